@@ -1,0 +1,129 @@
+"""Explore a live ``torch.nn.Module`` inside the notebook.
+
+    %load_ext nnwidgets
+    %nn net
+
+or, from Python, ``import nnwidgets as nnw`` and ``nnw.explore(net)``, ``nnw.tree(net)``, ``nnw.ties(net)``,
+``nnw.stats(tensor)``, ``nnw.check(net)``, ``nnw.trace(net, x)``. Names load on first use, so that the import itself
+costs little more than torch's.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from nnwidgets.errors import (
+        CheckpointMismatchError,
+        CorruptCheckpointError,
+        InitializerError,
+        InvalidTargetError,
+        NNWidgetsError,
+        PathNotFoundError,
+        SaveError,
+        UnsafeCheckpointError,
+    )
+    from nnwidgets.introspect import (
+        Finding,
+        ModuleNode,
+        ModuleTree,
+        TensorEntry,
+        TensorStats,
+        TieGroup,
+        Trace,
+        TraceCall,
+        check,
+        stats,
+        ties,
+        trace,
+        tree,
+    )
+    from nnwidgets.widgets import Explorer, explore, handle
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "CheckpointMismatchError": "errors",
+    "CorruptCheckpointError": "errors",
+    "Explorer": "widgets",
+    "Finding": "introspect",
+    "InitializerError": "errors",
+    "InvalidTargetError": "errors",
+    "ModuleNode": "introspect",
+    "ModuleTree": "introspect",
+    "NNWidgetsError": "errors",
+    "PathNotFoundError": "errors",
+    "SaveError": "errors",
+    "TensorEntry": "introspect",
+    "TensorStats": "introspect",
+    "TieGroup": "introspect",
+    "Trace": "introspect",
+    "TraceCall": "introspect",
+    "UnsafeCheckpointError": "errors",
+    "check": "introspect",
+    "explore": "widgets",
+    "handle": "widgets",
+    "stats": "introspect",
+    "ties": "introspect",
+    "trace": "introspect",
+    "tree": "introspect",
+}
+
+__all__ = [  # noqa: RUF022 - functions first, then what they give, then errors: the order a reader wants
+    "explore",
+    "tree",
+    "ties",
+    "stats",
+    "check",
+    "trace",
+    "handle",
+    "Explorer",
+    "ModuleTree",
+    "ModuleNode",
+    "TensorEntry",
+    "TieGroup",
+    "TensorStats",
+    "Finding",
+    "Trace",
+    "TraceCall",
+    "NNWidgetsError",
+    "PathNotFoundError",
+    "InvalidTargetError",
+    "InitializerError",
+    "UnsafeCheckpointError",
+    "CorruptCheckpointError",
+    "CheckpointMismatchError",
+    "SaveError",
+    "load_ipython_extension",
+    "unload_ipython_extension",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module 'nnwidgets' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"nnwidgets.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def load_ipython_extension(ipython: InteractiveShell) -> None:
+    """Register the ``%nn`` magic, its completion and the comm target; ``%load_ext nnwidgets`` calls this."""
+    from nnwidgets.magics import load
+
+    load(ipython)
+
+
+def unload_ipython_extension(ipython: InteractiveShell) -> None:
+    """Take back what `load_ipython_extension` registered."""
+    from nnwidgets.magics import unload
+
+    unload(ipython)

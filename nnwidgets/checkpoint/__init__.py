@@ -1,0 +1,1 @@
+"""Where files will be read and written: checkpoints as plans. Nothing here yet touches a file."""

@@ -1,0 +1,222 @@
+"""What reading a module gives: frozen records, no tensors in them, safe to keep and to send.
+
+A record never holds the module or a tensor of it, so keeping a tree keeps no model alive (a raw key that is itself a
+module, as a beginner's ``self._modules[block] = block`` makes, is the one exception).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+NodeKind = Literal["module", "alias", "cycle"]
+Role = Literal["parameter", "buffer", "unregistered"]
+TieKind = Literal["object", "storage", "view", "overlap"]
+Severity = Literal["error", "warning", "note"]
+
+
+@dataclass(frozen=True, slots=True)
+class TensorEntry:
+    """One tensor of a module under one name.
+
+    Attributes:
+        path: Where it is, as ``named_parameters`` would say: ``"0.weight"``.
+        role: ``"parameter"``, ``"buffer"``, or ``"unregistered"`` for a tensor that is a plain attribute.
+        shape: Its sizes; None where they can't be known yet (a lazy parameter) or can't be read.
+        dtype: ``"float32"``.
+        device: ``"cpu"``, ``"cuda:0"``, ``"meta"``.
+        layout: ``"strided"``, ``"sparse_coo"``.
+        requires_grad: Whether gradients are asked for.
+        persistent: Whether ``state_dict`` saves it.
+        n_elements: Number of elements, 0 where the shape isn't known.
+        size_bytes: Bytes of its elements (not of the storage it may share).
+        has_grad: Whether ``.grad`` is set.
+        class_name: ``"Parameter"``, ``"Tensor"``, ``"UninitializedParameter"``, a subclass's name.
+        tie: Id of the tie group it is in, or None.
+        problem: Why it can't be read, or None.
+    """
+
+    path: str
+    role: Role
+    shape: tuple[int, ...] | None
+    dtype: str
+    device: str
+    layout: str
+    requires_grad: bool
+    persistent: bool
+    n_elements: int
+    size_bytes: int
+    has_grad: bool
+    class_name: str
+    tie: str | None = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TieGroup:
+    """Names that reach the same bytes.
+
+    Attributes:
+        id: A letter: A, B, … Z, AA, in walk order.
+        kind: ``"object"`` one Parameter under several names, ``"storage"`` two tensors with the same bytes, shape and
+            strides, ``"view"`` the same bytes seen otherwise, ``"overlap"`` some bytes in common.
+        members: Paths, in walk order.
+        shared_bytes: Bytes that belong to an element of two or more members.
+    """
+
+    id: str
+    kind: TieKind
+    members: tuple[str, ...]
+    shared_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class TensorStats:
+    """Statistics of one tensor; NaN and infinite elements are counted and left out of the rest.
+
+    Attributes:
+        n: Number of elements looked at, NaN and infinite ones included.
+        mean: Arithmetic mean; NaN where no element is finite.
+        std: Standard deviation with Bessel's correction, as ``Tensor.std``; NaN below two finite elements.
+        min: Least finite element.
+        max: Greatest finite element.
+        norm: L2 norm.
+        n_zero: Elements equal to zero.
+        n_nan: NaN elements.
+        n_inf: Infinite elements, of either sign.
+        hist_counts: Elements per bin.
+        hist_edges: Bin edges, one more than bins, covering [min, max].
+        is_exact: False for a sampled answer.
+    """
+
+    n: int
+    mean: float
+    std: float
+    min: float
+    max: float
+    norm: float
+    n_zero: int
+    n_nan: int
+    n_inf: int
+    hist_counts: tuple[int, ...]
+    hist_edges: tuple[float, ...]
+    is_exact: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something in a model that its author will want to know.
+
+    Attributes:
+        code: What it is, in kebab case: ``"unregistered-tensor"``.
+        severity: ``"error"``, ``"warning"`` or ``"note"``.
+        path: Where; ``""`` for the model itself.
+        message: One or two plain sentences.
+        fix: Python source that mends it, or None.
+    """
+
+    code: str
+    severity: Severity
+    path: str
+    message: str
+    fix: str | None = None
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class ModuleNode:
+    """One row of modules: a module, or another name of one already met.
+
+    Attributes:
+        path: Where it is, as ``named_modules`` would say; ``""`` for the model itself.
+        key: The raw key in its parent's ``_modules``; None for the model itself.
+        class_name: Its class.
+        kind: ``"module"``, ``"alias"`` (met before elsewhere), ``"cycle"`` (one of its own ancestors).
+        alias_of: The path where it was first met, or None.
+        children: Nodes below it, in order; empty for an alias or cycle.
+        tensors: Its own tensors; empty for an alias or cycle.
+        n_params: Parameter elements of it and its descendants, each storage element counted once.
+        training: Its own training flag; None where it can't be read.
+        problem: Why it, or a part of it, can't be read, or None.
+    """
+
+    path: str
+    key: Any
+    class_name: str
+    kind: NodeKind
+    alias_of: str | None
+    children: tuple[ModuleNode, ...]
+    tensors: tuple[TensorEntry, ...]
+    n_params: int
+    training: bool | None
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class ModuleTree:
+    """A module as it was when read.
+
+    Attributes:
+        root: The model itself.
+        nodes: Every module row, in walk order.
+        tensors: Every tensor, in walk order.
+        ties: Groups of names that reach the same bytes.
+        n_params: Parameter elements, each storage element counted once.
+        n_params_trainable: Of these, the ones that ask for gradients.
+        size_bytes: Bytes of parameters, buffers and unregistered tensors, each counted once.
+    """
+
+    root: ModuleNode
+    nodes: tuple[ModuleNode, ...]
+    tensors: tuple[TensorEntry, ...]
+    ties: tuple[TieGroup, ...]
+    n_params: int
+    n_params_trainable: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class TraceCall:
+    """One call of one module in a traced forward pass.
+
+    Attributes:
+        path: The module called.
+        call_index: 0 for its first call in this forward, 1 for its second.
+        input_shapes: Shapes of the tensors that went in, in order, nested containers flattened.
+        input_dtypes: Their dtypes.
+        output_shapes: Shapes of the tensors that came out; empty where it raised.
+        output_dtypes: Their dtypes.
+        seconds: Wall time inside the call, its descendants included; None where it raised.
+        flops: Floating-point operations of the call, its descendants included; None where unknown.
+        depth: How deep in the call stack, 0 for the model itself.
+    """
+
+    path: str
+    call_index: int
+    input_shapes: tuple[tuple[int, ...], ...]
+    input_dtypes: tuple[str, ...]
+    output_shapes: tuple[tuple[int, ...], ...]
+    output_dtypes: tuple[str, ...]
+    seconds: float | None
+    flops: int | None
+    depth: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """A forward pass, call by call, in the order the calls began.
+
+    Attributes:
+        calls: Every call.
+        failed_at: Path of the innermost module whose forward raised, or None.
+        error: What it raised, as ``"RuntimeError: …"``, or None.
+        unused: Registered modules that were never called.
+        seconds: Wall time of the whole forward.
+        flops: Floating-point operations of the whole forward; None where unknown.
+    """
+
+    calls: tuple[TraceCall, ...]
+    failed_at: str | None
+    error: str | None
+    unused: tuple[str, ...]
+    seconds: float
+    flops: int | None
