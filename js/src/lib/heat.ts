@@ -1,0 +1,138 @@
+/**
+ * Heat colours: blue below zero, the background at zero, orange above, symmetric about zero. What is not a finite
+ * number has a colour of its own, off the scale, and a name in the legend.
+ */
+
+export type Tone = "light" | "dark";
+export type Rgb = readonly [number, number, number];
+
+interface Scale {
+  readonly negative: Rgb;
+  readonly middle: Rgb;
+  readonly positive: Rgb;
+  readonly nan: Rgb;
+  readonly infinite: Rgb;
+}
+
+const SCALES: Readonly<Record<Tone, Scale>> = {
+  light: {
+    negative: [0x21, 0x66, 0xac],
+    middle: [0xf7, 0xf6, 0xf4],
+    positive: [0xc2, 0x54, 0x1b],
+    nan: [0xc4, 0x00, 0xb0],
+    infinite: [0x1f, 0x84, 0x2c],
+  },
+  dark: {
+    negative: [0x5a, 0xa9, 0xf0],
+    middle: [0x1b, 0x1b, 0x1c],
+    positive: [0xff, 0x93, 0x50],
+    nan: [0xff, 0x5c, 0xf0],
+    infinite: [0x5f, 0xd3, 0x4a],
+  },
+};
+
+/** Steps on each side of zero. */
+const HALF = 128;
+/** Below 1, so that small values still show a tint. */
+const GAMMA = 0.85;
+
+/** The colour of `value` when `limit` is full colour. */
+export function heatColor(value: number, limit: number, tone: Tone): Rgb {
+  const scale = SCALES[tone];
+  if (Number.isNaN(value)) {
+    return scale.nan;
+  }
+  if (!Number.isFinite(value)) {
+    return scale.infinite;
+  }
+  if (value === 0 || !(limit > 0)) {
+    return value === 0 ? scale.middle : value < 0 ? scale.negative : scale.positive;
+  }
+  const share = Math.min(1, Math.abs(value) / limit) ** GAMMA;
+  const end = value < 0 ? scale.negative : scale.positive;
+  return mix(scale.middle, end, share);
+}
+
+function mix(from: Rgb, to: Rgb, share: number): Rgb {
+  const channel = (i: 0 | 1 | 2): number => Math.round(from[i] + (to[i] - from[i]) * share);
+  return [channel(0), channel(1), channel(2)];
+}
+
+/** Colours for the marks that stand for what isn't a finite number. */
+export function specialColors(tone: Tone): { readonly nan: string; readonly infinite: string } {
+  const { nan, infinite } = SCALES[tone];
+  return { nan: css(nan), infinite: css(infinite) };
+}
+
+/** The legend's ramp, as a CSS background. */
+export function rampBackground(tone: Tone): string {
+  const { negative, middle, positive } = SCALES[tone];
+  return `linear-gradient(90deg, ${css(negative)}, ${css(middle)}, ${css(positive)})`;
+}
+
+/** "rgb(1, 2, 3)". */
+export function css(color: Rgb): string {
+  return `rgb(${color.join(", ")})`;
+}
+
+/** Near-black or white, whichever stands out more against `color` (WCAG contrast). */
+export function textOn(color: Rgb): "#111" | "#fff" {
+  const luminance = relativeLuminance(color);
+  const onWhite = 1.05 / (luminance + 0.05);
+  const onBlack = (luminance + 0.05) / (relativeLuminance([0x11, 0x11, 0x11]) + 0.05);
+  return onBlack >= onWhite ? "#111" : "#fff";
+}
+
+function relativeLuminance(color: Rgb): number {
+  const [r, g, b] = color.map((channel) => {
+    const share = channel / 255;
+    return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
+  }) as [number, number, number];
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+}
+
+const lookups = new Map<Tone, Uint8ClampedArray>();
+
+function lookup(tone: Tone): Uint8ClampedArray {
+  let table = lookups.get(tone);
+  if (table === undefined) {
+    table = new Uint8ClampedArray((2 * HALF + 1) * 3);
+    for (let i = -HALF; i <= HALF; i += 1) {
+      table.set(heatColor(i, HALF, tone), (i + HALF) * 3);
+    }
+    lookups.set(tone, table);
+  }
+  return table;
+}
+
+/** Fills `pixels` (RGBA, four bytes a value) with the colours of `values`; tells how many were NaN and infinite. */
+export function paint(
+  values: ArrayLike<number>,
+  limit: number,
+  tone: Tone,
+  pixels: Uint8ClampedArray,
+): { nan: number; infinite: number } {
+  const table = lookup(tone);
+  const { nan: nanColor, infinite: infiniteColor } = SCALES[tone];
+  const factor = limit > 0 ? 1 / limit : 0;
+  let nan = 0;
+  let infinite = 0;
+  for (let i = 0; i < values.length; i += 1) {
+    const value = values[i] ?? Number.NaN;
+    const at = i * 4;
+    if (Number.isFinite(value)) {
+      const share = Math.max(-1, Math.min(1, value * factor));
+      const from = (HALF + Math.round(share * HALF)) * 3;
+      pixels[at] = table[from] ?? 0;
+      pixels[at + 1] = table[from + 1] ?? 0;
+      pixels[at + 2] = table[from + 2] ?? 0;
+    } else {
+      const isNan = Number.isNaN(value);
+      nan += isNan ? 1 : 0;
+      infinite += isNan ? 0 : 1;
+      pixels.set(isNan ? nanColor : infiniteColor, at);
+    }
+    pixels[at + 3] = 255;
+  }
+  return { nan, infinite };
+}
