@@ -1,0 +1,1 @@
+"""One request, one reply: schema, codec and dispatch. Standard library only."""

@@ -40,13 +40,17 @@ class WireError(TypedDict):
 
 
 class Reply(TypedDict):
-    """kernel → page, exactly one per request."""
+    """kernel → page, exactly one per request: `body` where `ok`, else `error`.
+
+    `id` is "" where the request's own could not be read. `buffers` only comes from `nnwidgets.handle`: in base64.
+    """
 
     v: int
     id: str
     ok: bool
     body: NotRequired[dict[str, Any]]
     error: NotRequired[WireError]
+    buffers: NotRequired[list[str]]
 
 
 class ProgressBody(TypedDict):
@@ -65,16 +69,36 @@ class Progress(TypedDict):
 
 
 class Event(TypedDict):
-    """kernel → page, unasked: `changed` the model may have changed, ask again; `closed` the view is over; `traced` a
-    trace arrived."""
+    """kernel → page, unasked.
+
+    changed: the model may have changed: ask again for what is in sight. `body` is a `ChangedBody`.
+    closed: the view is over. `body` is a `ClosedBody`.
+    traced: a trace arrived; `body` is empty.
+    """
 
     v: int
     event: Literal["changed", "closed", "traced"]
     body: dict[str, Any]
 
 
+class ChangedBody(TypedDict):
+    """`structure` False: only values may have changed, rows need not be asked again."""
+
+    structure: bool
+
+
+class ClosedBody(TypedDict):
+    """Why the view is over, as an error reply would say it: `model-gone` or `view-closed`."""
+
+    code: str
+    message: str
+
+
 class Array(TypedDict):
-    """A binary array: row-major, little-endian; `buffer` is its index among the message's buffers."""
+    """A binary array: row-major, little-endian; `buffer` is its index among the message's buffers.
+
+    Where a message can carry no buffers (`nnwidgets.handle`), the reply has them beside its body, in base64.
+    """
 
     dtype: str
     shape: list[int]
@@ -91,8 +115,10 @@ class OpenBody(TypedDict):
 
 
 class Totals(TypedDict):
-    """Counts of the whole model, each storage element once. `n_params_torch` is what torch's own sum says, and `why`
-    the reason where they differ."""
+    """Counts of the whole model, each storage element once.
+
+    `n_params_torch` is what torch's own sum says, and `why` the reason where they differ.
+    """
 
     n_params: Number
     n_params_trainable: Number
@@ -129,9 +155,13 @@ class RowsBody(TypedDict):
     """Which rows are open is the page's to say; what that comes to is the kernel's to work out.
 
     expanded: ids of open rows, or None for the default opening (which the reply tells).
-    picked: for an open fold, the index of the member shown (default 0).
+    picked: for an open fold, the index of the member shown (default 0). What was open below another member is open
+        below this one, and the reply's `expanded` says so.
     unfolded: folds opened as all their members.
-    filter: words of the filter box; "" for none. In a filtered view every ancestor of a match is open.
+    filter: words of the filter box, all of which must hold; "" for none. A word is a path, a glob, a class, or a part
+        of a name. In a filtered view every ancestor of a match is open, and nothing is folded but below a match.
+    chips: every chip must hold, but `trainable` and `frozen` together keep both.
+    start, count: the window; at most 500 rows come.
     """
 
     model: NotRequired[str]
@@ -229,8 +259,11 @@ class RulerMark(TypedDict):
 
 
 class RowsReply(TypedDict):
-    """`expanded` is what is open now. `n_matches` counts matches of the filter, 0 without one. `problem` says why the
-    filter can't be read; the rows are then the unfiltered ones. `ruler` has at most 200 marks."""
+    """A window of rows, and what the whole flattened tree comes to.
+
+    `expanded` is what is open now: take it over. `n_matches` counts matches of the filter and chips, 0 without any.
+    `problem` says why the filter can't be read; the rows are then the unfiltered ones. `ruler` has at most 200 marks.
+    """
 
     generation: int
     total: int
@@ -387,7 +420,7 @@ class InspectReply(TypedDict):
 
 
 class StatsBody(TypedDict):
-    """`exact` False answers from a sample at once; True reads everything, with progress, and can be cancelled."""
+    """`exact` False answers from a sample at once; True (the default) reads everything, with progress, cancellably."""
 
     model: NotRequired[str]
     path: str
@@ -433,10 +466,14 @@ class ValuesBody(TypedDict):
 
 
 class ValuesReply(TypedDict):
-    """Cell [i, j] is element (row + i * row_step, column + j * column_step) of the `n_rows` × `n_columns` matrix, or,
-    where a step is above 1, the element of largest magnitude in its block. Values are float32; `texts` has each
-    cell's exact text where nothing was thinned and the window is at most 4,096 cells. `scale` is the magnitude at full colour (99.5th percentile of |value| of a sample of the whole tensor).
-    `row_axes`, `column_axes` name the tensor's dimensions that a row or column runs over."""
+    """A window of the `n_rows` × `n_columns` matrix that a tensor is seen as.
+
+    values: float32. Cell [i, j] is element (row + i * row_step, column + j * column_step) or, where a step is above 1,
+        the element of largest magnitude in its block.
+    texts: each cell's exact text, where nothing was thinned and the window is at most 4,096 cells.
+    scale: the magnitude at full colour (99.5th percentile of |value| of a sample of the whole tensor).
+    row_axes, column_axes: the tensor's dimensions that a row or column runs over.
+    """
 
     n_rows: int
     n_columns: int

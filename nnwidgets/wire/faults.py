@@ -1,0 +1,60 @@
+"""What goes wrong on the wire, and how any error becomes an error reply."""
+
+from __future__ import annotations
+
+import logging
+
+from nnwidgets.errors import NNWidgetsError
+from nnwidgets.wire.schema import ERROR_CODES, WireError
+
+_LOG = logging.getLogger(__name__)
+_MAX_MESSAGE = 2_000
+
+
+class RequestError(NNWidgetsError):
+    """A request that can't be answered, with one of the schema's error codes.
+
+    Example:
+        >>> RequestError("model-gone", "The model was deleted.").code
+        'model-gone'
+    """
+
+    def __init__(self, code: str, message: str, *, path: str | None = None, hint: str = "") -> None:
+        super().__init__(message, path=path, hint=hint)
+        self.code = code  # type: ignore[misc] # one class carries every code of the wire
+
+
+def wire_error(error: BaseException) -> WireError:
+    """Return the error reply's `error` for what a handler raised.
+
+    An error raised on purpose keeps its code; anything else is our fault, `internal`, and goes to the log with its
+    traceback, since what a handler prints in a kernel's subshell is shown nowhere.
+
+    Example:
+        >>> wire_error(RequestError("not-traced", "No trace yet.", hint="Use trace(net, x)."))
+        {'code': 'not-traced', 'message': 'No trace yet.', 'path': None, 'hint': 'Use trace(net, x).'}
+    """
+    if isinstance(error, NNWidgetsError) and error.code in ERROR_CODES:
+        return {"code": error.code, "message": _cut(error.message), "path": error.path, "hint": _cut(error.hint)}
+    if isinstance(error, NNWidgetsError):
+        return {"code": "invalid-target", "message": _cut(error.message), "path": error.path, "hint": _cut(error.hint)}
+    if isinstance(error, KeyboardInterrupt):
+        return {"code": "cancelled", "message": "The kernel was interrupted.", "path": None, "hint": "Ask again."}
+    _LOG.error("A request failed.", exc_info=error)
+    return {
+        "code": "internal",
+        "message": _cut(_described(error)),
+        "path": None,
+        "hint": "This is a fault in nnwidgets. Please report it with this message; the kernel's log has the details.",
+    }
+
+
+def _described(error: BaseException) -> str:
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # noqa: BLE001 - an error whose text raises still gets a reply
+        return type(error).__name__
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MAX_MESSAGE else f"{text[:_MAX_MESSAGE]}…"
