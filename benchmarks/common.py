@@ -1,0 +1,121 @@
+"""What all benchmarks share: timing by medians, ratios within one run, one table, ``--json`` for machines.
+
+A benchmark is a script that hands `Row`s to `report`. A figure is a ratio of two medians taken in turns in the same
+process, so that a busy machine slows both sides alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import platform
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of a benchmark's table.
+
+    Attributes:
+        what: What was measured.
+        value: The figure.
+        unit: ``"x"`` for a ratio, ``"ms"``, ``"kB"``, …
+        limit: What it should not go over, or None where there is no such limit.
+        note: The parts of the figure, for a reader.
+    """
+
+    what: str
+    value: float
+    unit: str = "x"
+    limit: float | None = None
+    note: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the figure is within its limit."""
+        return self.limit is None or self.value <= self.limit
+
+
+def seconds(call: Callable[[], object]) -> float:
+    """Wall time of one call, what it returned let go of outside the measured time."""
+    start = time.perf_counter()
+    result = call()
+    elapsed = time.perf_counter() - start
+    del result
+    return elapsed
+
+
+def medians(*calls: Callable[[], object], rounds: int = 9, warmup: int = 1) -> list[float]:
+    """Median seconds of each call, taken in turns.
+
+    Args:
+        *calls: What to time.
+        rounds: How often each is timed.
+        warmup: How often each runs before, untimed.
+    """
+    for _ in range(warmup):
+        for call in calls:
+            call()
+    taken: list[list[float]] = [[] for _ in calls]
+    for _ in range(rounds):
+        for times, call in zip(taken, calls, strict=True):
+            gc.collect()
+            times.append(seconds(call))
+    return [statistics.median(times) for times in taken]
+
+
+def against(
+    what: str,
+    ours: Callable[[], object],
+    theirs: Callable[[], object],
+    *,
+    limit: float | None = None,
+    rounds: int = 9,
+    theirs_is: str = "",
+) -> Row:
+    """Time ``ours`` and ``theirs`` in turns; the row is the ratio of their medians."""
+    mine, other = medians(ours, theirs, rounds=rounds)
+    note = f"{mine * 1e3:.2f} ms against {other * 1e3:.2f} ms{' for ' if theirs_is else ''}{theirs_is}"
+    return Row(what, mine / other, "x", limit, note)
+
+
+def peak_mib() -> float:
+    """The most memory this process has held so far, in MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+
+
+def report(title: str, rows: Iterable[Row], arguments: argparse.Namespace | None = None) -> int:
+    """Print the table, or JSON with ``--json``; 1 with ``--strict`` where a limit is passed, else 0."""
+    arguments = arguments or parser(title).parse_args()
+    rows = list(rows)
+    if arguments.json:
+        body = {
+            "title": title,
+            "python": platform.python_version(),
+            "rows": [{**asdict(row), "ok": row.ok} for row in rows],
+        }
+        print(json.dumps(body, indent=2))
+    else:
+        width = max((len(row.what) for row in rows), default=0)
+        print(title)
+        for row in rows:
+            limit = "" if row.limit is None else f"limit {row.limit:g}{row.unit if row.unit == 'x' else ' ' + row.unit}"
+            unit = row.unit if row.unit == "x" else f" {row.unit}"
+            mark = "  " if row.ok else "! "
+            print(f"{mark}{row.what:<{width}}  {row.value:>9.2f}{unit:<5} {limit:<12} {row.note}")
+    return int(arguments.strict and not all(row.ok for row in rows))
+
+
+def parser(title: str) -> argparse.ArgumentParser:
+    """The command line every benchmark has."""
+    made = argparse.ArgumentParser(description=title)
+    made.add_argument("--json", action="store_true", help="print machine-readable results")
+    made.add_argument("--strict", action="store_true", help="exit with 1 where a limit is passed")
+    return made
