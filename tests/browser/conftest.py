@@ -1,0 +1,82 @@
+"""A real JupyterLab and a real Chromium, once for all browser tests; a tab of its own for each test."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import nnwidgets
+import pytest
+from lab_driver import Lab, LabServer
+from playwright.sync_api import Browser, BrowserContext, sync_playwright
+
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+SOURCE = Path(nnwidgets.__file__).parents[1]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+
+
+@pytest.fixture(scope="package")
+def chromium() -> Iterator[Browser]:
+    """Chromium as the machine has it."""
+    found = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    if found is None:
+        pytest.fail(f"None of {', '.join(CHROMIUM)} is on the PATH; install Chromium: apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, headless=True, args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="package")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabServer]:
+    """JupyterLab of this interpreter, with the nnwidgets under test."""
+    server = LabServer(tmp_path_factory.mktemp("lab"), source=SOURCE)
+    yield server
+    server.end()
+
+
+@pytest.fixture
+def context(chromium: Browser) -> Iterator[BrowserContext]:
+    """A fresh browser profile that may use the clipboard."""
+    context = chromium.new_context(
+        viewport={"width": 1360, "height": 1000}, permissions=["clipboard-read", "clipboard-write"]
+    )
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def lab(server: LabServer, context: BrowserContext, request: pytest.FixtureRequest) -> Iterator[Lab]:
+    """JupyterLab in a tab; fails the test if the page met an uncaught exception."""
+    lab = Lab(server, context)
+    yield lab
+    folder = os.environ.get("NNW_SCREENSHOTS")
+    if folder and getattr(request.node, "failed", False):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        lab.page.screenshot(path=Path(folder) / f"failed-{request.node.name}.png")
+    server.end_kernels()
+    assert lab.faults == []
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    report = yield
+    if call.when == "call":
+        item.failed = report.failed
+    return report

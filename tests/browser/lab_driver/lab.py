@@ -1,0 +1,79 @@
+"""One tab of Chromium with JupyterLab in it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import nbformat
+from lab_driver.notebook import Notebook
+from lab_driver.server import LabServer
+from playwright.sync_api import BrowserContext, Page, WebSocket
+
+WIDE = {"width": 1360, "height": 1000}
+SECONDS_TO_LOAD = 90
+
+_names = itertools.count(1)
+
+OPEN = """async (path) => {
+  const app = window.jupyterapp;
+  const panel = await app.commands.execute('docmanager:open', { path, factory: 'Notebook' });
+  await panel.context.ready;
+  await panel.sessionContext.ready;
+  await panel.sessionContext.session.kernel.info;
+  await panel.revealed;
+  panel.content.widgets.forEach((cell, index) => { cell.node.dataset.testCell = String(index); });
+  window.panels = { ...window.panels, [path]: panel };
+}"""
+
+
+class Lab:
+    """JupyterLab in a tab.
+
+    Attributes:
+        page: The tab.
+        bytes_in: Payload bytes received over websockets so far.
+        faults: Uncaught exceptions of the page.
+    """
+
+    def __init__(self, server: LabServer, context: BrowserContext) -> None:
+        self.server = server
+        self.page: Page = context.new_page()
+        self.bytes_in = 0
+        self.faults: list[str] = []
+        self.page.on("websocket", self._watch)
+        self.page.on("pageerror", lambda error: self.faults.append(str(error.stack or error)))
+        self.page.set_default_timeout(30_000)
+        self.page.goto(f"{server.url}/lab?token={server.token}&reset")
+        self.page.wait_for_function(
+            "() => window.jupyterapp?.restored.then(() => true)", timeout=SECONDS_TO_LOAD * 1000
+        )
+        self.page.evaluate("() => window.jupyterapp.shell.collapseLeft()")
+
+    def _watch(self, socket: WebSocket) -> None:
+        socket.on("framereceived", self._count)
+
+    def _count(self, payload: str | bytes) -> None:
+        self.bytes_in += len(payload)
+
+    def open(self, cells: Sequence[str]) -> Notebook:
+        """Write a notebook of these code cells, open it, and wait for its kernel."""
+        document = nbformat.v4.new_notebook(
+            cells=[nbformat.v4.new_code_cell(source) for source in cells],
+            metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
+        )
+        return self.open_document(document)
+
+    def open_document(self, document: Any) -> Notebook:
+        """Open a notebook given as nbformat has it."""
+        name = f"notebook-{next(_names)}.ipynb"
+        nbformat.write(document, self.server.work / name)
+        self.page.evaluate(OPEN, name)
+        return Notebook(self, name)
+
+    def theme(self, name: str) -> None:
+        """Change to the theme called "JupyterLab Light" or "JupyterLab Dark", and wait until it is on."""
+        light = "true" if name.endswith("Light") else "false"
+        self.page.evaluate("(theme) => window.jupyterapp.commands.execute('apputils:change-theme', { theme })", name)
+        self.page.wait_for_function("(light) => document.body.dataset.jpThemeLight === light", arg=light)

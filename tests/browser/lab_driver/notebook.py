@@ -1,0 +1,120 @@
+"""An open notebook with its kernel."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from lab_driver.explorer import Explorer
+from playwright.sync_api import Locator
+
+if TYPE_CHECKING:
+    from lab_driver.lab import Lab
+
+RUN = """async ([path, index]) => {
+  const panel = window.panels[path];
+  panel.content.activeCellIndex = index;
+  panel.content.deselectAll();
+  await window.jupyterapp.commands.execute('notebook:run-cell');
+}"""
+
+START = """([path, index]) => {
+  const panel = window.panels[path];
+  panel.content.activeCellIndex = index;
+  panel.content.deselectAll();
+  void window.jupyterapp.commands.execute('notebook:run-cell');
+}"""
+
+OUTPUTS = "([path, index]) => window.panels[path].content.widgets[index].outputArea.model.toJSON()"
+
+EXECUTE = """async ([path, code, expressions]) => {
+  const kernel = window.panels[path].sessionContext.session.kernel;
+  const reply = await kernel.requestExecute(
+    { code, user_expressions: expressions, store_history: false, stop_on_error: false }).done;
+  return reply.content;
+}"""
+
+IDLE = "(path) => window.panels[path].sessionContext.session.kernel.status === 'idle'"
+BUSY = "(path) => window.panels[path].sessionContext.session.kernel.status === 'busy'"
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class Notebook:
+    """One notebook; cells are counted from 0."""
+
+    def __init__(self, lab: Lab, path: str) -> None:
+        self.lab = lab
+        self.page = lab.page
+        self.path = path
+
+    def cell(self, index: int) -> Locator:
+        """Return the cell's element."""
+        return self.page.locator(f'[data-test-cell="{index}"]')
+
+    def output(self, index: int) -> Locator:
+        """Return the element that holds the cell's outputs."""
+        return self.cell(index).locator(".jp-Cell-outputArea")
+
+    def outputs(self, index: int) -> list[dict[str, Any]]:
+        """Return the cell's outputs as the notebook file would hold them."""
+        found: list[dict[str, Any]] = self.page.evaluate(OUTPUTS, [self.path, index])
+        return found
+
+    def run(self, *indices: int) -> None:
+        """Run cells one after another, as the Run button does, and fail on an error in one."""
+        for index in indices:
+            self.page.evaluate(RUN, [self.path, index])
+            for output in self.outputs(index):
+                if output["output_type"] == "error":
+                    raise AssertionError(ANSI.sub("", "\n".join(output["traceback"])))
+
+    def start(self, index: int) -> None:
+        """Run a cell without waiting for its end."""
+        self.page.evaluate(START, [self.path, index])
+
+    def explorer(self, index: int, *, nth: int = 0) -> Explorer:
+        """Return the Explorer in the cell's output, once its tree is shown."""
+        explorer = Explorer(self, self.output(index).locator(".nnw-explorer").nth(nth))
+        explorer.grid.wait_for()
+        return explorer
+
+    def execute(self, code: str) -> None:
+        """Run code in the kernel, in no cell."""
+        self._ask(code, {})
+
+    def kernel(self, expression: str) -> Any:
+        """Return a JSON-safe expression's value in the kernel."""
+        wrapped = {"value": f"__import__('json').dumps({expression})"}
+        answer = self._ask("", wrapped)["user_expressions"]["value"]
+        if answer["status"] != "ok":
+            raise AssertionError(f"{expression}: {answer['ename']}: {answer['evalue']}")
+        return json.loads(ast.literal_eval(answer["data"]["text/plain"]))
+
+    def _ask(self, code: str, expressions: dict[str, str]) -> dict[str, Any]:
+        content: dict[str, Any] = self.page.evaluate(EXECUTE, [self.path, code, expressions])
+        if content["status"] != "ok":
+            raise AssertionError(ANSI.sub("", "\n".join(content.get("traceback", [str(content)]))))
+        return content
+
+    def wait_busy(self) -> None:
+        """Wait until the kernel runs a cell."""
+        self.page.wait_for_function(BUSY, arg=self.path)
+
+    def wait_idle(self) -> None:
+        """Wait until the kernel runs nothing."""
+        self.page.wait_for_function(IDLE, arg=self.path)
+
+    def cells(self) -> list[str]:
+        """Return the source of every cell, as the notebook now has them."""
+        found: list[str] = self.page.evaluate(
+            "(path) => window.panels[path].content.widgets.map((cell) => cell.model.sharedModel.getSource())",
+            self.path,
+        )
+        return found
+
+    def mode(self) -> str:
+        """Return "command" or "edit"."""
+        mode: str = self.page.evaluate("(path) => window.panels[path].content.mode", self.path)
+        return mode

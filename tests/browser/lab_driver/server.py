@@ -1,0 +1,126 @@
+"""A JupyterLab server of its own: own folders for settings, data and kernels, own port, nothing from the machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import threading
+import urllib.request
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+READY = "is running at:"
+SECONDS_TO_START = 120
+SECONDS_TO_END = 30
+
+SETTINGS: dict[str, dict[str, Any]] = {
+    "@jupyterlab/apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+    "@jupyterlab/apputils-extension/themes": {"adaptive-theme": False, "theme": "JupyterLab Light"},
+    "@jupyterlab/docmanager-extension/plugin": {"autosave": False},
+}
+
+
+class LabServer:
+    """A running JupyterLab.
+
+    Args:
+        folder: An empty folder for everything it writes; notebooks go to its ``work`` folder.
+        python: The interpreter whose JupyterLab and kernel are used.
+        source: A folder put on ``PYTHONPATH``, or None to use only what that interpreter has installed.
+    """
+
+    def __init__(self, folder: Path, *, python: str = sys.executable, source: Path | None = None) -> None:
+        self.work = folder / "work"
+        self.work.mkdir(parents=True)
+        self.token = secrets.token_hex(16)
+        self.port = _free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log: deque[str] = deque(maxlen=400)
+        self._ready = threading.Event()
+        settings = folder / "settings"
+        for plugin, values in SETTINGS.items():
+            file = settings / f"{plugin}.jupyterlab-settings"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(json.dumps(values))
+        self._process = subprocess.Popen(
+            [
+                *(python, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1"),
+                *(f"--port={self.port}", "--ServerApp.port_retries=0", f"--ServerApp.root_dir={self.work}"),
+                *(f"--IdentityProvider.token={self.token}", "--LabApp.expose_app_in_browser=True"),
+            ],
+            cwd=self.work,
+            env=_environment(folder, settings, source),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        if not self._ready.wait(SECONDS_TO_START) or self._process.poll() is not None:
+            self.end()
+            raise RuntimeError("JupyterLab did not start:\n" + "".join(self.log))
+
+    def _read(self) -> None:
+        assert self._process.stderr is not None
+        for line in self._process.stderr:
+            self.log.append(line)
+            if READY in line:
+                self._ready.set()
+        self._ready.set()
+
+    def ask(self, path: str, *, method: str = "GET") -> Any:
+        """Return what the server's REST interface answers."""
+        request = urllib.request.Request(  # noqa: S310  (our own server, http on 127.0.0.1)
+            f"{self.url}/api/{path}", method=method, headers={"Authorization": f"token {self.token}"}
+        )
+        with urllib.request.urlopen(request, timeout=60) as reply:  # noqa: S310
+            text = reply.read()
+        return json.loads(text) if text else None
+
+    def end_kernels(self) -> None:
+        """Shut every kernel down."""
+        for session in self.ask("sessions"):
+            self.ask(f"sessions/{session['id']}", method="DELETE")
+        for kernel in self.ask("kernels"):
+            self.ask(f"kernels/{kernel['id']}", method="DELETE")
+
+    def end(self) -> None:
+        """End the server; it ends its kernels."""
+        self._process.terminate()
+        try:
+            self._process.wait(SECONDS_TO_END)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._reader.join(SECONDS_TO_END)
+
+
+def _environment(folder: Path, settings: Path, source: Path | None) -> dict[str, str]:
+    foreign = ("JUPYTER", "IPYTHON", "PYTEST", "COV_", "PYTHONPATH", "VIRTUAL_ENV")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+    for name, sub in {
+        "JUPYTER_CONFIG_DIR": "config",
+        "JUPYTER_DATA_DIR": "data",
+        "JUPYTER_RUNTIME_DIR": "runtime",
+        "IPYTHONDIR": "ipython",
+        "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
+    }.items():
+        environment[name] = str(folder / sub)
+    environment["JUPYTERLAB_SETTINGS_DIR"] = str(settings)
+    environment["HF_HUB_OFFLINE"] = "1"
+    if source is not None:
+        environment["PYTHONPATH"] = str(source)
+    return environment
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
