@@ -7,10 +7,11 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import nnwidgets
 import pytest
-from lab_driver import Lab, LabServer
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
+
+import nnwidgets
+from lab_driver import Lab, LabServer
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = (

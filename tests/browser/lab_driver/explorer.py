@@ -13,7 +13,7 @@ from playwright.sync_api import Locator, expect
 if TYPE_CHECKING:
     from lab_driver.notebook import Notebook
 
-PLAIN = str.maketrans({"−": "-", "\u202f": None, "\u00a0": None, "≈": None})
+PLAIN = str.maketrans({"\u2212": "-", "\u202f": None, "\u00a0": None, "≈": None})
 NUMBER = re.compile(r"-?(?:\d+(?:\.\d+)?(?:e[+-]?\d+)?|inf|Infinity|NaN)")
 
 

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import nbformat
+from playwright.sync_api import BrowserContext, Page, WebSocket
+
 from lab_driver.notebook import Notebook
 from lab_driver.server import LabServer
-from playwright.sync_api import BrowserContext, Page, WebSocket
 
 WIDE = {"width": 1360, "height": 1000}
 SECONDS_TO_LOAD = 90

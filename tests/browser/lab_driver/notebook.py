@@ -7,8 +7,9 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from lab_driver.explorer import Explorer
 from playwright.sync_api import Locator
+
+from lab_driver.explorer import Explorer
 
 if TYPE_CHECKING:
     from lab_driver.lab import Lab
