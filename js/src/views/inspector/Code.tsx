@@ -1,0 +1,46 @@
+import { useMemo } from "preact/hooks";
+import { tokenize } from "../../lib/highlight.ts";
+import type { CodeLine } from "../../protocol/messages.ts";
+import { CopyButton } from "./CopyButton.tsx";
+
+/** Python with a quiet tint, as text nodes, and a copy button. */
+export function Code({ code, label }: { readonly code: string; readonly label: string }) {
+  const tokens = useMemo(() => tokenize(code), [code]);
+  return (
+    <div class="nnw-code">
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: long lines scroll, with the keyboard too. */}
+      <pre tabIndex={0} aria-label="Python code">
+        {tokens.map(({ kind, text }, i) =>
+          kind === "plain" ? (
+            text
+          ) : (
+            // biome-ignore lint/suspicious/noArrayIndexKey: tokens never move.
+            <span key={i} class={`nnw-${kind}`}>
+              {text}
+            </span>
+          ),
+        )}
+      </pre>
+      <CopyButton text={code} label={label} />
+    </div>
+  );
+}
+
+/** Working Python for the thing inspected, each piece with what it is for. */
+export function CodePanel({ lines }: { readonly lines: readonly CodeLine[] }) {
+  if (lines.length === 0) {
+    return <p class="nnw-dim nnw-quiet">No code leads here.</p>;
+  }
+  return (
+    <>
+      {lines.map(({ label, code }) => (
+        <section key={label} class="nnw-section" aria-label={label}>
+          <div class="nnw-section-line">
+            <h4>{label}</h4>
+          </div>
+          <Code code={code} label={`Copy: ${label}`} />
+        </section>
+      ))}
+    </>
+  );
+}

@@ -1,0 +1,41 @@
+import { useEffect, useRef, useState } from "preact/hooks";
+import { Icon } from "./Icon.tsx";
+import { copyText } from "./clipboard.ts";
+
+interface CopyButtonProps {
+  readonly text: string;
+  /** What is copied: "Copy the code". */
+  readonly label: string;
+  /** Words beside the icon; without them the button is the icon alone. */
+  readonly words?: string;
+}
+
+const DONE_MS = 1600;
+
+/** Copies `text`, and says so in its own place. */
+export function CopyButton({ text, label, words }: CopyButtonProps) {
+  const [outcome, setOutcome] = useState<"" | "Copied" | "Can’t copy here">("");
+  const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
+  useEffect(() => () => clearTimeout(timer.current), []);
+  const copy = async (event: MouseEvent): Promise<void> => {
+    const copied = await copyText(text, event.currentTarget as HTMLElement);
+    setOutcome(copied ? "Copied" : "Can’t copy here");
+    clearTimeout(timer.current);
+    timer.current = setTimeout(() => setOutcome(""), DONE_MS);
+  };
+  return (
+    <button
+      type="button"
+      class={words === undefined ? "nnw-icon-button" : "nnw-button nnw-button-quiet"}
+      aria-label={words === undefined ? label : undefined}
+      title={outcome || label}
+      onClick={copy}
+    >
+      <Icon name={outcome === "Copied" ? "check" : "copy"} />
+      {words}
+      <span class="nnw-hidden" aria-live="polite">
+        {outcome}
+      </span>
+    </button>
+  );
+}

@@ -1,0 +1,117 @@
+import { useRef } from "preact/hooks";
+import { floatText, toNumber } from "../../lib/format.ts";
+import type { Client } from "../../protocol/client.ts";
+import type { DepthReply } from "../../protocol/messages.ts";
+import { FaultNote } from "./Note.tsx";
+import { Section } from "./Section.tsx";
+import { useQuery } from "./useQuery.ts";
+
+interface DepthProps {
+  readonly client: Client;
+  readonly path: string;
+  readonly generation: number;
+  readonly alive: boolean;
+  readonly onNavigate: (path: string) => void;
+}
+
+/** Labels under more bars than this would run into one another. */
+const MOST_LABELS = 14;
+
+/** The same tensor in every block of its fold, by its standard deviation; a bar leads to its tensor. */
+export function Depth({ client, path, generation, alive, onNavigate }: DepthProps) {
+  const { answer, isCurrent, fault, retry } = useQuery(client, "depth", { path }, { generation, alive });
+  const reply = answer?.body ?? null;
+  if (fault !== null && !isCurrent) {
+    return (
+      <Section title="Across depth">
+        <FaultNote fault={fault} path={path} what="The other blocks can’t be read now." alive={alive} onRetry={retry} />
+      </Section>
+    );
+  }
+  return (
+    <Section title="Across depth" caption={reply === null ? null : caption(reply)} isStale={reply !== null && !isCurrent}>
+      {reply === null ? (
+        <div class="nnw-skeleton nnw-skeleton-depth" aria-hidden="true" />
+      ) : (
+        <Bars reply={reply} alive={alive} onNavigate={onNavigate} />
+      )}
+    </Section>
+  );
+}
+
+function caption({ name, labels, is_exact }: DepthReply): string {
+  const ends = labels.length > 0 ? `, ${labels[0]} to ${labels.at(-1)}` : "";
+  return `std of ${name}${ends}${is_exact ? "" : " · sampled"}`;
+}
+
+interface BarsProps {
+  readonly reply: DepthReply;
+  readonly alive: boolean;
+  readonly onNavigate: (path: string) => void;
+}
+
+function Bars({ reply, alive, onNavigate }: BarsProps) {
+  const list = useRef<HTMLDivElement | null>(null);
+  const { labels, paths, index } = reply;
+  const std = reply.std.map(toNumber);
+  const most = Math.max(...std.filter(Number.isFinite), 0);
+  const every = Math.ceil(labels.length / MOST_LABELS);
+  const columns = { gridTemplateColumns: `repeat(${labels.length}, minmax(0, 1fr))`, gap: labels.length > 48 ? "0" : "3px" };
+  const onKeyDown = (event: KeyboardEvent): void => {
+    const buttons = Array.from(list.current?.querySelectorAll<HTMLElement>("button") ?? []);
+    const at = buttons.indexOf(event.target as HTMLElement);
+    const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: buttons.length - 1 }[event.key];
+    if (to !== undefined) {
+      event.preventDefault();
+      event.stopPropagation();
+      buttons[to]?.focus();
+    }
+  };
+  return (
+    <>
+      {/* biome-ignore lint/a11y/useSemanticElements: a fieldset would bring the host's frame and legend. */}
+      <div
+        class="nnw-depth"
+        style={columns}
+        role="group"
+        aria-label={`Standard deviation of ${reply.name} in each of ${labels.length} blocks`}
+        ref={list}
+        onKeyDown={onKeyDown}
+      >
+        {std.map((value, i) => {
+          const text = `${labels[i]}: std ${floatText(value)}`;
+          return (
+            <button
+              key={paths[i]}
+              type="button"
+              title={text}
+              aria-label={text}
+              aria-current={i === index || undefined}
+              tabIndex={i === index ? 0 : -1}
+              disabled={!alive}
+              onClick={() => paths[i] !== undefined && onNavigate(paths[i])}
+            >
+              <b style={{ height: `${Number.isFinite(value) && most > 0 ? Math.max(2, (value / most) * 100) : 0}%` }} />
+              {Number.isFinite(value) ? null : <span aria-hidden="true">!</span>}
+            </button>
+          );
+        })}
+      </div>
+      <div class="nnw-depth-labels" style={columns} aria-hidden="true">
+        {labels.map((label, i) => {
+          const isShown = i === index || (i % every === 0 && Math.abs(i - index) >= Math.min(every, 2));
+          return (
+            <span key={paths[i]} class={i === index ? "nnw-here" : undefined}>
+              {isShown ? shortLabel(label) : ""}
+            </span>
+          );
+        })}
+      </div>
+    </>
+  );
+}
+
+/** The last part of "h.3": under its bar there is room for a number. */
+function shortLabel(label: string): string {
+  return label.slice(label.lastIndexOf(".") + 1);
+}

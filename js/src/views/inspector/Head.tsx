@@ -1,0 +1,132 @@
+import type { ComponentChildren } from "preact";
+import { bytesText, countText, exactBytes, exactCount, shapeText } from "../../lib/format.ts";
+import type { InspectReply, ModuleFacts, TensorFacts } from "../../protocol/messages.ts";
+import { CopyButton } from "./CopyButton.tsx";
+import { Icon } from "./Icon.tsx";
+import { PathText } from "./PathText.tsx";
+import { TieBadge } from "./TieBadge.tsx";
+
+interface HeadProps {
+  readonly path: string;
+  /** What is known of this path or, while its facts load, of the one before. */
+  readonly reply: InspectReply | null;
+  readonly isCurrent: boolean;
+  readonly alive: boolean;
+  readonly onNavigate: (path: string) => void;
+  readonly headingId: string;
+}
+
+/** Which thing this is: its path, the way to its neighbours in the fold, and one line of facts. */
+export function Head({ path, reply, isCurrent, alive, onNavigate, headingId }: HeadProps) {
+  const own = isCurrent ? reply : null;
+  const access = own?.code[0]?.code;
+  const root = access ?? own?.class_name ?? "model";
+  return (
+    <header class="nnw-head">
+      <div class="nnw-head-line">
+        <h3 id={headingId}>
+          <PathText path={path} root={root} />
+        </h3>
+        {access === undefined ? null : <CopyButton text={access} label={`Copy ${access}`} />}
+        <span class="nnw-space" />
+        {own?.siblings ? (
+          <FoldSteps siblings={own.siblings} isTensor={own.tensor !== null} alive={alive} onNavigate={onNavigate} />
+        ) : null}
+      </div>
+      <div class={`nnw-facts${isCurrent ? "" : " nnw-stale"}`}>{reply === null ? "\u00a0" : <Facts reply={reply} />}</div>
+    </header>
+  );
+}
+
+interface FoldStepsProps {
+  readonly siblings: NonNullable<InspectReply["siblings"]>;
+  readonly isTensor: boolean;
+  readonly alive: boolean;
+  readonly onNavigate: (path: string) => void;
+}
+
+function FoldSteps({ siblings, isTensor, alive, onNavigate }: FoldStepsProps) {
+  const step = (to: string | null, icon: "previous" | "next", key: string) => {
+    const label = `${isTensor ? "Same tensor in the" : "The"} ${icon} member (${key})`;
+    return (
+      <button
+        type="button"
+        class="nnw-icon-button"
+        aria-label={label}
+        aria-keyshortcuts={key}
+        title={label}
+        disabled={to === null || !alive}
+        onClick={() => to !== null && onNavigate(to)}
+      >
+        <Icon name={icon} />
+      </button>
+    );
+  };
+  return (
+    <>
+      {step(siblings.previous, "previous", "[")}
+      <span class="nnw-fold-label" title={`${siblings.index + 1} of ${exactCount(siblings.count)}`}>
+        <bdi>{siblings.label}</bdi>
+      </span>
+      {step(siblings.next, "next", "]")}
+    </>
+  );
+}
+
+function Facts({ reply }: { readonly reply: InspectReply }) {
+  return (
+    <>
+      {reply.tensor === null ? null : <TensorLine tensor={reply.tensor} />}
+      {reply.module === null ? null : <ModuleLine module={reply.module} className={reply.class_name} />}
+      {reply.tensor === null && reply.module === null ? <b>{reply.class_name}</b> : null}
+      {reply.tie === null ? null : <TieBadge letter={reply.tie.id} />}
+      {reply.ties_inside.map((tie) => (
+        <TieBadge key={tie.id} letter={tie.id} isInside />
+      ))}
+    </>
+  );
+}
+
+const ROLE_NOTES = {
+  buffer: "Kept in state_dict(), not trained",
+  unregistered: "Not registered: state_dict() and .to() will not see it",
+  parameter: "",
+} as const;
+
+function TensorLine({ tensor }: { readonly tensor: TensorFacts }) {
+  const fact = (text: string, title?: string): ComponentChildren => <span title={title}>{text}</span>;
+  const isStrided = tensor.layout === "strided" || tensor.layout === "";
+  return (
+    <>
+      <b title={`${exactCount(tensor.n_elements)} values`}>{shapeText(tensor.shape)}</b>
+      {fact(tensor.dtype)}
+      {fact(tensor.device)}
+      {fact(bytesText(tensor.size_bytes), exactBytes(tensor.size_bytes))}
+      {tensor.role === "parameter" ? null : fact(tensor.role, ROLE_NOTES[tensor.role])}
+      {tensor.role === "buffer" && !tensor.persistent
+        ? fact("not persistent", "Left out of state_dict()")
+        : null}
+      {tensor.role === "parameter"
+        ? tensor.requires_grad
+          ? fact("trainable")
+          : fact("frozen", "requires_grad is False")
+        : null}
+      {tensor.role !== "parameter" && tensor.requires_grad ? fact("requires grad") : null}
+      {isStrided ? null : fact(tensor.layout)}
+      {isStrided && tensor.is_contiguous === false
+        ? fact("not contiguous", `strides (${tensor.strides?.join(", ") ?? "unknown"})`)
+        : null}
+    </>
+  );
+}
+
+function ModuleLine({ module, className }: { readonly module: ModuleFacts; readonly className: string }) {
+  return (
+    <>
+      <b>{className}</b>
+      <span title={`${exactCount(module.n_params)} parameters`}>{countText(module.n_params)} parameters</span>
+      <span title={exactBytes(module.size_bytes)}>{bytesText(module.size_bytes)}</span>
+      {module.training === null ? null : <span>{module.training ? "training" : "eval"}</span>}
+    </>
+  );
+}

@@ -1,0 +1,245 @@
+import type { ComponentChildren } from "preact";
+import { useRef, useState } from "preact/hooks";
+import { exactCount, floatText } from "../../lib/format.ts";
+import { type Tone, rampBackground, specialColors } from "../../lib/heat.ts";
+import { isWhole, tensorIndex, whole, zoomed } from "../../lib/matrix.ts";
+import type { Client } from "../../protocol/client.ts";
+import type { Of, ValuesReply } from "../../protocol/messages.ts";
+import { HeatCanvas } from "./HeatCanvas.tsx";
+import { Icon } from "./Icon.tsx";
+import { FaultNote } from "./Note.tsx";
+import { Section } from "./Section.tsx";
+import { ZoomTable } from "./ZoomTable.tsx";
+import { type Heat, useHeat } from "./useHeat.ts";
+import { useWidth } from "./useWidth.ts";
+
+interface HeatMapProps {
+  readonly client: Client;
+  readonly path: string;
+  readonly hasGrad: boolean;
+  readonly generation: number;
+  readonly alive: boolean;
+  readonly tone: Tone;
+}
+
+const TALLEST = 190;
+const TABLE_ROWS = 4;
+const TABLE_CELL = 49;
+const TABLE_AXIS = 32;
+const ZOOM = 2;
+
+/** The tensor as a picture that zooms into real numbers. */
+export function HeatMap({ client, path, hasGrad, generation, alive, tone }: HeatMapProps) {
+  const [wantsGrad, setWantsGrad] = useState(false);
+  const of: Of = wantsGrad && hasGrad ? "grad" : "value";
+  const frame = useRef<HTMLDivElement | null>(null);
+  const width = useWidth(frame, 378);
+  const density = globalThis.devicePixelRatio || 1;
+  const tableColumns = Math.max(3, Math.min(16, Math.floor((width - TABLE_AXIS) / TABLE_CELL)));
+  const heat = useHeat({
+    client,
+    path,
+    of,
+    generation,
+    alive,
+    tone,
+    maxRows: Math.ceil(TALLEST * density),
+    maxColumns: Math.ceil(width * density),
+    tableRows: TABLE_ROWS,
+    tableColumns,
+  });
+  const { about, size, view, focus, fault } = heat;
+  const isEmpty = about !== null && (size.rows === 0 || size.columns === 0);
+  const fitsTable = size.rows === 1 ? size.columns <= TABLE_ROWS * tableColumns : size.rows <= TABLE_ROWS && size.columns <= tableColumns;
+  const height = Math.min(TALLEST, Math.max(lowest(size.rows), Math.round((width * size.rows) / Math.max(1, size.columns))));
+  const noun = of === "grad" ? "gradient" : "values";
+  return (
+    <Section
+      title="Heat map"
+      caption={about === null || isEmpty ? null : <span aria-live="polite">{placeText(about, heat)}</span>}
+      tools={about === null || isEmpty ? null : <Legend about={about} heat={heat} tone={tone} />}
+      isStale={about !== null && !heat.isCurrent && fault === null}
+    >
+      <div ref={frame}>
+        {about === null && fault === null ? <div class="nnw-skeleton nnw-skeleton-map" aria-hidden="true" /> : null}
+        {isEmpty ? <p class="nnw-dim nnw-quiet">No values: the tensor is empty.</p> : null}
+        {about === null || isEmpty ? null : (
+          <>
+            {fitsTable ? null : (
+              <HeatCanvas
+                pictures={heat.pictures}
+                size={size}
+                view={view}
+                focus={focus}
+                tone={tone}
+                width={width}
+                height={height}
+                label={pictureLabel(noun, about, heat)}
+                onFocus={heat.setFocus}
+                onView={heat.setView}
+              />
+            )}
+            {fitsTable && !hasGrad ? null : (
+              <Controls heat={heat} hasZoom={!fitsTable}>
+                {hasGrad ? <Switch of={of} onChange={(next) => setWantsGrad(next === "grad")} /> : null}
+              </Controls>
+            )}
+            <ZoomTable
+              window={heat.tableWindow}
+              columnsPerLine={tableColumns}
+              size={size}
+              tile={heat.tableTile}
+              focus={focus}
+              limit={Number(about.scale)}
+              tone={tone}
+              onFocus={heat.setFocus}
+            />
+          </>
+        )}
+      </div>
+      {fault === null ? null : (
+        <FaultNote
+          fault={fault}
+          path={path}
+          what={of === "grad" ? "The gradient can’t be read now." : "Values can’t be read now."}
+          alive={alive}
+          onRetry={heat.retry}
+        />
+      )}
+    </Section>
+  );
+}
+
+/** Few rows are drawn taller than they are wide, so that they can be seen and pointed at. */
+function lowest(rows: number): number {
+  return Math.min(95, Math.max(28, rows * 4));
+}
+
+/** Which element is in focus, in words for a matrix and as an index for more dimensions. */
+function placeText(about: ValuesReply, { focus }: Heat): string {
+  if (about.shape.length === 0) {
+    return "the one value";
+  }
+  if (about.shape.length === 1) {
+    return `index ${focus.row === 0 ? focus.column : focus.row}`;
+  }
+  if (about.shape.length === 2 && about.row_axes[0] === 0) {
+    return `row ${focus.row}, column ${focus.column}`;
+  }
+  return `[${tensorIndex(focus, about.shape, about.row_axes, about.column_axes).join(", ")}]`;
+}
+
+function axesText(axes: readonly number[]): string {
+  return axes.length === 0 ? "none" : `${axes.length === 1 ? "axis" : "axes"} ${axes.join(", ")}`;
+}
+
+function pictureLabel(noun: string, about: ValuesReply, { size, focus, tableTile }: Heat): string {
+  const axes =
+    about.shape.length > 2 ? ` Rows are ${axesText(about.row_axes)}, columns ${axesText(about.column_axes)}.` : "";
+  const text = tableTile?.texts?.[focus.row - tableTile.window.row]?.[focus.column - tableTile.window.column];
+  const value = text === undefined ? "" : ` At row ${focus.row}, column ${focus.column}: ${text}.`;
+  return `Heat map of the ${noun}, ${size.rows} rows by ${size.columns} columns, scaled to plus or minus ${floatText(about.scale, 2)}.${axes}${value} Arrows move, plus and minus zoom.`;
+}
+
+function Legend({ about, heat, tone }: { readonly about: ValuesReply; readonly heat: Heat; readonly tone: Tone }) {
+  const limit = floatText(about.scale, 2);
+  const nan = heat.pictures.some((picture) => picture.nan > 0);
+  const infinite = heat.pictures.some((picture) => picture.infinite > 0);
+  const colors = specialColors(tone);
+  return (
+    <span class="nnw-legend">
+      {nan ? <Special color={colors.nan} name="NaN" /> : null}
+      {infinite ? <Special color={colors.infinite} name="inf" /> : null}
+      <span class="nnw-dim">−{limit}</span>
+      <i class="nnw-ramp" style={{ background: rampBackground(tone) }} />
+      <span class="nnw-dim">{limit}</span>
+    </span>
+  );
+}
+
+function Special({ color, name }: { readonly color: string; readonly name: string }) {
+  return (
+    <span class="nnw-special">
+      <i style={{ background: color }} />
+      {name}
+    </span>
+  );
+}
+
+function Switch({ of, onChange }: { readonly of: Of; readonly onChange: (of: Of) => void }) {
+  const option = (value: Of, words: string) => (
+    <button type="button" aria-pressed={of === value} onClick={() => onChange(value)}>
+      {words}
+    </button>
+  );
+  return (
+    // biome-ignore lint/a11y/useSemanticElements: a fieldset would bring the host's frame and legend.
+    <span class="nnw-switch" role="group" aria-label="Heat map of">
+      {option("value", "values")}
+      {option("grad", "gradient")}
+    </span>
+  );
+}
+
+interface ControlsProps {
+  readonly heat: Heat;
+  readonly hasZoom: boolean;
+  readonly children: ComponentChildren;
+}
+
+function Controls({ heat, hasZoom, children }: ControlsProps) {
+  const { view, size, focus, about } = heat;
+  const isOut = isWhole(view, size);
+  const zoom = (factor: number): void =>
+    heat.setView(
+      zoomed(
+        view,
+        size,
+        factor,
+        (focus.column + 0.5 - view.column) / view.columns,
+        (focus.row + 0.5 - view.row) / view.rows,
+      ),
+    );
+  const isIn = zoomed(view, size, ZOOM, 0.5, 0.5).columns === view.columns && zoomed(view, size, ZOOM, 0.5, 0.5).rows === view.rows;
+  return (
+    <div class="nnw-map-controls">
+      {children}
+      {hasZoom ? (
+        <>
+          <span class="nnw-dim nnw-range">{isOut ? axesNote(about) : rangeText(heat)}</span>
+          <ZoomButton icon="minus" label="Zoom out (−)" disabled={isOut} onClick={() => zoom(1 / ZOOM)} />
+          <ZoomButton icon="plus" label="Zoom in (+)" disabled={isIn} onClick={() => zoom(ZOOM)} />
+          <ZoomButton icon="fit" label="Whole tensor (0)" disabled={isOut} onClick={() => heat.setView(whole(size))} />
+        </>
+      ) : null}
+    </div>
+  );
+}
+
+function axesNote(about: ValuesReply | null): string {
+  return about !== null && about.shape.length > 2
+    ? `rows: ${axesText(about.row_axes)} · columns: ${axesText(about.column_axes)}`
+    : "";
+}
+
+function rangeText({ view, size }: Heat): string {
+  const span = (from: number, count: number): string =>
+    `${exactCount(Math.floor(from))}–${exactCount(Math.ceil(from + count) - 1)}`;
+  const columns = `columns ${span(view.column, view.columns)}`;
+  return size.rows === 1 ? columns.replace("columns", "index") : `rows ${span(view.row, view.rows)} · ${columns}`;
+}
+
+interface ZoomButtonProps {
+  readonly icon: "plus" | "minus" | "fit";
+  readonly label: string;
+  readonly disabled: boolean;
+  readonly onClick: () => void;
+}
+
+function ZoomButton({ icon, label, disabled, onClick }: ZoomButtonProps) {
+  return (
+    <button type="button" class="nnw-icon-button" aria-label={label} title={label} disabled={disabled} onClick={onClick}>
+      <Icon name={icon} />
+    </button>
+  );
+}

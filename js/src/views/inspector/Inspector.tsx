@@ -1,0 +1,197 @@
+import type { RefObject } from "preact";
+import { useCallback, useEffect, useId, useImperativeHandle, useRef, useState } from "preact/hooks";
+import { plainText } from "../../lib/format.ts";
+import type { Tone } from "../../lib/heat.ts";
+import type { Client } from "../../protocol/client.ts";
+import type { InspectReply } from "../../protocol/messages.ts";
+import { CodePanel } from "./Code.tsx";
+import { Findings } from "./Findings.tsx";
+import { Head } from "./Head.tsx";
+import { ModuleOverview } from "./ModuleOverview.tsx";
+import { FaultNote, Note } from "./Note.tsx";
+import { PathLink } from "./PathText.tsx";
+import { type Tab, Tabs, tabIds } from "./Tabs.tsx";
+import { TensorOverview } from "./TensorOverview.tsx";
+import { Ties } from "./Ties.tsx";
+import { WholeTrace } from "./Trace.tsx";
+import { type Query, useQuery } from "./useQuery.ts";
+
+/** What the tree may ask of the inspector. */
+export interface InspectorHandle {
+  /** Puts the keyboard focus on the selected tab. */
+  readonly focus: () => void;
+}
+
+export interface InspectorProps {
+  readonly client: Client;
+  /** "" is the model itself. */
+  readonly path: string;
+  /** Goes up when the model may have changed: what is shown is read again. */
+  readonly generation: number;
+  readonly onNavigate: (path: string) => void;
+  /** Paths of the tie group under the pointer, or null when it leaves. */
+  readonly onHover: (paths: readonly string[] | null) => void;
+  readonly tone: Tone;
+  /** Whether there is a kernel to ask. Without one what was read stays, and what needs it is disabled. */
+  readonly alive: boolean;
+  readonly handle?: RefObject<InspectorHandle | null>;
+}
+
+type TabId = "overview" | "ties" | "code" | "findings" | "trace";
+
+/** Everything about the selected row. */
+export function Inspector({ client, path, generation, onNavigate, onHover, tone, alive, handle }: InspectorProps) {
+  const id = useId();
+  const options = { generation, alive };
+  const inspect = useQuery(client, "inspect", { path }, options);
+  const findings = useQuery(client, "findings", path === "" ? {} : null, options);
+  const trace = useQuery(client, "trace", path === "" ? {} : null, options);
+  const reply = inspect.answer?.body ?? null;
+
+  const tabs = tabsFor(reply, findings, trace);
+  const [wanted, setWanted] = useState<TabId>("overview");
+  const selected = tabs.some((tab) => tab.id === wanted) ? wanted : "overview";
+
+  const list = useRef<HTMLDivElement | null>(null);
+  const focus = useCallback(() => list.current?.querySelector<HTMLElement>("[aria-selected=true]")?.focus(), []);
+  useImperativeHandle(handle ?? null, () => ({ focus }), [focus]);
+  const cancel = useRef<(() => void) | null>(null);
+  const onCancellable = useCallback((next: (() => void) | null) => {
+    cancel.current = next;
+  }, []);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: another selection ends the glow of the one before.
+  useEffect(() => () => onHover(null), [path]);
+
+  const onKeyDown = (event: KeyboardEvent): void => {
+    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) {
+      return;
+    }
+    const siblings = inspect.isCurrent && alive ? reply?.siblings : null;
+    const to = event.key === "[" ? siblings?.previous : event.key === "]" ? siblings?.next : null;
+    if (to != null) {
+      event.preventDefault();
+      event.stopPropagation();
+      onNavigate(to);
+    } else if (event.key === "Escape" && cancel.current !== null) {
+      event.preventDefault();
+      event.stopPropagation();
+      cancel.current();
+    }
+  };
+  return (
+    <section class="nnw-inspector" aria-label="Inspector" onKeyDown={onKeyDown} onCopy={copyPlain}>
+      <Head
+        path={path}
+        reply={reply}
+        isCurrent={inspect.isCurrent}
+        alive={alive}
+        onNavigate={onNavigate}
+        headingId={`${id}-heading`}
+      />
+      <Tabs tabs={tabs} selected={selected} onSelect={setWanted} label="Inspector" prefix={id} listRef={list} />
+      <div
+        class="nnw-pane"
+        role="tabpanel"
+        id={tabIds(id, selected).panel}
+        aria-labelledby={tabIds(id, selected).tab}
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: a panel that scrolls must be reachable.
+        tabIndex={0}
+      >
+        {inspect.fault === null ? null : (
+          <FaultNote
+            fault={inspect.fault}
+            path={path}
+            what="This can’t be inspected now."
+            alive={alive}
+            onRetry={inspect.retry}
+          />
+        )}
+        {reply === null || (inspect.fault !== null && !inspect.isCurrent) ? null : (
+          <div class={inspect.isCurrent ? "nnw-panel" : "nnw-panel nnw-stale"} aria-busy={!inspect.isCurrent}>
+            {selected === "overview" ? (
+              <Overview
+                {...{ client, path: reply.path, reply, generation, alive: alive && inspect.isCurrent, tone, onNavigate, onCancellable }}
+              />
+            ) : null}
+            {selected === "ties" ? (
+              <Ties
+                ties={reply.tie === null ? reply.ties_inside : [reply.tie]}
+                own={reply.tensor === null ? null : reply.path}
+                {...{ alive, onNavigate, onHover }}
+              />
+            ) : null}
+            {selected === "code" ? <CodePanel lines={reply.code} /> : null}
+            {selected === "findings" ? (
+              <Findings findings={findings.answer?.body.findings ?? []} withPath {...{ alive, onNavigate }} />
+            ) : null}
+            {selected === "trace" && trace.answer !== null ? (
+              <WholeTrace reply={trace.answer.body} {...{ alive, onNavigate }} />
+            ) : null}
+          </div>
+        )}
+      </div>
+    </section>
+  );
+}
+
+function tabsFor(reply: InspectReply | null, findings: Query<"findings">, trace: Query<"trace">): Tab<TabId>[] {
+  const ties = reply?.tie === null || reply === null ? reply?.ties_inside.length : reply.tie.members.length;
+  const nFindings = findings.answer?.body.findings.length ?? 0;
+  return [
+    { id: "overview", label: "Overview" },
+    ...(ties ? [{ id: "ties", label: "Ties", count: ties } as const] : []),
+    ...(nFindings > 0 ? [{ id: "findings", label: "Findings", count: nFindings } as const] : []),
+    ...(trace.answer !== null && trace.fault === null ? [{ id: "trace", label: "Trace" } as const] : []),
+    { id: "code", label: "Code" },
+  ];
+}
+
+interface OverviewProps extends Pick<InspectorProps, "client" | "path" | "generation" | "alive" | "tone" | "onNavigate"> {
+  readonly reply: InspectReply;
+  readonly onCancellable: (cancel: (() => void) | null) => void;
+}
+
+function Overview({ reply, onCancellable, ...rest }: OverviewProps) {
+  const { alive, onNavigate } = rest;
+  return (
+    <>
+      <Findings findings={reply.findings} withPath={false} {...{ alive, onNavigate }} />
+      {reply.problem === null ? null : (
+        <Note kind="error">
+          <b>Part of this can’t be read.</b>
+          <p>{reply.problem}</p>
+        </Note>
+      )}
+      {reply.alias_of === null ? null : (
+        <p class="nnw-alias">
+          {reply.kind === "cycle" ? "A way back to " : "The same module as "}
+          <PathLink path={reply.alias_of} {...{ alive, onNavigate }} />
+        </p>
+      )}
+      {reply.tensor === null ? null : (
+        <TensorOverview
+          {...rest}
+          tensor={reply.tensor}
+          isInFold={reply.siblings !== null}
+          onCancellable={onCancellable}
+        />
+      )}
+      {reply.module === null ? null : (
+        <ModuleOverview module={reply.module} calls={reply.trace} {...{ alive, onNavigate }} />
+      )}
+    </>
+  );
+}
+
+/** Numbers leave the page as plain ASCII; code leaves it as it is. */
+function copyPlain(event: ClipboardEvent): void {
+  const target = event.target as HTMLElement;
+  if (target.closest("pre, input, textarea") !== null) {
+    return;
+  }
+  const text = target.ownerDocument.getSelection()?.toString() ?? "";
+  if (text !== "" && event.clipboardData !== null) {
+    event.clipboardData.setData("text/plain", plainText(text));
+    event.preventDefault();
+  }
+}

@@ -1,0 +1,174 @@
+import type { ComponentChildren } from "preact";
+import { countText, exactCount, exactFloat, floatText, meanText, percentText, toNumber } from "../../lib/format.ts";
+import type { StatsReply } from "../../protocol/messages.ts";
+import { FaultNote } from "./Note.tsx";
+import { Section } from "./Section.tsx";
+import type { Stats } from "./useStats.ts";
+
+interface StatisticsProps {
+  readonly stats: Stats;
+  readonly path: string;
+  readonly alive: boolean;
+}
+
+/** The numbers in a grid: sampled ones marked as such, then the exact ones, with progress and Cancel when it takes. */
+export function Statistics({ stats, path, alive }: StatisticsProps) {
+  const { reply, fault, phase, isCurrent } = stats;
+  if (fault !== null && (reply === null || !isCurrent)) {
+    return (
+      <Section title="Statistics">
+        <FaultNote fault={fault} path={path} what="Values can’t be read now." alive={alive} onRetry={stats.resume} />
+      </Section>
+    );
+  }
+  return (
+    <Section title="Statistics" caption={reply === null ? null : <Source reply={reply} />} isStale={!isCurrent}>
+      {reply === null ? <Skeleton /> : <Grid reply={reply} />}
+      {fault === null ? null : (
+        <FaultNote
+          fault={fault}
+          path={path}
+          what={reply?.is_exact ? "Values can’t be read again now." : "The exact statistics can’t be had now."}
+          alive={alive}
+          onRetry={stats.resume}
+        />
+      )}
+      {phase === "exact" && stats.isSlow && isCurrent ? <Progress stats={stats} /> : null}
+      {phase === "cancelled" && isCurrent && reply?.is_exact === false ? (
+        <div class="nnw-progress-line">
+          <span class="nnw-dim">Cancelled; these are from the sample.</span>
+          <span class="nnw-space" />
+          <button type="button" class="nnw-button" disabled={!alive} onClick={stats.resume}>
+            Read all values
+          </button>
+        </div>
+      ) : null}
+    </Section>
+  );
+}
+
+function Source({ reply }: { readonly reply: StatsReply }) {
+  if (reply.is_exact) {
+    return (
+      <span title={`${exactCount(reply.n_total)} values`}>
+        {countText(reply.n_total)} {toNumber(reply.n_total) === 1 ? "value" : "values"} · exact
+      </span>
+    );
+  }
+  return (
+    <span class="nnw-warn" title={`${exactCount(reply.n)} of ${exactCount(reply.n_total)} values`}>
+      ≈ from {exactCount(reply.n)} of {countText(reply.n_total)} values
+    </span>
+  );
+}
+
+function Progress({ stats }: { readonly stats: Stats }) {
+  const { progress } = stats;
+  const share = progress === null || progress.total <= 0 ? 0 : Math.min(1, progress.done / progress.total);
+  const text = progress === null ? "Exact: reading all values" : `Exact: ${Math.floor(share * 100)} %`;
+  return (
+    <div>
+      <div
+        class="nnw-progress"
+        role="progressbar"
+        aria-label="Exact statistics"
+        aria-valuemin={0}
+        aria-valuemax={100}
+        aria-valuenow={Math.floor(share * 100)}
+      >
+        <b style={{ width: `${share * 100}%` }} />
+      </div>
+      <div class="nnw-progress-line">
+        <span class="nnw-dim">{text}</span>
+        <span class="nnw-space" />
+        <button type="button" class="nnw-button" aria-keyshortcuts="Escape" onClick={stats.cancel}>
+          Cancel <kbd>Esc</kbd>
+        </button>
+      </div>
+    </div>
+  );
+}
+
+interface FigureProps {
+  readonly name: string;
+  readonly children: ComponentChildren;
+  readonly title?: string | undefined;
+  readonly isBad?: boolean;
+}
+
+function Figure({ name, children, title, isBad = false }: FigureProps) {
+  return (
+    <div>
+      <dt>{name}</dt>
+      <dd title={title} class={isBad ? "nnw-err" : undefined}>
+        {children}
+      </dd>
+    </div>
+  );
+}
+
+const UNKNOWN = "…";
+
+/** Eight figures. What a sample can't tell waits as an ellipsis, so that nothing moves when the exact ones come. */
+function Grid({ reply }: { readonly reply: StatsReply }) {
+  const isSample = !reply.is_exact;
+  const isEmpty = toNumber(reply.n) === 0 || [reply.min, reply.max].every((end) => Number.isNaN(toNumber(end)));
+  const about = isSample ? "≈ " : "";
+  const value = (text: string, sign = about): string => (isEmpty ? "–" : `${sign}${text}`);
+  const exact = (number: number | string): string | undefined =>
+    isEmpty ? undefined : `${isSample ? "in the sample: " : ""}${exactFloat(number)}`;
+  return (
+    <dl class="nnw-figures">
+      <Figure name="mean" title={exact(reply.mean)}>
+        {value(meanText(reply.mean, reply.std))}
+      </Figure>
+      <Figure name="std" title={exact(reply.std)}>
+        {Number.isNaN(toNumber(reply.std)) ? "–" : value(floatText(reply.std))}
+      </Figure>
+      <Figure name="min" title={exact(reply.min)}>
+        {value(floatText(reply.min), isSample ? "≤ " : "")}
+      </Figure>
+      <Figure name="max" title={exact(reply.max)}>
+        {value(floatText(reply.max), isSample ? "≥ " : "")}
+      </Figure>
+      <Figure name="L2 norm" title={isSample ? undefined : exact(reply.norm)}>
+        {isSample ? UNKNOWN : floatText(reply.norm)}
+      </Figure>
+      <Tally name="zeros" count={reply.n_zero} reply={reply} />
+      <Tally name="NaN" count={reply.n_nan} reply={reply} isBad />
+      <Tally name="inf" count={reply.n_inf} reply={reply} isBad />
+    </dl>
+  );
+}
+
+interface TallyProps {
+  readonly name: string;
+  readonly count: number | string;
+  readonly reply: StatsReply;
+  readonly isBad?: boolean;
+}
+
+function Tally({ name, count, reply, isBad = false }: TallyProps) {
+  const number = toNumber(count);
+  const share = toNumber(reply.n) > 0 && number > 0 ? ` · ${percentText(number / toNumber(reply.n))}` : "";
+  const sampled = number > 0 ? `≥ ${countText(count)}` : UNKNOWN;
+  return (
+    <Figure name={name} title={`${exactCount(count)}${share}`} isBad={isBad && number > 0}>
+      {reply.is_exact ? countText(count) : sampled}
+    </Figure>
+  );
+}
+
+function Skeleton() {
+  return (
+    <div class="nnw-figures nnw-skeleton" aria-hidden="true">
+      {Array.from({ length: 8 }, (_, i) => (
+        // biome-ignore lint/suspicious/noArrayIndexKey: eight blank places, alike.
+        <div key={i}>
+          <i />
+          <i />
+        </div>
+      ))}
+    </div>
+  );
+}

@@ -1,0 +1,163 @@
+import { useEffect, useState } from "preact/hooks";
+import { floatText, toNumber } from "../../lib/format.ts";
+import type { Tone } from "../../lib/heat.ts";
+import type { Client } from "../../protocol/client.ts";
+import type { TensorFacts } from "../../protocol/messages.ts";
+import { Depth } from "./Depth.tsx";
+import { HeatMap } from "./HeatMap.tsx";
+import { Histogram } from "./Histogram.tsx";
+import { FaultNote, Note } from "./Note.tsx";
+import { Section } from "./Section.tsx";
+import { Statistics } from "./Statistics.tsx";
+import { type Stats, useStats } from "./useStats.ts";
+
+interface TensorOverviewProps {
+  readonly client: Client;
+  readonly path: string;
+  readonly tensor: TensorFacts;
+  /** In a fold: the same tensor in the other blocks can be compared. */
+  readonly isInFold: boolean;
+  readonly generation: number;
+  readonly alive: boolean;
+  readonly tone: Tone;
+  readonly onNavigate: (path: string) => void;
+  /** Told what Escape should cancel, while there is something. */
+  readonly onCancellable: (cancel: (() => void) | null) => void;
+}
+
+/** A tensor at a glance: figures, distribution, gradient, values, and the same tensor across depth. */
+export function TensorOverview(props: TensorOverviewProps) {
+  const { client, path, tensor, isInFold, generation, alive, tone, onNavigate } = props;
+  const depth = isInFold ? (
+    <Depth client={client} path={path} generation={generation} alive={alive} onNavigate={onNavigate} />
+  ) : null;
+  if (tensor.readable !== null) {
+    return (
+      <>
+        <Note kind="note">
+          <b>No values to show.</b>
+          <p>{sentence(tensor.readable)}</p>
+        </Note>
+        {depth}
+      </>
+    );
+  }
+  return (
+    <>
+      <Readings {...props} />
+      <HeatMap
+        client={client}
+        path={path}
+        hasGrad={tensor.has_grad}
+        generation={generation}
+        alive={alive}
+        tone={tone}
+      />
+      {depth}
+    </>
+  );
+}
+
+function sentence(text: string): string {
+  const start = text.charAt(0).toUpperCase() + text.slice(1);
+  return /[.!?]$/.test(start) ? start : `${start}.`;
+}
+
+/** Statistics and the two histograms. The gradient's exact figures wait until the values' are done. */
+function Readings({ client, path, tensor, generation, alive, onCancellable }: TensorOverviewProps) {
+  const [isLog, setIsLog] = useState(false);
+  const stats = useStats(client, path, "value", { generation, alive });
+  const isSettled = stats.phase !== "sampling" && stats.phase !== "exact";
+  const [gradPath, setGradPath] = useState<string | null>(null);
+  useEffect(() => {
+    if (!tensor.has_grad) {
+      setGradPath(null);
+    } else if (isSettled && stats.isCurrent) {
+      setGradPath(path);
+    }
+  }, [tensor.has_grad, isSettled, stats.isCurrent, path]);
+  const grad = useStats(client, gradPath, "grad", { generation, alive });
+
+  const isCancellable = stats.phase === "exact" && stats.isSlow;
+  // biome-ignore lint/correctness/useExhaustiveDependencies: `cancel` is made anew at each drawing and means the same.
+  useEffect(() => {
+    onCancellable(isCancellable ? stats.cancel : null);
+    return () => onCancellable(null);
+  }, [isCancellable, onCancellable]);
+
+  return (
+    <>
+      <Statistics stats={stats} path={path} alive={alive} />
+      <div class="nnw-two">
+        <Section title="Values" caption={caption(stats)} isStale={!stats.isCurrent} tools={<LogSwitch isLog={isLog} onChange={setIsLog} />}>
+          {stats.reply === null ? (
+            <Waiting isFailed={stats.phase === "failed"} />
+          ) : (
+            <Histogram reply={stats.reply} label="Histogram of the values" hue="value" isLog={isLog} />
+          )}
+        </Section>
+        <Section title="Gradient" caption={tensor.has_grad ? caption(grad) : null} isStale={tensor.has_grad && grad.reply !== null && grad.replyOf?.path !== path}>
+          <Gradient tensor={tensor} grad={grad} path={path} alive={alive} isLog={isLog} />
+        </Section>
+      </div>
+    </>
+  );
+}
+
+function caption({ reply }: Stats): string | null {
+  if (reply === null || Number.isNaN(toNumber(reply.std))) {
+    return null;
+  }
+  return `std ${reply.is_exact ? "" : "≈ "}${floatText(reply.std, 3)}`;
+}
+
+function Waiting({ isFailed }: { readonly isFailed: boolean }) {
+  return isFailed ? (
+    <p class="nnw-dim nnw-quiet">Not read.</p>
+  ) : (
+    <div class="nnw-skeleton nnw-skeleton-plot" aria-hidden="true" />
+  );
+}
+
+interface GradientProps {
+  readonly tensor: TensorFacts;
+  readonly grad: Stats;
+  readonly path: string;
+  readonly alive: boolean;
+  readonly isLog: boolean;
+}
+
+function Gradient({ tensor, grad, path, alive, isLog }: GradientProps) {
+  if (!tensor.has_grad) {
+    return (
+      <p class="nnw-dim nnw-quiet">
+        {tensor.requires_grad ? "No gradient yet: none before backward()." : "No gradient: requires_grad is False."}
+      </p>
+    );
+  }
+  if (grad.fault !== null && grad.reply === null) {
+    return (
+      <FaultNote fault={grad.fault} path={path} what="The gradient can’t be read now." alive={alive} onRetry={grad.resume} />
+    );
+  }
+  return grad.reply === null ? (
+    <Waiting isFailed={grad.phase === "failed"} />
+  ) : (
+    <Histogram reply={grad.reply} label="Histogram of the gradient" hue="grad" isLog={isLog} />
+  );
+}
+
+function LogSwitch({ isLog, onChange }: { readonly isLog: boolean; readonly onChange: (isLog: boolean) => void }) {
+  return (
+    <button
+      type="button"
+      class="nnw-button-tiny"
+      aria-pressed={isLog}
+      aria-label="Logarithmic counts"
+      title="Logarithmic counts: thin tails show"
+      onClick={() => onChange(!isLog)}
+    >
+      log
+    </button>
+  );
+}

@@ -1,0 +1,62 @@
+import { bytesText, exactBytes } from "../../lib/format.ts";
+import type { TieBody } from "../../protocol/messages.ts";
+import { PathLink } from "./PathText.tsx";
+import { TieBadge, tieColor } from "./TieBadge.tsx";
+
+const KINDS: Readonly<Record<string, string>> = {
+  object: "One tensor under several names.",
+  storage: "Several tensors over the same bytes.",
+  view: "The same bytes, seen through another shape, stride or type.",
+  overlap: "Some bytes are shared, not all.",
+};
+
+interface TiesProps {
+  readonly ties: readonly TieBody[];
+  /** The inspected tensor's own path, or null for a module. */
+  readonly own: string | null;
+  readonly alive: boolean;
+  readonly onNavigate: (path: string) => void;
+  readonly onHover: (paths: readonly string[] | null) => void;
+}
+
+/** Which names share memory, and how each lies to the one inspected. */
+export function Ties({ ties, own, alive, onNavigate, onHover }: TiesProps) {
+  return (
+    <>
+      {ties.map((tie) => (
+        <section key={tie.id} class="nnw-section" aria-label={`Tie group ${tie.id}`}>
+          <div class="nnw-section-line">
+            <TieBadge letter={tie.id} />
+            <h4>{KINDS[tie.kind] ?? tie.kind}</h4>
+            <span class="nnw-caption" title={exactBytes(tie.shared_bytes)}>
+              {bytesText(tie.shared_bytes)} shared
+            </span>
+          </div>
+          <ul
+            class="nnw-members"
+            style={{ "--nnw-tie": tieColor(tie.id) }}
+            onMouseEnter={() => onHover(tie.members.map((member) => member.path))}
+            onMouseLeave={() => onHover(null)}
+            onFocusIn={() => onHover(tie.members.map((member) => member.path))}
+            onFocusOut={() => onHover(null)}
+          >
+            {tie.members.map((member) => (
+              <li key={member.path} class={member.path === own ? "nnw-here" : undefined}>
+                {member.path === own ? (
+                  <span class="nnw-mono nnw-member" title={member.path}>
+                    <bdi>{member.path}</bdi>
+                  </span>
+                ) : (
+                  <PathLink path={member.path} onNavigate={onNavigate} alive={alive} />
+                )}
+                <span class="nnw-dim">{member.shape}</span>
+                <span class="nnw-dim nnw-how">{member.path === own ? "this one" : member.how}</span>
+              </li>
+            ))}
+          </ul>
+        </section>
+      ))}
+      <p class="nnw-dim nnw-quiet">What is written to one is written to all, as far as they share bytes.</p>
+    </>
+  );
+}

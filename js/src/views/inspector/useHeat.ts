@@ -1,0 +1,147 @@
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import type { Tone } from "../../lib/heat.ts";
+import { type Cell, type Size, type Window, around, bounded, cellIn, contains, following, isWhole, snapped, whole } from "../../lib/matrix.ts";
+import type { Client } from "../../protocol/client.ts";
+import type { Of, ValuesReply } from "../../protocol/messages.ts";
+import type { Fault } from "./fault.ts";
+import { type Picture, type Tile, isFull, pictureOf, tileOf } from "./heatTile.ts";
+import { type Answer, useQuery } from "./useQuery.ts";
+
+/** How many cells come with their exact texts at once. */
+const BLOCK = 64;
+/** Wait this long after a zoom before asking for the finer picture. */
+const SETTLE_MS = 90;
+
+interface HeatInput {
+  readonly client: Client;
+  readonly path: string;
+  readonly of: Of;
+  readonly generation: number;
+  readonly alive: boolean;
+  readonly tone: Tone;
+  /** In device pixels: the most rows and columns a picture can show. */
+  readonly maxRows: number;
+  readonly maxColumns: number;
+  /** Rows and columns of the table of numbers. */
+  readonly tableRows: number;
+  readonly tableColumns: number;
+}
+
+export interface Heat {
+  /** What the kernel says of the whole matrix: its size, its colour scale. Null until it has answered. */
+  readonly about: ValuesReply | null;
+  readonly size: Size;
+  readonly view: Window;
+  readonly focus: Cell;
+  readonly pictures: readonly Picture[];
+  readonly tableWindow: Window;
+  readonly tableTile: Tile | null;
+  readonly isCurrent: boolean;
+  readonly fault: Fault | null;
+  readonly retry: () => void;
+  readonly setView: (view: Window) => void;
+  readonly setFocus: (cell: Cell) => void;
+}
+
+/** Where one looks in a matrix of some shape; another shape starts over, a like tensor keeps the place. */
+interface Place {
+  readonly shape: string;
+  readonly view: Window | null;
+  readonly focus: Cell;
+}
+
+function useTile(answer: Answer<"values"> | null): Tile | null {
+  return useMemo(() => (answer === null ? null : tileOf(answer.body, answer.buffers)), [answer]);
+}
+
+function useSettled<T>(value: T, key: string): T {
+  const [settled, setSettled] = useState(value);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: `key` stands for the value.
+  useEffect(() => {
+    const timer = setTimeout(() => setSettled(value), SETTLE_MS);
+    return () => clearTimeout(timer);
+  }, [key]);
+  return settled;
+}
+
+/**
+ * A tensor's values as pictures and numbers: the whole of it thinned to the screen, the window in sight at full
+ * resolution over that, and the exact numbers round the cell in focus.
+ */
+export function useHeat(input: HeatInput): Heat {
+  const { client, path, of, generation, alive, tone, maxRows, maxColumns, tableRows, tableColumns } = input;
+  const options = { generation, alive };
+  const overview = useQuery(client, "values", { path, of, max_rows: maxRows, max_columns: maxColumns }, options);
+  const about = overview.answer?.body ?? null;
+  const size: Size = { rows: about?.n_rows ?? 0, columns: about?.n_columns ?? 0 };
+  const overviewTile = useTile(overview.answer);
+
+  const shape = `${size.rows} ${size.columns}`;
+  const [place, setPlace] = useState<Place>({ shape, view: null, focus: { row: 0, column: 0 } });
+  const isPlaced = place.shape === shape;
+  const view = isPlaced && place.view !== null ? bounded(place.view, size) : whole(size);
+  const focus = isPlaced ? cellIn(place.focus, size) : { row: 0, column: 0 };
+
+  const isThinned = overviewTile !== null && !isFull(overviewTile);
+  const wanted = isThinned && !isWhole(view, size) ? snapped(view, size) : null;
+  const settled = useSettled(wanted, JSON.stringify(wanted));
+  const detailWindow = wanted !== null && overview.isCurrent ? settled : null;
+  const detail = useQuery(
+    client,
+    "values",
+    detailWindow && { path, of, ...detailWindow, max_rows: maxRows, max_columns: maxColumns },
+    options,
+  );
+  const detailTile = useTile(detail.answer);
+
+  const isLine = size.rows === 1;
+  const tableWindow = isLine
+    ? around(focus, 1, tableRows * tableColumns, size)
+    : around(focus, tableRows, tableColumns, size);
+  const hasTexts = overviewTile !== null && isFull(overviewTile) && overviewTile.texts !== null;
+  const block = useRef<{ shape: string; window: Window } | null>(null);
+  if (block.current === null || block.current.shape !== shape || !contains(block.current.window, tableWindow)) {
+    block.current = { shape, window: around(focus, isLine ? 1 : BLOCK, isLine ? BLOCK * BLOCK : BLOCK, size) };
+  }
+  const blockWindow = block.current.window;
+  const numbers = useQuery(
+    client,
+    "values",
+    about === null || hasTexts || size.rows === 0 || size.columns === 0 || !overview.isCurrent
+      ? null
+      : { path, of, ...blockWindow, max_rows: blockWindow.rows, max_columns: blockWindow.columns },
+    options,
+  );
+  const numbersTile = useTile(numbers.answer);
+
+  const limit = Number(about?.scale ?? 0);
+  const coarse = usePicture(overviewTile, limit, tone);
+  const fine = usePicture(detailTile, limit, tone);
+  const pictures = useMemo(
+    () => [coarse, fine].filter((picture): picture is Picture => picture !== null),
+    [coarse, fine],
+  );
+  return {
+    about,
+    size,
+    view,
+    focus,
+    pictures,
+    tableWindow,
+    tableTile: hasTexts ? overviewTile : numbersTile,
+    isCurrent: overview.isCurrent,
+    fault: overview.fault ?? detail.fault ?? numbers.fault,
+    retry: () => {
+      overview.retry();
+      detail.retry();
+      numbers.retry();
+    },
+    setView: (next) => setPlace({ shape, view: isWhole(next, size) ? null : next, focus }),
+    setFocus: (cell) =>
+      setPlace({ shape, view: isWhole(view, size) ? null : following(view, cell, size), focus: cell }),
+  };
+}
+
+function usePicture(tile: Tile | null, limit: number, tone: Tone): Picture | null {
+  return useMemo(() => (tile === null ? null : pictureOf(tile, limit, tone, document)), [tile, limit, tone]);
+}

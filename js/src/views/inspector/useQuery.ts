@@ -1,0 +1,95 @@
+import { useCallback, useEffect, useRef, useState } from "preact/hooks";
+import type { Client } from "../../protocol/client.ts";
+import type { Bodies, Kind, Replies } from "../../protocol/messages.ts";
+import { type Fault, faultOf } from "./fault.ts";
+
+/** An answer, with the body it answers. */
+export interface Answer<K extends Kind> {
+  readonly key: string;
+  readonly body: Replies[K];
+  readonly buffers: readonly DataView[];
+}
+
+export interface Query<K extends Kind> {
+  /** The last answer, which may be to an earlier question: see `isCurrent`. */
+  readonly answer: Answer<K> | null;
+  /** Whether `answer` answers what is asked now. */
+  readonly isCurrent: boolean;
+  /** What the question asked now failed with. */
+  readonly fault: Fault | null;
+  readonly retry: () => void;
+}
+
+interface Held<K extends Kind> {
+  readonly answer: Answer<K> | null;
+  readonly fault: { readonly key: string; readonly fault: Fault } | null;
+}
+
+export interface QueryOptions {
+  /** The model's generation: a new one asks again, but never overtakes a request under way. */
+  readonly generation: number;
+  /** Without a kernel nothing is asked and what was read stays. */
+  readonly alive: boolean;
+}
+
+/**
+ * Keeps the answer to one request in sight: asks when the body changes (and stops the request before), asks again
+ * when the model has changed, holds the last answer meanwhile. A null body asks nothing.
+ */
+export function useQuery<K extends Kind>(
+  client: Client,
+  kind: K,
+  body: Bodies[K] | null,
+  { generation, alive }: QueryOptions,
+): Query<K> {
+  const [held, setHeld] = useState<Held<K>>({ answer: null, fault: null });
+  const [turn, setTurn] = useState(0);
+  const key = body === null ? null : JSON.stringify(body);
+  const latest = useRef({ body, generation });
+  latest.current = { body, generation };
+  const isBusy = useRef(false);
+  const askedGeneration = useRef(generation);
+
+  // biome-ignore lint/correctness/useExhaustiveDependencies: `turn` asks again; `key` stands for the body.
+  useEffect(() => {
+    const asked = latest.current.body;
+    if (key === null || asked === null || !alive) {
+      return;
+    }
+    const stop = new AbortController();
+    isBusy.current = true;
+    askedGeneration.current = latest.current.generation;
+    const ended = (next: (before: Held<K>) => Held<K>): void => {
+      if (stop.signal.aborted) {
+        return;
+      }
+      isBusy.current = false;
+      setHeld(next);
+      if (askedGeneration.current !== latest.current.generation) {
+        setTurn((count) => count + 1);
+      }
+    };
+    client.request(kind, asked, { signal: stop.signal }).then(
+      (reply) => ended(() => ({ answer: { key, body: reply.body, buffers: reply.buffers }, fault: null })),
+      (error: unknown) => ended(({ answer }) => ({ answer, fault: { key, fault: faultOf(error) } })),
+    );
+    return () => {
+      isBusy.current = false;
+      stop.abort();
+    };
+  }, [client, kind, key, turn, alive]);
+
+  useEffect(() => {
+    if (!isBusy.current && askedGeneration.current !== generation) {
+      setTurn((count) => count + 1);
+    }
+  }, [generation]);
+
+  const retry = useCallback(() => setTurn((count) => count + 1), []);
+  return {
+    answer: key === null ? null : held.answer,
+    isCurrent: held.answer !== null && held.answer.key === key,
+    fault: held.fault !== null && held.fault.key === key ? held.fault.fault : null,
+    retry,
+  };
+}

@@ -1,0 +1,57 @@
+import { useEffect, useRef, useState } from "preact/hooks";
+import type { Client } from "../../protocol/client.ts";
+import type { Of } from "../../protocol/messages.ts";
+import { NO_STATS, StatsFlow, type StatsState } from "./statsFlow.ts";
+
+export interface Stats extends StatsState {
+  readonly cancel: () => void;
+  readonly resume: () => void;
+  /** Whether the numbers shown are this tensor's own. */
+  readonly isCurrent: boolean;
+}
+
+/** Statistics of a tensor's values or gradient, sampled and then exact. A null path asks nothing. */
+export function useStats(
+  client: Client,
+  path: string | null,
+  of: Of,
+  { generation, alive }: { generation: number; alive: boolean },
+): Stats {
+  const [state, setState] = useState<StatsState>(NO_STATS);
+  const flow = useRef<StatsFlow | null>(null);
+  const seen = useRef(generation);
+
+  useEffect(() => {
+    const made = new StatsFlow(client, setState);
+    flow.current = made;
+    return () => {
+      flow.current = null;
+      made.stop();
+    };
+  }, [client]);
+
+  // biome-ignore lint/correctness/useExhaustiveDependencies: a new client makes a new flow, which starts here.
+  useEffect(() => {
+    if (path === null || !alive) {
+      flow.current?.stop();
+    } else {
+      flow.current?.start({ path, of });
+    }
+  }, [client, path, of, alive]);
+
+  useEffect(() => {
+    if (seen.current !== generation) {
+      seen.current = generation;
+      if (alive) {
+        flow.current?.refresh();
+      }
+    }
+  }, [generation, alive]);
+
+  return {
+    ...state,
+    cancel: () => flow.current?.cancel(),
+    resume: () => flow.current?.resume(),
+    isCurrent: state.replyOf !== null && state.replyOf.path === path && state.replyOf.of === of,
+  };
+}
