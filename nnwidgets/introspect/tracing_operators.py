@@ -1,0 +1,172 @@
+"""What runs below the modules of a traced forward: every operator, its floating-point operations, its writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import perf_counter
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry, sdpa_flop_count
+
+_BeforeWrite = Callable[[Any, tuple[Any, ...], dict[str, Any]], None]
+_aten = torch.ops.aten
+_attention_flops: Any = sdpa_flop_count
+_METADATA = frozenset(
+    overload
+    for name in ("size", "sym_size", "stride", "sym_stride", "storage_offset", "sym_storage_offset", "numel",
+                 "sym_numel", "dim", "is_contiguous", "sym_is_contiguous", "is_strides_like_format",
+                 "is_non_overlapping_and_dense")
+    for packet in [getattr(_aten, name, None)]
+    if packet is not None
+    for overload in [getattr(packet, overload_name) for overload_name in packet.overloads()]
+)  # fmt: skip
+"""Questions about shape that a tensor subclass answers itself."""
+
+
+class OperatorCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's own hook is untyped
+    """Counts the floating-point operations of what runs under it, by torch's own formulas.
+
+    As torch's ``FlopCounterMode`` does, only products count (matrix products, convolutions, attention), a
+    multiplication and an addition as two; element-wise operations are left out.
+
+    Attributes:
+        flops: Operations so far.
+        n_unknown: How many operators so far did work that there is no formula for.
+        overhead_seconds: Time spent here and not in the operators themselves.
+    """
+
+    supports_higher_order_operators = True
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Keep torch from importing its compiler (seconds) for a mode under which nothing is compiled."""
+        return False
+
+    def __init__(self, before_write: _BeforeWrite) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # the same
+        self.flops = 0
+        self.n_unknown = 0
+        self.overhead_seconds = 0.0
+        self._before_write = before_write
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Run one operator, in parts where it has parts, and count it."""
+        if func in _METADATA:
+            return NotImplemented
+        began = perf_counter()
+        kwargs = kwargs or {}
+        packet = getattr(func, "_overloadpacket", func)
+        formula = _formula(packet)
+        if formula is None and isinstance(func, torch._ops.OpOverload) and _has_parts(func):  # noqa: SLF001 - torch's type
+            with self:
+                parts = func.decompose(*args, **kwargs)
+            if parts is not NotImplemented:
+                return parts
+        self._before_write(func, args, kwargs)
+        ran = perf_counter()
+        result = func(*args, **kwargs)
+        done = perf_counter()
+        self._count(packet, formula, args, kwargs, result)
+        self.overhead_seconds += (ran - began) + (perf_counter() - done)
+        return result
+
+    def _count(
+        self, packet: Any, formula: Callable[..., int] | None, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any
+    ) -> None:
+        if formula is None:
+            self.n_unknown += _may_hide_products(packet)
+            return
+        try:
+            self.flops += int(formula(*args, **kwargs, out_val=out))
+        except (TypeError, ValueError, RuntimeError, AssertionError, IndexError, AttributeError):
+            # A shape the formula doesn't foresee (ragged, symbolic): the work was done, how much isn't known.
+            self.n_unknown += 1
+
+
+def _formula(packet: Any) -> Callable[..., int] | None:
+    return flop_registry.get(packet) or _OWN_FORMULAS.get(packet)
+
+
+def _has_parts(func: torch._ops.OpOverload) -> bool:
+    known = _PARTS.get(func)
+    if known is None:
+        known = func.namespace != "prim" and func.has_kernel_for_dispatch_key(
+            torch._C.DispatchKey.CompositeImplicitAutograd  # noqa: SLF001 - torch's name
+        )
+        _PARTS[func] = known
+    return known
+
+
+_PARTS: dict[Any, bool] = {}
+"""Which operators are written in terms of others; one entry per operator, whatever the model."""
+
+
+def _may_hide_products(packet: Any) -> bool:
+    """Say whether an operator without a formula may do products: not torch's own, or known to."""
+    name = str(getattr(packet, "_qualified_op_name", packet))
+    namespace, _, short = name.partition("::")
+    return namespace not in _PLAIN_NAMESPACES or short in _PRODUCTS or short.startswith(_PRODUCT_FAMILIES)
+
+
+_PLAIN_NAMESPACES = frozenset({"aten", "prim", "prims", "profiler", "c10d", "_c10d_functional"})
+_PRODUCT_FAMILIES = (
+    "_fft_", "_sparse_semi_structured", "_weight_int", "_wrapped_", "conv_", "fbgemm_linear", "linalg_inv",
+    "linalg_lu", "linalg_solve", "miopen_", "mkldnn_convolution", "mkldnn_linear", "mkldnn_rnn", "quantized_",
+    "slow_conv",
+)  # fmt: skip
+_PRODUCTS = frozenset({
+    "_addmm_activation", "_cdist_forward", "_conv_depthwise2d", "_cslt_sparse_mm", "_cudnn_rnn", "_foreach_mm",
+    "_linalg_eigh", "_linalg_solve_ex", "_linalg_svd", "_lstm_mps", "_mixed_dtypes_linear",
+    "_native_multi_head_attention", "_scaled_grouped_mm", "_scaled_grouped_mm_v2", "_scaled_mm_v2", "_sparse_addmm",
+    "_sparse_mm", "_transformer_encoder_layer_fwd", "_trilinear", "_triton_multi_head_attention",
+    "_triton_scaled_dot_attention", "addbmm", "addr", "cholesky_solve", "cudnn_convolution_add_relu",
+    "cudnn_convolution_relu", "cudnn_convolution_transpose", "linalg_cholesky_ex", "linalg_eig",
+    "linalg_householder_product", "linalg_ldl_solve", "linalg_lstsq", "linalg_matrix_exp", "linalg_qr",
+    "sparse_sampled_addmm", "sspaddmm", "triangular_solve",
+})  # fmt: skip
+
+
+def _flash_attention_on_cpu(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
+    return int(_attention_flops(query.shape, key.shape, value.shape))
+
+
+def _recurrent_layer(inputs: Any, weight_in: Any, weight_hidden: Any, *_: Any, **__: Any) -> int:
+    """Two products per time step and batch row: with the input weights and with the hidden ones."""
+    steps = inputs.shape[0] * inputs.shape[1]
+    return int(2 * steps * (weight_in.numel() + weight_hidden.numel()))
+
+
+def _matrix_product(left: Any, right: Any, *_: Any, **__: Any) -> int:
+    return int(2 * left.numel() * right.shape[1])
+
+
+def _grouped_product(left: Any, right: Any, *_: Any, **__: Any) -> int:
+    """Each row of ``left`` [..., k] meets the one matrix of ``right`` [groups, k, n] that is its group's."""
+    if right.dim() != 3:  # noqa: PLR2004 - the case that a forward has
+        raise ValueError(f"no formula for {left.dim()}-D by {right.dim()}-D")
+    return int(2 * left.numel() * right.shape[2])
+
+
+def _matrix_by_vector(matrix: Any, *_: Any, **__: Any) -> int:
+    return int(2 * matrix.numel())
+
+
+def _added_matrix_by_vector(_: Any, matrix: Any, *__: Any, **___: Any) -> int:
+    return int(2 * matrix.numel())
+
+
+_OWN_FORMULAS: dict[Any, Callable[..., int]] = {
+    _aten._scaled_dot_product_flash_attention_for_cpu: _flash_attention_on_cpu,  # noqa: SLF001 - an operator's name
+    _aten.mkldnn_rnn_layer: _recurrent_layer,
+    _aten._int_mm: _matrix_product,  # noqa: SLF001 - an operator's name
+    _aten._grouped_mm: _grouped_product,  # noqa: SLF001 - an operator's name
+    _aten.mv: _matrix_by_vector,
+    _aten.dot: _matrix_by_vector,
+    _aten.vdot: _matrix_by_vector,
+    _aten.addmv: _added_matrix_by_vector,
+}
+"""Operators that torch's registry has no formula for."""
