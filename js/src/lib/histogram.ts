@@ -1,7 +1,7 @@
 /**
  * Histogram geometry: which bins to show, how they become bars, where the axis has its ticks.
  *
- * Drawn as an SVG path rather than by uPlot: one chart of at most 128 bars needs 52 kB of it (minified, of a bundle
+ * Drawn as an SVG path rather than by uPlot: one chart of at most 80 bars needs 52 kB of it (minified, of a bundle
  * that should stay under 120 kB), and on a canvas the bars would follow neither the theme's tokens nor forced colours.
  */
 
@@ -22,7 +22,9 @@ export interface Tick {
   readonly at: number;
 }
 
-const MOST_BARS = 96;
+/** About two pixels each in half of the inspector. */
+const MOST_BARS = 80;
+const FEWEST_BARS = 12;
 /** Tails worth less than this share of the values are cut when they take most of the width. */
 const TAIL = 0.0025;
 
@@ -67,8 +69,13 @@ export function crop({ counts, edges }: Bins): Cropped {
   return { counts: kept, edges: edges.slice(first, last + 2), outside: 1 - total(kept) / all };
 }
 
+/** How many bars `n` values are worth: a few values in many bars are a comb. */
+export function barsFor(n: number): number {
+  return Math.max(FEWEST_BARS, Math.min(MOST_BARS, Math.ceil(2 * Math.sqrt(n))));
+}
+
 /** Joins neighbouring bins until there are at most `most`. */
-export function regroup({ counts, edges }: Bins, most = MOST_BARS): Bins {
+export function regroup({ counts, edges }: Bins, most: number): Bins {
   const size = Math.ceil(counts.length / most);
   if (size <= 1) {
     return { counts, edges };

@@ -73,6 +73,9 @@ function FoldSteps({ siblings, isTensor, alive, onNavigate }: FoldStepsProps) {
   );
 }
 
+/** More tie groups than this are in their tab. */
+const MOST_BADGES = 4;
+
 function Facts({ reply }: { readonly reply: InspectReply }) {
   return (
     <>
@@ -80,9 +83,10 @@ function Facts({ reply }: { readonly reply: InspectReply }) {
       {reply.module === null ? null : <ModuleLine module={reply.module} className={reply.class_name} />}
       {reply.tensor === null && reply.module === null ? <b>{reply.class_name}</b> : null}
       {reply.tie === null ? null : <TieBadge letter={reply.tie.id} />}
-      {reply.ties_inside.map((tie) => (
+      {reply.ties_inside.slice(0, MOST_BADGES).map((tie) => (
         <TieBadge key={tie.id} letter={tie.id} isInside />
       ))}
+      {reply.ties_inside.length > MOST_BADGES ? <span>+{reply.ties_inside.length - MOST_BADGES}</span> : null}
     </>
   );
 }
@@ -125,7 +129,6 @@ function ModuleLine({ module, className }: { readonly module: ModuleFacts; reado
     <>
       <b>{className}</b>
       <span title={`${exactCount(module.n_params)} parameters`}>{countText(module.n_params)} parameters</span>
-      <span title={exactBytes(module.size_bytes)}>{bytesText(module.size_bytes)}</span>
       {module.training === null ? null : <span>{module.training ? "training" : "eval"}</span>}
     </>
   );

@@ -52,12 +52,13 @@ export function HeatMap({ client, path, hasGrad, generation, alive, tone }: Heat
   const isEmpty = about !== null && (size.rows === 0 || size.columns === 0);
   const fitsTable = size.rows === 1 ? size.columns <= TABLE_ROWS * tableColumns : size.rows <= TABLE_ROWS && size.columns <= tableColumns;
   const height = Math.min(TALLEST, Math.max(lowest(size.rows), Math.round((width * size.rows) / Math.max(1, size.columns))));
+  const isSingle = size.rows === 1 && size.columns === 1;
   const noun = of === "grad" ? "gradient" : "values";
   return (
     <Section
-      title="Heat map"
-      caption={about === null || isEmpty ? null : <span aria-live="polite">{placeText(about, heat)}</span>}
-      tools={about === null || isEmpty ? null : <Legend about={about} heat={heat} tone={tone} />}
+      title={isSingle ? "Value" : "Heat map"}
+      caption={about === null || isEmpty || isSingle ? null : <span aria-live="polite">{placeText(about, heat)}</span>}
+      tools={about === null || isEmpty || isSingle ? null : <Legend about={about} heat={heat} tone={tone} />}
       isStale={about !== null && !heat.isCurrent && fault === null}
     >
       <div ref={frame}>
@@ -117,9 +118,6 @@ function lowest(rows: number): number {
 
 /** Which element is in focus, in words for a matrix and as an index for more dimensions. */
 function placeText(about: ValuesReply, { focus }: Heat): string {
-  if (about.shape.length === 0) {
-    return "the one value";
-  }
   if (about.shape.length === 1) {
     return `index ${focus.row === 0 ? focus.column : focus.row}`;
   }
@@ -206,7 +204,7 @@ function Controls({ heat, hasZoom, children }: ControlsProps) {
       {children}
       {hasZoom ? (
         <>
-          <span class="nnw-dim nnw-range">{isOut ? axesNote(about) : rangeText(heat)}</span>
+          <span class="nnw-dim nnw-range" title={isOut ? undefined : "Rows × columns in sight"}>{isOut ? axesNote(about) : rangeText(heat)}</span>
           <ZoomButton icon="minus" label="Zoom out (−)" disabled={isOut} onClick={() => zoom(1 / ZOOM)} />
           <ZoomButton icon="plus" label="Zoom in (+)" disabled={isIn} onClick={() => zoom(ZOOM)} />
           <ZoomButton icon="fit" label="Whole tensor (0)" disabled={isOut} onClick={() => heat.setView(whole(size))} />
@@ -225,8 +223,8 @@ function axesNote(about: ValuesReply | null): string {
 function rangeText({ view, size }: Heat): string {
   const span = (from: number, count: number): string =>
     `${exactCount(Math.floor(from))}–${exactCount(Math.ceil(from + count) - 1)}`;
-  const columns = `columns ${span(view.column, view.columns)}`;
-  return size.rows === 1 ? columns.replace("columns", "index") : `rows ${span(view.row, view.rows)} · ${columns}`;
+  const columns = span(view.column, view.columns);
+  return size.rows === 1 ? columns : `${span(view.row, view.rows)} × ${columns}`;
 }
 
 interface ZoomButtonProps {

@@ -1,6 +1,6 @@
 import { useMemo, useState } from "preact/hooks";
 import { countText, exactCount, floatText, percentText, toNumber } from "../../lib/format.ts";
-import { type Bins, barsPath, binAt, crop, regroup, ticks, zeroAt } from "../../lib/histogram.ts";
+import { type Bins, barsFor, barsPath, binAt, crop, regroup, ticks, zeroAt } from "../../lib/histogram.ts";
 import type { StatsReply } from "../../protocol/messages.ts";
 
 const WIDTH = 192;
@@ -25,6 +25,9 @@ export function Histogram({ reply, label, hue, isLog }: HistogramProps) {
 
   if (bins.counts.length === 0 || all === 0) {
     return <p class="nnw-dim nnw-quiet">No finite values.</p>;
+  }
+  if (toNumber(reply.min) === toNumber(reply.max)) {
+    return <p class="nnw-dim nnw-quiet">All {reply.is_exact ? "are" : "in the sample are"} {floatText(reply.min)}.</p>;
   }
   const onPointerMove = (event: PointerEvent): void => {
     const box = (event.currentTarget as HTMLElement).getBoundingClientRect();
@@ -65,6 +68,13 @@ export function Histogram({ reply, label, hue, isLog }: HistogramProps) {
         {zero === null ? null : <i class="nnw-zero" style={{ left: `${zero * 100}%` }} />}
         {at === null ? null : <Reading bins={bins} at={at} all={all} isSample={!reply.is_exact} />}
       </div>
+      {outside > 0 || isWhole ? (
+        <button type="button" class="nnw-button-tiny nnw-outside" aria-pressed={isWhole}
+          aria-label="Whole range"
+          title={isWhole ? "Leave the thin tails out" : `${percentText(outside)} of the values lie outside; show the whole range`} onClick={() => setIsWhole(!isWhole)}>
+          {isWhole ? "all" : `+${percentText(outside)}`}
+        </button>
+      ) : null}
       <div class="nnw-ticks" aria-hidden="true">
         {ticks(bins).map((tick) => (
           <span key={tick.value} style={{ left: `${tick.at * 100}%` }} class={tickClass(tick.at)}>
@@ -72,11 +82,6 @@ export function Histogram({ reply, label, hue, isLog }: HistogramProps) {
           </span>
         ))}
       </div>
-      {outside > 0 || isWhole ? (
-        <button type="button" class="nnw-button-tiny" aria-pressed={isWhole} onClick={() => setIsWhole(!isWhole)}>
-          {isWhole ? "Show the bulk" : `${percentText(outside)} outside`}
-        </button>
-      ) : null}
     </div>
   );
 }
@@ -86,7 +91,7 @@ function shownBins(reply: StatsReply, isWhole: boolean): { bins: Bins; outside: 
   const edges = reply.hist_edges.map(toNumber);
   const all = counts.reduce((sum, count) => sum + count, 0);
   const cropped = isWhole ? { counts, edges, outside: 0 } : crop({ counts, edges });
-  return { bins: regroup(cropped), outside: cropped.outside, all };
+  return { bins: regroup(cropped, barsFor(all)), outside: cropped.outside, all };
 }
 
 function litPath({ counts, edges }: Bins, at: number): string {

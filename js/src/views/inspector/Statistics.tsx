@@ -14,13 +14,6 @@ interface StatisticsProps {
 /** The numbers in a grid: sampled ones marked as such, then the exact ones, with progress and Cancel when it takes. */
 export function Statistics({ stats, path, alive }: StatisticsProps) {
   const { reply, fault, phase, isCurrent } = stats;
-  if (fault !== null && (reply === null || !isCurrent)) {
-    return (
-      <Section title="Statistics">
-        <FaultNote fault={fault} path={path} what="Values can’t be read now." alive={alive} onRetry={stats.resume} />
-      </Section>
-    );
-  }
   return (
     <Section title="Statistics" caption={reply === null ? null : <Source reply={reply} />} isStale={!isCurrent}>
       {reply === null ? <Skeleton /> : <Grid reply={reply} />}

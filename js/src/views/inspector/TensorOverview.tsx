@@ -1,3 +1,4 @@
+import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { floatText, toNumber } from "../../lib/format.ts";
 import type { Tone } from "../../lib/heat.ts";
@@ -42,20 +43,18 @@ export function TensorOverview(props: TensorOverviewProps) {
       </>
     );
   }
-  return (
-    <>
-      <Readings {...props} />
-      <HeatMap
-        client={client}
-        path={path}
-        hasGrad={tensor.has_grad}
-        generation={generation}
-        alive={alive}
-        tone={tone}
-      />
-      {depth}
-    </>
-  );
+  if (toNumber(tensor.n_elements) === 0) {
+    return <p class="nnw-dim nnw-quiet">No values: the tensor is empty.</p>;
+  }
+  if (toNumber(tensor.n_elements) === 1) {
+    return (
+      <>
+        <HeatMap {...{ client, path, generation, alive, tone }} hasGrad={tensor.has_grad} />
+        {depth}
+      </>
+    );
+  }
+  return <Readable {...props}>{depth}</Readable>;
 }
 
 function sentence(text: string): string {
@@ -63,8 +62,9 @@ function sentence(text: string): string {
   return /[.!?]$/.test(start) ? start : `${start}.`;
 }
 
-/** Statistics and the two histograms. The gradient's exact figures wait until the values' are done. */
-function Readings({ client, path, tensor, generation, alive, onCancellable }: TensorOverviewProps) {
+/** Statistics, the two histograms, the heat map. The gradient's exact figures wait until the values' are done. */
+function Readable(props: TensorOverviewProps & { readonly children: ComponentChildren }) {
+  const { client, path, tensor, generation, alive, tone, onCancellable, children } = props;
   const [isLog, setIsLog] = useState(false);
   const stats = useStats(client, path, "value", { generation, alive });
   const isSettled = stats.phase !== "sampling" && stats.phase !== "exact";
@@ -85,21 +85,37 @@ function Readings({ client, path, tensor, generation, alive, onCancellable }: Te
     return () => onCancellable(null);
   }, [isCancellable, onCancellable]);
 
+  if (stats.fault !== null && !stats.isCurrent) {
+    return (
+      <>
+        <FaultNote fault={stats.fault} path={path} what="Values can’t be read now." alive={alive} onRetry={stats.resume} />
+        {children}
+      </>
+    );
+  }
+  const isGradStale = tensor.has_grad && grad.reply !== null && grad.replyOf?.path !== path;
   return (
     <>
       <Statistics stats={stats} path={path} alive={alive} />
       <div class="nnw-two">
-        <Section title="Values" caption={caption(stats)} isStale={!stats.isCurrent} tools={<LogSwitch isLog={isLog} onChange={setIsLog} />}>
+        <Section
+          title="Values"
+          caption={caption(stats)}
+          isStale={!stats.isCurrent}
+          tools={<LogSwitch isLog={isLog} onChange={setIsLog} />}
+        >
           {stats.reply === null ? (
-            <Waiting isFailed={stats.phase === "failed"} />
+            <Waiting />
           ) : (
             <Histogram reply={stats.reply} label="Histogram of the values" hue="value" isLog={isLog} />
           )}
         </Section>
-        <Section title="Gradient" caption={tensor.has_grad ? caption(grad) : null} isStale={tensor.has_grad && grad.reply !== null && grad.replyOf?.path !== path}>
+        <Section title="Gradient" caption={tensor.has_grad ? caption(grad) : null} isStale={isGradStale}>
           <Gradient tensor={tensor} grad={grad} path={path} alive={alive} isLog={isLog} />
         </Section>
       </div>
+      <HeatMap {...{ client, path, generation, alive, tone }} hasGrad={tensor.has_grad} />
+      {children}
     </>
   );
 }
@@ -111,12 +127,8 @@ function caption({ reply }: Stats): string | null {
   return `std ${reply.is_exact ? "" : "≈ "}${floatText(reply.std, 3)}`;
 }
 
-function Waiting({ isFailed }: { readonly isFailed: boolean }) {
-  return isFailed ? (
-    <p class="nnw-dim nnw-quiet">Not read.</p>
-  ) : (
-    <div class="nnw-skeleton nnw-skeleton-plot" aria-hidden="true" />
-  );
+function Waiting() {
+  return <div class="nnw-skeleton nnw-skeleton-plot" aria-hidden="true" />;
 }
 
 interface GradientProps {
@@ -141,7 +153,7 @@ function Gradient({ tensor, grad, path, alive, isLog }: GradientProps) {
     );
   }
   return grad.reply === null ? (
-    <Waiting isFailed={grad.phase === "failed"} />
+    <Waiting />
   ) : (
     <Histogram reply={grad.reply} label="Histogram of the gradient" hue="grad" isLog={isLog} />
   );

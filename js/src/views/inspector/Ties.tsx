@@ -27,11 +27,12 @@ export function Ties({ ties, own, alive, onNavigate, onHover }: TiesProps) {
         <section key={tie.id} class="nnw-section" aria-label={`Tie group ${tie.id}`}>
           <div class="nnw-section-line">
             <TieBadge letter={tie.id} />
-            <h4>{KINDS[tie.kind] ?? tie.kind}</h4>
+            <h4>Group {tie.id}</h4>
             <span class="nnw-caption" title={exactBytes(tie.shared_bytes)}>
               {bytesText(tie.shared_bytes)} shared
             </span>
           </div>
+          <p class="nnw-quiet nnw-tie-kind">{KINDS[tie.kind] ?? tie.kind}</p>
           <ul
             class="nnw-members"
             style={{ "--nnw-tie": tieColor(tie.id) }}

@@ -12,7 +12,7 @@ interface CallsProps {
   readonly onNavigate: (path: string) => void;
 }
 
-/** Tables longer than this go on behind a button… the kernel's own cut is at 2,000. */
+/** A longer list is cut: the tree leads to the calls of each module. */
 const FIRST_CALLS = 200;
 
 /** Calls of a forward pass: shapes in and out, time, arithmetic. */
@@ -23,38 +23,18 @@ export function Calls({ calls, withPath, failedAt, alive, onNavigate }: CallsPro
       <table class="nnw-calls">
         <thead>
           <tr>
-            <th scope="col">{withPath ? "Module" : "Call"}</th>
-            <th scope="col">Input → output</th>
+            <th scope="col">{withPath ? "Module, input → output" : "Input → output"}</th>
             <th scope="col">Time</th>
             <th scope="col">FLOPs</th>
           </tr>
         </thead>
         <tbody>
           {shown.map((call) => (
-            <tr key={`${call.path} ${call.call_index}`}>
-              <th scope="row" style={withPath ? { paddingInlineStart: `${Math.min(call.depth, 8) * 8}px` } : undefined}>
-                {withPath ? (
-                  <PathLink path={call.path} onNavigate={onNavigate} alive={alive} />
-                ) : (
-                  exactCount(call.call_index + 1)
-                )}
-                {withPath && call.call_index > 0 ? <span class="nnw-dim"> call {call.call_index + 1}</span> : null}
-              </th>
-              <td title={typesText(call)}>
-                {shapesText(call.input_shapes)} →{" "}
-                {call.output_shapes.length === 0 && call.path === failedAt ? (
-                  <span class="nnw-err">failed</span>
-                ) : (
-                  shapesText(call.output_shapes)
-                )}
-              </td>
-              <td title={call.seconds === null ? undefined : `${exactFloat(call.seconds)} s`}>
-                {call.seconds === null ? "–" : secondsText(call.seconds)}
-              </td>
-              <td title={call.flops === null ? "Not known for this module" : exactCount(call.flops)}>
-                {call.flops === null ? "–" : flopsText(call.flops)}
-              </td>
-            </tr>
+            <Call
+              key={`${call.path} ${call.call_index}`}
+              {...{ call, withPath, alive, onNavigate }}
+              hasFailed={call.path === failedAt && call.output_shapes.length === 0}
+            />
           ))}
         </tbody>
       </table>
@@ -64,6 +44,39 @@ export function Calls({ calls, withPath, failedAt, alive, onNavigate }: CallsPro
         </p>
       ) : null}
     </>
+  );
+}
+
+interface CallProps {
+  readonly call: TraceCallBody;
+  readonly withPath: boolean;
+  readonly hasFailed: boolean;
+  readonly alive: boolean;
+  readonly onNavigate: (path: string) => void;
+}
+
+function Call({ call, withPath, hasFailed, alive, onNavigate }: CallProps) {
+  return (
+    <tr>
+      <th scope="row" style={withPath ? { paddingInlineStart: `${Math.min(call.depth, 8) * 8}px` } : undefined}>
+        {withPath ? (
+          <div class="nnw-call-path">
+            <PathLink path={call.path} onNavigate={onNavigate} alive={alive} />
+            {call.call_index > 0 ? <span class="nnw-dim">call {exactCount(call.call_index + 1)}</span> : null}
+          </div>
+        ) : null}
+        <div class={withPath ? "nnw-dim" : undefined} title={typesText(call)}>
+          {shapesText(call.input_shapes)} →{" "}
+          {hasFailed ? <span class="nnw-err">failed</span> : shapesText(call.output_shapes)}
+        </div>
+      </th>
+      <td title={call.seconds === null ? undefined : `${exactFloat(call.seconds)} s`}>
+        {call.seconds === null ? "–" : secondsText(call.seconds)}
+      </td>
+      <td title={call.flops === null ? "Not known for this module" : exactCount(call.flops)}>
+        {call.flops === null ? "–" : flopsText(call.flops)}
+      </td>
+    </tr>
   );
 }
 

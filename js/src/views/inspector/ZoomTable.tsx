@@ -1,4 +1,4 @@
-import { cellText, exactFloat } from "../../lib/format.ts";
+import { MINUS, cellText, exactFloat } from "../../lib/format.ts";
 import { type Tone, css, heatColor, textOn } from "../../lib/heat.ts";
 import type { Cell, Size, Window } from "../../lib/matrix.ts";
 import { type Tile, valueAt } from "./heatTile.ts";
@@ -44,6 +44,11 @@ export function ZoomTable(props: ZoomTableProps) {
   const lineName = (line: number): string => String(isLine ? cell(line, 0).column : window.row + line);
   const longest = lineName(lines - 1).length;
   const spans = range(columns);
+  if (size.rows === 1 && size.columns === 1) {
+    return (
+      <p class="nnw-single">{props.tile === null ? "" : singleText(props.tile)}</p>
+    );
+  }
   return (
     <div
       class="nnw-zoom"
@@ -85,6 +90,12 @@ export function ZoomTable(props: ZoomTableProps) {
       ))}
     </div>
   );
+}
+
+/** A scalar needs no table: its exact text is enough. */
+function singleText(tile: Tile): string {
+  const found = valueAt(tile, { row: 0, column: 0 });
+  return found === null ? "" : (found.text?.replace("-", MINUS) ?? exactFloat(found.value));
 }
 
 function range(count: number): number[] {
