@@ -14,6 +14,30 @@ if TYPE_CHECKING:
     from lab_driver.notebook import Notebook
 
 PLAIN = str.maketrans({"\u2212": "-", "\u202f": None, "\u00a0": None, "≈": None})
+FOCUSED = """(grid) => {
+  const focused = grid.getRootNode().activeElement;
+  if (focused === null || !grid.contains(focused)) return null;
+  const id = focused.getAttribute('aria-activedescendant');
+  const row = id ? grid.getRootNode().getElementById(id) : focused;
+  return row?.closest('[role=row]')?.dataset.path ?? null;
+}"""
+SCROLLER = """(grid) => {
+  const scrolls = (element) => ['auto', 'scroll'].includes(getComputedStyle(element).overflowY)
+    && element.scrollHeight > element.clientHeight + 1;
+  const within = [grid, ...grid.querySelectorAll('*')].find(scrolls);
+  if (within) return within;
+  let outer = grid.parentElement;
+  while (outer && !scrolls(outer)) outer = outer.parentElement;
+  return outer;
+}"""
+SHOWN = """
+  const frame = scroller.getBoundingClientRect();
+  return [...grid.querySelectorAll('[role=row][data-path]')]
+    .map((row) => ({ path: row.dataset.path, top: row.getBoundingClientRect().top - frame.top,
+      height: row.getBoundingClientRect().height }))
+    .filter(({ top, height }) => top >= 0 && top + height <= frame.height + 1)
+    .sort((a, b) => a.top - b.top);
+"""
 NUMBER = re.compile(r"-?(?:\d+(?:\.\d+)?(?:e[+-]?\d+)?|inf|Infinity|NaN)")
 
 
@@ -39,7 +63,7 @@ class Explorer:
         self.page = notebook.page
         self.root = root
         self.grid = root.get_by_role("treegrid")
-        self.inspector = root.locator(".nnw-inspector")
+        self.inspector = root.get_by_role("region", name="Inspector", exact=True)
         self.filter_box = root.get_by_role("searchbox")
 
     def row(self, path: str, *, kind: Literal["m", "t", "f"] | None = None) -> Locator:
@@ -75,7 +99,65 @@ class Explorer:
         row = self.row(path).last
         row.click()
         expect(row).to_have_attribute("aria-selected", "true")
-        expect(self.inspector).to_have_attribute("data-path", path)
+        self.wait_inspecting(path)
+
+    def wait_inspecting(self, path: str) -> None:
+        """Wait until the inspector shows the facts of ``path``."""
+        if path:
+            expect(self.inspector.get_by_role("heading", level=3).get_by_title(path, exact=True)).to_be_visible()
+        expect(self.inspector.get_by_role("tabpanel").locator("[aria-busy]").first).to_have_attribute(
+            "aria-busy", "false"
+        )
+
+    def focused(self) -> str | None:
+        """Return the path of the row that has the focus, or None."""
+        path: str | None = self.grid.evaluate(FOCUSED)
+        return path
+
+    def wait_focused(self, path: str) -> None:
+        """Wait until the row of ``path`` has the focus."""
+        self.page.wait_for_function(
+            f"([grid, path]) => ({FOCUSED})(grid) === path", arg=[self.grid.element_handle(), path]
+        )
+
+    def wait_focused_other_than(self, path: str | None) -> None:
+        """Wait until the focus is on a row, and not on that of ``path``."""
+        self.page.wait_for_function(
+            f"([grid, path]) => ![null, path].includes(({FOCUSED})(grid))", arg=[self.grid.element_handle(), path]
+        )
+
+    def _scroller(self, act: str, argument: object = None) -> float:
+        found: float = self.grid.evaluate(
+            f"(grid, argument) => {{ const scroller = ({SCROLLER})(grid); {act} }}", argument
+        )
+        return found
+
+    def scroll_height(self) -> float:
+        """Return how high all rows would be, in pixels."""
+        return self._scroller("return scroller.scrollHeight;")
+
+    def scroll_to(self, share: float) -> None:
+        """Scroll the tree to a share of its height, 0 the top and 1 the bottom."""
+        self._scroller(
+            "scroller.scrollTop = Math.round(argument * (scroller.scrollHeight - scroller.clientHeight)); return 0;",
+            share,
+        )
+
+    def shown(self) -> list[dict[str, float | str]]:
+        """Return path, top and height of the rows wholly in the tree's frame, top first."""
+        rows: list[dict[str, float | str]] = self.grid.evaluate(
+            f"(grid) => {{ const scroller = ({SCROLLER})(grid); {SHOWN} }}"
+        )
+        return rows
+
+    def wait_filled(self) -> None:
+        """Wait until rows fill the tree's frame after a scroll."""
+        self.page.wait_for_function(
+            f"(grid) => {{ const scroller = ({SCROLLER})(grid); const rows = (() => {{ {SHOWN} }})();"
+            " return rows.length > 3 && rows[0].top < 60"
+            " && rows.reduce((sum, row) => sum + row.height, 0) > scroller.clientHeight - 100; }",
+            arg=self.grid.element_handle(),
+        )
 
     def tab(self, name: str) -> Locator:
         """Open a tab of the inspector and return its panel."""

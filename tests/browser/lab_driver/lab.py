@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +14,7 @@ from playwright.sync_api import BrowserContext, Page, WebSocket
 from lab_driver.notebook import Notebook
 from lab_driver.server import LabServer
 
-WIDE = {"width": 1360, "height": 1000}
+MESSAGE_TYPE = re.compile(rb'"msg_type":\s*"(\w+)"')
 SECONDS_TO_LOAD = 90
 
 _names = itertools.count(1)
@@ -34,14 +36,13 @@ class Lab:
 
     Attributes:
         page: The tab.
-        bytes_in: Payload bytes received over websockets so far.
         faults: Uncaught exceptions of the page.
     """
 
     def __init__(self, server: LabServer, context: BrowserContext) -> None:
         self.server = server
         self.page: Page = context.new_page()
-        self.bytes_in = 0
+        self._bytes_in: Counter[str] = Counter()
         self.faults: list[str] = []
         self.page.on("websocket", self._watch)
         self.page.on("pageerror", lambda error: self.faults.append(str(error.stack or error)))
@@ -56,7 +57,13 @@ class Lab:
         socket.on("framereceived", self._count)
 
     def _count(self, payload: str | bytes) -> None:
-        self.bytes_in += len(payload)
+        raw = payload.encode() if isinstance(payload, str) else payload
+        found = MESSAGE_TYPE.search(raw)
+        self._bytes_in[found.group(1).decode() if found else ""] += len(raw)
+
+    def bytes_of(self, *message_types: str) -> int:
+        """Return how many bytes of these message types the kernel has sent to the page."""
+        return sum(self._bytes_in[each] for each in message_types)
 
     def open(self, cells: Sequence[str]) -> Notebook:
         """Write a notebook of these code cells, open it, and wait for its kernel."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import time
 from typing import TYPE_CHECKING, Any
 
 from playwright.sync_api import Locator
@@ -99,6 +100,36 @@ class Notebook:
             raise AssertionError(ANSI.sub("", "\n".join(content.get("traceback", [str(content)]))))
         return content
 
+    def wait_for(self, expression: str, value: Any, *, within: float = 20.0) -> None:
+        """Ask the kernel again and again until an expression has a value; a page's message is on its way to it."""
+        give_up = time.monotonic() + within
+        while (found := self.kernel(expression)) != value:
+            if time.monotonic() > give_up:
+                raise AssertionError(f"{expression} is {found!r}, expected {value!r}")
+
+    def executing(self, index: int) -> bool:
+        """Tell whether a cell runs at this moment."""
+        running: bool = self.page.evaluate(
+            "([path, index]) => window.panels[path].content.widgets[index].model.executionState === 'running'",
+            [self.path, index],
+        )
+        return running
+
+    def shut_down(self) -> None:
+        """Shut the kernel down, as the menu does."""
+        self.page.evaluate("(path) => window.panels[path].sessionContext.shutdown()", self.path)
+
+    def restart(self) -> None:
+        """Restart the kernel, as the menu does."""
+        self.page.evaluate(
+            """async (path) => {
+              const { session } = window.panels[path].sessionContext;
+              await session.kernel.restart();
+              await session.kernel.info;
+            }""",
+            self.path,
+        )
+
     def wait_busy(self) -> None:
         """Wait until the kernel runs a cell."""
         self.page.wait_for_function(BUSY, arg=self.path)
@@ -114,6 +145,36 @@ class Notebook:
             self.path,
         )
         return found
+
+    def kinds(self) -> list[str]:
+        """Return the type of every cell: "code", "markdown", "raw"."""
+        found: list[str] = self.page.evaluate(
+            "(path) => window.panels[path].content.widgets.map((cell) => cell.model.type)", self.path
+        )
+        return found
+
+    def active_cell(self) -> int:
+        """Return the index of the notebook's active cell."""
+        index: int = self.page.evaluate("(path) => window.panels[path].content.activeCellIndex", self.path)
+        return index
+
+    def focus_cell(self, index: int) -> None:
+        """Put the focus on a cell in command mode, as Escape does."""
+        self.page.evaluate(
+            """([path, index]) => {
+              const panel = window.panels[path];
+              panel.content.activeCellIndex = index;
+              panel.content.mode = 'command';
+              panel.content.activate();
+            }""",
+            [self.path, index],
+        )
+
+    def scroll_to(self, index: int) -> None:
+        """Bring a cell into sight."""
+        self.page.evaluate(
+            "([path, index]) => window.panels[path].content.scrollToItem(index, 'center')", [self.path, index]
+        )
 
     def mode(self) -> str:
         """Return "command" or "edit"."""

@@ -42,7 +42,7 @@ class LabServer:
         self.url = f"http://127.0.0.1:{self.port}"
         self.log: deque[str] = deque(maxlen=400)
         self._ready = threading.Event()
-        settings = folder / "settings"
+        self.settings = settings = folder / "settings"
         for plugin, values in SETTINGS.items():
             file = settings / f"{plugin}.jupyterlab-settings"
             file.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,107 @@
+"""A view outlives its model and its kernel, and comes back after it was taken off the page."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from lab_driver import Lab, models
+
+NO_KERNEL = re.compile(r"No kernel.*Seen at \d\d:\d\d:\d\d.*Run the cell again", re.DOTALL)
+EXPLORE = "import nnwidgets as nnw\nexplorer = nnw.explore(net)\nexplorer"
+
+
+def test_a_model_deleted_while_its_view_is_open_is_said_to_be_gone(lab):
+    notebook = lab.open([models.LOAD, models.MLP, "%nn net", "import gc\ndel net\ngc.collect()"])
+    notebook.run(0, 1, 2)
+    explorer = notebook.explorer(2)
+    explorer.expand("0")
+    notebook.run(3)
+    explorer.row("0.weight").click()
+    expect(explorer.root.get_by_text(re.compile("deleted|is gone|no longer", re.IGNORECASE)).first).to_be_visible()
+    expect(explorer.row("0.weight")).to_be_visible()
+
+
+@pytest.mark.parametrize("how", ["shut_down", "restart"])
+def test_without_its_kernel_a_view_says_so_and_stays_readable(lab, how):
+    notebook = lab.open([models.LOAD, models.MLP, "%nn net"])
+    notebook.run(0, 1, 2)
+    explorer = notebook.explorer(2)
+    explorer.expand("0")
+    explorer.select("0.weight")
+    before = explorer.statistics()
+    getattr(notebook, how)()
+    expect(explorer.root).to_contain_text(NO_KERNEL)
+    expect(explorer.row("0.weight")).to_be_visible()
+    assert explorer.statistics() == before
+    if how == "restart":
+        notebook.run(0, 1, 2)
+        explorer = notebook.explorer(2)
+        explorer.expand("0")
+        explorer.select("0.weight")
+        assert explorer.statistics()["mean"] == pytest.approx(notebook.kernel("net[0].weight.mean().item()"), rel=1e-4)
+
+
+@pytest.fixture
+def windowed(server):
+    """JupyterLab with the notebook that takes cells out of sight off the page."""
+    file = server.settings / "@jupyterlab" / "notebook-extension" / "tracker.jupyterlab-settings"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps({"windowingMode": "full"}))
+    yield
+    file.unlink()
+
+
+def test_a_windowed_notebook_takes_the_view_off_and_puts_it_back(windowed, lab: Lab):
+    filler = ["print('\\n' * 40)"] * 12
+    notebook = lab.open([models.LOAD, models.MLP, "%nn net", *filler])
+    notebook.run(0, 1, 2, *range(3, 15))
+    for _ in range(3):
+        notebook.scroll_to(14)
+        expect(notebook.cell(2).locator(".nnw-explorer")).to_have_count(0)
+        notebook.scroll_to(2)
+        explorer = notebook.explorer(2)
+        explorer.expand("0")
+        explorer.select("0.weight")
+        assert explorer.statistics()["mean"] == pytest.approx(notebook.kernel("net[0].weight.mean().item()"), rel=1e-4)
+    assert notebook.output(2).locator(".nnw-explorer").count() == 1
+
+
+def test_two_views_of_one_explorer_show_the_same_model_and_agree_on_the_selection(lab):
+    cells = [models.LOAD, models.MLP, EXPLORE, "explorer"]
+    notebook = lab.open(cells)
+    notebook.run(0, 1, 2, 3)
+    first, second = notebook.explorer(2), notebook.explorer(3)
+    first.expand("0")
+    first.select("0.weight")
+    second.wait_inspecting("0.weight")
+    second.select("2")
+    first.wait_inspecting("2")
+    first.filter("bias")
+    expect(second.filter_box).to_have_value("bias")
+
+
+def test_closing_an_explorer_says_so_in_its_view(lab):
+    cells = [
+        models.LOAD,
+        models.MLP,
+        "import nnwidgets as nnw\nexplorer = nnw.explore(net)\nexplorer",
+        "explorer.close()",
+    ]
+    notebook = lab.open(cells)
+    notebook.run(0, 1, 2)
+    notebook.explorer(2)
+    notebook.run(3)
+    closed = notebook.cell(2).locator(".nnw-explorer")
+    expect(closed.or_(notebook.output(2)).first).to_contain_text(re.compile("closed|No kernel", re.IGNORECASE))
+
+
+def test_a_cell_run_again_shows_the_new_model(lab):
+    notebook = lab.open([models.LOAD, models.MLP, "%nn net", "net = nn.Linear(3, 7)"])
+    notebook.run(0, 1, 2, 3, 2)
+    explorer = notebook.explorer(2)
+    expect(explorer.row("")).to_contain_text("Linear")
+    expect(notebook.output(2).locator(".nnw-explorer")).to_have_count(1)

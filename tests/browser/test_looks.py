@@ -1,0 +1,84 @@
+"""Light, dark and narrow: colours of the host's theme, parts in their places, nothing cut off. Saves the pictures."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import expect
+
+from lab_driver import models
+
+TENSOR = "transformer.h.3.mlp.c_fc.weight"
+DRAFT = """import copy
+tokens = torch.randint(50257, (1, 32))
+gpt2.transformer.h[0].requires_grad_(False)
+gpt2.transformer.wpe.requires_grad_(False)
+gpt2.temperature = torch.ones(())
+gpt2(tokens, labels=tokens).loss.backward()
+net = gpt2"""
+LUMINANCE = """(element) => {
+  let painted = element;
+  while (painted && getComputedStyle(painted).backgroundColor === 'rgba(0, 0, 0, 0)') painted = painted.parentElement;
+  const [red, green, blue] = getComputedStyle(painted).backgroundColor.match(/[\\d.]+/g).map(Number);
+  return (0.2126 * red + 0.7152 * green + 0.0722 * blue) / 255;
+}"""
+
+
+def open_gpt2(lab):
+    notebook = lab.open([models.LOAD, models.GPT2, DRAFT, "%nn net"])
+    notebook.run(0, 1, 2, 3)
+    explorer = notebook.explorer(3)
+    explorer.expand("transformer", "transformer.wte")
+    explorer.filter(TENSOR)
+    explorer.select(TENSOR)
+    explorer.statistics()
+    explorer.filter("")
+    expect(explorer.row(TENSOR).last).to_be_visible()
+    return explorer
+
+
+def box(locator):
+    found = locator.bounding_box()
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_wide_the_inspector_stands_beside_the_tree_in_the_hosts_colours(lab, theme):
+    lab.theme(f"JupyterLab {theme.capitalize()}")
+    explorer = open_gpt2(lab)
+    tree, inspector, whole = box(explorer.grid), box(explorer.inspector), box(explorer.root)
+    assert inspector["x"] >= tree["x"] + tree["width"] - 1
+    assert inspector["x"] + inspector["width"] <= whole["x"] + whole["width"] + 1
+    luminance = explorer.root.evaluate(LUMINANCE)
+    assert luminance > 0.9 if theme == "light" else luminance < 0.2
+    explorer.screenshot(f"wide-{theme}")
+
+
+def test_the_theme_changes_under_an_open_view(lab):
+    notebook = lab.open([models.LOAD, models.MLP, "%nn net"])
+    notebook.run(0, 1, 2)
+    explorer = notebook.explorer(2)
+    lab.theme("JupyterLab Dark")
+    expect(explorer.root).to_have_attribute("data-tone", "dark")
+    assert explorer.root.evaluate(LUMINANCE) < 0.2
+    lab.theme("JupyterLab Light")
+    expect(explorer.root).to_have_attribute("data-tone", "light")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_narrow_the_inspector_stands_below_and_nothing_sticks_out(lab, theme):
+    lab.page.set_viewport_size({"width": 640, "height": 1400})
+    lab.theme(f"JupyterLab {theme.capitalize()}")
+    explorer = open_gpt2(lab)
+    tree, inspector, whole = box(explorer.grid), box(explorer.inspector), box(explorer.root)
+    assert whole["width"] < 640
+    assert inspector["y"] >= tree["y"] + tree["height"] - 1
+    sticking_out = explorer.root.evaluate(
+        "(root) => [...root.querySelectorAll('*')].filter((element) => {"
+        "  const inside = element.getBoundingClientRect(), outside = root.getBoundingClientRect();"
+        "  return inside.width > 0 && inside.height > 0 && inside.right > outside.right + 1"
+        "    && !element.closest('.nnw-hidden, svg, .nnw-path');"
+        "}).map((element) => element.outerHTML.slice(0, 200))"
+    )
+    assert sticking_out == []
+    explorer.screenshot(f"narrow-{theme}")

@@ -1,0 +1,72 @@
+"""A hundred thousand modules, a few rows in the page; a second view that costs little more."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import expect
+
+from lab_driver import models
+
+MANY = """net = nn.Module()
+for index in range(100_000):
+    net.add_module(f'part_{index}', nn.Dropout(0.1) if index % 2 else nn.ReLU())"""
+"""Neighbours differ, so that none fold and each has a row of its own."""
+MOST_ROWS = 200
+LIMIT = 6_000
+
+
+def test_100k_modules_scroll_with_few_rows_in_the_page_and_the_right_names(lab):
+    notebook = lab.open([models.LOAD, MANY, "%nn net"])
+    notebook.run(0, 1, 2)
+    explorer = notebook.explorer(2)
+    explorer.expand("")
+    height = explorer.shown()[0]["height"]
+    assert explorer.scroll_height() == pytest.approx(100_001 * height, rel=0.01)
+
+    for share in (0.0, 0.1, 0.333, 0.5, 0.77, 0.999, 1.0, 0.25):
+        explorer.scroll_to(share)
+        explorer.wait_filled()
+        assert explorer.rows().count() <= MOST_ROWS
+        paths = [row["path"] for row in explorer.shown() if row["path"]]
+        first = int(paths[0].removeprefix("part_"))
+        assert paths == [f"part_{first + step}" for step in range(len(paths))]
+        assert abs(first - share * 100_000) <= 2 * len(paths)
+        expect(explorer.row(paths[0])).to_have_attribute("aria-posinset", str(first + 1))
+        expect(explorer.row(paths[0])).to_have_attribute("aria-setsize", "100000")
+
+    explorer.scroll_to(0)
+    explorer.select("")
+    lab.page.keyboard.press("End")
+    explorer.wait_focused("part_99999")
+    assert explorer.rows().count() <= MOST_ROWS
+
+
+def test_the_first_message_for_100k_modules_is_small(lab):
+    notebook = lab.open([models.LOAD, MANY, "%nn net"])
+    notebook.run(0, 1)
+    before = lab.bytes_of("comm_open", "comm_msg")
+    notebook.run(2)
+    notebook.explorer(2)
+    bundle = notebook.kernel(
+        "__import__('pathlib').Path(__import__('nnwidgets').__file__).parent.joinpath("
+        "'static', 'nnwidgets.js').stat().st_size"
+    )
+    style = notebook.kernel(
+        "__import__('pathlib').Path(__import__('nnwidgets').__file__).parent.joinpath("
+        "'static', 'nnwidgets.css').stat().st_size"
+    )
+    assert lab.bytes_of("comm_open", "comm_msg") - before <= 64_000 + 1.1 * (bundle + style) + LIMIT
+
+
+@pytest.mark.parametrize("further", [1, 5])
+def test_a_further_explorer_costs_at_most_six_kilobytes_over_the_websocket(lab, further):
+    views = ["%nn net"] * (further + 1)
+    notebook = lab.open([models.LOAD, models.MLP, *views])
+    notebook.run(0, 1, 2)
+    notebook.explorer(2)
+    before = lab.bytes_of("comm_open", "comm_msg")
+    assert before > 20_000, "the bundle came with the first view"
+    for index in range(3, 3 + further):
+        notebook.run(index)
+        notebook.explorer(index)
+    assert lab.bytes_of("comm_open", "comm_msg") - before <= further * LIMIT
