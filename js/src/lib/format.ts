@@ -173,9 +173,7 @@ export function secondsText(seconds: number): string {
   if (seconds >= 0.9995) {
     return `${floatText(seconds, 3)}${NBSP}s`;
   }
-  return seconds >= 0.9995e-3
-    ? `${floatText(seconds * 1e3, 3)}${NBSP}ms`
-    : `${(seconds * 1e6).toFixed(0)}${NBSP}µs`;
+  return seconds >= 0.9995e-3 ? `${floatText(seconds * 1e3, 3)}${NBSP}ms` : `${(seconds * 1e6).toFixed(0)}${NBSP}µs`;
 }
 
 /** Floating-point operations: "640 FLOP", "1.23 GFLOP". */

@@ -8,8 +8,7 @@ export function Code({ code, label }: { readonly code: string; readonly label: s
   const tokens = useMemo(() => tokenize(code), [code]);
   return (
     <div class="nnw-code">
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: long lines scroll, with the keyboard too. */}
-      <pre tabIndex={0} aria-label="Python code">
+      <pre>
         {tokens.map(({ kind, text }, i) =>
           kind === "plain" ? (
             text

@@ -1,6 +1,6 @@
 import { useEffect, useRef, useState } from "preact/hooks";
-import { Icon } from "./Icon.tsx";
 import { copyText } from "./clipboard.ts";
+import { Icon } from "./Icon.tsx";
 
 interface CopyButtonProps {
   readonly text: string;

@@ -29,7 +29,11 @@ export function Depth({ client, path, generation, alive, onNavigate }: DepthProp
     );
   }
   return (
-    <Section title="Across depth" caption={reply === null ? null : caption(reply)} isStale={reply !== null && !isCurrent}>
+    <Section
+      title="Across depth"
+      caption={reply === null ? null : caption(reply)}
+      isStale={reply !== null && !isCurrent}
+    >
       {reply === null ? (
         <div class="nnw-skeleton nnw-skeleton-depth" aria-hidden="true" />
       ) : (
@@ -56,7 +60,10 @@ function Bars({ reply, alive, onNavigate }: BarsProps) {
   const std = reply.std.map(toNumber);
   const most = Math.max(...std.filter(Number.isFinite), 0);
   const every = Math.ceil(labels.length / MOST_LABELS);
-  const columns = { gridTemplateColumns: `repeat(${labels.length}, minmax(0, 1fr))`, gap: labels.length > 48 ? "0" : "3px" };
+  const columns = {
+    gridTemplateColumns: `repeat(${labels.length}, minmax(0, 1fr))`,
+    gap: labels.length > 48 ? "0" : "3px",
+  };
   const onKeyDown = (event: KeyboardEvent): void => {
     const buttons = Array.from(list.current?.querySelectorAll<HTMLElement>("button") ?? []);
     const at = buttons.indexOf(event.target as HTMLElement);

@@ -33,7 +33,9 @@ export function Head({ path, reply, isCurrent, alive, onNavigate, headingId }: H
           <FoldSteps siblings={own.siblings} isTensor={own.tensor !== null} alive={alive} onNavigate={onNavigate} />
         ) : null}
       </div>
-      <div class={`nnw-facts${isCurrent ? "" : " nnw-stale"}`}>{reply === null ? "\u00a0" : <Facts reply={reply} />}</div>
+      <div class={`nnw-facts${isCurrent ? "" : " nnw-stale"}`}>
+        {reply === null ? "\u00a0" : <Facts reply={reply} />}
+      </div>
     </header>
   );
 }
@@ -107,9 +109,7 @@ function TensorLine({ tensor }: { readonly tensor: TensorFacts }) {
       {fact(tensor.device)}
       {fact(bytesText(tensor.size_bytes), exactBytes(tensor.size_bytes))}
       {tensor.role === "parameter" ? null : fact(tensor.role, ROLE_NOTES[tensor.role])}
-      {tensor.role === "buffer" && !tensor.persistent
-        ? fact("not persistent", "Left out of state_dict()")
-        : null}
+      {tensor.role === "buffer" && !tensor.persistent ? fact("not persistent", "Left out of state_dict()") : null}
       {tensor.role === "parameter"
         ? tensor.requires_grad
           ? fact("trainable")

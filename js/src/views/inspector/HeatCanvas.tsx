@@ -1,7 +1,7 @@
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import type { Tone } from "../../lib/heat.ts";
-import { type Cell, type Size, type Window, cellIn, isWhole, whole, zoomed } from "../../lib/matrix.ts";
-import { type Picture, draw } from "./heatTile.ts";
+import { type Cell, cellIn, isWhole, type Size, type Window, whole, zoomed } from "../../lib/matrix.ts";
+import { draw, type Picture } from "./heatTile.ts";
 
 interface HeatCanvasProps {
   readonly pictures: readonly Picture[];

@@ -1,7 +1,7 @@
 import type { ComponentChildren } from "preact";
 import { useRef, useState } from "preact/hooks";
 import { exactCount, floatText } from "../../lib/format.ts";
-import { type Tone, rampBackground, specialColors } from "../../lib/heat.ts";
+import { rampBackground, specialColors, type Tone } from "../../lib/heat.ts";
 import { isWhole, tensorIndex, whole, zoomed } from "../../lib/matrix.ts";
 import type { Client } from "../../protocol/client.ts";
 import type { Of, ValuesReply } from "../../protocol/messages.ts";
@@ -9,9 +9,9 @@ import { HeatCanvas } from "./HeatCanvas.tsx";
 import { Icon } from "./Icon.tsx";
 import { FaultNote } from "./Note.tsx";
 import { Section } from "./Section.tsx";
-import { ZoomTable } from "./ZoomTable.tsx";
 import { type Heat, useHeat } from "./useHeat.ts";
 import { useWidth } from "./useWidth.ts";
+import { ZoomTable } from "./ZoomTable.tsx";
 
 interface HeatMapProps {
   readonly client: Client;
@@ -50,8 +50,14 @@ export function HeatMap({ client, path, hasGrad, generation, alive, tone }: Heat
   });
   const { about, size, view, focus, fault } = heat;
   const isEmpty = about !== null && (size.rows === 0 || size.columns === 0);
-  const fitsTable = size.rows === 1 ? size.columns <= TABLE_ROWS * tableColumns : size.rows <= TABLE_ROWS && size.columns <= tableColumns;
-  const height = Math.min(TALLEST, Math.max(lowest(size.rows), Math.round((width * size.rows) / Math.max(1, size.columns))));
+  const fitsTable =
+    size.rows === 1
+      ? size.columns <= TABLE_ROWS * tableColumns
+      : size.rows <= TABLE_ROWS && size.columns <= tableColumns;
+  const height = Math.min(
+    TALLEST,
+    Math.max(lowest(size.rows), Math.round((width * size.rows) / Math.max(1, size.columns))),
+  );
   const isSingle = size.rows === 1 && size.columns === 1;
   const noun = of === "grad" ? "gradient" : "values";
   return (
@@ -198,13 +204,17 @@ function Controls({ heat, hasZoom, children }: ControlsProps) {
         (focus.row + 0.5 - view.row) / view.rows,
       ),
     );
-  const isIn = zoomed(view, size, ZOOM, 0.5, 0.5).columns === view.columns && zoomed(view, size, ZOOM, 0.5, 0.5).rows === view.rows;
+  const isIn =
+    zoomed(view, size, ZOOM, 0.5, 0.5).columns === view.columns &&
+    zoomed(view, size, ZOOM, 0.5, 0.5).rows === view.rows;
   return (
     <div class="nnw-map-controls">
       {children}
       {hasZoom ? (
         <>
-          <span class="nnw-dim nnw-range" title={isOut ? undefined : "Rows × columns in sight"}>{isOut ? axesNote(about) : rangeText(heat)}</span>
+          <span class="nnw-dim nnw-range" title={isOut ? undefined : "Rows × columns in sight"}>
+            {isOut ? axesNote(about) : rangeText(heat)}
+          </span>
           <ZoomButton icon="minus" label="Zoom out (−)" disabled={isOut} onClick={() => zoom(1 / ZOOM)} />
           <ZoomButton icon="plus" label="Zoom in (+)" disabled={isIn} onClick={() => zoom(ZOOM)} />
           <ZoomButton icon="fit" label="Whole tensor (0)" disabled={isOut} onClick={() => heat.setView(whole(size))} />
@@ -236,7 +246,14 @@ interface ZoomButtonProps {
 
 function ZoomButton({ icon, label, disabled, onClick }: ZoomButtonProps) {
   return (
-    <button type="button" class="nnw-icon-button" aria-label={label} title={label} disabled={disabled} onClick={onClick}>
+    <button
+      type="button"
+      class="nnw-icon-button"
+      aria-label={label}
+      title={label}
+      disabled={disabled}
+      onClick={onClick}
+    >
       <Icon name={icon} />
     </button>
   );

@@ -27,7 +27,11 @@ export function Histogram({ reply, label, hue, isLog }: HistogramProps) {
     return <p class="nnw-dim nnw-quiet">No finite values.</p>;
   }
   if (toNumber(reply.min) === toNumber(reply.max)) {
-    return <p class="nnw-dim nnw-quiet">All {reply.is_exact ? "are" : "in the sample are"} {floatText(reply.min)}.</p>;
+    return (
+      <p class="nnw-dim nnw-quiet">
+        All {reply.is_exact ? "are" : "in the sample are"} {floatText(reply.min)}.
+      </p>
+    );
   }
   const onPointerMove = (event: PointerEvent): void => {
     const box = (event.currentTarget as HTMLElement).getBoundingClientRect();
@@ -50,10 +54,10 @@ export function Histogram({ reply, label, hue, isLog }: HistogramProps) {
   };
   return (
     <div class={`nnw-histogram nnw-histogram-${hue}`}>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: arrows read the bars one by one. */}
       <div
         class="nnw-plot"
         role="img"
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: arrows read the bars one by one.
         tabIndex={0}
         aria-label={`${label}: ${summary(bins, reply)}`}
         onPointerMove={onPointerMove}
@@ -69,15 +73,24 @@ export function Histogram({ reply, label, hue, isLog }: HistogramProps) {
         {at === null ? null : <Reading bins={bins} at={at} all={all} isSample={!reply.is_exact} />}
       </div>
       {outside > 0 || isWhole ? (
-        <button type="button" class="nnw-button-tiny nnw-outside" aria-pressed={isWhole}
+        <button
+          type="button"
+          class="nnw-button-tiny nnw-outside"
+          aria-pressed={isWhole}
           aria-label="Whole range"
-          title={isWhole ? "Leave the thin tails out" : `${percentText(outside)} of the values lie outside; show the whole range`} onClick={() => setIsWhole(!isWhole)}>
+          title={
+            isWhole
+              ? "Leave the thin tails out"
+              : `${percentText(outside)} of the values lie outside; show the whole range`
+          }
+          onClick={() => setIsWhole(!isWhole)}
+        >
           {isWhole ? "all" : `+${percentText(outside)}`}
         </button>
       ) : null}
       <div class="nnw-ticks" aria-hidden="true">
         {ticks(bins).map((tick) => (
-          <span key={tick.value} style={{ left: `${tick.at * 100}%` }} class={tickClass(tick.at)}>
+          <span key={tick.value} {...tickPlace(tick.at)}>
             {floatText(tick.value, 2)}
           </span>
         ))}
@@ -99,9 +112,12 @@ function litPath({ counts, edges }: Bins, at: number): string {
   return barsPath({ counts: only, edges }, false, WIDTH, HEIGHT);
 }
 
-/** Ticks at the ends keep inside the plot. */
-function tickClass(at: number): string {
-  return at < 0.12 ? "nnw-tick-start" : at > 0.88 ? "nnw-tick-end" : "";
+/** A tick's words are centred under it, but keep inside the plot at its ends. */
+function tickPlace(at: number): { readonly class?: string; readonly style: { readonly left: string } } {
+  if (at < 0.12) {
+    return { class: "nnw-tick-start", style: { left: "0" } };
+  }
+  return at > 0.88 ? { class: "nnw-tick-end", style: { left: "100%" } } : { style: { left: `${at * 100}%` } };
 }
 
 function summary({ counts, edges }: Bins, reply: StatsReply): string {

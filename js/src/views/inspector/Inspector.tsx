@@ -110,7 +110,16 @@ export function Inspector({ client, path, generation, onNavigate, onHover, tone,
           <div class={inspect.isCurrent ? "nnw-panel" : "nnw-panel nnw-stale"} aria-busy={!inspect.isCurrent}>
             {selected === "overview" ? (
               <Overview
-                {...{ client, path: reply.path, reply, generation, alive: alive && inspect.isCurrent, tone, onNavigate, onCancellable }}
+                {...{
+                  client,
+                  path: reply.path,
+                  reply,
+                  generation,
+                  alive: alive && inspect.isCurrent,
+                  tone,
+                  onNavigate,
+                  onCancellable,
+                }}
               />
             ) : null}
             {selected === "ties" ? (
@@ -146,7 +155,8 @@ function tabsFor(reply: InspectReply | null, findings: Query<"findings">, trace:
   ];
 }
 
-interface OverviewProps extends Pick<InspectorProps, "client" | "path" | "generation" | "alive" | "tone" | "onNavigate"> {
+interface OverviewProps
+  extends Pick<InspectorProps, "client" | "path" | "generation" | "alive" | "tone" | "onNavigate"> {
   readonly reply: InspectReply;
   readonly onCancellable: (cancel: (() => void) | null) => void;
 }

@@ -1,7 +1,7 @@
 import type { ComponentChildren } from "preact";
-import { Icon, type IconName } from "./Icon.tsx";
 import { CopyButton } from "./CopyButton.tsx";
 import { type Fault, faultDetails } from "./fault.ts";
+import { Icon, type IconName } from "./Icon.tsx";
 
 export type NoteKind = "error" | "warning" | "note";
 

@@ -88,7 +88,13 @@ function Readable(props: TensorOverviewProps & { readonly children: ComponentChi
   if (stats.fault !== null && !stats.isCurrent) {
     return (
       <>
-        <FaultNote fault={stats.fault} path={path} what="Values can’t be read now." alive={alive} onRetry={stats.resume} />
+        <FaultNote
+          fault={stats.fault}
+          path={path}
+          what="Values can’t be read now."
+          alive={alive}
+          onRetry={stats.resume}
+        />
         {children}
       </>
     );
@@ -149,7 +155,13 @@ function Gradient({ tensor, grad, path, alive, isLog }: GradientProps) {
   }
   if (grad.fault !== null && grad.reply === null) {
     return (
-      <FaultNote fault={grad.fault} path={path} what="The gradient can’t be read now." alive={alive} onRetry={grad.resume} />
+      <FaultNote
+        fault={grad.fault}
+        path={path}
+        what="The gradient can’t be read now."
+        alive={alive}
+        onRetry={grad.resume}
+      />
     );
   }
   return grad.reply === null ? (

@@ -1,6 +1,7 @@
-import { MINUS, cellText, exactFloat } from "../../lib/format.ts";
-import { type Tone, css, heatColor, textOn } from "../../lib/heat.ts";
-import type { Cell, Size, Window } from "../../lib/matrix.ts";
+import { useLayoutEffect, useRef } from "preact/hooks";
+import { cellText, exactFloat, MINUS } from "../../lib/format.ts";
+import { css, heatColor, type Tone, textOn } from "../../lib/heat.ts";
+import { type Cell, cellIn, type Size, type Window } from "../../lib/matrix.ts";
 import { type Tile, valueAt } from "./heatTile.ts";
 
 interface ZoomTableProps {
@@ -30,65 +31,105 @@ export function shownText(text: string): string {
   return Number.isNaN(value) || text === "" ? text : cellText(value);
 }
 
-/** The real numbers round the cell in focus, each on its heat colour, exact when pointed at. */
-export function ZoomTable(props: ZoomTableProps) {
-  const { window, columnsPerLine, size, focus } = props;
-  const isLine = size.rows === 1;
-  const lines = isLine ? Math.ceil(window.columns / columnsPerLine) : window.rows;
-  const columns = isLine ? Math.min(columnsPerLine, window.columns) : window.columns;
-  const cell = (line: number, at: number): Cell =>
-    isLine
-      ? { row: 0, column: window.column + line * columnsPerLine + at }
-      : { row: window.row + line, column: window.column + at };
-  const heading = (at: number): string => (isLine ? `+${at}` : String(window.column + at));
-  const lineName = (line: number): string => String(isLine ? cell(line, 0).column : window.row + line);
-  const longest = lineName(lines - 1).length;
-  const spans = range(columns);
-  if (size.rows === 1 && size.columns === 1) {
-    return (
-      <p class="nnw-single">{props.tile === null ? "" : singleText(props.tile)}</p>
-    );
+interface Line {
+  readonly name: string;
+  readonly cells: readonly (Cell | null)[];
+}
+
+/** The table's lines. A matrix of one row is written on several, each named by its first index. */
+function linesOf(window: Window, size: Size, perLine: number): Line[] {
+  if (size.rows > 1) {
+    return range(window.rows).map((i) => ({
+      name: String(window.row + i),
+      cells: range(window.columns).map((j) => ({ row: window.row + i, column: window.column + j })),
+    }));
   }
+  const end = window.column + window.columns;
+  return range(Math.ceil(window.columns / perLine)).map((i) => {
+    const start = window.column + i * perLine;
+    const width = Math.min(perLine, window.columns);
+    return {
+      name: String(start),
+      cells: range(width).map((j) => (start + j < end ? { row: 0, column: start + j } : null)),
+    };
+  });
+}
+
+/** Where an arrow leads; in a matrix on several lines up and down are a line's length away. */
+function stepped(key: string, focus: Cell, size: Size, perLine: number): Cell | null {
+  const down = size.rows > 1 ? { row: 1, column: 0 } : { row: 0, column: perLine };
+  const steps: Readonly<Record<string, Cell>> = {
+    ArrowLeft: { row: 0, column: -1 },
+    ArrowRight: { row: 0, column: 1 },
+    ArrowDown: down,
+    ArrowUp: { row: -down.row, column: -down.column },
+  };
+  const step = steps[key];
+  return step === undefined ? null : cellIn({ row: focus.row + step.row, column: focus.column + step.column }, size);
+}
+
+/** The real numbers round the cell in focus, each on its heat colour, exact when pointed at; arrows go on. */
+export function ZoomTable(props: ZoomTableProps) {
+  const { window, columnsPerLine, size, focus, tile, onFocus } = props;
+  const table = useRef<HTMLTableElement | null>(null);
+  const isByKey = useRef(false);
+  useLayoutEffect(() => {
+    if (isByKey.current) {
+      isByKey.current = false;
+      table.current?.querySelector<HTMLElement>("[aria-current]")?.focus();
+    }
+  }, [focus]);
+  if (size.rows === 1 && size.columns === 1) {
+    return <p class="nnw-single">{tile === null ? "" : singleText(tile)}</p>;
+  }
+  const lines = linesOf(window, size, columnsPerLine);
+  const onKeyDown = (event: KeyboardEvent): void => {
+    const next =
+      event.ctrlKey || event.metaKey || event.altKey ? null : stepped(event.key, focus, size, columnsPerLine);
+    if (next !== null) {
+      event.preventDefault();
+      event.stopPropagation();
+      isByKey.current = true;
+      onFocus(next);
+    }
+  };
+  const longest = Math.max(0, ...lines.map((line) => line.name.length));
   return (
-    <div
-      class="nnw-zoom"
-      role="table"
-      aria-label={
-        isLine
-          ? `Values ${window.column} to ${window.column + window.columns - 1}`
-          : `Values, rows ${window.row} to ${window.row + window.rows - 1}, columns ${window.column} to ${window.column + window.columns - 1}`
-      }
-      style={{ gridTemplateColumns: `${Math.max(30, longest * 7 + 4)}px repeat(${columns}, minmax(0, 1fr))` }}
-    >
-      <div role="row">
-        <span role="columnheader" aria-label={isLine ? "first index" : "row"} />
-        {spans.map((at) => (
-          <span key={at} class="nnw-axis" role="columnheader">
-            {heading(at)}
-          </span>
+    // biome-ignore lint/a11y/noNoninteractiveElementToInteractiveRole: arrows move from cell to cell.
+    <table class="nnw-zoom" role="grid" aria-label="Values round the focus" ref={table} onKeyDown={onKeyDown}>
+      <thead>
+        <tr>
+          <td style={{ width: `${Math.max(30, longest * 7 + 4)}px` }} />
+          {lines[0]?.cells.map((_cell, at) => (
+            // biome-ignore lint/suspicious/noArrayIndexKey: columns stand at their places.
+            <th key={at} scope="col">
+              {size.rows > 1 ? window.column + at : `+${at}`}
+            </th>
+          ))}
+        </tr>
+      </thead>
+      <tbody>
+        {lines.map(({ name, cells }) => (
+          <tr key={name}>
+            <th scope="row">{name}</th>
+            {cells.map((where, at) =>
+              where === null ? (
+                // biome-ignore lint/suspicious/noArrayIndexKey: columns stand at their places.
+                <td key={at} />
+              ) : (
+                <ValueCell
+                  // biome-ignore lint/suspicious/noArrayIndexKey: columns stand at their places.
+                  key={at}
+                  {...props}
+                  where={where}
+                  isFocus={where.row === focus.row && where.column === focus.column}
+                />
+              ),
+            )}
+          </tr>
         ))}
-      </div>
-      {range(lines).map((line) => (
-        <div key={line} role="row">
-          <span class="nnw-axis nnw-axis-row" role="rowheader">
-            {lineName(line)}
-          </span>
-          {spans.map((at) => {
-            const where = cell(line, at);
-            return where.column < window.column + window.columns ? (
-              <ValueCell
-                key={at}
-                {...props}
-                where={where}
-                isFocus={where.row === focus.row && where.column === focus.column}
-              />
-            ) : (
-              <span key={at} role="cell" />
-            );
-          })}
-        </div>
-      ))}
-    </div>
+      </tbody>
+    </table>
   );
 }
 
@@ -109,29 +150,19 @@ interface ValueCellProps extends ZoomTableProps {
 
 function ValueCell({ tile, where, isFocus, limit, tone, onFocus }: ValueCellProps) {
   const found = tile === null ? null : valueAt(tile, where);
-  const move = (): void => onFocus(where);
-  const mark = isFocus ? "nnw-current" : undefined;
-  if (found === null) {
-    return (
-      // biome-ignore lint/a11y/useKeyWithClickEvents: the arrows of the picture above reach every cell.
-      <span class={mark} role="cell" aria-current={isFocus || undefined} onClick={move}>
-        {" "}
-      </span>
-    );
-  }
-  const color = heatColor(found.value, limit, tone);
-  const exact = found.text ?? exactFloat(found.value);
+  const color = found === null ? null : heatColor(found.value, limit, tone);
+  const text = found === null ? "" : found.text === null ? cellText(found.value) : shownText(found.text);
   return (
-    // biome-ignore lint/a11y/useKeyWithClickEvents: the arrows of the picture above reach every cell.
-    <span
-      class={mark}
-      role="cell"
+    // biome-ignore lint/a11y/useKeyWithClickEvents: the table's arrows reach every cell.
+    <td
+      class={isFocus ? "nnw-current" : undefined}
       aria-current={isFocus || undefined}
-      title={exact}
-      style={{ background: css(color), color: textOn(color) }}
-      onClick={move}
+      tabIndex={isFocus ? 0 : -1}
+      title={found === null ? undefined : (found.text ?? exactFloat(found.value))}
+      style={color === null ? undefined : { background: css(color), color: textOn(color) }}
+      onClick={() => onFocus(where)}
     >
-      {found.text === null ? cellText(found.value) : shownText(found.text)}
-    </span>
+      {text}
+    </td>
   );
 }

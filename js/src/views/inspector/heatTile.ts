@@ -1,6 +1,6 @@
-import { type Tone, paint } from "../../lib/heat.ts";
+import { paint, type Tone } from "../../lib/heat.ts";
 import type { Cell, Window } from "../../lib/matrix.ts";
-import type { Array as WireArray, ValuesReply } from "../../protocol/messages.ts";
+import type { ValuesReply, Array as WireArray } from "../../protocol/messages.ts";
 
 /** Values of a part of the matrix, one every `rowStep` × `columnStep` elements. */
 export interface Tile {
@@ -18,7 +18,9 @@ export function floatsOf(array: WireArray, buffers: readonly DataView[]): Float3
   const view = buffers[array.buffer];
   const length = array.shape.reduce((product, extent) => product * extent, 1);
   if (view === undefined || array.dtype !== "float32" || view.byteLength < length * 4) {
-    throw new TypeError(`The values came as ${array.dtype} in ${view?.byteLength ?? 0} bytes; ${length} float32 expected.`);
+    throw new TypeError(
+      `The values came as ${array.dtype} in ${view?.byteLength ?? 0} bytes; ${length} float32 expected.`,
+    );
   }
   if (view.byteOffset % 4 === 0) {
     return new Float32Array(view.buffer as ArrayBuffer, view.byteOffset, length);
@@ -50,7 +52,10 @@ export function isFull(tile: Tile): boolean {
 }
 
 /** The tile's value (and text) for a cell of the matrix, or null outside it. */
-export function valueAt(tile: Tile, { row, column }: Cell): { readonly value: number; readonly text: string | null } | null {
+export function valueAt(
+  tile: Tile,
+  { row, column }: Cell,
+): { readonly value: number; readonly text: string | null } | null {
   const i = Math.floor((row - tile.window.row) / tile.rowStep);
   const j = Math.floor((column - tile.window.column) / tile.columnStep);
   if (i < 0 || j < 0 || i >= tile.rows || j >= tile.columns) {
@@ -137,4 +142,3 @@ function cross(
   });
   context.stroke();
 }
-

@@ -1,10 +1,22 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { Tone } from "../../lib/heat.ts";
-import { type Cell, type Size, type Window, around, bounded, cellIn, contains, following, isWhole, snapped, whole } from "../../lib/matrix.ts";
+import {
+  around,
+  bounded,
+  type Cell,
+  cellIn,
+  contains,
+  following,
+  isWhole,
+  type Size,
+  snapped,
+  type Window,
+  whole,
+} from "../../lib/matrix.ts";
 import type { Client } from "../../protocol/client.ts";
 import type { Of, ValuesReply } from "../../protocol/messages.ts";
 import type { Fault } from "./fault.ts";
-import { type Picture, type Tile, isFull, pictureOf, tileOf } from "./heatTile.ts";
+import { isFull, type Picture, pictureOf, type Tile, tileOf } from "./heatTile.ts";
 import { type Answer, useQuery } from "./useQuery.ts";
 
 /** How many cells come with their exact texts at once. */
