@@ -15,7 +15,8 @@ from playwright.sync_api import BrowserContext, expect
 from lab_driver import Lab, LabServer, models
 
 ROOT = Path(__file__).parents[2]
-TORCH = "torch==2.13.0"
+CONSTRAINTS = ROOT / "constraints.txt"
+(TORCH,) = (line for line in CONSTRAINTS.read_text(encoding="utf-8").splitlines() if line.startswith("torch=="))
 
 
 @pytest.fixture(scope="package")
@@ -36,7 +37,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     venv.create(folder, with_pip=True, symlinks=True)
     python = folder / "bin" / "python"
     for packages in ((TORCH,), ("jupyterlab", str(wheel))):
-        subprocess.run([python, "-m", "pip", "install", "--quiet", *packages], check=True, timeout=900, cwd=folder)
+        subprocess.run([python, "-m", "pip", "install", "-q", *packages], check=True, timeout=900, cwd=folder)
     return python
 
 
