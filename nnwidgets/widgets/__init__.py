@@ -1,0 +1,20 @@
+"""The Explorer, and the protocol it speaks, for any front end. anywidget loads with the Explorer, not before."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nnwidgets.widgets.direct import handle
+    from nnwidgets.widgets.explorer import Explorer, explore
+
+_HOME = {"Explorer": "explorer", "explore": "explorer", "handle": "direct"}
+
+__all__ = ["Explorer", "explore", "handle"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)

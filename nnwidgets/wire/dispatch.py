@@ -122,13 +122,13 @@ class Dispatcher:
             jobs = list(self._pending.values())
             self._pending.clear()
         for job in jobs:
-            job.fail(_closed())
+            job.fail(view_closed())
         self._handlers = {}
 
     def _begin(self, request_id: str, job: Job) -> None:
         with self._lock:
             if self._closed:
-                raise _closed()
+                raise view_closed()
             if request_id in self._pending:
                 raise RequestError(
                     "malformed", "The id is that of a request still under way.", hint="Give each its own id."
@@ -153,7 +153,7 @@ class Dispatcher:
     def _handler(self, kind: str) -> Handler:
         handler = self._handlers.get(kind)
         if handler is None:
-            raise _closed() if self._closed else RequestError("unknown-kind", f"Nothing answers {kind!r} here.")
+            raise view_closed() if self._closed else RequestError("unknown-kind", f"Nothing answers {kind!r} here.")
         return handler
 
     def _cancel(self, body: dict[str, Any], _job: Job) -> dict[str, Any]:
@@ -165,7 +165,8 @@ class Dispatcher:
         return {"found": found}
 
 
-def _closed() -> RequestError:
+def view_closed() -> RequestError:
+    """Return the error for a request to a view that is over."""
     return RequestError("view-closed", "The view was closed.", hint="Run the cell again to open a new one.")
 
 

@@ -1,0 +1,154 @@
+"""What the kernel answers to each kind of request, from one session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from nnwidgets.introspect.labels import inert
+from nnwidgets.widgets import numbers
+from nnwidgets.widgets.bodies import finding_body, tie_body
+from nnwidgets.widgets.filtering import chip_counts
+from nnwidgets.widgets.inspecting import inspect
+from nnwidgets.widgets.locating import locate
+from nnwidgets.widgets.rowdata import row, ruler
+from nnwidgets.widgets.rows import Flat, ViewState
+from nnwidgets.widgets.session import Session, state_of
+from nnwidgets.widgets.totals import totals
+from nnwidgets.widgets.traces import TraceMarks, trace_body
+from nnwidgets.widgets.variables import modules
+from nnwidgets.wire.dispatch import Handler, Job
+from nnwidgets.wire.faults import RequestError
+from nnwidgets.wire.schema import (
+    FindingsReply,
+    LocateReply,
+    ModelsReply,
+    OpenReply,
+    RowsReply,
+    TiesReply,
+    TraceReply,
+)
+
+_MAX_ROWS = 500
+_MAX_EXPANDED = 20_000
+_FIRST_ROWS = 40
+_MAX_FINDINGS = 1_000
+_SEVERITIES = ("error", "warning", "note")
+
+
+def handlers(session_of: Callable[[Mapping[str, Any]], Session]) -> dict[str, Handler]:
+    """Return a handler for each kind of request.
+
+    Args:
+        session_of: Finds the session that a request's body speaks of.
+    """
+    on_session: dict[str, Callable[[Session, Mapping[str, Any], Job], Mapping[str, Any]]] = {
+        "open": open_view,
+        "rows": rows,
+        "locate": _locate,
+        "inspect": inspect,
+        "stats": numbers.stats,
+        "values": numbers.values,
+        "depth": numbers.depth,
+        "ties": ties,
+        "findings": findings,
+        "trace": trace,
+    }
+    made: dict[str, Handler] = {kind: partial(_on, session_of, answer) for kind, answer in on_session.items()}
+    made["models"] = models
+    return made
+
+
+def is_long(kind: str, body: Mapping[str, Any]) -> bool:
+    """Return whether a request reads all of a tensor or of the model, so that it should not hold up others."""
+    return kind in {"findings", "depth"} or (kind == "stats" and body.get("exact", True))
+
+
+def _on(
+    session_of: Callable[[Mapping[str, Any]], Session],
+    answer: Callable[[Session, Mapping[str, Any], Job], Mapping[str, Any]],
+    body: Mapping[str, Any],
+    job: Job,
+) -> Mapping[str, Any]:
+    return answer(session_of(body), body, job)
+
+
+def open_view(session: Session, _body: Mapping[str, Any] | None = None, _job: Job | None = None) -> OpenReply:
+    """Answer `open`: totals, chips and the first rows."""
+    flat = session.flat(ViewState())
+    index = flat.index
+    counts = chip_counts(index)
+    return {
+        "name": session.name or inert(index.nodes[0].class_name),
+        "class_name": inert(index.nodes[0].class_name),
+        "totals": totals(session, index),
+        "chips": {
+            "trainable": counts["trainable"],
+            "frozen": counts["frozen"],
+            "tied": counts["tied"],
+            "findings": counts["findings"],
+        },
+        "rows": _window(session, flat, 0, _FIRST_ROWS),
+    }
+
+
+def rows(session: Session, body: Mapping[str, Any], _job: Job | None = None) -> RowsReply:
+    """Answer `rows`: a window of the flattened tree."""
+    return _window(session, session.flat(state_of(body)), body["start"], body["count"])
+
+
+def _window(session: Session, flat: Flat, start: int, count: int) -> RowsReply:
+    start = min(max(start, 0), len(flat.lines))
+    marks = TraceMarks(session.trace)
+    name = session.name or inert(flat.index.nodes[0].class_name)
+    window = flat.lines[start : start + min(max(count, 0), _MAX_ROWS)]
+    return {
+        "generation": session.generation,
+        "total": len(flat.lines),
+        "start": start,
+        "rows": [row(flat, line, name, marks) for line in window],
+        "expanded": sorted(flat.expanded)[:_MAX_EXPANDED],
+        "n_matches": flat.n_matches,
+        "problem": flat.problem,
+        "ruler": ruler(flat),
+    }
+
+
+def _locate(session: Session, body: Mapping[str, Any], _job: Job) -> LocateReply:
+    return locate(session, body["path"], state_of(body))
+
+
+def ties(session: Session, _body: Mapping[str, Any], _job: Job) -> TiesReply:
+    """Answer `ties`: every group."""
+    index = session.index()
+    return {"ties": [tie_body(session, index, group, None) for group in index.tree.ties]}
+
+
+def findings(session: Session, _body: Mapping[str, Any], _job: Job) -> FindingsReply:
+    """Answer `findings`: checked anew, worst first."""
+    found = sorted(session.check(), key=lambda finding: _SEVERITIES.index(finding.severity))
+    return {"findings": [finding_body(finding) for finding in found[:_MAX_FINDINGS]]}
+
+
+def trace(session: Session, _body: Mapping[str, Any], _job: Job) -> TraceReply:
+    """Answer `trace`: the last one shown.
+
+    Raises:
+        RequestError: `not-traced`.
+    """
+    _ = session.module
+    if session.trace is None:
+        raise RequestError(
+            "not-traced",
+            "No trace was made in this view yet.",
+            hint="Use nnw.trace(net, x) and explorer.show_trace(...), or %nn trace.",
+        )
+    return trace_body(session.trace)
+
+
+def models(_body: Mapping[str, Any], _job: Job) -> ModelsReply:
+    """Answer `models`: the notebook's variables that hold a module."""
+    return {
+        "models": [{"name": name, "class_name": inert(type(module).__name__)} for name, module in modules().items()]
+    }

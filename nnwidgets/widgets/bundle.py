@@ -1,0 +1,61 @@
+"""The page's code, sent to the page once however many Explorers there are.
+
+A hidden widget holds it. Each Explorer brings only ``stub.js``, which finds that widget and imports its code from a
+Blob URL that the whole page shares.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from pathlib import Path
+
+import ipywidgets
+from traitlets import Unicode
+
+from nnwidgets.errors import NNWidgetsError
+from nnwidgets.widgets.kernel import answer_where_asked
+
+_STATIC = Path(__file__).parent.parent / "static"
+_open: Bundle | None = None
+
+
+class Bundle(ipywidgets.Widget):
+    """The hidden widget: the page's script and style, and a digest to know them by."""
+
+    code = Unicode().tag(sync=True)
+    style = Unicode().tag(sync=True)
+    digest = Unicode().tag(sync=True)
+
+
+def reference() -> str:
+    """Return how a page finds the kernel's one bundle, opening it if it isn't open.
+
+    Raises:
+        NNWidgetsError: The page was never built.
+    """
+    global _open  # noqa: PLW0603 - one per kernel is the point
+    if _open is None or _open.comm is None:
+        code, style = _built("nnwidgets.js"), _built("nnwidgets.css")
+        digest = hashlib.sha256(f"{code}\0{style}".encode()).hexdigest()[:16]
+        _open = Bundle(code=code, style=style, digest=digest)
+        answer_where_asked(_open.comm)
+    return f"IPY_MODEL_{_open.model_id}"
+
+
+def _built(name: str) -> str:
+    file = _STATIC / name
+    try:
+        return file.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise NNWidgetsError(
+            f"The Explorer's page, {file}, is not there.",
+            path=str(file),
+            hint="In a source checkout run `make build`; otherwise install nnwidgets again.",
+        ) from error
+
+
+@cache
+def stub() -> str:
+    """Return the page module of one Explorer."""
+    return (Path(__file__).parent / "stub.js").read_text(encoding="utf-8")

@@ -1,0 +1,90 @@
+"""The comm target ``nnwidgets``: the protocol for front ends that open a channel of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from nnwidgets.widgets.answers import handlers, is_long
+from nnwidgets.widgets.kernel import after_each_cell, answer_where_asked
+from nnwidgets.widgets.named import NamedSessions
+from nnwidgets.wire.codec import encode
+from nnwidgets.wire.dispatch import Dispatcher
+from nnwidgets.wire.schema import VERSION
+
+TARGET = "nnwidgets"
+
+
+class Channel:
+    """One open comm: its requests, its replies, its events.
+
+    Args:
+        channel: The comm.
+        model: Name of the variable meant where a request names none.
+    """
+
+    def __init__(self, channel: Any, model: str | None) -> None:
+        self._channel = channel
+        self._sessions = NamedSessions(self._emit, default=model)
+        self._dispatcher = Dispatcher(handlers(self._sessions.find), self._send, background=is_long)
+        self._stop_watching: Callable[[], None] = after_each_cell(self._cell_ran)
+        answer_where_asked(channel)
+        channel.on_msg(self._receive)
+        channel.on_close(self._closed)
+
+    def close(self) -> None:
+        """Answer what is pending and close the comm."""
+        self._end()
+        self._channel.close()
+
+    def _receive(self, message: dict[str, Any]) -> None:
+        self._dispatcher.receive(message["content"]["data"])
+
+    def _send(self, message: dict[str, Any], buffers: list[bytes | memoryview]) -> None:
+        self._channel.send(message, buffers=buffers or None)
+
+    def _emit(self, event: str, body: dict[str, Any]) -> None:
+        message, _ = encode({"v": VERSION, "event": event, "body": body})
+        self._send(message, [])
+
+    def _cell_ran(self) -> None:
+        self._sessions.may_have_changed()
+
+    def _closed(self, _message: object) -> None:
+        self._end()
+
+    def _end(self) -> None:
+        self._stop_watching()
+        self._dispatcher.close()
+        self._sessions.close()
+        _open.discard(self)
+
+
+_open: set[Channel] = set()
+"""The comm itself only knows bound methods, so something must keep the channel; closing takes it out."""
+
+
+def register(shell: Any) -> None:
+    """Answer comms that a front end opens on the target ``nnwidgets``; for an IPython shell in a kernel."""
+    manager = _manager(shell)
+    if manager is not None:
+        manager.register_target(TARGET, _opened)
+
+
+def unregister(shell: Any) -> None:
+    """Take back `register`, and close the comms that are open."""
+    manager = _manager(shell)
+    if manager is not None and manager.targets.get(TARGET) is _opened:
+        manager.unregister_target(TARGET, _opened)
+    for channel in list(_open):
+        channel.close()
+
+
+def _manager(shell: Any) -> Any:
+    return getattr(getattr(shell, "kernel", None), "comm_manager", None)
+
+
+def _opened(channel: Any, message: dict[str, Any]) -> None:
+    data = message["content"].get("data")
+    model = data.get("model") if isinstance(data, dict) else None
+    _open.add(Channel(channel, model if isinstance(model, str) else None))

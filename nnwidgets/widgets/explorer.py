@@ -1,0 +1,222 @@
+"""The Explorer: a widget that shows a live model."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import anywidget
+from torch import nn
+from traitlets import Dict, Int, TraitError, Unicode, validate
+
+from nnwidgets.errors import InvalidTargetError, PathNotFoundError
+from nnwidgets.introspect.guard import is_module, require_module, type_name
+from nnwidgets.introspect.records import Trace
+from nnwidgets.widgets import bundle, lifetime
+from nnwidgets.widgets.answers import handlers, is_long, open_view
+from nnwidgets.widgets.kernel import after_each_cell, answer_where_asked
+from nnwidgets.widgets.locating import place_of
+from nnwidgets.widgets.session import Session
+from nnwidgets.widgets.static_view import static_bundle
+from nnwidgets.widgets.variables import name_of, notebook
+from nnwidgets.wire.codec import encode
+from nnwidgets.wire.dispatch import Dispatcher, view_closed
+from nnwidgets.wire.schema import VERSION
+from nnwidgets.wire.workers import Workers
+
+_SECONDS_BETWEEN_TICKS = 0.25
+_HEIGHTS = range(160, 4_001)
+
+
+class NoSuchPathError(PathNotFoundError, TraitError):
+    """A path set as `selected` names nothing in the model; the trait keeps its value."""
+
+
+class Explorer(anywidget.AnyWidget):
+    """A view of a live model; made by `explore`.
+
+    Attributes:
+        selected: Path of the selected row, ``""`` for the model itself; set it to select.
+        filter: Text of the filter box; set it to filter.
+    """
+
+    _esm = Unicode().tag(sync=True)
+    _bundle = Unicode().tag(sync=True)
+    _first = Dict().tag(sync=True)
+    _height = Int(None, allow_none=True).tag(sync=True)
+    _seen = Unicode().tag(sync=True)
+    selected = Unicode("").tag(sync=True)
+    filter = Unicode("").tag(sync=True)
+
+    _session: Session | None = None
+
+    def __init__(
+        self,
+        module: nn.Module,
+        *,
+        optimizer: object | None = None,
+        name: str | None = None,
+        height: int | None = None,
+    ) -> None:
+        _check(module, optimizer, name, height)
+        variable = name_of(module, notebook())
+        session = Session(
+            module,
+            name=name if name is not None else variable,
+            variable=variable if variable is not None else name,
+            optimizer=optimizer,
+            hold=variable is None,
+            emit=self._emit,
+        )
+        first, _ = encode(open_view(session))
+        reference = bundle.reference()
+        self._session = session
+        self._workers = Workers(limit=1)
+        self._last_tick = 0.0
+        self._dispatcher = Dispatcher(handlers(self._asked), self._send_wire, background=is_long)
+        super().__init__(
+            _esm=bundle.stub(),
+            _bundle=reference,
+            _first=first,
+            _height=height,
+            _seen=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+        answer_where_asked(self.comm)
+        answer_where_asked(self.layout.comm)
+        self.on_msg(self._receive)
+        self._stop_watching = after_each_cell(self._cell_ran)
+        lifetime.opened(self)
+
+    @property
+    def model(self) -> nn.Module | None:
+        """The model in view, or None once it is gone or the view is closed."""
+        return self._session.model_or_none if self._session is not None else None
+
+    def tick(self) -> None:
+        """Say that the values have changed; for use in a training loop, as often as you like.
+
+        The page hears of it at most four times a second, and asks anew only for what is in sight.
+
+        Example:
+            >>> net = nn.Linear(2, 3)
+            >>> view = explore(net)  # doctest: +SKIP
+            >>> view.tick()  # doctest: +SKIP
+        """
+        now = time.monotonic()
+        if now - self._last_tick >= _SECONDS_BETWEEN_TICKS:
+            self._last_tick = now
+            self._emit("changed", {"structure": False})
+
+    def show_trace(self, trace: Trace) -> None:
+        """Show a trace's calls, shapes and times on the rows, and where it failed.
+
+        Args:
+            trace: What `trace` gave for this model.
+
+        Raises:
+            InvalidTargetError: It is not a `Trace`.
+        """
+        if not isinstance(trace, Trace):
+            raise InvalidTargetError(
+                f"A {type_name(type(trace))} is not a Trace.", hint="Pass what nnw.trace(net, x) gives."
+            )
+        if self._session is not None:
+            self._session.show(trace)
+
+    def close(self) -> None:
+        """End the view: what is pending is answered, the model is let go, the page is told. Idempotent."""
+        session, self._session = self._session, None
+        if session is not None:
+            self._stop_watching()
+            self._dispatcher.close()
+            self._emit("closed", {"code": "view-closed", "message": "The view was closed."})
+            session.close()
+            lifetime.closed(self)
+            self.layout.close()
+        super().close()
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        if self._session is None:
+            return {"text/plain": "<Explorer, closed>"}
+        made = super()._repr_mimebundle_(**kwargs)
+        data, metadata = made if isinstance(made, tuple) else (made, {})
+        return {**data, **static_bundle(self._session)}, metadata
+
+    @validate("selected")
+    def _selectable(self, proposal: Mapping[str, Any]) -> str:
+        path: str = proposal["value"]
+        if self._session is not None and path:
+            try:
+                place_of(self._session.index(), path)
+            except PathNotFoundError as error:
+                raise NoSuchPathError(error.message, path=error.path, hint=error.hint, closest=error.closest) from None
+        return path
+
+    # ---- to and from the page ----
+
+    def _asked(self, _body: Mapping[str, Any]) -> Session:
+        session = self._session
+        if session is None:
+            raise view_closed()
+        if session.begin_check():
+            self._workers.run(session.check_quietly)
+        return session
+
+    def _receive(self, _widget: object, content: object, _buffers: object) -> None:
+        self._dispatcher.receive(content)
+
+    def _send_wire(self, message: dict[str, Any], buffers: list[bytes | memoryview]) -> None:
+        if self.comm is not None:
+            self.send(message, buffers=buffers or None)
+
+    def _emit(self, event: str, body: dict[str, Any]) -> None:
+        message, _ = encode({"v": VERSION, "event": event, "body": body})
+        self._send_wire(message, [])
+
+    def _cell_ran(self) -> None:
+        if self._session is not None:
+            self._session.may_have_changed()
+
+
+def explore(
+    module: nn.Module, *, optimizer: object | None = None, name: str | None = None, height: int | None = None
+) -> Explorer:
+    """Show a live model in the notebook.
+
+    The view holds the model only while it is open, and where a variable holds the model, not even that: ``del net``
+    frees it. Running the cell again closes the view that its last run made.
+
+    Args:
+        module: The model, of any kind that torch knows.
+        optimizer: Its optimizer, for the check that it holds the model's parameters.
+        name: What to call the model; by default the variable that holds it.
+        height: Of the view, in pixels; by default the page's own.
+
+    Raises:
+        InvalidTargetError: ``module`` is not a module, or an option makes no sense.
+
+    Example:
+        >>> view = explore(nn.Sequential(nn.Linear(20, 256), nn.ReLU()), name="net")  # doctest: +SKIP
+        >>> view.selected = "0.weight"  # doctest: +SKIP
+    """
+    require_module(module)
+    if name is None:
+        frame = sys._getframe(1)  # noqa: SLF001 - whose variable it is, only the caller's frame knows
+        name = name_of(module, notebook(), frame.f_locals, frame.f_globals)
+    return Explorer(module, optimizer=optimizer, name=name, height=height)
+
+
+def _check(module: object, optimizer: object, name: object, height: object) -> None:
+    require_module(module)
+    if optimizer is not None and is_module(optimizer):
+        raise InvalidTargetError("The optimizer is a module.", hint="Pass explore(net, optimizer=optimizer).")
+    if name is not None and not isinstance(name, str):
+        raise InvalidTargetError(f"The name is a {type_name(type(name))}, expected a string.")
+    if height is not None and (isinstance(height, bool) or not isinstance(height, int) or height not in _HEIGHTS):
+        shown = height if isinstance(height, int | float) else f"a {type_name(type(height))}"
+        raise InvalidTargetError(
+            f"The height is {shown}, expected whole pixels from {_HEIGHTS[0]} to {_HEIGHTS[-1]}.", hint="Leave it out."
+        )

@@ -1,0 +1,234 @@
+"""A tree turned into arrays, so that any row of a hundred thousand is a few look-ups away.
+
+Nodes are numbered in walk order, which is depth first: a node's descendants are the numbers right after its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from nnwidgets.introspect.folding import fold
+from nnwidgets.introspect.records import Finding, ModuleNode, ModuleTree, Severity, TensorEntry, TieGroup
+
+_LEAST_RUN = 3
+_Join = Callable[[int, int], int]
+_RANK: dict[Severity, int] = {"error": 3, "warning": 2, "note": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Siblings in a row that look alike.
+
+    Attributes:
+        members: Numbers of the nodes, at least three.
+        container: Number of the node that holds nothing but this run and is shown as it, or None.
+    """
+
+    members: tuple[int, ...]
+    container: int | None = None
+
+
+class Index:
+    """Where everything in a tree is, and what lies below each module.
+
+    Args:
+        tree: The tree; raw keys of it are not kept, since they may be modules.
+        findings: What `check` found; those whose path is not in the tree stand at the model itself.
+    """
+
+    def __init__(self, tree: ModuleTree, findings: Iterable[Finding] = ()) -> None:
+        self.tree = tree
+        self.nodes: tuple[ModuleNode, ...] = tree.nodes
+        self.parent, self.size = _shape_of(self.nodes)
+        self.depth = _depths(self.parent)
+        self.number = {node.path: index for index, node in enumerate(self.nodes)}
+        self.tensor_at = {
+            entry.path: (index, position)
+            for index, node in enumerate(self.nodes)
+            for position, entry in enumerate(node.tensors)
+        }
+        self.tie_of: dict[str, TieGroup] = {path: group for group in reversed(tree.ties) for path in group.members}
+        self.groups: dict[str, TieGroup] = {group.id: group for group in tree.ties}
+        self.findings: tuple[Finding, ...] = tuple(findings)
+        self._items: dict[int, tuple[int | Run, ...]] = {}
+        self._run_of: dict[int | None, Run] = {}
+
+    def children(self, number: int) -> Iterator[int]:
+        """Give the numbers of the children of node ``number``, in order."""
+        child, end = number + 1, number + self.size[number]
+        while child < end:
+            yield child
+            child += self.size[child]
+
+    def entry(self, number: int, position: int) -> TensorEntry:
+        """Return the tensor at ``position`` among those of node ``number``."""
+        return self.nodes[number].tensors[position]
+
+    def items(self, number: int) -> tuple[int | Run, ...]:
+        """Return what stands below node ``number``, its tensors left out: nodes, and runs of like siblings as one."""
+        if number not in self._items:
+            items = tuple(self._item(group) for group in self._folded(number))
+            for run in items:
+                if isinstance(run, Run):
+                    for member in (*run.members, run.container):
+                        self._run_of.setdefault(member, run)
+            self._items[number] = items
+        return self._items[number]
+
+    def run_of(self, number: int) -> Run | None:
+        """Return the run that node ``number`` is a member of, or that stands in its place."""
+        parent = self.parent[number]
+        if parent < 0:
+            return None
+        if self.parent[parent] >= 0:
+            self.items(self.parent[parent])
+        if number not in self._run_of:
+            self.items(parent)
+        return self._run_of.get(number)
+
+    def member_index(self, run: Run, number: int) -> int:
+        """Return which member of ``run`` node ``number`` is; like siblings have subtrees of one size."""
+        return (number - run.members[0]) // self.size[run.members[0]]
+
+    def _item(self, group: tuple[int, ...]) -> int | Run:
+        return Run(group) if len(group) > 1 else self._contained(group[0]) or group[0]
+
+    def _folded(self, number: int) -> Iterator[tuple[int, ...]]:
+        children = tuple(self.children(number))
+        start = 0
+        for run in fold(self.nodes[number].children):
+            stop = start + len(run)
+            yield children[start:stop]
+            start = stop
+
+    def _contained(self, number: int) -> Run | None:
+        """Return the run that stands for node ``number``, if it is a bare list that holds nothing else."""
+        node = self.nodes[number]
+        if node.class_name != "ModuleList" or node.tensors or node.problem or len(node.children) < _LEAST_RUN:
+            return None
+        folded = list(self._folded(number))
+        return Run(folded[0], container=number) if len(folded) == 1 and len(folded[0]) >= _LEAST_RUN else None
+
+    # ---- what lies below ----
+
+    @cached_property
+    def first_name(self) -> dict[str, str]:
+        """For each tensor whose every element has an earlier name: that name."""
+        earlier: dict[str, str] = {}
+        for group in self.tree.ties:
+            if group.kind != "overlap":
+                first = next((path for path in group.members if path in self.tensor_at), group.members[0])
+                earlier.update((path, first) for path in group.members if path != first)
+        return earlier
+
+    @cached_property
+    def tie_inside(self) -> list[str | None]:
+        """The first tie group, in the order of letters, with a member in or below each node."""
+        order = {group.id: rank for rank, group in enumerate(self.tree.ties)}
+        best = [len(order)] * len(self.nodes)
+        for index, node in enumerate(self.nodes):
+            for entry in node.tensors:
+                if entry.tie is not None:
+                    best[index] = min(best[index], order[entry.tie])
+        self._carry_up(best, min)
+        ids = [*order, None]
+        return [ids[rank] for rank in best]
+
+    @cached_property
+    def n_parameters(self) -> list[int]:
+        """Parameter tensors in and below each node."""
+        return self._summed([sum(e.role == "parameter" for e in node.tensors) for node in self.nodes])
+
+    @cached_property
+    def n_frozen(self) -> list[int]:
+        """Parameter tensors in and below each node that ask for no gradient."""
+        return self._summed([sum(is_frozen(e) for e in node.tensors) for node in self.nodes])
+
+    @cached_property
+    def n_tensors(self) -> list[int]:
+        """Tensors in and below each node."""
+        return self._summed([len(node.tensors) for node in self.nodes])
+
+    @cached_property
+    def n_counted(self) -> list[int]:
+        """Parameter tensors in and below each node that hold an element without an earlier name."""
+        earlier = self.first_name
+        return self._summed(
+            [sum(e.role == "parameter" and e.path not in earlier for e in node.tensors) for node in self.nodes]
+        )
+
+    @cached_property
+    def findings_at(self) -> dict[str, list[Finding]]:
+        """Findings by the path of the row they stand on."""
+        at: dict[str, list[Finding]] = {}
+        for finding in self.findings:
+            known = finding.path in self.number or finding.path in self.tensor_at
+            at.setdefault(finding.path if known else "", []).append(finding)
+        return at
+
+    @cached_property
+    def findings_inside(self) -> list[int]:
+        """Findings on each node, on its tensors and below."""
+        counts = [0] * len(self.nodes)
+        for path, findings in self.findings_at.items():
+            index = self.tensor_at[path][0] if path in self.tensor_at else self.number[path]
+            counts[index] += len(findings)
+        return self._summed(counts)
+
+    def severity(self, path: str) -> Severity | None:
+        """Return the worst severity of the findings that stand on the row of ``path``."""
+        found = self.findings_at.get(path)
+        return max((finding.severity for finding in found), key=_RANK.__getitem__) if found else None
+
+    def n_params_of_run(self, run: Run) -> int:
+        """Return the parameter elements of a run's members, each storage element counted once."""
+        if run.container is not None:
+            return self.nodes[run.container].n_params
+        total, seen = 0, set()
+        for number in range(run.members[0], run.members[-1] + self.size[run.members[-1]]):
+            for entry in self.nodes[number].tensors:
+                if entry.role == "parameter" and entry.tie not in seen:
+                    total += entry.n_elements
+                    if entry.tie is not None and self.groups[entry.tie].kind != "overlap":
+                        seen.add(entry.tie)
+        return total
+
+    def _summed(self, counts: list[int]) -> list[int]:
+        self._carry_up(counts, int.__add__)
+        return counts
+
+    def _carry_up(self, values: list[int], join: _Join) -> None:
+        for index in range(len(values) - 1, 0, -1):
+            parent = self.parent[index]
+            values[parent] = join(values[parent], values[index])
+
+
+def is_frozen(entry: TensorEntry) -> bool:
+    """Return whether ``entry`` is a parameter that asks for no gradient."""
+    return entry.role == "parameter" and not entry.requires_grad
+
+
+def _shape_of(nodes: tuple[ModuleNode, ...]) -> tuple[list[int], list[int]]:
+    """Return each node's parent and the size of its subtree, from the walk order and the counts of children."""
+    parent, size = [-1] * len(nodes), [1] * len(nodes)
+    waiting: list[list[int]] = []
+    for index, node in enumerate(nodes):
+        if waiting:
+            parent[index] = waiting[-1][0]
+            waiting[-1][1] -= 1
+            while waiting and not waiting[-1][1]:
+                waiting.pop()
+        if node.children:
+            waiting.append([index, len(node.children)])
+    for index in range(len(nodes) - 1, 0, -1):
+        size[parent[index]] += size[index]
+    return parent, size
+
+
+def _depths(parent: list[int]) -> list[int]:
+    depth = [0] * len(parent)
+    for index in range(1, len(parent)):
+        depth[index] = depth[parent[index]] + 1
+    return depth

@@ -1,0 +1,224 @@
+"""What the inspector shows of one module or tensor, none of its data read."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from nnwidgets.introspect.guard import class_attribute, instance_dict, is_a, plain_items, type_name
+from nnwidgets.introspect.labels import inert, shape_text
+from nnwidgets.introspect.lookup import get
+from nnwidgets.introspect.readable import unreadable_reason
+from nnwidgets.introspect.reading import quiet
+from nnwidgets.introspect.records import ModuleNode, TensorEntry, TieGroup
+from nnwidgets.widgets.bodies import finding_body, tie_body
+from nnwidgets.widgets.codelines import code_lines
+from nnwidgets.widgets.index import Index
+from nnwidgets.widgets.locating import place_of, siblings_of
+from nnwidgets.widgets.rowdata import own_name
+from nnwidgets.widgets.session import Session
+from nnwidgets.widgets.traces import TraceMarks
+from nnwidgets.wire.schema import InspectReply, ModuleFacts, ModuleTensor, Siblings, TensorFacts
+
+_MAX_TIES_INSIDE = 12
+_MAX_FINDINGS = 50
+_MAX_TENSORS = 200
+_MAX_TEXT = 400
+_HOOKS = {
+    "_forward_pre_hooks": "before forward",
+    "_forward_hooks": "after forward",
+    "_backward_pre_hooks": "before backward",
+    "_backward_hooks": "after backward",
+    "_state_dict_hooks": "after state_dict",
+    "_load_state_dict_pre_hooks": "before load_state_dict",
+}
+_PLAIN = (bool, int, float, str, type(None))
+
+
+def inspect(session: Session, body: Mapping[str, Any], _job: object = None) -> InspectReply:
+    """Answer `inspect`.
+
+    Raises:
+        PathNotFoundError: Nothing is at the path.
+    """
+    index = session.index()
+    path = body["path"]
+    number = place_of(index, path)
+    node = index.nodes[number]
+    entry = index.entry(*index.tensor_at[path]) if path in index.tensor_at else None
+    subject = entry if entry is not None else node
+    group = index.groups[entry.tie] if entry is not None and entry.tie is not None else None
+    inside = [] if entry is not None else _ties_inside(index, number)
+    found = index.findings_at.get(path, []) if entry is not None else _findings_inside(index, number)
+    return {
+        "path": path,
+        "kind": "tensor" if entry is not None else node.kind,
+        "class_name": inert(subject.class_name),
+        "alias_of": None if entry is not None else node.alias_of,
+        "problem": inert(subject.problem, _MAX_TEXT) if subject.problem else None,
+        "tie": tie_body(session, index, group, path) if group is not None else None,
+        "ties_inside": [tie_body(session, index, each, None) for each in inside],
+        "findings": [finding_body(finding) for finding in found[:_MAX_FINDINGS]],
+        "code": code_lines(session.module, session.variable, path, entry.role if entry is not None else None),
+        "siblings": _siblings(index, number, path),
+        "tensor": _tensor_facts(get(session.module, path), entry) if entry is not None else None,
+        "module": _module_facts(index, number, get(session.module, path)) if entry is None else None,
+        "trace": [] if entry is not None else TraceMarks(session.trace).calls(path),
+    }
+
+
+def _ties_inside(index: Index, number: int) -> list[TieGroup]:
+    seen: dict[str, None] = {}
+    if index.tie_inside[number] is not None:
+        for below in range(number, number + index.size[number]):
+            seen.update((entry.tie, None) for entry in index.nodes[below].tensors if entry.tie is not None)
+            if len(seen) >= _MAX_TIES_INSIDE:
+                break
+    return [index.groups[group] for group in list(seen)[:_MAX_TIES_INSIDE]]
+
+
+def _findings_inside(index: Index, number: int) -> list[Any]:
+    if not index.findings_inside[number]:
+        return []
+    span = range(number, number + index.size[number])
+    return [
+        finding
+        for path, findings in index.findings_at.items()
+        if (index.tensor_at[path][0] if path in index.tensor_at else index.number[path]) in span
+        for finding in findings
+    ]
+
+
+def _siblings(index: Index, number: int, path: str) -> Siblings | None:
+    found = siblings_of(index, number)
+    if found is None:
+        return None
+    member, members = found
+    place = members.index(member)
+    below = path[len(index.nodes[member].path) :]
+    return {
+        "label": own_name(index, member),
+        "index": place,
+        "count": len(members),
+        "previous": index.nodes[members[place - 1]].path + below if place > 0 else None,
+        "next": index.nodes[members[place + 1]].path + below if place + 1 < len(members) else None,
+    }
+
+
+def _tensor_facts(tensor: Any, entry: TensorEntry) -> TensorFacts:
+    strides, is_contiguous = None, None
+    with quiet():
+        if entry.layout == "strided" and entry.shape is not None and not entry.problem:
+            strides, is_contiguous = list(tensor.stride()), bool(tensor.is_contiguous())
+    return {
+        "shape": None if entry.shape is None else list(entry.shape),
+        "dtype": entry.dtype,
+        "device": entry.device,
+        "layout": entry.layout,
+        "requires_grad": entry.requires_grad,
+        "role": entry.role,
+        "persistent": entry.persistent,
+        "n_elements": entry.n_elements,
+        "size_bytes": entry.size_bytes,
+        "has_grad": entry.has_grad,
+        "strides": strides,
+        "is_contiguous": is_contiguous,
+        "readable": unreadable_reason(tensor),
+    }
+
+
+def _module_facts(index: Index, number: int, module: Any) -> ModuleFacts:
+    node = index.nodes[number]
+    span = range(number, number + index.size[number])
+    return {
+        "n_params": node.n_params,
+        "n_params_trainable": _trainable(index, span, node),
+        "size_bytes": _size_bytes(index, span),
+        "n_modules": sum(index.nodes[below].kind == "module" for below in span),
+        "n_tensors": index.n_tensors[number],
+        "training": node.training,
+        "extra": _extra(module),
+        "hooks": _hooks(module),
+        "doc": _doc(type(module)),
+        "tensors": [_module_tensor(node, entry) for entry in node.tensors[:_MAX_TENSORS]],
+    }
+
+
+def _trainable(index: Index, span: range, node: ModuleNode) -> int:
+    frozen = sum(e.n_elements for e in _counted_once(index, span) if e.role == "parameter" and not e.requires_grad)
+    return max(0, node.n_params - frozen) if node.kind == "module" else 0
+
+
+def _size_bytes(index: Index, span: range) -> int:
+    return sum(entry.size_bytes for entry in _counted_once(index, span))
+
+
+def _counted_once(index: Index, span: range) -> list[TensorEntry]:
+    """Return the tensors below, one of each tie group that names the same bytes."""
+    seen: set[str] = set()
+    kept = []
+    for below in span:
+        for entry in index.nodes[below].tensors:
+            if entry.tie is not None and index.groups[entry.tie].kind != "overlap":
+                if entry.tie in seen:
+                    continue
+                seen.add(entry.tie)
+            kept.append(entry)
+    return kept
+
+
+def _module_tensor(node: ModuleNode, entry: TensorEntry) -> ModuleTensor:
+    return {
+        "path": entry.path,
+        "name": inert(entry.path[len(node.path) :].removeprefix(".")),
+        "shape": shape_text(entry.shape),
+        "dtype": entry.dtype,
+        "role": entry.role,
+        "n_elements": entry.n_elements,
+    }
+
+
+def _extra(module: Any) -> str:
+    """Return the plain settings among a module's attributes, as its ``extra_repr`` would say them."""
+    if not is_a(module, nn.Module):
+        return ""
+    settings = [
+        f"{inert(name)}={inert(repr(value), 60)}"
+        for name, value in plain_items(instance_dict(module))
+        if type(name) is str and not name.startswith("_") and name != "training" and _is_plain(value)
+    ]
+    return inert(", ".join(settings), _MAX_TEXT)
+
+
+def _is_plain(value: Any) -> bool:
+    if type(value) is tuple:
+        return len(value) <= 8 and all(type(item) in _PLAIN for item in value)  # noqa: PLR2004 - kernel sizes, shapes
+    return type(value) in _PLAIN and value is not None
+
+
+def _hooks(module: Any) -> list[str]:
+    if not is_a(module, nn.Module):
+        return []
+    own = instance_dict(module)
+    made = []
+    for registry, when in _HOOKS.items():
+        held = own.get(registry)
+        if is_a(held, dict):
+            made += [f"{when}: {_callable_name(hook)}" for _, hook in plain_items(held)[:_MAX_TENSORS]]
+    return made
+
+
+def _callable_name(hook: object) -> str:
+    if type(hook) is types.MethodType:
+        hook = hook.__func__
+    return inert(hook.__qualname__) if type(hook) is types.FunctionType else type_name(type(hook))
+
+
+def _doc(kind: type) -> str:
+    text = class_attribute(kind, "__doc__")
+    if type(text) is not str:
+        return ""
+    return inert(text.strip().split("\n\n", 1)[0].replace("\n", " "), _MAX_TEXT)

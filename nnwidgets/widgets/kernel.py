@@ -1,0 +1,83 @@
+"""What the running kernel tells: which cell runs, when one has run, and where a comm's messages go."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import comm
+
+
+class Cell(NamedTuple):
+    """The run of a cell.
+
+    Attributes:
+        cell: What stays the same when the cell is run again: the page's id of it or, where the page sends none, its
+            source.
+        run: What doesn't: the id of the request to run it.
+    """
+
+    cell: str
+    run: str
+
+
+def current() -> Any | None:
+    """Return the running Jupyter kernel, or None outside of one."""
+    return getattr(comm.get_comm_manager(), "kernel", None)
+
+
+def cell_now() -> Cell | None:
+    """Return the cell that is being run, or None where none is."""
+    kernel = current()
+    if kernel is None:
+        return None
+    request = kernel.get_parent("shell")
+    if request.get("header", {}).get("msg_type") != "execute_request":
+        return None
+    cell = request.get("metadata", {}).get("cellId") or request.get("content", {}).get("code")
+    return Cell(str(cell), str(request["header"]["msg_id"])) if cell else None
+
+
+def after_each_cell(callback: Callable[[], None]) -> Callable[[], None]:
+    """Call the bound method ``callback`` after each cell, as long as its object lives; return what stops it."""
+    kernel = current()
+    shell = getattr(kernel, "shell", None)
+    if shell is None:
+        return lambda: None
+    method = weakref.WeakMethod(callback)
+
+    def ran(*_: object) -> None:
+        live = method()
+        if live is not None:
+            live()
+
+    def stop() -> None:
+        if ran in shell.events.callbacks["post_run_cell"]:
+            shell.events.unregister("post_run_cell", ran)
+
+    shell.events.register("post_run_cell", ran)
+    return stop
+
+
+def answer_where_asked(channel: Any) -> None:
+    """Have the requests of a comm handled by the subshell that the page sent them to.
+
+    ipykernel 7.4 sends a comm's messages to the shell that last published on that comm, whatever their header says. One
+    update of a trait from a cell, and every click waits for the main shell, that is for the training cell to end. It
+    also remembers a subshell for each ``content.id`` it ever published, and ours are new each time.
+    """
+    if hasattr(channel, "_reply_subshell_for"):
+        channel._reply_subshell_for = _by_header  # noqa: SLF001 - the public API has no such switch
+        channel._reply_subshell_ids = _Forgetful()  # noqa: SLF001
+
+
+def _by_header(_data: object, subshell_id: str | None) -> str | None:
+    return subshell_id
+
+
+class _Forgetful(dict[str, Any]):
+    """A dict that keeps nothing."""
+
+    def __setitem__(self, key: str, value: object) -> None:
+        pass

@@ -1,0 +1,61 @@
+"""Which views are open, and closing those whose cell is run again."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Protocol
+
+from torch import nn
+
+from nnwidgets.widgets.kernel import Cell, cell_now
+
+
+class View(Protocol):
+    """What this module needs of an Explorer."""
+
+    @property
+    def model(self) -> nn.Module | None:
+        """The model, as long as view and model live."""
+
+    def close(self) -> None:
+        """End the view."""
+
+
+_views: list[tuple[weakref.ref[View], Cell | None]] = []
+
+
+def opened(view: View) -> None:
+    """Remember ``view`` as the running cell's, and close what an earlier run of this cell left open.
+
+    ipywidgets keeps every widget until it is closed, so the output that a rerun replaces would keep its model.
+    """
+    cell = cell_now()
+    for reference, made_by in _views.copy():
+        earlier = reference()
+        if cell is not None and made_by is not None and made_by.cell == cell.cell and made_by.run != cell.run:
+            if earlier is not None:
+                earlier.close()
+            _forget(reference)
+    _views.append((weakref.ref(view, _forget), cell))
+
+
+def closed(view: View) -> None:
+    """Forget ``view``."""
+    for reference, _ in _views.copy():
+        if reference() is view:
+            _forget(reference)
+
+
+def open_models() -> list[nn.Module]:
+    """Return the distinct models of the open views, in the order they were opened."""
+    models: dict[int, nn.Module] = {}
+    for reference, _ in _views.copy():
+        view = reference()
+        model = view.model if view is not None else None
+        if model is not None:
+            models[id(model)] = model
+    return list(models.values())
+
+
+def _forget(reference: weakref.ref[View]) -> None:
+    _views[:] = [(kept, cell) for kept, cell in _views if kept is not reference]

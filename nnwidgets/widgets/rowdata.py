@@ -1,0 +1,240 @@
+"""Spelling a row out for the page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from nnwidgets.introspect.labels import dtype_short, inert, shape_text
+from nnwidgets.introspect.records import ModuleNode, TensorEntry
+from nnwidgets.widgets.index import Index, Run, is_frozen
+from nnwidgets.widgets.rows import Flat, Line, fold_id, line_id, picked_member
+from nnwidgets.widgets.traces import TraceMarks
+from nnwidgets.wire.schema import Fold, FoldMember, Row, RulerMark
+
+_MAX_CELLS = 64
+_MAX_MARKS = 200
+_MAX_NAME = 120
+
+
+def row(flat: Flat, line: Line, name: str, trace: TraceMarks) -> Row:
+    """Return the row of ``line``.
+
+    Args:
+        flat: What the line is from.
+        line: Which one.
+        name: What the model itself is called.
+        trace: What the last trace says of each module.
+    """
+    if line.run is not None:
+        return _fold_row(flat, line, line.run)
+    if line.tensor >= 0:
+        return _tensor_row(flat.index, line)
+    return _module_row(flat.index, line, name, trace)
+
+
+def ruler(flat: Flat) -> list[RulerMark]:
+    """Return the marks of the overview ruler: at most 200, findings before ties, evenly thinned."""
+    marks = list(_marks(flat))
+    if len(marks) > _MAX_MARKS:
+        graver = [mark for mark in marks if mark["severity"] is not None]
+        rest = [mark for mark in marks if mark["severity"] is None]
+        kept = _thinned(graver, _MAX_MARKS)
+        marks = sorted([*kept, *_thinned(rest, _MAX_MARKS - len(kept))], key=lambda mark: mark["index"])
+    return marks
+
+
+def own_name(index: Index, number: int) -> str:
+    """Return what a module's name column says, the model itself aside: ``h.3`` below a list shown as its fold."""
+    run = index.run_of(number)
+    parent = index.parent[number]
+    if run is not None and run.container is not None and number != run.container:
+        parent = index.parent[run.container]
+    path, above = index.nodes[number].path, index.nodes[parent].path
+    return inert(path[len(above) :].removeprefix("."), _MAX_NAME)
+
+
+def _blank(flat_index: Index, line: Line) -> dict[str, Any]:
+    return {
+        "id": line_id(flat_index, line),
+        "level": line.level,
+        "position": line.position,
+        "set_size": line.set_size,
+        "shape": "",
+        "n_params": None,
+        "counted": True,
+        "share": 0.0,
+        "dtype": "",
+        "dtype_short": "",
+        "role": None,
+        "expandable": False,
+        "expanded": line.is_open,
+        "tie": None,
+        "tie_inside": None,
+        "frozen": None,
+        "findings": None,
+        "findings_inside": 0,
+        "alias_of": None,
+        "problem": None,
+        "note": None,
+        "matched": line.is_match,
+        "fold": None,
+        "trace": None,
+    }
+
+
+def _module_row(index: Index, line: Line, name: str, trace: TraceMarks) -> Row:
+    number = line.number
+    node = index.nodes[number]
+    made = _blank(index, line)
+    has_below = index.size[number] > 1 or bool(node.tensors)
+    made.update(
+        kind="problem" if node.problem and not has_below and node.kind == "module" else node.kind,
+        name=own_name(index, number) if number else name,
+        path=node.path,
+        class_name=inert(node.class_name),
+        shape=inert(node.summary),
+        expandable=has_below,
+        tie_inside=index.tie_inside[number],
+        findings=index.severity(node.path),
+        findings_inside=index.findings_inside[number] - len(index.findings_at.get(node.path, ())),
+        alias_of=node.alias_of,
+        problem=inert(node.problem) if node.problem else None,
+        trace=trace.row(node.path),
+    )
+    if node.kind == "module":
+        made.update(
+            n_params=node.n_params if index.n_parameters[number] else None,
+            counted=index.n_counted[number] > 0 or not index.n_parameters[number],
+            share=_share(index, node.n_params),
+            frozen=_frozen(index.n_frozen[number], index.n_parameters[number]),
+            note=_module_note(index, number, node),
+        )
+    return made  # type: ignore[return-value] # made of all the keys; the wire tests check every reply
+
+
+def _tensor_row(index: Index, line: Line) -> Row:
+    entry = index.entry(line.number, line.tensor)
+    made = _blank(index, line)
+    owner = index.nodes[line.number].path
+    counted = entry.path not in index.first_name
+    made.update(
+        kind="tensor",
+        name=inert(entry.path[len(owner) :].removeprefix("."), _MAX_NAME),
+        path=entry.path,
+        class_name=inert(entry.class_name),
+        shape="" if entry.problem and entry.shape is None else shape_text(entry.shape),
+        n_params=entry.n_elements if entry.shape is not None else None,
+        counted=counted,
+        share=_share(index, entry.n_elements) if entry.role == "parameter" else 0.0,
+        dtype=entry.dtype,
+        dtype_short=dtype_short(entry.dtype),
+        role=entry.role,
+        tie=entry.tie,
+        frozen="all" if is_frozen(entry) else None,
+        findings=index.severity(entry.path),
+        problem=inert(entry.problem) if entry.problem else None,
+        note=_tensor_note(index, entry),
+    )
+    return made  # type: ignore[return-value] # made of all the keys; the wire tests check every reply
+
+
+def _fold_row(flat: Flat, line: Line, run: Run) -> Row:
+    index = flat.index
+    first, last = run.members[0], run.members[-1]
+    made = _blank(index, line)
+    n_params = index.n_params_of_run(run)
+    n_parameters = sum(index.n_parameters[m] for m in run.members)
+    ties = [index.tie_inside[m] for m in run.members]
+    container = index.nodes[run.container].path if run.container is not None else None
+    on_container = index.findings_at.get(container, []) if container is not None else []
+    made.update(
+        kind="fold",
+        name=f"{own_name(index, first)} … {own_name(index, last)}",
+        path=index.nodes[first].path,
+        class_name=f"{len(run.members)} × {inert(index.nodes[first].class_name)}",
+        shape=inert(index.nodes[first].summary),
+        n_params=n_params if n_parameters else None,
+        counted=any(index.n_counted[m] for m in run.members) or not n_parameters,
+        share=_share(index, n_params),
+        expandable=True,
+        tie_inside=next((group for group in index.groups if group in ties), None),
+        frozen=_frozen(sum(index.n_frozen[m] for m in run.members), n_parameters),
+        findings=index.severity(container) if on_container and container is not None else None,
+        findings_inside=sum(index.findings_inside[m] for m in run.members),
+        fold=_fold(flat, run),
+    )
+    return made  # type: ignore[return-value] # made of all the keys; the wire tests check every reply
+
+
+def _fold(flat: Flat, run: Run) -> Fold:
+    index = flat.index
+    picked = picked_member(index, run, flat.picked)
+    first = max(0, min(picked - _MAX_CELLS // 2, len(run.members) - _MAX_CELLS))
+    cells = run.members[first : first + _MAX_CELLS]
+    return {
+        "count": len(run.members),
+        "picked": picked,
+        "unfolded": fold_id(index, run) in flat.unfolded,
+        "first": first,
+        "members": [_cell(index, member) for member in cells],
+    }
+
+
+def _cell(index: Index, member: int) -> FoldMember:
+    n_parameters = index.n_parameters[member]
+    return {
+        "path": index.nodes[member].path,
+        "label": own_name(index, member),
+        "frozen": n_parameters > 0 and index.n_frozen[member] == n_parameters,
+        "findings": index.findings_inside[member],
+    }
+
+
+def _frozen(n_frozen: int, n_parameters: int) -> str | None:
+    if not n_frozen:
+        return None
+    return "all" if n_frozen == n_parameters else "some"
+
+
+def _share(index: Index, n_params: int) -> float:
+    total = index.tree.n_params
+    return min(1.0, n_params / total) if total else 0.0
+
+
+def _module_note(index: Index, number: int, node: ModuleNode) -> str | None:
+    if index.n_parameters[number] and not index.n_counted[number]:
+        return "Every element here is already counted under an earlier name."
+    return None if node.training is not False or number else "In evaluation mode."
+
+
+def _tensor_note(index: Index, entry: TensorEntry) -> str | None:
+    if entry.path in index.first_name:
+        return f"Already counted at {inert(index.first_name[entry.path])}."
+    if entry.role == "unregistered":
+        return "Not registered: parameters() and state_dict() leave it out."
+    if entry.role == "buffer" and not entry.persistent:
+        return "Not persistent: state_dict() leaves it out."
+    return None
+
+
+def _marks(flat: Flat) -> Iterator[RulerMark]:
+    index = flat.index
+    if not index.groups and not index.findings:
+        return
+    for place, line in enumerate(flat.lines):
+        if line.tensor >= 0:
+            entry = index.entry(line.number, line.tensor)
+            path, tie, severity = entry.path, entry.tie, index.severity(entry.path)
+        else:
+            path = index.nodes[line.number].path
+            severity = index.severity(path) if line.run is None else None
+            tie = None if line.is_open else index.tie_inside[line.number]
+        if tie is not None or severity is not None:
+            yield {"index": place, "tie": tie, "severity": severity, "path": path}
+
+
+def _thinned(marks: list[RulerMark], limit: int) -> list[RulerMark]:
+    if len(marks) <= limit:
+        return marks
+    return [marks[i * len(marks) // limit] for i in range(limit)]

@@ -1,0 +1,222 @@
+"""The tree as a flat list of lines: which rows there are, for what is open, picked, unfolded and filtered."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple
+
+from nnwidgets.widgets.filtering import Matches, matches
+from nnwidgets.widgets.index import Index, Run
+
+_DEFAULT_ROWS = 26
+_DEFAULT_TRIES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class ViewState:
+    """What the page says is open: see `nnwidgets.wire.schema.RowsBody`."""
+
+    expanded: frozenset[str] | None = None
+    picked: Mapping[str, int] = field(default_factory=dict)
+    unfolded: frozenset[str] = frozenset()
+    filter: str = ""
+    chips: frozenset[str] = frozenset()
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """A value that is equal for equal states."""
+        return (self.expanded, tuple(sorted(self.picked.items())), self.unfolded, self.filter, self.chips)
+
+
+class Line(NamedTuple):
+    """One row, before it is spelled out.
+
+    Attributes:
+        number: The node; for a tensor, the node it belongs to; for a fold, its first member.
+        tensor: The tensor's position among the node's own, or -1.
+        run: The run that a fold row stands for, or None.
+        level: 1 for the model itself.
+        position: Among its siblings, from 1.
+        set_size: How many siblings there are, itself included.
+        is_open: Whether its children follow.
+        is_match: Whether the filter asks for this very row.
+    """
+
+    number: int
+    tensor: int
+    run: Run | None
+    level: int
+    position: int
+    set_size: int
+    is_open: bool
+    is_match: bool = False
+
+
+@dataclass(frozen=True)
+class Flat:
+    """The flattened tree.
+
+    Attributes:
+        index: What it was flattened from.
+        lines: Every row.
+        expanded: Ids of the open rows.
+        picked: For each fold, the member shown.
+        unfolded: Folds opened as all their members.
+        n_matches: Matches of the filter.
+        problem: Why the filter can't be read, or None.
+    """
+
+    index: Index
+    lines: list[Line]
+    expanded: frozenset[str]
+    picked: Mapping[str, int]
+    unfolded: frozenset[str]
+    n_matches: int = 0
+    problem: str | None = None
+
+    @cached_property
+    def place(self) -> dict[str, int]:
+        """The index of each row by its id."""
+        return {line_id(self.index, line): place for place, line in enumerate(self.lines)}
+
+
+def line_id(index: Index, line: Line) -> str:
+    """Return the id by which the page knows a row."""
+    if line.run is not None:
+        return fold_id(index, line.run)
+    if line.tensor >= 0:
+        return f"t:{index.entry(line.number, line.tensor).path}"
+    return f"m:{index.nodes[line.number].path}"
+
+
+def fold_id(index: Index, run: Run) -> str:
+    """Return the id of a fold's row."""
+    return f"f:{index.nodes[run.members[0]].path}"
+
+
+def flatten(index: Index, state: ViewState) -> Flat:
+    """Return the rows of ``index`` in ``state``."""
+    found = matches(index, state.filter, state.chips)
+    if state.expanded is None:
+        expanded = frozenset({"m:"}) if found.is_filter else default_opening(index)
+    else:
+        expanded = shown_ids(index, state.expanded, state)
+    if not found.is_filter:
+        lines = list(_lines(index, (0, 1, 1, 1), expanded, state))
+        return Flat(index, lines, expanded, state.picked, state.unfolded, problem=found.problem)
+    lines = list(_filtered(index, found, expanded, state))
+    return Flat(index, lines, expanded, state.picked, state.unfolded, n_matches=found.n)
+
+
+def default_opening(index: Index) -> frozenset[str]:
+    """Return the rows to open first: breadth first, while what shows stays within a screen."""
+    expanded: set[str] = set()
+    n_rows, tries = 1, 0
+    queue: deque[int | Run] = deque([0])
+    while queue and n_rows < _DEFAULT_ROWS and tries < _DEFAULT_TRIES:
+        item = queue.popleft()
+        tries += 1
+        if isinstance(item, Run):
+            below: tuple[int | Run, ...] = item.members[:1]
+            n_below = 1
+        else:
+            below = index.items(item)
+            n_below = len(below) + len(index.nodes[item].tensors)
+        if n_below and (n_rows + n_below <= _DEFAULT_ROWS or n_rows == 1):
+            n_rows += n_below
+            expanded.add(fold_id(index, item) if isinstance(item, Run) else f"m:{index.nodes[item].path}")
+            queue.extend(below[:_DEFAULT_ROWS])
+    return frozenset(expanded)
+
+
+def shown_ids(index: Index, expanded: frozenset[str], state: ViewState) -> frozenset[str]:
+    """Return ``expanded`` with what is open below any member of a fold moved to the member shown."""
+    memo: dict[int, int] = {0: 0}
+    moved: set[str] = set()
+    for row_id in expanded:
+        number = index.number.get(row_id[2:])
+        if number is None:
+            continue
+        if row_id.startswith("m:"):
+            moved.add(f"m:{index.nodes[_shown(index, number, state, memo)].path}")
+        elif row_id.startswith("f:"):
+            parent = index.parent[number]
+            moved.add(f"f:{index.nodes[_shown(index, parent, state, memo) + number - parent].path}")
+    return frozenset(moved)
+
+
+def picked_member(index: Index, run: Run, picked: Mapping[str, int]) -> int:
+    """Return which member of a fold is shown, counted from 0."""
+    return min(max(picked.get(fold_id(index, run), 0), 0), len(run.members) - 1)
+
+
+def _shown(index: Index, number: int, state: ViewState, memo: dict[int, int]) -> int:
+    """Return the node that stands where ``number`` would, once every fold shows its picked member."""
+    chain = []
+    while number not in memo:
+        chain.append(number)
+        number = index.parent[number]
+    for below in reversed(chain):
+        parent = index.parent[below]
+        shown = memo[parent] + below - parent
+        run = index.run_of(shown)
+        if run is not None and shown != run.container and fold_id(index, run) not in state.unfolded:
+            shown = run.members[picked_member(index, run, state.picked)]
+        memo[below] = shown
+    return memo[chain[0]] if chain else memo[number]
+
+
+_Pending = tuple[int | Run, int, int, int]
+
+
+def _lines(index: Index, start: _Pending, expanded: frozenset[str], state: ViewState) -> Iterator[Line]:
+    stack = [start]
+    while stack:
+        item, level, position, set_size = stack.pop()
+        if isinstance(item, Run):
+            row_id = fold_id(index, item)
+            is_open = row_id in expanded
+            yield Line(item.members[0], -1, item, level, position, set_size, is_open)
+            if is_open:
+                n = len(item.members)
+                chosen = range(n) if row_id in state.unfolded else (picked_member(index, item, state.picked),)
+                stack.extend((item.members[j], level + 1, j + 1, n) for j in reversed(chosen))
+            continue
+        node = index.nodes[item]
+        n_tensors = len(node.tensors)
+        is_open = (n_tensors > 0 or index.size[item] > 1) and f"m:{node.path}" in expanded
+        yield Line(item, -1, None, level, position, set_size, is_open)
+        if is_open:
+            below = index.items(item)
+            total = n_tensors + len(below)
+            for k in range(n_tensors):
+                yield Line(item, k, None, level + 1, k + 1, total, is_open=False)
+            stack.extend((below[j], level + 1, n_tensors + j + 1, total) for j in range(len(below) - 1, -1, -1))
+
+
+def _filtered(index: Index, found: Matches, expanded: frozenset[str], state: ViewState) -> Iterator[Line]:
+    """Give the matches and their ancestors, nothing folded; below a match that is opened by hand, the plain rows."""
+    numbers = found.visible(index)
+    leads_on = {index.parent[number] for number in numbers}
+    leads_on.update(found.tensors)
+    set_sizes: dict[int, int] = {number: len(positions) for number, positions in found.tensors.items()}
+    for number in numbers:
+        parent = index.parent[number]
+        set_sizes[parent] = set_sizes.get(parent, 0) + 1
+    given: dict[int, int] = {}
+    for number in numbers:
+        parent = index.parent[number]
+        given[parent] = given.get(parent, len(found.tensors.get(parent, ()))) + 1
+        level = index.depth[number] + 1
+        is_match = number in found.nodes
+        if number not in leads_on:
+            pending = (number, level, given[parent], set_sizes[parent])
+            for line in _lines(index, pending, expanded, state):
+                yield line._replace(is_match=is_match) if line.number == number and line.tensor < 0 else line
+            continue
+        yield Line(number, -1, None, level, given[parent], set_sizes[parent], True, is_match)
+        for order, k in enumerate(found.tensors.get(number, ())):
+            yield Line(number, k, None, level + 1, order + 1, set_sizes[number], False, True)

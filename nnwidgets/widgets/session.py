@@ -1,0 +1,274 @@
+"""One view of one live model: what was read of it, and how stale that is."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from itertools import starmap
+from typing import Any
+
+from torch import nn
+
+from nnwidgets.introspect.lints import check
+from nnwidgets.introspect.records import Finding, ModuleNode, ModuleTree, Trace
+from nnwidgets.introspect.walk import tree
+from nnwidgets.widgets.holding import Held
+from nnwidgets.widgets.index import Index
+from nnwidgets.widgets.rows import Flat, ViewState, flatten
+from nnwidgets.wire.faults import RequestError
+
+_LOG = logging.getLogger(__name__)
+
+Emit = Callable[[str, dict[str, Any]], None]
+
+_MAX_FLATS = 6
+_QUICK_READ = 0.05
+"""Seconds that reading may take without a second thought."""
+_REST = 5
+"""A slow model is read again only after it was left alone this many times as long."""
+_CHEAP_CHECK = 0.5
+"""Seconds that a check may take to be done again after each cell, rather than only when the tree changed or asked."""
+
+
+def model_gone() -> RequestError:
+    """Return the error for a model that no longer exists."""
+    return RequestError("model-gone", "The model was deleted.", hint="Run the cell again to open a new view.")
+
+
+class Session:
+    """The kernel's half of a view.
+
+    What a cell may have changed is read again at the next request, not before: an idle view costs nothing. Requests
+    come from several threads; each takes the lock for as long as it takes to read the tree, never to read data.
+
+    Args:
+        module: The model.
+        name: What it is called.
+        variable: The variable that holds it, if one does, for code to paste; by default its name.
+        optimizer: Its optimizer, for the checks.
+        hold: Whether to keep model and optimizer alive, because no variable does.
+        emit: Takes an event and its body to the page.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        *,
+        name: str | None = None,
+        variable: str | None = None,
+        optimizer: object | None = None,
+        hold: bool = False,
+        emit: Emit = lambda _event, _body: None,
+    ) -> None:
+        self.name = name
+        self.variable = variable or name
+        self.emit = emit
+        self._lock = threading.RLock()
+        self._module: Held[nn.Module] = Held(module, strong=hold, gone=self._lose)
+        self._optimizer = Held(optimizer, strong=hold) if optimizer is not None else None
+        self._index: Index | None = None
+        self._is_stale = True
+        self._read_at = 0.0
+        self._read_seconds = 0.0
+        self._generation = 0
+        self._flats: OrderedDict[object, Flat] = OrderedDict()
+        self._findings: tuple[Finding, ...] = ()
+        self._checked: int | None = None
+        self._check_seconds = 0.0
+        self._is_checking = False
+        self._trace: Trace | None = None
+
+    # ---- the model ----
+
+    @property
+    def module(self) -> nn.Module:
+        """The live model.
+
+        Raises:
+            RequestError: `model-gone`.
+        """
+        module = self._module.get()
+        if module is None:
+            raise model_gone()
+        return module
+
+    @property
+    def model_or_none(self) -> nn.Module | None:
+        """The live model, or None once it is gone or the view is closed."""
+        return self._module.get()
+
+    def close(self) -> None:
+        """Let go of the model and of everything read from it."""
+        self._module.release()
+        if self._optimizer is not None:
+            self._optimizer.release()
+        self._forget()
+
+    def _lose(self) -> None:
+        self._forget()
+        self.emit("closed", {"code": "model-gone", "message": model_gone().message})
+
+    def _forget(self) -> None:
+        self._index = None
+        self._flats = OrderedDict()
+        self._findings = ()
+        self._trace = None
+
+    # ---- what was read ----
+
+    @property
+    def generation(self) -> int:
+        """Counts the different trees that were read."""
+        return self._generation
+
+    def index(self) -> Index:
+        """Return the model as it is now, read again if something may have changed it.
+
+        Raises:
+            RequestError: `model-gone`.
+        """
+        module = self.module
+        with self._lock:
+            index = self._index
+            if index is not None and not self._is_stale:
+                return index
+            self._is_stale = False
+            began = time.monotonic()
+            read = _without_raw_keys(tree(module))
+            self._read_at = time.monotonic()
+            self._read_seconds = max(0.0, self._read_at - began - _QUICK_READ)
+            if index is None or not _alike(index.tree, read):
+                index = Index(read, self._findings)
+                self._generation += 1
+                self._flats.clear()
+                self._index = index
+            return index
+
+    def may_have_changed(self) -> None:
+        """Read the model again at the next request, and tell the page."""
+        if self.model_or_none is not None:
+            self.doubt()
+            self.emit("changed", {"structure": True})
+
+    def doubt(self) -> None:
+        """Read the model again at the next request, unless it takes long to read and was read just now."""
+        if time.monotonic() - self._read_at >= _REST * self._read_seconds:
+            self._is_stale = True
+            if self._check_seconds < _CHEAP_CHECK:
+                self._checked = None
+
+    def flat(self, state: ViewState) -> Flat:
+        """Return the flattened tree in ``state``; the last few states are remembered, so that scrolling is cheap."""
+        with self._lock:
+            index = self.index()
+            key = (self._generation, state.key)
+            flat = self._flats.get(key)
+            if flat is None:
+                flat = flatten(index, state)
+                self._flats[key] = flat
+                if len(self._flats) > _MAX_FLATS:
+                    self._flats.popitem(last=False)
+            else:
+                self._flats.move_to_end(key)
+            return flat
+
+    # ---- what was found ----
+
+    def begin_check(self) -> bool:
+        """Return whether findings are out of date and nobody is at it yet; the caller then owes a `check_quietly`."""
+        with self._lock:
+            begin = not self._is_checking and self._checked != self._generation
+            self._is_checking = self._is_checking or begin
+            return begin
+
+    def check_quietly(self) -> None:
+        """Check the model and, if there is news, tell the page; for a thread of its own."""
+        try:
+            before = self._generation
+            self.check()
+            if self._generation != before:
+                self.emit("changed", {"structure": True})
+        except RequestError:
+            return  # the model is gone, which the page hears from `_lose`
+        except Exception:  # noqa: BLE001 - a check that fails must not end the view; the log has it
+            _LOG.exception("The checks failed.")
+            self._checked = self._generation
+        finally:
+            self._is_checking = False
+
+    def check(self) -> tuple[Finding, ...]:
+        """Check the model now, and show the findings on its rows.
+
+        Raises:
+            RequestError: `model-gone`.
+        """
+        module = self.module
+        self.index()
+        checked = self._generation
+        optimizer = self._optimizer.get() if self._optimizer is not None else None
+        began = time.monotonic()
+        findings = check(module, optimizer=optimizer)
+        with self._lock:
+            self._check_seconds = time.monotonic() - began
+            self._checked = checked
+            if findings != self._findings and self._index is not None:
+                self._findings = findings
+                self._index = Index(self._index.tree, findings)
+                self._checked = self._generation = self._generation + 1
+                self._flats.clear()
+        return findings
+
+    @property
+    def trace(self) -> Trace | None:
+        """The last trace shown in this view."""
+        return self._trace
+
+    def show(self, trace: Trace) -> None:
+        """Show ``trace`` on the rows."""
+        self._trace = trace
+        self.emit("traced", {})
+
+
+def _alike(old: ModuleTree, new: ModuleTree) -> bool:
+    """Return whether two trees would show the same; nodes are compared one by one, since trees nest deep."""
+    return (
+        len(old.nodes) == len(new.nodes)
+        and old.tensors == new.tensors
+        and old.ties == new.ties
+        and all(starmap(_same_node, zip(old.nodes, new.nodes, strict=True)))
+    )
+
+
+def _same_node(old: ModuleNode, new: ModuleNode) -> bool:
+    return all(getattr(old, name) == getattr(new, name) for name in _SHOWN) and len(old.children) == len(new.children)
+
+
+_SHOWN = tuple(name for name in ModuleNode.__dataclass_fields__ if name not in {"key", "children"})
+
+
+def _without_raw_keys(read: ModuleTree) -> ModuleTree:
+    """Return ``read`` with no key that is not a string: such a key may be a module, which a view must not keep."""
+    if all(node.key is None or type(node.key) is str for node in read.nodes):
+        return read
+    made: dict[str, ModuleNode] = {}
+    for node in reversed(read.nodes):
+        children = tuple(made[child.path] for child in node.children)
+        key = node.key if type(node.key) is str else None
+        made[node.path] = replace(node, key=key, children=children)
+    return replace(read, root=made[""], nodes=tuple(made[node.path] for node in read.nodes))
+
+
+def state_of(body: Mapping[str, Any]) -> ViewState:
+    """Return the view's state that a `rows` or `locate` request tells."""
+    expanded = body["expanded"]
+    return ViewState(
+        expanded=None if expanded is None else frozenset(expanded),
+        picked=body["picked"],
+        unfolded=frozenset(body["unfolded"]),
+        filter=body["filter"],
+        chips=frozenset(body["chips"]),
+    )

@@ -1,0 +1,32 @@
+// The whole page module of one Explorer: finds the bundle that all share in a hidden widget, and imports it once.
+const loaded = (globalThis.__nnwidgets ??= new Map());
+
+async function page(model) {
+  const bundle = await model.widget_manager.get_model(model.get("_bundle").slice("IPY_MODEL_".length));
+  const digest = bundle.get("digest");
+  if (!loaded.has(digest)) {
+    const url = URL.createObjectURL(new Blob([bundle.get("code")], { type: "text/javascript" }));
+    const style = bundle.get("style");
+    const entry = import(url).then((module) => ({ page: module.default, style }));
+    entry.catch(() => loaded.delete(digest)).finally(() => URL.revokeObjectURL(url));
+    loaded.set(digest, entry);
+  }
+  return loaded.get(digest);
+}
+
+async function call(name, context) {
+  const { page: hooks, style } = await page(context.model);
+  return hooks[name]?.({ ...context, style });
+}
+
+export default {
+  initialize: (context) => call("initialize", context),
+  async render(context) {
+    try {
+      return await call("render", context);
+    } catch (error) {
+      const text = `The Explorer can't start: ${error}. Run the cell again; if it stays, restart the kernel.`;
+      context.el.replaceChildren(Object.assign(document.createElement("pre"), { textContent: text }));
+    }
+  },
+};

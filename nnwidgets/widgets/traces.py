@@ -1,0 +1,77 @@
+"""A trace, sorted by the row it belongs to."""
+
+from __future__ import annotations
+
+from nnwidgets.introspect.labels import inert, shape_text
+from nnwidgets.introspect.records import Trace, TraceCall
+from nnwidgets.wire.schema import RowTrace, TraceCallBody, TraceReply
+
+_MAX_CALLS = 2_000
+_MAX_CALLS_OF_ONE = 200
+_MAX_SHAPES = 3
+
+
+class TraceMarks:
+    """What the last trace says of each module; nothing where there was none."""
+
+    def __init__(self, trace: Trace | None) -> None:
+        self._calls: dict[str, list[TraceCall]] = {}
+        self._unused = frozenset(trace.unused) if trace is not None else frozenset()
+        self._failed_at = trace.failed_at if trace is not None else None
+        for call in trace.calls if trace is not None else ():
+            self._calls.setdefault(call.path, []).append(call)
+
+    def row(self, path: str) -> RowTrace | None:
+        """Return what stands on the row of the module at ``path``."""
+        calls = self._calls.get(path, [])
+        if not calls and path not in self._unused:
+            return None
+        seconds = [call.seconds for call in calls if call.seconds is not None]
+        return {
+            "n_calls": len(calls),
+            "shape": _in_out(calls[-1]) if calls else "",
+            "seconds": sum(seconds) if seconds else None,
+            "failed": path == self._failed_at,
+            "unused": not calls,
+        }
+
+    def calls(self, path: str) -> list[TraceCallBody]:
+        """Return the calls of the module at ``path``, the first 200."""
+        return [call_body(call) for call in self._calls.get(path, [])[:_MAX_CALLS_OF_ONE]]
+
+
+def trace_body(trace: Trace) -> TraceReply:
+    """Return a whole trace for the page, its calls cut to 2,000."""
+    return {
+        "calls": [call_body(call) for call in trace.calls[:_MAX_CALLS]],
+        "n_calls": len(trace.calls),
+        "failed_at": trace.failed_at,
+        "error": inert(trace.error, 2_000) if trace.error is not None else None,
+        "unused": list(trace.unused[:_MAX_CALLS]),
+        "seconds": trace.seconds,
+        "flops": trace.flops,
+    }
+
+
+def call_body(call: TraceCall) -> TraceCallBody:
+    """Return one call for the page."""
+    return {
+        "path": call.path,
+        "call_index": call.call_index,
+        "depth": call.depth,
+        "input_shapes": [list(shape) for shape in call.input_shapes],
+        "input_dtypes": list(call.input_dtypes),
+        "output_shapes": [list(shape) for shape in call.output_shapes],
+        "output_dtypes": list(call.output_dtypes),
+        "seconds": call.seconds,
+        "flops": call.flops,
+    }
+
+
+def _in_out(call: TraceCall) -> str:
+    return f"{_shapes(call.input_shapes)} → {_shapes(call.output_shapes) if call.seconds is not None else 'raised'}"
+
+
+def _shapes(shapes: tuple[tuple[int, ...], ...]) -> str:
+    shown = ", ".join(shape_text(shape) for shape in shapes[:_MAX_SHAPES])
+    return f"{shown}, …" if len(shapes) > _MAX_SHAPES else shown or "–"

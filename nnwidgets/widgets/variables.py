@@ -1,0 +1,44 @@
+"""The notebook's variables, looked at by identity and type alone: no attribute of a user's object is touched."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from nnwidgets.introspect.guard import is_module
+
+_IPYTHON_CACHE = re.compile(r"_+|_\d+|_i+|_i\d+|_oh|_dh|_ih|_iii|In|Out")
+"""Names under which IPython itself keeps results; they are not the user's."""
+
+
+def notebook() -> Mapping[str, Any]:
+    """Return the namespace that cells run in."""
+    return vars(sys.modules["__main__"])
+
+
+def modules() -> dict[str, nn.Module]:
+    """Return the notebook's variables that hold a module, in the order they were made."""
+    return {name: value for name, value in list(notebook().items()) if is_module(value) and _is_users(name)}
+
+
+def name_of(value: object, *namespaces: Mapping[str, Any]) -> str | None:
+    """Return the first name that holds ``value`` in the first of ``namespaces`` that has one.
+
+    Example:
+        >>> net = object()
+        >>> name_of(net, {"a": 1, "net": net})
+        'net'
+    """
+    for namespace in namespaces:
+        for name, held in list(namespace.items()):
+            if held is value and _is_users(name):
+                return name
+    return None
+
+
+def _is_users(name: str) -> bool:
+    return name.isidentifier() and not _IPYTHON_CACHE.fullmatch(name)
