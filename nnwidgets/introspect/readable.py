@@ -1,13 +1,15 @@
 """Whether a tensor's data can be read, and a plain view of it that runs none of a subclass's code.
 
 Reading some tensors raises, and reading one whose storage was freed ends the process, so everything here looks at sizes
-and addresses before any element is touched.
+and addresses before any element is touched. Attributes are read by torch's own descriptors, which a subclass can't
+shadow.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from functools import cache
 from typing import Any
 
 import torch
@@ -15,11 +17,11 @@ from torch.nn.parameter import UninitializedTensorMixin  # type: ignore[attr-def
 from torch.utils._python_dispatch import _disable_current_modes
 
 from nnwidgets.errors import InvalidTargetError
+from nnwidgets.introspect import guard
 
-_OPAQUE = (torch.quint4x2, torch.quint2x4)
-_QUANTIZED = (torch.qint8, torch.quint8, torch.qint32)
-_SPARSE = (torch.sparse_coo, torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr, torch.sparse_bsc)
-_MAX_DTENSOR_NESTING = 4
+_PACKED = {torch.quint4x2, torch.quint2x4}
+_SPARSE = {torch.sparse_coo, torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr, torch.sparse_bsc}
+_MOST_NESTED = 4
 
 
 def unreadable_reason(tensor: object) -> str | None:
@@ -40,10 +42,14 @@ def unreadable_reason(tensor: object) -> str | None:
         >>> unreadable_reason(torch.ones(2)) is None
         True
     """
-    if not issubclass(type(tensor), torch.Tensor):
+    if not guard.is_tensor(tensor):
         return f"not a tensor but {_described(tensor)}"
-    with torch._C.DisableTorchFunction():  # noqa: SLF001 - torch offers no public name for it
-        return _reason(tensor)
+    with torch._C.DisableTorchFunction():  # noqa: SLF001 - the public guards leave modes on
+        try:
+            with _refusing_dispatch(type(tensor)):
+                return _reason(tensor)
+        except RuntimeError as error:
+            return f"torch can't look at it: {guard.reason(error).rstrip('.')}"
 
 
 def plain(tensor: object) -> torch.Tensor:
@@ -63,129 +69,147 @@ def plain(tensor: object) -> torch.Tensor:
     """
     reason = unreadable_reason(tensor)
     if reason is not None:
-        hint = "Pass a torch.Tensor." if not issubclass(type(tensor), torch.Tensor) else ""
-        raise InvalidTargetError(f"This can't be read: {reason}.", hint=hint)
-    local = _local(tensor)
-    with reading(local.device):
-        return _plain(local)
+        raise InvalidTargetError(
+            f"This can't be read: {reason}.", hint="" if guard.is_tensor(tensor) else "Pass a torch.Tensor."
+        )
+    with reading():
+        return _plain(_local(tensor))
 
 
 @contextmanager
-def reading(device: torch.device) -> Iterator[None]:
+def reading() -> Iterator[None]:
     """Compute on plain tensors as if nothing around were in force: no gradient, autocast, mode or subclass.
-
-    Args:
-        device: Where the tensors are.
 
     Example:
         >>> import torch
-        >>> with torch.device("meta"), reading(torch.device("cpu")):
-        ...     torch.zeros(2).sum().item()
-        0.0
+        >>> with torch.device("meta"), reading():
+        ...     torch.ones(2, device="cpu").sum().item()
+        2.0
     """
     with ExitStack() as stack:
-        stack.enter_context(torch._C.DisableTorchFunction())  # noqa: SLF001 - torch offers no public name for it
+        stack.enter_context(torch._C.DisableTorchFunction())  # noqa: SLF001 - the public guards leave modes on
         stack.enter_context(_disable_current_modes())
         stack.enter_context(torch.no_grad())
-        for kind in {"cpu", device.type}:
+        for kind in ("cpu", "cuda"):
             if torch.is_autocast_enabled(kind):
                 stack.enter_context(torch.autocast(kind, enabled=False))
         yield
 
 
+def _refusing_dispatch(kind: type) -> AbstractContextManager[None]:
+    handler = guard.class_attribute(kind, "__torch_dispatch__")
+    is_disabled = handler is torch._C._disabled_torch_dispatch_impl  # noqa: SLF001 - what a class without one has
+    return nullcontext() if is_disabled else guard.refusing_dispatch(kind)
+
+
+def _of(tensor: Any, name: str) -> Any:
+    """Return torch's own attribute or bound method of that name, whatever the subclass makes of it."""
+    return getattr(torch.Tensor, name).__get__(tensor)
+
+
 def _reason(tensor: Any) -> str | None:  # noqa: PLR0911 - one reason a line
-    if issubclass(type(tensor), UninitializedTensorMixin):
+    if UninitializedTensorMixin in guard.type_mro(type(tensor)):
         return "not yet: a lazy parameter gets its shape at the first forward"
-    if tensor.device.type == "meta":
+    if _of(tensor, "device").type == "meta":
         return "no data: on the meta device"
     if torch._C._functorch.is_functorch_wrapped_tensor(tensor) or torch._is_functional_tensor(tensor):  # noqa: SLF001
         return "no data of its own: it belongs to a function transform that is running"
-    if tensor.is_nested:
+    if _of(tensor, "is_nested"):
         return "a nested tensor: its parts have shapes of their own"
     local = _local(tensor)
     if local is None:
         return "a DTensor whose local shard can't be found"
     if local is not tensor:
         return unreadable_reason(local)
-    if tensor._is_zerotensor():  # noqa: SLF001 - torch offers no public name for it
-        return None
-    return _layout_reason(tensor)
+    return _dtype_reason(_of(tensor, "dtype")) or _layout_reason(tensor)
 
 
-def _layout_reason(tensor: Any) -> str | None:  # noqa: PLR0911 - one reason a line
-    if tensor.dtype in _OPAQUE or (tensor.is_quantized and tensor.dtype not in _QUANTIZED):
-        return f"packed below a byte: {_name(tensor.dtype)}"
-    if tensor.layout is torch.strided:
-        return _storage_reason(tensor)
-    if _has_dispatch(tensor):
-        return f"its elements are behind {type(tensor).__name__}'s own code"
-    if tensor.layout is torch.sparse_coo:
-        return _storage_reason(tensor._values()) or _storage_reason(tensor._indices())  # noqa: SLF001
-    if tensor.layout in _SPARSE:
-        return _storage_reason(tensor.values())
-    if str(tensor.layout) == "torch._mkldnn":
-        return None
-    return f"its layout, {_name(tensor.layout)}, can't be read in parts"
+def _dtype_reason(dtype: torch.dtype) -> str | None:
+    if dtype in _PACKED:
+        return f"packed below a byte: {_name(dtype)}"
+    return None if dtype.is_complex or _converts(dtype) else f"torch converts {_name(dtype)} to no number"
+
+
+@cache
+def _converts(dtype: torch.dtype) -> bool:
+    if str(dtype).startswith(("torch.qint", "torch.quint")):
+        return True
+    with reading():
+        byte = torch.zeros(dtype.itemsize, dtype=torch.uint8, device="cpu")
+        try:
+            byte.view(dtype).to(torch.float64)
+        except RuntimeError:
+            return False
+    return True
+
+
+def _layout_reason(tensor: Any) -> str | None:
+    layout = _of(tensor, "layout")
+    if layout is torch.strided:
+        return None if _of(tensor, "_is_zerotensor")() else _storage_reason(tensor)
+    if layout is torch.sparse_coo:
+        return _storage_reason(_of(tensor, "_values")()) or _storage_reason(_of(tensor, "_indices")())
+    if layout in _SPARSE:
+        return _storage_reason(_of(tensor, "values")())
+    return None if _name(layout) == "_mkldnn" else f"its layout, {_name(layout)}, can't be read in parts"
 
 
 def _storage_reason(tensor: Any) -> str | None:
-    if tensor.numel() == 0:
+    if _of(tensor, "numel")() == 0:
         return None
-    storage = tensor.untyped_storage()
+    storage = _of(tensor, "untyped_storage")()
     if storage.device.type == "meta":
         return "no data: a fake tensor"
     held = storage.nbytes()
-    span = 1 + sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
-    needed = (tensor.storage_offset() + span) * tensor.element_size()
+    sizes, strides = _of(tensor, "size")(), _of(tensor, "stride")()
+    reach = 1 + sum((size - 1) * stride for size, stride in zip(sizes, strides, strict=True))
+    needed = (_of(tensor, "storage_offset")() + reach) * _of(tensor, "element_size")()
     if held == 0:
         return "its storage was freed"
     if held < needed:
         return f"its storage holds {held} bytes, its elements reach to byte {needed}"
     if _address(storage) == 0:
-        return f"no data of its own: a {type(tensor).__name__} keeps it behind its own code"
+        return f"no data of its own: {guard.type_name(type(tensor))} keeps it behind its own code"
     return None
 
 
 def _address(storage: torch.UntypedStorage) -> int:
     try:
         return storage.data_ptr()
-    except RuntimeError:
+    except RuntimeError:  # of a subclass that only wraps others
         return 0
 
 
 def _local(tensor: Any) -> Any:
-    """Follow DTensors, and tensors that hold their shard as one does, to the shard; None where it is missing."""
-    for _ in range(_MAX_DTENSOR_NESTING):
+    """Follow DTensors to the local shard; None where it is missing."""
+    for _ in range(_MOST_NESTED):
         if not _is_dtensor(type(tensor)):
             return tensor
-        tensor = object.__getattribute__(tensor, "__dict__").get("_local_tensor")
-        if not issubclass(type(tensor), torch.Tensor):
+        tensor = guard.tensor_dict(tensor).get("_local_tensor")
+        if not guard.is_tensor(tensor):
             return None
     return tensor
 
 
-def _is_dtensor(cls: type) -> bool:
+def _is_dtensor(kind: type) -> bool:
     return any(
-        base.__name__ == "DTensor" and str(base.__module__).startswith("torch.distributed") for base in cls.__mro__
+        guard.type_name(base) == "DTensor" and str(guard.class_attribute(base, "__module__")).startswith("torch.")
+        for base in guard.type_mro(kind)
     )
 
 
-def _has_dispatch(tensor: Any) -> bool:
-    handler = type.__getattribute__(type(tensor), "__torch_dispatch__")
-    return handler is not torch._C._disabled_torch_dispatch_impl and type(tensor) is not torch.Tensor  # noqa: SLF001
-
-
 def _plain(tensor: Any) -> torch.Tensor:
-    if tensor._is_zerotensor():  # noqa: SLF001 - no storage behind it, and no other way to know
-        return torch.zeros((), dtype=tensor.dtype, device=tensor.device).expand(tensor.shape)
-    if tensor.layout is not torch.strided or tensor.is_quantized:
-        detached: torch.Tensor = torch.Tensor.detach(tensor)
+    if _of(tensor, "_is_zerotensor")():
+        zero = torch.zeros((), dtype=_of(tensor, "dtype"), device=_of(tensor, "device"))
+        return zero.expand(_of(tensor, "size")())
+    if _of(tensor, "layout") is not torch.strided or _of(tensor, "is_quantized"):
+        detached: torch.Tensor = _of(tensor, "detach")()
         return detached
-    bare = torch.empty(0, dtype=tensor.dtype, device=tensor.device)
-    bare.set_(tensor.untyped_storage(), tensor.storage_offset(), tensor.size(), tensor.stride())
-    if tensor.is_conj():
+    bare = torch.empty(0, dtype=_of(tensor, "dtype"), device=_of(tensor, "device"))
+    bare.set_(_of(tensor, "untyped_storage")(), *(_of(tensor, name)() for name in ("storage_offset", "size", "stride")))
+    if _of(tensor, "is_conj")():
         bare = torch.conj(bare)
-    if tensor.is_neg():
+    if _of(tensor, "is_neg")():
         bare = torch._neg_view(bare)  # noqa: SLF001 - torch makes negative views in no public way
     return bare
 
@@ -193,8 +217,8 @@ def _plain(tensor: Any) -> torch.Tensor:
 def _described(value: object) -> str:
     if value is None:
         return "None"
-    name = type(value).__name__
-    return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name[:80]}"
+    name = guard.type_name(type(value))
+    return f"{'an' if name[:1].lower() in {*'aeiou'} else 'a'} {name}"
 
 
 def _name(value: object) -> str:

@@ -41,9 +41,9 @@ def sampled_stats(tensor: torch.Tensor, *, bins: int = 64) -> TensorStats:
     bins = checked_bins(bins)
     data = plain(tensor)
     accumulator = Accumulator(bins)
-    with reading(data.device):
-        feed(sample(data), accumulator, lambda _: None)
-        return accumulator.result(is_exact=data.numel() <= SAMPLE_SIZE)
+    with reading():
+        repeats = feed(sample(data), accumulator, lambda _: None)
+        return accumulator.result(repeats=repeats, is_exact=data.numel() <= SAMPLE_SIZE)
 
 
 def sample(data: torch.Tensor, size: int = SAMPLE_SIZE) -> torch.Tensor:

@@ -11,7 +11,6 @@ from collections.abc import Callable
 
 import torch
 
-from nnwidgets.errors import InvalidTargetError
 from nnwidgets.introspect.accumulate import Accumulator
 from nnwidgets.introspect.blocks import Runs, blocks
 from nnwidgets.introspect.kernels import Scratch
@@ -125,13 +124,7 @@ def _decoded(dtype: torch.dtype) -> torch.Tensor:
         codes = torch.arange(_CODES_8, dtype=torch.int16, device="cpu").to(torch.uint8)
     else:
         codes = torch.arange(-(_CODES_16 // 2), _CODES_16 // 2, dtype=torch.int32, device="cpu").to(torch.int16)
-    try:
-        return codes.view(dtype).to(torch.float64)
-    except RuntimeError as error:
-        raise InvalidTargetError(
-            f"This can't be read: torch converts {str(dtype).removeprefix('torch.')} to no number.",
-            hint="Convert it to a floating-point tensor first.",
-        ) from error
+    return codes.view(dtype).to(torch.float64)
 
 
 def _feed_quantized(data: torch.Tensor, accumulator: Accumulator, tick: Tick) -> None:

@@ -97,7 +97,7 @@ def exact_stats(
             due = time.monotonic() + _SECONDS_BETWEEN_REPORTS
 
     accumulator = Accumulator(bins)
-    with reading(data.device):
+    with reading():
         repeats = feed(data, accumulator, tick)
         found = accumulator.result(repeats=repeats)
     if progress is not None:

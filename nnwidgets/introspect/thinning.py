@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 
 import torch
 
-from nnwidgets.errors import InvalidTargetError
 from nnwidgets.introspect.matrix import Matrix, matrix_shape
 from nnwidgets.introspect.sources import quantized_codes, to_coordinates
 
@@ -172,7 +171,4 @@ def _numbers(piece: torch.Tensor) -> torch.Tensor:
     if piece.dtype in {torch.float32, torch.float64}:
         return piece.resolve_neg()
     narrow = piece.dtype in _NARROW_DTYPES or piece.dtype.itemsize == 1
-    try:
-        return piece.to(torch.float32 if narrow else torch.float64)
-    except RuntimeError as error:
-        raise InvalidTargetError(f"This can't be read: torch converts {piece.dtype} to no number.") from error
+    return piece.to(torch.float32 if narrow else torch.float64)

@@ -100,7 +100,7 @@ def window(
         if not 1 <= value <= _MOST_SIDE:
             raise InvalidTargetError(f"{name} is {value}, expected 1 to {_MOST_SIDE}.")
     data = plain(tensor)
-    with reading(data.device):
+    with reading():
         n_rows, n_columns, row_axes, column_axes = matrix_shape(data.shape)
         row, rows = _within("row", row, rows, n_rows)
         column, columns = _within("column", column, columns, n_columns)
