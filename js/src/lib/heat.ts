@@ -75,12 +75,12 @@ export function css(color: Rgb): string {
   return `rgb(${color.join(", ")})`;
 }
 
-/** Near-black or white, whichever stands out more against `color` (WCAG contrast). */
-export function textOn(color: Rgb): "#111" | "#fff" {
+/** Black or white, whichever stands out more against `color`: at least 4.58:1 by WCAG, on any colour. */
+export function textOn(color: Rgb): "#000" | "#fff" {
   const luminance = relativeLuminance(color);
   const onWhite = 1.05 / (luminance + 0.05);
-  const onBlack = (luminance + 0.05) / (relativeLuminance([0x11, 0x11, 0x11]) + 0.05);
-  return onBlack >= onWhite ? "#111" : "#fff";
+  const onBlack = (luminance + 0.05) / 0.05;
+  return onBlack >= onWhite ? "#000" : "#fff";
 }
 
 function relativeLuminance(color: Rgb): number {
