@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import weakref
 from collections.abc import Callable
 from typing import Any, NamedTuple
-
-import comm
 
 
 class Cell(NamedTuple):
@@ -23,8 +22,11 @@ class Cell(NamedTuple):
 
 
 def current() -> Any | None:
-    """Return the running Jupyter kernel, or None outside of one."""
-    return getattr(comm.get_comm_manager(), "kernel", None)
+    """Return the running Jupyter kernel, or None outside of one; nothing is imported to find out."""
+    ipykernel = sys.modules.get("ipykernel.kernelbase")
+    if ipykernel is None or not ipykernel.Kernel.initialized():
+        return None
+    return ipykernel.Kernel.instance()
 
 
 def cell_now() -> Cell | None:

@@ -44,9 +44,9 @@ def ruler(flat: Flat) -> list[RulerMark]:
     return marks
 
 
-def own_name(index: Index, number: int) -> str:
+def own_name(index: Index, number: int, *, in_fold: bool = True) -> str:
     """Return what a module's name column says, the model itself aside: ``h.3`` below a list shown as its fold."""
-    run = index.run_of(number)
+    run = index.run_of(number) if in_fold else None
     parent = index.parent[number]
     if run is not None and run.container is not None and number != run.container:
         parent = index.parent[run.container]
@@ -90,7 +90,7 @@ def _module_row(index: Index, line: Line, name: str, trace: TraceMarks) -> Row:
     has_below = index.size[number] > 1 or bool(node.tensors)
     made.update(
         kind="problem" if node.problem and not has_below and node.kind == "module" else node.kind,
-        name=own_name(index, number) if number else name,
+        name=own_name(index, number, in_fold=line.in_fold) if number else name,
         path=node.path,
         class_name=inert(node.class_name),
         shape=inert(node.summary),

@@ -43,6 +43,7 @@ class Line(NamedTuple):
         set_size: How many siblings there are, itself included.
         is_open: Whether its children follow.
         is_match: Whether the filter asks for this very row.
+        in_fold: Whether the row above is a fold, which then names its list too: ``h.3``.
     """
 
     number: int
@@ -53,6 +54,7 @@ class Line(NamedTuple):
     set_size: int
     is_open: bool
     is_match: bool = False
+    in_fold: bool = False
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ def flatten(index: Index, state: ViewState) -> Flat:
     else:
         expanded = shown_ids(index, state.expanded, state)
     if not found.is_filter:
-        lines = list(_lines(index, (0, 1, 1, 1), expanded, state))
+        lines = list(_lines(index, (0, 1, 1, 1, False), expanded, state))
         return Flat(index, lines, expanded, state.picked, state.unfolded, problem=found.problem)
     lines = list(_filtered(index, found, expanded, state))
     return Flat(index, lines, expanded, state.picked, state.unfolded, n_matches=found.n)
@@ -169,13 +171,13 @@ def _shown(index: Index, number: int, state: ViewState, memo: dict[int, int]) ->
     return memo[chain[0]] if chain else memo[number]
 
 
-_Pending = tuple[int | Run, int, int, int]
+_Pending = tuple[int | Run, int, int, int, bool]
 
 
 def _lines(index: Index, start: _Pending, expanded: frozenset[str], state: ViewState) -> Iterator[Line]:
     stack = [start]
     while stack:
-        item, level, position, set_size = stack.pop()
+        item, level, position, set_size, in_fold = stack.pop()
         if isinstance(item, Run):
             row_id = fold_id(index, item)
             is_open = row_id in expanded
@@ -183,18 +185,18 @@ def _lines(index: Index, start: _Pending, expanded: frozenset[str], state: ViewS
             if is_open:
                 n = len(item.members)
                 chosen = range(n) if row_id in state.unfolded else (picked_member(index, item, state.picked),)
-                stack.extend((item.members[j], level + 1, j + 1, n) for j in reversed(chosen))
+                stack.extend((item.members[j], level + 1, j + 1, n, True) for j in reversed(chosen))
             continue
         node = index.nodes[item]
         n_tensors = len(node.tensors)
         is_open = (n_tensors > 0 or index.size[item] > 1) and f"m:{node.path}" in expanded
-        yield Line(item, -1, None, level, position, set_size, is_open)
+        yield Line(item, -1, None, level, position, set_size, is_open, in_fold=in_fold)
         if is_open:
             below = index.items(item)
             total = n_tensors + len(below)
             for k in range(n_tensors):
                 yield Line(item, k, None, level + 1, k + 1, total, is_open=False)
-            stack.extend((below[j], level + 1, n_tensors + j + 1, total) for j in range(len(below) - 1, -1, -1))
+            stack.extend((below[j], level + 1, n_tensors + j + 1, total, False) for j in range(len(below) - 1, -1, -1))
 
 
 def _filtered(index: Index, found: Matches, expanded: frozenset[str], state: ViewState) -> Iterator[Line]:
@@ -213,7 +215,7 @@ def _filtered(index: Index, found: Matches, expanded: frozenset[str], state: Vie
         level = index.depth[number] + 1
         is_match = number in found.nodes
         if number not in leads_on:
-            pending = (number, level, given[parent], set_sizes[parent])
+            pending = (number, level, given[parent], set_sizes[parent], False)
             for line in _lines(index, pending, expanded, state):
                 yield line._replace(is_match=is_match) if line.number == number and line.tensor < 0 else line
             continue

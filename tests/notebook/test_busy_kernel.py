@@ -1,0 +1,99 @@
+"""Clicks are answered while a cell trains: over a subshell, whatever the kernel last published."""
+
+from __future__ import annotations
+
+import pytest
+
+ROWS = {"expanded": None, "picked": {}, "unfolded": [], "filter": "", "chips": [], "start": 0, "count": 50}
+
+
+@pytest.fixture
+def busy(kernel):
+    """Start a cell that runs until it is told to stop, which only another thread can do."""
+    kernel.run("import threading\nstop = threading.Event()\nstarted = False")
+
+    def begin(body="pass"):
+        run = kernel.start(f"print('started', flush=True)\nwhile not stop.wait(0.01):\n    {body}")
+        kernel.wait(lambda m: m["msg_type"] == "stream" and "started" in m["content"]["text"], run)
+        return run
+
+    runs = []
+    yield lambda body="pass": runs.append(begin(body)) or runs[-1]
+    subshell = kernel.subshell()
+    session = kernel.client.session
+    for run in runs:
+        message = session.msg(
+            "execute_request",
+            {"code": "stop.set()", "silent": True, "store_history": False, "user_expressions": {}, "allow_stdin": False},
+        )
+        message["header"]["subshell_id"] = subshell
+        kernel.client.shell_channel.send(message)
+        kernel.finish(run)
+
+
+def is_busy(kernel, run):
+    """Whether the cell of ``run`` still runs."""
+    return not any(
+        m["msg_type"] == "status"
+        and m["content"]["execution_state"] == "idle"
+        and m["parent_header"].get("msg_id") == run
+        for m in kernel.heard
+    )
+
+
+def test_a_click_over_a_subshell_is_answered_during_a_busy_cell(kernel, busy):
+    kernel.run("net = nn.Linear(20, 20)\nview = nnw.explore(net)", cell="busy")
+    comm = kernel.explorers()[-1]
+    subshell = kernel.subshell()
+    run = busy()
+    for _ in range(3):
+        assert kernel.answer(comm, "rows", ROWS, subshell)["total"] == 3
+        assert kernel.answer(comm, "stats", {"path": "weight", "exact": False}, subshell)["n"] == 400
+        assert kernel.answer(comm, "stats", {"path": "weight"}, subshell)["is_exact"] is True
+    assert is_busy(kernel, run)
+
+
+def test_ticks_and_traits_set_by_the_cell_do_not_draw_the_clicks_to_it(kernel, busy):
+    kernel.run("net = nn.Linear(20, 20)\nview = nnw.explore(net)", cell="busy")
+    comm = kernel.explorers()[-1]
+    subshell = kernel.subshell()
+    run = busy("view.tick(); view.filter = '' if view.filter else 'x'")
+    kernel.wait(lambda m: kernel.wire(m).get("event") == "changed" and m["parent_header"].get("msg_id") == run)
+    for _ in range(5):
+        assert kernel.answer(comm, "stats", {"path": "weight", "exact": False}, subshell)["n"] == 400
+    assert is_busy(kernel, run)
+
+
+def test_the_same_request_id_may_come_from_another_subshell(kernel, busy):
+    kernel.run("net = nn.Linear(20, 20)\nview = nnw.explore(net)", cell="busy")
+    comm = kernel.explorers()[-1]
+    kernel.reply(kernel.ask(comm, "models", {}, request_id="again"))
+    subshell = kernel.subshell()
+    run = busy()
+    kernel.ask(comm, "models", {}, subshell, request_id="again")
+    kernel.wait(
+        lambda m: kernel.wire(m).get("id") == "again" and m["parent_header"].get("subshell_id") == subshell
+    )
+    assert is_busy(kernel, run)
+
+
+def test_a_comm_of_an_extension_is_answered_during_a_busy_cell_too(kernel, busy):
+    kernel.run("from nnwidgets.widgets.comm import register\nregister(get_ipython())\nnet = nn.Linear(20, 20)")
+    kernel.send("mine", {"model": "net"}, message_type="comm_open", target_name="nnwidgets")
+    subshell = kernel.subshell()
+    kernel.answer("mine", "open", {}, as_widget=False)
+    run = busy()
+    assert kernel.answer("mine", "stats", {"path": "weight"}, subshell, as_widget=False)["n"] == 400
+    assert is_busy(kernel, run)
+
+
+def test_exact_statistics_are_cancelled_on_the_same_comm(kernel):
+    kernel.run("net = nn.Linear(8192, 8192)\nview = nnw.explore(net)", cell="big")
+    comm = kernel.explorers()[-1]
+    asked = kernel.ask(comm, "stats", {"path": "weight"})
+    cancel = kernel.ask(comm, "cancel", {"id": asked})
+    first, second = (kernel.wire(kernel.reply(each)) for each in (asked, cancel))
+    assert second["body"]["found"] is (not first["ok"])
+    if not first["ok"]:
+        assert first["error"]["code"] == "cancelled"
+    kernel.run("view.close(); del net")

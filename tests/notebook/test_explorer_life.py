@@ -1,0 +1,145 @@
+"""A view holds a model no longer than it must: proven on a real kernel's memory and comms."""
+
+from __future__ import annotations
+
+import json
+
+MEMORY = """
+def rss():
+    gc.collect()
+    with open("/proc/self/statm") as f:
+        return int(f.read().split()[1]) * 4096
+
+def comms():
+    import comm
+    return len(comm.get_comm_manager().comms)
+"""
+BIG = "nn.Sequential(nn.Linear(5120, 2560), nn.Linear(2560, 5120))"
+MIB = 2**20
+
+
+def test_two_hundred_views_opened_and_closed_leave_memory_and_comms_as_they_were(kernel):
+    printed = kernel.run(
+        MEMORY
+        + f"""
+net = {BIG}
+nnw.explore(net).close()
+before = rss(), comms()
+for _ in range(200):
+    nnw.explore(net).close()
+print(rss() - before[0], comms() - before[1])
+del net
+"""
+    )
+    grown, more_comms = map(int, printed.split())
+    assert grown < 50 * MIB
+    assert more_comms == 0
+
+
+def test_running_one_cell_fifty_times_leaves_one_view(kernel):
+    kernel.run(MEMORY + "import comm")
+    cell = f"net = {BIG}\nnnw.explore(net)"
+    kernel.run(cell, cell="a")
+    kernel.run("net = None; gc.collect(); before = rss(), comms()", cell="b")
+    for _ in range(50):
+        kernel.run(cell, cell="a")
+    kernel.run("net = None")
+    grown, more_comms = map(int, kernel.run("print(rss() - before[0], comms() - before[1])", cell="b").split())
+    assert grown < 50 * MIB
+    assert more_comms == 0
+
+
+def test_the_same_cell_without_an_id_is_known_by_its_source(kernel):
+    kernel.run("import comm\ndef comms(): return len(comm.get_comm_manager().comms)\nsmall = nn.Linear(2, 2)")
+    cell = "nnw.explore(small)  # no id"
+    kernel.run(cell)
+    before = kernel.run("print(comms())")
+    for _ in range(5):
+        kernel.run(cell)
+    assert kernel.run("print(comms())") == before
+
+
+def test_a_cell_that_makes_two_views_keeps_both_until_it_runs_again(kernel):
+    cell = "pair = [nnw.explore(nn.Linear(2, 2)), nnw.explore(nn.Linear(3, 3))]\nprint(*[v.model is not None for v in pair])"
+    assert kernel.run(cell, cell="two") == "True True\n"
+    kernel.run("kept = pair", cell="three")
+    kernel.run(cell, cell="two")
+    assert kernel.run("print(*[v.model is not None for v in kept + pair])") == "False False True True\n"
+
+
+def test_deleting_the_variable_frees_a_model_whose_view_is_open(kernel):
+    kernel.run("net = nn.Linear(20, 20)\ndead = weakref.ref(net)\nview = nnw.explore(net);", cell="free")
+    comm = kernel.explorers()[-1]
+    kernel.answer(comm, "rows", rows_body())
+    kernel.answer(comm, "stats", {"path": "weight"})
+    kernel.answer(comm, "findings", {})
+    kernel.run("del net; gc.collect()")
+    assert kernel.run("print(dead() is None)") == "True\n"
+    kernel.wait(lambda m: kernel.wire(m).get("event") == "closed" and m["content"]["comm_id"] == comm)
+    reply = kernel.wire(kernel.reply(kernel.ask(comm, "rows", rows_body())))
+    assert reply["error"]["code"] == "model-gone"
+
+
+def test_a_model_keyed_by_its_own_modules_is_freed_too(kernel):
+    kernel.run(
+        """
+class Keyed(nn.Module):
+    def __init__(self):
+        super().__init__()
+        block = nn.Linear(2, 2)
+        block.parent = [self]
+        self._modules[block] = block
+net = Keyed()
+dead = weakref.ref(net)
+view = nnw.explore(net)
+""",
+        cell="keyed",
+    )
+    kernel.answer(kernel.explorers()[-1], "rows", rows_body())
+    kernel.run("del net; gc.collect()")
+    assert kernel.run("gc.collect(); print(dead() is None)") == "True\n"
+
+
+def test_a_model_that_no_variable_holds_lives_until_the_view_is_closed(kernel):
+    kernel.run("view = nnw.explore(nn.Linear(2, 2))\ndead = weakref.ref(view.model)\ngc.collect()", cell="hold")
+    assert kernel.run("gc.collect(); print(dead() is None)") == "False\n"
+    assert kernel.run("view.close(); view.close(); gc.collect(); print(dead() is None)") == "True\n"
+    reply = kernel.ask(kernel.explorers()[-1], "models", {})
+    kernel.run("pass")
+    assert not [m for m in kernel.heard if kernel.wire(m).get("id") == reply]
+
+
+def test_a_further_explorer_costs_the_page_at_most_six_kilobytes_beside_its_rows(kernel):
+    kernel.run("nnw.explore(nn.Linear(2, 2))", cell="first")
+    before = len(kernel.heard)
+    kernel.run("nnw.explore(nn.Linear(2, 2))", cell="second")
+    sent = [m for m in kernel.heard[before:] if m["msg_type"].startswith("comm_")]
+    for message in sent:
+        message["content"]["data"].get("state", {}).pop("_first", None)
+    assert sum(len(json.dumps(message["content"])) for message in sent) <= 6_000
+    assert not any("code" in m["content"]["data"].get("state", {}) for m in sent)
+
+
+def test_the_bundle_is_sent_again_only_after_every_widget_was_closed(kernel):
+    kernel.run("nnw.explore(nn.Linear(2, 2))", cell="first")
+    before = n_bundles(kernel)
+    kernel.run("import ipywidgets; ipywidgets.Widget.close_all()")
+    kernel.run("nnw.explore(nn.Linear(2, 2)); nnw.explore(nn.Linear(2, 2))", cell="first")
+    assert n_bundles(kernel) == before + 1
+
+
+def n_bundles(kernel):
+    return sum("digest" in m["content"]["data"].get("state", {}) for m in kernel.opened())
+
+
+def rows_body(**changes):
+    return {
+        "expanded": None,
+        "picked": {},
+        "unfolded": [],
+        "filter": "",
+        "chips": [],
+        "start": 0,
+        "count": 50,
+        **changes,
+    }
