@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { heatColor, paint, textOn, type Rgb } from "../src/lib/heat.ts";
+import { heatColor, paint, type Rgb, textOn } from "../src/lib/heat.ts";
 import {
   around,
   bounded,
@@ -36,7 +36,8 @@ describe.each(TONES)("heat colours, %s", (tone) => {
 
   test("a larger magnitude is never nearer to the middle", () => {
     const middle = heatColor(0, 1, tone);
-    const away = (color: Rgb): number => color.reduce((sum, channel, i) => sum + Math.abs(channel - (middle[i] ?? 0)), 0);
+    const away = (color: Rgb): number =>
+      color.reduce((sum, channel, i) => sum + Math.abs(channel - (middle[i] ?? 0)), 0);
     for (const sign of [-1, 1]) {
       let last = 0;
       for (let step = 1; step <= 20; step += 1) {

@@ -5,7 +5,7 @@ const total = (counts: readonly number[]): number => counts.reduce((sum, count) 
 
 /** A bell in the middle tenth of the range, with single values at both ends. */
 function tailed(): { counts: number[]; edges: number[] } {
-  const counts = Array.from({ length: 200 }, (_, i) => (i >= 90 && i < 110 ? 1000 : 0));
+  const counts: number[] = Array.from({ length: 200 }, (_, i) => (i >= 90 && i < 110 ? 1000 : 0));
   counts[0] = 1;
   counts[199] = 1;
   return { counts, edges: Array.from({ length: 201 }, (_, i) => (i - 100) / 10) };
@@ -91,7 +91,12 @@ describe("axis", () => {
 
   test("every tick lies in the range, for ranges of every size", () => {
     for (let power = -30; power <= 30; power += 1) {
-      for (const [low, high] of [[-1, 2], [-3, -1], [0, 7], [-0.001, 1]] as const) {
+      for (const [low, high] of [
+        [-1, 2],
+        [-3, -1],
+        [0, 7],
+        [-0.001, 1],
+      ] as const) {
         const edges = [low * 10 ** power, high * 10 ** power];
         const found = ticks({ counts: [], edges });
         expect(found.length).toBeGreaterThan(0);

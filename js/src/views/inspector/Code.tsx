@@ -13,7 +13,6 @@ export function Code({ code, label }: { readonly code: string; readonly label: s
           kind === "plain" ? (
             text
           ) : (
-            // biome-ignore lint/suspicious/noArrayIndexKey: tokens never move.
             <span key={i} class={`nnw-${kind}`}>
               {text}
             </span>

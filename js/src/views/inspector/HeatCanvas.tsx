@@ -59,7 +59,6 @@ export function HeatCanvas(props: HeatCanvasProps) {
   };
   return (
     <div class="nnw-map">
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: arrows, + and − work on the picture. */}
       <canvas
         ref={canvas}
         width={Math.max(1, Math.round(width * density))}

@@ -59,7 +59,7 @@ export function Inspector({ client, path, generation, onNavigate, onHover, tone,
   const onCancellable = useCallback((next: (() => void) | null) => {
     cancel.current = next;
   }, []);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: another selection ends the glow of the one before.
+  // Dependencies: another selection ends the glow of the one before.
   useEffect(() => () => onHover(null), [path]);
 
   const onKeyDown = (event: KeyboardEvent): void => {

@@ -156,7 +156,6 @@ function Skeleton() {
   return (
     <div class="nnw-figures nnw-skeleton" aria-hidden="true">
       {Array.from({ length: 8 }, (_, i) => (
-        // biome-ignore lint/suspicious/noArrayIndexKey: eight blank places, alike.
         <div key={i}>
           <i />
           <i />

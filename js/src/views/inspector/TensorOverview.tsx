@@ -79,7 +79,7 @@ function Readable(props: TensorOverviewProps & { readonly children: ComponentChi
   const grad = useStats(client, gradPath, "grad", { generation, alive });
 
   const isCancellable = stats.phase === "exact" && stats.isSlow;
-  // biome-ignore lint/correctness/useExhaustiveDependencies: `cancel` is made anew at each drawing and means the same.
+  // Dependencies: `cancel` is made anew at each drawing and means the same.
   useEffect(() => {
     onCancellable(isCancellable ? stats.cancel : null);
     return () => onCancellable(null);

@@ -101,7 +101,6 @@ export function ZoomTable(props: ZoomTableProps) {
         <tr>
           <td style={{ width: `${Math.max(30, longest * 7 + 4)}px` }} />
           {lines[0]?.cells.map((_cell, at) => (
-            // biome-ignore lint/suspicious/noArrayIndexKey: columns stand at their places.
             <th key={at} scope="col">
               {size.rows > 1 ? window.column + at : `+${at}`}
             </th>
@@ -114,11 +113,9 @@ export function ZoomTable(props: ZoomTableProps) {
             <th scope="row">{name}</th>
             {cells.map((where, at) =>
               where === null ? (
-                // biome-ignore lint/suspicious/noArrayIndexKey: columns stand at their places.
                 <td key={at} />
               ) : (
                 <ValueCell
-                  // biome-ignore lint/suspicious/noArrayIndexKey: columns stand at their places.
                   key={at}
                   {...props}
                   where={where}

@@ -68,7 +68,7 @@ function useTile(answer: Answer<"values"> | null): Tile | null {
 
 function useSettled<T>(value: T, key: string): T {
   const [settled, setSettled] = useState(value);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: `key` stands for the value.
+  // Dependencies: `key` stands for the value.
   useEffect(() => {
     const timer = setTimeout(() => setSettled(value), SETTLE_MS);
     return () => clearTimeout(timer);

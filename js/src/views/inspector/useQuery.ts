@@ -50,19 +50,21 @@ export function useQuery<K extends Kind>(
   const isBusy = useRef(false);
   const askedGeneration = useRef(generation);
 
-  // biome-ignore lint/correctness/useExhaustiveDependencies: `turn` asks again; `key` stands for the body.
+  // Dependencies: `turn` asks again; `key` stands for the body.
   useEffect(() => {
     const asked = latest.current.body;
     if (key === null || asked === null || !alive) {
       return;
     }
     const stop = new AbortController();
+    let isOver = false;
     isBusy.current = true;
     askedGeneration.current = latest.current.generation;
     const ended = (next: (before: Held<K>) => Held<K>): void => {
       if (stop.signal.aborted) {
         return;
       }
+      isOver = true;
       isBusy.current = false;
       setHeld(next);
       if (askedGeneration.current !== latest.current.generation) {
@@ -74,8 +76,10 @@ export function useQuery<K extends Kind>(
       (error: unknown) => ended(({ answer }) => ({ answer, fault: { key, fault: faultOf(error) } })),
     );
     return () => {
-      isBusy.current = false;
-      stop.abort();
+      if (!isOver) {
+        isBusy.current = false;
+        stop.abort();
+      }
     };
   }, [client, kind, key, turn, alive]);
 

@@ -30,7 +30,7 @@ export function useStats(
     };
   }, [client]);
 
-  // biome-ignore lint/correctness/useExhaustiveDependencies: a new client makes a new flow, which starts here.
+  // Dependencies: a new client makes a new flow, which starts here.
   useEffect(() => {
     if (path === null || !alive) {
       flow.current?.stop();
