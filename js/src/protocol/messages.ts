@@ -1,0 +1,550 @@
+// Generated from nnwidgets/wire/schema.py by js/tools/generate_messages.py. Edit the schema, then run that.
+
+export const VERSION = 1;
+
+export type Number = number | string;
+
+export type RowKind = "module" | "fold" | "alias" | "cycle" | "tensor" | "problem";
+
+export type Of = "value" | "grad";
+
+export type Severity = "error" | "warning" | "note";
+
+export type Chip = "trainable" | "frozen" | "tied" | "findings";
+
+export type ErrorCode =
+  | "malformed"
+  | "unsupported-version"
+  | "unknown-kind"
+  | "model-gone"
+  | "model-not-found"
+  | "path-not-found"
+  | "invalid-target"
+  | "unreadable"
+  | "not-traced"
+  | "cancelled"
+  | "view-closed"
+  | "internal";
+
+/** page → kernel. */
+export interface Request {
+  readonly v: number;
+  readonly id: string;
+  readonly kind: string;
+  readonly body: Readonly<Record<string, unknown>>;
+}
+
+/** What went wrong, for programs (`code`) and people (`message`, `hint`). */
+export interface WireError {
+  readonly code: string;
+  readonly message: string;
+  readonly path: string | null;
+  readonly hint: string;
+}
+
+/**
+ * kernel → page, exactly one per request: `body` where `ok`, else `error`.
+ *
+ * `id` is "" where the request's own could not be read. `buffers` only comes from `nnwidgets.handle`: in base64.
+ */
+export interface Reply {
+  readonly v: number;
+  readonly id: string;
+  readonly ok: boolean;
+  readonly body?: Readonly<Record<string, unknown>>;
+  readonly error?: WireError;
+  readonly buffers?: readonly string[];
+}
+
+/** How far, in the work's own units. */
+export interface ProgressBody {
+  readonly done: number;
+  readonly total: number;
+}
+
+/** kernel → page, zero or more before the reply. */
+export interface Progress {
+  readonly v: number;
+  readonly id: string;
+  readonly progress: ProgressBody;
+}
+
+/**
+ * kernel → page, unasked.
+ *
+ * changed: the model may have changed: ask again for what is in sight. `body` is a `ChangedBody`.
+ * closed: the view is over. `body` is a `ClosedBody`.
+ * traced: a trace arrived; `body` is empty.
+ */
+export interface Event {
+  readonly v: number;
+  readonly event: "changed" | "closed" | "traced";
+  readonly body: Readonly<Record<string, unknown>>;
+}
+
+/** `structure` False: only values may have changed, rows need not be asked again. */
+export interface ChangedBody {
+  readonly structure: boolean;
+}
+
+/** Why the view is over, as an error reply would say it: `model-gone` or `view-closed`. */
+export interface ClosedBody {
+  readonly code: string;
+  readonly message: string;
+}
+
+/**
+ * A binary array: row-major, little-endian; `buffer` is its index among the message's buffers.
+ *
+ * Where a message can carry no buffers (`nnwidgets.handle`), the reply has them beside its body, in base64.
+ */
+export interface Array {
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  readonly buffer: number;
+}
+
+/** `model` names a variable of the kernel; a widget's own messages leave it out. */
+export interface OpenBody {
+  readonly model?: string;
+}
+
+/**
+ * Counts of the whole model, each storage element once.
+ *
+ * `n_params_torch` is what torch's own sum says, and `why` the reason where they differ.
+ */
+export interface Totals {
+  readonly n_params: number | string;
+  readonly n_params_trainable: number | string;
+  readonly n_params_torch: number | string;
+  readonly size_bytes: number | string;
+  readonly n_modules: number;
+  readonly n_tensors: number;
+  readonly why: string | null;
+}
+
+/** Rows each chip would keep: tensors for the first three, findings for the last. */
+export interface ChipCounts {
+  readonly trainable: number;
+  readonly frozen: number;
+  readonly tied: number;
+  readonly findings: number;
+}
+
+/** The model at a glance, with the first window of rows. */
+export interface OpenReply {
+  readonly name: string;
+  readonly class_name: string;
+  readonly totals: Totals;
+  readonly chips: ChipCounts;
+  readonly rows: RowsReply;
+}
+
+/**
+ * Which rows are open is the page's to say; what that comes to is the kernel's to work out.
+ *
+ * expanded: ids of open rows, or None for the default opening (which the reply tells).
+ * picked: for an open fold, the index of the member shown (default 0). What was open below another member is open
+ *     below this one, and the reply's `expanded` says so.
+ * unfolded: folds opened as all their members.
+ * filter: words of the filter box, all of which must hold; "" for none. A word is a path, a glob, a class, or a part
+ *     of a name. In a filtered view every ancestor of a match is open, and nothing is folded but below a match.
+ * chips: every chip must hold, but `trainable` and `frozen` together keep both.
+ * start, count: the window; at most 500 rows come.
+ */
+export interface RowsBody {
+  readonly model?: string;
+  readonly expanded: readonly string[] | null;
+  readonly picked: Readonly<Record<string, number>>;
+  readonly unfolded: readonly string[];
+  readonly filter: string;
+  readonly chips: readonly ("trainable" | "frozen" | "tied" | "findings")[];
+  readonly start: number;
+  readonly count: number;
+}
+
+/** One cell of a fold's strip. */
+export interface FoldMember {
+  readonly path: string;
+  readonly label: string;
+  readonly frozen: boolean;
+  readonly findings: number;
+}
+
+/** A run of like siblings shown as one row. `members` holds at most 64 cells around `picked`, from `first`. */
+export interface Fold {
+  readonly count: number;
+  readonly picked: number;
+  readonly unfolded: boolean;
+  readonly first: number;
+  readonly members: readonly FoldMember[];
+}
+
+/** The last trace, on its row. `shape` is input → output of the last call. */
+export interface RowTrace {
+  readonly n_calls: number;
+  readonly shape: string;
+  readonly seconds: number | null;
+  readonly failed: boolean;
+  readonly unused: boolean;
+}
+
+/**
+ * One line of the tree grid.
+ *
+ * id: stable across requests: "m:" + path, "t:" + path, "f:" + path of the run's first member.
+ * level: 1 for the model itself. position, set_size: among its siblings, from 1.
+ * name: what the name column shows; path: the real path ("" the model; a fold's is its first member's).
+ * shape: "256 × 20", "20 → 256", "p = 0.1", "()", "? → 10", "".
+ * n_params: None shows as a dash. counted: False where every element was already counted under an earlier name.
+ * share: of the model's parameters, 0 to 1.
+ * dtype: "float32"; dtype_short: "f32". Empty for modules.
+ * tie: letter of the group this tensor is in. tie_inside: of the first group with a member below.
+ * frozen: "all", "some" of the parameters here and below, or None.
+ * findings: worst severity on this very row; findings_inside: count below it.
+ * note: hover text: why counts differ, what is special.
+ */
+export interface Row {
+  readonly id: string;
+  readonly kind: "module" | "fold" | "alias" | "cycle" | "tensor" | "problem";
+  readonly level: number;
+  readonly position: number;
+  readonly set_size: number;
+  readonly name: string;
+  readonly path: string;
+  readonly class_name: string;
+  readonly shape: string;
+  readonly n_params: number | string | null;
+  readonly counted: boolean;
+  readonly share: number;
+  readonly dtype: string;
+  readonly dtype_short: string;
+  readonly role: "parameter" | "buffer" | "unregistered" | null;
+  readonly expandable: boolean;
+  readonly expanded: boolean;
+  readonly tie: string | null;
+  readonly tie_inside: string | null;
+  readonly frozen: "all" | "some" | null;
+  readonly findings: "error" | "warning" | "note" | null;
+  readonly findings_inside: number;
+  readonly alias_of: string | null;
+  readonly problem: string | null;
+  readonly note: string | null;
+  readonly matched: boolean;
+  readonly fold: Fold | null;
+  readonly trace: RowTrace | null;
+}
+
+/** A tick of the overview ruler, at row `index` of the flattened tree. */
+export interface RulerMark {
+  readonly index: number;
+  readonly tie: string | null;
+  readonly severity: "error" | "warning" | "note" | null;
+  readonly path: string;
+}
+
+/**
+ * A window of rows, and what the whole flattened tree comes to.
+ *
+ * `expanded` is what is open now: take it over. `n_matches` counts matches of the filter and chips, 0 without any.
+ * `problem` says why the filter can't be read; the rows are then the unfiltered ones. `ruler` has at most 200 marks.
+ */
+export interface RowsReply {
+  readonly generation: number;
+  readonly total: number;
+  readonly start: number;
+  readonly rows: readonly Row[];
+  readonly expanded: readonly string[];
+  readonly n_matches: number;
+  readonly problem: string | null;
+  readonly ruler: readonly RulerMark[];
+}
+
+/** As `RowsBody`, with the path to reach. */
+export interface LocateBody {
+  readonly model?: string;
+  readonly path: string;
+  readonly expanded: readonly string[] | null;
+  readonly picked: Readonly<Record<string, number>>;
+  readonly unfolded: readonly string[];
+  readonly filter: string;
+  readonly chips: readonly ("trainable" | "frozen" | "tied" | "findings")[];
+}
+
+/** The row's index in the flattened tree once `expanded` and `picked` are taken over. */
+export interface LocateReply {
+  readonly index: number;
+  readonly id: string;
+  readonly expanded: readonly string[];
+  readonly picked: Readonly<Record<string, number>>;
+}
+
+/** A path of the model. */
+export interface PathBody {
+  readonly model?: string;
+  readonly path: string;
+}
+
+/** One finding. */
+export interface FindingBody {
+  readonly code: string;
+  readonly severity: "error" | "warning" | "note";
+  readonly path: string;
+  readonly message: string;
+  readonly fix: string | null;
+}
+
+/** One name of a tie group. `how` says how it lies to the inspected tensor: "same object", "transposed view". */
+export interface TieMember {
+  readonly path: string;
+  readonly shape: string;
+  readonly how: string;
+}
+
+/** One tie group. */
+export interface TieBody {
+  readonly id: string;
+  readonly kind: string;
+  readonly shared_bytes: number | string;
+  readonly members: readonly TieMember[];
+}
+
+/** Working Python for the inspected thing, with what it is for. */
+export interface CodeLine {
+  readonly label: string;
+  readonly code: string;
+}
+
+/** The same tensor or module in the neighbouring members of its fold; `label` is this member's ("h.3"). */
+export interface Siblings {
+  readonly label: string;
+  readonly index: number;
+  readonly count: number;
+  readonly previous: string | null;
+  readonly next: string | null;
+}
+
+/** What is known of a tensor without reading its data. */
+export interface TensorFacts {
+  readonly shape: readonly number[] | null;
+  readonly dtype: string;
+  readonly device: string;
+  readonly layout: string;
+  readonly requires_grad: boolean;
+  readonly role: "parameter" | "buffer" | "unregistered";
+  readonly persistent: boolean;
+  readonly n_elements: number | string;
+  readonly size_bytes: number | string;
+  readonly has_grad: boolean;
+  readonly strides: readonly number[] | null;
+  readonly is_contiguous: boolean | null;
+  readonly readable: string | null;
+}
+
+/** What is known of a module. `extra` is its guarded, cut `extra_repr` equivalent, from plain attributes. */
+export interface ModuleFacts {
+  readonly n_params: number | string;
+  readonly n_params_trainable: number | string;
+  readonly size_bytes: number | string;
+  readonly n_modules: number;
+  readonly n_tensors: number;
+  readonly training: boolean | null;
+  readonly extra: string;
+  readonly hooks: readonly string[];
+  readonly doc: string;
+  readonly tensors: readonly ModuleTensor[];
+}
+
+/** A tensor of the inspected module's own. */
+export interface ModuleTensor {
+  readonly path: string;
+  readonly name: string;
+  readonly shape: string;
+  readonly dtype: string;
+  readonly role: "parameter" | "buffer" | "unregistered";
+  readonly n_elements: number | string;
+}
+
+/** `tensor` or `module` is set, the other None. */
+export interface InspectReply {
+  readonly path: string;
+  readonly kind: "module" | "alias" | "cycle" | "tensor";
+  readonly class_name: string;
+  readonly alias_of: string | null;
+  readonly problem: string | null;
+  readonly tie: TieBody | null;
+  readonly ties_inside: readonly TieBody[];
+  readonly findings: readonly FindingBody[];
+  readonly code: readonly CodeLine[];
+  readonly siblings: Siblings | null;
+  readonly tensor: TensorFacts | null;
+  readonly module: ModuleFacts | null;
+  readonly trace: readonly TraceCallBody[];
+}
+
+/** `exact` False answers from a sample at once; True (the default) reads everything, with progress, cancellably. */
+export interface StatsBody {
+  readonly model?: string;
+  readonly path: string;
+  readonly of?: "value" | "grad";
+  readonly exact?: boolean;
+  readonly bins?: number;
+}
+
+/** `TensorStats`, field by field; `n_total` is the tensor's element count, `version` its version counter. */
+export interface StatsReply {
+  readonly n: number | string;
+  readonly n_total: number | string;
+  readonly mean: number | string;
+  readonly std: number | string;
+  readonly min: number | string;
+  readonly max: number | string;
+  readonly norm: number | string;
+  readonly n_zero: number | string;
+  readonly n_nan: number | string;
+  readonly n_inf: number | string;
+  readonly hist_counts: readonly (number | string)[];
+  readonly hist_edges: readonly (number | string)[];
+  readonly is_exact: boolean;
+  readonly version: number | null;
+}
+
+/** A window of the tensor seen as a matrix, thinned to at most `max_rows` × `max_columns` cells. */
+export interface ValuesBody {
+  readonly model?: string;
+  readonly path: string;
+  readonly of?: "value" | "grad";
+  readonly row?: number;
+  readonly column?: number;
+  readonly rows?: number;
+  readonly columns?: number;
+  readonly max_rows?: number;
+  readonly max_columns?: number;
+}
+
+/**
+ * A window of the `n_rows` × `n_columns` matrix that a tensor is seen as.
+ *
+ * values: float32. Cell [i, j] is element (row + i * row_step, column + j * column_step) or, where a step is above 1,
+ *     the element of largest magnitude in its block.
+ * texts: each cell's exact text, where nothing was thinned and the window is at most 4,096 cells.
+ * scale: the magnitude at full colour (99.5th percentile of |value| of a sample of the whole tensor).
+ * row_axes, column_axes: the tensor's dimensions that a row or column runs over.
+ */
+export interface ValuesReply {
+  readonly n_rows: number;
+  readonly n_columns: number;
+  readonly row: number;
+  readonly column: number;
+  readonly row_step: number;
+  readonly column_step: number;
+  readonly values: Array;
+  readonly texts: readonly (readonly string[])[] | null;
+  readonly scale: number | string;
+  readonly row_axes: readonly number[];
+  readonly column_axes: readonly number[];
+  readonly shape: readonly number[];
+}
+
+/** Standard deviation of the same tensor in each member of its fold, sampled; at most 256 members. */
+export interface DepthReply {
+  readonly name: string;
+  readonly labels: readonly string[];
+  readonly paths: readonly string[];
+  readonly std: readonly (number | string)[];
+  readonly is_exact: boolean;
+  readonly index: number;
+}
+
+/** Only which model. */
+export interface ModelBody {
+  readonly model?: string;
+}
+
+/** All groups. */
+export interface TiesReply {
+  readonly ties: readonly TieBody[];
+}
+
+/** All findings, worst first. */
+export interface FindingsReply {
+  readonly findings: readonly FindingBody[];
+}
+
+/** One call. */
+export interface TraceCallBody {
+  readonly path: string;
+  readonly call_index: number;
+  readonly depth: number;
+  readonly input_shapes: readonly (readonly number[])[];
+  readonly input_dtypes: readonly string[];
+  readonly output_shapes: readonly (readonly number[])[];
+  readonly output_dtypes: readonly string[];
+  readonly seconds: number | null;
+  readonly flops: number | string | null;
+}
+
+/** The last trace shown in this view; `calls` is cut to 2,000, `n_calls` says how many there were. */
+export interface TraceReply {
+  readonly calls: readonly TraceCallBody[];
+  readonly n_calls: number;
+  readonly failed_at: string | null;
+  readonly error: string | null;
+  readonly unused: readonly string[];
+  readonly seconds: number;
+  readonly flops: number | string | null;
+}
+
+/** A variable of the kernel that holds a module. */
+export interface ModelVariable {
+  readonly name: string;
+  readonly class_name: string;
+}
+
+/** Modules among the kernel's variables. */
+export interface ModelsReply {
+  readonly models: readonly ModelVariable[];
+}
+
+/** Id of the request to stop. It then replies with error code `cancelled`; this one replies whether it was found. */
+export interface CancelBody {
+  readonly id: string;
+}
+
+/** False where that request had ended, or never was. */
+export interface CancelReply {
+  readonly found: boolean;
+}
+
+export interface Bodies {
+  readonly open: OpenBody;
+  readonly rows: RowsBody;
+  readonly locate: LocateBody;
+  readonly inspect: PathBody;
+  readonly stats: StatsBody;
+  readonly values: ValuesBody;
+  readonly depth: PathBody;
+  readonly ties: ModelBody;
+  readonly findings: ModelBody;
+  readonly trace: ModelBody;
+  readonly models: ModelBody;
+  readonly cancel: CancelBody;
+}
+
+export interface Replies {
+  readonly open: OpenReply;
+  readonly rows: RowsReply;
+  readonly locate: LocateReply;
+  readonly inspect: InspectReply;
+  readonly stats: StatsReply;
+  readonly values: ValuesReply;
+  readonly depth: DepthReply;
+  readonly ties: TiesReply;
+  readonly findings: FindingsReply;
+  readonly trace: TraceReply;
+  readonly models: ModelsReply;
+  readonly cancel: CancelReply;
+}
+
+export type Kind = keyof Bodies;
