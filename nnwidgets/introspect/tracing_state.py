@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from nnwidgets.introspect.guard import instance_dict, is_a
-from nnwidgets.introspect.irregular import is_tensor
+from nnwidgets.introspect.guard import is_tensor
 
 _EAGER_STORAGE_BYTES = 16 * 2**20
 _EAGER_TOTAL_BYTES = 256 * 2**20
@@ -230,10 +230,10 @@ def _generator_undos(modules: list[_ModuleState]) -> list[_Undo]:
     if torch.backends.mps.is_available():
         mps = torch.mps.get_rng_state()
         undos.append(lambda: torch.mps.set_rng_state(mps))
-    numpy = sys.modules.get("numpy")
-    if numpy is not None:
-        numpy_state = numpy.random.get_state()
-        undos.append(lambda: numpy.random.set_state(numpy_state))
+    numpy_random = sys.modules.get("numpy.random")
+    if numpy_random is not None:
+        numpy_state = numpy_random.get_state()
+        undos.append(lambda: numpy_random.set_state(numpy_state))
     undos.extend(
         _held_undo(value)
         for module in modules

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from nnwidgets.introspect.guard import class_attribute, is_a
-from nnwidgets.introspect.irregular import is_tensor
+from nnwidgets.introspect.guard import is_tensor
 
 _MAX_TENSORS = 1_000
 _MAX_VISITED = 10_000

@@ -1,0 +1,137 @@
+"""What state a model's tensors are in: there at all, saved, of one kind."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+import torch
+from torch.nn.parameter import UninitializedParameter
+
+from nnwidgets.introspect.guard import instance_dict, is_a, is_tensor, type_name
+from nnwidgets.introspect.lints.drafts import Draft
+from nnwidgets.introspect.reading import Reading
+
+_LAZY = UninitializedParameter.__mro__[1]
+"""What lazy parameters and lazy buffers have in common."""
+
+_MOST_LISTED = 4
+
+
+def state_drafts(reading: Reading) -> Iterator[Draft]:
+    """Yield what can be said of tensors without their data."""
+    tensors = [
+        (slot, row, tensor)
+        for row, begin in enumerate(reading.first_slot[:-1])
+        for slot in range(begin, reading.first_slot[row + 1])
+        if is_tensor(tensor := reading.slots[slot][1])
+    ]
+    yield from _uninitialized(reading, tensors)
+    yield from _without_data(reading, tensors)
+    yield from _non_persistent(reading)
+    yield from _mixed(reading, tensors)
+
+
+_Tensors = list[tuple[int, int, torch.Tensor]]
+
+
+def _uninitialized(reading: Reading, tensors: _Tensors) -> Iterator[Draft]:
+    lazy: dict[int, list[str]] = {}
+    for slot, row, tensor in tensors:
+        if is_a(tensor, _LAZY):
+            lazy.setdefault(row, []).append(reading.slot_name(slot, row))
+    for row, names in lazy.items():
+        yield Draft(
+            "uninitialized",
+            "note",
+            row,
+            reading.path(row),
+            f"{_listed(names)} of this {_class_name(reading, row)} {'is' if len(names) == 1 else 'are'} lazy: shapes "
+            "come with the first forward. Until then there is nothing to count, initialize or give to an optimizer; "
+            "call the model once on an input of the right shape.",
+            None,
+            f"{_class_name(reading, row)} {names}",
+        )
+
+
+def _without_data(reading: Reading, tensors: _Tensors) -> Iterator[Draft]:
+    """Tell of meta tensors: all alike is a model built without memory; some only is a load that stopped half-way."""
+    real = [tensor for _, _, tensor in tensors if not is_a(tensor, _LAZY)]
+    meta = [(slot, row) for slot, row, tensor in tensors if tensor.device.type == "meta" and not is_a(tensor, _LAZY)]
+    if not meta:
+        return
+    if len(meta) == len(real):
+        yield Draft(
+            "uninitialized",
+            "note",
+            0,
+            "",
+            "The model is on the meta device: it has shapes and no data. to_empty(device=…) gives it memory, and "
+            "loading a checkpoint its values.",
+        )
+        return
+    for slot, row in meta:
+        # accelerate keeps what is offloaded on meta and brings it in by a hook.
+        offloaded = "_hf_hook" in instance_dict(reading.modules[row])
+        name = reading.slot_name(slot, row)
+        yield Draft(
+            "uninitialized",
+            "note" if offloaded else "warning",
+            row,
+            reading.slot_path(slot),
+            f"{name} has no data (it is on the meta device) while other parts of the model have: "
+            + ("its hook brings it in when it is needed." if offloaded else "a forward through it will fail."),
+            None,
+            f"{_class_name(reading, row)} {name}",
+        )
+
+
+def _non_persistent(reading: Reading) -> Iterator[Draft]:
+    for row, (at, end) in reading.splits.items():
+        irregular = reading.irregular.get(row)
+        left_out = irregular[1] if irregular else instance_dict(reading.modules[row]).get("_non_persistent_buffers_set")
+        if not left_out:
+            continue
+        for slot in range(at, end):
+            name, tensor = reading.slots[slot]
+            if tensor is not None and type(name) is str and name in left_out:
+                yield Draft(
+                    "non-persistent-buffer",
+                    "note",
+                    row,
+                    reading.slot_path(slot),
+                    f"{name} is a buffer with persistent=False: it moves with the model, but state_dict() leaves it "
+                    "out, so a checkpoint doesn't hold it and the class must make it anew.",
+                    None,
+                    f"{_class_name(reading, row)} {name}",
+                )
+
+
+def _mixed(reading: Reading, tensors: _Tensors) -> Iterator[Draft]:
+    dtypes: Counter[str] = Counter()
+    devices: Counter[str] = Counter()
+    for slot, row, tensor in tensors:
+        if is_a(tensor, _LAZY) or reading.role(slot, row) == "unregistered":
+            continue
+        if reading.role(slot, row) == "parameter" and (tensor.is_floating_point() or tensor.is_complex()):
+            dtypes[str(tensor.dtype).removeprefix("torch.")] += 1
+        if tensor.device.type != "meta":
+            devices[str(tensor.device)] += 1
+    if len(dtypes) > 1:
+        listed = ", ".join(f"{count:,} of {kind}" for kind, count in dtypes.most_common(_MOST_LISTED))
+        yield Draft("mixed-dtypes", "note", 0, "", f"The model's parameters have {len(dtypes)} dtypes ({listed}): an "
+                    "operation that meets two of them raises, unless autocast or the class converts.")  # fmt: skip
+    if len(devices) > 1:
+        listed = ", ".join(f"{count:,} on {kind}" for kind, count in devices.most_common(_MOST_LISTED))
+        yield Draft("mixed-devices", "note", 0, "", f"The model's tensors are on {len(devices)} devices ({listed}): a "
+                    "forward must move what it computes from one to the other.")  # fmt: skip
+
+
+def _listed(names: list[str]) -> str:
+    over = len(names) - _MOST_LISTED
+    shown = names if over <= 0 else [*names[:_MOST_LISTED], f"{over} more"]
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
+
+
+def _class_name(reading: Reading, row: int) -> str:
+    return type_name(type(reading.modules[row]))
