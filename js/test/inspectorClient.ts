@@ -41,9 +41,7 @@ export class TestClient implements Client {
     return this;
   }
 
-  onEvent(): () => void {
-    return () => undefined;
-  }
+  onEvent: Client["onEvent"] = () => () => undefined;
 
   request<K extends Kind>(
     kind: K,

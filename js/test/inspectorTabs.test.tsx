@@ -8,7 +8,7 @@ type Id = "overview" | "ties" | "code";
 
 const TABS: readonly Tab<Id>[] = [
   { id: "overview", label: "Overview" },
-  { id: "ties", label: "Ties", count: 3 },
+  { id: "ties", label: "Ties", count: "3" },
   { id: "code", label: "Code" },
 ];
 

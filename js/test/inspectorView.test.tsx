@@ -1,7 +1,7 @@
 // @vitest-environment happy-dom
 import { act, cleanup, fireEvent, render } from "@testing-library/preact";
 import { afterEach, expect, test, vi } from "vitest";
-import type { InspectReply, ValuesReply } from "../src/protocol/messages.ts";
+import type { InspectReply, ValuesReply, Event as WireEvent } from "../src/protocol/messages.ts";
 import { Inspector, type InspectorHandle, type InspectorProps } from "../src/views/inspector/Inspector.tsx";
 import { inspectReply, settle, statsReply, TestClient, tensorFacts } from "./inspectorClient.ts";
 
@@ -325,25 +325,55 @@ test("a module shows its size, its own tensors as links, and its calls", async (
 });
 
 test("the model's own row offers all findings and the last trace", async () => {
-  const client = kernel((path) => inspectReply({ path, tensor: null, class_name: "Net" }))
-    .answer("findings", () => ({
-      findings: [
-        { code: "frozen", severity: "note", path: "1.bias", message: "It is frozen.", fix: "x.requires_grad_()" },
-      ],
-    }))
-    .answer("trace", () => ({
-      calls: [],
-      n_calls: 0,
-      failed_at: "1",
-      error: "RuntimeError: shapes differ",
-      unused: ["2"],
-      seconds: 0.5,
-      flops: null,
-    }));
+  const inside = {
+    code: "frozen",
+    severity: "note",
+    path: "1.bias",
+    message: "It is frozen.",
+    fix: "x.requires_grad_()",
+  } as const;
+  const own = { ...inside, code: "stale-optimizer", severity: "warning", path: "", fix: null } as const;
+  const client = kernel((path) =>
+    inspectReply({ path, tensor: null, class_name: "Net", findings: [own, inside] }),
+  ).answer("trace", () => ({
+    calls: [],
+    n_calls: 0,
+    failed_at: "1",
+    error: "RuntimeError: shapes differ",
+    unused: ["2"],
+    seconds: 0.5,
+    flops: null,
+  }));
   const { getByRole, container } = await shown(client, { path: "" });
-  fireEvent.click(getByRole("tab", { name: "Findings 1" }));
+  expect(getByRole("tabpanel").textContent).toContain("Warning stale-optimizer");
+  expect(getByRole("tabpanel").textContent).not.toContain("1.bias");
+  fireEvent.click(getByRole("tab", { name: "Findings 2" }));
   expect(container.textContent).toContain("Note frozen at 1.bias");
   fireEvent.click(getByRole("tab", { name: "Trace" }));
   expect(container.textContent).toContain("Forward failed in 1RuntimeError: shapes differ");
   expect(getByRole("region", { name: "Never called" }).textContent).toContain("1 registered module2");
+});
+
+test("a trace that arrives while the model is in view shows without anything else changing", async () => {
+  let listener: ((event: WireEvent) => void) | undefined;
+  const client = kernel((path) => inspectReply({ path, tensor: null }));
+  client.onEvent = (next) => {
+    listener = next;
+    return () => undefined;
+  };
+  const { queryByRole, getByRole, calm } = await shown(client, { path: "" });
+  expect(queryByRole("tab", { name: "Trace" })).toBeNull();
+  client.answer("trace", () => ({
+    calls: [],
+    n_calls: 3,
+    failed_at: null,
+    error: null,
+    unused: [],
+    seconds: 0.5,
+    flops: null,
+  }));
+  listener?.({ v: 1, event: "traced", body: {} });
+  await calm();
+  fireEvent.click(getByRole("tab", { name: "Trace" }));
+  expect(getByRole("tabpanel").textContent).toContain("3 calls · 500\u00a0ms");
 });

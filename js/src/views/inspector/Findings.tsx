@@ -7,14 +7,14 @@ const WORDS = { error: "Error", warning: "Warning", note: "Note" } as const;
 
 interface FindingsProps {
   readonly findings: readonly FindingBody[];
-  /** Findings elsewhere say where, and lead there. */
-  readonly withPath: boolean;
+  /** The path in view: findings elsewhere say where, and lead there. */
+  readonly at: string;
   readonly alive: boolean;
   readonly onNavigate: (path: string) => void;
 }
 
 /** What the checks found: the word and the icon for how bad, the message, the fix with its lines to paste. */
-export function Findings({ findings, withPath, alive, onNavigate }: FindingsProps) {
+export function Findings({ findings, at, alive, onNavigate }: FindingsProps) {
   if (findings.length === 0) {
     return null;
   }
@@ -25,7 +25,7 @@ export function Findings({ findings, withPath, alive, onNavigate }: FindingsProp
           <Note kind={finding.severity}>
             <p>
               <b>{WORDS[finding.severity]}</b> <span class="nnw-mono">{finding.code}</span>
-              {withPath ? (
+              {finding.path !== at ? (
                 <>
                   {" at "}
                   <PathLink path={finding.path} onNavigate={onNavigate} alive={alive} />

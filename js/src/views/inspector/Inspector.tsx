@@ -14,7 +14,8 @@ import { type Tab, Tabs, tabIds } from "./Tabs.tsx";
 import { TensorOverview } from "./TensorOverview.tsx";
 import { Ties } from "./Ties.tsx";
 import { WholeTrace } from "./Trace.tsx";
-import { type Query, useQuery } from "./useQuery.ts";
+import { useQuery } from "./useQuery.ts";
+import { useTraced } from "./useTraced.ts";
 
 /** What the tree may ask of the inspector. */
 export interface InspectorHandle {
@@ -37,20 +38,24 @@ export interface InspectorProps {
   readonly handle?: RefObject<InspectorHandle | null>;
 }
 
+/** So many findings come with a row at most; the model's own row can ask for all. */
+const MOST_INSPECTED = 50;
+
 type TabId = "overview" | "ties" | "code" | "findings" | "trace";
 
 /** Everything about the selected row. */
 export function Inspector({ client, path, generation, onNavigate, onHover, tone, alive, handle }: InspectorProps) {
   const id = useId();
-  const options = { generation, alive };
-  const inspect = useQuery(client, "inspect", { path }, options);
-  const findings = useQuery(client, "findings", path === "" ? {} : null, options);
-  const trace = useQuery(client, "trace", path === "" ? {} : null, options);
+  const traced = useTraced(client);
+  const inspect = useQuery(client, "inspect", { path }, { generation: generation + traced, alive });
+  const trace = useQuery(client, "trace", path === "" ? {} : null, { generation: traced, alive });
   const reply = inspect.answer?.body ?? null;
 
-  const tabs = tabsFor(reply, findings, trace);
+  const tabs = tabsFor(reply, trace.answer !== null && trace.fault === null);
   const [wanted, setWanted] = useState<TabId>("overview");
   const selected = tabs.some((tab) => tab.id === wanted) ? wanted : "overview";
+  const hasMore = path === "" && selected === "findings" && (reply?.findings.length ?? 0) >= MOST_INSPECTED;
+  const allFindings = useQuery(client, "findings", hasMore ? {} : null, { generation, alive });
 
   const list = useRef<HTMLDivElement | null>(null);
   const focus = useCallback(() => list.current?.querySelector<HTMLElement>("[aria-selected=true]")?.focus(), []);
@@ -131,7 +136,11 @@ export function Inspector({ client, path, generation, onNavigate, onHover, tone,
             ) : null}
             {selected === "code" ? <CodePanel lines={reply.code} /> : null}
             {selected === "findings" ? (
-              <Findings findings={findings.answer?.body.findings ?? []} withPath {...{ alive, onNavigate }} />
+              <Findings
+                findings={allFindings.answer?.body.findings ?? reply.findings}
+                at={reply.path}
+                {...{ alive, onNavigate }}
+              />
             ) : null}
             {selected === "trace" && trace.answer !== null ? (
               <WholeTrace reply={trace.answer.body} {...{ alive, onNavigate }} />
@@ -143,16 +152,21 @@ export function Inspector({ client, path, generation, onNavigate, onHover, tone,
   );
 }
 
-function tabsFor(reply: InspectReply | null, findings: Query<"findings">, trace: Query<"trace">): Tab<TabId>[] {
-  const ties = reply?.tie === null || reply === null ? reply?.ties_inside.length : reply.tie.members.length;
-  const nFindings = findings.answer?.body.findings.length ?? 0;
+function tabsFor(reply: InspectReply | null, hasTrace: boolean): Tab<TabId>[] {
+  const nTies = reply?.tie?.members.length ?? reply?.ties_inside.length ?? 0;
+  const nFindings = reply?.findings.length ?? 0;
+  const hasInside = reply?.findings.some((finding) => finding.path !== reply.path) ?? false;
   return [
     { id: "overview", label: "Overview" },
-    ...(ties ? [{ id: "ties", label: "Ties", count: ties } as const] : []),
-    ...(nFindings > 0 ? [{ id: "findings", label: "Findings", count: nFindings } as const] : []),
-    ...(trace.answer !== null && trace.fault === null ? [{ id: "trace", label: "Trace" } as const] : []),
+    ...(nTies > 0 ? [{ id: "ties", label: "Ties", count: String(nTies) } as const] : []),
+    ...(hasInside ? [{ id: "findings", label: "Findings", count: countOf(nFindings) } as const] : []),
+    ...(hasTrace ? [{ id: "trace", label: "Trace" } as const] : []),
     { id: "code", label: "Code" },
   ];
+}
+
+function countOf(n: number): string {
+  return n >= MOST_INSPECTED ? `${MOST_INSPECTED}+` : String(n);
 }
 
 interface OverviewProps
@@ -165,7 +179,11 @@ function Overview({ reply, onCancellable, ...rest }: OverviewProps) {
   const { alive, onNavigate } = rest;
   return (
     <>
-      <Findings findings={reply.findings} withPath={false} {...{ alive, onNavigate }} />
+      <Findings
+        findings={reply.findings.filter((finding) => finding.path === reply.path)}
+        at={reply.path}
+        {...{ alive, onNavigate }}
+      />
       {reply.problem === null ? null : (
         <Note kind="error">
           <b>Part of this can’t be read.</b>

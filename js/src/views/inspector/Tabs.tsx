@@ -5,7 +5,7 @@ export interface Tab<Id extends string> {
   readonly id: Id;
   readonly label: string;
   /** How many there are, after the label. */
-  readonly count?: number;
+  readonly count?: string;
 }
 
 interface TabsProps<Id extends string> {

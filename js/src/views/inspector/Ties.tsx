@@ -1,5 +1,5 @@
 import { bytesText, exactBytes } from "../../lib/format.ts";
-import type { TieBody } from "../../protocol/messages.ts";
+import type { TieBody, TieMember } from "../../protocol/messages.ts";
 import { PathLink } from "./PathText.tsx";
 import { TieBadge, tieColor } from "./TieBadge.tsx";
 
@@ -51,7 +51,7 @@ export function Ties({ ties, own, alive, onNavigate, onHover }: TiesProps) {
                   <PathLink path={member.path} onNavigate={onNavigate} alive={alive} />
                 )}
                 <span class="nnw-dim">{member.shape}</span>
-                <span class="nnw-dim nnw-how">{member.path === own ? "this one" : member.how}</span>
+                <span class="nnw-dim nnw-how">{howText(member, own)}</span>
               </li>
             ))}
           </ul>
@@ -60,4 +60,12 @@ export function Ties({ ties, own, alive, onNavigate, onHover }: TiesProps) {
       <p class="nnw-dim nnw-quiet">What is written to one is written to all, as far as they share bytes.</p>
     </>
   );
+}
+
+/** A member seen from the inspected tensor; seen from a module, the first is what the others are compared with. */
+function howText(member: TieMember, own: string | null): string {
+  if (member.path === own) {
+    return "this one";
+  }
+  return own === null && member.how === "this one" ? "the first" : member.how;
 }

@@ -33,7 +33,7 @@ export function Calls({ calls, withPath, failedAt, alive, onNavigate }: CallsPro
             <Call
               key={`${call.path} ${call.call_index}`}
               {...{ call, withPath, alive, onNavigate }}
-              hasFailed={call.path === failedAt && call.output_shapes.length === 0}
+              hasFailed={call.path === failedAt && call.seconds === null}
             />
           ))}
         </tbody>
@@ -66,8 +66,7 @@ function Call({ call, withPath, hasFailed, alive, onNavigate }: CallProps) {
           </div>
         ) : null}
         <div class={withPath ? "nnw-dim" : undefined} title={typesText(call)}>
-          {shapesText(call.input_shapes)} →{" "}
-          {hasFailed ? <span class="nnw-err">failed</span> : shapesText(call.output_shapes)}
+          {shapesText(call.input_shapes)} → {hasFailed ? <span class="nnw-err">failed</span> : outputText(call)}
         </div>
       </th>
       <td title={call.seconds === null ? undefined : `${exactFloat(call.seconds)} s`}>
@@ -78,6 +77,11 @@ function Call({ call, withPath, hasFailed, alive, onNavigate }: CallProps) {
       </td>
     </tr>
   );
+}
+
+/** A call without a time never returned. */
+function outputText(call: TraceCallBody): string {
+  return call.seconds === null && call.output_shapes.length === 0 ? "no result" : shapesText(call.output_shapes);
 }
 
 function shapesText(shapes: readonly (readonly number[])[]): string {
