@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import cache
+from types import MemberDescriptorType
 from typing import Any
 
 import torch
@@ -102,7 +103,7 @@ def _refusing_dispatch(kind: type) -> AbstractContextManager[None]:
     return nullcontext() if is_disabled else guard.refusing_dispatch(kind)
 
 
-def _of(tensor: Any, name: str) -> Any:
+def torchs(tensor: Any, name: str) -> Any:
     """Return torch's own attribute or bound method of that name, whatever the subclass makes of it."""
     return getattr(torch.Tensor, name).__get__(tensor)
 
@@ -110,18 +111,18 @@ def _of(tensor: Any, name: str) -> Any:
 def _reason(tensor: Any) -> str | None:  # noqa: PLR0911 - one reason a line
     if UninitializedTensorMixin in guard.type_mro(type(tensor)):
         return "not yet: a lazy parameter gets its shape at the first forward"
-    if _of(tensor, "device").type == "meta":
+    if torchs(tensor, "device").type == "meta":
         return "no data: on the meta device"
     if torch._C._functorch.is_functorch_wrapped_tensor(tensor) or torch._is_functional_tensor(tensor):  # noqa: SLF001
         return "no data of its own: it belongs to a function transform that is running"
-    if _of(tensor, "is_nested"):
+    if torchs(tensor, "is_nested"):
         return "a nested tensor: its parts have shapes of their own"
     local = _local(tensor)
     if local is None:
         return "a DTensor whose local shard can't be found"
     if local is not tensor:
         return unreadable_reason(local)
-    return _dtype_reason(_of(tensor, "dtype")) or _layout_reason(tensor)
+    return _dtype_reason(torchs(tensor, "dtype")) or _layout_reason(tensor)
 
 
 def _dtype_reason(dtype: torch.dtype) -> str | None:
@@ -144,26 +145,26 @@ def _converts(dtype: torch.dtype) -> bool:
 
 
 def _layout_reason(tensor: Any) -> str | None:
-    layout = _of(tensor, "layout")
+    layout = torchs(tensor, "layout")
     if layout is torch.strided:
-        return None if _of(tensor, "_is_zerotensor")() else _storage_reason(tensor)
+        return None if torchs(tensor, "_is_zerotensor")() else _storage_reason(tensor)
     if layout is torch.sparse_coo:
-        return _storage_reason(_of(tensor, "_values")()) or _storage_reason(_of(tensor, "_indices")())
+        return _storage_reason(torchs(tensor, "_values")()) or _storage_reason(torchs(tensor, "_indices")())
     if layout in _SPARSE:
-        return _storage_reason(_of(tensor, "values")())
+        return _storage_reason(torchs(tensor, "values")())
     return None if _name(layout) == "_mkldnn" else f"its layout, {_name(layout)}, can't be read in parts"
 
 
 def _storage_reason(tensor: Any) -> str | None:
-    if _of(tensor, "numel")() == 0:
+    if torchs(tensor, "numel")() == 0:
         return None
-    storage = _of(tensor, "untyped_storage")()
+    storage = torchs(tensor, "untyped_storage")()
     if storage.device.type == "meta":
         return "no data: a fake tensor"
     held = storage.nbytes()
-    sizes, strides = _of(tensor, "size")(), _of(tensor, "stride")()
+    sizes, strides = torchs(tensor, "size")(), torchs(tensor, "stride")()
     reach = 1 + sum((size - 1) * stride for size, stride in zip(sizes, strides, strict=True))
-    needed = (_of(tensor, "storage_offset")() + reach) * _of(tensor, "element_size")()
+    needed = (torchs(tensor, "storage_offset")() + reach) * torchs(tensor, "element_size")()
     if held == 0:
         return "its storage was freed"
     if held < needed:
@@ -185,7 +186,9 @@ def _local(tensor: Any) -> Any:
     for _ in range(_MOST_NESTED):
         if not _is_dtensor(type(tensor)):
             return tensor
-        tensor = guard.tensor_dict(tensor).get("_local_tensor")
+        slot = guard.class_attribute(type(tensor), "_local_tensor")
+        is_slot = type(slot) is MemberDescriptorType
+        tensor = slot.__get__(tensor) if is_slot else guard.tensor_dict(tensor).get("_local_tensor")
         if not guard.is_tensor(tensor):
             return None
     return tensor
@@ -199,17 +202,18 @@ def _is_dtensor(kind: type) -> bool:
 
 
 def _plain(tensor: Any) -> torch.Tensor:
-    if _of(tensor, "_is_zerotensor")():
-        zero = torch.zeros((), dtype=_of(tensor, "dtype"), device=_of(tensor, "device"))
-        return zero.expand(_of(tensor, "size")())
-    if _of(tensor, "layout") is not torch.strided or _of(tensor, "is_quantized"):
-        detached: torch.Tensor = _of(tensor, "detach")()
+    if torchs(tensor, "_is_zerotensor")():
+        zero = torch.zeros((), dtype=torchs(tensor, "dtype"), device=torchs(tensor, "device"))
+        return zero.expand(torchs(tensor, "size")())
+    if torchs(tensor, "layout") is not torch.strided or torchs(tensor, "is_quantized"):
+        detached: torch.Tensor = torchs(tensor, "detach")()
         return detached
-    bare = torch.empty(0, dtype=_of(tensor, "dtype"), device=_of(tensor, "device"))
-    bare.set_(_of(tensor, "untyped_storage")(), *(_of(tensor, name)() for name in ("storage_offset", "size", "stride")))
-    if _of(tensor, "is_conj")():
+    bare = torch.empty(0, dtype=torchs(tensor, "dtype"), device=torchs(tensor, "device"))
+    place = (torchs(tensor, name)() for name in ("storage_offset", "size", "stride"))
+    bare.set_(torchs(tensor, "untyped_storage")(), *place)
+    if torchs(tensor, "is_conj")():
         bare = torch.conj(bare)
-    if _of(tensor, "is_neg")():
+    if torchs(tensor, "is_neg")():
         bare = torch._neg_view(bare)  # noqa: SLF001 - torch makes negative views in no public way
     return bare
 

@@ -10,7 +10,7 @@ import torch
 from nnwidgets.errors import NNWidgetsError
 from nnwidgets.introspect.accumulate import Accumulator
 from nnwidgets.introspect.histogram import checked_bins
-from nnwidgets.introspect.readable import plain, reading
+from nnwidgets.introspect.readable import plain, reading, torchs
 from nnwidgets.introspect.records import TensorStats
 from nnwidgets.introspect.sampling import sampled_stats
 from nnwidgets.introspect.sources import feed
@@ -116,6 +116,4 @@ def version(tensor: torch.Tensor) -> int | None:
         False
     """
     with torch._C.DisableTorchFunction():  # noqa: SLF001 - torch offers no public name for it
-        if tensor.is_inference():
-            return None
-        return int(tensor._version)  # noqa: SLF001 - the same
+        return None if torchs(tensor, "is_inference")() else int(torchs(tensor, "_version"))
