@@ -6,8 +6,13 @@ module, as a beginner's ``self._modules[block] = block`` makes, is the one excep
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal
+
+from nnwidgets.introspect import finding, flat
+from nnwidgets.introspect.labels import inert
 
 NodeKind = Literal["module", "alias", "cycle"]
 Role = Literal["parameter", "buffer", "unregistered"]
@@ -34,6 +39,7 @@ class TensorEntry:
         class_name: ``"Parameter"``, ``"Tensor"``, ``"UninitializedParameter"``, a subclass's name.
         tie: Id of the tie group it is in, or None.
         problem: Why it can't be read, or None.
+        n_counted: Elements of it that no earlier tensor of the model has: 0 for a second name of the same bytes.
     """
 
     path: str
@@ -50,6 +56,11 @@ class TensorEntry:
     class_name: str
     tie: str | None = None
     problem: str | None = None
+    n_counted: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields, as JSON has them."""
+        return _plain(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +79,10 @@ class TieGroup:
     kind: TieKind
     members: tuple[str, ...]
     shared_bytes: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields, as JSON has them."""
+        return _plain(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +117,10 @@ class TensorStats:
     hist_edges: tuple[float, ...]
     is_exact: bool
 
+    def to_dict(self) -> dict[str, Any]:
+        """All fields, as JSON has them; NaN and infinities as text."""
+        return _plain(self)
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -121,8 +140,12 @@ class Finding:
     message: str
     fix: str | None = None
 
+    def to_dict(self) -> dict[str, Any]:
+        """All fields, as JSON has them."""
+        return _plain(self)
 
-@dataclass(frozen=True, slots=True, repr=False)
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class ModuleNode:
     """One row of modules: a module, or another name of one already met.
 
@@ -137,6 +160,9 @@ class ModuleNode:
         n_params: Parameter elements of it and its descendants, each storage element counted once.
         training: Its own training flag; None where it can't be read.
         problem: Why it, or a part of it, can't be read, or None.
+        summary: What it does with shapes, from its plain integers: ``"20 → 256"``, ``"p = 0.1"``, or ``""``.
+        n_params_torch: What ``sum(p.numel() for p in module.parameters())`` gives; None where that raises.
+        why: Why ``n_params_torch`` is not ``n_params``, or None where it is.
     """
 
     path: str
@@ -149,9 +175,40 @@ class ModuleNode:
     n_params: int
     training: bool | None
     problem: str | None = None
+    summary: str = ""
+    n_params_torch: int | None = None
+    why: str | None = None
+
+    def __repr__(self) -> str:
+        what = f"→ {self.alias_of}" if self.alias_of is not None else f"{self.n_params:,} parameters"
+        return f"ModuleNode({inert(self.path, 80)!r}, {self.class_name}, {what})"
+
+    def __eq__(self, other: object) -> bool:
+        return flat.equal(self, other) if isinstance(other, ModuleNode) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((self.path, self.class_name, self.n_params))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return flat.node_from_rows, (flat.rows(self),)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> ModuleNode:
+        return self
+
+    def walk(self) -> Iterator[ModuleNode]:
+        """Itself and every node below it, in walk order."""
+        waiting = [self]
+        while waiting:
+            node = waiting.pop()
+            yield node
+            waiting.extend(reversed(node.children))
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields, as JSON has them; children and tensors by their paths, so that no depth is too deep."""
+        return flat.node_to_dict(self)
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class ModuleTree:
     """A module as it was when read.
 
@@ -163,6 +220,8 @@ class ModuleTree:
         n_params: Parameter elements, each storage element counted once.
         n_params_trainable: Of these, the ones that ask for gradients.
         size_bytes: Bytes of parameters, buffers and unregistered tensors, each counted once.
+        n_params_torch: What ``sum(p.numel() for p in module.parameters())`` gives; None where that raises.
+        why: Why ``n_params_torch`` is not ``n_params``, or None where it is.
     """
 
     root: ModuleNode
@@ -172,6 +231,50 @@ class ModuleTree:
     n_params: int
     n_params_trainable: int
     size_bytes: int
+    n_params_torch: int | None = None
+    why: str | None = None
+    _index: list[dict[str, Any]] = field(default_factory=list, repr=False)
+
+    def find(self, path: str) -> ModuleNode | TensorEntry:
+        """Give what is at a path, reached through aliases too (then under the path asked for).
+
+        Raises:
+            PathNotFoundError: If nothing is there; it names the closest paths.
+            InvalidTargetError: If ``path`` is not a path.
+        """
+        return finding.find(self, path, self._by_path())
+
+    def _by_path(self) -> dict[str, Any]:
+        if not self._index:
+            self._index.append(finding.index(self))
+        return self._index[0]
+
+    def __repr__(self) -> str:
+        return (
+            f"ModuleTree({self.root.class_name}, {len(self.nodes):,} modules, {len(self.tensors):,} tensors, "
+            f"{self.n_params:,} parameters)"
+        )
+
+    def __str__(self) -> str:
+        from nnwidgets.introspect.outline import outline
+
+        return outline(self)
+
+    def __eq__(self, other: object) -> bool:
+        return flat.equal_trees(self, other) if isinstance(other, ModuleTree) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((self.n_params, self.size_bytes, len(self.nodes), self.root.class_name))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return flat.tree_from_rows, flat.tree_rows(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> ModuleTree:
+        return self
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields, as JSON has them; ``root`` is a path, and ``nodes`` name their children by path."""
+        return flat.tree_to_dict(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +303,10 @@ class TraceCall:
     flops: int | None
     depth: int
 
+    def to_dict(self) -> dict[str, Any]:
+        """All fields, as JSON has them."""
+        return _plain(self)
+
 
 @dataclass(frozen=True, slots=True)
 class Trace:
@@ -220,3 +327,19 @@ class Trace:
     unused: tuple[str, ...]
     seconds: float
     flops: int | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields, as JSON has them."""
+        return _plain(self)
+
+
+def _plain(record: Any) -> dict[str, Any]:
+    return {each.name: _json(getattr(record, each.name)) for each in fields(record)}
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, tuple):
+        return [_json(item) for item in value]
+    return _plain(value) if is_dataclass(value) else value

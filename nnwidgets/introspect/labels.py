@@ -1,0 +1,150 @@
+"""How sizes, counts, shapes and strange text are written, everywhere alike.
+
+Numbers below 10,000 are exact with narrow spaces (``1 536``), above they are short (``38.60 M``, ``124.4 M``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+NARROW_SPACE = "\u202f"
+
+_EXACT_BELOW = 10_000
+_UNITS = ("", "K", "M", "G", "T", "P", "E")
+_BYTE_UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
+
+_DTYPES = {
+    "float64": "f64",
+    "float32": "f32",
+    "float16": "f16",
+    "bfloat16": "bf16",
+    "float8_e4m3fn": "f8e4m3",
+    "float8_e4m3fnuz": "f8e4m3",
+    "float8_e5m2": "f8e5m2",
+    "float8_e5m2fnuz": "f8e5m2",
+    "float8_e8m0fnu": "f8e8m0",
+    "float4_e2m1fn_x2": "f4e2m1",
+    "complex32": "c32",
+    "complex64": "c64",
+    "complex128": "c128",
+    "bool": "bool",
+    "quint4x2": "q4",
+    "quint2x4": "q2",
+}
+_WORD = re.compile(r"(uint|int|qint|quint)(\d+)")
+_WORD_SHORT = {"int": "i", "uint": "u", "qint": "qi", "quint": "qu"}
+
+# Control characters, bidirectional marks and overrides, zero-width characters, line and paragraph separators, the
+# byte order mark, surrogates, tags and other invisible formatting.
+_HOSTILE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164"
+    "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\ud800-\udfff\U000e0000-\U000e0fff]"
+)
+_MOST_MARKS = 3
+_COMBINING = re.compile(
+    "([\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]{3})"
+    "[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]+"
+)
+
+
+def inert(text: str, limit: int = 200) -> str:
+    r"""Text of a model made safe to show: cut, and with what is invisible or moves the cursor written as ``\u202e``.
+
+    Example:
+        >>> inert("a\nb")
+        'a\\nb'
+        >>> inert("x" * 300, limit=5)
+        'xxxx…'
+    """
+    cut = text if len(text) <= limit else text[: limit - 1] + "…"
+    if cut.isascii() and cut.isprintable():
+        return cut
+    return _COMBINING.sub(r"\1", _HOSTILE.sub(_escaped, cut))
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return match.group().encode("unicode_escape").decode("ascii")
+
+
+def short_count(n: int) -> str:
+    """A count in at most four digits and a unit.
+
+    Example:
+        >>> short_count(38_597_376), short_count(124_439_808), short_count(7)
+        ('38.60 M', '124.4 M', '7')
+    """
+    if abs(n) < _EXACT_BELOW:
+        return exact_count(n)
+    return " ".join(_scaled(n, _UNITS))
+
+
+def exact_count(n: int) -> str:
+    r"""A count in full, thousands apart by a narrow space.
+
+    Example:
+        >>> exact_count(1536) == "1\u202f536"
+        True
+    """
+    return f"{n:,}".replace(",", NARROW_SPACE)
+
+
+def short_bytes(n: int) -> str:
+    """A size in SI units.
+
+    Example:
+        >>> short_bytes(9_437_184), short_bytes(12)
+        ('9.44 MB', '12 B')
+    """
+    if abs(n) < 1_000:  # noqa: PLR2004 - SI
+        return f"{n} B"
+    return " ".join(_scaled(n, _BYTE_UNITS))
+
+
+def _scaled(n: int, units: Sequence[str]) -> tuple[str, str]:
+    value, step = float(n), 0
+    while abs(value) >= 999.95 and step < len(units) - 1:  # noqa: PLR2004 - what would round to 1000.0
+        value, step = value / 1000, step + 1
+    digits = 1 if abs(value) >= 99.995 else 2  # noqa: PLR2004 - four digits in all
+    return f"{value:.{digits}f}", units[step]
+
+
+def shape_text(shape: Sequence[int] | None) -> str:
+    """A shape as people say it.
+
+    Example:
+        >>> shape_text((256, 20)), shape_text(()), shape_text(None)
+        ('256 × 20', '()', '?')
+    """
+    if shape is None:
+        return "?"
+    return " × ".join(map(str, shape)) if len(shape) else "()"
+
+
+def dtype_short(dtype: str) -> str:
+    """A dtype in a few letters.
+
+    Example:
+        >>> dtype_short("float32"), dtype_short("int64"), dtype_short("bfloat16")
+        ('f32', 'i64', 'bf16')
+    """
+    known = _DTYPES.get(dtype)
+    if known is not None:
+        return known
+    word = _WORD.fullmatch(dtype)
+    return f"{_WORD_SHORT[word[1]]}{word[2]}" if word else dtype[:8]
+
+
+def letters(index: int) -> str:
+    """The id of a tie group by its place: A … Z, AA, AB ….
+
+    Example:
+        >>> letters(0), letters(25), letters(26)
+        ('A', 'Z', 'AA')
+    """
+    made = ""
+    index += 1
+    while index:
+        index, digit = divmod(index - 1, 26)
+        made = chr(ord("A") + digit) + made
+    return made

@@ -1,0 +1,87 @@
+"""One short line on what a module does with shapes, from its plain integers and floats: ``20 → 256``, ``p = 0.1``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+from nnwidgets.introspect.guard import type_mro, type_name
+
+Own = dict[str, Any]
+Summarizer = Callable[[Own], str]
+
+_MOST_SIZES = 8
+
+
+def _size(own: Own, name: str) -> str:
+    value = own.get(name)
+    return str(value) if type(value) is int and -(10**18) < value < 10**18 else "?"
+
+
+def _ways(before: str, after: str) -> Summarizer:
+    def summarize(own: Own) -> str:
+        n_in, n_out = _size(own, before), _size(own, after)
+        lazy = n_in == "0" and before in {"in_features", "in_channels"}
+        return "" if n_in == n_out == "?" else f"{'?' if lazy else n_in} → {n_out}"
+
+    return summarize
+
+
+def _one(name: str) -> Summarizer:
+    def summarize(own: Own) -> str:
+        size = _size(own, name)
+        return "" if size == "?" else size
+
+    return summarize
+
+
+def _sizes(name: str) -> Summarizer:
+    def summarize(own: Own) -> str:
+        value = own.get(name)
+        if type(value) is not tuple or not 0 < len(value) <= _MOST_SIZES:
+            return ""
+        return " × ".join(map(str, value)) if all(type(size) is int for size in value) else ""
+
+    return summarize
+
+
+def _chance(own: Own) -> str:
+    value = own.get("p")
+    return f"p = {value:g}" if type(value) in (int, float) else ""
+
+
+_BY_CLASS: dict[type, Summarizer] = {
+    nn.Linear: _ways("in_features", "out_features"),
+    nn.Bilinear: _ways("in1_features", "out_features"),
+    nn.modules.conv._ConvNd: _ways("in_channels", "out_channels"),  # noqa: SLF001 - the base all convolutions share
+    nn.Embedding: _ways("num_embeddings", "embedding_dim"),
+    nn.EmbeddingBag: _ways("num_embeddings", "embedding_dim"),
+    nn.RNNBase: _ways("input_size", "hidden_size"),
+    nn.RNNCellBase: _ways("input_size", "hidden_size"),
+    nn.MultiheadAttention: _one("embed_dim"),
+    nn.LayerNorm: _sizes("normalized_shape"),
+    nn.modules.batchnorm._NormBase: _one("num_features"),  # noqa: SLF001 - the base of batch and instance norms
+    nn.GroupNorm: _one("num_channels"),
+    nn.modules.dropout._DropoutNd: _chance,  # noqa: SLF001 - the base all dropouts share
+}
+if hasattr(nn, "RMSNorm"):
+    _BY_CLASS[nn.RMSNorm] = _sizes("normalized_shape")
+
+_BY_NAME: dict[str, Summarizer] = {"Conv1D": _ways("nx", "nf")}
+"""Layers of transformers that say their sizes in plain integers."""
+
+
+def summarizer(kind: type) -> Summarizer | None:
+    """What summarizes modules of a class, or None."""
+    for base in type_mro(kind):
+        known = _BY_CLASS.get(base)
+        if known:
+            return known
+    return _BY_NAME.get(type_name(kind))
+
+
+def norm_summary(shape: tuple[int, ...] | None) -> str:
+    """For a norm that says no size, the size of its weight."""
+    return str(shape[0]) if shape is not None and len(shape) == 1 else ""

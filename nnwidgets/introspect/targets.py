@@ -1,0 +1,163 @@
+"""Which modules and tensors of a tree a text means: a path, a glob, ``ClassName.tensor``, ``ClassName``, or words.
+
+``*`` stands for anything within a component, ``**`` for anything at all, ``?`` for one character. Everything else
+stands for itself: a pattern is never a regular expression.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from nnwidgets.errors import InvalidTargetError, PathNotFoundError
+from nnwidgets.introspect.records import ModuleNode, ModuleTree, TensorEntry
+
+LONGEST = 2_000
+"""Characters of a pattern."""
+
+Meaning = Literal["path", "glob", "class", "class-tensor", "words", "nothing"]
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """What a pattern means in a tree.
+
+    Attributes:
+        meaning: How it was understood.
+        nodes: Modules it names, in walk order.
+        tensors: Tensors it names, in walk order.
+    """
+
+    meaning: Meaning
+    nodes: tuple[ModuleNode, ...]
+    tensors: tuple[TensorEntry, ...]
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Paths of all it names, modules first."""
+        return (*(node.path for node in self.nodes), *(entry.path for entry in self.tensors))
+
+
+def match(tree: ModuleTree, pattern: str, *, words: bool = True) -> Match:
+    """Find what ``pattern`` names.
+
+    Args:
+        tree: Where.
+        pattern: A path, a glob over paths, ``ClassName.tensor`` or ``ClassName``.
+        words: Whether a pattern that is none of these is looked for in all paths and class names, in any case; every
+            word must be there.
+
+    Raises:
+        InvalidTargetError: If it is empty, not text, or too long.
+
+    Example:
+        >>> from torch import nn
+        >>> from nnwidgets.introspect import tree
+        >>> found = tree(nn.Sequential(nn.Linear(20, 256), nn.ReLU(), nn.Linear(256, 10)))
+        >>> match(found, "Linear.weight").paths
+        ('0.weight', '2.weight')
+        >>> match(found, "**.bias").paths
+        ('0.bias', '2.bias')
+    """
+    if type(pattern) is not str or not pattern.strip():
+        raise InvalidTargetError("The target is empty, expected a path, a glob or a class.", hint="Such as 0.weight.")
+    if len(pattern) > LONGEST:
+        raise InvalidTargetError(f"The target has {len(pattern):,} characters, expected at most {LONGEST:,}.")
+    return _exact(tree, pattern) or _exact(tree, pattern.strip()) or _loose(tree, pattern.strip(), words=words)
+
+
+def glob(pattern: str) -> re.Pattern[str]:
+    """A glob over paths as a regular expression for `searchable` text; no path takes it long.
+
+    Between two stars each fixed part is taken where it first fits and never tried again (an atomic group), which finds
+    a match wherever there is one, so that nothing is gone through twice.
+    """
+    spans = [_fixed_parts(span) for span in re.split(r"\*{2,}", searchable(pattern))]
+    made = []
+    for index, parts in enumerate(spans):
+        is_last = index == len(spans) - 1
+        within = parts[0]
+        for number, part in enumerate(parts[1:], start=2):
+            within += rf"[^.]*{part}\Z" if is_last and number == len(parts) else rf"(?>[^.]*?{part})"
+        if is_last and len(parts) == 1:
+            within += r"\Z"
+        made.append(within if index == 0 else rf".*?{within}" if is_last else rf"(?>.*?{within})")
+    return re.compile("".join(made), re.DOTALL)
+
+
+def searchable(path: str) -> str:
+    r"""A path with a dot between all components and no dot within one, for globs to go by.
+
+    Example:
+        >>> searchable('block[0].weight'), searchable('["a.b"].weight')
+        ('block.[0].weight', '["a\x01b"].weight')
+    """
+    if "[" not in path:
+        return path
+    dotted = _QUOTED.sub(lambda quoted: quoted.group().replace(".", "\x01"), path)
+    return _OPENING.sub(".[", dotted)
+
+
+_QUOTED = re.compile(r'\["(?:[^"\\]|\\.)*"\]', re.DOTALL)
+_OPENING = re.compile(r"(?<=[^.])\[")
+
+
+def _fixed_parts(span: str) -> list[str]:
+    return ["[^.]".join(map(re.escape, part.split("?"))) for part in span.split("*")]
+
+
+def _exact(tree: ModuleTree, pattern: str) -> Match | None:
+    """As a path, a class or ``ClassName.tensor``."""
+    nodes = tuple(node for node in tree.nodes if node.path == pattern and pattern)
+    tensors = tuple(entry for entry in tree.tensors if entry.path == pattern)
+    if nodes or tensors:
+        return Match("path", nodes, tensors)
+    nodes = tuple(node for node in tree.nodes if node.class_name == pattern)
+    if nodes:
+        return Match("class", nodes, ())
+    class_name, _, name = pattern.rpartition(".")
+    if class_name:
+        tensors = tuple(
+            entry
+            for node in tree.nodes
+            if node.class_name == class_name
+            for entry in node.tensors
+            if entry.path[len(node.path) :].removeprefix(".") == name
+        )
+        if tensors:
+            return Match("class-tensor", (), tensors)
+    return None
+
+
+def _loose(tree: ModuleTree, pattern: str, *, words: bool) -> Match:
+    """As a glob, a path through an alias, or words."""
+    if "*" in pattern or "?" in pattern:
+        fits = glob(pattern).match
+        nodes = tuple(node for node in tree.nodes if fits(searchable(node.path)))
+        tensors = tuple(entry for entry in tree.tensors if fits(searchable(entry.path)))
+        return Match("glob" if nodes or tensors else "nothing", nodes, tensors)
+    aliased = _through_alias(tree, pattern)
+    if aliased is not None:
+        return aliased
+    wanted = pattern.casefold().split() if words else []
+    if not wanted:
+        return Match("nothing", (), ())
+    nodes = tuple(node for node in tree.nodes if _has(f"{node.path} {node.class_name}", wanted))
+    tensors = tuple(entry for entry in tree.tensors if _has(entry.path, wanted))
+    return Match("words" if nodes or tensors else "nothing", nodes, tensors)
+
+
+def _through_alias(tree: ModuleTree, pattern: str) -> Match | None:
+    if all(node.alias_of is None for node in tree.nodes):
+        return None
+    try:
+        met = tree.find(pattern)
+    except (PathNotFoundError, InvalidTargetError):
+        return None
+    return Match("path", (), (met,)) if isinstance(met, TensorEntry) else Match("path", (met,), ())
+
+
+def _has(text: str, wanted: list[str]) -> bool:
+    folded = text.casefold()
+    return all(word in folded for word in wanted)
