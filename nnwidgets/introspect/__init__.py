@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from nnwidgets.introspect.folding import Alikes, Run, fold
 from nnwidgets.introspect.lookup import get, hidden_modules, live_modules, live_tensors
+from nnwidgets.introspect.matrix import matrix_shape
 from nnwidgets.introspect.outline import outline
+from nnwidgets.introspect.readable import unreadable_reason
 from nnwidgets.introspect.records import (
     Finding,
     ModuleNode,
@@ -15,12 +17,16 @@ from nnwidgets.introspect.records import (
     Trace,
     TraceCall,
 )
+from nnwidgets.introspect.sampling import sampled_stats
+from nnwidgets.introspect.statistics import CancelledError, exact_stats, stats
 from nnwidgets.introspect.storage import ties
 from nnwidgets.introspect.targets import Match, match
 from nnwidgets.introspect.walk import tree
+from nnwidgets.introspect.window import Window, window
 
 __all__ = [
     "Alikes",
+    "CancelledError",
     "Finding",
     "Match",
     "ModuleNode",
@@ -31,13 +37,20 @@ __all__ = [
     "TieGroup",
     "Trace",
     "TraceCall",
+    "Window",
+    "exact_stats",
     "fold",
     "get",
     "hidden_modules",
     "live_modules",
     "live_tensors",
     "match",
+    "matrix_shape",
     "outline",
+    "sampled_stats",
+    "stats",
     "ties",
     "tree",
+    "unreadable_reason",
+    "window",
 ]
