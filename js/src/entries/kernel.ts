@@ -1,0 +1,71 @@
+/** What hosts offer of a widget manager; JupyterLab's also has the kernel. */
+export interface WidgetManager {
+  get_model(id: string): Promise<LiveModel>;
+  readonly kernel?: KernelConnection | null;
+}
+
+interface LiveModel {
+  readonly comm_live?: boolean;
+  on?(event: string, listener: () => void): void;
+  off?(event: string, listener: () => void): void;
+}
+
+interface Signal {
+  connect(slot: () => void): unknown;
+  disconnect(slot: () => void): unknown;
+}
+
+interface KernelConnection {
+  readonly status?: string;
+  readonly connectionStatus?: string;
+  readonly isDisposed?: boolean;
+  readonly statusChanged?: Signal;
+  readonly connectionStatusChanged?: Signal;
+  readonly disposed?: Signal;
+}
+
+/** Whether there is a kernel, and word of when that changes. */
+export interface KernelWatch {
+  isAlive(): boolean;
+  onChange(listener: () => void): () => void;
+}
+
+const GONE = new Set(["dead", "terminating", "restarting", "autorestarting"]);
+const PREFIX = "IPY_MODEL_";
+
+/**
+ * Watches the kernel through the hidden bundle's model, which lives and dies with it, and through the connection where
+ * the host shows it.
+ */
+export async function kernelOf(manager: WidgetManager, bundle: string): Promise<KernelWatch> {
+  const model = await manager.get_model(bundle.slice(PREFIX.length));
+  const connection = manager.kernel ?? null;
+  let hasRestarted = false;
+  const note = (): void => {
+    hasRestarted ||= connection !== null && GONE.has(connection.status ?? "");
+  };
+  return {
+    isAlive: () => {
+      note();
+      // A restarted kernel is another one: it knows nothing of this view.
+      return model.comm_live !== false && !hasRestarted && connection?.isDisposed !== true;
+    },
+    onChange: (listener) => {
+      const heard = (): void => {
+        note();
+        listener();
+      };
+      const signals = [connection?.statusChanged, connection?.disposed];
+      model.on?.("comm_live_update", heard);
+      for (const signal of signals) {
+        signal?.connect(heard);
+      }
+      return () => {
+        model.off?.("comm_live_update", heard);
+        for (const signal of signals) {
+          signal?.disconnect(heard);
+        }
+      };
+    },
+  };
+}

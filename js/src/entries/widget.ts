@@ -1,0 +1,95 @@
+import { h, render as draw } from "preact";
+import { asDataView } from "../protocol/codec.ts";
+import { type Channel, ChannelClient } from "../protocol/client.ts";
+import type { OpenReply } from "../protocol/messages.ts";
+import { App } from "../views/App.tsx";
+import { addStyle } from "./style.ts";
+import { kernelOf, type WidgetManager } from "./kernel.ts";
+
+/** What the host gives of a widget's model. */
+interface WidgetModel {
+  get(name: string): unknown;
+  set(name: string, value: unknown): void;
+  save_changes(): void;
+  send(content: unknown): void;
+  on(event: string, listener: (...values: never[]) => void): void;
+  off(event: string, listener: (...values: never[]) => void): void;
+  readonly widget_manager: WidgetManager;
+}
+
+interface RenderContext {
+  readonly model: WidgetModel;
+  readonly el: HTMLElement;
+  readonly style: string;
+}
+
+let nViews = 0;
+
+/** Draws one view of one Explorer; returns how to take it away. */
+async function render({ model, el, style }: RenderContext): Promise<() => void> {
+  const kernel = await kernelOf(model.widget_manager, String(model.get("_bundle")));
+  nViews += 1;
+  const client = new ChannelClient(channelOf(model, kernel.isAlive), `v${nViews}.`);
+  addStyle(el, style);
+  const host = el.appendChild(el.ownerDocument.createElement("div"));
+
+  const traits = ["selected", "filter", "_height"] as const;
+  const setTrait = (name: string, value: string): void => {
+    if (model.get(name) !== value) {
+      model.set(name, value);
+      model.save_changes();
+    }
+  };
+  const onSelected = (path: string): void => setTrait("selected", path);
+  const onFilter = (text: string): void => setTrait("filter", text);
+  const first = model.get("_first") as OpenReply;
+  const redraw = (): void =>
+    draw(
+      h(App, {
+        client,
+        first,
+        seen: String(model.get("_seen")),
+        height: (model.get("_height") as number | null) ?? null,
+        selected: String(model.get("selected")),
+        filter: String(model.get("filter")),
+        onSelected,
+        onFilter,
+        alive: kernel.isAlive(),
+      }),
+      host,
+    );
+  for (const trait of traits) {
+    model.on(`change:${trait}`, redraw);
+  }
+  const stopWatching = kernel.onChange(() => {
+    if (!kernel.isAlive()) {
+      client.lost();
+    }
+    redraw();
+  });
+  redraw();
+  return () => {
+    for (const trait of traits) {
+      model.off(`change:${trait}`, redraw);
+    }
+    stopWatching();
+    client.close();
+    draw(null, host);
+    host.remove();
+  };
+}
+
+function channelOf(model: WidgetModel, isAlive: () => boolean): Channel {
+  return {
+    send: (message) => model.send(message),
+    isAlive,
+    listen: (listener) => {
+      const hear = (message: unknown, buffers: readonly (ArrayBuffer | ArrayBufferView)[] = []): void =>
+        listener(message, buffers.map(asDataView));
+      model.on("msg:custom", hear as (...values: never[]) => void);
+      return () => model.off("msg:custom", hear as (...values: never[]) => void);
+    },
+  };
+}
+
+export default { render };

@@ -1,0 +1,185 @@
+import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import type { Tone } from "../lib/heat.ts";
+import { watchTone } from "../lib/tone.ts";
+import type { Client } from "../protocol/client.ts";
+import type { OpenReply } from "../protocol/messages.ts";
+import { TreeStore } from "../state/store.ts";
+import { Banner } from "./Banner.tsx";
+import { Inspector, type InspectorHandle } from "./inspector/Inspector.tsx";
+import { Toolbar } from "./toolbar/Toolbar.tsx";
+import { TreeGrid } from "./tree/TreeGrid.tsx";
+
+export interface AppProps {
+  readonly client: Client;
+  /** What came with the widget, so that the first picture needs no round trip. */
+  readonly first: OpenReply;
+  /** When it was read, as an ISO time. */
+  readonly seen: string;
+  readonly height: number | null;
+  readonly selected: string;
+  readonly filter: string;
+  readonly onSelected: (path: string) => void;
+  readonly onFilter: (text: string) => void;
+  /** Whether there is a kernel to ask. */
+  readonly alive: boolean;
+}
+
+const DEFAULT_HEIGHT = 560;
+
+/** The whole Explorer. */
+export function App({ client, first, seen, height, selected, filter, onSelected, onFilter, alive }: AppProps) {
+  const store = useMemo(() => new TreeStore(client, first), [client, first]);
+  const [, redraw] = useState(0);
+  useLayoutEffect(() => store.subscribe(() => redraw((count) => count + 1)), [store]);
+  useEffect(() => () => store.dispose(), [store]);
+
+  const root = useRef<HTMLDivElement>(null);
+  const [tone, setTone] = useState<Tone>("light");
+  useLayoutEffect(() => (root.current === null ? undefined : watchTone(root.current, setTone)), []);
+
+  const [ended, setEnded] = useState<string | null>(null);
+  const [lastSeen, setLastSeen] = useState(() => new Date(seen));
+  useEffect(
+    () =>
+      client.onEvent((event) => {
+        if (event.event === "closed") {
+          setEnded(typeof event.body.message === "string" ? event.body.message : "The view was closed.");
+        } else {
+          setLastSeen(new Date());
+          void store.refresh(event.event === "traced" || event.body.structure !== false);
+        }
+      }),
+    [client, store],
+  );
+  // A view that is shown again, after the page was reloaded say, starts from what came with the widget: read anew.
+  useEffect(() => {
+    if (alive) {
+      void store.refresh(true);
+    }
+  }, [alive, store]);
+
+  const isLive = alive && ended === null;
+  const path = store.state.selectedPath;
+  const select = useCallback(
+    (next: string): void => {
+      void store.reveal(next);
+      onSelected(next);
+    },
+    [store, onSelected],
+  );
+  useEffect(() => {
+    if (selected !== store.state.selectedPath) {
+      void store.reveal(selected);
+    }
+  }, [selected, store]);
+  useEffect(() => store.setFilter(filter), [filter, store]);
+
+  const box = useRef<HTMLInputElement>(null);
+  const inspector = useRef<InspectorHandle | null>(null);
+  const focusTree = useCallback(
+    () => root.current?.querySelector<HTMLElement>('[role="treegrid"] [role="row"][tabindex="0"]')?.focus(),
+    [],
+  );
+  const step = useCallback(
+    async (by: -1 | 1): Promise<void> => {
+      const { rows, active, selectedPath } = store.state;
+      const row = rows.get(active);
+      if (row?.fold != null) {
+        await store.pick(row, Math.max(0, Math.min(row.fold.count - 1, row.fold.picked + by)));
+        return;
+      }
+      try {
+        const { body } = await client.request("inspect", { path: selectedPath });
+        const to = by < 0 ? body.siblings?.previous : body.siblings?.next;
+        if (to != null) {
+          select(to);
+        }
+      } catch {
+        // The inspector, which asks the same, shows why.
+      }
+    },
+    [client, store, select],
+  );
+
+  return (
+    <div
+      ref={root}
+      class="nnw-explorer"
+      role="region"
+      aria-label={`nnwidgets Explorer: ${first.name}, ${first.class_name}`}
+      data-tone={tone}
+      data-lm-suppress-shortcuts="true"
+      onKeyDown={(event) => {
+        const target = event.target as HTMLElement;
+        if (event.key === "Escape" && !event.defaultPrevented && target.closest(".nnw-inspector") !== null) {
+          event.preventDefault();
+          focusTree();
+        }
+        event.stopPropagation();
+      }}
+      onKeyUp={(event) => event.stopPropagation()}
+      onKeyPress={(event) => event.stopPropagation()}
+    >
+      <Toolbar
+        open={store.open}
+        filter={filter}
+        chips={store.state.question.chips}
+        problem={store.state.problem}
+        alive={isLive}
+        isBusy={store.nPending > 0}
+        box={box}
+        onFilter={(text) => {
+          store.setFilter(text);
+          onFilter(text);
+        }}
+        onChip={(chip) => store.toggleChip(chip)}
+        onLeave={focusTree}
+      />
+      <Notices store={store} alive={alive} ended={ended} lastSeen={lastSeen} />
+      <div class="nnw-body" style={{ "--nnw-height": `${height ?? DEFAULT_HEIGHT}px` }}>
+        <TreeGrid
+          store={store}
+          client={client}
+          name={first.name}
+          onSelect={select}
+          onInspect={() => inspector.current?.focus()}
+          onFilter={() => box.current?.focus()}
+          onStep={step}
+        />
+        <Inspector
+          client={client}
+          path={path}
+          generation={store.valuesGeneration}
+          onNavigate={select}
+          onHover={(paths) => store.dispatch({ type: "glowed", paths })}
+          tone={tone}
+          alive={isLive}
+          handle={inspector}
+        />
+      </div>
+    </div>
+  );
+}
+
+interface NoticesProps {
+  readonly store: TreeStore;
+  readonly alive: boolean;
+  readonly ended: string | null;
+  readonly lastSeen: Date;
+}
+
+function Notices({ store, alive, ended, lastSeen }: NoticesProps) {
+  if (ended !== null) {
+    return <Banner glyph="plug" title={ended} text="What was read stays. Run the cell again to go on." />;
+  }
+  if (!alive) {
+    const time = Number.isNaN(lastSeen.getTime()) ? "" : `Seen at ${lastSeen.toLocaleTimeString("en-GB")}. `;
+    return <Banner glyph="plug" title="No kernel." text={`${time}Run the cell again to go on.`} />;
+  }
+  if (store.trouble !== null) {
+    const { message, hint } = store.trouble;
+    const action = { label: "Try again", run: () => store.retry() };
+    return <Banner glyph="warning" title={message} text={hint} isError action={action} />;
+  }
+  return null;
+}

@@ -1,0 +1,152 @@
+import type { RefObject } from "preact";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { bytesText, exactBytes, exactCount, shortCount } from "../../lib/format.ts";
+import type { Chip, OpenReply } from "../../protocol/messages.ts";
+import { Glyph, type GlyphName } from "../tree/Glyph.tsx";
+
+const TYPING_MS = 120;
+const CHIPS: readonly { readonly chip: Chip; readonly glyph: GlyphName; readonly title: string }[] = [
+  { chip: "trainable", glyph: "unlock", title: "Only parameters that ask for gradients" },
+  { chip: "frozen", glyph: "lock", title: "Only parameters with requires_grad False" },
+  { chip: "tied", glyph: "link", title: "Only tensors that share bytes with another" },
+  { chip: "findings", glyph: "warning", title: "Only rows with a finding" },
+];
+
+interface ToolbarProps {
+  readonly open: OpenReply;
+  readonly filter: string;
+  readonly chips: readonly Chip[];
+  readonly problem: string | null;
+  readonly alive: boolean;
+  readonly isBusy: boolean;
+  readonly box: RefObject<HTMLInputElement | null>;
+  readonly onFilter: (text: string) => void;
+  readonly onChip: (chip: Chip) => void;
+  /** The keyboard leaves the box for the tree. */
+  readonly onLeave: () => void;
+}
+
+/** Filter box, chips and totals. */
+export function Toolbar(props: ToolbarProps) {
+  const { open, chips, problem, alive, isBusy, onChip } = props;
+  return (
+    <div class="nnw-toolbar" role="group" aria-label="Filter and totals">
+      <FilterBox {...props} />
+      {CHIPS.filter(({ chip }) => open.chips[chip] > 0 || chips.includes(chip)).map(({ chip, glyph, title }) => (
+        <button
+          key={chip}
+          type="button"
+          class="nnw-chip"
+          aria-pressed={chips.includes(chip)}
+          title={title}
+          disabled={!alive}
+          onClick={() => onChip(chip)}
+        >
+          <Glyph name={glyph} class={chip === "findings" ? "nnw-warn" : "nnw-dim"} />
+          {chip} <b>{exactCount(open.chips[chip])}</b>
+        </button>
+      ))}
+      <span class="nnw-space" />
+      <Totals open={open} />
+      {problem === null ? null : (
+        <div class="nnw-problem" role="alert">
+          <Glyph name="warning" class="nnw-warn" /> {problem}
+        </div>
+      )}
+      <Busy isBusy={isBusy} />
+    </div>
+  );
+}
+
+function FilterBox({ filter, alive, box, onFilter, onLeave }: ToolbarProps) {
+  const [text, setText] = useState(filter);
+  const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
+  const sent = useRef(filter);
+  useEffect(() => {
+    if (filter !== sent.current) {
+      sent.current = filter;
+      setText(filter);
+    }
+  }, [filter]);
+  useEffect(() => () => clearTimeout(timer.current), []);
+  const send = (next: string): void => {
+    clearTimeout(timer.current);
+    if (next !== sent.current) {
+      sent.current = next;
+      onFilter(next);
+    }
+  };
+  return (
+    <label class="nnw-find">
+      <Glyph name="search" class="nnw-dim" />
+      <input
+        ref={box}
+        type="search"
+        value={text}
+        placeholder="Path, glob or class"
+        aria-label="Filter by path, glob or class"
+        spellcheck={false}
+        autocomplete="off"
+        disabled={!alive}
+        onInput={(event) => {
+          const next = event.currentTarget.value;
+          setText(next);
+          clearTimeout(timer.current);
+          timer.current = setTimeout(() => send(next), TYPING_MS);
+        }}
+        onKeyDown={(event) => {
+          if (event.key === "Escape") {
+            event.preventDefault();
+            setText("");
+            send("");
+            onLeave();
+          } else if (event.key === "Enter" || event.key === "ArrowDown") {
+            event.preventDefault();
+            send(event.currentTarget.value);
+            onLeave();
+          }
+        }}
+      />
+      <kbd aria-hidden="true">/</kbd>
+    </label>
+  );
+}
+
+function Totals({ open }: { readonly open: OpenReply }) {
+  const { n_params, n_modules, n_tensors, size_bytes, why, n_params_trainable } = open.totals;
+  const { value, unit } = shortCount(n_params);
+  const hover = [
+    `${exactCount(n_params)} parameters, ${exactCount(n_params_trainable)} trainable, each element counted once`,
+    `${exactCount(n_tensors)} tensors`,
+    why,
+  ];
+  return (
+    <div class="nnw-totals">
+      <b class={why === null ? undefined : "nnw-hint"} title={hover.filter(Boolean).join(" · ")}>
+        {value}
+        {unit === "" ? "" : `\u00a0${unit}`}
+      </b>
+      <span class="nnw-wide-only">
+        {" · "}
+        {exactCount(n_modules)} {n_modules === 1 ? "module" : "modules"}
+      </span>
+      <span title={exactBytes(size_bytes)}> · {bytesText(size_bytes)}</span>
+    </div>
+  );
+}
+
+const PATIENCE_MS = 300;
+
+/** A moving line for what takes longer than a moment. */
+function Busy({ isBusy }: { readonly isBusy: boolean }) {
+  const [isLong, setLong] = useState(false);
+  useEffect(() => {
+    if (!isBusy) {
+      setLong(false);
+      return;
+    }
+    const timer = setTimeout(() => setLong(true), PATIENCE_MS);
+    return () => clearTimeout(timer);
+  }, [isBusy]);
+  return isLong ? <div class="nnw-busy" role="progressbar" aria-label="Waiting for the kernel" /> : null;
+}

@@ -1,0 +1,29 @@
+const PATHS = {
+  chevron: "M6 3.5 10.5 8 6 12.5",
+  lock: "M4.7 7h6.6a1.2 1.2 0 0 1 1.2 1.2v4.1a1.2 1.2 0 0 1-1.2 1.2H4.7a1.2 1.2 0 0 1-1.2-1.2V8.2A1.2 1.2 0 0 1 4.7 7ZM5.5 7V5a2.5 2.5 0 0 1 5 0v2",
+  unlock:
+    "M4.7 7h6.6a1.2 1.2 0 0 1 1.2 1.2v4.1a1.2 1.2 0 0 1-1.2 1.2H4.7a1.2 1.2 0 0 1-1.2-1.2V8.2A1.2 1.2 0 0 1 4.7 7ZM5.5 7V5a2.5 2.5 0 0 1 4.8-1",
+  warning: "M8 2.5 14.3 13.5H1.7ZM8 6.5v3.2M8 11.7v.1",
+  info: "M13.8 8A5.8 5.8 0 1 1 2.2 8a5.8 5.8 0 0 1 11.6 0ZM8 7.5v3.5M8 5v.1",
+  dashed: "M4.5 3h7A1.5 1.5 0 0 1 13 4.5v7a1.5 1.5 0 0 1-1.5 1.5h-7A1.5 1.5 0 0 1 3 11.500v-7A1.5 1.5 0 0 1 4.5 3Z",
+  link: "M6.7 9.3a2.6 2.6 0 0 0 3.7 0l2.2-2.2a2.6 2.6 0 0 0-3.7-3.7l-.8.8M9.3 6.7a2.6 2.6 0 0 0-3.7 0L3.4 8.9a2.6 2.6 0 0 0 3.7 3.7l.8-.8",
+  search: "M11 7a4 4 0 1 1-8 0 4 4 0 0 1 8 0ZM10 10l3.2 3.2",
+  copy: "M6.7 5.5h5.1a1.2 1.2 0 0 1 1.2 1.2v5.1a1.2 1.2 0 0 1-1.2 1.2H6.7a1.2 1.2 0 0 1-1.2-1.2V6.7a1.2 1.2 0 0 1 1.2-1.2ZM10.5 3H4.2A1.2 1.2 0 0 0 3 4.2v6.3",
+  check: "m3.5 8.5 3 3 6-7",
+  alias: "M3.5 3v5.5h8M9 6l2.5 2.5L9 11",
+  cycle: "M12.5 6A5 5 0 1 0 13 9M13 3v3.2H9.8",
+  no: "M13.5 8a5.5 5.5 0 1 1-11 0 5.5 5.5 0 0 1 11 0ZM4.2 4.2l7.6 7.6",
+  plug: "M5.5 2.5v3M10.5 2.5v3M4 5.500h8v2a4 4 0 0 1-8 0ZM8 11.5v2.500",
+  close: "m4 4 8 8M12 4l-8 8",
+} as const;
+
+export type GlyphName = keyof typeof PATHS;
+
+/** A 16 px line drawing in the text's colour; always beside words, or in something that has a name. */
+export function Glyph({ name, class: extra = "" }: { readonly name: GlyphName; readonly class?: string }) {
+  return (
+    <svg class={`nnw-icon nnw-icon-${name} ${extra}`} viewBox="0 0 16 16" aria-hidden="true" focusable="false">
+      <path d={PATHS[name]} />
+    </svg>
+  );
+}

@@ -1,0 +1,185 @@
+import { useState } from "preact/hooks";
+import { exactCount } from "../../lib/format.ts";
+import type { Row } from "../../protocol/messages.ts";
+import { copyText } from "../inspector/clipboard.ts";
+import { tieColor } from "../inspector/TieBadge.tsx";
+import { CountCell, MarksCell, ShapeCell } from "./cells.tsx";
+import { Glyph } from "./Glyph.tsx";
+import { ROW_HEIGHT } from "./useViewport.ts";
+
+/** What a row can be asked to do. */
+export interface RowActions {
+  readonly select: (row: Row, index: number) => void;
+  readonly setOpen: (row: Row, isOpen: boolean, index: number) => void;
+  readonly pick: (row: Row, member: number, index: number) => void;
+  readonly navigate: (path: string) => void;
+  readonly glow: (tie: string | null) => void;
+  readonly inspect: () => void;
+  /** Python that gives the row's object. */
+  readonly code: (row: Row) => Promise<string | null>;
+}
+
+interface RowViewProps {
+  readonly id: string;
+  readonly row: Row;
+  readonly index: number;
+  readonly isSelected: boolean;
+  readonly isActive: boolean;
+  readonly isLit: boolean;
+  /** Why torch's own sum of the parameters is another one; for the model's own row. */
+  readonly why: string | null;
+  readonly actions: RowActions;
+}
+
+/** One line of the tree grid. */
+export function RowView({ id, row, index, isSelected, isActive, isLit, why, actions }: RowViewProps) {
+  const isTensor = row.kind === "tensor";
+  const isBroken = row.problem !== null && (row.kind === "problem" || row.shape === "");
+  return (
+    // biome-ignore lint/a11y/useKeyWithClickEvents: the grid handles keys for all its rows.
+    <div
+      id={id}
+      class={classes(row, isLit)}
+      role="row"
+      data-path={row.path}
+      data-row={row.id}
+      aria-level={row.level}
+      aria-posinset={row.position}
+      aria-setsize={row.set_size}
+      aria-rowindex={index + 2}
+      aria-expanded={row.expandable ? row.expanded : undefined}
+      aria-selected={isSelected}
+      tabIndex={isActive ? 0 : -1}
+      style={{
+        top: `${index * ROW_HEIGHT}px`,
+        ...(row.tie === null ? {} : { "--nnw-tie": tieColor(row.tie) }),
+      }}
+      onClick={() => actions.select(row, index)}
+      onDblClick={() => actions.setOpen(row, !row.expanded, index)}
+      onMouseEnter={() => actions.glow(row.tie)}
+    >
+      <div class="nnw-name" role="rowheader">
+        <Guides count={row.level - 1} />
+        {isTensor ? <span class={`nnw-glyph nnw-glyph-${row.role}`} title={ROLE_WORDS[row.role ?? "parameter"]} /> : null}
+        {isTensor ? null : (
+          // biome-ignore lint/a11y/useKeyWithClickEvents lint/a11y/noStaticElementInteractions: the row's own keys open it.
+          <span
+            class={row.expandable ? "nnw-chevron" : "nnw-leaf"}
+            onClick={(event) => {
+              if (row.expandable) {
+                event.stopPropagation();
+                actions.setOpen(row, !row.expanded, index);
+              }
+            }}
+          >
+            {leadGlyph(row)}
+          </span>
+        )}
+        <bdi class="nnw-label" title={row.path === "" ? row.name : row.path}>
+          {row.name}
+        </bdi>
+        <CopyRow row={row} actions={actions} />
+      </div>
+      {isBroken ? (
+        <div class="nnw-why" role="gridcell" aria-colspan={4} title={row.problem ?? ""}>
+          can’t be read: <bdi>{row.problem}</bdi>
+        </div>
+      ) : (
+        <>
+          <div class="nnw-dim nnw-class" role="gridcell" title={row.class_name}>
+            <bdi>{row.kind === "alias" ? "same module" : row.kind === "cycle" ? "cycle" : row.class_name}</bdi>
+          </div>
+          <div class="nnw-shape" role="gridcell" title={row.problem ?? undefined}>
+            <ShapeCell row={row} onPick={(member) => actions.pick(row, member, index)} onNavigate={actions.navigate} />
+          </div>
+          <div class="nnw-count" role="gridcell" aria-label={countName(row)}>
+            <CountCell row={row} why={why} />
+          </div>
+          <div class="nnw-dim nnw-dtype" role="gridcell" title={row.dtype}>
+            {row.dtype_short}
+          </div>
+        </>
+      )}
+      <div class="nnw-marks" role="gridcell">
+        <MarksCell row={row} />
+      </div>
+    </div>
+  );
+}
+
+const ROLE_WORDS = { parameter: "parameter", buffer: "buffer", unregistered: "unregistered tensor" } as const;
+const MOST_GUIDES = 24;
+
+/** Vertical lines, one a level; very deep rows get a number instead of the first of them. */
+function Guides({ count }: { readonly count: number }) {
+  const shown = Math.min(count, MOST_GUIDES);
+  return (
+    <>
+      {Array.from({ length: shown }, (_, level) => (
+        // biome-ignore lint/suspicious/noArrayIndexKey: a guide is its level.
+        <i key={level} />
+      ))}
+      {count > shown ? <span class="nnw-deep">+{count - shown}</span> : null}
+    </>
+  );
+}
+
+function leadGlyph(row: Row) {
+  if (row.kind === "alias" || row.kind === "cycle") {
+    return <Glyph name={row.kind} />;
+  }
+  if (row.kind === "problem" || row.problem !== null) {
+    return row.expandable ? <Glyph name="chevron" /> : <Glyph name="no" class="nnw-err" />;
+  }
+  return row.expandable ? <Glyph name="chevron" /> : null;
+}
+
+function classes(row: Row, isLit: boolean): string {
+  return [
+    "nnw-row",
+    row.kind === "tensor" ? "nnw-tensor" : "",
+    row.kind === "alias" || row.kind === "cycle" || row.trace?.unused ? "nnw-off" : "",
+    row.trace?.failed ? "nnw-failed" : "",
+    row.matched ? "nnw-matched" : "",
+    isLit ? "nnw-lit" : "",
+  ]
+    .filter(Boolean)
+    .join(" ");
+}
+
+function countName(row: Row): string {
+  if (row.n_params === null) {
+    return row.kind === "tensor" && row.problem === null ? "not known yet" : "no parameters";
+  }
+  const what = row.role === null || row.role === "parameter" ? "parameters" : "elements";
+  return `${exactCount(row.n_params)} ${what}${row.counted ? "" : ", already counted under an earlier name"}`;
+}
+
+const DONE_MS = 1600;
+
+/** Copies Python that gives this row's object. Shown on hover and on the row the keyboard is on. */
+function CopyRow({ row, actions }: { readonly row: Row; readonly actions: RowActions }) {
+  const [isDone, setDone] = useState(false);
+  const copy = async (event: MouseEvent): Promise<void> => {
+    event.stopPropagation();
+    const button = event.currentTarget as HTMLElement;
+    const code = await actions.code(row);
+    if (code !== null && (await copyText(code, button))) {
+      setDone(true);
+      setTimeout(() => setDone(false), DONE_MS);
+    }
+  };
+  const what = row.path === "" ? "the model" : row.path;
+  return (
+    <button
+      type="button"
+      class="nnw-icon-button nnw-copy-row"
+      tabIndex={-1}
+      aria-label={isDone ? "Copied" : `Copy Python for ${what}`}
+      title={isDone ? "Copied" : "Copy Python for this (c)"}
+      onClick={copy}
+    >
+      <Glyph name={isDone ? "check" : "copy"} />
+    </button>
+  );
+}

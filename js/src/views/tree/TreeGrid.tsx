@@ -1,0 +1,229 @@
+import { useEffect, useId, useMemo, useRef } from "preact/hooks";
+import { exactCount } from "../../lib/format.ts";
+import type { Client } from "../../protocol/client.ts";
+import type { Row } from "../../protocol/messages.ts";
+import { commandFor } from "../../state/keymap.ts";
+import type { TreeStore } from "../../state/store.ts";
+import { isFiltered } from "../../state/tree.ts";
+import { copyText } from "../inspector/clipboard.ts";
+import { Ruler } from "./Ruler.tsx";
+import { type RowActions, RowView } from "./RowView.tsx";
+import { type Handlers, runCommand } from "./commands.ts";
+import { ROW_HEIGHT, scrollToRow, useViewport } from "./useViewport.ts";
+
+const HEADER_HEIGHT = 24;
+const COLUMNS = ["Name", "Class", "Shape", "Params", "Type", "Marks"] as const;
+const COLUMN_CLASSES = ["nnw-name", "nnw-class", "nnw-shape", "nnw-count", "nnw-dtype", "nnw-marks"] as const;
+
+interface TreeGridProps {
+  readonly store: TreeStore;
+  readonly client: Client;
+  readonly name: string;
+  readonly onSelect: (path: string) => void;
+  readonly onInspect: () => void;
+  readonly onFilter: () => void;
+  readonly onStep: (step: -1 | 1) => void;
+}
+
+/** The tree of modules and tensors: as many rows in the page as there are in sight. */
+export function TreeGrid({ store, client, name, onSelect, onInspect, onFilter, onStep }: TreeGridProps) {
+  const state = store.state;
+  const id = useId();
+  const frame = useRef<HTMLDivElement>(null);
+  const hasFocus = useRef(false);
+  const viewport = useViewport(frame, HEADER_HEIGHT, state.total);
+
+  useEffect(() => store.look(viewport.first, viewport.last), [store, viewport.first, viewport.last]);
+  useEffect(() => {
+    store.onReveal = (index) => {
+      if (frame.current !== null) {
+        scrollToRow(frame.current, HEADER_HEIGHT, index, true);
+      }
+    };
+  }, [store]);
+  // Rows come and go as one scrolls; the focus stays with the active one.
+  useEffect(() => {
+    if (hasFocus.current && frame.current !== null) {
+      const root = frame.current.getRootNode() as Document | ShadowRoot;
+      const row = frame.current.querySelector<HTMLElement>('[role="row"][tabindex="0"]');
+      if (row !== null && root.activeElement !== row && !row.contains(root.activeElement)) {
+        row.focus({ preventScroll: true });
+      }
+    }
+  });
+
+  const actions = useMemo<RowActions>(() => {
+    const select = (row: Row, index: number): void => {
+      store.dispatch({ type: "selected", id: row.id, path: row.path, index });
+      onSelect(row.path);
+    };
+    return {
+      select,
+      setOpen: (row, isOpen, index) => {
+        store.dispatch({ type: "moved", index });
+        store.setOpen(row, isOpen);
+      },
+      pick: (row, member, index) => {
+        store.dispatch({ type: "moved", index });
+        void store.pick(row, member);
+      },
+      navigate: onSelect,
+      glow: (tie) => store.dispatch({ type: "glowed", tie }),
+      inspect: onInspect,
+      code: async (row) => {
+        try {
+          const { body } = await client.request("inspect", { path: row.path });
+          return body.code[0]?.code ?? null;
+        } catch {
+          return null;
+        }
+      },
+    };
+  }, [store, client, onSelect, onInspect]);
+
+  const move = (index: number): void => {
+    hasFocus.current = true;
+    const to = Math.max(0, Math.min(index, store.state.total - 1));
+    if (frame.current !== null) {
+      scrollToRow(frame.current, HEADER_HEIGHT, to);
+    }
+    const row = store.state.rows.get(to);
+    if (row === undefined) {
+      store.dispatch({ type: "moved", index: to });
+    } else {
+      actions.select(row, to);
+    }
+  };
+
+  const handlers: Handlers = {
+    move,
+    pageRows: Math.max(1, Math.floor(((frame.current?.clientHeight ?? 480) - HEADER_HEIGHT) / ROW_HEIGHT) - 1),
+    setOpen: actions.setOpen,
+    unfold: (row) => store.unfold(row),
+    inspect: onInspect,
+    filter: onFilter,
+    step: onStep,
+    nextTied: async (row) => {
+      const letter = row.tie ?? row.tie_inside;
+      const next = letter === null ? null : await store.nextTied(row.path, letter);
+      if (next !== null) {
+        onSelect(next);
+      }
+    },
+    copy: async (row) => {
+      const code = await actions.code(row);
+      if (code !== null && frame.current !== null) {
+        await copyText(code, frame.current);
+      }
+    },
+  };
+
+  const onKeyDown = (event: KeyboardEvent): void => {
+    const command = commandFor(event);
+    if (command === null || event.defaultPrevented) {
+      return;
+    }
+    event.preventDefault();
+    runCommand(command, store.state, handlers);
+  };
+
+  const drawn: number[] = [];
+  for (let index = viewport.start; index < viewport.stop; index += 1) {
+    drawn.push(index);
+  }
+  // The row the keyboard is on keeps its place in the page, so that the focus isn't lost by scrolling.
+  if (state.active < viewport.start || state.active >= viewport.stop) {
+    drawn.push(state.active);
+  }
+  const letter = state.glow.tie ?? state.rows.get(state.active)?.tie ?? null;
+  return (
+    <div class="nnw-left">
+      {/* biome-ignore lint/a11y/useSemanticElements: a table can't scroll by rows. */}
+      <div
+        ref={frame}
+        class="nnw-grid"
+        role="treegrid"
+        aria-label={`Modules and tensors of ${name}`}
+        aria-rowcount={state.total + 1}
+        aria-colcount={COLUMNS.length}
+        tabIndex={-1}
+        onKeyDown={onKeyDown}
+        onFocusIn={() => {
+          hasFocus.current = true;
+        }}
+        onFocusOut={(event) => {
+          const to = event.relatedTarget as Node | null;
+          hasFocus.current = to === null ? hasFocus.current : (frame.current?.contains(to) ?? false);
+        }}
+        onMouseLeave={() => store.dispatch({ type: "glowed" })}
+      >
+        <div class="nnw-row nnw-head" role="row" aria-rowindex={1}>
+          {COLUMNS.map((column, at) => (
+            <div key={column} class={COLUMN_CLASSES[at]} role="columnheader">
+              {column}
+            </div>
+          ))}
+        </div>
+        <div class="nnw-rows" role="rowgroup" style={{ height: `${state.total * ROW_HEIGHT}px` }}>
+          {drawn.map((index) => {
+            const row = state.rows.get(index);
+            if (row === undefined) {
+              return <Waiting key={`w${index}`} index={index} isActive={index === state.active} />;
+            }
+            return (
+              <RowView
+                key={row.id}
+                id={`${id}-${index}`}
+                row={row}
+                index={index}
+                isSelected={row.id === state.selectedId}
+                isActive={index === state.active}
+                isLit={(row.tie !== null && row.tie === letter) || state.glow.paths.has(row.path)}
+                why={row.path === "" && row.level === 1 ? store.open.totals.why : null}
+                actions={actions}
+              />
+            );
+          })}
+        </div>
+        {state.total === 1 && !isFiltered(state.question) && !state.rows.get(0)?.expandable ? <Empty /> : null}
+        {isFiltered(state.question) && state.nMatches === 0 && state.problem === null ? (
+          <div class="nnw-empty">
+            Nothing matches. Try a path, a glob (<code>h.*.attn</code>, <code>**.bias</code>) or a class (
+            <code>Linear.weight</code>).
+          </div>
+        ) : null}
+      </div>
+      <Ruler marks={state.ruler} total={state.total} lit={letter} onJump={onSelect} />
+      <div class="nnw-hidden" role="status">
+        {isFiltered(state.question) ? `${exactCount(state.nMatches)} matches` : ""}
+      </div>
+    </div>
+  );
+}
+
+function Waiting({ index, isActive }: { readonly index: number; readonly isActive: boolean }) {
+  return (
+    <div
+      class="nnw-row nnw-waiting"
+      role="row"
+      aria-rowindex={index + 2}
+      aria-busy
+      tabIndex={isActive ? 0 : -1}
+      style={{ top: `${index * ROW_HEIGHT}px` }}
+    >
+      <div class="nnw-name" role="gridcell" aria-label="loading">
+        <span class="nnw-bone" />
+      </div>
+    </div>
+  );
+}
+
+function Empty() {
+  return (
+    <div class="nnw-empty">
+      No submodules and no tensors yet.
+      <br />
+      Layers kept in a plain list or dict don’t register. Use <code>nn.ModuleList</code> or <code>nn.ModuleDict</code>.
+    </div>
+  );
+}

@@ -1,0 +1,162 @@
+import { countText, exactCount, secondsText, shortCount } from "../../lib/format.ts";
+import type { Fold, Row } from "../../protocol/messages.ts";
+import { TieBadge } from "../inspector/TieBadge.tsx";
+import { Glyph, type GlyphName } from "./Glyph.tsx";
+
+const SHARE_WIDTH = 34;
+const LEAST_SHARE = 1.5;
+
+interface ShapeCellProps {
+  readonly row: Row;
+  readonly onPick: (member: number) => void;
+  readonly onNavigate: (path: string) => void;
+}
+
+/** Shape, input → output, the strip of a fold, or where an alias leads. */
+export function ShapeCell({ row, onPick, onNavigate }: ShapeCellProps) {
+  if (row.fold !== null && row.expanded && !row.fold.unfolded) {
+    return <Strip fold={row.fold} onPick={onPick} />;
+  }
+  if (row.alias_of !== null) {
+    const target = row.alias_of;
+    return (
+      <button
+        type="button"
+        class="nnw-link nnw-alias-of"
+        tabIndex={-1}
+        title={`Go to ${target === "" ? "the model itself" : target}`}
+        onClick={(event) => {
+          event.stopPropagation();
+          onNavigate(target);
+        }}
+      >
+        → <bdi>{target === "" ? "the model" : target}</bdi>
+      </button>
+    );
+  }
+  if (row.trace !== null && row.trace.shape !== "") {
+    const { n_calls, shape, seconds } = row.trace;
+    const times = n_calls === 1 ? "called once" : `called ${exactCount(n_calls)} times`;
+    return (
+      <span class="nnw-traced" title={[times, seconds === null ? null : secondsText(seconds), shape].filter(Boolean).join(" · ")}>
+        {shape}
+        {n_calls > 1 ? <span class="nnw-dim"> ×{n_calls}</span> : null}
+      </span>
+    );
+  }
+  if (row.trace?.unused) {
+    return <span class="nnw-dim">not called</span>;
+  }
+  return (
+    <span class={row.shape.includes("=") ? "nnw-dim" : undefined} title={row.shape}>
+      {row.shape}
+    </span>
+  );
+}
+
+/** One cell for each member of a fold; a click shows that member. */
+function Strip({ fold, onPick }: { readonly fold: Fold; readonly onPick: (member: number) => void }) {
+  return (
+    <span class="nnw-strip">
+      {fold.members.map((member, offset) => {
+        const at = fold.first + offset;
+        const words = [
+          member.label,
+          member.frozen ? "frozen" : null,
+          member.findings > 0 ? `${member.findings} findings` : null,
+        ];
+        return (
+          <button
+            key={member.path}
+            type="button"
+            tabIndex={-1}
+            class={[
+              "nnw-cell",
+              at === fold.picked ? "nnw-cell-on" : "",
+              member.frozen ? "nnw-cell-frozen" : "",
+              member.findings > 0 ? "nnw-cell-finding" : "",
+            ].join(" ")}
+            aria-label={words.filter(Boolean).join(", ")}
+            aria-pressed={at === fold.picked}
+            title={words.filter(Boolean).join(" · ")}
+            onClick={(event) => {
+              event.stopPropagation();
+              onPick(at);
+            }}
+          />
+        );
+      })}
+    </span>
+  );
+}
+
+/** The parameter count with its unit in a slot of its own, and the share of the model's as a bar. */
+export function CountCell({ row, why }: { readonly row: Row; readonly why: string | null }) {
+  if (row.n_params === null) {
+    const isLazy = row.kind === "tensor" && row.problem === null;
+    return (
+      <span class="nnw-num nnw-dim">
+        <span>{isLazy ? "not yet" : "–"}</span>
+        <span class="nnw-unit" />
+        <span class="nnw-share nnw-blank" />
+      </span>
+    );
+  }
+  const { value, unit } = shortCount(row.n_params);
+  const hover = [exactCount(row.n_params), row.note ?? (row.counted ? null : "counted once, at the first name"), why];
+  const width = row.share > 0 ? Math.max(LEAST_SHARE, SHARE_WIDTH * row.share) : 0;
+  return (
+    <span class={row.counted ? "nnw-num" : "nnw-num nnw-again"} title={hover.filter(Boolean).join(" · ")}>
+      <span class={why === null ? undefined : "nnw-hint"}>{value}</span>
+      <span class="nnw-unit">{unit}</span>
+      <span class="nnw-share">
+        <span style={{ width: `${width}px` }} />
+      </span>
+    </span>
+  );
+}
+
+/** Three slots that stay where they are: tie, frozen or unregistered, finding. */
+export function MarksCell({ row }: { readonly row: Row }) {
+  const inside = row.findings_inside;
+  return (
+    <>
+      <span>
+        {row.tie !== null ? <TieBadge letter={row.tie} /> : null}
+        {row.tie === null && row.tie_inside !== null && row.level > 1 ? (
+          <TieBadge letter={row.tie_inside} isInside />
+        ) : null}
+      </span>
+      <span>{middleMark(row)}</span>
+      <span>
+        {row.trace?.failed ? <Mark glyph="no" words="forward failed here" tone="nnw-err" /> : null}
+        {!row.trace?.failed && row.findings !== null ? (
+          <Mark glyph={row.findings === "note" ? "info" : "warning"} words={`finding: ${row.findings}`} tone={TONES[row.findings]} />
+        ) : null}
+        {!row.trace?.failed && row.findings === null && inside > 0 && !row.expanded ? (
+          <Mark glyph="warning" words={`${countText(inside)} ${inside === 1 ? "finding" : "findings"} inside`} tone="nnw-dim" />
+        ) : null}
+      </span>
+    </>
+  );
+}
+
+const TONES = { error: "nnw-err", warning: "nnw-warn", note: "nnw-dim" } as const;
+
+function middleMark(row: Row) {
+  if (row.role === "unregistered") {
+    return <Mark glyph="dashed" words="unregistered: state_dict() and .to() will not see it" tone="nnw-dim" />;
+  }
+  if (row.frozen === "all") {
+    return <Mark glyph="lock" words="frozen: requires_grad is False" tone="nnw-dim" />;
+  }
+  return row.frozen === "some" ? <Mark glyph="lock" words="partly frozen" tone="nnw-faint" /> : null;
+}
+
+function Mark({ glyph, words, tone }: { readonly glyph: GlyphName; readonly words: string; readonly tone: string }) {
+  return (
+    <span class={`nnw-mark ${tone}`} role="img" aria-label={words} title={words}>
+      <Glyph name={glyph} />
+    </span>
+  );
+}

@@ -1,0 +1,85 @@
+import type { Row } from "../../protocol/messages.ts";
+import type { Command } from "../../state/keymap.ts";
+import type { TreeState } from "../../state/tree.ts";
+
+/** What commands can do; the grid supplies it. */
+export interface Handlers {
+  readonly move: (index: number) => void;
+  readonly pageRows: number;
+  readonly setOpen: (row: Row, isOpen: boolean, index: number) => void;
+  readonly unfold: (row: Row) => void;
+  readonly inspect: () => void;
+  readonly filter: () => void;
+  readonly step: (step: -1 | 1) => void;
+  readonly nextTied: (row: Row) => unknown;
+  readonly copy: (row: Row) => unknown;
+}
+
+/** Carries out a command on the active row. */
+export function runCommand(command: Command, state: TreeState, handlers: Handlers): void {
+  const { active, total } = state;
+  const row = state.rows.get(active);
+  switch (command) {
+    case "down":
+      return handlers.move(active + 1);
+    case "up":
+      return handlers.move(active - 1);
+    case "first":
+      return handlers.move(0);
+    case "last":
+      return handlers.move(total - 1);
+    case "pageDown":
+      return handlers.move(active + handlers.pageRows);
+    case "pageUp":
+      return handlers.move(active - handlers.pageRows);
+    case "inspect":
+      return handlers.inspect();
+    case "filter":
+      return handlers.filter();
+    case "previousMember":
+      return handlers.step(-1);
+    case "nextMember":
+      return handlers.step(1);
+  }
+  if (row === undefined) {
+    return;
+  }
+  switch (command) {
+    case "openOrChild":
+      if (row.expandable && !row.expanded) {
+        handlers.setOpen(row, true, active);
+      } else if (row.expanded) {
+        handlers.move(active + 1);
+      }
+      return;
+    case "closeOrParent":
+      if (row.expanded) {
+        handlers.setOpen(row, false, active);
+      } else {
+        handlers.move(parentOf(state, active, row.level));
+      }
+      return;
+    case "unfold":
+      if (row.fold !== null) {
+        handlers.unfold(row);
+      }
+      return;
+    case "nextTied":
+      handlers.nextTied(row);
+      return;
+    case "copy":
+      handlers.copy(row);
+      return;
+  }
+}
+
+/** The nearest known row above that is a level up. */
+function parentOf(state: TreeState, index: number, level: number): number {
+  for (let above = index - 1; above >= 0; above -= 1) {
+    const row = state.rows.get(above);
+    if (row === undefined || row.level < level) {
+      return above;
+    }
+  }
+  return index;
+}

@@ -1,0 +1,74 @@
+import type { RefObject } from "preact";
+import { useCallback, useLayoutEffect, useState } from "preact/hooks";
+
+export const ROW_HEIGHT = 24;
+const OVERSCAN_ROWS = 16;
+/** Rows in the page at most, however high the frame. */
+const MOST_ROWS = 160;
+
+export interface Viewport {
+  /** First and last row in sight, both included. */
+  readonly first: number;
+  readonly last: number;
+  /** First row drawn, and one past the last. */
+  readonly start: number;
+  readonly stop: number;
+}
+
+/** All rows are equally high, so which are in sight is arithmetic; nothing needs measuring. */
+export function viewportAt(scrollTop: number, height: number, total: number): Viewport {
+  const first = Math.min(Math.max(0, Math.floor(scrollTop / ROW_HEIGHT)), Math.max(0, total - 1));
+  const inSight = Math.min(Math.ceil(height / ROW_HEIGHT) + 1, MOST_ROWS - 2 * OVERSCAN_ROWS);
+  const last = Math.max(first, Math.min(total - 1, first + inSight));
+  return {
+    first,
+    last,
+    start: Math.max(0, first - OVERSCAN_ROWS),
+    stop: Math.min(total, last + 1 + OVERSCAN_ROWS),
+  };
+}
+
+/** Which rows of `total` the scrolled frame shows. */
+export function useViewport(frame: RefObject<HTMLElement | null>, headerHeight: number, total: number): Viewport {
+  const [box, setBox] = useState({ top: 0, height: 480 });
+  const read = useCallback(() => {
+    const element = frame.current;
+    if (element !== null && element.clientHeight > 0) {
+      const next = { top: element.scrollTop, height: element.clientHeight - headerHeight };
+      setBox((before) => (before.top === next.top && before.height === next.height ? before : next));
+    }
+  }, [frame, headerHeight]);
+  useLayoutEffect(() => {
+    const element = frame.current;
+    if (element === null) {
+      return;
+    }
+    read();
+    element.addEventListener("scroll", read, { passive: true });
+    const size = new ResizeObserver(read);
+    size.observe(element);
+    return () => {
+      element.removeEventListener("scroll", read);
+      size.disconnect();
+    };
+  }, [frame, read]);
+  // Fewer rows than before can leave the frame scrolled past their end.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: `total` is what the frame's scroll range follows.
+  useLayoutEffect(read, [total, read]);
+  return viewportAt(box.top, box.height, total);
+}
+
+/** Scrolls a row into sight, by as little as it takes. */
+export function scrollToRow(frame: HTMLElement, headerHeight: number, index: number, isCentred = false): void {
+  const top = index * ROW_HEIGHT;
+  const height = frame.clientHeight - headerHeight;
+  const isAbove = top < frame.scrollTop;
+  const isBelow = top + ROW_HEIGHT > frame.scrollTop + height;
+  if (isCentred && (isAbove || isBelow)) {
+    frame.scrollTop = Math.max(0, top - Math.floor(height / 2));
+  } else if (isAbove) {
+    frame.scrollTop = top;
+  } else if (isBelow) {
+    frame.scrollTop = top + ROW_HEIGHT - height;
+  }
+}
