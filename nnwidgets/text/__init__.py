@@ -1,0 +1,1 @@
+"""The same data as plain text for a terminal and as HTML without script."""

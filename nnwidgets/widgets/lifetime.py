@@ -7,6 +7,7 @@ from typing import Protocol
 
 from torch import nn
 
+from nnwidgets.introspect.records import Trace
 from nnwidgets.widgets.kernel import Cell, cell_now
 
 
@@ -19,6 +20,9 @@ class View(Protocol):
 
     def close(self) -> None:
         """End the view."""
+
+    def show_trace(self, trace: Trace) -> None:
+        """Show a trace's calls on the rows."""
 
 
 _views: list[tuple[weakref.ref[View], Cell | None]] = []
@@ -55,6 +59,12 @@ def open_models() -> list[nn.Module]:
         if model is not None:
             models[id(model)] = model
     return list(models.values())
+
+
+def views_of(module: nn.Module) -> list[View]:
+    """Return the open views of ``module``, in the order they were opened."""
+    views = [reference() for reference, _ in _views.copy()]
+    return [view for view in views if view is not None and view.model is module]
 
 
 def _forget(reference: weakref.ref[View]) -> None:

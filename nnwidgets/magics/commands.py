@@ -1,0 +1,173 @@
+"""What each subcommand of ``%nn`` does: a line and the user's variables in, something shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from IPython.display import display
+from torch import nn
+
+from nnwidgets.introspect import lookup
+from nnwidgets.introspect.lints import data_findings, structural_findings, worst_first
+from nnwidgets.introspect.readable import unreadable_reason
+from nnwidgets.introspect.reading import read
+from nnwidgets.introspect.records import TensorEntry
+from nnwidgets.introspect.statistics import stats
+from nnwidgets.introspect.storage import ties
+from nnwidgets.introspect.totals import count_text
+from nnwidgets.introspect.tracing import trace
+from nnwidgets.introspect.walk import tree
+from nnwidgets.magics.finding import find_one
+from nnwidgets.magics.parser import ANY_USAGE, Command, LineError, parse
+from nnwidgets.magics.resolving import Resolved, model_names, resolve, resolve_model, tensor_names
+from nnwidgets.magics.shown import Shown
+from nnwidgets.magics.summary import summary_page
+from nnwidgets.text import pages
+from nnwidgets.text.document import Block, Document, Note, Table
+
+if TYPE_CHECKING:
+    from nnwidgets.magics.auto import AutoExplore
+
+_MOST_MODELS = 100
+
+
+def run(line: str, namespace: Mapping[str, Any], auto: AutoExplore) -> None:
+    """Do what ``line`` asks for and show the outcome.
+
+    Args:
+        line: What stands after ``%nn``.
+        namespace: The user's variables.
+        auto: What ``%nn auto`` switches.
+
+    Raises:
+        LineError: If it can't be read or names something that isn't there; nothing was done then.
+        NNWidgetsError: If what it names can't be worked on.
+    """
+    command = parse(line, model_names(namespace))
+    if command.name == "auto":
+        _switch(auto, is_on=command.is_on)
+    elif command.name == "explore":
+        _explore(command, namespace)
+    else:
+        resolved = resolve_model(command.model, namespace)
+        display(Shown(_PAGES[command.name](command, resolved, namespace)))
+
+
+def show_explorer(module: nn.Module, name: str | None, namespace: Mapping[str, Any]) -> None:
+    """Show an Explorer of ``module``.
+
+    Args:
+        module: The model.
+        name: How it was written; None to look for the variable that holds it.
+        namespace: The user's variables.
+    """
+    from nnwidgets.widgets import explore
+
+    if name is None:
+        name = next((known for known in model_names(namespace) if namespace[known] is module), None)
+    display(explore(module, name=name))
+
+
+def _switch(auto: AutoExplore, *, is_on: bool) -> None:
+    if is_on:
+        auto.on()
+    else:
+        auto.off()
+    said = "A model at the end of a cell now explores; %nn auto off undoes it." if is_on else "Models print again."
+    display(Shown((Note(said),)))
+
+
+def _explore(command: Command, namespace: Mapping[str, Any]) -> None:
+    if command.model:
+        resolved = resolve_model(command.model, namespace)
+        show_explorer(resolved.module, resolved.name, namespace)
+        return
+    names = model_names(namespace)
+    distinct = {id(namespace[name]): name for name in reversed(names)}
+    if len(distinct) == 1:
+        (name,) = distinct.values()
+        show_explorer(namespace[name], name, namespace)
+    elif names:
+        display(Shown(_models_page(names, namespace)))
+    else:
+        raise LineError(f"No variable holds a model yet. {ANY_USAGE}")
+
+
+def _models_page(names: list[str], namespace: Mapping[str, Any]) -> Document:
+    rows = []
+    for name in names[:_MOST_MODELS]:
+        found = tree(namespace[name])
+        rows.append((name, found.root.class_name, count_text(found.n_params)))
+    n_more = max(0, len(names) - _MOST_MODELS)
+    table = Table(("model", "class", "parameters"), tuple(rows), right=(2,), n_more=n_more)
+    return (table, Note(ANY_USAGE))
+
+
+def _tree_page(command: Command, resolved: Resolved, _namespace: Mapping[str, Any]) -> Document:
+    found = tree(resolved.module)
+    at = find_one(found, command.target)
+    return pages.tree_page(found, path=at.path, name=resolved.name, depth=command.depth)
+
+
+def _show_page(command: Command, resolved: Resolved, _namespace: Mapping[str, Any]) -> Document:
+    found = tree(resolved.module)
+    at = find_one(found, command.target)
+    if not isinstance(at, TensorEntry):
+        return pages.module_page(found, at.path, name=resolved.name)
+    if at.problem is not None:
+        return pages.tensor_page(at)
+    tensor = lookup.get(resolved.module, at.path)
+    unread = unreadable_reason(tensor)
+    if unread is not None:
+        return pages.tensor_page(at, unread=unread)
+    return pages.tensor_page(at, stats(tensor))
+
+
+def _tied_page(_command: Command, resolved: Resolved, _namespace: Mapping[str, Any]) -> Document:
+    return pages.ties_page(ties(resolved.module))
+
+
+def _check_page(_command: Command, resolved: Resolved, _namespace: Mapping[str, Any]) -> Document:
+    reading = read(resolved.module)
+    name = resolved.name
+    found = (*structural_findings(reading, name=name), *data_findings(reading, name=name))
+    return pages.findings_page(worst_first(found))
+
+
+def _trace_page(command: Command, resolved: Resolved, namespace: Mapping[str, Any]) -> Document:
+    def value(expression: str) -> Any:
+        return resolve(expression, namespace, among=tensor_names(namespace), kind="tensor")
+
+    arguments = [value(expression) for expression in command.arguments]
+    keywords = {name: value(expression) for name, expression in command.keywords}
+    found = trace(resolved.module, *arguments, **keywords)
+    blocks: list[Block] = list(pages.trace_page(found, name=resolved.name))
+    shown_in = _show_on_views(resolved.module, found)
+    if shown_in:
+        views = "Explorers" if shown_in > 1 else "Explorer"
+        blocks.append(Note(f"Shown in the open {views} of {resolved.name} too."))
+    return tuple(blocks)
+
+
+def _show_on_views(module: nn.Module, found: Any) -> int:
+    from nnwidgets.widgets.lifetime import views_of
+
+    views = views_of(module)
+    for view in views:
+        view.show_trace(found)
+    return len(views)
+
+
+def _summary_page(command: Command, resolved: Resolved, _namespace: Mapping[str, Any]) -> Document:
+    return summary_page(resolved.module, command.inputs, depth=command.depth)
+
+
+_PAGES: dict[str, Callable[[Command, Resolved, Mapping[str, Any]], Document]] = {
+    "tree": _tree_page,
+    "show": _show_page,
+    "summary": _summary_page,
+    "tied": _tied_page,
+    "check": _check_page,
+    "trace": _trace_page,
+}

@@ -1,0 +1,249 @@
+"""What could stand next on a line, from what is typed and the user's variables; nothing of theirs is run."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from nnwidgets.errors import NNWidgetsError
+from nnwidgets.introspect import paths
+from nnwidgets.introspect.guard import class_attribute, instance_dict, is_a, is_module, plain_items
+from nnwidgets.introspect.records import ModuleNode, ModuleTree
+from nnwidgets.introspect.targets import match
+from nnwidgets.introspect.walk import tree
+from nnwidgets.magics.parser import DTYPES, OPTIONS, SUBCOMMANDS, LineError
+from nnwidgets.magics.resolving import model_names, resolve, resolve_model, tensor_names
+from nnwidgets.magics.words import words_so_far
+
+MOST = 300
+"""The most candidates given."""
+
+_MOST_DEPTH = 9
+_GLOB = frozenset("*?")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One way to go on.
+
+    Attributes:
+        text: What replaces the fragment.
+        kind: What it is, for the front end's icon: ``"module"``, ``"path"``, ``"keyword"``.
+    """
+
+    text: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What is typed of the last word, and what it could become."""
+
+    fragment: str
+    candidates: tuple[Candidate, ...]
+
+
+def complete(line: str, namespace: Mapping[str, Any]) -> Completion:
+    """Complete a line.
+
+    Args:
+        line: What stands between ``%nn`` and the cursor.
+        namespace: The user's variables.
+
+    Example:
+        >>> from torch import nn
+        >>> complete("show net 0.w", {"net": nn.Sequential(nn.Linear(2, 3))}).candidates
+        (Candidate(text='0.weight', kind='path'),)
+    """
+    *before, last = [word.text for word in words_so_far(line)] or [""]
+    found: list[Candidate] = []
+    seen: set[str] = set()
+    for candidate in _candidates(before, last, namespace):
+        if candidate.text.startswith(last) or (_GLOB & set(last)):
+            if candidate.text not in seen:
+                found.append(candidate)
+                seen.add(candidate.text)
+            if len(found) == MOST:
+                break
+    return Completion(last, tuple(found))
+
+
+def _candidates(before: list[str], last: str, namespace: Mapping[str, Any]) -> Iterator[Candidate]:
+    if not before:
+        yield from (Candidate(name, "keyword") for name in SUBCOMMANDS)
+        yield from _models(last, namespace)
+        return
+    name = before[0]
+    if name == "auto" and len(before) == 1:
+        yield from (Candidate(word, "keyword") for word in ("on", "off"))
+    if name not in SUBCOMMANDS or name == "auto":
+        return
+    options = OPTIONS.get(name, ())
+    if last.startswith("-"):
+        option, equals, value = last.partition("=")
+        if equals and option in options:
+            yield from (Candidate(f"{option}={each.text}", each.kind) for each in _values(option, value))
+        else:
+            yield from (Candidate(each, "keyword") for each in options if each == "--input" or each not in before)
+    elif before[-1] in options:
+        yield from _values(before[-1], last)
+    else:
+        yield from _plain(name, _without_options(before[1:], options), last, namespace)
+
+
+def _plain(name: str, plain: list[str], last: str, namespace: Mapping[str, Any]) -> Iterator[Candidate]:
+    if not plain:
+        yield from _models(last, namespace)
+    elif name == "trace":
+        yield from _arguments(plain[0], last, namespace)
+    elif name in {"tree", "show"} and len(plain) == 1:
+        try:
+            found = tree(resolve_model(plain[0], namespace).module)
+        except (LineError, NNWidgetsError):
+            return
+        yield from _targets(found, last, tensors=name == "show")
+
+
+def _without_options(words: list[str], options: tuple[str, ...]) -> list[str]:
+    plain: list[str] = []
+    waiting = iter(words)
+    for word in waiting:
+        if word in options:
+            next(waiting, None)
+        elif not word.startswith("-"):
+            plain.append(word)
+    return plain
+
+
+def _values(option: str, value: str) -> Iterator[Candidate]:
+    if option == "--depth":
+        yield from (Candidate(str(depth), "value") for depth in range(1, _MOST_DEPTH + 1))
+    elif ":" in value:
+        shape = value.partition(":")[0]
+        yield from (Candidate(f"{shape}:{dtype}", "value") for dtype in DTYPES)
+
+
+def _models(last: str, namespace: Mapping[str, Any]) -> Iterator[Candidate]:
+    """Variables that hold a module; below a variable, the modules stored there."""
+    cut = max(last.rfind("."), last.rfind("["))
+    if cut < 0:
+        yield from (Candidate(name, "module") for name in model_names(namespace))
+        return
+    owner = last[:cut]
+    try:
+        value = resolve(owner, namespace, among=(), kind="model")
+    except LineError:
+        return
+    if last[cut] == ".":
+        names = [key for key, item in _stored(value) if type(key) is str and key.isidentifier() and is_module(item)]
+        yield from (Candidate(f"{owner}.{name}", "module") for name in names)
+    elif is_a(value, list) or is_a(value, tuple):
+        items = list(list.__iter__(value)) if is_a(value, list) else list(tuple.__iter__(value))
+        yield from (Candidate(f"{owner}[{at}]", "module") for at, item in enumerate(items) if is_module(item))
+    elif is_a(value, dict):
+        keys = [key for key, item in plain_items(value) if type(key) in {str, int} and is_module(item)]
+        yield from (Candidate(f"{owner}[{key!r}]", "module") for key in keys)
+    elif is_module(value):
+        n = len(_children(value))
+        yield from (Candidate(f"{owner}[{at}]", "module") for at in range(min(n, MOST)))
+
+
+def _stored(value: Any) -> list[tuple[Any, Any]]:
+    """Names and values stored in an object, read without its own code."""
+    if is_module(value):
+        return [*_children(value), *plain_items(instance_dict(value))]
+    if type(value) is types.ModuleType:
+        return plain_items(vars(value))
+    try:
+        held = object.__getattribute__(value, "__dict__")
+    except AttributeError:
+        return []
+    return plain_items(held) if is_a(held, dict) else []
+
+
+def _children(module: Any) -> list[tuple[Any, Any]]:
+    held = instance_dict(module).get("_modules")
+    return plain_items(held) if is_a(held, dict) else []
+
+
+def _arguments(model: str, last: str, namespace: Mapping[str, Any]) -> Iterator[Candidate]:
+    """Tensors, and by name what the model's forward takes."""
+    name, equals, _ = last.partition("=")
+    if equals:
+        yield from (Candidate(f"{name}={each}", "value") for each in tensor_names(namespace))
+        return
+    yield from (Candidate(each, "value") for each in tensor_names(namespace))
+    try:
+        module = resolve_model(model, namespace).module
+    except LineError:
+        return
+    forward = class_attribute(type(module), "forward")
+    if type(forward) is types.FunctionType:
+        code = forward.__code__
+        taken = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
+        yield from (Candidate(f"{each}=", "keyword") for each in taken)
+
+
+def _targets(found: ModuleTree, last: str, *, tensors: bool) -> Iterator[Candidate]:
+    """Paths up to the end of the component being typed, then classes; what a glob means, where one is typed."""
+    if _GLOB & set(last):
+        yield from _meant(found, last, tensors=tensors)
+        return
+    names = (node.path for node in found.nodes if node.path)
+    yield from _next_components(names, last)
+    if tensors:
+        yield from _next_components((entry.path for entry in found.tensors), last)
+        yield from _class_targets(found, last)
+
+
+def _next_components(names: Iterable[str], last: str) -> Iterator[Candidate]:
+    seen: set[str] = set()
+    for name in names:
+        if name.startswith(last):
+            reached = name[: _component_end(name, len(last))]
+            if reached not in seen:
+                seen.add(reached)
+                yield Candidate(reached, "path")
+
+
+def _component_end(path: str, at: int) -> int:
+    """Where the component ends that ``at`` is in, or at the end of."""
+    if "[" not in path:
+        end = path.find(".", at)
+        return len(path) if end < 0 else end
+    end = 0
+    reached = ""
+    for component in paths.split(path):
+        reached = paths.join(reached, component)
+        end = len(reached)
+        if end >= max(at, 1):
+            break
+    return end
+
+
+def _meant(found: ModuleTree, last: str, *, tensors: bool) -> Iterator[Candidate]:
+    try:
+        meant = match(found, last if last.endswith("*") else f"{last}*", words=False)
+    except NNWidgetsError:
+        return
+    yield from (Candidate(node.path, "path") for node in meant.nodes)
+    if tensors:
+        yield from (Candidate(entry.path, "path") for entry in meant.tensors)
+
+
+def _class_targets(found: ModuleTree, last: str) -> Iterator[Candidate]:
+    """``Linear``, then ``Linear.weight``."""
+    class_name, dot, _ = last.partition(".")
+    nodes = [node for node in found.nodes if node.class_name.startswith(class_name)]
+    if not dot:
+        yield from (Candidate(name, "class") for name in dict.fromkeys(node.class_name for node in nodes))
+        return
+    for node in nodes:
+        if node.class_name == class_name:
+            yield from (Candidate(f"{class_name}.{_own_name(node, entry.path)}", "class") for entry in node.tensors)
+
+
+def _own_name(node: ModuleNode, path: str) -> str:
+    return path[len(node.path) :].removeprefix(".")

@@ -1,0 +1,269 @@
+"""From a name on the line to the live object: names, attributes and constant indices, looked up and never run.
+
+An attribute is looked for where it is stored (a module's registries, an instance's dict), so that no property and no
+``__getattr__`` of the user's runs.
+"""
+
+from __future__ import annotations
+
+import ast
+import types
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from nnwidgets.errors import closest_names
+from nnwidgets.introspect.guard import (
+    class_attribute,
+    instance_dict,
+    is_a,
+    is_module,
+    is_tensor,
+    plain_items,
+    type_name,
+)
+from nnwidgets.introspect.labels import inert
+from nnwidgets.magics.parser import LineError, cut
+
+_REGISTRIES = ("_modules", "_parameters", "_buffers")
+_MAX_EXPRESSION = 10_000
+_MAX_LISTED = 5
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A module and how it was written."""
+
+    module: nn.Module
+    name: str
+
+
+class _NothingThereError(LookupError):
+    """No such item; the message continues ``net.encoder``."""
+
+
+def model_names(namespace: Mapping[str, Any]) -> list[str]:
+    """Names of the user's variables that hold a module, in the order they were made.
+
+    Example:
+        >>> model_names({"net": nn.ReLU(), "_": nn.ReLU(), "x": 1})
+        ['net']
+    """
+    return [name for name, value in list(namespace.items()) if not name.startswith("_") and is_module(value)]
+
+
+def tensor_names(namespace: Mapping[str, Any]) -> list[str]:
+    """Names of the user's variables that hold a tensor, in the order they were made."""
+    return [name for name, value in list(namespace.items()) if not name.startswith("_") and is_tensor(value)]
+
+
+def resolve_model(expression: str, namespace: Mapping[str, Any]) -> Resolved:
+    """Return the module that ``expression`` names.
+
+    Raises:
+        LineError: If it can't be read, names nothing, or names something else than a module.
+
+    Example:
+        >>> resolve_model("nets[0]", {"nets": [nn.ReLU()]}).module
+        ReLU()
+    """
+    value = resolve(expression, namespace, among=model_names(namespace), kind="model")
+    if is_module(value):
+        return Resolved(value, expression)
+    raise LineError(_not_a_module(expression, value, namespace))
+
+
+def resolve(expression: str, namespace: Mapping[str, Any], *, among: Iterable[str], kind: str) -> Any:
+    """Return what ``expression`` names: a variable, an attribute or item of one, or a plain constant.
+
+    Args:
+        expression: As written.
+        namespace: The user's variables.
+        among: Names to suggest where there is no such variable.
+        kind: What such a name is called: ``"model"``.
+
+    Raises:
+        LineError: If it can't be read or names nothing.
+    """
+    steps = _steps(expression)
+    value: Any = None
+    so_far = ""
+    for step in steps:
+        try:
+            value, so_far = _take(value, so_far, step, namespace)
+        except _NothingThereError as error:
+            raise LineError(f"{cut(expression)}: {error}") from None
+        except KeyError:
+            raise LineError(_no_variable(inert(str(step.value), 80), among, kind)) from None
+    return value
+
+
+@dataclass(frozen=True)
+class _Step:
+    kind: str
+    value: Any
+
+
+def _steps(expression: str) -> list[_Step]:
+    """Return the names and indices of an expression, first to last; only these are allowed."""
+    unreadable = LineError(
+        f"{cut(expression)} can't be read: expected a variable, as net, net.encoder or nets[0]; nothing is called here."
+    )
+    if len(expression) > _MAX_EXPRESSION:
+        raise unreadable
+    try:
+        node: ast.expr = ast.parse(expression, mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        raise unreadable from None
+    steps: list[_Step] = []
+    while not isinstance(node, ast.Name):
+        if isinstance(node, ast.Attribute):
+            steps.append(_Step("attribute", node.attr))
+            node = node.value
+        elif isinstance(node, ast.Subscript) and _is_index(index := _constant(node.slice)):
+            steps.append(_Step("item", index))
+            node = node.value
+        elif not steps and _constant(node) is not Ellipsis:
+            return [_Step("constant", _constant(node))]
+        else:
+            raise unreadable
+    steps.append(_Step("name", node.id))
+    return steps[::-1]
+
+
+def _constant(node: ast.expr) -> Any:
+    """Return the value of a plain constant; Ellipsis for anything else."""
+    if isinstance(node, ast.Constant):
+        return node.value
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Constant):
+        value = node.operand.value
+        if type(value) in {int, float}:
+            return -value  # type: ignore[operator] # both can be negated
+    return Ellipsis
+
+
+def _is_index(value: object) -> bool:
+    return type(value) in {int, str}
+
+
+def _take(value: Any, so_far: str, step: _Step, namespace: Mapping[str, Any]) -> tuple[Any, str]:
+    if step.kind == "constant":
+        return step.value, repr(step.value)
+    if step.kind == "name":
+        return namespace[step.value], step.value
+    if step.kind == "attribute":
+        return _attribute(value, so_far, step.value), f"{so_far}.{step.value}"
+    return _item(value, so_far, step.value), f"{so_far}[{step.value!r}]"
+
+
+def _attribute(value: Any, so_far: str, name: str) -> Any:
+    if is_module(value):
+        held: Any = instance_dict(value)
+    elif type(value) is types.ModuleType:
+        held = vars(value)
+    else:
+        try:
+            held = object.__getattribute__(value, "__dict__")
+        except AttributeError:
+            held = {}
+    places = [held] if is_a(held, dict) else []
+    if is_module(value):
+        places += [place for registry in _REGISTRIES if is_a(place := _get(held, registry), dict)]
+    for place in places:
+        found = _get(place, name)
+        if found is not _MISSING:
+            return found
+    if class_attribute(type(value), name) is not None:
+        raise _NothingThereError(
+            f"{name} is computed by {type_name(type(value))}, and %nn runs no code of yours; give it a name first."
+        )
+    names = [key for place in places for key, _ in plain_items(place) if type(key) is str and not key.startswith("_")]
+    raise _NothingThereError(f"no {inert(name, 80)} in {inert(so_far, 80)}{_suggestion(closest_names(name, names))}")
+
+
+_MISSING = object()
+
+
+def _get(held: Any, name: str) -> Any:
+    """Return what a dict of whatever subclass holds at a string key, comparing it with string keys only."""
+    if type(held) is dict and all(type(key) is str for key in held):
+        return held.get(name, _MISSING)
+    return next((item for key, item in plain_items(held) if type(key) is str and key == name), _MISSING)
+
+
+def _item(value: Any, so_far: str, index: int | str) -> Any:
+    if is_a(value, list) or is_a(value, tuple):
+        if type(index) is not int:
+            raise _NothingThereError(f"{so_far} is a {type_name(type(value))}, whose index is a number.")
+        items = list(list.__iter__(value)) if is_a(value, list) else list(tuple.__iter__(value))
+        return _nth(items, index, so_far)
+    if is_a(value, dict):
+        for key, item in plain_items(value):
+            if type(key) is type(index) and key == index:
+                return item
+        keys = [key for key, _ in plain_items(value) if type(key) is str]
+        raise _NothingThereError(f"no key {index!r} in {so_far}{_suggestion(closest_names(str(index), keys))}")
+    if is_module(value):
+        return _child(value, so_far, index)
+    raise _NothingThereError(f"{so_far} is {_article(type_name(type(value)))}, which has no items.")
+
+
+def _child(module: nn.Module, so_far: str, index: int | str) -> Any:
+    """Return what indexing one of torch's own containers gives, if its class leaves indexing as torch wrote it."""
+    own = class_attribute(type(module), "__getitem__")
+    held = instance_dict(module).get("_modules")
+    children = plain_items(held) if is_a(held, dict) else []
+    if own in {nn.Sequential.__getitem__, nn.ModuleList.__getitem__} and type(index) is int:
+        return _nth([child for _, child in children], index, so_far)
+    if own is nn.ModuleDict.__getitem__ and type(index) is str:
+        for key, child in children:
+            if type(key) is str and key == index:
+                return child
+        keys = [key for key, _ in children if type(key) is str]
+        raise _NothingThereError(f"no key {index!r} in {so_far}{_suggestion(closest_names(index, keys))}")
+    raise _NothingThereError(
+        f"indexing {so_far} would run {type_name(type(module))}'s own code; name the part by its attribute."
+    )
+
+
+def _nth(items: list[Any], index: int, so_far: str) -> Any:
+    if -len(items) <= index < len(items):
+        return items[index]
+    raise _NothingThereError(f"{so_far} has {len(items)} items, no [{index}].")
+
+
+def _not_a_module(expression: str, value: Any, namespace: Mapping[str, Any]) -> str:
+    kind = type(value)
+    named = inert(expression, 80)
+    if is_a(value, type) and nn.Module in type.__dict__["__mro__"].__get__(value):
+        return f"{named} is a class, expected a module made from it: {named} = {type_name(value)}(…)."
+    what = f"{named} is {_article(type_name(kind))}, expected a torch.nn.Module"
+    if is_tensor(value) and "." in expression:
+        owner, _, name = expression.rpartition(".")
+        return f"{what}. For one tensor: %nn show {inert(owner, 80)} {inert(name, 80)}"
+    names = model_names(namespace)
+    return f"{what}; {_listed(names)}." if names else f"{what}; no variable holds one."
+
+
+def _no_variable(name: str, among: Iterable[str], kind: str) -> str:
+    names = list(among)
+    near = closest_names(name, names)
+    if near:
+        return f"No variable {name!r}{_suggestion(near)}"
+    return f"No variable {name!r}; {_listed(names, kind)}." if names else f"No variable {name!r}, and no {kind} yet."
+
+
+def _listed(names: list[str], kind: str = "model") -> str:
+    shown = ", ".join(inert(name, 40) for name in names[:_MAX_LISTED])
+    more = f" and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else ""
+    return f"{kind}s here: {shown}{more}"
+
+
+def _suggestion(near: tuple[str, ...]) -> str:
+    return f"; did you mean {' or '.join(inert(name, 80) for name in near)}?" if near else "."
+
+
+def _article(name: str) -> str:
+    return f"{'an' if name[:1] in 'AEIOUaeiou' else 'a'} {name}"

@@ -1,0 +1,80 @@
+"""Cutting a line into words: at spaces, but not inside brackets or quotes."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+_OPEN = "([{"
+_CLOSE = ")]}"
+
+
+class Word(NamedTuple):
+    """A word and where it begins in its line."""
+
+    text: str
+    start: int
+
+
+class UnclosedError(ValueError):
+    """A bracket or quote that the line never closes."""
+
+
+def words(line: str) -> list[Word]:
+    """Cut ``line`` into words; a word that begins with ``#`` ends it.
+
+    Raises:
+        UnclosedError: If a bracket or quote stays open.
+
+    Example:
+        >>> [word.text for word in words('show nets["a b"] 2.bias  # the last')]
+        ['show', 'nets["a b"]', '2.bias']
+    """
+    found, is_open = _cut(line)
+    if is_open:
+        raise UnclosedError(f"{is_open} is never closed")
+    return found
+
+
+def words_so_far(line: str) -> list[Word]:
+    """Cut a line that is being typed: the last word may be unfinished, and is empty after a space.
+
+    Example:
+        >>> words_so_far("show net ")
+        [Word(text='show', start=0), Word(text='net', start=5), Word(text='', start=9)]
+    """
+    found, is_open = _cut(line)
+    if not is_open and (not found or line[-1:].isspace()):
+        found.append(Word("", len(line)))
+    return found
+
+
+def _cut(line: str) -> tuple[list[Word], str]:  # noqa: C901 - one pass over the characters, one branch for each kind
+    """The words, and the bracket or quote that is still open at the end."""
+    found: list[Word] = []
+    start: int | None = None
+    quote = ""
+    brackets: list[str] = []
+    escaped = False
+    for at, character in enumerate(line):
+        if quote:
+            if not escaped and character == quote:
+                quote = ""
+            escaped = not escaped and character == "\\"
+        elif character.isspace() and not brackets:
+            if start is not None:
+                found.append(Word(line[start:at], start))
+                start = None
+        elif character == "#" and start is None:
+            return found, ""
+        else:
+            if start is None:
+                start = at
+            if character in "\"'":
+                quote = character
+            elif character in _OPEN:
+                brackets.append(character)
+            elif character in _CLOSE and brackets:
+                brackets.pop()
+    if start is not None:
+        found.append(Word(line[start:], start))
+    return found, quote or (brackets[-1] if brackets else "")

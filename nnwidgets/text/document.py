@@ -1,0 +1,99 @@
+"""What is to be said, before it is text or HTML: blocks of plain records, with the model's own words still raw.
+
+`pages` makes documents, `plain` and `html` write them out; whatever came from a model is made inert there, so that a
+document can hold any class name or path as it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nnwidgets.introspect.lines import Line
+from nnwidgets.introspect.records import Severity
+
+
+@dataclass(frozen=True)
+class Title:
+    """The head of a document: what it is about, and what kind of thing that is."""
+
+    text: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Names with values."""
+
+    pairs: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under heads.
+
+    Attributes:
+        heads: One per column.
+        rows: As many cells each.
+        right: Columns that stand to the right.
+        n_more: Rows left out.
+    """
+
+    heads: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    right: tuple[int, ...] = ()
+    n_more: int = 0
+
+
+@dataclass(frozen=True)
+class Outline:
+    """Rows of a tree; `Line.level` says how they nest.
+
+    Attributes:
+        lines: The rows, in order.
+        n_more: Rows left out at the end.
+    """
+
+    lines: tuple[Line, ...]
+    n_more: int = 0
+
+
+@dataclass(frozen=True)
+class Note:
+    """A sentence, with how much it matters."""
+
+    text: str
+    severity: Severity | None = None
+    where: str = ""
+
+
+@dataclass(frozen=True)
+class Code:
+    """Python to copy."""
+
+    source: str
+
+
+@dataclass(frozen=True)
+class Bars:
+    """A histogram.
+
+    Attributes:
+        counts: Elements per bin.
+        low: The lowest edge, written out.
+        high: The highest.
+    """
+
+    counts: tuple[int, ...]
+    low: str
+    high: str
+
+
+@dataclass(frozen=True)
+class Written:
+    """Lines that are laid out already."""
+
+    text: str
+
+
+Block = Title | Facts | Table | Outline | Note | Code | Bars | Written
+Document = tuple[Block, ...]

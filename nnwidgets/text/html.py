@@ -1,0 +1,187 @@
+"""Documents as HTML, without script: for exports, nbviewer, untrusted notebooks. No other file builds HTML.
+
+The structure carries the meaning (headings, tables, lists, ``<details>``), so that it survives a sanitizer that takes
+every ``style`` away. Colours are the page's own, dimmed by opacity, so that light and dark both work.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator, Sequence
+
+from nnwidgets.introspect.labels import exact_count, inert
+from nnwidgets.introspect.lines import Line
+from nnwidgets.introspect.records import Finding, ModuleTree, TensorEntry, TensorStats, TieGroup, Trace
+from nnwidgets.text import pages
+from nnwidgets.text.document import Bars, Block, Code, Document, Facts, Note, Outline, Table, Title, Written
+
+_MOST_NAME = 120
+_MOST_WORDS = 2_000
+_MOST_CODE = 20_000
+_MOST_WRITTEN = 200_000
+_MOST_LEVELS = 100
+_OPEN_LEVELS = 2
+_N_BARS = 32
+
+_FONT = "font-family:system-ui,sans-serif;font-size:13px;line-height:1.5"
+_DIM = "opacity:.75"
+_NUMBER = "text-align:right;font-variant-numeric:tabular-nums"
+_LIST = "list-style:none;margin:0;padding-left:1.4em"
+_LEAF = "padding-left:1.1em"
+_SIGNS = {"error": "✗ error", "warning": "▲ warning", "note": "ℹ note"}
+
+
+def tree_html(tree: ModuleTree, *, path: str = "", name: str | None = None, depth: int | None = None) -> str:
+    """A tree that folds and unfolds without script, or what is below ``path``.
+
+    Example:
+        >>> from torch import nn
+        >>> from nnwidgets import tree
+        >>> "<summary><b>Linear</b>" in tree_html(tree(nn.Linear(2, 3)))
+        True
+    """
+    return marked_up(pages.tree_page(tree, path=path, name=name, depth=depth))
+
+
+def tensor_html(entry: TensorEntry, stats: TensorStats | None = None, *, unread: str | None = None) -> str:
+    """One tensor: facts, statistics, a histogram."""
+    return marked_up(pages.tensor_page(entry, stats, unread=unread))
+
+
+def module_html(tree: ModuleTree, path: str, *, name: str | None = None, findings: Sequence[Finding] = ()) -> str:
+    """One module: facts, and what is directly in it."""
+    return marked_up(pages.module_page(tree, path, name=name, findings=findings))
+
+
+def ties_html(ties: Sequence[TieGroup]) -> str:
+    """Tie groups."""
+    return marked_up(pages.ties_page(ties))
+
+
+def findings_html(findings: Sequence[Finding]) -> str:
+    """Findings with their fixes."""
+    return marked_up(pages.findings_page(findings))
+
+
+def trace_html(trace: Trace, *, name: str | None = None) -> str:
+    """A forward pass, call by call."""
+    return marked_up(pages.trace_page(trace, name=name))
+
+
+def marked_up(document: Document) -> str:
+    """A document as one ``<div>``.
+
+    Example:
+        >>> marked_up((Title("<b>", "Linear"),)).endswith("<p><b>&lt;b&gt;</b> · Linear</p></div>")
+        True
+    """
+    return f'<div style="{_FONT}">{"".join(part for block in document for part in _parts(block))}</div>'
+
+
+def _parts(block: Block) -> Iterator[str]:
+    match block:
+        case Title():
+            detail = f" · {_safe(block.detail)}" if block.detail else ""
+            yield f"<p><b>{_safe(block.text)}</b>{detail}</p>"
+        case Facts():
+            yield from _facts(block)
+        case Table():
+            yield from _table(block)
+        case Outline():
+            yield from _outline(block)
+        case Note():
+            sign = f"<b>{_SIGNS[block.severity]}</b> " if block.severity else ""
+            where = f"<code>{_safe(block.where)}</code>: " if block.where else ""
+            yield f"<p>{sign}{where}{_safe(' '.join(block.text.split(None)), _MOST_WORDS)}</p>"
+        case Code():
+            yield f"<pre><code>{_safe_lines(block.source, _MOST_CODE)}</code></pre>"
+        case Bars():
+            yield from _bars(block)
+        case Written():
+            yield f"<pre>{_safe_lines(block.text, _MOST_WRITTEN)}</pre>"
+
+
+def _safe(text: str, most: int = _MOST_NAME) -> str:
+    return html.escape(inert(text, most))
+
+
+def _safe_lines(text: str, most: int) -> str:
+    return "\n".join(_safe(line, most) for line in text[:most].split("\n"))
+
+
+def _facts(block: Facts) -> Iterator[str]:
+    yield "<table><tbody>"
+    for name, value in block.pairs:
+        yield f'<tr><th scope="row" style="text-align:left;{_DIM}">{_safe(name)}</th>'
+        yield f'<td style="text-align:left">{_safe(value)}</td></tr>'
+    yield "</tbody></table>"
+
+
+def _table(block: Table) -> Iterator[str]:
+    yield "<table><thead><tr>"
+    yield from (
+        f'<th scope="col"{_aligned(column, block.right)}>{_safe(head)}</th>' for column, head in enumerate(block.heads)
+    )
+    yield "</tr></thead><tbody>"
+    for row in block.rows:
+        yield "<tr>"
+        for column, cell in enumerate(row):
+            indent = len(cell) - len(cell.lstrip(" "))
+            yield f"<td{_aligned(column, block.right)}>{'&nbsp;' * min(indent, 40)}{_safe(cell.lstrip(' '))}</td>"
+        yield "</tr>"
+    yield "</tbody></table>"
+    if block.n_more:
+        yield f"<p>… {exact_count(block.n_more)} more</p>"
+
+
+def _aligned(column: int, right: Sequence[int]) -> str:
+    return f' style="{_NUMBER}"' if column in right else ' style="text-align:left"'
+
+
+def _outline(block: Outline) -> Iterator[str]:
+    """Nest the rows by their level; beyond a hundred levels they stay side by side, with the level said."""
+    lines = block.lines
+    levels = [min(line.level, _MOST_LEVELS) for line in lines]
+    n_open = 0
+    yield f'<ul style="{_LIST}">'
+    for at, line in enumerate(lines):
+        below = levels[at + 1] if at + 1 < len(lines) else 0
+        if below > levels[at]:
+            is_open = " open" if line.level < _OPEN_LEVELS and line.kind != "fold" else ""
+            yield f'<li><details{is_open}><summary>{_line(line)}</summary><ul style="{_LIST}">'
+            n_open += 1
+        else:
+            yield f'<li style="{_LEAF}">{_line(line)}</li>'
+            for _ in range(levels[at] - below if at + 1 < len(lines) else n_open):
+                yield "</ul></details></li>"
+                n_open -= 1
+    yield "</ul>"
+    if block.n_more:
+        yield f"<p>… {exact_count(block.n_more)} more modules and tensors</p>"
+
+
+def _line(line: Line) -> str:
+    name = f"<code>{_safe(line.name)}</code>" if line.kind == "tensor" else f"<b>{_safe(line.name)}</b>"
+    said = [_safe(line.class_name)] if line.class_name and line.class_name != line.name else []
+    said += [_safe(text) for text in (line.shape, line.dtype) if text]
+    if line.n_params is not None:
+        title = "" if line.kind == "tensor" else " parameters"
+        said.append(f"{exact_count(line.n_params)}{title}")
+    if line.level > _MOST_LEVELS:
+        said.append(f"level {line.level}")
+    said += [f"<b>{_safe(mark)}</b>" for mark in line.marks]
+    return f'{name} <span style="{_DIM}">{" · ".join(said)}</span>' if said else name
+
+
+def _bars(block: Bars) -> Iterator[str]:
+    """Draw a histogram as nested boxes, under a sentence that says the same."""
+    step = -(-len(block.counts) // _N_BARS)
+    counts = [sum(block.counts[start : start + step]) for start in range(0, len(block.counts), step)]
+    top = max(counts)
+    low, high = _safe(block.low, 40), _safe(block.high, 40)
+    yield f"<p>Histogram from {low} to {high}; the highest bar holds {exact_count(top)}.</p>"
+    yield '<div aria-hidden="true" style="display:flex;align-items:flex-end;height:60px;max-width:420px">'
+    for count in counts:
+        percent = 100 * count / top
+        yield f'<div style="flex:1;height:{percent:.1f}%;background:currentColor;opacity:.55;margin-right:1px"></div>'
+    yield "</div>"

@@ -1,0 +1,222 @@
+"""What there is to say of a tree, a tensor, a module, ties, findings and a trace: one document each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nnwidgets.introspect.labels import dtype_short, exact_count, shape_text, short_bytes, short_count
+from nnwidgets.introspect.lines import lines
+from nnwidgets.introspect.records import (
+    Finding,
+    ModuleNode,
+    ModuleTree,
+    TensorEntry,
+    TensorStats,
+    TieGroup,
+    Trace,
+    TraceCall,
+)
+from nnwidgets.introspect.totals import count_text, totals_text
+from nnwidgets.text.document import Bars, Block, Code, Document, Facts, Note, Outline, Table, Title
+
+MOST_ROWS = 500
+"""Rows of a tree or table; what is left out is counted."""
+
+_MOST_MEMBERS = 50
+_MOST_SHAPES = 4
+_MOST_UNUSED = 20
+
+
+def tree_page(
+    tree: ModuleTree, *, path: str = "", name: str | None = None, depth: int | None = None, most: int = MOST_ROWS
+) -> Document:
+    """The tree, or what is below ``path``, ``depth`` levels of it."""
+    shown, n_more = lines(tree, path=path, name=path or name, depth=depth, most=most)
+    outline = Outline(shown, n_more)
+    return (outline,) if path else (outline, Note(totals_text(tree)))
+
+
+def tensor_page(entry: TensorEntry, stats: TensorStats | None = None, *, unread: str | None = None) -> Document:
+    """One tensor: what is known without its data and, where it was read, its statistics.
+
+    Args:
+        entry: The tensor.
+        stats: Its statistics.
+        unread: Why there are none.
+    """
+    blocks: list[Block] = [Title(entry.path, entry.class_name), Facts(tuple(_tensor_facts(entry)))]
+    if entry.problem:
+        blocks.append(Note(entry.problem, "warning"))
+    if stats is not None:
+        blocks += _statistics(stats)
+    elif unread and unread != entry.problem:
+        blocks.append(Note(f"No statistics: {unread}", "note"))
+    return tuple(blocks)
+
+
+def module_page(
+    tree: ModuleTree, path: str, *, name: str | None = None, findings: Sequence[Finding] = (), most: int = MOST_ROWS
+) -> Document:
+    """One module: its counts, and its tensors and children one level deep."""
+    node = tree.find(path) if path else tree.root
+    if not isinstance(node, ModuleNode):
+        raise TypeError(f"{path} is a tensor")
+    pairs = [("path", path or "the model itself"), ("parameters", count_text(node.n_params))]
+    if node.summary:
+        pairs.insert(1, ("shape", node.summary))
+    if node.training is not None:
+        pairs.append(("mode", "train" if node.training else "eval"))
+    if node.alias_of is not None:
+        pairs.append(("same module as", node.alias_of or "the model itself"))
+    blocks: list[Block] = [Title(path or name or node.class_name, node.class_name), Facts(tuple(pairs))]
+    if node.problem:
+        blocks.append(Note(node.problem, "warning"))
+    shown, n_more = lines(tree, path=path, name=path or name, depth=1, most=most)
+    if len(shown) > 1:
+        blocks.append(Outline(shown, n_more))
+    here = [finding for finding in findings if _is_within(finding.path, path)]
+    if here:
+        blocks += findings_page(here)
+    return tuple(blocks)
+
+
+def ties_page(ties: Sequence[TieGroup]) -> Document:
+    """Groups of names that reach the same bytes."""
+    if not ties:
+        return (Note("No tensors are tied."),)
+    rows = []
+    for group in ties[:MOST_ROWS]:
+        members = list(group.members[:_MOST_MEMBERS])
+        if len(group.members) > _MOST_MEMBERS:
+            members.append(f"… {exact_count(len(group.members) - _MOST_MEMBERS)} more")
+        rows.append((group.id, _TIE_KINDS[group.kind], short_bytes(group.shared_bytes), members[0]))
+        rows += [("", "", "", member) for member in members[1:]]
+    table = Table(("tie", "what", "shared", "names"), tuple(rows), right=(2,), n_more=max(0, len(ties) - MOST_ROWS))
+    return (table,)
+
+
+_TIE_KINDS = {
+    "object": "one tensor, several names",
+    "storage": "same bytes, same shape",
+    "view": "same bytes, seen otherwise",
+    "overlap": "some bytes in common",
+}
+
+
+def findings_page(findings: Sequence[Finding]) -> Document:
+    """Findings, each with where it is and the code that mends it."""
+    if not findings:
+        return (Note("Nothing found."),)
+    blocks: list[Block] = []
+    for finding in findings[:MOST_ROWS]:
+        blocks.append(Note(f"{finding.message} [{finding.code}]", finding.severity, where=finding.path or "the model"))
+        if finding.fix:
+            blocks.append(Code(finding.fix))
+    if len(findings) > MOST_ROWS:
+        blocks.append(Note(f"… {exact_count(len(findings) - MOST_ROWS)} more findings"))
+    return tuple(blocks)
+
+
+def trace_page(trace: Trace, *, name: str | None = None) -> Document:
+    """A forward pass, call by call, and where it raised."""
+    rows = tuple(_call_row(call, name) for call in trace.calls[:MOST_ROWS])
+    heads = ("call", "input", "output", "time", "flops")
+    blocks: list[Block] = [Table(heads, rows, right=(3, 4), n_more=max(0, len(trace.calls) - MOST_ROWS))]
+    if trace.error is not None:
+        where = trace.failed_at
+        at = "the forward" if where is None else where or name or "the model itself"
+        got = next((call for call in reversed(trace.calls) if call.path == where), None)
+        given = f" on {shapes_text(got.input_shapes, got.input_dtypes)}" if got is not None else ""
+        blocks.append(Note(f"raised{given}: {trace.error}", "error", where=at))
+    else:
+        flops = f" · {_flops(trace.flops)} flops" if trace.flops is not None else ""
+        blocks.append(Note(f"{exact_count(len(trace.calls))} calls · {_seconds(trace.seconds)}{flops}"))
+    if trace.unused:
+        more = len(trace.unused) - _MOST_UNUSED
+        names = ", ".join(trace.unused[:_MOST_UNUSED]) + (f" and {exact_count(more)} more" if more > 0 else "")
+        blocks.append(Note(f"never called: {names}", "note"))
+    return tuple(blocks)
+
+
+def _tensor_facts(entry: TensorEntry) -> list[tuple[str, str]]:
+    facts = [
+        ("role", entry.role),
+        ("shape", shape_text(entry.shape) if entry.shape is not None else "not known yet"),
+        ("dtype", entry.dtype),
+        ("device", entry.device),
+        ("elements", exact_count(entry.n_elements)),
+        ("size", short_bytes(entry.size_bytes)),
+    ]
+    if entry.layout != "strided":
+        facts.append(("layout", entry.layout))
+    if entry.role == "parameter":
+        facts.append(("trainable", "yes" if entry.requires_grad else "no, frozen"))
+        facts.append(("gradient", "yes" if entry.has_grad else "none"))
+    if entry.role == "buffer":
+        facts.append(("saved", "yes" if entry.persistent else "no, not persistent"))
+    if entry.tie is not None:
+        facts.append(("tie group", entry.tie))
+    return facts
+
+
+def _statistics(stats: TensorStats) -> list[Block]:
+    about = "" if stats.is_exact else "≈ "
+    pairs = [(name, about + number(getattr(stats, name))) for name in ("mean", "std", "min", "max", "norm")]
+    pairs.append(("zeros", about + exact_count(stats.n_zero)))
+    pairs += [(name, exact_count(n)) for name, n in (("NaN", stats.n_nan), ("infinite", stats.n_inf)) if n]
+    if not stats.is_exact:
+        pairs.append(("from", f"a sample of {short_count(stats.n)} elements"))
+    blocks: list[Block] = [Facts(tuple(pairs))]
+    if any(stats.hist_counts):
+        blocks.append(Bars(stats.hist_counts, number(stats.hist_edges[0]), number(stats.hist_edges[-1])))
+    return blocks
+
+
+def number(value: float) -> str:
+    """A statistic in six significant digits.
+
+    Example:
+        >>> number(0.25), number(float("nan")), number(1234567.0)
+        ('0.25', 'NaN', '1.23457e+06')
+    """
+    return "NaN" if value != value else f"{value:.6g}"  # noqa: PLR0124 - NaN differs from itself
+
+
+def _call_row(call: TraceCall, name: str | None) -> tuple[str, ...]:
+    called = call.path or name or "the model itself"
+    again = f" (call {call.call_index + 1})" if call.call_index else ""
+    failed = call.seconds is None
+    return (
+        "  " * min(call.depth, 12) + called + again,
+        shapes_text(call.input_shapes, call.input_dtypes),
+        "raised" if failed else shapes_text(call.output_shapes, call.output_dtypes),
+        "" if call.seconds is None else _seconds(call.seconds),
+        "" if call.flops is None else _flops(call.flops),
+    )
+
+
+def shapes_text(shapes: Sequence[tuple[int, ...]], dtypes: Sequence[str]) -> str:
+    """Shapes with their dtypes, the first few.
+
+    Example:
+        >>> shapes_text([(2, 20)], ["float32"])
+        '2 × 20 f32'
+    """
+    pairs = list(zip(shapes, dtypes, strict=False))[:_MOST_SHAPES]
+    shown = ", ".join(f"{shape_text(shape)} {dtype_short(dtype)}" for shape, dtype in pairs)
+    more = len(shapes) - _MOST_SHAPES
+    return f"{shown}, … {more} more" if more > 0 else shown or "–"
+
+
+def _flops(flops: int) -> str:
+    return short_count(flops)
+
+
+def _seconds(seconds: float) -> str:
+    if seconds >= 1:
+        return f"{seconds:.2f} s"
+    return f"{seconds * 1e3:.2f} ms" if seconds >= 1e-3 else f"{seconds * 1e6:.0f} µs"  # noqa: PLR2004 - a millisecond
+
+
+def _is_within(path: str, above: str) -> bool:
+    return not above or path == above or path.startswith((f"{above}.", f"{above}["))
