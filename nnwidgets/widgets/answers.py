@@ -10,6 +10,7 @@ from nnwidgets.introspect.labels import inert
 from nnwidgets.widgets import numbers
 from nnwidgets.widgets.bodies import finding_body, tie_body
 from nnwidgets.widgets.filtering import chip_counts
+from nnwidgets.widgets.index import SEVERITIES
 from nnwidgets.widgets.inspecting import inspect
 from nnwidgets.widgets.locating import locate
 from nnwidgets.widgets.rowdata import row, ruler
@@ -34,7 +35,6 @@ _MAX_ROWS = 500
 _MAX_EXPANDED = 20_000
 _FIRST_ROWS = 40
 _MAX_FINDINGS = 1_000
-_SEVERITIES = ("error", "warning", "note")
 
 
 def handlers(session_of: Callable[[Mapping[str, Any]], Session]) -> dict[str, Handler]:
@@ -82,7 +82,7 @@ def open_view(session: Session, _body: Mapping[str, Any] | None = None, _job: Jo
     return {
         "name": session.name or inert(index.nodes[0].class_name),
         "class_name": inert(index.nodes[0].class_name),
-        "totals": totals(session, index),
+        "totals": totals(index),
         "chips": {
             "trainable": counts["trainable"],
             "frozen": counts["frozen"],
@@ -127,7 +127,7 @@ def ties(session: Session, _body: Mapping[str, Any], _job: Job) -> TiesReply:
 
 def findings(session: Session, _body: Mapping[str, Any], _job: Job) -> FindingsReply:
     """Answer `findings`: checked anew, worst first."""
-    found = sorted(session.check(), key=lambda finding: _SEVERITIES.index(finding.severity))
+    found = sorted(session.check(), key=lambda finding: SEVERITIES.index(finding.severity))
     return {"findings": [finding_body(finding) for finding in found[:_MAX_FINDINGS]]}
 
 

@@ -141,7 +141,7 @@ class Explorer(anywidget.AnyWidget):
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         if self._session is None:
             return {"text/plain": "<Explorer, closed>"}
-        made = super()._repr_mimebundle_(**kwargs)
+        made: Any = super()._repr_mimebundle_(**kwargs)
         data, metadata = made if isinstance(made, tuple) else (made, {})
         return {**data, **static_bundle(self._session)}, metadata
 

@@ -56,11 +56,13 @@ def matches(index: Index, text: str, chips: frozenset[str]) -> Matches:
         return Matches()
     nodes: set[int] | None = None
     tensors: set[tuple[int, int]] | None = None
-    for word in words:
-        try:
-            found_nodes, found_tensors = _of_word(index, word)
-        except NNWidgetsError as error:
-            return Matches(problem=error.message)
+    try:
+        found = [_named(index, text.strip())] if len(words) > 1 else []
+        if not any(map(any, found)):
+            found = [_of_word(index, word) for word in words]
+    except NNWidgetsError as error:
+        return Matches(problem=error.message)
+    for found_nodes, found_tensors in found:
         nodes = found_nodes if nodes is None else nodes & found_nodes
         tensors = found_tensors if tensors is None else tensors & found_tensors
     return _kept(index, nodes, tensors, chips)
@@ -76,10 +78,19 @@ def chip_counts(index: Index) -> dict[str, int]:
     }
 
 
+def _named(index: Index, target: str) -> tuple[set[int], set[tuple[int, int]]]:
+    found = match(index.tree, target, words=False)
+    nodes = {index.number[node.path] for node in found.nodes}
+    tensors = {index.tensor_at[entry.path] for entry in found.tensors if entry.path in index.tensor_at}
+    for entry in found.tensors:
+        resolved = index.resolve(entry.path)
+        if entry.path not in index.tensor_at and resolved is not None:
+            nodes.add(resolved[1])
+    return nodes, tensors
+
+
 def _of_word(index: Index, word: str) -> tuple[set[int], set[tuple[int, int]]]:
-    paths = match(index.tree, word)
-    nodes = {index.number[path] for path in paths if path in index.number}
-    tensors = {index.tensor_at[path] for path in paths if path in index.tensor_at}
+    nodes, tensors = _named(index, word)
     if nodes or tensors or not _GLOB.isdisjoint(word):
         return nodes, tensors
     return _holding(index, word.casefold())

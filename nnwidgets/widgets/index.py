@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from nnwidgets.introspect.folding import fold
+from nnwidgets.errors import InvalidTargetError
+from nnwidgets.introspect import paths
+from nnwidgets.introspect.folding import SHORTEST, Alikes
 from nnwidgets.introspect.records import Finding, ModuleNode, ModuleTree, Severity, TensorEntry, TieGroup
 
-_LEAST_RUN = 3
 _Join = Callable[[int, int], int]
-_RANK: dict[Severity, int] = {"error": 3, "warning": 2, "note": 1}
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
+"""Worst first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +51,9 @@ class Index:
             for index, node in enumerate(self.nodes)
             for position, entry in enumerate(node.tensors)
         }
-        self.tie_of: dict[str, TieGroup] = {path: group for group in reversed(tree.ties) for path in group.members}
         self.groups: dict[str, TieGroup] = {group.id: group for group in tree.ties}
         self.findings: tuple[Finding, ...] = tuple(findings)
+        self._alikes = Alikes(tree)
         self._items: dict[int, tuple[int | Run, ...]] = {}
         self._run_of: dict[int | None, Run] = {}
 
@@ -65,6 +67,35 @@ class Index:
     def entry(self, number: int, position: int) -> TensorEntry:
         """Return the tensor at ``position`` among those of node ``number``."""
         return self.nodes[number].tensors[position]
+
+    def resolve(self, path: str) -> tuple[str, int] | None:
+        """Return where ``path`` leads with aliases followed, and the number of the row that stands for it.
+
+        That row is the thing's own, its module's for a tensor, or the first alias on the way, whose inside isn't shown.
+        None where ``path`` leads nowhere.
+        """
+        if path in self.number:
+            return path, self.number[path]
+        if path in self.tensor_at:
+            return path, self.tensor_at[path][0]
+        here, row = "", None
+        try:
+            steps = paths.split(path)
+        except InvalidTargetError:
+            return None
+        for step in steps:
+            here = paths.join(here, step)
+            alias_of = self.nodes[self.number[here]].alias_of if here in self.number else None
+            if alias_of is not None:
+                row = self.number[here] if row is None else row
+                here = alias_of
+        known = row is not None and (here in self.number or here in self.tensor_at)
+        return (here, row) if known and row is not None else None
+
+    def entry_at(self, path: str) -> TensorEntry | None:
+        """Return the tensor at ``path``, aliases followed, or None where there is no tensor."""
+        found = self.resolve(path)
+        return self.entry(*self.tensor_at[found[0]]) if found is not None and found[0] in self.tensor_at else None
 
     def items(self, number: int) -> tuple[int | Run, ...]:
         """Return what stands below node ``number``, its tensors left out: nodes, and runs of like siblings as one."""
@@ -98,30 +129,25 @@ class Index:
     def _folded(self, number: int) -> Iterator[tuple[int, ...]]:
         children = tuple(self.children(number))
         start = 0
-        for run in fold(self.nodes[number].children):
-            stop = start + len(run)
+        for run in self._alikes.fold(self.nodes[number].children):
+            stop = start + len(run.nodes)
             yield children[start:stop]
             start = stop
 
     def _contained(self, number: int) -> Run | None:
         """Return the run that stands for node ``number``, if it is a bare list that holds nothing else."""
         node = self.nodes[number]
-        if node.class_name != "ModuleList" or node.tensors or node.problem or len(node.children) < _LEAST_RUN:
+        if node.class_name != "ModuleList" or node.tensors or node.problem or len(node.children) < SHORTEST:
             return None
         folded = list(self._folded(number))
-        return Run(folded[0], container=number) if len(folded) == 1 and len(folded[0]) >= _LEAST_RUN else None
+        return Run(folded[0], container=number) if len(folded) == 1 and len(folded[0]) >= SHORTEST else None
 
     # ---- what lies below ----
 
     @cached_property
     def first_name(self) -> dict[str, str]:
-        """For each tensor whose every element has an earlier name: that name."""
-        earlier: dict[str, str] = {}
-        for group in self.tree.ties:
-            if group.kind != "overlap":
-                first = next((path for path in group.members if path in self.tensor_at), group.members[0])
-                earlier.update((path, first) for path in group.members if path != first)
-        return earlier
+        """For each tied tensor but the first of its group: the first one's path."""
+        return {path: group.members[0] for group in self.tree.ties for path in group.members[1:]}
 
     @cached_property
     def tie_inside(self) -> list[str | None]:
@@ -154,9 +180,8 @@ class Index:
     @cached_property
     def n_counted(self) -> list[int]:
         """Parameter tensors in and below each node that hold an element without an earlier name."""
-        earlier = self.first_name
         return self._summed(
-            [sum(e.role == "parameter" and e.path not in earlier for e in node.tensors) for node in self.nodes]
+            [sum(e.role == "parameter" and e.n_counted > 0 for e in node.tensors) for node in self.nodes]
         )
 
     @cached_property
@@ -164,8 +189,8 @@ class Index:
         """Findings by the path of the row they stand on."""
         at: dict[str, list[Finding]] = {}
         for finding in self.findings:
-            known = finding.path in self.number or finding.path in self.tensor_at
-            at.setdefault(finding.path if known else "", []).append(finding)
+            known = self.resolve(finding.path)
+            at.setdefault(known[0] if known is not None else "", []).append(finding)
         return at
 
     @cached_property
@@ -179,8 +204,8 @@ class Index:
 
     def severity(self, path: str) -> Severity | None:
         """Return the worst severity of the findings that stand on the row of ``path``."""
-        found = self.findings_at.get(path)
-        return max((finding.severity for finding in found), key=_RANK.__getitem__) if found else None
+        severities = {finding.severity for finding in self.findings_at.get(path, ())}
+        return next((severity for severity in SEVERITIES if severity in severities), None)
 
     def n_params_of_run(self, run: Run) -> int:
         """Return the parameter elements of a run's members, each storage element counted once."""

@@ -47,12 +47,15 @@ def inspect(session: Session, body: Mapping[str, Any], _job: object = None) -> I
     index = session.index()
     path = body["path"]
     number = place_of(index, path)
+    entry = index.entry_at(path)
+    resolved = index.resolve(path)
+    if entry is None and resolved is not None:
+        number = index.number[resolved[0]]
     node = index.nodes[number]
-    entry = index.entry(*index.tensor_at[path]) if path in index.tensor_at else None
     subject = entry if entry is not None else node
     group = index.groups[entry.tie] if entry is not None and entry.tie is not None else None
     inside = [] if entry is not None else _ties_inside(index, number)
-    found = index.findings_at.get(path, []) if entry is not None else _findings_inside(index, number)
+    found = index.findings_at.get(entry.path, []) if entry is not None else _findings_inside(index, number)
     return {
         "path": path,
         "kind": "tensor" if entry is not None else node.kind,

@@ -21,7 +21,7 @@ def locate(session: Session, path: str, state: ViewState) -> LocateReply:
     number = place_of(index, path)
     expanded = set(default_opening(index) if state.expanded is None else state.expanded)
     picked = dict(state.picked)
-    wanted = f"t:{path}" if path in index.tensor_at else f"m:{path}"
+    wanted = f"t:{path}" if path in index.tensor_at else f"m:{index.nodes[number].path}"
     up = number
     if path in index.tensor_at:
         expanded.add(f"m:{index.nodes[number].path}")
@@ -45,16 +45,15 @@ def locate(session: Session, path: str, state: ViewState) -> LocateReply:
 
 
 def place_of(index: Index, path: str) -> int:
-    """Return the number of the module at ``path``, or that holds the tensor there.
+    """Return the number of the row of modules that stands for ``path``: see `Index.resolve`.
 
     Raises:
         PathNotFoundError: Nothing is there; the closest paths are named.
     """
-    if path in index.number:
-        return index.number[path]
-    if path in index.tensor_at:
-        return index.tensor_at[path][0]
-    raise PathNotFoundError.among(path, [*index.number, *index.tensor_at])
+    found = index.resolve(path)
+    if found is None:
+        raise PathNotFoundError.among(path, [*index.number, *index.tensor_at])
+    return found[1]
 
 
 def siblings_of(index: Index, number: int) -> tuple[int, list[int]] | None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from torch import nn
 
 from nnwidgets.errors import closest_names
+from nnwidgets.introspect.guard import is_module
 from nnwidgets.widgets.lifetime import open_models
 from nnwidgets.widgets.session import Emit, Session
-from nnwidgets.widgets.variables import is_module, modules, name_of, notebook
+from nnwidgets.widgets.variables import modules, name_of, notebook
 from nnwidgets.wire.faults import RequestError
 
 _MAX_LISTED = 10
@@ -61,10 +62,10 @@ class NamedSessions:
         self._sessions.clear()
 
     def _module_named(self, name: str) -> nn.Module:
-        value = notebook().get(name)
+        value: Any = notebook().get(name)
         if is_module(value):
             self._known.add(name)
-            return value  # type: ignore[no-any-return] # as is_module says
+            return cast("nn.Module", value)
         if name in self._known:
             raise RequestError(
                 "model-gone", f"The variable {name!r} no longer holds a module.", hint="Run the cell that makes it."

@@ -128,12 +128,13 @@ def _spread(session: Session, path: str) -> tuple[float, bool]:
 def _tensor(session: Session, path: str, of: str) -> Any:
     """Return the live tensor at ``path``, or its gradient, once it is known to be readable."""
     index = session.index()
-    if path not in index.tensor_at:
+    entry = index.entry_at(path)
+    if entry is None:
         raise _not_a_tensor(index, path)
     tensor = get(session.module, path)
     if of == "grad":
         with quiet():
-            tensor = tensor.grad if index.entry(*index.tensor_at[path]).requires_grad or tensor.is_leaf else None
+            tensor = tensor.grad if entry.requires_grad or tensor.is_leaf else None
         if tensor is None:
             raise RequestError(
                 "unreadable", f"{inert(path)} has no gradient: .grad is None.", path=path, hint="Run backward first."

@@ -117,7 +117,7 @@ def _tensor_row(index: Index, line: Line) -> Row:
     entry = index.entry(line.number, line.tensor)
     made = _blank(index, line)
     owner = index.nodes[line.number].path
-    counted = entry.path not in index.first_name
+    counted = entry.n_counted > 0 or not entry.n_elements
     made.update(
         kind="tensor",
         name=inert(entry.path[len(owner) :].removeprefix("."), _MAX_NAME),
@@ -203,13 +203,15 @@ def _share(index: Index, n_params: int) -> float:
 
 
 def _module_note(index: Index, number: int, node: ModuleNode) -> str | None:
+    if node.why is not None:
+        return inert(node.why, 2_000)
     if index.n_parameters[number] and not index.n_counted[number]:
         return "Every element here is already counted under an earlier name."
     return None if node.training is not False or number else "In evaluation mode."
 
 
 def _tensor_note(index: Index, entry: TensorEntry) -> str | None:
-    if entry.path in index.first_name:
+    if not entry.n_counted and entry.path in index.first_name:
         return f"Already counted at {inert(index.first_name[entry.path])}."
     if entry.role == "unregistered":
         return "Not registered: parameters() and state_dict() leave it out."

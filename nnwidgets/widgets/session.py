@@ -13,7 +13,6 @@ from typing import Any
 
 from torch import nn
 
-from nnwidgets.introspect.lints import check
 from nnwidgets.introspect.records import Finding, ModuleNode, ModuleTree, Trace
 from nnwidgets.introspect.walk import tree
 from nnwidgets.widgets.holding import Held
@@ -206,6 +205,8 @@ class Session:
         Raises:
             RequestError: `model-gone`.
         """
+        from nnwidgets.introspect import check
+
         module = self.module
         self.index()
         checked = self._generation

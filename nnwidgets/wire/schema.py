@@ -117,12 +117,12 @@ class OpenBody(TypedDict):
 class Totals(TypedDict):
     """Counts of the whole model, each storage element once.
 
-    `n_params_torch` is what torch's own sum says, and `why` the reason where they differ.
+    `n_params_torch` is what torch's own sum says, None where it raises, and `why` the reason where they differ.
     """
 
     n_params: Number
     n_params_trainable: Number
-    n_params_torch: Number
+    n_params_torch: Number | None
     size_bytes: Number
     n_modules: int
     n_tensors: int

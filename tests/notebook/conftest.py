@@ -69,17 +69,13 @@ class Notebook:
     # ---- comms ----
 
     def opened(self, target="jupyter.widget"):
-        return [
-            m for m in self.heard if m["msg_type"] == "comm_open" and m["content"]["target_name"] == target
-        ]
+        return [m for m in self.heard if m["msg_type"] == "comm_open" and m["content"]["target_name"] == target]
 
     def explorers(self):
         """Ids of the Explorers' comms, in the order they opened."""
-        return [
-            m["content"]["comm_id"] for m in self.opened() if "_first" in m["content"]["data"].get("state", {})
-        ]
+        return [m["content"]["comm_id"] for m in self.opened() if "_first" in m["content"]["data"].get("state", {})]
 
-    def send(self, comm, data, subshell=None, message_type="comm_msg", **content):
+    def send(self, comm, data, subshell=None, *, message_type="comm_msg", **content):
         session = self.client.session
         message = session.msg(message_type, {"comm_id": comm, "data": data, **content})
         if subshell is not None:
@@ -87,7 +83,7 @@ class Notebook:
         self.client.shell_channel.send(message)
         return message["header"]["msg_id"]
 
-    def ask(self, comm, kind, body, subshell=None, request_id=None, as_widget=True):
+    def ask(self, comm, kind, body, subshell=None, *, request_id=None, as_widget=True):
         """Send a request without waiting; return its id."""
         request_id = request_id or uuid.uuid4().hex
         request = {"v": 1, "id": request_id, "kind": kind, "body": body}
@@ -98,7 +94,7 @@ class Notebook:
         """Wait for the one reply to a request, and return it with its buffers."""
         return self.wait(lambda m: _wire(m).get("id") == request_id and "ok" in _wire(m))
 
-    def answer(self, comm, kind, body, subshell=None, as_widget=True):
+    def answer(self, comm, kind, body, subshell=None, *, as_widget=True):
         reply = _wire(self.reply(self.ask(comm, kind, body, subshell, as_widget=as_widget)))
         assert reply["ok"], reply["error"]
         return reply["body"]
@@ -159,4 +155,3 @@ def kernel():
     notebook.run("import gc, weakref, torch\nfrom torch import nn\nimport nnwidgets as nnw")
     yield notebook
     notebook.close()
-

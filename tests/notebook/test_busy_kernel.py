@@ -24,7 +24,13 @@ def busy(kernel):
     for run in runs:
         message = session.msg(
             "execute_request",
-            {"code": "stop.set()", "silent": True, "store_history": False, "user_expressions": {}, "allow_stdin": False},
+            {
+                "code": "stop.set()",
+                "silent": True,
+                "store_history": False,
+                "user_expressions": {},
+                "allow_stdin": False,
+            },
         )
         message["header"]["subshell_id"] = subshell
         kernel.client.shell_channel.send(message)
@@ -71,9 +77,7 @@ def test_the_same_request_id_may_come_from_another_subshell(kernel, busy):
     subshell = kernel.subshell()
     run = busy()
     kernel.ask(comm, "models", {}, subshell, request_id="again")
-    kernel.wait(
-        lambda m: kernel.wire(m).get("id") == "again" and m["parent_header"].get("subshell_id") == subshell
-    )
+    kernel.wait(lambda m: kernel.wire(m).get("id") == "again" and m["parent_header"].get("subshell_id") == subshell)
     assert is_busy(kernel, run)
 
 

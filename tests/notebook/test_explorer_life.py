@@ -60,7 +60,10 @@ def test_the_same_cell_without_an_id_is_known_by_its_source(kernel):
 
 
 def test_a_cell_that_makes_two_views_keeps_both_until_it_runs_again(kernel):
-    cell = "pair = [nnw.explore(nn.Linear(2, 2)), nnw.explore(nn.Linear(3, 3))]\nprint(*[v.model is not None for v in pair])"
+    cell = """
+pair = [nnw.explore(nn.Linear(2, 2)), nnw.explore(nn.Linear(3, 3))]
+print(*[v.model is not None for v in pair])
+"""
     assert kernel.run(cell, cell="two") == "True True\n"
     kernel.run("kept = pair", cell="three")
     kernel.run(cell, cell="two")

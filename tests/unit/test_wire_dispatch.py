@@ -172,7 +172,11 @@ def test_a_request_waiting_for_a_thread_can_be_cancelled_and_never_begins():
     running = [Slow() for _ in range(2)]
     begun = []
     handlers = iter([*running, lambda body, job: begun.append(body)])
-    line = Line({"stats": lambda body, job: next(handlers)(body, job)})
+
+    def hand_on(body, job):
+        return next(handlers)(body, job)
+
+    line = Line({"stats": hand_on})
     for k, slow in enumerate(running):
         line.ask("stats", {"path": "x"}, f"running {k}")
         assert slow.begun.wait(WAIT)

@@ -112,12 +112,12 @@ export interface OpenBody {
 /**
  * Counts of the whole model, each storage element once.
  *
- * `n_params_torch` is what torch's own sum says, and `why` the reason where they differ.
+ * `n_params_torch` is what torch's own sum says, None where it raises, and `why` the reason where they differ.
  */
 export interface Totals {
   readonly n_params: number | string;
   readonly n_params_trainable: number | string;
-  readonly n_params_torch: number | string;
+  readonly n_params_torch: number | string | null;
   readonly size_bytes: number | string;
   readonly n_modules: number;
   readonly n_tensors: number;

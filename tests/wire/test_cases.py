@@ -1,0 +1,131 @@
+"""The protocol by its cases: the same file that the page's tests read."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from nnwidgets.widgets.answers import handlers, is_long
+from nnwidgets.widgets.named import NamedSessions
+from nnwidgets.widgets.session import Session
+from nnwidgets.wire.dispatch import Dispatcher
+from nnwidgets.wire.schema import ERROR_CODES, KINDS, Event, Reply
+from nnwidgets.wire.validation import validate
+
+HERE = Path(__file__).parent
+CASES = json.loads((HERE / "cases.json").read_text(encoding="utf-8"))["cases"]
+EVENTS = json.loads((HERE / "events.json").read_text(encoding="utf-8"))["cases"]
+WAIT = 60
+
+
+def mlp():
+    """Sequential(Linear(3, 4), ReLU(), Linear(4, 2)), its parameters 0, 1, 2 … / 4."""
+    net = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.copy_(torch.arange(parameter.numel()).reshape(parameter.shape) / 4)
+    return net
+
+
+def blocks():
+    """A ModuleList `h` of three tied-up blocks, and a head whose weight is the first one's."""
+    net = nn.Module()
+    net.h = nn.ModuleList(nn.Linear(2, 2, bias=False) for _ in range(3))
+    net.head = nn.Linear(2, 2, bias=False)
+    with torch.no_grad():
+        for k, block in enumerate(net.h):
+            block.weight.copy_(torch.tensor([[0.0, 1.0], [2.0, 3.0]]) * (k + 1))
+    net.head.weight = net.h[0].weight
+    net.head.weight.requires_grad_(False)
+    return net
+
+
+class Far:
+    """The page's end: sends the case's requests, keeps what comes back."""
+
+    def __init__(self, name, monkeypatch):
+        self.messages, self.changed, self.begun = [], threading.Condition(), threading.Event()
+        self.held = {"mlp": mlp, "meta": lambda: nn.Linear(2, 2, device="meta"), "blocks": blocks}.get(name, mlp)()
+        session = Session(self.held, name="net")
+        answers = handlers(lambda body: session)
+        if name == "variables":
+            main = sys.modules["__main__"]
+            for variable in [key for key, value in vars(main).items() if isinstance(value, nn.Module)]:
+                monkeypatch.delattr(main, variable)
+            monkeypatch.setattr(main, "net", self.held, raising=False)
+            answers = handlers(NamedSessions().find)
+        if name == "slow":
+            answers["stats"] = self.wait_for_cancel
+        if name == "faulty":
+            answers["ties"] = lambda body, job: 1 // 0
+        if name == "gone":
+            self.held = None
+        self.dispatcher = Dispatcher(answers, self.send, background=is_long)
+        if name == "closed":
+            self.dispatcher.close()
+
+    def wait_for_cancel(self, body, job):
+        self.begun.set()
+        while not job.cancelled:
+            self.begun.wait(0.001)
+        return {}
+
+    def send(self, message, buffers):
+        with self.changed:
+            self.messages.append((message, [bytes(buffer).hex() for buffer in buffers]))
+            self.changed.notify_all()
+
+    def replies(self, requests):
+        for request in requests:
+            self.dispatcher.receive(request)
+            if len(requests) > 1 and request is requests[0]:
+                assert self.begun.wait(WAIT)
+        with self.changed:
+            assert self.changed.wait_for(lambda: self.n_replies() >= len(requests), WAIT)
+        return [message for message in self.messages if "ok" in message[0]]
+
+    def n_replies(self):
+        return sum("ok" in message for message, _ in self.messages)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
+def test_the_kernel_replies_as_the_case_says(case, monkeypatch):
+    replies = Far(case["model"], monkeypatch).replies(case["requests"])
+    assert [message for message, _ in replies] == case["replies"]
+    assert [buffers for _, buffers in replies] == case.get("buffers", [[] for _ in replies])
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
+def test_every_reply_of_a_case_is_what_the_schema_says(case):
+    kind_of = {
+        request["id"]: request.get("kind")
+        for request in case["requests"]
+        if isinstance(request, dict) and isinstance(request.get("id"), str)
+    }
+    for reply in case["replies"]:
+        validate(reply, Reply)
+        if reply["ok"]:
+            validate(reply["body"], KINDS[kind_of[reply["id"]]][1], "reply")
+
+
+def test_every_error_code_and_every_kind_has_a_case():
+    codes = {reply["error"]["code"] for case in CASES for reply in case["replies"] if not reply["ok"]}
+    kinds = {
+        request["kind"]
+        for case in CASES
+        for request, reply in zip(case["requests"], case["replies"], strict=True)
+        if reply["ok"]
+    }
+    assert set(ERROR_CODES) - codes == set()
+    assert set(KINDS) - kinds == {"trace"}
+
+
+@pytest.mark.parametrize("case", EVENTS, ids=lambda case: case["name"])
+def test_every_event_is_what_the_schema_says(case):
+    validate(case["event"], Event)
