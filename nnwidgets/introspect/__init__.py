@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nnwidgets.introspect.folding import Alikes, Run, fold
+from nnwidgets.introspect.lints import check, data_findings, structural_findings, worst_first
 from nnwidgets.introspect.lookup import get, hidden_modules, live_modules, live_tensors
 from nnwidgets.introspect.matrix import matrix_shape
 from nnwidgets.introspect.outline import outline
@@ -21,6 +22,7 @@ from nnwidgets.introspect.sampling import sampled_stats
 from nnwidgets.introspect.statistics import CancelledError, exact_stats, stats
 from nnwidgets.introspect.storage import ties
 from nnwidgets.introspect.targets import Match, match
+from nnwidgets.introspect.tracing import trace
 from nnwidgets.introspect.walk import tree
 from nnwidgets.introspect.window import Window, window
 
@@ -38,6 +40,8 @@ __all__ = [
     "Trace",
     "TraceCall",
     "Window",
+    "check",
+    "data_findings",
     "exact_stats",
     "fold",
     "get",
@@ -49,8 +53,11 @@ __all__ = [
     "outline",
     "sampled_stats",
     "stats",
+    "structural_findings",
     "ties",
+    "trace",
     "tree",
     "unreadable_reason",
     "window",
+    "worst_first",
 ]

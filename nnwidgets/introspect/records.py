@@ -328,6 +328,16 @@ class Trace:
     seconds: float
     flops: int | None
 
+    def __repr__(self) -> str:
+        what = f"{len(self.calls):,} {'call' if len(self.calls) == 1 else 'calls'}, {self.seconds:.3g} s"
+        if self.flops is not None:
+            what += f", {self.flops:,} floating-point operations"
+        if self.unused:
+            what += f", {len(self.unused):,} unused"
+        if self.error is not None:
+            what += f", failed at {inert(self.failed_at or '', 80)!r}: {inert(self.error, 200)}"
+        return f"Trace({what})"
+
     def to_dict(self) -> dict[str, Any]:
         """All fields, as JSON has them."""
         return _plain(self)

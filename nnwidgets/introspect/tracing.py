@@ -16,8 +16,7 @@ from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 from torch.nn.parameter import UninitializedParameter
 
 from nnwidgets.errors import InvalidTargetError
-from nnwidgets.introspect.guard import class_attribute, instance_dict, is_a, type_name
-from nnwidgets.introspect.guard import is_tensor
+from nnwidgets.introspect.guard import class_attribute, instance_dict, is_a, is_tensor, type_name
 from nnwidgets.introspect.reading import Reading, read
 from nnwidgets.introspect.records import Trace
 from nnwidgets.introspect.tracing_operators import OperatorCounter

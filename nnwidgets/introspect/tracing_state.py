@@ -18,8 +18,7 @@ from typing import Any
 
 import torch
 
-from nnwidgets.introspect.guard import instance_dict, is_a
-from nnwidgets.introspect.guard import is_tensor
+from nnwidgets.introspect.guard import instance_dict, is_a, is_tensor
 
 _EAGER_STORAGE_BYTES = 16 * 2**20
 _EAGER_TOTAL_BYTES = 256 * 2**20

@@ -8,8 +8,7 @@ from typing import Any
 
 import torch
 
-from nnwidgets.introspect.guard import class_attribute, is_a
-from nnwidgets.introspect.guard import is_tensor
+from nnwidgets.introspect.guard import class_attribute, is_a, is_tensor
 
 _MAX_TENSORS = 1_000
 _MAX_VISITED = 10_000

@@ -2,6 +2,5 @@
 
 from nnwidgets.introspect.lints.checking import check, data_findings, structural_findings
 from nnwidgets.introspect.lints.drafts import worst_first
-from nnwidgets.introspect.lints.values import Cancelled
 
-__all__ = ["Cancelled", "check", "data_findings", "structural_findings", "worst_first"]
+__all__ = ["check", "data_findings", "structural_findings", "worst_first"]

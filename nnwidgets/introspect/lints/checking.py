@@ -89,6 +89,6 @@ def data_findings(
         cancelled: Asked between blocks of a few million elements; true ends the work.
 
     Raises:
-        Cancelled: If ``cancelled`` was true.
+        CancelledError: If ``cancelled`` was true.
     """
     return findings(value_drafts(reading, name, cancelled))

@@ -63,6 +63,12 @@ class ForwardReads:
     is_known: bool = True
 
 
+def names_in_forward(kind: type) -> set[str]:
+    """Return the attributes and globals that ``kind``'s forward names."""
+    code = _code(class_attribute(kind, "forward"))
+    return set() if code is None else _names(code)
+
+
 def forward_reads(kind: type) -> ForwardReads:
     """Return what ``kind``'s forward, and the methods of its own that it calls, read of ``self``."""
     waiting = ["forward"]

@@ -14,6 +14,7 @@ from nnwidgets.introspect.guard import instance_dict, is_a, is_tensor, type_name
 from nnwidgets.introspect.irregular import Found
 from nnwidgets.introspect.lints.drafts import Draft
 from nnwidgets.introspect.lints.expressions import is_plain_name, module_expression
+from nnwidgets.introspect.lints.forward_source import names_in_forward
 from nnwidgets.introspect.reading import Reading, read
 from nnwidgets.introspect.records import Severity
 
@@ -57,7 +58,7 @@ def _non_string_keys(reading: Reading, name: str) -> Iterator[Draft]:
 
 
 def _unregistered_tensors(reading: Reading, name: str) -> Iterator[Draft]:
-    containers: dict[tuple[int, str], list[torch.Tensor]] = {}
+    containers: dict[tuple[int, str], list[int]] = {}
     for row, (_, at) in reading.splits.items():
         for slot in range(at, reading.first_slot[row + 1]):
             key, tensor = reading.slots[slot]
@@ -65,13 +66,17 @@ def _unregistered_tensors(reading: Reading, name: str) -> Iterator[Draft]:
                 continue
             steps = paths.split(str(key))
             if len(steps) > 1:
-                containers.setdefault((row, steps[0]), []).append(tensor)
+                containers.setdefault((row, steps[0]), []).append(slot)
             elif not _is_derived(reading.modules[row], str(key), tensor):
                 yield _plain_tensor(reading, row, str(key), tensor, name)
-    for (row, attribute), tensors in containers.items():
-        trained = [tensor for tensor in tensors if tensor.requires_grad and tensor.is_leaf]
+    for (row, attribute), slots in containers.items():
+        trained = [slot for slot in slots if _is_trained(reading.slots[slot][1])]
         if trained:
-            yield _tensors_in_container(reading, row, attribute, len(trained), name)
+            yield _tensors_in_container(reading, row, attribute, trained, name)
+
+
+def _is_trained(tensor: torch.Tensor) -> bool:
+    return tensor.requires_grad and tensor.is_leaf
 
 
 def _plain_tensor(reading: Reading, row: int, key: str, tensor: torch.Tensor, name: str) -> Draft:
@@ -89,9 +94,11 @@ def _plain_tensor(reading: Reading, row: int, key: str, tensor: torch.Tensor, na
             f"{owner}.{key} = torch.nn.Parameter({owner}.{key}.detach())" if is_plain_name(key) else None,
             like,
         )
+    is_number = tensor.numel() == 1 and not tensor.is_floating_point() and not tensor.is_complex()
+    is_minded = is_number or _is_moved_by_forward(type(reading.modules[row]), key)
     return Draft(
         "unregistered-tensor",
-        "warning",
+        "note" if is_minded else "warning",
         row,
         where,
         f"{key} is a tensor in a plain attribute, not a registered buffer: state_dict() doesn't save it and "
@@ -103,16 +110,22 @@ def _plain_tensor(reading: Reading, row: int, key: str, tensor: torch.Tensor, na
     )
 
 
-def _tensors_in_container(reading: Reading, row: int, attribute: str, n_trained: int, name: str) -> Draft:
+def _is_moved_by_forward(kind: type, key: str) -> bool:
+    """Say whether the forward that uses this attribute converts as it goes: its author knows it is a plain one."""
+    names = names_in_forward(kind)
+    return key in names and bool(names & {"to", "type_as", "cuda"})
+
+
+def _tensors_in_container(reading: Reading, row: int, attribute: str, trained: list[int], name: str) -> Draft:
     owner = module_expression(reading, row, name)
     held = instance_dict(reading.modules[row]).get(attribute)
     wrapper = "ParameterDict" if is_a(held, dict) else "ParameterList"
-    what = "a parameter" if n_trained == 1 else f"{n_trained} parameters"
+    what = "a parameter" if len(trained) == 1 else f"{len(trained)} parameters"
     return Draft(
         "unregistered-tensor",
         "error",
         row,
-        reading.path(row),
+        reading.slot_path(trained[0]),
         f"{attribute} is a plain {type_name(type(held))} that holds {what}. torch doesn't look inside: parameters() "
         "leaves them out, so the optimizer never trains them and state_dict() doesn't save them. "
         f"Use torch.nn.{wrapper}.",

@@ -12,12 +12,14 @@ from torch import nn
 from nnwidgets.introspect.guard import instance_dict, is_a, is_tensor, type_mro, type_name
 from nnwidgets.introspect.lints.drafts import Draft
 from nnwidgets.introspect.lints.expressions import tensor_expression
+from nnwidgets.introspect.lints.forward_source import names_in_forward
 from nnwidgets.introspect.readable import plain, unreadable_reason
 from nnwidgets.introspect.reading import Reading
 
-_EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag)
+EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag)
 _CONVOLUTION = nn.modules.conv._ConvNd  # noqa: SLF001 - the base that all convolutions have
 _TRANSPOSED = nn.modules.conv._ConvTransposeNd  # noqa: SLF001 - the same
+_RELUS = (nn.ReLU, nn.ReLU6, nn.Threshold)
 _MATRIX = 2
 _MOST_LISTED = 6
 _MOST_IN_FIX = 100
@@ -31,11 +33,13 @@ class Place:
         slot: Where in the reading.
         row: Its module's row.
         data: A plain tensor over the same memory.
+        is_embedding: Whether an embedding of the model has the same memory.
     """
 
     slot: int
     row: int
     data: torch.Tensor
+    is_embedding: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,7 @@ def is_weight(reading: Reading, place: Place) -> bool:
     is_trained_matrix = place.data.dim() >= _MATRIX and reading.slots[place.slot][1].requires_grad
     if not is_trained_matrix or place.data.is_complex() or type(name) is not str or "weight" not in name:
         return False
-    if any(is_a(module, kind) for kind in _EMBEDDINGS) or "norm" in type_name(type(module)).lower():
+    if place.is_embedding or "norm" in type_name(type(module)).lower():
         return False
     return _groups(module) == 1 and _n_units(module, place.data) > 1
 
@@ -153,7 +157,8 @@ def dead_units(reading: Reading, place: Place, name: str) -> Iterator[Draft]:
     """Yield, for the weight of a layer, that some of its units are only zeros."""
     module, axis = reading.modules[place.row], _unit_axis(reading.modules[place.row])
     is_layer_weight = place.data.dim() >= _MATRIX and reading.slots[place.slot][0] == "weight"
-    if axis is None or not is_layer_weight or (axis == 1 and _groups(module) != 1):
+    # The row of a padding token is zero on purpose, in an embedding and in the head that is tied to it.
+    if axis is None or not is_layer_weight or place.is_embedding or (axis == 1 and _groups(module) != 1):
         return
     units = _comparable(place.data).movedim(axis, 0)
     bias = _bias(reading, place.row)
@@ -168,16 +173,30 @@ def dead_units(reading: Reading, place: Place, name: str) -> Iterator[Draft]:
         return
     listed = ", ".join(str(unit) for unit in dead[:_MOST_LISTED]) + (" …" if len(dead) > _MOST_LISTED else "")
     expression = tensor_expression(reading, place.slot, place.row, name)
+    meets_relu = _meets_relu(reading, place.row)
+    what = f"{len(dead):,} of its {units.shape[0]:,} units ({listed}) have only zero weights and no positive bias"
     yield Draft(
         "dead-units",
-        "warning",
+        "warning" if meets_relu else "note",
         place.row,
         reading.slot_path(place.slot),
-        f"{len(dead):,} of its {units.shape[0]:,} units ({listed}) have only zero weights and no positive bias: behind "
-        "a ReLU they give 0 for every input and get no gradient, so they never wake up.",
+        f"{what}: behind a ReLU they give 0 for every input and get no gradient, so they never wake up."
+        if meets_relu
+        else f"{what}, so they give the same for every input. Behind a ReLU they would never wake up.",
         _revive(expression, axis, dead),
         f"{type_name(type(module))} {len(dead)}",
     )
+
+
+def _meets_relu(reading: Reading, row: int) -> bool:
+    """Say whether what this layer gives meets a ReLU: the next child is one, or its parent's forward names it."""
+    parent = reading.parents[row]
+    after = reading.ends()[row]
+    if after < len(reading.modules) and reading.parents[after] == parent:
+        following = reading.modules[reading.first_met.get(after, after)]
+        if any(is_a(following, relu) for relu in _RELUS):
+            return True
+    return any("relu" in name.lower() for name in names_in_forward(type(reading.modules[max(parent, 0)])))
 
 
 def _first_elements(units: torch.Tensor) -> torch.Tensor:

@@ -8,21 +8,26 @@ from dataclasses import dataclass, field
 import torch
 
 from nnwidgets.introspect import readable
-from nnwidgets.introspect.guard import is_tensor, type_name
+from nnwidgets.introspect.guard import is_a, is_tensor, type_name
 from nnwidgets.introspect.lints.drafts import Draft
 from nnwidgets.introspect.lints.expressions import tensor_expression
-from nnwidgets.introspect.lints.units import ConstantWeight, Place, constant_weight, dead_units, is_weight, judged
+from nnwidgets.introspect.lints.units import (
+    EMBEDDINGS,
+    ConstantWeight,
+    Place,
+    constant_weight,
+    dead_units,
+    is_weight,
+    judged,
+)
 from nnwidgets.introspect.reading import Reading
+from nnwidgets.introspect.statistics import CancelledError
 
 EXACT_BYTES = 8 * 2**30
 """Bytes read in full; of what is beyond, 65,536 elements spread over each tensor are looked at."""
 
 _CHUNK = 4 * 2**20
 _SAMPLE = 65_536
-
-
-class Cancelled(Exception):  # noqa: N818 - not an error: someone asked to stop
-    """The reading of data was asked to stop."""
 
 
 @dataclass(slots=True)
@@ -40,7 +45,7 @@ def value_drafts(reading: Reading, name: str, cancelled: Callable[[], bool]) -> 
     """Return what the data tells. Only data in the CPU's memory is read.
 
     Raises:
-        Cancelled: As soon as ``cancelled()`` is true.
+        CancelledError: As soon as ``cancelled()`` is true.
     """
     effort = _Effort(cancelled)
     drafts: list[Draft] = []
@@ -67,6 +72,7 @@ def value_drafts(reading: Reading, name: str, cancelled: Callable[[], bool]) -> 
 def _places(reading: Reading, effort: _Effort) -> Iterator[Place]:
     """Yield each tensor of numbers that can be read, once."""
     seen: set[tuple[object, ...]] = set()
+    embeddings = _embedding_addresses(reading)
     for row, begin in enumerate(reading.first_slot[:-1]):
         for slot in range(begin, reading.first_slot[row + 1]):
             tensor = reading.slots[slot][1]
@@ -86,7 +92,18 @@ def _places(reading: Reading, effort: _Effort) -> Iterator[Place]:
             identity = (data.data_ptr(), data.dtype, data.shape, data.stride())
             if identity not in seen:
                 seen.add(identity)
-                yield Place(slot, row, data)
+                yield Place(slot, row, data, data.data_ptr() in embeddings)
+
+
+def _embedding_addresses(reading: Reading) -> set[int]:
+    addresses: set[int] = set()
+    for row, module in enumerate(reading.modules):
+        if any(is_a(module, kind) for kind in EMBEDDINGS):
+            for slot in range(reading.first_slot[row], reading.first_slot[row + 1]):
+                tensor = reading.slots[slot][1]
+                if is_tensor(tensor) and readable.unreadable_reason(tensor) is None:
+                    addresses.add(readable.plain(tensor).data_ptr())
+    return addresses
 
 
 def _not_finite(reading: Reading, place: Place, name: str, effort: _Effort) -> Draft | None:
@@ -101,7 +118,7 @@ def _not_finite(reading: Reading, place: Place, name: str, effort: _Effort) -> D
     n_nan = n_inf = 0
     for chunk in _chunks(data, in_full=in_full):
         if effort.cancelled():
-            raise Cancelled
+            raise CancelledError("The check was cancelled.")
         values = chunk if chunk.dtype in {torch.float32, torch.float64} else chunk.to(torch.float32)
         # A sum is the fastest look at every element: not-a-numbers and infinities come through it.
         if not bool(torch.isfinite(values.sum())):
