@@ -91,5 +91,5 @@ def _shape(tensor: torch.Tensor) -> tuple[int, ...]:
 def _size(size: Any) -> int:
     try:
         return int(size)
-    except (RuntimeError, TypeError, ValueError):
-        return -1
+    except (AttributeError, RuntimeError, TypeError, ValueError):
+        return -1  # a symbol, such as the ragged size of a nested tensor
