@@ -1,10 +1,10 @@
-import { h, render as draw } from "preact";
-import { asDataView } from "../protocol/codec.ts";
+import { render as draw, h } from "preact";
 import { type Channel, ChannelClient } from "../protocol/client.ts";
+import { asDataView } from "../protocol/codec.ts";
 import type { OpenReply } from "../protocol/messages.ts";
 import { App } from "../views/App.tsx";
-import { addStyle } from "./style.ts";
 import { kernelOf, type WidgetManager } from "./kernel.ts";
+import { addStyle } from "./style.ts";
 
 /** What the host gives of a widget's model. */
 interface WidgetModel {

@@ -1,4 +1,4 @@
-import { type Bodies, type Event as WireEvent, type Kind, type Replies, VERSION } from "./messages.ts";
+import { type Bodies, type Kind, type Replies, VERSION, type Event as WireEvent } from "./messages.ts";
 
 /** How to make one request. */
 export interface RequestOptions {

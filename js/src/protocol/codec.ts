@@ -1,4 +1,4 @@
-import type { Number as WireNumber, Array as WireArray } from "./messages.ts";
+import type { Array as WireArray, Number as WireNumber } from "./messages.ts";
 
 const INTEGER = /^-?\d+$/;
 const WORDS: Readonly<Record<string, number>> = {

@@ -55,8 +55,6 @@ export function commandFor(press: Press): Command | null {
     return null;
   }
   const isCharacter = press.key.length === 1;
-  const found = KEYMAP.find(
-    ({ key, shift = false }) => key === press.key && (isCharacter || shift === press.shiftKey),
-  );
+  const found = KEYMAP.find(({ key, shift = false }) => key === press.key && (isCharacter || shift === press.shiftKey));
   return found?.command ?? null;
 }

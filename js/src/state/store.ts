@@ -2,6 +2,10 @@ import { type Client, WireFault } from "../protocol/client.ts";
 import type { Chip, ErrorCode, LocateReply, OpenReply, Row, TieBody } from "../protocol/messages.ts";
 import {
   type Action,
+  firstMatch,
+  isFiltered,
+  memberPath,
+  movedPath,
   opened,
   type Question,
   reduce,
@@ -39,8 +43,8 @@ export class TreeStore {
   valuesGeneration = 0;
   trouble: Trouble | null = null;
   nPending = 0;
-  /** Rows to bring into sight, once. */
-  onReveal: (index: number) => void = () => undefined;
+  /** Hears that the filter was cleared to reach a row that it hid. */
+  onFilterCleared: () => void = () => undefined;
 
   constructor(client: Client, first: OpenReply) {
     this.#client = client;
@@ -79,8 +83,40 @@ export class TreeStore {
     }
   }
 
-  pick(fold: Row, member: number): Promise<void> {
-    return this.#ask(withPicked(this.#asked, fold.id, member));
+  /** Shows another member of a fold. What is selected in the one before gives way to its like in this one. */
+  async pick(row: Row, member: number): Promise<void> {
+    const { fold } = row;
+    if (fold === null) {
+      return;
+    }
+    const [from, to] = [memberPath(fold, fold.picked), memberPath(fold, member)];
+    const { selectedId, selectedPath } = this.#state;
+    await this.#ask(withPicked(this.#asked, row.id, member));
+    const like = from === null || to === null ? null : movedPath(selectedPath, from, to);
+    if (like === null || like === selectedPath) {
+      return;
+    }
+    if (selectedId === row.id) {
+      this.dispatch({ type: "selected", id: row.id, path: like, index: this.#state.active });
+    } else {
+      await this.reveal(like);
+    }
+  }
+
+  /** Goes to the like of what is selected in the next member of its fold, or the one before. */
+  async step(by: -1 | 1): Promise<void> {
+    const { rows, active, selectedPath } = this.#state;
+    const row = rows.get(active);
+    if (row?.fold != null) {
+      const { count, picked } = row.fold;
+      await this.pick(row, Math.max(0, Math.min(count - 1, picked + by)));
+      return;
+    }
+    const reply = await this.#request((signal) => this.#client.request("inspect", { path: selectedPath }, { signal }));
+    const to = by < 0 ? reply?.siblings?.previous : reply?.siblings?.next;
+    if (to != null) {
+      await this.reveal(to);
+    }
   }
 
   unfold(fold: Row): void {
@@ -91,14 +127,12 @@ export class TreeStore {
 
   setFilter(text: string): void {
     if (text !== this.#asked.filter) {
-      this.#sight = { first: 0, last: 60 };
-      void this.#ask(withFilter({ ...this.#asked, expanded: null }, text));
+      void this.#narrow(withFilter(this.#asked, text));
     }
   }
 
   toggleChip(chip: Chip): void {
-    this.#sight = { first: 0, last: 60 };
-    void this.#ask(withChip({ ...this.#asked, expanded: null }, chip));
+    void this.#narrow(withChip(this.#asked, chip));
   }
 
   /** Says which rows are in sight; those not yet known are asked for. */
@@ -109,27 +143,26 @@ export class TreeStore {
     }
   }
 
-  /** Opens what hides a path, selects its row and brings it into sight. */
+  /** Opens what hides a path, selects its row and brings it into sight; clears the filter if that hides it. */
   async reveal(path: string): Promise<void> {
     const known = [...this.#state.rows].find(([, row]) => row.path === path && row.kind !== "fold");
     if (known !== undefined) {
       const [index, row] = known;
-      this.dispatch({ type: "selected", id: row.id, path, index });
-      this.onReveal(index);
+      this.#select(row.id, path, index);
       return;
     }
-    const located = await this.#request<LocateReply>((signal) => {
-      const { expanded, picked, unfolded, filter, chips } = this.#asked;
-      return this.#client.request("locate", { path, expanded, picked, unfolded, filter, chips }, { signal });
-    });
-    if (located === null) {
-      return;
+    const filtered = isFiltered(this.#asked);
+    const located = await this.#locate(path, this.#asked, filtered);
+    if (located !== null) {
+      await this.#goTo(path, located, this.#asked);
+    } else if (filtered && this.#client.alive) {
+      const plain = { ...this.#asked, filter: "", chips: [] };
+      const found = await this.#locate(path, plain);
+      if (found !== null) {
+        this.onFilterCleared();
+        await this.#goTo(path, found, plain);
+      }
     }
-    const { index, id, expanded, picked } = located;
-    this.#sight = { first: Math.max(0, index - 20), last: index + 40 };
-    await this.#ask({ ...this.#asked, expanded, picked });
-    this.dispatch({ type: "selected", id, path, index });
-    this.onReveal(index);
   }
 
   /** The next member of a tie group after `path`, in walk order, around the corner; null where there is none. */
@@ -172,9 +205,54 @@ export class TreeStore {
     this.#listeners.clear();
   }
 
+  // ---- going somewhere ----
+
+  #select(id: string, path: string, index: number): void {
+    this.dispatch({ type: "selected", id, path, index });
+    this.dispatch({ type: "revealed", index });
+  }
+
+  async #locate(path: string, question: Question, isQuiet = false): Promise<LocateReply | null> {
+    const before = this.trouble;
+    const located = await this.#request((signal) => this.#client.request("locate", { ...question, path }, { signal }));
+    if (isQuiet && this.trouble?.code === "path-not-found") {
+      this.trouble = before;
+    }
+    return located;
+  }
+
+  async #goTo(path: string, { index, id, expanded, picked }: LocateReply, question: Question): Promise<void> {
+    this.#sight = { first: Math.max(0, index - 20), last: index + 40 };
+    if (await this.#ask({ ...question, expanded, picked })) {
+      this.#select(id, path, index);
+    }
+  }
+
+  /** Takes up another filter: from the first match, or back at the selection once there is none. */
+  async #narrow(question: Question): Promise<void> {
+    const { selectedPath } = this.#state;
+    if (isFiltered(this.#asked) && !isFiltered(question) && selectedPath !== "") {
+      this.#asking?.abort();
+      this.#asking = null;
+      this.#asked = question;
+      const located = await this.#locate(selectedPath, question);
+      if (this.#asked === question) {
+        await (located === null ? this.#ask(question) : this.#goTo(selectedPath, located, question));
+      }
+      return;
+    }
+    this.#sight = { first: 0, last: 60 };
+    if (await this.#ask(question)) {
+      const index = firstMatch(this.#state);
+      this.dispatch({ type: "moved", index });
+      this.dispatch({ type: "revealed", index });
+    }
+  }
+
   // ---- asking ----
 
-  async #ask(question: Question): Promise<void> {
+  /** Asks for the rows of another question; whether its answer came before the next was asked. */
+  async #ask(question: Question): Promise<boolean> {
     this.#asking?.abort();
     this.#window?.request.abort();
     this.#window = null;
@@ -187,14 +265,16 @@ export class TreeStore {
       asking,
     );
     if (this.#asking !== asking) {
-      return;
+      return false;
     }
     this.#asking = null;
-    if (reply !== null) {
-      this.#asked = { ...question, expanded: reply.expanded };
-      this.dispatch({ type: "answered", question, reply });
-      await this.#fill();
+    if (reply === null) {
+      return false;
     }
+    this.#asked = { ...question, expanded: reply.expanded };
+    this.dispatch({ type: "answered", question, reply });
+    void this.#fill();
+    return true;
   }
 
   async #fill(): Promise<void> {

@@ -1,4 +1,4 @@
-import type { Chip, OpenReply, Row, RowsReply, RulerMark } from "../protocol/messages.ts";
+import type { Chip, Fold, OpenReply, Row, RowsReply, RulerMark } from "../protocol/messages.ts";
 
 /** Which rows there should be: what the page asks the kernel to flatten. */
 export interface Question {
@@ -27,6 +27,8 @@ export interface TreeState {
   readonly selectedPath: string;
   /** The row that the keyboard is on. */
   readonly active: number;
+  /** The row last asked to be brought into sight; `turn` goes up each time. */
+  readonly reveal: { readonly index: number; readonly turn: number };
   /** What glows: a tie group's letter, or single paths. */
   readonly glow: { readonly tie: string | null; readonly paths: ReadonlySet<string> };
 }
@@ -35,6 +37,7 @@ export type Action =
   | { readonly type: "answered"; readonly question: Question; readonly reply: RowsReply }
   | { readonly type: "selected"; readonly id: string; readonly path: string; readonly index: number }
   | { readonly type: "moved"; readonly index: number }
+  | { readonly type: "revealed"; readonly index: number }
   | { readonly type: "glowed"; readonly tie?: string | null; readonly paths?: readonly string[] | null };
 
 export const NO_FILTER: Question = { expanded: null, picked: {}, unfolded: [], filter: "", chips: [] };
@@ -54,6 +57,7 @@ export function opened(first: OpenReply): TreeState {
     selectedId: "m:",
     selectedPath: "",
     active: 0,
+    reveal: { index: 0, turn: 0 },
     glow: NO_GLOW,
   };
   return reduce(start, { type: "answered", question: NO_FILTER, reply: first.rows });
@@ -69,6 +73,8 @@ export function reduce(state: TreeState, action: Action): TreeState {
       const active = Math.max(0, Math.min(action.index, state.total - 1));
       return active === state.active ? state : { ...state, active };
     }
+    case "revealed":
+      return { ...state, reveal: { index: action.index, turn: state.reveal.turn + 1 } };
     case "glowed": {
       const tie = action.tie ?? null;
       const paths = action.paths ?? [];
@@ -128,6 +134,33 @@ function sameList(a: readonly string[] | null, b: readonly string[] | null): boo
 function sameRecord(a: Readonly<Record<string, number>>, b: Readonly<Record<string, number>>): boolean {
   const keys = Object.keys(a);
   return keys.length === Object.keys(b).length && keys.every((key) => a[key] === b[key]);
+}
+
+/** The path that a row stands for: a fold's is that of the member it shows. */
+export function pathOf(row: Row): string {
+  return row.fold === null ? row.path : (memberPath(row.fold, row.fold.picked) ?? row.path);
+}
+
+/** The path of a fold's member, where it is among the cells of the strip. */
+export function memberPath(fold: Fold, member: number): string | null {
+  return fold.members[member - fold.first]?.path ?? null;
+}
+
+/** `path` with the module `from` above it replaced by `to`; null where it isn't below `from`. */
+export function movedPath(path: string, from: string, to: string): string | null {
+  const rest = path.slice(from.length);
+  return path.startsWith(from) && (rest === "" || rest.startsWith(".") || rest.startsWith("[")) ? to + rest : null;
+}
+
+/** The first row that the filter asks for, or the first row. */
+export function firstMatch(state: TreeState): number {
+  let first = Number.POSITIVE_INFINITY;
+  for (const [index, row] of state.rows) {
+    if (row.matched && index < first) {
+      first = index;
+    }
+  }
+  return Number.isFinite(first) ? first : 0;
 }
 
 // ---- questions that follow from one another ----

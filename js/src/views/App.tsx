@@ -60,19 +60,23 @@ export function App({ client, first, seen, height, selected, filter, onSelected,
 
   const isLive = alive && ended === null;
   const path = store.state.selectedPath;
-  const select = useCallback(
-    (next: string): void => {
-      void store.reveal(next);
-      onSelected(next);
-    },
-    [store, onSelected],
-  );
+  const select = useCallback((next: string) => store.reveal(next), [store]);
+  const told = useRef(path);
+  useEffect(() => {
+    if (told.current !== path) {
+      told.current = path;
+      onSelected(path);
+    }
+  }, [path, onSelected]);
   useEffect(() => {
     if (selected !== store.state.selectedPath) {
       void store.reveal(selected);
     }
   }, [selected, store]);
   useEffect(() => store.setFilter(filter), [filter, store]);
+  useEffect(() => {
+    store.onFilterCleared = () => onFilter("");
+  }, [store, onFilter]);
 
   const box = useRef<HTMLInputElement>(null);
   const inspector = useRef<InspectorHandle | null>(null);
@@ -80,25 +84,13 @@ export function App({ client, first, seen, height, selected, filter, onSelected,
     () => root.current?.querySelector<HTMLElement>('[role="treegrid"] [role="row"][tabindex="0"]')?.focus(),
     [],
   );
+  // One after the other, so that keys pressed faster than the kernel answers all count.
+  const steps = useRef<Promise<void>>(Promise.resolve());
   const step = useCallback(
-    async (by: -1 | 1): Promise<void> => {
-      const { rows, active, selectedPath } = store.state;
-      const row = rows.get(active);
-      if (row?.fold != null) {
-        await store.pick(row, Math.max(0, Math.min(row.fold.count - 1, row.fold.picked + by)));
-        return;
-      }
-      try {
-        const { body } = await client.request("inspect", { path: selectedPath });
-        const to = by < 0 ? body.siblings?.previous : body.siblings?.next;
-        if (to != null) {
-          select(to);
-        }
-      } catch {
-        // The inspector, which asks the same, shows why.
-      }
+    (by: -1 | 1): void => {
+      steps.current = steps.current.then(() => store.step(by));
     },
-    [client, store, select],
+    [store],
   );
 
   return (

@@ -60,7 +60,9 @@ export function RowView({ id, row, index, isSelected, isActive, isLit, why, acti
     >
       <div class="nnw-name" role="rowheader">
         <Guides count={row.level - 1} />
-        {isTensor ? <span class={`nnw-glyph nnw-glyph-${row.role}`} title={ROLE_WORDS[row.role ?? "parameter"]} /> : null}
+        {isTensor ? (
+          <span class={`nnw-glyph nnw-glyph-${row.role}`} title={ROLE_WORDS[row.role ?? "parameter"]} />
+        ) : null}
         {isTensor ? null : (
           // biome-ignore lint/a11y/useKeyWithClickEvents lint/a11y/noStaticElementInteractions: the row's own keys open it.
           <span
@@ -169,14 +171,13 @@ function CopyRow({ row, actions }: { readonly row: Row; readonly actions: RowAct
       setTimeout(() => setDone(false), DONE_MS);
     }
   };
-  const what = row.path === "" ? "the model" : row.path;
   return (
     <button
       type="button"
       class="nnw-icon-button nnw-copy-row"
       tabIndex={-1}
-      aria-label={isDone ? "Copied" : `Copy Python for ${what}`}
-      title={isDone ? "Copied" : "Copy Python for this (c)"}
+      aria-label={isDone ? "Copied" : "Copy as Python"}
+      title={isDone ? "Copied" : "Copy as Python (c)"}
       onClick={copy}
     >
       <Glyph name={isDone ? "check" : "copy"} />

@@ -1,17 +1,18 @@
-import { useEffect, useId, useMemo, useRef } from "preact/hooks";
+import { useEffect, useId, useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import { exactCount } from "../../lib/format.ts";
 import type { Client } from "../../protocol/client.ts";
 import type { Row } from "../../protocol/messages.ts";
 import { commandFor } from "../../state/keymap.ts";
 import type { TreeStore } from "../../state/store.ts";
-import { isFiltered } from "../../state/tree.ts";
+import { isFiltered, pathOf } from "../../state/tree.ts";
 import { copyText } from "../inspector/clipboard.ts";
-import { Ruler } from "./Ruler.tsx";
-import { type RowActions, RowView } from "./RowView.tsx";
 import { type Handlers, runCommand } from "./commands.ts";
+import { type RowActions, RowView } from "./RowView.tsx";
+import { Ruler } from "./Ruler.tsx";
 import { ROW_HEIGHT, scrollToRow, useViewport } from "./useViewport.ts";
 
 const HEADER_HEIGHT = 24;
+const ACTIVE_ROW = '[role="row"][tabindex="0"]';
 const COLUMNS = ["Name", "Class", "Shape", "Params", "Type", "Marks"] as const;
 const COLUMN_CLASSES = ["nnw-name", "nnw-class", "nnw-shape", "nnw-count", "nnw-dtype", "nnw-marks"] as const;
 
@@ -30,33 +31,27 @@ export function TreeGrid({ store, client, name, onSelect, onInspect, onFilter, o
   const state = store.state;
   const id = useId();
   const frame = useRef<HTMLDivElement>(null);
-  const hasFocus = useRef(false);
   const viewport = useViewport(frame, HEADER_HEIGHT, state.total);
 
   useEffect(() => store.look(viewport.first, viewport.last), [store, viewport.first, viewport.last]);
-  useEffect(() => {
-    store.onReveal = (index) => {
-      if (frame.current !== null) {
-        scrollToRow(frame.current, HEADER_HEIGHT, index, true);
-      }
-    };
-  }, [store]);
-  // Rows come and go as one scrolls; the focus stays with the active one.
-  useEffect(() => {
-    if (hasFocus.current && frame.current !== null) {
-      const root = frame.current.getRootNode() as Document | ShadowRoot;
-      const row = frame.current.querySelector<HTMLElement>('[role="row"][tabindex="0"]');
-      if (row !== null && root.activeElement !== row && !row.contains(root.activeElement)) {
-        row.focus({ preventScroll: true });
-      }
+  // After the rows are drawn: only then is the frame as high as the new ones need.
+  useLayoutEffect(() => {
+    if (state.reveal.turn > 0 && frame.current !== null) {
+      scrollToRow(frame.current, HEADER_HEIGHT, state.reveal.index, true);
+    }
+  }, [state.reveal]);
+  // Drawing may replace the focused row; the focus stays in the tree if it was there, on the active row.
+  const hadFocus = focusedIn(frame.current) !== null;
+  useLayoutEffect(() => {
+    const row = frame.current?.querySelector<HTMLElement>(ACTIVE_ROW);
+    if (hadFocus && row != null && !row.contains(focusedIn(frame.current))) {
+      row.focus({ preventScroll: true });
     }
   });
 
   const actions = useMemo<RowActions>(() => {
-    const select = (row: Row, index: number): void => {
-      store.dispatch({ type: "selected", id: row.id, path: row.path, index });
-      onSelect(row.path);
-    };
+    const select = (row: Row, index: number): void =>
+      store.dispatch({ type: "selected", id: row.id, path: pathOf(row), index });
     return {
       select,
       setOpen: (row, isOpen, index) => {
@@ -72,7 +67,7 @@ export function TreeGrid({ store, client, name, onSelect, onInspect, onFilter, o
       inspect: onInspect,
       code: async (row) => {
         try {
-          const { body } = await client.request("inspect", { path: row.path });
+          const { body } = await client.request("inspect", { path: pathOf(row) });
           return body.code[0]?.code ?? null;
         } catch {
           return null;
@@ -82,7 +77,6 @@ export function TreeGrid({ store, client, name, onSelect, onInspect, onFilter, o
   }, [store, client, onSelect, onInspect]);
 
   const move = (index: number): void => {
-    hasFocus.current = true;
     const to = Math.max(0, Math.min(index, store.state.total - 1));
     if (frame.current !== null) {
       scrollToRow(frame.current, HEADER_HEIGHT, to);
@@ -148,13 +142,6 @@ export function TreeGrid({ store, client, name, onSelect, onInspect, onFilter, o
         aria-colcount={COLUMNS.length}
         tabIndex={-1}
         onKeyDown={onKeyDown}
-        onFocusIn={() => {
-          hasFocus.current = true;
-        }}
-        onFocusOut={(event) => {
-          const to = event.relatedTarget as Node | null;
-          hasFocus.current = to === null ? hasFocus.current : (frame.current?.contains(to) ?? false);
-        }}
         onMouseLeave={() => store.dispatch({ type: "glowed" })}
       >
         <div class="nnw-row nnw-head" role="row" aria-rowindex={1}>
@@ -226,4 +213,10 @@ function Empty() {
       Layers kept in a plain list or dict don’t register. Use <code>nn.ModuleList</code> or <code>nn.ModuleDict</code>.
     </div>
   );
+}
+
+/** What has the focus within the frame, also in a shadow root. */
+function focusedIn(frame: HTMLElement | null): Element | null {
+  const focused = (frame?.getRootNode() as Document | ShadowRoot | undefined)?.activeElement ?? null;
+  return frame?.contains(focused) ? focused : null;
 }

@@ -38,7 +38,10 @@ export function ShapeCell({ row, onPick, onNavigate }: ShapeCellProps) {
     const { n_calls, shape, seconds } = row.trace;
     const times = n_calls === 1 ? "called once" : `called ${exactCount(n_calls)} times`;
     return (
-      <span class="nnw-traced" title={[times, seconds === null ? null : secondsText(seconds), shape].filter(Boolean).join(" · ")}>
+      <span
+        class="nnw-traced"
+        title={[times, seconds === null ? null : secondsText(seconds), shape].filter(Boolean).join(" · ")}
+      >
         {shape}
         {n_calls > 1 ? <span class="nnw-dim"> ×{n_calls}</span> : null}
       </span>
@@ -131,10 +134,18 @@ export function MarksCell({ row }: { readonly row: Row }) {
       <span>
         {row.trace?.failed ? <Mark glyph="no" words="forward failed here" tone="nnw-err" /> : null}
         {!row.trace?.failed && row.findings !== null ? (
-          <Mark glyph={row.findings === "note" ? "info" : "warning"} words={`finding: ${row.findings}`} tone={TONES[row.findings]} />
+          <Mark
+            glyph={row.findings === "note" ? "info" : "warning"}
+            words={`finding: ${row.findings}`}
+            tone={TONES[row.findings]}
+          />
         ) : null}
         {!row.trace?.failed && row.findings === null && inside > 0 && !row.expanded ? (
-          <Mark glyph="warning" words={`${countText(inside)} ${inside === 1 ? "finding" : "findings"} inside`} tone="nnw-dim" />
+          <Mark
+            glyph="warning"
+            words={`${countText(inside)} ${inside === 1 ? "finding" : "findings"} inside`}
+            tone="nnw-dim"
+          />
         ) : null}
       </span>
     </>

@@ -53,7 +53,8 @@ export function runCommand(command: Command, state: TreeState, handlers: Handler
       }
       return;
     case "closeOrParent":
-      if (row.expanded) {
+      // The rows above a match stay open whatever is asked.
+      if (row.expanded && state.question.expanded?.includes(row.id)) {
         handlers.setOpen(row, false, active);
       } else {
         handlers.move(parentOf(state, active, row.level));

@@ -1,5 +1,5 @@
 import type { RefObject } from "preact";
-import { useCallback, useLayoutEffect, useState } from "preact/hooks";
+import { useCallback, useLayoutEffect, useRef, useState } from "preact/hooks";
 
 export const ROW_HEIGHT = 24;
 const OVERSCAN_ROWS = 16;
@@ -30,13 +30,26 @@ export function viewportAt(scrollTop: number, height: number, total: number): Vi
 
 /** Which rows of `total` the scrolled frame shows. */
 export function useViewport(frame: RefObject<HTMLElement | null>, headerHeight: number, total: number): Viewport {
-  const [box, setBox] = useState({ top: 0, height: 480 });
+  const [box, setBox] = useState({ row: 0, height: 480 });
+  const scrolled = useRef(0);
+  const isAway = useRef(false);
   const read = useCallback(() => {
     const element = frame.current;
-    if (element !== null && element.clientHeight > 0) {
-      const next = { top: element.scrollTop, height: element.clientHeight - headerHeight };
-      setBox((before) => (before.top === next.top && before.height === next.height ? before : next));
+    if (element === null) {
+      return;
     }
+    if (element.clientHeight === 0) {
+      isAway.current = true;
+      return;
+    }
+    if (isAway.current) {
+      // A notebook that takes cells out of sight off the page forgets how far they were scrolled.
+      isAway.current = false;
+      element.scrollTop = scrolled.current;
+    }
+    scrolled.current = element.scrollTop;
+    const next = { row: Math.floor(element.scrollTop / ROW_HEIGHT), height: element.clientHeight - headerHeight };
+    setBox((before) => (before.row === next.row && before.height === next.height ? before : next));
   }, [frame, headerHeight]);
   useLayoutEffect(() => {
     const element = frame.current;
@@ -55,7 +68,7 @@ export function useViewport(frame: RefObject<HTMLElement | null>, headerHeight: 
   // Fewer rows than before can leave the frame scrolled past their end.
   // biome-ignore lint/correctness/useExhaustiveDependencies: `total` is what the frame's scroll range follows.
   useLayoutEffect(read, [total, read]);
-  return viewportAt(box.top, box.height, total);
+  return viewportAt(box.row * ROW_HEIGHT, box.height, total);
 }
 
 /** Scrolls a row into sight, by as little as it takes. */
