@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { heatColor, paint, type Rgb, textOn } from "../src/lib/heat.ts";
+import { heatColor, paint, type Rgb, textOn, thinnedLimit } from "../src/lib/heat.ts";
 import {
   around,
   bounded,
@@ -183,10 +183,33 @@ describe("values from the wire", () => {
     ["0.0531842", ".053"],
     ["nan", "NaN"],
     ["-inf", "−inf"],
-    ["1+2j", "1+2j"],
     ["True", "True"],
     ["-7", "−7"],
   ])("a cell's exact text %s is shown as %s", (text, shown) => {
     expect(shownText(text)).toBe(shown);
+  });
+
+  test("a complex cell is shown by its magnitude", () => {
+    expect(shownText("3+4j", 5)).toBe("5");
+  });
+});
+
+describe("a picture whose cells stand for many values each", () => {
+  /** What the largest of 45 normal values in each block looks like: all far from zero. */
+  const thinned = Float32Array.from({ length: 1000 }, (_, i) => (i % 2 === 0 ? 1 : -1) * (2 + (i % 100) / 50));
+
+  test("isn't painted full all over", () => {
+    const limit = thinnedLimit(thinned, 2.8);
+    expect(limit).toBeCloseTo(3.98, 1);
+    const pixels = new Uint8ClampedArray(thinned.length * 4);
+    paint(thinned, limit, "light", pixels, true);
+    const full = heatColor(limit, limit, "light", true);
+    const nFull = Array.from({ length: thinned.length }, (_, i) => pixels[i * 4] === full[0]).filter(Boolean).length;
+    expect(nFull).toBeLessThan(0.05 * thinned.length);
+  });
+
+  test("never has a smaller limit than the tensor's own, and is not led by what isn't finite", () => {
+    expect(thinnedLimit(new Float32Array([0.1, Number.NaN, Infinity]), 1)).toBe(1);
+    expect(thinnedLimit(new Float32Array([]), 1)).toBe(1);
   });
 });

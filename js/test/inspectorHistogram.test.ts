@@ -47,13 +47,18 @@ describe("which bins show", () => {
 
 describe("bars", () => {
   test("the highest is full, an empty one absent, a single value still seen", () => {
-    expect(heights([0, 1, 1e6], false)).toEqual([0, 0.012, 1]);
-    expect(heights([0, 9, 99], true)).toEqual([0, 0.5, 1]);
-    expect(heights([0, 0], false)).toEqual([0, 0]);
+    const edges = [0, 1, 2, 3];
+    expect(heights({ counts: [0, 1, 1e6], edges }, false)).toEqual([0, 0.012, 1]);
+    expect(heights({ counts: [0, 9, 99], edges }, true)).toEqual([0, 0.5, 1]);
+    expect(heights({ counts: [0, 0], edges }, false)).toEqual([0, 0]);
+  });
+
+  test("even values stand even, though the last bar is narrower", () => {
+    expect(heights({ counts: [10, 10, 5], edges: [0, 2, 4, 5] }, false)).toEqual([1, 1, 1]);
   });
 
   test("lie at their edges, unequal ones too", () => {
-    const path = barsPath({ counts: [1, 2], edges: [0, 1, 4] }, false, 100, 50);
+    const path = barsPath({ counts: [1, 6], edges: [0, 1, 4] }, false, 100, 50);
     const bars = [...path.matchAll(/M([\d.]+) 50V([\d.]+)H([\d.]+)V50Z/g)].map((bar) => bar.slice(1).map(Number));
     expect(bars).toHaveLength(2);
     expect(bars[0]?.[0]).toBeCloseTo(0.25);

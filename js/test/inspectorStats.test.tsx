@@ -134,7 +134,7 @@ describe("as shown", () => {
       isCurrent: true,
       ...change,
     } as const;
-    const view = render(<Statistics stats={stats} path="w" alive={true} />);
+    const view = render(<Statistics stats={stats} path="w" isComplex={false} alive={true} />);
     const figures = Object.fromEntries(
       [...view.container.querySelectorAll("dl > div")].map((pair) => [
         pair.querySelector("dt")?.textContent,

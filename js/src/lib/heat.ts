@@ -35,9 +35,11 @@ const SCALES: Readonly<Record<Tone, Scale>> = {
 const HALF = 128;
 /** Below 1, so that small values still show a tint. */
 const GAMMA = 0.85;
+/** For cells that each stand for the largest of many values: nearly all of them are large, and this tells them apart. */
+const THINNED_GAMMA = 2;
 
 /** The colour of `value` when `limit` is full colour. */
-export function heatColor(value: number, limit: number, tone: Tone): Rgb {
+export function heatColor(value: number, limit: number, tone: Tone, isThinned = false): Rgb {
   const scale = SCALES[tone];
   if (Number.isNaN(value)) {
     return scale.nan;
@@ -48,7 +50,7 @@ export function heatColor(value: number, limit: number, tone: Tone): Rgb {
   if (value === 0 || !(limit > 0)) {
     return value === 0 ? scale.middle : value < 0 ? scale.negative : scale.positive;
   }
-  const share = Math.min(1, Math.abs(value) / limit) ** GAMMA;
+  const share = Math.min(1, Math.abs(value) / limit) ** (isThinned ? THINNED_GAMMA : GAMMA);
   const end = value < 0 ? scale.negative : scale.positive;
   return mix(scale.middle, end, share);
 }
@@ -91,18 +93,29 @@ function relativeLuminance(color: Rgb): number {
   return 0.2126 * r + 0.7152 * g + 0.0722 * b;
 }
 
-const lookups = new Map<Tone, Uint8ClampedArray>();
+const lookups = new Map<string, Uint8ClampedArray>();
 
-function lookup(tone: Tone): Uint8ClampedArray {
-  let table = lookups.get(tone);
+function lookup(tone: Tone, isThinned: boolean): Uint8ClampedArray {
+  const key = `${tone} ${isThinned}`;
+  let table = lookups.get(key);
   if (table === undefined) {
     table = new Uint8ClampedArray((2 * HALF + 1) * 3);
     for (let i = -HALF; i <= HALF; i += 1) {
-      table.set(heatColor(i, HALF, tone), (i + HALF) * 3);
+      table.set(heatColor(i, HALF, tone, isThinned), (i + HALF) * 3);
     }
-    lookups.set(tone, table);
+    lookups.set(key, table);
   }
   return table;
+}
+
+/**
+ * The magnitude at full colour for cells that each stand for the largest of many values: the tensor's own scale would
+ * paint nearly all of them full.
+ */
+export function thinnedLimit(values: Float32Array, limit: number): number {
+  const magnitudes = values.filter(Number.isFinite).map(Math.abs).sort();
+  const found = magnitudes[Math.ceil(0.995 * magnitudes.length) - 1] ?? 0;
+  return Math.max(limit, found);
 }
 
 /** Fills `pixels` (RGBA, four bytes a value) with the colours of `values`; tells how many were NaN and infinite. */
@@ -111,8 +124,9 @@ export function paint(
   limit: number,
   tone: Tone,
   pixels: Uint8ClampedArray,
+  isThinned = false,
 ): { nan: number; infinite: number } {
-  const table = lookup(tone);
+  const table = lookup(tone, isThinned);
   const { nan: nanColor, infinite: infiniteColor } = SCALES[tone];
   const factor = limit > 0 ? 1 / limit : 0;
   let nan = 0;

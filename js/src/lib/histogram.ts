@@ -90,11 +90,16 @@ export function regroup({ counts, edges }: Bins, most: number): Bins {
   return { counts: joined, edges: kept };
 }
 
-/** Bar heights between 0 and 1. A bin that holds anything at all stays visible. */
-export function heights(counts: readonly number[], isLog: boolean): number[] {
-  const scaled = (count: number): number => (isLog ? Math.log10(count + 1) : count);
-  const most = scaled(Math.max(0, ...counts));
-  return counts.map((count) => (count === 0 || most === 0 ? 0 : Math.max(0.012, scaled(count) / most)));
+/** Bar heights between 0 and 1, by density: a narrower last bar isn't lower. What holds anything stays visible. */
+export function heights({ counts, edges }: Bins, isLog: boolean): number[] {
+  const widths = counts.map((_count, i) => (edges[i + 1] ?? 0) - (edges[i] ?? 0));
+  const widest = Math.max(0, ...widths);
+  const scaled = counts.map((count, i) => {
+    const full = count * (widest / (widths[i] || widest || 1));
+    return isLog ? Math.log10(full + 1) : full;
+  });
+  const most = Math.max(0, ...scaled);
+  return scaled.map((height) => (height === 0 || most === 0 ? 0 : Math.max(0.012, height / most)));
 }
 
 /** All bars as one path in a box of `width` × `height`. Bars lie at their edges' positions, with a hair between. */
@@ -102,7 +107,7 @@ export function barsPath(bins: Bins, isLog: boolean, width: number, height: numb
   const low = bins.edges[0] ?? 0;
   const span = (bins.edges.at(-1) ?? 0) - low || 1;
   const gap = Math.min(0.5, (0.18 * width) / Math.max(1, bins.counts.length));
-  return heights(bins.counts, isLog)
+  return heights(bins, isLog)
     .map((share, i) => {
       if (share === 0) {
         return "";

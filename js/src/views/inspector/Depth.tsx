@@ -98,7 +98,7 @@ function Bars({ reply, alive, onNavigate }: BarsProps) {
               disabled={!alive}
               onClick={() => paths[i] !== undefined && onNavigate(paths[i])}
             >
-              <b style={{ height: `${Number.isFinite(value) && most > 0 ? Math.max(2, (value / most) * 100) : 0}%` }} />
+              <b style={{ height: `${Number.isFinite(value) ? Math.max(3, (value / (most || 1)) * 100) : 0}%` }} />
               {Number.isFinite(value) ? null : <span aria-hidden="true">!</span>}
             </button>
           );

@@ -6,6 +6,7 @@ import { isWhole, tensorIndex, whole, zoomed } from "../../lib/matrix.ts";
 import type { Client } from "../../protocol/client.ts";
 import type { Of, ValuesReply } from "../../protocol/messages.ts";
 import { HeatCanvas } from "./HeatCanvas.tsx";
+import { isFull } from "./heatTile.ts";
 import { Icon } from "./Icon.tsx";
 import { FaultNote } from "./Note.tsx";
 import { Section } from "./Section.tsx";
@@ -48,12 +49,8 @@ export function HeatMap({ client, path, hasGrad, generation, alive, tone }: Heat
     tableRows: TABLE_ROWS,
     tableColumns,
   });
-  const { about, size, view, focus, fault } = heat;
+  const { about, size, view, focus, fault, fitsTable } = heat;
   const isEmpty = about !== null && (size.rows === 0 || size.columns === 0);
-  const fitsTable =
-    size.rows === 1
-      ? size.columns <= TABLE_ROWS * tableColumns
-      : size.rows <= TABLE_ROWS && size.columns <= tableColumns;
   const height = Math.min(
     TALLEST,
     Math.max(lowest(size.rows), Math.round((width * size.rows) / Math.max(1, size.columns))),
@@ -146,7 +143,7 @@ function pictureLabel(noun: string, about: ValuesReply, { size, focus, tableTile
 }
 
 function Legend({ about, heat, tone }: { readonly about: ValuesReply; readonly heat: Heat; readonly tone: Tone }) {
-  const limit = floatText(about.scale, 2);
+  const limit = floatText(heat.pictures.at(-1)?.limit ?? about.scale, 2);
   const nan = heat.pictures.some((picture) => picture.nan > 0);
   const infinite = heat.pictures.some((picture) => picture.infinite > 0);
   const colors = specialColors(tone);
@@ -192,7 +189,7 @@ interface ControlsProps {
 }
 
 function Controls({ heat, hasZoom, children }: ControlsProps) {
-  const { view, size, focus, about } = heat;
+  const { view, size, focus } = heat;
   const isOut = isWhole(view, size);
   const zoom = (factor: number): void =>
     heat.setView(
@@ -213,7 +210,7 @@ function Controls({ heat, hasZoom, children }: ControlsProps) {
       {hasZoom ? (
         <>
           <span class="nnw-dim nnw-range" title={isOut ? undefined : "Rows × columns in sight"}>
-            {isOut ? axesNote(about) : rangeText(heat)}
+            {isOut ? wholeNote(heat) : rangeText(heat)}
           </span>
           <ZoomButton icon="minus" label="Zoom out (−)" disabled={isOut} onClick={() => zoom(1 / ZOOM)} />
           <ZoomButton icon="plus" label="Zoom in (+)" disabled={isIn} onClick={() => zoom(ZOOM)} />
@@ -224,10 +221,16 @@ function Controls({ heat, hasZoom, children }: ControlsProps) {
   );
 }
 
-function axesNote(about: ValuesReply | null): string {
-  return about !== null && about.shape.length > 2
-    ? `rows: ${axesText(about.row_axes)} · columns: ${axesText(about.column_axes)}`
-    : "";
+/** What a cell of the whole picture stands for, and which dimensions run along it. */
+function wholeNote({ about, pictures }: Heat): string {
+  const tile = pictures[0]?.tile;
+  const notes = [
+    about !== null && about.shape.length > 2
+      ? `rows ${axesText(about.row_axes)}, columns ${axesText(about.column_axes)}`
+      : "",
+    tile !== undefined && !isFull(tile) ? `largest of each ${tile.rowStep} × ${tile.columnStep}` : "",
+  ];
+  return notes.filter((note) => note !== "").join(" · ");
 }
 
 function rangeText({ view, size }: Heat): string {

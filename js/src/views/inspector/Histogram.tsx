@@ -29,7 +29,7 @@ export function Histogram({ reply, label, hue, isLog }: HistogramProps) {
   if (toNumber(reply.min) === toNumber(reply.max)) {
     return (
       <p class="nnw-dim nnw-quiet">
-        All {reply.is_exact ? "are" : "in the sample are"} {floatText(reply.min)}.
+        {reply.is_exact ? "All values are" : "All values of the sample are"} {floatText(reply.min)}.
       </p>
     );
   }

@@ -8,14 +8,20 @@ import type { Stats } from "./useStats.ts";
 interface StatisticsProps {
   readonly stats: Stats;
   readonly path: string;
+  /** Statistics of complex values are of their magnitudes. */
+  readonly isComplex: boolean;
   readonly alive: boolean;
 }
 
 /** The numbers in a grid: sampled ones marked as such, then the exact ones, with progress and Cancel when it takes. */
-export function Statistics({ stats, path, alive }: StatisticsProps) {
+export function Statistics({ stats, path, isComplex, alive }: StatisticsProps) {
   const { reply, fault, phase, isCurrent } = stats;
   return (
-    <Section title="Statistics" caption={reply === null ? null : <Source reply={reply} />} isStale={!isCurrent}>
+    <Section
+      title="Statistics"
+      caption={reply === null ? null : <Source reply={reply} noun={isComplex ? "magnitude" : "value"} />}
+      isStale={!isCurrent}
+    >
       {reply === null ? <Skeleton /> : <Grid reply={reply} />}
       {fault === null ? null : (
         <FaultNote
@@ -40,17 +46,18 @@ export function Statistics({ stats, path, alive }: StatisticsProps) {
   );
 }
 
-function Source({ reply }: { readonly reply: StatsReply }) {
+function Source({ reply, noun }: { readonly reply: StatsReply; readonly noun: string }) {
   if (reply.is_exact) {
     return (
       <span title={`${exactCount(reply.n_total)} values`}>
-        {countText(reply.n_total)} {toNumber(reply.n_total) === 1 ? "value" : "values"} · exact
+        {countText(reply.n_total)} {noun}
+        {toNumber(reply.n_total) === 1 ? "" : "s"} · exact
       </span>
     );
   }
   return (
     <span class="nnw-warn" title={`${exactCount(reply.n)} of ${exactCount(reply.n_total)} values`}>
-      ≈ from {exactCount(reply.n)} of {countText(reply.n_total)} values
+      ≈ from {exactCount(reply.n)} of {countText(reply.n_total)} {noun}s
     </span>
   );
 }

@@ -102,7 +102,7 @@ function Readable(props: TensorOverviewProps & { readonly children: ComponentChi
   const isGradStale = tensor.has_grad && grad.reply !== null && grad.replyOf?.path !== path;
   return (
     <>
-      <Statistics stats={stats} path={path} alive={alive} />
+      <Statistics stats={stats} path={path} isComplex={tensor.dtype.startsWith("complex")} alive={alive} />
       <div class="nnw-two">
         <Section
           title="Values"

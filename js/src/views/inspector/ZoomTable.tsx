@@ -18,8 +18,8 @@ interface ZoomTableProps {
 
 const INFINITE = /^([-+−]?)inf(?:inity)?$/i;
 
-/** How a cell's exact text is written in the room there is. */
-export function shownText(text: string): string {
+/** How a cell's exact text is written in the room there is; a complex number by its magnitude. */
+export function shownText(text: string, magnitude = Number.NaN): string {
   const infinite = INFINITE.exec(text);
   if (infinite !== null) {
     return exactFloat(infinite[1] === "-" || infinite[1] === "−" ? -Infinity : Infinity);
@@ -27,6 +27,9 @@ export function shownText(text: string): string {
   const value = Number(text);
   if (text.toLowerCase() === "nan") {
     return "NaN";
+  }
+  if (text.endsWith("j")) {
+    return cellText(magnitude);
   }
   return Number.isNaN(value) || text === "" ? text : cellText(value);
 }
@@ -148,7 +151,7 @@ interface ValueCellProps extends ZoomTableProps {
 function ValueCell({ tile, where, isFocus, limit, tone, onFocus }: ValueCellProps) {
   const found = tile === null ? null : valueAt(tile, where);
   const color = found === null ? null : heatColor(found.value, limit, tone);
-  const text = found === null ? "" : found.text === null ? cellText(found.value) : shownText(found.text);
+  const text = found === null ? "" : found.text === null ? cellText(found.value) : shownText(found.text, found.value);
   return (
     // biome-ignore lint/a11y/useKeyWithClickEvents: the table's arrows reach every cell.
     <td

@@ -1,5 +1,6 @@
-import { paint, type Tone } from "../../lib/heat.ts";
+import { paint, type Tone, thinnedLimit } from "../../lib/heat.ts";
 import type { Cell, Window } from "../../lib/matrix.ts";
+import { arrayBytes } from "../../protocol/codec.ts";
 import type { ValuesReply, Array as WireArray } from "../../protocol/messages.ts";
 
 /** Values of a part of the matrix, one every `rowStep` × `columnStep` elements. */
@@ -15,17 +16,13 @@ export interface Tile {
 
 /** A reply's float32 values. A view that doesn't start at a multiple of four bytes is copied. */
 export function floatsOf(array: WireArray, buffers: readonly DataView[]): Float32Array {
-  const view = buffers[array.buffer];
-  const length = array.shape.reduce((product, extent) => product * extent, 1);
-  if (view === undefined || array.dtype !== "float32" || view.byteLength < length * 4) {
-    throw new TypeError(
-      `The values came as ${array.dtype} in ${view?.byteLength ?? 0} bytes; ${length} float32 expected.`,
-    );
+  if (array.dtype !== "float32") {
+    throw new TypeError(`The values came as ${array.dtype}; float32 was expected.`);
   }
-  if (view.byteOffset % 4 === 0) {
-    return new Float32Array(view.buffer as ArrayBuffer, view.byteOffset, length);
-  }
-  return new Float32Array(view.buffer.slice(view.byteOffset, view.byteOffset + length * 4) as ArrayBuffer);
+  const { buffer, byteOffset, byteLength } = arrayBytes(array, buffers);
+  return byteOffset % 4 === 0
+    ? new Float32Array(buffer, byteOffset, byteLength / 4)
+    : new Float32Array(buffer.slice(byteOffset, byteOffset + byteLength));
 }
 
 export function tileOf(reply: ValuesReply, buffers: readonly DataView[]): Tile {
@@ -68,12 +65,14 @@ export function valueAt(
 export interface Picture {
   readonly tile: Tile;
   readonly canvas: HTMLCanvasElement;
+  /** The magnitude at full colour. */
+  readonly limit: number;
   readonly nan: number;
   readonly infinite: number;
 }
 
 /** Paints a tile one pixel a cell; null where there is no canvas to paint on. */
-export function pictureOf(tile: Tile, limit: number, tone: Tone, host: Document): Picture | null {
+export function pictureOf(tile: Tile, scale: number, tone: Tone, host: Document): Picture | null {
   const canvas = host.createElement("canvas");
   canvas.width = Math.max(1, tile.columns);
   canvas.height = Math.max(1, tile.rows);
@@ -82,9 +81,11 @@ export function pictureOf(tile: Tile, limit: number, tone: Tone, host: Document)
     return null;
   }
   const image = context.createImageData(canvas.width, canvas.height);
-  const counts = paint(tile.values, limit, tone, image.data);
+  const isThinned = !isFull(tile);
+  const limit = isThinned ? thinnedLimit(tile.values, scale) : scale;
+  const counts = paint(tile.values, limit, tone, image.data, isThinned);
   context.putImageData(image, 0, 0);
-  return { tile, canvas, ...counts };
+  return { tile, canvas, limit, ...counts };
 }
 
 /** A cell must be this many device pixels wide and high for a cross to be drawn on what isn't a number. */

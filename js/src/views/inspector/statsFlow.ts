@@ -39,7 +39,7 @@ export const NO_STATS: StatsState = {
 /** Work longer than this shows its progress and can be cancelled. */
 const SLOW_MS = 300;
 /** Finer than is shown: thin tails are cut and neighbours joined in the page. */
-const BINS = 512;
+const BINS = 1024;
 
 /** Sampled statistics first, the exact ones after them, for one subject at a time. */
 export class StatsFlow {

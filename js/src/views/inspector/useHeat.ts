@@ -15,12 +15,15 @@ import {
 } from "../../lib/matrix.ts";
 import type { Client } from "../../protocol/client.ts";
 import type { Of, ValuesReply } from "../../protocol/messages.ts";
-import type { Fault } from "./fault.ts";
+import { type Fault, faultOf } from "./fault.ts";
 import { isFull, type Picture, pictureOf, type Tile, tileOf } from "./heatTile.ts";
 import { type Answer, useQuery } from "./useQuery.ts";
 
-/** How many cells come with their exact texts at once. */
+/** Cells with their exact texts come by blocks of so many rows and columns, or one row of so many columns. */
 const BLOCK = 64;
+const BLOCK_LINE = 1024;
+/** A matrix of no more rows (that fits across) is shown as a table alone. */
+const MOST_TABLE_ROWS = 8;
 /** Wait this long after a zoom before asking for the finer picture. */
 const SETTLE_MS = 90;
 
@@ -47,6 +50,8 @@ export interface Heat {
   readonly focus: Cell;
   readonly pictures: readonly Picture[];
   readonly tableWindow: Window;
+  /** The table shows everything: no picture is needed. */
+  readonly fitsTable: boolean;
   readonly tableTile: Tile | null;
   readonly isCurrent: boolean;
   readonly fault: Fault | null;
@@ -62,8 +67,15 @@ interface Place {
   readonly focus: Cell;
 }
 
-function useTile(answer: Answer<"values"> | null): Tile | null {
-  return useMemo(() => (answer === null ? null : tileOf(answer.body, answer.buffers)), [answer]);
+/** An answer decoded. Values that don't match their own description are a fault to show, not a reason to stop. */
+function useTile(answer: Answer<"values"> | null): { readonly tile: Tile | null; readonly fault: Fault | null } {
+  return useMemo(() => {
+    try {
+      return { tile: answer === null ? null : tileOf(answer.body, answer.buffers), fault: null };
+    } catch (error) {
+      return { tile: null, fault: faultOf(error) };
+    }
+  }, [answer]);
 }
 
 function useSettled<T>(value: T, key: string): T {
@@ -86,7 +98,7 @@ export function useHeat(input: HeatInput): Heat {
   const overview = useQuery(client, "values", { path, of, max_rows: maxRows, max_columns: maxColumns }, options);
   const about = overview.answer?.body ?? null;
   const size: Size = { rows: about?.n_rows ?? 0, columns: about?.n_columns ?? 0 };
-  const overviewTile = useTile(overview.answer);
+  const { tile: overviewTile, fault: overviewFault } = useTile(overview.answer);
 
   const shape = `${size.rows} ${size.columns}`;
   const [place, setPlace] = useState<Place>({ shape, view: null, focus: { row: 0, column: 0 } });
@@ -104,16 +116,19 @@ export function useHeat(input: HeatInput): Heat {
     detailWindow && { path, of, ...detailWindow, max_rows: maxRows, max_columns: maxColumns },
     options,
   );
-  const detailTile = useTile(detail.answer);
+  const { tile: detailTile, fault: detailFault } = useTile(detail.answer);
 
   const isLine = size.rows === 1;
+  const fitsTable = isLine
+    ? size.columns <= tableRows * tableColumns
+    : size.rows <= MOST_TABLE_ROWS && size.columns <= tableColumns;
   const tableWindow = isLine
     ? around(focus, 1, tableRows * tableColumns, size)
-    : around(focus, tableRows, tableColumns, size);
+    : around(focus, fitsTable ? size.rows : tableRows, tableColumns, size);
   const hasTexts = overviewTile !== null && isFull(overviewTile) && overviewTile.texts !== null;
   const block = useRef<{ shape: string; window: Window } | null>(null);
   if (block.current === null || block.current.shape !== shape || !contains(block.current.window, tableWindow)) {
-    block.current = { shape, window: around(focus, isLine ? 1 : BLOCK, isLine ? BLOCK * BLOCK : BLOCK, size) };
+    block.current = { shape, window: around(focus, isLine ? 1 : BLOCK, isLine ? BLOCK_LINE : BLOCK, size) };
   }
   const blockWindow = block.current.window;
   const numbers = useQuery(
@@ -124,7 +139,7 @@ export function useHeat(input: HeatInput): Heat {
       : { path, of, ...blockWindow, max_rows: blockWindow.rows, max_columns: blockWindow.columns },
     options,
   );
-  const numbersTile = useTile(numbers.answer);
+  const { tile: numbersTile, fault: numbersFault } = useTile(numbers.answer);
 
   const limit = Number(about?.scale ?? 0);
   const coarse = usePicture(overviewTile, limit, tone);
@@ -140,9 +155,10 @@ export function useHeat(input: HeatInput): Heat {
     focus,
     pictures,
     tableWindow,
-    tableTile: hasTexts ? overviewTile : numbersTile,
+    fitsTable,
+    tableTile: hasTexts ? overviewTile : numbersTile !== null && isFull(numbersTile) ? numbersTile : null,
     isCurrent: overview.isCurrent,
-    fault: overview.fault ?? detail.fault ?? numbers.fault,
+    fault: overview.fault ?? detail.fault ?? numbers.fault ?? overviewFault ?? detailFault ?? numbersFault,
     retry: () => {
       overview.retry();
       detail.retry();
