@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -13,12 +14,13 @@ from nnwidgets.widgets.filtering import chip_counts
 from nnwidgets.widgets.index import SEVERITIES
 from nnwidgets.widgets.inspecting import inspect
 from nnwidgets.widgets.locating import locate
-from nnwidgets.widgets.rowdata import row, ruler
+from nnwidgets.widgets.rowdata import row
 from nnwidgets.widgets.rows import Flat, ViewState
 from nnwidgets.widgets.session import Session, state_of
 from nnwidgets.widgets.totals import totals
-from nnwidgets.widgets.traces import TraceMarks, trace_body
+from nnwidgets.widgets.traces import trace_body
 from nnwidgets.widgets.variables import modules
+from nnwidgets.wire.codec import encode
 from nnwidgets.wire.dispatch import Handler, Job
 from nnwidgets.wire.faults import RequestError
 from nnwidgets.wire.schema import (
@@ -34,6 +36,7 @@ from nnwidgets.wire.schema import (
 _MAX_ROWS = 500
 _MAX_EXPANDED = 20_000
 _FIRST_ROWS = 40
+_MAX_FIRST = 48_000
 _MAX_FINDINGS = 1_000
 
 
@@ -74,7 +77,7 @@ def _on(
     return answer(session_of(body), body, job)
 
 
-def open_view(session: Session, _body: Mapping[str, Any] | None = None, _job: Job | None = None) -> OpenReply:
+def open_view(session: Session, _body: object = None, _job: object = None, *, n_rows: int = _FIRST_ROWS) -> OpenReply:
     """Answer `open`: totals, chips and the first rows."""
     flat = session.flat(ViewState())
     index = flat.index
@@ -89,8 +92,18 @@ def open_view(session: Session, _body: Mapping[str, Any] | None = None, _job: Jo
             "tied": counts["tied"],
             "findings": counts["findings"],
         },
-        "rows": _window(session, flat, 0, _FIRST_ROWS),
+        "rows": _window(session, flat, 0, n_rows),
     }
+
+
+def first_view(session: Session) -> dict[str, Any]:
+    """Return the reply to `open` as JSON, with as many rows as fit the first message, whatever the names are."""
+    for n_rows in (_FIRST_ROWS, _FIRST_ROWS // 4, 1):
+        reply, _ = encode(open_view(session, n_rows=n_rows))
+        if len(json.dumps(reply)) <= _MAX_FIRST:
+            return reply
+    reply["rows"].update(rows=[], expanded=[], ruler=[])
+    return reply
 
 
 def rows(session: Session, body: Mapping[str, Any], _job: Job | None = None) -> RowsReply:
@@ -100,18 +113,17 @@ def rows(session: Session, body: Mapping[str, Any], _job: Job | None = None) -> 
 
 def _window(session: Session, flat: Flat, start: int, count: int) -> RowsReply:
     start = min(max(start, 0), len(flat.lines))
-    marks = TraceMarks(session.trace)
     name = session.name or inert(flat.index.nodes[0].class_name)
     window = flat.lines[start : start + min(max(count, 0), _MAX_ROWS)]
     return {
         "generation": session.generation,
         "total": len(flat.lines),
         "start": start,
-        "rows": [row(flat, line, name, marks) for line in window],
+        "rows": [row(flat, line, name, session.trace_marks) for line in window],
         "expanded": sorted(flat.expanded)[:_MAX_EXPANDED],
         "n_matches": flat.n_matches,
         "problem": flat.problem,
-        "ruler": ruler(flat),
+        "ruler": flat.ruler,
     }
 
 

@@ -16,7 +16,7 @@ from nnwidgets.errors import InvalidTargetError, PathNotFoundError
 from nnwidgets.introspect.guard import is_module, require_module, type_name
 from nnwidgets.introspect.records import Trace
 from nnwidgets.widgets import bundle, lifetime
-from nnwidgets.widgets.answers import handlers, is_long, open_view
+from nnwidgets.widgets.answers import first_view, handlers, is_long
 from nnwidgets.widgets.kernel import after_each_cell, answer_where_asked
 from nnwidgets.widgets.locating import place_of
 from nnwidgets.widgets.session import Session
@@ -71,7 +71,7 @@ class Explorer(anywidget.AnyWidget):
             hold=variable is None,
             emit=self._emit,
         )
-        first, _ = encode(open_view(session))
+        first = first_view(session)
         reference = bundle.reference()
         self._session = session
         self._workers = Workers(limit=1)

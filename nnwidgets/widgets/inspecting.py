@@ -20,7 +20,6 @@ from nnwidgets.widgets.index import Index
 from nnwidgets.widgets.locating import place_of, siblings_of
 from nnwidgets.widgets.rowdata import own_name
 from nnwidgets.widgets.session import Session
-from nnwidgets.widgets.traces import TraceMarks
 from nnwidgets.wire.schema import InspectReply, ModuleFacts, ModuleTensor, Siblings, TensorFacts
 
 _MAX_TIES_INSIDE = 12
@@ -69,7 +68,7 @@ def inspect(session: Session, body: Mapping[str, Any], _job: object = None) -> I
         "siblings": _siblings(index, number, path),
         "tensor": _tensor_facts(get(session.module, path), entry) if entry is not None else None,
         "module": _module_facts(index, number, get(session.module, path)) if entry is None else None,
-        "trace": [] if entry is not None else TraceMarks(session.trace).calls(path),
+        "trace": [] if entry is not None else session.trace_marks.calls(node.path),
     }
 
 

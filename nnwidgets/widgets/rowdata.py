@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from nnwidgets.introspect.labels import dtype_short, inert, shape_text
@@ -10,10 +9,9 @@ from nnwidgets.introspect.records import ModuleNode, TensorEntry
 from nnwidgets.widgets.index import Index, Run, is_frozen
 from nnwidgets.widgets.rows import Flat, Line, fold_id, line_id, picked_member
 from nnwidgets.widgets.traces import TraceMarks
-from nnwidgets.wire.schema import Fold, FoldMember, Row, RulerMark
+from nnwidgets.wire.schema import Fold, FoldMember, Row
 
 _MAX_CELLS = 64
-_MAX_MARKS = 200
 _MAX_NAME = 120
 
 
@@ -31,17 +29,6 @@ def row(flat: Flat, line: Line, name: str, trace: TraceMarks) -> Row:
     if line.tensor >= 0:
         return _tensor_row(flat.index, line)
     return _module_row(flat.index, line, name, trace)
-
-
-def ruler(flat: Flat) -> list[RulerMark]:
-    """Return the marks of the overview ruler: at most 200, findings before ties, evenly thinned."""
-    marks = list(_marks(flat))
-    if len(marks) > _MAX_MARKS:
-        graver = [mark for mark in marks if mark["severity"] is not None]
-        rest = [mark for mark in marks if mark["severity"] is None]
-        kept = _thinned(graver, _MAX_MARKS)
-        marks = sorted([*kept, *_thinned(rest, _MAX_MARKS - len(kept))], key=lambda mark: mark["index"])
-    return marks
 
 
 def own_name(index: Index, number: int, *, in_fold: bool = True) -> str:
@@ -218,25 +205,3 @@ def _tensor_note(index: Index, entry: TensorEntry) -> str | None:
     if entry.role == "buffer" and not entry.persistent:
         return "Not persistent: state_dict() leaves it out."
     return None
-
-
-def _marks(flat: Flat) -> Iterator[RulerMark]:
-    index = flat.index
-    if not index.groups and not index.findings:
-        return
-    for place, line in enumerate(flat.lines):
-        if line.tensor >= 0:
-            entry = index.entry(line.number, line.tensor)
-            path, tie, severity = entry.path, entry.tie, index.severity(entry.path)
-        else:
-            path = index.nodes[line.number].path
-            severity = index.severity(path) if line.run is None else None
-            tie = None if line.is_open else index.tie_inside[line.number]
-        if tie is not None or severity is not None:
-            yield {"index": place, "tie": tie, "severity": severity, "path": path}
-
-
-def _thinned(marks: list[RulerMark], limit: int) -> list[RulerMark]:
-    if len(marks) <= limit:
-        return marks
-    return [marks[i * len(marks) // limit] for i in range(limit)]

@@ -10,9 +10,11 @@ from typing import NamedTuple
 
 from nnwidgets.widgets.filtering import Matches, matches
 from nnwidgets.widgets.index import Index, Run
+from nnwidgets.wire.schema import RulerMark
 
 _DEFAULT_ROWS = 26
 _DEFAULT_TRIES = 200
+_MAX_MARKS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,16 @@ class Flat:
     def place(self) -> dict[str, int]:
         """The index of each row by its id."""
         return {line_id(self.index, line): place for place, line in enumerate(self.lines)}
+
+    @cached_property
+    def ruler(self) -> list[RulerMark]:
+        """The marks of the overview ruler: at most 200, findings before ties, evenly thinned."""
+        marks = list(_marks(self))
+        if len(marks) <= _MAX_MARKS:
+            return marks
+        graver = _thinned([mark for mark in marks if mark["severity"] is not None], _MAX_MARKS)
+        rest = _thinned([mark for mark in marks if mark["severity"] is None], _MAX_MARKS - len(graver))
+        return sorted([*graver, *rest], key=lambda mark: mark["index"])
 
 
 def line_id(index: Index, line: Line) -> str:
@@ -222,3 +234,25 @@ def _filtered(index: Index, found: Matches, expanded: frozenset[str], state: Vie
         yield Line(number, -1, None, level, given[parent], set_sizes[parent], True, is_match)
         for order, k in enumerate(found.tensors.get(number, ())):
             yield Line(number, k, None, level + 1, order + 1, set_sizes[number], False, True)
+
+
+def _marks(flat: Flat) -> Iterator[RulerMark]:
+    index = flat.index
+    if not index.groups and not index.findings:
+        return
+    for place, line in enumerate(flat.lines):
+        if line.tensor >= 0:
+            entry = index.entry(line.number, line.tensor)
+            path, tie, severity = entry.path, entry.tie, index.severity(entry.path)
+        else:
+            path = index.nodes[line.number].path
+            severity = index.severity(path) if line.run is None else None
+            tie = None if line.is_open else index.tie_inside[line.number]
+        if tie is not None or severity is not None:
+            yield {"index": place, "tie": tie, "severity": severity, "path": path}
+
+
+def _thinned(marks: list[RulerMark], limit: int) -> list[RulerMark]:
+    if len(marks) <= limit:
+        return marks
+    return [marks[i * len(marks) // limit] for i in range(limit)]

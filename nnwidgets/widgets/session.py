@@ -18,6 +18,7 @@ from nnwidgets.introspect.walk import tree
 from nnwidgets.widgets.holding import Held
 from nnwidgets.widgets.index import Index
 from nnwidgets.widgets.rows import Flat, ViewState, flatten
+from nnwidgets.widgets.traces import TraceMarks
 from nnwidgets.wire.faults import RequestError
 
 _LOG = logging.getLogger(__name__)
@@ -80,6 +81,7 @@ class Session:
         self._check_seconds = 0.0
         self._is_checking = False
         self._trace: Trace | None = None
+        self.trace_marks = TraceMarks(None)
 
     # ---- the model ----
 
@@ -230,7 +232,7 @@ class Session:
 
     def show(self, trace: Trace) -> None:
         """Show ``trace`` on the rows."""
-        self._trace = trace
+        self._trace, self.trace_marks = trace, TraceMarks(trace)
         self.emit("traced", {})
 
 

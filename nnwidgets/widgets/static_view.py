@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nnwidgets.text.html import tree_html
 from nnwidgets.widgets.session import Session
 
 _MAX_HTML = 48_000
@@ -13,10 +14,6 @@ def static_bundle(session: Session) -> dict[str, str]:
     """Return the ``text/html`` and ``text/plain`` of a view, each small enough to sit in every saved notebook."""
     tree = session.index().tree
     made = {"text/plain": _cut(str(tree))}
-    try:
-        from nnwidgets.text.html import tree_html
-    except ImportError:
-        return made
     for depth in _DEPTHS:
         html = tree_html(tree, depth=depth)
         if len(html) <= _MAX_HTML:

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+from nnwidgets.introspect import Trace, TraceCall
 from nnwidgets.widgets.answers import handlers, is_long
 from nnwidgets.widgets.named import NamedSessions
 from nnwidgets.widgets.session import Session
@@ -46,13 +47,27 @@ def blocks():
     return net
 
 
+def odd():
+    """Linear(2, 2) with a NaN, both infinities and a 3."""
+    net = nn.Linear(2, 2)
+    with torch.no_grad():
+        net.weight.copy_(torch.tensor([[float("nan"), float("inf")], [-float("inf"), 3.0]]))
+    return net
+
+
+MODELS = {"mlp": mlp, "meta": lambda: nn.Linear(2, 2, device="meta"), "blocks": blocks, "odd": odd}
+CALL = TraceCall("0", 0, ((8, 3),), ("float32",), ((8, 4),), ("float32",), 0.125, 192, 1)
+
+
 class Far:
     """The page's end: sends the case's requests, keeps what comes back."""
 
     def __init__(self, name, monkeypatch):
         self.messages, self.changed, self.begun = [], threading.Condition(), threading.Event()
-        self.held = {"mlp": mlp, "meta": lambda: nn.Linear(2, 2, device="meta"), "blocks": blocks}.get(name, mlp)()
+        self.held = MODELS.get(name, mlp)()
         session = Session(self.held, name="net")
+        if name == "traced":
+            session.show(Trace((CALL,), None, None, ("1",), 0.25, 2**60))
         answers = handlers(lambda body: session)
         if name == "variables":
             main = sys.modules["__main__"]
@@ -123,7 +138,7 @@ def test_every_error_code_and_every_kind_has_a_case():
         if reply["ok"]
     }
     assert set(ERROR_CODES) - codes == set()
-    assert set(KINDS) - kinds == {"trace"}
+    assert set(KINDS) - kinds == set()
 
 
 @pytest.mark.parametrize("case", EVENTS, ids=lambda case: case["name"])
