@@ -76,7 +76,6 @@ function Bars({ reply, alive, onNavigate }: BarsProps) {
   };
   return (
     <>
-      {/* biome-ignore lint/a11y/useSemanticElements: a fieldset would bring the host's frame and legend. */}
       <div
         class="nnw-depth"
         style={columns}

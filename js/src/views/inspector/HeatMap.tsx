@@ -174,7 +174,6 @@ function Switch({ of, onChange }: { readonly of: Of; readonly onChange: (of: Of)
     </button>
   );
   return (
-    // biome-ignore lint/a11y/useSemanticElements: a fieldset would bring the host's frame and legend.
     <span class="nnw-switch" role="group" aria-label="Heat map of">
       {option("value", "values")}
       {option("grad", "gradient")}

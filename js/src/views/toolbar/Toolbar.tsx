@@ -107,7 +107,7 @@ function FilterBox({ filter, alive, box, onFilter, onLeave }: ToolbarProps) {
           }
         }}
       />
-      <kbd aria-hidden="true">/</kbd>
+      <kbd>/</kbd>
     </label>
   );
 }

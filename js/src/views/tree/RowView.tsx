@@ -118,7 +118,6 @@ function Guides({ count }: { readonly count: number }) {
   return (
     <>
       {Array.from({ length: shown }, (_, level) => (
-        // biome-ignore lint/suspicious/noArrayIndexKey: a guide is its level.
         <i key={level} />
       ))}
       {count > shown ? <span class="nnw-deep">+{count - shown}</span> : null}

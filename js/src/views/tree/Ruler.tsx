@@ -17,7 +17,7 @@ export function Ruler({ marks, total, lit, onJump }: RulerProps) {
         const color = mark.tie === null ? SEVERITY[mark.severity ?? "note"] : tieColor(mark.tie);
         const isLit = lit !== null && mark.tie === lit;
         return (
-          // biome-ignore lint/a11y/useKeyWithClickEvents: a shortcut for the mouse, hidden from readers.
+          // biome-ignore lint/a11y/useKeyWithClickEvents lint/a11y/noStaticElementInteractions: for the mouse; keys have `t`.
           <b
             key={`${mark.index} ${mark.path}`}
             class={isLit ? "nnw-tick nnw-tick-lit" : "nnw-tick"}

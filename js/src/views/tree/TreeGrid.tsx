@@ -132,7 +132,6 @@ export function TreeGrid({ store, client, name, onSelect, onInspect, onFilter, o
   const letter = state.glow.tie ?? state.rows.get(state.active)?.tie ?? null;
   return (
     <div class="nnw-left">
-      {/* biome-ignore lint/a11y/useSemanticElements: a table can't scroll by rows. */}
       <div
         ref={frame}
         class="nnw-grid"

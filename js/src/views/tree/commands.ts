@@ -17,29 +17,26 @@ export interface Handlers {
 
 /** Carries out a command on the active row. */
 export function runCommand(command: Command, state: TreeState, handlers: Handlers): void {
-  const { active, total } = state;
+  const { active } = state;
   const row = state.rows.get(active);
+  const target = targetOf(command, state, handlers.pageRows);
+  if (target !== null) {
+    handlers.move(target);
+    return;
+  }
   switch (command) {
-    case "down":
-      return handlers.move(active + 1);
-    case "up":
-      return handlers.move(active - 1);
-    case "first":
-      return handlers.move(0);
-    case "last":
-      return handlers.move(total - 1);
-    case "pageDown":
-      return handlers.move(active + handlers.pageRows);
-    case "pageUp":
-      return handlers.move(active - handlers.pageRows);
     case "inspect":
-      return handlers.inspect();
+      handlers.inspect();
+      return;
     case "filter":
-      return handlers.filter();
+      handlers.filter();
+      return;
     case "previousMember":
-      return handlers.step(-1);
+      handlers.step(-1);
+      return;
     case "nextMember":
-      return handlers.step(1);
+      handlers.step(1);
+      return;
   }
   if (row === undefined) {
     return;
@@ -71,6 +68,26 @@ export function runCommand(command: Command, state: TreeState, handlers: Handler
     case "copy":
       handlers.copy(row);
       return;
+  }
+}
+
+/** Where a command that moves goes; null for one that doesn't. */
+function targetOf(command: Command, { active, total }: TreeState, pageRows: number): number | null {
+  switch (command) {
+    case "down":
+      return active + 1;
+    case "up":
+      return active - 1;
+    case "first":
+      return 0;
+    case "last":
+      return total - 1;
+    case "pageDown":
+      return active + pageRows;
+    case "pageUp":
+      return active - pageRows;
+    default:
+      return null;
   }
 }
 

@@ -66,7 +66,6 @@ export function useViewport(frame: RefObject<HTMLElement | null>, headerHeight: 
     };
   }, [frame, read]);
   // Fewer rows than before can leave the frame scrolled past their end.
-  // biome-ignore lint/correctness/useExhaustiveDependencies: `total` is what the frame's scroll range follows.
   useLayoutEffect(read, [total, read]);
   return viewportAt(box.row * ROW_HEIGHT, box.height, total);
 }
