@@ -22,8 +22,8 @@ export function Head({ path, reply, isCurrent, alive, onNavigate, headingId }: H
   const access = own?.code[0]?.code;
   const root = access ?? own?.class_name ?? "model";
   return (
-    <header class="nnw-head">
-      <div class="nnw-head-line">
+    <header class="nnw-title">
+      <div class="nnw-title-line">
         <h3 id={headingId}>
           <PathText path={path} root={root} />
         </h3>

@@ -178,7 +178,7 @@ function Mark({ focus, view, width, height }: MarkProps) {
   const top = Math.max(0, Math.min(height - high, y - high / 2));
   return (
     <i
-      class="nnw-mark"
+      class="nnw-crosshair"
       aria-hidden="true"
       style={{ left: `${left}px`, top: `${top}px`, width: `${wide}px`, height: `${high}px` }}
     />
