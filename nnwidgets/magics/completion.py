@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nnwidgets.errors import NNWidgetsError
-from nnwidgets.introspect import paths
 from nnwidgets.introspect.guard import class_attribute, instance_dict, is_a, is_module, plain_items
-from nnwidgets.introspect.records import ModuleNode, ModuleTree
-from nnwidgets.introspect.targets import match
-from nnwidgets.introspect.walk import tree
 from nnwidgets.magics.parser import DTYPES, OPTIONS, SUBCOMMANDS, LineError
 from nnwidgets.magics.resolving import model_names, resolve, resolve_model, tensor_names
+from nnwidgets.magics.targets import targets
 from nnwidgets.magics.words import words_so_far
 
 MOST = 300
@@ -61,7 +57,7 @@ def complete(line: str, namespace: Mapping[str, Any]) -> Completion:
     found: list[Candidate] = []
     seen: set[str] = set()
     for candidate in _candidates(before, last, namespace):
-        if candidate.text.startswith(last) or (_GLOB & set(last)):
+        if candidate.text.startswith(last) or (_GLOB & set(last)):  # what a glob means doesn't begin like it
             if candidate.text not in seen:
                 found.append(candidate)
                 seen.add(candidate.text)
@@ -100,10 +96,13 @@ def _plain(name: str, plain: list[str], last: str, namespace: Mapping[str, Any])
         yield from _arguments(plain[0], last, namespace)
     elif name in {"tree", "show"} and len(plain) == 1:
         try:
-            found = tree(resolve_model(plain[0], namespace).module)
-        except (LineError, NNWidgetsError):
+            module = resolve_model(plain[0], namespace).module
+        except LineError:
             return
-        yield from _targets(found, last, tensors=name == "show")
+        typed = last.removeprefix('"')
+        for path in targets(module, typed, tensors=name == "show"):
+            needs_quotes = typed != last or any(map(str.isspace, path))
+            yield Candidate(f'"{path}"' if needs_quotes else path, "path")
 
 
 def _without_options(words: list[str], options: tuple[str, ...]) -> list[str]:
@@ -184,66 +183,3 @@ def _arguments(model: str, last: str, namespace: Mapping[str, Any]) -> Iterator[
         code = forward.__code__
         taken = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
         yield from (Candidate(f"{each}=", "keyword") for each in taken)
-
-
-def _targets(found: ModuleTree, last: str, *, tensors: bool) -> Iterator[Candidate]:
-    """Paths up to the end of the component being typed, then classes; what a glob means, where one is typed."""
-    if _GLOB & set(last):
-        yield from _meant(found, last, tensors=tensors)
-        return
-    names = (node.path for node in found.nodes if node.path)
-    yield from _next_components(names, last)
-    if tensors:
-        yield from _next_components((entry.path for entry in found.tensors), last)
-        yield from _class_targets(found, last)
-
-
-def _next_components(names: Iterable[str], last: str) -> Iterator[Candidate]:
-    seen: set[str] = set()
-    for name in names:
-        if name.startswith(last):
-            reached = name[: _component_end(name, len(last))]
-            if reached not in seen:
-                seen.add(reached)
-                yield Candidate(reached, "path")
-
-
-def _component_end(path: str, at: int) -> int:
-    """Where the component ends that ``at`` is in, or at the end of."""
-    if "[" not in path:
-        end = path.find(".", at)
-        return len(path) if end < 0 else end
-    end = 0
-    reached = ""
-    for component in paths.split(path):
-        reached = paths.join(reached, component)
-        end = len(reached)
-        if end >= max(at, 1):
-            break
-    return end
-
-
-def _meant(found: ModuleTree, last: str, *, tensors: bool) -> Iterator[Candidate]:
-    try:
-        meant = match(found, last if last.endswith("*") else f"{last}*", words=False)
-    except NNWidgetsError:
-        return
-    yield from (Candidate(node.path, "path") for node in meant.nodes)
-    if tensors:
-        yield from (Candidate(entry.path, "path") for entry in meant.tensors)
-
-
-def _class_targets(found: ModuleTree, last: str) -> Iterator[Candidate]:
-    """``Linear``, then ``Linear.weight``."""
-    class_name, dot, _ = last.partition(".")
-    nodes = [node for node in found.nodes if node.class_name.startswith(class_name)]
-    if not dot:
-        yield from (Candidate(name, "class") for name in dict.fromkeys(node.class_name for node in nodes))
-        return
-    for node in nodes:
-        if node.class_name == class_name:
-            yield from (Candidate(f"{class_name}.{_own_name(node, entry.path)}", "class") for entry in node.tensors)
-
-
-def _own_name(node: ModuleNode, path: str) -> str:
-    return path[len(node.path) :].removeprefix(".")

@@ -117,7 +117,7 @@ def parse(line: str, models: Container[str] = ()) -> Command:
     if first == "trace":
         return _trace(command, below)
     if first in {"tree", "show"} and len(below) == 1:
-        return replace(command, target=below[0])
+        return replace(command, target=_unquoted(below[0]))
     if below:
         n_taken = 1 if first in {"tree", "show"} else 0
         raise _wrong(first, f"{cut(below[n_taken])} is one word too many")
@@ -146,6 +146,12 @@ def usage(name: str) -> str:
 
 def _wrong(name: str, what: str) -> LineError:
     return LineError(f"%nn {name}: {what}. {usage(name)}")
+
+
+def _unquoted(target: str) -> str:
+    """A path with a space in it is written in quotes."""
+    is_quoted = len(target) > 1 and target[0] == target[-1] and target[0] in "\"'"
+    return target[1:-1] if is_quoted else target
 
 
 def _explore(model: str, rest: list[str], models: Container[str]) -> Command:

@@ -1,0 +1,102 @@
+"""What could stand next in a path of a live model: one level of it, so that its size doesn't matter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+from nnwidgets.errors import NNWidgetsError
+from nnwidgets.introspect import lookup, paths
+from nnwidgets.introspect.guard import is_module, is_tensor, type_name
+from nnwidgets.introspect.irregular import found_in, parts
+from nnwidgets.introspect.reading import quiet, read
+from nnwidgets.introspect.targets import match
+from nnwidgets.introspect.walk import tree
+
+_GLOB = frozenset("*?")
+
+
+def targets(module: Any, typed: str, *, tensors: bool) -> Iterator[str]:
+    """Ways to go on from what is typed of a target.
+
+    These are the paths up to the end of the component being typed; without any, classes and ``Class.tensor``; and
+    where a glob is typed, the paths that it means.
+
+    Args:
+        module: The model.
+        typed: What is typed of the target.
+        tensors: Whether tensors are wanted too.
+
+    Example:
+        >>> from torch import nn
+        >>> net = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
+        >>> list(targets(net, "0.", tensors=True)), list(targets(net, "Lin", tensors=True))
+        (['0.weight', '0.bias'], ['Linear'])
+    """
+    if _GLOB & set(typed):
+        yield from _meant(module, typed, tensors=tensors)
+        return
+    below = _below(module, typed, tensors=tensors)
+    first = next(below, None)
+    if first is not None:
+        yield first
+        yield from below
+    elif tensors:
+        yield from _of_class(module, typed)
+
+
+def _below(module: Any, typed: str, *, tensors: bool) -> Iterator[str]:
+    for parent in _parents(typed):
+        try:
+            live = lookup.get(module, parent)
+        except NNWidgetsError:
+            continue
+        if is_module(live):
+            names = (paths.join(parent, component) for component in _components(live, tensors=tensors))
+            yield from (name for name in names if name.startswith(typed))
+            return
+
+
+def _parents(typed: str) -> Iterator[str]:
+    """What may be the path of the module that the last component is being typed of, longest first."""
+    yield from (typed[:at] for at in range(len(typed) - 1, -1, -1) if typed[at] in ".[")
+    yield ""
+
+
+def _components(module: Any, *, tensors: bool) -> Iterator[str]:
+    with quiet():
+        held = parts(module)
+        children = zip(held.positions, held.children, strict=True)
+        yield from (paths.component(key) if type(key) is str else paths.position(at) for at, (key, _) in children)
+        if tensors:
+            registered = [*held.parameters, *held.buffers]
+            yield from (paths.component(key) for key, _ in registered if type(key) is str)
+            known = {id(value) for _, value in registered}
+            yield from (
+                found.name
+                for found in found_in(held.attributes)
+                if is_tensor(found.value) and id(found.value) not in known
+            )
+
+
+def _meant(module: Any, typed: str, *, tensors: bool) -> Iterator[str]:
+    try:
+        meant = match(tree(module), typed if typed.endswith("*") else f"{typed}*", words=False)
+    except NNWidgetsError:
+        return
+    yield from (node.path for node in meant.nodes)
+    if tensors:
+        yield from (entry.path for entry in meant.tensors)
+
+
+def _of_class(module: Any, typed: str) -> Iterator[str]:
+    class_name, dot, _ = typed.partition(".")
+    kinds = dict.fromkeys(type(found) for found in read(module).modules if is_module(found))
+    names = dict.fromkeys(name for kind in kinds if (name := type_name(kind)).startswith(class_name))
+    if not dot:
+        yield from names
+    elif class_name in names:
+        live = (found for found in read(module).modules if is_module(found) and type_name(type(found)) == class_name)
+        own = (component for found in islice(live, 1) for component in _components(found, tensors=True))
+        yield from (name for each in own if (name := f"{class_name}.{each}").startswith(typed))
