@@ -128,6 +128,11 @@ export class TreeKernel implements Channel {
     };
   }
 
+  /** A window of rows; all of them by default. */
+  rows(asked: Asked, start = 0, count = Number.POSITIVE_INFINITY): RowsReply {
+    return this.#rows(asked, start, count);
+  }
+
   #answer(kind: Kind, body: Record<string, unknown>): object {
     const path = String(body.path ?? "");
     switch (kind) {

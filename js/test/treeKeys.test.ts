@@ -1,0 +1,155 @@
+import { describe, expect, test, vi } from "vitest";
+import { type Command, commandFor, KEYMAP } from "../src/state/keymap.ts";
+import { opened } from "../src/state/tree.ts";
+import { type Handlers, runCommand } from "../src/views/tree/commands.ts";
+import { scrollToRow, viewportAt } from "../src/views/tree/useViewport.ts";
+import { TreeKernel } from "./treeKernel.ts";
+
+function press(key: string, modifiers: Partial<Record<"shiftKey" | "ctrlKey" | "metaKey" | "altKey", boolean>> = {}) {
+  return commandFor({ key, shiftKey: false, ctrlKey: false, metaKey: false, altKey: false, ...modifiers });
+}
+
+describe("keys", () => {
+  test.each([
+    ["ArrowDown", "down"],
+    ["ArrowUp", "up"],
+    ["ArrowRight", "openOrChild"],
+    ["ArrowLeft", "closeOrParent"],
+    ["Home", "first"],
+    ["End", "last"],
+    ["PageDown", "pageDown"],
+    ["PageUp", "pageUp"],
+    ["Enter", "inspect"],
+    ["/", "filter"],
+    ["t", "nextTied"],
+    ["[", "previousMember"],
+    ["]", "nextMember"],
+  ])("%s: %s", (key, command) => expect(press(key)).toBe(command));
+
+  test("Shift+Enter opens all members of a fold", () => expect(press("Enter", { shiftKey: true })).toBe("unfold"));
+
+  test("characters that need Shift on some keyboards work there too", () => {
+    expect(press("/", { shiftKey: true })).toBe("filter");
+    expect(press("]", { shiftKey: true })).toBe("nextMember");
+  });
+
+  test.each(["ctrlKey", "metaKey", "altKey"] as const)("with %s they are the browser's", (modifier) => {
+    for (const { key } of KEYMAP) {
+      expect(press(key, { [modifier]: true })).toBeNull();
+    }
+  });
+
+  test.each(["d", "a", "b", "x", "m", "z", "T", "Tab", "Escape", "F5"])("%s does nothing", (key) =>
+    expect(press(key)).toBeNull(),
+  );
+
+  test("each has a help line of its own", () => {
+    expect(new Set(KEYMAP.map(({ help }) => help)).size).toBe(KEYMAP.length);
+  });
+});
+
+function ran(command: Command, active: number, expanded = ["m:", "m:embed"]) {
+  const kernel = new TreeKernel();
+  const first = kernel.first();
+  const rows = kernel.rows({ expanded, picked: {}, unfolded: [], filter: "", chips: [] });
+  const state = { ...opened({ ...first, rows }), active };
+  const handlers = {
+    move: vi.fn(),
+    pageRows: 10,
+    setOpen: vi.fn(),
+    unfold: vi.fn(),
+    inspect: vi.fn(),
+    filter: vi.fn(),
+    step: vi.fn(),
+    nextTied: vi.fn(),
+    copy: vi.fn(),
+  } satisfies Handlers;
+  runCommand(command, state, handlers);
+  return { handlers, row: state.rows.get(active) };
+}
+
+// Rows: 0 net, 1 embed, 2 embed.weight, 3 h.0 … h.3, 4 head.
+describe("commands", () => {
+  test.each([
+    ["down", 1, 2],
+    ["up", 1, 0],
+    ["first", 3, 0],
+    ["last", 1, 4],
+    ["pageDown", 0, 10],
+    ["pageUp", 4, -6],
+  ] as const)("%s from row %i moves to row %i", (command, from, to) => {
+    expect(ran(command, from).handlers.move).toHaveBeenCalledWith(to);
+  });
+
+  test("right opens a closed row", () => {
+    const { handlers, row } = ran("openOrChild", 4);
+    expect(handlers.setOpen).toHaveBeenCalledWith(row, true, 4);
+  });
+
+  test("right on an open row goes to its first child", () => {
+    const { handlers } = ran("openOrChild", 1);
+    expect(handlers.setOpen).not.toHaveBeenCalled();
+    expect(handlers.move).toHaveBeenCalledWith(2);
+  });
+
+  test("right on a leaf stays", () => {
+    const { handlers } = ran("openOrChild", 2);
+    expect(handlers.move).not.toHaveBeenCalled();
+    expect(handlers.setOpen).not.toHaveBeenCalled();
+  });
+
+  test("left closes an open row", () => {
+    const { handlers, row } = ran("closeOrParent", 1);
+    expect(handlers.setOpen).toHaveBeenCalledWith(row, false, 1);
+  });
+
+  test("left on a closed row or a leaf goes to its parent", () => {
+    expect(ran("closeOrParent", 2).handlers.move).toHaveBeenCalledWith(1);
+    expect(ran("closeOrParent", 4).handlers.move).toHaveBeenCalledWith(0);
+  });
+
+  test("unfold is for folds", () => {
+    expect(ran("unfold", 3).handlers.unfold).toHaveBeenCalled();
+    expect(ran("unfold", 1).handlers.unfold).not.toHaveBeenCalled();
+  });
+
+  test("members step both ways", () => {
+    expect(ran("previousMember", 3).handlers.step).toHaveBeenCalledWith(-1);
+    expect(ran("nextMember", 3).handlers.step).toHaveBeenCalledWith(1);
+  });
+});
+
+describe("rows in sight", () => {
+  test("are drawn with some above and below", () => {
+    expect(viewportAt(2400, 480, 1000)).toEqual({ first: 100, last: 121, start: 84, stop: 138 });
+  });
+
+  test("end with the rows there are", () => {
+    expect(viewportAt(0, 480, 3)).toEqual({ first: 0, last: 2, start: 0, stop: 3 });
+    expect(viewportAt(0, 480, 0).stop).toBe(0);
+    expect(viewportAt(24 * 5000, 480, 10).stop).toBe(10);
+  });
+
+  test("are never more than 200 in the page, however high the frame", () => {
+    for (const height of [0, 100, 480, 2000, 50_000]) {
+      const { start, stop } = viewportAt(24 * 50_000, height, 100_000);
+      expect(stop - start).toBeLessThan(200);
+    }
+  });
+
+  test("are scrolled by as little as it takes", () => {
+    const frame = { scrollTop: 240, clientHeight: 264 } as HTMLElement;
+    scrollToRow(frame, 24, 12);
+    expect(frame.scrollTop).toBe(240);
+    scrollToRow(frame, 24, 5);
+    expect(frame.scrollTop).toBe(120);
+    scrollToRow(frame, 24, 20);
+    expect(frame.scrollTop).toBe(21 * 24 - 240);
+  });
+
+  test("one to be shown comes to the middle", () => {
+    const frame = { scrollTop: 0, clientHeight: 264 } as HTMLElement;
+    scrollToRow(frame, 24, 1000, true);
+    expect(frame.scrollTop).toBe(1000 * 24 - 120);
+  });
+});
