@@ -61,7 +61,7 @@ export function App({ client, first, seen, height, selected, filter, onSelected,
   const isLive = alive && ended === null;
   const path = store.state.selectedPath;
   const select = useCallback((next: string) => store.reveal(next), [store]);
-  const told = useRef(path);
+  const told = useRef("");
   useEffect(() => {
     if (told.current !== path) {
       told.current = path;
@@ -69,7 +69,8 @@ export function App({ client, first, seen, height, selected, filter, onSelected,
     }
   }, [path, onSelected]);
   useEffect(() => {
-    if (selected !== store.state.selectedPath) {
+    // What this view itself told comes back too, perhaps when it has gone on to another row.
+    if (selected !== told.current && selected !== store.state.selectedPath) {
       void store.reveal(selected);
     }
   }, [selected, store]);
@@ -112,42 +113,44 @@ export function App({ client, first, seen, height, selected, filter, onSelected,
       onKeyUp={(event) => event.stopPropagation()}
       onKeyPress={(event) => event.stopPropagation()}
     >
-      <Toolbar
-        open={store.open}
-        filter={filter}
-        chips={store.state.question.chips}
-        problem={store.state.problem}
-        alive={isLive}
-        isBusy={store.nPending > 0}
-        box={box}
-        onFilter={(text) => {
-          store.setFilter(text);
-          onFilter(text);
-        }}
-        onChip={(chip) => store.toggleChip(chip)}
-        onLeave={focusTree}
-      />
-      <Notices store={store} alive={alive} ended={ended} lastSeen={lastSeen} />
-      <div class="nnw-body" style={{ "--nnw-height": `${height ?? DEFAULT_HEIGHT}px` }}>
-        <TreeGrid
-          store={store}
-          client={client}
-          name={first.name}
-          onSelect={select}
-          onInspect={() => inspector.current?.focus()}
-          onFilter={() => box.current?.focus()}
-          onStep={step}
-        />
-        <Inspector
-          client={client}
-          path={path}
-          generation={store.valuesGeneration}
-          onNavigate={select}
-          onHover={(paths) => store.dispatch({ type: "glowed", paths })}
-          tone={tone}
+      <div class="nnw-frame" style={{ "--nnw-height": `${height ?? DEFAULT_HEIGHT}px` }}>
+        <Toolbar
+          open={store.open}
+          filter={filter}
+          chips={store.state.question.chips}
+          problem={store.state.problem}
           alive={isLive}
-          handle={inspector}
+          isBusy={store.nPending > 0}
+          box={box}
+          onFilter={(text) => {
+            store.setFilter(text);
+            onFilter(text);
+          }}
+          onChip={(chip) => store.toggleChip(chip)}
+          onLeave={focusTree}
         />
+        <Notices store={store} alive={alive} ended={ended} lastSeen={lastSeen} />
+        <div class="nnw-body">
+          <TreeGrid
+            store={store}
+            client={client}
+            name={first.name}
+            onSelect={select}
+            onInspect={() => inspector.current?.focus()}
+            onFilter={() => box.current?.focus()}
+            onStep={step}
+          />
+          <Inspector
+            client={client}
+            path={path}
+            generation={store.valuesGeneration}
+            onNavigate={select}
+            onHover={(paths) => store.dispatch({ type: "glowed", paths })}
+            tone={tone}
+            alive={isLive}
+            handle={inspector}
+          />
+        </div>
       </div>
     </div>
   );

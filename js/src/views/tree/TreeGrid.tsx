@@ -94,7 +94,13 @@ export function TreeGrid({ store, client, name, onSelect, onInspect, onFilter, o
     pageRows: Math.max(1, Math.floor(((frame.current?.clientHeight ?? 480) - HEADER_HEIGHT) / ROW_HEIGHT) - 1),
     setOpen: actions.setOpen,
     unfold: (row) => store.unfold(row),
-    inspect: onInspect,
+    inspect: () => {
+      const row = store.state.rows.get(store.state.active);
+      if (row !== undefined) {
+        actions.select(row, store.state.active);
+      }
+      onInspect();
+    },
     filter: onFilter,
     step: onStep,
     nextTied: async (row) => {
