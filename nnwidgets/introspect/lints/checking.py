@@ -14,7 +14,7 @@ from nnwidgets.introspect.lints.gradients import gradient_drafts
 from nnwidgets.introspect.lints.registration import registration_drafts
 from nnwidgets.introspect.lints.state import state_drafts
 from nnwidgets.introspect.lints.training import optimizers_in, training_drafts
-from nnwidgets.introspect.lints.values import value_drafts
+from nnwidgets.introspect.lints.values import EXACT_BYTES, value_drafts
 from nnwidgets.introspect.reading import Reading, quiet, read
 from nnwidgets.introspect.records import Finding
 
@@ -79,7 +79,11 @@ def structural_findings(reading: Reading, *, name: str = "net", optimizers: Sequ
 
 
 def data_findings(
-    reading: Reading, *, name: str = "net", cancelled: Callable[[], bool] = lambda: False
+    reading: Reading,
+    *,
+    name: str = "net",
+    cancelled: Callable[[], bool] = lambda: False,
+    exact_bytes: int = EXACT_BYTES,
 ) -> tuple[Finding, ...]:
     """Return what only the data tells: as long as reading the model's bytes once.
 
@@ -87,8 +91,9 @@ def data_findings(
         reading: The model as read.
         name: The variable it is in, for the fixes.
         cancelled: Asked between blocks of a few million elements; true ends the work.
+        exact_bytes: How much is read in full; of tensors beyond, a sample is.
 
     Raises:
         CancelledError: If ``cancelled`` was true.
     """
-    return findings(value_drafts(reading, name, cancelled))
+    return findings(value_drafts(reading, name, cancelled, exact_bytes))

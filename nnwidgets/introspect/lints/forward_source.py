@@ -74,6 +74,7 @@ def forward_reads(kind: type) -> ForwardReads:
     waiting = ["forward"]
     done: set[str] = set()
     codes: list[types.CodeType] = []
+    is_switched_off = False
     while waiting and len(done) < _MOST_HELPERS:
         method = waiting.pop()
         done.add(method)
@@ -81,12 +82,13 @@ def forward_reads(kind: type) -> ForwardReads:
         if code is None:
             continue
         codes.append(code)
+        is_switched_off |= _is_decorated_by_torch(class_attribute(kind, method))
         waiting.extend(
             name
             for name in sorted(_names(code))
             if name not in done and name not in waiting and _code(class_attribute(kind, name)) is not None
         )
-    if not any(_names(code) & _DETACHING for code in codes):
+    if not is_switched_off and not any(_names(code) & _DETACHING for code in codes):
         return ForwardReads()
     detached: list[Detached] = []
     plain: set[Chain] = set()
@@ -109,6 +111,17 @@ def _code(function: Any) -> types.CodeType | None:
             return function.__code__
         function = wrapped
     return None
+
+
+def _is_decorated_by_torch(function: Any) -> bool:
+    """Say whether a wrapper around this function is one of torch's context managers, as ``@torch.no_grad()`` makes."""
+    for _ in range(_MOST_HELPERS):
+        if type(function) is not types.FunctionType:
+            return False
+        if function.__code__.co_name == "decorate_context":
+            return True
+        function = function.__dict__.get("__wrapped__")
+    return False
 
 
 def _names(code: types.CodeType) -> set[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 import torch
 from torch.nn.parameter import UninitializedParameter
@@ -20,26 +21,66 @@ _MOST_LISTED = 4
 
 def state_drafts(reading: Reading) -> Iterator[Draft]:
     """Yield what can be said of tensors without their data."""
-    tensors = [
-        (slot, row, tensor)
-        for row, begin in enumerate(reading.first_slot[:-1])
-        for slot in range(begin, reading.first_slot[row + 1])
-        if is_tensor(tensor := reading.slots[slot][1])
-    ]
-    yield from _uninitialized(reading, tensors)
+    tensors = _sorted(reading)
+    yield from _uninitialized(reading, tensors.lazy)
     yield from _without_data(reading, tensors)
     yield from _non_persistent(reading)
-    yield from _mixed(reading, tensors)
+    yield from _mixed(tensors)
 
 
-_Tensors = list[tuple[int, int, torch.Tensor]]
+@dataclass(slots=True)
+class _Tensors:
+    """The tensors of a model by what is known of them, each as slot and row."""
+
+    lazy: list[tuple[int, int]] = field(default_factory=list)
+    meta: list[tuple[int, int]] = field(default_factory=list)
+    n_real: int = 0
+    dtypes: Counter[torch.dtype] = field(default_factory=Counter)
+    devices: Counter[torch.device] = field(default_factory=Counter)
 
 
-def _uninitialized(reading: Reading, tensors: _Tensors) -> Iterator[Draft]:
+def _sorted(reading: Reading) -> _Tensors:
+    """Sort all tensors in one pass, each class looked at once: models have a hundred thousand."""
+    found = _Tensors()
+    kinds: dict[type, tuple[bool, bool]] = {}
+    dtypes: list[torch.dtype] = []
+    devices: list[torch.device] = []
+    slots, first, splits = reading.slots, reading.first_slot, reading.splits
+    for row in range(len(reading.modules)):
+        begin, end = first[row], first[row + 1]
+        if begin == end:
+            continue
+        split = splits.get(row, (end, end))
+        for slot in range(begin, end):
+            tensor = slots[slot][1]
+            kind = type(tensor)
+            known = kinds.get(kind)
+            if known is None:
+                known = kinds[kind] = (is_tensor(tensor), is_a(tensor, _LAZY))
+            if not known[0]:
+                continue
+            if known[1]:
+                found.lazy.append((slot, row))
+                continue
+            if tensor.is_meta:
+                found.meta.append((slot, row))
+            else:
+                found.n_real += 1
+                if slot < split[1]:
+                    devices.append(tensor.device)
+            if slot < split[0]:
+                dtypes.append(tensor.dtype)
+    found.dtypes = Counter(
+        {kind: n for kind, n in Counter(dtypes).items() if kind.is_floating_point or kind.is_complex}
+    )
+    found.devices = Counter(devices)
+    return found
+
+
+def _uninitialized(reading: Reading, slots: list[tuple[int, int]]) -> Iterator[Draft]:
     lazy: dict[int, list[str]] = {}
-    for slot, row, tensor in tensors:
-        if is_a(tensor, _LAZY):
-            lazy.setdefault(row, []).append(reading.slot_name(slot, row))
+    for slot, row in slots:
+        lazy.setdefault(row, []).append(reading.slot_name(slot, row))
     for row, names in lazy.items():
         yield Draft(
             "uninitialized",
@@ -56,11 +97,9 @@ def _uninitialized(reading: Reading, tensors: _Tensors) -> Iterator[Draft]:
 
 def _without_data(reading: Reading, tensors: _Tensors) -> Iterator[Draft]:
     """Tell of meta tensors: all alike is a model built without memory; some only is a load that stopped half-way."""
-    real = [tensor for _, _, tensor in tensors if not is_a(tensor, _LAZY)]
-    meta = [(slot, row) for slot, row, tensor in tensors if tensor.device.type == "meta" and not is_a(tensor, _LAZY)]
-    if not meta:
+    if not tensors.meta:
         return
-    if len(meta) == len(real):
+    if not tensors.n_real:
         yield Draft(
             "uninitialized",
             "note",
@@ -70,7 +109,7 @@ def _without_data(reading: Reading, tensors: _Tensors) -> Iterator[Draft]:
             "loading a checkpoint its values.",
         )
         return
-    for slot, row in meta:
+    for slot, row in tensors.meta:
         # accelerate keeps what is offloaded on meta and brings it in by a hook.
         offloaded = "_hf_hook" in instance_dict(reading.modules[row])
         name = reading.slot_name(slot, row)
@@ -107,18 +146,12 @@ def _non_persistent(reading: Reading) -> Iterator[Draft]:
                 )
 
 
-def _mixed(reading: Reading, tensors: _Tensors) -> Iterator[Draft]:
-    dtypes: Counter[str] = Counter()
-    devices: Counter[str] = Counter()
-    for slot, row, tensor in tensors:
-        if is_a(tensor, _LAZY) or reading.role(slot, row) == "unregistered":
-            continue
-        if reading.role(slot, row) == "parameter" and (tensor.is_floating_point() or tensor.is_complex()):
-            dtypes[str(tensor.dtype).removeprefix("torch.")] += 1
-        if tensor.device.type != "meta":
-            devices[str(tensor.device)] += 1
+def _mixed(tensors: _Tensors) -> Iterator[Draft]:
+    dtypes, devices = tensors.dtypes, tensors.devices
     if len(dtypes) > 1:
-        listed = ", ".join(f"{count:,} of {kind}" for kind, count in dtypes.most_common(_MOST_LISTED))
+        listed = ", ".join(
+            f"{count:,} of {str(kind).removeprefix('torch.')}" for kind, count in dtypes.most_common(_MOST_LISTED)
+        )
         yield Draft("mixed-dtypes", "note", 0, "", f"The model's parameters have {len(dtypes)} dtypes ({listed}): an "
                     "operation that meets two of them raises, unless autocast or the class converts.")  # fmt: skip
     if len(devices) > 1:

@@ -42,21 +42,11 @@ def optimizers_in(optimizer: object) -> tuple[Any, ...]:
 
 def _frozen(reading: Reading, name: str) -> Iterator[Draft]:
     """Tell of the largest parts in which no parameter is trained."""
-    n_slots = len(reading.slots)
-    frozen, trained = [0] * n_slots, [0] * n_slots
-    for row, begin in enumerate(reading.first_slot[:-1]):
-        split = reading.splits.get(row)
-        for slot in range(begin, split[0] if split else reading.first_slot[row + 1]):
-            tensor = reading.slots[slot][1]
-            if is_tensor(tensor):
-                can_train = tensor.is_floating_point() or tensor.is_complex()
-                trained[slot] = int(tensor.requires_grad)
-                frozen[slot] = int(can_train and not tensor.requires_grad)
+    frozen, trained = _trainability(reading)
+    first, ends = reading.first_slot, reading.ends()
     n_frozen, n_trained = [0, *accumulate(frozen)], [0, *accumulate(trained)]
     if not n_frozen[-1]:
         return
-    first, ends = reading.first_slot, reading.ends()
-
     row = 0
     while row < len(reading.modules):
         begin, end = first[row], first[ends[row]]
@@ -70,6 +60,28 @@ def _frozen(reading: Reading, name: str) -> Iterator[Draft]:
                 if frozen[slot]:
                     yield _frozen_parameter(reading, slot, row, name)
             row += 1
+
+
+def _trainability(reading: Reading) -> tuple[list[int], list[int]]:
+    """Return, slot by slot, 1 where a parameter could be trained and isn't, and where it is."""
+    frozen, trained = [0] * len(reading.slots), [0] * len(reading.slots)
+    slots, splits, first = reading.slots, reading.splits, reading.first_slot
+    kinds: dict[type, bool] = {}
+    for row in range(len(reading.modules)):
+        begin, end = first[row], first[row + 1]
+        for slot in range(begin, splits[row][0] if row in splits else end):
+            tensor = slots[slot][1]
+            kind = type(tensor)
+            known = kinds.get(kind)
+            if known is None:
+                known = kinds[kind] = is_tensor(tensor)
+            if not known:
+                continue
+            if tensor.requires_grad:
+                trained[slot] = 1
+            elif tensor.is_floating_point() or tensor.is_complex():
+                frozen[slot] = 1
+    return frozen, trained
 
 
 def _frozen_part(reading: Reading, row: int, n_frozen: int, name: str) -> Draft:
@@ -99,14 +111,16 @@ def _frozen_parameter(reading: Reading, slot: int, row: int, name: str) -> Draft
 
 
 def _training_flags(reading: Reading, name: str) -> Iterator[Draft]:
-    flags = [_flag(reading, row) for row in range(len(reading.modules))]
+    flags = [instance_dict(module).get("training") for module in reading.modules]
+    for row, (flag, _) in reading.irregular.items():
+        flags[row] = flag
     whole = flags[0]
-    if whole is None or flags.count(whole) == len(flags):
+    if type(whole) is not bool or all(flag is whole for flag in flags):
         return
     row = 1
     ends = reading.ends()
     while row < len(flags):
-        if flags[row] is None or flags[row] == whole or row in reading.first_met:
+        if flags[row] is not (not whole) or row in reading.first_met:
             row += 1
             continue
         expression = module_expression(reading, row, name)
@@ -121,13 +135,6 @@ def _training_flags(reading: Reading, name: str) -> Iterator[Draft]:
                         "random and BatchNorm uses the batch at hand and goes on learning from it.",
                         f"{expression}.eval()", kind)  # fmt: skip
         row = ends[row]
-
-
-def _flag(reading: Reading, row: int) -> bool | None:
-    if row in reading.irregular:
-        return reading.irregular[row][0]
-    flag = instance_dict(reading.modules[row]).get("training")
-    return flag if type(flag) is bool else None
 
 
 def _stale_optimizer(reading: Reading, name: str, optimizers: Sequence[Any]) -> Iterator[Draft]:

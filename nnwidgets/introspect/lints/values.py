@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 
 from nnwidgets.introspect import readable
-from nnwidgets.introspect.guard import is_a, is_tensor, type_name
+from nnwidgets.introspect.guard import is_tensor, type_mro, type_name
 from nnwidgets.introspect.lints.drafts import Draft
 from nnwidgets.introspect.lints.expressions import tensor_expression
 from nnwidgets.introspect.lints.units import (
@@ -24,7 +24,7 @@ from nnwidgets.introspect.reading import Reading
 from nnwidgets.introspect.statistics import CancelledError
 
 EXACT_BYTES = 8 * 2**30
-"""Bytes read in full; of what is beyond, 65,536 elements spread over each tensor are looked at."""
+"""Bytes that a check reads in full; of what is beyond, 65,536 elements spread over each tensor are looked at."""
 
 _CHUNK = 4 * 2**20
 _SAMPLE = 65_536
@@ -35,19 +35,19 @@ class _Effort:
     """What is read, and what was left unread."""
 
     cancelled: Callable[[], bool]
-    bytes_left: int = EXACT_BYTES
+    bytes_left: int
     n_sampled: int = 0
     n_elsewhere: int = 0
     devices: set[str] = field(default_factory=set)
 
 
-def value_drafts(reading: Reading, name: str, cancelled: Callable[[], bool]) -> list[Draft]:
+def value_drafts(reading: Reading, name: str, cancelled: Callable[[], bool], exact_bytes: int) -> list[Draft]:
     """Return what the data tells. Only data in the CPU's memory is read.
 
     Raises:
         CancelledError: As soon as ``cancelled()`` is true.
     """
-    effort = _Effort(cancelled)
+    effort = _Effort(cancelled, exact_bytes)
     drafts: list[Draft] = []
     constant: list[ConstantWeight] = []
     n_weights = 0
@@ -66,7 +66,7 @@ def value_drafts(reading: Reading, name: str, cancelled: Callable[[], bool]) -> 
                     constant.append(weight)
                     continue
             drafts.extend(dead_units(reading, place, name))
-    return [*drafts, *judged(constant, n_weights), *_limits(effort)]
+    return [*drafts, *judged(constant, n_weights), *_limits(effort, exact_bytes)]
 
 
 def _places(reading: Reading, effort: _Effort) -> Iterator[Place]:
@@ -76,12 +76,11 @@ def _places(reading: Reading, effort: _Effort) -> Iterator[Place]:
     for row, begin in enumerate(reading.first_slot[:-1]):
         for slot in range(begin, reading.first_slot[row + 1]):
             tensor = reading.slots[slot][1]
-            if not is_tensor(tensor):
+            if tensor is None or not is_tensor(tensor) or tensor.is_meta:
                 continue
             if tensor.device.type != "cpu":
-                if tensor.device.type != "meta":
-                    effort.n_elsewhere += 1
-                    effort.devices.add(str(tensor.device))
+                effort.n_elsewhere += 1
+                effort.devices.add(str(tensor.device))
                 continue
             if readable.unreadable_reason(tensor) is not None:
                 continue
@@ -97,8 +96,9 @@ def _places(reading: Reading, effort: _Effort) -> Iterator[Place]:
 
 def _embedding_addresses(reading: Reading) -> set[int]:
     addresses: set[int] = set()
+    kinds = {kind for kind in set(map(type, reading.modules)) if not set(EMBEDDINGS).isdisjoint(type_mro(kind))}
     for row, module in enumerate(reading.modules):
-        if any(is_a(module, kind) for kind in EMBEDDINGS):
+        if type(module) in kinds:
             for slot in range(reading.first_slot[row], reading.first_slot[row + 1]):
                 tensor = reading.slots[slot][1]
                 if is_tensor(tensor) and readable.unreadable_reason(tensor) is None:
@@ -162,7 +162,7 @@ def _chunks(data: torch.Tensor, *, in_full: bool) -> Iterator[torch.Tensor]:
             yield from _chunks(part, in_full=True)
 
 
-def _limits(effort: _Effort) -> Iterator[Draft]:
+def _limits(effort: _Effort, exact_bytes: int) -> Iterator[Draft]:
     if effort.n_sampled:
         yield Draft(
             "not-read",
@@ -170,7 +170,7 @@ def _limits(effort: _Effort) -> Iterator[Draft]:
             0,
             "",
             f"{effort.n_sampled:,} tensors were looked at by a sample of {_SAMPLE:,} elements each: the model is "
-            f"larger than the {EXACT_BYTES // 2**30} GiB that a check reads in full.",
+            f"larger than the {exact_bytes / 2**30:.3g} GiB that a check reads in full.",
         )
     if effort.n_elsewhere:
         devices = ", ".join(sorted(effort.devices)[:4])
