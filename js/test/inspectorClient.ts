@@ -30,14 +30,24 @@ export class TestClient implements Client {
   readonly #standing = new Map<Kind, (body: never) => { body: unknown; buffers: DataView[] } | Error>();
 
   /** Answers every request of a kind at once. */
-  answer<K extends Kind>(kind: K, make: (body: Bodies[K]) => Replies[K], buffers: () => DataView[] = () => []): this {
-    this.#standing.set(kind, (body: never) => ({ body: make(body), buffers: buffers() }));
+  answer<K extends Kind>(
+    kind: K,
+    make: (body: Bodies[K]) => Replies[K],
+    buffers: (body: Bodies[K]) => DataView[] = () => [],
+  ): this {
+    this.#standing.set(kind, (body: never) => ({ body: make(body), buffers: buffers(body) }));
     return this;
   }
 
   /** Refuses every request of a kind. */
   refuse(kind: Kind, code: string, message: string, hint = ""): this {
     this.#standing.set(kind, () => Object.assign(new Error(message), { code, hint, path: null }));
+    return this;
+  }
+
+  /** From now on requests of a kind wait for the test. */
+  wait(kind: Kind): this {
+    this.#standing.delete(kind);
     return this;
   }
 

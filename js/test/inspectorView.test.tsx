@@ -1,7 +1,7 @@
 // @vitest-environment happy-dom
 import { act, cleanup, fireEvent, render } from "@testing-library/preact";
 import { afterEach, expect, test, vi } from "vitest";
-import type { InspectReply, ValuesReply, Event as WireEvent } from "../src/protocol/messages.ts";
+import type { InspectReply, ValuesBody, ValuesReply, Event as WireEvent } from "../src/protocol/messages.ts";
 import { Inspector, type InspectorHandle, type InspectorProps } from "../src/views/inspector/Inspector.tsx";
 import { inspectReply, settle, statsReply, TestClient, tensorFacts } from "./inspectorClient.ts";
 
@@ -376,4 +376,45 @@ test("a trace that arrives while the model is in view shows without anything els
   await calm();
   fireEvent.click(getByRole("tab", { name: "Trace" }));
   expect(getByRole("tabpanel").textContent).toContain("3 calls · 500\u00a0ms");
+});
+
+test("numbers of the values are never told as the gradient's while those are on their way", async () => {
+  const client = kernel((path) => inspectReply({ path, tensor: tensorFacts({ has_grad: true }) }));
+  const large = Float32Array.from({ length: 5000 }, () => 0.5);
+  const window = ({ rows, columns }: ValuesBody): ValuesReply => ({
+    ...valuesReply(),
+    n_rows: 50,
+    n_columns: 100,
+    shape: [50, 100],
+    values: { dtype: "float32", shape: [rows ?? 50, columns ?? 100], buffer: 0 },
+    texts: rows === undefined ? null : Array.from({ length: rows }, () => Array(columns).fill("0.5")),
+  });
+  const { getByRole, calm } = await shown(
+    client.answer("values", window, ({ rows = 50, columns = 100 }) => [
+      new DataView(large.buffer, 0, rows * columns * 4),
+    ]),
+  );
+  const picture = (): string | null => getByRole("img", { name: /^Heat map/ }).getAttribute("aria-label");
+  expect(picture()).toContain("Heat map of the values");
+  expect(picture()).toContain("At row 0, column 0: 0.5.");
+  client.wait("values");
+  fireEvent.click(getByRole("button", { name: "gradient" }));
+  await calm();
+  expect(picture()).not.toContain("At row 0, column 0");
+  const [overview] = client.of("values").slice(-1);
+  expect(overview?.body).toMatchObject({ of: "grad" });
+  await act(async () => overview?.reply(window({ path: "0.weight" }), [new DataView(large.buffer)]));
+  await calm();
+  expect(picture()).toContain("Heat map of the gradient");
+  expect(picture()).not.toContain("At row 0, column 0");
+  expect(getByRole("grid").getAttribute("aria-busy")).toBe("true");
+  const [numbers] = client.of("values").slice(-1);
+  expect(numbers?.body).toMatchObject({ of: "grad", rows: 50 });
+  const { rows = 0, columns = 0 } = numbers?.body ?? {};
+  await act(async () =>
+    numbers?.reply(window({ path: "0.weight", rows, columns }), [new DataView(large.buffer, 0, rows * columns * 4)]),
+  );
+  await calm();
+  expect(picture()).toContain("At row 0, column 0: 0.5.");
+  expect(getByRole("grid").getAttribute("aria-busy")).toBe("false");
 });

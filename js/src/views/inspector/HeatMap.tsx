@@ -93,6 +93,7 @@ export function HeatMap({ client, path, hasGrad, generation, alive, tone }: Heat
               columnsPerLine={tableColumns}
               size={size}
               tile={heat.tableTile}
+              isStale={!heat.isTableCurrent}
               focus={focus}
               limit={Number(about.scale)}
               tone={tone}
@@ -134,11 +135,11 @@ function axesText(axes: readonly number[]): string {
   return axes.length === 0 ? "none" : `${axes.length === 1 ? "axis" : "axes"} ${axes.join(", ")}`;
 }
 
-function pictureLabel(noun: string, about: ValuesReply, { size, focus, tableTile }: Heat): string {
+function pictureLabel(noun: string, about: ValuesReply, { size, focus, tableTile, isTableCurrent }: Heat): string {
   const axes =
     about.shape.length > 2 ? ` Rows are ${axesText(about.row_axes)}, columns ${axesText(about.column_axes)}.` : "";
   const text = tableTile?.texts?.[focus.row - tableTile.window.row]?.[focus.column - tableTile.window.column];
-  const value = text === undefined ? "" : ` At row ${focus.row}, column ${focus.column}: ${text}.`;
+  const value = text === undefined || !isTableCurrent ? "" : ` At row ${focus.row}, column ${focus.column}: ${text}.`;
   return `Heat map of the ${noun}, ${size.rows} rows by ${size.columns} columns, scaled to plus or minus ${floatText(about.scale, 2)}.${axes}${value} Arrows move, plus and minus zoom.`;
 }
 
@@ -236,7 +237,7 @@ function rangeText({ view, size }: Heat): string {
   const span = (from: number, count: number): string =>
     `${exactCount(Math.floor(from))}–${exactCount(Math.ceil(from + count) - 1)}`;
   const columns = span(view.column, view.columns);
-  return size.rows === 1 ? columns : `${span(view.row, view.rows)} × ${columns}`;
+  return size.rows === 1 ? columns : `rows ${span(view.row, view.rows)} × ${columns}`;
 }
 
 interface ZoomButtonProps {

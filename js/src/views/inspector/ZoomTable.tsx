@@ -10,6 +10,8 @@ interface ZoomTableProps {
   readonly columnsPerLine: number;
   readonly size: Size;
   readonly tile: Tile | null;
+  /** The numbers are of another tensor or another place, until those asked for arrive. */
+  readonly isStale: boolean;
   readonly focus: Cell;
   readonly limit: number;
   readonly tone: Tone;
@@ -98,8 +100,15 @@ export function ZoomTable(props: ZoomTableProps) {
   };
   const longest = Math.max(0, ...lines.map((line) => line.name.length));
   return (
-    // biome-ignore lint/a11y/noNoninteractiveElementToInteractiveRole: arrows move from cell to cell.
-    <table class="nnw-zoom" role="grid" aria-label="Values round the focus" ref={table} onKeyDown={onKeyDown}>
+    <table
+      class={props.isStale ? "nnw-zoom nnw-stale" : "nnw-zoom"}
+      // biome-ignore lint/a11y/noNoninteractiveElementToInteractiveRole: arrows move from cell to cell.
+      role="grid"
+      aria-label="Values round the focus"
+      aria-busy={props.isStale}
+      ref={table}
+      onKeyDown={onKeyDown}
+    >
       <thead>
         <tr>
           <td style={{ width: `${Math.max(30, longest * 7 + 4)}px` }} />

@@ -14,7 +14,7 @@ import {
   whole,
 } from "../../lib/matrix.ts";
 import type { Client } from "../../protocol/client.ts";
-import type { Of, ValuesReply } from "../../protocol/messages.ts";
+import type { Of, ValuesBody, ValuesReply } from "../../protocol/messages.ts";
 import { type Fault, faultOf } from "./fault.ts";
 import { isFull, type Picture, pictureOf, type Tile, tileOf } from "./heatTile.ts";
 import { type Answer, useQuery } from "./useQuery.ts";
@@ -53,6 +53,8 @@ export interface Heat {
   /** The table shows everything: no picture is needed. */
   readonly fitsTable: boolean;
   readonly tableTile: Tile | null;
+  /** Whether the table's numbers are those asked for, and not of the tensor or place before. */
+  readonly isTableCurrent: boolean;
   readonly isCurrent: boolean;
   readonly fault: Fault | null;
   readonly retry: () => void;
@@ -131,14 +133,14 @@ export function useHeat(input: HeatInput): Heat {
     block.current = { shape, window: around(focus, isLine ? 1 : BLOCK, isLine ? BLOCK_LINE : BLOCK, size) };
   }
   const blockWindow = block.current.window;
-  const numbers = useQuery(
-    client,
-    "values",
-    about === null || hasTexts || size.rows === 0 || size.columns === 0 || !overview.isCurrent
-      ? null
-      : { path, of, ...blockWindow, max_rows: blockWindow.rows, max_columns: blockWindow.columns },
-    options,
-  );
+  // While another tensor's picture is on its way, the numbers of the one before stay, dimmed.
+  const asked = useRef<ValuesBody | null>(null);
+  if (about === null || hasTexts || size.rows === 0 || size.columns === 0) {
+    asked.current = null;
+  } else if (overview.isCurrent) {
+    asked.current = { path, of, ...blockWindow, max_rows: blockWindow.rows, max_columns: blockWindow.columns };
+  }
+  const numbers = useQuery(client, "values", asked.current, options);
   const { tile: numbersTile, fault: numbersFault } = useTile(numbers.answer);
 
   const limit = Number(about?.scale ?? 0);
@@ -157,6 +159,7 @@ export function useHeat(input: HeatInput): Heat {
     tableWindow,
     fitsTable,
     tableTile: hasTexts ? overviewTile : numbersTile !== null && isFull(numbersTile) ? numbersTile : null,
+    isTableCurrent: overview.isCurrent && (hasTexts || numbers.isCurrent),
     isCurrent: overview.isCurrent,
     fault: overview.fault ?? detail.fault ?? numbers.fault ?? overviewFault ?? detailFault ?? numbersFault,
     retry: () => {
