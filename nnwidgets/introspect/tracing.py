@@ -16,7 +16,7 @@ from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 from torch.nn.parameter import UninitializedParameter
 
 from nnwidgets.errors import InvalidTargetError
-from nnwidgets.introspect.guard import class_attribute, instance_dict, is_a, is_tensor, type_name
+from nnwidgets.introspect.guard import class_attribute, instance_dict, is_a, is_module, is_tensor, type_name
 from nnwidgets.introspect.reading import Reading, read
 from nnwidgets.introspect.records import Trace
 from nnwidgets.introspect.tracing_operators import OperatorCounter
@@ -68,7 +68,9 @@ def trace(module: nn.Module, /, *args: Any, **kwargs: Any) -> Trace:
     _refuse_lazy(reading)
     paths: dict[int, str] = {}
     _name_modules(paths, reading)
-    state = ForwardState(found for row, found in enumerate(reading.modules) if row not in reading.first_met)
+    state = ForwardState(
+        found for row, found in enumerate(reading.modules) if row not in reading.first_met and is_module(found)
+    )
     counter = OperatorCounter(state.before_write)
     recorder = CallRecorder(counter, _synchronizers(reading))
     failure: Exception | None = None
@@ -78,9 +80,9 @@ def trace(module: nn.Module, /, *args: Any, **kwargs: Any) -> Trace:
             began = recorder.now()
             module(*args, **kwargs)
             ended = recorder.now()
-    except Exception as error:  # noqa: BLE001 - whatever a user's forward raises is the answer
+    except Exception as raised:  # noqa: BLE001 - whatever a user's forward raises is the answer
         ended = perf_counter() - counter.overhead_seconds
-        failure = error
+        failure = raised
     finally:
         try:
             if recorder.strangers(paths):
@@ -88,15 +90,19 @@ def trace(module: nn.Module, /, *args: Any, **kwargs: Any) -> Trace:
         finally:
             state.restore()
     calls = recorder.calls(paths)
-    failed_at = None if failure is None else recorder.failed_at(failure, paths)
+    failed_at = error = None
+    if failure is not None:
+        failed_at, error = recorder.failed_at(failure, paths), _told(failure)
+    # The failure's traceback holds this frame, and through it the inputs: neither may hold the other on.
+    failure = None
     recorder.forget()
     return Trace(
         calls=calls,
         failed_at=failed_at,
-        error=None if failure is None else _told(failure),
+        error=error,
         unused=_unused(reading, {call.path for call in calls}),
         seconds=ended - began,
-        flops=None if counter.n_unknown or failure is not None else counter.flops,
+        flops=None if counter.n_unknown or error is not None else counter.flops,
     )
 
 
@@ -186,6 +192,8 @@ def _is_callable(module: Any) -> bool:
     nothing else.
     """
     kind = type(module)
+    if not is_module(module):
+        return False
     has_forward = "forward" in instance_dict(module) or (
         class_attribute(kind, "forward") is not class_attribute(nn.Module, "forward")
     )

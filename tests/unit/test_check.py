@@ -229,6 +229,9 @@ def test_tensors_that_torch_recomputes_at_each_forward_are_no_problem():
         with torch.no_grad():
             net(torch.rand(1, 3))
         assert nnw.check(net) == ()
+    net = MLP()
+    net.last = net(torch.rand(1, 20))
+    assert nnw.check(net) == ()
 
 
 def test_a_module_that_contains_itself():
@@ -281,6 +284,9 @@ def test_detach_no_grad_locals_and_helpers_are_seen():
     def through_a_helper(self, x):
         return self.helper(x) @ self.weight
 
+    def with_methods_that_tensors_and_modules_share(self, x):
+        return x.to(torch.float32).float() @ self.weight.data
+
     def below(self, x):
         return F.linear(x, self.linear.weight.data, self.linear.bias)
 
@@ -289,6 +295,7 @@ def test_detach_no_grad_locals_and_helpers_are_seen():
     assert data_chains(decorated) == ["weight"]
     assert data_chains(renamed) == ["weight"]
     assert data_chains(through_a_helper) == ["scale"]
+    assert data_chains(with_methods_that_tensors_and_modules_share) == ["weight"]
     assert data_chains(below) == ["linear.weight"]
 
 
@@ -307,7 +314,7 @@ def test_reads_of_data_that_take_no_gradient_away_are_no_problem():
         return x @ self.weight * self.scale
 
     def asked_about(self, x):
-        return x.to(self.weight.data.dtype).view(-1, self.weight.detach().size(0)) @ self.weight
+        return self.linear(x.to(self.weight.data.dtype).view(-1, self.weight.detach().size(0)))
 
     def not_trained(self, x):
         return self.linear(x) * self.fixed.data
@@ -322,7 +329,11 @@ def test_reads_of_data_that_take_no_gradient_away_are_no_problem():
     def through_all(self, x):
         return sum(p.sum() for p in self.parameters()) + self.weight.data.sum()
 
+    def by_its_registry(self, x):
+        return x @ self._parameters["weight"] + self.weight.data.sum()
+
     for forward in (
+        by_its_registry,
         straight_through,
         used_both_ways,
         clipped,
@@ -777,6 +788,22 @@ def test_a_model_that_changes_under_the_check_does_not_break_it():
     finally:
         stop.set()
         thread.join()
+
+
+def test_broken_modules_are_checked_as_far_as_they_can_be_read():
+    class Forgot(nn.Module):
+        def __init__(self):
+            self.x = 3
+
+    net = nn.Sequential(*[nn.Linear(2, 2) for _ in range(6)])
+    net[0].__dict__["_modules"] = [nn.ReLU()]
+    del net[1].__dict__["_buffers"]
+    net[2].__dict__["_parameters"] = None
+    net._modules["3"] = 7
+    net._modules["4"] = Forgot()
+    net._parameters["extra"] = "text"
+    net[5].plain = torch.zeros(2)
+    assert ("unregistered-tensor", "warning", "5.plain") in codes(net)
 
 
 def test_a_hundred_thousand_modules_on_meta_are_checked_from_one_reading():

@@ -449,6 +449,19 @@ def test_buffers_replaced_resized_or_added_come_back_with_the_attributes_that_go
     assert net.table.tolist() == [0, 0]
 
 
+def test_buffers_written_behind_torchs_back_come_back():
+    class Counts(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("count", torch.zeros(1))
+
+        def forward(self, x):
+            self.count.numpy()[0] += 1
+            return x
+
+    traced(Counts(), torch.rand(1))
+
+
 def test_large_buffers_are_copied_only_when_something_writes_to_them():
     class Large(nn.Module):
         def __init__(self):
@@ -490,11 +503,14 @@ def test_nothing_is_kept_alive_by_a_trace():
 
 def test_a_trace_that_fails_keeps_nothing_alive_either():
     net = mlp()
-    trace = nnw.trace(net, torch.rand(2, 21))
-    alive = weakref.ref(net)
-    del net
-    gc.collect()
-    assert alive() is None
+    gc.disable()
+    try:
+        trace = nnw.trace(net, torch.rand(2, 21))
+        alive = weakref.ref(net)
+        del net
+        assert alive() is None
+    finally:
+        gc.enable()
     assert trace.failed_at == "0"
 
 

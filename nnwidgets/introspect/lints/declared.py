@@ -11,19 +11,20 @@ import torch
 
 from nnwidgets.introspect.guard import (
     class_attribute,
-    instance_dict,
     is_a,
     is_module,
     is_tensor,
     plain_items,
     type_name,
 )
+from nnwidgets.introspect.lints import raw
 from nnwidgets.introspect.lints.drafts import Draft
 from nnwidgets.introspect.lints.expressions import module_expression
 from nnwidgets.introspect.reading import Reading
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.]+")
 _LONGEST_PATTERN = 200
+_COLLECTIONS = (dict, list, tuple, set, frozenset)
 
 
 def declared_tie_drafts(reading: Reading, name: str) -> Iterator[Draft]:
@@ -32,15 +33,15 @@ def declared_tie_drafts(reading: Reading, name: str) -> Iterator[Draft]:
     They hold where the config says ``tie_word_embeddings``. Later releases map each name to the one it is tied to,
     earlier ones list the names.
     """
-    declaring: dict[type, Any] = {}
+    declaring: dict[int, Any] = {}
     for row, module in enumerate(reading.modules):
         if row in reading.first_met:
             continue
-        kind = type(module)
+        kind = id(type(module))
         if kind not in declaring:
-            declaring[kind] = class_attribute(kind, "_tied_weights_keys")
+            declaring[kind] = class_attribute(type(module), "_tied_weights_keys")
         declared = declaring[kind]
-        if declared and _is_tying(module):
+        if type(declared) in _COLLECTIONS and _is_tying(module):
             for target, source in _pairs(module, declared):
                 draft = _broken(reading, row, target, source, name)
                 if draft is not None:
@@ -48,7 +49,7 @@ def declared_tie_drafts(reading: Reading, name: str) -> Iterator[Draft]:
 
 
 def _is_tying(module: Any) -> bool:
-    config = instance_dict(module).get("config")
+    config = raw.attribute(module, "config")
     if config is None:
         return False
     try:
@@ -60,13 +61,13 @@ def _is_tying(module: Any) -> bool:
 
 def _pairs(module: Any, declared: Any) -> Iterator[tuple[str, str | None]]:
     """Yield the names that are to be tied, each with the one it is tied to, or None where only it is listed."""
-    if is_a(declared, dict):
-        in_force: Any = instance_dict(module).get("all_tied_weights_keys")
+    if type(declared) is dict:
+        in_force: Any = raw.attribute(module, "all_tied_weights_keys")
         expanded = _expanded(module, dict(plain_items(declared)))
         for target, source in expanded:
             if not is_a(in_force, dict) or dict.__contains__(in_force, target):
                 yield target, source
-    elif type(declared) in {list, tuple, set, frozenset}:
+    else:
         for target in declared:
             if type(target) is str and _PLAIN_NAME.fullmatch(target):
                 yield target, None
@@ -101,11 +102,10 @@ def _tensor_names(module: Any) -> list[str]:
         prefix, current, above = waiting.pop()
         if id(current) in above:
             continue
-        own = instance_dict(current)
-        for held in (own.get("_parameters") or {}, own.get("_buffers") or {}):
-            names.extend(prefix + key for key, value in plain_items(held) if type(key) is str and value is not None)
-        for key, child in plain_items(own.get("_modules") or {}):
-            if type(key) is str and is_module(child):
+        for which in ("_parameters", "_buffers"):
+            names.extend(prefix + key for key, value in raw.registered(current, which).items() if value is not None)
+        for key, child in raw.registered(current, "_modules").items():
+            if is_module(child):
                 waiting.append((f"{prefix}{key}.", child, above | {id(current)}))
     return sorted(names)
 
@@ -121,12 +121,9 @@ def _matching(pattern: str, names: list[str]) -> list[str]:
 def _at(module: Any, dotted: str) -> Any:
     *steps, last = dotted.split(".")
     for step in steps:
-        module = (instance_dict(module).get("_modules") or {}).get(step)
-        if not is_module(module):
-            return None
-    own = instance_dict(module)
-    found = (own.get("_parameters") or {}).get(last)
-    return (own.get("_buffers") or {}).get(last) if found is None else found
+        module = raw.registered(module, "_modules").get(step)
+    found = raw.registered(module, "_parameters").get(last)
+    return raw.registered(module, "_buffers").get(last) if found is None else found
 
 
 def _broken(reading: Reading, row: int, target: str, source: str | None, name: str) -> Draft | None:

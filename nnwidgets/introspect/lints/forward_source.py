@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, cast
 
+from torch import nn
+
 from nnwidgets.introspect.guard import class_attribute
 
 _DETACHING = frozenset({"data", "detach", "no_grad", "inference_mode"})
@@ -84,9 +86,7 @@ def forward_reads(kind: type) -> ForwardReads:
         codes.append(code)
         is_switched_off |= _is_decorated_by_torch(class_attribute(kind, method))
         waiting.extend(
-            name
-            for name in sorted(_names(code))
-            if name not in done and name not in waiting and _code(class_attribute(kind, name)) is not None
+            name for name in sorted(_names(code)) if name not in done and name not in waiting and _is_own(kind, name)
         )
     if not is_switched_off and not any(_names(code) & _DETACHING for code in codes):
         return ForwardReads()
@@ -99,6 +99,12 @@ def forward_reads(kind: type) -> ForwardReads:
         detached.extend(reads.detached)
         plain |= reads.plain
     return ForwardReads(tuple(detached), frozenset(plain))
+
+
+def _is_own(kind: type, name: str) -> bool:
+    """Say whether a class has a method of this name that `nn.Module` doesn't give to all."""
+    method = class_attribute(kind, name)
+    return _code(method) is not None and method is not class_attribute(nn.Module, name)
 
 
 def _code(function: Any) -> types.CodeType | None:
@@ -236,6 +242,8 @@ class _Reader:
         while isinstance(node, ast.Attribute):
             steps.append(node.attr)
             node = node.value
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "detach":
+                node = node.func
         steps.reverse()
         if not isinstance(node, ast.Name):
             return None

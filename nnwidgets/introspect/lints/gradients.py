@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from nnwidgets.introspect import paths
-from nnwidgets.introspect.guard import instance_dict, is_module, is_tensor, type_name
+from nnwidgets.introspect.guard import is_tensor, type_name
+from nnwidgets.introspect.lints import raw
 from nnwidgets.introspect.lints.drafts import Draft
 from nnwidgets.introspect.lints.forward_source import Chain, Detached, ForwardReads, forward_reads
 from nnwidgets.introspect.reading import Reading
@@ -17,15 +18,15 @@ _READS_ALL = frozenset({"parameters", "named_parameters", "state_dict", "__dict_
 
 def gradient_drafts(reading: Reading) -> Iterator[Draft]:
     """Yield the trainable parameters that their module's forward only reads detached."""
-    by_class: dict[type, ForwardReads] = {}
+    by_class: dict[int, ForwardReads] = {}
     for row, module in enumerate(reading.modules):
         if row in reading.first_met:
             continue
         kind = type(module)
-        reads = by_class.get(kind)
+        reads = by_class.get(id(kind))
         if reads is None:
-            reads = by_class[kind] = forward_reads(kind)
-        if not reads.detached or not reads.is_known or "forward" in instance_dict(module):
+            reads = by_class[id(kind)] = forward_reads(kind)
+        if not reads.detached or not reads.is_known or raw.attribute(module, "forward") is not None:
             continue
         if any(chain[0] in _READS_ALL for chain in reads.plain):
             continue
@@ -39,10 +40,8 @@ def gradient_drafts(reading: Reading) -> Iterator[Draft]:
 def _is_trained(module: Any, chain: Chain) -> bool:
     *steps, last = chain
     for step in steps:
-        module = (instance_dict(module).get("_modules") or {}).get(step)
-        if not is_module(module):
-            return False
-    tensor = (instance_dict(module).get("_parameters") or {}).get(last)
+        module = raw.registered(module, "_modules").get(step)
+    tensor = raw.registered(module, "_parameters").get(last)
     return tensor is not None and is_tensor(tensor) and bool(tensor.requires_grad)
 
 

@@ -10,8 +10,9 @@ import torch
 from torch import nn
 
 from nnwidgets.introspect import paths
-from nnwidgets.introspect.guard import instance_dict, is_a, is_tensor, type_name
+from nnwidgets.introspect.guard import is_a, is_tensor, type_name
 from nnwidgets.introspect.irregular import Found
+from nnwidgets.introspect.lints import raw
 from nnwidgets.introspect.lints.drafts import Draft
 from nnwidgets.introspect.lints.expressions import is_plain_name, module_expression
 from nnwidgets.introspect.lints.forward_source import names_in_forward
@@ -33,7 +34,7 @@ def registration_drafts(reading: Reading, name: str) -> Iterator[Draft]:
 def _non_string_keys(reading: Reading, name: str) -> Iterator[Draft]:
     strange: dict[int, list[int]] = {}
     for row in range(1, len(reading.modules)):
-        if type(reading.keys[row]) is not str:
+        if not is_a(reading.keys[row], str):
             strange.setdefault(reading.parents[row], []).append(row)
     for parent, rows in strange.items():
         expression = module_expression(reading, parent, name)
@@ -118,7 +119,7 @@ def _is_moved_by_forward(kind: type, key: str) -> bool:
 
 def _tensors_in_container(reading: Reading, row: int, attribute: str, trained: list[int], name: str) -> Draft:
     owner = module_expression(reading, row, name)
-    held = instance_dict(reading.modules[row]).get(attribute)
+    held = raw.attribute(reading.modules[row], attribute)
     wrapper = "ParameterDict" if is_a(held, dict) else "ParameterList"
     what = "a parameter" if len(trained) == 1 else f"{len(trained)} parameters"
     return Draft(
@@ -136,7 +137,7 @@ def _tensors_in_container(reading: Reading, row: int, attribute: str, trained: l
 
 def _is_derived(module: Any, key: str, tensor: torch.Tensor) -> bool:
     """Say whether a plain tensor is a result, recomputed at each forward, as torch's weight norm and pruning keep."""
-    registered = instance_dict(module).get("_parameters") or {}
+    registered = raw.registered(module, "_parameters")
     return not tensor.is_leaf or any(f"{key}_{part}" in registered for part in ("g", "v", "orig"))
 
 
@@ -191,7 +192,7 @@ class _Inside:
 def _hidden_modules(reading: Reading, row: int, modules: list[Found], inside: _Inside, name: str) -> Draft:
     attribute = paths.split(modules[0].name)[0]
     owner = module_expression(reading, row, name)
-    held = instance_dict(reading.modules[row]).get(attribute)
+    held = raw.attribute(reading.modules[row], attribute)
     in_container = modules[0].in_container
     wrapper = "ModuleDict" if is_a(held, dict) else "ModuleList"
     first = type_name(type(modules[0].value))
@@ -199,7 +200,7 @@ def _hidden_modules(reading: Reading, row: int, modules: list[Found], inside: _I
     place = f"is a plain {type_name(type(held))} that holds {what}" if in_container else f"holds {what} unregistered"
     if in_container:
         fix = f"{owner}.{attribute} = torch.nn.{wrapper}({owner}.{attribute})"
-        can_fix = _can_wrap(held, attribute) and len(modules) == len(held)  # type: ignore[arg-type]
+        can_fix = _can_wrap(held, attribute) and len(modules) == len(held)
         advice = f"Use torch.nn.{wrapper}."
     else:
         fix = (

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 import torch
 from torch.nn.parameter import UninitializedParameter
 
-from nnwidgets.introspect.guard import instance_dict, is_a, is_tensor, type_name
+from nnwidgets.introspect.guard import is_a, is_tensor, type_name
+from nnwidgets.introspect.lints import raw
 from nnwidgets.introspect.lints.drafts import Draft
 from nnwidgets.introspect.reading import Reading
 
@@ -42,7 +43,7 @@ class _Tensors:
 def _sorted(reading: Reading) -> _Tensors:
     """Sort all tensors in one pass, each class looked at once: models have a hundred thousand."""
     found = _Tensors()
-    kinds: dict[type, tuple[bool, bool]] = {}
+    kinds: dict[int, tuple[bool, bool]] = {}
     dtypes: list[torch.dtype] = []
     devices: list[torch.device] = []
     slots, first, splits = reading.slots, reading.first_slot, reading.splits
@@ -53,7 +54,7 @@ def _sorted(reading: Reading) -> _Tensors:
         split = splits.get(row, (end, end))
         for slot in range(begin, end):
             tensor = slots[slot][1]
-            kind = type(tensor)
+            kind = id(type(tensor))
             known = kinds.get(kind)
             if known is None:
                 known = kinds[kind] = (is_tensor(tensor), is_a(tensor, _LAZY))
@@ -111,7 +112,7 @@ def _without_data(reading: Reading, tensors: _Tensors) -> Iterator[Draft]:
         return
     for slot, row in tensors.meta:
         # accelerate keeps what is offloaded on meta and brings it in by a hook.
-        offloaded = "_hf_hook" in instance_dict(reading.modules[row])
+        offloaded = raw.attribute(reading.modules[row], "_hf_hook") is not None
         name = reading.slot_name(slot, row)
         yield Draft(
             "uninitialized",
@@ -127,13 +128,12 @@ def _without_data(reading: Reading, tensors: _Tensors) -> Iterator[Draft]:
 
 def _non_persistent(reading: Reading) -> Iterator[Draft]:
     for row, (at, end) in reading.splits.items():
-        irregular = reading.irregular.get(row)
-        left_out = irregular[1] if irregular else instance_dict(reading.modules[row]).get("_non_persistent_buffers_set")
-        if not left_out:
+        names = _left_out(reading, row)
+        if not names:
             continue
         for slot in range(at, end):
             name, tensor = reading.slots[slot]
-            if tensor is not None and type(name) is str and name in left_out:
+            if tensor is not None and type(name) is str and name in names:
                 yield Draft(
                     "non-persistent-buffer",
                     "note",
@@ -144,6 +144,14 @@ def _non_persistent(reading: Reading) -> Iterator[Draft]:
                     None,
                     f"{_class_name(reading, row)} {name}",
                 )
+
+
+def _left_out(reading: Reading, row: int) -> frozenset[str]:
+    """Return the names of buffers that ``state_dict`` leaves out."""
+    if row in reading.irregular:
+        return reading.irregular[row][1]
+    held = raw.attribute(reading.modules[row], "_non_persistent_buffers_set")
+    return frozenset(name for name in set.copy(held) if type(name) is str) if type(held) is set else frozenset()
 
 
 def _mixed(tensors: _Tensors) -> Iterator[Draft]:

@@ -6,8 +6,11 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Any
 
+import torch
+
 from nnwidgets.errors import InvalidTargetError
-from nnwidgets.introspect.guard import instance_dict, is_tensor, type_mro, type_name
+from nnwidgets.introspect.guard import is_a, is_tensor, type_name
+from nnwidgets.introspect.lints import raw
 from nnwidgets.introspect.lints.drafts import Draft
 from nnwidgets.introspect.lints.expressions import module_expression, tensor_expression
 from nnwidgets.introspect.reading import Reading
@@ -31,8 +34,7 @@ def optimizers_in(optimizer: object) -> tuple[Any, ...]:
         return ()
     given = tuple(optimizer) if type(optimizer) in {list, tuple} else (optimizer,)  # type: ignore[arg-type]
     for one in given:
-        if not any(kind.__name__ == "Optimizer" and kind.__module__ == "torch.optim.optimizer"
-                   for kind in type_mro(type(one))):  # fmt: skip
+        if not is_a(one, torch.optim.Optimizer):
             raise InvalidTargetError(
                 f"optimizer is of type {type_name(type(one))}, expected a torch.optim.Optimizer.",
                 hint="Pass the optimizer itself, such as torch.optim.SGD(net.parameters(), lr=0.1).",
@@ -66,12 +68,12 @@ def _trainability(reading: Reading) -> tuple[list[int], list[int]]:
     """Return, slot by slot, 1 where a parameter could be trained and isn't, and where it is."""
     frozen, trained = [0] * len(reading.slots), [0] * len(reading.slots)
     slots, splits, first = reading.slots, reading.splits, reading.first_slot
-    kinds: dict[type, bool] = {}
+    kinds: dict[int, bool] = {}
     for row in range(len(reading.modules)):
         begin, end = first[row], first[row + 1]
         for slot in range(begin, splits[row][0] if row in splits else end):
             tensor = slots[slot][1]
-            kind = type(tensor)
+            kind = id(type(tensor))
             known = kinds.get(kind)
             if known is None:
                 known = kinds[kind] = is_tensor(tensor)
@@ -111,7 +113,7 @@ def _frozen_parameter(reading: Reading, slot: int, row: int, name: str) -> Draft
 
 
 def _training_flags(reading: Reading, name: str) -> Iterator[Draft]:
-    flags = [instance_dict(module).get("training") for module in reading.modules]
+    flags = [raw.attribute(module, "training") for module in reading.modules]
     for row, (flag, _) in reading.irregular.items():
         flags[row] = flag
     whole = flags[0]

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from nnwidgets.introspect.guard import instance_dict, is_a, is_tensor, type_mro, type_name
+from nnwidgets.introspect.guard import class_attribute, is_a, is_tensor, type_mro, type_name
+from nnwidgets.introspect.lints import raw
 from nnwidgets.introspect.lints.drafts import Draft
 from nnwidgets.introspect.lints.expressions import tensor_expression
 from nnwidgets.introspect.lints.forward_source import names_in_forward
@@ -69,7 +70,7 @@ def is_weight(reading: Reading, place: Place) -> bool:
 
 def _groups(module: Any) -> int:
     """Return how many groups a convolution has: units of different groups see different inputs."""
-    groups = instance_dict(module).get("groups", 1) if is_a(module, _CONVOLUTION) else 1
+    groups = raw.attribute(module, "groups") if is_a(module, _CONVOLUTION) else 1
     return groups if type(groups) is int else 1
 
 
@@ -80,7 +81,8 @@ def _unit_axis(module: Any) -> int | None:
     if is_a(module, nn.Linear) or is_a(module, _CONVOLUTION):
         return 0
     is_conv1d = any(
-        kind.__name__ == "Conv1D" and kind.__module__ == "transformers.pytorch_utils" for kind in type_mro(type(module))
+        type_name(kind) == "Conv1D" and class_attribute(kind, "__module__") == "transformers.pytorch_utils"
+        for kind in type_mro(type(module))
     )
     return 1 if is_conv1d else None
 

@@ -96,9 +96,10 @@ def _places(reading: Reading, effort: _Effort) -> Iterator[Place]:
 
 def _embedding_addresses(reading: Reading) -> set[int]:
     addresses: set[int] = set()
-    kinds = {kind for kind in set(map(type, reading.modules)) if not set(EMBEDDINGS).isdisjoint(type_mro(kind))}
+    kinds = {id(type(module)): type(module) for module in reading.modules}
+    embeddings = {key for key, kind in kinds.items() if any(base in type_mro(kind) for base in EMBEDDINGS)}
     for row, module in enumerate(reading.modules):
-        if type(module) in kinds:
+        if id(type(module)) in embeddings:
             for slot in range(reading.first_slot[row], reading.first_slot[row + 1]):
                 tensor = reading.slots[slot][1]
                 if is_tensor(tensor) and readable.unreadable_reason(tensor) is None:
