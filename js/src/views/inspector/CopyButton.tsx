@@ -1,6 +1,6 @@
 import { useEffect, useRef, useState } from "preact/hooks";
+import { Glyph } from "../tree/Glyph.tsx";
 import { copyText } from "./clipboard.ts";
-import { Icon } from "./Icon.tsx";
 
 interface CopyButtonProps {
   readonly text: string;
@@ -31,7 +31,7 @@ export function CopyButton({ text, label, words }: CopyButtonProps) {
       title={outcome || label}
       onClick={copy}
     >
-      <Icon name={outcome === "Copied" ? "check" : "copy"} />
+      <Glyph name={outcome === "Copied" ? "check" : "copy"} />
       {words}
       <span class="nnw-hidden" aria-live="polite">
         {outcome}

@@ -1,8 +1,8 @@
 import type { ComponentChildren } from "preact";
 import { bytesText, countText, exactBytes, exactCount, shapeText } from "../../lib/format.ts";
 import type { InspectReply, ModuleFacts, TensorFacts } from "../../protocol/messages.ts";
+import { Glyph } from "../tree/Glyph.tsx";
 import { CopyButton } from "./CopyButton.tsx";
-import { Icon } from "./Icon.tsx";
 import { PathText } from "./PathText.tsx";
 import { TieBadge } from "./TieBadge.tsx";
 
@@ -60,7 +60,7 @@ function FoldSteps({ siblings, isTensor, alive, onNavigate }: FoldStepsProps) {
         disabled={to === null || !alive}
         onClick={() => to !== null && onNavigate(to)}
       >
-        <Icon name={icon} />
+        <Glyph name={icon === "next" ? "chevron" : "back"} />
       </button>
     );
   };

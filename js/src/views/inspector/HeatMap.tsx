@@ -5,9 +5,9 @@ import { rampBackground, specialColors, type Tone } from "../../lib/heat.ts";
 import { isWhole, tensorIndex, whole, zoomed } from "../../lib/matrix.ts";
 import type { Client } from "../../protocol/client.ts";
 import type { Of, ValuesReply } from "../../protocol/messages.ts";
+import { Glyph } from "../tree/Glyph.tsx";
 import { HeatCanvas } from "./HeatCanvas.tsx";
 import { isFull } from "./heatTile.ts";
-import { Icon } from "./Icon.tsx";
 import { FaultNote } from "./Note.tsx";
 import { Section } from "./Section.tsx";
 import { type Heat, useHeat } from "./useHeat.ts";
@@ -257,7 +257,7 @@ function ZoomButton({ icon, label, disabled, onClick }: ZoomButtonProps) {
       disabled={disabled}
       onClick={onClick}
     >
-      <Icon name={icon} />
+      <Glyph name={icon} />
     </button>
   );
 }

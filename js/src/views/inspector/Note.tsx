@@ -1,11 +1,11 @@
 import type { ComponentChildren } from "preact";
+import { Glyph, type GlyphName } from "../tree/Glyph.tsx";
 import { CopyButton } from "./CopyButton.tsx";
 import { type Fault, faultDetails } from "./fault.ts";
-import { Icon, type IconName } from "./Icon.tsx";
 
 export type NoteKind = "error" | "warning" | "note";
 
-const ICONS: Readonly<Record<NoteKind, IconName>> = { error: "warning", warning: "warning", note: "info" };
+const ICONS: Readonly<Record<NoteKind, GlyphName>> = { error: "warning", warning: "warning", note: "info" };
 
 interface NoteProps {
   readonly kind: NoteKind;
@@ -17,7 +17,7 @@ interface NoteProps {
 export function Note({ kind, role, children }: NoteProps) {
   return (
     <div class={`nnw-note nnw-note-${kind}`} role={role}>
-      <Icon name={ICONS[kind]} />
+      <Glyph name={ICONS[kind]} />
       <div class="nnw-note-body">{children}</div>
     </div>
   );

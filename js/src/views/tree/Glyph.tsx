@@ -15,6 +15,10 @@ const PATHS = {
   no: "M13.5 8a5.5 5.5 0 1 1-11 0 5.5 5.5 0 0 1 11 0ZM4.2 4.2l7.6 7.6",
   plug: "M5.5 2.5v3M10.5 2.5v3M4 5.500h8v2a4 4 0 0 1-8 0ZM8 11.5v2.500",
   close: "m4 4 8 8M12 4l-8 8",
+  back: "M10 3.5 5.5 8l4.5 4.5",
+  plus: "M8 3.5v9M3.5 8h9",
+  minus: "M3.5 8h9",
+  fit: "M3 6V3h3M10 3h3v3M13 10v3h-3M6 13H3v-3",
 } as const;
 
 export type GlyphName = keyof typeof PATHS;
