@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import sys
 from dataclasses import dataclass
@@ -75,5 +76,6 @@ def shell():
     finally:
         ip.run_line_magic("unload_ext", "nnwidgets")
         InteractiveShell.clear_instance()
+        atexit.unregister(ip.atexit_operations)
         ip.atexit_operations()
         sys.modules["__main__"], sys.displayhook = main, hook

@@ -1,6 +1,7 @@
 """From a name on the line to the live object, running nothing."""
 
 import types
+from typing import ClassVar
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from nnwidgets.magics.resolving import model_names, resolve, resolve_model
 class Armed(nn.Module):
     """Any of its own code that runs leaves a trace."""
 
-    ran = []
+    ran: ClassVar[list] = []
 
     def __init__(self):
         super().__init__()
@@ -88,7 +89,8 @@ def test_no_code_of_the_model_runs(armed):
 
 @pytest.mark.parametrize(
     "expression",
-    ["net()", "net.forward(1)", "net + net", "[net][0]", "net if net else net", "net[net]", "(lambda: net)()", "net; net",
+    ["net()", "net.forward(1)", "net + net", "[net][0]", "net if net else net", "net[net]", "(lambda: net)()",
+     "net; net",
      "net[0:1]", "f'{net}'", "__import__('os').system('true')", "net.", "1net", "", "(" * 5_000, "a" * 20_000],
 )  # fmt: skip
 def test_what_is_not_a_plain_name_is_refused_unrun(expression):
@@ -124,7 +126,7 @@ def test_a_value_that_is_no_module_is_said_to_be_what_it_is(value, said):
 
 
 def test_a_tensor_of_a_module_is_pointed_to_show():
-    with pytest.raises(LineError, match="For one tensor: %nn show net weight$"):
+    with pytest.raises(LineError, match=r"For one tensor: %nn show net weight$"):
         found("net.weight", {"net": nn.Linear(2, 2)})
 
 
