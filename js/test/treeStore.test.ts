@@ -192,6 +192,16 @@ describe("filtering", () => {
     expect(rows()).toEqual(before);
   });
 
+  test("shows matches closed, whatever was open before", async () => {
+    const { store, rows, row } = opened();
+    store.setOpen(row("m:embed"), true);
+    await settled();
+    store.setFilter("head");
+    await settled();
+    expect(store.state.question.expanded).toEqual([]);
+    expect(rows()).toContain("t:head.weight");
+  });
+
   test("and clearing it keeps in view what was selected in it", async () => {
     const { store, rows } = opened();
     store.setFilter("h.2.mlp.bias");

@@ -36,6 +36,8 @@ export class TreeStore {
   #open: OpenReply;
   #asked: Question;
   #asking: AbortController | null = null;
+  /** What was open before the filter. */
+  #plainExpanded: Question["expanded"] = null;
   #window: { start: number; stop: number; request: AbortController } | null = null;
   #sight = { first: 0, last: 60 };
   #ties: { generation: number; groups: readonly TieBody[] } | null = null;
@@ -156,7 +158,7 @@ export class TreeStore {
     if (located !== null) {
       await this.#goTo(path, located, this.#asked);
     } else if (filtered && this.#client.alive) {
-      const plain = { ...this.#asked, filter: "", chips: [] };
+      const plain = { ...this.#asked, filter: "", chips: [], expanded: this.#plainExpanded };
       const found = await this.#locate(path, plain);
       if (found !== null) {
         this.onFilterCleared();
@@ -229,9 +231,15 @@ export class TreeStore {
   }
 
   /** Takes up another filter: from the first match, or back at the selection once there is none. */
-  async #narrow(question: Question): Promise<void> {
+  async #narrow(narrowed: Question): Promise<void> {
     const { selectedPath } = this.#state;
-    if (isFiltered(this.#asked) && !isFiltered(question) && selectedPath !== "") {
+    const wasFiltered = isFiltered(this.#asked);
+    if (!wasFiltered) {
+      this.#plainExpanded = this.#asked.expanded;
+    }
+    // Matches show closed; what was open before is open again after.
+    const question = { ...narrowed, expanded: isFiltered(narrowed) ? [] : this.#plainExpanded };
+    if (wasFiltered && !isFiltered(question) && selectedPath !== "") {
       this.#asking?.abort();
       this.#asking = null;
       this.#asked = question;
