@@ -44,7 +44,7 @@ $(VENV)/test: $(VENV)/package
 	$(PIP) install -q -c constraints.txt --group test
 	touch $@
 
-node_modules/made: package.json package-lock.json $(VENV)/lab
+node_modules/made: package.json package-lock.json | $(VENV)/lab
 	npm ci --no-audit --no-fund --loglevel=error
 	touch $@
 
