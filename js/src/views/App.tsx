@@ -61,16 +61,23 @@ export function App({ client, first, seen, height, selected, filter, onSelected,
   const isLive = alive && ended === null;
   const path = store.state.selectedPath;
   const select = useCallback((next: string) => store.reveal(next), [store]);
-  const told = useRef("");
+  // What this view told and hasn't come back yet: it must not be taken for a wish from outside when it does.
+  const told = useRef<string[]>([]);
+  const lastPath = useRef(path);
   useEffect(() => {
-    if (told.current !== path) {
-      told.current = path;
+    if (lastPath.current !== path) {
+      lastPath.current = path;
+      if (path !== selected) {
+        told.current.push(path);
+      }
       onSelected(path);
     }
   }, [path, onSelected]);
   useEffect(() => {
-    // What this view itself told comes back too, perhaps when it has gone on to another row.
-    if (selected !== told.current && selected !== store.state.selectedPath) {
+    const at = told.current.indexOf(selected);
+    if (at >= 0) {
+      told.current.splice(0, at + 1);
+    } else if (selected !== store.state.selectedPath) {
       void store.reveal(selected);
     }
   }, [selected, store]);
