@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 Dims = tuple[tuple[int, int], ...]
@@ -49,7 +50,8 @@ def piece(address: int, shape: Sequence[int], strides: Sequence[int], itemsize: 
     """
     if 0 in shape:
         return None
-    run, dims = itemsize, []
+    run = itemsize
+    dims: list[tuple[int, int]] = []
     for stride, count in sorted((stride * itemsize, count) for stride, count in zip(strides, shape, strict=True)):
         if count == 1 or stride == 0:
             continue
@@ -155,7 +157,7 @@ def _cover_periods(cluster: list[Piece], times: int, found: Counter[frozenset[in
     for index, (first, _, _) in enumerate(laid):
         starting.setdefault(first, []).append(index)
     active: set[int] = set()
-    for border, following in zip(borders, borders[1:], strict=False):
+    for border, following in pairwise(borders):
         active = {index for index in active if laid[index][0] + laid[index][1] > border}
         active.update(starting.get(border, ()))
         if active:
@@ -241,9 +243,9 @@ def _cut(of: Piece, at: int) -> tuple[list[Piece], list[Piece]]:
     if n_before:
         before.append(Piece(of.start, _with(n_before, stride, inner), of.run, of.owner))
     for index in range(n_before, first_after):
-        left, right = _cut(Piece(of.start + index * stride, inner, of.run, of.owner), at)
-        before += left
-        after += right
+        lefts, rights = _cut(Piece(of.start + index * stride, inner, of.run, of.owner), at)
+        before += lefts
+        after += rights
     if first_after < count:
         start = of.start + first_after * stride
         after.append(Piece(start, _with(count - first_after, stride, inner), of.run, of.owner))

@@ -6,9 +6,9 @@ import math
 from typing import Any, NamedTuple
 
 import torch
-from torch.nn.parameter import UninitializedTensorMixin
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
-from nnwidgets.introspect.guard import is_tensor, reason, refusing_dispatch, type_mro, type_name
+from nnwidgets.introspect.guard import descends, is_tensor, reason, refusing_dispatch, type_name
 from nnwidgets.introspect.irregular import is_packed
 from nnwidgets.introspect.placement import sparse_components
 
@@ -70,7 +70,7 @@ def facts(tensor: Any) -> Facts:
 
     kind = type(tensor)
     with refusing_dispatch(kind):
-        is_lazy = UninitializedTensorMixin in type_mro(kind)
+        is_lazy = descends(UninitializedParameter, kind) or descends(UninitializedBuffer, kind)
         dtype, device, layout = read(_dtype, None), read(_device, None), read(_layout, None)
         shape = None if is_lazy else read(_plain_shape, None)
         n = 0 if is_lazy else math.prod(shape) if shape is not None else read(_BASE.numel, 0) if not problems else 0

@@ -27,17 +27,20 @@ def find(tree: ModuleTree, path: str, found: dict[str, Any]) -> ModuleNode | Ten
     if type(path) is not str:
         raise InvalidTargetError(f"A path is text, got {type(path).__name__}.", hint='Such as "0.weight".')
     if path in found:
-        return found[path]  # type: ignore[no-any-return]
+        here: ModuleNode | TensorEntry = found[path]
+        return here
     met = _through_aliases(path, found)
     if met is None:
         raise PathNotFoundError.among(path, found, where=f"this {tree.root.class_name}")
     if hasattr(met, "role"):
-        return replace(met, path=path)
+        entry: TensorEntry = replace(met, path=path)
+        return entry
     target = met.path if met.alias_of is None else met.alias_of
-    return replace(met, path=path, kind="alias", alias_of=target, children=(), tensors=())
+    node: ModuleNode = replace(met, path=path, kind="alias", alias_of=target, children=(), tensors=())
+    return node
 
 
-def _through_aliases(path: str, found: dict[str, Any]) -> Any:
+def _through_aliases(path: str, found: dict[str, Any]) -> ModuleNode | TensorEntry:
     """Replace the part of a path that is an alias by what it stands for, until the whole is a path of the tree."""
     try:
         rest = paths.split(path)

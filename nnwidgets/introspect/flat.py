@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from nnwidgets.introspect.guard import text_of
+
 if TYPE_CHECKING:
     from nnwidgets.introspect.records import ModuleNode, ModuleTree
 
@@ -57,8 +59,7 @@ def equal_trees(one: ModuleTree, other: ModuleTree) -> bool:
 def node_to_dict(node: ModuleNode) -> dict[str, Any]:
     """A node, children and tensors by their paths."""
     made = _own_fields(node)
-    if type(made["key"]) not in (str, int, type(None)):
-        made["key"] = None
+    made["key"] = text_of(node.key)
     made["tensors"] = [entry.path for entry in node.tensors]
     made["children"] = [child.path for child in node.children]
     return made
@@ -90,7 +91,11 @@ def _same_row(mine: ModuleNode, yours: ModuleNode) -> bool:
         if name == "children":
             continue
         a, b = getattr(mine, name), getattr(yours, name)
-        if a is not b and (type(a) is not type(b) or (name == "key" and type(a) not in (str, int)) or a != b):
+        if name == "key":
+            a, b = (a, b) if text_of(a) is None else (text_of(a), text_of(b))
+            if a is not b and (type(a) is not str or a != b):
+                return False
+        elif a != b:
             return False
     return True
 

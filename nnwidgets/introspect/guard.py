@@ -30,6 +30,9 @@ _type_name: Callable[[type], str] = type.__dict__["__name__"].__get__
 _type_mro: Callable[[type], tuple[type, ...]] = type.__dict__["__mro__"].__get__
 _type_dict: Callable[[type], Any] = type.__dict__["__dict__"].__get__
 
+descends: Callable[[type, type], bool] = type.__subclasscheck__
+"""``descends(base, kind)``: whether ``kind`` really is ``base`` or a subclass; no metaclass is asked."""
+
 _TEXTS = (BaseException.__str__, KeyError.__str__, OSError.__str__, UnicodeDecodeError.__str__)
 _TRIES = 100
 _NAME_LIMIT = 200
@@ -56,17 +59,17 @@ def class_attribute(kind: type, name: str) -> Any:
 
 def is_a(value: object, kind: type) -> bool:
     """``isinstance`` by the object's real type."""
-    return kind in _type_mro(type(value))
+    return descends(kind, type(value))
 
 
 def is_module(value: object) -> bool:
     """Whether ``value`` really is an ``nn.Module``."""
-    return nn.Module in _type_mro(type(value))
+    return descends(nn.Module, type(value))
 
 
 def is_tensor(value: object) -> bool:
     """Whether ``value`` really is a tensor, of whatever class."""
-    return torch._C.TensorBase in _type_mro(type(value))  # noqa: SLF001 - the class that all tensors have below them
+    return descends(torch._C.TensorBase, type(value))  # noqa: SLF001 - the class that all tensors have below them
 
 
 def own_slots(value: object) -> list[Any]:
@@ -80,7 +83,7 @@ def own_slots(value: object) -> list[Any]:
     return held
 
 
-class _Refusal(TorchDispatchMode):
+class _Refusal(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Stands before a tensor class's own ``__torch_dispatch__`` and lets nothing through."""
 
     def __torch_dispatch__(self, func: Any, *_: Any, **__: Any) -> NoReturn:
@@ -93,7 +96,7 @@ def refusing_dispatch(kind: type) -> Iterator[None]:
     if class_attribute(kind, "__torch_dispatch__") is None or _is_torchs_own(kind):
         yield
         return
-    with _Refusal():
+    with _Refusal():  # type: ignore[no-untyped-call]
         yield
 
 
@@ -104,6 +107,11 @@ def _is_torchs_own(kind: type) -> bool:
         return False
     module = sys.modules.get(home)
     return module is not None and types.ModuleType.__getattribute__(module, "__dict__").get(_type_name(kind)) is kind
+
+
+def text_of(key: object) -> str | None:
+    """A key that is text, of whatever class, as plain text; None for any other."""
+    return str.__str__(key) if descends(str, type(key)) else None
 
 
 def plain_items(mapping: Any) -> list[tuple[Any, Any]]:
@@ -123,6 +131,11 @@ def _items_once(mapping: Any) -> list[tuple[Any, Any]]:
     return [values[id(key)] for key in list(OrderedDict.keys(mapping))]
 
 
+def own_dict(value: object) -> dict[str, Any]:
+    """A copy of a module's ``__dict__`` as a plain dict; empty for what is no module."""
+    return dict(plain_items(instance_dict(value))) if is_module(value) else {}
+
+
 def reason(error: BaseException) -> str:
     """What went wrong, in one cut line; the text of a user's own exception class is not asked for."""
     kind = type(error)
@@ -137,7 +150,7 @@ def require_module(value: object) -> None:
         return
     kind = type(value)
     name = type_name(kind)
-    if type in _type_mro(kind) and nn.Module in _type_mro(value):  # type: ignore[arg-type]
+    if is_a(value, type) and descends(nn.Module, value):  # type: ignore[arg-type]
         called = type_name(value)  # type: ignore[arg-type]
         raise InvalidTargetError(
             f"{called} is a class, expected a module made from it.", hint=f"Call it first: {called}(…)."
@@ -149,11 +162,11 @@ def _family(value: object) -> str:
     kinds = {type_name(kind) for kind in _type_mro(type(value))}
     if "TensorBase" in kinds or "Tensor" in kinds:
         return "tensor"
-    if dict in _type_mro(type(value)):
+    if is_a(value, dict):
         return "dict"
-    if str in _type_mro(type(value)):
+    if is_a(value, str):
         return "str"
-    if list in _type_mro(type(value)) or tuple in _type_mro(type(value)):
+    if is_a(value, list) or is_a(value, tuple):
         return "list"
     return "Optimizer" if "Optimizer" in kinds else ""
 

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from nnwidgets.introspect import paths
-from nnwidgets.introspect.guard import instance_dict, is_a, is_module, is_tensor, plain_items, type_mro, type_name
+from nnwidgets.introspect.guard import descends, instance_dict, is_a, is_module, is_tensor, plain_items, type_name
 
 STANDARD = tuple(instance_dict(nn.Module()))
 """The attributes that ``nn.Module.__init__`` sets, in the order it sets them."""
@@ -25,7 +25,7 @@ MOST_ITEMS = 1_000
 
 _NOT_OWN = frozenset((*STANDARD, "_c", "_concrete_type", "_initializing", "_actual_script_module"))
 _TENSOR = torch._C.TensorBase  # noqa: SLF001 - the one class all tensors have below them
-_SCRIPT_OBJECTS = (torch._C.ScriptObject,)  # noqa: SLF001 - what holds a quantized kernel's packed weights
+_HOLDING = (_TENSOR, nn.Module, list, tuple, dict, torch._C.ScriptObject)  # noqa: SLF001 - the same
 
 
 @dataclass(slots=True)
@@ -66,7 +66,7 @@ def parts(module: Any) -> Parts:
     else:
         _read_python(made, own)
     names = own.get("_non_persistent_buffers_set")
-    if is_a(names, set):
+    if names is not None and is_a(names, set):
         made.non_persistent = frozenset(name for name in set.copy(names) if type(name) is str)
     if type(own.get("training")) is bool:
         made.training = own["training"]
@@ -102,7 +102,7 @@ def _slots(made: Parts, own: dict[str, Any], name: str) -> list[tuple[Any, Any]]
 
 
 def _read_script(made: Parts, own: dict[str, Any], script: Any) -> None:
-    c = torch._C  # noqa: SLF001 - where TorchScript keeps what a module holds
+    c: Any = torch._C  # noqa: SLF001 - where TorchScript keeps what a module holds
     made.parameters = [(k, v) for k, v in c.ParameterDict(script).items() if v is not None]
     made.buffers = [(k, v) for k, v in c.BufferDict(script).items() if v is not None]
     wrapper = own.get("_modules")
@@ -130,34 +130,31 @@ class Found:
 
 def is_packed(value: object) -> bool:
     """Whether ``value`` is a TorchScript object, such as the packed weights of a quantized layer."""
-    return type(value) in _SCRIPT_OBJECTS
+    return type(value) is torch._C.ScriptObject  # noqa: SLF001 - it has no public name
 
 
 def holds_nothing(kind: type) -> bool:
     """Whether values of a type are neither tensor, packed weights, module nor container."""
-    mro = type_mro(kind)
-    return kind not in _SCRIPT_OBJECTS and not any(held in mro for held in (_TENSOR, nn.Module, list, tuple, dict))
+    return not any(descends(base, kind) for base in _HOLDING)
 
 
 def found_in(attributes: list[tuple[Any, Any]]) -> Iterator[Found]:
     """Tensors, packed weights and modules among plain attributes, and one level down in lists, tuples and dicts."""
     for name, value in attributes:
-        mro = type_mro(type(value))
-        if _TENSOR in mro or nn.Module in mro or is_packed(value):
+        if is_tensor(value) or is_module(value) or is_packed(value):
             yield Found(paths.component(name), value, in_container=False)
-        elif list in mro or tuple in mro or dict in mro:
+        elif is_a(value, list) or is_a(value, tuple) or is_a(value, dict):
             for step, item in _items(value):
                 if is_tensor(item) or is_module(item):
                     yield Found(paths.join(paths.component(name), step), item, in_container=True)
 
 
 def _items(container: Any) -> list[tuple[str, Any]]:
-    mro = type_mro(type(container))
-    if dict in mro:
+    if is_a(container, dict):
         pairs = plain_items(container)[:MOST_ITEMS]
         return [
             (paths.quoted(key) if type(key) is str else paths.position(index), value)
             for index, (key, value) in enumerate(pairs)
         ]
-    held = list.__iter__(container) if list in mro else tuple.__iter__(container)
+    held = list.__iter__(container) if is_a(container, list) else tuple.__iter__(container)
     return [(paths.position(index), value) for index, value in enumerate(islice(held, MOST_ITEMS))]

@@ -9,7 +9,7 @@ from nnwidgets.errors import PathNotFoundError
 from nnwidgets.introspect import paths
 from nnwidgets.introspect.guard import is_module, is_tensor, require_module
 from nnwidgets.introspect.irregular import Parts, found_in, parts
-from nnwidgets.introspect.reading import quiet, read
+from nnwidgets.introspect.reading import quiet, read, step
 
 
 def get(module: object, path: str) -> Any:
@@ -96,17 +96,17 @@ def hidden_modules(module: object) -> list[tuple[str, str, Any]]:
     return [(reading.path(row), found.name, found.value) for row, found in reading.hidden]
 
 
-def _below(held: Parts, step: str) -> Any:
+def _below(held: Parts, wanted: str) -> Any:
     """What a module holds at one component: a child, a registered tensor, an attribute, an item of one."""
     for index, (key, value) in zip(held.positions, held.children, strict=True):
-        if step == (paths.component(key) if type(key) is str else paths.position(index)):
+        if wanted == step(key, index):
             return value
     registered = (*held.parameters, *held.buffers)
     for index, (key, value) in enumerate(registered):
-        if step == (paths.component(key) if type(key) is str else paths.position(index)):
+        if wanted == step(key, index):
             return value
     for found in found_in(held.attributes):
-        if found.name == step:
+        if found.name == wanted:
             return found.value
     return None
 

@@ -61,7 +61,7 @@ def _nearest(reading: Reading, aliases: dict[int, list[int]]) -> list[int]:
 def _names(reading: Reading, slot: int, aliases: dict[int, list[int]], nearest: list[int]) -> list[Name]:
     owner = reading.owner(slot)
     found: list[Name] = []
-    waiting = [(owner, (owner, slot), reading.slot_name(slot, owner))]
+    waiting: list[tuple[int, tuple[int, ...], str]] = [(owner, (owner, slot), reading.slot_name(slot, owner))]
     while waiting and len(found) < MOST_PER_TENSOR:
         row, order, below = waiting.pop()
         target = nearest[row]

@@ -93,7 +93,7 @@ class Placement:
     def n_bytes(self, index: int) -> int:
         """How many distinct bytes a tensor has, 0 where there is nothing to compare."""
         if not self.pieces and not self.owners:
-            return self.ends[index] - self.starts[index]
+            return int(self.ends[index]) - self.starts[index]
         return sum(n_bytes(self.piece(interval)) for interval in self.intervals(index))
 
     def device(self, index: int) -> str:
@@ -163,17 +163,16 @@ def _pieces(tensor: Any, owner: int, nesting: int) -> Iterator[Piece]:
         with refusing_dispatch(type(tensor)):
             address = _data_ptr(tensor) if _layout(tensor) is torch.strided else 0
             if address:
-                shape, strides, itemsize = _BASE.size(tensor), _BASE.stride(tensor), _BASE.element_size(tensor)
-                placed = piece(address, shape, strides, itemsize, owner)
+                placed = piece(address, _BASE.size(tensor), _BASE.stride(tensor), _BASE.element_size(tensor), owner)
                 held = _storage(tensor)
                 if placed and end(placed) <= held.data_ptr() + held.nbytes():
                     yield placed
                 return
+        inner = _components(tensor) if nesting else []
     except (RuntimeError, ValueError, NotImplementedError, TypeError):
-        return
-    if nesting:
-        for inner in _components(tensor):
-            yield from _pieces(inner, owner, nesting - 1)
+        inner = _wrapped(tensor) if nesting else []
+    for each in inner:
+        yield from _pieces(each, owner, nesting - 1)
 
 
 def sparse_components(tensor: Any) -> list[Any] | None:
@@ -188,7 +187,12 @@ def sparse_components(tensor: Any) -> list[Any] | None:
 def _components(tensor: Any) -> list[Any]:
     """The tensors that a sparse tensor or a wrapping subclass is made of."""
     parts = sparse_components(tensor)
-    if parts is not None or id(type(tensor)) in ORDINARY:
-        return parts or []
+    return _wrapped(tensor) if parts is None else parts
+
+
+def _wrapped(tensor: Any) -> list[Any]:
+    """The tensors that one of a wrapping class holds."""
+    if id(type(tensor)) in ORDINARY:
+        return []
     held = [*tensor_dict(tensor).values(), *own_slots(tensor)]
     return [value for value in held if is_tensor(value)]

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from nnwidgets.introspect import paths
-from nnwidgets.introspect.guard import instance_dict, is_module, plain_items, reason, require_module, type_name
+from nnwidgets.introspect.guard import instance_dict, is_module, plain_items, reason, require_module, text_of, type_name
 from nnwidgets.introspect.irregular import MOST_ITEMS, STANDARD, Found, found_in, holds_nothing, parts
 from nnwidgets.introspect.records import Role
 
@@ -92,8 +92,7 @@ class Reading:
 
     def step(self, row: int) -> str:
         """The last component of a row's path."""
-        key = self.keys[row]
-        return paths.component(key) if type(key) is str else paths.position(self.positions[row])
+        return step(self.keys[row], self.positions[row])
 
     def path(self, row: int) -> str:
         """The path of a row."""
@@ -123,14 +122,18 @@ class Reading:
         name = self.slots[slot][0]
         if self.role(slot, row) == "unregistered":
             return str(name)
-        if type(name) is str:
-            return paths.component(name)
-        return paths.position(slot - self.first_slot[row])
+        return step(name, slot - self.first_slot[row])
 
     def slot_path(self, slot: int) -> str:
         """The path of a slot's tensor."""
         row = self.owner(slot)
         return paths.join(self.path(row), self.slot_name(slot, row))
+
+
+def step(key: Any, position: int) -> str:
+    """How a key is written in a path: as text where it is text, else by its position."""
+    text = text_of(key)
+    return paths.position(position) if text is None else paths.component(text)
 
 
 def read(module: object) -> Reading:
@@ -160,7 +163,7 @@ def quiet() -> Iterator[None]:
             gc.enable()
 
 
-def _walk(module: Any) -> tuple[Reading, list[int]]:  # noqa: C901, PLR0915 - one loop, flat for its speed
+def _walk(module: Any) -> tuple[Reading, list[int]]:  # noqa: C901, PLR0912, PLR0915 - flat for its speed
     reading = Reading()
     modules, parents, keys, positions = reading.modules, reading.parents, reading.keys, reading.positions
     slots, first_slot, splits, first_met = reading.slots, reading.first_slot, reading.splits, reading.first_met

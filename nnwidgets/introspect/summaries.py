@@ -69,14 +69,23 @@ _BY_CLASS: dict[type, Summarizer] = {
 if hasattr(nn, "RMSNorm"):
     _BY_CLASS[nn.RMSNorm] = _sizes("normalized_shape")
 
-_BY_NAME: dict[str, Summarizer] = {"Conv1D": _ways("nx", "nf")}
-"""Layers of transformers that say their sizes in plain integers."""
+_BY_ID = {id(kind): summarize for kind, summarize in _BY_CLASS.items()}
+
+_BY_NAME: dict[str, Summarizer] = {
+    "Conv1D": _ways("nx", "nf"),
+    "Linear": _ways("in_features", "out_features"),
+    "Conv1d": _ways("in_channels", "out_channels"),
+    "Conv2d": _ways("in_channels", "out_channels"),
+    "Conv3d": _ways("in_channels", "out_channels"),
+    "Embedding": _ways("num_embeddings", "embedding_dim"),
+}
+"""Layers outside torch.nn that say their sizes as those inside do: quantized ones, transformers' ``Conv1D``."""
 
 
 def summarizer(kind: type) -> Summarizer | None:
     """What summarizes modules of a class, or None."""
     for base in type_mro(kind):
-        known = _BY_CLASS.get(base)
+        known = _BY_ID.get(id(base))
         if known:
             return known
     return _BY_NAME.get(type_name(kind))

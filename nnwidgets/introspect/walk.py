@@ -9,7 +9,7 @@ import torch
 
 from nnwidgets.introspect import paths
 from nnwidgets.introspect.facts import Kind, Kinds, facts, freed, has_grad
-from nnwidgets.introspect.guard import instance_dict, type_name
+from nnwidgets.introspect.guard import instance_dict, own_dict, text_of, type_name
 from nnwidgets.introspect.labels import inert
 from nnwidgets.introspect.placement import ORDINARY
 from nnwidgets.introspect.reading import Reading, quiet, read
@@ -76,6 +76,7 @@ def _records(reading: Reading, tally: Tally, tie_of: dict[int, str]) -> tuple[li
     nodes: list[Any] = []
     entries: list[TensorEntry] = []
     slots, splits, first_met = reading.slots, reading.splits, reading.first_met
+    irregular, problems = reading.irregular, reading.problems
     starts, odd, repeated = tally.starts, tally.odd, tally.repeated
     weights, sizes, own, trainable = tally.weights, tally.sizes, tally.own, tally.trainable
     kinds, classes, prefixes = Kinds(), _Classes(), [""]
@@ -88,8 +89,9 @@ def _records(reading: Reading, tally: Tally, tie_of: dict[int, str]) -> tuple[li
             step = steps.get(key) or steps.setdefault(key, paths.component(key))
             path = prefixes[parent] + step if step[0] != "[" else nodes[parent].path + step
         elif row:
-            path = nodes[parent].path + paths.position(reading.positions[row])
-            tally.spoil(row, f"the key at {inert(path)} is not a string")
+            path = paths.join(nodes[parent].path, reading.step(row))
+            if text_of(key) is None:
+                tally.spoil(row, f"the key at {inert(path)} is not a string")
         else:
             path = ""
         prefix = path + "." if path else ""
@@ -102,17 +104,20 @@ def _records(reading: Reading, tally: Tally, tie_of: dict[int, str]) -> tuple[li
         node.path = path
         node.key = key
         node.class_name = class_name
+        node.kind = "module"
         node.children = node.tensors = ()
         node.summary = ""
+        node.alias_of = node.problem = node.why = None
         if row in first_met:
             own.append(0)
             continue
-        try:
+        if row in irregular or row in problems:
+            held: dict[str, Any] = own_dict(module)
+            node.training = irregular[row][0] if row in irregular else None
+        else:
             held = instance_dict(module)
-            node.training = held["training"]
-        except (TypeError, KeyError):
-            held = {}
-            node.training = None
+            flag = held.get("training")
+            node.training = flag if flag is True or flag is False else None
         if summarize:
             node.summary = summarize(held)
         if begin == end:
@@ -152,7 +157,7 @@ def _records(reading: Reading, tally: Tally, tie_of: dict[int, str]) -> tuple[li
                 if type(name) is str:
                     step = steps.get(name) or steps.setdefault(name, paths.component(name))
                 else:
-                    step = paths.position(slot - begin)
+                    step = reading.slot_name(slot, row)
             entry.path = prefix + step if step[0] != "[" else path + step
             if not starts[slot] and entry.size_bytes and entry.problem is None:
                 entry.problem = freed(tensor)
@@ -192,25 +197,19 @@ def _close(reading: Reading, tally: Tally, nodes: list[Any]) -> None:
             below[parent].append(node)
         else:
             below[parent] = [node]
+    del below[-1]
     for row, children in below.items():
-        if row >= 0:
-            nodes[row].children = tuple(children)
+        nodes[row].children = tuple(children)
     n_params, n_torch, whys = tally.counts()
-    for row, node in enumerate(nodes):
-        node.kind = "module"
-        node.alias_of = node.problem = node.why = None
-        node.n_params = n_params[row]
-        node.n_params_torch = n_torch[row]
-    for row, (training, _) in reading.irregular.items():
-        nodes[row].training = training
     for row, target in reading.first_met.items():
-        nodes[row].kind = "cycle" if reading.is_cycle(row) else "alias"
-        nodes[row].alias_of = nodes[target].path
-        nodes[row].training = nodes[target].training
-        nodes[row].summary = nodes[target].summary
+        node, met = nodes[row], nodes[target]
+        node.kind = "cycle" if reading.is_cycle(row) else "alias"
+        node.alias_of, node.training, node.summary = met.path, met.training, met.summary
     for row, why in whys.items():
         nodes[row].why = why
     for row, problem in reading.problems.items():
         nodes[row].problem = problem
-    for node in nodes:
+    for node, n, n_as_torch in zip(nodes, n_params, n_torch, strict=True):
+        node.n_params = n
+        node.n_params_torch = n_as_torch
         node.__class__ = ModuleNode
