@@ -6,10 +6,13 @@ document can hold any class name or path as it is.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from nnwidgets.introspect.lines import Line
 from nnwidgets.introspect.records import Severity
+
+_BREAKS = re.compile(r"[ \t\r\n]+")
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,11 @@ class Note:
     text: str
     severity: Severity | None = None
     where: str = ""
+
+    @property
+    def line(self) -> str:
+        """The sentence in one line; the narrow spaces inside numbers stay."""
+        return _BREAKS.sub(" ", self.text).strip()
 
 
 @dataclass(frozen=True)

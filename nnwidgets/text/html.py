@@ -92,7 +92,7 @@ def _parts(block: Block) -> Iterator[str]:
         case Note():
             sign = f"<b>{_SIGNS[block.severity]}</b> " if block.severity else ""
             where = f"<code>{_safe(block.where)}</code>: " if block.where else ""
-            yield f"<p>{sign}{where}{_safe(' '.join(block.text.split(None)), _MOST_WORDS)}</p>"
+            yield f"<p>{sign}{where}{_safe(block.line, _MOST_WORDS)}</p>"
         case Code():
             yield f"<pre><code>{_safe_lines(block.source, _MOST_CODE)}</code></pre>"
         case Bars():

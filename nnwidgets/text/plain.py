@@ -130,18 +130,18 @@ def _table(block: Table) -> list[str]:
 
 def _note(block: Note) -> list[str]:
     if block.severity is None and not block.where:
-        return _wrapped(block.text, "")
+        return _wrapped(block.line, "")
     sign = _SIGNS.get(block.severity or "note", "")
     if not block.where:
-        return _wrapped(f"{sign}: {block.text}", "")
-    return [_cut(f"{sign} {block.where}"), *_wrapped(block.text, "  ")]
+        return _wrapped(f"{sign}: {block.line}", "")
+    return [_cut(f"{sign} {block.where}"), *_wrapped(block.line, "  ")]
 
 
 def _wrapped(text: str, indent: str) -> list[str]:
     """Break a sentence at spaces; a word too long for a line is cut."""
     found: list[str] = []
     line = ""
-    for word in inert(" ".join(text.split(None)), _MOST_WORDS).split(" "):
+    for word in inert(text, _MOST_WORDS).split(" "):
         if line and width(indent) + width(line) + 1 + width(word) > MOST_CELLS:
             found.append(indent + line)
             line = ""

@@ -1,0 +1,105 @@
+"""What the package offers is what it says it offers."""
+
+import dataclasses
+import doctest
+import importlib
+import inspect
+import json
+import pkgutil
+
+import pytest
+import torch
+
+import nnwidgets
+
+DESIGNED = {
+    "explore", "tree", "ties", "stats", "check", "trace", "handle",
+    "Explorer", "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup", "TensorStats", "Finding", "Trace", "TraceCall",
+    "NNWidgetsError", "PathNotFoundError", "InvalidTargetError", "InitializerError", "UnsafeCheckpointError",
+    "CorruptCheckpointError", "CheckpointMismatchError", "SaveError",
+    "load_ipython_extension", "unload_ipython_extension",
+}  # fmt: skip
+
+SIGNATURES = {
+    "explore": ["module", "optimizer", "name", "height"],
+    "tree": ["module"],
+    "ties": ["module"],
+    "stats": ["tensor", "bins", "exact"],
+    "trace": ["module", "args", "kwargs"],
+}
+
+RESULTS = ("ModuleTree", "ModuleNode", "TensorEntry", "TieGroup", "TensorStats", "Finding", "Trace", "TraceCall")
+
+
+def modules():
+    found = pkgutil.walk_packages(nnwidgets.__path__, "nnwidgets.")
+    return sorted(each.name for each in found)
+
+
+def test_the_public_names_are_the_designs():
+    assert set(nnwidgets.__all__) == DESIGNED
+    assert len(nnwidgets.__all__) == len(DESIGNED)
+
+
+@pytest.mark.parametrize("name", sorted(DESIGNED))
+def test_each_public_name_exists_and_is_documented(name):
+    value = getattr(nnwidgets, name)
+    assert name in dir(nnwidgets)
+    assert inspect.getdoc(value)
+    assert len(inspect.getdoc(value).splitlines()[0]) < 121
+
+
+@pytest.mark.parametrize("name", sorted(SIGNATURES))
+def test_signatures_are_the_designs(name):
+    assert list(inspect.signature(getattr(nnwidgets, name)).parameters) == SIGNATURES[name]
+
+
+def test_check_takes_a_module_and_perhaps_an_optimizer():
+    parameters = inspect.signature(nnwidgets.check).parameters
+    assert next(iter(parameters)) == "module"
+    assert set(parameters) <= {"module", "optimizer"}
+
+
+def test_a_name_that_is_not_there_raises_as_any_module_does():
+    with pytest.raises(AttributeError, match="has no attribute 'missing'"):
+        _ = nnwidgets.missing
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_results_are_frozen_records_with_a_dict_that_json_takes(name):
+    record = _made()[name]
+    assert dataclasses.is_dataclass(record)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(record, dataclasses.fields(record)[0].name, "elsewhere")
+    json.dumps(record.to_dict(), allow_nan=False)
+    assert " at 0x" not in repr(record)
+
+
+def _made():
+    net = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 2))
+    net[1].weight = net[0].weight
+    net.loose = torch.ones(2)
+    tree, trace = nnwidgets.tree(net), nnwidgets.trace(net, torch.ones(1, 2))
+    odd = torch.tensor([float("nan"), float("inf")])
+    return {
+        "ModuleTree": tree,
+        "ModuleNode": tree.root,
+        "TensorEntry": tree.tensors[0],
+        "TieGroup": tree.ties[0],
+        "TensorStats": nnwidgets.stats(odd),
+        "Finding": nnwidgets.check(net)[0],
+        "Trace": trace,
+        "TraceCall": trace.calls[0],
+    }
+
+
+@pytest.mark.parametrize("name", ["nnwidgets", *modules()])
+def test_examples_in_docstrings_run(name):
+    module = importlib.import_module(name)
+    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    finder = doctest.DocTestFinder(exclude_empty=True)
+    runner = doctest.DocTestRunner(optionflags=flags, verbose=False)
+    report = []
+    for test in finder.find(module, name):
+        runner.run(test, out=report.append)
+    assert not runner.failures, "".join(report)
