@@ -152,6 +152,9 @@ describe("keys", () => {
     expect(document.activeElement).toBe(row("t:embed.weight"));
     await press("t");
     expect(document.activeElement).toBe(row("t:head.weight"));
+    await press("t");
+    expect(document.activeElement).toBe(row("t:embed.weight"));
+    expect(row("t:embed.weight").tabIndex).toBe(0);
   });
 
   test("Enter goes to the inspector and Escape back", async () => {
@@ -194,11 +197,22 @@ describe("keys", () => {
 });
 
 describe("traits", () => {
-  test("a path set in Python is opened, selected and not told back as another", async () => {
+  test("a path set in Python is opened, selected and not told back", async () => {
     const { again, row, props } = await shown();
     await again({ selected: "h.2.mlp.weight" });
     expect(row("t:h.2.mlp.weight").getAttribute("aria-selected")).toBe("true");
-    expect(props.onSelected).toHaveBeenLastCalledWith("h.2.mlp.weight");
+    expect(props.onSelected).not.toHaveBeenCalled();
+  });
+
+  test("two paths set one after the other are followed, and neither is told back", async () => {
+    const { view, again, row, props } = await shown();
+    view.rerender(<App {...props} selected="h.2.mlp.weight" />);
+    await again({ selected: "head" });
+    expect(row("m:head").getAttribute("aria-selected")).toBe("true");
+    expect(props.onSelected).not.toHaveBeenCalled();
+    fireEvent.click(row("m:embed"));
+    await drawn();
+    expect(props.onSelected).toHaveBeenLastCalledWith("embed");
   });
 
   test("what the view told earlier doesn't pull it back", async () => {

@@ -43,7 +43,8 @@ async function render({ model, el, style }: RenderContext): Promise<() => void> 
   const onSelected = (path: string): void => setTrait("selected", path);
   const onFilter = (text: string): void => setTrait("filter", text);
   const first = model.get("_first") as OpenReply;
-  const redraw = (): void =>
+  let isOver = false;
+  const paint = (): void =>
     draw(
       h(App, {
         client,
@@ -58,6 +59,19 @@ async function render({ model, el, style }: RenderContext): Promise<() => void> 
       }),
       host,
     );
+  // Traits change while the view is drawn, too, and a drawing must not begin within another.
+  let isDue = false;
+  const redraw = (): void => {
+    if (!isDue) {
+      isDue = true;
+      queueMicrotask(() => {
+        isDue = false;
+        if (!isOver) {
+          paint();
+        }
+      });
+    }
+  };
   for (const trait of traits) {
     model.on(`change:${trait}`, redraw);
   }
@@ -67,8 +81,9 @@ async function render({ model, el, style }: RenderContext): Promise<() => void> 
     }
     redraw();
   });
-  redraw();
+  paint();
   return () => {
+    isOver = true;
     for (const trait of traits) {
       model.off(`change:${trait}`, redraw);
     }

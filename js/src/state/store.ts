@@ -36,6 +36,8 @@ export class TreeStore {
   #open: OpenReply;
   #asked: Question;
   #asking: AbortController | null = null;
+  /** Goes up with every selection made or asked for: what was asked for before gives way. */
+  #nSelections = 0;
   /** What was open before the filter. */
   #plainExpanded: Question["expanded"] = null;
   #window: { start: number; stop: number; request: AbortController } | null = null;
@@ -70,6 +72,9 @@ export class TreeStore {
   }
 
   dispatch(action: Action): void {
+    if (action.type === "selected") {
+      this.#nSelections += 1;
+    }
     const next = reduce(this.#state, action);
     if (next !== this.#state) {
       this.#state = next;
@@ -153,14 +158,19 @@ export class TreeStore {
       this.#select(row.id, path, index);
       return;
     }
+    this.#nSelections += 1;
+    const turn = this.#nSelections;
     const filtered = isFiltered(this.#asked);
     const located = await this.#locate(path, this.#asked, filtered);
+    if (turn !== this.#nSelections) {
+      return;
+    }
     if (located !== null) {
       await this.#goTo(path, located, this.#asked);
     } else if (filtered && this.#client.alive) {
       const plain = { ...this.#asked, filter: "", chips: [], expanded: this.#plainExpanded };
       const found = await this.#locate(path, plain);
-      if (found !== null) {
+      if (found !== null && turn === this.#nSelections) {
         this.onFilterCleared();
         await this.#goTo(path, found, plain);
       }
@@ -225,7 +235,8 @@ export class TreeStore {
 
   async #goTo(path: string, { index, id, expanded, picked }: LocateReply, question: Question): Promise<void> {
     this.#sight = { first: Math.max(0, index - 20), last: index + 40 };
-    if (await this.#ask({ ...question, expanded, picked })) {
+    const turn = this.#nSelections;
+    if ((await this.#ask({ ...question, expanded, picked })) && turn === this.#nSelections) {
       this.#select(id, path, index);
     }
   }

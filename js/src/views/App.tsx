@@ -61,12 +61,16 @@ export function App({ client, first, seen, height, selected, filter, onSelected,
   const isLive = alive && ended === null;
   const path = store.state.selectedPath;
   const select = useCallback((next: string) => store.reveal(next), [store]);
-  // What this view told and hasn't come back yet: it must not be taken for a wish from outside when it does.
+  // What this view told comes back, and what it was told it tells no one: views of one model must not answer each other.
   const told = useRef<string[]>([]);
+  const followed = useRef<string[]>([]);
   const lastPath = useRef(path);
   useEffect(() => {
-    if (lastPath.current !== path) {
-      lastPath.current = path;
+    if (lastPath.current === path) {
+      return;
+    }
+    lastPath.current = path;
+    if (!dropThrough(followed.current, path)) {
       if (path !== selected) {
         told.current.push(path);
       }
@@ -74,10 +78,8 @@ export function App({ client, first, seen, height, selected, filter, onSelected,
     }
   }, [path, onSelected]);
   useEffect(() => {
-    const at = told.current.indexOf(selected);
-    if (at >= 0) {
-      told.current.splice(0, at + 1);
-    } else if (selected !== store.state.selectedPath) {
+    if (!dropThrough(told.current, selected) && selected !== store.state.selectedPath) {
+      followed.current.push(selected);
       void store.reveal(selected);
     }
   }, [selected, store]);
@@ -161,6 +163,13 @@ export function App({ client, first, seen, height, selected, filter, onSelected,
       </div>
     </div>
   );
+}
+
+/** Takes the first `item` of a list off it, and all before; whether there was one. */
+function dropThrough(list: string[], item: string): boolean {
+  const at = list.indexOf(item);
+  list.splice(0, at + 1);
+  return at >= 0;
 }
 
 interface NoticesProps {
