@@ -234,12 +234,28 @@ def test_shared_modules_that_double_at_each_level_end():
     assert "(recursive)" in table
 
 
-def test_a_deep_nest_ends():
+@pytest.mark.parametrize("depth", [30, 2_000])
+def test_a_deep_nest_ends(depth):
     net = nn.Linear(2, 2)
-    for _ in range(2_000):
+    for _ in range(depth):
         net = nn.Sequential(net)
     _, note = summarize(net)
-    assert "own table" in note
+    assert "torchinfo would take too long" in note
+
+
+def test_what_a_forward_leaves_on_a_module_is_taken_away():
+    class Caches(nn.Module):
+        def forward(self, x):
+            self.seen = x
+            self.extra = nn.ReLU()
+            self.register_buffer("late", x)
+            return x
+
+    net = Caches()
+    before = everything(net)
+    _, note = summarize(net, (2, 3))
+    assert note.startswith("torchinfo's table")
+    same(before, everything(net))
 
 
 def test_a_lazy_model_stays_lazy():
