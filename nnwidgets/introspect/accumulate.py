@@ -119,15 +119,17 @@ class Accumulator:
     def _take_mixed(self, block: torch.Tensor, scratch: kernels.Scratch) -> None:
         """Take in a block with NaN or infinite elements: they are replaced by a finite one, which is then left out."""
         n = block.numel()
-        n_nan, n_inf = kernels.n_nan_inf(block, scratch)
+        filled = torch.nan_to_num(block, nan=0.0, posinf=math.inf, neginf=-math.inf, out=scratch.filled(n))
+        low, high = kernels.extremes(filled)
+        n_bad = n_nan = kernels.n_not_finite(block, scratch)
+        if not (math.isfinite(low) and math.isfinite(high)):
+            n_nan = kernels.n_nan(block, scratch)
+            low, high = kernels.extremes(kernels.fill(block, 0.0, filled))
         self._n_nan += n_nan
-        self._n_inf += n_inf
-        n_bad = n_nan + n_inf
+        self._n_inf += n_bad - n_nan
         if n_bad >= n:
             return
-        filled = kernels.fill(block, 0.0, scratch.filled(n))
-        low, high = kernels.extremes(filled)
-        self._n_zero += n - n_bad - kernels.n_nonzero(filled, min(low, 0.0), high, scratch)
+        self._n_zero += n - n_bad - kernels.n_nonzero(filled, min(low, 0.0), max(high, 0.0), scratch)
         stand_in = _StandIn(0.0, n_bad, block)
         if low == 0.0 or high == 0.0:
             # That zero may be one just put in: look again with values that can't be the least or the greatest.

@@ -12,7 +12,6 @@ import torch
 _LARGEST_PAIRED = 128
 _FLOAT32_EXPONENTS = range(-120, 121)
 _EXACT_INTEGERS = {torch.float32: 2.0**23, torch.float64: 2.0**52}
-_INTEGER = {torch.float32: torch.int32, torch.float64: torch.int64}
 
 
 class Scratch:
@@ -33,6 +32,28 @@ class Scratch:
     def wide(self, n: int, dtype: torch.dtype = torch.float64) -> torch.Tensor:
         """Return ``n`` elements for sums; in ``dtype``, the same memory for what comes after them."""
         return self._buffer("wide", torch.float64).view(dtype)[:n]
+
+    def whole(self, numbers: torch.Tensor) -> torch.Tensor:
+        """Return whole numbers as int64.
+
+        Args:
+            numbers: Integers, or whole floats at the start of the wide memory.
+        """
+        n = numbers.numel()
+        half = self.limit // 2
+        if numbers.dtype is not torch.float32 or n > half:
+            return self._buffer("numbers", torch.int64)[:n].copy_(numbers)
+        # By way of int32: torch converts float32 to that, and that to int64, many at a time, but not straight.
+        # Half the wide memory is free: the numbers take a quarter, int32 the next, int64 the other half.
+        wide = self._buffer("wide", torch.float64)
+        narrow = wide.view(torch.int32)[half : half + n].copy_(numbers)
+        return wide.view(torch.int64)[half : half + n].copy_(narrow)
+
+    def ones(self, n: int) -> torch.Tensor:
+        """Return ``n`` ones, to count with."""
+        if "ones" not in self._buffers or self._buffers["ones"].numel() < n:
+            self._buffers["ones"] = torch.ones(n, dtype=torch.float32, device=self.device)
+        return self._buffers["ones"][:n]
 
     def staged(self, n: int) -> torch.Tensor:
         """Return ``n`` elements for a block gathered or converted from elsewhere."""
@@ -75,14 +96,16 @@ def n_nonzero(block: torch.Tensor, low: float, high: float, scratch: Scratch) ->
     return round(torch.dot(signs, signs).item())
 
 
-def n_nan_inf(block: torch.Tensor, scratch: Scratch) -> tuple[int, int]:
-    """Count NaN elements and infinite elements."""
-    marks = scratch.wide(block.numel(), block.dtype)
-    torch.mul(block, 0.0, out=marks)
-    n_bad = round(torch.nan_to_num(marks, nan=1.0, out=marks).sum().item())
-    torch.clamp(block, -1.0, 1.0, out=marks).mul_(0.0)
-    n_nan = round(torch.nan_to_num(marks, nan=1.0, out=marks).sum().item())
-    return n_nan, n_bad - n_nan
+def n_not_finite(block: torch.Tensor, scratch: Scratch) -> int:
+    """Count elements that are NaN or infinite."""
+    marks = torch.mul(block, 0.0, out=scratch.wide(block.numel(), block.dtype))
+    return round(torch.nan_to_num(marks, nan=1.0, out=marks).sum().item())
+
+
+def n_nan(block: torch.Tensor, scratch: Scratch) -> int:
+    """Count NaN elements."""
+    marks = torch.clamp(block, -1.0, 1.0, out=scratch.wide(block.numel(), block.dtype))
+    return n_not_finite(marks, scratch)
 
 
 def fill(block: torch.Tensor, value: float, out: torch.Tensor) -> torch.Tensor:
@@ -128,8 +151,7 @@ def count_bins(block: torch.Tensor, exponent: int, first: int, size: int, scratc
         scratch: Its wide memory is written over.
 
     Returns:
-        Counts, ``size`` of them or some more. Elements outside (data written by another thread meanwhile) are counted
-        in some bin, and do no harm.
+        Counts, one per bin. Elements outside (another thread wrote meanwhile) are counted in some bin.
     """
     n = block.numel()
     if size == 1:
@@ -137,30 +159,97 @@ def count_bins(block: torch.Tensor, exponent: int, first: int, size: int, scratc
     if block.dtype is torch.float32 and exponent not in _FLOAT32_EXPONENTS:
         block = scratch.wide(n).copy_(block)
     indices = bin_indices(block, exponent, scratch.wide(n, block.dtype))
+    try:
+        return _count(indices, first, size, scratch)
+    except (RuntimeError, IndexError):
+        bin_indices(block, exponent, indices)
+        indices.nan_to_num_(nan=first, posinf=first, neginf=first).clamp_(first, first + size - 1)
+        return _count(indices, first, size, scratch)
+
+
+def _count(indices: torch.Tensor, first: int, size: int, scratch: Scratch) -> list[int]:
+    """Count whole floats from ``first``, which stand at the start of the scratch's wide memory; writes over them."""
+    n = indices.numel()
     stride = 1 << (size - 1).bit_length()
     if stride > _LARGEST_PAIRED or n == 1:
-        return _tally(indices.sub_(first), 0.0, stride).tolist()
+        counter = Counter(stride, scratch)
+        counter.add(indices.sub_(first))
+        single: list[int] = counter.counts().tolist()
+        return single
     # Two elements make one number below stride², so that half as many are counted one by one.
     half = n // 2
-    rest = [int(indices[-1].item()) - first] if n % 2 else []
-    offset = -float(first * (1 + stride))
-    if abs(offset) > _EXACT_INTEGERS[block.dtype] / 2 - stride * stride:
+    offset = first * (1 + stride)
+    if abs(offset) > _EXACT_INTEGERS[indices.dtype] / 2 - stride * stride:
         indices.sub_(first)
-        offset = 0.0
+        first = offset = 0
+    rest = [int(indices[-1].item()) - first] if n % 2 else []
     pairs = torch.add(indices[:half], indices[half : 2 * half], alpha=stride, out=indices[:half])
-    table = _tally(pairs, offset, stride * stride).view(stride, stride)
+    counter = Counter(stride * stride, scratch)
+    counter.add(pairs.sub_(offset) if offset else pairs)
+    table = counter.counts().view(stride, stride)
     counts: list[int] = (table.sum(0) + table.sum(1)).tolist()
     for index in rest:
         counts[min(max(index, 0), size - 1)] += 1
     return counts
 
 
-def _tally(numbers: torch.Tensor, offset: float, size: int) -> torch.Tensor:
-    """Count whole floats plus ``offset``, in ``range(size)``, ``size`` a power of two; writes over them."""
-    # Above 2^23 (2^52) the low bits of a float are the number itself. The mask keeps any bits at all within the table.
-    exact = _EXACT_INTEGERS[numbers.dtype]
-    integers = numbers.add_(exact + offset).view(_INTEGER[numbers.dtype])
-    return torch.bincount(integers.bitwise_and_(size - 1), minlength=size)
+class Counter:
+    """Counts whole numbers of ``range(size)`` on several threads, in tables made once.
+
+    ``torch.bincount`` works on one thread, at half the speed; adding ones at indices is spread over lanes, each with
+    a table of its own.
+
+    Args:
+        size: One more than the largest number.
+        scratch: Buffers for the numbers.
+    """
+
+    def __init__(self, size: int, scratch: Scratch) -> None:
+        self._size = size
+        self._scratch = scratch
+        self._total = torch.zeros(size, dtype=torch.int64, device=scratch.device)
+        self._lanes = torch.zeros(0, size, dtype=torch.float32, device=scratch.device)
+        self._n_in_lanes = 0
+
+    def add(self, numbers: torch.Tensor) -> None:
+        """Count a one-dimensional tensor of whole numbers, at most the scratch's limit.
+
+        Raises:
+            RuntimeError: One is out of range. What this tensor added is then undefined.
+        """
+        n = numbers.numel()
+        if self._scratch.device.type != "cpu":
+            self._total += torch.bincount(numbers.to(self._scratch.device, torch.int64), minlength=self._size)
+            return
+        n_lanes = 1 if n < _WORTH_SPREADING else min(torch.get_num_threads(), _MOST_LANES)
+        # float32 counts stay whole up to 2^24.
+        if self._n_in_lanes + n > _MOST_IN_LANES or self._lanes.shape[0] < n_lanes:
+            self._flush(n_lanes)
+        self._n_in_lanes += n
+        whole, length = self._scratch.whole(numbers), n // n_lanes
+        self._add_lanes(whole[: n_lanes * length].view(n_lanes, length))
+        if n_lanes * length < n:
+            self._add_lanes(whole[n_lanes * length :].view(1, -1))
+
+    def counts(self) -> torch.Tensor:
+        """Return how often each number occurred, int64 on the CPU."""
+        self._flush()
+        return self._total.cpu()
+
+    def _add_lanes(self, numbers: torch.Tensor) -> None:
+        lanes, length = numbers.shape
+        self._lanes[:lanes].scatter_add_(1, numbers, self._scratch.ones(length).expand(lanes, length))
+
+    def _flush(self, n_lanes: int = 0) -> None:
+        if self._n_in_lanes:
+            self._total += self._lanes.sum(0).long()
+            self._lanes.zero_()
+            self._n_in_lanes = 0
+        if self._lanes.shape[0] < n_lanes:
+            self._lanes = torch.zeros(n_lanes, self._size, dtype=torch.float32, device="cpu")
 
 
+_WORTH_SPREADING = 32_768
+_MOST_LANES = 16
+_MOST_IN_LANES = 2**24
 _LEAST_NORMAL_POWER = 1000

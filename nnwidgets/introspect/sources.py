@@ -13,7 +13,7 @@ import torch
 
 from nnwidgets.introspect.accumulate import Accumulator
 from nnwidgets.introspect.blocks import Runs, blocks
-from nnwidgets.introspect.kernels import Scratch
+from nnwidgets.introspect.kernels import Counter, Scratch
 
 Tick = Callable[[int], None]
 """Called after each block with the number of elements it held; raises to stop."""
@@ -102,20 +102,18 @@ def _feed_codes(data: torch.Tensor, runs: Runs, accumulator: Accumulator, tick: 
 
 
 def count_codes(data: torch.Tensor, runs: Runs, tick: Tick) -> torch.Tensor:
-    """Count the bit patterns of an eight- or sixteen-bit tensor; of the latter, as signed numbers from -32,768."""
+    """Count the bit patterns of an eight- or sixteen-bit tensor, taken as unsigned numbers."""
     narrow = data.element_size() == 1
     size = _CODES_8 if narrow else _CODES_16
-    device = _computing_device(data)
-    total = torch.zeros(size, dtype=torch.int64, device=device)
-    for block in blocks(data, runs, _limit(data, torch.float32, runs.n)):
-        flat = block.to(device).resolve_neg().contiguous().view(-1)
-        if narrow:
-            total += torch.bincount(flat.view(torch.uint8), minlength=size)
-        else:
-            codes = flat.view(torch.int16).to(torch.int32).add_(size // 2)
-            total += torch.bincount(codes, minlength=size)
+    unsigned = torch.uint8 if narrow else torch.uint16
+    scratch = Scratch(_limit(data, torch.float64, runs.n), _computing_device(data), torch.float64)
+    counter = Counter(size, scratch)
+    for block in blocks(data, runs, scratch.limit):
+        # Straight from the tensor where it is one run, else by way of a copy of the block.
+        flat = block if block.is_contiguous() and not block.is_neg() else block.resolve_neg().contiguous()
+        counter.add(flat.view(-1).view(unsigned))
         tick(block.numel())
-    return total.cpu()
+    return counter.counts()
 
 
 def _decoded(dtype: torch.dtype) -> torch.Tensor:
@@ -123,7 +121,7 @@ def _decoded(dtype: torch.dtype) -> torch.Tensor:
     if dtype.itemsize == 1:
         codes = torch.arange(_CODES_8, dtype=torch.int16, device="cpu").to(torch.uint8)
     else:
-        codes = torch.arange(-(_CODES_16 // 2), _CODES_16 // 2, dtype=torch.int32, device="cpu").to(torch.int16)
+        codes = torch.arange(_CODES_16, dtype=torch.int32, device="cpu").to(torch.uint16)
     return codes.view(dtype).to(torch.float64)
 
 
