@@ -37,8 +37,8 @@ def counts(reading: Reading, own: Sequence[int], shared: Sequence[Common]) -> li
             row = reading.owner(slot)
             counted[_parting(reading, before, row)] -= n
             before = row
-    for row in range(len(parents) - 1, 0, -1):
-        counted[parents[row]] += counted[row]
+    for row, parent in zip(range(len(parents) - 1, 0, -1), reversed(parents), strict=False):
+        counted[parent] += counted[row]
     if reading.first_met:
         _add_from_outside(reading, counted, shared)
         for row, target in sorted(reading.first_met.items()):

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+from itertools import islice
+from operator import sub
 from typing import Any, NamedTuple
 
 import torch
+from torch import nn
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from nnwidgets.introspect.guard import descends, is_tensor, reason, refusing_dispatch, type_name
 from nnwidgets.introspect.irregular import is_packed
-from nnwidgets.introspect.placement import sparse_components
+from nnwidgets.introspect.placement import ORDINARY, sparse_components
+from nnwidgets.introspect.reading import Reading
 
 _BASE: Any = torch._C.TensorBase  # noqa: SLF001 - its properties can't be overridden by a subclass or an instance
 _shape, _dtype, _device, _layout = (getattr(_BASE, name).__get__ for name in ("shape", "dtype", "device", "layout"))
@@ -31,14 +35,73 @@ class Kind(NamedTuple):
 
 
 class Kinds(dict[Any, Kind]):
-    """Kinds by (shape, dtype, device, layout), made when first asked for; for strided tensors."""
+    """Kinds by (shape, dtype, device, layout), made when first asked for; RuntimeError where that isn't strided."""
 
     def __missing__(self, key: tuple[Any, torch.dtype, torch.device, torch.layout]) -> Kind:
         shape, dtype, device, layout = key
+        if layout is not torch.strided:
+            raise RuntimeError("not a strided tensor")
         n = math.prod(shape)
         kind = Kind(tuple(shape), _name(dtype), str(device), _name(layout), n, n * dtype.itemsize)
         self[key] = kind
         return kind
+
+
+class Columns:
+    """What is known of all tensors of a reading, fact by fact.
+
+    Attributes:
+        kinds: By slot, shape, dtype, device, layout, number of elements and their bytes.
+        asking: By slot, whether gradients are asked for.
+        with_grad: By slot, whether there is one.
+        class_names: By slot.
+        sizes: By slot, bytes of its elements.
+        n_slots: By row, how many slots.
+        problems: For some slots, what couldn't be read, and why.
+        without_shape: Slots of lazy tensors, and of those whose shape can't be read.
+    """
+
+    def __init__(self, reading: Reading) -> None:
+        """Read them, inside `reading.quiet`."""
+        self._first_slot = reading.first_slot
+        self.n_slots = list(map(sub, islice(reading.first_slot, 1, None), reading.first_slot))
+        self.problems: dict[int, str] = {}
+        self.without_shape: list[int] = []
+        tensors = [value for _, value in reading.slots]
+        if not ORDINARY.issuperset(map(id, map(type, tensors))) or not self._read_ordinary(tensors):
+            self._read_any(tensors)
+        self.sizes = [kind.size_bytes for kind in self.kinds]
+
+    def _read_ordinary(self, tensors: list[Any]) -> bool:
+        kinds = Kinds()
+        try:
+            self.kinds = [kinds[each.shape, each.dtype, each.device, each.layout] for each in tensors]
+        except RuntimeError:
+            return False
+        self.asking = [each.requires_grad for each in tensors]
+        self.with_grad = [each.grad is not None if each.is_leaf else has_grad(each) for each in tensors]
+        self.class_names = ["Parameter" if type(each) is nn.Parameter else "Tensor" for each in tensors]
+        return True
+
+    def _read_any(self, tensors: list[Any]) -> None:
+        self.kinds, self.asking, self.with_grad, self.class_names = [], [], [], []
+        for slot, tensor in enumerate(tensors):
+            kind, asks, holds, problem = facts(tensor)
+            self.kinds.append(kind)
+            self.asking.append(asks)
+            self.with_grad.append(holds)
+            self.class_names.append(type_name(type(tensor)))
+            if problem:
+                self.problems[slot] = problem
+            if kind.shape is None:
+                self.without_shape.append(slot)
+
+    def first_size(self, row: int) -> str:
+        """The size of a row's first tensor where it has one dimension, which is what a norm is for; else nothing."""
+        if not self.n_slots[row]:
+            return ""
+        shape = self.kinds[self._first_slot[row]].shape
+        return str(shape[0]) if shape is not None and len(shape) == 1 else ""
 
 
 class Facts(NamedTuple):

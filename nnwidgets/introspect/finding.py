@@ -26,18 +26,20 @@ def find(tree: ModuleTree, path: str, found: dict[str, Any]) -> ModuleNode | Ten
     """What is at ``path``, through aliases where it must be."""
     if type(path) is not str:
         raise InvalidTargetError(f"A path is text, got {type(path).__name__}.", hint='Such as "0.weight".')
-    if path in found:
-        here: ModuleNode | TensorEntry = found[path]
-        return here
-    met = _through_aliases(path, found)
+    met = found[path] if path in found else _through_aliases(path, found)
     if met is None:
         raise PathNotFoundError.among(path, found, where=f"this {tree.root.class_name}")
+    if met.path == path:
+        return _as_record(met)
     if hasattr(met, "role"):
-        entry: TensorEntry = replace(met, path=path)
-        return entry
+        return _as_record(replace(met, path=path))
     target = met.path if met.alias_of is None else met.alias_of
-    node: ModuleNode = replace(met, path=path, kind="alias", alias_of=target, children=(), tensors=())
-    return node
+    return _as_record(replace(met, path=path, kind="alias", alias_of=target, children=(), tensors=()))
+
+
+def _as_record(met: Any) -> ModuleNode | TensorEntry:
+    record: ModuleNode | TensorEntry = met
+    return record
 
 
 def _through_aliases(path: str, found: dict[str, Any]) -> ModuleNode | TensorEntry:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from operator import add
 from typing import Any
 
 import torch
@@ -52,25 +53,32 @@ class Placement:
 
     __slots__ = ("ends", "n_tensors", "odd", "owners", "pieces", "starts", "tensors")
 
-    def __init__(self, tensors: Sequence[Any]) -> None:
-        """Look at ``tensors``, inside `reading.quiet`."""
+    def __init__(self, tensors: Sequence[Any], sizes: Sequence[int] | None = None) -> None:
+        """Look at ``tensors``, inside `reading.quiet`.
+
+        Args:
+            tensors: Of any class.
+            sizes: The bytes of the elements of each, where they are known already.
+        """
         self.tensors = tensors
         self.n_tensors = len(tensors)
         self.owners: list[int] = []
         self.pieces: dict[int, Piece] = {}
         self.odd: dict[int, int] = {}
         starts = _addresses(tensors)
-        closely = [index for index, start in enumerate(starts) if 0 < start < _LOWEST_ADDRESS or start < 0]
+        closely = []
         ordinary: Sequence[Any] = tensors
-        if closely:
-            ordinary = list(tensors)
-            for index in closely:
-                ordinary[index] = EMPTY
-                starts[index] = 0
+        if min(starts, default=0) < _LOWEST_ADDRESS:
+            closely = [index for index, start in enumerate(starts) if 0 < start < _LOWEST_ADDRESS or start < 0]
+            if closely:
+                ordinary = list(tensors)
+                for index in closely:
+                    ordinary[index] = EMPTY
+                    starts[index] = 0
         self.starts = starts
-        self.ends = [start + tensor.nbytes for start, tensor in zip(starts, ordinary, strict=True)]
+        self.ends = list(map(add, starts, [tensor.nbytes for tensor in ordinary] if sizes is None else sizes))
         contiguous = list(map(_is_contiguous, ordinary))
-        if not all(contiguous):
+        if False in contiguous:
             closely += [index for index, is_dense in enumerate(contiguous) if not is_dense]
         for index in closely:
             self._look_closely(index)

@@ -12,6 +12,7 @@ import gc
 import types
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
+from functools import cached_property
 from itertools import islice
 from typing import Any
 
@@ -23,8 +24,6 @@ from nnwidgets.introspect.irregular import MOST_ITEMS, STANDARD, Found, found_in
 from nnwidgets.introspect.records import Role
 
 _N_STANDARD = len(STANDARD)
-_AT_PARAMETERS = STANDARD.index("_parameters")
-_AT_MODULES = STANDARD.index("_modules")
 
 _PLAIN = frozenset(
     id(kind)
@@ -41,11 +40,11 @@ class Reading:
     """What was found, by row: 0 is the model itself, the rest follow in walk order.
 
     Attributes:
-        modules: The object of each row.
-        parents: The row above each; -1 for row 0.
-        keys: The raw key of each in its parent.
-        positions: Its place among its parent's slots.
-        slots: Name and value of each tensor slot, row by row; the value is None where a slot is empty.
+        rows: For each row the row above it (-1 for row 0), its place among its parent's slots, and its raw key there
+            with its object.
+        owns: The ``__dict__`` of each; None where that wasn't read directly.
+        inner: Rows that may have rows below.
+        slots: Name and value of each tensor slot, row by row, empty ones left out.
         first_slot: Where the slots of each row begin; one more than rows.
         splits: For rows that hold more than parameters: where buffers begin, and where unregistered tensors begin.
         first_met: For rows whose module was met before: the row where.
@@ -54,16 +53,10 @@ class Reading:
         hidden: Modules in plain attributes: the row, the components below it, the object.
     """
 
-    __slots__ = (
-        "_ends", "_paths", "first_met", "first_slot", "hidden", "irregular", "keys", "modules", "parents", "positions",
-        "problems", "slots", "splits",
-    )  # fmt: skip
-
     def __init__(self) -> None:
-        self.modules: list[Any] = []
-        self.parents: list[int] = []
-        self.keys: list[Any] = []
-        self.positions: list[int] = []
+        self.rows: list[tuple[int, int, tuple[Any, Any]]] = []
+        self.owns: list[dict[str, Any] | None] = []
+        self.inner: list[int] = []
         self.slots: list[tuple[Any, Any]] = []
         self.first_slot: list[int] = []
         self.splits: dict[int, tuple[int, int]] = {}
@@ -71,28 +64,50 @@ class Reading:
         self.problems: dict[int, str] = {}
         self.irregular: dict[int, tuple[bool | None, frozenset[str]]] = {}
         self.hidden: list[tuple[int, Found]] = []
-        self._ends: list[int] | None = None
         self._paths: dict[int, str] = {0: ""}
+
+    @cached_property
+    def modules(self) -> list[Any]:
+        """The object of each row."""
+        return [item[1] for _, _, item in self.rows]
+
+    @cached_property
+    def parents(self) -> list[int]:
+        """The row above each; -1 for row 0."""
+        return [row[0] for row in self.rows]
+
+    @cached_property
+    def keys(self) -> list[Any]:
+        """The raw key of each row in its parent."""
+        return [item[0] for _, _, item in self.rows]
+
+    @cached_property
+    def positions(self) -> list[int]:
+        """The place of each row among its parent's slots."""
+        return [row[1] for row in self.rows]
 
     def ends(self) -> list[int]:
         """One past the last row of the subtree of each row."""
-        if self._ends is None:
-            parents = self.parents
-            ends = list(range(1, len(parents) + 1))
-            for row in range(len(parents) - 1, 0, -1):
-                parent = parents[row]
-                ends[parent] = max(ends[parent], ends[row])
-            self._ends = ends
         return self._ends
+
+    @cached_property
+    def _ends(self) -> list[int]:
+        parents = self.parents
+        ends = list(range(1, len(parents) + 1))
+        for row in range(len(parents) - 1, 0, -1):
+            parent = parents[row]
+            ends[parent] = max(ends[parent], ends[row])
+        return ends
 
     def is_cycle(self, row: int) -> bool:
         """Whether the module of a repeated row is one of its own ancestors."""
         target = self.first_met[row]
-        return target <= self.parents[row] < self.ends()[target]
+        return target <= self.parents[row] < self._ends[target]
 
     def step(self, row: int) -> str:
         """The last component of a row's path."""
-        return step(self.keys[row], self.positions[row])
+        _, position, (key, _) = self.rows[row]
+        return step(key, position)
 
     def path(self, row: int) -> str:
         """The path of a row."""
@@ -100,7 +115,7 @@ class Reading:
         known = self._paths
         while row not in known:
             above.append(row)
-            row = self.parents[row]
+            row = self.rows[row][0]
         path = known[row]
         for below in reversed(above):
             path = known[below] = paths.join(path, self.step(below))
@@ -163,83 +178,91 @@ def quiet() -> Iterator[None]:
             gc.enable()
 
 
-def _walk(module: Any) -> tuple[Reading, list[int]]:  # noqa: C901, PLR0912, PLR0915 - flat for its speed
+def _walk(module: Any) -> tuple[Reading, list[int]]:  # noqa: C901, PLR0912, PLR0915 - one loop, flat for its speed
     reading = Reading()
-    modules, parents, keys, positions = reading.modules, reading.parents, reading.keys, reading.positions
-    slots, first_slot, splits, first_met = reading.slots, reading.first_slot, reading.splits, reading.first_met
+    rows, owns, inner, first_met = reading.rows, reading.owns, reading.inner, reading.first_met
+    slots, first_slot, splits = reading.slots, reading.first_slot, reading.splits
     plain = set(_PLAIN)
     contained: list[int] = []
     seen: dict[int, int] = {}
     stack: list[tuple[int, int, tuple[Any, Any]]] = [(-1, 0, (None, module))]
     row = -1
     while stack:
-        parent, position, (key, module) = stack.pop()
+        item = stack.pop()
+        module = item[2][1]
         if module is None:
             continue
         row += 1
-        modules.append(module)
-        parents.append(parent)
-        keys.append(key)
-        positions.append(position)
+        rows.append(item)
         begin = len(slots)
         first_slot.append(begin)
         met = seen.setdefault(id(module), row)
         if met != row:
             first_met[row] = met
+            owns.append(None)
             continue
         try:
             own = instance_dict(module)
             parameters, buffers, children = own["_parameters"], own["_buffers"], own["_modules"]
-            values = list(own.values())
-            regular = (
-                type(own) is dict
-                and type(parameters) is dict
-                and type(buffers) is dict
-                and type(children) is dict
-                and len(values) >= _N_STANDARD
-                and values[_AT_PARAMETERS] is parameters
-                and values[_AT_MODULES] is children
-            )
-            if regular:
-                if parameters:
-                    slots.extend(parameters.items())
+            if type(own) is type(parameters) is type(buffers) is type(children) is dict:
+                for slot in parameters.items():
+                    if slot[1] is not None:
+                        slots.append(slot)
                 if buffers:
                     at_buffers = len(slots)
-                    slots.extend(buffers.items())
+                    slots.extend(slot for slot in buffers.items() if slot[1] is not None)
                     splits[row] = (at_buffers, len(slots))
+                # What nn.Module.__init__ sets comes before what the user does, the registry of modules last of all.
+                n_attributes = _N_STANDARD
+                is_plain = True
+                for value in reversed(own.values()):
+                    if value is children:
+                        break
+                    n_attributes += 1
+                    kind = type(value)
+                    if kind is int or kind is bool or kind is str or id(kind) in plain:
+                        continue
+                    if (kind is tuple or kind is list) and plain.issuperset(
+                        map(id, map(type, islice(value, MOST_ITEMS)))
+                    ):
+                        continue
+                    is_plain = False
+                regular = n_attributes == len(own)
                 below = list(children.items()) if children else None
+            else:
+                regular = False
         except (TypeError, KeyError, RuntimeError):
             regular = False
         if not regular:
             del slots[begin:]
             splits.pop(row, None)
+            owns.append(None)
             if is_module(module):
-                stack.extend(_read_irregular(reading, row, plain, contained))
+                inner.append(row)
+                stack.extend(_read_irregular(reading, module, plain, contained))
             else:
                 del seen[id(module)]
                 reading.problems[row] = f"not a module: {type_name(type(module))}"
             continue
-        for value in values[_N_STANDARD:]:
-            kind = type(value)
-            if id(kind) not in plain and not (
-                (kind is tuple or kind is list) and plain.issuperset(map(id, map(type, islice(value, MOST_ITEMS))))
-            ):
-                _read_attributes(reading, row, plain_items(own)[_N_STANDARD:], plain, contained)
-                break
+        owns.append(own)
+        if not is_plain:
+            _read_attributes(reading, plain_items(own)[_N_STANDARD:], plain, contained)
         if below:
+            inner.append(row)
             place = len(below)
-            for item in reversed(below):
+            for child in reversed(below):
                 place -= 1
-                stack.append((row, place, item))
+                stack.append((row, place, child))
     first_slot.append(len(slots))
     return reading, contained
 
 
 def _read_irregular(
-    reading: Reading, row: int, plain: set[int], contained: list[int]
+    reading: Reading, module: Any, plain: set[int], contained: list[int]
 ) -> list[tuple[int, int, tuple[Any, Any]]]:
+    row = len(reading.rows) - 1
     try:
-        held = parts(reading.modules[row])
+        held = parts(module)
     except Exception as error:  # noqa: BLE001 - whatever it is, it becomes the row's text
         reading.problems[row] = f"it can't be read: {reason(error)}"
         return []
@@ -251,14 +274,15 @@ def _read_irregular(
     at_buffers = len(slots)
     slots.extend(held.buffers)
     reading.splits[row] = (at_buffers, len(slots))
-    _read_attributes(reading, row, held.attributes, plain, contained)
+    _read_attributes(reading, held.attributes, plain, contained)
     below = zip(held.positions, held.children, strict=True)
     return [(row, place, item) for place, item in reversed(list(below))]
 
 
 def _read_attributes(
-    reading: Reading, row: int, attributes: list[tuple[Any, Any]], plain: set[int], contained: list[int]
+    reading: Reading, attributes: list[tuple[Any, Any]], plain: set[int], contained: list[int]
 ) -> None:
+    row = len(reading.rows) - 1
     slots = reading.slots
     first = reading.first_slot[row]
     registered = {id(value) for _, value in slots[first:]}

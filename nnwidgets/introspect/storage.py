@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, islice
 from operator import gt
@@ -72,11 +73,12 @@ def ties(module: object) -> tuple[TieGroup, ...]:
         return tie_groups(reading, placement, slot_groups(reading, placement))[0]
 
 
-def place(reading: Reading) -> Placement:
+def place(reading: Reading, sizes: Sequence[int] | None = None) -> Placement:
     """Where the tensors of a reading lie; what is no tensor has no bytes."""
-    return Placement(
-        [value if id(type(value)) in ORDINARY or is_tensor(value) else EMPTY for _, value in reading.slots]
-    )
+    values = [value for _, value in reading.slots]
+    if not ORDINARY.issuperset(map(id, map(type, values))):
+        values = [value if is_tensor(value) else EMPTY for value in values]
+    return Placement(values, sizes)
 
 
 def slot_groups(reading: Reading, placement: Placement) -> list[SlotGroup]:
@@ -94,6 +96,8 @@ def tie_groups(
     aliased = names_through_aliases(reading)
     grouped = {slot for group in groups for slot in group.slots}
     alone = [SlotGroup("object", (slot,), (), 0) for slot in aliased if slot not in grouped]
+    if not groups and not aliased:
+        return (), {}
     named: list[tuple[list[Name], TieKind, int, tuple[int, ...]]] = []
     for group in (*groups, *alone):
         names = [own_name(reading, slot) for slot in group.slots]
@@ -114,9 +118,16 @@ def tie_groups(
 
 def _same_objects(reading: Reading, placement: Placement) -> list[Shared]:
     """Tensors without an address tie only as objects."""
+    if 0 not in placement.starts:
+        return []
     holders: dict[int, list[int]] = {}
-    for slot, (start, (_, value)) in enumerate(zip(placement.starts, reading.slots, strict=False)):
-        if not start and value is not None and (id(type(value)) in ORDINARY or is_tensor(value) or is_packed(value)):
+    slots = reading.slots
+    without = [slot for slot, start in enumerate(islice(placement.starts, len(slots))) if not start]
+    if len({id(slots[slot][1]) for slot in without}) == len(without):
+        return []
+    for slot in without:
+        value = slots[slot][1]
+        if is_tensor(value) or is_packed(value):
             holders.setdefault(id(value), []).append(slot)
     return [Shared(tuple(slots), 0, whole=True) for slots in holders.values() if len(slots) > 1]
 
@@ -124,10 +135,12 @@ def _same_objects(reading: Reading, placement: Placement) -> list[Shared]:
 def _meeting(placement: Placement) -> list[list[int]]:
     """Intervals on one device whose ranges of addresses hang together, two or more at a time."""
     starts, ends = placement.starts, placement.ends
-    order = [index for index, start in enumerate(starts) if start]
+    order = [index for index, start in enumerate(starts) if start] if 0 in starts else list(range(len(starts)))
     order.sort(key=starts.__getitem__)
     reach = accumulate(map(ends.__getitem__, order), max)
-    meets = list(map(gt, reach, islice(map(starts.__getitem__, order), 1, None)))
+    meets = list(map(gt, reach, map(starts.__getitem__, islice(order, 1, None))))
+    if True not in meets:
+        return []
     clusters: list[list[int]] = []
     last = -2
     for index in (index for index, hit in enumerate(meets) if hit):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from torch import nn
@@ -15,16 +16,32 @@ Summarizer = Callable[[Own], str]
 _MOST_SIZES = 8
 
 
+_LARGEST = 10**18
+
+
+@lru_cache(maxsize=4096)
+def _arrow(n_in: int, n_out: int) -> str:
+    return f"{n_in} → {n_out}"
+
+
+@lru_cache(maxsize=4096)
+def _probability(p: float) -> str:
+    return f"p = {p:g}"
+
+
 def _size(own: Own, name: str) -> str:
     value = own.get(name)
-    return str(value) if type(value) is int and -(10**18) < value < 10**18 else "?"
+    return str(value) if type(value) is int and -_LARGEST < value < _LARGEST else "?"
 
 
 def _ways(before: str, after: str) -> Summarizer:
     def summarize(own: Own) -> str:
-        n_in, n_out = _size(own, before), _size(own, after)
-        lazy = n_in == "0" and before in {"in_features", "in_channels"}
-        return "" if n_in == n_out == "?" else f"{'?' if lazy else n_in} → {n_out}"
+        n_in, n_out = own.get(before), own.get(after)
+        if type(n_in) is int and type(n_out) is int and 0 < n_in < _LARGEST and 0 < n_out < _LARGEST:
+            return _arrow(n_in, n_out)
+        first, second = _size(own, before), _size(own, after)
+        lazy = first == "0" and before in {"in_features", "in_channels"}
+        return "" if first == second == "?" else f"{'?' if lazy else first} → {second}"
 
     return summarize
 
@@ -42,14 +59,14 @@ def _sizes(name: str) -> Summarizer:
         value = own.get(name)
         if type(value) is not tuple or not 0 < len(value) <= _MOST_SIZES:
             return ""
-        return " × ".join(map(str, value)) if all(type(size) is int for size in value) else ""
+        return " × ".join([str(size) if type(size) is int and abs(size) < _LARGEST else "?" for size in value])
 
     return summarize
 
 
 def _chance(own: Own) -> str:
     value = own.get("p")
-    return f"p = {value:g}" if type(value) in (int, float) else ""
+    return _probability(value) if type(value) is float else ""
 
 
 _BY_CLASS: dict[type, Summarizer] = {
@@ -89,8 +106,3 @@ def summarizer(kind: type) -> Summarizer | None:
         if known:
             return known
     return _BY_NAME.get(type_name(kind))
-
-
-def norm_summary(shape: tuple[int, ...] | None) -> str:
-    """For a norm that says no size, the size of its weight."""
-    return str(shape[0]) if shape is not None and len(shape) == 1 else ""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import accumulate
+from itertools import accumulate, compress, islice, repeat
+from operator import sub
 from typing import Any
 
 import torch
 
 from nnwidgets.introspect.counting import Common, counts
+from nnwidgets.introspect.facts import Columns, freed
 from nnwidgets.introspect.labels import inert
 from nnwidgets.introspect.placement import Placement
 from nnwidgets.introspect.reading import Reading
@@ -20,29 +22,27 @@ _MOST_NAMED = 3
 
 
 class Tally:
-    """Counts of one reading; `walk` fills in weights, sizes, own and trainable as it goes over the slots.
+    """Counts of one reading.
 
     Attributes:
-        starts: Address of each slot's tensor, 0 without one.
         odd: Slots whose tensor may have fewer distinct elements than its shape says.
         repeated: Slots with elements that belong to an earlier slot of the same kind (parameter or not).
         weights: Distinct parameter elements of each slot; 0 for other roles.
-        sizes: Bytes of each slot's elements.
-        own: For each row, the weights of its slots, added up.
-        trainable: Slots of parameters that ask for gradients.
     """
 
-    def __init__(self, reading: Reading, placement: Placement, groups: Sequence[SlotGroup]) -> None:
+    def __init__(self, reading: Reading, placement: Placement, groups: Sequence[SlotGroup], columns: Columns) -> None:
         """Work out what is shared."""
         self._reading = reading
         self._placement = placement
+        self._columns = columns
         self._spoilt: dict[int, str] = {}
-        self.starts = placement.starts
         self.odd = placement.odd
-        self.weights = [0] * placement.n_tensors
-        self.sizes = [0] * placement.n_tensors
-        self.own: list[int] = []
-        self.trainable: list[int] = []
+        self.weights = [kind.n_elements for kind in columns.kinds]
+        for slot in self.odd:
+            self.weights[slot] = self.distinct(slot)
+        for row, (at_buffers, _) in reading.splits.items():
+            end = reading.first_slot[row + 1]
+            self.weights[at_buffers:end] = repeat(0, end - at_buffers)
         self._all = [shared for group in groups for shared in group.shared]
         self._of_params: list[Shared] = []
         self.repeated: dict[int, list[Shared]] = {}
@@ -60,20 +60,33 @@ class Tally:
     def _itemsize(self, slot: int) -> int:
         return int(_BASE.element_size(self._placement.tensors[slot]))
 
-    def distinct(self, slot: int, n_elements: int) -> int:
+    def distinct(self, slot: int) -> int:
         """How many distinct elements a tensor of overlapping elements has."""
+        n_elements = self._columns.kinds[slot].n_elements
         n_bytes = self._distinct_bytes(slot)
         return min(n_elements, n_bytes // self._itemsize(slot)) if n_bytes else n_elements
 
     def _distinct_bytes(self, slot: int) -> int:
         return self._placement.n_bytes(slot) or self.odd[slot]
 
-    def n_new(self, slot: int, n_elements: int) -> int:
+    def n_new(self, slot: int) -> int:
         """How many elements of a slot no earlier one has."""
-        n = n_elements
+        n = n_elements = self.distinct(slot) if slot in self.odd else self._columns.kinds[slot].n_elements
         for shared in self.repeated[slot]:
             n -= n_elements if shared.whole else shared.n_bytes // self._itemsize(slot)
         return max(n, 0)
+
+    def freed(self) -> dict[int, str]:
+        """For tensors that should have an address and have none: that their storage was given back."""
+        if 0 not in self._placement.starts:
+            return {}
+        kinds, found = self._columns.kinds, {}
+        for slot, start in enumerate(islice(self._placement.starts, len(kinds))):
+            if not start and kinds[slot].size_bytes and kinds[slot].device != "meta":
+                why = freed(self._placement.tensors[slot])
+                if why:
+                    found[slot] = why
+        return found
 
     def spoil(self, row: int, why: str) -> None:
         """Note why torch can't add up what is at and below a row."""
@@ -91,26 +104,32 @@ class Tally:
 
     def n_trainable(self) -> int:
         """Parameter elements that some name asks gradients for, each once."""
-        n = sum(map(self.weights.__getitem__, self.trainable))
-        if self._of_params:
-            asking = set(self.trainable)
-            for shared in self._of_params:
-                mine = [slot for slot in shared.slots if slot in asking]
-                n -= sum(self._elements(shared, slot) for slot in mine[1:])
+        asking = self._columns.asking
+        n = sum(compress(self.weights, asking))
+        for shared in self._of_params:
+            mine = [slot for slot in shared.slots if asking[slot]]
+            n -= sum(self._elements(shared, slot) for slot in mine[1:])
         return n
 
     def size_bytes(self) -> int:
         """Bytes of all tensors, each once."""
-        n = sum(self.sizes)
+        sizes = self._columns.sizes
+        n = sum(sizes)
         for slot in self.odd:
-            n -= self.sizes[slot] - (self._distinct_bytes(slot) or self.sizes[slot])
+            n -= sizes[slot] - (self._distinct_bytes(slot) or sizes[slot])
         for shared in self._all:
-            n -= sum(shared.n_bytes or self.sizes[slot] for slot in shared.slots[1:])
+            n -= sum(shared.n_bytes or sizes[slot] for slot in shared.slots[1:])
         return n
+
+    def _by_row(self, of_slots: Sequence[int]) -> list[int]:
+        """Sums over the slots of each row."""
+        up_to = [0, *accumulate(of_slots)]
+        at = [up_to[slot] for slot in self._reading.first_slot]
+        return list(map(sub, islice(at, 1, None), at))
 
     def counts(self) -> tuple[list[int], Sequence[int | None], dict[int, str]]:
         """By row: parameters, parameters as torch adds them up (None where it can't), and why these differ."""
-        n_params = counts(self._reading, self.own, self._common())
+        n_params = counts(self._reading, self._by_row(self.weights), self._common())
         if not self._spoilt and not self._differs():
             return n_params, n_params, {}
         n_torch: list[int | None] = list(self._as_torch() if self._differs() else n_params)
@@ -137,9 +156,7 @@ class Tally:
         for slot in self.odd:
             if full[slot]:
                 full[slot] = int(_BASE.numel(self._placement.tensors[slot]))
-        up_to = [0, *accumulate(full)]
-        first = reading.first_slot
-        own = [up_to[first[row + 1]] - up_to[first[row]] for row in range(len(reading.modules))]
+        own = self._by_row(full)
         holders: dict[int, set[int]] = {}
         for shared in self._of_params:
             for slot in shared.slots:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from itertools import islice
+from itertools import chain, islice, repeat
 from typing import Any
 
-import torch
-
 from nnwidgets.introspect import paths
-from nnwidgets.introspect.facts import Kind, Kinds, facts, freed, has_grad
-from nnwidgets.introspect.guard import instance_dict, own_dict, text_of, type_name
+from nnwidgets.introspect.facts import Columns
+from nnwidgets.introspect.guard import own_dict, text_of, type_name
 from nnwidgets.introspect.labels import inert
-from nnwidgets.introspect.placement import ORDINARY
 from nnwidgets.introspect.reading import Reading, quiet, read
 from nnwidgets.introspect.records import ModuleNode, ModuleTree, TensorEntry
 from nnwidgets.introspect.storage import place, slot_groups, tie_groups
-from nnwidgets.introspect.summaries import Summarizer, norm_summary, summarizer
+from nnwidgets.introspect.summaries import Summarizer, summarizer
 from nnwidgets.introspect.tally import Tally
 
 _new: Any = object.__new__
@@ -42,12 +39,15 @@ def tree(module: object) -> ModuleTree:
     """
     reading = read(module)
     with quiet():
-        placement = place(reading)
+        columns = Columns(reading)
+        placement = place(reading, columns.sizes)
         groups = slot_groups(reading, placement)
         named, tie_of = tie_groups(reading, placement, groups)
-        tally = Tally(reading, placement, groups)
-        nodes, entries = _records(reading, tally, tie_of)
-        _close(reading, tally, nodes)
+        tally = Tally(reading, placement, groups, columns)
+        nodes = _open_nodes(reading, columns, tally)
+        entries = _open_entries(reading, columns, nodes)
+        _mark(reading, columns, tally, tie_of, entries)
+        _close(reading, tally, nodes, entries)
     return ModuleTree(
         root=nodes[0],
         nodes=tuple(nodes),
@@ -61,6 +61,14 @@ def tree(module: object) -> ModuleTree:
     )
 
 
+class _Tails(dict[str, str]):
+    """How a text key continues a path: ``.weight`` or ``["a.b"]``."""
+
+    def __missing__(self, key: str) -> str:
+        tail = self[key] = paths.join("x", paths.component(key))[1:]
+        return tail
+
+
 class _Classes(dict[int, tuple[str, Summarizer | None, bool]]):
     """By id of a class: its name, what summarizes its modules, and whether it is a norm that says no size."""
 
@@ -71,135 +79,100 @@ class _Classes(dict[int, tuple[str, Summarizer | None, bool]]):
         return known
 
 
-def _records(reading: Reading, tally: Tally, tie_of: dict[int, str]) -> tuple[list[Any], list[TensorEntry]]:  # noqa: C901, PLR0912, PLR0915
-    """An open node per row and a closed record per tensor; one loop, flat for its speed."""
+def _open_nodes(reading: Reading, columns: Columns, tally: Tally) -> list[Any]:
+    """A node per row, still open and without what depends on others."""
     nodes: list[Any] = []
-    entries: list[TensorEntry] = []
-    slots, splits, first_met = reading.slots, reading.splits, reading.first_met
-    irregular, problems = reading.irregular, reading.problems
-    starts, odd, repeated = tally.starts, tally.odd, tally.repeated
-    weights, sizes, own, trainable = tally.weights, tally.sizes, tally.own, tally.trainable
-    kinds, classes, prefixes = Kinds(), _Classes(), [""]
-    steps: dict[str, str] = {}
-    begins = zip(reading.first_slot, islice(reading.first_slot, 1, None), strict=False)
-    for row, (module, parent, key, (begin, end)) in enumerate(
-        zip(reading.modules, reading.parents, reading.keys, begins, strict=True)
-    ):
-        if type(key) is str:
-            step = steps.get(key) or steps.setdefault(key, paths.component(key))
-            path = prefixes[parent] + step if step[0] != "[" else nodes[parent].path + step
-        elif row:
-            path = paths.join(nodes[parent].path, reading.step(row))
-            if text_of(key) is None:
-                tally.spoil(row, f"the key at {inert(path)} is not a string")
-        else:
-            path = ""
-        prefix = path + "." if path else ""
-        if row:
-            prefixes.append(prefix)
+    classes, tails = _Classes(), _Tails()
+    irregular = reading.irregular
+    below: dict[int, list[Any]] = {row: [] for row in reading.inner}
+    for row, ((parent, _, (key, module)), own) in enumerate(zip(reading.rows, reading.owns, strict=True)):
         node = _new(_OpenNode)
         nodes.append(node)
+        if parent > 0 and type(key) is str:
+            node.path = nodes[parent].path + tails[key]
+        elif row:
+            node.path = paths.join(nodes[parent].path, reading.step(row))
+            if text_of(key) is None:
+                tally.spoil(row, f"the key at {inert(node.path)} is not a string")
+        else:
+            node.path = ""
+        if row:
+            below[parent].append(node)
         kind = type(module)
-        class_name, summarize, is_norm = classes.get(id(kind)) or classes.of(kind)
-        node.path = path
+        node.class_name, summarize, is_norm = classes.get(id(kind)) or classes.of(kind)
         node.key = key
-        node.class_name = class_name
         node.kind = "module"
         node.children = node.tensors = ()
-        node.summary = ""
         node.alias_of = node.problem = node.why = None
-        if row in first_met:
-            own.append(0)
-            continue
-        if row in irregular or row in problems:
-            held: dict[str, Any] = own_dict(module)
-            node.training = irregular[row][0] if row in irregular else None
+        if own is None:
+            node.training, held = irregular[row][0] if row in irregular else None, own_dict(module)
         else:
-            held = instance_dict(module)
-            flag = held.get("training")
-            node.training = flag if flag is True or flag is False else None
-        if summarize:
-            node.summary = summarize(held)
-        if begin == end:
-            own.append(0)
-            continue
-        mine: list[Any] = []
-        n_own = 0
-        at_buffers, at_unregistered = splits.get(row) or (end, end)
-        for slot in range(begin, end):
-            name, tensor = slots[slot]
-            if tensor is None:
-                continue
-            entry = _new(_OpenEntry)
-            mine.append(entry)
-            common: Kind | None = None
-            entry.problem = None
-            if id(type(tensor)) in ORDINARY and (layout := tensor.layout) is torch.strided:
-                try:
-                    common = kinds[tensor.shape, tensor.dtype, tensor.device, layout]
-                    entry.requires_grad = asks = tensor.requires_grad
-                    entry.has_grad = tensor.grad is not None if tensor.is_leaf else has_grad(tensor)
-                except RuntimeError:
-                    common = None
-            if common is None:
-                common, asks, entry.has_grad, entry.problem = facts(tensor)
-                entry.requires_grad = asks
-            entry.class_name = (classes.get(id(type(tensor))) or classes.of(type(tensor)))[0]
-            entry.shape, entry.dtype, entry.device, entry.layout, n_elements, entry.size_bytes = common
-            entry.n_elements = n_elements
-            if slot >= at_unregistered:
-                entry.role = "unregistered"
-                entry.persistent = False
-                step = name
-            else:
-                entry.role = "parameter" if slot < at_buffers else "buffer"
-                entry.persistent = slot < at_buffers or _is_persistent(reading, row, held, name)
-                if type(name) is str:
-                    step = steps.get(name) or steps.setdefault(name, paths.component(name))
-                else:
-                    step = reading.slot_name(slot, row)
-            entry.path = prefix + step if step[0] != "[" else path + step
-            if not starts[slot] and entry.size_bytes and entry.problem is None:
-                entry.problem = freed(tensor)
-            if slot in odd:
-                n_elements = tally.distinct(slot, n_elements)
-            sizes[slot] = entry.size_bytes
-            if slot < at_buffers:
-                weights[slot] = n_elements
-                n_own += n_elements
-                if asks:
-                    trainable.append(slot)
-                if common.shape is None:
-                    tally.spoil(row, f"{inert(entry.path)} has no shape yet")
-            entry.tie = tie_of.get(slot)
-            entry.n_counted = n_elements if slot not in repeated else tally.n_new(slot, n_elements)
-            entry.__class__ = TensorEntry
-        own.append(n_own)
-        node.tensors = tuple(mine)
-        entries += mine
-        if is_norm and mine:
-            node.summary = norm_summary(mine[0].shape)
-    return nodes, entries
-
-
-def _is_persistent(reading: Reading, row: int, held: dict[str, Any], name: Any) -> bool:
-    if row in reading.irregular:
-        return name not in reading.irregular[row][1]
-    names = held.get("_non_persistent_buffers_set")
-    return type(name) is not str or type(names) is not set or name not in names
-
-
-def _close(reading: Reading, tally: Tally, nodes: list[Any]) -> None:
-    """Fill in what depends on all rows, and give the nodes their class."""
-    below: dict[int, list[Any]] = {}
-    for node, parent in zip(nodes, reading.parents, strict=True):
-        if parent in below:
-            below[parent].append(node)
-        else:
-            below[parent] = [node]
-    del below[-1]
+            flag = own.get("training")
+            node.training, held = flag if flag is True or flag is False else None, own
+        node.summary = summarize(held) if summarize else columns.first_size(row) if is_norm else ""
     for row, children in below.items():
         nodes[row].children = tuple(children)
+    return nodes
+
+
+def _open_entries(reading: Reading, columns: Columns, nodes: list[Any]) -> list[Any]:
+    """An entry per slot, still open, as if all were registered parameters without ties or problems."""
+    entries: list[Any] = []
+    tails = _Tails()
+    bases = chain.from_iterable(map(repeat, [node.path for node in nodes], columns.n_slots))
+    each = zip(reading.slots, bases, columns.kinds, columns.asking, columns.with_grad, columns.class_names, strict=True)
+    for (name, _), base, kind, asks, holds, class_name in each:
+        entry = _new(_OpenEntry)
+        entries.append(entry)
+        entry.path = base + tails[name] if base and type(name) is str else ""
+        entry.shape, entry.dtype, entry.device, entry.layout, n_elements, entry.size_bytes = kind
+        entry.n_elements = entry.n_counted = n_elements
+        entry.requires_grad = asks
+        entry.has_grad = holds
+        entry.class_name = class_name
+        entry.role = "parameter"
+        entry.persistent = True
+        entry.tie = entry.problem = None
+    for slot in [slot for slot, entry in enumerate(entries) if not entry.path]:
+        entries[slot].path = reading.slot_path(slot)
+    return entries
+
+
+def _mark(reading: Reading, columns: Columns, tally: Tally, tie_of: dict[int, str], entries: list[Any]) -> None:
+    """Set apart the entries that are not what `_open_entries` took them for."""
+    for row, (at_buffers, at_unregistered) in reading.splits.items():
+        for slot in range(at_buffers, reading.first_slot[row + 1]):
+            entry = entries[slot]
+            if slot < at_unregistered:
+                entry.role = "buffer"
+                entry.persistent = _is_persistent(reading, row, reading.slots[slot][0])
+            else:
+                entry.role = "unregistered"
+                entry.persistent = False
+                entry.path = reading.slot_path(slot)
+    for slot, problem in (tally.freed() | columns.problems).items():
+        entries[slot].problem = problem
+    for slot in columns.without_shape:
+        if entries[slot].role == "parameter":
+            tally.spoil(reading.owner(slot), f"{inert(entries[slot].path)} has no shape yet")
+    for slot in tally.odd:
+        entries[slot].n_counted = tally.distinct(slot)
+    for slot in tally.repeated:
+        entries[slot].n_counted = tally.n_new(slot)
+    for slot, tie in tie_of.items():
+        entries[slot].tie = tie
+
+
+def _is_persistent(reading: Reading, row: int, name: Any) -> bool:
+    own = reading.owns[row]
+    names: Any = reading.irregular[row][1] if own is None else own.get("_non_persistent_buffers_set")
+    return type(name) is not str or type(names) not in (set, frozenset) or name not in names
+
+
+def _close(reading: Reading, tally: Tally, nodes: list[Any], entries: list[Any]) -> None:
+    """Fill in what depends on all rows, and give nodes and entries their class."""
+    for entry in entries:
+        entry.__class__ = TensorEntry
     n_params, n_torch, whys = tally.counts()
     for row, target in reading.first_met.items():
         node, met = nodes[row], nodes[target]
@@ -209,7 +182,11 @@ def _close(reading: Reading, tally: Tally, nodes: list[Any]) -> None:
         nodes[row].why = why
     for row, problem in reading.problems.items():
         nodes[row].problem = problem
-    for node, n, n_as_torch in zip(nodes, n_params, n_torch, strict=True):
+    begin = 0
+    for node, n, n_as_torch, end in zip(nodes, n_params, n_torch, islice(reading.first_slot, 1, None), strict=True):
         node.n_params = n
         node.n_params_torch = n_as_torch
+        if end != begin:
+            node.tensors = tuple(entries[begin:end])
+            begin = end
         node.__class__ = ModuleNode
