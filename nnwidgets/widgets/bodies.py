@@ -48,7 +48,7 @@ def tie_body(session: Session, index: Index, group: TieGroup, seen_from: str | N
 
 def _shape(session: Session, index: Index, path: str) -> str:
     if path in index.tensor_at:
-        return shape_text(index.entry(*index.tensor_at[path]).shape)
+        return shape_text(index.tensors[index.tensor_at[path]].shape)
     tensor = _live(session, path)
     with quiet():
         return shape_text(tuple(tensor.shape)) if tensor is not None else "?"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from nnwidgets.errors import NNWidgetsError
 from nnwidgets.introspect.records import TensorEntry
@@ -20,28 +20,30 @@ class Matches:
     Attributes:
         is_filter: Whether there was anything to look for.
         nodes: Numbers of the modules that match.
-        tensors: Positions of the tensors that match, by the number of their module.
+        tensors: Numbers of the tensors that match.
         problem: Why the filter can't be read, or None.
     """
 
     is_filter: bool = False
     nodes: frozenset[int] = frozenset()
-    tensors: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    tensors: frozenset[int] = frozenset()
     problem: str | None = None
 
     @property
     def n(self) -> int:
         """How many rows match."""
-        return len(self.nodes) + sum(map(len, self.tensors.values()))
+        return len(self.nodes) + len(self.tensors)
 
     def visible(self, index: Index) -> list[int]:
         """Return the modules that have a row, in walk order: matches, owners of matching tensors, and all above."""
-        seen = {0}
-        for number in (*self.nodes, *self.tensors):
-            up = number
-            while up not in seen:
+        seen = {0, *self.nodes}
+        seen.update([index.owner[tensor] for tensor in self.tensors])
+        parent = index.parent
+        for number in tuple(seen):
+            up = parent[number]
+            while up not in seen and up >= 0:
                 seen.add(up)
-                up = index.parent[up]
+                up = parent[up]
         return sorted(seen)
 
 
@@ -55,7 +57,7 @@ def matches(index: Index, text: str, chips: frozenset[str]) -> Matches:
     if not words and not chips:
         return Matches()
     nodes: set[int] | None = None
-    tensors: set[tuple[int, int]] | None = None
+    tensors: set[int] | None = None
     try:
         found = [_named(index, text.strip())] if len(words) > 1 else []
         if not any(map(any, found)):
@@ -71,14 +73,14 @@ def matches(index: Index, text: str, chips: frozenset[str]) -> Matches:
 def chip_counts(index: Index) -> dict[str, int]:
     """Return how many tensors are trainable, frozen and tied, and how many findings there are."""
     return {
-        "trainable": sum(_is_trainable(entry) for node in index.nodes for entry in node.tensors),
+        "trainable": sum(map(_is_trainable, index.tensors)),
         "frozen": index.n_frozen[0],
-        "tied": sum(entry.tie is not None for node in index.nodes for entry in node.tensors),
+        "tied": sum(entry.tie is not None for entry in index.tensors),
         "findings": len(index.findings),
     }
 
 
-def _named(index: Index, target: str) -> tuple[set[int], set[tuple[int, int]]]:
+def _named(index: Index, target: str) -> tuple[set[int], set[int]]:
     found = match(index.tree, target, words=False)
     nodes = {index.number[node.path] for node in found.nodes}
     tensors = {index.tensor_at[entry.path] for entry in found.tensors if entry.path in index.tensor_at}
@@ -89,66 +91,52 @@ def _named(index: Index, target: str) -> tuple[set[int], set[tuple[int, int]]]:
     return nodes, tensors
 
 
-def _of_word(index: Index, word: str) -> tuple[set[int], set[tuple[int, int]]]:
+def _of_word(index: Index, word: str) -> tuple[set[int], set[int]]:
     nodes, tensors = _named(index, word)
     if nodes or tensors or not _GLOB.isdisjoint(word):
         return nodes, tensors
     return _holding(index, word.casefold())
 
 
-def _holding(index: Index, part: str) -> tuple[set[int], set[tuple[int, int]]]:
+def _holding(index: Index, part: str) -> tuple[set[int], set[int]]:
     """Return the rows whose own name or class holds ``part``; with a dot in it, those whose path does."""
-    nodes, tensors = set(), set()
-    whole = "." in part
-    for number, node in enumerate(index.nodes):
-        path = node.path.casefold()
-        start = 0 if whole else path.rfind(".") + 1
-        if path.find(part, start) >= 0 or part in node.class_name.casefold():
-            nodes.add(number)
-        for position, entry in enumerate(node.tensors):
-            name = entry.path.casefold()
-            start = 0 if whole else name.rfind(".") + 1
-            if name.find(part, start) >= 0:
-                tensors.add((number, position))
-    return nodes, tensors
+    if "." in part:
+        nodes = {number for number, node in enumerate(index.nodes) if part in node.path.casefold()}
+        return nodes, {number for number, entry in enumerate(index.tensors) if part in entry.path.casefold()}
+    nodes = {
+        number
+        for number, node in enumerate(index.nodes)
+        if part in node.path.rpartition(".")[2].casefold() or part in node.class_name.casefold()
+    }
+    return nodes, {
+        number for number, entry in enumerate(index.tensors) if part in entry.path.rpartition(".")[2].casefold()
+    }
 
 
-def _kept(index: Index, nodes: set[int] | None, tensors: set[tuple[int, int]] | None, chips: frozenset[str]) -> Matches:
+def _kept(index: Index, nodes: set[int] | None, tensors: set[int] | None, chips: frozenset[str]) -> Matches:
     if chips:
-        holds = _chip_test(index, chips)
-        candidates = tensors if tensors is not None else _every_tensor(index)
-        tensors = {place for place in candidates if holds(index.entry(*place))}
-        if chips == {"findings"}:
-            found = {index.number[path] for path in index.findings_at if path in index.number}
-            nodes = found if nodes is None else nodes & found
-        else:
-            nodes = set()
-    by_node: dict[int, list[int]] = {}
-    for number, position in sorted(tensors or ()):
-        by_node.setdefault(number, []).append(position)
-    return Matches(
-        is_filter=True,
-        nodes=frozenset(nodes or ()),
-        tensors={number: tuple(positions) for number, positions in by_node.items()},
-    )
+        kept = set(range(len(index.tensors))) if tensors is None else tensors
+        for chip_set in _chip_sets(index, chips):
+            kept = kept & chip_set
+        tensors = kept
+        found = {index.number[path] for path in index.findings_at if path in index.number}
+        nodes = set() if chips != {"findings"} else found if nodes is None else nodes & found
+    return Matches(is_filter=True, nodes=frozenset(nodes or ()), tensors=frozenset(tensors or ()))
 
 
-def _every_tensor(index: Index) -> set[tuple[int, int]]:
-    return {(number, k) for number, node in enumerate(index.nodes) for k in range(len(node.tensors))}
-
-
-def _chip_test(index: Index, chips: frozenset[str]) -> Callable[[TensorEntry], bool]:
-    tests: list[Callable[[TensorEntry], bool]] = []
-    if ("trainable" in chips) != ("frozen" in chips):
-        tests.append(_is_trainable if "trainable" in chips else is_frozen)
-    elif "trainable" in chips:
-        tests.append(lambda entry: entry.role == "parameter")
+def _chip_sets(index: Index, chips: frozenset[str]) -> Iterator[set[int]]:
+    """Give the tensors that each chip keeps; trainable and frozen together keep what either does."""
+    chosen = [test for chip, test in _BY_STATE.items() if chip in chips]
+    if chosen:
+        yield {number for number, entry in enumerate(index.tensors) if any(test(entry) for test in chosen)}
     if "tied" in chips:
-        tests.append(lambda entry: entry.tie is not None)
+        yield {number for number, entry in enumerate(index.tensors) if entry.tie is not None}
     if "findings" in chips:
-        tests.append(lambda entry: entry.path in index.findings_at)
-    return lambda entry: all(test(entry) for test in tests)
+        yield {index.tensor_at[path] for path in index.findings_at if path in index.tensor_at}
 
 
 def _is_trainable(entry: TensorEntry) -> bool:
     return entry.role == "parameter" and entry.requires_grad
+
+
+_BY_STATE: dict[str, Callable[[TensorEntry], bool]] = {"trainable": _is_trainable, "frozen": is_frozen}

@@ -1,6 +1,8 @@
 """A tree turned into arrays, so that any row of a hundred thousand is a few look-ups away.
 
 Nodes are numbered in walk order, which is depth first: a node's descendants are the numbers right after its own.
+Tensors have numbers of their own, in the same order: those of node ``n`` are ``first_tensor[n]`` to
+``first_tensor[n + 1]``.
 """
 
 from __future__ import annotations
@@ -8,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 
 from nnwidgets.errors import InvalidTargetError
 from nnwidgets.introspect import paths
@@ -46,11 +49,10 @@ class Index:
         self.parent, self.size = _shape_of(self.nodes)
         self.depth = _depths(self.parent)
         self.number = {node.path: index for index, node in enumerate(self.nodes)}
-        self.tensor_at = {
-            entry.path: (index, position)
-            for index, node in enumerate(self.nodes)
-            for position, entry in enumerate(node.tensors)
-        }
+        self.tensors = [entry for node in self.nodes for entry in node.tensors]
+        self.owner = [number for number, node in enumerate(self.nodes) for _ in node.tensors]
+        self.first_tensor = list(accumulate((len(node.tensors) for node in self.nodes), initial=0))
+        self.tensor_at = {entry.path: place for place, entry in enumerate(self.tensors)}
         self.groups: dict[str, TieGroup] = {group.id: group for group in tree.ties}
         self.findings: tuple[Finding, ...] = tuple(findings)
         self._alikes = Alikes(tree)
@@ -64,10 +66,6 @@ class Index:
             yield child
             child += self.size[child]
 
-    def entry(self, number: int, position: int) -> TensorEntry:
-        """Return the tensor at ``position`` among those of node ``number``."""
-        return self.nodes[number].tensors[position]
-
     def resolve(self, path: str) -> tuple[str, int] | None:
         """Return where ``path`` leads with aliases followed, and the number of the row that stands for it.
 
@@ -77,7 +75,7 @@ class Index:
         if path in self.number:
             return path, self.number[path]
         if path in self.tensor_at:
-            return path, self.tensor_at[path][0]
+            return path, self.owner[self.tensor_at[path]]
         here, row = "", None
         try:
             steps = paths.split(path)
@@ -95,7 +93,7 @@ class Index:
     def entry_at(self, path: str) -> TensorEntry | None:
         """Return the tensor at ``path``, aliases followed, or None where there is no tensor."""
         found = self.resolve(path)
-        return self.entry(*self.tensor_at[found[0]]) if found is not None and found[0] in self.tensor_at else None
+        return self.tensors[self.tensor_at[found[0]]] if found is not None and found[0] in self.tensor_at else None
 
     def items(self, number: int) -> tuple[int | Run, ...]:
         """Return what stands below node ``number``, its tensors left out: nodes, and runs of like siblings as one."""
@@ -198,7 +196,7 @@ class Index:
         """Findings on each node, on its tensors and below."""
         counts = [0] * len(self.nodes)
         for path, findings in self.findings_at.items():
-            index = self.tensor_at[path][0] if path in self.tensor_at else self.number[path]
+            index = self.owner[self.tensor_at[path]] if path in self.tensor_at else self.number[path]
             counts[index] += len(findings)
         return self._summed(counts)
 

@@ -89,7 +89,7 @@ def _findings_inside(index: Index, number: int) -> list[Any]:
     return [
         finding
         for path, findings in index.findings_at.items()
-        if (index.tensor_at[path][0] if path in index.tensor_at else index.number[path]) in span
+        if (index.owner[index.tensor_at[path]] if path in index.tensor_at else index.number[path]) in span
         for finding in findings
     ]
 

@@ -101,7 +101,7 @@ def _module_row(index: Index, line: Line, name: str, trace: TraceMarks) -> Row:
 
 
 def _tensor_row(index: Index, line: Line) -> Row:
-    entry = index.entry(line.number, line.tensor)
+    entry = index.tensors[line.tensor]
     made = _blank(index, line)
     owner = index.nodes[line.number].path
     counted = entry.n_counted > 0 or not entry.n_elements

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
 from nnwidgets.widgets.filtering import Matches, matches
 from nnwidgets.widgets.index import Index, Run
@@ -38,7 +39,7 @@ class Line(NamedTuple):
 
     Attributes:
         number: The node; for a tensor, the node it belongs to; for a fold, its first member.
-        tensor: The tensor's position among the node's own, or -1.
+        tensor: The tensor's number, or -1.
         run: The run that a fold row stands for, or None.
         level: 1 for the model itself.
         position: Among its siblings, from 1.
@@ -74,7 +75,7 @@ class Flat:
     """
 
     index: Index
-    lines: list[Line]
+    lines: Sequence[Line]
     expanded: frozenset[str]
     picked: Mapping[str, int]
     unfolded: frozenset[str]
@@ -102,7 +103,7 @@ def line_id(index: Index, line: Line) -> str:
     if line.run is not None:
         return fold_id(index, line.run)
     if line.tensor >= 0:
-        return f"t:{index.entry(line.number, line.tensor).path}"
+        return f"t:{index.tensors[line.tensor].path}"
     return f"m:{index.nodes[line.number].path}"
 
 
@@ -119,9 +120,9 @@ def flatten(index: Index, state: ViewState) -> Flat:
     else:
         expanded = shown_ids(index, state.expanded, state)
     if not found.is_filter:
-        lines = list(_lines(index, (0, 1, 1, 1, False), expanded, state))
-        return Flat(index, lines, expanded, state.picked, state.unfolded, problem=found.problem)
-    lines = list(_filtered(index, found, expanded, state))
+        plain = list(_lines(index, (0, 1, 1, 1, False), expanded, state))
+        return Flat(index, plain, expanded, state.picked, state.unfolded, problem=found.problem)
+    lines = FilteredLines(index, found, expanded, state)
     return Flat(index, lines, expanded, state.picked, state.unfolded, n_matches=found.n)
 
 
@@ -200,40 +201,90 @@ def _lines(index: Index, start: _Pending, expanded: frozenset[str], state: ViewS
                 stack.extend((item.members[j], level + 1, j + 1, n, True) for j in reversed(chosen))
             continue
         node = index.nodes[item]
-        n_tensors = len(node.tensors)
+        first = index.first_tensor[item]
+        n_tensors = index.first_tensor[item + 1] - first
         is_open = (n_tensors > 0 or index.size[item] > 1) and f"m:{node.path}" in expanded
         yield Line(item, -1, None, level, position, set_size, is_open, in_fold=in_fold)
         if is_open:
             below = index.items(item)
             total = n_tensors + len(below)
             for k in range(n_tensors):
-                yield Line(item, k, None, level + 1, k + 1, total, is_open=False)
+                yield Line(item, first + k, None, level + 1, k + 1, total, is_open=False)
             stack.extend((below[j], level + 1, n_tensors + j + 1, total, False) for j in range(len(below) - 1, -1, -1))
 
 
-def _filtered(index: Index, found: Matches, expanded: frozenset[str], state: ViewState) -> Iterator[Line]:
-    """Give the matches and their ancestors, nothing folded; below a match that is opened by hand, the plain rows."""
-    numbers = found.visible(index)
-    leads_on = {index.parent[number] for number in numbers}
-    leads_on.update(found.tensors)
-    set_sizes: dict[int, int] = {number: len(positions) for number, positions in found.tensors.items()}
-    for number in numbers:
-        parent = index.parent[number]
-        set_sizes[parent] = set_sizes.get(parent, 0) + 1
-    given: dict[int, int] = {}
-    for number in numbers:
-        parent = index.parent[number]
-        given[parent] = given.get(parent, len(found.tensors.get(parent, ()))) + 1
-        level = index.depth[number] + 1
-        is_match = number in found.nodes
-        if number not in leads_on:
-            pending = (number, level, given[parent], set_sizes[parent], False)
-            for line in _lines(index, pending, expanded, state):
-                yield line._replace(is_match=is_match) if line.number == number and line.tensor < 0 else line
-            continue
-        yield Line(number, -1, None, level, given[parent], set_sizes[parent], True, is_match)
-        for order, k in enumerate(found.tensors.get(number, ())):
-            yield Line(number, k, None, level + 1, order + 1, set_sizes[number], False, True)
+class FilteredLines(Sequence[Line]):
+    """The matches and their ancestors, nothing folded; below a match that is opened by hand, the plain rows.
+
+    A filter may leave a hundred thousand rows and a page asks for fifty, so each is spelled out when it is asked for.
+    """
+
+    def __init__(self, index: Index, found: Matches, expanded: frozenset[str], state: ViewState) -> None:
+        self._index = index
+        self._found = found
+        self._nodes = found.visible(index)
+        self._visible = frozenset(self._nodes)
+        self._leads_on = {index.parent[number] for number in self._nodes}
+        self._leads_on.update([index.owner[tensor] for tensor in found.tensors])
+        self._below: dict[int, list[int]] = {}
+        opened = {index.number[row_id[2:]] for row_id in expanded if row_id.startswith("m:")}
+        self._opened = (opened & self._visible) - self._leads_on
+        self._rows: list[int | Line] = []
+        self._lay_out(expanded, state)
+
+    def _lay_out(self, expanded: frozenset[str], state: ViewState) -> None:
+        """Fill the rows: a node by its number, a tensor by the complement of its own, plain lines as they are."""
+        rows, index = self._rows, self._index
+        owned: dict[int, list[int]] = {}
+        for tensor in sorted(self._found.tensors):
+            owned.setdefault(index.owner[tensor], []).append(tensor)
+        for number in self._nodes:
+            if number in self._opened:
+                line = self._line(number)
+                pending = (number, line.level, line.position, line.set_size, False)
+                plain = _lines(index, pending, expanded, state)
+                rows.append(next(plain)._replace(is_match=line.is_match))
+                rows.extend(plain)
+            else:
+                rows.append(number)
+                if number in owned:
+                    rows.extend([~tensor for tensor in owned[number]])
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, place: int) -> Line: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Line]: ...
+    def __getitem__(self, place: int | slice) -> Line | list[Line]:
+        if isinstance(place, slice):
+            return [self._line(row) for row in self._rows[place]]
+        return self._line(self._rows[place])
+
+    def _line(self, row: int | Line) -> Line:
+        if isinstance(row, Line):
+            return row
+        index, tensor = self._index, -1
+        if row < 0:
+            tensor, row = ~row, index.owner[~row]
+            siblings = self._siblings(row)
+            position = bisect_left(siblings, tensor - len(index.tensors)) + 1
+            return Line(row, tensor, None, index.depth[row] + 2, position, len(siblings), False, True)
+        siblings = self._siblings(index.parent[row]) if row else [0]
+        position = bisect_left(siblings, row) + 1
+        is_match = row in self._found.nodes
+        return Line(row, tensor, None, index.depth[row] + 1, position, len(siblings), row in self._leads_on, is_match)
+
+    def _siblings(self, parent: int) -> list[int]:
+        """Return what shows right below ``parent``, in order: tensors (as negative numbers), then nodes."""
+        if parent not in self._below:
+            index, n = self._index, len(self._index.tensors)
+            tensors = range(index.first_tensor[parent], index.first_tensor[parent + 1])
+            shown = [tensor - n for tensor in tensors if tensor in self._found.tensors]
+            shown += [child for child in index.children(parent) if child in self._visible]
+            self._below[parent] = shown
+        return self._below[parent]
 
 
 def _marks(flat: Flat) -> Iterator[RulerMark]:
@@ -242,7 +293,7 @@ def _marks(flat: Flat) -> Iterator[RulerMark]:
         return
     for place, line in enumerate(flat.lines):
         if line.tensor >= 0:
-            entry = index.entry(line.number, line.tensor)
+            entry = index.tensors[line.tensor]
             path, tie, severity = entry.path, entry.tie, index.severity(entry.path)
         else:
             path = index.nodes[line.number].path
