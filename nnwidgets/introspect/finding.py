@@ -42,7 +42,7 @@ def _as_record(met: Any) -> ModuleNode | TensorEntry:
     return record
 
 
-def _through_aliases(path: str, found: dict[str, Any]) -> ModuleNode | TensorEntry:
+def _through_aliases(path: str, found: dict[str, Any]) -> Any:
     """Replace the part of a path that is an alias by what it stands for, until the whole is a path of the tree."""
     try:
         rest = paths.split(path)
