@@ -11,7 +11,6 @@ from nnwidgets.introspect.labels import inert
 from nnwidgets.widgets import numbers
 from nnwidgets.widgets.bodies import finding_body, tie_body
 from nnwidgets.widgets.filtering import chip_counts
-from nnwidgets.widgets.index import SEVERITIES
 from nnwidgets.widgets.inspecting import inspect
 from nnwidgets.widgets.locating import locate
 from nnwidgets.widgets.rowdata import row
@@ -137,9 +136,9 @@ def ties(session: Session, _body: Mapping[str, Any], _job: Job) -> TiesReply:
     return {"ties": [tie_body(session, index, group, None) for group in index.tree.ties]}
 
 
-def findings(session: Session, _body: Mapping[str, Any], _job: Job) -> FindingsReply:
+def findings(session: Session, _body: Mapping[str, Any], job: Job) -> FindingsReply:
     """Answer `findings`: checked anew, worst first."""
-    found = sorted(session.check(), key=lambda finding: SEVERITIES.index(finding.severity))
+    found = session.check(lambda: job.cancelled)
     return {"findings": [finding_body(finding) for finding in found[:_MAX_FINDINGS]]}
 
 

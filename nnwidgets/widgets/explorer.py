@@ -13,7 +13,8 @@ from torch import nn
 from traitlets import Dict, Int, TraitError, Unicode, validate
 
 from nnwidgets.errors import InvalidTargetError, PathNotFoundError
-from nnwidgets.introspect.guard import is_module, require_module, type_name
+from nnwidgets.introspect.guard import require_module, type_name
+from nnwidgets.introspect.lints.training import optimizers_in
 from nnwidgets.introspect.records import Trace
 from nnwidgets.widgets import bundle, lifetime
 from nnwidgets.widgets.answers import first_view, handlers, is_long
@@ -61,13 +62,13 @@ class Explorer(anywidget.AnyWidget):
         name: str | None = None,
         height: int | None = None,
     ) -> None:
-        _check(module, optimizer, name, height)
+        _check(module, name, height)
         variable = name_of(module, notebook())
         session = Session(
             module,
             name=name if name is not None else variable,
             variable=variable if variable is not None else name,
-            optimizer=optimizer,
+            optimizers=optimizers_in(optimizer),
             hold=variable is None,
             emit=self._emit,
         )
@@ -191,7 +192,7 @@ def explore(
 
     Args:
         module: The model, of any kind that torch knows.
-        optimizer: Its optimizer, for the check that it holds the model's parameters.
+        optimizer: Its optimizer, or a list of them, to check that it holds the model's parameters.
         name: What to call the model; by default the variable that holds it.
         height: Of the view, in pixels; by default the page's own.
 
@@ -209,10 +210,8 @@ def explore(
     return Explorer(module, optimizer=optimizer, name=name, height=height)
 
 
-def _check(module: object, optimizer: object, name: object, height: object) -> None:
+def _check(module: object, name: object, height: object) -> None:
     require_module(module)
-    if optimizer is not None and is_module(optimizer):
-        raise InvalidTargetError("The optimizer is a module.", hint="Pass explore(net, optimizer=optimizer).")
     if name is not None and not isinstance(name, str):
         raise InvalidTargetError(f"The name is a {type_name(type(name))}, expected a string.")
     if height is not None and (isinstance(height, bool) or not isinstance(height, int) or height not in _HEIGHTS):

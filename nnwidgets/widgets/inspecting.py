@@ -17,6 +17,7 @@ from nnwidgets.introspect.records import ModuleNode, TensorEntry, TieGroup
 from nnwidgets.widgets.bodies import finding_body, tie_body
 from nnwidgets.widgets.codelines import code_lines
 from nnwidgets.widgets.index import Index
+from nnwidgets.widgets.gradients import grad_of
 from nnwidgets.widgets.locating import place_of, siblings_of
 from nnwidgets.widgets.rowdata import own_name
 from nnwidgets.widgets.session import Session
@@ -113,6 +114,7 @@ def _siblings(index: Index, number: int, path: str) -> Siblings | None:
 def _tensor_facts(tensor: Any, entry: TensorEntry) -> TensorFacts:
     strides, is_contiguous = None, None
     with quiet():
+        has_grad = entry.has_grad if entry.problem else grad_of(tensor) is not None
         if entry.layout == "strided" and entry.shape is not None and not entry.problem:
             strides, is_contiguous = list(tensor.stride()), bool(tensor.is_contiguous())
     return {
@@ -125,7 +127,7 @@ def _tensor_facts(tensor: Any, entry: TensorEntry) -> TensorFacts:
         "persistent": entry.persistent,
         "n_elements": entry.n_elements,
         "size_bytes": entry.size_bytes,
-        "has_grad": entry.has_grad,
+        "has_grad": has_grad,
         "strides": strides,
         "is_contiguous": is_contiguous,
         "readable": unreadable_reason(tensor),

@@ -15,6 +15,7 @@ from nnwidgets.introspect.records import TensorStats
 from nnwidgets.introspect.sampling import sampled_stats
 from nnwidgets.introspect.statistics import exact_stats, version
 from nnwidgets.introspect.window import window
+from nnwidgets.widgets.gradients import grad_of
 from nnwidgets.widgets.index import Index
 from nnwidgets.widgets.locating import place_of, siblings_of
 from nnwidgets.widgets.rowdata import own_name
@@ -128,13 +129,12 @@ def _spread(session: Session, path: str) -> tuple[float, bool]:
 def _tensor(session: Session, path: str, of: str) -> Any:
     """Return the live tensor at ``path``, or its gradient, once it is known to be readable."""
     index = session.index()
-    entry = index.entry_at(path)
-    if entry is None:
+    if index.entry_at(path) is None:
         raise _not_a_tensor(index, path)
     tensor = get(session.module, path)
     if of == "grad":
         with quiet():
-            tensor = tensor.grad if entry.requires_grad or tensor.is_leaf else None
+            tensor = grad_of(tensor)
         if tensor is None:
             raise RequestError(
                 "unreadable", f"{inert(path)} has no gradient: .grad is None.", path=path, hint="Run backward first."

@@ -6,20 +6,26 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import starmap
 from typing import Any
 
 from torch import nn
 
+from nnwidgets.introspect.lints import data_findings, structural_findings, worst_first
+from nnwidgets.introspect.reading import read
 from nnwidgets.introspect.records import Finding, ModuleNode, ModuleTree, Trace
+from nnwidgets.introspect.statistics import CancelledError
 from nnwidgets.introspect.walk import tree
 from nnwidgets.widgets.holding import Held
 from nnwidgets.widgets.index import Index
 from nnwidgets.widgets.rows import Flat, ViewState, flatten
 from nnwidgets.widgets.traces import TraceMarks
+from nnwidgets.widgets.variables import name_of, notebook
 from nnwidgets.wire.faults import RequestError
+from nnwidgets.wire.workers import Workers
 
 _LOG = logging.getLogger(__name__)
 
@@ -49,8 +55,8 @@ class Session:
         module: The model.
         name: What it is called.
         variable: The variable that holds it, if one does, for code to paste; by default its name.
-        optimizer: Its optimizer, for the checks.
-        hold: Whether to keep model and optimizer alive, because no variable does.
+        optimizers: What trains it, for the checks.
+        hold: Whether to keep the model alive, because no variable does.
         emit: Takes an event and its body to the page.
     """
 
@@ -60,7 +66,7 @@ class Session:
         *,
         name: str | None = None,
         variable: str | None = None,
-        optimizer: object | None = None,
+        optimizers: Sequence[object] = (),
         hold: bool = False,
         emit: Emit = lambda _event, _body: None,
     ) -> None:
@@ -69,14 +75,16 @@ class Session:
         self.emit = emit
         self._lock = threading.RLock()
         self._module: Held[nn.Module] = Held(module, strong=hold, gone=self._lose)
-        self._optimizer = Held(optimizer, strong=hold) if optimizer is not None else None
+        self._optimizers = [Held(each, strong=name_of(each, notebook()) is None) for each in optimizers]
         self._index: Index | None = None
         self._is_stale = True
         self._read_at = 0.0
         self._read_seconds = 0.0
         self._generation = 0
+        self._n_trees = 0
         self._flats: OrderedDict[object, Flat] = OrderedDict()
         self._findings: tuple[Finding, ...] = ()
+        self._of_data: tuple[Finding, ...] = ()
         self._checked: int | None = None
         self._check_seconds = 0.0
         self._is_checking = False
@@ -105,19 +113,20 @@ class Session:
     def close(self) -> None:
         """Let go of the model and of everything read from it."""
         self._module.release()
-        if self._optimizer is not None:
-            self._optimizer.release()
+        for held in self._optimizers:
+            held.release()
         self._forget()
 
     def _lose(self) -> None:
+        # This runs wherever the garbage collector happens to: sending belongs to a thread that holds nothing.
         self._forget()
-        self.emit("closed", {"code": "model-gone", "message": model_gone().message})
+        Workers().run(partial(self.emit, "closed", {"code": "model-gone", "message": model_gone().message}))
 
     def _forget(self) -> None:
         self._index = None
         self._flats = OrderedDict()
-        self._findings = ()
-        self._trace = None
+        self._findings = self._of_data = ()
+        self._trace, self.trace_marks = None, TraceMarks(None)
 
     # ---- what was read ----
 
@@ -139,12 +148,13 @@ class Session:
                 return index
             self._is_stale = False
             began = time.monotonic()
-            read = _without_raw_keys(tree(module))
+            made = _without_raw_keys(tree(module))
             self._read_at = time.monotonic()
             self._read_seconds = max(0.0, self._read_at - began - _QUICK_READ)
-            if index is None or not _alike(index.tree, read):
-                index = Index(read, self._findings)
+            if index is None or not _alike(index.tree, made):
+                index = Index(made, self._findings)
                 self._generation += 1
+                self._n_trees += 1
                 self._flats.clear()
                 self._index = index
             return index
@@ -182,48 +192,55 @@ class Session:
     def begin_check(self) -> bool:
         """Return whether findings are out of date and nobody is at it yet; the caller then owes a `check_quietly`."""
         with self._lock:
-            begin = not self._is_checking and self._checked != self._generation
+            begin = not self._is_checking and self._checked != self._n_trees
             self._is_checking = self._is_checking or begin
             return begin
 
     def check_quietly(self) -> None:
-        """Check the model and, if there is news, tell the page; for a thread of its own."""
+        """Check the model and tell the page what is new; for a thread of its own."""
         try:
-            before = self._generation
             self.check()
-            if self._generation != before:
-                self.emit("changed", {"structure": True})
-        except RequestError:
-            return  # the model is gone, which the page hears from `_lose`
+        except (RequestError, CancelledError):
+            return  # the model is gone or the view closed, which the page hears otherwise
         except Exception:  # noqa: BLE001 - a check that fails must not end the view; the log has it
             _LOG.exception("The checks failed.")
-            self._checked = self._generation
+            self._checked = self._n_trees
         finally:
             self._is_checking = False
 
-    def check(self) -> tuple[Finding, ...]:
-        """Check the model now, and show the findings on its rows.
+    def check(self, cancelled: Callable[[], bool] = lambda: False) -> tuple[Finding, ...]:
+        """Check the model now: what its structure tells shows at once, what its data tells follows.
+
+        Args:
+            cancelled: Asked now and then; true ends the work.
 
         Raises:
             RequestError: `model-gone`.
+            CancelledError: ``cancelled`` was true, or the view was closed.
         """
-        from nnwidgets.introspect import check
-
-        module = self.module
         self.index()
-        checked = self._generation
-        optimizer = self._optimizer.get() if self._optimizer is not None else None
-        began = time.monotonic()
-        findings = check(module, optimizer=optimizer)
+        checked, began = self._n_trees, time.monotonic()
+        reading = read(self.module)
+        optimizers = [optimizer for held in self._optimizers if (optimizer := held.get()) is not None]
+        name = self.variable or "net"
+        found = structural_findings(reading, name=name, optimizers=optimizers)
+        self._adopt(worst_first((*found, *self._of_data)))
+        self._of_data = data_findings(reading, name=name, cancelled=lambda: cancelled() or self.model_or_none is None)
+        every = worst_first((*found, *self._of_data))
+        self._adopt(every)
+        self._check_seconds = time.monotonic() - began
+        self._checked = checked
+        return every
+
+    def _adopt(self, findings: tuple[Finding, ...]) -> None:
         with self._lock:
-            self._check_seconds = time.monotonic() - began
-            self._checked = checked
-            if findings != self._findings and self._index is not None:
-                self._findings = findings
-                self._index = Index(self._index.tree, findings)
-                self._checked = self._generation = self._generation + 1
-                self._flats.clear()
-        return findings
+            if findings == self._findings or self._index is None:
+                return
+            self._findings = findings
+            self._index = Index(self._index.tree, findings)
+            self._generation += 1
+            self._flats.clear()
+        self.emit("changed", {"structure": True})
 
     @property
     def trace(self) -> Trace | None:

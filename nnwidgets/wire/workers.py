@@ -23,7 +23,7 @@ class Workers:
 
     def __init__(self, limit: int = 2) -> None:
         self._limit = limit
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # the garbage collector may ask for work while this thread holds it
         self._queue: deque[Callable[[], object]] = deque()
         self._n_threads = 0
 
