@@ -1,4 +1,7 @@
-"""Write ``js/src/protocol/messages.ts`` from ``nnwidgets/wire/schema.py``; ``--check`` only says whether it is current."""
+"""Write ``js/src/protocol/messages.ts`` from ``nnwidgets/wire/schema.py``.
+
+``--check`` only says whether it is current.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ TARGET = Path(__file__).parents[1] / "src" / "protocol" / "messages.ts"
 PLAIN = {int: "number", float: "number", str: "string", bool: "boolean", type(None): "null", typing.Any: "unknown"}
 
 
-def type_text(kind: object) -> str:
+def type_text(kind: object) -> str:  # noqa: PLR0911 - one return a kind of type
     """A Python type of the schema, as TypeScript writes it."""
     if kind in PLAIN:
         return PLAIN[typing.cast("type", kind)]
@@ -38,7 +41,9 @@ def type_text(kind: object) -> str:
 def doc_text(kind: type) -> str:
     """The class's docstring as a comment."""
     lines = inspect.cleandoc(kind.__doc__ or "").splitlines()
-    return f"/** {lines[0]} */" if len(lines) == 1 else "\n".join(["/**", *(f" * {line}".rstrip() for line in lines), " */"])
+    if len(lines) == 1:
+        return f"/** {lines[0]} */"
+    return "\n".join(["/**", *(f" * {line}".rstrip() for line in lines), " */"])
 
 
 def optional_mark(hint: object) -> str:
@@ -57,8 +62,10 @@ def messages_text() -> str:
     """The whole file."""
     kinds = [value for value in vars(schema).values() if typing.is_typeddict(value)]
     kinds = [kind for kind in kinds if kind.__module__ == schema.__name__]
-    parts = ["// Generated from nnwidgets/wire/schema.py by js/tools/generate_messages.py. Edit the schema, then run that."]
-    parts.append(f"export const VERSION = {schema.VERSION};")
+    parts = [
+        "// Generated from nnwidgets/wire/schema.py by js/tools/generate_messages.py. Edit the schema, then run that.",
+        f"export const VERSION = {schema.VERSION};",
+    ]
     parts += [
         f"export type {name} = {type_text(value)};"
         for name, value in vars(schema).items()
