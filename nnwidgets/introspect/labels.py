@@ -11,7 +11,7 @@ from collections.abc import Sequence
 NARROW_SPACE = "\u202f"
 
 _EXACT_BELOW = 10_000
-_UNITS = ("", "K", "M", "G", "T", "P", "E")
+_UNITS = ("", "K", "M", "B", "T", "Q")
 _BYTE_UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 
 _DTYPES = {
