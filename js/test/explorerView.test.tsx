@@ -250,6 +250,14 @@ describe("what stands in the way", () => {
     expect(view.container.textContent).toContain("The model was deleted.");
   });
 
+  test("a kernel that went says so, also where its model went first", async () => {
+    const { again, kernel, view } = await shown();
+    kernel.emit("closed", { code: "model-gone", message: "The model was deleted." });
+    kernel.isOpen = false;
+    await again({ alive: false });
+    expect(view.container.textContent).toContain("No kernel.");
+  });
+
   test("no match, and a filter that can't be read", async () => {
     const { again, view } = await shown();
     await again({ filter: "no such" });

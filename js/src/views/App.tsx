@@ -180,12 +180,13 @@ interface NoticesProps {
 }
 
 function Notices({ store, alive, ended, lastSeen }: NoticesProps) {
-  if (ended !== null) {
-    return <Banner glyph="plug" title={ended} text="What was read stays. Run the cell again to go on." />;
-  }
+  // A kernel that ends takes its models with it: that it is gone says more.
   if (!alive) {
     const time = Number.isNaN(lastSeen.getTime()) ? "" : `Seen at ${lastSeen.toLocaleTimeString("en-GB")}. `;
     return <Banner glyph="plug" title="No kernel." text={`${time}Run the cell again to go on.`} />;
+  }
+  if (ended !== null) {
+    return <Banner glyph="plug" title={ended} text="What was read stays. Run the cell again to go on." />;
   }
   if (store.trouble !== null) {
     const { message, hint } = store.trouble;
