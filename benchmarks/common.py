@@ -42,31 +42,28 @@ class Row:
         return self.limit is None or self.value <= self.limit
 
 
-def seconds(call: Callable[[], object]) -> float:
-    """Wall time of one call, what it returned let go of outside the measured time."""
+def seconds(call: Callable[[], object], repeats: int = 1) -> float:
+    """Wall time of one call, the mean of ``repeats`` in a row; what they return is let go of within the time."""
     start = time.perf_counter()
-    result = call()
-    elapsed = time.perf_counter() - start
-    del result
-    return elapsed
+    for _ in range(repeats):
+        call()
+    return (time.perf_counter() - start) / repeats
 
 
-def medians(*calls: Callable[[], object], rounds: int = 9, warmup: int = 1) -> list[float]:
+def medians(*calls: Callable[[], object], rounds: int = 9, least_seconds: float = 0.01) -> list[float]:
     """Median seconds of each call, taken in turns.
 
     Args:
         *calls: What to time.
         rounds: How often each is timed.
-        warmup: How often each runs before, untimed.
+        least_seconds: A round of a short call repeats it until about this long, as the clock and the caches want.
     """
-    for _ in range(warmup):
-        for call in calls:
-            call()
+    repeats = [max(1, round(least_seconds / max(seconds(call), 1e-7))) for call in calls]
     taken: list[list[float]] = [[] for _ in calls]
     for _ in range(rounds):
-        for times, call in zip(taken, calls, strict=True):
+        for times, call, n in zip(taken, calls, repeats, strict=True):
             gc.collect()
-            times.append(seconds(call))
+            times.append(seconds(call, n))
     return [statistics.median(times) for times in taken]
 
 

@@ -80,7 +80,8 @@ class Columns:
             return False
         self.asking = [each.requires_grad for each in tensors]
         self.with_grad = [each.grad is not None if each.is_leaf else has_grad(each) for each in tensors]
-        self.class_names = ["Parameter" if type(each) is nn.Parameter else "Tensor" for each in tensors]
+        parameter = nn.Parameter
+        self.class_names = ["Parameter" if type(each) is parameter else "Tensor" for each in tensors]
         return True
 
     def _read_any(self, tensors: list[Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from operator import add
 from typing import Any
 
@@ -104,17 +105,19 @@ class Placement:
             return int(self.ends[index]) - self.starts[index]
         return sum(n_bytes(self.piece(interval)) for interval in self.intervals(index))
 
-    def device(self, index: int) -> str:
+    def device(self, index: int) -> Any:
         """The device of a tensor."""
         tensor = self.tensors[index]
+        if id(type(tensor)) in ORDINARY:
+            return tensor.device
         with refusing_dispatch(type(tensor)):
-            return str(_device(tensor))
+            return _device(tensor)
 
     def geometry(self, index: int) -> tuple[Any, ...]:
         """What two tensors with the same bytes differ in when one is a view of the other."""
         tensor = self.tensors[index]
         try:
-            with refusing_dispatch(type(tensor)):
+            with nullcontext() if id(type(tensor)) in ORDINARY else refusing_dispatch(type(tensor)):
                 strides = _BASE.stride(tensor) if _layout(tensor) is torch.strided else ()
                 first = self.starts[index]
                 return (first, tuple(_shape(tensor)), tuple(strides), _dtype(tensor))

@@ -93,10 +93,13 @@ class Reading:
     @cached_property
     def _ends(self) -> list[int]:
         parents = self.parents
-        ends = list(range(1, len(parents) + 1))
-        for row in range(len(parents) - 1, 0, -1):
-            parent = parents[row]
-            ends[parent] = max(ends[parent], ends[row])
+        ends = [0] * len(parents)
+        for row in range(len(parents) - 1, -1, -1):
+            end = ends[row]
+            if not end:
+                end = ends[row] = row + 1
+            if row and not ends[parents[row]]:
+                ends[parents[row]] = end
         return ends
 
     def is_cycle(self, row: int) -> bool:
@@ -220,13 +223,13 @@ def _walk(module: Any) -> tuple[Reading, list[int]]:  # noqa: C901, PLR0912, PLR
                         break
                     n_attributes += 1
                     kind = type(value)
-                    if kind is int or kind is bool or kind is str or id(kind) in plain:
-                        continue
-                    if (kind is tuple or kind is list) and plain.issuperset(
-                        map(id, map(type, islice(value, MOST_ITEMS)))
+                    if (
+                        kind is not int
+                        and kind is not bool
+                        and id(kind) not in plain
+                        and not _holds_plain(value, plain)
                     ):
-                        continue
-                    is_plain = False
+                        is_plain = False
                 regular = n_attributes == len(own)
                 below = list(children.items()) if children else None
             else:
@@ -255,6 +258,18 @@ def _walk(module: Any) -> tuple[Reading, list[int]]:  # noqa: C901, PLR0912, PLR
                 stack.append((row, place, child))
     first_slot.append(len(slots))
     return reading, contained
+
+
+def _holds_plain(value: Any, plain: set[int]) -> bool:
+    """Whether a plain attribute is neither tensor nor module, and holds none one level down; learns its type."""
+    kind = type(value)
+    if kind is tuple or kind is list or kind is dict:
+        items = value.values() if kind is dict else value
+        return plain.issuperset(map(id, map(type, islice(items, MOST_ITEMS))))
+    if holds_nothing(kind):
+        plain.add(id(kind))
+        return True
+    return False
 
 
 def _read_irregular(

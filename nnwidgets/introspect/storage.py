@@ -161,6 +161,14 @@ def _by_device(cluster: list[int], placement: Placement) -> list[list[int]]:
 
 def _compare(cluster: list[int], placement: Placement) -> list[Shared]:
     """What the tensors of a cluster have in common, byte for byte."""
+    first = cluster[0]
+    start, end = placement.starts[first], placement.ends[first]
+    if not placement.pieces and all(
+        placement.starts[each] == start and placement.ends[each] == end for each in cluster
+    ):
+        slots = tuple(sorted({placement.owner(each) for each in cluster}))
+        whole = all(placement.n_bytes(slot) == end - start for slot in slots)
+        return [Shared(slots, end - start, whole=whole)] if len(slots) > 1 else []
     sites: dict[tuple[int, coverage.Dims, int], set[int]] = {}
     for interval in cluster:
         start, dims, run, owner = placement.piece(interval)
