@@ -177,9 +177,9 @@ def _compare(cluster: list[int], placement: Placement) -> list[Shared]:
     pieces = [coverage.Piece(*site, index) for index, site in enumerate(sites)]
     together: Counter[tuple[int, ...]] = Counter()
     for indices, n_bytes in coverage.coverage(pieces).items():
-        slots = {slot for index in indices for slot in owners[index]}
-        if len(slots) > 1:
-            together[tuple(sorted(slots))] += n_bytes
+        having = {slot for index in indices for slot in owners[index]}
+        if len(having) > 1:
+            together[tuple(sorted(having))] += n_bytes
     return [
         Shared(slots, n_bytes, whole=all(placement.n_bytes(slot) == n_bytes for slot in slots))
         for slots, n_bytes in together.items()
