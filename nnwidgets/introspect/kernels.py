@@ -83,7 +83,15 @@ def sums(block: torch.Tensor, pivot: float, shift: int, scratch: Scratch) -> tup
         scale_(wide, -shift)
     if pivot:
         wide.sub_(math.ldexp(pivot, -shift))
-    return wide.sum().item(), torch.dot(wide, wide).item()
+    return wide.sum().item(), _sum_of_squares_(wide)
+
+
+def _sum_of_squares_(values: torch.Tensor) -> float:
+    """Return the sum of squares; may write over the values."""
+    if values.numel() < _SHARED_FROM:
+        # A dot product is the BLAS library's, which wakes its threads for any size.
+        return values.square_().sum().item()
+    return torch.dot(values, values).item()
 
 
 def n_nonzero(block: torch.Tensor, low: float, high: float, scratch: Scratch) -> int:
@@ -93,7 +101,7 @@ def n_nonzero(block: torch.Tensor, low: float, high: float, scratch: Scratch) ->
         return n
     # The signs' squares sum to the count, exactly, at a third of count_nonzero's time.
     signs = torch.sign(block, out=scratch.wide(n, block.dtype))
-    return round(torch.dot(signs, signs).item())
+    return round(_sum_of_squares_(signs))
 
 
 def n_not_finite(block: torch.Tensor, scratch: Scratch) -> int:
@@ -132,12 +140,20 @@ def bin_indices(block: torch.Tensor, exponent: int, out: torch.Tensor) -> torch.
     """
     if exponent > 0:
         # Whole numbers first: scaled down, a tiny negative value would become -0, which is in the bin above its own.
-        torch.floor(block, out=out)
-        return scale_(out, -exponent).floor_()
+        return _floor_(scale_(_floor_(out.copy_(block)), -exponent))
     if exponent > -_LEAST_NORMAL_POWER:
-        return torch.mul(block, 2.0**-exponent, out=out).floor_()
-    out.copy_(block)
-    return scale_(out, -exponent).floor_()
+        return _floor_(torch.mul(block, 2.0**-exponent, out=out))
+    return _floor_(scale_(out.copy_(block), -exponent))
+
+
+def _floor_(values: torch.Tensor) -> torch.Tensor:
+    """Round down in place."""
+    n = values.numel()
+    if not _LEAST_SHARED_FLOOR < n < _SHARED_FROM:
+        return values.floor_()
+    # torch shares floor out from 2,048 elements on, and every share may have to wait for a busy core.
+    fractions = values.frac()
+    return values.sub_(fractions).add_(fractions.sign_().clamp_(max=0.0))
 
 
 def count_bins(block: torch.Tensor, exponent: int, first: int, size: int, scratch: Scratch) -> list[int]:
@@ -221,7 +237,7 @@ class Counter:
         if self._scratch.device.type != "cpu":
             self._total += torch.bincount(numbers.to(self._scratch.device, torch.int64), minlength=self._size)
             return
-        n_lanes = 1 if n < _WORTH_SPREADING else min(torch.get_num_threads(), _MOST_LANES)
+        n_lanes = 1 if n < _SHARED_FROM else min(torch.get_num_threads(), _MOST_LANES)
         # float32 counts stay whole up to 2^24.
         if self._n_in_lanes + n > _MOST_IN_LANES or self._lanes.shape[0] < n_lanes:
             self._flush(n_lanes)
@@ -249,7 +265,8 @@ class Counter:
             self._lanes = torch.zeros(n_lanes, self._size, dtype=torch.float32, device="cpu")
 
 
-_WORTH_SPREADING = 32_768
+_SHARED_FROM = 32_768
 _MOST_LANES = 16
+_LEAST_SHARED_FLOOR = 2_048
 _MOST_IN_LANES = 2**24
 _LEAST_NORMAL_POWER = 1000

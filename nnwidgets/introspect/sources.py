@@ -14,12 +14,13 @@ import torch
 from nnwidgets.introspect.accumulate import Accumulator
 from nnwidgets.introspect.blocks import Runs, blocks
 from nnwidgets.introspect.kernels import Counter, Scratch
+from nnwidgets.introspect.pace import Pace
 
 Tick = Callable[[int], None]
 """Called after each block with the number of elements it held; raises to stop."""
 
 _HALVES = {torch.bfloat16, torch.float16, torch.int16, torch.uint16}
-_CPU_LIMIT = {torch.float32: 393_216, torch.float64: 262_144, torch.complex128: 131_072}
+_CPU_LIMIT = {torch.float32: 524_288, torch.float64: 262_144, torch.complex128: 131_072}
 _DEVICE_LIMIT = 2_097_152
 _WORTH_A_TABLE = 131_072
 _CODES_8, _CODES_16 = 256, 65_536
@@ -74,9 +75,11 @@ def _feed_strided(data: torch.Tensor, runs: Runs, accumulator: Accumulator, tick
     else:
         work = torch.float32 if data.dtype in {torch.float32, torch.bfloat16, torch.float16} else torch.float64
         scratch = Scratch(_limit(data, work, runs.n), _computing_device(data), work)
+        pace = Pace(scratch.device)
         for block in blocks(data, runs, scratch.limit):
-            accumulator.add_block(_staged(block, scratch), scratch)
-            tick(block.numel())
+            for part in pace.parts(_staged(block, scratch)):
+                accumulator.add_block(part, scratch)
+                tick(part.numel())
 
 
 def _staged(block: torch.Tensor, scratch: Scratch) -> torch.Tensor:
@@ -108,11 +111,13 @@ def count_codes(data: torch.Tensor, runs: Runs, tick: Tick) -> torch.Tensor:
     unsigned = torch.uint8 if narrow else torch.uint16
     scratch = Scratch(_limit(data, torch.float64, runs.n), _computing_device(data), torch.float64)
     counter = Counter(size, scratch)
+    pace = Pace(scratch.device)
     for block in blocks(data, runs, scratch.limit):
         # Straight from the tensor where it is one run, else by way of a copy of the block.
         flat = block if block.is_contiguous() and not block.is_neg() else block.resolve_neg().contiguous()
-        counter.add(flat.view(-1).view(unsigned))
-        tick(block.numel())
+        for part in pace.parts(flat.view(-1).view(unsigned)):
+            counter.add(part)
+            tick(part.numel())
     return counter.counts()
 
 
