@@ -75,7 +75,7 @@ def chip_counts(index: Index) -> dict[str, int]:
     return {
         "trainable": sum(map(_is_trainable, index.tensors)),
         "frozen": index.n_frozen[0],
-        "tied": sum(entry.tie is not None for entry in index.tensors),
+        "tied": sum(index.tie(entry) is not None for entry in index.tensors),
         "findings": len(index.findings),
     }
 
@@ -130,7 +130,7 @@ def _chip_sets(index: Index, chips: frozenset[str]) -> Iterator[set[int]]:
     if chosen:
         yield {number for number, entry in enumerate(index.tensors) if any(test(entry) for test in chosen)}
     if "tied" in chips:
-        yield {number for number, entry in enumerate(index.tensors) if entry.tie is not None}
+        yield {number for number, entry in enumerate(index.tensors) if index.tie(entry) is not None}
     if "findings" in chips:
         yield {index.tensor_at[path] for path in index.findings_at if path in index.tensor_at}
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 from nnwidgets.errors import InvalidTargetError
 from nnwidgets.introspect import paths
@@ -54,8 +54,10 @@ class Index:
         self.first_tensor = list(accumulate((len(node.tensors) for node in self.nodes), initial=0))
         self.tensor_at = {entry.path: place for place, entry in enumerate(self.tensors)}
         self.groups: dict[str, TieGroup] = {group.id: group for group in tree.ties}
+        self._badged = frozenset(self._groups_worth_a_badge())
         self.findings: tuple[Finding, ...] = tuple(findings)
         self._alikes = Alikes(tree)
+        self._grouped: dict[int, list[tuple[int, ...]]] = {}
         self._items: dict[int, tuple[int | Run, ...]] = {}
         self._run_of: dict[int | None, Run] = {}
 
@@ -95,10 +97,29 @@ class Index:
         found = self.resolve(path)
         return self.tensors[self.tensor_at[found[0]]] if found is not None and found[0] in self.tensor_at else None
 
+    def tie(self, entry: TensorEntry) -> str | None:
+        """Return the letter that ``entry`` wears: its group's, unless the rows say that tie already.
+
+        Below a module registered twice every tensor has two names. The second place is one row that points to the
+        first, so letters are left to ties that would otherwise not be seen.
+        """
+        return entry.tie if entry.tie in self._badged else None
+
+    def _groups_worth_a_badge(self) -> Iterator[str]:
+        twice = {node.alias_of for node in self.nodes if node.alias_of is not None}
+        for group in self.tree.ties:
+            own = [self.tensor_at[path] for path in group.members if path in self.tensor_at]
+            if len(own) != 1 or self.nodes[self.owner[own[0]]].path in twice:
+                yield group.id
+
     def items(self, number: int) -> tuple[int | Run, ...]:
         """Return what stands below node ``number``, its tensors left out: nodes, and runs of like siblings as one."""
         if number not in self._items:
-            items = tuple(self._item(group) for group in self._folded(number))
+            shown_as_fold = self._contained(number) if self._is_single(number) else None
+            if shown_as_fold is not None:
+                items: tuple[int | Run, ...] = (shown_as_fold,)
+            else:
+                items = tuple(self._item(group) for group in self._groups(number))
             for run in items:
                 if isinstance(run, Run):
                     for member in (*run.members, run.container):
@@ -124,21 +145,26 @@ class Index:
     def _item(self, group: tuple[int, ...]) -> int | Run:
         return Run(group) if len(group) > 1 else self._contained(group[0]) or group[0]
 
-    def _folded(self, number: int) -> Iterator[tuple[int, ...]]:
-        children = tuple(self.children(number))
-        start = 0
-        for run in self._alikes.fold(self.nodes[number].children):
-            stop = start + len(run.nodes)
-            yield children[start:stop]
-            start = stop
+    def _groups(self, number: int) -> list[tuple[int, ...]]:
+        """Return the children of node ``number``, like ones in a row together."""
+        if number not in self._grouped:
+            children = tuple(self.children(number))
+            runs = self._alikes.fold(self.nodes[number].children)
+            ends = list(accumulate((len(run.nodes) for run in runs), initial=0))
+            self._grouped[number] = [children[start:end] for start, end in pairwise(ends)]
+        return self._grouped[number]
+
+    def _is_single(self, number: int) -> bool:
+        """Return whether node ``number`` is below another one and not a member of a run there."""
+        return number > 0 and (number,) in self._groups(self.parent[number])
 
     def _contained(self, number: int) -> Run | None:
         """Return the run that stands for node ``number``, if it is a bare list that holds nothing else."""
         node = self.nodes[number]
         if node.class_name != "ModuleList" or node.tensors or node.problem or len(node.children) < SHORTEST:
             return None
-        folded = list(self._folded(number))
-        return Run(folded[0], container=number) if len(folded) == 1 and len(folded[0]) >= SHORTEST else None
+        groups = self._groups(number)
+        return Run(groups[0], container=number) if len(groups) == 1 and len(groups[0]) >= SHORTEST else None
 
     # ---- what lies below ----
 
@@ -154,8 +180,8 @@ class Index:
         best = [len(order)] * len(self.nodes)
         for index, node in enumerate(self.nodes):
             for entry in node.tensors:
-                if entry.tie is not None:
-                    best[index] = min(best[index], order[entry.tie])
+                if (letter := self.tie(entry)) is not None:
+                    best[index] = min(best[index], order[letter])
         self._carry_up(best, min)
         ids = [*order, None]
         return [ids[rank] for rank in best]

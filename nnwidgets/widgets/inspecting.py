@@ -16,8 +16,8 @@ from nnwidgets.introspect.reading import quiet
 from nnwidgets.introspect.records import ModuleNode, TensorEntry, TieGroup
 from nnwidgets.widgets.bodies import finding_body, tie_body
 from nnwidgets.widgets.codelines import code_lines
-from nnwidgets.widgets.index import Index
 from nnwidgets.widgets.gradients import grad_of
+from nnwidgets.widgets.index import Index
 from nnwidgets.widgets.locating import place_of, siblings_of
 from nnwidgets.widgets.rowdata import own_name
 from nnwidgets.widgets.session import Session
@@ -77,7 +77,8 @@ def _ties_inside(index: Index, number: int) -> list[TieGroup]:
     seen: dict[str, None] = {}
     if index.tie_inside[number] is not None:
         for below in range(number, number + index.size[number]):
-            seen.update((entry.tie, None) for entry in index.nodes[below].tensors if entry.tie is not None)
+            letters = map(index.tie, index.nodes[below].tensors)
+            seen.update((letter, None) for letter in letters if letter is not None)
             if len(seen) >= _MAX_TIES_INSIDE:
                 break
     return [index.groups[group] for group in list(seen)[:_MAX_TIES_INSIDE]]

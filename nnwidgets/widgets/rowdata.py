@@ -117,7 +117,7 @@ def _tensor_row(index: Index, line: Line) -> Row:
         dtype=entry.dtype,
         dtype_short=dtype_short(entry.dtype),
         role=entry.role,
-        tie=entry.tie,
+        tie=index.tie(entry),
         frozen="all" if is_frozen(entry) else None,
         findings=index.severity(entry.path),
         problem=inert(entry.problem) if entry.problem else None,

@@ -117,6 +117,8 @@ def flatten(index: Index, state: ViewState) -> Flat:
     found = matches(index, state.filter, state.chips)
     if state.expanded is None:
         expanded = frozenset({"m:"}) if found.is_filter else default_opening(index)
+    elif found.is_filter:
+        expanded = frozenset(row_id for row_id in state.expanded if row_id[2:] in index.number)
     else:
         expanded = shown_ids(index, state.expanded, state)
     if not found.is_filter:
@@ -157,7 +159,7 @@ def shown_ids(index: Index, expanded: frozenset[str], state: ViewState) -> froze
             continue
         if row_id.startswith("m:"):
             moved.add(f"m:{index.nodes[_shown(index, number, state, memo)].path}")
-        elif row_id.startswith("f:"):
+        elif row_id.startswith("f:") and number > 0:
             parent = index.parent[number]
             moved.add(f"f:{index.nodes[_shown(index, parent, state, memo) + number - parent].path}")
     return frozenset(moved)
@@ -294,7 +296,7 @@ def _marks(flat: Flat) -> Iterator[RulerMark]:
     for place, line in enumerate(flat.lines):
         if line.tensor >= 0:
             entry = index.tensors[line.tensor]
-            path, tie, severity = entry.path, entry.tie, index.severity(entry.path)
+            path, tie, severity = entry.path, index.tie(entry), index.severity(entry.path)
         else:
             path = index.nodes[line.number].path
             severity = index.severity(path) if line.run is None else None
