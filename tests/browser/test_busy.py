@@ -14,6 +14,8 @@ while not os.path.exists('stop'):
     net(torch.randn(64, 20)).square().mean().backward()
     optimizer.step()
     steps += 1
+    if steps == 1:
+        print('trains')
 ended = True"""
 
 HUGE = """import numpy
@@ -29,7 +31,7 @@ def test_a_click_during_a_training_cell_is_answered_before_the_cell_ends(lab):
     notebook.run(0, 1, 2, 3)
     explorer = notebook.explorer(3)
     notebook.start(4)
-    notebook.wait_busy()
+    expect(notebook.output(4)).to_contain_text("trains", timeout=60_000)
     try:
         explorer.expand("0", "2")
         explorer.select("0.weight")
@@ -41,7 +43,7 @@ def test_a_click_during_a_training_cell_is_answered_before_the_cell_ends(lab):
         assert notebook.executing(4), "the cell ended before the clicks were answered"
     finally:
         stop.touch()
-    notebook.wait_idle()
+    notebook.wait_ended(4)
     stop.unlink()
     assert notebook.kernel("ended")
     assert notebook.kernel("steps") > 0

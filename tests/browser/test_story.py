@@ -43,11 +43,16 @@ def test_repeated_blocks_are_one_row_that_opens_to_a_member_of_choice(lab):
     notebook = lab.open([models.LOAD, models.BLOCKS, "%nn net"])
     notebook.run(0, 1, 2)
     explorer = notebook.explorer(2)
-    explorer.filter("")
-    explorer.expand("blocks")
-    fold = explorer.rows().filter(has_text="6 × Block")
-    expect(fold).to_have_count(1)
-    expect(fold).to_contain_text("0 … ")
+    fold = explorer.row("blocks.0", kind="f")
+    expect(fold).to_contain_text("6 × Block")
+    expect(explorer.row("blocks.0", kind="m")).to_be_visible()
+    fold.get_by_role("button", name="blocks.3").click()
+    expect(explorer.row("blocks.3", kind="m")).to_be_visible()
+    expect(explorer.row("blocks.0", kind="m")).to_have_count(0)
+    fold.click()
+    lab.page.keyboard.press("Shift+Enter")
+    for index in range(6):
+        expect(explorer.row(f"blocks.{index}", kind="m")).to_have_count(1)
 
 
 def test_the_filter_reaches_rows_never_shown_and_clears_again(lab):

@@ -97,7 +97,7 @@ class Explorer:
     def select(self, path: str) -> None:
         """Click the row of a path, and wait until the inspector shows it."""
         row = self.row(path).last
-        row.click()
+        row.locator(".nnw-label").click()
         expect(row).to_have_attribute("aria-selected", "true")
         self.wait_inspecting(path)
 

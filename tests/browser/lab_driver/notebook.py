@@ -38,8 +38,8 @@ EXECUTE = """async ([path, code, expressions]) => {
   return reply.content;
 }"""
 
-IDLE = "(path) => window.panels[path].sessionContext.session.kernel.status === 'idle'"
-BUSY = "(path) => window.panels[path].sessionContext.session.kernel.status === 'busy'"
+RUNNING = """([path, index]) =>
+  window.panels[path].content.widgets[index].model.executionState === 'running'"""
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -109,11 +109,12 @@ class Notebook:
 
     def executing(self, index: int) -> bool:
         """Tell whether a cell runs at this moment."""
-        running: bool = self.page.evaluate(
-            "([path, index]) => window.panels[path].content.widgets[index].model.executionState === 'running'",
-            [self.path, index],
-        )
+        running: bool = self.page.evaluate(RUNNING, [self.path, index])
         return running
+
+    def wait_ended(self, index: int) -> None:
+        """Wait until a cell has run. The kernel's own status won't do: it is idle between a subshell's messages."""
+        self.page.wait_for_function(f"(which) => !({RUNNING})(which)", arg=[self.path, index])
 
     def shut_down(self) -> None:
         """Shut the kernel down, as the menu does."""
@@ -129,14 +130,6 @@ class Notebook:
             }""",
             self.path,
         )
-
-    def wait_busy(self) -> None:
-        """Wait until the kernel runs a cell."""
-        self.page.wait_for_function(BUSY, arg=self.path)
-
-    def wait_idle(self) -> None:
-        """Wait until the kernel runs nothing."""
-        self.page.wait_for_function(IDLE, arg=self.path)
 
     def cells(self) -> list[str]:
         """Return the source of every cell, as the notebook now has them."""
