@@ -57,5 +57,6 @@ def _built(name: str) -> str:
 
 @cache
 def stub() -> str:
-    """Return the page module of one Explorer."""
-    return (Path(__file__).parent / "stub.js").read_text(encoding="utf-8")
+    """Return the page module of one Explorer, without comments and indentation: each Explorer sends it."""
+    lines = (Path(__file__).parent / "stub.js").read_text(encoding="utf-8").splitlines()
+    return "\n".join(line.strip() for line in lines if not line.lstrip().startswith("//"))

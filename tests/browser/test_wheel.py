@@ -37,7 +37,12 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     venv.create(folder, with_pip=True, symlinks=True)
     python = folder / "bin" / "python"
     for packages in ((TORCH,), ("jupyterlab", str(wheel))):
-        subprocess.run([python, "-m", "pip", "install", "-q", *packages], check=True, timeout=900, cwd=folder)
+        subprocess.run(
+            [python, "-m", "pip", "install", "-q", "-c", str(CONSTRAINTS), *packages],
+            check=True,
+            timeout=900,
+            cwd=folder,
+        )
     return python
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
@@ -42,7 +42,7 @@ class Lab:
     def __init__(self, server: LabServer, context: BrowserContext) -> None:
         self.server = server
         self.page: Page = context.new_page()
-        self._bytes_in: Counter[str] = Counter()
+        self._sizes: defaultdict[str, list[int]] = defaultdict(list)
         self.faults: list[str] = []
         self.page.on("websocket", self._watch)
         self.page.on("pageerror", lambda error: self.faults.append(str(error.stack or error)))
@@ -51,7 +51,12 @@ class Lab:
         self.page.wait_for_function(
             "() => window.jupyterapp?.restored.then(() => true)", timeout=SECONDS_TO_LOAD * 1000
         )
+        self._wait_splash_gone()
         self.page.evaluate("() => window.jupyterapp.shell.collapseLeft()")
+
+    def _wait_splash_gone(self) -> None:
+        """JupyterLab shows its splash at start and at each change of theme, and falls over two at a time."""
+        self.page.locator("#jupyterlab-splash").wait_for(state="detached")
 
     def _watch(self, socket: WebSocket) -> None:
         socket.on("framereceived", self._count)
@@ -59,11 +64,11 @@ class Lab:
     def _count(self, payload: str | bytes) -> None:
         raw = payload.encode() if isinstance(payload, str) else payload
         found = MESSAGE_TYPE.search(raw)
-        self._bytes_in[found.group(1).decode() if found else ""] += len(raw)
+        self._sizes[found.group(1).decode() if found else ""].append(len(raw))
 
-    def bytes_of(self, *message_types: str) -> int:
-        """Return how many bytes of these message types the kernel has sent to the page."""
-        return sum(self._bytes_in[each] for each in message_types)
+    def sizes_of(self, *message_types: str) -> list[int]:
+        """Return how many bytes each message of these types had that the kernel has sent to the page."""
+        return [size for each in message_types for size in self._sizes[each]]
 
     def open(self, cells: Sequence[str]) -> Notebook:
         """Write a notebook of these code cells, open it, and wait for its kernel."""
@@ -85,3 +90,4 @@ class Lab:
         light = "true" if name.endswith("Light") else "false"
         self.page.evaluate("(theme) => window.jupyterapp.commands.execute('apputils:change-theme', { theme })", name)
         self.page.wait_for_function("(light) => document.body.dataset.jpThemeLight === light", arg=light)
+        self._wait_splash_gone()

@@ -169,6 +169,13 @@ class Notebook:
             "([path, index]) => window.panels[path].content.scrollToItem(index, 'center')", [self.path, index]
         )
 
+    def wait_attached(self, index: int, attached: bool) -> None:
+        """Wait until a windowed notebook has put a cell on the page, or taken it off."""
+        self.page.wait_for_function(
+            "([path, index, attached]) => window.panels[path].content.widgets[index].isAttached === attached",
+            arg=[self.path, index, attached],
+        )
+
     def mode(self) -> str:
         """Return "command" or "edit"."""
         mode: str = self.page.evaluate("(path) => window.panels[path].content.mode", self.path)
