@@ -53,9 +53,7 @@ class PathNotFoundError(NNWidgetsError):
 
     code = "path-not-found"
 
-    def __init__(
-        self, message: str, *, path: str | None = None, hint: str = "", closest: tuple[str, ...] = ()
-    ) -> None:
+    def __init__(self, message: str, *, path: str | None = None, hint: str = "", closest: tuple[str, ...] = ()) -> None:
         super().__init__(message, path=path, hint=hint)
         self.closest = closest
 

@@ -16,8 +16,8 @@ from nnwidgets.introspect.reading import quiet
 from nnwidgets.introspect.records import ModuleNode, TensorEntry, TieGroup
 from nnwidgets.widgets.bodies import finding_body, tie_body
 from nnwidgets.widgets.codelines import code_lines
-from nnwidgets.widgets.index import Index
 from nnwidgets.widgets.gradients import grad_of
+from nnwidgets.widgets.index import Index
 from nnwidgets.widgets.locating import place_of, siblings_of
 from nnwidgets.widgets.rowdata import own_name
 from nnwidgets.widgets.session import Session
