@@ -5,8 +5,8 @@
 
 or, from Python, ``import nnwidgets as nnw`` and ``nnw.explore(net)``, ``nnw.tree(net)``, ``nnw.ties(net)``,
 ``nnw.stats(tensor)``, ``nnw.check(net)``, ``nnw.trace(net, x)``; ``nnw.init(net, "0.weight", "xavier_uniform_")``,
-``nnw.assign``, ``nnw.freeze``, ``nnw.undo(net)``, ``nnw.history(net)``. Names load on first use, so that the import itself
-costs little more than torch's.
+``nnw.assign``, ``nnw.freeze``, ``nnw.undo(net)``, ``nnw.history(net)``. Names load on first use, so that the import
+itself costs little more than torch's.
 """
 
 from __future__ import annotations

@@ -47,41 +47,34 @@ def assign(module: nn.Module, target: str, value: Any) -> Change:
     model = Model(module)
     places, indexes = _found(model, target)
     suffix = "".join(f"[{index}]" for index in indexes)
-    views = []
+    planned: list[tuple[Place, torch.Tensor, torch.Tensor]] = []
+    notes: list[str] = []
     for place in places:
         data = check_writable(place)
         with reading():
             view = _viewed(data, indexes, place.path)
-        views.append((place, data, view))
-    wanted, notes = _converted(value, views[0][2], f"{places[0].path}{suffix}")
-    for place, _, view in views[1:]:
-        wanted, more = _converted(value, view, f"{place.path}{suffix}")
+        new, more = _converted(value, view, f"{place.path}{suffix}")
+        planned.append((place, view, new))
         notes += more
+    wanted = planned[0][2]
 
     def write() -> None:
-        for place, _, _ in views:
-            new, _ = _converted(value, plain(place.tensor)[()] if not indexes else _again(place, indexes), place.path)
-            with reading():
-                live = place.tensor.detach()
-                _viewed(live, indexes, place.path).copy_(new)
+        with reading():
+            for place, _, new in planned:
+                _viewed(place.tensor.detach(), indexes, place.path).copy_(new)
 
     shown = _shown(value, wanted)
     plan = Plan(
         kind="assign",
         label=f"{places[0].path if len(places) == 1 else target}{suffix if len(places) == 1 else ''} = {shown}",
         places=places,
-        plains=[view for _, _, view in views],
+        plains=[view for _, view, _ in planned],
         ties=model.ties_of(places),
         write=write,
-        code=lambda: _recipe(model, [place for place, _, _ in views], suffix, value, wanted),
+        code=lambda: _recipe(model, places, suffix, value, wanted),
         warnings=list(dict.fromkeys(notes)),
     )
     return commit(model, plan)
-
-
-def _again(place: Place, indexes: list[str]) -> torch.Tensor:
-    with reading():
-        return _viewed(plain(place.tensor), indexes, place.path)
 
 
 def _found(model: Model, target: str) -> tuple[list[Place], list[str]]:
@@ -99,6 +92,8 @@ def _found(model: Model, target: str) -> tuple[list[Place], list[str]]:
         except PathNotFoundError as error:
             missing = error
             continue
+        for place in named:
+            check_writable(place)
         places, _ = filled_once(named)
         return places, indexes[n_in_path:]
     raise missing or InvalidTargetError(f"{target!r} names no tensor.", hint="Such as 0.weight[0, 0].")
@@ -196,10 +191,7 @@ def _recipe(model: Model, places: list[Place], suffix: str, value: Any, made: to
     imports = ["import torch"] if not text.startswith("torch.frombuffer") else ["import base64", "import torch"]
     if text.startswith("#"):
         return Recipe((text, f"raise NotImplementedError({text[2:]!r})"), ())
-    if is_number or not made.dim():
-        calls = [f"    {name}{suffix or '[...]'} = {text}" for name in names]
-    else:
-        calls = [f"    {name}{suffix or '[...]'} = {text}" for name in names]
+    calls = [f"    {name}{suffix or '[...]'} = {text}" for name in names]
     return Recipe(("with torch.no_grad():", *calls), tuple(imports))
 
 

@@ -84,7 +84,7 @@ def fan_hint(module: nn.Module, path: str) -> FanHint | None:
             f"{shape[1]}, and torch's fillers take them the other way round."
         )
     elif is_module(holder) and any(_has_base(holder, f"ConvTranspose{n}d") for n in (1, 2, 3)):
-        note = "A transposed convolution keeps its weight as [in, out, …]; torch's fillers take fan_in and fan_out swapped."
+        note = "A transposed convolution keeps its weight as [in, out, …]; torch's fillers take the fans swapped."
     activation, where, slope = _following(module, paths.parent(path))
     gain = nn.init.calculate_gain(activation, slope) if activation else 1.0  # type: ignore[arg-type] # one of torch's names
     stds = {

@@ -41,8 +41,8 @@ def apply_function(
 ) -> Change:
     """Call ``function(m)`` on each module a target names, in walk order, as one undoable change.
 
-    It runs under ``no_grad`` with torch's global generators seeded, and may change tensors in place. Where it raises, or
-    replaces a Parameter, a tensor's memory or a submodule, everything is put back, bit for bit.
+    It runs under ``no_grad`` with torch's global generators seeded, and may change tensors in place. Where it raises,
+    or replaces a Parameter, a tensor's memory or a submodule, everything is put back, bit for bit.
 
     Args:
         module: The model.
@@ -67,7 +67,7 @@ def apply_function(
         >>> from torch import nn
         >>> net = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
         >>> apply_function(net, "Linear", lambda m: m.bias.fill_(1.0), label="ones", seed=7)
-        Change(ones: 0.weight, 0.bias, seed 7)
+        Change(ones: 0.bias, seed 7)
     """
     if not callable(function):
         raise InitializerError(f"{function!r} can't be called.", hint="Pass a function of one module.")
@@ -85,7 +85,7 @@ def apply_function(
         return _recipe(model, found, number, f"{call}(module)", lines)
 
     return _run(
-        model, modules, modules, function, label or name, checked_seed(seed), recipe,
+        model, modules, function, recipe, label=label or name, seed=checked_seed(seed),
         kind="function", optimizer=optimizer, preview=preview, clear_state=clear_state,
     )  # fmt: skip
 
@@ -111,7 +111,7 @@ def reset_modules(
         return Recipe(tuple(lines))
 
     return _run(
-        model, modules, modules, lambda each: getattr(each, _reset_name(each))(), "reset", seed, recipe,
+        model, modules, lambda each: getattr(each, _reset_name(each))(), recipe, label="reset", seed=seed,
         kind="init", optimizer=optimizer, preview=preview, clear_state=clear_state,
     )  # fmt: skip
 
@@ -119,23 +119,24 @@ def reset_modules(
 def _run(
     model: Model,
     modules: Sequence[tuple[str, Any]],
-    scope: Sequence[tuple[str, Any]],
     function: Callable[[Any], Any],
-    label: str,
-    seed: int,
     recipe: Callable[[Sequence[tuple[str, Any]], int], Recipe],
     *,
+    label: str,
+    seed: int,
     kind: Any,
     optimizer: Any,
     preview: bool,
     clear_state: bool,
 ) -> Change:
-    places = _places(model, scope)
+    places = _places(model, modules)
     if not places:
         raise InvalidTargetError(
-            f"{scope[0][0] or 'The model'} has no tensors to change.", path=scope[0][0], hint="Name modules that have."
+            f"{modules[0][0] or 'The model'} has no tensors to change.",
+            path=modules[0][0],
+            hint="Name modules that have.",
         )
-    structure = Structure([each for _, each in scope])
+    structure = Structure([each for _, each in modules])
 
     def write() -> None:
         _call(modules, function, label, seed)
@@ -202,9 +203,9 @@ def _preview(
     return {place.path: summarized(scratch.of(place.tensor)) for place in places}
 
 
-def _places(model: Model, scope: Sequence[tuple[str, Any]]) -> list[Place]:
+def _places(model: Model, modules: Sequence[tuple[str, Any]]) -> list[Place]:
     """Every tensor at or below modules that has bytes to write, once."""
-    ids = {id(tensor) for _, each in scope for tensor in live_tensors(each).values()}
+    ids = {id(tensor) for _, each in modules for tensor in live_tensors(each).values()}
     made = []
     seen: set[int] = set()
     for entry in model.tree.tensors:

@@ -125,8 +125,8 @@ class Initializer:
 def initializer(function: _Function) -> _Function:
     """Offer a function of your own beside torch's initializers, under its name.
 
-    It is called as ``function(tensor, generator, **kwargs)`` under ``no_grad``, fills ``tensor`` in place and draws from
-    ``generator``, so that one seed always gives the same numbers.
+    It is called as ``function(tensor, generator, **kwargs)`` under ``no_grad``, fills ``tensor`` in place and draws
+    from ``generator``, so that one seed always gives the same numbers.
 
     Args:
         function: ``fn(tensor, generator, **kwargs)``.

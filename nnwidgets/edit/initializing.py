@@ -77,7 +77,7 @@ def init(
     number = checked_seed(seed)
     if initializer.kind == "reset":
         return reset_modules(model, target, number, optimizer=optimizer, preview=preview, clear_state=clear_state)
-    plan, filler = _planned(model, target, initializer, passed, number, optimizer, clear=clear_state)
+    plan, filler = _planned(model, target, initializer, passed, seed=number, optimizer=optimizer, clear=clear_state)
     if preview:
         return previewed(model, plan, filler.preview(model, plan))
     return commit(model, plan)
@@ -123,7 +123,7 @@ class _Filler:
 
     def preview(self, model: Model, plan: Plan) -> dict[str, TensorStats]:
         """Statistics of what filling gives, made on stand-ins; those of tensors beyond a size are left out."""
-        total, within = 0, []
+        total, within = 0, list[Place]()
         for place, data in zip(plan.places, plan.plains, strict=True):
             total += data.numel()
             if within and total > _MOST_PREVIEWED:
@@ -145,9 +145,9 @@ def _planned(
     target: Target,
     initializer: Initializer,
     kwargs: dict[str, Any],
+    *,
     seed: int,
     optimizer: Any,
-    *,
     clear: bool,
 ) -> tuple[Plan, _Filler]:
     named = model.places(target)
@@ -197,6 +197,9 @@ def _warnings(initializer: Initializer, kwargs: Mapping[str, Any], places: Seque
 
 def _recipe(model: Model, filler: _Filler, places: Sequence[Place], more: Sequence[str]) -> Recipe:
     initializer = filler.initializer
+    if initializer.kind == "user" and initializer.source is None:
+        said = f"{initializer.name} has no source to show: it is a lambda or a closure, or was typed elsewhere."
+        return Recipe((f"# {said}", f"raise NotImplementedError({said!r})"), ())
     called = [(place, expression(model.module, place.path)) for place in places]
     devices = list(dict.fromkeys(str(place.tensor.device) for place in places))
     draws = initializer.kind == "user" or initializer.takes_generator
@@ -229,7 +232,4 @@ def _recipe(model: Model, filler: _Filler, places: Sequence[Place], more: Sequen
 
 
 def _definition(initializer: Initializer) -> list[str]:
-    if initializer.source is None:
-        said = f"{initializer.name} has no source to show (a lambda, a closure, or typed elsewhere): define it first."
-        return [f"# {said}", f"raise NotImplementedError({said!r})"]
-    return [*initializer.source.splitlines(), ""]
+    return [*(initializer.source or "").splitlines(), ""]

@@ -107,8 +107,8 @@ def _parameters(optimizer: Any) -> list[Any]:
     groups = object.__getattribute__(optimizer, "__dict__").get("param_groups")
     made: list[Any] = []
     for group in groups if is_a(groups, list) else ():
-        held = dict.get(group, "params") if is_a(group, dict) else None
-        made.extend(held if is_a(held, list) else ())
+        held: Any = dict.get(group, "params") if is_a(group, dict) else None
+        made += held if is_a(held, list) else []
     return made
 
 

@@ -49,7 +49,7 @@ def raw_bytes(tensor: torch.Tensor, address: int, n_bytes: int) -> torch.Tensor:
     """A run of bytes of a tensor's storage as a ``uint8`` tensor."""
     storage = tensor.untyped_storage()
     bare = torch.empty(0, dtype=torch.uint8, device=storage.device)
-    return bare.set_(storage, address - storage.data_ptr(), (n_bytes,), (1,))  # type: ignore[call-overload, no-any-return] # torch's stubs name fewer forms
+    return bare.set_(storage, address - storage.data_ptr(), (n_bytes,), (1,))
 
 
 def _on_one_device(tensors: Sequence[torch.Tensor]) -> Iterator[torch.Tensor]:
@@ -87,7 +87,7 @@ def _hulls(cluster: list[coverage.Piece], owners: Sequence[torch.Tensor]) -> Ite
 
 def _cut(data: torch.Tensor) -> Iterator[torch.Tensor]:
     """Bytes in pieces, as eight-byte words where they can be seen so."""
-    for part in data.split(CHUNK_BYTES):
+    for part in torch.split(data, CHUNK_BYTES):
         is_words = part.numel() % _WORD == 0 and part.storage_offset() % _WORD == 0
         yield part.view(torch.int64) if is_words else part
 

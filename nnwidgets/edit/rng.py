@@ -50,9 +50,7 @@ class Generators:
 def forked(seed: int) -> Iterator[None]:
     """Inside, torch's global generators are seeded; afterwards they are as before."""
     undos = [_undo(torch.default_generator)]
-    for backend in (torch.cuda, torch.xpu):
-        if backend.is_initialized():
-            undos.append(_backend_undo(backend))
+    undos += [_backend_undo(backend) for backend in (torch.cuda, torch.xpu) if backend.is_initialized()]
     if torch.backends.mps.is_available():
         undos.append(_undo(torch.mps))
     try:

@@ -43,13 +43,13 @@ class Scratch:
         n_bytes = last - first if source.numel() else 0
         flat = torch.empty(0, dtype=torch.uint8, device=source.device)
         own = torch.empty(n_bytes, dtype=torch.uint8, device=source.device)
-        own.copy_(flat.set_(storage, low, (n_bytes,), (1,)))  # type: ignore[call-overload] # torch's stubs name fewer forms
+        own.copy_(flat.set_(storage, low, (n_bytes,), (1,)))
         for tensor, data in pairs:
             if id(tensor) in self._of:
                 continue
             bare = torch.empty(0, dtype=data.dtype, device=data.device)
             offset = (data.data_ptr() - first) // data.element_size() if data.numel() else 0
-            made: Any = bare.set_(own.untyped_storage(), offset, tuple(data.shape), data.stride())  # type: ignore[call-overload] # the same
+            made: Any = bare.set_(own.untyped_storage(), offset, tuple(data.shape), data.stride())
             if type(tensor) is nn.Parameter:
                 made = nn.Parameter(made, requires_grad=tensor.requires_grad)
             self._of[id(tensor)] = made

@@ -113,11 +113,11 @@ class Snapshot:
                 if block.is_contiguous():
                     low, high = max(offset, 0), min(offset + slot.numel(), place.nbytes())
                     if low < high:
-                        whole = torch.empty(0, dtype=torch.uint8).set_(place)  # type: ignore[call-overload] # torch's stubs name fewer forms
+                        whole = torch.empty(0, dtype=torch.uint8).set_(place)
                         whole[low:high] = slot[low - offset : high - offset]
                         copied += high - low
                 elif block.dtype is tensor.dtype and 0 <= offset < place.nbytes():
-                    target = torch.empty(0, dtype=block.dtype).set_(  # type: ignore[call-overload] # the same
+                    target = torch.empty(0, dtype=block.dtype).set_(
                         place, offset // block.element_size(), tuple(block.shape), block.stride()
                     )
                     target.copy_(_as(slot, block))

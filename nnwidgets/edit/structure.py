@@ -96,7 +96,7 @@ def _lying(tensor: Any) -> _Lying | None:
 
 def _registries(own: dict[str, Any]) -> Iterator[dict[Any, Any]]:
     for name in _REGISTRIES:
-        held = own.get(name)
+        held: Any = own.get(name)
         if is_a(held, dict):
             yield held
 

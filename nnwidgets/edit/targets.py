@@ -71,8 +71,9 @@ class Model:
         found = self._live.get(path)
         found = get(self.module, path) if found is None else found
         if not is_tensor(found):
+            kind = self.by_path[path].class_name if path in self.by_path else "no tensor"
             raise InvalidTargetError(
-                f"{path} is {self.by_path[path].class_name if path in self.by_path else 'no tensor'}, expected a tensor.",
+                f"{path} is {kind}, expected a tensor.",
                 path=path,
                 hint="Packed weights can't be written; replace the module.",
             )
@@ -149,7 +150,8 @@ class Model:
             group = groups.get(place.entry.tie or "")
             for member in group.members if group else ():
                 if group and member not in written and member not in made:
-                    made[member] = Tie(member, place.path, group.kind)
+                    is_same = self.tensor(member) is place.tensor
+                    made[member] = Tie(member, place.path, "object" if is_same else group.kind)
         return tuple(made.values())
 
     def ordered(self, paths: Iterable[str]) -> tuple[str, ...]:

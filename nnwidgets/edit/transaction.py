@@ -7,6 +7,7 @@ interrupt too, the model is left bit for bit as it was.
 from __future__ import annotations
 
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +16,7 @@ import torch
 
 from nnwidgets.edit.changes import Change, Kind, Numbers
 from nnwidgets.edit.code import Recipe, expression, optimizer_name
-from nnwidgets.edit.log import Entry, History, Log, history_of, log_of
+from nnwidgets.edit.log import Entry, History, Log, State, history_of, log_of
 from nnwidgets.edit.optimizers import KeptState, checked, states_of, warning_of
 from nnwidgets.edit.snapshot import insist
 from nnwidgets.edit.targets import Model, Place, Tie
@@ -78,35 +79,42 @@ def commit(model: Model, plan: Plan) -> Change:
         BaseException: What the plan's ``write`` raised; nothing is changed.
     """
     log = log_of(model.module)
-    with log.lock:
-        paths = model.ordered([*(place.path for place in plan.places), *(tie.path for tie in plan.ties)])
-        undo = _copied(log, plan, [Site(path, model.tensor(path)) for path in paths])
-        before = log.state
-        try:
-            plan.write()
-            if plan.verify is not None:
-                plan.verify()
-            for flag in plan.flags:
-                flag.set(after=True)
-            for state in plan.states:
-                state.clear()
-            undo.touch()
-            undo.seal()
-            if plan.reports_changed:
-                paths = tuple(undo.changed())
-                if not paths:
-                    plan.warnings.append("It changed nothing.")
-            few = len(paths) <= _MOST_AT_ONCE and plan.kind not in ("freeze", "unfreeze")
-            at_once = {path: sampled_stats(model.tensor(path)) for path in paths} if few else {}
-            change = _change(plan, paths, _numbers(undo, at_once))
-            log.push(Entry(change, undo))
-        except BaseException:
-            log.state = before
-            if plan.recover is not None:
-                insist(plan.recover)
-            insist(undo.restore)
-            raise
-        return change
+    begun: list[tuple[Undo, State]] = []
+    try:
+        with log.lock:
+            return _carried_out(model, plan, log, begun)
+    except BaseException:
+        with log.lock:
+            for undo, before in begun:
+                log.state = before
+                if plan.recover is not None:
+                    insist(plan.recover)
+                insist(undo.restore)
+        raise
+
+
+def _carried_out(model: Model, plan: Plan, log: Log, begun: list[tuple[Undo, State]]) -> Change:
+    paths = model.ordered([*(place.path for place in plan.places), *(tie.path for tie in plan.ties)])
+    undo = _copied(log, plan, [Site(path, model.tensor(path)) for path in paths])
+    begun.append((undo, log.state))
+    plan.write()
+    if plan.verify is not None:
+        plan.verify()
+    for flag in plan.flags:
+        flag.set(after=True)
+    for state in plan.states:
+        state.clear()
+    undo.touch()
+    undo.seal()
+    if plan.reports_changed:
+        paths = tuple(undo.changed())
+        if not paths:
+            plan.warnings.append("It changed nothing.")
+    is_few = len(paths) <= _MOST_AT_ONCE and plan.kind not in ("freeze", "unfreeze")
+    at_once = {path: sampled_stats(model.tensor(path)) for path in paths} if is_few else {}
+    change = _change(plan, paths, _numbers(undo, at_once))
+    log.push(Entry(change, undo))
+    return change
 
 
 def _copied(log: Log, plan: Plan, sites: Sequence[Site]) -> Undo:
@@ -154,13 +162,11 @@ def previewed(model: Model, plan: Plan, after: dict[str, TensorStats]) -> Change
 
 def _numbers(undo: Undo, at_once: dict[str, TensorStats]) -> Numbers:
     """Statistics that hold the undo copy weakly: a change that is kept keeps no model's bytes."""
-    import weakref
-
     held = weakref.ref(undo)
 
     def made(name: str) -> dict[str, TensorStats]:
         there = held()
-        return {} if there is None else getattr(there, name)()  # type: ignore[no-any-return] # before or after
+        return {} if there is None else getattr(there, name)()
 
     return Numbers(lambda: made("before"), lambda: made("after"), at_once)
 
@@ -217,14 +223,7 @@ def undo(module: object, *, force: bool = False) -> Change:
         >>> undo(net).label, torch.equal(net.weight, old)
         ('zeros_', True)
     """
-    log = log_of(module)
-    with log.lock:
-        if not log.state.done:
-            raise InvalidTargetError("There is nothing to undo.", hint="history(net) shows what was done.")
-        last = log.state.done[-1]
-        after = type(log.state)(log.state.done[:-1], (last, *log.state.undone))
-        _exchange(module, log, last, after, "undo", force=force)
-        return last.change
+    return _turned(module, "undo", force=force)
 
 
 def redo(module: object, *, force: bool = False) -> Change:
@@ -240,14 +239,7 @@ def redo(module: object, *, force: bool = False) -> Change:
     Raises:
         InvalidTargetError: There is nothing to redo, or other code has changed what undoing left.
     """
-    log = log_of(module)
-    with log.lock:
-        if not log.state.undone:
-            raise InvalidTargetError("There is nothing to redo.", hint="A new change clears what was undone.")
-        first = log.state.undone[0]
-        after = type(log.state)((*log.state.done, first), log.state.undone[1:])
-        _exchange(module, log, first, after, "redo", force=force)
-        return first.change
+    return _turned(module, "redo", force=force)
 
 
 def history(module: object) -> History:
@@ -274,7 +266,43 @@ def history(module: object) -> History:
     return history_of(log_of(module))
 
 
-def _exchange(module: object, log: Log, entry: Entry, after: Any, verb: str, *, force: bool) -> None:
+def _turned(module: object, verb: str, *, force: bool) -> Change:
+    log = log_of(module)
+    begun: list[tuple[Undo, State, bool]] = []
+    try:
+        with log.lock:
+            entry, after = _next(log.state, verb)
+            kept = _usable(module, log, entry, verb)
+            begun.append((kept, log.state, kept.is_done))
+            are_flags_left = all(flag.is_as_left(after=kept.is_done) for flag in kept.flags)
+            if not force and (not are_flags_left or not kept.exchange(check=True)):
+                raise _foreign(kept, entry.change.label, verb)
+            if force:
+                kept.exchange(check=False)
+            log.state = after
+            return entry.change
+    except BaseException:
+        with log.lock:
+            for kept, before, was_done in begun:
+                log.state = before
+                insist(lambda kept=kept, was_done=was_done: kept.turn(done=was_done))  # type: ignore[misc] # defaults
+        raise
+
+
+def _next(state: State, verb: str) -> tuple[Entry, State]:
+    """The entry to undo or redo, and the log's state after it."""
+    if verb == "undo":
+        if not state.done:
+            raise InvalidTargetError("There is nothing to undo.", hint="history(net) shows what was done.")
+        last = state.done[-1]
+        return last, State(state.done[:-1], (last, *state.undone))
+    if not state.undone:
+        raise InvalidTargetError("There is nothing to redo.", hint="A new change clears what was undone.")
+    first = state.undone[0]
+    return first, State((*state.done, first), state.undone[1:])
+
+
+def _usable(module: object, log: Log, entry: Entry, verb: str) -> Undo:
     kept, label = entry.undo, entry.change.label
     if kept is None:
         raise InvalidTargetError(
@@ -290,30 +318,7 @@ def _exchange(module: object, log: Log, entry: Entry, after: Any, verb: str, *, 
                 path=site.path,
                 hint="Changes are taken back in place; a tensor that was replaced, or got other memory, can't be.",
             )
-    flags_left = all(flag.is_as_left(after=kept.is_done) for flag in kept.flags)
-    if not force and (not flags_left or not _exchanged(log, kept, after, check=True)):
-        raise _foreign(kept, label, verb)
-    if force:
-        _exchanged(log, kept, after, check=False)
-
-
-def _exchanged(log: Log, kept: Undo, after: Any, *, check: bool) -> bool:
-    before, was_done = log.state, kept.is_done
-    try:
-        if not kept.exchange(check=check):
-            return False
-        log.state = after
-    except BaseException:
-        log.state = before
-        if kept.is_done is not was_done:
-            insist(lambda: _back(kept, done=was_done))
-        raise
-    return True
-
-
-def _back(kept: Undo, *, done: bool) -> None:
-    if kept.is_done is not done:
-        kept.exchange(check=False)
+    return kept
 
 
 def _foreign(kept: Undo, label: str, verb: str) -> InvalidTargetError:

@@ -118,6 +118,11 @@ class Undo:
             raise
         return True
 
+    def turn(self, *, done: bool) -> None:
+        """Be done, or be undone, whatever is live; may be called again."""
+        if self.is_done is not done:
+            self.exchange(check=False)
+
     def _set(self, *, done: bool) -> None:
         for flag in self.flags:
             flag.set(after=done)
