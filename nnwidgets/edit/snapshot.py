@@ -6,11 +6,13 @@ cache; before each step it is noted which, so that whatever interrupts, all can 
 
 from __future__ import annotations
 
+import contextlib
+import mmap
 from collections.abc import Callable, Iterable
 
 import torch
 
-from nnwidgets.edit.digest import CHUNK_BYTES, digest
+from nnwidgets.edit.digest import CHUNK_BYTES, digest, digest_words
 from nnwidgets.edit.regions import blocks_of
 from nnwidgets.introspect.readable import reading
 
@@ -33,9 +35,7 @@ class Snapshot:
             sizes = [block.numel() * block.element_size() for block in self._live]
             self.size_bytes = sum(sizes)
             spaced = [-(-size // _ALIGNMENT) * _ALIGNMENT for size in sizes]
-            buffer = torch.empty(
-                sum(spaced) + min(CHUNK_BYTES, max(spaced, default=0)), dtype=torch.uint8, device="cpu"
-            )
+            buffer = _room(sum(spaced) + min(CHUNK_BYTES, max(spaced, default=0)))
             self._slots: list[torch.Tensor] = []
             at = 0
             for size, space in zip(sizes, spaced, strict=True):
@@ -127,7 +127,8 @@ class Snapshot:
     def _digest(self, block: torch.Tensor) -> bytes:
         n_bytes = block.numel() * block.element_size()
         if block.dtype is torch.int64 and block.device.type == "cpu" and block.is_contiguous():
-            return digest(block.view(-1).view(torch.uint8))
+            words = block.view(-1)
+            return digest_words(words) if n_bytes == CHUNK_BYTES else digest(words.view(torch.uint8))
         held = self._spare[:n_bytes]
         _as(held, block).copy_(block)
         return digest(held)
@@ -196,6 +197,20 @@ def twin_of(tensor: torch.Tensor) -> torch.Tensor:
     reach = 1 + sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
     flat = torch.empty(reach if tensor.numel() else 0, dtype=tensor.dtype, device=tensor.device)
     return flat.as_strided(tensor.shape, tensor.stride())
+
+
+def _room(n_bytes: int) -> torch.Tensor:
+    """Memory of its own, in large pages where the system has them: most of a copy's time goes into small ones."""
+    if n_bytes < _LARGE_BYTES:
+        return torch.empty(n_bytes, dtype=torch.uint8, device="cpu")
+    held = mmap.mmap(-1, n_bytes)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        with contextlib.suppress(OSError):
+            held.madvise(mmap.MADV_HUGEPAGE)
+    return torch.frombuffer(held, dtype=torch.uint8)
+
+
+_LARGE_BYTES = 8 * 2**20
 
 
 def _as(slot: torch.Tensor, block: torch.Tensor) -> torch.Tensor:

@@ -128,7 +128,7 @@ def _copied(log: Log, plan: Plan, sites: Sequence[Site]) -> Undo:
         )
     try:
         return Undo(sites, plan.plains, plan.flags, plan.states)
-    except (MemoryError, RuntimeError) as error:
+    except (MemoryError, RuntimeError, OSError) as error:
         raise NNWidgetsError(
             f"The undo copy of {short_bytes(size)} for {plan.label} couldn't be made ({type(error).__name__}); "
             "nothing was changed.",
@@ -274,11 +274,7 @@ def _turned(module: object, verb: str, *, force: bool) -> Change:
             entry, after = _next(log.state, verb)
             kept = _usable(module, log, entry, verb)
             begun.append((kept, log.state, kept.is_done))
-            are_flags_left = all(flag.is_as_left(after=kept.is_done) for flag in kept.flags)
-            if not force and (not are_flags_left or not kept.exchange(check=True)):
-                raise _foreign(kept, entry.change.label, verb)
-            if force:
-                kept.exchange(check=False)
+            _turn(kept, entry.change.label, verb, force=force)
             log.state = after
             return entry.change
     except BaseException:
@@ -287,6 +283,14 @@ def _turned(module: object, verb: str, *, force: bool) -> Change:
                 log.state = before
                 insist(lambda kept=kept, was_done=was_done: kept.turn(done=was_done))  # type: ignore[misc] # defaults
         raise
+
+
+def _turn(kept: Undo, label: str, verb: str, *, force: bool) -> None:
+    are_flags_left = all(flag.is_as_left(after=kept.is_done) for flag in kept.flags)
+    if force:
+        kept.exchange(check=False)
+    elif not are_flags_left or not kept.exchange(check=True):
+        raise _foreign(kept, label, verb)
 
 
 def _next(state: State, verb: str) -> tuple[Entry, State]:

@@ -36,8 +36,10 @@ SIGNATURES = {
     "history": ["module"],
 }
 
-RESULTS = ("ModuleTree", "ModuleNode", "TensorEntry", "TieGroup", "TensorStats", "Finding", "Trace", "TraceCall", "Change",
-           "History")  # fmt: skip
+RESULTS = (
+    "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup", "TensorStats", "Finding", "Trace", "TraceCall",
+    "Change", "History",
+)  # fmt: skip
 
 
 def modules():

@@ -360,7 +360,10 @@ def test_a_model_whose_class_compares_and_hashes_has_a_history_of_its_own():
         def __eq__(self, other):
             raise AssertionError("asked")
 
-        __hash__ = __bool__ = __eq__
+        def __hash__(self):
+            raise AssertionError("asked")
+
+        __bool__ = __hash__
 
     one, two = Odd(2, 2), Odd(2, 2)
     nnw.init(one, "weight", "zeros")

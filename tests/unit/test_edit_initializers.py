@@ -8,11 +8,11 @@ import warnings
 
 import pytest
 import torch
-from tests.unit.edited import bits, mlp, run, tied
 from torch import nn
 
 import nnwidgets as nnw
 from nnwidgets import edit
+from tests.unit.edited import bits, mlp, run, tied
 
 NEEDED = {"constant_": {"val": 0.25}, "sparse_": {"sparsity": 0.3}}
 FILLERS = sorted(
