@@ -48,7 +48,8 @@ class Change:
         """Statistics of the old values by path.
 
         They are made when asked for, from the undo copy: exact up to four million elements, else sampled and marked
-        so. A path is left out where its old values are no longer known, as after the history dropped them.
+        so. A path is left out where its old values are no longer known: those of more than 16 tensors, where the
+        history dropped the copy.
         """
         return self._numbers.before()
 

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 DEFAULT_BUDGET_BYTES = 2 * 2**30
 
+FEW = 16
+"""Changes of no more tensors have their statistics made while the values are there; for more it would take too long."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -69,7 +72,7 @@ class Log:
         for entry in reversed(done):
             size = entry.undo.size_bytes if entry.undo is not None else 0
             is_full = is_full or entry.undo is None or size > left
-            if is_full and entry.undo is not None:
+            if is_full and entry.undo is not None and len(entry.change.paths) <= FEW:
                 entry.change.before, entry.change.after  # noqa: B018 - made while the bytes are there
             kept.append(Entry(entry.change, None) if is_full else entry)
             left -= size

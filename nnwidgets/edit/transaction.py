@@ -16,7 +16,7 @@ import torch
 
 from nnwidgets.edit.changes import Change, Kind, Numbers
 from nnwidgets.edit.code import Recipe, expression, optimizer_name
-from nnwidgets.edit.log import Entry, History, Log, State, history_of, log_of
+from nnwidgets.edit.log import FEW, Entry, History, Log, State, history_of, log_of
 from nnwidgets.edit.optimizers import KeptState, checked, states_of, warning_of
 from nnwidgets.edit.snapshot import insist
 from nnwidgets.edit.targets import Model, Place, Tie
@@ -25,8 +25,6 @@ from nnwidgets.errors import InvalidTargetError, NNWidgetsError
 from nnwidgets.introspect import lookup, sampled_stats
 from nnwidgets.introspect.labels import short_bytes
 from nnwidgets.introspect.records import TensorStats
-
-_MOST_AT_ONCE = 16
 
 
 @dataclass
@@ -110,7 +108,7 @@ def _carried_out(model: Model, plan: Plan, log: Log, begun: list[tuple[Undo, Sta
         paths = tuple(undo.changed())
         if not paths:
             plan.warnings.append("It changed nothing.")
-    is_few = len(paths) <= _MOST_AT_ONCE and plan.kind not in ("freeze", "unfreeze")
+    is_few = len(paths) <= FEW and plan.kind not in ("freeze", "unfreeze")
     at_once = {path: sampled_stats(model.tensor(path)) for path in paths} if is_few else {}
     change = _change(plan, paths, _numbers(undo, at_once))
     log.push(Entry(change, undo))
