@@ -4,8 +4,9 @@
     %nn net
 
 or, from Python, ``import nnwidgets as nnw`` and ``nnw.explore(net)``, ``nnw.tree(net)``, ``nnw.ties(net)``,
-``nnw.stats(tensor)``, ``nnw.check(net)``, ``nnw.trace(net, x)``. Names load on first use, so that the import itself
-costs little more than torch's.
+``nnw.stats(tensor)``, ``nnw.check(net)``, ``nnw.trace(net, x)``; ``nnw.init(net, "0.weight", "xavier_uniform_")``,
+``nnw.assign``, ``nnw.freeze``, ``nnw.undo(net)``, ``nnw.history(net)``. Names load on first use, so that the import
+itself costs little more than torch's.
 """
 
 from __future__ import annotations
@@ -16,6 +17,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from nnwidgets.edit import (
+        Change,
+        History,
+        assign,
+        freeze,
+        history,
+        init,
+        initializer,
+        redo,
+        undo,
+        unfreeze,
+    )
     from nnwidgets.errors import (
         CheckpointMismatchError,
         CorruptCheckpointError,
@@ -46,10 +59,12 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "Change": "edit",
     "CheckpointMismatchError": "errors",
     "CorruptCheckpointError": "errors",
     "Explorer": "widgets",
     "Finding": "introspect",
+    "History": "edit",
     "InitializerError": "errors",
     "InvalidTargetError": "errors",
     "ModuleNode": "introspect",
@@ -63,13 +78,21 @@ _HOME = {
     "Trace": "introspect",
     "TraceCall": "introspect",
     "UnsafeCheckpointError": "errors",
+    "assign": "edit",
     "check": "introspect",
     "explore": "widgets",
+    "freeze": "edit",
     "handle": "widgets",
+    "history": "edit",
+    "init": "edit",
+    "initializer": "edit",
+    "redo": "edit",
     "stats": "introspect",
     "ties": "introspect",
     "trace": "introspect",
     "tree": "introspect",
+    "undo": "edit",
+    "unfreeze": "edit",
 }
 
 __all__ = [  # noqa: RUF022 - functions first, then what they give, then errors: the order a reader wants
@@ -79,6 +102,14 @@ __all__ = [  # noqa: RUF022 - functions first, then what they give, then errors:
     "stats",
     "check",
     "trace",
+    "init",
+    "assign",
+    "freeze",
+    "unfreeze",
+    "undo",
+    "redo",
+    "history",
+    "initializer",
     "handle",
     "Explorer",
     "ModuleTree",
@@ -89,6 +120,8 @@ __all__ = [  # noqa: RUF022 - functions first, then what they give, then errors:
     "Finding",
     "Trace",
     "TraceCall",
+    "Change",
+    "History",
     "NNWidgetsError",
     "PathNotFoundError",
     "InvalidTargetError",

@@ -14,6 +14,7 @@ import nnwidgets
 
 DESIGNED = {
     "explore", "tree", "ties", "stats", "check", "trace", "handle",
+    "init", "assign", "freeze", "unfreeze", "undo", "redo", "history", "initializer", "Change", "History",
     "Explorer", "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup", "TensorStats", "Finding", "Trace", "TraceCall",
     "NNWidgetsError", "PathNotFoundError", "InvalidTargetError", "InitializerError", "UnsafeCheckpointError",
     "CorruptCheckpointError", "CheckpointMismatchError", "SaveError",
@@ -26,9 +27,19 @@ SIGNATURES = {
     "ties": ["module"],
     "stats": ["tensor", "bins", "exact"],
     "trace": ["module", "args", "kwargs"],
+    "init": ["module", "target", "how", "seed", "optimizer", "preview", "clear_state", "kwargs"],
+    "assign": ["module", "target", "value"],
+    "freeze": ["module", "target"],
+    "unfreeze": ["module", "target"],
+    "undo": ["module", "force"],
+    "redo": ["module", "force"],
+    "history": ["module"],
 }
 
-RESULTS = ("ModuleTree", "ModuleNode", "TensorEntry", "TieGroup", "TensorStats", "Finding", "Trace", "TraceCall")
+RESULTS = (
+    "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup", "TensorStats", "Finding", "Trace", "TraceCall",
+    "Change", "History",
+)  # fmt: skip
 
 
 def modules():
@@ -90,6 +101,8 @@ def _made():
         "Finding": nnwidgets.check(net)[0],
         "Trace": trace,
         "TraceCall": trace.calls[0],
+        "Change": nnwidgets.init(net, "0.weight", "normal_", seed=7),
+        "History": nnwidgets.history(net),
     }
 
 

@@ -1,0 +1,215 @@
+"""Setting values by hand: one element, a slice, a whole tensor."""
+
+from __future__ import annotations
+
+import base64
+import warnings as python_warnings
+from typing import Any
+
+import torch
+from torch import nn
+
+from nnwidgets.edit.changes import Change
+from nnwidgets.edit.code import Recipe, expression, literal
+from nnwidgets.edit.targets import Model, Place, check_writable, filled_once, parsed_index, split_index
+from nnwidgets.edit.transaction import Plan, commit
+from nnwidgets.errors import InvalidTargetError, PathNotFoundError
+from nnwidgets.introspect.guard import is_tensor
+from nnwidgets.introspect.labels import shape_text
+from nnwidgets.introspect.readable import plain, reading
+
+_MOST_CODE_BYTES = 4 * 2**20
+_MOST_LITERAL = 64
+
+
+def assign(module: nn.Module, target: str, value: Any) -> Change:
+    """Set a tensor, or a part of it, to a value, in place and undoable.
+
+    Args:
+        module: The model.
+        target: A tensor's path, perhaps with an index after it: integers, slices and ``...`` as Python has them.
+        value: A number, for every element chosen; or a tensor, array or nested list of the very shape chosen.
+
+    Returns:
+        The change. A NaN or a value the dtype can't hold is written and warned of.
+
+    Raises:
+        PathNotFoundError: ``target`` names nothing.
+        InvalidTargetError: The tensor can't be written, the index is out of range, or the value doesn't fit.
+
+    Example:
+        >>> net = nn.Sequential(nn.Linear(2, 3))
+        >>> assign(net, "0.weight[0, 0]", 42)
+        Change(0.weight[0, 0] = 42: 0.weight)
+        >>> net[0].weight[0, 0].item()
+        42.0
+    """
+    model = Model(module)
+    places, indexes = _found(model, target)
+    suffix = "".join(f"[{index}]" for index in indexes)
+    planned: list[tuple[Place, torch.Tensor, torch.Tensor]] = []
+    notes: list[str] = []
+    for place in places:
+        data = check_writable(place)
+        with reading():
+            view = _viewed(data, indexes, place.path)
+        new, more = _converted(value, view, f"{place.path}{suffix}")
+        planned.append((place, view, new))
+        notes += more
+    wanted = planned[0][2]
+
+    def write() -> None:
+        with reading():
+            for place, _, new in planned:
+                _viewed(place.tensor.detach(), indexes, place.path).copy_(new)
+
+    shown = _shown(value, wanted)
+    plan = Plan(
+        kind="assign",
+        label=f"{places[0].path if len(places) == 1 else target}{suffix if len(places) == 1 else ''} = {shown}",
+        places=places,
+        plains=[view for _, view, _ in planned],
+        ties=model.ties_of(places),
+        write=write,
+        code=lambda: _recipe(model, places, suffix, value, wanted),
+        warnings=list(dict.fromkeys(notes)),
+    )
+    return commit(model, plan)
+
+
+def _found(model: Model, target: str) -> tuple[list[Place], list[str]]:
+    """The tensors, with as much of the text as names something read as a path and the rest as indexes."""
+    if type(target) is not str:
+        raise InvalidTargetError("The target is no text.", hint="Such as 0.weight[0, 0].")
+    base, indexes = split_index(target)
+    missing: PathNotFoundError | None = None
+    for n_in_path in range(len(indexes), -1, -1):
+        text = base + "".join(f"[{index}]" for index in indexes[:n_in_path])
+        if not text.strip():
+            continue
+        try:
+            named = model.places(text)
+        except PathNotFoundError as error:
+            missing = error
+            continue
+        for place in named:
+            check_writable(place)
+        places, _ = filled_once(named)
+        return places, indexes[n_in_path:]
+    raise missing or InvalidTargetError(f"{target!r} names no tensor.", hint="Such as 0.weight[0, 0].")
+
+
+def _viewed(data: torch.Tensor, indexes: list[str], path: str) -> torch.Tensor:
+    view = data
+    for text in indexes:
+        index = parsed_index(text, path)
+        try:
+            view = view[index]
+        except (IndexError, ValueError, TypeError) as error:
+            raise InvalidTargetError(
+                f"[{text}] doesn't fit {path} of shape {shape_text(tuple(view.shape))}: {str(error).rstrip('.')}.",
+                path=path,
+                hint="Indexes count from 0, or from the end as -1.",
+            ) from None
+    if not view.numel():
+        raise InvalidTargetError(
+            f"{path}{''.join(f'[{text}]' for text in indexes)} selects no element of shape "
+            f"{shape_text(tuple(data.shape))}.",
+            path=path,
+            hint="Choose at least one.",
+        )
+    return view
+
+
+def _converted(value: Any, view: torch.Tensor, name: str) -> tuple[torch.Tensor, list[str]]:
+    """The value as a tensor of the view's dtype, and what to warn of."""
+    with reading(), python_warnings.catch_warnings():
+        python_warnings.simplefilter("ignore")
+        given = _as_tensor(value, name)
+        if given.dim() and tuple(given.shape) != tuple(view.shape):
+            raise InvalidTargetError(
+                f"The value for {name} has shape {shape_text(tuple(given.shape))}, expected "
+                f"{shape_text(tuple(view.shape))}.",
+                path=name,
+                hint="Pass one number, or a value of that shape.",
+            )
+        if given.dtype.is_complex and not view.dtype.is_complex:
+            raise InvalidTargetError(
+                f"The value for {name} is complex, and the tensor is {str(view.dtype)[6:]}.", path=name,
+                hint="Pass real numbers.",
+            )  # fmt: skip
+        made = given.to(dtype=view.dtype, device=view.device)
+        is_float = view.dtype.is_floating_point or view.dtype.is_complex
+        if not is_float and not _is_whole(given, made):
+            raise InvalidTargetError(
+                f"The value {_shown(value, given)} for {name} is none that {str(view.dtype)[6:]} can hold.",
+                path=name,
+                hint="Pass whole numbers within its range.",
+            )
+        notes = []
+        if is_float:
+            if bool(torch.isnan(made).any()):
+                notes.append(f"{name} gets NaN: whatever is computed from it becomes NaN.")
+            elif bool((~torch.isfinite(made.to(torch.complex128 if made.is_complex() else torch.float64))).any()):
+                notes.append(
+                    f"{name} gets an infinite value: {str(view.dtype)[6:]} holds no such number, or it was one."
+                )
+        return made, notes
+
+
+def _as_tensor(value: Any, name: str) -> torch.Tensor:
+    if is_tensor(value):
+        return plain(value)
+    try:
+        if isinstance(value, float):
+            return torch.tensor(value, dtype=torch.float64, device="cpu")
+        return torch.as_tensor(value, device="cpu")
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise InvalidTargetError(
+            f"The value for {name} is no number, tensor or list of numbers: {str(error).rstrip('.')}.",
+            path=name,
+            hint="Such as 42 or [1.0, 2.0].",
+        ) from None
+
+
+def _is_whole(given: torch.Tensor, made: torch.Tensor) -> bool:
+    if given.dtype is made.dtype:
+        return True
+    return bool((made.to(given.dtype) == given.to(made.device)).all())
+
+
+def _shown(value: Any, made: torch.Tensor) -> str:
+    if isinstance(value, bool | int | float | complex):
+        return repr(value)
+    return f"{made.item()!r}" if not made.dim() else f"tensor of {shape_text(tuple(made.shape))}"
+
+
+def _recipe(model: Model, places: list[Place], suffix: str, value: Any, made: torch.Tensor) -> Recipe:
+    names = [expression(model.module, place.path) for place in places]
+    is_number = isinstance(value, bool | int | float)
+    text = literal(value) if is_number else _tensor_code(made)
+    imports = ["import torch"] if not text.startswith("torch.frombuffer") else ["import base64", "import torch"]
+    if text.startswith("#"):
+        return Recipe((text, f"raise NotImplementedError({text[2:]!r})"), ())
+    calls = [f"    {name}{suffix or '[...]'} = {text}" for name in names]
+    return Recipe(("with torch.no_grad():", *calls), tuple(imports))
+
+
+def _tensor_code(made: torch.Tensor) -> str:
+    """A tensor as Python: its numbers where they are few and say it all, else its bytes."""
+    with reading():
+        held = made.detach().cpu().contiguous()
+        dtype = str(held.dtype)
+        if held.numel() <= _MOST_LITERAL and not held.dtype.is_complex:
+            numbers = held.to(torch.float64).tolist() if held.dtype.is_floating_point else held.tolist()
+            again = torch.tensor(numbers, dtype=torch.float64 if held.dtype.is_floating_point else held.dtype)
+            again = again.to(held.dtype)
+            if torch.equal(again.reshape(-1).view(torch.uint8), held.reshape(-1).view(torch.uint8)):
+                text = repr(numbers).replace("nan", 'float("nan")').replace("inf", 'float("inf")')
+                return f"torch.tensor({text}, dtype={dtype})"
+        if held.nbytes > _MOST_CODE_BYTES:
+            return f"# The value, {held.nbytes} bytes, is too large to be written as code: save it and load it."
+        flat = held.reshape(-1).view(torch.uint8)
+        encoded = base64.b64encode(bytes(flat.tolist())).decode("ascii")
+        shape = tuple(held.shape)
+        return f'torch.frombuffer(bytearray(base64.b64decode("{encoded}")), dtype={dtype}).reshape({shape})'

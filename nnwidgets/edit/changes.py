@@ -1,0 +1,141 @@
+"""A change of a model, as it was made: the one record of every kind."""
+
+from __future__ import annotations
+
+import time as clock
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from nnwidgets.edit.code import Recipe, script
+from nnwidgets.edit.targets import Tie
+from nnwidgets.introspect.records import TensorStats
+
+Kind = Literal["init", "assign", "freeze", "unfreeze", "function", "load"]
+Statistics = Mapping[str, TensorStats]
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False, weakref_slot=True)
+class Change:
+    """What was done, or in a preview would be done, to a model.
+
+    Attributes:
+        label: ``"xavier_uniform_(gain=2)"``.
+        kind: ``"init"``, ``"assign"``, ``"freeze"``, ``"unfreeze"``, ``"function"``, ``"load"``.
+        paths: Every name whose value changed, ties included, in walk order.
+        seed: What the random numbers came from; None where there were none.
+        warnings: What its author should know.
+        time: Seconds since the epoch.
+        n_elements: Elements written, each once.
+        ties: The names among ``paths`` that were reached through another one, and how.
+        is_preview: Whether nothing was written.
+    """
+
+    label: str
+    kind: Kind
+    paths: tuple[str, ...]
+    seed: int | None
+    warnings: tuple[str, ...]
+    time: float
+    n_elements: int
+    ties: tuple[Tie, ...]
+    is_preview: bool
+    _recipe: Recipe = field(repr=False)
+    _numbers: Numbers = field(repr=False)
+
+    @property
+    def before(self) -> Statistics:
+        """Statistics of the old values by path.
+
+        They are made when asked for, from the undo copy: exact up to four million elements, else sampled and marked
+        so. A path is left out where its old values are no longer known: those of more than 16 tensors, where the
+        history dropped the copy.
+        """
+        return self._numbers.before()
+
+    @property
+    def after(self) -> Statistics:
+        """Statistics of the new values by path.
+
+        Made as ``before`` is. Where other code has written over the new values, those made at the time of the change
+        are given, or none where it had more than 16 tensors.
+        """
+        return self._numbers.after()
+
+    def to_code(self, name: str = "net", optimizer: str = "optimizer") -> str:
+        """Python that makes the same change, bit for bit, with torch alone.
+
+        Args:
+            name: The variable that holds the model.
+            optimizer: The variable that holds the optimizer, where its state was cleared.
+
+        Raises:
+            InvalidTargetError: A name is none.
+        """
+        return script([self._recipe], name, optimizer)
+
+    def __repr__(self) -> str:
+        where = ", ".join(self.paths[:3]) + (f" and {len(self.paths) - 3} more" if len(self.paths) > 3 else "")  # noqa: PLR2004 - three are shown
+        seed = "" if self.seed is None else f", seed {self.seed}"
+        warned = (
+            f", {len(self.warnings)} warnings" if len(self.warnings) > 1 else ", 1 warning" if self.warnings else ""
+        )
+        return f"Change({'preview of ' if self.is_preview else ''}{self.label}: {where}{seed}{warned})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields and statistics, as JSON has them."""
+        return {
+            "label": self.label,
+            "kind": self.kind,
+            "paths": list(self.paths),
+            "seed": None if self.seed is None else str(self.seed) if abs(self.seed) > _EXACT else self.seed,
+            "warnings": list(self.warnings),
+            "time": self.time,
+            "n_elements": self.n_elements,
+            "ties": [tie.to_dict() for tie in self.ties],
+            "is_preview": self.is_preview,
+            "before": {path: found.to_dict() for path, found in self.before.items()},
+            "after": {path: found.to_dict() for path, found in self.after.items()},
+        }
+
+    @property
+    def when(self) -> str:
+        """The local time of day: ``"14:03:59"``."""
+        return clock.strftime("%H:%M:%S", clock.localtime(self.time))
+
+
+_EXACT = 2**53
+
+
+class Numbers:
+    """Statistics of a change: made once, when asked for."""
+
+    def __init__(
+        self,
+        before: Callable[[], dict[str, TensorStats]],
+        after: Callable[[], dict[str, TensorStats]],
+        at_once: dict[str, TensorStats] | None = None,
+    ) -> None:
+        """Take what makes them.
+
+        Args:
+            before: Gives those of the old values that are known.
+            after: Gives those of the new values that are known.
+            at_once: Those of new values that were made with the change.
+        """
+        self._make_before, self._make_after = before, after
+        self._before: dict[str, TensorStats] = {}
+        self._after: dict[str, TensorStats] = {}
+        self._at_once = at_once or {}
+
+    def before(self) -> dict[str, TensorStats]:
+        """Those of the old values."""
+        if not self._before:
+            self._before = self._make_before()
+        return dict(self._before)
+
+    def after(self) -> dict[str, TensorStats]:
+        """Those of the new values."""
+        if not self._after:
+            self._after = self._make_after()
+        return {**self._at_once, **self._after}

@@ -1,0 +1,86 @@
+"""Changes as Python that uses torch alone."""
+
+from __future__ import annotations
+
+import keyword
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from nnwidgets.errors import InvalidTargetError
+from nnwidgets.introspect.spelling import spelled
+
+_NET = "\x00net\x00"
+_OPTIMIZER = "\x00optimizer{}\x00"
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How to do a change again, kept as text, so that it holds neither model nor function.
+
+    Attributes:
+        lines: Statements, with places for the names of the model and its optimizers.
+        imports: Import lines they need.
+        uses_nn: Whether they need ``nn``.
+    """
+
+    lines: tuple[str, ...]
+    imports: tuple[str, ...] = ("import torch",)
+
+    def render(self, name: str, optimizer: str) -> str:
+        """The statements with names put in."""
+        text = "\n".join(self.lines).replace(_NET, name)
+        for number in range(text.count("\x00") // 2):
+            text = text.replace(_OPTIMIZER.format(number), optimizer if number == 0 else f"{optimizer}_{number + 1}")
+        return text
+
+
+def script(recipes: Iterable[Recipe], name: str, optimizer: str) -> str:
+    """Recipes one after the other, their imports first.
+
+    Raises:
+        InvalidTargetError: A name is not one that Python takes.
+    """
+    for each in (name, optimizer):
+        if not _is_expression_name(each):
+            raise InvalidTargetError(f"{each!r} is no name of a variable.", hint='Such as to_code(name="net").')
+    recipes = list(recipes)
+    if not recipes:
+        return ""
+    wanted = dict.fromkeys(line for recipe in recipes for line in recipe.imports)
+    imports = sorted(wanted, key=lambda line: (line.startswith("from"), line))
+    bodies = [recipe.render(name, optimizer) for recipe in recipes]
+    return "\n".join([*imports, "", "\n\n".join(bodies), ""])
+
+
+def expression(module: Any, path: str) -> str:
+    """The Python of the thing at a path, the model's name left open.
+
+    Raises:
+        InvalidTargetError: No Python was found for it.
+    """
+    found = spelled(module, _NET, path)
+    if found is None:
+        return f"{_NET}.get_parameter({path!r})"
+    return found.code
+
+
+def optimizer_name(number: int) -> str:
+    """The place of an optimizer's name."""
+    return _OPTIMIZER.format(number)
+
+
+def arguments(kwargs: dict[str, Any]) -> str:
+    """Keyword arguments as text, each with a comma before it."""
+    return "".join(f", {name}={literal(value)}" for name, value in kwargs.items())
+
+
+def literal(value: Any) -> str:
+    """A plain value as Python has it."""
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):  # noqa: PLR0124 - NaN
+        return f'float("{value}")'
+    return repr(value)
+
+
+def _is_expression_name(name: object) -> bool:
+    return type(name) is str and all(part.isidentifier() and not keyword.iskeyword(part) for part in name.split("."))

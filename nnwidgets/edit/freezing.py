@@ -1,0 +1,108 @@
+"""Parameters that stop, or start, asking for gradients."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from nnwidgets.edit.changes import Change
+from nnwidgets.edit.code import Recipe, expression
+from nnwidgets.edit.targets import Model, Place, Target
+from nnwidgets.edit.transaction import Plan, commit
+from nnwidgets.edit.undoing import Flag
+from nnwidgets.errors import InvalidTargetError
+
+
+def freeze(module: nn.Module, target: Target) -> Change:
+    """Stop parameters from asking for gradients; what is in ``.grad`` stays there.
+
+    Args:
+        module: The model.
+        target: As for `init`; tensors that are no parameters are left out, with a warning.
+
+    Returns:
+        The change, undoable.
+
+    Raises:
+        PathNotFoundError: ``target`` names nothing.
+        InvalidTargetError: It names no parameter.
+
+    Example:
+        >>> net = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
+        >>> freeze(net, "0")
+        Change(freeze: 0.weight, 0.bias)
+        >>> net[0].weight.requires_grad
+        False
+    """
+    return _set(module, target, asks=False)
+
+
+def unfreeze(module: nn.Module, target: Target) -> Change:
+    """Let parameters ask for gradients again.
+
+    Args:
+        module: The model.
+        target: As for `freeze`.
+
+    Returns:
+        The change, undoable.
+
+    Raises:
+        PathNotFoundError: ``target`` names nothing.
+        InvalidTargetError: It names no parameter, or one of integers, which has no gradient.
+    """
+    return _set(module, target, asks=True)
+
+
+def _set(module: nn.Module, target: Target, *, asks: bool) -> Change:
+    model = Model(module)
+    verb = "unfreeze" if asks else "freeze"
+    named = model.places(target)
+    places = _distinct([place for place in named if place.entry.role == "parameter"])
+    others = [place.path for place in named if place.entry.role != "parameter"]
+    if not places:
+        raise InvalidTargetError(
+            f"{others[0]} is no parameter, so there is nothing to {verb}.", path=others[0], hint="Name parameters."
+        )
+    for place in places:
+        if asks and not place.entry.dtype.startswith(("float", "bfloat", "complex")):
+            raise InvalidTargetError(
+                f"{place.path} is {place.entry.dtype}; only floating point and complex tensors have gradients.",
+                path=place.path,
+                hint="Leave it frozen.",
+            )
+        if not place.tensor.is_leaf:
+            raise InvalidTargetError(
+                f"{place.path} is computed from other tensors.", path=place.path, hint=f"{verb.title()} those."
+            )
+    warnings = [f"{', '.join(others[:3])}: no parameter, left as it is."] if others else []
+    ties = model.ties_of(places)
+    separate = [tie.path for tie in ties if tie.relation != "object"]
+    if separate:
+        warnings.append(
+            f"{', '.join(separate[:3])} shares bytes with {ties[0].of} but is a tensor of its own, and keeps its flag."
+        )
+    asked = "True" if asks else "False"
+
+    def code() -> Recipe:
+        lines = (f"{expression(model.module, place.path)}.requires_grad_({asked})" for place in places)
+        return Recipe(tuple(lines), ())
+
+    plan = Plan(
+        kind="unfreeze" if asks else "freeze",
+        label=verb,
+        places=places,
+        plains=[],
+        ties=tuple(tie for tie in ties if tie.relation == "object"),
+        write=lambda: None,
+        code=code,
+        warnings=warnings,
+        flags=[Flag(place.path, place.tensor, after=asks) for place in places],
+    )
+    return commit(model, plan)
+
+
+def _distinct(places: list[Place]) -> list[Place]:
+    found: dict[int, Place] = {}
+    for place in places:
+        found.setdefault(id(place.tensor), place)
+    return list(found.values())

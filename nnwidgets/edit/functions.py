@@ -1,0 +1,271 @@
+"""A function of the user's, or each module's own reset, let at modules as one undoable change."""
+
+from __future__ import annotations
+
+import ast
+import copy
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+from nnwidgets.edit.changes import Change
+from nnwidgets.edit.code import Recipe, expression
+from nnwidgets.edit.rng import checked_seed, forked
+from nnwidgets.edit.scratch import Scratch
+from nnwidgets.edit.sources import source_of
+from nnwidgets.edit.structure import Structure
+from nnwidgets.edit.targets import Model, Place, Target, check_writable
+from nnwidgets.edit.transaction import Plan, commit, previewed, with_optimizers
+from nnwidgets.edit.undoing import summarized
+from nnwidgets.errors import InitializerError, InvalidTargetError, NNWidgetsError
+from nnwidgets.introspect import live_tensors
+from nnwidgets.introspect.guard import class_attribute, is_module
+from nnwidgets.introspect.readable import unreadable_reason
+from nnwidgets.introspect.records import TensorStats
+
+_RESETS = ("reset_parameters", "_reset_parameters")
+
+
+def apply_function(
+    module: Any,
+    target: Target,
+    function: Callable[[Any], Any],
+    *,
+    label: str | None = None,
+    source: str | None = None,
+    seed: int | None = None,
+    optimizer: Any = None,
+    preview: bool = False,
+    clear_state: bool = False,
+) -> Change:
+    """Call ``function(m)`` on each module a target names, in walk order, as one undoable change.
+
+    It runs under ``no_grad`` with torch's global generators seeded, and may change tensors in place. Where it raises,
+    or replaces a Parameter, a tensor's memory or a submodule, everything is put back, bit for bit.
+
+    Args:
+        module: The model.
+        target: Modules: a path, a glob, a class such as ``"Linear"``, or a list of them; ``""`` is the model itself.
+        function: Takes a module.
+        label: What the history says; the function's name where nothing is given.
+        source: The ``def`` of it for `Change.to_code`; found where it can be.
+        seed: Of torch's global generators inside; drawn and shown where none is given.
+        optimizer: As for `init`.
+        preview: As for `init`; the function runs on a copy.
+        clear_state: As for `init`.
+
+    Returns:
+        The change.
+
+    Raises:
+        PathNotFoundError: ``target`` names nothing.
+        InvalidTargetError: It names tensors only, or the modules have none.
+        InitializerError: The function raised, or replaced what must stay; nothing is changed.
+
+    Example:
+        >>> from torch import nn
+        >>> net = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
+        >>> apply_function(net, "Linear", lambda m: m.bias.fill_(1.0), label="ones", seed=7)
+        Change(ones: 0.bias, seed 7)
+    """
+    if not callable(function):
+        raise InitializerError(f"{function!r} can't be called.", hint="Pass a function of one module.")
+    model = Model(module)
+    name = getattr(function, "__name__", "function")
+    text = source if source is not None else source_of(function)
+    modules = model.modules(target)
+    call = name if text is None else _defined_name(text, name)
+
+    def recipe(found: Sequence[tuple[str, Any]], number: int) -> Recipe:
+        if text is None:
+            said = f"{call} has no source to show: it is a lambda or a closure, or was typed elsewhere."
+            return Recipe((f"# {said}", f"raise NotImplementedError({said!r})"), ())
+        lines = [*text.rstrip().splitlines(), ""]
+        return _recipe(model, found, number, f"{call}(module)", lines)
+
+    return _run(
+        model, modules, function, recipe, label=label or name, seed=checked_seed(seed),
+        kind="function", optimizer=optimizer, preview=preview, clear_state=clear_state,
+    )  # fmt: skip
+
+
+def reset_modules(
+    model: Model, target: Target, seed: int, *, optimizer: Any, preview: bool, clear_state: bool
+) -> Change:
+    """Let each module at or below a target reset itself, those below first, as ``Module.apply`` goes."""
+    named = model.modules(target)
+    inner = dict.fromkeys(below for path, _ in named for below in _descendants(model, path))
+    modules = [(path, each) for path, each in model.modules(list(inner)) if _reset_name(each)]
+    modules = _children_first(modules, model)
+    if not modules:
+        raise InitializerError(
+            f"No module at or below {named[0][0] or 'the model'} has a reset_parameters of its own.",
+            path=named[0][0],
+            hint="Name an initializer for its tensors, such as normal_.",
+        )
+
+    def recipe(found: Sequence[tuple[str, Any]], number: int) -> Recipe:
+        calls = [f"    {expression(model.module, path)}.{_reset_name(each)}()" for path, each in found]
+        lines = ["with torch.random.fork_rng():", f"    torch.manual_seed({number})", *calls]
+        return Recipe(tuple(lines))
+
+    return _run(
+        model, modules, lambda each: getattr(each, _reset_name(each))(), recipe, label="reset", seed=seed,
+        kind="init", optimizer=optimizer, preview=preview, clear_state=clear_state,
+    )  # fmt: skip
+
+
+def _run(
+    model: Model,
+    modules: Sequence[tuple[str, Any]],
+    function: Callable[[Any], Any],
+    recipe: Callable[[Sequence[tuple[str, Any]], int], Recipe],
+    *,
+    label: str,
+    seed: int,
+    kind: Any,
+    optimizer: Any,
+    preview: bool,
+    clear_state: bool,
+) -> Change:
+    places = _places(model, modules)
+    if not places:
+        raise InvalidTargetError(
+            f"{modules[0][0] or 'The model'} has no tensors to change.",
+            path=modules[0][0],
+            hint="Name modules that have.",
+        )
+    structure = Structure([each for _, each in modules])
+
+    def write() -> None:
+        _call(modules, function, label, seed)
+
+    more: list[str] = []
+
+    def code() -> Recipe:
+        made = recipe(modules, seed)
+        return Recipe((*made.lines, *more), made.imports)
+
+    plan = Plan(
+        kind=kind,
+        label=label,
+        places=places,
+        plains=[check_writable(place) for place in places],
+        ties=model.ties_of(places),
+        write=write,
+        code=code,
+        seed=seed,
+        reports_changed=True,
+        verify=lambda: structure.verify(label),
+        recover=structure.restore,
+    )
+    everyone = [*((place.path, place.tensor) for place in places), *((t.path, model.tensor(t.path)) for t in plan.ties)]
+    more += with_optimizers(model.module, plan, optimizer, everyone, clear=clear_state)
+    if preview:
+        return previewed(model, plan, _preview(modules, places, function, label, seed))
+    return commit(model, plan)
+
+
+def _call(modules: Sequence[tuple[str, Any]], function: Callable[[Any], Any], label: str, seed: int) -> None:
+    with forked(seed), torch.no_grad():
+        for path, each in modules:
+            try:
+                function(each)
+            except NNWidgetsError:
+                raise
+            except Exception as error:
+                raise InitializerError(
+                    f"{label} raised on {path or 'the model'}: {type(error).__name__}: {str(error).rstrip('.')}.",
+                    path=path,
+                    hint="Nothing was changed.",
+                ) from error
+
+
+def _preview(
+    modules: Sequence[tuple[str, Any]],
+    places: Sequence[Place],
+    function: Callable[[Any], Any],
+    label: str,
+    seed: int,
+) -> dict[str, TensorStats]:
+    scratch = Scratch(place.tensor for place in places)
+    memo = scratch.memo()
+    try:
+        copies = [(path, copy.deepcopy(each, memo)) for path, each in modules]
+    except Exception as error:
+        raise InitializerError(
+            f"{label} can't be previewed: {modules[0][0] or 'the model'} can't be copied ({type(error).__name__}).",
+            path=modules[0][0],
+            hint="Apply it; undo takes it back.",
+        ) from error
+    _call(copies, function, label, seed)
+    return {place.path: summarized(scratch.of(place.tensor)) for place in places}
+
+
+def _places(model: Model, modules: Sequence[tuple[str, Any]]) -> list[Place]:
+    """Every tensor at or below modules that has bytes to write, once."""
+    ids = {id(tensor) for _, each in modules for tensor in live_tensors(each).values()}
+    made = []
+    seen: set[int] = set()
+    for entry in model.tree.tensors:
+        tensor = model.by_path.get(entry.path) and _tensor_or_none(model, entry.path)
+        if tensor is None or id(tensor) not in ids or id(tensor) in seen:
+            continue
+        seen.add(id(tensor))
+        if unreadable_reason(tensor) is None and entry.n_elements:
+            made.append(Place(entry, tensor))
+    return made
+
+
+def _tensor_or_none(model: Model, path: str) -> Any:
+    try:
+        return model.tensor(path)
+    except NNWidgetsError:
+        return None
+
+
+def _reset_name(module: Any) -> str:
+    if not is_module(module):
+        return ""
+    return next((name for name in _RESETS if callable(class_attribute(type(module), name))), "")
+
+
+def _descendants(model: Model, path: str) -> list[str]:
+    return [below.alias_of or below.path for node in model.tree.nodes if node.path == path for below in node.walk()]
+
+
+def _children_first(modules: list[tuple[str, Any]], model: Model) -> list[tuple[str, Any]]:
+    """In the order in which ``Module.apply`` calls."""
+    wanted = dict(modules)
+    made: list[tuple[str, Any]] = []
+    waiting: list[tuple[Any, bool]] = [(model.tree.root, False)]
+    while waiting:
+        node, is_closing = waiting.pop()
+        if is_closing:
+            if node.path in wanted:
+                made.append((node.path, wanted[node.path]))
+            continue
+        waiting.append((node, True))
+        waiting.extend((child, False) for child in reversed(node.children))
+    return made
+
+
+def _recipe(model: Model, modules: Sequence[tuple[str, Any]], seed: int, call: str, lines: list[str]) -> Recipe:
+    found = ", ".join(expression(model.module, path) for path, _ in modules)
+    made = [
+        *lines,
+        "with torch.random.fork_rng(), torch.no_grad():",
+        f"    torch.manual_seed({seed})",
+        f"    for module in ({found},):",
+        f"        {call}",
+    ]
+    return Recipe(tuple(made), ("import torch", "from torch import nn"))
+
+
+def _defined_name(text: str, name: str) -> str:
+    try:
+        made = [each.name for each in ast.parse(text).body if isinstance(each, ast.FunctionDef)]
+    except SyntaxError:
+        return name
+    return made[-1] if made else name

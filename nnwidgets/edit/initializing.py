@@ -1,0 +1,235 @@
+"""Filling tensors anew: planned, previewed, carried out."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from nnwidgets.edit.changes import Change
+from nnwidgets.edit.code import Recipe, arguments, expression
+from nnwidgets.edit.functions import reset_modules
+from nnwidgets.edit.initializers import Initializer, dry_run, found
+from nnwidgets.edit.rng import Generators, checked_seed, forked
+from nnwidgets.edit.scratch import Scratch
+from nnwidgets.edit.targets import Model, Place, Target, check_writable, filled_once
+from nnwidgets.edit.transaction import Plan, commit, previewed, with_optimizers
+from nnwidgets.edit.undoing import summarized
+from nnwidgets.errors import InitializerError, NNWidgetsError
+from nnwidgets.introspect.readable import reading
+from nnwidgets.introspect.records import TensorStats
+
+_MATRIX = 2
+_MOST_PREVIEWED = 32_000_000
+
+
+def init(
+    module: nn.Module,
+    target: Target,
+    how: Any,
+    *,
+    seed: int | None = None,
+    optimizer: Any = None,
+    preview: bool = False,
+    clear_state: bool = False,
+    **kwargs: Any,
+) -> Change:
+    """Fill tensors anew, in place and undoable.
+
+    With several tensors, one generator is seeded once and they are filled in walk order, each storage once. The seed
+    also stands behind torch's global generators while the change is made, for what draws from them (``sparse_``,
+    ``reset``); afterwards they are as they were. A graph that saved a value before refuses its backward afterwards, as
+    after any change in place.
+
+    Args:
+        module: The model.
+        target: A path, a glob, ``ClassName.tensor``, a module (then all parameters at and below it), or a list of them.
+        how: Name of an initializer, with or without its trailing underscore; ``"reset"`` for the modules' own
+            ``reset_parameters``; or a function ``fn(tensor, generator, **kwargs)``.
+        seed: What random numbers come from; drawn and shown where none is given.
+        optimizer: One or several that hold the tensors: what they remember of the old values is told.
+        preview: Write nothing; give the change with the very numbers that the same seed gives.
+        clear_state: Clear what ``optimizer`` remembers of the tensors, with the change; undo brings it back.
+        **kwargs: The initializer's own parameters.
+
+    Returns:
+        The change.
+
+    Raises:
+        PathNotFoundError: ``target`` names nothing.
+        InvalidTargetError: A tensor can't be written in place, or there's no room to keep its old values.
+        InitializerError: The initializer is unknown, its parameters are wrong, or it can't fill a tensor.
+
+    Example:
+        >>> net = nn.Sequential(nn.Linear(20, 256), nn.ReLU(), nn.Linear(256, 10))
+        >>> init(net, "Linear.weight", "xavier_uniform_", gain=2, seed=7)
+        Change(xavier_uniform_(gain=2): 0.weight, 2.weight, seed 7)
+        >>> shown = init(net, "0.bias", "zeros", preview=True)
+        >>> shown.after["0.bias"].n_zero, int((net[0].bias == 0).sum())
+        (256, 0)
+    """
+    model = Model(module)
+    initializer = found(how, target if isinstance(target, str) else None)
+    passed = initializer.checked(kwargs, target if isinstance(target, str) else None)
+    number = checked_seed(seed)
+    if initializer.kind == "reset":
+        return reset_modules(model, target, number, optimizer=optimizer, preview=preview, clear_state=clear_state)
+    plan, filler = _planned(model, target, initializer, passed, seed=number, optimizer=optimizer, clear=clear_state)
+    if preview:
+        return previewed(model, plan, filler.preview(model, plan))
+    return commit(model, plan)
+
+
+class _Filler:
+    """Fills places in order with one initializer and one seed."""
+
+    def __init__(self, initializer: Initializer, kwargs: Mapping[str, Any], seed: int) -> None:
+        self.initializer = initializer
+        self.kwargs = kwargs
+        self.seed = seed
+        self.draws_globally = False
+
+    def fill(self, pairs: Sequence[tuple[str, Any]]) -> None:
+        """Fill tensors, given with their paths; what the initializer raises is told with the path."""
+        generators = Generators(self.seed)
+        with forked(self.seed):
+            before = torch.get_rng_state()
+            for path, tensor in pairs:
+                self._fill(path, tensor, generators)
+            self.draws_globally = not torch.equal(before, torch.get_rng_state())
+
+    def _fill(self, path: str, tensor: Any, generators: Generators) -> None:
+        initializer, function = self.initializer, self.initializer.function
+        generator = generators.on(tensor.device)
+        try:
+            if initializer.kind == "torch":
+                extra = {"generator": generator} if initializer.takes_generator else {}
+                with reading():
+                    function(tensor, **self.kwargs, **extra)  # type: ignore[misc] # torch's fillers have one
+            else:
+                with torch.no_grad():
+                    function(tensor, generator, **self.kwargs)  # type: ignore[misc] # a user's has one
+        except NNWidgetsError:
+            raise
+        except Exception as error:
+            raise InitializerError(
+                f"{initializer.name} raised on {path}: {type(error).__name__}: {str(error).rstrip('.')}.",
+                path=path,
+                hint="Nothing was changed.",
+            ) from error
+
+    def preview(self, model: Model, plan: Plan) -> dict[str, TensorStats]:
+        """Statistics of what filling gives, made on stand-ins; those of tensors beyond a size are left out."""
+        total, within = 0, list[Place]()
+        for place, data in zip(plan.places, plan.plains, strict=True):
+            total += data.numel()
+            if within and total > _MOST_PREVIEWED:
+                plan.warnings.append(f"The preview shows {len(within)} of {len(plan.places)} tensors, the first ones.")
+                break
+            within.append(place)
+        shown = {place.path for place in within}
+        ties = [tie for tie in plan.ties if tie.of in shown and tie.relation != "overlap"]
+        names = [(tie.path, model.tensor(tie.path)) for tie in ties]
+        scratch = Scratch([*(place.tensor for place in within), *(tensor for _, tensor in names)])
+        self.fill([(place.path, scratch.of(place.tensor)) for place in within])
+        made = {place.path: summarized(scratch.of(place.tensor)) for place in within}
+        made.update((path, summarized(scratch.of(tensor))) for path, tensor in names)
+        return made
+
+
+def _planned(
+    model: Model,
+    target: Target,
+    initializer: Initializer,
+    kwargs: dict[str, Any],
+    *,
+    seed: int,
+    optimizer: Any,
+    clear: bool,
+) -> tuple[Plan, _Filler]:
+    named = model.places(target)
+    for place in named:
+        data = check_writable(place)
+        if not (data.dtype.is_floating_point or data.dtype.is_complex):
+            raise InitializerError(
+                f"{initializer.name} fills floating point tensors, and {place.path} is {place.entry.dtype}.",
+                path=place.path,
+                hint="assign(net, target, value) sets integers.",
+            )
+        dry_run(initializer, data, kwargs, place.path)
+    places, warnings = filled_once(named)
+    plains = [check_writable(place) for place in places]
+    filler = _Filler(initializer, kwargs, seed)
+    pairs = [(place.path, place.tensor) for place in places]
+    uses_seed = initializer.kind == "user" or initializer.takes_generator
+    lines: list[str] = []
+    plan = Plan(
+        kind="init",
+        label=f"{initializer.name}({arguments(kwargs)[2:]})" if kwargs else initializer.name,
+        places=places,
+        plains=plains,
+        ties=model.ties_of(places),
+        write=lambda: filler.fill(pairs),
+        code=lambda: _recipe(model, filler, places, lines),
+        seed=seed if uses_seed else None,
+        warnings=[*warnings, *_warnings(initializer, kwargs, places)],
+    )
+    everyone = [*pairs, *((tie.path, model.tensor(tie.path)) for tie in plan.ties)]
+    lines += with_optimizers(model.module, plan, optimizer, everyone, clear=clear)
+    return plan, filler
+
+
+def _warnings(initializer: Initializer, kwargs: Mapping[str, Any], places: Sequence[Place]) -> list[str]:
+    made = []
+    weights = [place.path for place in places if len(place.entry.shape or ()) >= _MATRIX]
+    if initializer.is_constant and weights:
+        made.append(
+            f"Every unit of {', '.join(weights[:3])}{' and others' if len(weights) > 3 else ''} "  # noqa: PLR2004 - three are named
+            "starts the same, gets the same gradient and so stays the same: the layer learns as one unit."
+        )
+    odd = [name for name, value in kwargs.items() if isinstance(value, float) and value != value]  # noqa: PLR0124 - NaN
+    made += [f"{name} is NaN, and so will the values be." for name in odd]
+    return made
+
+
+def _recipe(model: Model, filler: _Filler, places: Sequence[Place], more: Sequence[str]) -> Recipe:
+    initializer = filler.initializer
+    if initializer.kind == "user" and initializer.source is None:
+        said = f"{initializer.name} has no source to show: it is a lambda or a closure, or was typed elsewhere."
+        return Recipe((f"# {said}", f"raise NotImplementedError({said!r})"), ())
+    called = [(place, expression(model.module, place.path)) for place in places]
+    devices = list(dict.fromkeys(str(place.tensor.device) for place in places))
+    draws = initializer.kind == "user" or initializer.takes_generator
+    names = {device: "generator" if len(devices) == 1 else f"generator_{i}" for i, device in enumerate(devices)}
+    lines = []
+    if draws:
+        lines += [f'{name} = torch.Generator("{device}").manual_seed({filler.seed})' for device, name in names.items()]
+    rest = arguments(dict(filler.kwargs))
+    calls = []
+    for place, code in called:
+        name = names[str(place.tensor.device)]
+        if initializer.kind == "user":
+            calls.append(f"{initializer.name}({code}, {name}{rest})")
+        else:
+            calls.append(f"nn.init.{initializer.name}({code}{rest}{f', generator={name}' if draws else ''})")
+    imports = ["import torch"] if draws or initializer.kind == "user" else []
+    if initializer.kind == "user":
+        lines = [*_definition(initializer), *lines, "with torch.no_grad():", *(f"    {call}" for call in calls)]
+    else:
+        imports.append("from torch import nn")
+        lines += calls
+    if filler.draws_globally:
+        imports = list(dict.fromkeys(["import torch", *imports]))
+        at = next((i for i, line in enumerate(lines) if line == "with torch.no_grad():" or line in calls), 0)
+        inside = [f"    torch.manual_seed({filler.seed})", *(f"    {line}" for line in lines[at:])]
+        lines = [*lines[:at], "with torch.random.fork_rng():", *inside]
+    if initializer.kind == "user":
+        imports.append("from torch import nn")
+    return Recipe(tuple(itertools.chain(lines, more)), tuple(imports))
+
+
+def _definition(initializer: Initializer) -> list[str]:
+    return [*(initializer.source or "").splitlines(), ""]

@@ -1,0 +1,207 @@
+"""What was done to each model, and what it takes to undo it; freed with the model."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from nnwidgets.edit.changes import Change
+from nnwidgets.edit.code import script
+from nnwidgets.errors import InvalidTargetError
+from nnwidgets.introspect.guard import require_module
+from nnwidgets.introspect.labels import inert, short_bytes
+
+if TYPE_CHECKING:
+    from nnwidgets.edit.undoing import Undo
+
+DEFAULT_BUDGET_BYTES = 2 * 2**30
+
+FEW = 16
+"""Changes of no more tensors have their statistics made while the values are there; for more it would take too long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A change and how to undo it; None where the copy was dropped."""
+
+    change: Change
+    undo: Undo | None
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A history at one moment, replaced as a whole."""
+
+    done: tuple[Entry, ...] = ()
+    undone: tuple[Entry, ...] = ()
+
+
+class Log:
+    """The history of one model.
+
+    Attributes:
+        lock: Held by whoever writes the model.
+        state: What was done and undone.
+        budget_bytes: How much undo copies may hold.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.state = State()
+        self.budget_bytes = DEFAULT_BUDGET_BYTES
+
+    @property
+    def kept_bytes(self) -> int:
+        """What undo copies hold."""
+        entries = (*self.state.done, *self.state.undone)
+        return sum(entry.undo.size_bytes for entry in entries if entry.undo is not None)
+
+    def push(self, entry: Entry) -> None:
+        """Add a change; what was undone before can't be redone any more."""
+        self.state = State(self._within_budget((*self.state.done, entry)), ())
+
+    def trim(self) -> None:
+        """Drop the oldest undo copies until the budget holds."""
+        self.state = State(self._within_budget(self.state.done), self.state.undone)
+
+    def _within_budget(self, done: tuple[Entry, ...]) -> tuple[Entry, ...]:
+        left, kept = self.budget_bytes, []
+        is_full = False
+        for entry in reversed(done):
+            size = entry.undo.size_bytes if entry.undo is not None else 0
+            is_full = is_full or entry.undo is None or size > left
+            if is_full and entry.undo is not None and len(entry.change.paths) <= FEW:
+                entry.change.before, entry.change.after  # noqa: B018 - made while the bytes are there
+            kept.append(Entry(entry.change, None) if is_full else entry)
+            left -= size
+        return tuple(reversed(kept))
+
+
+_LOGS: dict[int, tuple[weakref.ref[Any], Log]] = {}
+"""By a model's id: a weak reference, which takes the entry out when the model goes, and its log."""
+
+_LOGS_LOCK = threading.RLock()
+
+
+def log_of(module: object) -> Log:
+    """The log of a model, begun where there is none; runs no ``__eq__`` or ``__hash__`` of the model's class.
+
+    Raises:
+        InvalidTargetError: It is no module.
+    """
+    require_module(module)
+    key = id(module)
+    with _LOGS_LOCK:
+        known = _LOGS.get(key)
+        if known is not None and known[0]() is module:
+            return known[1]
+        log = Log()
+        _LOGS[key] = (weakref.ref(module, lambda gone: _forget(key, gone)), log)
+        return log
+
+
+def _forget(key: int, gone: weakref.ref[Any]) -> None:
+    with _LOGS_LOCK:
+        known = _LOGS.get(key)
+        if known is not None and known[0] is gone:
+            del _LOGS[key]
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class History:
+    """The changes of a model, as they were when asked for; holds no tensor.
+
+    Attributes:
+        changes: Those in force, the oldest first.
+        undone: Those that `redo` would bring back, the next one first.
+        n_dropped: How many of ``changes`` can't be undone any more, the oldest ones, for the budget's sake.
+        kept_bytes: Bytes of the undo copies.
+        budget_bytes: How much they may be.
+    """
+
+    changes: tuple[Change, ...]
+    undone: tuple[Change, ...] = field(default=())
+    n_dropped: int = 0
+    kept_bytes: int = 0
+    budget_bytes: int = DEFAULT_BUDGET_BYTES
+
+    def to_code(self, name: str = "net", optimizer: str = "optimizer") -> str:
+        """Python that makes all changes in force again, in order, bit for bit, with torch alone.
+
+        Args:
+            name: The variable that holds the model.
+            optimizer: The variable that holds the optimizer, where its state was cleared.
+
+        Raises:
+            InvalidTargetError: A name is none.
+        """
+        return script([change._recipe for change in self.changes], name, optimizer)  # noqa: SLF001 - the same package
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields, as JSON has them."""
+        return {
+            "changes": [change.to_dict() for change in self.changes],
+            "undone": [change.to_dict() for change in self.undone],
+            "n_dropped": self.n_dropped,
+            "kept_bytes": self.kept_bytes,
+            "budget_bytes": self.budget_bytes,
+        }
+
+    def __repr__(self) -> str:
+        if not self.changes and not self.undone:
+            return "History: no changes"
+        lines = [
+            _line(index, change, "can't be undone: its copy was dropped" if index <= self.n_dropped else "")
+            for index, change in enumerate(self.changes, start=1)
+        ]
+        lines += [_line(index, change, "undone") for index, change in enumerate(self.undone, start=len(lines) + 1)]
+        lines.append(f"undo copies: {short_bytes(self.kept_bytes)} of {short_bytes(self.budget_bytes)}")
+        return "\n".join(lines)
+
+
+_MOST_PATHS = 3
+
+
+def _line(index: int, change: Change, mark: str) -> str:
+    more = f" and {len(change.paths) - _MOST_PATHS} more" if len(change.paths) > _MOST_PATHS else ""
+    paths = ", ".join(inert(path, 60) for path in change.paths[:_MOST_PATHS]) + more
+    seed = "" if change.seed is None else f"seed {change.seed}"
+    parts = (f"{index:>3}", change.when, inert(change.label, 60), paths, seed, mark)
+    return "  ".join(part for part in parts if part)
+
+
+def history_of(log: Log) -> History:
+    """A log as it is now."""
+    with log.lock:
+        state = log.state
+        return History(
+            changes=tuple(entry.change for entry in state.done),
+            undone=tuple(entry.change for entry in state.undone),
+            n_dropped=sum(entry.undo is None for entry in state.done),
+            kept_bytes=log.kept_bytes,
+            budget_bytes=log.budget_bytes,
+        )
+
+
+def set_budget(module: object, n_bytes: int) -> None:
+    """Say how many bytes the undo copies of a model may hold; older ones are dropped at once where they don't fit.
+
+    Raises:
+        InvalidTargetError: ``module`` is no module, or ``n_bytes`` no count of bytes.
+
+    Example:
+        >>> from torch import nn
+        >>> from nnwidgets.edit import history
+        >>> net = nn.Linear(2, 3)
+        >>> set_budget(net, 8 * 2**30)
+        >>> history(net).budget_bytes
+        8589934592
+    """
+    if type(n_bytes) is not int or n_bytes < 0:
+        raise InvalidTargetError(f"The budget is {n_bytes!r}, expected a count of bytes.", hint="Such as 8 * 2**30.")
+    log = log_of(module)
+    with log.lock:
+        log.budget_bytes = n_bytes
+        log.trim()

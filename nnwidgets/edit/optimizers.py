@@ -1,0 +1,157 @@
+"""What optimizers remember of a parameter, found, told with numbers, cleared and put back."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch.optim import Optimizer
+
+from nnwidgets.errors import InvalidTargetError
+from nnwidgets.introspect import live_tensors
+from nnwidgets.introspect.guard import is_a, is_tensor, type_name
+from nnwidgets.introspect.readable import plain, reading, unreadable_reason
+
+_MOST_TOLD = 3
+
+
+def optimizers_holding(module: object, objects: Iterable[object]) -> list[Optimizer]:
+    """Pick out of ``objects`` the torch optimizers that hold a tensor of ``module``, each once.
+
+    Args:
+        module: The model.
+        objects: Anything, such as the values of a notebook's variables; no code of theirs runs.
+
+    Example:
+        >>> net = torch.nn.Linear(2, 3)
+        >>> adam = torch.optim.Adam(net.parameters())
+        >>> optimizers_holding(net, [1, "x", adam]) == [adam]
+        True
+    """
+    own = {id(tensor) for tensor in live_tensors(module).values()}
+    found: list[Optimizer] = []
+    for each in objects:
+        if is_a(each, Optimizer) and not any(each is other for other in found):
+            optimizer: Any = each
+            if any(id(held) in own for held in _parameters(optimizer)):
+                found.append(optimizer)
+    return found
+
+
+def checked(optimizer: object) -> list[Optimizer]:
+    """The optimizers passed: none, one, or several.
+
+    Raises:
+        InvalidTargetError: Something passed is no torch optimizer.
+    """
+    if optimizer is None:
+        return []
+    given: list[Any] = list(optimizer) if type(optimizer) in (list, tuple) else [optimizer]  # type: ignore[call-overload] # a list or tuple
+    for each in given:
+        if not is_a(each, Optimizer):
+            raise InvalidTargetError(
+                f"optimizer is of type {type_name(type(each))}, expected a torch.optim.Optimizer.",
+                hint="Pass the optimizer itself, or a list of them.",
+            )
+    return given
+
+
+def states_of(optimizers: Iterable[Optimizer], tensors: Iterable[Any]) -> list[tuple[int, Optimizer, Any]]:
+    """Number of the optimizer, itself, and the parameter, for each of ``tensors`` that it keeps a state for."""
+    wanted = list(tensors)
+    return [
+        (number, optimizer, tensor)
+        for number, optimizer in enumerate(optimizers)
+        for tensor in wanted
+        if dict.get(optimizer.state, tensor)
+    ]
+
+
+def warning_of(optimizer: Optimizer, held: list[tuple[str, Any]], *, cleared: bool) -> str:
+    """Say what an optimizer remembers of parameters, with numbers.
+
+    Args:
+        optimizer: It.
+        held: Path and parameter.
+        cleared: Whether that is cleared with the change.
+    """
+    told = [f"{path} ({_numbers(dict.get(optimizer.state, tensor))})" for path, tensor in held[:_MOST_TOLD]]
+    more = f" and {len(held) - _MOST_TOLD} more" if len(held) > _MOST_TOLD else ""
+    name = type_name(type(optimizer))
+    if cleared:
+        return f"{name}'s state is cleared with it for {', '.join(told)}{more}; undo brings it back."
+    return (
+        f"{name} keeps moments of the old values of {', '.join(told)}{more}: its next steps still move by them. "
+        "clear_state=True clears them."
+    )
+
+
+def _numbers(state: Any) -> str:
+    parts = []
+    for name, value in dict.items(state) if is_a(state, dict) else ():
+        if is_tensor(value) and unreadable_reason(value) is None:
+            with reading():
+                data = plain(value)
+                if data.numel() == 1:
+                    parts.append(f"{name} {data.item():.6g}")
+                elif data.numel():
+                    parts.append(f"{name} of norm {torch.linalg.vector_norm(data, dtype=_wide(data)).item():.3g}")
+        elif isinstance(value, int | float):
+            parts.append(f"{name} {value:.6g}")
+    return ", ".join(parts) or "some state"
+
+
+def _parameters(optimizer: Any) -> list[Any]:
+    groups = object.__getattribute__(optimizer, "__dict__").get("param_groups")
+    made: list[Any] = []
+    for group in groups if is_a(groups, list) else ():
+        held: Any = dict.get(group, "params") if is_a(group, dict) else None
+        made += held if is_a(held, list) else []
+    return made
+
+
+class KeptState:
+    """The state of one parameter in one optimizer: exchanged with what is there now, to clear and to bring back."""
+
+    def __init__(self, optimizer: Optimizer, tensor: Any) -> None:
+        self._optimizer = weakref.ref(optimizer)
+        self._tensor = weakref.ref(tensor)
+        self._before = dict.get(optimizer.state, tensor)
+        self._is_cleared = False
+
+    def clear(self) -> None:
+        """Take the state out of the optimizer."""
+        self._put(None)
+        self._is_cleared = True
+
+    def restore(self) -> None:
+        """Put the very same state back."""
+        self._put(self._before)
+        self._is_cleared = False
+
+    def exchange(self) -> None:
+        """Clear it where it is there, bring it back where it is cleared."""
+        if self._is_cleared:
+            self.restore()
+        else:
+            self.clear()
+
+    @property
+    def is_cleared(self) -> bool:
+        """Whether it is out of the optimizer."""
+        return self._is_cleared
+
+    def _put(self, state: Any) -> None:
+        optimizer, tensor = self._optimizer(), self._tensor()
+        if optimizer is None or tensor is None:
+            return
+        if state is None:
+            optimizer.state.pop(tensor, None)
+        else:
+            optimizer.state[tensor] = state
+
+
+def _wide(data: torch.Tensor) -> torch.dtype:
+    return torch.complex128 if data.is_complex() else torch.float64

@@ -1,0 +1,95 @@
+"""The memory of some tensors, as blocks that have no byte in common, to be copied and put back.
+
+A tensor that is one run of memory is saved as bytes, one with gaps element by element, so that what lies in the gaps
+is left alone. Where tensors overlap in part, their hulls are saved, each byte once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import torch
+
+from nnwidgets.edit.digest import CHUNK_BYTES
+from nnwidgets.introspect import coverage
+from nnwidgets.introspect.blocks import Runs, blocks
+
+
+def blocks_of(tensors: Iterable[torch.Tensor]) -> list[torch.Tensor]:
+    """Views that together hold every byte of ``tensors`` once, each at most `CHUNK_BYTES` long.
+
+    Args:
+        tensors: Plain strided tensors, as `readable.plain` gives them, of any devices.
+
+    Example:
+        >>> import torch
+        >>> flat = torch.zeros(10)
+        >>> [block.nbytes for block in blocks_of([flat[:6], flat[4:], flat])]
+        [24, 16]
+    """
+    by_device: dict[torch.device, list[torch.Tensor]] = {}
+    for tensor in tensors:
+        if tensor.numel():
+            by_device.setdefault(tensor.device, []).append(tensor)
+    return [block for held in by_device.values() for block in _on_one_device(held)]
+
+
+def piece_of(tensor: torch.Tensor, owner: int = 0) -> coverage.Piece | None:
+    """The bytes of a plain strided tensor; None where it has none."""
+    return coverage.piece(tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.element_size(), owner)
+
+
+def overlaps_itself(tensor: torch.Tensor) -> bool:
+    """Whether two elements of a plain strided tensor are the same memory."""
+    found = piece_of(tensor)
+    return found is not None and coverage.n_bytes(found) < tensor.numel() * tensor.element_size()
+
+
+def raw_bytes(tensor: torch.Tensor, address: int, n_bytes: int) -> torch.Tensor:
+    """A run of bytes of a tensor's storage as a ``uint8`` tensor."""
+    storage = tensor.untyped_storage()
+    bare = torch.empty(0, dtype=torch.uint8, device=storage.device)
+    return bare.set_(storage, address - storage.data_ptr(), (n_bytes,), (1,))
+
+
+def _on_one_device(tensors: Sequence[torch.Tensor]) -> Iterator[torch.Tensor]:
+    sites: dict[tuple[int, coverage.Dims, int], torch.Tensor] = {}
+    for tensor in tensors:
+        found = piece_of(tensor)
+        if found is not None:
+            sites.setdefault(found[:3], tensor)
+    pieces = [coverage.Piece(*site, index) for index, site in enumerate(sites)]
+    owners = list(sites.values())
+    for cluster in coverage.clusters(pieces):
+        shared = len(cluster) > 1 and any(len(having) > 1 for having in coverage.coverage(cluster))
+        if shared:
+            yield from _hulls(cluster, owners)
+            continue
+        for each in cluster:
+            tensor = owners[each.owner]
+            if not each.dims:
+                yield from _cut(raw_bytes(tensor, each.start, each.run))
+            elif overlaps_itself(tensor):
+                yield from _hulls([each], owners)
+            else:
+                yield from blocks(tensor, Runs.of(tensor), CHUNK_BYTES // tensor.element_size())
+
+
+def _hulls(cluster: list[coverage.Piece], owners: Sequence[torch.Tensor]) -> Iterator[torch.Tensor]:
+    """The hulls of pieces, in order of address, what an earlier one covers left out."""
+    covered = 0
+    for each in sorted(cluster):
+        start, stop = max(each.start, covered), coverage.end(each)
+        if stop > start:
+            yield from _cut(raw_bytes(owners[each.owner], start, stop - start))
+            covered = stop
+
+
+def _cut(data: torch.Tensor) -> Iterator[torch.Tensor]:
+    """Bytes in pieces, as eight-byte words where they can be seen so."""
+    for part in torch.split(data, CHUNK_BYTES):
+        is_words = part.numel() % _WORD == 0 and part.storage_offset() % _WORD == 0
+        yield part.view(torch.int64) if is_words else part
+
+
+_WORD = 8

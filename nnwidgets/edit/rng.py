@@ -1,0 +1,77 @@
+"""Random numbers that leave every global generator as it was."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+
+from nnwidgets.errors import InvalidTargetError
+
+_SEED_BITS = 31
+
+
+def drawn_seed() -> int:
+    """A seed from the operating system, short enough to read aloud; torch's generators are not asked."""
+    return secrets.randbits(_SEED_BITS)
+
+
+def checked_seed(seed: object) -> int:
+    """The seed asked for, or a drawn one for None.
+
+    Raises:
+        InvalidTargetError: It is not an integer of at most 64 bits.
+    """
+    if seed is None:
+        return drawn_seed()
+    if type(seed) is not int or not -(2**63) <= seed < 2**64:
+        raise InvalidTargetError(f"The seed is {seed!r}, expected an integer of at most 64 bits.", hint="Such as 7.")
+    return seed
+
+
+class Generators:
+    """One generator per device, each seeded once, as ``torch.Generator(device).manual_seed(seed)``."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._made: dict[torch.device, torch.Generator] = {}
+
+    def on(self, device: torch.device) -> torch.Generator:
+        """The generator of a device."""
+        if device not in self._made:
+            self._made[device] = torch.Generator(device=device).manual_seed(self._seed)
+        return self._made[device]
+
+
+@contextlib.contextmanager
+def forked(seed: int) -> Iterator[None]:
+    """Inside, torch's global generators are seeded; afterwards they are as before."""
+    undos = [_undo(torch.default_generator)]
+    undos += [_backend_undo(backend) for backend in (torch.cuda, torch.xpu) if backend.is_initialized()]
+    if torch.backends.mps.is_available():
+        undos.append(_undo(torch.mps))
+    try:
+        torch.default_generator.manual_seed(seed)
+        for backend in (torch.cuda, torch.xpu):
+            if backend.is_initialized():
+                backend.manual_seed_all(seed)
+        if torch.backends.mps.is_available():
+            torch.mps.manual_seed(seed)
+        yield
+    finally:
+        for undo in undos:
+            undo()
+
+
+def _undo(source: Any) -> Callable[[], Any]:
+    is_generator = isinstance(source, torch.Generator)
+    state = (source.get_state if is_generator else source.get_rng_state)()
+    return lambda: (source.set_state if is_generator else source.set_rng_state)(state)
+
+
+def _backend_undo(backend: Any) -> Callable[[], Any]:
+    states = backend.get_rng_state_all()
+    return lambda: backend.set_rng_state_all(states)

@@ -1,0 +1,344 @@
+"""Which tensors a change would write: found, told apart from their ties, and checked before anything is written."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from nnwidgets.edit.regions import overlaps_itself, piece_of
+from nnwidgets.errors import InvalidTargetError, PathNotFoundError
+from nnwidgets.introspect import ModuleTree, TensorEntry, coverage, get, live_modules, live_tensors, match, tree
+from nnwidgets.introspect.guard import is_tensor, type_name
+from nnwidgets.introspect.placement import ORDINARY
+from nnwidgets.introspect.readable import plain, reading, torchs, unreadable_reason
+
+Target = str | Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Tie:
+    """Another name that a change reaches.
+
+    Attributes:
+        path: The other name.
+        of: The name that is written.
+        relation: ``"object"``, ``"storage"``, ``"view"`` or ``"overlap"``, as of `TieGroup`.
+    """
+
+    path: str
+    of: str
+    relation: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields, as JSON has them."""
+        return {"path": self.path, "of": self.of, "relation": self.relation}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A live tensor to write.
+
+    Attributes:
+        entry: What the tree says of it.
+        tensor: Itself.
+    """
+
+    entry: TensorEntry
+    tensor: Any
+
+    @property
+    def path(self) -> str:
+        """Its path."""
+        return self.entry.path
+
+
+class Model:
+    """One reading of a module, for the length of one change."""
+
+    def __init__(self, module: object) -> None:
+        self.module: Any = module
+        self.tree: ModuleTree = tree(module)
+        self._live = live_tensors(module)
+        self.by_path = {entry.path: entry for entry in self.tree.tensors}
+
+    def tensor(self, path: str) -> Any:
+        """The live tensor at a path."""
+        found = self._live.get(path)
+        found = get(self.module, path) if found is None else found
+        if not is_tensor(found):
+            kind = self.by_path[path].class_name if path in self.by_path else "no tensor"
+            raise InvalidTargetError(
+                f"{path} is {kind}, expected a tensor.",
+                path=path,
+                hint="Packed weights can't be written; replace the module.",
+            )
+        return found
+
+    def places(self, target: Target) -> list[Place]:
+        """The tensors a target means, in walk order: tensors it names, and parameters at or below modules it names.
+
+        A glob means parameters, and other tensors only where it names no parameter.
+
+        Raises:
+            PathNotFoundError: It names nothing.
+            InvalidTargetError: It names modules without parameters.
+        """
+        picked: dict[str, TensorEntry] = {}
+        for pattern in _patterns(target):
+            if not pattern.strip():
+                picked.update((entry.path, entry) for entry in self.tree.tensors if entry.role == "parameter")
+                continue
+            found = match(self.tree, pattern, words=False)
+            if not found.paths:
+                names = [*self.by_path, *(node.path for node in self.tree.nodes), *self._classes()]
+                raise PathNotFoundError.among(pattern, names)
+            tensors = list(found.tensors)
+            if found.meaning == "glob" and any(entry.role == "parameter" for entry in tensors):
+                tensors = [entry for entry in tensors if entry.role == "parameter"]
+            below = [entry for node in found.nodes for entry in self._below(node.alias_of or node.path)]
+            if not tensors and not below:
+                raise InvalidTargetError(
+                    f"{found.paths[0] or 'The model'} has no parameters.",
+                    path=found.paths[0],
+                    hint="Name a module or tensor that has; tree(model) shows them.",
+                )
+            picked.update((entry.path, entry) for entry in (*tensors, *below))
+        order = {path: index for index, path in enumerate(self.by_path)}
+        entries = sorted(picked.values(), key=lambda entry: order.get(entry.path, len(order)))
+        return [Place(entry, self.tensor(entry.path)) for entry in entries]
+
+    def modules(self, target: Target) -> list[tuple[str, Any]]:
+        """The modules a target names, each once, in walk order.
+
+        Raises:
+            PathNotFoundError: It names nothing.
+            InvalidTargetError: It names tensors only.
+        """
+        live = live_modules(self.module)
+        picked: dict[int, tuple[str, Any]] = {}
+        wanted: set[str] = set()
+        for pattern in _patterns(target):
+            if not pattern.strip() or pattern in live:
+                wanted.add(pattern.strip())
+                continue
+            found = match(self.tree, pattern, words=False)
+            if not found.paths:
+                raise PathNotFoundError.among(pattern, [*live, *self._classes()])
+            if not found.nodes:
+                raise InvalidTargetError(
+                    f"{found.paths[0]} is a tensor, expected a module.",
+                    path=found.paths[0],
+                    hint="Name the module that holds it, or a class such as Linear.",
+                )
+            wanted.update(node.alias_of or node.path for node in found.nodes)
+        for path, value in live.items():
+            if path in wanted:
+                picked.setdefault(id(value), (path, value))
+        return list(picked.values())
+
+    def ties_of(self, places: Iterable[Place]) -> tuple[Tie, ...]:
+        """Every other name whose bytes the places share."""
+        written = {place.path for place in places}
+        made: dict[str, Tie] = {}
+        groups = {group.id: group for group in self.tree.ties}
+        for place in places:
+            group = groups.get(place.entry.tie or "")
+            for member in group.members if group else ():
+                if group and member not in written and member not in made:
+                    is_same = self.tensor(member) is place.tensor
+                    made[member] = Tie(member, place.path, "object" if is_same else group.kind)
+        return tuple(made.values())
+
+    def ordered(self, paths: Iterable[str]) -> tuple[str, ...]:
+        """Paths in walk order, those through aliases last."""
+        order = {path: index for index, path in enumerate(self.by_path)}
+        return tuple(sorted(dict.fromkeys(paths), key=lambda path: order.get(path, len(order))))
+
+    def _below(self, path: str) -> list[TensorEntry]:
+        return [
+            entry
+            for node in self.tree.nodes
+            if node.path == path
+            for below in node.walk()
+            for entry in self.tree_node_tensors(below.alias_of or below.path)
+            if entry.role == "parameter"
+        ]
+
+    def tree_node_tensors(self, path: str) -> tuple[TensorEntry, ...]:
+        """The tensors of the node at a path."""
+        return next((node.tensors for node in self.tree.nodes if node.path == path), ())
+
+    def _classes(self) -> set[str]:
+        return {node.class_name for node in self.tree.nodes}
+
+
+def _patterns(target: Target) -> Sequence[str]:
+    if type(target) is str:
+        return (target,)
+    if type(target) in (list, tuple) and target and all(type(each) is str for each in target):
+        return target
+    raise InvalidTargetError(
+        f"The target is of type {type_name(type(target))}, expected text or a list of paths.", hint="Such as 0.weight."
+    )
+
+
+def check_writable(place: Place) -> torch.Tensor:
+    """Give the plain data of a tensor that can be written in place.
+
+    Raises:
+        InvalidTargetError: It can't, and why.
+    """
+    tensor, path = place.tensor, place.path
+    problem, hint = _why_not(tensor)
+    if problem:
+        raise InvalidTargetError(f"{path} can't be written: {problem}.", path=path, hint=hint)
+    with reading():
+        return plain(tensor)
+
+
+def _why_not(tensor: Any) -> tuple[str, str]:  # noqa: PLR0911 - one reason each
+    reason = unreadable_reason(tensor)
+    if reason is not None:
+        return reason, "Give it data first: run a forward, or model.to_empty(device=…)."
+    with torch._C.DisableTorchFunction():  # noqa: SLF001 - the public guards leave modes on
+        if torchs(tensor, "layout") is not torch.strided:
+            return f"its layout is {torchs(tensor, 'layout')}, expected torch.strided", "Assign a dense tensor instead."
+        if torchs(tensor, "is_quantized"):
+            return f"it is quantized ({torchs(tensor, 'dtype')})", "Change the float model and quantize it again."
+        if torchs(tensor, "is_inference")():
+            return (
+                "it was made in inference mode, where torch forbids changes in place outside of it",
+                "Replace it by tensor.clone() made outside inference mode.",
+            )
+        kind = type(tensor)
+        if id(kind) not in ORDINARY and not _is_ordinary_below(kind):
+            return (
+                f"it is a {type_name(kind)}, whose bytes are kept by its own class",
+                "Change the local tensors it is made of.",
+            )
+        if torchs(tensor, "requires_grad") and not torchs(tensor, "is_leaf"):
+            return (
+                "it is computed from other tensors, so the next forward would overwrite it",
+                "Change the tensor it is computed from.",
+            )
+        with reading():
+            if overlaps_itself(plain(tensor)):
+                return (
+                    "some of its elements are the same memory (it was expanded)",
+                    "Change the tensor it is a view of.",
+                )
+    return "", ""
+
+
+def _is_ordinary_below(kind: type) -> bool:
+    """A subclass of Tensor or Parameter that leaves operations as they are."""
+    own = getattr(kind, "__torch_function__", None)
+    plain_function = own is torch._C._disabled_torch_function_impl or (  # noqa: SLF001 - what Parameter has
+        getattr(own, "__func__", None) is torch.Tensor.__torch_function__.__func__  # type: ignore[attr-defined]
+    )
+    return plain_function and kind.__dict__.get("__torch_dispatch__") is None and "DTensor" not in kind.__name__
+
+
+def filled_once(places: Sequence[Place]) -> tuple[list[Place], list[str]]:
+    """Leave out places whose bytes earlier ones have, and say where they overlap in part.
+
+    Returns:
+        The places to fill, in order, and warnings.
+    """
+    kept: list[Place] = []
+    pieces: list[coverage.Piece] = []
+    warnings: list[str] = []
+    with reading():
+        for place in places:
+            found = piece_of(plain(place.tensor), len(kept))
+            if found is None:
+                kept.append(place)
+                continue
+            same = [each for each in pieces if each[:3] == found[:3]]
+            met = [each for each in pieces if each.start < coverage.end(found) and found.start < coverage.end(each)]
+            met = [each for each in met if kept[each.owner].tensor.device == place.tensor.device]
+            if not same and met:
+                by_owners = coverage.coverage([*met, found])
+                shared = sum(n for owners, n in by_owners.items() if found.owner in owners and len(owners) > 1)
+                alone = sum(n for owners, n in by_owners.items() if owners == {found.owner})
+                if shared and not alone:
+                    others = [kept[each.owner].path for each in met]
+                    if not any(_is_view(found, each) for each in met):
+                        warnings.append(f"{place.path} lies within {', '.join(others[:3])} and is filled with it.")
+                    continue
+                if shared:
+                    warnings.append(
+                        f"{place.path} overlaps {kept[met[0].owner].path}: it is filled after it, "
+                        "and their common elements get its numbers."
+                    )
+            elif same:
+                continue
+            pieces.append(found)
+            kept.append(place)
+    return kept, warnings
+
+
+def _is_view(one: coverage.Piece, other: coverage.Piece) -> bool:
+    return one.start == other.start and coverage.n_bytes(one) == coverage.n_bytes(other)
+
+
+_INDEX = re.compile(r"\[[^\[\]\"']*\]\Z")
+
+
+def split_index(text: str) -> tuple[str, list[str]]:
+    """A target and the indexes written after it.
+
+    Example:
+        >>> split_index("0.weight[0, -1]"), split_index("0.weight")
+        (('0.weight', ['0, -1']), ('0.weight', []))
+    """
+    found: list[str] = []
+    while (at := _INDEX.search(text)) is not None:
+        found.insert(0, at.group()[1:-1].strip())
+        text = text[: at.start()].rstrip()
+    return text, found
+
+
+def parsed_index(text: str, path: str) -> Any:
+    """An index as Python has it: integers, slices and ``...``, nothing else.
+
+    Raises:
+        InvalidTargetError: It is anything else.
+
+    Example:
+        >>> parsed_index("0, 1:3, ...", "w")
+        (0, slice(1, 3, None), Ellipsis)
+    """
+    try:
+        node = ast.parse(f"x[{text}]", mode="eval").body
+        assert isinstance(node, ast.Subscript)  # noqa: S101 - narrows the type; else the handler below speaks
+        return _index_value(node.slice)
+    except (SyntaxError, ValueError, AssertionError, RecursionError, MemoryError):
+        raise InvalidTargetError(
+            f"The index [{text[:80]}] of {path} can't be read, expected integers, slices or ....",
+            path=path,
+            hint="Such as [0, 0], [:, 1:3] or [..., -1].",
+        ) from None
+
+
+def _index_value(node: ast.expr | None) -> Any:
+    if isinstance(node, ast.Tuple):
+        return tuple(_index_value(each) for each in node.elts)
+    if isinstance(node, ast.Slice):
+        parts = [None if each is None else _integer(each) for each in (node.lower, node.upper, node.step)]
+        return slice(*parts)
+    if isinstance(node, ast.Constant) and node.value is Ellipsis:
+        return Ellipsis
+    return _integer(node)
+
+
+def _integer(node: ast.expr | None) -> int:
+    value = ast.literal_eval(node) if node is not None else None
+    if type(value) is not int:
+        raise ValueError
+    return value

@@ -1,0 +1,340 @@
+"""The one way in which bytes of a model are written: all that a change does, or nothing.
+
+A plan says what; everything is checked before, the old bytes are copied, and whatever happens on the way, an
+interrupt too, the model is left bit for bit as it was.
+"""
+
+from __future__ import annotations
+
+import time
+import weakref
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from nnwidgets.edit.changes import Change, Kind, Numbers
+from nnwidgets.edit.code import Recipe, expression, optimizer_name
+from nnwidgets.edit.log import FEW, Entry, History, Log, State, history_of, log_of
+from nnwidgets.edit.optimizers import KeptState, checked, states_of, warning_of
+from nnwidgets.edit.snapshot import insist
+from nnwidgets.edit.targets import Model, Place, Tie
+from nnwidgets.edit.undoing import Flag, Site, Undo, summarized
+from nnwidgets.errors import InvalidTargetError, NNWidgetsError
+from nnwidgets.introspect import lookup, sampled_stats
+from nnwidgets.introspect.labels import short_bytes
+from nnwidgets.introspect.records import TensorStats
+
+
+@dataclass
+class Plan:
+    """What a change would do.
+
+    Attributes:
+        kind: As of `Change`.
+        label: As of `Change`.
+        places: The tensors written, each once.
+        plains: What of their memory is written, as plain tensors.
+        ties: Other names of it.
+        write: Writes it; may raise.
+        code: Makes the recipe, asked after writing.
+        seed: As of `Change`.
+        warnings: As of `Change`.
+        flags: Parameters whose ``requires_grad`` changes.
+        states: Optimizer states to clear.
+        verify: Looks after writing whether all is well; raises where not.
+        reports_changed: Whether only the tensors whose bytes came out different are named.
+        recover: Puts back, before the bytes, what else ``write`` may have changed.
+    """
+
+    kind: Kind
+    label: str
+    places: Sequence[Place]
+    plains: Sequence[torch.Tensor]
+    ties: tuple[Tie, ...]
+    write: Callable[[], None]
+    code: Callable[[], Recipe]
+    seed: int | None = None
+    warnings: list[str] = field(default_factory=list)
+    flags: list[Flag] = field(default_factory=list)
+    states: list[KeptState] = field(default_factory=list)
+    reports_changed: bool = False
+    verify: Callable[[], None] | None = None
+    recover: Callable[[], None] | None = None
+
+    @property
+    def n_elements(self) -> int:
+        """Elements written."""
+        return sum(data.numel() for data in self.plains) or sum(place.entry.n_elements for place in self.places)
+
+
+def commit(model: Model, plan: Plan) -> Change:
+    """Carry out a plan as a whole, and log it.
+
+    Raises:
+        NNWidgetsError: There is no room for the undo copy; nothing is changed.
+        BaseException: What the plan's ``write`` raised; nothing is changed.
+    """
+    log = log_of(model.module)
+    begun: list[tuple[Undo, State]] = []
+    try:
+        with log.lock:
+            return _carried_out(model, plan, log, begun)
+    except BaseException:
+        with log.lock:
+            for undo, before in begun:
+                log.state = before
+                if plan.recover is not None:
+                    insist(plan.recover)
+                insist(undo.restore)
+        raise
+
+
+def _carried_out(model: Model, plan: Plan, log: Log, begun: list[tuple[Undo, State]]) -> Change:
+    paths = model.ordered([*(place.path for place in plan.places), *(tie.path for tie in plan.ties)])
+    undo = _copied(log, plan, [Site(path, model.tensor(path)) for path in paths])
+    begun.append((undo, log.state))
+    plan.write()
+    if plan.verify is not None:
+        plan.verify()
+    for flag in plan.flags:
+        flag.set(after=True)
+    for state in plan.states:
+        state.clear()
+    undo.touch()
+    undo.seal()
+    if plan.reports_changed:
+        paths = tuple(undo.changed())
+        if not paths:
+            plan.warnings.append("It changed nothing.")
+    is_few = len(paths) <= FEW and plan.kind not in ("freeze", "unfreeze")
+    at_once = {path: sampled_stats(model.tensor(path)) for path in paths} if is_few else {}
+    change = _change(plan, paths, _numbers(undo, at_once))
+    log.push(Entry(change, undo))
+    return change
+
+
+def _copied(log: Log, plan: Plan, sites: Sequence[Site]) -> Undo:
+    size = sum(data.numel() * data.element_size() for data in plan.plains)
+    if size > log.budget_bytes:
+        raise InvalidTargetError(
+            f"{plan.label} would change {short_bytes(size)}, and the undo copies of this model may hold "
+            f"{short_bytes(log.budget_bytes)}.",
+            path=plan.places[0].path if plan.places else None,
+            hint=f"Raise the budget: nnwidgets.edit.set_budget(net, {size}).",
+        )
+    try:
+        return Undo(sites, plan.plains, plan.flags, plan.states)
+    except (MemoryError, RuntimeError, OSError) as error:
+        raise NNWidgetsError(
+            f"The undo copy of {short_bytes(size)} for {plan.label} couldn't be made ({type(error).__name__}); "
+            "nothing was changed.",
+            path=plan.places[0].path if plan.places else None,
+            hint="Free memory, or change fewer tensors at once.",
+        ) from error
+
+
+def _change(plan: Plan, paths: tuple[str, ...], numbers: Numbers, *, is_preview: bool = False) -> Change:
+    return Change(
+        label=plan.label,
+        kind=plan.kind,
+        paths=paths,
+        seed=plan.seed,
+        warnings=tuple(plan.warnings),
+        time=time.time(),
+        n_elements=plan.n_elements,
+        ties=plan.ties,
+        is_preview=is_preview,
+        _recipe=plan.code(),
+        _numbers=numbers,
+    )
+
+
+def previewed(model: Model, plan: Plan, after: dict[str, TensorStats]) -> Change:
+    """The change a plan would make, with statistics made beforehand."""
+    paths = model.ordered([*(place.path for place in plan.places), *(tie.path for tie in plan.ties)])
+    before = {path: summarized(model.tensor(path)) for path in paths if path in after}
+    return _change(plan, paths, Numbers(lambda: before, lambda: after), is_preview=True)
+
+
+def _numbers(undo: Undo, at_once: dict[str, TensorStats]) -> Numbers:
+    """Statistics that hold the undo copy weakly: a change that is kept keeps no model's bytes."""
+    held = weakref.ref(undo)
+
+    def made(name: str) -> dict[str, TensorStats]:
+        there = held()
+        return {} if there is None else getattr(there, name)()
+
+    return Numbers(lambda: made("before"), lambda: made("after"), at_once)
+
+
+def with_optimizers(
+    module: Any, plan: Plan, optimizer: object, tied: Sequence[tuple[str, Any]], *, clear: bool
+) -> list[str]:
+    """Warn of what optimizers remember of the tensors a plan writes, and plan to clear it where asked.
+
+    Args:
+        module: The model.
+        plan: Gets warnings and states.
+        optimizer: One, several or None.
+        tied: Every name written, with its tensor.
+        clear: Whether states are cleared.
+
+    Returns:
+        Code that clears them.
+    """
+    optimizers = checked(optimizer)
+    by_id: dict[int, tuple[str, Any]] = {}
+    for path, tensor in tied:
+        by_id.setdefault(id(tensor), (path, tensor))
+    lines = []
+    for number, each in enumerate(optimizers):
+        held = [by_id[id(tensor)] for _, _, tensor in states_of([each], [tensor for _, tensor in by_id.values()])]
+        if held:
+            plan.warnings.append(warning_of(each, held, cleared=clear))
+        if clear:
+            plan.states += [KeptState(each, tensor) for _, tensor in held]
+            lines += [f"{optimizer_name(number)}.state.pop({expression(module, path)}, None)" for path, _ in held]
+    return lines
+
+
+def undo(module: object, *, force: bool = False) -> Change:
+    """Take back the last change of a model: bytes, flags and optimizer state.
+
+    Args:
+        module: The model.
+        force: Undo even where other code has written over what the change left.
+
+    Returns:
+        The change taken back; `redo` makes it again.
+
+    Raises:
+        InvalidTargetError: There is nothing to undo, its copy was dropped, or other code has changed what it left.
+
+    Example:
+        >>> from torch import nn
+        >>> from nnwidgets.edit import init
+        >>> net = nn.Linear(2, 3)
+        >>> old = net.weight.clone()
+        >>> _ = init(net, "weight", "zeros")
+        >>> undo(net).label, torch.equal(net.weight, old)
+        ('zeros_', True)
+    """
+    return _turned(module, "undo", force=force)
+
+
+def redo(module: object, *, force: bool = False) -> Change:
+    """Make the change again that was undone last, bit for bit.
+
+    Args:
+        module: The model.
+        force: Do it even where other code has written over what undoing left.
+
+    Returns:
+        The change.
+
+    Raises:
+        InvalidTargetError: There is nothing to redo, or other code has changed what undoing left.
+    """
+    return _turned(module, "redo", force=force)
+
+
+def history(module: object) -> History:
+    """Give what was done to a model since it was first changed: an entry per change, with time, seed and paths.
+
+    Args:
+        module: The model.
+
+    Raises:
+        InvalidTargetError: It is no module.
+
+    Example:
+        >>> from torch import nn
+        >>> from nnwidgets.edit import assign
+        >>> net = nn.Linear(2, 3)
+        >>> _ = assign(net, "bias[0]", 1.5)
+        >>> print(history(net).to_code())
+        import torch
+        <BLANKLINE>
+        with torch.no_grad():
+            net.bias[0] = 1.5
+        <BLANKLINE>
+    """
+    return history_of(log_of(module))
+
+
+def _turned(module: object, verb: str, *, force: bool) -> Change:
+    log = log_of(module)
+    begun: list[tuple[Undo, State, bool]] = []
+    try:
+        with log.lock:
+            entry, after = _next(log.state, verb)
+            kept = _usable(module, log, entry, verb)
+            begun.append((kept, log.state, kept.is_done))
+            _turn(kept, entry.change.label, verb, force=force)
+            log.state = after
+            return entry.change
+    except BaseException:
+        with log.lock:
+            for kept, before, was_done in begun:
+                log.state = before
+                insist(lambda kept=kept, was_done=was_done: kept.turn(done=was_done))  # type: ignore[misc] # defaults
+        raise
+
+
+def _turn(kept: Undo, label: str, verb: str, *, force: bool) -> None:
+    are_flags_left = all(flag.is_as_left(after=kept.is_done) for flag in kept.flags)
+    if force:
+        kept.exchange(check=False)
+    elif not are_flags_left or not kept.exchange(check=True):
+        raise _foreign(kept, label, verb)
+
+
+def _next(state: State, verb: str) -> tuple[Entry, State]:
+    """The entry to undo or redo, and the log's state after it."""
+    if verb == "undo":
+        if not state.done:
+            raise InvalidTargetError("There is nothing to undo.", hint="history(net) shows what was done.")
+        last = state.done[-1]
+        return last, State(state.done[:-1], (last, *state.undone))
+    if not state.undone:
+        raise InvalidTargetError("There is nothing to redo.", hint="A new change clears what was undone.")
+    first = state.undone[0]
+    return first, State((*state.done, first), state.undone[1:])
+
+
+def _usable(module: object, log: Log, entry: Entry, verb: str) -> Undo:
+    kept, label = entry.undo, entry.change.label
+    if kept is None:
+        raise InvalidTargetError(
+            f"{label} can't be undone any more: its copy was dropped to stay within {short_bytes(log.budget_bytes)}.",
+            hint="Raise the budget with nnwidgets.edit.set_budget(net, n_bytes) before large changes.",
+        )
+    live = lookup.live_tensors(module)
+    for site in kept.sites:
+        here = live[site.path] if site.path in live else _at(module, site.path)
+        if not site.is_there(here):
+            raise InvalidTargetError(
+                f"{site.path} is another tensor now than the one {label} changed, so there is nothing to {verb}.",
+                path=site.path,
+                hint="Changes are taken back in place; a tensor that was replaced, or got other memory, can't be.",
+            )
+    return kept
+
+
+def _foreign(kept: Undo, label: str, verb: str) -> InvalidTargetError:
+    changed = kept.foreign()
+    names = ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")  # noqa: PLR2004 - three are named
+    return InvalidTargetError(
+        f"{names or 'The model'} was changed by other code since {label}; to {verb} it would overwrite that.",
+        path=changed[0] if changed else None,
+        hint=f"{verb}(net, force=True) does it all the same.",
+    )
+
+
+def _at(module: object, path: str) -> Any:
+    try:
+        return lookup.get(module, path)
+    except NNWidgetsError:
+        return None

@@ -1,0 +1,189 @@
+"""What a change keeps to be undone: old bytes, flags, optimizer state, and where they belong."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+
+from nnwidgets.edit.optimizers import KeptState
+from nnwidgets.edit.snapshot import Snapshot, insist
+from nnwidgets.introspect import sampled_stats, stats
+from nnwidgets.introspect.readable import plain, reading, unreadable_reason
+from nnwidgets.introspect.records import TensorStats
+
+_EXACT_ELEMENTS = 4_000_000
+
+
+class Flag:
+    """A parameter's ``requires_grad``, before and after."""
+
+    def __init__(self, path: str, tensor: Any, *, after: bool) -> None:
+        self.path = path
+        self._tensor = weakref.ref(tensor)
+        self._before: bool = tensor.requires_grad
+        self._after = after
+
+    def set(self, *, after: bool) -> None:
+        """Set it to what it was, or to what it became."""
+        tensor = self._tensor()
+        if tensor is not None:
+            tensor.requires_grad_(self._after if after else self._before)
+
+    def is_as_left(self, *, after: bool) -> bool:
+        """Whether nobody changed it since."""
+        tensor = self._tensor()
+        return tensor is not None and tensor.requires_grad is (self._after if after else self._before)
+
+
+class Site:
+    """Where a tensor was, to tell that it is still there; holds it weakly."""
+
+    def __init__(self, path: str, tensor: Any) -> None:
+        self.path = path
+        self._tensor = weakref.ref(tensor)
+        self._geometry = _geometry(tensor)
+
+    @property
+    def tensor(self) -> Any:
+        """The tensor; None where it is gone."""
+        return self._tensor()
+
+    def is_there(self, live: Any) -> bool:
+        """Whether ``live``, what is at its path now, is the same tensor over the same memory."""
+        return live is not None and live is self.tensor and _geometry(live) == self._geometry
+
+
+class Undo:
+    """All that takes a change back, and makes it again.
+
+    Attributes:
+        sites: The tensors written, by name, ties included.
+        size_bytes: Of the copy.
+    """
+
+    def __init__(
+        self, sites: Sequence[Site], plains: Iterable[torch.Tensor], flags: Sequence[Flag], states: Sequence[KeptState]
+    ) -> None:
+        self.sites = sites
+        self.flags = flags
+        self.states = states
+        self.is_done = True
+        self._snapshot = Snapshot(plains)
+        self.size_bytes = self._snapshot.size_bytes
+
+    def seal(self) -> None:
+        """Note what the change left."""
+        self._snapshot.seal()
+
+    def changed(self) -> list[str]:
+        """Names whose bytes the change made different."""
+        return [site.path for site in self.sites if self._is_different(site.tensor)]
+
+    def _is_different(self, tensor: Any) -> bool:
+        if tensor is None or unreadable_reason(tensor) is not None:
+            return False
+        with reading():
+            return self._snapshot.is_different(plain(tensor))
+
+    def restore(self) -> None:
+        """Take back a change that is being made; may be called again."""
+        self._snapshot.restore()
+        self._set(done=False)
+
+    def foreign(self) -> list[str]:
+        """Names whose values aren't what the last change, undo or redo left."""
+        changed = [flag.path for flag in self.flags if not flag.is_as_left(after=self.is_done)]
+        if not self._snapshot.is_as_left():
+            changed += [site.path for site in self.sites if self._is_changed(site)] or [s.path for s in self.sites]
+        return changed
+
+    def exchange(self, *, check: bool) -> bool:
+        """Undo it where it is done, else do it again; all or nothing."""
+        is_done, was_turned = self.is_done, self._snapshot.is_turned
+
+        def take_back() -> None:
+            if self._snapshot.is_turned is not was_turned:
+                self._snapshot.exchange(check=False)
+            self._set(done=is_done)
+
+        try:
+            if not self._snapshot.exchange(check=check):
+                return False
+            self._set(done=not is_done)
+        except BaseException:
+            insist(take_back)
+            raise
+        return True
+
+    def turn(self, *, done: bool) -> None:
+        """Be done, or be undone, whatever is live; may be called again."""
+        if self.is_done is not done:
+            self.exchange(check=False)
+
+    def _set(self, *, done: bool) -> None:
+        for flag in self.flags:
+            flag.set(after=done)
+        for state in self.states:
+            if state.is_cleared is not done:
+                state.exchange()
+        self.is_done = done
+        self.touch()
+
+    def touch(self) -> None:
+        """Raise the version counter of every name, so that a graph that saved a value refuses rather than errs."""
+        for site in self.sites:
+            tensor = site.tensor
+            if tensor is not None and not tensor.is_inference():
+                torch.autograd.graph.increment_version(tensor)
+
+    def before(self) -> dict[str, TensorStats]:
+        """Statistics of the old values that are known."""
+        return self._kept() if self.is_done else self._live()
+
+    def after(self) -> dict[str, TensorStats]:
+        """Statistics of the new values that are known."""
+        return self._live() if self.is_done else self._kept()
+
+    def _kept(self) -> dict[str, TensorStats]:
+        made = {}
+        for site in self.sites:
+            tensor = site.tensor
+            if tensor is not None and unreadable_reason(tensor) is None and site.is_there(tensor):
+                with reading():
+                    old = self._snapshot.old(plain(tensor))
+                if old is not None:
+                    made[site.path] = summarized(old)
+        return made
+
+    def _live(self) -> dict[str, TensorStats]:
+        if not self._snapshot.is_as_left():
+            return {}
+        return {
+            site.path: summarized(site.tensor)
+            for site in self.sites
+            if site.tensor is not None and site.is_there(site.tensor) and unreadable_reason(site.tensor) is None
+        }
+
+    def _is_changed(self, site: Site) -> bool:
+        tensor = site.tensor
+        if tensor is None or unreadable_reason(tensor) is not None:
+            return True
+        with reading():
+            return not self._snapshot.is_as_left(within=plain(tensor))
+
+
+def summarized(tensor: torch.Tensor) -> TensorStats:
+    """Statistics, exact where that is quick."""
+    return stats(tensor) if tensor.numel() <= _EXACT_ELEMENTS else sampled_stats(tensor)
+
+
+def _geometry(tensor: Any) -> tuple[Any, ...]:
+    with torch._C.DisableTorchFunction():  # noqa: SLF001 - the public guards leave modes on
+        if unreadable_reason(tensor) is not None or tensor.layout is not torch.strided:
+            return (tuple(tensor.shape),) if type(tensor) in (torch.Tensor, torch.nn.Parameter) else ()
+        with reading():
+            data = plain(tensor)
+            return (data.data_ptr(), tuple(data.shape), data.stride(), data.dtype, data.device)
