@@ -28,6 +28,7 @@ _DIM = "opacity:.75"
 _NUMBER = "text-align:right;font-variant-numeric:tabular-nums"
 _LIST = "list-style:none;margin:0;padding-left:1.4em"
 _LEAF = "padding-left:1.1em"
+_CODE = "margin:2px 0 12px 1.4em;padding-left:8px;border-left:2px solid;opacity:.85"
 _SIGNS = {"error": "✗ error", "warning": "▲ warning", "note": "ℹ note"}
 
 
@@ -94,7 +95,7 @@ def _parts(block: Block) -> Iterator[str]:
             where = f"<code>{_safe(block.where)}</code>: " if block.where else ""
             yield f"<p>{sign}{where}{_safe(block.line, _MOST_WORDS)}</p>"
         case Code():
-            yield f"<pre><code>{_safe_lines(block.source, _MOST_CODE)}</code></pre>"
+            yield f'<pre style="{_CODE}"><code>{_safe_lines(block.source, _MOST_CODE)}</code></pre>'
         case Bars():
             yield from _bars(block)
         case Written():
