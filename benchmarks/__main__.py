@@ -13,7 +13,8 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-SCRIPTS = tuple(sorted(path.stem for path in HERE.glob("*.py") if path.stem not in {"__init__", "__main__", "common"}))
+SHARED = {"__init__", "__main__", "common", "lab", "models"}
+SCRIPTS = tuple(sorted(path.stem for path in HERE.glob("*.py") if path.stem not in SHARED))
 
 
 def measured(name: str) -> list[dict[str, object]]:
