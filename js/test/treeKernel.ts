@@ -56,7 +56,7 @@ export class TreeKernel implements Channel {
   generation = 1;
   model: Part;
   readonly #listeners = new Set<(message: unknown, buffers: DataView[]) => void>();
-  #waiting: (() => void)[] = [];
+  #waiting: { readonly kind: Kind; readonly answer: () => void }[] = [];
 
   constructor(model: Part = NET) {
     this.model = model;
@@ -71,7 +71,7 @@ export class TreeKernel implements Channel {
     this.asked.push({ id, kind, body });
     const answer = (): void => this.deliver({ v: 1, id, ...this.#answer(kind, body) });
     if (this.isSlow) {
-      this.#waiting.push(answer);
+      this.#waiting.push({ kind, answer });
     } else {
       queueMicrotask(answer);
     }
@@ -96,12 +96,14 @@ export class TreeKernel implements Channel {
     this.deliver({ v: 1, event, body });
   }
 
-  /** Answers what waits. */
-  answerAll(): void {
+  /** Answers what waits; of one kind, where it is named. */
+  answerAll(only?: Kind): void {
     const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const answer of waiting) {
-      answer();
+    this.#waiting = waiting.filter(({ kind }) => only !== undefined && kind !== only);
+    for (const { kind, answer } of waiting) {
+      if (only === undefined || kind === only) {
+        answer();
+      }
     }
   }
 

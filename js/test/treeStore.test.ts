@@ -138,6 +138,21 @@ describe("revealing a path", () => {
     expect(store.state.reveal).toEqual({ index, turn: turn + 1 });
   });
 
+  test("selects it also when the model is read anew on the way", async () => {
+    const { kernel, store } = opened();
+    kernel.isSlow = true;
+    const revealed = store.reveal("h.1.mlp.weight");
+    kernel.answerAll();
+    await settled();
+    expect(store.state.selectedPath).toBe("");
+    const refreshed = store.refresh(true);
+    kernel.answerAll("open");
+    await settled();
+    kernel.answerAll();
+    await Promise.all([revealed, refreshed]);
+    expect(store.state.selectedPath).toBe("h.1.mlp.weight");
+  });
+
   test("asks nothing when the row is there", async () => {
     const { kernel, store } = opened();
     await store.reveal("head");

@@ -36,6 +36,8 @@ export class TreeStore {
   #open: OpenReply;
   #asked: Question;
   #asking: AbortController | null = null;
+  /** The question last asked, and whether its rows came. */
+  #current: { question: Question; isAnswered: Promise<boolean> } | null = null;
   /** Goes up with every selection made or asked for: what was asked for before gives way. */
   #nSelections = 0;
   /** What was open before the filter. */
@@ -271,7 +273,13 @@ export class TreeStore {
   // ---- asking ----
 
   /** Asks for the rows of another question; whether its answer came before the next was asked. */
-  async #ask(question: Question): Promise<boolean> {
+  #ask(question: Question): Promise<boolean> {
+    const isAnswered = this.#answerTo(question);
+    this.#current = { question, isAnswered };
+    return isAnswered;
+  }
+
+  async #answerTo(question: Question): Promise<boolean> {
     this.#asking?.abort();
     this.#window?.request.abort();
     this.#window = null;
@@ -284,7 +292,8 @@ export class TreeStore {
       asking,
     );
     if (this.#asking !== asking) {
-      return false;
+      // The same question asked again, as a refresh does, is answered by the later reply.
+      return this.#current?.question === question ? this.#current.isAnswered : false;
     }
     this.#asking = null;
     if (reply === null) {
