@@ -17,32 +17,33 @@ _LONG_RUN, _LANES = 256, 64
 _NARROW_DTYPES = {torch.bfloat16, torch.float16, torch.bool, torch.uint8, torch.int8, torch.int16, torch.uint16}
 
 
-def dense_cells(data: torch.Tensor, area: Area, steps: tuple[int, int]) -> torch.Tensor:
+def dense_cells(data: torch.Tensor, area: Area, steps: tuple[int, int], tick: Callable[[], None]) -> torch.Tensor:
     """Return the cells of an area of a plain strided tensor.
 
     Args:
         data: A plain strided tensor, quantized or not.
         area: First row, first column, rows and columns of the matrix.
         steps: Rows and columns per cell.
+        tick: Called before each piece is read; raises to stop.
 
     Returns:
         A floating-point tensor on the CPU, ``[ceil(rows / row step), ceil(columns / column step)]``. NaN where a
         block holds one.
     """
     if data.is_quantized:
-        return _cells(_quantized_reader(data), area, steps)
+        return _cells(_quantized_reader(data), area, steps, tick)
     matrix = Matrix(data)
     if matrix.is_column_major:
         row, column, rows, columns = area
-        swapped = _cells(_reader(matrix.transposed()), (column, row, columns, rows), (steps[1], steps[0]))
+        swapped = _cells(_reader(matrix.transposed()), (column, row, columns, rows), (steps[1], steps[0]), tick)
         return swapped.t().contiguous()
-    return _cells(_reader(matrix), area, steps)
+    return _cells(_reader(matrix), area, steps, tick)
 
 
-def sparse_cells(data: torch.Tensor, area: Area, steps: tuple[int, int]) -> torch.Tensor:
+def sparse_cells(data: torch.Tensor, area: Area, steps: tuple[int, int], tick: Callable[[], None]) -> torch.Tensor:
     """Return the cells of an area of a plain sparse tensor, as `dense_cells` does, the implicit zeros among them."""
     if str(data.layout) == "torch._mkldnn":
-        return dense_cells(data.to_dense(), area, steps)
+        return dense_cells(data.to_dense(), area, steps, tick)
     stored = to_coordinates(data)
     row, column, rows, columns = area
     shape = (-(-rows // steps[0]), -(-columns // steps[1]))
@@ -55,6 +56,7 @@ def sparse_cells(data: torch.Tensor, area: Area, steps: tuple[int, int]) -> torc
     for axis, indices in enumerate(stored.indices()):
         linear = linear * data.shape[axis] + indices
     for start in range(0, values.numel(), _PIECE):
+        tick()
         count = min(_PIECE, values.numel() - start)
         place = torch.arange(start, start + count, dtype=torch.int64, device=values.device)
         element = linear[place // n_inner] * n_inner + place % n_inner
@@ -67,7 +69,9 @@ def sparse_cells(data: torch.Tensor, area: Area, steps: tuple[int, int]) -> torc
     return _larger(low, high).view(shape).cpu()
 
 
-def _cells(read: Callable[[int, int, int, int], torch.Tensor], area: Area, steps: tuple[int, int]) -> torch.Tensor:
+def _cells(
+    read: Callable[[int, int, int, int], torch.Tensor], area: Area, steps: tuple[int, int], tick: Callable[[], None]
+) -> torch.Tensor:
     row, column, rows, columns = area
     row_step, column_step = steps
     shape = (-(-rows // row_step), -(-columns // column_step))
@@ -78,6 +82,7 @@ def _cells(read: Callable[[int, int, int, int], torch.Tensor], area: Area, steps
     for across, n_across in _parts(columns, column_step, width):
         height = _span(rows, row_step, max(1, _PIECE // n_across))
         for down, n_down in _parts(rows, row_step, height):
+            tick()
             piece = read(row + down, column + across, n_down, n_across)
             if low is None or high is None:
                 low = torch.full(shape, torch.inf, dtype=piece.dtype, device=piece.device)

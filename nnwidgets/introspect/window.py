@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from nnwidgets.introspect.digits import texts
 from nnwidgets.introspect.matrix import Matrix, matrix_shape
 from nnwidgets.introspect.readable import plain, reading
 from nnwidgets.introspect.sampling import sample
+from nnwidgets.introspect.statistics import CancelledError
 from nnwidgets.introspect.thinning import dense_cells, sparse_cells
 
 MOST_TEXTS = 4096
@@ -72,6 +73,7 @@ def window(
     columns: int | None = None,
     max_rows: int = 128,
     max_columns: int = 128,
+    cancelled: Callable[[], bool] = lambda: False,
 ) -> Window:
     """Return a rectangle of a tensor seen as a matrix, thinned to at most ``max_rows`` × ``max_columns`` cells.
 
@@ -86,8 +88,10 @@ def window(
         columns: How many columns, likewise.
         max_rows: Most rows of cells, 1 to 1,024.
         max_columns: Most columns of cells, 1 to 1,024.
+        cancelled: Asked before each piece is read; true ends the work.
 
     Raises:
+        CancelledError: ``cancelled`` was true.
         InvalidTargetError: It isn't a tensor, its data can't be read, or a number is out of range.
 
     Example:
@@ -110,7 +114,13 @@ def window(
         shape = (-(-rows // row_step), -(-columns // column_step))
         unthinned = steps == (1, 1) and rows * columns <= MOST_TEXTS
         is_strided = data.layout is torch.strided and not data.is_quantized
-        cells = dense_cells(data, area, steps) if data.layout is torch.strided else sparse_cells(data, area, steps)
+
+        def tick() -> None:
+            if cancelled():
+                raise CancelledError("Reading values was cancelled.")
+
+        read = dense_cells if data.layout is torch.strided else sparse_cells
+        cells = read(data, area, steps, tick)
         exact = None
         if unthinned:
             own = Matrix(data).piece(*area).reshape(-1).cpu() if is_strided else cells.reshape(-1)

@@ -37,6 +37,7 @@ _MAX_EXPANDED = 20_000
 _FIRST_ROWS = 40
 _MAX_FIRST = 48_000
 _MAX_FINDINGS = 1_000
+_QUICK_CELLS = 65_536
 
 
 def handlers(session_of: Callable[[Mapping[str, Any]], Session]) -> dict[str, Handler]:
@@ -63,7 +64,9 @@ def handlers(session_of: Callable[[Mapping[str, Any]], Session]) -> dict[str, Ha
 
 
 def is_long(kind: str, body: Mapping[str, Any]) -> bool:
-    """Return whether a request reads all of a tensor or of the model, so that it should not hold up others."""
+    """Return whether a request may read much of a tensor or of the model, so that it should not hold up others."""
+    if kind == "values":
+        return not {"rows", "columns"} <= body.keys() or body["rows"] * body["columns"] > _QUICK_CELLS
     return kind in {"findings", "depth"} or (kind == "stats" and body.get("exact", True))
 
 

@@ -51,7 +51,7 @@ def stats(session: Session, body: Mapping[str, Any], job: Job) -> StatsReply:
     return _stats_body(found, n_total, before)
 
 
-def values(session: Session, body: Mapping[str, Any], _job: Job) -> ValuesReply:
+def values(session: Session, body: Mapping[str, Any], job: Job) -> ValuesReply:
     """Answer `values`: a window of the tensor as a matrix.
 
     Raises:
@@ -66,6 +66,7 @@ def values(session: Session, body: Mapping[str, Any], _job: Job) -> ValuesReply:
         columns=body.get("columns"),
         max_rows=min(max(body.get("max_rows", _DEFAULT_SIDE), 1), _MAX_SIDE),
         max_columns=min(max(body.get("max_columns", _DEFAULT_SIDE), 1), _MAX_SIDE),
+        cancelled=lambda: job.cancelled,
     )
     return {
         "n_rows": found.n_rows,

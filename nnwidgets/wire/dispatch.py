@@ -90,7 +90,7 @@ class Dispatcher:
         self._handlers = {**handlers, "cancel": self._cancel}
         self._send = send
         self._background = background
-        self._workers = Workers()
+        self._workers = Workers(limit=4)
         self._lock = threading.Lock()
         self._pending: dict[str, Job] = {}
         self._closed = False

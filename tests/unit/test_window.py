@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from nnwidgets.errors import InvalidTargetError
 from nnwidgets.introspect.matrix import matrix_shape
+from nnwidgets.introspect.statistics import CancelledError
 from nnwidgets.introspect.window import window
 
 
@@ -229,3 +230,22 @@ def test_an_empty_tensor_has_no_cells():
     assert window(torch.empty(0, 3)).cells() == []
     assert window(torch.empty(3, 0)).shape == (3, 0)
     assert window(torch.empty(0)).values == b""
+
+
+@pytest.mark.parametrize("layout", [torch.strided, torch.sparse_coo])
+def test_reading_ends_where_it_is_told_to(layout):
+    tensor = torch.eye(2_048)
+    asked = []
+
+    def cancelled():
+        asked.append(True)
+        return len(asked) == 2
+
+    with pytest.raises(CancelledError):
+        window(tensor if layout is torch.strided else _many(), cancelled=cancelled)
+    assert len(asked) == 2
+
+
+def _many():
+    """A sparse tensor of more elements than one piece holds."""
+    return torch.ones(2_048, 1_024).to_sparse()
