@@ -1,7 +1,7 @@
 """Writes the reference part of docs/protocol.md from the wire's schema: `python docs/reference.py`.
 
 What stands above the heading ``## Kinds`` is written by hand and kept; a test says when the rest is not current.
-"""  # noqa: INP001 - a script beside the document it writes
+"""
 
 from __future__ import annotations
 
