@@ -40,6 +40,16 @@ describe("sampled first, exact after", () => {
     expect(client.of("stats")).toHaveLength(2);
   });
 
+  test("a sample that came with the facts shows at once, and only the exact answer is asked for", async () => {
+    const { client, flow, last } = started();
+    flow.start({ path: "v", of: "value" }, SAMPLED);
+    await settle();
+    expect(last()).toMatchObject({ phase: "exact", reply: SAMPLED, replyOf: { path: "v" } });
+    expect(client.of("stats").filter(({ body }) => body.path === "v" && body.exact === false)).toEqual([]);
+    await (client.of("stats").at(-1) as Open<"stats">).reply(EXACT);
+    expect(last()).toMatchObject({ phase: "done", reply: EXACT });
+  });
+
   test("a first answer that is exact already asks nothing more", async () => {
     const { client, last, asked } = started();
     await asked(0).reply(EXACT);

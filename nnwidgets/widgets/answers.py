@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from nnwidgets.errors import NNWidgetsError
 from nnwidgets.introspect.labels import inert
 from nnwidgets.widgets import numbers
 from nnwidgets.widgets.bodies import finding_body, tie_body
@@ -24,10 +26,12 @@ from nnwidgets.wire.dispatch import Handler, Job
 from nnwidgets.wire.faults import RequestError
 from nnwidgets.wire.schema import (
     FindingsReply,
+    InspectReply,
     LocateReply,
     ModelsReply,
     OpenReply,
     RowsReply,
+    TensorFacts,
     TiesReply,
     TraceReply,
 )
@@ -50,7 +54,7 @@ def handlers(session_of: Callable[[Mapping[str, Any]], Session]) -> dict[str, Ha
         "open": open_view,
         "rows": rows,
         "locate": _locate,
-        "inspect": inspect,
+        "inspect": _inspect,
         "stats": numbers.stats,
         "values": numbers.values,
         "depth": numbers.depth,
@@ -131,6 +135,21 @@ def _window(session: Session, flat: Flat, start: int, count: int) -> RowsReply:
 
 def _locate(session: Session, body: Mapping[str, Any], _job: Job) -> LocateReply:
     return locate(session, body["path"], state_of(body))
+
+
+def _inspect(session: Session, body: Mapping[str, Any], job: Job) -> InspectReply:
+    """Answer `inspect`, with sampled statistics where they were asked for and can be had at once."""
+    reply = inspect(session, body)
+    if "bins" in body and _is_at_hand(reply["tensor"]):
+        # What goes wrong here is told where statistics are asked for by themselves.
+        with suppress(NNWidgetsError, RequestError, RuntimeError):
+            reply["stats"] = numbers.stats(session, {**body, "exact": False}, job)
+    return reply
+
+
+def _is_at_hand(facts: TensorFacts | None) -> bool:
+    """Return whether a sample of a tensor's values can be had without waiting for a device."""
+    return facts is not None and facts["readable"] is None and facts["device"] == "cpu" and facts["n_elements"] != 0
 
 
 def ties(session: Session, _body: Mapping[str, Any], _job: Job) -> TiesReply:

@@ -309,6 +309,14 @@ class PathBody(TypedDict):
     path: str
 
 
+class InspectBody(TypedDict):
+    """`bins`: sampled statistics of the values are wanted with it, with at most so many bins."""
+
+    model: NotRequired[str]
+    path: str
+    bins: NotRequired[int]
+
+
 class FindingBody(TypedDict):
     """One finding."""
 
@@ -399,7 +407,7 @@ class ModuleTensor(TypedDict):
 
 
 class InspectReply(TypedDict):
-    """`tensor` or `module` is set, the other None."""
+    """`tensor` or `module` is set, the other None. `stats` comes where `bins` was asked and the values are at hand."""
 
     path: str
     kind: Literal["module", "alias", "cycle", "tensor"]
@@ -414,6 +422,7 @@ class InspectReply(TypedDict):
     tensor: TensorFacts | None
     module: ModuleFacts | None
     trace: list[TraceCallBody]
+    stats: NotRequired[StatsReply]
 
 
 # ---- kind "stats" ----
@@ -579,7 +588,7 @@ KINDS: dict[str, tuple[type, type]] = {
     "open": (OpenBody, OpenReply),
     "rows": (RowsBody, RowsReply),
     "locate": (LocateBody, LocateReply),
-    "inspect": (PathBody, InspectReply),
+    "inspect": (InspectBody, InspectReply),
     "stats": (StatsBody, StatsReply),
     "values": (ValuesBody, ValuesReply),
     "depth": (PathBody, DepthReply),

@@ -286,6 +286,13 @@ export interface PathBody {
   readonly path: string;
 }
 
+/** `bins`: sampled statistics of the values are wanted with it, with at most so many bins. */
+export interface InspectBody {
+  readonly model?: string;
+  readonly path: string;
+  readonly bins?: number;
+}
+
 /** One finding. */
 export interface FindingBody {
   readonly code: string;
@@ -366,7 +373,7 @@ export interface ModuleTensor {
   readonly n_elements: number | string;
 }
 
-/** `tensor` or `module` is set, the other None. */
+/** `tensor` or `module` is set, the other None. `stats` comes where `bins` was asked and the values are at hand. */
 export interface InspectReply {
   readonly path: string;
   readonly kind: "module" | "alias" | "cycle" | "tensor";
@@ -381,6 +388,7 @@ export interface InspectReply {
   readonly tensor: TensorFacts | null;
   readonly module: ModuleFacts | null;
   readonly trace: readonly TraceCallBody[];
+  readonly stats?: StatsReply;
 }
 
 /** `exact` False answers from a sample at once; True (the default) reads everything, with progress, cancellably. */
@@ -521,7 +529,7 @@ export interface Bodies {
   readonly open: OpenBody;
   readonly rows: RowsBody;
   readonly locate: LocateBody;
-  readonly inspect: PathBody;
+  readonly inspect: InspectBody;
   readonly stats: StatsBody;
   readonly values: ValuesBody;
   readonly depth: PathBody;

@@ -10,6 +10,7 @@ import { Head } from "./Head.tsx";
 import { ModuleOverview } from "./ModuleOverview.tsx";
 import { FaultNote, Note } from "./Note.tsx";
 import { PathLink } from "./PathText.tsx";
+import { BINS } from "./statsFlow.ts";
 import { type Tab, Tabs, tabIds } from "./Tabs.tsx";
 import { TensorOverview } from "./TensorOverview.tsx";
 import { Ties } from "./Ties.tsx";
@@ -47,7 +48,7 @@ type TabId = "overview" | "ties" | "code" | "findings" | "trace";
 export function Inspector({ client, path, generation, onNavigate, onHover, tone, alive, handle }: InspectorProps) {
   const id = useId();
   const traced = useTraced(client);
-  const inspect = useQuery(client, "inspect", { path }, { generation: generation + traced, alive });
+  const inspect = useQuery(client, "inspect", { path, bins: BINS }, { generation: generation + traced, alive });
   const trace = useQuery(client, "trace", path === "" ? {} : null, { generation: traced, alive });
   const reply = inspect.answer?.body ?? null;
 
@@ -200,6 +201,7 @@ function Overview({ reply, onCancellable, ...rest }: OverviewProps) {
         <TensorOverview
           {...rest}
           tensor={reply.tensor}
+          sampled={reply.stats}
           isInFold={reply.siblings !== null}
           onCancellable={onCancellable}
         />

@@ -3,7 +3,7 @@ import { useEffect, useState } from "preact/hooks";
 import { floatText, toNumber } from "../../lib/format.ts";
 import type { Tone } from "../../lib/heat.ts";
 import type { Client } from "../../protocol/client.ts";
-import type { TensorFacts } from "../../protocol/messages.ts";
+import type { StatsReply, TensorFacts } from "../../protocol/messages.ts";
 import { Depth } from "./Depth.tsx";
 import { HeatMap } from "./HeatMap.tsx";
 import { Histogram } from "./Histogram.tsx";
@@ -16,6 +16,8 @@ interface TensorOverviewProps {
   readonly client: Client;
   readonly path: string;
   readonly tensor: TensorFacts;
+  /** Sampled statistics, where they came with the facts. */
+  readonly sampled: StatsReply | undefined;
   /** In a fold: the same tensor in the other blocks can be compared. */
   readonly isInFold: boolean;
   readonly generation: number;
@@ -64,9 +66,9 @@ function sentence(text: string): string {
 
 /** Statistics, the two histograms, the heat map. The gradient's exact figures wait until the values' are done. */
 function Readable(props: TensorOverviewProps & { readonly children: ComponentChildren }) {
-  const { client, path, tensor, generation, alive, tone, onCancellable, children } = props;
+  const { client, path, tensor, sampled, generation, alive, tone, onCancellable, children } = props;
   const [isLog, setIsLog] = useState(false);
-  const stats = useStats(client, path, "value", { generation, alive });
+  const stats = useStats(client, path, "value", { generation, alive, sampled });
   const isSettled = stats.phase !== "sampling" && stats.phase !== "exact";
   const [gradPath, setGradPath] = useState<string | null>(null);
   useEffect(() => {

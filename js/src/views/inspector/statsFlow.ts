@@ -39,7 +39,12 @@ export const NO_STATS: StatsState = {
 /** Work longer than this shows its progress and can be cancelled. */
 const SLOW_MS = 300;
 /** Finer than is shown: thin tails are cut and neighbours joined in the page. */
-const BINS = 1024;
+export const BINS = 1024;
+
+interface Run {
+  readonly exactToo?: boolean;
+  readonly sampled?: StatsReply | null;
+}
 
 /** Sampled statistics first, the exact ones after them, for one subject at a time. */
 export class StatsFlow {
@@ -54,11 +59,11 @@ export class StatsFlow {
     this.#show = show;
   }
 
-  /** Takes up another subject and drops the work on the one before. */
-  start(subject: StatsSubject): void {
+  /** Takes up another subject and drops the work on the one before; `sampled` is its first answer, if it came already. */
+  start(subject: StatsSubject, sampled: StatsReply | null = null): void {
     this.stop();
     this.#set({ subject, phase: "sampling", progress: null, isSlow: false, fault: null });
-    void this.#run(subject);
+    void this.#run(subject, { sampled });
   }
 
   /** The model may have changed: asks again, after the work under way has ended. */
@@ -104,12 +109,12 @@ export class StatsFlow {
     this.#show(this.#state);
   }
 
-  async #run(subject: StatsSubject, { exactToo = true } = {}): Promise<void> {
+  async #run(subject: StatsSubject, { exactToo = true, sampled: known = null }: Run = {}): Promise<void> {
     const stop = new AbortController();
     this.#stop = stop;
     let slow: ReturnType<typeof setTimeout> | undefined;
     try {
-      const sampled = await this.#ask(subject, false, stop);
+      const sampled = known ?? (await this.#ask(subject, false, stop));
       if (stop.signal.aborted) {
         return;
       }

@@ -1,6 +1,6 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Client } from "../../protocol/client.ts";
-import type { Of } from "../../protocol/messages.ts";
+import type { Of, StatsReply } from "../../protocol/messages.ts";
 import { NO_STATS, StatsFlow, type StatsState } from "./statsFlow.ts";
 
 export interface Stats extends StatsState {
@@ -10,13 +10,15 @@ export interface Stats extends StatsState {
   readonly isCurrent: boolean;
 }
 
+interface Options {
+  readonly generation: number;
+  readonly alive: boolean;
+  /** Sampled statistics that came already. */
+  readonly sampled?: StatsReply | undefined;
+}
+
 /** Statistics of a tensor's values or gradient, sampled and then exact. A null path asks nothing. */
-export function useStats(
-  client: Client,
-  path: string | null,
-  of: Of,
-  { generation, alive }: { generation: number; alive: boolean },
-): Stats {
+export function useStats(client: Client, path: string | null, of: Of, { generation, alive, sampled }: Options): Stats {
   const [state, setState] = useState<StatsState>(NO_STATS);
   const flow = useRef<StatsFlow | null>(null);
   const seen = useRef(generation);
@@ -35,7 +37,7 @@ export function useStats(
     if (path === null || !alive) {
       flow.current?.stop();
     } else {
-      flow.current?.start({ path, of });
+      flow.current?.start({ path, of }, sampled);
     }
   }, [client, path, of, alive]);
 

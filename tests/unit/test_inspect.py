@@ -1,0 +1,40 @@
+"""What an inspector hears of a row in one reply."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+import nnwidgets as nnw
+
+
+@pytest.fixture
+def ask(monkeypatch):
+    import __main__
+
+    def ask(net, kind, **body):
+        monkeypatch.setattr(__main__, "asked_about", net, raising=False)
+        reply = nnw.handle({"v": 1, "id": "1", "kind": kind, "body": {"model": "asked_about", **body}})
+        assert reply["ok"], reply["error"]
+        return reply["body"]
+
+    return ask
+
+
+def test_sampled_statistics_come_with_the_facts_where_they_are_asked_for(ask):
+    net = nn.Linear(500, 300)
+    found = ask(net, "inspect", path="weight", bins=64)
+    assert found["stats"] == ask(net, "stats", path="weight", bins=64, exact=False)
+    assert found["stats"]["n_total"] == 150_000
+    assert "stats" not in ask(net, "inspect", path="weight")
+    assert "stats" not in ask(net, "inspect", path="", bins=64)
+
+
+@pytest.mark.parametrize("values", [torch.empty(0), torch.empty(3, device="meta")])
+def test_where_there_are_no_values_the_facts_come_alone(ask, values):
+    net = nn.Module()
+    net.values = nn.Parameter(values)
+    found = ask(net, "inspect", path="values", bins=64)
+    assert found["tensor"]["n_elements"] == values.numel()
+    assert "stats" not in found
