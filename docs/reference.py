@@ -38,15 +38,16 @@ def _kinds() -> Iterator[str]:
 
 def _parts() -> Iterator[str]:
     yield "## Parts of bodies and replies\n"
-    whole = {each for pair in schema.KINDS.values() for each in pair}
+    replies = {reply: kind for kind, (_, reply) in schema.KINDS.items()}
+    bodies = {body for body, _ in schema.KINDS.values()}
     seen: dict[Any, None] = {}
     for pair in schema.KINDS.values():
         for each in pair:
             _collect(each, seen)
     for part in seen:
-        if part is schema.RowsReply:
-            yield "### RowsReply\n\nSee the reply of [`rows`](#rows).\n"
-        elif part not in whole:
+        if part in replies:
+            yield f"### {part.__name__}\n\nSee the reply of [`{replies[part]}`](#{replies[part]}).\n"
+        elif part not in bodies:
             yield f"### {part.__name__}\n\n{_prose(part)}\n"
             yield _table(part)
 
