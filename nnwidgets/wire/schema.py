@@ -380,6 +380,8 @@ class TensorFacts(TypedDict):
     has_grad: bool
     strides: list[int] | None
     is_contiguous: bool | None
+    version: int | None
+    """Its version counter, which changes in place raise; None where it keeps none."""
     readable: str | None
     """None where data can be read, else why not ("no data: on the meta device")."""
 

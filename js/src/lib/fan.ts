@@ -29,7 +29,7 @@ export function stdHint(how: string, value: (name: string) => string, fan: FanBo
     return `std ${written} ⁄ √${size} = ${short(gain / Math.sqrt(size))}`;
   }
   const { xavier = 0, kaiming_fan_in: kaiming = 0 } = fan.stds;
-  return `std by rule: xavier ${short(toNumber(xavier))}, kaiming ${short(toNumber(kaiming))}`;
+  return `xavier ${short(toNumber(xavier))} · kaiming ${short(toNumber(kaiming))}`;
 }
 
 function short(value: number): string {

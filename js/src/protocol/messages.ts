@@ -453,6 +453,7 @@ export interface TensorFacts {
   readonly has_grad: boolean;
   readonly strides: readonly number[] | null;
   readonly is_contiguous: boolean | null;
+  readonly version: number | null;
   readonly readable: string | null;
 }
 

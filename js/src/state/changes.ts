@@ -1,6 +1,6 @@
+import { type Fault, faultOf } from "../lib/fault.ts";
 import type { Client } from "../protocol/client.ts";
 import type { Bodies, ChangeReply, HistoryReply, InitReply, Replies } from "../protocol/messages.ts";
-import { type Trouble, troubleOf } from "./store.ts";
 
 export type Turn = "undo" | "redo";
 
@@ -11,7 +11,7 @@ export interface ChangesState {
   readonly isLogOpen: boolean;
   /** Undo or redo would overwrite what other code has written at `path` since. */
   readonly question: { readonly turn: Turn; readonly path: string } | null;
-  readonly trouble: Trouble | null;
+  readonly trouble: Fault | null;
   /** What was applied last, with the body that did it; gone once it is undone. */
   readonly applied: { readonly key: string; readonly reply: InitReply } | null;
 }
@@ -23,7 +23,7 @@ export type ChangesAction =
   | { readonly type: "applied"; readonly key: string; readonly reply: InitReply }
   | { readonly type: "turned" }
   | { readonly type: "asked"; readonly turn: Turn; readonly path: string }
-  | { readonly type: "failed"; readonly trouble: Trouble }
+  | { readonly type: "failed"; readonly trouble: Fault }
   | { readonly type: "dismissed" }
   | { readonly type: "logToggled" };
 
@@ -117,10 +117,9 @@ export class ChangesStore {
       await this.#client.request(turn, force ? { force } : {});
       this.dispatch({ type: "turned" });
     } catch (error) {
-      const trouble = troubleOf(error);
+      const trouble = faultOf(error);
       if (trouble.code === "changed-since") {
-        const path = error instanceof Error && "path" in error ? String(error.path ?? "") : "";
-        this.dispatch({ type: "asked", turn, path });
+        this.dispatch({ type: "asked", turn, path: trouble.path ?? "" });
       } else {
         this.dispatch({ type: "failed", trouble });
       }
@@ -137,7 +136,7 @@ export class ChangesStore {
     try {
       await this.#run(isFrozen ? "unfreeze" : "freeze", body);
     } catch (error) {
-      this.dispatch({ type: "failed", trouble: troubleOf(error) });
+      this.dispatch({ type: "failed", trouble: faultOf(error) });
     }
   }
 

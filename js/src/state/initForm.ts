@@ -75,7 +75,7 @@ function readText(text: string, { type, required }: ParameterBody): { value?: Va
     return required ? { problem: "needed" } : {};
   }
   if (type === "int") {
-    return /^[+-]?\d+$/.test(plain) ? { value: exact(plain) } : { problem: "a whole number" };
+    return /^[+-]?\d+$/.test(plain) ? { value: exact(plain) } : { problem: "expects a whole number" };
   }
   if (type === "float") {
     const word = WORDS[plain.toLowerCase()];
@@ -83,7 +83,7 @@ function readText(text: string, { type, required }: ParameterBody): { value?: Va
       ? { value: word }
       : NUMBER.test(plain)
         ? { value: Number(plain) }
-        : { problem: "a number" };
+        : { problem: "expects a number" };
   }
   return { value: type === "bool" ? plain === "True" : type === "str" ? text : plain };
 }
@@ -112,7 +112,7 @@ export function checked(form: InitForm, initializer: InitializerBody): Checked {
     }
   }
   if (initializer.draws && !(/^\d{1,20}$/.test(form.seed.trim()) && BigInt(form.seed.trim()) <= MOST_SEED)) {
-    problems.seed = "a whole number from 0 to 2^64 − 1";
+    problems.seed = "expects 0 to 2^64 − 1";
   }
   return { kwargs, problems };
 }

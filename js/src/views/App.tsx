@@ -103,6 +103,14 @@ export function App({ client, first, seen, height, selected, filter, onSelected,
     store.onFilterCleared = () => onFilter("");
   }, [store, onFilter]);
 
+  const [touched, setTouched] = useState(0);
+  const touch = (event: MouseEvent | FocusEvent): void => {
+    // Coming in from outside counts, moving about within doesn't.
+    if (!root.current?.contains(event.relatedTarget as Node | null)) {
+      setTouched((count) => count + 1);
+    }
+  };
+
   const { question, selectedId } = store.state;
   const editing: Editing = {
     changes,
@@ -141,6 +149,8 @@ export function App({ client, first, seen, height, selected, filter, onSelected,
         }
         event.stopPropagation();
       }}
+      onMouseEnter={touch}
+      onFocusIn={touch}
       onKeyUp={(event) => event.stopPropagation()}
       onKeyPress={(event) => event.stopPropagation()}
     >
@@ -182,6 +192,7 @@ export function App({ client, first, seen, height, selected, filter, onSelected,
             alive={isLive}
             handle={inspector}
             editing={editing}
+            touched={touched}
           />
         </div>
         <HistoryBar changes={changes} alive={isLive} onLeave={focusTree} />

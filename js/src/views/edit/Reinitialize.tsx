@@ -1,5 +1,6 @@
 import { useEffect, useReducer, useRef, useState } from "preact/hooks";
 import { stdHint } from "../../lib/fan.ts";
+import { type Fault, faultOf } from "../../lib/fault.ts";
 import { useUniqueId } from "../../lib/useUniqueId.ts";
 import type { Client } from "../../protocol/client.ts";
 import type { InitializersReply, Only, Scope } from "../../protocol/messages.ts";
@@ -15,7 +16,6 @@ import {
   textOf,
 } from "../../state/initForm.ts";
 import { Code } from "../inspector/Code.tsx";
-import { type Fault, faultOf } from "../inspector/fault.ts";
 import { FaultNote, Note } from "../inspector/Note.tsx";
 import { useQuery } from "../inspector/useQuery.ts";
 import { Glyph } from "../tree/Glyph.tsx";
@@ -56,9 +56,10 @@ export function Reinitialize({ client, path, editing, generation, alive, onNavig
   const known = useRef<InitializersReply | null>(null);
   useEffect(() => {
     if (isOffered && offer !== known.current) {
+      const isOtherKind = known.current?.suggested !== offer.suggested && offer.suggested === "reset";
       known.current = offer;
       const chosen = offer.initializers.find(({ name }) => name === form.how);
-      if (chosen === undefined || chosen.refused !== null) {
+      if (isOtherKind || chosen === undefined || chosen.refused !== null) {
         change(suggestion(offer));
       }
     }

@@ -1,5 +1,5 @@
 import { useEffect, useRef, useState } from "preact/hooks";
-import { type Fault, faultOf } from "../inspector/fault.ts";
+import { type Fault, faultOf } from "../../lib/fault.ts";
 
 /** Writes one value; resolves to what to warn of. */
 export type SetValue = (text: string) => Promise<readonly string[]>;

@@ -39,6 +39,8 @@ export interface InspectorProps {
   /** Whether there is a kernel to ask. Without one what was read stays, and what needs it is disabled. */
   readonly alive: boolean;
   readonly handle?: RefObject<InspectorHandle | null>;
+  /** Goes up when the user comes back to the view. */
+  readonly touched?: number;
   /** What it takes to change the model; without it the view only shows. */
   readonly editing?: Editing;
 }
@@ -50,12 +52,25 @@ type TabId = "overview" | "init" | "ties" | "code" | "findings" | "trace";
 
 /** Everything about the selected row. */
 export function Inspector(props: InspectorProps) {
-  const { client, path, generation, onNavigate, onHover, tone, alive, handle, editing = null } = props;
+  const { client, path, onNavigate, onHover, tone, alive, handle, editing = null, touched = 0 } = props;
   const id = useUniqueId();
   const traced = useTraced(client);
-  const inspect = useQuery(client, "inspect", { path }, { generation: generation + traced, alive });
+  const [unannounced, setUnannounced] = useState(0);
+  const generation = props.generation + unannounced;
+  const inspect = useQuery(client, "inspect", { path }, { generation: generation + traced + touched, alive });
   const trace = useQuery(client, "trace", path === "" ? {} : null, { generation: traced, alive });
   const reply = inspect.answer?.body ?? null;
+
+  // Code that runs in no cell announces nothing: when the view is touched, the version counter tells.
+  const seen = useRef<readonly unknown[]>([]);
+  useEffect(() => {
+    const [seenPath, seenGeneration, version] = seen.current;
+    const now = reply?.tensor?.version;
+    seen.current = [reply?.path, generation, now];
+    if (seenPath === reply?.path && seenGeneration === generation && version !== now) {
+      setUnannounced((count) => count + 1);
+    }
+  }, [reply]);
 
   const tabs = tabsFor(reply, trace.answer !== null && trace.fault === null, editing !== null);
   const [wanted, setWanted] = useState<TabId>("overview");
