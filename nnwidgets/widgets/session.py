@@ -94,7 +94,7 @@ class Session:
         self._is_checking = False
         self._trace: Trace | None = None
         self.trace_marks = TraceMarks(None)
-        _SESSIONS.add(self)
+        _SESSIONS.append(weakref.ref(self, _SESSIONS.remove))
 
     # ---- the model ----
 
@@ -184,8 +184,8 @@ class Session:
     def was_changed(self, *, structure: bool) -> None:
         """Tell every view of the model that a change was made; ``structure`` where its rows look different now."""
         module = self.module
-        for session in list(_SESSIONS):
-            if session.model_or_none is module:
+        for session in [reference() for reference in _SESSIONS.copy()]:
+            if session is not None and session.model_or_none is module:
                 session.doubt()
                 session.emit("changed", {"structure": structure})
 
@@ -277,7 +277,7 @@ class Session:
         self.emit("traced", {})
 
 
-_SESSIONS: weakref.WeakSet[Session] = weakref.WeakSet()
+_SESSIONS: list[weakref.ref[Session]] = []
 """All that live: a change made in one view shows in every other of the same model."""
 
 

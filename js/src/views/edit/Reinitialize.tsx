@@ -45,7 +45,10 @@ export function Reinitialize({ client, path, editing, generation, alive, onNavig
   const [scope, setScope] = useState<Scope>(isFold ? "fold" : "here");
   const [only, setOnly] = useState<Only>("all");
   const [fault, setFault] = useState<Fault | null>(null);
-  useEffect(() => setScope(isFold ? "fold" : "here"), [isFold, path]);
+  useEffect(() => {
+    setScope(isFold ? "fold" : "here");
+    setOnly("all");
+  }, [isFold, path]);
   const aim: Aim = { path, scope, only, filter, chips };
   const question = { ...targetOf(aim), ...(filter !== "" || chips.length > 0 ? { filter, chips } : {}) };
   const offered = useQuery(client, "initializers", question, { generation: 0, alive });
@@ -110,7 +113,7 @@ export function Reinitialize({ client, path, editing, generation, alive, onNavig
     const parameter = initializer?.parameters.find((each) => each.name === name);
     return parameter === undefined ? "" : textOf(form, parameter);
   };
-  const failed = fault ?? preview.fault;
+  const failed = fault ?? offered.fault ?? preview.fault;
   return (
     // biome-ignore lint/a11y/noStaticElementInteractions: Ctrl+Enter applies from any field.
     <div class="nnw-reinit" onKeyDown={onKeyDown}>
@@ -196,7 +199,7 @@ export function Reinitialize({ client, path, editing, generation, alive, onNavig
           path={path}
           what={fault === null ? "This can’t be previewed." : "Nothing was changed."}
           alive={alive}
-          onRetry={fault === null ? preview.retry : apply}
+          onRetry={fault !== null ? apply : offered.fault !== null ? offered.retry : preview.retry}
         />
       )}
       {reply === null && body !== null && failed === null ? (
@@ -224,20 +227,15 @@ export function Reinitialize({ client, path, editing, generation, alive, onNavig
           type="button"
           class="nnw-button nnw-primary"
           aria-keyshortcuts="Control+Enter"
-          disabled={!canApply}
+          // Not disabled: the focus would be lost with it.
+          aria-disabled={!canApply}
           onClick={apply}
         >
           Apply <kbd>Ctrl ↵</kbd>
         </button>
-        {isApplied ? (
-          <button type="button" class="nnw-button" disabled={!alive || isBusy} onClick={() => changes.turn("undo")}>
-            Undo
-          </button>
-        ) : (
-          <button type="button" class="nnw-button" onClick={onCancel}>
-            Cancel
-          </button>
-        )}
+        <button type="button" class="nnw-button" onClick={() => (isApplied ? changes.turn("undo") : onCancel())}>
+          {isApplied ? "Undo" : "Cancel"}
+        </button>
         <span class="nnw-space" />
         <span class="nnw-caption" role="status">
           {isBusy ? "applying …" : isApplied ? "applied" : "nothing is written until Apply"}

@@ -23,6 +23,7 @@ export function HistoryBar({ changes, alive, onLeave }: HistoryBarProps) {
   const n = history?.n_changes ?? 0;
   const words = `${n} ${n === 1 ? "change" : "changes"}`;
   const button = (turn: Turn, key: string, label: string | null) => {
+    const canTurn = alive && !isBusy && label !== null;
     const name = `${turn === "undo" ? "Undo" : "Redo"}${label === null ? "" : ` ${label}`} (${key})`;
     return (
       <button
@@ -30,8 +31,9 @@ export function HistoryBar({ changes, alive, onLeave }: HistoryBarProps) {
         class="nnw-icon-button"
         aria-label={name}
         title={label === null ? `Nothing to ${turn}` : name}
-        disabled={!alive || isBusy || label === null}
-        onClick={() => changes.turn(turn)}
+        // Not disabled: the focus would be lost with it.
+        aria-disabled={!canTurn}
+        onClick={() => canTurn && changes.turn(turn)}
       >
         <Glyph name={turn} />
       </button>
