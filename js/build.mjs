@@ -15,8 +15,9 @@ const options = {
   minify: true,
   format: "esm",
   target: "es2022",
-  jsx: "automatic",
-  jsxImportSource: "preact",
+  // Four per cent smaller than the automatic runtime, which names the children of each element.
+  tsconfigRaw: { compilerOptions: { jsx: "react", jsxFactory: "h", jsxFragmentFactory: "Fragment" } },
+  inject: ["js/tools/jsx.ts"],
   legalComments: "none",
   charset: "utf8",
   logLevel: "warning",

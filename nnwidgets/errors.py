@@ -3,6 +3,7 @@
     NNWidgetsError
     ├── PathNotFoundError          path-not-found
     ├── InvalidTargetError         invalid-target
+    │   └── ChangedSinceError      changed-since
     ├── InitializerError           initializer
     ├── UnsafeCheckpointError      unsafe-checkpoint
     ├── CorruptCheckpointError     corrupt-checkpoint
@@ -69,6 +70,12 @@ class InvalidTargetError(NNWidgetsError):
     """What was passed is not something this call can work on."""
 
     code = "invalid-target"
+
+
+class ChangedSinceError(InvalidTargetError):
+    """Undo or redo would overwrite what other code has written since the change."""
+
+    code = "changed-since"
 
 
 class InitializerError(NNWidgetsError):

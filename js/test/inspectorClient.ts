@@ -128,6 +128,7 @@ export function tensorFacts(change: Partial<TensorFacts> = {}): TensorFacts {
     has_grad: false,
     strides: [3072, 1],
     is_contiguous: true,
+    version: 0,
     readable: null,
     ...change,
   };

@@ -103,6 +103,8 @@ describe("replies", () => {
       "path-not-found": true,
       "invalid-target": true,
       unreadable: true,
+      initializer: true,
+      "changed-since": true,
       "not-traced": true,
       cancelled: true,
       "view-closed": true,

@@ -11,7 +11,7 @@ import types
 import typing
 from pathlib import Path
 
-from nnwidgets.wire import schema
+from nnwidgets.wire import schema, schema_changes
 
 TARGET = Path(__file__).parents[1] / "src" / "protocol" / "messages.ts"
 PLAIN = {int: "number", float: "number", str: "string", bool: "boolean", type(None): "null", typing.Any: "unknown"}
@@ -53,22 +53,22 @@ def optional_mark(hint: object) -> str:
 
 def interface_text(kind: type) -> str:
     """One TypedDict as an interface."""
-    hints = typing.get_type_hints(kind, vars(schema), include_extras=True)
+    hints = typing.get_type_hints(kind, include_extras=True)
     fields = (f"  readonly {name}{optional_mark(hint)}: {type_text(hint)};" for name, hint in hints.items())
     return "\n".join([doc_text(kind), f"export interface {kind.__name__} {{", *fields, "}"])
 
 
 def messages_text() -> str:
     """The whole file."""
-    kinds = [value for value in vars(schema).values() if typing.is_typeddict(value)]
-    kinds = [kind for kind in kinds if kind.__module__ == schema.__name__]
+    names = {name: value for part in (schema, schema_changes) for name, value in vars(part).items()}
+    kinds = list(dict.fromkeys(value for value in names.values() if typing.is_typeddict(value)))
     parts = [
         "// Generated from nnwidgets/wire/schema.py by js/tools/generate_messages.py. Edit the schema, then run that.",
         f"export const VERSION = {schema.VERSION};",
     ]
     parts += [
         f"export type {name} = {type_text(value)};"
-        for name, value in vars(schema).items()
+        for name, value in names.items()
         if typing.get_origin(value) in (typing.Literal, types.UnionType, typing.Union)
     ]
     parts.append("export type ErrorCode =\n" + "\n".join(f'  | "{code}"' for code in schema.ERROR_CODES) + ";")

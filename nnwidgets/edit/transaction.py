@@ -21,7 +21,7 @@ from nnwidgets.edit.optimizers import KeptState, checked, states_of, warning_of
 from nnwidgets.edit.snapshot import insist
 from nnwidgets.edit.targets import Model, Place, Tie
 from nnwidgets.edit.undoing import Flag, Site, Undo, summarized
-from nnwidgets.errors import InvalidTargetError, NNWidgetsError
+from nnwidgets.errors import ChangedSinceError, InvalidTargetError, NNWidgetsError
 from nnwidgets.introspect import lookup, sampled_stats
 from nnwidgets.introspect.labels import short_bytes
 from nnwidgets.introspect.records import TensorStats
@@ -210,7 +210,8 @@ def undo(module: object, *, force: bool = False) -> Change:
         The change taken back; `redo` makes it again.
 
     Raises:
-        InvalidTargetError: There is nothing to undo, its copy was dropped, or other code has changed what it left.
+        InvalidTargetError: There is nothing to undo, or its copy was dropped.
+        ChangedSinceError: Other code has changed what it left.
 
     Example:
         >>> from torch import nn
@@ -235,7 +236,8 @@ def redo(module: object, *, force: bool = False) -> Change:
         The change.
 
     Raises:
-        InvalidTargetError: There is nothing to redo, or other code has changed what undoing left.
+        InvalidTargetError: There is nothing to redo.
+        ChangedSinceError: Other code has changed what undoing left.
     """
     return _turned(module, "redo", force=force)
 
@@ -323,10 +325,10 @@ def _usable(module: object, log: Log, entry: Entry, verb: str) -> Undo:
     return kept
 
 
-def _foreign(kept: Undo, label: str, verb: str) -> InvalidTargetError:
+def _foreign(kept: Undo, label: str, verb: str) -> ChangedSinceError:
     changed = kept.foreign()
     names = ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")  # noqa: PLR2004 - three are named
-    return InvalidTargetError(
+    return ChangedSinceError(
         f"{names or 'The model'} was changed by other code since {label}; to {verb} it would overwrite that.",
         path=changed[0] if changed else None,
         hint=f"{verb}(net, force=True) does it all the same.",

@@ -10,11 +10,12 @@ from typing import Any
 
 from nnwidgets.errors import NNWidgetsError
 from nnwidgets.introspect.labels import inert
-from nnwidgets.widgets import numbers
+from nnwidgets.widgets import changing, initializing, numbers
 from nnwidgets.widgets.bodies import finding_body, tie_body
 from nnwidgets.widgets.filtering import chip_counts
 from nnwidgets.widgets.inspecting import inspect
 from nnwidgets.widgets.locating import locate
+from nnwidgets.widgets.offering import offer
 from nnwidgets.widgets.rowdata import row
 from nnwidgets.widgets.rows import Flat, ViewState
 from nnwidgets.widgets.session import Session, state_of
@@ -42,6 +43,8 @@ _FIRST_ROWS = 40
 _MAX_FIRST = 48_000
 _MAX_FINDINGS = 1_000
 _QUICK_CELLS = 65_536
+_CHANGES = {"initializers", "preview", "init", "assign", "freeze", "unfreeze", "undo", "redo", "history", "code"}
+_LONG = {"findings", "depth"} | _CHANGES
 
 
 def handlers(session_of: Callable[[Mapping[str, Any]], Session]) -> dict[str, Handler]:
@@ -61,6 +64,16 @@ def handlers(session_of: Callable[[Mapping[str, Any]], Session]) -> dict[str, Ha
         "ties": ties,
         "findings": findings,
         "trace": trace,
+        "initializers": offer,
+        "preview": initializing.preview,
+        "init": initializing.carry_out,
+        "assign": changing.set_value,
+        "freeze": changing.set_frozen,
+        "unfreeze": changing.set_trainable,
+        "undo": changing.take_back,
+        "redo": changing.make_again,
+        "history": changing.tell_history,
+        "code": changing.tell_code,
     }
     made: dict[str, Handler] = {kind: partial(_on, session_of, answer) for kind, answer in on_session.items()}
     made["models"] = models
@@ -68,10 +81,10 @@ def handlers(session_of: Callable[[Mapping[str, Any]], Session]) -> dict[str, Ha
 
 
 def is_long(kind: str, body: Mapping[str, Any]) -> bool:
-    """Return whether a request may read much of a tensor or of the model, so that it should not hold up others."""
+    """Return whether a request may read much of a tensor or of the model, or waits for what is being written to it."""
     if kind == "values":
         return not {"rows", "columns"} <= body.keys() or body["rows"] * body["columns"] > _QUICK_CELLS
-    return kind in {"findings", "depth"} or (kind == "stats" and body.get("exact", True))
+    return kind in _LONG or (kind == "stats" and body.get("exact", True))
 
 
 def _on(

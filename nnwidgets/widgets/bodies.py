@@ -46,6 +46,11 @@ def tie_body(session: Session, index: Index, group: TieGroup, seen_from: str | N
     }
 
 
+def relation(session: Session, path: str, base: str, kind: str) -> str:
+    """Return how the tensor at ``path`` lies to the one at ``base``: "same object", "transposed view"."""
+    return _how(session, path, base, _live(session, base), kind)
+
+
 def _shape(session: Session, index: Index, path: str) -> str:
     if path in index.tensor_at:
         return shape_text(index.tensors[index.tensor_at[path]].shape)

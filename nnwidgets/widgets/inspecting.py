@@ -14,6 +14,7 @@ from nnwidgets.introspect.lookup import get
 from nnwidgets.introspect.readable import unreadable_reason
 from nnwidgets.introspect.reading import quiet
 from nnwidgets.introspect.records import ModuleNode, TensorEntry, TieGroup
+from nnwidgets.introspect.statistics import version
 from nnwidgets.widgets.bodies import finding_body, tie_body
 from nnwidgets.widgets.codelines import code_lines
 from nnwidgets.widgets.gradients import grad_of
@@ -113,7 +114,7 @@ def _siblings(index: Index, number: int, path: str) -> Siblings | None:
 
 
 def _tensor_facts(tensor: Any, entry: TensorEntry) -> TensorFacts:
-    strides, is_contiguous = None, None
+    strides, is_contiguous, unreadable = None, None, unreadable_reason(tensor)
     with quiet():
         has_grad = entry.has_grad if entry.problem else grad_of(tensor) is not None
         if entry.layout == "strided" and entry.shape is not None and not entry.problem:
@@ -131,7 +132,8 @@ def _tensor_facts(tensor: Any, entry: TensorEntry) -> TensorFacts:
         "has_grad": has_grad,
         "strides": strides,
         "is_contiguous": is_contiguous,
-        "readable": unreadable_reason(tensor),
+        "version": None if entry.problem or unreadable is not None else version(tensor),
+        "readable": unreadable,
     }
 
 

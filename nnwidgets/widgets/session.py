@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import keyword
 import logging
 import threading
 import time
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -13,7 +15,9 @@ from itertools import starmap
 from typing import Any
 
 from torch import nn
+from torch.optim import Optimizer
 
+from nnwidgets.edit import optimizers_holding
 from nnwidgets.introspect.lints import data_findings, structural_findings, worst_first
 from nnwidgets.introspect.reading import read
 from nnwidgets.introspect.records import Finding, ModuleNode, ModuleTree, Trace
@@ -90,6 +94,7 @@ class Session:
         self._is_checking = False
         self._trace: Trace | None = None
         self.trace_marks = TraceMarks(None)
+        _SESSIONS.append(weakref.ref(self, _SESSIONS.remove))
 
     # ---- the model ----
 
@@ -109,6 +114,17 @@ class Session:
     def model_or_none(self) -> nn.Module | None:
         """The live model, or None once it is gone or the view is closed."""
         return self._module.get()
+
+    @property
+    def code_name(self) -> str:
+        """What pasted code calls the model."""
+        name = self.variable
+        return name if name is not None and name.isidentifier() and not keyword.iskeyword(name) else "model"
+
+    def optimizers(self) -> list[Optimizer]:
+        """The live optimizers of the model: those passed, then those in the notebook's variables."""
+        passed = [optimizer for held in self._optimizers if (optimizer := held.get()) is not None]
+        return optimizers_holding(self.module, [*passed, *list(notebook().values())])
 
     def close(self) -> None:
         """Let go of the model and of everything read from it."""
@@ -164,6 +180,14 @@ class Session:
         if self.model_or_none is not None:
             self.doubt()
             self.emit("changed", {"structure": True})
+
+    def was_changed(self, *, structure: bool) -> None:
+        """Tell every view of the model that a change was made; ``structure`` where its rows look different now."""
+        module = self.module
+        for session in [reference() for reference in _SESSIONS.copy()]:
+            if session is not None and session.model_or_none is module:
+                session.doubt()
+                session.emit("changed", {"structure": structure})
 
     def doubt(self) -> None:
         """Read the model again at the next request, unless it takes long to read and was read just now."""
@@ -251,6 +275,10 @@ class Session:
         """Show ``trace`` on the rows."""
         self._trace, self.trace_marks = trace, TraceMarks(trace)
         self.emit("traced", {})
+
+
+_SESSIONS: list[weakref.ref[Session]] = []
+"""All that live: a change made in one view shows in every other of the same model."""
 
 
 def _alike(old: ModuleTree, new: ModuleTree) -> bool:

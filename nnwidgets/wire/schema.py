@@ -1,5 +1,6 @@
-"""The wire's schema, in one place: every message and body, typed. The page's types are generated from this file.
+"""The wire's schema, in one place: every message and body, typed. The page's types are generated from here.
 
+What changes a model is in `schema_changes`.
 Every class below is a JSON object. An `Array` travels as its JSON head plus one binary buffer beside the message.
 """
 
@@ -7,10 +8,21 @@ from __future__ import annotations
 
 from typing import Any, Literal, NotRequired, TypedDict
 
-VERSION = 1
+from nnwidgets.wire.schema_changes import (
+    AssignBody,
+    ChangeReply,
+    CodeBody,
+    CodeReply,
+    HistoryReply,
+    InitBody,
+    InitializersReply,
+    InitReply,
+    TargetBody,
+    UndoBody,
+)
+from nnwidgets.wire.schema_parts import Number
 
-Number = int | float | str
-"""Integers beyond 2^53 travel as decimal strings; NaN and infinities as "NaN", "Infinity", "-Infinity"."""
+VERSION = 1
 
 RowKind = Literal["module", "fold", "alias", "cycle", "tensor", "problem"]
 Of = Literal["value", "grad"]
@@ -376,6 +388,8 @@ class TensorFacts(TypedDict):
     has_grad: bool
     strides: list[int] | None
     is_contiguous: bool | None
+    version: int | None
+    """Its version counter, which changes in place raise; None where it keeps none."""
     readable: str | None
     """None where data can be read, else why not ("no data: on the meta device")."""
 
@@ -596,6 +610,16 @@ KINDS: dict[str, tuple[type, type]] = {
     "findings": (ModelBody, FindingsReply),
     "trace": (ModelBody, TraceReply),
     "models": (ModelBody, ModelsReply),
+    "initializers": (TargetBody, InitializersReply),
+    "preview": (InitBody, InitReply),
+    "init": (InitBody, InitReply),
+    "assign": (AssignBody, ChangeReply),
+    "freeze": (TargetBody, ChangeReply),
+    "unfreeze": (TargetBody, ChangeReply),
+    "undo": (UndoBody, ChangeReply),
+    "redo": (UndoBody, ChangeReply),
+    "history": (ModelBody, HistoryReply),
+    "code": (CodeBody, CodeReply),
     "cancel": (CancelBody, CancelReply),
 }
 """Every request kind with its body and its reply."""
@@ -609,6 +633,8 @@ ERROR_CODES: dict[str, str] = {
     "path-not-found": "No module or tensor at that path.",
     "invalid-target": "The path names something this request can't work on.",
     "unreadable": "The data can't be read now: meta, lazy, freed, or the device failed.",
+    "initializer": "The initializer is unknown, its parameters are wrong, or it can't fill the target.",
+    "changed-since": "Undo or redo would overwrite what other code has written since; `force` does it all the same.",
     "not-traced": "No trace was made yet.",
     "cancelled": "The request was cancelled.",
     "view-closed": "The view was closed.",

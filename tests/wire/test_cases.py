@@ -11,7 +11,10 @@ import pytest
 import torch
 from torch import nn
 
+from nnwidgets import edit
+from nnwidgets.edit import initializers
 from nnwidgets.introspect import Trace, TraceCall
+from nnwidgets.widgets import offering
 from nnwidgets.widgets.answers import handlers, is_long
 from nnwidgets.widgets.named import NamedSessions
 from nnwidgets.widgets.session import Session
@@ -55,7 +58,38 @@ def odd():
     return net
 
 
-MODELS = {"mlp": mlp, "meta": lambda: nn.Linear(2, 2, device="meta"), "blocks": blocks, "odd": odd}
+def edited():
+    """The MLP with one change: the first bias set to 9."""
+    net = mlp()
+    edit.assign(net, "0.bias[0]", 9)
+    return net
+
+
+def undone():
+    """The MLP with that change taken back."""
+    net = edited()
+    edit.undo(net)
+    return net
+
+
+def overwritten():
+    """The MLP with that change, and another value written by other code since."""
+    net = edited()
+    with torch.no_grad():
+        net[0].bias[0] = 3
+    return net
+
+
+CHANGED = {"edited": edited, "undone": undone, "overwritten": overwritten}
+MODELS = {
+    **CHANGED,
+    "mlp": mlp,
+    "two fillers fold": blocks,
+    "meta": lambda: nn.Linear(2, 2, device="meta"),
+    "blocks": blocks,
+    "odd": odd,
+}
+TWO = ("constant_", "kaiming_normal_")
 CALL = TraceCall("0", 0, ((8, 3),), ("float32",), ((8, 4),), ("float32",), 0.125, 192, 1)
 
 
@@ -82,6 +116,9 @@ class Far:
         if name == "gone":
             self.held = None
         self.dispatcher = Dispatcher(answers, self.send, background=is_long)
+        if name.startswith("two fillers"):
+            every = initializers()
+            monkeypatch.setattr(offering, "initializers", lambda: {each: every[each] for each in TWO})
         if name == "closed":
             self.dispatcher.close()
 

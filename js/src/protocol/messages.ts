@@ -12,6 +12,10 @@ export type Severity = "error" | "warning" | "note";
 
 export type Chip = "trainable" | "frozen" | "tied" | "findings";
 
+export type Scope = "here" | "fold" | "filter";
+
+export type Only = "all" | "weights" | "vectors";
+
 export type ErrorCode =
   | "malformed"
   | "unsupported-version"
@@ -21,10 +25,120 @@ export type ErrorCode =
   | "path-not-found"
   | "invalid-target"
   | "unreadable"
+  | "initializer"
+  | "changed-since"
   | "not-traced"
   | "cancelled"
   | "view-closed"
   | "internal";
+
+/** Set one element: `index` has a number per dimension, `value` is text as Python has it ("0.5", "nan", "1+2j"). */
+export interface AssignBody {
+  readonly model?: string;
+  readonly path: string;
+  readonly index: readonly number[];
+  readonly value: string;
+}
+
+/** A change that was made, taken back or made again; at most 200 paths are listed. */
+export interface ChangeReply {
+  readonly label: string;
+  readonly paths: readonly string[];
+  readonly n_paths: number;
+  readonly seed: number | string | null;
+  readonly warnings: readonly string[];
+}
+
+/** `index` picks one change in force, counted from 0; without it all of them, in order. */
+export interface CodeBody {
+  readonly model?: string;
+  readonly index?: number;
+}
+
+/** Python that makes the changes again with torch alone, bit for bit. */
+export interface CodeReply {
+  readonly code: string;
+}
+
+/**
+ * The log, the oldest first; the last 200 entries come. `first` is the number of the first one that does.
+ *
+ * undo, redo: label of the change that it would take back or make again, None where there is none.
+ */
+export interface HistoryReply {
+  readonly entries: readonly HistoryEntry[];
+  readonly first: number;
+  readonly n_changes: number;
+  readonly undo: string | null;
+  readonly redo: string | null;
+  readonly kept_bytes: number | string;
+  readonly budget_bytes: number | string;
+}
+
+/**
+ * Fill a target anew.
+ *
+ * kwargs: the initializer's own parameters; text where its type is "any" is read as a Python literal if it is one.
+ * seed: from 0 to 2^64 - 1; drawn and told where it is None or left out.
+ * clear_state: also clear what live optimizers remember of the tensors.
+ */
+export interface InitBody {
+  readonly model?: string;
+  readonly path: string;
+  readonly scope?: "here" | "fold" | "filter";
+  readonly only?: "all" | "weights" | "vectors";
+  readonly filter?: string;
+  readonly chips?: readonly ("trainable" | "frozen" | "tied" | "findings")[];
+  readonly how: string;
+  readonly kwargs?: Readonly<Record<string, number | string | boolean | null>>;
+  readonly seed?: number | string | null;
+  readonly clear_state?: boolean;
+}
+
+/** Those on offer, the one suggested, and what is known of the target; `problem` says why nothing can fill it. */
+export interface InitializersReply {
+  readonly initializers: readonly InitializerBody[];
+  readonly suggested: string;
+  readonly scopes: readonly ScopeBody[];
+  readonly n_weights: number;
+  readonly n_vectors: number;
+  readonly fan: FanBody | null;
+  readonly problem: string | null;
+}
+
+/** What would change, or has changed: at most 200 tensors are listed. `code` is the same in torch alone. */
+export interface InitReply {
+  readonly label: string;
+  readonly seed: number | string | null;
+  readonly n_tensors: number;
+  readonly n_elements: number | string;
+  readonly tensors: readonly ChangedTensor[];
+  readonly warnings: readonly string[];
+  readonly stale: readonly StaleState[];
+  readonly code: string;
+}
+
+/**
+ * Which tensors: one, all parameters of a module, the like of them in each member of a fold, or the filter's rows.
+ *
+ * scope: `here` (the default) is `path` itself, `fold` the same path in every member of the innermost fold around it,
+ *     `filter` what `filter` and `chips` keep, as in `rows`; `path` is then what is in view.
+ * only: `weights` leaves out tensors of fewer than two dimensions, `vectors` keeps only those.
+ */
+export interface TargetBody {
+  readonly model?: string;
+  readonly path: string;
+  readonly scope?: "here" | "fold" | "filter";
+  readonly only?: "all" | "weights" | "vectors";
+  readonly filter?: string;
+  readonly chips?: readonly ("trainable" | "frozen" | "tied" | "findings")[];
+}
+
+/** `force`: also over what other code has written since; without it that is refused as `changed-since`. */
+export interface UndoBody {
+  readonly model?: string;
+  readonly force?: boolean;
+}
 
 /** page → kernel. */
 export interface Request {
@@ -346,6 +460,7 @@ export interface TensorFacts {
   readonly has_grad: boolean;
   readonly strides: readonly number[] | null;
   readonly is_contiguous: boolean | null;
+  readonly version: number | null;
   readonly readable: string | null;
 }
 
@@ -525,6 +640,106 @@ export interface CancelReply {
   readonly found: boolean;
 }
 
+/** A parameter of an initializer. `type`: "float", "int", "bool", "str", "any"; `choices` is empty where open. */
+export interface ParameterBody {
+  readonly name: string;
+  readonly type: string;
+  readonly required: boolean;
+  readonly default: number | string | boolean | null;
+  readonly choices: readonly string[];
+}
+
+/** An initializer. `refused` says why it can't fill this target, None where it can. */
+export interface InitializerBody {
+  readonly name: string;
+  readonly kind: "torch" | "user" | "reset";
+  readonly doc: string;
+  readonly signature: string;
+  readonly parameters: readonly ParameterBody[];
+  readonly draws: boolean;
+  readonly is_constant: boolean;
+  readonly refused: string | null;
+}
+
+/** A scope that this path offers, in words ("all 12, h.0 to h.11"), with how many tensors it means. */
+export interface ScopeBody {
+  readonly scope: "here" | "fold" | "filter";
+  readonly label: string;
+  readonly n_tensors: number;
+}
+
+/**
+ * What the usual rules say of a weight: its fans as torch's fillers take them, and the std each rule gives.
+ *
+ * activation: what follows the layer, where that can be told; gain is `calculate_gain` of it, else 1.
+ * stds: by rule: `xavier`, `kaiming_fan_in`, `kaiming_fan_out`, `lecun`.
+ */
+export interface FanBody {
+  readonly fan_in: number | string;
+  readonly fan_out: number | string;
+  readonly activation: string | null;
+  readonly activation_path: string | null;
+  readonly gain: number | string;
+  readonly stds: Readonly<Record<string, number | string>>;
+  readonly note: string;
+}
+
+/** Statistics as in `stats`, without the histogram; of a sample where `is_exact` is False. */
+export interface Figures {
+  readonly n: number | string;
+  readonly n_total: number | string;
+  readonly mean: number | string;
+  readonly std: number | string;
+  readonly min: number | string;
+  readonly max: number | string;
+  readonly norm: number | string;
+  readonly n_zero: number | string;
+  readonly n_nan: number | string;
+  readonly n_inf: number | string;
+  readonly is_exact: boolean;
+}
+
+/** Two histograms on common edges, each bin as a share of the finite values looked at. */
+export interface Overlay {
+  readonly edges: readonly (number | string)[];
+  readonly before: readonly number[];
+  readonly after: readonly number[];
+}
+
+/**
+ * A tensor that changes. `how`: "target", or how its bytes are reached ("transposed view"); `tie`: its group.
+ *
+ * Statistics and overlay are there for the first tensors only.
+ */
+export interface ChangedTensor {
+  readonly path: string;
+  readonly shape: string;
+  readonly tie: string | null;
+  readonly how: string;
+  readonly before: Figures | null;
+  readonly after: Figures | null;
+  readonly overlay: Overlay | null;
+}
+
+/** What an optimizer remembers of the old values, or that this is cleared with the change. */
+export interface StaleState {
+  readonly optimizer: string;
+  readonly n_tensors: number;
+  readonly message: string;
+}
+
+/** A change. `time`: seconds since 1970. `state`: `done`, `undone`, or `kept` where its undo copy was dropped. */
+export interface HistoryEntry {
+  readonly label: string;
+  readonly kind: string;
+  readonly paths: readonly string[];
+  readonly n_paths: number;
+  readonly seed: number | string | null;
+  readonly time: number;
+  readonly warnings: readonly string[];
+  readonly state: "done" | "undone" | "kept";
+}
+
 export interface Bodies {
   readonly open: OpenBody;
   readonly rows: RowsBody;
@@ -537,6 +752,16 @@ export interface Bodies {
   readonly findings: ModelBody;
   readonly trace: ModelBody;
   readonly models: ModelBody;
+  readonly initializers: TargetBody;
+  readonly preview: InitBody;
+  readonly init: InitBody;
+  readonly assign: AssignBody;
+  readonly freeze: TargetBody;
+  readonly unfreeze: TargetBody;
+  readonly undo: UndoBody;
+  readonly redo: UndoBody;
+  readonly history: ModelBody;
+  readonly code: CodeBody;
   readonly cancel: CancelBody;
 }
 
@@ -552,6 +777,16 @@ export interface Replies {
   readonly findings: FindingsReply;
   readonly trace: TraceReply;
   readonly models: ModelsReply;
+  readonly initializers: InitializersReply;
+  readonly preview: InitReply;
+  readonly init: InitReply;
+  readonly assign: ChangeReply;
+  readonly freeze: ChangeReply;
+  readonly unfreeze: ChangeReply;
+  readonly undo: ChangeReply;
+  readonly redo: ChangeReply;
+  readonly history: HistoryReply;
+  readonly code: CodeReply;
   readonly cancel: CancelReply;
 }
 

@@ -14,31 +14,39 @@ export type Command =
   | "nextTied"
   | "previousMember"
   | "nextMember"
-  | "copy";
+  | "copy"
+  | "freeze"
+  | "undo"
+  | "redo";
 
 interface Binding {
   readonly key: string;
   readonly shift?: boolean;
+  /** Or Command. */
+  readonly control?: boolean;
   readonly command: Command;
-  readonly help: string;
 }
 
 export const KEYMAP: readonly Binding[] = [
-  { key: "ArrowDown", command: "down", help: "Next row" },
-  { key: "ArrowUp", command: "up", help: "Previous row" },
-  { key: "ArrowRight", command: "openOrChild", help: "Open, or first child" },
-  { key: "ArrowLeft", command: "closeOrParent", help: "Close, or parent" },
-  { key: "Home", command: "first", help: "First row" },
-  { key: "End", command: "last", help: "Last row" },
-  { key: "PageDown", command: "pageDown", help: "A screen down" },
-  { key: "PageUp", command: "pageUp", help: "A screen up" },
-  { key: "Enter", command: "inspect", help: "Inspector" },
-  { key: "Enter", shift: true, command: "unfold", help: "Open all members of a fold" },
-  { key: "/", command: "filter", help: "Filter" },
-  { key: "t", command: "nextTied", help: "Next tied tensor" },
-  { key: "[", command: "previousMember", help: "Previous member of the fold" },
-  { key: "]", command: "nextMember", help: "Next member of the fold" },
-  { key: "c", command: "copy", help: "Copy as Python" },
+  { key: "ArrowDown", command: "down" }, // Next row
+  { key: "ArrowUp", command: "up" }, // Previous row
+  { key: "ArrowRight", command: "openOrChild" }, // Open, or first child
+  { key: "ArrowLeft", command: "closeOrParent" }, // Close, or parent
+  { key: "Home", command: "first" }, // First row
+  { key: "End", command: "last" }, // Last row
+  { key: "PageDown", command: "pageDown" }, // A screen down
+  { key: "PageUp", command: "pageUp" }, // A screen up
+  { key: "Enter", command: "inspect" }, // Inspector
+  { key: "Enter", shift: true, command: "unfold" }, // Open all members of a fold
+  { key: "/", command: "filter" }, // Filter
+  { key: "t", command: "nextTied" }, // Next tied tensor
+  { key: "[", command: "previousMember" }, // Previous member of the fold
+  { key: "]", command: "nextMember" }, // Next member of the fold
+  { key: "c", command: "copy" }, // Copy as Python
+  { key: "f", command: "freeze" }, // Freeze or unfreeze
+  { key: "u", command: "undo" }, // Undo the last change
+  { key: "z", control: true, command: "undo" }, // Undo the last change
+  { key: "U", command: "redo" }, // Redo
 ];
 
 interface Press {
@@ -51,10 +59,14 @@ interface Press {
 
 /** The command of a key press, or null. Shift counts only with keys that are not characters. */
 export function commandFor(press: Press): Command | null {
-  if (press.ctrlKey || press.metaKey || press.altKey) {
+  if (press.altKey) {
     return null;
   }
+  const isControl = press.ctrlKey || press.metaKey;
   const isCharacter = press.key.length === 1;
-  const found = KEYMAP.find(({ key, shift = false }) => key === press.key && (isCharacter || shift === press.shiftKey));
+  const found = KEYMAP.find(
+    ({ key, shift = false, control = false }) =>
+      key === press.key && control === isControl && (isCharacter || shift === press.shiftKey),
+  );
   return found?.command ?? null;
 }

@@ -1,5 +1,6 @@
-import { type Client, WireFault } from "../protocol/client.ts";
-import type { Chip, ErrorCode, LocateReply, OpenReply, Row, TieBody } from "../protocol/messages.ts";
+import { type Fault, faultOf } from "../lib/fault.ts";
+import type { Client } from "../protocol/client.ts";
+import type { Chip, LocateReply, OpenReply, Row, TieBody } from "../protocol/messages.ts";
 import {
   type Action,
   firstMatch,
@@ -21,13 +22,6 @@ import {
 const WINDOW_ROWS = 120;
 const MARGIN_ROWS = 40;
 
-/** What went wrong, ready to show. */
-export interface Trouble {
-  readonly code: ErrorCode | string;
-  readonly message: string;
-  readonly hint: string;
-}
-
 /** Holds the tree's state, asks the kernel for what it lacks, and tells who listens. */
 export class TreeStore {
   readonly #client: Client;
@@ -47,7 +41,7 @@ export class TreeStore {
   #ties: { generation: number; groups: readonly TieBody[] } | null = null;
   /** Goes up when values may have changed: what is shown of them is read again. */
   valuesGeneration = 0;
-  trouble: Trouble | null = null;
+  trouble: Fault | null = null;
   nPending = 0;
   /** Hears that the filter was cleared to reach a row that it hid. */
   onFilterCleared: () => void = () => undefined;
@@ -350,7 +344,7 @@ export class TreeStore {
       return body;
     } catch (error) {
       if (!(error instanceof DOMException && error.name === "AbortError")) {
-        this.trouble = troubleOf(error);
+        this.trouble = faultOf(error);
       }
       return null;
     } finally {
@@ -364,12 +358,4 @@ export class TreeStore {
       listener();
     }
   }
-}
-
-export function troubleOf(error: unknown): Trouble {
-  if (error instanceof WireFault) {
-    return { code: error.code, message: error.message, hint: error.hint };
-  }
-  const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-  return { code: "internal", message, hint: "" };
 }

@@ -3,8 +3,12 @@ import type { Tone } from "../lib/heat.ts";
 import { watchTone } from "../lib/tone.ts";
 import type { Client } from "../protocol/client.ts";
 import type { OpenReply } from "../protocol/messages.ts";
+import { ChangesStore } from "../state/changes.ts";
 import { TreeStore } from "../state/store.ts";
+import { isFiltered } from "../state/tree.ts";
 import { Banner } from "./Banner.tsx";
+import type { Editing } from "./edit/context.ts";
+import { HistoryBar } from "./history/HistoryBar.tsx";
 import { Inspector, type InspectorHandle } from "./inspector/Inspector.tsx";
 import { Toolbar } from "./toolbar/Toolbar.tsx";
 import { TreeGrid } from "./tree/TreeGrid.tsx";
@@ -30,7 +34,16 @@ const DEFAULT_HEIGHT = 560;
 export function App({ client, first, seen, height, selected, filter, onSelected, onFilter, alive }: AppProps) {
   const store = useMemo(() => new TreeStore(client, first), [client, first]);
   const [, redraw] = useState(0);
-  useLayoutEffect(() => store.subscribe(() => redraw((count) => count + 1)), [store]);
+  const changes = useMemo(() => new ChangesStore(client), [client]);
+  useLayoutEffect(() => {
+    const draw = (): void => redraw((count) => count + 1);
+    const stops = [store.subscribe(draw), changes.subscribe(draw)];
+    return () => {
+      for (const stop of stops) {
+        stop();
+      }
+    };
+  }, [store, changes]);
   useEffect(() => () => store.dispose(), [store]);
 
   const root = useRef<HTMLDivElement>(null);
@@ -47,16 +60,18 @@ export function App({ client, first, seen, height, selected, filter, onSelected,
         } else {
           setLastSeen(new Date());
           void store.refresh(event.event === "traced" || event.body.structure !== false);
+          void changes.load();
         }
       }),
-    [client, store],
+    [client, store, changes],
   );
   // A view that is shown again, after the page was reloaded say, starts from what came with the widget: read anew.
   useEffect(() => {
     if (alive) {
       void store.refresh(true);
+      void changes.load();
     }
-  }, [alive, store]);
+  }, [alive, store, changes]);
 
   const isLive = alive && ended === null;
   const path = store.state.selectedPath;
@@ -87,6 +102,21 @@ export function App({ client, first, seen, height, selected, filter, onSelected,
   useEffect(() => {
     store.onFilterCleared = () => onFilter("");
   }, [store, onFilter]);
+
+  const [touched, setTouched] = useState(0);
+  const touch = (event: MouseEvent | FocusEvent): void => {
+    // Coming in from outside counts, moving about within doesn't.
+    if (!root.current?.contains(event.relatedTarget as Node | null)) {
+      setTouched((count) => count + 1);
+    }
+  };
+
+  const { question, selectedId } = store.state;
+  const editing: Editing = {
+    changes,
+    ...(isFiltered(question) ? { filter: question.filter, chips: question.chips } : { filter: "", chips: [] }),
+    isFold: selectedId.startsWith("f:"),
+  };
 
   const box = useRef<HTMLInputElement>(null);
   const inspector = useRef<InspectorHandle | null>(null);
@@ -119,6 +149,8 @@ export function App({ client, first, seen, height, selected, filter, onSelected,
         }
         event.stopPropagation();
       }}
+      onMouseEnter={touch}
+      onFocusIn={touch}
       onKeyUp={(event) => event.stopPropagation()}
       onKeyPress={(event) => event.stopPropagation()}
     >
@@ -143,6 +175,7 @@ export function App({ client, first, seen, height, selected, filter, onSelected,
           <TreeGrid
             store={store}
             client={client}
+            changes={changes}
             name={first.name}
             onSelect={select}
             onInspect={() => inspector.current?.focus()}
@@ -158,8 +191,11 @@ export function App({ client, first, seen, height, selected, filter, onSelected,
             tone={tone}
             alive={isLive}
             handle={inspector}
+            editing={editing}
+            touched={touched}
           />
         </div>
+        <HistoryBar changes={changes} alive={isLive} onLeave={focusTree} />
       </div>
     </div>
   );

@@ -39,3 +39,12 @@ class Stack(nn.Module):
         return self.head(self.frozen(x) * self.scale)
 net = Stack()"""
 """Folds, a tie, something frozen, something unregistered: a bit of all that a row can show."""
+
+LATE = """import os, threading, time
+def later():
+    while not os.path.exists('go'):
+        time.sleep(0.01)
+    with torch.no_grad():
+        net[2].bias.fill_(2.5)
+threading.Thread(target=later, daemon=True).start()"""
+"""A thread that changes `net` of the MLP once a file appears: no cell runs when it does."""

@@ -1,24 +1,33 @@
+import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { Glyph } from "../tree/Glyph.tsx";
 import { copyText } from "./clipboard.ts";
 
 interface CopyButtonProps {
-  readonly text: string;
+  /** Or what gets it. */
+  readonly text: string | (() => Promise<string>);
   /** What is copied: "Copy the code". */
   readonly label: string;
   /** Words beside the icon; without them the button is the icon alone. */
-  readonly words?: string;
+  readonly words?: ComponentChildren;
+  readonly disabled?: boolean;
 }
 
 const DONE_MS = 1600;
 
 /** Copies `text`, and says so in its own place. */
-export function CopyButton({ text, label, words }: CopyButtonProps) {
+export function CopyButton({ text, label, words, disabled = false }: CopyButtonProps) {
   const [outcome, setOutcome] = useState<"" | "Copied" | "Can’t copy here">("");
   const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
   useEffect(() => () => clearTimeout(timer.current), []);
   const copy = async (event: MouseEvent): Promise<void> => {
-    const copied = await copyText(text, event.currentTarget as HTMLElement);
+    const button = event.currentTarget as HTMLElement;
+    let copied = false;
+    try {
+      copied = await copyText(typeof text === "string" ? text : await text(), button);
+    } catch {
+      // Without a kernel there is nothing to copy, and the button says so.
+    }
     setOutcome(copied ? "Copied" : "Can’t copy here");
     clearTimeout(timer.current);
     timer.current = setTimeout(() => setOutcome(""), DONE_MS);
@@ -27,7 +36,8 @@ export function CopyButton({ text, label, words }: CopyButtonProps) {
     <button
       type="button"
       class={words === undefined ? "nnw-icon-button" : "nnw-button nnw-button-quiet"}
-      aria-label={words === undefined ? label : undefined}
+      aria-label={typeof words === "string" ? undefined : label}
+      disabled={disabled}
       title={outcome || label}
       onClick={copy}
     >

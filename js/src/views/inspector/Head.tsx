@@ -1,6 +1,7 @@
 import type { ComponentChildren } from "preact";
-import { bytesText, countText, exactBytes, exactCount, shapeText } from "../../lib/format.ts";
+import { bytesText, countText, exactBytes, exactCount, shapeText, toNumber } from "../../lib/format.ts";
 import type { InspectReply, ModuleFacts, TensorFacts } from "../../protocol/messages.ts";
+import { FreezeButton } from "../edit/FreezeButton.tsx";
 import { Glyph } from "../tree/Glyph.tsx";
 import { CopyButton } from "./CopyButton.tsx";
 import { PathText } from "./PathText.tsx";
@@ -81,8 +82,14 @@ const MOST_BADGES = 4;
 function Facts({ reply }: { readonly reply: InspectReply }) {
   return (
     <>
-      {reply.tensor === null ? null : <TensorLine tensor={reply.tensor} />}
-      {reply.module === null ? null : <ModuleLine module={reply.module} className={reply.class_name} />}
+      {reply.tensor === null ? null : <TensorLine tensor={reply.tensor} path={reply.path} />}
+      {reply.module === null ? null : (
+        <ModuleLine
+          module={reply.module}
+          className={reply.class_name}
+          path={reply.alias_of === null ? reply.path : null}
+        />
+      )}
       {reply.tensor === null && reply.module === null ? <b>{reply.class_name}</b> : null}
       {reply.tie === null ? null : <TieBadge letter={reply.tie.id} />}
       {reply.ties_inside.slice(0, MOST_BADGES).map((tie) => (
@@ -99,7 +106,7 @@ const ROLE_NOTES = {
   parameter: "",
 } as const;
 
-function TensorLine({ tensor }: { readonly tensor: TensorFacts }) {
+function TensorLine({ tensor, path }: { readonly tensor: TensorFacts; readonly path: string }) {
   const fact = (text: string, title?: string): ComponentChildren => <span title={title}>{text}</span>;
   const isStrided = tensor.layout === "strided" || tensor.layout === "";
   return (
@@ -110,11 +117,7 @@ function TensorLine({ tensor }: { readonly tensor: TensorFacts }) {
       {fact(bytesText(tensor.size_bytes), exactBytes(tensor.size_bytes))}
       {tensor.role === "parameter" ? null : fact(tensor.role, ROLE_NOTES[tensor.role])}
       {tensor.role === "buffer" && !tensor.persistent ? fact("not persistent", "Left out of state_dict()") : null}
-      {tensor.role === "parameter"
-        ? tensor.requires_grad
-          ? fact("trainable")
-          : fact("frozen", "requires_grad is False")
-        : null}
+      {tensor.role === "parameter" ? <FreezeButton path={path} isFrozen={!tensor.requires_grad} /> : null}
       {tensor.role !== "parameter" && tensor.requires_grad ? fact("requires grad") : null}
       {isStrided ? null : fact(tensor.layout)}
       {isStrided && tensor.is_contiguous === false
@@ -124,11 +127,21 @@ function TensorLine({ tensor }: { readonly tensor: TensorFacts }) {
   );
 }
 
-function ModuleLine({ module, className }: { readonly module: ModuleFacts; readonly className: string }) {
+interface ModuleLineProps {
+  readonly module: ModuleFacts;
+  readonly className: string;
+  /** Null where this is another name of a module. */
+  readonly path: string | null;
+}
+
+function ModuleLine({ module, className, path }: ModuleLineProps) {
   return (
     <>
       <b>{className}</b>
       <span title={`${exactCount(module.n_params)} parameters`}>{countText(module.n_params)} parameters</span>
+      {path === null || toNumber(module.n_params) === 0 ? null : (
+        <FreezeButton path={path} isFrozen={toNumber(module.n_params_trainable) === 0} />
+      )}
       {module.training === null ? null : <span>{module.training ? "training" : "eval"}</span>}
     </>
   );

@@ -5,6 +5,7 @@ import { rampBackground, specialColors, type Tone } from "../../lib/heat.ts";
 import { isWhole, tensorIndex, whole, zoomed } from "../../lib/matrix.ts";
 import type { Client } from "../../protocol/client.ts";
 import type { Of, ValuesReply } from "../../protocol/messages.ts";
+import { useEditing } from "../edit/context.ts";
 import { Glyph } from "../tree/Glyph.tsx";
 import { HeatCanvas } from "./HeatCanvas.tsx";
 import { isFull } from "./heatTile.ts";
@@ -49,6 +50,7 @@ export function HeatMap({ client, path, hasGrad, generation, alive, tone }: Heat
     tableRows: TABLE_ROWS,
     tableColumns,
   });
+  const editing = useEditing();
   const { about, size, view, focus, fault, fitsTable } = heat;
   const isEmpty = about !== null && (size.rows === 0 || size.columns === 0);
   const height = Math.min(
@@ -98,6 +100,14 @@ export function HeatMap({ client, path, hasGrad, generation, alive, tone }: Heat
               limit={Number(about.scale)}
               tone={tone}
               onFocus={heat.setFocus}
+              onSet={
+                editing === null || of === "grad" || !alive
+                  ? null
+                  : (cell) => async (value) => {
+                      const index = tensorIndex(cell, about.shape, about.row_axes, about.column_axes);
+                      return (await editing.changes.assign({ path, index, value })).warnings;
+                    }
+              }
             />
           </>
         )}

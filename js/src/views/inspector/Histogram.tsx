@@ -113,7 +113,7 @@ function litPath({ counts, edges }: Bins, at: number): string {
 }
 
 /** A tick's words are centred under it, but keep inside the plot at its ends. */
-function tickPlace(at: number): { readonly class?: string; readonly style: { readonly left: string } } {
+export function tickPlace(at: number): { readonly class?: string; readonly style: { readonly left: string } } {
   if (at < 0.12) {
     return { class: "nnw-tick-start", style: { left: "0" } };
   }

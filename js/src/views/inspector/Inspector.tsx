@@ -1,9 +1,12 @@
 import type { RefObject } from "preact";
-import { useCallback, useEffect, useId, useImperativeHandle, useRef, useState } from "preact/hooks";
-import { plainText } from "../../lib/format.ts";
+import { useCallback, useEffect, useImperativeHandle, useRef, useState } from "preact/hooks";
+import { plainText, toNumber } from "../../lib/format.ts";
 import type { Tone } from "../../lib/heat.ts";
+import { useUniqueId } from "../../lib/useUniqueId.ts";
 import type { Client } from "../../protocol/client.ts";
 import type { InspectReply } from "../../protocol/messages.ts";
+import { type Editing, EditingContext } from "../edit/context.ts";
+import { Reinitialize } from "../edit/Reinitialize.tsx";
 import { CodePanel } from "./Code.tsx";
 import { Findings } from "./Findings.tsx";
 import { Head } from "./Head.tsx";
@@ -37,22 +40,41 @@ export interface InspectorProps {
   /** Whether there is a kernel to ask. Without one what was read stays, and what needs it is disabled. */
   readonly alive: boolean;
   readonly handle?: RefObject<InspectorHandle | null>;
+  /** Goes up when the user comes back to the view. */
+  readonly touched?: number;
+  /** What it takes to change the model; without it the view only shows. */
+  readonly editing?: Editing;
 }
 
 /** So many findings come with a row at most; the model's own row can ask for all. */
 const MOST_INSPECTED = 50;
 
-type TabId = "overview" | "ties" | "code" | "findings" | "trace";
+type TabId = "overview" | "init" | "ties" | "code" | "findings" | "trace";
 
 /** Everything about the selected row. */
-export function Inspector({ client, path, generation, onNavigate, onHover, tone, alive, handle }: InspectorProps) {
-  const id = useId();
+export function Inspector(props: InspectorProps) {
+  const { client, path, onNavigate, onHover, tone, alive, handle, editing = null, touched = 0 } = props;
+  const id = useUniqueId();
   const traced = useTraced(client);
-  const inspect = useQuery(client, "inspect", { path, bins: BINS }, { generation: generation + traced, alive });
+  const [unannounced, setUnannounced] = useState(0);
+  const generation = props.generation + unannounced;
+  const asked = { generation: generation + traced + touched, alive };
+  const inspect = useQuery(client, "inspect", { path, bins: BINS }, asked);
   const trace = useQuery(client, "trace", path === "" ? {} : null, { generation: traced, alive });
   const reply = inspect.answer?.body ?? null;
 
-  const tabs = tabsFor(reply, trace.answer !== null && trace.fault === null);
+  // Code that runs in no cell announces nothing: when the view is touched, the version counter tells.
+  const seen = useRef<readonly unknown[]>([]);
+  useEffect(() => {
+    const [seenPath, seenGeneration, version] = seen.current;
+    const now = reply?.tensor?.version;
+    seen.current = [reply?.path, generation, now];
+    if (seenPath === reply?.path && seenGeneration === generation && version !== now) {
+      setUnannounced((count) => count + 1);
+    }
+  }, [reply]);
+
+  const tabs = tabsFor(reply, trace.answer !== null && trace.fault === null, editing !== null);
   const [wanted, setWanted] = useState<TabId>("overview");
   const selected = tabs.some((tab) => tab.id === wanted) ? wanted : "overview";
   const hasMore = path === "" && selected === "findings" && (reply?.findings.length ?? 0) >= MOST_INSPECTED;
@@ -72,6 +94,9 @@ export function Inspector({ client, path, generation, onNavigate, onHover, tone,
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) {
       return;
     }
+    if ((event.target as HTMLElement).closest("input, select") !== null) {
+      return;
+    }
     const siblings = inspect.isCurrent && alive ? reply?.siblings : null;
     const to = event.key === "[" ? siblings?.previous : event.key === "]" ? siblings?.next : null;
     if (to != null) {
@@ -85,85 +110,102 @@ export function Inspector({ client, path, generation, onNavigate, onHover, tone,
     }
   };
   return (
-    <section class="nnw-inspector" aria-label="Inspector" onKeyDown={onKeyDown} onCopy={copyPlain}>
-      <Head
-        path={path}
-        reply={reply}
-        isCurrent={inspect.isCurrent}
-        alive={alive}
-        onNavigate={onNavigate}
-        headingId={`${id}-heading`}
-      />
-      <Tabs tabs={tabs} selected={selected} onSelect={setWanted} label="Inspector" prefix={id} listRef={list} />
-      <div
-        class="nnw-pane"
-        role="tabpanel"
-        id={tabIds(id, selected).panel}
-        aria-labelledby={tabIds(id, selected).tab}
-        // biome-ignore lint/a11y/noNoninteractiveTabindex: a panel that scrolls must be reachable.
-        tabIndex={0}
-      >
-        {inspect.fault === null ? null : (
-          <FaultNote
-            fault={inspect.fault}
-            path={path}
-            what="This can’t be inspected now."
-            alive={alive}
-            onRetry={inspect.retry}
-          />
-        )}
-        {reply === null || (inspect.fault !== null && !inspect.isCurrent) ? null : (
-          <div class={inspect.isCurrent ? "nnw-panel" : "nnw-panel nnw-stale"} aria-busy={!inspect.isCurrent}>
-            {selected === "overview" ? (
-              <Overview
-                {...{
-                  client,
-                  path: reply.path,
-                  reply,
-                  generation,
-                  alive: alive && inspect.isCurrent,
-                  tone,
-                  onNavigate,
-                  onCancellable,
-                }}
-              />
-            ) : null}
-            {selected === "ties" ? (
-              <Ties
-                ties={reply.tie === null ? reply.ties_inside : [reply.tie]}
-                own={reply.tensor === null ? null : reply.path}
-                {...{ alive, onNavigate, onHover }}
-              />
-            ) : null}
-            {selected === "code" ? <CodePanel lines={reply.code} /> : null}
-            {selected === "findings" ? (
-              <Findings
-                findings={allFindings.answer?.body.findings ?? reply.findings}
-                at={reply.path}
-                {...{ alive, onNavigate }}
-              />
-            ) : null}
-            {selected === "trace" && trace.answer !== null ? (
-              <WholeTrace reply={trace.answer.body} {...{ alive, onNavigate }} />
-            ) : null}
-          </div>
-        )}
-      </div>
-    </section>
+    <EditingContext.Provider value={editing}>
+      <section class="nnw-inspector" aria-label="Inspector" onKeyDown={onKeyDown} onCopy={copyPlain}>
+        <Head
+          path={path}
+          reply={reply}
+          isCurrent={inspect.isCurrent}
+          alive={alive}
+          onNavigate={onNavigate}
+          headingId={`${id}-heading`}
+        />
+        <Tabs tabs={tabs} selected={selected} onSelect={setWanted} label="Inspector" prefix={id} listRef={list} />
+        <div
+          class="nnw-pane"
+          role="tabpanel"
+          id={tabIds(id, selected).panel}
+          aria-labelledby={tabIds(id, selected).tab}
+          // biome-ignore lint/a11y/noNoninteractiveTabindex: a panel that scrolls must be reachable.
+          tabIndex={0}
+        >
+          {inspect.fault === null ? null : (
+            <FaultNote
+              fault={inspect.fault}
+              path={path}
+              what="This can’t be inspected now."
+              alive={alive}
+              onRetry={inspect.retry}
+            />
+          )}
+          {reply === null || (inspect.fault !== null && !inspect.isCurrent) ? null : (
+            <div class={inspect.isCurrent ? "nnw-panel" : "nnw-panel nnw-stale"} aria-busy={!inspect.isCurrent}>
+              {selected === "overview" ? (
+                <Overview
+                  {...{
+                    client,
+                    path: reply.path,
+                    reply,
+                    generation,
+                    alive: alive && inspect.isCurrent,
+                    tone,
+                    onNavigate,
+                    onCancellable,
+                  }}
+                />
+              ) : null}
+              {selected === "init" && editing !== null ? (
+                <Reinitialize
+                  {...{ client, path: reply.path, editing, generation, onNavigate }}
+                  alive={alive && inspect.isCurrent}
+                  onCancel={() => {
+                    setWanted("overview");
+                    focus();
+                  }}
+                />
+              ) : null}
+              {selected === "ties" ? (
+                <Ties
+                  ties={reply.tie === null ? reply.ties_inside : [reply.tie]}
+                  own={reply.tensor === null ? null : reply.path}
+                  {...{ alive, onNavigate, onHover }}
+                />
+              ) : null}
+              {selected === "code" ? <CodePanel lines={reply.code} /> : null}
+              {selected === "findings" ? (
+                <Findings
+                  findings={allFindings.answer?.body.findings ?? reply.findings}
+                  at={reply.path}
+                  {...{ alive, onNavigate }}
+                />
+              ) : null}
+              {selected === "trace" && trace.answer !== null ? (
+                <WholeTrace reply={trace.answer.body} {...{ alive, onNavigate }} />
+              ) : null}
+            </div>
+          )}
+        </div>
+      </section>
+    </EditingContext.Provider>
   );
 }
 
-function tabsFor(reply: InspectReply | null, hasTrace: boolean): Tab<TabId>[] {
+function tabsFor(reply: InspectReply | null, hasTrace: boolean, canEdit: boolean): Tab<TabId>[] {
   const nTies = reply?.tie?.members.length ?? reply?.ties_inside.length ?? 0;
   const nFindings = reply?.findings.length ?? 0;
   const hasInside = reply?.findings.some((finding) => finding.path !== reply.path) ?? false;
   return [
     { id: "overview", label: "Overview" },
+    ...(canEdit && hasValues(reply) ? [{ id: "init", label: "Re-initialize" } as const] : []),
     ...(nTies > 0 ? [{ id: "ties", label: "Ties", count: String(nTies) } as const] : []),
     ...(hasInside ? [{ id: "findings", label: "Findings", count: countOf(nFindings) } as const] : []),
     ...(hasTrace ? [{ id: "trace", label: "Trace" } as const] : []),
     { id: "code", label: "Code" },
   ];
+}
+
+function hasValues(reply: InspectReply | null): boolean {
+  return toNumber(reply?.tensor?.n_elements ?? reply?.module?.n_params ?? 0) > 0 && reply?.alias_of === null;
 }
 
 function countOf(n: number): string {

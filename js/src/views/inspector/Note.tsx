@@ -1,7 +1,7 @@
 import type { ComponentChildren } from "preact";
+import { type Fault, faultDetails } from "../../lib/fault.ts";
 import { Glyph, type GlyphName } from "../tree/Glyph.tsx";
 import { CopyButton } from "./CopyButton.tsx";
-import { type Fault, faultDetails } from "./fault.ts";
 
 export type NoteKind = "error" | "warning" | "note";
 

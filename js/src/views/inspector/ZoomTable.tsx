@@ -1,7 +1,8 @@
-import { useLayoutEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { cellText, exactFloat, MINUS } from "../../lib/format.ts";
 import { css, heatColor, type Tone, textOn } from "../../lib/heat.ts";
 import { type Cell, cellIn, type Size, type Window } from "../../lib/matrix.ts";
+import { type SetValue, ValueInput } from "../edit/ValueInput.tsx";
 import { type Tile, valueAt } from "./heatTile.ts";
 
 interface ZoomTableProps {
@@ -16,6 +17,8 @@ interface ZoomTableProps {
   readonly limit: number;
   readonly tone: Tone;
   readonly onFocus: (cell: Cell) => void;
+  /** Writes the value of a cell; null where the tensor can't be written from here. */
+  readonly onSet: ((cell: Cell) => SetValue) | null;
 }
 
 const INFINITE = /^([-+−]?)inf(?:inity)?$/i;
@@ -78,20 +81,48 @@ export function ZoomTable(props: ZoomTableProps) {
   const { window, columnsPerLine, size, focus, tile, onFocus } = props;
   const table = useRef<HTMLTableElement | null>(null);
   const isByKey = useRef(false);
+  const [edited, setEdited] = useState<Cell | null>(null);
+  const [warnings, setWarnings] = useState<readonly string[]>([]);
   useLayoutEffect(() => {
     if (isByKey.current) {
       isByKey.current = false;
       table.current?.querySelector<HTMLElement>("[aria-current]")?.focus();
     }
-  }, [focus]);
+  }, [focus, edited]);
+  const edit = (cell: Cell): void => {
+    if (props.onSet !== null && !props.isStale && tile !== null) {
+      setWarnings([]);
+      onFocus(cell);
+      setEdited(cell);
+    }
+  };
+  const close = (next: readonly string[] | null): void => {
+    isByKey.current = true;
+    setEdited(null);
+    setWarnings(next ?? []);
+  };
+  const told = warnings.map((warning) => (
+    <p key={warning} class="nnw-warn nnw-quiet" role="status">
+      {warning}
+    </p>
+  ));
   if (size.rows === 1 && size.columns === 1) {
-    return <p class="nnw-single">{tile === null ? "" : singleText(tile)}</p>;
+    return (
+      <>
+        <Single {...props} isEdited={edited !== null} onEdit={() => edit(focus)} onClose={close} />
+        {told}
+      </>
+    );
   }
   const lines = linesOf(window, size, columnsPerLine);
   const onKeyDown = (event: KeyboardEvent): void => {
     const next =
       event.ctrlKey || event.metaKey || event.altKey ? null : stepped(event.key, focus, size, columnsPerLine);
-    if (next !== null) {
+    if (event.key === "Enter" && next === null && props.onSet !== null) {
+      event.preventDefault();
+      event.stopPropagation();
+      edit(focus);
+    } else if (next !== null) {
       event.preventDefault();
       event.stopPropagation();
       isByKey.current = true;
@@ -100,45 +131,74 @@ export function ZoomTable(props: ZoomTableProps) {
   };
   const longest = Math.max(0, ...lines.map((line) => line.name.length));
   return (
-    <table
-      class={props.isStale ? "nnw-zoom nnw-stale" : "nnw-zoom"}
-      // biome-ignore lint/a11y/noNoninteractiveElementToInteractiveRole: arrows move from cell to cell.
-      role="grid"
-      aria-label="Values round the focus"
-      aria-busy={props.isStale}
-      ref={table}
-      onKeyDown={onKeyDown}
-    >
-      <thead>
-        <tr>
-          <td style={{ width: `${Math.max(30, longest * 7 + 4)}px` }} />
-          {lines[0]?.cells.map((_cell, at) => (
-            <th key={at} scope="col">
-              {size.rows > 1 ? window.column + at : `+${at}`}
-            </th>
-          ))}
-        </tr>
-      </thead>
-      <tbody>
-        {lines.map(({ name, cells }) => (
-          <tr key={name}>
-            <th scope="row">{name}</th>
-            {cells.map((where, at) =>
-              where === null ? (
-                <td key={at} />
-              ) : (
-                <ValueCell
-                  key={at}
-                  {...props}
-                  where={where}
-                  isFocus={where.row === focus.row && where.column === focus.column}
-                />
-              ),
-            )}
+    <>
+      <table
+        class={props.isStale ? "nnw-zoom nnw-stale" : "nnw-zoom"}
+        // biome-ignore lint/a11y/noNoninteractiveElementToInteractiveRole: arrows move from cell to cell.
+        role="grid"
+        aria-label="Values round the focus"
+        aria-busy={props.isStale}
+        ref={table}
+        onKeyDown={onKeyDown}
+      >
+        <thead>
+          <tr>
+            <td style={{ width: `${Math.max(30, longest * 7 + 4)}px` }} />
+            {lines[0]?.cells.map((_cell, at) => (
+              <th key={at} scope="col">
+                {size.rows > 1 ? window.column + at : `+${at}`}
+              </th>
+            ))}
           </tr>
-        ))}
-      </tbody>
-    </table>
+        </thead>
+        <tbody>
+          {lines.map(({ name, cells }) => (
+            <tr key={name}>
+              <th scope="row">{name}</th>
+              {cells.map((where, at) =>
+                where === null ? (
+                  <td key={at} />
+                ) : (
+                  <ValueCell
+                    key={at}
+                    {...props}
+                    where={where}
+                    isEdited={edited !== null && where.row === edited.row && where.column === edited.column}
+                    onEdit={() => edit(where)}
+                    onClose={close}
+                    isFocus={where.row === focus.row && where.column === focus.column}
+                  />
+                ),
+              )}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      {told}
+    </>
+  );
+}
+
+interface EditProps {
+  readonly isEdited: boolean;
+  readonly onEdit: () => void;
+  readonly onClose: (warnings: readonly string[] | null) => void;
+}
+
+/** The one value of a tensor that has no more. */
+function Single({ tile, focus, onSet, isEdited, onEdit, onClose }: ZoomTableProps & EditProps) {
+  const text = tile === null ? "" : singleText(tile);
+  if (onSet === null) {
+    return <p class="nnw-single">{text}</p>;
+  }
+  return isEdited ? (
+    <p class="nnw-single nnw-editing">
+      <ValueInput name="the value" text={text.replace(MINUS, "-")} onSet={onSet(focus)} onClose={onClose} />
+    </p>
+  ) : (
+    <button type="button" class="nnw-single nnw-bare" aria-current title="Enter or click to change it" onClick={onEdit}>
+      {text}
+    </button>
   );
 }
 
@@ -152,15 +212,28 @@ function range(count: number): number[] {
   return Array.from({ length: count }, (_, i) => i);
 }
 
-interface ValueCellProps extends ZoomTableProps {
+interface ValueCellProps extends ZoomTableProps, EditProps {
   readonly where: Cell;
   readonly isFocus: boolean;
 }
 
-function ValueCell({ tile, where, isFocus, limit, tone, onFocus }: ValueCellProps) {
+function ValueCell(props: ValueCellProps) {
+  const { tile, where, isFocus, limit, tone, onFocus, onSet, isEdited, onEdit, onClose } = props;
   const found = tile === null ? null : valueAt(tile, where);
   const color = found === null ? null : heatColor(found.value, limit, tone);
   const text = found === null ? "" : found.text === null ? cellText(found.value) : shownText(found.text, found.value);
+  if (isEdited && onSet !== null && found !== null) {
+    return (
+      <td class="nnw-current nnw-editing" aria-current>
+        <ValueInput
+          name={`row ${where.row}, column ${where.column}`}
+          text={found.text ?? String(found.value)}
+          onSet={onSet(where)}
+          onClose={onClose}
+        />
+      </td>
+    );
+  }
   return (
     // biome-ignore lint/a11y/useKeyWithClickEvents: the table's arrows reach every cell.
     <td
@@ -170,6 +243,7 @@ function ValueCell({ tile, where, isFocus, limit, tone, onFocus }: ValueCellProp
       title={found === null ? undefined : (found.text ?? exactFloat(found.value))}
       style={color === null ? undefined : { background: css(color), color: textOn(color) }}
       onClick={() => onFocus(where)}
+      onDblClick={onEdit}
     >
       {text}
     </td>

@@ -1,6 +1,6 @@
+import { type Fault, faultOf } from "../../lib/fault.ts";
 import type { Client } from "../../protocol/client.ts";
 import type { Of, StatsReply } from "../../protocol/messages.ts";
-import { type Fault, faultOf } from "./fault.ts";
 
 /** What is asked: one tensor's values or its gradient. */
 export interface StatsSubject {

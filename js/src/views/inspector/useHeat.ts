@@ -1,4 +1,5 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { type Fault, faultOf } from "../../lib/fault.ts";
 import type { Tone } from "../../lib/heat.ts";
 import {
   around,
@@ -15,7 +16,6 @@ import {
 } from "../../lib/matrix.ts";
 import type { Client } from "../../protocol/client.ts";
 import type { Of, ValuesBody, ValuesReply } from "../../protocol/messages.ts";
-import { type Fault, faultOf } from "./fault.ts";
 import { isFull, type Picture, pictureOf, type Tile, tileOf } from "./heatTile.ts";
 import { type Answer, useQuery } from "./useQuery.ts";
 

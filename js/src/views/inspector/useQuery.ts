@@ -1,7 +1,7 @@
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
+import { type Fault, faultOf } from "../../lib/fault.ts";
 import type { Client } from "../../protocol/client.ts";
 import type { Bodies, Kind, Replies } from "../../protocol/messages.ts";
-import { type Fault, faultOf } from "./fault.ts";
 
 /** An answer, with the body it answers. */
 export interface Answer<K extends Kind> {

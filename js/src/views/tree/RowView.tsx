@@ -15,6 +15,7 @@ export interface RowActions {
   readonly navigate: (path: string) => void;
   readonly glow: (tie: string | null) => void;
   readonly inspect: () => void;
+  readonly freeze: (row: Row) => void;
   /** Python that gives the row's object. */
   readonly code: (row: Row) => Promise<string | null>;
 }
@@ -103,7 +104,7 @@ export function RowView({ id, row, index, isSelected, isActive, isLit, why, acti
         </>
       )}
       <div class="nnw-marks" role="gridcell">
-        <MarksCell row={row} />
+        <MarksCell row={row} onFreeze={() => actions.freeze(row)} />
       </div>
     </div>
   );

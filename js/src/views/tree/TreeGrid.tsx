@@ -1,11 +1,14 @@
-import { useEffect, useId, useLayoutEffect, useMemo, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import { exactCount } from "../../lib/format.ts";
+import { useUniqueId } from "../../lib/useUniqueId.ts";
 import type { Client } from "../../protocol/client.ts";
 import type { Row } from "../../protocol/messages.ts";
+import type { ChangesStore } from "../../state/changes.ts";
 import { commandFor } from "../../state/keymap.ts";
 import type { TreeStore } from "../../state/store.ts";
 import { isFiltered, pathOf } from "../../state/tree.ts";
 import { copyText } from "../inspector/clipboard.ts";
+import { canFreeze } from "./cells.tsx";
 import { type Handlers, runCommand } from "./commands.ts";
 import { type RowActions, RowView } from "./RowView.tsx";
 import { Ruler } from "./Ruler.tsx";
@@ -19,6 +22,7 @@ const COLUMN_CLASSES = ["nnw-name", "nnw-class", "nnw-shape", "nnw-count", "nnw-
 interface TreeGridProps {
   readonly store: TreeStore;
   readonly client: Client;
+  readonly changes: ChangesStore;
   readonly name: string;
   readonly onSelect: (path: string) => void;
   readonly onInspect: () => void;
@@ -27,9 +31,9 @@ interface TreeGridProps {
 }
 
 /** The tree of modules and tensors: as many rows in the page as there are in sight. */
-export function TreeGrid({ store, client, name, onSelect, onInspect, onFilter, onStep }: TreeGridProps) {
+export function TreeGrid({ store, client, changes, name, onSelect, onInspect, onFilter, onStep }: TreeGridProps) {
   const state = store.state;
-  const id = useId();
+  const id = useUniqueId();
   const frame = useRef<HTMLDivElement>(null);
   const viewport = useViewport(frame, HEADER_HEIGHT, state.total);
 
@@ -62,6 +66,12 @@ export function TreeGrid({ store, client, name, onSelect, onInspect, onFilter, o
         store.dispatch({ type: "moved", index });
         void store.pick(row, member);
       },
+      freeze: (row) => {
+        if (canFreeze(row)) {
+          const scope = row.fold === null ? {} : ({ scope: "fold" } as const);
+          void changes.freeze({ path: pathOf(row), ...scope }, row.frozen === "all");
+        }
+      },
       navigate: onSelect,
       glow: (tie) => store.dispatch({ type: "glowed", tie }),
       inspect: onInspect,
@@ -74,7 +84,7 @@ export function TreeGrid({ store, client, name, onSelect, onInspect, onFilter, o
         }
       },
     };
-  }, [store, client, onSelect, onInspect]);
+  }, [store, client, changes, onSelect, onInspect]);
 
   const move = (index: number): void => {
     const to = Math.max(0, Math.min(index, store.state.total - 1));
@@ -110,6 +120,8 @@ export function TreeGrid({ store, client, name, onSelect, onInspect, onFilter, o
         onSelect(next);
       }
     },
+    freeze: actions.freeze,
+    turn: (turn) => void changes.turn(turn),
     copy: async (row) => {
       const code = await actions.code(row);
       if (code !== null && frame.current !== null) {

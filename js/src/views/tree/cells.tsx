@@ -120,7 +120,7 @@ export function CountCell({ row, why }: { readonly row: Row; readonly why: strin
 }
 
 /** Three slots that stay where they are: tie, frozen or unregistered, finding. */
-export function MarksCell({ row }: { readonly row: Row }) {
+export function MarksCell({ row, onFreeze }: { readonly row: Row; readonly onFreeze: () => void }) {
   const inside = row.findings_inside;
   return (
     <>
@@ -130,7 +130,7 @@ export function MarksCell({ row }: { readonly row: Row }) {
           <TieBadge letter={row.tie_inside} isInside />
         ) : null}
       </span>
-      <span>{middleMark(row)}</span>
+      <span>{middleMark(row, onFreeze)}</span>
       <span>
         {row.trace?.failed ? <Mark glyph="no" words="forward failed here" tone="nnw-err" /> : null}
         {!row.trace?.failed && row.findings !== null ? (
@@ -152,16 +152,41 @@ export function MarksCell({ row }: { readonly row: Row }) {
   );
 }
 
+const FROZEN = { all: "frozen: requires_grad is False", some: "partly frozen", none: "trainable" } as const;
 const TONES = { error: "nnw-err", warning: "nnw-warn", note: "nnw-dim" } as const;
 
-function middleMark(row: Row) {
+/** Whether a row has parameters of its own name that may be frozen. */
+export function canFreeze(row: Row): boolean {
+  return row.kind === "tensor"
+    ? row.role === "parameter"
+    : row.alias_of === null && row.kind !== "problem" && Number(row.n_params ?? 0) > 0;
+}
+
+function middleMark(row: Row, onFreeze: () => void) {
   if (row.role === "unregistered") {
     return <Mark glyph="dashed" words="unregistered: state_dict() and .to() will not see it" tone="nnw-dim" />;
   }
-  if (row.frozen === "all") {
-    return <Mark glyph="lock" words="frozen: requires_grad is False" tone="nnw-dim" />;
+  if (!canFreeze(row)) {
+    return row.frozen === null ? null : <Mark glyph="lock" words={FROZEN[row.frozen]} tone="nnw-dim" />;
   }
-  return row.frozen === "some" ? <Mark glyph="lock" words="partly frozen" tone="nnw-faint" /> : null;
+  const words = FROZEN[row.frozen ?? "none"];
+  const isAll = row.frozen === "all";
+  return (
+    <button
+      type="button"
+      class={`nnw-lock${row.frozen === null ? " nnw-lock-off" : ""} ${row.frozen === "some" ? "nnw-faint" : "nnw-dim"}`}
+      tabIndex={-1}
+      aria-label={`${words}: ${isAll ? "unfreeze" : "freeze"}`}
+      title={`${words}; ${isAll ? "unfreeze" : "freeze"}${row.fold === null ? "" : ` all ${row.fold.count}`} (f)`}
+      onClick={(event) => {
+        event.stopPropagation();
+        onFreeze();
+      }}
+      onDblClick={(event) => event.stopPropagation()}
+    >
+      <Glyph name={row.frozen === null ? "unlock" : "lock"} />
+    </button>
+  );
 }
 
 function Mark({ glyph, words, tone }: { readonly glyph: GlyphName; readonly words: string; readonly tone: string }) {

@@ -1,4 +1,5 @@
 import type { Row } from "../../protocol/messages.ts";
+import type { Turn } from "../../state/changes.ts";
 import type { Command } from "../../state/keymap.ts";
 import type { TreeState } from "../../state/tree.ts";
 
@@ -13,6 +14,8 @@ export interface Handlers {
   readonly step: (step: -1 | 1) => void;
   readonly nextTied: (row: Row) => unknown;
   readonly copy: (row: Row) => unknown;
+  readonly freeze: (row: Row) => void;
+  readonly turn: (turn: Turn) => void;
 }
 
 /** Carries out a command on the active row. */
@@ -36,6 +39,10 @@ export function runCommand(command: Command, state: TreeState, handlers: Handler
       return;
     case "nextMember":
       handlers.step(1);
+      return;
+    case "undo":
+    case "redo":
+      handlers.turn(command);
       return;
   }
   if (row === undefined) {
@@ -67,6 +74,9 @@ export function runCommand(command: Command, state: TreeState, handlers: Handler
       return;
     case "copy":
       handlers.copy(row);
+      return;
+    case "freeze":
+      handlers.freeze(row);
       return;
   }
 }

@@ -1,0 +1,174 @@
+import { useMemo, useState } from "preact/hooks";
+import { countText, exactCount, exactFloat, floatText, meanText } from "../../lib/format.ts";
+import { ticks, zeroAt } from "../../lib/histogram.ts";
+import { overlayPaths } from "../../lib/overlay.ts";
+import type { ChangedTensor, Figures, InitReply, Overlay } from "../../protocol/messages.ts";
+import { tickPlace } from "../inspector/Histogram.tsx";
+import { PathLink } from "../inspector/PathText.tsx";
+import { Section } from "../inspector/Section.tsx";
+import { TieBadge } from "../inspector/TieBadge.tsx";
+
+const WIDTH = 378;
+const HEIGHT = 64;
+
+interface PreviewProps {
+  readonly reply: InitReply;
+  readonly isStale: boolean;
+  readonly isApplied: boolean;
+  readonly alive: boolean;
+  readonly onNavigate: (path: string) => void;
+}
+
+/** Before and after of one of the tensors, and the list of all that change. */
+export function Preview({ reply, isStale, isApplied, alive, onNavigate }: PreviewProps) {
+  const [wanted, setWanted] = useState("");
+  const shown = reply.tensors.find(({ path }) => path === wanted) ?? reply.tensors[0];
+  const hasSeveral = reply.tensors.filter(({ overlay }) => overlay !== null).length > 1;
+  if (shown === undefined) {
+    return <p class="nnw-dim nnw-quiet">It changes nothing.</p>;
+  }
+  const isSampled = [shown.before, shown.after].some((each) => each !== null && !each.is_exact);
+  return (
+    <>
+      <Section
+        title={isApplied ? "Applied" : "Preview"}
+        isStale={isStale}
+        caption={
+          <>
+            {isSampled ? (
+              <span class="nnw-warn">≈ from a sample of {countText(shown.before?.n_total ?? 0)} </span>
+            ) : null}
+            {reply.tensors.length > 1 ? <bdi>{shown.path}</bdi> : null}
+          </>
+        }
+        tools={
+          <span class="nnw-key">
+            <i class="nnw-key-before" />
+            before
+            <i class="nnw-key-after" />
+            after
+          </span>
+        }
+      >
+        {shown.overlay === null ? null : <OverlayPlot overlay={shown.overlay} tensor={shown} />}
+        <Table tensor={shown} />
+      </Section>
+      <Section
+        title={`${exactCount(reply.n_tensors)} ${reply.n_tensors === 1 ? "tensor" : "tensors"} ${isApplied ? "changed" : "change"}`}
+        caption={`${countText(reply.n_elements)} values${reply.tensors.some(({ how }) => how !== "target") ? ", each storage filled once" : ""}`}
+        isStale={isStale}
+      >
+        <ul class="nnw-changes">
+          {reply.tensors.map((tensor) => (
+            <Changed
+              key={tensor.path}
+              tensor={tensor}
+              isShown={tensor === shown}
+              onShow={hasSeveral && tensor.overlay !== null ? () => setWanted(tensor.path) : null}
+              {...{ alive, onNavigate }}
+            />
+          ))}
+          {reply.n_tensors > reply.tensors.length ? (
+            <li class="nnw-dim">and {exactCount(reply.n_tensors - reply.tensors.length)} more</li>
+          ) : null}
+        </ul>
+      </Section>
+    </>
+  );
+}
+
+interface ChangedProps {
+  readonly tensor: ChangedTensor;
+  readonly isShown: boolean;
+  readonly onShow: (() => void) | null;
+  readonly alive: boolean;
+  readonly onNavigate: (path: string) => void;
+}
+
+function Changed({ tensor, isShown, onShow, alive, onNavigate }: ChangedProps) {
+  const { path, shape, tie, how } = tensor;
+  return (
+    <li>
+      {tie === null ? <i class="nnw-glyph nnw-glyph-parameter" /> : <TieBadge letter={tie} />}
+      {onShow === null ? (
+        <PathLink path={path} {...{ alive, onNavigate }} />
+      ) : (
+        <button type="button" class="nnw-link" title={`Show ${path} above`} aria-pressed={isShown} onClick={onShow}>
+          <bdi>{path}</bdi>
+        </button>
+      )}
+      <span class="nnw-dim nnw-how">{how === "target" ? (tie === null ? shape : "target") : how}</span>
+    </li>
+  );
+}
+
+function OverlayPlot({ overlay, tensor }: { readonly overlay: Overlay; readonly tensor: ChangedTensor }) {
+  const { bars, outline } = useMemo(() => overlayPaths(overlay, WIDTH, HEIGHT), [overlay]);
+  const bins = { counts: overlay.after, edges: overlay.edges.map(Number) };
+  const zero = zeroAt(bins);
+  const std = (figures: Figures | null): string => floatText(figures?.std ?? Number.NaN, 3);
+  return (
+    <div class="nnw-histogram nnw-histogram-value">
+      <div
+        class="nnw-plot"
+        role="img"
+        aria-label={`Histogram of ${tensor.path} before and after: standard deviation ${std(tensor.before)}, then ${std(tensor.after)}`}
+      >
+        <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} preserveAspectRatio="none" aria-hidden="true" focusable="false">
+          <path class="nnw-bars" d={bars} />
+          <path class="nnw-outline" d={outline} />
+        </svg>
+        {zero === null ? null : <i class="nnw-zero" style={{ left: `${zero * 100}%` }} />}
+      </div>
+      <div class="nnw-ticks" aria-hidden="true">
+        {ticks(bins).map((tick) => (
+          <span key={tick.value} {...tickPlace(tick.at)}>
+            {floatText(tick.value, 2)}
+          </span>
+        ))}
+      </div>
+    </div>
+  );
+}
+
+const COLUMNS = ["mean", "std", "min", "max", "norm"] as const;
+
+function Table({ tensor }: { readonly tensor: ChangedTensor }) {
+  const line = (name: string, figures: Figures | null) => (
+    <tr>
+      <th scope="row">{name}</th>
+      {COLUMNS.map((column) => (
+        <td key={column} title={figures === null ? undefined : exactFloat(figures[column])}>
+          {figures === null ? "–" : cell(figures, column)}
+        </td>
+      ))}
+    </tr>
+  );
+  return (
+    <table class="nnw-figure-table" aria-label={`Statistics of ${tensor.path}`}>
+      <thead>
+        <tr>
+          <td />
+          {COLUMNS.map((column) => (
+            <th key={column} scope="col">
+              {column === "norm" ? "L2 norm" : column}
+            </th>
+          ))}
+        </tr>
+      </thead>
+      <tbody>
+        {line("before", tensor.before)}
+        {line("after", tensor.after)}
+      </tbody>
+    </table>
+  );
+}
+
+/** A sample can't tell the norm, and its ends are not the tensor's. */
+function cell(figures: Figures, column: (typeof COLUMNS)[number]): string {
+  const text = column === "mean" ? meanText(figures.mean, figures.std) : floatText(figures[column]);
+  if (figures.is_exact) {
+    return text;
+  }
+  return { mean: "≈", std: "≈", min: "≤", max: "≥", norm: "" }[column] + (column === "norm" ? "…" : text);
+}

@@ -1,0 +1,290 @@
+import { useEffect, useReducer, useRef, useState } from "preact/hooks";
+import { stdHint } from "../../lib/fan.ts";
+import { type Fault, faultOf } from "../../lib/fault.ts";
+import { useUniqueId } from "../../lib/useUniqueId.ts";
+import type { Client } from "../../protocol/client.ts";
+import type { InitializersReply, Only, Scope } from "../../protocol/messages.ts";
+import {
+  type Aim,
+  bodyOf,
+  checked,
+  drawnSeed,
+  reduceForm,
+  startingForm,
+  suggestion,
+  targetOf,
+  textOf,
+} from "../../state/initForm.ts";
+import { Code } from "../inspector/Code.tsx";
+import { FaultNote, Note } from "../inspector/Note.tsx";
+import { useQuery } from "../inspector/useQuery.ts";
+import { Glyph } from "../tree/Glyph.tsx";
+import type { Editing } from "./context.ts";
+import { Parameters } from "./Parameters.tsx";
+import { Preview } from "./Preview.tsx";
+import { Stale } from "./Stale.tsx";
+import { useSettled } from "./useSettled.ts";
+
+interface ReinitializeProps {
+  readonly client: Client;
+  readonly path: string;
+  readonly editing: Editing;
+  readonly generation: number;
+  readonly alive: boolean;
+  readonly onNavigate: (path: string) => void;
+  /** Leaves the panel. */
+  readonly onCancel: () => void;
+}
+
+const NO_PROBLEMS: Readonly<Record<string, string>> = {};
+
+/** Fills a tensor, a module, a fold or the filter's rows anew: chosen, previewed, applied. */
+export function Reinitialize({ client, path, editing, generation, alive, onNavigate, onCancel }: ReinitializeProps) {
+  const { changes, filter, chips, isFold } = editing;
+  const [form, change] = useReducer(reduceForm, undefined, startingForm);
+  const [scope, setScope] = useState<Scope>(isFold ? "fold" : "here");
+  const [only, setOnly] = useState<Only>("all");
+  const [fault, setFault] = useState<Fault | null>(null);
+  useEffect(() => {
+    setScope(isFold ? "fold" : "here");
+    setOnly("all");
+  }, [isFold, path]);
+  const aim: Aim = { path, scope, only, filter, chips };
+  const question = { ...targetOf(aim), ...(filter !== "" || chips.length > 0 ? { filter, chips } : {}) };
+  const offered = useQuery(client, "initializers", question, { generation: 0, alive });
+  const offer = offered.answer?.body ?? null;
+  const isOffered = offer !== null && offered.isCurrent;
+
+  // What was chosen stays for the next tensor where it can fill that too; else what is suggested there.
+  const known = useRef<InitializersReply | null>(null);
+  useEffect(() => {
+    if (isOffered && offer !== known.current) {
+      const isOtherKind = known.current?.suggested !== offer.suggested && offer.suggested === "reset";
+      known.current = offer;
+      const chosen = offer.initializers.find(({ name }) => name === form.how);
+      if (isOtherKind || chosen === undefined || chosen.refused !== null) {
+        change(suggestion(offer));
+      }
+    }
+  }, [offer, isOffered]);
+
+  const initializer = offer?.initializers.find(({ name }) => name === form.how);
+  const problems = initializer === undefined ? NO_PROBLEMS : checked(form, initializer).problems;
+  const body = isOffered && offer.problem === null ? bodyOf(aim, form, initializer) : null;
+  const key = JSON.stringify(body);
+  useEffect(() => setFault(null), [key]);
+  const { applied, isBusy } = changes.state;
+  const isApplied = applied !== null && applied.key === key;
+  const settled = useSettled(body, key);
+  const preview = useQuery(client, "preview", isApplied ? null : settled, { generation, alive });
+  const reply = isApplied ? applied.reply : body === null ? null : (preview.answer?.body ?? null);
+  const isCurrent = isApplied || (preview.isCurrent && JSON.stringify(settled) === key);
+  const canApply = alive && body !== null && !isBusy && !isApplied;
+
+  const apply = (): void => {
+    if (canApply) {
+      setFault(null);
+      changes.apply(body, key).catch((error: unknown) => setFault(faultOf(error)));
+    }
+  };
+  const onKeyDown = (event: KeyboardEvent): void => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+      event.preventDefault();
+      event.stopPropagation();
+      apply();
+    }
+  };
+  const id = useUniqueId();
+  if (offer === null) {
+    return offered.fault === null ? (
+      <div class="nnw-skeleton nnw-skeleton-map" aria-hidden="true" />
+    ) : (
+      <FaultNote
+        fault={offered.fault}
+        path={path}
+        what="This can’t be re-initialized."
+        alive={alive}
+        onRetry={offered.retry}
+      />
+    );
+  }
+  const { fan } = offer;
+  const value = (name: string): string => {
+    const parameter = initializer?.parameters.find((each) => each.name === name);
+    return parameter === undefined ? "" : textOf(form, parameter);
+  };
+  const failed = fault ?? offered.fault ?? preview.fault;
+  return (
+    // biome-ignore lint/a11y/noStaticElementInteractions: Ctrl+Enter applies from any field.
+    <div class="nnw-reinit" onKeyDown={onKeyDown}>
+      <Targets {...{ offer, scope, only }} onScope={setScope} onOnly={setOnly} />
+      <div class="nnw-line">
+        <label for={`${id}-how`}>Initializer</label>
+        <select
+          id={`${id}-how`}
+          value={form.how}
+          title={initializer?.doc}
+          onChange={(event) => change({ type: "chosen", how: event.currentTarget.value })}
+        >
+          {offer.initializers.map(({ name, refused }) => (
+            <option key={name} value={name}>
+              {refused === null ? name : `${name} (not here)`}
+            </option>
+          ))}
+        </select>
+      </div>
+      {initializer === undefined || initializer.parameters.length === 0 ? null : (
+        <div class="nnw-line">
+          <span />
+          <Parameters {...{ initializer, form, problems }} onChange={change} />
+        </div>
+      )}
+      {initializer?.draws ? (
+        <div class="nnw-line">
+          <label for={`${id}-seed`}>Seed</label>
+          <div class="nnw-seed">
+            <input
+              id={`${id}-seed`}
+              type="text"
+              inputMode="numeric"
+              autocomplete="off"
+              value={form.seed}
+              aria-invalid={problems.seed !== undefined}
+              onInput={(event) => change({ type: "seeded", seed: event.currentTarget.value })}
+            />
+            <button
+              type="button"
+              class="nnw-icon-button"
+              aria-label="Draw another seed"
+              title="Draw another seed"
+              onClick={() => change({ type: "seeded", seed: drawnSeed() })}
+            >
+              <Glyph name="dice" />
+            </button>
+            {problems.seed === undefined ? (
+              <span class="nnw-caption">{fan === null ? "" : stdHint(form.how, value, fan)}</span>
+            ) : (
+              <span class="nnw-err nnw-problem">{problems.seed}</span>
+            )}
+          </div>
+        </div>
+      ) : null}
+      {offer.problem === null ? null : (
+        <Note kind="error">
+          <b>This can’t be re-initialized.</b>
+          <p>{offer.problem}</p>
+        </Note>
+      )}
+      {offer.problem === null && initializer?.refused ? (
+        <Note kind="error">
+          <b>{initializer.name} is refused here.</b>
+          <p>{initializer.refused}</p>
+        </Note>
+      ) : null}
+      {fan !== null && (fan.note !== "" || fan.activation !== null) ? (
+        <Note kind="note">
+          {fan.note}
+          {fan.activation === null ? null : (
+            <>
+              {" "}
+              <span class="nnw-mono">{fan.activation}</span> follows (<bdi>{fan.activation_path}</bdi>): gain{" "}
+              {Number(fan.gain).toPrecision(4)}.
+            </>
+          )}
+        </Note>
+      ) : null}
+      {failed === null ? null : (
+        <FaultNote
+          fault={failed}
+          path={path}
+          what={fault === null ? "This can’t be previewed." : "Nothing was changed."}
+          alive={alive}
+          onRetry={fault !== null ? apply : offered.fault !== null ? offered.retry : preview.retry}
+        />
+      )}
+      {reply === null && body !== null && failed === null ? (
+        <div class="nnw-skeleton nnw-skeleton-map" aria-hidden="true" />
+      ) : null}
+      {reply === null || failed !== null ? null : (
+        <>
+          <Preview {...{ reply, isApplied, alive, onNavigate }} isStale={!isCurrent} />
+          {reply.warnings.map((warning) => (
+            <Note key={warning} kind="warning">
+              {warning}
+            </Note>
+          ))}
+          <Stale
+            stale={reply.stale}
+            clears={form.clears}
+            isApplied={isApplied}
+            onClears={(clears) => change({ type: "clearing", clears })}
+          />
+          <Code code={reply.code} label="Copy the code" />
+        </>
+      )}
+      <footer class="nnw-apply">
+        <button
+          type="button"
+          class="nnw-button nnw-primary"
+          aria-keyshortcuts="Control+Enter"
+          // Not disabled: the focus would be lost with it.
+          aria-disabled={!canApply}
+          onClick={apply}
+        >
+          Apply <kbd>Ctrl ↵</kbd>
+        </button>
+        <button type="button" class="nnw-button" onClick={() => (isApplied ? changes.turn("undo") : onCancel())}>
+          {isApplied ? "Undo" : "Cancel"}
+        </button>
+        <span class="nnw-space" />
+        <span class="nnw-caption" role="status">
+          {isBusy ? "applying …" : isApplied ? "applied" : "nothing is written until Apply"}
+        </span>
+      </footer>
+    </div>
+  );
+}
+
+interface TargetsProps {
+  readonly offer: InitializersReply;
+  readonly scope: Scope;
+  readonly only: Only;
+  readonly onScope: (scope: Scope) => void;
+  readonly onOnly: (only: Only) => void;
+}
+
+/** What it is aimed at, where there is a choice. */
+function Targets({ offer, scope, only, onScope, onOnly }: TargetsProps) {
+  const id = useUniqueId();
+  const { scopes, n_weights, n_vectors } = offer;
+  const hasKinds = n_weights > 0 && n_vectors > 0;
+  if (scopes.length < 2 && !hasKinds && only === "all") {
+    return null;
+  }
+  const count = (n: number): string => `${n} ${n === 1 ? "tensor" : "tensors"}`;
+  return (
+    <div class="nnw-line">
+      <label for={`${id}-scope`}>Target</label>
+      <div class="nnw-targets">
+        <select id={`${id}-scope`} value={scope} onChange={(event) => onScope(event.currentTarget.value as Scope)}>
+          {scopes.map((each) => (
+            <option key={each.scope} value={each.scope}>
+              {each.label}
+            </option>
+          ))}
+        </select>
+        {hasKinds || only !== "all" ? (
+          <select
+            aria-label="Which tensors of it"
+            value={only}
+            onChange={(event) => onOnly(event.currentTarget.value as Only)}
+          >
+            <option value="all">{count(n_weights + n_vectors)}</option>
+            <option value="weights">{n_weights} of 2 or more dimensions</option>
+            <option value="vectors">{n_vectors} vectors</option>
+          </select>
+        ) : null}
+      </div>
+    </div>
+  );
+}

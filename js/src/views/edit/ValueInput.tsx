@@ -1,0 +1,72 @@
+import { useEffect, useRef, useState } from "preact/hooks";
+import { type Fault, faultOf } from "../../lib/fault.ts";
+
+/** Writes one value; resolves to what to warn of. */
+export type SetValue = (text: string) => Promise<readonly string[]>;
+
+interface ValueInputProps {
+  readonly name: string;
+  readonly text: string;
+  readonly onSet: SetValue;
+  /** Told what to warn of, or null where nothing was written. */
+  readonly onClose: (warnings: readonly string[] | null) => void;
+}
+
+/** A value to be typed over: Enter applies, Escape cancels; what is wrong with it stands beside it. */
+export function ValueInput({ name, text, onSet, onClose }: ValueInputProps) {
+  const input = useRef<HTMLInputElement>(null);
+  const [fault, setFault] = useState<Fault | null>(null);
+  const [isBusy, setBusy] = useState(false);
+  useEffect(() => input.current?.select(), []);
+  const apply = async (typed: string): Promise<void> => {
+    if (isBusy) {
+      return;
+    }
+    if (typed.trim() === text) {
+      onClose(null);
+      return;
+    }
+    setBusy(true);
+    try {
+      onClose(await onSet(typed));
+    } catch (error) {
+      setFault(faultOf(error));
+      setBusy(false);
+    }
+  };
+  const onKeyDown = (event: KeyboardEvent): void => {
+    event.stopPropagation();
+    if (event.key === "Enter") {
+      event.preventDefault();
+      void apply((event.currentTarget as HTMLInputElement).value);
+    } else if (event.key === "Escape") {
+      event.preventDefault();
+      onClose(null);
+    }
+  };
+  return (
+    <>
+      <input
+        ref={input}
+        class="nnw-value-input"
+        type="text"
+        autocomplete="off"
+        spellcheck={false}
+        aria-label={`New value of ${name}`}
+        aria-invalid={fault !== null}
+        readOnly={isBusy}
+        value={text}
+        onKeyDown={onKeyDown}
+        onInput={() => setFault(null)}
+        onClick={(event) => event.stopPropagation()}
+        onDblClick={(event) => event.stopPropagation()}
+        onBlur={() => isBusy || onClose(null)}
+      />
+      {fault === null ? null : (
+        <span class="nnw-value-fault" role="alert">
+          {fault.message} {fault.hint}
+        </span>
+      )}
+    </>
+  );
+}

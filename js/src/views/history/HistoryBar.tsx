@@ -1,0 +1,160 @@
+import { useEffect, useRef } from "preact/hooks";
+import { bytesText } from "../../lib/format.ts";
+import type { HistoryEntry } from "../../protocol/messages.ts";
+import type { ChangesStore, Turn } from "../../state/changes.ts";
+import { CopyButton } from "../inspector/CopyButton.tsx";
+import { Note } from "../inspector/Note.tsx";
+import { Glyph } from "../tree/Glyph.tsx";
+import { Log } from "./Log.tsx";
+import { timeText, whereText } from "./words.ts";
+
+interface HistoryBarProps {
+  readonly changes: ChangesStore;
+  readonly alive: boolean;
+  /** Puts the focus back into the tree, after a question was answered. */
+  readonly onLeave: () => void;
+}
+
+/** What was done to the model, and the way back. */
+export function HistoryBar({ changes, alive, onLeave }: HistoryBarProps) {
+  const { history, isBusy, isLogOpen, trouble } = changes.state;
+  const entries = history?.entries ?? [];
+  const last = entries.findLast(({ state }) => state !== "undone");
+  const n = history?.n_changes ?? 0;
+  const words = `${n} ${n === 1 ? "change" : "changes"}`;
+  const button = (turn: Turn, key: string, label: string | null) => {
+    const canTurn = alive && !isBusy && label !== null;
+    const name = `${turn === "undo" ? "Undo" : "Redo"}${label === null ? "" : ` ${label}`} (${key})`;
+    return (
+      <button
+        type="button"
+        class="nnw-icon-button"
+        aria-label={name}
+        title={label === null ? `Nothing to ${turn}` : name}
+        // Not disabled: the focus would be lost with it.
+        aria-disabled={!canTurn}
+        onClick={() => canTurn && changes.turn(turn)}
+      >
+        <Glyph name={turn} />
+      </button>
+    );
+  };
+  return (
+    <section class="nnw-history" aria-label="History">
+      <Question changes={changes} alive={alive} onLeave={onLeave} />
+      {trouble === null ? null : (
+        <div class="nnw-ask">
+          <Note kind="error" role="alert">
+            <b>{trouble.message}</b>
+            <p>{trouble.hint}</p>
+            <button type="button" class="nnw-button" onClick={() => changes.dispatch({ type: "dismissed" })}>
+              Close
+            </button>
+          </Note>
+        </div>
+      )}
+      {isLogOpen && history !== null ? <Log history={history} /> : null}
+      <div class="nnw-bar">
+        {button("undo", "u", history?.undo ?? null)}
+        {button("redo", "Shift+U", history?.redo ?? null)}
+        <span class="nnw-last">
+          {isLogOpen && history !== null ? (
+            `undo holds ${bytesText(history.kept_bytes)} of ${bytesText(history.budget_bytes)}`
+          ) : last === undefined ? (
+            <span class="nnw-dim">{history === null ? "" : "No changes yet"}</span>
+          ) : (
+            <Last entry={last} />
+          )}
+        </span>
+        {entries.length === 0 ? null : (
+          <>
+            <button
+              type="button"
+              class="nnw-button nnw-button-quiet"
+              aria-expanded={isLogOpen}
+              onClick={() => changes.dispatch({ type: "logToggled" })}
+            >
+              <span class="nnw-wide-only">Log · </span>
+              {words}
+            </button>
+            {n === 0 ? null : (
+              <CopyButton
+                text={() => changes.code()}
+                label="Copy all changes as code"
+                words={<span class="nnw-wide-only">Copy all as code</span>}
+                disabled={!alive}
+              />
+            )}
+          </>
+        )}
+      </div>
+    </section>
+  );
+}
+
+function Last({ entry }: { readonly entry: HistoryEntry }) {
+  const { label, seed, time } = entry;
+  const where = whereText(entry);
+  return (
+    <span title={`${label} ${where}`}>
+      <span class="nnw-dim">Last: </span>
+      <bdi class="nnw-mono">{label}</bdi>
+      {label.startsWith(entry.paths[0] ?? " ") ? null : (
+        <>
+          {" → "}
+          <bdi class="nnw-mono">{where}</bdi>
+        </>
+      )}
+      <span class="nnw-dim">
+        {seed === null ? "" : ` · seed ${seed}`} · {timeText(time)}
+      </span>
+    </span>
+  );
+}
+
+/** Undo would overwrite what a cell has written since: which of the two stays is the user's to say. */
+function Question({ changes, alive, onLeave }: HistoryBarProps) {
+  const { question } = changes.state;
+  const keep = useRef<HTMLButtonElement>(null);
+  useEffect(() => keep.current?.focus(), [question]);
+  if (question === null) {
+    return null;
+  }
+  const { turn, path } = question;
+  const word = turn === "undo" ? "Undo" : "Redo";
+  const answer = (isForced: boolean): void => {
+    if (isForced) {
+      void changes.turn(turn, true);
+    } else {
+      changes.dispatch({ type: "dismissed" });
+    }
+    onLeave();
+  };
+  return (
+    // biome-ignore lint/a11y/noStaticElementInteractions: Escape keeps the edit.
+    <div
+      class="nnw-ask"
+      onKeyDown={(event) => {
+        if (event.key === "Escape") {
+          event.preventDefault();
+          answer(false);
+        }
+      }}
+    >
+      <Note kind="warning" role="alert">
+        <p>
+          {path === "" ? "The model" : <bdi class="nnw-mono">{path}</bdi>} was edited in a cell after this change.{" "}
+          {word} would lose that edit.
+        </p>
+        <div class="nnw-actions">
+          <button ref={keep} type="button" class="nnw-button" onClick={() => answer(false)}>
+            Keep my edit
+          </button>
+          <button type="button" class="nnw-button" disabled={!alive} onClick={() => answer(true)}>
+            {word} anyway
+          </button>
+        </div>
+      </Note>
+    </div>
+  );
+}

@@ -1,0 +1,51 @@
+import { exactCount } from "../../lib/format.ts";
+import type { HistoryEntry, HistoryReply } from "../../protocol/messages.ts";
+import { Glyph } from "../tree/Glyph.tsx";
+import { timeText, whereText } from "./words.ts";
+
+const STATES = {
+  done: "",
+  undone: "undone",
+  kept: "can’t be undone: its copy was dropped",
+} as const;
+
+/** All changes, the newest first. */
+export function Log({ history }: { readonly history: HistoryReply }) {
+  const { entries, first } = history;
+  return (
+    <ol
+      class="nnw-log"
+      aria-label="Log of changes, the newest first"
+      // biome-ignore lint/a11y/noNoninteractiveTabindex: a list that scrolls must be reachable.
+      tabIndex={0}
+    >
+      {entries.map((entry, at) => <Line key={first + at} entry={entry} />).reverse()}
+      {first > 0 ? <li class="nnw-dim">and {exactCount(first)} before these</li> : null}
+    </ol>
+  );
+}
+
+function Line({ entry }: { readonly entry: HistoryEntry }) {
+  const { label, seed, time, state, warnings, paths } = entry;
+  const where = whereText(entry);
+  const marks = [state === "done" && warnings.length > 0 ? warnings.join(" ") : "", STATES[state]];
+  return (
+    <li
+      class={state === "undone" ? "nnw-undone" : undefined}
+      title={[`${label} → ${where}`, ...marks].join("\n").trim()}
+    >
+      <span class="nnw-dim">{timeText(time)}</span>
+      <Glyph name={state === "undone" ? "redo" : warnings.length > 0 ? "warning" : "check"} />
+      <span class="nnw-what">
+        <bdi>{label}</bdi>
+        {label.startsWith(paths[0] ?? " ") ? null : (
+          <>
+            {" → "}
+            <bdi>{where}</bdi>
+          </>
+        )}
+      </span>
+      <span class="nnw-dim">{STATES[state] || (seed === null ? "" : `seed ${seed}`)}</span>
+    </li>
+  );
+}

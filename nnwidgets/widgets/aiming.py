@@ -1,0 +1,124 @@
+"""Which tensors a request that changes something means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from nnwidgets.edit.targets import Model, Place
+from nnwidgets.errors import InvalidTargetError
+from nnwidgets.introspect.labels import inert
+from nnwidgets.widgets.filtering import matches
+from nnwidgets.widgets.index import Index
+from nnwidgets.widgets.locating import place_of, siblings_of
+from nnwidgets.widgets.rowdata import own_name
+from nnwidgets.widgets.session import Session
+from nnwidgets.wire.schema_changes import ScopeBody
+
+_MATRIX = 2
+_MOST_NAMED = 4_000
+
+
+@dataclass(frozen=True)
+class Aim:
+    """What a change is aimed at.
+
+    Attributes:
+        model: One reading of the model.
+        target: As the functions of `nnwidgets.edit` take it.
+        places: The tensors meant, in walk order.
+        is_modules: Whether ``target`` names whole modules.
+    """
+
+    model: Model
+    target: list[str]
+    places: list[Place]
+    is_modules: bool
+
+    @property
+    def weights(self) -> list[Place]:
+        """Those with units: of two dimensions or more."""
+        return [place for place in self.places if is_weight(place)]
+
+
+def is_weight(place: Place) -> bool:
+    """Return whether a tensor has rows, so that they may differ."""
+    return len(place.entry.shape or ()) >= _MATRIX
+
+
+def aim_at(session: Session, body: Mapping[str, Any]) -> Aim:
+    """Find what a body with a target means.
+
+    Raises:
+        PathNotFoundError: Nothing is at its path.
+        InvalidTargetError: It means no tensor, or too many to be named one by one.
+    """
+    index, model = session.index(), Model(session.module)
+    paths = _paths(index, body)
+    places = model.places(paths)
+    if body.get("scope") == "filter":
+        places = [place for place in places if place.entry.role == "parameter"]
+    only = body.get("only", "all")
+    if only != "all":
+        places = [place for place in places if is_weight(place) is (only == "weights")]
+    if not places:
+        what = {"weights": "weight of two or more dimensions", "vectors": "vector"}.get(only, "parameter")
+        raise InvalidTargetError(f"There is no {what} there.", path=body["path"], hint="Choose other tensors.")
+    is_whole = only == "all" and body.get("scope") != "filter"
+    target = paths if is_whole else [place.path for place in places]
+    if len(target) > _MOST_NAMED:
+        raise InvalidTargetError(
+            f"These are {len(target):,} tensors, more than {_MOST_NAMED:,}.", hint="Choose a part."
+        )
+    return Aim(model, target, places, is_whole and not any(path in index.tensor_at for path in paths))
+
+
+def scopes(session: Session, body: Mapping[str, Any], model: Model) -> list[ScopeBody]:
+    """Return the scopes that a path offers, each with how many tensors it means."""
+    index, path = session.index(), body["path"]
+    noun = "this tensor" if index.entry_at(path) is not None else "this module" if path else "the whole model"
+    made: list[ScopeBody] = [{"scope": "here", "label": noun, "n_tensors": _n(model, [path])}]
+    found = siblings_of(index, place_of(index, path))
+    if found is not None:
+        members = found[1]
+        label = f"all {len(members)}, {own_name(index, members[0])} to {own_name(index, members[-1])}"
+        made.append({"scope": "fold", "label": label, "n_tensors": _n(model, _paths(index, {**body, "scope": "fold"}))})
+    if body.get("filter", "").strip() or body.get("chips"):
+        n_kept = len(matches(index, body.get("filter", ""), frozenset(body.get("chips", ()))).tensors)
+        made.append({"scope": "filter", "label": "all rows of the filter", "n_tensors": n_kept})
+    return made
+
+
+def _n(model: Model, paths: list[str]) -> int:
+    try:
+        return len(model.places(paths))
+    except InvalidTargetError:
+        return 0
+
+
+def _paths(index: Index, body: Mapping[str, Any]) -> list[str]:
+    path, scope = body["path"], body.get("scope", "here")
+    if scope == "filter":
+        return _filtered(index, body.get("filter", ""), frozenset(body.get("chips", ())))
+    number = place_of(index, path)
+    if scope == "here":
+        return [path]
+    found = siblings_of(index, number)
+    if found is None:
+        raise InvalidTargetError(f"{inert(path)!r} is in no fold.", path=path, hint="Choose it alone.")
+    member, members = found
+    below = path[len(index.nodes[member].path) :]
+    return [index.nodes[each].path + below for each in members]
+
+
+def _filtered(index: Index, text: str, chips: frozenset[str]) -> list[str]:
+    found = matches(index, text, chips)
+    if found.problem is not None:
+        raise InvalidTargetError(found.problem, hint="Mend the filter.")
+    if found.n > _MOST_NAMED or not found.n:
+        raise InvalidTargetError(f"The filter keeps {found.n:,} rows.", hint="Write one that keeps some, not all.")
+    return [
+        *(index.nodes[number].path for number in sorted(found.nodes) if index.n_tensors[number]),
+        *(index.tensors[number].path for number in sorted(found.tensors)),
+    ]

@@ -1,0 +1,199 @@
+"""Answers to `preview` and `init`: what filling a target anew would do, and doing it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from typing import Any
+
+from torch.optim import Optimizer
+
+from nnwidgets.edit import Change, Initializer, init
+from nnwidgets.edit.initializers import found
+from nnwidgets.edit.optimizers import states_of
+from nnwidgets.edit.targets import check_writable
+from nnwidgets.errors import InitializerError, NNWidgetsError
+from nnwidgets.introspect import stats
+from nnwidgets.introspect.guard import type_name
+from nnwidgets.introspect.labels import inert, shape_text
+from nnwidgets.introspect.lookup import get
+from nnwidgets.introspect.records import TensorStats
+from nnwidgets.introspect.sampling import sampled_stats
+from nnwidgets.widgets.aiming import Aim, aim_at
+from nnwidgets.widgets.bodies import relation
+from nnwidgets.widgets.offering import refusal
+from nnwidgets.widgets.overlay import overlay
+from nnwidgets.widgets.session import Session
+from nnwidgets.widgets.variables import name_of, notebook
+from nnwidgets.wire.codec import number
+from nnwidgets.wire.dispatch import Job
+from nnwidgets.wire.faults import RequestError
+from nnwidgets.wire.schema_changes import ChangedTensor, Figures, InitReply, StaleState
+
+_FINE_BINS = 1_024
+_EXACT_ELEMENTS = 4_000_000
+_MOST_SHOWN = 16
+_MOST_LISTED = 200
+_MOST_TEXT = 2_000
+_ADVICE = " clear_state=True clears them."
+
+
+def preview(session: Session, body: Mapping[str, Any], job: Job) -> InitReply:
+    """Answer `preview`: the very numbers that `init` gives for the same body, with nothing written."""
+    return _answer(session, body, job, is_preview=True)
+
+
+def carry_out(session: Session, body: Mapping[str, Any], job: Job) -> InitReply:
+    """Answer `init`, and tell every view of the model."""
+    reply = _answer(session, body, job, is_preview=False)
+    session.was_changed(structure=False)
+    return reply
+
+
+def optimizer_name(optimizers: list[Optimizer]) -> str:
+    """Return what pasted code calls the optimizer."""
+    return (optimizers and name_of(optimizers[0], notebook())) or "optimizer"
+
+
+def _answer(session: Session, body: Mapping[str, Any], job: Job, *, is_preview: bool) -> InitReply:
+    aim = aim_at(session, body)
+    initializer = found(body["how"], body["path"])
+    refused = refusal(initializer, aim)
+    if refused is not None:
+        raise InitializerError(f"{initializer.name} is refused here. {refused}", path=body["path"])
+    kwargs = _arguments(initializer, body.get("kwargs", {}), body["path"])
+    before = _before(aim)
+    optimizers = session.optimizers()
+    clears = body.get("clear_state", False)
+    if job.cancelled:
+        raise RequestError("cancelled", "The request was cancelled.")
+    how = initializer.function if initializer.kind == "user" else initializer.name
+    seed = _seed(body.get("seed"), body["path"])
+    change = init(
+        session.module, aim.target, how,
+        seed=seed, optimizer=optimizers, preview=is_preview, clear_state=clears, **kwargs,
+    )  # fmt: skip
+    told, stale = _stale(aim, change, optimizers)
+    return {
+        "label": inert(change.label, _MOST_TEXT),
+        "seed": change.seed,
+        "n_tensors": len(change.paths),
+        "n_elements": change.n_elements,
+        "tensors": _tensors(session, aim, change, before),
+        "warnings": [inert(each, _MOST_TEXT) for each in change.warnings if each not in told],
+        "stale": stale,
+        "code": change.to_code(session.code_name, optimizer_name(optimizers)),
+    }
+
+
+def _seed(given: Any, path: str) -> int | None:
+    if given is None:
+        return None
+    try:
+        seed = number(given)
+    except ValueError:
+        seed = 0.5
+    if not isinstance(seed, int):
+        raise InitializerError(f"The seed is {given!r}, expected a whole number.", path=path, hint="Such as 7.")
+    return seed
+
+
+def _arguments(initializer: Initializer, given: Mapping[str, Any], path: str) -> dict[str, Any]:
+    """Return the parameters as Python values: numbers that travelled as text, and text that is a literal."""
+    types = {each.name: each.type for each in initializer.parameters}
+    made = {}
+    for name, value in given.items():
+        kind = types.get(name, "any")
+        made[name] = value
+        try:
+            if isinstance(value, str) and kind in ("float", "int"):
+                made[name] = number(value)
+            elif isinstance(value, str) and kind == "any":
+                made[name] = ast.literal_eval(value)
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            made[name] = value
+    return initializer.checked(made, path)
+
+
+def _before(aim: Aim) -> dict[str, TensorStats]:
+    """Statistics of the first tensors as they are, with bins fine enough to be joined to any others."""
+    made = {}
+    for place in aim.places[:_MOST_SHOWN]:
+        try:
+            made[place.path] = _fine(check_writable(place))
+        except NNWidgetsError:
+            break  # `init` says why
+    return made
+
+
+def _fine(data: Any) -> TensorStats:
+    if data.numel() <= _EXACT_ELEMENTS:
+        return stats(data, bins=_FINE_BINS)
+    return sampled_stats(data, bins=_FINE_BINS)
+
+
+def _tensors(session: Session, aim: Aim, change: Change, before: Mapping[str, TensorStats]) -> list[ChangedTensor]:
+    index, tied = session.index(), {tie.path: tie for tie in change.ties}
+    is_few = len(change.paths) <= _MOST_SHOWN
+    after = change.after if is_few or change.is_preview else _after(session, change.paths[:_MOST_SHOWN])
+    made: list[ChangedTensor] = []
+    for path in sorted(change.paths, key=lambda path: path in tied)[:_MOST_LISTED]:
+        entry, tie = aim.model.by_path.get(path), tied.get(path)
+        known = index.entry_at(path)
+        base = tie.of if tie is not None else path
+        old, new = before.get(path), after.get(path)
+        n_total = entry.n_elements if entry is not None else 0
+        made.append(
+            {
+                "path": path,
+                "shape": shape_text(entry.shape) if entry is not None else "?",
+                "tie": index.tie(known) if known is not None else None,
+                "how": "target" if tie is None else relation(session, path, base, tie.relation),
+                "before": _figures(old, n_total) if old is not None else None,
+                "after": _figures(new, n_total) if new is not None and old is not None else None,
+                "overlay": overlay(old, new) if old is not None and new is not None else None,
+            }
+        )
+    return made
+
+
+def _after(session: Session, paths: tuple[str, ...]) -> dict[str, TensorStats]:
+    return {path: _fine(get(session.module, path)) for path in paths}
+
+
+def _figures(found: TensorStats, n_total: int) -> Figures:
+    return {
+        "n": found.n,
+        "n_total": n_total,
+        "mean": found.mean,
+        "std": found.std,
+        "min": found.min,
+        "max": found.max,
+        "norm": found.norm,
+        "n_zero": found.n_zero,
+        "n_nan": found.n_nan,
+        "n_inf": found.n_inf,
+        "is_exact": found.is_exact,
+    }
+
+
+def _stale(aim: Aim, change: Change, optimizers: list[Optimizer]) -> tuple[list[str], list[StaleState]]:
+    """Return the warnings of a change that are about optimizers, and the same for the page."""
+    told: list[str] = []
+    made: list[StaleState] = []
+    for optimizer in optimizers:
+        name = type_name(type(optimizer))
+        starts = (f"{name} keeps moments", f"{name}'s state is")
+        about = next((each for each in change.warnings if each.startswith(starts) and each not in told), None)
+        if about is not None:
+            held = {id(tensor): tensor for tensor in map(aim.model.tensor, change.paths)}
+            n_tensors = len(states_of([optimizer], held.values()))
+            told.append(about)
+            made.append(
+                {
+                    "optimizer": name,
+                    "n_tensors": n_tensors or len(held),
+                    "message": inert(about.removesuffix(_ADVICE), _MOST_TEXT),
+                }
+            )
+    return told, made

@@ -1,0 +1,195 @@
+"""What the page asks to be changed: told to every view, aimed as said, refused whole, drawn on common bins."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from nnwidgets.errors import ChangedSinceError, InitializerError, InvalidTargetError
+from nnwidgets.introspect import stats
+from nnwidgets.widgets import changing, initializing
+from nnwidgets.widgets.aiming import aim_at
+from nnwidgets.widgets.offering import offer
+from nnwidgets.widgets.overlay import overlay
+from nnwidgets.widgets.session import Session
+
+
+class Job:
+    """A request that nobody cancels, or somebody did."""
+
+    def __init__(self, *, cancelled=False):
+        self.cancelled = cancelled
+
+
+def net():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 4))
+
+
+def holding(tensor):
+    made = nn.Module()
+    made.register_buffer("weight", tensor)
+    return made
+
+
+def session(model, **kwargs):
+    heard = []
+    made = Session(model, name="net", emit=lambda event, body: heard.append((event, body)), **kwargs)
+    return made, heard
+
+
+def test_a_change_in_one_view_is_told_to_every_other_of_the_same_model_and_to_no_other():
+    model, other = net(), net()
+    (first, told_first), (second, told_second), (third, told_third) = session(model), session(model), session(other)
+    initializing.carry_out(first, {"path": "0.weight", "how": "normal_", "seed": 1}, Job())
+    assert told_first == told_second == [("changed", {"structure": False})]
+    changing.set_frozen(second, {"path": "0"}, Job())
+    assert told_first[-1] == ("changed", {"structure": True})
+    assert told_third == []
+    assert third.model_or_none is other
+
+
+def test_a_view_that_is_forgotten_is_told_nothing_and_kept_by_nothing():
+    model = net()
+    (first, _), (second, told) = session(model), session(model)
+    gone = weakref.ref(second)
+    del second
+    gc.collect()
+    assert gone() is None
+    changing.set_frozen(first, {"path": "0"}, Job())
+    assert told == []
+
+
+def test_a_preview_gives_the_very_numbers_of_the_change():
+    model = net()
+    view, heard = session(model)
+    body = {"path": "2.weight", "how": "kaiming_normal_", "kwargs": {"mode": "fan_out"}, "seed": 5}
+    before = model[2].weight.clone()
+    shown = initializing.preview(view, body, Job())
+    assert torch.equal(model[2].weight, before)
+    assert heard == []
+    made = initializing.carry_out(view, body, Job())
+    assert made["tensors"][0]["after"] == shown["tensors"][0]["after"]
+    assert made["tensors"][0]["overlay"] == shown["tensors"][0]["overlay"]
+    assert made["tensors"][0]["after"]["std"] == pytest.approx(model[2].weight.std().item())
+
+
+def test_a_change_cancelled_before_it_began_is_not_made():
+    model = net()
+    view, heard = session(model)
+    before = model[0].weight.clone()
+    with pytest.raises(Exception, match="cancelled"):
+        initializing.carry_out(view, {"path": "0.weight", "how": "normal_"}, Job(cancelled=True))
+    assert torch.equal(model[0].weight, before)
+    assert heard == []
+
+
+def test_optimizers_passed_to_the_view_are_told_of_and_cleared():
+    model = net()
+    adam = torch.optim.Adam(model.parameters())
+    model(torch.rand(3, 6)).sum().backward()
+    adam.step()
+    view, _ = session(model, optimizers=[adam])
+    body = {"path": "0", "how": "normal_", "seed": 1}
+    (stale,) = initializing.preview(view, body, Job())["stale"]
+    assert stale["optimizer"] == "Adam"
+    assert stale["n_tensors"] == 2
+    assert "exp_avg of norm" in stale["message"]
+    assert "clear_state" not in stale["message"]
+    reply = initializing.carry_out(view, {**body, "clear_state": True}, Job())
+    assert reply["warnings"] == []
+    assert model[0].weight not in adam.state
+    assert "optimizer.state.pop(net[0].weight, None)" in reply["code"]
+    changing.take_back(view, {}, Job())
+    assert model[0].weight in adam.state
+
+
+@pytest.mark.parametrize(
+    ("body", "paths"),
+    [
+        ({"path": "0"}, ["0.weight", "0.bias"]),
+        ({"path": "", "only": "vectors"}, ["0.bias", "2.bias"]),
+        ({"path": "", "scope": "filter", "filter": "Linear.weight"}, ["0.weight", "2.weight"]),
+        ({"path": "", "scope": "filter", "chips": ["frozen"]}, ["2.bias"]),
+    ],
+)
+def test_a_target_means_what_it_says(body, paths):
+    model = net()
+    model[2].bias.requires_grad_(False)
+    view, _ = session(model)
+    assert [place.path for place in aim_at(view, body).places] == paths
+
+
+def test_a_constant_is_offered_for_a_bias_and_refused_for_a_weight():
+    view, _ = session(net(), hold=True)
+    refused = {
+        path: {each["name"]: each["refused"] for each in offer(view, {"path": path}, Job())["initializers"]}
+        for path in ("0.weight", "0.bias", "0")
+    }
+    assert "stay the same" in refused["0.weight"]["zeros_"]
+    assert refused["0.bias"]["zeros_"] is None
+    assert "fewer than 2 dimensions" in refused["0.bias"]["xavier_uniform_"]
+    assert refused["0"]["reset"] is None
+    assert "whole modules" in refused["0.weight"]["reset"]
+    with pytest.raises(InitializerError, match="zeros_ is refused here"):
+        initializing.carry_out(view, {"path": "0", "how": "zeros_"}, Job())
+
+
+@pytest.mark.parametrize(
+    ("made", "why"),
+    [
+        (lambda: nn.Linear(2, 2, device="meta"), "meta"),
+        (lambda: holding(torch.zeros(2, dtype=torch.int8)), "int8"),
+    ],
+)
+def test_what_can_not_be_filled_is_told_before_anything_is_chosen(made, why):
+    view, _ = session(made(), hold=True)
+    assert why in offer(view, {"path": "weight"}, Job())["problem"]
+
+
+def test_undo_over_other_codes_values_has_an_error_of_its_own():
+    model = net()
+    view, _ = session(model)
+    changing.set_value(view, {"path": "0.bias", "index": [0], "value": "2"}, Job())
+    with torch.no_grad():
+        model[0].bias[0] = 3
+    with pytest.raises(ChangedSinceError):
+        changing.take_back(view, {}, Job())
+    changing.take_back(view, {"force": True}, Job())
+    assert changing.tell_history(view, {}, Job())["redo"] == "0.bias[0] = 2"
+
+
+@pytest.mark.parametrize("text", ["", "x", "1,2", "[1]", "__import__('os')"])
+def test_text_that_is_no_number_is_refused(text):
+    with pytest.raises(InvalidTargetError, match="is no number"):
+        changing.read_value(text)
+
+
+@given(
+    st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=60),
+    st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=60),
+)
+def test_both_are_counted_on_the_same_bins(old, new):
+    before, after = (stats(torch.tensor(values), bins=1024) for values in (old, new))
+    made = overlay(before, after)
+    assert made is not None
+    edges = np.asarray(made["edges"])
+    assert len(edges) == len(made["before"]) + 1 == len(made["after"]) + 1
+    assert np.all(np.diff(edges) > 0)
+    for shares, found in ((made["before"], before), (made["after"], after)):
+        assert sum(shares) <= 1 + 1e-9
+        assert sum(shares) >= 1 - 2 * 0.0025 - 1e-9
+        assert min(shares) >= -1e-12
+        assert found.n == len(old) or found.n == len(new)
+
+
+def test_without_finite_values_there_is_nothing_to_draw():
+    nothing = stats(torch.tensor([float("nan")]))
+    assert overlay(nothing, nothing) is None
