@@ -115,6 +115,7 @@ class Numbers:
         before: Callable[[], dict[str, TensorStats]],
         after: Callable[[], dict[str, TensorStats]],
         at_once: dict[str, TensorStats] | None = None,
+        beforehand: dict[str, TensorStats] | None = None,
     ) -> None:
         """Take what makes them.
 
@@ -122,17 +123,19 @@ class Numbers:
             before: Gives those of the old values that are known.
             after: Gives those of the new values that are known.
             at_once: Those of new values that were made with the change.
+            beforehand: Those of old values that were made before it.
         """
         self._make_before, self._make_after = before, after
         self._before: dict[str, TensorStats] = {}
         self._after: dict[str, TensorStats] = {}
         self._at_once = at_once or {}
+        self._beforehand = beforehand or {}
 
     def before(self) -> dict[str, TensorStats]:
         """Those of the old values."""
         if not self._before:
             self._before = self._make_before()
-        return dict(self._before)
+        return {**self._beforehand, **self._before}
 
     def after(self) -> dict[str, TensorStats]:
         """Those of the new values."""

@@ -46,6 +46,7 @@ class Plan:
         verify: Looks after writing whether all is well; raises where not.
         reports_changed: Whether only the tensors whose bytes came out different are named.
         recover: Puts back, before the bytes, what else ``write`` may have changed.
+        beforehand: Statistics of old values that the undo copy won't give, since it holds a part of the tensor.
     """
 
     kind: Kind
@@ -62,6 +63,7 @@ class Plan:
     reports_changed: bool = False
     verify: Callable[[], None] | None = None
     recover: Callable[[], None] | None = None
+    beforehand: dict[str, TensorStats] = field(default_factory=dict)
 
     @property
     def n_elements(self) -> int:
@@ -110,7 +112,7 @@ def _carried_out(model: Model, plan: Plan, log: Log, begun: list[tuple[Undo, Sta
             plan.warnings.append("It changed nothing.")
     is_few = len(paths) <= FEW and plan.kind not in ("freeze", "unfreeze")
     at_once = {path: sampled_stats(model.tensor(path)) for path in paths} if is_few else {}
-    change = _change(plan, paths, _numbers(undo, at_once))
+    change = _change(plan, paths, _numbers(undo, at_once, plan.beforehand))
     log.push(Entry(change, undo))
     return change
 
@@ -158,7 +160,7 @@ def previewed(model: Model, plan: Plan, after: dict[str, TensorStats]) -> Change
     return _change(plan, paths, Numbers(lambda: before, lambda: after), is_preview=True)
 
 
-def _numbers(undo: Undo, at_once: dict[str, TensorStats]) -> Numbers:
+def _numbers(undo: Undo, at_once: dict[str, TensorStats], beforehand: dict[str, TensorStats]) -> Numbers:
     """Statistics that hold the undo copy weakly: a change that is kept keeps no model's bytes."""
     held = weakref.ref(undo)
 
@@ -166,7 +168,7 @@ def _numbers(undo: Undo, at_once: dict[str, TensorStats]) -> Numbers:
         there = held()
         return {} if there is None else getattr(there, name)()
 
-    return Numbers(lambda: made("before"), lambda: made("after"), at_once)
+    return Numbers(lambda: made("before"), lambda: made("after"), at_once, beforehand)
 
 
 def with_optimizers(
