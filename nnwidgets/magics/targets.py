@@ -43,9 +43,7 @@ def targets(module: Any, typed: str, *, tensors: bool, classes: bool = False) ->
     if first is not None:
         yield first
         yield from below
-    elif tensors:
-        yield from _of_class(module, typed)
-    elif classes and "." not in typed:
+    elif tensors or (classes and "." not in typed):
         yield from _of_class(module, typed)
 
 
