@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -157,18 +157,18 @@ def previewed(model: Model, plan: Plan, after: dict[str, TensorStats]) -> Change
     """The change a plan would make, with statistics made beforehand."""
     paths = model.ordered([*(place.path for place in plan.places), *(tie.path for tie in plan.ties)])
     before = {path: summarized(model.tensor(path)) for path in paths if path in after}
-    return _change(plan, paths, Numbers(lambda: before, lambda: after), is_preview=True)
+    return _change(plan, paths, Numbers(lambda _: before, lambda _: after), is_preview=True)
 
 
 def _numbers(undo: Undo, at_once: dict[str, TensorStats], beforehand: dict[str, TensorStats]) -> Numbers:
     """Statistics that hold the undo copy weakly: a change that is kept keeps no model's bytes."""
     held = weakref.ref(undo)
 
-    def made(name: str) -> dict[str, TensorStats]:
+    def made(name: str, paths: Collection[str] | None) -> dict[str, TensorStats]:
         there = held()
-        return {} if there is None else getattr(there, name)()
+        return {} if there is None else getattr(there, name)(paths)
 
-    return Numbers(lambda: made("before"), lambda: made("after"), at_once, beforehand)
+    return Numbers(lambda paths: made("before", paths), lambda paths: made("after", paths), at_once, beforehand)
 
 
 def with_optimizers(

@@ -115,8 +115,9 @@ def _flags(change: Change, *, is_undone: bool) -> Table:
 def _numbers(change: Change, *, is_undone: bool) -> Table:
     """Two lines per tensor: what it was, what it is."""
     first, second = ("undone", "now") if is_undone else ("before", "after")
-    then, now = (change.after, change.before) if is_undone else (change.before, change.after)
     shown = change.paths[:MOST_TENSORS]
+    before, after = change.numbers(shown)
+    then, now = (after, before) if is_undone else (before, after)
     odd = any(_odd(side[path]) for side in (then, now) for path in shown if path in side)
     rows = []
     for path in shown:

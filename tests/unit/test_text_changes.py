@@ -56,6 +56,20 @@ def test_an_undone_change_shows_what_there_is_now_below_what_was_taken_back():
     assert table.rows[1][2] == f"{nnw.stats(net[0].bias).mean:.6g}"
 
 
+def test_only_the_numbers_that_are_shown_are_made(monkeypatch):
+    net = nn.Sequential(*[nn.Linear(2, 2, bias=False) for _ in range(MOST_TENSORS + 30)])
+    change = nnw.init(net, "Linear.weight", "normal_")
+    before, after = change.before, change.after
+    other = nnw.undo(net) and nnw.init(net, "Linear.weight", "normal_", seed=change.seed)
+    made = []
+    monkeypatch.setattr("nnwidgets.edit.undoing.summarized", lambda tensor: made.append(tensor) or nnw.stats(tensor))
+    few = ["3.weight", "5.weight"]
+    assert other.numbers(few) == ({path: before[path] for path in few}, {path: after[path] for path in few})
+    assert len(made) == 4
+    plain.change_text(other)
+    assert len(made) == 4 + 2 * MOST_TENSORS
+
+
 def test_values_that_are_not_finite_are_counted():
     net = mlp()
     text = plain.change_text(nnw.assign(net, "0.bias[:3]", float("nan")))
