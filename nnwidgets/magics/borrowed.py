@@ -34,10 +34,14 @@ def borrowed_lines(function: types.FunctionType, namespace: Mapping[str, Any]) -
 
 
 def _lines(code: types.CodeType, namespace: Mapping[str, Any], seen: set[str]) -> Iterator[str]:
-    for name in _globals_of(code):
+    stored = set(_globals_of(code, "STORE_GLOBAL"))
+    for name in _globals_of(code, "LOAD_GLOBAL"):
         if name in seen:
             continue
         seen.add(name)
+        if name in stored:
+            yield f"# {name} is a variable that this changes; give it its first value."
+            continue
         if name not in namespace:
             if not hasattr(builtins, name):
                 yield f"# {name} was a variable when this ran."
@@ -69,13 +73,13 @@ def _line(name: str, value: Any) -> Iterator[str]:
         yield f"# {name} was a {type(value).__name__} of yours when this ran."
 
 
-def _globals_of(code: types.CodeType) -> Iterator[str]:
+def _globals_of(code: types.CodeType, operation: str) -> Iterator[str]:
     for instruction in dis.get_instructions(code):
-        if instruction.opname in {"LOAD_GLOBAL", "LOAD_NAME"}:
+        if instruction.opname == operation:
             yield str(instruction.argval)
     for inner in code.co_consts:
         if isinstance(inner, types.CodeType):
-            yield from _globals_of(inner)
+            yield from _globals_of(inner, operation)
 
 
 def _is_plain(value: Any) -> bool:

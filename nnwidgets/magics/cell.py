@@ -90,9 +90,9 @@ def made_from(cell: str, namespace: dict[str, Any], compiler: CachingCompiler) -
     if inner.co_flags & (inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR):
         raise wrong(CELL, "the cell has a yield or await, and nothing would run it")
     function = types.FunctionType(inner, namespace, "fn")
-    lines = [f"{_INDENT}{line}" for line in borrowed_lines(function, namespace)]
+    borrowed = _indented("\n".join(borrowed_lines(function, namespace)))
     head, _, rest = text.partition("\n")
-    return CellFunction(function, "\n".join([head, *lines, rest]).rstrip(), file_name)
+    return CellFunction(function, "\n".join(filter(None, (head, borrowed, rest))).rstrip(), file_name)
 
 
 def _body(cell: str) -> str:

@@ -100,6 +100,15 @@ def test_a_text_over_several_lines_keeps_its_value(ip, net):
     assert bits(fresh) == bits(net)
 
 
+def test_a_cell_that_counts_in_a_variable_of_the_user_gives_code_that_runs(ip, net):
+    ip.run("calls = 0\ndef words():\n    return '''a\n  b'''")
+    applied(ip, "net Linear", "global calls\ncalls += 1\nm.bias.fill_(calls + len(words()))")
+    assert ip.variables["calls"] == 2
+    fresh = mlp()
+    run(ip.nn("code net"), net=fresh, calls=0)
+    assert bits(fresh) == bits(net)
+
+
 def test_an_indented_cell_and_an_early_return_are_fine(ip, net):
     applied(ip, "net *", "    if not isinstance(m, nn.Linear):\n        return\n    m.bias.zero_()")
     assert not net[0].bias.any()
