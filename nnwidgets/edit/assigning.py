@@ -11,8 +11,10 @@ from torch import nn
 
 from nnwidgets.edit.changes import Change
 from nnwidgets.edit.code import Recipe, expression, literal
+from nnwidgets.edit.log import FEW
 from nnwidgets.edit.targets import Model, Place, check_writable, filled_once, parsed_index, split_index
 from nnwidgets.edit.transaction import Plan, commit
+from nnwidgets.edit.undoing import summarized
 from nnwidgets.errors import InvalidTargetError, PathNotFoundError
 from nnwidgets.introspect.guard import is_tensor
 from nnwidgets.introspect.labels import shape_text
@@ -64,14 +66,17 @@ def assign(module: nn.Module, target: str, value: Any) -> Change:
                 _viewed(place.tensor.detach(), indexes, place.path).copy_(new)
 
     shown = _shown(value, wanted)
+    ties = model.ties_of(places)
+    names = [*(place.path for place in places), *(tie.path for tie in ties)] if indexes else []
     plan = Plan(
         kind="assign",
         label=f"{places[0].path if len(places) == 1 else target}{suffix if len(places) == 1 else ''} = {shown}",
         places=places,
         plains=[view for _, view, _ in planned],
-        ties=model.ties_of(places),
+        ties=ties,
         write=write,
         code=lambda: _recipe(model, places, suffix, value, wanted),
+        beforehand={path: summarized(model.tensor(path)) for path in names[:FEW]},
         warnings=list(dict.fromkeys(notes)),
     )
     return commit(model, plan)

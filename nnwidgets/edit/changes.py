@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time as clock
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -62,6 +62,21 @@ class Change:
         """
         return self._numbers.after()
 
+    def numbers(self, paths: Collection[str]) -> tuple[Statistics, Statistics]:
+        """``before`` and ``after`` of a few paths, without the time it takes to make those of all.
+
+        Args:
+            paths: Some of ``paths``.
+
+        Example:
+            >>> from torch import nn
+            >>> from nnwidgets.edit import init
+            >>> before, after = init(nn.Linear(2, 3), "**", "ones_").numbers(["bias"])
+            >>> list(after), after["bias"].mean
+            (['bias'], 1.0)
+        """
+        return self._numbers.some(paths)
+
     def to_code(self, name: str = "net", optimizer: str = "optimizer") -> str:
         """Python that makes the same change, bit for bit, with torch alone.
 
@@ -107,35 +122,51 @@ class Change:
 _EXACT = 2**53
 
 
+Make = Callable[[Collection[str] | None], dict[str, TensorStats]]
+"""Makes statistics of some paths, or of all where None is given."""
+
+
 class Numbers:
     """Statistics of a change: made once, when asked for."""
 
     def __init__(
         self,
-        before: Callable[[], dict[str, TensorStats]],
-        after: Callable[[], dict[str, TensorStats]],
+        before: Make,
+        after: Make,
         at_once: dict[str, TensorStats] | None = None,
+        beforehand: dict[str, TensorStats] | None = None,
     ) -> None:
         """Take what makes them.
 
         Args:
-            before: Gives those of the old values that are known.
+            before: Gives those of the old values that are known, of some paths or of all.
             after: Gives those of the new values that are known.
             at_once: Those of new values that were made with the change.
+            beforehand: Those of old values that were made before it.
         """
         self._make_before, self._make_after = before, after
         self._before: dict[str, TensorStats] = {}
         self._after: dict[str, TensorStats] = {}
         self._at_once = at_once or {}
+        self._beforehand = beforehand or {}
 
     def before(self) -> dict[str, TensorStats]:
         """Those of the old values."""
         if not self._before:
-            self._before = self._make_before()
-        return dict(self._before)
+            self._before = self._make_before(None)
+        return {**self._beforehand, **self._before}
 
     def after(self) -> dict[str, TensorStats]:
         """Those of the new values."""
         if not self._after:
-            self._after = self._make_after()
+            self._after = self._make_after(None)
         return {**self._at_once, **self._after}
+
+    def some(self, paths: Collection[str]) -> tuple[dict[str, TensorStats], dict[str, TensorStats]]:
+        """Those of the old and of the new values at some paths."""
+        before = {**self._beforehand, **(self._before or self._make_before(paths))}
+        after = {**self._at_once, **(self._after or self._make_after(paths))}
+        return (
+            {path: before[path] for path in paths if path in before},
+            {path: after[path] for path in paths if path in after},
+        )

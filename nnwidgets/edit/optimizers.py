@@ -69,13 +69,16 @@ def states_of(optimizers: Iterable[Optimizer], tensors: Iterable[Any]) -> list[t
     ]
 
 
-def warning_of(optimizer: Optimizer, held: list[tuple[str, Any]], *, cleared: bool) -> str:
+def warning_of(
+    optimizer: Optimizer, held: list[tuple[str, Any]], *, cleared: bool, hint: str = "clear_state=True clears them."
+) -> str:
     """Say what an optimizer remembers of parameters, with numbers.
 
     Args:
         optimizer: It.
         held: Path and parameter.
         cleared: Whether that is cleared with the change.
+        hint: What to do about it where it isn't.
     """
     told = [f"{path} ({_numbers(dict.get(optimizer.state, tensor))})" for path, tensor in held[:_MOST_TOLD]]
     more = f" and {len(held) - _MOST_TOLD} more" if len(held) > _MOST_TOLD else ""
@@ -83,9 +86,8 @@ def warning_of(optimizer: Optimizer, held: list[tuple[str, Any]], *, cleared: bo
     if cleared:
         return f"{name}'s state is cleared with it for {', '.join(told)}{more}; undo brings it back."
     return (
-        f"{name} keeps moments of the old values of {', '.join(told)}{more}: its next steps still move by them. "
-        "clear_state=True clears them."
-    )
+        f"{name} keeps moments of the old values of {', '.join(told)}{more}: its next steps still move by them. {hint}"
+    ).rstrip()
 
 
 def _numbers(state: Any) -> str:

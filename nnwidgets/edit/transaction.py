@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,6 +46,7 @@ class Plan:
         verify: Looks after writing whether all is well; raises where not.
         reports_changed: Whether only the tensors whose bytes came out different are named.
         recover: Puts back, before the bytes, what else ``write`` may have changed.
+        beforehand: Statistics of old values that the undo copy won't give, since it holds a part of the tensor.
     """
 
     kind: Kind
@@ -62,6 +63,7 @@ class Plan:
     reports_changed: bool = False
     verify: Callable[[], None] | None = None
     recover: Callable[[], None] | None = None
+    beforehand: dict[str, TensorStats] = field(default_factory=dict)
 
     @property
     def n_elements(self) -> int:
@@ -110,7 +112,7 @@ def _carried_out(model: Model, plan: Plan, log: Log, begun: list[tuple[Undo, Sta
             plan.warnings.append("It changed nothing.")
     is_few = len(paths) <= FEW and plan.kind not in ("freeze", "unfreeze")
     at_once = {path: sampled_stats(model.tensor(path)) for path in paths} if is_few else {}
-    change = _change(plan, paths, _numbers(undo, at_once))
+    change = _change(plan, paths, _numbers(undo, at_once, plan.beforehand))
     log.push(Entry(change, undo))
     return change
 
@@ -155,18 +157,18 @@ def previewed(model: Model, plan: Plan, after: dict[str, TensorStats]) -> Change
     """The change a plan would make, with statistics made beforehand."""
     paths = model.ordered([*(place.path for place in plan.places), *(tie.path for tie in plan.ties)])
     before = {path: summarized(model.tensor(path)) for path in paths if path in after}
-    return _change(plan, paths, Numbers(lambda: before, lambda: after), is_preview=True)
+    return _change(plan, paths, Numbers(lambda _: before, lambda _: after), is_preview=True)
 
 
-def _numbers(undo: Undo, at_once: dict[str, TensorStats]) -> Numbers:
+def _numbers(undo: Undo, at_once: dict[str, TensorStats], beforehand: dict[str, TensorStats]) -> Numbers:
     """Statistics that hold the undo copy weakly: a change that is kept keeps no model's bytes."""
     held = weakref.ref(undo)
 
-    def made(name: str) -> dict[str, TensorStats]:
+    def made(name: str, paths: Collection[str] | None) -> dict[str, TensorStats]:
         there = held()
-        return {} if there is None else getattr(there, name)()
+        return {} if there is None else getattr(there, name)(paths)
 
-    return Numbers(lambda: made("before"), lambda: made("after"), at_once)
+    return Numbers(lambda paths: made("before", paths), lambda paths: made("after", paths), at_once, beforehand)
 
 
 def with_optimizers(

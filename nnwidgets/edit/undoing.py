@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -139,17 +139,17 @@ class Undo:
             if tensor is not None and not tensor.is_inference():
                 torch.autograd.graph.increment_version(tensor)
 
-    def before(self) -> dict[str, TensorStats]:
-        """Statistics of the old values that are known."""
-        return self._kept() if self.is_done else self._live()
+    def before(self, paths: Collection[str] | None = None) -> dict[str, TensorStats]:
+        """Statistics of the old values that are known, of some paths or of all."""
+        return self._kept(paths) if self.is_done else self._live(paths)
 
-    def after(self) -> dict[str, TensorStats]:
-        """Statistics of the new values that are known."""
-        return self._live() if self.is_done else self._kept()
+    def after(self, paths: Collection[str] | None = None) -> dict[str, TensorStats]:
+        """Statistics of the new values that are known, of some paths or of all."""
+        return self._live(paths) if self.is_done else self._kept(paths)
 
-    def _kept(self) -> dict[str, TensorStats]:
+    def _kept(self, paths: Collection[str] | None) -> dict[str, TensorStats]:
         made = {}
-        for site in self.sites:
+        for site in self._asked(paths):
             tensor = site.tensor
             if tensor is not None and unreadable_reason(tensor) is None and site.is_there(tensor):
                 with reading():
@@ -158,14 +158,18 @@ class Undo:
                     made[site.path] = summarized(old)
         return made
 
-    def _live(self) -> dict[str, TensorStats]:
-        if not self._snapshot.is_as_left():
+    def _live(self, paths: Collection[str] | None) -> dict[str, TensorStats]:
+        asked = self._asked(paths)
+        if any(map(self._is_changed, asked)) if paths is not None else not self._snapshot.is_as_left():
             return {}
         return {
             site.path: summarized(site.tensor)
-            for site in self.sites
+            for site in asked
             if site.tensor is not None and site.is_there(site.tensor) and unreadable_reason(site.tensor) is None
         }
+
+    def _asked(self, paths: Collection[str] | None) -> Sequence[Site]:
+        return self.sites if paths is None else [site for site in self.sites if site.path in paths]
 
     def _is_changed(self, site: Site) -> bool:
         tensor = site.tensor

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from IPython.core.compilerop import CachingCompiler
 from IPython.display import display
 from torch import nn
 
+from nnwidgets.errors import NNWidgetsError
 from nnwidgets.introspect import lookup
 from nnwidgets.introspect.lints import data_findings, structural_findings, worst_first
 from nnwidgets.introspect.readable import unreadable_reason
@@ -18,8 +21,12 @@ from nnwidgets.introspect.storage import ties
 from nnwidgets.introspect.totals import count_text
 from nnwidgets.introspect.tracing import trace
 from nnwidgets.introspect.walk import tree
+from nnwidgets.magics.cell import cell_page
+from nnwidgets.magics.edit_commands import EDIT_PAGES, in_words_of_the_magic
 from nnwidgets.magics.finding import find_one
-from nnwidgets.magics.parser import ANY_USAGE, Command, LineError, parse
+from nnwidgets.magics.grammar import ANY_USAGE, Command, LineError
+from nnwidgets.magics.help import help_page
+from nnwidgets.magics.parser import parse, parse_cell
 from nnwidgets.magics.resolving import Resolved, model_names, resolve, resolve_model, tensor_names
 from nnwidgets.magics.shown import Shown
 from nnwidgets.magics.summary import summary_page
@@ -41,17 +48,52 @@ def run(line: str, namespace: Mapping[str, Any], auto: AutoExplore) -> None:
         auto: What ``%nn auto`` switches.
 
     Raises:
-        LineError: If it can't be read or names something that isn't there; nothing was done then.
-        NNWidgetsError: If what it names can't be worked on.
+        LineError: If it can't be read, or what it names isn't there or can't be worked on; nothing was done then.
     """
     command = parse(line, model_names(namespace))
-    if command.name == "auto":
+    if command.name == "help":
+        display(Shown(help_page(command.target)))
+    elif command.name == "auto":
         _switch(auto, is_on=command.is_on)
     elif command.name == "explore":
         _explore(command, namespace)
     else:
         resolved = resolve_model(command.model, namespace)
-        display(Shown(_PAGES[command.name](command, resolved, namespace)))
+        page = {**_PAGES, **EDIT_PAGES}[command.name]
+        with _advice_for_a_line(resolved.name):
+            shown = Shown(page(command, resolved, namespace))
+        display(shown)
+
+
+def run_cell(line: str, cell: str, namespace: dict[str, Any], compiler: CachingCompiler) -> None:
+    """Do what ``%%nn_init`` asks for and show the outcome.
+
+    Args:
+        line: What stands after it.
+        cell: What stands below it.
+        namespace: The user's variables.
+        compiler: The shell's.
+
+    Raises:
+        LineError: If the line or the cell can't be read, what it names can't be worked on, or the cell raises; nothing
+            was changed then.
+    """
+    command = parse_cell(line)
+    if command.name == "help":
+        display(Shown(help_page(command.target)))
+        return
+    resolved = resolve_model(command.model, namespace)
+    with _advice_for_a_line(resolved.name):
+        shown = Shown(cell_page(command, cell, resolved, namespace, compiler))
+    display(shown)
+
+
+@contextmanager
+def _advice_for_a_line(name: str) -> Iterator[None]:
+    try:
+        yield
+    except NNWidgetsError as error:
+        raise LineError(in_words_of_the_magic(str(error), name)) from None
 
 
 def show_explorer(module: nn.Module, name: str | None, namespace: Mapping[str, Any]) -> None:

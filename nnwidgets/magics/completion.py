@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import types
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from nnwidgets.introspect.guard import class_attribute, instance_dict, is_a, is_module, plain_items
-from nnwidgets.magics.parser import DTYPES, OPTIONS, SUBCOMMANDS, LineError
+from nnwidgets.magics.candidates import Candidate, Completion
+from nnwidgets.magics.edit_completion import edit_candidates, target_candidates
+from nnwidgets.magics.grammar import CELL, DTYPES, EDITS, FLAGS, OPTIONS, SUBCOMMANDS, LineError
 from nnwidgets.magics.resolving import model_names, resolve, resolve_model, tensor_names
-from nnwidgets.magics.targets import targets
 from nnwidgets.magics.words import words_so_far
 
 MOST = 300
@@ -18,27 +18,6 @@ MOST = 300
 
 _MOST_DEPTH = 9
 _GLOB = frozenset("*?")
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """One way to go on.
-
-    Attributes:
-        text: What replaces the fragment.
-        kind: What it is, for the front end's icon: ``"module"``, ``"path"``, ``"keyword"``.
-    """
-
-    text: str
-    kind: str
-
-
-@dataclass(frozen=True)
-class Completion:
-    """What is typed of the last word, and what it could become."""
-
-    fragment: str
-    candidates: tuple[Candidate, ...]
 
 
 def complete(line: str, namespace: Mapping[str, Any]) -> Completion:
@@ -54,9 +33,29 @@ def complete(line: str, namespace: Mapping[str, Any]) -> Completion:
         (Candidate(text='0.weight', kind='path'),)
     """
     *before, last = [word.text for word in words_so_far(line)] or [""]
+    return _fitting(_candidates(before, last, namespace), last)
+
+
+def complete_cell(line: str, namespace: Mapping[str, Any]) -> Completion:
+    """Complete the line of ``%%nn_init``.
+
+    Args:
+        line: What stands between ``%%nn_init`` and the cursor.
+        namespace: The user's variables.
+
+    Example:
+        >>> from torch import nn
+        >>> complete_cell("net Lin", {"net": nn.Sequential(nn.Linear(2, 3))}).candidates
+        (Candidate(text='Linear', kind='path'),)
+    """
+    *before, last = [word.text for word in words_so_far(line)] or [""]
+    return _fitting(_after(CELL, before, last, namespace), last)
+
+
+def _fitting(candidates: Iterator[Candidate], last: str) -> Completion:
     found: list[Candidate] = []
     seen: set[str] = set()
-    for candidate in _candidates(before, last, namespace):
+    for candidate in candidates:
         if candidate.text.startswith(last) or (_GLOB & set(last)):  # what a glob means doesn't begin like it
             if candidate.text not in seen:
                 found.append(candidate)
@@ -76,17 +75,23 @@ def _candidates(before: list[str], last: str, namespace: Mapping[str, Any]) -> I
         yield from (Candidate(word, "keyword") for word in ("on", "off"))
     if name not in SUBCOMMANDS or name == "auto":
         return
+    yield from _after(name, before[1:], last, namespace)
+
+
+def _after(name: str, before: list[str], last: str, namespace: Mapping[str, Any]) -> Iterator[Candidate]:
+    """Ways to go on after a subcommand."""
     options = OPTIONS.get(name, ())
     if last.startswith("-"):
         option, equals, value = last.partition("=")
         if equals and option in options:
             yield from (Candidate(f"{option}={each.text}", each.kind) for each in _values(option, value))
         else:
-            yield from (Candidate(each, "keyword") for each in options if each == "--input" or each not in before)
-    elif before[-1] in options:
+            known = (*options, *FLAGS.get(name, ()))
+            yield from (Candidate(each, "keyword") for each in known if each == "--input" or each not in before)
+    elif before and before[-1] in options:
         yield from _values(before[-1], last)
     else:
-        yield from _plain(name, _without_options(before[1:], options), last, namespace)
+        yield from _plain(name, _without_options(before, options), last, namespace)
 
 
 def _plain(name: str, plain: list[str], last: str, namespace: Mapping[str, Any]) -> Iterator[Candidate]:
@@ -95,14 +100,9 @@ def _plain(name: str, plain: list[str], last: str, namespace: Mapping[str, Any])
     elif name == "trace":
         yield from _arguments(plain[0], last, namespace)
     elif name in {"tree", "show"} and len(plain) == 1:
-        try:
-            module = resolve_model(plain[0], namespace).module
-        except LineError:
-            return
-        typed = last.removeprefix('"')
-        for path in targets(module, typed, tensors=name == "show"):
-            needs_quotes = typed != last or any(map(str.isspace, path))
-            yield Candidate(f'"{path}"' if needs_quotes else path, "path")
+        yield from target_candidates(plain[0], last, namespace, tensors=name == "show")
+    elif name in {*EDITS, CELL}:
+        yield from edit_candidates(name, plain, last, namespace)
 
 
 def _without_options(words: list[str], options: tuple[str, ...]) -> list[str]:

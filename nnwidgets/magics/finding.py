@@ -6,7 +6,7 @@ from nnwidgets.errors import InvalidTargetError, PathNotFoundError
 from nnwidgets.introspect.labels import exact_count, inert
 from nnwidgets.introspect.records import ModuleNode, ModuleTree, TensorEntry
 from nnwidgets.introspect.targets import match
-from nnwidgets.magics.parser import LineError, cut
+from nnwidgets.magics.grammar import LineError, cut
 
 _MOST_LISTED = 3
 

@@ -1,11 +1,14 @@
-"""The magic itself: a thin layer between IPython and `commands`."""
+"""The magics themselves: a thin layer between IPython and `commands`."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
-from IPython.core.magic import Magics, line_magic, magics_class, needs_local_scope, no_var_expand
+from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, needs_local_scope, no_var_expand
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
 
 @magics_class
 class NNMagics(Magics):
-    """Holds ``%nn``.
+    """Holds ``%nn`` and ``%%nn_init``.
 
     Args:
         shell: The IPython shell.
@@ -25,13 +28,14 @@ class NNMagics(Magics):
     def __init__(self, shell: InteractiveShell, auto: AutoExplore) -> None:
         super().__init__(shell)
         self._variables = lambda: shell.user_ns
+        self._compiler = lambda: shell.compile
         self._auto = auto
 
     @no_var_expand
     @needs_local_scope
     @line_magic
     def nn(self, line: str, local_ns: dict[str, Any] | None = None) -> None:
-        """Explore a live PyTorch model; nothing here changes it.
+        """Explore a live PyTorch model, and change it undoably.
 
         ::
 
@@ -45,24 +49,90 @@ class NNMagics(Magics):
             %nn trace net X [mask=M]         one forward pass, call by call
             %nn auto on|off                  whether a bare `net` at the end of a cell explores
 
+            %nn init net 0.weight xavier_uniform_ gain=2 --seed 7      fill tensors anew
+            %nn init net Linear.weight normal_ std=0.01 --preview      the same numbers, nothing written
+            %nn set net 0.weight[0,0] = 42   set an element, a slice, a whole tensor
+            %nn freeze net 0.*               no gradients for these; %nn unfreeze net 0.* takes it back
+            %nn undo net                     take back the last change; %nn redo net makes it again
+            %nn log net                      what was changed, when, with which seeds
+            %nn code net                     the changes as Python that uses torch alone
+            %%nn_init net Linear             the cell below is the body of fn(m), run on each match
+
         ``net`` is a variable, an attribute or an item of one: ``net``, ``trainer.model``, ``nets[0]``. A subcommand's
         name alone, where a variable of that name holds a model, explores that variable.
 
         ``path`` is what ``named_modules`` and ``named_parameters`` say, ``0.weight``, or a glob or class that means one
-        thing: ``*.bias``, ``Linear.weight``.
+        thing: ``*.bias``, ``Linear.weight``. Where tensors are changed, it may mean several.
 
         ``--input 2,20`` is the shape of one input, batch included; give it once for each input, with a dtype after a
         colon if it is not that of the parameters: ``--input 2,20:int64``. The model is afterwards as it was.
 
-        ``X`` and ``M`` are variables, or plain constants. Tab completes everything.
+        ``X`` and ``M`` are variables, or plain constants. Only ``init``, ``set``, ``freeze``, ``unfreeze``, ``undo``,
+        ``redo`` and ``%%nn_init`` change a model: in place, all or nothing. Tab completes everything;
+        ``%nn init?`` says more of one subcommand.
         """
-        from nnwidgets.errors import NNWidgetsError
-        from nnwidgets.introspect.labels import inert
         from nnwidgets.magics.commands import run
-        from nnwidgets.magics.parser import LineError
 
-        namespace = {**self._variables(), **(local_ns or {})}
-        try:
-            run(line, namespace, self._auto)
-        except (LineError, NNWidgetsError) as error:
-            raise UsageError(inert(" ".join(str(error).split()), 1_000)) from None
+        with _one_line():
+            run(line, {**self._variables(), **(local_ns or {})}, self._auto)
+
+    @no_var_expand
+    @cell_magic
+    def nn_init(self, line: str, cell: str) -> None:
+        """Run the cell as the body of ``fn(m)`` on each module that matches, as one undoable change.
+
+        ::
+
+            %%nn_init net Linear [--seed 7] [--preview] [--clear-state]
+            nn.init.uniform_(m.weight, -10, 10)
+            m.weight *= m.weight.abs() >= 5
+
+        ``Linear`` is a class; a path (``0``) or a glob (``block*.0``) will do too. ``m`` is the module, names are those
+        of your notebook. It runs under ``no_grad``, and torch's random functions draw from the seed, which is shown.
+        Change tensors in place: where the cell raises, or replaces a tensor, the model is left bit for bit as it was.
+        ``%nn undo net`` takes it back, ``%nn code net`` gives it as Python.
+        """
+        from nnwidgets.magics.commands import run_cell
+
+        with _one_line():
+            run_cell(line, cell, self._variables(), self._compiler())
+
+
+@contextmanager
+def _one_line() -> Iterator[None]:
+    """Say what can't be done in one line, without a traceback."""
+    from nnwidgets.errors import NNWidgetsError
+    from nnwidgets.introspect.labels import inert
+    from nnwidgets.magics.grammar import LineError
+
+    try:
+        yield
+    except (LineError, NNWidgetsError) as error:
+        raise UsageError(inert(" ".join(str(error).split()), 1_000)) from None
+
+
+_ASKS = re.compile(r"(\s*)%nn\s+(\w+)\s*\?{1,2}\s*\n?\Z")
+
+
+def help_lines(lines: list[str]) -> list[str]:
+    r"""Rewrite ``%nn init?``, of which IPython would make a question about a variable ``init``.
+
+    Args:
+        lines: A cell. Those of another cell magic, and what may stand inside a text in quotes, are left alone.
+
+    Example:
+        >>> help_lines(["%nn init?\n", "%nn net?\n"])
+        ['%nn init --help\n', '%nn net?\n']
+    """
+    from nnwidgets.magics.grammar import SUBCOMMANDS
+
+    if not lines or lines[0].lstrip().startswith("%%"):
+        return lines
+    made = []
+    is_quoted = False
+    for line in lines:
+        is_quoted = is_quoted or '"""' in line or "'''" in line
+        match = None if is_quoted else _ASKS.match(line)
+        asks = match is not None and match[2] in SUBCOMMANDS
+        made.append(f"{match[1]}%nn {match[2]} --help\n" if match is not None and asks else line)
+    return made

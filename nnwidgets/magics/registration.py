@@ -1,10 +1,10 @@
-"""Making IPython know ``%nn``, and forget it again."""
+"""Making IPython know ``%nn`` and ``%%nn_init``, and forget them again."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nnwidgets.magics.nn import NNMagics
+from nnwidgets.magics.nn import NNMagics, help_lines
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -32,6 +32,7 @@ class _Loaded:
     def add(self) -> None:
         """Give it the magic, its completion and the comm target."""
         self._shell.register_magics(self._magics)
+        self._shell.input_transformers_cleanup.append(help_lines)
         completer = self._shell.Completer
         if hasattr(completer, "custom_matchers"):
             completer.custom_matchers = [*completer.custom_matchers, self._matcher]
@@ -42,9 +43,13 @@ class _Loaded:
     def remove(self) -> None:
         """Take all of it back; Explorers that are open stay open."""
         self._auto.off()
-        registry = self._shell.magics_manager.magics["line"]
-        if getattr(registry.get("nn"), "__self__", None) is self._magics:
-            del registry["nn"]
+        for kind, name in (("line", "nn"), ("cell", "nn_init")):
+            registry = self._shell.magics_manager.magics[kind]
+            if getattr(registry.get(name), "__self__", None) is self._magics:
+                del registry[name]
+        transformers = self._shell.input_transformers_cleanup
+        if help_lines in transformers:
+            transformers.remove(help_lines)
         self._shell.magics_manager.registry.pop(type(self._magics).__name__, None)
         completer = self._shell.Completer
         if hasattr(completer, "custom_matchers"):
@@ -66,7 +71,7 @@ class _Loaded:
 
 
 def load(shell: InteractiveShell) -> None:
-    """Register ``%nn``, its completion and the comm target; a second time it does nothing.
+    """Register ``%nn``, ``%%nn_init``, their completion and the comm target; a second time it does nothing.
 
     Args:
         shell: The IPython shell.

@@ -25,7 +25,7 @@ from nnwidgets.introspect.guard import (
     type_name,
 )
 from nnwidgets.introspect.labels import inert
-from nnwidgets.magics.parser import LineError, cut
+from nnwidgets.magics.grammar import LineError, cut
 
 _REGISTRIES = ("_modules", "_parameters", "_buffers")
 _MAX_EXPRESSION = 10_000

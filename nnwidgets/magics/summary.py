@@ -11,7 +11,7 @@ from nnwidgets.introspect.reading import read
 from nnwidgets.introspect.records import ModuleTree, Trace
 from nnwidgets.introspect.tracing import trace
 from nnwidgets.introspect.walk import tree
-from nnwidgets.magics.parser import InputSize, LineError
+from nnwidgets.magics.grammar import InputSize, LineError
 from nnwidgets.magics.torchinfo_table import DeclinedError, torchinfo_table
 from nnwidgets.text.document import Document, Note, Written
 from nnwidgets.text.pages import shapes_text

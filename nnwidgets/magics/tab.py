@@ -11,6 +11,7 @@ from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMa
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+_CELL = re.compile(r"%%nn_init\s+(.*)")
 _LINE = re.compile(r"\s*(?:[\w.]+\s*=\s*)?%nn\s(.*)", re.DOTALL)
 _BEFORE_ALL_OTHERS = 10_000
 
@@ -21,11 +22,12 @@ def tab_matcher(shell: InteractiveShell) -> Callable[[CompletionContext], Simple
     @context_matcher(identifier="nnwidgets.nn", priority=_BEFORE_ALL_OTHERS)
     def match_nn(context: CompletionContext) -> SimpleMatcherResult:
         line = _LINE.match(context.text_until_cursor)
-        if line is None:
+        cell = None if line or context.cursor_line else _CELL.match(context.text_until_cursor)
+        if line is None and cell is None:
             return {"completions": [], "suppress": False}
-        from nnwidgets.magics.completion import complete
+        from nnwidgets.magics.completion import complete, complete_cell
 
-        found = complete(line[1], shell.user_ns)
+        found = complete(line[1], shell.user_ns) if line else complete_cell(cell[1] if cell else "", shell.user_ns)
         completions = [SimpleCompletion(text=each.text, type=each.kind) for each in found.candidates]
         if not completions:
             # IPython silences the others only where there is something to offer, and they would evaluate what is

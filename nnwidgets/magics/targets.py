@@ -17,7 +17,7 @@ from nnwidgets.introspect.walk import tree
 _GLOB = frozenset("*?")
 
 
-def targets(module: Any, typed: str, *, tensors: bool) -> Iterator[str]:
+def targets(module: Any, typed: str, *, tensors: bool, classes: bool = False) -> Iterator[str]:
     """Ways to go on from what is typed of a target.
 
     These are the paths up to the end of the component being typed; without any, classes and ``Class.tensor``; and
@@ -26,7 +26,8 @@ def targets(module: Any, typed: str, *, tensors: bool) -> Iterator[str]:
     Args:
         module: The model.
         typed: What is typed of the target.
-        tensors: Whether tensors are wanted too.
+        tensors: Whether tensors are wanted too, and with them classes.
+        classes: Whether classes are wanted even without.
 
     Example:
         >>> from torch import nn
@@ -42,7 +43,7 @@ def targets(module: Any, typed: str, *, tensors: bool) -> Iterator[str]:
     if first is not None:
         yield first
         yield from below
-    elif tensors:
+    elif tensors or (classes and "." not in typed):
         yield from _of_class(module, typed)
 
 

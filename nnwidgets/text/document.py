@@ -76,9 +76,15 @@ class Note:
 
 @dataclass(frozen=True)
 class Code:
-    """Python to copy."""
+    """Python to copy.
+
+    Attributes:
+        source: The code.
+        is_whole: Whether it is to be pasted and run: written from the left edge and never cut.
+    """
 
     source: str
+    is_whole: bool = False
 
 
 @dataclass(frozen=True)

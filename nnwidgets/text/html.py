@@ -9,10 +9,11 @@ from __future__ import annotations
 import html
 from collections.abc import Iterator, Sequence
 
+from nnwidgets.edit import Change, History
 from nnwidgets.introspect.labels import exact_count, inert
 from nnwidgets.introspect.lines import Line
 from nnwidgets.introspect.records import Finding, ModuleTree, TensorEntry, TensorStats, TieGroup, Trace
-from nnwidgets.text import pages
+from nnwidgets.text import changes, pages
 from nnwidgets.text.document import Bars, Block, Code, Document, Facts, Note, Outline, Table, Title, Written
 
 _MOST_NAME = 120
@@ -69,6 +70,16 @@ def trace_html(trace: Trace, *, name: str | None = None) -> str:
     return marked_up(pages.trace_page(trace, name=name))
 
 
+def change_html(change: Change, *, name: str | None = None) -> str:
+    """A change: its numbers before and after, seed, ties, warnings."""
+    return marked_up(changes.change_page(change, name=name))
+
+
+def history_html(history: History, *, name: str | None = None) -> str:
+    """The changes of a model in a table."""
+    return marked_up(changes.history_page(history, name=name))
+
+
 def marked_up(document: Document) -> str:
     """A document as one ``<div>``.
 
@@ -95,7 +106,8 @@ def _parts(block: Block) -> Iterator[str]:
             where = f"<code>{_safe(block.where)}</code>: " if block.where else ""
             yield f"<p>{sign}{where}{_safe(block.line, _MOST_WORDS)}</p>"
         case Code():
-            yield f'<pre style="{_CODE}"><code>{_safe_lines(block.source, _MOST_CODE)}</code></pre>'
+            whole = html.escape(pages.inert_code(block.source)) if block.is_whole else ""
+            yield f'<pre style="{_CODE}"><code>{whole or _safe_lines(block.source, _MOST_CODE)}</code></pre>'
         case Bars():
             yield from _bars(block)
         case Written():

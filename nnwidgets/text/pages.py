@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nnwidgets.introspect.labels import dtype_short, exact_count, shape_text, short_bytes, short_count
+from nnwidgets.introspect.labels import dtype_short, exact_count, inert, shape_text, short_bytes, short_count
 from nnwidgets.introspect.lines import lines
 from nnwidgets.introspect.records import (
     Finding,
@@ -216,6 +216,16 @@ def _seconds(seconds: float) -> str:
     if seconds >= 1:
         return f"{seconds:.2f} s"
     return f"{seconds * 1e3:.2f} ms" if seconds >= 1e-3 else f"{seconds * 1e6:.0f} µs"  # noqa: PLR2004 - a millisecond
+
+
+def inert_code(source: str) -> str:
+    r"""Code whose every line is inert and whole; tabs stay, since they may be its indentation.
+
+    Example:
+        >>> inert_code("if x:\n\ty = '\u202e'")
+        "if x:\n\ty = '\\u202e'"
+    """
+    return "\n".join("\t".join(inert(part, len(part)) for part in line.split("\t")) for line in source.split("\n"))
 
 
 def _is_within(path: str, above: str) -> bool:

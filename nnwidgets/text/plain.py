@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from nnwidgets.edit import Change, History
 from nnwidgets.introspect.columns import aligned, fit, pad, width
 from nnwidgets.introspect.labels import exact_count, inert
 from nnwidgets.introspect.layout import MOST_CELLS, laid_out
 from nnwidgets.introspect.records import Finding, ModuleTree, TensorEntry, TensorStats, TieGroup, Trace
-from nnwidgets.text import pages
+from nnwidgets.text import changes, pages
 from nnwidgets.text.document import Bars, Block, Code, Document, Facts, Note, Outline, Table, Title, Written
 
 _MOST_WORDS = 2_000
@@ -68,6 +69,23 @@ def trace_text(trace: Trace, *, name: str | None = None) -> str:
     return written(pages.trace_page(trace, name=name))
 
 
+def change_text(change: Change, *, name: str | None = None) -> str:
+    """A change: its numbers before and after, seed, ties, warnings.
+
+    Example:
+        >>> from torch import nn
+        >>> from nnwidgets import init
+        >>> print(change_text(init(nn.Linear(2, 3), "bias", "zeros_")).splitlines()[-1].split())
+        ['after', '0', '0', '0', '0']
+    """
+    return written(changes.change_page(change, name=name))
+
+
+def history_text(history: History, *, name: str | None = None) -> str:
+    """The changes of a model in a table."""
+    return written(changes.history_page(history, name=name))
+
+
 def written(document: Document) -> str:
     """A document as text.
 
@@ -92,6 +110,8 @@ def _lines(block: Block) -> list[str]:  # noqa: PLR0911 - one way out per kind o
         case Note():
             return _note(block)
         case Code():
+            if block.is_whole:
+                return pages.inert_code(block.source).split("\n")
             return [f"    {line}" for line in _code_lines(block.source)]
         case Bars():
             return _bars(block)

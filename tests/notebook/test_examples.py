@@ -38,8 +38,8 @@ def clean_kernel(tmp_path, monkeypatch):
     return AsyncKernelManager(kernel_spec_manager=manager, kernel_name="python3")
 
 
-def test_the_three_notebooks_are_there():
-    assert NAMES == ["00_tour", "01_layers_and_blocks", "02_parameters"]
+def test_the_notebooks_are_there():
+    assert NAMES == ["00_tour", "01_layers_and_blocks", "02_parameters", "03_initialization"]
 
 
 @pytest.mark.parametrize("name", NAMES)

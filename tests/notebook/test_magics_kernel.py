@@ -68,3 +68,36 @@ def test_auto_explores_a_bare_model(notebook):
     notebook.run("%nn auto off")
     notebook.run("net")
     assert notebook.displayed()[-1]["text/plain"].startswith("Sequential(")
+
+
+def test_a_changed_model_is_told_to_its_open_explorers(notebook):
+    """What %nn init and %%nn_init wrote is on view without a click."""
+    notebook.run("%nn net", cell="watched")
+    comm = notebook.explorers()[-1]
+    for cell, wanted in (
+        ("%nn init net 2.bias constant_ val=3", 3),
+        ("%%nn_init net 2\nm.bias.fill_(4)", 4),
+        ("%nn undo net", 3),
+        ("%nn set net 2.bias = 5", 5),
+    ):
+        n_before = len(notebook.events(comm))
+        notebook.run(cell)
+        assert len(notebook.events(comm)) > n_before, cell
+        assert notebook.answer(comm, "stats", {"path": "2.bias"})["mean"] == wanted
+
+
+def test_changes_are_shown_as_html_and_text_and_completed(notebook):
+    assert complete(notebook, "%nn init net 2.bias zer")[0] == {"zeros_", "zeros"}
+    assert complete(notebook, "%%nn_init net Lin")[0] == {"Linear"}
+    notebook.run("%nn init net 0.weight normal_ --seed 7")
+    data = notebook.displayed()[-1]
+    assert "before" in data["text/plain"]
+    assert "<table>" in data["text/html"]
+    notebook.run("%nn init?")
+    assert "xavier_uniform_(gain=1.0)" in notebook.displayed()[-1]["text/plain"]
+
+
+def test_a_cell_that_raises_is_one_line_without_a_traceback(notebook):
+    printed = notebook.run("%%nn_init net Linear\nm.bias.zero_()\nm.no_such_thing")
+    assert printed.startswith("UsageError: %%nn_init raised on 0 in line 2 of the cell, 'm.no_such_thing': ")
+    assert printed.count("\n") == 1

@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch import nn
 
+from nnwidgets.edit import initializers
 from nnwidgets.magics.completion import MOST, complete
+from nnwidgets.magics.grammar import SUBCOMMANDS
 from tests.ipython_shell import shell
 
 
@@ -48,8 +50,11 @@ def ip():
         assert Encoder.ran == []
 
 
+NAMES = set(initializers())
+INITIALIZERS = NAMES | {name.removesuffix("_") for name in NAMES}
+
 OFFERED = {
-    "%nn ": {"tree", "show", "summary", "tied", "check", "trace", "auto", "net", "encoder"},
+    "%nn ": {*SUBCOMMANDS, "net", "encoder"},
     "%nn t": {"tree", "tied", "trace"},
     "%nn n": {"net"},
     "a = 1\n%nn tr": {"tree", "trace"},
@@ -78,6 +83,33 @@ OFFERED = {
     "%nn auto of": {"off"},
     "%nn trace encoder ": {"X", "x=", "mask="},
     "%nn trace encoder X mask=": {"mask=X"},
+    "%nn u": {"undo", "unfreeze"},
+    "%nn init ": {"net", "encoder"},
+    "%nn init net 0.": {"0.weight", "0.bias"},
+    "%nn init net Linear.": {"Linear.weight", "Linear.bias"},
+    "%nn init net 0.weight ": INITIALIZERS,
+    "%nn init net 0.weight xavier_u": {"xavier_uniform_", "xavier_uniform"},
+    "%nn init net 0.weight res": {"reset"},
+    "%nn init net 0.weight trunc_normal_ ": {"mean=", "std=", "a=", "b="},
+    "%nn init net 0.weight trunc_normal std=1 ": {"mean=", "a=", "b="},
+    "%nn init net 0.weight kaiming_uniform_ mode=": {"mode=fan_in", "mode=fan_out"},
+    "%nn init net 0.weight xavier_uniform_ gain=": {"gain=1.0"},
+    "%nn init net 0.weight normal_ --": {"--seed", "--preview", "--clear-state"},
+    "%nn init net 0.weight normal_ --preview --": {"--seed", "--clear-state"},
+    "%nn init --seed 7 net 2.": {"2.weight", "2.bias"},
+    "%nn set net 2.b": {"2.bias"},
+    "%nn set net 2.bias ": {"="},
+    "%nn set net 2.bias = ": {"X"},
+    "%nn freeze net 2.": {"2.weight", "2.bias"},
+    "%nn freeze net 2.bias 0.w": {"0.weight"},
+    "%nn undo ": {"net", "encoder"},
+    "%nn undo net --": {"--force"},
+    "%nn log n": {"net"},
+    "%%nn_init ": {"net", "encoder"},
+    "%%nn_init net ": {"0", "1", "2"},
+    "%%nn_init net Lin": {"Linear"},
+    "%%nn_init encoder h.": {"h.0", "h.1", "h.2"},
+    "%%nn_init net 0 --": {"--seed", "--preview", "--clear-state"},
 }
 
 
@@ -95,7 +127,17 @@ def test_every_path_that_is_offered_can_be_shown(ip, line):
 
 
 @pytest.mark.parametrize(
-    "line", ["%nn zzz", "%nn encoder.hot.", "%nn tied net 0", "%nn show missing ", "%nn show net 9."]
+    "line",
+    [
+        "%nn init net 0.weight zzz ",
+        "%nn log net 0",
+        "%nn set net 0.bias = X ",
+        "%nn zzz",
+        "%nn encoder.hot.",
+        "%nn tied net 0",
+        "%nn show missing ",
+        "%nn show net 9.",
+    ],
 )
 def test_where_nothing_can_stand_nobody_else_is_asked(ip, line):
     assert ip.completions(line) in ([], [line.rsplit(" ", 1)[-1]])

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from nnwidgets.magics.grammar import SUBCOMMANDS
 from tests.ipython_shell import shell
 
 
@@ -196,7 +197,7 @@ REFUSED = {
     "trace net X Z=W": "No variable 'W'",
     "net()": "can't be read",
     "summary net --input 2,21": "The forward raised at 0 when given 2 × 21 f32: RuntimeError",
-    "init net 0.weight xavier_uniform_": "one word too many",
+    "inot net 0.weight xavier_uniform_": "did you mean 'init'?",
     "auto perhaps": "'perhaps'",
 }
 
@@ -217,7 +218,7 @@ def test_hostile_names_in_a_message_are_inert(ip):
 
 def test_the_magic_documents_itself(ip):
     documentation = ip.ip.find_line_magic("nn").__doc__
-    for subcommand in ("tree", "show", "summary", "tied", "check", "trace", "auto"):
+    for subcommand in SUBCOMMANDS:
         assert f"%nn {subcommand}" in documentation
 
 

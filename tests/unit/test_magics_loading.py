@@ -44,6 +44,8 @@ def _state(ip):
         ip.display_formatter.ipython_display_formatter,
         {name: list(callbacks) for name, callbacks in ip.events.callbacks.items()},
         set(ip.magics_manager.registry),
+        {kind: set(known) for kind, known in ip.magics_manager.magics.items()},
+        list(ip.input_transformers_cleanup),
     )
 
 

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nnwidgets.magics.parser import SUBCOMMANDS, Command, InputSize, LineError, parse
+from nnwidgets.magics.grammar import SUBCOMMANDS, Command, InputSize, LineError
+from nnwidgets.magics.parser import parse, parse_cell
 
 
 def test_no_subcommand_explores():
@@ -42,6 +43,45 @@ def test_trace_takes_variables_by_position_and_by_name():
     assert command.keywords == (("mask", "M"), ("use", "None"))
 
 
+def test_init_takes_a_target_an_initializer_parameters_and_options_in_any_place():
+    wanted = Command(
+        "init", model="net", target="0.weight", arguments=("0.weight",), how="normal_",
+        keywords=(("mean", "-1"), ("std", "0.5")), seed=-7, flags=frozenset({"--preview"}),
+    )  # fmt: skip
+    assert parse("init net 0.weight normal_ mean=-1 std=0.5 --seed -7 --preview") == wanted
+    assert parse("init --preview --seed=-7 net 0.weight normal_ mean=-1 std=0.5") == wanted
+
+
+def test_set_reads_what_is_left_and_right_of_the_equals_sign():
+    for line in ("set net 0.weight[0,0]=42", "set net 0.weight[0, 0] = 42", "set net 0.weight [0, 0] = 42  # odd"):
+        command = parse(line)
+        assert command.target.replace(" ", "") == "0.weight[0,0]"
+        assert command.value == "42"
+    assert parse("set net bias = -1e-3").value == "-1e-3"
+    assert parse("set net bias = [1.0, -2]").value == "[1.0, -2]"
+    assert parse('set net ["a=b"].bias = x').target == '["a=b"].bias'
+    assert parse('set net "a b.bias" = 1').target == "a b.bias"
+
+
+def test_freeze_takes_several_targets_and_undo_a_flag():
+    assert parse("freeze net 0.* 2.bias").arguments == ("0.*", "2.bias")
+    assert parse("undo net --force").flags == {"--force"}
+    assert parse("code net 2").number == 2
+    assert parse("code net").number is None
+
+
+def test_the_cell_magic_takes_modules_and_a_seed():
+    command = parse_cell("net Linear 0 --seed 3 --clear-state")
+    assert (command.model, command.arguments, command.seed) == ("net", ("Linear", "0"), 3)
+    assert command.flags == {"--clear-state"}
+
+
+def test_help_is_asked_for_by_an_option():
+    assert parse("init --help") == Command("help", target="init")
+    assert parse("tree net -h") == Command("help", target="tree")
+    assert parse_cell("--help") == Command("help", target="%%nn_init")
+
+
 def test_auto_is_on_or_off():
     assert parse("auto on").is_on
     assert not parse("auto off").is_on
@@ -72,6 +112,31 @@ REFUSED = {
     "trace net mask=M X": ["'X' by position comes after mask="],
     "trace net mask=M mask=M": ["mask= is given twice"],
     "trace net mask= M": ["mask= wants a variable"],
+    "init": ["no model is named", "%nn init net 0.weight xavier_uniform_"],
+    "init net": ["no tensor or module is named"],
+    "init net 0.weight": ["no initializer is named"],
+    "init net 0.weight gain=2": ["no initializer is named"],
+    "init net 0.weight normal_ 2": ["'2' is one word too many", "gain=2"],
+    "init net 0.weight normal_ std= 2": ["std= wants a value"],
+    "init net 0.weight normal_ std=1 std=2": ["std= is given twice"],
+    "init net 0.weight normal_ --seed x": ["'x' is not a whole number", "7"],
+    "init net 0.weight normal_ --seed 1 --seed 2": ["2 times"],
+    "init net 0.weight normal_ --preveiw": ["did you mean --preview"],
+    "init net 0.weight normal_ --preview=yes": ["takes no value"],
+    "set net": ["no tensor is named"],
+    "set net 0.bias": ["no = and value"],
+    "set net 0.bias 42": ["no = and value", "%nn set net 0.weight[0,0] = 42"],
+    "set net 0.bias =": ["no value stands after"],
+    "set net 0.bias == 3": ["no value stands after"],
+    "set net = 3": ["no tensor is named before"],
+    "set --seed 3 net": ["takes no options"],
+    "freeze net": ["no tensor or module is named", "**"],
+    "undo": ["no model is named"],
+    "undo net 0": ["'0' is one word too many"],
+    "redo net --fore": ["did you mean --force"],
+    "log net 2": ["one word too many"],
+    "code net x": ["not the number of a change"],
+    "code net 1 2": ["'2' is one word too many"],
     "auto": ["on or off is missing"],
     "auto maybe": ["'maybe'"],
     "--depth 2": ["option without a subcommand"],
@@ -98,4 +163,4 @@ def test_any_line_gives_a_command_or_one_line(line):
         assert len(str(error).splitlines()) == 1  # noqa: PT017 - most lines do parse
         assert len(str(error)) < 600  # noqa: PT017
     else:
-        assert command.name in {*SUBCOMMANDS, "explore"}
+        assert command.name in {*SUBCOMMANDS, "explore", "help"}

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from nnwidgets.magics.parser import LineError
+from nnwidgets.magics.grammar import LineError
 from nnwidgets.magics.resolving import model_names, resolve, resolve_model
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from nnwidgets.introspect.walk import tree
-from nnwidgets.magics.parser import InputSize, LineError
+from nnwidgets.magics.grammar import InputSize, LineError
 from nnwidgets.magics.summary import summary_page
 from nnwidgets.text.document import Note, Written
 from nnwidgets.text.summary import summary_table
