@@ -5,9 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
-import models
-from common import Row, against, report
-
+from benchmarks import models
+from benchmarks.common import Row, against, report
 from nnwidgets.introspect import ties
 
 LIMIT = 1.5

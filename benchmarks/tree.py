@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 
-import models
-from common import Row, against, medians, report
 from torch import nn
 
+from benchmarks import models
+from benchmarks.common import Row, against, medians, report
 from nnwidgets.introspect import tree
 
 LIMIT = 5.0
