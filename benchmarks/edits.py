@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import models
 import torch
-from common import Row, against, medians, report
 from torch import nn
 
+from benchmarks import models
+from benchmarks.common import Row, against, medians, report
 from nnwidgets import edit
 
 STD = 0.02

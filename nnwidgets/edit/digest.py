@@ -1,9 +1,10 @@
 """Fingerprints of memory, at memory speed, that tell whether a change's bytes are still what it left.
 
 Nothing short of the bytes will do: ``.data`` and numpy edits raise no version counter. A small piece is hashed as it
-is. A large one is laid out as rows of 257 words, and what is hashed are the sums of its rows and of its columns, which
+is. A large one is laid out as rows of 128 words, and what is hashed are the sums of its rows and of its columns, which
 torch makes as fast as it reads: any edit of one word, any exchange of two, any edit of a run of neighbours changes one
-of them (the odd row length is why a sign flipped everywhere does). It is made against accidents, not against forgers.
+of them (the odd number of rows is why a sign flipped everywhere does). It is made against accidents, not against
+forgers.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ import threading
 
 import torch
 
-CHUNK_BYTES = 8 * 257 * 126
+CHUNK_BYTES = 8 * 128 * 255
 """Bytes of a full piece: whole rows, whole elements of every dtype, and of words few enough (32,768) that torch works
 through them in the calling thread. Its threads meet at a barrier after each operation, which costs milliseconds where
 a training cell has the cores."""
 
-_ROW = 257
+_ROW = 128
 _WORD = 8
 _SMALL_BYTES = 16_384
 
@@ -42,8 +43,8 @@ def digest(data: torch.Tensor) -> bytes:
     if n <= _SMALL_BYTES:
         return hashlib.sha256(_memory(data)).digest()
     if n == CHUNK_BYTES:
-        return digest_words(data.view(torch.int64))
-    n_rows = n // (_ROW * _WORD)
+        return digest_words(words_of(data))
+    n_rows = (n // (_ROW * _WORD) - 1) | 1
     covered = n_rows * _ROW * _WORD
     grid = data[:covered].view(torch.int64).view(n_rows, _ROW)
     sums = torch.empty(_ROW + n_rows, dtype=torch.int64, device="cpu")
@@ -54,14 +55,18 @@ def digest(data: torch.Tensor) -> bytes:
     return hashed.digest()
 
 
+def words_of(piece: torch.Tensor) -> torch.Tensor:
+    """The words of a full piece, laid out in rows."""
+    return piece.view(-1).view(torch.int64).view(_ROWS, _ROW)
+
+
 def digest_words(words: torch.Tensor) -> bytes:
-    """Fingerprint a full piece, given as its words: the same as `digest` of its bytes, without what that checks."""
+    """Fingerprint a full piece, given as `words_of` it: the same as `digest` of its bytes, without what that checks."""
     room = getattr(_ROOMS, "held", None)
     if room is None:
         room = _ROOMS.held = _Room()
-    grid = words.view(_ROWS, _ROW)
-    torch.sum(grid, 0, out=room.columns)
-    torch.sum(grid, 1, out=room.rows)
+    torch.sum(words, 0, out=room.columns)
+    torch.sum(words, 1, out=room.rows)
     return hashlib.sha256(room.memory).digest()
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -92,12 +93,19 @@ class _Filler:
         self.seed = seed
         self.draws_globally = False
 
-    def fill(self, pairs: Sequence[tuple[str, Any]]) -> None:
-        """Fill tensors, given with their paths; what the initializer raises is told with the path."""
+    def fill(self, pairs: Sequence[tuple[str, Any]], reach: Callable[[int], None] | None = None) -> None:
+        """Fill tensors, given with their paths; what the initializer raises is told with the path.
+
+        Args:
+            pairs: Paths and tensors.
+            reach: Called with the index of each before it is filled.
+        """
         generators = Generators(self.seed)
         with forked(self.seed):
             before = torch.get_rng_state()
-            for path, tensor in pairs:
+            for index, (path, tensor) in enumerate(pairs):
+                if reach is not None:
+                    reach(index)
                 self._fill(path, tensor, generators)
             self.draws_globally = not torch.equal(before, torch.get_rng_state())
 
@@ -173,6 +181,7 @@ def _planned(
         plains=plains,
         ties=model.ties_of(places),
         write=lambda: filler.fill(pairs),
+        write_in_turn=partial(filler.fill, pairs) if initializer.kind == "torch" else None,
         code=lambda: _recipe(model, filler, places, lines),
         seed=seed if uses_seed else None,
         warnings=[*warnings, *_warnings(initializer, kwargs, places)],

@@ -6,6 +6,9 @@ is left alone. Where tensors overlap in part, their hulls are saved, each byte o
 
 from __future__ import annotations
 
+import bisect
+import itertools
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 import torch
@@ -32,6 +35,31 @@ def blocks_of(tensors: Iterable[torch.Tensor]) -> list[torch.Tensor]:
         if tensor.numel():
             by_device.setdefault(tensor.device, []).append(tensor)
     return [block for held in by_device.values() for block in _on_one_device(held)]
+
+
+def turns_of(found: list[torch.Tensor], tensors: Sequence[torch.Tensor]) -> list[range] | None:
+    """Order what `blocks_of` gave by tensor, in place.
+
+    Returns:
+        The blocks of each tensor, by index; None where tensors interlace or aren't all on the CPU.
+    """
+    if any(tensor.device.type != "cpu" for tensor in tensors):
+        return None
+    ends = sorted((*_ends(tensor), index) for index, tensor in enumerate(tensors) if tensor.numel())
+    if any(stop > start for (_, stop, _), (start, _, _) in itertools.pairwise(ends)):
+        return None
+    starts = [start for start, _, _ in ends]
+    turn = {id(block): ends[bisect.bisect_right(starts, block.data_ptr()) - 1][2] for block in found}
+    found.sort(key=lambda block: turn[id(block)])
+    counts = Counter(turn.values())
+    edges = [0, *itertools.accumulate(counts[index] for index in range(len(tensors)))]
+    return [range(start, stop) for start, stop in itertools.pairwise(edges)]
+
+
+def _ends(tensor: torch.Tensor) -> tuple[int, int]:
+    """Where a plain tensor that has elements begins and ends in memory."""
+    reach = 1 + sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
+    return tensor.data_ptr(), tensor.data_ptr() + reach * tensor.element_size()
 
 
 def piece_of(tensor: torch.Tensor, owner: int = 0) -> coverage.Piece | None:

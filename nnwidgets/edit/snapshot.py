@@ -1,23 +1,35 @@
 """The undo copy: old bytes beside live ones, exchanged to undo and exchanged again to redo.
 
 One buffer serves both directions, so redo costs no memory. Pieces are exchanged one by one while they are in the
-cache; before each step it is noted which, so that whatever interrupts, all can be taken back.
+cache, each fingerprinted on the way, by as many threads as there are lanes.
+
+Undoing costs more than a plain copy, by what it moves: a copy of n bytes reads 2 n (what it overwrites is fetched too)
+and writes n; an exchange reads 2 n and writes 2 n, and the fingerprints are two sums of each piece on top. To copy the
+old bytes back and let go of the new ones would be faster, but then nothing could be redone, nor put back where an edit
+by other code shows up half-way.
 """
 
 from __future__ import annotations
 
 import contextlib
 import mmap
-from collections.abc import Callable, Iterable
+from collections.abc import Sequence
+from functools import partial
 
 import torch
 
-from nnwidgets.edit.digest import CHUNK_BYTES, digest, digest_words
-from nnwidgets.edit.regions import blocks_of
+from nnwidgets.edit.ahead import Ahead
+from nnwidgets.edit.aside import Crew, Halt
+from nnwidgets.edit.digest import CHUNK_BYTES
+from nnwidgets.edit.interrupts import insist
+from nnwidgets.edit.lane import Lane
+from nnwidgets.edit.pieces import Pieces, as_block
+from nnwidgets.edit.regions import blocks_of, turns_of
 from nnwidgets.introspect.readable import reading
 
 _ALIGNMENT = 64
-_TRIES = 1_000
+_LARGE_BYTES = 8 * 2**20
+_MOST_LANES = 4
 
 
 class Snapshot:
@@ -28,49 +40,68 @@ class Snapshot:
         is_turned: Whether an odd number of exchanges was made.
     """
 
-    def __init__(self, tensors: Iterable[torch.Tensor]) -> None:
-        """Copy the bytes of plain strided ``tensors``; RuntimeError or MemoryError where there is no room."""
+    def __init__(self, tensors: Sequence[torch.Tensor], *, in_turn: bool = False) -> None:
+        """Copy the bytes of plain strided tensors.
+
+        Args:
+            tensors: The tensors.
+            in_turn: They will be written in order, each after `reach` was called for it, so that copying may go on
+                until then.
+
+        Raises:
+            RuntimeError: There is no room; MemoryError and OSError mean the same.
+        """
         with reading():
-            self._live = blocks_of(tensors)
-            sizes = [block.numel() * block.element_size() for block in self._live]
-            self.size_bytes = sum(sizes)
+            live = blocks_of(tensors)
+            self.size_bytes = sum(block.numel() * block.element_size() for block in live)
+            turns = turns_of(live, tensors) if in_turn and self.size_bytes >= _LARGE_BYTES else None
+            sizes = [block.numel() * block.element_size() for block in live]
             spaced = [-(-size // _ALIGNMENT) * _ALIGNMENT for size in sizes]
-            buffer = _room(sum(spaced) + min(CHUNK_BYTES, max(spaced, default=0)))
-            self._slots: list[torch.Tensor] = []
-            at = 0
-            for size, space in zip(sizes, spaced, strict=True):
-                self._slots.append(buffer[at : at + size])
-                at += space
-            self._spare = buffer[at:]
-            self._stored: list[bytes] = []
-            self._left: list[bytes] = []
-            for block, slot in zip(self._live, self._slots, strict=True):
-                _as(slot, block).copy_(block)
-                self._stored.append(digest(slot))
-        self._step = (0, 0, 0)
+            n_lanes = min(_MOST_LANES, torch.get_num_threads()) if self.size_bytes >= _LARGE_BYTES else 1
+            n_spare = min(CHUNK_BYTES, max(spaced, default=0))
+            *slots, spares = torch.split(_room(sum(spaced) + n_lanes * n_spare), [*spaced, n_lanes * n_spare])
+            self._pieces = Pieces(live, (slot[:size] for slot, size in zip(slots, sizes, strict=True)))
+            runs = _parts(range(len(live)), n_lanes)
+            rooms = torch.split(spares, n_spare) if n_spare else (spares,)
+            self._lanes = [Lane(self._pieces, run, room) for run, room in zip(runs, rooms, strict=True)]
+        self._crew = Crew()
+        self._ahead: Ahead | None = None
         self.is_turned = False
+        try:
+            self._take(turns)
+        except BaseException:
+            insist(self._settle)
+            raise
+
+    def reach(self, index: int) -> None:
+        """Wait until the tensor at ``index`` may be written; those before it are written."""
+        if self._ahead is not None:
+            self._ahead.reach(index)
 
     def seal(self) -> None:
         """Note what the live bytes are now: what undoing expects to find."""
-        with reading():
-            self._left = [self._digest(block) for block in self._live]
+        if self._ahead is not None:
+            self._ahead.finish()
+        self._crew.run([partial(self._look, lane) for lane in self._lanes])
 
     def restore(self) -> None:
         """Put the old bytes back, in part written or not; may be called again where it was interrupted."""
+        self._settle()
         with reading():
-            for block, slot in zip(self._live, self._slots, strict=True):
-                block.copy_(_as(slot, block))
+            for piece in self._pieces.taken():
+                piece.put(piece.slot)
 
     def is_as_left(self, within: torch.Tensor | None = None) -> bool:
         """Whether the live bytes, or those around one plain tensor, are the ones last left there."""
         with reading():
-            pairs = zip(self._live, self._left, strict=True)
-            return all(self._digest(block) == left for block, left in pairs if _meets(block, within))
+            spare = self._lanes[0].spare
+            pairs = zip(self._pieces.all, self._pieces.left, strict=True)
+            return all(piece.digest(spare) == left for piece, left in pairs if _meets(piece.live, within))
 
     def is_different(self, within: torch.Tensor) -> bool:
         """Whether the bytes around one plain tensor became different from the kept ones."""
-        pairs = zip(self._live, self._stored, self._left, strict=True)
-        return any(stored != left for block, stored, left in pairs if _meets(block, within))
+        pairs = zip(self._pieces.all, self._pieces.stored, self._pieces.left, strict=True)
+        return any(stored != left for piece, stored, left in pairs if _meets(piece.live, within))
 
     def exchange(self, *, check: bool) -> bool:
         """Exchange live and kept bytes, all or none.
@@ -81,17 +112,19 @@ class Snapshot:
         Returns:
             Whether they were exchanged.
         """
-        before = self._stored, self._left, self.is_turned
-        self._step = (0, 0, 0)
+        pieces = self._pieces
+        before = pieces.stored, pieces.left, self.is_turned
+        self._settle()
+        for lane in self._lanes:
+            lane.begin()
         try:
-            with reading():
-                is_whole = self._forward(check=check)
-                if is_whole:
-                    kept = self._left if check else [digest(slot) for slot in self._slots]
-                    self._stored, self._left, self.is_turned = kept, self._stored, not self.is_turned
+            is_whole = self._crew.run([partial(_forward, lane, check=check) for lane in self._lanes])
+            if is_whole:
+                found = [lane.found[at] for lane in self._lanes for at in lane.run]
+                pieces.stored, pieces.left, self.is_turned = found, pieces.stored, not self.is_turned
         except BaseException:
             insist(self._back)
-            self._stored, self._left, self.is_turned = before
+            pieces.stored, pieces.left, self.is_turned = before
             raise
         if not is_whole:
             insist(self._back)
@@ -106,7 +139,7 @@ class Snapshot:
             copied = 0
             base, place = tensor.untyped_storage().data_ptr(), twin.untyped_storage()
             first = tensor.data_ptr() - base
-            for block, slot in zip(self._live, self._slots, strict=True):
+            for block, slot in ((piece.live, piece.slot.data) for piece in self._pieces.all):
                 if block.untyped_storage().data_ptr() != base:
                     continue
                 offset = block.data_ptr() - base - first
@@ -120,73 +153,59 @@ class Snapshot:
                     target = torch.empty(0, dtype=block.dtype).set_(
                         place, offset // block.element_size(), tuple(block.shape), block.stride()
                     )
-                    target.copy_(_as(slot, block))
+                    target.copy_(as_block(slot, block))
                     copied += slot.numel()
             return twin if copied >= tensor.numel() * tensor.element_size() else None
 
-    def _digest(self, block: torch.Tensor) -> bytes:
-        n_bytes = block.numel() * block.element_size()
-        if block.dtype is torch.int64 and block.device.type == "cpu" and block.is_contiguous():
-            words = block.view(-1)
-            return digest_words(words) if n_bytes == CHUNK_BYTES else digest(words.view(torch.uint8))
-        held = self._spare[:n_bytes]
-        _as(held, block).copy_(block)
-        return digest(held)
-
-    def _forward(self, *, check: bool) -> bool:
-        return all(self._exchange_piece(index, index + 1, check=check) for index in range(len(self._live)))
-
-    def _exchange_piece(self, at: int, after: int, *, check: bool = False) -> bool:
-        """Exchange one piece; ``_step`` says how many are exchanged, which one is worked on, and how far it is."""
-        done = self._step[0]
-        block, slot = self._live[at], self._slots[at]
-        held = self._spare[: slot.numel()]
-        _as(held, block).copy_(block)
-        if check and digest(held) != self._left[at]:
-            return False
-        self._step = (done, at, 1)
-        block.copy_(_as(slot, block))
-        if slot.numel() == CHUNK_BYTES:
-            # What was live stays in the spare piece, and the kept one becomes the spare: no third copy.
-            self._slots[at], self._spare, self._step = held, slot, (after, at, 0)
+    def _take(self, turns: list[range] | None) -> None:
+        """Copy the live bytes: all of them, or those of the first tensor, and the others while that one is written."""
+        everything = range(len(self._pieces.all))
+        if turns is None:
+            self._copy(everything)
+            return
+        self._copy(turns[0])
+        ahead = Ahead(self._pieces, turns, self._lanes[0].spare)
+        try:
+            ahead.start()
+        except RuntimeError:
+            self._copy(everything)
         else:
-            self._step = (done, at, 2)
-            slot.copy_(held)
-            self._step = (after, at, 0)
-        return True
+            self._ahead = ahead
+
+    def _copy(self, run: range) -> None:
+        self._crew.run([partial(self._take_part, part) for part in _parts(run, len(self._lanes))])
+
+    def _take_part(self, run: range, halt: Halt) -> None:
+        with reading():
+            self._pieces.take(run, halt)
+
+    def _look(self, lane: Lane, halt: Halt) -> None:
+        with reading():
+            self._pieces.look(lane.run, lane.spare, halt)
+
+    def _settle(self) -> None:
+        """Come back when no other thread is at work here; may be called again."""
+        self._crew.settle()
+        if self._ahead is not None:
+            self._ahead.call_off()
+            self._ahead = None
 
     def _back(self) -> None:
         """Take back what was exchanged; may be called again where it was interrupted."""
+        self._settle()
         with reading():
-            self._back_piece_by_piece()
-
-    def _back_piece_by_piece(self) -> None:
-        done, at, phase = self._step
-        if phase:
-            block, slot = self._live[at], self._slots[at]
-            held = self._spare[: slot.numel()]
-            if phase == 2:  # noqa: PLR2004 - what was kept is whole in the model, the slot is in part written over
-                _as(slot, block).copy_(block)
-                self._step = (done, at, 1)
-            block.copy_(_as(held, block))
-            self._step = (done, at, 0)
-        while self._step[0]:
-            last = self._step[0] - 1
-            self._exchange_piece(last, last)
+            for lane in self._lanes:
+                lane.back()
 
 
-def insist(call: Callable[[], None]) -> None:
-    """Call what may be called again until it has run through, whatever interrupts it; only then let that be known."""
-    interrupted: BaseException | None = None
-    for _ in range(_TRIES):
-        try:
-            call()
-        except BaseException as error:  # noqa: BLE001 - also an interrupt must not leave a half-written model
-            interrupted = error
-        else:
-            return
-    if interrupted is not None:
-        raise interrupted
+def _forward(lane: Lane, halt: Halt, *, check: bool) -> None:
+    with reading():
+        lane.forward(halt, check=check)
+
+
+def _parts(run: range, n: int) -> list[range]:
+    """A run in ``n`` parts of nearly the same length."""
+    return [run[len(run) * part // n : len(run) * (part + 1) // n] for part in range(n)]
 
 
 def twin_of(tensor: torch.Tensor) -> torch.Tensor:
@@ -201,20 +220,13 @@ def twin_of(tensor: torch.Tensor) -> torch.Tensor:
 
 def _room(n_bytes: int) -> torch.Tensor:
     """Memory of its own, in large pages where the system has them: most of a copy's time goes into small ones."""
-    if n_bytes < _LARGE_BYTES:
+    if n_bytes < _LARGE_BYTES or not hasattr(mmap, "MADV_HUGEPAGE"):
         return torch.empty(n_bytes, dtype=torch.uint8, device="cpu")
-    held = mmap.mmap(-1, n_bytes)
-    if hasattr(mmap, "MADV_HUGEPAGE"):
-        with contextlib.suppress(OSError):
-            held.madvise(mmap.MADV_HUGEPAGE)
+    # Private: what Python maps by default is shared, and the system gives that in small pages.
+    held = mmap.mmap(-1, n_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    with contextlib.suppress(OSError):
+        held.madvise(mmap.MADV_HUGEPAGE)
     return torch.frombuffer(held, dtype=torch.uint8)
-
-
-_LARGE_BYTES = 8 * 2**20
-
-
-def _as(slot: torch.Tensor, block: torch.Tensor) -> torch.Tensor:
-    return slot.view(block.dtype).view(block.shape)
 
 
 def _meets(block: torch.Tensor, tensor: torch.Tensor | None) -> bool:

@@ -16,9 +16,9 @@ import torch
 
 from nnwidgets.edit.changes import Change, Kind, Numbers
 from nnwidgets.edit.code import Recipe, expression, optimizer_name
+from nnwidgets.edit.interrupts import insist
 from nnwidgets.edit.log import FEW, Entry, History, Log, State, history_of, log_of
 from nnwidgets.edit.optimizers import KeptState, checked, states_of, warning_of
-from nnwidgets.edit.snapshot import insist
 from nnwidgets.edit.targets import Model, Place, Tie
 from nnwidgets.edit.undoing import Flag, Site, Undo, summarized
 from nnwidgets.errors import ChangedSinceError, InvalidTargetError, NNWidgetsError
@@ -38,6 +38,8 @@ class Plan:
         plains: What of their memory is written, as plain tensors.
         ties: Other names of it.
         write: Writes it; may raise.
+        write_in_turn: Does the same, and calls what it is given with the index of each plain before it writes that one,
+            in order; then copying of old bytes goes on meanwhile.
         code: Makes the recipe, asked after writing.
         seed: As of `Change`.
         warnings: As of `Change`.
@@ -61,6 +63,7 @@ class Plan:
     flags: list[Flag] = field(default_factory=list)
     states: list[KeptState] = field(default_factory=list)
     reports_changed: bool = False
+    write_in_turn: Callable[[Callable[[int], None]], None] | None = None
     verify: Callable[[], None] | None = None
     recover: Callable[[], None] | None = None
     beforehand: dict[str, TensorStats] = field(default_factory=dict)
@@ -97,7 +100,10 @@ def _carried_out(model: Model, plan: Plan, log: Log, begun: list[tuple[Undo, Sta
     paths = model.ordered([*(place.path for place in plan.places), *(tie.path for tie in plan.ties)])
     undo = _copied(log, plan, [Site(path, model.tensor(path)) for path in paths])
     begun.append((undo, log.state))
-    plan.write()
+    if plan.write_in_turn is not None:
+        plan.write_in_turn(undo.reach)
+    else:
+        plan.write()
     if plan.verify is not None:
         plan.verify()
     for flag in plan.flags:
@@ -127,7 +133,7 @@ def _copied(log: Log, plan: Plan, sites: Sequence[Site]) -> Undo:
             hint=f"Raise the budget: nnwidgets.edit.set_budget(net, {size}).",
         )
     try:
-        return Undo(sites, plan.plains, plan.flags, plan.states)
+        return Undo(sites, plan.plains, plan.flags, plan.states, in_turn=plan.write_in_turn is not None)
     except (MemoryError, RuntimeError, OSError) as error:
         raise NNWidgetsError(
             f"The undo copy of {short_bytes(size)} for {plan.label} couldn't be made ({type(error).__name__}); "

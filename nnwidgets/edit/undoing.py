@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import torch
 
+from nnwidgets.edit.interrupts import insist
 from nnwidgets.edit.optimizers import KeptState
-from nnwidgets.edit.snapshot import Snapshot, insist
+from nnwidgets.edit.snapshot import Snapshot
 from nnwidgets.introspect import sampled_stats, stats
 from nnwidgets.introspect.readable import plain, reading, unreadable_reason
 from nnwidgets.introspect.records import TensorStats
@@ -65,14 +66,24 @@ class Undo:
     """
 
     def __init__(
-        self, sites: Sequence[Site], plains: Iterable[torch.Tensor], flags: Sequence[Flag], states: Sequence[KeptState]
+        self,
+        sites: Sequence[Site],
+        plains: Sequence[torch.Tensor],
+        flags: Sequence[Flag],
+        states: Sequence[KeptState],
+        *,
+        in_turn: bool = False,
     ) -> None:
         self.sites = sites
         self.flags = flags
         self.states = states
         self.is_done = True
-        self._snapshot = Snapshot(plains)
+        self._snapshot = Snapshot(plains, in_turn=in_turn)
         self.size_bytes = self._snapshot.size_bytes
+
+    def reach(self, index: int) -> None:
+        """Wait until the tensor at ``index`` may be written, where they are written in turn."""
+        self._snapshot.reach(index)
 
     def seal(self) -> None:
         """Note what the change left."""
