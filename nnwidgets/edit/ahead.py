@@ -70,6 +70,8 @@ class Ahead:
                     copied.set()
                 for turn in self._turns:
                     self._written.acquire()
+                    if self._halt.is_set:
+                        return
                     self._pieces.look(turn, self._spare, self._halt)
         except BaseException:
             self._halt.is_set = True

@@ -43,7 +43,7 @@ def digest(data: torch.Tensor) -> bytes:
     if n <= _SMALL_BYTES:
         return hashlib.sha256(_memory(data)).digest()
     if n == CHUNK_BYTES:
-        return digest_words(words_of(data))
+        return digest_words(words_of(data.view(torch.int64)))
     n_rows = (n // (_ROW * _WORD) - 1) | 1
     covered = n_rows * _ROW * _WORD
     grid = data[:covered].view(torch.int64).view(n_rows, _ROW)
@@ -57,7 +57,7 @@ def digest(data: torch.Tensor) -> bytes:
 
 def words_of(piece: torch.Tensor) -> torch.Tensor:
     """The words of a full piece, laid out in rows."""
-    return piece.view(-1).view(torch.int64).view(_ROWS, _ROW)
+    return piece.view(_ROWS, _ROW)
 
 
 def digest_words(words: torch.Tensor) -> bytes:

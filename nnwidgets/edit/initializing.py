@@ -159,17 +159,21 @@ def _planned(
     clear: bool,
 ) -> tuple[Plan, _Filler]:
     named = model.places(target)
+    writable, tried = dict[int, torch.Tensor](), set[tuple[Any, ...]]()
     for place in named:
-        data = check_writable(place)
+        data = writable[id(place)] = check_writable(place)
         if not (data.dtype.is_floating_point or data.dtype.is_complex):
             raise InitializerError(
                 f"{initializer.name} fills floating point tensors, and {place.path} is {place.entry.dtype}.",
                 path=place.path,
                 hint="assign(net, target, value) sets integers.",
             )
-        dry_run(initializer, data, kwargs, place.path)
+        alike = (data.shape, data.stride(), data.dtype)
+        if alike not in tried:
+            dry_run(initializer, data, kwargs, place.path)
+            tried.add(alike)
     places, warnings = filled_once(named)
-    plains = [check_writable(place) for place in places]
+    plains = [writable[id(place)] for place in places]
     filler = _Filler(initializer, kwargs, seed)
     pairs = [(place.path, place.tensor) for place in places]
     uses_seed = initializer.kind == "user" or initializer.takes_generator

@@ -30,11 +30,15 @@ class Slot:
     def __init__(self, data: torch.Tensor) -> None:
         self.data = data
         self.address = data.data_ptr()
-        self._words = words_of(data) if data.numel() == CHUNK_BYTES else None
+        self._words: torch.Tensor | None = None
 
     def digest(self) -> bytes:
         """The fingerprint of what it holds."""
-        return digest(self.data) if self._words is None else digest_words(self._words)
+        if self.data.numel() != CHUNK_BYTES:
+            return digest(self.data)
+        if self._words is None:
+            self._words = words_of(self.data.view(torch.int64))
+        return digest_words(self._words)
 
 
 class Piece:
@@ -54,8 +58,7 @@ class Piece:
         self.slot = slot
         self.n_bytes = slot.data.numel()
         self.is_run = live.device.type == "cpu" and live.is_contiguous()
-        is_full = self.is_run and live.dtype is torch.int64 and self.n_bytes == CHUNK_BYTES
-        self._words = words_of(live) if is_full else None
+        self._words: torch.Tensor | None = None
 
     def keep(self, slot: Slot) -> None:
         """Copy the live bytes to a slot."""
@@ -73,10 +76,12 @@ class Piece:
 
     def digest(self, spare: torch.Tensor) -> bytes:
         """The fingerprint of the live bytes; those that torch can't see as words are copied to ``spare`` for it."""
-        if self._words is not None:
-            return digest_words(self._words)
         if self.is_run and self.live.dtype is torch.int64:
-            return digest(self.live.view(-1).view(torch.uint8))
+            if self.n_bytes != CHUNK_BYTES:
+                return digest(self.live.view(-1).view(torch.uint8))
+            if self._words is None:
+                self._words = words_of(self.live)
+            return digest_words(self._words)
         held = Slot(spare[: self.n_bytes])
         self.keep(held)
         return held.digest()
