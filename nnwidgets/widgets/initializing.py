@@ -82,10 +82,24 @@ def _answer(session: Session, body: Mapping[str, Any], job: Job, *, is_preview: 
         "n_tensors": len(change.paths),
         "n_elements": change.n_elements,
         "tensors": _tensors(session, aim, change, before),
-        "warnings": [inert(each, _MOST_TEXT) for each in change.warnings if each not in told],
+        "warnings": [
+            inert(each, _MOST_TEXT) for each in (*_left(aim, initializer, change), *change.warnings) if each not in told
+        ],
         "stale": stale,
         "code": change.to_code(session.code_name, optimizer_name(optimizers)),
     }
+
+
+def _left(aim: Aim, initializer: Initializer, change: Change) -> list[str]:
+    """Say what a reset leaves as it is, because the modules that hold it have none of their own."""
+    if initializer.kind != "reset" or not change.is_preview:
+        return []
+    changing = set(change.paths)
+    left = [place.path for place in aim.places if place.path not in changing]
+    if not left:
+        return []
+    more = f" and {len(left) - 1} more" if len(left) > 1 else ""
+    return [f"{left[0]}{more}: left as they are, since their modules have no reset_parameters."]
 
 
 def _seed(given: Any, path: str) -> int | None:

@@ -145,6 +145,14 @@ def test_a_constant_is_offered_for_a_bias_and_refused_for_a_weight():
         initializing.carry_out(view, {"path": "0", "how": "zeros_"}, Job())
 
 
+def test_a_reset_says_what_it_leaves():
+    model = nn.Sequential(nn.Linear(2, 2), holding(torch.zeros(3)))
+    model[1].own = nn.Parameter(torch.ones(3))
+    view, _ = session(model)
+    (warning,) = initializing.preview(view, {"path": "", "how": "reset", "seed": 1}, Job())["warnings"]
+    assert warning.startswith("1.own: left as they are")
+
+
 @pytest.mark.parametrize(
     ("made", "why"),
     [

@@ -162,7 +162,9 @@ export function Reinitialize({ client, path, editing, generation, alive, onNavig
               <Glyph name="dice" />
             </button>
             {problems.seed === undefined ? (
-              <span class="nnw-caption">{fan === null ? "" : stdHint(form.how, value, fan)}</span>
+              <span class="nnw-caption">
+                {fan === null || form.how === "reset" ? "" : stdHint(form.how, value, fan)}
+              </span>
             ) : (
               <span class="nnw-err nnw-problem">{problems.seed}</span>
             )}

@@ -17,7 +17,10 @@ export function ValueInput({ name, text, onSet, onClose }: ValueInputProps) {
   const input = useRef<HTMLInputElement>(null);
   const [fault, setFault] = useState<Fault | null>(null);
   const [isBusy, setBusy] = useState(false);
-  useEffect(() => input.current?.select(), []);
+  useEffect(() => {
+    input.current?.focus();
+    input.current?.select();
+  }, []);
   const apply = async (typed: string): Promise<void> => {
     if (isBusy) {
       return;
