@@ -50,7 +50,6 @@ async function panel({ offer = {}, reply = {}, isFold = false }: Shown = {}) {
     />
   );
   const view = render(draw());
-  changes.subscribe(() => view.rerender(draw()));
   await calm();
   return { client, view, onCancel, lastPreview: () => client.of("preview").at(-1)?.body };
 }
@@ -179,7 +178,6 @@ async function bar(history: Partial<HistoryReply>, alive = true) {
   const onLeave = vi.fn();
   const draw = () => <HistoryBar changes={changes} alive={alive} onLeave={onLeave} />;
   const view = render(draw());
-  changes.subscribe(() => view.rerender(draw()));
   await act(() => changes.load());
   await calm();
   return { client, changes, view, onLeave };
