@@ -58,7 +58,8 @@ export function ValueInput({ name, text, onSet, onClose }: ValueInputProps) {
         aria-label={`New value of ${name}`}
         aria-invalid={fault !== null}
         readOnly={isBusy}
-        value={text}
+        // What is typed stays when the table round it is drawn again.
+        defaultValue={text}
         onKeyDown={onKeyDown}
         onInput={() => setFault(null)}
         onClick={(event) => event.stopPropagation()}
