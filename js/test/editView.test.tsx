@@ -50,7 +50,6 @@ async function panel({ offer = {}, reply = {}, isFold = false }: Shown = {}) {
     />
   );
   const view = render(draw());
-  changes.subscribe(() => view.rerender(draw()));
   await calm();
   return { client, view, onCancel, lastPreview: () => client.of("preview").at(-1)?.body };
 }
@@ -179,7 +178,6 @@ async function bar(history: Partial<HistoryReply>, alive = true) {
   const onLeave = vi.fn();
   const draw = () => <HistoryBar changes={changes} alive={alive} onLeave={onLeave} />;
   const view = render(draw());
-  changes.subscribe(() => view.rerender(draw()));
   await act(() => changes.load());
   await calm();
   return { client, changes, view, onLeave };
@@ -243,7 +241,10 @@ test("a typed value is applied by Enter, given up by Escape, and a wrong one sta
   onSet.mockRejectedValueOnce(
     Object.assign(new Error("'x' is no number."), { code: "invalid-target", hint: "Such as 1." }),
   );
+  expect(input.value).toBe("0.5");
   input.value = "x";
+  view.rerender(<ValueInput name="row 0" text="0.5" onSet={onSet} onClose={onClose} />);
+  expect(input.value).toBe("x");
   fireEvent.keyDown(input, { key: "Enter" });
   await calm();
   expect(view.getByRole("alert").textContent).toBe("'x' is no number. Such as 1.");

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from nnwidgets.edit import Change, assign, freeze, history, redo, undo, unfreeze
@@ -21,14 +22,14 @@ _MOST_TEXT = 400
 _READERS: tuple[Callable[[str], Any], ...] = (int, float, complex)
 
 
-def set_value(session: Session, body: Mapping[str, Any], _job: Job) -> ChangeReply:
+def set_value(session: Session, body: Mapping[str, Any], job: Job) -> ChangeReply:
     """Answer `assign`: one element.
 
     Raises:
         InvalidTargetError: The text is no number, or the element isn't there or can't hold it.
     """
     index = f"[{', '.join(map(str, body['index']))}]" if body["index"] else ""
-    return _told(session, assign(session.module, body["path"] + index, read_value(body["value"])), structure=False)
+    return _told(session, job, assign(session.module, body["path"] + index, read_value(body["value"])), structure=False)
 
 
 def read_value(text: str) -> Any:
@@ -52,29 +53,29 @@ def read_value(text: str) -> Any:
     raise InvalidTargetError(f"{inert(text, 60)!r} is no number.", hint="Such as 0.5, 1e-3, nan or inf.")
 
 
-def set_frozen(session: Session, body: Mapping[str, Any], _job: Job) -> ChangeReply:
+def set_frozen(session: Session, body: Mapping[str, Any], job: Job) -> ChangeReply:
     """Answer `freeze`."""
-    return _told(session, freeze(session.module, aim_at(session, body).target), structure=True)
+    return _told(session, job, freeze(session.module, aim_at(session, body).target), structure=True)
 
 
-def set_trainable(session: Session, body: Mapping[str, Any], _job: Job) -> ChangeReply:
+def set_trainable(session: Session, body: Mapping[str, Any], job: Job) -> ChangeReply:
     """Answer `unfreeze`."""
-    return _told(session, unfreeze(session.module, aim_at(session, body).target), structure=True)
+    return _told(session, job, unfreeze(session.module, aim_at(session, body).target), structure=True)
 
 
-def take_back(session: Session, body: Mapping[str, Any], _job: Job) -> ChangeReply:
+def take_back(session: Session, body: Mapping[str, Any], job: Job) -> ChangeReply:
     """Answer `undo`.
 
     Raises:
         InvalidTargetError: There is nothing to undo.
         ChangedSinceError: Other code has written since, and the body doesn't force it.
     """
-    return _told(session, undo(session.module, force=body.get("force", False)), structure=True)
+    return _told(session, job, undo(session.module, force=body.get("force", False)), structure=True)
 
 
-def make_again(session: Session, body: Mapping[str, Any], _job: Job) -> ChangeReply:
+def make_again(session: Session, body: Mapping[str, Any], job: Job) -> ChangeReply:
     """Answer `redo`; raises as `take_back` does."""
-    return _told(session, redo(session.module, force=body.get("force", False)), structure=True)
+    return _told(session, job, redo(session.module, force=body.get("force", False)), structure=True)
 
 
 def tell_history(session: Session, _body: Mapping[str, Any], _job: Job) -> HistoryReply:
@@ -113,8 +114,8 @@ def tell_code(session: Session, body: Mapping[str, Any], _job: Job) -> CodeReply
     return {"code": found.changes[number].to_code(*names)}
 
 
-def _told(session: Session, change: Change, *, structure: bool) -> ChangeReply:
-    session.was_changed(structure=structure)
+def _told(session: Session, job: Job, change: Change, *, structure: bool) -> ChangeReply:
+    job.after_reply(partial(session.was_changed, structure=structure))
     return {
         "label": inert(change.label, _MOST_TEXT),
         "paths": list(change.paths[:_MOST_PATHS]),

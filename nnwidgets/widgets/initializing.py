@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from torch.optim import Optimizer
@@ -19,6 +20,7 @@ from nnwidgets.introspect.labels import inert, shape_text
 from nnwidgets.introspect.lookup import get
 from nnwidgets.introspect.records import TensorStats
 from nnwidgets.introspect.sampling import sampled_stats
+from nnwidgets.introspect.statistics import version
 from nnwidgets.widgets.aiming import Aim, aim_at
 from nnwidgets.widgets.bodies import relation
 from nnwidgets.widgets.offering import refusal
@@ -45,9 +47,7 @@ def preview(session: Session, body: Mapping[str, Any], job: Job) -> InitReply:
 
 def carry_out(session: Session, body: Mapping[str, Any], job: Job) -> InitReply:
     """Answer `init`, and tell every view of the model."""
-    reply = _answer(session, body, job, is_preview=False)
-    session.was_changed(structure=False)
-    return reply
+    return _answer(session, body, job, is_preview=False)
 
 
 def optimizer_name(optimizers: list[Optimizer]) -> str:
@@ -62,7 +62,7 @@ def _answer(session: Session, body: Mapping[str, Any], job: Job, *, is_preview: 
     if refused is not None:
         raise InitializerError(f"{initializer.name} is refused here. {refused}", path=body["path"])
     kwargs = _arguments(initializer, body.get("kwargs", {}), body["path"])
-    before = _before(aim)
+    before = _before(session, aim, is_preview=is_preview)
     optimizers = session.optimizers()
     clears = body.get("clear_state", False)
     if job.cancelled:
@@ -73,6 +73,8 @@ def _answer(session: Session, body: Mapping[str, Any], job: Job, *, is_preview: 
         session.module, aim.target, how,
         seed=seed, optimizer=optimizers, preview=is_preview, clear_state=clears, **kwargs,
     )  # fmt: skip
+    if not is_preview:
+        job.after_reply(partial(session.was_changed, structure=False))
     told, stale = _stale(aim, change, optimizers)
     return {
         "label": inert(change.label, _MOST_TEXT),
@@ -80,10 +82,24 @@ def _answer(session: Session, body: Mapping[str, Any], job: Job, *, is_preview: 
         "n_tensors": len(change.paths),
         "n_elements": change.n_elements,
         "tensors": _tensors(session, aim, change, before),
-        "warnings": [inert(each, _MOST_TEXT) for each in change.warnings if each not in told],
+        "warnings": [
+            inert(each, _MOST_TEXT) for each in (*_left(aim, initializer, change), *change.warnings) if each not in told
+        ],
         "stale": stale,
         "code": change.to_code(session.code_name, optimizer_name(optimizers)),
     }
+
+
+def _left(aim: Aim, initializer: Initializer, change: Change) -> list[str]:
+    """Say what a reset leaves as it is, because the modules that hold it have none of their own."""
+    if initializer.kind != "reset" or not change.is_preview:
+        return []
+    changing = set(change.paths)
+    left = [place.path for place in aim.places if place.path not in changing]
+    if not left:
+        return []
+    more = f" and {len(left) - 1} more" if len(left) > 1 else ""
+    return [f"{left[0]}{more}: left as they are, since their modules have no reset_parameters."]
 
 
 def _seed(given: Any, path: str) -> int | None:
@@ -115,14 +131,24 @@ def _arguments(initializer: Initializer, given: Mapping[str, Any], path: str) ->
     return initializer.checked(made, path)
 
 
-def _before(aim: Aim) -> dict[str, TensorStats]:
-    """Statistics of the first tensors as they are, with bins fine enough to be joined to any others."""
+def _before(session: Session, aim: Aim, *, is_preview: bool) -> dict[str, TensorStats]:
+    """Statistics of the first tensors as they are, with bins fine enough to be joined to any others.
+
+    A preview reads them; the change that follows takes what its preview read where the version counters agree.
+    """
     made = {}
     for place in aim.places[:_MOST_SHOWN]:
         try:
-            made[place.path] = _fine(check_writable(place))
+            data = check_writable(place)
         except NNWidgetsError:
             break  # `init` says why
+        key = (place.path, version(place.tensor))
+        known = None if is_preview else session.previewed.get(key)
+        made[place.path] = _fine(data) if known is None else known
+        if is_preview:
+            session.previewed[key] = made[place.path]
+    for key in list(session.previewed)[:-_MOST_SHOWN]:
+        del session.previewed[key]
     return made
 
 

@@ -20,7 +20,7 @@ from torch.optim import Optimizer
 from nnwidgets.edit import optimizers_holding
 from nnwidgets.introspect.lints import data_findings, structural_findings, worst_first
 from nnwidgets.introspect.reading import read
-from nnwidgets.introspect.records import Finding, ModuleNode, ModuleTree, Trace
+from nnwidgets.introspect.records import Finding, ModuleNode, ModuleTree, TensorStats, Trace
 from nnwidgets.introspect.statistics import CancelledError
 from nnwidgets.introspect.walk import tree
 from nnwidgets.widgets.holding import Held
@@ -94,6 +94,7 @@ class Session:
         self._is_checking = False
         self._trace: Trace | None = None
         self.trace_marks = TraceMarks(None)
+        self.previewed: dict[tuple[str, int | None], TensorStats] = {}
         _SESSIONS.append(weakref.ref(self, _SESSIONS.remove))
 
     # ---- the model ----
@@ -143,6 +144,7 @@ class Session:
         self._flats = OrderedDict()
         self._findings = self._of_data = ()
         self._trace, self.trace_marks = None, TraceMarks(None)
+        self.previewed = {}
 
     # ---- what was read ----
 

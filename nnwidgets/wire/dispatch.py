@@ -29,6 +29,7 @@ class Job:
         self._lock = threading.Lock()
         self._replied = False
         self._last_progress = 0.0
+        self._afterwards: list[Callable[[], None]] = []
 
     @property
     def cancelled(self) -> bool:
@@ -43,6 +44,15 @@ class Job:
                 return
             self._last_progress = now
             self._send({"v": VERSION, "id": self._id, "progress": {"done": done, "total": total}}, [])
+
+    def after_reply(self, call: Callable[[], None]) -> None:
+        """Have ``call`` called once the reply has gone, so that what it sets off does not hold the reply up."""
+        self._afterwards.append(call)
+
+    def end(self) -> None:
+        """Make the calls that waited for the reply."""
+        while self._afterwards:
+            self._afterwards.pop(0)()
 
     def succeed(self, body: Mapping[str, Any]) -> bool:
         """Reply with ``body`` unless a reply has gone; return whether this one went."""
@@ -149,6 +159,7 @@ class Dispatcher:
             with self._lock:
                 if self._pending.get(request_id) is job:
                     del self._pending[request_id]
+            job.end()
 
     def _handler(self, kind: str) -> Handler:
         handler = self._handlers.get(kind)

@@ -294,6 +294,7 @@ def test_a_value_is_typed_over_in_the_grid(lab):
     cell = grid.locator("tbody td").nth(1)
     cell.dblclick()
     field = grid.get_by_role("textbox", name="New value of row 0, column 1")
+    expect(field).to_be_focused()
     field.fill("many")
     field.press("Enter")
     expect(grid.get_by_role("alert")).to_contain_text("'many' is no number.")

@@ -27,6 +27,9 @@ class Job:
     def __init__(self, *, cancelled=False):
         self.cancelled = cancelled
 
+    def after_reply(self, call):
+        call()
+
 
 def net():
     torch.manual_seed(0)
@@ -140,6 +143,14 @@ def test_a_constant_is_offered_for_a_bias_and_refused_for_a_weight():
     assert "whole modules" in refused["0.weight"]["reset"]
     with pytest.raises(InitializerError, match="zeros_ is refused here"):
         initializing.carry_out(view, {"path": "0", "how": "zeros_"}, Job())
+
+
+def test_a_reset_says_what_it_leaves():
+    model = nn.Sequential(nn.Linear(2, 2), holding(torch.zeros(3)))
+    model[1].own = nn.Parameter(torch.ones(3))
+    view, _ = session(model)
+    (warning,) = initializing.preview(view, {"path": "", "how": "reset", "seed": 1}, Job())["warnings"]
+    assert warning.startswith("1.own: left as they are")
 
 
 @pytest.mark.parametrize(

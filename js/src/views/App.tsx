@@ -35,15 +35,7 @@ export function App({ client, first, seen, height, selected, filter, onSelected,
   const store = useMemo(() => new TreeStore(client, first), [client, first]);
   const [, redraw] = useState(0);
   const changes = useMemo(() => new ChangesStore(client), [client]);
-  useLayoutEffect(() => {
-    const draw = (): void => redraw((count) => count + 1);
-    const stops = [store.subscribe(draw), changes.subscribe(draw)];
-    return () => {
-      for (const stop of stops) {
-        stop();
-      }
-    };
-  }, [store, changes]);
+  useLayoutEffect(() => store.subscribe(() => redraw((count) => count + 1)), [store]);
   useEffect(() => () => store.dispose(), [store]);
 
   const root = useRef<HTMLDivElement>(null);

@@ -15,7 +15,6 @@ export function FreezeButton({ path, isFrozen }: { readonly path: string; readon
       aria-pressed={isFrozen}
       aria-label={`${words}: ${isFrozen ? "unfreeze" : "freeze"}${isFold ? " all members" : ""}`}
       title={`${isFrozen ? "requires_grad is False; unfreeze" : "Freeze"}${isFold ? " all members" : ""}`}
-      disabled={changes.state.isBusy}
       onClick={() => changes.freeze({ path, ...(isFold ? { scope: "fold" } : {}) }, isFrozen)}
     >
       {words}

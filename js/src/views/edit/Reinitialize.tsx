@@ -23,6 +23,7 @@ import type { Editing } from "./context.ts";
 import { Parameters } from "./Parameters.tsx";
 import { Preview } from "./Preview.tsx";
 import { Stale } from "./Stale.tsx";
+import { useChanges } from "./useChanges.ts";
 import { useSettled } from "./useSettled.ts";
 
 interface ReinitializeProps {
@@ -73,7 +74,7 @@ export function Reinitialize({ client, path, editing, generation, alive, onNavig
   const body = isOffered && offer.problem === null ? bodyOf(aim, form, initializer) : null;
   const key = JSON.stringify(body);
   useEffect(() => setFault(null), [key]);
-  const { applied, isBusy } = changes.state;
+  const { applied, isBusy } = useChanges(changes);
   const isApplied = applied !== null && applied.key === key;
   const settled = useSettled(body, key);
   const preview = useQuery(client, "preview", isApplied ? null : settled, { generation, alive });
@@ -162,7 +163,9 @@ export function Reinitialize({ client, path, editing, generation, alive, onNavig
               <Glyph name="dice" />
             </button>
             {problems.seed === undefined ? (
-              <span class="nnw-caption">{fan === null ? "" : stdHint(form.how, value, fan)}</span>
+              <span class="nnw-caption">
+                {fan === null || form.how === "reset" ? "" : stdHint(form.how, value, fan)}
+              </span>
             ) : (
               <span class="nnw-err nnw-problem">{problems.seed}</span>
             )}

@@ -17,7 +17,10 @@ export function ValueInput({ name, text, onSet, onClose }: ValueInputProps) {
   const input = useRef<HTMLInputElement>(null);
   const [fault, setFault] = useState<Fault | null>(null);
   const [isBusy, setBusy] = useState(false);
-  useEffect(() => input.current?.select(), []);
+  useEffect(() => {
+    input.current?.focus();
+    input.current?.select();
+  }, []);
   const apply = async (typed: string): Promise<void> => {
     if (isBusy) {
       return;
@@ -55,7 +58,8 @@ export function ValueInput({ name, text, onSet, onClose }: ValueInputProps) {
         aria-label={`New value of ${name}`}
         aria-invalid={fault !== null}
         readOnly={isBusy}
-        value={text}
+        // What is typed stays when the table round it is drawn again.
+        defaultValue={text}
         onKeyDown={onKeyDown}
         onInput={() => setFault(null)}
         onClick={(event) => event.stopPropagation()}

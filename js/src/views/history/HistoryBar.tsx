@@ -2,6 +2,7 @@ import { useEffect, useRef } from "preact/hooks";
 import { bytesText } from "../../lib/format.ts";
 import type { HistoryEntry } from "../../protocol/messages.ts";
 import type { ChangesStore, Turn } from "../../state/changes.ts";
+import { useChanges } from "../edit/useChanges.ts";
 import { CopyButton } from "../inspector/CopyButton.tsx";
 import { Note } from "../inspector/Note.tsx";
 import { Glyph } from "../tree/Glyph.tsx";
@@ -17,7 +18,7 @@ interface HistoryBarProps {
 
 /** What was done to the model, and the way back. */
 export function HistoryBar({ changes, alive, onLeave }: HistoryBarProps) {
-  const { history, isBusy, isLogOpen, trouble } = changes.state;
+  const { history, isBusy, isLogOpen, trouble } = useChanges(changes);
   const entries = history?.entries ?? [];
   const last = entries.findLast(({ state }) => state !== "undone");
   const n = history?.n_changes ?? 0;
