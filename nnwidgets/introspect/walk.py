@@ -37,8 +37,8 @@ def tree(module: object) -> ModuleTree:
         >>> found.find("2.weight").shape
         (10, 256)
     """
-    reading = read(module)
     with quiet():
+        reading = read(module)
         columns = Columns(reading)
         placement = place(reading, columns.sizes)
         groups = slot_groups(reading, placement)
@@ -46,12 +46,13 @@ def tree(module: object) -> ModuleTree:
         tally = Tally(reading, placement, groups, columns)
         nodes = _open_nodes(reading, columns, tally)
         entries = _open_entries(reading, columns, nodes)
+        _mark_roles(reading, entries)
         _mark(reading, columns, tally, tie_of, entries)
-        _close(reading, tally, nodes, entries)
+        tensors = _close(reading, tally, nodes, entries)
     return ModuleTree(
         root=nodes[0],
         nodes=tuple(nodes),
-        tensors=tuple(entries),
+        tensors=tensors,
         ties=named,
         n_params=nodes[0].n_params,
         n_params_trainable=tally.n_trainable(),
@@ -85,7 +86,9 @@ def _open_nodes(reading: Reading, columns: Columns, tally: Tally) -> list[Any]:
     classes, tails = _Classes(), _Tails()
     irregular = reading.irregular
     below: dict[int, list[Any]] = {row: [] for row in reading.inner}
-    for row, ((parent, _, (key, module)), own) in enumerate(zip(reading.rows, reading.owns, strict=True)):
+    for row, (parent, key, module, own) in enumerate(
+        zip(reading.parents, reading.keys, reading.modules, reading.owns, strict=True)
+    ):
         node = _new(_OpenNode)
         nodes.append(node)
         if parent > 0 and type(key) is str:
@@ -99,7 +102,10 @@ def _open_nodes(reading: Reading, columns: Columns, tally: Tally) -> list[Any]:
         if row:
             below[parent].append(node)
         kind = type(module)
-        node.class_name, summarize, is_norm = classes.get(id(kind)) or classes.of(kind)
+        try:
+            node.class_name, summarize, is_norm = classes[id(kind)]
+        except KeyError:
+            node.class_name, summarize, is_norm = classes.of(kind)
         node.key = key
         node.kind = "module"
         node.children = node.tensors = ()
@@ -120,8 +126,10 @@ def _open_entries(reading: Reading, columns: Columns, nodes: list[Any]) -> list[
     entries: list[Any] = []
     tails = _Tails()
     bases = chain.from_iterable(map(repeat, [node.path for node in nodes], columns.n_slots))
-    each = zip(reading.slots, bases, columns.kinds, columns.asking, columns.with_grad, columns.class_names, strict=True)
-    for (name, _), base, kind, asks, holds, class_name in each:
+    each = zip(
+        reading.slot_names, bases, columns.kinds, columns.asking, columns.with_grad, columns.class_names, strict=True
+    )
+    for name, base, kind, asks, holds, class_name in each:
         entry = _new(_OpenEntry)
         entries.append(entry)
         entry.path = base + tails[name] if base and type(name) is str else ""
@@ -140,16 +148,6 @@ def _open_entries(reading: Reading, columns: Columns, nodes: list[Any]) -> list[
 
 def _mark(reading: Reading, columns: Columns, tally: Tally, tie_of: dict[int, str], entries: list[Any]) -> None:
     """Set apart the entries that are not what `_open_entries` took them for."""
-    for row, (at_buffers, at_unregistered) in reading.splits.items():
-        for slot in range(at_buffers, reading.first_slot[row + 1]):
-            entry = entries[slot]
-            if slot < at_unregistered:
-                entry.role = "buffer"
-                entry.persistent = _is_persistent(reading, row, reading.slots[slot][0])
-            else:
-                entry.role = "unregistered"
-                entry.persistent = False
-                entry.path = reading.slot_path(slot)
     for slot, problem in (tally.freed() | columns.problems).items():
         entries[slot].problem = problem
     for slot in columns.without_shape:
@@ -163,14 +161,33 @@ def _mark(reading: Reading, columns: Columns, tally: Tally, tie_of: dict[int, st
         entries[slot].tie = tie
 
 
-def _is_persistent(reading: Reading, row: int, name: Any) -> bool:
+def _mark_roles(reading: Reading, entries: list[Any]) -> None:
+    """Set apart the entries that are not parameters."""
+    for row, (at_buffers, at_unregistered) in reading.splits.items():
+        if at_buffers < at_unregistered:
+            left_out = _non_persistent(reading, row)
+            for slot in range(at_buffers, at_unregistered):
+                entry = entries[slot]
+                entry.role = "buffer"
+                if left_out:
+                    name = reading.slot_names[slot]
+                    entry.persistent = type(name) is not str or name not in left_out
+        for slot in range(at_unregistered, reading.first_slot[row + 1]):
+            entry = entries[slot]
+            entry.role = "unregistered"
+            entry.persistent = False
+            entry.path = reading.slot_path(slot)
+
+
+def _non_persistent(reading: Reading, row: int) -> Any:
+    """The names of buffers that ``state_dict`` leaves out; none where these can't be read."""
     own = reading.owns[row]
     names: Any = reading.irregular[row][1] if own is None else own.get("_non_persistent_buffers_set")
-    return type(name) is not str or type(names) not in (set, frozenset) or name not in names
+    return names if type(names) is set or type(names) is frozenset else ()
 
 
-def _close(reading: Reading, tally: Tally, nodes: list[Any], entries: list[Any]) -> None:
-    """Fill in what depends on all rows, and give nodes and entries their class."""
+def _close(reading: Reading, tally: Tally, nodes: list[Any], entries: list[Any]) -> tuple[TensorEntry, ...]:
+    """Fill in what depends on all rows, and give nodes and entries their class; returns the entries."""
     for entry in entries:
         entry.__class__ = TensorEntry
     n_params, n_torch, whys = tally.counts()
@@ -182,11 +199,12 @@ def _close(reading: Reading, tally: Tally, nodes: list[Any], entries: list[Any])
         nodes[row].why = why
     for row, problem in reading.problems.items():
         nodes[row].problem = problem
-    begin = 0
+    begin, tensors = 0, tuple(entries)
     for node, n, n_as_torch, end in zip(nodes, n_params, n_torch, islice(reading.first_slot, 1, None), strict=True):
         node.n_params = n
         node.n_params_torch = n_as_torch
         if end != begin:
-            node.tensors = tuple(entries[begin:end])
+            node.tensors = tensors[begin:end]
             begin = end
         node.__class__ = ModuleNode
+    return tensors
