@@ -27,7 +27,8 @@ class Name(NamedTuple):
 
 def own_name(reading: Reading, slot: int) -> Name:
     """The name at which a slot is met first."""
-    return Name((reading.owner(slot), slot), reading.slot_path(slot))
+    row = reading.owner(slot)
+    return Name((row, slot), paths.join(reading.path(row), reading.slot_name(slot, row)))
 
 
 def names_through_aliases(reading: Reading) -> dict[int, list[Name]]:

@@ -94,17 +94,17 @@ def tie_groups(
 ) -> tuple[tuple[TieGroup, ...], dict[int, str]]:
     """Give the groups their names, those through aliases included, and their letters; the second is by slot."""
     aliased = names_through_aliases(reading)
-    grouped = {slot for group in groups for slot in group.slots}
-    alone = [SlotGroup("object", (slot,), (), 0) for slot in aliased if slot not in grouped]
     if not groups and not aliased:
         return (), {}
+    grouped = {slot for group in groups for slot in group.slots} if aliased else set()
+    alone = [SlotGroup("object", (slot,), (), 0) for slot in aliased if slot not in grouped]
     named: list[tuple[list[Name], TieKind, int, tuple[int, ...]]] = []
     for group in (*groups, *alone):
         names = [own_name(reading, slot) for slot in group.slots]
-        names += [name for slot in group.slots for name in aliased.get(slot, ())]
+        names += [name for slot in group.slots for name in aliased.get(slot, ())] if aliased else ()
         if len(names) > 1:
             shared_bytes = group.shared_bytes
-            for slot in group.slots:
+            for slot in group.slots if aliased else ():
                 if slot in aliased:
                     shared_bytes += placement.n_bytes(slot) - sum(s.n_bytes for s in group.shared if slot in s.slots)
             named.append((sorted(names), group.kind, shared_bytes, group.slots))
@@ -173,6 +173,8 @@ def _compare(cluster: list[int], placement: Placement) -> list[Shared]:
     if not placement.pieces and all(
         placement.starts[each] == start and placement.ends[each] == end for each in cluster
     ):
+        if not placement.owners:
+            return [Shared(tuple(sorted(cluster)), end - start, whole=True)]
         slots = tuple(sorted({placement.owner(each) for each in cluster}))
         whole = all(placement.n_bytes(slot) == end - start for slot in slots)
         return [Shared(slots, end - start, whole=whole)] if len(slots) > 1 else []
