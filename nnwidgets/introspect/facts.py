@@ -13,7 +13,7 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from nnwidgets.introspect.guard import descends, is_tensor, reason, refusing_dispatch, type_name
 from nnwidgets.introspect.irregular import is_packed
-from nnwidgets.introspect.placement import ORDINARY, sparse_components
+from nnwidgets.introspect.placement import sparse_components
 from nnwidgets.introspect.reading import Reading
 
 _BASE: Any = torch._C.TensorBase  # noqa: SLF001 - its properties can't be overridden by a subclass or an instance
@@ -67,8 +67,8 @@ class Columns:
         self.n_slots = list(map(sub, islice(reading.first_slot, 1, None), reading.first_slot))
         self.problems: dict[int, str] = {}
         self.without_shape: list[int] = []
-        tensors = [value for _, value in reading.slots]
-        if not ORDINARY.issuperset(map(id, map(type, tensors))) or not self._read_ordinary(tensors):
+        tensors = reading.slot_values
+        if not reading.is_ordinary or not self._read_ordinary(tensors):
             self._read_any(tensors)
         self.sizes = [kind.size_bytes for kind in self.kinds]
 
@@ -80,8 +80,7 @@ class Columns:
             return False
         self.asking = [each.requires_grad for each in tensors]
         self.with_grad = [each.grad is not None if each.is_leaf else has_grad(each) for each in tensors]
-        parameter = nn.Parameter
-        self.class_names = ["Parameter" if type(each) is parameter else "Tensor" for each in tensors]
+        self.class_names = ["Parameter" if kind is nn.Parameter else "Tensor" for kind in map(type, tensors)]
         return True
 
     def _read_any(self, tensors: list[Any]) -> None:

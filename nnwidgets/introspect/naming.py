@@ -27,7 +27,8 @@ class Name(NamedTuple):
 
 def own_name(reading: Reading, slot: int) -> Name:
     """The name at which a slot is met first."""
-    return Name((reading.owner(slot), slot), reading.slot_path(slot))
+    row = reading.owner(slot)
+    return Name((row, slot), paths.join(reading.path(row), reading.slot_name(slot, row)))
 
 
 def names_through_aliases(reading: Reading) -> dict[int, list[Name]]:
@@ -43,7 +44,7 @@ def names_through_aliases(reading: Reading) -> dict[int, list[Name]]:
     covered = -1
     for target in sorted(aliases):
         for slot in range(max(covered, reading.first_slot[target]), reading.first_slot[ends[target]]):
-            if reading.slots[slot][1] is not None:
+            if reading.slot_values[slot] is not None:
                 names[slot] = _names(reading, slot, aliases, nearest)[:left]
                 left -= len(names[slot])
         covered = max(covered, reading.first_slot[ends[target]])

@@ -54,19 +54,20 @@ class Placement:
 
     __slots__ = ("ends", "n_tensors", "odd", "owners", "pieces", "starts", "tensors")
 
-    def __init__(self, tensors: Sequence[Any], sizes: Sequence[int] | None = None) -> None:
+    def __init__(self, tensors: Sequence[Any], sizes: Sequence[int] | None = None, *, is_ordinary: bool) -> None:
         """Look at ``tensors``, inside `reading.quiet`.
 
         Args:
             tensors: Of any class.
             sizes: The bytes of the elements of each, where they are known already.
+            is_ordinary: Whether all of them are known to be of an `ORDINARY` class.
         """
         self.tensors = tensors
         self.n_tensors = len(tensors)
         self.owners: list[int] = []
         self.pieces: dict[int, Piece] = {}
         self.odd: dict[int, int] = {}
-        starts = _addresses(tensors)
+        starts = _addresses(tensors, is_ordinary=is_ordinary)
         closely = []
         ordinary: Sequence[Any] = tensors
         if min(starts, default=0) < _LOWEST_ADDRESS:
@@ -141,9 +142,9 @@ class Placement:
             self.odd[index] = _would_have(self.tensors[index])
 
 
-def _addresses(tensors: Sequence[Any]) -> list[int]:
+def _addresses(tensors: Sequence[Any], *, is_ordinary: bool) -> list[int]:
     """The address of each; -1 where the tensor isn't ordinary."""
-    if ORDINARY.issuperset(map(id, map(type, tensors))):
+    if is_ordinary:
         try:
             return list(map(_data_ptr, tensors))
         except RuntimeError:

@@ -14,6 +14,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from functools import cached_property
 from itertools import islice
+from operator import length_hint
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ import torch
 from nnwidgets.introspect import paths
 from nnwidgets.introspect.guard import instance_dict, is_module, plain_items, reason, require_module, text_of, type_name
 from nnwidgets.introspect.irregular import MOST_ITEMS, STANDARD, Found, found_in, holds_nothing, parts
+from nnwidgets.introspect.placement import ORDINARY
 from nnwidgets.introspect.records import Role
 
 _N_STANDARD = len(STANDARD)
@@ -36,55 +38,56 @@ _PLAIN = frozenset(
 """Ids of types that hold no tensor and no module; ids, because a metaclass may say how a class is hashed."""
 
 
+_Siblings = tuple[list[tuple[Any, Any]], list[int] | None]
+"""The children of a module by key, empty ones perhaps left out; then also the place of each."""
+
+
 class Reading:
     """What was found, by row: 0 is the model itself, the rest follow in walk order.
 
     Attributes:
-        rows: For each row the row above it (-1 for row 0), its place among its parent's slots, and its raw key there
-            with its object.
+        modules: The object of each row.
+        parents: The row above each; -1 for row 0.
+        keys: The raw key of each row in its parent.
         owns: The ``__dict__`` of each; None where that wasn't read directly.
         inner: Rows that may have rows below.
-        slots: Name and value of each tensor slot, row by row, empty ones left out.
+        slot_names: The raw name of each tensor slot, row by row, empty ones left out.
+        slot_values: What is in each.
         first_slot: Where the slots of each row begin; one more than rows.
         splits: For rows that hold more than parameters: where buffers begin, and where unregistered tensors begin.
         first_met: For rows whose module was met before: the row where.
         problems: For rows that couldn't be read in full: why.
         irregular: What `irregular.parts` said of the rows it read: the training flag and the non-persistent names.
+        places: For rows whose key isn't a string: their place among their parent's slots.
         hidden: Modules in plain attributes: the row, the components below it, the object.
     """
 
     def __init__(self) -> None:
-        self.rows: list[tuple[int, int, tuple[Any, Any]]] = []
+        self.modules: list[Any] = []
+        self.parents: list[int] = []
+        self.keys: list[Any] = []
         self.owns: list[dict[str, Any] | None] = []
         self.inner: list[int] = []
-        self.slots: list[tuple[Any, Any]] = []
+        self.slot_names: list[Any] = []
+        self.slot_values: list[Any] = []
         self.first_slot: list[int] = []
         self.splits: dict[int, tuple[int, int]] = {}
         self.first_met: dict[int, int] = {}
         self.problems: dict[int, str] = {}
         self.irregular: dict[int, tuple[bool | None, frozenset[str]]] = {}
         self.hidden: list[tuple[int, Found]] = []
+        self.places: dict[int, int] = {}
         self._paths: dict[int, str] = {0: ""}
 
     @cached_property
-    def modules(self) -> list[Any]:
-        """The object of each row."""
-        return [item[1] for _, _, item in self.rows]
+    def slots(self) -> list[tuple[Any, Any]]:
+        """Name and value of each tensor slot."""
+        return list(zip(self.slot_names, self.slot_values, strict=True))
 
     @cached_property
-    def parents(self) -> list[int]:
-        """The row above each; -1 for row 0."""
-        return [row[0] for row in self.rows]
-
-    @cached_property
-    def keys(self) -> list[Any]:
-        """The raw key of each row in its parent."""
-        return [item[0] for _, _, item in self.rows]
-
-    @cached_property
-    def positions(self) -> list[int]:
-        """The place of each row among its parent's slots."""
-        return [row[1] for row in self.rows]
+    def is_ordinary(self) -> bool:
+        """Whether all slots hold tensors of classes without Python code of their own."""
+        return ORDINARY.issuperset(map(id, map(type, self.slot_values)))
 
     def ends(self) -> list[int]:
         """One past the last row of the subtree of each row."""
@@ -109,8 +112,7 @@ class Reading:
 
     def step(self, row: int) -> str:
         """The last component of a row's path."""
-        _, position, (key, _) = self.rows[row]
-        return step(key, position)
+        return step(self.keys[row], self.places.get(row, 0))
 
     def path(self, row: int) -> str:
         """The path of a row."""
@@ -118,7 +120,7 @@ class Reading:
         known = self._paths
         while row not in known:
             above.append(row)
-            row = self.rows[row][0]
+            row = self.parents[row]
         path = known[row]
         for below in reversed(above):
             path = known[below] = paths.join(path, self.step(below))
@@ -137,7 +139,7 @@ class Reading:
 
     def slot_name(self, slot: int, row: int) -> str:
         """The components of a slot below its row."""
-        name = self.slots[slot][0]
+        name = self.slot_names[slot]
         if self.role(slot, row) == "unregistered":
             return str(name)
         return step(name, slot - self.first_slot[row])
@@ -181,82 +183,100 @@ def quiet() -> Iterator[None]:
             gc.enable()
 
 
-def _walk(module: Any) -> tuple[Reading, list[int]]:  # noqa: C901, PLR0912, PLR0915 - one loop, flat for its speed
+def _walk(model: Any) -> tuple[Reading, list[int]]:  # noqa: C901, PLR0912, PLR0915 - one loop, flat for its speed
     reading = Reading()
-    rows, owns, inner, first_met = reading.rows, reading.owns, reading.inner, reading.first_met
-    slots, first_slot, splits = reading.slots, reading.first_slot, reading.splits
+    modules, parents, keys, owns = reading.modules, reading.parents, reading.keys, reading.owns
+    inner, first_met, first_slot, splits = reading.inner, reading.first_met, reading.first_slot, reading.splits
+    names, values = reading.slot_names, reading.slot_values
     plain = set(_PLAIN)
     contained: list[int] = []
     seen: dict[int, int] = {}
-    stack: list[tuple[int, int, tuple[Any, Any]]] = [(-1, 0, (None, module))]
-    row = -1
-    while stack:
-        item = stack.pop()
-        module = item[2][1]
-        if module is None:
-            continue
-        row += 1
-        rows.append(item)
-        begin = len(slots)
-        first_slot.append(begin)
-        met = seen.setdefault(id(module), row)
-        if met != row:
-            first_met[row] = met
-            owns.append(None)
-            continue
-        try:
-            own = instance_dict(module)
-            parameters, buffers, children = own["_parameters"], own["_buffers"], own["_modules"]
-            if type(own) is type(parameters) is type(buffers) is type(children) is dict:
-                for slot in parameters.items():
-                    if slot[1] is not None:
-                        slots.append(slot)
-                if buffers:
-                    at_buffers = len(slots)
-                    slots.extend(slot for slot in buffers.items() if slot[1] is not None)
-                    splits[row] = (at_buffers, len(slots))
-                # What nn.Module.__init__ sets comes before what the user does, the registry of modules last of all.
-                n_attributes = _N_STANDARD
-                is_plain = True
-                for value in reversed(own.values()):
-                    if value is children:
-                        break
-                    n_attributes += 1
-                    kind = type(value)
-                    if (
-                        kind is not int
-                        and kind is not bool
-                        and id(kind) not in plain
-                        and not _holds_plain(value, plain)
-                    ):
-                        is_plain = False
-                regular = n_attributes == len(own)
-                below = list(children.items()) if children else None
-            else:
+    parent, row = -1, -1
+    siblings: _Siblings = ([(None, model)], None)
+    left = iter(siblings[0])
+    stack: list[tuple[int, _Siblings, Iterator[tuple[Any, Any]]]] = []
+    while True:
+        for key, module in left:
+            if module is None:
+                continue
+            row += 1
+            modules.append(module)
+            parents.append(parent)
+            keys.append(key)
+            begin = len(values)
+            first_slot.append(begin)
+            if type(key) is not str:
+                items, places = siblings
+                at = len(items) - length_hint(left) - 1
+                reading.places[row] = places[at] if places else at
+            met = seen.setdefault(id(module), row)
+            if met != row:
+                first_met[row] = met
+                owns.append(None)
+                continue
+            try:
+                own = instance_dict(module)
+                parameters, buffers, children = own["_parameters"], own["_buffers"], own["_modules"]
+                if type(own) is type(parameters) is type(buffers) is type(children) is dict:
+                    if parameters:
+                        for name, value in parameters.items():
+                            if value is not None:
+                                names.append(name)
+                                values.append(value)
+                    if buffers:
+                        at_buffers = len(values)
+                        for name, value in buffers.items():
+                            if value is not None:
+                                names.append(name)
+                                values.append(value)
+                        splits[row] = (at_buffers, len(values))
+                    # What nn.Module.__init__ sets comes before what the user does, the registry of modules last of all.
+                    n_attributes = _N_STANDARD
+                    is_plain = True
+                    for value in reversed(own.values()):
+                        if value is children:
+                            break
+                        n_attributes += 1
+                        kind = type(value)
+                        if (
+                            kind is not int
+                            and kind is not bool
+                            and id(kind) not in plain
+                            and not _holds_plain(value, plain)
+                        ):
+                            is_plain = False
+                    regular = n_attributes == len(own)
+                    below = list(children.items()) if children else None
+                else:
+                    regular = False
+            except (TypeError, KeyError, RuntimeError):
                 regular = False
-        except (TypeError, KeyError, RuntimeError):
-            regular = False
-        if not regular:
-            del slots[begin:]
-            splits.pop(row, None)
-            owns.append(None)
-            if is_module(module):
-                inner.append(row)
-                stack.extend(_read_irregular(reading, module, plain, contained))
+            if regular:
+                owns.append(own)
+                if not is_plain:
+                    _read_attributes(reading, plain_items(own)[_N_STANDARD:], plain, contained)
+                if not below:
+                    continue
+                inside: _Siblings = (below, None)
             else:
-                del seen[id(module)]
-                reading.problems[row] = f"not a module: {type_name(type(module))}"
-            continue
-        owns.append(own)
-        if not is_plain:
-            _read_attributes(reading, plain_items(own)[_N_STANDARD:], plain, contained)
-        if below:
+                del names[begin:], values[begin:]
+                splits.pop(row, None)
+                owns.append(None)
+                if not is_module(module):
+                    del seen[id(module)]
+                    reading.problems[row] = f"not a module: {type_name(type(module))}"
+                    continue
+                inside = _read_irregular(reading, module, plain, contained)
             inner.append(row)
-            place = len(below)
-            for child in reversed(below):
-                place -= 1
-                stack.append((row, place, child))
-    first_slot.append(len(slots))
+            stack.append((parent, siblings, left))
+            parent, siblings = row, inside
+            left = iter(inside[0])
+            break
+        else:
+            if not stack:
+                break
+            parent, siblings, left = stack.pop()
+    first_slot.append(len(values))
     return reading, contained
 
 
@@ -272,45 +292,42 @@ def _holds_plain(value: Any, plain: set[int]) -> bool:
     return False
 
 
-def _read_irregular(
-    reading: Reading, module: Any, plain: set[int], contained: list[int]
-) -> list[tuple[int, int, tuple[Any, Any]]]:
-    row = len(reading.rows) - 1
+def _read_irregular(reading: Reading, module: Any, plain: set[int], contained: list[int]) -> _Siblings:
+    row = len(reading.modules) - 1
     try:
         held = parts(module)
     except Exception as error:  # noqa: BLE001 - whatever it is, it becomes the row's text
         reading.problems[row] = f"it can't be read: {reason(error)}"
-        return []
+        return [], None
     if held.problems:
         reading.problems[row] = "; ".join(held.problems)
     reading.irregular[row] = (held.training, held.non_persistent)
-    slots = reading.slots
-    slots.extend(held.parameters)
-    at_buffers = len(slots)
-    slots.extend(held.buffers)
-    reading.splits[row] = (at_buffers, len(slots))
+    at_buffers = len(reading.slot_values) + len(held.parameters)
+    for name, value in (*held.parameters, *held.buffers):
+        reading.slot_names.append(name)
+        reading.slot_values.append(value)
+    reading.splits[row] = (at_buffers, len(reading.slot_values))
     _read_attributes(reading, held.attributes, plain, contained)
-    below = zip(held.positions, held.children, strict=True)
-    return [(row, place, item) for place, item in reversed(list(below))]
+    return held.children, held.positions
 
 
 def _read_attributes(
     reading: Reading, attributes: list[tuple[Any, Any]], plain: set[int], contained: list[int]
 ) -> None:
-    row = len(reading.rows) - 1
-    slots = reading.slots
-    first = reading.first_slot[row]
-    registered = {id(value) for _, value in slots[first:]}
-    before = len(slots)
+    row = len(reading.modules) - 1
+    values = reading.slot_values
+    registered = set(map(id, values[reading.first_slot[row] :]))
+    before = len(values)
     for found in found_in(attributes):
         value = found.value
         if is_module(value):
             reading.hidden.append((row, found))
         elif id(value) not in registered:
             if found.in_container:
-                contained.append(len(slots))
-            slots.append((found.name, value))
-    if len(slots) > before:
+                contained.append(len(values))
+            reading.slot_names.append(found.name)
+            values.append(value)
+    if len(values) > before:
         reading.splits[row] = (reading.splits[row][0] if row in reading.splits else before, before)
     plain.update(id(type(value)) for _, value in attributes if holds_nothing(type(value)))
 
@@ -320,12 +337,14 @@ def _leave_out_registered(reading: Reading, contained: list[int]) -> None:
     known = {id(module) for module in reading.modules}
     reading.hidden = [(row, found) for row, found in reading.hidden if id(found.value) not in known]
     unsure = set(contained)
-    registered = {id(value) for slot, (_, value) in enumerate(reading.slots) if slot not in unsure}
-    drop = {slot for slot in contained if id(reading.slots[slot][1]) in registered}
+    values = reading.slot_values
+    registered = {id(value) for slot, value in enumerate(values) if slot not in unsure}
+    drop = {slot for slot in contained if id(values[slot]) in registered}
     if not drop:
         return
-    kept = [slot for slot in range(len(reading.slots)) if slot not in drop]
+    kept = [slot for slot in range(len(values)) if slot not in drop]
     moved = [bisect_left(kept, begin) for begin in reading.first_slot]
     reading.splits = {row: (bisect_left(kept, a), bisect_left(kept, b)) for row, (a, b) in reading.splits.items()}
-    reading.slots = [reading.slots[slot] for slot in kept]
+    reading.slot_names = [reading.slot_names[slot] for slot in kept]
+    reading.slot_values = [values[slot] for slot in kept]
     reading.first_slot = moved

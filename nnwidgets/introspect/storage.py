@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate, islice
+from itertools import accumulate, compress, islice
 from operator import gt
 from typing import Any
 
@@ -14,7 +14,7 @@ from nnwidgets.introspect.guard import is_tensor
 from nnwidgets.introspect.irregular import is_packed
 from nnwidgets.introspect.labels import letters
 from nnwidgets.introspect.naming import Name, names_through_aliases, own_name
-from nnwidgets.introspect.placement import EMPTY, ORDINARY, Placement
+from nnwidgets.introspect.placement import EMPTY, Placement
 from nnwidgets.introspect.reading import Reading, quiet, read
 from nnwidgets.introspect.records import TieGroup, TieKind
 
@@ -67,18 +67,18 @@ def ties(module: object) -> tuple[TieGroup, ...]:
         >>> ties(net)
         (TieGroup(id='A', kind='view', members=('0.weight', '1.weight'), shared_bytes=24),)
     """
-    reading = read(module)
     with quiet():
+        reading = read(module)
         placement = place(reading)
         return tie_groups(reading, placement, slot_groups(reading, placement))[0]
 
 
 def place(reading: Reading, sizes: Sequence[int] | None = None) -> Placement:
     """Where the tensors of a reading lie; what is no tensor has no bytes."""
-    values = [value for _, value in reading.slots]
-    if not ORDINARY.issuperset(map(id, map(type, values))):
+    values = reading.slot_values
+    if not reading.is_ordinary:
         values = [value if is_tensor(value) else EMPTY for value in values]
-    return Placement(values, sizes)
+    return Placement(values, sizes, is_ordinary=reading.is_ordinary)
 
 
 def slot_groups(reading: Reading, placement: Placement) -> list[SlotGroup]:
@@ -94,17 +94,17 @@ def tie_groups(
 ) -> tuple[tuple[TieGroup, ...], dict[int, str]]:
     """Give the groups their names, those through aliases included, and their letters; the second is by slot."""
     aliased = names_through_aliases(reading)
-    grouped = {slot for group in groups for slot in group.slots}
-    alone = [SlotGroup("object", (slot,), (), 0) for slot in aliased if slot not in grouped]
     if not groups and not aliased:
         return (), {}
+    grouped = {slot for group in groups for slot in group.slots} if aliased else set()
+    alone = [SlotGroup("object", (slot,), (), 0) for slot in aliased if slot not in grouped]
     named: list[tuple[list[Name], TieKind, int, tuple[int, ...]]] = []
     for group in (*groups, *alone):
         names = [own_name(reading, slot) for slot in group.slots]
-        names += [name for slot in group.slots for name in aliased.get(slot, ())]
+        names += [name for slot in group.slots for name in aliased.get(slot, ())] if aliased else ()
         if len(names) > 1:
             shared_bytes = group.shared_bytes
-            for slot in group.slots:
+            for slot in group.slots if aliased else ():
                 if slot in aliased:
                     shared_bytes += placement.n_bytes(slot) - sum(s.n_bytes for s in group.shared if slot in s.slots)
             named.append((sorted(names), group.kind, shared_bytes, group.slots))
@@ -121,12 +121,12 @@ def _same_objects(reading: Reading, placement: Placement) -> list[Shared]:
     if 0 not in placement.starts:
         return []
     holders: dict[int, list[int]] = {}
-    slots = reading.slots
-    without = [slot for slot, start in enumerate(islice(placement.starts, len(slots))) if not start]
-    if len({id(slots[slot][1]) for slot in without}) == len(without):
+    values = reading.slot_values
+    without = [slot for slot, start in enumerate(islice(placement.starts, len(values))) if not start]
+    if len(set(map(id, map(values.__getitem__, without)))) == len(without):
         return []
     for slot in without:
-        value = slots[slot][1]
+        value = values[slot]
         if is_tensor(value) or is_packed(value):
             holders.setdefault(id(value), []).append(slot)
     return [Shared(tuple(slots), 0, whole=True) for slots in holders.values() if len(slots) > 1]
@@ -135,12 +135,19 @@ def _same_objects(reading: Reading, placement: Placement) -> list[Shared]:
 def _meeting(placement: Placement) -> list[list[int]]:
     """Intervals on one device whose ranges of addresses hang together, two or more at a time."""
     starts, ends = placement.starts, placement.ends
-    order = [index for index, start in enumerate(starts) if start] if 0 in starts else list(range(len(starts)))
+    firsts, lasts = starts, ends
+    if 0 in starts:
+        firsts, lasts = list(compress(starts, starts)), list(compress(ends, starts))
+    firsts, lasts = sorted(firsts), sorted(lasts)
+    # Intervals are apart where each ends before the next begins, and then no order but that of the numbers matters.
+    meets = list(map(gt, lasts, islice(firsts, 1, None)))
+    if True not in meets:
+        return []
+    concerned = {*compress(firsts, meets), *compress(islice(firsts, 1, None), meets)}
+    order = list(compress(range(len(starts)), map(concerned.__contains__, starts)))
     order.sort(key=starts.__getitem__)
     reach = accumulate(map(ends.__getitem__, order), max)
     meets = list(map(gt, reach, map(starts.__getitem__, islice(order, 1, None))))
-    if True not in meets:
-        return []
     clusters: list[list[int]] = []
     last = -2
     for index in (index for index, hit in enumerate(meets) if hit):
@@ -166,6 +173,8 @@ def _compare(cluster: list[int], placement: Placement) -> list[Shared]:
     if not placement.pieces and all(
         placement.starts[each] == start and placement.ends[each] == end for each in cluster
     ):
+        if not placement.owners:
+            return [Shared(tuple(sorted(cluster)), end - start, whole=True)]
         slots = tuple(sorted({placement.owner(each) for each in cluster}))
         whole = all(placement.n_bytes(slot) == end - start for slot in slots)
         return [Shared(slots, end - start, whole=whole)] if len(slots) > 1 else []
@@ -210,7 +219,7 @@ def _connected(shared: list[Shared]) -> list[list[Shared]]:
 def _group(reading: Reading, placement: Placement, shared: list[Shared]) -> SlotGroup:
     slots = tuple(sorted({slot for each in shared for slot in each.slots}))
     shared_bytes = sum(each.n_bytes for each in shared)
-    values = [reading.slots[slot][1] for slot in slots]
+    values = [reading.slot_values[slot] for slot in slots]
     kind: TieKind
     if all(value is values[0] for value in values):
         kind = "object"

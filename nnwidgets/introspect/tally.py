@@ -144,9 +144,9 @@ class Tally:
 
     def _differs(self) -> bool:
         """Whether some elements are shared otherwise than by one Parameter under several names, or repeated."""
-        slots = self._reading.slots
+        values = self._reading.slot_values
         return any(self.weights[slot] for slot in self.odd) or any(
-            any(slots[slot][1] is not slots[shared.slots[0]][1] for slot in shared.slots) for shared in self._of_params
+            any(values[slot] is not values[shared.slots[0]] for slot in shared.slots) for shared in self._of_params
         )
 
     def _as_torch(self) -> list[int]:
@@ -160,7 +160,7 @@ class Tally:
         holders: dict[int, set[int]] = {}
         for shared in self._of_params:
             for slot in shared.slots:
-                holders.setdefault(id(reading.slots[slot][1]), set()).add(slot)
+                holders.setdefault(id(reading.slot_values[slot]), set()).add(slot)
         same = [(tuple(sorted(slots)), (full[min(slots)],) * len(slots)) for slots in holders.values()]
         return counts(reading, own, same)
 

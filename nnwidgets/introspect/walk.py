@@ -37,21 +37,25 @@ def tree(module: object) -> ModuleTree:
         >>> found.find("2.weight").shape
         (10, 256)
     """
-    reading = read(module)
     with quiet():
+        reading = read(module)
         columns = Columns(reading)
         placement = place(reading, columns.sizes)
         groups = slot_groups(reading, placement)
         named, tie_of = tie_groups(reading, placement, groups)
         tally = Tally(reading, placement, groups, columns)
-        nodes = _open_nodes(reading, columns, tally)
-        entries = _open_entries(reading, columns, nodes)
+        names = _paths(reading, tally)
+        entries = _open_entries(reading, columns, names)
+        _mark_roles(reading, entries)
         _mark(reading, columns, tally, tie_of, entries)
-        _close(reading, tally, nodes, entries)
+        for entry in entries:
+            entry.__class__ = TensorEntry
+        tensors = tuple(entries)
+        nodes = _nodes(reading, columns, tally, names, tensors)
     return ModuleTree(
         root=nodes[0],
         nodes=tuple(nodes),
-        tensors=tuple(entries),
+        tensors=tensors,
         ties=named,
         n_params=nodes[0].n_params,
         n_params_trainable=tally.n_trainable(),
@@ -79,49 +83,87 @@ class _Classes(dict[int, tuple[str, Summarizer | None, bool]]):
         return known
 
 
-def _open_nodes(reading: Reading, columns: Columns, tally: Tally) -> list[Any]:
-    """A node per row, still open and without what depends on others."""
+def _paths(reading: Reading, tally: Tally) -> list[str]:
+    """The path of each row; where a key has none as text, torch can't add up, which the tally is told."""
+    tails = _Tails()
+    made = [""]
+    for parent, key in islice(zip(reading.parents, reading.keys, strict=True), 1, None):
+        if parent and type(key) is str:
+            made.append(made[parent] + tails[key])
+        else:
+            made.append(paths.join(made[parent], reading.step(len(made))))
+    for row in reading.places:
+        if row and text_of(reading.keys[row]) is None:
+            tally.spoil(row, f"the key at {inert(made[row])} is not a string")
+    return made
+
+
+def _nodes(
+    reading: Reading, columns: Columns, tally: Tally, names: list[str], tensors: tuple[TensorEntry, ...]
+) -> list[ModuleNode]:
+    """A node per row."""
     nodes: list[Any] = []
-    classes, tails = _Classes(), _Tails()
-    irregular = reading.irregular
-    below: dict[int, list[Any]] = {row: [] for row in reading.inner}
-    for row, ((parent, _, (key, module)), own) in enumerate(zip(reading.rows, reading.owns, strict=True)):
+    classes, irregular = _Classes(), reading.irregular
+    n_params, n_torch, whys = tally.counts()
+    ends = islice(reading.first_slot, 1, None)
+    each = zip(names, reading.keys, reading.modules, reading.owns, n_params, n_torch, ends, strict=True)
+    begin = 0
+    for path, key, module, own, n, n_as_torch, end in each:
         node = _new(_OpenNode)
         nodes.append(node)
-        if parent > 0 and type(key) is str:
-            node.path = nodes[parent].path + tails[key]
-        elif row:
-            node.path = paths.join(nodes[parent].path, reading.step(row))
-            if text_of(key) is None:
-                tally.spoil(row, f"the key at {inert(node.path)} is not a string")
-        else:
-            node.path = ""
-        if row:
-            below[parent].append(node)
         kind = type(module)
-        node.class_name, summarize, is_norm = classes.get(id(kind)) or classes.of(kind)
-        node.key = key
-        node.kind = "module"
-        node.children = node.tensors = ()
-        node.alias_of = node.problem = node.why = None
+        try:
+            node.class_name, summarize, is_norm = classes[id(kind)]
+        except KeyError:
+            node.class_name, summarize, is_norm = classes.of(kind)
         if own is None:
+            row = len(nodes) - 1
             node.training, held = irregular[row][0] if row in irregular else None, own_dict(module)
         else:
             flag = own.get("training")
             node.training, held = flag if flag is True or flag is False else None, own
-        node.summary = summarize(held) if summarize else columns.first_size(row) if is_norm else ""
-    for row, children in below.items():
-        nodes[row].children = tuple(children)
+        node.summary = summarize(held) if summarize else columns.first_size(len(nodes) - 1) if is_norm else ""
+        node.path = path
+        node.key = key
+        node.kind = "module"
+        node.children = ()
+        node.tensors = () if begin == end else tensors[begin:end]
+        begin = end
+        node.n_params = n
+        node.n_params_torch = n_as_torch
+        node.alias_of = node.problem = node.why = None
+    for row, why in whys.items():
+        nodes[row].why = why
+    for row, problem in reading.problems.items():
+        nodes[row].problem = problem
+    _join(reading, nodes)
+    for node in nodes:
+        node.__class__ = ModuleNode
     return nodes
 
 
-def _open_entries(reading: Reading, columns: Columns, nodes: list[Any]) -> list[Any]:
+def _join(reading: Reading, nodes: list[Any]) -> None:
+    """Give nodes what they have of other nodes."""
+    below: dict[int, list[Any]] = {row: [] for row in reading.inner}
+    for parent, node in islice(zip(reading.parents, nodes, strict=True), 1, None):
+        below[parent].append(node)
+    for row, children in below.items():
+        nodes[row].children = tuple(children)
+    for row, target in reading.first_met.items():
+        node, met = nodes[row], nodes[target]
+        node.kind = "cycle" if reading.is_cycle(row) else "alias"
+        node.alias_of, node.training, node.summary = met.path, met.training, met.summary
+
+
+def _open_entries(reading: Reading, columns: Columns, names: list[str]) -> list[Any]:
     """An entry per slot, still open, as if all were registered parameters without ties or problems."""
     entries: list[Any] = []
     tails = _Tails()
-    bases = chain.from_iterable(map(repeat, [node.path for node in nodes], columns.n_slots))
-    each = zip(reading.slots, bases, columns.kinds, columns.asking, columns.with_grad, columns.class_names, strict=True)
-    for (name, _), base, kind, asks, holds, class_name in each:
+    bases = chain.from_iterable(map(repeat, names, columns.n_slots))
+    each = zip(
+        reading.slot_names, bases, columns.kinds, columns.asking, columns.with_grad, columns.class_names, strict=True
+    )
+    for name, base, kind, asks, holds, class_name in each:
         entry = _new(_OpenEntry)
         entries.append(entry)
         entry.path = base + tails[name] if base and type(name) is str else ""
@@ -140,16 +182,6 @@ def _open_entries(reading: Reading, columns: Columns, nodes: list[Any]) -> list[
 
 def _mark(reading: Reading, columns: Columns, tally: Tally, tie_of: dict[int, str], entries: list[Any]) -> None:
     """Set apart the entries that are not what `_open_entries` took them for."""
-    for row, (at_buffers, at_unregistered) in reading.splits.items():
-        for slot in range(at_buffers, reading.first_slot[row + 1]):
-            entry = entries[slot]
-            if slot < at_unregistered:
-                entry.role = "buffer"
-                entry.persistent = _is_persistent(reading, row, reading.slots[slot][0])
-            else:
-                entry.role = "unregistered"
-                entry.persistent = False
-                entry.path = reading.slot_path(slot)
     for slot, problem in (tally.freed() | columns.problems).items():
         entries[slot].problem = problem
     for slot in columns.without_shape:
@@ -163,30 +195,26 @@ def _mark(reading: Reading, columns: Columns, tally: Tally, tie_of: dict[int, st
         entries[slot].tie = tie
 
 
-def _is_persistent(reading: Reading, row: int, name: Any) -> bool:
+def _mark_roles(reading: Reading, entries: list[Any]) -> None:
+    """Set apart the entries that are not parameters."""
+    for row, (at_buffers, at_unregistered) in reading.splits.items():
+        if at_buffers < at_unregistered:
+            left_out = _non_persistent(reading, row)
+            for slot in range(at_buffers, at_unregistered):
+                entry = entries[slot]
+                entry.role = "buffer"
+                if left_out:
+                    name = reading.slot_names[slot]
+                    entry.persistent = type(name) is not str or name not in left_out
+        for slot in range(at_unregistered, reading.first_slot[row + 1]):
+            entry = entries[slot]
+            entry.role = "unregistered"
+            entry.persistent = False
+            entry.path = reading.slot_path(slot)
+
+
+def _non_persistent(reading: Reading, row: int) -> Any:
+    """The names of buffers that ``state_dict`` leaves out; none where these can't be read."""
     own = reading.owns[row]
     names: Any = reading.irregular[row][1] if own is None else own.get("_non_persistent_buffers_set")
-    return type(name) is not str or type(names) not in (set, frozenset) or name not in names
-
-
-def _close(reading: Reading, tally: Tally, nodes: list[Any], entries: list[Any]) -> None:
-    """Fill in what depends on all rows, and give nodes and entries their class."""
-    for entry in entries:
-        entry.__class__ = TensorEntry
-    n_params, n_torch, whys = tally.counts()
-    for row, target in reading.first_met.items():
-        node, met = nodes[row], nodes[target]
-        node.kind = "cycle" if reading.is_cycle(row) else "alias"
-        node.alias_of, node.training, node.summary = met.path, met.training, met.summary
-    for row, why in whys.items():
-        nodes[row].why = why
-    for row, problem in reading.problems.items():
-        nodes[row].problem = problem
-    begin = 0
-    for node, n, n_as_torch, end in zip(nodes, n_params, n_torch, islice(reading.first_slot, 1, None), strict=True):
-        node.n_params = n
-        node.n_params_torch = n_as_torch
-        if end != begin:
-            node.tensors = tuple(entries[begin:end])
-            begin = end
-        node.__class__ = ModuleNode
+    return names if type(names) is set or type(names) is frozenset else ()

@@ -21,7 +21,7 @@ def module_expression(reading: Reading, row: int, name: str) -> str:
     """
     steps: list[tuple[Any, int]] = []
     while row > 0:
-        steps.append((reading.keys[row], reading.positions[row]))
+        steps.append((reading.keys[row], reading.places.get(row, 0)))
         row = reading.parents[row]
     steps.reverse()
     made = name
