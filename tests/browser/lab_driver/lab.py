@@ -70,6 +70,10 @@ class Lab:
         """Return how many bytes each message of these types had that the kernel has sent to the page."""
         return [size for each in message_types for size in self._sizes[each]]
 
+    def bytes_of(self, *message_types: str) -> int:
+        """Return how many bytes all messages of these types had."""
+        return sum(self.sizes_of(*message_types))
+
     def open(self, cells: Sequence[str]) -> Notebook:
         """Write a notebook of these code cells, open it, and wait for its kernel."""
         document = nbformat.v4.new_notebook(
