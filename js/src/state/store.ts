@@ -31,7 +31,7 @@ export class TreeStore {
   #asked: Question;
   #asking: AbortController | null = null;
   /** The question last asked, and whether its rows came. */
-  #current: { question: Question; isAnswered: Promise<boolean> } | null = null;
+  #current: { question: Question; asking: AbortController; isAnswered: Promise<boolean> } | null = null;
   /** Goes up with every selection made or asked for: what was asked for before gives way. */
   #nSelections = 0;
   /** What was open before the filter. */
@@ -268,16 +268,16 @@ export class TreeStore {
 
   /** Asks for the rows of another question; whether its answer came before the next was asked. */
   #ask(question: Question): Promise<boolean> {
-    const isAnswered = this.#answerTo(question);
-    this.#current = { question, isAnswered };
+    const asking = new AbortController();
+    const isAnswered = this.#answerTo(question, asking);
+    this.#current = { question, asking, isAnswered };
     return isAnswered;
   }
 
-  async #answerTo(question: Question): Promise<boolean> {
+  async #answerTo(question: Question, asking: AbortController): Promise<boolean> {
     this.#asking?.abort();
     this.#window?.request.abort();
     this.#window = null;
-    const asking = new AbortController();
     this.#asking = asking;
     this.#asked = question;
     const start = Math.max(0, this.#sight.first - MARGIN_ROWS);
@@ -287,7 +287,8 @@ export class TreeStore {
     );
     if (this.#asking !== asking) {
       // The same question asked again, as a refresh does, is answered by the later reply.
-      return this.#current?.question === question ? this.#current.isAnswered : false;
+      const later = this.#current;
+      return later?.question === question && later.asking !== asking ? later.isAnswered : false;
     }
     this.#asking = null;
     if (reply === null) {
