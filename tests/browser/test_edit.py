@@ -348,8 +348,7 @@ def test_a_pass_of_the_panel_without_a_mouse(lab):
     explorer.reach("0.weight")
     explorer.filter_box.focus()
     keys.press("ArrowDown")
-    while explorer.focused() != "0.weight":
-        before = explorer.focused()
+    while (before := explorer.focused()) != "0.weight":
         keys.press("ArrowDown")
         explorer.wait_focused_other_than(before)
     keys.press("Enter")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.sync_api import expect
 
@@ -53,7 +55,7 @@ def test_the_frozen_chip_and_the_trainable_one(lab):
     notebook = lab.open([models.LOAD, models.BLOCKS, "%nn net"])
     notebook.run(0, 1, 2)
     explorer = notebook.explorer(2)
-    explorer.root.get_by_role("button", name="frozen").click()
+    explorer.root.get_by_role("button", name=re.compile(r"^frozen \d")).click()
     expect(explorer.row("frozen.weight")).to_be_visible()
     expect(explorer.row("embed.weight")).to_have_count(0)
 

@@ -55,8 +55,7 @@ def test_a_whole_pass_with_the_keyboard_only(notebook):
     expect(explorer.row("blocks.2.linear.weight")).to_be_visible()
     keys.press("ArrowDown")
     assert explorer.focused() is not None
-    while explorer.focused() != "blocks.2.linear.weight":
-        before = explorer.focused()
+    while (before := explorer.focused()) != "blocks.2.linear.weight":
         keys.press("ArrowDown")
         explorer.wait_focused_other_than(before)
 
@@ -81,8 +80,7 @@ def test_a_whole_pass_with_the_keyboard_only(notebook):
     keys.type("embed.weight")
     expect(explorer.row("embed.weight")).to_be_visible()
     keys.press("ArrowDown")
-    while explorer.focused() != "embed.weight":
-        before = explorer.focused()
+    while (before := explorer.focused()) != "embed.weight":
         keys.press("ArrowDown")
         explorer.wait_focused_other_than(before)
     keys.press("t")
