@@ -58,6 +58,7 @@ def test_hostile_names_are_inert_wherever_they_show(lab, explorer):
         row = explorer.rows().nth(index)
         row.click()
         expect(row).to_have_attribute("aria-selected", "true")
+        explorer.wait_inspecting("")
         for tab in explorer.inspector.get_by_role("tab").all():
             if tab.is_enabled():
                 tab.click()

@@ -50,8 +50,11 @@ def ip():
         assert Encoder.ran == []
 
 
-NAMES = set(initializers())
-INITIALIZERS = NAMES | {name.removesuffix("_") for name in NAMES}
+def offered_initializers():
+    """Asked for when a test runs: what other tests register is offered as well."""
+    names = set(initializers())
+    return names | {name.removesuffix("_") for name in names}
+
 
 OFFERED = {
     "%nn ": {*SUBCOMMANDS, "net", "encoder"},
@@ -87,7 +90,7 @@ OFFERED = {
     "%nn init ": {"net", "encoder"},
     "%nn init net 0.": {"0.weight", "0.bias"},
     "%nn init net Linear.": {"Linear.weight", "Linear.bias"},
-    "%nn init net 0.weight ": INITIALIZERS,
+    "%nn init net 0.weight ": offered_initializers,
     "%nn init net 0.weight xavier_u": {"xavier_uniform_", "xavier_uniform"},
     "%nn init net 0.weight res": {"reset"},
     "%nn init net 0.weight trunc_normal_ ": {"mean=", "std=", "a=", "b="},
@@ -115,7 +118,8 @@ OFFERED = {
 
 @pytest.mark.parametrize("line", OFFERED)
 def test_tab_offers_what_can_stand_there(ip, line):
-    assert set(ip.completions(line)) == OFFERED[line]
+    expected = OFFERED[line]
+    assert set(ip.completions(line)) == (expected() if callable(expected) else expected)
 
 
 @pytest.mark.parametrize("line", [line for line in OFFERED if line.startswith("%nn show") and "*" not in line])
