@@ -1,1 +1,38 @@
-"""Where files will be read and written: checkpoints as plans. Nothing here yet touches a file."""
+"""Checkpoints: looked into without reading them, planned before they are loaded, never half-loaded, never half-written.
+
+Example:
+    >>> import tempfile, torch
+    >>> from safetensors.torch import save_file
+    >>> file = tempfile.mkdtemp() + "/mlp.safetensors"
+    >>> save_file({"0.weight": torch.zeros(3, 2)}, file)
+    >>> peek(file).names
+    ('0.weight',)
+"""
+
+from __future__ import annotations
+
+from nnwidgets.checkpoint.index import peek
+from nnwidgets.checkpoint.records import (
+    Changed,
+    CheckpointIndex,
+    LoadPlan,
+    LoadReport,
+    PlanEntry,
+    SaveReport,
+    StateDiff,
+    StoredTensor,
+    Suggestion,
+)
+
+__all__ = [
+    "Changed",
+    "CheckpointIndex",
+    "LoadPlan",
+    "LoadReport",
+    "PlanEntry",
+    "SaveReport",
+    "StateDiff",
+    "StoredTensor",
+    "Suggestion",
+    "peek",
+]

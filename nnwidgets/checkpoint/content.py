@@ -1,0 +1,152 @@
+"""What a checkpoint holds, described: plain values and containers, and in place of each tensor where its bytes lie."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """A run of bytes in a file.
+
+    Attributes:
+        key: Its name within the checkpoint; two tensors of one key share their bytes.
+        file: Index of the file in `Opened.files`.
+        offset: Where it begins in the file.
+        n_bytes: How many.
+        crc32: What the file says its CRC-32 is; None where the format keeps none.
+        is_swapped: Whether its elements are in the byte order that this machine hasn't.
+    """
+
+    key: str
+    file: int
+    offset: int
+    n_bytes: int
+    crc32: int | None = None
+    is_swapped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Strided:
+    """A strided tensor: a view of a storage.
+
+    Attributes:
+        dtype: Of its elements.
+        shape: Its sizes.
+        strides: Steps between elements, in elements.
+        storage: Where its bytes are.
+        first: Index of its first element in the storage, in elements.
+        is_parameter: Whether it was written as a Parameter.
+        requires_grad: As written.
+        quantizer: Scheme, scales, zero points and axis of a quantized tensor, as torch's rebuild function takes them.
+    """
+
+    dtype: torch.dtype
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    storage: Storage
+    first: int = 0
+    is_parameter: bool = False
+    requires_grad: bool = False
+    quantizer: tuple[Any, ...] | None = None
+
+    @property
+    def n_elements(self) -> int:
+        """How many elements it has."""
+        return math.prod(self.shape)
+
+    @property
+    def is_run(self) -> bool:
+        """Whether its elements lie in the storage one after the other, in order."""
+        expected = 1
+        for size, stride in zip(reversed(self.shape), reversed(self.strides), strict=True):
+            if size == 0:
+                return True
+            if size != 1 and stride != expected:
+                return False
+            expected *= size
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """A tensor put together from others: a sparse one from indices and values, a distributed one from its pieces.
+
+    Attributes:
+        dtype: Of its elements.
+        shape: Its sizes.
+        layout: ``"sparse_coo"``, ``"sparse_csr"`` …; ``"strided"`` for one that was stored in pieces.
+        parts: By their roles: ``"indices"`` and ``"values"``, ``"crow_indices"`` …; for pieces, their offsets as text,
+            such as ``"0,128"``.
+        is_coalesced: Of a sparse COO tensor; None where it isn't known.
+        is_parameter: Whether it was written as a Parameter.
+        requires_grad: As written.
+    """
+
+    dtype: torch.dtype
+    shape: tuple[int, ...]
+    layout: str
+    parts: tuple[tuple[str, Strided], ...]
+    is_coalesced: bool | None = None
+    is_parameter: bool = False
+    requires_grad: bool = False
+
+    @property
+    def n_elements(self) -> int:
+        """How many elements it has, zeros that aren't stored included."""
+        return math.prod(self.shape)
+
+
+Described = Strided | Composed
+"""A tensor in a file."""
+
+Step = tuple[Literal["key", "index"], Any]
+"""One step into containers: a key of a dict or an index of a list."""
+
+
+def tensors_in(content: Any) -> Iterator[tuple[tuple[Step, ...], Described]]:
+    """Every tensor within nested containers, in order, with the steps that lead to it."""
+    waiting: list[tuple[tuple[Step, ...], Any]] = [((), content)]
+    while waiting:
+        steps, value = waiting.pop()
+        if isinstance(value, Strided | Composed):
+            yield steps, value
+        elif isinstance(value, dict):
+            below: list[tuple[tuple[Step, ...], Any]] = [((*steps, ("key", key)), each) for key, each in value.items()]
+            waiting.extend(reversed(below))
+        elif isinstance(value, list | tuple):
+            below = [((*steps, ("index", index)), each) for index, each in enumerate(value)]
+            waiting.extend(reversed(below))
+
+
+def name_of(steps: tuple[Step, ...]) -> str:
+    """The name of a tensor within containers: keys that are text joined by dots, all else in brackets.
+
+    Example:
+        >>> name_of((("key", "model"), ("key", "0.weight"))), name_of((("key", "xs"), ("index", 1)))
+        ('model.0.weight', 'xs[1]')
+    """
+    made = ""
+    for kind, key in steps:
+        if kind == "key" and isinstance(key, str):
+            made += f".{key}" if made else key
+        else:
+            made += f"[{key!r}]"
+    return made
+
+
+def storages_of(tensor: Described) -> tuple[Storage, ...]:
+    """The storages that a tensor's bytes are in."""
+    if isinstance(tensor, Strided):
+        return (tensor.storage,)
+    return tuple(part.storage for _, part in tensor.parts)
+
+
+def dtype_name(dtype: torch.dtype) -> str:
+    """``"float32"``."""
+    return str(dtype).removeprefix("torch.")

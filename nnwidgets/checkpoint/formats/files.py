@@ -1,0 +1,166 @@
+"""Files opened to be read: regular ones only, never longer than they are, never mapped.
+
+A mapped file that another process cuts short ends this process; a read of it gives an error. So bytes are read, never
+mapped.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import stat
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import torch
+
+from nnwidgets.errors import CorruptCheckpointError, PathNotFoundError, UnsafeCheckpointError, closest_names
+
+
+class File:
+    """A regular file, open for reading.
+
+    Attributes:
+        path: As given.
+        n_bytes: Its length when it was opened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open it.
+
+        Raises:
+            PathNotFoundError: It isn't there.
+            UnsafeCheckpointError: It is a pipe, a device, a socket: reading could hang or never end.
+            CorruptCheckpointError: It can't be opened.
+        """
+        self.path = path
+        # A pipe without a writer would block in open already.
+        try:
+            self._fd = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
+        except FileNotFoundError:
+            raise PathNotFoundError(f"There is no file {str(path)!r}.", path=str(path), hint=_closest(path)) from None
+        except OSError as error:
+            raise CorruptCheckpointError(
+                f"{path.name} can't be opened: {error.strerror}.", path=str(path), hint="Check its permissions."
+            ) from None
+        found = os.fstat(self._fd)
+        if not stat.S_ISREG(found.st_mode):
+            os.close(self._fd)
+            raise UnsafeCheckpointError(
+                f"{path.name} is no regular file but a {_kind(found.st_mode)}.",
+                path=str(path),
+                hint="Name a checkpoint file or a folder of one.",
+            )
+        self.n_bytes = found.st_size
+        self._identity = _identity(found)
+
+    def read(self, offset: int, n_bytes: int) -> bytes:
+        """Bytes from ``offset`` on, exactly as many as asked for.
+
+        Raises:
+            CorruptCheckpointError: The file ends before.
+        """
+        self.check(offset, n_bytes)
+        held = bytearray(n_bytes)
+        self.read_into(offset, memoryview(held))
+        return bytes(held)
+
+    def read_into(self, offset: int, out: memoryview) -> None:
+        """Fill ``out`` with the bytes from ``offset`` on; other threads run meanwhile.
+
+        Raises:
+            CorruptCheckpointError: The file ends before, or can't be read there.
+        """
+        done = 0
+        while done < len(out):
+            try:
+                n = os.preadv(self._fd, [out[done : done + _MOST_AT_ONCE]], offset + done)
+            except OSError as error:
+                raise CorruptCheckpointError(
+                    f"{self.path.name} can't be read at byte {offset + done:,}: {error.strerror}.", path=str(self.path)
+                ) from None
+            if not n:
+                raise CorruptCheckpointError(
+                    f"{self.path.name} ended at byte {offset + done:,}, expected {len(out) - done:,} more.",
+                    path=str(self.path),
+                    hint="It was cut short; get it again.",
+                )
+            done += n
+
+    def check(self, offset: int, n_bytes: int) -> None:
+        """Make sure that a range lies within the file.
+
+        Raises:
+            CorruptCheckpointError: It doesn't.
+        """
+        if offset < 0 or n_bytes < 0 or offset + n_bytes > self.n_bytes:
+            raise CorruptCheckpointError(
+                f"{self.path.name} says that bytes {offset:,} to {offset + n_bytes:,} belong to it, and has "
+                f"{self.n_bytes:,}.",
+                path=str(self.path),
+                hint="It was cut short or damaged; get it again.",
+            )
+
+    @property
+    def is_as_opened(self) -> bool:
+        """Whether it has the length and time of change that it was opened with."""
+        return _identity(os.fstat(self._fd)) == self._identity
+
+    def close(self) -> None:
+        """Close it; may be called again."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if getattr(self, "_fd", -1) >= 0:
+            self.close()
+
+
+def memory_of(data: torch.Tensor) -> memoryview:
+    """The bytes of a contiguous tensor on the CPU, to read into."""
+    n_bytes = data.numel() * data.element_size()
+    if not n_bytes:
+        return memoryview(bytearray())
+    held: Any = (ctypes.c_char * n_bytes).from_address(data.data_ptr())
+    held._of = data  # noqa: SLF001 - keeps the memory as long as the view
+    return memoryview(held).cast("B")
+
+
+_MOST_AT_ONCE = 2**30
+
+
+def _identity(found: os.stat_result) -> tuple[int, int]:
+    return found.st_size, found.st_mtime_ns
+
+
+def _kind(mode: int) -> str:
+    kinds = {
+        stat.S_IFDIR: "folder",
+        stat.S_IFIFO: "pipe",
+        stat.S_IFSOCK: "socket",
+        stat.S_IFCHR: "device",
+        stat.S_IFBLK: "device",
+    }
+    return kinds.get(stat.S_IFMT(mode), "special file")
+
+
+def _closest(path: Path) -> str:
+    try:
+        names = sorted(each.name for each in path.absolute().parent.iterdir())[:_MOST_NAMES]
+    except OSError:
+        return f"Nor is there a folder {str(path.parent)!r}."
+    closest = closest_names(path.name, names)
+    return f"Did you mean {' or '.join(map(repr, closest))}?" if closest else ""
+
+
+_MOST_NAMES = 2_000

@@ -1,0 +1,149 @@
+"""The safetensors format: eight bytes of length, a JSON header of names, dtypes, shapes and offsets, then the bytes.
+
+Everything its specification says is checked before any byte of a tensor is used: no gaps, no overlaps, nothing beyond
+the end, no key twice.
+Source: https://github.com/huggingface/safetensors#format
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nnwidgets.checkpoint.content import Storage, Strided
+from nnwidgets.checkpoint.formats.base import Opened, Progress
+from nnwidgets.checkpoint.formats.files import File
+from nnwidgets.checkpoint.records import Format
+from nnwidgets.errors import CorruptCheckpointError
+
+_NAMES = {
+    "BOOL": "bool", "U8": "uint8", "I8": "int8", "U16": "uint16", "I16": "int16", "U32": "uint32", "I32": "int32",
+    "U64": "uint64", "I64": "int64", "F16": "float16", "BF16": "bfloat16", "F32": "float32", "F64": "float64",
+    "C64": "complex64", "F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2", "F8_E4M3FNUZ": "float8_e4m3fnuz",
+    "F8_E5M2FNUZ": "float8_e5m2fnuz", "F8_E8M0": "float8_e8m0fnu",
+}  # fmt: skip
+DTYPES = {code: getattr(torch, name) for code, name in _NAMES.items() if hasattr(torch, name)}
+"""The dtypes that the format has names for."""
+
+MOST_HEADER_BYTES = 100_000_000
+"""What the reference reader allows."""
+
+_LENGTH = 8
+_FIELDS = {"dtype", "shape", "data_offsets"}
+
+
+class Safetensors(Opened):
+    """A safetensors file."""
+
+    format: Format = "safetensors"
+
+    def __init__(self, path: Path, file: File | None = None) -> None:
+        """Read and check the header.
+
+        Raises:
+            CorruptCheckpointError: It isn't as the format says.
+        """
+        self.path = path
+        self.files = [file or File(path)]
+        self.departures = []
+        try:
+            header, start = self._header()
+            self.metadata = self._metadata(header.pop("__metadata__", {}))
+            self.content = self._tensors(header, start)
+        except BaseException:
+            self.close()
+            raise
+
+    def verify(self, storages: Iterable[Storage], progress: Progress | None = None) -> None:
+        """Nothing: the format keeps no checksums."""
+
+    def _header(self) -> tuple[dict[str, Any], int]:
+        file = self.files[0]
+        n_bytes = int.from_bytes(file.read(0, _LENGTH), "little")
+        if n_bytes > MOST_HEADER_BYTES or n_bytes > file.n_bytes - _LENGTH:
+            raise self._fault(
+                f"says its header has {n_bytes:,} bytes; it can have {min(file.n_bytes - _LENGTH, MOST_HEADER_BYTES):,}"
+            )
+        try:
+            text = file.read(_LENGTH, n_bytes).decode("utf-8")
+            header = json.loads(text, object_pairs_hook=self._once, parse_constant=self._no_constant)
+        except (UnicodeDecodeError, json.JSONDecodeError, RecursionError, ValueError) as error:
+            raise self._fault(f"has a header that is no JSON ({error})") from None
+        if not text.startswith("{") or type(header) is not dict:
+            raise self._fault("has a header that is no JSON object")
+        return header, _LENGTH + n_bytes
+
+    def _once(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        made = dict(pairs)
+        if len(made) != len(pairs):
+            seen: set[str] = set()
+            twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+            raise self._fault(f"has the key {twice[:80]!r} twice")
+        return made
+
+    def _no_constant(self, text: str) -> None:
+        raise self._fault(f"has {text} in its header")
+
+    def _metadata(self, found: Any) -> dict[str, str]:
+        if type(found) is not dict or not all(type(each) is str for each in found.values()):
+            raise self._fault("has metadata that isn't text by name")
+        return found
+
+    def _tensors(self, header: dict[str, Any], start: int) -> dict[str, Strided]:
+        made = {name: self._tensor(name, each, start) for name, each in header.items()}
+        at = start
+        for tensor in sorted(made.values(), key=lambda each: (each.storage.offset, each.storage.n_bytes)):
+            if tensor.storage.offset != at:
+                what = "has a gap" if tensor.storage.offset > at else "has tensors that overlap"
+                raise self._fault(f"{what} at byte {min(at, tensor.storage.offset):,} ({tensor.storage.key[:80]!r})")
+            at += tensor.storage.n_bytes
+        if at != self.files[0].n_bytes:
+            raise self._fault(f"has {self.files[0].n_bytes:,} bytes, and its tensors end at {at:,}")
+        return made
+
+    def _tensor(self, name: str, found: Any, start: int) -> Strided:
+        if type(found) is not dict or set(found) != _FIELDS:
+            raise self._fault(f"describes {name[:80]!r} by something else than dtype, shape and data_offsets")
+        dtype = DTYPES.get(found["dtype"]) if type(found["dtype"]) is str else None
+        if dtype is None:
+            raise self._fault(f"has {name[:80]!r} of dtype {str(found['dtype'])[:40]!r}, which this torch hasn't")
+        shape, ends = found["shape"], found["data_offsets"]
+        for each in (shape, ends):
+            if type(each) is not list or not all(type(n) is int and 0 <= n <= _MOST for n in each):
+                raise self._fault(f"has a shape or offsets of {name[:80]!r} that are no whole numbers")
+        if len(ends) != 2 or ends[0] > ends[1]:  # noqa: PLR2004 - first and last
+            raise self._fault(f"has offsets {ends[:4]} of {name[:80]!r}, expected a first and a last")
+        n_bytes = math.prod(shape) * dtype.itemsize
+        if n_bytes != ends[1] - ends[0]:
+            raise self._fault(
+                f"gives {name[:80]!r} {ends[1] - ends[0]:,} bytes, and its shape {shape[:8]} needs {n_bytes:,}"
+            )
+        self.files[0].check(start + ends[0], n_bytes)
+        return Strided(dtype, tuple(shape), _strides(shape), Storage(name, 0, start + ends[0], n_bytes))
+
+    def _fault(self, what: str) -> CorruptCheckpointError:
+        return CorruptCheckpointError(
+            f"{self.path.name} {what}.", path=str(self.path), hint="It is damaged or no safetensors file; get it again."
+        )
+
+
+def recognizes(start: bytes, n_bytes: int) -> bool:
+    """Whether a file's first bytes are a safetensors header's."""
+    is_object = start[_LENGTH : _LENGTH + 1] == b"{"
+    return is_object and int.from_bytes(start[:_LENGTH], "little") < max(n_bytes, 2**32)
+
+
+def _strides(shape: list[int]) -> tuple[int, ...]:
+    made, step = [], 1
+    for size in reversed(shape):
+        made.append(step)
+        step *= max(size, 1)
+    return tuple(reversed(made))
+
+
+_MOST = 2**62

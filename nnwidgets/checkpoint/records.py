@@ -1,0 +1,372 @@
+"""What working with checkpoints gives: frozen records, no tensors in them, safe to keep and to send."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal
+
+from nnwidgets.introspect.labels import short_bytes
+from nnwidgets.introspect.records import TieGroup
+
+if TYPE_CHECKING:
+    from nnwidgets.edit import Change
+
+Format = Literal["torch-zip", "torch-legacy", "safetensors", "sharded", "distributed"]
+Status = Literal["match", "renamed", "shape_mismatch", "dtype_cast", "missing", "unexpected", "tied"]
+Difference = Literal["values", "shape", "dtype"]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTensor:
+    """A tensor in a file, as its header says.
+
+    Attributes:
+        name: Its name in the state dict; where the file holds none, its place: ``"xs[1]"``.
+        shape: Its sizes.
+        dtype: ``"float32"``.
+        n_elements: How many elements.
+        size_bytes: Bytes of its elements.
+        layout: ``"strided"``, ``"sparse_coo"``.
+        tie: Id of the group of names that share its bytes in the file, or None.
+        file: Name of the file it is in.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    n_elements: int
+    size_bytes: int
+    layout: str = "strided"
+    tie: str | None = None
+    file: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields, as JSON has them."""
+        return _dict(self)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class CheckpointIndex:
+    """What is in a checkpoint, read from its headers alone.
+
+    Attributes:
+        path: The file or folder.
+        format: ``"torch-zip"``, ``"torch-legacy"``, ``"safetensors"``, ``"sharded"``, ``"distributed"``.
+        tensors: Those of the state dict, in the file's order.
+        rest: Tensors elsewhere in it, an optimizer's for instance, by place: ``"optimizer.state[0].exp_avg"``.
+        metadata: Text kept with it.
+        values: Plain values beside the tensors, by place, as short text: ``{"epoch": "3"}``.
+        ties: Names that share bytes in the file.
+        size_bytes: Of all its files.
+        files: Names of its files.
+        state_dict: Where the state dict was found: ``""`` for the whole file, ``"model"`` for a key; None where the
+            file holds tensors but nothing that looks like a state dict.
+        optimizer: Where an optimizer's state was found, or None.
+        departures: In what the file isn't as its format says, each a sentence; empty for a clean one.
+    """
+
+    path: str
+    format: Format
+    tensors: tuple[StoredTensor, ...]
+    rest: tuple[StoredTensor, ...]
+    metadata: Mapping[str, str]
+    values: Mapping[str, str]
+    ties: tuple[TieGroup, ...]
+    size_bytes: int
+    files: tuple[str, ...]
+    state_dict: str | None
+    optimizer: str | None
+    departures: tuple[str, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of ``tensors``, in order."""
+        return tuple(each.name for each in self.tensors)
+
+    @property
+    def n_elements(self) -> int:
+        """Elements of ``tensors``, under each name."""
+        return sum(each.n_elements for each in self.tensors)
+
+    def __repr__(self) -> str:
+        told = f"{len(self.tensors):,} tensors, {short_bytes(self.size_bytes)}"
+        return f"CheckpointIndex({self.path!r}, {self.format}, {told})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields, as JSON has them."""
+        return _dict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """Another name under which a tensor of the model may be in the file.
+
+    Attributes:
+        source: The name in the file.
+        reason: Why, a short sentence part: ``"the file's names begin with module."``.
+        confidence: From 0 to 1.
+    """
+
+    source: str
+    reason: str
+    confidence: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields, as JSON has them."""
+        return _dict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class PlanEntry:
+    """What a load would do with one tensor.
+
+    Attributes:
+        path: In the model; None for one that only the file has.
+        source: Name in the file; None for one that only the model has.
+        status: ``"match"``, ``"renamed"``, ``"dtype_cast"`` and ``"tied"`` will be loaded; ``"shape_mismatch"``,
+            ``"missing"`` and ``"unexpected"`` won't.
+        suggestion: For a missing one, a likely source.
+        shape: In the model, or None.
+        dtype: In the model, or None.
+        source_shape: In the file, or None.
+        source_dtype: In the file, or None.
+        n_elements: In the model where it is there, else in the file.
+        tied_to: For a tied one, the path that its bytes come with.
+    """
+
+    path: str | None
+    source: str | None
+    status: Status
+    suggestion: Suggestion | None = None
+    shape: tuple[int, ...] | None = None
+    dtype: str | None = None
+    source_shape: tuple[int, ...] | None = None
+    source_dtype: str | None = None
+    n_elements: int = 0
+    tied_to: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields, as JSON has them."""
+        return _dict(self)
+
+
+LOADED: frozenset[Status] = frozenset({"match", "renamed", "dtype_cast", "tied"})
+"""Statuses of what a load takes."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class LoadPlan:
+    """What a load would do, before anything is read.
+
+    Attributes:
+        file: The checkpoint.
+        entries: One per tensor of the model, in walk order, then those that only the file has.
+        renames: Suggested names: from the name in the file to the path in the model; pass it as ``rename``.
+        rename: What was asked for, as names in the file to paths in the model.
+        warnings: What to know before loading.
+    """
+
+    file: str
+    entries: tuple[PlanEntry, ...]
+    renames: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    rename: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the file has every tensor of the model, by name, shape and dtype, and no other."""
+        return all(each.status in ("match", "tied") for each in self.entries)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether a strict load would go through: every tensor of either side has its counterpart."""
+        return all(each.status in LOADED for each in self.entries)
+
+    @property
+    def counts(self) -> dict[Status, int]:
+        """How many entries have each status, of those that occur."""
+        made: dict[Status, int] = {}
+        for each in self.entries:
+            made[each.status] = made.get(each.status, 0) + 1
+        return made
+
+    def __repr__(self) -> str:
+        told = ", ".join(f"{n} {status}" for status, n in self.counts.items())
+        more = f", {len(self.renames)} renames suggested" if self.renames else ""
+        return f"LoadPlan({self.file!r}: {told or 'nothing'}{more})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields, as JSON has them."""
+        return {**_dict(self), "is_exact": self.is_exact}
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class LoadReport:
+    """A load as it was carried out.
+
+    Attributes:
+        plan: What was done with each tensor.
+        n_loaded: Tensors of the model that now hold the file's values, each name counted.
+        n_elements: Elements written, each once.
+        verified: Whether every loaded tensor was compared with the file afterwards.
+        change: The load as a change: undoable, in the history; None where it wrote nothing.
+        warnings: What to know.
+    """
+
+    plan: LoadPlan
+    n_loaded: int
+    n_elements: int
+    verified: bool
+    change: Change | None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def entries(self) -> tuple[PlanEntry, ...]:
+        """Those of the plan."""
+        return self.plan.entries
+
+    def __repr__(self) -> str:
+        checked = ", verified" if self.verified else ""
+        return f"LoadReport({self.plan.file!r}: {self.n_loaded:,} tensors, {self.n_elements:,} elements{checked})"
+
+    def to_code(self, name: str = "net", optimizer: str = "optimizer") -> str:
+        """Python that loads the same with torch (and safetensors, for its files) alone."""
+        return "" if self.change is None else self.change.to_code(name, optimizer)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields, as JSON has them."""
+        return {
+            "plan": self.plan.to_dict(),
+            "n_loaded": self.n_loaded,
+            "n_elements": self.n_elements,
+            "verified": self.verified,
+            "change": None if self.change is None else self.change.to_dict(),
+            "warnings": list(self.warnings),
+        }
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class SaveReport:
+    """A save as it was carried out.
+
+    Attributes:
+        paths: Files written, an index last.
+        n_tensors: Tensors saved, each name counted.
+        size_bytes: Of the files.
+        digest: Of what was written: the name of the function, a colon, and hexadecimal digits.
+        verified: Whether it was read back and compared.
+        seconds: How long it took.
+        warnings: What to know.
+    """
+
+    paths: tuple[str, ...]
+    n_tensors: int
+    size_bytes: int
+    digest: str
+    verified: bool
+    seconds: float
+    warnings: tuple[str, ...] = ()
+    _code: str = ""
+
+    def to_code(self) -> str:
+        """Python that saves the same with torch (and safetensors, for its files) alone."""
+        return self._code
+
+    def __repr__(self) -> str:
+        first = self.paths[0] if len(self.paths) == 1 else f"{len(self.paths)} files"
+        checked = ", verified" if self.verified else ""
+        return f"SaveReport({first}: {self.n_tensors:,} tensors, {short_bytes(self.size_bytes)}{checked})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields, as JSON has them."""
+        return _dict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A tensor that is not the same on both sides.
+
+    Attributes:
+        path: Its name.
+        kind: ``"values"``, ``"shape"`` or ``"dtype"`` (values are then compared as well, where shapes are equal).
+        shapes: On either side.
+        dtypes: On either side.
+        max_abs_difference: Greatest absolute difference of an element; NaN where an element is NaN on one side only;
+            None where shapes differ.
+        relative_norm: Norm of the difference over the norm of the first side; None where shapes differ.
+        n_different: Elements that differ; None where shapes differ.
+    """
+
+    path: str
+    kind: Difference
+    shapes: tuple[tuple[int, ...], tuple[int, ...]]
+    dtypes: tuple[str, str]
+    max_abs_difference: float | None
+    relative_norm: float | None
+    n_different: int | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields, as JSON has them; NaN and infinities as text."""
+        return _dict(self)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class StateDiff:
+    """Two state dicts, compared.
+
+    Attributes:
+        a: What the first side is called.
+        b: What the second side is called.
+        added: Names only the second has.
+        removed: Names only the first has.
+        changed: Those that differ.
+        equal: Names of those that are bit-equal.
+    """
+
+    a: str
+    b: str
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    changed: tuple[Changed, ...]
+    equal: tuple[str, ...]
+
+    @property
+    def is_equal(self) -> bool:
+        """Whether both have the same names with the same bits."""
+        return not (self.added or self.removed or self.changed)
+
+    def __repr__(self) -> str:
+        if self.is_equal:
+            return f"StateDiff({self.a} = {self.b}: {len(self.equal):,} tensors, bit-equal)"
+        return (
+            f"StateDiff({self.a} → {self.b}: {len(self.changed):,} changed, {len(self.added):,} added, "
+            f"{len(self.removed):,} removed, {len(self.equal):,} equal)"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields, as JSON has them."""
+        return {**_dict(self), "is_equal": self.is_equal}
+
+
+def _dict(record: Any) -> dict[str, Any]:
+    return {each.name: _plain(getattr(record, each.name)) for each in fields(record) if not each.name.startswith("_")}
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value):
+        return _dict(value)
+    if isinstance(value, Mapping):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(each) for each in value]
+    if isinstance(value, float) and not -_INFINITE < value < _INFINITE:
+        return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"  # noqa: PLR0124 - NaN
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > _EXACT:
+        return str(value)
+    return value
+
+
+_INFINITE = float("inf")
+_EXACT = 2**53
