@@ -5,7 +5,8 @@
 
 or, from Python, ``import nnwidgets as nnw`` and ``nnw.explore(net)``, ``nnw.tree(net)``, ``nnw.ties(net)``,
 ``nnw.stats(tensor)``, ``nnw.check(net)``, ``nnw.trace(net, x)``; ``nnw.init(net, "0.weight", "xavier_uniform_")``,
-``nnw.assign``, ``nnw.freeze``, ``nnw.undo(net)``, ``nnw.history(net)``. Names load on first use, so that the import
+``nnw.assign``, ``nnw.freeze``, ``nnw.undo(net)``, ``nnw.history(net)``; ``nnw.save(net, "mlp.params")``,
+``nnw.read("mlp.params")``. Names load on first use, so that the import
 itself costs little more than torch's.
 """
 
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from nnwidgets.checkpoint import SaveReport, read, save
     from nnwidgets.edit import (
         Change,
         History,
@@ -72,6 +74,7 @@ _HOME = {
     "NNWidgetsError": "errors",
     "PathNotFoundError": "errors",
     "SaveError": "errors",
+    "SaveReport": "checkpoint",
     "TensorEntry": "introspect",
     "TensorStats": "introspect",
     "TieGroup": "introspect",
@@ -86,7 +89,9 @@ _HOME = {
     "history": "edit",
     "init": "edit",
     "initializer": "edit",
+    "read": "checkpoint",
     "redo": "edit",
+    "save": "checkpoint",
     "stats": "introspect",
     "ties": "introspect",
     "trace": "introspect",
@@ -110,6 +115,8 @@ __all__ = [  # noqa: RUF022 - functions first, then what they give, then errors:
     "redo",
     "history",
     "initializer",
+    "save",
+    "read",
     "handle",
     "Explorer",
     "ModuleTree",
@@ -122,6 +129,7 @@ __all__ = [  # noqa: RUF022 - functions first, then what they give, then errors:
     "TraceCall",
     "Change",
     "History",
+    "SaveReport",
     "NNWidgetsError",
     "PathNotFoundError",
     "InvalidTargetError",

@@ -12,6 +12,7 @@ Example:
 from __future__ import annotations
 
 from nnwidgets.checkpoint.index import peek
+from nnwidgets.checkpoint.reading import read
 from nnwidgets.checkpoint.records import (
     Changed,
     CheckpointIndex,
@@ -23,6 +24,7 @@ from nnwidgets.checkpoint.records import (
     StoredTensor,
     Suggestion,
 )
+from nnwidgets.checkpoint.save import save
 
 __all__ = [
     "Changed",
@@ -35,4 +37,6 @@ __all__ = [
     "StoredTensor",
     "Suggestion",
     "peek",
+    "read",
+    "save",
 ]
