@@ -17,6 +17,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from nnwidgets.checkpoint import (
+        CheckpointIndex,
+        LoadPlan,
+        LoadReport,
+        PlanEntry,
+        StoredTensor,
+        load,
+        peek,
+        plan,
+    )
     from nnwidgets.edit import (
         Change,
         History,
@@ -60,6 +70,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Change": "edit",
+    "CheckpointIndex": "checkpoint",
     "CheckpointMismatchError": "errors",
     "CorruptCheckpointError": "errors",
     "Explorer": "widgets",
@@ -67,11 +78,15 @@ _HOME = {
     "History": "edit",
     "InitializerError": "errors",
     "InvalidTargetError": "errors",
+    "LoadPlan": "checkpoint",
+    "LoadReport": "checkpoint",
     "ModuleNode": "introspect",
     "ModuleTree": "introspect",
     "NNWidgetsError": "errors",
     "PathNotFoundError": "errors",
+    "PlanEntry": "checkpoint",
     "SaveError": "errors",
+    "StoredTensor": "checkpoint",
     "TensorEntry": "introspect",
     "TensorStats": "introspect",
     "TieGroup": "introspect",
@@ -86,6 +101,9 @@ _HOME = {
     "history": "edit",
     "init": "edit",
     "initializer": "edit",
+    "load": "checkpoint",
+    "peek": "checkpoint",
+    "plan": "checkpoint",
     "redo": "edit",
     "stats": "introspect",
     "ties": "introspect",
@@ -110,6 +128,9 @@ __all__ = [  # noqa: RUF022 - functions first, then what they give, then errors:
     "redo",
     "history",
     "initializer",
+    "peek",
+    "plan",
+    "load",
     "handle",
     "Explorer",
     "ModuleTree",
@@ -122,6 +143,11 @@ __all__ = [  # noqa: RUF022 - functions first, then what they give, then errors:
     "TraceCall",
     "Change",
     "History",
+    "CheckpointIndex",
+    "StoredTensor",
+    "LoadPlan",
+    "PlanEntry",
+    "LoadReport",
     "NNWidgetsError",
     "PathNotFoundError",
     "InvalidTargetError",

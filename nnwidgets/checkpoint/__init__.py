@@ -12,6 +12,8 @@ Example:
 from __future__ import annotations
 
 from nnwidgets.checkpoint.index import peek
+from nnwidgets.checkpoint.loading import load
+from nnwidgets.checkpoint.planning import plan
 from nnwidgets.checkpoint.records import (
     Changed,
     CheckpointIndex,
@@ -34,5 +36,7 @@ __all__ = [
     "StateDiff",
     "StoredTensor",
     "Suggestion",
+    "load",
     "peek",
+    "plan",
 ]
