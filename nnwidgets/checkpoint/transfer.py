@@ -15,14 +15,14 @@ import torch
 
 from nnwidgets.checkpoint.content import Composed, Described, Strided
 from nnwidgets.checkpoint.formats import Opened
+from nnwidgets.checkpoint.sameness import is_same
 from nnwidgets.edit.aside import Crew, Halt
 from nnwidgets.introspect.readable import plain, reading
 
-PIECE_BYTES = 4 * 2**20
-"""Small enough to stay in a core's cache between reading and comparing, large enough to make few calls."""
+PIECE_BYTES = 2**19
+"""Small enough to stay in a core's own cache between reading and comparing, large enough to make few calls."""
 
 _MOST_LANES = 4
-_WORDS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 Tick = Callable[[int], None]
 """Told how many more bytes are done, by one thread at a time; may raise to cancel."""
@@ -153,10 +153,9 @@ def _write(held: Opened, piece: _Piece, room: _Room) -> None:
 
 
 def _is_equal(held: Opened, piece: _Piece, room: _Room) -> bool:
-    target = piece.target
-    made = _read(held, piece, room).to(target.dtype)
-    live = target.cpu() if target.device.type != "cpu" else target
-    return torch.equal(_words(made), _words(live))
+    made = _settled(_read(held, piece, room).to(piece.target.dtype))
+    live = _settled(piece.target)
+    return is_same(made, live)
 
 
 def _read(held: Opened, piece: _Piece, room: _Room) -> torch.Tensor:
@@ -178,10 +177,6 @@ def _is_lazy_view(target: torch.Tensor) -> bool:
     return target.is_conj() or target.is_neg()
 
 
-def _words(data: torch.Tensor) -> torch.Tensor:
-    """Its bits as integers: so NaN equals itself, and zero is not minus zero."""
-    if data.is_conj() or data.is_neg():
-        data = data.resolve_conj().resolve_neg()
-    if data.is_complex():
-        data = torch.view_as_real(data)
-    return data.view(_WORDS[data.element_size()])
+def _settled(data: torch.Tensor) -> torch.Tensor:
+    """Its elements on the CPU, in order, as they read."""
+    return data.cpu().resolve_conj().resolve_neg().contiguous()

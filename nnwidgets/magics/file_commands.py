@@ -111,8 +111,8 @@ def _target(command: Command, namespace: Namespace) -> Any:
     if name.isidentifier() and (value is None or is_tensor(value) or any(is_a(value, kind) for kind in kinds)):
         return value
     raise LineError(
-        f"{inert(name, 80)} is of type {type_name(type(value))}, expected a model, or a variable that holds a tensor, a "
-        f"list, a dict or nothing. {usage('load')}"
+        f"{inert(name, 80)} is of type {type_name(type(value))}, expected a model, or a variable that holds a tensor, "
+        f"a list, a dict or nothing. {usage('load')}"
     )
 
 
