@@ -13,9 +13,9 @@ from nnwidgets.checkpoint.formats import Opened, opened
 from nnwidgets.checkpoint.loading_code import recipe
 from nnwidgets.checkpoint.loading_optimizer import optimizer_states
 from nnwidgets.checkpoint.materializing import Materialized, has_no_data
-from nnwidgets.checkpoint.planning import planned
+from nnwidgets.checkpoint.planning import planned, state_dict_in
 from nnwidgets.checkpoint.records import LOADED, LoadPlan, LoadReport, PlanEntry
-from nnwidgets.checkpoint.statedict import Found, find
+from nnwidgets.checkpoint.statedict import Found
 from nnwidgets.checkpoint.transfer import Pair, differing, write
 from nnwidgets.edit.code import Recipe
 from nnwidgets.edit.optimizers import OptimizerState
@@ -74,13 +74,7 @@ def load(
         (2, True)
     """
     with opened(path) as held:
-        found = find(held.content)
-        if found.key is None:
-            raise CheckpointMismatchError(
-                f"{held.path.name} holds no state dict: no dict of tensors by name.",
-                path=str(held.path),
-                hint="nnwidgets.read gives what is in it.",
-            )
+        found = state_dict_in(held)
         plan = planned(module, held, found, rename)
         entries = _wanted(plan, strict=strict)
         return _Load(module, held, found, plan, entries, optimizer=optimizer, progress=progress).carried_out()
