@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
@@ -44,6 +44,8 @@ class Strided:
         is_parameter: Whether it was written as a Parameter.
         requires_grad: As written.
         quantizer: Scheme, scales, zero points and axis of a quantized tensor, as torch's rebuild function takes them.
+        is_conjugated: Whether its values are the conjugates of what is stored.
+        is_negated: Whether its values are the negatives of what is stored.
     """
 
     dtype: torch.dtype
@@ -54,6 +56,8 @@ class Strided:
     is_parameter: bool = False
     requires_grad: bool = False
     quantizer: tuple[Any, ...] | None = None
+    is_conjugated: bool = False
+    is_negated: bool = False
 
     @property
     def n_elements(self) -> int:
@@ -62,7 +66,9 @@ class Strided:
 
     @property
     def is_run(self) -> bool:
-        """Whether its elements lie in the storage one after the other, in order."""
+        """Whether its elements lie in the storage one after the other, in order, as they are."""
+        if self.is_conjugated or self.is_negated:
+            return False
         expected = 1
         for size, stride in zip(reversed(self.shape), reversed(self.strides), strict=True):
             if size == 0:
@@ -100,6 +106,26 @@ class Composed:
     def n_elements(self) -> int:
         """How many elements it has, zeros that aren't stored included."""
         return math.prod(self.shape)
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class Opaque:
+    """A value of a class that isn't read here: none of the class's code has run.
+
+    Attributes:
+        class_name: The class's whole name, or that of the function that makes it.
+        arguments: What it would be made from.
+        items: What would be put into it.
+        state: What would be set on it.
+    """
+
+    class_name: str
+    arguments: Any = ()
+    items: list[Any] = field(default_factory=list)
+    state: Any = None
+
+    def __repr__(self) -> str:
+        return f"<{self.class_name}>"
 
 
 Described = Strided | Composed

@@ -9,6 +9,7 @@ from nnwidgets.checkpoint.formats import safetensors
 from nnwidgets.checkpoint.formats.base import Opened
 from nnwidgets.checkpoint.formats.files import File
 from nnwidgets.checkpoint.formats.safetensors import Safetensors
+from nnwidgets.checkpoint.formats.torch_zip import TorchZip
 from nnwidgets.errors import CorruptCheckpointError, InvalidTargetError
 
 __all__ = ["Opened", "opened"]
@@ -39,6 +40,8 @@ def opened(path: str | os.PathLike[str]) -> Opened:
         start = file.read(0, min(_START, file.n_bytes))
         if safetensors.recognizes(start, file.n_bytes):
             return Safetensors(place, file)
+        if start.startswith(b"PK"):
+            return TorchZip(place, file)
     except BaseException:
         file.close()
         raise

@@ -106,6 +106,10 @@ class Opened(ABC):
             flat = torch.empty(reach, dtype=described.dtype, device="cpu")
             self.read_into(described.storage, described.first * described.dtype.itemsize, flat)
             made = flat.as_strided(described.shape, described.strides) if reach else flat.reshape(described.shape)
+        if described.is_conjugated:
+            made = made.conj()
+        if described.is_negated:
+            made = torch._neg_view(made)  # noqa: SLF001 - torch names it nowhere else
         return made if described.quantizer is None else self.quantized(made, described)
 
     def quantized(self, data: torch.Tensor, described: Strided) -> torch.Tensor:  # noqa: ARG002 - for those that can
