@@ -193,7 +193,7 @@ def _made(held: Opened, state: Any, tensor: Any, optimizer: Optimizer) -> dict[s
                 made[name] = value
                 continue
             shape = tuple(like.shape)
-            if len(value.shape) == len(shape) and value.shape not in ((), (1,), shape):
+            if not _is_for(tuple(value.shape), shape) and kind != "LBFGS":  # whose state is of all parameters at once
                 raise CheckpointMismatchError(
                     f"{kind}'s {name} in {held.path.name} has shape {value.shape}, and its parameter {shape}.",
                     path=str(held.path),
@@ -206,3 +206,11 @@ def _made(held: Opened, state: Any, tensor: Any, optimizer: Optimizer) -> dict[s
             else:
                 made[name] = data.to(dtype=like.dtype if like.is_floating_point() else None, device=device)
     return made
+
+
+def _is_for(state: tuple[int, ...], parameter: tuple[int, ...]) -> bool:
+    """Whether a state of this shape can be a parameter's: element by element, by rows or by columns, or one number."""
+    if len(state) == len(parameter):
+        return all(mine in (1, its) for mine, its in zip(state, parameter, strict=True))
+    without_one = {parameter[:dim] + parameter[dim + 1 :] for dim in range(len(parameter))}
+    return state in ((), (1,)) or state in without_one
