@@ -18,11 +18,15 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from nnwidgets.checkpoint import (
+        Changed,
         CheckpointIndex,
         LoadPlan,
         LoadReport,
         PlanEntry,
+        SaveReport,
+        StateDiff,
         StoredTensor,
+        diff,
         load,
         peek,
         plan,
@@ -70,6 +74,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Change": "edit",
+    "Changed": "checkpoint",
     "CheckpointIndex": "checkpoint",
     "CheckpointMismatchError": "errors",
     "CorruptCheckpointError": "errors",
@@ -86,6 +91,8 @@ _HOME = {
     "PathNotFoundError": "errors",
     "PlanEntry": "checkpoint",
     "SaveError": "errors",
+    "SaveReport": "checkpoint",
+    "StateDiff": "checkpoint",
     "StoredTensor": "checkpoint",
     "TensorEntry": "introspect",
     "TensorStats": "introspect",
@@ -95,6 +102,7 @@ _HOME = {
     "UnsafeCheckpointError": "errors",
     "assign": "edit",
     "check": "introspect",
+    "diff": "checkpoint",
     "explore": "widgets",
     "freeze": "edit",
     "handle": "widgets",
@@ -131,6 +139,7 @@ __all__ = [  # noqa: RUF022 - functions first, then what they give, then errors:
     "peek",
     "plan",
     "load",
+    "diff",
     "handle",
     "Explorer",
     "ModuleTree",
@@ -148,6 +157,9 @@ __all__ = [  # noqa: RUF022 - functions first, then what they give, then errors:
     "LoadPlan",
     "PlanEntry",
     "LoadReport",
+    "SaveReport",
+    "StateDiff",
+    "Changed",
     "NNWidgetsError",
     "PathNotFoundError",
     "InvalidTargetError",

@@ -11,7 +11,9 @@ Example:
 
 from __future__ import annotations
 
+from nnwidgets.checkpoint.diffing import diff
 from nnwidgets.checkpoint.index import peek
+from nnwidgets.checkpoint.listing import Listed, Listing, folder, is_checkpoint
 from nnwidgets.checkpoint.loading import load
 from nnwidgets.checkpoint.planning import plan
 from nnwidgets.checkpoint.records import (
@@ -29,6 +31,8 @@ from nnwidgets.checkpoint.records import (
 __all__ = [
     "Changed",
     "CheckpointIndex",
+    "Listed",
+    "Listing",
     "LoadPlan",
     "LoadReport",
     "PlanEntry",
@@ -36,6 +40,9 @@ __all__ = [
     "StateDiff",
     "StoredTensor",
     "Suggestion",
+    "diff",
+    "folder",
+    "is_checkpoint",
     "load",
     "peek",
     "plan",
