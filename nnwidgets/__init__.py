@@ -5,7 +5,8 @@
 
 or, from Python, ``import nnwidgets as nnw`` and ``nnw.explore(net)``, ``nnw.tree(net)``, ``nnw.ties(net)``,
 ``nnw.stats(tensor)``, ``nnw.check(net)``, ``nnw.trace(net, x)``; ``nnw.init(net, "0.weight", "xavier_uniform_")``,
-``nnw.assign``, ``nnw.freeze``, ``nnw.undo(net)``, ``nnw.history(net)``. Names load on first use, so that the import
+``nnw.assign``, ``nnw.freeze``, ``nnw.undo(net)``, ``nnw.history(net)``; ``nnw.save(net, "mlp.params")``,
+``nnw.read("mlp.params")``. Names load on first use, so that the import
 itself costs little more than torch's.
 """
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
         load,
         peek,
         plan,
+        read,
+        save,
     )
     from nnwidgets.edit import (
         Change,
@@ -112,7 +115,9 @@ _HOME = {
     "load": "checkpoint",
     "peek": "checkpoint",
     "plan": "checkpoint",
+    "read": "checkpoint",
     "redo": "edit",
+    "save": "checkpoint",
     "stats": "introspect",
     "ties": "introspect",
     "trace": "introspect",
@@ -136,6 +141,8 @@ __all__ = [  # noqa: RUF022 - functions first, then what they give, then errors:
     "redo",
     "history",
     "initializer",
+    "save",
+    "read",
     "peek",
     "plan",
     "load",

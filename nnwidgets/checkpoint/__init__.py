@@ -16,6 +16,7 @@ from nnwidgets.checkpoint.index import peek
 from nnwidgets.checkpoint.listing import Listed, Listing, folder, is_checkpoint
 from nnwidgets.checkpoint.loading import load
 from nnwidgets.checkpoint.planning import plan
+from nnwidgets.checkpoint.reading import read
 from nnwidgets.checkpoint.records import (
     Changed,
     CheckpointIndex,
@@ -27,6 +28,7 @@ from nnwidgets.checkpoint.records import (
     StoredTensor,
     Suggestion,
 )
+from nnwidgets.checkpoint.save import save
 
 __all__ = [
     "Changed",
@@ -46,4 +48,6 @@ __all__ = [
     "load",
     "peek",
     "plan",
+    "read",
+    "save",
 ]

@@ -15,6 +15,7 @@ import nnwidgets
 DESIGNED = {
     "explore", "tree", "ties", "stats", "check", "trace", "handle",
     "init", "assign", "freeze", "unfreeze", "undo", "redo", "history", "initializer", "Change", "History",
+    "save", "read", "SaveReport",
     "Explorer", "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup", "TensorStats", "Finding", "Trace", "TraceCall",
     "NNWidgetsError", "PathNotFoundError", "InvalidTargetError", "InitializerError", "UnsafeCheckpointError",
     "CorruptCheckpointError", "CheckpointMismatchError", "SaveError",
@@ -34,11 +35,13 @@ SIGNATURES = {
     "undo": ["module", "force"],
     "redo": ["module", "force"],
     "history": ["module"],
+    "save": ["obj", "path", "optimizer", "overwrite", "shard_size", "verify", "extra"],
+    "read": ["path"],
 }
 
 RESULTS = (
     "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup", "TensorStats", "Finding", "Trace", "TraceCall",
-    "Change", "History",
+    "Change", "History", "SaveReport",
 )  # fmt: skip
 
 
@@ -77,8 +80,8 @@ def test_a_name_that_is_not_there_raises_as_any_module_does():
 
 
 @pytest.mark.parametrize("name", RESULTS)
-def test_results_are_frozen_records_with_a_dict_that_json_takes(name):
-    record = _made()[name]
+def test_results_are_frozen_records_with_a_dict_that_json_takes(name, tmp_path):
+    record = _made(tmp_path)[name]
     assert dataclasses.is_dataclass(record)
     with pytest.raises(dataclasses.FrozenInstanceError):
         setattr(record, dataclasses.fields(record)[0].name, "elsewhere")
@@ -86,7 +89,7 @@ def test_results_are_frozen_records_with_a_dict_that_json_takes(name):
     assert " at 0x" not in repr(record)
 
 
-def _made():
+def _made(folder):
     net = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 2))
     net[1].weight = net[0].weight
     net.loose = torch.ones(2)
