@@ -390,6 +390,37 @@ def _likeness(rule: _Rule) -> float:
     return SequenceMatcher(None, rule.old, rule.new, autojunk=False).ratio()
 
 
+def in_short(renames: Mapping[str, str], names: Sequence[str]) -> dict[Any, str]:
+    """The fewest renames of parts of names that do what renames of whole names do; those where none were found.
+
+    Args:
+        renames: From the name in the file to the path in the model.
+        names: All names in the file.
+
+    Example:
+        >>> in_short({"module.0.weight": "0.weight", "module.0.bias": "0.bias"}, ["module.0.weight", "module.0.bias"])
+        {'module.': ''}
+    """
+    wanted = {name: renames.get(name, name) for name in names}
+    made: dict[Any, str] = {}
+    written = {name: name for name in names}
+    for name in renames:
+        rule = _rule(written[name], wanted[name])
+        if rule is None:
+            continue
+        if len(made) == _MOST_SHORT or "#" in rule.old + rule.new:
+            return dict(renames)
+        made[f"{rule.old}." if not rule.new else rule.old or re.compile("^")] = rule.new if rule.old else f"{rule.new}."
+        try:
+            written = renamed(names, made)
+        except (PathNotFoundError, CheckpointMismatchError):
+            return dict(renames)
+    return made if written == wanted else dict(renames)
+
+
+_MOST_SHORT = 4
+
+
 def one_name_each(suggestions: Iterable[tuple[str, Suggestion]]) -> dict[str, str]:
     """Suggestions as a rename: from the name in the file to the path in the model."""
     return {suggestion.source: path for path, suggestion in suggestions}

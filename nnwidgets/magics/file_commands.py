@@ -12,6 +12,7 @@ from typing import Any
 from torch.optim import Optimizer
 
 from nnwidgets import checkpoint
+from nnwidgets.checkpoint.renaming import in_short
 from nnwidgets.errors import InvalidTargetError
 from nnwidgets.introspect.guard import is_a, is_module, is_tensor, type_name
 from nnwidgets.introspect.labels import inert
@@ -146,7 +147,16 @@ def _next_step(command: Command, plan: checkpoint.LoadPlan) -> str:
     if plan.is_complete:
         return f"Without --dry-run the same line loads it{'' if not command.renames else ', renames and all'}."
     if plan.renames:
-        old, new = next(iter(plan.renames.items()))
-        more = f", and {len(plan.renames) - 1} more like it" if len(plan.renames) > 1 else ""
-        return f"{line} --rename {inert(old, 80)}={inert(new, 80)}{more}; a part that is the same in all will do."
+        names = [entry.source for entry in plan.entries if entry.source is not None]
+        short = in_short(plan.renames, names)
+        words = [f"--rename {_word(key)}={new}" for key, new in short.items()]
+        more = f" and {len(words) - _MOST_WORDS} more" if len(words) > _MOST_WORDS else ""
+        return f"{line} {' '.join(inert(word, 120) for word in words[:_MOST_WORDS])}{more}"
     return f"{line} --partial loads what fits."
+
+
+def _word(key: Any) -> str:
+    return f"{PATTERN}{key.pattern}" if isinstance(key, re.Pattern) else str(key)
+
+
+_MOST_WORDS = 4

@@ -127,8 +127,8 @@ def load_page(report: LoadReport, *, next_step: str = "") -> Document:
     n_model = sum(entry.path is not None for entry in plan.entries)
     of_all = "" if report.n_loaded == n_model else f" of {exact_count(n_model)}"
     facts = [
-        ("loaded", f"{exact_count(report.n_loaded)}{of_all} tensors · {exact_count(report.n_elements)} elements"),
-        ("compared with the file", "✓ equal" if report.verified else "not"),
+        ("loaded", f"{_tensors(report.n_loaded)}{of_all} · {exact_count(report.n_elements)} elements"),
+        ("verified", "✓ equal to the file" if report.verified else "no"),
     ]
     blocks: list[Block] = [Title(PurePath(plan.file).name, "loaded"), Facts(tuple(facts))]
     blocks += _entries([entry for entry in plan.entries if entry.status != "match"])
@@ -143,9 +143,9 @@ def save_page(report: SaveReport) -> Document:
     paths = [PurePath(path).name for path in report.paths]
     more = f" and {len(paths) - _MOST_MEMBERS} more" if len(paths) > _MOST_MEMBERS else ""
     facts = (
-        ("saved", f"{exact_count(report.n_tensors)} tensors · {short_bytes(report.size_bytes)}"),
+        ("saved", f"{_tensors(report.n_tensors)} · {short_bytes(report.size_bytes)}"),
         ("files", ", ".join(paths[:_MOST_MEMBERS]) + more),
-        ("read back and compared", "✓ equal" if report.verified else "not"),
+        ("verified", "✓ read back, equal" if report.verified else "no"),
         ("digest", report.digest),
         ("took", f"{report.seconds:.2f} s"),
     )
@@ -156,7 +156,7 @@ def save_page(report: SaveReport) -> Document:
 def diff_page(diff: StateDiff) -> Document:
     """What differs, and by how much."""
     if diff.is_equal:
-        said = f"{exact_count(len(diff.equal))} tensors, every bit the same."
+        said = f"{_tensors(len(diff.equal))}, every bit the same."
         return (Title(f"{diff.a} = {diff.b}", "equal"), Note(said))
     counts = (("changed", diff.changed), ("added", diff.added), ("removed", diff.removed), ("equal", diff.equal))
     facts = tuple((word, exact_count(len(those))) for word, those in counts)
@@ -175,6 +175,10 @@ def diff_page(diff: StateDiff) -> Document:
         more = f" and {len(diff.equal) - _MOST_EQUAL} more" if len(diff.equal) > _MOST_EQUAL else ""
         blocks.append(Note(f"Bit-equal: {names}{more}."))
     return tuple(blocks)
+
+
+def _tensors(n: int) -> str:
+    return f"{exact_count(n)} {'tensor' if n == 1 else 'tensors'}"
 
 
 def _stored(tensor: StoredTensor) -> tuple[str, ...]:
@@ -223,6 +227,8 @@ def _entries(entries: Iterable[PlanEntry]) -> list[Block]:
 def _entry(entry: PlanEntry) -> tuple[str, ...]:
     ours = "" if entry.path is None else f"{entry.path} {shape_text(entry.shape)}"
     theirs = "" if entry.source is None else f"{entry.source} {shape_text(entry.source_shape)}"
+    if entry.suggestion is not None:
+        theirs = f"{entry.suggestion.source} ?"
     return f"{SIGNS[entry.status]} {WORDS[entry.status]}", ours, theirs, _remark(entry)
 
 
@@ -232,8 +238,7 @@ def _remark(entry: PlanEntry) -> str:
     if entry.status == "tied":
         return f"comes with {entry.tied_to}"
     if entry.suggestion is not None:
-        said = entry.suggestion
-        return f"perhaps {said.source} ({said.confidence:.0%}): {said.reason}"
+        return f"{entry.suggestion.confidence:.0%}: {entry.suggestion.reason}"
     return ""
 
 
