@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from nnwidgets.checkpoint.formats import safetensors
+from nnwidgets.checkpoint.formats import safetensors, torch_legacy
 from nnwidgets.checkpoint.formats.base import Opened
 from nnwidgets.checkpoint.formats.files import File
 from nnwidgets.checkpoint.formats.safetensors import Safetensors
+from nnwidgets.checkpoint.formats.torch_legacy import TorchLegacy
 from nnwidgets.checkpoint.formats.torch_zip import TorchZip
 from nnwidgets.errors import CorruptCheckpointError, InvalidTargetError
 
 __all__ = ["Opened", "opened"]
 
-_START = 64
+_START = 512
 
 
 def opened(path: str | os.PathLike[str]) -> Opened:
@@ -42,6 +43,8 @@ def opened(path: str | os.PathLike[str]) -> Opened:
             return Safetensors(place, file)
         if start.startswith(b"PK"):
             return TorchZip(place, file)
+        if torch_legacy.recognizes(start):
+            return TorchLegacy(place, file)
     except BaseException:
         file.close()
         raise

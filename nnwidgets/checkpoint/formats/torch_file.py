@@ -9,9 +9,11 @@ from typing import Any
 import torch
 
 from nnwidgets.checkpoint.content import Composed, Described, Storage, Strided
+from nnwidgets.checkpoint.formats.arguments import MOST, Malformed, StorageType, said
 from nnwidgets.checkpoint.formats.base import Opened
-from nnwidgets.checkpoint.formats.rebuilding import INTEGERS, Malformed, StorageType, said
-from nnwidgets.checkpoint.formats.unpickling import Found, unpickled, user_allowed
+from nnwidgets.checkpoint.formats.pickle_machine import Found
+from nnwidgets.checkpoint.formats.rebuilding import INTEGERS
+from nnwidgets.checkpoint.formats.unpickling import unpickled, user_allowed
 from nnwidgets.errors import CorruptCheckpointError, UnsafeCheckpointError
 
 
@@ -107,7 +109,7 @@ def storage_id(found: Any, length: int) -> tuple[StorageType, str, int]:
     _, kind, key, location, n = found[:5]
     if type(kind) is not StorageType or type(key) is not str or type(location) is not str:
         raise Malformed(f"names a storage by {said(kind)}, {said(key)} and {said(location)}")
-    if type(n) is not int or not 0 <= n <= _MOST:
+    if type(n) is not int or not 0 <= n <= MOST:
         raise Malformed(f"has a storage {key[:40]!r} of {said(n)} elements")
     return kind, key, n
 
@@ -123,5 +125,4 @@ _HARMFUL = {
     "os", "posix", "nt", "sys", "builtins", "subprocess", "runpy", "shutil", "socket", "importlib", "ctypes", "pty",
     "code", "webbrowser", "pickle", "_pickle", "marshal", "operator", "urllib", "requests", "timeit", "bdb", "pdb",
 }  # fmt: skip
-_MOST = 2**62
 _SHOWN = 8

@@ -9,10 +9,10 @@ from typing import Any
 
 from nnwidgets.checkpoint.content import Storage, Strided, name_of, storages_of, tensors_in
 from nnwidgets.checkpoint.formats import zip_directory
+from nnwidgets.checkpoint.formats.arguments import Malformed
 from nnwidgets.checkpoint.formats.base import Progress
 from nnwidgets.checkpoint.formats.checksums import crc32, differing
 from nnwidgets.checkpoint.formats.files import File
-from nnwidgets.checkpoint.formats.rebuilding import Malformed
 from nnwidgets.checkpoint.formats.torch_file import TorchFile, storage_id, whole
 from nnwidgets.checkpoint.formats.unpickling import MOST_BYTES
 from nnwidgets.checkpoint.formats.zip_directory import Member

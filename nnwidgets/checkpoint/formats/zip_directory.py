@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from nnwidgets.checkpoint.formats.arguments import Malformed
 from nnwidgets.checkpoint.formats.files import File
-from nnwidgets.checkpoint.formats.rebuilding import Malformed
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,7 @@ class Member:
 @dataclass(frozen=True, slots=True)
 class _Entry:
     name: bytes
+    text: str
     flags: int
     crc32: int
     n_bytes: int
@@ -70,17 +71,17 @@ def _ends(file: File) -> tuple[int, int, int]:
         raise Malformed("is one of several parts of a zip file")
     wide_at = at - _LOCATOR.size
     if wide_at >= 0:
-        told = _LOCATOR.unpack(file.read(wide_at, _LOCATOR.size))
-        if told[0] == _LOCATOR_MARK:
-            at, n, size, start = _wide_end(file, wide_at, told, (n, size, start))
+        found = _LOCATOR.unpack(file.read(wide_at, _LOCATOR.size))
+        if found[0] == _LOCATOR_MARK:
+            at, n, size, start = _wide_end(file, wide_at, found, (n, size, start))
     if start + size != at:
         raise Malformed(f"has a directory from byte {start:,} to {start + size:,}, expected it to end at {at:,}")
     return start, at, n
 
 
-def _wide_end(file: File, at: int, told: tuple[Any, ...], narrow: tuple[int, int, int]) -> tuple[int, int, int, int]:
+def _wide_end(file: File, at: int, found: tuple[Any, ...], narrow: tuple[int, int, int]) -> tuple[int, int, int, int]:
     """Where the zip64 end begins, and what it says in place of the other."""
-    _, disk, begin, n_disks = told
+    _, disk, begin, n_disks = found
     if disk or n_disks != 1 or begin + _WIDE_END.size != at:
         raise Malformed("has a zip64 end that isn't where it is said to be")
     mark, left, _, _, disk, first_disk, n_here, n, size, start = _WIDE_END.unpack(file.read(begin, _WIDE_END.size))
@@ -109,62 +110,62 @@ def _entries(held: bytes, n_entries: int) -> Iterator[_Entry]:
         at += n_name + n_extra
         if mark != _CENTRAL_MARK or at > len(held):
             raise Malformed(f"has a damaged directory: its member {len(seen) + 1:,} of {n_entries:,} is cut")
-        told = _told(name)
+        text = _text(name)
         if name in seen:
-            raise Malformed(f"has two members {told}")
+            raise Malformed(f"has two members {text!r}")
         seen.add(name)
-        _check_plain(told, flags, method, attributes)
-        n_bytes, packed, header = _widened(told, extra, [n_bytes, packed, header])
+        _check_plain(text, flags, method, attributes)
+        n_bytes, packed, header = _widened(text, extra, [n_bytes, packed, header])
         if packed != n_bytes:
-            raise Malformed(f"has the member {told} of {n_bytes:,} bytes stored as {packed:,}")
+            raise Malformed(f"has the member {text!r} of {n_bytes:,} bytes stored as {packed:,}")
         if disk or n_comment:
-            raise Malformed(f"has a comment on the member {told}, or has it in another file; torch writes neither")
-        yield _Entry(name, flags, crc32, n_bytes, header)
+            raise Malformed(f"has a comment on the member {text!r}, or has it in another file; torch writes neither")
+        yield _Entry(name, text, flags, crc32, n_bytes, header)
     if at != len(held):
         raise Malformed(f"has {len(held) - at:,} bytes in its directory that belong to no member")
 
 
-def _check_plain(told: str, flags: int, method: int, attributes: int) -> None:
+def _check_plain(text: str, flags: int, method: int, attributes: int) -> None:
     if flags & _ENCRYPTED:
-        raise Malformed(f"has an encrypted member {told}")
+        raise Malformed(f"has an encrypted member {text!r}")
     if method:
-        raise Malformed(f"has the member {told} compressed, which torch never does: unpacked it may have any size")
+        raise Malformed(f"has the member {text!r} compressed, which torch never does: unpacked it may have any size")
     if flags & ~(_DESCRIBED_AFTER | _UTF8):
-        raise Malformed(f"has the member {told} with flags {flags:#06x}, which torch doesn't write")
+        raise Malformed(f"has the member {text!r} with flags {flags:#06x}, which torch doesn't write")
     kind = stat.S_IFMT(attributes >> 16)
     if kind not in (0, stat.S_IFREG):
-        raise Malformed(f"has a member {told} that is no file but a link, a folder or a device")
+        raise Malformed(f"has a member {text!r} that is no file but a link, a folder or a device")
 
 
-def _widened(told: str, extra: bytes, numbers: list[int]) -> list[int]:
+def _widened(text: str, extra: bytes, numbers: list[int]) -> list[int]:
     """Sizes and offset, those of 32 full bits taken from the zip64 field."""
     wide = b""
-    for kind, field in _fields(told, extra):
+    for kind, field in _fields(text, extra):
         if kind == _ZIP64 and not wide:
             wide = field
         else:
-            raise Malformed(f"has a directory entry of {told} with a field {kind:#06x}, which torch doesn't write")
+            raise Malformed(f"has a directory entry of {text!r} with a field {kind:#06x}, which torch doesn't write")
     made = []
     for number in numbers:
         if number == _U32:
             if len(wide) < _EIGHT:
-                raise Malformed(f"says that the zip64 field of {told} has a number that it hasn't")
+                raise Malformed(f"says that the zip64 field of {text!r} has a number that it hasn't")
             made.append(int.from_bytes(wide[:_EIGHT], "little"))
             wide = wide[_EIGHT:]
         else:
             made.append(number)
     if wide:
-        raise Malformed(f"has a zip64 field of {told} with {len(wide)} bytes that stand for nothing")
+        raise Malformed(f"has a zip64 field of {text!r} with {len(wide)} bytes that stand for nothing")
     return made
 
 
-def _fields(told: str, extra: bytes) -> Iterator[tuple[int, bytes]]:
+def _fields(text: str, extra: bytes) -> Iterator[tuple[int, bytes]]:
     at = 0
     while at < len(extra):
         kind, size = _FIELD.unpack_from(extra, at) if at + _FIELD.size <= len(extra) else (0, _U32)
         at += _FIELD.size + size
         if at > len(extra):
-            raise Malformed(f"has the member {told} with a field that is cut")
+            raise Malformed(f"has the member {text!r} with a field that is cut")
         yield kind, extra[at - size : at]
 
 
@@ -190,48 +191,48 @@ def _located(file: File, entries: list[_Entry], directory: int) -> Iterator[Memb
     if entries and entries[0].header:
         raise Malformed(f"begins with {entries[0].header:,} bytes that belong to no member")
     window = _Window(file)
-    for entry, after in pairwise([*entries, _Entry(b"", 0, 0, 0, directory)]):
+    for entry, after in pairwise([*entries, _Entry(b"", "", 0, 0, 0, directory)]):
         yield _member(window, entry, after.header)
 
 
 def _member(window: _Window, entry: _Entry, following: int) -> Member:
-    told = _told(entry.name)
+    text = entry.text
     mark, _, flags, method, _, _, crc32, packed, n_bytes, n_name, n_extra = _LOCAL.unpack(
         window.read(entry.header, _LOCAL.size)
     )
     if mark != _LOCAL_MARK:
-        raise Malformed(f"says that the member {told} begins at byte {entry.header:,}, where none does")
+        raise Malformed(f"says that the member {text!r} begins at byte {entry.header:,}, where none does")
     name = window.read(entry.header + _LOCAL.size, n_name + n_extra)
     if method or flags != entry.flags or name[:n_name] != entry.name:
-        raise Malformed(f"has a header of the member {told} that isn't as the directory says")
-    _check_local(told, entry, (crc32, packed, n_bytes), name[n_name:])
+        raise Malformed(f"has a header of the member {text!r} that isn't as the directory says")
+    _check_local(text, entry, (crc32, packed, n_bytes), name[n_name:])
     offset = entry.header + _LOCAL.size + n_name + n_extra
     gap = following - offset - entry.n_bytes
     if gap < 0:
-        raise Malformed(f"has the member {told} of {entry.n_bytes:,} bytes overlap what follows it")
+        raise Malformed(f"has the member {text!r} of {entry.n_bytes:,} bytes overlap what follows it")
     if entry.flags & _DESCRIBED_AFTER:
         if gap > _MOST_AFTER or window.read(offset + entry.n_bytes, gap) not in _descriptors(entry):
-            raise Malformed(f"has no word on the member {told} after it, or another than its directory")
+            raise Malformed(f"has no word on the member {text!r} after it, or another than its directory")
     elif gap:
-        raise Malformed(f"has {gap:,} bytes after the member {told} that belong to nothing")
-    return Member(told_name(entry.name), offset, entry.n_bytes, entry.crc32)
+        raise Malformed(f"has {gap:,} bytes after the member {text!r} that belong to nothing")
+    return Member(text, offset, entry.n_bytes, entry.crc32)
 
 
-def _check_local(told: str, entry: _Entry, numbers: tuple[int, int, int], extra: bytes) -> None:
+def _check_local(text: str, entry: _Entry, numbers: tuple[int, int, int], extra: bytes) -> None:
     wide = b""
-    for kind, field in _fields(told, extra):
+    for kind, field in _fields(text, extra):
         if kind == _ZIP64:
             wide = field
         elif kind != _PADDING:
-            raise Malformed(f"has the member {told} with a field {kind:#06x}, which torch doesn't write")
+            raise Malformed(f"has the member {text!r} with a field {kind:#06x}, which torch doesn't write")
     after = bool(entry.flags & _DESCRIBED_AFTER)
     crc32, *sizes = numbers
     for size in sizes:
         is_wide = size == _U32 and int.from_bytes(wide[:_EIGHT], "little") in (entry.n_bytes, 0 if after else -1)
         if size != entry.n_bytes and not is_wide and not (after and not size):
-            raise Malformed(f"has the member {told} of {entry.n_bytes:,} bytes, and before it stands {size:,}")
+            raise Malformed(f"has the member {text!r} of {entry.n_bytes:,} bytes, and before it stands {size:,}")
     if crc32 != entry.crc32 and not (after and not crc32):
-        raise Malformed(f"has two checksums of the member {told}")
+        raise Malformed(f"has two checksums of the member {text!r}")
 
 
 def _descriptors(entry: _Entry) -> tuple[bytes, bytes]:
@@ -240,12 +241,14 @@ def _descriptors(entry: _Entry) -> tuple[bytes, bytes]:
     return (head + entry.n_bytes.to_bytes(4, "little") * 2 if entry.n_bytes <= _U32 else wide), wide
 
 
-def told_name(name: bytes) -> str:
+def _text(name: bytes) -> str:
     """A member's name as text.
 
     Raises:
         Malformed: It is no text, or leads out of the file.
     """
+    if len(name) > _LONGEST_NAME:
+        raise Malformed(f"has a member whose name has {len(name):,} bytes, expected at most {_LONGEST_NAME}")
     try:
         made = name.decode("utf-8")
     except UnicodeDecodeError:
@@ -254,10 +257,6 @@ def told_name(name: bytes) -> str:
     if not made or not made.isprintable() or "\\" in made or ":" in parts[0] or {"", ".", ".."} & set(parts):
         raise Malformed(f"has a member named {made[:60]!r}: a path that leads elsewhere")
     return made
-
-
-def _told(name: bytes) -> str:
-    return repr(told_name(name)[:80])
 
 
 MOST_DIRECTORY_BYTES = 2**27
@@ -275,6 +274,7 @@ _ENCRYPTED, _DESCRIBED_AFTER, _UTF8 = 0x1, 0x8, 0x800
 _ZIP64, _PADDING = 0x0001, int.from_bytes(b"FB", "little")
 _U16, _U32 = 2**16 - 1, 2**32 - 1
 _EIGHT = 8
+_LONGEST_NAME = 512
 _BEFORE_LEFT = 12
 _MOST_AFTER = 24
 _WINDOW = 4_096
