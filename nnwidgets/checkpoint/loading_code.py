@@ -41,7 +41,7 @@ def recipe(
         lines += [f"    {expression(model.module, path)}.copy_(state[{source!r}])" for path, source in sourced]
         imports.append("import torch")
     if has_optimizer:
-        lines.append(f"{optimizer_name(0)}.load_state_dict(checkpoint[{found.optimizer_key!r}])")
+        lines += _optimizer(held, found)
     return Recipe(tuple(lines), tuple(dict.fromkeys(imports)))
 
 
@@ -81,14 +81,31 @@ def _read(held: Opened, found: Found) -> tuple[list[str], list[str]]:
         ]
     if held.format == "distributed":
         return [
-            "state = {}",
+            "checkpoint = {}",
             f"reader = FileSystemReader({path!r})",
-            "_load_state_dict(state, reader, planner=_EmptyStateDictLoadPlanner(), no_dist=True)",
+            "_load_state_dict(checkpoint, reader, planner=_EmptyStateDictLoadPlanner(), no_dist=True)",
+            _picked(found),
         ], [
             "from torch.distributed.checkpoint import FileSystemReader",
             "from torch.distributed.checkpoint.default_planner import _EmptyStateDictLoadPlanner",
             "from torch.distributed.checkpoint.state_dict_loader import _load_state_dict",
         ]  # fmt: skip
     lines = [f'checkpoint = torch.load({path!r}, map_location="cpu", weights_only=True)']
-    lines.append(f"state = checkpoint[{found.key!r}]" if found.key else "state = checkpoint")
-    return lines, ["import torch"]
+    return [*lines, _picked(found)], ["import torch"]
+
+
+def _optimizer(held: Opened, found: Found) -> list[str]:
+    """Lines that load the optimizer's state."""
+    saved, key = found.optimizer, found.optimizer_key
+    if held.format == "distributed" and all(str(each).isdigit() for each in saved["state"]):
+        # A distributed checkpoint writes numbers as text.
+        return [
+            f"saved = checkpoint[{key!r}]",
+            'saved["state"] = {int(number): state for number, state in saved["state"].items()}',
+            f"{optimizer_name(0)}.load_state_dict(saved)",
+        ]
+    return [f"{optimizer_name(0)}.load_state_dict(checkpoint[{key!r}])"]
+
+
+def _picked(found: Found) -> str:
+    return f"state = checkpoint[{found.key!r}]" if found.key else "state = checkpoint"

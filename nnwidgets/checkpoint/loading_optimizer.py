@@ -108,6 +108,8 @@ def optimizer_states(held: Opened, found: Found, optimizer: object, model: Model
     _check_groups(live, groups, held)
     numbers = [number for group in groups for number in group["params"]]
     names = [each for group in groups for each in group.get("param_names") or ()]
+    if not names and all(isinstance(number, str) and not number.isdigit() for number in numbers):
+        names = numbers
     parameters = [tensor for group in live.param_groups for tensor in group["params"]]
     targets = _by_name(names, parameters, model, plan) if len(names) == len(numbers) else None
     if targets is None:
@@ -118,11 +120,19 @@ def optimizer_states(held: Opened, found: Found, optimizer: object, model: Model
             path=str(held.path),
             hint="Make it over the same parameters as the saved one.",
         )
-    states = []
+    states: list[tuple[Any, dict[str, Any]]] = []
+    kept = content["state"]
     for number, tensor in zip(numbers, targets, strict=True):
-        state = content["state"].get(number)
+        # A distributed checkpoint writes numbers as text.
+        state = kept.get(number, kept.get(str(number)))
         if state is not None and tensor is not None:
             states.append((tensor, _made(held, state, tensor, live)))
+    if kept and not states:
+        raise CheckpointMismatchError(
+            f"The optimizer's state in {name} belongs to none of the parameters that its groups name.",
+            path=str(held.path),
+            hint="It is damaged, or in a layout that isn't known here.",
+        )
     hyperparameters = [
         {
             key: held.tensor(value) if isinstance(value, Strided) else value
