@@ -15,7 +15,8 @@ import nnwidgets
 DESIGNED = {
     "explore", "tree", "ties", "stats", "check", "trace", "handle",
     "init", "assign", "freeze", "unfreeze", "undo", "redo", "history", "initializer", "Change", "History",
-    "save", "read", "SaveReport",
+    "save", "read", "peek", "plan", "load", "diff", "CheckpointIndex", "StoredTensor", "LoadPlan", "PlanEntry",
+    "LoadReport", "SaveReport", "StateDiff", "Changed",
     "Explorer", "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup", "TensorStats", "Finding", "Trace", "TraceCall",
     "NNWidgetsError", "PathNotFoundError", "InvalidTargetError", "InitializerError", "UnsafeCheckpointError",
     "CorruptCheckpointError", "CheckpointMismatchError", "SaveError",
@@ -37,11 +38,16 @@ SIGNATURES = {
     "history": ["module"],
     "save": ["obj", "path", "optimizer", "overwrite", "shard_size", "verify", "extra"],
     "read": ["path"],
+    "peek": ["path"],
+    "plan": ["module", "path", "rename"],
+    "load": ["module", "path", "rename", "strict", "optimizer", "progress"],
+    "diff": ["a", "b", "progress"],
 }
 
 RESULTS = (
     "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup", "TensorStats", "Finding", "Trace", "TraceCall",
-    "Change", "History", "SaveReport",
+    "Change", "History", "CheckpointIndex", "StoredTensor", "LoadPlan", "PlanEntry", "LoadReport", "SaveReport",
+    "StateDiff", "Changed",
 )  # fmt: skip
 
 
