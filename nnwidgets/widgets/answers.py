@@ -12,16 +12,19 @@ from nnwidgets.errors import NNWidgetsError
 from nnwidgets.introspect.labels import inert
 from nnwidgets.widgets import bundle, changing, initializing, numbers
 from nnwidgets.widgets.bodies import finding_body, tie_body
+from nnwidgets.widgets.comparing import tell_diff
 from nnwidgets.widgets.filtering import chip_counts
 from nnwidgets.widgets.inspecting import inspect
 from nnwidgets.widgets.locating import locate
 from nnwidgets.widgets.offering import offer
 from nnwidgets.widgets.peeking import tell_folder, tell_header
+from nnwidgets.widgets.planning import tell_plan
 from nnwidgets.widgets.rowdata import row
 from nnwidgets.widgets.rows import Flat, ViewState
 from nnwidgets.widgets.session import Session, state_of
 from nnwidgets.widgets.totals import totals
 from nnwidgets.widgets.traces import trace_body
+from nnwidgets.widgets.transferring import load_file, save_file
 from nnwidgets.widgets.variables import modules
 from nnwidgets.wire.codec import encode
 from nnwidgets.wire.dispatch import Handler, Job
@@ -79,6 +82,10 @@ def handlers(session_of: Callable[[Mapping[str, Any]], Session]) -> dict[str, Ha
         "code": changing.tell_code,
         "folder": tell_folder,
         "peek": tell_header,
+        "plan": tell_plan,
+        "diff": tell_diff,
+        "load": load_file,
+        "save": save_file,
     }
     made: dict[str, Handler] = {kind: partial(_on, session_of, answer) for kind, answer in on_session.items()}
     made["models"] = models

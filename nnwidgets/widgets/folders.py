@@ -107,16 +107,17 @@ def named_from_here() -> Iterator[None]:
     except RequestError:
         raise
     except NNWidgetsError as error:
-        for base in dict.fromkeys((str(root()), os.path.realpath(root()))):
-            error.message = _below(error.message, base)
-            error.hint = _below(error.hint, base)
+        error.message, error.hint = as_here(error.message), as_here(error.hint)
         if error.path is not None and Path(error.path).is_absolute():
             error.path = relative(error.path)
         raise
 
 
-def _below(text: str, base: str) -> str:
-    return text.replace(f"{base.rstrip(os.sep)}{os.sep}", "").replace(f"'{base}'", "of the notebook")
+def as_here(text: str) -> str:
+    """Return a text with files of the notebook's folder called as the page does."""
+    for base in dict.fromkeys((str(root()), os.path.realpath(root()))):
+        text = text.replace(f"{base.rstrip(os.sep)}{os.sep}", "").replace(f"'{base}'", "of the notebook")
+    return text
 
 
 def _entry(entry: os.DirEntry[str], path: str) -> FileBody:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 Found = TypeVar("Found")
 
-_MOST_KEPT = 6
+_MOST_KEPT = 12
 _MOST_FILES = 2_000
 
 

@@ -20,7 +20,22 @@ from nnwidgets.wire.schema_changes import (
     TargetBody,
     UndoBody,
 )
-from nnwidgets.wire.schema_checkpoints import FolderBody, FolderReply, PartBody, PartReply, PeekBody, PeekReply
+from nnwidgets.wire.schema_checkpoints import (
+    DiffBody,
+    DiffReply,
+    FolderBody,
+    FolderReply,
+    LoadBody,
+    LoadReply,
+    PartBody,
+    PartReply,
+    PeekBody,
+    PeekReply,
+    PlanBody,
+    PlanReply,
+    SaveBody,
+    SaveReply,
+)
 from nnwidgets.wire.schema_parts import Number
 
 VERSION = 1
@@ -624,6 +639,10 @@ KINDS: dict[str, tuple[type, type]] = {
     "part": (PartBody, PartReply),
     "folder": (FolderBody, FolderReply),
     "peek": (PeekBody, PeekReply),
+    "plan": (PlanBody, PlanReply),
+    "diff": (DiffBody, DiffReply),
+    "load": (LoadBody, LoadReply),
+    "save": (SaveBody, SaveReply),
     "cancel": (CancelBody, CancelReply),
 }
 """Every request kind with its body and its reply."""
@@ -641,8 +660,11 @@ ERROR_CODES: dict[str, str] = {
     "changed-since": "Undo or redo would overwrite what other code has written since; `force` does it all the same.",
     "not-traced": "No trace was made yet.",
     "outside-folder": "The path leads out of the notebook's folder, or is none.",
+    "file-exists": "Something is at the path already; `overwrite` replaces it all the same.",
     "unsafe-checkpoint": "The file would have to run code to be read, or is no regular file.",
     "corrupt-checkpoint": "The file is damaged, or no checkpoint.",
+    "checkpoint-mismatch": "The file is sound and does not fit the model; nothing was changed.",
+    "save": "Nothing was saved; what was there is as it was.",
     "cancelled": "The request was cancelled.",
     "view-closed": "The view was closed.",
     "internal": "A fault of nnwidgets'; the message says what to report.",

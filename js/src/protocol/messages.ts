@@ -33,8 +33,11 @@ export type ErrorCode =
   | "changed-since"
   | "not-traced"
   | "outside-folder"
+  | "file-exists"
   | "unsafe-checkpoint"
   | "corrupt-checkpoint"
+  | "checkpoint-mismatch"
+  | "save"
   | "cancelled"
   | "view-closed"
   | "internal";
@@ -147,6 +150,36 @@ export interface UndoBody {
   readonly force?: boolean;
 }
 
+/**
+ * Compare a checkpoint with the live model or, where `other` is a path, with another checkpoint.
+ *
+ * fresh: compare anew, though the same was compared before; without it a window of the last comparison comes.
+ * keep: which kinds come, all of them where empty.
+ * text: keeps the names that hold it.
+ * start, count: the window; at most 500 rows come.
+ */
+export interface DiffBody {
+  readonly model?: string;
+  readonly path: string;
+  readonly other: string | null;
+  readonly fresh: boolean;
+  readonly keep: readonly ("values" | "shape" | "dtype" | "added" | "removed" | "equal")[];
+  readonly text: string;
+  readonly start: number;
+  readonly count: number;
+}
+
+/** A comparison at a glance, with a window of its rows, the greatest first. `a` and `b` name the sides. */
+export interface DiffReply {
+  readonly a: string;
+  readonly b: string;
+  readonly counts: Readonly<Record<string, number>>;
+  readonly is_equal: boolean;
+  readonly total: number;
+  readonly start: number;
+  readonly rows: readonly DiffRow[];
+}
+
 /** A folder under the notebook's own; "" is that itself. */
 export interface FolderBody {
   readonly model?: string;
@@ -165,6 +198,31 @@ export interface FolderReply {
   readonly entries: readonly FileBody[];
   readonly n_entries: number;
   readonly is_checkpoint: boolean;
+}
+
+/**
+ * Load, all or nothing; `accept_all` and `rename` as in `plan`.
+ *
+ * strict: refuse where either side lacks a tensor of the other.
+ * optimizer: load its state too.
+ */
+export interface LoadBody {
+  readonly model?: string;
+  readonly path: string;
+  readonly accept_all: boolean;
+  readonly rename: Readonly<Record<string, string | null>>;
+  readonly strict: boolean;
+  readonly optimizer: boolean;
+}
+
+/** A load as it was carried out; where `verified`, every loaded tensor was compared with the file afterwards. */
+export interface LoadReply {
+  readonly path: string;
+  readonly label: string;
+  readonly n_loaded: number;
+  readonly n_elements: number | string;
+  readonly verified: boolean;
+  readonly warnings: readonly string[];
 }
 
 /** Which part of the page: `checkpoints` is its panel of checkpoints. */
@@ -221,6 +279,84 @@ export interface PeekReply {
   readonly start: number;
   readonly rows: readonly StoredRow[];
   readonly expanded: readonly string[];
+}
+
+/**
+ * What a load would do.
+ *
+ * accept_all: take every suggested rename.
+ * rename: from a name in the file to a path in the model, or to None, which refuses a suggestion; these come before
+ *     what is suggested.
+ * keep: which statuses come, all of them where empty.
+ * text: keeps the names that hold it.
+ * start, count: the window; at most 500 rows come.
+ */
+export interface PlanBody {
+  readonly model?: string;
+  readonly path: string;
+  readonly accept_all: boolean;
+  readonly rename: Readonly<Record<string, string | null>>;
+  readonly keep: readonly ("match" | "renamed" | "shape_mismatch" | "dtype_cast" | "missing" | "unexpected" | "tied")[];
+  readonly text: string;
+  readonly start: number;
+  readonly count: number;
+}
+
+/**
+ * A plan at a glance, with a window of its rows, problems first.
+ *
+ * n_loads: tensors of the model that a load would write, of `n_model`.
+ * n_suggested: renames that are suggested and neither accepted nor refused.
+ * n_renames: those accepted or typed.
+ * is_complete: a strict load would go through.
+ * has_optimizer: the file holds an optimizer's state and a live optimizer of the model could take it.
+ * runs: what the whole list is made of, in its order.
+ */
+export interface PlanReply {
+  readonly path: string;
+  readonly counts: Readonly<Record<string, number>>;
+  readonly n_model: number;
+  readonly n_loads: number;
+  readonly n_elements: number | string;
+  readonly n_suggested: number;
+  readonly n_renames: number;
+  readonly is_exact: boolean;
+  readonly is_complete: boolean;
+  readonly has_optimizer: boolean;
+  readonly warnings: readonly string[];
+  readonly runs: readonly Run[];
+  readonly total: number;
+  readonly start: number;
+  readonly rows: readonly PlanRow[];
+}
+
+/**
+ * Save the model; the format follows the path: `.safetensors`, else torch's zip; a folder holds shards.
+ *
+ * overwrite: over what is there; without it that is refused as `file-exists`.
+ * optimizer: its state beside the model.
+ * shard_size: at most so many bytes a file.
+ */
+export interface SaveBody {
+  readonly model?: string;
+  readonly path: string;
+  readonly overwrite: boolean;
+  readonly verify: boolean;
+  readonly optimizer: boolean;
+  readonly shard_size?: number | string | null;
+}
+
+/** A save as it was carried out; where `verified`, read back and compared. `code` does it with torch alone. */
+export interface SaveReply {
+  readonly path: string;
+  readonly paths: readonly string[];
+  readonly n_tensors: number;
+  readonly size_bytes: number | string;
+  readonly digest: string;
+  readonly verified: boolean;
+  readonly seconds: number;
+  readonly warnings: readonly string[];
+  readonly code: string;
 }
 
 /** page → kernel. */
@@ -875,27 +1011,6 @@ export interface Pair {
   readonly value: string;
 }
 
-/**
- * What a load would do.
- *
- * accept_all: take every suggested rename.
- * rename: from a name in the file to a path in the model, or to None, which refuses a suggestion; these come before
- *     what is suggested.
- * keep: which statuses come, all of them where empty.
- * text: keeps the names that hold it.
- * start, count: the window; at most 500 rows come.
- */
-export interface PlanBody {
-  readonly model?: string;
-  readonly path: string;
-  readonly accept_all: boolean;
-  readonly rename: Readonly<Record<string, string | null>>;
-  readonly keep: readonly ("match" | "renamed" | "shape_mismatch" | "dtype_cast" | "missing" | "unexpected" | "tied")[];
-  readonly text: string;
-  readonly start: number;
-  readonly count: number;
-}
-
 /** Another name under which a tensor of the model may be in the file, with why. */
 export interface SuggestionBody {
   readonly source: string;
@@ -922,53 +1037,6 @@ export interface Run {
   readonly count: number;
 }
 
-/**
- * A plan at a glance, with a window of its rows, problems first.
- *
- * n_loads: tensors of the model that a load would write, of `n_model`.
- * n_suggested: renames that are suggested and neither accepted nor refused.
- * n_renames: those accepted or typed.
- * is_complete: a strict load would go through.
- * has_optimizer: the file holds an optimizer's state and a live optimizer of the model could take it.
- * runs: what the whole list is made of, in its order.
- */
-export interface PlanReply {
-  readonly path: string;
-  readonly counts: Readonly<Record<string, number>>;
-  readonly n_model: number;
-  readonly n_loads: number;
-  readonly n_elements: number | string;
-  readonly n_suggested: number;
-  readonly n_renames: number;
-  readonly is_exact: boolean;
-  readonly is_complete: boolean;
-  readonly has_optimizer: boolean;
-  readonly warnings: readonly string[];
-  readonly runs: readonly Run[];
-  readonly total: number;
-  readonly start: number;
-  readonly rows: readonly PlanRow[];
-}
-
-/**
- * Compare a checkpoint with the live model or, where `other` is a path, with another checkpoint.
- *
- * fresh: compare anew, though the same was compared before; without it a window of the last comparison comes.
- * keep: which kinds come, all of them where empty.
- * text: keeps the names that hold it.
- * start, count: the window; at most 500 rows come.
- */
-export interface DiffBody {
-  readonly model?: string;
-  readonly path: string;
-  readonly other: string | null;
-  readonly fresh: boolean;
-  readonly keep: readonly ("values" | "shape" | "dtype" | "added" | "removed" | "equal")[];
-  readonly text: string;
-  readonly start: number;
-  readonly count: number;
-}
-
 /** One name. `shapes` and `dtypes`: on either side, empty where only one side has it or both are equal. */
 export interface DiffRow {
   readonly path: string;
@@ -978,71 +1046,6 @@ export interface DiffRow {
   readonly max_abs_difference: number | string | null;
   readonly relative_norm: number | string | null;
   readonly n_different: number | string | null;
-}
-
-/** A comparison at a glance, with a window of its rows, the greatest first. `a` and `b` name the sides. */
-export interface DiffReply {
-  readonly a: string;
-  readonly b: string;
-  readonly counts: Readonly<Record<string, number>>;
-  readonly is_equal: boolean;
-  readonly total: number;
-  readonly start: number;
-  readonly rows: readonly DiffRow[];
-}
-
-/**
- * Load, all or nothing; `accept_all` and `rename` as in `plan`.
- *
- * strict: refuse where either side lacks a tensor of the other.
- * optimizer: load its state too.
- */
-export interface LoadBody {
-  readonly model?: string;
-  readonly path: string;
-  readonly accept_all: boolean;
-  readonly rename: Readonly<Record<string, string | null>>;
-  readonly strict: boolean;
-  readonly optimizer: boolean;
-}
-
-/** A load as it was carried out; where `verified`, every loaded tensor was compared with the file afterwards. */
-export interface LoadReply {
-  readonly path: string;
-  readonly label: string;
-  readonly n_loaded: number;
-  readonly n_elements: number | string;
-  readonly verified: boolean;
-  readonly warnings: readonly string[];
-}
-
-/**
- * Save the model; the format follows the path: `.safetensors`, else torch's zip; a folder holds shards.
- *
- * overwrite: over what is there; without it that is refused as `file-exists`.
- * optimizer: its state beside the model.
- * shard_size: at most so many bytes a file.
- */
-export interface SaveBody {
-  readonly model?: string;
-  readonly path: string;
-  readonly overwrite: boolean;
-  readonly verify: boolean;
-  readonly optimizer: boolean;
-  readonly shard_size?: number | string | null;
-}
-
-/** A save as it was carried out; where `verified`, read back and compared. `code` does it with torch alone. */
-export interface SaveReply {
-  readonly path: string;
-  readonly paths: readonly string[];
-  readonly n_tensors: number;
-  readonly size_bytes: number | string;
-  readonly digest: string;
-  readonly verified: boolean;
-  readonly seconds: number;
-  readonly warnings: readonly string[];
-  readonly code: string;
 }
 
 export interface Bodies {
@@ -1070,6 +1073,10 @@ export interface Bodies {
   readonly part: PartBody;
   readonly folder: FolderBody;
   readonly peek: PeekBody;
+  readonly plan: PlanBody;
+  readonly diff: DiffBody;
+  readonly load: LoadBody;
+  readonly save: SaveBody;
   readonly cancel: CancelBody;
 }
 
@@ -1098,6 +1105,10 @@ export interface Replies {
   readonly part: PartReply;
   readonly folder: FolderReply;
   readonly peek: PeekReply;
+  readonly plan: PlanReply;
+  readonly diff: DiffReply;
+  readonly load: LoadReply;
+  readonly save: SaveReply;
   readonly cancel: CancelReply;
 }
 
