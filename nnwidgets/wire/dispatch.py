@@ -48,9 +48,8 @@ class Job:
     def cancel(self) -> bool:
         """Take back the request; return whether it was still under way."""
         if self._is_held:
-            with self._lock:
-                self._is_unwanted = True
-                return not self._replied
+            self._is_unwanted = True
+            return not self._replied
         return self.fail(RequestError("cancelled", "The request was cancelled."))
 
     def check(self) -> None:

@@ -60,7 +60,7 @@ export function Files({ store, alive }: FilesProps) {
           disabled={!alive || store.isListing}
           onClick={() => store.list()}
         >
-          <Glyph name="redo" />
+          <Glyph name="cycle" />
         </button>
       </div>
       {folderFault === null ? null : (
