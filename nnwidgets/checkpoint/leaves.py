@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from nnwidgets.checkpoint.content import Step, dtype_name, name_of
-from nnwidgets.errors import SaveError
+from nnwidgets.errors import InvalidTargetError, SaveError
 from nnwidgets.introspect import guard
 from nnwidgets.introspect.readable import plain, reading, torchs, unreadable_reason
 
@@ -175,12 +175,13 @@ class _Walk:
         return known
 
     def _leaf(self, value: Any, name: str) -> Leaf:
-        self._check(value, name)
-        data = plain(value)
+        kind = type(value)
+        if (kind is torch.Tensor or kind is nn.Parameter) and _is_ordinary(value):
+            return Leaf(name, value.detach(), value, kind is nn.Parameter, value.requires_grad)
+        data = _data(value, name)
         if str(data.layout) == "torch._mkldnn":
             self._made.warnings.append(f"{name or 'The tensor'} is laid out for MKL-DNN and is saved as a plain one.")
             data = data.to_dense()
-        kind = type(value)
         if kind not in (torch.Tensor, nn.Parameter):
             self._made.warnings.append(
                 f"{name or 'The tensor'} is a {guard.type_name(kind)} and is saved as the plain tensor of its data."
@@ -199,18 +200,39 @@ class _Walk:
             leaf.parts = _parts(name, scales=data.q_per_channel_scales(), zero_points=data.q_per_channel_zero_points())
         return leaf
 
-    def _check(self, value: Any, name: str) -> None:
-        reason = unreadable_reason(value)
-        if reason is not None:
-            raise SaveError(f"{name or 'The tensor'} can't be saved: {reason}.", path=name or None, hint=_hint(reason))
-        here, whole = tuple(plain(value).shape), tuple(torchs(value, "size")())
-        if here != whole:
-            raise SaveError(
-                f"{name} is distributed: this process has {here} of its {whole}.",
-                path=name,
-                hint="Gather it first, with full_tensor(), or save with torch.distributed.checkpoint. "
-                "Nothing was changed.",
-            )
+
+def _is_ordinary(value: torch.Tensor) -> bool:
+    """Whether a tensor of torch's own class lies in memory that is there, as nearly all do."""
+    if (
+        value.is_nested
+        or value.layout is not torch.strided
+        or value.is_quantized
+        or value.device.type not in ("cpu", "cuda")
+    ):
+        return False
+    if torch._C._functorch.is_functorch_wrapped_tensor(value) or value._is_zerotensor():  # noqa: SLF001 - as readable asks
+        return False
+    storage = value.untyped_storage()
+    reach = 1 + sum((size - 1) * stride for size, stride in zip(value.shape, value.stride(), strict=True))
+    needed = (value.storage_offset() + reach) * value.element_size()
+    return not value.numel() or (storage.nbytes() >= needed and storage.data_ptr() != 0)
+
+
+def _data(value: Any, name: str) -> torch.Tensor:
+    try:
+        data = plain(value)
+    except InvalidTargetError as error:
+        reason = unreadable_reason(value) or error.message
+        said = f"{name or 'The tensor'} can't be saved: {reason}."
+        raise SaveError(said, path=name or None, hint=_hint(reason)) from None
+    here, whole = tuple(data.shape), tuple(torchs(value, "size")())
+    if here != whole:
+        raise SaveError(
+            f"{name} is distributed: this process has {here} of its {whole}.",
+            path=name,
+            hint="Gather it first, with full_tensor(), or save with torch.distributed.checkpoint. Nothing was changed.",
+        )
+    return data
 
 
 def _named(tree: Any, steps: tuple[Step, ...]) -> Iterator[tuple[str, Leaf]]:

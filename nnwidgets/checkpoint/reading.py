@@ -57,7 +57,7 @@ class _Reader:
         self._known: dict[int, Any] = {}
 
     def value(self, value: Any) -> Any:
-        if not isinstance(value, dict | list | tuple | Strided | Composed):
+        if not isinstance(value, dict | list | tuple | Strided | Composed) or type(value) is torch.Size:
             return value
         known = self._known.get(id(value))
         if known is None:

@@ -52,7 +52,7 @@ def target_of(path: str | os.PathLike[str], shard_size: int | str | None, *, ove
     """
     place = checked_path(path)
     given = os.fsdecode(os.fspath(path))
-    is_folder = given.endswith(os.sep) or place.is_dir()
+    is_folder = given.endswith(os.sep) or os.path.isdir(place)  # noqa: PTH112 - is_dir raises on long names
     size = _size(shard_size)
     if size is not None and not is_folder and place.name.lower().endswith(_FILE_ENDS):
         raise SaveError(

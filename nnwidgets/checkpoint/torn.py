@@ -16,12 +16,15 @@ class Versions:
 
     def __init__(self, named: Iterable[tuple[str, Leaf]]) -> None:
         self._named = list(named)
-        self._before = [_version(leaf) for _, leaf in self._named]
+        self._before = self._now()
+
+    def _now(self) -> list[int | None]:
+        with reading():
+            return [_version(leaf) for _, leaf in self._named]
 
     def warnings(self) -> list[str]:
         """What to say of tensors that were written to since."""
-        now = [_version(leaf) for _, leaf in self._named]
-        torn = [name for (name, _), a, b in zip(self._named, self._before, now, strict=True) if a != b]
+        torn = [name for (name, _), a, b in zip(self._named, self._before, self._now(), strict=True) if a != b]
         if not torn:
             return []
         names = ", ".join(inert(each, 60) for each in torn[:_MOST_NAMES])
@@ -31,9 +34,8 @@ class Versions:
 
 
 def _version(leaf: Leaf) -> int | None:
-    with reading():
-        try:
-            found: int = torchs(leaf.live, "_version")
-        except RuntimeError:  # inference tensors keep none
-            return None
-        return found
+    try:
+        found: int = torchs(leaf.live, "_version")
+    except RuntimeError:  # inference tensors keep none
+        return None
+    return found

@@ -111,6 +111,7 @@ def _made(folder):
         "Trace": trace,
         "TraceCall": trace.calls[0],
         "Change": nnwidgets.init(net, "0.weight", "normal_", seed=7),
+        "SaveReport": nnwidgets.save(net, folder / "net.pt"),
         "History": nnwidgets.history(net),
     }
 
