@@ -65,7 +65,7 @@ def load(
         InvalidTargetError: A tensor of the model can't be written in place.
 
     Example:
-        >>> import tempfile
+        >>> import tempfile, torch
         >>> from safetensors.torch import save_file
         >>> net, other = nn.Linear(2, 3), nn.Linear(2, 3)
         >>> file = tempfile.mkdtemp() + "/linear.safetensors"
