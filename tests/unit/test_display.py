@@ -21,7 +21,7 @@ def ip(tmp_path, monkeypatch):
 
 SHOWN = {
     "nnw.tree(net)": "Linear",
-    "nnw.trace(net, torch.ones(1, 2))": "Linear",
+    "nnw.trace(net, torch.ones(1, 2))": "2 calls",
     "nnw.init(net, '0.weight', 'zeros')": "0.weight",
     "nnw.history(net)": "",
     "nnw.peek('it.pt')": "0.weight",
