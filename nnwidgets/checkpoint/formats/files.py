@@ -38,7 +38,7 @@ class File:
         self._fd = _opened(path)
         found = os.fstat(self._fd)
         if not stat.S_ISREG(found.st_mode):
-            os.close(self._fd)
+            self.close()
             raise UnsafeCheckpointError(
                 f"{path.name} is no regular file but a {_kind(found.st_mode)}.",
                 path=str(path),
