@@ -5,7 +5,8 @@
 
 or, from Python, ``import nnwidgets as nnw`` and ``nnw.explore(net)``, ``nnw.tree(net)``, ``nnw.ties(net)``,
 ``nnw.stats(tensor)``, ``nnw.check(net)``, ``nnw.trace(net, x)``; ``nnw.init(net, "0.weight", "xavier_uniform_")``,
-``nnw.assign``, ``nnw.freeze``, ``nnw.undo(net)``, ``nnw.history(net)``. Names load on first use, so that the import
+``nnw.assign``, ``nnw.freeze``, ``nnw.undo(net)``, ``nnw.history(net)``; ``nnw.save(net, "mlp.params")``,
+``nnw.read("mlp.params")``. Names load on first use, so that the import
 itself costs little more than torch's.
 """
 
@@ -17,6 +18,22 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from nnwidgets.checkpoint import (
+        Changed,
+        CheckpointIndex,
+        LoadPlan,
+        LoadReport,
+        PlanEntry,
+        SaveReport,
+        StateDiff,
+        StoredTensor,
+        diff,
+        load,
+        peek,
+        plan,
+        read,
+        save,
+    )
     from nnwidgets.edit import (
         Change,
         History,
@@ -60,6 +77,8 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Change": "edit",
+    "Changed": "checkpoint",
+    "CheckpointIndex": "checkpoint",
     "CheckpointMismatchError": "errors",
     "CorruptCheckpointError": "errors",
     "Explorer": "widgets",
@@ -67,11 +86,17 @@ _HOME = {
     "History": "edit",
     "InitializerError": "errors",
     "InvalidTargetError": "errors",
+    "LoadPlan": "checkpoint",
+    "LoadReport": "checkpoint",
     "ModuleNode": "introspect",
     "ModuleTree": "introspect",
     "NNWidgetsError": "errors",
     "PathNotFoundError": "errors",
+    "PlanEntry": "checkpoint",
     "SaveError": "errors",
+    "SaveReport": "checkpoint",
+    "StateDiff": "checkpoint",
+    "StoredTensor": "checkpoint",
     "TensorEntry": "introspect",
     "TensorStats": "introspect",
     "TieGroup": "introspect",
@@ -80,13 +105,19 @@ _HOME = {
     "UnsafeCheckpointError": "errors",
     "assign": "edit",
     "check": "introspect",
+    "diff": "checkpoint",
     "explore": "widgets",
     "freeze": "edit",
     "handle": "widgets",
     "history": "edit",
     "init": "edit",
     "initializer": "edit",
+    "load": "checkpoint",
+    "peek": "checkpoint",
+    "plan": "checkpoint",
+    "read": "checkpoint",
     "redo": "edit",
+    "save": "checkpoint",
     "stats": "introspect",
     "ties": "introspect",
     "trace": "introspect",
@@ -110,6 +141,12 @@ __all__ = [  # noqa: RUF022 - functions first, then what they give, then errors:
     "redo",
     "history",
     "initializer",
+    "save",
+    "read",
+    "peek",
+    "plan",
+    "load",
+    "diff",
     "handle",
     "Explorer",
     "ModuleTree",
@@ -122,6 +159,14 @@ __all__ = [  # noqa: RUF022 - functions first, then what they give, then errors:
     "TraceCall",
     "Change",
     "History",
+    "CheckpointIndex",
+    "StoredTensor",
+    "LoadPlan",
+    "PlanEntry",
+    "LoadReport",
+    "SaveReport",
+    "StateDiff",
+    "Changed",
     "NNWidgetsError",
     "PathNotFoundError",
     "InvalidTargetError",

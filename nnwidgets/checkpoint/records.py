@@ -12,6 +12,7 @@ from nnwidgets.introspect.records import TieGroup
 
 if TYPE_CHECKING:
     from nnwidgets.edit import Change
+    from nnwidgets.edit.code import Recipe
 
 Format = Literal["torch-zip", "torch-legacy", "safetensors", "sharded", "distributed"]
 Status = Literal["match", "renamed", "shape_mismatch", "dtype_cast", "missing", "unexpected", "tied"]
@@ -268,11 +269,40 @@ class SaveReport:
     verified: bool
     seconds: float
     warnings: tuple[str, ...] = ()
-    _code: str = ""
+    _recipes: tuple[Recipe, Recipe] | None = None
 
-    def to_code(self) -> str:
-        """Python that saves the same with torch (and safetensors, for its files) alone."""
-        return self._code
+    def to_code(self, name: str = "net", optimizer: str = "optimizer") -> str:
+        """Python that saves the same with torch (and safetensors, for its files) alone.
+
+        Args:
+            name: The variable that holds what was saved.
+            optimizer: The variable that holds the optimizer, where one was saved.
+
+        Raises:
+            InvalidTargetError: A name is none.
+        """
+        return self._script(0, name, optimizer)
+
+    def to_load_code(self, name: str = "net", optimizer: str = "optimizer") -> str:
+        """Python that loads what was saved with torch (and safetensors, for its files) alone.
+
+        Of a module it is loaded into the one called ``name``, anything else gets that name.
+
+        Args:
+            name: The variable that holds the module to load into, or will hold what is read.
+            optimizer: The variable that holds the optimizer, where one was saved.
+
+        Raises:
+            InvalidTargetError: A name is none.
+        """
+        return self._script(1, name, optimizer)
+
+    def _script(self, which: int, name: str, optimizer: str) -> str:
+        if self._recipes is None:
+            return ""
+        from nnwidgets.edit.code import script
+
+        return script([self._recipes[which]], name, optimizer)
 
     def __repr__(self) -> str:
         first = self.paths[0] if len(self.paths) == 1 else f"{len(self.paths)} files"

@@ -15,6 +15,8 @@ import nnwidgets
 DESIGNED = {
     "explore", "tree", "ties", "stats", "check", "trace", "handle",
     "init", "assign", "freeze", "unfreeze", "undo", "redo", "history", "initializer", "Change", "History",
+    "save", "read", "peek", "plan", "load", "diff", "CheckpointIndex", "StoredTensor", "LoadPlan", "PlanEntry",
+    "LoadReport", "SaveReport", "StateDiff", "Changed",
     "Explorer", "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup", "TensorStats", "Finding", "Trace", "TraceCall",
     "NNWidgetsError", "PathNotFoundError", "InvalidTargetError", "InitializerError", "UnsafeCheckpointError",
     "CorruptCheckpointError", "CheckpointMismatchError", "SaveError",
@@ -34,11 +36,18 @@ SIGNATURES = {
     "undo": ["module", "force"],
     "redo": ["module", "force"],
     "history": ["module"],
+    "save": ["obj", "path", "optimizer", "overwrite", "shard_size", "verify", "extra"],
+    "read": ["path"],
+    "peek": ["path"],
+    "plan": ["module", "path", "rename"],
+    "load": ["module", "path", "rename", "strict", "optimizer", "progress"],
+    "diff": ["a", "b", "progress"],
 }
 
 RESULTS = (
     "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup", "TensorStats", "Finding", "Trace", "TraceCall",
-    "Change", "History",
+    "Change", "History", "CheckpointIndex", "StoredTensor", "LoadPlan", "PlanEntry", "LoadReport", "SaveReport",
+    "StateDiff", "Changed",
 )  # fmt: skip
 
 
@@ -77,8 +86,8 @@ def test_a_name_that_is_not_there_raises_as_any_module_does():
 
 
 @pytest.mark.parametrize("name", RESULTS)
-def test_results_are_frozen_records_with_a_dict_that_json_takes(name):
-    record = _made()[name]
+def test_results_are_frozen_records_with_a_dict_that_json_takes(name, tmp_path):
+    record = _made(tmp_path)[name]
     assert dataclasses.is_dataclass(record)
     with pytest.raises(dataclasses.FrozenInstanceError):
         setattr(record, dataclasses.fields(record)[0].name, "elsewhere")
@@ -86,12 +95,15 @@ def test_results_are_frozen_records_with_a_dict_that_json_takes(name):
     assert " at 0x" not in repr(record)
 
 
-def _made():
+def _made(folder):
     net = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 2))
     net[1].weight = net[0].weight
     net.loose = torch.ones(2)
     tree, trace = nnwidgets.tree(net), nnwidgets.trace(net, torch.ones(1, 2))
     odd = torch.tensor([float("nan"), float("inf")])
+    saved = nnwidgets.save(net, folder / "net.pt")
+    index, plan = nnwidgets.peek(folder / "net.pt"), nnwidgets.plan(net, folder / "net.pt")
+    diff = nnwidgets.diff({"x": odd}, {"x": odd.flip(0)})
     return {
         "ModuleTree": tree,
         "ModuleNode": tree.root,
@@ -102,6 +114,14 @@ def _made():
         "Trace": trace,
         "TraceCall": trace.calls[0],
         "Change": nnwidgets.init(net, "0.weight", "normal_", seed=7),
+        "SaveReport": saved,
+        "CheckpointIndex": index,
+        "StoredTensor": index.tensors[0],
+        "LoadPlan": plan,
+        "PlanEntry": plan.entries[0],
+        "LoadReport": nnwidgets.load(net, folder / "net.pt"),
+        "StateDiff": diff,
+        "Changed": diff.changed[0],
         "History": nnwidgets.history(net),
     }
 

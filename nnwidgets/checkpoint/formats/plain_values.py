@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from nnwidgets.checkpoint.content import Opaque
 from nnwidgets.checkpoint.formats.arguments import Call, Known, Malformed, said, sizes, taken
 
 
@@ -123,7 +124,7 @@ CALLS: dict[str, Call] = {
     "torch.serialization._get_layout": _layout,
 }
 """What makes them, by name."""
-_KEYS = {str, int, float, bool, bytes, type(None), torch.dtype, torch.device, torch.layout}
+_KEYS = {str, int, float, bool, bytes, type(None), torch.dtype, torch.device, torch.layout, Opaque}
 _LAYOUTS = (
     torch.strided, torch.sparse_coo, torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr, torch.sparse_bsc
 )  # fmt: skip
