@@ -11,7 +11,11 @@ Example:
 
 from __future__ import annotations
 
+from nnwidgets.checkpoint.diffing import diff
 from nnwidgets.checkpoint.index import peek
+from nnwidgets.checkpoint.listing import Listed, Listing, folder, is_checkpoint
+from nnwidgets.checkpoint.loading import load
+from nnwidgets.checkpoint.planning import plan
 from nnwidgets.checkpoint.reading import read
 from nnwidgets.checkpoint.records import (
     Changed,
@@ -29,6 +33,8 @@ from nnwidgets.checkpoint.save import save
 __all__ = [
     "Changed",
     "CheckpointIndex",
+    "Listed",
+    "Listing",
     "LoadPlan",
     "LoadReport",
     "PlanEntry",
@@ -36,7 +42,12 @@ __all__ = [
     "StateDiff",
     "StoredTensor",
     "Suggestion",
+    "diff",
+    "folder",
+    "is_checkpoint",
+    "load",
     "peek",
+    "plan",
     "read",
     "save",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from nnwidgets.checkpoint.content import Composed, Described, Strided, dtype_name, name_of, tensors_in
 from nnwidgets.checkpoint.formats import Opened, opened
@@ -161,15 +161,13 @@ def _values(content: Any) -> dict[str, str]:
     waiting: list[tuple[tuple[Any, ...], Any]] = [((), content)]
     while waiting and len(made) < _MOST_VALUES:
         steps, value = waiting.pop()
-        if isinstance(value, Strided | Composed):
-            continue
-        if isinstance(value, dict) and (not steps or any(True for _ in tensors_in(value)) or len(value) > _FEW):
-            waiting.extend(reversed([((*steps, ("key", key)), each) for key, each in value.items()]))
-        elif isinstance(value, list | tuple) and (
-            not steps or any(True for _ in tensors_in(value)) or len(value) > _FEW
-        ):
-            waiting.extend(reversed([((*steps, ("index", index)), each) for index, each in enumerate(value)]))
-        else:
+        kind: Literal["key", "index"] = "key" if isinstance(value, dict) else "index"
+        is_container = isinstance(value, dict | list | tuple)
+        if is_container and (not steps or len(value) > _FEW or any(True for _ in tensors_in(value))):
+            inside = value.items() if isinstance(value, dict) else enumerate(value)
+            plain = [(key, each) for key, each in inside if not isinstance(each, Strided | Composed)]
+            waiting += [((*steps, (kind, key)), each) for key, each in reversed(plain)]
+        elif not isinstance(value, Strided | Composed):
             made[name_of(steps)] = inert(repr(value), _MOST_TEXT)
     return made
 

@@ -38,14 +38,15 @@ class Found:
 def find(content: Any) -> Found:
     """Find the state dict in a checkpoint's content.
 
-    It is the whole content where that is a dict whose keys are text and which holds tensors directly; else the entry
-    under the most usual key that is such a dict; else the only entry that is.
+    It is the entry under the most usual key that is a dict by text with tensors in it, and no fewer than the content
+    holds beside it; else the whole content where that is such a dict; else the first entry that is.
     """
     if not isinstance(content, dict):
         return Found(None, {}, {})
     optimizer_key = next((key for key in _OPTIMIZERS if _is_optimizer(content.get(key))), None)
     optimizer = None if optimizer_key is None else content[optimizer_key]
-    if is_state_dict(content):
+    usual = next((key for key in _USUAL if is_state_dict(content.get(key))), None)
+    if is_state_dict(content) and (usual is None or _n_direct(content[usual]) < _n_direct(content)):
         return _found("", content, optimizer_key, optimizer, ())
     having = [key for key, value in content.items() if isinstance(key, str) and is_state_dict(value)]
     having = [key for key in having if key not in _OPTIMIZERS]
@@ -64,6 +65,10 @@ def is_state_dict(value: Any) -> bool:
         and all(isinstance(key, str) for key in value)
         and any(isinstance(each, Strided | Composed) for each in value.values())
     )
+
+
+def _n_direct(held: dict[str, Any]) -> int:
+    return sum(isinstance(each, Strided | Composed) for each in held.values())
 
 
 def _found(

@@ -65,6 +65,11 @@ def expression(module: Any, path: str) -> str:
     return found.code
 
 
+def net_name() -> str:
+    """The place of the model's name."""
+    return _NET
+
+
 def optimizer_name(number: int) -> str:
     """The place of an optimizer's name."""
     return _OPTIMIZER.format(number)

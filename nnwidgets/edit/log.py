@@ -24,10 +24,11 @@ FEW = 16
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A change and how to undo it; None where the copy was dropped."""
+    """A change and how to undo it; None where the copy was dropped, or where ``final`` says why there is none."""
 
     change: Change
     undo: Undo | None
+    final: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ class Log:
             is_full = is_full or entry.undo is None or size > left
             if is_full and entry.undo is not None and len(entry.change.paths) <= FEW:
                 entry.change.before, entry.change.after  # noqa: B018 - made while the bytes are there
-            kept.append(Entry(entry.change, None) if is_full else entry)
+            kept.append(Entry(entry.change, None, entry.final) if is_full else entry)
             left -= size
         return tuple(reversed(kept))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch.optim import Optimizer
@@ -114,6 +114,23 @@ def _parameters(optimizer: Any) -> list[Any]:
     return made
 
 
+class OptimizerState(Protocol):
+    """What a change does to an optimizer's state, and takes back."""
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether it is done."""
+
+    def change(self) -> None:
+        """Do it."""
+
+    def restore(self) -> None:
+        """Take it back; nothing where it isn't done."""
+
+    def exchange(self) -> None:
+        """Do it where it isn't done, else take it back."""
+
+
 class KeptState:
     """The state of one parameter in one optimizer: exchanged with what is there now, to clear and to bring back."""
 
@@ -123,7 +140,7 @@ class KeptState:
         self._before = dict.get(optimizer.state, tensor)
         self._is_cleared = False
 
-    def clear(self) -> None:
+    def change(self) -> None:
         """Take the state out of the optimizer."""
         self._put(None)
         self._is_cleared = True
@@ -138,10 +155,10 @@ class KeptState:
         if self._is_cleared:
             self.restore()
         else:
-            self.clear()
+            self.change()
 
     @property
-    def is_cleared(self) -> bool:
+    def is_changed(self) -> bool:
         """Whether it is out of the optimizer."""
         return self._is_cleared
 

@@ -18,7 +18,7 @@ from nnwidgets.edit.changes import Change, Kind, Numbers
 from nnwidgets.edit.code import Recipe, expression, optimizer_name
 from nnwidgets.edit.interrupts import insist
 from nnwidgets.edit.log import FEW, Entry, History, Log, State, history_of, log_of
-from nnwidgets.edit.optimizers import KeptState, checked, states_of, warning_of
+from nnwidgets.edit.optimizers import KeptState, OptimizerState, checked, states_of, warning_of
 from nnwidgets.edit.targets import Model, Place, Tie
 from nnwidgets.edit.undoing import Flag, Site, Undo, summarized
 from nnwidgets.errors import ChangedSinceError, InvalidTargetError, NNWidgetsError
@@ -49,6 +49,10 @@ class Plan:
         reports_changed: Whether only the tensors whose bytes came out different are named.
         recover: Puts back, before the bytes, what else ``write`` may have changed.
         beforehand: Statistics of old values that the undo copy won't give, since it holds a part of the tensor.
+        may_exceed_budget: Whether it is made even where its undo copy is beyond the history's budget; the copy is then
+            let go as soon as all went well.
+        without_data: Names of tensors that had no data before, besides those of places; ``states`` puts them in place.
+        final: Why it can't be undone, where it can't: a sentence.
     """
 
     kind: Kind
@@ -61,12 +65,15 @@ class Plan:
     seed: int | None = None
     warnings: list[str] = field(default_factory=list)
     flags: list[Flag] = field(default_factory=list)
-    states: list[KeptState] = field(default_factory=list)
+    states: list[OptimizerState] = field(default_factory=list)
     reports_changed: bool = False
     write_in_turn: Callable[[Callable[[int], None]], None] | None = None
     verify: Callable[[], None] | None = None
     recover: Callable[[], None] | None = None
     beforehand: dict[str, TensorStats] = field(default_factory=dict)
+    may_exceed_budget: bool = False
+    without_data: tuple[str, ...] = ()
+    final: str = ""
 
     @property
     def n_elements(self) -> int:
@@ -109,7 +116,7 @@ def _carried_out(model: Model, plan: Plan, log: Log, begun: list[tuple[Undo, Sta
     for flag in plan.flags:
         flag.set(after=True)
     for state in plan.states:
-        state.clear()
+        state.change()
     undo.touch()
     undo.seal()
     if plan.reports_changed:
@@ -118,14 +125,20 @@ def _carried_out(model: Model, plan: Plan, log: Log, begun: list[tuple[Undo, Sta
             plan.warnings.append("It changed nothing.")
     is_few = len(paths) <= FEW and plan.kind not in ("freeze", "unfreeze")
     at_once = {path: sampled_stats(model.tensor(path)) for path in paths} if is_few else {}
+    paths = model.ordered([*paths, *plan.without_data]) if plan.without_data else paths
     change = _change(plan, paths, _numbers(undo, at_once, plan.beforehand))
-    log.push(Entry(change, undo))
+    log.push(Entry(change, None if plan.final else undo, plan.final))
     return change
 
 
 def _copied(log: Log, plan: Plan, sites: Sequence[Site]) -> Undo:
     size = sum(data.numel() * data.element_size() for data in plan.plains)
-    if size > log.budget_bytes:
+    if size > log.budget_bytes and plan.may_exceed_budget:
+        plan.warnings.append(
+            f"It can't be undone: the undo copies of this model may hold {short_bytes(log.budget_bytes)}, and its own "
+            f"would be {short_bytes(size)}. nnwidgets.edit.set_budget(net, {size}) raises that."
+        )
+    elif size > log.budget_bytes:
         raise InvalidTargetError(
             f"{plan.label} would change {short_bytes(size)}, and the undo copies of this model may hold "
             f"{short_bytes(log.budget_bytes)}.",
@@ -316,6 +329,8 @@ def _next(state: State, verb: str) -> tuple[Entry, State]:
 
 def _usable(module: object, log: Log, entry: Entry, verb: str) -> Undo:
     kept, label = entry.undo, entry.change.label
+    if kept is None and entry.final:
+        raise InvalidTargetError(f"{label} can't be undone: {entry.final}", hint="history(net) shows what was done.")
     if kept is None:
         raise InvalidTargetError(
             f"{label} can't be undone any more: its copy was dropped to stay within {short_bytes(log.budget_bytes)}.",

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from nnwidgets.edit.interrupts import insist
-from nnwidgets.edit.optimizers import KeptState
+from nnwidgets.edit.optimizers import OptimizerState
 from nnwidgets.edit.snapshot import Snapshot
 from nnwidgets.introspect import sampled_stats, stats
 from nnwidgets.introspect.readable import plain, reading, unreadable_reason
@@ -70,7 +70,7 @@ class Undo:
         sites: Sequence[Site],
         plains: Sequence[torch.Tensor],
         flags: Sequence[Flag],
-        states: Sequence[KeptState],
+        states: Sequence[OptimizerState],
         *,
         in_turn: bool = False,
     ) -> None:
@@ -138,7 +138,7 @@ class Undo:
         for flag in self.flags:
             flag.set(after=done)
         for state in self.states:
-            if state.is_cleared is not done:
+            if state.is_changed is not done:
                 state.exchange()
         self.is_done = done
         self.touch()

@@ -23,8 +23,9 @@ from nnwidgets.introspect.tracing import trace
 from nnwidgets.introspect.walk import tree
 from nnwidgets.magics.cell import cell_page
 from nnwidgets.magics.edit_commands import EDIT_PAGES, in_words_of_the_magic
+from nnwidgets.magics.file_commands import Bind, file_page
 from nnwidgets.magics.finding import find_one
-from nnwidgets.magics.grammar import ANY_USAGE, Command, LineError
+from nnwidgets.magics.grammar import ANY_USAGE, FILES, Command, LineError
 from nnwidgets.magics.help import help_page
 from nnwidgets.magics.parser import parse, parse_cell
 from nnwidgets.magics.resolving import Resolved, model_names, resolve, resolve_model, tensor_names
@@ -39,13 +40,14 @@ if TYPE_CHECKING:
 _MOST_MODELS = 100
 
 
-def run(line: str, namespace: Mapping[str, Any], auto: AutoExplore) -> None:
+def run(line: str, namespace: Mapping[str, Any], auto: AutoExplore, bind: Bind) -> None:
     """Do what ``line`` asks for and show the outcome.
 
     Args:
         line: What stands after ``%nn``.
         namespace: The user's variables.
         auto: What ``%nn auto`` switches.
+        bind: Gives one of the user's variables a value.
 
     Raises:
         LineError: If it can't be read, or what it names isn't there or can't be worked on; nothing was done then.
@@ -57,6 +59,8 @@ def run(line: str, namespace: Mapping[str, Any], auto: AutoExplore) -> None:
         _switch(auto, is_on=command.is_on)
     elif command.name == "explore":
         _explore(command, namespace)
+    elif command.name in FILES:
+        display(Shown(file_page(command, namespace, bind, _advice_for_a_line)))
     else:
         resolved = resolve_model(command.model, namespace)
         page = {**_PAGES, **EDIT_PAGES}[command.name]

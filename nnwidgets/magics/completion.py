@@ -9,7 +9,8 @@ from typing import Any
 from nnwidgets.introspect.guard import class_attribute, instance_dict, is_a, is_module, plain_items
 from nnwidgets.magics.candidates import Candidate, Completion
 from nnwidgets.magics.edit_completion import edit_candidates, target_candidates
-from nnwidgets.magics.grammar import CELL, DTYPES, EDITS, FLAGS, OPTIONS, SUBCOMMANDS, LineError
+from nnwidgets.magics.file_completion import file_candidates, optimizer_candidates, rename_candidates
+from nnwidgets.magics.grammar import CELL, DTYPES, EDITS, FILES, FLAGS, OPTIONS, SUBCOMMANDS, LineError
 from nnwidgets.magics.resolving import model_names, resolve, resolve_model, tensor_names
 from nnwidgets.magics.words import words_so_far
 
@@ -18,6 +19,7 @@ MOST = 300
 
 _MOST_DEPTH = 9
 _GLOB = frozenset("*?")
+_REPEATED = frozenset({"--input", "--rename"})
 
 
 def complete(line: str, namespace: Mapping[str, Any]) -> Completion:
@@ -84,18 +86,23 @@ def _after(name: str, before: list[str], last: str, namespace: Mapping[str, Any]
     if last.startswith("-"):
         option, equals, value = last.partition("=")
         if equals and option in options:
-            yield from (Candidate(f"{option}={each.text}", each.kind) for each in _values(option, value))
+            found = _values(option, value, _without_options(before, options), namespace)
+            yield from (Candidate(f"{option}={each.text}", each.kind) for each in found)
         else:
             known = (*options, *FLAGS.get(name, ()))
-            yield from (Candidate(each, "keyword") for each in known if each == "--input" or each not in before)
+            yield from (Candidate(each, "keyword") for each in known if each in _REPEATED or each not in before)
     elif before and before[-1] in options:
-        yield from _values(before[-1], last)
+        yield from _values(before[-1], last, _without_options(before[:-1], options), namespace)
     else:
         yield from _plain(name, _without_options(before, options), last, namespace)
 
 
 def _plain(name: str, plain: list[str], last: str, namespace: Mapping[str, Any]) -> Iterator[Candidate]:
-    if not plain:
+    if name in FILES and (plain or name in {"ls", "diff"}):
+        if name == "diff" and len(plain) < 2:  # noqa: PLR2004 - two sides
+            yield from _models(last, namespace)
+        yield from file_candidates(name, plain, last)
+    elif not plain:
         yield from _models(last, namespace)
     elif name == "trace":
         yield from _arguments(plain[0], last, namespace)
@@ -116,10 +123,14 @@ def _without_options(words: list[str], options: tuple[str, ...]) -> list[str]:
     return plain
 
 
-def _values(option: str, value: str) -> Iterator[Candidate]:
-    if option == "--depth":
+def _values(option: str, value: str, plain: list[str], namespace: Mapping[str, Any]) -> Iterator[Candidate]:
+    if option == "--rename":
+        yield from rename_candidates(plain, value, namespace)
+    elif option == "--optimizer":
+        yield from optimizer_candidates(plain, namespace)
+    elif option == "--depth":
         yield from (Candidate(str(depth), "value") for depth in range(1, _MOST_DEPTH + 1))
-    elif ":" in value:
+    elif option == "--input" and ":" in value:
         shape = value.partition(":")[0]
         yield from (Candidate(f"{shape}:{dtype}", "value") for dtype in DTYPES)
 

@@ -119,6 +119,8 @@ _WORDS = {
     "assign(net, target, value)": "%nn set {name} path = value",
     "Use freeze and unfreeze for that.": "Use %nn freeze and %nn unfreeze for that.",
     "tree(model)": "%nn tree {name}",
+    "strict=False": "--partial",
+    "overwrite=True": "--overwrite",
 }
 
 

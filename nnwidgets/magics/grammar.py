@@ -25,6 +25,10 @@ USAGE: dict[str, str] = {
     "redo": "%nn redo net [--force]",
     "log": "%nn log net",
     "code": "%nn code net [number]",
+    "save": "%nn save net mlp.params [--overwrite] [--optimizer adam] [--shards 2GB] [--no-verify]",
+    "load": "%nn load net mlp.params [--dry-run] [--rename out=output] [--partial] [--optimizer adam]",
+    "diff": "%nn diff net mlp.params",
+    "ls": "%nn ls [folder|file]",
     "%%nn_init": "%%nn_init net Linear [--seed 7] [--preview] [--clear-state], and below it the body of fn(m)",
 }
 """Every subcommand with the shape of its line."""
@@ -37,11 +41,16 @@ SUBCOMMANDS = tuple(name for name in USAGE if name not in {"explore", CELL})
 EDITS = ("init", "set", "freeze", "unfreeze", "undo", "redo", "log", "code")
 """The subcommands that change a model, or speak of its changes."""
 
+FILES = ("save", "load", "diff", "ls")
+"""The subcommands that work on files."""
+
 OPTIONS: dict[str, tuple[str, ...]] = {
     "tree": ("--depth",),
     "summary": ("--input", "--depth"),
     "init": ("--seed",),
     CELL: ("--seed",),
+    "save": ("--optimizer", "--shards"),
+    "load": ("--rename", "--optimizer"),
 }
 """The options with a value that each subcommand takes."""
 
@@ -50,6 +59,8 @@ FLAGS: dict[str, tuple[str, ...]] = {
     CELL: ("--preview", "--clear-state"),
     "undo": ("--force",),
     "redo": ("--force",),
+    "save": ("--overwrite", "--no-verify"),
+    "load": ("--dry-run", "--partial"),
 }
 """The options without a value."""
 
@@ -64,7 +75,8 @@ DTYPES = (
 
 ANY_USAGE = (
     "Usage: %nn net | %nn tree|show|summary|tied|check|trace net … | "
-    "%nn init|set|freeze|unfreeze|undo|redo|log|code net … | %nn auto on|off. %nn? says more."
+    "%nn init|set|freeze|unfreeze|undo|redo|log|code net … | %nn save|load|diff net file | %nn ls | "
+    "%nn auto on|off. %nn? says more."
 )
 
 
@@ -98,6 +110,10 @@ class Command:
         seed: ``--seed``, or None.
         number: Which change ``code`` is asked for; None for all.
         flags: The options without a value that are given.
+        files: Files or folders, as written; for ``diff``, either side.
+        renames: Each ``--rename``: a name in the file, and what it is in the model.
+        optimizer: ``--optimizer``, as written.
+        shard_bytes: ``--shards``, or None.
     """
 
     name: str
@@ -113,6 +129,10 @@ class Command:
     seed: int | None = None
     number: int | None = None
     flags: frozenset[str] = field(default=frozenset())
+    files: tuple[str, ...] = ()
+    renames: tuple[tuple[str, str], ...] = ()
+    optimizer: str = ""
+    shard_bytes: int | None = None
 
 
 def cut(text: str, limit: int = 80) -> str:

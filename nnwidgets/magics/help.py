@@ -26,6 +26,12 @@ _ABOUT = {
     "redo": "Make the change again that was undone last, bit for bit.",
     "log": "What was done to the model since it was first changed, with times and seeds.",
     "code": "The changes as Python that uses torch alone and gives equal bits; with a number, one of them.",
+    "save": "Save a model, or a tensor, a list or a dict of tensors. The old file is there until the new one is whole, "
+    "and what was written is read back and compared.",
+    "load": "Load a file into a model in place: planned first, checked whole, all or nothing, undoable. Where the "
+    "variable holds no model, it is given what is in the file.",
+    "diff": "Compare two state dicts, each in a model or a file: what was added, removed, changed, and by how much.",
+    "ls": "The checkpoints of a folder; of a file, its tensors, read from its header alone.",
     CELL: "Run the cell as the body of fn(m) on each module that matches, as one undoable change. Where it raises, the "
     "model is left bit for bit as it was.",
 }
@@ -46,6 +52,22 @@ _FACTS: dict[str, tuple[tuple[str, str], ...]] = {
     "unfreeze": (("target", _TARGETS),),
     "undo": (_FORCE,),
     "redo": (_FORCE,),
+    "save": (
+        ("file", ".safetensors gives that format, a folder or --shards gives shards with an index, all else torch's"),
+        ("--overwrite", "write over a file that is there"),
+        ("--optimizer adam", "save this optimizer's state beside the model"),
+        ("--shards 2GB", "cut it into files of at most that size"),
+        ("--no-verify", "don't read it back"),
+    ),
+    "load": (
+        ("--dry-run", "show the plan, and load nothing"),
+        (
+            "--rename out=output",
+            r"what is out in the file is output in the model; parts of names will do, and re:^h(\d+)=layers.\1",
+        ),
+        ("--partial", "load what fits, where not all does"),
+        ("--optimizer adam", "give this optimizer the state that is in the file"),
+    ),
     CELL: (
         ("target", "modules: a path, a glob, a class (Linear)"),
         ("m", "the module; change its tensors in place: m.weight.uniform_(-1, 1)"),
@@ -61,6 +83,10 @@ _EXAMPLES = {
     "freeze": "%nn freeze net 0.*",
     "unfreeze": "%nn unfreeze net 0.*",
     "code": "%nn code net\n%nn code net 2",
+    "save": "%nn save net mlp.params\n%nn save net mlp.safetensors --overwrite\n%nn save tensors x.pt",
+    "load": "%nn load net mlp.params --dry-run\n%nn load net mlp.params --rename out=output\n%nn load x x.pt",
+    "diff": "%nn diff net mlp.params\n%nn diff before.pt after.pt",
+    "ls": "%nn ls\n%nn ls mlp.params",
     CELL: "%%nn_init net Linear\nnn.init.uniform_(m.weight, -10, 10)\nm.weight *= m.weight.abs() >= 5",
 }
 

@@ -30,6 +30,7 @@ class NNMagics(Magics):
         self._variables = lambda: shell.user_ns
         self._compiler = lambda: shell.compile
         self._auto = auto
+        self._bind = lambda name, value: shell.push({name: value})
 
     @no_var_expand
     @needs_local_scope
@@ -58,6 +59,11 @@ class NNMagics(Magics):
             %nn code net                     the changes as Python that uses torch alone
             %%nn_init net Linear             the cell below is the body of fn(m), run on each match
 
+            %nn save net mlp.params          save a model, or a tensor, list or dict: whole or not at all, then verified
+            %nn load net mlp.params [--dry-run] [--rename out=output]      planned, checked, all or nothing, undoable
+            %nn diff net mlp.params          what differs, and by how much
+            %nn ls [folder|file]             the checkpoints of a folder, the tensors of a file
+
         ``net`` is a variable, an attribute or an item of one: ``net``, ``trainer.model``, ``nets[0]``. A subcommand's
         name alone, where a variable of that name holds a model, explores that variable.
 
@@ -68,13 +74,13 @@ class NNMagics(Magics):
         colon if it is not that of the parameters: ``--input 2,20:int64``. The model is afterwards as it was.
 
         ``X`` and ``M`` are variables, or plain constants. Only ``init``, ``set``, ``freeze``, ``unfreeze``, ``undo``,
-        ``redo`` and ``%%nn_init`` change a model: in place, all or nothing. Tab completes everything;
+        ``redo``, ``load`` and ``%%nn_init`` change a model: in place, all or nothing. Tab completes everything;
         ``%nn init?`` says more of one subcommand.
         """
         from nnwidgets.magics.commands import run
 
         with _one_line():
-            run(line, {**self._variables(), **(local_ns or {})}, self._auto)
+            run(line, {**self._variables(), **(local_ns or {})}, self._auto, self._bind)
 
     @no_var_expand
     @cell_magic

@@ -8,11 +8,13 @@ from dataclasses import replace
 
 from nnwidgets.errors import closest_names
 from nnwidgets.magics.edit_parser import edit_command
+from nnwidgets.magics.file_parser import file_command
 from nnwidgets.magics.grammar import (
     ANY_USAGE,
     CELL,
     DTYPES,
     EDITS,
+    FILES,
     HELP,
     SUBCOMMANDS,
     Command,
@@ -33,7 +35,7 @@ _SHAPE = re.compile(r"\(?\s*(\d+(?:\s*,\s*\d+)*)?\s*,?\s*\)?")
 _KEYWORD = re.compile(r"([^\W\d]\w*)=(?!=)(.*)", re.DOTALL)
 
 
-def parse(line: str, models: Container[str] = ()) -> Command:  # noqa: PLR0911 - one way out per kind of line
+def parse(line: str, models: Container[str] = ()) -> Command:  # noqa: C901, PLR0911 - one way out per kind of line
     """Read the rest of a line after ``%nn``.
 
     A subcommand's name alone, where a variable of that name holds a model, explores that variable.
@@ -64,6 +66,8 @@ def parse(line: str, models: Container[str] = ()) -> Command:  # noqa: PLR0911 -
         return _auto(rest)
     if first in EDITS:
         return edit_command(first, line, found[1:])
+    if first in FILES:
+        return file_command(first, rest)
     apart = told_apart(first, rest)
     if not apart.plain:
         raise wrong(first, "no model is named")

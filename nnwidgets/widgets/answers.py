@@ -10,17 +10,21 @@ from typing import Any
 
 from nnwidgets.errors import NNWidgetsError
 from nnwidgets.introspect.labels import inert
-from nnwidgets.widgets import changing, initializing, numbers
+from nnwidgets.widgets import bundle, changing, initializing, numbers
 from nnwidgets.widgets.bodies import finding_body, tie_body
+from nnwidgets.widgets.comparing import tell_diff
 from nnwidgets.widgets.filtering import chip_counts
 from nnwidgets.widgets.inspecting import inspect
 from nnwidgets.widgets.locating import locate
 from nnwidgets.widgets.offering import offer
+from nnwidgets.widgets.peeking import tell_folder, tell_header
+from nnwidgets.widgets.planning import tell_plan
 from nnwidgets.widgets.rowdata import row
 from nnwidgets.widgets.rows import Flat, ViewState
 from nnwidgets.widgets.session import Session, state_of
 from nnwidgets.widgets.totals import totals
 from nnwidgets.widgets.traces import trace_body
+from nnwidgets.widgets.transferring import load_file, save_file
 from nnwidgets.widgets.variables import modules
 from nnwidgets.wire.codec import encode
 from nnwidgets.wire.dispatch import Handler, Job
@@ -36,6 +40,7 @@ from nnwidgets.wire.schema import (
     TiesReply,
     TraceReply,
 )
+from nnwidgets.wire.schema_checkpoints import PartReply
 
 _MAX_ROWS = 500
 _MAX_EXPANDED = 20_000
@@ -44,7 +49,8 @@ _MAX_FIRST = 48_000
 _MAX_FINDINGS = 1_000
 _QUICK_CELLS = 65_536
 _CHANGES = {"initializers", "preview", "init", "assign", "freeze", "unfreeze", "undo", "redo", "history", "code"}
-_LONG = {"findings", "depth"} | _CHANGES
+_FILES = {"folder", "peek", "plan", "diff", "load", "save"}
+_LONG = {"findings", "depth"} | _CHANGES | _FILES
 
 
 def handlers(session_of: Callable[[Mapping[str, Any]], Session]) -> dict[str, Handler]:
@@ -74,9 +80,16 @@ def handlers(session_of: Callable[[Mapping[str, Any]], Session]) -> dict[str, Ha
         "redo": changing.make_again,
         "history": changing.tell_history,
         "code": changing.tell_code,
+        "folder": tell_folder,
+        "peek": tell_header,
+        "plan": tell_plan,
+        "diff": tell_diff,
+        "load": load_file,
+        "save": save_file,
     }
     made: dict[str, Handler] = {kind: partial(_on, session_of, answer) for kind, answer in on_session.items()}
     made["models"] = models
+    made["part"] = page_part
     return made
 
 
@@ -198,3 +211,13 @@ def models(_body: Mapping[str, Any], _job: Job) -> ModelsReply:
     return {
         "models": [{"name": name, "class_name": inert(type(module).__name__)} for name, module in modules().items()]
     }
+
+
+def page_part(body: Mapping[str, Any], _job: Job) -> PartReply:
+    """Answer `part`: what the page lacks to open a panel.
+
+    Raises:
+        NNWidgetsError: The page was never built.
+    """
+    code, style = bundle.part(body["name"])
+    return {"code": code, "style": style}

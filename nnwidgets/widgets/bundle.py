@@ -1,7 +1,7 @@
 """The page's code, sent to the page once however many Explorers there are.
 
 A hidden widget holds it. Each Explorer brings only ``stub.js``, which finds that widget and imports its code from a
-Blob URL that the whole page shares.
+Blob URL that the whole page shares. What most never open comes in parts of its own, each when a page first asks for it.
 """
 
 from __future__ import annotations
@@ -41,6 +41,15 @@ def reference() -> str:
         _open = Bundle(code=code, style=style, digest=digest)
         answer_where_asked(_open.comm)
     return f"IPY_MODEL_{_open.model_id}"
+
+
+def part(name: str) -> tuple[str, str]:
+    """Return script and style of a further part of the page.
+
+    Raises:
+        NNWidgetsError: The page was never built.
+    """
+    return _built(f"{name}.js"), _built(f"{name}.css")
 
 
 def _built(name: str) -> str:

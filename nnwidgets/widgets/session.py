@@ -25,6 +25,7 @@ from nnwidgets.introspect.statistics import CancelledError
 from nnwidgets.introspect.walk import tree
 from nnwidgets.widgets.holding import Held
 from nnwidgets.widgets.index import Index
+from nnwidgets.widgets.looked import Looked
 from nnwidgets.widgets.rows import Flat, ViewState, flatten
 from nnwidgets.widgets.traces import TraceMarks
 from nnwidgets.widgets.variables import name_of, notebook
@@ -95,6 +96,7 @@ class Session:
         self._trace: Trace | None = None
         self.trace_marks = TraceMarks(None)
         self.previewed: dict[tuple[str, int | None], TensorStats] = {}
+        self.looked = Looked()
         _SESSIONS.append(weakref.ref(self, _SESSIONS.remove))
 
     # ---- the model ----
@@ -145,6 +147,7 @@ class Session:
         self._findings = self._of_data = ()
         self._trace, self.trace_marks = None, TraceMarks(None)
         self.previewed = {}
+        self.looked.clear()
 
     # ---- what was read ----
 

@@ -28,13 +28,39 @@ class Job:
         self._send = send
         self._lock = threading.Lock()
         self._replied = False
+        self._is_held = False
+        self._is_unwanted = False
         self._last_progress = 0.0
         self._afterwards: list[Callable[[], None]] = []
 
     @property
     def cancelled(self) -> bool:
-        """Whether the reply has already gone, because the request was cancelled or the view closed."""
-        return self._replied
+        """Whether to stop: the request was cancelled, or the view closed. The reply has then gone, unless `hold`."""
+        return self._replied or self._is_unwanted
+
+    def hold(self) -> None:
+        """From now on a cancel is only a wish, and the reply comes from the work: it tells what became of it.
+
+        What changes a file or a model must not be told as cancelled once it is done.
+        """
+        self._is_held = True
+
+    def cancel(self) -> bool:
+        """Take back the request; return whether it was still under way."""
+        if self._is_held:
+            with self._lock:
+                self._is_unwanted = True
+                return not self._replied
+        return self.fail(RequestError("cancelled", "The request was cancelled."))
+
+    def check(self) -> None:
+        """End the work where nobody wants it any more.
+
+        Raises:
+            RequestError: `cancelled`.
+        """
+        if self.cancelled:
+            raise RequestError("cancelled", "The request was cancelled.")
 
     def progress(self, done: int, total: int) -> None:
         """Tell how far the work is; at most ten times a second goes out, and nothing after the reply."""
@@ -170,10 +196,7 @@ class Dispatcher:
     def _cancel(self, body: dict[str, Any], _job: Job) -> dict[str, Any]:
         with self._lock:
             job = self._pending.get(body["id"])
-        found = (
-            job is not None and job is not _job and job.fail(RequestError("cancelled", "The request was cancelled."))
-        )
-        return {"found": found}
+        return {"found": job is not None and job is not _job and job.cancel()}
 
 
 def view_closed() -> RequestError:

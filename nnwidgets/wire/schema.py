@@ -1,6 +1,6 @@
 """The wire's schema, in one place: every message and body, typed. The page's types are generated from here.
 
-What changes a model is in `schema_changes`.
+What changes a model is in `schema_changes`, what speaks of files in `schema_checkpoints`.
 Every class below is a JSON object. An `Array` travels as its JSON head plus one binary buffer beside the message.
 """
 
@@ -19,6 +19,22 @@ from nnwidgets.wire.schema_changes import (
     InitReply,
     TargetBody,
     UndoBody,
+)
+from nnwidgets.wire.schema_checkpoints import (
+    DiffBody,
+    DiffReply,
+    FolderBody,
+    FolderReply,
+    LoadBody,
+    LoadReply,
+    PartBody,
+    PartReply,
+    PeekBody,
+    PeekReply,
+    PlanBody,
+    PlanReply,
+    SaveBody,
+    SaveReply,
 )
 from nnwidgets.wire.schema_parts import Number
 
@@ -620,6 +636,13 @@ KINDS: dict[str, tuple[type, type]] = {
     "redo": (UndoBody, ChangeReply),
     "history": (ModelBody, HistoryReply),
     "code": (CodeBody, CodeReply),
+    "part": (PartBody, PartReply),
+    "folder": (FolderBody, FolderReply),
+    "peek": (PeekBody, PeekReply),
+    "plan": (PlanBody, PlanReply),
+    "diff": (DiffBody, DiffReply),
+    "load": (LoadBody, LoadReply),
+    "save": (SaveBody, SaveReply),
     "cancel": (CancelBody, CancelReply),
 }
 """Every request kind with its body and its reply."""
@@ -636,6 +659,12 @@ ERROR_CODES: dict[str, str] = {
     "initializer": "The initializer is unknown, its parameters are wrong, or it can't fill the target.",
     "changed-since": "Undo or redo would overwrite what other code has written since; `force` does it all the same.",
     "not-traced": "No trace was made yet.",
+    "outside-folder": "The path leads out of the notebook's folder, or is none.",
+    "file-exists": "Something is at the path already; `overwrite` replaces it all the same.",
+    "unsafe-checkpoint": "The file would have to run code to be read, or is no regular file.",
+    "corrupt-checkpoint": "The file is damaged, or no checkpoint.",
+    "checkpoint-mismatch": "The file is sound and does not fit the model; nothing was changed.",
+    "save": "Nothing was saved; what was there is as it was.",
     "cancelled": "The request was cancelled.",
     "view-closed": "The view was closed.",
     "internal": "A fault of nnwidgets'; the message says what to report.",

@@ -6,6 +6,7 @@ An idle view then costs no thread, and no thread's frame keeps a model alive.
 from __future__ import annotations
 
 import contextvars
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -29,6 +30,8 @@ class Workers:
 
     def run(self, work: Callable[[], object]) -> None:
         """Run ``work``, which must not raise, in the caller's context (so that what it sends has the right parent)."""
+        if sys.is_finalizing():
+            return  # no thread starts any more, and waiting for one would keep the process from ending
         context = contextvars.copy_context()
         with self._lock:
             self._queue.append(lambda: context.run(work))

@@ -15,7 +15,8 @@ import nnwidgets
 DESIGNED = {
     "explore", "tree", "ties", "stats", "check", "trace", "handle",
     "init", "assign", "freeze", "unfreeze", "undo", "redo", "history", "initializer", "Change", "History",
-    "save", "read", "SaveReport",
+    "save", "read", "peek", "plan", "load", "diff", "CheckpointIndex", "StoredTensor", "LoadPlan", "PlanEntry",
+    "LoadReport", "SaveReport", "StateDiff", "Changed",
     "Explorer", "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup", "TensorStats", "Finding", "Trace", "TraceCall",
     "NNWidgetsError", "PathNotFoundError", "InvalidTargetError", "InitializerError", "UnsafeCheckpointError",
     "CorruptCheckpointError", "CheckpointMismatchError", "SaveError",
@@ -37,11 +38,16 @@ SIGNATURES = {
     "history": ["module"],
     "save": ["obj", "path", "optimizer", "overwrite", "shard_size", "verify", "extra"],
     "read": ["path"],
+    "peek": ["path"],
+    "plan": ["module", "path", "rename"],
+    "load": ["module", "path", "rename", "strict", "optimizer", "progress"],
+    "diff": ["a", "b", "progress"],
 }
 
 RESULTS = (
     "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup", "TensorStats", "Finding", "Trace", "TraceCall",
-    "Change", "History", "SaveReport",
+    "Change", "History", "CheckpointIndex", "StoredTensor", "LoadPlan", "PlanEntry", "LoadReport", "SaveReport",
+    "StateDiff", "Changed",
 )  # fmt: skip
 
 
@@ -95,6 +101,9 @@ def _made(folder):
     net.loose = torch.ones(2)
     tree, trace = nnwidgets.tree(net), nnwidgets.trace(net, torch.ones(1, 2))
     odd = torch.tensor([float("nan"), float("inf")])
+    saved = nnwidgets.save(net, folder / "net.pt")
+    index, plan = nnwidgets.peek(folder / "net.pt"), nnwidgets.plan(net, folder / "net.pt")
+    diff = nnwidgets.diff({"x": odd}, {"x": odd.flip(0)})
     return {
         "ModuleTree": tree,
         "ModuleNode": tree.root,
@@ -105,7 +114,14 @@ def _made(folder):
         "Trace": trace,
         "TraceCall": trace.calls[0],
         "Change": nnwidgets.init(net, "0.weight", "normal_", seed=7),
-        "SaveReport": nnwidgets.save(net, folder / "net.pt"),
+        "SaveReport": saved,
+        "CheckpointIndex": index,
+        "StoredTensor": index.tensors[0],
+        "LoadPlan": plan,
+        "PlanEntry": plan.entries[0],
+        "LoadReport": nnwidgets.load(net, folder / "net.pt"),
+        "StateDiff": diff,
+        "Changed": diff.changed[0],
         "History": nnwidgets.history(net),
     }
 

@@ -60,7 +60,10 @@ def lab_of_the_wheel(
 @pytest.mark.slow
 def test_the_wheel_holds_the_page_and_its_types_and_nothing_of_the_tests(wheel):
     names = zipfile.ZipFile(wheel).namelist()
-    assert {"nnwidgets/static/nnwidgets.js", "nnwidgets/static/nnwidgets.css", "nnwidgets/py.typed"} <= set(names)
+    page = {
+        f"nnwidgets/static/{name}" for name in ("nnwidgets.js", "nnwidgets.css", "checkpoints.js", "checkpoints.css")
+    }
+    assert page | {"nnwidgets/py.typed"} <= set(names)
     assert zipfile.ZipFile(wheel).getinfo("nnwidgets/static/nnwidgets.js").file_size <= 120_000
     assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {"nnwidgets"}
 

@@ -39,7 +39,7 @@ def clean_kernel(tmp_path, monkeypatch):
 
 
 def test_the_notebooks_are_there():
-    assert NAMES == ["00_tour", "01_layers_and_blocks", "02_parameters", "03_initialization"]
+    assert NAMES == ["00_tour", "01_layers_and_blocks", "02_parameters", "03_initialization", "04_files"]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import threading
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from nnwidgets import edit
 from nnwidgets.edit import initializers
 from nnwidgets.introspect import Trace, TraceCall
-from nnwidgets.widgets import offering
+from nnwidgets.widgets import bundle, folders, offering
 from nnwidgets.widgets.answers import handlers, is_long
 from nnwidgets.widgets.named import NamedSessions
 from nnwidgets.widgets.session import Session
@@ -93,11 +95,29 @@ TWO = ("constant_", "kaiming_normal_")
 CALL = TraceCall("0", 0, ((8, 3),), ("float32",), ((8, 4),), ("float32",), 0.125, 192, 1)
 
 
+WHEN = 1_700_000_000
+
+
+def files(folder):
+    """A notebook's folder: a sound file, a damaged one, a pipe, a link that leads out, a folder with a text in it."""
+    save_file(
+        {"0.weight": torch.zeros(4, 3), "0.bias": torch.zeros(4), "head": torch.zeros(2)}, folder / "mlp.safetensors"
+    )
+    (folder / "damaged.safetensors").write_bytes((folder / "mlp.safetensors").read_bytes()[:-1])
+    (folder / "runs").mkdir()
+    (folder / "runs" / "notes.txt").write_text("not a checkpoint")
+    os.mkfifo(folder / "pipe")
+    (folder / "out").symlink_to("/")
+    for age, name in enumerate(["mlp.safetensors", "damaged.safetensors", "runs/notes.txt", "runs", "pipe"]):
+        os.utime(folder / name, (WHEN - 60 * age, WHEN - 60 * age))
+
+
 class Far:
     """The page's end: sends the case's requests, keeps what comes back."""
 
-    def __init__(self, name, monkeypatch):
+    def __init__(self, name, monkeypatch, folder):
         self.messages, self.changed, self.begun = [], threading.Condition(), threading.Event()
+        self.is_timeless = name == "files"
         self.held = MODELS.get(name, mlp)()
         session = Session(self.held, name="net")
         if name == "traced":
@@ -109,6 +129,13 @@ class Far:
                 monkeypatch.delattr(main, variable)
             monkeypatch.setattr(main, "net", self.held, raising=False)
             answers = handlers(NamedSessions().find)
+        if name == "parts":
+            monkeypatch.setattr(bundle, "_STATIC", folder)
+            (folder / "checkpoints.js").write_text("export default () => null;")
+            (folder / "checkpoints.css").write_text(".nnw-checkpoints {}")
+        if name == "files":
+            monkeypatch.setattr(folders, "root", lambda: folder)
+            files(folder)
         if name == "slow":
             answers["stats"] = self.wait_for_cancel
         if name == "faulty":
@@ -129,6 +156,8 @@ class Far:
         return {}
 
     def send(self, message, buffers):
+        if self.is_timeless and "seconds" in message.get("body", {}):
+            message["body"]["seconds"] = 0.0
         with self.changed:
             self.messages.append((message, [bytes(buffer).hex() for buffer in buffers]))
             self.changed.notify_all()
@@ -147,8 +176,10 @@ class Far:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
-def test_the_kernel_replies_as_the_case_says(case, monkeypatch):
-    replies = Far(case["model"], monkeypatch).replies(case["requests"])
+def test_the_kernel_replies_as_the_case_says(case, monkeypatch, tmp_path):
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    replies = Far(case["model"], monkeypatch, folder).replies(case["requests"])
     assert [message for message, _ in replies] == case["replies"]
     assert [buffers for _, buffers in replies] == case.get("buffers", [[] for _ in replies])
 

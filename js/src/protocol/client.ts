@@ -5,6 +5,8 @@ export interface RequestOptions {
   /** Aborting it cancels the work in the kernel; the promise rejects with an `AbortError`. */
   readonly signal?: AbortSignal;
   readonly onProgress?: (done: number, total: number) => void;
+  /** What was aborted still waits for its reply: only that tells whether the work was done all the same. */
+  readonly awaitsEnd?: boolean;
 }
 
 /** Asks the kernel. */
@@ -79,7 +81,7 @@ export class ChannelClient implements Client {
   request<K extends Kind>(
     kind: K,
     body: Bodies[K],
-    { signal, onProgress }: RequestOptions = {},
+    { signal, onProgress, awaitsEnd = false }: RequestOptions = {},
   ): Promise<{ body: Replies[K]; buffers: DataView[] }> {
     return new Promise((resolve, reject) => {
       if (signal?.aborted) {
@@ -93,11 +95,13 @@ export class ChannelClient implements Client {
       this.#count += 1;
       const id = `${this.#prefix}${this.#count}`;
       const onAbort = (): void => {
-        this.#end(id);
         if (this.alive) {
           this.#send(`${id}c`, "cancel", { id });
         }
-        reject(aborted());
+        if (!awaitsEnd) {
+          this.#end(id);
+          reject(aborted());
+        }
       };
       signal?.addEventListener("abort", onAbort, { once: true });
       this.#waiting.set(id, {

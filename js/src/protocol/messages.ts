@@ -16,6 +16,10 @@ export type Scope = "here" | "fold" | "filter";
 
 export type Only = "all" | "weights" | "vectors";
 
+export type Status = "match" | "renamed" | "shape_mismatch" | "dtype_cast" | "missing" | "unexpected" | "tied";
+
+export type Difference = "values" | "shape" | "dtype" | "added" | "removed" | "equal";
+
 export type ErrorCode =
   | "malformed"
   | "unsupported-version"
@@ -28,6 +32,12 @@ export type ErrorCode =
   | "initializer"
   | "changed-since"
   | "not-traced"
+  | "outside-folder"
+  | "file-exists"
+  | "unsafe-checkpoint"
+  | "corrupt-checkpoint"
+  | "checkpoint-mismatch"
+  | "save"
   | "cancelled"
   | "view-closed"
   | "internal";
@@ -138,6 +148,215 @@ export interface TargetBody {
 export interface UndoBody {
   readonly model?: string;
   readonly force?: boolean;
+}
+
+/**
+ * Compare a checkpoint with the live model or, where `other` is a path, with another checkpoint.
+ *
+ * fresh: compare anew, though the same was compared before; without it a window of the last comparison comes.
+ * keep: which kinds come, all of them where empty.
+ * text: keeps the names that hold it.
+ * start, count: the window; at most 500 rows come.
+ */
+export interface DiffBody {
+  readonly model?: string;
+  readonly path: string;
+  readonly other: string | null;
+  readonly fresh: boolean;
+  readonly keep: readonly ("values" | "shape" | "dtype" | "added" | "removed" | "equal")[];
+  readonly text: string;
+  readonly start: number;
+  readonly count: number;
+}
+
+/** A comparison at a glance, with a window of its rows, the greatest first. `a` and `b` name the sides. */
+export interface DiffReply {
+  readonly a: string;
+  readonly b: string;
+  readonly counts: Readonly<Record<string, number>>;
+  readonly is_equal: boolean;
+  readonly total: number;
+  readonly start: number;
+  readonly rows: readonly DiffRow[];
+}
+
+/** A folder under the notebook's own; "" is that itself. */
+export interface FolderBody {
+  readonly model?: string;
+  readonly path: string;
+}
+
+/**
+ * What is in a folder, the newest first; at most 2,000 come, `n_entries` says how many there are.
+ *
+ * Names that begin with a dot are left out. Where `is_checkpoint`, the folder itself is one, sharded or distributed:
+ * `peek` of its path tells.
+ */
+export interface FolderReply {
+  readonly path: string;
+  readonly crumbs: readonly Crumb[];
+  readonly entries: readonly FileBody[];
+  readonly n_entries: number;
+  readonly is_checkpoint: boolean;
+}
+
+/**
+ * Load, all or nothing; `accept_all` and `rename` as in `plan`.
+ *
+ * strict: refuse where either side lacks a tensor of the other.
+ * optimizer: load its state too.
+ */
+export interface LoadBody {
+  readonly model?: string;
+  readonly path: string;
+  readonly accept_all: boolean;
+  readonly rename: Readonly<Record<string, string | null>>;
+  readonly strict: boolean;
+  readonly optimizer: boolean;
+}
+
+/** A load as it was carried out; where `verified`, every loaded tensor was compared with the file afterwards. */
+export interface LoadReply {
+  readonly path: string;
+  readonly label: string;
+  readonly n_loaded: number;
+  readonly n_elements: number | string;
+  readonly verified: boolean;
+  readonly warnings: readonly string[];
+}
+
+/** Which part of the page: `checkpoints` is its panel of checkpoints. */
+export interface PartBody {
+  readonly name: "checkpoints";
+}
+
+/** A module's source that has a function as its default export, and the style that goes with it. */
+export interface PartReply {
+  readonly code: string;
+  readonly style: string;
+}
+
+/**
+ * What is in a checkpoint, from its headers alone, as a tree of its names.
+ *
+ * expanded: ids of open rows, or None for the default opening (which the reply tells).
+ * text: keeps the tensors whose name holds it, as a flat list.
+ * start, count: the window; at most 500 rows come.
+ */
+export interface PeekBody {
+  readonly model?: string;
+  readonly path: string;
+  readonly expanded: readonly string[] | null;
+  readonly text: string;
+  readonly start: number;
+  readonly count: number;
+}
+
+/**
+ * A checkpoint at a glance, with a window of its tree.
+ *
+ * state_dict: where the state dict was found, "" for the whole file, None where nothing looks like one.
+ * optimizer: where an optimizer's state was found.
+ * departures: in what it isn't as its format says.
+ * metadata, values: text and plain values kept with it; at most 200 of each, cut to 400 characters.
+ */
+export interface PeekReply {
+  readonly path: string;
+  readonly format: string;
+  readonly size_bytes: number | string;
+  readonly n_files: number;
+  readonly n_tensors: number;
+  readonly n_rest: number;
+  readonly n_elements: number | string;
+  readonly n_ties: number;
+  readonly dtypes: Readonly<Record<string, number>>;
+  readonly state_dict: string | null;
+  readonly optimizer: string | null;
+  readonly metadata: readonly Pair[];
+  readonly values: readonly Pair[];
+  readonly departures: readonly string[];
+  readonly total: number;
+  readonly start: number;
+  readonly rows: readonly StoredRow[];
+  readonly expanded: readonly string[];
+}
+
+/**
+ * What a load would do.
+ *
+ * accept_all: take every suggested rename.
+ * rename: from a name in the file to a path in the model, or to None, which refuses a suggestion; these come before
+ *     what is suggested.
+ * keep: which statuses come, all of them where empty.
+ * text: keeps the names that hold it.
+ * start, count: the window; at most 500 rows come.
+ */
+export interface PlanBody {
+  readonly model?: string;
+  readonly path: string;
+  readonly accept_all: boolean;
+  readonly rename: Readonly<Record<string, string | null>>;
+  readonly keep: readonly ("match" | "renamed" | "shape_mismatch" | "dtype_cast" | "missing" | "unexpected" | "tied")[];
+  readonly text: string;
+  readonly start: number;
+  readonly count: number;
+}
+
+/**
+ * A plan at a glance, with a window of its rows, problems first.
+ *
+ * n_loads: tensors of the model that a load would write, of `n_model`.
+ * n_suggested: renames that are suggested and neither accepted nor refused.
+ * n_renames: those accepted or typed.
+ * is_complete: a strict load would go through.
+ * has_optimizer: the file holds an optimizer's state and a live optimizer of the model could take it.
+ * runs: what the whole list is made of, in its order.
+ */
+export interface PlanReply {
+  readonly path: string;
+  readonly counts: Readonly<Record<string, number>>;
+  readonly n_model: number;
+  readonly n_loads: number;
+  readonly n_elements: number | string;
+  readonly n_suggested: number;
+  readonly n_renames: number;
+  readonly is_exact: boolean;
+  readonly is_complete: boolean;
+  readonly has_optimizer: boolean;
+  readonly warnings: readonly string[];
+  readonly runs: readonly Run[];
+  readonly total: number;
+  readonly start: number;
+  readonly rows: readonly PlanRow[];
+}
+
+/**
+ * Save the model; the format follows the path: `.safetensors`, else torch's zip; a folder holds shards.
+ *
+ * overwrite: over what is there; without it that is refused as `file-exists`.
+ * optimizer: its state beside the model.
+ * shard_size: at most so many bytes a file.
+ */
+export interface SaveBody {
+  readonly model?: string;
+  readonly path: string;
+  readonly overwrite: boolean;
+  readonly verify: boolean;
+  readonly optimizer: boolean;
+  readonly shard_size?: number | string | null;
+}
+
+/** A save as it was carried out; where `verified`, read back and compared. `code` does it with torch alone. */
+export interface SaveReply {
+  readonly path: string;
+  readonly paths: readonly string[];
+  readonly n_tensors: number;
+  readonly size_bytes: number | string;
+  readonly digest: string;
+  readonly verified: boolean;
+  readonly seconds: number;
+  readonly warnings: readonly string[];
+  readonly code: string;
 }
 
 /** page → kernel. */
@@ -740,6 +959,95 @@ export interface HistoryEntry {
   readonly state: "done" | "undone" | "kept";
 }
 
+/**
+ * A file or folder.
+ *
+ * size_bytes: None for a folder.
+ * modified: seconds since 1970, None where it can't be told.
+ * refused: why it can't be opened here, None where it can.
+ */
+export interface FileBody {
+  readonly name: string;
+  readonly path: string;
+  readonly kind: "folder" | "file";
+  readonly size_bytes: number | string | null;
+  readonly modified: number | null;
+  readonly refused: string | null;
+}
+
+/** A folder on the way here. */
+export interface Crumb {
+  readonly name: string;
+  readonly path: string;
+}
+
+/**
+ * A line of the tree: a group of names, or a tensor.
+ *
+ * name: what the line shows.
+ * path: the whole name in the file.
+ * n_tensors, size_bytes: of all below.
+ * tie: letter of the group of names that share bytes in the file.
+ * note: what is special.
+ */
+export interface StoredRow {
+  readonly id: string;
+  readonly kind: "group" | "tensor";
+  readonly level: number;
+  readonly name: string;
+  readonly path: string;
+  readonly expanded: boolean;
+  readonly n_tensors: number;
+  readonly size_bytes: number | string;
+  readonly shape: readonly number[] | null;
+  readonly dtype: string;
+  readonly tie: string | null;
+  readonly note: string;
+}
+
+/** A name with its text. */
+export interface Pair {
+  readonly name: string;
+  readonly value: string;
+}
+
+/** Another name under which a tensor of the model may be in the file, with why. */
+export interface SuggestionBody {
+  readonly source: string;
+  readonly reason: string;
+  readonly confidence: number;
+}
+
+/** What a load would do with one tensor; as `PlanEntry` says it. */
+export interface PlanRow {
+  readonly path: string | null;
+  readonly source: string | null;
+  readonly status: "match" | "renamed" | "shape_mismatch" | "dtype_cast" | "missing" | "unexpected" | "tied";
+  readonly shape: readonly number[] | null;
+  readonly dtype: string | null;
+  readonly source_shape: readonly number[] | null;
+  readonly source_dtype: string | null;
+  readonly tied_to: string | null;
+  readonly suggestion: SuggestionBody | null;
+}
+
+/** So many rows of one status, one after the other. */
+export interface Run {
+  readonly status: "match" | "renamed" | "shape_mismatch" | "dtype_cast" | "missing" | "unexpected" | "tied";
+  readonly count: number;
+}
+
+/** One name. `shapes` and `dtypes`: on either side, empty where only one side has it or both are equal. */
+export interface DiffRow {
+  readonly path: string;
+  readonly kind: "values" | "shape" | "dtype" | "added" | "removed" | "equal";
+  readonly shapes: readonly (readonly number[])[];
+  readonly dtypes: readonly string[];
+  readonly max_abs_difference: number | string | null;
+  readonly relative_norm: number | string | null;
+  readonly n_different: number | string | null;
+}
+
 export interface Bodies {
   readonly open: OpenBody;
   readonly rows: RowsBody;
@@ -762,6 +1070,13 @@ export interface Bodies {
   readonly redo: UndoBody;
   readonly history: ModelBody;
   readonly code: CodeBody;
+  readonly part: PartBody;
+  readonly folder: FolderBody;
+  readonly peek: PeekBody;
+  readonly plan: PlanBody;
+  readonly diff: DiffBody;
+  readonly load: LoadBody;
+  readonly save: SaveBody;
   readonly cancel: CancelBody;
 }
 
@@ -787,6 +1102,13 @@ export interface Replies {
   readonly redo: ChangeReply;
   readonly history: HistoryReply;
   readonly code: CodeReply;
+  readonly part: PartReply;
+  readonly folder: FolderReply;
+  readonly peek: PeekReply;
+  readonly plan: PlanReply;
+  readonly diff: DiffReply;
+  readonly load: LoadReply;
+  readonly save: SaveReply;
   readonly cancel: CancelReply;
 }
 

@@ -1,4 +1,7 @@
 import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { checkpointsPart, type Part } from "../entries/part.ts";
+import { addStyle } from "../entries/style.ts";
+import { type Fault, faultOf } from "../lib/fault.ts";
 import type { Tone } from "../lib/heat.ts";
 import { watchTone } from "../lib/tone.ts";
 import type { Client } from "../protocol/client.ts";
@@ -125,6 +128,29 @@ export function App({ client, first, seen, height, selected, filter, onSelected,
     [store],
   );
 
+  const [part, setPart] = useState<Part | null>(null);
+  const [missing, setMissing] = useState<Fault | null>(null);
+  const opener = useRef<HTMLButtonElement>(null);
+  const openCheckpoints = async (): Promise<void> => {
+    setMissing(null);
+    try {
+      const made = await checkpointsPart(client);
+      if (root.current !== null) {
+        addStyle(root.current, made.style);
+        setPart(made);
+      }
+    } catch (error) {
+      setMissing(faultOf(error));
+    }
+  };
+  const wasOpen = useRef(false);
+  useEffect(() => {
+    if (part === null && wasOpen.current) {
+      opener.current?.focus();
+    }
+    wasOpen.current = part !== null;
+  }, [part]);
+
   return (
     <div
       ref={root}
@@ -147,23 +173,39 @@ export function App({ client, first, seen, height, selected, filter, onSelected,
       onKeyPress={(event) => event.stopPropagation()}
     >
       <div class="nnw-frame" style={{ "--nnw-height": `${height ?? DEFAULT_HEIGHT}px` }}>
-        <Toolbar
-          open={store.open}
-          filter={filter}
-          chips={store.state.question.chips}
-          problem={store.state.problem}
-          alive={isLive}
-          isBusy={store.nPending > 0}
-          box={box}
-          onFilter={(text) => {
-            store.setFilter(text);
-            onFilter(text);
-          }}
-          onChip={(chip) => store.toggleChip(chip)}
-          onLeave={focusTree}
-        />
+        {part === null ? (
+          <Toolbar
+            open={store.open}
+            filter={filter}
+            chips={store.state.question.chips}
+            problem={store.state.problem}
+            alive={isLive}
+            isBusy={store.nPending > 0}
+            box={box}
+            onFilter={(text) => {
+              store.setFilter(text);
+              onFilter(text);
+            }}
+            onChip={(chip) => store.toggleChip(chip)}
+            onLeave={focusTree}
+            onCheckpoints={openCheckpoints}
+            opener={opener}
+          />
+        ) : null}
         <Notices store={store} alive={alive} ended={ended} lastSeen={lastSeen} />
-        <div class="nnw-body">
+        {missing === null ? null : (
+          <Banner
+            glyph="warning"
+            title={missing.message}
+            text={missing.hint}
+            isError
+            action={{ label: "Try again", run: openCheckpoints }}
+          />
+        )}
+        {part === null ? null : (
+          <part.Panel {...{ client, changes }} name={first.name} alive={isLive} onClose={() => setPart(null)} />
+        )}
+        <div class="nnw-body" hidden={part !== null}>
           <TreeGrid
             store={store}
             client={client}

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from nnwidgets.checkpoint.formats import safetensors, torch_legacy
+from nnwidgets.checkpoint.formats import distributed, safetensors, torch_legacy
 from nnwidgets.checkpoint.formats.base import Opened
+from nnwidgets.checkpoint.formats.distributed import Distributed
 from nnwidgets.checkpoint.formats.files import File
 from nnwidgets.checkpoint.formats.safetensors import Safetensors
+from nnwidgets.checkpoint.formats.sharded import Sharded
 from nnwidgets.checkpoint.formats.torch_legacy import TorchLegacy
 from nnwidgets.checkpoint.formats.torch_zip import TorchZip
 from nnwidgets.errors import CorruptCheckpointError, InvalidTargetError
@@ -36,15 +38,24 @@ def opened(path: str | os.PathLike[str]) -> Opened:
     place = checked_path(path)
     if place.is_dir():
         return _folder(place)
+    if place.name == distributed.METADATA:
+        return Distributed(place.parent)
+    return _file(place)
+
+
+def _file(place: Path, number: int = 0, shard: str = "") -> Opened:
+    """One file; a shard where it has a name as such."""
     file = File(place)
     try:
         start = file.read(0, min(_START, file.n_bytes))
         if safetensors.recognizes(start, file.n_bytes):
-            return Safetensors(place, file)
+            return Safetensors(place, file, number=number, prefix=f"{shard}:" if shard else "")
         if start.startswith(b"PK"):
             return TorchZip(place, file)
         if torch_legacy.recognizes(start):
             return TorchLegacy(place, file)
+        if start.lstrip().startswith(b"{") and not shard:
+            return Sharded(place, _file, file)
     except BaseException:
         file.close()
         raise
@@ -72,6 +83,29 @@ def checked_path(path: object) -> Path:
 
 
 def _folder(place: Path) -> Opened:
+    if (place / distributed.METADATA).exists():
+        return Distributed(place)
+    try:
+        names = {each.name for each in place.iterdir()}
+    except OSError as error:
+        raise CorruptCheckpointError(
+            f"The folder {place.name} can't be listed: {error.strerror}.", path=str(place)
+        ) from None
+    indexes = sorted(name for name in names if name.endswith(".index.json"))
+    usual = [name for name in _USUAL if name in names]
+    chosen = [name for name in indexes if "safetensors" in name] or indexes or usual[:1]
+    if len(chosen) == 1:
+        return _file(place / chosen[0])
+    said = f"{len(chosen)} indexes: {', '.join(chosen[:3])}" if chosen else "no *.index.json, no .metadata"
     raise CorruptCheckpointError(
-        f"The folder {place.name} holds no checkpoint: no *.index.json, no .metadata.", path=str(place)
+        f"The folder {place.name} holds {said}.",
+        path=str(place),
+        hint="Name the index you mean." if chosen else "Name a file in it.",
     )
+
+
+_USUAL = (
+    "model.safetensors", "pytorch_model.bin", "diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin",
+    "adapter_model.safetensors", "adapter_model.bin", "consolidated.safetensors", "consolidated.00.pth",
+)  # fmt: skip
+"""What libraries call a model's only file."""

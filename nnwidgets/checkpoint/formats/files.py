@@ -35,18 +35,10 @@ class File:
             CorruptCheckpointError: It can't be opened.
         """
         self.path = path
-        # A pipe without a writer would block in open already.
-        try:
-            self._fd = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
-        except FileNotFoundError:
-            raise PathNotFoundError(f"There is no file {str(path)!r}.", path=str(path), hint=_closest(path)) from None
-        except OSError as error:
-            raise CorruptCheckpointError(
-                f"{path.name} can't be opened: {error.strerror}.", path=str(path), hint="Check its permissions."
-            ) from None
+        self._fd = _opened(path)
         found = os.fstat(self._fd)
         if not stat.S_ISREG(found.st_mode):
-            os.close(self._fd)
+            self.close()
             raise UnsafeCheckpointError(
                 f"{path.name} is no regular file but a {_kind(found.st_mode)}.",
                 path=str(path),
@@ -72,10 +64,11 @@ class File:
         Raises:
             CorruptCheckpointError: The file ends before, or can't be read there.
         """
+        fd = self._fd if self._fd >= 0 else self._again()
         done = 0
         while done < len(out):
             try:
-                n = os.preadv(self._fd, [out[done : done + _MOST_AT_ONCE]], offset + done)
+                n = os.preadv(fd, [out[done : done + _MOST_AT_ONCE]], offset + done)
             except OSError as error:
                 raise CorruptCheckpointError(
                     f"{self.path.name} can't be read at byte {offset + done:,}: {error.strerror}.", path=str(self.path)
@@ -105,13 +98,36 @@ class File:
     @property
     def is_as_opened(self) -> bool:
         """Whether it has the length and time of change that it was opened with."""
-        return _identity(os.fstat(self._fd)) == self._identity
+        try:
+            found = os.fstat(self._fd) if self._fd >= 0 else self.path.stat()
+        except OSError:
+            return False
+        return _identity(found) == self._identity
+
+    def release(self) -> None:
+        """Give its descriptor back, of which a process has about a thousand, until it is read again."""
+        self.close()
 
     def close(self) -> None:
         """Close it; may be called again."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+    def _again(self) -> int:
+        """Open it once more.
+
+        Raises:
+            CorruptCheckpointError: It isn't the file that it was.
+        """
+        fd = _opened(self.path)
+        if _identity(os.fstat(fd)) != self._identity:
+            os.close(fd)
+            raise CorruptCheckpointError(
+                f"{self.path.name} was changed while it was being read.", path=str(self.path), hint="Read it again."
+            )
+        self._fd = fd
+        return fd
 
     def __enter__(self) -> Self:
         return self
@@ -126,6 +142,36 @@ class File:
             self.close()
 
 
+class Window(File):
+    """A part of a file that is a file of its own."""
+
+    def __init__(self, file: File, offset: int, n_bytes: int) -> None:  # it opens nothing
+        """Take the part.
+
+        Raises:
+            CorruptCheckpointError: It reaches beyond the file.
+        """
+        file.check(offset, n_bytes)
+        self.path = file.path
+        self.n_bytes = n_bytes
+        self._fd = -1
+        self._file = file
+        self._offset = offset
+
+    def read_into(self, offset: int, out: memoryview) -> None:
+        """Fill ``out`` with the bytes from ``offset`` of the part on."""
+        self.check(offset, len(out))
+        self._file.read_into(self._offset + offset, out)
+
+    @property
+    def is_as_opened(self) -> bool:
+        """Whether the file is as it was."""
+        return self._file.is_as_opened
+
+    def close(self) -> None:
+        """Nothing: the file is closed by whoever opened it."""
+
+
 def memory_of(data: torch.Tensor) -> memoryview:
     """The bytes of a contiguous tensor on the CPU, to read into."""
     n_bytes = data.numel() * data.element_size()
@@ -137,6 +183,18 @@ def memory_of(data: torch.Tensor) -> memoryview:
 
 
 _MOST_AT_ONCE = 2**30
+
+
+def _opened(path: Path) -> int:
+    # A pipe without a writer would block in open already.
+    try:
+        return os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
+    except FileNotFoundError:
+        raise PathNotFoundError(f"There is no file {str(path)!r}.", path=str(path), hint=_closest(path)) from None
+    except OSError as error:
+        raise CorruptCheckpointError(
+            f"{path.name} can't be opened: {error.strerror}.", path=str(path), hint="Check its permissions."
+        ) from None
 
 
 def _identity(found: os.stat_result) -> tuple[int, int]:

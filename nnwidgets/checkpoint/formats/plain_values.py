@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from nnwidgets.checkpoint.content import Opaque
 from nnwidgets.checkpoint.formats.arguments import Call, Known, Malformed, said, sizes, taken
 
 
@@ -66,6 +67,11 @@ def _encode(args: Any, _notes: list[str]) -> bytes:
         raise Malformed(f"has bytes that aren't {encoding}") from None
 
 
+def _no_bytes(args: Any, _notes: list[str]) -> bytes:
+    taken("bytes", args, 0)
+    return b""
+
+
 def _bytearray(args: Any, _notes: list[str]) -> bytearray:
     found = taken("bytearray", args, 0, 1)
     if found and type(found[0]) is not bytes:
@@ -109,6 +115,8 @@ CALLS: dict[str, Call] = {
     "collections.defaultdict": _default,
     "builtins.set": _set,
     "builtins.bytearray": _bytearray,
+    # How empty bytes are written; torch reads none, and refuses these.
+    "builtins.bytes": _no_bytes,
     "builtins.complex": _complex,
     "_codecs.encode": _encode,
     "torch.Size": _size,
@@ -116,7 +124,7 @@ CALLS: dict[str, Call] = {
     "torch.serialization._get_layout": _layout,
 }
 """What makes them, by name."""
-_KEYS = {str, int, float, bool, bytes, type(None), torch.dtype, torch.device, torch.layout}
+_KEYS = {str, int, float, bool, bytes, type(None), torch.dtype, torch.device, torch.layout, Opaque}
 _LAYOUTS = (
     torch.strided, torch.sparse_coo, torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr, torch.sparse_bsc
 )  # fmt: skip

@@ -42,8 +42,14 @@ class Safetensors(Opened):
 
     format: Format = "safetensors"
 
-    def __init__(self, path: Path, file: File | None = None) -> None:
+    def __init__(self, path: Path, file: File | None = None, *, number: int = 0, prefix: str = "") -> None:
         """Read and check the header.
+
+        Args:
+            path: The file.
+            file: It, opened.
+            number: What its storages say it is among several files.
+            prefix: What their keys begin with.
 
         Raises:
             CorruptCheckpointError: It isn't as the format says.
@@ -51,6 +57,7 @@ class Safetensors(Opened):
         self.path = path
         self.files = [file or File(path)]
         self.departures = []
+        self._number, self._prefix = number, prefix
         try:
             header, start = self._header()
             self.metadata = self._metadata(header.pop("__metadata__", {}))
@@ -124,7 +131,8 @@ class Safetensors(Opened):
                 f"gives {name[:80]!r} {ends[1] - ends[0]:,} bytes, and its shape {shape[:8]} needs {n_bytes:,}"
             )
         self.files[0].check(start + ends[0], n_bytes)
-        return Strided(dtype, tuple(shape), _strides(shape), Storage(name, 0, start + ends[0], n_bytes))
+        storage = Storage(self._prefix + name, self._number, start + ends[0], n_bytes)
+        return Strided(dtype, tuple(shape), _strides(shape), storage)
 
     def _fault(self, what: str) -> CorruptCheckpointError:
         return CorruptCheckpointError(

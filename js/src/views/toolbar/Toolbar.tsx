@@ -24,11 +24,14 @@ interface ToolbarProps {
   readonly onChip: (chip: Chip) => void;
   /** The keyboard leaves the box for the tree. */
   readonly onLeave: () => void;
+  /** Opens the panel of checkpoints; `opener` is its button. */
+  readonly onCheckpoints: () => void;
+  readonly opener: RefObject<HTMLButtonElement | null>;
 }
 
 /** Filter box, chips and totals. */
 export function Toolbar(props: ToolbarProps) {
-  const { open, chips, problem, alive, isBusy, onChip } = props;
+  const { open, chips, problem, alive, isBusy, onChip, onCheckpoints, opener } = props;
   return (
     <div class="nnw-toolbar" role="group" aria-label="Filter and totals">
       <FilterBox {...props} />
@@ -48,6 +51,18 @@ export function Toolbar(props: ToolbarProps) {
       ))}
       <span class="nnw-space" />
       <Totals open={open} />
+      <button
+        ref={opener}
+        type="button"
+        class="nnw-button nnw-opener"
+        aria-label="Checkpoints"
+        title="Save, browse, compare and load checkpoints"
+        disabled={!alive}
+        onClick={onCheckpoints}
+      >
+        <Glyph name="box" />
+        <span class="nnw-wide-only">Checkpoints</span>
+      </button>
       {problem === null ? null : (
         <div class="nnw-problem" role="alert">
           <Glyph name="warning" class="nnw-warn" /> {problem}

@@ -1,0 +1,39 @@
+import { Fragment, h } from "preact";
+import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { faultOf } from "../lib/fault.ts";
+import { bytesText, countText, exactBytes, exactCount, floatText, shapeText, toNumber } from "../lib/format.ts";
+import { useUniqueId } from "../lib/useUniqueId.ts";
+import { useChanges } from "../views/edit/useChanges.ts";
+import { CopyButton } from "../views/inspector/CopyButton.tsx";
+import { FaultNote, Note } from "../views/inspector/Note.tsx";
+import { TieBadge } from "../views/inspector/TieBadge.tsx";
+import { Glyph } from "../views/tree/Glyph.tsx";
+import { useViewport } from "../views/tree/useViewport.ts";
+
+/** What a part of the page that comes later takes from the first; the build reads the imports above. */
+export const SHARED = {
+  Fragment,
+  h,
+  useCallback,
+  useEffect,
+  useLayoutEffect,
+  useMemo,
+  useRef,
+  useState,
+  faultOf,
+  bytesText,
+  countText,
+  exactBytes,
+  exactCount,
+  floatText,
+  shapeText,
+  toNumber,
+  useUniqueId,
+  useChanges,
+  CopyButton,
+  FaultNote,
+  Note,
+  TieBadge,
+  Glyph,
+  useViewport,
+};

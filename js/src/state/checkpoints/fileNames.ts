@@ -1,0 +1,44 @@
+const FORMATS: readonly (readonly [RegExp, string])[] = [
+  [/\/$/, "safetensors in shards, with an index"],
+  [/\.safetensors$/i, "safetensors"],
+];
+
+/** The format that a save under this name has. */
+export function formatOf(name: string): string {
+  return FORMATS.find(([ending]) => ending.test(name))?.[1] ?? "torch zip";
+}
+
+/** A path below a folder. */
+export function within(folder: string, name: string): string {
+  return folder === "" ? name : `${folder}/${name}`;
+}
+
+/** Why a file can't be called so, or null; whether it is there already only the kernel knows. */
+export function fileNameProblem(name: string): string | null {
+  const plain = name.trim();
+  if (plain === "" || plain === "/") {
+    return "Type a name, such as net.safetensors or net.pt.";
+  }
+  if (plain.startsWith("/") || plain.split("/").includes("..")) {
+    return "Type a name below this folder: no leading slash, no “..”.";
+  }
+  return null;
+}
+
+/** What a model of this name is saved as, unless the user says otherwise. */
+export function defaultName(model: string): string {
+  const plain = model.replace(/[^\w.-]+/g, "-").replace(/^[-.]+|[-.]+$/g, "");
+  return `${plain === "" ? "model" : plain}.safetensors`;
+}
+
+const FORMAT_WORDS: Readonly<Record<string, string>> = {
+  "torch-zip": "torch zip",
+  "torch-legacy": "torch legacy",
+  safetensors: "safetensors",
+  sharded: "shards",
+  distributed: "torch distributed",
+};
+
+export function formatWords(format: string): string {
+  return FORMAT_WORDS[format] ?? format;
+}

@@ -1,0 +1,102 @@
+import { useRef } from "preact/hooks";
+import { faultOf } from "../../lib/fault.ts";
+import { useUniqueId } from "../../lib/useUniqueId.ts";
+import type { CheckpointsStore, Tab } from "../../state/checkpoints/store.ts";
+import { FaultNote } from "../inspector/Note.tsx";
+import { Contents } from "./Contents.tsx";
+import { Diff } from "./Diff.tsx";
+import { Plan } from "./Plan.tsx";
+
+const TABS: readonly { readonly id: Tab; readonly word: string }[] = [
+  { id: "plan", word: "Load plan" },
+  { id: "contents", word: "Contents" },
+  { id: "diff", word: "Differences" },
+];
+
+interface DetailProps {
+  readonly store: CheckpointsStore;
+  readonly name: string;
+  readonly alive: boolean;
+}
+
+/** The file in sight: what a load would do, what is in it, how it differs. */
+export function Detail({ store, name, alive }: DetailProps) {
+  const id = useUniqueId();
+  const list = useRef<HTMLDivElement>(null);
+  const { path, tab } = store.asked;
+  if (path === null) {
+    return (
+      <section class="nnw-detail" aria-label="Checkpoint">
+        <p class="nnw-empty">
+          Pick a file to see what is in it, and what loading it into <bdi class="nnw-mono">{name}</bdi> would do.
+          Nothing is read but its header, and nothing in it runs.
+        </p>
+      </section>
+    );
+  }
+  const { error, reply } = store.contents;
+  const hasNames = reply !== null && reply.state_dict !== null;
+  const file = path.split("/").at(-1) ?? path;
+  return (
+    <section class="nnw-detail" aria-label={`Checkpoint ${file}`}>
+      {error !== null && reply === null ? (
+        <FaultNote
+          fault={faultOf(error)}
+          path={path}
+          what="This file can’t be read."
+          alive={alive}
+          onRetry={() => store.open(path)}
+        />
+      ) : reply === null ? (
+        <p class="nnw-empty" role="status">
+          Reading the header…
+        </p>
+      ) : (
+        <>
+          <div
+            ref={list}
+            class="nnw-subtabs"
+            role="tablist"
+            aria-label={file}
+            onKeyDown={(event) => {
+              const by = event.key === "ArrowRight" ? 1 : event.key === "ArrowLeft" ? -1 : 0;
+              if (by !== 0) {
+                event.preventDefault();
+                const tabs = [...(list.current?.querySelectorAll<HTMLButtonElement>("[role=tab]:enabled") ?? [])];
+                const at = tabs.findIndex((each) => each.getAttribute("aria-selected") === "true");
+                const next = tabs[(at + by + tabs.length) % tabs.length];
+                next?.click();
+                next?.focus();
+              }
+            }}
+          >
+            {TABS.map(({ id: each, word }) => (
+              <button
+                key={each}
+                type="button"
+                role="tab"
+                id={`${id}-${each}`}
+                aria-selected={tab === each}
+                aria-controls={`${id}-panel`}
+                tabIndex={tab === each ? 0 : -1}
+                disabled={each !== "contents" && !hasNames}
+                title={each !== "contents" && !hasNames ? "The file holds no state dict" : undefined}
+                onClick={() => tab !== each && store.show(each)}
+              >
+                {word}
+              </button>
+            ))}
+            <bdi class="nnw-dim nnw-file-title" title={path}>
+              {file}
+            </bdi>
+          </div>
+          <div class="nnw-subpanel" role="tabpanel" id={`${id}-panel`} aria-labelledby={`${id}-${tab}`}>
+            {tab === "plan" ? <Plan store={store} name={name} alive={alive} /> : null}
+            {tab === "contents" ? <Contents store={store} alive={alive} /> : null}
+            {tab === "diff" ? <Diff store={store} name={name} alive={alive} /> : null}
+          </div>
+        </>
+      )}
+    </section>
+  );
+}

@@ -1,0 +1,180 @@
+import { useEffect, useState } from "preact/hooks";
+import { bytesText, exactBytes, exactCount } from "../../lib/format.ts";
+import { useUniqueId } from "../../lib/useUniqueId.ts";
+import type { FileBody } from "../../protocol/messages.ts";
+import type { CheckpointsStore } from "../../state/checkpoints/store.ts";
+import { FaultNote } from "../inspector/Note.tsx";
+import { Glyph } from "../tree/Glyph.tsx";
+import { Mark } from "./Mark.tsx";
+import { PickList } from "./VirtualList.tsx";
+import { dateText } from "./words.tsx";
+
+const ROW_HEIGHT = 45;
+
+interface FilesProps {
+  readonly store: CheckpointsStore;
+  readonly alive: boolean;
+}
+
+/** The folder in sight: the way to it, and what is in it, the newest first. */
+export function Files({ store, alive }: FilesProps) {
+  const { folder, folderFault } = store;
+  const id = useUniqueId();
+  const [active, setActive] = useState(0);
+  useEffect(() => setActive(0), [folder?.path]);
+  const entries = folder === null ? [] : withItself(folder.path, folder.is_checkpoint, folder.entries);
+  const pick = (index: number): void => {
+    const entry = entries[index];
+    if (entry === undefined || entry.refused !== null || !alive) {
+      return;
+    }
+    setActive(index);
+    void (entry.kind === "folder" && entry.path !== folder?.path ? store.list(entry.path) : store.open(entry.path));
+  };
+  return (
+    <>
+      <div class="nnw-way">
+        <Mark name="folder" />
+        <nav aria-label="Folder">
+          {folder?.crumbs.map(({ name, path }, at) => (
+            <span key={path}>
+              {at > 0 ? <span class="nnw-dim"> / </span> : null}
+              <button
+                type="button"
+                class="nnw-crumb"
+                aria-current={path === folder.path ? "location" : undefined}
+                disabled={!alive}
+                onClick={() => store.list(path)}
+              >
+                <bdi>{name}</bdi>
+              </button>
+            </span>
+          ))}
+        </nav>
+        <span class="nnw-dim nnw-small">{folder === null ? "" : `${exactCount(folder.n_entries)} · newest first`}</span>
+        <button
+          type="button"
+          class="nnw-icon-button"
+          aria-label="Read the folder again"
+          title="Read the folder again"
+          disabled={!alive || store.isListing}
+          onClick={() => store.list()}
+        >
+          <Glyph name="redo" />
+        </button>
+      </div>
+      {folderFault === null ? null : (
+        <FaultNote
+          fault={folderFault}
+          path={store.asked.folder}
+          what="This folder can’t be read."
+          alive={alive}
+          onRetry={() => store.list("")}
+        />
+      )}
+      {folder !== null && folder.n_entries > folder.entries.length ? (
+        <p class="nnw-dim nnw-small nnw-cut">The newest {exactCount(folder.entries.length)} are listed.</p>
+      ) : null}
+      {folder !== null && entries.length === 0 ? (
+        <p class="nnw-empty">Nothing here yet. Save a model, and it shows in this list.</p>
+      ) : (
+        <PickList
+          class="nnw-files"
+          role="listbox"
+          label={`Files in ${folder?.crumbs.at(-1)?.name ?? "the folder"}`}
+          of={folder?.path ?? ""}
+          id={id}
+          active={Math.min(active, Math.max(0, entries.length - 1))}
+          total={entries.length}
+          blocks={[{ count: entries.length, height: ROW_HEIGHT }]}
+          onLook={() => undefined}
+          onActive={setActive}
+          onPick={pick}
+        >
+          {(index, top) => {
+            const entry = entries[index];
+            return entry === undefined ? null : (
+              <File
+                key={entry.path}
+                id={`${id}-${index}`}
+                entry={entry}
+                isItself={entry.path === folder?.path}
+                isSelected={entry.path === store.asked.path}
+                isActive={index === active}
+                badge={store.badges.get(entry.path)?.word ?? null}
+                refusal={refusalOf(store, entry.path)}
+                top={top}
+                onPick={() => pick(index)}
+              />
+            );
+          }}
+        </PickList>
+      )}
+    </>
+  );
+}
+
+/** A folder that is a checkpoint by itself comes before what is in it. */
+function withItself(path: string, isCheckpoint: boolean, entries: readonly FileBody[]): readonly FileBody[] {
+  if (!isCheckpoint) {
+    return entries;
+  }
+  const own: FileBody = { name: "this folder", path, kind: "folder", size_bytes: null, modified: null, refused: null };
+  return [own, ...entries];
+}
+
+/** What was found when the file was looked into: that it can't be read. */
+function refusalOf(store: CheckpointsStore, path: string): string | null {
+  const error = store.asked.path === path ? store.contents.error : null;
+  if (error === null || typeof error !== "object" || !("code" in error)) {
+    return null;
+  }
+  return error.code === "unsafe-checkpoint" ? "refused: needs code" : "can’t be read";
+}
+
+interface FileProps {
+  readonly id: string;
+  readonly entry: FileBody;
+  readonly isItself: boolean;
+  readonly isSelected: boolean;
+  readonly isActive: boolean;
+  readonly badge: string | null;
+  readonly refusal: string | null;
+  readonly top: number;
+  readonly onPick: () => void;
+}
+
+function File({ id, entry, isItself, isSelected, isActive, badge, refusal, top, onPick }: FileProps) {
+  const { name, kind, size_bytes, modified, refused } = entry;
+  return (
+    // biome-ignore lint/a11y/useKeyWithClickEvents: the list itself has the focus and the keys.
+    <div
+      id={id}
+      class={`nnw-file${isActive ? " nnw-active" : ""}`}
+      role="option"
+      aria-selected={isSelected}
+      aria-disabled={refused !== null}
+      style={{ top: `${top}px` }}
+      title={name}
+      onClick={onPick}
+    >
+      {isItself ? <Glyph name="box" /> : <Mark name={kind} />}
+      <bdi class="nnw-file-name">{isItself ? "This folder, as one checkpoint" : name}</bdi>
+      <span class="nnw-dim" title={size_bytes === null ? undefined : exactBytes(size_bytes)}>
+        {size_bytes === null ? "" : bytesText(size_bytes)}
+      </span>
+      <span class="nnw-file-note">
+        <span>{refused ?? (modified === null ? "" : dateText(modified))}</span>
+        {refusal !== null ? (
+          <span class="nnw-tag nnw-err">
+            <Glyph name="no" /> {refusal}
+          </span>
+        ) : badge !== null ? (
+          <span class="nnw-tag nnw-ok">
+            <Mark name="shield" /> {badge}
+          </span>
+        ) : null}
+      </span>
+    </div>
+  );
+}

@@ -1,0 +1,83 @@
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import type { Client } from "../../protocol/client.ts";
+import type { ChangesStore } from "../../state/changes.ts";
+import { CheckpointsStore } from "../../state/checkpoints/store.ts";
+import { useChanges } from "../edit/useChanges.ts";
+import { Glyph } from "../tree/Glyph.tsx";
+import { Detail } from "./Detail.tsx";
+import { Files } from "./Files.tsx";
+import { Header } from "./Header.tsx";
+import { SaveForm } from "./SaveForm.tsx";
+import { Working } from "./Working.tsx";
+
+export interface PanelProps {
+  readonly client: Client;
+  readonly changes: ChangesStore;
+  /** What the model is called. */
+  readonly name: string;
+  /** Whether there is a kernel to ask. */
+  readonly alive: boolean;
+  readonly onClose: () => void;
+}
+
+/** Checkpoints: a folder's files on the left; what is in one, what a load would do and what differs on the right. */
+export function Panel({ client, changes, name, alive, onClose }: PanelProps) {
+  const store = useMemo(() => new CheckpointsStore(client, changes), [client, changes]);
+  const [, redraw] = useState(0);
+  useLayoutEffect(() => store.subscribe(() => redraw((count) => count + 1)), [store]);
+  useEffect(() => {
+    void store.list();
+    return () => store.dispose();
+  }, [store]);
+  // What a cell, an undo or another view has changed can change the plan.
+  useEffect(() => client.onEvent((event) => event.event === "changed" && store.refresh()), [client, store]);
+  const { history } = useChanges(changes);
+
+  const [isSaving, setSaving] = useState(false);
+  const back = useRef<HTMLButtonElement>(null);
+  const saver = useRef<HTMLButtonElement>(null);
+  useEffect(() => back.current?.focus(), []);
+  const closeForm = (): void => {
+    setSaving(false);
+    saver.current?.focus();
+  };
+  return (
+    // biome-ignore lint/a11y/noStaticElementInteractions: Escape goes back to the model.
+    <div
+      class="nnw-checkpoints"
+      onKeyDown={(event) => {
+        if (event.key === "Escape" && !event.defaultPrevented && store.work === null) {
+          event.preventDefault();
+          onClose();
+        }
+      }}
+    >
+      <div class="nnw-toolbar" role="group" aria-label="Checkpoints">
+        <button ref={back} type="button" class="nnw-button nnw-quiet-button" onClick={onClose}>
+          <Glyph name="back" /> Model
+        </button>
+        <h3 class="nnw-title">Checkpoints</h3>
+        <span class="nnw-space" />
+        <button
+          ref={saver}
+          type="button"
+          class="nnw-button"
+          aria-expanded={isSaving}
+          disabled={!alive || store.work !== null}
+          onClick={() => setSaving(!isSaving)}
+        >
+          Save <bdi>{name}</bdi> as…
+        </button>
+      </div>
+      {isSaving ? <SaveForm store={store} name={name} alive={alive} onDone={closeForm} /> : null}
+      <Working store={store} changes={changes} canUndo={history?.undo?.startsWith("load ") === true} alive={alive} />
+      <div class="nnw-shelves">
+        <div class="nnw-shelf">
+          <Files store={store} alive={alive} />
+          <Header store={store} />
+        </div>
+        <Detail store={store} name={name} alive={alive} />
+      </div>
+    </div>
+  );
+}

@@ -1,0 +1,259 @@
+"""Two state dicts compared, tensor by tensor: in one pass, in pieces, with the memory of a few of them."""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from torch import nn
+
+from nnwidgets.checkpoint.records import Changed, StateDiff
+from nnwidgets.checkpoint.sameness import is_same
+from nnwidgets.checkpoint.sides import Part, described_dtype, side_of
+from nnwidgets.edit.aside import Crew, Halt
+from nnwidgets.introspect.readable import reading
+
+SideLike = str | os.PathLike[str] | nn.Module | Mapping[str, torch.Tensor]
+
+PIECE_BYTES = 2**19
+"""What is read of a tensor at once: small enough to stay in a core's own cache while it is compared."""
+
+_MOST_LANES = 4
+
+
+def diff(a: SideLike, b: SideLike, *, progress: Callable[[int, int], None] | None = None) -> StateDiff:
+    """Compare two state dicts: what was added, removed, and changed, and by how much.
+
+    Args:
+        a: A checkpoint's path, a module, or a dict of tensors such as an earlier ``state_dict()``.
+        b: The same.
+        progress: Told bytes done and in all; what it raises cancels it.
+
+    Returns:
+        The differences, from ``a`` to ``b``. Tensors are equal where all bits are, so NaN equals the same NaN.
+
+    Raises:
+        PathNotFoundError: There is no such file.
+        CheckpointMismatchError: A file holds no state dict.
+        InvalidTargetError: A side is something else, or a tensor of a model has no data.
+
+    Example:
+        >>> net = nn.Linear(2, 3)
+        >>> before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+        >>> _ = nn.init.constant_(net.bias, 1.0)
+        >>> found = diff(before, net)
+        >>> found.equal, [change.path for change in found.changed]
+        (('weight',), ['bias'])
+    """
+    one = side_of(a)
+    try:
+        other = side_of(b)
+    except BaseException:
+        one.close()
+        raise
+    try:
+        common = [name for name in one.parts if name in other.parts]
+        comparisons = [_Comparison(name, one.parts[name], other.parts[name]) for name in common]
+        comparable = [each for each in comparisons if each.is_comparable]
+        total = sum(each.n_bytes for each in comparable)
+        _run((piece for each in comparable for piece in each.pieces()), total, progress)
+        _run((piece for each in comparable for piece in each.left_out()), total, None)
+    finally:
+        one.close()
+        other.close()
+    return StateDiff(
+        a=one.label,
+        b=other.label,
+        added=tuple(name for name in other.parts if name not in one.parts),
+        removed=tuple(name for name in one.parts if name not in other.parts),
+        changed=tuple(each.change() for each in comparisons if not each.is_equal),
+        equal=tuple(each.name for each in comparisons if each.is_equal),
+    )
+
+
+class _Comparison:
+    """One name that both sides have."""
+
+    def __init__(self, name: str, one: Part, other: Part) -> None:
+        self.name, self.one, self.other = name, one, other
+        self.is_comparable = one.shape == other.shape
+        self.n_different = 0
+        self.greatest = 0.0
+        self.has_odd_nan = False
+        self.squares = 0.0
+        self.squares_of_one = 0.0
+        self._equal_pieces: list[_Piece] = []
+        self._lock = threading.Lock()
+
+    @property
+    def is_equal(self) -> bool:
+        """Whether all bits are the same; asked when all pieces are compared."""
+        return self.is_comparable and self.one.dtype is self.other.dtype and not self.n_different
+
+    @property
+    def n_bytes(self) -> int:
+        """Of both sides."""
+        n = math.prod(self.one.shape)
+        return n * (self.one.dtype.itemsize + self.other.dtype.itemsize)
+
+    def pieces(self) -> Iterator[_Piece]:
+        """Parts to be compared by themselves."""
+        n_rows = self.one.shape[0] if self.one.shape else 1
+        width = max(self.one.dtype.itemsize, self.other.dtype.itemsize)
+        per_row = max(1, math.prod(self.one.shape[1:]) * width)
+        step = max(1, PIECE_BYTES // per_row) if self.one.is_cut and self.other.is_cut else max(1, n_rows)
+        for start in range(0, n_rows, step):
+            yield _Piece(self, start, min(n_rows, start + step))
+
+    def compare(self, piece: _Piece, one: torch.Tensor, other: torch.Tensor) -> None:
+        """Compare a piece of either side, and add it up."""
+        if one.dtype is other.dtype and is_same(one, other):
+            with self._lock:
+                self._equal_pieces.append(piece)
+            return
+        found = _odd(one, other) if _has_odd(one) or _has_odd(other) else _plain(one, other)
+        with self._lock:
+            self.n_different += found.n_different
+            self.has_odd_nan = self.has_odd_nan or found.has_odd_nan
+            self.greatest = max(self.greatest, found.greatest)
+            self.squares += found.squares
+            self.squares_of_one += found.squares_of_one
+
+    def left_out(self) -> list[_Piece]:
+        """Equal pieces of a tensor that isn't: for how large it is, they count as well."""
+        return [] if self.is_equal else [replace(piece, is_counted=True) for piece in self._equal_pieces]
+
+    def count(self, one: torch.Tensor) -> None:
+        """Add up a piece that is equal on both sides."""
+        squares = _squares(one)
+        with self._lock:
+            self.squares_of_one += squares
+
+    def change(self) -> Changed:
+        """The record."""
+        if not self.is_comparable:
+            return Changed(self.name, "shape", (self.one.shape, self.other.shape), self._dtypes(), None, None, None)
+        norm = math.sqrt(self.squares_of_one)
+        moved = math.sqrt(self.squares) if math.isfinite(self.squares) else self.squares
+        relative = math.nan if self.has_odd_nan else moved / norm if norm else math.inf if moved else 0.0
+        return Changed(
+            path=self.name,
+            kind="values" if self.one.dtype is self.other.dtype else "dtype",
+            shapes=(self.one.shape, self.other.shape),
+            dtypes=self._dtypes(),
+            max_abs_difference=math.nan if self.has_odd_nan else self.greatest,
+            relative_norm=relative,
+            n_different=self.n_different,
+        )
+
+    def _dtypes(self) -> tuple[str, str]:
+        return described_dtype(self.one), described_dtype(self.other)
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    of: _Comparison
+    start: int
+    stop: int
+    is_counted: bool = False
+
+    def run(self, room: torch.Tensor, other_room: torch.Tensor) -> int:
+        """Compare it, or count it only; gives the bytes of both sides that were compared."""
+        one = self.of.one.rows(self.start, self.stop, room)
+        if self.is_counted:
+            self.of.count(one)
+            return 0
+        other = self.of.other.rows(self.start, self.stop, other_room)
+        if one.numel() != other.numel():  # one side is cut and the other is not
+            one, other = self.of.one.rows(0, self.stop, room), self.of.other.rows(0, self.stop, other_room)
+        if one.numel():
+            self.of.compare(self, one, other)
+        return one.numel() * (one.element_size() + other.element_size())
+
+
+def _run(waiting: Iterator[_Piece], total: int, progress: Callable[[int, int], None] | None) -> None:
+    lock, done = threading.Lock(), 0
+
+    def lane(halt: Halt) -> None:
+        nonlocal done
+        room, other_room = (torch.empty(PIECE_BYTES, dtype=torch.uint8, device="cpu") for _ in range(2))
+        with reading():
+            while not halt.is_set:
+                with lock:
+                    piece = next(waiting, None)
+                if piece is None:
+                    return
+                n_bytes = piece.run(room, other_room)
+                with lock:
+                    done += n_bytes
+                    if progress is not None:
+                        progress(min(done, total), total)
+
+    n_lanes = min(_MOST_LANES, torch.get_num_threads(), max(1, total // (4 * PIECE_BYTES)))
+    Crew().run([lane] * n_lanes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    n_different: int
+    greatest: float
+    squares: float
+    squares_of_one: float
+    has_odd_nan: bool = False
+
+
+def _plain(one: torch.Tensor, other: torch.Tensor) -> _Found:
+    """What differs where all numbers are finite."""
+    gap = other.to(_wide(other)) - one.to(_wide(one))
+    n = int(torch.count_nonzero(_bits_differ(one, other) if one.dtype is other.dtype else gap))
+    greatest = float(gap.abs().max())
+    return _Found(n, greatest, _squares(gap), _squares(one))
+
+
+def _odd(one: torch.Tensor, other: torch.Tensor) -> _Found:
+    """What differs where some are not. Equal infinities have no difference, and NaN on both sides is no news."""
+    a, b = one.to(_wide(one)), other.to(_wide(other))
+    nan_a, nan_b = torch.isnan(a), torch.isnan(b)
+    gap = (b - a).abs()
+    gap[(a == b) | (nan_a & nan_b)] = 0
+    n = int(torch.count_nonzero(_bits_differ(one, other) if one.dtype is other.dtype else gap))
+    known = gap[~torch.isnan(gap)]
+    greatest = float(known.max()) if known.numel() else 0.0
+    finite = torch.where(torch.isfinite(a), a, torch.zeros((), dtype=a.dtype))
+    return _Found(n, greatest, _squares(known), _squares(finite), bool((nan_a ^ nan_b).any()))
+
+
+def _wide(data: torch.Tensor) -> torch.dtype:
+    return torch.complex128 if data.is_complex() else torch.float64
+
+
+def _squares(data: torch.Tensor) -> float:
+    if not (data.is_floating_point() or data.is_complex()) or data.dtype.itemsize == 1:
+        data = data.to(torch.float64)
+    norm = float(torch.linalg.vector_norm(data, dtype=_wide(data)))
+    return norm * norm
+
+
+def _has_odd(data: torch.Tensor) -> bool:
+    """Whether a number is NaN or infinite: then so is the sum of all."""
+    is_whole = not (data.is_floating_point() or data.is_complex())
+    if is_whole:
+        return False
+    total = (data.to(torch.float64) if data.dtype.itemsize == 1 else data).sum(dtype=_wide(data)).item()
+    return not math.isfinite(abs(total))
+
+
+def _bits_differ(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    """Elements that differ in a bit; of complex ones, in either part."""
+    if one.is_complex():
+        one, other = torch.view_as_real(one), torch.view_as_real(other)
+        parts = one.view(_WORDS[one.element_size()]) != other.view(_WORDS[other.element_size()])
+        return parts.any(-1)
+    return one.view(_WORDS[one.element_size()]) != other.view(_WORDS[other.element_size()])
+
+
+_WORDS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}

@@ -1,0 +1,179 @@
+"""A checkpoint in several files, with an index in JSON that says which tensor is in which.
+
+Source: the index that transformers writes, ``{"metadata": {"total_size": n}, "weight_map": {name: file}}``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nnwidgets.checkpoint.content import Composed, Described, Storage, Strided, storages_of
+from nnwidgets.checkpoint.formats.base import Opened, Progress
+from nnwidgets.checkpoint.formats.files import File
+from nnwidgets.checkpoint.formats.safetensors import Safetensors
+from nnwidgets.checkpoint.formats.within import within
+from nnwidgets.checkpoint.records import Format
+from nnwidgets.errors import CorruptCheckpointError, PathNotFoundError
+
+MOST_INDEX_BYTES = 100_000_000
+
+_MOST_OPEN = 64
+_MOST_NAMED = 3
+
+OpenOne = Callable[[Path, int, str], Opened]
+"""Opens one shard by what is in it, given its number among the files and its name."""
+
+
+class Sharded(Opened):
+    """Shards with an index."""
+
+    format: Format = "sharded"
+
+    def __init__(self, path: Path, open_one: OpenOne, file: File | None = None) -> None:
+        """Read the index, and the header of each shard.
+
+        Args:
+            path: The index.
+            open_one: Opens a shard.
+            file: The index, opened.
+
+        Raises:
+            UnsafeCheckpointError: The index names a file outside its folder.
+            CorruptCheckpointError: It isn't as it should be, a shard is missing, or lacks a tensor.
+        """
+        self.path = path
+        self.files = [file or File(path)]
+        self.departures = []
+        self.shards: list[Opened] = []
+        try:
+            index = self._index()
+            self.metadata = {key: _text(value) for key, value in _dict(index.get("metadata")).items()}
+            self.content = self._joined(self._weight_map(index), open_one)
+            self._compare_size(index)
+        except BaseException:
+            self.close()
+            raise
+
+    def verify(self, storages: Iterable[Storage], progress: Progress | None = None) -> None:
+        """Compare storages with the checksums of their shards, where those keep any."""
+        by_shard: dict[int, list[Storage]] = {}
+        for storage in storages:
+            by_shard.setdefault(storage.file, []).append(storage)
+        for number, those in by_shard.items():
+            self.shards[number - 1].verify(those, progress)
+
+    def tensor(self, described: Described, storages: dict[str, torch.Tensor] | None = None) -> torch.Tensor:
+        """A tensor with its bytes, as its shard reads it."""
+        held = storages_of(described)
+        if not held:
+            return super().tensor(described, storages)
+        return self.shards[held[0].file - 1].tensor(described, storages)
+
+    def _index(self) -> dict[str, Any]:
+        file = self.files[0]
+        if file.n_bytes > MOST_INDEX_BYTES:
+            raise self._fault(f"has {file.n_bytes:,} bytes; an index can have {MOST_INDEX_BYTES:,}")
+        try:
+            index = json.loads(file.read(0, file.n_bytes).decode("utf-8"), object_pairs_hook=self._once)
+        except (UnicodeDecodeError, ValueError, RecursionError) as error:
+            raise self._fault(f"is no JSON ({error})") from None
+        if type(index) is not dict:
+            raise self._fault("is no JSON object")
+        return index
+
+    def _once(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        made = dict(pairs)
+        if len(made) != len(pairs):
+            raise self._fault("has a key twice")
+        return made
+
+    def _weight_map(self, index: dict[str, Any]) -> dict[str, str]:
+        found = index.get("weight_map")
+        if type(found) is not dict or not all(type(each) is str for each in found.values()):
+            raise self._fault("has no weight_map of names to files")
+        return found
+
+    def _joined(self, weight_map: dict[str, str], open_one: OpenOne) -> dict[str, Described]:
+        names = list(dict.fromkeys(weight_map.values()))
+        tensors: dict[str, dict[str, Described]] = {}
+        for number, name in enumerate(names, start=1):
+            place = within(self.path.parent, name, self.path)
+            try:
+                shard = open_one(place, number, name)
+            except PathNotFoundError as error:
+                raise CorruptCheckpointError(
+                    f"{self.path.name} speaks of the shard {name[:80]!r}, which isn't there.",
+                    path=str(place),
+                    hint=f"Get it again, with all {len(names)} shards. {error.hint}".rstrip(),
+                ) from None
+            tensors[name] = self._placed(shard, number, name)
+            if len(names) > _MOST_OPEN:
+                self.files[-1].release()
+        made: dict[str, Described] = {}
+        for key, name in weight_map.items():
+            if key not in tensors[name]:
+                raise self._fault(f"says that {key[:80]!r} is in {name[:80]!r}, which hasn't it")
+            made[key] = tensors[name][key]
+        self._note_others(weight_map, tensors)
+        return made
+
+    def _placed(self, shard: Opened, number: int, name: str) -> dict[str, Described]:
+        """A shard's tensors, with their storages counted among all files."""
+        self.shards.append(shard)
+        if len(shard.files) != 1 or type(shard.content) is not dict:
+            shard.close()
+            raise self._fault(f"speaks of {name[:80]!r} as a shard, which holds no dict of tensors")
+        self.files.append(shard.files[0])
+        content = shard.content
+        if not isinstance(shard, Safetensors):
+            content = {key: _moved(value, number, name) for key, value in content.items()}
+        shard.files, shard.content = self.files, content
+        self.departures += [f"{name}: {each}" for each in shard.departures]
+        return {key: value for key, value in content.items() if isinstance(value, Strided | Composed)}
+
+    def _note_others(self, weight_map: dict[str, str], tensors: dict[str, dict[str, Described]]) -> None:
+        others = [key for name, held in tensors.items() for key in held if weight_map.get(key) != name]
+        if others:
+            named = ", ".join(each[:80] for each in others[:_MOST_NAMED])
+            more = f" and {len(others) - _MOST_NAMED} more" if len(others) > _MOST_NAMED else ""
+            self.departures.append(
+                f"Its shards hold tensors that the index hasn't, and that aren't read: {named}{more}."
+            )
+
+    def _compare_size(self, index: dict[str, Any]) -> None:
+        said = _dict(index.get("metadata")).get("total_size")
+        found = sum(
+            storage.n_bytes for storage in {s.key: s for t in self.content.values() for s in storages_of(t)}.values()
+        )
+        if isinstance(said, int | float) and int(said) != found:
+            self.departures.append(f"The index says {int(said):,} bytes of tensors, and the shards have {found:,}.")
+
+    def _fault(self, what: str) -> CorruptCheckpointError:
+        return CorruptCheckpointError(
+            f"{self.path.name} {what}.", path=str(self.path), hint="It is damaged or no index; get it again."
+        )
+
+
+def _moved(value: Any, number: int, name: str) -> Any:
+    if isinstance(value, Strided):
+        return replace(value, storage=replace(value.storage, file=number, key=f"{name}:{value.storage.key}"))
+    if isinstance(value, Composed):
+        return replace(value, parts=tuple((role, _moved(part, number, name)) for role, part in value.parts))
+    return value
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return value if type(value) is dict else {}
+
+
+def _text(value: Any) -> str:
+    return value if type(value) is str else json.dumps(value)[:_MOST_TEXT]
+
+
+_MOST_TEXT = 200

@@ -1,0 +1,215 @@
+"""What a load would do, told from the headers of the file alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from torch import nn
+
+from nnwidgets.checkpoint.content import Composed, Described, dtype_name
+from nnwidgets.checkpoint.formats import Opened, opened
+from nnwidgets.checkpoint.records import LOADED, LoadPlan, PlanEntry, Status
+from nnwidgets.checkpoint.renaming import Named, one_name_each, renamed, suggest
+from nnwidgets.checkpoint.statedict import Found, find
+from nnwidgets.errors import CheckpointMismatchError, PathNotFoundError
+from nnwidgets.introspect import TensorEntry, TieGroup, tree
+
+_MOST_NAMED = 3
+
+
+def plan(module: nn.Module, path: str | os.PathLike[str], *, rename: Mapping[Any, str] | None = None) -> LoadPlan:
+    """Tell what loading a checkpoint would do, tensor by tensor; nothing is loaded, and no tensor's bytes are read.
+
+    Args:
+        module: The model.
+        path: A checkpoint of any format that `peek` knows.
+        rename: Names in the file to paths in the model. A key is a whole name, whole components of names
+            (``{"out": "output"}``), a beginning that ends with a dot (``{"module.": ""}``), or a compiled pattern with
+            a template as its value. Keys are applied in turn.
+
+    Returns:
+        The plan; its ``renames`` are what the names and shapes of both sides suggest, to be passed as ``rename``.
+
+    Raises:
+        PathNotFoundError: There is no such file; or a rename names nothing in it, or leads to nothing in the model.
+        UnsafeCheckpointError: The file would have to run code to be read.
+        CorruptCheckpointError: It is damaged, or no checkpoint.
+        CheckpointMismatchError: It holds no state dict, or two renames lead to one path.
+
+    Example:
+        >>> import tempfile
+        >>> from safetensors.torch import save_file
+        >>> file = tempfile.mkdtemp() + "/old.safetensors"
+        >>> save_file(nn.Sequential(nn.Linear(2, 3)).state_dict(prefix="module."), file)
+        >>> found = plan(nn.Sequential(nn.Linear(2, 3)), file)
+        >>> [entry.status for entry in found.entries], dict(found.renames)["module.0.weight"]
+        (['missing', 'missing', 'unexpected', 'unexpected'], '0.weight')
+        >>> plan(nn.Sequential(nn.Linear(2, 3)), file, rename=found.renames).counts
+        {'renamed': 2}
+    """
+    with opened(path) as held:
+        return planned(module, held, state_dict_in(held), rename)
+
+
+def state_dict_in(held: Opened) -> Found:
+    """The state dict of an open checkpoint.
+
+    Raises:
+        CheckpointMismatchError: It holds none.
+    """
+    found = find(held.content)
+    if found.key is None:
+        raise CheckpointMismatchError(
+            f"{held.path.name} holds no state dict: no dict of tensors by name.",
+            path=str(held.path),
+            hint="nnwidgets.read gives what is in it.",
+        )
+    return found
+
+
+def planned(module: nn.Module, held: Opened, found: Found, rename: Mapping[Any, str] | None = None) -> LoadPlan:
+    """The plan for an open checkpoint."""
+    model = _model_side(module)
+    names = renamed(list(found.tensors), rename or {})
+    _check_targets(rename or {}, found.tensors, model)
+    by_path = {path: name for name, path in names.items()}
+    entries = [_entry(side, by_path.get(path), found.tensors) for path, side in model.items()]
+    entries = _with_ties(entries, model)
+    taken = {entry.source for entry in entries}
+    left = {name: tensor for name, tensor in found.tensors.items() if name not in taken}
+    missing = [entry for entry in entries if entry.status == "missing" and entry.path is not None]
+    suggestions = suggest(
+        [Named(str(entry.path), entry.shape) for entry in missing],
+        [Named(names[name], tuple(tensor.shape)) for name, tensor in left.items()],
+        is_ordered=held.format in ("torch-zip", "torch-legacy"),
+    )
+    original = {new: name for name, new in names.items()}
+    suggestions = {path: replace(each, source=original[each.source]) for path, each in suggestions.items()}
+    entries = [replace(entry, suggestion=suggestions.get(entry.path or "")) for entry in entries]
+    entries += [
+        PlanEntry(
+            None, name, "unexpected", source_shape=tuple(tensor.shape), source_dtype=dtype_name(tensor.dtype),
+            n_elements=tensor.n_elements,
+        )
+        for name, tensor in left.items()
+    ]  # fmt: skip
+    already = {name: path for name, path in names.items() if name != path and path in model}
+    return LoadPlan(
+        file=str(held.path),
+        entries=tuple(entries),
+        renames=MappingProxyType({**already, **one_name_each(suggestions.items())} if suggestions else {}),
+        rename=MappingProxyType(already),
+        warnings=tuple(_warnings(entries, found)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """A name of the model that a state dict has.
+
+    Attributes:
+        path: It.
+        entry: The tensor.
+        group: The tie group it is in, where one of its names is as good as another.
+    """
+
+    path: str
+    entry: TensorEntry
+    group: TieGroup | None
+
+
+def _model_side(module: nn.Module) -> dict[str, _Side]:
+    """Parameters and persistent buffers under every name, in walk order."""
+    found = tree(module)
+    group_of = {path: group for group in found.ties if group.kind != "overlap" for path in group.members}
+    made: dict[str, _Side] = {}
+    for entry in found.tensors:
+        if entry.role == "parameter" or (entry.role == "buffer" and entry.persistent):
+            made[entry.path] = _Side(entry.path, entry, group_of.get(entry.path))
+    listed = {entry.path: entry for entry in found.tensors}
+    for group in found.ties:
+        for path in group.members:
+            if path not in made and path not in listed:
+                owner = next((made[other].entry for other in group.members if other in made), None)
+                if owner is not None:
+                    made[path] = _Side(path, owner, group_of.get(path))
+    return made
+
+
+def _check_targets(rename: Mapping[Any, str], tensors: Mapping[str, Described], model: Mapping[str, _Side]) -> None:
+    """A whole name must lead to a path of the model."""
+    for key, path in rename.items():
+        if isinstance(key, str) and key in tensors and path not in model:
+            raise PathNotFoundError.among(path, model)
+
+
+def _entry(side: _Side, source: str | None, tensors: Mapping[str, Described]) -> PlanEntry:
+    ours = side.entry
+    base = PlanEntry(side.path, None, "missing", shape=ours.shape, dtype=ours.dtype, n_elements=ours.n_elements)
+    if source is None:
+        return base
+    theirs = tensors[source]
+    return replace(
+        base, source=source, status=_status(side, source, theirs), source_shape=tuple(theirs.shape),
+        source_dtype=dtype_name(theirs.dtype), n_elements=ours.n_elements or theirs.n_elements,
+    )  # fmt: skip
+
+
+def _status(side: _Side, source: str, theirs: Described) -> Status:
+    ours = side.entry
+    is_sparse = isinstance(theirs, Composed) and theirs.layout != "strided"
+    if (ours.shape is not None and ours.shape != tuple(theirs.shape)) or is_sparse != (ours.layout != "strided"):
+        return "shape_mismatch"
+    if ours.shape is not None and ours.dtype != dtype_name(theirs.dtype):
+        return "dtype_cast"
+    return "match" if source == side.path else "renamed"
+
+
+def _with_ties(entries: Sequence[PlanEntry], model: Mapping[str, _Side]) -> list[PlanEntry]:
+    """Entries with those marked whose bytes come under another name."""
+    loaded = {entry.path for entry in entries if entry.status in LOADED}
+    made = []
+    for entry in entries:
+        group = model[str(entry.path)].group
+        giver = next((path for path in group.members if path in loaded), None) if group is not None else None
+        is_covered = entry.status == "missing" and giver is not None and _covers(model[giver], model[str(entry.path)])
+        made.append(replace(entry, status="tied", tied_to=giver) if is_covered else entry)
+    return made
+
+
+def _covers(giver: _Side, other: _Side) -> bool:
+    """Whether filling one tensor fills the other: they have the same bytes, all of them."""
+    return giver.entry.size_bytes == other.entry.size_bytes
+
+
+def _warnings(entries: Sequence[PlanEntry], found: Found) -> list[str]:
+    made = []
+    lossy = [entry for entry in entries if entry.status == "dtype_cast" and _loses(entry)]
+    if lossy:
+        first = lossy[0]
+        more = f" and {len(lossy) - 1} more" if len(lossy) > 1 else ""
+        made.append(
+            f"{first.path}{more}: {first.source_dtype} in the file becomes {first.dtype}, which can't hold every value."
+        )
+    if found.alternatives:
+        made.append(
+            f"The file has other state dicts too, at {', '.join(map(repr, found.alternatives[:_MOST_NAMED]))}; the one "
+            f"at {found.key!r} is taken."
+        )
+    return made
+
+
+def _loses(entry: PlanEntry) -> bool:
+    """Whether a conversion can change a value."""
+    theirs, ours = getattr(torch, str(entry.source_dtype), None), getattr(torch, str(entry.dtype), None)
+    if not isinstance(theirs, torch.dtype) or not isinstance(ours, torch.dtype):
+        return True
+    try:
+        return torch.promote_types(theirs, ours) is not ours
+    except RuntimeError:
+        return True

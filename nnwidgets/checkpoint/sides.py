@@ -1,0 +1,156 @@
+"""Either side of a comparison: a file, a live model, a dict of tensors; read part by part."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Any, Protocol
+
+import torch
+
+from nnwidgets.checkpoint.content import Composed, Described, Strided, dtype_name
+from nnwidgets.checkpoint.formats import Opened, opened
+from nnwidgets.checkpoint.planning import state_dict_in
+from nnwidgets.errors import InvalidTargetError
+from nnwidgets.introspect import TensorEntry, live_tensors, tree
+from nnwidgets.introspect.guard import is_a, is_module, is_tensor, type_name
+from nnwidgets.introspect.readable import plain, unreadable_reason
+
+
+class Part(Protocol):
+    """One tensor of a side.
+
+    Attributes:
+        shape: Its sizes.
+        dtype: Of its elements.
+        is_cut: Whether rows of it can be had without the rest.
+    """
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+    is_cut: bool
+
+    def rows(self, start: int, stop: int, room: torch.Tensor) -> torch.Tensor:
+        """Rows of it on the CPU, contiguous; in ``room`` where they have to be copied. All of it where it isn't cut."""
+
+
+class Side:
+    """Tensors by name.
+
+    Attributes:
+        label: What the side is called.
+        parts: The tensors.
+    """
+
+    def __init__(self, label: str, parts: Mapping[str, Part], held: Opened | None = None) -> None:
+        self.label = label
+        self.parts = parts
+        self._held = held
+
+    def close(self) -> None:
+        """Close its file, where it is one."""
+        if self._held is not None:
+            self._held.close()
+
+
+def side_of(value: Any) -> Side:
+    """Make a side of a path, a module, or a dict of tensors.
+
+    Raises:
+        InvalidTargetError: It is something else, or a tensor of it has no data.
+        PathNotFoundError: There is no such file.
+        CheckpointMismatchError: The file holds no state dict.
+    """
+    if isinstance(value, str | os.PathLike):
+        held = opened(value)
+        try:
+            found = state_dict_in(held)
+        except BaseException:
+            held.close()
+            raise
+        name = PurePath(os.fsdecode(os.fspath(value))).name
+        return Side(name, {key: _Stored(held, each) for key, each in found.tensors.items()}, held)
+    if is_module(value):
+        return Side(type_name(type(value)), {path: _live(tensor, path) for path, tensor in _named(value).items()})
+    if is_a(value, dict) and all(is_tensor(each) for each in dict.values(value)):
+        return Side("a dict", {str(key): _live(each, str(key)) for key, each in dict.items(value)})
+    raise InvalidTargetError(
+        f"A {type_name(type(value))} can't be compared, expected a path, a module, or a dict of tensors.",
+        hint='Such as diff("before.pt", net).',
+    )
+
+
+def _named(module: Any) -> dict[str, Any]:
+    """What a state dict of a module has: parameters and persistent buffers, under every name."""
+    found = tree(module)
+    kept = {entry.path for entry in found.tensors if _is_kept(entry)}
+    live = live_tensors(module)
+    made = {path: live[path] for path in kept if path in live}
+    listed = {entry.path for entry in found.tensors}
+    ordered = {entry.path: made[entry.path] for entry in found.tensors if entry.path in made}
+    for group in found.ties:
+        owner = next((made[path] for path in group.members if path in made), None)
+        ordered.update({path: owner for path in group.members if path not in listed and owner is not None})
+    return ordered
+
+
+def _is_kept(entry: TensorEntry) -> bool:
+    return entry.role == "parameter" or (entry.role == "buffer" and entry.persistent)
+
+
+def _live(tensor: Any, path: str) -> _Live:
+    reason = unreadable_reason(tensor)
+    if reason is not None:
+        raise InvalidTargetError(f"{path} can't be compared: {reason}.", path=path, hint="Give it data first.")
+    return _Live(plain(tensor))
+
+
+class _Live:
+    def __init__(self, data: torch.Tensor) -> None:
+        self.data = data
+        self.shape = tuple(data.shape)
+        self.dtype = data.dtype
+        self.is_cut = data.layout is torch.strided and not data.is_quantized
+
+    def rows(self, start: int, stop: int, room: torch.Tensor) -> torch.Tensor:  # noqa: ARG002 - it lies in memory
+        data = self.data[start:stop] if self.is_cut and self.shape else self.data
+        return settled(data)
+
+
+class _Stored:
+    def __init__(self, held: Opened, described: Described) -> None:
+        self._held = held
+        self._described = described
+        self.shape = tuple(described.shape)
+        self.dtype = described.dtype
+        self.is_cut = isinstance(described, Strided) and described.is_run and described.quantizer is None
+
+    def rows(self, start: int, stop: int, room: torch.Tensor) -> torch.Tensor:
+        described = self._described
+        if isinstance(described, Composed) or not self.is_cut:
+            return settled(self._held.tensor(described))
+        per_row = described.n_elements // self.shape[0] if self.shape and self.shape[0] else 1
+        shape = (stop - start, *self.shape[1:]) if self.shape else ()
+        n_bytes = per_row * (stop - start) * described.dtype.itemsize
+        made = room[:n_bytes].view(described.dtype).view(shape) if n_bytes <= room.numel() else None
+        if made is None:
+            made = torch.empty(shape, dtype=described.dtype, device="cpu")
+        if made.numel():
+            offset = (described.first + start * per_row) * described.dtype.itemsize
+            self._held.read_into(described.storage, offset, made)
+        return made
+
+
+def settled(data: torch.Tensor) -> torch.Tensor:
+    """The elements of a plain tensor on the CPU, dense and in order, as they read; a quantized one's as integers."""
+    if data.is_quantized:
+        data = data.int_repr()
+    if data.layout is not torch.strided:
+        data = data.to_dense()
+    return data.cpu().resolve_conj().resolve_neg().contiguous()
+
+
+def described_dtype(part: Part) -> str:
+    """``"float32"``."""
+    return dtype_name(part.dtype)

@@ -1,0 +1,259 @@
+"""What there is to say of checkpoints, plans, loads, saves and differences: one document each."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import PurePath
+
+from nnwidgets.checkpoint import (
+    Changed,
+    CheckpointIndex,
+    Listed,
+    Listing,
+    LoadPlan,
+    LoadReport,
+    PlanEntry,
+    SaveReport,
+    StateDiff,
+    StoredTensor,
+)
+from nnwidgets.introspect.labels import exact_count, inert, shape_text, short_bytes
+from nnwidgets.text.document import Block, Document, Facts, Note, Table, Title
+from nnwidgets.text.pages import MOST_ROWS, number
+
+_MOST_VALUES = 12
+_MOST_EQUAL = 8
+_MOST_MEMBERS = 6
+_MOST_TIES = 20
+
+SIGNS: Mapping[str, str] = {
+    "match": "✓",
+    "renamed": "→",
+    "dtype_cast": "~",
+    "tied": "=",
+    "missing": "−",
+    "unexpected": "+",
+    "shape_mismatch": "✗",
+}
+"""A sign beside the word of each status, for the eye that runs down a list."""
+
+WORDS: Mapping[str, str] = {
+    "match": "match",
+    "renamed": "renamed",
+    "dtype_cast": "converted",
+    "tied": "tied",
+    "missing": "missing",
+    "unexpected": "unexpected",
+    "shape_mismatch": "other shape",
+}
+"""What each status is called."""
+
+_WORST_FIRST = ("shape_mismatch", "missing", "unexpected", "renamed", "dtype_cast", "tied", "match")
+
+
+def index_page(index: CheckpointIndex) -> Document:
+    """What is in a checkpoint."""
+    facts = [
+        ("format", index.format),
+        ("size", short_bytes(index.size_bytes)),
+        ("tensors", f"{exact_count(len(index.tensors))} · {exact_count(index.n_elements)} elements"),
+    ]
+    if len(index.files) > 1:
+        facts.append(("files", exact_count(len(index.files))))
+    if index.state_dict:
+        facts.append(("state dict at", repr(index.state_dict)))
+    if index.optimizer:
+        facts.append(("optimizer at", repr(index.optimizer)))
+    if index.rest:
+        facts.append(("other tensors", exact_count(len(index.rest))))
+    facts += [(key, value) for key, value in list(index.metadata.items())[:_MOST_VALUES]]
+    blocks: list[Block] = [Title(PurePath(index.path).name, "checkpoint"), Facts(tuple(facts))]
+    rows = tuple(_stored(each) for each in (index.tensors or index.rest)[:MOST_ROWS])
+    n_more = max(0, len(index.tensors or index.rest) - MOST_ROWS)
+    if rows:
+        blocks.append(Table(("name", "shape", "dtype", "size", "tie"), rows, right=(3,), n_more=n_more))
+    values = list(index.values.items())[:_MOST_VALUES]
+    if values:
+        blocks.append(Facts(tuple(values)))
+    blocks += [Note(_tied(group.id, group.members), "note") for group in index.ties[:_MOST_TIES]]
+    blocks += [Note(each, "warning") for each in index.departures]
+    return tuple(blocks)
+
+
+def folder_page(listing: Listing) -> Document:
+    """The checkpoints of a folder, and how much else is in it."""
+    shown = [each for each in listing.entries if each.kind != "other"]
+    n_other = len(listing.entries) - len(shown) + listing.n_more
+    blocks: list[Block] = [Title(listing.path, "folder")]
+    if shown:
+        rows = tuple(_listed(each) for each in shown[:MOST_ROWS])
+        n_more = max(0, len(shown) - MOST_ROWS)
+        blocks.append(Table(("name", "what", "tensors", "size", "changed"), rows, right=(2, 3), n_more=n_more))
+    files = "file" if n_other == 1 else "files"
+    other = "other " if shown else ""
+    blocks.append(Note(f"{exact_count(n_other)} {other}{files}, no checkpoints.") if n_other else Note(""))
+    blocks += [Note(each.problem, "warning", each.name) for each in shown if each.problem]
+    return tuple(block for block in blocks if not isinstance(block, Note) or block.text)
+
+
+def plan_page(plan: LoadPlan, *, next_step: str = "") -> Document:
+    """What a load would do, what it wouldn't first.
+
+    Args:
+        plan: It.
+        next_step: What to do now.
+    """
+    blocks: list[Block] = [Title(PurePath(plan.file).name, "plan of a load"), Facts((("tensors", _counts(plan)),))]
+    blocks += _entries(plan.entries)
+    blocks += [Note(each, "warning") for each in plan.warnings]
+    if plan.is_exact:
+        blocks.append(Note("Every tensor of the model is in the file, and no other."))
+    blocks.append(Note("Nothing was loaded."))
+    if next_step:
+        blocks.append(Note(next_step))
+    return tuple(blocks)
+
+
+def load_page(report: LoadReport, *, next_step: str = "") -> Document:
+    """What was loaded.
+
+    Args:
+        report: It.
+        next_step: How to take it back.
+    """
+    plan = report.plan
+    n_model = sum(entry.path is not None for entry in plan.entries)
+    of_all = "" if report.n_loaded == n_model else f" of {exact_count(n_model)}"
+    facts = [
+        ("loaded", f"{_tensors(report.n_loaded)}{of_all} · {exact_count(report.n_elements)} elements"),
+        ("verified", "✓ equal to the file" if report.verified else "no"),
+    ]
+    blocks: list[Block] = [Title(PurePath(plan.file).name, "loaded"), Facts(tuple(facts))]
+    blocks += _entries([entry for entry in plan.entries if entry.status != "match"])
+    blocks += [Note(each, "warning") for each in report.warnings]
+    if next_step:
+        blocks.append(Note(next_step))
+    return tuple(blocks)
+
+
+def save_page(report: SaveReport) -> Document:
+    """What was saved."""
+    paths = [PurePath(path).name for path in report.paths]
+    more = f" and {len(paths) - _MOST_MEMBERS} more" if len(paths) > _MOST_MEMBERS else ""
+    facts = (
+        ("saved", f"{_tensors(report.n_tensors)} · {short_bytes(report.size_bytes)}"),
+        ("files", ", ".join(paths[:_MOST_MEMBERS]) + more),
+        ("verified", "✓ read back, equal" if report.verified else "no"),
+        ("digest", report.digest),
+        ("took", f"{report.seconds:.2f} s"),
+    )
+    return (Title(paths[-1] if paths else "nothing", "saved"), Facts(facts),
+            *(Note(each, "warning") for each in report.warnings))  # fmt: skip
+
+
+def diff_page(diff: StateDiff) -> Document:
+    """What differs, and by how much."""
+    if diff.is_equal:
+        said = f"{_tensors(len(diff.equal))}, every bit the same."
+        return (Title(f"{diff.a} = {diff.b}", "equal"), Note(said))
+    counts = (("changed", diff.changed), ("added", diff.added), ("removed", diff.removed), ("equal", diff.equal))
+    facts = tuple((word, exact_count(len(those))) for word, those in counts)
+    rows = [
+        *(("~ changed", each.path, *_change(each)) for each in diff.changed),
+        *(("+ added", name, "", "", "") for name in diff.added),
+        *(("− removed", name, "", "", "") for name in diff.removed),
+    ]
+    table = Table(
+        ("what", "tensor", "how", "greatest difference", "relative norm"), tuple(rows[:MOST_ROWS]), right=(3, 4),
+        n_more=max(0, len(rows) - MOST_ROWS),
+    )  # fmt: skip
+    blocks: list[Block] = [Title(f"{diff.a} → {diff.b}", "differences"), Facts(facts), table]
+    if diff.equal:
+        names = ", ".join(inert(name, 60) for name in diff.equal[:_MOST_EQUAL])
+        more = f" and {len(diff.equal) - _MOST_EQUAL} more" if len(diff.equal) > _MOST_EQUAL else ""
+        blocks.append(Note(f"Bit-equal: {names}{more}."))
+    return tuple(blocks)
+
+
+def _tensors(n: int) -> str:
+    return f"{exact_count(n)} {'tensor' if n == 1 else 'tensors'}"
+
+
+def _stored(tensor: StoredTensor) -> tuple[str, ...]:
+    layout = "" if tensor.layout == "strided" else f" {tensor.layout}"
+    size = short_bytes(tensor.size_bytes)
+    return tensor.name, shape_text(tensor.shape), tensor.dtype + layout, size, tensor.tie or ""
+
+
+def _tied(letter: str, members: Sequence[str]) -> str:
+    names = ", ".join(inert(name, 60) for name in members[:_MOST_MEMBERS])
+    more = f" and {len(members) - _MOST_MEMBERS} more" if len(members) > _MOST_MEMBERS else ""
+    return f"{letter}: {names}{more} share bytes in the file."
+
+
+def _listed(each: Listed) -> tuple[str, ...]:
+    is_folder = each.kind == "folder"
+    what = {"folder": "folder", "refused": "refused"}.get(each.kind, str(each.format))
+    when = time.strftime("%Y-%m-%d %H:%M", time.localtime(each.modified))
+    tensors = exact_count(each.n_tensors) if each.kind == "checkpoint" else ""
+    return (
+        each.name + ("/" if is_folder else ""),
+        what,
+        tensors,
+        "" if is_folder else short_bytes(each.size_bytes),
+        when,
+    )
+
+
+def _counts(plan: LoadPlan) -> str:
+    counts = plan.counts
+    words = (f"{exact_count(counts[each])} {WORDS[each]}" for each in _WORST_FIRST[::-1] if each in counts)
+    return " · ".join(words) or "none on either side"
+
+
+def _entries(entries: Iterable[PlanEntry]) -> list[Block]:
+    """A table of what is worth a look, the worst first; what merely matches is counted elsewhere."""
+    rank = {status: index for index, status in enumerate(_WORST_FIRST)}
+    listed = sorted(entries, key=lambda entry: rank[entry.status])
+    rows = tuple(_entry(entry) for entry in listed[:MOST_ROWS])
+    if not rows:
+        return []
+    heads = ("status", "in the model", "in the file", "")
+    return [Table(heads, rows, n_more=max(0, len(listed) - MOST_ROWS))]
+
+
+def _entry(entry: PlanEntry) -> tuple[str, ...]:
+    ours = "" if entry.path is None else f"{entry.path} {shape_text(entry.shape)}"
+    theirs = "" if entry.source is None else f"{entry.source} {shape_text(entry.source_shape)}"
+    if entry.suggestion is not None:
+        theirs = f"{entry.suggestion.source} ?"
+    return f"{SIGNS[entry.status]} {WORDS[entry.status]}", ours, theirs, _remark(entry)
+
+
+def _remark(entry: PlanEntry) -> str:
+    if entry.status == "dtype_cast":
+        return f"{entry.source_dtype} becomes {entry.dtype}"
+    if entry.status == "tied":
+        return f"comes with {entry.tied_to}"
+    if entry.suggestion is not None:
+        return f"{entry.suggestion.confidence:.0%}: {entry.suggestion.reason}"
+    return ""
+
+
+def _change(each: Changed) -> tuple[str, str, str]:
+    if each.kind == "shape":
+        return f"{shape_text(each.shapes[0])} became {shape_text(each.shapes[1])}", "", ""
+    is_cast = each.kind == "dtype"
+    how = " became ".join(each.dtypes) if is_cast else f"{exact_count(each.n_different or 0)} elements"
+    greatest, relative = each.max_abs_difference, each.relative_norm
+    return how, "" if greatest is None else number(greatest), _share(relative)
+
+
+def _share(relative: float | None) -> str:
+    if relative is None:
+        return ""
+    if not math.isfinite(relative):
+        return number(relative)
+    return f"{relative:.2%}" if 0.0001 <= relative < 100 else number(relative)  # noqa: PLR2004 - where percent read well

@@ -1,0 +1,97 @@
+"""Answers to `diff`: a checkpoint against the live model, or against another."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from nnwidgets.checkpoint import Changed, StateDiff, diff
+from nnwidgets.introspect.labels import inert
+from nnwidgets.widgets.folders import named_from_here, resolved
+from nnwidgets.widgets.looked import signature
+from nnwidgets.widgets.session import Session
+from nnwidgets.widgets.windows import holds, window
+from nnwidgets.wire.dispatch import Job
+from nnwidgets.wire.schema_checkpoints import Difference, DiffReply, DiffRow
+
+_MOST_TEXT = 200
+_ORDER: tuple[Difference, ...] = ("shape", "dtype", "values", "removed", "added", "equal")
+
+
+def tell_diff(session: Session, body: Mapping[str, Any], job: Job) -> DiffReply:
+    """Answer `diff`, with progress; the result holds no tensor and is kept for scrolling through it.
+
+    Raises:
+        RequestError: `outside-folder`.
+        CorruptCheckpointError: A file is damaged, or no checkpoint.
+        PathNotFoundError: One isn't there.
+    """
+    one = resolved(body["path"])
+    two = None if body["other"] is None else resolved(body["other"])
+    name = session.name or "the model"
+    key = ("diff", signature(one), None if two is None else signature(two))
+
+    def tell(done: int, total: int) -> None:
+        job.check()
+        job.progress(done, total)
+
+    def compare() -> tuple[StateDiff, list[DiffRow]]:
+        with named_from_here():
+            # What the file has comes first: "added" is what the model has and the file lacks.
+            found = diff(one, session.module if two is None else two, progress=tell)
+        return found, list(_rows(found))
+
+    found, rows = session.looked.get(key, compare, fresh=body["fresh"])
+    job.check()
+    counts = {kind: sum(each["kind"] == kind for each in rows) for kind in _ORDER}
+    keep, text = set(body["keep"]), body["text"]
+    kept = [each for each in rows if (not keep or each["kind"] in keep) and holds(text, [each["path"]])]
+    start, shown = window(kept, body)
+    return {
+        "a": inert(one.name, _MOST_TEXT),
+        "b": inert(name if two is None else two.name, _MOST_TEXT),
+        "counts": {kind: n for kind, n in counts.items() if n},
+        "is_equal": found.is_equal,
+        "total": len(kept),
+        "start": start,
+        "rows": list(shown),
+    }
+
+
+def _rows(found: StateDiff) -> Iterator[DiffRow]:
+    """Give what differs before what doesn't, the greatest relative difference first."""
+    for kind in ("shape", "dtype", "values"):
+        yield from map(_changed, sorted((each for each in found.changed if each.kind == kind), key=_least))
+    yield from (_plain(path, "removed") for path in found.removed)
+    yield from (_plain(path, "added") for path in found.added)
+    yield from (_plain(path, "equal") for path in found.equal)
+
+
+def _least(each: Changed) -> float:
+    norm = each.relative_norm
+    return 0.0 if norm is None else -math.inf if math.isnan(norm) else -norm
+
+
+def _changed(each: Changed) -> DiffRow:
+    return {
+        "path": each.path,
+        "kind": each.kind,
+        "shapes": [list(shape) for shape in each.shapes],
+        "dtypes": list(each.dtypes),
+        "max_abs_difference": each.max_abs_difference,
+        "relative_norm": each.relative_norm,
+        "n_different": each.n_different,
+    }
+
+
+def _plain(path: str, kind: Difference) -> DiffRow:
+    return {
+        "path": path,
+        "kind": kind,
+        "shapes": [],
+        "dtypes": [],
+        "max_abs_difference": None,
+        "relative_norm": None,
+        "n_different": None,
+    }

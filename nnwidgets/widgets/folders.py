@@ -1,0 +1,157 @@
+"""The notebook's own folder, and what is in it: the only files that a page may ask for."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePath
+
+from nnwidgets.errors import NNWidgetsError
+from nnwidgets.introspect.labels import inert
+from nnwidgets.wire.faults import RequestError
+from nnwidgets.wire.schema_checkpoints import Crumb, FileBody, FolderReply
+
+_MOST_ENTRIES = 2_000
+_MOST_TEXT = 200
+_AT_IMPORT = Path.cwd()
+_SAY = "Name one below the notebook's folder."
+
+
+def root() -> Path:
+    """Return the notebook's own folder: where the kernel was when it started, whatever a cell did since."""
+    shell = getattr(sys.modules.get("IPython.core.interactiveshell"), "InteractiveShell", None)
+    if shell is not None and shell.initialized():
+        started = getattr(shell.instance(), "starting_dir", None)
+        if isinstance(started, str):
+            return Path(started)
+    return _AT_IMPORT
+
+
+def resolved(path: str) -> Path:
+    """Return where a path of the page's is, links followed; nothing need be there.
+
+    Args:
+        path: Relative to the notebook's folder, ``""`` for that itself.
+
+    Raises:
+        RequestError: `outside-folder`.
+    """
+    parts = PurePath(path)
+    if "\0" in path or parts.is_absolute() or parts.drive or ".." in parts.parts:
+        raise _outside(path, "leads out of the notebook's folder" if "\0" not in path else "is no path")
+    base = root()
+    place = Path(os.path.realpath(base / parts))
+    if not place.is_relative_to(os.path.realpath(base)):
+        raise _outside(path, "is a link that leads out of the notebook's folder")
+    return place
+
+
+def relative(place: str | os.PathLike[str]) -> str:
+    """Return how the page calls a file of the notebook's folder; only the name of one that isn't below it."""
+    for base in (root(), Path(os.path.realpath(root()))):
+        if Path(place).is_relative_to(base):
+            found = Path(place).relative_to(base).as_posix()
+            return "" if found == "." else found
+    return Path(place).name
+
+
+def listed(path: str, cancelled: Callable[[], bool] = lambda: False) -> FolderReply:
+    """Return what is in a folder; no file is opened.
+
+    Args:
+        path: Of the folder, as in `resolved`.
+        cancelled: Asked at each entry; true ends the listing.
+
+    Raises:
+        RequestError: `outside-folder`, or `path-not-found` where there is no such folder or it can't be read.
+    """
+    place = resolved(path)
+    here = PurePath(path).as_posix() if path else ""
+    here = "" if here == "." else here
+    entries: list[FileBody] = []
+    is_checkpoint = False
+    try:
+        with os.scandir(place) as found:
+            for entry in found:
+                if cancelled():
+                    raise RequestError("cancelled", "The request was cancelled.")
+                is_checkpoint = is_checkpoint or entry.name == ".metadata" or entry.name.endswith(".index.json")
+                if not entry.name.startswith("."):
+                    entries.append(_entry(entry, f"{here}/{entry.name}" if here else entry.name))
+    except OSError as error:
+        raise RequestError(
+            "path-not-found",
+            f"The folder {inert(path, _MOST_TEXT) or 'of the notebook'} can't be read: {error.strerror}.",
+            path=path,
+            hint="Go back to the folder above.",
+        ) from None
+    entries.sort(key=lambda each: each["name"])
+    entries.sort(key=lambda each: -(each["modified"] or 0.0))
+    return {
+        "path": here,
+        "crumbs": _crumbs(here),
+        "entries": entries[:_MOST_ENTRIES],
+        "n_entries": len(entries),
+        "is_checkpoint": is_checkpoint,
+    }
+
+
+@contextmanager
+def named_from_here() -> Iterator[None]:
+    """Have errors call files as the page does: by their place below the notebook's folder, not by the machine's."""
+    try:
+        yield
+    except RequestError:
+        raise
+    except NNWidgetsError as error:
+        error.message, error.hint = as_here(error.message), as_here(error.hint)
+        if error.path is not None and Path(error.path).is_absolute():
+            error.path = relative(error.path)
+        raise
+
+
+def as_here(text: str) -> str:
+    """Return a text with files of the notebook's folder called as the page does."""
+    for base in dict.fromkeys((str(root()), os.path.realpath(root()))):
+        text = text.replace(f"{base.rstrip(os.sep)}{os.sep}", "").replace(f"'{base}'", "of the notebook")
+    return text
+
+
+def _entry(entry: os.DirEntry[str], path: str) -> FileBody:
+    found: os.stat_result | None = None
+    refused: str | None = None
+    try:
+        path.encode("utf-8")
+        resolved(path)
+        found = entry.stat()
+    except UnicodeEncodeError:
+        refused = "its name is no text"
+    except RequestError:
+        refused = "leads out of this folder"
+    except OSError as error:
+        refused = f"can't be read: {error.strerror}"
+    is_folder = found is not None and stat.S_ISDIR(found.st_mode)
+    if found is not None and not is_folder and not stat.S_ISREG(found.st_mode):
+        refused = "no regular file"
+    return {
+        "name": entry.name,
+        "path": path,
+        "kind": "folder" if is_folder else "file",
+        "size_bytes": None if found is None or is_folder else found.st_size,
+        "modified": None if found is None else found.st_mtime,
+        "refused": refused,
+    }
+
+
+def _crumbs(path: str) -> list[Crumb]:
+    made: list[Crumb] = [{"name": root().name or "/", "path": ""}]
+    parts = PurePath(path).parts
+    made += [{"name": part, "path": "/".join(parts[: index + 1])} for index, part in enumerate(parts)]
+    return made
+
+
+def _outside(path: str, why: str) -> RequestError:
+    return RequestError("outside-folder", f"{inert(path, _MOST_TEXT)!r} {why}.", path=path, hint=_SAY)

@@ -1,0 +1,146 @@
+"""Answers to `plan`: what a load would do, with the renames that the page accepts, refuses or types."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from nnwidgets.checkpoint import LoadPlan, PlanEntry, plan
+from nnwidgets.checkpoint.records import LOADED, Status, Suggestion
+from nnwidgets.errors import PathNotFoundError
+from nnwidgets.introspect.labels import inert
+from nnwidgets.widgets.folders import named_from_here, resolved
+from nnwidgets.widgets.looked import signature
+from nnwidgets.widgets.peeking import header
+from nnwidgets.widgets.session import Session
+from nnwidgets.widgets.windows import holds, window
+from nnwidgets.wire.dispatch import Job
+from nnwidgets.wire.schema_checkpoints import PlanReply, PlanRow
+
+_MOST_TEXT = 400
+_MOST_WARNINGS = 50
+_ORDER: tuple[Status, ...] = ("shape_mismatch", "missing", "unexpected", "renamed", "dtype_cast", "tied", "match")
+
+
+def tell_plan(session: Session, body: Mapping[str, Any], job: Job) -> PlanReply:
+    """Answer `plan`; nothing of the model or of the file's tensors is read.
+
+    Raises:
+        RequestError: `outside-folder`.
+        PathNotFoundError: A rename names nothing in the file or in the model, or the file isn't there.
+        CheckpointMismatchError: Two names were to become one.
+    """
+    place = resolved(body["path"])
+    suggested = planned(session, place, {})
+    job.check()
+    rename = effective(session, place, suggested, body)
+    found = planned(session, place, rename)
+    job.check()
+    keep, text = set(body["keep"]), body["text"]
+    entries = session.looked.get(("plan rows", id(found)), lambda: (found, _in_order(found)))[1]
+    before = {each.path: each.suggestion for each in suggested.entries if each.suggestion is not None}
+    if keep or text.strip():
+        entries = [
+            each
+            for each in entries
+            if (not keep or each.status in keep)
+            and holds(text, (each.path, each.source, each.suggestion.source if each.suggestion else None))
+        ]
+    start, shown = window(entries, body)
+    of_model = [each for each in found.entries if each.path is not None]
+    loads = [each for each in of_model if each.status in LOADED]
+    refused = {name for name, to in body["rename"].items() if to is None}
+    return {
+        "path": body["path"],
+        "counts": {status: found.counts[status] for status in _ORDER if status in found.counts},
+        "n_model": len(of_model),
+        "n_loads": len(loads),
+        "n_elements": sum(each.n_elements for each in loads if each.status != "tied"),
+        "n_suggested": len([name for name in found.renames if name not in rename and name not in refused]),
+        "n_renames": len(rename),
+        "is_exact": found.is_exact,
+        "is_complete": found.is_complete,
+        "has_optimizer": header(session, place)[0].optimizer is not None and bool(session.optimizers()),
+        "warnings": [inert(each, _MOST_TEXT) for each in found.warnings[:_MOST_WARNINGS]],
+        "runs": [
+            {"status": status, "count": len(list(run))} for status, run in groupby(entry.status for entry in entries)
+        ],
+        "total": len(entries),
+        "start": start,
+        "rows": [_row(each, _reason(each, before)) for each in shown],
+    }
+
+
+def planned(session: Session, place: Path, rename: Mapping[str, str]) -> LoadPlan:
+    """Return the plan of a load, made again only when the file, the model's tree or the renames have changed."""
+    session.index()
+    key: Hashable = ("plan", signature(place), session.generation, tuple(rename.items()))
+
+    def make() -> LoadPlan:
+        with named_from_here():
+            return plan(session.module, place, rename=rename or None)
+
+    return session.looked.get(key, make)
+
+
+def effective(session: Session, place: Path, suggested: LoadPlan, body: Mapping[str, Any]) -> dict[str, str]:
+    """Return the renames that a body asks for: what was typed, then what is suggested where all of it is accepted.
+
+    Args:
+        session: The view's.
+        place: The file.
+        suggested: The plan without any rename.
+        body: With `accept_all` and `rename`.
+
+    Raises:
+        PathNotFoundError: A name is none of the file's: a part of one, which `plan` takes, is not meant here.
+    """
+    names = {each.name for each in header(session, place)[0].tensors}
+    for source, path in body["rename"].items():
+        if path is not None and source not in names:
+            raise PathNotFoundError.among(source, names, where=inert(place.name, _MOST_TEXT))
+    made = {source: path for source, path in body["rename"].items() if path is not None}
+    if body["accept_all"]:
+        taken = set(made.values())
+        made |= {
+            source: path
+            for source, path in suggested.renames.items()
+            if source not in body["rename"] and path not in taken
+        }
+    return made
+
+
+def _in_order(found: LoadPlan) -> list[PlanEntry]:
+    """Problems first; those alike in the order of the plan."""
+    rank = {status: index for index, status in enumerate(_ORDER)}
+    return sorted(found.entries, key=lambda each: rank[each.status])
+
+
+def _reason(entry: PlanEntry, before: Mapping[str | None, Suggestion]) -> Suggestion | None:
+    """Return what is suggested for an entry, or was before it was accepted."""
+    if entry.status != "renamed":
+        return entry.suggestion
+    found = before.get(entry.path)
+    return found if found is not None and found.source == entry.source else None
+
+
+def _row(entry: PlanEntry, suggestion: Suggestion | None) -> PlanRow:
+    return {
+        "path": entry.path,
+        "source": entry.source,
+        "status": entry.status,
+        "shape": None if entry.shape is None else list(entry.shape),
+        "dtype": entry.dtype,
+        "source_shape": None if entry.source_shape is None else list(entry.source_shape),
+        "source_dtype": entry.source_dtype,
+        "tied_to": entry.tied_to,
+        "suggestion": None
+        if suggestion is None
+        else {
+            "source": suggestion.source,
+            "reason": inert(suggestion.reason, _MOST_TEXT),
+            "confidence": suggestion.confidence,
+        },
+    }

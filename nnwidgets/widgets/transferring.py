@@ -1,0 +1,135 @@
+"""Answers to `load` and `save`: all or nothing, with progress, and cancelled without a trace."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from torch.optim import Optimizer
+
+from nnwidgets.checkpoint import load
+from nnwidgets.checkpoint.saving import saved
+from nnwidgets.errors import SaveError
+from nnwidgets.introspect.labels import inert
+from nnwidgets.widgets.folders import as_here, named_from_here, relative, resolved
+from nnwidgets.widgets.initializing import optimizer_name
+from nnwidgets.widgets.planning import effective, planned
+from nnwidgets.widgets.session import Session
+from nnwidgets.widgets.totals import totals
+from nnwidgets.wire.codec import number
+from nnwidgets.wire.dispatch import Job
+from nnwidgets.wire.faults import RequestError
+from nnwidgets.wire.schema_checkpoints import LoadReply, SaveReply
+
+_MOST_TEXT = 400
+_MOST_WARNINGS = 50
+
+
+def load_file(session: Session, body: Mapping[str, Any], job: Job) -> LoadReply:
+    """Answer `load`, and tell every view of the model.
+
+    Raises:
+        RequestError: `outside-folder`; `cancelled`, and then nothing was changed.
+        CheckpointMismatchError: It does not fit; nothing was changed.
+        UnsafeCheckpointError: The file would have to run code to be read.
+        CorruptCheckpointError: It is damaged.
+    """
+    job.hold()
+    place = resolved(body["path"])
+    rename = effective(session, place, planned(session, place, {}), body)
+    with named_from_here():
+        found = load(
+            session.module,
+            place,
+            rename=rename or None,
+            strict=body["strict"],
+            optimizer=session.optimizers() if body["optimizer"] else None,
+            progress=partial(_tell, job),
+        )
+    job.after_reply(partial(session.was_changed, structure=True))
+    return {
+        "path": body["path"],
+        "label": inert(found.change.label if found.change is not None else f"load {place.name}", _MOST_TEXT),
+        "n_loaded": found.n_loaded,
+        "n_elements": found.n_elements,
+        "verified": found.verified,
+        "warnings": [inert(each, _MOST_TEXT) for each in found.warnings[:_MOST_WARNINGS]],
+    }
+
+
+def save_file(session: Session, body: Mapping[str, Any], job: Job) -> SaveReply:
+    """Answer `save`.
+
+    Raises:
+        RequestError: `outside-folder`; `file-exists`; `cancelled`, and then what was there is as it was.
+        SaveError: Nothing was saved, and what was there is as it was.
+    """
+    job.hold()
+    place = resolved(body["path"])
+    if not body["overwrite"] and place.is_file():
+        raise RequestError(
+            "file-exists",
+            f"{inert(body['path'], _MOST_TEXT)} is there already.",
+            path=body["path"],
+            hint="Choose another name, or replace it.",
+        )
+    shard_size = body.get("shard_size")
+    with named_from_here():
+        found = saved(
+            session.module,
+            place,
+            optimizer=_optimizer(session) if body["optimizer"] else None,
+            overwrite=body["overwrite"],
+            shard_size=None if shard_size is None else int(number(shard_size)),
+            verify=body["verify"],
+            progress=_Written(job, session, times=2 if body["verify"] else 1),
+        )
+    return {
+        "path": body["path"],
+        "paths": [relative(each) for each in found.paths],
+        "n_tensors": found.n_tensors,
+        "size_bytes": found.size_bytes,
+        "digest": found.digest,
+        "verified": found.verified,
+        "seconds": found.seconds,
+        "warnings": [inert(each, _MOST_TEXT) for each in found.warnings[:_MOST_WARNINGS]],
+        "code": as_here(found.to_code(session.code_name, optimizer_name(session.optimizers()))),
+    }
+
+
+def _optimizer(session: Session) -> Optimizer:
+    """Return the model's optimizer.
+
+    Raises:
+        SaveError: There is none, or more than one.
+    """
+    live = session.optimizers()
+    if len(live) == 1:
+        return live[0]
+    found = "No live optimizer" if not live else f"{len(live)} live optimizers"
+    raise SaveError(f"{found} of the model found, expected one.", hint="Use nnw.save(net, path, optimizer=…).")
+
+
+class _Written:
+    """Takes how many more bytes were written or read back, and tells how far that is."""
+
+    def __init__(self, job: Job, session: Session, times: int) -> None:
+        self._job = job
+        self._done = 0
+        # A little off where the file holds more than the parameters, an optimizer's state for instance.
+        self._total = times * totals(session.index())["size_bytes"]
+
+    def __call__(self, n_bytes: int) -> None:
+        self._done += n_bytes
+        _tell(self._job, self._done, max(int(self._total), self._done))
+
+
+def _tell(job: Job, done: int, total: int) -> None:
+    """Tell how far a load or save is.
+
+    Raises:
+        RequestError: `cancelled`; both then leave everything as it was.
+    """
+    job.check()
+    job.progress(done, total)

@@ -1,0 +1,341 @@
+"""The part of the wire's schema that speaks of files: bodies of `folder` to `save`, and of the page's second part.
+
+Paths of files are relative to the notebook's own folder, with `/` between their parts; none leads out of it.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NotRequired, TypedDict
+
+from nnwidgets.wire.schema_parts import Number
+
+Status = Literal["match", "renamed", "shape_mismatch", "dtype_cast", "missing", "unexpected", "tied"]
+Difference = Literal["values", "shape", "dtype", "added", "removed", "equal"]
+
+
+# ---- kind "part": the page's second part ----
+
+
+class PartBody(TypedDict):
+    """Which part of the page: `checkpoints` is its panel of checkpoints."""
+
+    name: Literal["checkpoints"]
+
+
+class PartReply(TypedDict):
+    """A module's source that has a function as its default export, and the style that goes with it."""
+
+    code: str
+    style: str
+
+
+# ---- kind "folder" ----
+
+
+class FolderBody(TypedDict):
+    """A folder under the notebook's own; "" is that itself."""
+
+    model: NotRequired[str]
+    path: str
+
+
+class FileBody(TypedDict):
+    """A file or folder.
+
+    size_bytes: None for a folder.
+    modified: seconds since 1970, None where it can't be told.
+    refused: why it can't be opened here, None where it can.
+    """
+
+    name: str
+    path: str
+    kind: Literal["folder", "file"]
+    size_bytes: Number | None
+    modified: float | None
+    refused: str | None
+
+
+class Crumb(TypedDict):
+    """A folder on the way here."""
+
+    name: str
+    path: str
+
+
+class FolderReply(TypedDict):
+    """What is in a folder, the newest first; at most 2,000 come, `n_entries` says how many there are.
+
+    Names that begin with a dot are left out. Where `is_checkpoint`, the folder itself is one, sharded or distributed:
+    `peek` of its path tells.
+    """
+
+    path: str
+    crumbs: list[Crumb]
+    entries: list[FileBody]
+    n_entries: int
+    is_checkpoint: bool
+
+
+# ---- kind "peek" ----
+
+
+class PeekBody(TypedDict):
+    """What is in a checkpoint, from its headers alone, as a tree of its names.
+
+    expanded: ids of open rows, or None for the default opening (which the reply tells).
+    text: keeps the tensors whose name holds it, as a flat list.
+    start, count: the window; at most 500 rows come.
+    """
+
+    model: NotRequired[str]
+    path: str
+    expanded: list[str] | None
+    text: str
+    start: int
+    count: int
+
+
+class StoredRow(TypedDict):
+    """A line of the tree: a group of names, or a tensor.
+
+    name: what the line shows.
+    path: the whole name in the file.
+    n_tensors, size_bytes: of all below.
+    tie: letter of the group of names that share bytes in the file.
+    note: what is special.
+    """
+
+    id: str
+    kind: Literal["group", "tensor"]
+    level: int
+    name: str
+    path: str
+    expanded: bool
+    n_tensors: int
+    size_bytes: Number
+    shape: list[int] | None
+    dtype: str
+    tie: str | None
+    note: str
+
+
+class Pair(TypedDict):
+    """A name with its text."""
+
+    name: str
+    value: str
+
+
+class PeekReply(TypedDict):
+    """A checkpoint at a glance, with a window of its tree.
+
+    state_dict: where the state dict was found, "" for the whole file, None where nothing looks like one.
+    optimizer: where an optimizer's state was found.
+    departures: in what it isn't as its format says.
+    metadata, values: text and plain values kept with it; at most 200 of each, cut to 400 characters.
+    """
+
+    path: str
+    format: str
+    size_bytes: Number
+    n_files: int
+    n_tensors: int
+    n_rest: int
+    n_elements: Number
+    n_ties: int
+    dtypes: dict[str, int]
+    state_dict: str | None
+    optimizer: str | None
+    metadata: list[Pair]
+    values: list[Pair]
+    departures: list[str]
+    total: int
+    start: int
+    rows: list[StoredRow]
+    expanded: list[str]
+
+
+# ---- kind "plan" ----
+
+
+class PlanBody(TypedDict):
+    """What a load would do.
+
+    accept_all: take every suggested rename.
+    rename: from a name in the file to a path in the model, or to None, which refuses a suggestion; these come before
+        what is suggested.
+    keep: which statuses come, all of them where empty.
+    text: keeps the names that hold it.
+    start, count: the window; at most 500 rows come.
+    """
+
+    model: NotRequired[str]
+    path: str
+    accept_all: bool
+    rename: dict[str, str | None]
+    keep: list[Status]
+    text: str
+    start: int
+    count: int
+
+
+class SuggestionBody(TypedDict):
+    """Another name under which a tensor of the model may be in the file, with why."""
+
+    source: str
+    reason: str
+    confidence: float
+
+
+class PlanRow(TypedDict):
+    """What a load would do with one tensor; as `PlanEntry` says it."""
+
+    path: str | None
+    source: str | None
+    status: Status
+    shape: list[int] | None
+    dtype: str | None
+    source_shape: list[int] | None
+    source_dtype: str | None
+    tied_to: str | None
+    suggestion: SuggestionBody | None
+
+
+class Run(TypedDict):
+    """So many rows of one status, one after the other."""
+
+    status: Status
+    count: int
+
+
+class PlanReply(TypedDict):
+    """A plan at a glance, with a window of its rows, problems first.
+
+    n_loads: tensors of the model that a load would write, of `n_model`.
+    n_suggested: renames that are suggested and neither accepted nor refused.
+    n_renames: those accepted or typed.
+    is_complete: a strict load would go through.
+    has_optimizer: the file holds an optimizer's state and a live optimizer of the model could take it.
+    runs: what the whole list is made of, in its order.
+    """
+
+    path: str
+    counts: dict[str, int]
+    n_model: int
+    n_loads: int
+    n_elements: Number
+    n_suggested: int
+    n_renames: int
+    is_exact: bool
+    is_complete: bool
+    has_optimizer: bool
+    warnings: list[str]
+    runs: list[Run]
+    total: int
+    start: int
+    rows: list[PlanRow]
+
+
+# ---- kind "diff" ----
+
+
+class DiffBody(TypedDict):
+    """Compare a checkpoint with the live model or, where `other` is a path, with another checkpoint.
+
+    fresh: compare anew, though the same was compared before; without it a window of the last comparison comes.
+    keep: which kinds come, all of them where empty.
+    text: keeps the names that hold it.
+    start, count: the window; at most 500 rows come.
+    """
+
+    model: NotRequired[str]
+    path: str
+    other: str | None
+    fresh: bool
+    keep: list[Difference]
+    text: str
+    start: int
+    count: int
+
+
+class DiffRow(TypedDict):
+    """One name. `shapes` and `dtypes`: on either side, empty where only one side has it or both are equal."""
+
+    path: str
+    kind: Difference
+    shapes: list[list[int]]
+    dtypes: list[str]
+    max_abs_difference: Number | None
+    relative_norm: Number | None
+    n_different: Number | None
+
+
+class DiffReply(TypedDict):
+    """A comparison at a glance, with a window of its rows, the greatest first. `a` and `b` name the sides."""
+
+    a: str
+    b: str
+    counts: dict[str, int]
+    is_equal: bool
+    total: int
+    start: int
+    rows: list[DiffRow]
+
+
+# ---- kinds "load" and "save" ----
+
+
+class LoadBody(TypedDict):
+    """Load, all or nothing; `accept_all` and `rename` as in `plan`.
+
+    strict: refuse where either side lacks a tensor of the other.
+    optimizer: load its state too.
+    """
+
+    model: NotRequired[str]
+    path: str
+    accept_all: bool
+    rename: dict[str, str | None]
+    strict: bool
+    optimizer: bool
+
+
+class LoadReply(TypedDict):
+    """A load as it was carried out; where `verified`, every loaded tensor was compared with the file afterwards."""
+
+    path: str
+    label: str
+    n_loaded: int
+    n_elements: Number
+    verified: bool
+    warnings: list[str]
+
+
+class SaveBody(TypedDict):
+    """Save the model; the format follows the path: `.safetensors`, else torch's zip; a folder holds shards.
+
+    overwrite: over what is there; without it that is refused as `file-exists`.
+    optimizer: its state beside the model.
+    shard_size: at most so many bytes a file.
+    """
+
+    model: NotRequired[str]
+    path: str
+    overwrite: bool
+    verify: bool
+    optimizer: bool
+    shard_size: NotRequired[Number | None]
+
+
+class SaveReply(TypedDict):
+    """A save as it was carried out; where `verified`, read back and compared. `code` does it with torch alone."""
+
+    path: str
+    paths: list[str]
+    n_tensors: int
+    size_bytes: Number
+    digest: str
+    verified: bool
+    seconds: float
+    warnings: list[str]
+    code: str
