@@ -11,10 +11,10 @@ import struct
 import pytest
 import torch
 from safetensors.torch import save
-from tests.hostile.confined import CORRUPT, UNSAFE, refused
 
 from nnwidgets.checkpoint import peek, read
 from nnwidgets.errors import CorruptCheckpointError
+from tests.hostile.confined import CORRUPT, UNSAFE, refused
 
 
 def file_of(header, data=b"\0" * 8, *, length=None):

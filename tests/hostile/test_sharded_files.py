@@ -10,6 +10,7 @@ import pytest
 import torch
 import torch.distributed.checkpoint as dcp
 from safetensors.torch import save_file
+
 from tests.hostile.confined import CORRUPT, UNSAFE, refused
 
 
