@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import os
 import socket
-import struct
 import tarfile
 
 import pytest
 
 from tests.hostile.confined import CORRUPT, UNSAFE, refused
 from tests.unit.torch_builder import (
-    Raw,
     pickled,
     tensor,
     torch_legacy,
-    torch_zip,
 )
 
 SOUND = [tensor()]
@@ -62,11 +59,3 @@ def test_a_tar_file_of_old_is_said_to_be_one(confined, tmp_path):
 def test_the_helper_tells_what_takes_too_much(confined, tmp_path):
     answer = confined.read(tmp_path / "missing.pt")
     assert answer["error"] == "PathNotFoundError"
-
-
-def test_a_file_of_a_tensor_and_two_million_numbers_is_read(confined, tmp_path):
-    path = tmp_path / "it.pt"
-    numbers = Raw(b"](" + (b"G" + struct.pack(">d", 0.1)) * 2_000_000 + b"e")
-    path.write_bytes(torch_zip({"w": tensor(), "history": numbers}))
-    answer = confined.read(path)
-    assert (answer["error"], answer["n_tensors"]) == (None, 1), answer

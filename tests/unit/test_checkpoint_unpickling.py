@@ -7,6 +7,7 @@ import collections
 import fractions
 import gc
 import re
+import tracemalloc
 import warnings
 
 import pytest
@@ -294,3 +295,18 @@ def test_a_pickle_without_an_end_in_a_zip_file_is_refused(tmp_path):
     file.write_bytes(torch_zip(pickled([1, 2])[:-1]))
     with pytest.raises(CorruptCheckpointError, match="ends before its last opcode"):
         opened(file)
+
+
+def test_a_look_into_a_file_of_very_many_numbers_takes_little_more_than_they_do(tmp_path):
+    n = 200_000
+    file = tmp_path / "it.pt"
+    file.write_bytes(torch_zip({"w": tensor(), "history": Raw(b"](" + opcodes(0.1) * n + b"e")}))
+    tracemalloc.start()
+    try:
+        index = peek(file)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert index.names == ("w",)
+    assert index.values["history[0]"] == "0.1"
+    assert peak < 100 * n
