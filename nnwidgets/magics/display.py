@@ -27,16 +27,18 @@ def show_records(shell: InteractiveShell) -> None:
     """Make a shell show them."""
     formatter = _html(shell)
     if formatter is not None:
-        for (module, name), page in _RECORDS.items():
-            formatter.for_type_by_name(module, name, _shown(*page))
+        for (module, name), shown in _SHOWN.items():
+            formatter.for_type_by_name(module, name, shown)
 
 
 def forget_records(shell: InteractiveShell) -> None:
-    """Take that back."""
+    """Take that back; what somebody else has said of them since stays."""
     formatter = _html(shell)
     if formatter is not None:
-        for module, name in _RECORDS:
-            formatter.pop(f"{module}.{name}", None)
+        for (module, name), shown in _SHOWN.items():
+            found = formatter.pop(f"{module}.{name}", None)
+            if found not in (None, shown):
+                formatter.for_type_by_name(module, name, found)
 
 
 def _shown(module: str, page: str) -> Callable[[Any], str]:
@@ -54,3 +56,6 @@ def _shown(module: str, page: str) -> Callable[[Any], str]:
 def _html(shell: InteractiveShell) -> Any:
     found = shell.display_formatter
     return None if found is None else found.formatters.get("text/html")
+
+
+_SHOWN = {record: _shown(*page) for record, page in _RECORDS.items()}

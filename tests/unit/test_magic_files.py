@@ -106,6 +106,8 @@ def test_an_optimizer_goes_along_where_it_is_named(ip, net):
     other_adam = ip.variables["other_adam"] = torch.optim.Adam(other.parameters())
     ip.nn("load other it.pt --optimizer other_adam")
     assert torch.equal(other_adam.state[other.output.bias]["exp_avg"], adam.state[net.output.bias]["exp_avg"])
+    text = ip.nn("load net it.pt")
+    assert "Adam keeps moments of the old values" in text
     assert "expected a torch.optim.Optimizer" in ip.refused("load other it.pt --optimizer net")
 
 
