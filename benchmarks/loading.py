@@ -65,4 +65,4 @@ def _with_torch(model: nn.Module, path: Path) -> Callable[[], object]:
 
 
 if __name__ == "__main__":
-    sys.exit(report("loading", rows))
+    sys.exit(report("loading", rows()))

@@ -6,6 +6,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from playwright.sync_api import Browser
+
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "browser"))
 
@@ -28,6 +30,24 @@ tokens = torch.randint(50257, (2, 32))
 net(tokens, labels=tokens).loss.backward()""",
     "import nnwidgets as nnw\nview = nnw.explore(net, height=720)\nview",
 )
+FILES = (
+    "%load_ext nnwidgets\nimport torch, os\nfrom torch import nn\nfrom torch.nn import functional as F",
+    """import nnwidgets as nnw
+class MLP(nn.Module):
+    def __init__(self, out):
+        super().__init__()
+        self.hidden = nn.Linear(20, 256)
+        self.norm = nn.BatchNorm1d(256)
+        setattr(self, out, nn.Linear(256, 10))
+torch.manual_seed(0)
+net, old = MLP("output"), MLP("out")
+for name in ("mlp.params", "mlp.safetensors"):
+    nnw.save(net, name, overwrite=True)
+nnw.save(nn.DataParallel(net), "parallel.pt", overwrite=True)
+nnw.save(old, "a-month-ago.params", overwrite=True)
+os.makedirs("runs", exist_ok=True)""",
+    "view = nnw.explore(net, height=520)\nview",
+)
 TENSOR = "transformer.h.3.mlp.c_fc.weight"
 WIDTH, HEIGHT = 1120, 1000
 
@@ -42,6 +62,24 @@ def opened(lab: Lab) -> Explorer:
     return explorer
 
 
+def checkpoints(lab: Lab) -> Explorer:
+    """Show what loading a file with other names would do."""
+    notebook = lab.open(FILES)
+    notebook.run(0, 1, 2)
+    explorer = notebook.explorer(2)
+    explorer.root.get_by_role("button", name="Checkpoints").click()
+    explorer.root.get_by_text("a-month-ago.params").first.click()
+    explorer.root.get_by_role("button", name="Accept all").wait_for()
+    return explorer
+
+
+def started(server: LabServer, browser: Browser, tone: str) -> Lab:
+    """Start JupyterLab in a theme."""
+    lab = Lab(server, browser.new_context(viewport={"width": WIDTH, "height": HEIGHT}))
+    lab.theme(f"JupyterLab {tone.capitalize()}")
+    return lab
+
+
 def main() -> int:
     """Take every picture."""
     PICTURES.mkdir(exist_ok=True)
@@ -49,12 +87,13 @@ def main() -> int:
         server = LabServer(Path(folder), source=ROOT)
         try:
             for tone in ("light", "dark"):
-                lab = Lab(server, browser.new_context(viewport={"width": WIDTH, "height": HEIGHT}))
-                lab.theme(f"JupyterLab {tone.capitalize()}")
-                explorer = opened(lab)
+                explorer = opened(started(server, browser, tone))
                 explorer.row("draft.up.weight").last.hover()
                 explorer.statistics()
                 explorer.root.screenshot(path=PICTURES / f"explorer-{tone}.png")
+                server.end_kernels()
+                panel = checkpoints(started(server, browser, tone))
+                panel.root.screenshot(path=PICTURES / f"checkpoints-{tone}.png")
                 server.end_kernels()
         finally:
             server.end()

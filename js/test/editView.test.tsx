@@ -38,10 +38,10 @@ async function panel({ offer = {}, reply = {}, isFold = false }: Shown = {}) {
     .answer("history", () => historyReply());
   const changes = new ChangesStore(client);
   const onCancel = vi.fn();
-  const draw = () => (
+  const draw = (path: string) => (
     <Reinitialize
       client={client}
-      path="0.weight"
+      path={path}
       editing={{ changes, filter: "", chips: [], isFold }}
       generation={0}
       alive
@@ -49,9 +49,10 @@ async function panel({ offer = {}, reply = {}, isFold = false }: Shown = {}) {
       onCancel={onCancel}
     />
   );
-  const view = render(draw());
+  const view = render(draw("0.weight"));
   await calm();
-  return { client, view, onCancel, lastPreview: () => client.of("preview").at(-1)?.body };
+  const select = (path: string) => view.rerender(draw(path));
+  return { client, view, select, onCancel, lastPreview: () => client.of("preview").at(-1)?.body };
 }
 
 function field(view: ReturnType<typeof render>, name: string): HTMLInputElement {
@@ -159,6 +160,37 @@ test("a fold's row means all its members, and the tensors of it can be narrowed"
   await calm();
   expect(client.of("initializers").at(-1)?.body).toMatchObject({ scope: "fold", only: "weights" });
   expect(lastPreview()).toMatchObject({ scope: "fold", only: "weights" });
+});
+
+test("a target is chosen for what is selected: it stays from the first moment on, and goes with the selection", async () => {
+  const { view, client, select, lastPreview } = await panel({
+    offer: {
+      scopes: [
+        { scope: "here", label: "this tensor", n_tensors: 1 },
+        { scope: "fold", label: "all 2, 0 to 1", n_tensors: 2 },
+      ],
+    },
+  });
+  fireEvent.change(field(view, "Target"), { target: { value: "fold" } });
+  await calm();
+  expect(lastPreview()).toMatchObject({ path: "0.weight", scope: "fold" });
+  select("1.weight");
+  expect(field(view, "Target").value).toBe("here");
+  fireEvent.change(field(view, "Target"), { target: { value: "fold" } });
+  await calm();
+  expect(lastPreview()).toMatchObject({ path: "1.weight", scope: "fold" });
+  select("0.weight");
+  await calm();
+  expect(field(view, "Target").value).toBe("here");
+  const asked = client.of("initializers").map(({ body }) => JSON.stringify(body));
+  const asks = (path: string, scope?: string) => JSON.stringify({ path, scope });
+  expect(asked).toEqual([
+    asks("0.weight"),
+    asks("0.weight", "fold"),
+    asks("1.weight"),
+    asks("1.weight", "fold"),
+    asks("0.weight"),
+  ]);
 });
 
 test("text of the model stays text", async () => {

@@ -131,6 +131,8 @@ class Opaque:
 Described = Strided | Composed
 """A tensor in a file."""
 
+_WALKED = (Strided, Composed, dict, list, tuple)
+
 Step = tuple[Literal["key", "index"], Any]
 """One step into containers: a key of a dict or an index of a list."""
 
@@ -143,10 +145,15 @@ def tensors_in(content: Any) -> Iterator[tuple[tuple[Step, ...], Described]]:
         if isinstance(value, Strided | Composed):
             yield steps, value
         elif isinstance(value, dict):
-            below: list[tuple[tuple[Step, ...], Any]] = [((*steps, ("key", key)), each) for key, each in value.items()]
+            below: list[tuple[tuple[Step, ...], Any]] = [
+                ((*steps, ("key", key)), each) for key, each in value.items() if isinstance(each, _WALKED)
+            ]
             waiting.extend(reversed(below))
         elif isinstance(value, list | tuple):
-            below = [((*steps, ("index", index)), each) for index, each in enumerate(value)]
+            # A list may be millions of numbers.
+            below = [
+                ((*steps, ("index", index)), each) for index, each in enumerate(value) if isinstance(each, _WALKED)
+            ]
             waiting.extend(reversed(below))
 
 

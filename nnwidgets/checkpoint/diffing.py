@@ -81,6 +81,8 @@ class _Comparison:
     def __init__(self, name: str, one: Part, other: Part) -> None:
         self.name, self.one, self.other = name, one, other
         self.is_comparable = one.shape == other.shape
+        # Not by rows where it can be helped: the only row of a tensor of shape [1, n] is all of it.
+        self.is_run = one.is_run and other.is_run
         self.n_different = 0
         self.greatest = 0.0
         self.has_odd_nan = False
@@ -102,8 +104,12 @@ class _Comparison:
 
     def pieces(self) -> Iterator[_Piece]:
         """Parts to be compared by themselves."""
-        n_rows = self.one.shape[0] if self.one.shape else 1
         width = max(self.one.dtype.itemsize, self.other.dtype.itemsize)
+        if self.is_run:
+            n, step = math.prod(self.one.shape), PIECE_BYTES // width
+            yield from (_Piece(self, start, min(n, start + step)) for start in range(0, n, step))
+            return
+        n_rows = self.one.shape[0] if self.one.shape else 1
         per_row = max(1, math.prod(self.one.shape[1:]) * width)
         step = max(1, PIECE_BYTES // per_row) if self.one.is_cut and self.other.is_cut else max(1, n_rows)
         for start in range(0, n_rows, step):
@@ -163,16 +169,19 @@ class _Piece:
 
     def run(self, room: torch.Tensor, other_room: torch.Tensor) -> int:
         """Compare it, or count it only; gives the bytes of both sides that were compared."""
-        one = self.of.one.rows(self.start, self.stop, room)
+        one = self._part(self.of.one, room)
         if self.is_counted:
             self.of.count(one)
             return 0
-        other = self.of.other.rows(self.start, self.stop, other_room)
+        other = self._part(self.of.other, other_room)
         if one.numel() != other.numel():  # one side is cut and the other is not
             one, other = self.of.one.rows(0, self.stop, room), self.of.other.rows(0, self.stop, other_room)
         if one.numel():
             self.of.compare(self, one, other)
         return one.numel() * (one.element_size() + other.element_size())
+
+    def _part(self, side: Part, room: torch.Tensor) -> torch.Tensor:
+        return (side.elements if self.of.is_run else side.rows)(self.start, self.stop, room)
 
 
 def _run(waiting: Iterator[_Piece], total: int, progress: Callable[[int, int], None] | None) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Literal
 
-from nnwidgets.checkpoint.content import Composed, Described, Strided, dtype_name, name_of, tensors_in
+from nnwidgets.checkpoint.content import Composed, Described, Step, Strided, dtype_name, name_of, tensors_in
 from nnwidgets.checkpoint.formats import Opened, opened
 from nnwidgets.checkpoint.formats.base import span
 from nnwidgets.checkpoint.records import CheckpointIndex, StoredTensor
@@ -158,18 +158,26 @@ def _kind(tensors: list[Described]) -> TieKind:
 def _values(content: Any) -> dict[str, str]:
     """Plain values beside the tensors, as short text, the first ones of many."""
     made: dict[str, str] = {}
-    waiting: list[tuple[tuple[Any, ...], Any]] = [((), content)]
+    # Iterators, not lists: a container may hold millions of numbers, and only the first values are told.
+    waiting: list[Iterator[tuple[tuple[Step, ...], Any]]] = [iter([((), content)])]
     while waiting and len(made) < _MOST_VALUES:
-        steps, value = waiting.pop()
-        kind: Literal["key", "index"] = "key" if isinstance(value, dict) else "index"
+        found = next(waiting[-1], None)
+        if found is None:
+            waiting.pop()
+            continue
+        steps, value = found
         is_container = isinstance(value, dict | list | tuple)
         if is_container and (not steps or len(value) > _FEW or any(True for _ in tensors_in(value))):
-            inside = value.items() if isinstance(value, dict) else enumerate(value)
-            plain = [(key, each) for key, each in inside if not isinstance(each, Strided | Composed)]
-            waiting += [((*steps, (kind, key)), each) for key, each in reversed(plain)]
+            waiting.append(_inside(steps, value))
         elif not isinstance(value, Strided | Composed):
             made[name_of(steps)] = inert(repr(value), _MOST_TEXT)
     return made
+
+
+def _inside(steps: tuple[Step, ...], value: Any) -> Iterator[tuple[tuple[Step, ...], Any]]:
+    kind: Literal["key", "index"] = "key" if isinstance(value, dict) else "index"
+    inside = value.items() if isinstance(value, dict) else enumerate(value)
+    return (((*steps, (kind, key)), each) for key, each in inside)
 
 
 _FEW = 16

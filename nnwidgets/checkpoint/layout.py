@@ -77,8 +77,8 @@ def laid_out(target: Target, contents: Contents, about: Saved) -> Laid:
         return Laid((_safetensors(kept, removed),), (target.path,), recipes.safetensors_recipes(about), warnings)
     shards = sharding.shards_of(kept, target.shard_size or 1)
     files = sharding.shard_names(len(shards))
-    index = sharding.index_of(shards, files)
     parts = [_safetensors(shard, {a: b for a, b in removed.items() if b in shard}) for shard in shards]
+    index = sharding.index_of(shards, files)
     parts.append(Part(len(index), lambda pour: _write(pour, index), None))
     paths = tuple(target.path / name for name in (*files, INDEX))
     return Laid(tuple(parts), paths, recipes.safetensors_recipes(about), warnings)

@@ -203,7 +203,12 @@ class _Walk:
 
 def _is_ordinary(value: torch.Tensor) -> bool:
     """Whether a tensor of torch's own class lies in memory that is there, as nearly all do."""
-    if value.layout is not torch.strided or value.is_quantized or value.device.type not in ("cpu", "cuda"):
+    if (
+        value.is_nested
+        or value.layout is not torch.strided
+        or value.is_quantized
+        or value.device.type not in ("cpu", "cuda")
+    ):
         return False
     if torch._C._functorch.is_functorch_wrapped_tensor(value) or value._is_zerotensor():  # noqa: SLF001 - as readable asks
         return False

@@ -20,7 +20,7 @@ from nnwidgets.checkpoint.transfer import Pair, differing, write
 from nnwidgets.edit.code import Recipe
 from nnwidgets.edit.optimizers import OptimizerState
 from nnwidgets.edit.targets import Model, Place, check_writable, filled_once
-from nnwidgets.edit.transaction import Plan, commit, with_optimizers
+from nnwidgets.edit.transaction import Plan, commit
 from nnwidgets.errors import CheckpointMismatchError, CorruptCheckpointError
 
 Progress = Callable[[int, int], None]
@@ -65,7 +65,7 @@ def load(
         InvalidTargetError: A tensor of the model can't be written in place.
 
     Example:
-        >>> import tempfile
+        >>> import tempfile, torch
         >>> from safetensors.torch import save_file
         >>> net, other = nn.Linear(2, 3), nn.Linear(2, 3)
         >>> file = tempfile.mkdtemp() + "/linear.safetensors"
@@ -139,6 +139,7 @@ class _Load:
         self.held, self.found, self.plan, self.entries = held, found, plan, entries
         self.module, self.optimizer = module, optimizer
         self.warnings = [*plan.warnings, *_left_out(found)]
+        self._paths = {entry.path for entry in plan.entries}
         self._progress = progress
         self._done = 0
         self._total = 0
@@ -149,6 +150,7 @@ class _Load:
         by_source = self.found.tensors
         named = [(entry, model.tensor(entry.path)) for entry in self.entries if entry.path is not None]
         sourced = [(entry, tensor, by_source[entry.source]) for entry, tensor in named if entry.source is not None]
+        self._refuse_half(model)
         states = optimizer_states(self.held, self.found, self.optimizer, model, self.plan)
         storages = {each.key: each for _, _, described in sourced for each in storages_of(described)}
         n_bytes = sum(_size(described) for _, _, described in sourced)
@@ -164,6 +166,24 @@ class _Load:
                 target = materialized.prepared(path, tensor, described.shape, described.dtype)
             pairs.append(Pair(path, str(entry.source), target, described))
         return self._committed(model, pairs, states, materialized)
+
+    def _refuse_half(self, model: Model) -> None:
+        """Make sure that no tensor is written over in part by one that overlaps it.
+
+        Raises:
+            CheckpointMismatchError: One would be.
+        """
+        loaded = {entry.path for entry in self.entries}
+        for group in model.tree.ties:
+            inside = [path for path in group.members if path in loaded]
+            outside = [path for path in group.members if path not in loaded and path in self._paths]
+            if group.kind == "overlap" and inside and outside:
+                raise CheckpointMismatchError(
+                    f"Loading {inside[0]} from {self.held.path.name} would write over a part of {outside[0]}, which "
+                    "isn't loaded: they overlap in memory.",
+                    path=outside[0],
+                    hint="Load both, or neither.",
+                )
 
     def _committed(
         self, model: Model, pairs: Sequence[Pair], states: OptimizerState | None, materialized: Materialized
@@ -192,9 +212,6 @@ class _Load:
             may_exceed_budget=True,
             final="a lazy tensor got its shape with it." if materialized.has_lazy else "",
         )
-        if states is None and self.optimizer is not None:
-            everyone = [(place.path, place.tensor) for place in places]
-            with_optimizers(model.module, plan, self.optimizer, everyone, clear=False)
         change = commit(model, plan) if written or plan.states else None
         return LoadReport(
             plan=self.plan,

@@ -75,7 +75,7 @@ def state_dict_in(held: Opened) -> Found:
 def planned(module: nn.Module, held: Opened, found: Found, rename: Mapping[Any, str] | None = None) -> LoadPlan:
     """The plan for an open checkpoint."""
     model = _model_side(module)
-    names = renamed(list(found.tensors), rename or {})
+    names = renamed(list(found.tensors), {} if rename is None else rename)
     _check_targets(rename or {}, found.tensors, model)
     by_path = {path: name for name, path in names.items()}
     entries = [_entry(side, by_path.get(path), found.tensors) for path, side in model.items()]
@@ -87,6 +87,7 @@ def planned(module: nn.Module, held: Opened, found: Found, rename: Mapping[Any, 
         [Named(str(entry.path), entry.shape) for entry in missing],
         [Named(names[name], tuple(tensor.shape)) for name, tensor in left.items()],
         is_ordered=held.format in ("torch-zip", "torch-legacy"),
+        matched={entry.source_shape for entry in entries if entry.source is not None and entry.status in LOADED},
     )
     original = {new: name for name, new in names.items()}
     suggestions = {path: replace(each, source=original[each.source]) for path, each in suggestions.items()}
@@ -104,7 +105,7 @@ def planned(module: nn.Module, held: Opened, found: Found, rename: Mapping[Any, 
         entries=tuple(entries),
         renames=MappingProxyType({**already, **one_name_each(suggestions.items())} if suggestions else {}),
         rename=MappingProxyType(already),
-        warnings=tuple(_warnings(entries, found)),
+        warnings=(*_warnings(entries, found), *_torn(entries, model, found.tensors)),
     )
 
 
@@ -201,6 +202,25 @@ def _warnings(entries: Sequence[PlanEntry], found: Found) -> list[str]:
             f"The file has other state dicts too, at {', '.join(map(repr, found.alternatives[:_MOST_NAMED]))}; the one "
             f"at {found.key!r} is taken."
         )
+    return made
+
+
+def _torn(entries: Sequence[PlanEntry], model: Mapping[str, _Side], tensors: Mapping[str, Described]) -> list[str]:
+    """Names of one tie group that come from different places in the file, whose values may differ."""
+    by_group: dict[str, list[PlanEntry]] = {}
+    for entry in entries:
+        group = model[entry.path].group if entry.path is not None else None
+        if group is not None and entry.source is not None and entry.status in LOADED:
+            by_group.setdefault(group.id, []).append(entry)
+    made = []
+    for those in by_group.values():
+        first = those[0]
+        other = next((each for each in those if tensors[str(each.source)] != tensors[str(first.source)]), None)
+        if other is not None:
+            made.append(
+                f"{first.path} and {other.path} are one tensor in the model and two in the file ({first.source}, "
+                f"{other.source}); they load only where both hold the same values."
+            )
     return made
 
 

@@ -10,6 +10,7 @@ import torch
 
 from nnwidgets.checkpoint.content import Composed, Storage, Strided, storages_of, tensors_in
 from nnwidgets.checkpoint.formats import Opened, opened
+from nnwidgets.errors import CorruptCheckpointError
 
 
 def read(path: str | os.PathLike[str]) -> Any:
@@ -38,7 +39,12 @@ def read(path: str | os.PathLike[str]) -> Any:
         found = [each for _, each in tensors_in(held.content)]
         storages = {storage.key: storage for each in found for storage in storages_of(each)}
         held.verify(storages.values())
-        made = _Reader(held, storages).value(held.content)
+        try:
+            made = _Reader(held, storages).value(held.content)
+        except RecursionError:
+            raise CorruptCheckpointError(
+                f"{held.path.name} holds lists or dicts nested too deeply to be built.", path=str(held.path)
+            ) from None
         if isinstance(made, dict):
             # How safetensors says that names are tied: by the one that holds the bytes.
             ties = {name: kept for name, kept in held.metadata.items() if name not in made and kept in made}

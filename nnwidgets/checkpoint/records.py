@@ -210,7 +210,7 @@ class LoadReport:
     Attributes:
         plan: What was done with each tensor.
         n_loaded: Tensors of the model that now hold the file's values, each name counted.
-        n_elements: Elements written, each once.
+        n_elements: Elements that were read from the file for them, once for names of the same tensor.
         verified: Whether every loaded tensor was compared with the file afterwards.
         change: The load as a change: undoable, in the history; None where it wrote nothing.
         warnings: What to know.

@@ -48,6 +48,11 @@ def renamed(names: Sequence[str], rename: Mapping[Any, str]) -> dict[str, str]:
         >>> renamed(["module.out.weight"], {"module.": "", "out": "output"})
         {'module.out.weight': 'output.weight'}
     """
+    if not isinstance(rename, Mapping):
+        raise InvalidTargetError(
+            f"rename is {rename!r}, expected a mapping from names in the file to paths in the model.",
+            hint='Such as {"out": "output"}.',
+        )
     known = set(names)
     whole = {key: new for key, new in rename.items() if isinstance(key, str) and key in known}
     parts = [(key, _pattern(key), new) for key, new in rename.items() if key not in whole]
@@ -182,7 +187,9 @@ class _Rule:
         return f"{self.old} in the file is {self.new} in the model"
 
 
-def suggest(model: Sequence[Named], file: Sequence[Named], *, is_ordered: bool = False) -> dict[str, Suggestion]:
+def suggest(
+    model: Sequence[Named], file: Sequence[Named], *, is_ordered: bool = False, matched: Iterable[Shape] = ()
+) -> dict[str, Suggestion]:
     """Tell which names in the file are probably which in the model.
 
     What is suggested fits by shape, and never two names for one. Where several would do as well, none is suggested.
@@ -191,6 +198,8 @@ def suggest(model: Sequence[Named], file: Sequence[Named], *, is_ordered: bool =
         model: Tensors of the model that no name in the file fits.
         file: Tensors of the file that no path in the model fits.
         is_ordered: Whether the file's names are in the order of its model.
+        matched: Shapes of the tensors whose names fit already. Where only numbers differ (``4.weight``, ``0.weight``)
+            and others of that shape have found their match, all may be off by as many: nothing is suggested.
 
     Returns:
         By path in the model: the name in the file, why, and how sure.
@@ -200,13 +209,16 @@ def suggest(model: Sequence[Named], file: Sequence[Named], *, is_ordered: bool =
         >>> found["output.weight"].source, found["output.weight"].reason
         ('out.weight', 'out in the file is output in the model')
     """
-    return _Matching(model, file, is_ordered=is_ordered).solved()
+    return _Matching(model, file, is_ordered=is_ordered, matched=matched).solved()
 
 
 class _Matching:
     """Two lists of names, being brought together round by round."""
 
-    def __init__(self, model: Sequence[Named], file: Sequence[Named], *, is_ordered: bool) -> None:
+    def __init__(
+        self, model: Sequence[Named], file: Sequence[Named], *, is_ordered: bool, matched: Iterable[Shape]
+    ) -> None:
+        self.matched = set(matched)
         self.open = {each.name: each.shape for each in model}
         self.left = {each.name: each.shape for each in file}
         self.written = {each.name: each.name for each in file}
@@ -235,16 +247,16 @@ class _Matching:
     def _same(self) -> None:
         """Match what is written alike by now."""
         taken = Counter(self.written[name] for name in self.left)
-        for name, shape in list(self.left.items()):
+        for name in list(self.left):
             path = self.written[name]
-            if path in self.open and taken[path] == 1 and _fits(self.open[path], shape):
+            if path in self.open and taken[path] == 1 and self._may_be(name, path):
                 self._match(name, path, "several parts of the name are others in the file", 0.9)
 
     def _best(self, by: Any) -> _Rule | None:
         pairs: dict[_Rule, set[tuple[str, str]]] = defaultdict(set)
         for name, path in self._candidates(by):
             rule = _rule(self.written[name], path)
-            if rule is not None:
+            if rule is not None and self._may_be(name, path):
                 pairs[rule].add((name, path))
         ranked = sorted(pairs.items(), key=lambda each: (-len(each[1]), each[0].old, each[0].new))
         for rule, supports in ranked:
@@ -293,12 +305,12 @@ class _Matching:
             if new is not None:
                 made[name] = new
                 taken[new] += 1
-        n = 0
         confidence = 0.95 if rule.old.rsplit(".", 1)[-1] in _WRAPPERS or len(made) > 1 else 0.8
-        for name, new in made.items():
-            if new in self.open and taken[new] == 1 and _fits(self.open[new], self.left[name]):
-                self._match(name, new, rule.reason, confidence)
-                n += 1
+        # All are judged before the first is matched, which makes its shape one that others have found their match with.
+        hits = [(name, new) for name, new in made.items() if taken[new] == 1 and self._may_be(name, new)]
+        for name, new in hits:
+            self._match(name, new, rule.reason, confidence)
+        n = len(hits)
         if rule.is_first or not any(part in self.parts for part in rule.old.split(".")):
             for name, new in made.items():
                 if name in self.left:
@@ -308,13 +320,23 @@ class _Matching:
 
     def _match(self, name: str, path: str, reason: str, confidence: float) -> None:
         self.found[path] = Suggestion(name, reason, confidence)
-        del self.open[path], self.left[name]
+        del self.open[path]
+        self.matched.add(self.left.pop(name))
+
+    def _may_be(self, name: str, path: str) -> bool:
+        """Whether two still open fit by shape, and don't merely differ by number where others of the shape are told."""
+        if path not in self.open or not _fits(self.open[path], self.left[name]):
+            return False
+        written = self.written[name]
+        is_renumbered = written != path and _NUMBER.sub("#", written) == _NUMBER.sub("#", path)
+        return not (is_renumbered and self.left[name] in self.matched)
 
     def _alone(self) -> None:
         """Match what no other has the shape of, on either side."""
         paths, names = _by_their_shape(self.open), _by_their_shape(self.left)
         for shape, those in paths.items():
-            if len(those) == 1 and len(names.get(shape, ())) == 1 and shape not in (None, (), (1,)):
+            is_alone = len(those) == 1 and len(names.get(shape, ())) == 1 and shape not in (None, (), (1,))
+            if is_alone and self._may_be(names[shape][0], those[0]):
                 self._match(names[shape][0], those[0], "no other tensor has this shape", 0.6)
 
     def _in_order(self) -> None:
@@ -322,7 +344,7 @@ class _Matching:
         if not self.is_ordered or not self.open or len(self.open) != len(self.left):
             return
         pairs = list(zip(self.open.items(), self.left.items(), strict=True))
-        if all(_fits(ours, theirs) and _last(path) == _last(name) for (path, ours), (name, theirs) in pairs):
+        if all(self._may_be(name, path) and _last(path) == _last(name) for (path, _), (name, _) in pairs):
             for (path, _), (name, _) in pairs:
                 self._match(name, path, "it comes at the same place in order, with the same shape", 0.5)
 

@@ -25,11 +25,16 @@ class Part(Protocol):
         shape: Its sizes.
         dtype: Of its elements.
         is_cut: Whether rows of it can be had without the rest.
+        is_run: Whether any elements of it can: they lie one after the other.
     """
 
     shape: tuple[int, ...]
     dtype: torch.dtype
     is_cut: bool
+    is_run: bool
+
+    def elements(self, start: int, stop: int, room: torch.Tensor) -> torch.Tensor:
+        """Elements of a run, in one dimension, on the CPU; in ``room``, which must hold them, where they are read."""
 
     def rows(self, start: int, stop: int, room: torch.Tensor) -> torch.Tensor:
         """Rows of it on the CPU, contiguous; in ``room`` where they have to be copied. All of it where it isn't cut."""
@@ -112,6 +117,10 @@ class _Live:
         self.shape = tuple(data.shape)
         self.dtype = data.dtype
         self.is_cut = data.layout is torch.strided and not data.is_quantized
+        self.is_run = self.is_cut and data.is_contiguous()
+
+    def elements(self, start: int, stop: int, room: torch.Tensor) -> torch.Tensor:  # noqa: ARG002 - it lies in memory
+        return settled(self.data.view(-1)[start:stop])
 
     def rows(self, start: int, stop: int, room: torch.Tensor) -> torch.Tensor:  # noqa: ARG002 - it lies in memory
         data = self.data[start:stop] if self.is_cut and self.shape else self.data
@@ -125,6 +134,13 @@ class _Stored:
         self.shape = tuple(described.shape)
         self.dtype = described.dtype
         self.is_cut = isinstance(described, Strided) and described.is_run and described.quantizer is None
+        self.is_run = self.is_cut
+
+    def elements(self, start: int, stop: int, room: torch.Tensor) -> torch.Tensor:
+        described: Any = self._described
+        made = room[: (stop - start) * described.dtype.itemsize].view(described.dtype)
+        self._held.read_into(described.storage, (described.first + start) * described.dtype.itemsize, made)
+        return made
 
     def rows(self, start: int, stop: int, room: torch.Tensor) -> torch.Tensor:
         described = self._described

@@ -29,7 +29,7 @@ class Target:
     """Where to save.
 
     Attributes:
-        given: The path as it was given.
+        given: The path as it was given, a leading ``~`` resolved.
         path: Absolute, symbolic links followed, so that a link stays one.
         format: What to write.
         shard_size: Most bytes of a shard.
@@ -51,8 +51,8 @@ def target_of(path: str | os.PathLike[str], shard_size: int | str | None, *, ove
         SaveError: Something is there that may not or can't be replaced.
     """
     place = checked_path(path)
-    given = os.fsdecode(os.fspath(path))
-    is_folder = given.endswith(os.sep) or place.is_dir()
+    given = str(place)
+    is_folder = os.fsdecode(os.fspath(path)).endswith(os.sep) or os.path.isdir(place)  # noqa: PTH112 - is_dir raises on long names
     size = _size(shard_size)
     if size is not None and not is_folder and place.name.lower().endswith(_FILE_ENDS):
         raise SaveError(

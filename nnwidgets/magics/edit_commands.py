@@ -40,7 +40,7 @@ def init_page(command: Command, resolved: Resolved, namespace: Namespace) -> Doc
 def set_page(command: Command, resolved: Resolved, namespace: Namespace) -> Document:
     """``%nn set``: write values."""
     change = edit.assign(resolved.module, command.target, _value(command.value, namespace))
-    remembered = _remembered(change, resolved.module, namespace)
+    remembered = remembered_of(change, resolved.module, namespace)
     return changed_page(replace(change, warnings=(*change.warnings, *remembered)), resolved.name)
 
 
@@ -124,6 +124,20 @@ _WORDS = {
 }
 
 
+def remembered_of(change: edit.Change, module: nn.Module, namespace: Namespace) -> Sequence[str]:
+    """What optimizers keep of the values that were written over."""
+    live = live_tensors(module)
+    written = {id(live[path]): (path, live[path]) for path in change.paths if is_tensor(live.get(path))}
+    said = []
+    for optimizer in optimizers_in(namespace, module).values():
+        held = [
+            written[id(tensor)] for *_, tensor in states_of([optimizer], [tensor for _, tensor in written.values()])
+        ]
+        if held:
+            said.append(warning_of(optimizer, held, cleared=False, hint=""))
+    return said
+
+
 def _parameters(command: Command) -> dict[str, Any]:
     """What the initializer is passed: literals, and bare words where it takes text."""
     takes_text = {each.name for each in find_initializer(command.how).parameters if each.type == "str"}
@@ -168,20 +182,6 @@ def _value(text: str, namespace: Namespace) -> Any:
         return literal(text)
     except ValueError:
         return resolve(text, namespace, among=tensor_names(namespace), kind="tensor")
-
-
-def _remembered(change: edit.Change, module: nn.Module, namespace: Namespace) -> Sequence[str]:
-    """What optimizers keep of the values that were written over."""
-    live = live_tensors(module)
-    written = {id(live[path]): (path, live[path]) for path in change.paths if is_tensor(live.get(path))}
-    said = []
-    for optimizer in optimizers_in(namespace, module).values():
-        held = [
-            written[id(tensor)] for *_, tensor in states_of([optimizer], [tensor for _, tensor in written.values()])
-        ]
-        if held:
-            said.append(warning_of(optimizer, held, cleared=False, hint=""))
-    return said
 
 
 def _code(command: Command, resolved: Resolved, _namespace: Namespace) -> Any:

@@ -6,6 +6,7 @@ import keyword
 import re
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from nnwidgets.checkpoint.renaming import in_short
 from nnwidgets.errors import InvalidTargetError
 from nnwidgets.introspect.guard import is_a, is_module, is_tensor, type_name
 from nnwidgets.introspect.labels import inert
+from nnwidgets.magics.edit_commands import remembered_of
 from nnwidgets.magics.file_parser import PATTERN
 from nnwidgets.magics.grammar import Command, LineError, cut, usage
 from nnwidgets.magics.namespace import optimizers_in
@@ -97,6 +99,9 @@ def _loaded(command: Command, namespace: Namespace, bind: Bind) -> Document:
         value, file, rename=rename, strict="--partial" not in command.flags,
         optimizer=_optimizer(command, value, namespace),
     )  # fmt: skip
+    if report.change is not None and not command.optimizer:
+        remembered = remembered_of(report.change, value, namespace)
+        report = replace(report, warnings=(*report.warnings, *remembered))
     return pages.load_page(report, next_step=f"%nn undo {command.model} takes it back.")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from nnwidgets.magics.display import forget_records, show_records
 from nnwidgets.magics.nn import NNMagics, help_lines
 
 if TYPE_CHECKING:
@@ -30,8 +31,9 @@ class _Loaded:
         self._magics = NNMagics(shell, self._auto)
 
     def add(self) -> None:
-        """Give it the magic, its completion and the comm target."""
+        """Give it the magics, their completion, how results are shown, and the comm target."""
         self._shell.register_magics(self._magics)
+        show_records(self._shell)
         self._shell.input_transformers_cleanup.append(help_lines)
         completer = self._shell.Completer
         if hasattr(completer, "custom_matchers"):
@@ -43,6 +45,7 @@ class _Loaded:
     def remove(self) -> None:
         """Take all of it back; Explorers that are open stay open."""
         self._auto.off()
+        forget_records(self._shell)
         for kind, name in (("line", "nn"), ("cell", "nn_init")):
             registry = self._shell.magics_manager.magics[kind]
             if getattr(registry.get(name), "__self__", None) is self._magics:

@@ -167,7 +167,9 @@ def _tensors(session: Session, aim: Aim, change: Change, before: Mapping[str, Te
         entry, tie = aim.model.by_path.get(path), tied.get(path)
         known = index.entry_at(path)
         base = tie.of if tie is not None else path
-        old, new = before.get(path), after.get(path)
+        # The very values of the one it is tied to, in another order perhaps; an overlap has others too.
+        source = path if tie is None or tie.relation == "overlap" else tie.of
+        old, new = before.get(source), after.get(source)
         n_total = entry.n_elements if entry is not None else 0
         made.append(
             {

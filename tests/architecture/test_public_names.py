@@ -101,6 +101,9 @@ def _made(folder):
     net.loose = torch.ones(2)
     tree, trace = nnwidgets.tree(net), nnwidgets.trace(net, torch.ones(1, 2))
     odd = torch.tensor([float("nan"), float("inf")])
+    saved = nnwidgets.save(net, folder / "net.pt")
+    index, plan = nnwidgets.peek(folder / "net.pt"), nnwidgets.plan(net, folder / "net.pt")
+    diff = nnwidgets.diff({"x": odd}, {"x": odd.flip(0)})
     return {
         "ModuleTree": tree,
         "ModuleNode": tree.root,
@@ -111,7 +114,14 @@ def _made(folder):
         "Trace": trace,
         "TraceCall": trace.calls[0],
         "Change": nnwidgets.init(net, "0.weight", "normal_", seed=7),
-        "SaveReport": nnwidgets.save(net, folder / "net.pt"),
+        "SaveReport": saved,
+        "CheckpointIndex": index,
+        "StoredTensor": index.tensors[0],
+        "LoadPlan": plan,
+        "PlanEntry": plan.entries[0],
+        "LoadReport": nnwidgets.load(net, folder / "net.pt"),
+        "StateDiff": diff,
+        "Changed": diff.changed[0],
         "History": nnwidgets.history(net),
     }
 

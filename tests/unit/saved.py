@@ -165,6 +165,7 @@ def torch_only():
     return {
         "complex128": torch.randn(3, dtype=torch.complex128),
         "complex32": torch.randn(3).to(torch.complex32),
+        "bits8": torch.arange(3).to(torch.uint8).view(torch.bits8),
         "quantized": per_tensor,
         "quantized by channel": by_channel,
         "quantized view": per_tensor[1:, ::2],

@@ -84,6 +84,24 @@ def test_a_preview_gives_the_very_numbers_of_the_change():
     assert made["tensors"][0]["after"]["std"] == pytest.approx(model[2].weight.std().item())
 
 
+def test_every_tied_name_of_a_change_shows_numbers_of_its_own():
+    model = net()
+    model.same = model[0]
+    model.turned = nn.Parameter(model[0].weight.detach().T)
+    view, _ = session(model)
+    body = {"path": "0.weight", "how": "normal_", "seed": 5}
+    old = {path: stats(model.get_parameter(path)) for path in ("0.weight", "same.weight", "turned")}
+    shown = initializing.preview(view, body, Job())["tensors"]
+    made = initializing.carry_out(view, body, Job())["tensors"]
+    assert {each["path"] for each in made} == set(old)
+    for each, previewed in zip(made, shown, strict=True):
+        new = stats(model.get_parameter(each["path"]))
+        assert each["before"]["std"] == pytest.approx(old[each["path"]].std)
+        assert each["after"]["std"] == pytest.approx(new.std)
+        assert each["overlay"] is not None
+        assert previewed == each
+
+
 def test_a_change_cancelled_before_it_began_is_not_made():
     model = net()
     view, heard = session(model)

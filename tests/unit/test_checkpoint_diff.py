@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -160,3 +162,27 @@ def test_a_comparison_can_be_cancelled():
     with pytest.raises(StopError):
         nnw.diff({"x": torch.zeros(PIECE_BYTES)}, {"x": torch.zeros(PIECE_BYTES)}, progress=stop)
     assert len(seen) >= 1
+
+
+def test_a_single_long_row_takes_no_more_memory_than_any_other(tmp_path):
+    row = torch.zeros(1, 2**25)
+    save_file({"row": row}, tmp_path / "a.safetensors")
+    row[0, 5] = 3
+    save_file({"row": row}, tmp_path / "b.safetensors")
+    del row
+    code = (
+        "import sys, nnwidgets as nnw\n"
+        "peak = lambda: int(open('/proc/self/status').read().split('VmHWM:')[1].split()[0])\n"
+        "nnw.diff(*sys.argv[3:])\n"
+        "before = peak()\n"
+        "(found,) = nnw.diff(*sys.argv[1:3]).changed\n"
+        "print(found.n_different, found.max_abs_difference, peak() - before)\n"
+    )
+    small = [str(tmp_path / name) for name in ("c.safetensors", "d.safetensors")]
+    save_file({"row": torch.zeros(1, 2**21)}, small[0])
+    save_file({"row": torch.ones(1, 2**21)}, small[1])
+    files = [str(tmp_path / "a.safetensors"), str(tmp_path / "b.safetensors"), *small]
+    done = subprocess.run([sys.executable, "-c", code, *files], capture_output=True, text=True, check=True)
+    n, greatest, extra_kib = done.stdout.split()
+    assert (n, greatest) == ("1", "3.0")
+    assert int(extra_kib) < 64 * 1024

@@ -191,6 +191,19 @@ def test_a_file_whose_names_agree_on_a_tied_weight_is_loaded(tmp_path):
     assert torch.equal(net.wte.weight, wanted)
 
 
+def test_a_tensor_is_not_written_over_in_part_by_one_that_overlaps_it(tmp_path):
+    net, base = nn.Module(), torch.zeros(6)
+    net.register_buffer("low", base[:4])
+    net.register_buffer("high", base[2:])
+    save_file({"low": torch.ones(4)}, tmp_path / "x.safetensors")
+    with pytest.raises(nnw.CheckpointMismatchError, match="would write over a part of high"):
+        nnw.load(net, tmp_path / "x.safetensors", strict=False)
+    assert not base.any()
+    save_file({"low": torch.ones(4), "high": torch.ones(4)}, tmp_path / "x.safetensors")
+    assert nnw.load(net, tmp_path / "x.safetensors").n_elements == 8
+    assert base.all()
+
+
 def test_views_and_strides_of_the_model_are_kept(tmp_path):
     net = nn.Module()
     base = torch.randn(6, 5)

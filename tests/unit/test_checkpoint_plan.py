@@ -123,3 +123,14 @@ def test_a_file_that_is_not_there_or_no_checkpoint_is_said(tmp_path):
     (tmp_path / "text.pt").write_text("hello, this is a text and no checkpoint at all")
     with pytest.raises(nnw.CorruptCheckpointError, match="no checkpoint known here"):
         nnw.plan(Net(), tmp_path / "text.pt")
+
+
+def test_names_of_one_tensor_that_are_two_in_the_file_are_warned_of(tmp_path):
+    (warning,) = nnw.plan(Net(), saved(tmp_path)).warnings
+    assert "embed.weight" in warning
+    assert "head.weight" in warning
+
+
+def test_names_of_one_tensor_that_are_one_in_the_file_are_not(tmp_path):
+    torch.save(Net().state_dict(), tmp_path / "x.pt")
+    assert nnw.plan(Net(), tmp_path / "x.pt").warnings == ()

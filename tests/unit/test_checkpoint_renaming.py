@@ -183,3 +183,26 @@ def test_renames_that_make_two_names_one_are_refused(tmp_path):
 def test_a_rename_that_is_none_is_said(tmp_path, rename):
     with pytest.raises(nnw.InvalidTargetError):
         plan_of(tmp_path, ["out.weight"], rename)
+
+
+@pytest.mark.parametrize("prefix", ["", "module."])
+@pytest.mark.parametrize("save", [save_file, torch.save], ids=["safetensors", "torch"])
+def test_numbers_that_are_all_off_by_one_suggest_no_layer_for_another(tmp_path, prefix, save):
+    net = nn.Sequential(*[nn.Linear(4, 4) for _ in range(4)])
+    state = {f"{prefix}{int(name[0]) + 1}{name[1:]}": value.clone() for name, value in net.state_dict().items()}
+    save(state, tmp_path / "shifted")
+    renames = nnw.plan(net, tmp_path / "shifted").renames
+    assert not {path[0] for path in renames.values()} & {"0"}
+
+
+def test_a_number_that_is_another_is_found_where_the_shape_tells(tmp_path):
+    net = nn.Sequential(nn.Linear(20, 256), nn.ReLU(), nn.Dropout(), nn.Linear(256, 10))
+    old = nn.Sequential(nn.Linear(20, 256), nn.ReLU(), nn.Linear(256, 10))
+    save_file(old.state_dict(), tmp_path / "x.safetensors")
+    assert nnw.plan(net, tmp_path / "x.safetensors").renames == {"2.weight": "3.weight", "2.bias": "3.bias"}
+
+
+def test_renames_that_are_no_mapping_are_refused(tmp_path):
+    save_file(nn.Linear(2, 3).state_dict(), tmp_path / "x.safetensors")
+    with pytest.raises(nnw.InvalidTargetError, match="expected a mapping"):
+        nnw.plan(nn.Linear(2, 3), tmp_path / "x.safetensors", rename="a=b")

@@ -14,7 +14,6 @@ from safetensors.torch import load_file
 from torch import nn
 
 import nnwidgets as nnw
-from nnwidgets.checkpoint.saving import saved
 from tests.unit.saved import MLP, loaded, names, same
 
 
@@ -86,38 +85,3 @@ def test_overwriting_has_to_be_asked_for_and_keeps_permissions_and_links(tmp_pat
     dangling.symlink_to("made.pt")
     nnw.save({"x": torch.ones(1)}, dangling)
     assert (tmp_path / "made.pt").is_file()
-
-
-def test_a_save_while_training_warns_of_tensors_that_changed_meanwhile(tmp_path):
-    net = nn.Sequential(nn.Linear(1000, 1000), nn.Linear(1000, 1000))
-
-    def train(_):
-        with torch.no_grad():
-            net[1].weight.add_(1)
-
-    report = saved(net, tmp_path / "net.safetensors", progress=train)
-    assert report.verified
-    assert ["1.weight changed while it was saved" in warning for warning in report.warnings] == [True]
-    assert set(load_file(tmp_path / "net.safetensors")) == set(net.state_dict())
-
-
-def test_a_cancelled_save_leaves_everything_as_it_was(tmp_path):
-    file = tmp_path / "net.pt"
-    nnw.save({"x": torch.zeros(1_000_000)}, file)
-    before = file.read_bytes()
-    told = []
-
-    def stop(n_bytes):
-        told.append(n_bytes)
-        if sum(told) > stop.after:
-            raise KeyboardInterrupt
-
-    for stop.after in (2_000_000, 5_000_000):
-        told.clear()
-        with pytest.raises(KeyboardInterrupt):
-            saved({"x": torch.ones(1_000_000)}, file, overwrite=True, progress=stop)
-        assert file.read_bytes() == before
-        assert names(tmp_path) == ["net.pt"]
-    with pytest.raises(KeyboardInterrupt):
-        saved({"x": torch.ones(1_000_000)}, tmp_path / "folder", shard_size="1GB", progress=stop)
-    assert names(tmp_path) == ["net.pt"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 MAGIC = 0x1950A86A20F9469CFC6C
@@ -24,7 +25,9 @@ class Call:
 
 
 class Storage:
-    """The persistent id of a storage."""
+    """The persistent id of a storage, as zip files have it; legacy ones add that it is no view."""
+
+    more = ()
 
     def __init__(self, kind="torch.FloatStorage", key="0", n=4, *more):
         self.id = ("storage", Global(*kind.rsplit(".", 1)), key, "cpu", n, *more)
@@ -62,7 +65,7 @@ PUSHES = {
     Raw: lambda each: each.code,
     Global: lambda each: f"c{each.module}\n{each.name}\n".encode(),
     Call: lambda each: opcodes(each.function) + opcodes(tuple(each.args)) + b"R",
-    Storage: lambda each: opcodes(each.id) + b"Q",
+    Storage: lambda each: opcodes(each.id if len(each.id) > 5 else each.id + Storage.more) + b"Q",
     type(None): lambda _: b"N",
     bool: lambda each: b"\x88" if each else b"\x89",
     int: whole_number,
@@ -151,11 +154,22 @@ def torch_zip(content, storages=()):
     return zip_file(torch_members(content, storages))
 
 
+@contextmanager
+def in_legacy_files():
+    """What is put together meanwhile refers to storages as legacy files do."""
+    Storage.more = (None,)
+    try:
+        yield
+    finally:
+        Storage.more = ()
+
+
 def torch_legacy(content, storages=(), *, keys=None):
     """The bytes of a file of torch.save before 1.6; storages are numbers of elements and bytes by key."""
     kept = dict(storages or {"0": (4, bytes(range(16)))})
     system = {"protocol_version": 1001, "little_endian": True, "type_sizes": {"short": 2, "int": 4, "long": 4}}
-    data = content if type(content) is bytes else pickled(content)
+    with in_legacy_files():
+        data = content if type(content) is bytes else pickled(content)
     made = pickled(MAGIC) + pickled(1001) + pickled(system) + data
     made += pickled(list(kept) if keys is None else keys)
     return made + b"".join(struct.pack("<q", n) + held for n, held in kept.values())

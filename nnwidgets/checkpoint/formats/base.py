@@ -89,7 +89,7 @@ class Opened(ABC):
         """
         with reading():
             if isinstance(described, Composed):
-                return composed(described, lambda part: self.tensor(part, storages))
+                return composed(described, lambda part: self.tensor(part, storages), self.path)
             return self._strided(described, storages)
 
     def _strided(self, described: Strided, storages: dict[str, torch.Tensor] | None) -> torch.Tensor:
@@ -170,8 +170,13 @@ def check_strided(described: Strided, where: str, path: Path) -> None:
         )
 
 
-def composed(described: Composed, part: Callable[[Strided], torch.Tensor]) -> torch.Tensor:
+def composed(described: Composed, part: Callable[[Strided], torch.Tensor], path: Path | None = None) -> torch.Tensor:
     """A tensor put together from its parts, its invariants checked by torch.
+
+    Args:
+        described: What to put together.
+        part: Gives a part with its bytes.
+        path: The file that an error speaks of.
 
     Raises:
         CorruptCheckpointError: The parts make no tensor.
@@ -202,7 +207,10 @@ def composed(described: Composed, part: Callable[[Strided], torch.Tensor]) -> to
         )  # fmt: skip
     except (RuntimeError, ValueError, KeyError, IndexError) as error:
         raise CorruptCheckpointError(
-            f"A {described.layout} tensor of shape {described.shape} can't be put together: {error}."
+            f"A {described.layout} tensor of shape {described.shape}{f' in {path.name}' if path else ''} can't be put "
+            f"together: {error}.",
+            path=None if path is None else str(path),
+            hint="It was damaged, or made to mislead; get it again.",
         ) from None
 
 

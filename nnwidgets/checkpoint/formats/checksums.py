@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import threading
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from queue import SimpleQueue
 
 from nnwidgets.checkpoint.content import Storage
@@ -39,43 +39,74 @@ def differing(
     Raises:
         CorruptCheckpointError: A file ends before.
     """
-    waiting = [each for each in storages if each.crc32 is not None]
-    told: SimpleQueue[int | None] = SimpleQueue()
-    stop = threading.Event()
+    work = _Work(files, deque(sorted((each for each in storages if each.crc32 is not None), key=_place)))
+    n_left = max(1, min(_MOST_THREADS, os.cpu_count() or 1, len(work.waiting)))
+    threads = [threading.Thread(target=work.run, name="nnwidgets-checksums") for _ in range(n_left)]
+    for thread in threads:
+        thread.start()
+    try:
+        while n_left:
+            news = work.told.get()
+            if news is None:
+                n_left -= 1
+            elif isinstance(news, Exception):
+                raise news
+            elif isinstance(news, tuple):
+                yield news
+            elif progress is not None:
+                progress(news)
+    finally:
+        work.is_stopped = True
+        for thread in threads:
+            thread.join()
 
-    def checked(storage: Storage) -> int | None:
-        held = memoryview(bytearray(min(PIECE, storage.n_bytes)))
-        made, done = 0, 0
-        while done < storage.n_bytes:
-            if stop.is_set():
-                return None
-            piece = held[: min(PIECE, storage.n_bytes - done)]
-            files[storage.file].read_into(storage.offset + done, piece)
-            made = crc32(piece, made)
-            done += len(piece)
-            told.put(len(piece))
-        return made
 
-    with ThreadPoolExecutor(max(1, min(_MOST_THREADS, os.cpu_count() or 1, len(waiting)))) as pool:
+class _Work:
+    """What the threads share: storages not yet looked at, and what to tell the caller."""
+
+    def __init__(self, files: list[File], waiting: deque[Storage]) -> None:
+        self.files = files
+        self.waiting = waiting
+        self.told: SimpleQueue[int | tuple[Storage, int] | Exception | None] = SimpleQueue()
+        self.is_stopped = False
+
+    def run(self) -> None:
+        """Look at storages until none is left; None is the last that is told."""
+        held = memoryview(bytearray(PIECE))
+        n_read = 0
         try:
-            futures = {pool.submit(checked, each): each for each in waiting}
-            for future in futures:
-                future.add_done_callback(lambda _: told.put(None))
-            left = len(futures)
-            while left:
-                n = told.get()
-                if n is None:
-                    left -= 1
-                elif progress is not None:
-                    progress(n)
-            for future in as_completed(futures):
-                made = future.result()
-                if made != futures[future].crc32 and made is not None:
-                    yield futures[future], made
+            while not self.is_stopped:
+                try:
+                    storage = self.waiting.popleft()
+                except IndexError:
+                    break
+                made = 0
+                for start in range(0, storage.n_bytes, PIECE):
+                    piece = held[: min(PIECE, storage.n_bytes - start)]
+                    self.files[storage.file].read_into(storage.offset + start, piece)
+                    made = crc32(piece, made)
+                    n_read += len(piece)
+                    # Many small storages are told of together.
+                    if n_read >= _TOLD:
+                        self.told.put(n_read)
+                        n_read = 0
+                    if self.is_stopped:
+                        return
+                if made != storage.crc32:
+                    self.told.put((storage, made))
+        except Exception as error:  # noqa: BLE001 - raised again on the caller's thread
+            self.told.put(error)
         finally:
-            stop.set()
+            if n_read:
+                self.told.put(n_read)
+            self.told.put(None)
+
+
+def _place(storage: Storage) -> tuple[int, int]:
+    return storage.file, storage.offset
 
 
 PIECE = 2**22
 """Bytes read at once: held by each thread."""
+_TOLD = 2**20
 _MOST_THREADS = 4

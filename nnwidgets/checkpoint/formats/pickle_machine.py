@@ -79,7 +79,7 @@ class Machine:
         self.below: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
         self.known = known()
-        self.n_containers = 0
+        self.n_objects = 0
 
     def take(self, n: int) -> bytes:
         """The next bytes."""
@@ -115,10 +115,14 @@ class Machine:
 
     def contain(self, value: Any) -> None:
         """Put a new container on the stack."""
-        self.n_containers += 1
-        if self.n_containers > _MOST_CONTAINERS:
-            raise Malformed(f"has a pickle of more than {_MOST_CONTAINERS:,} containers")
+        self.count()
         self.stack.append(value)
+
+    def count(self, n: int = 1) -> None:
+        """Count objects made: each takes some hundred bytes, and a single one of the file's may make it."""
+        self.n_objects += n
+        if self.n_objects > _MOST_OBJECTS:
+            raise Malformed(f"has a pickle of more than {_MOST_OBJECTS:,} containers and calls")
 
     def name(self, module: str, name: str) -> Any:
         """What a name stands for."""
@@ -141,6 +145,7 @@ class Machine:
         if type(function) is Known and function.call is not None:
             if self.found.wanted and type(args) is tuple and any(type(each) is Wanted for each in args):
                 return Wanted(function.class_name)
+            self.count()
             return function.call(args, self.found.notes)
         if type(function) is Wanted:
             self.deed(f"call {function.name}{in_short(args) if type(args) is tuple else f'(*{in_short(args)})'}")
@@ -161,7 +166,7 @@ def in_short(value: Any) -> str:
 NEVER = {"sys", "os", "posix", "nt"}
 """Modules whose names torch never lets a user allow."""
 _LONGEST_LINE = 1_024
-_MOST_CONTAINERS = 3_000_000
+_MOST_OBJECTS = 2_000_000
 _MOST_WANTED = 100
 _MOST_DEEDS = 8
 _MOST_DEED = 160

@@ -33,6 +33,10 @@ def _tuple(m: Machine) -> None:
     m.contain(made)
 
 
+def _tuple_of_one(m: Machine) -> None:
+    m.contain((m.stack.pop(),))
+
+
 def _tuple_of(n: int) -> Callable[[Machine], None]:
     def made(m: Machine) -> None:
         if len(m.stack) < n:
@@ -42,6 +46,12 @@ def _tuple_of(n: int) -> Callable[[Machine], None]:
         m.contain(taken)
 
     return made
+
+
+def _empty_set(m: Machine) -> None:
+    # A set takes as much as four dicts.
+    m.count(3)
+    m.contain(set())
 
 
 def _text(m: Machine) -> None:
@@ -196,13 +206,13 @@ OPERATIONS: dict[int, Callable[[Machine], None]] = {
         "\x80": _proto,
         "(": _mark,
         "t": _tuple,
-        "\x85": _tuple_of(1),
+        "\x85": _tuple_of_one,
         "\x86": _tuple_of(2),
         "\x87": _tuple_of(3),
         ")": lambda m: m.stack.append(()),
         "]": lambda m: m.contain([]),
         "}": lambda m: m.contain({}),
-        "\x8f": lambda m: m.contain(set()),
+        "\x8f": _empty_set,
         "N": lambda m: m.stack.append(None),
         "\x88": lambda m: m.stack.append(True),
         "\x89": lambda m: m.stack.append(False),

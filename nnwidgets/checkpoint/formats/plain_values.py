@@ -67,6 +67,11 @@ def _encode(args: Any, _notes: list[str]) -> bytes:
         raise Malformed(f"has bytes that aren't {encoding}") from None
 
 
+def _no_bytes(args: Any, _notes: list[str]) -> bytes:
+    taken("bytes", args, 0)
+    return b""
+
+
 def _bytearray(args: Any, _notes: list[str]) -> bytearray:
     found = taken("bytearray", args, 0, 1)
     if found and type(found[0]) is not bytes:
@@ -110,6 +115,8 @@ CALLS: dict[str, Call] = {
     "collections.defaultdict": _default,
     "builtins.set": _set,
     "builtins.bytearray": _bytearray,
+    # How empty bytes are written; torch reads none, and refuses these.
+    "builtins.bytes": _no_bytes,
     "builtins.complex": _complex,
     "_codecs.encode": _encode,
     "torch.Size": _size,

@@ -64,13 +64,11 @@ def _from_type(args: Any, notes: list[str]) -> Any:
 def _quantized(args: Any, _notes: list[str]) -> Strided:
     whole, first, shape, strides, quantizer, requires_grad, hooks = taken("_rebuild_qtensor", args, 7)
     _no_hooks(hooks)
-    made = _view(whole, whole_dtype(whole), first, shape, strides, requires_grad)
+    made = _view(whole, whole_dtype(whole), first, shape, strides, requires_grad, is_quantized=True)
     return replace(made, quantizer=_quantizer(quantizer, made))
 
 
 def _quantizer(found: Any, made: Strided) -> tuple[Any, ...]:
-    if made.dtype not in INTEGERS:
-        raise Malformed(f"has a quantized tensor of {dtype_name(made.dtype)}, expected one of {_names(INTEGERS)}")
     if type(found) is tuple and found and found[0] is torch.per_tensor_affine and len(found) == 3:  # noqa: PLR2004
         _, scale, zero_point = found
         if type(scale) in (int, float) and type(zero_point) is int and abs(zero_point) < _INT32:
@@ -112,7 +110,7 @@ def _from_cpu(args: Any, _notes: list[str]) -> Described:
     data, dtype, _device, requires_grad = taken("_rebuild_device_tensor_from_cpu_tensor", args, 4)
     if not isinstance(data, Strided | Composed) or data.dtype is not dtype:
         raise Malformed(f"rebuilds a tensor of {said(dtype)} from {said(data)}, expected one of the same dtype")
-    return replace(data, requires_grad=_flag(requires_grad))
+    return replace(data, requires_grad=_flag(requires_grad, dtype))
 
 
 def _meta(args: Any, _notes: list[str]) -> Composed:
@@ -120,7 +118,7 @@ def _meta(args: Any, _notes: list[str]) -> Composed:
     if type(dtype) is not torch.dtype:
         raise Malformed(f"gives a tensor the dtype {said(dtype)}")
     sizes(strides, "strides")
-    return Composed(dtype, sizes(shape, "shape"), "meta", (), requires_grad=_flag(requires_grad))
+    return Composed(dtype, sizes(shape, "shape"), "meta", (), requires_grad=_flag(requires_grad, dtype))
 
 
 def whole_dtype(whole: Any) -> torch.dtype:
@@ -132,17 +130,19 @@ def whole_dtype(whole: Any) -> torch.dtype:
 
 def _view(  # noqa: PLR0917 - as torch's own takes them
     whole: Strided, dtype: torch.dtype, first: Any, shape: Any, strides: Any,
-    requires_grad: Any = False, metadata: Any = None,
+    requires_grad: Any = False, metadata: Any = None, *, is_quantized: bool = False,
 ) -> Strided:  # fmt: skip
     if type(first) is not int or not 0 <= first <= MOST:
         raise Malformed(f"has a tensor that begins at element {said(first)} of its storage")
     # A storage may be a view of another one, in files of before torch 0.4.
     begin = whole.first * whole.dtype.itemsize
-    if dtype in _PACKED or begin % dtype.itemsize:
-        raise Malformed(f"has a tensor of {dtype_name(dtype)} whose elements aren't whole bytes of its storage")
+    if begin % dtype.itemsize:
+        raise Malformed(f"has a tensor of {dtype_name(dtype)} that begins within an element")
+    if (dtype in INTEGERS) is not is_quantized:
+        raise Malformed(f"has a tensor of {dtype_name(dtype)} {'with' if is_quantized else 'without'} a quantizer")
     made = Strided(
         dtype, sizes(shape, "shape"), sizes(strides, "strides"), whole.storage, begin // dtype.itemsize + first,
-        requires_grad=_flag(requires_grad),
+        requires_grad=_flag(requires_grad, dtype),
     )  # fmt: skip
     if len(made.shape) != len(made.strides):
         raise Malformed(f"has a tensor of shape {made.shape} with strides {made.strides}")
@@ -159,8 +159,8 @@ def _view(  # noqa: PLR0917 - as torch's own takes them
         ):
             raise Malformed(f"has a tensor with the flags {said(metadata)}, expected conj and neg")
         conj, neg = metadata.get("conj", False), metadata.get("neg", False)
-        if conj and not dtype.is_complex:
-            raise Malformed(f"has a conjugated tensor of {dtype_name(dtype)}")
+        if (conj and not dtype.is_complex) or (neg and not (dtype.is_floating_point or dtype.is_complex)):
+            raise Malformed(f"has a conjugated or negated tensor of {dtype_name(dtype)}")
         made = replace(made, is_conjugated=conj, is_negated=neg)
     return made
 
@@ -174,12 +174,12 @@ def _own(part: Strided) -> None:
 def _as_parameter(data: Any, requires_grad: Any) -> Described:
     if not isinstance(data, Strided | Composed):
         raise Malformed(f"makes a parameter of {said(data)}")
-    return replace(data, is_parameter=True, requires_grad=_flag(requires_grad))
+    return replace(data, is_parameter=True, requires_grad=_flag(requires_grad, data.dtype))
 
 
-def _flag(found: Any) -> bool:
-    if type(found) is not bool:
-        raise Malformed(f"has {said(found)} for requires_grad")
+def _flag(found: Any, dtype: torch.dtype) -> bool:
+    if type(found) is not bool or (found and not (dtype.is_floating_point or dtype.is_complex)):
+        raise Malformed(f"has {said(found)} for requires_grad of a tensor of {dtype_name(dtype)}")
     return found
 
 
@@ -197,10 +197,6 @@ def _padded(found: tuple[Any, ...], length: int) -> tuple[Any, ...]:
     return found + (None,) * (length - len(found))
 
 
-def _names(dtypes: Any) -> str:
-    return ", ".join(sorted(map(dtype_name, dtypes)))
-
-
 def _unreadable(name: str) -> Call:
     def made(_args: Any, notes: list[str]) -> Opaque:
         note(notes, f"What {name} makes isn't read.")
@@ -213,7 +209,6 @@ PARAMETER = Known("torch.nn.parameter.Parameter")
 TENSOR = Known("torch.Tensor")
 INTEGERS = {torch.quint8: torch.uint8, torch.qint8: torch.int8, torch.qint32: torch.int32}
 """The integers that quantized elements are."""
-_PACKED = {torch.quint4x2, torch.quint2x4}
 _PER_CHANNEL = (torch.per_channel_affine, torch.per_channel_affine_float_qparams)
 _COMPRESSED = ("crow_indices", "col_indices", "values"), ("ccol_indices", "row_indices", "values")
 _PARTS: dict[Any, tuple[str, ...]] = {

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from nnwidgets.checkpoint.content import Composed, Described, Storage, Strided
+from nnwidgets.checkpoint.content import Composed, Described, Storage, Strided, dtype_name
 from nnwidgets.checkpoint.formats.arguments import MOST, Malformed, StorageType, said
 from nnwidgets.checkpoint.formats.base import Opened
 from nnwidgets.checkpoint.formats.pickle_machine import Found
@@ -32,31 +32,37 @@ class TorchFile(Opened):
         return super().tensor(described, storages)
 
     def _strided(self, described: Strided, storages: dict[str, torch.Tensor] | None) -> torch.Tensor:
-        if described.quantizer is None:
+        if described.dtype not in INTEGERS:
             return super()._strided(described, storages)
-        integers = replace(described, dtype=INTEGERS[described.dtype], quantizer=None)
-        return self.quantized(super()._strided(integers, storages), described)
+        data = super()._strided(replace(described, dtype=INTEGERS[described.dtype], quantizer=None), storages)
+        # A storage that stands for itself has no quantizer: it is its integers.
+        return data if described.quantizer is None else self.quantized(data, described)
 
     def quantized(self, data: torch.Tensor, described: Strided) -> torch.Tensor:
         """A quantized tensor over its integers."""
+        try:
+            made = self._empty(described)
+        except (RuntimeError, ValueError, OverflowError) as error:
+            raise self.fault(f"has a quantized tensor that can't be put together ({error})") from None
+        return made.set_(data.untyped_storage(), data.storage_offset(), data.shape, data.stride())
+
+    def _empty(self, described: Strided) -> torch.Tensor:
+        """A quantized tensor with nothing in it yet."""
         scheme, *given = described.quantizer or ()
-        made: torch.Tensor
         if scheme is torch.per_tensor_affine:
             scale, zero_point = given
-            made = torch._empty_affine_quantized(  # noqa: SLF001 - torch's own reader has no other way
+            return torch._empty_affine_quantized(  # noqa: SLF001 - torch's own reader has no other way
                 described.shape, scale=float(scale), zero_point=zero_point, dtype=described.dtype
             )
-        else:
-            *parts, axis = given
-            kinds = _FLOAT_ZEROS if scheme is torch.per_channel_affine_float_qparams else _WHOLE_ZEROS
-            scales, zero_points = (
-                self.tensor(each) if isinstance(each, Strided) else torch.tensor(each, dtype=kind)
-                for each, kind in zip(parts, kinds, strict=True)
-            )
-            made = torch._empty_per_channel_affine_quantized(  # noqa: SLF001 - the same
-                described.shape, scales=scales, zero_points=zero_points, axis=axis, dtype=described.dtype
-            )
-        return made.set_(data.untyped_storage(), data.storage_offset(), data.shape, data.stride())
+        *parts, axis = given
+        kinds = _FLOAT_ZEROS if scheme is torch.per_channel_affine_float_qparams else _WHOLE_ZEROS
+        scales, zero_points = (
+            self.tensor(each) if isinstance(each, Strided) else torch.tensor(each, dtype=kind)
+            for each, kind in zip(parts, kinds, strict=True)
+        )
+        return torch._empty_per_channel_affine_quantized(  # noqa: SLF001 - the same
+            described.shape, scales=scales, zero_points=zero_points, axis=axis, dtype=described.dtype
+        )
 
     def unpickle(self, data: bytes, start: int, persistent: Callable[[Any], Any]) -> Found:
         """Read a pickle of this file.
@@ -111,6 +117,8 @@ def storage_id(found: Any, length: int) -> tuple[StorageType, str, int]:
         raise Malformed(f"names a storage by {said(kind)}, {said(key)} and {said(location)}")
     if type(n) is not int or not 0 <= n <= MOST:
         raise Malformed(f"has a storage {key[:40]!r} of {said(n)} elements")
+    if kind.dtype in _PACKED:
+        raise Malformed(f"has a storage of {dtype_name(kind.dtype)}, several elements to a byte, which isn't read")
     return kind, key, n
 
 
@@ -121,6 +129,7 @@ def whole(kind: StorageType, storage: Storage, n: int) -> Strided:
 
 _WHOLE_ZEROS = (torch.double, torch.long)
 _FLOAT_ZEROS = (torch.float, torch.float)
+_PACKED = {torch.quint4x2, torch.quint2x4}
 _HARMFUL = {
     "os", "posix", "nt", "sys", "builtins", "subprocess", "runpy", "shutil", "socket", "importlib", "ctypes", "pty",
     "code", "webbrowser", "pickle", "_pickle", "marshal", "operator", "urllib", "requests", "timeit", "bdb", "pdb",

@@ -52,7 +52,8 @@ class TorchZip(TorchFile):
         Raises:
             CorruptCheckpointError: One differs; the message names the member and the tensors in it.
         """
-        for storage, found in differing(self.files, storages, progress):
+        wanted = {each.key: each for each in storages}.values()
+        for storage, found in differing(self.files, wanted, progress):
             names = [
                 name_of(steps)
                 for steps, each in tensors_in(self.content)
@@ -112,6 +113,8 @@ class TorchZip(TorchFile):
                 raise Malformed(f"has the member {name} that says {text[:40]!r}")
             else:
                 self.metadata[_SMALL[name]] = text.strip().decode("ascii")
+        if "version" not in held:
+            self.departures.append("It has no member 'version', without which torch doesn't read it.")
         if order not in (b"little", b"big"):
             raise Malformed(f"has the byte order {order[:40]!r}, expected little or big")
         self._is_swapped = order != sys.byteorder.encode()

@@ -37,19 +37,28 @@ interface ReinitializeProps {
   readonly onCancel: () => void;
 }
 
+/** Which tensors are meant, of what was selected. */
+interface Chosen {
+  readonly at: string;
+  readonly scope: Scope;
+  readonly only: Only;
+}
+
 const NO_PROBLEMS: Readonly<Record<string, string>> = {};
 
 /** Fills a tensor, a module, a fold or the filter's rows anew: chosen, previewed, applied. */
 export function Reinitialize({ client, path, editing, generation, alive, onNavigate, onCancel }: ReinitializeProps) {
   const { changes, filter, chips, isFold } = editing;
   const [form, change] = useReducer(reduceForm, undefined, startingForm);
-  const [scope, setScope] = useState<Scope>(isFold ? "fold" : "here");
-  const [only, setOnly] = useState<Only>("all");
+  // Held with what it was chosen for: it never aims at what is selected next, nor is taken back a moment later.
+  const start: Chosen = { at: path + isFold, scope: isFold ? "fold" : "here", only: "all" };
+  const [chosen, choose] = useState(start);
+  const isMeant = chosen.at === start.at;
+  const { scope, only } = isMeant ? chosen : start;
+  if (!isMeant) {
+    choose(start);
+  }
   const [fault, setFault] = useState<Fault | null>(null);
-  useEffect(() => {
-    setScope(isFold ? "fold" : "here");
-    setOnly("all");
-  }, [isFold, path]);
   const aim: Aim = { path, scope, only, filter, chips };
   const question = { ...targetOf(aim), ...(filter !== "" || chips.length > 0 ? { filter, chips } : {}) };
   const offered = useQuery(client, "initializers", question, { generation: 0, alive });
@@ -62,8 +71,8 @@ export function Reinitialize({ client, path, editing, generation, alive, onNavig
     if (isOffered && offer !== known.current) {
       const isOtherKind = known.current?.suggested !== offer.suggested && offer.suggested === "reset";
       known.current = offer;
-      const chosen = offer.initializers.find(({ name }) => name === form.how);
-      if (isOtherKind || chosen === undefined || chosen.refused !== null) {
+      const wanted = offer.initializers.find(({ name }) => name === form.how);
+      if (isOtherKind || wanted?.refused !== null) {
         change(suggestion(offer));
       }
     }
@@ -112,13 +121,13 @@ export function Reinitialize({ client, path, editing, generation, alive, onNavig
   const { fan } = offer;
   const value = (name: string): string => {
     const parameter = initializer?.parameters.find((each) => each.name === name);
-    return parameter === undefined ? "" : textOf(form, parameter);
+    return parameter ? textOf(form, parameter) : "";
   };
   const failed = fault ?? offered.fault ?? preview.fault;
   return (
     // biome-ignore lint/a11y/noStaticElementInteractions: Ctrl+Enter applies from any field.
     <div class="nnw-reinit" onKeyDown={onKeyDown}>
-      <Targets {...{ offer, scope, only }} onScope={setScope} onOnly={setOnly} />
+      <Targets {...{ offer, scope, only }} onChoose={(part) => choose({ ...start, scope, only, ...part })} />
       <div class="nnw-line">
         <label for={`${id}-how`}>Initializer</label>
         <select
@@ -134,12 +143,12 @@ export function Reinitialize({ client, path, editing, generation, alive, onNavig
           ))}
         </select>
       </div>
-      {initializer === undefined || initializer.parameters.length === 0 ? null : (
+      {initializer?.parameters.length ? (
         <div class="nnw-line">
           <span />
           <Parameters {...{ initializer, form, problems }} onChange={change} />
         </div>
-      )}
+      ) : null}
       {initializer?.draws ? (
         <div class="nnw-line">
           <label for={`${id}-seed`}>Seed</label>
@@ -252,12 +261,11 @@ interface TargetsProps {
   readonly offer: InitializersReply;
   readonly scope: Scope;
   readonly only: Only;
-  readonly onScope: (scope: Scope) => void;
-  readonly onOnly: (only: Only) => void;
+  readonly onChoose: (part: Partial<Chosen>) => void;
 }
 
 /** What it is aimed at, where there is a choice. */
-function Targets({ offer, scope, only, onScope, onOnly }: TargetsProps) {
+function Targets({ offer, scope, only, onChoose }: TargetsProps) {
   const id = useUniqueId();
   const { scopes, n_weights, n_vectors } = offer;
   const hasKinds = n_weights > 0 && n_vectors > 0;
@@ -269,7 +277,11 @@ function Targets({ offer, scope, only, onScope, onOnly }: TargetsProps) {
     <div class="nnw-line">
       <label for={`${id}-scope`}>Target</label>
       <div class="nnw-targets">
-        <select id={`${id}-scope`} value={scope} onChange={(event) => onScope(event.currentTarget.value as Scope)}>
+        <select
+          id={`${id}-scope`}
+          value={scope}
+          onChange={(event) => onChoose({ scope: event.currentTarget.value as Scope })}
+        >
           {scopes.map((each) => (
             <option key={each.scope} value={each.scope}>
               {each.label}
@@ -280,7 +292,7 @@ function Targets({ offer, scope, only, onScope, onOnly }: TargetsProps) {
           <select
             aria-label="Which tensors of it"
             value={only}
-            onChange={(event) => onOnly(event.currentTarget.value as Only)}
+            onChange={(event) => onChoose({ only: event.currentTarget.value as Only })}
           >
             <option value="all">{count(n_weights + n_vectors)}</option>
             <option value="weights">{n_weights} of 2 or more dimensions</option>

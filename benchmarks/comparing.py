@@ -1,0 +1,103 @@
+"""Looking into files, planning loads and comparing: in milliseconds, and against reading what is compared."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from benchmarks.common import Row, against, medians, report
+from nnwidgets import checkpoint
+
+N_TENSORS = 200
+ROWS, COLUMNS = 2048, 1280  # 10 MiB of float32
+N_NAMES = 50_000
+N_SHARDS = 1_000
+
+
+def rows() -> Iterator[Row]:
+    """What takes headers alone, then what takes the tensors."""
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        yield shards(place)
+        yield planning(place)
+        state = {f"layers.{index}.weight": torch.randn(ROWS, COLUMNS) for index in range(N_TENSORS)}
+        one, other, zipped = place / "one.safetensors", place / "other.safetensors", place / "one.pt"
+        save_file(state, one)
+        torch.save(state, zipped)
+        yield milliseconds("peek of 2 GiB in 200 tensors, safetensors", lambda: checkpoint.peek(one), 2)
+        yield milliseconds("peek of 2 GiB in 200 tensors, torch zip", lambda: checkpoint.peek(zipped), 10)
+        zipped.unlink()
+        for tensor in state.values():
+            tensor.add_(1e-3)
+        save_file(state, other)
+        del state
+        yield against(
+            "diff of two files of 2 GiB, all tensors changed", lambda: checkpoint.diff(one, other), reading(one, other),
+            limit=1.5, rounds=3, theirs_is="reading both",
+        )  # fmt: skip
+        yield against(
+            "diff of two equal files of 2 GiB", lambda: checkpoint.diff(one, one), reading(one, one),
+            limit=1.5, rounds=3, theirs_is="reading both",
+        )  # fmt: skip
+
+
+def milliseconds(what: str, call: Callable[[], object], limit: float) -> Row:
+    """The median time of a call."""
+    (took,) = medians(call)
+    return Row(what, took * 1e3, "ms", limit, "header alone")
+
+
+def shards(place: Path) -> Row:
+    """`peek` of an index of 1,000 shards."""
+    weight_map = {}
+    for number in range(N_SHARDS):
+        name = f"model-{number}.safetensors"
+        save_file({f"layers.{number}.{part}": torch.zeros(2, 3) for part in range(5)}, place / name)
+        weight_map |= {f"layers.{number}.{part}": name for part in range(5)}
+    index = place / "model.safetensors.index.json"
+    index.write_text(json.dumps({"metadata": {"total_size": N_SHARDS * 5 * 24}, "weight_map": weight_map}))
+    return milliseconds("peek of an index of 1,000 shards, 5,000 tensors", lambda: checkpoint.peek(index), 100)
+
+
+def planning(place: Path) -> Row:
+    """`plan` for 50,000 tensors, each under another name."""
+    net = nn.Module()
+    net.layers = nn.ModuleList()
+    for _ in range(N_NAMES // 50):
+        layer = nn.Module()
+        for part in range(50):
+            layer.register_buffer(f"part{part}", torch.zeros(2))
+        net.layers.append(layer)
+    file = place / "renamed.safetensors"
+    save_file({f"module.{name}": tensor.clone() for name, tensor in net.state_dict().items()}, file)
+    found = checkpoint.plan(net, file)
+    if len(found.renames) != N_NAMES:
+        raise SystemExit(f"{len(found.renames)} of {N_NAMES} renames were found.")
+    (took,) = medians(lambda: checkpoint.plan(net, file), rounds=5)
+    return Row("plan for 50,000 tensors, every key renamed", took, "s", 2, "all renames found")
+
+
+def reading(*paths: Path) -> Callable[[], object]:
+    """Read files whole, a piece at a time."""
+    room = bytearray(1 << 20)
+
+    def read() -> None:
+        for path in paths:
+            fd = os.open(path, os.O_RDONLY)
+            while os.readv(fd, [room]):
+                pass
+            os.close(fd)
+
+    return read
+
+
+if __name__ == "__main__":
+    sys.exit(report("comparing", rows()))

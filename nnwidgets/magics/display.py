@@ -1,0 +1,61 @@
+"""How what the functions return looks in a notebook: the pages that `%nn` shows, as HTML; in a terminal, its repr."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+_RECORDS: dict[tuple[str, str], tuple[str, str]] = {
+    ("nnwidgets.introspect.records", "ModuleTree"): ("pages", "tree_page"),
+    ("nnwidgets.introspect.records", "Trace"): ("pages", "trace_page"),
+    ("nnwidgets.edit.changes", "Change"): ("changes", "change_page"),
+    ("nnwidgets.edit.log", "History"): ("changes", "history_page"),
+    ("nnwidgets.checkpoint.records", "CheckpointIndex"): ("checkpoints", "index_page"),
+    ("nnwidgets.checkpoint.records", "LoadPlan"): ("checkpoints", "plan_page"),
+    ("nnwidgets.checkpoint.records", "LoadReport"): ("checkpoints", "load_page"),
+    ("nnwidgets.checkpoint.records", "SaveReport"): ("checkpoints", "save_page"),
+    ("nnwidgets.checkpoint.records", "StateDiff"): ("checkpoints", "diff_page"),
+    ("nnwidgets.checkpoint.listing", "Listing"): ("checkpoints", "folder_page"),
+}
+"""By module and name, so that none is imported before it is shown: where its page is made."""
+
+
+def show_records(shell: InteractiveShell) -> None:
+    """Make a shell show them."""
+    formatter = _html(shell)
+    if formatter is not None:
+        for (module, name), shown in _SHOWN.items():
+            formatter.for_type_by_name(module, name, shown)
+
+
+def forget_records(shell: InteractiveShell) -> None:
+    """Take that back; what somebody else has said of them since stays."""
+    formatter = _html(shell)
+    if formatter is not None:
+        for (module, name), shown in _SHOWN.items():
+            found = formatter.pop(f"{module}.{name}", None)
+            if found not in (None, shown):
+                formatter.for_type_by_name(module, name, found)
+
+
+def _shown(module: str, page: str) -> Callable[[Any], str]:
+    def shown(record: Any) -> str:
+        import importlib
+
+        from nnwidgets.text.html import marked_up
+
+        make = getattr(importlib.import_module(f"nnwidgets.text.{module}"), page)
+        return marked_up(make(record))
+
+    return shown
+
+
+def _html(shell: InteractiveShell) -> Any:
+    found = shell.display_formatter
+    return None if found is None else found.formatters.get("text/html")
+
+
+_SHOWN = {record: _shown(*page) for record, page in _RECORDS.items()}
