@@ -8,7 +8,6 @@ Source: https://github.com/huggingface/safetensors#format
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,9 @@ import torch
 
 from nnwidgets.checkpoint.content import Storage, Strided
 from nnwidgets.checkpoint.formats.base import Opened, Progress
+from nnwidgets.checkpoint.formats.collecting import without_collection
 from nnwidgets.checkpoint.formats.files import File
+from nnwidgets.checkpoint.formats.json_density import density_fault
 from nnwidgets.checkpoint.records import Format
 from nnwidgets.errors import CorruptCheckpointError
 
@@ -29,6 +30,9 @@ _NAMES = {
 }  # fmt: skip
 DTYPES = {code: getattr(torch, name) for code, name in _NAMES.items() if hasattr(torch, name)}
 """The dtypes that the format has names for."""
+
+_KNOWN = {code: (dtype, dtype.itemsize) for code, dtype in DTYPES.items()}
+_NARROW = ("F4", "F6_E2M3", "F6_E3M2")
 
 MOST_HEADER_BYTES = 100_000_000
 """What the reference reader allows."""
@@ -59,9 +63,10 @@ class Safetensors(Opened):
         self.departures = []
         self._number, self._prefix = number, prefix
         try:
-            header, start = self._header()
-            self.metadata = self._metadata(header.pop("__metadata__", {}))
-            self.content = self._tensors(header, start)
+            with without_collection():
+                header, start = self._header()
+                self.metadata = self._metadata(header.pop("__metadata__", {}))
+                self.content = self._tensors(header, start)
         except BaseException:
             self.close()
             raise
@@ -76,8 +81,11 @@ class Safetensors(Opened):
             raise self._fault(
                 f"says its header has {n_bytes:,} bytes; it can have {min(file.n_bytes - _LENGTH, MOST_HEADER_BYTES):,}"
             )
+        held = file.read(_LENGTH, n_bytes)
+        if fault := density_fault(held):
+            raise self._fault(fault)
         try:
-            text = file.read(_LENGTH, n_bytes).decode("utf-8")
+            text = held.decode("utf-8")
             header = json.loads(text, object_pairs_hook=self._once, parse_constant=self._no_constant)
         except (UnicodeDecodeError, json.JSONDecodeError, RecursionError, ValueError) as error:
             raise self._fault(f"has a header that is no JSON ({error})") from None
@@ -114,25 +122,47 @@ class Safetensors(Opened):
         return made
 
     def _tensor(self, name: str, found: Any, start: int) -> Strided:
-        if type(found) is not dict or set(found) != _FIELDS:
+        if type(found) is not dict or found.keys() != _FIELDS:
             raise self._fault(f"describes {name[:80]!r} by something else than dtype, shape and data_offsets")
-        dtype = DTYPES.get(found["dtype"]) if type(found["dtype"]) is str else None
-        if dtype is None:
-            raise self._fault(f"has {name[:80]!r} of dtype {str(found['dtype'])[:40]!r}, which this torch hasn't")
-        shape, ends = found["shape"], found["data_offsets"]
+        code, shape, ends = found["dtype"], found["shape"], found["data_offsets"]
+        dtype, width = self._dtype(name, code)
         for each in (shape, ends):
-            if type(each) is not list or not all(type(n) is int and 0 <= n <= _MOST for n in each):
-                raise self._fault(f"has a shape or offsets of {name[:80]!r} that are no whole numbers")
+            if type(each) is not list:
+                raise self._no_numbers(name)
+            for n in each:
+                if type(n) is not int or not 0 <= n <= _MOST:
+                    raise self._no_numbers(name)
         if len(ends) != 2 or ends[0] > ends[1]:  # noqa: PLR2004 - first and last
             raise self._fault(f"has offsets {ends[:4]} of {name[:80]!r}, expected a first and a last")
-        n_bytes = math.prod(shape) * dtype.itemsize
+        strides, step = [], 1
+        for size in reversed(shape):
+            strides.append(step)
+            step *= size or 1
+        strides.reverse()
+        n_bytes = 0 if 0 in shape else step * width
         if n_bytes != ends[1] - ends[0]:
             raise self._fault(
                 f"gives {name[:80]!r} {ends[1] - ends[0]:,} bytes, and its shape {shape[:8]} needs {n_bytes:,}"
             )
         self.files[0].check(start + ends[0], n_bytes)
         storage = Storage(self._prefix + name, self._number, start + ends[0], n_bytes)
-        return Strided(dtype, tuple(shape), _strides(shape), storage)
+        return Strided(dtype, tuple(shape), tuple(strides), storage)
+
+    def _dtype(self, name: str, code: Any) -> tuple[torch.dtype, int]:
+        known = _KNOWN.get(code) if type(code) is str else None
+        if known is not None:
+            return known
+        if code in _NARROW:
+            raise CorruptCheckpointError(
+                f"{self.path.name} has {name[:80]!r} of dtype {code}, whose elements are less than a byte: this torch "
+                "has no such dtype.",
+                path=str(self.path),
+                hint="The file may be sound: unpack it with the library that wrote it.",
+            )
+        raise self._fault(f"has {name[:80]!r} of dtype {str(code)[:40]!r}, which this torch hasn't")
+
+    def _no_numbers(self, name: str) -> CorruptCheckpointError:
+        return self._fault(f"has a shape or offsets of {name[:80]!r} that are no whole numbers")
 
     def _fault(self, what: str) -> CorruptCheckpointError:
         return CorruptCheckpointError(
@@ -144,14 +174,6 @@ def recognizes(start: bytes, n_bytes: int) -> bool:
     """Whether a file's first bytes are a safetensors header's."""
     is_object = start[_LENGTH : _LENGTH + 1] == b"{"
     return is_object and int.from_bytes(start[:_LENGTH], "little") < max(n_bytes, 2**32)
-
-
-def _strides(shape: list[int]) -> tuple[int, ...]:
-    made, step = [], 1
-    for size in reversed(shape):
-        made.append(step)
-        step *= max(size, 1)
-    return tuple(reversed(made))
 
 
 _MOST = 2**62

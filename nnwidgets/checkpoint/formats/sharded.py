@@ -6,6 +6,7 @@ Source: the index that transformers writes, ``{"metadata": {"total_size": n}, "w
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ import torch
 from nnwidgets.checkpoint.content import Composed, Described, Storage, Strided, storages_of
 from nnwidgets.checkpoint.formats.base import Opened, Progress
 from nnwidgets.checkpoint.formats.files import File
+from nnwidgets.checkpoint.formats.json_density import density_fault
 from nnwidgets.checkpoint.formats.safetensors import Safetensors
 from nnwidgets.checkpoint.formats.within import within
 from nnwidgets.checkpoint.records import Format
@@ -79,8 +81,11 @@ class Sharded(Opened):
         file = self.files[0]
         if file.n_bytes > MOST_INDEX_BYTES:
             raise self._fault(f"has {file.n_bytes:,} bytes; an index can have {MOST_INDEX_BYTES:,}")
+        text = file.read(0, file.n_bytes)
+        if fault := density_fault(text):
+            raise self._fault(fault)
         try:
-            index = json.loads(file.read(0, file.n_bytes).decode("utf-8"), object_pairs_hook=self._once)
+            index = json.loads(text.decode("utf-8"), object_pairs_hook=self._once)
         except (UnicodeDecodeError, ValueError, RecursionError) as error:
             raise self._fault(f"is no JSON ({error})") from None
         if type(index) is not dict:
@@ -151,8 +156,8 @@ class Sharded(Opened):
         found = sum(
             storage.n_bytes for storage in {s.key: s for t in self.content.values() for s in storages_of(t)}.values()
         )
-        if isinstance(said, int | float) and int(said) != found:
-            self.departures.append(f"The index says {int(said):,} bytes of tensors, and the shards have {found:,}.")
+        if isinstance(said, int | float) and (not math.isfinite(said) or int(said) != found):
+            self.departures.append(f"The index says {said:,} bytes of tensors, and the shards have {found:,}.")
 
     def _fault(self, what: str) -> CorruptCheckpointError:
         return CorruptCheckpointError(

@@ -7,15 +7,13 @@ Source: the opcodes as in ``pickletools``; the names as ``torch.load(weights_onl
 
 from __future__ import annotations
 
-import gc
 import struct
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
 
 from nnwidgets.checkpoint.formats.arguments import Malformed, said
+from nnwidgets.checkpoint.formats.collecting import without_collection
 from nnwidgets.checkpoint.formats.pickle_machine import NEVER, Ended, Found, Machine, Persistent
 from nnwidgets.checkpoint.formats.pickle_opcodes import OPERATIONS
 
@@ -96,7 +94,7 @@ def check_size(content: Any) -> None:
 def _run(machine: Machine) -> None:
     """Go through the opcodes to the last one."""
     try:
-        with _without_collection():
+        with without_collection():
             _go(machine)
     except (IndexError, struct.error):
         if machine.at >= len(machine.data) - _LONGEST_ARGUMENT:
@@ -106,18 +104,6 @@ def _run(machine: Machine) -> None:
         raise Malformed(f"has a pickle that takes {said(error.args[0])} from its memo, where nothing is") from None
     except UnicodeDecodeError:
         raise Malformed("has a pickle with text that is no UTF-8") from None
-
-
-@contextmanager
-def _without_collection() -> Iterator[None]:
-    """All that is made is kept, and the collector would look through it again and again: half of the time."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _go(machine: Machine) -> None:
