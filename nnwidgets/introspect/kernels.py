@@ -179,8 +179,9 @@ def count_bins(block: torch.Tensor, exponent: int, first: int, size: int, scratc
         return _count(indices, first, size, scratch)
     except (RuntimeError, IndexError):
         bin_indices(block, exponent, indices)
-        indices.nan_to_num_(nan=first, posinf=first, neginf=first).clamp_(first, first + size - 1)
-        return _count(indices, first, size, scratch)
+        # From 0 on: far from it, ``first`` itself may be rounded.
+        indices.nan_to_num_(nan=first, posinf=first, neginf=first).sub_(first).clamp_(0, size - 1)
+        return _count(indices, 0, size, scratch)
 
 
 def _count(indices: torch.Tensor, first: int, size: int, scratch: Scratch) -> list[int]:

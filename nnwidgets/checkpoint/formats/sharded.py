@@ -140,6 +140,9 @@ class Sharded(Opened):
             content = {key: _moved(value, number, name) for key, value in content.items()}
         shard.files, shard.content = self.files, content
         self.departures += [f"{name}: {each}" for each in shard.departures]
+        for key, text in shard.metadata.items():
+            # Among others, which names are tied to one that is in the shard.
+            self.metadata.setdefault(key, text)
         return {key: value for key, value in content.items() if isinstance(value, Strided | Composed)}
 
     def _note_others(self, weight_map: dict[str, str], tensors: dict[str, dict[str, Described]]) -> None:
