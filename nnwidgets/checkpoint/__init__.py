@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from nnwidgets.checkpoint.diffing import diff
 from nnwidgets.checkpoint.index import peek
-from nnwidgets.checkpoint.listing import Listed, Listing, folder, is_checkpoint
+from nnwidgets.checkpoint.listing import Listed, Listing, folder
 from nnwidgets.checkpoint.loading import load
 from nnwidgets.checkpoint.planning import plan
 from nnwidgets.checkpoint.reading import read
@@ -44,7 +44,6 @@ __all__ = [
     "Suggestion",
     "diff",
     "folder",
-    "is_checkpoint",
     "load",
     "peek",
     "plan",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -171,6 +171,11 @@ def name_of(steps: tuple[Step, ...]) -> str:
         else:
             made += f"[{key!r}]"
     return made
+
+
+def distinct_storages(tensors: Iterable[Described]) -> dict[str, Storage]:
+    """The storages of some tensors by key, each once."""
+    return {storage.key: storage for tensor in tensors for storage in storages_of(tensor)}
 
 
 def storages_of(tensor: Described) -> tuple[Storage, ...]:

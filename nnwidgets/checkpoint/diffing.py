@@ -11,18 +11,13 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
+from nnwidgets.checkpoint.content import dtype_name
+from nnwidgets.checkpoint.lanes import PIECE_BYTES, in_lanes
 from nnwidgets.checkpoint.records import Changed, StateDiff
 from nnwidgets.checkpoint.sameness import is_same
-from nnwidgets.checkpoint.sides import Part, described_dtype, side_of
-from nnwidgets.edit.aside import Crew, Halt
-from nnwidgets.introspect.readable import reading
+from nnwidgets.checkpoint.sides import Part, side_of
 
 SideLike = str | os.PathLike[str] | nn.Module | Mapping[str, torch.Tensor]
-
-PIECE_BYTES = 2**19
-"""What is read of a tensor at once: small enough to stay in a core's own cache while it is compared."""
-
-_MOST_LANES = 4
 
 
 def diff(a: SideLike, b: SideLike, *, progress: Callable[[int, int], None] | None = None) -> StateDiff:
@@ -157,7 +152,7 @@ class _Comparison:
         )
 
     def _dtypes(self) -> tuple[str, str]:
-        return described_dtype(self.one), described_dtype(self.other)
+        return dtype_name(self.one.dtype), dtype_name(self.other.dtype)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,8 +169,6 @@ class _Piece:
             self.of.count(one)
             return 0
         other = self._part(self.of.other, other_room)
-        if one.numel() != other.numel():  # one side is cut and the other is not
-            one, other = self.of.one.rows(0, self.stop, room), self.of.other.rows(0, self.stop, other_room)
         if one.numel():
             self.of.compare(self, one, other)
         return one.numel() * (one.element_size() + other.element_size())
@@ -184,26 +177,20 @@ class _Piece:
         return (side.elements if self.of.is_run else side.rows)(self.start, self.stop, room)
 
 
-def _run(waiting: Iterator[_Piece], total: int, progress: Callable[[int, int], None] | None) -> None:
-    lock, done = threading.Lock(), 0
+def _run(pieces: Iterator[_Piece], total: int, progress: Callable[[int, int], None] | None) -> None:
+    done = 0
 
-    def lane(halt: Halt) -> None:
+    def begin() -> Callable[[_Piece], int]:
+        rooms = [torch.empty(PIECE_BYTES, dtype=torch.uint8, device="cpu") for _ in range(2)]
+        return lambda piece: piece.run(*rooms)
+
+    def told(n_bytes: int) -> None:
         nonlocal done
-        room, other_room = (torch.empty(PIECE_BYTES, dtype=torch.uint8, device="cpu") for _ in range(2))
-        with reading():
-            while not halt.is_set:
-                with lock:
-                    piece = next(waiting, None)
-                if piece is None:
-                    return
-                n_bytes = piece.run(room, other_room)
-                with lock:
-                    done += n_bytes
-                    if progress is not None:
-                        progress(min(done, total), total)
+        done += n_bytes
+        if progress is not None:
+            progress(min(done, total), total)
 
-    n_lanes = min(_MOST_LANES, torch.get_num_threads(), max(1, total // (4 * PIECE_BYTES)))
-    Crew().run([lane] * n_lanes)
+    in_lanes(pieces, begin, told, n_bytes=total)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from nnwidgets.checkpoint.verifying import Expected
 from nnwidgets.edit.code import Recipe
 from nnwidgets.errors import SaveError
 from nnwidgets.introspect import guard
-from nnwidgets.introspect.labels import inert
+from nnwidgets.introspect.labels import inert, some
 
 _FORMAT = {"format": "pt"}
 """What transformers wants to see in the metadata."""
@@ -131,16 +131,11 @@ def _untied(named: dict[str, Leaf], warnings: list[str]) -> tuple[dict[str, Leaf
             removed |= _removed(members)
         if len(alike) > 1:
             is_shared = True
+            told = some([members[0] for members in alike.values()], _MOST_NAMES)
             warnings.append(
-                f"{_listed([members[0] for members in alike.values()])} share bytes without being the same, which "
-                "safetensors can't say: each is written whole."
+                f"{told} share bytes without being the same, which safetensors can't say: each is written whole."
             )
     return {name: leaf for name, leaf in named.items() if name not in removed}, removed, is_shared
-
-
-def _listed(names: Sequence[str]) -> str:
-    told = ", ".join(inert(each, 60) for each in names[:_MOST_NAMES])
-    return f"{told} and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else told
 
 
 def _removed(members: Sequence[str]) -> dict[str, str]:

@@ -112,8 +112,3 @@ def listed(path: Path) -> Listed:
     except NNWidgetsError:
         return Listed(path.name, "folder" if is_folder else "other", None, 0, size, about.st_mtime)
     return Listed(path.name, "checkpoint", index.format, len(index.tensors), index.size_bytes, about.st_mtime)
-
-
-def is_checkpoint(path: str | os.PathLike[str]) -> bool:
-    """Whether a file or folder is a checkpoint that can be read."""
-    return listed(checked_path(path)).kind == "checkpoint"

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from nnwidgets.checkpoint.content import Composed, Described, storages_of
+from nnwidgets.checkpoint.content import Composed, Described, distinct_storages
 from nnwidgets.checkpoint.formats import Opened, opened
 from nnwidgets.checkpoint.loading_code import recipe
 from nnwidgets.checkpoint.loading_optimizer import optimizer_states
@@ -152,7 +152,7 @@ class _Load:
         sourced = [(entry, tensor, by_source[entry.source]) for entry, tensor in named if entry.source is not None]
         self._refuse_half(model)
         states = optimizer_states(self.held, self.found, self.optimizer, model, self.plan)
-        storages = {each.key: each for _, _, described in sourced for each in storages_of(described)}
+        storages = distinct_storages(described for _, _, described in sourced)
         n_bytes = sum(_size(described) for _, _, described in sourced)
         self._total = sum(each.n_bytes for each in storages.values() if each.crc32 is not None) + 2 * n_bytes
         self.held.verify(storages.values(), self._tick)

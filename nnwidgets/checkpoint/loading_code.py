@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 
 from nnwidgets.checkpoint.formats import Opened
+from nnwidgets.checkpoint.naming import saved_entries
 from nnwidgets.checkpoint.records import LoadPlan, PlanEntry
 from nnwidgets.checkpoint.statedict import Found
 from nnwidgets.edit.code import Recipe, expression, net_name, optimizer_name
@@ -47,13 +48,7 @@ def recipe(
 
 def _is_torchs(model: Model, paths: Sequence[str]) -> bool:
     """Whether these are all the tensors that torch would ask for."""
-    wanted = {
-        entry.path
-        for entry in model.tree.tensors
-        if entry.role == "parameter" or (entry.role == "buffer" and entry.persistent)
-    }
-    aliases = {path for group in model.tree.ties for path in group.members}
-    return wanted <= {*paths} <= wanted | aliases and not model.tree.ties
+    return not model.tree.ties and {*paths} == saved_entries(model.tree).keys()
 
 
 def _read(held: Opened, found: Found) -> tuple[list[str], list[str]]:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch.optim import Optimizer
 
-from nnwidgets.checkpoint.content import Composed, Described, Strided, tensors_in
+from nnwidgets.checkpoint.content import Composed, Strided, distinct_storages, tensors_in
 from nnwidgets.checkpoint.formats import Opened
 from nnwidgets.checkpoint.records import LOADED, LoadPlan
 from nnwidgets.checkpoint.statedict import Found
@@ -103,7 +103,7 @@ def optimizer_states(held: Opened, found: Found, optimizer: object, model: Model
             path=str(held.path),
             hint="Leave optimizer out, or load another file.",
         )
-    held.verify({s.key: s for _, each in tensors_in(content) for s in _storages(each)}.values())
+    held.verify(distinct_storages(each for _, each in tensors_in(content)).values())
     groups = content["param_groups"]
     _check_groups(live, groups, held)
     numbers = [number for group in groups for number in group["params"]]
@@ -151,10 +151,6 @@ def _is_state(content: Any) -> bool:
     return isinstance(groups, list) and all(
         isinstance(group, dict) and isinstance(group.get("params"), list) for group in groups
     )
-
-
-def _storages(tensor: Described) -> list[Any]:
-    return [tensor.storage] if isinstance(tensor, Strided) else [part.storage for _, part in tensor.parts]
 
 
 def _check_groups(live: Optimizer, groups: list[dict[str, Any]], held: Opened) -> None:

@@ -15,9 +15,8 @@ import secrets
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
+from nnwidgets.checkpoint.closing import Closing
 from nnwidgets.errors import SaveError
 from nnwidgets.introspect.labels import short_bytes
 
@@ -30,7 +29,7 @@ _NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.ENOSYS, errno
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EOPNOTSUPP}
 
 
-class Folder:
+class Folder(Closing):
     """A folder that files are put into, held open so that it is the same one to the end.
 
     Attributes:
@@ -141,16 +140,8 @@ class Folder:
             os.close(self._fd)
             self._fd = -1
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-class Draft:
+class Draft(Closing):
     """A file that is being written; gone at the end unless it was placed.
 
     Attributes:
@@ -204,14 +195,6 @@ class Draft:
                 self._folder.remove(self._name)
             os.close(self.fd)
             self.fd = -1
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def locked(fd: int, *, where_unknown: bool) -> bool:

@@ -13,6 +13,7 @@ from torch import nn
 
 from nnwidgets.checkpoint.content import Composed, Described, dtype_name
 from nnwidgets.checkpoint.formats import Opened, opened
+from nnwidgets.checkpoint.naming import saved_entries
 from nnwidgets.checkpoint.records import LOADED, LoadPlan, PlanEntry, Status
 from nnwidgets.checkpoint.renaming import Named, one_name_each, renamed, suggest
 from nnwidgets.checkpoint.statedict import Found, find
@@ -128,18 +129,7 @@ def _model_side(module: nn.Module) -> dict[str, _Side]:
     """Parameters and persistent buffers under every name, in walk order."""
     found = tree(module)
     group_of = {path: group for group in found.ties if group.kind != "overlap" for path in group.members}
-    made: dict[str, _Side] = {}
-    for entry in found.tensors:
-        if entry.role == "parameter" or (entry.role == "buffer" and entry.persistent):
-            made[entry.path] = _Side(entry.path, entry, group_of.get(entry.path))
-    listed = {entry.path: entry for entry in found.tensors}
-    for group in found.ties:
-        for path in group.members:
-            if path not in made and path not in listed:
-                owner = next((made[other].entry for other in group.members if other in made), None)
-                if owner is not None:
-                    made[path] = _Side(path, owner, group_of.get(path))
-    return made
+    return {path: _Side(path, entry, group_of.get(path)) for path, entry in saved_entries(found).items()}
 
 
 def _check_targets(rename: Mapping[Any, str], tensors: Mapping[str, Described], model: Mapping[str, _Side]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from nnwidgets.checkpoint.content import Composed, Storage, Strided, storages_of, tensors_in
+from nnwidgets.checkpoint.content import Composed, Storage, Strided, distinct_storages, storages_of, tensors_in
 from nnwidgets.checkpoint.formats import Opened, opened
 from nnwidgets.errors import CorruptCheckpointError
 
@@ -37,7 +37,7 @@ def read(path: str | os.PathLike[str]) -> Any:
     """
     with opened(path) as held:
         found = [each for _, each in tensors_in(held.content)]
-        storages = {storage.key: storage for each in found for storage in storages_of(each)}
+        storages = distinct_storages(found)
         held.verify(storages.values())
         try:
             made = _Reader(held, storages).value(held.content)

@@ -156,6 +156,11 @@ class PlanEntry:
 LOADED: frozenset[Status] = frozenset({"match", "renamed", "dtype_cast", "tied"})
 """Statuses of what a load takes."""
 
+WORST_FIRST: tuple[Status, ...] = (
+    "shape_mismatch", "missing", "unexpected", "renamed", "dtype_cast", "tied", "match"
+)  # fmt: skip
+"""All statuses, in the order in which a list of them wants a look."""
+
 
 @dataclass(frozen=True, slots=True, repr=False)
 class LoadPlan:

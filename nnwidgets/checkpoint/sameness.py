@@ -13,6 +13,15 @@ _compare.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
 _compare.restype = ctypes.c_int
 
 
+def settled(data: torch.Tensor) -> torch.Tensor:
+    """The elements of a plain tensor on the CPU, dense and in order, as they read; a quantized one's as integers."""
+    if data.is_quantized:
+        data = data.int_repr()
+    if data.layout is not torch.strided:
+        data = data.to_dense()
+    return data.cpu().resolve_conj().resolve_neg().contiguous()
+
+
 def is_same(one: torch.Tensor, other: torch.Tensor) -> bool:
     """Whether two contiguous tensors on the CPU, of as many bytes, hold the same ones.
 

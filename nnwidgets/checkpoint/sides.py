@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from pathlib import PurePath
@@ -9,11 +10,13 @@ from typing import Any, Protocol
 
 import torch
 
-from nnwidgets.checkpoint.content import Composed, Described, Strided, dtype_name
+from nnwidgets.checkpoint.content import Described, Strided
 from nnwidgets.checkpoint.formats import Opened, opened
+from nnwidgets.checkpoint.naming import saved_entries
 from nnwidgets.checkpoint.planning import state_dict_in
+from nnwidgets.checkpoint.sameness import settled
 from nnwidgets.errors import InvalidTargetError
-from nnwidgets.introspect import TensorEntry, live_tensors, tree
+from nnwidgets.introspect import live_tensors, tree
 from nnwidgets.introspect.guard import is_a, is_module, is_tensor, type_name
 from nnwidgets.introspect.readable import plain, unreadable_reason
 
@@ -34,7 +37,7 @@ class Part(Protocol):
     is_run: bool
 
     def elements(self, start: int, stop: int, room: torch.Tensor) -> torch.Tensor:
-        """Elements of a run, in one dimension, on the CPU; in ``room``, which must hold them, where they are read."""
+        """Elements of a run, in one dimension, on the CPU; in ``room``, where it holds them, if they are read."""
 
     def rows(self, start: int, stop: int, room: torch.Tensor) -> torch.Tensor:
         """Rows of it on the CPU, contiguous; in ``room`` where they have to be copied. All of it where it isn't cut."""
@@ -88,20 +91,8 @@ def side_of(value: Any) -> Side:
 
 def _named(module: Any) -> dict[str, Any]:
     """What a state dict of a module has: parameters and persistent buffers, under every name."""
-    found = tree(module)
-    kept = {entry.path for entry in found.tensors if _is_kept(entry)}
     live = live_tensors(module)
-    made = {path: live[path] for path in kept if path in live}
-    listed = {entry.path for entry in found.tensors}
-    ordered = {entry.path: made[entry.path] for entry in found.tensors if entry.path in made}
-    for group in found.ties:
-        owner = next((made[path] for path in group.members if path in made), None)
-        ordered.update({path: owner for path in group.members if path not in listed and owner is not None})
-    return ordered
-
-
-def _is_kept(entry: TensorEntry) -> bool:
-    return entry.role == "parameter" or (entry.role == "buffer" and entry.persistent)
+    return {path: live[entry.path] for path, entry in saved_entries(tree(module)).items() if entry.path in live}
 
 
 def _live(tensor: Any, path: str) -> _Live:
@@ -138,35 +129,16 @@ class _Stored:
 
     def elements(self, start: int, stop: int, room: torch.Tensor) -> torch.Tensor:
         described: Any = self._described
-        made = room[: (stop - start) * described.dtype.itemsize].view(described.dtype)
+        n_bytes = (stop - start) * described.dtype.itemsize
+        if n_bytes > room.numel():
+            room = torch.empty(n_bytes, dtype=torch.uint8, device="cpu")
+        made = room[:n_bytes].view(described.dtype)
         self._held.read_into(described.storage, (described.first + start) * described.dtype.itemsize, made)
         return made
 
     def rows(self, start: int, stop: int, room: torch.Tensor) -> torch.Tensor:
-        described = self._described
-        if isinstance(described, Composed) or not self.is_cut:
-            return settled(self._held.tensor(described))
-        per_row = described.n_elements // self.shape[0] if self.shape and self.shape[0] else 1
+        if not self.is_cut:
+            return settled(self._held.tensor(self._described))
         shape = (stop - start, *self.shape[1:]) if self.shape else ()
-        n_bytes = per_row * (stop - start) * described.dtype.itemsize
-        made = room[:n_bytes].view(described.dtype).view(shape) if n_bytes <= room.numel() else None
-        if made is None:
-            made = torch.empty(shape, dtype=described.dtype, device="cpu")
-        if made.numel():
-            offset = (described.first + start * per_row) * described.dtype.itemsize
-            self._held.read_into(described.storage, offset, made)
-        return made
-
-
-def settled(data: torch.Tensor) -> torch.Tensor:
-    """The elements of a plain tensor on the CPU, dense and in order, as they read; a quantized one's as integers."""
-    if data.is_quantized:
-        data = data.int_repr()
-    if data.layout is not torch.strided:
-        data = data.to_dense()
-    return data.cpu().resolve_conj().resolve_neg().contiguous()
-
-
-def described_dtype(part: Part) -> str:
-    """``"float32"``."""
-    return dtype_name(part.dtype)
+        per_row = math.prod(self.shape[1:])
+        return self.elements(start * per_row, stop * per_row, room).view(shape)

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from nnwidgets.checkpoint.naming import is_saved
 from nnwidgets.errors import SaveError
 from nnwidgets.introspect import guard, live_tensors, tree
 
@@ -77,10 +78,6 @@ def optimizer_state(optimizer: Any) -> Any:
 
 def _by_path(module: Any, why: str) -> State:
     live = live_tensors(module)
-    kept = {
-        entry.path: live[entry.path]
-        for entry in tree(module).tensors
-        if entry.path in live and (entry.role == "parameter" or (entry.role == "buffer" and entry.persistent))
-    }
+    kept = {entry.path: live[entry.path] for entry in tree(module).tensors if entry.path in live and is_saved(entry)}
     said = f"Saved under path names, since {why}; to_load_code() of the report gives the Python that loads them."
     return State(kept, by_path=True, warnings=[said])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from nnwidgets.checkpoint.leaves import Leaf
-from nnwidgets.introspect.labels import inert
+from nnwidgets.introspect.labels import some
 from nnwidgets.introspect.readable import reading, torchs
 
 _MOST_NAMES = 3
@@ -27,9 +27,7 @@ class Versions:
         torn = [name for (name, _), a, b in zip(self._named, self._before, self._now(), strict=True) if a != b]
         if not torn:
             return []
-        names = ", ".join(inert(each, 60) for each in torn[:_MOST_NAMES])
-        more = f" and {len(torn) - _MOST_NAMES} more" if len(torn) > _MOST_NAMES else ""
-        said = f"{names}{more} changed while it was saved: the file may mix values of before and after."
+        said = f"{some(torn, _MOST_NAMES)} changed while it was saved: the file may mix values of before and after."
         return [f"{said} Save again when nothing trains."]
 
 

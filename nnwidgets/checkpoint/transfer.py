@@ -6,23 +6,16 @@ bounded size, where torch converts it.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 
 from nnwidgets.checkpoint.content import Composed, Described, Strided
 from nnwidgets.checkpoint.formats import Opened
-from nnwidgets.checkpoint.sameness import is_same
-from nnwidgets.edit.aside import Crew, Halt
+from nnwidgets.checkpoint.lanes import PIECE_BYTES, in_lanes
+from nnwidgets.checkpoint.sameness import is_same, settled
 from nnwidgets.introspect.readable import plain, reading
-
-PIECE_BYTES = 2**19
-"""Small enough to stay in a core's own cache between reading and comparing, large enough to make few calls."""
-
-_MOST_LANES = 4
 
 Tick = Callable[[int], None]
 """Told how many more bytes are done, by one thread at a time; may raise to cancel."""
@@ -43,11 +36,6 @@ class Pair:
     source: str
     tensor: torch.Tensor
     described: Described
-
-    @property
-    def n_bytes(self) -> int:
-        """What of the file is read for it, about."""
-        return self.described.n_elements * self.described.dtype.itemsize
 
 
 def write(held: Opened, pairs: Sequence[Pair], tick: Tick) -> None:
@@ -107,23 +95,17 @@ class _Room:
 def _in_lanes(held: Opened, pairs: Sequence[Pair], tick: Tick, work: Callable[[Opened, _Piece, _Room], None]) -> None:
     with reading():
         pieces = [piece for pair in pairs for piece in _pieces(pair)]
-    lock, at = threading.Lock(), iter(pieces)
 
-    def lane(halt: Halt) -> None:
+    def begin() -> Callable[[_Piece], int]:
         room = _Room()
-        with reading():
-            while not halt.is_set:
-                with lock:
-                    piece = next(at, None)
-                if piece is None:
-                    return
-                work(held, piece, room)
-                with lock:
-                    tick(piece.n_bytes)
 
-    total = sum(piece.n_bytes for piece in pieces)
-    n_lanes = min(_MOST_LANES, torch.get_num_threads(), max(1, total // PIECE_BYTES))
-    Crew().run([partial(lane) for _ in range(n_lanes)])
+        def done(piece: _Piece) -> int:
+            work(held, piece, room)
+            return piece.n_bytes
+
+        return done
+
+    in_lanes(pieces, begin, tick, n_bytes=sum(piece.n_bytes for piece in pieces))
 
 
 def _pieces(pair: Pair) -> Iterator[_Piece]:
@@ -153,9 +135,7 @@ def _write(held: Opened, piece: _Piece, room: _Room) -> None:
 
 
 def _is_equal(held: Opened, piece: _Piece, room: _Room) -> bool:
-    made = _settled(_read(held, piece, room).to(piece.target.dtype))
-    live = _settled(piece.target)
-    return is_same(made, live)
+    return is_same(settled(_read(held, piece, room).to(piece.target.dtype)), settled(piece.target))
 
 
 def _read(held: Opened, piece: _Piece, room: _Room) -> torch.Tensor:
@@ -175,8 +155,3 @@ def _offset(described: Strided, first: int) -> int:
 
 def _is_lazy_view(target: torch.Tensor) -> bool:
     return target.is_conj() or target.is_neg()
-
-
-def _settled(data: torch.Tensor) -> torch.Tensor:
-    """Its elements on the CPU, in order, as they read."""
-    return data.cpu().resolve_conj().resolve_neg().contiguous()

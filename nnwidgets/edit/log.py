@@ -11,7 +11,7 @@ from nnwidgets.edit.changes import Change
 from nnwidgets.edit.code import script
 from nnwidgets.errors import InvalidTargetError
 from nnwidgets.introspect.guard import require_module
-from nnwidgets.introspect.labels import inert, short_bytes
+from nnwidgets.introspect.labels import inert, short_bytes, some
 
 if TYPE_CHECKING:
     from nnwidgets.edit.undoing import Undo
@@ -166,8 +166,7 @@ _MOST_PATHS = 3
 
 
 def _line(index: int, change: Change, mark: str) -> str:
-    more = f" and {len(change.paths) - _MOST_PATHS} more" if len(change.paths) > _MOST_PATHS else ""
-    paths = ", ".join(inert(path, 60) for path in change.paths[:_MOST_PATHS]) + more
+    paths = some(change.paths, _MOST_PATHS)
     seed = "" if change.seed is None else f"seed {change.seed}"
     parts = (f"{index:>3}", change.when, inert(change.label, 60), paths, seed, mark)
     return "  ".join(part for part in parts if part)

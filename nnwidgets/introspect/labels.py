@@ -67,6 +67,17 @@ def _escaped(match: re.Match[str]) -> str:
     return match.group().encode("unicode_escape").decode("ascii")
 
 
+def some(names: Sequence[str], most: int) -> str:
+    """The first of some names, inert and cut, and how many more there are.
+
+    Example:
+        >>> some(["a", "b", "c"], 2), some(["a"], 2)
+        ('a, b and 1 more', 'a')
+    """
+    told = ", ".join(inert(each, 60) for each in names[:most])
+    return f"{told} and {len(names) - most} more" if len(names) > most else told
+
+
 def short_count(n: int) -> str:
     """A count in at most four digits and a unit.
 

@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 
 from nnwidgets import checkpoint
 from nnwidgets.checkpoint.renaming import in_short
-from nnwidgets.errors import InvalidTargetError
+from nnwidgets.errors import InvalidTargetError, NNWidgetsError
 from nnwidgets.introspect.guard import is_a, is_module, is_tensor, type_name
 from nnwidgets.introspect.labels import inert
 from nnwidgets.magics.edit_commands import remembered_of
@@ -53,9 +53,12 @@ def file_page(command: Command, namespace: Namespace, bind: Bind, advice: Advice
 
 def _listed(command: Command) -> Document:
     place = Path(command.files[0] if command.files else ".").expanduser()
-    if place.is_dir() and not checkpoint.is_checkpoint(place):
+    try:
+        return pages.index_page(checkpoint.peek(place))
+    except NNWidgetsError:
+        if not place.is_dir():
+            raise
         return pages.folder_page(checkpoint.folder(place))
-    return pages.index_page(checkpoint.peek(place))
 
 
 def _compared(command: Command, namespace: Namespace) -> Document:

@@ -6,9 +6,9 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from nnwidgets.checkpoint import peek
-from nnwidgets.checkpoint.planning import plan
+from nnwidgets.checkpoint import plan
 from nnwidgets.errors import NNWidgetsError
+from nnwidgets.introspect import live_tensors
 from nnwidgets.magics.candidates import Candidate
 from nnwidgets.magics.grammar import LineError, unquoted
 from nnwidgets.magics.namespace import optimizers_in
@@ -53,18 +53,14 @@ def rename_candidates(plain: list[str], value: str, namespace: Mapping[str, Any]
         module = resolve_model(plain[0], namespace).module
         if "=" in value:
             old = value.partition("=")[0]
-            from nnwidgets.introspect import live_tensors
-
             yield from (Candidate(f"{old}={path}", "path") for path in list(live_tensors(module))[:_MOST_NAMES])
             return
-        file = unquoted(plain[1])
-        planned = plan(module, file)
-        yield from (Candidate(f"{old}={new}", "path") for old, new in planned.renames.items())
-        matched = {entry.source for entry in planned.entries if entry.path is not None}
-        names = peek(file).names[:_MOST_NAMES]
+        planned = plan(module, unquoted(plain[1]))
     except (LineError, NNWidgetsError):
         return
-    yield from (Candidate(f"{name}=", "path") for name in names if name not in matched)
+    yield from (Candidate(f"{old}={new}", "path") for old, new in planned.renames.items())
+    left = [entry.source for entry in planned.entries if entry.path is None]
+    yield from (Candidate(f"{name}=", "path") for name in left[:_MOST_NAMES])
 
 
 def optimizer_candidates(plain: list[str], namespace: Mapping[str, Any]) -> Iterator[Candidate]:

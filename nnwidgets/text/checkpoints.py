@@ -19,7 +19,8 @@ from nnwidgets.checkpoint import (
     StateDiff,
     StoredTensor,
 )
-from nnwidgets.introspect.labels import exact_count, inert, shape_text, short_bytes
+from nnwidgets.checkpoint.records import WORST_FIRST
+from nnwidgets.introspect.labels import exact_count, shape_text, short_bytes, some
 from nnwidgets.text.document import Block, Document, Facts, Note, Table, Title
 from nnwidgets.text.pages import MOST_ROWS, number
 
@@ -49,8 +50,6 @@ WORDS: Mapping[str, str] = {
     "shape_mismatch": "other shape",
 }
 """What each status is called."""
-
-_WORST_FIRST = ("shape_mismatch", "missing", "unexpected", "renamed", "dtype_cast", "tied", "match")
 
 
 def index_page(index: CheckpointIndex) -> Document:
@@ -171,9 +170,7 @@ def diff_page(diff: StateDiff) -> Document:
     )  # fmt: skip
     blocks: list[Block] = [Title(f"{diff.a} → {diff.b}", "differences"), Facts(facts), table]
     if diff.equal:
-        names = ", ".join(inert(name, 60) for name in diff.equal[:_MOST_EQUAL])
-        more = f" and {len(diff.equal) - _MOST_EQUAL} more" if len(diff.equal) > _MOST_EQUAL else ""
-        blocks.append(Note(f"Bit-equal: {names}{more}."))
+        blocks.append(Note(f"Bit-equal: {some(diff.equal, _MOST_EQUAL)}."))
     return tuple(blocks)
 
 
@@ -188,9 +185,7 @@ def _stored(tensor: StoredTensor) -> tuple[str, ...]:
 
 
 def _tied(letter: str, members: Sequence[str]) -> str:
-    names = ", ".join(inert(name, 60) for name in members[:_MOST_MEMBERS])
-    more = f" and {len(members) - _MOST_MEMBERS} more" if len(members) > _MOST_MEMBERS else ""
-    return f"{letter}: {names}{more} share bytes in the file."
+    return f"{letter}: {some(members, _MOST_MEMBERS)} share bytes in the file."
 
 
 def _listed(each: Listed) -> tuple[str, ...]:
@@ -209,13 +204,13 @@ def _listed(each: Listed) -> tuple[str, ...]:
 
 def _counts(plan: LoadPlan) -> str:
     counts = plan.counts
-    words = (f"{exact_count(counts[each])} {WORDS[each]}" for each in _WORST_FIRST[::-1] if each in counts)
+    words = (f"{exact_count(counts[each])} {WORDS[each]}" for each in WORST_FIRST[::-1] if each in counts)
     return " · ".join(words) or "none on either side"
 
 
 def _entries(entries: Iterable[PlanEntry]) -> list[Block]:
     """A table of what is worth a look, the worst first; what merely matches is counted elsewhere."""
-    rank = {status: index for index, status in enumerate(_WORST_FIRST)}
+    rank = {status: index for index, status in enumerate(WORST_FIRST)}
     listed = sorted(entries, key=lambda entry: rank[entry.status])
     rows = tuple(_entry(entry) for entry in listed[:MOST_ROWS])
     if not rows:

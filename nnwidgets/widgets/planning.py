@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nnwidgets.checkpoint import LoadPlan, PlanEntry, plan
-from nnwidgets.checkpoint.records import LOADED, Status, Suggestion
+from nnwidgets.checkpoint.records import LOADED, WORST_FIRST, Suggestion
 from nnwidgets.errors import PathNotFoundError
 from nnwidgets.introspect.labels import inert
 from nnwidgets.widgets.folders import named_from_here, resolved
@@ -21,7 +21,6 @@ from nnwidgets.wire.schema_checkpoints import PlanReply, PlanRow
 
 _MOST_TEXT = 400
 _MOST_WARNINGS = 50
-_ORDER: tuple[Status, ...] = ("shape_mismatch", "missing", "unexpected", "renamed", "dtype_cast", "tied", "match")
 
 
 def tell_plan(session: Session, body: Mapping[str, Any], job: Job) -> PlanReply:
@@ -54,7 +53,7 @@ def tell_plan(session: Session, body: Mapping[str, Any], job: Job) -> PlanReply:
     refused = {name for name, to in body["rename"].items() if to is None}
     return {
         "path": body["path"],
-        "counts": {status: found.counts[status] for status in _ORDER if status in found.counts},
+        "counts": {status: found.counts[status] for status in WORST_FIRST if status in found.counts},
         "n_model": len(of_model),
         "n_loads": len(loads),
         "n_elements": sum(each.n_elements for each in loads if each.status != "tied"),
@@ -114,7 +113,7 @@ def effective(session: Session, place: Path, suggested: LoadPlan, body: Mapping[
 
 def _in_order(found: LoadPlan) -> list[PlanEntry]:
     """Problems first; those alike in the order of the plan."""
-    rank = {status: index for index, status in enumerate(_ORDER)}
+    rank = {status: index for index, status in enumerate(WORST_FIRST)}
     return sorted(found.entries, key=lambda each: rank[each.status])
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import torch
 
+from nnwidgets.checkpoint.closing import Closing
 from nnwidgets.checkpoint.content import Composed, Described, Storage, Strided, dtype_name
 from nnwidgets.checkpoint.formats.files import File, memory_of
 from nnwidgets.checkpoint.records import Format
@@ -20,7 +20,7 @@ Progress = Callable[[int], None]
 """Told how many more bytes were read; may raise to cancel."""
 
 
-class Opened(ABC):
+class Opened(Closing):
     """A checkpoint whose header was read and checked whole: every range lies in its file, every shape in its range.
 
     Attributes:
@@ -128,14 +128,6 @@ class Opened(ABC):
         """Close its files; may be called again."""
         for file in self.files:
             file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def span(described: Strided) -> int:

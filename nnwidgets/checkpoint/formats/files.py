@@ -10,15 +10,15 @@ import ctypes
 import os
 import stat
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import torch
 
+from nnwidgets.checkpoint.closing import Closing
 from nnwidgets.errors import CorruptCheckpointError, PathNotFoundError, UnsafeCheckpointError, closest_names
 
 
-class File:
+class File(Closing):
     """A regular file, open for reading.
 
     Attributes:
@@ -128,14 +128,6 @@ class File:
             )
         self._fd = fd
         return fd
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def __del__(self) -> None:
         if getattr(self, "_fd", -1) >= 0:

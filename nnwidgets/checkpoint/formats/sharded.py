@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from nnwidgets.checkpoint.content import Composed, Described, Storage, Strided, storages_of
+from nnwidgets.checkpoint.content import Composed, Described, Storage, Strided, distinct_storages, storages_of
 from nnwidgets.checkpoint.formats.base import Opened, Progress
 from nnwidgets.checkpoint.formats.files import File
 from nnwidgets.checkpoint.formats.json_density import density_fault
@@ -156,9 +156,7 @@ class Sharded(Opened):
 
     def _compare_size(self, index: dict[str, Any]) -> None:
         said = _dict(index.get("metadata")).get("total_size")
-        found = sum(
-            storage.n_bytes for storage in {s.key: s for t in self.content.values() for s in storages_of(t)}.values()
-        )
+        found = sum(storage.n_bytes for storage in distinct_storages(self.content.values()).values())
         if isinstance(said, int | float) and (not math.isfinite(said) or int(said) != found):
             self.departures.append(f"The index says {said:,} bytes of tensors, and the shards have {found:,}.")
 
