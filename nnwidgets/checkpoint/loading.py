@@ -18,9 +18,9 @@ from nnwidgets.checkpoint.records import LOADED, LoadPlan, LoadReport, PlanEntry
 from nnwidgets.checkpoint.statedict import Found
 from nnwidgets.checkpoint.transfer import Pair, differing, write
 from nnwidgets.edit.code import Recipe
-from nnwidgets.edit.optimizers import OptimizerState
 from nnwidgets.edit.targets import Model, Place, check_writable, filled_once
 from nnwidgets.edit.transaction import Plan, commit
+from nnwidgets.edit.undoing import Exchangeable
 from nnwidgets.errors import CheckpointMismatchError, CorruptCheckpointError
 
 Progress = Callable[[int, int], None]
@@ -186,7 +186,7 @@ class _Load:
                 )
 
     def _committed(
-        self, model: Model, pairs: Sequence[Pair], states: OptimizerState | None, materialized: Materialized
+        self, model: Model, pairs: Sequence[Pair], states: Exchangeable | None, materialized: Materialized
     ) -> LoadReport:
         fresh = set(materialized.paths)
         live = {pair.path: pair for pair in pairs if pair.path not in fresh}
@@ -196,7 +196,7 @@ class _Load:
         places, _ = filled_once(named)
         first = {id(pair.tensor): pair for pair in reversed(pairs) if pair.path in fresh}
         written = [*(live[place.path] for place in places), *first.values()]
-        changes: list[OptimizerState] = [materialized] if fresh else []
+        changes: list[Exchangeable] = [materialized] if fresh else []
         plan = Plan(
             kind="load",
             label=f"load {self.held.path.name}",

@@ -46,38 +46,26 @@ class LoadedState:
         """Whether the optimizer has what was loaded."""
         return self._is_changed
 
-    def change(self) -> None:
-        """Put in what was loaded."""
-        if not self._is_changed:
-            self.exchange()
-
-    def restore(self) -> None:
-        """Put back what was there before."""
-        if self._is_changed:
-            self.exchange()
-
     def exchange(self) -> None:
         """Exchange what is in the optimizer and what is kept here."""
         optimizer = self._optimizer()
+        states = [(tensor, state) for held, state in self._states if (tensor := held()) is not None]
+        groups = self._groups
         if optimizer is not None:
-            kept = []
-            for held, state in self._states:
-                tensor = held()
-                if tensor is None:
-                    continue
-                kept.append((held, dict.get(optimizer.state, tensor)))
-                if state is None:
-                    optimizer.state.pop(tensor, None)
-                else:
-                    optimizer.state[tensor] = state
-            groups = [
-                {name: group.get(name) for name in new}
-                for group, new in zip(optimizer.param_groups, self._groups, strict=True)
-            ]
-            for group, new in zip(optimizer.param_groups, self._groups, strict=True):
-                group.update(new)
-            self._states, self._groups = kept, groups
+            self._states = [(weakref.ref(tensor), dict.get(optimizer.state, tensor)) for tensor, _ in states]
+            pairs = zip(optimizer.param_groups, groups, strict=True)
+            self._groups = [{name: group.get(name) for name in new} for group, new in pairs]
+        # All that was there is kept by now: whatever interrupts the rest, another exchange brings it back.
         self._is_changed = not self._is_changed
+        if optimizer is None:
+            return
+        for tensor, state in states:
+            if state is None:
+                optimizer.state.pop(tensor, None)
+            else:
+                optimizer.state[tensor] = state
+        for group, new in zip(optimizer.param_groups, groups, strict=True):
+            group.update(new)
 
 
 def optimizer_states(held: Opened, found: Found, optimizer: object, model: Model, plan: LoadPlan) -> LoadedState | None:

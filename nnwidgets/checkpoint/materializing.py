@@ -29,7 +29,6 @@ class Materialized:
         self.has_lazy = False
         self._made: dict[int, tuple[Any, torch.Tensor]] = {}
         self._data: list[tuple[Any, type, torch.Tensor]] = []
-        self._is_changed = False
         self._n_exchanged = 0
 
     def prepared(self, path: str, tensor: Any, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
@@ -64,32 +63,20 @@ class Materialized:
 
     @property
     def is_changed(self) -> bool:
-        """Whether they have taken their places."""
-        return self._is_changed
-
-    def change(self) -> None:
-        """Put them in place."""
-        if not self._is_changed:
-            self.exchange()
-
-    def restore(self) -> None:
-        """Put back what had no data."""
-        if self._is_changed or self._n_exchanged:
-            self.exchange()
+        """Whether they have taken their places, be it some of them."""
+        return self._n_exchanged > 0
 
     def exchange(self) -> None:
         """Put them in place, or back."""
         pairs = list(self._made.values())
-        if self._is_changed or self._n_exchanged:
+        if self.is_changed:
             for tensor, made in reversed(pairs[: self._n_exchanged]):
                 self._put_back(tensor, made)
                 self._n_exchanged -= 1
-            self._is_changed = False
             return
         for tensor, made in pairs:
             self._put(tensor, made)
             self._n_exchanged += 1
-        self._is_changed = True
 
     def _put(self, tensor: Any, made: torch.Tensor) -> None:
         if is_a(tensor, UninitializedTensorMixin):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch.optim import Optimizer
@@ -114,23 +114,6 @@ def _parameters(optimizer: Any) -> list[Any]:
     return made
 
 
-class OptimizerState(Protocol):
-    """What a change does to an optimizer's state, and takes back."""
-
-    @property
-    def is_changed(self) -> bool:
-        """Whether it is done."""
-
-    def change(self) -> None:
-        """Do it."""
-
-    def restore(self) -> None:
-        """Take it back; nothing where it isn't done."""
-
-    def exchange(self) -> None:
-        """Do it where it isn't done, else take it back."""
-
-
 class KeptState:
     """The state of one parameter in one optimizer: exchanged with what is there now, to clear and to bring back."""
 
@@ -140,27 +123,15 @@ class KeptState:
         self._before = dict.get(optimizer.state, tensor)
         self._is_cleared = False
 
-    def change(self) -> None:
-        """Take the state out of the optimizer."""
-        self._put(None)
-        self._is_cleared = True
-
-    def restore(self) -> None:
-        """Put the very same state back."""
-        self._put(self._before)
-        self._is_cleared = False
-
-    def exchange(self) -> None:
-        """Clear it where it is there, bring it back where it is cleared."""
-        if self._is_cleared:
-            self.restore()
-        else:
-            self.change()
-
     @property
     def is_changed(self) -> bool:
         """Whether it is out of the optimizer."""
         return self._is_cleared
+
+    def exchange(self) -> None:
+        """Clear it where it is there, bring it back where it is cleared."""
+        self._is_cleared = not self._is_cleared
+        self._put(None if self._is_cleared else self._before)
 
     def _put(self, state: Any) -> None:
         optimizer, tensor = self._optimizer(), self._tensor()

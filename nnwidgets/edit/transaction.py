@@ -18,9 +18,9 @@ from nnwidgets.edit.changes import Change, Kind, Numbers
 from nnwidgets.edit.code import Recipe, expression, optimizer_name
 from nnwidgets.edit.interrupts import insist
 from nnwidgets.edit.log import FEW, Entry, History, Log, State, history_of, log_of
-from nnwidgets.edit.optimizers import KeptState, OptimizerState, checked, states_of, warning_of
+from nnwidgets.edit.optimizers import KeptState, checked, states_of, warning_of
 from nnwidgets.edit.targets import Model, Place, Tie
-from nnwidgets.edit.undoing import Flag, Site, Undo, summarized
+from nnwidgets.edit.undoing import Exchangeable, Flag, Site, Undo, summarized
 from nnwidgets.errors import ChangedSinceError, InvalidTargetError, NNWidgetsError
 from nnwidgets.introspect import lookup, sampled_stats
 from nnwidgets.introspect.labels import short_bytes
@@ -44,7 +44,7 @@ class Plan:
         seed: As of `Change`.
         warnings: As of `Change`.
         flags: Parameters whose ``requires_grad`` changes.
-        states: Optimizer states to clear.
+        states: What else is exchanged, an optimizer's states to clear for instance.
         verify: Looks after writing whether all is well; raises where not.
         reports_changed: Whether only the tensors whose bytes came out different are named.
         recover: Puts back, before the bytes, what else ``write`` may have changed.
@@ -65,7 +65,7 @@ class Plan:
     seed: int | None = None
     warnings: list[str] = field(default_factory=list)
     flags: list[Flag] = field(default_factory=list)
-    states: list[OptimizerState] = field(default_factory=list)
+    states: list[Exchangeable] = field(default_factory=list)
     reports_changed: bool = False
     write_in_turn: Callable[[Callable[[int], None]], None] | None = None
     verify: Callable[[], None] | None = None
@@ -116,7 +116,7 @@ def _carried_out(model: Model, plan: Plan, log: Log, begun: list[tuple[Undo, Sta
     for flag in plan.flags:
         flag.set(after=True)
     for state in plan.states:
-        state.change()
+        state.exchange()
     undo.touch()
     undo.seal()
     if plan.reports_changed:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
 from nnwidgets.edit.interrupts import insist
-from nnwidgets.edit.optimizers import OptimizerState
 from nnwidgets.edit.snapshot import Snapshot
 from nnwidgets.introspect import sampled_stats, stats
 from nnwidgets.introspect.readable import plain, reading, unreadable_reason
@@ -37,6 +36,17 @@ class Flag:
         """Whether nobody changed it since."""
         tensor = self._tensor()
         return tensor is not None and tensor.requires_grad is (self._after if after else self._before)
+
+
+class Exchangeable(Protocol):
+    """What a change exchanges besides bytes and flags: an optimizer's state, tensors that had no data."""
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether the change's side is in place, be it in part."""
+
+    def exchange(self) -> None:
+        """Put the other side in place; where that was interrupted, the next call takes back what was done."""
 
 
 class Site:
@@ -70,7 +80,7 @@ class Undo:
         sites: Sequence[Site],
         plains: Sequence[torch.Tensor],
         flags: Sequence[Flag],
-        states: Sequence[OptimizerState],
+        states: Sequence[Exchangeable],
         *,
         in_turn: bool = False,
     ) -> None:

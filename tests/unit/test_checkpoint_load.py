@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import weakref
 
 import pytest
 import torch
@@ -352,6 +353,23 @@ def test_a_failed_load_leaves_a_meta_model_on_the_meta_device(tmp_path):
     with pytest.raises(StopError):
         nnw.load(net, tmp_path / "x.safetensors", progress=stop)
     assert all(tensor.is_meta for tensor in net.state_dict().values())
+
+
+def test_an_exchange_that_fails_half_way_leaves_all_of_a_meta_model_on_the_meta_device(tmp_path):
+    save_file(mlp().state_dict(), tmp_path / "x.safetensors")
+    with torch.device("meta"):
+        net = mlp()
+    held = []
+
+    def hold(done, total):
+        if done == total:  # everything is written and compared; what follows puts it in place
+            held.append(weakref.ref(net.output.bias))
+
+    with pytest.raises(RuntimeError, match="weakref"):
+        nnw.load(net, tmp_path / "x.safetensors", progress=hold)
+    assert held
+    assert all(tensor.is_meta for tensor in net.state_dict().values())
+    assert not nnw.history(net).changes
 
 
 def test_a_lazy_layer_gets_its_shape_from_the_file(tmp_path):
