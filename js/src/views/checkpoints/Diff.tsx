@@ -6,7 +6,7 @@ import type { CheckpointsStore } from "../../state/checkpoints/store.ts";
 import { Glyph } from "../tree/Glyph.tsx";
 import { Bar, Chips } from "./Chips.tsx";
 import { Search } from "./Search.tsx";
-import { VirtualList } from "./VirtualList.tsx";
+import { VirtualList, WaitingRow } from "./VirtualList.tsx";
 import { DIFFERENCES, differenceLook, type Look, shortDtype } from "./words.tsx";
 
 const ROW_HEIGHT = 26;
@@ -105,9 +105,7 @@ export function Diff({ store, name, alive }: DiffProps) {
           {(index, top) => {
             const row = diff.row(index);
             return row === undefined ? (
-              <div key={index} class="nnw-entry" role="listitem" aria-busy style={{ top: `${top}px` }}>
-                <span class="nnw-bone" />
-              </div>
+              <WaitingRow key={index} top={top} />
             ) : (
               <DiffRowView
                 key={row.path}

@@ -8,7 +8,7 @@ import { FaultNote, Note } from "../inspector/Note.tsx";
 import { Bar, Chips } from "./Chips.tsx";
 import { heightOf, PlanRowView, type RowActions } from "./PlanRowView.tsx";
 import { Search } from "./Search.tsx";
-import { VirtualList } from "./VirtualList.tsx";
+import { VirtualList, WaitingRow } from "./VirtualList.tsx";
 import { STATUSES, statusLook } from "./words.tsx";
 
 const NARROW_PX = 560;
@@ -105,9 +105,7 @@ export function Plan({ store, name, alive }: PlanProps) {
               {(index, top) => {
                 const row = plan.row(index);
                 return row === undefined ? (
-                  <div key={index} class="nnw-entry" role="listitem" aria-busy style={{ top: `${top}px` }}>
-                    <span class="nnw-bone" />
-                  </div>
+                  <WaitingRow key={index} top={top} />
                 ) : (
                   <PlanRowView
                     key={`${row.path} ${row.source}`}

@@ -29,6 +29,15 @@ export function VirtualList({ class: extra, label, blocks, children, onLook, of 
   );
 }
 
+/** Stands in a list for a row that was asked for. */
+export function WaitingRow({ top }: { readonly top: number }) {
+  return (
+    <div class="nnw-entry" role="listitem" aria-busy style={{ top: `${top}px` }}>
+      <span class="nnw-bone" />
+    </div>
+  );
+}
+
 interface PickListProps extends VirtualListProps {
   readonly role: "listbox" | "tree";
   /** The row that the keyboard is on. */

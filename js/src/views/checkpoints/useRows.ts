@@ -1,5 +1,6 @@
 import type { RefObject } from "preact";
 import { useCallback, useLayoutEffect, useState } from "preact/hooks";
+import { useScrolled } from "../../lib/useScrolled.ts";
 
 /** So many rows of one height, one after the other. */
 export interface Block {
@@ -77,20 +78,7 @@ export function useRows(frame: RefObject<HTMLElement | null>, blocks: readonly B
     }
   }, [frame]);
   const sight = rowsInSight(blocks, box.top, box.height);
-  useLayoutEffect(() => {
-    const element = frame.current;
-    if (element === null) {
-      return;
-    }
-    read();
-    element.addEventListener("scroll", read, { passive: true });
-    const size = new ResizeObserver(read);
-    size.observe(element);
-    return () => {
-      element.removeEventListener("scroll", read);
-      size.disconnect();
-    };
-  }, [frame, read]);
+  useScrolled(frame, read);
   // Fewer rows than before can leave the frame scrolled past their end.
   useLayoutEffect(read, [sight.height, read]);
   return sight;

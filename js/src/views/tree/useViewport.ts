@@ -1,5 +1,6 @@
 import type { RefObject } from "preact";
 import { useCallback, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useScrolled } from "../../lib/useScrolled.ts";
 
 export const ROW_HEIGHT = 24;
 const OVERSCAN_ROWS = 16;
@@ -51,20 +52,7 @@ export function useViewport(frame: RefObject<HTMLElement | null>, headerHeight: 
     const next = { row: Math.floor(element.scrollTop / ROW_HEIGHT), height: element.clientHeight - headerHeight };
     setBox((before) => (before.row === next.row && before.height === next.height ? before : next));
   }, [frame, headerHeight]);
-  useLayoutEffect(() => {
-    const element = frame.current;
-    if (element === null) {
-      return;
-    }
-    read();
-    element.addEventListener("scroll", read, { passive: true });
-    const size = new ResizeObserver(read);
-    size.observe(element);
-    return () => {
-      element.removeEventListener("scroll", read);
-      size.disconnect();
-    };
-  }, [frame, read]);
+  useScrolled(frame, read);
   // Fewer rows than before can leave the frame scrolled past their end.
   useLayoutEffect(read, [total, read]);
   return viewportAt(box.row * ROW_HEIGHT, box.height, total);
