@@ -20,6 +20,15 @@ HOME = str(Path(edit.__file__).parent)
 N_INJECTED = 200
 
 
+@pytest.fixture(autouse=True)
+def only_what_is_new_is_collected():
+    """A whole run has made millions of objects by now, and each collection would look at all of them."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 class Injected(RuntimeError):
     pass
 
