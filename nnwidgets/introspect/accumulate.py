@@ -53,11 +53,11 @@ class Accumulator:
             return
         self._n += n
         low, high = kernels.extremes(block)
-        if math.isfinite(low) and math.isfinite(high):
+        if math.isfinite(low) and math.isfinite(high) and self._take(block, low, high, _StandIn(), scratch):
             self._n_zero += n - kernels.n_nonzero(block, low, high, scratch)
-            self._take(block, low, high, _StandIn(), scratch)
         else:
-            self._take_mixed(block, scratch)
+            # Several looks at it have to agree, also where another thread writes to the tensor meanwhile.
+            self._take_mixed(scratch.kept(n).copy_(block), scratch)
 
     def add_constant(self, value: float, count: int) -> None:
         """Take in ``count`` elements of one value, such as a sparse tensor's implicit zeros."""
@@ -140,9 +140,11 @@ class Accumulator:
             kernels.fill(block, stand_in.value, filled)
         self._take(filled, low, high, stand_in, scratch)
 
-    def _take(self, block: torch.Tensor, low: float, high: float, stand_in: _StandIn, scratch: kernels.Scratch) -> None:
+    def _take(self, block: torch.Tensor, low: float, high: float, stand_in: _StandIn, scratch: kernels.Scratch) -> bool:
+        """Take in a block of finite elements; return False, and take nothing, where one is NaN or infinite by now."""
+        if not self._sum(block, low, high, stand_in, scratch):
+            return False
         self._cover(low, high)
-        self._sum(block, low, high, stand_in, scratch)
         exponent = self._histogram.exponent
         first = Histogram.index(low, exponent)
         size = Histogram.index(high, exponent) - first + 1
@@ -150,8 +152,9 @@ class Accumulator:
         if stand_in.count:
             counts[Histogram.index(stand_in.value, exponent) - first] -= stand_in.count
         self._histogram.add(first, counts)
+        return True
 
-    def _sum(self, block: torch.Tensor, low: float, high: float, stand_in: _StandIn, scratch: kernels.Scratch) -> None:
+    def _sum(self, block: torch.Tensor, low: float, high: float, stand_in: _StandIn, scratch: kernels.Scratch) -> bool:
         """Add the block's moments, taken about the stand-in's value, where the elements it stands for add nothing."""
         n = block.numel() - stand_in.count
         shift = self._rescale(max(abs(low), abs(high)))
@@ -166,9 +169,12 @@ class Accumulator:
                 kernels.fill(stand_in.source, pivot, block)
             first, second = kernels.sums(block, pivot, shift, scratch)
             about = second - first * first / n
+        if not math.isfinite(second):
+            return False
         centre = _ldexp(pivot, -shift)
-        squares = second + 2.0 * centre * first + n * centre * centre
+        squares = max(0.0, second + 2.0 * centre * first + n * centre * centre)
         self._join(n, centre + first / n, squares, about if low < high else 0.0)
+        return True
 
     def _cover(self, low: float, high: float) -> None:
         self._low, self._high = min(self._low, low), max(self._high, high)

@@ -59,6 +59,10 @@ class Scratch:
         """Return ``n`` elements for a block gathered or converted from elsewhere."""
         return self._buffer("staged", self.dtype)[:n]
 
+    def kept(self, n: int) -> torch.Tensor:
+        """Return ``n`` elements for a block as it was when first looked at."""
+        return self._buffer("kept", self.dtype)[:n]
+
     def filled(self, n: int) -> torch.Tensor:
         """Return ``n`` elements for a block whose NaN and infinite elements are replaced."""
         return self._buffer("filled", self.dtype)[:n]
@@ -177,7 +181,7 @@ def count_bins(block: torch.Tensor, exponent: int, first: int, size: int, scratc
     indices = bin_indices(block, exponent, scratch.wide(n, block.dtype))
     try:
         return _count(indices, first, size, scratch)
-    except (RuntimeError, IndexError):
+    except (RuntimeError, IndexError, ValueError, OverflowError):
         bin_indices(block, exponent, indices)
         # From 0 on: far from it, ``first`` itself may be rounded.
         indices.nan_to_num_(nan=first, posinf=first, neginf=first).sub_(first).clamp_(0, size - 1)

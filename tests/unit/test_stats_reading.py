@@ -156,6 +156,8 @@ def test_statistics_of_a_tensor_being_written_still_add_up():
         for _ in range(10):
             found = stats(tensor)
             assert found.n == 2_000_000
+            assert sum(found.hist_counts) + found.n_nan + found.n_inf == 2_000_000
+            assert min(found.hist_counts) >= 0
             assert len(found.hist_counts) <= 64
     finally:
         stop.set()
