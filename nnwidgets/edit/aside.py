@@ -92,9 +92,10 @@ class Crew:
             for call, other in zip(calls[1:], self._others, strict=True):
                 try:
                     other.start()
-                    begun.append(other)
                 except RuntimeError:
                     left.append(call)
+                else:
+                    begun.append(other)
             for call in left:
                 call(halt)
             for other in begun:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 import torch
 
 from nnwidgets.edit.aside import Halt
-from nnwidgets.edit.digest import CHUNK_BYTES, digest, digest_words, words_of
+from nnwidgets.edit.digest import digest
 
 _move = ctypes.memmove
 
@@ -25,20 +25,15 @@ class Slot:
         address: Where they lie.
     """
 
-    __slots__ = ("_words", "address", "data")
+    __slots__ = ("address", "data")
 
     def __init__(self, data: torch.Tensor) -> None:
         self.data = data
         self.address = data.data_ptr()
-        self._words: torch.Tensor | None = None
 
     def digest(self) -> bytes:
         """The fingerprint of what it holds."""
-        if self.data.numel() != CHUNK_BYTES:
-            return digest(self.data)
-        if self._words is None:
-            self._words = words_of(self.data.view(torch.int64))
-        return digest_words(self._words)
+        return digest(self.address, self.data.numel())
 
 
 class Piece:
@@ -51,14 +46,13 @@ class Piece:
         is_run: Whether the block is one run of memory on the CPU.
     """
 
-    __slots__ = ("_words", "is_run", "live", "n_bytes", "slot")
+    __slots__ = ("is_run", "live", "n_bytes", "slot")
 
     def __init__(self, live: torch.Tensor, slot: Slot) -> None:
         self.live = live
         self.slot = slot
         self.n_bytes = slot.data.numel()
         self.is_run = live.device.type == "cpu" and live.is_contiguous()
-        self._words: torch.Tensor | None = None
 
     def keep(self, slot: Slot) -> None:
         """Copy the live bytes to a slot."""
@@ -75,13 +69,9 @@ class Piece:
             self.live.copy_(as_block(slot.data, self.live))
 
     def digest(self, spare: torch.Tensor) -> bytes:
-        """The fingerprint of the live bytes; those that torch can't see as words are copied to ``spare`` for it."""
-        if self.is_run and self.live.dtype is torch.int64:
-            if self.n_bytes != CHUNK_BYTES:
-                return digest(self.live.view(-1).view(torch.uint8))
-            if self._words is None:
-                self._words = words_of(self.live)
-            return digest_words(self._words)
+        """The fingerprint of the live bytes; those that aren't a run on the CPU are copied to ``spare`` for it."""
+        if self.is_run:
+            return digest(self.live.data_ptr(), self.n_bytes)
         held = Slot(spare[: self.n_bytes])
         self.keep(held)
         return held.digest()

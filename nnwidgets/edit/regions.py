@@ -96,7 +96,7 @@ def _on_one_device(tensors: Sequence[torch.Tensor]) -> Iterator[torch.Tensor]:
         for each in cluster:
             tensor = owners[each.owner]
             if not each.dims:
-                yield from _cut(raw_bytes(tensor, each.start, each.run))
+                yield from torch.split(raw_bytes(tensor, each.start, each.run), CHUNK_BYTES)
             elif overlaps_itself(tensor):
                 yield from _hulls([each], owners)
             else:
@@ -109,15 +109,5 @@ def _hulls(cluster: list[coverage.Piece], owners: Sequence[torch.Tensor]) -> Ite
     for each in sorted(cluster):
         start, stop = max(each.start, covered), coverage.end(each)
         if stop > start:
-            yield from _cut(raw_bytes(owners[each.owner], start, stop - start))
+            yield from torch.split(raw_bytes(owners[each.owner], start, stop - start), CHUNK_BYTES)
             covered = stop
-
-
-def _cut(data: torch.Tensor) -> Iterator[torch.Tensor]:
-    """Bytes in pieces, as eight-byte words where they can be seen so."""
-    for part in torch.split(data, CHUNK_BYTES):
-        is_words = part.numel() % _WORD == 0 and part.storage_offset() % _WORD == 0
-        yield part.view(torch.int64) if is_words else part
-
-
-_WORD = 8

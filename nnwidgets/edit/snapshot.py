@@ -41,7 +41,7 @@ class Snapshot:
     """
 
     def __init__(self, tensors: Sequence[torch.Tensor], *, in_turn: bool = False) -> None:
-        """Copy the bytes of plain strided tensors.
+        """Make room for the bytes of plain strided tensors; `take` copies them.
 
         Args:
             tensors: The tensors.
@@ -54,7 +54,7 @@ class Snapshot:
         with reading():
             live = blocks_of(tensors)
             self.size_bytes = sum(block.numel() * block.element_size() for block in live)
-            turns = turns_of(live, tensors) if in_turn and self.size_bytes >= _LARGE_BYTES else None
+            self._turns = turns_of(live, tensors) if in_turn and self.size_bytes >= _LARGE_BYTES else None
             sizes = [block.numel() * block.element_size() for block in live]
             spaced = [-(-size // _ALIGNMENT) * _ALIGNMENT for size in sizes]
             n_lanes = min(_MOST_LANES, torch.get_num_threads()) if self.size_bytes >= _LARGE_BYTES else 1
@@ -66,12 +66,23 @@ class Snapshot:
             self._lanes = [Lane(self._pieces, run, room) for run, room in zip(runs, rooms, strict=True)]
         self._crew = Crew()
         self._ahead: Ahead | None = None
+        self._is_taken = False
         self.is_turned = False
-        try:
-            self._take(turns)
-        except BaseException:
-            insist(self._settle)
-            raise
+
+    def take(self) -> None:
+        """Copy the live bytes: all of them, or those of the first tensor, and the others while that one is written."""
+        everything = range(len(self._pieces.all))
+        if self._turns is None:
+            self._copy(everything)
+        else:
+            self._copy(self._turns[0])
+            self._ahead = Ahead(self._pieces, self._turns, self._lanes[0].spare)
+            try:
+                self._ahead.start()
+            except RuntimeError:
+                self._ahead = None
+                self._copy(everything)
+        self._is_taken = True
 
     def reach(self, index: int) -> None:
         """Wait until the tensor at ``index`` may be written; those before it are written."""
@@ -87,6 +98,8 @@ class Snapshot:
     def restore(self) -> None:
         """Put the old bytes back, in part written or not; may be called again where it was interrupted."""
         self._settle()
+        if not self._is_taken:
+            return
         with reading():
             for piece in self._pieces.taken():
                 piece.put(piece.slot)
@@ -156,21 +169,6 @@ class Snapshot:
                     target.copy_(as_block(slot, block))
                     copied += slot.numel()
             return twin if copied >= tensor.numel() * tensor.element_size() else None
-
-    def _take(self, turns: list[range] | None) -> None:
-        """Copy the live bytes: all of them, or those of the first tensor, and the others while that one is written."""
-        everything = range(len(self._pieces.all))
-        if turns is None:
-            self._copy(everything)
-            return
-        self._copy(turns[0])
-        ahead = Ahead(self._pieces, turns, self._lanes[0].spare)
-        try:
-            ahead.start()
-        except RuntimeError:
-            self._copy(everything)
-        else:
-            self._ahead = ahead
 
     def _copy(self, run: range) -> None:
         self._crew.run([partial(self._take_part, part) for part in _parts(run, len(self._lanes))])

@@ -15,7 +15,7 @@ from nnwidgets.errors import InvalidTargetError, PathNotFoundError
 from nnwidgets.introspect import ModuleTree, TensorEntry, coverage, get, live_modules, live_tensors, match, tree
 from nnwidgets.introspect.guard import is_tensor, type_name
 from nnwidgets.introspect.placement import ORDINARY
-from nnwidgets.introspect.readable import plain, reading, torchs, unreadable_reason
+from nnwidgets.introspect.readable import plain, reading, torchs, unreadable_reason, without_torch_function
 
 Target = str | Sequence[str]
 
@@ -201,37 +201,37 @@ def check_writable(place: Place) -> torch.Tensor:
         return plain(tensor)
 
 
+@without_torch_function
 def _why_not(tensor: Any) -> tuple[str, str]:  # noqa: PLR0911 - one reason each
     reason = unreadable_reason(tensor)
     if reason is not None:
         return reason, "Give it data first: run a forward, or model.to_empty(device=…)."
-    with torch._C.DisableTorchFunction():  # noqa: SLF001 - the public guards leave modes on
-        if torchs(tensor, "layout") is not torch.strided:
-            return f"its layout is {torchs(tensor, 'layout')}, expected torch.strided", "Assign a dense tensor instead."
-        if torchs(tensor, "is_quantized"):
-            return f"it is quantized ({torchs(tensor, 'dtype')})", "Change the float model and quantize it again."
-        if torchs(tensor, "is_inference")():
+    if torchs(tensor, "layout") is not torch.strided:
+        return f"its layout is {torchs(tensor, 'layout')}, expected torch.strided", "Assign a dense tensor instead."
+    if torchs(tensor, "is_quantized"):
+        return f"it is quantized ({torchs(tensor, 'dtype')})", "Change the float model and quantize it again."
+    if torchs(tensor, "is_inference")():
+        return (
+            "it was made in inference mode, where torch forbids changes in place outside of it",
+            "Replace it by tensor.clone() made outside inference mode.",
+        )
+    kind = type(tensor)
+    if id(kind) not in ORDINARY and not _is_ordinary_below(kind):
+        return (
+            f"it is a {type_name(kind)}, whose bytes are kept by its own class",
+            "Change the local tensors it is made of.",
+        )
+    if torchs(tensor, "requires_grad") and not torchs(tensor, "is_leaf"):
+        return (
+            "it is computed from other tensors, so the next forward would overwrite it",
+            "Change the tensor it is computed from.",
+        )
+    with reading():
+        if overlaps_itself(plain(tensor)):
             return (
-                "it was made in inference mode, where torch forbids changes in place outside of it",
-                "Replace it by tensor.clone() made outside inference mode.",
+                "some of its elements are the same memory (it was expanded)",
+                "Change the tensor it is a view of.",
             )
-        kind = type(tensor)
-        if id(kind) not in ORDINARY and not _is_ordinary_below(kind):
-            return (
-                f"it is a {type_name(kind)}, whose bytes are kept by its own class",
-                "Change the local tensors it is made of.",
-            )
-        if torchs(tensor, "requires_grad") and not torchs(tensor, "is_leaf"):
-            return (
-                "it is computed from other tensors, so the next forward would overwrite it",
-                "Change the tensor it is computed from.",
-            )
-        with reading():
-            if overlaps_itself(plain(tensor)):
-                return (
-                    "some of its elements are the same memory (it was expanded)",
-                    "Change the tensor it is a view of.",
-                )
     return "", ""
 
 

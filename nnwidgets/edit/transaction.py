@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import time
 import weakref
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -105,8 +106,13 @@ def commit(model: Model, plan: Plan) -> Change:
 
 def _carried_out(model: Model, plan: Plan, log: Log, begun: list[tuple[Undo, State]]) -> Change:
     paths = model.ordered([*(place.path for place in plan.places), *(tie.path for tie in plan.ties)])
-    undo = _copied(log, plan, [Site(path, model.tensor(path)) for path in paths])
-    begun.append((undo, log.state))
+    size = _size_within(log, plan)
+    with _told_as_no_room(plan, size):
+        sites = [Site(path, model.tensor(path)) for path in paths]
+        undo = Undo(sites, plan.plains, plan.flags, plan.states, in_turn=plan.write_in_turn is not None)
+        # Before it is taken: wherever that is interrupted, its second thread has to be called off.
+        begun.append((undo, log.state))
+        undo.take()
     if plan.write_in_turn is not None:
         plan.write_in_turn(undo.reach)
     else:
@@ -131,7 +137,12 @@ def _carried_out(model: Model, plan: Plan, log: Log, begun: list[tuple[Undo, Sta
     return change
 
 
-def _copied(log: Log, plan: Plan, sites: Sequence[Site]) -> Undo:
+def _size_within(log: Log, plan: Plan) -> int:
+    """The bytes of the undo copy, which the history has room for, or the plan warns that it hasn't.
+
+    Raises:
+        InvalidTargetError: It hasn't, and the plan may not exceed it.
+    """
     size = sum(data.numel() * data.element_size() for data in plan.plains)
     if size > log.budget_bytes and plan.may_exceed_budget:
         plan.warnings.append(
@@ -145,8 +156,13 @@ def _copied(log: Log, plan: Plan, sites: Sequence[Site]) -> Undo:
             path=plan.places[0].path if plan.places else None,
             hint=f"Raise the budget: nnwidgets.edit.set_budget(net, {size}).",
         )
+    return size
+
+
+@contextmanager
+def _told_as_no_room(plan: Plan, size: int) -> Iterator[None]:
     try:
-        return Undo(sites, plan.plains, plan.flags, plan.states, in_turn=plan.write_in_turn is not None)
+        yield
     except (MemoryError, RuntimeError, OSError) as error:
         raise NNWidgetsError(
             f"The undo copy of {short_bytes(size)} for {plan.label} couldn't be made ({type(error).__name__}); "

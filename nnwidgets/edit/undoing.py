@@ -11,7 +11,7 @@ import torch
 from nnwidgets.edit.interrupts import insist
 from nnwidgets.edit.snapshot import Snapshot
 from nnwidgets.introspect import sampled_stats, stats
-from nnwidgets.introspect.readable import plain, reading, unreadable_reason
+from nnwidgets.introspect.readable import plain, reading, unreadable_reason, without_torch_function
 from nnwidgets.introspect.records import TensorStats
 
 _EXACT_ELEMENTS = 4_000_000
@@ -90,6 +90,10 @@ class Undo:
         self.is_done = True
         self._snapshot = Snapshot(plains, in_turn=in_turn)
         self.size_bytes = self._snapshot.size_bytes
+
+    def take(self) -> None:
+        """Copy the old bytes."""
+        self._snapshot.take()
 
     def reach(self, index: int) -> None:
         """Wait until the tensor at ``index`` may be written, where they are written in turn."""
@@ -205,10 +209,10 @@ def summarized(tensor: torch.Tensor) -> TensorStats:
     return stats(tensor) if tensor.numel() <= _EXACT_ELEMENTS else sampled_stats(tensor)
 
 
+@without_torch_function
 def _geometry(tensor: Any) -> tuple[Any, ...]:
-    with torch._C.DisableTorchFunction():  # noqa: SLF001 - the public guards leave modes on
-        if unreadable_reason(tensor) is not None or tensor.layout is not torch.strided:
-            return (tuple(tensor.shape),) if type(tensor) in (torch.Tensor, torch.nn.Parameter) else ()
-        with reading():
-            data = plain(tensor)
-            return (data.data_ptr(), tuple(data.shape), data.stride(), data.dtype, data.device)
+    if unreadable_reason(tensor) is not None or tensor.layout is not torch.strided:
+        return (tuple(tensor.shape),) if type(tensor) in (torch.Tensor, torch.nn.Parameter) else ()
+    with reading():
+        data = plain(tensor)
+        return (data.data_ptr(), tuple(data.shape), data.stride(), data.dtype, data.device)

@@ -7,11 +7,11 @@ shadow.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from functools import cache
+from functools import cache, wraps
 from types import MemberDescriptorType
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 from torch.nn.parameter import UninitializedTensorMixin  # type: ignore[attr-defined] # torch names it in no __all__
@@ -23,6 +23,9 @@ from nnwidgets.introspect import guard
 _PACKED = {torch.quint4x2, torch.quint2x4}
 _SPARSE = {torch.sparse_coo, torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr, torch.sparse_bsc}
 _MOST_NESTED = 4
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def unreadable_reason(tensor: object) -> str | None:
@@ -95,6 +98,17 @@ def reading() -> Iterator[None]:
             if torch.is_autocast_enabled(kind):
                 stack.enter_context(torch.autocast(kind, enabled=False))
         yield
+
+
+def without_torch_function(call: Callable[P, R]) -> Callable[P, R]:
+    """Have a function run none of a subclass's code, and leave that as it was, wherever an interrupt ends it."""
+
+    @wraps(call)
+    def bare(*args: P.args, **kwargs: P.kwargs) -> R:
+        with torch._C.DisableTorchFunction():  # noqa: SLF001 - the public guards leave modes on
+            return call(*args, **kwargs)
+
+    return bare
 
 
 def _refusing_dispatch(kind: type) -> AbstractContextManager[None]:

@@ -34,7 +34,7 @@ def imports_of(file):
             yield (node.module or "").partition(".")[0]
 
 
-FOR_FILES = {"checkpoint": {"safetensors", "xxhash", "isal"}}  # formats, digests and checksums
+AT_MEMORY_SPEED = {"checkpoint": {"safetensors", "xxhash", "isal"}, "edit": {"xxhash"}}  # formats, digests, checksums
 
 
 def files():
@@ -66,7 +66,7 @@ def test_the_wire_is_standard_library_only():
 
 @pytest.mark.parametrize("part", sorted(TORCH_ONLY))
 def test_what_reads_and_writes_imports_torch_and_no_front_end(part):
-    allowed = sys.stdlib_module_names | {"nnwidgets", "torch"} | FOR_FILES.get(part, set())
+    allowed = sys.stdlib_module_names | {"nnwidgets", "torch"} | AT_MEMORY_SPEED.get(part, set())
     foreign = {(file.name, name) for file in files() if part_of(file) == part for name in imports_of(file)}
     assert {pair for pair in foreign if pair[1] not in allowed} == set()
 

@@ -27,6 +27,7 @@ def only_what_is_new_is_collected():
     gc.freeze()
     yield
     gc.unfreeze()
+    assert torch._C._is_torch_function_enabled()  # what an interrupt left off would change every test that follows
 
 
 class Injected(RuntimeError):

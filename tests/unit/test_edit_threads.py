@@ -29,6 +29,7 @@ def _two_threads(monkeypatch):
     n_before = threading.active_count()
     yield
     assert threading.active_count() == n_before
+    assert torch._C._is_torch_function_enabled()  # what an interrupt left off would change every test that follows
 
 
 def one(n=N):
