@@ -11,10 +11,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from nnwidgets.checkpoint.collecting import without_collection
 from nnwidgets.checkpoint.content import Composed, Described, dtype_name
 from nnwidgets.checkpoint.formats import Opened, opened
 from nnwidgets.checkpoint.naming import saved_entries
-from nnwidgets.checkpoint.records import LOADED, LoadPlan, PlanEntry, Status
+from nnwidgets.checkpoint.records import LOADED, LoadPlan, PlanEntry, Status, Suggestion
 from nnwidgets.checkpoint.renaming import Named, one_name_each, renamed, suggest
 from nnwidgets.checkpoint.statedict import Found, find
 from nnwidgets.errors import CheckpointMismatchError, PathNotFoundError
@@ -75,6 +76,11 @@ def state_dict_in(held: Opened) -> Found:
 
 def planned(module: nn.Module, held: Opened, found: Found, rename: Mapping[Any, str] | None = None) -> LoadPlan:
     """The plan for an open checkpoint."""
+    with without_collection():
+        return _planned(module, held, found, rename)
+
+
+def _planned(module: nn.Module, held: Opened, found: Found, rename: Mapping[Any, str] | None) -> LoadPlan:
     model = _model_side(module)
     names = renamed(list(found.tensors), {} if rename is None else rename)
     _check_targets(rename or {}, found.tensors, model)
@@ -90,9 +96,12 @@ def planned(module: nn.Module, held: Opened, found: Found, rename: Mapping[Any, 
         is_ordered=held.format in ("torch-zip", "torch-legacy"),
         matched={entry.source_shape for entry in entries if entry.source is not None and entry.status in LOADED},
     )
-    original = {new: name for name, new in names.items()}
-    suggestions = {path: replace(each, source=original[each.source]) for path, each in suggestions.items()}
-    entries = [replace(entry, suggestion=suggestions.get(entry.path or "")) for entry in entries]
+    original = {new: name for name, new in names.items() if new != name}
+    suggestions = {
+        path: replace(each, source=original[each.source]) if each.source in original else each
+        for path, each in suggestions.items()
+    }
+    entries = [_suggested(entry, suggestions[entry.path]) if entry.path in suggestions else entry for entry in entries]
     entries += [
         PlanEntry(
             None, name, "unexpected", source_shape=tuple(tensor.shape), source_dtype=dtype_name(tensor.dtype),
@@ -137,6 +146,13 @@ def _check_targets(rename: Mapping[Any, str], tensors: Mapping[str, Described], 
     for key, path in rename.items():
         if isinstance(key, str) and key in tensors and path not in model:
             raise PathNotFoundError.among(path, model)
+
+
+def _suggested(entry: PlanEntry, suggestion: Suggestion) -> PlanEntry:
+    """A missing entry with a likely source; at a third of `replace`'s time, where every name is another."""
+    return PlanEntry(
+        entry.path, None, entry.status, suggestion, shape=entry.shape, dtype=entry.dtype, n_elements=entry.n_elements
+    )
 
 
 def _entry(side: _Side, source: str | None, tensors: Mapping[str, Described]) -> PlanEntry:

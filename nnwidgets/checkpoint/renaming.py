@@ -170,8 +170,10 @@ class _Rule:
         found = pattern.search(name)
         if found is None:
             return None
-        numbers = iter(found.groups())
-        new = re.sub("#", lambda _: next(numbers, "#"), self.new)
+        new = self.new
+        if "#" in new:
+            numbers = iter(found.groups())
+            new = re.sub("#", lambda _: next(numbers, "#"), new)
         if not self.old:
             return f"{new}.{name}"
         return _tidy(name[: found.start()] + new + name[found.end() :])
@@ -328,8 +330,9 @@ class _Matching:
         if path not in self.open or not _fits(self.open[path], self.left[name]):
             return False
         written = self.written[name]
-        is_renumbered = written != path and _NUMBER.sub("#", written) == _NUMBER.sub("#", path)
-        return not (is_renumbered and self.left[name] in self.matched)
+        if written == path or self.left[name] not in self.matched:
+            return True
+        return _NUMBER.sub("#", written) != _NUMBER.sub("#", path)
 
     def _alone(self) -> None:
         """Match what no other has the shape of, on either side."""

@@ -14,9 +14,9 @@ from typing import Any
 
 import torch
 
+from nnwidgets.checkpoint.collecting import without_collection
 from nnwidgets.checkpoint.content import Storage, Strided
 from nnwidgets.checkpoint.formats.base import Opened, Progress
-from nnwidgets.checkpoint.formats.collecting import without_collection
 from nnwidgets.checkpoint.formats.files import File
 from nnwidgets.checkpoint.formats.json_density import density_fault
 from nnwidgets.checkpoint.records import Format

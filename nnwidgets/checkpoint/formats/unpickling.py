@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
+from nnwidgets.checkpoint.collecting import without_collection
 from nnwidgets.checkpoint.formats.arguments import Malformed, said
-from nnwidgets.checkpoint.formats.collecting import without_collection
 from nnwidgets.checkpoint.formats.pickle_machine import NEVER, Ended, Found, Machine, Persistent
 from nnwidgets.checkpoint.formats.pickle_opcodes import OPERATIONS
 
