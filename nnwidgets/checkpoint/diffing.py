@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from nnwidgets.checkpoint.content import dtype_name
+from nnwidgets.checkpoint.differing import Rooms, differences, squares
 from nnwidgets.checkpoint.lanes import PIECE_BYTES, in_lanes
 from nnwidgets.checkpoint.records import Changed, StateDiff
 from nnwidgets.checkpoint.sameness import is_same
@@ -110,13 +111,13 @@ class _Comparison:
         for start in range(0, n_rows, step):
             yield _Piece(self, start, min(n_rows, start + step))
 
-    def compare(self, piece: _Piece, one: torch.Tensor, other: torch.Tensor) -> None:
+    def compare(self, piece: _Piece, one: torch.Tensor, other: torch.Tensor, rooms: Rooms) -> None:
         """Compare a piece of either side, and add it up."""
         if one.dtype is other.dtype and is_same(one, other):
             with self._lock:
                 self._equal_pieces.append(piece)
             return
-        found = _odd(one, other) if _has_odd(one) or _has_odd(other) else _plain(one, other)
+        found = differences(one, other, rooms)
         with self._lock:
             self.n_different += found.n_different
             self.has_odd_nan = self.has_odd_nan or found.has_odd_nan
@@ -130,9 +131,9 @@ class _Comparison:
 
     def count(self, one: torch.Tensor) -> None:
         """Add up a piece that is equal on both sides."""
-        squares = _squares(one)
+        found = squares(one)
         with self._lock:
-            self.squares_of_one += squares
+            self.squares_of_one += found
 
     def change(self) -> Changed:
         """The record."""
@@ -162,7 +163,7 @@ class _Piece:
     stop: int
     is_counted: bool = False
 
-    def run(self, room: torch.Tensor, other_room: torch.Tensor) -> int:
+    def run(self, room: torch.Tensor, other_room: torch.Tensor, rooms: Rooms) -> int:
         """Compare it, or count it only; gives the bytes of both sides that were compared."""
         one = self._part(self.of.one, room)
         if self.is_counted:
@@ -170,7 +171,7 @@ class _Piece:
             return 0
         other = self._part(self.of.other, other_room)
         if one.numel():
-            self.of.compare(self, one, other)
+            self.of.compare(self, one, other, rooms)
         return one.numel() * (one.element_size() + other.element_size())
 
     def _part(self, side: Part, room: torch.Tensor) -> torch.Tensor:
@@ -181,8 +182,9 @@ def _run(pieces: Iterator[_Piece], total: int, progress: Callable[[int, int], No
     done = 0
 
     def begin() -> Callable[[_Piece], int]:
-        rooms = [torch.empty(PIECE_BYTES, dtype=torch.uint8, device="cpu") for _ in range(2)]
-        return lambda piece: piece.run(*rooms)
+        room, other_room = (torch.empty(PIECE_BYTES, dtype=torch.uint8, device="cpu") for _ in range(2))
+        rooms = Rooms()
+        return lambda piece: piece.run(room, other_room, rooms)
 
     def told(n_bytes: int) -> None:
         nonlocal done
@@ -191,65 +193,3 @@ def _run(pieces: Iterator[_Piece], total: int, progress: Callable[[int, int], No
             progress(min(done, total), total)
 
     in_lanes(pieces, begin, told, n_bytes=total)
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    n_different: int
-    greatest: float
-    squares: float
-    squares_of_one: float
-    has_odd_nan: bool = False
-
-
-def _plain(one: torch.Tensor, other: torch.Tensor) -> _Found:
-    """What differs where all numbers are finite."""
-    gap = other.to(_wide(other)) - one.to(_wide(one))
-    n = int(torch.count_nonzero(_bits_differ(one, other) if one.dtype is other.dtype else gap))
-    greatest = float(gap.abs().max())
-    return _Found(n, greatest, _squares(gap), _squares(one))
-
-
-def _odd(one: torch.Tensor, other: torch.Tensor) -> _Found:
-    """What differs where some are not. Equal infinities have no difference, and NaN on both sides is no news."""
-    a, b = one.to(_wide(one)), other.to(_wide(other))
-    nan_a, nan_b = torch.isnan(a), torch.isnan(b)
-    gap = (b - a).abs()
-    gap[(a == b) | (nan_a & nan_b)] = 0
-    n = int(torch.count_nonzero(_bits_differ(one, other) if one.dtype is other.dtype else gap))
-    known = gap[~torch.isnan(gap)]
-    greatest = float(known.max()) if known.numel() else 0.0
-    finite = torch.where(torch.isfinite(a), a, torch.zeros((), dtype=a.dtype))
-    return _Found(n, greatest, _squares(known), _squares(finite), bool((nan_a ^ nan_b).any()))
-
-
-def _wide(data: torch.Tensor) -> torch.dtype:
-    return torch.complex128 if data.is_complex() else torch.float64
-
-
-def _squares(data: torch.Tensor) -> float:
-    if not (data.is_floating_point() or data.is_complex()) or data.dtype.itemsize == 1:
-        data = data.to(torch.float64)
-    norm = float(torch.linalg.vector_norm(data, dtype=_wide(data)))
-    return norm * norm
-
-
-def _has_odd(data: torch.Tensor) -> bool:
-    """Whether a number is NaN or infinite: then so is the sum of all."""
-    is_whole = not (data.is_floating_point() or data.is_complex())
-    if is_whole:
-        return False
-    total = (data.to(torch.float64) if data.dtype.itemsize == 1 else data).sum(dtype=_wide(data)).item()
-    return not math.isfinite(abs(total))
-
-
-def _bits_differ(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-    """Elements that differ in a bit; of complex ones, in either part."""
-    if one.is_complex():
-        one, other = torch.view_as_real(one), torch.view_as_real(other)
-        parts = one.view(_WORDS[one.element_size()]) != other.view(_WORDS[other.element_size()])
-        return parts.any(-1)
-    return one.view(_WORDS[one.element_size()]) != other.view(_WORDS[other.element_size()])
-
-
-_WORDS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}

@@ -329,8 +329,9 @@ class Changed:
         shapes: On either side.
         dtypes: On either side.
         max_abs_difference: Greatest absolute difference of an element; NaN where an element is NaN on one side only;
-            None where shapes differ.
-        relative_norm: Norm of the difference over the norm of the first side; None where shapes differ.
+            None where shapes differ. Exact but for float32 and narrower, where it is as near as float32 can be.
+        relative_norm: Norm of the difference over the norm of the first side; None where shapes differ. Of float32 and
+            narrower to six digits.
         n_different: Elements that differ; None where shapes differ.
     """
 

