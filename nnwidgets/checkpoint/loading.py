@@ -50,6 +50,7 @@ def load(
         path: A checkpoint of any format that `peek` knows.
         rename: As for `plan`: names in the file to paths in the model.
         strict: Refuse where either side has a tensor that the other hasn't, or shapes differ. Otherwise load what fits.
+            A batch norm's counter that the file lacks is let pass, as torch does.
         optimizer: Gets the optimizer's state that is in the file, matched by name where it has names, else by order,
             and by shape.
         progress: Told bytes done and in all; what it raises cancels the load.
@@ -87,7 +88,7 @@ def _wanted(plan: LoadPlan, *, strict: bool) -> list[PlanEntry]:
         CheckpointMismatchError: Some aren't, or none is.
     """
     entries = [entry for entry in plan.entries if entry.status in LOADED]
-    others = [entry for entry in plan.entries if entry.status not in LOADED]
+    others = [entry for entry in plan.entries if entry.status not in LOADED and entry.path not in plan.kept]
     if (others and strict) or (not entries and others):
         raise CheckpointMismatchError(_mismatch(plan, others, n_loaded=len(entries)), path=plan.file, hint=_hint(plan))
     return entries

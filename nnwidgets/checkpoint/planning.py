@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
 
 from nnwidgets.checkpoint.collecting import without_collection
 from nnwidgets.checkpoint.content import Composed, Described, dtype_name
@@ -19,9 +20,10 @@ from nnwidgets.checkpoint.records import LOADED, LoadPlan, PlanEntry, Status, Su
 from nnwidgets.checkpoint.renaming import Named, one_name_each, renamed, suggest
 from nnwidgets.checkpoint.statedict import Found, find
 from nnwidgets.errors import CheckpointMismatchError, PathNotFoundError
-from nnwidgets.introspect import TensorEntry, TieGroup, tree
+from nnwidgets.introspect import TensorEntry, TieGroup, lookup, tree
 
 _MOST_NAMED = 3
+_COUNTER = "num_batches_tracked"
 
 
 def plan(module: nn.Module, path: str | os.PathLike[str], *, rename: Mapping[Any, str] | None = None) -> LoadPlan:
@@ -109,14 +111,37 @@ def _planned(module: nn.Module, held: Opened, found: Found, rename: Mapping[Any,
         )
         for name, tensor in left.items()
     ]  # fmt: skip
+    kept = _kept_counters(module, entries)
     already = {name: path for name, path in names.items() if name != path and path in model}
     return LoadPlan(
         file=str(held.path),
         entries=tuple(entries),
         renames=MappingProxyType({**already, **one_name_each(suggestions.items())} if suggestions else {}),
         rename=MappingProxyType(already),
-        warnings=(*_warnings(entries, found), *_torn(entries, model, found.tensors)),
+        warnings=(*_warnings(entries, found), *_torn(entries, model, found.tensors), *_kept_warning(kept)),
+        kept=kept,
     )
+
+
+def _kept_counters(module: nn.Module, entries: Sequence[PlanEntry]) -> tuple[str, ...]:
+    """Counters of batch norms that the file lacks though it has the statistics they count for."""
+    loaded = {entry.path for entry in entries if entry.status in LOADED}
+    return tuple(
+        entry.path
+        for entry in entries
+        if entry.status == "missing"
+        and entry.path is not None
+        and entry.path.endswith(_COUNTER)
+        and f"{entry.path.removesuffix(_COUNTER)}running_mean" in loaded
+        and isinstance(lookup.get(module, entry.path.removesuffix(_COUNTER).rstrip(".")), _NormBase)
+    )
+
+
+def _kept_warning(kept: Sequence[str]) -> list[str]:
+    if not kept:
+        return []
+    more = f" and {len(kept) - 1} more" if len(kept) > 1 else ""
+    return [f"{kept[0]}{more} isn't in the file, as in those of older torch; the counter keeps its value."]
 
 
 @dataclass(frozen=True, slots=True)

@@ -172,6 +172,8 @@ class LoadPlan:
         renames: Suggested names: from the name in the file to the path in the model; pass it as ``rename``.
         rename: What was asked for, as names in the file to paths in the model.
         warnings: What to know before loading.
+        kept: Missing paths that a strict load lets pass, as torch's own does: ``num_batches_tracked`` of batch norms,
+            which older files lack. They keep their values.
     """
 
     file: str
@@ -179,6 +181,7 @@ class LoadPlan:
     renames: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     rename: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     warnings: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
 
     @property
     def is_exact(self) -> bool:
@@ -188,7 +191,7 @@ class LoadPlan:
     @property
     def is_complete(self) -> bool:
         """Whether a strict load would go through: every tensor of either side has its counterpart."""
-        return all(each.status in LOADED for each in self.entries)
+        return all(each.status in LOADED or each.path in self.kept for each in self.entries)
 
     @property
     def counts(self) -> dict[Status, int]:

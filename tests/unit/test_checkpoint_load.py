@@ -511,3 +511,32 @@ def test_ties_that_a_torch_file_has_are_loaded_and_the_code_is_equal(tmp_path):
     assert torch.equal(other.wte.weight, net.wte.weight)
     run(report.to_code(), net=copy)
     assert torch.equal(copy.head.weight, net.wte.weight)
+
+
+def test_counters_that_older_files_lack_are_let_pass_as_torch_does(tmp_path):
+    source, net, plain = (
+        nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Sequential(nn.BatchNorm1d(4))) for _ in "abc"
+    )
+    source[1].running_mean.fill_(3.0)
+    state = {name: tensor for name, tensor in source.state_dict().items() if "num_batches" not in name}
+    save_file(state, tmp_path / "old.safetensors")
+    plain.load_state_dict(state)
+    net[1].num_batches_tracked.fill_(7)
+    plan = nnw.plan(net, tmp_path / "old.safetensors")
+    assert plan.is_complete
+    assert plan.kept == ("1.num_batches_tracked", "2.0.num_batches_tracked")
+    report = nnw.load(net, tmp_path / "old.safetensors")
+    assert report.n_loaded == len(state)
+    assert any("num_batches_tracked and 1 more" in warning for warning in report.warnings)
+    assert net[1].num_batches_tracked == 7
+    assert torch.equal(net[1].running_mean, plain[1].running_mean)
+    run(report.to_code(), net=plain)
+    assert all(torch.equal(plain.state_dict()[name], tensor) for name, tensor in state.items())
+
+
+def test_a_counter_without_its_statistics_is_missing_all_the_same(tmp_path):
+    net = nn.Sequential(nn.BatchNorm1d(4))
+    state = {name: tensor for name, tensor in net.state_dict().items() if name in ("0.weight", "0.bias")}
+    save_file(state, tmp_path / "old.safetensors")
+    with pytest.raises(nnw.CheckpointMismatchError, match="3 missing"):
+        nnw.load(net, tmp_path / "old.safetensors")
