@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import re
 import secrets
 import stat
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from nnwidgets.checkpoint.closing import Closing
 from nnwidgets.errors import SaveError
 from nnwidgets.introspect.labels import short_bytes
+
+try:
+    import fcntl
+except ImportError:  # Windows, where reading works all the same
+    fcntl = None  # type: ignore[assignment] # asked for before a folder is opened
 
 DRAFT = re.compile(r"\.nnw-[0-9a-f]{16}\.part")
 """Names of drafts."""
@@ -41,7 +46,14 @@ class Folder(Closing):
 
         Raises:
             OSError: It isn't there, or no folder.
+            SaveError: This system can't lock and rename as safe saving needs it.
         """
+        if fcntl is None or os.open not in os.supports_dir_fd:
+            raise SaveError(
+                f"Saving isn't safe on {sys.platform} yet: it needs POSIX file locks and renames.",
+                path=str(path),
+                hint="Use torch.save(net.state_dict(), file) or safetensors' save_file; %nn load and diff read them.",
+            )
         self.path = path
         self._fd = os.open(path, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import stat
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ class File(Closing):
         done = 0
         while done < len(out):
             try:
-                n = os.preadv(fd, [out[done : done + _MOST_AT_ONCE]], offset + done)
+                n = _read_at(fd, out[done : done + _MOST_AT_ONCE], offset + done)
             except OSError as error:
                 raise CorruptCheckpointError(
                     f"{self.path.name} can't be read at byte {offset + done:,}: {error.strerror}.", path=str(self.path)
@@ -175,6 +176,22 @@ def memory_of(data: torch.Tensor) -> memoryview:
 
 
 _MOST_AT_ONCE = 2**30
+
+
+def _read_at(fd: int, out: memoryview, offset: int) -> int:
+    """Read what there is from ``offset`` on, at most as much as ``out`` holds; how much that was."""
+    if hasattr(os, "preadv"):
+        return os.preadv(fd, [out], offset)
+    with _SEEKING:
+        os.lseek(fd, offset, os.SEEK_SET)
+        found = os.read(fd, min(len(out), _MOST_COPIED))
+    out[: len(found)] = found
+    return len(found)
+
+
+_SEEKING = threading.Lock()
+"""Windows has one position per open file, and moves it to read."""
+_MOST_COPIED = 2**20
 
 
 def _opened(path: Path) -> int:
