@@ -6,9 +6,9 @@ for all.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, repeat
 from typing import Any
 
 import torch
@@ -144,17 +144,15 @@ def found_in(attributes: list[tuple[Any, Any]]) -> Iterator[Found]:
         if is_tensor(value) or is_module(value) or is_packed(value):
             yield Found(paths.component(name), value, in_container=False)
         elif is_a(value, list) or is_a(value, tuple) or is_a(value, dict):
-            for step, item in _items(value):
+            for index, (key, item) in enumerate(_items(value)):
                 if is_tensor(item) or is_module(item):
+                    step = paths.quoted(key) if type(key) is str else paths.position(index)
                     yield Found(paths.join(paths.component(name), step), item, in_container=True)
 
 
-def _items(container: Any) -> list[tuple[str, Any]]:
+def _items(container: Any) -> Iterable[tuple[Any, Any]]:
+    """The first items of a list, tuple or dict, each with its key; those of a list or tuple have none."""
     if is_a(container, dict):
-        pairs = plain_items(container)[:MOST_ITEMS]
-        return [
-            (paths.quoted(key) if type(key) is str else paths.position(index), value)
-            for index, (key, value) in enumerate(pairs)
-        ]
+        return plain_items(container)[:MOST_ITEMS]
     held = list.__iter__(container) if is_a(container, list) else tuple.__iter__(container)
-    return [(paths.position(index), value) for index, value in enumerate(islice(held, MOST_ITEMS))]
+    return zip(repeat(None), islice(held, MOST_ITEMS), strict=False)

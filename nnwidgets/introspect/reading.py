@@ -37,6 +37,8 @@ _PLAIN = frozenset(
 )  # fmt: skip
 """Ids of types that hold no tensor and no module; ids, because a metaclass may say how a class is hashed."""
 
+_CONTAINERS = {id(tuple), id(list), id(dict)}
+
 
 _Siblings = tuple[list[tuple[Any, Any]], list[int] | None]
 """The children of a module by key, empty ones perhaps left out; then also the place of each."""
@@ -285,7 +287,9 @@ def _holds_plain(value: Any, plain: set[int]) -> bool:
     kind = type(value)
     if kind is tuple or kind is list or kind is dict:
         items = value.values() if kind is dict else value
-        return plain.issuperset(map(id, map(type, islice(items, MOST_ITEMS))))
+        kinds = map(id, map(type, islice(items, MOST_ITEMS)))
+        # Containers inside it are looked into no further.
+        return plain.issuperset(kind for kind in kinds if kind not in _CONTAINERS)
     if holds_nothing(kind):
         plain.add(id(kind))
         return True
