@@ -139,7 +139,7 @@ class _Load:
     ) -> None:
         self.held, self.found, self.plan, self.entries = held, found, plan, entries
         self.module, self.optimizer = module, optimizer
-        self.warnings = [*plan.warnings, *_left_out(found)]
+        self.warnings = list(plan.warnings)
         self._paths = {entry.path for entry in plan.entries}
         self._progress = progress
         self._done = 0
@@ -263,14 +263,6 @@ class _Load:
         self._done += n_bytes
         if self._progress is not None:
             self._progress(min(self._done, self._total), self._total)
-
-
-def _left_out(found: Found) -> list[str]:
-    names = [name for name in found.others if isinstance(name, str)]
-    if not names:
-        return []
-    more = f" and {len(names) - _FEW} more" if len(names) > _FEW else ""
-    return [f"{', '.join(names[:_FEW])}{more} in the file is no tensor and was left out."]
 
 
 def _size(described: Described) -> int:

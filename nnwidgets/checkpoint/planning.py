@@ -118,7 +118,12 @@ def _planned(module: nn.Module, held: Opened, found: Found, rename: Mapping[Any,
         entries=tuple(entries),
         renames=MappingProxyType({**already, **one_name_each(suggestions.items())} if suggestions else {}),
         rename=MappingProxyType(already),
-        warnings=(*_warnings(entries, found), *_torn(entries, model, found.tensors), *_kept_warning(kept)),
+        warnings=(
+            *_warnings(entries, found),
+            *_torn(entries, model, found.tensors),
+            *_kept_warning(kept),
+            *_left_out(found),
+        ),
         kept=kept,
     )
 
@@ -135,6 +140,14 @@ def _kept_counters(module: nn.Module, entries: Sequence[PlanEntry]) -> tuple[str
         and f"{entry.path.removesuffix(_COUNTER)}running_mean" in loaded
         and isinstance(lookup.get(module, entry.path.removesuffix(_COUNTER).rstrip(".")), _NormBase)
     )
+
+
+def _left_out(found: Found) -> list[str]:
+    names = [name for name in found.others if isinstance(name, str)]
+    if not names:
+        return []
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return [f"{', '.join(names[:_MOST_NAMED])}{more} in the file is no tensor and is left out."]
 
 
 def _kept_warning(kept: Sequence[str]) -> list[str]:

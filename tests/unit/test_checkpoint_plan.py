@@ -134,3 +134,11 @@ def test_names_of_one_tensor_that_are_two_in_the_file_are_warned_of(tmp_path):
 def test_names_of_one_tensor_that_are_one_in_the_file_are_not(tmp_path):
     torch.save(Net().state_dict(), tmp_path / "x.pt")
     assert nnw.plan(Net(), tmp_path / "x.pt").warnings == ()
+
+
+def test_what_is_no_tensor_is_told_before_and_after_loading(tmp_path):
+    net = nn.Linear(2, 3)
+    torch.save({**net.state_dict(), "_extra_state": {"step": 3}}, tmp_path / "x.pt")
+    told = "_extra_state in the file is no tensor and is left out."
+    assert told in nnw.plan(net, tmp_path / "x.pt").warnings
+    assert told in nnw.load(net, tmp_path / "x.pt").warnings
