@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 
 from lab_driver import Lab, models
 
-NO_KERNEL = re.compile(r"No kernel.*Seen at \d\d:\d\d:\d\d.*Run the cell again", re.DOTALL)
+NO_KERNEL = re.compile(r"No kernel.*Seen at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d.*Run the cell again", re.DOTALL)
 EXPLORE = "import nnwidgets as nnw\nexplorer = nnw.explore(net)\nexplorer"
 
 
