@@ -15,7 +15,6 @@ from nnwidgets.introspect.lines import Line
 from nnwidgets.introspect.records import Finding, ModuleTree, TensorEntry, TensorStats, TieGroup, Trace
 from nnwidgets.text import changes, pages
 from nnwidgets.text.document import Bars, Block, Code, Document, Facts, Note, Outline, Table, Title, Written
-from nnwidgets.text.pages import MOST_ROWS
 
 _MOST_NAME = 120
 _MOST_WORDS = 2_000
@@ -34,10 +33,8 @@ _CODE = "margin:2px 0 12px 1.4em;padding-left:8px;border-left:2px solid;opacity:
 _SIGNS = {"error": "✗ error", "warning": "▲ warning", "note": "ℹ note"}
 
 
-def tree_html(
-    tree: ModuleTree, *, path: str = "", name: str | None = None, depth: int | None = None, most: int = MOST_ROWS
-) -> str:
-    """A tree that folds and unfolds without script, or what is below ``path``; at most ``most`` rows of it.
+def tree_html(tree: ModuleTree, *, path: str = "", name: str | None = None, depth: int | None = None) -> str:
+    """A tree that folds and unfolds without script, or what is below ``path``.
 
     Example:
         >>> from torch import nn
@@ -45,7 +42,7 @@ def tree_html(
         >>> "<summary><b>Linear</b>" in tree_html(tree(nn.Linear(2, 3)))
         True
     """
-    return marked_up(pages.tree_page(tree, path=path, name=name, depth=depth, most=most))
+    return marked_up(pages.tree_page(tree, path=path, name=name, depth=depth))
 
 
 def tensor_html(entry: TensorEntry, stats: TensorStats | None = None, *, unread: str | None = None) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from nnwidgets.text.html import tree_html
-from nnwidgets.text.pages import MOST_ROWS
+from datetime import datetime
+
+from nnwidgets.text.document import Note
+from nnwidgets.text.html import marked_up
+from nnwidgets.text.pages import MOST_ROWS, tree_page
 from nnwidgets.widgets.session import Session
 
 _MAX_HTML = 11_000
@@ -18,9 +21,10 @@ def static_bundle(session: Session) -> dict[str, str]:
     Only a model whose very names are too long for that has no ``text/html``.
     """
     tree = session.index().tree
+    read = Note(f"As read on {datetime.now().astimezone():%Y-%m-%d %H:%M}. Run the cell for the live view.")
     made = {"text/plain": _cut(str(tree))}
     for depth, most in _CUTS:
-        html = tree_html(tree, depth=depth, most=most)
+        html = marked_up((*tree_page(tree, depth=depth, most=most), read))
         if len(html.encode()) <= _MAX_HTML:
             made["text/html"] = html
             break
