@@ -253,7 +253,9 @@ describe("what stands in the way", () => {
     const { view, ids } = await shown(NET, { client: new ChannelClient(kernel), first, alive: false });
     expect(ids()).toHaveLength(1);
     expect(view.getAllByText("not read")).toHaveLength(3);
-    expect(view.container.querySelector('.nnw-left [aria-busy="true"]')).toBeNull();
+    expect(view.container.querySelector('[aria-busy="true"]')).toBeNull();
+    expect(view.container.querySelector(".nnw-left:disabled")).not.toBeNull();
+    expect(view.getByRole("tabpanel").textContent).toContain("Not read while there was a kernel.");
   });
 
   test("a model that has gone is said", async () => {

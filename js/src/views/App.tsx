@@ -111,6 +111,7 @@ export function App({ client, first, seen, height, selected, filter, onSelected,
     changes,
     ...(isFiltered(question) ? { filter: question.filter, chips: question.chips } : { filter: "", chips: [] }),
     isFold: selectedId.startsWith("f:"),
+    alive: isLive,
   };
 
   const box = useRef<HTMLInputElement>(null);

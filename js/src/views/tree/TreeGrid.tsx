@@ -161,7 +161,8 @@ export function TreeGrid({
   }
   const letter = state.glow.tie ?? state.rows.get(state.active)?.tie ?? null;
   return (
-    <div class="nnw-left">
+    // Without a kernel none of the buttons in it has anything to say.
+    <fieldset class="nnw-left" role="presentation" disabled={!alive}>
       <div
         ref={frame}
         class="nnw-grid"
@@ -213,7 +214,7 @@ export function TreeGrid({
       <div class="nnw-hidden" role="status">
         {isFiltered(state.question) ? `${exactCount(state.nMatches)} matches` : ""}
       </div>
-    </div>
+    </fieldset>
   );
 }
 
