@@ -88,6 +88,10 @@ class Lab:
         nbformat.write(document, self.server.work / name)
         if trusted:
             self.server.trust(document)
+        return self.open_file(name)
+
+    def open_file(self, name: str) -> Notebook:
+        """Open a notebook that is in the server's folder already."""
         self.page.evaluate(OPEN, name)
         return Notebook(self, name)
 
