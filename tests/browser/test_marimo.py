@@ -36,13 +36,19 @@ NO_KERNEL = re.compile(r"No kernel.*Seen at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d.*Run 
 
 
 @pytest.fixture(scope="module")
-def notebook(chromium, tmp_path_factory):
-    """A notebook that is edited, in a tab for all tests here: they follow one another."""
+def server(tmp_path_factory):
+    """A notebook that is edited."""
     server = MarimoServer(tmp_path_factory.mktemp("marimo"), CELLS, source=Path(nnwidgets.__file__).parents[1])
+    yield server
+    server.end()
+
+
+@pytest.fixture(scope="module")
+def notebook(chromium, server):
+    """The notebook in a tab for all tests here: they follow one another."""
     context = chromium.new_context(viewport={"width": 1360, "height": 1000}, reduced_motion="reduce")
     yield MarimoNotebook(context.new_page(), server.url)
     context.close()
-    server.end()
 
 
 @pytest.fixture(autouse=True)
@@ -131,3 +137,13 @@ def test_without_a_connection_a_view_says_so_and_stays_readable(notebook):
     expect(explorer.row("0.weight")).to_be_visible()
     # marimo lets the failures of its own requests go by.
     notebook.faults[:] = [fault for fault in notebook.faults if not fault.startswith("TypeError: Failed to fetch")]
+
+
+def test_an_exported_page_shows_the_view_as_it_was_and_says_that_it_is_not_live(server, context):
+    exported = MarimoNotebook(server.export(context), "http://export.test/")
+    explorer = exported.explorer()
+    expect(explorer.root).to_contain_text(NO_KERNEL)
+    expect(explorer.row("2.weight")).to_be_visible()
+    expect(explorer.root.locator("[aria-busy=true]")).to_have_count(0)
+    explorer.screenshot("marimo-export")
+    assert exported.faults == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mimetypes
 import subprocess
 import sys
 import time
@@ -11,13 +12,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from playwright.sync_api import Page
+import marimo
+from playwright.sync_api import BrowserContext, Page, Route
 
 from lab_driver.explorer import Explorer
 from lab_driver.server import environment, free_port
 
 SECONDS_TO_START = 60
 SECONDS_TO_END = 20
+ASSETS = Path(marimo.__file__).parent / "_static"
+PUBLISHED = "/@marimo-team/frontend"
 CONFIG = """[display]
 theme = "system"
 [runtime]
@@ -78,6 +82,28 @@ class MarimoServer:
                 return True
         except (urllib.error.URLError, OSError):
             return False
+
+    def export(self, context: BrowserContext) -> Page:
+        """Export the notebook as a page, which a tab then finds at ``http://export.test/``.
+
+        What the page would fetch from the network comes from the installed marimo.
+        """
+        made = self.work / "export.html"
+        command = [sys.executable, "-m", "marimo", "-q", "-y", "export", "html", str(self.file), "-o", str(made)]
+        subprocess.run(command, cwd=self.work, env=self.environment, check=True, capture_output=True)
+
+        def serve(route: Route) -> None:
+            _, is_marimos, name = route.request.url.partition(PUBLISHED)
+            file = ASSETS / name.partition("/dist/")[2] if is_marimos else made
+            if file.is_file():
+                kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+                route.fulfill(path=file, headers={"access-control-allow-origin": "*", "content-type": kind})
+            else:
+                route.abort()
+
+        page = context.new_page()
+        page.route("**/*", serve)
+        return page
 
     def end(self) -> None:
         """End the server; it ends its kernels."""
