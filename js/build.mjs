@@ -10,7 +10,9 @@ const SHARED = "js/src/entries/shared.ts";
 
 // Long names of our own that are written most often. No host, no message of the wire and no library has them.
 const OWN_NAMES = [
+  "columnStep",
   "columnsPerLine",
+  "dispatch",
   "hasFailed",
   "isActive",
   "isApplied",
@@ -34,8 +36,12 @@ const OWN_NAMES = [
   "onNavigate",
   "onProgress",
   "onRetry",
+  "pictures",
+  "question",
+  "replyOf",
   "selectedId",
   "selectedPath",
+  "trouble",
   "valuesGeneration",
   "withPath",
 ];

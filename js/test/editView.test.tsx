@@ -42,7 +42,7 @@ async function panel({ offer = {}, reply = {}, isFold = false }: Shown = {}) {
     <Reinitialize
       client={client}
       path={path}
-      editing={{ changes, filter: "", chips: [], isFold }}
+      editing={{ changes, filter: "", chips: [], isFold, alive: true }}
       generation={0}
       alive
       onNavigate={vi.fn()}

@@ -238,9 +238,24 @@ describe("what stands in the way", () => {
     const { again, kernel, view, ids } = await shown();
     kernel.isOpen = false;
     await again({ alive: false });
-    expect(view.container.textContent).toMatch(/No kernel\. Seen at \d\d:\d\d:\d\d\. Run the cell again to go on\./);
+    expect(view.container.textContent).toMatch(
+      /No kernel\. Seen at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\. Run the cell again to go on\./,
+    );
     expect(ids()).toHaveLength(4);
     expect((view.getByRole("searchbox") as HTMLInputElement).disabled).toBe(true);
+  });
+
+  test("no kernel: rows that were never read say so, and none waits for ever", async () => {
+    const kernel = new TreeKernel(NET);
+    const whole = kernel.first();
+    const first = { ...whole, rows: { ...whole.rows, rows: whole.rows.rows.slice(0, 1) } };
+    kernel.isOpen = false;
+    const { view, ids } = await shown(NET, { client: new ChannelClient(kernel), first, alive: false });
+    expect(ids()).toHaveLength(1);
+    expect(view.getAllByText("not read")).toHaveLength(3);
+    expect(view.container.querySelector('[aria-busy="true"]')).toBeNull();
+    expect(view.container.querySelector(".nnw-left:disabled")).not.toBeNull();
+    expect(view.getByRole("tabpanel").textContent).toContain("Not read while there was a kernel.");
   });
 
   test("a model that has gone is said", async () => {

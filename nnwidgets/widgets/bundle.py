@@ -2,18 +2,25 @@
 
 A hidden widget holds it. Each Explorer brings only ``stub.js``, which finds that widget and imports its code from a
 Blob URL that the whole page shares. What most never open comes in parts of its own, each when a page first asks for it.
+
+marimo keeps a widget's code as a file named by its content, and closes what a cell has made when the cell runs again:
+there each Explorer names the whole code as its own.
+
+It is compressed, since a notebook that is saved with the state of its widgets holds it too.
 """
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 from functools import cache
 from pathlib import Path
 
 import ipywidgets
-from traitlets import Unicode
+from traitlets import Bytes, Unicode
 
 from nnwidgets.errors import NNWidgetsError
+from nnwidgets.widgets import marimo
 from nnwidgets.widgets.kernel import answer_where_asked
 
 _STATIC = Path(__file__).parent.parent / "static"
@@ -21,14 +28,25 @@ _open: Bundle | None = None
 
 
 class Bundle(ipywidgets.Widget):
-    """The hidden widget: the page's script and style, and a digest to know them by."""
+    """The hidden widget: the page's script and style, compressed, and a digest to know them by."""
 
-    code = Unicode().tag(sync=True)
-    style = Unicode().tag(sync=True)
+    code = Bytes().tag(sync=True)
+    style = Bytes().tag(sync=True)
     digest = Unicode().tag(sync=True)
 
 
-def reference() -> str:
+def traits() -> dict[str, str]:
+    """Return what an Explorer says of the page's code, for the host it runs in.
+
+    Raises:
+        NNWidgetsError: The page was never built.
+    """
+    if marimo.is_running():
+        return {"_esm": _built("nnwidgets.js"), "_css": _built("nnwidgets.css")}
+    return {"_esm": _stub(), "_bundle": _reference()}
+
+
+def _reference() -> str:
     """Return how a page finds the kernel's one bundle, opening it if it isn't open.
 
     Raises:
@@ -38,9 +56,14 @@ def reference() -> str:
     if _open is None or _open.comm is None:
         code, style = _built("nnwidgets.js"), _built("nnwidgets.css")
         digest = hashlib.sha256(f"{code}\0{style}".encode()).hexdigest()[:16]
-        _open = Bundle(code=code, style=style, digest=digest)
+        _open = Bundle(code=compressed(code), style=compressed(style), digest=digest)
         answer_where_asked(_open.comm)
     return f"IPY_MODEL_{_open.model_id}"
+
+
+def compressed(text: str) -> bytes:
+    """Return ``text`` as the page decompresses it: gzip of its UTF-8."""
+    return gzip.compress(text.encode(), mtime=0)
 
 
 def part(name: str) -> tuple[str, str]:
@@ -65,7 +88,7 @@ def _built(name: str) -> str:
 
 
 @cache
-def stub() -> str:
+def _stub() -> str:
     """Return the page module of one Explorer, without comments and indentation: each Explorer sends it."""
     lines = (Path(__file__).parent / "stub.js").read_text(encoding="utf-8").splitlines()
     return "\n".join(line.strip() for line in lines if not line.lstrip().startswith("//"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ from typing import Any
 
 import anywidget
 from torch import nn
-from traitlets import Dict, Int, TraitError, Unicode, validate
+from traitlets import Bytes, Int, TraitError, Unicode, validate
 
 from nnwidgets.errors import InvalidTargetError, PathNotFoundError
 from nnwidgets.introspect.guard import require_module, type_name
@@ -45,8 +46,9 @@ class Explorer(anywidget.AnyWidget):
     """
 
     _esm = Unicode().tag(sync=True)
+    _css = Unicode().tag(sync=True)
     _bundle = Unicode().tag(sync=True)
-    _first = Dict().tag(sync=True)
+    _first = Bytes().tag(sync=True)
     _height = Int(None, allow_none=True).tag(sync=True)
     _seen = Unicode().tag(sync=True)
     selected = Unicode("").tag(sync=True)
@@ -73,15 +75,14 @@ class Explorer(anywidget.AnyWidget):
             emit=self._emit,
         )
         first = first_view(session)
-        reference = bundle.reference()
+        page = bundle.traits()
         self._session = session
         self._workers = Workers(limit=1)
         self._last_tick = 0.0
         self._dispatcher = Dispatcher(handlers(self._asked), self._send_wire, background=is_long)
         super().__init__(
-            _esm=bundle.stub(),
-            _bundle=reference,
-            _first=first,
+            **page,
+            _first=bundle.compressed(json.dumps(first, separators=(",", ":"))),
             _height=height,
             _seen=datetime.now(UTC).isoformat(timespec="seconds"),
         )

@@ -8,6 +8,7 @@ from typing import Protocol
 from torch import nn
 
 from nnwidgets.introspect.records import Trace
+from nnwidgets.widgets import marimo
 from nnwidgets.widgets.kernel import Cell, cell_now
 
 
@@ -41,6 +42,7 @@ def opened(view: View) -> None:
                 earlier.close()
             _forget(reference)
     _views.append((weakref.ref(view, _forget), cell))
+    marimo.when_cell_ends(view.close)
 
 
 def closed(view: View) -> None:

@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
-from nnwidgets.text.html import tree_html
+from datetime import datetime
+
+from nnwidgets.text.document import Note
+from nnwidgets.text.html import marked_up
+from nnwidgets.text.pages import MOST_ROWS, tree_page
 from nnwidgets.widgets.session import Session
 
-_MAX_HTML = 48_000
-_MAX_TEXT = 12_000
-_DEPTHS = (None, 4, 3, 2, 1, 0)
+_MAX_HTML = 11_000
+_MAX_TEXT = 4_500
+_CUTS = ((None, MOST_ROWS), (4, MOST_ROWS), (3, MOST_ROWS), (2, MOST_ROWS), (1, MOST_ROWS), (1, 60), (1, 15))
+"""Levels of the tree and rows of them, the most first."""
 
 
 def static_bundle(session: Session) -> dict[str, str]:
-    """Return the ``text/html`` and ``text/plain`` of a view, each small enough to sit in every saved notebook."""
+    """Return the ``text/html`` and ``text/plain`` of a view, each small enough to sit in every saved notebook.
+
+    Only a model whose very names are too long for that has no ``text/html``.
+    """
     tree = session.index().tree
+    read = Note(f"As read on {datetime.now().astimezone():%Y-%m-%d %H:%M}. Run the cell for the live view.")
     made = {"text/plain": _cut(str(tree))}
-    for depth in _DEPTHS:
-        html = tree_html(tree, depth=depth)
-        if len(html) <= _MAX_HTML:
+    for depth, most in _CUTS:
+        html = marked_up((*tree_page(tree, depth=depth, most=most), read))
+        if len(html.encode()) <= _MAX_HTML:
             made["text/html"] = html
             break
     return made
 
 
 def _cut(text: str) -> str:
-    if len(text) <= _MAX_TEXT:
+    written = text.encode()
+    if len(written) <= _MAX_TEXT:
         return text
-    return f"{text[:_MAX_TEXT].rpartition(chr(10))[0]}\n…"
+    return written[:_MAX_TEXT].rpartition(b"\n")[0].decode() + "\n…"

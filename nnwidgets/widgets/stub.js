@@ -1,15 +1,20 @@
 // The whole page module of one Explorer: finds the bundle that all share in a hidden widget, and imports it once.
 const loaded = (globalThis.__nnwidgets ??= new Map());
 
+const text = (bytes) => new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
+
 async function page(model) {
   const bundle = await model.widget_manager.get_model(model.get("_bundle").slice("IPY_MODEL_".length));
   const digest = bundle.get("digest");
   if (!loaded.has(digest)) {
-    const url = URL.createObjectURL(new Blob([bundle.get("code")], { type: "text/javascript" }));
-    const style = bundle.get("style");
-    const entry = import(url).then((module) => ({ page: module.default, style }));
-    entry.catch(() => loaded.delete(digest)).finally(() => URL.revokeObjectURL(url));
-    loaded.set(digest, entry);
+    const read = async () => {
+      const [code, style] = await Promise.all(["code", "style"].map((name) => text(bundle.get(name))));
+      const url = URL.createObjectURL(new Blob([code], { type: "text/javascript" }));
+      const entry = await import(url).finally(() => URL.revokeObjectURL(url));
+      return { page: entry.default, style };
+    };
+    loaded.set(digest, read());
+    loaded.get(digest).catch(() => loaded.delete(digest));
   }
   return loaded.get(digest);
 }

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import time
 
 import pytest
 from playwright.sync_api import expect
 
 from lab_driver import Lab, models
 
-NO_KERNEL = re.compile(r"No kernel.*Seen at \d\d:\d\d:\d\d.*Run the cell again", re.DOTALL)
+NO_KERNEL = re.compile(r"No kernel.*Seen at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d.*Run the cell again", re.DOTALL)
 EXPLORE = "import nnwidgets as nnw\nexplorer = nnw.explore(net)\nexplorer"
 
 
@@ -84,6 +85,73 @@ def test_two_views_of_one_explorer_show_the_same_model_and_agree_on_the_selectio
     first.wait_inspecting("2")
     first.filter("bias")
     expect(second.filter_box).to_have_value("bias")
+
+
+ENDLESS = """net = nn.Module()
+net.weight = nn.Parameter(torch.rand((1 << 20) + (1 << 18)).unfold(0, 1 << 20, 1), requires_grad=False)"""
+"""A quarter of a million overlapping windows of a small tensor: statistics of it take hours, and no memory."""
+
+
+def test_an_output_cleared_while_a_request_is_in_flight_leaves_no_request_behind(lab):
+    notebook = lab.open([models.LOAD, ENDLESS, EXPLORE])
+    notebook.run(0, 1, 2)
+    explorer = notebook.explorer(2)
+    explorer.select("weight")
+    expect(explorer.inspector.get_by_role("progressbar")).to_be_visible()
+    assert notebook.kernel("len(explorer._dispatcher.pending)") > 0
+    notebook.clear(2)
+    expect(notebook.cell(2).locator(".nnw-explorer")).to_have_count(0)
+    notebook.wait_for("len(explorer._dispatcher.pending)", 0)
+    notebook.run(1, 2)
+    notebook.explorer(2).select("weight")
+
+
+def test_two_tabs_on_one_notebook_both_are_live_and_agree(lab, server, context):
+    notebook = lab.open([models.LOAD, models.MLP, EXPLORE])
+    notebook.run(0, 1, 2)
+    first = notebook.explorer(2)
+    first.select("0.weight")
+    notebook.save()
+    other = Lab(server, context)
+    second = other.open_file(notebook.path).explorer(2)
+    second.wait_inspecting("0.weight")
+    assert second.statistics() == first.statistics()
+    second.select("2.bias")
+    first.wait_inspecting("2.bias")
+    other.page.close()
+    first.select("2.weight")
+    first.statistics()
+    assert other.faults == []
+
+
+TICKS = """import os, threading, time
+def train():
+    while not os.path.exists('go'):
+        time.sleep(0.01)
+    with torch.no_grad():
+        net[2].bias.fill_(2.5)
+    explorer.tick()
+    open('gone', 'w').close()
+threading.Thread(target=train, daemon=True).start()"""
+
+
+def test_a_page_that_was_frozen_meanwhile_shows_what_has_changed(lab, server):
+    notebook = lab.open([models.LOAD, models.MLP, EXPLORE, TICKS])
+    notebook.run(0, 1, 2, 3)
+    explorer = notebook.explorer(2)
+    explorer.select("2.bias")
+    assert explorer.statistics()["mean"] != 2.5
+    page = lab.page.context.new_cdp_session(lab.page)
+    page.send("Page.setWebLifecycleState", {"state": "frozen"})
+    go, gone = server.work / "go", server.work / "gone"
+    go.touch()
+    while not gone.exists():
+        time.sleep(0.01)
+    go.unlink()
+    gone.unlink()
+    page.send("Page.setWebLifecycleState", {"state": "active"})
+    expect(explorer.part("Statistics")).to_contain_text("2.5")
+    assert explorer.statistics()["mean"] == 2.5
 
 
 def test_closing_an_explorer_takes_its_view_off_the_page(lab):

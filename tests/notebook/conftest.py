@@ -73,7 +73,7 @@ class Notebook:
 
     def explorers(self):
         """Ids of the Explorers' comms, in the order they opened."""
-        return [m["content"]["comm_id"] for m in self.opened() if "_first" in m["content"]["data"].get("state", {})]
+        return [m["content"]["comm_id"] for m in self.opened() if "_seen" in m["content"]["data"].get("state", {})]
 
     def send(self, comm, data, subshell=None, *, message_type="comm_msg", **content):
         session = self.client.session

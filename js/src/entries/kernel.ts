@@ -28,10 +28,29 @@ interface KernelConnection {
 export interface KernelWatch {
   isAlive(): boolean;
   onChange(listener: () => void): () => void;
+  /** A message could not be sent. */
+  unreached(): void;
 }
 
 const GONE = new Set(["dead", "terminating", "restarting", "autorestarting"]);
 const PREFIX = "IPY_MODEL_";
+
+/** A kernel of which no model tells, as in marimo: gone once a message can't reach it, and not there in an export. */
+export function kernelUnseen(): KernelWatch {
+  let isReached = !("__MARIMO_STATIC__" in globalThis);
+  let tell = (): void => {};
+  return {
+    isAlive: () => isReached,
+    onChange: (listener) => {
+      tell = listener;
+      return () => {};
+    },
+    unreached: () => {
+      isReached = false;
+      tell();
+    },
+  };
+}
 
 /**
  * Watches the kernel through the hidden bundle's model, which lives and dies with it, and through the connection where
@@ -50,6 +69,7 @@ export async function kernelOf(manager: WidgetManager, bundle: string): Promise<
       // A restarted kernel is another one: it knows nothing of this view.
       return model.comm_live !== false && !hasRestarted && connection?.isDisposed !== true;
     },
+    unreached: () => {},
     onChange: (listener) => {
       const heard = (): void => {
         note();

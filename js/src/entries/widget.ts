@@ -1,9 +1,10 @@
 import { render as draw, h } from "preact";
+import { unzipped } from "../lib/unzipped.ts";
 import { type Channel, ChannelClient } from "../protocol/client.ts";
 import { asDataView } from "../protocol/codec.ts";
 import type { OpenReply } from "../protocol/messages.ts";
 import { App } from "../views/App.tsx";
-import { kernelOf, type WidgetManager } from "./kernel.ts";
+import { type KernelWatch, kernelOf, kernelUnseen, type WidgetManager } from "./kernel.ts";
 import { addStyle } from "./style.ts";
 
 /** What the host gives of a widget's model. */
@@ -11,7 +12,8 @@ interface WidgetModel {
   get(name: string): unknown;
   set(name: string, value: unknown): void;
   save_changes(): void;
-  send(content: unknown): void;
+  /** marimo promises that it was sent. */
+  send(content: unknown): unknown;
   on(event: string, listener: (...values: never[]) => void): void;
   off(event: string, listener: (...values: never[]) => void): void;
   readonly widget_manager: WidgetManager;
@@ -20,17 +22,22 @@ interface WidgetModel {
 interface RenderContext {
   readonly model: WidgetModel;
   readonly el: HTMLElement;
-  readonly style: string;
+  /** Absent where the host has put it in place. */
+  readonly style?: string;
 }
 
 let nViews = 0;
 
 /** Draws one view of one Explorer; returns how to take it away. */
 async function render({ model, el, style }: RenderContext): Promise<() => void> {
-  const kernel = await kernelOf(model.widget_manager, String(model.get("_bundle")));
+  const bundle = model.get("_bundle") as string;
+  const kernel = bundle === "" ? kernelUnseen() : await kernelOf(model.widget_manager, bundle);
+  const first = JSON.parse(await unzipped(model.get("_first") as DataView<ArrayBuffer>)) as OpenReply;
   nViews += 1;
-  const client = new ChannelClient(channelOf(model, kernel.isAlive), `v${nViews}.`);
-  addStyle(el, style);
+  const client = new ChannelClient(channelOf(model, kernel), `v${nViews}.`);
+  if (style !== undefined) {
+    addStyle(el, style);
+  }
   const host = el.appendChild(el.ownerDocument.createElement("div"));
 
   const traits = ["selected", "filter", "_height"] as const;
@@ -42,7 +49,6 @@ async function render({ model, el, style }: RenderContext): Promise<() => void> 
   };
   const onSelected = (path: string): void => setTrait("selected", path);
   const onFilter = (text: string): void => setTrait("filter", text);
-  const first = model.get("_first") as OpenReply;
   let isOver = false;
   const paint = (): void =>
     draw(
@@ -94,9 +100,9 @@ async function render({ model, el, style }: RenderContext): Promise<() => void> 
   };
 }
 
-function channelOf(model: WidgetModel, isAlive: () => boolean): Channel {
+function channelOf(model: WidgetModel, { isAlive, unreached }: KernelWatch): Channel {
   return {
-    send: (message) => model.send(message),
+    send: (message) => void Promise.resolve(model.send(message)).catch(unreached),
     isAlive,
     listen: (listener) => {
       const hear = (message: unknown, buffers: readonly (ArrayBuffer | ArrayBufferView)[] = []): void =>

@@ -111,6 +111,7 @@ export function App({ client, first, seen, height, selected, filter, onSelected,
     changes,
     ...(isFiltered(question) ? { filter: question.filter, chips: question.chips } : { filter: "", chips: [] }),
     isFold: selectedId.startsWith("f:"),
+    alive: isLive,
   };
 
   const box = useRef<HTMLInputElement>(null);
@@ -215,6 +216,7 @@ export function App({ client, first, seen, height, selected, filter, onSelected,
             onInspect={() => inspector.current?.focus()}
             onFilter={() => box.current?.focus()}
             onStep={step}
+            alive={isLive}
           />
           <Inspector
             client={client}
@@ -252,7 +254,7 @@ interface NoticesProps {
 function Notices({ store, alive, ended, lastSeen }: NoticesProps) {
   // A kernel that ends takes its models with it: that it is gone says more.
   if (!alive) {
-    const time = Number.isNaN(lastSeen.getTime()) ? "" : `Seen at ${lastSeen.toLocaleTimeString("en-GB")}. `;
+    const time = Number.isNaN(lastSeen.getTime()) ? "" : `Seen at ${lastSeen.toLocaleString("sv")}. `;
     return <Banner glyph="plug" title="No kernel." text={`${time}Run the cell again to go on.`} />;
   }
   if (ended !== null) {

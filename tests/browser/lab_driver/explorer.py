@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from playwright.sync_api import Locator, expect
 
 if TYPE_CHECKING:
+    from lab_driver.marimo import MarimoNotebook
     from lab_driver.notebook import Notebook
 
 PLAIN = str.maketrans({"\u2212": "-", "\u202f": None, "\u00a0": None, "≈": None})
@@ -58,7 +59,7 @@ class Explorer:
         inspector: Its right side.
     """
 
-    def __init__(self, notebook: Notebook, root: Locator) -> None:
+    def __init__(self, notebook: Notebook | MarimoNotebook, root: Locator) -> None:
         self.notebook = notebook
         self.page = notebook.page
         self.root = root

@@ -82,10 +82,16 @@ class Lab:
         )
         return self.open_document(document)
 
-    def open_document(self, document: Any) -> Notebook:
-        """Open a notebook given as nbformat has it."""
+    def open_document(self, document: Any, *, trusted: bool = False) -> Notebook:
+        """Open a notebook given as nbformat has it, trusted as one is that this server has run."""
         name = f"notebook-{next(_names)}.ipynb"
         nbformat.write(document, self.server.work / name)
+        if trusted:
+            self.server.trust(document)
+        return self.open_file(name)
+
+    def open_file(self, name: str) -> Notebook:
+        """Open a notebook that is in the server's folder already."""
         self.page.evaluate(OPEN, name)
         return Notebook(self, name)
 

@@ -116,6 +116,16 @@ class Notebook:
         """Wait until a cell has run. The kernel's own status won't do: it is idle between a subshell's messages."""
         self.page.wait_for_function(f"(which) => !({RUNNING})(which)", arg=[self.path, index])
 
+    def save(self) -> None:
+        """Save the notebook, as Ctrl+S does."""
+        self.page.evaluate("(path) => window.panels[path].context.save()", self.path)
+
+    def clear(self, index: int) -> None:
+        """Clear a cell's outputs, as the menu does."""
+        self.page.evaluate(
+            "([path, index]) => window.panels[path].content.widgets[index].model.clearExecution()", [self.path, index]
+        )
+
     def shut_down(self) -> None:
         """Shut the kernel down, as the menu does."""
         self.page.evaluate("(path) => window.panels[path].sessionContext.shutdown()", self.path)

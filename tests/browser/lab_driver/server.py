@@ -14,6 +14,8 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
+from nbformat.sign import NotebookNotary
+
 READY = "is running at:"
 SECONDS_TO_START = 120
 SECONDS_TO_END = 30
@@ -37,8 +39,9 @@ class LabServer:
     def __init__(self, folder: Path, *, python: str = sys.executable, source: Path | None = None) -> None:
         self.work = folder / "work"
         self.work.mkdir(parents=True)
+        self._data = folder / "data"
         self.token = secrets.token_hex(16)
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log: deque[str] = deque(maxlen=400)
         self._ready = threading.Event()
@@ -54,7 +57,7 @@ class LabServer:
                 *(f"--IdentityProvider.token={self.token}", "--LabApp.expose_app_in_browser=True"),
             ],
             cwd=self.work,
-            env=_environment(folder, settings, source),
+            env=environment(folder, settings, source),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -83,6 +86,10 @@ class LabServer:
             text = reply.read()
         return json.loads(text) if text else None
 
+    def trust(self, document: Any) -> None:
+        """Sign a notebook with this server's own key."""
+        NotebookNotary(data_dir=str(self._data)).sign(document)
+
     def end_kernels(self) -> None:
         """Shut every kernel down."""
         for session in self.ask("sessions"):
@@ -101,7 +108,8 @@ class LabServer:
         self._reader.join(SECONDS_TO_END)
 
 
-def _environment(folder: Path, settings: Path, source: Path | None) -> dict[str, str]:
+def environment(folder: Path, settings: Path, source: Path | None) -> dict[str, str]:
+    """Return the variables of a server's process: nothing that the test run sets, and folders of its own."""
     foreign = ("JUPYTER", "IPYTHON", "PYTEST", "COV_", "PYTHONPATH", "VIRTUAL_ENV")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     for name, sub in {
@@ -119,7 +127,7 @@ def _environment(folder: Path, settings: Path, source: Path | None) -> dict[str,
     return environment
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

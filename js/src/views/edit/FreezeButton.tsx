@@ -7,11 +7,12 @@ export function FreezeButton({ path, isFrozen }: { readonly path: string; readon
   if (editing === null) {
     return <span title={isFrozen ? "requires_grad is False" : undefined}>{words}</span>;
   }
-  const { changes, isFold } = editing;
+  const { changes, isFold, alive } = editing;
   return (
     <button
       type="button"
       class="nnw-freeze"
+      disabled={!alive}
       aria-pressed={isFrozen}
       aria-label={`${words}: ${isFrozen ? "unfreeze" : "freeze"}${isFold ? " all members" : ""}`}
       title={`${isFrozen ? "requires_grad is False; unfreeze" : "Freeze"}${isFold ? " all members" : ""}`}

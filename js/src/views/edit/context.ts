@@ -11,11 +11,13 @@ export interface Editing {
   readonly chips: readonly Chip[];
   /** The selected row stands for a whole fold. */
   readonly isFold: boolean;
+  /** Whether there is a kernel to change it in. */
+  readonly alive: boolean;
 }
 
 export const EditingContext = createContext<Editing | null>(null);
 
-/** Null where nothing can be changed: a view without a kernel, say. */
+/** Null where nothing can ever be changed. */
 export function useEditing(): Editing | null {
   return useContext(EditingContext);
 }

@@ -74,6 +74,7 @@ export function Inspector(props: InspectorProps) {
     }
   }, [reply]);
 
+  const isUnread = !alive && !inspect.isCurrent && inspect.fault === null;
   const tabs = tabsFor(reply, trace.answer !== null && trace.fault === null, editing !== null);
   const [wanted, setWanted] = useState<TabId>("overview");
   const selected = tabs.some((tab) => tab.id === wanted) ? wanted : "overview";
@@ -114,7 +115,7 @@ export function Inspector(props: InspectorProps) {
       <section class="nnw-inspector" aria-label="Inspector" onKeyDown={onKeyDown} onCopy={copyPlain}>
         <Head
           path={path}
-          reply={reply}
+          reply={isUnread ? null : reply}
           isCurrent={inspect.isCurrent}
           alive={alive}
           onNavigate={onNavigate}
@@ -138,7 +139,8 @@ export function Inspector(props: InspectorProps) {
               onRetry={inspect.retry}
             />
           )}
-          {reply === null || (inspect.fault !== null && !inspect.isCurrent) ? null : (
+          {isUnread ? <p class="nnw-dim">Not read while there was a kernel.</p> : null}
+          {isUnread || reply === null || (inspect.fault !== null && !inspect.isCurrent) ? null : (
             <div class={inspect.isCurrent ? "nnw-panel" : "nnw-panel nnw-stale"} aria-busy={!inspect.isCurrent}>
               {selected === "overview" ? (
                 <Overview

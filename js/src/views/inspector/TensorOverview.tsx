@@ -179,8 +179,8 @@ function LogSwitch({ isLog, onChange }: { readonly isLog: boolean; readonly onCh
       type="button"
       class="nnw-button-tiny"
       aria-pressed={isLog}
-      aria-label="Logarithmic counts"
-      title="Logarithmic counts: thin tails show"
+      aria-label="log scale of counts"
+      title="Counts on a log scale: thin tails show"
       onClick={() => onChange(!isLog)}
     >
       log

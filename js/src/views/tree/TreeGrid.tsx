@@ -28,10 +28,22 @@ interface TreeGridProps {
   readonly onInspect: () => void;
   readonly onFilter: () => void;
   readonly onStep: (step: -1 | 1) => void;
+  /** Whether rows that are not here yet will come. */
+  readonly alive: boolean;
 }
 
 /** The tree of modules and tensors: as many rows in the page as there are in sight. */
-export function TreeGrid({ store, client, changes, name, onSelect, onInspect, onFilter, onStep }: TreeGridProps) {
+export function TreeGrid({
+  store,
+  client,
+  changes,
+  name,
+  onSelect,
+  onInspect,
+  onFilter,
+  onStep,
+  alive,
+}: TreeGridProps) {
   const state = store.state;
   const id = useUniqueId();
   const frame = useRef<HTMLDivElement>(null);
@@ -149,7 +161,8 @@ export function TreeGrid({ store, client, changes, name, onSelect, onInspect, on
   }
   const letter = state.glow.tie ?? state.rows.get(state.active)?.tie ?? null;
   return (
-    <div class="nnw-left">
+    // Without a kernel none of the buttons in it has anything to say.
+    <fieldset class="nnw-left" role="presentation" disabled={!alive}>
       <div
         ref={frame}
         class="nnw-grid"
@@ -172,7 +185,7 @@ export function TreeGrid({ store, client, changes, name, onSelect, onInspect, on
           {drawn.map((index) => {
             const row = state.rows.get(index);
             if (row === undefined) {
-              return <Waiting key={`w${index}`} index={index} isActive={index === state.active} />;
+              return <Waiting key={`w${index}`} index={index} isActive={index === state.active} alive={alive} />;
             }
             return (
               <RowView
@@ -201,22 +214,29 @@ export function TreeGrid({ store, client, changes, name, onSelect, onInspect, on
       <div class="nnw-hidden" role="status">
         {isFiltered(state.question) ? `${exactCount(state.nMatches)} matches` : ""}
       </div>
-    </div>
+    </fieldset>
   );
 }
 
-function Waiting({ index, isActive }: { readonly index: number; readonly isActive: boolean }) {
+interface WaitingProps {
+  readonly index: number;
+  readonly isActive: boolean;
+  readonly alive: boolean;
+}
+
+/** A row that is to come, or that never came. */
+function Waiting({ index, isActive, alive }: WaitingProps) {
   return (
     <div
       class="nnw-row nnw-waiting"
       role="row"
       aria-rowindex={index + 2}
-      aria-busy
+      aria-busy={alive}
       tabIndex={isActive ? 0 : -1}
       style={{ top: `${index * ROW_HEIGHT}px` }}
     >
-      <div class="nnw-name" role="gridcell" aria-label="loading">
-        <span class="nnw-bone" />
+      <div class="nnw-name nnw-dim" role="gridcell">
+        {alive ? <span class="nnw-bone" role="img" aria-label="loading" /> : "not read"}
       </div>
     </div>
   );
