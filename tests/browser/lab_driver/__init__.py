@@ -1,9 +1,11 @@
-"""Drives a real JupyterLab in a real Chromium: the server, the browser, a notebook, an Explorer in it."""
+"""Drives a real JupyterLab or Notebook 7 in a real Chromium: server, browser, notebook, an Explorer, the panel."""
 
 from lab_driver.browser import launched
 from lab_driver.explorer import Explorer
 from lab_driver.lab import Lab
 from lab_driver.notebook import Notebook
+from lab_driver.notebook_seven import NotebookSeven
+from lab_driver.panel import Panel
 from lab_driver.server import LabServer
 
-__all__ = ["Explorer", "Lab", "LabServer", "Notebook", "launched"]
+__all__ = ["Explorer", "Lab", "LabServer", "Notebook", "NotebookSeven", "Panel", "launched"]

@@ -31,7 +31,8 @@ class LabServer:
     Args:
         folder: An empty folder for everything it writes; notebooks go to its ``work`` folder.
         python: The interpreter whose JupyterLab and kernel are used.
-        source: A folder put on ``PYTHONPATH``, or None to use only what that interpreter has installed.
+        source: A source tree put on ``PYTHONPATH``, with the extension built there, or None to use only what that
+            interpreter has installed.
     """
 
     def __init__(self, folder: Path, *, python: str = sys.executable, source: Path | None = None) -> None:
@@ -47,11 +48,16 @@ class LabServer:
             file = settings / f"{plugin}.jupyterlab-settings"
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(json.dumps(values))
+        if source is not None:
+            extensions = folder / "data" / "labextensions"
+            extensions.mkdir(parents=True)
+            (extensions / "nnwidgets").symlink_to(source / "nnwidgets" / "labextension")
         self._process = subprocess.Popen(
             [
                 *(python, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1"),
                 *(f"--port={self.port}", "--ServerApp.port_retries=0", f"--ServerApp.root_dir={self.work}"),
                 *(f"--IdentityProvider.token={self.token}", "--LabApp.expose_app_in_browser=True"),
+                "--JupyterNotebookApp.expose_app_in_browser=True",
             ],
             cwd=self.work,
             env=_environment(folder, settings, source),
