@@ -6,7 +6,8 @@ export interface HostWidget {
   id: string;
   readonly node: HTMLElement;
   readonly title: { label: string; caption: string; icon: unknown };
-  readonly isVisible: boolean;
+  readonly parent: HostWidget | null;
+  fit(): void;
 }
 
 export interface Application {

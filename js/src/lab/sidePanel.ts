@@ -34,7 +34,7 @@ export function sidePanel(
       this.id = PANEL_ID;
       this.title.caption = "Neural network";
       this.title.icon = new LabIcon({ name: "nnwidgets:panel", svgstr: ICON });
-      // The host lays out by this before the style sheets are there.
+      // JupyterLab's layout reads it before the style sheets are there.
       this.node.style.minWidth = MIN_WIDTH;
     }
 
@@ -45,11 +45,13 @@ export function sidePanel(
     }
 
     onAfterShow(): void {
+      widen(this, MIN_WIDTH);
       follower.setVisible(true);
       onShown();
     }
 
     onAfterHide(): void {
+      widen(this, "");
       follower.setVisible(false);
     }
 
@@ -58,4 +60,15 @@ export function sidePanel(
     }
   }
   return new NeuralNetwork();
+}
+
+/** Gives the side of the host that holds a widget this width at least: Notebook 7 does not look at a widget's own. */
+function widen(widget: HostWidget, minWidth: string): void {
+  for (let side = widget; side.parent !== null; side = side.parent) {
+    if ("setRelativeSizes" in side.parent) {
+      side.node.style.minWidth = minWidth;
+      side.parent.fit();
+      return;
+    }
+  }
 }
