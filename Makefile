@@ -15,7 +15,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PAGE := nnwidgets/static/nnwidgets.js
-PAGE_SOURCES := $(shell find js/src -type f 2>/dev/null) js/build.mjs package.json
+PAGE_SOURCES := $(shell find js/src js/lab js/tools -type f -not -name '*.pyc' 2>/dev/null) js/build.mjs package.json
 
 .DEFAULT_GOAL := help
 .PHONY: help lab test lint types unit browser page bench build clean
@@ -90,4 +90,4 @@ browser: $(VENV)/test chromium
 	$(BIN)/python -m pytest -m browser
 
 clean:
-	rm -rf $(VENV) node_modules build dist nnwidgets/static .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) node_modules build dist nnwidgets/static nnwidgets/labextension .mypy_cache .ruff_cache .pytest_cache .hypothesis

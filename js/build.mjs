@@ -1,8 +1,9 @@
-// Builds the page: nnwidgets/static/nnwidgets.js and nnwidgets.css, and each part that comes when it is first opened.
-// Fails when a script outgrows its budget.
+// Builds the page: nnwidgets/static/nnwidgets.js and nnwidgets.css, and each part that comes when it is first opened;
+// and the extension of JupyterLab, nnwidgets/labextension. Fails when a script of the page outgrows its budget.
 import { readFile, stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { context } from "esbuild";
+import { labextension } from "./tools/labextension.mjs";
 
 const OUT = "nnwidgets/static";
 const BUDGETS_BYTES = { "nnwidgets.js": 120_000, "checkpoints.js": 60_000 };
@@ -122,8 +123,9 @@ async function build() {
   // Both sides must shorten the names that they share alike.
   const { mangleCache } = await first.rebuild();
   const second = await context(part("checkpoints", await sharedModules(), mangleCache));
-  await second.rebuild();
-  return [first, second];
+  const third = await labextension(options);
+  await Promise.all([second.rebuild(), third.rebuild()]);
+  return [first, second, third];
 }
 
 const building = await build();

@@ -193,6 +193,11 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
+def _jupyter_labextension_paths() -> list[dict[str, str]]:
+    """Tell ``jupyter labextension develop`` where the built extension is."""
+    return [{"src": "labextension", "dest": "nnwidgets"}]
+
+
 def load_ipython_extension(ipython: InteractiveShell) -> None:
     """Register the ``%nn`` magic, its completion and the comm target; ``%load_ext nnwidgets`` calls this."""
     from nnwidgets.magics import load

@@ -9,11 +9,13 @@ from functools import partial
 from typing import Any
 
 from nnwidgets.errors import NNWidgetsError
+from nnwidgets.introspect.guard import type_name
 from nnwidgets.introspect.labels import inert
 from nnwidgets.widgets import bundle, changing, initializing, numbers
 from nnwidgets.widgets.bodies import finding_body, tie_body
 from nnwidgets.widgets.comparing import tell_diff
 from nnwidgets.widgets.filtering import chip_counts
+from nnwidgets.widgets.identities import Identities
 from nnwidgets.widgets.inspecting import inspect
 from nnwidgets.widgets.locating import locate
 from nnwidgets.widgets.offering import offer
@@ -25,7 +27,7 @@ from nnwidgets.widgets.session import Session, state_of
 from nnwidgets.widgets.totals import totals
 from nnwidgets.widgets.traces import trace_body
 from nnwidgets.widgets.transferring import load_file, save_file
-from nnwidgets.widgets.variables import modules
+from nnwidgets.widgets.variables import modules, optimizers
 from nnwidgets.wire.codec import encode
 from nnwidgets.wire.dispatch import Handler, Job
 from nnwidgets.wire.faults import RequestError
@@ -39,6 +41,8 @@ from nnwidgets.wire.schema import (
     TensorFacts,
     TiesReply,
     TraceReply,
+    Variable,
+    VariablesReply,
 )
 from nnwidgets.wire.schema_checkpoints import PartReply
 
@@ -51,6 +55,8 @@ _QUICK_CELLS = 65_536
 _CHANGES = {"initializers", "preview", "init", "assign", "freeze", "unfreeze", "undo", "redo", "history", "code"}
 _FILES = {"folder", "peek", "plan", "diff", "load", "save"}
 _LONG = {"findings", "depth"} | _CHANGES | _FILES
+
+_identities = Identities()
 
 
 def handlers(session_of: Callable[[Mapping[str, Any]], Session]) -> dict[str, Handler]:
@@ -89,6 +95,7 @@ def handlers(session_of: Callable[[Mapping[str, Any]], Session]) -> dict[str, Ha
     }
     made: dict[str, Handler] = {kind: partial(_on, session_of, answer) for kind, answer in on_session.items()}
     made["models"] = models
+    made["variables"] = variables
     made["part"] = page_part
     return made
 
@@ -211,6 +218,18 @@ def models(_body: Mapping[str, Any], _job: Job) -> ModelsReply:
     return {
         "models": [{"name": name, "class_name": inert(type(module).__name__)} for name, module in modules().items()]
     }
+
+
+def variables(_body: Mapping[str, Any], _job: Job) -> VariablesReply:
+    """Answer `variables`: the notebook's modules and optimizers, by their types alone."""
+    return {"modules": _told(modules()), "optimizers": _told(optimizers())}
+
+
+def _told(held: Mapping[str, object]) -> list[Variable]:
+    return [
+        {"name": name, "class_name": type_name(type(value)), "identity": _identities.of(value)}
+        for name, value in held.items()
+    ]
 
 
 def page_part(body: Mapping[str, Any], _job: Job) -> PartReply:

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
+from torch.optim import Optimizer
 
-from nnwidgets.introspect.guard import is_module
+from nnwidgets.introspect.guard import is_a, is_module
 
 _IPYTHON_CACHE = re.compile(r"_+|_\d+|_i+|_i\d+|_oh|_dh|_ih|_iii|In|Out")
 """Names under which IPython itself keeps results; they are not the user's."""
@@ -23,6 +24,11 @@ def notebook() -> Mapping[str, Any]:
 def modules() -> dict[str, nn.Module]:
     """Return the notebook's variables that hold a module, in the order they were made."""
     return {name: value for name, value in list(notebook().items()) if is_module(value) and _is_users(name)}
+
+
+def optimizers() -> dict[str, Optimizer]:
+    """Return the notebook's variables that hold a torch optimizer, in the order they were made."""
+    return {name: value for name, value in list(notebook().items()) if is_a(value, Optimizer) and _is_users(name)}
 
 
 def name_of(value: object, *namespaces: Mapping[str, Any]) -> str | None:

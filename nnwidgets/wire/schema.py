@@ -542,7 +542,7 @@ class DepthReply(TypedDict):
     index: int
 
 
-# ---- kinds "ties", "findings", "trace", "models", "cancel" ----
+# ---- kinds "ties", "findings", "trace", "models", "variables", "cancel" ----
 
 
 class ModelBody(TypedDict):
@@ -602,6 +602,28 @@ class ModelsReply(TypedDict):
     models: list[ModelVariable]
 
 
+class VariablesBody(TypedDict):
+    """Nothing."""
+
+
+class Variable(TypedDict):
+    """A variable of the kernel: what its value is, and which one.
+
+    identity: stays the same for as long as the name holds the same object; another object never gets it.
+    """
+
+    name: str
+    class_name: str
+    identity: int
+
+
+class VariablesReply(TypedDict):
+    """Modules and torch optimizers among the kernel's variables, in the order they were made; none is looked into."""
+
+    modules: list[Variable]
+    optimizers: list[Variable]
+
+
 class CancelBody(TypedDict):
     """Id of the request to stop. It then replies with error code `cancelled`; this one replies whether it was found."""
 
@@ -626,6 +648,7 @@ KINDS: dict[str, tuple[type, type]] = {
     "findings": (ModelBody, FindingsReply),
     "trace": (ModelBody, TraceReply),
     "models": (ModelBody, ModelsReply),
+    "variables": (VariablesBody, VariablesReply),
     "initializers": (TargetBody, InitializersReply),
     "preview": (InitBody, InitReply),
     "init": (InitBody, InitReply),

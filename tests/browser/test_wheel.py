@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import venv
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, expect
 
-from lab_driver import Lab, LabServer, models
+from lab_driver import Lab, LabServer, Panel, models
 
 ROOT = Path(__file__).parents[2]
 CONSTRAINTS = ROOT / "constraints.txt"
@@ -65,7 +66,13 @@ def test_the_wheel_holds_the_page_and_its_types_and_nothing_of_the_tests(wheel):
     }
     assert page | {"nnwidgets/py.typed"} <= set(names)
     assert zipfile.ZipFile(wheel).getinfo("nnwidgets/static/nnwidgets.js").file_size <= 120_000
-    assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {"nnwidgets"}
+    version = wheel.name.split("-")[1]
+    extension = f"nnwidgets-{version}.data/data/share/jupyter/labextensions/nnwidgets"
+    description = json.loads(zipfile.ZipFile(wheel).read(f"{extension}/package.json"))
+    load = description["jupyterlab"]["_build"]["load"]
+    assert {f"{extension}/{name}" for name in (load, "install.json", "schemas/nnwidgets/plugin.json")} <= set(names)
+    folders = {name.split("/")[0] for name in names if ".dist-info" not in name}
+    assert folders == {"nnwidgets", f"nnwidgets-{version}.data"}
 
 
 @pytest.mark.slow
@@ -86,3 +93,7 @@ def test_the_wheel_alone_explores_a_model_in_jupyterlab(installed, lab_of_the_wh
     explorer.wait_focused("head.weight")
     explorer.filter("Linear.weight")
     expect(explorer.row("body.0.weight")).to_be_visible()
+
+    panel = Panel(lab_of_the_wheel)
+    panel.open()
+    expect(panel.explorer(notebook, "net").row("embed.weight")).to_be_visible()

@@ -16,8 +16,10 @@ from torch import nn
 from nnwidgets import edit
 from nnwidgets.edit import initializers
 from nnwidgets.introspect import Trace, TraceCall
+from nnwidgets.widgets import answers as answering
 from nnwidgets.widgets import bundle, folders, offering
 from nnwidgets.widgets.answers import handlers, is_long
+from nnwidgets.widgets.identities import Identities
 from nnwidgets.widgets.named import NamedSessions
 from nnwidgets.widgets.session import Session
 from nnwidgets.wire.dispatch import Dispatcher
@@ -125,9 +127,13 @@ class Far:
         answers = handlers(lambda body: session)
         if name == "variables":
             main = sys.modules["__main__"]
-            for variable in [key for key, value in vars(main).items() if isinstance(value, nn.Module)]:
+            kinds = nn.Module | torch.optim.Optimizer
+            for variable in [key for key, value in vars(main).items() if isinstance(value, kinds)]:
                 monkeypatch.delattr(main, variable)
             monkeypatch.setattr(main, "net", self.held, raising=False)
+            trainer = torch.optim.SGD(self.held.parameters(), lr=0.1)
+            monkeypatch.setattr(main, "trainer", trainer, raising=False)
+            monkeypatch.setattr(answering, "_identities", Identities())
             answers = handlers(NamedSessions().find)
         if name == "parts":
             monkeypatch.setattr(bundle, "_STATIC", folder)

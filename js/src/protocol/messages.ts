@@ -849,6 +849,27 @@ export interface ModelsReply {
   readonly models: readonly ModelVariable[];
 }
 
+/** Nothing. */
+export interface VariablesBody {
+}
+
+/**
+ * A variable of the kernel: what its value is, and which one.
+ *
+ * identity: stays the same for as long as the name holds the same object; another object never gets it.
+ */
+export interface Variable {
+  readonly name: string;
+  readonly class_name: string;
+  readonly identity: number;
+}
+
+/** Modules and torch optimizers among the kernel's variables, in the order they were made; none is looked into. */
+export interface VariablesReply {
+  readonly modules: readonly Variable[];
+  readonly optimizers: readonly Variable[];
+}
+
 /** Id of the request to stop. It then replies with error code `cancelled`; this one replies whether it was found. */
 export interface CancelBody {
   readonly id: string;
@@ -1060,6 +1081,7 @@ export interface Bodies {
   readonly findings: ModelBody;
   readonly trace: ModelBody;
   readonly models: ModelBody;
+  readonly variables: VariablesBody;
   readonly initializers: TargetBody;
   readonly preview: InitBody;
   readonly init: InitBody;
@@ -1092,6 +1114,7 @@ export interface Replies {
   readonly findings: FindingsReply;
   readonly trace: TraceReply;
   readonly models: ModelsReply;
+  readonly variables: VariablesReply;
   readonly initializers: InitializersReply;
   readonly preview: InitReply;
   readonly init: InitReply;

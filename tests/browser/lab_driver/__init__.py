@@ -1,10 +1,22 @@
-"""Drives a real JupyterLab or marimo in a real Chromium: the server, the browser, a notebook, an Explorer in it."""
+"""Drives real Jupyter front ends and marimo in a real Chromium: server, browser, notebook, Explorer, panel."""
 
 from lab_driver.browser import launched
 from lab_driver.explorer import Explorer
 from lab_driver.lab import Lab
 from lab_driver.marimo import MarimoNotebook, MarimoServer
 from lab_driver.notebook import Notebook
+from lab_driver.notebook_seven import NotebookSeven
+from lab_driver.panel import Panel
 from lab_driver.server import LabServer
 
-__all__ = ["Explorer", "Lab", "LabServer", "MarimoNotebook", "MarimoServer", "Notebook", "launched"]
+__all__ = [
+    "Explorer",
+    "Lab",
+    "LabServer",
+    "MarimoNotebook",
+    "MarimoServer",
+    "Notebook",
+    "NotebookSeven",
+    "Panel",
+    "launched",
+]

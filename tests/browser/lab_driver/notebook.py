@@ -13,7 +13,7 @@ from playwright.sync_api import Locator
 from lab_driver.explorer import Explorer
 
 if TYPE_CHECKING:
-    from lab_driver.lab import Lab
+    from lab_driver.tab import Tab
 
 RUN = """async ([path, index]) => {
   const panel = window.panels[path];
@@ -46,7 +46,7 @@ ANSI = re.compile(r"\x1b\[[0-9;]*m")
 class Notebook:
     """One notebook; cells are counted from 0."""
 
-    def __init__(self, lab: Lab, path: str) -> None:
+    def __init__(self, lab: Tab, path: str) -> None:
         self.lab = lab
         self.page = lab.page
         self.path = path

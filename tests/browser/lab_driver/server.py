@@ -28,15 +28,19 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 
 class LabServer:
-    """A running JupyterLab.
+    """A running JupyterLab, or Notebook 7.
 
     Args:
         folder: An empty folder for everything it writes; notebooks go to its ``work`` folder.
         python: The interpreter whose JupyterLab and kernel are used.
-        source: A folder put on ``PYTHONPATH``, or None to use only what that interpreter has installed.
+        source: A source tree put on ``PYTHONPATH``, with the extension built there, or None to use only what that
+            interpreter has installed.
+        app: ``"jupyterlab"`` or ``"notebook"``.
     """
 
-    def __init__(self, folder: Path, *, python: str = sys.executable, source: Path | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, python: str = sys.executable, source: Path | None = None, app: str = "jupyterlab"
+    ) -> None:
         self.work = folder / "work"
         self.work.mkdir(parents=True)
         self._data = folder / "data"
@@ -50,11 +54,16 @@ class LabServer:
             file = settings / f"{plugin}.jupyterlab-settings"
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(json.dumps(values))
+        if source is not None:
+            extensions = folder / "data" / "labextensions"
+            extensions.mkdir(parents=True)
+            (extensions / "nnwidgets").symlink_to(source / "nnwidgets" / "labextension")
         self._process = subprocess.Popen(
             [
-                *(python, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1"),
+                *(python, "-m", app, "--no-browser", "--allow-root", "--ip=127.0.0.1"),
                 *(f"--port={self.port}", "--ServerApp.port_retries=0", f"--ServerApp.root_dir={self.work}"),
                 *(f"--IdentityProvider.token={self.token}", "--LabApp.expose_app_in_browser=True"),
+                "--JupyterNotebookApp.expose_app_in_browser=True",
             ],
             cwd=self.work,
             env=environment(folder, settings, source),
@@ -67,7 +76,7 @@ class LabServer:
         self._reader.start()
         if not self._ready.wait(SECONDS_TO_START) or self._process.poll() is not None:
             self.end()
-            raise RuntimeError("JupyterLab did not start:\n" + "".join(self.log))
+            raise RuntimeError(f"{app} did not start:\n" + "".join(self.log))
 
     def _read(self) -> None:
         assert self._process.stderr is not None

@@ -1,0 +1,63 @@
+import type { Follower } from "./follower.ts";
+import type { Application, Host, Palette } from "./host.ts";
+import { PANEL_ID } from "./sidePanel.ts";
+
+export const OPEN = "nnwidgets:open-panel";
+export const SHOW = "nnwidgets:show-variable";
+const CATEGORY = "Neural network";
+
+/** Adds the commands, and lists them in the palette where there is one. */
+export function addCommands(app: Application, host: Host, follower: Follower, palette: Palette | null): void {
+  const open = (): void => {
+    app.shell.activateById(PANEL_ID);
+    follower.load();
+  };
+  app.commands.addCommand(OPEN, {
+    label: "Open Neural Network Panel",
+    caption: "Lists the models of the active notebook; loads nnwidgets into its kernel",
+    execute: open,
+  });
+  app.commands.addCommand(SHOW, {
+    label: "Show Variable in Explorer",
+    caption: "Shows the model that the variable at the cursor holds",
+    execute: async ({ name }) => {
+      open();
+      const chosen = typeof name === "string" ? name : await askFor(host, follower);
+      if (chosen !== null) {
+        follower.choose(chosen);
+      }
+    },
+  });
+  for (const command of [OPEN, SHOW]) {
+    palette?.addItem({ command, category: CATEGORY });
+  }
+}
+
+/** The model at the cursor; else the one that the user picks from a list. */
+async function askFor(host: Host, follower: Follower): Promise<string | null> {
+  const here = wordAtCursor(follower);
+  const stage = follower.link?.stage;
+  if (stage?.at !== "live") {
+    return here;
+  }
+  const names = stage.variables.modules.map(({ name }) => name);
+  if (names.length === 0 || (here !== null && names.includes(here))) {
+    return here;
+  }
+  return (await host.InputDialog.getItem({ title: "Show in Explorer", items: names })).value;
+}
+
+/** The Python name under the active cell's cursor. */
+export function wordAtCursor({ notebook }: Pick<Follower, "notebook">): string | null {
+  const editor = notebook?.content.activeCell?.editor ?? null;
+  if (editor === null) {
+    return null;
+  }
+  const { line, column } = editor.getCursorPosition();
+  for (const { 0: word, index } of (editor.getLine(line) ?? "").matchAll(/[\p{L}_][\p{L}\p{N}_]*/gu)) {
+    if (index <= column && column <= index + word.length) {
+      return word;
+    }
+  }
+  return null;
+}

@@ -1,0 +1,57 @@
+import { addCommands } from "./commands.ts";
+import { Follower } from "./follower.ts";
+import type { Application, Host, Palette, Plugin, Restorer, SettingRegistry } from "./host.ts";
+import type { NotebookTracker } from "./jupyter.ts";
+import { DEFAULTS, settingsOf } from "./settings.ts";
+import { PANEL_ID, sidePanel } from "./sidePanel.ts";
+
+const ID = "nnwidgets:plugin";
+/** Below the property inspector and the debugger. */
+const RANK = 900;
+
+/** The extension, made of what the host shares. */
+export function plugin(host: Host, styles: readonly string[]): Plugin {
+  const activate = (
+    app: Application,
+    tracker: NotebookTracker | null,
+    palette: Palette | null,
+    registry: SettingRegistry | null,
+    restorer: Restorer | null,
+  ): void => {
+    if (tracker === null) {
+      // A page without notebooks, such as Notebook 7's list of files.
+      return;
+    }
+    const follower = new Follower(tracker);
+    let isRestored = false;
+    void app.restored.then(() => {
+      isRestored = true;
+    });
+    // A panel that comes back with the page was not opened by the user now: it asks before it loads anything.
+    const panel = sidePanel(host, follower, styles, () => isRestored && follower.load());
+    app.shell.add(panel, "right", { rank: RANK });
+    restorer?.add(panel, PANEL_ID);
+    addCommands(app, host, follower, palette);
+    panel.paint(DEFAULTS);
+    follower.isAutomatic = DEFAULTS.autoDisplay;
+    registry?.load(ID).then(
+      (settings) => {
+        const apply = (): void => {
+          const values = settingsOf(settings.composite);
+          follower.isAutomatic = values.autoDisplay;
+          panel.paint(values);
+        };
+        settings.changed.connect(apply);
+        apply();
+      },
+      (error: unknown) => console.warn("nnwidgets: the settings of the panel can't be read.", error),
+    );
+  };
+  return {
+    id: ID,
+    description: "A panel that shows the PyTorch models of the active notebook.",
+    autoStart: true,
+    optional: host.tokens,
+    activate,
+  };
+}

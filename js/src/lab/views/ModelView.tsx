@@ -1,0 +1,103 @@
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { type Fault, faultOf } from "../../lib/fault.ts";
+import { ChannelClient } from "../../protocol/client.ts";
+import type { OpenReply } from "../../protocol/messages.ts";
+import { App } from "../../views/App.tsx";
+import { CommChannel } from "../channel.ts";
+import type { Shown } from "../follower.ts";
+import type { Settings } from "../settings.ts";
+import { Message } from "./Message.tsx";
+
+interface Opened {
+  readonly client: ChannelClient;
+  readonly first: OpenReply;
+  readonly seen: string;
+}
+
+interface ModelViewProps {
+  readonly shown: Shown;
+  readonly settings: Settings;
+}
+
+const NARROW = 640;
+/** In a narrow panel the tree takes this share, so that the inspector below it is in sight. */
+const TREE_SHARE = 0.42;
+/** What the Explorer itself sets aside below a narrow tree. */
+const SET_ASIDE = 200;
+
+/** The Explorer of one model, over a comm of its own, for as long as it is on view. */
+export function ModelView({ shown: { link, variable }, settings }: ModelViewProps) {
+  const [opened, setOpened] = useState<Opened | null>(null);
+  const [fault, setFault] = useState<Fault | null>(null);
+  const [nTries, setTries] = useState(0);
+  const [selected, setSelected] = useState("");
+  const [filter, setFilter] = useState("");
+  const frame = useRef<HTMLDivElement>(null);
+  const [size, setSize] = useState({ width: 0, height: 0 });
+
+  useEffect(() => {
+    if (link.isOver) {
+      return undefined;
+    }
+    setFault(null);
+    const channel = new CommChannel(link.kernel, { model: variable.name });
+    const client = new ChannelClient(channel);
+    let isLeft = false;
+    client.request("open", {}).then(
+      ({ body }) => !isLeft && setOpened({ client, first: body, seen: new Date().toISOString() }),
+      (error: unknown) => !isLeft && setFault(faultOf(error)),
+    );
+    const stopWatching = link.onEnd(() => {
+      channel.lose();
+      client.lost();
+    });
+    return () => {
+      isLeft = true;
+      stopWatching();
+      client.close();
+      channel.close();
+    };
+  }, [link, variable.name, nTries]);
+
+  useLayoutEffect(() => {
+    const element = frame.current;
+    if (element === null) {
+      return undefined;
+    }
+    const watch = new ResizeObserver(() => setSize({ width: element.clientWidth, height: element.clientHeight }));
+    watch.observe(element);
+    return () => watch.disconnect();
+  }, []);
+
+  return (
+    <div ref={frame} class="nnw-panel-model">
+      {opened !== null ? (
+        <App
+          client={opened.client}
+          first={opened.first}
+          seen={opened.seen}
+          height={settings.height || heightFor(size)}
+          selected={selected}
+          filter={filter}
+          onSelected={setSelected}
+          onFilter={setFilter}
+          alive={!link.isOver && opened.client.alive}
+        />
+      ) : fault !== null ? (
+        <Message
+          words={{ title: fault.message, text: fault.hint, action: "Try again", isError: true }}
+          onAction={() => setTries((count) => count + 1)}
+        />
+      ) : (
+        <Message words={{ title: `Reading ${variable.name}…`, text: "", isWaiting: true }} onAction={() => undefined} />
+      )}
+    </div>
+  );
+}
+
+function heightFor({ width, height }: { readonly width: number; readonly height: number }): number | null {
+  if (height === 0) {
+    return null;
+  }
+  return width <= NARROW ? Math.round(height * TREE_SHARE) + SET_ASIDE : height;
+}
