@@ -2,6 +2,7 @@
 # make test   everything there is to check
 # make bench  the README's table of figures
 # make build  wheel and sdist in dist/
+# make docs   the site in build/site/
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -18,7 +19,7 @@ PAGE := nnwidgets/static/nnwidgets.js
 PAGE_SOURCES := $(shell find js/src js/lab js/tools -type f -not -name '*.pyc' 2>/dev/null) js/build.mjs package.json
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test lint types unit browser page bench build clean
+.PHONY: help lab test lint types unit browser page bench build docs clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -68,9 +69,12 @@ bench: $(VENV)/test
 build: $(VENV)/test $(PAGE)
 	$(BIN)/python -m build --no-isolation
 
+docs: $(VENV)/test
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 # ---- checks ----
 
-test: lint types unit browser
+test: lint types docs unit browser
 
 lint: $(VENV)/test node_modules/made
 	ruff check .
