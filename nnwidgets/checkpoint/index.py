@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Literal
 
+from nnwidgets.checkpoint.collecting import without_collection
 from nnwidgets.checkpoint.content import Composed, Described, Step, Strided, dtype_name, name_of, tensors_in
 from nnwidgets.checkpoint.formats import Opened, opened
 from nnwidgets.checkpoint.formats.base import span
@@ -40,7 +41,7 @@ def peek(path: str | os.PathLike[str]) -> CheckpointIndex:
         >>> peek(file).names, peek(file).tensors[1].shape
         (('0.bias', '0.weight'), (3, 2))
     """
-    with opened(path) as held:
+    with without_collection(), opened(path) as held:
         return index_of(held)
 
 

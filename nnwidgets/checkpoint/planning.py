@@ -56,7 +56,7 @@ def plan(module: nn.Module, path: str | os.PathLike[str], *, rename: Mapping[Any
         >>> plan(nn.Sequential(nn.Linear(2, 3)), file, rename=found.renames).counts
         {'renamed': 2}
     """
-    with opened(path) as held:
+    with without_collection(), opened(path) as held:
         return planned(module, held, state_dict_in(held), rename)
 
 
