@@ -76,7 +76,7 @@ export function ModelView({ shown: { link, variable }, settings }: ModelViewProp
           client={opened.client}
           first={opened.first}
           seen={opened.seen}
-          height={settings.height || heightFor(size)}
+          height={heightFor({ width: size.width, height: settings.height || size.height })}
           selected={selected}
           filter={filter}
           onSelected={setSelected}

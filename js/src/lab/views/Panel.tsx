@@ -19,7 +19,7 @@ export function Panel({ follower, settings }: PanelProps) {
   const words = wordsFor(follower);
   const stage = link?.stage;
   return (
-    <section class="nnw-panel" data-colours={settings.colours} aria-label="Neural network">
+    <section class="nnw-side" data-colours={settings.colours} aria-label="Neural network">
       <header class="nnw-panel-head">
         <h2>Neural network</h2>
         {notebook === null ? null : <span title={notebook.context.path}>{nameOf(notebook.context.path)}</span>}
