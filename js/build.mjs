@@ -101,6 +101,8 @@ const page = {
     { in: "js/src/style/main.css", out: "nnwidgets" },
   ],
   format: "esm",
+  // Asked for, so that the names it is given can be handed to the parts.
+  mangleCache: {},
 };
 
 /** A part is a module whose default export makes it from what the page shares. */
@@ -122,6 +124,9 @@ async function build() {
   const first = await context(page);
   // Both sides must shorten the names that they share alike.
   const { mangleCache } = await first.rebuild();
+  if (!mangleCache?.isBusy) {
+    throw new Error("The page's build gives no short names: its parts would use others.");
+  }
   const second = await context(part("checkpoints", await sharedModules(), mangleCache));
   const third = await labextension(options);
   await Promise.all([second.rebuild(), third.rebuild()]);
