@@ -8,6 +8,14 @@ function linked(kernel: FakeKernel): KernelLink {
   return new KernelLink(kernel, () => undefined);
 }
 
+/** A link that the panel shows, once the kernel has answered. */
+async function onView(kernel: FakeKernel): Promise<KernelLink> {
+  const link = linked(kernel);
+  link.show(true);
+  await settled();
+  return link;
+}
+
 test("while the panel is hidden a kernel is neither asked nor told anything", async () => {
   const kernel = new FakeKernel();
   const link = linked(kernel);
@@ -21,9 +29,7 @@ test("while the panel is hidden a kernel is neither asked nor told anything", as
 test("a kernel without nnwidgets runs nothing until it is told to load", async () => {
   const kernel = new FakeKernel();
   kernel.modules = [NET];
-  const link = linked(kernel);
-  link.show(true);
-  await settled();
+  const link = await onView(kernel);
   expect(link.stage).toEqual({ at: "unloaded" });
   expect(kernel.executed).toHaveLength(0);
   await link.load();
@@ -47,9 +53,7 @@ test("loading that is asked for before the kernel has answered comes once it has
 test("a kernel that has nnwidgets is listed without running anything", async () => {
   const kernel = new FakeKernel();
   kernel.isLoaded = true;
-  const link = linked(kernel);
-  link.show(true);
-  await settled();
+  const link = await onView(kernel);
   expect(link.stage.at).toBe("live");
   expect(link.wasLoadedHere).toBe(false);
   expect(kernel.executed).toHaveLength(0);
@@ -58,9 +62,7 @@ test("a kernel that has nnwidgets is listed without running anything", async () 
 test("each cell that ends has the variables listed anew, many at once only once more", async () => {
   const kernel = new FakeKernel();
   kernel.isLoaded = true;
-  const link = linked(kernel);
-  link.show(true);
-  await settled();
+  const link = await onView(kernel);
   expect(kernel.asked).toEqual(["variables"]);
   kernel.modules = [NET];
   kernel.endCell();
@@ -79,9 +81,7 @@ test("each cell that ends has the variables listed anew, many at once only once 
 
 test("a kernel of another language is told by its name and not asked", async () => {
   const kernel = new FakeKernel("R");
-  const link = linked(kernel);
-  link.show(true);
-  await settled();
+  const link = await onView(kernel);
   expect(link.stage).toEqual({ at: "foreign", language: "R" });
   expect(kernel.comms).toHaveLength(0);
 });

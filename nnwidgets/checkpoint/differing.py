@@ -70,14 +70,13 @@ def differences(one: torch.Tensor, other: torch.Tensor, rooms: Rooms) -> Differe
 
 def _in_blocks(one: torch.Tensor, other: torch.Tensor, rooms: Rooms) -> Differences | None:
     """What differs, computed in float32; None where that can't tell."""
-    n, greatest, squares, squares_of_one = 0, 0.0, 0.0, 0.0
-    word = _WORDS[one.element_size()]
+    n, greatest, of_gaps, of_ones = 0, 0.0, 0.0, 0.0
+    word, is_narrow = _WORDS[one.element_size()], one.dtype is not torch.float32
     for ours, theirs in zip(torch.split(one, _BLOCK), torch.split(other, _BLOCK), strict=True):
         size = ours.numel()
         marks, gap = rooms.marks(word)[:size], rooms.gap[:size]
         torch.ne(ours.view(word), theirs.view(word), out=marks)
         n_here = int(marks.sum(dtype=torch.int32))
-        is_narrow = one.dtype is not torch.float32
         a = rooms.one[:size].copy_(ours) if is_narrow else ours
         b = rooms.other[:size].copy_(theirs) if is_narrow else theirs
         torch.sub(b, a, out=gap)
@@ -88,9 +87,9 @@ def _in_blocks(one: torch.Tensor, other: torch.Tensor, rooms: Rooms) -> Differen
             return None
         n += n_here
         greatest = max(greatest, high.item(), -low.item())
-        squares += of_gap
-        squares_of_one += of_one
-    return Differences(n, greatest, squares, squares_of_one)
+        of_gaps += of_gap
+        of_ones += of_one
+    return Differences(n, greatest, of_gaps, of_ones)
 
 
 def _is_safe(squares: float) -> bool:
@@ -142,10 +141,9 @@ def _has_odd(data: torch.Tensor) -> bool:
 def _bits_differ(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
     """Elements that differ in a bit; of complex ones, in either part."""
     if one.is_complex():
-        one, other = torch.view_as_real(one), torch.view_as_real(other)
-        parts = one.view(_WORDS[one.element_size()]) != other.view(_WORDS[other.element_size()])
-        return parts.any(-1)
-    return one.view(_WORDS[one.element_size()]) != other.view(_WORDS[other.element_size()])
+        return _bits_differ(torch.view_as_real(one), torch.view_as_real(other)).any(-1)
+    word = _WORDS[one.element_size()]
+    return one.view(word) != other.view(word)
 
 
 _WORDS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}

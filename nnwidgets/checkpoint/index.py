@@ -41,10 +41,11 @@ def peek(path: str | os.PathLike[str]) -> CheckpointIndex:
         >>> peek(file).names, peek(file).tensors[1].shape
         (('0.bias', '0.weight'), (3, 2))
     """
-    with without_collection(), opened(path) as held:
+    with opened(path) as held:
         return index_of(held)
 
 
+@without_collection()
 def index_of(held: Opened) -> CheckpointIndex:
     """The index of an open checkpoint."""
     found = find(held.content)

@@ -22,6 +22,7 @@ from nnwidgets.edit.targets import Model, Place, check_writable, filled_once
 from nnwidgets.edit.transaction import Plan, commit
 from nnwidgets.edit.undoing import Exchangeable
 from nnwidgets.errors import CheckpointMismatchError, CorruptCheckpointError
+from nnwidgets.introspect.labels import and_more
 
 Progress = Callable[[int, int], None]
 """Told bytes done and in all; may raise to cancel, and then nothing is changed."""
@@ -100,7 +101,7 @@ def _mismatch(plan: LoadPlan, others: Sequence[PlanEntry], *, n_loaded: int) -> 
         those = [entry for entry in others if entry.status == status]
         if those:
             names = ", ".join(_named(entry) for entry in those[:_FEW])
-            more = f" and {len(those) - _FEW} more" if len(those) > _FEW else ""
+            more = and_more(len(those) - _FEW)
             told.append(f"{len(those)} {verb} ({names}{more})")
     n_model = sum(entry.path is not None for entry in plan.entries)
     return f"{os.path.basename(plan.file)} fits {n_loaded} of the model's {n_model} tensors: {'; '.join(told)}."  # noqa: PTH119 - text

@@ -21,6 +21,7 @@ from nnwidgets.checkpoint.renaming import Named, one_name_each, renamed, suggest
 from nnwidgets.checkpoint.statedict import Found, find
 from nnwidgets.errors import CheckpointMismatchError, PathNotFoundError
 from nnwidgets.introspect import TensorEntry, TieGroup, lookup, tree
+from nnwidgets.introspect.labels import and_more
 
 _MOST_NAMED = 3
 _COUNTER = "num_batches_tracked"
@@ -56,7 +57,7 @@ def plan(module: nn.Module, path: str | os.PathLike[str], *, rename: Mapping[Any
         >>> plan(nn.Sequential(nn.Linear(2, 3)), file, rename=found.renames).counts
         {'renamed': 2}
     """
-    with without_collection(), opened(path) as held:
+    with opened(path) as held:
         return planned(module, held, state_dict_in(held), rename)
 
 
@@ -76,13 +77,9 @@ def state_dict_in(held: Opened) -> Found:
     return found
 
 
+@without_collection()
 def planned(module: nn.Module, held: Opened, found: Found, rename: Mapping[Any, str] | None = None) -> LoadPlan:
     """The plan for an open checkpoint."""
-    with without_collection():
-        return _planned(module, held, found, rename)
-
-
-def _planned(module: nn.Module, held: Opened, found: Found, rename: Mapping[Any, str] | None) -> LoadPlan:
     model = _model_side(module)
     names = renamed(list(found.tensors), {} if rename is None else rename)
     _check_targets(rename or {}, found.tensors, model)
@@ -146,14 +143,14 @@ def _left_out(found: Found) -> list[str]:
     names = [name for name in found.others if isinstance(name, str)]
     if not names:
         return []
-    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    more = and_more(len(names) - _MOST_NAMED)
     return [f"{', '.join(names[:_MOST_NAMED])}{more} in the file is no tensor and is left out."]
 
 
 def _kept_warning(kept: Sequence[str]) -> list[str]:
     if not kept:
         return []
-    more = f" and {len(kept) - 1} more" if len(kept) > 1 else ""
+    more = and_more(len(kept) - 1)
     return [f"{kept[0]}{more} isn't in the file, as in those of older torch; the counter keeps its value."]
 
 
@@ -237,7 +234,7 @@ def _warnings(entries: Sequence[PlanEntry], found: Found) -> list[str]:
     lossy = [entry for entry in entries if entry.status == "dtype_cast" and _loses(entry)]
     if lossy:
         first = lossy[0]
-        more = f" and {len(lossy) - 1} more" if len(lossy) > 1 else ""
+        more = and_more(len(lossy) - 1)
         made.append(
             f"{first.path}{more}: {first.source_dtype} in the file becomes {first.dtype}, which can't hold every value."
         )

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from nnwidgets.edit.code import Recipe, script
 from nnwidgets.edit.targets import Tie
+from nnwidgets.introspect.labels import and_more
 from nnwidgets.introspect.records import TensorStats
 
 Kind = Literal["init", "assign", "freeze", "unfreeze", "function", "load"]
@@ -90,7 +91,7 @@ class Change:
         return script([self._recipe], name, optimizer)
 
     def __repr__(self) -> str:
-        where = ", ".join(self.paths[:3]) + (f" and {len(self.paths) - 3} more" if len(self.paths) > 3 else "")  # noqa: PLR2004 - three are shown
+        where = ", ".join(self.paths[:3]) + and_more(len(self.paths) - 3)
         seed = "" if self.seed is None else f", seed {self.seed}"
         warned = (
             f", {len(self.warnings)} warnings" if len(self.warnings) > 1 else ", 1 warning" if self.warnings else ""

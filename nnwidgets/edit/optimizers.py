@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 from nnwidgets.errors import InvalidTargetError
 from nnwidgets.introspect import live_tensors
 from nnwidgets.introspect.guard import is_a, is_tensor, type_name
+from nnwidgets.introspect.labels import and_more
 from nnwidgets.introspect.readable import plain, reading, unreadable_reason
 
 _MOST_TOLD = 3
@@ -81,7 +82,7 @@ def warning_of(
         hint: What to do about it where it isn't.
     """
     told = [f"{path} ({_numbers(dict.get(optimizer.state, tensor))})" for path, tensor in held[:_MOST_TOLD]]
-    more = f" and {len(held) - _MOST_TOLD} more" if len(held) > _MOST_TOLD else ""
+    more = and_more(len(held) - _MOST_TOLD)
     name = type_name(type(optimizer))
     if cleared:
         return f"{name}'s state is cleared with it for {', '.join(told)}{more}; undo brings it back."

@@ -4,9 +4,9 @@ One buffer serves both directions, so redo costs no memory. Pieces are exchanged
 cache, each fingerprinted on the way, by as many threads as there are lanes.
 
 Undoing costs more than a plain copy, by what it moves: a copy of n bytes reads 2 n (what it overwrites is fetched too)
-and writes n; an exchange reads 2 n and writes 2 n, and the fingerprints are two sums of each piece on top. To copy the
-old bytes back and let go of the new ones would be faster, but then nothing could be redone, nor put back where an edit
-by other code shows up half-way.
+and writes n; an exchange reads 2 n and writes 2 n, and each piece is fingerprinted on top. To copy the old bytes back
+and let go of the new ones would be faster, but then nothing could be redone, nor put back where an edit by other code
+shows up half-way.
 """
 
 from __future__ import annotations

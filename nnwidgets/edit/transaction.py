@@ -24,7 +24,7 @@ from nnwidgets.edit.targets import Model, Place, Tie
 from nnwidgets.edit.undoing import Exchangeable, Flag, Site, Undo, summarized
 from nnwidgets.errors import ChangedSinceError, InvalidTargetError, NNWidgetsError
 from nnwidgets.introspect import lookup, sampled_stats
-from nnwidgets.introspect.labels import short_bytes
+from nnwidgets.introspect.labels import and_more, short_bytes
 from nnwidgets.introspect.records import TensorStats
 
 
@@ -366,7 +366,7 @@ def _usable(module: object, log: Log, entry: Entry, verb: str) -> Undo:
 
 def _foreign(kept: Undo, label: str, verb: str) -> ChangedSinceError:
     changed = kept.foreign()
-    names = ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")  # noqa: PLR2004 - three are named
+    names = ", ".join(changed[:3]) + and_more(len(changed) - 3)
     return ChangedSinceError(
         f"{names or 'The model'} was changed by other code since {label}; to {verb} it would overwrite that.",
         path=changed[0] if changed else None,

@@ -67,6 +67,16 @@ def _escaped(match: re.Match[str]) -> str:
     return match.group().encode("unicode_escape").decode("ascii")
 
 
+def and_more(n: int) -> str:
+    """What follows the first of several names: that there are ``n`` more, or nothing.
+
+    Example:
+        >>> and_more(2), and_more(0)
+        (' and 2 more', '')
+    """
+    return f" and {n} more" if n > 0 else ""
+
+
 def some(names: Sequence[str], most: int) -> str:
     """The first of some names, inert and cut, and how many more there are.
 
@@ -75,7 +85,7 @@ def some(names: Sequence[str], most: int) -> str:
         ('a, b and 1 more', 'a')
     """
     told = ", ".join(inert(each, 60) for each in names[:most])
-    return f"{told} and {len(names) - most} more" if len(names) > most else told
+    return f"{told}{and_more(len(names) - most)}"
 
 
 def short_count(n: int) -> str:

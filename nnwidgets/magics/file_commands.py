@@ -16,7 +16,7 @@ from nnwidgets import checkpoint
 from nnwidgets.checkpoint.renaming import in_short
 from nnwidgets.errors import InvalidTargetError, NNWidgetsError
 from nnwidgets.introspect.guard import is_a, is_module, is_tensor, type_name
-from nnwidgets.introspect.labels import inert
+from nnwidgets.introspect.labels import and_more, inert
 from nnwidgets.magics.edit_commands import remembered_of
 from nnwidgets.magics.file_parser import PATTERN
 from nnwidgets.magics.grammar import Command, LineError, cut, usage
@@ -158,7 +158,7 @@ def _next_step(command: Command, plan: checkpoint.LoadPlan) -> str:
         names = [entry.source for entry in plan.entries if entry.source is not None]
         short = in_short(plan.renames, names)
         words = [f"--rename {_word(key)}={new}" for key, new in short.items()]
-        more = f" and {len(words) - _MOST_WORDS} more" if len(words) > _MOST_WORDS else ""
+        more = and_more(len(words) - _MOST_WORDS)
         return f"{line} {' '.join(inert(word, 120) for word in words[:_MOST_WORDS])}{more}"
     return f"{line} --partial loads what fits."
 

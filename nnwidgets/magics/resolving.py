@@ -24,7 +24,7 @@ from nnwidgets.introspect.guard import (
     plain_items,
     type_name,
 )
-from nnwidgets.introspect.labels import inert
+from nnwidgets.introspect.labels import and_more, inert
 from nnwidgets.magics.grammar import LineError, cut
 
 _REGISTRIES = ("_modules", "_parameters", "_buffers")
@@ -257,7 +257,7 @@ def _no_variable(name: str, among: Iterable[str], kind: str) -> str:
 
 def _listed(names: list[str], kind: str = "model") -> str:
     shown = ", ".join(inert(name, 40) for name in names[:_MAX_LISTED])
-    more = f" and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else ""
+    more = and_more(len(names) - _MAX_LISTED)
     return f"{kind}s here: {shown}{more}"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from nnwidgets.edit import Change, History, Tie
-from nnwidgets.introspect.labels import exact_count, short_bytes
+from nnwidgets.introspect.labels import and_more, exact_count, short_bytes
 from nnwidgets.introspect.records import TensorStats
 from nnwidgets.text.document import Block, Code, Document, Facts, Note, Table, Title
 from nnwidgets.text.pages import MOST_ROWS, number
@@ -154,6 +154,6 @@ def _tied(of: str, ties: list[Tie]) -> str:
 
 
 def _row(number: int, change: Change, mark: str) -> tuple[str, ...]:
-    paths = ", ".join(change.paths[:2]) + (f" and {len(change.paths) - 2} more" if len(change.paths) > 2 else "")  # noqa: PLR2004 - two are named
+    paths = ", ".join(change.paths[:2]) + and_more(len(change.paths) - 2)
     seed = "" if change.seed is None else str(change.seed)
     return (change.label, str(number), change.when, paths, exact_count(change.n_elements), seed, mark)

@@ -20,7 +20,7 @@ from nnwidgets.checkpoint import (
     StoredTensor,
 )
 from nnwidgets.checkpoint.records import WORST_FIRST
-from nnwidgets.introspect.labels import exact_count, shape_text, short_bytes, some
+from nnwidgets.introspect.labels import and_more, exact_count, shape_text, short_bytes, some
 from nnwidgets.text.document import Block, Document, Facts, Note, Table, Title
 from nnwidgets.text.pages import MOST_ROWS, number
 
@@ -140,7 +140,7 @@ def load_page(report: LoadReport, *, next_step: str = "") -> Document:
 def save_page(report: SaveReport) -> Document:
     """What was saved."""
     paths = [PurePath(path).name for path in report.paths]
-    more = f" and {len(paths) - _MOST_MEMBERS} more" if len(paths) > _MOST_MEMBERS else ""
+    more = and_more(len(paths) - _MOST_MEMBERS)
     facts = (
         ("saved", f"{_tensors(report.n_tensors)} · {short_bytes(report.size_bytes)}"),
         ("files", ", ".join(paths[:_MOST_MEMBERS]) + more),

@@ -16,7 +16,7 @@ from nnwidgets.edit.targets import check_writable
 from nnwidgets.errors import InitializerError, NNWidgetsError
 from nnwidgets.introspect import stats
 from nnwidgets.introspect.guard import type_name
-from nnwidgets.introspect.labels import inert, shape_text
+from nnwidgets.introspect.labels import and_more, inert, shape_text
 from nnwidgets.introspect.lookup import get
 from nnwidgets.introspect.records import TensorStats
 from nnwidgets.introspect.sampling import sampled_stats
@@ -98,7 +98,7 @@ def _left(aim: Aim, initializer: Initializer, change: Change) -> list[str]:
     left = [place.path for place in aim.places if place.path not in changing]
     if not left:
         return []
-    more = f" and {len(left) - 1} more" if len(left) > 1 else ""
+    more = and_more(len(left) - 1)
     return [f"{left[0]}{more}: left as they are, since their modules have no reset_parameters."]
 
 

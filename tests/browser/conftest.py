@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from playwright.sync_api import Browser, BrowserContext, expect
 
 import nnwidgets
 from lab_driver import Lab, LabServer, launched
+from lab_driver.picture import picture
 
 expect.set_options(timeout=20_000)
 SOURCE = Path(nnwidgets.__file__).parents[1]
@@ -54,10 +54,8 @@ def lab(server: LabServer, context: BrowserContext, request: pytest.FixtureReque
     """JupyterLab in a tab; fails the test if the page met an uncaught exception."""
     lab = Lab(server, context)
     yield lab
-    folder = os.environ.get("NNW_SCREENSHOTS")
-    if folder and getattr(request.node, "failed", False):
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        lab.page.screenshot(path=Path(folder) / f"failed-{request.node.name}.png")
+    if getattr(request.node, "failed", False):
+        picture(lab.page, f"failed-{request.node.name}")
     server.end_kernels()
     assert lab.faults == []
 

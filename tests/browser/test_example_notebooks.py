@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
 import nbformat
 import pytest
+
+from lab_driver.picture import picture
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 EXPLORES = re.compile(r"^%nn \w+$", re.MULTILINE)
@@ -26,6 +27,4 @@ def test_every_exploring_cell_of_an_example_shows_an_explorer(lab, name):
             explorer = notebook.explorer(index)
             explorer.row("").wait_for()
             explorer.screenshot(f"{name}-{cell.id}")
-    folder = os.environ.get("NNW_SCREENSHOTS")
-    if folder:
-        lab.page.screenshot(path=Path(folder) / f"{name}-page.png")
+    picture(lab.page, f"{name}-page")

@@ -124,15 +124,7 @@ def test_two_tabs_on_one_notebook_both_are_live_and_agree(lab, server, context):
     assert other.faults == []
 
 
-TICKS = """import os, threading, time
-def train():
-    while not os.path.exists('go'):
-        time.sleep(0.01)
-    with torch.no_grad():
-        net[2].bias.fill_(2.5)
-    explorer.tick()
-    open('gone', 'w').close()
-threading.Thread(target=train, daemon=True).start()"""
+TICKS = models.once_asked(f"{models.FILL}\nexplorer.tick()\nopen('gone', 'w').close()")
 
 
 def test_a_page_that_was_frozen_meanwhile_shows_what_has_changed(lab, server):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 from pathlib import Path
 
 import pytest
+
+from tests.documents import DOCS, code_in
 
 ROOT = Path(__file__).parents[2]
 HOST = Path(__file__).with_name("extension_host.mjs")
@@ -18,11 +19,7 @@ NAMES = "print(sorted(name for name in globals() if not name.startswith('_')))"
 @pytest.fixture(scope="module")
 def example(tmp_path_factory):
     """The document's TypeScript, checked as strictly as the page's, and as a module that Node.js runs."""
-    shown = re.findall(
-        r"^```typescript\n(.*?)^```$",
-        (ROOT / "docs/extensions.md").read_text(encoding="utf-8"),
-        flags=re.DOTALL | re.MULTILINE,
-    )
+    shown = code_in(DOCS / "extensions.md", "typescript")
     source = tmp_path_factory.mktemp("extension") / "ask.ts"
     source.write_text("\n".join(shown), encoding="utf-8")
     lib = ["--lib", "es2022,dom", "--target", "es2022", "--types", ""]

@@ -5,19 +5,18 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 import nnwidgets as nnw
+from tests.documents import DOCS, code_in
 
-DOCS = Path(__file__).parents[2] / "docs"
 SHOWN = [DOCS / "tutorial.md", *sorted((DOCS / "how-to").glob("*.md"))]
 
 
 @pytest.mark.parametrize("page", SHOWN, ids=lambda page: page.stem)
 def test_the_code_of_a_page_runs_from_top_to_bottom(page, tmp_path):
-    blocks = re.findall(r"^```python\n(.*?)^```$", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    blocks = code_in(page, "python")
     assert blocks
     script = tmp_path / "page.py"
     script.write_text("\n".join(blocks), encoding="utf-8")

@@ -5,14 +5,13 @@ from __future__ import annotations
 import importlib.util
 import re
 import sys
-from pathlib import Path
 
 import torch
 from torch import nn
 
 from nnwidgets.wire.schema import ERROR_CODES, KINDS
+from tests.documents import DOCS, code_in
 
-DOCS = Path(__file__).parents[2] / "docs"
 TEXT = (DOCS / "protocol.md").read_text(encoding="utf-8")
 
 
@@ -39,7 +38,7 @@ def test_every_link_within_the_document_leads_somewhere():
 def test_the_python_examples_run_as_written(monkeypatch):
     net = nn.Sequential(nn.Linear(4, 3))
     monkeypatch.setattr(sys.modules["__main__"], "net", net, raising=False)
-    examples = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+    examples = code_in(DOCS / "protocol.md", "python")
     names = {}
     for example in examples:
         exec(compile(example, "protocol.md", "exec"), names)  # noqa: S102 - our own document

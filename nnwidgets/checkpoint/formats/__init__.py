@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from nnwidgets.checkpoint.collecting import without_collection
 from nnwidgets.checkpoint.formats import distributed, safetensors, torch_legacy
 from nnwidgets.checkpoint.formats.base import Opened
 from nnwidgets.checkpoint.formats.distributed import Distributed
@@ -20,6 +21,7 @@ __all__ = ["Opened", "opened"]
 _START = 512
 
 
+@without_collection()
 def opened(path: str | os.PathLike[str]) -> Opened:
     """Open a checkpoint by what is in it, whatever its name ends in; its header is read and checked whole.
 

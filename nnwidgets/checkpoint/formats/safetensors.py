@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 
-from nnwidgets.checkpoint.collecting import without_collection
 from nnwidgets.checkpoint.content import Storage, Strided
 from nnwidgets.checkpoint.formats.base import Opened, Progress
 from nnwidgets.checkpoint.formats.files import File
@@ -63,10 +62,9 @@ class Safetensors(Opened):
         self.departures = []
         self._number, self._prefix = number, prefix
         try:
-            with without_collection():
-                header, start = self._header()
-                self.metadata = self._metadata(header.pop("__metadata__", {}))
-                self.content = self._tensors(header, start)
+            header, start = self._header()
+            self.metadata = self._metadata(header.pop("__metadata__", {}))
+            self.content = self._tensors(header, start)
         except BaseException:
             self.close()
             raise

@@ -22,6 +22,7 @@ from nnwidgets.checkpoint.formats.safetensors import Safetensors
 from nnwidgets.checkpoint.formats.within import within
 from nnwidgets.checkpoint.records import Format
 from nnwidgets.errors import CorruptCheckpointError, PathNotFoundError
+from nnwidgets.introspect.labels import and_more
 
 MOST_INDEX_BYTES = 100_000_000
 
@@ -149,7 +150,7 @@ class Sharded(Opened):
         others = [key for name, held in tensors.items() for key in held if weight_map.get(key) != name]
         if others:
             named = ", ".join(each[:80] for each in others[:_MOST_NAMED])
-            more = f" and {len(others) - _MOST_NAMED} more" if len(others) > _MOST_NAMED else ""
+            more = and_more(len(others) - _MOST_NAMED)
             self.departures.append(
                 f"Its shards hold tensors that the index hasn't, and that aren't read: {named}{more}."
             )

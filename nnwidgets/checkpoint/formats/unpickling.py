@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 
-from nnwidgets.checkpoint.collecting import without_collection
 from nnwidgets.checkpoint.formats.arguments import Malformed, said
 from nnwidgets.checkpoint.formats.pickle_machine import NEVER, Ended, Found, Machine, Persistent
 from nnwidgets.checkpoint.formats.pickle_opcodes import OPERATIONS
@@ -94,8 +93,7 @@ def check_size(content: Any) -> None:
 def _run(machine: Machine) -> None:
     """Go through the opcodes to the last one."""
     try:
-        with without_collection():
-            _go(machine)
+        _go(machine)
     except (IndexError, struct.error):
         if machine.at >= len(machine.data) - _LONGEST_ARGUMENT:
             raise Ended("has a pickle that ends before its last opcode") from None

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from playwright.sync_api import Locator, expect
+
+from lab_driver.picture import picture
 
 if TYPE_CHECKING:
     from lab_driver.marimo import MarimoNotebook
@@ -183,7 +183,4 @@ class Explorer:
 
     def screenshot(self, name: str) -> None:
         """Save a picture of the Explorer in the folder that ``NNW_SCREENSHOTS`` names, if it does."""
-        folder = os.environ.get("NNW_SCREENSHOTS")
-        if folder:
-            Path(folder).mkdir(parents=True, exist_ok=True)
-            self.root.screenshot(path=Path(folder) / f"{name}.png")
+        picture(self.root, name)

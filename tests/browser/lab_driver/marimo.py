@@ -16,10 +16,9 @@ import marimo
 from playwright.sync_api import BrowserContext, Page, Route
 
 from lab_driver.explorer import Explorer
-from lab_driver.server import environment, free_port
+from lab_driver.server import end, environment, free_port
 
 SECONDS_TO_START = 60
-SECONDS_TO_END = 20
 ASSETS = Path(marimo.__file__).parent / "_static"
 PUBLISHED = "/@marimo-team/frontend"
 CONFIG = """[display]
@@ -107,12 +106,7 @@ class MarimoServer:
 
     def end(self) -> None:
         """End the server; it ends its kernels."""
-        self._process.terminate()
-        try:
-            self._process.wait(SECONDS_TO_END)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        end(self._process)
 
 
 class MarimoNotebook:

@@ -1,5 +1,7 @@
 """Cells that build the models under test, as a user would write them."""
 
+from textwrap import indent
+
 LOAD = "%load_ext nnwidgets\nimport torch\nfrom torch import nn\ntorch.manual_seed(0)"
 
 GPT2 = """from transformers import GPT2Config, GPT2LMHeadModel
@@ -40,11 +42,19 @@ class Stack(nn.Module):
 net = Stack()"""
 """Folds, a tie, something frozen, something unregistered: a bit of all that a row can show."""
 
-LATE = """import os, threading, time
+FILL = """with torch.no_grad():
+    net[2].bias.fill_(2.5)"""
+
+
+def once_asked(work: str) -> str:
+    """Return a cell that starts a thread, which works once the file ``go`` appears: no cell runs when it does."""
+    return f"""import os, threading, time
 def later():
     while not os.path.exists('go'):
         time.sleep(0.01)
-    with torch.no_grad():
-        net[2].bias.fill_(2.5)
+{indent(work, "    ")}
 threading.Thread(target=later, daemon=True).start()"""
-"""A thread that changes `net` of the MLP once a file appears: no cell runs when it does."""
+
+
+LATE = once_asked(FILL)
+"""Changes `net` of the MLP."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
-from pathlib import Path
 
 from playwright.sync_api import Locator
 
 from lab_driver.explorer import Explorer
 from lab_driver.notebook import Notebook
+from lab_driver.picture import picture
 from lab_driver.tab import Tab
 
 COMMAND = "([command, args]) => window.jupyterapp.commands.execute(command, args)"
@@ -56,7 +55,4 @@ class Panel:
 
     def screenshot(self, name: str) -> None:
         """Save a picture of the whole tab in the folder that ``NNW_SCREENSHOTS`` names, if it does."""
-        folder = os.environ.get("NNW_SCREENSHOTS")
-        if folder:
-            Path(folder).mkdir(parents=True, exist_ok=True)
-            self.page.screenshot(path=Path(folder) / f"{name}.png")
+        picture(self.page, name)

@@ -108,13 +108,18 @@ class LabServer:
 
     def end(self) -> None:
         """End the server; it ends its kernels."""
-        self._process.terminate()
-        try:
-            self._process.wait(SECONDS_TO_END)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        end(self._process)
         self._reader.join(SECONDS_TO_END)
+
+
+def end(process: subprocess.Popen[Any]) -> None:
+    """End a server's process, kindly first."""
+    process.terminate()
+    try:
+        process.wait(SECONDS_TO_END)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def environment(folder: Path, settings: Path, source: Path | None) -> dict[str, str]:
