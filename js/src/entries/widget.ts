@@ -26,15 +26,13 @@ interface RenderContext {
   readonly style?: string;
 }
 
-let nViews = 0;
-
 /** Draws one view of one Explorer; returns how to take it away. */
 async function render({ model, el, style }: RenderContext): Promise<() => void> {
   const bundle = model.get("_bundle") as string;
   const kernel = bundle === "" ? kernelUnseen() : await kernelOf(model.widget_manager, bundle);
   const first = JSON.parse(await unzipped(model.get("_first") as DataView<ArrayBuffer>)) as OpenReply;
-  nViews += 1;
-  const client = new ChannelClient(channelOf(model, kernel), `v${nViews}.`);
+  // Another tab's views hear the replies to this one's requests: counted ids would be theirs too.
+  const client = new ChannelClient(channelOf(model, kernel), `${Math.random()}.`);
   if (style !== undefined) {
     addStyle(el, style);
   }
