@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, expect
+from playwright.sync_api import BrowserContext, expect
 
 import nnwidgets
-from lab_driver import Lab, LabServer, launched
+from lab_driver import KernelHost, Lab, LabServer, launched
 from lab_driver.picture import picture
 
 expect.set_options(timeout=20_000)
@@ -25,28 +25,35 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="package")
-def chromium() -> Iterator[Browser]:
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserContext]:
     """Chromium as the machine has it."""
-    with launched() as browser:
-        yield browser
+    with launched(tmp_path_factory.mktemp("chromium")) as context:
+        yield context
 
 
 @pytest.fixture(scope="package")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabServer]:
+def kernels(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KernelHost]:
+    """Kernels that need not wait for torch."""
+    host = KernelHost(tmp_path_factory.mktemp("kernels"))
+    yield host
+    host.end()
+
+
+@pytest.fixture(scope="package")
+def server(tmp_path_factory: pytest.TempPathFactory, kernels: KernelHost) -> Iterator[LabServer]:
     """JupyterLab of this interpreter, with the nnwidgets under test."""
-    server = LabServer(tmp_path_factory.mktemp("lab"), source=SOURCE)
+    server = LabServer(tmp_path_factory.mktemp("lab"), source=SOURCE, kernels=kernels)
     yield server
     server.end()
 
 
 @pytest.fixture
-def context(chromium: Browser) -> Iterator[BrowserContext]:
-    """A fresh browser profile that may use the clipboard."""
-    context = chromium.new_context(
-        viewport={"width": 1360, "height": 1000}, permissions=["clipboard-read", "clipboard-write"]
-    )
-    yield context
-    context.close()
+def context(chromium: BrowserContext) -> Iterator[BrowserContext]:
+    """The browser with no page of an earlier test, and nothing that one stored."""
+    yield chromium
+    chromium.set_offline(False)
+    for page in chromium.pages:
+        page.close()
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from lab_driver.browser import launched
 from lab_driver.explorer import Explorer
+from lab_driver.forked_kernels import KernelHost
 from lab_driver.lab import Lab
 from lab_driver.marimo import MarimoNotebook, MarimoServer
 from lab_driver.notebook import Notebook
@@ -11,6 +12,7 @@ from lab_driver.server import LabServer
 
 __all__ = [
     "Explorer",
+    "KernelHost",
     "Lab",
     "LabServer",
     "MarimoNotebook",

@@ -16,7 +16,8 @@ import marimo
 from playwright.sync_api import BrowserContext, Page, Route
 
 from lab_driver.explorer import Explorer
-from lab_driver.server import end, environment, free_port
+from lab_driver.processes import end
+from lab_driver.server import environment, free_port
 
 SECONDS_TO_START = 60
 ASSETS = Path(marimo.__file__).parent / "_static"

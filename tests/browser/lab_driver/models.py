@@ -52,6 +52,7 @@ def once_asked(work: str) -> str:
 def later():
     while not os.path.exists('go'):
         time.sleep(0.01)
+    os.remove('go')
 {indent(work, "    ")}
 threading.Thread(target=later, daemon=True).start()"""
 

@@ -11,14 +11,17 @@ import sys
 import threading
 import urllib.request
 from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from nbformat.sign import NotebookNotary
 
+from lab_driver.forked_kernels import KernelHost
+from lab_driver.processes import SECONDS_TO_END, end
+
 READY = "is running at:"
 SECONDS_TO_START = 120
-SECONDS_TO_END = 30
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "@jupyterlab/apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
@@ -36,10 +39,17 @@ class LabServer:
         source: A source tree put on ``PYTHONPATH``, with the extension built there, or None to use only what that
             interpreter has installed.
         app: ``"jupyterlab"`` or ``"notebook"``.
+        kernels: What makes its kernels, or None where each is a new interpreter, which takes seconds to import torch.
     """
 
     def __init__(
-        self, folder: Path, *, python: str = sys.executable, source: Path | None = None, app: str = "jupyterlab"
+        self,
+        folder: Path,
+        *,
+        python: str = sys.executable,
+        source: Path | None = None,
+        app: str = "jupyterlab",
+        kernels: KernelHost | None = None,
     ) -> None:
         self.work = folder / "work"
         self.work.mkdir(parents=True)
@@ -49,15 +59,18 @@ class LabServer:
         self.url = f"http://127.0.0.1:{self.port}"
         self.log: deque[str] = deque(maxlen=400)
         self._ready = threading.Event()
+        self._background = ThreadPoolExecutor(1)
         self.settings = settings = folder / "settings"
         for plugin, values in SETTINGS.items():
             file = settings / f"{plugin}.jupyterlab-settings"
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(json.dumps(values))
         if source is not None:
-            extensions = folder / "data" / "labextensions"
+            extensions = folder / "first" / "labextensions"
             extensions.mkdir(parents=True)
             (extensions / "nnwidgets").symlink_to(source / "nnwidgets" / "labextension")
+        if kernels is not None:
+            kernels.write_spec(folder / "first" / "kernels")
         self._process = subprocess.Popen(
             [
                 *(python, "-m", app, "--no-browser", "--allow-root", "--ip=127.0.0.1"),
@@ -100,26 +113,19 @@ class LabServer:
         NotebookNotary(data_dir=str(self._data)).sign(document)
 
     def end_kernels(self) -> None:
-        """Shut every kernel down."""
-        for session in self.ask("sessions"):
-            self.ask(f"sessions/{session['id']}", method="DELETE")
-        for kernel in self.ask("kernels"):
-            self.ask(f"kernels/{kernel['id']}", method="DELETE")
+        """Shut every kernel down, beside whatever comes next: it takes a second."""
+        sessions = self.ask("sessions")
+        held = {session["kernel"]["id"] for session in sessions}
+        paths = [f"sessions/{session['id']}" for session in sessions]
+        paths += [f"kernels/{kernel['id']}" for kernel in self.ask("kernels") if kernel["id"] not in held]
+        for path in paths:
+            self._background.submit(self.ask, path, method="DELETE")
 
     def end(self) -> None:
         """End the server; it ends its kernels."""
+        self._background.shutdown()
         end(self._process)
         self._reader.join(SECONDS_TO_END)
-
-
-def end(process: subprocess.Popen[Any]) -> None:
-    """End a server's process, kindly first."""
-    process.terminate()
-    try:
-        process.wait(SECONDS_TO_END)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
 
 
 def environment(folder: Path, settings: Path, source: Path | None) -> dict[str, str]:
@@ -129,6 +135,7 @@ def environment(folder: Path, settings: Path, source: Path | None) -> dict[str, 
     for name, sub in {
         "JUPYTER_CONFIG_DIR": "config",
         "JUPYTER_DATA_DIR": "data",
+        "JUPYTER_PATH": "first",
         "JUPYTER_RUNTIME_DIR": "runtime",
         "IPYTHONDIR": "ipython",
         "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
