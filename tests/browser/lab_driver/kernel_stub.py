@@ -10,11 +10,12 @@ import os
 import signal
 import socket
 import sys
+from pathlib import Path
 
 
 def main() -> None:
     path, *arguments = sys.argv[1:]
-    request = {"arguments": arguments, "environment": dict(os.environ), "folder": os.getcwd()}
+    request = {"arguments": arguments, "environment": dict(os.environ), "folder": str(Path.cwd())}
     with socket.socket(socket.AF_UNIX) as host:
         host.connect(path)
         socket.send_fds(host, [json.dumps(request).encode()], [0, 1, 2])
