@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -49,22 +49,48 @@ def server(tmp_path_factory: pytest.TempPathFactory, kernels: KernelHost) -> Ite
 
 @pytest.fixture
 def context(chromium: BrowserContext) -> Iterator[BrowserContext]:
-    """The browser with no page of an earlier test, and nothing that one stored."""
+    """The browser; the pages that a test opens in it are closed after it."""
+    before = set(chromium.pages)
     yield chromium
-    chromium.set_offline(False)
-    for page in chromium.pages:
+    for page in set(chromium.pages) - before:
         page.close()
 
 
+@pytest.fixture(scope="module")
+def used() -> Iterator[list[Lab]]:
+    """JupyterLab in a tab that an earlier test of the module has used, if there is one: it takes seconds to load."""
+    labs: list[Lab] = []
+    yield labs
+    for lab in labs:
+        lab.page.close()
+
+
 @pytest.fixture
-def lab(server: LabServer, context: BrowserContext, request: pytest.FixtureRequest) -> Iterator[Lab]:
-    """JupyterLab in a tab; fails the test if the page met an uncaught exception."""
-    lab = Lab(server, context)
+def lab(server: LabServer, chromium: BrowserContext, used: list[Lab], request: pytest.FixtureRequest) -> Iterator[Lab]:
+    """JupyterLab in a tab, without notebooks; fails the test if the page met an uncaught exception."""
+    lab = used.pop() if used else Lab(server, chromium)
     yield lab
-    if getattr(request.node, "failed", False):
+    faults = list(lab.faults)
+    has_failed = getattr(request.node, "failed", False)
+    if has_failed:
         picture(lab.page, f"failed-{request.node.name}")
+    if not has_failed and not faults and lab.is_cleared():
+        used.append(lab)
+    else:
+        lab.page.close()
     server.end_kernels()
-    assert lab.faults == []
+    assert faults == []
+
+
+@pytest.fixture
+def discard_used(used: list[Lab]) -> Callable[[], None]:
+    """Closes the tab that was used, so that the next test has a new one."""
+
+    def discard() -> None:
+        while used:
+            used.pop().page.close()
+
+    return discard
 
 
 @pytest.hookimpl(wrapper=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
 
@@ -47,13 +46,12 @@ def test_without_its_kernel_a_view_says_so_and_stays_readable(lab, how):
 
 
 @pytest.fixture
-def windowed(server):
+def windowed(server, discard_used):
     """JupyterLab with the notebook that takes cells out of sight off the page."""
-    file = server.settings / "@jupyterlab" / "notebook-extension" / "tracker.jupyterlab-settings"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps({"windowingMode": "full"}))
-    yield
-    file.unlink()
+    discard_used()
+    with server.settings("@jupyterlab/notebook-extension:tracker", {"windowingMode": "full"}):
+        yield
+    discard_used()
 
 
 def test_a_windowed_notebook_takes_the_view_off_and_puts_it_back(windowed, lab: Lab):

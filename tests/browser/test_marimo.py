@@ -46,9 +46,17 @@ def server(tmp_path_factory):
 @pytest.fixture(scope="module")
 def notebook(chromium, server):
     """The notebook in a tab for all tests here: they follow one another."""
-    context = chromium.new_context(viewport={"width": 1360, "height": 1000}, reduced_motion="reduce")
-    yield MarimoNotebook(context.new_page(), server.url)
-    context.close()
+    page = chromium.new_page()
+    page.emulate_media(reduced_motion="reduce")
+    yield MarimoNotebook(page, server.url)
+    page.close()
+
+
+@pytest.fixture
+def offline(chromium):
+    """The network as it is when a cable is pulled."""
+    yield lambda: chromium.set_offline(True)
+    chromium.set_offline(False)
 
 
 @pytest.fixture(autouse=True)
@@ -127,10 +135,10 @@ def test_a_cell_run_again_closes_its_earlier_view_and_a_reloaded_page_shows_the_
     expect(told(notebook)).to_contain_text("selected=2.weight")
 
 
-def test_without_a_connection_a_view_says_so_and_stays_readable(notebook):
+def test_without_a_connection_a_view_says_so_and_stays_readable(notebook, offline):
     explorer = notebook.explorer()
     explorer.select("0.weight")
-    notebook.page.context.set_offline(True)
+    offline()
     explorer.row("2.weight").locator(".nnw-label").click()
     expect(explorer.root).to_contain_text(NO_KERNEL)
     expect(explorer.root.locator("[aria-busy=true]")).to_have_count(0)

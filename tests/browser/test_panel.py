@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -34,6 +34,12 @@ class Echo(Kernel):
 
 IPKernelApp.launch_instance(kernel_class=Echo)
 """
+
+
+@pytest.fixture(autouse=True)
+def _new_tab(discard_used: Callable[[], None]) -> None:
+    """The panel of a page stays open once it was opened."""
+    discard_used()
 
 
 @pytest.fixture
@@ -155,13 +161,16 @@ def test_kernels_that_it_can_not_look_into_are_named(echo: str, lab: Lab):
     expect(panel.root).to_contain_text("This notebook's kernel runs echo.")
 
 
+@pytest.fixture
+def dark_panel(server: LabServer) -> Iterator[None]:
+    with server.settings("nnwidgets:plugin", {"colours": "dark", "height": 700}):
+        yield
+
+
+@pytest.mark.usefixtures("dark_panel")
 def test_the_command_shows_the_variable_at_the_cursor_and_settings_are_honoured(lab: Lab):
     notebook = lab.open([OTHER, "head.weight"])
     notebook.run(0)
-    lab.page.evaluate(
-        "(values) => window.jupyterapp.serviceManager.settings.save('nnwidgets:plugin', values)",
-        json.dumps({"colours": "dark", "height": 700}),
-    )
     lab.page.evaluate("(path) => { window.panels[path].content.activeCellIndex = 1; }", notebook.path)
     panel = Panel(lab)
     panel.command("nnwidgets:show-variable")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import BrowserContext
+from playwright.sync_api import BrowserContext, ViewportSize
 
 from lab_driver.server import LabServer
 from lab_driver.tab import Tab
@@ -18,6 +18,17 @@ OPEN = """async (path) => {
   window.panels = { ...window.panels, [path]: panel };
 }"""
 
+CLOSE = """() => {
+  for (const panel of Object.values(window.panels ?? {})) {
+    panel.context.model.dirty = false;
+    panel.dispose();
+  }
+  window.panels = {};
+  document.activeElement?.blur();
+  return document.querySelectorAll('.jp-Dialog').length;
+}"""
+VIEWPORT: ViewportSize = {"width": 1360, "height": 1000}
+
 
 class Lab(Tab):
     """JupyterLab in a tab."""
@@ -26,6 +37,17 @@ class Lab(Tab):
         super().__init__(server, context)
         self._load("lab?reset&")
         self.page.evaluate("() => window.jupyterapp.shell.collapseLeft()")
+
+    def is_cleared(self) -> bool:
+        """Close all notebooks and undo what tests do to a page; whether the next test may have it."""
+        n_dialogs = self.page.evaluate(CLOSE)
+        if self.page.viewport_size != VIEWPORT:
+            self.page.set_viewport_size(VIEWPORT)
+        if self.page.evaluate("() => document.body.dataset.jpThemeLight !== 'true'"):
+            self.theme("JupyterLab Light")
+        self.page.mouse.move(0, 0)
+        self.forget()
+        return n_dialogs == 0
 
     def _show(self, name: str) -> None:
         self.page.evaluate(OPEN, name)

@@ -11,7 +11,9 @@ import sys
 import threading
 import urllib.request
 from collections import deque
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +26,9 @@ READY = "is running at:"
 SECONDS_TO_START = 120
 
 SETTINGS: dict[str, dict[str, Any]] = {
-    "@jupyterlab/apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
-    "@jupyterlab/apputils-extension/themes": {"adaptive-theme": False, "theme": "JupyterLab Light"},
-    "@jupyterlab/docmanager-extension/plugin": {"autosave": False},
+    "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
+    "@jupyterlab/apputils-extension:themes": {"adaptive-theme": False, "theme": "JupyterLab Light"},
+    "@jupyterlab/docmanager-extension:plugin": {"autosave": False},
 }
 
 
@@ -60,11 +62,9 @@ class LabServer:
         self.log: deque[str] = deque(maxlen=400)
         self._ready = threading.Event()
         self._background = ThreadPoolExecutor(1)
-        self.settings = settings = folder / "settings"
+        self._settings = folder / "settings"
         for plugin, values in SETTINGS.items():
-            file = settings / f"{plugin}.jupyterlab-settings"
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(json.dumps(values))
+            self._set(plugin, values)
         if source is not None:
             extensions = folder / "first" / "labextensions"
             extensions.mkdir(parents=True)
@@ -79,7 +79,7 @@ class LabServer:
                 "--JupyterNotebookApp.expose_app_in_browser=True",
             ],
             cwd=self.work,
-            env=environment(folder, settings, source),
+            env=environment(folder, self._settings, source),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -107,6 +107,21 @@ class LabServer:
         with urllib.request.urlopen(request, timeout=60) as reply:  # noqa: S310
             text = reply.read()
         return json.loads(text) if text else None
+
+    @contextmanager
+    def settings(self, plugin: str, values: dict[str, Any]) -> Iterator[None]:
+        """Give pages that are loaded meanwhile other settings of a plugin than its defaults."""
+        file = self._set(plugin, values)
+        try:
+            yield
+        finally:
+            file.unlink()
+
+    def _set(self, plugin: str, values: dict[str, Any]) -> Path:
+        file = self._settings / f"{plugin.replace(':', '/')}.jupyterlab-settings"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(values))
+        return file
 
     def trust(self, document: Any) -> None:
         """Sign a notebook with this server's own key."""

@@ -66,6 +66,11 @@ class Tab:
         """Return how many bytes all messages of these types had."""
         return sum(self.sizes_of(*message_types))
 
+    def forget(self) -> None:
+        """Count messages and faults from here on."""
+        self._sizes.clear()
+        self.faults.clear()
+
     def theme(self, name: str) -> None:
         """Change to the theme called "JupyterLab Light" or "JupyterLab Dark", and wait until it is on."""
         light = "true" if name.endswith("Light") else "false"
