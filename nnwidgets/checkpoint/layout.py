@@ -34,11 +34,13 @@ class Part:
         n_bytes: How long it will be, at most.
         write: Pours it.
         expected: The tensors that must be in it; None where it holds none.
+        n_last: How many of its first bytes are written last.
     """
 
     n_bytes: int
     write: Callable[[Pour], None]
     expected: Expected | None
+    n_last: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,7 @@ def laid_out(target: Target, contents: Contents, about: Saved) -> Laid:
 def _safetensors(named: dict[str, Leaf], removed: dict[str, str]) -> Part:
     made = writing_safetensors.layout(named, _FORMAT | removed)
     expected = [(name, leaf.data.dtype, tuple(leaf.data.shape)) for name, leaf in named.items()]
-    return Part(made.n_bytes, lambda pour: writing_safetensors.write(pour, made, named), expected)
+    return Part(made.n_bytes, lambda pour: writing_safetensors.write(pour, made, named), expected, len(made.header))
 
 
 def _write(pour: Pour, data: bytes) -> None:

@@ -80,6 +80,20 @@ class Pour:
             so_far = self.write(piece, checksum, so_far)
         return so_far
 
+    def leave_out(self, n_bytes: int) -> None:
+        """Begin after so many bytes, which `write_first` writes when all others are written."""
+        os.lseek(self._fd, n_bytes, os.SEEK_SET)
+
+    def write_first(self, data: bytes) -> None:
+        """Write the bytes that were left out; they come last in the digest.
+
+        Raises:
+            OSError: The file can't be written.
+        """
+        self._empty()
+        os.lseek(self._fd, 0, os.SEEK_SET)
+        self.write(data)
+
     def finish(self) -> str:
         """Write what is left in the room, and give the digest of all."""
         self._empty()

@@ -25,7 +25,8 @@ def save(
     The file is written beside its target, synced, read back, and only then given its name: whatever happens before,
     the old file stays as it was. What is written is what ``torch.load(weights_only=True)`` and ``load_state_dict``,
     safetensors or transformers read. Of a module that is its ``state_dict()``, with ties kept; where torch can't make
-    one, its parameters and persistent buffers under their paths. Tensors are placed on the CPU in the file.
+    one, its parameters and persistent buffers under their paths. Tensors are placed on the CPU in the file. A
+    safetensors file states checksums of its own in its metadata, as that format keeps none; `load` compares them.
 
     Args:
         obj: What to save. Tensors of other classes are saved as the plain tensors of their data.
@@ -39,8 +40,9 @@ def save(
         extra: Plain values and tensors by name, saved beside it as ``{"model": …, **extra}``; a torch file only.
 
     Returns:
-        What was written. Its digest is the XXH3-128 of the file's bytes; of several files, that of their digests'
-        bytes in order, the index last.
+        What was written. Its digest is the XXH3-128 of the file's bytes as they were written, which is in order, but
+        for the header of a safetensors file: it comes last. Of several files it is that of their digests' bytes in
+        order, the index last.
 
     Raises:
         SaveError: Nothing was saved, and why.

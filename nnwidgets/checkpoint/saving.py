@@ -75,7 +75,7 @@ def saved(
             warnings = [*state.warnings, *laid.warnings, *versions.warnings()]
         if verify:
             for draft, part, digest in zip(drafts, laid.parts, digests, strict=True):
-                verify_file(draft.path, digest, part.expected, target.path, progress)
+                verify_file(draft.path, digest, part.expected, target.path, progress, n_last=part.n_last)
         size_bytes = sum(os.fstat(draft.fd).st_size for draft in drafts)
         warnings += _placed(folder, target, drafts, laid, overwrite=overwrite)
     return SaveReport(

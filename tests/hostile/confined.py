@@ -15,8 +15,12 @@ from pathlib import Path
 
 MEMORY = 256 * 2**20
 SECONDS = 2
-WATCHED = {"os.system", "os.exec", "os.posix_spawn", "subprocess.Popen", "pickle.find_class", "socket.connect"}
-
+WATCHED = {
+    "os.system", "os.exec", "os.posix_spawn", "os.fork", "os.forkpty", "subprocess.Popen", "pickle.find_class",
+    "socket.connect", "socket.bind", "ctypes.dlopen", "os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.link",
+    "os.symlink", "os.truncate", "os.chmod", "os.chown", "os.putenv",
+}  # fmt: skip
+LIBRARIES = tuple(os.path.realpath(path) + os.sep for path in {sys.prefix, sys.base_prefix, Path(__file__).parents[2]})
 
 UNSAFE, CORRUPT = "UnsafeCheckpointError", "CorruptCheckpointError"
 
@@ -52,6 +56,15 @@ def refused(confined, path, error, says, canary):
     assert not canary.exists()
 
 
+def may_open(path, _, flags, *, asked):
+    """Whether an open is one for reading, of what is asked for, a file beside it, or one of Python's own modules."""
+    if not isinstance(path, str) or (flags or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+        return isinstance(path, int)
+    real, beside = os.path.realpath(path), os.path.realpath(Path(asked).parent) + os.sep
+    is_module = real.startswith(LIBRARIES) and real.endswith((".py", ".pyc"))
+    return path == asked or real.startswith(beside) or is_module
+
+
 def serve():
     from nnwidgets.checkpoint import peek
     from nnwidgets.checkpoint.content import storages_of, tensors_in
@@ -61,7 +74,14 @@ def serve():
 
     def tried(path):
         seen = []
-        sys.addaudithook(lambda event, _: seen.append(event) if event in WATCHED else None)
+
+        def watch(event, arguments):
+            if event in WATCHED:
+                seen.append(event)
+            elif event == "open" and not may_open(*arguments, asked=path):
+                seen.append(f"open {arguments[0]}")
+
+        sys.addaudithook(watch)
         made = {"error": None, "message": "", "n_tensors": 0}
         try:
             peek(path)

@@ -7,13 +7,16 @@ import math
 import os
 import random
 import struct
+from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save
+from safetensors import safe_open
+from safetensors.torch import save, save_file
 
+import nnwidgets as nnw
 from nnwidgets.checkpoint import peek, read
-from nnwidgets.errors import CorruptCheckpointError
+from nnwidgets.errors import CorruptCheckpointError, PathNotFoundError
 from tests.hostile.confined import CORRUPT, UNSAFE, refused
 
 
@@ -118,6 +121,51 @@ def test_a_file_cut_short_anywhere_is_refused(tmp_path):
             peek(path)
 
 
+@pytest.mark.parametrize("shard_size", [None, 100])
+def test_a_flipped_bit_of_what_was_saved_here_is_refused_or_changes_nothing(tmp_path, shard_size):
+    path = tmp_path / ("shards" if shard_size else "whole.safetensors")
+    report = nnw.save(STATE, path, shard_size=shard_size)
+    assert is_state(read(path))
+    assert len(report.paths) > (2 if shard_size else 0)
+    files = [Path(each) for each in report.paths]
+    sizes = [file.stat().st_size for file in files]
+    choose = random.Random(0)  # noqa: S311 - it chooses bits
+    n_refused = 0
+    for _ in range(500):
+        file = choose.choices(files, sizes)[0]
+        whole = file.read_bytes()
+        flipped = bytearray(whole)
+        flipped[choose.randrange(len(whole))] ^= 1 << choose.randrange(8)
+        file.write_bytes(flipped)
+        try:
+            assert is_state(read(path))
+        except (CorruptCheckpointError, PathNotFoundError):
+            n_refused += 1
+        file.write_bytes(whole)
+    assert n_refused > 400, "all but what is spelled otherwise, or said twice"
+
+
+def test_the_message_of_a_flipped_number_names_the_tensor(tmp_path):
+    path = tmp_path / "net.safetensors"
+    nnw.save(STATE, path)
+    whole = bytearray(path.read_bytes())
+    whole[-1] ^= 1
+    path.write_bytes(whole)
+    with pytest.raises(CorruptCheckpointError, match=r"'a\.bias' has checksum"):
+        read(path)
+
+
+def test_checksums_that_a_program_copies_into_a_file_of_other_tensors_count_for_nothing(tmp_path):
+    path = tmp_path / "net.safetensors"
+    nnw.save(STATE, path)
+    with safe_open(path, "pt") as held:
+        metadata = held.metadata()
+    changed = {name: tensor + 1 if tensor.is_floating_point() else tensor for name, tensor in STATE.items()}
+    for _ in range(8):  # the library writes the metadata in no fixed order
+        save_file(changed, path, metadata=metadata)
+        assert all(is_same(read(path)[name], tensor) for name, tensor in changed.items())
+
+
 def test_a_flipped_bit_is_refused_or_changes_nothing_but_what_it_says(tmp_path):
     """The format keeps no checksums: a bit of a number makes another number, one of a name another name."""
     whole = save(STATE)
@@ -142,6 +190,10 @@ def test_a_flipped_bit_is_refused_or_changes_nothing_but_what_it_says(tmp_path):
         else:
             assert len(same) >= len(STATE) - 2 or same_bytes(found), "a bit of the header names or describes one anew"
     assert n_read > 100, "most of the file is numbers"
+
+
+def is_state(found):
+    return found.keys() == STATE.keys() and all(is_same(found[name], tensor) for name, tensor in STATE.items())
 
 
 def is_same(one, other):

@@ -52,7 +52,7 @@ def test_one_name_of_a_tie_is_in_a_safetensors_file_and_its_loader_finds_the_oth
     assert report.n_tensors == 8
     assert set(load_file(file)) == {"0.weight", "0.bias", "2.weight", "2.bias", "6.weight", "6.bias"}
     with safe_open(file, "pt") as held:
-        assert held.metadata() == {"format": "pt", "4.weight": "2.weight", "4.bias": "2.bias"}
+        assert held.metadata().items() >= {"format": "pt", "4.weight": "2.weight", "4.bias": "2.bias"}.items()
     torch.manual_seed(1)
     fresh = shared()
     assert load_model(fresh, file) == (set(), [])
@@ -74,4 +74,4 @@ def test_a_tied_tensor_called_format_does_not_take_the_place_of_the_metadata(tmp
     weight = torch.ones(2)
     nnw.save({"a": weight, "format": weight}, tmp_path / "x.safetensors")
     with safe_open(tmp_path / "x.safetensors", "pt") as held:
-        assert held.metadata() == {"format": "pt", "a": "format"}
+        assert held.metadata().items() >= {"format": "pt", "a": "format"}.items()

@@ -1,7 +1,7 @@
 """The safetensors format: eight bytes of length, a JSON header of names, dtypes, shapes and offsets, then the bytes.
 
 Everything its specification says is checked before any byte of a tensor is used: no gaps, no overlaps, nothing beyond
-the end, no key twice.
+the end, no key twice. The format keeps no checksums; files that were saved here state them in their metadata.
 Source: https://github.com/huggingface/safetensors#format
 """
 
@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from nnwidgets.checkpoint.content import Storage, Strided
+from nnwidgets.checkpoint.formats import stated_checksums
 from nnwidgets.checkpoint.formats.base import Opened, Progress
+from nnwidgets.checkpoint.formats.checksums import differing
 from nnwidgets.checkpoint.formats.files import File
 from nnwidgets.checkpoint.formats.json_density import density_fault
 from nnwidgets.checkpoint.records import Format
@@ -62,19 +65,44 @@ class Safetensors(Opened):
         self.departures = []
         self._number, self._prefix = number, prefix
         try:
-            header, start = self._header()
+            held, header = self._header()
             self.metadata = self._metadata(header.pop("__metadata__", {}))
-            self.content = self._tensors(header, start)
+            self.content = self._tensors(header, len(held))
+            if (sums := self.metadata.pop(stated_checksums.KEY, None)) is not None:
+                self._state(held, sums)
         except BaseException:
             self.close()
             raise
 
     def verify(self, storages: Iterable[Storage], progress: Progress | None = None) -> None:
-        """Nothing: the format keeps no checksums."""
+        """Compare storages with the checksums that the file states, if it does.
 
-    def _header(self) -> tuple[dict[str, Any], int]:
+        Raises:
+            CorruptCheckpointError: One differs; the message names the tensor.
+        """
+        for storage, found in differing(self.files, storages, progress):
+            name = storage.key.removeprefix(self._prefix)
+            raise CorruptCheckpointError(
+                f"{self.path.name} is damaged: {name[:80]!r} has checksum {found:08x}, expected {storage.crc32:08x}.",
+                path=str(self.path),
+                hint="Get the file again; other readers would take it without a word. If a program changed its tensors "
+                f"on purpose, it must leave {stated_checksums.KEY!r} out of the metadata.",
+            )
+
+    def _state(self, header: bytes, text: str) -> None:
+        """Give each tensor's storage the checksum that the file states."""
+        order = sorted(self.content, key=lambda name: _place(self.content[name]))
+        try:
+            sums = stated_checksums.stated(header, text, len(order))
+        except ValueError:
+            raise self._fault("has a header that isn't what was written: its checksum differs") from None
+        for name, each in zip(order, sums or (), strict=False):
+            self.content[name] = replace(self.content[name], storage=replace(self.content[name].storage, crc32=each))
+
+    def _header(self) -> tuple[bytes, dict[str, Any]]:
         file = self.files[0]
-        n_bytes = int.from_bytes(file.read(0, _LENGTH), "little")
+        length = file.read(0, _LENGTH)
+        n_bytes = int.from_bytes(length, "little")
         if n_bytes > MOST_HEADER_BYTES or n_bytes > file.n_bytes - _LENGTH:
             raise self._fault(
                 f"says its header has {n_bytes:,} bytes; it can have {min(file.n_bytes - _LENGTH, MOST_HEADER_BYTES):,}"
@@ -89,7 +117,7 @@ class Safetensors(Opened):
             raise self._fault(f"has a header that is no JSON ({error})") from None
         if not text.startswith("{") or type(header) is not dict:
             raise self._fault("has a header that is no JSON object")
-        return header, _LENGTH + n_bytes
+        return length + held, header
 
     def _once(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         made = dict(pairs)
@@ -110,7 +138,7 @@ class Safetensors(Opened):
     def _tensors(self, header: dict[str, Any], start: int) -> dict[str, Strided]:
         made = {name: self._tensor(name, each, start) for name, each in header.items()}
         at = start
-        for tensor in sorted(made.values(), key=lambda each: (each.storage.offset, each.storage.n_bytes)):
+        for tensor in sorted(made.values(), key=_place):
             if tensor.storage.offset != at:
                 what = "has a gap" if tensor.storage.offset > at else "has tensors that overlap"
                 raise self._fault(f"{what} at byte {min(at, tensor.storage.offset):,} ({tensor.storage.key[:80]!r})")
@@ -172,6 +200,10 @@ def recognizes(start: bytes, n_bytes: int) -> bool:
     """Whether a file's first bytes are a safetensors header's."""
     is_object = start[_LENGTH : _LENGTH + 1] == b"{"
     return is_object and int.from_bytes(start[:_LENGTH], "little") < max(n_bytes, 2**32)
+
+
+def _place(tensor: Strided) -> tuple[int, int]:
+    return tensor.storage.offset, tensor.storage.n_bytes
 
 
 _MOST = 2**62

@@ -2,7 +2,7 @@
 
 Names stand in the header in the model's order. Bytes lie by falling width of their elements, so that each tensor begins
 where its dtype may. Of names for the same tensor one is written, and the metadata say which the others are, as
-``safetensors.torch.save_model`` does.
+``safetensors.torch.save_model`` does. The header is written last, since it states the checksums of what was written.
 Source: https://github.com/huggingface/safetensors#format
 """
 
@@ -12,6 +12,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from nnwidgets.checkpoint.formats import stated_checksums
+from nnwidgets.checkpoint.formats.checksums import crc32
 from nnwidgets.checkpoint.formats.safetensors import DTYPES, MOST_HEADER_BYTES
 from nnwidgets.checkpoint.leaves import Leaf
 from nnwidgets.checkpoint.pouring import Pour
@@ -28,7 +30,7 @@ class Layout:
     """A file before it is written.
 
     Attributes:
-        header: Its first bytes, the length included.
+        header: Its first bytes, the length included, with room for the checksums.
         order: Names of the tensors in the order of their bytes.
         n_bytes: Of the file.
     """
@@ -53,14 +55,15 @@ def layout(named: Mapping[str, Leaf], metadata: Mapping[str, str]) -> Layout:
         n_bytes = named[name].data.numel() * named[name].data.element_size()
         ends[name] = (at, at + n_bytes)
         at += n_bytes
-    described: dict[str, object] = {"__metadata__": dict(metadata)} if metadata else {}
+    sums = {stated_checksums.KEY: stated_checksums.room_for(len(order))}
+    described: dict[str, object] = {"__metadata__": sums | dict(metadata)}
     for name, leaf in named.items():
         described[name] = {
             "dtype": CODES[leaf.data.dtype],
             "shape": list(leaf.data.shape),
             "data_offsets": list(ends[name]),
         }
-    text = json.dumps(described, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+    text = stated_checksums.spelled(json.dumps(described, ensure_ascii=False, separators=(",", ":")).encode("utf-8"))
     text += b" " * (-len(text) % _ALIGNMENT)
     if len(text) > MOST_HEADER_BYTES:
         raise SaveError(
@@ -77,9 +80,9 @@ def write(pour: Pour, made: Layout, named: Mapping[str, Leaf]) -> None:
     Raises:
         OSError: It can't be written.
     """
-    pour.write(made.header)
-    for name in made.order:
-        pour.tensor(named[name].data)
+    pour.leave_out(len(made.header))
+    sums = [pour.tensor(named[name].data, crc32) for name in made.order]
+    pour.write_first(stated_checksums.filled(made.header, sums))
 
 
 def _check(name: str, leaf: Leaf) -> None:
