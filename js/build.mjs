@@ -6,16 +6,21 @@ import { context } from "esbuild";
 import { labextension } from "./tools/labextension.mjs";
 
 const OUT = "nnwidgets/static";
-const BUDGETS_BYTES = { "nnwidgets.js": 120_000, "checkpoints.js": 60_000 };
+const BUDGETS_BYTES = { "nnwidgets.js": 120_000, "checkpoints.js": 60_000, "pulse.js": 6_000 };
 const SHARED = "js/src/entries/shared.ts";
 
 // Long names of our own that are written most often. No host, no message of the wire and no library has them.
 const OWN_NAMES = [
+  "alive",
+  "caption",
+  "clears",
   "columnStep",
   "columnsPerLine",
   "dispatch",
+  "fault",
   "hasFailed",
   "isActive",
+  "isAlive",
   "isApplied",
   "isBusy",
   "isCurrent",
@@ -40,8 +45,10 @@ const OWN_NAMES = [
   "pictures",
   "question",
   "replyOf",
+  "rowStep",
   "selectedId",
   "selectedPath",
+  "setOpen",
   "trouble",
   "valuesGeneration",
   "withPath",
@@ -127,10 +134,11 @@ async function build() {
   if (!mangleCache?.isBusy) {
     throw new Error("The page's build gives no short names: its parts would use others.");
   }
-  const second = await context(part("checkpoints", await sharedModules(), mangleCache));
-  const third = await labextension(options);
-  await Promise.all([second.rebuild(), third.rebuild()]);
-  return [first, second, third];
+  const shared = await sharedModules();
+  const parts = await Promise.all(["checkpoints", "pulse"].map((name) => context(part(name, shared, mangleCache))));
+  const others = [...parts, await labextension(options)];
+  await Promise.all(others.map((each) => each.rebuild()));
+  return [first, ...others];
 }
 
 const building = await build();

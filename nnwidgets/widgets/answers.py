@@ -154,11 +154,13 @@ def _window(session: Session, flat: Flat, start: int, count: int) -> RowsReply:
     start = min(max(start, 0), len(flat.lines))
     name = session.name or inert(flat.index.nodes[0].class_name)
     window = flat.lines[start : start + min(max(count, 0), _MAX_ROWS)]
+    made = [row(flat, line, name, session.trace_marks) for line in window]
+    session.look_at([each["path"] for each in made])
     return {
         "generation": session.generation,
         "total": len(flat.lines),
         "start": start,
-        "rows": [row(flat, line, name, session.trace_marks) for line in window],
+        "rows": made,
         "expanded": sorted(flat.expanded)[:_MAX_EXPANDED],
         "n_matches": flat.n_matches,
         "problem": flat.problem,

@@ -7,7 +7,7 @@ import logging
 import threading
 import time
 import weakref
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -37,6 +37,7 @@ _LOG = logging.getLogger(__name__)
 Emit = Callable[[str, dict[str, Any]], None]
 
 _MAX_FLATS = 6
+_SIGHTS = 3
 _QUICK_READ = 0.05
 """Seconds that reading may take without a second thought."""
 _REST = 5
@@ -97,6 +98,7 @@ class Session:
         self.trace_marks = TraceMarks(None)
         self.previewed: dict[tuple[str, int | None], TensorStats] = {}
         self.looked = Looked()
+        self._sights: deque[list[str]] = deque(maxlen=_SIGHTS)
         _SESSIONS.append(weakref.ref(self, _SESSIONS.remove))
 
     # ---- the model ----
@@ -215,6 +217,15 @@ class Session:
             else:
                 self._flats.move_to_end(key)
             return flat
+
+    def look_at(self, paths: list[str]) -> None:
+        """Remember that the page was sent the rows of these paths."""
+        self._sights.append(paths)
+
+    @property
+    def in_sight(self) -> list[str]:
+        """Paths of the rows that the page was sent last, the latest first."""
+        return list(dict.fromkeys(path for paths in reversed(self._sights.copy()) for path in paths))
 
     # ---- what was found ----
 

@@ -102,10 +102,11 @@ class Event(TypedDict):
     changed: the model may have changed: ask again for what is in sight. `body` is a `ChangedBody`.
     closed: the view is over. `body` is a `ClosedBody`.
     traced: a trace arrived; `body` is empty.
+    ticked: a step of a training was measured. `body` is a `TickedBody`.
     """
 
     v: int
-    event: Literal["changed", "closed", "traced"]
+    event: Literal["changed", "closed", "traced", "ticked"]
     body: dict[str, Any]
 
 
@@ -120,6 +121,20 @@ class ClosedBody(TypedDict):
 
     code: str
     message: str
+
+
+class TickedBody(TypedDict):
+    """One step of a training, of the rows that the page was sent last.
+
+    step: how many times `tick()` was called.
+    beats: for each row by path the norm of its trainable parameters, that of their gradients, and how far the step
+        moved them, over the norm; null where there is none, or it isn't known.
+    part: with the first such event, the part of the page `pulse`, since a busy kernel answers no requests.
+    """
+
+    step: int
+    beats: dict[str, list[Number | None]]
+    part: NotRequired[PartReply]
 
 
 class Array(TypedDict):

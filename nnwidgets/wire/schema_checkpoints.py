@@ -13,13 +13,13 @@ Status = Literal["match", "renamed", "shape_mismatch", "dtype_cast", "missing", 
 Difference = Literal["values", "shape", "dtype", "added", "removed", "equal"]
 
 
-# ---- kind "part": the page's second part ----
+# ---- kind "part": what the page has beyond its first ----
 
 
 class PartBody(TypedDict):
-    """Which part of the page: `checkpoints` is its panel of checkpoints."""
+    """Which part of the page: `checkpoints` is its panel of checkpoints, `pulse` the column of a training's course."""
 
-    name: Literal["checkpoints"]
+    name: Literal["checkpoints", "pulse"]
 
 
 class PartReply(TypedDict):

@@ -70,6 +70,52 @@ def test_ticks_and_traits_set_by_the_cell_do_not_draw_the_clicks_to_it(kernel, b
     assert is_busy(kernel, run)
 
 
+TRAIN = """net = nn.Linear(20, 20)
+view = nnw.explore(net)
+view.selected = 'weight'
+def step(broken=False):
+    net.zero_grad()
+    loss = net(torch.ones(4, 20)).square().mean() * (float('nan') if broken else 1)
+    loss.backward()
+    if not broken:
+        with torch.no_grad():
+            for p in net.parameters():
+                p -= 0.1 * p.grad
+    view.tick()"""
+
+
+def ticked(kernel, comm):
+    return [event["body"] for event in kernel.events(comm) if event["event"] == "ticked"]
+
+
+def test_a_training_tells_norms_and_steps_of_what_is_in_sight_without_being_asked(kernel):
+    kernel.run(TRAIN, cell="train")
+    comm = kernel.explorers()[-1]
+    kernel.run("import time\nfor _ in range(60):\n    step()\n    time.sleep(0.02)")
+    told = ticked(kernel, comm)
+    assert 2 <= len(told) <= 6, "no more than four a second"
+    assert "export default" in told[0]["part"]["code"]
+    assert all("part" not in body for body in told[1:])
+    assert [body["step"] for body in told] == sorted(body["step"] for body in told)
+    assert set(told[-1]["beats"]) == {"", "weight", "bias"}
+    norm, gradient, update = told[-1]["beats"]["weight"]
+    assert min(norm, gradient, update) > 0
+    assert update < 1
+    kernel.run("step(broken=True); time.sleep(0.3); step(broken=True); step(broken=True)")
+    assert ticked(kernel, comm)[-1]["beats"]["weight"][1] == "NaN"
+
+
+def test_a_closed_view_hears_of_no_training_and_keeps_nothing_of_it(kernel):
+    kernel.run(TRAIN, cell="train")
+    comm = kernel.explorers()[-1]
+    kernel.run("import gc, time, weakref\nfor _ in range(3):\n    step(); time.sleep(0.3)\nview.close()")
+    n_told = len(ticked(kernel, comm))
+    assert n_told > 0
+    kernel.run("for _ in range(3):\n    step(); time.sleep(0.3)")
+    assert len(ticked(kernel, comm)) == n_told
+    kernel.run("held = weakref.ref(net); del net; gc.collect(); assert held() is None")
+
+
 def test_the_same_request_id_may_come_from_another_subshell(kernel, busy):
     kernel.run("net = nn.Linear(20, 20)\nview = nnw.explore(net)", cell="busy")
     comm = kernel.explorers()[-1]

@@ -1,8 +1,18 @@
 import checkpointsCss from "style:checkpoints";
-import type { Part } from "../entries/part.ts";
+import pulseCss from "style:pulse";
+import type { Part, Pulse } from "../entries/part.ts";
+import pulse from "../entries/pulse.ts";
+import type { Client } from "../protocol/client.ts";
+import type { TickedBody } from "../protocol/messages.ts";
 import { Panel } from "../views/checkpoints/Panel.tsx";
 
 /** The extension has the panel of checkpoints with it: what a kernel would send may be of another version. */
 export async function checkpointsPart(): Promise<Part> {
   return { Panel, style: checkpointsCss };
+}
+
+/** And what draws a training. */
+export async function pulsePart(_client: Client, _body: TickedBody, style: (css: string) => void): Promise<Pulse> {
+  style(pulseCss);
+  return pulse();
 }

@@ -225,9 +225,9 @@ export interface LoadReply {
   readonly warnings: readonly string[];
 }
 
-/** Which part of the page: `checkpoints` is its panel of checkpoints. */
+/** Which part of the page: `checkpoints` is its panel of checkpoints, `pulse` the column of a training's course. */
 export interface PartBody {
-  readonly name: "checkpoints";
+  readonly name: "checkpoints" | "pulse";
 }
 
 /** A module's source that has a function as its default export, and the style that goes with it. */
@@ -408,10 +408,11 @@ export interface Progress {
  * changed: the model may have changed: ask again for what is in sight. `body` is a `ChangedBody`.
  * closed: the view is over. `body` is a `ClosedBody`.
  * traced: a trace arrived; `body` is empty.
+ * ticked: a step of a training was measured. `body` is a `TickedBody`.
  */
 export interface Event {
   readonly v: number;
-  readonly event: "changed" | "closed" | "traced";
+  readonly event: "changed" | "closed" | "traced" | "ticked";
   readonly body: Readonly<Record<string, unknown>>;
 }
 
@@ -424,6 +425,20 @@ export interface ChangedBody {
 export interface ClosedBody {
   readonly code: string;
   readonly message: string;
+}
+
+/**
+ * One step of a training, of the rows that the page was sent last.
+ *
+ * step: how many times `tick()` was called.
+ * beats: for each row by path the norm of its trainable parameters, that of their gradients, and how far the step
+ *     moved them, over the norm; null where there is none, or it isn't known.
+ * part: with the first such event, the part of the page `pulse`, since a busy kernel answers no requests.
+ */
+export interface TickedBody {
+  readonly step: number;
+  readonly beats: Readonly<Record<string, readonly (number | string | null)[]>>;
+  readonly part?: PartReply;
 }
 
 /**

@@ -1,11 +1,11 @@
 import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
-import { checkpointsPart, type Part } from "../entries/part.ts";
+import { checkpointsPart, type Part, type Pulse, pulsePart } from "../entries/part.ts";
 import { addStyle } from "../entries/style.ts";
 import { type Fault, faultOf } from "../lib/fault.ts";
 import type { Tone } from "../lib/heat.ts";
 import { watchTone } from "../lib/tone.ts";
 import type { Client } from "../protocol/client.ts";
-import type { OpenReply } from "../protocol/messages.ts";
+import type { OpenReply, TickedBody } from "../protocol/messages.ts";
 import { ChangesStore } from "../state/changes.ts";
 import { TreeStore } from "../state/store.ts";
 import { isFiltered } from "../state/tree.ts";
@@ -47,11 +47,20 @@ export function App({ client, first, seen, height, selected, filter, onSelected,
 
   const [ended, setEnded] = useState<string | null>(null);
   const [lastSeen, setLastSeen] = useState(() => new Date(seen));
+  const [Beat, setBeat] = useState<Pulse["Cell"] | null>(null);
+  const pulse = useRef<Promise<Pulse> | null>(null);
   useEffect(
     () =>
       client.onEvent((event) => {
         if (event.event === "closed") {
           setEnded(typeof event.body.message === "string" ? event.body.message : "The view was closed.");
+        } else if (event.event === "ticked") {
+          const body = event.body as unknown as TickedBody;
+          pulse.current ??= pulsePart(client, body, (css) => root.current && addStyle(root.current, css));
+          void pulse.current.then(({ hear, Cell }) => {
+            hear(body);
+            setBeat(() => Cell);
+          });
         } else {
           setLastSeen(new Date());
           void store.refresh(event.event === "traced" || event.body.structure !== false);
@@ -208,6 +217,7 @@ export function App({ client, first, seen, height, selected, filter, onSelected,
         )}
         <div class="nnw-body" hidden={part !== null}>
           <TreeGrid
+            Beat={Beat}
             store={store}
             client={client}
             changes={changes}

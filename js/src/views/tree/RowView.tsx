@@ -1,4 +1,5 @@
 import { useState } from "preact/hooks";
+import type { Pulse } from "../../entries/part.ts";
 import { exactCount } from "../../lib/format.ts";
 import type { Row } from "../../protocol/messages.ts";
 import { copyText } from "../inspector/clipboard.ts";
@@ -30,10 +31,12 @@ interface RowViewProps {
   /** Why torch's own sum of the parameters is another one; for the model's own row. */
   readonly why: string | null;
   readonly actions: RowActions;
+  /** Draws the course of a training. */
+  readonly Beat: Pulse["Cell"] | null;
 }
 
 /** One line of the tree grid. */
-export function RowView({ id, row, index, isSelected, isActive, isLit, why, actions }: RowViewProps) {
+export function RowView({ id, row, index, isSelected, isActive, isLit, why, actions, Beat }: RowViewProps) {
   const isTensor = row.kind === "tensor";
   const isBroken = row.problem !== null && (row.kind === "problem" || row.shape === "");
   return (
@@ -101,6 +104,7 @@ export function RowView({ id, row, index, isSelected, isActive, isLit, why, acti
           <div class="nnw-dim nnw-dtype" role="gridcell" title={row.dtype}>
             {row.dtype_short}
           </div>
+          {Beat === null ? null : <Beat path={row.path} />}
         </>
       )}
       <div class="nnw-marks" role="gridcell">

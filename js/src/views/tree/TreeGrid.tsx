@@ -1,4 +1,5 @@
 import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
+import type { Pulse } from "../../entries/part.ts";
 import { exactCount } from "../../lib/format.ts";
 import { useUniqueId } from "../../lib/useUniqueId.ts";
 import type { Client } from "../../protocol/client.ts";
@@ -16,8 +17,15 @@ import { ROW_HEIGHT, scrollToRow, useViewport } from "./useViewport.ts";
 
 const HEADER_HEIGHT = 24;
 const ACTIVE_ROW = '[role="row"][tabindex="0"]';
-const COLUMNS = ["Name", "Class", "Shape", "Params", "Type", "Marks"] as const;
-const COLUMN_CLASSES = ["nnw-name", "nnw-class", "nnw-shape", "nnw-count", "nnw-dtype", "nnw-marks"] as const;
+const COLUMNS = {
+  Name: "name",
+  Class: "class",
+  Shape: "shape",
+  Params: "count",
+  Type: "dtype",
+  Training: "pulse",
+  Marks: "marks",
+} as const;
 
 interface TreeGridProps {
   readonly store: TreeStore;
@@ -30,6 +38,8 @@ interface TreeGridProps {
   readonly onStep: (step: -1 | 1) => void;
   /** Whether rows that are not here yet will come. */
   readonly alive: boolean;
+  /** Draws the course of a training on a row, once there is one. */
+  readonly Beat: Pulse["Cell"] | null;
 }
 
 /** The tree of modules and tensors: as many rows in the page as there are in sight. */
@@ -43,6 +53,7 @@ export function TreeGrid({
   onFilter,
   onStep,
   alive,
+  Beat,
 }: TreeGridProps) {
   const state = store.state;
   const id = useUniqueId();
@@ -159,6 +170,7 @@ export function TreeGrid({
   if (state.active < viewport.start || state.active >= viewport.stop) {
     drawn.push(state.active);
   }
+  const columns = Object.entries(COLUMNS).filter(([, kind]) => kind !== "pulse" || Beat !== null);
   const letter = state.glow.tie ?? state.rows.get(state.active)?.tie ?? null;
   return (
     // Without a kernel none of the buttons in it has anything to say.
@@ -169,14 +181,14 @@ export function TreeGrid({
         role="treegrid"
         aria-label={`Modules and tensors of ${name}`}
         aria-rowcount={state.total + 1}
-        aria-colcount={COLUMNS.length}
+        aria-colcount={columns.length}
         tabIndex={-1}
         onKeyDown={onKeyDown}
         onMouseLeave={() => store.dispatch({ type: "glowed" })}
       >
         <div class="nnw-row nnw-head" role="row" aria-rowindex={1}>
-          {COLUMNS.map((column, at) => (
-            <div key={column} class={COLUMN_CLASSES[at]} role="columnheader">
+          {columns.map(([column, kind]) => (
+            <div key={column} class={`nnw-${kind}`} role="columnheader">
               {column}
             </div>
           ))}
@@ -197,7 +209,7 @@ export function TreeGrid({
                 isActive={index === state.active}
                 isLit={(row.tie !== null && row.tie === letter) || state.glow.paths.has(row.path)}
                 why={row.path === "" && row.level === 1 ? store.open.totals.why : null}
-                actions={actions}
+                {...{ actions, Beat }}
               />
             );
           })}
