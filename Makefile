@@ -61,7 +61,7 @@ chromium:
 # ---- use ----
 
 lab: $(VENV)/package
-	$(BIN)/jupyter lab examples/00_tour.ipynb $(LAB_ARGS)
+	$(BIN)/jupyter lab examples --LabApp.default_url=/lab/tree/00_tour.ipynb $(LAB_ARGS)
 
 bench: $(VENV)/test
 	$(BIN)/python -m benchmarks
