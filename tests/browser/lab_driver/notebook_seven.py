@@ -10,6 +10,7 @@ TAKE = """async (path) => {
   await panel.sessionContext.ready;
   await panel.sessionContext.session.kernel.info;
   await panel.revealed;
+  panel.content.widgets.forEach((cell, index) => { cell.node.dataset.testCell = String(index); });
   window.panels = { ...window.panels, [path]: panel };
 }"""
 

@@ -1,0 +1,211 @@
+"""The same model, Explorer and training in each host, so that the same stories can be played on all of them.
+
+What the kernel's model holds is asked through files, which a thread of the kernel answers: that works in every host,
+and while a cell trains.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from playwright.sync_api import BrowserContext, Page
+
+from lab_driver import models
+from lab_driver.explorer import Explorer
+from lab_driver.lab import Lab
+from lab_driver.marimo import MarimoNotebook, MarimoServer
+from lab_driver.notebook import Notebook
+from lab_driver.notebook_seven import NotebookSeven
+from lab_driver.panel import Panel
+from lab_driver.server import LabServer
+from lab_driver.tab import Tab
+
+# from lab_driver.vscode import VSCodeNotebook
+
+ANSWERS = """import pathlib, threading, time
+def answer(ask, answered, written):
+    while True:
+        if ask.exists():
+            value = net.get_parameter(ask.read_text()).double().mean().item()
+            ask.unlink()
+            written.write_text(repr(value))
+            written.rename(answered)
+        time.sleep(0.01)
+files = [pathlib.Path('TOKEN.' + name) for name in ('ask', 'answer', 'written')]
+threading.Thread(target=answer, args=files, daemon=True).start()"""
+EXPLORE = "import nnwidgets as nnw\nview = nnw.explore(net)\nview"
+STEPS = """optimizer = torch.optim.SGD(net.parameters(), lr=0.0)
+while not pathlib.Path('TOKEN.stop').exists():
+    optimizer.zero_grad()
+    net(torch.randn(64, 20)).square().mean().backward()
+    optimizer.step()
+    view.tick()
+    time.sleep(0.02)"""
+TRAIN_CELL = 4
+
+
+@dataclass
+class Stage:
+    """A host with an Explorer of a small net.
+
+    Attributes:
+        name: Of the host.
+        page: Its tab.
+        folder: Where the kernel works.
+        find: Gives the Explorer.
+        begin_training: Starts a cell that trains until it is told to stop.
+        dress: Changes the theme, to ``"light"`` or ``"dark"``.
+        lose_kernel: Ends the kernel.
+        answers_while_busy: Whether the kernel answers while a cell runs.
+        faults: Uncaught exceptions of the page.
+    """
+
+    name: str
+    page: Page
+    folder: Path
+    token: str
+    find: Callable[[], Explorer]
+    begin_training: Callable[[], None]
+    dress: Callable[[str], None]
+    lose_kernel: Callable[[], None]
+    answers_while_busy: bool
+    faults: list[str]
+
+    def mean(self, path: str) -> float:
+        """Return torch's mean of a parameter, in double precision."""
+        ask, answer = (self.folder / f"{self.token}.{name}" for name in ("ask", "answer"))
+        unfinished = ask.with_suffix(".asking")
+        unfinished.write_text(path)
+        unfinished.rename(ask)
+        while not answer.exists():
+            self.page.wait_for_timeout(20)
+        value = float(answer.read_text())
+        answer.unlink()
+        return value
+
+    @contextmanager
+    def training(self) -> Iterator[None]:
+        """Train meanwhile."""
+        stop = self.folder / f"{self.token}.stop"
+        self.begin_training()
+        try:
+            yield
+        finally:
+            stop.touch()
+
+
+def cells(token: str) -> list[str]:
+    """Return the notebook's cells; the last one trains."""
+    return [models.LOAD, models.MLP, *(cell.replace("TOKEN", token) for cell in (ANSWERS, EXPLORE, STEPS))]
+
+
+@contextmanager
+def jupyterlab(server: LabServer, context: BrowserContext) -> Iterator[Stage]:
+    """The widget in JupyterLab."""
+    token = secrets.token_hex(4)
+    lab = Lab(server, context)
+    notebook = _run(lab, token)
+    yield _stage("JupyterLab", lab, notebook, token, lambda: notebook.explorer(3))
+    lab.page.close()
+
+
+@contextmanager
+def panel(server: LabServer, context: BrowserContext) -> Iterator[Stage]:
+    """The panel in JupyterLab."""
+    token = secrets.token_hex(4)
+    lab = Lab(server, context)
+    notebook = _run(lab, token)
+    side = Panel(lab)
+    side.open()
+    yield _stage("JupyterLab’s panel", lab, notebook, token, lambda: side.explorer(notebook, "net"))
+    lab.page.close()
+
+
+@contextmanager
+def notebook_seven(server: LabServer, context: BrowserContext) -> Iterator[Stage]:
+    """The widget in Notebook 7; the server is one of its own."""
+    token = secrets.token_hex(4)
+    tab = NotebookSeven(server, context)
+    notebook = _run(tab, token)
+    yield _stage("Notebook 7", tab, notebook, token, lambda: notebook.explorer(3))
+    tab.page.close()
+
+
+@contextmanager
+def vscode(server: LabServer, context: BrowserContext) -> Iterator[Stage]:
+    """The widget in VS Code's own widget manager."""
+    token = secrets.token_hex(4)
+    notebook = VSCodeNotebook(server, context, cells(token))
+    notebook.run(*range(TRAIN_CELL))
+    yield Stage(
+        name="VS Code",
+        page=notebook.page,
+        folder=server.work,
+        token=token,
+        find=lambda: notebook.explorer(3),
+        begin_training=lambda: notebook.start(TRAIN_CELL),
+        dress=lambda theme: notebook.dress("dark" if theme == "dark" else "light"),
+        lose_kernel=notebook.shut_down,
+        answers_while_busy=False,
+        faults=notebook.faults,
+    )
+    notebook.page.close()
+
+
+MARIMO_VIEW = "view = nnw.explore(net)\nmo.ui.anywidget(view)"
+
+
+@contextmanager
+def marimo(folder: Path, source: Path, context: BrowserContext) -> Iterator[Stage]:
+    """The widget in marimo; the server is one of its own."""
+    token = secrets.token_hex(4)
+    train = "\n".join(["if train.value:", *(f"    {line}" for line in STEPS.replace("TOKEN", token).splitlines())])
+    imports = (
+        "import marimo as mo\nimport pathlib\nimport time\nimport torch\nfrom torch import nn\nimport nnwidgets as nnw"
+    )
+    answers = ANSWERS.replace("TOKEN", token).replace("import pathlib, threading, time", "import threading")
+    button = 'train = mo.ui.run_button(label="Train")\ntrain'
+    server = MarimoServer(folder, [imports, models.MLP, answers, button, MARIMO_VIEW, train], source=source)
+    page = context.new_page()
+    page.emulate_media(reduced_motion="reduce")
+    notebook = MarimoNotebook(page, server.url)
+    yield Stage(
+        name="marimo",
+        page=page,
+        folder=server.work,
+        token=token,
+        find=notebook.explorer,
+        begin_training=lambda: page.get_by_role("button", name="Train").click(),
+        dress=lambda theme: page.emulate_media(color_scheme="dark" if theme == "dark" else "light"),
+        lose_kernel=server.end,
+        answers_while_busy=False,
+        faults=notebook.faults,
+    )
+    page.emulate_media(color_scheme="light")
+    page.close()
+    server.end()
+
+
+def _run(tab: Tab, token: str) -> Notebook:
+    notebook = tab.open(cells(token))
+    notebook.run(*range(TRAIN_CELL))
+    return notebook
+
+
+def _stage(name: str, tab: Tab, notebook: Notebook, token: str, find: Callable[[], Explorer]) -> Stage:
+    return Stage(
+        name=name,
+        page=tab.page,
+        folder=tab.server.work,
+        token=token,
+        find=find,
+        begin_training=lambda: notebook.start(TRAIN_CELL),
+        dress=lambda theme: tab.theme(f"JupyterLab {theme.capitalize()}"),
+        lose_kernel=notebook.shut_down,
+        answers_while_busy=True,
+        faults=tab.faults,
+    )
