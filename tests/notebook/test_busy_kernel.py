@@ -91,9 +91,11 @@ def ticked(kernel, comm):
 def test_a_training_tells_norms_and_steps_of_what_is_in_sight_without_being_asked(kernel):
     kernel.run(TRAIN, cell="train")
     comm = kernel.explorers()[-1]
-    kernel.run("import time\nfor _ in range(60):\n    step()\n    time.sleep(0.02)")
+    kernel.run(
+        "import time\nend = time.monotonic() + 1\nwhile time.monotonic() < end:\n    step()\n    time.sleep(0.02)"
+    )
     told = ticked(kernel, comm)
-    assert 2 <= len(told) <= 6, "no more than four a second"
+    assert 2 <= len(told) <= 5, "no more than four a second"
     assert "export default" in told[0]["part"]["code"]
     assert all("part" not in body for body in told[1:])
     assert [body["step"] for body in told] == sorted(body["step"] for body in told)
