@@ -29,6 +29,10 @@ BUSY = "The kernel is busy: it answers when the running cell has ended."
 NO_KERNEL = re.compile(r"No kernel.*Seen at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d.*Run the cell again", re.DOTALL)
 FIGURES = """(lambda x: {'mean': x.mean().item(), 'std': x.std().item(), 'min': x.min().item(), 'max': x.max().item(),
  'L2 norm': x.norm().item(), 'zeros': (x == 0).sum().item()})(net.get_parameter('%s').detach().double())"""
+LOOKS = """(root) => [...root.querySelectorAll('.nnw-body *')].map((element) => {
+  const { display, font, margin, padding, borderWidth, gap, height } = getComputedStyle(element);
+  return [element.getAttribute('class'), display, font, margin, padding, borderWidth, gap, height].join(' | ');
+})"""
 WHITE = ".cell-output-ipywidget-background.cell-output-ipywidget-background { background: white !important; }"
 FAR = 20
 
@@ -139,6 +143,18 @@ def test_a_pass_with_the_keyboard_only_of_which_the_editor_hears_nothing(noteboo
     keys.press("Escape")
     expect(explorer.filter_box).to_have_value("")
     assert notebook.keys() == []
+
+
+def test_what_comes_with_the_panel_of_checkpoints_changes_the_looks_of_nothing_else(notebook):
+    explorer = notebook.explorer(MAGIC)
+    explorer.select("frozen.weight")
+    explorer.statistics()
+    looks = explorer.root.evaluate(LOOKS)
+    explorer.root.get_by_role("button", name="Checkpoints").click()
+    expect(explorer.root.get_by_role("button", name="Save")).to_be_visible()
+    notebook.page.keyboard.press("Escape")
+    expect(explorer.grid).to_be_visible()
+    assert explorer.root.evaluate(LOOKS) == looks
 
 
 @pytest.mark.parametrize("background", ["as it is", "forced to white"])
