@@ -10,15 +10,24 @@ interface LiveModel {
   off?(event: string, listener: () => void): void;
 }
 
-interface Signal {
-  connect(slot: () => void): unknown;
-  disconnect(slot: () => void): unknown;
+interface Signal<Slot = () => void> {
+  connect(slot: Slot): unknown;
+  disconnect(slot: Slot): unknown;
+}
+
+/** What is used of a message that tells whether the kernel is busy, and with which request. */
+interface StatusMessage {
+  readonly parent_header: { readonly msg_type?: string };
+  readonly content: { readonly execution_state?: string };
 }
 
 interface KernelConnection {
   readonly status?: string;
   readonly connectionStatus?: string;
   readonly isDisposed?: boolean;
+  /** Whether widgets' messages pass a running cell by. */
+  readonly supportsSubshells?: boolean;
+  readonly iopubMessage?: Signal<(sender: unknown, message: StatusMessage) => void>;
   readonly statusChanged?: Signal;
   readonly connectionStatusChanged?: Signal;
   readonly disposed?: Signal;
@@ -27,6 +36,8 @@ interface KernelConnection {
 /** Whether there is a kernel, and word of when that changes. */
 export interface KernelWatch {
   isAlive(): boolean;
+  /** Whether a cell runs, and nothing is answered before it ends. */
+  isTaken(): boolean;
   onChange(listener: () => void): () => void;
   /** A message could not be sent. */
   unreached(): void;
@@ -41,6 +52,7 @@ export function kernelUnseen(): KernelWatch {
   let tell = (): void => {};
   return {
     isAlive: () => isReached,
+    isTaken: () => false,
     onChange: (listener) => {
       tell = listener;
       return () => {};
@@ -60,6 +72,7 @@ export async function kernelOf(manager: WidgetManager, bundle: string): Promise<
   const model = await manager.get_model(bundle.slice(PREFIX.length));
   const connection = manager.kernel ?? null;
   let hasRestarted = false;
+  let isCellRunning = connection?.status === "busy";
   const note = (): void => {
     hasRestarted ||= connection !== null && GONE.has(connection.status ?? "");
   };
@@ -69,8 +82,18 @@ export async function kernelOf(manager: WidgetManager, bundle: string): Promise<
       // A restarted kernel is another one: it knows nothing of this view.
       return model.comm_live !== false && !hasRestarted && connection?.isDisposed !== true;
     },
+    isTaken: () => isCellRunning && !connection?.supportsSubshells,
     unreached: () => {},
     onChange: (listener) => {
+      const follow = (_: unknown, { parent_header, content }: StatusMessage): void => {
+        const isCell = parent_header.msg_type === "execute_request";
+        // Other requests are answered beside a running cell; that one of ours is, says that none runs.
+        if (content.execution_state && (isCell || parent_header.msg_type === "comm_msg")) {
+          isCellRunning = isCell && content.execution_state === "busy";
+          listener();
+        }
+      };
+      connection?.iopubMessage?.connect(follow);
       const heard = (): void => {
         note();
         listener();
@@ -82,6 +105,7 @@ export async function kernelOf(manager: WidgetManager, bundle: string): Promise<
       }
       return () => {
         model.off?.("comm_live_update", heard);
+        connection?.iopubMessage?.disconnect(follow);
         for (const signal of signals) {
           signal?.disconnect(heard);
         }

@@ -60,6 +60,7 @@ async function render({ model, el, style }: RenderContext): Promise<() => void> 
         onSelected,
         onFilter,
         alive: kernel.isAlive(),
+        isWaiting: client.nWaiting > 0 && kernel.isTaken(),
       }),
       host,
     );
@@ -79,6 +80,7 @@ async function render({ model, el, style }: RenderContext): Promise<() => void> 
   for (const trait of traits) {
     model.on(`change:${trait}`, redraw);
   }
+  client.onTurn = () => kernel.isTaken() && redraw();
   const stopWatching = kernel.onChange(() => {
     if (!kernel.isAlive()) {
       client.lost();

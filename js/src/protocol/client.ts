@@ -61,6 +61,8 @@ export class ChannelClient implements Client {
   readonly #prefix: string;
   readonly #stop: () => void;
   #count = 0;
+  /** Hears that a request was made, or answered. */
+  onTurn: () => void = () => {};
 
   /** `prefix` keeps this view's ids apart from those of another view on the same channel. */
   constructor(channel: Channel, prefix = "") {
@@ -110,6 +112,7 @@ export class ChannelClient implements Client {
         onProgress,
         end: () => signal?.removeEventListener("abort", onAbort),
       });
+      this.onTurn();
       this.#send(id, kind, body);
     });
   }
@@ -146,6 +149,7 @@ export class ChannelClient implements Client {
     const waiting = this.#waiting.get(id);
     this.#waiting.delete(id);
     waiting?.end();
+    this.onTurn();
     return waiting;
   }
 

@@ -29,12 +29,25 @@ export interface AppProps {
   readonly onFilter: (text: string) => void;
   /** Whether there is a kernel to ask. */
   readonly alive: boolean;
+  /** Whether something was asked that the kernel answers only when the running cell has ended. */
+  readonly isWaiting?: boolean;
 }
 
 const DEFAULT_HEIGHT = 560;
 
 /** The whole Explorer. */
-export function App({ client, first, seen, height, selected, filter, onSelected, onFilter, alive }: AppProps) {
+export function App({
+  client,
+  first,
+  seen,
+  height,
+  selected,
+  filter,
+  onSelected,
+  onFilter,
+  alive,
+  isWaiting,
+}: AppProps) {
   const store = useMemo(() => new TreeStore(client, first), [client, first]);
   const [, redraw] = useState(0);
   const changes = useMemo(() => new ChangesStore(client), [client]);
@@ -175,12 +188,12 @@ export function App({ client, first, seen, height, selected, filter, onSelected,
           event.preventDefault();
           focusTree();
         }
-        event.stopPropagation();
+        keep(event);
       }}
       onMouseEnter={touch}
       onFocusIn={touch}
-      onKeyUp={(event) => event.stopPropagation()}
-      onKeyPress={(event) => event.stopPropagation()}
+      onKeyUp={keep}
+      onKeyPress={keep}
     >
       <div class="nnw-frame" style={{ "--nnw-height": `${height ?? DEFAULT_HEIGHT}px` }}>
         {part === null ? (
@@ -203,6 +216,11 @@ export function App({ client, first, seen, height, selected, filter, onSelected,
           />
         ) : null}
         <Notices store={store} alive={alive} ended={ended} lastSeen={lastSeen} />
+        {isWaiting && isLive ? (
+          <div class="nnw-banner nnw-over" role="status">
+            The kernel is busy: it answers when the running cell has ended.
+          </div>
+        ) : null}
         {missing === null ? null : (
           <Banner
             glyph="warning"
@@ -245,6 +263,11 @@ export function App({ client, first, seen, height, selected, filter, onSelected,
       </div>
     </div>
   );
+}
+
+/** Keeps a key from the notebook. */
+function keep(event: KeyboardEvent): void {
+  event.stopPropagation();
 }
 
 /** Takes the first `item` of a list off it, and all before; whether there was one. */

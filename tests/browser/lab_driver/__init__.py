@@ -1,4 +1,4 @@
-"""Drives real Jupyter front ends and marimo in a real Chromium: server, browser, notebook, Explorer, panel."""
+"""Drives real Jupyter front ends, VS Code's widget manager and marimo in a real Chromium."""
 
 from lab_driver.browser import launched
 from lab_driver.explorer import Explorer
@@ -9,6 +9,7 @@ from lab_driver.notebook import Notebook
 from lab_driver.notebook_seven import NotebookSeven
 from lab_driver.panel import Panel
 from lab_driver.server import LabServer
+from lab_driver.vscode import VSCodeNotebook
 
 __all__ = [
     "Explorer",
@@ -20,5 +21,6 @@ __all__ = [
     "Notebook",
     "NotebookSeven",
     "Panel",
+    "VSCodeNotebook",
     "launched",
 ]

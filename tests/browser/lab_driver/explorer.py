@@ -13,6 +13,7 @@ from lab_driver.picture import picture
 if TYPE_CHECKING:
     from lab_driver.marimo import MarimoNotebook
     from lab_driver.notebook import Notebook
+    from lab_driver.vscode import VSCodeNotebook
 
 PLAIN = str.maketrans({"\u2212": "-", "\u202f": None, "\u00a0": None, "≈": None})
 FOCUSED = """(grid) => {
@@ -59,7 +60,7 @@ class Explorer:
         inspector: Its right side.
     """
 
-    def __init__(self, notebook: Notebook | MarimoNotebook, root: Locator) -> None:
+    def __init__(self, notebook: Notebook | MarimoNotebook | VSCodeNotebook, root: Locator) -> None:
         self.notebook = notebook
         self.page = notebook.page
         self.root = root

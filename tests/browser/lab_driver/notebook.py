@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import ast
-import json
-import re
-import time
 from typing import TYPE_CHECKING, Any
 
 from playwright.sync_api import Locator
 
+from lab_driver.asking import AsksKernel, plain
 from lab_driver.explorer import Explorer
 
 if TYPE_CHECKING:
@@ -40,10 +37,9 @@ EXECUTE = """async ([path, code, expressions]) => {
 
 RUNNING = """([path, index]) =>
   window.panels[path].content.widgets[index].model.executionState === 'running'"""
-ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
-class Notebook:
+class Notebook(AsksKernel):
     """One notebook; cells are counted from 0."""
 
     def __init__(self, lab: Tab, path: str) -> None:
@@ -70,7 +66,7 @@ class Notebook:
             self.page.evaluate(RUN, [self.path, index])
             for output in self.outputs(index):
                 if output["output_type"] == "error":
-                    raise AssertionError(ANSI.sub("", "\n".join(output["traceback"])))
+                    raise AssertionError(plain(output["traceback"]))
 
     def start(self, index: int) -> None:
         """Run a cell without waiting for its end."""
@@ -82,30 +78,9 @@ class Notebook:
         explorer.grid.wait_for()
         return explorer
 
-    def execute(self, code: str) -> None:
-        """Run code in the kernel, in no cell."""
-        self._ask(code, {})
-
-    def kernel(self, expression: str) -> Any:
-        """Return a JSON-safe expression's value in the kernel."""
-        wrapped = {"value": f"__import__('json').dumps({expression})"}
-        answer = self._ask("", wrapped)["user_expressions"]["value"]
-        if answer["status"] != "ok":
-            raise AssertionError(f"{expression}: {answer['ename']}: {answer['evalue']}")
-        return json.loads(ast.literal_eval(answer["data"]["text/plain"]))
-
-    def _ask(self, code: str, expressions: dict[str, str]) -> dict[str, Any]:
+    def _asked(self, code: str, expressions: dict[str, str]) -> dict[str, Any]:
         content: dict[str, Any] = self.page.evaluate(EXECUTE, [self.path, code, expressions])
-        if content["status"] != "ok":
-            raise AssertionError(ANSI.sub("", "\n".join(content.get("traceback", [str(content)]))))
         return content
-
-    def wait_for(self, expression: str, value: Any, *, within: float = 20.0) -> None:
-        """Ask the kernel again and again until an expression has a value; a page's message is on its way to it."""
-        give_up = time.monotonic() + within
-        while (found := self.kernel(expression)) != value:
-            if time.monotonic() > give_up:
-                raise AssertionError(f"{expression} is {found!r}, expected {value!r}")
 
     def executing(self, index: int) -> bool:
         """Tell whether a cell runs at this moment."""

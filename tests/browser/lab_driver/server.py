@@ -65,10 +65,10 @@ class LabServer:
         self._settings = folder / "settings"
         for plugin, values in SETTINGS.items():
             self._set(plugin, values)
+        self.extensions = folder / "first" / "labextensions"
+        self.extensions.mkdir(parents=True)
         if source is not None:
-            extensions = folder / "first" / "labextensions"
-            extensions.mkdir(parents=True)
-            (extensions / "nnwidgets").symlink_to(source / "nnwidgets" / "labextension")
+            (self.extensions / "nnwidgets").symlink_to(source / "nnwidgets" / "labextension")
         if kernels is not None:
             kernels.write_spec(folder / "first" / "kernels")
         self._process = subprocess.Popen(
