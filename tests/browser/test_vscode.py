@@ -34,6 +34,7 @@ LOOKS = """(root) => [...root.querySelectorAll('.nnw-body *')].map((element) => 
   return [element.getAttribute('class'), display, font, margin, padding, borderWidth, gap, height].join(' | ');
 })"""
 WHITE = ".cell-output-ipywidget-background.cell-output-ipywidget-background { background: white !important; }"
+BACKGROUNDS = {"light": "rgb(255, 255, 255)", "dark": "rgb(31, 31, 31)"}
 FAR = 20
 
 
@@ -157,23 +158,21 @@ def test_what_comes_with_the_panel_of_checkpoints_changes_the_looks_of_nothing_e
     assert explorer.root.evaluate(LOOKS) == looks
 
 
-@pytest.mark.parametrize("background", ["as it is", "forced to white"])
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_it_wears_the_themes_colours_and_every_text_is_legible(notebook, theme, background):
+def test_it_wears_the_themes_colours_and_every_text_is_legible(notebook, theme):
     notebook.dress(theme)
-    if background == "forced to white":
-        forced = notebook.page.add_style_tag(content=WHITE)
     explorer = notebook.explorer(MAGIC)
     expect(explorer.root).to_have_attribute("data-tone", theme)
-    expect(explorer.root).to_have_css(
-        "background-color", {"light": "rgb(255, 255, 255)", "dark": "rgb(31, 31, 31)"}[theme]
+    expect(explorer.root).to_have_css("background-color", BACKGROUNDS[theme])
+    expect(notebook.output(MAGIC).locator(".cell-output-ipywidget-background")).to_have_css(
+        "background-color", "rgba(0, 0, 0, 0)"
     )
     explorer.reach("head.weight")
     explorer.filter("")
     explorer.select("head.weight")
     explorer.tab("Overview")
     explorer.statistics()
-    picture(notebook.page, f"vscode-{theme}-{background.replace(' ', '-')}")
+    picture(notebook.page, f"vscode-{theme}")
     for tab in explorer.inspector.get_by_role("tab").all():
         tab.click()
         expect(tab).to_have_attribute("aria-selected", "true")
@@ -181,12 +180,23 @@ def test_it_wears_the_themes_colours_and_every_text_is_legible(notebook, theme, 
     explorer.tab("Overview")
     explorer.root.get_by_role("button", name="Checkpoints").click()
     expect(explorer.root.get_by_role("button", name="Save")).to_be_visible()
-    picture(explorer.root, f"vscode-checkpoints-{theme}-{background.replace(' ', '-')}")
+    explorer.screenshot(f"vscode-checkpoints-{theme}")
     assert violations(explorer) == []
     notebook.page.keyboard.press("Escape")
     expect(explorer.grid).to_be_visible()
-    if background == "forced to white":
-        forced.evaluate("(style) => style.remove()")
+
+
+def test_it_is_as_legible_where_the_background_stays_white_under_a_dark_theme(notebook):
+    notebook.dress("dark")
+    forced = notebook.page.add_style_tag(content=WHITE)
+    explorer = notebook.explorer(MAGIC)
+    expect(notebook.output(MAGIC).locator(".cell-output-ipywidget-background")).to_have_css(
+        "background-color", "rgb(255, 255, 255)"
+    )
+    expect(explorer.root).to_have_css("background-color", BACKGROUNDS["dark"])
+    assert violations(explorer) == []
+    picture(notebook.page, "vscode-dark-on-white")
+    forced.evaluate("(style) => style.remove()")
 
 
 def test_during_a_cell_the_view_says_that_the_kernel_is_busy_and_answers_after_it(notebook, server):
