@@ -70,7 +70,7 @@ async function shown(client: TestClient, change: Partial<InspectorProps> = {}) {
 
 test("a tensor shows its path, facts, figures and numbers", async () => {
   const { container, getByRole } = await shown(kernel());
-  expect(getByRole("heading", { level: 3 }).textContent).toBe("0.weight");
+  expect(getByRole("heading", { level: 2 }).textContent).toBe("0.weight");
   expect(container.querySelector("h3 b")?.textContent).toBe("weight");
   expect(container.querySelector("header")?.textContent).toContain("768 × 3072float32cpu9.44\u00a0MBtrainable");
   expect(getByRole("region", { name: "Statistics" }).textContent).toContain("0.1294");
@@ -174,7 +174,7 @@ test("a read that fails says so once, in its place, and can be tried again", asy
   expect(getByRole("alert").textContent).toBe(
     "Values can’t be read now.CUDA error: an illegal memory access.Restart the kernel.",
   );
-  expect(getByRole("heading", { level: 3 }).textContent).toBe("0.weight");
+  expect(getByRole("heading", { level: 2 }).textContent).toBe("0.weight");
   client.answer("stats", () => statsReply());
   fireEvent.click(getByRole("button", { name: "Try again" }));
   await calm();
@@ -236,7 +236,7 @@ test("another selection stops what is under way; the last answer stays, dimmed, 
   await again({ path: "b" });
   await again({ path: "c" });
   expect(client.of("inspect").map((open) => open.isAborted())).toEqual([false, true, false]);
-  expect(getByRole("heading", { level: 3 }).textContent).toBe("c");
+  expect(getByRole("heading", { level: 2 }).textContent).toBe("c");
   expect(container.querySelector("header .nnw-stale")?.textContent).toContain("Linear");
   await client.of("inspect")[2]?.reply(inspectReply({ path: "c", tensor: null, class_name: "Conv2d" }));
   await calm();

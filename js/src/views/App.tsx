@@ -34,6 +34,7 @@ export interface AppProps {
 }
 
 const DEFAULT_HEIGHT = 560;
+const NO_SHORTCUTS = "data-lm-suppress-shortcuts";
 
 /** The whole Explorer. */
 export function App({
@@ -122,6 +123,10 @@ export function App({
 
   const [touched, setTouched] = useState(0);
   const touch = (event: MouseEvent | FocusEvent): void => {
+    if (event.type === "focusin") {
+      // Jupyter looks for its mark from the focused element outwards, and at that element's own shortcuts before.
+      (event.target as HTMLElement).setAttribute(NO_SHORTCUTS, "true");
+    }
     // Coming in from outside counts, moving about within doesn't.
     if (!root.current?.contains(event.relatedTarget as Node | null)) {
       setTouched((count) => count + 1);
@@ -181,7 +186,7 @@ export function App({
       role="region"
       aria-label={`nnwidgets Explorer: ${first.name}, ${first.class_name}`}
       data-tone={tone}
-      data-lm-suppress-shortcuts="true"
+      {...{ [NO_SHORTCUTS]: "true" }}
       onKeyDown={(event) => {
         const target = event.target as HTMLElement;
         if (event.key === "Escape" && !event.defaultPrevented && target.closest(".nnw-inspector") !== null) {

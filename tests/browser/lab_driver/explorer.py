@@ -106,7 +106,7 @@ class Explorer:
     def wait_inspecting(self, path: str) -> None:
         """Wait until the inspector shows the facts of ``path``, or of what is selected where it is empty."""
         if path:
-            expect(self.inspector.get_by_role("heading", level=3).get_by_title(path, exact=True)).to_be_visible()
+            expect(self.inspector.get_by_role("heading", level=2).get_by_title(path, exact=True)).to_be_visible()
         expect(self.inspector.get_by_role("tabpanel").locator("[aria-busy]").first).to_have_attribute(
             "aria-busy", "false"
         )

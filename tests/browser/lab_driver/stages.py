@@ -23,6 +23,7 @@ from lab_driver.notebook_seven import NotebookSeven
 from lab_driver.panel import Panel
 from lab_driver.server import LabServer
 from lab_driver.tab import Tab
+from lab_driver.vscode import VSCodeNotebook
 
 # from lab_driver.vscode import VSCodeNotebook
 
@@ -179,7 +180,7 @@ def marimo(folder: Path, source: Path, context: BrowserContext) -> Iterator[Stag
         folder=server.work,
         token=token,
         find=notebook.explorer,
-        begin_training=lambda: page.get_by_role("button", name="Train").click(),
+        begin_training=lambda: page.get_by_role("button", name="Train", exact=True).click(),
         dress=lambda theme: page.emulate_media(color_scheme="dark" if theme == "dark" else "light"),
         lose_kernel=server.end,
         answers_while_busy=False,

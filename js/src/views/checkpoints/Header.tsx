@@ -15,9 +15,9 @@ export function Header({ store }: { readonly store: CheckpointsStore }) {
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable.
     <section class="nnw-header" aria-label="Header" tabIndex={0}>
-      <h4>
+      <h3>
         Header <span class="nnw-dim">no tensor data read</span>
-      </h4>
+      </h3>
       <dl>
         <Fact word="tensors" title={`${exactCount(reply.n_elements)} elements`}>
           {exactCount(reply.n_tensors)}

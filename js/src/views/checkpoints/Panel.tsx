@@ -56,7 +56,7 @@ export function Panel({ client, changes, name, alive, onClose }: PanelProps) {
         <button ref={back} type="button" class="nnw-button nnw-quiet-button" onClick={onClose}>
           <Glyph name="back" /> Model
         </button>
-        <h3 class="nnw-title">Checkpoints</h3>
+        <h2 class="nnw-title">Checkpoints</h2>
         <span class="nnw-space" />
         <button
           ref={saver}

@@ -34,7 +34,7 @@ export function CodePanel({ lines }: { readonly lines: readonly CodeLine[] }) {
       {lines.map(({ label, code }) => (
         <section key={label} class="nnw-section" aria-label={label}>
           <div class="nnw-section-line">
-            <h4>{label}</h4>
+            <h3>{label}</h3>
           </div>
           <Code code={code} label={`Copy: ${label}`} />
         </section>

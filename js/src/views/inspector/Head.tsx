@@ -25,9 +25,9 @@ export function Head({ path, reply, isCurrent, alive, onNavigate, headingId }: H
   return (
     <header class="nnw-title">
       <div class="nnw-title-line">
-        <h3 id={headingId}>
+        <h2 id={headingId}>
           <PathText path={path} root={root} />
-        </h3>
+        </h2>
         {access === undefined ? null : <CopyButton text={access} label={`Copy ${access}`} />}
         <span class="nnw-space" />
         {own?.siblings ? (

@@ -16,7 +16,7 @@ export function Section({ title, caption, tools, isStale = false, children }: Se
   return (
     <section class="nnw-section" aria-label={title} aria-busy={isStale}>
       <div class="nnw-section-line">
-        <h4>{title}</h4>
+        <h3>{title}</h3>
         {caption ? <span class={`nnw-caption${isStale ? " nnw-stale" : ""}`}>{caption}</span> : null}
         {tools ? <span class="nnw-tools">{tools}</span> : null}
       </div>

@@ -27,7 +27,7 @@ export function Ties({ ties, own, alive, onNavigate, onHover }: TiesProps) {
         <section key={tie.id} class="nnw-section" aria-label={`Tie group ${tie.id}`}>
           <div class="nnw-section-line">
             <TieBadge letter={tie.id} />
-            <h4>Group {tie.id}</h4>
+            <h3>Group {tie.id}</h3>
             <span class="nnw-caption" title={exactBytes(tie.shared_bytes)}>
               {bytesText(tie.shared_bytes)} shared
             </span>

@@ -130,7 +130,7 @@ export function WholeTrace({ reply, alive, onNavigate }: WholeTraceProps) {
       {unused.length === 0 ? null : (
         <section class="nnw-section" aria-label="Never called">
           <div class="nnw-section-line">
-            <h4>Never called</h4>
+            <h3>Never called</h3>
             <span class="nnw-caption">
               {exactCount(unused.length)} registered {unused.length === 1 ? "module" : "modules"}
             </span>
