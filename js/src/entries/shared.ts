@@ -9,6 +9,7 @@ import { FaultNote, Note } from "../views/inspector/Note.tsx";
 import { TieBadge } from "../views/inspector/TieBadge.tsx";
 import { Glyph } from "../views/tree/Glyph.tsx";
 import { useViewport } from "../views/tree/useViewport.ts";
+import { t, tx, word } from "../words/words.ts";
 
 /** What a part of the page that comes later takes from the first; the build reads the imports above. */
 export const SHARED = {
@@ -36,4 +37,7 @@ export const SHARED = {
   TieBadge,
   Glyph,
   useViewport,
+  t,
+  tx,
+  word,
 };

@@ -9,6 +9,7 @@ import type { OpenReply } from "../protocol/messages.ts";
 import { ChangesStore } from "../state/changes.ts";
 import { TreeStore } from "../state/store.ts";
 import { isFiltered } from "../state/tree.ts";
+import { t } from "../words/words.ts";
 import { Banner } from "./Banner.tsx";
 import type { Editing } from "./edit/context.ts";
 import { HistoryBar } from "./history/HistoryBar.tsx";
@@ -51,7 +52,7 @@ export function App({ client, first, seen, height, selected, filter, onSelected,
     () =>
       client.onEvent((event) => {
         if (event.event === "closed") {
-          setEnded(typeof event.body.message === "string" ? event.body.message : "The view was closed.");
+          setEnded(typeof event.body.message === "string" ? event.body.message : t("The view was closed."));
         } else {
           setLastSeen(new Date());
           void store.refresh(event.event === "traced" || event.body.structure !== false);
@@ -157,7 +158,7 @@ export function App({ client, first, seen, height, selected, filter, onSelected,
       ref={root}
       class="nnw-explorer"
       role="region"
-      aria-label={`nnwidgets Explorer: ${first.name}, ${first.class_name}`}
+      aria-label={t("nnwidgets Explorer: {0}, {1}", first.name, first.class_name)}
       data-tone={tone}
       data-lm-suppress-shortcuts="true"
       onKeyDown={(event) => {
@@ -200,7 +201,7 @@ export function App({ client, first, seen, height, selected, filter, onSelected,
             title={missing.message}
             text={missing.hint}
             isError
-            action={{ label: "Try again", run: openCheckpoints }}
+            action={{ label: t("Try again"), run: openCheckpoints }}
           />
         )}
         {part === null ? null : (
@@ -254,15 +255,17 @@ interface NoticesProps {
 function Notices({ store, alive, ended, lastSeen }: NoticesProps) {
   // A kernel that ends takes its models with it: that it is gone says more.
   if (!alive) {
-    const time = Number.isNaN(lastSeen.getTime()) ? "" : `Seen at ${lastSeen.toLocaleString("sv")}. `;
-    return <Banner glyph="plug" title="No kernel." text={`${time}Run the cell again to go on.`} />;
+    const text = Number.isNaN(lastSeen.getTime())
+      ? t("Run the cell again to go on.")
+      : t("Seen at {0}. Run the cell again to go on.", lastSeen.toLocaleString("sv"));
+    return <Banner glyph="plug" title={t("No kernel.")} text={text} />;
   }
   if (ended !== null) {
-    return <Banner glyph="plug" title={ended} text="What was read stays. Run the cell again to go on." />;
+    return <Banner glyph="plug" title={ended} text={t("What was read stays. Run the cell again to go on.")} />;
   }
   if (store.trouble !== null) {
     const { message, hint } = store.trouble;
-    const action = { label: "Try again", run: () => store.retry() };
+    const action = { label: t("Try again"), run: () => store.retry() };
     return <Banner glyph="warning" title={message} text={hint} isError action={action} />;
   }
   return null;

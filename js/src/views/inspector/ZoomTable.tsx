@@ -2,6 +2,7 @@ import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { cellText, exactFloat, MINUS } from "../../lib/format.ts";
 import { css, heatColor, type Tone, textOn } from "../../lib/heat.ts";
 import { type Cell, cellIn, type Size, type Window } from "../../lib/matrix.ts";
+import { t } from "../../words/words.ts";
 import { type SetValue, ValueInput } from "../edit/ValueInput.tsx";
 import { type Tile, valueAt } from "./heatTile.ts";
 
@@ -136,7 +137,7 @@ export function ZoomTable(props: ZoomTableProps) {
         class={props.isStale ? "nnw-zoom nnw-stale" : "nnw-zoom"}
         // biome-ignore lint/a11y/noNoninteractiveElementToInteractiveRole: arrows move from cell to cell.
         role="grid"
-        aria-label="Values round the focus"
+        aria-label={t("Values round the focus")}
         aria-busy={props.isStale}
         ref={table}
         onKeyDown={onKeyDown}
@@ -193,10 +194,16 @@ function Single({ tile, focus, onSet, isEdited, onEdit, onClose }: ZoomTableProp
   }
   return isEdited ? (
     <p class="nnw-single nnw-editing">
-      <ValueInput name="the value" text={text.replace(MINUS, "-")} onSet={onSet(focus)} onClose={onClose} />
+      <ValueInput name={t("the value")} text={text.replace(MINUS, "-")} onSet={onSet(focus)} onClose={onClose} />
     </p>
   ) : (
-    <button type="button" class="nnw-single nnw-bare" aria-current title="Enter or click to change it" onClick={onEdit}>
+    <button
+      type="button"
+      class="nnw-single nnw-bare"
+      aria-current
+      title={t("Enter or click to change it")}
+      onClick={onEdit}
+    >
       {text}
     </button>
   );
@@ -226,7 +233,7 @@ function ValueCell(props: ValueCellProps) {
     return (
       <td class="nnw-current nnw-editing" aria-current>
         <ValueInput
-          name={`row ${where.row}, column ${where.column}`}
+          name={t("row {0}, column {1}", where.row, where.column)}
           text={found.text ?? String(found.value)}
           onSet={onSet(where)}
           onClose={onClose}

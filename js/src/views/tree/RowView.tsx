@@ -1,6 +1,7 @@
 import { useState } from "preact/hooks";
 import { exactCount } from "../../lib/format.ts";
 import type { Row } from "../../protocol/messages.ts";
+import { t, tx, word } from "../../words/words.ts";
 import { copyText } from "../inspector/clipboard.ts";
 import { tieColor } from "../inspector/TieBadge.tsx";
 import { CountCell, MarksCell, ShapeCell } from "./cells.tsx";
@@ -62,7 +63,7 @@ export function RowView({ id, row, index, isSelected, isActive, isLit, why, acti
       <div class="nnw-name" role="rowheader">
         <Guides count={row.level - 1} />
         {isTensor ? (
-          <span class={`nnw-glyph nnw-glyph-${row.role}`} title={ROLE_WORDS[row.role ?? "parameter"]} />
+          <span class={`nnw-glyph nnw-glyph-${row.role}`} title={t(ROLE_WORDS[row.role ?? "parameter"])} />
         ) : null}
         {isTensor ? null : (
           // biome-ignore lint/a11y/useKeyWithClickEvents lint/a11y/noStaticElementInteractions: the row's own keys open it.
@@ -85,12 +86,12 @@ export function RowView({ id, row, index, isSelected, isActive, isLit, why, acti
       </div>
       {isBroken ? (
         <div class="nnw-why" role="gridcell" aria-colspan={4} title={row.problem ?? ""}>
-          can’t be read: <bdi>{row.problem}</bdi>
+          {tx("can’t be read: {0}", <bdi>{row.problem}</bdi>)}
         </div>
       ) : (
         <>
           <div class="nnw-dim nnw-class" role="gridcell" title={row.class_name}>
-            <bdi>{row.kind === "alias" ? "same module" : row.kind === "cycle" ? "cycle" : row.class_name}</bdi>
+            <bdi>{row.kind === "alias" ? t("same module") : row.kind === "cycle" ? t("cycle") : row.class_name}</bdi>
           </div>
           <div class="nnw-shape" role="gridcell" title={row.problem ?? undefined}>
             <ShapeCell row={row} onPick={(member) => actions.pick(row, member, index)} onNavigate={actions.navigate} />
@@ -110,7 +111,11 @@ export function RowView({ id, row, index, isSelected, isActive, isLit, why, acti
   );
 }
 
-const ROLE_WORDS = { parameter: "parameter", buffer: "buffer", unregistered: "unregistered tensor" } as const;
+const ROLE_WORDS = {
+  parameter: word("parameter"),
+  buffer: word("buffer"),
+  unregistered: word("unregistered tensor"),
+} as const;
 const MOST_GUIDES = 24;
 
 /** Vertical lines, one a level; very deep rows get a number instead of the first of them. */
@@ -151,10 +156,11 @@ function classes(row: Row, isLit: boolean): string {
 
 function countName(row: Row): string {
   if (row.n_params === null) {
-    return row.kind === "tensor" && row.problem === null ? "not known yet" : "no parameters";
+    return row.kind === "tensor" && row.problem === null ? t("not known yet") : t("no parameters");
   }
-  const what = row.role === null || row.role === "parameter" ? "parameters" : "elements";
-  return `${exactCount(row.n_params)} ${what}${row.counted ? "" : ", already counted under an earlier name"}`;
+  const isOfParameters = row.role === null || row.role === "parameter";
+  const count = t(isOfParameters ? "{0} parameters" : "{0} elements", exactCount(row.n_params));
+  return row.counted ? count : t("{0}, already counted under an earlier name", count);
 }
 
 const DONE_MS = 1600;
@@ -176,8 +182,8 @@ function CopyRow({ row, actions }: { readonly row: Row; readonly actions: RowAct
       type="button"
       class="nnw-icon-button nnw-copy-row"
       tabIndex={-1}
-      aria-label={isDone ? "Copied" : "Copy as Python"}
-      title={isDone ? "Copied" : "Copy as Python (c)"}
+      aria-label={isDone ? t("Copied") : t("Copy as Python")}
+      title={isDone ? t("Copied") : t("Copy as Python (c)")}
       onClick={copy}
     >
       <Glyph name={isDone ? "check" : "copy"} />

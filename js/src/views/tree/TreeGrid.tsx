@@ -7,6 +7,7 @@ import type { ChangesStore } from "../../state/changes.ts";
 import { commandFor } from "../../state/keymap.ts";
 import type { TreeStore } from "../../state/store.ts";
 import { isFiltered, pathOf } from "../../state/tree.ts";
+import { t, tx, word } from "../../words/words.ts";
 import { copyText } from "../inspector/clipboard.ts";
 import { canFreeze } from "./cells.tsx";
 import { type Handlers, runCommand } from "./commands.ts";
@@ -16,7 +17,7 @@ import { ROW_HEIGHT, scrollToRow, useViewport } from "./useViewport.ts";
 
 const HEADER_HEIGHT = 24;
 const ACTIVE_ROW = '[role="row"][tabindex="0"]';
-const COLUMNS = ["Name", "Class", "Shape", "Params", "Type", "Marks"] as const;
+const COLUMNS = [word("Name"), word("Class"), word("Shape"), word("Params"), word("Type"), word("Marks")] as const;
 const COLUMN_CLASSES = ["nnw-name", "nnw-class", "nnw-shape", "nnw-count", "nnw-dtype", "nnw-marks"] as const;
 
 interface TreeGridProps {
@@ -167,7 +168,7 @@ export function TreeGrid({
         ref={frame}
         class="nnw-grid"
         role="treegrid"
-        aria-label={`Modules and tensors of ${name}`}
+        aria-label={t("Modules and tensors of {0}", name)}
         aria-rowcount={state.total + 1}
         aria-colcount={COLUMNS.length}
         tabIndex={-1}
@@ -177,7 +178,7 @@ export function TreeGrid({
         <div class="nnw-row nnw-head" role="row" aria-rowindex={1}>
           {COLUMNS.map((column, at) => (
             <div key={column} class={COLUMN_CLASSES[at]} role="columnheader">
-              {column}
+              {t(column)}
             </div>
           ))}
         </div>
@@ -205,14 +206,18 @@ export function TreeGrid({
         {state.total === 1 && !isFiltered(state.question) && !state.rows.get(0)?.expandable ? <Empty /> : null}
         {isFiltered(state.question) && state.nMatches === 0 && state.problem === null ? (
           <div class="nnw-empty">
-            Nothing matches. Try a path, a glob (<code>h.*.attn</code>, <code>**.bias</code>) or a class (
-            <code>Linear.weight</code>).
+            {tx(
+              "Nothing matches. Try a path, a glob ({0}, {1}) or a class ({2}).",
+              <code>h.*.attn</code>,
+              <code>**.bias</code>,
+              <code>Linear.weight</code>,
+            )}
           </div>
         ) : null}
       </div>
       <Ruler marks={state.ruler} total={state.total} lit={letter} onJump={onSelect} />
       <div class="nnw-hidden" role="status">
-        {isFiltered(state.question) ? `${exactCount(state.nMatches)} matches` : ""}
+        {isFiltered(state.question) ? t("{0} matches", exactCount(state.nMatches)) : ""}
       </div>
     </fieldset>
   );
@@ -236,7 +241,7 @@ function Waiting({ index, isActive, alive }: WaitingProps) {
       style={{ top: `${index * ROW_HEIGHT}px` }}
     >
       <div class="nnw-name nnw-dim" role="gridcell">
-        {alive ? <span class="nnw-bone" role="img" aria-label="loading" /> : "not read"}
+        {alive ? <span class="nnw-bone" role="img" aria-label={t("loading")} /> : t("not read")}
       </div>
     </div>
   );
@@ -245,9 +250,13 @@ function Waiting({ index, isActive, alive }: WaitingProps) {
 function Empty() {
   return (
     <div class="nnw-empty">
-      No submodules and no tensors yet.
+      {t("No submodules and no tensors yet.")}
       <br />
-      Layers kept in a plain list or dict don’t register. Use <code>nn.ModuleList</code> or <code>nn.ModuleDict</code>.
+      {tx(
+        "Layers kept in a plain list or dict don’t register. Use {0} or {1}.",
+        <code>nn.ModuleList</code>,
+        <code>nn.ModuleDict</code>,
+      )}
     </div>
   );
 }
