@@ -1,6 +1,6 @@
 // Builds the page: nnwidgets/static/nnwidgets.js and nnwidgets.css, and each part that comes when it is first opened;
 // and the extension of JupyterLab, nnwidgets/labextension. Fails when a script of the page outgrows its budget.
-import { readFile, stat } from "node:fs/promises";
+import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { context } from "esbuild";
 import { labextension } from "./tools/labextension.mjs";
@@ -9,16 +9,20 @@ const OUT = "nnwidgets/static";
 const BUDGETS_BYTES = { "nnwidgets.js": 120_000, "checkpoints.js": 60_000 };
 const SHARED = "js/src/entries/shared.ts";
 
-// Long names of our own that are written most often. No host, no message of the wire and no library has them.
+// Names of our own that are written most often. No host and no message of the wire has them, and what the browser has
+// under such a name the page does not use.
 const OWN_NAMES = [
   "actions",
+  "active",
   "alive",
   "answer",
+  "caption",
   "changes",
   "clears",
   "client",
   "columnStep",
   "columnsPerLine",
+  "command",
   "dispatch",
   "editing",
   "failedAt",
@@ -53,9 +57,11 @@ const OWN_NAMES = [
   "middle",
   "nMatches",
   "nPending",
+  "negative",
   "nextTied",
   "onCancellable",
   "onCheckpoints",
+  "onClose",
   "onEdit",
   "onFilter",
   "onFilterCleared",
@@ -66,6 +72,7 @@ const OWN_NAMES = [
   "onPick",
   "onProgress",
   "onRetry",
+  "onSelect",
   "onSelected",
   "onSet",
   "phase",
@@ -73,8 +80,12 @@ const OWN_NAMES = [
   "positive",
   "problems",
   "question",
+  "refresh",
   "reply",
   "replyOf",
+  "request",
+  "resume",
+  "retry",
   "reveal",
   "rowStep",
   "sampled",
@@ -84,15 +95,19 @@ const OWN_NAMES = [
   "setFocus",
   "setOpen",
   "setView",
+  "subject",
   "tableColumns",
   "tableRows",
   "tableTile",
   "tableWindow",
   "tile",
+  "tone",
   "trouble",
+  "turn",
   "unreached",
   "valuesGeneration",
   "what",
+  "window",
   "withPath",
   "words",
 ];
@@ -170,7 +185,14 @@ const part = (name, shared, mangleCache) => ({
   mangleCache,
 });
 
+/** The words of Chinese, without line breaks. */
+async function writeWords() {
+  await mkdir(OUT, { recursive: true });
+  await writeFile(`${OUT}/zh.json`, JSON.stringify(JSON.parse(await readFile("js/src/words/zh.json", "utf8"))));
+}
+
 async function build() {
+  await writeWords();
   const first = await context(page);
   // Both sides must shorten the names that they share alike.
   const { mangleCache } = await first.rebuild();

@@ -1,6 +1,7 @@
 import type { FunctionComponent } from "preact";
 import type { Client } from "../protocol/client.ts";
 import type { PanelProps } from "../views/checkpoints/Panel.tsx";
+import type { Catalogue } from "../words/words.ts";
 import { SHARED } from "./shared.ts";
 
 /** The panel of checkpoints, once it is here, and the style it needs. */
@@ -11,6 +12,7 @@ export interface Part {
 
 /** One for all Explorers of the page, as this module is. */
 let coming: Promise<Part> | null = null;
+let words: Promise<Catalogue> | null = null;
 
 /** Has the kernel send the panel of checkpoints when it is first opened; later ones have it at once. */
 export function checkpointsPart(client: Client): Promise<Part> {
@@ -19,6 +21,18 @@ export function checkpointsPart(client: Client): Promise<Part> {
     throw error;
   });
   return coming;
+}
+
+/** Has the kernel send the words of Chinese when they are first needed. */
+export function chinese(client: Client): Promise<Catalogue> {
+  words ??= client.request("part", { name: "zh" }).then(
+    ({ body }) => JSON.parse(body.code) as Catalogue,
+    (error: unknown) => {
+      words = null;
+      throw error;
+    },
+  );
+  return words;
 }
 
 async function imported(client: Client): Promise<Part> {

@@ -2,6 +2,7 @@ import { Fragment, h } from "preact";
 import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { faultOf } from "../lib/fault.ts";
 import { bytesText, countText, exactBytes, exactCount, floatText, shapeText, toNumber } from "../lib/format.ts";
+import { isModified, keyOf } from "../lib/keys.ts";
 import { useUniqueId } from "../lib/useUniqueId.ts";
 import { useChanges } from "../views/edit/useChanges.ts";
 import { CopyButton } from "../views/inspector/CopyButton.tsx";
@@ -29,6 +30,8 @@ export const SHARED = {
   floatText,
   shapeText,
   toNumber,
+  isModified,
+  keyOf,
   useUniqueId,
   useChanges,
   CopyButton,

@@ -1,5 +1,5 @@
 import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
-import { checkpointsPart, type Part } from "../entries/part.ts";
+import { checkpointsPart, chinese, type Part } from "../entries/part.ts";
 import { addStyle } from "../entries/style.ts";
 import { type Fault, faultOf } from "../lib/fault.ts";
 import type { Tone } from "../lib/heat.ts";
@@ -9,11 +9,13 @@ import type { OpenReply } from "../protocol/messages.ts";
 import { ChangesStore } from "../state/changes.ts";
 import { TreeStore } from "../state/store.ts";
 import { isFiltered } from "../state/tree.ts";
+import { useLanguage } from "../words/language.ts";
 import { t } from "../words/words.ts";
 import { Banner } from "./Banner.tsx";
 import type { Editing } from "./edit/context.ts";
 import { HistoryBar } from "./history/HistoryBar.tsx";
 import { Inspector, type InspectorHandle } from "./inspector/Inspector.tsx";
+import { LanguageSwitch } from "./LanguageSwitch.tsx";
 import { Toolbar } from "./toolbar/Toolbar.tsx";
 import { TreeGrid } from "./tree/TreeGrid.tsx";
 
@@ -38,6 +40,7 @@ const DEFAULT_HEIGHT = 560;
 export function App({ client, first, seen, height, selected, filter, onSelected, onFilter, alive }: AppProps) {
   const store = useMemo(() => new TreeStore(client, first), [client, first]);
   const [, redraw] = useState(0);
+  useLanguage(() => chinese(client), alive);
   const changes = useMemo(() => new ChangesStore(client), [client]);
   useLayoutEffect(() => store.subscribe(() => redraw((count) => count + 1)), [store]);
   useEffect(() => () => store.dispose(), [store]);
@@ -158,6 +161,7 @@ export function App({ client, first, seen, height, selected, filter, onSelected,
       ref={root}
       class="nnw-explorer"
       role="region"
+      lang={t("en-GB")}
       aria-label={t("nnwidgets Explorer: {0}, {1}", first.name, first.class_name)}
       data-tone={tone}
       data-lm-suppress-shortcuts="true"
@@ -232,7 +236,9 @@ export function App({ client, first, seen, height, selected, filter, onSelected,
             touched={touched}
           />
         </div>
-        <HistoryBar changes={changes} alive={isLive} onLeave={focusTree} />
+        <HistoryBar changes={changes} alive={isLive} onLeave={focusTree}>
+          <LanguageSwitch alive={isLive} />
+        </HistoryBar>
       </div>
     </div>
   );

@@ -1,5 +1,7 @@
 import { useLayoutEffect, useState } from "preact/hooks";
+import { useLanguage } from "../../words/language.ts";
 import { t } from "../../words/words.ts";
+import zh from "../../words/zh.json";
 import type { Follower } from "../follower.ts";
 import type { Settings } from "../settings.ts";
 import { Message } from "./Message.tsx";
@@ -16,11 +18,12 @@ interface PanelProps {
 export function Panel({ follower, settings }: PanelProps) {
   const [, redraw] = useState(0);
   useLayoutEffect(() => follower.subscribe(() => redraw((count) => count + 1)), [follower]);
+  useLanguage(async () => zh, true);
   const { notebook, link, shown } = follower;
   const words = wordsFor(follower);
   const stage = link?.stage;
   return (
-    <section class="nnw-side" data-colours={settings.colours} aria-label={t("Neural network")}>
+    <section class="nnw-side" lang={t("en-GB")} data-colours={settings.colours} aria-label={t("Neural network")}>
       <header class="nnw-panel-head">
         <h2>{t("Neural network")}</h2>
         {notebook === null ? null : <span title={notebook.context.path}>{nameOf(notebook.context.path)}</span>}

@@ -1,5 +1,6 @@
 import { useRef } from "preact/hooks";
 import { faultOf } from "../../lib/fault.ts";
+import { keyOf } from "../../lib/keys.ts";
 import { useUniqueId } from "../../lib/useUniqueId.ts";
 import type { CheckpointsStore, Tab } from "../../state/checkpoints/store.ts";
 import { t, tx, word } from "../../words/words.ts";
@@ -62,7 +63,8 @@ export function Detail({ store, name, alive }: DetailProps) {
             role="tablist"
             aria-label={file}
             onKeyDown={(event) => {
-              const by = event.key === "ArrowRight" ? 1 : event.key === "ArrowLeft" ? -1 : 0;
+              const key = keyOf(event);
+              const by = key === "ArrowRight" ? 1 : key === "ArrowLeft" ? -1 : 0;
               if (by !== 0) {
                 event.preventDefault();
                 const tabs = [...(list.current?.querySelectorAll<HTMLButtonElement>("[role=tab]:enabled") ?? [])];

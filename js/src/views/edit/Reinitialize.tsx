@@ -1,6 +1,7 @@
 import { useEffect, useReducer, useRef, useState } from "preact/hooks";
 import { stdHint } from "../../lib/fan.ts";
 import { type Fault, faultOf } from "../../lib/fault.ts";
+import { take } from "../../lib/keys.ts";
 import { useUniqueId } from "../../lib/useUniqueId.ts";
 import type { Client } from "../../protocol/client.ts";
 import type { InitializersReply, Only, Scope } from "../../protocol/messages.ts";
@@ -100,8 +101,7 @@ export function Reinitialize({ client, path, editing, generation, alive, onNavig
   };
   const onKeyDown = (event: KeyboardEvent): void => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
-      event.preventDefault();
-      event.stopPropagation();
+      take(event);
       apply();
     }
   };

@@ -1,3 +1,4 @@
+import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { bytesText } from "../../lib/format.ts";
 import type { HistoryEntry } from "../../protocol/messages.ts";
@@ -13,12 +14,14 @@ import { timeText, whereText } from "./words.ts";
 interface HistoryBarProps {
   readonly changes: ChangesStore;
   readonly alive: boolean;
+  /** Stands at the end of the bar. */
+  readonly children?: ComponentChildren;
   /** Puts the focus back into the tree, after a question was answered. */
   readonly onLeave: () => void;
 }
 
 /** What was done to the model, and the way back. */
-export function HistoryBar({ changes, alive, onLeave }: HistoryBarProps) {
+export function HistoryBar({ changes, alive, children, onLeave }: HistoryBarProps) {
   const { history, isBusy, isLogOpen, trouble } = useChanges(changes);
   const entries = history?.entries ?? [];
   const last = entries.findLast(({ state }) => state !== "undone");
@@ -93,6 +96,7 @@ export function HistoryBar({ changes, alive, onLeave }: HistoryBarProps) {
             )}
           </>
         )}
+        {children}
       </div>
     </section>
   );

@@ -1,5 +1,6 @@
 import { useRef } from "preact/hooks";
 import { floatText, toNumber } from "../../lib/format.ts";
+import { take } from "../../lib/keys.ts";
 import type { Client } from "../../protocol/client.ts";
 import type { DepthReply } from "../../protocol/messages.ts";
 import { t } from "../../words/words.ts";
@@ -76,8 +77,7 @@ function Bars({ reply, alive, onNavigate }: BarsProps) {
     const at = buttons.indexOf(event.target as HTMLElement);
     const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: buttons.length - 1 }[event.key];
     if (to !== undefined) {
-      event.preventDefault();
-      event.stopPropagation();
+      take(event);
       buttons[to]?.focus();
     }
   };

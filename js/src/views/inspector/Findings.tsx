@@ -25,7 +25,7 @@ export function Findings({ findings, at, alive, onNavigate }: FindingsProps) {
         <li key={`${finding.code} ${finding.path}`}>
           <Note kind={finding.severity}>
             <p>
-              <b>{t(WORDS[finding.severity])}</b> <span class="nnw-mono">{finding.code}</span>
+              <b>{t(WORDS[finding.severity])}</b> <span class="nnw-mono">{t(finding.code)}</span>
               {finding.path !== at
                 ? tx(" at {0}", <PathLink path={finding.path} onNavigate={onNavigate} alive={alive} />)
                 : null}

@@ -1,6 +1,7 @@
 import { useMemo, useState } from "preact/hooks";
 import { countText, exactCount, floatText, percentText, toNumber } from "../../lib/format.ts";
 import { type Bins, barsFor, barsPath, binAt, crop, regroup, ticks, zeroAt } from "../../lib/histogram.ts";
+import { take } from "../../lib/keys.ts";
 import type { StatsReply } from "../../protocol/messages.ts";
 import { t } from "../../words/words.ts";
 
@@ -48,8 +49,7 @@ export function Histogram({ reply, label, hue, isLog }: HistogramProps) {
     };
     const next = moves[event.key];
     if (next !== undefined) {
-      event.preventDefault();
-      event.stopPropagation();
+      take(event);
       setBin(next);
     }
   };

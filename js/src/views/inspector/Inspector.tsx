@@ -2,6 +2,7 @@ import type { RefObject } from "preact";
 import { useCallback, useEffect, useImperativeHandle, useRef, useState } from "preact/hooks";
 import { plainText, toNumber } from "../../lib/format.ts";
 import type { Tone } from "../../lib/heat.ts";
+import { isModified, take } from "../../lib/keys.ts";
 import { useUniqueId } from "../../lib/useUniqueId.ts";
 import type { Client } from "../../protocol/client.ts";
 import type { InspectReply } from "../../protocol/messages.ts";
@@ -93,7 +94,7 @@ export function Inspector(props: InspectorProps) {
   useEffect(() => () => onHover(null), [path]);
 
   const onKeyDown = (event: KeyboardEvent): void => {
-    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) {
+    if (event.defaultPrevented || isModified(event)) {
       return;
     }
     if ((event.target as HTMLElement).closest("input, select") !== null) {
@@ -102,12 +103,10 @@ export function Inspector(props: InspectorProps) {
     const siblings = inspect.isCurrent && alive ? reply?.siblings : null;
     const to = event.key === "[" ? siblings?.previous : event.key === "]" ? siblings?.next : null;
     if (to != null) {
-      event.preventDefault();
-      event.stopPropagation();
+      take(event);
       onNavigate(to);
     } else if (event.key === "Escape" && cancel.current !== null) {
-      event.preventDefault();
-      event.stopPropagation();
+      take(event);
       cancel.current();
     }
   };

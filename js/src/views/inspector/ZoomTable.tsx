@@ -1,6 +1,7 @@
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { cellText, exactFloat, MINUS } from "../../lib/format.ts";
 import { css, heatColor, type Tone, textOn } from "../../lib/heat.ts";
+import { isModified, take } from "../../lib/keys.ts";
 import { type Cell, cellIn, type Size, type Window } from "../../lib/matrix.ts";
 import { t } from "../../words/words.ts";
 import { type SetValue, ValueInput } from "../edit/ValueInput.tsx";
@@ -117,15 +118,12 @@ export function ZoomTable(props: ZoomTableProps) {
   }
   const lines = linesOf(window, size, columnsPerLine);
   const onKeyDown = (event: KeyboardEvent): void => {
-    const next =
-      event.ctrlKey || event.metaKey || event.altKey ? null : stepped(event.key, focus, size, columnsPerLine);
+    const next = isModified(event) ? null : stepped(event.key, focus, size, columnsPerLine);
     if (event.key === "Enter" && next === null && props.onSet !== null) {
-      event.preventDefault();
-      event.stopPropagation();
+      take(event);
       edit(focus);
     } else if (next !== null) {
-      event.preventDefault();
-      event.stopPropagation();
+      take(event);
       isByKey.current = true;
       onFocus(next);
     }

@@ -36,6 +36,7 @@ interface RowViewProps {
 /** One line of the tree grid. */
 export function RowView({ id, row, index, isSelected, isActive, isLit, why, actions }: RowViewProps) {
   const isTensor = row.kind === "tensor";
+  const role = t(ROLE_WORDS[row.role ?? "parameter"]);
   const isBroken = row.problem !== null && (row.kind === "problem" || row.shape === "");
   return (
     // biome-ignore lint/a11y/useKeyWithClickEvents: the grid handles keys for all its rows.
@@ -60,11 +61,10 @@ export function RowView({ id, row, index, isSelected, isActive, isLit, why, acti
       onDblClick={() => actions.setOpen(row, !row.expanded, index)}
       onMouseEnter={() => actions.glow(row.tie)}
     >
-      <div class="nnw-name" role="rowheader">
+      {/* Named, so that the row isn't read out with what its button says. */}
+      <div class="nnw-name" role="rowheader" aria-label={isTensor ? `${role} ${row.name}` : row.name}>
         <Guides count={row.level - 1} />
-        {isTensor ? (
-          <span class={`nnw-glyph nnw-glyph-${row.role}`} title={t(ROLE_WORDS[row.role ?? "parameter"])} />
-        ) : null}
+        {isTensor ? <span class={`nnw-glyph nnw-glyph-${row.role}`} title={role} /> : null}
         {isTensor ? null : (
           // biome-ignore lint/a11y/useKeyWithClickEvents lint/a11y/noStaticElementInteractions: the row's own keys open it.
           <span

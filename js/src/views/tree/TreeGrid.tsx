@@ -1,5 +1,6 @@
 import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import { exactCount } from "../../lib/format.ts";
+import { keyOf } from "../../lib/keys.ts";
 import { useUniqueId } from "../../lib/useUniqueId.ts";
 import type { Client } from "../../protocol/client.ts";
 import type { Row } from "../../protocol/messages.ts";
@@ -144,7 +145,7 @@ export function TreeGrid({
   };
 
   const onKeyDown = (event: KeyboardEvent): void => {
-    const command = commandFor(event);
+    const command = commandFor(event, keyOf(event));
     if (command === null || event.defaultPrevented) {
       return;
     }
