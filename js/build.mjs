@@ -1,35 +1,53 @@
 // Builds the page: nnwidgets/static/nnwidgets.js and nnwidgets.css, and each part that comes when it is first opened;
 // and the extension of JupyterLab, nnwidgets/labextension. Fails when a script of the page outgrows its budget.
-import { readFile, stat } from "node:fs/promises";
+import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { context } from "esbuild";
+import { minify } from "rolldown/experimental";
 import { labextension } from "./tools/labextension.mjs";
 
 const OUT = "nnwidgets/static";
 const BUDGETS_BYTES = { "nnwidgets.js": 120_000, "checkpoints.js": 60_000, "pulse.js": 6_000 };
 const SHARED = "js/src/entries/shared.ts";
 
-// Long names of our own that are written most often. No host, no message of the wire and no library has them.
+// Names of our own that are written most often. No host and no message of the wire has them, and what the browser has
+// under such a name the page does not use.
 const OWN_NAMES = [
+  "actions",
+  "active",
   "alive",
+  "answer",
   "caption",
+  "changes",
   "clears",
+  "client",
   "columnsPerLine",
   "columnStep",
+  "command",
   "dispatch",
+  "editing",
   "failedAt",
   "fault",
+  "fitsTable",
+  "glow",
+  "glyph",
   "hasFailed",
+  "hasGrad",
+  "headingId",
+  "infinite",
   "isActive",
   "isAlive",
   "isAnswered",
   "isApplied",
+  "isBad",
   "isBusy",
+  "isComplex",
   "isCurrent",
   "isEdited",
   "isError",
   "isFrozen",
   "isInside",
+  "isLog",
   "isLogOpen",
   "isOpen",
   "isSelected",
@@ -38,36 +56,67 @@ const OWN_NAMES = [
   "isTableCurrent",
   "isTaken",
   "isWaiting",
+  "letter",
   "maxColumns",
+  "middle",
+  "negative",
+  "nextTied",
   "nMatches",
   "nPending",
   "nWaiting",
   "onCancellable",
   "onCheckpoints",
+  "onClose",
+  "onEdit",
+  "onFilter",
   "onFilterCleared",
   "onHover",
+  "onInspect",
   "onLeave",
   "onNavigate",
+  "onPick",
   "onProgress",
   "onRetry",
+  "onSelect",
+  "onSelected",
+  "onSet",
   "onTurn",
+  "phase",
   "pictures",
+  "positive",
+  "problems",
   "question",
+  "refresh",
+  "reply",
   "replyOf",
+  "request",
+  "resume",
+  "retry",
   "reveal",
   "rowStep",
+  "sampled",
   "selectedId",
   "selectedPath",
   "setFilter",
+  "setFocus",
   "setOpen",
+  "setView",
+  "subject",
   "tableColumns",
+  "tableRows",
   "tableTile",
   "tableWindow",
+  "tile",
   "toggleChip",
+  "tone",
   "trouble",
+  "turn",
   "unreached",
   "valuesGeneration",
+  "what",
+  "window",
   "withPath",
+  "words",
 ];
 
 const options = {
@@ -143,7 +192,14 @@ const part = (name, shared, mangleCache) => ({
   mangleCache,
 });
 
+/** The words of Chinese, without line breaks. */
+async function writeWords() {
+  await mkdir(OUT, { recursive: true });
+  await writeFile(`${OUT}/zh.json`, JSON.stringify(JSON.parse(await readFile("js/src/words/zh.json", "utf8"))));
+}
+
 async function build() {
+  await writeWords();
   const first = await context(page);
   // Both sides must shorten the names that they share alike.
   const { mangleCache } = await first.rebuild();
@@ -157,11 +213,21 @@ async function build() {
   return [first, ...others];
 }
 
+/** What esbuild leaves: about a hundredth. */
+async function compress(file) {
+  const { code, errors } = await minify(file, await readFile(file, "utf8"), { module: true });
+  if (errors.length > 0) {
+    throw new Error(`${file} can't be compressed: ${errors[0].message}`);
+  }
+  await writeFile(file, code);
+}
+
 const building = await build();
 if (process.argv.includes("--watch")) {
   await Promise.all(building.map((each) => each.watch()));
 } else {
   await Promise.all(building.map((each) => each.dispose()));
+  await compress(`${OUT}/nnwidgets.js`);
   for (const [name, budget] of Object.entries(BUDGETS_BYTES)) {
     const { size } = await stat(`${OUT}/${name}`);
     console.log(`${OUT}/${name}: ${size} bytes of ${budget}`);

@@ -71,7 +71,7 @@ async function shown(client: TestClient, change: Partial<InspectorProps> = {}) {
 test("a tensor shows its path, facts, figures and numbers", async () => {
   const { container, getByRole } = await shown(kernel());
   expect(getByRole("heading", { level: 2 }).textContent).toBe("0.weight");
-  expect(container.querySelector("h3 b")?.textContent).toBe("weight");
+  expect(container.querySelector("h2 b")?.textContent).toBe("weight");
   expect(container.querySelector("header")?.textContent).toContain("768 × 3072float32cpu9.44\u00a0MBtrainable");
   expect(getByRole("region", { name: "Statistics" }).textContent).toContain("0.1294");
   const cells = [...container.querySelectorAll("table td[title]")];

@@ -1,3 +1,4 @@
+// @vitest-environment happy-dom
 import { expect, test } from "vitest";
 import { wordAtCursor } from "../src/lab/commands.ts";
 import { Follower } from "../src/lab/follower.ts";
@@ -112,10 +113,11 @@ test("the word at the cursor is the whole name around it", () => {
 });
 
 test("settings of a wrong type stay at their defaults", () => {
-  expect(settingsOf({ height: "tall", colours: "pink", autoDisplay: 1 })).toEqual(DEFAULTS);
-  expect(settingsOf({ height: 400, colours: "dark", autoDisplay: false })).toEqual({
+  expect(settingsOf({ height: "tall", colours: "pink", autoDisplay: 1, language: "xx" })).toEqual(DEFAULTS);
+  expect(settingsOf({ height: 400, colours: "dark", autoDisplay: false, language: "zh" })).toEqual({
     height: 400,
     colours: "dark",
     autoDisplay: false,
+    language: "zh",
   });
 });

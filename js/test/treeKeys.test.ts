@@ -1,4 +1,6 @@
+// @vitest-environment happy-dom
 import { describe, expect, test, vi } from "vitest";
+import { keyOf } from "../src/lib/keys.ts";
 import { type Command, commandFor, KEYMAP } from "../src/state/keymap.ts";
 import { opened } from "../src/state/tree.ts";
 import { type Handlers, runCommand } from "../src/views/tree/commands.ts";
@@ -28,6 +30,19 @@ describe("keys", () => {
     ["u", "undo"],
     ["U", "redo"],
   ])("%s: %s", (key, command) => expect(press(key)).toBe(command));
+
+  test("where reading goes from right to left, left opens and right closes", () => {
+    const tree = document.createElement("div");
+    tree.style.direction = "rtl";
+    document.body.append(tree);
+    const heard: (string | null)[] = [];
+    tree.addEventListener("keydown", (event) => heard.push(commandFor(event, keyOf(event))));
+    for (const key of ["ArrowLeft", "ArrowRight", "ArrowDown", "t"]) {
+      tree.dispatchEvent(new KeyboardEvent("keydown", { key }));
+    }
+    expect(heard).toEqual(["openOrChild", "closeOrParent", "down", "nextTied"]);
+    tree.remove();
+  });
 
   test("Shift+Enter opens all members of a fold", () => expect(press("Enter", { shiftKey: true })).toBe("unfold"));
 

@@ -235,7 +235,7 @@ def _told(held: Mapping[str, object]) -> list[Variable]:
 
 
 def page_part(body: Mapping[str, Any], _job: Job) -> PartReply:
-    """Answer `part`: what the page lacks to open a panel.
+    """Answer `part`: what the page lacks to open a panel, or to write in another language.
 
     Raises:
         NNWidgetsError: The page was never built.

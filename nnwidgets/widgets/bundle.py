@@ -67,12 +67,12 @@ def compressed(text: str) -> bytes:
 
 
 def part(name: str) -> tuple[str, str]:
-    """Return script and style of a further part of the page.
+    """Return script and style of a further part of the page; words are JSON and have no style.
 
     Raises:
         NNWidgetsError: The page was never built.
     """
-    return _built(f"{name}.js"), _built(f"{name}.css")
+    return (_built("zh.json"), "") if name == "zh" else (_built(f"{name}.js"), _built(f"{name}.css"))
 
 
 def _built(name: str) -> str:

@@ -1,4 +1,4 @@
-"""The part of the wire's schema that speaks of files: bodies of `folder` to `save`, and of the page's second part.
+"""The part of the wire's schema that speaks of files: bodies of `folder` to `save`, and of the page's further parts.
 
 Paths of files are relative to the notebook's own folder, with `/` between their parts; none leads out of it.
 """
@@ -13,17 +13,24 @@ Status = Literal["match", "renamed", "shape_mismatch", "dtype_cast", "missing", 
 Difference = Literal["values", "shape", "dtype", "added", "removed", "equal"]
 
 
-# ---- kind "part": what the page has beyond its first ----
+# ---- kind "part": the page's further parts ----
 
 
 class PartBody(TypedDict):
-    """Which part of the page: `checkpoints` is its panel of checkpoints, `pulse` the column of a training's course."""
+    """Which part of the page.
 
-    name: Literal["checkpoints", "pulse"]
+    name: `checkpoints` is its panel of checkpoints, `pulse` the column of a training's course, `zh` its words in
+        Simplified Chinese.
+    """
+
+    name: Literal["checkpoints", "pulse", "zh"]
 
 
 class PartReply(TypedDict):
-    """A module's source that has a function as its default export, and the style that goes with it."""
+    """A module's source that has a function as its default export, and the style that goes with it.
+
+    Of words, a JSON object from English to the other language, and no style.
+    """
 
     code: str
     style: str

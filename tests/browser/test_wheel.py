@@ -62,7 +62,8 @@ def lab_of_the_wheel(
 def test_the_wheel_holds_the_page_and_its_types_and_nothing_of_the_tests(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     page = {
-        f"nnwidgets/static/{name}" for name in ("nnwidgets.js", "nnwidgets.css", "checkpoints.js", "checkpoints.css")
+        f"nnwidgets/static/{name}"
+        for name in ("nnwidgets.js", "nnwidgets.css", "checkpoints.js", "checkpoints.css", "zh.json")
     }
     assert page | {"nnwidgets/py.typed"} <= set(names)
     assert zipfile.ZipFile(wheel).getinfo("nnwidgets/static/nnwidgets.js").file_size <= 120_000

@@ -139,6 +139,7 @@ class Far:
             monkeypatch.setattr(bundle, "_STATIC", folder)
             (folder / "checkpoints.js").write_text("export default () => null;")
             (folder / "checkpoints.css").write_text(".nnw-checkpoints {}")
+            (folder / "zh.json").write_text('{"Statistics":"统计"}', encoding="utf-8")
         if name == "files":
             monkeypatch.setattr(folders, "root", lambda: folder)
             files(folder)

@@ -2,6 +2,7 @@ import type { FunctionComponent } from "preact";
 import type { Client } from "../protocol/client.ts";
 import type { PartReply, TickedBody } from "../protocol/messages.ts";
 import type { PanelProps } from "../views/checkpoints/Panel.tsx";
+import type { Catalogue } from "../words/words.ts";
 import { SHARED } from "./shared.ts";
 
 /** The panel of checkpoints, once it is here, and the style it needs. */
@@ -18,6 +19,7 @@ export interface Pulse {
 
 /** One for all Explorers of the page, as this module is. */
 let coming: Promise<Part> | null = null;
+let words: Promise<Catalogue> | null = null;
 
 /** Has the kernel send the panel of checkpoints when it is first opened; later ones have it at once. */
 export function checkpointsPart(client: Client): Promise<Part> {
@@ -29,6 +31,18 @@ export function checkpointsPart(client: Client): Promise<Part> {
       throw error;
     });
   return coming;
+}
+
+/** Has the kernel send the words of Chinese when they are first needed. */
+export function chinese(client: Client): Promise<Catalogue> {
+  words ??= client.request("part", { name: "zh" }).then(
+    ({ body }) => JSON.parse(body.code) as Catalogue,
+    (error: unknown) => {
+      words = null;
+      throw error;
+    },
+  );
+  return words;
 }
 
 /** What draws a training, from its first event, or asked for where that was not heard; `style` gets its style. */

@@ -1,3 +1,4 @@
+import { t } from "../words/words.ts";
 import type { Follower } from "./follower.ts";
 import type { Application, Host, Palette } from "./host.ts";
 import { PANEL_ID } from "./sidePanel.ts";
@@ -13,13 +14,13 @@ export function addCommands(app: Application, host: Host, follower: Follower, pa
     follower.load();
   };
   app.commands.addCommand(OPEN, {
-    label: "Open Neural Network Panel",
-    caption: "Lists the models of the active notebook; loads nnwidgets into its kernel",
+    label: () => t("Open Neural Network Panel"),
+    caption: () => t("Lists the models of the active notebook; loads nnwidgets into its kernel"),
     execute: open,
   });
   app.commands.addCommand(SHOW, {
-    label: "Show Variable in Explorer",
-    caption: "Shows the model that the variable at the cursor holds",
+    label: () => t("Show Variable in Explorer"),
+    caption: () => t("Shows the model that the variable at the cursor holds"),
     execute: async ({ name }) => {
       open();
       const chosen = typeof name === "string" ? name : await askFor(host, follower);
@@ -44,7 +45,7 @@ async function askFor(host: Host, follower: Follower): Promise<string | null> {
   if (names.length === 0 || (here !== null && names.includes(here))) {
     return here;
   }
-  return (await host.InputDialog.getItem({ title: "Show in Explorer", items: names })).value;
+  return (await host.InputDialog.getItem({ title: t("Show in Explorer"), items: names })).value;
 }
 
 /** The Python name under the active cell's cursor. */

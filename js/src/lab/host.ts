@@ -14,7 +14,7 @@ export interface Application {
   readonly commands: {
     addCommand(
       id: string,
-      options: { label: string; caption: string; execute: (args: CommandArguments) => unknown },
+      options: { label: () => string; caption: () => string; execute: (args: CommandArguments) => unknown },
     ): void;
   };
   readonly shell: {

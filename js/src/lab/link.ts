@@ -1,6 +1,7 @@
 import { type Fault, faultOf } from "../lib/fault.ts";
 import { ChannelClient } from "../protocol/client.ts";
 import type { VariablesReply } from "../protocol/messages.ts";
+import { word } from "../words/words.ts";
 import { CommChannel } from "./channel.ts";
 import type { IopubMessage, Kernel } from "./jupyter.ts";
 import { loadInto, type Obstacle } from "./loading.ts";
@@ -194,11 +195,11 @@ export class KernelLink {
 }
 
 const UNANSWERED: Obstacle = {
-  message: "nnwidgets is loaded, but this kernel does not answer it.",
-  hint: "The kernel's log says why. Restart the kernel, then try again.",
+  message: word("nnwidgets is loaded, but this kernel does not answer it."),
+  hint: word("The kernel's log says why. Restart the kernel, then try again."),
 };
 
 const INTERRUPTED: Obstacle = {
-  message: "The kernel ended before nnwidgets was loaded.",
-  hint: "Once it is back, try again.",
+  message: word("The kernel ended before nnwidgets was loaded."),
+  hint: word("Once it is back, try again."),
 };

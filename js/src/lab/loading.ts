@@ -1,3 +1,4 @@
+import { t, word } from "../words/words.ts";
 import type { Kernel } from "./jupyter.ts";
 
 /** Why nnwidgets is not in a kernel: what is the matter, and what to do. */
@@ -23,7 +24,7 @@ export async function loadInto(kernel: Kernel): Promise<Obstacle | null> {
     user_expressions: QUESTIONS,
   }).done;
   if (content.status !== "ok") {
-    return { message: "The kernel did not load nnwidgets.", hint: "Once it is idle again, try again." };
+    return { message: word("The kernel did not load nnwidgets."), hint: word("Once it is idle again, try again.") };
   }
   return obstacleIn(content.user_expressions ?? {});
 }
@@ -31,8 +32,8 @@ export async function loadInto(kernel: Kernel): Promise<Obstacle | null> {
 function obstacleIn(answers: Readonly<Record<string, unknown>>): Obstacle | null {
   if (textOf(answers.torch) === "False") {
     return {
-      message: "This kernel's Python has no PyTorch.",
-      hint: "Install torch there, or choose another kernel for the notebook.",
+      message: word("This kernel's Python has no PyTorch."),
+      hint: word("Install torch there, or choose another kernel for the notebook."),
     };
   }
   const loaded = answers.loaded as { readonly status?: unknown; readonly ename?: unknown; readonly evalue?: unknown };
@@ -42,16 +43,19 @@ function obstacleIn(answers: Readonly<Record<string, unknown>>): Obstacle | null
   const { ename, evalue } = loaded ?? {};
   if (ename === "ModuleNotFoundError" && String(evalue).includes("'nnwidgets'")) {
     return {
-      message: "nnwidgets is not installed in this kernel's Python.",
-      hint: "Run %pip install nnwidgets in a cell, then try again.",
+      message: word("nnwidgets is not installed in this kernel's Python."),
+      hint: word("Run %pip install nnwidgets in a cell, then try again."),
     };
   }
-  return { message: `The kernel could not load nnwidgets: ${ename}: ${evalue}`, hint: "Mend that, then try again." };
+  return {
+    message: t("The kernel could not load nnwidgets: {0}: {1}", String(ename), String(evalue)),
+    hint: word("Mend that, then try again."),
+  };
 }
 
 const NOT_OURS: Obstacle = {
-  message: "What this kernel imports as nnwidgets is something else.",
-  hint: "A file or folder of that name beside the notebook is in the way: rename it and restart the kernel.",
+  message: word("What this kernel imports as nnwidgets is something else."),
+  hint: word("A file or folder of that name beside the notebook is in the way: rename it and restart the kernel."),
 };
 
 function textOf(answer: unknown): unknown {

@@ -5,6 +5,8 @@ import pulse from "../entries/pulse.ts";
 import type { Client } from "../protocol/client.ts";
 import type { TickedBody } from "../protocol/messages.ts";
 import { Panel } from "../views/checkpoints/Panel.tsx";
+import type { Catalogue } from "../words/words.ts";
+import zh from "../words/zh.json";
 
 /** The extension has the panel of checkpoints with it: what a kernel would send may be of another version. */
 export async function checkpointsPart(): Promise<Part> {
@@ -15,4 +17,8 @@ export async function checkpointsPart(): Promise<Part> {
 export async function pulsePart(_client: Client, _body: TickedBody, style: (css: string) => void): Promise<Pulse> {
   style(pulseCss);
   return pulse();
+}
+
+export async function chinese(): Promise<Catalogue> {
+  return zh;
 }

@@ -1,3 +1,4 @@
+import { choose } from "../words/language.ts";
 import { addCommands } from "./commands.ts";
 import { Follower } from "./follower.ts";
 import type { Application, Host, Palette, Plugin, Restorer, SettingRegistry } from "./host.ts";
@@ -36,8 +37,13 @@ export function plugin(host: Host, styles: readonly string[]): Plugin {
     follower.isAutomatic = DEFAULTS.autoDisplay;
     registry?.load(ID).then(
       (settings) => {
+        let before = DEFAULTS.language;
         const apply = (): void => {
           const values = settingsOf(settings.composite);
+          if (values.language !== before) {
+            before = values.language;
+            choose(values.language === "host" ? null : values.language);
+          }
           follower.isAutomatic = values.autoDisplay;
           panel.paint(values);
         };

@@ -1,5 +1,6 @@
 import { render as draw, h } from "preact";
 import { addStyle } from "../entries/style.ts";
+import { t } from "../words/words.ts";
 import type { Follower } from "./follower.ts";
 import type { Host, HostWidget } from "./host.ts";
 import type { Settings } from "./settings.ts";
@@ -32,7 +33,7 @@ export function sidePanel(
     constructor() {
       super();
       this.id = PANEL_ID;
-      this.title.caption = "Neural network";
+      this.title.caption = t("Neural network");
       this.title.icon = new LabIcon({ name: "nnwidgets:panel", svgstr: ICON });
       // JupyterLab's layout reads it before the style sheets are there.
       this.node.style.minWidth = MIN_WIDTH;

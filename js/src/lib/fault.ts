@@ -1,3 +1,5 @@
+import { t } from "../words/words.ts";
+
 /** What went wrong, ready to be shown: the wire's error, or a fault of the page's own put in the same words. */
 export interface Fault {
   readonly code: string;
@@ -22,7 +24,7 @@ function isFault(error: unknown): error is Fault {
 export function faultOf(error: unknown): Fault {
   if (isFault(error)) {
     const path = "path" in error && typeof error.path === "string" ? error.path : null;
-    return { code: error.code, message: error.message, hint: error.hint, path };
+    return { code: error.code, message: t(error.message), hint: t(error.hint), path };
   }
   const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
   return { code: "internal", message, hint: "", path: null };

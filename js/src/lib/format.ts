@@ -5,6 +5,8 @@
  * On the clipboard: plain ASCII that Python reads.
  */
 
+import { t } from "../words/words.ts";
+
 /** A number as it travels: integers beyond 2^53 are decimal strings, NaN and infinities are words. */
 export type Numeric = number | string;
 
@@ -81,7 +83,7 @@ export function bytesText(bytes: Numeric): string {
 /** For hovering: "9 437 184 bytes · 9.00 MiB". */
 export function exactBytes(bytes: Numeric): string {
   const value = toNumber(bytes);
-  const exact = `${exactCount(bytes)}${NBSP}${value === 1 ? "byte" : "bytes"}`;
+  const exact = `${exactCount(bytes)}${NBSP}${t(value === 1 ? "byte" : "bytes")}`;
   return Math.abs(value) < 1024 ? exact : `${exact} · ${joined(scale(value, 1024, BINARY_UNITS))}`;
 }
 

@@ -1,3 +1,4 @@
+import { word } from "../words/words.ts";
 import { type Bodies, type Kind, type Replies, VERSION, type Event as WireEvent } from "./messages.ts";
 
 /** How to make one request. */
@@ -187,9 +188,9 @@ export class ChannelClient implements Client {
 
 const NO_KERNEL = {
   code: "no-kernel",
-  message: "There is no kernel to ask.",
+  message: word("There is no kernel to ask."),
   path: null,
-  hint: "Run the cell again.",
+  hint: word("Run the cell again."),
 } as const;
 
 function aborted(): DOMException {
@@ -205,7 +206,7 @@ function errorOf(error: unknown): { code: string; message: string; path: string 
   const { code, message, path, hint } = isRecord(error) ? error : {};
   return {
     code: text(code, "internal"),
-    message: text(message, "The kernel sent an error without a message."),
+    message: text(message, word("The kernel sent an error without a message.")),
     path: typeof path === "string" ? path : null,
     hint: text(hint, ""),
   };

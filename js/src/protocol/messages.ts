@@ -225,12 +225,21 @@ export interface LoadReply {
   readonly warnings: readonly string[];
 }
 
-/** Which part of the page: `checkpoints` is its panel of checkpoints, `pulse` the column of a training's course. */
+/**
+ * Which part of the page.
+ *
+ * name: `checkpoints` is its panel of checkpoints, `pulse` the column of a training's course, `zh` its words in
+ *     Simplified Chinese.
+ */
 export interface PartBody {
-  readonly name: "checkpoints" | "pulse";
+  readonly name: "checkpoints" | "pulse" | "zh";
 }
 
-/** A module's source that has a function as its default export, and the style that goes with it. */
+/**
+ * A module's source that has a function as its default export, and the style that goes with it.
+ *
+ * Of words, a JSON object from English to the other language, and no style.
+ */
 export interface PartReply {
   readonly code: string;
   readonly style: string;

@@ -7,6 +7,7 @@ import type {
   ParameterBody,
   Scope,
 } from "../protocol/messages.ts";
+import { word } from "../words/words.ts";
 
 type Value = string | number | boolean | null;
 
@@ -72,18 +73,18 @@ const MOST_SEED = 2n ** 64n - 1n;
 function readText(text: string, { type, required }: ParameterBody): { value?: Value; problem?: string } {
   const plain = text.trim().replace("−", "-");
   if (plain === "" && type !== "str") {
-    return required ? { problem: "needed" } : {};
+    return required ? { problem: word("needed") } : {};
   }
   if (type === "int") {
-    return /^[+-]?\d+$/.test(plain) ? { value: exact(plain) } : { problem: "expects a whole number" };
+    return /^[+-]?\d+$/.test(plain) ? { value: exact(plain) } : { problem: word("expects a whole number") };
   }
   if (type === "float") {
-    const word = WORDS[plain.toLowerCase()];
-    return word !== undefined
-      ? { value: word }
+    const special = WORDS[plain.toLowerCase()];
+    return special !== undefined
+      ? { value: special }
       : NUMBER.test(plain)
         ? { value: Number(plain) }
-        : { problem: "expects a number" };
+        : { problem: word("expects a number") };
   }
   return { value: type === "bool" ? plain === "True" : type === "str" ? text : plain };
 }
@@ -112,7 +113,7 @@ export function checked(form: InitForm, initializer: InitializerBody): Checked {
     }
   }
   if (initializer.draws && !(/^\d{1,20}$/.test(form.seed.trim()) && BigInt(form.seed.trim()) <= MOST_SEED)) {
-    problems.seed = "expects 0 to 2^64 − 1";
+    problems.seed = word("expects 0 to 2^64 − 1");
   }
   return { kwargs, problems };
 }

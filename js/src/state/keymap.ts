@@ -57,16 +57,19 @@ interface Press {
   readonly altKey: boolean;
 }
 
-/** The command of a key press, or null. Shift counts only with keys that are not characters. */
-export function commandFor(press: Press): Command | null {
+/**
+ * The command of a key press, or null. Shift counts only with keys that are not characters. `pressed` is the key where
+ * another is meant than the one on the keyboard: left and right change places where reading goes from right to left.
+ */
+export function commandFor(press: Press, pressed = press.key): Command | null {
   if (press.altKey) {
     return null;
   }
   const isControl = press.ctrlKey || press.metaKey;
-  const isCharacter = press.key.length === 1;
+  const isCharacter = pressed.length === 1;
   const found = KEYMAP.find(
     ({ key, shift = false, control = false }) =>
-      key === press.key && control === isControl && (isCharacter || shift === press.shiftKey),
+      key === pressed && control === isControl && (isCharacter || shift === press.shiftKey),
   );
   return found?.command ?? null;
 }

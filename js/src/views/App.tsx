@@ -1,5 +1,5 @@
 import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
-import { checkpointsPart, type Part, type Pulse, pulsePart } from "../entries/part.ts";
+import { checkpointsPart, chinese, type Part, type Pulse, pulsePart } from "../entries/part.ts";
 import { addStyle } from "../entries/style.ts";
 import { type Fault, faultOf } from "../lib/fault.ts";
 import type { Tone } from "../lib/heat.ts";
@@ -9,10 +9,13 @@ import type { OpenReply, TickedBody } from "../protocol/messages.ts";
 import { ChangesStore } from "../state/changes.ts";
 import { TreeStore } from "../state/store.ts";
 import { isFiltered } from "../state/tree.ts";
+import { useLanguage } from "../words/language.ts";
+import { t } from "../words/words.ts";
 import { Banner } from "./Banner.tsx";
 import type { Editing } from "./edit/context.ts";
 import { HistoryBar } from "./history/HistoryBar.tsx";
 import { Inspector, type InspectorHandle } from "./inspector/Inspector.tsx";
+import { LanguageSwitch } from "./LanguageSwitch.tsx";
 import { Toolbar } from "./toolbar/Toolbar.tsx";
 import { TreeGrid } from "./tree/TreeGrid.tsx";
 
@@ -51,6 +54,7 @@ export function App({
 }: AppProps) {
   const store = useMemo(() => new TreeStore(client, first), [client, first]);
   const [, redraw] = useState(0);
+  useLanguage(() => chinese(client), alive);
   const changes = useMemo(() => new ChangesStore(client), [client]);
   useLayoutEffect(() => store.subscribe(() => redraw((count) => count + 1)), [store]);
   useEffect(() => () => store.dispose(), [store]);
@@ -67,7 +71,7 @@ export function App({
     () =>
       client.onEvent((event) => {
         if (event.event === "closed") {
-          setEnded(typeof event.body.message === "string" ? event.body.message : "The view was closed.");
+          setEnded(typeof event.body.message === "string" ? event.body.message : t("The view was closed."));
         } else if (event.event === "ticked") {
           const body = event.body as unknown as TickedBody;
           pulse.current ??= pulsePart(client, body, (css) => root.current && addStyle(root.current, css));
@@ -184,7 +188,8 @@ export function App({
       ref={root}
       class="nnw-explorer"
       role="region"
-      aria-label={`nnwidgets Explorer: ${first.name}, ${first.class_name}`}
+      lang={t("en-GB")}
+      aria-label={t("nnwidgets Explorer: {0}, {1}", first.name, first.class_name)}
       data-tone={tone}
       {...{ [NO_SHORTCUTS]: "true" }}
       onKeyDown={(event) => {
@@ -223,7 +228,7 @@ export function App({
         <Notices store={store} alive={alive} ended={ended} lastSeen={lastSeen} />
         {isWaiting && isLive ? (
           <div class="nnw-banner nnw-over" role="status">
-            The kernel is busy: it answers when the running cell has ended.
+            {t("The kernel is busy: it answers when the running cell has ended.")}
           </div>
         ) : null}
         {missing === null ? null : (
@@ -232,7 +237,7 @@ export function App({
             title={missing.message}
             text={missing.hint}
             isError
-            action={{ label: "Try again", run: openCheckpoints }}
+            action={{ label: t("Try again"), run: openCheckpoints }}
           />
         )}
         {part === null ? null : (
@@ -264,7 +269,9 @@ export function App({
             touched={touched}
           />
         </div>
-        <HistoryBar changes={changes} alive={isLive} onLeave={focusTree} />
+        <HistoryBar changes={changes} alive={isLive} onLeave={focusTree}>
+          <LanguageSwitch alive={isLive} />
+        </HistoryBar>
       </div>
     </div>
   );
@@ -292,15 +299,17 @@ interface NoticesProps {
 function Notices({ store, alive, ended, lastSeen }: NoticesProps) {
   // A kernel that ends takes its models with it: that it is gone says more.
   if (!alive) {
-    const time = Number.isNaN(lastSeen.getTime()) ? "" : `Seen at ${lastSeen.toLocaleString("sv")}. `;
-    return <Banner glyph="plug" title="No kernel." text={`${time}Run the cell again to go on.`} />;
+    const text = Number.isNaN(lastSeen.getTime())
+      ? t("Run the cell again to go on.")
+      : t("Seen at {0}. Run the cell again to go on.", lastSeen.toLocaleString("sv"));
+    return <Banner glyph="plug" title={t("No kernel.")} text={text} />;
   }
   if (ended !== null) {
-    return <Banner glyph="plug" title={ended} text="What was read stays. Run the cell again to go on." />;
+    return <Banner glyph="plug" title={ended} text={t("What was read stays. Run the cell again to go on.")} />;
   }
   if (store.trouble !== null) {
     const { message, hint } = store.trouble;
-    const action = { label: "Try again", run: () => store.retry() };
+    const action = { label: t("Try again"), run: () => store.retry() };
     return <Banner glyph="warning" title={message} text={hint} isError action={action} />;
   }
   return null;

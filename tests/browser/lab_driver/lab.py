@@ -35,6 +35,10 @@ class Lab(Tab):
 
     def __init__(self, server: LabServer, context: BrowserContext) -> None:
         super().__init__(server, context)
+        self.load()
+
+    def load(self) -> None:
+        """Load the page, as if nobody had been there."""
         self._load("lab?reset&")
         self.page.evaluate("() => window.jupyterapp.shell.collapseLeft()")
 

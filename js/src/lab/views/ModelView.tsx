@@ -3,6 +3,7 @@ import { type Fault, faultOf } from "../../lib/fault.ts";
 import { ChannelClient } from "../../protocol/client.ts";
 import type { OpenReply } from "../../protocol/messages.ts";
 import { App } from "../../views/App.tsx";
+import { t } from "../../words/words.ts";
 import { CommChannel } from "../channel.ts";
 import type { Shown } from "../follower.ts";
 import type { Settings } from "../settings.ts";
@@ -85,11 +86,14 @@ export function ModelView({ shown: { link, variable }, settings }: ModelViewProp
         />
       ) : fault !== null ? (
         <Message
-          words={{ title: fault.message, text: fault.hint, action: "Try again", isError: true }}
+          words={{ title: fault.message, text: fault.hint, action: t("Try again"), isError: true }}
           onAction={() => setTries((count) => count + 1)}
         />
       ) : (
-        <Message words={{ title: `Reading ${variable.name}…`, text: "", isWaiting: true }} onAction={() => undefined} />
+        <Message
+          words={{ title: t("Reading {0}…", variable.name), text: "", isWaiting: true }}
+          onAction={() => undefined}
+        />
       )}
     </div>
   );

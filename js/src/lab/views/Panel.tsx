@@ -1,4 +1,7 @@
 import { useLayoutEffect, useState } from "preact/hooks";
+import { useLanguage } from "../../words/language.ts";
+import { t } from "../../words/words.ts";
+import zh from "../../words/zh.json";
 import type { Follower } from "../follower.ts";
 import type { Settings } from "../settings.ts";
 import { Message } from "./Message.tsx";
@@ -15,13 +18,14 @@ interface PanelProps {
 export function Panel({ follower, settings }: PanelProps) {
   const [, redraw] = useState(0);
   useLayoutEffect(() => follower.subscribe(() => redraw((count) => count + 1)), [follower]);
+  useLanguage(async () => zh, true);
   const { notebook, link, shown } = follower;
   const words = wordsFor(follower);
   const stage = link?.stage;
   return (
-    <section class="nnw-side" data-colours={settings.colours} aria-label="Neural network">
+    <section class="nnw-side" lang={t("en-GB")} data-colours={settings.colours} aria-label={t("Neural network")}>
       <header class="nnw-panel-head">
-        <h2>Neural network</h2>
+        <h2>{t("Neural network")}</h2>
         {notebook === null ? null : <span title={notebook.context.path}>{nameOf(notebook.context.path)}</span>}
       </header>
       {words !== null ? <Message words={words} onAction={() => follower.load()} /> : null}
@@ -29,13 +33,13 @@ export function Panel({ follower, settings }: PanelProps) {
         <>
           {stage.fault === null ? null : (
             <Message
-              words={{ title: stage.fault.message, text: stage.fault.hint, action: "Try again", isError: true }}
+              words={{ title: stage.fault.message, text: stage.fault.hint, action: t("Try again"), isError: true }}
               onAction={() => void link?.refresh()}
             />
           )}
           {link?.wasLoadedHere ? (
             <p class="nnw-panel-said" role="status">
-              nnwidgets was loaded into this kernel.
+              {t("nnwidgets was loaded into this kernel.")}
             </p>
           ) : null}
           <Variables

@@ -1,4 +1,5 @@
 import type { Variable, VariablesReply } from "../../protocol/messages.ts";
+import { t } from "../../words/words.ts";
 
 interface VariablesProps {
   readonly variables: VariablesReply;
@@ -11,16 +12,16 @@ export function Variables({ variables: { modules, optimizers }, shown, onChoose 
   return (
     <div class="nnw-variables">
       {modules.length === 0 ? (
-        <p class="nnw-panel-text">No variable of this kernel holds a model yet. Run the cell that makes one.</p>
+        <p class="nnw-panel-text">{t("No variable of this kernel holds a model yet. Run the cell that makes one.")}</p>
       ) : (
-        <ul aria-label="Models">
+        <ul aria-label={t("Models")}>
           {modules.map((variable) => (
             <li key={variable.name}>
               <button
                 type="button"
                 class="nnw-variable"
                 aria-pressed={variable.name === shown}
-                title={`Show ${variable.name} in the Explorer`}
+                title={t("Show {0} in the Explorer", variable.name)}
                 onClick={() => onChoose(variable.name)}
               >
                 <Named {...variable} />
@@ -31,7 +32,7 @@ export function Variables({ variables: { modules, optimizers }, shown, onChoose 
       )}
       {optimizers.length === 0 ? null : (
         <>
-          <h3 id="nnw-optimizers">Optimizers</h3>
+          <h3 id="nnw-optimizers">{t("Optimizers")}</h3>
           <ul aria-labelledby="nnw-optimizers">
             {optimizers.map((variable) => (
               <li key={variable.name} class="nnw-variable">

@@ -1,3 +1,4 @@
+import { t } from "../../words/words.ts";
 import type { Follower } from "../follower.ts";
 
 /** What stands where the list of variables would be: what is the matter, what to do, and what a button does. */
@@ -9,13 +10,10 @@ export interface Words {
   readonly isError?: boolean;
 }
 
-const LOAD = "Load nnwidgets";
-const COST = "Until then nothing runs in the kernel.";
-
 /** The state of the active notebook's kernel in words; null where there is a list to show. */
 export function wordsFor({ notebook, link, kernel }: Follower): Words | null {
   if (notebook === null) {
-    return { title: "No notebook.", text: "Open one that makes a PyTorch model." };
+    return { title: t("No notebook."), text: t("Open one that makes a PyTorch model.") };
   }
   if (link === null) {
     return kernelWords(kernel?.status ?? null);
@@ -24,36 +22,40 @@ export function wordsFor({ notebook, link, kernel }: Follower): Words | null {
   switch (link.stage.at) {
     case "asking":
       return isBusy
-        ? { title: "The kernel is busy.", text: "Its variables are listed as soon as it answers.", isWaiting: true }
-        : { title: "Asking the kernel…", text: "", isWaiting: true };
+        ? {
+            title: t("The kernel is busy."),
+            text: t("Its variables are listed as soon as it answers."),
+            isWaiting: true,
+          }
+        : { title: t("Asking the kernel…"), text: "", isWaiting: true };
     case "foreign":
       return {
-        title: `This notebook's kernel runs ${link.stage.language}.`,
-        text: "PyTorch models live in Python kernels: choose one for this notebook, or open another.",
+        title: t("This notebook's kernel runs {0}.", link.stage.language),
+        text: t("PyTorch models live in Python kernels: choose one for this notebook, or open another."),
       };
     case "unloaded":
       return {
-        title: "nnwidgets is not loaded in this kernel.",
-        text: `Loading it runs %load_ext nnwidgets there. ${COST}`,
-        action: LOAD,
+        title: t("nnwidgets is not loaded in this kernel."),
+        text: t("Loading it runs %load_ext nnwidgets there. Until then nothing runs in the kernel."),
+        action: t("Load nnwidgets"),
       };
     case "loading":
       return isBusy
         ? {
-            title: "Loading nnwidgets into the kernel…",
-            text: "Where a cell is running, that comes first.",
+            title: t("Loading nnwidgets into the kernel…"),
+            text: t("Where a cell is running, that comes first."),
             isWaiting: true,
           }
         : {
-            title: "Loading nnwidgets into the kernel…",
-            text: "The first time, PyTorch is imported there with it.",
+            title: t("Loading nnwidgets into the kernel…"),
+            text: t("The first time, PyTorch is imported there with it."),
             isWaiting: true,
           };
     case "obstacle":
       return {
-        title: link.stage.obstacle.message,
-        text: link.stage.obstacle.hint,
-        action: "Try again",
+        title: t(link.stage.obstacle.message),
+        text: t(link.stage.obstacle.hint),
+        action: t("Try again"),
         isError: true,
       };
     case "live":
@@ -65,12 +67,12 @@ function kernelWords(status: string | null): Words {
   switch (status) {
     case "restarting":
     case "autorestarting":
-      return { title: "The kernel is restarting.", text: "Its variables are gone.", isWaiting: true };
+      return { title: t("The kernel is restarting."), text: t("Its variables are gone."), isWaiting: true };
     case "dead":
     case "terminating":
     case null:
-      return { title: "This notebook has no kernel.", text: "Start one to look into its models." };
+      return { title: t("This notebook has no kernel."), text: t("Start one to look into its models.") };
     default:
-      return { title: "The kernel is starting…", text: "", isWaiting: true };
+      return { title: t("The kernel is starting…"), text: "", isWaiting: true };
   }
 }

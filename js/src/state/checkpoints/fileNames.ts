@@ -1,11 +1,13 @@
+import { word } from "../../words/words.ts";
+
 const FORMATS: readonly (readonly [RegExp, string])[] = [
-  [/\/$/, "safetensors in shards, with an index"],
+  [/\/$/, word("safetensors in shards, with an index")],
   [/\.safetensors$/i, "safetensors"],
 ];
 
 /** The format that a save under this name has. */
 export function formatOf(name: string): string {
-  return FORMATS.find(([ending]) => ending.test(name))?.[1] ?? "torch zip";
+  return FORMATS.find(([ending]) => ending.test(name))?.[1] ?? word("torch zip");
 }
 
 /** A path below a folder. */
@@ -17,10 +19,10 @@ export function within(folder: string, name: string): string {
 export function fileNameProblem(name: string): string | null {
   const plain = name.trim();
   if (plain === "" || plain === "/") {
-    return "Type a name, such as net.safetensors or net.pt.";
+    return word("Type a name, such as net.safetensors or net.pt.");
   }
   if (plain.startsWith("/") || plain.split("/").includes("..")) {
-    return "Type a name below this folder: no leading slash, no “..”.";
+    return word("Type a name below this folder: no leading slash, no “..”.");
   }
   return null;
 }
@@ -32,11 +34,11 @@ export function defaultName(model: string): string {
 }
 
 const FORMAT_WORDS: Readonly<Record<string, string>> = {
-  "torch-zip": "torch zip",
-  "torch-legacy": "torch legacy",
+  "torch-zip": word("torch zip"),
+  "torch-legacy": word("torch legacy"),
   safetensors: "safetensors",
-  sharded: "shards",
-  distributed: "torch distributed",
+  sharded: word("shards"),
+  distributed: word("torch distributed"),
 };
 
 export function formatWords(format: string): string {

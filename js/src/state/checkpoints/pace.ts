@@ -1,3 +1,5 @@
+import { t } from "../../words/words.ts";
+
 /** How far a piece of work is, and how fast it goes. */
 export interface Pace {
   readonly done: number;
@@ -32,8 +34,8 @@ export function remainingText(seconds: number | null): string {
     return "";
   }
   if (seconds < 90) {
-    return `${Math.max(1, Math.ceil(seconds))} s left`;
+    return t("{0} s left", Math.max(1, Math.ceil(seconds)));
   }
   const minutes = Math.round(seconds / 60);
-  return minutes < 90 ? `about ${minutes} min left` : `about ${Math.round(minutes / 60)} h left`;
+  return minutes < 90 ? t("about {0} min left", minutes) : t("about {0} h left", Math.round(minutes / 60));
 }

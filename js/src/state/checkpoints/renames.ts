@@ -1,3 +1,5 @@
+import { word } from "../../words/words.ts";
+
 /** Which names in the file stand for which paths in the model, as far as the user has said. */
 export interface Renames {
   readonly acceptAll: boolean;
@@ -36,7 +38,7 @@ export function hasRenames({ acceptAll, byName }: Renames): boolean {
 /** What is wrong with a typed name before the kernel is asked, or null. */
 export function nameProblem(text: string): string | null {
   if (text.trim() === "") {
-    return "Type a name of the file.";
+    return word("Type a name of the file.");
   }
   return null;
 }

@@ -14,6 +14,7 @@ import type {
   Status,
   StoredRow,
 } from "../../protocol/messages.ts";
+import { word } from "../../words/words.ts";
 import type { ChangesStore } from "../changes.ts";
 import { NOT_BEGUN, type Pace, paced } from "./pace.ts";
 import { acceptedAll, NO_RENAMES, type Renames } from "./renames.ts";
@@ -246,7 +247,7 @@ export class CheckpointsStore {
       ),
     );
     if (reply !== null) {
-      this.#ended({ what: "load", path, reply }, path, reply.verified ? "loaded, verified" : "loaded");
+      this.#ended({ what: "load", path, reply }, path, reply.verified ? word("loaded, verified") : word("loaded"));
     }
   }
 
@@ -267,7 +268,11 @@ export class CheckpointsStore {
       return false;
     }
     if (reply !== null) {
-      this.#ended({ what: "save", path: body.path, reply }, body.path, reply.verified ? "saved, verified" : "saved");
+      this.#ended(
+        { what: "save", path: body.path, reply },
+        body.path,
+        reply.verified ? word("saved, verified") : word("saved"),
+      );
       await this.list();
     }
     return true;

@@ -3,6 +3,7 @@ import { bytesText, exactBytes, exactCount, shapeText } from "../../lib/format.t
 import { useUniqueId } from "../../lib/useUniqueId.ts";
 import type { StoredRow } from "../../protocol/messages.ts";
 import type { CheckpointsStore } from "../../state/checkpoints/store.ts";
+import { t } from "../../words/words.ts";
 import { TieBadge } from "../inspector/TieBadge.tsx";
 import { Glyph } from "../tree/Glyph.tsx";
 import { Search } from "./Search.tsx";
@@ -39,18 +40,18 @@ export function Contents({ store, alive }: ContentsProps) {
   return (
     <>
       <div class="nnw-strip">
-        <Search text={text} label="Find tensors in the file" alive={alive} onText={(next) => store.search(next)} />
+        <Search text={text} label={t("Find tensors in the file")} alive={alive} onText={(next) => store.search(next)} />
         <span class="nnw-dim nnw-small" role="status">
-          {text.trim() === "" ? "" : `${exactCount(total)} found`}
+          {text.trim() === "" ? "" : t("{0} found", exactCount(total))}
         </span>
       </div>
       {total === 0 && list.isCurrent ? (
-        <p class="nnw-empty">{text.trim() === "" ? "The file holds no tensor." : "No name holds that."}</p>
+        <p class="nnw-empty">{text.trim() === "" ? t("The file holds no tensor.") : t("No name holds that.")}</p>
       ) : (
         <PickList
           class="nnw-names"
           role="tree"
-          label="Tensors in the file"
+          label={t("Tensors in the file")}
           of={`${path} ${text}`}
           id={id}
           active={Math.min(active, Math.max(0, total - 1))}
@@ -124,7 +125,7 @@ function NameRow({ id, row, top, isActive, onClick }: NameRowProps) {
         {row.note === "" ? null : <bdi class="nnw-dim nnw-small">{row.note}</bdi>}
       </span>
       <span class={isGroup ? "nnw-dim" : "nnw-mono"}>
-        {isGroup ? `${exactCount(n)} ${n === 1 ? "tensor" : "tensors"}` : shapeText(row.shape)}
+        {isGroup ? t(n === 1 ? "{0} tensor" : "{0} tensors", exactCount(n)) : shapeText(row.shape)}
       </span>
       <span class="nnw-dim nnw-wide-only" title={row.dtype}>
         {shortDtype(row.dtype)}

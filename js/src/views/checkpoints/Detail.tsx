@@ -1,16 +1,18 @@
 import { useRef } from "preact/hooks";
 import { faultOf } from "../../lib/fault.ts";
+import { keyOf } from "../../lib/keys.ts";
 import { useUniqueId } from "../../lib/useUniqueId.ts";
 import type { CheckpointsStore, Tab } from "../../state/checkpoints/store.ts";
+import { t, tx, word } from "../../words/words.ts";
 import { FaultNote } from "../inspector/Note.tsx";
 import { Contents } from "./Contents.tsx";
 import { Diff } from "./Diff.tsx";
 import { Plan } from "./Plan.tsx";
 
-const TABS: readonly { readonly id: Tab; readonly word: string }[] = [
-  { id: "plan", word: "Load plan" },
-  { id: "contents", word: "Contents" },
-  { id: "diff", word: "Differences" },
+const TABS: readonly { readonly id: Tab; readonly label: string }[] = [
+  { id: "plan", label: word("Load plan") },
+  { id: "contents", label: word("Contents") },
+  { id: "diff", label: word("Differences") },
 ];
 
 interface DetailProps {
@@ -26,10 +28,12 @@ export function Detail({ store, name, alive }: DetailProps) {
   const { path, tab } = store.asked;
   if (path === null) {
     return (
-      <section class="nnw-detail" aria-label="Checkpoint">
+      <section class="nnw-detail" aria-label={t("Checkpoint")}>
         <p class="nnw-empty">
-          Pick a file to see what is in it, and what loading it into <bdi class="nnw-mono">{name}</bdi> would do.
-          Nothing is read but its header, and nothing in it runs.
+          {tx(
+            "Pick a file to see what is in it, and what loading it into {0} would do. Nothing is read but its header, and nothing in it runs.",
+            <bdi class="nnw-mono">{name}</bdi>,
+          )}
         </p>
       </section>
     );
@@ -38,18 +42,18 @@ export function Detail({ store, name, alive }: DetailProps) {
   const hasNames = reply !== null && reply.state_dict !== null;
   const file = path.split("/").at(-1) ?? path;
   return (
-    <section class="nnw-detail" aria-label={`Checkpoint ${file}`}>
+    <section class="nnw-detail" aria-label={t("Checkpoint {0}", file)}>
       {error !== null && reply === null ? (
         <FaultNote
           fault={faultOf(error)}
           path={path}
-          what="This file can’t be read."
+          what={t("This file can’t be read.")}
           alive={alive}
           onRetry={() => store.open(path)}
         />
       ) : reply === null ? (
         <p class="nnw-empty" role="status">
-          Reading the header…
+          {t("Reading the header…")}
         </p>
       ) : (
         <>
@@ -59,7 +63,8 @@ export function Detail({ store, name, alive }: DetailProps) {
             role="tablist"
             aria-label={file}
             onKeyDown={(event) => {
-              const by = event.key === "ArrowRight" ? 1 : event.key === "ArrowLeft" ? -1 : 0;
+              const key = keyOf(event);
+              const by = key === "ArrowRight" ? 1 : key === "ArrowLeft" ? -1 : 0;
               if (by !== 0) {
                 event.preventDefault();
                 const tabs = [...(list.current?.querySelectorAll<HTMLButtonElement>("[role=tab]:enabled") ?? [])];
@@ -70,7 +75,7 @@ export function Detail({ store, name, alive }: DetailProps) {
               }
             }}
           >
-            {TABS.map(({ id: each, word }) => (
+            {TABS.map(({ id: each, label }) => (
               <button
                 key={each}
                 type="button"
@@ -80,10 +85,10 @@ export function Detail({ store, name, alive }: DetailProps) {
                 aria-controls={`${id}-panel`}
                 tabIndex={tab === each ? 0 : -1}
                 disabled={each !== "contents" && !hasNames}
-                title={each !== "contents" && !hasNames ? "The file holds no state dict" : undefined}
+                title={each !== "contents" && !hasNames ? t("The file holds no state dict") : undefined}
                 onClick={() => tab !== each && store.show(each)}
               >
-                {word}
+                {t(label)}
               </button>
             ))}
             <bdi class="nnw-dim nnw-file-title" title={path}>

@@ -3,6 +3,7 @@ import { exactCount, floatText, shapeText } from "../../lib/format.ts";
 import { useUniqueId } from "../../lib/useUniqueId.ts";
 import type { DiffRow } from "../../protocol/messages.ts";
 import type { CheckpointsStore } from "../../state/checkpoints/store.ts";
+import { t } from "../../words/words.ts";
 import { Glyph } from "../tree/Glyph.tsx";
 import { Bar, Chips } from "./Chips.tsx";
 import { Search } from "./Search.tsx";
@@ -32,7 +33,7 @@ export function Diff({ store, name, alive }: DiffProps) {
       <div class="nnw-plan-head">
         <div class="nnw-strip">
           <label class="nnw-against" for={id}>
-            against
+            {t("against")}
           </label>
           <select
             id={id}
@@ -40,7 +41,7 @@ export function Diff({ store, name, alive }: DiffProps) {
             disabled={!alive || store.work !== null}
             onChange={(event) => setAgainst(event.currentTarget.value)}
           >
-            <option value="">{name}, the live model</option>
+            <option value="">{t("{0}, the live model", name)}</option>
             {others.map(({ path, name: file }) => (
               <option key={path} value={path}>
                 {file}
@@ -53,13 +54,13 @@ export function Diff({ store, name, alive }: DiffProps) {
             disabled={!alive || store.work !== null}
             onClick={() => store.compare(against === "" ? null : against)}
           >
-            Compare
+            {t("Compare")}
           </button>
           <span class="nnw-space" />
           {reply === null ? null : (
             <Search
               text={asked.text}
-              label="Find in the differences"
+              label={t("Find in the differences")}
               alive={alive}
               onText={(text) => store.search(text)}
             />
@@ -71,13 +72,13 @@ export function Diff({ store, name, alive }: DiffProps) {
               <bdi>{reply.a}</bdi> → <bdi>{reply.b}</bdi>
               {reply.is_equal ? (
                 <span class="nnw-tag nnw-ok">
-                  <Glyph name="check" /> bit for bit the same
+                  <Glyph name="check" /> {t("bit for bit the same")}
                 </span>
               ) : null}
             </p>
             <Bar kinds={DIFFERENCES} counts={reply.counts} lookOf={lookOf} />
             <Chips
-              label="Keep only"
+              label={t("Keep only")}
               kinds={DIFFERENCES}
               counts={reply.counts}
               kept={asked.kinds}
@@ -91,13 +92,13 @@ export function Diff({ store, name, alive }: DiffProps) {
       {reply === null ? (
         <p class="nnw-empty">
           {store.work?.what === "diff"
-            ? "Comparing…"
-            : "Compare reads both sides whole, and tells which tensors differ and by how much."}
+            ? t("Comparing…")
+            : t("Compare reads both sides whole, and tells which tensors differ and by how much.")}
         </p>
       ) : (
         <VirtualList
           class="nnw-plan-rows"
-          label="Differences, the greatest first"
+          label={t("Differences, the greatest first")}
           of={`${asked.path} ${asked.other} ${asked.text} ${asked.kinds.join()}`}
           blocks={[{ count: reply.total, height: ROW_HEIGHT }]}
           onLook={(first, last) => diff.look(first, last)}
@@ -162,8 +163,8 @@ function measureText({ kind, shapes, dtypes, max_abs_difference, relative_norm }
   }
   const cast =
     kind === "dtype" && from !== undefined && to !== undefined ? `${shortDtype(from)} → ${shortDtype(to)}` : "";
-  const size = max_abs_difference === null ? "" : `max ${floatText(max_abs_difference, 3)}`;
-  const norm = relative_norm === null ? "" : `rel ${floatText(relative_norm, 3)}`;
+  const size = max_abs_difference === null ? "" : t("max {0}", floatText(max_abs_difference, 3));
+  const norm = relative_norm === null ? "" : t("rel {0}", floatText(relative_norm, 3));
   return [cast, size, norm].filter(Boolean).join(" · ");
 }
 
@@ -171,9 +172,9 @@ function measureTitle({ max_abs_difference, relative_norm, n_different }: DiffRo
   return max_abs_difference === null
     ? undefined
     : [
-        `greatest difference ${max_abs_difference}`,
-        relative_norm === null ? "" : `norm of the difference over that of the first ${relative_norm}`,
-        n_different === null ? "" : `${exactCount(n_different)} elements differ`,
+        t("greatest difference {0}", max_abs_difference),
+        relative_norm === null ? "" : t("norm of the difference over that of the first {0}", relative_norm),
+        n_different === null ? "" : t("{0} elements differ", exactCount(n_different)),
       ]
         .filter(Boolean)
         .join(" · ");

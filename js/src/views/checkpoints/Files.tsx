@@ -3,6 +3,7 @@ import { bytesText, exactBytes, exactCount } from "../../lib/format.ts";
 import { useUniqueId } from "../../lib/useUniqueId.ts";
 import type { FileBody } from "../../protocol/messages.ts";
 import type { CheckpointsStore } from "../../state/checkpoints/store.ts";
+import { t, word } from "../../words/words.ts";
 import { FaultNote } from "../inspector/Note.tsx";
 import { Glyph } from "../tree/Glyph.tsx";
 import { Mark } from "./Mark.tsx";
@@ -35,7 +36,7 @@ export function Files({ store, alive }: FilesProps) {
     <>
       <div class="nnw-way">
         <Mark name="folder" />
-        <nav aria-label="Folder">
+        <nav aria-label={t("Folder")}>
           {folder?.crumbs.map(({ name, path }, at) => (
             <span key={path}>
               {at > 0 ? <span class="nnw-dim"> / </span> : null}
@@ -51,12 +52,14 @@ export function Files({ store, alive }: FilesProps) {
             </span>
           ))}
         </nav>
-        <span class="nnw-dim nnw-small">{folder === null ? "" : `${exactCount(folder.n_entries)} · newest first`}</span>
+        <span class="nnw-dim nnw-small">
+          {folder === null ? "" : t("{0} · newest first", exactCount(folder.n_entries))}
+        </span>
         <button
           type="button"
           class="nnw-icon-button"
-          aria-label="Read the folder again"
-          title="Read the folder again"
+          aria-label={t("Read the folder again")}
+          title={t("Read the folder again")}
           disabled={!alive || store.isListing}
           onClick={() => store.list()}
         >
@@ -67,21 +70,21 @@ export function Files({ store, alive }: FilesProps) {
         <FaultNote
           fault={folderFault}
           path={store.asked.folder}
-          what="This folder can’t be read."
+          what={t("This folder can’t be read.")}
           alive={alive}
           onRetry={() => store.list("")}
         />
       )}
       {folder !== null && folder.n_entries > folder.entries.length ? (
-        <p class="nnw-dim nnw-small nnw-cut">The newest {exactCount(folder.entries.length)} are listed.</p>
+        <p class="nnw-dim nnw-small nnw-cut">{t("The newest {0} are listed.", exactCount(folder.entries.length))}</p>
       ) : null}
       {folder !== null && entries.length === 0 ? (
-        <p class="nnw-empty">Nothing here yet. Save a model, and it shows in this list.</p>
+        <p class="nnw-empty">{t("Nothing here yet. Save a model, and it shows in this list.")}</p>
       ) : (
         <PickList
           class="nnw-files"
           role="listbox"
-          label={`Files in ${folder?.crumbs.at(-1)?.name ?? "the folder"}`}
+          label={t("Files in {0}", folder?.crumbs.at(-1)?.name ?? t("the folder"))}
           of={folder?.path ?? ""}
           id={id}
           active={Math.min(active, Math.max(0, entries.length - 1))}
@@ -119,7 +122,14 @@ function withItself(path: string, isCheckpoint: boolean, entries: readonly FileB
   if (!isCheckpoint) {
     return entries;
   }
-  const own: FileBody = { name: "this folder", path, kind: "folder", size_bytes: null, modified: null, refused: null };
+  const own: FileBody = {
+    name: t("this folder"),
+    path,
+    kind: "folder",
+    size_bytes: null,
+    modified: null,
+    refused: null,
+  };
   return [own, ...entries];
 }
 
@@ -129,7 +139,7 @@ function refusalOf(store: CheckpointsStore, path: string): string | null {
   if (error === null || typeof error !== "object" || !("code" in error)) {
     return null;
   }
-  return error.code === "unsafe-checkpoint" ? "refused: needs code" : "can’t be read";
+  return error.code === "unsafe-checkpoint" ? word("refused: needs code") : word("can’t be read");
 }
 
 interface FileProps {
@@ -159,7 +169,7 @@ function File({ id, entry, isItself, isSelected, isActive, badge, refusal, top, 
       onClick={onPick}
     >
       {isItself ? <Glyph name="box" /> : <Mark name={kind} />}
-      <bdi class="nnw-file-name">{isItself ? "This folder, as one checkpoint" : name}</bdi>
+      <bdi class="nnw-file-name">{isItself ? t("This folder, as one checkpoint") : name}</bdi>
       <span class="nnw-dim" title={size_bytes === null ? undefined : exactBytes(size_bytes)}>
         {size_bytes === null ? "" : bytesText(size_bytes)}
       </span>
@@ -167,11 +177,11 @@ function File({ id, entry, isItself, isSelected, isActive, badge, refusal, top, 
         <span>{refused ?? (modified === null ? "" : dateText(modified))}</span>
         {refusal !== null ? (
           <span class="nnw-tag nnw-err">
-            <Glyph name="no" /> {refusal}
+            <Glyph name="no" /> {t(refusal)}
           </span>
         ) : badge !== null ? (
           <span class="nnw-tag nnw-ok">
-            <Mark name="shield" /> {badge}
+            <Mark name="shield" /> {t(badge)}
           </span>
         ) : null}
       </span>

@@ -2,6 +2,7 @@ import { bytesText, countText, exactBytes, exactCount } from "../../lib/format.t
 import type { Pair, PeekReply } from "../../protocol/messages.ts";
 import { formatWords } from "../../state/checkpoints/fileNames.ts";
 import type { CheckpointsStore } from "../../state/checkpoints/store.ts";
+import { t } from "../../words/words.ts";
 import { shortDtype } from "./words.tsx";
 
 const FIRST_PAIRS = 6;
@@ -14,48 +15,50 @@ export function Header({ store }: { readonly store: CheckpointsStore }) {
   }
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable.
-    <section class="nnw-header" aria-label="Header" tabIndex={0}>
+    <section class="nnw-header" aria-label={t("Header")} tabIndex={0}>
       <h3>
-        Header <span class="nnw-dim">no tensor data read</span>
+        {t("Header")} <span class="nnw-dim">{t("no tensor data read")}</span>
       </h3>
       <dl>
-        <Fact word="tensors" title={`${exactCount(reply.n_elements)} elements`}>
+        <Fact label={t("tensors")} title={t("{0} elements", exactCount(reply.n_elements))}>
           {exactCount(reply.n_tensors)}
         </Fact>
-        <Fact word="elements" title={exactCount(reply.n_elements)}>
+        <Fact label={t("elements")} title={exactCount(reply.n_elements)}>
           {countText(reply.n_elements)}
         </Fact>
-        <Fact word="types" title={dtypeTitle(reply)}>
+        <Fact label={t("types")} title={dtypeTitle(reply)}>
           {dtypeText(reply)}
         </Fact>
-        <Fact word="format">{formatWords(reply.format)}</Fact>
+        <Fact label={t("format")}>{t(formatWords(reply.format))}</Fact>
         <Fact
-          word={reply.n_files === 1 ? "size" : `size of ${reply.n_files} files`}
+          label={reply.n_files === 1 ? t("size") : t("size of {0} files", reply.n_files)}
           title={exactBytes(reply.size_bytes)}
         >
           {bytesText(reply.size_bytes)}
         </Fact>
-        <Fact word="tied names">{reply.n_ties === 0 ? "none" : `${exactCount(reply.n_ties)} groups`}</Fact>
-        {reply.state_dict ? <Fact word="state dict at">{reply.state_dict}</Fact> : null}
-        {reply.optimizer === null ? null : <Fact word="optimizer at">{reply.optimizer}</Fact>}
+        <Fact label={t("tied names")}>
+          {reply.n_ties === 0 ? t("none") : t("{0} groups", exactCount(reply.n_ties))}
+        </Fact>
+        {reply.state_dict ? <Fact label={t("state dict at")}>{reply.state_dict}</Fact> : null}
+        {reply.optimizer === null ? null : <Fact label={t("optimizer at")}>{reply.optimizer}</Fact>}
       </dl>
       <Departures departures={reply.departures} />
-      <Pairs word="Metadata" pairs={reply.metadata} />
-      <Pairs word="Values" pairs={reply.values} />
+      <Pairs label={t("Metadata")} pairs={reply.metadata} />
+      <Pairs label={t("Values")} pairs={reply.values} />
     </section>
   );
 }
 
 interface FactProps {
-  readonly word: string;
+  readonly label: string;
   readonly title?: string;
   readonly children: string;
 }
 
-function Fact({ word, title, children }: FactProps) {
+function Fact({ label, title, children }: FactProps) {
   return (
     <div title={title ?? children}>
-      <dt>{word}</dt>
+      <dt>{label}</dt>
       <dd>
         <bdi>{children}</bdi>
       </dd>
@@ -65,7 +68,7 @@ function Fact({ word, title, children }: FactProps) {
 
 function dtypeText({ dtypes }: PeekReply): string {
   const names = Object.keys(dtypes);
-  return names.length === 0 ? "none" : names.map(shortDtype).join(", ");
+  return names.length === 0 ? t("none") : names.map(shortDtype).join(", ");
 }
 
 function dtypeTitle({ dtypes }: PeekReply): string {
@@ -78,7 +81,10 @@ function Departures({ departures }: { readonly departures: readonly string[] }) 
   return departures.length === 0 ? null : (
     <details>
       <summary class="nnw-warn">
-        {exactCount(departures.length)} {departures.length === 1 ? "departure" : "departures"} from the format
+        {t(
+          departures.length === 1 ? "{0} departure from the format" : "{0} departures from the format",
+          exactCount(departures.length),
+        )}
       </summary>
       <ul>
         {departures.map((each) => (
@@ -91,11 +97,11 @@ function Departures({ departures }: { readonly departures: readonly string[] }) 
   );
 }
 
-function Pairs({ word, pairs }: { readonly word: string; readonly pairs: readonly Pair[] }) {
+function Pairs({ label, pairs }: { readonly label: string; readonly pairs: readonly Pair[] }) {
   return pairs.length === 0 ? null : (
     <details open={pairs.length <= FIRST_PAIRS}>
       <summary>
-        {word} <span class="nnw-dim">{exactCount(pairs.length)}</span>
+        {label} <span class="nnw-dim">{exactCount(pairs.length)}</span>
       </summary>
       <table class="nnw-pairs">
         <tbody>

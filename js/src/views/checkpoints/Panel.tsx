@@ -2,6 +2,7 @@ import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/ho
 import type { Client } from "../../protocol/client.ts";
 import type { ChangesStore } from "../../state/changes.ts";
 import { CheckpointsStore } from "../../state/checkpoints/store.ts";
+import { t, tx } from "../../words/words.ts";
 import { useChanges } from "../edit/useChanges.ts";
 import { Glyph } from "../tree/Glyph.tsx";
 import { Detail } from "./Detail.tsx";
@@ -52,11 +53,11 @@ export function Panel({ client, changes, name, alive, onClose }: PanelProps) {
         }
       }}
     >
-      <div class="nnw-toolbar" role="group" aria-label="Checkpoints">
+      <div class="nnw-toolbar" role="group" aria-label={t("Checkpoints")}>
         <button ref={back} type="button" class="nnw-button nnw-quiet-button" onClick={onClose}>
-          <Glyph name="back" /> Model
+          <Glyph name="back" /> {t("Model")}
         </button>
-        <h2 class="nnw-title">Checkpoints</h2>
+        <h2 class="nnw-title">{t("Checkpoints")}</h2>
         <span class="nnw-space" />
         <button
           ref={saver}
@@ -66,7 +67,7 @@ export function Panel({ client, changes, name, alive, onClose }: PanelProps) {
           disabled={!alive || store.work !== null}
           onClick={() => setSaving(!isSaving)}
         >
-          Save <bdi>{name}</bdi> as…
+          {tx("Save {0} as…", <bdi>{name}</bdi>)}
         </button>
       </div>
       {isSaving ? <SaveForm store={store} name={name} alive={alive} onDone={closeForm} /> : null}

@@ -4,6 +4,7 @@ import { exactCount } from "../../lib/format.ts";
 import type { PlanReply } from "../../protocol/messages.ts";
 import { accepted, hasRenames, NO_RENAMES, refused, replaced } from "../../state/checkpoints/renames.ts";
 import type { CheckpointsStore } from "../../state/checkpoints/store.ts";
+import { t } from "../../words/words.ts";
 import { FaultNote, Note } from "../inspector/Note.tsx";
 import { Bar, Chips } from "./Chips.tsx";
 import { heightOf, PlanRowView, type RowActions } from "./PlanRowView.tsx";
@@ -48,7 +49,7 @@ export function Plan({ store, name, alive }: PlanProps) {
         <FaultNote
           fault={faultOf(error)}
           path={asked.path ?? ""}
-          what="No plan can be made."
+          what={t("No plan can be made.")}
           alive={alive}
           onRetry={() => plan.restart()}
         />
@@ -60,14 +61,14 @@ export function Plan({ store, name, alive }: PlanProps) {
       )}
       {reply === null ? (
         error === null ? (
-          <p class="nnw-empty">Planning…</p>
+          <p class="nnw-empty">{t("Planning…")}</p>
         ) : null
       ) : (
         <>
           <div class="nnw-plan-head">
             <Bar kinds={STATUSES} counts={reply.counts} lookOf={statusLook} />
             <Chips
-              label="Keep only"
+              label={t("Keep only")}
               kinds={STATUSES}
               counts={reply.counts}
               kept={asked.statuses}
@@ -76,7 +77,12 @@ export function Plan({ store, name, alive }: PlanProps) {
               onToggle={(status) => store.toggleStatus(status)}
             />
             <div class="nnw-strip">
-              <Search text={asked.text} label="Find in the plan" alive={alive} onText={(text) => store.search(text)} />
+              <Search
+                text={asked.text}
+                label={t("Find in the plan")}
+                alive={alive}
+                onText={(text) => store.search(text)}
+              />
               <span class="nnw-space" />
               <Suggestions
                 reply={reply}
@@ -93,11 +99,11 @@ export function Plan({ store, name, alive }: PlanProps) {
             ))}
           </div>
           {reply.total === 0 && plan.isCurrent ? (
-            <p class="nnw-empty">Nothing of the plan is left by these chips and this text.</p>
+            <p class="nnw-empty">{t("Nothing of the plan is left by these chips and this text.")}</p>
           ) : (
             <VirtualList
               class="nnw-plan-rows"
-              label="Load plan, problems first"
+              label={t("Load plan, problems first")}
               of={`${asked.path} ${asked.text} ${asked.statuses.join()}`}
               blocks={reply.runs.map(({ status, count }) => ({ count, height: heightOf(status, isNarrow) }))}
               onLook={(first, last) => plan.look(first, last)}
@@ -139,12 +145,12 @@ function Suggestions({ reply, canReset, canEdit, onAccept, onReset }: Suggestion
     <>
       {n === 0 ? null : (
         <button type="button" class="nnw-button" disabled={!canEdit} onClick={onAccept}>
-          {n === 1 ? "Accept the suggested rename" : `Accept all ${exactCount(n)} suggested renames`}
+          {t(n === 1 ? "Accept the suggested rename" : "Accept all {0} suggested renames", exactCount(n))}
         </button>
       )}
       {canReset ? (
         <button type="button" class="nnw-button" disabled={!canEdit} onClick={onReset}>
-          Take back {exactCount(reply.n_renames)} {reply.n_renames === 1 ? "rename" : "renames"}
+          {t(reply.n_renames === 1 ? "Take back {0} rename" : "Take back {0} renames", exactCount(reply.n_renames))}
         </button>
       ) : null}
     </>
@@ -161,8 +167,7 @@ function LoadBar({ store, reply, canLoad }: LoadBarProps) {
   const { isStrict, withOptimizer } = store.asked;
   const isRefused = isStrict && !reply.is_complete;
   const n = reply.n_loads;
-  const what =
-    n === reply.n_model ? `Load all ${exactCount(n)}` : `Load ${exactCount(n)} of ${exactCount(reply.n_model)}`;
+  const what = t(n === reply.n_model ? "Load all {0}" : "Load {0} of {1}", exactCount(n), exactCount(reply.n_model));
   return (
     <div class="nnw-act">
       <button
@@ -175,7 +180,7 @@ function LoadBar({ store, reply, canLoad }: LoadBarProps) {
       </button>
       <label class="nnw-check">
         <input type="checkbox" checked={isStrict} onChange={(event) => store.setStrict(event.currentTarget.checked)} />
-        strict
+        {t("strict")}
       </label>
       {reply.has_optimizer ? (
         <label class="nnw-check">
@@ -184,16 +189,16 @@ function LoadBar({ store, reply, canLoad }: LoadBarProps) {
             checked={withOptimizer}
             onChange={(event) => store.setOptimizer(event.currentTarget.checked)}
           />
-          optimizer too
+          {t("optimizer too")}
         </label>
       ) : null}
       <span class="nnw-space" />
       <span class="nnw-dim nnw-small" role="status">
         {isRefused
-          ? "strict asks that each side has all of the other: rename, or untick it to load what matches"
+          ? t("strict asks that each side has all of the other: rename, or untick it to load what matches")
           : n === 0
-            ? "nothing in the file fits the model"
-            : "all or nothing · compared with the file after · undoable"}
+            ? t("nothing in the file fits the model")
+            : t("all or nothing · compared with the file after · undoable")}
       </span>
     </div>
   );

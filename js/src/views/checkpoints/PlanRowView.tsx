@@ -4,6 +4,7 @@ import { shapeText } from "../../lib/format.ts";
 import { useUniqueId } from "../../lib/useUniqueId.ts";
 import type { PlanRow, Status } from "../../protocol/messages.ts";
 import { nameProblem } from "../../state/checkpoints/renames.ts";
+import { t, tx } from "../../words/words.ts";
 import { Glyph } from "../tree/Glyph.tsx";
 import { Mark } from "./Mark.tsx";
 import { Renamed } from "./Renamed.tsx";
@@ -61,12 +62,7 @@ export function PlanRowView({ row, top, position, total, isNarrow, actions }: Pl
         ) : (
           <>
             <bdi>{label}</bdi>
-            {row.tied_to === null ? null : (
-              <span class="nnw-dim">
-                {" "}
-                with <bdi>{row.tied_to}</bdi>
-              </span>
-            )}
+            {row.tied_to === null ? null : <span class="nnw-dim">{tx(" with {0}", <bdi>{row.tied_to}</bdi>)}</span>}
           </>
         )}
       </span>
@@ -128,19 +124,13 @@ interface WhyProps {
 function Why({ row, actions, onEdit }: WhyProps) {
   const { path, source, status, suggestion } = row;
   const { canEdit, accept, refuse } = actions;
-  const edit = (label: string) => (
-    <button
-      type="button"
-      class="nnw-small-button"
-      disabled={!canEdit}
-      onClick={onEdit}
-      aria-label={`${label} for ${path}`}
-    >
+  const edit = (label: string, name: string) => (
+    <button type="button" class="nnw-small-button" disabled={!canEdit} onClick={onEdit} aria-label={name}>
       <Mark name="pencil" /> {label}
     </button>
   );
   if (status === "shape_mismatch") {
-    return <span class="nnw-dim">The file’s is of another shape. Keeps its present values.</span>;
+    return <span class="nnw-dim">{t("The file’s is of another shape. Keeps its present values.")}</span>;
   }
   if (status === "renamed" && source !== null) {
     return (
@@ -151,11 +141,11 @@ function Why({ row, actions, onEdit }: WhyProps) {
             checked
             disabled={!canEdit}
             onChange={() => refuse(source)}
-            aria-label={`Use ${source} for ${path}`}
+            aria-label={t("Use {0} for {1}", source, path ?? "")}
           />
-          use
+          {t("use")}
         </label>
-        {edit("edit")}
+        {edit(t("edit"), t("edit for {0}", path ?? ""))}
         <span class="nnw-dim nnw-reason">{suggestion?.reason ?? ""}</span>
       </>
     );
@@ -163,8 +153,8 @@ function Why({ row, actions, onEdit }: WhyProps) {
   if (suggestion === null || path === null) {
     return (
       <>
-        <span class="nnw-dim">Not in the file. Keeps its present values.</span>
-        {edit("name it")}
+        <span class="nnw-dim">{t("Not in the file. Keeps its present values.")}</span>
+        {edit(t("name it"), t("name it for {0}", path ?? ""))}
       </>
     );
   }
@@ -176,14 +166,14 @@ function Why({ row, actions, onEdit }: WhyProps) {
           checked={false}
           disabled={!canEdit}
           onChange={() => accept(suggestion.source, path)}
-          aria-label={`Use ${suggestion.source} for ${path}`}
+          aria-label={t("Use {0} for {1}", suggestion.source, path)}
         />
-        use
+        {t("use")}
       </label>
       <bdi class="nnw-mono nnw-suggested" title={suggestion.source}>
         {suggestion.source}
       </bdi>
-      {edit("edit")}
+      {edit(t("edit"), t("edit for {0}", path ?? ""))}
       <span class="nnw-dim nnw-reason" title={suggestion.reason}>
         {suggestion.reason}
       </span>
@@ -210,7 +200,7 @@ function NameField({ before, path, initial, actions, onDone }: NameFieldProps) {
     const name = text.trim();
     const wrong = nameProblem(name);
     if (wrong !== null) {
-      setProblem(wrong);
+      setProblem(t(wrong));
       return;
     }
     const fault = await actions.replace(before, name, path);
@@ -232,7 +222,7 @@ function NameField({ before, path, initial, actions, onDone }: NameFieldProps) {
         ref={field}
         type="text"
         value={text}
-        aria-label={`Name in the file for ${path}`}
+        aria-label={t("Name in the file for {0}", path)}
         aria-invalid={problem !== null}
         aria-describedby={problem === null ? undefined : id}
         spellcheck={false}
@@ -249,10 +239,10 @@ function NameField({ before, path, initial, actions, onDone }: NameFieldProps) {
           }
         }}
       />
-      <button type="submit" class="nnw-small-button" disabled={!actions.canEdit} aria-label="Use this name">
-        <Glyph name="check" /> use
+      <button type="submit" class="nnw-small-button" disabled={!actions.canEdit} aria-label={t("Use this name")}>
+        <Glyph name="check" /> {t("use")}
       </button>
-      <button type="button" class="nnw-small-button" onClick={onDone} aria-label="Leave the name as it was">
+      <button type="button" class="nnw-small-button" onClick={onDone} aria-label={t("Leave the name as it was")}>
         <Glyph name="close" />
       </button>
       {problem === null ? null : (

@@ -1,3 +1,5 @@
+import { t } from "../../words/words.ts";
+
 /** Two names side by side: the dotted parts that differ stand out, by weight and mark as well as by colour. */
 export function Renamed({ source, path }: { readonly source: string; readonly path: string }) {
   const [before, after] = [source.split("."), path.split(".")];
@@ -12,7 +14,7 @@ export function Renamed({ source, path }: { readonly source: string; readonly pa
       <span class="nnw-arrow" aria-hidden="true">
         →
       </span>
-      <span class="nnw-hidden"> becomes </span>
+      <span class="nnw-hidden">{t(" becomes ")}</span>
       <Parts parts={after} head={head} tail={tail} as="ins" />
     </span>
   );

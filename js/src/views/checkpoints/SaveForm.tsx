@@ -3,6 +3,7 @@ import { bytesText } from "../../lib/format.ts";
 import { useUniqueId } from "../../lib/useUniqueId.ts";
 import { defaultName, fileNameProblem, formatOf, within } from "../../state/checkpoints/fileNames.ts";
 import type { CheckpointsStore } from "../../state/checkpoints/store.ts";
+import { t, tx } from "../../words/words.ts";
 import { Note } from "../inspector/Note.tsx";
 import { dateText } from "./words.tsx";
 
@@ -36,6 +37,10 @@ export function SaveForm({ store, name, alive, onDone }: SaveFormProps) {
   const problem = fileNameProblem(file);
   const path = within(store.asked.folder, file.trim());
   const there = store.folder?.entries.find((entry) => entry.path === path);
+  const facts = [
+    ...(there?.size_bytes == null ? [] : [bytesText(there.size_bytes)]),
+    ...(there?.size_bytes == null || there.modified === null ? [] : [dateText(there.modified)]),
+  ];
   const isBusy = store.work !== null;
   const save = async (overwrite: boolean): Promise<void> => {
     if (problem !== null || isBusy || !alive) {
@@ -53,7 +58,7 @@ export function SaveForm({ store, name, alive, onDone }: SaveFormProps) {
   return (
     <form
       class="nnw-save"
-      aria-label={`Save ${name}`}
+      aria-label={t("Save {0}", name)}
       onSubmit={(event) => {
         event.preventDefault();
         void save(false);
@@ -74,7 +79,7 @@ export function SaveForm({ store, name, alive, onDone }: SaveFormProps) {
         <label for={id}>
           {/* The folder in sight is where it goes. */}
           <bdi class="nnw-dim nnw-mono">{store.asked.folder === "" ? "" : `${store.asked.folder}/`}</bdi>
-          <span class="nnw-hidden">File name</span>
+          <span class="nnw-hidden">{t("File name")}</span>
         </label>
         <input
           ref={field}
@@ -92,32 +97,34 @@ export function SaveForm({ store, name, alive, onDone }: SaveFormProps) {
           }}
         />
         <button type="submit" class="nnw-button nnw-go" disabled={!alive || isBusy || problem !== null}>
-          Save
+          {t("Save")}
         </button>
         <button type="button" class="nnw-button" disabled={isBusy} onClick={onDone}>
-          Close
+          {t("Close")}
         </button>
       </div>
       <div class="nnw-save-line nnw-small">
         <span id={`${id}-note`} class={problem === null ? "nnw-dim" : "nnw-err"} role="status">
-          {problem ?? `as ${formatOf(file.trim())}`}
+          {problem === null ? t("as {0}", t(formatOf(file.trim()))) : t(problem)}
         </span>
         <label class="nnw-check">
           <input type="checkbox" checked={verify} onChange={(event) => setVerify(event.currentTarget.checked)} />
-          read back and compare
+          {t("read back and compare")}
         </label>
         <label class="nnw-check">
           <input type="checkbox" checked={optimizer} onChange={(event) => setOptimizer(event.currentTarget.checked)} />
-          with the optimizer
+          {t("with the optimizer")}
         </label>
       </div>
       {isTaken ? (
         <Note kind="warning" role="alert">
           <p>
-            <bdi class="nnw-mono">{path}</bdi> is there already
-            {there?.size_bytes == null ? "" : ` (${bytesText(there.size_bytes)}`}
-            {there?.size_bytes == null || there.modified === null ? "" : `, ${dateText(there.modified)}`}
-            {there?.size_bytes == null ? "" : ")"}. The old file stays until the new one is whole.
+            {tx(
+              facts.length === 0 ? "{0} is there already." : "{0} is there already ({1}).",
+              <bdi class="nnw-mono">{path}</bdi>,
+              facts.join(", "),
+            )}{" "}
+            {t("The old file stays until the new one is whole.")}
           </p>
           <div class="nnw-actions">
             <button
@@ -129,10 +136,10 @@ export function SaveForm({ store, name, alive, onDone }: SaveFormProps) {
                 field.current?.focus();
               }}
             >
-              Keep it
+              {t("Keep it")}
             </button>
             <button type="button" class="nnw-button" disabled={!alive || isBusy} onClick={() => save(true)}>
-              Replace it
+              {t("Replace it")}
             </button>
           </div>
         </Note>

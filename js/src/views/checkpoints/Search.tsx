@@ -1,4 +1,5 @@
 import { useEffect, useRef, useState } from "preact/hooks";
+import { t } from "../../words/words.ts";
 import { Glyph } from "../tree/Glyph.tsx";
 
 const TYPING_MS = 150;
@@ -35,7 +36,7 @@ export function Search({ text, label, alive, onText }: SearchProps) {
       <input
         type="search"
         value={typed}
-        placeholder="Part of a name"
+        placeholder={t("Part of a name")}
         aria-label={label}
         spellcheck={false}
         autocomplete="off"

@@ -1,5 +1,6 @@
 import type { ComponentChildren, RefObject } from "preact";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
+import { isModified, keyOf } from "../../lib/keys.ts";
 import { type Block, topOf, useRows } from "./useRows.ts";
 
 interface VirtualListProps {
@@ -96,7 +97,7 @@ export function PickList(props: PickListProps) {
       tabIndex={0}
       aria-activedescendant={total > 0 ? `${id}-${active}` : undefined}
       onKeyDown={(event) => {
-        const run = event.ctrlKey || event.metaKey || event.altKey ? undefined : keys[event.key];
+        const run = isModified(event) ? undefined : keys[keyOf(event)];
         if (run !== undefined && total > 0) {
           event.preventDefault();
           run();

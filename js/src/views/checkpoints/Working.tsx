@@ -2,6 +2,7 @@ import { bytesText, countText, exactCount } from "../../lib/format.ts";
 import type { ChangesStore } from "../../state/changes.ts";
 import { remainingText } from "../../state/checkpoints/pace.ts";
 import type { CheckpointsStore, Outcome, Work } from "../../state/checkpoints/store.ts";
+import { t, tx, word } from "../../words/words.ts";
 import { CopyButton } from "../inspector/CopyButton.tsx";
 import { Note } from "../inspector/Note.tsx";
 import { Glyph } from "../tree/Glyph.tsx";
@@ -36,17 +37,21 @@ async function undo(store: CheckpointsStore, changes: ChangesStore): Promise<voi
   await changes.turn("undo");
 }
 
-const VERBS: Readonly<Record<Work["what"], string>> = { load: "Loading", save: "Saving", diff: "Comparing" };
+const VERBS: Readonly<Record<Work["what"], string>> = {
+  load: word("Loading"),
+  save: word("Saving"),
+  diff: word("Comparing"),
+};
 
 function Progress({ work, onCancel }: { readonly work: Work; readonly onCancel: () => void }) {
   const { done, total, rate, remaining } = work.pace;
   const share = total > 0 ? Math.min(1, done / total) : 0;
   const figures = [
-    total > 0 ? `${bytesText(done)} of ${bytesText(total)}` : "",
-    rate === null ? "" : `${bytesText(rate)}/s`,
+    total > 0 ? t("{0} of {1}", bytesText(done), bytesText(total)) : "",
+    rate === null ? "" : t("{0}/s", bytesText(rate)),
     remainingText(remaining),
   ].filter(Boolean);
-  const verb = work.isCancelling ? "Cancelling" : VERBS[work.what];
+  const verb = t(work.isCancelling ? "Cancelling" : VERBS[work.what]);
   return (
     <div class="nnw-work">
       <b>{verb}…</b>
@@ -63,7 +68,7 @@ function Progress({ work, onCancel }: { readonly work: Work; readonly onCancel: 
       </div>
       <span class="nnw-small nnw-figures">{figures.join(" · ")}</span>
       <button type="button" class="nnw-button" disabled={work.isCancelling} onClick={onCancel}>
-        Cancel
+        {t("Cancel")}
       </button>
     </div>
   );
@@ -79,17 +84,27 @@ interface EndedProps {
 
 function Ended({ outcome, canUndo, alive, onUndo, onClose }: EndedProps) {
   const close = (
-    <button type="button" class="nnw-icon-button" aria-label="Close this message" title="Close" onClick={onClose}>
+    <button
+      type="button"
+      class="nnw-icon-button"
+      aria-label={t("Close this message")}
+      title={t("Close")}
+      onClick={onClose}
+    >
       <Glyph name="close" />
     </button>
   );
   if (outcome.what === "failed") {
     const { fault, of } = outcome;
-    const what = { load: "Nothing was loaded.", save: "Nothing was saved.", diff: "They can’t be compared." }[of];
+    const what = {
+      load: word("Nothing was loaded."),
+      save: word("Nothing was saved."),
+      diff: word("They can’t be compared."),
+    }[of];
     return (
       <div class="nnw-ended">
         <Note kind="error" role="alert">
-          <b>{what}</b> {fault.message} {fault.message.includes(fault.hint) ? "" : fault.hint}
+          <b>{t(what)}</b> {fault.message} {fault.message.includes(fault.hint) ? "" : fault.hint}
         </Note>
         {close}
       </div>
@@ -97,14 +112,14 @@ function Ended({ outcome, canUndo, alive, onUndo, onClose }: EndedProps) {
   }
   if (outcome.what === "cancelled") {
     const what = {
-      load: "The load was cancelled: the model is as it was.",
-      save: "The save was cancelled: what was there is as it was.",
-      diff: "The comparison was cancelled.",
+      load: word("The load was cancelled: the model is as it was."),
+      save: word("The save was cancelled: what was there is as it was."),
+      diff: word("The comparison was cancelled."),
     }[outcome.of];
     return (
       <div class="nnw-ended">
         <Note kind="note" role="status">
-          {what}
+          {t(what)}
         </Note>
         {close}
       </div>
@@ -116,34 +131,42 @@ function Ended({ outcome, canUndo, alive, onUndo, onClose }: EndedProps) {
       <div class="nnw-good" role="status">
         <Glyph name="check" class="nnw-ok" />
         <span>
-          {outcome.what === "load" ? (
-            <>
-              Loaded {exactCount(outcome.reply.n_loaded)} {outcome.reply.n_loaded === 1 ? "tensor" : "tensors"},{" "}
-              {countText(outcome.reply.n_elements)} elements, from <bdi class="nnw-mono">{outcome.path}</bdi>
-            </>
-          ) : (
-            <>
-              Saved {exactCount(outcome.reply.n_tensors)} {outcome.reply.n_tensors === 1 ? "tensor" : "tensors"},{" "}
-              {bytesText(outcome.reply.size_bytes)}, as <bdi class="nnw-mono">{outcome.path}</bdi>
-            </>
-          )}
+          {outcome.what === "load"
+            ? tx(
+                outcome.reply.n_loaded === 1
+                  ? "Loaded {0} tensor, {1} elements, from {2}"
+                  : "Loaded {0} tensors, {1} elements, from {2}",
+                exactCount(outcome.reply.n_loaded),
+                countText(outcome.reply.n_elements),
+                <bdi class="nnw-mono">{outcome.path}</bdi>,
+              )
+            : tx(
+                outcome.reply.n_tensors === 1 ? "Saved {0} tensor, {1}, as {2}" : "Saved {0} tensors, {1}, as {2}",
+                exactCount(outcome.reply.n_tensors),
+                bytesText(outcome.reply.size_bytes),
+                <bdi class="nnw-mono">{outcome.path}</bdi>,
+              )}
         </span>
         {verified ? (
           <span
             class="nnw-tag nnw-ok"
-            title={outcome.what === "load" ? "Compared with the file afterwards" : "Read back and compared"}
+            title={t(outcome.what === "load" ? "Compared with the file afterwards" : "Read back and compared")}
           >
-            <Mark name="shield" /> verified
+            <Mark name="shield" /> {t("verified")}
           </span>
         ) : null}
         <span class="nnw-space" />
         {outcome.what === "load" && canUndo ? (
           <button type="button" class="nnw-button" disabled={!alive} onClick={onUndo}>
-            Undo
+            {t("Undo")}
           </button>
         ) : null}
         {outcome.what === "save" && outcome.reply.code !== "" ? (
-          <CopyButton text={outcome.reply.code} label="Copy the code that saves the same" words="Copy the code" />
+          <CopyButton
+            text={outcome.reply.code}
+            label={t("Copy the code that saves the same")}
+            words={t("Copy the code")}
+          />
         ) : null}
         {close}
       </div>

@@ -1,6 +1,7 @@
 import { useUniqueId } from "../../lib/useUniqueId.ts";
 import type { InitializerBody, ParameterBody } from "../../protocol/messages.ts";
 import { type FormAction, type InitForm, textOf } from "../../state/initForm.ts";
+import { t } from "../../words/words.ts";
 
 interface ParametersProps {
   readonly initializer: InitializerBody;
@@ -56,7 +57,7 @@ function Field({ parameter, text, problem, onText }: FieldProps) {
           autocomplete="off"
           spellcheck={false}
           value={text}
-          placeholder={required ? "needed" : "default"}
+          placeholder={required ? t("needed") : t("default")}
           aria-invalid={problem !== undefined}
           aria-describedby={problem === undefined ? undefined : `${id}-problem`}
           onInput={(event) => onText(event.currentTarget.value)}
@@ -64,7 +65,7 @@ function Field({ parameter, text, problem, onText }: FieldProps) {
       )}
       {problem === undefined ? null : (
         <span id={`${id}-problem`} class="nnw-err nnw-problem">
-          {problem}
+          {t(problem)}
         </span>
       )}
     </div>

@@ -3,6 +3,7 @@ import { countText, exactCount, exactFloat, floatText, meanText } from "../../li
 import { ticks, zeroAt } from "../../lib/histogram.ts";
 import { overlayPaths } from "../../lib/overlay.ts";
 import type { ChangedTensor, Figures, InitReply, Overlay } from "../../protocol/messages.ts";
+import { t } from "../../words/words.ts";
 import { tickPlace } from "../inspector/Histogram.tsx";
 import { PathLink } from "../inspector/PathText.tsx";
 import { Section } from "../inspector/Section.tsx";
@@ -25,18 +26,18 @@ export function Preview({ reply, isStale, isApplied, alive, onNavigate }: Previe
   const shown = reply.tensors.find(({ path }) => path === wanted) ?? reply.tensors[0];
   const hasSeveral = reply.tensors.filter(({ overlay }) => overlay !== null).length > 1;
   if (shown === undefined) {
-    return <p class="nnw-dim nnw-quiet">It changes nothing.</p>;
+    return <p class="nnw-dim nnw-quiet">{t("It changes nothing.")}</p>;
   }
   const isSampled = [shown.before, shown.after].some((each) => each !== null && !each.is_exact);
   return (
     <>
       <Section
-        title={isApplied ? "Applied" : "Preview"}
+        title={isApplied ? t("Applied") : t("Preview")}
         isStale={isStale}
         caption={
           <>
             {isSampled ? (
-              <span class="nnw-warn">≈ from a sample of {countText(shown.before?.n_total ?? 0)} </span>
+              <span class="nnw-warn">{t("≈ from a sample of {0} ", countText(shown.before?.n_total ?? 0))}</span>
             ) : null}
             {reply.tensors.length > 1 ? <bdi>{shown.path}</bdi> : null}
           </>
@@ -44,9 +45,9 @@ export function Preview({ reply, isStale, isApplied, alive, onNavigate }: Previe
         tools={
           <span class="nnw-key">
             <i class="nnw-key-before" />
-            before
+            {t("before")}
             <i class="nnw-key-after" />
-            after
+            {t("after")}
           </span>
         }
       >
@@ -54,8 +55,15 @@ export function Preview({ reply, isStale, isApplied, alive, onNavigate }: Previe
         <Table tensor={shown} />
       </Section>
       <Section
-        title={`${exactCount(reply.n_tensors)} ${reply.n_tensors === 1 ? "tensor" : "tensors"} ${isApplied ? "changed" : "change"}`}
-        caption={`${countText(reply.n_elements)} values${reply.tensors.some(({ how }) => how !== "target") ? ", each storage filled once" : ""}`}
+        title={
+          reply.n_tensors === 1
+            ? t(isApplied ? "{0} tensor changed" : "{0} tensor change", 1)
+            : t(isApplied ? "{0} tensors changed" : "{0} tensors change", exactCount(reply.n_tensors))
+        }
+        caption={t(
+          reply.tensors.some(({ how }) => how !== "target") ? "{0} values, each storage filled once" : "{0} values",
+          countText(reply.n_elements),
+        )}
         isStale={isStale}
       >
         <ul class="nnw-changes">
@@ -69,7 +77,7 @@ export function Preview({ reply, isStale, isApplied, alive, onNavigate }: Previe
             />
           ))}
           {reply.n_tensors > reply.tensors.length ? (
-            <li class="nnw-dim">and {exactCount(reply.n_tensors - reply.tensors.length)} more</li>
+            <li class="nnw-dim">{t("and {0} more", exactCount(reply.n_tensors - reply.tensors.length))}</li>
           ) : null}
         </ul>
       </Section>
@@ -93,11 +101,17 @@ function Changed({ tensor, isShown, onShow, alive, onNavigate }: ChangedProps) {
       {onShow === null ? (
         <PathLink path={path} {...{ alive, onNavigate }} />
       ) : (
-        <button type="button" class="nnw-link" title={`Show ${path} above`} aria-pressed={isShown} onClick={onShow}>
+        <button
+          type="button"
+          class="nnw-link"
+          title={t("Show {0} above", path)}
+          aria-pressed={isShown}
+          onClick={onShow}
+        >
           <bdi>{path}</bdi>
         </button>
       )}
-      <span class="nnw-dim nnw-how">{how === "target" ? (tie === null ? shape : "target") : how}</span>
+      <span class="nnw-dim nnw-how">{how === "target" && tie === null ? shape : t(how)}</span>
     </li>
   );
 }
@@ -112,7 +126,12 @@ function OverlayPlot({ overlay, tensor }: { readonly overlay: Overlay; readonly 
       <div
         class="nnw-plot"
         role="img"
-        aria-label={`Histogram of ${tensor.path} before and after: standard deviation ${std(tensor.before)}, then ${std(tensor.after)}`}
+        aria-label={t(
+          "Histogram of {0} before and after: standard deviation {1}, then {2}",
+          tensor.path,
+          std(tensor.before),
+          std(tensor.after),
+        )}
       >
         <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} preserveAspectRatio="none" aria-hidden="true" focusable="false">
           <path class="nnw-bars" d={bars} />
@@ -145,20 +164,20 @@ function Table({ tensor }: { readonly tensor: ChangedTensor }) {
     </tr>
   );
   return (
-    <table class="nnw-figure-table" aria-label={`Statistics of ${tensor.path}`}>
+    <table class="nnw-figure-table" aria-label={t("Statistics of {0}", tensor.path)}>
       <thead>
         <tr>
           <td />
           {COLUMNS.map((column) => (
             <th key={column} scope="col">
-              {column === "norm" ? "L2 norm" : column}
+              {t(column === "norm" ? "L2 norm" : column)}
             </th>
           ))}
         </tr>
       </thead>
       <tbody>
-        {line("before", tensor.before)}
-        {line("after", tensor.after)}
+        {line(t("before"), tensor.before)}
+        {line(t("after"), tensor.after)}
       </tbody>
     </table>
   );

@@ -1,6 +1,7 @@
 import { useEffect, useReducer, useRef, useState } from "preact/hooks";
 import { stdHint } from "../../lib/fan.ts";
 import { type Fault, faultOf } from "../../lib/fault.ts";
+import { take } from "../../lib/keys.ts";
 import { useUniqueId } from "../../lib/useUniqueId.ts";
 import type { Client } from "../../protocol/client.ts";
 import type { InitializersReply, Only, Scope } from "../../protocol/messages.ts";
@@ -15,6 +16,7 @@ import {
   targetOf,
   textOf,
 } from "../../state/initForm.ts";
+import { t, tx } from "../../words/words.ts";
 import { Code } from "../inspector/Code.tsx";
 import { FaultNote, Note } from "../inspector/Note.tsx";
 import { useQuery } from "../inspector/useQuery.ts";
@@ -99,8 +101,7 @@ export function Reinitialize({ client, path, editing, generation, alive, onNavig
   };
   const onKeyDown = (event: KeyboardEvent): void => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
-      event.preventDefault();
-      event.stopPropagation();
+      take(event);
       apply();
     }
   };
@@ -112,7 +113,7 @@ export function Reinitialize({ client, path, editing, generation, alive, onNavig
       <FaultNote
         fault={offered.fault}
         path={path}
-        what="This can’t be re-initialized."
+        what={t("This can’t be re-initialized.")}
         alive={alive}
         onRetry={offered.retry}
       />
@@ -129,7 +130,7 @@ export function Reinitialize({ client, path, editing, generation, alive, onNavig
     <div class="nnw-reinit" onKeyDown={onKeyDown}>
       <Targets {...{ offer, scope, only }} onChoose={(part) => choose({ ...start, scope, only, ...part })} />
       <div class="nnw-line">
-        <label for={`${id}-how`}>Initializer</label>
+        <label for={`${id}-how`}>{t("Initializer")}</label>
         <select
           id={`${id}-how`}
           value={form.how}
@@ -138,7 +139,7 @@ export function Reinitialize({ client, path, editing, generation, alive, onNavig
         >
           {offer.initializers.map(({ name, refused }) => (
             <option key={name} value={name}>
-              {refused === null ? name : `${name} (not here)`}
+              {refused === null ? name : t("{0} (not here)", name)}
             </option>
           ))}
         </select>
@@ -151,7 +152,7 @@ export function Reinitialize({ client, path, editing, generation, alive, onNavig
       ) : null}
       {initializer?.draws ? (
         <div class="nnw-line">
-          <label for={`${id}-seed`}>Seed</label>
+          <label for={`${id}-seed`}>{t("Seed")}</label>
           <div class="nnw-seed">
             <input
               id={`${id}-seed`}
@@ -165,8 +166,8 @@ export function Reinitialize({ client, path, editing, generation, alive, onNavig
             <button
               type="button"
               class="nnw-icon-button"
-              aria-label="Draw another seed"
-              title="Draw another seed"
+              aria-label={t("Draw another seed")}
+              title={t("Draw another seed")}
               onClick={() => change({ type: "seeded", seed: drawnSeed() })}
             >
               <Glyph name="dice" />
@@ -176,20 +177,20 @@ export function Reinitialize({ client, path, editing, generation, alive, onNavig
                 {fan === null || form.how === "reset" ? "" : stdHint(form.how, value, fan)}
               </span>
             ) : (
-              <span class="nnw-err nnw-problem">{problems.seed}</span>
+              <span class="nnw-err nnw-problem">{t(problems.seed)}</span>
             )}
           </div>
         </div>
       ) : null}
       {offer.problem === null ? null : (
         <Note kind="error">
-          <b>This can’t be re-initialized.</b>
+          <b>{t("This can’t be re-initialized.")}</b>
           <p>{offer.problem}</p>
         </Note>
       )}
       {offer.problem === null && initializer?.refused ? (
         <Note kind="error">
-          <b>{initializer.name} is refused here.</b>
+          <b>{t("{0} is refused here.", initializer.name)}</b>
           <p>{initializer.refused}</p>
         </Note>
       ) : null}
@@ -199,8 +200,12 @@ export function Reinitialize({ client, path, editing, generation, alive, onNavig
           {fan.activation === null ? null : (
             <>
               {" "}
-              <span class="nnw-mono">{fan.activation}</span> follows (<bdi>{fan.activation_path}</bdi>): gain{" "}
-              {Number(fan.gain).toPrecision(4)}.
+              {tx(
+                "{0} follows ({1}): gain {2}.",
+                <span class="nnw-mono">{fan.activation}</span>,
+                <bdi>{fan.activation_path}</bdi>,
+                Number(fan.gain).toPrecision(4),
+              )}
             </>
           )}
         </Note>
@@ -209,7 +214,7 @@ export function Reinitialize({ client, path, editing, generation, alive, onNavig
         <FaultNote
           fault={failed}
           path={path}
-          what={fault === null ? "This can’t be previewed." : "Nothing was changed."}
+          what={fault === null ? t("This can’t be previewed.") : t("Nothing was changed.")}
           alive={alive}
           onRetry={fault !== null ? apply : offered.fault !== null ? offered.retry : preview.retry}
         />
@@ -231,7 +236,7 @@ export function Reinitialize({ client, path, editing, generation, alive, onNavig
             isApplied={isApplied}
             onClears={(clears) => change({ type: "clearing", clears })}
           />
-          <Code code={reply.code} label="Copy the code" />
+          <Code code={reply.code} label={t("Copy the code")} />
         </>
       )}
       <footer class="nnw-apply">
@@ -243,14 +248,14 @@ export function Reinitialize({ client, path, editing, generation, alive, onNavig
           aria-disabled={!canApply}
           onClick={apply}
         >
-          Apply <kbd>Ctrl ↵</kbd>
+          {t("Apply")} <kbd>Ctrl ↵</kbd>
         </button>
         <button type="button" class="nnw-button" onClick={() => (isApplied ? changes.turn("undo") : onCancel())}>
-          {isApplied ? "Undo" : "Cancel"}
+          {isApplied ? t("Undo") : t("Cancel")}
         </button>
         <span class="nnw-space" />
         <span class="nnw-caption" role="status">
-          {isBusy ? "applying …" : isApplied ? "applied" : "nothing is written until Apply"}
+          {isBusy ? t("applying …") : isApplied ? t("applied") : t("nothing is written until Apply")}
         </span>
       </footer>
     </div>
@@ -272,10 +277,10 @@ function Targets({ offer, scope, only, onChoose }: TargetsProps) {
   if (scopes.length < 2 && !hasKinds && only === "all") {
     return null;
   }
-  const count = (n: number): string => `${n} ${n === 1 ? "tensor" : "tensors"}`;
+  const count = (n: number): string => t(n === 1 ? "{0} tensor" : "{0} tensors", n);
   return (
     <div class="nnw-line">
-      <label for={`${id}-scope`}>Target</label>
+      <label for={`${id}-scope`}>{t("Target")}</label>
       <div class="nnw-targets">
         <select
           id={`${id}-scope`}
@@ -284,19 +289,19 @@ function Targets({ offer, scope, only, onChoose }: TargetsProps) {
         >
           {scopes.map((each) => (
             <option key={each.scope} value={each.scope}>
-              {each.label}
+              {t(each.label)}
             </option>
           ))}
         </select>
         {hasKinds || only !== "all" ? (
           <select
-            aria-label="Which tensors of it"
+            aria-label={t("Which tensors of it")}
             value={only}
             onChange={(event) => onChoose({ only: event.currentTarget.value as Only })}
           >
             <option value="all">{count(n_weights + n_vectors)}</option>
-            <option value="weights">{n_weights} of 2 or more dimensions</option>
-            <option value="vectors">{n_vectors} vectors</option>
+            <option value="weights">{t("{0} of 2 or more dimensions", n_weights)}</option>
+            <option value="vectors">{t("{0} vectors", n_vectors)}</option>
           </select>
         ) : null}
       </div>

@@ -1,4 +1,5 @@
 import type { StaleState } from "../../protocol/messages.ts";
+import { t } from "../../words/words.ts";
 import { Note } from "../inspector/Note.tsx";
 
 interface StaleProps {
@@ -20,8 +21,8 @@ export function Stale({ stale, clears, isApplied, onClears }: StaleProps) {
       ))}
       {isApplied ? null : (
         <label class="nnw-check">
-          <input type="checkbox" checked={clears} onChange={(event) => onClears(event.currentTarget.checked)} /> Clear
-          them too
+          <input type="checkbox" checked={clears} onChange={(event) => onClears(event.currentTarget.checked)} />{" "}
+          {t("Clear them too")}
         </label>
       )}
     </Note>

@@ -1,5 +1,6 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { type Fault, faultOf } from "../../lib/fault.ts";
+import { t } from "../../words/words.ts";
 
 /** Writes one value; resolves to what to warn of. */
 export type SetValue = (text: string) => Promise<readonly string[]>;
@@ -55,7 +56,7 @@ export function ValueInput({ name, text, onSet, onClose }: ValueInputProps) {
         type="text"
         autocomplete="off"
         spellcheck={false}
-        aria-label={`New value of ${name}`}
+        aria-label={t("New value of {0}", name)}
         aria-invalid={fault !== null}
         readOnly={isBusy}
         // What is typed stays when the table round it is drawn again.

@@ -1,7 +1,9 @@
+import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { bytesText } from "../../lib/format.ts";
 import type { HistoryEntry } from "../../protocol/messages.ts";
 import type { ChangesStore, Turn } from "../../state/changes.ts";
+import { t, tx } from "../../words/words.ts";
 import { useChanges } from "../edit/useChanges.ts";
 import { CopyButton } from "../inspector/CopyButton.tsx";
 import { Note } from "../inspector/Note.tsx";
@@ -12,26 +14,32 @@ import { timeText, whereText } from "./words.ts";
 interface HistoryBarProps {
   readonly changes: ChangesStore;
   readonly alive: boolean;
+  /** Stands at the end of the bar. */
+  readonly children?: ComponentChildren;
   /** Puts the focus back into the tree, after a question was answered. */
   readonly onLeave: () => void;
 }
 
 /** What was done to the model, and the way back. */
-export function HistoryBar({ changes, alive, onLeave }: HistoryBarProps) {
+export function HistoryBar({ changes, alive, children, onLeave }: HistoryBarProps) {
   const { history, isBusy, isLogOpen, trouble } = useChanges(changes);
   const entries = history?.entries ?? [];
   const last = entries.findLast(({ state }) => state !== "undone");
   const n = history?.n_changes ?? 0;
-  const words = `${n} ${n === 1 ? "change" : "changes"}`;
+  const words = t(n === 1 ? "{0} change" : "{0} changes", n);
   const button = (turn: Turn, key: string, label: string | null) => {
     const canTurn = alive && !isBusy && label !== null;
-    const name = `${turn === "undo" ? "Undo" : "Redo"}${label === null ? "" : ` ${label}`} (${key})`;
+    const isUndo = turn === "undo";
+    const name =
+      label === null
+        ? t(isUndo ? "Undo ({0})" : "Redo ({0})", key)
+        : t(isUndo ? "Undo {0} ({1})" : "Redo {0} ({1})", label, key);
     return (
       <button
         type="button"
         class="nnw-icon-button"
         aria-label={name}
-        title={label === null ? `Nothing to ${turn}` : name}
+        title={label === null ? t(isUndo ? "Nothing to undo" : "Nothing to redo") : name}
         // Not disabled: the focus would be lost with it.
         aria-disabled={!canTurn}
         onClick={() => canTurn && changes.turn(turn)}
@@ -41,7 +49,7 @@ export function HistoryBar({ changes, alive, onLeave }: HistoryBarProps) {
     );
   };
   return (
-    <section class="nnw-history" aria-label="History">
+    <section class="nnw-history" aria-label={t("History")}>
       <Question changes={changes} alive={alive} onLeave={onLeave} />
       {trouble === null ? null : (
         <div class="nnw-ask">
@@ -49,7 +57,7 @@ export function HistoryBar({ changes, alive, onLeave }: HistoryBarProps) {
             <b>{trouble.message}</b>
             <p>{trouble.hint}</p>
             <button type="button" class="nnw-button" onClick={() => changes.dispatch({ type: "dismissed" })}>
-              Close
+              {t("Close")}
             </button>
           </Note>
         </div>
@@ -60,9 +68,9 @@ export function HistoryBar({ changes, alive, onLeave }: HistoryBarProps) {
         {button("redo", "Shift+U", history?.redo ?? null)}
         <span class="nnw-last">
           {isLogOpen && history !== null ? (
-            `undo holds ${bytesText(history.kept_bytes)} of ${bytesText(history.budget_bytes)}`
+            t("undo holds {0} of {1}", bytesText(history.kept_bytes), bytesText(history.budget_bytes))
           ) : last === undefined ? (
-            <span class="nnw-dim">{history === null ? "" : "No changes yet"}</span>
+            <span class="nnw-dim">{history === null ? "" : t("No changes yet")}</span>
           ) : (
             <Last entry={last} />
           )}
@@ -75,19 +83,20 @@ export function HistoryBar({ changes, alive, onLeave }: HistoryBarProps) {
               aria-expanded={isLogOpen}
               onClick={() => changes.dispatch({ type: "logToggled" })}
             >
-              <span class="nnw-wide-only">Log · </span>
+              <span class="nnw-wide-only">{t("Log · ")}</span>
               {words}
             </button>
             {n === 0 ? null : (
               <CopyButton
                 text={() => changes.code()}
-                label="Copy all changes as code"
-                words={<span class="nnw-wide-only">Copy all as code</span>}
+                label={t("Copy all changes as code")}
+                words={<span class="nnw-wide-only">{t("Copy all as code")}</span>}
                 disabled={!alive}
               />
             )}
           </>
         )}
+        {children}
       </div>
     </section>
   );
@@ -98,7 +107,7 @@ function Last({ entry }: { readonly entry: HistoryEntry }) {
   const where = whereText(entry);
   return (
     <span title={`${label} ${where}`}>
-      <span class="nnw-dim">Last: </span>
+      <span class="nnw-dim">{t("Last: ")}</span>
       <bdi class="nnw-mono">{label}</bdi>
       {label.startsWith(entry.paths[0] ?? " ") ? null : (
         <>
@@ -107,7 +116,7 @@ function Last({ entry }: { readonly entry: HistoryEntry }) {
         </>
       )}
       <span class="nnw-dim">
-        {seed === null ? "" : ` · seed ${seed}`} · {timeText(time)}
+        {seed === null ? "" : ` · ${t("seed {0}", seed)}`} · {timeText(time)}
       </span>
     </span>
   );
@@ -122,7 +131,6 @@ function Question({ changes, alive, onLeave }: HistoryBarProps) {
     return null;
   }
   const { turn, path } = question;
-  const word = turn === "undo" ? "Undo" : "Redo";
   const answer = (isForced: boolean): void => {
     if (isForced) {
       void changes.turn(turn, true);
@@ -144,15 +152,19 @@ function Question({ changes, alive, onLeave }: HistoryBarProps) {
     >
       <Note kind="warning" role="alert">
         <p>
-          {path === "" ? "The model" : <bdi class="nnw-mono">{path}</bdi>} was edited in a cell after this change.{" "}
-          {word} would lose that edit.
+          {tx(
+            turn === "undo"
+              ? "{0} was edited in a cell after this change. Undo would lose that edit."
+              : "{0} was edited in a cell after this change. Redo would lose that edit.",
+            path === "" ? t("The model") : <bdi class="nnw-mono">{path}</bdi>,
+          )}
         </p>
         <div class="nnw-actions">
           <button ref={keep} type="button" class="nnw-button" onClick={() => answer(false)}>
-            Keep my edit
+            {t("Keep my edit")}
           </button>
           <button type="button" class="nnw-button" disabled={!alive} onClick={() => answer(true)}>
-            {word} anyway
+            {t(turn === "undo" ? "Undo anyway" : "Redo anyway")}
           </button>
         </div>
       </Note>

@@ -1,12 +1,13 @@
 import { exactCount } from "../../lib/format.ts";
 import type { HistoryEntry, HistoryReply } from "../../protocol/messages.ts";
+import { t, word } from "../../words/words.ts";
 import { Glyph } from "../tree/Glyph.tsx";
 import { timeText, whereText } from "./words.ts";
 
 const STATES = {
   done: "",
-  undone: "undone",
-  kept: "can’t be undone: its copy was dropped",
+  undone: word("undone"),
+  kept: word("can’t be undone: its copy was dropped"),
 } as const;
 
 /** All changes, the newest first. */
@@ -15,12 +16,12 @@ export function Log({ history }: { readonly history: HistoryReply }) {
   return (
     <ol
       class="nnw-log"
-      aria-label="Log of changes, the newest first"
+      aria-label={t("Log of changes, the newest first")}
       // biome-ignore lint/a11y/noNoninteractiveTabindex: a list that scrolls must be reachable.
       tabIndex={0}
     >
       {entries.map((entry, at) => <Line key={first + at} entry={entry} />).reverse()}
-      {first > 0 ? <li class="nnw-dim">and {exactCount(first)} before these</li> : null}
+      {first > 0 ? <li class="nnw-dim">{t("and {0} before these", exactCount(first))}</li> : null}
     </ol>
   );
 }
@@ -28,7 +29,7 @@ export function Log({ history }: { readonly history: HistoryReply }) {
 function Line({ entry }: { readonly entry: HistoryEntry }) {
   const { label, seed, time, state, warnings, paths } = entry;
   const where = whereText(entry);
-  const marks = [state === "done" && warnings.length > 0 ? warnings.join(" ") : "", STATES[state]];
+  const marks = [state === "done" && warnings.length > 0 ? warnings.join(" ") : "", t(STATES[state])];
   return (
     <li
       class={state === "undone" ? "nnw-undone" : undefined}
@@ -45,7 +46,7 @@ function Line({ entry }: { readonly entry: HistoryEntry }) {
           </>
         )}
       </span>
-      <span class="nnw-dim">{STATES[state] || (seed === null ? "" : `seed ${seed}`)}</span>
+      <span class="nnw-dim">{t(STATES[state]) || (seed === null ? "" : t("seed {0}", seed))}</span>
     </li>
   );
 }

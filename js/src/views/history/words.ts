@@ -1,4 +1,5 @@
 import type { HistoryEntry } from "../../protocol/messages.ts";
+import { t } from "../../words/words.ts";
 
 /** "14:02", the reader's own time of day. */
 export function timeText(seconds: number): string {
@@ -9,5 +10,5 @@ export function timeText(seconds: number): string {
 /** Which tensors, the first ones by name. */
 export function whereText({ paths, n_paths }: HistoryEntry): string {
   const more = n_paths - paths.length;
-  return paths.join(", ") + (more > 0 ? ` and ${more} more` : "");
+  return more > 0 ? t("{0} and {1} more", paths.join(", "), more) : paths.join(", ");
 }

@@ -1,6 +1,7 @@
 import { useMemo } from "preact/hooks";
 import { tokenize } from "../../lib/highlight.ts";
 import type { CodeLine } from "../../protocol/messages.ts";
+import { t } from "../../words/words.ts";
 import { CopyButton } from "./CopyButton.tsx";
 
 /** Python with a quiet tint, as text nodes, and a copy button. */
@@ -27,16 +28,16 @@ export function Code({ code, label }: { readonly code: string; readonly label: s
 /** Working Python for the thing inspected, each piece with what it is for. */
 export function CodePanel({ lines }: { readonly lines: readonly CodeLine[] }) {
   if (lines.length === 0) {
-    return <p class="nnw-dim nnw-quiet">No code leads here.</p>;
+    return <p class="nnw-dim nnw-quiet">{t("No code leads here.")}</p>;
   }
   return (
     <>
       {lines.map(({ label, code }) => (
-        <section key={label} class="nnw-section" aria-label={label}>
+        <section key={label} class="nnw-section" aria-label={t(label)}>
           <div class="nnw-section-line">
-            <h3>{label}</h3>
+            <h3>{t(label)}</h3>
           </div>
-          <Code code={code} label={`Copy: ${label}`} />
+          <Code code={code} label={t("Copy: {0}", t(label))} />
         </section>
       ))}
     </>

@@ -1,5 +1,6 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
+import { t, word } from "../../words/words.ts";
 import { Glyph } from "../tree/Glyph.tsx";
 import { copyText } from "./clipboard.ts";
 
@@ -28,7 +29,7 @@ export function CopyButton({ text, label, words, disabled = false }: CopyButtonP
     } catch {
       // Without a kernel there is nothing to copy, and the button says so.
     }
-    setOutcome(copied ? "Copied" : "Can’t copy here");
+    setOutcome(copied ? word("Copied") : word("Can’t copy here"));
     clearTimeout(timer.current);
     timer.current = setTimeout(() => setOutcome(""), DONE_MS);
   };
@@ -38,13 +39,13 @@ export function CopyButton({ text, label, words, disabled = false }: CopyButtonP
       class={words === undefined ? "nnw-icon-button" : "nnw-button nnw-button-quiet"}
       aria-label={typeof words === "string" ? undefined : label}
       disabled={disabled}
-      title={outcome || label}
+      title={t(outcome) || label}
       onClick={copy}
     >
       <Glyph name={outcome === "Copied" ? "check" : "copy"} />
       {words}
       <span class="nnw-hidden" aria-live="polite">
-        {outcome}
+        {t(outcome)}
       </span>
     </button>
   );

@@ -1,7 +1,9 @@
 import { useRef } from "preact/hooks";
 import { floatText, toNumber } from "../../lib/format.ts";
+import { take } from "../../lib/keys.ts";
 import type { Client } from "../../protocol/client.ts";
 import type { DepthReply } from "../../protocol/messages.ts";
+import { t } from "../../words/words.ts";
 import { FaultNote } from "./Note.tsx";
 import { Section } from "./Section.tsx";
 import { useQuery } from "./useQuery.ts";
@@ -23,14 +25,20 @@ export function Depth({ client, path, generation, alive, onNavigate }: DepthProp
   const reply = answer?.body ?? null;
   if (fault !== null && !isCurrent) {
     return (
-      <Section title="Across depth">
-        <FaultNote fault={fault} path={path} what="The other blocks can’t be read now." alive={alive} onRetry={retry} />
+      <Section title={t("Across depth")}>
+        <FaultNote
+          fault={fault}
+          path={path}
+          what={t("The other blocks can’t be read now.")}
+          alive={alive}
+          onRetry={retry}
+        />
       </Section>
     );
   }
   return (
     <Section
-      title="Across depth"
+      title={t("Across depth")}
       caption={reply === null ? null : caption(reply)}
       isStale={reply !== null && !isCurrent}
     >
@@ -44,8 +52,8 @@ export function Depth({ client, path, generation, alive, onNavigate }: DepthProp
 }
 
 function caption({ name, labels, is_exact }: DepthReply): string {
-  const ends = labels.length > 0 ? `, ${labels[0]} to ${labels.at(-1)}` : "";
-  return `std of ${name}${ends}${is_exact ? "" : " · sampled"}`;
+  const what = t("std of {0}, {1} to {2}", name, labels[0] ?? "", labels.at(-1) ?? "");
+  return is_exact ? what : t("{0} · sampled", what);
 }
 
 interface BarsProps {
@@ -69,8 +77,7 @@ function Bars({ reply, alive, onNavigate }: BarsProps) {
     const at = buttons.indexOf(event.target as HTMLElement);
     const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: buttons.length - 1 }[event.key];
     if (to !== undefined) {
-      event.preventDefault();
-      event.stopPropagation();
+      take(event);
       buttons[to]?.focus();
     }
   };
@@ -80,12 +87,12 @@ function Bars({ reply, alive, onNavigate }: BarsProps) {
         class="nnw-depth"
         style={columns}
         role="group"
-        aria-label={`Standard deviation of ${reply.name} in each of ${labels.length} blocks`}
+        aria-label={t("Standard deviation of {0} in each of {1} blocks", reply.name, labels.length)}
         ref={list}
         onKeyDown={onKeyDown}
       >
         {std.map((value, i) => {
-          const text = `${labels[i]}: std ${floatText(value)}`;
+          const text = t("{0}: std {1}", labels[i] ?? "", floatText(value));
           return (
             <button
               key={paths[i]}

@@ -1,9 +1,10 @@
 import type { FindingBody } from "../../protocol/messages.ts";
+import { t, tx, word } from "../../words/words.ts";
 import { Code } from "./Code.tsx";
 import { Note } from "./Note.tsx";
 import { PathLink } from "./PathText.tsx";
 
-const WORDS = { error: "Error", warning: "Warning", note: "Note" } as const;
+const WORDS = { error: word("Error"), warning: word("Warning"), note: word("Note") } as const;
 
 interface FindingsProps {
   readonly findings: readonly FindingBody[];
@@ -19,21 +20,18 @@ export function Findings({ findings, at, alive, onNavigate }: FindingsProps) {
     return null;
   }
   return (
-    <ul class="nnw-findings" aria-label="Findings">
+    <ul class="nnw-findings" aria-label={t("Findings")}>
       {findings.map((finding) => (
         <li key={`${finding.code} ${finding.path}`}>
           <Note kind={finding.severity}>
             <p>
-              <b>{WORDS[finding.severity]}</b> <span class="nnw-mono">{finding.code}</span>
-              {finding.path !== at ? (
-                <>
-                  {" at "}
-                  <PathLink path={finding.path} onNavigate={onNavigate} alive={alive} />
-                </>
-              ) : null}
+              <b>{t(WORDS[finding.severity])}</b> <span class="nnw-mono">{t(finding.code)}</span>
+              {finding.path !== at
+                ? tx(" at {0}", <PathLink path={finding.path} onNavigate={onNavigate} alive={alive} />)
+                : null}
             </p>
             <p>{finding.message}</p>
-            {finding.fix === null ? null : <Code code={finding.fix} label="Copy the fix" />}
+            {finding.fix === null ? null : <Code code={finding.fix} label={t("Copy the fix")} />}
           </Note>
         </li>
       ))}

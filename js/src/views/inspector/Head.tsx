@@ -1,6 +1,7 @@
 import type { ComponentChildren } from "preact";
 import { bytesText, countText, exactBytes, exactCount, shapeText, toNumber } from "../../lib/format.ts";
 import type { InspectReply, ModuleFacts, TensorFacts } from "../../protocol/messages.ts";
+import { t, word } from "../../words/words.ts";
 import { FreezeButton } from "../edit/FreezeButton.tsx";
 import { Glyph } from "../tree/Glyph.tsx";
 import { CopyButton } from "./CopyButton.tsx";
@@ -21,14 +22,14 @@ interface HeadProps {
 export function Head({ path, reply, isCurrent, alive, onNavigate, headingId }: HeadProps) {
   const own = isCurrent ? reply : null;
   const access = own?.code[0]?.code;
-  const root = access ?? own?.class_name ?? "model";
+  const root = access ?? own?.class_name ?? t("model");
   return (
     <header class="nnw-title">
       <div class="nnw-title-line">
         <h2 id={headingId}>
           <PathText path={path} root={root} />
         </h2>
-        {access === undefined ? null : <CopyButton text={access} label={`Copy ${access}`} />}
+        {access === undefined ? null : <CopyButton text={access} label={t("Copy {0}", access)} />}
         <span class="nnw-space" />
         {own?.siblings ? (
           <FoldSteps siblings={own.siblings} isTensor={own.tensor !== null} alive={alive} onNavigate={onNavigate} />
@@ -50,7 +51,9 @@ interface FoldStepsProps {
 
 function FoldSteps({ siblings, isTensor, alive, onNavigate }: FoldStepsProps) {
   const step = (to: string | null, icon: "previous" | "next", key: string) => {
-    const label = `${isTensor ? "Same tensor in the" : "The"} ${icon} member (${key})`;
+    const label = isTensor
+      ? t(icon === "next" ? "Same tensor in the next member ({0})" : "Same tensor in the previous member ({0})", key)
+      : t(icon === "next" ? "The next member ({0})" : "The previous member ({0})", key);
     return (
       <button
         type="button"
@@ -68,7 +71,7 @@ function FoldSteps({ siblings, isTensor, alive, onNavigate }: FoldStepsProps) {
   return (
     <>
       {step(siblings.previous, "previous", "[")}
-      <span class="nnw-fold-label" title={`${siblings.index + 1} of ${exactCount(siblings.count)}`}>
+      <span class="nnw-fold-label" title={t("{0} of {1}", siblings.index + 1, exactCount(siblings.count))}>
         <bdi>{siblings.label}</bdi>
       </span>
       {step(siblings.next, "next", "]")}
@@ -101,8 +104,8 @@ function Facts({ reply }: { readonly reply: InspectReply }) {
 }
 
 const ROLE_NOTES = {
-  buffer: "Kept in state_dict(), not trained",
-  unregistered: "Not registered: state_dict() and .to() will not see it",
+  buffer: word("Kept in state_dict(), not trained"),
+  unregistered: word("Not registered: state_dict() and .to() will not see it"),
   parameter: "",
 } as const;
 
@@ -111,17 +114,17 @@ function TensorLine({ tensor, path }: { readonly tensor: TensorFacts; readonly p
   const isStrided = tensor.layout === "strided" || tensor.layout === "";
   return (
     <>
-      <b title={`${exactCount(tensor.n_elements)} values`}>{shapeText(tensor.shape)}</b>
+      <b title={t("{0} values", exactCount(tensor.n_elements))}>{shapeText(tensor.shape)}</b>
       {fact(tensor.dtype)}
       {fact(tensor.device)}
       {fact(bytesText(tensor.size_bytes), exactBytes(tensor.size_bytes))}
-      {tensor.role === "parameter" ? null : fact(tensor.role, ROLE_NOTES[tensor.role])}
-      {tensor.role === "buffer" && !tensor.persistent ? fact("not persistent", "Left out of state_dict()") : null}
+      {tensor.role === "parameter" ? null : fact(t(tensor.role), t(ROLE_NOTES[tensor.role]))}
+      {tensor.role === "buffer" && !tensor.persistent ? fact(t("not persistent"), t("Left out of state_dict()")) : null}
       {tensor.role === "parameter" ? <FreezeButton path={path} isFrozen={!tensor.requires_grad} /> : null}
-      {tensor.role !== "parameter" && tensor.requires_grad ? fact("requires grad") : null}
+      {tensor.role !== "parameter" && tensor.requires_grad ? fact(t("requires grad")) : null}
       {isStrided ? null : fact(tensor.layout)}
       {isStrided && tensor.is_contiguous === false
-        ? fact("not contiguous", `strides (${tensor.strides?.join(", ") ?? "unknown"})`)
+        ? fact(t("not contiguous"), t("strides ({0})", tensor.strides?.join(", ") ?? t("unknown")))
         : null}
     </>
   );
@@ -138,11 +141,13 @@ function ModuleLine({ module, className, path }: ModuleLineProps) {
   return (
     <>
       <b>{className}</b>
-      <span title={`${exactCount(module.n_params)} parameters`}>{countText(module.n_params)} parameters</span>
+      <span title={t("{0} parameters", exactCount(module.n_params))}>
+        {t("{0} parameters", countText(module.n_params))}
+      </span>
       {path === null || toNumber(module.n_params) === 0 ? null : (
         <FreezeButton path={path} isFrozen={toNumber(module.n_params_trainable) === 0} />
       )}
-      {module.training === null ? null : <span>{module.training ? "training" : "eval"}</span>}
+      {module.training === null ? null : <span>{module.training ? t("training") : t("eval")}</span>}
     </>
   );
 }

@@ -1,5 +1,6 @@
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import type { Tone } from "../../lib/heat.ts";
+import { isModified, take } from "../../lib/keys.ts";
 import { type Cell, cellIn, isWhole, type Size, type Window, whole, zoomed } from "../../lib/matrix.ts";
 import { draw, type Picture } from "./heatTile.ts";
 
@@ -49,8 +50,7 @@ export function HeatCanvas(props: HeatCanvasProps) {
     if (next === null) {
       return;
     }
-    event.preventDefault();
-    event.stopPropagation();
+    take(event);
     if ("rows" in next) {
       onView(next);
     } else {
@@ -112,15 +112,14 @@ function zoomByWheel(event: WheelEvent, { view, size, onView }: HeatCanvasProps)
   if (event.deltaY > 0 && isWhole(view, size)) {
     return;
   }
-  event.preventDefault();
-  event.stopPropagation();
+  take(event);
   const [x, y] = share(event);
   const notches = event.deltaMode === 0 ? event.deltaY / 120 : event.deltaY / 3;
   onView(zoomed(view, size, 1.5 ** -Math.max(-2, Math.min(2, notches)), x, y));
 }
 
 function keyed(event: KeyboardEvent, focus: Cell, view: Window, size: Size): Cell | Window | null {
-  if (event.ctrlKey || event.metaKey || event.altKey) {
+  if (isModified(event)) {
     return null;
   }
   const step = event.shiftKey ? LEAP : 1;

@@ -5,6 +5,7 @@ import { rampBackground, specialColors, type Tone } from "../../lib/heat.ts";
 import { isWhole, tensorIndex, whole, zoomed } from "../../lib/matrix.ts";
 import type { Client } from "../../protocol/client.ts";
 import type { Of, ValuesReply } from "../../protocol/messages.ts";
+import { t } from "../../words/words.ts";
 import { useEditing } from "../edit/context.ts";
 import { Glyph } from "../tree/Glyph.tsx";
 import { HeatCanvas } from "./HeatCanvas.tsx";
@@ -58,17 +59,16 @@ export function HeatMap({ client, path, hasGrad, generation, alive, tone }: Heat
     Math.max(lowest(size.rows), Math.round((width * size.rows) / Math.max(1, size.columns))),
   );
   const isSingle = size.rows === 1 && size.columns === 1;
-  const noun = of === "grad" ? "gradient" : "values";
   return (
     <Section
-      title={isSingle ? "Value" : "Heat map"}
+      title={isSingle ? t("Value") : t("Heat map")}
       caption={about === null || isEmpty || isSingle ? null : <span aria-live="polite">{placeText(about, heat)}</span>}
       tools={about === null || isEmpty || isSingle ? null : <Legend about={about} heat={heat} tone={tone} />}
       isStale={about !== null && !heat.isCurrent && fault === null}
     >
       <div ref={frame}>
         {about === null && fault === null ? <div class="nnw-skeleton nnw-skeleton-map" aria-hidden="true" /> : null}
-        {isEmpty ? <p class="nnw-dim nnw-quiet">No values: the tensor is empty.</p> : null}
+        {isEmpty ? <p class="nnw-dim nnw-quiet">{t("No values: the tensor is empty.")}</p> : null}
         {about === null || isEmpty ? null : (
           <>
             {fitsTable ? null : (
@@ -80,7 +80,7 @@ export function HeatMap({ client, path, hasGrad, generation, alive, tone }: Heat
                 tone={tone}
                 width={width}
                 height={height}
-                label={pictureLabel(noun, about, heat)}
+                label={pictureLabel(of, about, heat)}
                 onFocus={heat.setFocus}
                 onView={heat.setView}
               />
@@ -116,7 +116,7 @@ export function HeatMap({ client, path, hasGrad, generation, alive, tone }: Heat
         <FaultNote
           fault={fault}
           path={path}
-          what={of === "grad" ? "The gradient can’t be read now." : "Values can’t be read now."}
+          what={of === "grad" ? t("The gradient can’t be read now.") : t("Values can’t be read now.")}
           alive={alive}
           onRetry={heat.retry}
         />
@@ -133,24 +133,35 @@ function lowest(rows: number): number {
 /** Which element is in focus, in words for a matrix and as an index for more dimensions. */
 function placeText(about: ValuesReply, { focus }: Heat): string {
   if (about.shape.length === 1) {
-    return `index ${focus.row === 0 ? focus.column : focus.row}`;
+    return t("index {0}", focus.row === 0 ? focus.column : focus.row);
   }
   if (about.shape.length === 2 && about.row_axes[0] === 0) {
-    return `row ${focus.row}, column ${focus.column}`;
+    return t("row {0}, column {1}", focus.row, focus.column);
   }
   return `[${tensorIndex(focus, about.shape, about.row_axes, about.column_axes).join(", ")}]`;
 }
 
 function axesText(axes: readonly number[]): string {
-  return axes.length === 0 ? "none" : `${axes.length === 1 ? "axis" : "axes"} ${axes.join(", ")}`;
+  return axes.length === 0 ? t("none") : t(axes.length === 1 ? "axis {0}" : "axes {0}", axes.join(", "));
 }
 
-function pictureLabel(noun: string, about: ValuesReply, { size, focus, tableTile, isTableCurrent }: Heat): string {
+function pictureLabel(of: Of, about: ValuesReply, { size, focus, tableTile, isTableCurrent }: Heat): string {
   const axes =
-    about.shape.length > 2 ? ` Rows are ${axesText(about.row_axes)}, columns ${axesText(about.column_axes)}.` : "";
+    about.shape.length > 2
+      ? t("Rows are {0}, columns {1}.", axesText(about.row_axes), axesText(about.column_axes))
+      : "";
   const text = tableTile?.texts?.[focus.row - tableTile.window.row]?.[focus.column - tableTile.window.column];
-  const value = text === undefined || !isTableCurrent ? "" : ` At row ${focus.row}, column ${focus.column}: ${text}.`;
-  return `Heat map of the ${noun}, ${size.rows} rows by ${size.columns} columns, scaled to plus or minus ${floatText(about.scale, 2)}.${axes}${value} Arrows move, plus and minus zoom.`;
+  const value =
+    text === undefined || !isTableCurrent ? "" : t("At row {0}, column {1}: {2}.", focus.row, focus.column, text);
+  const what = t(
+    of === "grad"
+      ? "Heat map of the gradient, {0} rows by {1} columns, scaled to plus or minus {2}."
+      : "Heat map of the values, {0} rows by {1} columns, scaled to plus or minus {2}.",
+    size.rows,
+    size.columns,
+    floatText(about.scale, 2),
+  );
+  return [what, axes, value, t("Arrows move, plus and minus zoom.")].filter(Boolean).join(" ");
 }
 
 function Legend({ about, heat, tone }: { readonly about: ValuesReply; readonly heat: Heat; readonly tone: Tone }) {
@@ -185,9 +196,9 @@ function Switch({ of, onChange }: { readonly of: Of; readonly onChange: (of: Of)
     </button>
   );
   return (
-    <span class="nnw-switch" role="group" aria-label="Heat map of">
-      {option("value", "values")}
-      {option("grad", "gradient")}
+    <span class="nnw-switch" role="group" aria-label={t("Heat map of")}>
+      {option("value", t("values"))}
+      {option("grad", t("gradient"))}
     </span>
   );
 }
@@ -219,12 +230,17 @@ function Controls({ heat, hasZoom, children }: ControlsProps) {
       {children}
       {hasZoom ? (
         <>
-          <span class="nnw-dim nnw-range" title={isOut ? undefined : "Rows × columns in sight"}>
+          <span class="nnw-dim nnw-range" title={isOut ? undefined : t("Rows × columns in sight")}>
             {isOut ? wholeNote(heat) : rangeText(heat)}
           </span>
-          <ZoomButton icon="minus" label="Zoom out (−)" disabled={isOut} onClick={() => zoom(1 / ZOOM)} />
-          <ZoomButton icon="plus" label="Zoom in (+)" disabled={isIn} onClick={() => zoom(ZOOM)} />
-          <ZoomButton icon="fit" label="Whole tensor (0)" disabled={isOut} onClick={() => heat.setView(whole(size))} />
+          <ZoomButton icon="minus" label={t("Zoom out (−)")} disabled={isOut} onClick={() => zoom(1 / ZOOM)} />
+          <ZoomButton icon="plus" label={t("Zoom in (+)")} disabled={isIn} onClick={() => zoom(ZOOM)} />
+          <ZoomButton
+            icon="fit"
+            label={t("Whole tensor (0)")}
+            disabled={isOut}
+            onClick={() => heat.setView(whole(size))}
+          />
         </>
       ) : null}
     </div>
@@ -236,9 +252,9 @@ function wholeNote({ about, pictures }: Heat): string {
   const tile = pictures[0]?.tile;
   const notes = [
     about !== null && about.shape.length > 2
-      ? `rows ${axesText(about.row_axes)}, columns ${axesText(about.column_axes)}`
+      ? t("rows {0}, columns {1}", axesText(about.row_axes), axesText(about.column_axes))
       : "",
-    tile !== undefined && !isFull(tile) ? `largest of each ${tile.rowStep} × ${tile.columnStep}` : "",
+    tile !== undefined && !isFull(tile) ? t("largest of each {0} × {1}", tile.rowStep, tile.columnStep) : "",
   ];
   return notes.filter((note) => note !== "").join(" · ");
 }
@@ -247,7 +263,7 @@ function rangeText({ view, size }: Heat): string {
   const span = (from: number, count: number): string =>
     `${exactCount(Math.floor(from))}–${exactCount(Math.ceil(from + count) - 1)}`;
   const columns = span(view.column, view.columns);
-  return size.rows === 1 ? columns : `rows ${span(view.row, view.rows)} × ${columns}`;
+  return size.rows === 1 ? columns : t("rows {0} × {1}", span(view.row, view.rows), columns);
 }
 
 interface ZoomButtonProps {

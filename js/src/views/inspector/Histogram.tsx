@@ -1,7 +1,9 @@
 import { useMemo, useState } from "preact/hooks";
 import { countText, exactCount, floatText, percentText, toNumber } from "../../lib/format.ts";
 import { type Bins, barsFor, barsPath, binAt, crop, regroup, ticks, zeroAt } from "../../lib/histogram.ts";
+import { take } from "../../lib/keys.ts";
 import type { StatsReply } from "../../protocol/messages.ts";
+import { t } from "../../words/words.ts";
 
 const WIDTH = 192;
 const HEIGHT = 64;
@@ -24,12 +26,12 @@ export function Histogram({ reply, label, hue, isLog }: HistogramProps) {
   const at = bin === null ? null : Math.min(bin, bins.counts.length - 1);
 
   if (bins.counts.length === 0 || all === 0) {
-    return <p class="nnw-dim nnw-quiet">No finite values.</p>;
+    return <p class="nnw-dim nnw-quiet">{t("No finite values.")}</p>;
   }
   if (toNumber(reply.min) === toNumber(reply.max)) {
     return (
       <p class="nnw-dim nnw-quiet">
-        {reply.is_exact ? "All values are" : "All values of the sample are"} {floatText(reply.min)}.
+        {t(reply.is_exact ? "All values are {0}." : "All values of the sample are {0}.", floatText(reply.min))}
       </p>
     );
   }
@@ -47,8 +49,7 @@ export function Histogram({ reply, label, hue, isLog }: HistogramProps) {
     };
     const next = moves[event.key];
     if (next !== undefined) {
-      event.preventDefault();
-      event.stopPropagation();
+      take(event);
       setBin(next);
     }
   };
@@ -77,15 +78,15 @@ export function Histogram({ reply, label, hue, isLog }: HistogramProps) {
           type="button"
           class="nnw-button-tiny nnw-outside"
           aria-pressed={isWhole}
-          aria-label="Whole range"
+          aria-label={t("Whole range")}
           title={
             isWhole
-              ? "Leave the thin tails out"
-              : `${percentText(outside)} of the values lie outside; show the whole range`
+              ? t("Leave the thin tails out")
+              : t("{0} of the values lie outside; show the whole range", percentText(outside))
           }
           onClick={() => setIsWhole(!isWhole)}
         >
-          {isWhole ? "all" : `+${percentText(outside)}`}
+          {isWhole ? t("all") : `+${percentText(outside)}`}
         </button>
       ) : null}
       <div class="nnw-ticks" aria-hidden="true">
@@ -122,9 +123,8 @@ export function tickPlace(at: number): { readonly class?: string; readonly style
 
 function summary({ counts, edges }: Bins, reply: StatsReply): string {
   const peak = counts.indexOf(Math.max(...counts));
-  const range = `${floatText(edges[0] ?? 0, 2)} to ${floatText(edges.at(-1) ?? 0, 2)}`;
-  const where = `${floatText(edges[peak] ?? 0, 2)} to ${floatText(edges[peak + 1] ?? 0, 2)}`;
-  return `from ${range}, most between ${where}, standard deviation ${floatText(reply.std, 3)}`;
+  const ends = [edges[0], edges.at(-1), edges[peak], edges[peak + 1]].map((edge = 0) => floatText(edge, 2));
+  return t("from {0} to {1}, most between {2} to {3}, standard deviation {4}", ...ends, floatText(reply.std, 3));
 }
 
 interface ReadingProps {
@@ -146,12 +146,9 @@ function Reading({ bins, at, all, isSample }: ReadingProps) {
       role="status"
       style={middle < 0.5 ? { left: `${middle * 100}%` } : { right: `${(1 - middle) * 100}%` }}
     >
-      <span>
-        {floatText(low, 3)} to {floatText(high, 3)}
-      </span>
+      <span>{t("{0} to {1}", floatText(low, 3), floatText(high, 3))}</span>
       <span title={exactCount(count)}>
-        {countText(count)} · {percentText(count / all)}
-        {isSample ? " of the sample" : ""}
+        {t(isSample ? "{0} · {1} of the sample" : "{0} · {1}", countText(count), percentText(count / all))}
       </span>
     </div>
   );

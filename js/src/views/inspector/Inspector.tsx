@@ -2,9 +2,11 @@ import type { RefObject } from "preact";
 import { useCallback, useEffect, useImperativeHandle, useRef, useState } from "preact/hooks";
 import { plainText, toNumber } from "../../lib/format.ts";
 import type { Tone } from "../../lib/heat.ts";
+import { isModified, take } from "../../lib/keys.ts";
 import { useUniqueId } from "../../lib/useUniqueId.ts";
 import type { Client } from "../../protocol/client.ts";
 import type { InspectReply } from "../../protocol/messages.ts";
+import { t, tx } from "../../words/words.ts";
 import { type Editing, EditingContext } from "../edit/context.ts";
 import { Reinitialize } from "../edit/Reinitialize.tsx";
 import { CodePanel } from "./Code.tsx";
@@ -92,7 +94,7 @@ export function Inspector(props: InspectorProps) {
   useEffect(() => () => onHover(null), [path]);
 
   const onKeyDown = (event: KeyboardEvent): void => {
-    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) {
+    if (event.defaultPrevented || isModified(event)) {
       return;
     }
     if ((event.target as HTMLElement).closest("input, select") !== null) {
@@ -101,18 +103,16 @@ export function Inspector(props: InspectorProps) {
     const siblings = inspect.isCurrent && alive ? reply?.siblings : null;
     const to = event.key === "[" ? siblings?.previous : event.key === "]" ? siblings?.next : null;
     if (to != null) {
-      event.preventDefault();
-      event.stopPropagation();
+      take(event);
       onNavigate(to);
     } else if (event.key === "Escape" && cancel.current !== null) {
-      event.preventDefault();
-      event.stopPropagation();
+      take(event);
       cancel.current();
     }
   };
   return (
     <EditingContext.Provider value={editing}>
-      <section class="nnw-inspector" aria-label="Inspector" onKeyDown={onKeyDown} onCopy={copyPlain}>
+      <section class="nnw-inspector" aria-label={t("Inspector")} onKeyDown={onKeyDown} onCopy={copyPlain}>
         <Head
           path={path}
           reply={isUnread ? null : reply}
@@ -121,7 +121,7 @@ export function Inspector(props: InspectorProps) {
           onNavigate={onNavigate}
           headingId={`${id}-heading`}
         />
-        <Tabs tabs={tabs} selected={selected} onSelect={setWanted} label="Inspector" prefix={id} listRef={list} />
+        <Tabs tabs={tabs} selected={selected} onSelect={setWanted} label={t("Inspector")} prefix={id} listRef={list} />
         <div
           class="nnw-pane"
           role="tabpanel"
@@ -134,12 +134,12 @@ export function Inspector(props: InspectorProps) {
             <FaultNote
               fault={inspect.fault}
               path={path}
-              what="This can’t be inspected now."
+              what={t("This can’t be inspected now.")}
               alive={alive}
               onRetry={inspect.retry}
             />
           )}
-          {isUnread ? <p class="nnw-dim">Not read while there was a kernel.</p> : null}
+          {isUnread ? <p class="nnw-dim">{t("Not read while there was a kernel.")}</p> : null}
           {isUnread || reply === null || (inspect.fault !== null && !inspect.isCurrent) ? null : (
             <div class={inspect.isCurrent ? "nnw-panel" : "nnw-panel nnw-stale"} aria-busy={!inspect.isCurrent}>
               {selected === "overview" ? (
@@ -197,12 +197,12 @@ function tabsFor(reply: InspectReply | null, hasTrace: boolean, canEdit: boolean
   const nFindings = reply?.findings.length ?? 0;
   const hasInside = reply?.findings.some((finding) => finding.path !== reply.path) ?? false;
   return [
-    { id: "overview", label: "Overview" },
-    ...(canEdit && hasValues(reply) ? [{ id: "init", label: "Re-initialize" } as const] : []),
-    ...(nTies > 0 ? [{ id: "ties", label: "Ties", count: String(nTies) } as const] : []),
-    ...(hasInside ? [{ id: "findings", label: "Findings", count: countOf(nFindings) } as const] : []),
-    ...(hasTrace ? [{ id: "trace", label: "Trace" } as const] : []),
-    { id: "code", label: "Code" },
+    { id: "overview", label: t("Overview") },
+    ...(canEdit && hasValues(reply) ? [{ id: "init", label: t("Re-initialize") } as const] : []),
+    ...(nTies > 0 ? [{ id: "ties", label: t("Ties"), count: String(nTies) } as const] : []),
+    ...(hasInside ? [{ id: "findings", label: t("Findings"), count: countOf(nFindings) } as const] : []),
+    ...(hasTrace ? [{ id: "trace", label: t("Trace") } as const] : []),
+    { id: "code", label: t("Code") },
   ];
 }
 
@@ -231,14 +231,16 @@ function Overview({ reply, onCancellable, ...rest }: OverviewProps) {
       />
       {reply.problem === null ? null : (
         <Note kind="error">
-          <b>Part of this can’t be read.</b>
+          <b>{t("Part of this can’t be read.")}</b>
           <p>{reply.problem}</p>
         </Note>
       )}
       {reply.alias_of === null ? null : (
         <p class="nnw-alias">
-          {reply.kind === "cycle" ? "A way back to " : "The same module as "}
-          <PathLink path={reply.alias_of} {...{ alive, onNavigate }} />
+          {tx(
+            reply.kind === "cycle" ? "A way back to {0}" : "The same module as {0}",
+            <PathLink path={reply.alias_of} {...{ alive, onNavigate }} />,
+          )}
         </p>
       )}
       {reply.tensor === null ? null : (

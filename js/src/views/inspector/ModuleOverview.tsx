@@ -1,6 +1,7 @@
 import type { ComponentChildren } from "preact";
 import { bytesText, countText, exactBytes, exactCount, toNumber } from "../../lib/format.ts";
 import type { ModuleFacts, ModuleTensor, TraceCallBody } from "../../protocol/messages.ts";
+import { t } from "../../words/words.ts";
 import { PathLink } from "./PathText.tsx";
 import { Section } from "./Section.tsx";
 import { Calls } from "./Trace.tsx";
@@ -17,38 +18,40 @@ export function ModuleOverview({ module, calls, alive, onNavigate }: ModuleOverv
   return (
     <>
       {module.doc === "" ? null : <p class="nnw-doc">{module.doc}</p>}
-      <Section title="Size">
+      <Section title={t("Size")}>
         <dl class="nnw-figures">
-          <Fact name="parameters" title={exactCount(module.n_params)}>
+          <Fact name={t("parameters")} title={exactCount(module.n_params)}>
             {countText(module.n_params)}
           </Fact>
-          <Fact name="trainable" title={exactCount(module.n_params_trainable)}>
+          <Fact name={t("trainable")} title={exactCount(module.n_params_trainable)}>
             {countText(module.n_params_trainable)}
           </Fact>
-          <Fact name="bytes" title={exactBytes(module.size_bytes)}>
+          <Fact name={t("bytes")} title={exactBytes(module.size_bytes)}>
             {bytesText(module.size_bytes)}
           </Fact>
-          <Fact name="modules" title={exactCount(module.n_modules)}>
+          <Fact name={t("modules")} title={exactCount(module.n_modules)}>
             {countText(module.n_modules)}
           </Fact>
-          <Fact name="tensors" title={exactCount(module.n_tensors)}>
+          <Fact name={t("tensors")} title={exactCount(module.n_tensors)}>
             {countText(module.n_tensors)}
           </Fact>
-          <Fact name="mode">{module.training === null ? "not told" : module.training ? "training" : "eval"}</Fact>
+          <Fact name={t("mode")}>
+            {module.training === null ? t("not told") : module.training ? t("training") : t("eval")}
+          </Fact>
         </dl>
       </Section>
       {module.extra === "" ? null : (
-        <Section title="Settings">
+        <Section title={t("Settings")}>
           <p class="nnw-mono nnw-extra">{module.extra}</p>
         </Section>
       )}
       {module.tensors.length === 0 ? null : (
-        <Section title="Own tensors" caption={exactCount(module.tensors.length)}>
+        <Section title={t("Own tensors")} caption={exactCount(module.tensors.length)}>
           <OwnTensors tensors={module.tensors} alive={alive} onNavigate={onNavigate} />
         </Section>
       )}
       {module.hooks.length === 0 ? null : (
-        <Section title="Hooks" caption={exactCount(module.hooks.length)}>
+        <Section title={t("Hooks")} caption={exactCount(module.hooks.length)}>
           <ul class="nnw-hooks">
             {module.hooks.map((hook) => (
               <li key={hook} class="nnw-mono">
@@ -59,7 +62,10 @@ export function ModuleOverview({ module, calls, alive, onNavigate }: ModuleOverv
         </Section>
       )}
       {calls.length === 0 ? null : (
-        <Section title="Last trace" caption={calls.length === 1 ? "called once" : `called ${calls.length} times`}>
+        <Section
+          title={t("Last trace")}
+          caption={t(calls.length === 1 ? "called once" : "called {0} times", calls.length)}
+        >
           <Calls calls={calls} withPath={false} failedAt={null} alive={alive} onNavigate={onNavigate} />
         </Section>
       )}
@@ -93,12 +99,17 @@ function OwnTensors({ tensors, alive, onNavigate }: OwnTensorsProps) {
     <ul class="nnw-own">
       {tensors.map((tensor) => (
         <li key={tensor.path}>
-          <i class={`nnw-glyph nnw-glyph-${tensor.role}`} role="img" aria-label={tensor.role} title={tensor.role} />
+          <i
+            class={`nnw-glyph nnw-glyph-${tensor.role}`}
+            role="img"
+            aria-label={t(tensor.role)}
+            title={t(tensor.role)}
+          />
           <PathLink path={tensor.path} text={tensor.name} onNavigate={onNavigate} alive={alive} />
           <span>{tensor.shape}</span>
           <span class="nnw-dim">{tensor.dtype}</span>
-          <span class="nnw-dim nnw-count" title={`${exactCount(tensor.n_elements)} values`}>
-            {toNumber(tensor.n_elements) === 0 ? "empty" : countText(tensor.n_elements)}
+          <span class="nnw-dim nnw-count" title={t("{0} values", exactCount(tensor.n_elements))}>
+            {toNumber(tensor.n_elements) === 0 ? t("empty") : countText(tensor.n_elements)}
           </span>
         </li>
       ))}

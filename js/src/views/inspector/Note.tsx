@@ -1,5 +1,6 @@
 import type { ComponentChildren } from "preact";
 import { type Fault, faultDetails } from "../../lib/fault.ts";
+import { t } from "../../words/words.ts";
 import { Glyph, type GlyphName } from "../tree/Glyph.tsx";
 import { CopyButton } from "./CopyButton.tsx";
 
@@ -43,9 +44,13 @@ export function FaultNote({ fault, path, what, alive, onRetry }: FaultNoteProps)
       </Note>
       <div class="nnw-actions">
         <button type="button" class="nnw-button" disabled={!alive} onClick={onRetry}>
-          Try again
+          {t("Try again")}
         </button>
-        <CopyButton text={faultDetails(fault, path)} label="Copy the details of this error" words="Copy the details" />
+        <CopyButton
+          text={faultDetails(fault, path)}
+          label={t("Copy the details of this error")}
+          words={t("Copy the details")}
+        />
       </div>
     </div>
   );

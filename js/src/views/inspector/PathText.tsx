@@ -1,4 +1,5 @@
 import { splitPath } from "../../lib/modelPath.ts";
+import { t } from "../../words/words.ts";
 
 /** A path with its last component in bold. Where it is too long its start gives way. */
 export function PathText({ path, root }: { readonly path: string; readonly root: string }) {
@@ -27,7 +28,7 @@ interface PathLinkProps {
 export function PathLink({ path, text, onNavigate, alive }: PathLinkProps) {
   return (
     <button type="button" class="nnw-link" title={path} disabled={!alive} onClick={() => onNavigate(path)}>
-      <bdi>{text ?? (path === "" ? "the model" : path)}</bdi>
+      <bdi>{text ?? (path === "" ? t("the model") : path)}</bdi>
     </button>
   );
 }

@@ -1,6 +1,7 @@
 import type { ComponentChildren } from "preact";
 import { countText, exactCount, exactFloat, floatText, meanText, percentText, toNumber } from "../../lib/format.ts";
 import type { StatsReply } from "../../protocol/messages.ts";
+import { t } from "../../words/words.ts";
 import { FaultNote } from "./Note.tsx";
 import { Section } from "./Section.tsx";
 import type { Stats } from "./useStats.ts";
@@ -18,8 +19,8 @@ export function Statistics({ stats, path, isComplex, alive }: StatisticsProps) {
   const { reply, fault, phase, isCurrent } = stats;
   return (
     <Section
-      title="Statistics"
-      caption={reply === null ? null : <Source reply={reply} noun={isComplex ? "magnitude" : "value"} />}
+      title={t("Statistics")}
+      caption={reply === null ? null : <Source reply={reply} isComplex={isComplex} />}
       isStale={!isCurrent}
     >
       {reply === null ? <Skeleton /> : <Grid reply={reply} />}
@@ -27,7 +28,7 @@ export function Statistics({ stats, path, isComplex, alive }: StatisticsProps) {
         <FaultNote
           fault={fault}
           path={path}
-          what={reply?.is_exact ? "Values can’t be read again now." : "The exact statistics can’t be had now."}
+          what={reply?.is_exact ? t("Values can’t be read again now.") : t("The exact statistics can’t be had now.")}
           alive={alive}
           onRetry={stats.resume}
         />
@@ -35,10 +36,10 @@ export function Statistics({ stats, path, isComplex, alive }: StatisticsProps) {
       {phase === "exact" && stats.isSlow && isCurrent ? <Progress stats={stats} /> : null}
       {phase === "cancelled" && isCurrent && reply?.is_exact === false ? (
         <div class="nnw-progress-line">
-          <span class="nnw-dim">Cancelled; these are from the sample.</span>
+          <span class="nnw-dim">{t("Cancelled; these are from the sample.")}</span>
           <span class="nnw-space" />
           <button type="button" class="nnw-button" disabled={!alive} onClick={stats.resume}>
-            Read all values
+            {t("Read all values")}
           </button>
         </div>
       ) : null}
@@ -46,18 +47,23 @@ export function Statistics({ stats, path, isComplex, alive }: StatisticsProps) {
   );
 }
 
-function Source({ reply, noun }: { readonly reply: StatsReply; readonly noun: string }) {
+function Source({ reply, isComplex }: { readonly reply: StatsReply; readonly isComplex: boolean }) {
   if (reply.is_exact) {
     return (
-      <span title={`${exactCount(reply.n_total)} values`}>
-        {countText(reply.n_total)} {noun}
-        {toNumber(reply.n_total) === 1 ? "" : "s"} · exact
+      <span title={t("{0} values", exactCount(reply.n_total))}>
+        {toNumber(reply.n_total) === 1
+          ? t(isComplex ? "{0} magnitude · exact" : "{0} value · exact", countText(reply.n_total))
+          : t(isComplex ? "{0} magnitudes · exact" : "{0} values · exact", countText(reply.n_total))}
       </span>
     );
   }
   return (
-    <span class="nnw-warn" title={`${exactCount(reply.n)} of ${exactCount(reply.n_total)} values`}>
-      ≈ from {exactCount(reply.n)} of {countText(reply.n_total)} {noun}s
+    <span class="nnw-warn" title={t("{0} of {1} values", exactCount(reply.n), exactCount(reply.n_total))}>
+      {t(
+        isComplex ? "≈ from {0} of {1} magnitudes" : "≈ from {0} of {1} values",
+        exactCount(reply.n),
+        countText(reply.n_total),
+      )}
     </span>
   );
 }
@@ -65,13 +71,13 @@ function Source({ reply, noun }: { readonly reply: StatsReply; readonly noun: st
 function Progress({ stats }: { readonly stats: Stats }) {
   const { progress } = stats;
   const share = progress === null || progress.total <= 0 ? 0 : Math.min(1, progress.done / progress.total);
-  const text = progress === null ? "Exact: reading all values" : `Exact: ${Math.floor(share * 100)} %`;
+  const text = progress === null ? t("Exact: reading all values") : t("Exact: {0} %", Math.floor(share * 100));
   return (
     <div>
       <div
         class="nnw-progress"
         role="progressbar"
-        aria-label="Exact statistics"
+        aria-label={t("Exact statistics")}
         aria-valuemin={0}
         aria-valuemax={100}
         aria-valuenow={Math.floor(share * 100)}
@@ -82,7 +88,7 @@ function Progress({ stats }: { readonly stats: Stats }) {
         <span class="nnw-dim">{text}</span>
         <span class="nnw-space" />
         <button type="button" class="nnw-button" aria-keyshortcuts="Escape" onClick={stats.cancel}>
-          Cancel <kbd>Esc</kbd>
+          {t("Cancel")} <kbd>Esc</kbd>
         </button>
       </div>
     </div>
@@ -116,25 +122,25 @@ function Grid({ reply }: { readonly reply: StatsReply }) {
   const about = isSample ? "≈ " : "";
   const value = (text: string, sign = about): string => (isEmpty ? "–" : `${sign}${text}`);
   const exact = (number: number | string): string | undefined =>
-    isEmpty ? undefined : `${isSample ? "in the sample: " : ""}${exactFloat(number)}`;
+    isEmpty ? undefined : isSample ? t("in the sample: {0}", exactFloat(number)) : exactFloat(number);
   return (
     <dl class="nnw-figures">
-      <Figure name="mean" title={exact(reply.mean)}>
+      <Figure name={t("mean")} title={exact(reply.mean)}>
         {value(meanText(reply.mean, reply.std))}
       </Figure>
-      <Figure name="std" title={exact(reply.std)}>
+      <Figure name={t("std")} title={exact(reply.std)}>
         {Number.isNaN(toNumber(reply.std)) ? "–" : value(floatText(reply.std))}
       </Figure>
-      <Figure name="min" title={exact(reply.min)}>
+      <Figure name={t("min")} title={exact(reply.min)}>
         {value(floatText(reply.min), isSample ? "≤ " : "")}
       </Figure>
-      <Figure name="max" title={exact(reply.max)}>
+      <Figure name={t("max")} title={exact(reply.max)}>
         {value(floatText(reply.max), isSample ? "≥ " : "")}
       </Figure>
-      <Figure name="L2 norm" title={isSample ? undefined : exact(reply.norm)}>
+      <Figure name={t("L2 norm")} title={isSample ? undefined : exact(reply.norm)}>
         {isSample ? UNKNOWN : floatText(reply.norm)}
       </Figure>
-      <Tally name="zeros" count={reply.n_zero} reply={reply} />
+      <Tally name={t("zeros")} count={reply.n_zero} reply={reply} />
       <Tally name="NaN" count={reply.n_nan} reply={reply} isBad />
       <Tally name="inf" count={reply.n_inf} reply={reply} isBad />
     </dl>

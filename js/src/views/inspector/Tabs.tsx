@@ -1,5 +1,6 @@
 import type { RefObject } from "preact";
 import { useRef } from "preact/hooks";
+import { isModified, keyOf, take } from "../../lib/keys.ts";
 
 export interface Tab<Id extends string> {
   readonly id: Id;
@@ -35,8 +36,8 @@ export function Tabs<Id extends string>({ tabs, selected, onSelect, label, prefi
   const own = useRef<HTMLDivElement | null>(null);
   const list = listRef ?? own;
   const onKeyDown = (event: KeyboardEvent): void => {
-    const step = STEPS[event.key];
-    if (step === undefined || event.ctrlKey || event.metaKey || event.altKey) {
+    const step = STEPS[keyOf(event)];
+    if (step === undefined || isModified(event)) {
       return;
     }
     const at = step(
@@ -45,8 +46,7 @@ export function Tabs<Id extends string>({ tabs, selected, onSelect, label, prefi
     );
     const next = tabs[at];
     if (next !== undefined) {
-      event.preventDefault();
-      event.stopPropagation();
+      take(event);
       onSelect(next.id);
       list.current?.querySelectorAll<HTMLElement>("[role=tab]").item(at)?.focus();
     }

@@ -4,6 +4,7 @@ import { floatText, toNumber } from "../../lib/format.ts";
 import type { Tone } from "../../lib/heat.ts";
 import type { Client } from "../../protocol/client.ts";
 import type { StatsReply, TensorFacts } from "../../protocol/messages.ts";
+import { t } from "../../words/words.ts";
 import { Depth } from "./Depth.tsx";
 import { HeatMap } from "./HeatMap.tsx";
 import { Histogram } from "./Histogram.tsx";
@@ -38,7 +39,7 @@ export function TensorOverview(props: TensorOverviewProps) {
     return (
       <>
         <Note kind="note">
-          <b>No values to show.</b>
+          <b>{t("No values to show.")}</b>
           <p>{sentence(tensor.readable)}</p>
         </Note>
         {depth}
@@ -46,7 +47,7 @@ export function TensorOverview(props: TensorOverviewProps) {
     );
   }
   if (toNumber(tensor.n_elements) === 0) {
-    return <p class="nnw-dim nnw-quiet">No values: the tensor is empty.</p>;
+    return <p class="nnw-dim nnw-quiet">{t("No values: the tensor is empty.")}</p>;
   }
   if (toNumber(tensor.n_elements) === 1) {
     return (
@@ -93,7 +94,7 @@ function Readable(props: TensorOverviewProps & { readonly children: ComponentChi
         <FaultNote
           fault={stats.fault}
           path={path}
-          what="Values can’t be read now."
+          what={t("Values can’t be read now.")}
           alive={alive}
           onRetry={stats.resume}
         />
@@ -107,7 +108,7 @@ function Readable(props: TensorOverviewProps & { readonly children: ComponentChi
       <Statistics stats={stats} path={path} isComplex={tensor.dtype.startsWith("complex")} alive={alive} />
       <div class="nnw-two">
         <Section
-          title="Values"
+          title={t("Values")}
           caption={caption(stats)}
           isStale={!stats.isCurrent}
           tools={<LogSwitch isLog={isLog} onChange={setIsLog} />}
@@ -115,10 +116,10 @@ function Readable(props: TensorOverviewProps & { readonly children: ComponentChi
           {stats.reply === null ? (
             <Waiting />
           ) : (
-            <Histogram reply={stats.reply} label="Histogram of the values" hue="value" isLog={isLog} />
+            <Histogram reply={stats.reply} label={t("Histogram of the values")} hue="value" isLog={isLog} />
           )}
         </Section>
-        <Section title="Gradient" caption={tensor.has_grad ? caption(grad) : null} isStale={isGradStale}>
+        <Section title={t("Gradient")} caption={tensor.has_grad ? caption(grad) : null} isStale={isGradStale}>
           <Gradient tensor={tensor} grad={grad} path={path} alive={alive} isLog={isLog} />
         </Section>
       </div>
@@ -132,7 +133,7 @@ function caption({ reply }: Stats): string | null {
   if (reply === null || Number.isNaN(toNumber(reply.std))) {
     return null;
   }
-  return `std ${reply.is_exact ? "" : "≈ "}${floatText(reply.std, 3)}`;
+  return t(reply.is_exact ? "std {0}" : "std ≈ {0}", floatText(reply.std, 3));
 }
 
 function Waiting() {
@@ -151,7 +152,7 @@ function Gradient({ tensor, grad, path, alive, isLog }: GradientProps) {
   if (!tensor.has_grad) {
     return (
       <p class="nnw-dim nnw-quiet">
-        {tensor.requires_grad ? "No gradient yet: none before backward()." : "No gradient: requires_grad is False."}
+        {t(tensor.requires_grad ? "No gradient yet: none before backward()." : "No gradient: requires_grad is False.")}
       </p>
     );
   }
@@ -160,7 +161,7 @@ function Gradient({ tensor, grad, path, alive, isLog }: GradientProps) {
       <FaultNote
         fault={grad.fault}
         path={path}
-        what="The gradient can’t be read now."
+        what={t("The gradient can’t be read now.")}
         alive={alive}
         onRetry={grad.resume}
       />
@@ -169,7 +170,7 @@ function Gradient({ tensor, grad, path, alive, isLog }: GradientProps) {
   return grad.reply === null ? (
     <Waiting />
   ) : (
-    <Histogram reply={grad.reply} label="Histogram of the gradient" hue="grad" isLog={isLog} />
+    <Histogram reply={grad.reply} label={t("Histogram of the gradient")} hue="grad" isLog={isLog} />
   );
 }
 
@@ -179,11 +180,11 @@ function LogSwitch({ isLog, onChange }: { readonly isLog: boolean; readonly onCh
       type="button"
       class="nnw-button-tiny"
       aria-pressed={isLog}
-      aria-label="log scale of counts"
-      title="Counts on a log scale: thin tails show"
+      aria-label={t("log scale of counts")}
+      title={t("Counts on a log scale: thin tails show")}
       onClick={() => onChange(!isLog)}
     >
-      log
+      {t("log")}
     </button>
   );
 }

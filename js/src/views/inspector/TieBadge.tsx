@@ -1,3 +1,5 @@
+import { t } from "../../words/words.ts";
+
 const HUES = 6;
 
 interface TieBadgeProps {
@@ -8,7 +10,7 @@ interface TieBadgeProps {
 
 /** A tie group's letter in its colour; hues repeat after six groups, letters don't. */
 export function TieBadge({ letter, isInside = false }: TieBadgeProps) {
-  const name = isInside ? `Contains a member of tie group ${letter}` : `Tie group ${letter}`;
+  const name = t(isInside ? "Contains a member of tie group {0}" : "Tie group {0}", letter);
   return (
     <span
       class={`nnw-tie${isInside ? " nnw-tie-inside" : ""}`}

@@ -1,13 +1,14 @@
 import { bytesText, exactBytes } from "../../lib/format.ts";
 import type { TieBody, TieMember } from "../../protocol/messages.ts";
+import { t, word } from "../../words/words.ts";
 import { PathLink } from "./PathText.tsx";
 import { TieBadge, tieColor } from "./TieBadge.tsx";
 
 const KINDS: Readonly<Record<string, string>> = {
-  object: "One tensor under several names.",
-  storage: "Several tensors over the same bytes.",
-  view: "The same bytes, seen through another shape, stride or type.",
-  overlap: "Some bytes are shared, not all.",
+  object: word("One tensor under several names."),
+  storage: word("Several tensors over the same bytes."),
+  view: word("The same bytes, seen through another shape, stride or type."),
+  overlap: word("Some bytes are shared, not all."),
 };
 
 interface TiesProps {
@@ -24,15 +25,15 @@ export function Ties({ ties, own, alive, onNavigate, onHover }: TiesProps) {
   return (
     <>
       {ties.map((tie) => (
-        <section key={tie.id} class="nnw-section" aria-label={`Tie group ${tie.id}`}>
+        <section key={tie.id} class="nnw-section" aria-label={t("Tie group {0}", tie.id)}>
           <div class="nnw-section-line">
             <TieBadge letter={tie.id} />
-            <h3>Group {tie.id}</h3>
+            <h3>{t("Group {0}", tie.id)}</h3>
             <span class="nnw-caption" title={exactBytes(tie.shared_bytes)}>
-              {bytesText(tie.shared_bytes)} shared
+              {t("{0} shared", bytesText(tie.shared_bytes))}
             </span>
           </div>
-          <p class="nnw-quiet nnw-tie-kind">{KINDS[tie.kind] ?? tie.kind}</p>
+          <p class="nnw-quiet nnw-tie-kind">{t(KINDS[tie.kind] ?? tie.kind)}</p>
           <ul
             class="nnw-members"
             style={{ "--nnw-tie": tieColor(tie.id) }}
@@ -57,7 +58,7 @@ export function Ties({ ties, own, alive, onNavigate, onHover }: TiesProps) {
           </ul>
         </section>
       ))}
-      <p class="nnw-dim nnw-quiet">What is written to one is written to all, as far as they share bytes.</p>
+      <p class="nnw-dim nnw-quiet">{t("What is written to one is written to all, as far as they share bytes.")}</p>
     </>
   );
 }
@@ -65,7 +66,7 @@ export function Ties({ ties, own, alive, onNavigate, onHover }: TiesProps) {
 /** A member seen from the inspected tensor; seen from a module, the first is what the others are compared with. */
 function howText(member: TieMember, own: string | null): string {
   if (member.path === own) {
-    return "this one";
+    return t("this one");
   }
-  return own === null && member.how === "this one" ? "the first" : member.how;
+  return own === null && member.how === "this one" ? t("the first") : t(member.how);
 }

@@ -1,5 +1,6 @@
 import { countText, exactCount, exactFloat, flopsText, secondsText, shapeText } from "../../lib/format.ts";
 import type { TraceCallBody, TraceReply } from "../../protocol/messages.ts";
+import { t, tx } from "../../words/words.ts";
 import { Note } from "./Note.tsx";
 import { PathLink } from "./PathText.tsx";
 
@@ -23,8 +24,8 @@ export function Calls({ calls, withPath, failedAt, alive, onNavigate }: CallsPro
       <table class="nnw-calls">
         <thead>
           <tr>
-            <th scope="col">{withPath ? "Module, input → output" : "Input → output"}</th>
-            <th scope="col">Time</th>
+            <th scope="col">{withPath ? t("Module, input → output") : t("Input → output")}</th>
+            <th scope="col">{t("Time")}</th>
             <th scope="col">FLOPs</th>
           </tr>
         </thead>
@@ -40,7 +41,11 @@ export function Calls({ calls, withPath, failedAt, alive, onNavigate }: CallsPro
       </table>
       {calls.length > shown.length ? (
         <p class="nnw-dim nnw-quiet">
-          The first {exactCount(shown.length)} of {countText(calls.length)} calls. Select a module for its own.
+          {t(
+            "The first {0} of {1} calls. Select a module for its own.",
+            exactCount(shown.length),
+            countText(calls.length),
+          )}
         </p>
       ) : null}
     </>
@@ -62,17 +67,17 @@ function Call({ call, withPath, hasFailed, alive, onNavigate }: CallProps) {
         {withPath ? (
           <div class="nnw-call-path">
             <PathLink path={call.path} onNavigate={onNavigate} alive={alive} />
-            {call.call_index > 0 ? <span class="nnw-dim">call {exactCount(call.call_index + 1)}</span> : null}
+            {call.call_index > 0 ? <span class="nnw-dim">{t("call {0}", exactCount(call.call_index + 1))}</span> : null}
           </div>
         ) : null}
         <div class={withPath ? "nnw-dim" : undefined} title={typesText(call)}>
-          {shapesText(call.input_shapes)} → {hasFailed ? <span class="nnw-err">failed</span> : outputText(call)}
+          {shapesText(call.input_shapes)} → {hasFailed ? <span class="nnw-err">{t("failed")}</span> : outputText(call)}
         </div>
       </th>
       <td title={call.seconds === null ? undefined : `${exactFloat(call.seconds)} s`}>
         {call.seconds === null ? "–" : secondsText(call.seconds)}
       </td>
-      <td title={call.flops === null ? "Not known for this module" : exactCount(call.flops)}>
+      <td title={call.flops === null ? t("Not known for this module") : exactCount(call.flops)}>
         {call.flops === null ? "–" : flopsText(call.flops)}
       </td>
     </tr>
@@ -81,7 +86,7 @@ function Call({ call, withPath, hasFailed, alive, onNavigate }: CallProps) {
 
 /** A call without a time never returned. */
 function outputText(call: TraceCallBody): string {
-  return call.seconds === null && call.output_shapes.length === 0 ? "no result" : shapesText(call.output_shapes);
+  return call.seconds === null && call.output_shapes.length === 0 ? t("no result") : shapesText(call.output_shapes);
 }
 
 function shapesText(shapes: readonly (readonly number[])[]): string {
@@ -89,7 +94,7 @@ function shapesText(shapes: readonly (readonly number[])[]): string {
 }
 
 function typesText({ input_dtypes, output_dtypes }: TraceCallBody): string {
-  return `${input_dtypes.join(", ") || "no tensors"} → ${output_dtypes.join(", ") || "no tensors"}`;
+  return `${input_dtypes.join(", ") || t("no tensors")} → ${output_dtypes.join(", ") || t("no tensors")}`;
 }
 
 interface WholeTraceProps {
@@ -104,7 +109,7 @@ export function WholeTrace({ reply, alive, onNavigate }: WholeTraceProps) {
   return (
     <>
       <p class="nnw-trace-total">
-        <b>{countText(reply.n_calls)}</b> {Number(reply.n_calls) === 1 ? "call" : "calls"} ·{" "}
+        {tx(Number(reply.n_calls) === 1 ? "{0} call" : "{0} calls", <b>{countText(reply.n_calls)}</b>)} ·{" "}
         <b>{secondsText(reply.seconds)}</b>
         {reply.flops === null ? null : (
           <>
@@ -116,23 +121,25 @@ export function WholeTrace({ reply, alive, onNavigate }: WholeTraceProps) {
       {failed_at === null && error === null ? null : (
         <Note kind="error">
           <p>
-            <b>Forward failed</b>
-            {failed_at === null ? null : (
-              <>
-                {" in "}
-                <PathLink path={failed_at} onNavigate={onNavigate} alive={alive} />
-              </>
+            {failed_at === null ? (
+              <b>{t("Forward failed")}</b>
+            ) : (
+              tx(
+                "{0} in {1}",
+                <b>{t("Forward failed")}</b>,
+                <PathLink path={failed_at} onNavigate={onNavigate} alive={alive} />,
+              )
             )}
           </p>
           <p>{error}</p>
         </Note>
       )}
       {unused.length === 0 ? null : (
-        <section class="nnw-section" aria-label="Never called">
+        <section class="nnw-section" aria-label={t("Never called")}>
           <div class="nnw-section-line">
-            <h3>Never called</h3>
+            <h3>{t("Never called")}</h3>
             <span class="nnw-caption">
-              {exactCount(unused.length)} registered {unused.length === 1 ? "module" : "modules"}
+              {t(unused.length === 1 ? "{0} registered module" : "{0} registered modules", exactCount(unused.length))}
             </span>
           </div>
           <ul class="nnw-unused">

@@ -1,7 +1,9 @@
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { cellText, exactFloat, MINUS } from "../../lib/format.ts";
 import { css, heatColor, type Tone, textOn } from "../../lib/heat.ts";
+import { isModified, take } from "../../lib/keys.ts";
 import { type Cell, cellIn, type Size, type Window } from "../../lib/matrix.ts";
+import { t } from "../../words/words.ts";
 import { type SetValue, ValueInput } from "../edit/ValueInput.tsx";
 import { type Tile, valueAt } from "./heatTile.ts";
 
@@ -116,15 +118,12 @@ export function ZoomTable(props: ZoomTableProps) {
   }
   const lines = linesOf(window, size, columnsPerLine);
   const onKeyDown = (event: KeyboardEvent): void => {
-    const next =
-      event.ctrlKey || event.metaKey || event.altKey ? null : stepped(event.key, focus, size, columnsPerLine);
+    const next = isModified(event) ? null : stepped(event.key, focus, size, columnsPerLine);
     if (event.key === "Enter" && next === null && props.onSet !== null) {
-      event.preventDefault();
-      event.stopPropagation();
+      take(event);
       edit(focus);
     } else if (next !== null) {
-      event.preventDefault();
-      event.stopPropagation();
+      take(event);
       isByKey.current = true;
       onFocus(next);
     }
@@ -136,7 +135,7 @@ export function ZoomTable(props: ZoomTableProps) {
         class={props.isStale ? "nnw-zoom nnw-stale" : "nnw-zoom"}
         // biome-ignore lint/a11y/noNoninteractiveElementToInteractiveRole: arrows move from cell to cell.
         role="grid"
-        aria-label="Values round the focus"
+        aria-label={t("Values round the focus")}
         aria-busy={props.isStale}
         ref={table}
         onKeyDown={onKeyDown}
@@ -193,10 +192,16 @@ function Single({ tile, focus, onSet, isEdited, onEdit, onClose }: ZoomTableProp
   }
   return isEdited ? (
     <p class="nnw-single nnw-editing">
-      <ValueInput name="the value" text={text.replace(MINUS, "-")} onSet={onSet(focus)} onClose={onClose} />
+      <ValueInput name={t("the value")} text={text.replace(MINUS, "-")} onSet={onSet(focus)} onClose={onClose} />
     </p>
   ) : (
-    <button type="button" class="nnw-single nnw-bare" aria-current title="Enter or click to change it" onClick={onEdit}>
+    <button
+      type="button"
+      class="nnw-single nnw-bare"
+      aria-current
+      title={t("Enter or click to change it")}
+      onClick={onEdit}
+    >
       {text}
     </button>
   );
@@ -226,7 +231,7 @@ function ValueCell(props: ValueCellProps) {
     return (
       <td class="nnw-current nnw-editing" aria-current>
         <ValueInput
-          name={`row ${where.row}, column ${where.column}`}
+          name={t("row {0}, column {1}", where.row, where.column)}
           text={found.text ?? String(found.value)}
           onSet={onSet(where)}
           onClose={onClose}

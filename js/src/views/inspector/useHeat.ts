@@ -1,4 +1,4 @@
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useMemo, useRef, useState } from "preact/hooks";
 import { type Fault, faultOf } from "../../lib/fault.ts";
 import type { Tone } from "../../lib/heat.ts";
 import {
@@ -16,6 +16,7 @@ import {
 } from "../../lib/matrix.ts";
 import type { Client } from "../../protocol/client.ts";
 import type { Of, ValuesBody, ValuesReply } from "../../protocol/messages.ts";
+import { useSettled } from "../edit/useSettled.ts";
 import { isFull, type Picture, pictureOf, type Tile, tileOf } from "./heatTile.ts";
 import { type Answer, useQuery } from "./useQuery.ts";
 
@@ -80,16 +81,6 @@ function useTile(answer: Answer<"values"> | null): { readonly tile: Tile | null;
   }, [answer]);
 }
 
-function useSettled<T>(value: T, key: string): T {
-  const [settled, setSettled] = useState(value);
-  // Dependencies: `key` stands for the value.
-  useEffect(() => {
-    const timer = setTimeout(() => setSettled(value), SETTLE_MS);
-    return () => clearTimeout(timer);
-  }, [key]);
-  return settled;
-}
-
 /**
  * A tensor's values as pictures and numbers: the whole of it thinned to the screen, the window in sight at full
  * resolution over that, and the exact numbers round the cell in focus.
@@ -110,7 +101,7 @@ export function useHeat(input: HeatInput): Heat {
 
   const isThinned = overviewTile !== null && !isFull(overviewTile);
   const wanted = isThinned && !isWhole(view, size) ? snapped(view, size) : null;
-  const settled = useSettled(wanted, JSON.stringify(wanted));
+  const settled = useSettled(wanted, JSON.stringify(wanted), SETTLE_MS);
   const detailWindow = wanted !== null && overview.isCurrent ? settled : null;
   const detail = useQuery(
     client,

@@ -1,13 +1,14 @@
 import { useEffect, useState } from "preact/hooks";
 import { floatText } from "../../lib/format.ts";
+import { t, word } from "../../words/words.ts";
 import { type Beats, type Course, SERIES } from "./Beats.ts";
 
 const WIDTH = 36;
 const HEIGHT = 16;
 const WORDS = {
-  norm: "norm",
-  gradient: "gradient’s norm",
-  update: "last step over norm",
+  norm: word("norm"),
+  gradient: word("gradient’s norm"),
+  update: word("last step over norm"),
 } as const;
 
 interface PulseCellProps {
@@ -75,6 +76,6 @@ export function lineOf(course: Course): string {
 
 function told(course: Course, series: keyof typeof WORDS, brokenSince: number | undefined): string {
   const last = course.at(-1) ?? null;
-  const since = brokenSince === undefined ? "" : ` since step ${brokenSince}`;
-  return `${WORDS[series]} ${last === null ? "none" : floatText(last, 3)}${since}`;
+  const what = `${t(WORDS[series])} ${last === null ? t("none") : floatText(last, 3)}`;
+  return brokenSince === undefined ? what : t("{0} since step {1}", what, brokenSince);
 }

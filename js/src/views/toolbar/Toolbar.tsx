@@ -2,14 +2,15 @@ import type { RefObject } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { bytesText, exactBytes, exactCount, shortCount } from "../../lib/format.ts";
 import type { Chip, OpenReply } from "../../protocol/messages.ts";
+import { t, word } from "../../words/words.ts";
 import { Glyph, type GlyphName } from "../tree/Glyph.tsx";
 
 const TYPING_MS = 120;
 const CHIPS: readonly { readonly chip: Chip; readonly glyph: GlyphName; readonly title: string }[] = [
-  { chip: "trainable", glyph: "unlock", title: "Only parameters that ask for gradients" },
-  { chip: "frozen", glyph: "lock", title: "Only parameters with requires_grad False" },
-  { chip: "tied", glyph: "link", title: "Only tensors that share bytes with another" },
-  { chip: "findings", glyph: "warning", title: "Only rows with a finding" },
+  { chip: word("trainable"), glyph: "unlock", title: word("Only parameters that ask for gradients") },
+  { chip: word("frozen"), glyph: "lock", title: word("Only parameters with requires_grad False") },
+  { chip: word("tied"), glyph: "link", title: word("Only tensors that share bytes with another") },
+  { chip: word("findings"), glyph: "warning", title: word("Only rows with a finding") },
 ];
 
 interface ToolbarProps {
@@ -33,7 +34,7 @@ interface ToolbarProps {
 export function Toolbar(props: ToolbarProps) {
   const { open, chips, problem, alive, isBusy, onChip, onCheckpoints, opener } = props;
   return (
-    <div class="nnw-toolbar" role="group" aria-label="Filter and totals">
+    <div class="nnw-toolbar" role="group" aria-label={t("Filter and totals")}>
       <FilterBox {...props} />
       {CHIPS.filter(({ chip }) => open.chips[chip] > 0 || chips.includes(chip)).map(({ chip, glyph, title }) => (
         <button
@@ -41,12 +42,12 @@ export function Toolbar(props: ToolbarProps) {
           type="button"
           class="nnw-chip"
           aria-pressed={chips.includes(chip)}
-          title={title}
+          title={t(title)}
           disabled={!alive}
           onClick={() => onChip(chip)}
         >
           <Glyph name={glyph} class={chip === "findings" ? "nnw-warn" : "nnw-dim"} />
-          {chip} <b>{exactCount(open.chips[chip])}</b>
+          {t(chip)} <b>{exactCount(open.chips[chip])}</b>
         </button>
       ))}
       <span class="nnw-space" />
@@ -55,13 +56,13 @@ export function Toolbar(props: ToolbarProps) {
         ref={opener}
         type="button"
         class="nnw-button nnw-opener"
-        aria-label="Checkpoints"
-        title="Save, browse, compare and load checkpoints"
+        aria-label={t("Checkpoints")}
+        title={t("Save, browse, compare and load checkpoints")}
         disabled={!alive}
         onClick={onCheckpoints}
       >
         <Glyph name="box" />
-        <span class="nnw-wide-only">Checkpoints</span>
+        <span class="nnw-wide-only">{t("Checkpoints")}</span>
       </button>
       {problem === null ? null : (
         <div class="nnw-problem" role="alert">
@@ -98,8 +99,8 @@ function FilterBox({ filter, alive, box, onFilter, onLeave }: ToolbarProps) {
         ref={box}
         type="search"
         value={text}
-        placeholder="Path, glob or class"
-        aria-label="Filter by path, glob or class"
+        placeholder={t("Path, glob or class")}
+        aria-label={t("Filter by path, glob or class")}
         spellcheck={false}
         autocomplete="off"
         disabled={!alive}
@@ -131,8 +132,8 @@ function Totals({ open }: { readonly open: OpenReply }) {
   const { n_params, n_modules, n_tensors, size_bytes, why, n_params_trainable } = open.totals;
   const { value, unit } = shortCount(n_params);
   const hover = [
-    `${exactCount(n_params)} parameters, ${exactCount(n_params_trainable)} trainable, each element counted once`,
-    `${exactCount(n_tensors)} tensors`,
+    t("{0} parameters, {1} trainable, each element counted once", exactCount(n_params), exactCount(n_params_trainable)),
+    t("{0} tensors", exactCount(n_tensors)),
     why,
   ];
   return (
@@ -143,7 +144,7 @@ function Totals({ open }: { readonly open: OpenReply }) {
       </b>
       <span class="nnw-wide-only">
         {" · "}
-        {exactCount(n_modules)} {n_modules === 1 ? "module" : "modules"}
+        {t(n_modules === 1 ? "{0} module" : "{0} modules", exactCount(n_modules))}
       </span>
       <span title={exactBytes(size_bytes)}> · {bytesText(size_bytes)}</span>
     </div>
@@ -163,5 +164,5 @@ function Busy({ isBusy }: { readonly isBusy: boolean }) {
     const timer = setTimeout(() => setLong(true), PATIENCE_MS);
     return () => clearTimeout(timer);
   }, [isBusy]);
-  return isLong ? <div class="nnw-busy" role="progressbar" aria-label="Waiting for the kernel" /> : null;
+  return isLong ? <div class="nnw-busy" role="progressbar" aria-label={t("Waiting for the kernel")} /> : null;
 }

@@ -2,6 +2,7 @@ import { useState } from "preact/hooks";
 import type { Pulse } from "../../entries/part.ts";
 import { exactCount } from "../../lib/format.ts";
 import type { Row } from "../../protocol/messages.ts";
+import { t, tx, word } from "../../words/words.ts";
 import { copyText } from "../inspector/clipboard.ts";
 import { tieColor } from "../inspector/TieBadge.tsx";
 import { CountCell, MarksCell, ShapeCell } from "./cells.tsx";
@@ -38,6 +39,7 @@ interface RowViewProps {
 /** One line of the tree grid. */
 export function RowView({ id, row, index, isSelected, isActive, isLit, why, actions, Beat }: RowViewProps) {
   const isTensor = row.kind === "tensor";
+  const role = t(ROLE_WORDS[row.role ?? "parameter"]);
   const isBroken = row.problem !== null && (row.kind === "problem" || row.shape === "");
   return (
     // biome-ignore lint/a11y/useKeyWithClickEvents: the grid handles keys for all its rows.
@@ -62,11 +64,10 @@ export function RowView({ id, row, index, isSelected, isActive, isLit, why, acti
       onDblClick={() => actions.setOpen(row, !row.expanded, index)}
       onMouseEnter={() => actions.glow(row.tie)}
     >
-      <div class="nnw-name" role="rowheader">
+      {/* Named, so that the row isn't read out with what its button says. */}
+      <div class="nnw-name" role="rowheader" aria-label={isTensor ? `${role} ${row.name}` : row.name}>
         <Guides count={row.level - 1} />
-        {isTensor ? (
-          <span class={`nnw-glyph nnw-glyph-${row.role}`} title={ROLE_WORDS[row.role ?? "parameter"]} />
-        ) : null}
+        {isTensor ? <span class={`nnw-glyph nnw-glyph-${row.role}`} title={role} /> : null}
         {isTensor ? null : (
           // biome-ignore lint/a11y/useKeyWithClickEvents lint/a11y/noStaticElementInteractions: the row's own keys open it.
           <span
@@ -88,12 +89,12 @@ export function RowView({ id, row, index, isSelected, isActive, isLit, why, acti
       </div>
       {isBroken ? (
         <div class="nnw-why" role="gridcell" aria-colspan={4} title={row.problem ?? ""}>
-          can’t be read: <bdi>{row.problem}</bdi>
+          {tx("can’t be read: {0}", <bdi>{row.problem}</bdi>)}
         </div>
       ) : (
         <>
           <div class="nnw-dim nnw-class" role="gridcell" title={row.class_name}>
-            <bdi>{row.kind === "alias" ? "same module" : row.kind === "cycle" ? "cycle" : row.class_name}</bdi>
+            <bdi>{row.kind === "alias" ? t("same module") : row.kind === "cycle" ? t("cycle") : row.class_name}</bdi>
           </div>
           <div class="nnw-shape" role="gridcell" title={row.problem ?? undefined}>
             <ShapeCell row={row} onPick={(member) => actions.pick(row, member, index)} onNavigate={actions.navigate} />
@@ -114,7 +115,11 @@ export function RowView({ id, row, index, isSelected, isActive, isLit, why, acti
   );
 }
 
-const ROLE_WORDS = { parameter: "parameter", buffer: "buffer", unregistered: "unregistered tensor" } as const;
+const ROLE_WORDS = {
+  parameter: word("parameter"),
+  buffer: word("buffer"),
+  unregistered: word("unregistered tensor"),
+} as const;
 const MOST_GUIDES = 24;
 
 /** Vertical lines, one a level; very deep rows get a number instead of the first of them. */
@@ -155,10 +160,11 @@ function classes(row: Row, isLit: boolean): string {
 
 function countName(row: Row): string {
   if (row.n_params === null) {
-    return row.kind === "tensor" && row.problem === null ? "not known yet" : "no parameters";
+    return row.kind === "tensor" && row.problem === null ? t("not known yet") : t("no parameters");
   }
-  const what = row.role === null || row.role === "parameter" ? "parameters" : "elements";
-  return `${exactCount(row.n_params)} ${what}${row.counted ? "" : ", already counted under an earlier name"}`;
+  const isOfParameters = row.role === null || row.role === "parameter";
+  const count = t(isOfParameters ? "{0} parameters" : "{0} elements", exactCount(row.n_params));
+  return row.counted ? count : t("{0}, already counted under an earlier name", count);
 }
 
 const DONE_MS = 1600;
@@ -180,8 +186,8 @@ function CopyRow({ row, actions }: { readonly row: Row; readonly actions: RowAct
       type="button"
       class="nnw-icon-button nnw-copy-row"
       tabIndex={-1}
-      aria-label={isDone ? "Copied" : "Copy as Python"}
-      title={isDone ? "Copied" : "Copy as Python (c)"}
+      aria-label={isDone ? t("Copied") : t("Copy as Python")}
+      title={isDone ? t("Copied") : t("Copy as Python (c)")}
       onClick={copy}
     >
       <Glyph name={isDone ? "check" : "copy"} />

@@ -1,4 +1,5 @@
 import type { RulerMark } from "../../protocol/messages.ts";
+import { t } from "../../words/words.ts";
 import { tieColor } from "../inspector/TieBadge.tsx";
 
 interface RulerProps {
@@ -22,7 +23,7 @@ export function Ruler({ marks, total, lit, onJump }: RulerProps) {
             key={`${mark.index} ${mark.path}`}
             class={isLit ? "nnw-tick nnw-tick-lit" : "nnw-tick"}
             style={{ top: `${((mark.index + 0.5) / Math.max(1, total)) * 100}%`, "--nnw-tie": color }}
-            title={mark.tie === null ? `${mark.severity}: ${mark.path}` : `${mark.tie}: ${mark.path}`}
+            title={mark.tie === null ? `${t(mark.severity ?? "note")}: ${mark.path}` : `${mark.tie}: ${mark.path}`}
             onClick={() => onJump(mark.path)}
           />
         );

@@ -1,6 +1,7 @@
 import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import type { Pulse } from "../../entries/part.ts";
 import { exactCount } from "../../lib/format.ts";
+import { keyOf } from "../../lib/keys.ts";
 import { useUniqueId } from "../../lib/useUniqueId.ts";
 import type { Client } from "../../protocol/client.ts";
 import type { Row } from "../../protocol/messages.ts";
@@ -8,6 +9,7 @@ import type { ChangesStore } from "../../state/changes.ts";
 import { commandFor } from "../../state/keymap.ts";
 import type { TreeStore } from "../../state/store.ts";
 import { isFiltered, pathOf } from "../../state/tree.ts";
+import { t, tx, word } from "../../words/words.ts";
 import { copyText } from "../inspector/clipboard.ts";
 import { canFreeze } from "./cells.tsx";
 import { type Handlers, runCommand } from "./commands.ts";
@@ -17,15 +19,15 @@ import { ROW_HEIGHT, scrollToRow, useViewport } from "./useViewport.ts";
 
 const HEADER_HEIGHT = 24;
 const ACTIVE_ROW = '[role="row"][tabindex="0"]';
-const COLUMNS = {
-  Name: "name",
-  Class: "class",
-  Shape: "shape",
-  Params: "count",
-  Type: "dtype",
-  Training: "pulse",
-  Marks: "marks",
-} as const;
+const COLUMNS = [
+  [word("Name"), "name"],
+  [word("Class"), "class"],
+  [word("Shape"), "shape"],
+  [word("Params"), "count"],
+  [word("Type"), "dtype"],
+  [word("Training"), "pulse"],
+  [word("Marks"), "marks"],
+] as const;
 
 interface TreeGridProps {
   readonly store: TreeStore;
@@ -154,7 +156,7 @@ export function TreeGrid({
   };
 
   const onKeyDown = (event: KeyboardEvent): void => {
-    const command = commandFor(event);
+    const command = commandFor(event, keyOf(event));
     if (command === null || event.defaultPrevented) {
       return;
     }
@@ -170,7 +172,7 @@ export function TreeGrid({
   if (state.active < viewport.start || state.active >= viewport.stop) {
     drawn.push(state.active);
   }
-  const columns = Object.entries(COLUMNS).filter(([, kind]) => kind !== "pulse" || Beat !== null);
+  const columns = COLUMNS.filter(([, kind]) => kind !== "pulse" || Beat !== null);
   const letter = state.glow.tie ?? state.rows.get(state.active)?.tie ?? null;
   return (
     // Without a kernel none of the buttons in it has anything to say.
@@ -179,7 +181,7 @@ export function TreeGrid({
         ref={frame}
         class="nnw-grid"
         role="treegrid"
-        aria-label={`Modules and tensors of ${name}`}
+        aria-label={t("Modules and tensors of {0}", name)}
         aria-rowcount={state.total + 1}
         aria-colcount={columns.length}
         tabIndex={-1}
@@ -189,7 +191,7 @@ export function TreeGrid({
         <div class="nnw-row nnw-head" role="row" aria-rowindex={1}>
           {columns.map(([column, kind]) => (
             <div key={column} class={`nnw-${kind}`} role="columnheader">
-              {column}
+              {t(column)}
             </div>
           ))}
         </div>
@@ -217,14 +219,18 @@ export function TreeGrid({
         {state.total === 1 && !isFiltered(state.question) && !state.rows.get(0)?.expandable ? <Empty /> : null}
         {isFiltered(state.question) && state.nMatches === 0 && state.problem === null ? (
           <div class="nnw-empty">
-            Nothing matches. Try a path, a glob (<code>h.*.attn</code>, <code>**.bias</code>) or a class (
-            <code>Linear.weight</code>).
+            {tx(
+              "Nothing matches. Try a path, a glob ({0}, {1}) or a class ({2}).",
+              <code>h.*.attn</code>,
+              <code>**.bias</code>,
+              <code>Linear.weight</code>,
+            )}
           </div>
         ) : null}
       </div>
       <Ruler marks={state.ruler} total={state.total} lit={letter} onJump={onSelect} />
       <div class="nnw-hidden" role="status">
-        {isFiltered(state.question) ? `${exactCount(state.nMatches)} matches` : ""}
+        {isFiltered(state.question) ? t("{0} matches", exactCount(state.nMatches)) : ""}
       </div>
     </fieldset>
   );
@@ -248,7 +254,7 @@ function Waiting({ index, isActive, alive }: WaitingProps) {
       style={{ top: `${index * ROW_HEIGHT}px` }}
     >
       <div class="nnw-name nnw-dim" role="gridcell">
-        {alive ? <span class="nnw-bone" role="img" aria-label="loading" /> : "not read"}
+        {alive ? <span class="nnw-bone" role="img" aria-label={t("loading")} /> : t("not read")}
       </div>
     </div>
   );
@@ -257,9 +263,13 @@ function Waiting({ index, isActive, alive }: WaitingProps) {
 function Empty() {
   return (
     <div class="nnw-empty">
-      No submodules and no tensors yet.
+      {t("No submodules and no tensors yet.")}
       <br />
-      Layers kept in a plain list or dict don’t register. Use <code>nn.ModuleList</code> or <code>nn.ModuleDict</code>.
+      {tx(
+        "Layers kept in a plain list or dict don’t register. Use {0} or {1}.",
+        <code>nn.ModuleList</code>,
+        <code>nn.ModuleDict</code>,
+      )}
     </div>
   );
 }

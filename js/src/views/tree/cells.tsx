@@ -1,5 +1,6 @@
 import { countText, exactCount, secondsText, shortCount } from "../../lib/format.ts";
 import type { Fold, Row } from "../../protocol/messages.ts";
+import { t, word } from "../../words/words.ts";
 import { TieBadge } from "../inspector/TieBadge.tsx";
 import { Glyph, type GlyphName } from "./Glyph.tsx";
 
@@ -24,19 +25,19 @@ export function ShapeCell({ row, onPick, onNavigate }: ShapeCellProps) {
         type="button"
         class="nnw-link nnw-alias-of"
         tabIndex={-1}
-        title={`Go to ${target === "" ? "the model itself" : target}`}
+        title={target === "" ? t("Go to the model itself") : t("Go to {0}", target)}
         onClick={(event) => {
           event.stopPropagation();
           onNavigate(target);
         }}
       >
-        → <bdi>{target === "" ? "the model" : target}</bdi>
+        → <bdi>{target === "" ? t("the model") : target}</bdi>
       </button>
     );
   }
   if (row.trace !== null && row.trace.shape !== "") {
     const { n_calls, shape, seconds } = row.trace;
-    const times = n_calls === 1 ? "called once" : `called ${exactCount(n_calls)} times`;
+    const times = t(n_calls === 1 ? "called once" : "called {0} times", exactCount(n_calls));
     return (
       <span
         class="nnw-traced"
@@ -48,7 +49,7 @@ export function ShapeCell({ row, onPick, onNavigate }: ShapeCellProps) {
     );
   }
   if (row.trace?.unused) {
-    return <span class="nnw-dim">not called</span>;
+    return <span class="nnw-dim">{t("not called")}</span>;
   }
   return (
     <span class={row.shape.includes("=") ? "nnw-dim" : undefined} title={row.shape}>
@@ -65,8 +66,8 @@ function Strip({ fold, onPick }: { readonly fold: Fold; readonly onPick: (member
         const at = fold.first + offset;
         const words = [
           member.label,
-          member.frozen ? "frozen" : null,
-          member.findings > 0 ? `${member.findings} findings` : null,
+          member.frozen ? t("frozen") : null,
+          member.findings > 0 ? t("{0} findings", member.findings) : null,
         ];
         return (
           <button
@@ -99,14 +100,18 @@ export function CountCell({ row, why }: { readonly row: Row; readonly why: strin
     const isLazy = row.kind === "tensor" && row.problem === null;
     return (
       <span class="nnw-num nnw-dim">
-        <span>{isLazy ? "not yet" : "–"}</span>
+        <span>{isLazy ? t("not yet") : "–"}</span>
         <span class="nnw-unit" />
         <span class="nnw-share nnw-blank" />
       </span>
     );
   }
   const { value, unit } = shortCount(row.n_params);
-  const hover = [exactCount(row.n_params), row.note ?? (row.counted ? null : "counted once, at the first name"), why];
+  const hover = [
+    exactCount(row.n_params),
+    row.note ?? (row.counted ? null : t("counted once, at the first name")),
+    why,
+  ];
   const width = row.share > 0 ? Math.max(LEAST_SHARE, SHARE_WIDTH * row.share) : 0;
   return (
     <span class={row.counted ? "nnw-num" : "nnw-num nnw-again"} title={hover.filter(Boolean).join(" · ")}>
@@ -132,18 +137,18 @@ export function MarksCell({ row, onFreeze }: { readonly row: Row; readonly onFre
       </span>
       <span>{middleMark(row, onFreeze)}</span>
       <span>
-        {row.trace?.failed ? <Mark glyph="no" words="forward failed here" tone="nnw-err" /> : null}
+        {row.trace?.failed ? <Mark glyph="no" words={t("forward failed here")} tone="nnw-err" /> : null}
         {!row.trace?.failed && row.findings !== null ? (
           <Mark
             glyph={row.findings === "note" ? "info" : "warning"}
-            words={`finding: ${row.findings}`}
+            words={t("finding: {0}", t(row.findings))}
             tone={TONES[row.findings]}
           />
         ) : null}
         {!row.trace?.failed && row.findings === null && inside > 0 && !row.expanded ? (
           <Mark
             glyph="warning"
-            words={`${countText(inside)} ${inside === 1 ? "finding" : "findings"} inside`}
+            words={t(inside === 1 ? "{0} finding inside" : "{0} findings inside", countText(inside))}
             tone="nnw-dim"
           />
         ) : null}
@@ -152,7 +157,11 @@ export function MarksCell({ row, onFreeze }: { readonly row: Row; readonly onFre
   );
 }
 
-const FROZEN = { all: "frozen: requires_grad is False", some: "partly frozen", none: "trainable" } as const;
+const FROZEN = {
+  all: word("frozen: requires_grad is False"),
+  some: word("partly frozen"),
+  none: word("trainable"),
+} as const;
 const TONES = { error: "nnw-err", warning: "nnw-warn", note: "nnw-dim" } as const;
 
 /** Whether a row has parameters of its own name that may be frozen. */
@@ -164,20 +173,24 @@ export function canFreeze(row: Row): boolean {
 
 function middleMark(row: Row, onFreeze: () => void) {
   if (row.role === "unregistered") {
-    return <Mark glyph="dashed" words="unregistered: state_dict() and .to() will not see it" tone="nnw-dim" />;
+    return <Mark glyph="dashed" words={t("unregistered: state_dict() and .to() will not see it")} tone="nnw-dim" />;
   }
   if (!canFreeze(row)) {
-    return row.frozen === null ? null : <Mark glyph="lock" words={FROZEN[row.frozen]} tone="nnw-dim" />;
+    return row.frozen === null ? null : <Mark glyph="lock" words={t(FROZEN[row.frozen])} tone="nnw-dim" />;
   }
-  const words = FROZEN[row.frozen ?? "none"];
+  const words = t(FROZEN[row.frozen ?? "none"]);
   const isAll = row.frozen === "all";
   return (
     <button
       type="button"
       class={`nnw-lock${row.frozen === null ? " nnw-lock-off" : ""} ${row.frozen === "some" ? "nnw-faint" : "nnw-dim"}`}
       tabIndex={-1}
-      aria-label={`${words}: ${isAll ? "unfreeze" : "freeze"}`}
-      title={`${words}; ${isAll ? "unfreeze" : "freeze"}${row.fold === null ? "" : ` all ${row.fold.count}`} (f)`}
+      aria-label={t(isAll ? "{0}: unfreeze" : "{0}: freeze", words)}
+      title={
+        row.fold === null
+          ? t(isAll ? "{0}; unfreeze (f)" : "{0}; freeze (f)", words)
+          : t(isAll ? "{0}; unfreeze all {1} (f)" : "{0}; freeze all {1} (f)", words, row.fold.count)
+      }
       onClick={(event) => {
         event.stopPropagation();
         onFreeze();

@@ -1,0 +1,28 @@
+import type { ComponentChild } from "preact";
+
+/** From the English of the sources to another language. */
+export type Catalogue = Readonly<Record<string, string>>;
+
+let catalogue: Catalogue = {};
+
+/** Has the page write what a catalogue says from its next drawing on; an empty one is English. */
+export function speak(next: Catalogue): void {
+  catalogue = next;
+}
+
+/** `english` in the reader's language, its `{0}`, `{1}` … replaced by numbers and names. */
+export function t(english: string, ...values: readonly (string | number)[]): string {
+  return tx(english, ...values).join("");
+}
+
+/** The same where some of what replaces `{0}`, `{1}` … are elements. */
+export function tx(english: string, ...values: readonly ComponentChild[]): readonly ComponentChild[] {
+  return (catalogue[english] ?? english)
+    .split(/\{(\d)\}/)
+    .map((piece, at) => (at % 2 === 0 ? piece : values[Number(piece)]));
+}
+
+/** Marks English that stands in a table: `t` is called on it where it is shown. */
+export function word<const Text extends string>(english: Text): Text {
+  return english;
+}
