@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from playwright.sync_api import BrowserContext, Page
 
@@ -61,7 +62,7 @@ class Stage:
         begin_training: Starts a cell that trains until it is told to stop.
         dress: Changes the theme, to ``"light"`` or ``"dark"``.
         lose_kernel: Ends the kernel.
-        answers_while_busy: Whether the kernel answers while a cell runs.
+        while_busy: Whether the kernel answers while a cell runs; if not, whether the host tells the view of it.
         faults: Uncaught exceptions of the page.
     """
 
@@ -73,7 +74,7 @@ class Stage:
     begin_training: Callable[[], None]
     dress: Callable[[str], None]
     lose_kernel: Callable[[], None]
-    answers_while_busy: bool
+    while_busy: Literal["answers", "tells", "is silent"]
     faults: list[str]
 
     def mean(self, path: str) -> float:
@@ -92,6 +93,7 @@ class Stage:
     def training(self) -> Iterator[None]:
         """Train meanwhile."""
         stop = self.folder / f"{self.token}.stop"
+        stop.unlink(missing_ok=True)
         self.begin_training()
         try:
             yield
@@ -151,7 +153,7 @@ def vscode(server: LabServer, context: BrowserContext) -> Iterator[Stage]:
         begin_training=lambda: notebook.start(TRAIN_CELL),
         dress=lambda theme: notebook.dress("dark" if theme == "dark" else "light"),
         lose_kernel=notebook.shut_down,
-        answers_while_busy=False,
+        while_busy="tells",
         faults=notebook.faults,
     )
     notebook.page.close()
@@ -183,7 +185,7 @@ def marimo(folder: Path, source: Path, context: BrowserContext) -> Iterator[Stag
         begin_training=lambda: page.get_by_role("button", name="Train", exact=True).click(),
         dress=lambda theme: page.emulate_media(color_scheme="dark" if theme == "dark" else "light"),
         lose_kernel=server.end,
-        answers_while_busy=False,
+        while_busy="is silent",
         faults=notebook.faults,
     )
     page.emulate_media(color_scheme="light")
@@ -207,6 +209,6 @@ def _stage(name: str, tab: Tab, notebook: Notebook, token: str, find: Callable[[
         begin_training=lambda: notebook.start(TRAIN_CELL),
         dress=lambda theme: tab.theme(f"JupyterLab {theme.capitalize()}"),
         lose_kernel=notebook.shut_down,
-        answers_while_busy=True,
+        while_busy="answers",
         faults=tab.faults,
     )
