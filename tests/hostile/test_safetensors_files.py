@@ -19,7 +19,6 @@ from nnwidgets.checkpoint import peek, read
 from nnwidgets.errors import CorruptCheckpointError, PathNotFoundError, UnsafeCheckpointError
 from tests.hostile.confined import CORRUPT, UNSAFE, refused
 
-
 REFUSALS = (CorruptCheckpointError, PathNotFoundError, UnsafeCheckpointError)
 
 
