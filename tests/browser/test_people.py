@@ -57,7 +57,7 @@ SNAPSHOT = """
       - row /^unregistered tensor scale Tensor 16/ [level=2]:
         - gridcell /unregistered. state_dict.. and .to.. will not see it/
   - region "Inspector":
-    - heading "head.weight" [level=3]
+    - heading "head.weight" [level=2]
     - button "Copy net.head.weight"
     - 'button "trainable: freeze"'
     - img "Tie group A"
@@ -100,7 +100,7 @@ def opened(lab, *, lang="en", direction="ltr"):
     explorer = notebook.explorer(3)
     explorer.expand("head")
     explorer.row(PATH).locator(".nnw-label").click()
-    expect(explorer.root.get_by_role("heading", level=3).get_by_title(PATH, exact=True)).to_be_visible()
+    expect(explorer.root.get_by_role("heading", level=2).get_by_title(PATH, exact=True)).to_be_visible()
     return explorer
 
 
