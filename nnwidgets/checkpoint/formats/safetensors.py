@@ -67,9 +67,9 @@ class Safetensors(Opened):
         try:
             held, header = self._header()
             self.metadata = self._metadata(header.pop("__metadata__", {}))
-            self.content = self._tensors(header, len(held))
+            self.content, order = self._tensors(header, len(held))
             if (sums := self.metadata.pop(stated_checksums.KEY, None)) is not None:
-                self._state(held, sums)
+                self._state(held, sums, order)
         except BaseException:
             self.close()
             raise
@@ -89,9 +89,8 @@ class Safetensors(Opened):
                 f"on purpose, it must leave {stated_checksums.KEY!r} out of the metadata.",
             )
 
-    def _state(self, header: bytes, text: str) -> None:
+    def _state(self, header: bytes, text: str, order: list[str]) -> None:
         """Give each tensor's storage the checksum that the file states."""
-        order = sorted(self.content, key=lambda name: _place(self.content[name]))
         try:
             sums = stated_checksums.stated(header, text, len(order))
         except ValueError:
@@ -135,17 +134,20 @@ class Safetensors(Opened):
             raise self._fault("has metadata that isn't text by name")
         return found
 
-    def _tensors(self, header: dict[str, Any], start: int) -> dict[str, Strided]:
+    def _tensors(self, header: dict[str, Any], start: int) -> tuple[dict[str, Strided], list[str]]:
+        """The tensors by name, and their names in the order of their bytes."""
         made = {name: self._tensor(name, each, start) for name, each in header.items()}
+        order = sorted(made, key=lambda name: (made[name].storage.offset, made[name].storage.n_bytes))
         at = start
-        for tensor in sorted(made.values(), key=_place):
-            if tensor.storage.offset != at:
-                what = "has a gap" if tensor.storage.offset > at else "has tensors that overlap"
-                raise self._fault(f"{what} at byte {min(at, tensor.storage.offset):,} ({tensor.storage.key[:80]!r})")
-            at += tensor.storage.n_bytes
+        for name in order:
+            storage = made[name].storage
+            if storage.offset != at:
+                what = "has a gap" if storage.offset > at else "has tensors that overlap"
+                raise self._fault(f"{what} at byte {min(at, storage.offset):,} ({storage.key[:80]!r})")
+            at += storage.n_bytes
         if at != self.files[0].n_bytes:
             raise self._fault(f"has {self.files[0].n_bytes:,} bytes, and its tensors end at {at:,}")
-        return made
+        return made, order
 
     def _tensor(self, name: str, found: Any, start: int) -> Strided:
         if type(found) is not dict or found.keys() != _FIELDS:
@@ -200,10 +202,6 @@ def recognizes(start: bytes, n_bytes: int) -> bool:
     """Whether a file's first bytes are a safetensors header's."""
     is_object = start[_LENGTH : _LENGTH + 1] == b"{"
     return is_object and int.from_bytes(start[:_LENGTH], "little") < max(n_bytes, 2**32)
-
-
-def _place(tensor: Strided) -> tuple[int, int]:
-    return tensor.storage.offset, tensor.storage.n_bytes
 
 
 _MOST = 2**62

@@ -58,9 +58,10 @@ def stated(header: bytes, text: str, n_tensors: int) -> list[int] | None:
         ValueError: The header isn't what it was.
     """
     digits = text.encode()
-    if not header[_LENGTH_BYTES:].startswith(_BEGIN):
+    if not header.startswith(_BEGIN, _LENGTH_BYTES):
         return None
-    if len(digits) != _WIDTH * (1 + n_tensors) or not _DIGITS.issuperset(digits) or header[_AT:].find(digits) != 0:
+    n_digits = _WIDTH * (1 + n_tensors)
+    if len(digits) != n_digits or not _DIGITS.issuperset(digits) or not header.startswith(digits, _AT):
         raise ValueError
     blank = header[:_AT] + b"0" * _WIDTH + header[_AT + _WIDTH :]
     own, *sums = (int(digits[at : at + _WIDTH], 16) for at in range(0, len(digits), _WIDTH))
