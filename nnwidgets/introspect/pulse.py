@@ -53,7 +53,7 @@ class Pulse:
         self._samples: dict[int, torch.Tensor] = {}
 
     def before_step(self, module: object) -> None:
-        """Keep a sample of each trainable parameter, to compare with at the next beat."""
+        """Keep a sample of each trainable parameter, to compare with at the next beat; a beat does so itself."""
         trainable = {id(tensor): tensor for _, tensor in _trainable(read(module))}
         with reading():
             self._samples = {key: _sample(data).clone() for key, data in _readable(trainable).items()}
@@ -76,10 +76,11 @@ class Pulse:
         with reading():
             data = _readable(trainable)
             gradients = {key: grad for key in data if (grad := _gradient(trainable[key])) is not None}
-            samples = {key: _sample(data[key]) for key in self._samples.keys() & data.keys()}
-            moved = {key: now - old for key, now in samples.items() if _is_like(now, old := self._samples[key])}
+            samples = {key: _sample(each) for key, each in data.items()}
+            both = ((key, now, self._samples.get(key)) for key, now in samples.items())
+            moved = {key: now - old for key, now, old in both if old is not None and _is_like(now, old)}
             norms, gradient_norms, moves = _norms([data, gradients, moved])
-        self.forget()
+            self._samples = {key: now.clone() for key, now in samples.items()}
         # Of all elements, from those of the sample.
         steps = {key: move * math.sqrt(data[key].numel() / moved[key].numel()) for key, move in moves.items()}
         return _by_path(found, slots, norms, gradient_norms, steps)
@@ -174,17 +175,22 @@ def _by_path(
             continue
         measured = norms[key], gradients.get(key), steps.get(key)
         made[found.slot_path(slot)] = _beat(*measured)
-        row = found.owner(slot)
-        while row >= 0:
-            held = sums.setdefault(row, [None, None, None])
-            for at, value in enumerate(measured):
-                if value is not None:
-                    held[at] = (held[at] or 0.0) + value * value
-            row = found.parents[row]
+        _add(sums, found.owner(slot), [None if value is None else value * value for value in measured])
+    # What is below a row comes after it.
+    for row in range(len(found.parents) - 1, 0, -1):
+        if row in sums:
+            _add(sums, found.parents[row], sums[row])
     for row, held in sums.items():
         norm, gradient, moved = (None if each is None else math.sqrt(each) for each in held)
         made[found.path(row)] = _beat(norm or 0.0, gradient, moved)
     return made
+
+
+def _add(sums: dict[int, list[float | None]], row: int, squares: list[float | None]) -> None:
+    held = sums.setdefault(row, [None] * len(squares))
+    for at, square in enumerate(squares):
+        if square is not None:
+            held[at] = (held[at] or 0.0) + square
 
 
 def _beat(norm: float, gradient: float | None, moved: float | None) -> Beat:

@@ -43,14 +43,16 @@ class Ticking:
             session.emit("changed", {"structure": False})
         if self._has_sample:
             self._tell(session, self._pulse.beats(module))
-            self._has_sample = False
             cost = self._cost_of_sample + time.monotonic() - now
+            self._cost_of_sample = 0.0
             self._due = now + max(SECONDS_BETWEEN, cost / SHARE_OF_TIME)
-        if now + between >= self._due:
-            began = time.monotonic()
+            self._has_sample = now + between >= self._due
+            if not self._has_sample:
+                self._pulse.forget()
+        elif now + between >= self._due:
             self._pulse.before_step(module)
+            self._cost_of_sample = time.monotonic() - now
             self._has_sample = True
-            self._cost_of_sample = time.monotonic() - began
 
     def _tell(self, session: Session, beats: dict[str, Beat]) -> None:
         """Send what is in sight, and first the part of the page that draws it: a busy kernel answers no request."""
