@@ -273,6 +273,16 @@ describe("what stands in the way", () => {
     expect(view.container.textContent).toContain("No kernel.");
   });
 
+  test("a training that can't be drawn leaves the view as it is, and its part is asked for anew", async () => {
+    const { kernel, row } = await shown();
+    for (const step of [1, 2]) {
+      kernel.emit("ticked", { step, beats: { "": [1, 1, 1] } });
+      await drawn();
+      expect(kernel.count("part")).toBe(step);
+    }
+    expect(row("m:")).not.toBeNull();
+  });
+
   test("no match, and a filter that can't be read", async () => {
     const { again, view } = await shown();
     await again({ filter: "no such" });

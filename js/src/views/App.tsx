@@ -75,10 +75,15 @@ export function App({
         } else if (event.event === "ticked") {
           const body = event.body as unknown as TickedBody;
           pulse.current ??= pulsePart(client, body, (css) => root.current && addStyle(root.current, css));
-          void pulse.current.then(({ hear, Cell }) => {
-            hear(body);
-            setBeat(() => Cell);
-          });
+          void pulse.current.then(
+            ({ hear, Cell }) => {
+              hear(body);
+              setBeat(() => Cell);
+            },
+            () => {
+              pulse.current = null;
+            },
+          );
         } else {
           setLastSeen(new Date());
           void store.refresh(event.event === "traced" || event.body.structure !== false);
