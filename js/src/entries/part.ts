@@ -1,6 +1,6 @@
 import type { FunctionComponent } from "preact";
 import type { Client } from "../protocol/client.ts";
-import type { PartReply, TickedBody } from "../protocol/messages.ts";
+import type { PartBody, PartReply, TickedBody } from "../protocol/messages.ts";
 import type { PanelProps } from "../views/checkpoints/Panel.tsx";
 import type { Catalogue } from "../words/words.ts";
 import { SHARED } from "./shared.ts";
@@ -17,32 +17,36 @@ export interface Pulse {
   readonly Cell: FunctionComponent<{ readonly path: string }>;
 }
 
-/** One for all Explorers of the page, as this module is. */
-let coming: Promise<Part> | null = null;
-let words: Promise<Catalogue> | null = null;
+/** What the kernel has sent or is sending, one for all Explorers of the page, as this module is. */
+const coming = new Map<PartBody["name"], Promise<unknown>>();
 
-/** Has the kernel send the panel of checkpoints when it is first opened; later ones have it at once. */
-export function checkpointsPart(client: Client): Promise<Part> {
-  coming ??= client
-    .request("part", { name: "checkpoints" })
-    .then(async ({ body }) => ({ Panel: await made<Part["Panel"]>(body), style: body.style }))
-    .catch((error: unknown) => {
-      coming = null;
-      throw error;
-    });
-  return coming;
+/** Has the kernel send a part when it is first needed; later ones have it at once, and what failed is asked for anew. */
+function once<Made>(
+  client: Client,
+  name: PartBody["name"],
+  make: (part: PartReply) => Made | Promise<Made>,
+): Promise<Made> {
+  const found =
+    coming.get(name) ??
+    client
+      .request("part", { name })
+      .then(({ body }) => make(body))
+      .catch((error: unknown) => {
+        coming.delete(name);
+        throw error;
+      });
+  coming.set(name, found);
+  return found as Promise<Made>;
 }
 
-/** Has the kernel send the words of Chinese when they are first needed. */
+/** The panel of checkpoints. */
+export function checkpointsPart(client: Client): Promise<Part> {
+  return once(client, "checkpoints", async (part) => ({ Panel: await made<Part["Panel"]>(part), style: part.style }));
+}
+
+/** The words of Chinese. */
 export function chinese(client: Client): Promise<Catalogue> {
-  words ??= client.request("part", { name: "zh" }).then(
-    ({ body }) => JSON.parse(body.code) as Catalogue,
-    (error: unknown) => {
-      words = null;
-      throw error;
-    },
-  );
-  return words;
+  return once(client, "zh", ({ code }) => JSON.parse(code) as Catalogue);
 }
 
 /** What draws a training, from its first event, or asked for where that was not heard; `style` gets its style. */
