@@ -350,9 +350,7 @@ def test_a_pass_of_the_panel_without_a_mouse(lab):
     explorer.reach("0.weight")
     explorer.filter_box.focus()
     keys.press("ArrowDown")
-    while (before := explorer.focused()) != "0.weight":
-        keys.press("ArrowDown")
-        explorer.wait_focused_other_than(before)
+    explorer.arrow_down_to("0.weight")
     keys.press("Enter")
     explorer.wait_inspecting("0.weight")
     keys.press("ArrowRight")

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import BrowserContext, expect
 
 import nnwidgets
-from lab_driver import LabServer, stages
+from lab_driver import KernelHost, LabServer, stages
 from lab_driver.axe import violations
+from lab_driver.explorer import NO_KERNEL
 from lab_driver.stages import Stage
 
 SOURCE = Path(nnwidgets.__file__).parents[1]
 README = Path(__file__).parents[2] / "README.md"
 BEGIN, END = "<!-- hosts -->", "<!-- end of hosts -->"
 HOSTS = ("jupyterlab", "panel", "notebook_seven", "vscode", "marimo")
-NO_KERNEL = re.compile(r"No kernel.*Seen at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d", re.DOTALL)
 FAR = 60
 ANSWERED = {
     "answers": "at once",
@@ -32,25 +30,25 @@ SEEN: dict[str, dict[str, str]] = {}
 
 
 @pytest.fixture(scope="module", params=HOSTS)
-def stage(request: pytest.FixtureRequest, chromium: BrowserContext, server: LabServer) -> Iterator[Stage]:
+def stage(
+    request: pytest.FixtureRequest,
+    chromium: BrowserContext,
+    server: LabServer,
+    kernels: KernelHost,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Stage]:
     """One host after the other; the stories follow one another in it."""
-    folder = request.getfixturevalue("tmp_path_factory").mktemp(request.param)
-    with opened(request.param, server, chromium, folder, request) as stage:
+    folder = tmp_path_factory.mktemp(request.param)
+    opened = {
+        "jupyterlab": lambda: stages.jupyterlab(server, chromium),
+        "panel": lambda: stages.panel(server, chromium),
+        "notebook_seven": lambda: stages.notebook_seven(folder, SOURCE, kernels, chromium),
+        "vscode": lambda: stages.vscode(server, chromium),
+        "marimo": lambda: stages.marimo(folder, SOURCE, chromium),
+    }
+    with opened[request.param]() as stage:
         yield stage
         assert [fault for fault in stage.faults if is_ours(fault, stage)] == []
-
-
-def opened(
-    host: str, server: LabServer, chromium: BrowserContext, folder: Path, request: pytest.FixtureRequest
-) -> AbstractContextManager[Stage]:
-    if host == "marimo":
-        return stages.marimo(folder, SOURCE, chromium)
-    if host == "notebook_seven":
-        seven = LabServer(folder, source=SOURCE, app="notebook", kernels=request.getfixturevalue("kernels"))
-        request.addfinalizer(seven.end)
-        return stages.notebook_seven(seven, chromium)
-    make = {"jupyterlab": stages.jupyterlab, "panel": stages.panel, "vscode": stages.vscode}[host]
-    return make(server, chromium)
 
 
 def is_ours(fault: str, stage: Stage) -> bool:
@@ -94,10 +92,7 @@ def test_everything_is_reached_by_keyboard(stage: Stage):
     explorer = stage.find()
     keys = stage.page.keyboard
     explorer.filter_box.focus()
-    for _ in range(FAR):
-        keys.press("Tab")
-        if explorer.focused() is not None:
-            break
+    explorer.tab_in(within=FAR)
     keys.press("Home")
     explorer.wait_focused("")
     keys.press("ArrowDown")

@@ -23,11 +23,7 @@ def notebook(lab):
 def tab_into_grid(explorer):
     """Press Tab from the notebook, in command mode, until a row of the tree has the focus."""
     explorer.notebook.focus_cell(2)
-    for _ in range(FAR):
-        explorer.page.keyboard.press("Tab")
-        if explorer.focused() is not None:
-            return
-    raise AssertionError(f"{FAR} Tabs did not lead into the tree")
+    explorer.tab_in(within=FAR)
 
 
 def test_a_whole_pass_with_the_keyboard_only(notebook):
@@ -55,9 +51,7 @@ def test_a_whole_pass_with_the_keyboard_only(notebook):
     expect(explorer.row("blocks.2.linear.weight")).to_be_visible()
     keys.press("ArrowDown")
     assert explorer.focused() is not None
-    while (before := explorer.focused()) != "blocks.2.linear.weight":
-        keys.press("ArrowDown")
-        explorer.wait_focused_other_than(before)
+    explorer.arrow_down_to("blocks.2.linear.weight")
 
     # Into the inspector and back.
     keys.press("Enter")
@@ -80,9 +74,7 @@ def test_a_whole_pass_with_the_keyboard_only(notebook):
     keys.type("embed.weight")
     expect(explorer.row("embed.weight")).to_be_visible()
     keys.press("ArrowDown")
-    while (before := explorer.focused()) != "embed.weight":
-        keys.press("ArrowDown")
-        explorer.wait_focused_other_than(before)
+    explorer.arrow_down_to("embed.weight")
     keys.press("t")
     explorer.wait_focused("head.weight")
 

@@ -9,8 +9,8 @@ import pytest
 from playwright.sync_api import expect
 
 from lab_driver import Lab, models
+from lab_driver.explorer import NO_KERNEL
 
-NO_KERNEL = re.compile(r"No kernel.*Seen at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d.*Run the cell again", re.DOTALL)
 EXPLORE = "import nnwidgets as nnw\nexplorer = nnw.explore(net)\nexplorer"
 
 

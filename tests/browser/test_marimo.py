@@ -11,6 +11,7 @@ from playwright.sync_api import expect
 import nnwidgets
 from lab_driver import MarimoNotebook, MarimoServer
 from lab_driver.axe import violations
+from lab_driver.explorer import NO_KERNEL
 
 NET = """torch.manual_seed(0)
 net = nn.Sequential(nn.Linear(20, 256), nn.ReLU(), nn.Linear(256, 10))
@@ -32,7 +33,6 @@ CELLS = [
     "import marimo as mo\nimport torch\nfrom torch import nn\nimport nnwidgets as nnw",
     *(NET, BUTTONS, EXPLORE, TELL, PICK),
 ]
-NO_KERNEL = re.compile(r"No kernel.*Seen at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d.*Run the cell again", re.DOTALL)
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import nbformat
 import pytest
 from nbclient import NotebookClient
@@ -11,8 +9,7 @@ from playwright.sync_api import expect
 
 from lab_driver import models
 from lab_driver.axe import violations
-
-NO_KERNEL = re.compile(r"No kernel.*Seen at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d.*Run the cell again", re.DOTALL)
+from lab_driver.explorer import NO_KERNEL
 
 
 @pytest.fixture(scope="module")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 from playwright.sync_api import expect
 
 from lab_driver import VSCodeNotebook, models
 from lab_driver.axe import violations
+from lab_driver.explorer import NO_KERNEL
 from lab_driver.picture import picture
 
 GRADIENTS = "net(torch.randint(50, (2, 5))).sum().backward()"
@@ -26,7 +25,6 @@ while not os.path.exists('stop'):
 CELLS = [models.LOAD, models.BLOCKS, GRADIENTS, "%nn net", EXPLORE, TRAIN]
 MAGIC, TRAITS, TRAINING = 3, 4, 5
 BUSY = "The kernel is busy: it answers when the running cell has ended."
-NO_KERNEL = re.compile(r"No kernel.*Seen at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d.*Run the cell again", re.DOTALL)
 FIGURES = """(lambda x: {'mean': x.mean().item(), 'std': x.std().item(), 'min': x.min().item(), 'max': x.max().item(),
  'L2 norm': x.norm().item(), 'zeros': (x == 0).sum().item()})(net.get_parameter('%s').detach().double())"""
 LOOKS = """(root) => [...root.querySelectorAll('.nnw-body *')].map((element) => {
@@ -113,10 +111,7 @@ def test_a_pass_with_the_keyboard_only_of_which_the_editor_hears_nothing(noteboo
     explorer.filter("")
     keys = explorer.page.keyboard
     explorer.filter_box.blur()
-    for _ in range(FAR):
-        keys.press("Tab")
-        if explorer.focused() is not None:
-            break
+    explorer.tab_in(within=FAR)
     notebook.keys()
     keys.press("Home")
     explorer.wait_focused("")
@@ -128,9 +123,7 @@ def test_a_pass_with_the_keyboard_only_of_which_the_editor_hears_nothing(noteboo
     keys.type("frozen.weight")
     expect(explorer.row("frozen.weight")).to_be_visible()
     keys.press("ArrowDown")
-    while (before := explorer.focused()) != "frozen.weight":
-        keys.press("ArrowDown")
-        explorer.wait_focused_other_than(before)
+    explorer.arrow_down_to("frozen.weight")
     keys.press("Enter")
     explorer.wait_inspecting("frozen.weight")
     assert explorer.inspector.evaluate("(pane) => pane.contains(document.activeElement)")

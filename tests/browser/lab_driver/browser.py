@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import BrowserContext, sync_playwright
+from playwright.sync_api import BrowserContext, ViewportSize, sync_playwright
 
+VIEWPORT: ViewportSize = {"width": 1360, "height": 1000}
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = (
     "--no-sandbox",
@@ -37,7 +38,7 @@ def launched(profile: Path) -> Iterator[BrowserContext]:
             executable_path=found,
             headless=True,
             args=list(FLAGS),
-            viewport={"width": 1360, "height": 1000},
+            viewport=VIEWPORT,
             permissions=["clipboard-read", "clipboard-write"],
         )
         try:

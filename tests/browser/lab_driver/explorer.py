@@ -40,6 +40,8 @@ SHOWN = """
     .filter(({ top, height }) => top >= 0 && top + height <= frame.height + 1)
     .sort((a, b) => a.top - b.top);
 """
+NO_KERNEL = re.compile(r"No kernel.*Seen at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d.*Run the cell again", re.DOTALL)
+"""What a view without a kernel says."""
 NUMBER = re.compile(r"-?(?:\d+(?:\.\d+)?(?:e[+-]?\d+)?|inf|Infinity|NaN)")
 
 
@@ -121,6 +123,20 @@ class Explorer:
         self.page.wait_for_function(
             f"([grid, path]) => ({FOCUSED})(grid) === path", arg=[self.grid.element_handle(), path]
         )
+
+    def tab_in(self, *, within: int) -> None:
+        """Press Tab until a row of the tree has the focus, at most ``within`` times."""
+        for _ in range(within):
+            self.page.keyboard.press("Tab")
+            if self.focused() is not None:
+                return
+        raise AssertionError(f"{within} Tabs did not lead into the tree")
+
+    def arrow_down_to(self, path: str) -> None:
+        """Press ArrowDown until the row of ``path`` has the focus."""
+        while (before := self.focused()) != path:
+            self.page.keyboard.press("ArrowDown")
+            self.wait_focused_other_than(before)
 
     def wait_focused_other_than(self, path: str | None) -> None:
         """Wait until the focus is on a row, and not on that of ``path``."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import BrowserContext, ViewportSize
+from playwright.sync_api import BrowserContext
 
+from lab_driver.browser import VIEWPORT
 from lab_driver.server import LabServer
 from lab_driver.tab import Tab
 
@@ -27,7 +28,6 @@ CLOSE = """() => {
   document.activeElement?.blur();
   return document.querySelectorAll('.jp-Dialog').length;
 }"""
-VIEWPORT: ViewportSize = {"width": 1360, "height": 1000}
 
 
 class Lab(Tab):

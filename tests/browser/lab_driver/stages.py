@@ -17,6 +17,7 @@ from playwright.sync_api import BrowserContext, Page
 
 from lab_driver import models
 from lab_driver.explorer import Explorer
+from lab_driver.forked_kernels import KernelHost
 from lab_driver.lab import Lab
 from lab_driver.marimo import MarimoNotebook, MarimoServer
 from lab_driver.notebook import Notebook
@@ -25,8 +26,6 @@ from lab_driver.panel import Panel
 from lab_driver.server import LabServer
 from lab_driver.tab import Tab
 from lab_driver.vscode import VSCodeNotebook
-
-# from lab_driver.vscode import VSCodeNotebook
 
 ANSWERS = """import pathlib, threading, time
 def answer(ask, answered, written):
@@ -47,7 +46,9 @@ while not pathlib.Path('TOKEN.stop').exists():
     optimizer.step()
     view.tick()
     time.sleep(0.02)"""
-TRAIN_CELL = 4
+EXPLORE_CELL, TRAIN_CELL = 3, 4
+
+Theme = Literal["light", "dark"]
 
 
 @dataclass
@@ -60,7 +61,7 @@ class Stage:
         folder: Where the kernel works.
         find: Gives the Explorer.
         begin_training: Starts a cell that trains until it is told to stop.
-        dress: Changes the theme, to ``"light"`` or ``"dark"``.
+        dress: Changes the theme.
         lose_kernel: Ends the kernel.
         while_busy: Whether the kernel answers while a cell runs; if not, whether the host tells the view of it.
         faults: Uncaught exceptions of the page.
@@ -72,7 +73,7 @@ class Stage:
     token: str
     find: Callable[[], Explorer]
     begin_training: Callable[[], None]
-    dress: Callable[[str], None]
+    dress: Callable[[Theme], None]
     lose_kernel: Callable[[], None]
     while_busy: Literal["answers", "tells", "is silent"]
     faults: list[str]
@@ -109,33 +110,27 @@ def cells(token: str) -> list[str]:
 @contextmanager
 def jupyterlab(server: LabServer, context: BrowserContext) -> Iterator[Stage]:
     """The widget in JupyterLab."""
-    token = secrets.token_hex(4)
-    lab = Lab(server, context)
-    notebook = _run(lab, token)
-    yield _stage("JupyterLab", lab, notebook, token, lambda: notebook.explorer(3))
-    lab.page.close()
+    with _in_tab("JupyterLab", Lab(server, context), _in_output) as stage:
+        yield stage
 
 
 @contextmanager
 def panel(server: LabServer, context: BrowserContext) -> Iterator[Stage]:
     """The panel in JupyterLab."""
-    token = secrets.token_hex(4)
     lab = Lab(server, context)
-    notebook = _run(lab, token)
     side = Panel(lab)
-    side.open()
-    yield _stage("JupyterLab’s panel", lab, notebook, token, lambda: side.explorer(notebook, "net"))
-    lab.page.close()
+    with _in_tab("JupyterLab’s panel", lab, lambda notebook: side.explorer(notebook, "net")) as stage:
+        side.open()
+        yield stage
 
 
 @contextmanager
-def notebook_seven(server: LabServer, context: BrowserContext) -> Iterator[Stage]:
+def notebook_seven(folder: Path, source: Path, kernels: KernelHost, context: BrowserContext) -> Iterator[Stage]:
     """The widget in Notebook 7; the server is one of its own."""
-    token = secrets.token_hex(4)
-    tab = NotebookSeven(server, context)
-    notebook = _run(tab, token)
-    yield _stage("Notebook 7", tab, notebook, token, lambda: notebook.explorer(3))
-    tab.page.close()
+    server = LabServer(folder, source=source, app="notebook", kernels=kernels)
+    with _in_tab("Notebook 7", NotebookSeven(server, context), _in_output) as stage:
+        yield stage
+    server.end()
 
 
 @contextmanager
@@ -149,9 +144,9 @@ def vscode(server: LabServer, context: BrowserContext) -> Iterator[Stage]:
         page=notebook.page,
         folder=server.work,
         token=token,
-        find=lambda: notebook.explorer(3),
+        find=lambda: notebook.explorer(EXPLORE_CELL),
         begin_training=lambda: notebook.start(TRAIN_CELL),
-        dress=lambda theme: notebook.dress("dark" if theme == "dark" else "light"),
+        dress=notebook.dress,
         lose_kernel=notebook.shut_down,
         while_busy="tells",
         faults=notebook.faults,
@@ -183,7 +178,7 @@ def marimo(folder: Path, source: Path, context: BrowserContext) -> Iterator[Stag
         token=token,
         find=notebook.explorer,
         begin_training=lambda: page.get_by_role("button", name="Train", exact=True).click(),
-        dress=lambda theme: page.emulate_media(color_scheme="dark" if theme == "dark" else "light"),
+        dress=lambda theme: page.emulate_media(color_scheme=theme),
         lose_kernel=server.end,
         while_busy="is silent",
         faults=notebook.faults,
@@ -193,22 +188,26 @@ def marimo(folder: Path, source: Path, context: BrowserContext) -> Iterator[Stag
     server.end()
 
 
-def _run(tab: Tab, token: str) -> Notebook:
+@contextmanager
+def _in_tab(name: str, tab: Tab, find: Callable[[Notebook], Explorer]) -> Iterator[Stage]:
+    """A notebook in a tab of Jupyter's, its Explorer where ``find`` finds it."""
+    token = secrets.token_hex(4)
     notebook = tab.open(cells(token))
     notebook.run(*range(TRAIN_CELL))
-    return notebook
-
-
-def _stage(name: str, tab: Tab, notebook: Notebook, token: str, find: Callable[[], Explorer]) -> Stage:
-    return Stage(
+    yield Stage(
         name=name,
         page=tab.page,
         folder=tab.server.work,
         token=token,
-        find=find,
+        find=lambda: find(notebook),
         begin_training=lambda: notebook.start(TRAIN_CELL),
         dress=lambda theme: tab.theme(f"JupyterLab {theme.capitalize()}"),
         lose_kernel=notebook.shut_down,
         while_busy="answers",
         faults=tab.faults,
     )
+    tab.page.close()
+
+
+def _in_output(notebook: Notebook) -> Explorer:
+    return notebook.explorer(EXPLORE_CELL)
