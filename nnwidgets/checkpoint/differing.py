@@ -1,7 +1,7 @@
 """How two pieces of memory differ as numbers: how many elements, by how much at most, and the squares of that.
 
 Where all numbers are finite and float32 holds them, which is what checkpoints are made of, all is done in float32 in
-blocks that stay in a core's cache, their sums added in float64. All else is computed in float64.
+blocks that stay in the cache, their sums added in float64. All else is computed in float64.
 """
 
 from __future__ import annotations
@@ -11,10 +11,13 @@ from dataclasses import dataclass
 
 import torch
 
-_BLOCK = 32_768
-"""Elements; of more torch shares the work out, and the threads that work here would wait for each other."""
+_BLOCK = 2**19
+"""Elements: enough for torch to share the work out among the cores, few enough for the cache that these share."""
 
 _FLOATS = {torch.float32, torch.bfloat16, torch.float16}
+_WIDEST = 4
+"""Bytes of the widest elements that are compared in blocks."""
+
 _SAFE_SQUARES = (2.0**-100, 2.0**100)
 """Sums of squares in float32 that neither overflowed nor lost much below the least number."""
 
@@ -39,17 +42,16 @@ class Differences:
 
 
 class Rooms:
-    """Memory for one block, for one thread."""
+    """Memory for blocks, made when first asked for."""
 
     def __init__(self) -> None:
-        self.one, self.other, self.gap = (torch.empty(_BLOCK, dtype=torch.float32, device="cpu") for _ in range(3))
-        self._marks: dict[torch.dtype, torch.Tensor] = {}
+        self._made: dict[str, torch.Tensor] = {}
 
-    def marks(self, dtype: torch.dtype) -> torch.Tensor:
-        """Room for ones and zeros as wide as what is compared: torch is three times slower to narrow them."""
-        if dtype not in self._marks:
-            self._marks[dtype] = torch.empty(_BLOCK, dtype=dtype, device="cpu")
-        return self._marks[dtype]
+    def of(self, use: str, dtype: torch.dtype, n: int) -> torch.Tensor:
+        """Room for ``n`` elements, at most a block of them."""
+        if use not in self._made:
+            self._made[use] = torch.empty(_BLOCK * _WIDEST, dtype=torch.uint8, device="cpu")
+        return self._made[use].view(dtype)[:n]
 
 
 def differences(one: torch.Tensor, other: torch.Tensor, rooms: Rooms) -> Differences:
@@ -74,11 +76,12 @@ def _in_blocks(one: torch.Tensor, other: torch.Tensor, rooms: Rooms) -> Differen
     word, is_narrow = _WORDS[one.element_size()], one.dtype is not torch.float32
     for ours, theirs in zip(torch.split(one, _BLOCK), torch.split(other, _BLOCK), strict=True):
         size = ours.numel()
-        marks, gap = rooms.marks(word)[:size], rooms.gap[:size]
+        # As wide as what is compared: torch is three times slower to narrow them.
+        marks, gap = rooms.of("marks", word, size), rooms.of("gap", torch.float32, size)
         torch.ne(ours.view(word), theirs.view(word), out=marks)
         n_here = int(marks.sum(dtype=torch.int32))
-        a = rooms.one[:size].copy_(ours) if is_narrow else ours
-        b = rooms.other[:size].copy_(theirs) if is_narrow else theirs
+        a = rooms.of("one", torch.float32, size).copy_(ours) if is_narrow else ours
+        b = rooms.of("other", torch.float32, size).copy_(theirs) if is_narrow else theirs
         torch.sub(b, a, out=gap)
         low, high = torch.aminmax(gap)
         of_gap = gap.square_().sum().item()

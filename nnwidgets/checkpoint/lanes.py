@@ -11,7 +11,7 @@ import torch
 from nnwidgets.edit.aside import Crew, Halt
 from nnwidgets.introspect.readable import reading
 
-PIECE_BYTES = 2**19
+PIECE_BYTES = 2**20
 """Small enough to stay in a core's own cache between reading and comparing, large enough to make few calls."""
 
 _MOST_LANES = 4

@@ -16,7 +16,7 @@ from nnwidgets.checkpoint.materializing import Materialized, has_no_data
 from nnwidgets.checkpoint.planning import planned, state_dict_in
 from nnwidgets.checkpoint.records import LOADED, LoadPlan, LoadReport, PlanEntry
 from nnwidgets.checkpoint.statedict import Found
-from nnwidgets.checkpoint.transfer import Pair, differing, write
+from nnwidgets.checkpoint.transfer import Pair, Transfer
 from nnwidgets.edit.code import Recipe
 from nnwidgets.edit.targets import Model, Place, check_writable, filled_once
 from nnwidgets.edit.transaction import Plan, commit
@@ -198,6 +198,7 @@ class _Load:
         places, _ = filled_once(named)
         first = {id(pair.tensor): pair for pair in reversed(pairs) if pair.path in fresh}
         written = [*(live[place.path] for place in places), *first.values()]
+        transfer = Transfer(self.held, pairs, self._tick)
         changes: list[Exchangeable] = [materialized] if fresh else []
         plan = Plan(
             kind="load",
@@ -205,8 +206,9 @@ class _Load:
             places=places,
             plains=[check_writable(place) for place in places],
             ties=model.ties_of(places),
-            write=lambda: write(self.held, written, self._tick),
-            verify=lambda: self._compare(pairs, model),
+            write=lambda: transfer.write(written),
+            write_in_parts=lambda keep: transfer.write(written, keep),
+            verify=lambda left_at: self._compare(transfer.differing(left_at), model),
             code=lambda: self._recipe(model, has_optimizer=states is not None),
             warnings=self.warnings,
             states=changes if states is None else [*changes, states],
@@ -227,14 +229,13 @@ class _Load:
     def _recipe(self, model: Model, *, has_optimizer: bool) -> Recipe:
         return recipe(model, self.held, self.found, self.plan, self.entries, has_optimizer=has_optimizer)
 
-    def _compare(self, pairs: Sequence[Pair], model: Model) -> None:
-        """Compare what is live now with the file.
+    def _compare(self, wrong: Sequence[Pair], model: Model) -> None:
+        """See to it that what is live now is what the file has.
 
         Raises:
             CheckpointMismatchError: Names of the same memory have different values in the file.
             CorruptCheckpointError: The file has changed on the way.
         """
-        wrong = differing(self.held, pairs, self._tick)
         if not all(file.is_as_opened for file in self.held.files):
             raise CorruptCheckpointError(
                 f"{self.held.path.name} was changed while it was being loaded; the model is as it was.",

@@ -95,4 +95,6 @@ def _is_optimizer(value: Any) -> bool:
 def rest_of(content: Any, found: Found) -> dict[str, Described]:
     """The tensors that aren't the state dict's, by their whole place."""
     own = {id(each) for each in found.tensors.values()}
+    if isinstance(content, dict):
+        content = {key: each for key, each in content.items() if id(each) not in own}
     return {name_of(steps): each for steps, each in tensors_in(content) if id(each) not in own}

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import torch
 
-from nnwidgets.checkpoint.content import Composed, Described, Strided
+from nnwidgets.checkpoint.content import Composed, Described, Storage, Strided
 from nnwidgets.checkpoint.formats import Opened
 from nnwidgets.checkpoint.lanes import PIECE_BYTES, in_lanes
 from nnwidgets.checkpoint.sameness import is_same, settled
+from nnwidgets.edit.digest import digest
 from nnwidgets.introspect.readable import plain, reading
 
 Tick = Callable[[int], None]
@@ -38,29 +41,76 @@ class Pair:
     described: Described
 
 
-def write(held: Opened, pairs: Sequence[Pair], tick: Tick) -> None:
-    """Fill live tensors from the file.
+class Transfer:
+    """All that goes from one file into one model."""
 
-    Raises:
-        CorruptCheckpointError: Bytes aren't there; what was written so far stays.
-    """
-    _in_lanes(held, pairs, tick, _write)
+    def __init__(self, held: Opened, pairs: Sequence[Pair], tick: Tick) -> None:
+        self._held = held
+        self._tick = tick
+        with reading():
+            self._pieces = {id(pair): list(_pieces(pair)) for pair in pairs}
+        self._pairs = pairs
+        self._read: dict[tuple[Any, ...], bytes] = {}
+
+    def write(self, pairs: Sequence[Pair], keep: Callable[[torch.Tensor], None] | None = None) -> None:
+        """Fill live tensors from the file.
+
+        Args:
+            pairs: Some of those of the transfer.
+            keep: Called with each part of the tensors before it is written.
+
+        Raises:
+            CorruptCheckpointError: Bytes aren't there; what was written so far stays.
+        """
+
+        def write(piece: _Piece, room: _Room) -> None:
+            if keep is not None:
+                keep(piece.target)
+            if piece.is_direct:
+                piece.read_straight(self._held)
+                self._read[piece.place] = digest(piece.target.data_ptr(), piece.target.nbytes)
+            else:
+                piece.target.copy_(_read(self._held, piece, room))
+
+        self._in_lanes([piece for pair in pairs for piece in self._pieces[id(pair)]], write)
+
+    def differing(self, left_at: Callable[[torch.Tensor], bytes]) -> list[Pair]:
+        """Those whose live bytes aren't the file's, converted as writing converts them.
+
+        Args:
+            left_at: Tells the fingerprint of what is live in a contiguous part, or nothing where it isn't known. What
+                has that of what was read isn't read once more.
+        """
+        found: list[Pair] = []
+
+        def is_as_read(piece: _Piece) -> bool:
+            if not piece.is_direct:
+                return False
+            read = self._read.get(piece.place, b"")
+            return read != b"" and read == left_at(piece.target)
+
+        def compare(piece: _Piece, room: _Room) -> None:
+            if not is_as_read(piece) and not _is_equal(self._held, piece, room):
+                found.append(piece.pair)
+
+        self._in_lanes([piece for pieces in self._pieces.values() for piece in pieces], compare)
+        wrong = {id(pair) for pair in found}
+        return [pair for pair in self._pairs if id(pair) in wrong]
+
+    def _in_lanes(self, pieces: Sequence[_Piece], work: Callable[[_Piece, _Room], None]) -> None:
+        def begin() -> Callable[[_Piece], int]:
+            room = _Room()
+
+            def done(piece: _Piece) -> int:
+                work(piece, room)
+                return piece.n_bytes
+
+            return done
+
+        in_lanes(pieces, begin, self._tick, n_bytes=sum(piece.n_bytes for piece in pieces))
 
 
-def differing(held: Opened, pairs: Sequence[Pair], tick: Tick) -> list[Pair]:
-    """Those whose live bytes aren't the file's, converted as writing converts them."""
-    found: list[Pair] = []
-
-    def compare(held: Opened, piece: _Piece, room: _Room) -> None:
-        if not _is_equal(held, piece, room):
-            found.append(piece.pair)
-
-    _in_lanes(held, pairs, tick, compare)
-    wrong = {id(pair) for pair in found}
-    return [pair for pair in pairs if id(pair) in wrong]
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Piece:
     """A part of a tensor, rows of it, or all.
 
@@ -78,6 +128,29 @@ class _Piece:
     def n_bytes(self) -> int:
         return self.target.numel() * self.pair.described.dtype.itemsize
 
+    @cached_property
+    def is_direct(self) -> bool:
+        """Whether it lies in memory as it lies in the file."""
+        target, described = self.target, self.pair.described
+        is_plain = target.device.type == "cpu" and target.is_contiguous() and not (target.is_conj() or target.is_neg())
+        is_alike = isinstance(described, Strided) and target.dtype is described.dtype
+        return is_plain and is_alike and self.first is not None and target.numel() > 0
+
+    @cached_property
+    def place(self) -> tuple[Any, ...]:
+        """Where a direct one is: in the file, and in memory."""
+        storage, offset = self._source
+        return storage.key, offset, self.target.data_ptr(), self.target.nbytes
+
+    def read_straight(self, held: Opened) -> None:
+        """Fill a direct one with the file's bytes."""
+        held.read_into(*self._source, self.target)
+
+    @property
+    def _source(self) -> tuple[Storage, int]:
+        described: Any = self.pair.described
+        return described.storage, _offset(described, self.first or 0)
+
 
 class _Room:
     """Memory to read a piece into, kept from piece to piece."""
@@ -90,22 +163,6 @@ class _Room:
         if self._bytes.numel() < n_bytes:
             self._bytes = torch.empty(n_bytes, dtype=torch.uint8, device="cpu")
         return self._bytes[:n_bytes].view(dtype).view(shape)
-
-
-def _in_lanes(held: Opened, pairs: Sequence[Pair], tick: Tick, work: Callable[[Opened, _Piece, _Room], None]) -> None:
-    with reading():
-        pieces = [piece for pair in pairs for piece in _pieces(pair)]
-
-    def begin() -> Callable[[_Piece], int]:
-        room = _Room()
-
-        def done(piece: _Piece) -> int:
-            work(held, piece, room)
-            return piece.n_bytes
-
-        return done
-
-    in_lanes(pieces, begin, tick, n_bytes=sum(piece.n_bytes for piece in pieces))
 
 
 def _pieces(pair: Pair) -> Iterator[_Piece]:
@@ -122,16 +179,6 @@ def _pieces(pair: Pair) -> Iterator[_Piece]:
     n_rows = max(1, PIECE_BYTES // (n_per_row * described.dtype.itemsize))
     for start in range(0, target.size(0), n_rows):
         yield _Piece(pair, target[start : start + n_rows], start * n_per_row)
-
-
-def _write(held: Opened, piece: _Piece, room: _Room) -> None:
-    described, target = piece.pair.described, piece.target
-    is_direct = target.device.type == "cpu" and target.is_contiguous() and target.dtype is described.dtype
-    if isinstance(described, Strided) and piece.first is not None and is_direct and not _is_lazy_view(target):
-        if target.numel():
-            held.read_into(described.storage, _offset(described, piece.first), target)
-        return
-    target.copy_(_read(held, piece, room))
 
 
 def _is_equal(held: Opened, piece: _Piece, room: _Room) -> bool:
@@ -151,7 +198,3 @@ def _read(held: Opened, piece: _Piece, room: _Room) -> torch.Tensor:
 
 def _offset(described: Strided, first: int) -> int:
     return (described.first + first) * described.dtype.itemsize
-
-
-def _is_lazy_view(target: torch.Tensor) -> bool:
-    return target.is_conj() or target.is_neg()

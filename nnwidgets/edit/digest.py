@@ -10,8 +10,12 @@ import ctypes
 
 import xxhash
 
-CHUNK_BYTES = 2**18
-"""Bytes of a full piece: whole elements of every dtype, few enough that a piece and its copy stay in a core's cache."""
+CHUNK_BYTES = 2**20
+"""Bytes of a full piece: whole elements of every dtype.
+
+Few enough that a piece and its copy stay in the cache; many enough that the threads that work on them, which hand
+Python's lock to each other with each call, spend their time on the bytes.
+"""
 
 
 def digest(address: int, n_bytes: int) -> bytes:

@@ -79,7 +79,7 @@ class Lane:
             piece.slot, self._room, self._step = held, slot, (after, at, 0)
         else:
             self._step = (done, at, 2)
-            slot.data.copy_(held.data)
+            slot.fill(held)
             self._step = (after, at, 0)
         return True
 

@@ -7,7 +7,10 @@ Runs of memory on the CPU are moved by the C library, which for one gibibyte tak
 from __future__ import annotations
 
 import ctypes
+import threading
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 
 import torch
 
@@ -30,6 +33,10 @@ class Slot:
     def __init__(self, data: torch.Tensor) -> None:
         self.data = data
         self.address = data.data_ptr()
+
+    def fill(self, other: Slot) -> None:
+        """Copy what another one of the same length holds."""
+        _move(self.address, other.address, self.data.numel())
 
     def digest(self) -> bytes:
         """The fingerprint of what it holds."""
@@ -90,14 +97,26 @@ class Pieces:
         self.all = [Piece(block, Slot(slot)) for block, slot in zip(live, slots, strict=True)]
         self.stored = [b""] * len(self.all)
         self.left = [b""] * len(self.all)
+        self._taking = [threading.Lock() for _ in range(_N_LOCKS)]
 
     def take(self, run: Iterable[int], halt: Halt) -> None:
         """Copy live bytes to their slots where that wasn't done."""
         for at in run:
             if halt.is_set:
                 return
-            if self.stored[at]:
-                continue
+            self._take(at)
+
+    def take_around(self, address: int, n_bytes: int) -> None:
+        """Copy what lies in a run of memory on the CPU, in whichever thread is the first to ask for a piece of it."""
+        addresses, order = self._runs
+        first = bisect_right(addresses, address) - 1
+        for at in order[max(first, 0) : bisect_left(addresses, address + n_bytes)]:
+            if not self.stored[at]:
+                with self._taking[at % _N_LOCKS]:
+                    self._take(at)
+
+    def _take(self, at: int) -> None:
+        if not self.stored[at]:
             piece = self.all[at]
             piece.keep(piece.slot)
             self.stored[at] = piece.slot.digest()
@@ -110,9 +129,26 @@ class Pieces:
             if not self.left[at]:
                 self.left[at] = self.all[at].digest(spare)
 
+    def left_at(self, address: int, n_bytes: int) -> bytes:
+        """The fingerprint of what was last left in a run of memory on the CPU, where that is a piece; else nothing."""
+        addresses, order = self._runs
+        place = bisect_left(addresses, address)
+        if place == len(order) or addresses[place] != address or self.all[order[place]].n_bytes != n_bytes:
+            return b""
+        return self.left[order[place]]
+
+    @cached_property
+    def _runs(self) -> tuple[list[int], list[int]]:
+        """The addresses of those pieces that are runs of memory on the CPU, ascending; the index of each."""
+        found = sorted((piece.live.data_ptr(), at) for at, piece in enumerate(self.all) if piece.is_run)
+        return [address for address, _ in found], [at for _, at in found]
+
     def taken(self) -> Iterator[Piece]:
         """The pieces whose live bytes were copied."""
         return (piece for piece, stored in zip(self.all, self.stored, strict=True) if stored)
+
+
+_N_LOCKS = 64
 
 
 def as_block(slot: torch.Tensor, block: torch.Tensor) -> torch.Tensor:

@@ -40,13 +40,14 @@ class Snapshot:
         is_turned: Whether an odd number of exchanges was made.
     """
 
-    def __init__(self, tensors: Sequence[torch.Tensor], *, in_turn: bool = False) -> None:
+    def __init__(self, tensors: Sequence[torch.Tensor], *, in_turn: bool = False, in_parts: bool = False) -> None:
         """Make room for the bytes of plain strided tensors; `take` copies them.
 
         Args:
             tensors: The tensors.
             in_turn: They will be written in order, each after `reach` was called for it, so that copying may go on
                 until then.
+            in_parts: They will be written part by part, each after `keep` was called with it, which copies it then.
 
         Raises:
             RuntimeError: There is no room; MemoryError and OSError mean the same.
@@ -66,13 +67,16 @@ class Snapshot:
             self._lanes = [Lane(self._pieces, run, room) for run, room in zip(runs, rooms, strict=True)]
         self._crew = Crew()
         self._ahead: Ahead | None = None
+        self._in_parts = in_parts
         self._is_taken = False
         self.is_turned = False
 
     def take(self) -> None:
-        """Copy the live bytes: all of them, or those of the first tensor, and the others while that one is written."""
+        """Copy the live bytes: all of them, or those that can't be copied while others are written."""
         everything = range(len(self._pieces.all))
-        if self._turns is None:
+        if self._in_parts:
+            self._pieces.take((at for at in everything if not self._pieces.all[at].is_run), Halt())
+        elif self._turns is None:
             self._copy(everything)
         else:
             self._copy(self._turns[0])
@@ -89,10 +93,22 @@ class Snapshot:
         if self._ahead is not None:
             self._ahead.reach(index)
 
+    def keep(self, part: torch.Tensor) -> None:
+        """Copy what lies where a part of the tensors will be written, unless that was done; in any thread."""
+        if part.numel() and part.device.type == "cpu":
+            first, end = _range(part)
+            self._pieces.take_around(first, end - first)
+
+    def left_at(self, part: torch.Tensor) -> bytes:
+        """The fingerprint of what was left in a contiguous part, where that is known; else nothing."""
+        return self._pieces.left_at(part.data_ptr(), part.nbytes) if part.device.type == "cpu" else b""
+
     def seal(self) -> None:
-        """Note what the live bytes are now: what undoing expects to find."""
+        """Note what the live bytes are now, what undoing expects to find; what is known isn't looked at again."""
         if self._ahead is not None:
             self._ahead.finish()
+        if self._in_parts:
+            self._copy(range(len(self._pieces.all)))
         self._crew.run([partial(self._look, lane) for lane in self._lanes])
 
     def restore(self) -> None:

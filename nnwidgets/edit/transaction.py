@@ -41,12 +41,15 @@ class Plan:
         write: Writes it; may raise.
         write_in_turn: Does the same, and calls what it is given with the index of each plain before it writes that one,
             in order; then copying of old bytes goes on meanwhile.
+        write_in_parts: Does the same, and calls what it is given with each part of the plains before it writes it,
+            from whichever thread; then that part is copied just before.
         code: Makes the recipe, asked after writing.
         seed: As of `Change`.
         warnings: As of `Change`.
         flags: Parameters whose ``requires_grad`` changes.
         states: What else is exchanged, an optimizer's states to clear for instance.
-        verify: Looks after writing whether all is well; raises where not.
+        verify: Looks after writing whether all is well; raises where not. Given what tells the fingerprint of what is
+            left in a contiguous part; empty where that isn't known, which it is only where writing was in parts.
         reports_changed: Whether only the tensors whose bytes came out different are named.
         recover: Puts back, before the bytes, what else ``write`` may have changed.
         beforehand: Statistics of old values that the undo copy won't give, since it holds a part of the tensor.
@@ -69,7 +72,8 @@ class Plan:
     states: list[Exchangeable] = field(default_factory=list)
     reports_changed: bool = False
     write_in_turn: Callable[[Callable[[int], None]], None] | None = None
-    verify: Callable[[], None] | None = None
+    write_in_parts: Callable[[Callable[[torch.Tensor], None]], None] | None = None
+    verify: Callable[[Callable[[torch.Tensor], bytes]], None] | None = None
     recover: Callable[[], None] | None = None
     beforehand: dict[str, TensorStats] = field(default_factory=dict)
     may_exceed_budget: bool = False
@@ -109,16 +113,20 @@ def _carried_out(model: Model, plan: Plan, log: Log, begun: list[tuple[Undo, Sta
     size = _size_within(log, plan)
     with _told_as_no_room(plan, size):
         sites = [Site(path, model.tensor(path)) for path in paths]
-        undo = Undo(sites, plan.plains, plan.flags, plan.states, in_turn=plan.write_in_turn is not None)
+        in_turn, in_parts = plan.write_in_turn is not None, plan.write_in_parts is not None
+        undo = Undo(sites, plan.plains, plan.flags, plan.states, in_turn=in_turn, in_parts=in_parts)
         # Before it is taken: wherever that is interrupted, its second thread has to be called off.
         begun.append((undo, log.state))
         undo.take()
     if plan.write_in_turn is not None:
         plan.write_in_turn(undo.reach)
+    elif plan.write_in_parts is not None:
+        plan.write_in_parts(undo.keep)
+        undo.seal()
     else:
         plan.write()
     if plan.verify is not None:
-        plan.verify()
+        plan.verify(undo.left_at)
     for flag in plan.flags:
         flag.set(after=True)
     for state in plan.states:

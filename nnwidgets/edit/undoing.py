@@ -83,12 +83,13 @@ class Undo:
         states: Sequence[Exchangeable],
         *,
         in_turn: bool = False,
+        in_parts: bool = False,
     ) -> None:
         self.sites = sites
         self.flags = flags
         self.states = states
         self.is_done = True
-        self._snapshot = Snapshot(plains, in_turn=in_turn)
+        self._snapshot = Snapshot(plains, in_turn=in_turn, in_parts=in_parts)
         self.size_bytes = self._snapshot.size_bytes
 
     def take(self) -> None:
@@ -98,6 +99,14 @@ class Undo:
     def reach(self, index: int) -> None:
         """Wait until the tensor at ``index`` may be written, where they are written in turn."""
         self._snapshot.reach(index)
+
+    def keep(self, part: torch.Tensor) -> None:
+        """Copy what is in a part of the tensors, which is about to be written, where they are written part by part."""
+        self._snapshot.keep(part)
+
+    def left_at(self, part: torch.Tensor) -> bytes:
+        """The fingerprint of what the change left in a contiguous part, where that is known; else nothing."""
+        return self._snapshot.left_at(part)
 
     def seal(self) -> None:
         """Note what the change left."""

@@ -274,14 +274,34 @@ class StopError(Exception):
     pass
 
 
-def test_a_load_cancelled_at_any_moment_leaves_the_model_as_it_was(tmp_path):
+def linears():
+    """Three layers of half a piece each."""
+    return nn.Sequential(*(nn.Linear(1, PIECE_BYTES // 8) for _ in range(3)))
+
+
+def interlaced():
+    """Views that begin in the middle of each other's pieces, one with gaps, one of another dtype than the file's."""
     n = PIECE_BYTES // 4
-    net = nn.Sequential(*(nn.Linear(1, n // 2) for _ in range(3)))
-    save_file({name: torch.randn_like(value) for name, value in net.state_dict().items()}, tmp_path / "x.safetensors")
+    flat = torch.randn(3 * n)
+    net = nn.Module()
+    net.register_buffer("whole", flat[: 2 * n])
+    net.register_buffer("shifted", flat[n // 3 : n // 3 + 2 * n])
+    net.register_buffer("gaps", torch.randn(2 * n)[::2])
+    net.register_buffer("narrow", torch.randn(n).half())
+    return net
+
+
+@pytest.mark.parametrize("make", [linears, interlaced])
+def test_a_load_cancelled_at_any_moment_leaves_the_model_as_it_was(tmp_path, make):
+    net, other = make(), make()
+    values = {name: value.float().contiguous().clone() for name, value in other.state_dict().items()}
+    save_file(values, tmp_path / "x.safetensors")
     old = bits(net)
     counted = []
     nnw.load(net, tmp_path / "x.safetensors", progress=lambda done, total: counted.append((done, total)))
+    assert same(bits(net), bits(other))
     nnw.undo(net)
+    assert same(bits(net), old)
     assert counted[-1][0] == counted[-1][1] == max(counted)[0]
     for moment in range(len(counted)):
         seen = iter(range(moment))

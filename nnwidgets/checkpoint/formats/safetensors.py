@@ -154,26 +154,24 @@ class Safetensors(Opened):
             raise self._fault(f"describes {name[:80]!r} by something else than dtype, shape and data_offsets")
         code, shape, ends = found["dtype"], found["shape"], found["data_offsets"]
         dtype, width = self._dtype(name, code)
-        for each in (shape, ends):
-            if type(each) is not list:
+        if type(shape) is not list or type(ends) is not list:
+            raise self._no_numbers(name)
+        for n in *shape, *ends:
+            if type(n) is not int or not 0 <= n <= _MOST:
                 raise self._no_numbers(name)
-            for n in each:
-                if type(n) is not int or not 0 <= n <= _MOST:
-                    raise self._no_numbers(name)
         if len(ends) != 2 or ends[0] > ends[1]:  # noqa: PLR2004 - first and last
             raise self._fault(f"has offsets {ends[:4]} of {name[:80]!r}, expected a first and a last")
+        first, end = ends
         strides, step = [], 1
         for size in reversed(shape):
             strides.append(step)
             step *= size or 1
         strides.reverse()
         n_bytes = 0 if 0 in shape else step * width
-        if n_bytes != ends[1] - ends[0]:
-            raise self._fault(
-                f"gives {name[:80]!r} {ends[1] - ends[0]:,} bytes, and its shape {shape[:8]} needs {n_bytes:,}"
-            )
-        self.files[0].check(start + ends[0], n_bytes)
-        storage = Storage(self._prefix + name, self._number, start + ends[0], n_bytes)
+        if n_bytes != end - first:
+            raise self._fault(f"gives {name[:80]!r} {end - first:,} bytes, and its shape {shape[:8]} needs {n_bytes:,}")
+        self.files[0].check(start + first, n_bytes)
+        storage = Storage(self._prefix + name, self._number, start + first, n_bytes)
         return Strided(dtype, tuple(shape), tuple(strides), storage)
 
     def _dtype(self, name: str, code: Any) -> tuple[torch.dtype, int]:
