@@ -1,4 +1,4 @@
-"""A real JupyterLab in Chromium, driven by what the browser tests drive it with."""
+"""Real front ends in Chromium, driven by what the browser tests drive them with."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from playwright.sync_api import BrowserContext
+
     from lab_driver import Lab
 
 ROOT = Path(__file__).parents[1]
+if (_driver := str(ROOT / "tests" / "browser")) not in sys.path:
+    sys.path.insert(0, _driver)
 LOAD = "%load_ext nnwidgets\nimport torch\nfrom torch import nn\ntorch.manual_seed(0)"
-VIEWPORT = {"width": 1360, "height": 1000}
 QUIET_MS = 1_000
 _COMMS = ("comm_open", "comm_msg", "comm_close")
 
@@ -22,21 +25,29 @@ _COMMS = ("comm_open", "comm_msg", "comm_close")
 @contextmanager
 def jupyterlab() -> Iterator[Lab]:
     """Serve JupyterLab from this interpreter and open it in a tab."""
-    if (driver := str(ROOT / "tests" / "browser")) not in sys.path:
-        sys.path.insert(0, driver)
-    from lab_driver import Lab, LabServer, launched
+    from lab_driver import Lab, LabServer
 
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        server = LabServer(Path(folder), source=ROOT)
+    with chromium() as (context, folder):
+        server = LabServer(folder / "lab", source=ROOT)
         try:
-            with launched() as browser:
-                lab = Lab(server, browser.new_context(viewport=VIEWPORT))
-                yield lab
-                server.end_kernels()
-                if lab.faults:
-                    raise RuntimeError("The page met an uncaught exception:\n" + "\n".join(lab.faults))
+            lab = Lab(server, context)
+            yield lab
+            server.end_kernels()
+            if lab.faults:
+                raise RuntimeError("The page met an uncaught exception:\n" + "\n".join(lab.faults))
         finally:
             server.end()
+
+
+@contextmanager
+def chromium() -> Iterator[tuple[BrowserContext, Path]]:
+    """Chromium, and a folder to work in."""
+    from lab_driver import launched
+
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        with launched(folder / "profile") as context:
+            yield context, folder
 
 
 def settle(lab: Lab) -> None:

@@ -42,9 +42,9 @@ CLICK = """async (root, path) => {
   const label = root.querySelector(`[role=row][data-path="${path}"] .nnw-label`);
   const read = () => {
     const section = root.querySelector('section[aria-label=Statistics]');
-    const heading = [...root.querySelectorAll('h3 [title], h3[title]')].some(({ title }) => title === path);
+    const heading = [...root.querySelectorAll('h2 [title], h2[title]')].some(({ title }) => title === path);
     if (!heading || section?.getAttribute('aria-busy') !== 'false') return null;
-    return { caption: section.querySelector('h4').parentElement.textContent,
+    return { caption: section.querySelector('h3').parentElement.textContent,
       mean: section.querySelector('dl dd').title, bar: section.querySelector('[role=progressbar]') !== null };
   };
   return await new Promise((resolve) => {

@@ -140,7 +140,7 @@ describe("commands", () => {
 
 describe("rows in sight", () => {
   test("are drawn with some above and below", () => {
-    expect(viewportAt(2400, 480, 1000)).toEqual({ first: 100, last: 121, start: 84, stop: 138 });
+    expect(viewportAt(2400, 480, 1000)).toEqual({ first: 100, last: 121, start: 92, stop: 130 });
   });
 
   test("end with the rows there are", () => {

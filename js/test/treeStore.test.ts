@@ -299,6 +299,18 @@ describe("many rows", () => {
     expect(kernel.count("rows")).toBe(1);
   });
 
+  test("are there before they come into sight, on either side", async () => {
+    const { store } = opened(MANY);
+    store.look(1500, 1530);
+    await settled();
+    store.look(1575, 1605);
+    await settled();
+    expect(store.state.rows.get(1645)?.path).toBe("part_1644");
+    store.look(1440, 1470);
+    await settled();
+    expect(store.state.rows.get(1401)?.path).toBe("part_1400");
+  });
+
   test("that were scrolled past are no longer waited for", async () => {
     const { kernel, store } = opened(MANY);
     kernel.isSlow = true;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from nnwidgets.magics.ahead import Ahead
 from nnwidgets.magics.display import forget_records, show_records
 from nnwidgets.magics.nn import NNMagics, help_lines
 
@@ -29,6 +30,7 @@ class _Loaded:
         self._auto = AutoExplore(shell)
         self._matcher: Any = tab_matcher(shell)
         self._magics = NNMagics(shell, self._auto)
+        self._ahead = Ahead(shell)
 
     def add(self) -> None:
         """Give it the magics, their completion, how results are shown, and the comm target."""
@@ -41,10 +43,12 @@ class _Loaded:
         manager = _comm_manager(self._shell)
         if manager is not None:
             manager.register_target(_TARGET, self._opened)
+            self._ahead.begin()
 
     def remove(self) -> None:
         """Take all of it back; Explorers that are open stay open."""
         self._auto.off()
+        self._ahead.end()
         forget_records(self._shell)
         for kind, name in (("line", "nn"), ("cell", "nn_init")):
             registry = self._shell.magics_manager.magics[kind]

@@ -104,7 +104,12 @@ def is_long(kind: str, body: Mapping[str, Any]) -> bool:
     """Return whether a request may read much of a tensor or of the model, or waits for what is being written to it."""
     if kind == "values":
         return not {"rows", "columns"} <= body.keys() or body["rows"] * body["columns"] > _QUICK_CELLS
-    return kind in _LONG or (kind == "stats" and body.get("exact", True))
+    return kind in _LONG or is_patient(kind, body)
+
+
+def is_patient(kind: str, body: Mapping[str, Any]) -> bool:
+    """Return whether a request is for what the page shows last: exact statistics, of which it has a sample already."""
+    return kind == "stats" and bool(body.get("exact", True))
 
 
 def _on(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from nnwidgets.widgets.answers import handlers, is_long
+from nnwidgets.widgets.answers import handlers, is_long, is_patient
 from nnwidgets.widgets.kernel import after_each_cell, answer_where_asked
 from nnwidgets.widgets.named import NamedSessions
 from nnwidgets.wire.codec import encode
@@ -26,7 +26,7 @@ class Channel:
     def __init__(self, channel: Any, model: str | None) -> None:
         self._channel = channel
         self._sessions = NamedSessions(self._emit, default=model)
-        self._dispatcher = Dispatcher(handlers(self._sessions.find), self._send, background=is_long)
+        self._dispatcher = Dispatcher(handlers(self._sessions.find), self._send, background=is_long, patient=is_patient)
         self._stop_watching: Callable[[], None] = after_each_cell(self._cell_ran)
         answer_where_asked(channel)
         channel.on_msg(self._receive)

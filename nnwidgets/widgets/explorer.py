@@ -17,7 +17,7 @@ from nnwidgets.introspect.guard import require_module, type_name
 from nnwidgets.introspect.lints.training import optimizers_in
 from nnwidgets.introspect.records import Trace
 from nnwidgets.widgets import bundle, lifetime
-from nnwidgets.widgets.answers import first_view, handlers, is_long
+from nnwidgets.widgets.answers import first_view, handlers, is_long, is_patient
 from nnwidgets.widgets.kernel import after_each_cell, answer_where_asked
 from nnwidgets.widgets.locating import place_of
 from nnwidgets.widgets.session import Session
@@ -78,7 +78,7 @@ class Explorer(anywidget.AnyWidget):
         self._session = session
         self._workers = Workers(limit=1)
         self._ticking = Ticking()
-        self._dispatcher = Dispatcher(handlers(self._asked), self._send_wire, background=is_long)
+        self._dispatcher = Dispatcher(handlers(self._asked), self._send_wire, background=is_long, patient=is_patient)
         super().__init__(
             **page,
             _first=bundle.compressed(json.dumps(first, separators=(",", ":"))),

@@ -18,12 +18,20 @@ Send = Callable[[dict[str, Any], list[bytes | memoryview]], None]
 Handler = Callable[[dict[str, Any], "Job"], Mapping[str, Any]]
 
 _SECONDS_BETWEEN_PROGRESS = 0.1
+_QUIET_SECONDS = 0.12
+_MOST_PATIENCE_SECONDS = 0.3
+_LOOK_SECONDS = 0.01
 
 
 class Job:
-    """One request under way: whether it is still wanted, how far it is, and its one reply."""
+    """One request under way: whether it is still wanted, how far it is, and its one reply.
+
+    Attributes:
+        is_patient: Whether it lets others go first.
+    """
 
     def __init__(self, request_id: str, send: Send) -> None:
+        self.is_patient = False
         self._id = request_id
         self._send = send
         self._lock = threading.Lock()
@@ -106,6 +114,8 @@ class Dispatcher:
         send: Takes one JSON message and its buffers to the other side; called from several threads.
         background: Tells from kind and body whether the request is long work for another thread, so that a `cancel`
             can be read meanwhile. By default nothing is.
+        patient: Tells whether work in the background lets other requests go first: it begins when all others have
+            their reply and no more came for a moment, or after a third of a second. By default none does.
 
     Example:
         >>> sent = []
@@ -121,10 +131,13 @@ class Dispatcher:
         send: Send,
         *,
         background: Callable[[str, dict[str, Any]], bool] = lambda _kind, _body: False,
+        patient: Callable[[str, dict[str, Any]], bool] = lambda _kind, _body: False,
     ) -> None:
         self._handlers = {**handlers, "cancel": self._cancel}
         self._send = send
         self._background = background
+        self._patient = patient
+        self._last_heard = 0.0
         self._workers = Workers(limit=4)
         self._lock = threading.Lock()
         self._pending: dict[str, Job] = {}
@@ -139,6 +152,7 @@ class Dispatcher:
     def receive(self, message: Any) -> None:
         """Take one request, as decoded from JSON; its reply goes out through ``send``, now or later."""
         job = Job(_id_of(message), self._send)
+        self._last_heard = time.monotonic()
         try:
             kind, body = _checked(message)
             self._begin(message["id"], job)
@@ -146,6 +160,7 @@ class Dispatcher:
             job.fail(fault)
             return
         if self._background(kind, body):
+            job.is_patient = self._patient(kind, body)
             self._workers.run(lambda: self._answer(message["id"], kind, body, job))
         else:
             self._answer(message["id"], kind, body, job)
@@ -172,9 +187,12 @@ class Dispatcher:
 
     def _answer(self, request_id: str, kind: str, body: dict[str, Any], job: Job) -> None:
         try:
+            if job.is_patient:
+                self._let_others_go_first(job)
             if job.cancelled:
                 return
             job.succeed(self._handler(kind)(body, job))
+            self._last_heard = time.monotonic()
         except Exception as error:  # noqa: BLE001 - every request gets a reply, and the fault is logged
             job.fail(error)
         except BaseException as error:
@@ -185,6 +203,15 @@ class Dispatcher:
                 if self._pending.get(request_id) is job:
                     del self._pending[request_id]
             job.end()
+
+    def _let_others_go_first(self, job: Job) -> None:
+        latest = time.monotonic() + _MOST_PATIENCE_SECONDS
+        while not job.cancelled and (now := time.monotonic()) < latest:
+            with self._lock:
+                is_quiet = all(each.is_patient for each in self._pending.values())
+            if is_quiet and now - self._last_heard >= _QUIET_SECONDS:
+                return
+            time.sleep(_LOOK_SECONDS)
 
     def _handler(self, kind: str) -> Handler:
         handler = self._handlers.get(kind)

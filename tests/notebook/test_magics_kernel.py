@@ -24,6 +24,12 @@ def complete(notebook, code):
             return set(content["matches"]), code[content["cursor_start"] : content["cursor_end"]]
 
 
+def test_what_the_first_explorer_needs_is_imported_once_torch_is_there(notebook):
+    n_before = len(notebook.displayed())
+    notebook.run("import sys\n'nnwidgets.widgets.explorer' in sys.modules")
+    assert [data["text/plain"] for data in notebook.displayed()[n_before:]] == ["True"]
+
+
 def test_complete_request_offers_subcommands_models_paths_and_options(notebook):
     assert complete(notebook, "%nn tr") == ({"tree", "trace"}, "tr")
     assert complete(notebook, "x = 1\n%nn tree n") == ({"net"}, "n")

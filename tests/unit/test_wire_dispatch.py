@@ -19,10 +19,10 @@ WAIT = 30
 class Line:
     """The far end of a dispatcher: what was sent, and waiting for it."""
 
-    def __init__(self, handlers=None, background=lambda kind, body: kind == "stats"):
+    def __init__(self, handlers=None, background=lambda kind, body: kind == "stats", patient=lambda kind, body: False):
         self.messages = []
         self.changed = threading.Condition()
-        self.dispatcher = Dispatcher(handlers or {}, self.send, background=background)
+        self.dispatcher = Dispatcher(handlers or {}, self.send, background=background, patient=patient)
 
     def send(self, message, buffers):
         with self.changed:
@@ -243,3 +243,55 @@ def test_no_thread_is_left_when_the_work_is_done():
     for thread in mine:
         thread.join(WAIT)
     assert not any(thread.is_alive() for thread in mine)
+
+
+def patient_line(seen, gate):
+    """Statistics let others go first; values wait for a gate."""
+
+    def values(_body, _job):
+        gate.wait(WAIT)
+        seen.append("values")
+        return {}
+
+    def stats(_body, _job):
+        seen.append("stats")
+        return {}
+
+    return Line(
+        {"values": values, "stats": stats},
+        background=lambda _kind, _body: True,
+        patient=lambda kind, _body: kind == "stats",
+    )
+
+
+def test_patient_work_begins_when_what_came_after_it_is_answered():
+    seen, gate = [], threading.Event()
+    line = patient_line(seen, gate)
+    line.ask("stats", {"path": "w"}, "1")
+    line.ask("values", {"path": "w"}, "2")
+    gate.set()
+    line.reply("1")
+    assert seen == ["values", "stats"]
+
+
+def test_patient_work_does_not_wait_for_ever():
+    seen, gate = [], threading.Event()
+    line = patient_line(seen, gate)
+    line.ask("stats", {"path": "w"}, "1")
+    line.ask("values", {"path": "w"}, "2")
+    line.reply("1")
+    assert seen == ["stats"]
+    gate.set()
+    line.reply("2")
+
+
+def test_patient_work_that_is_cancelled_never_begins():
+    seen, gate = [], threading.Event()
+    line = patient_line(seen, gate)
+    line.ask("stats", {"path": "w"}, "1")
+    line.ask("values", {"path": "w"}, "2")
+    line.ask("cancel", {"id": "1"}, "3")
+    assert code_of(line.reply("1")) == "cancelled"
+    gate.set()
+    line.reply("2")
+    assert seen == ["values"]

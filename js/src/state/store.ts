@@ -20,7 +20,8 @@ import {
 } from "./tree.ts";
 
 const WINDOW_ROWS = 120;
-const MARGIN_ROWS = 40;
+/** So many rows beyond those in sight are there before they are needed. */
+const MARGIN_ROWS = 60;
 
 /** Holds the tree's state, asks the kernel for what it lacks, and tells who listens. */
 export class TreeStore {
@@ -302,16 +303,22 @@ export class TreeStore {
 
   async #fill(): Promise<void> {
     const { rows, total, question } = this.#state;
-    const last = Math.min(this.#sight.last, total - 1);
-    let missing = Math.max(0, this.#sight.first);
-    while (missing <= last && rows.has(missing)) {
-      missing += 1;
-    }
-    if (missing > last) {
+    const { first, last } = this.#sight;
+    const missingIn = (from: number, to: number): number | null => {
+      const end = Math.min(to, total - 1);
+      let index = Math.max(0, from);
+      while (index <= end && rows.has(index)) {
+        index += 1;
+      }
+      return index > end ? null : index;
+    };
+    const inSight = missingIn(first, last);
+    const missing = inSight ?? missingIn(first - MARGIN_ROWS, last + MARGIN_ROWS);
+    if (missing === null) {
       return;
     }
     if (this.#window !== null) {
-      if (missing >= this.#window.start && last < this.#window.stop) {
+      if (inSight === null || (missing >= this.#window.start && Math.min(last, total - 1) < this.#window.stop)) {
         return;
       }
       this.#window.request.abort();

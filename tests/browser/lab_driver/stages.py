@@ -102,42 +102,44 @@ class Stage:
             stop.touch()
 
 
-def cells(token: str) -> list[str]:
-    """Return the notebook's cells; the last one trains."""
-    return [models.LOAD, models.MLP, *(cell.replace("TOKEN", token) for cell in (ANSWERS, EXPLORE, STEPS))]
+def cells(token: str, net: str) -> list[str]:
+    """Return the notebook's cells; the second makes the net, the last one trains it."""
+    return [models.LOAD, net, *(cell.replace("TOKEN", token) for cell in (ANSWERS, EXPLORE, STEPS))]
 
 
 @contextmanager
-def jupyterlab(server: LabServer, context: BrowserContext) -> Iterator[Stage]:
+def jupyterlab(server: LabServer, context: BrowserContext, net: str = models.MLP) -> Iterator[Stage]:
     """The widget in JupyterLab."""
-    with _in_tab("JupyterLab", Lab(server, context), _in_output) as stage:
+    with _in_tab("JupyterLab", Lab(server, context), _in_output, net) as stage:
         yield stage
 
 
 @contextmanager
-def panel(server: LabServer, context: BrowserContext) -> Iterator[Stage]:
+def panel(server: LabServer, context: BrowserContext, net: str = models.MLP) -> Iterator[Stage]:
     """The panel in JupyterLab."""
     lab = Lab(server, context)
     side = Panel(lab)
-    with _in_tab("JupyterLab’s panel", lab, lambda notebook: side.explorer(notebook, "net")) as stage:
+    with _in_tab("JupyterLab’s panel", lab, lambda notebook: side.explorer(notebook, "net"), net) as stage:
         side.open()
         yield stage
 
 
 @contextmanager
-def notebook_seven(folder: Path, source: Path, kernels: KernelHost, context: BrowserContext) -> Iterator[Stage]:
+def notebook_seven(
+    folder: Path, source: Path, kernels: KernelHost, context: BrowserContext, net: str = models.MLP
+) -> Iterator[Stage]:
     """The widget in Notebook 7; the server is one of its own."""
     server = LabServer(folder, source=source, app="notebook", kernels=kernels)
-    with _in_tab("Notebook 7", NotebookSeven(server, context), _in_output) as stage:
+    with _in_tab("Notebook 7", NotebookSeven(server, context), _in_output, net) as stage:
         yield stage
     server.end()
 
 
 @contextmanager
-def vscode(server: LabServer, context: BrowserContext) -> Iterator[Stage]:
+def vscode(server: LabServer, context: BrowserContext, net: str = models.MLP) -> Iterator[Stage]:
     """The widget in VS Code's own widget manager."""
     token = secrets.token_hex(4)
-    notebook = VSCodeNotebook(server, context, cells(token))
+    notebook = VSCodeNotebook(server, context, cells(token, net))
     notebook.run(*range(TRAIN_CELL))
     yield Stage(
         name="VS Code",
@@ -158,7 +160,7 @@ MARIMO_VIEW = "view = nnw.explore(net)\nmo.ui.anywidget(view)"
 
 
 @contextmanager
-def marimo(folder: Path, source: Path, context: BrowserContext) -> Iterator[Stage]:
+def marimo(folder: Path, source: Path, context: BrowserContext, net: str = models.MLP) -> Iterator[Stage]:
     """The widget in marimo; the server is one of its own."""
     token = secrets.token_hex(4)
     train = "\n".join(["if train.value:", *(f"    {line}" for line in STEPS.replace("TOKEN", token).splitlines())])
@@ -167,7 +169,7 @@ def marimo(folder: Path, source: Path, context: BrowserContext) -> Iterator[Stag
     )
     answers = ANSWERS.replace("TOKEN", token).replace("import pathlib, threading, time", "import threading")
     button = 'train = mo.ui.run_button(label="Train")\ntrain'
-    server = MarimoServer(folder, [imports, models.MLP, answers, button, MARIMO_VIEW, train], source=source)
+    server = MarimoServer(folder, [imports, net, answers, button, MARIMO_VIEW, train], source=source)
     page = context.new_page()
     page.emulate_media(reduced_motion="reduce")
     notebook = MarimoNotebook(page, server.url)
@@ -189,10 +191,10 @@ def marimo(folder: Path, source: Path, context: BrowserContext) -> Iterator[Stag
 
 
 @contextmanager
-def _in_tab(name: str, tab: Tab, find: Callable[[Notebook], Explorer]) -> Iterator[Stage]:
+def _in_tab(name: str, tab: Tab, find: Callable[[Notebook], Explorer], net: str) -> Iterator[Stage]:
     """A notebook in a tab of Jupyter's, its Explorer where ``find`` finds it."""
     token = secrets.token_hex(4)
-    notebook = tab.open(cells(token))
+    notebook = tab.open(cells(token, net))
     notebook.run(*range(TRAIN_CELL))
     yield Stage(
         name=name,

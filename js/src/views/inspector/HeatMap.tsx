@@ -19,6 +19,7 @@ import { ZoomTable } from "./ZoomTable.tsx";
 interface HeatMapProps {
   readonly client: Client;
   readonly path: string;
+  readonly shape: readonly number[] | null;
   readonly hasGrad: boolean;
   readonly generation: number;
   readonly alive: boolean;
@@ -32,7 +33,7 @@ const TABLE_AXIS = 32;
 const ZOOM = 2;
 
 /** The tensor as a picture that zooms into real numbers. */
-export function HeatMap({ client, path, hasGrad, generation, alive, tone }: HeatMapProps) {
+export function HeatMap({ client, path, shape, hasGrad, generation, alive, tone }: HeatMapProps) {
   const [wantsGrad, setWantsGrad] = useState(false);
   const of: Of = wantsGrad && hasGrad ? "grad" : "value";
   const frame = useRef<HTMLDivElement | null>(null);
@@ -46,6 +47,7 @@ export function HeatMap({ client, path, hasGrad, generation, alive, tone }: Heat
     generation,
     alive,
     tone,
+    shape,
     maxRows: Math.ceil(TALLEST * density),
     maxColumns: Math.ceil(width * density),
     tableRows: TABLE_ROWS,

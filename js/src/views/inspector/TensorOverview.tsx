@@ -52,7 +52,7 @@ export function TensorOverview(props: TensorOverviewProps) {
   if (toNumber(tensor.n_elements) === 1) {
     return (
       <>
-        <HeatMap {...{ client, path, generation, alive, tone }} hasGrad={tensor.has_grad} />
+        <HeatMap {...{ client, path, generation, alive, tone }} shape={tensor.shape} hasGrad={tensor.has_grad} />
         {depth}
       </>
     );
@@ -123,7 +123,7 @@ function Readable(props: TensorOverviewProps & { readonly children: ComponentChi
           <Gradient tensor={tensor} grad={grad} path={path} alive={alive} isLog={isLog} />
         </Section>
       </div>
-      <HeatMap {...{ client, path, generation, alive, tone }} hasGrad={tensor.has_grad} />
+      <HeatMap {...{ client, path, generation, alive, tone }} shape={tensor.shape} hasGrad={tensor.has_grad} />
       {children}
     </>
   );

@@ -21,8 +21,9 @@ import { isFull, type Picture, pictureOf, type Tile, tileOf } from "./heatTile.t
 import { type Answer, useQuery } from "./useQuery.ts";
 
 /** Cells with their exact texts come by blocks of so many rows and columns, or one row of so many columns. */
-const BLOCK = 64;
-const BLOCK_LINE = 1024;
+const BLOCK_ROWS = 24;
+const BLOCK_COLUMNS = 32;
+const BLOCK_LINE = BLOCK_ROWS * BLOCK_COLUMNS;
 /** A matrix of no more rows (that fits across) is shown as a table alone. */
 const MOST_TABLE_ROWS = 8;
 /** Wait this long after a zoom before asking for the finer picture. */
@@ -35,6 +36,8 @@ interface HeatInput {
   readonly generation: number;
   readonly alive: boolean;
   readonly tone: Tone;
+  /** The tensor's, so that its numbers need not wait until its picture says how large the matrix is. */
+  readonly shape: readonly number[] | null;
   /** In device pixels: the most rows and columns a picture can show. */
   readonly maxRows: number;
   readonly maxColumns: number;
@@ -86,7 +89,19 @@ function useTile(answer: Answer<"values"> | null): { readonly tile: Tile | null;
  * resolution over that, and the exact numbers round the cell in focus.
  */
 export function useHeat(input: HeatInput): Heat {
-  const { client, path, of, generation, alive, tone, maxRows, maxColumns, tableRows, tableColumns } = input;
+  const {
+    client,
+    path,
+    of,
+    generation,
+    alive,
+    tone,
+    shape: tensorShape,
+    maxRows,
+    maxColumns,
+    tableRows,
+    tableColumns,
+  } = input;
   const options = { generation, alive };
   const overview = useQuery(client, "values", { path, of, max_rows: maxRows, max_columns: maxColumns }, options);
   const about = overview.answer?.body ?? null;
@@ -121,17 +136,22 @@ export function useHeat(input: HeatInput): Heat {
   const hasTexts = overviewTile !== null && isFull(overviewTile) && overviewTile.texts !== null;
   const block = useRef<{ shape: string; window: Window } | null>(null);
   if (block.current === null || block.current.shape !== shape || !contains(block.current.window, tableWindow)) {
-    block.current = { shape, window: around(focus, isLine ? 1 : BLOCK, isLine ? BLOCK_LINE : BLOCK, size) };
+    block.current = {
+      shape,
+      window: around(focus, isLine ? 1 : BLOCK_ROWS, isLine ? BLOCK_LINE : BLOCK_COLUMNS, size),
+    };
   }
   const blockWindow = block.current.window;
-  // While another tensor's picture is on its way, the numbers of the one before stay, dimmed.
+  // While another tensor's picture is on its way, the numbers of the one before stay, dimmed; those of one of the same
+  // shape are asked for at once.
   const asked = useRef<ValuesBody | null>(null);
   if (about === null || hasTexts || size.rows === 0 || size.columns === 0) {
     asked.current = null;
-  } else if (overview.isCurrent) {
+  } else if (overview.isCurrent || about.shape.join() === tensorShape?.join()) {
     asked.current = { path, of, ...blockWindow, max_rows: blockWindow.rows, max_columns: blockWindow.columns };
   }
-  const numbers = useQuery(client, "values", asked.current, options);
+  const isAsked = asked.current?.path === path && asked.current.of === of;
+  const numbers = useQuery(client, "values", asked.current, { generation, alive: alive && isAsked });
   const { tile: numbersTile, fault: numbersFault } = useTile(numbers.answer);
 
   const limit = Number(about?.scale ?? 0);

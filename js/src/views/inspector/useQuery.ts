@@ -1,4 +1,4 @@
-import { useCallback, useEffect, useRef, useState } from "preact/hooks";
+import { useCallback, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { type Fault, faultOf } from "../../lib/fault.ts";
 import type { Client } from "../../protocol/client.ts";
 import type { Bodies, Kind, Replies } from "../../protocol/messages.ts";
@@ -50,8 +50,8 @@ export function useQuery<K extends Kind>(
   const isBusy = useRef(false);
   const askedGeneration = useRef(generation);
 
-  // Dependencies: `turn` asks again; `key` stands for the body.
-  useEffect(() => {
+  // Dependencies: `turn` asks again; `key` stands for the body. Asked before the frame is painted, not after it.
+  useLayoutEffect(() => {
     const asked = latest.current.body;
     if (key === null || asked === null || !alive) {
       return;
@@ -83,7 +83,7 @@ export function useQuery<K extends Kind>(
     };
   }, [client, kind, key, turn, alive]);
 
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!isBusy.current && askedGeneration.current !== generation) {
       setTurn((count) => count + 1);
     }

@@ -3,7 +3,7 @@ import { useCallback, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { useScrolled } from "../../lib/useScrolled.ts";
 
 export const ROW_HEIGHT = 24;
-const OVERSCAN_ROWS = 16;
+const OVERSCAN_ROWS = 8;
 /** Rows in the page at most, however high the frame. */
 const MOST_ROWS = 160;
 

@@ -1,0 +1,83 @@
+"""From a click on a tensor's row to its inspector on the screen, in each host."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
+
+from benchmarks.common import Row, report
+from benchmarks.lab import ROOT, chromium
+
+if TYPE_CHECKING:
+    from lab_driver.stages import Stage
+
+N_TENSORS = 15
+WARM_UP = 2
+LIMIT_MS = 120
+NET = f"""net = nn.Module()
+for index in range({N_TENSORS}):
+    net.register_parameter(f'weight_{{index}}', nn.Parameter(torch.randn(768, 3072)))"""
+"""Each tensor is clicked once, so that none was looked at before."""
+
+CLICK = """(root, path) => new Promise((resolve) => {
+  const label = root.querySelector(`[role=row][data-path="${path}"] .nnw-label`);
+  const isPainted = () => {
+    const panel = root.querySelector('[role=tabpanel]');
+    const heading = [...root.querySelectorAll('h2 [title], h2[title]')].some(({ title }) => title === path);
+    return heading && panel !== null && panel.querySelector('.nnw-histogram .nnw-bars') !== null
+      && panel.querySelector('[aria-busy=true]') === null;
+  };
+  const start = performance.now();
+  label.click();
+  const look = () => {
+    if (isPainted()) requestAnimationFrame(() => setTimeout(() => resolve(performance.now() - start)));
+    else requestAnimationFrame(look);
+  };
+  look();
+})"""
+"""The clock stops in the task after the frame that paints the whole inspector."""
+
+
+def rows() -> Iterator[Row]:
+    """One row for each host."""
+    from lab_driver import KernelHost, LabServer, stages
+
+    with chromium() as (context, folder):
+        (folder / "kernels").mkdir()
+        kernels = KernelHost(folder / "kernels")
+        server = LabServer(folder / "lab", source=ROOT, kernels=kernels)
+        opened: list[Callable[[], AbstractContextManager[Stage]]] = [
+            lambda: stages.jupyterlab(server, context, NET),
+            lambda: stages.panel(server, context, NET),
+            lambda: stages.notebook_seven(folder / "notebook", ROOT, kernels, context, NET),
+            lambda: stages.vscode(server, context, NET),
+            lambda: stages.marimo(folder / "marimo", ROOT, context, NET),
+        ]
+        try:
+            for open_stage in opened:
+                with open_stage() as stage:
+                    yield clicked(stage)
+        finally:
+            server.end()
+            kernels.end()
+
+
+def clicked(stage: Stage) -> Row:
+    """The median of many clicks, the first ones left out."""
+    explorer = stage.find()
+    taken: list[float] = []
+    for index in range(N_TENSORS):
+        path = f"weight_{index}"
+        explorer.row(path).scroll_into_view_if_needed()
+        stage.page.wait_for_timeout(300)
+        taken.append(explorer.root.evaluate(CLICK, path))
+    taken = taken[WARM_UP:]
+    note = f"768 × 3072, {min(taken):.0f} to {max(taken):.0f} ms in {len(taken)} clicks"
+    return Row(f"click to the inspector painted, {stage.name}", statistics.median(taken), "ms", LIMIT_MS, note)
+
+
+if __name__ == "__main__":
+    sys.exit(report("Clicks in each host", rows()))
