@@ -26,8 +26,14 @@ def opened(lab):
     return explorer
 
 
-@pytest.mark.parametrize("width", ["wide", "narrow"])
-@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
+@pytest.mark.parametrize(
+    ("theme", "width"),
+    [
+        *(("JupyterLab Light", width) for width in ("wide", "narrow")),
+        *(("JupyterLab Dark", width) for width in ("wide", "narrow")),
+        ("JupyterLab Dark High Contrast", "wide"),
+    ],
+)
 def test_no_violation_on_any_tab(lab, theme, width):
     if width == "narrow":
         lab.page.set_viewport_size(NARROW)

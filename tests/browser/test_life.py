@@ -143,6 +143,37 @@ def test_a_page_that_was_frozen_meanwhile_shows_what_has_changed(lab, server):
     assert explorer.statistics()["mean"] == 2.5
 
 
+LISTEN = """(path) => {
+  window.sockets = new Set();
+  window.statuses = [];
+  const { send } = WebSocket.prototype;
+  WebSocket.prototype.send = function (data) {
+    window.sockets.add(this);
+    return send.call(this, data);
+  };
+  const { kernel } = window.panels[path].sessionContext.session;
+  kernel.connectionStatusChanged.connect((_, status) => window.statuses.push(status));
+}"""
+CUT = "() => { for (const socket of window.sockets) socket.close(); }"
+
+
+def test_a_connection_that_breaks_and_comes_back_leaves_a_live_view(lab):
+    notebook = lab.open([models.LOAD, models.MLP, EXPLORE])
+    notebook.run(0, 1, 2)
+    explorer = notebook.explorer(2)
+    explorer.expand("0", "2")
+    lab.page.evaluate(LISTEN, notebook.path)
+    for path in ("0.weight", "2.bias"):
+        explorer.select("0.bias")
+        lab.page.evaluate(CUT)
+        explorer.row(path).locator(".nnw-label").click()
+        lab.page.wait_for_function("() => window.statuses.at(-1) === 'connected'")
+        explorer.select(path)
+        mean = notebook.kernel(f"net.get_parameter({path!r}).mean().item()")
+        assert explorer.statistics()["mean"] == pytest.approx(mean, rel=1e-4)
+        assert "connecting" in lab.page.evaluate("() => window.statuses.splice(0)")
+
+
 def test_closing_an_explorer_takes_its_view_off_the_page(lab):
     notebook = lab.open([models.LOAD, models.MLP, EXPLORE, "explorer.close()"])
     notebook.run(0, 1, 2)

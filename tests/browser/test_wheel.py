@@ -15,6 +15,8 @@ from playwright.sync_api import BrowserContext, expect
 
 from lab_driver import Lab, LabServer, Panel, models
 
+pytestmark = pytest.mark.network
+
 ROOT = Path(__file__).parents[2]
 CONSTRAINTS = ROOT / "constraints.txt"
 (TORCH,) = (line for line in CONSTRAINTS.read_text(encoding="utf-8").splitlines() if line.startswith("torch=="))
