@@ -9,10 +9,11 @@ from typing import TypeVar
 import torch
 
 from nnwidgets.edit.aside import Crew, Halt
+from nnwidgets.edit.digest import CHUNK_BYTES
 from nnwidgets.introspect.readable import reading
 
-PIECE_BYTES = 2**20
-"""Small enough to stay in a core's own cache between reading and comparing, large enough to make few calls."""
+PIECE_BYTES = CHUNK_BYTES
+"""As of an undo copy: a piece is copied, read and fingerprinted while it is in the cache."""
 
 _MOST_LANES = 4
 

@@ -1,11 +1,12 @@
 """Bytes from an open checkpoint into live tensors, and their comparison with it: in pieces, by a few threads.
 
-What lies in the file as it lies in memory is read straight into the model. All else goes through a piece of memory of
-bounded size, where torch converts it.
+Each piece is read into memory of its own, and fingerprinted there where it lies in the file as it does in the model;
+elsewhere torch converts it on its way.
 """
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +14,7 @@ from typing import Any
 
 import torch
 
-from nnwidgets.checkpoint.content import Composed, Described, Storage, Strided
+from nnwidgets.checkpoint.content import Composed, Described, Strided
 from nnwidgets.checkpoint.formats import Opened
 from nnwidgets.checkpoint.lanes import PIECE_BYTES, in_lanes
 from nnwidgets.checkpoint.sameness import is_same, settled
@@ -50,7 +51,7 @@ class Transfer:
         with reading():
             self._pieces = {id(pair): list(_pieces(pair)) for pair in pairs}
         self._pairs = pairs
-        self._read: dict[tuple[Any, ...], bytes] = {}
+        self._read: dict[tuple[str, int, int, int], bytes] = {}
 
     def write(self, pairs: Sequence[Pair], keep: Callable[[torch.Tensor], None] | None = None) -> None:
         """Fill live tensors from the file.
@@ -66,11 +67,13 @@ class Transfer:
         def write(piece: _Piece, room: _Room) -> None:
             if keep is not None:
                 keep(piece.target)
+            made = _read(self._held, piece, room)
             if piece.is_direct:
-                piece.read_straight(self._held)
-                self._read[piece.place] = digest(piece.target.data_ptr(), piece.target.nbytes)
+                # Of what was read, not of what is live: another thread may be writing there.
+                self._read[piece.place] = digest(made.data_ptr(), made.nbytes)
+                ctypes.memmove(piece.target.data_ptr(), made.data_ptr(), made.nbytes)
             else:
-                piece.target.copy_(_read(self._held, piece, room))
+                piece.target.copy_(made)
 
         self._in_lanes([piece for pair in pairs for piece in self._pieces[id(pair)]], write)
 
@@ -136,20 +139,12 @@ class _Piece:
         is_alike = isinstance(described, Strided) and target.dtype is described.dtype
         return is_plain and is_alike and self.first is not None and target.numel() > 0
 
-    @cached_property
-    def place(self) -> tuple[Any, ...]:
-        """Where a direct one is: in the file, and in memory."""
-        storage, offset = self._source
-        return storage.key, offset, self.target.data_ptr(), self.target.nbytes
-
-    def read_straight(self, held: Opened) -> None:
-        """Fill a direct one with the file's bytes."""
-        held.read_into(*self._source, self.target)
-
     @property
-    def _source(self) -> tuple[Storage, int]:
+    def place(self) -> tuple[str, int, int, int]:
+        """Where a direct one is: in the file, and in memory."""
         described: Any = self.pair.described
-        return described.storage, _offset(described, self.first or 0)
+        offset = _offset(described, self.first or 0)
+        return described.storage.key, offset, self.target.data_ptr(), self.target.nbytes
 
 
 class _Room:

@@ -316,6 +316,22 @@ def test_a_load_cancelled_at_any_moment_leaves_the_model_as_it_was(tmp_path, mak
     assert len(nnw.history(net).changes) == 0
 
 
+def test_a_value_that_other_code_writes_while_it_is_loaded_refuses_the_load(tmp_path):
+    net, other = linears(), linears()
+    save_file(other.state_dict(), tmp_path / "x.safetensors")
+    old = bits(net)
+    meddled = []
+
+    def meddle(done, total):
+        if done >= total // 2 and not meddled:
+            meddled.append(done)
+            net[1].weight.data[-1] += 1
+
+    with pytest.raises(nnw.CorruptCheckpointError, match=r"1\.weight isn't what .* something else wrote it"):
+        nnw.load(net, tmp_path / "x.safetensors", progress=meddle)
+    assert same(bits(net), old)
+
+
 def test_a_file_cut_short_or_rewritten_on_the_way_leaves_the_model_as_it_was(tmp_path):
     net = nn.Sequential(*(nn.Linear(1, PIECE_BYTES // 8) for _ in range(3)))
     path = tmp_path / "x.safetensors"
