@@ -28,6 +28,36 @@ const THEMES = {
     "widget-shadow": "#0000005c",
     "notebook-outputContainerBackgroundColor": "transparent",
   },
+  "high-contrast": {
+    "editor-background": "#000000",
+    "editor-foreground": "#ffffff",
+    foreground: "#ffffff",
+    contrastBorder: "#6fc3df",
+    focusBorder: "#f38518",
+    "textLink-foreground": "#21a6ff",
+    "textPreformat-background": "#ffffff",
+    "textPreformat-foreground": "#000000",
+    "keybindingLabel-background": "transparent",
+    "keybindingLabel-border": "#6fc3df",
+    "keybindingLabel-foreground": "#ffffff",
+    "widget-shadow": "transparent",
+    "notebook-outputContainerBackgroundColor": "transparent",
+  },
+  "high-contrast-light": {
+    "editor-background": "#ffffff",
+    "editor-foreground": "#292929",
+    foreground: "#292929",
+    contrastBorder: "#0f4a85",
+    focusBorder: "#006bbd",
+    "textLink-foreground": "#0f4a85",
+    "textPreformat-background": "#09345f",
+    "textPreformat-foreground": "#ffffff",
+    "keybindingLabel-background": "#dddddd66",
+    "keybindingLabel-border": "#0f4a85",
+    "keybindingLabel-foreground": "#292929",
+    "widget-shadow": "transparent",
+    "notebook-outputContainerBackgroundColor": "transparent",
+  },
 } as const;
 
 const FONTS = {
@@ -40,7 +70,7 @@ export type Theme = keyof typeof THEMES;
 
 /** Dresses the page as VS Code does: a class of the body, and variables of the root. */
 export function dress(theme: Theme): void {
-  document.body.classList.remove("vscode-light", "vscode-dark");
+  document.body.classList.remove(...Object.keys(THEMES).map((name) => `vscode-${name}`));
   document.body.classList.add(`vscode-${theme}`);
   document.body.dataset.vscodeThemeKind = `vscode-${theme}`;
   for (const [name, value] of Object.entries({ ...FONTS, ...THEMES[theme] })) {

@@ -32,7 +32,12 @@ LOOKS = """(root) => [...root.querySelectorAll('.nnw-body *')].map((element) => 
   return [element.getAttribute('class'), display, font, margin, padding, borderWidth, gap, height].join(' | ');
 })"""
 WHITE = ".cell-output-ipywidget-background.cell-output-ipywidget-background { background: white !important; }"
-BACKGROUNDS = {"light": "rgb(255, 255, 255)", "dark": "rgb(31, 31, 31)"}
+BACKGROUNDS = {
+    "light": "rgb(255, 255, 255)",
+    "dark": "rgb(31, 31, 31)",
+    "high-contrast": "rgb(0, 0, 0)",
+    "high-contrast-light": "rgb(255, 255, 255)",
+}
 FAR = 20
 
 
@@ -151,11 +156,12 @@ def test_what_comes_with_the_panel_of_checkpoints_changes_the_looks_of_nothing_e
     assert explorer.root.evaluate(LOOKS) == looks
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("theme", list(BACKGROUNDS))
 def test_it_wears_the_themes_colours_and_every_text_is_legible(notebook, theme):
     notebook.dress(theme)
     explorer = notebook.explorer(MAGIC)
-    expect(explorer.root).to_have_attribute("data-tone", theme)
+    tone = "light" if theme.endswith("light") else "dark"
+    expect(explorer.root).to_have_attribute("data-tone", tone)
     expect(explorer.root).to_have_css("background-color", BACKGROUNDS[theme])
     expect(notebook.output(MAGIC).locator(".cell-output-ipywidget-background")).to_have_css(
         "background-color", "rgba(0, 0, 0, 0)"

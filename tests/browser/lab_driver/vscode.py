@@ -114,8 +114,8 @@ class VSCodeNotebook(AsksKernel):
         explorer.grid.wait_for()
         return explorer
 
-    def dress(self, theme: Literal["light", "dark"]) -> None:
-        """Change to VS Code's default light or dark theme."""
+    def dress(self, theme: Literal["light", "dark", "high-contrast", "high-contrast-light"]) -> None:
+        """Change to one of VS Code's default themes."""
         self.page.evaluate("(theme) => window.vscode.dress(theme)", theme)
 
     def keys(self) -> list[str]:
