@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from playwright.sync_api import expect
 
 from benchmarks.common import Row, report
-from benchmarks.lab import LOAD, jupyterlab
+from benchmarks.lab import cells, jupyterlab
 
 if TYPE_CHECKING:
     from lab_driver import Explorer
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 PATH = "transformer.h.3.mlp.c_fc.weight"
 ROUNDS = 15
 LIMIT_MS = 150
-GPT2 = "from transformers import GPT2Config, GPT2LMHeadModel\ngpt2 = GPT2LMHeadModel(GPT2Config())"
 APPLY = """(panel) => new Promise((resolve) => {
   const start = performance.now();
   panel.querySelector('.nnw-primary').click();
@@ -36,7 +35,7 @@ APPLY = """(panel) => new Promise((resolve) => {
 def rows() -> Iterator[Row]:
     """One row: GPT-2 in the notebook, a 768 × 3072 weight filled again and again with another seed."""
     with jupyterlab() as lab:
-        notebook = lab.open([LOAD, GPT2, "%nn gpt2"])
+        notebook = lab.open([cells.LOAD, cells.GPT2, "%nn gpt2"])
         notebook.run(0, 1, 2)
         taken = list(clicks(notebook.explorer(2)))
     note = f"768 × 3072 of GPT-2, {min(taken):.0f} to {max(taken):.0f} ms in {len(taken)} clicks"

@@ -14,10 +14,13 @@ if TYPE_CHECKING:
 
     from lab_driver import Lab
 
+__all__ = ["ROOT", "cells", "chromium", "jupyterlab", "settle"]
+
 ROOT = Path(__file__).parents[1]
 if (_driver := str(ROOT / "tests" / "browser")) not in sys.path:
     sys.path.insert(0, _driver)
-LOAD = "%load_ext nnwidgets\nimport torch\nfrom torch import nn\ntorch.manual_seed(0)"
+from lab_driver import models as cells  # noqa: E402 - only now is it found
+
 QUIET_MS = 1_000
 _COMMS = ("comm_open", "comm_msg", "comm_close")
 

@@ -7,11 +7,10 @@ import sys
 from collections.abc import Iterator
 
 from benchmarks.common import Row, report
-from benchmarks.lab import LOAD, jupyterlab, settle
+from benchmarks.lab import cells, jupyterlab, settle
 
 ROUNDS = 7
 LIMIT_MS = 500
-GPT2 = "from transformers import GPT2Config, GPT2LMHeadModel\nnet = GPT2LMHeadModel(GPT2Config())"
 VIEW_CELL = 2
 RUN = """([path, index]) => new Promise((resolve) => {
   const panel = window.panels[path];
@@ -34,7 +33,7 @@ def rows() -> Iterator[Row]:
     taken = []
     for _ in range(ROUNDS):
         with jupyterlab() as lab:
-            notebook = lab.open([LOAD, GPT2, "%nn net"])
+            notebook = lab.open([cells.LOAD, cells.GPT2, "%nn gpt2"])
             notebook.run(0, 1)
             settle(lab)
             taken.append(lab.page.evaluate(RUN, [notebook.path, VIEW_CELL]))

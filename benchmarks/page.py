@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import nnwidgets
 from benchmarks.common import Row, report
-from benchmarks.lab import LOAD, jupyterlab, settle
+from benchmarks.lab import cells, jupyterlab, settle
 
 if TYPE_CHECKING:
     from lab_driver import Explorer, Lab, Notebook
@@ -33,10 +33,6 @@ GPT2 = "from transformers import GPT2Config, GPT2LMHeadModel\nnet = GPT2LMHeadMo
 MODELS = {"an empty model": ("net = nn.Module()", FURTHER_KB), "an MLP": (MLP, None), "GPT-2": (GPT2, None)}
 """What a view brings of its own shows on a model with nothing in it; the rest is the model's first rows."""
 _OPENING = ("comm_open", "display_data")
-MANY = """net = nn.Module()
-for index in range(100_000):
-    net.add_module(f'part_{index}', nn.Dropout(0.1) if index % 2 else nn.ReLU())"""
-"""Neighbours differ, so that none fold and each has a row of its own."""
 
 CLICK = """async (root, path) => {
   const label = root.querySelector(`[role=row][data-path="${path}"] .nnw-label`);
@@ -100,7 +96,7 @@ def rows() -> Iterator[Row]:
 
 def first_statistics(lab: Lab) -> Row:
     """From the click on the row of 1 GiB to its sampled statistics on the screen."""
-    notebook = lab.open([LOAD, HUGE, "%nn net"])
+    notebook = lab.open([cells.LOAD, HUGE, "%nn net"])
     notebook.run(0, 1, 2)
     explorer = notebook.explorer(2)
     explorer.expand("0")
@@ -124,7 +120,7 @@ def first_statistics(lab: Lab) -> Row:
 
 def many_modules(lab: Lab) -> Iterator[Row]:
     """What 100,000 modules cost the page at first sight, and wherever it scrolls."""
-    notebook = lab.open([LOAD, MLP, OPEN, "view.close()", MANY, "%nn net"])
+    notebook = lab.open([cells.LOAD, MLP, OPEN, "view.close()", cells.MANY, "%nn net"])
     notebook.run(0, 1, 2)
     notebook.explorer(2)
     notebook.run(3, 4)
@@ -156,7 +152,7 @@ def _most_rows(explorer: Explorer) -> int:
 
 def further(lab: Lab, name: str, model: str, limit_kb: float | None) -> Iterator[Row]:
     """What each Explorer after the first adds to what the page is sent to open it, and to the notebook's file."""
-    notebook = lab.open([LOAD, model, *["%nn net"] * (1 + FURTHER)])
+    notebook = lab.open([cells.LOAD, model, *["%nn net"] * (1 + FURTHER)])
     notebook.run(0, 1, 2)
     notebook.explorer(2)
     settle(lab)

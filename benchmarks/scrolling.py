@@ -8,15 +8,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common import Row, report
-from benchmarks.lab import LOAD, jupyterlab, settle
+from benchmarks.lab import cells, jupyterlab, settle
 
 if TYPE_CHECKING:
     from lab_driver import Explorer
 
-MANY = """net = nn.Module()
-for index in range(100_000):
-    net.add_module(f'part_{index}', nn.Dropout(0.1) if index % 2 else nn.ReLU())"""
-"""Neighbours differ, so that none fold and each has a row of its own."""
 LIMIT_MS = 50
 ROUNDS = 3
 PIXELS = 15_000
@@ -27,7 +23,7 @@ CATEGORIES = "devtools.timeline,disabled-by-default-devtools.timeline,toplevel"
 def rows() -> Iterator[Row]:
     """The page's longest frame, from its begin to its end."""
     with jupyterlab() as lab:
-        notebook = lab.open([LOAD, MANY, "%nn net"])
+        notebook = lab.open([cells.LOAD, cells.MANY, "%nn net"])
         notebook.run(0, 1, 2)
         explorer = notebook.explorer(2)
         explorer.expand("")
@@ -63,7 +59,6 @@ def traced(explorer: Explorer) -> list[dict[str, Any]]:
     session.on("Tracing.dataCollected", lambda data: found.extend(data["value"]))
     session.on("Tracing.tracingComplete", lambda _: is_over.append(True))
     session.send("Tracing.start", {"categories": CATEGORIES, "transferMode": "ReportEvents"})
-    page.evaluate("performance.mark('scrolling')")
     session.send(
         "Input.synthesizeScrollGesture",
         {
@@ -74,9 +69,9 @@ def traced(explorer: Explorer) -> list[dict[str, Any]]:
             "gestureSourceType": "mouse",
         },
     )
-    page.evaluate("performance.mark('scrolled')")
     session.send("Tracing.end")
     while not is_over:
+        # Only while it waits does Playwright hear of events.
         page.wait_for_timeout(50)
     return found
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from benchmarks.common import Row, report
-from benchmarks.lab import LOAD, jupyterlab, settle
+from benchmarks.lab import cells, jupyterlab, settle
 
 if TYPE_CHECKING:
     from lab_driver import Lab, Notebook
@@ -53,7 +53,7 @@ def rows() -> Iterator[Row]:
     """One row per model."""
     for name, (model, steps, rounds) in MODELS.items():
         with jupyterlab() as lab:
-            yield slower(lab, name, [LOAD, model, OPTIMIZER, STEPS.format(steps=steps), OPEN, CLOSE], rounds)
+            yield slower(lab, name, [cells.LOAD, model, OPTIMIZER, STEPS.format(steps=steps), OPEN, CLOSE], rounds)
 
 
 def slower(lab: Lab, name: str, cells: list[str], rounds: int) -> Row:

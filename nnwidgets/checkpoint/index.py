@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from math import prod
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -17,9 +16,9 @@ from nnwidgets.checkpoint.statedict import find, rest_of
 from nnwidgets.introspect import coverage
 from nnwidgets.introspect.labels import inert, letters
 from nnwidgets.introspect.records import TieGroup, TieKind
+from nnwidgets.introspect.twins import open_twin
 
-_new: Any = object.__new__
-_OpenStored: Any = type("_OpenStored", (), {"__slots__": StoredTensor.__slots__})
+_OpenStored = open_twin(StoredTensor)
 
 _MOST_VALUES = 200
 _MOST_TEXT = 200
@@ -86,28 +85,15 @@ def size_bytes(tensor: Described) -> int:
 
 
 def _stored(name: str, tensor: Described, tie: str | None, files: tuple[str, ...]) -> StoredTensor:
-    if isinstance(tensor, Strided):
-        # Nearly all are. A frozen record sets each field through object.__setattr__, which takes five times as long.
-        n_elements = prod(tensor.shape)
-        made = _new(_OpenStored)
-        made.name, made.shape, made.dtype, made.tie = name, tensor.shape, dtype_name(tensor.dtype), tie
-        made.n_elements, made.size_bytes = n_elements, n_elements * tensor.dtype.itemsize
-        made.layout = "strided"
-        made.file = files[tensor.storage.file] if tensor.storage.file < len(files) else ""
-        made.__class__ = StoredTensor
-        stored: StoredTensor = made
-        return stored
-    first = tensor.parts[0][1] if tensor.parts else None
-    return StoredTensor(
-        name=name,
-        shape=tensor.shape,
-        dtype=dtype_name(tensor.dtype),
-        n_elements=tensor.n_elements,
-        size_bytes=size_bytes(tensor),
-        layout=tensor.layout,
-        tie=tie,
-        file=files[first.storage.file] if first is not None and first.storage.file < len(files) else "",
-    )
+    first = tensor if isinstance(tensor, Strided) else tensor.parts[0][1] if tensor.parts else None
+    made = _OpenStored()
+    made.name, made.shape, made.dtype, made.tie = name, tensor.shape, dtype_name(tensor.dtype), tie
+    made.n_elements, made.size_bytes = tensor.n_elements, size_bytes(tensor)
+    made.layout = "strided" if isinstance(tensor, Strided) else tensor.layout
+    made.file = files[first.storage.file] if first is not None and first.storage.file < len(files) else ""
+    made.__class__ = StoredTensor
+    stored: StoredTensor = made
+    return stored
 
 
 def _ties(named: Mapping[str, Described]) -> tuple[tuple[TieGroup, ...], dict[str, str]]:

@@ -206,7 +206,6 @@ class _Load:
             places=places,
             plains=[check_writable(place) for place in places],
             ties=model.ties_of(places),
-            write=lambda: transfer.write(written),
             write_in_parts=lambda keep: transfer.write(written, keep),
             verify=lambda left_at: self._compare(transfer.differing(left_at), model),
             code=lambda: self._recipe(model, has_optimizer=states is not None),

@@ -53,7 +53,7 @@ class Transfer:
         self._pairs = pairs
         self._read: dict[tuple[str, int, int, int], bytes] = {}
 
-    def write(self, pairs: Sequence[Pair], keep: Callable[[torch.Tensor], None] | None = None) -> None:
+    def write(self, pairs: Sequence[Pair], keep: Callable[[torch.Tensor], None]) -> None:
         """Fill live tensors from the file.
 
         Args:
@@ -65,8 +65,7 @@ class Transfer:
         """
 
         def write(piece: _Piece, room: _Room) -> None:
-            if keep is not None:
-                keep(piece.target)
+            keep(piece.target)
             made = _read(self._held, piece, room)
             if piece.is_direct:
                 # Of what was read, not of what is live: another thread may be writing there.

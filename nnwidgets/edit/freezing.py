@@ -93,7 +93,6 @@ def _set(module: nn.Module, target: Target, *, asks: bool) -> Change:
         places=places,
         plains=[],
         ties=tuple(tie for tie in ties if tie.relation == "object"),
-        write=lambda: None,
         code=code,
         warnings=warnings,
         flags=[Flag(place.path, place.tensor, after=asks) for place in places],

@@ -104,7 +104,7 @@ class Snapshot:
         return self._pieces.left_at(part.data_ptr(), part.nbytes) if part.device.type == "cpu" else b""
 
     def seal(self) -> None:
-        """Note what the live bytes are now, what undoing expects to find; what is known isn't looked at again."""
+        """Note what the live bytes are now: what undoing expects to find."""
         if self._ahead is not None:
             self._ahead.finish()
         if self._in_parts:

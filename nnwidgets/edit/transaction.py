@@ -38,7 +38,7 @@ class Plan:
         places: The tensors written, each once.
         plains: What of their memory is written, as plain tensors.
         ties: Other names of it.
-        write: Writes it; may raise.
+        write: Writes it; may raise. None where only flags change, or where it is written in one of the ways below.
         write_in_turn: Does the same, and calls what it is given with the index of each plain before it writes that one,
             in order; then copying of old bytes goes on meanwhile.
         write_in_parts: Does the same, and calls what it is given with each part of the plains before it writes it,
@@ -64,13 +64,13 @@ class Plan:
     places: Sequence[Place]
     plains: Sequence[torch.Tensor]
     ties: tuple[Tie, ...]
-    write: Callable[[], None]
     code: Callable[[], Recipe]
     seed: int | None = None
     warnings: list[str] = field(default_factory=list)
     flags: list[Flag] = field(default_factory=list)
     states: list[Exchangeable] = field(default_factory=list)
     reports_changed: bool = False
+    write: Callable[[], None] | None = None
     write_in_turn: Callable[[Callable[[int], None]], None] | None = None
     write_in_parts: Callable[[Callable[[torch.Tensor], None]], None] | None = None
     verify: Callable[[Callable[[torch.Tensor], bytes]], None] | None = None
@@ -123,7 +123,7 @@ def _carried_out(model: Model, plan: Plan, log: Log, begun: list[tuple[Undo, Sta
     elif plan.write_in_parts is not None:
         plan.write_in_parts(undo.keep)
         undo.seal()
-    else:
+    elif plan.write is not None:
         plan.write()
     if plan.verify is not None:
         plan.verify(undo.left_at)
@@ -132,7 +132,8 @@ def _carried_out(model: Model, plan: Plan, log: Log, begun: list[tuple[Undo, Sta
     for state in plan.states:
         state.exchange()
     undo.touch()
-    undo.seal()
+    if plan.write_in_parts is None:
+        undo.seal()
     if plan.reports_changed:
         paths = tuple(undo.changed())
         if not paths:

@@ -14,13 +14,11 @@ from nnwidgets.introspect.records import ModuleNode, ModuleTree, TensorEntry
 from nnwidgets.introspect.storage import place, slot_groups, tie_groups
 from nnwidgets.introspect.summaries import Summarizer, summarizer
 from nnwidgets.introspect.tally import Tally
+from nnwidgets.introspect.twins import open_twin
 
 _new: Any = object.__new__
 
-# A frozen record sets each field through object.__setattr__, which costs six times the rest of making it. These twins
-# have the same slots and are open; once filled, they are given the record's class.
-_OpenEntry: Any = type("_OpenEntry", (), {"__slots__": TensorEntry.__slots__})
-_OpenNode: Any = type("_OpenNode", (), {"__slots__": ModuleNode.__slots__})
+_OpenEntry, _OpenNode = open_twin(TensorEntry), open_twin(ModuleNode)
 
 
 def tree(module: object) -> ModuleTree:

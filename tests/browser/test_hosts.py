@@ -39,13 +39,7 @@ def stage(
 ) -> Iterator[Stage]:
     """One host after the other; the stories follow one another in it."""
     folder = tmp_path_factory.mktemp(request.param)
-    opened = {
-        "jupyterlab": lambda: stages.jupyterlab(server, chromium),
-        "panel": lambda: stages.panel(server, chromium),
-        "notebook_seven": lambda: stages.notebook_seven(folder, SOURCE, kernels, chromium),
-        "vscode": lambda: stages.vscode(server, chromium),
-        "marimo": lambda: stages.marimo(folder, SOURCE, chromium),
-    }
+    opened = stages.by_host(server, kernels, chromium, folder, SOURCE)
     with opened[request.param]() as stage:
         yield stage
         assert [fault for fault in stage.faults if is_ours(fault, stage)] == []

@@ -7,16 +7,12 @@ from playwright.sync_api import expect
 
 from lab_driver import models
 
-MANY = """net = nn.Module()
-for index in range(100_000):
-    net.add_module(f'part_{index}', nn.Dropout(0.1) if index % 2 else nn.ReLU())"""
-"""Neighbours differ, so that none fold and each has a row of its own."""
 MOST_ROWS = 200
 LIMIT = 6_000
 
 
 def test_100k_modules_scroll_with_few_rows_in_the_page_and_the_right_names(lab):
-    notebook = lab.open([models.LOAD, MANY, "%nn net"])
+    notebook = lab.open([models.LOAD, models.MANY, "%nn net"])
     notebook.run(0, 1, 2)
     explorer = notebook.explorer(2)
     explorer.expand("")
@@ -42,7 +38,7 @@ def test_100k_modules_scroll_with_few_rows_in_the_page_and_the_right_names(lab):
 
 
 def test_the_first_message_for_100k_modules_is_small_and_so_is_every_other(lab):
-    notebook = lab.open([models.LOAD, models.MLP, MANY, "%nn net", "%nn net"])
+    notebook = lab.open([models.LOAD, models.MLP, models.MANY, "%nn net", "%nn net"])
     notebook.run(0, 1, 3)
     notebook.explorer(3)
     with_bundle = len(lab.sizes_of("comm_open"))

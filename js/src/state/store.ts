@@ -303,7 +303,8 @@ export class TreeStore {
 
   async #fill(): Promise<void> {
     const { rows, total, question } = this.#state;
-    const { first, last } = this.#sight;
+    const { first } = this.#sight;
+    const last = Math.min(this.#sight.last, total - 1);
     const missingIn = (from: number, to: number): number | null => {
       const end = Math.min(to, total - 1);
       let index = Math.max(0, from);
@@ -318,7 +319,7 @@ export class TreeStore {
       return;
     }
     if (this.#window !== null) {
-      if (inSight === null || (missing >= this.#window.start && Math.min(last, total - 1) < this.#window.stop)) {
+      if (inSight === null || (missing >= this.#window.start && last < this.#window.stop)) {
         return;
       }
       this.#window.request.abort();

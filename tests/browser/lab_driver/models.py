@@ -18,6 +18,11 @@ TIED = """class Tied(nn.Module):
         self.head.weight = self.embed.weight
 net = Tied()"""
 
+MANY = """net = nn.Module()
+for index in range(100_000):
+    net.add_module(f'part_{index}', nn.Dropout(0.1) if index % 2 else nn.ReLU())"""
+"""Neighbours differ, so that none fold and each has a row of its own."""
+
 BLOCKS = """class Block(nn.Module):
     def __init__(self):
         super().__init__()

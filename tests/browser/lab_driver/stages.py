@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -188,6 +188,25 @@ def marimo(folder: Path, source: Path, context: BrowserContext, net: str = model
     page.emulate_media(color_scheme="light")
     page.close()
     server.end()
+
+
+def by_host(
+    server: LabServer,
+    kernels: KernelHost,
+    context: BrowserContext,
+    folder: Path,
+    source: Path,
+    *,
+    net: str = models.MLP,
+) -> dict[str, Callable[[], AbstractContextManager[Stage]]]:
+    """Return what opens the stage of each host; ``folder`` is for the servers that some of them have of their own."""
+    return {
+        "jupyterlab": lambda: jupyterlab(server, context, net),
+        "panel": lambda: panel(server, context, net),
+        "notebook_seven": lambda: notebook_seven(folder / "notebook", source, kernels, context, net),
+        "vscode": lambda: vscode(server, context, net),
+        "marimo": lambda: marimo(folder / "marimo", source, context, net),
+    }
 
 
 @contextmanager

@@ -89,19 +89,7 @@ function useTile(answer: Answer<"values"> | null): { readonly tile: Tile | null;
  * resolution over that, and the exact numbers round the cell in focus.
  */
 export function useHeat(input: HeatInput): Heat {
-  const {
-    client,
-    path,
-    of,
-    generation,
-    alive,
-    tone,
-    shape: tensorShape,
-    maxRows,
-    maxColumns,
-    tableRows,
-    tableColumns,
-  } = input;
+  const { client, path, of, generation, alive, tone, maxRows, maxColumns, tableRows, tableColumns } = input;
   const options = { generation, alive };
   const overview = useQuery(client, "values", { path, of, max_rows: maxRows, max_columns: maxColumns }, options);
   const about = overview.answer?.body ?? null;
@@ -147,7 +135,7 @@ export function useHeat(input: HeatInput): Heat {
   const asked = useRef<ValuesBody | null>(null);
   if (about === null || hasTexts || size.rows === 0 || size.columns === 0) {
     asked.current = null;
-  } else if (overview.isCurrent || about.shape.join() === tensorShape?.join()) {
+  } else if (overview.isCurrent || about.shape.join() === input.shape?.join()) {
     asked.current = { path, of, ...blockWindow, max_rows: blockWindow.rows, max_columns: blockWindow.columns };
   }
   const isAsked = asked.current?.path === path && asked.current.of === of;
