@@ -11,9 +11,12 @@ from playwright.sync_api import BrowserContext, expect
 import nnwidgets
 from lab_driver import KernelHost, Lab, LabServer, launched
 from lab_driver.picture import picture
+from lab_driver.stalls import bounded
 
 expect.set_options(timeout=20_000)
 SOURCE = Path(nnwidgets.__file__).parents[1]
+LONGEST_SECONDS = 240
+"""For a test, what is done before it, and what is done after it, each. The slowest take a quarter of that."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -91,6 +94,24 @@ def discard_used(used: list[Lab]) -> Callable[[], None]:
             used.pop().page.close()
 
     return discard
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Iterator[None]:
+    with bounded(LONGEST_SECONDS):
+        yield
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Iterator[None]:
+    with bounded(LONGEST_SECONDS):
+        yield
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown() -> Iterator[None]:
+    with bounded(LONGEST_SECONDS):
+        yield
 
 
 @pytest.hookimpl(wrapper=True)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import time
 
 import pytest
 from playwright.sync_api import expect
 
 from lab_driver import Lab, models
 from lab_driver.explorer import NO_KERNEL
+from lab_driver.waiting import wait_until
 
 EXPLORE = "import nnwidgets as nnw\nexplorer = nnw.explore(net)\nexplorer"
 
@@ -135,8 +135,7 @@ def test_a_page_that_was_frozen_meanwhile_shows_what_has_changed(lab, server):
     page.send("Page.setWebLifecycleState", {"state": "frozen"})
     gone = server.work / "gone"
     (server.work / "go").touch()
-    while not gone.exists():
-        time.sleep(0.01)
+    wait_until(gone.exists, "the kernel changed the bias")
     gone.unlink()
     page.send("Page.setWebLifecycleState", {"state": "active"})
     expect(explorer.part("Statistics")).to_contain_text("2.5")

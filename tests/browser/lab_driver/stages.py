@@ -26,6 +26,7 @@ from lab_driver.panel import Panel
 from lab_driver.server import LabServer
 from lab_driver.tab import Tab
 from lab_driver.vscode import VSCodeNotebook
+from lab_driver.waiting import wait_until
 
 ANSWERS = """import pathlib, threading, time
 def answer(ask, answered, written):
@@ -84,8 +85,7 @@ class Stage:
         unfinished = ask.with_suffix(".asking")
         unfinished.write_text(path)
         unfinished.rename(ask)
-        while not answer.exists():
-            self.page.wait_for_timeout(20)
+        wait_until(answer.exists, "the kernel answers", pause=lambda: self.page.wait_for_timeout(20))
         value = float(answer.read_text())
         answer.unlink()
         return value
