@@ -1,5 +1,6 @@
 // Builds the page: nnwidgets/static/nnwidgets.js and nnwidgets.css, and each part that comes when it is first opened;
 // and the extension of JupyterLab, nnwidgets/labextension. Fails when a script of the page outgrows its budget.
+import { existsSync } from "node:fs";
 import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { context } from "esbuild";
@@ -7,7 +8,12 @@ import { minify } from "rolldown/experimental";
 import { labextension } from "./tools/labextension.mjs";
 
 const OUT = "nnwidgets/static";
-const BUDGETS_BYTES = { "nnwidgets.js": 120_000, "checkpoints.js": 60_000, "pulse.js": 6_000 };
+const BUDGETS_BYTES = {
+  "nnwidgets.js": 120_000,
+  "checkpoints.js": 60_000,
+  "reinitialize.js": 20_000,
+  "pulse.js": 6_000,
+};
 const SHARED = "js/src/entries/shared.ts";
 
 // Names of our own that are written most often. No host and no message of the wire has them, and what the browser has
@@ -177,12 +183,12 @@ const page = {
   mangleCache: {},
 };
 
-/** A part is a module whose default export makes it from what the page shares. */
+/** A part is a module whose default export makes it from what the page shares; some have a style of their own. */
 const part = (name, shared, mangleCache) => ({
   ...options,
   entryPoints: [
     { in: `js/src/entries/${name}.ts`, out: name },
-    { in: `js/src/style/${name}.css`, out: name },
+    ...[`js/src/style/${name}.css`].filter(existsSync).map((style) => ({ in: style, out: name })),
   ],
   format: "iife",
   globalName: "part",
@@ -207,7 +213,9 @@ async function build() {
     throw new Error("The page's build gives no short names: its parts would use others.");
   }
   const shared = await sharedModules();
-  const parts = await Promise.all(["checkpoints", "pulse"].map((name) => context(part(name, shared, mangleCache))));
+  const parts = await Promise.all(
+    ["checkpoints", "reinitialize", "pulse"].map((name) => context(part(name, shared, mangleCache))),
+  );
   const others = [...parts, await labextension(options)];
   await Promise.all(others.map((each) => each.rebuild()));
   return [first, ...others];

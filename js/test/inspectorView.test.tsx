@@ -378,22 +378,82 @@ test("a trace that arrives while the model is in view shows without anything els
   expect(getByRole("tabpanel").textContent).toContain("3 calls · 500\u00a0ms");
 });
 
-test("numbers of the values are never told as the gradient's while those are on their way", async () => {
-  const client = kernel((path) => inspectReply({ path, tensor: tensorFacts({ has_grad: true, shape: [50, 100] }) }));
-  const large = Float32Array.from({ length: 5000 }, () => 0.5);
-  const window = ({ rows, columns }: ValuesBody): ValuesReply => ({
+const LARGE = Float32Array.from({ length: 5000 }, () => 0.5);
+const LARGE_FACTS = tensorFacts({ has_grad: true, shape: [50, 100] });
+
+/** A part of 50 × 100 values, too many for the table alone. */
+function largeReply({ rows, columns }: Pick<ValuesBody, "rows" | "columns">): ValuesReply {
+  return {
     ...valuesReply(),
     n_rows: 50,
     n_columns: 100,
     shape: [50, 100],
     values: { dtype: "float32", shape: [rows ?? 50, columns ?? 100], buffer: 0 },
     texts: rows === undefined ? null : Array.from({ length: rows }, () => Array(columns).fill("0.5")),
-  });
-  const { getByRole, calm } = await shown(
-    client.answer("values", window, ({ rows = 50, columns = 100 }) => [
-      new DataView(large.buffer, 0, rows * columns * 4),
-    ]),
+  };
+}
+
+function largeKernel(reply: (path: string) => InspectReply): TestClient {
+  return kernel(reply).answer("values", largeReply, ({ rows = 50, columns = 100 }) => [
+    new DataView(LARGE.buffer, 0, rows * columns * 4),
+  ]);
+}
+
+test("the next tensor's picture and numbers come with its facts and are not asked for again", async () => {
+  const client = largeKernel((path) => inspectReply({ path })).answer(
+    "inspect",
+    ({ path, windows = [] }) => ({
+      ...inspectReply({ path, tensor: LARGE_FACTS }),
+      windows: windows.map((asked, buffer) => {
+        const made = largeReply(asked);
+        return { ...made, scale: 5, values: { ...made.values, buffer } };
+      }),
+    }),
+    ({ windows = [] }) =>
+      windows.map(({ rows = 50, columns = 100 }) => new DataView(LARGE.buffer, 0, rows * columns * 4)),
   );
+  const view = await shown(client);
+  const label = (): string | null => view.getByRole("img", { name: /^Heat map/ }).getAttribute("aria-label");
+  const nAsked = client.of("values").length;
+  expect(nAsked).toBe(2);
+  expect(label()).toContain("plus or minus 1.");
+  await view.again({ path: "1.weight" });
+  expect(label()).toContain("plus or minus 5.");
+  expect(label()).toContain("At row 0, column 0: 0.5.");
+  expect(view.container.querySelector(".nnw-panel [aria-busy=true]")).toBeNull();
+  expect(client.of("values").length).toBe(nAsked);
+  // Of the same tensor everything is read anew, by itself.
+  await view.again({ path: "1.weight", generation: 1 });
+  expect(client.of("inspect").map(({ body }) => body.windows?.length)).toEqual([0, 2, 0]);
+  expect(
+    client
+      .of("values")
+      .slice(nAsked)
+      .map(({ body }) => body.path),
+  ).toEqual(["1.weight", "1.weight"]);
+  expect(label()).toContain("plus or minus 1.");
+});
+
+test("what could not come with the facts is asked for", async () => {
+  const client = kernel().answer("inspect", ({ path, windows }) => ({
+    ...inspectReply({ path }),
+    windows: (windows ?? []).map(() => null),
+  }));
+  const view = await shown(client);
+  const nAsked = client.of("values").length;
+  await view.again({ path: "1.weight" });
+  expect(
+    client
+      .of("values")
+      .slice(nAsked)
+      .map(({ body }) => body.path),
+  ).toContain("1.weight");
+  expect(view.container.querySelector(".nnw-panel [aria-busy=true]")).toBeNull();
+});
+
+test("numbers of the values are never told as the gradient's while those are on their way", async () => {
+  const client = largeKernel((path) => inspectReply({ path, tensor: LARGE_FACTS }));
+  const { getByRole, calm } = await shown(client);
   const picture = (): string | null => getByRole("img", { name: /^Heat map/ }).getAttribute("aria-label");
   expect(picture()).toContain("Heat map of the values");
   expect(picture()).toContain("At row 0, column 0: 0.5.");
@@ -407,15 +467,15 @@ test("numbers of the values are never told as the gradient's while those are on 
   expect(more).toEqual([]);
   expect(overview?.body).toMatchObject({ of: "grad" });
   expect(overview?.body).not.toHaveProperty("rows");
-  await act(async () => overview?.reply(window({ path: "0.weight" }), [new DataView(large.buffer)]));
+  await act(async () => overview?.reply(largeReply({}), [new DataView(LARGE.buffer)]));
   await calm();
   expect(picture()).toContain("Heat map of the gradient");
   expect(picture()).not.toContain("At row 0, column 0");
   expect(getByRole("grid").getAttribute("aria-busy")).toBe("true");
-  expect(numbers?.body).toMatchObject({ of: "grad", rows: 24 });
+  expect(numbers?.body).toMatchObject({ of: "grad", rows: 16 });
   const { rows = 0, columns = 0 } = numbers?.body ?? {};
   await act(async () =>
-    numbers?.reply(window({ path: "0.weight", rows, columns }), [new DataView(large.buffer, 0, rows * columns * 4)]),
+    numbers?.reply(largeReply({ rows, columns }), [new DataView(LARGE.buffer, 0, rows * columns * 4)]),
   );
   await calm();
   expect(picture()).toContain("At row 0, column 0: 0.5.");

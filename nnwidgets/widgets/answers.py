@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import partial
 from typing import Any
 
 from nnwidgets.errors import NNWidgetsError
+from nnwidgets.introspect.alone import alone
 from nnwidgets.introspect.guard import type_name
 from nnwidgets.introspect.labels import inert
 from nnwidgets.widgets import bundle, changing, initializing, numbers
@@ -28,7 +29,7 @@ from nnwidgets.widgets.totals import totals
 from nnwidgets.widgets.traces import trace_body
 from nnwidgets.widgets.transferring import load_file, save_file
 from nnwidgets.widgets.variables import modules, optimizers
-from nnwidgets.wire.codec import encode
+from nnwidgets.wire.codec import encode, number
 from nnwidgets.wire.dispatch import Handler, Job
 from nnwidgets.wire.faults import RequestError
 from nnwidgets.wire.schema import (
@@ -41,6 +42,7 @@ from nnwidgets.wire.schema import (
     TensorFacts,
     TiesReply,
     TraceReply,
+    ValuesReply,
     Variable,
     VariablesReply,
 )
@@ -52,6 +54,9 @@ _FIRST_ROWS = 40
 _MAX_FIRST = 48_000
 _MAX_FINDINGS = 1_000
 _QUICK_CELLS = 65_536
+_QUICK_ELEMENTS = 4 * 2**20
+_MAX_WINDOWS = 4
+_TOLD_WHERE_ASKED = (NNWidgetsError, RequestError, RuntimeError)
 _CHANGES = {"initializers", "preview", "init", "assign", "freeze", "unfreeze", "undo", "redo", "history", "code"}
 _FILES = {"folder", "peek", "plan", "diff", "load", "save"}
 _LONG = {"findings", "depth"} | _CHANGES | _FILES
@@ -93,7 +98,7 @@ def handlers(session_of: Callable[[Mapping[str, Any]], Session]) -> dict[str, Ha
         "load": load_file,
         "save": save_file,
     }
-    made: dict[str, Handler] = {kind: partial(_on, session_of, answer) for kind, answer in on_session.items()}
+    made: dict[str, Handler] = {kind: partial(_on, session_of, kind, answer) for kind, answer in on_session.items()}
     made["models"] = models
     made["variables"] = variables
     made["part"] = page_part
@@ -114,11 +119,13 @@ def is_patient(kind: str, body: Mapping[str, Any]) -> bool:
 
 def _on(
     session_of: Callable[[Mapping[str, Any]], Session],
+    kind: str,
     answer: Callable[[Session, Mapping[str, Any], Job], Mapping[str, Any]],
     body: Mapping[str, Any],
     job: Job,
 ) -> Mapping[str, Any]:
-    return answer(session_of(body), body, job)
+    with nullcontext() if is_long(kind, body) else alone():
+        return answer(session_of(body), body, job)
 
 
 def open_view(session: Session, _body: object = None, _job: object = None, *, n_rows: int = _FIRST_ROWS) -> OpenReply:
@@ -178,18 +185,30 @@ def _locate(session: Session, body: Mapping[str, Any], _job: Job) -> LocateReply
 
 
 def _inspect(session: Session, body: Mapping[str, Any], job: Job) -> InspectReply:
-    """Answer `inspect`, with sampled statistics where they were asked for and can be had at once."""
+    """Answer `inspect`, with what else was asked for that can be had at once."""
     reply = inspect(session, body)
-    if "bins" in body and _is_at_hand(reply["tensor"]):
+    facts = reply["tensor"]
+    if facts is None or not _is_at_hand(facts):
+        return reply
+    if "bins" in body:
         # What goes wrong here is told where statistics are asked for by themselves.
-        with suppress(NNWidgetsError, RequestError, RuntimeError):
+        with suppress(*_TOLD_WHERE_ASKED):
             reply["stats"] = numbers.stats(session, {**body, "exact": False}, job)
+    if "windows" in body and number(facts["n_elements"]) <= _QUICK_ELEMENTS:
+        asked = body["windows"][:_MAX_WINDOWS]
+        reply["windows"] = [_values_or_none(session, body["path"], each, job) for each in asked]
     return reply
 
 
-def _is_at_hand(facts: TensorFacts | None) -> bool:
+def _values_or_none(session: Session, path: str, asked: Mapping[str, Any], job: Job) -> ValuesReply | None:
+    with suppress(*_TOLD_WHERE_ASKED):
+        return numbers.values(session, {**asked, "path": path}, job)
+    return None
+
+
+def _is_at_hand(facts: TensorFacts) -> bool:
     """Return whether a sample of a tensor's values can be had without waiting for a device."""
-    return facts is not None and facts["readable"] is None and facts["device"] == "cpu" and facts["n_elements"] != 0
+    return facts["readable"] is None and facts["device"] == "cpu" and facts["n_elements"] != 0
 
 
 def ties(session: Session, _body: Mapping[str, Any], _job: Job) -> TiesReply:

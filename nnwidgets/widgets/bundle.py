@@ -23,6 +23,7 @@ from nnwidgets.errors import NNWidgetsError
 from nnwidgets.widgets import marimo
 from nnwidgets.widgets.kernel import answer_where_asked
 
+_STYLED = {"checkpoints", "pulse"}
 _STATIC = Path(__file__).parent.parent / "static"
 _open: Bundle | None = None
 
@@ -67,12 +68,14 @@ def compressed(text: str) -> bytes:
 
 
 def part(name: str) -> tuple[str, str]:
-    """Return script and style of a further part of the page; words are JSON and have no style.
+    """Return script and style of a further part of the page; words are JSON, and not all parts have a style.
 
     Raises:
         NNWidgetsError: The page was never built.
     """
-    return (_built("zh.json"), "") if name == "zh" else (_built(f"{name}.js"), _built(f"{name}.css"))
+    if name == "zh":
+        return _built("zh.json"), ""
+    return _built(f"{name}.js"), _built(f"{name}.css") if name in _STYLED else ""
 
 
 def _built(name: str) -> str:

@@ -352,12 +352,29 @@ class PathBody(TypedDict):
     path: str
 
 
+class WindowBody(TypedDict):
+    """What `ValuesBody` says beside the path."""
+
+    of: NotRequired[Of]
+    row: NotRequired[int]
+    column: NotRequired[int]
+    rows: NotRequired[int]
+    columns: NotRequired[int]
+    max_rows: NotRequired[int]
+    max_columns: NotRequired[int]
+
+
 class InspectBody(TypedDict):
-    """`bins`: sampled statistics of the values are wanted with it, with at most so many bins."""
+    """What else is wanted with the facts, one round trip less.
+
+    bins: sampled statistics of the values, with at most so many bins.
+    windows: the values in as many windows, at most 4.
+    """
 
     model: NotRequired[str]
     path: str
     bins: NotRequired[int]
+    windows: NotRequired[list[WindowBody]]
 
 
 class FindingBody(TypedDict):
@@ -452,7 +469,12 @@ class ModuleTensor(TypedDict):
 
 
 class InspectReply(TypedDict):
-    """`tensor` or `module` is set, the other None. `stats` comes where `bins` was asked and the values are at hand."""
+    """`tensor` or `module` is set, the other None.
+
+    stats: where `bins` was asked and the values are at hand.
+    windows: where they were asked and the values are at hand and few: each as `values` answers, or None where that
+        would be an error.
+    """
 
     path: str
     kind: Literal["module", "alias", "cycle", "tensor"]
@@ -468,6 +490,7 @@ class InspectReply(TypedDict):
     module: ModuleFacts | None
     trace: list[TraceCallBody]
     stats: NotRequired[StatsReply]
+    windows: NotRequired[list[ValuesReply | None]]
 
 
 # ---- kind "stats" ----

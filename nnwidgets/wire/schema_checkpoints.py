@@ -19,11 +19,11 @@ Difference = Literal["values", "shape", "dtype", "added", "removed", "equal"]
 class PartBody(TypedDict):
     """Which part of the page.
 
-    name: `checkpoints` is its panel of checkpoints, `pulse` the column of a training's course, `zh` its words in
-        Simplified Chinese.
+    name: `checkpoints` is its panel of checkpoints, `reinitialize` what fills tensors anew, `pulse` the column of a
+        training's course, `zh` its words in Simplified Chinese.
     """
 
-    name: Literal["checkpoints", "pulse", "zh"]
+    name: Literal["checkpoints", "reinitialize", "pulse", "zh"]
 
 
 class PartReply(TypedDict):

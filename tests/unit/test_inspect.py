@@ -31,10 +31,26 @@ def test_sampled_statistics_come_with_the_facts_where_they_are_asked_for(ask):
     assert "stats" not in ask(net, "inspect", path="", bins=64)
 
 
+def test_windows_of_the_values_come_with_the_facts_as_they_come_by_themselves(ask):
+    net = nn.Linear(500, 300)
+    asked = [{"max_rows": 10, "max_columns": 7}, {"row": 3, "rows": 2, "columns": 4}, {"of": "grad"}]
+    picture, numbers, gradient = ask(net, "inspect", path="weight", windows=asked)["windows"]
+    assert (picture["row_step"], picture["column_step"], picture["scale"]) == (30, 72, numbers["scale"])
+    assert numbers["texts"] == ask(net, "values", path="weight", **asked[1])["texts"]
+    assert gradient is None
+    assert "windows" not in ask(net, "inspect", path="weight")
+    assert "windows" not in ask(net, "inspect", path="", windows=asked)
+
+
+def test_the_values_of_a_large_tensor_do_not_hold_up_its_facts(ask):
+    net = nn.Linear(3000, 2000)
+    assert "windows" not in ask(net, "inspect", path="weight", windows=[{"max_rows": 10}])
+
+
 @pytest.mark.parametrize("values", [torch.empty(0), torch.empty(3, device="meta")])
 def test_where_there_are_no_values_the_facts_come_alone(ask, values):
     net = nn.Module()
     net.values = nn.Parameter(values)
-    found = ask(net, "inspect", path="values", bins=64)
+    found = ask(net, "inspect", path="values", bins=64, windows=[{}])
     assert found["tensor"]["n_elements"] == values.numel()
-    assert "stats" not in found
+    assert not {"stats", "windows"} & found.keys()

@@ -2,6 +2,7 @@ import type { FunctionComponent } from "preact";
 import type { Client } from "../protocol/client.ts";
 import type { PartBody, PartReply, TickedBody } from "../protocol/messages.ts";
 import type { PanelProps } from "../views/checkpoints/Panel.tsx";
+import type { ReinitializeProps } from "../views/edit/Reinitialize.tsx";
 import type { Catalogue } from "../words/words.ts";
 import { SHARED } from "./shared.ts";
 
@@ -42,6 +43,11 @@ function once<Made>(
 /** The panel of checkpoints. */
 export function checkpointsPart(client: Client): Promise<Part> {
   return once(client, "checkpoints", async (part) => ({ Panel: await made<Part["Panel"]>(part), style: part.style }));
+}
+
+/** What fills tensors anew. */
+export function reinitializePart(client: Client): Promise<FunctionComponent<ReinitializeProps>> {
+  return once(client, "reinitialize", made<FunctionComponent<ReinitializeProps>>);
 }
 
 /** The words of Chinese. */

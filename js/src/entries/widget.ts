@@ -27,6 +27,9 @@ interface RenderContext {
 }
 
 /** Draws one view of one Explorer; returns how to take it away. */
+/** What was selected is asked about first, and told to Python after that: the kernel does one thing at a time. */
+const TELL_AFTER_MS = 100;
+
 async function render({ model, el, style }: RenderContext): Promise<() => void> {
   const bundle = model.get("_bundle") as string;
   const kernel = bundle === "" ? kernelUnseen() : await kernelOf(model.widget_manager, bundle);
@@ -45,7 +48,11 @@ async function render({ model, el, style }: RenderContext): Promise<() => void> 
       model.save_changes();
     }
   };
-  const onSelected = (path: string): void => setTrait("selected", path);
+  let telling: ReturnType<typeof setTimeout> | undefined;
+  const onSelected = (path: string): void => {
+    clearTimeout(telling);
+    telling = setTimeout(() => setTrait("selected", path), TELL_AFTER_MS);
+  };
   const onFilter = (text: string): void => setTrait("filter", text);
   let isOver = false;
   const paint = (): void =>
@@ -90,6 +97,7 @@ async function render({ model, el, style }: RenderContext): Promise<() => void> 
   paint();
   return () => {
     isOver = true;
+    clearTimeout(telling);
     for (const trait of traits) {
       model.off(`change:${trait}`, redraw);
     }

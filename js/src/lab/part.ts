@@ -5,6 +5,7 @@ import pulse from "../entries/pulse.ts";
 import type { Client } from "../protocol/client.ts";
 import type { TickedBody } from "../protocol/messages.ts";
 import { Panel } from "../views/checkpoints/Panel.tsx";
+import { Reinitialize } from "../views/edit/Reinitialize.tsx";
 import type { Catalogue } from "../words/words.ts";
 import zh from "../words/zh.json";
 
@@ -13,10 +14,14 @@ export async function checkpointsPart(): Promise<Part> {
   return { Panel, style: checkpointsCss };
 }
 
-/** And what draws a training. */
+/** So it has what draws a training, what fills tensors anew, and the words of Chinese. */
 export async function pulsePart(_client: Client, _body: TickedBody, style: (css: string) => void): Promise<Pulse> {
   style(pulseCss);
   return pulse();
+}
+
+export async function reinitializePart(): Promise<typeof Reinitialize> {
+  return Reinitialize;
 }
 
 export async function chinese(): Promise<Catalogue> {

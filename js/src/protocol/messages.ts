@@ -228,11 +228,11 @@ export interface LoadReply {
 /**
  * Which part of the page.
  *
- * name: `checkpoints` is its panel of checkpoints, `pulse` the column of a training's course, `zh` its words in
- *     Simplified Chinese.
+ * name: `checkpoints` is its panel of checkpoints, `reinitialize` what fills tensors anew, `pulse` the column of a
+ *     training's course, `zh` its words in Simplified Chinese.
  */
 export interface PartBody {
-  readonly name: "checkpoints" | "pulse" | "zh";
+  readonly name: "checkpoints" | "reinitialize" | "pulse" | "zh";
 }
 
 /**
@@ -643,11 +643,28 @@ export interface PathBody {
   readonly path: string;
 }
 
-/** `bins`: sampled statistics of the values are wanted with it, with at most so many bins. */
+/** What `ValuesBody` says beside the path. */
+export interface WindowBody {
+  readonly of?: "value" | "grad";
+  readonly row?: number;
+  readonly column?: number;
+  readonly rows?: number;
+  readonly columns?: number;
+  readonly max_rows?: number;
+  readonly max_columns?: number;
+}
+
+/**
+ * What else is wanted with the facts, one round trip less.
+ *
+ * bins: sampled statistics of the values, with at most so many bins.
+ * windows: the values in as many windows, at most 4.
+ */
 export interface InspectBody {
   readonly model?: string;
   readonly path: string;
   readonly bins?: number;
+  readonly windows?: readonly WindowBody[];
 }
 
 /** One finding. */
@@ -731,7 +748,13 @@ export interface ModuleTensor {
   readonly n_elements: number | string;
 }
 
-/** `tensor` or `module` is set, the other None. `stats` comes where `bins` was asked and the values are at hand. */
+/**
+ * `tensor` or `module` is set, the other None.
+ *
+ * stats: where `bins` was asked and the values are at hand.
+ * windows: where they were asked and the values are at hand and few: each as `values` answers, or None where that
+ *     would be an error.
+ */
 export interface InspectReply {
   readonly path: string;
   readonly kind: "module" | "alias" | "cycle" | "tensor";
@@ -747,6 +770,7 @@ export interface InspectReply {
   readonly module: ModuleFacts | null;
   readonly trace: readonly TraceCallBody[];
   readonly stats?: StatsReply;
+  readonly windows?: readonly (ValuesReply | null)[];
 }
 
 /** `exact` False answers from a sample at once; True (the default) reads everything, with progress, cancellably. */

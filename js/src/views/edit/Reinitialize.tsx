@@ -1,4 +1,4 @@
-import { useEffect, useReducer, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useReducer, useRef, useState } from "preact/hooks";
 import { stdHint } from "../../lib/fan.ts";
 import { type Fault, faultOf } from "../../lib/fault.ts";
 import { take } from "../../lib/keys.ts";
@@ -28,7 +28,7 @@ import { Stale } from "./Stale.tsx";
 import { useChanges } from "./useChanges.ts";
 import { useSettled } from "./useSettled.ts";
 
-interface ReinitializeProps {
+export interface ReinitializeProps {
   readonly client: Client;
   readonly path: string;
   readonly editing: Editing;
@@ -67,9 +67,10 @@ export function Reinitialize({ client, path, editing, generation, alive, onNavig
   const offer = offered.answer?.body ?? null;
   const isOffered = offer !== null && offered.isCurrent;
 
-  // What was chosen stays for the next tensor where it can fill that too; else what is suggested there.
+  // What was chosen stays for the next tensor where it can fill that too; else what is suggested there, before anyone
+  // can choose among what is offered.
   const known = useRef<InitializersReply | null>(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (isOffered && offer !== known.current) {
       const isOtherKind = known.current?.suggested !== offer.suggested && offer.suggested === "reset";
       known.current = offer;

@@ -12,7 +12,7 @@ import { HeatCanvas } from "./HeatCanvas.tsx";
 import { isFull } from "./heatTile.ts";
 import { FaultNote } from "./Note.tsx";
 import { Section } from "./Section.tsx";
-import { type Heat, useHeat } from "./useHeat.ts";
+import { type Along, type Heat, useHeat } from "./useHeat.ts";
 import { useWidth } from "./useWidth.ts";
 import { ZoomTable } from "./ZoomTable.tsx";
 
@@ -24,6 +24,7 @@ interface HeatMapProps {
   readonly generation: number;
   readonly alive: boolean;
   readonly tone: Tone;
+  readonly along: Along;
 }
 
 const TALLEST = 190;
@@ -33,7 +34,7 @@ const TABLE_AXIS = 32;
 const ZOOM = 2;
 
 /** The tensor as a picture that zooms into real numbers. */
-export function HeatMap({ client, path, shape, hasGrad, generation, alive, tone }: HeatMapProps) {
+export function HeatMap({ client, path, shape, hasGrad, generation, alive, tone, along }: HeatMapProps) {
   const [wantsGrad, setWantsGrad] = useState(false);
   const of: Of = wantsGrad && hasGrad ? "grad" : "value";
   const frame = useRef<HTMLDivElement | null>(null);
@@ -52,6 +53,7 @@ export function HeatMap({ client, path, shape, hasGrad, generation, alive, tone 
     maxColumns: Math.ceil(width * density),
     tableRows: TABLE_ROWS,
     tableColumns,
+    along,
   });
   const editing = useEditing();
   const { about, size, view, focus, fault, fitsTable } = heat;

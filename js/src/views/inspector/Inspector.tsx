@@ -1,14 +1,14 @@
 import type { RefObject } from "preact";
-import { useCallback, useEffect, useImperativeHandle, useRef, useState } from "preact/hooks";
+import { useCallback, useEffect, useImperativeHandle, useMemo, useRef, useState } from "preact/hooks";
 import { plainText, toNumber } from "../../lib/format.ts";
 import type { Tone } from "../../lib/heat.ts";
 import { isModified, take } from "../../lib/keys.ts";
 import { useUniqueId } from "../../lib/useUniqueId.ts";
 import type { Client } from "../../protocol/client.ts";
-import type { InspectReply } from "../../protocol/messages.ts";
+import type { InspectReply, ValuesBody } from "../../protocol/messages.ts";
 import { t, tx } from "../../words/words.ts";
 import { type Editing, EditingContext } from "../edit/context.ts";
-import { Reinitialize } from "../edit/Reinitialize.tsx";
+import { LateReinitialize } from "../edit/LateReinitialize.tsx";
 import { CodePanel } from "./Code.tsx";
 import { Findings } from "./Findings.tsx";
 import { Head } from "./Head.tsx";
@@ -20,7 +20,8 @@ import { type Tab, Tabs, tabIds } from "./Tabs.tsx";
 import { TensorOverview } from "./TensorOverview.tsx";
 import { Ties } from "./Ties.tsx";
 import { WholeTrace } from "./Trace.tsx";
-import { useQuery } from "./useQuery.ts";
+import type { Along } from "./useHeat.ts";
+import { type Answer, useQuery } from "./useQuery.ts";
 import { useTraced } from "./useTraced.ts";
 
 /** What the tree may ask of the inspector. */
@@ -61,7 +62,22 @@ export function Inspector(props: InspectorProps) {
   const [unannounced, setUnannounced] = useState(0);
   const generation = props.generation + unannounced;
   const asked = { generation: generation + traced + touched, alive };
-  const inspect = useQuery(client, "inspect", { path, bins: BINS }, asked);
+  const along = useRef<Along>({ asked: [], came: [] }).current;
+  const windows = useRef<readonly ValuesBody[]>([]);
+  const inspect = useQuery(
+    client,
+    "inspect",
+    { path, bins: BINS },
+    {
+      ...asked,
+      beside: () => {
+        // What is in sight already is read anew by itself.
+        windows.current = inspect.isCurrent ? [] : along.asked.map((body) => ({ ...body, path }));
+        return { windows: windows.current.map(({ path: _, ...window }) => window) };
+      },
+    },
+  );
+  along.came = useMemo(() => brought(inspect.answer, windows.current), [inspect.answer]);
   const trace = useQuery(client, "trace", path === "" ? {} : null, { generation: traced, alive });
   const reply = inspect.answer?.body ?? null;
 
@@ -151,13 +167,14 @@ export function Inspector(props: InspectorProps) {
                     generation,
                     alive: alive && inspect.isCurrent,
                     tone,
+                    along,
                     onNavigate,
                     onCancellable,
                   }}
                 />
               ) : null}
               {selected === "init" && editing !== null ? (
-                <Reinitialize
+                <LateReinitialize
                   {...{ client, path: reply.path, editing, generation, onNavigate }}
                   alive={alive && inspect.isCurrent}
                   onCancel={() => {
@@ -192,6 +209,13 @@ export function Inspector(props: InspectorProps) {
   );
 }
 
+/** The windows that came with the facts, as answers to what would have asked for them. */
+function brought(answer: Answer<"inspect"> | null, asked: readonly ValuesBody[]): Answer<"values">[] {
+  return (answer?.body.windows ?? []).flatMap((body, at) =>
+    body === null ? [] : [{ key: JSON.stringify(asked[at]), body, buffers: answer?.buffers ?? [] }],
+  );
+}
+
 function tabsFor(reply: InspectReply | null, hasTrace: boolean, canEdit: boolean): Tab<TabId>[] {
   const nTies = reply?.tie?.members.length ?? reply?.ties_inside.length ?? 0;
   const nFindings = reply?.findings.length ?? 0;
@@ -217,6 +241,7 @@ function countOf(n: number): string {
 interface OverviewProps
   extends Pick<InspectorProps, "client" | "path" | "generation" | "alive" | "tone" | "onNavigate"> {
   readonly reply: InspectReply;
+  readonly along: Along;
   readonly onCancellable: (cancel: (() => void) | null) => void;
 }
 

@@ -11,6 +11,7 @@ import { Histogram } from "./Histogram.tsx";
 import { FaultNote, Note } from "./Note.tsx";
 import { Section } from "./Section.tsx";
 import { Statistics } from "./Statistics.tsx";
+import type { Along } from "./useHeat.ts";
 import { type Stats, useStats } from "./useStats.ts";
 
 interface TensorOverviewProps {
@@ -24,6 +25,7 @@ interface TensorOverviewProps {
   readonly generation: number;
   readonly alive: boolean;
   readonly tone: Tone;
+  readonly along: Along;
   readonly onNavigate: (path: string) => void;
   /** Told what Escape should cancel, while there is something. */
   readonly onCancellable: (cancel: (() => void) | null) => void;
@@ -31,7 +33,7 @@ interface TensorOverviewProps {
 
 /** A tensor at a glance: figures, distribution, gradient, values, and the same tensor across depth. */
 export function TensorOverview(props: TensorOverviewProps) {
-  const { client, path, tensor, isInFold, generation, alive, tone, onNavigate } = props;
+  const { client, path, tensor, isInFold, generation, alive, tone, along, onNavigate } = props;
   const depth = isInFold ? (
     <Depth client={client} path={path} generation={generation} alive={alive} onNavigate={onNavigate} />
   ) : null;
@@ -52,7 +54,7 @@ export function TensorOverview(props: TensorOverviewProps) {
   if (toNumber(tensor.n_elements) === 1) {
     return (
       <>
-        <HeatMap {...{ client, path, generation, alive, tone }} shape={tensor.shape} hasGrad={tensor.has_grad} />
+        <HeatMap {...{ client, path, generation, alive, tone, along }} shape={tensor.shape} hasGrad={tensor.has_grad} />
         {depth}
       </>
     );
@@ -67,7 +69,7 @@ function sentence(text: string): string {
 
 /** Statistics, the two histograms, the heat map. The gradient's exact figures wait until the values' are done. */
 function Readable(props: TensorOverviewProps & { readonly children: ComponentChildren }) {
-  const { client, path, tensor, sampled, generation, alive, tone, onCancellable, children } = props;
+  const { client, path, tensor, sampled, generation, alive, tone, along, onCancellable, children } = props;
   const [isLog, setIsLog] = useState(false);
   const stats = useStats(client, path, "value", { generation, alive, sampled });
   const isSettled = stats.phase !== "sampling" && stats.phase !== "exact";
@@ -123,7 +125,7 @@ function Readable(props: TensorOverviewProps & { readonly children: ComponentChi
           <Gradient tensor={tensor} grad={grad} path={path} alive={alive} isLog={isLog} />
         </Section>
       </div>
-      <HeatMap {...{ client, path, generation, alive, tone }} shape={tensor.shape} hasGrad={tensor.has_grad} />
+      <HeatMap {...{ client, path, generation, alive, tone, along }} shape={tensor.shape} hasGrad={tensor.has_grad} />
       {children}
     </>
   );

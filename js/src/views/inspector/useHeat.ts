@@ -21,8 +21,8 @@ import { isFull, type Picture, pictureOf, type Tile, tileOf } from "./heatTile.t
 import { type Answer, useQuery } from "./useQuery.ts";
 
 /** Cells with their exact texts come by blocks of so many rows and columns, or one row of so many columns. */
-const BLOCK_ROWS = 24;
-const BLOCK_COLUMNS = 32;
+const BLOCK_ROWS = 16;
+const BLOCK_COLUMNS = 20;
 const BLOCK_LINE = BLOCK_ROWS * BLOCK_COLUMNS;
 /** A matrix of no more rows (that fits across) is shown as a table alone. */
 const MOST_TABLE_ROWS = 8;
@@ -44,6 +44,14 @@ interface HeatInput {
   /** Rows and columns of the table of numbers. */
   readonly tableRows: number;
   readonly tableColumns: number;
+  readonly along: Along;
+}
+
+/** What comes along with the facts of a tensor, so that its picture and numbers need no requests of their own. */
+export interface Along {
+  /** What the picture and numbers in sight were asked with: those of the next tensor will be asked likewise. */
+  asked: readonly ValuesBody[];
+  came: readonly Answer<"values">[];
 }
 
 export interface Heat {
@@ -89,9 +97,10 @@ function useTile(answer: Answer<"values"> | null): { readonly tile: Tile | null;
  * resolution over that, and the exact numbers round the cell in focus.
  */
 export function useHeat(input: HeatInput): Heat {
-  const { client, path, of, generation, alive, tone, maxRows, maxColumns, tableRows, tableColumns } = input;
-  const options = { generation, alive };
-  const overview = useQuery(client, "values", { path, of, max_rows: maxRows, max_columns: maxColumns }, options);
+  const { client, path, of, generation, alive, tone, maxRows, maxColumns, tableRows, tableColumns, along } = input;
+  const options = { generation, alive, came: along.came };
+  const picture: ValuesBody = { path, of, max_rows: maxRows, max_columns: maxColumns };
+  const overview = useQuery(client, "values", picture, options);
   const about = overview.answer?.body ?? null;
   const size: Size = { rows: about?.n_rows ?? 0, columns: about?.n_columns ?? 0 };
   const { tile: overviewTile, fault: overviewFault } = useTile(overview.answer);
@@ -110,7 +119,7 @@ export function useHeat(input: HeatInput): Heat {
     client,
     "values",
     detailWindow && { path, of, ...detailWindow, max_rows: maxRows, max_columns: maxColumns },
-    options,
+    { generation, alive },
   );
   const { tile: detailTile, fault: detailFault } = useTile(detail.answer);
 
@@ -139,7 +148,8 @@ export function useHeat(input: HeatInput): Heat {
     asked.current = { path, of, ...blockWindow, max_rows: blockWindow.rows, max_columns: blockWindow.columns };
   }
   const isAsked = asked.current?.path === path && asked.current.of === of;
-  const numbers = useQuery(client, "values", asked.current, { generation, alive: alive && isAsked });
+  const numbers = useQuery(client, "values", asked.current, { ...options, alive: alive && isAsked });
+  along.asked = asked.current === null ? [picture] : [picture, asked.current];
   const { tile: numbersTile, fault: numbersFault } = useTile(numbers.answer);
 
   const limit = Number(about?.scale ?? 0);

@@ -32,6 +32,13 @@ export interface QueryOptions {
   readonly alive: boolean;
 }
 
+interface Along<K extends Kind> {
+  /** Answers that came with another: such a question isn't asked again until there is a new generation. */
+  readonly came?: readonly Answer<K>[];
+  /** What a request says beside `body`, when it is made; another such is no other question. */
+  readonly beside?: () => Partial<Bodies[K]>;
+}
+
 /**
  * Keeps the answer to one request in sight: asks when the body changes (and stops the request before), asks again
  * when the model has changed, holds the last answer meanwhile. A null body asks nothing.
@@ -40,11 +47,13 @@ export function useQuery<K extends Kind>(
   client: Client,
   kind: K,
   body: Bodies[K] | null,
-  { generation, alive }: QueryOptions,
+  { generation, alive, came, beside }: QueryOptions & Along<K>,
 ): Query<K> {
   const [held, setHeld] = useState<Held<K>>({ answer: null, fault: null });
   const [turn, setTurn] = useState(0);
   const key = body === null ? null : JSON.stringify(body);
+  const brought = came?.find((each) => each.key === key);
+  const taken = useRef<Answer<K> | null>(null);
   const latest = useRef({ body, generation });
   latest.current = { body, generation };
   const isBusy = useRef(false);
@@ -56,10 +65,15 @@ export function useQuery<K extends Kind>(
     if (key === null || asked === null || !alive) {
       return;
     }
+    askedGeneration.current = latest.current.generation;
+    if (brought !== undefined && brought !== taken.current) {
+      taken.current = brought;
+      setHeld({ answer: brought, fault: null });
+      return;
+    }
     const stop = new AbortController();
     let isOver = false;
     isBusy.current = true;
-    askedGeneration.current = latest.current.generation;
     const ended = (next: (before: Held<K>) => Held<K>): void => {
       if (stop.signal.aborted) {
         return;
@@ -71,7 +85,7 @@ export function useQuery<K extends Kind>(
         setTurn((count) => count + 1);
       }
     };
-    client.request(kind, asked, { signal: stop.signal }).then(
+    client.request(kind, { ...asked, ...beside?.() }, { signal: stop.signal }).then(
       (reply) => ended(() => ({ answer: { key, body: reply.body, buffers: reply.buffers }, fault: null })),
       (error: unknown) => ended(({ answer }) => ({ answer, fault: { key, fault: faultOf(error) } })),
     );

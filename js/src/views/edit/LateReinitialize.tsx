@@ -1,0 +1,30 @@
+import type { FunctionComponent } from "preact";
+import { useEffect, useState } from "preact/hooks";
+import { reinitializePart } from "../../entries/part.ts";
+import { type Fault, faultOf } from "../../lib/fault.ts";
+import { t } from "../../words/words.ts";
+import { FaultNote } from "../inspector/Note.tsx";
+import type { ReinitializeProps } from "./Reinitialize.tsx";
+
+/** The panel that fills tensors anew, which comes from the kernel when it is first opened. */
+export function LateReinitialize(props: ReinitializeProps) {
+  const { client, path, alive } = props;
+  const [Panel, setPanel] = useState<FunctionComponent<ReinitializeProps> | null>(null);
+  const [fault, setFault] = useState<Fault | null>(null);
+  const load = (): void => {
+    setFault(null);
+    reinitializePart(client).then(
+      (made) => setPanel(() => made),
+      (error: unknown) => setFault(faultOf(error)),
+    );
+  };
+  useEffect(load, [client]);
+  if (Panel !== null) {
+    return <Panel {...props} />;
+  }
+  return fault === null ? (
+    <div class="nnw-skeleton nnw-skeleton-map" aria-hidden="true" />
+  ) : (
+    <FaultNote fault={fault} what={t("This can’t be re-initialized.")} onRetry={load} {...{ path, alive }} />
+  );
+}
