@@ -10,16 +10,15 @@ from __future__ import annotations
 import stat
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 from nnwidgets.checkpoint.formats.arguments import Malformed
 from nnwidgets.checkpoint.formats.files import File
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(NamedTuple):
     """A file within the zip file.
 
     Attributes:
@@ -35,8 +34,7 @@ class Member:
     crc32: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
+class _Entry(NamedTuple):
     name: bytes
     text: str
     flags: int
@@ -55,7 +53,7 @@ def members(file: File) -> dict[str, Member]:
     directory, end, n_entries = _ends(file)
     if end - directory > MOST_DIRECTORY_BYTES:
         raise Malformed(f"has a directory of {end - directory:,} bytes, expected at most {MOST_DIRECTORY_BYTES:,}")
-    entries = sorted(_entries(file.read(directory, end - directory), n_entries), key=lambda each: each.header)
+    entries = sorted(_entries(file.read(directory, end - directory), n_entries), key=_HEADER)
     return {each.name: each for each in _located(file, entries, directory)}
 
 
@@ -115,7 +113,8 @@ def _entries(held: bytes, n_entries: int) -> Iterator[_Entry]:
             raise Malformed(f"has two members {text!r}")
         seen.add(name)
         _check_plain(text, flags, method, attributes)
-        n_bytes, packed, header = _widened(text, extra, [n_bytes, packed, header])
+        if extra or _U32 in (n_bytes, packed, header):
+            n_bytes, packed, header = _widened(text, extra, [n_bytes, packed, header])
         if packed != n_bytes:
             raise Malformed(f"has the member {text!r} of {n_bytes:,} bytes stored as {packed:,}")
         if disk or n_comment:
@@ -179,11 +178,12 @@ class _Window:
 
     def read(self, at: int, n_bytes: int) -> bytes:
         """Bytes from ``at`` on."""
-        if at < self.start or at + n_bytes > self.start + len(self.held):
+        begin = at - self.start
+        if begin < 0 or begin + n_bytes > len(self.held):
             self.file.check(at, n_bytes)
-            self.start = at
             self.held = self.file.read(at, min(max(n_bytes, _WINDOW), self.file.n_bytes - at))
-        return self.held[at - self.start : at - self.start + n_bytes]
+            self.start, begin = at, 0
+        return self.held[begin : begin + n_bytes]
 
 
 def _located(file: File, entries: list[_Entry], directory: int) -> Iterator[Member]:
@@ -254,13 +254,16 @@ def _text(name: bytes) -> str:
     except UnicodeDecodeError:
         raise Malformed(f"has a member whose name is no text: {name[:60]!r}") from None
     parts = made.split("/")
-    if not made or not made.isprintable() or "\\" in made or ":" in parts[0] or {"", ".", ".."} & set(parts):
+    if not made or not made.isprintable() or "\\" in made or ":" in parts[0] or not _NOWHERE.isdisjoint(parts):
         raise Malformed(f"has a member named {made[:60]!r}: a path that leads elsewhere")
     return made
 
 
 MOST_DIRECTORY_BYTES = 2**27
 """What a million and a half members take."""
+
+_HEADER = attrgetter("header")
+_NOWHERE = frozenset({"", ".", ".."})
 
 _END = struct.Struct("<4s4H2LH")
 _LOCATOR = struct.Struct("<4sLQL")
