@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from nnwidgets.checkpoint.collecting import without_collection
-from nnwidgets.checkpoint.content import Composed, Described, Step, Strided, dtype_name, name_of, tensors_in
+from nnwidgets.checkpoint.content import DESCRIBED, Composed, Described, Step, Strided, dtype_name, name_of, tensors_in
 from nnwidgets.checkpoint.formats import Opened, opened
 from nnwidgets.checkpoint.formats.base import span
 from nnwidgets.checkpoint.records import CheckpointIndex, StoredTensor
@@ -20,7 +20,6 @@ from nnwidgets.introspect.twins import open_twin
 
 _OpenStored = open_twin(StoredTensor)
 
-_DESCRIBED = (Strided, Composed)
 _MOST_VALUES = 200
 _MOST_TEXT = 200
 
@@ -180,7 +179,7 @@ def _values(content: Any) -> dict[str, str]:
         is_container = isinstance(value, dict | list | tuple)
         if is_container and (not steps or len(value) > _FEW or any(True for _ in tensors_in(value))):
             waiting.append(_inside(steps, value))
-        elif not isinstance(value, _DESCRIBED):
+        elif not isinstance(value, DESCRIBED):
             made[name_of(steps)] = inert(repr(value), _MOST_TEXT)
     return made
 
@@ -188,7 +187,7 @@ def _values(content: Any) -> dict[str, str]:
 def _inside(steps: tuple[Step, ...], value: Any) -> Iterator[tuple[tuple[Step, ...], Any]]:
     kind: Literal["key", "index"] = "key" if isinstance(value, dict) else "index"
     inside = value.items() if isinstance(value, dict) else enumerate(value)
-    return (((*steps, (kind, key)), each) for key, each in inside if not isinstance(each, _DESCRIBED))
+    return (((*steps, (kind, key)), each) for key, each in inside if not isinstance(each, DESCRIBED))
 
 
 _FEW = 16

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,8 @@ MOST_HEADER_BYTES = 100_000_000
 """What the reference reader allows."""
 
 _LENGTH = 8
-_FIELDS = {"dtype", "shape", "data_offsets"}
+_FIELDS = ("dtype", "shape", "data_offsets")
+_VALUES = itemgetter(*_FIELDS)
 _PLACE = attrgetter("offset", "n_bytes")
 
 
@@ -145,9 +146,12 @@ class Safetensors(Opened):
         return made
 
     def _tensor(self, name: str, found: Any, start: int) -> Strided:
-        if type(found) is not dict or found.keys() != _FIELDS:
-            raise self._fault(f"describes {name[:80]!r} by something else than dtype, shape and data_offsets")
-        code, shape, ends = found["dtype"], found["shape"], found["data_offsets"]
+        if type(found) is not dict or len(found) != len(_FIELDS):
+            raise self._no_fields(name)
+        try:
+            code, shape, ends = _VALUES(found)
+        except KeyError:
+            raise self._no_fields(name) from None
         known = _KNOWN.get(code) if type(code) is str else None
         if known is None:
             raise self._unknown(name, code)
@@ -177,6 +181,9 @@ class Safetensors(Opened):
                 hint="The file may be sound: unpack it with the library that wrote it.",
             )
         return self._fault(f"has {name[:80]!r} of dtype {str(code)[:40]!r}, which this torch hasn't")
+
+    def _no_fields(self, name: str) -> CorruptCheckpointError:
+        return self._fault(f"describes {name[:80]!r} by something else than dtype, shape and data_offsets")
 
     def _no_numbers(self, name: str) -> CorruptCheckpointError:
         return self._fault(f"has a shape or offsets of {name[:80]!r} that are no whole numbers")

@@ -169,10 +169,11 @@ def _fields(text: str, extra: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 class _Window:
-    """Reads of a file from front to back, a page at a time: headers of small members lie close together."""
+    """Reads of a file from front to back, as much at a time as headers lie close together."""
 
-    def __init__(self, file: File) -> None:
+    def __init__(self, file: File, width: int) -> None:
         self.file = file
+        self.width = width
         self.start = 0
         self.held = b""
 
@@ -181,7 +182,7 @@ class _Window:
         begin = at - self.start
         if begin < 0 or begin + n_bytes > len(self.held):
             self.file.check(at, n_bytes)
-            self.held = self.file.read(at, min(max(n_bytes, _WINDOW), self.file.n_bytes - at))
+            self.held = self.file.read(at, min(max(n_bytes, self.width), self.file.n_bytes - at))
             self.start, begin = at, 0
         return self.held[begin : begin + n_bytes]
 
@@ -190,7 +191,7 @@ def _located(file: File, entries: list[_Entry], directory: int) -> Iterator[Memb
     """Members where their bytes are, each header compared with the directory, nothing left between them."""
     if entries and entries[0].header:
         raise Malformed(f"begins with {entries[0].header:,} bytes that belong to no member")
-    window = _Window(file)
+    window = _Window(file, _MANY_HEADERS if directory < len(entries) * _MANY_HEADERS else _ONE_HEADER)
     for entry, after in pairwise([*entries, _Entry(b"", "", 0, 0, 0, directory)]):
         yield _member(window, entry, after.header)
 
@@ -280,4 +281,4 @@ _EIGHT = 8
 _LONGEST_NAME = 512
 _BEFORE_LEFT = 12
 _MOST_AFTER = 24
-_WINDOW = 4_096
+_MANY_HEADERS, _ONE_HEADER = 4_096, 512
