@@ -136,7 +136,10 @@ class Opaque:
 Described = Strided | Composed
 """A tensor in a file."""
 
-_WALKED = (Strided, Composed, dict, list, tuple)
+DESCRIBED = (Strided, Composed)
+"""The classes of that: a check against both takes a third of the time that one against their union does."""
+
+_WALKED = (*DESCRIBED, dict, list, tuple)
 
 Step = tuple[Literal["key", "index"], Any]
 """One step into containers: a key of a dict or an index of a list."""

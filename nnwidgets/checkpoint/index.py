@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from nnwidgets.checkpoint.collecting import without_collection
-from nnwidgets.checkpoint.content import Composed, Described, Step, Strided, dtype_name, name_of, tensors_in
+from nnwidgets.checkpoint.content import DESCRIBED, Composed, Described, Step, Strided, dtype_name, name_of, tensors_in
 from nnwidgets.checkpoint.formats import Opened, opened
 from nnwidgets.checkpoint.formats.base import span
 from nnwidgets.checkpoint.records import CheckpointIndex, StoredTensor
@@ -24,6 +24,7 @@ _MOST_VALUES = 200
 _MOST_TEXT = 200
 
 
+@without_collection()
 def peek(path: str | os.PathLike[str]) -> CheckpointIndex:
     """Tell what is in a checkpoint from its headers: no tensor's bytes are read, and no code in it runs.
 
@@ -52,7 +53,7 @@ def peek(path: str | os.PathLike[str]) -> CheckpointIndex:
 def index_of(held: Opened) -> CheckpointIndex:
     """The index of an open checkpoint."""
     found = find(held.content)
-    named: dict[str, Described] = dict(found.tensors)
+    named: Mapping[str, Described] = found.tensors
     rest = rest_of(held.content, found)
     if found.key is None:
         named, rest = rest, {}
@@ -88,8 +89,11 @@ def _stored(name: str, tensor: Described, tie: str | None, files: tuple[str, ...
     first = tensor if isinstance(tensor, Strided) else tensor.parts[0][1] if tensor.parts else None
     made = _OpenStored()
     made.name, made.shape, made.dtype, made.tie = name, tensor.shape, dtype_name(tensor.dtype), tie
-    made.n_elements, made.size_bytes = tensor.n_elements, size_bytes(tensor)
-    made.layout = "strided" if isinstance(tensor, Strided) else tensor.layout
+    made.n_elements = n_elements = tensor.n_elements
+    if isinstance(tensor, Strided):
+        made.size_bytes, made.layout = n_elements * tensor.dtype.itemsize, "strided"
+    else:
+        made.size_bytes, made.layout = size_bytes(tensor), tensor.layout
     made.file = files[first.storage.file] if first is not None and first.storage.file < len(files) else ""
     made.__class__ = StoredTensor
     stored: StoredTensor = made
@@ -98,6 +102,9 @@ def _stored(name: str, tensor: Described, tie: str | None, files: tuple[str, ...
 
 def _ties(named: Mapping[str, Described]) -> tuple[tuple[TieGroup, ...], dict[str, str]]:
     """Names whose bytes in the file meet."""
+    keys = [tensor.storage.key for tensor in named.values() if isinstance(tensor, Strided)]
+    if len(set(keys)) == len(keys):
+        return (), {}
     by_storage: dict[str, list[str]] = {}
     for name, tensor in named.items():
         if isinstance(tensor, Strided) and tensor.n_elements:
@@ -172,7 +179,7 @@ def _values(content: Any) -> dict[str, str]:
         is_container = isinstance(value, dict | list | tuple)
         if is_container and (not steps or len(value) > _FEW or any(True for _ in tensors_in(value))):
             waiting.append(_inside(steps, value))
-        elif not isinstance(value, Strided | Composed):
+        elif not isinstance(value, DESCRIBED):
             made[name_of(steps)] = inert(repr(value), _MOST_TEXT)
     return made
 
@@ -180,7 +187,7 @@ def _values(content: Any) -> dict[str, str]:
 def _inside(steps: tuple[Step, ...], value: Any) -> Iterator[tuple[tuple[Step, ...], Any]]:
     kind: Literal["key", "index"] = "key" if isinstance(value, dict) else "index"
     inside = value.items() if isinstance(value, dict) else enumerate(value)
-    return (((*steps, (kind, key)), each) for key, each in inside)
+    return (((*steps, (kind, key)), each) for key, each in inside if not isinstance(each, DESCRIBED))
 
 
 _FEW = 16

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -16,17 +16,21 @@ from nnwidgets.checkpoint.collecting import without_collection
 from nnwidgets.checkpoint.content import Composed, Described, dtype_name
 from nnwidgets.checkpoint.formats import Opened, opened
 from nnwidgets.checkpoint.naming import saved_entries
-from nnwidgets.checkpoint.records import LOADED, LoadPlan, PlanEntry, Status, Suggestion
+from nnwidgets.checkpoint.records import LOADED, LoadPlan, PlanEntry, Status
 from nnwidgets.checkpoint.renaming import Named, one_name_each, renamed, suggest
 from nnwidgets.checkpoint.statedict import Found, find
 from nnwidgets.errors import CheckpointMismatchError, PathNotFoundError
 from nnwidgets.introspect import TensorEntry, TieGroup, lookup, tree
 from nnwidgets.introspect.labels import and_more
+from nnwidgets.introspect.twins import open_twin
+
+_OpenEntry = open_twin(PlanEntry)
 
 _MOST_NAMED = 3
 _COUNTER = "num_batches_tracked"
 
 
+@without_collection()
 def plan(module: nn.Module, path: str | os.PathLike[str], *, rename: Mapping[Any, str] | None = None) -> LoadPlan:
     """Tell what loading a checkpoint would do, tensor by tensor; nothing is loaded, and no tensor's bytes are read.
 
@@ -85,7 +89,7 @@ def planned(module: nn.Module, held: Opened, found: Found, rename: Mapping[Any, 
     _check_targets(rename or {}, found.tensors, model)
     by_path = {path: name for name, path in names.items()}
     entries = [_entry(side, by_path.get(path), found.tensors) for path, side in model.items()]
-    entries = _with_ties(entries, model)
+    _mark_ties(entries, model)
     taken = {entry.source for entry in entries}
     left = {name: tensor for name, tensor in found.tensors.items() if name not in taken}
     missing = [entry for entry in entries if entry.status == "missing" and entry.path is not None]
@@ -100,14 +104,11 @@ def planned(module: nn.Module, held: Opened, found: Found, rename: Mapping[Any, 
         path: replace(each, source=original[each.source]) if each.source in original else each
         for path, each in suggestions.items()
     }
-    entries = [_suggested(entry, suggestions[entry.path]) if entry.path in suggestions else entry for entry in entries]
-    entries += [
-        PlanEntry(
-            None, name, "unexpected", source_shape=tuple(tensor.shape), source_dtype=dtype_name(tensor.dtype),
-            n_elements=tensor.n_elements,
-        )
-        for name, tensor in left.items()
-    ]  # fmt: skip
+    for entry in entries:
+        entry.suggestion = suggestions.get(entry.path)
+    entries += [_unexpected(name, tensor) for name, tensor in left.items()]
+    for entry in entries:
+        entry.__class__ = PlanEntry
     kept = _kept_counters(module, entries)
     already = {name: path for name, path in names.items() if name != path and path in model}
     return LoadPlan(
@@ -154,8 +155,7 @@ def _kept_warning(kept: Sequence[str]) -> list[str]:
     return [f"{kept[0]}{more} isn't in the file, as in those of older torch; the counter keeps its value."]
 
 
-@dataclass(frozen=True, slots=True)
-class _Side:
+class _Side(NamedTuple):
     """A name of the model that a state dict has.
 
     Attributes:
@@ -183,23 +183,35 @@ def _check_targets(rename: Mapping[Any, str], tensors: Mapping[str, Described], 
             raise PathNotFoundError.among(path, model)
 
 
-def _suggested(entry: PlanEntry, suggestion: Suggestion) -> PlanEntry:
-    """A missing entry with a likely source; at a third of `replace`'s time, where every name is another."""
-    return PlanEntry(
-        entry.path, None, entry.status, suggestion, shape=entry.shape, dtype=entry.dtype, n_elements=entry.n_elements
-    )
-
-
-def _entry(side: _Side, source: str | None, tensors: Mapping[str, Described]) -> PlanEntry:
+def _entry(side: _Side, source: str | None, tensors: Mapping[str, Described]) -> Any:
+    """An entry of the model's, still open, as if it had neither ties nor suggestions."""
     ours = side.entry
-    base = PlanEntry(side.path, None, "missing", shape=ours.shape, dtype=ours.dtype, n_elements=ours.n_elements)
-    if source is None:
-        return base
-    theirs = tensors[source]
-    return replace(
-        base, source=source, status=_status(side, source, theirs), source_shape=tuple(theirs.shape),
-        source_dtype=dtype_name(theirs.dtype), n_elements=ours.n_elements or theirs.n_elements,
-    )  # fmt: skip
+    made = _open_entry(side.path, source)
+    made.status, made.shape, made.dtype, made.n_elements = "missing", ours.shape, ours.dtype, ours.n_elements
+    if source is not None:
+        theirs = tensors[source]
+        made.status, made.source_shape, made.source_dtype = _status(side, source, theirs), *_form(theirs)
+        made.n_elements = ours.n_elements or theirs.n_elements
+    return made
+
+
+def _unexpected(source: str, theirs: Described) -> Any:
+    """An entry of the file's, still open."""
+    made = _open_entry(None, source)
+    made.status, made.source_shape, made.source_dtype = "unexpected", *_form(theirs)
+    made.n_elements = theirs.n_elements
+    return made
+
+
+def _open_entry(path: str | None, source: str | None) -> Any:
+    made = _OpenEntry()
+    made.path, made.source = path, source
+    made.suggestion = made.shape = made.dtype = made.source_shape = made.source_dtype = made.tied_to = None
+    return made
+
+
+def _form(tensor: Described) -> tuple[tuple[int, ...], str]:
+    return tuple(tensor.shape), dtype_name(tensor.dtype)
 
 
 def _status(side: _Side, source: str, theirs: Described) -> Status:
@@ -212,16 +224,14 @@ def _status(side: _Side, source: str, theirs: Described) -> Status:
     return "match" if source == side.path else "renamed"
 
 
-def _with_ties(entries: Sequence[PlanEntry], model: Mapping[str, _Side]) -> list[PlanEntry]:
-    """Entries with those marked whose bytes come under another name."""
+def _mark_ties(entries: Sequence[Any], model: Mapping[str, _Side]) -> None:
+    """Mark open entries whose bytes come under another name."""
     loaded = {entry.path for entry in entries if entry.status in LOADED}
-    made = []
     for entry in entries:
-        group = model[str(entry.path)].group
+        group = model[entry.path].group
         giver = next((path for path in group.members if path in loaded), None) if group is not None else None
-        is_covered = entry.status == "missing" and giver is not None and _covers(model[giver], model[str(entry.path)])
-        made.append(replace(entry, status="tied", tied_to=giver) if is_covered else entry)
-    return made
+        if entry.status == "missing" and giver is not None and _covers(model[giver], model[entry.path]):
+            entry.status, entry.tied_to = "tied", giver
 
 
 def _covers(giver: _Side, other: _Side) -> bool:

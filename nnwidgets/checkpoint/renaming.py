@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from typing import Any
+from typing import Any, NamedTuple
 
 from nnwidgets.checkpoint.records import Suggestion
 from nnwidgets.errors import CheckpointMismatchError, InvalidTargetError, PathNotFoundError
@@ -15,8 +15,7 @@ from nnwidgets.errors import CheckpointMismatchError, InvalidTargetError, PathNo
 Shape = tuple[int, ...] | None
 
 
-@dataclass(frozen=True, slots=True)
-class Named:
+class Named(NamedTuple):
     """A tensor of one side.
 
     Attributes:
@@ -310,8 +309,9 @@ class _Matching:
         confidence = 0.95 if rule.old.rsplit(".", 1)[-1] in _WRAPPERS or len(made) > 1 else 0.8
         # All are judged before the first is matched, which makes its shape one that others have found their match with.
         hits = [(name, new) for name, new in made.items() if taken[new] == 1 and self._may_be(name, new)]
+        reason = rule.reason
         for name, new in hits:
-            self._match(name, new, rule.reason, confidence)
+            self._match(name, new, reason, confidence)
         n = len(hits)
         if rule.is_first or not any(part in self.parts for part in rule.old.split(".")):
             for name, new in made.items():

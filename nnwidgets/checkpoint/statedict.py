@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from nnwidgets.checkpoint.content import Composed, Described, Strided, name_of, tensors_in
+from nnwidgets.checkpoint.content import DESCRIBED, Described, name_of, tensors_in
 
 _USUAL = (
     "state_dict", "model_state_dict", "model_state", "model", "module", "net", "network", "weights", "params",
@@ -63,12 +63,12 @@ def is_state_dict(value: Any) -> bool:
     return (
         isinstance(value, dict)
         and all(isinstance(key, str) for key in value)
-        and any(isinstance(each, Strided | Composed) for each in value.values())
+        and any(isinstance(each, DESCRIBED) for each in value.values())
     )
 
 
 def _n_direct(held: dict[str, Any]) -> int:
-    return sum(isinstance(each, Strided | Composed) for each in held.values())
+    return sum(isinstance(each, DESCRIBED) for each in held.values())
 
 
 def _found(
@@ -77,7 +77,7 @@ def _found(
     tensors: dict[str, Described] = {}
     others: dict[str, Any] = {}
     for name, value in held.items():
-        if isinstance(value, Strided | Composed):
+        if isinstance(value, DESCRIBED):
             tensors[name] = value
         elif not key and name == optimizer_key:
             continue

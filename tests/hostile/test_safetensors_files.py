@@ -47,6 +47,18 @@ FILES = {
         "has the key 'x' twice",
     ),
     "key twice within": (file_of(b'{"x":{"dtype":"F32","dtype":"F32","shape":[2],"data_offsets":[0,8]}}'), "twice"),
+    "key twice among names with colons": (
+        file_of(b'{"a:b":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"a:b":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}'),
+        "has the key 'a:b' twice",
+    ),
+    "key twice, the first time with objects in it": (
+        file_of(b'{"x":{"y":{"z":{}}},"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}'), "has the key 'x' twice"
+    ),
+    "key twice, spelled otherwise": (
+        file_of(b'{"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"\\u0078":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}'),
+        "has the key 'x' twice",
+    ),
+    "key twice in the metadata": (file_of(b'{"__metadata__":{"a":"1","a":"2"}}'), "has the key 'a' twice"),
     "NaN in the header": (file_of(b'{"x": NaN}'), "has NaN in its header"),
     "metadata that is no text": (file_of({"__metadata__": {"a": 1}, **x()}), "metadata that isn't text"),
     "metadata that is a list": (file_of({"__metadata__": ["a"], **x()}), "metadata that isn't text"),
@@ -109,6 +121,12 @@ def test_the_sound_file_that_hostile_ones_are_made_from_is_read(confined, tmp_pa
     path = tmp_path / "sound.safetensors"
     path.write_bytes(SOUND)
     assert confined.read(path) == {"error": None, "message": "", "n_tensors": 1, "seen": []}
+
+
+def test_names_and_metadata_with_colons_are_read(confined, tmp_path):
+    path = tmp_path / "sound.safetensors"
+    path.write_bytes(file_of({"__metadata__": {"a:b": "c:d"}, "x:y": x()["x"]}))
+    assert confined.read(path)["n_tensors"] == 1
 
 
 STATE = {"a.weight": torch.randn(7, 5), "a.bias": torch.arange(7.0), "n": torch.tensor(3)}

@@ -68,6 +68,21 @@ def test_a_link_that_leaves_the_folder_is_not_followed(confined, tmp_path):
     refused(confined, path, UNSAFE, "isn't in its folder", tmp_path / "canary")
 
 
+@pytest.mark.parametrize("target", ["../secret.safetensors", "shard0.safetensors"])
+def test_a_link_among_many_shards_is_followed_only_within_the_folder(target, confined, tmp_path):
+    save_file({"x": torch.zeros(2)}, tmp_path / "secret.safetensors")
+    shards = {f"shard{number}": {f"x{number}": torch.zeros(2)} for number in range(100)}
+    index = index_of("link.safetensors", **{f"x{number}": f"shard{number}.safetensors" for number in range(100)})
+    path = folder_of(tmp_path / "it", index, **shards)
+    if target.startswith("shard"):
+        save_file({"x": torch.zeros(2), "x0": torch.zeros(2)}, path.parent / target)
+    (path.parent / "link.safetensors").symlink_to(target)
+    if target.startswith("shard"):
+        assert confined.read(path)["n_tensors"] == 101
+    else:
+        refused(confined, path, UNSAFE, "isn't in its folder", tmp_path / "canary")
+
+
 def test_links_within_the_folder_and_a_hubs_cache_are_followed(confined, tmp_path):
     path = folder_of(tmp_path / "it", index_of("link.safetensors"))
     (tmp_path / "it" / "link.safetensors").symlink_to("one.safetensors")

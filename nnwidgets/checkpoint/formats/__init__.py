@@ -18,8 +18,6 @@ from nnwidgets.errors import CorruptCheckpointError, InvalidTargetError
 
 __all__ = ["Opened", "opened"]
 
-_START = 512
-
 
 @without_collection()
 def opened(path: str | os.PathLike[str]) -> Opened:
@@ -49,7 +47,7 @@ def _file(place: Path, number: int = 0, shard: str = "") -> Opened:
     """One file; a shard where it has a name as such."""
     file = File(place)
     try:
-        start = file.read(0, min(_START, file.n_bytes))
+        start = file.start()
         if safetensors.recognizes(start, file.n_bytes):
             return Safetensors(place, file, number=number, prefix=f"{shard}:" if shard else "")
         if start.startswith(b"PK"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable
+from operator import mul
 from pathlib import Path
 from typing import Any
 
@@ -132,9 +133,10 @@ class Opened(Closing):
 
 def span(described: Strided) -> int:
     """Elements of the storage from a tensor's first to its last, both included; 0 for an empty one."""
-    if not described.n_elements:
+    if 0 in described.shape:
         return 0
-    return 1 + sum((size - 1) * stride for size, stride in zip(described.shape, described.strides, strict=True))
+    steps: int = sum(map(mul, described.shape, described.strides)) - sum(described.strides)
+    return 1 + steps
 
 
 def check_strided(described: Strided, where: str, path: Path) -> None:

@@ -47,6 +47,12 @@ class File(Closing):
             )
         self.n_bytes = found.st_size
         self._identity = _identity(found)
+        self._start = b""
+
+    def start(self) -> bytes:
+        """Its first bytes, by which its format is told; what is read of them later comes from here."""
+        self._start = self.read(0, min(_START, self.n_bytes))
+        return self._start
 
     def read(self, offset: int, n_bytes: int) -> bytes:
         """Bytes from ``offset`` on, exactly as many as asked for.
@@ -55,6 +61,8 @@ class File(Closing):
             CorruptCheckpointError: The file ends before.
         """
         self.check(offset, n_bytes)
+        if offset + n_bytes <= len(self._start):
+            return self._start[offset : offset + n_bytes]
         held = bytearray(n_bytes)
         self.read_into(offset, memoryview(held))
         return bytes(held)
@@ -111,6 +119,7 @@ class File(Closing):
 
     def close(self) -> None:
         """Close it; may be called again."""
+        self._start = b""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
@@ -148,6 +157,7 @@ class Window(File):
         self.path = file.path
         self.n_bytes = n_bytes
         self._fd = -1
+        self._start = b""
         self._file = file
         self._offset = offset
 
@@ -175,6 +185,9 @@ def memory_of(data: torch.Tensor) -> memoryview:
     return memoryview(held).cast("B")
 
 
+# A pipe without a writer would block in open already.
+_FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+_START = 4_096
 _MOST_AT_ONCE = 2**30
 
 
@@ -195,9 +208,8 @@ _MOST_COPIED = 2**20
 
 
 def _opened(path: Path) -> int:
-    # A pipe without a writer would block in open already.
     try:
-        return os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
+        return os.open(path, _FLAGS)
     except FileNotFoundError:
         raise PathNotFoundError(f"There is no file {str(path)!r}.", path=str(path), hint=_closest(path)) from None
     except OSError as error:

@@ -115,14 +115,20 @@ class Machine:
 
     def contain(self, value: Any) -> None:
         """Put a new container on the stack."""
-        self.count()
+        self.n_objects += 1
+        if self.n_objects > _MOST_OBJECTS:
+            raise self._too_many()
         self.stack.append(value)
 
     def count(self, n: int = 1) -> None:
         """Count objects made: each takes some hundred bytes, and a single one of the file's may make it."""
         self.n_objects += n
         if self.n_objects > _MOST_OBJECTS:
-            raise Malformed(f"has a pickle of more than {_MOST_OBJECTS:,} containers and calls")
+            raise self._too_many()
+
+    @staticmethod
+    def _too_many() -> Malformed:
+        return Malformed(f"has a pickle of more than {_MOST_OBJECTS:,} containers and calls")
 
     def name(self, module: str, name: str) -> Any:
         """What a name stands for."""

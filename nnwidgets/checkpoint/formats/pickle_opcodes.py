@@ -37,15 +37,14 @@ def _tuple_of_one(m: Machine) -> None:
     m.contain((m.stack.pop(),))
 
 
-def _tuple_of(n: int) -> Callable[[Machine], None]:
-    def made(m: Machine) -> None:
-        if len(m.stack) < n:
-            raise IndexError
-        taken = tuple(m.stack[-n:])
-        del m.stack[-n:]
-        m.contain(taken)
+def _tuple_of_two(m: Machine) -> None:
+    last = m.stack.pop()
+    m.contain((m.stack.pop(), last))
 
-    return made
+
+def _tuple_of_three(m: Machine) -> None:
+    last, middle = m.stack.pop(), m.stack.pop()
+    m.contain((m.stack.pop(), middle, last))
 
 
 def _empty_set(m: Machine) -> None:
@@ -55,7 +54,9 @@ def _empty_set(m: Machine) -> None:
 
 
 def _text(m: Machine) -> None:
-    m.stack.append(m.take(m.number(_U4)).decode("utf-8", "surrogatepass"))
+    (n,) = _U4.unpack_from(m.data, m.at)
+    m.at += 4
+    m.stack.append(m.take(n).decode("utf-8", "surrogatepass"))
 
 
 def _long(m: Machine) -> None:
@@ -207,8 +208,8 @@ OPERATIONS: dict[int, Callable[[Machine], None]] = {
         "(": _mark,
         "t": _tuple,
         "\x85": _tuple_of_one,
-        "\x86": _tuple_of(2),
-        "\x87": _tuple_of(3),
+        "\x86": _tuple_of_two,
+        "\x87": _tuple_of_three,
         ")": lambda m: m.stack.append(()),
         "]": lambda m: m.contain([]),
         "}": lambda m: m.contain({}),
@@ -217,7 +218,6 @@ OPERATIONS: dict[int, Callable[[Machine], None]] = {
         "\x88": lambda m: m.stack.append(True),
         "\x89": lambda m: m.stack.append(False),
         "J": lambda m: m.stack.append(m.number(_I4)),
-        "K": lambda m: m.stack.append(m.take(1)[0]),
         "M": lambda m: m.stack.append(m.number(_U2)),
         "\x8a": _long,
         "G": lambda m: m.stack.append(m.number(_F8)),
@@ -255,6 +255,6 @@ OPERATIONS: dict[int, Callable[[Machine], None]] = {
         "\x95": _frame,
     }.items()
 }
-"""By their codes."""
+"""By their codes; those that the machine's loop does itself aside."""
 _NEWEST = 5
 _MOST_MARKS = 1_000

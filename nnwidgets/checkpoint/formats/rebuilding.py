@@ -134,20 +134,21 @@ def _view(  # noqa: PLR0917 - as torch's own takes them
 ) -> Strided:  # fmt: skip
     if type(first) is not int or not 0 <= first <= MOST:
         raise Malformed(f"has a tensor that begins at element {said(first)} of its storage")
+    width, stored_width = dtype.itemsize, whole.dtype.itemsize
     # A storage may be a view of another one, in files of before torch 0.4.
-    begin = whole.first * whole.dtype.itemsize
-    if begin % dtype.itemsize:
+    begin = whole.first * stored_width
+    if begin % width:
         raise Malformed(f"has a tensor of {dtype_name(dtype)} that begins within an element")
     if (dtype in INTEGERS) is not is_quantized:
         raise Malformed(f"has a tensor of {dtype_name(dtype)} {'with' if is_quantized else 'without'} a quantizer")
     made = Strided(
-        dtype, sizes(shape, "shape"), sizes(strides, "strides"), whole.storage, begin // dtype.itemsize + first,
+        dtype, sizes(shape, "shape"), sizes(strides, "strides"), whole.storage, begin // width + first,
         requires_grad=_flag(requires_grad, dtype),
     )  # fmt: skip
     if len(made.shape) != len(made.strides):
         raise Malformed(f"has a tensor of shape {made.shape} with strides {made.strides}")
-    needed = (first + span(made)) * dtype.itemsize
-    there = whole.n_elements * whole.dtype.itemsize
+    needed = (first + span(made)) * width
+    there = whole.shape[0] * stored_width
     if needed > there:
         raise Malformed(
             f"has a tensor of shape {made.shape} that needs {needed:,} bytes of storage {whole.storage.key[:40]!r}, "

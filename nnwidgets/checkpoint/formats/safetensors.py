@@ -7,9 +7,9 @@ Source: https://github.com/huggingface/safetensors#format
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
-from dataclasses import replace
+from functools import lru_cache
+from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,12 @@ import torch
 
 from nnwidgets.checkpoint.content import Storage, Strided
 from nnwidgets.checkpoint.formats import stated_checksums
+from nnwidgets.checkpoint.formats.arguments import Malformed
 from nnwidgets.checkpoint.formats.base import Opened, Progress
 from nnwidgets.checkpoint.formats.checksums import differing
 from nnwidgets.checkpoint.formats.files import File
 from nnwidgets.checkpoint.formats.json_density import density_fault
+from nnwidgets.checkpoint.formats.json_objects import decoded
 from nnwidgets.checkpoint.records import Format
 from nnwidgets.errors import CorruptCheckpointError
 
@@ -40,7 +42,9 @@ MOST_HEADER_BYTES = 100_000_000
 """What the reference reader allows."""
 
 _LENGTH = 8
-_FIELDS = {"dtype", "shape", "data_offsets"}
+_FIELDS = ("dtype", "shape", "data_offsets")
+_VALUES = itemgetter(*_FIELDS)
+_PLACE = attrgetter("offset", "n_bytes")
 
 
 class Safetensors(Opened):
@@ -67,9 +71,10 @@ class Safetensors(Opened):
         try:
             held, header = self._header()
             self.metadata = self._metadata(header.pop("__metadata__", {}))
-            self.content, order = self._tensors(header, len(held))
+            self.content = {name: self._tensor(name, each, len(held)) for name, each in header.items()}
+            in_order = self._in_order(len(held))
             if (sums := self.metadata.pop(stated_checksums.KEY, None)) is not None:
-                self._state(held, sums, order)
+                self._state(held, sums, in_order)
         except BaseException:
             self.close()
             raise
@@ -89,14 +94,14 @@ class Safetensors(Opened):
                 f"on purpose, it must leave {stated_checksums.KEY!r} out of the metadata.",
             )
 
-    def _state(self, header: bytes, text: str, order: list[str]) -> None:
+    def _state(self, header: bytes, text: str, storages: list[Storage]) -> None:
         """Give each tensor's storage the checksum that the file states."""
         try:
-            sums = stated_checksums.stated(header, text, len(order))
+            sums = stated_checksums.stated(header, text, len(storages))
         except ValueError:
             raise self._fault("has a header that isn't what was written: its checksum differs") from None
-        for name, each in zip(order, sums or (), strict=False):
-            self.content[name] = replace(self.content[name], storage=replace(self.content[name].storage, crc32=each))
+        for storage, each in zip(storages, sums or (), strict=False):
+            storage.crc32 = each
 
     def _header(self) -> tuple[bytes, dict[str, Any]]:
         file = self.files[0]
@@ -111,49 +116,46 @@ class Safetensors(Opened):
             raise self._fault(fault)
         try:
             text = held.decode("utf-8")
-            header = json.loads(text, object_pairs_hook=self._once, parse_constant=self._no_constant)
-        except (UnicodeDecodeError, json.JSONDecodeError, RecursionError, ValueError) as error:
+            header = decoded(text)
+        except Malformed as error:
+            raise self._fault(str(error)) from None
+        except (ValueError, RecursionError) as error:
             raise self._fault(f"has a header that is no JSON ({error})") from None
         if not text.startswith("{") or type(header) is not dict:
             raise self._fault("has a header that is no JSON object")
         return length + held, header
-
-    def _once(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        made = dict(pairs)
-        if len(made) != len(pairs):
-            seen: set[str] = set()
-            twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-            raise self._fault(f"has the key {twice[:80]!r} twice")
-        return made
-
-    def _no_constant(self, text: str) -> None:
-        raise self._fault(f"has {text} in its header")
 
     def _metadata(self, found: Any) -> dict[str, str]:
         if type(found) is not dict or not all(type(each) is str for each in found.values()):
             raise self._fault("has metadata that isn't text by name")
         return found
 
-    def _tensors(self, header: dict[str, Any], start: int) -> tuple[dict[str, Strided], list[str]]:
-        """The tensors by name, and their names in the order of their bytes."""
-        made = {name: self._tensor(name, each, start) for name, each in header.items()}
-        order = sorted(made, key=lambda name: (made[name].storage.offset, made[name].storage.n_bytes))
+    def _in_order(self, start: int) -> list[Storage]:
+        """The storages in the order of their bytes, which fill the file from the header to the end."""
+        made = sorted((each.storage for each in self.content.values()), key=_PLACE)
         at = start
-        for name in order:
-            storage = made[name].storage
+        for storage in made:
             if storage.offset != at:
                 what = "has a gap" if storage.offset > at else "has tensors that overlap"
                 raise self._fault(f"{what} at byte {min(at, storage.offset):,} ({storage.key[:80]!r})")
             at += storage.n_bytes
+        if made:
+            self.files[0].check(made[-1].offset, made[-1].n_bytes)
         if at != self.files[0].n_bytes:
             raise self._fault(f"has {self.files[0].n_bytes:,} bytes, and its tensors end at {at:,}")
-        return made, order
+        return made
 
     def _tensor(self, name: str, found: Any, start: int) -> Strided:
-        if type(found) is not dict or found.keys() != _FIELDS:
-            raise self._fault(f"describes {name[:80]!r} by something else than dtype, shape and data_offsets")
-        code, shape, ends = found["dtype"], found["shape"], found["data_offsets"]
-        dtype, width = self._dtype(name, code)
+        if type(found) is not dict or len(found) != len(_FIELDS):
+            raise self._no_fields(name)
+        try:
+            code, shape, ends = _VALUES(found)
+        except KeyError:
+            raise self._no_fields(name) from None
+        known = _KNOWN.get(code) if type(code) is str else None
+        if known is None:
+            raise self._unknown(name, code)
+        dtype, width = known
         if type(shape) is not list or type(ends) is not list:
             raise self._no_numbers(name)
         for n in *shape, *ends:
@@ -162,30 +164,26 @@ class Safetensors(Opened):
         if len(ends) != 2 or ends[0] > ends[1]:  # noqa: PLR2004 - first and last
             raise self._fault(f"has offsets {ends[:4]} of {name[:80]!r}, expected a first and a last")
         first, end = ends
-        strides, step = [], 1
-        for size in reversed(shape):
-            strides.append(step)
-            step *= size or 1
-        strides.reverse()
-        n_bytes = 0 if 0 in shape else step * width
+        sizes = tuple(shape)
+        strides, n_elements = _laid_out(sizes)
+        n_bytes = n_elements * width
         if n_bytes != end - first:
             raise self._fault(f"gives {name[:80]!r} {end - first:,} bytes, and its shape {shape[:8]} needs {n_bytes:,}")
-        self.files[0].check(start + first, n_bytes)
         storage = Storage(self._prefix + name, self._number, start + first, n_bytes)
-        return Strided(dtype, tuple(shape), tuple(strides), storage)
+        return Strided(dtype, sizes, strides, storage)
 
-    def _dtype(self, name: str, code: Any) -> tuple[torch.dtype, int]:
-        known = _KNOWN.get(code) if type(code) is str else None
-        if known is not None:
-            return known
+    def _unknown(self, name: str, code: Any) -> CorruptCheckpointError:
         if code in _NARROW:
-            raise CorruptCheckpointError(
+            return CorruptCheckpointError(
                 f"{self.path.name} has {name[:80]!r} of dtype {code}, whose elements are less than a byte: this torch "
                 "has no such dtype.",
                 path=str(self.path),
                 hint="The file may be sound: unpack it with the library that wrote it.",
             )
-        raise self._fault(f"has {name[:80]!r} of dtype {str(code)[:40]!r}, which this torch hasn't")
+        return self._fault(f"has {name[:80]!r} of dtype {str(code)[:40]!r}, which this torch hasn't")
+
+    def _no_fields(self, name: str) -> CorruptCheckpointError:
+        return self._fault(f"describes {name[:80]!r} by something else than dtype, shape and data_offsets")
 
     def _no_numbers(self, name: str) -> CorruptCheckpointError:
         return self._fault(f"has a shape or offsets of {name[:80]!r} that are no whole numbers")
@@ -200,6 +198,16 @@ def recognizes(start: bytes, n_bytes: int) -> bool:
     """Whether a file's first bytes are a safetensors header's."""
     is_object = start[_LENGTH : _LENGTH + 1] == b"{"
     return is_object and int.from_bytes(start[:_LENGTH], "little") < max(n_bytes, 2**32)
+
+
+@lru_cache(maxsize=1_024)
+def _laid_out(shape: tuple[int, ...]) -> tuple[tuple[int, ...], int]:
+    """Strides and count of elements that lie one after the other; a model has few shapes and many tensors."""
+    strides, step = [], 1
+    for size in reversed(shape):
+        strides.append(step)
+        step *= size or 1
+    return tuple(reversed(strides)), 0 if 0 in shape else step
 
 
 _MOST = 2**62

@@ -15,11 +15,13 @@ from typing import Any
 import torch
 
 from nnwidgets.checkpoint.content import Composed, Described, Storage, Strided, distinct_storages, storages_of
+from nnwidgets.checkpoint.formats.arguments import Malformed
 from nnwidgets.checkpoint.formats.base import Opened, Progress
 from nnwidgets.checkpoint.formats.files import File
 from nnwidgets.checkpoint.formats.json_density import density_fault
+from nnwidgets.checkpoint.formats.json_objects import decoded
 from nnwidgets.checkpoint.formats.safetensors import Safetensors
-from nnwidgets.checkpoint.formats.within import within
+from nnwidgets.checkpoint.formats.within import links_in, within
 from nnwidgets.checkpoint.records import Format
 from nnwidgets.errors import CorruptCheckpointError, PathNotFoundError
 from nnwidgets.introspect.labels import and_more
@@ -86,18 +88,14 @@ class Sharded(Opened):
         if fault := density_fault(text):
             raise self._fault(fault)
         try:
-            index = json.loads(text.decode("utf-8"), object_pairs_hook=self._once)
-        except (UnicodeDecodeError, ValueError, RecursionError) as error:
+            index = decoded(text.decode("utf-8"), may_have_nan=True)
+        except Malformed:
+            raise self._fault("has a key twice") from None
+        except (ValueError, RecursionError) as error:
             raise self._fault(f"is no JSON ({error})") from None
         if type(index) is not dict:
             raise self._fault("is no JSON object")
         return index
-
-    def _once(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        made = dict(pairs)
-        if len(made) != len(pairs):
-            raise self._fault("has a key twice")
-        return made
 
     def _weight_map(self, index: dict[str, Any]) -> dict[str, str]:
         found = index.get("weight_map")
@@ -107,9 +105,10 @@ class Sharded(Opened):
 
     def _joined(self, weight_map: dict[str, str], open_one: OpenOne) -> dict[str, Described]:
         names = list(dict.fromkeys(weight_map.values()))
+        links = links_in(self.path.parent) if len(names) > _MOST_OPEN else None
         tensors: dict[str, dict[str, Described]] = {}
         for number, name in enumerate(names, start=1):
-            place = within(self.path.parent, name, self.path)
+            place = within(self.path.parent, name, self.path, links)
             try:
                 shard = open_one(place, number, name)
             except PathNotFoundError as error:
@@ -123,9 +122,10 @@ class Sharded(Opened):
                 self.files[-1].release()
         made: dict[str, Described] = {}
         for key, name in weight_map.items():
-            if key not in tensors[name]:
+            tensor = tensors[name].get(key)
+            if tensor is None:
                 raise self._fault(f"says that {key[:80]!r} is in {name[:80]!r}, which hasn't it")
-            made[key] = tensors[name][key]
+            made[key] = tensor
         self._note_others(weight_map, tensors)
         return made
 
@@ -136,19 +136,20 @@ class Sharded(Opened):
             shard.close()
             raise self._fault(f"speaks of {name[:80]!r} as a shard, which holds no dict of tensors")
         self.files.append(shard.files[0])
-        content = shard.content
+        content = tensors = shard.content
         if not isinstance(shard, Safetensors):
             content = {key: _moved(value, number, name) for key, value in content.items()}
+            tensors = {key: value for key, value in content.items() if isinstance(value, Strided | Composed)}
         shard.files, shard.content = self.files, content
         self.departures += [f"{name}: {each}" for each in shard.departures]
         for key, text in shard.metadata.items():
             # Among others, which names are tied to one that is in the shard.
             self.metadata.setdefault(key, text)
-        return {key: value for key, value in content.items() if isinstance(value, Strided | Composed)}
+        return tensors
 
     def _note_others(self, weight_map: dict[str, str], tensors: dict[str, dict[str, Described]]) -> None:
-        others = [key for name, held in tensors.items() for key in held if weight_map.get(key) != name]
-        if others:
+        if sum(map(len, tensors.values())) > len(weight_map):
+            others = [key for name, held in tensors.items() for key in held if weight_map.get(key) != name]
             named = ", ".join(each[:80] for each in others[:_MOST_NAMED])
             more = and_more(len(others) - _MOST_NAMED)
             self.departures.append(
@@ -157,8 +158,10 @@ class Sharded(Opened):
 
     def _compare_size(self, index: dict[str, Any]) -> None:
         said = _dict(index.get("metadata")).get("total_size")
+        if not isinstance(said, int | float):
+            return
         found = sum(storage.n_bytes for storage in distinct_storages(self.content.values()).values())
-        if isinstance(said, int | float) and (not math.isfinite(said) or int(said) != found):
+        if not math.isfinite(said) or int(said) != found:
             self.departures.append(f"The index says {said:,} bytes of tensors, and the shards have {found:,}.")
 
     def _fault(self, what: str) -> CorruptCheckpointError:

@@ -90,7 +90,7 @@ class TorchZip(TorchFile):
 
     def _refuse_programs(self, held: dict[str, Member]) -> None:
         for name, kind, hint in _PROGRAMS:
-            if any(each == name or (name.endswith("/") and each.startswith(name)) for each in held):
+            if any(each.startswith(name) for each in held) if name.endswith("/") else name in held:
                 raise UnsafeCheckpointError(
                     f"{self.path.name} is {kind} (it has {name}): a program, not a checkpoint.",
                     path=str(self.path),
@@ -139,10 +139,11 @@ class TorchZip(TorchFile):
             storage = Storage(key, 0, member.offset, member.n_bytes, crc, self._is_swapped)
             self._storages[key] = storage
         # A storage that isn't a whole number of elements long is told rounded down.
-        if not 0 <= storage.n_bytes - n * kind.dtype.itemsize < kind.dtype.itemsize:
+        width = kind.dtype.itemsize
+        if not 0 <= storage.n_bytes - n * width < width:
             raise Malformed(
                 f"has a storage {key[:40]!r} of {storage.n_bytes:,} bytes, and its pickle says {n:,} elements of "
-                f"{kind.dtype.itemsize}"
+                f"{width}"
             )
         return whole(kind, storage, n)
 

@@ -105,32 +105,41 @@ def _run(machine: Machine) -> None:
 
 
 def _go(machine: Machine) -> None:
-    data, memo, operations, from_bytes = machine.data, machine.memo, OPERATIONS, int.from_bytes
-    for _ in range(_MOST_OPCODES):
-        code = data[machine.at]
-        machine.at += 1
-        # Two of three opcodes of torch's are these.
-        if code == _LONG_BINPUT:
-            memo[from_bytes(data[machine.at : machine.at + 4], "little")] = machine.stack[-1]
-            machine.at += 4
-        elif code == _BINGET:
-            machine.stack.append(memo[data[machine.at]])
-            machine.at += 1
-        elif code == _BINPUT:
-            memo[data[machine.at]] = machine.stack[-1]
-            machine.at += 1
-        elif code == _STOP:
-            machine.found.content = machine.stack.pop()
-            machine.found.end = machine.at
-            return
-        elif code in operations:
-            operations[code](machine)
-        else:
-            raise Malformed(f"has the pickle opcode {code:#04x}, which torch doesn't write")
+    data, memo, stack, at = machine.data, machine.memo, machine.stack, machine.at
+    operations, from_bytes = OPERATIONS, int.from_bytes
+    try:
+        for _ in range(_MOST_OPCODES):
+            code = data[at]
+            at += 1
+            # More than half of torch's opcodes are these.
+            if code == _LONG_BINPUT:
+                memo[from_bytes(data[at : at + 4], "little")] = stack[-1]
+                at += 4
+            elif code == _BININT1:
+                stack.append(data[at])
+                at += 1
+            elif code == _BINGET:
+                stack.append(memo[data[at]])
+                at += 1
+            elif code == _BINPUT:
+                memo[data[at]] = stack[-1]
+                at += 1
+            elif code == _STOP:
+                machine.found.content = stack.pop()
+                machine.found.end = at
+                return
+            else:
+                if code not in operations:
+                    raise Malformed(f"has the pickle opcode {code:#04x}, which torch doesn't write")
+                machine.at = at
+                operations[code](machine)
+                at, stack = machine.at, machine.stack
+    finally:
+        machine.at = max(machine.at, at)
     raise Malformed(f"has a pickle of more than {_MOST_OPCODES:,} opcodes")
 
 
-_BINPUT, _LONG_BINPUT, _BINGET, _STOP = b"qrh."
+_BINPUT, _LONG_BINPUT, _BINGET, _BININT1, _STOP = b"qrhK."
 _CONTAINERS = (dict, list, tuple, set)
 _DEEPEST = 200
 _REPEATED = 8

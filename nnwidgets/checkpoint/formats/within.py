@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Container
 from pathlib import Path
 
-from nnwidgets.errors import UnsafeCheckpointError
+from nnwidgets.errors import CorruptCheckpointError, UnsafeCheckpointError
 
 
-def within(folder: Path, name: str, named_by: Path) -> Path:
+def within(folder: Path, name: str, named_by: Path, links: Container[str] | None = None) -> Path:
     """The path of a file that a checkpoint names.
 
     Links are followed, and must end in the folder as well, or where a hub's cache keeps what its links lead to: in
@@ -17,15 +19,16 @@ def within(folder: Path, name: str, named_by: Path) -> Path:
         folder: The checkpoint's.
         name: As it is named.
         named_by: The file that names it.
+        links: Names of the links in the folder, where they are known.
 
     Raises:
         UnsafeCheckpointError: It lies elsewhere.
     """
     parts = name.replace("\\", "/").split("/")
-    is_plain = bool(name) and "\0" not in name and not Path(name).is_absolute() and ":" not in parts[0]
-    if is_plain and not {"", ".", ".."}.intersection(parts):
+    # A path from the root has an empty part first, or a drive with its colon.
+    if "\0" not in name and ":" not in parts[0] and not _NOWHERE.intersection(parts):
         place = folder / name
-        if len(parts) == 1 and not place.is_symlink():
+        if len(parts) == 1 and not (place.is_symlink() if links is None else name in links):
             return place
         root = folder.resolve()
         target = place.resolve()
@@ -39,3 +42,17 @@ def within(folder: Path, name: str, named_by: Path) -> Path:
         path=str(named_by),
         hint="A checkpoint's files lie beside each other. Don't load it, unless you made that link yourself.",
     )
+
+
+def links_in(folder: Path) -> set[str]:
+    """Names of the links in a folder: for many files sooner told all at once."""
+    try:
+        with os.scandir(folder) as found:
+            return {each.name for each in found if each.is_symlink()}
+    except OSError as error:
+        raise CorruptCheckpointError(
+            f"The folder {folder.name} can't be listed: {error.strerror}.", path=str(folder)
+        ) from None
+
+
+_NOWHERE = {"", ".", ".."}

@@ -10,16 +10,15 @@ from __future__ import annotations
 import stat
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 from nnwidgets.checkpoint.formats.arguments import Malformed
 from nnwidgets.checkpoint.formats.files import File
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(NamedTuple):
     """A file within the zip file.
 
     Attributes:
@@ -35,8 +34,7 @@ class Member:
     crc32: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
+class _Entry(NamedTuple):
     name: bytes
     text: str
     flags: int
@@ -55,7 +53,7 @@ def members(file: File) -> dict[str, Member]:
     directory, end, n_entries = _ends(file)
     if end - directory > MOST_DIRECTORY_BYTES:
         raise Malformed(f"has a directory of {end - directory:,} bytes, expected at most {MOST_DIRECTORY_BYTES:,}")
-    entries = sorted(_entries(file.read(directory, end - directory), n_entries), key=lambda each: each.header)
+    entries = sorted(_entries(file.read(directory, end - directory), n_entries), key=_HEADER)
     return {each.name: each for each in _located(file, entries, directory)}
 
 
@@ -115,7 +113,8 @@ def _entries(held: bytes, n_entries: int) -> Iterator[_Entry]:
             raise Malformed(f"has two members {text!r}")
         seen.add(name)
         _check_plain(text, flags, method, attributes)
-        n_bytes, packed, header = _widened(text, extra, [n_bytes, packed, header])
+        if extra or _U32 in (n_bytes, packed, header):
+            n_bytes, packed, header = _widened(text, extra, [n_bytes, packed, header])
         if packed != n_bytes:
             raise Malformed(f"has the member {text!r} of {n_bytes:,} bytes stored as {packed:,}")
         if disk or n_comment:
@@ -170,27 +169,29 @@ def _fields(text: str, extra: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 class _Window:
-    """Reads of a file from front to back, a page at a time: headers of small members lie close together."""
+    """Reads of a file from front to back, as much at a time as headers lie close together."""
 
-    def __init__(self, file: File) -> None:
+    def __init__(self, file: File, width: int) -> None:
         self.file = file
+        self.width = width
         self.start = 0
         self.held = b""
 
     def read(self, at: int, n_bytes: int) -> bytes:
         """Bytes from ``at`` on."""
-        if at < self.start or at + n_bytes > self.start + len(self.held):
+        begin = at - self.start
+        if begin < 0 or begin + n_bytes > len(self.held):
             self.file.check(at, n_bytes)
-            self.start = at
-            self.held = self.file.read(at, min(max(n_bytes, _WINDOW), self.file.n_bytes - at))
-        return self.held[at - self.start : at - self.start + n_bytes]
+            self.held = self.file.read(at, min(max(n_bytes, self.width), self.file.n_bytes - at))
+            self.start, begin = at, 0
+        return self.held[begin : begin + n_bytes]
 
 
 def _located(file: File, entries: list[_Entry], directory: int) -> Iterator[Member]:
     """Members where their bytes are, each header compared with the directory, nothing left between them."""
     if entries and entries[0].header:
         raise Malformed(f"begins with {entries[0].header:,} bytes that belong to no member")
-    window = _Window(file)
+    window = _Window(file, _MANY_HEADERS if directory < len(entries) * _MANY_HEADERS else _ONE_HEADER)
     for entry, after in pairwise([*entries, _Entry(b"", "", 0, 0, 0, directory)]):
         yield _member(window, entry, after.header)
 
@@ -254,13 +255,16 @@ def _text(name: bytes) -> str:
     except UnicodeDecodeError:
         raise Malformed(f"has a member whose name is no text: {name[:60]!r}") from None
     parts = made.split("/")
-    if not made or not made.isprintable() or "\\" in made or ":" in parts[0] or {"", ".", ".."} & set(parts):
+    if not made or not made.isprintable() or "\\" in made or ":" in parts[0] or not _NOWHERE.isdisjoint(parts):
         raise Malformed(f"has a member named {made[:60]!r}: a path that leads elsewhere")
     return made
 
 
 MOST_DIRECTORY_BYTES = 2**27
 """What a million and a half members take."""
+
+_HEADER = attrgetter("header")
+_NOWHERE = frozenset({"", ".", ".."})
 
 _END = struct.Struct("<4s4H2LH")
 _LOCATOR = struct.Struct("<4sLQL")
@@ -277,4 +281,4 @@ _EIGHT = 8
 _LONGEST_NAME = 512
 _BEFORE_LEFT = 12
 _MOST_AFTER = 24
-_WINDOW = 4_096
+_MANY_HEADERS, _ONE_HEADER = 4_096, 512
