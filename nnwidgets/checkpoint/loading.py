@@ -21,7 +21,7 @@ from nnwidgets.edit.code import Recipe
 from nnwidgets.edit.targets import Model, Place, check_writable, filled_once
 from nnwidgets.edit.transaction import Plan, commit
 from nnwidgets.edit.undoing import Exchangeable
-from nnwidgets.errors import CheckpointMismatchError, CorruptCheckpointError
+from nnwidgets.errors import CheckpointMismatchError, CorruptCheckpointError, NNWidgetsError
 from nnwidgets.introspect.labels import and_more
 
 Progress = Callable[[int, int], None]
@@ -43,8 +43,10 @@ def load(
 
     Nothing in the file can run code. All of it is read and checked, checksums too, before the first byte of the model
     changes; whatever fails on the way, the model stays bit for bit as it was. Afterwards every loaded tensor is
-    compared with the file. Ties, views and the references of optimizers hold. Tensors on the meta device, and lazy
-    ones, are given memory on the CPU.
+    compared with the file. Where ``NAME.sha256`` lies beside a file, as ``sha256sum`` writes it, or the file is in a
+    hub's cache, which names it by its SHA-256, the whole file is compared with that too, and so is each shard and each
+    file of a distributed checkpoint. Ties, views and the references of optimizers hold. Tensors on the meta device, and
+    lazy ones, are given memory on the CPU.
 
     Args:
         module: The model.
@@ -76,9 +78,14 @@ def load(
         (2, True)
     """
     with opened(path) as held:
-        found = state_dict_in(held)
-        plan = planned(module, held, found, rename)
-        entries = _wanted(plan, strict=strict)
+        try:
+            found = state_dict_in(held)
+            plan = planned(module, held, found, rename)
+            entries = _wanted(plan, strict=strict)
+        except NNWidgetsError:
+            # What doesn't fit may do so for being damaged.
+            held.verify_files(_told(progress, held.n_bytes_stated))
+            raise
         return _Load(module, held, found, plan, entries, optimizer=optimizer, progress=progress).carried_out()
 
 
@@ -140,11 +147,10 @@ class _Load:
     ) -> None:
         self.held, self.found, self.plan, self.entries = held, found, plan, entries
         self.module, self.optimizer = module, optimizer
-        self.warnings = list(plan.warnings)
+        self.warnings = [*plan.warnings, *(text for each in held.stated for text in each.unclear)]
         self._paths = {entry.path for entry in plan.entries}
         self._progress = progress
-        self._done = 0
-        self._total = 0
+        self._tick = _told(None, 0)
 
     def carried_out(self) -> LoadReport:
         """Do it."""
@@ -152,11 +158,13 @@ class _Load:
         by_source = self.found.tensors
         named = [(entry, model.tensor(entry.path)) for entry in self.entries if entry.path is not None]
         sourced = [(entry, tensor, by_source[entry.source]) for entry, tensor in named if entry.source is not None]
+        n_bytes = sum(_size(described) for _, _, described in sourced)
+        storages = distinct_storages(described for _, _, described in sourced)
+        n_summed = sum(each.n_bytes for each in storages.values() if each.crc32 is not None)
+        self._tick = _told(self._progress, self.held.n_bytes_stated + n_summed + 2 * n_bytes)
+        self.held.verify_files(self._tick)
         self._refuse_half(model)
         states = optimizer_states(self.held, self.found, self.optimizer, model, self.plan)
-        storages = distinct_storages(described for _, _, described in sourced)
-        n_bytes = sum(_size(described) for _, _, described in sourced)
-        self._total = sum(each.n_bytes for each in storages.values() if each.crc32 is not None) + 2 * n_bytes
         self.held.verify(storages.values(), self._tick)
         _check_parts(self.held, [described for _, _, described in sourced])
         materialized = Materialized()
@@ -260,10 +268,18 @@ class _Load:
             hint="Stop the training cell and load again.",
         )
 
-    def _tick(self, n_bytes: int) -> None:
-        self._done += n_bytes
-        if self._progress is not None:
-            self._progress(min(self._done, self._total), self._total)
+
+def _told(progress: Progress | None, total: int) -> Callable[[int], None]:
+    """What is called with each more bytes, and tells them of all."""
+    done = 0
+
+    def tick(n_bytes: int) -> None:
+        nonlocal done
+        done += n_bytes
+        if progress is not None:
+            progress(min(done, total), total)
+
+    return tick
 
 
 def _size(described: Described) -> int:

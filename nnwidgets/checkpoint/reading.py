@@ -16,8 +16,9 @@ from nnwidgets.errors import CorruptCheckpointError
 def read(path: str | os.PathLike[str]) -> Any:
     """Read a checkpoint: the object in it, made of tensors and plain containers only.
 
-    Nothing in the file can run code. Checksums are compared first, where the format keeps them. Tensors are on the CPU,
-    plain, need no gradient, and share memory where they did when they were saved.
+    Nothing in the file can run code. Checksums are compared first, where the format keeps them, and the SHA-256 of the
+    whole file where ``NAME.sha256`` beside it or a hub's cache states it. Tensors are on the CPU, plain, need no
+    gradient, and share memory where they did when they were saved.
 
     Args:
         path: A file, a sharded checkpoint's index, or the folder of a sharded or distributed one.
@@ -38,6 +39,7 @@ def read(path: str | os.PathLike[str]) -> Any:
     with opened(path) as held:
         found = [each for _, each in tensors_in(held.content)]
         storages = distinct_storages(found)
+        held.verify_files()
         held.verify(storages.values())
         try:
             made = _Reader(held, storages).value(held.content)

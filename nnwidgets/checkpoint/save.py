@@ -28,6 +28,10 @@ def save(
     one, its parameters and persistent buffers under their paths. Tensors are placed on the CPU in the file. A
     safetensors file states checksums of its own in its metadata, as that format keeps none; `load` compares them.
 
+    Where ``NAME.sha256`` lies beside the target and has a line about it, as ``sha256sum`` writes it, that line gets the
+    new file's SHA-256: it is taken away just before the new file has its name, and written anew after. Other lines, and
+    side files of other forms, stay as they are. A file in a hub's cache, which names it by its SHA-256, isn't replaced.
+
     Args:
         obj: What to save. Tensors of other classes are saved as the plain tensors of their data.
         path: ``.safetensors`` gives that format; an existing folder, or a path that ends in ``/``, shards with an

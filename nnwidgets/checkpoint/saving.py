@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any
 
-from nnwidgets.checkpoint import sharding
+from nnwidgets.checkpoint import renewing, sharding
 from nnwidgets.checkpoint.formats.base import Progress
 from nnwidgets.checkpoint.layout import Laid, Part, laid_out
 from nnwidgets.checkpoint.leaves import contents_of
@@ -77,7 +77,7 @@ def saved(
             for draft, part, digest in zip(drafts, laid.parts, digests, strict=True):
                 verify_file(draft.path, digest, part.expected, target.path, progress, n_last=part.n_last)
         size_bytes = sum(os.fstat(draft.fd).st_size for draft in drafts)
-        warnings += _placed(folder, target, drafts, laid, overwrite=overwrite)
+        warnings += _placed(folder, target, drafts, laid, overwrite=overwrite, progress=progress)
     return SaveReport(
         paths=tuple(map(str, laid.paths)),
         n_tensors=len(contents.named),
@@ -174,16 +174,21 @@ def _poured(draft: Draft, part: Part, progress: Progress | None) -> str:
     return pour.finish()
 
 
-def _placed(folder: Folder, target: Target, drafts: list[Draft], laid: Laid, *, overwrite: bool) -> list[str]:
+def _placed(
+    folder: Folder, target: Target, drafts: list[Draft], laid: Laid, *, overwrite: bool, progress: Progress | None
+) -> list[str]:
     """Give the drafts their names; what to know of it."""
     if target.format != "sharded":
-        drafts[0].place(target.path, replace=overwrite)
-        problem = folder.sync()
-        return [problem] if problem else []
+        paths = target.path, Path(os.path.abspath(target.given))  # noqa: PTH100 - resolve would follow the link
+        # Before the lock: it takes a while, and may be cancelled.
+        digest = renewing.digest_of(drafts[0].path, progress) if renewing.sides_of(*paths) else None
+        with folder.lock():
+            warnings = renewing.placed(folder, drafts[0], *paths, replace=overwrite, digest=digest)
+            problem = folder.sync()
+        return [*warnings, problem] if problem else warnings
     *shards, index = drafts
     files = [each.name for each in laid.paths[:-1]]
-    left, problem = sharding.commit(folder, shards, files, index, overwrite=overwrite)
-    warnings = [problem] if problem else []
+    left, warnings = sharding.commit(folder, shards, files, index, overwrite=overwrite)
     if left:
         warnings.append(f"Old shards couldn't be removed: {', '.join(left)}.")
     return warnings

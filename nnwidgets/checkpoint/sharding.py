@@ -18,6 +18,7 @@ from typing import Any
 
 from nnwidgets.checkpoint.leaves import Leaf
 from nnwidgets.checkpoint.placing import Draft, Folder, exists
+from nnwidgets.checkpoint.renewing import placed
 from nnwidgets.checkpoint.target import INDEX
 
 JOURNAL = re.compile(r"\.nnw-[0-9a-f]{16}\.journal")
@@ -84,11 +85,11 @@ def sweep(folder: Folder) -> None:
 
 def commit(
     folder: Folder, drafts: Sequence[Draft], files: Sequence[str], index: Draft, *, overwrite: bool
-) -> tuple[list[str], str | None]:
+) -> tuple[list[str], list[str]]:
     """Give shards and index their names, and remove the checkpoint they replace.
 
     Returns:
-        What couldn't be removed, and why the folder couldn't be synced.
+        What couldn't be removed, and what else to know of it.
 
     Raises:
         SaveError: A checkpoint is there that may not be replaced.
@@ -104,13 +105,14 @@ def commit(
                 for draft, file in zip(drafts, files, strict=True):
                     draft.place(folder.path / file, replace=False)
                 folder.sync()
-                index.place(folder.path / INDEX, replace=overwrite)
+                warnings = placed(folder, index, folder.path / INDEX, replace=overwrite)
             except BaseException:
                 _remove_unless_named(folder, files)
                 raise
-            problem = folder.sync()
+            if problem := folder.sync():
+                warnings.append(problem)
             left = [name for name in old if not folder.remove(name)]
-    return left, problem
+    return left, warnings
 
 
 def _carry_out(folder: Folder, fd: int) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from nnwidgets.checkpoint.formats import checked_path
+from nnwidgets.checkpoint.formats.whole_file import blob_digest
 from nnwidgets.checkpoint.placing import exists, told
 from nnwidgets.errors import InvalidTargetError, SaveError
 
@@ -85,6 +86,12 @@ def target_of(path: str | os.PathLike[str], shard_size: int | str | None, *, ove
         )
     if not overwrite:
         raise exists(real)
+    if blob_digest(place):
+        raise SaveError(
+            f"{place.name} is in a hub's cache, where its name is the SHA-256 of what was downloaded.",
+            path=str(place),
+            hint="Choose a path outside the cache. Nothing was changed.",
+        )
     if not os.access(real, os.W_OK):
         raise SaveError(
             f"{place.name} is write-protected.",

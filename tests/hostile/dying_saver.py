@@ -5,6 +5,7 @@ Each saver is forked from this process, which has used no thread of torch's, so 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import random
@@ -17,7 +18,7 @@ import torch
 
 torch.set_num_threads(1)
 
-from nnwidgets.checkpoint import save  # noqa: E402 - after the threads are said
+from nnwidgets.checkpoint import read, save  # noqa: E402 - after the threads are said
 from tests.unit.saved import loaded, names  # noqa: E402
 
 TARGETS = ("net.pt", "net.safetensors", "folder/")
@@ -33,7 +34,8 @@ def store(folder, target, generation):
 
 
 def found(folder, target):
-    """Which save a target is from: an error where it isn't the whole of one."""
+    """Which save a target is from: an error where it isn't the whole of one, or a sum beside it is of another."""
+    read(f"{folder}/{target}")
     held = loaded(f"{folder}/{target}")
     assert list(map(str, sorted(held))) == sorted(state(0)), sorted(held)
     generations = {value for tensor in held.values() for value in tensor.unique().tolist()}
@@ -59,8 +61,16 @@ def killed(folder, target, generation, delay):
 
 
 def whole(folder):
-    """What is in a folder and in the one below it."""
-    return names(folder) + [f"folder/{name}" for name in names(f"{folder}/folder")]
+    """What is in a folder and in the one below it, but for the sums: who dies between leaves none."""
+    those = names(folder) + [f"folder/{name}" for name in names(f"{folder}/folder")]
+    return [name for name in those if not name.endswith(".sha256")]
+
+
+def sums_beside(folder):
+    """Let each target that is a file have its sum beside it."""
+    for file in (folder / target for target in TARGETS[:2]):
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        (folder / f"{file.name}.sha256").write_text(f"{digest}  {file.name}\n")
 
 
 def main(folder, n_kills, seed):
@@ -72,6 +82,7 @@ def main(folder, n_kills, seed):
         store(folder, target, 0)
         seconds[target] = time.perf_counter() - start
     tidy = len(whole(folder))
+    sums_beside(folder)
     current = dict.fromkeys(TARGETS, 0)
     told = {"killed": 0, "old": 0, "new": 0, "litter": 0}
     for number in range(1, n_kills + 1):
@@ -89,6 +100,7 @@ def main(folder, n_kills, seed):
                 current[each] = number
             assert len(whole(folder)) == tidy, whole(folder)
             assert [found(folder, each) for each in TARGETS] == [number] * len(TARGETS)
+            sums_beside(folder)
     print(json.dumps(told))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable
+from functools import cached_property
 from operator import mul
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import torch
 
 from nnwidgets.checkpoint.closing import Closing
 from nnwidgets.checkpoint.content import Composed, Described, Storage, Strided, dtype_name
+from nnwidgets.checkpoint.formats import whole_file
 from nnwidgets.checkpoint.formats.files import File, memory_of
 from nnwidgets.checkpoint.records import Format
 from nnwidgets.errors import CorruptCheckpointError
@@ -46,6 +48,28 @@ class Opened(Closing):
         Raises:
             CorruptCheckpointError: One differs.
         """
+
+    @cached_property
+    def stated(self) -> list[whole_file.Stated]:
+        """What is said of each whole file, beside it; none is read for it."""
+        return [whole_file.stated(file.path) for file in self.files]
+
+    @property
+    def n_bytes_stated(self) -> int:
+        """Bytes that `verify_files` reads."""
+        return sum(file.n_bytes for file, each in zip(self.files, self.stated, strict=True) if each.sums)
+
+    def verify_files(self, progress: Progress | None = None) -> None:
+        """Compare whole files with the SHA-256 that is said of them; nothing where none is.
+
+        Raises:
+            CorruptCheckpointError: One differs.
+        """
+        for file, each in zip(self.files, self.stated, strict=True):
+            if each.sums:
+                whole_file.compare(file, each.sums, progress)
+                if len(self.files) > _MOST_OPEN:
+                    file.release()
 
     def read_into(self, storage: Storage, offset: int, out: torch.Tensor) -> None:
         """Read bytes of a storage, in this machine's byte order where ``out`` has the elements' dtype.
@@ -216,3 +240,4 @@ def _swap(out: torch.Tensor) -> None:
 
 
 _MOST = 2**62
+_MOST_OPEN = 64
