@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from playwright.sync_api import expect
 
 from benchmarks.common import Row, report
-from benchmarks.lab import cells, jupyterlab
+from benchmarks.lab import PAINTED, cells, jupyterlab
 
 if TYPE_CHECKING:
     from lab_driver import Explorer
@@ -18,18 +18,11 @@ if TYPE_CHECKING:
 PATH = "transformer.h.3.mlp.c_fc.weight"
 ROUNDS = 15
 LIMIT_MS = 150
-APPLY = """(panel) => new Promise((resolve) => {
+APPLY = f"""async (panel) => {{
   const start = performance.now();
   panel.querySelector('.nnw-primary').click();
-  const look = () => {
-    if (panel.querySelector('section[aria-label="Applied"] .nnw-bars') === null) {
-      requestAnimationFrame(look);
-    } else {
-      requestAnimationFrame(() => setTimeout(() => resolve(performance.now() - start)));
-    }
-  };
-  look();
-})"""
+  return await {PAINTED}(() => panel.querySelector('section[aria-label="Applied"] .nnw-bars') !== null) - start;
+}}"""
 
 
 def rows() -> Iterator[Row]:

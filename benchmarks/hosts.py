@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from benchmarks.common import Row, report
-from benchmarks.lab import ROOT, chromium
+from benchmarks.lab import PAINTED, ROOT, chromium
 
 if TYPE_CHECKING:
     from lab_driver.stages import Stage
@@ -22,23 +22,18 @@ for index in range({N_TENSORS}):
     net.register_parameter(f'weight_{{index}}', nn.Parameter(torch.randn(768, 3072)))"""
 """Each tensor is clicked once, so that none was looked at before."""
 
-CLICK = """(root, path) => new Promise((resolve) => {
-  const label = root.querySelector(`[role=row][data-path="${path}"] .nnw-label`);
-  const isPainted = () => {
+CLICK = f"""async (root, path) => {{
+  const label = root.querySelector(`[role=row][data-path="${{path}}"] .nnw-label`);
+  const isWhole = () => {{
     const panel = root.querySelector('[role=tabpanel]');
-    const heading = [...root.querySelectorAll('h2 [title], h2[title]')].some(({ title }) => title === path);
+    const heading = [...root.querySelectorAll('h2 [title], h2[title]')].some(({{ title }}) => title === path);
     return heading && panel !== null && panel.querySelector('.nnw-histogram .nnw-bars') !== null
       && panel.querySelector('[aria-busy=true]') === null;
-  };
+  }};
   const start = performance.now();
   label.click();
-  const look = () => {
-    if (isPainted()) requestAnimationFrame(() => setTimeout(() => resolve(performance.now() - start)));
-    else requestAnimationFrame(look);
-  };
-  look();
-})"""
-"""The clock stops in the task after the frame that paints the whole inspector."""
+  return await {PAINTED}(isWhole) - start;
+}}"""
 
 
 def rows() -> Iterator[Row]:

@@ -14,12 +14,18 @@ if TYPE_CHECKING:
 
     from lab_driver import Lab
 
-__all__ = ["ROOT", "cells", "chromium", "jupyterlab", "settle"]
+__all__ = ["PAINTED", "ROOT", "cells", "chromium", "jupyterlab", "settle"]
 
 ROOT = Path(__file__).parents[1]
 if (_driver := str(ROOT / "tests" / "browser")) not in sys.path:
     sys.path.insert(0, _driver)
 from lab_driver import models as cells  # noqa: E402 - only now is it found
+
+PAINTED = """((isThere) => new Promise((resolve) => {
+  const look = () => isThere() ? setTimeout(() => resolve(performance.now())) : requestAnimationFrame(look);
+  requestAnimationFrame(look);
+}))"""
+"""When something is on the screen: what is there as a frame begins is painted by it, and the task after it tells."""
 
 QUIET_MS = 1_000
 _COMMS = ("comm_open", "comm_msg", "comm_close")

@@ -7,25 +7,20 @@ import sys
 from collections.abc import Iterator
 
 from benchmarks.common import Row, report
-from benchmarks.lab import cells, jupyterlab, settle
+from benchmarks.lab import PAINTED, cells, jupyterlab, settle
 
 ROUNDS = 7
 LIMIT_MS = 500
 VIEW_CELL = 2
-RUN = """([path, index]) => new Promise((resolve) => {
+RUN = f"""async ([path, index]) => {{
   const panel = window.panels[path];
   panel.content.activeCellIndex = index;
   panel.content.deselectAll();
   const start = performance.now();
   void window.jupyterapp.commands.execute('notebook:run-cell');
-  const look = () => {
-    const cell = document.querySelector(`[data-test-cell="${index}"]`);
-    if (cell?.querySelector('.nnw-explorer [role=row][data-path=""]') == null) requestAnimationFrame(look);
-    else requestAnimationFrame(() => setTimeout(() => resolve(performance.now() - start)));
-  };
-  look();
-})"""
-"""The clock stops in the task after the frame that paints the rows."""
+  const row = `[data-test-cell="${{index}}"] .nnw-explorer [role=row][data-path=""]`;
+  return await {PAINTED}(() => document.querySelector(row) !== null) - start;
+}}"""
 
 
 def rows() -> Iterator[Row]:

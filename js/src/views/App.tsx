@@ -156,6 +156,7 @@ export function App({
     () => root.current?.querySelector<HTMLElement>('[role="treegrid"] [role="row"][tabindex="0"]')?.focus(),
     [],
   );
+  const focusInspector = useCallback(() => inspector.current?.focus(), []);
   // One after the other, so that keys pressed faster than the kernel answers all count.
   const steps = useRef<Promise<void>>(Promise.resolve());
   const step = useCallback(
@@ -256,7 +257,7 @@ export function App({
             changes={changes}
             name={first.name}
             onSelect={select}
-            onInspect={() => inspector.current?.focus()}
+            onInspect={focusInspector}
             onFilter={() => box.current?.focus()}
             onStep={step}
             alive={isLive}

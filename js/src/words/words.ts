@@ -10,6 +10,11 @@ export function speak(next: Catalogue): void {
   catalogue = next;
 }
 
+/** What the page writes now; another catalogue is another language. */
+export function spoken(): Catalogue {
+  return catalogue;
+}
+
 /** `english` in the reader's language, its `{0}`, `{1}` … replaced by numbers and names. */
 export function t(english: string, ...values: readonly (string | number)[]): string {
   return tx(english, ...values).join("");

@@ -1,8 +1,8 @@
-import { useState } from "preact/hooks";
+import { useMemo, useState } from "preact/hooks";
 import type { Pulse } from "../../entries/part.ts";
 import { exactCount } from "../../lib/format.ts";
 import type { Row } from "../../protocol/messages.ts";
-import { t, tx, word } from "../../words/words.ts";
+import { spoken, t, tx, word } from "../../words/words.ts";
 import { copyText } from "../inspector/clipboard.ts";
 import { tieColor } from "../inspector/TieBadge.tsx";
 import { CountCell, MarksCell, ShapeCell } from "./cells.tsx";
@@ -36,8 +36,12 @@ interface RowViewProps {
   readonly Beat: Pulse["Cell"] | null;
 }
 
-/** One line of the tree grid. */
-export function RowView({ id, row, index, isSelected, isActive, isLit, why, actions, Beat }: RowViewProps) {
+/** One line of the tree grid. Few change at once: the others stay as they were drawn. */
+export function RowView(props: RowViewProps) {
+  return useMemo(() => <Line {...props} />, [...Object.values(props), spoken()]);
+}
+
+function Line({ id, row, index, isSelected, isActive, isLit, why, actions, Beat }: RowViewProps) {
   const isTensor = row.kind === "tensor";
   const role = t(ROLE_WORDS[row.role ?? "parameter"]);
   const isBroken = row.problem !== null && (row.kind === "problem" || row.shape === "");
