@@ -79,79 +79,6 @@ def test_one_turned_bit_anywhere_is_refused_and_the_model_as_it_was(tmp_path, wr
     assert bits(net) == bits(saved)
 
 
-def test_what_is_said_names_the_file_both_digests_and_the_way_out(tmp_path):
-    path = safetensors(nn.Linear(2, 3), tmp_path)
-    sum_beside(path)
-    path.write_bytes(path.read_bytes()[:-1] + b"\x7f")
-    with pytest.raises(CorruptCheckpointError, match=r"net\.safetensors isn't what it was") as caught:
-        nnw.load(nn.Linear(2, 3), path)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    assert f"its SHA-256 is {digest}, and net.safetensors.sha256 beside it says" in str(caught.value)
-    assert "remove net.safetensors.sha256" in caught.value.hint
-    assert nnw.peek(path).departures == ()
-
-
-def test_a_file_in_a_hubs_cache_is_named_by_its_sum(tmp_path):
-    made = safetensors(nn.Linear(2, 3), tmp_path)
-    digest = hashlib.sha256(made.read_bytes()).hexdigest()
-    snapshot = tmp_path / "models--me--net" / "snapshots" / ("0" * 40)
-    blobs = snapshot.parents[1] / "blobs"
-    for folder in (snapshot, blobs):
-        folder.mkdir(parents=True)
-    made.rename(blobs / digest)
-    link = snapshot / "model.safetensors"
-    link.symlink_to(os.path.relpath(blobs / digest, snapshot))
-    assert nnw.load(nn.Linear(2, 3), link).n_loaded == 2
-    with pytest.raises(nnw.NNWidgetsError, match="hub's cache"):
-        nnw.save(nn.Linear(2, 3), link, overwrite=True)
-    data = bytearray((blobs / digest).read_bytes())
-    data[-1] ^= 1
-    (blobs / digest).write_bytes(data)
-    with pytest.raises(CorruptCheckpointError, match="its name in the hub's cache says"):
-        nnw.load(nn.Linear(2, 3), link)
-
-
-def is_compared(path):
-    """Whether a turned bit is told."""
-    whole = path.read_bytes()
-    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-    try:
-        nnw.load(nn.Linear(2, 3), path)
-    except CorruptCheckpointError:
-        return True
-    else:
-        return False
-    finally:
-        path.write_bytes(whole)
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        "{digest}  net.safetensors",
-        "{digest} *net.safetensors",
-        "{digest}",
-        "{upper}  net.safetensors",
-        "{digest}  runs/7/net.safetensors",
-        "{other}  other.safetensors\n{digest}  net.safetensors",
-        "\n{digest}  net.safetensors\r",
-    ],
-)
-def test_the_forms_that_sha256sum_writes_are_understood(tmp_path, line):
-    path = safetensors(nn.Linear(2, 3), tmp_path)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    side = tmp_path / "net.safetensors.sha256"
-    side.write_text(line.format(digest=digest, upper=digest.upper(), other="0" * 64))
-    assert is_compared(path)
-
-
-def test_a_name_that_had_to_be_escaped_is_understood(tmp_path):
-    path = safetensors(nn.Linear(2, 3), tmp_path).rename(tmp_path / "a\\b\nc.safetensors")
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    (tmp_path / (path.name + ".sha256")).write_text(f"\\{digest}  a\\\\b\\nc.safetensors\n")
-    assert is_compared(path)
-
-
 def long(side):
     side.write_bytes(b"0" * 2**17)
 
@@ -193,38 +120,6 @@ def test_what_is_no_list_of_sums_is_told_and_otherwise_ignored(tmp_path, make, s
     assert set(nnw.read(path)) == {"weight", "bias"}
 
 
-def test_reading_for_the_sum_is_told_and_can_be_cancelled(tmp_path):
-    path = safetensors(nn.Linear(1000, 3000), tmp_path)
-    sum_beside(path)
-    told = []
-    net = nn.Linear(1000, 3000)
-    nnw.load(net, path, progress=lambda done, total: told.append((done, total)))
-    assert told == sorted(told)
-    assert told[-1][0] == told[-1][1] == path.stat().st_size + 2 * 4 * 3_003_000
-    before = bits(net)
-
-    def stop(*_):
-        raise KeyboardInterrupt
-
-    path.write_bytes(path.read_bytes()[:-1] + b"\x7f")
-    with pytest.raises(KeyboardInterrupt):
-        nnw.load(net, path, progress=stop)
-    assert bits(net) == before
-
-
-@pytest.mark.parametrize("target", ["net.safetensors", "net.pt"])
-def test_a_file_that_is_replaced_gets_a_new_sum_where_it_had_one(tmp_path, target):
-    path, side = tmp_path / target, tmp_path / f"{target}.sha256"
-    nnw.save(nn.Linear(2, 3), path)
-    assert not side.exists()
-    other = f"{'0' * 64}  other.pt"
-    side.write_text(f"{other}\n{hashlib.sha256(path.read_bytes()).hexdigest()} *{target}\n")
-    nnw.save(nn.Linear(2, 3), path, overwrite=True)
-    assert side.read_text() == f"{other}\n{hashlib.sha256(path.read_bytes()).hexdigest()}  {target}\n"
-    assert is_compared(path)
-    assert sorted(each.name for each in tmp_path.iterdir()) == [target, side.name]
-
-
 def test_a_save_that_fails_leaves_the_sum_as_it_was(tmp_path, monkeypatch):
     path = tmp_path / "net.safetensors"
     nnw.save(nn.Linear(2, 3), path)
@@ -243,12 +138,3 @@ def test_a_save_that_fails_leaves_the_sum_as_it_was(tmp_path, monkeypatch):
         nnw.save(nn.Linear(2, 3), path, overwrite=True)
     monkeypatch.undo()
     assert {each.name: each.read_bytes() for each in tmp_path.iterdir()} == before
-
-
-def test_a_side_file_of_another_form_is_not_touched_by_a_save(tmp_path):
-    path = tmp_path / "net.safetensors"
-    side = tmp_path / "net.safetensors.sha256"
-    nnw.save(nn.Linear(2, 3), path)
-    side.write_text("see the release notes\n")
-    nnw.save(nn.Linear(2, 3), path, overwrite=True)
-    assert side.read_text() == "see the release notes\n"
