@@ -207,7 +207,8 @@ def test_a_fold_a_module_and_the_filters_rows_are_filled_as_one_change(lab):
         "all(torch.allclose(b.linear.weight @ b.linear.weight.T, torch.eye(16), atol=1e-5) for b in net.blocks)"
     )
     explorer.filter("**.bias")
-    expect(explorer.row("blocks.0.norm.bias")).to_be_visible()
+    expect(explorer.root.get_by_role("status").filter(has_text="13 matches")).to_be_attached()
+    explorer.scroll_to(1)
     explorer.select("frozen.bias")
     panel.get_by_label("Target").select_option("filter")
     choose(panel, "constant_", val=0.5)
