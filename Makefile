@@ -60,8 +60,10 @@ chromium:
 
 # ---- use ----
 
+# Root, as in a container, must say so to Jupyter.
+AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 lab: $(VENV)/package
-	$(BIN)/jupyter lab examples --LabApp.default_url=/lab/tree/00_tour.ipynb $(LAB_ARGS)
+	$(BIN)/jupyter lab examples --LabApp.default_url=/lab/tree/00_tour.ipynb $(AS_ROOT) $(LAB_ARGS)
 
 bench: $(VENV)/test
 	$(BIN)/python -m benchmarks
