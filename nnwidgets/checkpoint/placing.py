@@ -209,6 +209,17 @@ class Draft(Closing):
             self.fd = -1
 
 
+def write_all(fd: int, data: bytes | memoryview) -> None:
+    """Write all of some bytes: the system may take a part at a time.
+
+    Raises:
+        OSError: They can't be written.
+    """
+    done = 0
+    while done < len(data):
+        done += os.write(fd, data[done:])
+
+
 def locked(fd: int, *, where_unknown: bool) -> bool:
     """Take the lock on an open file: whether nobody else has it; ``where_unknown`` on a file system without locks."""
     try:

@@ -14,6 +14,7 @@ import xxhash
 
 from nnwidgets.checkpoint.formats.base import Progress
 from nnwidgets.checkpoint.formats.files import memory_of
+from nnwidgets.checkpoint.placing import write_all
 
 ROOM_BYTES = 1 << 20
 """Of the room; what pouring takes beyond the tensors is this, twice where one isn't contiguous."""
@@ -102,12 +103,10 @@ class Pour:
     def _empty(self) -> None:
         held = self._room[: self._filled]
         self._hash.update(held)
-        done = 0
-        while done < len(held):
-            done += os.write(self._fd, held[done:])
+        write_all(self._fd, held)
         self._filled = 0
         if self._progress is not None:
-            self._progress(done)
+            self._progress(len(held))
 
 
 def pieces(data: torch.Tensor) -> Iterator[memoryview]:

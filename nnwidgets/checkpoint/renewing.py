@@ -13,7 +13,7 @@ from pathlib import Path
 from nnwidgets.checkpoint.formats import whole_file
 from nnwidgets.checkpoint.formats.files import File
 from nnwidgets.checkpoint.formats.whole_file import Line
-from nnwidgets.checkpoint.placing import Draft, Folder
+from nnwidgets.checkpoint.placing import Draft, Folder, write_all
 from nnwidgets.errors import NNWidgetsError
 
 
@@ -50,18 +50,15 @@ class Side:
         Raises:
             OSError: It can't be written.
         """
-        new = whole_file.line_for(digest, self._those[0].name or self._name)
-        at = self._lines.index(self._those[0])
-        left = [line.text for line in self._lines[:at] if line not in self._those]
-        right = [line.text for line in self._lines[at:] if line not in self._those]
-        self._write([*left, new, *right])
+        first = self._those[0]
+        new = whole_file.line_for(digest, first.name or self._name)
+        kept = [line for line in self._lines if line is first or line not in self._those]
+        self._write([new if line is first else line.text for line in kept])
 
     def _write(self, lines: list[str]) -> None:
         data = os.fsencode("".join(f"{line}\n" for line in lines))
         with Folder(self.path.parent) as folder, folder.draft(self._mode) as draft:
-            done = 0
-            while done < len(data):
-                done += os.write(draft.fd, data[done:])
+            write_all(draft.fd, data)
             draft.place(self.path, replace=True)
             folder.sync()
 
@@ -71,7 +68,7 @@ def sides_of(*paths: Path) -> list[Side]:
     made: dict[Path, Side] = {}
     for path in paths:
         for side in whole_file.side_files(path):
-            about = side.name[: -len(whole_file.ENDING)]
+            about = side.name.removesuffix(whole_file.ENDING)
             try:
                 lines = whole_file.lines_of(side)
                 if whole_file.lines_about(lines, about):

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from nnwidgets.checkpoint.leaves import Leaf
-from nnwidgets.checkpoint.placing import Draft, Folder, exists
+from nnwidgets.checkpoint.placing import Draft, Folder, exists, write_all
 from nnwidgets.checkpoint.renewing import placed
 from nnwidgets.checkpoint.target import INDEX
 
@@ -154,8 +154,5 @@ def _named(folder: Folder) -> set[str]:
 
 
 def _write(journal: Draft, names: Mapping[str, Sequence[str]]) -> None:
-    data = json.dumps(names).encode("utf-8")
-    done = 0
-    while done < len(data):
-        done += os.write(journal.fd, data[done:])
+    write_all(journal.fd, json.dumps(names).encode("utf-8"))
     os.fsync(journal.fd)

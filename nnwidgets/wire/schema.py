@@ -528,18 +528,11 @@ class StatsReply(TypedDict):
 # ---- kind "values": a window of the heat map ----
 
 
-class ValuesBody(TypedDict):
+class ValuesBody(WindowBody):
     """A window of the tensor seen as a matrix, thinned to at most `max_rows` × `max_columns` cells."""
 
     model: NotRequired[str]
     path: str
-    of: NotRequired[Of]
-    row: NotRequired[int]
-    column: NotRequired[int]
-    rows: NotRequired[int]
-    columns: NotRequired[int]
-    max_rows: NotRequired[int]
-    max_columns: NotRequired[int]
 
 
 class ValuesReply(TypedDict):

@@ -102,16 +102,7 @@ def pytest_runtest_setup() -> Iterator[None]:
         yield
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_call() -> Iterator[None]:
-    with bounded(LONGEST_SECONDS):
-        yield
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_teardown() -> Iterator[None]:
-    with bounded(LONGEST_SECONDS):
-        yield
+pytest_runtest_call = pytest_runtest_teardown = pytest_runtest_setup
 
 
 @pytest.hookimpl(wrapper=True)

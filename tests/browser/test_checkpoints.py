@@ -7,6 +7,7 @@ from playwright.sync_api import expect
 
 from lab_driver import models
 from lab_driver.axe import violations
+from lab_driver.waiting import press_until
 
 NET = """import os
 from safetensors.torch import save_file
@@ -79,14 +80,6 @@ def begun(lab, *cells):
     explorer = panel_of(notebook, last)
     enter_shelf(explorer)
     return notebook, explorer
-
-
-def press_until(keys, key, is_there):
-    for _ in range(50):
-        if is_there():
-            return
-        keys.press(key)
-    raise AssertionError(f"50 times {key} did not lead there")
 
 
 @pytest.fixture

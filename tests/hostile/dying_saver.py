@@ -5,7 +5,6 @@ Each saver is forked from this process, which has used no thread of torch's, so 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import random
@@ -19,7 +18,7 @@ import torch
 torch.set_num_threads(1)
 
 from nnwidgets.checkpoint import read, save  # noqa: E402 - after the threads are said
-from tests.unit.saved import loaded, names  # noqa: E402
+from tests.unit.saved import loaded, names, sum_beside  # noqa: E402
 
 TARGETS = ("net.pt", "net.safetensors", "folder/")
 
@@ -68,9 +67,8 @@ def whole(folder):
 
 def sums_beside(folder):
     """Let each target that is a file have its sum beside it."""
-    for file in (folder / target for target in TARGETS[:2]):
-        digest = hashlib.sha256(file.read_bytes()).hexdigest()
-        (folder / f"{file.name}.sha256").write_text(f"{digest}  {file.name}\n")
+    for target in TARGETS[:2]:
+        sum_beside(folder / target)
 
 
 def main(folder, n_kills, seed):

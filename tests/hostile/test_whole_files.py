@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import json
 import os
 import random
 
@@ -14,6 +14,7 @@ from torch import nn
 
 import nnwidgets as nnw
 from nnwidgets.errors import CorruptCheckpointError, PathNotFoundError, UnsafeCheckpointError
+from tests.unit.saved import sum_beside
 
 REFUSALS = (CorruptCheckpointError, PathNotFoundError, UnsafeCheckpointError)
 N_FLIPS = 500
@@ -21,11 +22,6 @@ N_FLIPS = 500
 
 def bits(net):
     return {path: tensor.view(torch.int32).tolist() for path, tensor in net.state_dict().items()}
-
-
-def sum_beside(path, *, name=None):
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    path.with_name(path.name + ".sha256").write_text(f"{digest}  {name or path.name}\n")
 
 
 def legacy(net, folder):
@@ -44,7 +40,7 @@ def shards(net, folder):
     for name, file in names.items():
         save_file({name: state[name]}, folder / file)
     index = folder / "model.safetensors.index.json"
-    index.write_text(str({"metadata": {}, "weight_map": names}).replace("'", '"'))
+    index.write_text(json.dumps({"metadata": {}, "weight_map": names}))
     return index
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import warnings
 from pathlib import Path
@@ -117,6 +118,15 @@ def with_ties(file):
         metadata = held.metadata() or {}
     made |= {name: made[kept] for name, kept in metadata.items() if kept in made}
     return made
+
+
+def sha256_of(file):
+    return hashlib.sha256(Path(file).read_bytes()).hexdigest()
+
+
+def sum_beside(file):
+    """Write a file's SHA-256 beside it, as sha256sum does."""
+    file.with_name(f"{file.name}.sha256").write_text(f"{sha256_of(file)}  {file.name}\n")
 
 
 def names(folder):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import subprocess
 
 import pytest
@@ -12,17 +11,13 @@ from torch import nn
 
 import nnwidgets as nnw
 from nnwidgets.checkpoint.listing import folder
-from tests.unit.saved import names, same
+from tests.unit.saved import names, same, sha256_of
 
 OTHER = "0" * 64
 
 
 def net():
     return nn.Sequential(nn.Linear(20, 256), nn.ReLU(), nn.Linear(256, 10))
-
-
-def digest_of(file):
-    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def side_of(file):
@@ -78,7 +73,7 @@ def test_what_sha256sum_writes_of_any_name_is_understood(file, name, flags):
 def test_the_message_says_which_file_what_was_found_what_is_said_and_what_to_do(file):
     side_of(file).write_text(f"{OTHER}  {file.name}\n")
     said = refused(file)
-    for part in (f"{file.name} isn't what it was", digest_of(file), f"{side_of(file).name} beside it says {OTHER}"):
+    for part in (f"{file.name} isn't what it was", sha256_of(file), f"{side_of(file).name} beside it says {OTHER}"):
         assert part in said
     assert "Get it again" in said
     assert f"remove {side_of(file).name}" in said
@@ -100,10 +95,10 @@ def test_the_line_about_the_file_is_taken(file, form):
     def write(right, wrong):
         side_of(file).write_text(LISTS[form].format(right=right, RIGHT=right.upper(), wrong=wrong))
 
-    write(digest_of(file), OTHER)
+    write(sha256_of(file), OTHER)
     assert loads(file)
     assert nnw.peek(file).departures == ()
-    write(OTHER, digest_of(file))
+    write(OTHER, sha256_of(file))
     assert OTHER in refused(file)
 
 
@@ -170,7 +165,7 @@ def cached(tmp_path):
     (hub / "blobs").mkdir(parents=True)
     (hub / "snapshots" / "main").mkdir(parents=True)
     save_file(net().state_dict(), hub / "blobs" / "new")
-    blob = (hub / "blobs" / "new").rename(hub / "blobs" / digest_of(hub / "blobs" / "new"))
+    blob = (hub / "blobs" / "new").rename(hub / "blobs" / sha256_of(hub / "blobs" / "new"))
     link = hub / "snapshots" / "main" / "model.safetensors"
     link.symlink_to(f"../../blobs/{blob.name}")
     return link, blob
@@ -200,7 +195,7 @@ def test_nothing_is_saved_into_a_hubs_cache(cached):
     link, blob = cached
     with pytest.raises(nnw.SaveError, match="hub's cache"):
         nnw.save(net(), link, overwrite=True)
-    assert digest_of(blob) == blob.name
+    assert sha256_of(blob) == blob.name
 
 
 @pytest.mark.parametrize("place", ["link", "target"])
@@ -212,7 +207,7 @@ def test_beside_a_link_and_beside_its_target_it_is_looked_for(file, place):
     refused(link)
     nnw.save(net(), link, overwrite=True)
     assert loads(link)
-    assert side_of(beside).read_text() == f"{digest_of(file)}  {beside.name}\n"
+    assert side_of(beside).read_text() == f"{sha256_of(file)}  {beside.name}\n"
 
 
 class StopError(Exception):
@@ -224,7 +219,7 @@ def test_a_load_tells_how_far_the_hashing_is_and_can_be_cancelled_in_it(tmp_path
     model, other = (nn.Sequential(nn.Linear(1_000, 5_000), nn.Linear(5_000, 10)) for _ in range(2))
     report = nnw.save(other, tmp_path / path, shard_size=10**6 if path.endswith("/") else None)
     for each in report.paths:
-        side_of(tmp_path / each).write_text(f"{digest_of(tmp_path / each)}\n")
+        side_of(tmp_path / each).write_text(f"{sha256_of(tmp_path / each)}\n")
     old = {name: value.clone() for name, value in model.state_dict().items()}
     told = []
     nnw.load(model, tmp_path / path, progress=lambda done, total: told.append((done, total)))
@@ -251,7 +246,7 @@ def test_a_load_tells_how_far_the_hashing_is_and_can_be_cancelled_in_it(tmp_path
 
 def saved_over(file):
     nnw.save(net(), file, overwrite=True)
-    return side_of(file).read_text().replace(digest_of(file), "NEW")
+    return side_of(file).read_text().replace(sha256_of(file), "NEW")
 
 
 @pytest.mark.parametrize("name", ["net.safetensors", "net.pt", "new\nline.pt"])

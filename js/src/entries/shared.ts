@@ -16,6 +16,7 @@ import { ticks, zeroAt } from "../lib/histogram.ts";
 import { isModified, keyOf, take } from "../lib/keys.ts";
 import { useUniqueId } from "../lib/useUniqueId.ts";
 import { Stale } from "../views/edit/Stale.tsx";
+import { Unready } from "../views/edit/Unready.tsx";
 import { useChanges } from "../views/edit/useChanges.ts";
 import { useSettled } from "../views/edit/useSettled.ts";
 import { Code } from "../views/inspector/Code.tsx";
@@ -58,6 +59,7 @@ export const SHARED = {
   take,
   useUniqueId,
   Stale,
+  Unready,
   useChanges,
   useSettled,
   Code,

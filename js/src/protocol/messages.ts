@@ -802,8 +802,6 @@ export interface StatsReply {
 
 /** A window of the tensor seen as a matrix, thinned to at most `max_rows` × `max_columns` cells. */
 export interface ValuesBody {
-  readonly model?: string;
-  readonly path: string;
   readonly of?: "value" | "grad";
   readonly row?: number;
   readonly column?: number;
@@ -811,6 +809,8 @@ export interface ValuesBody {
   readonly columns?: number;
   readonly max_rows?: number;
   readonly max_columns?: number;
+  readonly model?: string;
+  readonly path: string;
 }
 
 /**

@@ -77,7 +77,7 @@ def sizes(found: Any, what: str) -> tuple[int, ...]:
     Raises:
         Malformed: They are none, or those of a tensor that can't be.
     """
-    if type(found) is not tuple and type(found) is torch.Size:
+    if type(found) is torch.Size:
         found = tuple(found)
     if type(found) is not tuple or len(found) > _MOST_DIMENSIONS:
         raise Malformed(f"has a tensor whose {what} is {said(found)}, expected up to {_MOST_DIMENSIONS} whole numbers")

@@ -19,6 +19,9 @@ from nnwidgets.checkpoint.records import Format
 from nnwidgets.errors import CorruptCheckpointError
 from nnwidgets.introspect.readable import reading
 
+MOST_OPEN = 64
+"""Files of one checkpoint that stay open: a process has about a thousand."""
+
 Progress = Callable[[int], None]
 """Told how many more bytes were read; may raise to cancel."""
 
@@ -68,7 +71,7 @@ class Opened(Closing):
         for file, each in zip(self.files, self.stated, strict=True):
             if each.sums:
                 whole_file.compare(file, each.sums, progress)
-                if len(self.files) > _MOST_OPEN:
+                if len(self.files) > MOST_OPEN:
                     file.release()
 
     def read_into(self, storage: Storage, offset: int, out: torch.Tensor) -> None:
@@ -240,4 +243,3 @@ def _swap(out: torch.Tensor) -> None:
 
 
 _MOST = 2**62
-_MOST_OPEN = 64

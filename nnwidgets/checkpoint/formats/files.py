@@ -27,6 +27,8 @@ class File(Closing):
         n_bytes: Its length when it was opened.
     """
 
+    _start = b""
+
     def __init__(self, path: Path) -> None:
         """Open it.
 
@@ -47,7 +49,6 @@ class File(Closing):
             )
         self.n_bytes = found.st_size
         self._identity = _identity(found)
-        self._start = b""
 
     def start(self) -> bytes:
         """Its first bytes, by which its format is told; what is read of them later comes from here."""
@@ -157,7 +158,6 @@ class Window(File):
         self.path = file.path
         self.n_bytes = n_bytes
         self._fd = -1
-        self._start = b""
         self._file = file
         self._offset = offset
 

@@ -16,7 +16,7 @@ import torch
 
 from nnwidgets.checkpoint.content import Composed, Described, Storage, Strided, distinct_storages, storages_of
 from nnwidgets.checkpoint.formats.arguments import Malformed
-from nnwidgets.checkpoint.formats.base import Opened, Progress
+from nnwidgets.checkpoint.formats.base import MOST_OPEN, Opened, Progress
 from nnwidgets.checkpoint.formats.files import File
 from nnwidgets.checkpoint.formats.json_density import density_fault
 from nnwidgets.checkpoint.formats.json_objects import decoded
@@ -28,7 +28,6 @@ from nnwidgets.introspect.labels import and_more
 
 MOST_INDEX_BYTES = 100_000_000
 
-_MOST_OPEN = 64
 _MOST_NAMED = 3
 
 OpenOne = Callable[[Path, int, str], Opened]
@@ -105,7 +104,7 @@ class Sharded(Opened):
 
     def _joined(self, weight_map: dict[str, str], open_one: OpenOne) -> dict[str, Described]:
         names = list(dict.fromkeys(weight_map.values()))
-        links = links_in(self.path.parent) if len(names) > _MOST_OPEN else None
+        links = links_in(self.path.parent) if len(names) > MOST_OPEN else None
         tensors: dict[str, dict[str, Described]] = {}
         for number, name in enumerate(names, start=1):
             place = within(self.path.parent, name, self.path, links)
@@ -118,7 +117,7 @@ class Sharded(Opened):
                     hint=f"Get it again, with all {len(names)} shards. {error.hint}".rstrip(),
                 ) from None
             tensors[name] = self._placed(shard, number, name)
-            if len(names) > _MOST_OPEN:
+            if len(names) > MOST_OPEN:
                 self.files[-1].release()
         made: dict[str, Described] = {}
         for key, name in weight_map.items():

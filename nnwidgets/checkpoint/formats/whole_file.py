@@ -70,9 +70,8 @@ def stated(path: Path) -> Stated:
     """What is said of a file, by those beside it and by its name."""
     sums, unclear = [], []
     for side in side_files(path):
-        about = os.path.basename(side)[: -len(ENDING)]  # noqa: PTH119 - a name as it stands
         try:
-            digest = digest_in(lines_of(side), about)
+            digest = digest_in(lines_of(side), side.name.removesuffix(ENDING))
         except (ValueError, NNWidgetsError) as error:
             reason = str(error) if isinstance(error, ValueError) else "can't be read"
             unclear.append(f"{side.name} {reason}: the file wasn't compared with it.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from pathlib import Path
 
 from nnwidgets.errors import CorruptCheckpointError, UnsafeCheckpointError
@@ -25,8 +25,7 @@ def within(folder: Path, name: str, named_by: Path, links: Container[str] | None
         UnsafeCheckpointError: It lies elsewhere.
     """
     parts = name.replace("\\", "/").split("/")
-    # A path from the root has an empty part first, or a drive with its colon.
-    if "\0" not in name and ":" not in parts[0] and not _NOWHERE.intersection(parts):
+    if "\0" not in name and not leads_elsewhere(parts):
         place = folder / name
         if len(parts) == 1 and not (place.is_symlink() if links is None else name in links):
             return place
@@ -42,6 +41,14 @@ def within(folder: Path, name: str, named_by: Path, links: Container[str] | None
         path=str(named_by),
         hint="A checkpoint's files lie beside each other. Don't load it, unless you made that link yourself.",
     )
+
+
+def leads_elsewhere(parts: Sequence[str]) -> bool:
+    """Whether a path of these parts may leave the folder it starts in.
+
+    One from the root has an empty part first, or a drive with its colon.
+    """
+    return ":" in parts[0] or not _NOWHERE.isdisjoint(parts)
 
 
 def links_in(folder: Path) -> set[str]:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from nnwidgets.checkpoint.formats.arguments import Malformed
 from nnwidgets.checkpoint.formats.files import File
+from nnwidgets.checkpoint.formats.within import leads_elsewhere
 
 
 class Member(NamedTuple):
@@ -254,8 +255,7 @@ def _text(name: bytes) -> str:
         made = name.decode("utf-8")
     except UnicodeDecodeError:
         raise Malformed(f"has a member whose name is no text: {name[:60]!r}") from None
-    parts = made.split("/")
-    if not made or not made.isprintable() or "\\" in made or ":" in parts[0] or not _NOWHERE.isdisjoint(parts):
+    if not made or not made.isprintable() or "\\" in made or leads_elsewhere(made.split("/")):
         raise Malformed(f"has a member named {made[:60]!r}: a path that leads elsewhere")
     return made
 
@@ -264,7 +264,6 @@ MOST_DIRECTORY_BYTES = 2**27
 """What a million and a half members take."""
 
 _HEADER = attrgetter("header")
-_NOWHERE = frozenset({"", ".", ".."})
 
 _END = struct.Struct("<4s4H2LH")
 _LOCATOR = struct.Struct("<4sLQL")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from playwright.sync_api import Locator, expect
 
 from lab_driver.picture import picture
+from lab_driver.waiting import press_until
 
 if TYPE_CHECKING:
     from lab_driver.marimo import MarimoNotebook
@@ -126,11 +127,9 @@ class Explorer:
 
     def tab_in(self, *, within: int) -> None:
         """Press Tab until a row of the tree has the focus, at most ``within`` times."""
-        for _ in range(within):
-            self.page.keyboard.press("Tab")
-            if self.focused() is not None:
-                return
-        raise AssertionError(f"{within} Tabs did not lead into the tree")
+        # The first in any case: the focus comes from outside.
+        self.page.keyboard.press("Tab")
+        press_until(self.page.keyboard, "Tab", lambda: self.focused() is not None, within=within - 1)
 
     def arrow_down_to(self, path: str) -> None:
         """Press ArrowDown until the row of ``path`` has the focus."""

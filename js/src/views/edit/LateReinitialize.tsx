@@ -2,9 +2,8 @@ import type { FunctionComponent } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { reinitializePart } from "../../entries/part.ts";
 import { type Fault, faultOf } from "../../lib/fault.ts";
-import { t } from "../../words/words.ts";
-import { FaultNote } from "../inspector/Note.tsx";
 import type { ReinitializeProps } from "./Reinitialize.tsx";
+import { Unready } from "./Unready.tsx";
 
 /** The panel that fills tensors anew, which comes from the kernel when it is first opened. */
 export function LateReinitialize(props: ReinitializeProps) {
@@ -19,12 +18,5 @@ export function LateReinitialize(props: ReinitializeProps) {
     );
   };
   useEffect(load, [client]);
-  if (Panel !== null) {
-    return <Panel {...props} />;
-  }
-  return fault === null ? (
-    <div class="nnw-skeleton nnw-skeleton-map" aria-hidden="true" />
-  ) : (
-    <FaultNote fault={fault} what={t("This can’t be re-initialized.")} onRetry={load} {...{ path, alive }} />
-  );
+  return Panel === null ? <Unready onRetry={load} {...{ fault, path, alive }} /> : <Panel {...props} />;
 }

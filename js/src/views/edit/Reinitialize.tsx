@@ -25,6 +25,7 @@ import type { Editing } from "./context.ts";
 import { Parameters } from "./Parameters.tsx";
 import { Preview } from "./Preview.tsx";
 import { Stale } from "./Stale.tsx";
+import { Unready } from "./Unready.tsx";
 import { useChanges } from "./useChanges.ts";
 import { useSettled } from "./useSettled.ts";
 
@@ -108,17 +109,7 @@ export function Reinitialize({ client, path, editing, generation, alive, onNavig
   };
   const id = useUniqueId();
   if (offer === null) {
-    return offered.fault === null ? (
-      <div class="nnw-skeleton nnw-skeleton-map" aria-hidden="true" />
-    ) : (
-      <FaultNote
-        fault={offered.fault}
-        path={path}
-        what={t("This can’t be re-initialized.")}
-        alive={alive}
-        onRetry={offered.retry}
-      />
-    );
+    return <Unready fault={offered.fault} onRetry={offered.retry} {...{ path, alive }} />;
   }
   const { fan } = offer;
   const value = (name: string): string => {

@@ -119,7 +119,7 @@ export function useHeat(input: HeatInput): Heat {
     client,
     "values",
     detailWindow && { path, of, ...detailWindow, max_rows: maxRows, max_columns: maxColumns },
-    { generation, alive },
+    options,
   );
   const { tile: detailTile, fault: detailFault } = useTile(detail.answer);
 

@@ -32,7 +32,7 @@ export interface QueryOptions {
   readonly alive: boolean;
 }
 
-interface Along<K extends Kind> {
+interface Extras<K extends Kind> {
   /** Answers that came with another: such a question isn't asked again until there is a new generation. */
   readonly came?: readonly Answer<K>[];
   /** What a request says beside `body`, when it is made; another such is no other question. */
@@ -47,7 +47,7 @@ export function useQuery<K extends Kind>(
   client: Client,
   kind: K,
   body: Bodies[K] | null,
-  { generation, alive, came, beside }: QueryOptions & Along<K>,
+  { generation, alive, came, beside }: QueryOptions & Extras<K>,
 ): Query<K> {
   const [held, setHeld] = useState<Held<K>>({ answer: null, fault: null });
   const [turn, setTurn] = useState(0);
