@@ -11,9 +11,9 @@ import numpy as np
 import torch
 
 from benchmarks.common import Row, against, medians, parser, peak_mib, report
-from nnwidgets.introspect.sampling import sampled_stats
-from nnwidgets.introspect.statistics import stats
-from nnwidgets.introspect.window import window
+from nnwidgets.introspect.heatmap.window import window
+from nnwidgets.introspect.statistics.sampling import sampled_stats
+from nnwidgets.introspect.statistics.stats import stats
 
 _MIB_256 = 64 * 1024 * 1024
 _GIB = 256 * 1024 * 1024

@@ -19,7 +19,7 @@ from nnwidgets.checkpoint.differing import Rooms, differences, squares
 from nnwidgets.checkpoint.records import Changed, StateDiff
 from nnwidgets.checkpoint.sameness import is_same
 from nnwidgets.checkpoint.sides import Part, side_of
-from nnwidgets.introspect.readable import reading
+from nnwidgets.introspect.safe_access.tensors import reading
 
 PIECE_BYTES = 2**21
 """Of one side: many enough to share out, few enough for the cache that the cores have in common."""

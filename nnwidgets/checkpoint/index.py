@@ -13,9 +13,9 @@ from nnwidgets.checkpoint.formats import Opened, opened
 from nnwidgets.checkpoint.formats.base import span
 from nnwidgets.checkpoint.records import CheckpointIndex, StoredTensor
 from nnwidgets.checkpoint.statedict import find, rest_of
-from nnwidgets.introspect import coverage
-from nnwidgets.introspect.labels import inert, letters
+from nnwidgets.formatting import inert, letters
 from nnwidgets.introspect.records import TieGroup, TieKind
+from nnwidgets.introspect.sharing import byte_ranges
 from nnwidgets.introspect.twins import open_twin
 
 _OpenStored = open_twin(StoredTensor)
@@ -116,17 +116,17 @@ def _ties(named: Mapping[str, Described]) -> tuple[tuple[TieGroup, ...], dict[st
     order = {name: index for index, name in enumerate(named)}
     for index, members in enumerate(sorted(groups, key=lambda each: order[each[0]])):
         tensors = [named[name] for name in members]
-        shared = sum(n for owners, n in coverage.coverage(_pieces(members, named)).items() if len(owners) > 1)
+        shared = sum(n for owners, n in byte_ranges.coverage(_pieces(members, named)).items() if len(owners) > 1)
         made.append(TieGroup(letters(index), _kind(tensors), members, shared))
     return tuple(made), {name: group.id for group in made for name in group.members}
 
 
-def _pieces(names: tuple[str, ...] | list[str], named: Mapping[str, Described]) -> list[coverage.Piece]:
+def _pieces(names: tuple[str, ...] | list[str], named: Mapping[str, Described]) -> list[byte_ranges.Piece]:
     made = []
     for index, name in enumerate(names):
         tensor: Any = named[name]
         # An address of zero stands for none, so the storage is taken to begin a little later.
-        piece = coverage.piece(
+        piece = byte_ranges.piece(
             _BEGIN + tensor.first * tensor.dtype.itemsize, tensor.shape, tensor.strides, tensor.dtype.itemsize, index
         )
         if piece is not None:
@@ -143,8 +143,8 @@ def _meeting(names: list[str], named: Mapping[str, Described]) -> list[tuple[str
             index = leader[index]
         return index
 
-    for cluster in coverage.clusters(_pieces(names, named)):
-        for owners in coverage.coverage(cluster):
+    for cluster in byte_ranges.clusters(_pieces(names, named)):
+        for owners in byte_ranges.coverage(cluster):
             roots = sorted(first(index) for index in owners)
             for root in roots[1:]:
                 leader[root] = roots[0]

@@ -10,7 +10,7 @@ import torch
 
 from nnwidgets.edit.aside import Crew, Halt
 from nnwidgets.edit.digest import CHUNK_BYTES
-from nnwidgets.introspect.readable import reading
+from nnwidgets.introspect.safe_access.tensors import reading
 
 PIECE_BYTES = CHUNK_BYTES
 """As of an undo copy: a piece is copied, read and fingerprinted while it is in the cache."""

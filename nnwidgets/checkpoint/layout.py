@@ -17,8 +17,8 @@ from nnwidgets.checkpoint.target import INDEX, Target
 from nnwidgets.checkpoint.verifying import Expected
 from nnwidgets.edit.code import Recipe
 from nnwidgets.errors import SaveError
-from nnwidgets.introspect import guard
-from nnwidgets.introspect.labels import inert, some
+from nnwidgets.formatting import inert, some
+from nnwidgets.introspect.safe_access import objects
 
 _FORMAT = {"format": "pt"}
 """What transformers wants to see in the metadata."""
@@ -99,13 +99,13 @@ def _write(pour: Pour, data: bytes) -> None:
 def _flat(target: Target, contents: Contents) -> dict[str, Leaf]:
     tree: Any = contents.tree
     if not isinstance(tree, dict):
-        found = "a tensor" if type(tree) is Leaf else f"a {guard.type_name(type(tree))}"
+        found = "a tensor" if type(tree) is Leaf else f"a {objects.type_name(type(tree))}"
         raise _unfit(target, f"this is {found}")
     for key, value in tree.items():
         if type(key) is not str:
             raise _unfit(target, f"a key is {inert(repr(key), 40)}")
         if type(value) is not Leaf:
-            raise _unfit(target, f"{inert(repr(key), 60)} is a {guard.type_name(type(value))}")
+            raise _unfit(target, f"{inert(repr(key), 60)} is a {objects.type_name(type(value))}")
     return tree
 
 

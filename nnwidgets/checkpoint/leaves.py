@@ -15,8 +15,8 @@ from torch import nn
 
 from nnwidgets.checkpoint.content import Step, dtype_name, name_of
 from nnwidgets.errors import InvalidTargetError, SaveError
-from nnwidgets.introspect import guard
-from nnwidgets.introspect.readable import plain, reading, torchs, unreadable_reason
+from nnwidgets.introspect.safe_access import objects
+from nnwidgets.introspect.safe_access.tensors import plain, reading, torchs, unreadable_reason
 
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, bytearray)
 _TORCHS = (torch.dtype, torch.device, torch.layout, torch.Size)
@@ -106,16 +106,16 @@ class _Walk:
         self._kept: list[Any] = []
 
     def value(self, value: Any, steps: tuple[Step, ...]) -> Any:
-        if guard.is_tensor(value):
+        if objects.is_tensor(value):
             return self._tensor(value, steps)
         kind = type(value)
         if kind in _PLAIN or kind in _TORCHS:
             return value
         for base, begin in _CONTAINERS.items():
-            if guard.descends(base, kind):
+            if objects.descends(base, kind):
                 return self._container(value, steps, begin)
         for base in (str, int, float):
-            if guard.descends(base, kind):
+            if objects.descends(base, kind):
                 return _CONVERT[base](value)
         raise _refused(value, steps)
 
@@ -135,8 +135,8 @@ class _Walk:
         return made
 
     def mapping(self, value: Any, steps: tuple[Step, ...]) -> Any:
-        made: Any = OrderedDict() if guard.is_a(value, OrderedDict) else {}
-        for key, each in guard.plain_items(value):
+        made: Any = OrderedDict() if objects.is_a(value, OrderedDict) else {}
+        for key, each in objects.plain_items(value):
             below: tuple[Step, ...] = (*steps, ("key", key))
             made[self._key(key, steps)] = self.value(each, below)
         metadata = getattr(value, "_metadata", None) if type(value) is OrderedDict else None
@@ -149,21 +149,21 @@ class _Walk:
 
     def sequence(self, value: Any, steps: tuple[Step, ...]) -> Any:
         below = [self.value(each, (*steps, ("index", index))) for index, each in enumerate(value)]
-        return below if guard.is_a(value, list) else tuple(below)
+        return below if objects.is_a(value, list) else tuple(below)
 
     def collection(self, value: Any, steps: tuple[Step, ...]) -> Any:
         return {self._key(each, steps) for each in value}
 
     def _key(self, key: Any, steps: tuple[Step, ...]) -> Any:
-        if guard.is_a(key, tuple):
+        if objects.is_a(key, tuple):
             return tuple(self._key(each, steps) for each in key)
         if type(key) in _PLAIN or type(key) in _TORCHS:
             return key
         for base in (str, int, float):
-            if guard.is_a(key, base):
+            if objects.is_a(key, base):
                 return _CONVERT[base](key)
         raise SaveError(
-            f"{_where(steps)} has a key that is a {guard.type_name(type(key))}, expected text or a number.",
+            f"{_where(steps)} has a key that is a {objects.type_name(type(key))}, expected text or a number.",
             path=name_of(steps) or None,
             hint="Save it under names. Nothing was changed.",
         )
@@ -184,9 +184,9 @@ class _Walk:
             data = data.to_dense()
         if kind not in (torch.Tensor, nn.Parameter):
             self._made.warnings.append(
-                f"{name or 'The tensor'} is a {guard.type_name(kind)} and is saved as the plain tensor of its data."
+                f"{name or 'The tensor'} is a {objects.type_name(kind)} and is saved as the plain tensor of its data."
             )
-        leaf = Leaf(name, data, value, guard.is_a(value, nn.Parameter), torchs(value, "requires_grad"))
+        leaf = Leaf(name, data, value, objects.is_a(value, nn.Parameter), torchs(value, "requires_grad"))
         if data.layout is torch.sparse_coo:
             leaf.parts = _parts(name, indices=data._indices(), values=data._values())  # noqa: SLF001 - uncoalesced ones have no other
             leaf.is_coalesced = data.is_coalesced()
@@ -251,8 +251,8 @@ def _parts(name: str, **tensors: torch.Tensor) -> tuple[Leaf, ...]:
 
 
 def _refused(value: Any, steps: tuple[Step, ...]) -> SaveError:
-    kind = guard.type_name(type(value))
-    if guard.is_module(value):
+    kind = objects.type_name(type(value))
+    if objects.is_module(value):
         hint = "Save its state_dict(), or the module alone."
     elif kind == "ndarray":
         hint = "Save torch.from_numpy of it."

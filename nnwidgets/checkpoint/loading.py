@@ -22,7 +22,7 @@ from nnwidgets.edit.targets import Model, Place, check_writable, filled_once
 from nnwidgets.edit.transaction import Plan, commit
 from nnwidgets.edit.undoing import Exchangeable
 from nnwidgets.errors import CheckpointMismatchError, CorruptCheckpointError, NNWidgetsError
-from nnwidgets.introspect.labels import and_more
+from nnwidgets.formatting import and_more
 
 Progress = Callable[[int, int], None]
 """Told bytes done and in all; may raise to cancel, and then nothing is changed."""

@@ -16,8 +16,8 @@ from nnwidgets.checkpoint.statedict import Found
 from nnwidgets.edit.optimizers import checked
 from nnwidgets.edit.targets import Model
 from nnwidgets.errors import CheckpointMismatchError, InvalidTargetError
-from nnwidgets.introspect.guard import type_name
-from nnwidgets.introspect.readable import plain, reading
+from nnwidgets.introspect.safe_access.objects import type_name
+from nnwidgets.introspect.safe_access.tensors import plain, reading
 
 _NOT_HYPERPARAMETERS = {"params", "param_names"}
 _OF_SCHEDULERS = {"initial_lr"}

@@ -10,8 +10,8 @@ from torch import nn
 from torch.nn.parameter import UninitializedTensorMixin  # type: ignore[attr-defined] # torch names it in no __all__
 
 from nnwidgets.errors import InvalidTargetError
-from nnwidgets.introspect.guard import is_a
-from nnwidgets.introspect.readable import unreadable_reason
+from nnwidgets.introspect.safe_access.objects import is_a
+from nnwidgets.introspect.safe_access.tensors import unreadable_reason
 
 
 class Materialized:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from nnwidgets.checkpoint.closing import Closing
 from nnwidgets.errors import SaveError
-from nnwidgets.introspect.labels import short_bytes
+from nnwidgets.formatting import short_bytes
 
 try:
     import fcntl

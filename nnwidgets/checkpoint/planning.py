@@ -20,8 +20,9 @@ from nnwidgets.checkpoint.records import LOADED, LoadPlan, PlanEntry, Status
 from nnwidgets.checkpoint.renaming import Named, one_name_each, renamed, suggest
 from nnwidgets.checkpoint.statedict import Found, find
 from nnwidgets.errors import CheckpointMismatchError, PathNotFoundError
-from nnwidgets.introspect import TensorEntry, TieGroup, lookup, tree
-from nnwidgets.introspect.labels import and_more
+from nnwidgets.formatting import and_more
+from nnwidgets.introspect import TensorEntry, TieGroup, tree
+from nnwidgets.introspect.safe_access import lookup
 from nnwidgets.introspect.twins import open_twin
 
 _OpenEntry = open_twin(PlanEntry)

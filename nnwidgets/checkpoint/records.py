@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
-from nnwidgets.introspect.labels import short_bytes
+from nnwidgets.formatting import short_bytes
 from nnwidgets.introspect.records import TieGroup
 
 if TYPE_CHECKING:

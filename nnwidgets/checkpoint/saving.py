@@ -25,8 +25,8 @@ from nnwidgets.checkpoint.verifying import digest_of_all
 from nnwidgets.checkpoint.verifying import verify as verify_file
 from nnwidgets.edit.log import log_of
 from nnwidgets.errors import InvalidTargetError, SaveError
-from nnwidgets.introspect import guard
-from nnwidgets.introspect.readable import reading
+from nnwidgets.introspect.safe_access import objects
+from nnwidgets.introspect.safe_access.tensors import reading
 
 
 def saved(
@@ -65,7 +65,7 @@ def saved(
     with told(target.path), ExitStack() as stack:
         folder = _folder(target, stack, overwrite=overwrite)
         with _held(obj):
-            state = state_of(obj) if guard.is_module(obj) else State(obj)
+            state = state_of(obj) if objects.is_module(obj) else State(obj)
             contents = contents_of(_wrapped(state.content, optimizer, extra))
             laid = laid_out(target, contents, _about(obj, state, target, optimizer, extra))
             versions = Versions(contents.named)
@@ -91,11 +91,11 @@ def saved(
 
 
 def _check_kind(obj: Any) -> None:
-    if guard.is_module(obj) or guard.is_tensor(obj) or any(guard.is_a(obj, kind) for kind in (dict, list, tuple)):
+    if objects.is_module(obj) or objects.is_tensor(obj) or any(objects.is_a(obj, kind) for kind in (dict, list, tuple)):
         return
     hint = "Save its state_dict()." if callable(getattr(obj, "state_dict", None)) else "Put plain values in a dict."
     raise InvalidTargetError(
-        f"This is a {guard.type_name(type(obj))}, expected a module, a tensor, or a list or dict of them.", hint=hint
+        f"This is a {objects.type_name(type(obj))}, expected a module, a tensor, or a list or dict of them.", hint=hint
     )
 
 
@@ -130,7 +130,7 @@ def _wrapped(content: Any, optimizer: Any, extra: Mapping[str, Any] | None) -> A
 def _about(obj: Any, state: State, target: Target, optimizer: Any, extra: Mapping[str, Any] | None) -> Saved:
     return Saved(
         path=target.given,
-        module=obj if guard.is_module(obj) else None,
+        module=obj if objects.is_module(obj) else None,
         paths=list(state.content) if state.by_path else None,
         has_optimizer=optimizer is not None,
         extra=tuple(extra or ()),
@@ -164,7 +164,7 @@ def _remove_if_empty(path: Path) -> None:
 
 def _held(obj: Any) -> AbstractContextManager[Any]:
     """Edits wait while a module is read."""
-    return log_of(obj).lock if guard.is_module(obj) else contextlib.nullcontext()
+    return log_of(obj).lock if objects.is_module(obj) else contextlib.nullcontext()
 
 
 def _poured(draft: Draft, part: Part, progress: Progress | None) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from nnwidgets.introspect import coverage
+from nnwidgets.introspect.sharing import byte_ranges
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,24 +32,24 @@ def groups(tensors: Sequence[torch.Tensor]) -> list[Group]:
         >>> groups([w, b, w.t(), w.detach()])
         [Group(members=(0, 2, 3), is_same=False)]
     """
-    by_device: dict[Any, list[coverage.Piece]] = {}
+    by_device: dict[Any, list[byte_ranges.Piece]] = {}
     for index, tensor in enumerate(tensors):
-        made = coverage.piece(
+        made = byte_ranges.piece(
             tensor.data_ptr(), tuple(tensor.shape), tensor.stride(), tensor.element_size(), index
         ) if tensor.numel() else None  # fmt: skip
         if made is not None and made.start:
             by_device.setdefault(tensor.device, []).append(made)
     found: list[tuple[int, ...]] = []
     for pieces in by_device.values():
-        for cluster in coverage.clusters(pieces):
+        for cluster in byte_ranges.clusters(pieces):
             if len(cluster) > 1:
                 found += _connected(cluster)
     return [Group(members, _is_same([tensors[index] for index in members])) for members in sorted(found)]
 
 
-def _connected(cluster: list[coverage.Piece]) -> list[tuple[int, ...]]:
+def _connected(cluster: list[byte_ranges.Piece]) -> list[tuple[int, ...]]:
     """Members of a cluster that meet byte for byte, directly or through others."""
-    sites: dict[tuple[int, coverage.Dims, int], list[int]] = {}
+    sites: dict[tuple[int, byte_ranges.Dims, int], list[int]] = {}
     for start, dims, run, owner in cluster:
         sites.setdefault((start, dims, run), []).append(owner)
     holders = list(sites.values())
@@ -61,7 +61,7 @@ def _connected(cluster: list[coverage.Piece]) -> list[tuple[int, ...]]:
         return site
 
     if len(holders) > 1:
-        for owners in coverage.coverage(coverage.Piece(*site, at) for at, site in enumerate(sites)):
+        for owners in byte_ranges.coverage(byte_ranges.Piece(*site, at) for at, site in enumerate(sites)):
             roots = sorted(map(first, owners))
             for root in roots[1:]:
                 leader[root] = roots[0]

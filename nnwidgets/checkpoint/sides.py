@@ -17,8 +17,8 @@ from nnwidgets.checkpoint.planning import state_dict_in
 from nnwidgets.checkpoint.sameness import settled
 from nnwidgets.errors import InvalidTargetError
 from nnwidgets.introspect import live_tensors, tree
-from nnwidgets.introspect.guard import is_a, is_module, is_tensor, type_name
-from nnwidgets.introspect.readable import plain, unreadable_reason
+from nnwidgets.introspect.safe_access.objects import is_a, is_module, is_tensor, type_name
+from nnwidgets.introspect.safe_access.tensors import plain, unreadable_reason
 
 
 class Part(Protocol):

@@ -9,7 +9,8 @@ import torch
 
 from nnwidgets.checkpoint.naming import is_saved
 from nnwidgets.errors import SaveError
-from nnwidgets.introspect import guard, live_tensors, tree
+from nnwidgets.introspect import live_tensors, tree
+from nnwidgets.introspect.safe_access import objects
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +45,12 @@ def state_of(module: Any) -> State:
         with torch.no_grad():
             made = module.state_dict()
     except Exception as error:  # noqa: BLE001 - whatever it is, it becomes the warning's text
-        return _by_path(module, f"its state_dict() raised {guard.reason(error).rstrip('.')}")
-    if not guard.is_a(made, dict):
-        return _by_path(module, f"its state_dict() gave a {guard.type_name(type(made))}")
-    odd = next((key for key, _ in guard.plain_items(made) if guard.text_of(key) is None), None)
+        return _by_path(module, f"its state_dict() raised {objects.reason(error).rstrip('.')}")
+    if not objects.is_a(made, dict):
+        return _by_path(module, f"its state_dict() gave a {objects.type_name(type(made))}")
+    odd = next((key for key, _ in objects.plain_items(made) if objects.text_of(key) is None), None)
     if odd is not None:
-        return _by_path(module, f"its state_dict() has a key that is a {guard.type_name(type(odd))}")
+        return _by_path(module, f"its state_dict() has a key that is a {objects.type_name(type(odd))}")
     return State(made)
 
 
@@ -59,12 +60,13 @@ def optimizer_state(optimizer: Any) -> Any:
     Raises:
         SaveError: It has none.
     """
-    if guard.is_a(optimizer, dict):
+    if objects.is_a(optimizer, dict):
         return optimizer
     make = getattr(optimizer, "state_dict", None)
     if not callable(make):
         raise SaveError(
-            f"The optimizer is a {guard.type_name(type(optimizer))}, expected one of torch.optim or its state_dict().",
+            f"The optimizer is a {objects.type_name(type(optimizer))}, "
+            "expected one of torch.optim or its state_dict().",
             hint="Nothing was changed.",
         )
     try:
@@ -72,7 +74,7 @@ def optimizer_state(optimizer: Any) -> Any:
             return make()
     except Exception as error:
         raise SaveError(
-            f"The optimizer's state_dict() raised {guard.reason(error).rstrip('.')}.", hint="Nothing was changed."
+            f"The optimizer's state_dict() raised {objects.reason(error).rstrip('.')}.", hint="Nothing was changed."
         ) from error
 
 

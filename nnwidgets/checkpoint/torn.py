@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from nnwidgets.checkpoint.leaves import Leaf
-from nnwidgets.introspect.labels import some
-from nnwidgets.introspect.readable import reading, torchs
+from nnwidgets.formatting import some
+from nnwidgets.introspect.safe_access.tensors import reading, torchs
 
 _MOST_NAMES = 3
 

@@ -19,7 +19,7 @@ from nnwidgets.checkpoint.formats import Opened
 from nnwidgets.checkpoint.lanes import PIECE_BYTES, in_lanes
 from nnwidgets.checkpoint.sameness import is_same, settled
 from nnwidgets.edit.digest import digest
-from nnwidgets.introspect.readable import plain, reading
+from nnwidgets.introspect.safe_access.tensors import plain, reading
 
 Tick = Callable[[int], None]
 """Told how many more bytes are done, by one thread at a time; may raise to cancel."""

@@ -13,7 +13,7 @@ import torch
 
 from nnwidgets.edit.aside import Aside, Halt
 from nnwidgets.edit.pieces import Pieces
-from nnwidgets.introspect.readable import reading
+from nnwidgets.introspect.safe_access.tensors import reading
 
 
 class Ahead:

@@ -16,9 +16,9 @@ from nnwidgets.edit.targets import Model, Place, check_writable, filled_once, pa
 from nnwidgets.edit.transaction import Plan, commit
 from nnwidgets.edit.undoing import summarized
 from nnwidgets.errors import InvalidTargetError, PathNotFoundError
-from nnwidgets.introspect.guard import is_tensor
-from nnwidgets.introspect.labels import shape_text
-from nnwidgets.introspect.readable import plain, reading
+from nnwidgets.formatting import shape_text
+from nnwidgets.introspect.safe_access.objects import is_tensor
+from nnwidgets.introspect.safe_access.tensors import plain, reading
 
 _MOST_CODE_BYTES = 4 * 2**20
 _MOST_LITERAL = 64

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from nnwidgets.edit.code import Recipe, script
 from nnwidgets.edit.targets import Tie
-from nnwidgets.introspect.labels import and_more
+from nnwidgets.formatting import and_more
 from nnwidgets.introspect.records import TensorStats
 
 Kind = Literal["init", "assign", "freeze", "unfreeze", "function", "load"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nnwidgets.errors import InvalidTargetError
-from nnwidgets.introspect.spelling import spelled
+from nnwidgets.introspect.module_tree.expressions import spelled
 
 _NET = "\x00net\x00"
 _OPTIMIZER = "\x00optimizer{}\x00"

@@ -16,7 +16,7 @@ from torch import nn
 from nnwidgets.edit.targets import Model
 from nnwidgets.errors import InvalidTargetError
 from nnwidgets.introspect import get, paths
-from nnwidgets.introspect.guard import instance_dict, is_a, is_module, plain_items, type_mro, type_name
+from nnwidgets.introspect.safe_access.objects import instance_dict, is_a, is_module, plain_items, type_mro, type_name
 
 _MATRIX = 2
 

@@ -20,9 +20,9 @@ from nnwidgets.edit.transaction import Plan, commit, previewed, with_optimizers
 from nnwidgets.edit.undoing import summarized
 from nnwidgets.errors import InitializerError, InvalidTargetError, NNWidgetsError
 from nnwidgets.introspect import live_tensors
-from nnwidgets.introspect.guard import class_attribute, is_module
-from nnwidgets.introspect.readable import unreadable_reason
 from nnwidgets.introspect.records import TensorStats
+from nnwidgets.introspect.safe_access.objects import class_attribute, is_module
+from nnwidgets.introspect.safe_access.tensors import unreadable_reason
 
 _RESETS = ("reset_parameters", "_reset_parameters")
 

@@ -20,8 +20,8 @@ from nnwidgets.edit.targets import Model, Place, Target, check_writable, filled_
 from nnwidgets.edit.transaction import Plan, commit, previewed, with_optimizers
 from nnwidgets.edit.undoing import summarized
 from nnwidgets.errors import InitializerError, NNWidgetsError
-from nnwidgets.introspect.readable import reading
 from nnwidgets.introspect.records import TensorStats
+from nnwidgets.introspect.safe_access.tensors import reading
 
 _MATRIX = 2
 _MOST_PREVIEWED = 32_000_000

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from nnwidgets.edit.changes import Change
 from nnwidgets.edit.code import script
 from nnwidgets.errors import InvalidTargetError
-from nnwidgets.introspect.guard import require_module
-from nnwidgets.introspect.labels import inert, short_bytes, some
+from nnwidgets.formatting import inert, short_bytes, some
+from nnwidgets.introspect.safe_access.objects import require_module
 
 if TYPE_CHECKING:
     from nnwidgets.edit.undoing import Undo

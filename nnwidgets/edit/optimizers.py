@@ -10,10 +10,10 @@ import torch
 from torch.optim import Optimizer
 
 from nnwidgets.errors import InvalidTargetError
+from nnwidgets.formatting import and_more
 from nnwidgets.introspect import live_tensors
-from nnwidgets.introspect.guard import is_a, is_tensor, type_name
-from nnwidgets.introspect.labels import and_more
-from nnwidgets.introspect.readable import plain, reading, unreadable_reason
+from nnwidgets.introspect.safe_access.objects import is_a, is_tensor, type_name
+from nnwidgets.introspect.safe_access.tensors import plain, reading, unreadable_reason
 
 _MOST_TOLD = 3
 

@@ -14,8 +14,8 @@ from collections.abc import Iterable, Iterator, Sequence
 import torch
 
 from nnwidgets.edit.digest import CHUNK_BYTES
-from nnwidgets.introspect import coverage
-from nnwidgets.introspect.blocks import Runs, blocks
+from nnwidgets.introspect.sharing import byte_ranges
+from nnwidgets.introspect.statistics.blocks import Runs, blocks
 
 
 def blocks_of(tensors: Iterable[torch.Tensor]) -> list[torch.Tensor]:
@@ -62,15 +62,15 @@ def _ends(tensor: torch.Tensor) -> tuple[int, int]:
     return tensor.data_ptr(), tensor.data_ptr() + reach * tensor.element_size()
 
 
-def piece_of(tensor: torch.Tensor, owner: int = 0) -> coverage.Piece | None:
+def piece_of(tensor: torch.Tensor, owner: int = 0) -> byte_ranges.Piece | None:
     """The bytes of a plain strided tensor; None where it has none."""
-    return coverage.piece(tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.element_size(), owner)
+    return byte_ranges.piece(tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.element_size(), owner)
 
 
 def overlaps_itself(tensor: torch.Tensor) -> bool:
     """Whether two elements of a plain strided tensor are the same memory."""
     found = piece_of(tensor)
-    return found is not None and coverage.n_bytes(found) < tensor.numel() * tensor.element_size()
+    return found is not None and byte_ranges.n_bytes(found) < tensor.numel() * tensor.element_size()
 
 
 def raw_bytes(tensor: torch.Tensor, address: int, n_bytes: int) -> torch.Tensor:
@@ -81,15 +81,15 @@ def raw_bytes(tensor: torch.Tensor, address: int, n_bytes: int) -> torch.Tensor:
 
 
 def _on_one_device(tensors: Sequence[torch.Tensor]) -> Iterator[torch.Tensor]:
-    sites: dict[tuple[int, coverage.Dims, int], torch.Tensor] = {}
+    sites: dict[tuple[int, byte_ranges.Dims, int], torch.Tensor] = {}
     for tensor in tensors:
         found = piece_of(tensor)
         if found is not None:
             sites.setdefault(found[:3], tensor)
-    pieces = [coverage.Piece(*site, index) for index, site in enumerate(sites)]
+    pieces = [byte_ranges.Piece(*site, index) for index, site in enumerate(sites)]
     owners = list(sites.values())
-    for cluster in coverage.clusters(pieces):
-        shared = len(cluster) > 1 and any(len(having) > 1 for having in coverage.coverage(cluster))
+    for cluster in byte_ranges.clusters(pieces):
+        shared = len(cluster) > 1 and any(len(having) > 1 for having in byte_ranges.coverage(cluster))
         if shared:
             yield from _hulls(cluster, owners)
             continue
@@ -103,11 +103,11 @@ def _on_one_device(tensors: Sequence[torch.Tensor]) -> Iterator[torch.Tensor]:
                 yield from blocks(tensor, Runs.of(tensor), CHUNK_BYTES // tensor.element_size())
 
 
-def _hulls(cluster: list[coverage.Piece], owners: Sequence[torch.Tensor]) -> Iterator[torch.Tensor]:
+def _hulls(cluster: list[byte_ranges.Piece], owners: Sequence[torch.Tensor]) -> Iterator[torch.Tensor]:
     """The hulls of pieces, in order of address, what an earlier one covers left out."""
     covered = 0
     for each in sorted(cluster):
-        start, stop = max(each.start, covered), coverage.end(each)
+        start, stop = max(each.start, covered), byte_ranges.end(each)
         if stop > start:
             yield from torch.split(raw_bytes(owners[each.owner], start, stop - start), CHUNK_BYTES)
             covered = stop

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from nnwidgets.introspect.readable import plain, reading
+from nnwidgets.introspect.safe_access.tensors import plain, reading
 
 
 class Scratch:

@@ -25,7 +25,7 @@ from nnwidgets.edit.interrupts import insist
 from nnwidgets.edit.lane import Lane
 from nnwidgets.edit.pieces import Pieces, as_block
 from nnwidgets.edit.regions import blocks_of, turns_of
-from nnwidgets.introspect.readable import reading
+from nnwidgets.introspect.safe_access.tensors import reading
 
 _ALIGNMENT = 64
 _LARGE_BYTES = 8 * 2**20

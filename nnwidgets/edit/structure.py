@@ -9,8 +9,8 @@ import torch
 
 from nnwidgets.errors import InitializerError
 from nnwidgets.introspect import live_modules, live_tensors
-from nnwidgets.introspect.guard import instance_dict, is_a
-from nnwidgets.introspect.readable import reading, unreadable_reason
+from nnwidgets.introspect.safe_access.objects import instance_dict, is_a
+from nnwidgets.introspect.safe_access.tensors import reading, unreadable_reason
 
 _REGISTRIES = ("_parameters", "_buffers", "_modules")
 

@@ -12,10 +12,11 @@ import torch
 
 from nnwidgets.edit.regions import overlaps_itself, piece_of
 from nnwidgets.errors import InvalidTargetError, PathNotFoundError
-from nnwidgets.introspect import ModuleTree, TensorEntry, coverage, get, live_modules, live_tensors, match, tree
-from nnwidgets.introspect.guard import is_tensor, type_name
-from nnwidgets.introspect.placement import ORDINARY
-from nnwidgets.introspect.readable import plain, reading, torchs, unreadable_reason, without_torch_function
+from nnwidgets.introspect import ModuleTree, TensorEntry, get, live_modules, live_tensors, match, tree
+from nnwidgets.introspect.safe_access.objects import is_tensor, type_name
+from nnwidgets.introspect.safe_access.tensors import plain, reading, torchs, unreadable_reason, without_torch_function
+from nnwidgets.introspect.sharing import byte_ranges
+from nnwidgets.introspect.sharing.addresses import ORDINARY
 
 Target = str | Sequence[str]
 
@@ -251,7 +252,7 @@ def filled_once(places: Sequence[Place]) -> tuple[list[Place], list[str]]:
         The places to fill, in order, and warnings.
     """
     kept: list[Place] = []
-    pieces: list[coverage.Piece] = []
+    pieces: list[byte_ranges.Piece] = []
     warnings: list[str] = []
     with reading():
         for place in places:
@@ -260,10 +261,12 @@ def filled_once(places: Sequence[Place]) -> tuple[list[Place], list[str]]:
                 kept.append(place)
                 continue
             same = [each for each in pieces if each[:3] == found[:3]]
-            met = [each for each in pieces if each.start < coverage.end(found) and found.start < coverage.end(each)]
+            met = [
+                each for each in pieces if each.start < byte_ranges.end(found) and found.start < byte_ranges.end(each)
+            ]
             met = [each for each in met if kept[each.owner].tensor.device == place.tensor.device]
             if not same and met:
-                by_owners = coverage.coverage([*met, found])
+                by_owners = byte_ranges.coverage([*met, found])
                 shared = sum(n for owners, n in by_owners.items() if found.owner in owners and len(owners) > 1)
                 alone = sum(n for owners, n in by_owners.items() if owners == {found.owner})
                 if shared and not alone:
@@ -283,8 +286,8 @@ def filled_once(places: Sequence[Place]) -> tuple[list[Place], list[str]]:
     return kept, warnings
 
 
-def _is_view(one: coverage.Piece, other: coverage.Piece) -> bool:
-    return one.start == other.start and coverage.n_bytes(one) == coverage.n_bytes(other)
+def _is_view(one: byte_ranges.Piece, other: byte_ranges.Piece) -> bool:
+    return one.start == other.start and byte_ranges.n_bytes(one) == byte_ranges.n_bytes(other)
 
 
 _INDEX = re.compile(r"\[[^\[\]\"']*\]\Z")

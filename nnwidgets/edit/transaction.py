@@ -23,9 +23,10 @@ from nnwidgets.edit.optimizers import KeptState, checked, states_of, warning_of
 from nnwidgets.edit.targets import Model, Place, Tie
 from nnwidgets.edit.undoing import Exchangeable, Flag, Site, Undo, summarized
 from nnwidgets.errors import ChangedSinceError, InvalidTargetError, NNWidgetsError
-from nnwidgets.introspect import lookup, sampled_stats
-from nnwidgets.introspect.labels import and_more, short_bytes
+from nnwidgets.formatting import and_more, short_bytes
+from nnwidgets.introspect import sampled_stats
 from nnwidgets.introspect.records import TensorStats
+from nnwidgets.introspect.safe_access import lookup
 
 
 @dataclass

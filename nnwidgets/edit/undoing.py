@@ -11,8 +11,8 @@ import torch
 from nnwidgets.edit.interrupts import insist
 from nnwidgets.edit.snapshot import Snapshot
 from nnwidgets.introspect import sampled_stats, stats
-from nnwidgets.introspect.readable import plain, reading, unreadable_reason, without_torch_function
 from nnwidgets.introspect.records import TensorStats
+from nnwidgets.introspect.safe_access.tensors import plain, reading, unreadable_reason, without_torch_function
 
 _EXACT_ELEMENTS = 4_000_000
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from nnwidgets.introspect.folding import Alikes, Run, fold
-from nnwidgets.introspect.lints import check, data_findings, structural_findings, worst_first
-from nnwidgets.introspect.lookup import get, hidden_modules, live_modules, live_tensors
-from nnwidgets.introspect.matrix import matrix_shape
+from nnwidgets.introspect.checks import check, data_findings, structural_findings, worst_first
+from nnwidgets.introspect.heatmap.matrix_view import matrix_shape
+from nnwidgets.introspect.heatmap.window import Window, window
+from nnwidgets.introspect.module_tree.folding import Alikes, Run, fold
+from nnwidgets.introspect.module_tree.tree import tree
 from nnwidgets.introspect.outline import outline
-from nnwidgets.introspect.readable import unreadable_reason
+from nnwidgets.introspect.patterns import Match, match
 from nnwidgets.introspect.records import (
     Finding,
     ModuleNode,
@@ -18,13 +19,12 @@ from nnwidgets.introspect.records import (
     Trace,
     TraceCall,
 )
-from nnwidgets.introspect.sampling import sampled_stats
-from nnwidgets.introspect.statistics import CancelledError, exact_stats, stats
-from nnwidgets.introspect.storage import ties
-from nnwidgets.introspect.targets import Match, match
-from nnwidgets.introspect.tracing import trace
-from nnwidgets.introspect.walk import tree
-from nnwidgets.introspect.window import Window, window
+from nnwidgets.introspect.safe_access.lookup import get, hidden_modules, live_modules, live_tensors
+from nnwidgets.introspect.safe_access.tensors import unreadable_reason
+from nnwidgets.introspect.sharing.ties import ties
+from nnwidgets.introspect.statistics.sampling import sampled_stats
+from nnwidgets.introspect.statistics.stats import CancelledError, exact_stats, stats
+from nnwidgets.introspect.tracing.trace import trace
 
 __all__ = [
     "Alikes",

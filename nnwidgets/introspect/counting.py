@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 
-from nnwidgets.introspect.reading import Reading
+from nnwidgets.introspect.safe_access.scan import Reading
 
 Common = tuple[tuple[int, ...], tuple[int, ...]]
 """Slots that share elements, in order, and for each slot how many elements of it these are."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from nnwidgets.formatting import exact_count, inert
 from nnwidgets.introspect.columns import aligned
-from nnwidgets.introspect.labels import exact_count, inert
-from nnwidgets.introspect.lines import Line
+from nnwidgets.introspect.module_tree.text import Line
 
 MOST_CELLS = 120
 

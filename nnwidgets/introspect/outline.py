@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nnwidgets.introspect.layout import laid_out
-from nnwidgets.introspect.lines import lines
+from nnwidgets.introspect.module_tree.text import lines
 from nnwidgets.introspect.records import ModuleTree
 from nnwidgets.introspect.totals import totals_text
 

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal
 
-from nnwidgets.introspect import finding, flat
-from nnwidgets.introspect.labels import inert
+from nnwidgets.formatting import inert
+from nnwidgets.introspect import finding
+from nnwidgets.introspect.module_tree import nodes
 
 NodeKind = Literal["module", "alias", "cycle"]
 Role = Literal["parameter", "buffer", "unregistered"]
@@ -184,13 +185,13 @@ class ModuleNode:
         return f"ModuleNode({inert(self.path, 80)!r}, {self.class_name}, {what})"
 
     def __eq__(self, other: object) -> bool:
-        return flat.equal(self, other) if isinstance(other, ModuleNode) else NotImplemented
+        return nodes.equal(self, other) if isinstance(other, ModuleNode) else NotImplemented
 
     def __hash__(self) -> int:
         return hash((self.path, self.class_name, self.n_params))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return flat.node_from_rows, (flat.rows(self),)
+        return nodes.node_from_rows, (nodes.rows(self),)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ModuleNode:
         return self
@@ -205,7 +206,7 @@ class ModuleNode:
 
     def to_dict(self) -> dict[str, Any]:
         """All fields, as JSON has them; children and tensors by their paths, so that no depth is too deep."""
-        return flat.node_to_dict(self)
+        return nodes.node_to_dict(self)
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -261,20 +262,20 @@ class ModuleTree:
         return outline(self)
 
     def __eq__(self, other: object) -> bool:
-        return flat.equal_trees(self, other) if isinstance(other, ModuleTree) else NotImplemented
+        return nodes.equal_trees(self, other) if isinstance(other, ModuleTree) else NotImplemented
 
     def __hash__(self) -> int:
         return hash((self.n_params, self.size_bytes, len(self.nodes), self.root.class_name))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return flat.tree_from_rows, flat.tree_rows(self)
+        return nodes.tree_from_rows, nodes.tree_rows(self)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ModuleTree:
         return self
 
     def to_dict(self) -> dict[str, Any]:
         """All fields, as JSON has them; ``root`` is a path, and ``nodes`` name their children by path."""
-        return flat.tree_to_dict(self)
+        return nodes.tree_to_dict(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nnwidgets.introspect.labels import exact_count, short_bytes, short_count
+from nnwidgets.formatting import exact_count, short_bytes, short_count
 from nnwidgets.introspect.records import ModuleTree
 
 

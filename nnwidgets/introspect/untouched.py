@@ -8,10 +8,10 @@ from typing import Any
 
 from torch import nn
 
-from nnwidgets.introspect.guard import instance_dict, is_a
-from nnwidgets.introspect.reading import read
-from nnwidgets.introspect.tracing_operators import OperatorCounter
-from nnwidgets.introspect.tracing_state import ForwardState
+from nnwidgets.introspect.safe_access.objects import instance_dict, is_a
+from nnwidgets.introspect.safe_access.scan import read
+from nnwidgets.introspect.tracing.flops import OperatorCounter
+from nnwidgets.introspect.tracing.restore import ForwardState
 
 
 @contextlib.contextmanager

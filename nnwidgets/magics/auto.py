@@ -23,7 +23,7 @@ class _ExploringFormatter(IPythonDisplayFormatter):
 
     def __call__(self, obj: Any) -> Any:
         """Explore a module; leave anything else to IPython."""
-        from nnwidgets.introspect.guard import is_module
+        from nnwidgets.introspect.safe_access.objects import is_module
 
         if not self.enabled or not is_module(obj):
             return super().__call__(obj)

@@ -18,7 +18,7 @@ from IPython.core.compilerop import CachingCompiler
 
 from nnwidgets import edit
 from nnwidgets.errors import InitializerError
-from nnwidgets.introspect.labels import inert
+from nnwidgets.formatting import inert
 from nnwidgets.magics.borrowed import borrowed_lines
 from nnwidgets.magics.edit_commands import changed_page
 from nnwidgets.magics.grammar import CELL, Command, LineError, wrong

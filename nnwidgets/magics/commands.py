@@ -11,16 +11,16 @@ from IPython.display import display
 from torch import nn
 
 from nnwidgets.errors import NNWidgetsError
-from nnwidgets.introspect import lookup
-from nnwidgets.introspect.lints import data_findings, structural_findings, worst_first
-from nnwidgets.introspect.readable import unreadable_reason
-from nnwidgets.introspect.reading import read
+from nnwidgets.introspect.checks import data_findings, structural_findings, worst_first
+from nnwidgets.introspect.module_tree.tree import tree
 from nnwidgets.introspect.records import TensorEntry
-from nnwidgets.introspect.statistics import stats
-from nnwidgets.introspect.storage import ties
+from nnwidgets.introspect.safe_access import lookup
+from nnwidgets.introspect.safe_access.scan import read
+from nnwidgets.introspect.safe_access.tensors import unreadable_reason
+from nnwidgets.introspect.sharing.ties import ties
+from nnwidgets.introspect.statistics.stats import stats
 from nnwidgets.introspect.totals import count_text
-from nnwidgets.introspect.tracing import trace
-from nnwidgets.introspect.walk import tree
+from nnwidgets.introspect.tracing.trace import trace
 from nnwidgets.magics.cell import cell_page
 from nnwidgets.magics.edit_commands import EDIT_PAGES, in_words_of_the_magic
 from nnwidgets.magics.file_commands import Bind, file_page

@@ -6,7 +6,7 @@ import types
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from nnwidgets.introspect.guard import class_attribute, instance_dict, is_a, is_module, plain_items
+from nnwidgets.introspect.safe_access.objects import class_attribute, instance_dict, is_a, is_module, plain_items
 from nnwidgets.magics.candidates import Candidate, Completion
 from nnwidgets.magics.edit_completion import edit_candidates, target_candidates
 from nnwidgets.magics.file_completion import file_candidates, optimizer_candidates, rename_candidates

@@ -12,9 +12,9 @@ from nnwidgets import edit
 from nnwidgets.edit.initializers import found as find_initializer
 from nnwidgets.edit.optimizers import states_of, warning_of
 from nnwidgets.errors import InitializerError, InvalidTargetError
+from nnwidgets.formatting import inert
 from nnwidgets.introspect import live_tensors
-from nnwidgets.introspect.guard import is_tensor
-from nnwidgets.introspect.labels import inert
+from nnwidgets.introspect.safe_access.objects import is_tensor
 from nnwidgets.magics.edit_parser import literal
 from nnwidgets.magics.grammar import Command, LineError, cut
 from nnwidgets.magics.namespace import free_name, optimizers_in

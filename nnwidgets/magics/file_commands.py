@@ -15,8 +15,8 @@ from torch.optim import Optimizer
 from nnwidgets import checkpoint
 from nnwidgets.checkpoint.renaming import in_short
 from nnwidgets.errors import InvalidTargetError, NNWidgetsError
-from nnwidgets.introspect.guard import is_a, is_module, is_tensor, type_name
-from nnwidgets.introspect.labels import and_more, inert
+from nnwidgets.formatting import and_more, inert
+from nnwidgets.introspect.safe_access.objects import is_a, is_module, is_tensor, type_name
 from nnwidgets.magics.edit_commands import remembered_of
 from nnwidgets.magics.file_parser import PATTERN
 from nnwidgets.magics.grammar import Command, LineError, cut, usage

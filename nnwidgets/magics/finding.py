@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from nnwidgets.errors import InvalidTargetError, PathNotFoundError
-from nnwidgets.introspect.labels import exact_count, inert
+from nnwidgets.formatting import exact_count, inert
+from nnwidgets.introspect.patterns import match
 from nnwidgets.introspect.records import ModuleNode, ModuleTree, TensorEntry
-from nnwidgets.introspect.targets import match
 from nnwidgets.magics.grammar import LineError, cut
 
 _MOST_LISTED = 3

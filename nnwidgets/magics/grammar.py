@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from nnwidgets.errors import closest_names
-from nnwidgets.introspect.labels import inert
+from nnwidgets.formatting import inert
 
 USAGE: dict[str, str] = {
     "explore": "%nn net",

@@ -108,7 +108,7 @@ class NNMagics(Magics):
 def _one_line() -> Iterator[None]:
     """Say what can't be done in one line, without a traceback."""
     from nnwidgets.errors import NNWidgetsError
-    from nnwidgets.introspect.labels import inert
+    from nnwidgets.formatting import inert
     from nnwidgets.magics.grammar import LineError
 
     try:

@@ -15,7 +15,8 @@ from typing import Any
 from torch import nn
 
 from nnwidgets.errors import closest_names
-from nnwidgets.introspect.guard import (
+from nnwidgets.formatting import and_more, inert
+from nnwidgets.introspect.safe_access.objects import (
     class_attribute,
     instance_dict,
     is_a,
@@ -24,7 +25,6 @@ from nnwidgets.introspect.guard import (
     plain_items,
     type_name,
 )
-from nnwidgets.introspect.labels import and_more, inert
 from nnwidgets.magics.grammar import LineError, cut
 
 _REGISTRIES = ("_modules", "_parameters", "_buffers")

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from nnwidgets.introspect.reading import read
+from nnwidgets.introspect.module_tree.tree import tree
 from nnwidgets.introspect.records import ModuleTree, Trace
-from nnwidgets.introspect.tracing import trace
-from nnwidgets.introspect.walk import tree
+from nnwidgets.introspect.safe_access.scan import read
+from nnwidgets.introspect.tracing.trace import trace
 from nnwidgets.magics.grammar import InputSize, LineError
 from nnwidgets.magics.torchinfo_table import DeclinedError, torchinfo_table
 from nnwidgets.text.document import Document, Note, Written

@@ -7,12 +7,13 @@ from itertools import islice
 from typing import Any
 
 from nnwidgets.errors import NNWidgetsError
-from nnwidgets.introspect import lookup, paths
-from nnwidgets.introspect.guard import is_module, is_tensor, type_name
-from nnwidgets.introspect.irregular import found_in, parts
-from nnwidgets.introspect.reading import quiet, read
-from nnwidgets.introspect.targets import match
-from nnwidgets.introspect.walk import tree
+from nnwidgets.introspect import paths
+from nnwidgets.introspect.module_tree.tree import tree
+from nnwidgets.introspect.patterns import match
+from nnwidgets.introspect.safe_access import lookup
+from nnwidgets.introspect.safe_access.modules import found_in, parts
+from nnwidgets.introspect.safe_access.objects import is_module, is_tensor, type_name
+from nnwidgets.introspect.safe_access.scan import quiet, read
 
 _GLOB = frozenset("*?")
 

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from nnwidgets.introspect.guard import instance_dict, reason, type_mro, type_name
 from nnwidgets.introspect.records import ModuleNode, ModuleTree
+from nnwidgets.introspect.safe_access.objects import instance_dict, reason, type_mro, type_name
 from nnwidgets.introspect.untouched import untouched
 
 _MOST_STEPS = 200_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from nnwidgets.edit import Change, History, Tie
-from nnwidgets.introspect.labels import and_more, exact_count, short_bytes
+from nnwidgets.formatting import and_more, exact_count, short_bytes
 from nnwidgets.introspect.records import TensorStats
 from nnwidgets.text.document import Block, Code, Document, Facts, Note, Table, Title
 from nnwidgets.text.pages import MOST_ROWS, number

@@ -20,7 +20,7 @@ from nnwidgets.checkpoint import (
     StoredTensor,
 )
 from nnwidgets.checkpoint.records import WORST_FIRST
-from nnwidgets.introspect.labels import and_more, exact_count, shape_text, short_bytes, some
+from nnwidgets.formatting import and_more, exact_count, shape_text, short_bytes, some
 from nnwidgets.text.document import Block, Document, Facts, Note, Table, Title
 from nnwidgets.text.pages import MOST_ROWS, number
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from nnwidgets.introspect.lines import Line
+from nnwidgets.introspect.module_tree.text import Line
 from nnwidgets.introspect.records import Severity
 
 _BREAKS = re.compile(r"[ \t\r\n]+")

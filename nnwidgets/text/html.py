@@ -10,8 +10,8 @@ import html
 from collections.abc import Iterator, Sequence
 
 from nnwidgets.edit import Change, History
-from nnwidgets.introspect.labels import exact_count, inert
-from nnwidgets.introspect.lines import Line
+from nnwidgets.formatting import exact_count, inert
+from nnwidgets.introspect.module_tree.text import Line
 from nnwidgets.introspect.records import Finding, ModuleTree, TensorEntry, TensorStats, TieGroup, Trace
 from nnwidgets.text import changes, pages
 from nnwidgets.text.document import Bars, Block, Code, Document, Facts, Note, Outline, Table, Title, Written

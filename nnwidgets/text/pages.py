@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nnwidgets.introspect.labels import dtype_short, exact_count, inert, shape_text, short_bytes, short_count
-from nnwidgets.introspect.lines import lines
+from nnwidgets.formatting import dtype_short, exact_count, inert, shape_text, short_bytes, short_count
+from nnwidgets.introspect.module_tree.text import lines
 from nnwidgets.introspect.records import (
     Finding,
     ModuleNode,

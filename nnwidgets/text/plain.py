@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nnwidgets.edit import Change, History
+from nnwidgets.formatting import exact_count, inert
 from nnwidgets.introspect.columns import aligned, fit, pad, width
-from nnwidgets.introspect.labels import exact_count, inert
 from nnwidgets.introspect.layout import MOST_CELLS, laid_out
 from nnwidgets.introspect.records import Finding, ModuleTree, TensorEntry, TensorStats, TieGroup, Trace
 from nnwidgets.text import changes, pages

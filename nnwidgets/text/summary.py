@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from nnwidgets.introspect.labels import exact_count, inert
+from nnwidgets.formatting import exact_count, inert
 from nnwidgets.introspect.records import ModuleNode, ModuleTree, Trace
 
 DEFAULT_DEPTH = 3

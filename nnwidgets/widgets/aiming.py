@@ -8,7 +8,7 @@ from typing import Any
 
 from nnwidgets.edit.targets import Model, Place
 from nnwidgets.errors import InvalidTargetError
-from nnwidgets.introspect.labels import inert
+from nnwidgets.formatting import inert
 from nnwidgets.widgets.filtering import matches
 from nnwidgets.widgets.index import Index
 from nnwidgets.widgets.locating import place_of, siblings_of

@@ -9,9 +9,9 @@ from functools import partial
 from typing import Any
 
 from nnwidgets.errors import NNWidgetsError
-from nnwidgets.introspect.alone import alone
-from nnwidgets.introspect.guard import type_name
-from nnwidgets.introspect.labels import inert
+from nnwidgets.formatting import inert
+from nnwidgets.introspect.safe_access.objects import type_name
+from nnwidgets.introspect.statistics.threads import alone
 from nnwidgets.widgets import bundle, changing, initializing, numbers
 from nnwidgets.widgets.bodies import finding_body, tie_body
 from nnwidgets.widgets.comparing import tell_diff

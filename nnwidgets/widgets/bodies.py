@@ -7,10 +7,10 @@ from typing import Any
 import torch
 
 from nnwidgets.errors import NNWidgetsError
-from nnwidgets.introspect.labels import inert, shape_text
-from nnwidgets.introspect.lookup import get
-from nnwidgets.introspect.reading import quiet
+from nnwidgets.formatting import inert, shape_text
 from nnwidgets.introspect.records import Finding, TieGroup
+from nnwidgets.introspect.safe_access.lookup import get
+from nnwidgets.introspect.safe_access.scan import quiet
 from nnwidgets.widgets.index import Index
 from nnwidgets.widgets.session import Session
 from nnwidgets.wire.schema import FindingBody, TieBody

@@ -8,7 +8,7 @@ from typing import Any
 
 from nnwidgets.edit import Change, assign, freeze, history, redo, undo, unfreeze
 from nnwidgets.errors import InvalidTargetError
-from nnwidgets.introspect.labels import inert
+from nnwidgets.formatting import inert
 from nnwidgets.widgets.aiming import aim_at
 from nnwidgets.widgets.initializing import optimizer_name
 from nnwidgets.widgets.session import Session

@@ -7,7 +7,7 @@ import keyword
 
 from torch import nn
 
-from nnwidgets.introspect.spelling import spelled
+from nnwidgets.introspect.module_tree.expressions import spelled
 from nnwidgets.wire.schema import CodeLine
 
 _MAX_CODE = 20_000

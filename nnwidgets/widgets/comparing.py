@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from nnwidgets.checkpoint import Changed, StateDiff, diff
-from nnwidgets.introspect.labels import inert
+from nnwidgets.formatting import inert
 from nnwidgets.widgets.folders import named_from_here, resolved
 from nnwidgets.widgets.looked import signature
 from nnwidgets.widgets.session import Session

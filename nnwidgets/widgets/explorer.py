@@ -13,9 +13,9 @@ from torch import nn
 from traitlets import Bytes, Int, TraitError, Unicode, validate
 
 from nnwidgets.errors import InvalidTargetError, PathNotFoundError
-from nnwidgets.introspect.guard import require_module, type_name
-from nnwidgets.introspect.lints.training import optimizers_in
+from nnwidgets.introspect.checks.training import optimizers_in
 from nnwidgets.introspect.records import Trace
+from nnwidgets.introspect.safe_access.objects import require_module, type_name
 from nnwidgets.widgets import bundle, lifetime
 from nnwidgets.widgets.answers import first_view, handlers, is_long, is_patient
 from nnwidgets.widgets.kernel import after_each_cell, answer_where_asked

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from nnwidgets.errors import NNWidgetsError
+from nnwidgets.introspect.patterns import match
 from nnwidgets.introspect.records import TensorEntry
-from nnwidgets.introspect.targets import match
 from nnwidgets.widgets.index import Index, is_frozen
 
 _GLOB = frozenset("*?[")

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePath
 
 from nnwidgets.errors import NNWidgetsError
-from nnwidgets.introspect.labels import inert
+from nnwidgets.formatting import inert
 from nnwidgets.wire.faults import RequestError
 from nnwidgets.wire.schema_checkpoints import Crumb, FileBody, FolderReply
 

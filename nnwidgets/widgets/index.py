@@ -14,7 +14,7 @@ from itertools import accumulate, pairwise
 
 from nnwidgets.errors import InvalidTargetError
 from nnwidgets.introspect import paths
-from nnwidgets.introspect.folding import SHORTEST, Alikes
+from nnwidgets.introspect.module_tree.folding import SHORTEST, Alikes
 from nnwidgets.introspect.records import Finding, ModuleNode, ModuleTree, Severity, TensorEntry, TieGroup
 
 _Join = Callable[[int, int], int]

@@ -14,13 +14,13 @@ from nnwidgets.edit.initializers import found
 from nnwidgets.edit.optimizers import states_of
 from nnwidgets.edit.targets import check_writable
 from nnwidgets.errors import InitializerError, NNWidgetsError
+from nnwidgets.formatting import and_more, inert, shape_text
 from nnwidgets.introspect import stats
-from nnwidgets.introspect.guard import type_name
-from nnwidgets.introspect.labels import and_more, inert, shape_text
-from nnwidgets.introspect.lookup import get
 from nnwidgets.introspect.records import TensorStats
-from nnwidgets.introspect.sampling import sampled_stats
-from nnwidgets.introspect.statistics import version
+from nnwidgets.introspect.safe_access.lookup import get
+from nnwidgets.introspect.safe_access.objects import type_name
+from nnwidgets.introspect.statistics.sampling import sampled_stats
+from nnwidgets.introspect.statistics.stats import version
 from nnwidgets.widgets.aiming import Aim, aim_at
 from nnwidgets.widgets.bodies import relation
 from nnwidgets.widgets.offering import refusal

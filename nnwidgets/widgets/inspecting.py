@@ -8,13 +8,13 @@ from typing import Any
 
 from torch import nn
 
-from nnwidgets.introspect.guard import class_attribute, instance_dict, is_a, plain_items, type_name
-from nnwidgets.introspect.labels import inert, shape_text
-from nnwidgets.introspect.lookup import get
-from nnwidgets.introspect.readable import unreadable_reason
-from nnwidgets.introspect.reading import quiet
+from nnwidgets.formatting import inert, shape_text
 from nnwidgets.introspect.records import ModuleNode, TensorEntry, TieGroup
-from nnwidgets.introspect.statistics import version
+from nnwidgets.introspect.safe_access.lookup import get
+from nnwidgets.introspect.safe_access.objects import class_attribute, instance_dict, is_a, plain_items, type_name
+from nnwidgets.introspect.safe_access.scan import quiet
+from nnwidgets.introspect.safe_access.tensors import unreadable_reason
+from nnwidgets.introspect.statistics.stats import version
 from nnwidgets.widgets.bodies import finding_body, tie_body
 from nnwidgets.widgets.codelines import code_lines
 from nnwidgets.widgets.gradients import grad_of

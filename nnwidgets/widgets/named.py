@@ -8,7 +8,7 @@ from typing import Any, cast
 from torch import nn
 
 from nnwidgets.errors import closest_names
-from nnwidgets.introspect.guard import is_module
+from nnwidgets.introspect.safe_access.objects import is_module
 from nnwidgets.widgets.lifetime import open_models
 from nnwidgets.widgets.session import Emit, Session
 from nnwidgets.widgets.variables import modules, name_of, notebook

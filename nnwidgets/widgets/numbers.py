@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from nnwidgets.errors import InvalidTargetError
-from nnwidgets.introspect.labels import inert
-from nnwidgets.introspect.lookup import get
-from nnwidgets.introspect.readable import unreadable_reason
-from nnwidgets.introspect.reading import quiet
+from nnwidgets.formatting import inert
+from nnwidgets.introspect.heatmap.window import window
 from nnwidgets.introspect.records import TensorStats
-from nnwidgets.introspect.sampling import sampled_stats
-from nnwidgets.introspect.statistics import exact_stats, version
-from nnwidgets.introspect.window import window
+from nnwidgets.introspect.safe_access.lookup import get
+from nnwidgets.introspect.safe_access.scan import quiet
+from nnwidgets.introspect.safe_access.tensors import unreadable_reason
+from nnwidgets.introspect.statistics.sampling import sampled_stats
+from nnwidgets.introspect.statistics.stats import exact_stats, version
 from nnwidgets.widgets.gradients import grad_of
 from nnwidgets.widgets.index import Index
 from nnwidgets.widgets.locating import place_of, siblings_of

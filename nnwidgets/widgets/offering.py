@@ -11,7 +11,7 @@ from nnwidgets.edit.initializers import RESET, Parameter, dry_run
 from nnwidgets.edit.rng import forked
 from nnwidgets.edit.targets import Place, check_writable
 from nnwidgets.errors import NNWidgetsError
-from nnwidgets.introspect.labels import inert
+from nnwidgets.formatting import inert
 from nnwidgets.widgets.aiming import Aim, aim_at, scopes
 from nnwidgets.widgets.session import Session
 from nnwidgets.wire.dispatch import Job

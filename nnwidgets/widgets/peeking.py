@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nnwidgets.checkpoint import CheckpointIndex, StoredTensor, peek
-from nnwidgets.introspect.labels import inert
+from nnwidgets.formatting import inert
 from nnwidgets.widgets.folders import listed, named_from_here, resolved
 from nnwidgets.widgets.looked import signature
 from nnwidgets.widgets.session import Session

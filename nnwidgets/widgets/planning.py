@@ -10,7 +10,7 @@ from typing import Any
 from nnwidgets.checkpoint import LoadPlan, PlanEntry, plan
 from nnwidgets.checkpoint.records import LOADED, WORST_FIRST, Suggestion
 from nnwidgets.errors import PathNotFoundError
-from nnwidgets.introspect.labels import inert
+from nnwidgets.formatting import inert
 from nnwidgets.widgets.folders import named_from_here, resolved
 from nnwidgets.widgets.looked import signature
 from nnwidgets.widgets.peeking import header

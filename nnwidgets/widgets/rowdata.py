@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nnwidgets.introspect.labels import dtype_short, inert, shape_text
+from nnwidgets.formatting import dtype_short, inert, shape_text
 from nnwidgets.introspect.records import ModuleNode, TensorEntry
 from nnwidgets.widgets.index import Index, Run, is_frozen
 from nnwidgets.widgets.rows import Flat, Line, fold_id, line_id, picked_member

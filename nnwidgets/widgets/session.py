@@ -18,11 +18,11 @@ from torch import nn
 from torch.optim import Optimizer
 
 from nnwidgets.edit import optimizers_holding
-from nnwidgets.introspect.lints import data_findings, structural_findings, worst_first
-from nnwidgets.introspect.reading import read
+from nnwidgets.introspect.checks import data_findings, structural_findings, worst_first
+from nnwidgets.introspect.module_tree.tree import tree
 from nnwidgets.introspect.records import Finding, ModuleNode, ModuleTree, TensorStats, Trace
-from nnwidgets.introspect.statistics import CancelledError
-from nnwidgets.introspect.walk import tree
+from nnwidgets.introspect.safe_access.scan import read
+from nnwidgets.introspect.statistics.stats import CancelledError
 from nnwidgets.widgets.holding import Held
 from nnwidgets.widgets.index import Index
 from nnwidgets.widgets.looked import Looked

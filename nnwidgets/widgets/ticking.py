@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 
-from nnwidgets.introspect.pulse import Beat, Pulse
+from nnwidgets.introspect.statistics.training_norms import Beat, Pulse
 from nnwidgets.widgets import bundle
 from nnwidgets.widgets.session import Session
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nnwidgets.introspect.labels import inert
+from nnwidgets.formatting import inert
 from nnwidgets.widgets.index import Index
 from nnwidgets.wire.schema import Totals
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nnwidgets.introspect.labels import inert, shape_text
+from nnwidgets.formatting import inert, shape_text
 from nnwidgets.introspect.records import Trace, TraceCall
 from nnwidgets.wire.schema import RowTrace, TraceCallBody, TraceReply
 

@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 from nnwidgets.checkpoint import load
 from nnwidgets.checkpoint.saving import saved
 from nnwidgets.errors import SaveError
-from nnwidgets.introspect.labels import inert
+from nnwidgets.formatting import inert
 from nnwidgets.widgets.folders import as_here, named_from_here, relative, resolved
 from nnwidgets.widgets.initializing import optimizer_name
 from nnwidgets.widgets.planning import effective, planned

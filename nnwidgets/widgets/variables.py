@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 from torch.optim import Optimizer
 
-from nnwidgets.introspect.guard import is_a, is_module
+from nnwidgets.introspect.safe_access.objects import is_a, is_module
 
 _IPYTHON_CACHE = re.compile(r"_+|_\d+|_i+|_i\d+|_oh|_dh|_ih|_iii|In|Out")
 """Names under which IPython itself keeps results; they are not the user's."""

@@ -12,10 +12,10 @@ from torch._subclasses import FakeTensorMode
 
 import nnwidgets
 from nnwidgets.errors import InvalidTargetError
-from nnwidgets.introspect.readable import unreadable_reason
-from nnwidgets.introspect.sampling import sampled_stats
-from nnwidgets.introspect.statistics import stats, version
-from nnwidgets.introspect.window import window
+from nnwidgets.introspect.heatmap.window import window
+from nnwidgets.introspect.safe_access.tensors import unreadable_reason
+from nnwidgets.introspect.statistics.sampling import sampled_stats
+from nnwidgets.introspect.statistics.stats import stats, version
 
 
 def freed(n_bytes=0):
@@ -120,7 +120,7 @@ def test_a_distributed_tensor_is_read_by_its_local_shard(tmp_path):
         "import torch, torch.distributed as dist\n"
         "from torch.distributed.tensor import DTensor, Replicate\n"
         "from torch.distributed.device_mesh import init_device_mesh\n"
-        "from nnwidgets.introspect.statistics import stats\n"
+        "from nnwidgets.introspect.statistics.stats import stats\n"
         f"dist.init_process_group('gloo', init_method='file://{tmp_path}/store', rank=0, world_size=1)\n"
         "mesh = init_device_mesh('cpu', (1,))\n"
         "local = torch.arange(6.0)\n"

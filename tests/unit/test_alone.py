@@ -8,7 +8,7 @@ import threading
 import pytest
 import torch
 
-from nnwidgets.introspect.alone import alone
+from nnwidgets.introspect.statistics.threads import alone
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or torch.get_num_threads() == 1, reason="needs torch's OpenMP and two cores"

@@ -11,7 +11,7 @@ from torch.nn.utils import prune
 
 import nnwidgets as nnw
 from nnwidgets.introspect import data_findings, structural_findings
-from nnwidgets.introspect.reading import read
+from nnwidgets.introspect.safe_access.scan import read
 
 
 def codes(net, **kwargs):

@@ -7,7 +7,7 @@ from torch import nn
 
 import nnwidgets as nnw
 from nnwidgets.introspect import Alikes, fold
-from nnwidgets.introspect.folding import short_label
+from nnwidgets.introspect.module_tree.folding import short_label
 
 
 def block(width=2):

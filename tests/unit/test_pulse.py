@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from nnwidgets.introspect.pulse import Pulse
+from nnwidgets.introspect.statistics.training_norms import Pulse
 
 
 def trained(net, x, loss_of, lr=0.1):

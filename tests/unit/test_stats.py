@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nnwidgets.errors import InvalidTargetError
-from nnwidgets.introspect.statistics import stats
+from nnwidgets.introspect.statistics.stats import stats
 
 SIZES = [1, 2, 3, 65_536, 393_217, 1_000_003]
 DISTRIBUTIONS = {

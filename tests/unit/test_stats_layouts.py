@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from nnwidgets.introspect.statistics import stats
+from nnwidgets.introspect.statistics.stats import stats
 
 
 def same(tensor, dense):

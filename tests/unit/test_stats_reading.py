@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
-from nnwidgets.introspect.sampling import sampled_stats
-from nnwidgets.introspect.statistics import CancelledError, exact_stats, stats, version
-from nnwidgets.introspect.window import window
+from nnwidgets.introspect.heatmap.window import window
+from nnwidgets.introspect.statistics.sampling import sampled_stats
+from nnwidgets.introspect.statistics.stats import CancelledError, exact_stats, stats, version
 
 
 def test_progress_ends_at_all_elements_and_never_goes_back():

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from nnwidgets.introspect.walk import tree
+from nnwidgets.introspect.module_tree.tree import tree
 from nnwidgets.magics.grammar import InputSize, LineError
 from nnwidgets.magics.summary import summary_page
 from nnwidgets.text.document import Note, Written
@@ -131,7 +131,7 @@ def test_our_table_has_torchinfos_columns_and_numbers(with_input):
     net = nn.Sequential(nn.Sequential(nn.Linear(4, 8), nn.ReLU()), nn.LayerNorm(8), nn.Linear(8, 2))
     net[2].requires_grad_(False)
     x = torch.rand(3, 4)
-    from nnwidgets.introspect.tracing import trace
+    from nnwidgets.introspect.tracing.trace import trace
 
     ours = summary_table(tree(net), trace(net, x) if with_input else None).splitlines()
     theirs = str(torchinfo.summary(net, input_data=x if with_input else None, verbose=0)).splitlines()
@@ -223,7 +223,7 @@ def test_where_torchinfo_cannot_ours_does_and_says_why(case):
 
 
 def tree_modules(module):
-    from nnwidgets.introspect.reading import read
+    from nnwidgets.introspect.safe_access.scan import read
 
     return read(module).modules
 

@@ -9,7 +9,7 @@ from torch import nn
 
 import nnwidgets as nnw
 from nnwidgets.introspect import match
-from nnwidgets.introspect.targets import glob, searchable
+from nnwidgets.introspect.patterns import glob, searchable
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import nnwidgets as nnw
-from nnwidgets.introspect.coverage import coverage, n_bytes, piece
+from nnwidgets.introspect.sharing.byte_ranges import coverage, n_bytes, piece
 
 
 def holding(**tensors):

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nnwidgets.errors import InvalidTargetError
-from nnwidgets.introspect.matrix import matrix_shape
-from nnwidgets.introspect.statistics import CancelledError
-from nnwidgets.introspect.window import window
+from nnwidgets.introspect.heatmap.matrix_view import matrix_shape
+from nnwidgets.introspect.heatmap.window import window
+from nnwidgets.introspect.statistics.stats import CancelledError
 
 
 def as_matrix(tensor):

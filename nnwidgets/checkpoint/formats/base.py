@@ -17,7 +17,7 @@ from nnwidgets.checkpoint.formats import whole_file
 from nnwidgets.checkpoint.formats.files import File, memory_of
 from nnwidgets.checkpoint.records import Format
 from nnwidgets.errors import CorruptCheckpointError
-from nnwidgets.introspect.readable import reading
+from nnwidgets.introspect.safe_access.tensors import reading
 
 MOST_OPEN = 64
 """Files of one checkpoint that stay open: a process has about a thousand."""

@@ -12,7 +12,7 @@ from typing import Any
 from nnwidgets.checkpoint.content import Opaque
 from nnwidgets.checkpoint.formats.allowed import known
 from nnwidgets.checkpoint.formats.arguments import Known, Malformed, said
-from nnwidgets.introspect.labels import inert
+from nnwidgets.formatting import inert
 
 Persistent = Callable[[Any], Any]
 """Gives what a persistent id stands for; raises `Malformed`."""

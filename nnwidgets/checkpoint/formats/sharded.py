@@ -24,7 +24,7 @@ from nnwidgets.checkpoint.formats.safetensors import Safetensors
 from nnwidgets.checkpoint.formats.within import links_in, within
 from nnwidgets.checkpoint.records import Format
 from nnwidgets.errors import CorruptCheckpointError, PathNotFoundError
-from nnwidgets.introspect.labels import and_more
+from nnwidgets.formatting import and_more
 
 MOST_INDEX_BYTES = 100_000_000
 

@@ -1,0 +1,99 @@
+"""Looking a model over for what its author will want to know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import chain
+from typing import Any
+
+from torch import nn
+
+from nnwidgets.introspect.checks.declared_ties import declared_tie_drafts
+from nnwidgets.introspect.checks.detached_parameters import gradient_drafts
+from nnwidgets.introspect.checks.findings import findings, worst_first
+from nnwidgets.introspect.checks.registration import registration_drafts
+from nnwidgets.introspect.checks.tensor_state import state_drafts
+from nnwidgets.introspect.checks.tensor_values import EXACT_BYTES, value_drafts
+from nnwidgets.introspect.checks.training import optimizers_in, training_drafts
+from nnwidgets.introspect.records import Finding
+from nnwidgets.introspect.safe_access.scan import Reading, quiet, read
+
+
+def check(module: nn.Module, *, optimizer: Any = None) -> tuple[Finding, ...]:
+    """Find what is wrong or worth knowing in a model, the worst first.
+
+    An ``error`` is certain to harm training or saving, a ``warning`` likely to, a ``note`` is good to know. Like
+    findings in repeated blocks are one. Nothing of the model's code runs and nothing of it changes; of `forward` only
+    the source is read. Data is read where it is in the CPU's memory, all of it up to 8 GiB.
+
+    Codes: ``non-string-key``, ``unregistered-tensor``, ``unregistered-module``, ``cycle``, ``constant-weight``,
+    ``data-in-forward``, ``nan-or-inf``, ``dead-units``, ``broken-tie``, ``uninitialized``, ``frozen``,
+    ``stale-optimizer``, ``non-persistent-buffer``, ``mixed-training``, ``mixed-dtypes``, ``mixed-devices``,
+    ``not-read``.
+
+    Args:
+        module: The model.
+        optimizer: The optimizer that trains it, or a list of them, to be checked against it.
+
+    Returns:
+        The findings; the ``fix`` of one is Python in which the model is called ``net`` and the optimizer
+        ``optimizer``.
+
+    Raises:
+        InvalidTargetError: If ``module`` is not a module, or ``optimizer`` not an optimizer.
+
+    Example:
+        >>> import torch
+        >>> net = torch.nn.Sequential(torch.nn.Linear(20, 256), torch.nn.ReLU(), torch.nn.Linear(256, 10))
+        >>> check(net)
+        ()
+        >>> _ = torch.nn.init.constant_(net[0].weight, 1)
+        >>> [(finding.code, finding.severity, finding.path) for finding in check(net)]
+        [('constant-weight', 'warning', '0.weight')]
+        >>> check(net)[0].fix
+        'torch.nn.init.xavier_uniform_(net.get_submodule("0").weight)'
+    """
+    optimizers = optimizers_in(optimizer)
+    reading = read(module)
+    return worst_first((*structural_findings(reading, optimizers=optimizers), *data_findings(reading)))
+
+
+def structural_findings(reading: Reading, *, name: str = "net", optimizers: Sequence[Any] = ()) -> tuple[Finding, ...]:
+    """Return what can be found without reading the data of a tensor: quick for any model.
+
+    Args:
+        reading: The model as read.
+        name: The variable it is in, for the fixes.
+        optimizers: What trains it.
+    """
+    with quiet():
+        return findings(
+            chain(
+                registration_drafts(reading, name),
+                declared_tie_drafts(reading, name),
+                gradient_drafts(reading),
+                state_drafts(reading),
+                training_drafts(reading, name, optimizers),
+            )
+        )
+
+
+def data_findings(
+    reading: Reading,
+    *,
+    name: str = "net",
+    cancelled: Callable[[], bool] = lambda: False,
+    exact_bytes: int = EXACT_BYTES,
+) -> tuple[Finding, ...]:
+    """Return what only the data tells: as long as reading the model's bytes once.
+
+    Args:
+        reading: The model as read.
+        name: The variable it is in, for the fixes.
+        cancelled: Asked between blocks of a few million elements; true ends the work.
+        exact_bytes: How much is read in full; of tensors beyond, a sample is.
+
+    Raises:
+        CancelledError: If ``cancelled`` was true.
+    """
+    return findings(value_drafts(reading, name, cancelled, exact_bytes))

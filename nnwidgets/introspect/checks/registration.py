@@ -1,0 +1,248 @@
+"""What a module holds without torch knowing of it, or under names torch can't say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from nnwidgets.introspect import paths
+from nnwidgets.introspect.checks import raw
+from nnwidgets.introspect.checks.expressions import is_plain_name, module_expression
+from nnwidgets.introspect.checks.findings import Draft
+from nnwidgets.introspect.checks.forward_source import names_in_forward
+from nnwidgets.introspect.records import Severity
+from nnwidgets.introspect.safe_access.modules import Found
+from nnwidgets.introspect.safe_access.objects import is_a, is_tensor, type_name
+from nnwidgets.introspect.safe_access.scan import Reading, read
+
+_MOST_HIDDEN_READ = 500
+_SWITCHED = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._NormBase)  # noqa: SLF001 - torch's base classes
+
+
+def registration_drafts(reading: Reading, name: str) -> Iterator[Draft]:
+    """Yield what the registration of modules and tensors gives rise to."""
+    yield from _non_string_keys(reading, name)
+    yield from _unregistered_tensors(reading, name)
+    yield from _unregistered_modules(reading, name)
+    yield from _cycles(reading)
+
+
+def _non_string_keys(reading: Reading, name: str) -> Iterator[Draft]:
+    strange: dict[int, list[int]] = {}
+    for row in range(1, len(reading.modules)):
+        if not is_a(reading.keys[row], str):
+            strange.setdefault(reading.parents[row], []).append(row)
+    for parent, rows in strange.items():
+        expression = module_expression(reading, parent, name)
+        kinds = sorted({type_name(type(reading.keys[row])) for row in rows})
+        one = len(rows) == 1
+        what = "a child is" if one else f"{len(rows)} children are"
+        keys = "a key that is not a string" if one else "keys that are not strings"
+        yield Draft(
+            "non-string-key",
+            "error",
+            parent,
+            reading.path(parent),
+            f"In this {_class_name(reading, parent)} {what} registered under {keys} "
+            f"({', '.join(kinds[:3])}). parameters(), state_dict() and print() join keys to names and raise TypeError, "
+            "so it can be neither trained nor saved. In the class, write self.add_module(str(i), block).",
+            f"children = list({expression}._modules.items())\n"
+            f"{expression}._modules.clear()\n"
+            f"{expression}._modules.update(\n"
+            "    (key if isinstance(key, str) else str(i), child) for i, (key, child) in enumerate(children)\n"
+            ")",
+        )
+
+
+def _unregistered_tensors(reading: Reading, name: str) -> Iterator[Draft]:
+    containers: dict[tuple[int, str], list[int]] = {}
+    for row, (_, at) in reading.splits.items():
+        for slot in range(at, reading.first_slot[row + 1]):
+            key, tensor = reading.slots[slot]
+            if not is_tensor(tensor):
+                continue
+            steps = paths.split(str(key))
+            if len(steps) > 1:
+                containers.setdefault((row, steps[0]), []).append(slot)
+            elif not _is_derived(reading.modules[row], str(key), tensor):
+                yield _plain_tensor(reading, row, str(key), tensor, name)
+    for (row, attribute), slots in containers.items():
+        trained = [slot for slot in slots if _is_trained(reading.slots[slot][1])]
+        if trained:
+            yield _tensors_in_container(reading, row, attribute, trained, name)
+
+
+def _is_trained(tensor: torch.Tensor) -> bool:
+    return tensor.requires_grad and tensor.is_leaf
+
+
+def _plain_tensor(reading: Reading, row: int, key: str, tensor: torch.Tensor, name: str) -> Draft:
+    owner = module_expression(reading, row, name)
+    where = paths.join(reading.path(row), key)
+    like = f"{_class_name(reading, row)} {tensor.requires_grad}"
+    if tensor.requires_grad:
+        return Draft(
+            "unregistered-tensor",
+            "error",
+            row,
+            where,
+            f"{key} asks for gradients but is a plain attribute, not a registered parameter: parameters() leaves it "
+            "out, so the optimizer never trains it, state_dict() doesn't save it, and to(device) leaves it behind.",
+            f"{owner}.{key} = torch.nn.Parameter({owner}.{key}.detach())" if is_plain_name(key) else None,
+            like,
+        )
+    is_number = tensor.numel() == 1 and not tensor.is_floating_point() and not tensor.is_complex()
+    is_minded = is_number or _is_moved_by_forward(type(reading.modules[row]), key)
+    return Draft(
+        "unregistered-tensor",
+        "note" if is_minded else "warning",
+        row,
+        where,
+        f"{key} is a tensor in a plain attribute, not a registered buffer: state_dict() doesn't save it and "
+        "to(device) leaves it behind. If it is meant to be constant, register it as a buffer.",
+        f"{key} = {owner}.{key}\ndel {owner}.{key}\n{owner}.register_buffer({key!r}, {key})"
+        if is_plain_name(key)
+        else None,
+        like,
+    )
+
+
+def _is_moved_by_forward(kind: type, key: str) -> bool:
+    """Say whether the forward that uses this attribute converts as it goes: its author knows it is a plain one."""
+    names = names_in_forward(kind)
+    return key in names and bool(names & {"to", "type_as", "cuda"})
+
+
+def _tensors_in_container(reading: Reading, row: int, attribute: str, trained: list[int], name: str) -> Draft:
+    owner = module_expression(reading, row, name)
+    held = raw.attribute(reading.modules[row], attribute)
+    wrapper = "ParameterDict" if is_a(held, dict) else "ParameterList"
+    what = "a parameter" if len(trained) == 1 else f"{len(trained)} parameters"
+    return Draft(
+        "unregistered-tensor",
+        "error",
+        row,
+        reading.slot_path(trained[0]),
+        f"{attribute} is a plain {type_name(type(held))} that holds {what}. torch doesn't look inside: parameters() "
+        "leaves them out, so the optimizer never trains them and state_dict() doesn't save them. "
+        f"Use torch.nn.{wrapper}.",
+        f"{owner}.{attribute} = torch.nn.{wrapper}({owner}.{attribute})" if _can_wrap(held, attribute) else None,
+        f"{_class_name(reading, row)} {attribute}",
+    )
+
+
+def _is_derived(module: Any, key: str, tensor: torch.Tensor) -> bool:
+    """Say whether a plain tensor is a result, recomputed at each forward, as torch's weight norm and pruning keep."""
+    registered = raw.registered(module, "_parameters")
+    return not tensor.is_leaf or any(f"{key}_{part}" in registered for part in ("g", "v", "orig"))
+
+
+def _unregistered_modules(reading: Reading, name: str) -> Iterator[Draft]:
+    held: dict[tuple[int, str], list[Found]] = {}
+    for row, found in reading.hidden:
+        held.setdefault((row, paths.split(found.name)[0]), []).append(found)
+    n_read = 0
+    for (row, _), modules in held.items():
+        looked_at = modules[: max(_MOST_HIDDEN_READ - n_read, 0)]
+        n_read += len(looked_at)
+        yield _hidden_modules(reading, row, modules, _Inside.of(looked_at), name)
+
+
+@dataclass(slots=True)
+class _Inside:
+    """What hidden modules hold: trained parameters, tensors of any kind, modules that train() and eval() switch."""
+
+    n_trained: int = 0
+    n_tensors: int = 0
+    n_switched: int = 0
+
+    @classmethod
+    def of(cls, hidden: list[Found]) -> _Inside:
+        inside = cls()
+        for found in hidden:
+            reading = read(found.value)
+            tensors = [tensor for _, tensor in reading.slots if is_tensor(tensor)]
+            inside.n_tensors += len(tensors)
+            inside.n_trained += sum(1 for tensor in tensors if tensor.requires_grad)
+            inside.n_switched += sum(1 for module in reading.modules if any(is_a(module, kind) for kind in _SWITCHED))
+        return inside
+
+    @property
+    def severity(self) -> Severity:
+        if self.n_trained:
+            return "error"
+        return "warning" if self.n_tensors or self.n_switched else "note"
+
+    @property
+    def harm(self) -> str:
+        if self.n_trained:
+            what = "its parameter is" if self.n_trained == 1 else f"its {self.n_trained:,} parameters are"
+            return f"{what} left out of parameters() and never trained, and state_dict() doesn't save what is inside"
+        if self.n_tensors:
+            return "state_dict() doesn't save what is inside, and to(device), train() and eval() don't reach it"
+        if self.n_switched:
+            return "train() and eval() don't reach it"
+        return "print() and hooks don't reach it, though it holds nothing to train or save"
+
+
+def _hidden_modules(reading: Reading, row: int, modules: list[Found], inside: _Inside, name: str) -> Draft:
+    attribute = paths.split(modules[0].name)[0]
+    owner = module_expression(reading, row, name)
+    held = raw.attribute(reading.modules[row], attribute)
+    in_container = modules[0].in_container
+    wrapper = "ModuleDict" if is_a(held, dict) else "ModuleList"
+    first = type_name(type(modules[0].value))
+    what = f"a {first}" if len(modules) == 1 else f"{len(modules)} modules ({first} the first)"
+    place = f"is a plain {type_name(type(held))} that holds {what}" if in_container else f"holds {what} unregistered"
+    if in_container:
+        fix = f"{owner}.{attribute} = torch.nn.{wrapper}({owner}.{attribute})"
+        can_fix = _can_wrap(held, attribute) and len(modules) == len(held)
+        advice = f"Use torch.nn.{wrapper}."
+    else:
+        fix = (
+            f"{attribute} = {owner}.{attribute}\n"
+            f"del {owner}.{attribute}\n"
+            f"{owner}.add_module({attribute!r}, {attribute})"
+        )
+        can_fix = is_plain_name(attribute)
+        advice = "Assign it after super().__init__()."
+    return Draft(
+        "unregistered-module",
+        inside.severity,
+        row,
+        reading.path(row),
+        f"{attribute} {place}. torch doesn't look there: {inside.harm}. {advice}",
+        fix if can_fix else None,
+        f"{_class_name(reading, row)} {attribute}",
+    )
+
+
+def _can_wrap(held: object, attribute: str) -> bool:
+    if not is_plain_name(attribute):
+        return False
+    if type(held) is dict:
+        return all(type(key) is str and key and "." not in key and is_plain_name(key) for key in held)
+    return type(held) in {list, tuple}
+
+
+def _cycles(reading: Reading) -> Iterator[Draft]:
+    for row in reading.first_met:
+        if reading.is_cycle(row):
+            top = reading.path(reading.first_met[row]) or "the model itself"
+            yield Draft(
+                "cycle",
+                "error",
+                row,
+                reading.path(row),
+                f"This is {top} again, its own ancestor: state_dict(), train(), to() and print() walk in circles "
+                "until they raise RecursionError. To keep a reference to a parent, put it in a list: "
+                "self.parent = [parent].",
+            )
+
+
+def _class_name(reading: Reading, row: int) -> str:
+    return type_name(type(reading.modules[row]))

@@ -1,0 +1,185 @@
+"""What only the data of a model's tensors tells: not-a-numbers here, units in `units`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import torch
+
+from nnwidgets.introspect.checks.expressions import tensor_expression
+from nnwidgets.introspect.checks.findings import Draft
+from nnwidgets.introspect.checks.units import (
+    EMBEDDINGS,
+    ConstantWeight,
+    Place,
+    constant_weight,
+    dead_units,
+    is_weight,
+    judged,
+)
+from nnwidgets.introspect.safe_access import tensors
+from nnwidgets.introspect.safe_access.objects import is_tensor, type_mro, type_name
+from nnwidgets.introspect.safe_access.scan import Reading
+from nnwidgets.introspect.statistics.stats import CancelledError
+
+EXACT_BYTES = 8 * 2**30
+"""Bytes that a check reads in full; of what is beyond, 65,536 elements spread over each tensor are looked at."""
+
+_CHUNK = 4 * 2**20
+_SAMPLE = 65_536
+
+
+@dataclass(slots=True)
+class _Effort:
+    """What is read, and what was left unread."""
+
+    cancelled: Callable[[], bool]
+    bytes_left: int
+    n_sampled: int = 0
+    n_elsewhere: int = 0
+    devices: set[str] = field(default_factory=set)
+
+
+def value_drafts(reading: Reading, name: str, cancelled: Callable[[], bool], exact_bytes: int) -> list[Draft]:
+    """Return what the data tells. Only data in the CPU's memory is read.
+
+    Raises:
+        CancelledError: As soon as ``cancelled()`` is true.
+    """
+    effort = _Effort(cancelled, exact_bytes)
+    drafts: list[Draft] = []
+    constant: list[ConstantWeight] = []
+    n_weights = 0
+    with tensors.reading():
+        for place in _places(reading, effort):
+            draft = _not_finite(reading, place, name, effort)
+            if draft is not None:
+                drafts.append(draft)
+                continue
+            if reading.role(place.slot, place.row) != "parameter":
+                continue
+            if is_weight(reading, place):
+                n_weights += 1
+                weight = constant_weight(reading, place, name)
+                if weight is not None:
+                    constant.append(weight)
+                    continue
+            drafts.extend(dead_units(reading, place, name))
+    return [*drafts, *judged(constant, n_weights), *_limits(effort, exact_bytes)]
+
+
+def _places(reading: Reading, effort: _Effort) -> Iterator[Place]:
+    """Yield each tensor of numbers that can be read, once."""
+    seen: set[tuple[object, ...]] = set()
+    embeddings = _embedding_addresses(reading)
+    for row, begin in enumerate(reading.first_slot[:-1]):
+        for slot in range(begin, reading.first_slot[row + 1]):
+            tensor = reading.slots[slot][1]
+            if tensor is None or not is_tensor(tensor) or tensor.is_meta:
+                continue
+            if tensor.device.type != "cpu":
+                effort.n_elsewhere += 1
+                effort.devices.add(str(tensor.device))
+                continue
+            if tensors.unreadable_reason(tensor) is not None:
+                continue
+            data = tensors.plain(tensor)
+            is_number = data.is_floating_point() or data.is_complex()
+            if data.layout is not torch.strided or data.is_quantized or not is_number or not data.numel():
+                continue
+            identity = (data.data_ptr(), data.dtype, data.shape, data.stride())
+            if identity not in seen:
+                seen.add(identity)
+                yield Place(slot, row, data, data.data_ptr() in embeddings)
+
+
+def _embedding_addresses(reading: Reading) -> set[int]:
+    addresses: set[int] = set()
+    kinds = {id(type(module)): type(module) for module in reading.modules}
+    embeddings = {key for key, kind in kinds.items() if any(base in type_mro(kind) for base in EMBEDDINGS)}
+    for row, module in enumerate(reading.modules):
+        if id(type(module)) in embeddings:
+            for slot in range(reading.first_slot[row], reading.first_slot[row + 1]):
+                tensor = reading.slots[slot][1]
+                if is_tensor(tensor) and tensors.unreadable_reason(tensor) is None:
+                    addresses.add(tensors.plain(tensor).data_ptr())
+    return addresses
+
+
+def _not_finite(reading: Reading, place: Place, name: str, effort: _Effort) -> Draft | None:
+    """Tell of NaN and infinite elements; in buffers only of NaN, since masks are made of infinities."""
+    data = torch.view_as_real(place.data.resolve_conj()) if place.data.is_complex() else place.data
+    size = data.numel() * data.element_size()
+    in_full = size <= effort.bytes_left
+    if in_full:
+        effort.bytes_left -= size
+    else:
+        effort.n_sampled += 1
+    n_nan = n_inf = 0
+    for chunk in _chunks(data, in_full=in_full):
+        if effort.cancelled():
+            raise CancelledError("The check was cancelled.")
+        values = chunk if chunk.dtype in {torch.float32, torch.float64} else chunk.to(torch.float32)
+        # A sum is the fastest look at every element: not-a-numbers and infinities come through it.
+        if not bool(torch.isfinite(values.sum())):
+            n_nan += int(values.isnan().sum())
+            n_inf += int(values.isinf().sum())
+    role = reading.role(place.slot, place.row)
+    if not n_nan and (role == "buffer" or not n_inf):
+        return None
+    found = " and ".join(f"{count:,} {what}" for count, what in ((n_nan, "NaN"), (n_inf, "infinite")) if count)
+    expression = tensor_expression(reading, place.slot, place.row, name)
+    return Draft(
+        "nan-or-inf",
+        "error" if role == "parameter" else "warning",
+        place.row,
+        reading.slot_path(place.slot),
+        f"{found} of its {place.data.numel():,} elements{'' if in_full else ' (seen in a sample)'}: whatever they "
+        "touch becomes NaN too, the loss first. Look for what made them (a learning rate too high, a log or a division "
+        "by zero) and go back to values from before.",
+        f"with torch.no_grad():\n    {expression}.nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0)"
+        if role != "unregistered"
+        else None,
+        type_name(type(reading.modules[place.row])),
+    )
+
+
+def _chunks(data: torch.Tensor, *, in_full: bool) -> Iterator[torch.Tensor]:
+    """Yield views that together hold each element, or a sample spread over all."""
+    if not in_full:
+        steps = [slice(None)] * data.dim()
+        axis = max(range(data.dim()), key=lambda d: data.shape[d], default=None)
+        if axis is not None:
+            steps[axis] = slice(None, None, max(data.numel() // _SAMPLE, 1))
+        yield data[tuple(steps)]
+    elif data.is_contiguous():
+        flat = data.view(-1)
+        yield from (flat[start : start + _CHUNK] for start in range(0, flat.numel(), _CHUNK))
+    elif data.numel() <= _CHUNK:
+        yield data
+    else:
+        for part in data.unbind(0):
+            yield from _chunks(part, in_full=True)
+
+
+def _limits(effort: _Effort, exact_bytes: int) -> Iterator[Draft]:
+    if effort.n_sampled:
+        yield Draft(
+            "not-read",
+            "note",
+            0,
+            "",
+            f"{effort.n_sampled:,} tensors were looked at by a sample of {_SAMPLE:,} elements each: the model is "
+            f"larger than the {exact_bytes / 2**30:.3g} GiB that a check reads in full.",
+        )
+    if effort.n_elsewhere:
+        devices = ", ".join(sorted(effort.devices)[:4])
+        yield Draft(
+            "not-read",
+            "note",
+            0,
+            "",
+            f"The data of {effort.n_elsewhere:,} tensors on {devices} was not read: a check reads what is in the CPU's "
+            "memory. stats(tensor) reads a single one.",
+        )

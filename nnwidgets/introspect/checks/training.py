@@ -1,0 +1,212 @@
+"""What of a model will be trained: frozen parameters, the optimizer's grip on them, training flags."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+from typing import Any
+
+import torch
+
+from nnwidgets.errors import InvalidTargetError
+from nnwidgets.introspect.checks import raw
+from nnwidgets.introspect.checks.expressions import module_expression, tensor_expression
+from nnwidgets.introspect.checks.findings import Draft
+from nnwidgets.introspect.safe_access.objects import is_a, is_tensor, type_name
+from nnwidgets.introspect.safe_access.scan import Reading
+
+
+def training_drafts(reading: Reading, name: str, optimizers: Sequence[Any]) -> Iterator[Draft]:
+    """Yield what training this model would meet."""
+    yield from _frozen(reading, name)
+    yield from _training_flags(reading, name)
+    if optimizers:
+        yield from _stale_optimizer(reading, name, optimizers)
+
+
+def optimizers_in(optimizer: object) -> tuple[Any, ...]:
+    """Return the optimizers that ``optimizer`` is: none, one, or a list or tuple of them.
+
+    Raises:
+        InvalidTargetError: If it holds anything else.
+    """
+    if optimizer is None:
+        return ()
+    given = tuple(optimizer) if type(optimizer) in {list, tuple} else (optimizer,)  # type: ignore[arg-type]
+    for one in given:
+        if not is_a(one, torch.optim.Optimizer):
+            raise InvalidTargetError(
+                f"optimizer is of type {type_name(type(one))}, expected a torch.optim.Optimizer.",
+                hint="Pass the optimizer itself, such as torch.optim.SGD(net.parameters(), lr=0.1).",
+            )
+    return given
+
+
+def _frozen(reading: Reading, name: str) -> Iterator[Draft]:
+    """Tell of the largest parts in which no parameter is trained."""
+    frozen, trained = _trainability(reading)
+    first, ends = reading.first_slot, reading.ends()
+    n_frozen, n_trained = [0, *accumulate(frozen)], [0, *accumulate(trained)]
+    if not n_frozen[-1]:
+        return
+    row = 0
+    while row < len(reading.modules):
+        begin, end = first[row], first[ends[row]]
+        if n_frozen[end] == n_frozen[begin]:
+            row = ends[row]
+        elif n_trained[end] == n_trained[begin]:
+            yield _frozen_part(reading, row, n_frozen[end] - n_frozen[begin], name)
+            row = ends[row]
+        else:
+            for slot in range(begin, first[row + 1]):
+                if frozen[slot]:
+                    yield _frozen_parameter(reading, slot, row, name)
+            row += 1
+
+
+def _trainability(reading: Reading) -> tuple[list[int], list[int]]:
+    """Return, slot by slot, 1 where a parameter could be trained and isn't, and where it is."""
+    frozen, trained = [0] * len(reading.slots), [0] * len(reading.slots)
+    slots, splits, first = reading.slots, reading.splits, reading.first_slot
+    kinds: dict[int, bool] = {}
+    for row in range(len(reading.modules)):
+        begin, end = first[row], first[row + 1]
+        for slot in range(begin, splits[row][0] if row in splits else end):
+            tensor = slots[slot][1]
+            kind = id(type(tensor))
+            known = kinds.get(kind)
+            if known is None:
+                known = kinds[kind] = is_tensor(tensor)
+            if not known:
+                continue
+            if tensor.requires_grad:
+                trained[slot] = 1
+            elif tensor.is_floating_point() or tensor.is_complex():
+                frozen[slot] = 1
+    return frozen, trained
+
+
+def _frozen_part(reading: Reading, row: int, n_frozen: int, name: str) -> Draft:
+    what = f"Its {n_frozen:,} parameters have" if n_frozen > 1 else "Its parameter has"
+    return Draft(
+        "frozen",
+        "note",
+        row,
+        reading.path(row),
+        f"{what} requires_grad=False: training leaves this {type_name(type(reading.modules[row]))} as it is.",
+        f"{module_expression(reading, row, name)}.requires_grad_(True)",
+        f"{type_name(type(reading.modules[row]))} {n_frozen}",
+    )
+
+
+def _frozen_parameter(reading: Reading, slot: int, row: int, name: str) -> Draft:
+    return Draft(
+        "frozen",
+        "note",
+        row,
+        reading.slot_path(slot),
+        f"{reading.slot_name(slot, row)} has requires_grad=False: training leaves it as it is, though not the rest of "
+        f"its {type_name(type(reading.modules[row]))}.",
+        f"{tensor_expression(reading, slot, row, name)}.requires_grad_(True)",
+        type_name(type(reading.modules[row])),
+    )
+
+
+def _training_flags(reading: Reading, name: str) -> Iterator[Draft]:
+    flags = [raw.attribute(module, "training") for module in reading.modules]
+    for row, (flag, _) in reading.irregular.items():
+        flags[row] = flag
+    whole = flags[0]
+    if type(whole) is not bool or all(flag is whole for flag in flags):
+        return
+    row = 1
+    ends = reading.ends()
+    while row < len(flags):
+        if flags[row] is not (not whole) or row in reading.first_met:
+            row += 1
+            continue
+        expression = module_expression(reading, row, name)
+        kind = type_name(type(reading.modules[row]))
+        if whole:
+            yield Draft("mixed-training", "note", row, reading.path(row),
+                        f"This {kind} is in eval mode while the model is in train mode: its Dropout does nothing and "
+                        "its BatchNorm keeps its statistics.", f"{expression}.train()", kind)  # fmt: skip
+        else:
+            yield Draft("mixed-training", "warning", row, reading.path(row),
+                        f"This {kind} is in train mode while the model is in eval mode: Dropout inside it drops at "
+                        "random and BatchNorm uses the batch at hand and goes on learning from it.",
+                        f"{expression}.eval()", kind)  # fmt: skip
+        row = ends[row]
+
+
+def _stale_optimizer(reading: Reading, name: str, optimizers: Sequence[Any]) -> Iterator[Draft]:
+    own: dict[int, tuple[int, int, Any]] = {}
+    for row, begin in enumerate(reading.first_slot[:-1]):
+        for slot in range(begin, reading.first_slot[row + 1]):
+            tensor = reading.slots[slot][1]
+            if is_tensor(tensor) and reading.role(slot, row) == "parameter":
+                own.setdefault(id(tensor), (slot, row, tensor))
+    held = {id(tensor): tensor for optimizer in optimizers for tensor in _held(optimizer)}
+    n_foreign = sum(1 for key in held if key not in own)
+    missing = [place for key, place in own.items() if key not in held and place[2].requires_grad]
+    first_missing = reading.slot_path(missing[0][0]) if missing else ""
+    row = missing[0][1] if missing else 0
+    can_fix = len(optimizers) == 1
+    add = (
+        "held = {id(p) for group in optimizer.param_groups for p in group['params']}\n"
+        f"missing = [p for p in {name}.parameters() if p.requires_grad and id(p) not in held]\n"
+        "if missing:\n"
+        "    optimizer.add_param_group({'params': missing})"
+    )
+    drop = (
+        f"own = {{id(p) for p in {name}.parameters()}}\n"
+        "for group in optimizer.param_groups:\n"
+        "    group['params'] = [p for p in group['params'] if id(p) in own]\n"
+        "for p in [p for p in optimizer.state if id(p) not in own]:\n"
+        "    del optimizer.state[p]"
+    )
+    if missing and n_foreign:
+        yield Draft(
+            "stale-optimizer",
+            "error",
+            row,
+            first_missing,
+            f"The optimizer holds {_parameters(n_foreign)} that the model no longer has, and not "
+            f"{_parameters(len(missing))} that it has (the first: {first_missing}). A layer was replaced after the "
+            "optimizer was made: its steps move the old one and never the new. Make the optimizer anew, or give it "
+            "the new parameters.",
+            f"{drop}\n{add}" if can_fix else None,
+        )
+    elif missing:
+        yield Draft(
+            "stale-optimizer",
+            "warning",
+            row,
+            first_missing,
+            f"The optimizer does not hold {_parameters(len(missing))} that ask for gradients (the first: "
+            f"{first_missing}): they get gradients but are never updated.",
+            add if can_fix else None,
+        )
+    elif n_foreign:
+        yield Draft(
+            "stale-optimizer",
+            "warning",
+            0,
+            "",
+            f"The optimizer holds {_parameters(n_foreign)} that this model doesn't have. If it doesn't train another "
+            "model too, they are what is left of a replaced layer, and keep its memory in use.",
+            drop if can_fix else None,
+        )
+
+
+def _held(optimizer: Any) -> list[Any]:
+    groups = object.__getattribute__(optimizer, "__dict__").get("param_groups")
+    if type(groups) is not list:
+        return []
+    return [
+        tensor for group in groups if type(group) is dict for tensor in group.get("params", ()) if is_tensor(tensor)
+    ]
+
+
+def _parameters(count: int) -> str:
+    return "one parameter" if count == 1 else f"{count:,} parameters"

@@ -1,0 +1,218 @@
+"""Units of a layer that are all alike, or dead: what the data of its weight tells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from nnwidgets.introspect.checks import raw
+from nnwidgets.introspect.checks.expressions import tensor_expression
+from nnwidgets.introspect.checks.findings import Draft
+from nnwidgets.introspect.checks.forward_source import names_in_forward
+from nnwidgets.introspect.safe_access.objects import class_attribute, is_a, is_tensor, type_mro, type_name
+from nnwidgets.introspect.safe_access.scan import Reading
+from nnwidgets.introspect.safe_access.tensors import plain, unreadable_reason
+
+EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag)
+_CONVOLUTION = nn.modules.conv._ConvNd  # noqa: SLF001 - the base that all convolutions have
+_TRANSPOSED = nn.modules.conv._ConvTransposeNd  # noqa: SLF001 - the same
+_RELUS = (nn.ReLU, nn.ReLU6, nn.Threshold)
+_MATRIX = 2
+_MOST_LISTED = 6
+_MOST_IN_FIX = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A tensor of the model whose data can be read.
+
+    Attributes:
+        slot: Where in the reading.
+        row: Its module's row.
+        data: A plain tensor over the same memory.
+        is_embedding: Whether an embedding of the model has the same memory.
+    """
+
+    slot: int
+    row: int
+    data: torch.Tensor
+    is_embedding: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ConstantWeight:
+    """A weight all of whose units are equal.
+
+    Attributes:
+        draft: What to say of it on its own.
+        is_zero: Whether all is 0.
+    """
+
+    draft: Draft
+    is_zero: bool
+
+
+def is_weight(reading: Reading, place: Place) -> bool:
+    """Say whether this is the trained weight of a layer of units: a matrix or more, no embedding, no norm."""
+    module = reading.modules[place.row]
+    name = reading.slots[place.slot][0]
+    is_trained_matrix = place.data.dim() >= _MATRIX and reading.slots[place.slot][1].requires_grad
+    if not is_trained_matrix or place.data.is_complex() or type(name) is not str or "weight" not in name:
+        return False
+    if place.is_embedding or "norm" in type_name(type(module)).lower():
+        return False
+    return _groups(module) == 1 and _n_units(module, place.data) > 1
+
+
+def _groups(module: Any) -> int:
+    """Return how many groups a convolution has: units of different groups see different inputs."""
+    groups = raw.attribute(module, "groups") if is_a(module, _CONVOLUTION) else 1
+    return groups if type(groups) is int else 1
+
+
+def _unit_axis(module: Any) -> int | None:
+    """Return which dimension of a weight runs over units; None where the class doesn't say."""
+    if is_a(module, _TRANSPOSED):
+        return 1
+    if is_a(module, nn.Linear) or is_a(module, _CONVOLUTION):
+        return 0
+    is_conv1d = any(
+        type_name(kind) == "Conv1D" and class_attribute(kind, "__module__") == "transformers.pytorch_utils"
+        for kind in type_mro(type(module))
+    )
+    return 1 if is_conv1d else None
+
+
+def _n_units(module: Any, data: torch.Tensor) -> int:
+    axis = _unit_axis(module)
+    return min(data.shape[0], data.shape[1]) if axis is None else data.shape[axis]
+
+
+def constant_weight(reading: Reading, place: Place, name: str) -> ConstantWeight | None:
+    """Return what to say of a weight whose units are all equal; None where they aren't."""
+    module, axis = reading.modules[place.row], _unit_axis(reading.modules[place.row])
+    units = _comparable(place.data).movedim(axis or 0, 0)
+    first = units[0].flatten()[0]
+    if not bool((units[0] == units[-1]).all()):
+        return None
+    if all(bool((unit == first).all()) for unit in units):
+        what = f"All its elements are {float(first):g}"
+    elif axis is not None and all(bool((unit == units[0]).all()) for unit in units) and _same_bias(reading, place):
+        what = "All its units have the same weights"
+    else:
+        return None
+    draft = Draft(
+        "constant-weight",
+        "warning",
+        place.row,
+        reading.slot_path(place.slot),
+        f"{what}, so its {units.shape[0]:,} units compute the same, get the same gradient and stay the same: the layer "
+        "learns no more than one unit would. Random values break the tie.",
+        f"torch.nn.init.xavier_uniform_({tensor_expression(reading, place.slot, place.row, name)})",
+        type_name(type(module)),
+    )
+    return ConstantWeight(draft, is_zero=what.startswith("All its elements") and not bool(first))
+
+
+def _comparable(data: torch.Tensor) -> torch.Tensor:
+    return data.float() if data.dtype.itemsize == 1 else data
+
+
+def _same_bias(reading: Reading, place: Place) -> bool:
+    bias = _bias(reading, place.row)
+    return bias is None or bool((bias == bias.reshape(-1)[0]).all())
+
+
+def _bias(reading: Reading, row: int) -> torch.Tensor | None:
+    for slot in range(reading.first_slot[row], reading.first_slot[row + 1]):
+        key, tensor = reading.slots[slot]
+        if type(key) is str and key == "bias" and is_tensor(tensor) and unreadable_reason(tensor) is None:
+            return plain(tensor) if tensor.numel() else None
+    return None
+
+
+def judged(constant: list[ConstantWeight], n_weights: int) -> Iterator[Draft]:
+    """Take a layer of zeros for the start of a branch, as adapters and residual blocks have, unless all are so."""
+    all_of_them = len(constant) == n_weights > 1
+    for weight in constant:
+        draft = weight.draft
+        if weight.is_zero and not all_of_them:
+            yield Draft(
+                draft.code,
+                "note",
+                draft.row,
+                draft.path,
+                "All its elements are 0. That is how adapters and the last layers of residual branches are often "
+                "started, and there it is right; anywhere else the layer passes nothing on and nothing back.",
+                None,
+                draft.like,
+            )
+        else:
+            yield draft
+
+
+def dead_units(reading: Reading, place: Place, name: str) -> Iterator[Draft]:
+    """Yield, for the weight of a layer, that some of its units are only zeros."""
+    module, axis = reading.modules[place.row], _unit_axis(reading.modules[place.row])
+    is_layer_weight = place.data.dim() >= _MATRIX and reading.slots[place.slot][0] == "weight"
+    # The row of a padding token is zero on purpose, in an embedding and in the head that is tied to it.
+    if axis is None or not is_layer_weight or place.is_embedding or (axis == 1 and _groups(module) != 1):
+        return
+    units = _comparable(place.data).movedim(axis, 0)
+    bias = _bias(reading, place.row)
+    # Nearly all units drop out by their first weight alone.
+    first_of_each = _first_elements(units)
+    dead = [
+        unit
+        for unit in (first_of_each == 0).nonzero().flatten().tolist()
+        if not bool(units[unit].any()) and (bias is None or float(bias.flatten()[unit]) <= 0)
+    ]
+    if not dead or len(dead) == units.shape[0]:
+        return
+    listed = ", ".join(str(unit) for unit in dead[:_MOST_LISTED]) + (" …" if len(dead) > _MOST_LISTED else "")
+    expression = tensor_expression(reading, place.slot, place.row, name)
+    meets_relu = _meets_relu(reading, place.row)
+    what = f"{len(dead):,} of its {units.shape[0]:,} units ({listed}) have only zero weights and no positive bias"
+    yield Draft(
+        "dead-units",
+        "warning" if meets_relu else "note",
+        place.row,
+        reading.slot_path(place.slot),
+        f"{what}: behind a ReLU they give 0 for every input and get no gradient, so they never wake up."
+        if meets_relu
+        else f"{what}, so they give the same for every input. Behind a ReLU they would never wake up.",
+        _revive(expression, axis, dead),
+        f"{type_name(type(module))} {len(dead)}",
+    )
+
+
+def _meets_relu(reading: Reading, row: int) -> bool:
+    """Say whether what this layer gives meets a ReLU: the next child is one, or its parent's forward names it."""
+    parent = reading.parents[row]
+    after = reading.ends()[row]
+    if after < len(reading.modules) and reading.parents[after] == parent:
+        following = reading.modules[reading.first_met.get(after, after)]
+        if any(is_a(following, relu) for relu in _RELUS):
+            return True
+    return any("relu" in name.lower() for name in names_in_forward(type(reading.modules[max(parent, 0)])))
+
+
+def _first_elements(units: torch.Tensor) -> torch.Tensor:
+    while units.dim() > 1:
+        units = units[:, 0]
+    return units
+
+
+def _revive(expression: str, axis: int, dead: list[int]) -> str:
+    if len(dead) > _MOST_IN_FIX:
+        return f"torch.nn.init.xavier_uniform_({expression})"
+    return (
+        f"weight, dead = {expression}, torch.tensor({dead})\n"
+        "fresh = torch.nn.init.xavier_uniform_(torch.empty_like(weight))\n"
+        "with torch.no_grad():\n"
+        f"    weight.index_copy_({axis}, dead, fresh.index_select({axis}, dead))"
+    )

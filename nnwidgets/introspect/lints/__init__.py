@@ -1,6 +1,0 @@
-"""Checks: what is wrong or worth knowing in a model, as findings with fixes."""
-
-from nnwidgets.introspect.lints.checking import check, data_findings, structural_findings
-from nnwidgets.introspect.lints.drafts import worst_first
-
-__all__ = ["check", "data_findings", "structural_findings", "worst_first"]

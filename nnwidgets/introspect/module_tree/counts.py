@@ -1,0 +1,183 @@
+"""Adding up a reading: parameters, trainable ones and bytes, each element once, and where torch's own sum differs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import accumulate, compress, islice, repeat
+from operator import sub
+from typing import Any
+
+import torch
+
+from nnwidgets.formatting import inert
+from nnwidgets.introspect.counting import Common, counts
+from nnwidgets.introspect.module_tree.tensor_metadata import Columns, freed
+from nnwidgets.introspect.safe_access.scan import Reading
+from nnwidgets.introspect.sharing.addresses import Placement
+from nnwidgets.introspect.sharing.ties import Shared, SlotGroup
+
+_BASE: Any = torch._C.TensorBase  # noqa: SLF001 - its methods can't be overridden by a subclass or an instance
+
+_MOST_NAMED = 3
+
+
+class Tally:
+    """Counts of one reading.
+
+    Attributes:
+        odd: Slots whose tensor may have fewer distinct elements than its shape says.
+        repeated: Slots with elements that belong to an earlier slot of the same kind (parameter or not).
+        weights: Distinct parameter elements of each slot; 0 for other roles.
+    """
+
+    def __init__(self, reading: Reading, placement: Placement, groups: Sequence[SlotGroup], columns: Columns) -> None:
+        """Work out what is shared."""
+        self._reading = reading
+        self._placement = placement
+        self._columns = columns
+        self._spoilt: dict[int, str] = {}
+        self.odd = placement.odd
+        self.weights = [kind.n_elements for kind in columns.kinds]
+        for slot in self.odd:
+            self.weights[slot] = self.distinct(slot)
+        for row, (at_buffers, _) in reading.splits.items():
+            end = reading.first_slot[row + 1]
+            self.weights[at_buffers:end] = repeat(0, end - at_buffers)
+        self._all = [shared for group in groups for shared in group.shared]
+        self._of_params: list[Shared] = []
+        self.repeated: dict[int, list[Shared]] = {}
+        for shared in self._all:
+            params = tuple(slot for slot in shared.slots if self._is_parameter(slot))
+            others = tuple(slot for slot in shared.slots if not self._is_parameter(slot))
+            if len(params) > 1:
+                self._of_params.append(Shared(params, shared.n_bytes, shared.whole))
+            for slot in (*params[1:], *others[0 if params else 1 :]):
+                self.repeated.setdefault(slot, []).append(shared)
+
+    def _is_parameter(self, slot: int) -> bool:
+        return self._reading.role(slot, self._reading.owner(slot)) == "parameter"
+
+    def _itemsize(self, slot: int) -> int:
+        return int(_BASE.element_size(self._placement.tensors[slot]))
+
+    def distinct(self, slot: int) -> int:
+        """How many distinct elements a tensor of overlapping elements has."""
+        n_elements = self._columns.kinds[slot].n_elements
+        n_bytes = self._distinct_bytes(slot)
+        return min(n_elements, n_bytes // self._itemsize(slot)) if n_bytes else n_elements
+
+    def _distinct_bytes(self, slot: int) -> int:
+        return self._placement.n_bytes(slot) or self.odd[slot]
+
+    def n_new(self, slot: int) -> int:
+        """How many elements of a slot no earlier one has."""
+        n = n_elements = self.distinct(slot) if slot in self.odd else self._columns.kinds[slot].n_elements
+        for shared in self.repeated[slot]:
+            n -= n_elements if shared.whole else shared.n_bytes // self._itemsize(slot)
+        return max(n, 0)
+
+    def freed(self) -> dict[int, str]:
+        """For tensors that should have an address and have none: that their storage was given back."""
+        if 0 not in self._placement.starts:
+            return {}
+        kinds, found = self._columns.kinds, {}
+        for slot, start in enumerate(islice(self._placement.starts, len(kinds))):
+            if not start and kinds[slot].size_bytes and kinds[slot].device != "meta":
+                why = freed(self._placement.tensors[slot])
+                if why:
+                    found[slot] = why
+        return found
+
+    def spoil(self, row: int, why: str) -> None:
+        """Note why torch can't add up what is at and below a row."""
+        while row >= 0 and row not in self._spoilt:
+            self._spoilt[row] = why
+            row = self._reading.parents[row]
+
+    def _common(self) -> list[Common]:
+        return [
+            (shared.slots, tuple(self._elements(shared, slot) for slot in shared.slots)) for shared in self._of_params
+        ]
+
+    def _elements(self, shared: Shared, slot: int) -> int:
+        return self.weights[slot] if shared.whole else shared.n_bytes // self._itemsize(slot)
+
+    def n_trainable(self) -> int:
+        """Parameter elements that some name asks gradients for, each once."""
+        asking = self._columns.asking
+        n = sum(compress(self.weights, asking))
+        for shared in self._of_params:
+            mine = [slot for slot in shared.slots if asking[slot]]
+            n -= sum(self._elements(shared, slot) for slot in mine[1:])
+        return n
+
+    def size_bytes(self) -> int:
+        """Bytes of all tensors, each once."""
+        sizes = self._columns.sizes
+        n = sum(sizes)
+        for slot in self.odd:
+            n -= sizes[slot] - (self._distinct_bytes(slot) or sizes[slot])
+        for shared in self._all:
+            n -= sum(shared.n_bytes or sizes[slot] for slot in shared.slots[1:])
+        return n
+
+    def _by_row(self, of_slots: Sequence[int]) -> list[int]:
+        """Sums over the slots of each row."""
+        up_to = [0, *accumulate(of_slots)]
+        at = [up_to[slot] for slot in self._reading.first_slot]
+        return list(map(sub, islice(at, 1, None), at))
+
+    def counts(self) -> tuple[list[int], Sequence[int | None], dict[int, str]]:
+        """By row: parameters, parameters as torch adds them up (None where it can't), and why these differ."""
+        n_params = counts(self._reading, self._by_row(self.weights), self._common())
+        if not self._spoilt and not self._differs():
+            return n_params, n_params, {}
+        n_torch: list[int | None] = list(self._as_torch() if self._differs() else n_params)
+        whys: dict[int, str] = {}
+        for row, why in self._spoilt.items():
+            n_torch[row] = None
+            whys[row] = f"torch's own parameters() can't be added up here: {why}"
+        for row, (ours, torchs) in enumerate(zip(n_params, n_torch, strict=True)):
+            if torchs is not None and ours != torchs:
+                whys[row] = self._why(row, torchs)
+        return n_params, n_torch, whys
+
+    def _differs(self) -> bool:
+        """Whether some elements are shared otherwise than by one Parameter under several names, or repeated."""
+        values = self._reading.slot_values
+        return any(self.weights[slot] for slot in self.odd) or any(
+            any(values[slot] is not values[shared.slots[0]] for slot in shared.slots) for shared in self._of_params
+        )
+
+    def _as_torch(self) -> list[int]:
+        """What ``sum(p.numel() for p in m.parameters())`` gives: each Parameter object once, in full."""
+        reading = self._reading
+        full = list(self.weights)
+        for slot in self.odd:
+            if full[slot]:
+                full[slot] = int(_BASE.numel(self._placement.tensors[slot]))
+        own = self._by_row(full)
+        holders: dict[int, set[int]] = {}
+        for shared in self._of_params:
+            for slot in shared.slots:
+                holders.setdefault(id(reading.slot_values[slot]), set()).add(slot)
+        same = [(tuple(sorted(slots)), (full[min(slots)],) * len(slots)) for slots in holders.values()]
+        return counts(reading, own, same)
+
+    def _why(self, row: int, torchs: int) -> str:
+        reading = self._reading
+        begin, end = reading.first_slot[row], reading.first_slot[reading.ends()[row]]
+        reasons = [
+            " and ".join(inert(reading.slot_path(slot)) for slot in shared.slots[:_MOST_NAMED]) + " share memory"
+            for shared in self._of_params
+            if sum(begin <= slot < end for slot in shared.slots) > 1
+        ]
+        reasons += [f"{inert(reading.slot_path(slot))} repeats elements" for slot in self.odd if begin <= slot < end]
+        named = _listed(reasons) or "tensors that share memory are counted under each name"
+        return f"torch's own parameters() adds up to {torchs:,}: {named}"
+
+
+def _listed(reasons: Iterable[str]) -> str:
+    listed = list(dict.fromkeys(reasons))
+    more = f"; and {len(listed) - _MOST_NAMED} more" if len(listed) > _MOST_NAMED else ""
+    return "; ".join(listed[:_MOST_NAMED]) + more

@@ -1,0 +1,182 @@
+"""What is known of a tensor without reading its data, read so that no code of a tensor class runs."""
+
+from __future__ import annotations
+
+import math
+from itertools import islice
+from operator import sub
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
+
+from nnwidgets.introspect.safe_access.modules import is_packed
+from nnwidgets.introspect.safe_access.objects import descends, is_tensor, reason, refusing_dispatch, type_name
+from nnwidgets.introspect.safe_access.scan import Reading
+from nnwidgets.introspect.sharing.addresses import sparse_components
+
+_BASE: Any = torch._C.TensorBase  # noqa: SLF001 - its properties can't be overridden by a subclass or an instance
+_shape, _dtype, _device, _layout = (getattr(_BASE, name).__get__ for name in ("shape", "dtype", "device", "layout"))
+_requires_grad, _grad, _is_leaf, _retains_grad = (
+    getattr(_BASE, name).__get__ for name in ("requires_grad", "grad", "is_leaf", "retains_grad")
+)
+
+
+class Kind(NamedTuple):
+    """What tensors of the same shape, dtype, device and layout have in common."""
+
+    shape: tuple[int, ...] | None
+    dtype: str
+    device: str
+    layout: str
+    n_elements: int
+    size_bytes: int
+
+
+class Kinds(dict[Any, Kind]):
+    """Kinds by (shape, dtype, device, layout), made when first asked for; RuntimeError where that isn't strided."""
+
+    def __missing__(self, key: tuple[Any, torch.dtype, torch.device, torch.layout]) -> Kind:
+        shape, dtype, device, layout = key
+        if layout is not torch.strided:
+            raise RuntimeError("not a strided tensor")
+        n = math.prod(shape)
+        kind = Kind(tuple(shape), _name(dtype), str(device), _name(layout), n, n * dtype.itemsize)
+        self[key] = kind
+        return kind
+
+
+class Columns:
+    """What is known of all tensors of a reading, fact by fact.
+
+    Attributes:
+        kinds: By slot, shape, dtype, device, layout, number of elements and their bytes.
+        asking: By slot, whether gradients are asked for.
+        with_grad: By slot, whether there is one.
+        class_names: By slot.
+        sizes: By slot, bytes of its elements.
+        n_slots: By row, how many slots.
+        problems: For some slots, what couldn't be read, and why.
+        without_shape: Slots of lazy tensors, and of those whose shape can't be read.
+    """
+
+    def __init__(self, reading: Reading) -> None:
+        """Read them, inside `reading.quiet`."""
+        self._first_slot = reading.first_slot
+        self.n_slots = list(map(sub, islice(reading.first_slot, 1, None), reading.first_slot))
+        self.problems: dict[int, str] = {}
+        self.without_shape: list[int] = []
+        tensors = reading.slot_values
+        if not reading.is_ordinary or not self._read_ordinary(tensors):
+            self._read_any(tensors)
+        self.sizes = [kind.size_bytes for kind in self.kinds]
+
+    def _read_ordinary(self, tensors: list[Any]) -> bool:
+        kinds = Kinds()
+        try:
+            self.kinds = [kinds[each.shape, each.dtype, each.device, each.layout] for each in tensors]
+        except RuntimeError:
+            return False
+        self.asking = [each.requires_grad for each in tensors]
+        self.with_grad = [each.grad is not None if each.is_leaf else has_grad(each) for each in tensors]
+        self.class_names = ["Parameter" if kind is nn.Parameter else "Tensor" for kind in map(type, tensors)]
+        return True
+
+    def _read_any(self, tensors: list[Any]) -> None:
+        self.kinds, self.asking, self.with_grad, self.class_names = [], [], [], []
+        for slot, tensor in enumerate(tensors):
+            kind, asks, holds, problem = facts(tensor)
+            self.kinds.append(kind)
+            self.asking.append(asks)
+            self.with_grad.append(holds)
+            self.class_names.append(type_name(type(tensor)))
+            if problem:
+                self.problems[slot] = problem
+            if kind.shape is None:
+                self.without_shape.append(slot)
+
+    def first_size(self, row: int) -> str:
+        """The size of a row's first tensor where it has one dimension, which is what a norm is for; else nothing."""
+        if not self.n_slots[row]:
+            return ""
+        shape = self.kinds[self._first_slot[row]].shape
+        return str(shape[0]) if shape is not None and len(shape) == 1 else ""
+
+
+class Facts(NamedTuple):
+    """What is known of one tensor."""
+
+    kind: Kind
+    requires_grad: bool
+    has_grad: bool
+    problem: str | None
+
+
+def has_grad(tensor: Any) -> bool:
+    """Whether ``.grad`` is set; asks only where torch would not warn."""
+    return (_is_leaf(tensor) or _retains_grad(tensor)) and _grad(tensor) is not None
+
+
+def facts(tensor: Any) -> Facts:
+    """Read any tensor, each fact on its own, so that one that can't be read doesn't take the others along."""
+    if not is_tensor(tensor):
+        return _not_a_tensor(tensor)
+    problems: list[str] = []
+
+    def read(get: Any, otherwise: Any) -> Any:
+        try:
+            return get(tensor)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it becomes the entry's text
+            problems.append(reason(error))
+            return otherwise
+
+    kind = type(tensor)
+    with refusing_dispatch(kind):
+        is_lazy = descends(UninitializedParameter, kind) or descends(UninitializedBuffer, kind)
+        dtype, device, layout = read(_dtype, None), read(_device, None), read(_layout, None)
+        shape = None if is_lazy else read(_plain_shape, None)
+        n = 0 if is_lazy else math.prod(shape) if shape is not None else read(_BASE.numel, 0) if not problems else 0
+        asks, holds = read(_requires_grad, False), read(has_grad, False)
+        size = read(_size_bytes, 0) if layout is not None and not is_lazy and shape is not None else 0
+    known = Kind(
+        shape, _name(dtype) if dtype else "?", str(device) if device else "?", _name(layout) if layout else "?", n, size
+    )
+    return Facts(known, asks, holds, "; ".join(dict.fromkeys(problems)) or None)
+
+
+def freed(tensor: Any) -> str | None:
+    """For a tensor without an address that should have one: whether its storage was given back."""
+    try:
+        with refusing_dispatch(type(tensor)):
+            if _BASE.is_meta.__get__(tensor) or _layout(tensor) is not torch.strided:
+                return None
+            needed, held = _BASE.nbytes.__get__(tensor), _BASE.untyped_storage(tensor).nbytes()
+    except (RuntimeError, ValueError, NotImplementedError, TypeError):
+        return None
+    return f"its storage was freed: it has {held} bytes" if needed and held < needed and not held else None
+
+
+def _plain_shape(tensor: Any) -> tuple[int, ...]:
+    shape = tuple(_shape(tensor))
+    if not all(type(size) is int for size in shape):
+        raise TypeError("its sizes vary from row to row")
+    return shape
+
+
+def _size_bytes(tensor: Any) -> int:
+    components = sparse_components(tensor)
+    if components is None:
+        return int(_BASE.numel(tensor)) * int(_BASE.element_size(tensor))
+    return sum(int(_BASE.numel(part)) * int(_BASE.element_size(part)) for part in components)
+
+
+def _not_a_tensor(value: Any) -> Facts:
+    nothing = Kind(None, "?", "?", "?", 0, 0)
+    if is_packed(value):
+        return Facts(nothing, False, False, "packed for a quantized kernel: its numbers can't be read in place")
+    return Facts(nothing, False, False, f"not a tensor: {type_name(type(value))}")
+
+
+def _name(of: torch.dtype | torch.layout) -> str:
+    return str(of).removeprefix("torch.").lstrip("_")

@@ -1,0 +1,218 @@
+"""`tree`: one reading of a module, made into records."""
+
+from __future__ import annotations
+
+from itertools import chain, islice, repeat
+from typing import Any
+
+from nnwidgets.formatting import inert
+from nnwidgets.introspect import paths
+from nnwidgets.introspect.module_tree.counts import Tally
+from nnwidgets.introspect.module_tree.shape_summary import Summarizer, summarizer
+from nnwidgets.introspect.module_tree.tensor_metadata import Columns
+from nnwidgets.introspect.records import ModuleNode, ModuleTree, TensorEntry
+from nnwidgets.introspect.safe_access.objects import own_dict, text_of, type_name
+from nnwidgets.introspect.safe_access.scan import Reading, quiet, read
+from nnwidgets.introspect.sharing.ties import place, slot_groups, tie_groups
+from nnwidgets.introspect.twins import open_twin
+
+_new: Any = object.__new__
+
+_OpenEntry, _OpenNode = open_twin(TensorEntry), open_twin(ModuleNode)
+
+
+def tree(module: object) -> ModuleTree:
+    """Read a module: every module and tensor of it, ties and counts; its code isn't run and it isn't changed.
+
+    Raises:
+        InvalidTargetError: If ``module`` is not a module.
+
+    Example:
+        >>> from torch import nn
+        >>> found = tree(nn.Sequential(nn.Linear(20, 256), nn.ReLU(), nn.Linear(256, 10)))
+        >>> found.n_params, [node.path for node in found.nodes]
+        (7946, ['', '0', '1', '2'])
+        >>> found.find("2.weight").shape
+        (10, 256)
+    """
+    with quiet():
+        reading = read(module)
+        columns = Columns(reading)
+        placement = place(reading, columns.sizes)
+        groups = slot_groups(reading, placement)
+        named, tie_of = tie_groups(reading, placement, groups)
+        tally = Tally(reading, placement, groups, columns)
+        names = _paths(reading, tally)
+        entries = _open_entries(reading, columns, names)
+        _mark_roles(reading, entries)
+        _mark(reading, columns, tally, tie_of, entries)
+        for entry in entries:
+            entry.__class__ = TensorEntry
+        tensors = tuple(entries)
+        nodes = _nodes(reading, columns, tally, names, tensors)
+    return ModuleTree(
+        root=nodes[0],
+        nodes=tuple(nodes),
+        tensors=tensors,
+        ties=named,
+        n_params=nodes[0].n_params,
+        n_params_trainable=tally.n_trainable(),
+        size_bytes=tally.size_bytes(),
+        n_params_torch=nodes[0].n_params_torch,
+        why=nodes[0].why,
+    )
+
+
+class _Tails(dict[str, str]):
+    """How a text key continues a path: ``.weight`` or ``["a.b"]``."""
+
+    def __missing__(self, key: str) -> str:
+        tail = self[key] = paths.join("x", paths.component(key))[1:]
+        return tail
+
+
+class _Classes(dict[int, tuple[str, Summarizer | None, bool]]):
+    """By id of a class: its name, what summarizes its modules, and whether it is a norm that says no size."""
+
+    def of(self, kind: type) -> tuple[str, Summarizer | None, bool]:
+        """Work it out and keep it."""
+        name, summarize = type_name(kind), summarizer(kind)
+        known = self[id(kind)] = (name, summarize, summarize is None and "Norm" in name)
+        return known
+
+
+def _paths(reading: Reading, tally: Tally) -> list[str]:
+    """The path of each row; where a key has none as text, torch can't add up, which the tally is told."""
+    tails = _Tails()
+    made = [""]
+    for parent, key in islice(zip(reading.parents, reading.keys, strict=True), 1, None):
+        if parent and type(key) is str:
+            made.append(made[parent] + tails[key])
+        else:
+            made.append(paths.join(made[parent], reading.step(len(made))))
+    for row in reading.places:
+        if row and text_of(reading.keys[row]) is None:
+            tally.spoil(row, f"the key at {inert(made[row])} is not a string")
+    return made
+
+
+def _nodes(
+    reading: Reading, columns: Columns, tally: Tally, names: list[str], tensors: tuple[TensorEntry, ...]
+) -> list[ModuleNode]:
+    """A node per row."""
+    nodes: list[Any] = []
+    classes, irregular = _Classes(), reading.irregular
+    n_params, n_torch, whys = tally.counts()
+    ends = islice(reading.first_slot, 1, None)
+    each = zip(names, reading.keys, reading.modules, reading.owns, n_params, n_torch, ends, strict=True)
+    begin = 0
+    for path, key, module, own, n, n_as_torch, end in each:
+        node = _new(_OpenNode)
+        nodes.append(node)
+        kind = type(module)
+        try:
+            node.class_name, summarize, is_norm = classes[id(kind)]
+        except KeyError:
+            node.class_name, summarize, is_norm = classes.of(kind)
+        if own is None:
+            row = len(nodes) - 1
+            node.training, held = irregular[row][0] if row in irregular else None, own_dict(module)
+        else:
+            flag = own.get("training")
+            node.training, held = flag if flag is True or flag is False else None, own
+        node.summary = summarize(held) if summarize else columns.first_size(len(nodes) - 1) if is_norm else ""
+        node.path = path
+        node.key = key
+        node.kind = "module"
+        node.children = ()
+        node.tensors = () if begin == end else tensors[begin:end]
+        begin = end
+        node.n_params = n
+        node.n_params_torch = n_as_torch
+        node.alias_of = node.problem = node.why = None
+    for row, why in whys.items():
+        nodes[row].why = why
+    for row, problem in reading.problems.items():
+        nodes[row].problem = problem
+    _join(reading, nodes)
+    for node in nodes:
+        node.__class__ = ModuleNode
+    return nodes
+
+
+def _join(reading: Reading, nodes: list[Any]) -> None:
+    """Give nodes what they have of other nodes."""
+    below: dict[int, list[Any]] = {row: [] for row in reading.inner}
+    for parent, node in islice(zip(reading.parents, nodes, strict=True), 1, None):
+        below[parent].append(node)
+    for row, children in below.items():
+        nodes[row].children = tuple(children)
+    for row, target in reading.first_met.items():
+        node, met = nodes[row], nodes[target]
+        node.kind = "cycle" if reading.is_cycle(row) else "alias"
+        node.alias_of, node.training, node.summary = met.path, met.training, met.summary
+
+
+def _open_entries(reading: Reading, columns: Columns, names: list[str]) -> list[Any]:
+    """An entry per slot, still open, as if all were registered parameters without ties or problems."""
+    entries: list[Any] = []
+    tails = _Tails()
+    bases = chain.from_iterable(map(repeat, names, columns.n_slots))
+    each = zip(
+        reading.slot_names, bases, columns.kinds, columns.asking, columns.with_grad, columns.class_names, strict=True
+    )
+    for name, base, kind, asks, holds, class_name in each:
+        entry = _new(_OpenEntry)
+        entries.append(entry)
+        entry.path = base + tails[name] if base and type(name) is str else ""
+        entry.shape, entry.dtype, entry.device, entry.layout, n_elements, entry.size_bytes = kind
+        entry.n_elements = entry.n_counted = n_elements
+        entry.requires_grad = asks
+        entry.has_grad = holds
+        entry.class_name = class_name
+        entry.role = "parameter"
+        entry.persistent = True
+        entry.tie = entry.problem = None
+    for slot in [slot for slot, entry in enumerate(entries) if not entry.path]:
+        entries[slot].path = reading.slot_path(slot)
+    return entries
+
+
+def _mark(reading: Reading, columns: Columns, tally: Tally, tie_of: dict[int, str], entries: list[Any]) -> None:
+    """Set apart the entries that are not what `_open_entries` took them for."""
+    for slot, problem in (tally.freed() | columns.problems).items():
+        entries[slot].problem = problem
+    for slot in columns.without_shape:
+        if entries[slot].role == "parameter":
+            tally.spoil(reading.owner(slot), f"{inert(entries[slot].path)} has no shape yet")
+    for slot in tally.odd:
+        entries[slot].n_counted = tally.distinct(slot)
+    for slot in tally.repeated:
+        entries[slot].n_counted = tally.n_new(slot)
+    for slot, tie in tie_of.items():
+        entries[slot].tie = tie
+
+
+def _mark_roles(reading: Reading, entries: list[Any]) -> None:
+    """Set apart the entries that are not parameters."""
+    for row, (at_buffers, at_unregistered) in reading.splits.items():
+        if at_buffers < at_unregistered:
+            left_out = _non_persistent(reading, row)
+            for slot in range(at_buffers, at_unregistered):
+                entry = entries[slot]
+                entry.role = "buffer"
+                if left_out:
+                    name = reading.slot_names[slot]
+                    entry.persistent = type(name) is not str or name not in left_out
+        for slot in range(at_unregistered, reading.first_slot[row + 1]):
+            entry = entries[slot]
+            entry.role = "unregistered"
+            entry.persistent = False
+            entry.path = reading.slot_path(slot)
+
+
+def _non_persistent(reading: Reading, row: int) -> Any:
+    """The names of buffers that ``state_dict`` leaves out; none where these can't be read."""
+    own = reading.owns[row]
+    names: Any = reading.irregular[row][1] if own is None else own.get("_non_persistent_buffers_set")
+    return names if type(names) is set or type(names) is frozenset else ()

@@ -1,0 +1,115 @@
+"""The live module or tensor at a path, found without running the model's code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from nnwidgets.errors import PathNotFoundError
+from nnwidgets.introspect import paths
+from nnwidgets.introspect.safe_access.modules import Parts, found_in, parts
+from nnwidgets.introspect.safe_access.objects import is_module, is_tensor, require_module
+from nnwidgets.introspect.safe_access.scan import quiet, read, step
+
+
+def get(module: object, path: str) -> Any:
+    """Give the live object at ``path``: a module, or a tensor of whatever role.
+
+    Raises:
+        PathNotFoundError: If nothing is there; it names the closest paths.
+        InvalidTargetError: If ``module`` is not a module, or ``path`` not a path.
+
+    Example:
+        >>> from torch import nn
+        >>> net = nn.Sequential(nn.Linear(20, 256), nn.ReLU())
+        >>> get(net, "0.weight") is net[0].weight
+        True
+    """
+    require_module(module)
+    steps = paths.split(path)
+    with quiet():
+        here: Any = module
+        at = 0
+        while at < len(steps):
+            if not is_module(here):
+                raise PathNotFoundError.among(path, live_tensors(module))
+            held = parts(here)
+            below = _below(held, steps[at])
+            if below is None and at + 1 < len(steps) and steps[at + 1].startswith("["):
+                below = _below(held, steps[at] + steps[at + 1])
+                at += 1
+            if below is None:
+                raise PathNotFoundError.among(path, _all_paths(module))
+            here = below
+            at += 1
+    return here
+
+
+def live_tensors(module: object) -> dict[str, Any]:
+    """Every tensor of a module by its path, in walk order, the objects themselves.
+
+    What is returned keeps the tensors alive.
+
+    Raises:
+        InvalidTargetError: If ``module`` is not a module.
+
+    Example:
+        >>> from torch import nn
+        >>> list(live_tensors(nn.Linear(2, 3)))
+        ['weight', 'bias']
+    """
+    reading = read(module)
+    found: dict[str, Any] = {}
+    for slot, (_, value) in enumerate(reading.slots):
+        if value is not None and is_tensor(value):
+            found.setdefault(reading.slot_path(slot), value)
+    return found
+
+
+def live_modules(module: object) -> dict[str, Any]:
+    """Every module by its path, in walk order, aliases and cycles included (not followed).
+
+    Raises:
+        InvalidTargetError: If ``module`` is not a module.
+    """
+    reading = read(module)
+    return {reading.path(row): value for row, value in enumerate(reading.modules) if is_module(value)}
+
+
+def hidden_modules(module: object) -> list[tuple[str, str, Any]]:
+    """Modules in plain attributes, lists, tuples and dicts, that nothing registers.
+
+    Returns:
+        For each, the path of the module that holds it, where it is below that (``"blocks[0]"``), and itself.
+
+    Raises:
+        InvalidTargetError: If ``module`` is not a module.
+
+    Example:
+        >>> from torch import nn
+        >>> net = nn.Module()
+        >>> net.blocks = [nn.Linear(2, 2)]
+        >>> [(owner, name) for owner, name, _ in hidden_modules(net)]
+        [('', 'blocks[0]')]
+    """
+    reading = read(module)
+    return [(reading.path(row), found.name, found.value) for row, found in reading.hidden]
+
+
+def _below(held: Parts, wanted: str) -> Any:
+    """What a module holds at one component: a child, a registered tensor, an attribute, an item of one."""
+    for index, (key, value) in zip(held.positions, held.children, strict=True):
+        if wanted == step(key, index):
+            return value
+    registered = (*held.parameters, *held.buffers)
+    for index, (key, value) in enumerate(registered):
+        if wanted == step(key, index):
+            return value
+    for found in found_in(held.attributes):
+        if found.name == wanted:
+            return found.value
+    return None
+
+
+def _all_paths(module: object) -> Iterable[str]:
+    return [*live_modules(module), *live_tensors(module)]

@@ -1,0 +1,362 @@
+"""The one reading of a module that trees, ties and look-ups are made from: flat lists of modules and tensors.
+
+The walk is iterative, looks at each distinct module once, and calls nothing that a user can override. Modules laid
+out as ``nn.Module.__init__`` lays them out, nearly all there are, are read by a few list operations of the
+interpreter; the rest by `irregular.parts`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import types
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+from functools import cached_property
+from itertools import islice
+from operator import length_hint
+from typing import Any
+
+import torch
+
+from nnwidgets.introspect import paths
+from nnwidgets.introspect.records import Role
+from nnwidgets.introspect.safe_access.modules import MOST_ITEMS, STANDARD, Found, found_in, holds_nothing, parts
+from nnwidgets.introspect.safe_access.objects import (
+    instance_dict,
+    is_module,
+    plain_items,
+    reason,
+    require_module,
+    text_of,
+    type_name,
+)
+from nnwidgets.introspect.sharing.addresses import ORDINARY
+
+_N_STANDARD = len(STANDARD)
+
+_PLAIN = frozenset(
+    id(kind)
+    for kind in (
+        type(None), bool, int, float, complex, str, bytes, range, set, frozenset, type,
+        types.FunctionType, types.BuiltinFunctionType, types.MethodType,
+        torch.dtype, torch.device, torch.layout, torch.Size, torch.Generator,
+    )
+)  # fmt: skip
+"""Ids of types that hold no tensor and no module; ids, because a metaclass may say how a class is hashed."""
+
+_CONTAINERS = {id(tuple), id(list), id(dict)}
+
+
+_Siblings = tuple[list[tuple[Any, Any]], list[int] | None]
+"""The children of a module by key, empty ones perhaps left out; then also the place of each."""
+
+
+class Reading:
+    """What was found, by row: 0 is the model itself, the rest follow in walk order.
+
+    Attributes:
+        modules: The object of each row.
+        parents: The row above each; -1 for row 0.
+        keys: The raw key of each row in its parent.
+        owns: The ``__dict__`` of each; None where that wasn't read directly.
+        inner: Rows that may have rows below.
+        slot_names: The raw name of each tensor slot, row by row, empty ones left out.
+        slot_values: What is in each.
+        first_slot: Where the slots of each row begin; one more than rows.
+        splits: For rows that hold more than parameters: where buffers begin, and where unregistered tensors begin.
+        first_met: For rows whose module was met before: the row where.
+        problems: For rows that couldn't be read in full: why.
+        irregular: What `irregular.parts` said of the rows it read: the training flag and the non-persistent names.
+        places: For rows whose key isn't a string: their place among their parent's slots.
+        hidden: Modules in plain attributes: the row, the components below it, the object.
+    """
+
+    def __init__(self) -> None:
+        self.modules: list[Any] = []
+        self.parents: list[int] = []
+        self.keys: list[Any] = []
+        self.owns: list[dict[str, Any] | None] = []
+        self.inner: list[int] = []
+        self.slot_names: list[Any] = []
+        self.slot_values: list[Any] = []
+        self.first_slot: list[int] = []
+        self.splits: dict[int, tuple[int, int]] = {}
+        self.first_met: dict[int, int] = {}
+        self.problems: dict[int, str] = {}
+        self.irregular: dict[int, tuple[bool | None, frozenset[str]]] = {}
+        self.hidden: list[tuple[int, Found]] = []
+        self.places: dict[int, int] = {}
+        self._paths: dict[int, str] = {0: ""}
+
+    @cached_property
+    def slots(self) -> list[tuple[Any, Any]]:
+        """Name and value of each tensor slot."""
+        return list(zip(self.slot_names, self.slot_values, strict=True))
+
+    @cached_property
+    def is_ordinary(self) -> bool:
+        """Whether all slots hold tensors of classes without Python code of their own."""
+        return ORDINARY.issuperset(map(id, map(type, self.slot_values)))
+
+    def ends(self) -> list[int]:
+        """One past the last row of the subtree of each row."""
+        return self._ends
+
+    @cached_property
+    def _ends(self) -> list[int]:
+        parents = self.parents
+        ends = [0] * len(parents)
+        for row in range(len(parents) - 1, -1, -1):
+            end = ends[row]
+            if not end:
+                end = ends[row] = row + 1
+            if row and not ends[parents[row]]:
+                ends[parents[row]] = end
+        return ends
+
+    def is_cycle(self, row: int) -> bool:
+        """Whether the module of a repeated row is one of its own ancestors."""
+        target = self.first_met[row]
+        return target <= self.parents[row] < self._ends[target]
+
+    def step(self, row: int) -> str:
+        """The last component of a row's path."""
+        return step(self.keys[row], self.places.get(row, 0))
+
+    def path(self, row: int) -> str:
+        """The path of a row."""
+        above: list[int] = []
+        known = self._paths
+        while row not in known:
+            above.append(row)
+            row = self.parents[row]
+        path = known[row]
+        for below in reversed(above):
+            path = known[below] = paths.join(path, self.step(below))
+        return path
+
+    def owner(self, slot: int) -> int:
+        """The row that a slot belongs to."""
+        return bisect_right(self.first_slot, slot) - 1
+
+    def role(self, slot: int, row: int) -> Role:
+        """What the tensor in a slot of a row is to its module."""
+        split = self.splits.get(row)
+        if split is None or slot < split[0]:
+            return "parameter"
+        return "buffer" if slot < split[1] else "unregistered"
+
+    def slot_name(self, slot: int, row: int) -> str:
+        """The components of a slot below its row."""
+        name = self.slot_names[slot]
+        if self.role(slot, row) == "unregistered":
+            return str(name)
+        return step(name, slot - self.first_slot[row])
+
+    def slot_path(self, slot: int) -> str:
+        """The path of a slot's tensor."""
+        row = self.owner(slot)
+        return paths.join(self.path(row), self.slot_name(slot, row))
+
+
+def step(key: Any, position: int) -> str:
+    """How a key is written in a path: as text where it is text, else by its position."""
+    text = text_of(key)
+    return paths.position(position) if text is None else paths.component(text)
+
+
+def read(module: object) -> Reading:
+    """Read a module and everything below it.
+
+    Raises:
+        InvalidTargetError: If it is not a module.
+    """
+    require_module(module)
+    with quiet():
+        reading, contained = _walk(module)
+        if contained or reading.hidden:
+            _leave_out_registered(reading, contained)
+    return reading
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """No torch function of a user's class or mode runs inside, and no collection of garbage, which finds none here."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        with torch._C.DisableTorchFunction():  # noqa: SLF001 - the public guards leave modes on
+            yield
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _walk(model: Any) -> tuple[Reading, list[int]]:  # noqa: C901, PLR0912, PLR0915 - one loop, flat for its speed
+    reading = Reading()
+    modules, parents, keys, owns = reading.modules, reading.parents, reading.keys, reading.owns
+    inner, first_met, first_slot, splits = reading.inner, reading.first_met, reading.first_slot, reading.splits
+    names, values = reading.slot_names, reading.slot_values
+    plain = set(_PLAIN)
+    contained: list[int] = []
+    seen: dict[int, int] = {}
+    parent, row = -1, -1
+    siblings: _Siblings = ([(None, model)], None)
+    left = iter(siblings[0])
+    stack: list[tuple[int, _Siblings, Iterator[tuple[Any, Any]]]] = []
+    while True:
+        for key, module in left:
+            if module is None:
+                continue
+            row += 1
+            modules.append(module)
+            parents.append(parent)
+            keys.append(key)
+            begin = len(values)
+            first_slot.append(begin)
+            if type(key) is not str:
+                items, places = siblings
+                at = len(items) - length_hint(left) - 1
+                reading.places[row] = places[at] if places else at
+            met = seen.setdefault(id(module), row)
+            if met != row:
+                first_met[row] = met
+                owns.append(None)
+                continue
+            try:
+                own = instance_dict(module)
+                parameters, buffers, children = own["_parameters"], own["_buffers"], own["_modules"]
+                if type(own) is type(parameters) is type(buffers) is type(children) is dict:
+                    if parameters:
+                        for name, value in parameters.items():
+                            if value is not None:
+                                names.append(name)
+                                values.append(value)
+                    if buffers:
+                        at_buffers = len(values)
+                        for name, value in buffers.items():
+                            if value is not None:
+                                names.append(name)
+                                values.append(value)
+                        splits[row] = (at_buffers, len(values))
+                    # What nn.Module.__init__ sets comes before what the user does, the registry of modules last of all.
+                    n_attributes = _N_STANDARD
+                    is_plain = True
+                    for value in reversed(own.values()):
+                        if value is children:
+                            break
+                        n_attributes += 1
+                        kind = type(value)
+                        if (
+                            kind is not int
+                            and kind is not bool
+                            and id(kind) not in plain
+                            and not _holds_plain(value, plain)
+                        ):
+                            is_plain = False
+                    regular = n_attributes == len(own)
+                    below = list(children.items()) if children else None
+                else:
+                    regular = False
+            except (TypeError, KeyError, RuntimeError):
+                regular = False
+            if regular:
+                owns.append(own)
+                if not is_plain:
+                    _read_attributes(reading, plain_items(own)[_N_STANDARD:], plain, contained)
+                if not below:
+                    continue
+                inside: _Siblings = (below, None)
+            else:
+                del names[begin:], values[begin:]
+                splits.pop(row, None)
+                owns.append(None)
+                if not is_module(module):
+                    del seen[id(module)]
+                    reading.problems[row] = f"not a module: {type_name(type(module))}"
+                    continue
+                inside = _read_irregular(reading, module, plain, contained)
+            inner.append(row)
+            stack.append((parent, siblings, left))
+            parent, siblings = row, inside
+            left = iter(inside[0])
+            break
+        else:
+            if not stack:
+                break
+            parent, siblings, left = stack.pop()
+    first_slot.append(len(values))
+    return reading, contained
+
+
+def _holds_plain(value: Any, plain: set[int]) -> bool:
+    """Whether a plain attribute is neither tensor nor module, and holds none one level down; learns its type."""
+    kind = type(value)
+    if kind is tuple or kind is list or kind is dict:
+        items = value.values() if kind is dict else value
+        kinds = map(id, map(type, islice(items, MOST_ITEMS)))
+        # Containers inside it are looked into no further.
+        return plain.issuperset(kind for kind in kinds if kind not in _CONTAINERS)
+    if holds_nothing(kind):
+        plain.add(id(kind))
+        return True
+    return False
+
+
+def _read_irregular(reading: Reading, module: Any, plain: set[int], contained: list[int]) -> _Siblings:
+    row = len(reading.modules) - 1
+    try:
+        held = parts(module)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it becomes the row's text
+        reading.problems[row] = f"it can't be read: {reason(error)}"
+        return [], None
+    if held.problems:
+        reading.problems[row] = "; ".join(held.problems)
+    reading.irregular[row] = (held.training, held.non_persistent)
+    at_buffers = len(reading.slot_values) + len(held.parameters)
+    for name, value in (*held.parameters, *held.buffers):
+        reading.slot_names.append(name)
+        reading.slot_values.append(value)
+    reading.splits[row] = (at_buffers, len(reading.slot_values))
+    _read_attributes(reading, held.attributes, plain, contained)
+    return held.children, held.positions
+
+
+def _read_attributes(
+    reading: Reading, attributes: list[tuple[Any, Any]], plain: set[int], contained: list[int]
+) -> None:
+    row = len(reading.modules) - 1
+    values = reading.slot_values
+    registered = set(map(id, values[reading.first_slot[row] :]))
+    before = len(values)
+    for found in found_in(attributes):
+        value = found.value
+        if is_module(value):
+            reading.hidden.append((row, found))
+        elif id(value) not in registered:
+            if found.in_container:
+                contained.append(len(values))
+            reading.slot_names.append(found.name)
+            values.append(value)
+    if len(values) > before:
+        reading.splits[row] = (reading.splits[row][0] if row in reading.splits else before, before)
+    plain.update(id(type(value)) for _, value in attributes if holds_nothing(type(value)))
+
+
+def _leave_out_registered(reading: Reading, contained: list[int]) -> None:
+    """Forget what is in a plain list or dict but registered elsewhere in the model: a list of references, no more."""
+    known = {id(module) for module in reading.modules}
+    reading.hidden = [(row, found) for row, found in reading.hidden if id(found.value) not in known]
+    unsure = set(contained)
+    values = reading.slot_values
+    registered = {id(value) for slot, value in enumerate(values) if slot not in unsure}
+    drop = {slot for slot in contained if id(values[slot]) in registered}
+    if not drop:
+        return
+    kept = [slot for slot in range(len(values)) if slot not in drop]
+    moved = [bisect_left(kept, begin) for begin in reading.first_slot]
+    reading.splits = {row: (bisect_left(kept, a), bisect_left(kept, b)) for row, (a, b) in reading.splits.items()}
+    reading.slot_names = [reading.slot_names[slot] for slot in kept]
+    reading.slot_values = [values[slot] for slot in kept]
+    reading.first_slot = moved

@@ -1,0 +1,243 @@
+"""Whether a tensor's data can be read, and a plain view of it that runs none of a subclass's code.
+
+Reading some tensors raises, and reading one whose storage was freed ends the process, so everything here looks at sizes
+and addresses before any element is touched. Attributes are read by torch's own descriptors, which a subclass can't
+shadow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from functools import cache, wraps
+from types import MemberDescriptorType
+from typing import Any, ParamSpec, TypeVar
+
+import torch
+from torch.nn.parameter import UninitializedTensorMixin  # type: ignore[attr-defined] # torch names it in no __all__
+from torch.utils._python_dispatch import _disable_current_modes
+
+from nnwidgets.errors import InvalidTargetError
+from nnwidgets.introspect.safe_access import objects
+
+_PACKED = {torch.quint4x2, torch.quint2x4}
+_SPARSE = {torch.sparse_coo, torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr, torch.sparse_bsc}
+_MOST_NESTED = 4
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def unreadable_reason(tensor: object) -> str | None:
+    """Say why a tensor's data can't be read now, or None where it can.
+
+    Runs no code of a tensor subclass and touches no element, so it is safe on freed storages.
+
+    Args:
+        tensor: Any object.
+
+    Returns:
+        A short reason for people, such as ``"no data: on the meta device"``, or None.
+
+    Example:
+        >>> import torch
+        >>> unreadable_reason(torch.empty(2, device="meta"))
+        'no data: on the meta device'
+        >>> unreadable_reason(torch.ones(2)) is None
+        True
+    """
+    if not objects.is_tensor(tensor):
+        return f"not a tensor but {_described(tensor)}"
+    with torch._C.DisableTorchFunction():  # noqa: SLF001 - the public guards leave modes on
+        try:
+            with _refusing_dispatch(type(tensor)):
+                return _reason(tensor)
+        except RuntimeError as error:
+            return f"torch can't look at it: {objects.reason(error).rstrip('.')}"
+
+
+def plain(tensor: object) -> torch.Tensor:
+    """Return a tensor's data as a plain ``torch.Tensor`` that shares its memory, for reading only.
+
+    A strided tensor is rebuilt over its storage, so neither ``__torch_function__`` nor ``__torch_dispatch__`` of a
+    subclass runs, no gradient is tracked and the version counter is not shared. A DTensor gives its local shard.
+    Sparse and quantized tensors are detached and keep their layout.
+
+    Raises:
+        InvalidTargetError: It isn't a tensor, or its data can't be read; the message says why.
+
+    Example:
+        >>> import torch
+        >>> plain(torch.nn.Parameter(torch.ones(2)))
+        tensor([1., 1.])
+    """
+    reason = unreadable_reason(tensor)
+    if reason is not None:
+        raise InvalidTargetError(
+            f"This can't be read: {reason}.", hint="" if objects.is_tensor(tensor) else "Pass a torch.Tensor."
+        )
+    with reading():
+        return _plain(_local(tensor))
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """Compute on plain tensors as if nothing around were in force: no gradient, autocast, mode or subclass.
+
+    Example:
+        >>> import torch
+        >>> with torch.device("meta"), reading():
+        ...     torch.ones(2, device="cpu").sum().item()
+        2.0
+    """
+    with ExitStack() as stack:
+        stack.enter_context(torch._C.DisableTorchFunction())  # noqa: SLF001 - the public guards leave modes on
+        stack.enter_context(_disable_current_modes())
+        stack.enter_context(torch.no_grad())
+        for kind in ("cpu", "cuda"):
+            if torch.is_autocast_enabled(kind):
+                stack.enter_context(torch.autocast(kind, enabled=False))
+        yield
+
+
+def without_torch_function(call: Callable[P, R]) -> Callable[P, R]:
+    """Have a function run none of a subclass's code, and leave that as it was, wherever an interrupt ends it."""
+
+    @wraps(call)
+    def bare(*args: P.args, **kwargs: P.kwargs) -> R:
+        with torch._C.DisableTorchFunction():  # noqa: SLF001 - the public guards leave modes on
+            return call(*args, **kwargs)
+
+    return bare
+
+
+def _refusing_dispatch(kind: type) -> AbstractContextManager[None]:
+    handler = objects.class_attribute(kind, "__torch_dispatch__")
+    is_disabled = handler is torch._C._disabled_torch_dispatch_impl  # noqa: SLF001 - what a class without one has
+    return nullcontext() if is_disabled else objects.refusing_dispatch(kind)
+
+
+def torchs(tensor: Any, name: str) -> Any:
+    """Return torch's own attribute or bound method of that name, whatever the subclass makes of it."""
+    return getattr(torch.Tensor, name).__get__(tensor)
+
+
+def _reason(tensor: Any) -> str | None:  # noqa: PLR0911 - one reason a line
+    if UninitializedTensorMixin in objects.type_mro(type(tensor)):
+        return "not yet: a lazy parameter gets its shape at the first forward"
+    if torchs(tensor, "device").type == "meta":
+        return "no data: on the meta device"
+    if torch._C._functorch.is_functorch_wrapped_tensor(tensor) or torch._is_functional_tensor(tensor):  # noqa: SLF001
+        return "no data of its own: it belongs to a function transform that is running"
+    if torchs(tensor, "is_nested"):
+        return "a nested tensor: its parts have shapes of their own"
+    local = _local(tensor)
+    if local is None:
+        return "a DTensor whose local shard can't be found"
+    if local is not tensor:
+        return unreadable_reason(local)
+    return _dtype_reason(torchs(tensor, "dtype")) or _layout_reason(tensor)
+
+
+def _dtype_reason(dtype: torch.dtype) -> str | None:
+    if dtype in _PACKED:
+        return f"packed below a byte: {_name(dtype)}"
+    return None if dtype.is_complex or _converts(dtype) else f"torch converts {_name(dtype)} to no number"
+
+
+@cache
+def _converts(dtype: torch.dtype) -> bool:
+    if str(dtype).startswith(("torch.qint", "torch.quint")):
+        return True
+    with reading():
+        byte = torch.zeros(dtype.itemsize, dtype=torch.uint8, device="cpu")
+        try:
+            byte.view(dtype).to(torch.float64)
+        except RuntimeError:
+            return False
+    return True
+
+
+def _layout_reason(tensor: Any) -> str | None:
+    layout = torchs(tensor, "layout")
+    if layout is torch.strided:
+        return None if torchs(tensor, "_is_zerotensor")() else _storage_reason(tensor)
+    if layout is torch.sparse_coo:
+        return _storage_reason(torchs(tensor, "_values")()) or _storage_reason(torchs(tensor, "_indices")())
+    if layout in _SPARSE:
+        return _storage_reason(torchs(tensor, "values")())
+    return None if _name(layout) == "_mkldnn" else f"its layout, {_name(layout)}, can't be read in parts"
+
+
+def _storage_reason(tensor: Any) -> str | None:
+    if torchs(tensor, "numel")() == 0:
+        return None
+    storage = torchs(tensor, "untyped_storage")()
+    if storage.device.type == "meta":
+        return "no data: a fake tensor"
+    held = storage.nbytes()
+    sizes, strides = torchs(tensor, "size")(), torchs(tensor, "stride")()
+    reach = 1 + sum((size - 1) * stride for size, stride in zip(sizes, strides, strict=True))
+    needed = (torchs(tensor, "storage_offset")() + reach) * torchs(tensor, "element_size")()
+    if held == 0:
+        return "its storage was freed"
+    if held < needed:
+        return f"its storage holds {held} bytes, its elements reach to byte {needed}"
+    if _address(storage) == 0:
+        return f"no data of its own: {objects.type_name(type(tensor))} keeps it behind its own code"
+    return None
+
+
+def _address(storage: torch.UntypedStorage) -> int:
+    try:
+        return storage.data_ptr()
+    except RuntimeError:  # of a subclass that only wraps others
+        return 0
+
+
+def _local(tensor: Any) -> Any:
+    """Follow DTensors to the local shard; None where it is missing."""
+    for _ in range(_MOST_NESTED):
+        if not _is_dtensor(type(tensor)):
+            return tensor
+        slot = objects.class_attribute(type(tensor), "_local_tensor")
+        is_slot = type(slot) is MemberDescriptorType
+        tensor = slot.__get__(tensor) if is_slot else objects.tensor_dict(tensor).get("_local_tensor")
+        if not objects.is_tensor(tensor):
+            return None
+    return tensor
+
+
+def _is_dtensor(kind: type) -> bool:
+    return any(
+        objects.type_name(base) == "DTensor" and str(objects.class_attribute(base, "__module__")).startswith("torch.")
+        for base in objects.type_mro(kind)
+    )
+
+
+def _plain(tensor: Any) -> torch.Tensor:
+    if torchs(tensor, "_is_zerotensor")():
+        zero = torch.zeros((), dtype=torchs(tensor, "dtype"), device=torchs(tensor, "device"))
+        return zero.expand(torchs(tensor, "size")())
+    if torchs(tensor, "layout") is not torch.strided or torchs(tensor, "is_quantized"):
+        detached: torch.Tensor = torchs(tensor, "detach")()
+        return detached
+    bare = torch.empty(0, dtype=torchs(tensor, "dtype"), device=torchs(tensor, "device"))
+    place = (torchs(tensor, name)() for name in ("storage_offset", "size", "stride"))
+    bare.set_(torchs(tensor, "untyped_storage")(), *place)
+    if torchs(tensor, "is_conj")():
+        bare = torch.conj(bare)
+    if torchs(tensor, "is_neg")():
+        bare = torch._neg_view(bare)  # noqa: SLF001 - torch makes negative views in no public way
+    return bare
+
+
+def _described(value: object) -> str:
+    if value is None:
+        return "None"
+    name = objects.type_name(type(value))
+    return f"{'an' if name[:1].lower() in {*'aeiou'} else 'a'} {name}"
+
+
+def _name(value: object) -> str:
+    return str(value).removeprefix("torch.")

@@ -1,0 +1,240 @@
+"""Ties: names that reach the same bytes, found by address ranges first and exact byte sets where ranges meet."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate, compress, islice
+from operator import gt
+from typing import Any
+
+from nnwidgets.formatting import letters
+from nnwidgets.introspect.records import TieGroup, TieKind
+from nnwidgets.introspect.safe_access.modules import is_packed
+from nnwidgets.introspect.safe_access.objects import is_tensor
+from nnwidgets.introspect.safe_access.scan import Reading, quiet, read
+from nnwidgets.introspect.sharing import byte_ranges
+from nnwidgets.introspect.sharing.addresses import EMPTY, Placement
+from nnwidgets.introspect.sharing.alias_names import Name, names_through_aliases, own_name
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """Bytes that several slots have in common.
+
+    Attributes:
+        slots: Whose they are, in order; two or more.
+        n_bytes: How many.
+        whole: Whether these are all the bytes of each of the slots (always so where a tensor has no address).
+    """
+
+    slots: tuple[int, ...]
+    n_bytes: int
+    whole: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SlotGroup:
+    """A tie group by slots.
+
+    Attributes:
+        kind: As of `TieGroup`.
+        slots: Its slots, in order.
+        shared: What they have in common, each byte once.
+        shared_bytes: As of `TieGroup`.
+    """
+
+    kind: TieKind
+    slots: tuple[int, ...]
+    shared: tuple[Shared, ...]
+    shared_bytes: int
+
+
+def ties(module: object) -> tuple[TieGroup, ...]:
+    """Find all names of a module's tensors that reach the same bytes.
+
+    Parameters, buffers and unregistered tensors take part, under every name they have, those through a module that is
+    registered twice included.
+
+    Raises:
+        InvalidTargetError: If ``module`` is not a module.
+
+    Example:
+        >>> from torch import nn
+        >>> net = nn.Sequential(nn.Linear(2, 3, bias=False), nn.Linear(3, 2, bias=False))
+        >>> net[1].weight = nn.Parameter(net[0].weight.data.t())
+        >>> ties(net)
+        (TieGroup(id='A', kind='view', members=('0.weight', '1.weight'), shared_bytes=24),)
+    """
+    with quiet():
+        reading = read(module)
+        placement = place(reading)
+        return tie_groups(reading, placement, slot_groups(reading, placement))[0]
+
+
+def place(reading: Reading, sizes: Sequence[int] | None = None) -> Placement:
+    """Where the tensors of a reading lie; what is no tensor has no bytes."""
+    values = reading.slot_values
+    if not reading.is_ordinary:
+        values = [value if is_tensor(value) else EMPTY for value in values]
+    return Placement(values, sizes, is_ordinary=reading.is_ordinary)
+
+
+def slot_groups(reading: Reading, placement: Placement) -> list[SlotGroup]:
+    """Group the slots of a reading that have bytes in common, or hold the same object."""
+    shared = _same_objects(reading, placement)
+    for cluster in _meeting(placement):
+        shared += _compare(cluster, placement)
+    return [_group(reading, placement, members) for members in _connected(shared)]
+
+
+def tie_groups(
+    reading: Reading, placement: Placement, groups: list[SlotGroup]
+) -> tuple[tuple[TieGroup, ...], dict[int, str]]:
+    """Give the groups their names, those through aliases included, and their letters; the second is by slot."""
+    aliased = names_through_aliases(reading)
+    if not groups and not aliased:
+        return (), {}
+    grouped = {slot for group in groups for slot in group.slots} if aliased else set()
+    alone = [SlotGroup("object", (slot,), (), 0) for slot in aliased if slot not in grouped]
+    named: list[tuple[list[Name], TieKind, int, tuple[int, ...]]] = []
+    for group in (*groups, *alone):
+        names = [own_name(reading, slot) for slot in group.slots]
+        names += [name for slot in group.slots for name in aliased.get(slot, ())] if aliased else ()
+        if len(names) > 1:
+            shared_bytes = group.shared_bytes
+            for slot in group.slots if aliased else ():
+                if slot in aliased:
+                    shared_bytes += placement.n_bytes(slot) - sum(s.n_bytes for s in group.shared if slot in s.slots)
+            named.append((sorted(names), group.kind, shared_bytes, group.slots))
+    named.sort()
+    made = tuple(
+        TieGroup(letters(index), kind, tuple(name.path for name in names), shared_bytes)
+        for index, (names, kind, shared_bytes, _) in enumerate(named)
+    )
+    return made, {slot: group.id for group, (_, _, _, slots) in zip(made, named, strict=True) for slot in slots}
+
+
+def _same_objects(reading: Reading, placement: Placement) -> list[Shared]:
+    """Tensors without an address tie only as objects."""
+    if 0 not in placement.starts:
+        return []
+    holders: dict[int, list[int]] = {}
+    values = reading.slot_values
+    without = [slot for slot, start in enumerate(islice(placement.starts, len(values))) if not start]
+    if len(set(map(id, map(values.__getitem__, without)))) == len(without):
+        return []
+    for slot in without:
+        value = values[slot]
+        if is_tensor(value) or is_packed(value):
+            holders.setdefault(id(value), []).append(slot)
+    return [Shared(tuple(slots), 0, whole=True) for slots in holders.values() if len(slots) > 1]
+
+
+def _meeting(placement: Placement) -> list[list[int]]:
+    """Intervals on one device whose ranges of addresses hang together, two or more at a time."""
+    starts, ends = placement.starts, placement.ends
+    firsts, lasts = starts, ends
+    if 0 in starts:
+        firsts, lasts = list(compress(starts, starts)), list(compress(ends, starts))
+    firsts, lasts = sorted(firsts), sorted(lasts)
+    # Intervals are apart where each ends before the next begins, and then no order but that of the numbers matters.
+    meets = list(map(gt, lasts, islice(firsts, 1, None)))
+    if True not in meets:
+        return []
+    concerned = {*compress(firsts, meets), *compress(islice(firsts, 1, None), meets)}
+    order = list(compress(range(len(starts)), map(concerned.__contains__, starts)))
+    order.sort(key=starts.__getitem__)
+    reach = accumulate(map(ends.__getitem__, order), max)
+    meets = list(map(gt, reach, map(starts.__getitem__, islice(order, 1, None))))
+    clusters: list[list[int]] = []
+    last = -2
+    for index in (index for index, hit in enumerate(meets) if hit):
+        if index > last + 1:
+            clusters.append([order[index]])
+        clusters[-1].append(order[index + 1])
+        last = index
+    return [part for cluster in clusters for part in _by_device(cluster, placement)]
+
+
+def _by_device(cluster: list[int], placement: Placement) -> list[list[int]]:
+    """Equal addresses on different devices are not the same memory."""
+    parts: dict[Any, list[int]] = {}
+    for interval in cluster:
+        parts.setdefault(placement.device(placement.owner(interval)), []).append(interval)
+    return [part for part in parts.values() if len(part) > 1]
+
+
+def _compare(cluster: list[int], placement: Placement) -> list[Shared]:
+    """What the tensors of a cluster have in common, byte for byte."""
+    first = cluster[0]
+    start, end = placement.starts[first], placement.ends[first]
+    if not placement.pieces and all(
+        placement.starts[each] == start and placement.ends[each] == end for each in cluster
+    ):
+        if not placement.owners:
+            return [Shared(tuple(sorted(cluster)), end - start, whole=True)]
+        slots = tuple(sorted({placement.owner(each) for each in cluster}))
+        whole = all(placement.n_bytes(slot) == end - start for slot in slots)
+        return [Shared(slots, end - start, whole=whole)] if len(slots) > 1 else []
+    sites: dict[tuple[int, byte_ranges.Dims, int], set[int]] = {}
+    for interval in cluster:
+        start, dims, run, owner = placement.piece(interval)
+        sites.setdefault((start, dims, run), set()).add(owner)
+    owners = list(sites.values())
+    pieces = [byte_ranges.Piece(*site, index) for index, site in enumerate(sites)]
+    together: Counter[tuple[int, ...]] = Counter()
+    for indices, n_bytes in byte_ranges.coverage(pieces).items():
+        having = {slot for index in indices for slot in owners[index]}
+        if len(having) > 1:
+            together[tuple(sorted(having))] += n_bytes
+    return [
+        Shared(slots, n_bytes, whole=all(placement.n_bytes(slot) == n_bytes for slot in slots))
+        for slots, n_bytes in together.items()
+    ]
+
+
+def _connected(shared: list[Shared]) -> list[list[Shared]]:
+    """What hangs together through common slots, in the order of the first slots."""
+    leader: dict[int, int] = {}
+
+    def find(slot: int) -> int:
+        while leader[slot] != slot:
+            leader[slot] = slot = leader[leader[slot]]
+        return slot
+
+    for each in shared:
+        for slot in each.slots:
+            leader.setdefault(slot, slot)
+        first = find(each.slots[0])
+        for slot in each.slots[1:]:
+            leader[find(slot)] = first
+    groups: dict[int, list[Shared]] = {}
+    for each in shared:
+        groups.setdefault(find(each.slots[0]), []).append(each)
+    return list(groups.values())
+
+
+def _group(reading: Reading, placement: Placement, shared: list[Shared]) -> SlotGroup:
+    slots = tuple(sorted({slot for each in shared for slot in each.slots}))
+    shared_bytes = sum(each.n_bytes for each in shared)
+    values = [reading.slot_values[slot] for slot in slots]
+    kind: TieKind
+    if all(value is values[0] for value in values):
+        kind = "object"
+    elif any(len(each.slots) < len(slots) or not each.whole for each in shared) and not _all_in_all(
+        placement, slots, shared
+    ):
+        kind = "overlap"
+    elif len({placement.geometry(slot) for slot in slots}) == 1:
+        kind = "storage"
+    else:
+        kind = "view"
+    return SlotGroup(kind, slots, tuple(shared), shared_bytes)
+
+
+def _all_in_all(placement: Placement, slots: tuple[int, ...], shared: list[Shared]) -> bool:
+    """Whether every slot has the same bytes, in however many components."""
+    common = sum(each.n_bytes for each in shared if each.slots == slots)
+    return all(placement.n_bytes(slot) == common for slot in slots)

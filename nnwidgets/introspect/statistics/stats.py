@@ -1,0 +1,119 @@
+"""Statistics of one tensor: exact in one pass over cache-sized blocks, or at once from a sample."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import torch
+
+from nnwidgets.errors import NNWidgetsError
+from nnwidgets.introspect.records import TensorStats
+from nnwidgets.introspect.safe_access.tensors import plain, reading, torchs
+from nnwidgets.introspect.statistics.accumulator import Accumulator
+from nnwidgets.introspect.statistics.dtype_readers import feed
+from nnwidgets.introspect.statistics.histogram import checked_bins
+from nnwidgets.introspect.statistics.sampling import sampled_stats
+
+_SECONDS_BETWEEN_REPORTS = 0.05
+
+
+class CancelledError(NNWidgetsError):
+    """Reading was stopped because the caller asked for it."""
+
+    code = "cancelled"
+
+
+def stats(tensor: torch.Tensor, *, bins: int = 64, exact: bool = True) -> TensorStats:
+    """Describe a tensor's elements: range, mean, spread, norm, zeros, NaN, infinities and a histogram.
+
+    Runs no code of a tensor subclass, tracks no gradient, draws no global random number. A DTensor is described by
+    its local shard, a complex tensor by its elements' magnitudes, a quantized one by what its codes stand for, and a
+    sparse one with its implicit zeros.
+
+    Args:
+        tensor: Any tensor whose data can be read, of any shape, dtype, layout and device.
+        bins: The most bins the histogram may have, 1 to 4,096.
+        exact: Read every element; else a sample of at most 65,536, and the result says so.
+
+    Returns:
+        The statistics. ``std`` has Bessel's correction; ``hist_counts`` is what ``numpy.histogram`` gives of the
+        float64 values for ``hist_edges``.
+
+    Raises:
+        InvalidTargetError: It isn't a tensor, its data can't be read, or ``bins`` is out of range.
+
+    Example:
+        >>> import torch
+        >>> found = stats(torch.tensor([0.0, 1.0, 2.0, float("nan")]), bins=2)
+        >>> found.n, found.mean, found.std, found.n_zero, found.n_nan
+        (4, 1.0, 1.0, 1, 1)
+        >>> found.hist_counts, found.hist_edges
+        ((2, 1), (0.0, 2.0, 4.0))
+    """
+    return exact_stats(tensor, bins=bins) if exact else sampled_stats(tensor, bins=bins)
+
+
+def exact_stats(
+    tensor: torch.Tensor,
+    *,
+    bins: int = 64,
+    progress: Callable[[int, int], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> TensorStats:
+    """Describe every element, saying how far it is and stopping when asked.
+
+    The elements are read while others may write them; what is read is then neither the old nor the new tensor, but
+    nothing worse happens. `version` before and after tells.
+
+    Args:
+        tensor: As for `stats`.
+        bins: As for `stats`.
+        progress: Called with elements done and elements in all, at most every 50 ms, and once at the end.
+        cancelled: Asked after each block; True stops.
+
+    Raises:
+        InvalidTargetError: As for `stats`.
+        CancelledError: ``cancelled`` said so.
+
+    Example:
+        >>> import torch
+        >>> exact_stats(torch.ones(3), progress=lambda done, total: print(done, "of", total)).norm
+        3 of 3
+        1.7320508075688772
+    """
+    bins = checked_bins(bins)
+    data = plain(tensor)
+    total = data.numel()
+    done, due = 0, time.monotonic() + _SECONDS_BETWEEN_REPORTS
+
+    def tick(n: int) -> None:
+        nonlocal done, due
+        done += n
+        if cancelled is not None and cancelled():
+            raise CancelledError(f"Stopped after {done} of {total} elements.")
+        if progress is not None and done < total and time.monotonic() >= due:
+            progress(done, total)
+            due = time.monotonic() + _SECONDS_BETWEEN_REPORTS
+
+    accumulator = Accumulator(bins)
+    with reading():
+        repeats = feed(data, accumulator, tick)
+        found = accumulator.result(repeats=repeats)
+    if progress is not None:
+        progress(total, total)
+    return found
+
+
+def version(tensor: torch.Tensor) -> int | None:
+    """Return a tensor's version counter, which in-place changes raise; None where it keeps none.
+
+    Example:
+        >>> import torch
+        >>> x = torch.zeros(2)
+        >>> before = version(x)
+        >>> version(x.add_(1)) == before
+        False
+    """
+    with torch._C.DisableTorchFunction():  # noqa: SLF001 - torch offers no public name for it
+        return None if torchs(tensor, "is_inference")() else int(torchs(tensor, "_version"))

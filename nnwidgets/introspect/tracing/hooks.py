@@ -1,0 +1,170 @@
+"""Noting the calls of modules while a forward runs.
+
+The hooks are torch's global ones, registered once around the forward and kept to this thread: nothing is attached to
+the modules, a user's own hooks run in their order, and there is one place to take ours away, whatever happens.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+from torch import nn
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
+
+from nnwidgets.introspect.records import TraceCall
+from nnwidgets.introspect.tracing.flops import OperatorCounter
+from nnwidgets.introspect.tracing.shapes import Dtypes, Shapes, describe
+
+
+@dataclass(slots=True, eq=False)
+class _Call:
+    """A call that began."""
+
+    module: Any
+    depth: int
+    input_shapes: Shapes
+    input_dtypes: Dtypes
+    outer_error: BaseException | None
+    error: BaseException | None = None
+    began: float = 0.0
+    flops_before: int = 0
+    n_unknown_before: int = 0
+    output_shapes: Shapes = ()
+    output_dtypes: Dtypes = ()
+    seconds: float | None = None
+    flops: int | None = None
+
+
+class CallRecorder:
+    """Notes each call of a module in this thread, from when its hooks are set to when they are removed.
+
+    Args:
+        counter: What counts the operations below the calls.
+        synchronizers: What to wait for before looking at the clock, one function per device in use.
+    """
+
+    def __init__(self, counter: OperatorCounter, synchronizers: list[Callable[[], None]]) -> None:
+        self._counter = counter
+        self._synchronizers = synchronizers
+        self._thread = threading.get_ident()
+        self._calls: list[_Call] = []
+        self._open: list[_Call] = []
+
+    @contextlib.contextmanager
+    def hooks(self) -> Iterator[None]:
+        """Have torch tell of every call inside."""
+        handles = []
+        try:
+            handles.append(register_module_forward_pre_hook(self._before))
+            handles.append(register_module_forward_hook(self._after, always_call=True))
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def now(self) -> float:
+        """Return the time that the devices have caught up with, less what tracing itself took so far."""
+        for synchronize in self._synchronizers:
+            synchronize()
+        return perf_counter() - self._counter.overhead_seconds
+
+    def _before(self, module: nn.Module, args: tuple[Any, ...]) -> None:
+        if threading.get_ident() != self._thread:
+            return
+        began = perf_counter()
+        shapes, dtypes = describe(args, _keywords_of_caller())
+        call = _Call(module, len(self._open), shapes, dtypes, sys.exc_info()[1])
+        self._calls.append(call)
+        self._open.append(call)
+        call.flops_before = self._counter.flops
+        call.n_unknown_before = self._counter.n_unknown
+        self._counter.overhead_seconds += perf_counter() - began
+        call.began = self.now()
+
+    def _after(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:  # noqa: ARG002 - torch's signature
+        if threading.get_ident() != self._thread or not any(call.module is module for call in reversed(self._open)):
+            return
+        # torch calls this hook both ways; an error being handled that wasn't before is what tells them apart.
+        error = sys.exc_info()[1]
+        call = self._open.pop()
+        while call.module is not module:  # left without this hook, as by what is not an Exception
+            call.error = error
+            call = self._open.pop()
+        if error is not call.outer_error:
+            call.error = error
+            call.outer_error = None
+            return
+        ended = self.now()
+        began = perf_counter()
+        call.outer_error = None
+        call.output_shapes, call.output_dtypes = describe(output)
+        call.seconds = ended - call.began
+        if call.n_unknown_before == self._counter.n_unknown:
+            call.flops = self._counter.flops - call.flops_before
+        self._counter.overhead_seconds += perf_counter() - began
+
+    def calls(self, paths: dict[int, str]) -> tuple[TraceCall, ...]:
+        """Return the calls of the model's own modules; those of passing ones, made in a forward, are left out."""
+        made: list[TraceCall] = []
+        counts: dict[str, int] = {}
+        named: list[int] = []
+        for call in self._calls:
+            while named and named[-1] >= call.depth:
+                named.pop()
+            path = paths.get(id(call.module))
+            if path is None:
+                continue
+            index = counts.get(path, 0)
+            counts[path] = index + 1
+            made.append(
+                TraceCall(
+                    path=path,
+                    call_index=index,
+                    input_shapes=call.input_shapes,
+                    input_dtypes=call.input_dtypes,
+                    output_shapes=call.output_shapes,
+                    output_dtypes=call.output_dtypes,
+                    seconds=call.seconds,
+                    flops=call.flops,
+                    depth=len(named),
+                )
+            )
+            named.append(call.depth)
+        return tuple(made)
+
+    def strangers(self, paths: dict[int, str]) -> bool:
+        """Return whether a module was called that has no path."""
+        return any(id(call.module) not in paths for call in self._calls)
+
+    def failed_at(self, failure: BaseException, paths: dict[int, str]) -> str | None:
+        """Return the path of the innermost module out of which ``failure``, or what caused it, came."""
+        innermost: str | None = None
+        began, depth = -1, -1
+        seen: set[int] = set()
+        error: BaseException | None = failure
+        while error is not None and id(error) not in seen:
+            seen.add(id(error))
+            for index, call in enumerate(self._calls):
+                path = paths.get(id(call.module))
+                came = call.error is error or (error is failure and call in self._open)
+                if came and path is not None and index > began and call.depth > depth:
+                    innermost, began, depth = path, index, call.depth
+            error = error.__cause__ or error.__context__
+        return innermost
+
+    def forget(self) -> None:
+        """Let go of the modules and errors met."""
+        self._calls.clear()
+        self._open.clear()
+
+
+def _keywords_of_caller() -> dict[str, Any]:
+    """Return the keyword arguments of the call being made: torch hands global hooks the positional ones only."""
+    found = sys._getframe(2).f_locals.get("kwargs")  # noqa: SLF001 - the frame of torch's Module.__call__
+    return found if type(found) is dict else {}

@@ -1,0 +1,208 @@
+"""A forward pass, call by call."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from time import perf_counter
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
+from torch.nn.parameter import UninitializedParameter
+
+from nnwidgets.errors import InvalidTargetError
+from nnwidgets.introspect.records import Trace
+from nnwidgets.introspect.safe_access.objects import (
+    class_attribute,
+    instance_dict,
+    is_a,
+    is_module,
+    is_tensor,
+    type_name,
+)
+from nnwidgets.introspect.safe_access.scan import Reading, read
+from nnwidgets.introspect.tracing.flops import OperatorCounter
+from nnwidgets.introspect.tracing.hooks import CallRecorder
+from nnwidgets.introspect.tracing.restore import ForwardState
+
+_ERROR_LIMIT = 2_000
+_LAZY = UninitializedParameter.__mro__[1]
+"""What lazy parameters and lazy buffers have in common."""
+
+
+def trace(module: nn.Module, /, *args: Any, **kwargs: Any) -> Trace:
+    """Run one forward pass and tell it call by call, leaving the model as it was.
+
+    The forward runs under the caller's grad mode, autocast and training flags. Buffers (BatchNorm's statistics),
+    parameters, gradients, training flags and the state of the random generators are afterwards what they were before;
+    the result of the forward is dropped, and no tensor is kept. A compiled module is run uncompiled.
+
+    A forward that raises does not raise here: ``failed_at`` and ``error`` of the result tell where and what, and the
+    calls up to there have the shapes they got. What is not an error, such as a keyboard interrupt, passes through,
+    after everything was put back.
+
+    ``seconds`` are wall time less the tracing's own. ``flops`` count what torch's counter counts: products, not
+    element-wise operations; None where a call did work that there is no formula for. Shapes are those the caller
+    passed, before the module's own hooks. Inside a scripted module, and in the replicas that `nn.DataParallel` makes
+    on several devices, calls can't be seen.
+
+    Args:
+        module: The model.
+        *args: What its forward takes.
+        **kwargs: The same, by name.
+
+    Returns:
+        The calls, in the order they began.
+
+    Raises:
+        InvalidTargetError: If ``module`` is not a module, or has lazy parameters, which a forward would create.
+
+    Example:
+        >>> import torch
+        >>> net = torch.nn.Sequential(torch.nn.Linear(20, 256), torch.nn.ReLU(), torch.nn.Linear(256, 10))
+        >>> found = trace(net, torch.rand(2, 20))
+        >>> [(call.path, call.input_shapes, call.output_shapes) for call in found.calls[:2]]
+        [('', ((2, 20),), ((2, 10),)), ('0', ((2, 20),), ((2, 256),))]
+        >>> trace(net, torch.rand(2, 21)).failed_at
+        '0'
+    """
+    reading = read(module)
+    _refuse_lazy(reading)
+    paths: dict[int, str] = {}
+    _name_modules(paths, reading)
+    state = ForwardState(
+        found for row, found in enumerate(reading.modules) if row not in reading.first_met and is_module(found)
+    )
+    counter = OperatorCounter(state.before_write)
+    recorder = CallRecorder(counter, _synchronizers(reading))
+    failure: Exception | None = None
+    began = ended = recorder.now()
+    try:
+        with _uncompiled(reading), recorder.hooks(), counter:
+            began = recorder.now()
+            module(*args, **kwargs)
+            ended = recorder.now()
+    except Exception as raised:  # noqa: BLE001 - whatever a user's forward raises is the answer
+        ended = perf_counter() - counter.overhead_seconds
+        failure = raised
+    finally:
+        try:
+            if recorder.strangers(paths):
+                _name_modules(paths, read(module))
+        finally:
+            state.restore()
+    calls = recorder.calls(paths)
+    failed_at = error = None
+    if failure is not None:
+        failed_at, error = recorder.failed_at(failure, paths), _told(failure)
+    # The failure's traceback holds this frame, and through it the inputs: neither may hold the other on.
+    failure = None
+    recorder.forget()
+    return Trace(
+        calls=calls,
+        failed_at=failed_at,
+        error=error,
+        unused=_unused(reading, {call.path for call in calls}),
+        seconds=ended - began,
+        flops=None if counter.n_unknown or error is not None else counter.flops,
+    )
+
+
+def _name_modules(paths: dict[int, str], reading: Reading) -> None:
+    for row, found in enumerate(reading.modules):
+        if row not in reading.first_met:
+            paths.setdefault(id(found), reading.path(row))
+
+
+def _refuse_lazy(reading: Reading) -> None:
+    for slot, (_, value) in enumerate(reading.slots):
+        if value is not None and is_tensor(value) and is_a(value, _LAZY):
+            path = reading.slot_path(slot)
+            raise InvalidTargetError(
+                f"{path} is lazy: a forward would create it, and a trace leaves the model as it was.",
+                path=path,
+                hint="Call the model once on an input of the right shape, then trace it.",
+            )
+
+
+@contextlib.contextmanager
+def _uncompiled(reading: Reading) -> Iterator[None]:
+    """Run compiled modules as they were written, so that their calls can be seen."""
+    eval_frame = sys.modules.get("torch._dynamo.eval_frame")
+    set_stance = getattr(torch.compiler, "set_stance", None)
+    if eval_frame is None or set_stance is None:
+        yield
+        return
+    with set_stance("force_eager"), contextlib.ExitStack() as stack:
+        if any(is_a(module, eval_frame.OptimizedModule) for module in reading.modules):
+            stack.enter_context(warnings.catch_warnings())
+            warnings.filterwarnings("ignore", "Using `torch.compile.module.` when there are global hooks")
+        yield
+
+
+def _synchronizers(reading: Reading) -> list[Callable[[], None]]:
+    """Return one function for each kind of device in use, that waits until it has done what it was given."""
+    kinds = {value.device.type for _, value in reading.slots if value is not None and is_tensor(value)}
+    backends = {"cuda": torch.cuda, "xpu": torch.xpu, "mps": torch.mps}
+    if torch.cuda.is_available() and torch.cuda.is_current_stream_capturing():
+        return []
+    return [backend.synchronize for kind, backend in backends.items() if kind in kinds]
+
+
+def _told(error: Exception) -> str:
+    try:
+        message = str(error)
+    except Exception:  # noqa: BLE001 - an exception class's own __str__ can do anything
+        message = "(its message can't be read)"
+    told = f"{type_name(type(error))}: {message}"
+    return told if len(told) <= _ERROR_LIMIT else f"{told[: _ERROR_LIMIT - 1]}…"
+
+
+def _unused(reading: Reading, called: set[str]) -> tuple[str, ...]:
+    """Return modules that could have been called and weren't, nor anything below them."""
+    ends = reading.ends()
+    n_rows = len(reading.modules)
+    was_called = [row not in reading.first_met and reading.path(row) in called for row in range(n_rows)]
+    n_called = [0, *itertools.accumulate(was_called)]
+    unused: list[str] = []
+    row = 0
+    while row < n_rows:
+        module = reading.modules[row]
+        n_inside = n_called[ends[row]] - n_called[row + 1]
+        if _hides_calls(module) and not n_inside:
+            row = ends[row]
+            continue
+        if not (n_inside or was_called[row] or row in reading.first_met) and _is_callable(module):
+            unused.append(reading.path(row))
+        row += 1
+    return tuple(unused)
+
+
+def _hides_calls(module: Any) -> bool:
+    """Say whether this module may do the work of those below it without calling them."""
+    return (
+        is_a(module, torch.jit.ScriptModule)
+        or is_a(module, nn.DataParallel)
+        or is_a(module, nn.TransformerEncoderLayer)
+    )
+
+
+def _is_callable(module: Any) -> bool:
+    """Say whether this module has a forward of its own that torch's hooks would show.
+
+    `nn.MultiheadAttention` never calls its ``out_proj``, only reads its weight; the class of that is used for
+    nothing else.
+    """
+    kind = type(module)
+    if not is_module(module):
+        return False
+    has_forward = "forward" in instance_dict(module) or (
+        class_attribute(kind, "forward") is not class_attribute(nn.Module, "forward")
+    )
+    own_call = class_attribute(kind, "__call__") is not class_attribute(nn.Module, "__call__")
+    return has_forward and not own_call and not is_a(module, NonDynamicallyQuantizableLinear)
