@@ -8,8 +8,8 @@ from typing import TypeVar
 
 import torch
 
-from nnwidgets.edit.aside import Crew, Halt
-from nnwidgets.edit.digest import CHUNK_BYTES
+from nnwidgets.edit.undo_copy.digest import CHUNK_BYTES
+from nnwidgets.edit.undo_copy.threads import Crew, Halt
 from nnwidgets.introspect.safe_access.tensors import reading
 
 PIECE_BYTES = CHUNK_BYTES

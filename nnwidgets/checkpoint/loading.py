@@ -20,7 +20,7 @@ from nnwidgets.checkpoint.transfer import Pair, Transfer
 from nnwidgets.edit.code import Recipe
 from nnwidgets.edit.targets import Model, Place, check_writable, filled_once
 from nnwidgets.edit.transaction import Plan, commit
-from nnwidgets.edit.undoing import Exchangeable
+from nnwidgets.edit.undo_copy.undo import Exchangeable
 from nnwidgets.errors import CheckpointMismatchError, CorruptCheckpointError, NNWidgetsError
 from nnwidgets.formatting import and_more
 

@@ -13,7 +13,7 @@ from nnwidgets.checkpoint.content import Composed, Strided, distinct_storages, t
 from nnwidgets.checkpoint.formats import Opened
 from nnwidgets.checkpoint.records import LOADED, LoadPlan
 from nnwidgets.checkpoint.statedict import Found
-from nnwidgets.edit.optimizers import checked
+from nnwidgets.edit.optimizer_state import checked
 from nnwidgets.edit.targets import Model
 from nnwidgets.errors import CheckpointMismatchError, InvalidTargetError
 from nnwidgets.introspect.safe_access.objects import type_name

@@ -23,7 +23,7 @@ from nnwidgets.checkpoint.target import Target, target_of
 from nnwidgets.checkpoint.torn import Versions
 from nnwidgets.checkpoint.verifying import digest_of_all
 from nnwidgets.checkpoint.verifying import verify as verify_file
-from nnwidgets.edit.log import log_of
+from nnwidgets.edit.history import log_of
 from nnwidgets.errors import InvalidTargetError, SaveError
 from nnwidgets.introspect.safe_access import objects
 from nnwidgets.introspect.safe_access.tensors import reading

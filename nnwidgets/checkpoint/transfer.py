@@ -18,7 +18,7 @@ from nnwidgets.checkpoint.content import Composed, Described, Strided
 from nnwidgets.checkpoint.formats import Opened
 from nnwidgets.checkpoint.lanes import PIECE_BYTES, in_lanes
 from nnwidgets.checkpoint.sameness import is_same, settled
-from nnwidgets.edit.digest import digest
+from nnwidgets.edit.undo_copy.digest import digest
 from nnwidgets.introspect.safe_access.tensors import plain, reading
 
 Tick = Callable[[int], None]

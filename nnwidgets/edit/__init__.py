@@ -21,15 +21,15 @@ Example:
 
 from __future__ import annotations
 
-from nnwidgets.edit.assigning import assign
-from nnwidgets.edit.changes import Change
-from nnwidgets.edit.fan import FanHint, fan_hint
-from nnwidgets.edit.freezing import freeze, unfreeze
-from nnwidgets.edit.functions import apply_function
-from nnwidgets.edit.initializers import Initializer, Parameter, initializer, initializers
-from nnwidgets.edit.initializing import init
-from nnwidgets.edit.log import History, set_budget
-from nnwidgets.edit.optimizers import optimizers_holding
+from nnwidgets.edit.change import Change
+from nnwidgets.edit.history import History, set_budget
+from nnwidgets.edit.operations.apply import apply_function
+from nnwidgets.edit.operations.assign import assign
+from nnwidgets.edit.operations.fan import FanHint, fan_hint
+from nnwidgets.edit.operations.freeze import freeze, unfreeze
+from nnwidgets.edit.operations.init import init
+from nnwidgets.edit.operations.initializers import Initializer, Parameter, initializer, initializers
+from nnwidgets.edit.optimizer_state import optimizers_holding
 from nnwidgets.edit.targets import Tie
 from nnwidgets.edit.transaction import history, redo, undo
 

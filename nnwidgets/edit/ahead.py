@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 import torch
 
-from nnwidgets.edit.aside import Aside, Halt
-from nnwidgets.edit.pieces import Pieces
+from nnwidgets.edit.undo_copy.memory_blocks import Pieces
+from nnwidgets.edit.undo_copy.threads import Aside, Halt
 from nnwidgets.introspect.safe_access.tensors import reading
 
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import torch
 
-from nnwidgets.edit.aside import Halt
-from nnwidgets.edit.digest import CHUNK_BYTES
-from nnwidgets.edit.pieces import Pieces, Slot
+from nnwidgets.edit.undo_copy.digest import CHUNK_BYTES
+from nnwidgets.edit.undo_copy.memory_blocks import Pieces, Slot
+from nnwidgets.edit.undo_copy.threads import Halt
 
 
 class Lane:

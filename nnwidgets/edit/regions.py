@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 
-from nnwidgets.edit.digest import CHUNK_BYTES
+from nnwidgets.edit.undo_copy.digest import CHUNK_BYTES
 from nnwidgets.introspect.sharing import byte_ranges
 from nnwidgets.introspect.statistics.blocks import Runs, blocks
 

@@ -15,13 +15,13 @@ from typing import Any
 
 import torch
 
-from nnwidgets.edit.changes import Change, Kind, Numbers
+from nnwidgets.edit.change import Change, Kind, Numbers
 from nnwidgets.edit.code import Recipe, expression, optimizer_name
+from nnwidgets.edit.history import FEW, Entry, History, Log, State, history_of, log_of
 from nnwidgets.edit.interrupts import insist
-from nnwidgets.edit.log import FEW, Entry, History, Log, State, history_of, log_of
-from nnwidgets.edit.optimizers import KeptState, checked, states_of, warning_of
+from nnwidgets.edit.optimizer_state import KeptState, checked, states_of, warning_of
 from nnwidgets.edit.targets import Model, Place, Tie
-from nnwidgets.edit.undoing import Exchangeable, Flag, Site, Undo, summarized
+from nnwidgets.edit.undo_copy.undo import Exchangeable, Flag, Site, Undo, summarized
 from nnwidgets.errors import ChangedSinceError, InvalidTargetError, NNWidgetsError
 from nnwidgets.formatting import and_more, short_bytes
 from nnwidgets.introspect import sampled_stats

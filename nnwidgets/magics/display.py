@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 _RECORDS: dict[tuple[str, str], tuple[str, str]] = {
     ("nnwidgets.introspect.records", "ModuleTree"): ("pages", "tree_page"),
     ("nnwidgets.introspect.records", "Trace"): ("pages", "trace_page"),
-    ("nnwidgets.edit.changes", "Change"): ("changes", "change_page"),
-    ("nnwidgets.edit.log", "History"): ("changes", "history_page"),
+    ("nnwidgets.edit.change", "Change"): ("changes", "change_page"),
+    ("nnwidgets.edit.history", "History"): ("changes", "history_page"),
     ("nnwidgets.checkpoint.records", "CheckpointIndex"): ("checkpoints", "index_page"),
     ("nnwidgets.checkpoint.records", "LoadPlan"): ("checkpoints", "plan_page"),
     ("nnwidgets.checkpoint.records", "LoadReport"): ("checkpoints", "load_page"),

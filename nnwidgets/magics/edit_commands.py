@@ -9,8 +9,8 @@ from typing import Any
 from torch import nn
 
 from nnwidgets import edit
-from nnwidgets.edit.initializers import found as find_initializer
-from nnwidgets.edit.optimizers import states_of, warning_of
+from nnwidgets.edit.operations.initializers import found as find_initializer
+from nnwidgets.edit.optimizer_state import states_of, warning_of
 from nnwidgets.errors import InitializerError, InvalidTargetError
 from nnwidgets.formatting import inert
 from nnwidgets.introspect import live_tensors

@@ -7,7 +7,7 @@ from typing import Any
 
 from nnwidgets.edit import Initializer, history, initializers
 from nnwidgets.edit.code import literal
-from nnwidgets.edit.initializers import found as find_initializer
+from nnwidgets.edit.operations.initializers import found as find_initializer
 from nnwidgets.errors import InitializerError
 from nnwidgets.magics.candidates import Candidate
 from nnwidgets.magics.grammar import CELL, LineError, unquoted

@@ -10,8 +10,8 @@ from typing import Any
 from torch.optim import Optimizer
 
 from nnwidgets.edit import Change, Initializer, init
-from nnwidgets.edit.initializers import found
-from nnwidgets.edit.optimizers import states_of
+from nnwidgets.edit.operations.initializers import found
+from nnwidgets.edit.optimizer_state import states_of
 from nnwidgets.edit.targets import check_writable
 from nnwidgets.errors import InitializerError, NNWidgetsError
 from nnwidgets.formatting import and_more, inert, shape_text

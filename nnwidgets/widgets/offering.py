@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nnwidgets.edit import FanHint, Initializer, fan_hint, initializers
-from nnwidgets.edit.initializers import RESET, Parameter, dry_run
+from nnwidgets.edit.operations.initializers import RESET, Parameter, dry_run
 from nnwidgets.edit.rng import forked
 from nnwidgets.edit.targets import Place, check_writable
 from nnwidgets.errors import NNWidgetsError

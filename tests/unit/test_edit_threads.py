@@ -10,10 +10,10 @@ import torch
 from torch import nn
 
 import nnwidgets as nnw
-from nnwidgets.edit import snapshot
-from nnwidgets.edit.digest import CHUNK_BYTES
-from nnwidgets.edit.pieces import Pieces
 from nnwidgets.edit.regions import blocks_of, turns_of
+from nnwidgets.edit.undo_copy import snapshot
+from nnwidgets.edit.undo_copy.digest import CHUNK_BYTES
+from nnwidgets.edit.undo_copy.memory_blocks import Pieces
 from tests.unit.edited import bits
 from tests.unit.test_edit_failures import Injected, Tracer
 

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from nnwidgets import edit
-from nnwidgets.edit import initializers
+from nnwidgets.edit.operations import initializers
 from nnwidgets.introspect import Trace, TraceCall
 from nnwidgets.widgets import answers as answering
 from nnwidgets.widgets import bundle, folders, offering

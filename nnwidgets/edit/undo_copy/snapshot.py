@@ -19,12 +19,12 @@ from functools import partial
 import torch
 
 from nnwidgets.edit.ahead import Ahead
-from nnwidgets.edit.aside import Crew, Halt
-from nnwidgets.edit.digest import CHUNK_BYTES
 from nnwidgets.edit.interrupts import insist
 from nnwidgets.edit.lane import Lane
-from nnwidgets.edit.pieces import Pieces, as_block
 from nnwidgets.edit.regions import blocks_of, turns_of
+from nnwidgets.edit.undo_copy.digest import CHUNK_BYTES
+from nnwidgets.edit.undo_copy.memory_blocks import Pieces, as_block
+from nnwidgets.edit.undo_copy.threads import Crew, Halt
 from nnwidgets.introspect.safe_access.tensors import reading
 
 _ALIGNMENT = 64

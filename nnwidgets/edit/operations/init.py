@@ -10,15 +10,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from nnwidgets.edit.changes import Change
+from nnwidgets.edit.change import Change
 from nnwidgets.edit.code import Recipe, arguments, expression
-from nnwidgets.edit.functions import reset_modules
-from nnwidgets.edit.initializers import Initializer, dry_run, found
+from nnwidgets.edit.operations.apply import reset_modules
+from nnwidgets.edit.operations.initializers import Initializer, dry_run, found
+from nnwidgets.edit.operations.stand_ins import Scratch
 from nnwidgets.edit.rng import Generators, checked_seed, forked
-from nnwidgets.edit.scratch import Scratch
 from nnwidgets.edit.targets import Model, Place, Target, check_writable, filled_once
 from nnwidgets.edit.transaction import Plan, commit, previewed, with_optimizers
-from nnwidgets.edit.undoing import summarized
+from nnwidgets.edit.undo_copy.undo import summarized
 from nnwidgets.errors import InitializerError, NNWidgetsError
 from nnwidgets.introspect.records import TensorStats
 from nnwidgets.introspect.safe_access.tensors import reading

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from torch import nn
 
-from nnwidgets.edit.changes import Change
+from nnwidgets.edit.change import Change
 from nnwidgets.edit.code import Recipe, expression
 from nnwidgets.edit.targets import Model, Place, Target
 from nnwidgets.edit.transaction import Plan, commit
-from nnwidgets.edit.undoing import Flag
+from nnwidgets.edit.undo_copy.undo import Flag
 from nnwidgets.errors import InvalidTargetError
 
 

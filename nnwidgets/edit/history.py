@@ -7,14 +7,14 @@ import weakref
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from nnwidgets.edit.changes import Change
+from nnwidgets.edit.change import Change
 from nnwidgets.edit.code import script
 from nnwidgets.errors import InvalidTargetError
 from nnwidgets.formatting import inert, short_bytes, some
 from nnwidgets.introspect.safe_access.objects import require_module
 
 if TYPE_CHECKING:
-    from nnwidgets.edit.undoing import Undo
+    from nnwidgets.edit.undo_copy.undo import Undo
 
 DEFAULT_BUDGET_BYTES = 2 * 2**30
 

@@ -14,8 +14,8 @@ from functools import cached_property
 
 import torch
 
-from nnwidgets.edit.aside import Halt
-from nnwidgets.edit.digest import digest
+from nnwidgets.edit.undo_copy.digest import digest
+from nnwidgets.edit.undo_copy.threads import Halt
 
 _move = ctypes.memmove
 

@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from nnwidgets.edit.changes import Change
+from nnwidgets.edit.change import Change
 from nnwidgets.edit.code import Recipe, expression, literal
-from nnwidgets.edit.log import FEW
+from nnwidgets.edit.history import FEW
 from nnwidgets.edit.targets import Model, Place, check_writable, filled_once, parsed_index, split_index
 from nnwidgets.edit.transaction import Plan, commit
-from nnwidgets.edit.undoing import summarized
+from nnwidgets.edit.undo_copy.undo import summarized
 from nnwidgets.errors import InvalidTargetError, PathNotFoundError
 from nnwidgets.formatting import shape_text
 from nnwidgets.introspect.safe_access.objects import is_tensor
