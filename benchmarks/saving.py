@@ -18,7 +18,7 @@ import torch
 from benchmarks.common import Row, medians, parser, report
 from benchmarks.edits import most_resident, resident
 from nnwidgets.checkpoint import save
-from nnwidgets.checkpoint.formats.files import memory_of
+from nnwidgets.checkpoint.formats.file import memory_of
 
 MIB = 1 << 20
 N_TENSORS = 200

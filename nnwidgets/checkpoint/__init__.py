@@ -11,12 +11,12 @@ Example:
 
 from __future__ import annotations
 
-from nnwidgets.checkpoint.diffing import diff
-from nnwidgets.checkpoint.index import peek
-from nnwidgets.checkpoint.listing import Listed, Listing, folder
-from nnwidgets.checkpoint.loading import load
-from nnwidgets.checkpoint.planning import plan
-from nnwidgets.checkpoint.reading import read
+from nnwidgets.checkpoint.diffing.diff import diff
+from nnwidgets.checkpoint.folder import Listed, Listing, folder
+from nnwidgets.checkpoint.loading.load import load
+from nnwidgets.checkpoint.loading.plan import plan
+from nnwidgets.checkpoint.peek import peek
+from nnwidgets.checkpoint.read import read
 from nnwidgets.checkpoint.records import (
     Changed,
     CheckpointIndex,

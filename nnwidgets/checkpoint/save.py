@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nnwidgets.checkpoint.records import SaveReport
-from nnwidgets.checkpoint.saving import saved
+from nnwidgets.checkpoint.saving.save import saved
 
 
 def save(

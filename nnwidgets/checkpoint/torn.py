@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from nnwidgets.checkpoint.leaves import Leaf
+from nnwidgets.checkpoint.writing.tensors_to_save import Leaf
 from nnwidgets.formatting import some
 from nnwidgets.introspect.safe_access.tensors import reading, torchs
 

@@ -13,7 +13,7 @@ from typing import Any
 from torch.optim import Optimizer
 
 from nnwidgets import checkpoint
-from nnwidgets.checkpoint.renaming import in_short
+from nnwidgets.checkpoint.loading.suggest_renames import in_short
 from nnwidgets.errors import InvalidTargetError, NNWidgetsError
 from nnwidgets.formatting import and_more, inert
 from nnwidgets.introspect.safe_access.objects import is_a, is_module, is_tensor, type_name

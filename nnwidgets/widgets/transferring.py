@@ -9,7 +9,7 @@ from typing import Any
 from torch.optim import Optimizer
 
 from nnwidgets.checkpoint import load
-from nnwidgets.checkpoint.saving import saved
+from nnwidgets.checkpoint.saving.save import saved
 from nnwidgets.errors import SaveError
 from nnwidgets.formatting import inert
 from nnwidgets.widgets.folders import as_here, named_from_here, relative, resolved

@@ -67,9 +67,9 @@ def may_open(path, _, flags, *, asked):
 
 def serve():
     from nnwidgets.checkpoint import peek
-    from nnwidgets.checkpoint.content import storages_of, tensors_in
+    from nnwidgets.checkpoint.description import storages_of, tensors_in
     from nnwidgets.checkpoint.formats import opened
-    from nnwidgets.checkpoint.formats.allowed import known
+    from nnwidgets.checkpoint.formats.pickle.allowlist import known
     from nnwidgets.errors import NNWidgetsError
 
     def tried(path):

@@ -17,7 +17,7 @@ import pytest
 import torch
 
 import nnwidgets as nnw
-from nnwidgets.checkpoint.saving import saved
+from nnwidgets.checkpoint.saving.save import saved
 from tests.unit.saved import loaded, names
 
 ROOT = Path(__file__).parent.parent.parent

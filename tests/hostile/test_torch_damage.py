@@ -13,7 +13,7 @@ import warnings
 import pytest
 import torch
 
-from nnwidgets.checkpoint.content import name_of, storages_of, tensors_in
+from nnwidgets.checkpoint.description import name_of, storages_of, tensors_in
 from nnwidgets.checkpoint.formats import opened
 from nnwidgets.errors import CorruptCheckpointError, UnsafeCheckpointError
 from tests.unit.torch_files import same

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 import nnwidgets as nnw
-from nnwidgets.checkpoint.transfer import PIECE_BYTES
+from nnwidgets.checkpoint.loading.copy_tensors import PIECE_BYTES
 from nnwidgets.edit import set_budget
 
 

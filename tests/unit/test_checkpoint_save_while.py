@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 import nnwidgets as nnw
-from nnwidgets.checkpoint.saving import saved
+from nnwidgets.checkpoint.saving.save import saved
 from tests.unit.saved import loaded, names, same
 
 FILES = ["net.pt", "net.safetensors", "folder/"]

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 import nnwidgets as nnw
-from nnwidgets.checkpoint.listing import folder
+from nnwidgets.checkpoint.folder import folder
 from tests.unit.saved import names, same, sha256_of
 
 OTHER = "0" * 64

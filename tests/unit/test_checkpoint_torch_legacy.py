@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from nnwidgets.checkpoint import peek
-from nnwidgets.checkpoint.content import name_of, tensors_in
+from nnwidgets.checkpoint.description import name_of, tensors_in
 from nnwidgets.checkpoint.formats import opened
 from nnwidgets.errors import CorruptCheckpointError
 from tests.unit.torch_builder import Storage, tensor, torch_legacy

@@ -15,8 +15,8 @@ import pytest
 import torch
 
 from nnwidgets.checkpoint import peek
-from nnwidgets.checkpoint.content import name_of, storages_of, tensors_in
-from nnwidgets.checkpoint.formats import checksums, opened
+from nnwidgets.checkpoint.description import name_of, storages_of, tensors_in
+from nnwidgets.checkpoint.formats import crc32, opened
 from nnwidgets.errors import CorruptCheckpointError
 from tests.unit.torch_builder import Member, Storage, pickled, tensor, torch_members, zip_file
 from tests.unit.torch_files import KINDS, same, saved
@@ -234,8 +234,8 @@ def write_sparse(path, n):
 def test_checksums_are_those_of_zlib_with_and_without_isal(monkeypatch):
     data = bytes(range(256)) * 1_000
     monkeypatch.setitem(sys.modules, "isal", None)
-    spec = importlib.util.spec_from_file_location("checksums_without", checksums.__file__)
+    spec = importlib.util.spec_from_file_location("checksums_without", crc32.__file__)
     without = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(without)
     assert without.crc32 is zlib.crc32
-    assert checksums.crc32(data, 5) == without.crc32(data, 5)
+    assert crc32.crc32(data, 5) == without.crc32(data, 5)

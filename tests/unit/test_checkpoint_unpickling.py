@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nnwidgets.checkpoint import peek
-from nnwidgets.checkpoint.content import Composed, Opaque, Strided
+from nnwidgets.checkpoint.description import Composed, Opaque, Strided
 from nnwidgets.checkpoint.formats import opened
 from nnwidgets.errors import CorruptCheckpointError, UnsafeCheckpointError
 from tests.unit.torch_builder import Call, Global, Raw, Storage, opcodes, pickled, tensor, torch_zip

@@ -6,14 +6,15 @@ import os
 from pathlib import Path
 
 from nnwidgets.checkpoint.collecting import without_collection
-from nnwidgets.checkpoint.formats import distributed, safetensors, torch_legacy
-from nnwidgets.checkpoint.formats.base import Opened
-from nnwidgets.checkpoint.formats.distributed import Distributed
-from nnwidgets.checkpoint.formats.files import File
-from nnwidgets.checkpoint.formats.safetensors import Safetensors
-from nnwidgets.checkpoint.formats.sharded import Sharded
-from nnwidgets.checkpoint.formats.torch_legacy import TorchLegacy
-from nnwidgets.checkpoint.formats.torch_zip import TorchZip
+from nnwidgets.checkpoint.formats.file import File
+from nnwidgets.checkpoint.formats.reader import Opened
+from nnwidgets.checkpoint.formats.safetensors import single_file
+from nnwidgets.checkpoint.formats.safetensors.sharded_index import Sharded
+from nnwidgets.checkpoint.formats.safetensors.single_file import Safetensors
+from nnwidgets.checkpoint.formats.torch import distributed, legacy
+from nnwidgets.checkpoint.formats.torch.distributed import Distributed
+from nnwidgets.checkpoint.formats.torch.legacy import TorchLegacy
+from nnwidgets.checkpoint.formats.torch.zip_file import TorchZip
 from nnwidgets.errors import CorruptCheckpointError, InvalidTargetError
 
 __all__ = ["Opened", "opened"]
@@ -48,11 +49,11 @@ def _file(place: Path, number: int = 0, shard: str = "") -> Opened:
     file = File(place)
     try:
         start = file.start()
-        if safetensors.recognizes(start, file.n_bytes):
+        if single_file.recognizes(start, file.n_bytes):
             return Safetensors(place, file, number=number, prefix=f"{shard}:" if shard else "")
         if start.startswith(b"PK"):
             return TorchZip(place, file)
-        if torch_legacy.recognizes(start):
+        if legacy.recognizes(start):
             return TorchLegacy(place, file)
         if start.lstrip().startswith(b"{") and not shard:
             return Sharded(place, _file, file)

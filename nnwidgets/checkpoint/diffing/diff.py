@@ -1,0 +1,190 @@
+"""Two state dicts compared, tensor by tensor: in one pass, in pieces, with the memory of a few of them.
+
+By one thread, and torch shares each operation out among the cores: threads that each compared pieces of their own would
+hand Python's lock to each other a hundred thousand times for a gibibyte, which takes longer than all else.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from torch import nn
+
+from nnwidgets.checkpoint.bytes_equal import is_same
+from nnwidgets.checkpoint.description import dtype_name
+from nnwidgets.checkpoint.diffing.numeric import Rooms, differences, squares
+from nnwidgets.checkpoint.diffing.operands import Part, side_of
+from nnwidgets.checkpoint.records import Changed, StateDiff
+from nnwidgets.introspect.safe_access.tensors import reading
+
+PIECE_BYTES = 2**21
+"""Of one side: many enough to share out, few enough for the cache that the cores have in common."""
+
+SideLike = str | os.PathLike[str] | nn.Module | Mapping[str, torch.Tensor]
+
+
+def diff(a: SideLike, b: SideLike, *, progress: Callable[[int, int], None] | None = None) -> StateDiff:
+    """Compare two state dicts: what was added, removed, and changed, and by how much.
+
+    Args:
+        a: A checkpoint's path, a module, or a dict of tensors such as an earlier ``state_dict()``.
+        b: The same.
+        progress: Told bytes done and in all; what it raises cancels it.
+
+    Returns:
+        The differences, from ``a`` to ``b``. Tensors are equal where all bits are, so NaN equals the same NaN.
+
+    Raises:
+        PathNotFoundError: There is no such file.
+        CheckpointMismatchError: A file holds no state dict.
+        InvalidTargetError: A side is something else, or a tensor of a model has no data.
+
+    Example:
+        >>> net = nn.Linear(2, 3)
+        >>> before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+        >>> _ = nn.init.constant_(net.bias, 1.0)
+        >>> found = diff(before, net)
+        >>> found.equal, [change.path for change in found.changed]
+        (('weight',), ['bias'])
+    """
+    one = side_of(a)
+    try:
+        other = side_of(b)
+    except BaseException:
+        one.close()
+        raise
+    try:
+        common = [name for name in one.parts if name in other.parts]
+        comparisons = [_Comparison(name, one.parts[name], other.parts[name]) for name in common]
+        comparable = [each for each in comparisons if each.is_comparable]
+        total = sum(each.n_bytes for each in comparable)
+        _run((piece for each in comparable for piece in each.pieces()), total, progress)
+        _run((piece for each in comparable for piece in each.left_out()), total, None)
+    finally:
+        one.close()
+        other.close()
+    return StateDiff(
+        a=one.label,
+        b=other.label,
+        added=tuple(name for name in other.parts if name not in one.parts),
+        removed=tuple(name for name in one.parts if name not in other.parts),
+        changed=tuple(each.change() for each in comparisons if not each.is_equal),
+        equal=tuple(each.name for each in comparisons if each.is_equal),
+    )
+
+
+class _Comparison:
+    """One name that both sides have."""
+
+    def __init__(self, name: str, one: Part, other: Part) -> None:
+        self.name, self.one, self.other = name, one, other
+        self.is_comparable = one.shape == other.shape
+        # Not by rows where it can be helped: the only row of a tensor of shape [1, n] is all of it.
+        self.is_run = one.is_run and other.is_run
+        self.n_different = 0
+        self.greatest = 0.0
+        self.has_odd_nan = False
+        self.squares = 0.0
+        self.squares_of_one = 0.0
+        self._equal_pieces: list[_Piece] = []
+
+    @property
+    def is_equal(self) -> bool:
+        """Whether all bits are the same; asked when all pieces are compared."""
+        return self.is_comparable and self.one.dtype is self.other.dtype and not self.n_different
+
+    @property
+    def n_bytes(self) -> int:
+        """Of both sides."""
+        n = math.prod(self.one.shape)
+        return n * (self.one.dtype.itemsize + self.other.dtype.itemsize)
+
+    def pieces(self) -> Iterator[_Piece]:
+        """Parts to be compared by themselves."""
+        width = max(self.one.dtype.itemsize, self.other.dtype.itemsize)
+        if self.is_run:
+            n, step = math.prod(self.one.shape), PIECE_BYTES // width
+            yield from (_Piece(self, start, min(n, start + step)) for start in range(0, n, step))
+            return
+        n_rows = self.one.shape[0] if self.one.shape else 1
+        per_row = max(1, math.prod(self.one.shape[1:]) * width)
+        step = max(1, PIECE_BYTES // per_row) if self.one.is_cut and self.other.is_cut else max(1, n_rows)
+        for start in range(0, n_rows, step):
+            yield _Piece(self, start, min(n_rows, start + step))
+
+    def compare(self, piece: _Piece, one: torch.Tensor, other: torch.Tensor, rooms: Rooms) -> None:
+        """Compare a piece of either side, and add it up."""
+        if one.dtype is other.dtype and is_same(one, other):
+            self._equal_pieces.append(piece)
+            return
+        found = differences(one, other, rooms)
+        self.n_different += found.n_different
+        self.has_odd_nan = self.has_odd_nan or found.has_odd_nan
+        self.greatest = max(self.greatest, found.greatest)
+        self.squares += found.squares
+        self.squares_of_one += found.squares_of_one
+
+    def left_out(self) -> list[_Piece]:
+        """Equal pieces of a tensor that isn't: for how large it is, they count as well."""
+        return [] if self.is_equal else [replace(piece, is_counted=True) for piece in self._equal_pieces]
+
+    def count(self, one: torch.Tensor) -> None:
+        """Add up a piece that is equal on both sides."""
+        self.squares_of_one += squares(one)
+
+    def change(self) -> Changed:
+        """The record."""
+        if not self.is_comparable:
+            return Changed(self.name, "shape", (self.one.shape, self.other.shape), self._dtypes(), None, None, None)
+        norm = math.sqrt(self.squares_of_one)
+        moved = math.sqrt(self.squares) if math.isfinite(self.squares) else self.squares
+        relative = math.nan if self.has_odd_nan else moved / norm if norm else math.inf if moved else 0.0
+        return Changed(
+            path=self.name,
+            kind="values" if self.one.dtype is self.other.dtype else "dtype",
+            shapes=(self.one.shape, self.other.shape),
+            dtypes=self._dtypes(),
+            max_abs_difference=math.nan if self.has_odd_nan else self.greatest,
+            relative_norm=relative,
+            n_different=self.n_different,
+        )
+
+    def _dtypes(self) -> tuple[str, str]:
+        return dtype_name(self.one.dtype), dtype_name(self.other.dtype)
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    of: _Comparison
+    start: int
+    stop: int
+    is_counted: bool = False
+
+    def run(self, room: torch.Tensor, other_room: torch.Tensor, rooms: Rooms) -> int:
+        """Compare it, or count it only; gives the bytes of both sides that were compared."""
+        one = self._part(self.of.one, room)
+        if self.is_counted:
+            self.of.count(one)
+            return 0
+        other = self._part(self.of.other, other_room)
+        if one.numel():
+            self.of.compare(self, one, other, rooms)
+        return one.numel() * (one.element_size() + other.element_size())
+
+    def _part(self, side: Part, room: torch.Tensor) -> torch.Tensor:
+        return (side.elements if self.of.is_run else side.rows)(self.start, self.stop, room)
+
+
+def _run(pieces: Iterable[_Piece], total: int, progress: Callable[[int, int], None] | None) -> None:
+    done = 0
+    room, other_room = (torch.empty(PIECE_BYTES, dtype=torch.uint8, device="cpu") for _ in range(2))
+    rooms = Rooms()
+    with reading():
+        for piece in pieces:
+            done += piece.run(room, other_room, rooms)
+            if progress is not None:
+                progress(min(done, total), total)

@@ -1,0 +1,144 @@
+"""Either side of a comparison: a file, a live model, a dict of tensors; read part by part."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Any, Protocol
+
+import torch
+
+from nnwidgets.checkpoint.bytes_equal import settled
+from nnwidgets.checkpoint.description import Described, Strided
+from nnwidgets.checkpoint.formats import Opened, opened
+from nnwidgets.checkpoint.loading.plan import state_dict_in
+from nnwidgets.checkpoint.naming import saved_entries
+from nnwidgets.errors import InvalidTargetError
+from nnwidgets.introspect import live_tensors, tree
+from nnwidgets.introspect.safe_access.objects import is_a, is_module, is_tensor, type_name
+from nnwidgets.introspect.safe_access.tensors import plain, unreadable_reason
+
+
+class Part(Protocol):
+    """One tensor of a side.
+
+    Attributes:
+        shape: Its sizes.
+        dtype: Of its elements.
+        is_cut: Whether rows of it can be had without the rest.
+        is_run: Whether any elements of it can: they lie one after the other.
+    """
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+    is_cut: bool
+    is_run: bool
+
+    def elements(self, start: int, stop: int, room: torch.Tensor) -> torch.Tensor:
+        """Elements of a run, in one dimension, on the CPU; in ``room``, where it holds them, if they are read."""
+
+    def rows(self, start: int, stop: int, room: torch.Tensor) -> torch.Tensor:
+        """Rows of it on the CPU, contiguous; in ``room`` where they have to be copied. All of it where it isn't cut."""
+
+
+class Side:
+    """Tensors by name.
+
+    Attributes:
+        label: What the side is called.
+        parts: The tensors.
+    """
+
+    def __init__(self, label: str, parts: Mapping[str, Part], held: Opened | None = None) -> None:
+        self.label = label
+        self.parts = parts
+        self._held = held
+
+    def close(self) -> None:
+        """Close its file, where it is one."""
+        if self._held is not None:
+            self._held.close()
+
+
+def side_of(value: Any) -> Side:
+    """Make a side of a path, a module, or a dict of tensors.
+
+    Raises:
+        InvalidTargetError: It is something else, or a tensor of it has no data.
+        PathNotFoundError: There is no such file.
+        CheckpointMismatchError: The file holds no state dict.
+    """
+    if isinstance(value, str | os.PathLike):
+        held = opened(value)
+        try:
+            found = state_dict_in(held)
+        except BaseException:
+            held.close()
+            raise
+        name = PurePath(os.fsdecode(os.fspath(value))).name
+        return Side(name, {key: _Stored(held, each) for key, each in found.tensors.items()}, held)
+    if is_module(value):
+        return Side(type_name(type(value)), {path: _live(tensor, path) for path, tensor in _named(value).items()})
+    if is_a(value, dict) and all(is_tensor(each) for each in dict.values(value)):
+        return Side("a dict", {str(key): _live(each, str(key)) for key, each in dict.items(value)})
+    raise InvalidTargetError(
+        f"A {type_name(type(value))} can't be compared, expected a path, a module, or a dict of tensors.",
+        hint='Such as diff("before.pt", net).',
+    )
+
+
+def _named(module: Any) -> dict[str, Any]:
+    """What a state dict of a module has: parameters and persistent buffers, under every name."""
+    live = live_tensors(module)
+    return {path: live[entry.path] for path, entry in saved_entries(tree(module)).items() if entry.path in live}
+
+
+def _live(tensor: Any, path: str) -> _Live:
+    reason = unreadable_reason(tensor)
+    if reason is not None:
+        raise InvalidTargetError(f"{path} can't be compared: {reason}.", path=path, hint="Give it data first.")
+    return _Live(plain(tensor))
+
+
+class _Live:
+    def __init__(self, data: torch.Tensor) -> None:
+        self.data = data
+        self.shape = tuple(data.shape)
+        self.dtype = data.dtype
+        self.is_cut = data.layout is torch.strided and not data.is_quantized
+        self.is_run = self.is_cut and data.is_contiguous()
+
+    def elements(self, start: int, stop: int, room: torch.Tensor) -> torch.Tensor:  # noqa: ARG002 - it lies in memory
+        return settled(self.data.view(-1)[start:stop])
+
+    def rows(self, start: int, stop: int, room: torch.Tensor) -> torch.Tensor:  # noqa: ARG002 - it lies in memory
+        data = self.data[start:stop] if self.is_cut and self.shape else self.data
+        return settled(data)
+
+
+class _Stored:
+    def __init__(self, held: Opened, described: Described) -> None:
+        self._held = held
+        self._described = described
+        self.shape = tuple(described.shape)
+        self.dtype = described.dtype
+        self.is_cut = isinstance(described, Strided) and described.is_run and described.quantizer is None
+        self.is_run = self.is_cut
+
+    def elements(self, start: int, stop: int, room: torch.Tensor) -> torch.Tensor:
+        described: Any = self._described
+        n_bytes = (stop - start) * described.dtype.itemsize
+        if n_bytes > room.numel():
+            room = torch.empty(n_bytes, dtype=torch.uint8, device="cpu")
+        made = room[:n_bytes].view(described.dtype)
+        self._held.read_into(described.storage, (described.first + start) * described.dtype.itemsize, made)
+        return made
+
+    def rows(self, start: int, stop: int, room: torch.Tensor) -> torch.Tensor:
+        if not self.is_cut:
+            return settled(self._held.tensor(self._described))
+        shape = (stop - start, *self.shape[1:]) if self.shape else ()
+        per_row = math.prod(self.shape[1:])
+        return self.elements(start * per_row, stop * per_row, room).view(shape)

@@ -1,0 +1,42 @@
+"""The names that a torch file may import, those that ``torch.load(weights_only=True)`` takes, and what they stand for.
+
+A function is one of ours that describes what it would make; a dtype is itself; all else is unknown here.
+Source: ``_get_allowed_globals`` in ``torch/_weights_only_unpickler.py``.
+"""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from typing import Any
+
+import torch
+
+from nnwidgets.checkpoint.formats.pickle import rebuild_tensors, values
+from nnwidgets.checkpoint.formats.pickle.arguments import Known, StorageType
+
+
+@functools.cache
+def known() -> dict[str, Any]:
+    """What each name that a file may import stands for."""
+    made: dict[str, Any] = {name: Known(name, call) for name, call in (values.CALLS | rebuild_tensors.CALLS).items()}
+    made |= {each.class_name: each for each in (rebuild_tensors.PARAMETER, rebuild_tensors.TENSOR)}
+    made["torch.storage.TypedStorage"] = Known("torch.storage.TypedStorage")
+    # Classes of tensors before torch 0.4.
+    for place in ("torch", "torch.sparse", "torch.cuda", "torch.cuda.sparse"):
+        made |= {f"{place}.{each}Tensor": Known(f"{place}.{each}Tensor") for each in _OLD}
+    # Named by a defaultdict, never called.
+    made |= {f"builtins.{name}": Known(f"builtins.{name}") for name in ("int", "float", "str", "list", "dict", "bool")}
+    for name, value in list(vars(torch).items()):
+        if type(value) in (torch.dtype, torch.qscheme):
+            made[f"torch.{name}"] = made[str(value)] = value
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name, value in list(vars(torch).items()):
+            if isinstance(value, type) and name.endswith("Storage") and name not in ("TypedStorage", "UntypedStorage"):
+                made[f"torch.{name}"] = made[f"torch.cuda.{name}"] = StorageType(value.dtype)  # type: ignore[attr-defined]
+    made["torch.storage.UntypedStorage"] = StorageType(torch.uint8)
+    return made
+
+
+_OLD = ("Bool", "Byte", "Char", "Short", "Int", "Long", "Half", "Float", "Double", "BFloat16")

@@ -1,0 +1,181 @@
+"""The state of a pickle machine, and all that its opcodes can do to it: none imports, calls or sets an attribute."""
+
+from __future__ import annotations
+
+import reprlib
+import struct
+from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from nnwidgets.checkpoint.description import Opaque
+from nnwidgets.checkpoint.formats.pickle.allowlist import known
+from nnwidgets.checkpoint.formats.pickle.arguments import Known, Malformed, said
+from nnwidgets.formatting import inert
+
+Persistent = Callable[[Any], Any]
+"""Gives what a persistent id stands for; raises `Malformed`."""
+
+
+class Ended(Malformed):
+    """The bytes ended before the pickle did."""
+
+
+@dataclass(slots=True, eq=False)
+class Wanted:
+    """Something of the file's that is neither known nor allowed.
+
+    Attributes:
+        name: What would be imported to make it.
+    """
+
+    name: str
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+@dataclass(slots=True)
+class Found:
+    """What came of a pickle.
+
+    Attributes:
+        content: What it holds.
+        end: Where it ended.
+        notes: Of what isn't read.
+        wanted: Names it would import that are neither known nor allowed, in order; with any, ``content`` means nothing.
+        deeds: What it would do with them, in words.
+        fault: Why the rest couldn't be looked at, where there are ``wanted``.
+    """
+
+    content: Any = None
+    end: int = 0
+    notes: list[str] = field(default_factory=list)
+    wanted: list[str] = field(default_factory=list)
+    deeds: list[str] = field(default_factory=list)
+    fault: str = ""
+
+
+class Machine:
+    """What a pickle's opcodes work on.
+
+    Attributes:
+        data: The bytes it is in.
+        at: The next one.
+        stack: Values since the last mark.
+        below: The stacks under the marks.
+        memo: Values by number.
+        found: What has come of it.
+    """
+
+    def __init__(self, data: bytes, start: int, persistent: Persistent, allowed: frozenset[str]) -> None:
+        self.data = data
+        self.at = start
+        self.persistent = persistent
+        self.allowed = allowed
+        self.found = Found()
+        self.stack: list[Any] = []
+        self.below: list[list[Any]] = []
+        self.memo: dict[int, Any] = {}
+        self.known = known()
+        self.n_objects = 0
+
+    def take(self, n: int) -> bytes:
+        """The next bytes."""
+        end = self.at + n
+        if end > len(self.data):
+            raise Ended("has a pickle that ends before its last opcode")
+        made = self.data[self.at : end]
+        self.at = end
+        return made
+
+    def number(self, form: struct.Struct) -> Any:
+        """The next number."""
+        made = form.unpack_from(self.data, self.at)[0]
+        self.at += form.size
+        return made
+
+    def line(self) -> str:
+        """Text up to the end of a line."""
+        end = self.data.find(b"\n", self.at, self.at + _LONGEST_LINE)
+        if end < 0:
+            if self.at + _LONGEST_LINE > len(self.data):
+                raise Ended("has a pickle that ends within a name")
+            raise Malformed("has a pickle with a name without an end")
+        made = self.data[self.at : end].decode("utf-8")
+        self.at = end + 1
+        return made
+
+    def marked(self) -> list[Any]:
+        """What was put on the stack since the last mark."""
+        made = self.stack
+        self.stack = self.below.pop()
+        return made
+
+    def contain(self, value: Any) -> None:
+        """Put a new container on the stack."""
+        self.n_objects += 1
+        if self.n_objects > _MOST_OBJECTS:
+            raise self._too_many()
+        self.stack.append(value)
+
+    def count(self, n: int = 1) -> None:
+        """Count objects made: each takes some hundred bytes, and a single one of the file's may make it."""
+        self.n_objects += n
+        if self.n_objects > _MOST_OBJECTS:
+            raise self._too_many()
+
+    @staticmethod
+    def _too_many() -> Malformed:
+        return Malformed(f"has a pickle of more than {_MOST_OBJECTS:,} containers and calls")
+
+    def name(self, module: str, name: str) -> Any:
+        """What a name stands for."""
+        if (module, name) in NAME_MAPPING:
+            module, name = NAME_MAPPING[module, name]
+        else:
+            module = IMPORT_MAPPING.get(module, module)
+        whole = f"{module}.{name}"
+        made = self.known.get(whole)
+        if made is not None:
+            return made
+        if whole in self.allowed and whole.split(".", maxsplit=1)[0] not in NEVER:
+            return Known(whole, lambda args, _: Opaque(whole, args))
+        if len(self.found.wanted) < _MOST_WANTED and whole not in self.found.wanted:
+            self.found.wanted.append(whole)
+        return Wanted(whole)
+
+    def call(self, function: Any, args: Any) -> Any:
+        """What stands for the result of a call."""
+        if type(function) is Known and function.call is not None:
+            if self.found.wanted and type(args) is tuple and any(type(each) is Wanted for each in args):
+                return Wanted(function.class_name)
+            self.count()
+            return function.call(args, self.found.notes)
+        if type(function) is Wanted:
+            self.deed(f"call {function.name}{in_short(args) if type(args) is tuple else f'(*{in_short(args)})'}")
+            return Wanted(f"{function.name}(…)")
+        raise Malformed(f"has a pickle that calls {said(function)}, which is nothing to call")
+
+    def deed(self, text: str) -> None:
+        """Note what the file would do."""
+        if len(self.found.deeds) < _MOST_DEEDS and (text := inert(text, _MOST_DEED)) not in self.found.deeds:
+            self.found.deeds.append(text)
+
+
+def in_short(value: Any) -> str:
+    """A value of any depth and size as short text."""
+    return _REPR.repr(value)
+
+
+NEVER = {"sys", "os", "posix", "nt"}
+"""Modules whose names torch never lets a user allow."""
+_LONGEST_LINE = 1_024
+_MOST_OBJECTS = 2_000_000
+_MOST_WANTED = 100
+_MOST_DEEDS = 8
+_MOST_DEED = 160
+_REPR = reprlib.Repr()
+_REPR.maxlevel = 3
+_REPR.maxstring = _REPR.maxother = 80

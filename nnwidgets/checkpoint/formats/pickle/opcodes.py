@@ -1,0 +1,260 @@
+"""What each opcode of a pickle does to the machine; those of protocol 0 and 1, which torch never writes, aren't here.
+
+Source: ``pickletools`` of the standard library.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from typing import Any
+
+from nnwidgets.checkpoint.description import Opaque
+from nnwidgets.checkpoint.formats.pickle.arguments import Known, Malformed, said
+from nnwidgets.checkpoint.formats.pickle.machine import Machine, Wanted, in_short
+from nnwidgets.checkpoint.formats.pickle.values import checked_key
+
+
+def _proto(m: Machine) -> None:
+    version = m.take(1)[0]
+    if version > _NEWEST:
+        raise Malformed(f"has a pickle of protocol {version}, expected at most {_NEWEST}")
+
+
+def _mark(m: Machine) -> None:
+    if len(m.below) >= _MOST_MARKS:
+        raise Malformed(f"has a pickle with more than {_MOST_MARKS} marks open")
+    m.below.append(m.stack)
+    m.stack = []
+
+
+def _tuple(m: Machine) -> None:
+    made = tuple(m.marked())
+    m.contain(made)
+
+
+def _tuple_of_one(m: Machine) -> None:
+    m.contain((m.stack.pop(),))
+
+
+def _tuple_of_two(m: Machine) -> None:
+    last = m.stack.pop()
+    m.contain((m.stack.pop(), last))
+
+
+def _tuple_of_three(m: Machine) -> None:
+    last, middle = m.stack.pop(), m.stack.pop()
+    m.contain((m.stack.pop(), middle, last))
+
+
+def _empty_set(m: Machine) -> None:
+    # A set takes as much as four dicts.
+    m.count(3)
+    m.contain(set())
+
+
+def _text(m: Machine) -> None:
+    (n,) = _U4.unpack_from(m.data, m.at)
+    m.at += 4
+    m.stack.append(m.take(n).decode("utf-8", "surrogatepass"))
+
+
+def _long(m: Machine) -> None:
+    m.stack.append(int.from_bytes(m.take(m.take(1)[0]), "little", signed=True))
+
+
+def _append(m: Machine) -> None:
+    value = m.stack.pop()
+    _extend(m.stack[-1], [value])
+
+
+def _extend(onto: Any, values: list[Any]) -> None:
+    if type(onto) is list:
+        onto += values
+    elif type(onto) is Opaque:
+        onto.items += values
+    elif type(onto) is not Wanted:
+        raise Malformed(f"has a pickle that appends to {said(onto)}")
+
+
+def _set_item(m: Machine) -> None:
+    value = m.stack.pop()
+    key = m.stack.pop()
+    _put(m.stack[-1], [key, value])
+
+
+def _put(onto: Any, flat: list[Any]) -> None:
+    if type(onto) is dict:
+        if len(flat) % 2:
+            raise Malformed("has a pickle with a key that has no value")
+        for index in range(0, len(flat), 2):
+            key = flat[index]
+            # A key that is refused anyway need not be hashed.
+            if type(key) is not Wanted:
+                onto[key if type(key) is str else checked_key(key)] = flat[index + 1]
+    elif type(onto) is Opaque:
+        onto.items += zip(flat[::2], flat[1::2], strict=False)
+    elif type(onto) is not Wanted:
+        raise Malformed(f"has a pickle that sets items of {said(onto)}")
+
+
+def _add_items(m: Machine) -> None:
+    values = m.marked()
+    if type(m.stack[-1]) is not set:
+        raise Malformed(f"has a pickle that adds items to {said(m.stack[-1])}")
+    m.stack[-1].update(map(checked_key, values))
+
+
+def _global(m: Machine) -> None:
+    module = m.line()
+    m.stack.append(m.name(module, m.line()))
+
+
+def _stack_global(m: Machine) -> None:
+    name, module = m.stack.pop(), m.stack.pop()
+    if type(name) is not str or type(module) is not str:
+        raise Malformed(f"has a pickle that imports {said(name)} from {said(module)}")
+    m.stack.append(m.name(module, name))
+
+
+def _reduce(m: Machine) -> None:
+    args = m.stack.pop()
+    m.stack[-1] = m.call(m.stack[-1], args)
+
+
+def _new(m: Machine) -> None:
+    args, kind = m.stack.pop(), m.stack.pop()
+    m.stack.append(m.call(kind, args))
+
+
+def _new_ex(m: Machine) -> None:
+    named, args, kind = m.stack.pop(), m.stack.pop(), m.stack.pop()
+    if named and type(kind) is Known:
+        raise Malformed(f"has a pickle that passes arguments by name to {said(kind)}")
+    m.stack.append(m.call(kind, args))
+
+
+def _inst(m: Machine) -> None:
+    module = m.line()
+    kind = m.name(module, m.line())
+    args = tuple(m.marked())
+    m.stack.append(m.call(kind, args))
+
+
+def _obj(m: Machine) -> None:
+    kind, *args = m.marked() or [None]
+    m.stack.append(m.call(kind, tuple(args)))
+
+
+def _build(m: Machine) -> None:
+    state = m.stack.pop()
+    onto = m.stack[-1]
+    if type(onto) is Wanted:
+        m.deed(f"set {in_short(state)} on {onto.name}")
+    elif type(onto) is Opaque:
+        onto.state = state
+    # A state dict carries versions of its modules this way: nothing that a checkpoint's tensors need.
+    elif type(onto) is not dict or type(state) is not dict:
+        raise Malformed(f"has a pickle that sets the state of {said(onto)} to {said(state)}")
+
+
+def _persistent(m: Machine) -> None:
+    found = m.stack.pop()
+    if m.found.wanted and type(found) is tuple and any(type(each) is Wanted for each in found):
+        m.stack.append(Wanted("storage"))
+    else:
+        m.stack.append(m.persistent(found))
+
+
+def _extension(_: Machine) -> None:
+    raise Malformed("has a pickle with an extension code: a name that stands in no file")
+
+
+def _long_get(m: Machine) -> None:
+    m.stack.append(m.memo[m.number(_U4)])
+
+
+def _memoize(m: Machine) -> None:
+    m.memo[len(m.memo)] = m.stack[-1]
+
+
+def _pop(m: Machine) -> None:
+    if m.stack:
+        m.stack.pop()
+    else:
+        m.marked()
+
+
+def _frame(m: Machine) -> None:
+    m.number(_U8)
+
+
+def _extend_marked(m: Machine) -> None:
+    values = m.marked()
+    _extend(m.stack[-1], values)
+
+
+def _put_marked(m: Machine) -> None:
+    flat = m.marked()
+    _put(m.stack[-1], flat)
+
+
+_U2, _I4, _U4, _U8, _F8 = (struct.Struct(each) for each in ("<H", "<i", "<I", "<Q", ">d"))
+
+OPERATIONS: dict[int, Callable[[Machine], None]] = {
+    ord(code): operation
+    for code, operation in {
+        "\x80": _proto,
+        "(": _mark,
+        "t": _tuple,
+        "\x85": _tuple_of_one,
+        "\x86": _tuple_of_two,
+        "\x87": _tuple_of_three,
+        ")": lambda m: m.stack.append(()),
+        "]": lambda m: m.contain([]),
+        "}": lambda m: m.contain({}),
+        "\x8f": _empty_set,
+        "N": lambda m: m.stack.append(None),
+        "\x88": lambda m: m.stack.append(True),
+        "\x89": lambda m: m.stack.append(False),
+        "J": lambda m: m.stack.append(m.number(_I4)),
+        "M": lambda m: m.stack.append(m.number(_U2)),
+        "\x8a": _long,
+        "G": lambda m: m.stack.append(m.number(_F8)),
+        "X": _text,
+        "\x8c": lambda m: m.stack.append(m.take(m.take(1)[0]).decode("utf-8", "surrogatepass")),
+        "\x8d": lambda m: m.stack.append(m.take(m.number(_U8)).decode("utf-8", "surrogatepass")),
+        # Of Python 2, whose text is bytes.
+        "U": lambda m: m.stack.append(m.take(m.take(1)[0]).decode("utf-8")),
+        "C": lambda m: m.stack.append(m.take(m.take(1)[0])),
+        "B": lambda m: m.stack.append(m.take(m.number(_U4))),
+        "\x8e": lambda m: m.stack.append(m.take(m.number(_U8))),
+        "\x96": lambda m: m.stack.append(bytearray(m.take(m.number(_U8)))),
+        "a": _append,
+        "e": _extend_marked,
+        "s": _set_item,
+        "u": _put_marked,
+        "\x90": _add_items,
+        "c": _global,
+        "\x93": _stack_global,
+        "R": _reduce,
+        "\x81": _new,
+        "\x92": _new_ex,
+        "i": _inst,
+        "o": _obj,
+        "b": _build,
+        "Q": _persistent,
+        "\x82": _extension,
+        "\x83": _extension,
+        "\x84": _extension,
+        "j": _long_get,
+        "\x94": _memoize,
+        "0": _pop,
+        "1": lambda m: m.marked() and None,
+        "2": lambda m: m.stack.append(m.stack[-1]),
+        "\x95": _frame,
+    }.items()
+}
+"""By their codes; those that the machine's loop does itself aside."""
+_NEWEST = 5
+_MOST_MARKS = 1_000

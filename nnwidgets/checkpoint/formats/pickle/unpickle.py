@@ -1,0 +1,148 @@
+"""A pickle machine that can't run anything: it knows what values are, and describes the rest.
+
+A name in the file is looked up in a table of descriptions (`allowed.known`); one that isn't there is noted, and the
+machine goes on, so that the refusal lists all of them.
+Source: the opcodes as in ``pickletools``; the names as ``torch.load(weights_only=True)`` takes them.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+import torch
+
+from nnwidgets.checkpoint.formats.pickle.arguments import Malformed, said
+from nnwidgets.checkpoint.formats.pickle.machine import NEVER, Ended, Found, Machine, Persistent
+from nnwidgets.checkpoint.formats.pickle.opcodes import OPERATIONS
+
+MOST_BYTES = 2**27
+"""Of one pickle: what describes half a million tensors."""
+
+
+def unpickled(data: bytes, start: int, persistent: Persistent, allowed: frozenset[str] = frozenset()) -> Found:
+    """Read one pickle.
+
+    Args:
+        data: The bytes it is in.
+        start: Where it begins.
+        persistent: What ids in it stand for.
+        allowed: Names of classes whose values are taken as `Opaque`; they aren't imported either.
+
+    Raises:
+        Ended: The bytes end before it does.
+        Malformed: It is damaged, or holds what a checkpoint doesn't.
+    """
+    machine = Machine(data, start, persistent, allowed)
+    try:
+        _run(machine)
+        if not machine.found.wanted:
+            check_size(machine.found.content)
+    except Malformed as error:
+        if not machine.found.wanted or isinstance(error, Ended):
+            raise
+        machine.found.fault = str(error)
+    return machine.found
+
+
+def user_allowed() -> frozenset[str]:
+    """Names that the user has told torch to trust, by ``torch.serialization.add_safe_globals``."""
+    made = set()
+    for each in torch.serialization.get_safe_globals():
+        if isinstance(each, tuple):
+            made.add(str(each[-1]))
+        else:
+            made.add(f"{getattr(each, '__module__', '')}.{getattr(each, '__qualname__', '')}")
+    return frozenset(name for name in made if name.split(".")[0] not in NEVER)
+
+
+def check_size(content: Any) -> None:
+    """Make sure that containers hang together as a tree of sensible depth and size, whoever walks it.
+
+    Raises:
+        Malformed: One holds itself, they are nested too deeply, or a few that repeat each other stand for very many.
+    """
+    sizes: dict[int, int] = {}
+    above: set[int] = set()
+    waiting: list[tuple[Any, bool]] = [(content, False)]
+    n_values = 0
+    while waiting:
+        value, is_done = waiting.pop()
+        if type(value) not in _CONTAINERS:
+            continue
+        inside = value.values() if type(value) is dict else value
+        if is_done:
+            above.discard(id(value))
+            sizes[id(value)] = 1 + len(value) + sum(sizes.get(id(each), 0) for each in inside)
+            continue
+        if id(value) in above:
+            raise Malformed("has a container that holds itself, which no checkpoint needs")
+        if id(value) in sizes:
+            continue
+        above.add(id(value))
+        if len(above) > _DEEPEST:
+            raise Malformed(f"nests containers more than {_DEEPEST} deep")
+        n_values += len(value)
+        waiting.append((value, True))
+        waiting += [(each, False) for each in inside if type(each) in _CONTAINERS]
+    size = sizes.get(id(content), 0)
+    if size > _REPEATED * n_values + _FREE:
+        raise Malformed(f"stands for {size:,} values by repeating {n_values:,}")
+
+
+def _run(machine: Machine) -> None:
+    """Go through the opcodes to the last one."""
+    try:
+        _go(machine)
+    except (IndexError, struct.error):
+        if machine.at >= len(machine.data) - _LONGEST_ARGUMENT:
+            raise Ended("has a pickle that ends before its last opcode") from None
+        raise Malformed("has a pickle that takes more from its stack than is there") from None
+    except KeyError as error:
+        raise Malformed(f"has a pickle that takes {said(error.args[0])} from its memo, where nothing is") from None
+    except UnicodeDecodeError:
+        raise Malformed("has a pickle with text that is no UTF-8") from None
+
+
+def _go(machine: Machine) -> None:
+    data, memo, stack, at = machine.data, machine.memo, machine.stack, machine.at
+    operations, from_bytes = OPERATIONS, int.from_bytes
+    try:
+        for _ in range(_MOST_OPCODES):
+            code = data[at]
+            at += 1
+            # More than half of torch's opcodes are these.
+            if code == _LONG_BINPUT:
+                memo[from_bytes(data[at : at + 4], "little")] = stack[-1]
+                at += 4
+            elif code == _BININT1:
+                stack.append(data[at])
+                at += 1
+            elif code == _BINGET:
+                stack.append(memo[data[at]])
+                at += 1
+            elif code == _BINPUT:
+                memo[data[at]] = stack[-1]
+                at += 1
+            elif code == _STOP:
+                machine.found.content = stack.pop()
+                machine.found.end = at
+                return
+            else:
+                if code not in operations:
+                    raise Malformed(f"has the pickle opcode {code:#04x}, which torch doesn't write")
+                machine.at = at
+                operations[code](machine)
+                at, stack = machine.at, machine.stack
+    finally:
+        machine.at = max(machine.at, at)
+    raise Malformed(f"has a pickle of more than {_MOST_OPCODES:,} opcodes")
+
+
+_BINPUT, _LONG_BINPUT, _BINGET, _BININT1, _STOP = b"qrhK."
+_CONTAINERS = (dict, list, tuple, set)
+_DEEPEST = 200
+_REPEATED = 8
+_FREE = 100_000
+_MOST_OPCODES = 10_000_000
+_LONGEST_ARGUMENT = 8

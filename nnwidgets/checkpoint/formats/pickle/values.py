@@ -1,0 +1,134 @@
+"""Plain values that a pickle makes by a call: dicts, sets, bytes, sizes, devices."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from nnwidgets.checkpoint.description import Opaque
+from nnwidgets.checkpoint.formats.pickle.arguments import Call, Known, Malformed, said, sizes, taken
+
+
+def _ordered(args: Any, _notes: list[str]) -> dict[Any, Any]:
+    found = taken("OrderedDict", args, 0, 1)
+    if not found:
+        return {}
+    if type(found[0]) is dict:
+        return dict(found[0])
+    if type(found[0]) is list and all(type(each) in (list, tuple) and len(each) == _PAIR for each in found[0]):
+        return {checked_key(key): value for key, value in found[0]}
+    raise Malformed(f"makes a dict of {said(found[0])}")
+
+
+def _default(args: Any, _notes: list[str]) -> dict[Any, Any]:
+    found = taken("defaultdict", args, 0, 1)
+    if found and found[0] is not None and type(found[0]) is not Known:
+        raise Malformed(f"makes a defaultdict of {said(found[0])}")
+    return {}
+
+
+def _set(args: Any, _notes: list[str]) -> set[Any]:
+    (found,) = taken("set", args, 1)
+    if type(found) not in (list, tuple, set):
+        raise Malformed(f"makes a set of {said(found)}")
+    return {checked_key(each) for each in found}
+
+
+def _size(args: Any, _notes: list[str]) -> torch.Size:
+    (found,) = taken("torch.Size", args, 1)
+    return torch.Size(sizes(tuple(found) if type(found) is list else found, "shape"))
+
+
+def _device(args: Any, _notes: list[str]) -> torch.device:
+    found = taken("torch.device", args, 1, 2)
+    try:
+        return torch.device(*found)
+    except (RuntimeError, TypeError) as error:
+        raise Malformed(f"names a device that is none ({error})") from None
+
+
+def _layout(args: Any, _notes: list[str]) -> torch.layout:
+    (found,) = taken("_get_layout", args, 1)
+    for layout in _LAYOUTS:
+        if type(found) is str and str(layout) == found:
+            made: torch.layout = layout
+            return made
+    raise Malformed(f"names a layout {said(found)}")
+
+
+def _encode(args: Any, _notes: list[str]) -> bytes:
+    text, encoding = taken("_codecs.encode", args, 2)
+    if type(text) is not str or encoding not in ("latin1", "latin-1", "utf-8"):
+        raise Malformed(f"encodes {said(text)} as {said(encoding)}")
+    try:
+        return text.encode(encoding)
+    except UnicodeError:
+        raise Malformed(f"has bytes that aren't {encoding}") from None
+
+
+def _no_bytes(args: Any, _notes: list[str]) -> bytes:
+    taken("bytes", args, 0)
+    return b""
+
+
+def _bytearray(args: Any, _notes: list[str]) -> bytearray:
+    found = taken("bytearray", args, 0, 1)
+    if found and type(found[0]) is not bytes:
+        raise Malformed(f"makes a bytearray of {said(found[0])}")
+    return bytearray(*found)
+
+
+def _complex(args: Any, _notes: list[str]) -> complex:
+    real, imaginary = taken("complex", args, 2)
+    if not {type(real), type(imaginary)} <= {int, float}:
+        raise Malformed(f"makes a complex number of {said(args)}")
+    try:
+        return complex(real, imaginary)
+    except OverflowError:
+        raise Malformed("has a complex number out of range") from None
+
+
+def checked_key(key: Any) -> Any:
+    """A key of a dict or item of a set, made sure that hashing it is quick and tells it from others.
+
+    Raises:
+        Malformed: It is none that a checkpoint has: text, numbers, None, dtypes, short tuples of them.
+    """
+    if type(key) is str:
+        return key
+    waiting: list[tuple[Any, int]] = [(key, 0)]
+    while waiting:
+        each, depth = waiting.pop()
+        kind = type(each)
+        if kind is tuple and depth < _DEEPEST_KEY and len(each) <= _LONGEST_KEY:
+            waiting += [(one, depth + 1) for one in each]
+        # Hashes of integers beyond this wrap round, and can be made to meet.
+        elif kind not in _KEYS or (kind is int and abs(each) >= _MOST_KEY):
+            raise Malformed(f"has the key {said(key)}, expected text, a number, None, a dtype or a tuple of such")
+    return key
+
+
+CALLS: dict[str, Call] = {
+    "collections.OrderedDict": _ordered,
+    "collections.Counter": _ordered,
+    "collections.defaultdict": _default,
+    "builtins.set": _set,
+    "builtins.bytearray": _bytearray,
+    # How empty bytes are written; torch reads none, and refuses these.
+    "builtins.bytes": _no_bytes,
+    "builtins.complex": _complex,
+    "_codecs.encode": _encode,
+    "torch.Size": _size,
+    "torch.device": _device,
+    "torch.serialization._get_layout": _layout,
+}
+"""What makes them, by name."""
+_KEYS = {str, int, float, bool, bytes, type(None), torch.dtype, torch.device, torch.layout, Opaque}
+_LAYOUTS = (
+    torch.strided, torch.sparse_coo, torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr, torch.sparse_bsc
+)  # fmt: skip
+_MOST_KEY = 2**61 - 1
+_DEEPEST_KEY = 4
+_LONGEST_KEY = 100
+_PAIR = 2

@@ -1,0 +1,188 @@
+"""A checkpoint in several files, with an index in JSON that says which tensor is in which.
+
+Source: the index that transformers writes, ``{"metadata": {"total_size": n}, "weight_map": {name: file}}``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nnwidgets.checkpoint.description import Composed, Described, Storage, Strided, distinct_storages, storages_of
+from nnwidgets.checkpoint.formats.file import File
+from nnwidgets.checkpoint.formats.json_density import density_fault
+from nnwidgets.checkpoint.formats.pickle.arguments import Malformed
+from nnwidgets.checkpoint.formats.reader import MOST_OPEN, Opened, Progress
+from nnwidgets.checkpoint.formats.safetensors.single_file import Safetensors
+from nnwidgets.checkpoint.formats.safetensors.strict_json import decoded
+from nnwidgets.checkpoint.formats.within import links_in, within
+from nnwidgets.checkpoint.records import Format
+from nnwidgets.errors import CorruptCheckpointError, PathNotFoundError
+from nnwidgets.formatting import and_more
+
+MOST_INDEX_BYTES = 100_000_000
+
+_MOST_NAMED = 3
+
+OpenOne = Callable[[Path, int, str], Opened]
+"""Opens one shard by what is in it, given its number among the files and its name."""
+
+
+class Sharded(Opened):
+    """Shards with an index."""
+
+    format: Format = "sharded"
+
+    def __init__(self, path: Path, open_one: OpenOne, file: File | None = None) -> None:
+        """Read the index, and the header of each shard.
+
+        Args:
+            path: The index.
+            open_one: Opens a shard.
+            file: The index, opened.
+
+        Raises:
+            UnsafeCheckpointError: The index names a file outside its folder.
+            CorruptCheckpointError: It isn't as it should be, a shard is missing, or lacks a tensor.
+        """
+        self.path = path
+        self.files = [file or File(path)]
+        self.departures = []
+        self.shards: list[Opened] = []
+        try:
+            index = self._index()
+            self.metadata = {key: _text(value) for key, value in _dict(index.get("metadata")).items()}
+            self.content = self._joined(self._weight_map(index), open_one)
+            self._compare_size(index)
+        except BaseException:
+            self.close()
+            raise
+
+    def verify(self, storages: Iterable[Storage], progress: Progress | None = None) -> None:
+        """Compare storages with the checksums of their shards, where those keep any."""
+        by_shard: dict[int, list[Storage]] = {}
+        for storage in storages:
+            by_shard.setdefault(storage.file, []).append(storage)
+        for number, those in by_shard.items():
+            self.shards[number - 1].verify(those, progress)
+
+    def tensor(self, described: Described, storages: dict[str, torch.Tensor] | None = None) -> torch.Tensor:
+        """A tensor with its bytes, as its shard reads it."""
+        held = storages_of(described)
+        if not held:
+            return super().tensor(described, storages)
+        return self.shards[held[0].file - 1].tensor(described, storages)
+
+    def _index(self) -> dict[str, Any]:
+        file = self.files[0]
+        if file.n_bytes > MOST_INDEX_BYTES:
+            raise self._fault(f"has {file.n_bytes:,} bytes; an index can have {MOST_INDEX_BYTES:,}")
+        text = file.read(0, file.n_bytes)
+        if fault := density_fault(text):
+            raise self._fault(fault)
+        try:
+            index = decoded(text.decode("utf-8"), may_have_nan=True)
+        except Malformed:
+            raise self._fault("has a key twice") from None
+        except (ValueError, RecursionError) as error:
+            raise self._fault(f"is no JSON ({error})") from None
+        if type(index) is not dict:
+            raise self._fault("is no JSON object")
+        return index
+
+    def _weight_map(self, index: dict[str, Any]) -> dict[str, str]:
+        found = index.get("weight_map")
+        if type(found) is not dict or not all(type(each) is str for each in found.values()):
+            raise self._fault("has no weight_map of names to files")
+        return found
+
+    def _joined(self, weight_map: dict[str, str], open_one: OpenOne) -> dict[str, Described]:
+        names = list(dict.fromkeys(weight_map.values()))
+        links = links_in(self.path.parent) if len(names) > MOST_OPEN else None
+        tensors: dict[str, dict[str, Described]] = {}
+        for number, name in enumerate(names, start=1):
+            place = within(self.path.parent, name, self.path, links)
+            try:
+                shard = open_one(place, number, name)
+            except PathNotFoundError as error:
+                raise CorruptCheckpointError(
+                    f"{self.path.name} speaks of the shard {name[:80]!r}, which isn't there.",
+                    path=str(place),
+                    hint=f"Get it again, with all {len(names)} shards. {error.hint}".rstrip(),
+                ) from None
+            tensors[name] = self._placed(shard, number, name)
+            if len(names) > MOST_OPEN:
+                self.files[-1].release()
+        made: dict[str, Described] = {}
+        for key, name in weight_map.items():
+            tensor = tensors[name].get(key)
+            if tensor is None:
+                raise self._fault(f"says that {key[:80]!r} is in {name[:80]!r}, which hasn't it")
+            made[key] = tensor
+        self._note_others(weight_map, tensors)
+        return made
+
+    def _placed(self, shard: Opened, number: int, name: str) -> dict[str, Described]:
+        """A shard's tensors, with their storages counted among all files."""
+        self.shards.append(shard)
+        if len(shard.files) != 1 or type(shard.content) is not dict:
+            shard.close()
+            raise self._fault(f"speaks of {name[:80]!r} as a shard, which holds no dict of tensors")
+        self.files.append(shard.files[0])
+        content = tensors = shard.content
+        if not isinstance(shard, Safetensors):
+            content = {key: _moved(value, number, name) for key, value in content.items()}
+            tensors = {key: value for key, value in content.items() if isinstance(value, Strided | Composed)}
+        shard.files, shard.content = self.files, content
+        self.departures += [f"{name}: {each}" for each in shard.departures]
+        for key, text in shard.metadata.items():
+            # Among others, which names are tied to one that is in the shard.
+            self.metadata.setdefault(key, text)
+        return tensors
+
+    def _note_others(self, weight_map: dict[str, str], tensors: dict[str, dict[str, Described]]) -> None:
+        if sum(map(len, tensors.values())) > len(weight_map):
+            others = [key for name, held in tensors.items() for key in held if weight_map.get(key) != name]
+            named = ", ".join(each[:80] for each in others[:_MOST_NAMED])
+            more = and_more(len(others) - _MOST_NAMED)
+            self.departures.append(
+                f"Its shards hold tensors that the index hasn't, and that aren't read: {named}{more}."
+            )
+
+    def _compare_size(self, index: dict[str, Any]) -> None:
+        said = _dict(index.get("metadata")).get("total_size")
+        if not isinstance(said, int | float):
+            return
+        found = sum(storage.n_bytes for storage in distinct_storages(self.content.values()).values())
+        if not math.isfinite(said) or int(said) != found:
+            self.departures.append(f"The index says {said:,} bytes of tensors, and the shards have {found:,}.")
+
+    def _fault(self, what: str) -> CorruptCheckpointError:
+        return CorruptCheckpointError(
+            f"{self.path.name} {what}.", path=str(self.path), hint="It is damaged or no index; get it again."
+        )
+
+
+def _moved(value: Any, number: int, name: str) -> Any:
+    if isinstance(value, Strided):
+        return replace(value, storage=replace(value.storage, file=number, key=f"{name}:{value.storage.key}"))
+    if isinstance(value, Composed):
+        return replace(value, parts=tuple((role, _moved(part, number, name)) for role, part in value.parts))
+    return value
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return value if type(value) is dict else {}
+
+
+def _text(value: Any) -> str:
+    return value if type(value) is str else json.dumps(value)[:_MOST_TEXT]
+
+
+_MOST_TEXT = 200

@@ -1,0 +1,285 @@
+"""Torch's distributed checkpoints: a folder of data files, and ``.metadata``, which says what is where in them.
+
+``.metadata`` is a pickle that torch's own reader executes. Here it goes through the machine that runs nothing, with the
+classes of torch.distributed.checkpoint as records. Each piece of a tensor lies in a data file as a small file of
+``torch.save``, which is read and checked as any of those.
+Source: torch.distributed.checkpoint, metadata.py and filesystem.py.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeGuard
+
+import torch
+
+from nnwidgets.checkpoint.description import Composed, Opaque, Storage, Strided, dtype_name
+from nnwidgets.checkpoint.formats.file import File, Window
+from nnwidgets.checkpoint.formats.pickle.arguments import Malformed
+from nnwidgets.checkpoint.formats.pickle.unpickle import MOST_BYTES, unpickled
+from nnwidgets.checkpoint.formats.reader import Opened, Progress
+from nnwidgets.checkpoint.formats.torch.zip_file import TorchZip
+from nnwidgets.checkpoint.formats.within import within
+from nnwidgets.checkpoint.records import Format
+from nnwidgets.errors import CorruptCheckpointError, UnsafeCheckpointError
+
+METADATA = ".metadata"
+
+_ROOT = "torch.distributed.checkpoint"
+_CLASSES = frozenset({
+    f"{_ROOT}.metadata.Metadata", f"{_ROOT}.metadata.TensorStorageMetadata", f"{_ROOT}.metadata.TensorProperties",
+    f"{_ROOT}.metadata._MEM_FORMAT_ENCODING", f"{_ROOT}.metadata.ChunkStorageMetadata",
+    f"{_ROOT}.metadata.BytesStorageMetadata", f"{_ROOT}.metadata.MetadataIndex", f"{_ROOT}.metadata.StorageMeta",
+    f"{_ROOT}.filesystem._StorageInfo", "pathlib.PosixPath", "pathlib.WindowsPath", "pathlib.PurePosixPath",
+    "pathlib._local.PosixPath",
+})  # fmt: skip
+_MOST_VALUES = 100_000
+
+
+class Distributed(Opened):
+    """The folder of a distributed checkpoint."""
+
+    format: Format = "distributed"
+
+    def __init__(self, path: Path) -> None:
+        """Read and check what says where everything is.
+
+        Raises:
+            UnsafeCheckpointError: It would have to run code to be read, or names a file outside its folder.
+            CorruptCheckpointError: It isn't as it should be.
+        """
+        self.path = path
+        self.files = [File(path / METADATA)]
+        self.departures = []
+        self.metadata = {}
+        self._numbers: dict[str, int] = {}
+        try:
+            self._read()
+        except Malformed as error:
+            self.close()
+            raise self._fault(str(error)) from None
+        except BaseException:
+            self.close()
+            raise
+
+    def verify(self, storages: Iterable[Storage], progress: Progress | None = None) -> None:
+        """Compare pieces with their checksums."""
+        for storage in storages:
+            with self._piece(storage) as piece:
+                piece.verify([piece.content.storage], None)
+            if progress is not None:
+                progress(storage.n_bytes)
+
+    def _strided(self, described: Strided, storages: dict[str, torch.Tensor] | None) -> torch.Tensor:  # noqa: ARG002 - pieces share no bytes
+        with self._piece(described.storage) as piece:
+            found = piece.content
+            if (found.shape, found.dtype) != (described.shape, described.dtype):
+                raise self._fault(
+                    f"has a piece of shape {found.shape} and {dtype_name(found.dtype)} where {described.shape} and "
+                    f"{dtype_name(described.dtype)} should be"
+                )
+            return piece.tensor(found)
+
+    def _piece(self, storage: Storage) -> TorchZip:
+        """What is saved in a part of a data file: one tensor."""
+        file = self.files[storage.file]
+        piece = TorchZip(file.path, Window(file, storage.offset, storage.n_bytes))
+        if not isinstance(piece.content, Strided):
+            raise self._fault(f"has something else than a tensor at byte {storage.offset:,} of {file.path.name}")
+        return piece
+
+    def _read(self) -> None:
+        file = self.files[0]
+        if file.n_bytes > MOST_BYTES:
+            raise Malformed(f"has {file.n_bytes:,} bytes; it can have {MOST_BYTES:,}")
+        found = unpickled(file.read(0, file.n_bytes), 0, _no_storages, _CLASSES)
+        if found.wanted:
+            raise UnsafeCheckpointError(
+                f"{self.path.name}/{METADATA} wants to import {', '.join(found.wanted)}. Nothing was imported or run.",
+                path=str(file.path),
+                hint="No distributed checkpoint needs these: don't load it, whoever asks you to.",
+            )
+        whole = _state(found.content, "Metadata")
+        infos = self._infos(whole.get("storage_data"))
+        flat: dict[str, Any] = {}
+        for name, entry in _items(whole.get("state_dict_metadata"), "state_dict_metadata"):
+            flat[name] = self._entry(name, entry, infos)
+        self.content = _nested(flat, whole.get("planner_data"))
+
+    def _infos(self, found: Any) -> dict[tuple[str, tuple[int, ...] | None], Storage]:
+        """Where each piece lies, by name and offset."""
+        made: dict[tuple[str, tuple[int, ...] | None], Storage] = {}
+        for index, info in _items(found, "storage_data", keys=Opaque):
+            key, place = _state(index, "MetadataIndex"), _state(info, "_StorageInfo")
+            name, offset = key.get("fqn"), key.get("offset")
+            if type(name) is not str or not (offset is None or _are_sizes(offset)):
+                raise Malformed("has an index of a piece that is no name and offset")
+            if place.get("transform_descriptors"):
+                raise Malformed(f"has {name[:80]!r} compressed or otherwise transformed, which isn't read here")
+            made[name, None if offset is None else tuple(offset)] = self._storage(place, len(made))
+        return made
+
+    def _storage(self, place: dict[str, Any], number: int) -> Storage:
+        name, offset, n_bytes = place.get("relative_path"), place.get("offset"), place.get("length")
+        if type(name) is not str or type(offset) is not int or type(n_bytes) is not int:
+            raise Malformed("has a piece without a file, an offset and a length")
+        if name not in self._numbers:
+            self._numbers[name] = len(self.files)
+            self.files.append(File(within(self.path, name, self.files[0].path)))
+        file = self._numbers[name]
+        self.files[file].check(offset, n_bytes)
+        return Storage(str(number), file, offset, n_bytes, crc32=0)
+
+    def _entry(self, name: str, entry: Any, infos: dict[tuple[str, tuple[int, ...] | None], Storage]) -> Any:
+        kind = entry.class_name.rsplit(".", 1)[-1] if isinstance(entry, Opaque) else ""
+        if kind == "BytesStorageMetadata":
+            storage = infos.get((name, None))
+            if storage is None:
+                raise Malformed(f"doesn't say where {name[:80]!r} is")
+            return self._value(storage)
+        about = _state(entry, "TensorStorageMetadata")
+        properties = _state(about.get("properties"), "TensorProperties")
+        first = properties.get("dtype") if properties else None
+        dtype, size, chunks = first, about.get("size"), about.get("chunks")
+        if not isinstance(dtype, torch.dtype) or not _are_sizes(size) or type(chunks) is not list:
+            raise Malformed(f"has {name[:80]!r} without a dtype, a size and pieces")
+        shape = tuple(size)
+        parts = tuple(self._part(name, dtype, shape, each, infos) for each in chunks)
+        _check_whole(name, shape, [(offsets, part.shape) for offsets, part in parts])
+        named = tuple((",".join(map(str, offsets)), part) for offsets, part in parts)
+        return Composed(dtype, shape, "strided", named)
+
+    def _part(
+        self,
+        name: str,
+        dtype: torch.dtype,
+        shape: tuple[int, ...],
+        chunk: Any,
+        infos: dict[tuple[str, tuple[int, ...] | None], Storage],
+    ) -> tuple[tuple[int, ...], Strided]:
+        about = _state(chunk, "ChunkStorageMetadata")
+        offsets, sizes = about.get("offsets"), about.get("sizes")
+        if not _are_sizes(offsets) or not _are_sizes(sizes) or len(offsets) != len(shape) or len(sizes) != len(shape):
+            raise Malformed(f"has a piece of {name[:80]!r} whose offsets or sizes make no sense")
+        if any(start + n > whole for start, n, whole in zip(offsets, sizes, shape, strict=True)):
+            raise Malformed(f"has a piece of {name[:80]!r} that reaches beyond its shape {shape}")
+        storage = infos.get((name, tuple(offsets))) or (infos.get((name, None)) if not any(offsets) else None)
+        if storage is None:
+            raise Malformed(f"doesn't say where the piece of {name[:80]!r} at {tuple(offsets)} is")
+        if math.prod(sizes) * dtype.itemsize > storage.n_bytes:
+            raise Malformed(f"gives a piece of {name[:80]!r} {storage.n_bytes:,} bytes, too few for {tuple(sizes)}")
+        strides = [math.prod(max(each, 1) for each in sizes[dim + 1 :]) for dim in range(len(sizes))]
+        return tuple(offsets), Strided(dtype, tuple(sizes), tuple(strides), storage)
+
+    def _value(self, storage: Storage) -> Any:
+        """A plain value, saved in a part of a data file."""
+        file = self.files[storage.file]
+        with TorchZip(file.path, Window(file, storage.offset, storage.n_bytes)) as piece:
+            return piece.content
+
+    def _fault(self, what: str) -> CorruptCheckpointError:
+        return CorruptCheckpointError(
+            f"{self.path.name}/{METADATA} {what}.", path=str(self.path), hint="It was damaged; get it again."
+        )
+
+
+def _state(found: Any, kind: str) -> dict[str, Any]:
+    """What is set on a record of torch.distributed.checkpoint.
+
+    Raises:
+        Malformed: It is another one.
+    """
+    if not isinstance(found, Opaque) or found.class_name.rsplit(".", 1)[-1] != kind:
+        raise Malformed(f"has something else where a {kind} should be")
+    state = found.state
+    if kind == "TensorProperties" and type(state) is tuple and state:
+        return {"dtype": state[0]}
+    if (
+        type(state) is not dict
+        and type(found.arguments) is tuple
+        and len(found.arguments) == len(_FIELDS.get(kind, ()))
+    ):
+        state = dict(zip(_FIELDS[kind], found.arguments, strict=True))
+    if type(state) is not dict:
+        raise Malformed(f"has a {kind} with nothing in it")
+    return state
+
+
+_FIELDS = {
+    "MetadataIndex": ("fqn", "offset", "index"),
+    "ChunkStorageMetadata": ("offsets", "sizes"),
+    "_StorageInfo": ("relative_path", "offset", "length"),
+}
+
+
+def _items(found: Any, what: str, keys: type = str) -> Iterator[tuple[Any, Any]]:
+    if type(found) is not dict or not all(type(key) is keys for key in found):
+        raise Malformed(f"has no {what}, or another than it should")
+    yield from found.items()
+
+
+def _are_sizes(found: Any) -> TypeGuard[Sequence[int]]:
+    return isinstance(found, tuple | list) and all(type(each) is int and 0 <= each <= _MOST for each in found)
+
+
+def _check_whole(name: str, shape: tuple[int, ...], pieces: list[tuple[tuple[int, ...], tuple[int, ...]]]) -> None:
+    """Make sure that pieces cover a tensor, without meeting."""
+    if sum(math.prod(sizes) for _, sizes in pieces) != math.prod(shape):
+        raise Malformed(f"has pieces of {name[:80]!r} that don't make up its shape {shape}")
+    pieces = [each for each in pieces if 0 not in each[1]]
+    if not shape:
+        return
+    # Along the dimension cut most often, few pieces reach over the start of another.
+    along = max(range(len(shape)), key=lambda dim: len({offsets[dim] for offsets, _ in pieces}))
+    n_compared = 0
+    reaching: list[tuple[tuple[int, ...], tuple[int, ...]]] = []
+    for start, sizes in sorted(pieces, key=lambda each: each[0][along]):
+        reaching = [each for each in reaching if each[0][along] + each[1][along] > start[along]]
+        n_compared += len(reaching)
+        if n_compared > _MOST_COMPARED:
+            raise Malformed(f"has {len(pieces):,} pieces of {name[:80]!r}, cut in more ways than can be checked")
+        for other, others in reaching:
+            if all(a < b + m and b < a + n for a, n, b, m in zip(start, sizes, other, others, strict=True)):
+                raise Malformed(f"has pieces of {name[:80]!r} that overlap")
+        reaching.append((start, sizes))
+
+
+_MOST_COMPARED = 500_000
+_MOST = 2**62
+
+
+def _nested(flat: dict[str, Any], paths: Any) -> Any:
+    """What was saved, put together again from flat names; as it is where the paths don't fit."""
+    if type(paths) is not dict or set(paths) != set(flat) or len(flat) > _MOST_VALUES:
+        return flat
+    root: dict[Any, Any] = {}
+    for name, value in flat.items():
+        path = paths[name]
+        if type(path) is not tuple or not path or not all(type(step) in (str, int) for step in path):
+            return flat
+        here = root
+        for step in path[:-1]:
+            here = here.setdefault(step, {})
+            if type(here) is not dict:
+                return flat
+        if path[-1] in here:
+            return flat
+        here[path[-1]] = value
+    return _with_lists(root)
+
+
+def _with_lists(value: Any) -> Any:
+    """Dicts whose keys are 0, 1, 2 … in ``param_groups`` and the like as the lists that they were."""
+    if type(value) is not dict:
+        return value
+    made = {key: _with_lists(each) for key, each in value.items()}
+    groups = made.get("param_groups")
+    if type(groups) is dict and list(groups) == list(range(len(groups))):
+        made["param_groups"] = list(groups.values())
+    return made
+
+
+def _no_storages(_found: Any) -> Any:
+    raise Malformed("refers to storages, which no metadata does")

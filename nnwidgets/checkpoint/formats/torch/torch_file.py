@@ -1,0 +1,137 @@
+"""What torch's own files have in common: a pickle that names storages, and tensors over them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from nnwidgets.checkpoint.description import Composed, Described, Storage, Strided, dtype_name
+from nnwidgets.checkpoint.formats.pickle.arguments import MOST, Malformed, StorageType, said
+from nnwidgets.checkpoint.formats.pickle.machine import Found
+from nnwidgets.checkpoint.formats.pickle.rebuild_tensors import INTEGERS
+from nnwidgets.checkpoint.formats.pickle.unpickle import unpickled, user_allowed
+from nnwidgets.checkpoint.formats.reader import Opened
+from nnwidgets.errors import CorruptCheckpointError, UnsafeCheckpointError
+
+
+class TorchFile(Opened):
+    """A file of ``torch.save``."""
+
+    def tensor(self, described: Described, storages: dict[str, torch.Tensor] | None = None) -> torch.Tensor:
+        """As in `Opened`; one that was saved from the meta device has no values."""
+        if isinstance(described, Composed) and described.layout == "meta":
+            raise CorruptCheckpointError(
+                f"{self.path.name} has no values of a tensor of shape {described.shape}: it was saved from the meta "
+                "device.",
+                path=str(self.path),
+                hint="Save the model once it has its weights.",
+            )
+        return super().tensor(described, storages)
+
+    def _strided(self, described: Strided, storages: dict[str, torch.Tensor] | None) -> torch.Tensor:
+        if described.dtype not in INTEGERS:
+            return super()._strided(described, storages)
+        data = super()._strided(replace(described, dtype=INTEGERS[described.dtype], quantizer=None), storages)
+        # A storage that stands for itself has no quantizer: it is its integers.
+        return data if described.quantizer is None else self.quantized(data, described)
+
+    def quantized(self, data: torch.Tensor, described: Strided) -> torch.Tensor:
+        """A quantized tensor over its integers."""
+        try:
+            made = self._empty(described)
+        except (RuntimeError, ValueError, OverflowError) as error:
+            raise self.fault(f"has a quantized tensor that can't be put together ({error})") from None
+        return made.set_(data.untyped_storage(), data.storage_offset(), data.shape, data.stride())
+
+    def _empty(self, described: Strided) -> torch.Tensor:
+        """A quantized tensor with nothing in it yet."""
+        scheme, *given = described.quantizer or ()
+        if scheme is torch.per_tensor_affine:
+            scale, zero_point = given
+            return torch._empty_affine_quantized(  # noqa: SLF001 - torch's own reader has no other way
+                described.shape, scale=float(scale), zero_point=zero_point, dtype=described.dtype
+            )
+        *parts, axis = given
+        kinds = _FLOAT_ZEROS if scheme is torch.per_channel_affine_float_qparams else _WHOLE_ZEROS
+        scales, zero_points = (
+            self.tensor(each) if isinstance(each, Strided) else torch.tensor(each, dtype=kind)
+            for each, kind in zip(parts, kinds, strict=True)
+        )
+        return torch._empty_per_channel_affine_quantized(  # noqa: SLF001 - the same
+            described.shape, scales=scales, zero_points=zero_points, axis=axis, dtype=described.dtype
+        )
+
+    def unpickle(self, data: bytes, start: int, persistent: Callable[[Any], Any]) -> Found:
+        """Read a pickle of this file.
+
+        Raises:
+            UnsafeCheckpointError: It wants what only running code could make.
+            Malformed: It is damaged.
+        """
+        found = unpickled(data, start, persistent, user_allowed())
+        if found.wanted:
+            raise self.refused(found)
+        self.departures += found.notes
+        return found
+
+    def refused(self, found: Found) -> UnsafeCheckpointError:
+        """The error that says what a file would do."""
+        does = f", to {', to '.join(found.deeds)}" if found.deeds else ""
+        rest = f" The rest of it can't be looked at: it {found.fault}." if found.fault else ""
+        roots = {name.split(".")[0] for name in found.wanted}
+        hint = (
+            "State dicts need none of these: don't load it, whoever asks you to."
+            if roots & _HARMFUL
+            else "Get a file that holds a state dict only. If you trust who made this one, allow these by name and "
+            f"import: torch.serialization.add_safe_globals([{', '.join(found.wanted[:_SHOWN])}]); nnwidgets then shows "
+            "such values by the name of their class."
+        )
+        return UnsafeCheckpointError(
+            f"{self.path.name} wants to import {', '.join(found.wanted)}{does}. Nothing was imported or run.{rest}",
+            path=str(self.path),
+            hint=hint,
+        )
+
+    def fault(self, error: Malformed | str) -> CorruptCheckpointError:
+        """The error that says what is wrong with the file."""
+        return CorruptCheckpointError(
+            f"{self.path.name} {error}.",
+            path=str(self.path),
+            hint="It was damaged, or made to mislead; get it again.",
+        )
+
+
+def storage_id(found: Any, length: int) -> tuple[StorageType, str, int]:
+    """Kind, key and number of elements in a persistent id.
+
+    Raises:
+        Malformed: It is no storage's.
+    """
+    if type(found) is not tuple or len(found) != length or found[0] not in ("storage", b"storage"):
+        raise Malformed(f"has a pickle that refers to {said(found)}, expected a storage")
+    _, kind, key, location, n = found[:5]
+    if type(kind) is not StorageType or type(key) is not str or type(location) is not str:
+        raise Malformed(f"names a storage by {said(kind)}, {said(key)} and {said(location)}")
+    if type(n) is not int or not 0 <= n <= MOST:
+        raise Malformed(f"has a storage {key[:40]!r} of {said(n)} elements")
+    if kind.dtype in _PACKED:
+        raise Malformed(f"has a storage of {dtype_name(kind.dtype)}, several elements to a byte, which isn't read")
+    return kind, key, n
+
+
+def whole(kind: StorageType, storage: Storage, n: int) -> Strided:
+    """A storage as a tensor of one dimension."""
+    return Strided(kind.dtype, (n,), (1,), storage)
+
+
+_WHOLE_ZEROS = (torch.double, torch.long)
+_FLOAT_ZEROS = (torch.float, torch.float)
+_PACKED = {torch.quint4x2, torch.quint2x4}
+_HARMFUL = {
+    "os", "posix", "nt", "sys", "builtins", "subprocess", "runpy", "shutil", "socket", "importlib", "ctypes", "pty",
+    "code", "webbrowser", "pickle", "_pickle", "marshal", "operator", "urllib", "requests", "timeit", "bdb", "pdb",
+}  # fmt: skip
+_SHOWN = 8

@@ -1,0 +1,182 @@
+"""The format of ``torch.save`` since 1.6: a zip file of a pickle and one stored member for each storage."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from nnwidgets.checkpoint.description import Storage, Strided, name_of, storages_of, tensors_in
+from nnwidgets.checkpoint.formats.crc32 import crc32, differing
+from nnwidgets.checkpoint.formats.file import File
+from nnwidgets.checkpoint.formats.pickle.arguments import Malformed
+from nnwidgets.checkpoint.formats.pickle.unpickle import MOST_BYTES
+from nnwidgets.checkpoint.formats.reader import Progress
+from nnwidgets.checkpoint.formats.torch import zip_directory
+from nnwidgets.checkpoint.formats.torch.torch_file import TorchFile, storage_id, whole
+from nnwidgets.checkpoint.formats.torch.zip_directory import Member
+from nnwidgets.checkpoint.records import Format
+from nnwidgets.errors import CorruptCheckpointError, UnsafeCheckpointError
+
+
+class TorchZip(TorchFile):
+    """A zip file of ``torch.save``."""
+
+    format: Format = "torch-zip"
+
+    def __init__(self, path: Path, file: File | None = None) -> None:
+        """Read and check the directory and the pickle, with their checksums.
+
+        Raises:
+            UnsafeCheckpointError: It holds a program, or would have to run one to be read.
+            CorruptCheckpointError: It isn't as the format says.
+        """
+        self.path = path
+        self.files = [file or File(path)]
+        self.departures = []
+        self.metadata = {}
+        self._storages: dict[str, Storage] = {}
+        try:
+            self._read()
+        except Malformed as error:
+            self.close()
+            raise self.fault(error) from None
+        except BaseException:
+            self.close()
+            raise
+
+    def verify(self, storages: Iterable[Storage], progress: Progress | None = None) -> None:
+        """Compare storages with their checksums, which torch's own reader doesn't.
+
+        Raises:
+            CorruptCheckpointError: One differs; the message names the member and the tensors in it.
+        """
+        wanted = {each.key: each for each in storages}.values()
+        for storage, found in differing(self.files, wanted, progress):
+            names = [
+                name_of(steps)
+                for steps, each in tensors_in(self.content)
+                if any(one.key == storage.key for one in storages_of(each))
+            ]
+            told = ", ".join(names[:_MOST_NAMES]) + (" …" if len(names) > _MOST_NAMES else "")
+            raise CorruptCheckpointError(
+                f"{self.path.name} is damaged: its member {self._prefix}data/{storage.key} has checksum {found:08x}, "
+                f"expected {storage.crc32:08x}{f' (it is {told})' if names else ''}.",
+                path=str(self.path),
+                hint="Get the file again; torch.load would take it without a word.",
+            )
+
+    def _read(self) -> None:
+        members = zip_directory.members(self.files[0])
+        self._prefix = _prefix(members)
+        held = {name.removeprefix(self._prefix): each for name, each in members.items()}
+        self._refuse_programs(held)
+        if _PICKLE not in held:
+            raise Malformed(f"is a zip file without {_PICKLE}: no file of torch.save")
+        self._has_checksums = any(each.crc32 for each in held.values())
+        if not self._has_checksums:
+            self.departures.append("It was written without checksums: damage to it can't be noticed.")
+        self._read_small(held)
+        self._members = {name.removeprefix(_DATA): each for name, each in held.items() if name.startswith(_DATA)}
+        pickle = self._bytes(held[_PICKLE], MOST_BYTES)
+        found = self.unpickle(pickle, 0, self._storage)
+        if found.end != len(pickle):
+            raise Malformed(f"has {len(pickle) - found.end:,} bytes after its pickle")
+        self.content = found.content
+        unused = self._members.keys() - self._storages.keys()
+        if unused:
+            self.departures.append(f"{len(unused):,} storages in it belong to no tensor ({_some(unused)}).")
+
+    def _refuse_programs(self, held: dict[str, Member]) -> None:
+        for name, kind, hint in _PROGRAMS:
+            if any(each.startswith(name) for each in held) if name.endswith("/") else name in held:
+                raise UnsafeCheckpointError(
+                    f"{self.path.name} is {kind} (it has {name}): a program, not a checkpoint.",
+                    path=str(self.path),
+                    hint=hint,
+                )
+
+    def _read_small(self, held: dict[str, Member]) -> None:
+        """The members beside the pickle and the storages."""
+        order = b"little"
+        for name, member in held.items():
+            if name == _PICKLE or name.startswith(_DATA):
+                continue
+            if name not in _SMALL:
+                self.departures.append(f"Its member {name[:80]!r} is none that torch.save writes.")
+                continue
+            text = self._bytes(member, _MOST_SMALL)
+            if name == "byteorder":
+                order = text
+            elif not text.strip().decode("ascii", "replace").isalnum():
+                raise Malformed(f"has the member {name} that says {text[:40]!r}")
+            else:
+                self.metadata[_SMALL[name]] = text.strip().decode("ascii")
+        if "version" not in held:
+            self.departures.append("It has no member 'version', without which torch doesn't read it.")
+        if order not in (b"little", b"big"):
+            raise Malformed(f"has the byte order {order[:40]!r}, expected little or big")
+        self._is_swapped = order != sys.byteorder.encode()
+        self.metadata["byteorder"] = order.decode()
+
+    def _bytes(self, member: Member, most: int) -> bytes:
+        if member.n_bytes > most:
+            raise Malformed(f"has a member {member.name[:80]!r} of {member.n_bytes:,} bytes, expected at most {most:,}")
+        made = self.files[0].read(member.offset, member.n_bytes)
+        if self._has_checksums and crc32(made, 0) != member.crc32:
+            raise Malformed(f"is damaged: its member {member.name[:80]!r} has another checksum than it should")
+        return made
+
+    def _storage(self, found: Any) -> Strided:
+        kind, key, n = storage_id(found, 5)
+        storage = self._storages.get(key)
+        if storage is None:
+            member = self._members.get(key)
+            if member is None:
+                raise Malformed(f"lacks the storage {key[:40]!r} that its pickle speaks of")
+            crc = member.crc32 if self._has_checksums else None
+            storage = Storage(key, 0, member.offset, member.n_bytes, crc, self._is_swapped)
+            self._storages[key] = storage
+        # A storage that isn't a whole number of elements long is told rounded down.
+        width = kind.dtype.itemsize
+        if not 0 <= storage.n_bytes - n * width < width:
+            raise Malformed(
+                f"has a storage {key[:40]!r} of {storage.n_bytes:,} bytes, and its pickle says {n:,} elements of "
+                f"{width}"
+            )
+        return whole(kind, storage, n)
+
+
+def _prefix(members: dict[str, Member]) -> str:
+    """The folder that all members are in."""
+    first = next(iter(members), "")
+    prefix = first[: first.find("/") + 1]
+    for name in members:
+        if not prefix or not name.startswith(prefix):
+            raise Malformed(f"is a zip file whose members are not all in one folder: {first[:60]!r} and {name[:60]!r}")
+    return prefix
+
+
+def _some(keys: Iterable[str]) -> str:
+    return ", ".join(sorted(keys, key=lambda each: (len(each), each))[:_MOST_NAMES])
+
+
+_PICKLE, _DATA = "data.pkl", "data/"
+_SMALL = {
+    "version": "version",
+    ".format_version": "format_version",
+    ".storage_alignment": "storage_alignment",
+    ".data/serialization_id": "serialization_id",
+    "byteorder": "byteorder",
+}
+_TRUSTED = "If you trust it, load it with torch, and save its state_dict."
+_PROGRAMS = (
+    ("constants.pkl", "a TorchScript archive", "If you trust it, torch.jit.load it, and save its state_dict."),
+    ("code/", "a TorchScript archive", "If you trust it, torch.jit.load it, and save its state_dict."),
+    (".data/extern_modules", "a torch.package archive", _TRUSTED),
+    ("archive_format", "an exported program", _TRUSTED),
+    ("serialized_exported_program.json", "an exported program", _TRUSTED),
+)
+_MOST_SMALL = 4_096
+_MOST_NAMES = 6

@@ -1,0 +1,194 @@
+"""Bytes from an open checkpoint into live tensors, and their comparison with it: in pieces, by a few threads.
+
+Each piece is read into memory of its own, and fingerprinted there where it lies in the file as it does in the model;
+elsewhere torch converts it on its way.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+
+from nnwidgets.checkpoint.bytes_equal import is_same, settled
+from nnwidgets.checkpoint.description import Composed, Described, Strided
+from nnwidgets.checkpoint.formats import Opened
+from nnwidgets.checkpoint.lanes import PIECE_BYTES, in_lanes
+from nnwidgets.edit.undo_copy.digest import digest
+from nnwidgets.introspect.safe_access.tensors import plain, reading
+
+Tick = Callable[[int], None]
+"""Told how many more bytes are done, by one thread at a time; may raise to cancel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A live tensor and what it gets.
+
+    Attributes:
+        path: The tensor's.
+        source: Its name in the file.
+        tensor: Itself.
+        described: What the file has.
+    """
+
+    path: str
+    source: str
+    tensor: torch.Tensor
+    described: Described
+
+
+class Transfer:
+    """All that goes from one file into one model."""
+
+    def __init__(self, held: Opened, pairs: Sequence[Pair], tick: Tick) -> None:
+        self._held = held
+        self._tick = tick
+        with reading():
+            self._pieces = {id(pair): list(_pieces(pair)) for pair in pairs}
+        self._pairs = pairs
+        self._read: dict[tuple[str, int, int, int], bytes] = {}
+
+    def write(self, pairs: Sequence[Pair], keep: Callable[[torch.Tensor], None]) -> None:
+        """Fill live tensors from the file.
+
+        Args:
+            pairs: Some of those of the transfer.
+            keep: Called with each part of the tensors before it is written.
+
+        Raises:
+            CorruptCheckpointError: Bytes aren't there; what was written so far stays.
+        """
+
+        def write(piece: _Piece, room: _Room) -> None:
+            keep(piece.target)
+            made = _read(self._held, piece, room)
+            if piece.is_direct:
+                # Of what was read, not of what is live: another thread may be writing there.
+                self._read[piece.place] = digest(made.data_ptr(), made.nbytes)
+                ctypes.memmove(piece.target.data_ptr(), made.data_ptr(), made.nbytes)
+            else:
+                piece.target.copy_(made)
+
+        self._in_lanes([piece for pair in pairs for piece in self._pieces[id(pair)]], write)
+
+    def differing(self, left_at: Callable[[torch.Tensor], bytes]) -> list[Pair]:
+        """Those whose live bytes aren't the file's, converted as writing converts them.
+
+        Args:
+            left_at: Tells the fingerprint of what is live in a contiguous part, or nothing where it isn't known. What
+                has that of what was read isn't read once more.
+        """
+        found: list[Pair] = []
+
+        def is_as_read(piece: _Piece) -> bool:
+            if not piece.is_direct:
+                return False
+            read = self._read.get(piece.place, b"")
+            return read != b"" and read == left_at(piece.target)
+
+        def compare(piece: _Piece, room: _Room) -> None:
+            if not is_as_read(piece) and not _is_equal(self._held, piece, room):
+                found.append(piece.pair)
+
+        self._in_lanes([piece for pieces in self._pieces.values() for piece in pieces], compare)
+        wrong = {id(pair) for pair in found}
+        return [pair for pair in self._pairs if id(pair) in wrong]
+
+    def _in_lanes(self, pieces: Sequence[_Piece], work: Callable[[_Piece, _Room], None]) -> None:
+        def begin() -> Callable[[_Piece], int]:
+            room = _Room()
+
+            def done(piece: _Piece) -> int:
+                work(piece, room)
+                return piece.n_bytes
+
+            return done
+
+        in_lanes(pieces, begin, self._tick, n_bytes=sum(piece.n_bytes for piece in pieces))
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """A part of a tensor, rows of it, or all.
+
+    Attributes:
+        pair: Whose.
+        target: The live part.
+        first: Its first element in the file's tensor; None where all of it is read at once.
+    """
+
+    pair: Pair
+    target: torch.Tensor
+    first: int | None
+
+    @property
+    def n_bytes(self) -> int:
+        return self.target.numel() * self.pair.described.dtype.itemsize
+
+    @cached_property
+    def is_direct(self) -> bool:
+        """Whether it lies in memory as it lies in the file."""
+        target, described = self.target, self.pair.described
+        is_plain = target.device.type == "cpu" and target.is_contiguous() and not (target.is_conj() or target.is_neg())
+        is_alike = isinstance(described, Strided) and target.dtype is described.dtype
+        return is_plain and is_alike and self.first is not None and target.numel() > 0
+
+    @property
+    def place(self) -> tuple[str, int, int, int]:
+        """Where a direct one is: in the file, and in memory."""
+        described: Any = self.pair.described
+        offset = _offset(described, self.first or 0)
+        return described.storage.key, offset, self.target.data_ptr(), self.target.nbytes
+
+
+class _Room:
+    """Memory to read a piece into, kept from piece to piece."""
+
+    def __init__(self) -> None:
+        self._bytes = torch.empty(0, dtype=torch.uint8, device="cpu")
+
+    def of(self, dtype: torch.dtype, shape: torch.Size) -> torch.Tensor:
+        n_bytes = shape.numel() * dtype.itemsize
+        if self._bytes.numel() < n_bytes:
+            self._bytes = torch.empty(n_bytes, dtype=torch.uint8, device="cpu")
+        return self._bytes[:n_bytes].view(dtype).view(shape)
+
+
+def _pieces(pair: Pair) -> Iterator[_Piece]:
+    target, described = plain(pair.tensor), pair.described
+    is_whole = isinstance(described, Composed) or described.quantizer is not None or not described.is_run
+    if is_whole or not target.dim() or not target.numel():
+        yield _Piece(pair, target, None if is_whole else 0)
+        return
+    if target.is_contiguous():
+        target = target.view(-1)
+    while target.dim() > 1 and target.size(0) == 1:
+        target = target[0]
+    n_per_row = target[0].numel()
+    n_rows = max(1, PIECE_BYTES // (n_per_row * described.dtype.itemsize))
+    for start in range(0, target.size(0), n_rows):
+        yield _Piece(pair, target[start : start + n_rows], start * n_per_row)
+
+
+def _is_equal(held: Opened, piece: _Piece, room: _Room) -> bool:
+    return is_same(settled(_read(held, piece, room).to(piece.target.dtype)), settled(piece.target))
+
+
+def _read(held: Opened, piece: _Piece, room: _Room) -> torch.Tensor:
+    described = piece.pair.described
+    if piece.first is None or not isinstance(described, Strided):
+        made = held.tensor(described)
+        return (made if made.layout is torch.strided else made.to_dense()).view(piece.target.shape)
+    made = room.of(described.dtype, piece.target.shape)
+    if made.numel():
+        held.read_into(described.storage, _offset(described, piece.first), made)
+    return made
+
+
+def _offset(described: Strided, first: int) -> int:
+    return (described.first + first) * described.dtype.itemsize

@@ -1,0 +1,301 @@
+"""Loading: planned from headers, checked whole, then written in place as one change, and compared with the file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from torch import nn
+
+from nnwidgets.checkpoint.description import Composed, Described, distinct_storages
+from nnwidgets.checkpoint.formats import Opened, opened
+from nnwidgets.checkpoint.loading.copy_tensors import Pair, Transfer
+from nnwidgets.checkpoint.loading.load_code import recipe
+from nnwidgets.checkpoint.loading.materialize import Materialized, has_no_data
+from nnwidgets.checkpoint.loading.optimizer_state import optimizer_states
+from nnwidgets.checkpoint.loading.plan import planned, state_dict_in
+from nnwidgets.checkpoint.records import LOADED, LoadPlan, LoadReport, PlanEntry
+from nnwidgets.checkpoint.state_dict import Found
+from nnwidgets.edit.code import Recipe
+from nnwidgets.edit.targets import Model, Place, check_writable, filled_once
+from nnwidgets.edit.transaction import Plan, commit
+from nnwidgets.edit.undo_copy.undo import Exchangeable
+from nnwidgets.errors import CheckpointMismatchError, CorruptCheckpointError, NNWidgetsError
+from nnwidgets.formatting import and_more
+
+Progress = Callable[[int, int], None]
+"""Told bytes done and in all; may raise to cancel, and then nothing is changed."""
+
+_FEW = 3
+
+
+def load(
+    module: nn.Module,
+    path: str | os.PathLike[str],
+    *,
+    rename: Mapping[Any, str] | None = None,
+    strict: bool = True,
+    optimizer: Any = None,
+    progress: Progress | None = None,
+) -> LoadReport:
+    """Load a checkpoint into a model, in place, wholly or not at all; undoable.
+
+    Nothing in the file can run code. All of it is read and checked, checksums too, before the first byte of the model
+    changes; whatever fails on the way, the model stays bit for bit as it was. Afterwards every loaded tensor is
+    compared with the file. Where ``NAME.sha256`` lies beside a file, as ``sha256sum`` writes it, or the file is in a
+    hub's cache, which names it by its SHA-256, the whole file is compared with that too, and so is each shard and each
+    file of a distributed checkpoint. Ties, views and the references of optimizers hold. Tensors on the meta device, and
+    lazy ones, are given memory on the CPU.
+
+    Args:
+        module: The model.
+        path: A checkpoint of any format that `peek` knows.
+        rename: As for `plan`: names in the file to paths in the model.
+        strict: Refuse where either side has a tensor that the other hasn't, or shapes differ. Otherwise load what fits.
+            A batch norm's counter that the file lacks is let pass, as torch does.
+        optimizer: Gets the optimizer's state that is in the file, matched by name where it has names, else by order,
+            and by shape.
+        progress: Told bytes done and in all; what it raises cancels the load.
+
+    Returns:
+        What was loaded: tensor by tensor, and how much.
+
+    Raises:
+        PathNotFoundError: There is no such file; or a rename names nothing in it.
+        UnsafeCheckpointError: The file would have to run code to be read.
+        CorruptCheckpointError: It is damaged, or changes while it is read.
+        CheckpointMismatchError: It doesn't fit the model; the message says where, and suggests renames.
+        InvalidTargetError: A tensor of the model can't be written in place.
+
+    Example:
+        >>> import tempfile, torch
+        >>> from safetensors.torch import save_file
+        >>> net, other = nn.Linear(2, 3), nn.Linear(2, 3)
+        >>> file = tempfile.mkdtemp() + "/linear.safetensors"
+        >>> save_file(net.state_dict(), file)
+        >>> load(other, file).n_loaded, torch.equal(net.weight, other.weight)
+        (2, True)
+    """
+    with opened(path) as held:
+        try:
+            found = state_dict_in(held)
+            plan = planned(module, held, found, rename)
+            entries = _wanted(plan, strict=strict)
+        except NNWidgetsError:
+            # What doesn't fit may do so for being damaged.
+            held.verify_files(_told(progress, held.n_bytes_stated))
+            raise
+        return _Load(module, held, found, plan, entries, optimizer=optimizer, progress=progress).carried_out()
+
+
+def _wanted(plan: LoadPlan, *, strict: bool) -> list[PlanEntry]:
+    """The entries that are loaded.
+
+    Raises:
+        CheckpointMismatchError: Some aren't, or none is.
+    """
+    entries = [entry for entry in plan.entries if entry.status in LOADED]
+    others = [entry for entry in plan.entries if entry.status not in LOADED and entry.path not in plan.kept]
+    if (others and strict) or (not entries and others):
+        raise CheckpointMismatchError(_mismatch(plan, others, n_loaded=len(entries)), path=plan.file, hint=_hint(plan))
+    return entries
+
+
+def _mismatch(plan: LoadPlan, others: Sequence[PlanEntry], *, n_loaded: int) -> str:
+    told = []
+    for status, verb in (("shape_mismatch", "of another shape"), ("missing", "missing"), ("unexpected", "unexpected")):
+        those = [entry for entry in others if entry.status == status]
+        if those:
+            names = ", ".join(_named(entry) for entry in those[:_FEW])
+            more = and_more(len(those) - _FEW)
+            told.append(f"{len(those)} {verb} ({names}{more})")
+    n_model = sum(entry.path is not None for entry in plan.entries)
+    return f"{os.path.basename(plan.file)} fits {n_loaded} of the model's {n_model} tensors: {'; '.join(told)}."  # noqa: PTH119 - text
+
+
+def _named(entry: PlanEntry) -> str:
+    name = entry.path if entry.path is not None else entry.source
+    if entry.status == "shape_mismatch":
+        return f"{name} is {entry.source_shape} in the file and {entry.shape} in the model"
+    return str(name)
+
+
+def _hint(plan: LoadPlan) -> str:
+    if plan.renames:
+        first = next(iter(plan.renames.items()))
+        return (
+            f"It would fit with {len(plan.renames)} renames, such as {first[0]} to {first[1]}: "
+            "pass rename=plan(net, file).renames."
+        )
+    return "plan(net, file) shows both sides; strict=False loads what fits."
+
+
+class _Load:
+    """One load."""
+
+    def __init__(
+        self,
+        module: nn.Module,
+        held: Opened,
+        found: Found,
+        plan: LoadPlan,
+        entries: Sequence[PlanEntry],
+        *,
+        optimizer: Any,
+        progress: Progress | None,
+    ) -> None:
+        self.held, self.found, self.plan, self.entries = held, found, plan, entries
+        self.module, self.optimizer = module, optimizer
+        self.warnings = [*plan.warnings, *(text for each in held.stated for text in each.unclear)]
+        self._paths = {entry.path for entry in plan.entries}
+        self._progress = progress
+        self._tick = _told(None, 0)
+
+    def carried_out(self) -> LoadReport:
+        """Do it."""
+        model = Model(self.module)
+        by_source = self.found.tensors
+        named = [(entry, model.tensor(entry.path)) for entry in self.entries if entry.path is not None]
+        sourced = [(entry, tensor, by_source[entry.source]) for entry, tensor in named if entry.source is not None]
+        n_bytes = sum(_size(described) for _, _, described in sourced)
+        storages = distinct_storages(described for _, _, described in sourced)
+        n_summed = sum(each.n_bytes for each in storages.values() if each.crc32 is not None)
+        self._tick = _told(self._progress, self.held.n_bytes_stated + n_summed + 2 * n_bytes)
+        self.held.verify_files(self._tick)
+        self._refuse_half(model)
+        states = optimizer_states(self.held, self.found, self.optimizer, model, self.plan)
+        self.held.verify(storages.values(), self._tick)
+        _check_parts(self.held, [described for _, _, described in sourced])
+        materialized = Materialized()
+        pairs: list[Pair] = []
+        for entry, tensor, described in sourced:
+            path = str(entry.path)
+            target = tensor
+            if has_no_data(tensor):
+                target = materialized.prepared(path, tensor, described.shape, described.dtype)
+            pairs.append(Pair(path, str(entry.source), target, described))
+        return self._committed(model, pairs, states, materialized)
+
+    def _refuse_half(self, model: Model) -> None:
+        """Make sure that no tensor is written over in part by one that overlaps it.
+
+        Raises:
+            CheckpointMismatchError: One would be.
+        """
+        loaded = {entry.path for entry in self.entries}
+        for group in model.tree.ties:
+            inside = [path for path in group.members if path in loaded]
+            outside = [path for path in group.members if path not in loaded and path in self._paths]
+            if group.kind == "overlap" and inside and outside:
+                raise CheckpointMismatchError(
+                    f"Loading {inside[0]} from {self.held.path.name} would write over a part of {outside[0]}, which "
+                    "isn't loaded: they overlap in memory.",
+                    path=outside[0],
+                    hint="Load both, or neither.",
+                )
+
+    def _committed(
+        self, model: Model, pairs: Sequence[Pair], states: Exchangeable | None, materialized: Materialized
+    ) -> LoadReport:
+        fresh = set(materialized.paths)
+        live = {pair.path: pair for pair in pairs if pair.path not in fresh}
+        named = [Place(model.tree.find(path), pair.tensor) for path, pair in live.items()]  # type: ignore[arg-type] # tensors
+        for place in named:
+            check_writable(place)
+        places, _ = filled_once(named)
+        first = {id(pair.tensor): pair for pair in reversed(pairs) if pair.path in fresh}
+        written = [*(live[place.path] for place in places), *first.values()]
+        transfer = Transfer(self.held, pairs, self._tick)
+        changes: list[Exchangeable] = [materialized] if fresh else []
+        plan = Plan(
+            kind="load",
+            label=f"load {self.held.path.name}",
+            places=places,
+            plains=[check_writable(place) for place in places],
+            ties=model.ties_of(places),
+            write_in_parts=lambda keep: transfer.write(written, keep),
+            verify=lambda left_at: self._compare(transfer.differing(left_at), model),
+            code=lambda: self._recipe(model, has_optimizer=states is not None),
+            warnings=self.warnings,
+            states=changes if states is None else [*changes, states],
+            without_data=tuple(entry.path for entry in self.entries if entry.path and _is_fresh(model, entry, fresh)),
+            may_exceed_budget=True,
+            final="a lazy tensor got its shape with it." if materialized.has_lazy else "",
+        )
+        change = commit(model, plan) if written or plan.states else None
+        return LoadReport(
+            plan=self.plan,
+            n_loaded=len(self.entries),
+            n_elements=sum(pair.tensor.numel() for pair in written),
+            verified=True,
+            change=change,
+            warnings=tuple(plan.warnings),
+        )
+
+    def _recipe(self, model: Model, *, has_optimizer: bool) -> Recipe:
+        return recipe(model, self.held, self.found, self.plan, self.entries, has_optimizer=has_optimizer)
+
+    def _compare(self, wrong: Sequence[Pair], model: Model) -> None:
+        """See to it that what is live now is what the file has.
+
+        Raises:
+            CheckpointMismatchError: Names of the same memory have different values in the file.
+            CorruptCheckpointError: The file has changed on the way.
+        """
+        if not all(file.is_as_opened for file in self.held.files):
+            raise CorruptCheckpointError(
+                f"{self.held.path.name} was changed while it was being loaded; the model is as it was.",
+                path=str(self.held.path),
+                hint="Load it again when nothing writes it.",
+            )
+        if not wrong:
+            return
+        tied = {path: group for group in model.tree.ties for path in group.members}
+        first = wrong[0]
+        if first.path in tied:
+            names = " and ".join(tied[first.path].members[:_FEW])
+            raise CheckpointMismatchError(
+                f"{names} share memory in the model and have different values in {self.held.path.name}; the model is "
+                "as it was.",
+                path=first.path,
+                hint="Untie them first, or load one name of them with strict=False and a rename.",
+            )
+        raise CorruptCheckpointError(
+            f"{first.path} isn't what {self.held.path.name} has under {first.source} after loading it: something else "
+            "wrote it meanwhile. The model is as it was.",
+            path=first.path,
+            hint="Stop the training cell and load again.",
+        )
+
+
+def _told(progress: Progress | None, total: int) -> Callable[[int], None]:
+    """What is called with each more bytes, and tells them of all."""
+    done = 0
+
+    def tick(n_bytes: int) -> None:
+        nonlocal done
+        done += n_bytes
+        if progress is not None:
+            progress(min(done, total), total)
+
+    return tick
+
+
+def _size(described: Described) -> int:
+    return described.n_elements * described.dtype.itemsize
+
+
+def _check_parts(held: Opened, tensors: Sequence[Described]) -> None:
+    """Put together once what can fail to be: a sparse tensor whose indices reach beyond its shape."""
+    for each in tensors:
+        if isinstance(each, Composed) and each.layout != "strided":
+            held.tensor(each)
+
+
+def _is_fresh(model: Model, entry: PlanEntry, fresh: set[str]) -> bool:
+    """Whether an entry is one of those without data, under whatever name."""
+    return entry.path in fresh or (entry.tied_to or "") in fresh or has_no_data(model.tensor(str(entry.path)))
+
+
+__all__ = ["Progress", "load"]

@@ -1,0 +1,106 @@
+"""A load as Python that uses torch alone, or safetensors for its files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from nnwidgets.checkpoint.formats import Opened
+from nnwidgets.checkpoint.naming import saved_entries
+from nnwidgets.checkpoint.records import LoadPlan, PlanEntry
+from nnwidgets.checkpoint.state_dict import Found
+from nnwidgets.edit.code import Recipe, expression, net_name, optimizer_name
+from nnwidgets.edit.targets import Model
+
+
+def recipe(
+    model: Model,
+    held: Opened,
+    found: Found,
+    plan: LoadPlan,
+    entries: Sequence[PlanEntry],
+    *,
+    has_optimizer: bool,
+) -> Recipe:
+    """The same load.
+
+    Args:
+        model: It.
+        held: The file.
+        found: Its parts.
+        plan: What was planned.
+        entries: What was loaded.
+        has_optimizer: Whether an optimizer's state was.
+    """
+    lines, imports = _read(held, found)
+    sourced = [(str(entry.path), str(entry.source)) for entry in entries if entry.source is not None]
+    is_plain = all(path == source for path, source in sourced) and plan.is_exact
+    if is_plain and not any("[" in path for path, _ in sourced) and _is_torchs(model, [path for path, _ in sourced]):
+        lines.append(f"{net_name()}.load_state_dict(state)")
+    else:
+        lines.append("with torch.no_grad():")
+        lines += [f"    {expression(model.module, path)}.copy_(state[{source!r}])" for path, source in sourced]
+        imports.append("import torch")
+    if has_optimizer:
+        lines += _optimizer(held, found)
+    return Recipe(tuple(lines), tuple(dict.fromkeys(imports)))
+
+
+def _is_torchs(model: Model, paths: Sequence[str]) -> bool:
+    """Whether these are all the tensors that torch would ask for."""
+    return not model.tree.ties and {*paths} == saved_entries(model.tree).keys()
+
+
+def _read(held: Opened, found: Found) -> tuple[list[str], list[str]]:
+    """Lines that bind ``state``, and what they import."""
+    path = str(held.path)
+    if held.format == "safetensors":
+        return [f"state = load_file({path!r})"], ["from safetensors.torch import load_file"]
+    if held.format == "sharded":
+        names = sorted({file.path.name for file in held.files if file.path.suffix != ".json"})
+        folder = str(held.files[0].path.parent)
+        is_torch = not all(name.endswith(".safetensors") for name in names)
+        call = (
+            'torch.load(folder / name, map_location="cpu", weights_only=True)' if is_torch
+            else "load_file(folder / name)"
+        )  # fmt: skip
+        lines = [
+            f"folder = Path({folder!r})",
+            "state = {}",
+            f"for name in {json.dumps(names)}:",
+            f"    state.update({call})",
+        ]
+        return lines, [
+            "from pathlib import Path",
+            "import torch" if is_torch else "from safetensors.torch import load_file",
+        ]
+    if held.format == "distributed":
+        return [
+            "checkpoint = {}",
+            f"reader = FileSystemReader({path!r})",
+            "_load_state_dict(checkpoint, reader, planner=_EmptyStateDictLoadPlanner(), no_dist=True)",
+            _picked(found),
+        ], [
+            "from torch.distributed.checkpoint import FileSystemReader",
+            "from torch.distributed.checkpoint.default_planner import _EmptyStateDictLoadPlanner",
+            "from torch.distributed.checkpoint.state_dict_loader import _load_state_dict",
+        ]  # fmt: skip
+    lines = [f'checkpoint = torch.load({path!r}, map_location="cpu", weights_only=True)']
+    return [*lines, _picked(found)], ["import torch"]
+
+
+def _optimizer(held: Opened, found: Found) -> list[str]:
+    """Lines that load the optimizer's state."""
+    saved, key = found.optimizer, found.optimizer_key
+    if held.format == "distributed" and all(str(each).isdigit() for each in saved["state"]):
+        # A distributed checkpoint writes numbers as text.
+        return [
+            f"saved = checkpoint[{key!r}]",
+            'saved["state"] = {int(number): state for number, state in saved["state"].items()}',
+            f"{optimizer_name(0)}.load_state_dict(saved)",
+        ]
+    return [f"{optimizer_name(0)}.load_state_dict(checkpoint[{key!r}])"]
+
+
+def _picked(found: Found) -> str:
+    return f"state = checkpoint[{found.key!r}]" if found.key else "state = checkpoint"

@@ -1,0 +1,210 @@
+"""An optimizer's state from a file: matched to the live optimizer's parameters, and exchanged with what is there."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch.optim import Optimizer
+
+from nnwidgets.checkpoint.description import Composed, Strided, distinct_storages, tensors_in
+from nnwidgets.checkpoint.formats import Opened
+from nnwidgets.checkpoint.records import LOADED, LoadPlan
+from nnwidgets.checkpoint.state_dict import Found
+from nnwidgets.edit.optimizer_state import checked
+from nnwidgets.edit.targets import Model
+from nnwidgets.errors import CheckpointMismatchError, InvalidTargetError
+from nnwidgets.introspect.safe_access.objects import type_name
+from nnwidgets.introspect.safe_access.tensors import plain, reading
+
+_NOT_HYPERPARAMETERS = {"params", "param_names"}
+_OF_SCHEDULERS = {"initial_lr"}
+
+
+class LoadedState:
+    """The state and hyperparameters of one optimizer, exchanged with what is in it now."""
+
+    def __init__(
+        self, optimizer: Optimizer, states: Sequence[tuple[Any, dict[str, Any]]], groups: Sequence[dict[str, Any]]
+    ) -> None:
+        """Take what it will get.
+
+        Args:
+            optimizer: It; held weakly.
+            states: Parameter and its state.
+            groups: Hyperparameters of each group.
+        """
+        self._optimizer = weakref.ref(optimizer)
+        self._states: list[tuple[weakref.ref[Any], Any]] = [(weakref.ref(held), state) for held, state in states]
+        self._groups = list(groups)
+        self._is_changed = False
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether the optimizer has what was loaded."""
+        return self._is_changed
+
+    def exchange(self) -> None:
+        """Exchange what is in the optimizer and what is kept here."""
+        optimizer = self._optimizer()
+        states = [(tensor, state) for held, state in self._states if (tensor := held()) is not None]
+        groups = self._groups
+        if optimizer is not None:
+            self._states = [(weakref.ref(tensor), dict.get(optimizer.state, tensor)) for tensor, _ in states]
+            pairs = zip(optimizer.param_groups, groups, strict=True)
+            self._groups = [{name: group.get(name) for name in new} for group, new in pairs]
+        # All that was there is kept by now: whatever interrupts the rest, another exchange brings it back.
+        self._is_changed = not self._is_changed
+        if optimizer is None:
+            return
+        for tensor, state in states:
+            if state is None:
+                optimizer.state.pop(tensor, None)
+            else:
+                optimizer.state[tensor] = state
+        for group, new in zip(optimizer.param_groups, groups, strict=True):
+            group.update(new)
+
+
+def optimizer_states(held: Opened, found: Found, optimizer: object, model: Model, plan: LoadPlan) -> LoadedState | None:
+    """Read the optimizer's state in a file, for the optimizer passed; None where none was passed.
+
+    Raises:
+        CheckpointMismatchError: The file has none, or it is of another optimizer or other parameters.
+        CorruptCheckpointError: It is damaged.
+        InvalidTargetError: ``optimizer`` is none, or several.
+    """
+    given = checked(optimizer)
+    if not given:
+        return None
+    if len(given) > 1:
+        raise InvalidTargetError(
+            f"{len(given)} optimizers were passed, and a file holds the state of one.", hint="Pass one of them."
+        )
+    live, name = given[0], held.path.name
+    content = found.optimizer
+    if found.optimizer_key is None or not _is_state(content):
+        raise CheckpointMismatchError(
+            f"{name} holds no optimizer's state.",
+            path=str(held.path),
+            hint="Leave optimizer out, or load another file.",
+        )
+    held.verify(distinct_storages(each for _, each in tensors_in(content)).values())
+    groups = content["param_groups"]
+    _check_groups(live, groups, held)
+    numbers = [number for group in groups for number in group["params"]]
+    names = [each for group in groups for each in group.get("param_names") or ()]
+    if not names and all(isinstance(number, str) and not number.isdigit() for number in numbers):
+        names = numbers
+    parameters = [tensor for group in live.param_groups for tensor in group["params"]]
+    targets = _by_name(names, parameters, model, plan) if len(names) == len(numbers) else None
+    if targets is None:
+        targets = parameters
+    if len(numbers) != len(targets):
+        raise CheckpointMismatchError(
+            f"The optimizer in {name} has {len(numbers)} parameters, and the one passed has {len(targets)}.",
+            path=str(held.path),
+            hint="Make it over the same parameters as the saved one.",
+        )
+    states: list[tuple[Any, dict[str, Any]]] = []
+    kept = content["state"]
+    for number, tensor in zip(numbers, targets, strict=True):
+        # A distributed checkpoint writes numbers as text.
+        state = kept.get(number, kept.get(str(number)))
+        if state is not None and tensor is not None:
+            states.append((tensor, _made(held, state, tensor, live)))
+    if kept and not states:
+        raise CheckpointMismatchError(
+            f"The optimizer's state in {name} belongs to none of the parameters that its groups name.",
+            path=str(held.path),
+            hint="It is damaged, or in a layout that isn't known here.",
+        )
+    hyperparameters = [
+        {
+            key: held.tensor(value) if isinstance(value, Strided) else value
+            for key, value in group.items()
+            if key not in _NOT_HYPERPARAMETERS
+        }
+        for group in groups
+    ]
+    return LoadedState(live, states, hyperparameters)
+
+
+def _is_state(content: Any) -> bool:
+    if not isinstance(content, dict) or not isinstance(content.get("state"), dict):
+        return False
+    groups = content.get("param_groups")
+    return isinstance(groups, list) and all(
+        isinstance(group, dict) and isinstance(group.get("params"), list) for group in groups
+    )
+
+
+def _check_groups(live: Optimizer, groups: list[dict[str, Any]], held: Opened) -> None:
+    kind = type_name(type(live))
+    if len(groups) != len(live.param_groups):
+        raise CheckpointMismatchError(
+            f"The optimizer in {held.path.name} has {len(groups)} groups of parameters, and the {kind} passed has "
+            f"{len(live.param_groups)}.",
+            path=str(held.path),
+            hint="Make it with the same groups.",
+        )
+    for saved, group in zip(groups, live.param_groups, strict=True):
+        theirs = set(saved) - set(group) - _NOT_HYPERPARAMETERS - _OF_SCHEDULERS
+        ours = set(group) - set(saved) - _NOT_HYPERPARAMETERS - _OF_SCHEDULERS
+        if theirs and ours:
+            raise CheckpointMismatchError(
+                f"The optimizer in {held.path.name} has {', '.join(sorted(map(str, theirs))[:3])}, and the {kind} "
+                f"passed has {', '.join(sorted(map(str, ours))[:3])}: it is of another kind.",
+                path=str(held.path),
+                hint="Pass an optimizer of the class that was saved.",
+            )
+
+
+def _by_name(names: list[Any], parameters: list[Any], model: Model, plan: LoadPlan) -> list[Any] | None:
+    """The live parameter of each saved name, None where it has none; None where names don't help."""
+    paths = {entry.source: entry.path for entry in plan.entries if entry.status in LOADED}
+    held = {id(tensor) for tensor in parameters}
+    found = []
+    for name in names:
+        path = paths.get(name, name)
+        tensor = model.tensor(path) if path in model.by_path else None
+        found.append(tensor if id(tensor) in held else None)
+    return found if any(each is not None for each in found) else None
+
+
+def _made(held: Opened, state: Any, tensor: Any, optimizer: Optimizer) -> dict[str, Any]:
+    """The state of one parameter, on its device and in its dtype, as torch's own loading has it."""
+    kind = type_name(type(optimizer))
+    if not isinstance(state, dict):
+        raise CheckpointMismatchError(f"The optimizer's state in {held.path.name} isn't a dict for each parameter.")
+    made: dict[str, Any] = {}
+    with reading():
+        like = plain(tensor) if tensor.device.type != "meta" else tensor
+        for name, value in state.items():
+            if not isinstance(value, Strided | Composed):
+                made[name] = value
+                continue
+            shape = tuple(like.shape)
+            if not _is_for(tuple(value.shape), shape) and kind != "LBFGS":  # whose state is of all parameters at once
+                raise CheckpointMismatchError(
+                    f"{kind}'s {name} in {held.path.name} has shape {value.shape}, and its parameter {shape}.",
+                    path=str(held.path),
+                    hint="The optimizer was saved over other parameters, or in another order.",
+                )
+            data = held.tensor(value)
+            device = torch.device("cpu") if like.device.type == "meta" else like.device
+            if name == "step":
+                made[name] = data
+            else:
+                made[name] = data.to(dtype=like.dtype if like.is_floating_point() else None, device=device)
+    return made
+
+
+def _is_for(state: tuple[int, ...], parameter: tuple[int, ...]) -> bool:
+    """Whether a state of this shape can be a parameter's: element by element, by rows or by columns, or one number."""
+    if len(state) == len(parameter):
+        return all(mine in (1, its) for mine, its in zip(state, parameter, strict=True))
+    without_one = {parameter[:dim] + parameter[dim + 1 :] for dim in range(len(parameter))}
+    return state in ((), (1,)) or state in without_one

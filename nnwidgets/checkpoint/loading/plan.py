@@ -1,0 +1,287 @@
+"""What a load would do, told from the headers of the file alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
+
+from nnwidgets.checkpoint.collecting import without_collection
+from nnwidgets.checkpoint.description import Composed, Described, dtype_name
+from nnwidgets.checkpoint.formats import Opened, opened
+from nnwidgets.checkpoint.loading.suggest_renames import Named, one_name_each, renamed, suggest
+from nnwidgets.checkpoint.naming import saved_entries
+from nnwidgets.checkpoint.records import LOADED, LoadPlan, PlanEntry, Status
+from nnwidgets.checkpoint.state_dict import Found, find
+from nnwidgets.errors import CheckpointMismatchError, PathNotFoundError
+from nnwidgets.formatting import and_more
+from nnwidgets.introspect import TensorEntry, TieGroup, tree
+from nnwidgets.introspect.safe_access import lookup
+from nnwidgets.introspect.twins import open_twin
+
+_OpenEntry = open_twin(PlanEntry)
+
+_MOST_NAMED = 3
+_COUNTER = "num_batches_tracked"
+
+
+@without_collection()
+def plan(module: nn.Module, path: str | os.PathLike[str], *, rename: Mapping[Any, str] | None = None) -> LoadPlan:
+    """Tell what loading a checkpoint would do, tensor by tensor; nothing is loaded, and no tensor's bytes are read.
+
+    Args:
+        module: The model.
+        path: A checkpoint of any format that `peek` knows.
+        rename: Names in the file to paths in the model. A key is a whole name, whole components of names
+            (``{"out": "output"}``), a beginning that ends with a dot (``{"module.": ""}``), or a compiled pattern with
+            a template as its value. Keys are applied in turn.
+
+    Returns:
+        The plan; its ``renames`` are what the names and shapes of both sides suggest, to be passed as ``rename``.
+
+    Raises:
+        PathNotFoundError: There is no such file; or a rename names nothing in it, or leads to nothing in the model.
+        UnsafeCheckpointError: The file would have to run code to be read.
+        CorruptCheckpointError: It is damaged, or no checkpoint.
+        CheckpointMismatchError: It holds no state dict, or two renames lead to one path.
+
+    Example:
+        >>> import tempfile
+        >>> from safetensors.torch import save_file
+        >>> file = tempfile.mkdtemp() + "/old.safetensors"
+        >>> save_file(nn.Sequential(nn.Linear(2, 3)).state_dict(prefix="module."), file)
+        >>> found = plan(nn.Sequential(nn.Linear(2, 3)), file)
+        >>> [entry.status for entry in found.entries], dict(found.renames)["module.0.weight"]
+        (['missing', 'missing', 'unexpected', 'unexpected'], '0.weight')
+        >>> plan(nn.Sequential(nn.Linear(2, 3)), file, rename=found.renames).counts
+        {'renamed': 2}
+    """
+    with opened(path) as held:
+        return planned(module, held, state_dict_in(held), rename)
+
+
+def state_dict_in(held: Opened) -> Found:
+    """The state dict of an open checkpoint.
+
+    Raises:
+        CheckpointMismatchError: It holds none.
+    """
+    found = find(held.content)
+    if found.key is None:
+        raise CheckpointMismatchError(
+            f"{held.path.name} holds no state dict: no dict of tensors by name.",
+            path=str(held.path),
+            hint="nnwidgets.read gives what is in it.",
+        )
+    return found
+
+
+@without_collection()
+def planned(module: nn.Module, held: Opened, found: Found, rename: Mapping[Any, str] | None = None) -> LoadPlan:
+    """The plan for an open checkpoint."""
+    model = _model_side(module)
+    names = renamed(list(found.tensors), {} if rename is None else rename)
+    _check_targets(rename or {}, found.tensors, model)
+    by_path = {path: name for name, path in names.items()}
+    entries = [_entry(side, by_path.get(path), found.tensors) for path, side in model.items()]
+    _mark_ties(entries, model)
+    taken = {entry.source for entry in entries}
+    left = {name: tensor for name, tensor in found.tensors.items() if name not in taken}
+    missing = [entry for entry in entries if entry.status == "missing" and entry.path is not None]
+    suggestions = suggest(
+        [Named(str(entry.path), entry.shape) for entry in missing],
+        [Named(names[name], tuple(tensor.shape)) for name, tensor in left.items()],
+        is_ordered=held.format in ("torch-zip", "torch-legacy"),
+        matched={entry.source_shape for entry in entries if entry.source is not None and entry.status in LOADED},
+    )
+    original = {new: name for name, new in names.items() if new != name}
+    suggestions = {
+        path: replace(each, source=original[each.source]) if each.source in original else each
+        for path, each in suggestions.items()
+    }
+    for entry in entries:
+        entry.suggestion = suggestions.get(entry.path)
+    entries += [_unexpected(name, tensor) for name, tensor in left.items()]
+    for entry in entries:
+        entry.__class__ = PlanEntry
+    kept = _kept_counters(module, entries)
+    already = {name: path for name, path in names.items() if name != path and path in model}
+    return LoadPlan(
+        file=str(held.path),
+        entries=tuple(entries),
+        renames=MappingProxyType({**already, **one_name_each(suggestions.items())} if suggestions else {}),
+        rename=MappingProxyType(already),
+        warnings=(
+            *_warnings(entries, found),
+            *_torn(entries, model, found.tensors),
+            *_kept_warning(kept),
+            *_left_out(found),
+        ),
+        kept=kept,
+    )
+
+
+def _kept_counters(module: nn.Module, entries: Sequence[PlanEntry]) -> tuple[str, ...]:
+    """Counters of batch norms that the file lacks though it has the statistics they count for."""
+    loaded = {entry.path for entry in entries if entry.status in LOADED}
+    return tuple(
+        entry.path
+        for entry in entries
+        if entry.status == "missing"
+        and entry.path is not None
+        and entry.path.endswith(_COUNTER)
+        and f"{entry.path.removesuffix(_COUNTER)}running_mean" in loaded
+        and isinstance(lookup.get(module, entry.path.removesuffix(_COUNTER).rstrip(".")), _NormBase)
+    )
+
+
+def _left_out(found: Found) -> list[str]:
+    names = [name for name in found.others if isinstance(name, str)]
+    if not names:
+        return []
+    more = and_more(len(names) - _MOST_NAMED)
+    return [f"{', '.join(names[:_MOST_NAMED])}{more} in the file is no tensor and is left out."]
+
+
+def _kept_warning(kept: Sequence[str]) -> list[str]:
+    if not kept:
+        return []
+    more = and_more(len(kept) - 1)
+    return [f"{kept[0]}{more} isn't in the file, as in those of older torch; the counter keeps its value."]
+
+
+class _Side(NamedTuple):
+    """A name of the model that a state dict has.
+
+    Attributes:
+        path: It.
+        entry: The tensor.
+        group: The tie group it is in, where one of its names is as good as another.
+    """
+
+    path: str
+    entry: TensorEntry
+    group: TieGroup | None
+
+
+def _model_side(module: nn.Module) -> dict[str, _Side]:
+    """Parameters and persistent buffers under every name, in walk order."""
+    found = tree(module)
+    group_of = {path: group for group in found.ties if group.kind != "overlap" for path in group.members}
+    return {path: _Side(path, entry, group_of.get(path)) for path, entry in saved_entries(found).items()}
+
+
+def _check_targets(rename: Mapping[Any, str], tensors: Mapping[str, Described], model: Mapping[str, _Side]) -> None:
+    """A whole name must lead to a path of the model."""
+    for key, path in rename.items():
+        if isinstance(key, str) and key in tensors and path not in model:
+            raise PathNotFoundError.among(path, model)
+
+
+def _entry(side: _Side, source: str | None, tensors: Mapping[str, Described]) -> Any:
+    """An entry of the model's, still open, as if it had neither ties nor suggestions."""
+    ours = side.entry
+    made = _open_entry(side.path, source)
+    made.status, made.shape, made.dtype, made.n_elements = "missing", ours.shape, ours.dtype, ours.n_elements
+    if source is not None:
+        theirs = tensors[source]
+        made.status, made.source_shape, made.source_dtype = _status(side, source, theirs), *_form(theirs)
+        made.n_elements = ours.n_elements or theirs.n_elements
+    return made
+
+
+def _unexpected(source: str, theirs: Described) -> Any:
+    """An entry of the file's, still open."""
+    made = _open_entry(None, source)
+    made.status, made.source_shape, made.source_dtype = "unexpected", *_form(theirs)
+    made.n_elements = theirs.n_elements
+    return made
+
+
+def _open_entry(path: str | None, source: str | None) -> Any:
+    made = _OpenEntry()
+    made.path, made.source = path, source
+    made.suggestion = made.shape = made.dtype = made.source_shape = made.source_dtype = made.tied_to = None
+    return made
+
+
+def _form(tensor: Described) -> tuple[tuple[int, ...], str]:
+    return tuple(tensor.shape), dtype_name(tensor.dtype)
+
+
+def _status(side: _Side, source: str, theirs: Described) -> Status:
+    ours = side.entry
+    is_sparse = isinstance(theirs, Composed) and theirs.layout != "strided"
+    if (ours.shape is not None and ours.shape != tuple(theirs.shape)) or is_sparse != (ours.layout != "strided"):
+        return "shape_mismatch"
+    if ours.shape is not None and ours.dtype != dtype_name(theirs.dtype):
+        return "dtype_cast"
+    return "match" if source == side.path else "renamed"
+
+
+def _mark_ties(entries: Sequence[Any], model: Mapping[str, _Side]) -> None:
+    """Mark open entries whose bytes come under another name."""
+    loaded = {entry.path for entry in entries if entry.status in LOADED}
+    for entry in entries:
+        group = model[entry.path].group
+        giver = next((path for path in group.members if path in loaded), None) if group is not None else None
+        if entry.status == "missing" and giver is not None and _covers(model[giver], model[entry.path]):
+            entry.status, entry.tied_to = "tied", giver
+
+
+def _covers(giver: _Side, other: _Side) -> bool:
+    """Whether filling one tensor fills the other: they have the same bytes, all of them."""
+    return giver.entry.size_bytes == other.entry.size_bytes
+
+
+def _warnings(entries: Sequence[PlanEntry], found: Found) -> list[str]:
+    made = []
+    lossy = [entry for entry in entries if entry.status == "dtype_cast" and _loses(entry)]
+    if lossy:
+        first = lossy[0]
+        more = and_more(len(lossy) - 1)
+        made.append(
+            f"{first.path}{more}: {first.source_dtype} in the file becomes {first.dtype}, which can't hold every value."
+        )
+    if found.alternatives:
+        made.append(
+            f"The file has other state dicts too, at {', '.join(map(repr, found.alternatives[:_MOST_NAMED]))}; the one "
+            f"at {found.key!r} is taken."
+        )
+    return made
+
+
+def _torn(entries: Sequence[PlanEntry], model: Mapping[str, _Side], tensors: Mapping[str, Described]) -> list[str]:
+    """Names of one tie group that come from different places in the file, whose values may differ."""
+    by_group: dict[str, list[PlanEntry]] = {}
+    for entry in entries:
+        group = model[entry.path].group if entry.path is not None else None
+        if group is not None and entry.source is not None and entry.status in LOADED:
+            by_group.setdefault(group.id, []).append(entry)
+    made = []
+    for those in by_group.values():
+        first = those[0]
+        other = next((each for each in those if tensors[str(each.source)] != tensors[str(first.source)]), None)
+        if other is not None:
+            made.append(
+                f"{first.path} and {other.path} are one tensor in the model and two in the file ({first.source}, "
+                f"{other.source}); they load only where both hold the same values."
+            )
+    return made
+
+
+def _loses(entry: PlanEntry) -> bool:
+    """Whether a conversion can change a value."""
+    theirs, ours = getattr(torch, str(entry.source_dtype), None), getattr(torch, str(entry.dtype), None)
+    if not isinstance(theirs, torch.dtype) or not isinstance(ours, torch.dtype):
+        return True
+    try:
+        return torch.promote_types(theirs, ours) is not ours
+    except RuntimeError:
+        return True

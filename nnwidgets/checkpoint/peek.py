@@ -1,0 +1,203 @@
+"""Looking into a checkpoint without reading its tensors."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, Literal
+
+from nnwidgets.checkpoint.collecting import without_collection
+from nnwidgets.checkpoint.description import (
+    DESCRIBED,
+    Composed,
+    Described,
+    Step,
+    Strided,
+    dtype_name,
+    name_of,
+    tensors_in,
+)
+from nnwidgets.checkpoint.formats import Opened, opened
+from nnwidgets.checkpoint.formats.reader import span
+from nnwidgets.checkpoint.records import CheckpointIndex, StoredTensor
+from nnwidgets.checkpoint.state_dict import find, rest_of
+from nnwidgets.formatting import inert, letters
+from nnwidgets.introspect.records import TieGroup, TieKind
+from nnwidgets.introspect.sharing import byte_ranges
+from nnwidgets.introspect.twins import open_twin
+
+_OpenStored = open_twin(StoredTensor)
+
+_MOST_VALUES = 200
+_MOST_TEXT = 200
+
+
+@without_collection()
+def peek(path: str | os.PathLike[str]) -> CheckpointIndex:
+    """Tell what is in a checkpoint from its headers: no tensor's bytes are read, and no code in it runs.
+
+    Args:
+        path: A file, a sharded checkpoint's index, or the folder of a sharded or distributed one; its format is told by
+            its content.
+
+    Raises:
+        PathNotFoundError: Nothing is there.
+        UnsafeCheckpointError: It would have to run code to be read.
+        CorruptCheckpointError: It is damaged, or no checkpoint.
+
+    Example:
+        >>> import tempfile, torch
+        >>> from safetensors.torch import save_file
+        >>> file = tempfile.mkdtemp() + "/mlp.safetensors"
+        >>> save_file({"0.weight": torch.zeros(3, 2), "0.bias": torch.zeros(3)}, file)
+        >>> peek(file).names, peek(file).tensors[1].shape
+        (('0.bias', '0.weight'), (3, 2))
+    """
+    with opened(path) as held:
+        return index_of(held)
+
+
+@without_collection()
+def index_of(held: Opened) -> CheckpointIndex:
+    """The index of an open checkpoint."""
+    found = find(held.content)
+    named: Mapping[str, Described] = found.tensors
+    rest = rest_of(held.content, found)
+    if found.key is None:
+        named, rest = rest, {}
+    ties, letter_of = _ties(named)
+    departures = list(held.departures)
+    if found.alternatives:
+        departures.append(f"{', '.join(found.alternatives)} holds a state dict too; the one at {found.key!r} is taken.")
+    names = tuple(file.path.name for file in held.files)
+    return CheckpointIndex(
+        path=str(held.path),
+        format=held.format,
+        tensors=tuple(_stored(name, each, letter_of.get(name), names) for name, each in named.items()),
+        rest=tuple(_stored(name, each, None, names) for name, each in rest.items()),
+        metadata=MappingProxyType(dict(held.metadata)),
+        values=MappingProxyType(_values(held.content)),
+        ties=ties,
+        size_bytes=held.size_bytes,
+        files=names,
+        state_dict=found.key,
+        optimizer=found.optimizer_key,
+        departures=tuple(departures),
+    )
+
+
+def size_bytes(tensor: Described) -> int:
+    """Bytes of a tensor's elements; of a sparse one, of what is stored."""
+    if isinstance(tensor, Composed) and tensor.layout != "strided":
+        return sum(size_bytes(part) for _, part in tensor.parts)
+    return tensor.n_elements * tensor.dtype.itemsize
+
+
+def _stored(name: str, tensor: Described, tie: str | None, files: tuple[str, ...]) -> StoredTensor:
+    first = tensor if isinstance(tensor, Strided) else tensor.parts[0][1] if tensor.parts else None
+    made = _OpenStored()
+    made.name, made.shape, made.dtype, made.tie = name, tensor.shape, dtype_name(tensor.dtype), tie
+    made.n_elements = n_elements = tensor.n_elements
+    if isinstance(tensor, Strided):
+        made.size_bytes, made.layout = n_elements * tensor.dtype.itemsize, "strided"
+    else:
+        made.size_bytes, made.layout = size_bytes(tensor), tensor.layout
+    made.file = files[first.storage.file] if first is not None and first.storage.file < len(files) else ""
+    made.__class__ = StoredTensor
+    stored: StoredTensor = made
+    return stored
+
+
+def _ties(named: Mapping[str, Described]) -> tuple[tuple[TieGroup, ...], dict[str, str]]:
+    """Names whose bytes in the file meet."""
+    keys = [tensor.storage.key for tensor in named.values() if isinstance(tensor, Strided)]
+    if len(set(keys)) == len(keys):
+        return (), {}
+    by_storage: dict[str, list[str]] = {}
+    for name, tensor in named.items():
+        if isinstance(tensor, Strided) and tensor.n_elements:
+            by_storage.setdefault(tensor.storage.key, []).append(name)
+    groups: list[tuple[str, ...]] = []
+    made: list[TieGroup] = []
+    for names in by_storage.values():
+        groups += _meeting(names, named) if len(names) > 1 else ()
+    order = {name: index for index, name in enumerate(named)}
+    for index, members in enumerate(sorted(groups, key=lambda each: order[each[0]])):
+        tensors = [named[name] for name in members]
+        shared = sum(n for owners, n in byte_ranges.coverage(_pieces(members, named)).items() if len(owners) > 1)
+        made.append(TieGroup(letters(index), _kind(tensors), members, shared))
+    return tuple(made), {name: group.id for group in made for name in group.members}
+
+
+def _pieces(names: tuple[str, ...] | list[str], named: Mapping[str, Described]) -> list[byte_ranges.Piece]:
+    made = []
+    for index, name in enumerate(names):
+        tensor: Any = named[name]
+        # An address of zero stands for none, so the storage is taken to begin a little later.
+        piece = byte_ranges.piece(
+            _BEGIN + tensor.first * tensor.dtype.itemsize, tensor.shape, tensor.strides, tensor.dtype.itemsize, index
+        )
+        if piece is not None:
+            made.append(piece)
+    return made
+
+
+def _meeting(names: list[str], named: Mapping[str, Described]) -> list[tuple[str, ...]]:
+    """Names of one storage that have bytes in common, in groups that hang together."""
+    leader = list(range(len(names)))
+
+    def first(index: int) -> int:
+        while leader[index] != index:
+            index = leader[index]
+        return index
+
+    for cluster in byte_ranges.clusters(_pieces(names, named)):
+        for owners in byte_ranges.coverage(cluster):
+            roots = sorted(first(index) for index in owners)
+            for root in roots[1:]:
+                leader[root] = roots[0]
+    groups: dict[int, list[str]] = {}
+    for index, name in enumerate(names):
+        groups.setdefault(first(index), []).append(name)
+    return [tuple(each) for each in groups.values() if len(each) > 1]
+
+
+def _kind(tensors: list[Described]) -> TieKind:
+    one: Any = tensors[0]
+    others: list[Any] = tensors[1:]
+    form = (one.first, one.shape, one.strides, one.dtype)
+    if all((each.first, each.shape, each.strides, each.dtype) == form for each in others):
+        return "storage"
+    widths = [(each, each.dtype.itemsize) for each in tensors if isinstance(each, Strided)]
+    ends = {(each.first * n, (each.first + span(each)) * n, each.n_elements * n) for each, n in widths}
+    return "view" if len(ends) == 1 else "overlap"
+
+
+def _values(content: Any) -> dict[str, str]:
+    """Plain values beside the tensors, as short text, the first ones of many."""
+    made: dict[str, str] = {}
+    # Iterators, not lists: a container may hold millions of numbers, and only the first values are told.
+    waiting: list[Iterator[tuple[tuple[Step, ...], Any]]] = [iter([((), content)])]
+    while waiting and len(made) < _MOST_VALUES:
+        found = next(waiting[-1], None)
+        if found is None:
+            waiting.pop()
+            continue
+        steps, value = found
+        is_container = isinstance(value, dict | list | tuple)
+        if is_container and (not steps or len(value) > _FEW or any(True for _ in tensors_in(value))):
+            waiting.append(_inside(steps, value))
+        elif not isinstance(value, DESCRIBED):
+            made[name_of(steps)] = inert(repr(value), _MOST_TEXT)
+    return made
+
+
+def _inside(steps: tuple[Step, ...], value: Any) -> Iterator[tuple[tuple[Step, ...], Any]]:
+    kind: Literal["key", "index"] = "key" if isinstance(value, dict) else "index"
+    inside = value.items() if isinstance(value, dict) else enumerate(value)
+    return (((*steps, (kind, key)), each) for key, each in inside if not isinstance(each, DESCRIBED))
+
+
+_FEW = 16
+_BEGIN = 4_096

@@ -1,0 +1,82 @@
+"""What is in a checkpoint, as plain tensors and containers."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from typing import Any
+
+import torch
+
+from nnwidgets.checkpoint.description import Composed, Storage, Strided, distinct_storages, storages_of, tensors_in
+from nnwidgets.checkpoint.formats import Opened, opened
+from nnwidgets.errors import CorruptCheckpointError
+
+
+def read(path: str | os.PathLike[str]) -> Any:
+    """Read a checkpoint: the object in it, made of tensors and plain containers only.
+
+    Nothing in the file can run code. Checksums are compared first, where the format keeps them, and the SHA-256 of the
+    whole file where ``NAME.sha256`` beside it or a hub's cache states it. Tensors are on the CPU, plain, need no
+    gradient, and share memory where they did when they were saved.
+
+    Args:
+        path: A file, a sharded checkpoint's index, or the folder of a sharded or distributed one.
+
+    Raises:
+        PathNotFoundError: Nothing is there.
+        UnsafeCheckpointError: It would have to run code to be read.
+        CorruptCheckpointError: It is damaged, or no checkpoint.
+
+    Example:
+        >>> import tempfile, torch
+        >>> from nnwidgets.checkpoint import save
+        >>> file = tempfile.mkdtemp() + "/two"
+        >>> report = save({"x": torch.arange(3), "y": [torch.zeros(2), "text"]}, file)
+        >>> read(file)
+        {'x': tensor([0, 1, 2]), 'y': [tensor([0., 0.]), 'text']}
+    """
+    with opened(path) as held:
+        found = [each for _, each in tensors_in(held.content)]
+        storages = distinct_storages(found)
+        held.verify_files()
+        held.verify(storages.values())
+        try:
+            made = _Reader(held, storages).value(held.content)
+        except RecursionError:
+            raise CorruptCheckpointError(
+                f"{held.path.name} holds lists or dicts nested too deeply to be built.", path=str(held.path)
+            ) from None
+        if isinstance(made, dict):
+            # How safetensors says that names are tied: by the one that holds the bytes.
+            ties = {name: kept for name, kept in held.metadata.items() if name not in made and kept in made}
+            made.update((name, made[kept]) for name, kept in ties.items() if isinstance(made[kept], torch.Tensor))
+        return made
+
+
+class _Reader:
+    """Puts tensors in place of their descriptions."""
+
+    def __init__(self, held: Opened, storages: dict[str, Storage]) -> None:
+        users = Counter(key for _, each in tensors_in(held.content) for key in {s.key for s in storages_of(each)})
+        self._held = held
+        self._shared = {key for key in storages if users[key] > 1}
+        self._read: dict[str, torch.Tensor] = {}
+        self._known: dict[int, Any] = {}
+
+    def value(self, value: Any) -> Any:
+        if not isinstance(value, dict | list | tuple | Strided | Composed) or type(value) is torch.Size:
+            return value
+        known = self._known.get(id(value))
+        if known is None:
+            known = self._known[id(value)] = self._made(value)
+        return known
+
+    def _made(self, value: Any) -> Any:
+        if isinstance(value, Strided | Composed):
+            is_shared = any(storage.key in self._shared for storage in storages_of(value))
+            return self._held.tensor(value, self._read if is_shared else None)
+        if isinstance(value, dict):
+            return {key: self.value(each) for key, each in value.items()}
+        made = [self.value(each) for each in value]
+        return made if isinstance(value, list) else tuple(made)

@@ -1,0 +1,147 @@
+"""What files a save consists of, laid out before the first byte is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from nnwidgets.checkpoint.saving import save_code
+from nnwidgets.checkpoint.saving.save_code import Saved
+from nnwidgets.checkpoint.saving.shards import index_of, shard_names, shards_of
+from nnwidgets.checkpoint.saving.target import INDEX, Target
+from nnwidgets.checkpoint.saving.verify import Expected
+from nnwidgets.checkpoint.writing import safetensors_file, torch_zip_file
+from nnwidgets.checkpoint.writing.hashing_stream import Pour
+from nnwidgets.checkpoint.writing.shared_bytes import form, groups
+from nnwidgets.checkpoint.writing.tensors_to_save import Contents, Leaf
+from nnwidgets.edit.code import Recipe
+from nnwidgets.errors import SaveError
+from nnwidgets.formatting import inert, some
+from nnwidgets.introspect.safe_access import objects
+
+_FORMAT = {"format": "pt"}
+"""What transformers wants to see in the metadata."""
+
+_MOST_NAMES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A file to be written.
+
+    Attributes:
+        n_bytes: How long it will be, at most.
+        write: Pours it.
+        expected: The tensors that must be in it; None where it holds none.
+        n_last: How many of its first bytes are written last.
+    """
+
+    n_bytes: int
+    write: Callable[[Pour], None]
+    expected: Expected | None
+    n_last: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Laid:
+    """The files of a save.
+
+    Attributes:
+        parts: What to write, an index last.
+        paths: What they will be called.
+        recipes: How to save the same and how to load it, in plain Python.
+        warnings: What the format can't keep.
+    """
+
+    parts: tuple[Part, ...]
+    paths: tuple[Path, ...]
+    recipes: tuple[Recipe, Recipe]
+    warnings: list[str] = field(default_factory=list)
+
+
+def laid_out(target: Target, contents: Contents, about: Saved) -> Laid:
+    """Lay out the files of a save.
+
+    Raises:
+        SaveError: The format can't hold what is to be saved.
+    """
+    warnings = list(contents.warnings)
+    if target.format == "torch-zip":
+        made = torch_zip_file.layout(contents, warnings)
+        expected = [(name, leaf.data.dtype, tuple(leaf.data.shape)) for name, leaf in contents.named]
+        part = Part(made.n_bytes, lambda pour: torch_zip_file.write(pour, made), expected)
+        return Laid((part,), (target.path,), save_code.torch_recipes(about), warnings)
+    named = _flat(target, contents)
+    kept, removed, is_shared = _untied(named, warnings)
+    about = replace(about, removed=removed, is_shared=is_shared)
+    if target.format == "safetensors":
+        return Laid((_safetensors(kept, removed),), (target.path,), save_code.safetensors_recipes(about), warnings)
+    shards = shards_of(kept, target.shard_size or 1)
+    files = shard_names(len(shards))
+    parts = [_safetensors(shard, {a: b for a, b in removed.items() if b in shard}) for shard in shards]
+    index = index_of(shards, files)
+    parts.append(Part(len(index), lambda pour: _write(pour, index), None))
+    paths = tuple(target.path / name for name in (*files, INDEX))
+    return Laid(tuple(parts), paths, save_code.safetensors_recipes(about), warnings)
+
+
+def _safetensors(named: dict[str, Leaf], removed: dict[str, str]) -> Part:
+    made = safetensors_file.layout(named, _FORMAT | removed)
+    expected = [(name, leaf.data.dtype, tuple(leaf.data.shape)) for name, leaf in named.items()]
+    return Part(made.n_bytes, lambda pour: safetensors_file.write(pour, made, named), expected, len(made.header))
+
+
+def _write(pour: Pour, data: bytes) -> None:
+    pour.write(data)
+
+
+def _flat(target: Target, contents: Contents) -> dict[str, Leaf]:
+    tree: Any = contents.tree
+    if not isinstance(tree, dict):
+        found = "a tensor" if type(tree) is Leaf else f"a {objects.type_name(type(tree))}"
+        raise _unfit(target, f"this is {found}")
+    for key, value in tree.items():
+        if type(key) is not str:
+            raise _unfit(target, f"a key is {inert(repr(key), 40)}")
+        if type(value) is not Leaf:
+            raise _unfit(target, f"{inert(repr(key), 60)} is a {objects.type_name(type(value))}")
+    return tree
+
+
+def _unfit(target: Target, found: str) -> SaveError:
+    return SaveError(
+        f"Safetensors holds tensors by name and nothing else; {found}.",
+        path=str(target.path),
+        hint=f"Save to a torch file, such as {target.path.stem + '.pt'!r}, or a flat dict of tensors. Nothing was "
+        "changed.",
+    )
+
+
+def _untied(named: dict[str, Leaf], warnings: list[str]) -> tuple[dict[str, Leaf], dict[str, str], bool]:
+    """What to write, the names left out with the one each is found under, and whether any bytes are written twice."""
+    names = list(named)
+    if any(not leaf.is_strided for leaf in named.values()):
+        return named, {}, False  # refused by its layout
+    removed: dict[str, str] = {}
+    is_shared = False
+    for group in groups([leaf.data for leaf in named.values()]):
+        alike: dict[Any, list[str]] = {}
+        for index in group.members:
+            alike.setdefault(form(named[names[index]].data), []).append(names[index])
+        for members in alike.values():
+            removed |= _removed(members)
+        if len(alike) > 1:
+            is_shared = True
+            told = some([members[0] for members in alike.values()], _MOST_NAMES)
+            warnings.append(
+                f"{told} share bytes without being the same, which safetensors can't say: each is written whole."
+            )
+    return {name: leaf for name, leaf in named.items() if name not in removed}, removed, is_shared
+
+
+def _removed(members: Sequence[str]) -> dict[str, str]:
+    # The metadata's key "format" is taken.
+    kept = "format" if "format" in members else members[0]
+    return {name: kept for name in members if name != kept}

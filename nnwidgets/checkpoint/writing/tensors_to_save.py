@@ -1,0 +1,302 @@
+"""What is to be saved, made plain: containers, plain values, and for each tensor a leaf that knows how to be written.
+
+Whatever `torch.load` would have to run code for is refused here, by its place.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from nnwidgets.checkpoint.description import Step, dtype_name, name_of
+from nnwidgets.errors import InvalidTargetError, SaveError
+from nnwidgets.introspect.safe_access import objects
+from nnwidgets.introspect.safe_access.tensors import plain, reading, torchs, unreadable_reason
+
+_PLAIN = (type(None), bool, int, float, complex, str, bytes, bytearray)
+_TORCHS = (torch.dtype, torch.device, torch.layout, torch.Size)
+_PER_TENSOR = {torch.per_tensor_affine, torch.per_tensor_symmetric}
+_COMPRESSED: dict[Any, tuple[str, str]] = {
+    torch.sparse_csr: ("crow_indices", "col_indices"),
+    torch.sparse_bsr: ("crow_indices", "col_indices"),
+    torch.sparse_csc: ("ccol_indices", "row_indices"),
+    torch.sparse_bsc: ("ccol_indices", "row_indices"),
+}
+
+
+@dataclass(slots=True, eq=False)
+class Leaf:
+    """A tensor to be written.
+
+    Attributes:
+        name: Its place: ``"0.weight"``, ``"xs[1]"``.
+        data: Its data as a plain tensor that shares its memory; of a sparse one, only its dtype and shape count.
+        live: The tensor itself.
+        is_parameter: Whether it is a Parameter.
+        requires_grad: As it is.
+        parts: Of a sparse tensor its indices and values, of one quantized by channel its scales and zero points.
+        is_coalesced: Of a sparse COO tensor.
+    """
+
+    name: str
+    data: torch.Tensor
+    live: torch.Tensor
+    is_parameter: bool = False
+    requires_grad: bool = False
+    parts: tuple[Leaf, ...] = ()
+    is_coalesced: bool = False
+
+    @property
+    def is_strided(self) -> bool:
+        """Whether its bytes are in a storage of its own."""
+        return self.data.layout is torch.strided
+
+    def strided(self) -> Iterator[Leaf]:
+        """It and its parts, as far as they have a storage."""
+        if self.is_strided:
+            yield self
+        for part in self.parts:
+            yield from part.strided()
+
+
+@dataclass(slots=True)
+class Contents:
+    """Something to be saved.
+
+    Attributes:
+        tree: It, with a `Leaf` in place of each tensor.
+        named: Every place of a tensor, in order, and what is there; one object under two names is one leaf.
+        warnings: What won't be as it was.
+    """
+
+    tree: Any
+    named: list[tuple[str, Leaf]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+def contents_of(obj: Any) -> Contents:
+    """Make plain what is to be saved; nothing of it is copied.
+
+    Raises:
+        SaveError: Something in it isn't plain, or a tensor's data can't be read.
+    """
+    made = Contents(None)
+    try:
+        with reading():
+            made.tree = _Walk(made).value(obj, ())
+            made.named = list(_named(made.tree, ()))
+    except RecursionError:
+        raise SaveError(
+            "It is nested too deeply to be saved.", hint="Save a flat dict of tensors instead. Nothing was changed."
+        ) from None
+    return made
+
+
+class _Walk:
+    def __init__(self, made: Contents) -> None:
+        self._made = made
+        self._known: dict[int, Any] = {}
+        self._open: set[int] = set()
+        self._leaves: dict[int, Leaf] = {}
+        self._kept: list[Any] = []
+
+    def value(self, value: Any, steps: tuple[Step, ...]) -> Any:
+        if objects.is_tensor(value):
+            return self._tensor(value, steps)
+        kind = type(value)
+        if kind in _PLAIN or kind in _TORCHS:
+            return value
+        for base, begin in _CONTAINERS.items():
+            if objects.descends(base, kind):
+                return self._container(value, steps, begin)
+        for base in (str, int, float):
+            if objects.descends(base, kind):
+                return _CONVERT[base](value)
+        raise _refused(value, steps)
+
+    def _container(self, value: Any, steps: tuple[Step, ...], begin: Callable[..., Any]) -> Any:
+        known = self._known.get(id(value))
+        if known is not None:
+            return known
+        if id(value) in self._open:
+            raise SaveError(
+                f"{_where(steps)} holds itself.", path=name_of(steps) or None, hint="Take the circle out of it."
+            )
+        self._open.add(id(value))
+        made = begin(self, value, steps)
+        self._open.discard(id(value))
+        self._known[id(value)] = made
+        self._kept.append(value)
+        return made
+
+    def mapping(self, value: Any, steps: tuple[Step, ...]) -> Any:
+        made: Any = OrderedDict() if objects.is_a(value, OrderedDict) else {}
+        for key, each in objects.plain_items(value):
+            below: tuple[Step, ...] = (*steps, ("key", key))
+            made[self._key(key, steps)] = self.value(each, below)
+        metadata = getattr(value, "_metadata", None) if type(value) is OrderedDict else None
+        if metadata is not None:
+            try:
+                made._metadata = self.value(metadata, (*steps, ("key", "_metadata")))  # noqa: SLF001 - torch's own
+            except SaveError as error:
+                self._made.warnings.append(f"The versions that torch keeps with a state dict aren't saved: {error}")
+        return made
+
+    def sequence(self, value: Any, steps: tuple[Step, ...]) -> Any:
+        below = [self.value(each, (*steps, ("index", index))) for index, each in enumerate(value)]
+        return below if objects.is_a(value, list) else tuple(below)
+
+    def collection(self, value: Any, steps: tuple[Step, ...]) -> Any:
+        return {self._key(each, steps) for each in value}
+
+    def _key(self, key: Any, steps: tuple[Step, ...]) -> Any:
+        if objects.is_a(key, tuple):
+            return tuple(self._key(each, steps) for each in key)
+        if type(key) in _PLAIN or type(key) in _TORCHS:
+            return key
+        for base in (str, int, float):
+            if objects.is_a(key, base):
+                return _CONVERT[base](key)
+        raise SaveError(
+            f"{_where(steps)} has a key that is a {objects.type_name(type(key))}, expected text or a number.",
+            path=name_of(steps) or None,
+            hint="Save it under names. Nothing was changed.",
+        )
+
+    def _tensor(self, value: Any, steps: tuple[Step, ...]) -> Leaf:
+        known = self._leaves.get(id(value))
+        if known is None:
+            known = self._leaves[id(value)] = self._leaf(value, name_of(steps))
+        return known
+
+    def _leaf(self, value: Any, name: str) -> Leaf:
+        kind = type(value)
+        if (kind is torch.Tensor or kind is nn.Parameter) and _is_ordinary(value):
+            return Leaf(name, value.detach(), value, kind is nn.Parameter, value.requires_grad)
+        data = _data(value, name)
+        if str(data.layout) == "torch._mkldnn":
+            self._made.warnings.append(f"{name or 'The tensor'} is laid out for MKL-DNN and is saved as a plain one.")
+            data = data.to_dense()
+        if kind not in (torch.Tensor, nn.Parameter):
+            self._made.warnings.append(
+                f"{name or 'The tensor'} is a {objects.type_name(kind)} and is saved as the plain tensor of its data."
+            )
+        leaf = Leaf(name, data, value, objects.is_a(value, nn.Parameter), torchs(value, "requires_grad"))
+        if data.layout is torch.sparse_coo:
+            leaf.parts = _parts(name, indices=data._indices(), values=data._values())  # noqa: SLF001 - uncoalesced ones have no other
+            leaf.is_coalesced = data.is_coalesced()
+        elif data.layout in _COMPRESSED:
+            leaf.parts = _parts(
+                name,
+                **{each: getattr(data, each)() for each in _COMPRESSED[data.layout]},
+                values=data.values(),
+            )
+        elif data.is_quantized and data.qscheme() not in _PER_TENSOR:
+            leaf.parts = _parts(name, scales=data.q_per_channel_scales(), zero_points=data.q_per_channel_zero_points())
+        return leaf
+
+
+def _is_ordinary(value: torch.Tensor) -> bool:
+    """Whether a tensor of torch's own class lies in memory that is there, as nearly all do."""
+    if (
+        value.is_nested
+        or value.layout is not torch.strided
+        or value.is_quantized
+        or value.device.type not in ("cpu", "cuda")
+    ):
+        return False
+    if torch._C._functorch.is_functorch_wrapped_tensor(value) or value._is_zerotensor():  # noqa: SLF001 - as readable asks
+        return False
+    storage = value.untyped_storage()
+    reach = 1 + sum((size - 1) * stride for size, stride in zip(value.shape, value.stride(), strict=True))
+    needed = (value.storage_offset() + reach) * value.element_size()
+    return not value.numel() or (storage.nbytes() >= needed and storage.data_ptr() != 0)
+
+
+def _data(value: Any, name: str) -> torch.Tensor:
+    try:
+        data = plain(value)
+    except InvalidTargetError as error:
+        reason = unreadable_reason(value) or error.message
+        said = f"{name or 'The tensor'} can't be saved: {reason}."
+        raise SaveError(said, path=name or None, hint=_hint(reason)) from None
+    here, whole = tuple(data.shape), tuple(torchs(value, "size")())
+    if here != whole:
+        raise SaveError(
+            f"{name} is distributed: this process has {here} of its {whole}.",
+            path=name,
+            hint="Gather it first, with full_tensor(), or save with torch.distributed.checkpoint. Nothing was changed.",
+        )
+    return data
+
+
+def _named(tree: Any, steps: tuple[Step, ...]) -> Iterator[tuple[str, Leaf]]:
+    if type(tree) is Leaf:
+        yield name_of(steps), tree
+    elif isinstance(tree, dict):
+        for key, each in tree.items():
+            yield from _named(each, (*steps, ("key", key)))
+    elif isinstance(tree, list | tuple):
+        for index, each in enumerate(tree):
+            yield from _named(each, (*steps, ("index", index)))
+
+
+def _parts(name: str, **tensors: torch.Tensor) -> tuple[Leaf, ...]:
+    return tuple(Leaf(f"{name}.{role}", each.detach(), each) for role, each in tensors.items())
+
+
+def _refused(value: Any, steps: tuple[Step, ...]) -> SaveError:
+    kind = objects.type_name(type(value))
+    if objects.is_module(value):
+        hint = "Save its state_dict(), or the module alone."
+    elif kind == "ndarray":
+        hint = "Save torch.from_numpy of it."
+    elif type(value).__module__ == "numpy":
+        hint = "Save its item()."
+    elif hasattr(type(value), "__dataclass_fields__"):
+        hint = "Save dataclasses.asdict of it."
+    elif hasattr(value, "__dict__"):
+        hint = "Save vars() of it, or what you need of it."
+    else:
+        hint = "Save its text, or what you need of it."
+    return SaveError(
+        f"{_where(steps)} is a {kind}; tensors, numbers, text, lists and dicts of them can be saved, and read back "
+        "without running code.",
+        path=name_of(steps) or None,
+        hint=f"{hint} Nothing was changed.",
+    )
+
+
+def _where(steps: tuple[Step, ...]) -> str:
+    return name_of(steps) or "What is to be saved"
+
+
+def _hint(reason: str) -> str:
+    if "meta device" in reason or "fake" in reason:
+        return "Give it data first, with to_empty() and an initializer, or by loading. Nothing was changed."
+    if "lazy" in reason:
+        return "Run one forward first. Nothing was changed."
+    if "freed" in reason:
+        return "Gather the sharded parameters first. Nothing was changed."
+    if "nested" in reason:
+        return "Save the list of its parts, unbind(). Nothing was changed."
+    return "Leave it out, or save a plain tensor of it. Nothing was changed."
+
+
+def describe(leaf: Leaf) -> str:
+    """``float32 [3, 2]``."""
+    return f"{dtype_name(leaf.data.dtype)} {list(leaf.data.shape)}"
+
+
+_CONVERT: dict[type, Callable[[Any], Any]] = {str: str.__str__, int: int.__int__, float: float.__float__}
+_CONTAINERS: dict[type, Callable[..., Any]] = {
+    dict: _Walk.mapping,
+    list: _Walk.sequence,
+    tuple: _Walk.sequence,
+    set: _Walk.collection,
+}
