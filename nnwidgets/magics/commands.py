@@ -31,8 +31,8 @@ from nnwidgets.magics.parser import parse, parse_cell
 from nnwidgets.magics.resolving import Resolved, model_names, resolve, resolve_model, tensor_names
 from nnwidgets.magics.shown import Shown
 from nnwidgets.magics.summary import summary_page
-from nnwidgets.text import pages
 from nnwidgets.text.document import Block, Document, Note, Table
+from nnwidgets.text.pages import model
 
 if TYPE_CHECKING:
     from nnwidgets.magics.auto import AutoExplore
@@ -153,32 +153,32 @@ def _models_page(names: list[str], namespace: Mapping[str, Any]) -> Document:
 def _tree_page(command: Command, resolved: Resolved, _namespace: Mapping[str, Any]) -> Document:
     found = tree(resolved.module)
     at = find_one(found, command.target)
-    return pages.tree_page(found, path=at.path, name=resolved.name, depth=command.depth)
+    return model.tree_page(found, path=at.path, name=resolved.name, depth=command.depth)
 
 
 def _show_page(command: Command, resolved: Resolved, _namespace: Mapping[str, Any]) -> Document:
     found = tree(resolved.module)
     at = find_one(found, command.target)
     if not isinstance(at, TensorEntry):
-        return pages.module_page(found, at.path, name=resolved.name)
+        return model.module_page(found, at.path, name=resolved.name)
     if at.problem is not None:
-        return pages.tensor_page(at)
+        return model.tensor_page(at)
     tensor = lookup.get(resolved.module, at.path)
     unread = unreadable_reason(tensor)
     if unread is not None:
-        return pages.tensor_page(at, unread=unread)
-    return pages.tensor_page(at, stats(tensor))
+        return model.tensor_page(at, unread=unread)
+    return model.tensor_page(at, stats(tensor))
 
 
 def _tied_page(_command: Command, resolved: Resolved, _namespace: Mapping[str, Any]) -> Document:
-    return pages.ties_page(ties(resolved.module))
+    return model.ties_page(ties(resolved.module))
 
 
 def _check_page(_command: Command, resolved: Resolved, _namespace: Mapping[str, Any]) -> Document:
     reading = read(resolved.module)
     name = resolved.name
     found = (*structural_findings(reading, name=name), *data_findings(reading, name=name))
-    return pages.findings_page(worst_first(found))
+    return model.findings_page(worst_first(found))
 
 
 def _trace_page(command: Command, resolved: Resolved, namespace: Mapping[str, Any]) -> Document:
@@ -188,7 +188,7 @@ def _trace_page(command: Command, resolved: Resolved, namespace: Mapping[str, An
     arguments = [value(expression) for expression in command.arguments]
     keywords = {name: value(expression) for name, expression in command.keywords}
     found = trace(resolved.module, *arguments, **keywords)
-    blocks: list[Block] = list(pages.trace_page(found, name=resolved.name))
+    blocks: list[Block] = list(model.trace_page(found, name=resolved.name))
     shown_in = _show_on_views(resolved.module, found)
     if shown_in:
         views = "Explorers" if shown_in > 1 else "Explorer"

@@ -19,8 +19,8 @@ from nnwidgets.magics.edit_parser import literal
 from nnwidgets.magics.grammar import Command, LineError, cut
 from nnwidgets.magics.namespace import free_name, optimizers_in
 from nnwidgets.magics.resolving import Resolved, resolve, tensor_names
-from nnwidgets.text.changes import Outcome, change_page, code_page, history_page
 from nnwidgets.text.document import Document, Note
+from nnwidgets.text.pages.changes import Outcome, change_page, code_page, history_page
 
 Namespace = Mapping[str, Any]
 

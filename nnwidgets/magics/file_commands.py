@@ -22,8 +22,8 @@ from nnwidgets.magics.file_parser import PATTERN
 from nnwidgets.magics.grammar import Command, LineError, cut, usage
 from nnwidgets.magics.namespace import optimizers_in
 from nnwidgets.magics.resolving import model_names, resolve
-from nnwidgets.text import checkpoints as pages
 from nnwidgets.text.document import Document, Note
+from nnwidgets.text.pages import checkpoints as pages
 
 Namespace = Mapping[str, Any]
 Bind = Callable[[str, Any], None]

@@ -14,8 +14,8 @@ from nnwidgets.introspect.tracing.trace import trace
 from nnwidgets.magics.grammar import InputSize, LineError
 from nnwidgets.magics.torchinfo_table import DeclinedError, torchinfo_table
 from nnwidgets.text.document import Document, Note, Written
-from nnwidgets.text.pages import shapes_text
-from nnwidgets.text.summary import DEFAULT_DEPTH, summary_table
+from nnwidgets.text.pages.model import shapes_text
+from nnwidgets.text.pages.summary_table import DEFAULT_DEPTH, summary_table
 
 _MOST_LINES = 2_000
 

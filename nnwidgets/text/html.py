@@ -13,8 +13,8 @@ from nnwidgets.edit import Change, History
 from nnwidgets.formatting import exact_count, inert
 from nnwidgets.introspect.module_tree.text import Line
 from nnwidgets.introspect.records import Finding, ModuleTree, TensorEntry, TensorStats, TieGroup, Trace
-from nnwidgets.text import changes, pages
 from nnwidgets.text.document import Bars, Block, Code, Document, Facts, Note, Outline, Table, Title, Written
+from nnwidgets.text.pages import changes, model
 
 _MOST_NAME = 120
 _MOST_WORDS = 2_000
@@ -42,32 +42,32 @@ def tree_html(tree: ModuleTree, *, path: str = "", name: str | None = None, dept
         >>> "<summary><b>Linear</b>" in tree_html(tree(nn.Linear(2, 3)))
         True
     """
-    return marked_up(pages.tree_page(tree, path=path, name=name, depth=depth))
+    return marked_up(model.tree_page(tree, path=path, name=name, depth=depth))
 
 
 def tensor_html(entry: TensorEntry, stats: TensorStats | None = None, *, unread: str | None = None) -> str:
     """One tensor: facts, statistics, a histogram."""
-    return marked_up(pages.tensor_page(entry, stats, unread=unread))
+    return marked_up(model.tensor_page(entry, stats, unread=unread))
 
 
 def module_html(tree: ModuleTree, path: str, *, name: str | None = None, findings: Sequence[Finding] = ()) -> str:
     """One module: facts, and what is directly in it."""
-    return marked_up(pages.module_page(tree, path, name=name, findings=findings))
+    return marked_up(model.module_page(tree, path, name=name, findings=findings))
 
 
 def ties_html(ties: Sequence[TieGroup]) -> str:
     """Tie groups."""
-    return marked_up(pages.ties_page(ties))
+    return marked_up(model.ties_page(ties))
 
 
 def findings_html(findings: Sequence[Finding]) -> str:
     """Findings with their fixes."""
-    return marked_up(pages.findings_page(findings))
+    return marked_up(model.findings_page(findings))
 
 
 def trace_html(trace: Trace, *, name: str | None = None) -> str:
     """A forward pass, call by call."""
-    return marked_up(pages.trace_page(trace, name=name))
+    return marked_up(model.trace_page(trace, name=name))
 
 
 def change_html(change: Change, *, name: str | None = None) -> str:
@@ -106,7 +106,7 @@ def _parts(block: Block) -> Iterator[str]:
             where = f"<code>{_safe(block.where)}</code>: " if block.where else ""
             yield f"<p>{sign}{where}{_safe(block.line, _MOST_WORDS)}</p>"
         case Code():
-            whole = html.escape(pages.inert_code(block.source)) if block.is_whole else ""
+            whole = html.escape(model.inert_code(block.source)) if block.is_whole else ""
             yield f'<pre style="{_CODE}"><code>{whole or _safe_lines(block.source, _MOST_CODE)}</code></pre>'
         case Bars():
             yield from _bars(block)

@@ -9,8 +9,8 @@ from nnwidgets.formatting import exact_count, inert
 from nnwidgets.introspect.columns import aligned, fit, pad, width
 from nnwidgets.introspect.layout import MOST_CELLS, laid_out
 from nnwidgets.introspect.records import Finding, ModuleTree, TensorEntry, TensorStats, TieGroup, Trace
-from nnwidgets.text import changes, pages
 from nnwidgets.text.document import Bars, Block, Code, Document, Facts, Note, Outline, Table, Title, Written
+from nnwidgets.text.pages import changes, model
 
 _MOST_WORDS = 2_000
 _MOST_CODE_LINES = 200
@@ -29,17 +29,17 @@ def tree_text(tree: ModuleTree, *, path: str = "", name: str | None = None, dept
         >>> print(tree_text(tree(nn.Linear(2, 3)), depth=0).splitlines()[0])
         Linear    2 → 3  9
     """
-    return written(pages.tree_page(tree, path=path, name=name, depth=depth))
+    return written(model.tree_page(tree, path=path, name=name, depth=depth))
 
 
 def tensor_text(entry: TensorEntry, stats: TensorStats | None = None, *, unread: str | None = None) -> str:
     """One tensor: facts, statistics, a small histogram."""
-    return written(pages.tensor_page(entry, stats, unread=unread))
+    return written(model.tensor_page(entry, stats, unread=unread))
 
 
 def module_text(tree: ModuleTree, path: str, *, name: str | None = None, findings: Sequence[Finding] = ()) -> str:
     """One module: facts, and what is directly in it."""
-    return written(pages.module_page(tree, path, name=name, findings=findings))
+    return written(model.module_page(tree, path, name=name, findings=findings))
 
 
 def ties_text(ties: Sequence[TieGroup]) -> str:
@@ -49,7 +49,7 @@ def ties_text(ties: Sequence[TieGroup]) -> str:
         >>> print(ties_text(()))
         No tensors are tied.
     """
-    return written(pages.ties_page(ties))
+    return written(model.ties_page(ties))
 
 
 def findings_text(findings: Sequence[Finding]) -> str:
@@ -61,12 +61,12 @@ def findings_text(findings: Sequence[Finding]) -> str:
           It is frozen. [frozen]
             net[0].requires_grad_(True)
     """
-    return written(pages.findings_page(findings))
+    return written(model.findings_page(findings))
 
 
 def trace_text(trace: Trace, *, name: str | None = None) -> str:
     """A forward pass, call by call."""
-    return written(pages.trace_page(trace, name=name))
+    return written(model.trace_page(trace, name=name))
 
 
 def change_text(change: Change, *, name: str | None = None) -> str:
@@ -111,7 +111,7 @@ def _lines(block: Block) -> list[str]:  # noqa: PLR0911 - one way out per kind o
             return _note(block)
         case Code():
             if block.is_whole:
-                return pages.inert_code(block.source).split("\n")
+                return model.inert_code(block.source).split("\n")
             return [f"    {line}" for line in _code_lines(block.source)]
         case Bars():
             return _bars(block)

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from nnwidgets.text.document import Note
 from nnwidgets.text.html import marked_up
-from nnwidgets.text.pages import MOST_ROWS, tree_page
+from nnwidgets.text.pages.model import MOST_ROWS, tree_page
 from nnwidgets.widgets.session import Session
 
 _MAX_HTML = 11_000

@@ -12,7 +12,7 @@ from nnwidgets.introspect.module_tree.tree import tree
 from nnwidgets.magics.grammar import InputSize, LineError
 from nnwidgets.magics.summary import summary_page
 from nnwidgets.text.document import Note, Written
-from nnwidgets.text.summary import summary_table
+from nnwidgets.text.pages.summary_table import summary_table
 
 
 def summarize(module, *sizes, depth=None):

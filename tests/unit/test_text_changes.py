@@ -8,8 +8,8 @@ from torch import nn
 import nnwidgets as nnw
 from nnwidgets.edit import set_budget
 from nnwidgets.text import html, plain
-from nnwidgets.text.changes import MOST_TENSORS, change_page, code_page
 from nnwidgets.text.document import Code, Table
+from nnwidgets.text.pages.changes import MOST_TENSORS, change_page, code_page
 from tests.unit.edited import mlp
 
 

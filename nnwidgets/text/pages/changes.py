@@ -8,7 +8,7 @@ from nnwidgets.edit import Change, History, Tie
 from nnwidgets.formatting import and_more, exact_count, short_bytes
 from nnwidgets.introspect.records import TensorStats
 from nnwidgets.text.document import Block, Code, Document, Facts, Note, Table, Title
-from nnwidgets.text.pages import MOST_ROWS, number
+from nnwidgets.text.pages.model import MOST_ROWS, number
 
 Outcome = Literal["done", "undone", "redone"]
 

@@ -22,7 +22,7 @@ from nnwidgets.checkpoint import (
 from nnwidgets.checkpoint.records import WORST_FIRST
 from nnwidgets.formatting import and_more, exact_count, shape_text, short_bytes, some
 from nnwidgets.text.document import Block, Document, Facts, Note, Table, Title
-from nnwidgets.text.pages import MOST_ROWS, number
+from nnwidgets.text.pages.model import MOST_ROWS, number
 
 _MOST_VALUES = 12
 _MOST_EQUAL = 8
