@@ -1,4 +1,4 @@
-"""Write ``js/src/protocol/messages.ts`` from ``nnwidgets/wire/schema.py``.
+"""Write ``js/src/protocol/messages.ts`` from ``nnwidgets/wire/schema/__init__.py``.
 
 ``--check`` only says whether it is current.
 """
@@ -11,7 +11,8 @@ import types
 import typing
 from pathlib import Path
 
-from nnwidgets.wire import schema, schema_changes, schema_checkpoints
+from nnwidgets.wire import schema
+from nnwidgets.wire.schema import changes, checkpoints
 
 TARGET = Path(__file__).parents[1] / "src" / "protocol" / "messages.ts"
 PLAIN = {int: "number", float: "number", str: "string", bool: "boolean", type(None): "null", typing.Any: "unknown"}
@@ -60,10 +61,10 @@ def interface_text(kind: type) -> str:
 
 def messages_text() -> str:
     """The whole file."""
-    names = {name: value for part in (schema, schema_changes, schema_checkpoints) for name, value in vars(part).items()}
+    names = {name: value for part in (schema, changes, checkpoints) for name, value in vars(part).items()}
     kinds = list(dict.fromkeys(value for value in names.values() if typing.is_typeddict(value)))
     parts = [
-        "// Generated from nnwidgets/wire/schema.py by js/tools/generate_messages.py. Edit the schema, then run that.",
+        "// Generated from nnwidgets/wire/schema/__init__.py by js/tools/generate_messages.py. Edit the schema, then run that.",
         f"export const VERSION = {schema.VERSION};",
     ]
     parts += [

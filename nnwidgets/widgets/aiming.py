@@ -14,7 +14,7 @@ from nnwidgets.widgets.index import Index
 from nnwidgets.widgets.locating import place_of, siblings_of
 from nnwidgets.widgets.rowdata import own_name
 from nnwidgets.widgets.session import Session
-from nnwidgets.wire.schema_changes import ScopeBody
+from nnwidgets.wire.schema.changes import ScopeBody
 
 _MATRIX = 2
 _MOST_NAMED = 4_000

@@ -31,7 +31,7 @@ from nnwidgets.widgets.transferring import load_file, save_file
 from nnwidgets.widgets.variables import modules, optimizers
 from nnwidgets.wire.codec import encode, number
 from nnwidgets.wire.dispatch import Handler, Job
-from nnwidgets.wire.faults import RequestError
+from nnwidgets.wire.errors import RequestError
 from nnwidgets.wire.schema import (
     FindingsReply,
     InspectReply,
@@ -46,7 +46,7 @@ from nnwidgets.wire.schema import (
     Variable,
     VariablesReply,
 )
-from nnwidgets.wire.schema_checkpoints import PartReply
+from nnwidgets.wire.schema.checkpoints import PartReply
 
 _MAX_ROWS = 500
 _MAX_EXPANDED = 20_000

@@ -13,7 +13,7 @@ from nnwidgets.widgets.aiming import aim_at
 from nnwidgets.widgets.initializing import optimizer_name
 from nnwidgets.widgets.session import Session
 from nnwidgets.wire.dispatch import Job
-from nnwidgets.wire.schema_changes import ChangeReply, CodeReply, HistoryEntry, HistoryReply
+from nnwidgets.wire.schema.changes import ChangeReply, CodeReply, HistoryEntry, HistoryReply
 
 _MOST_PATHS = 200
 _MOST_NAMED = 3

@@ -13,7 +13,7 @@ from nnwidgets.widgets.looked import signature
 from nnwidgets.widgets.session import Session
 from nnwidgets.widgets.windows import holds, window
 from nnwidgets.wire.dispatch import Job
-from nnwidgets.wire.schema_checkpoints import Difference, DiffReply, DiffRow
+from nnwidgets.wire.schema.checkpoints import Difference, DiffReply, DiffRow
 
 _MOST_TEXT = 200
 _ORDER: tuple[Difference, ...] = ("shape", "dtype", "values", "removed", "added", "equal")

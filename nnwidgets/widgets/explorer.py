@@ -27,7 +27,7 @@ from nnwidgets.widgets.variables import name_of, notebook
 from nnwidgets.wire.codec import encode
 from nnwidgets.wire.dispatch import Dispatcher, view_closed
 from nnwidgets.wire.schema import VERSION
-from nnwidgets.wire.workers import Workers
+from nnwidgets.wire.threads import Workers
 
 _HEIGHTS = range(160, 4_001)
 

@@ -11,8 +11,8 @@ from pathlib import Path, PurePath
 
 from nnwidgets.errors import NNWidgetsError
 from nnwidgets.formatting import inert
-from nnwidgets.wire.faults import RequestError
-from nnwidgets.wire.schema_checkpoints import Crumb, FileBody, FolderReply
+from nnwidgets.wire.errors import RequestError
+from nnwidgets.wire.schema.checkpoints import Crumb, FileBody, FolderReply
 
 _MOST_ENTRIES = 2_000
 _MOST_TEXT = 200

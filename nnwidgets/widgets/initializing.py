@@ -29,8 +29,8 @@ from nnwidgets.widgets.session import Session
 from nnwidgets.widgets.variables import name_of, notebook
 from nnwidgets.wire.codec import number
 from nnwidgets.wire.dispatch import Job
-from nnwidgets.wire.faults import RequestError
-from nnwidgets.wire.schema_changes import ChangedTensor, Figures, InitReply, StaleState
+from nnwidgets.wire.errors import RequestError
+from nnwidgets.wire.schema.changes import ChangedTensor, Figures, InitReply, StaleState
 
 _FINE_BINS = 1_024
 _EXACT_ELEMENTS = 4_000_000

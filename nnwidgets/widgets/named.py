@@ -12,7 +12,7 @@ from nnwidgets.introspect.safe_access.objects import is_module
 from nnwidgets.widgets.lifetime import open_models
 from nnwidgets.widgets.session import Emit, Session
 from nnwidgets.widgets.variables import modules, name_of, notebook
-from nnwidgets.wire.faults import RequestError
+from nnwidgets.wire.errors import RequestError
 
 _MAX_LISTED = 10
 

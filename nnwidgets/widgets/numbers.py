@@ -22,7 +22,7 @@ from nnwidgets.widgets.rowdata import own_name
 from nnwidgets.widgets.session import Session
 from nnwidgets.wire.codec import Blob
 from nnwidgets.wire.dispatch import Job
-from nnwidgets.wire.faults import RequestError
+from nnwidgets.wire.errors import RequestError
 from nnwidgets.wire.schema import DepthReply, StatsReply, ValuesReply
 
 _DEFAULT_BINS = 64

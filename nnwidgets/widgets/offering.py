@@ -15,7 +15,7 @@ from nnwidgets.formatting import inert
 from nnwidgets.widgets.aiming import Aim, aim_at, scopes
 from nnwidgets.widgets.session import Session
 from nnwidgets.wire.dispatch import Job
-from nnwidgets.wire.schema_changes import FanBody, InitializerBody, InitializersReply, ParameterBody
+from nnwidgets.wire.schema.changes import FanBody, InitializerBody, InitializersReply, ParameterBody
 
 _MOST_TRIED = 64
 _MOST_DOC = 400

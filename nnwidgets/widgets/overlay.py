@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import accumulate, pairwise
 
 from nnwidgets.introspect.records import TensorStats
-from nnwidgets.wire.schema_changes import Overlay
+from nnwidgets.wire.schema.changes import Overlay
 
 _BINS = 64
 _TAIL = 0.0025

@@ -16,7 +16,7 @@ from nnwidgets.widgets.looked import signature
 from nnwidgets.widgets.session import Session
 from nnwidgets.widgets.windows import holds, window
 from nnwidgets.wire.dispatch import Job
-from nnwidgets.wire.schema_checkpoints import FolderReply, Pair, PeekReply, StoredRow
+from nnwidgets.wire.schema.checkpoints import FolderReply, Pair, PeekReply, StoredRow
 
 _MOST_PAIRS = 200
 _MOST_TEXT = 400

@@ -17,7 +17,7 @@ from nnwidgets.widgets.peeking import header
 from nnwidgets.widgets.session import Session
 from nnwidgets.widgets.windows import holds, window
 from nnwidgets.wire.dispatch import Job
-from nnwidgets.wire.schema_checkpoints import PlanReply, PlanRow
+from nnwidgets.wire.schema.checkpoints import PlanReply, PlanRow
 
 _MOST_TEXT = 400
 _MOST_WARNINGS = 50

@@ -29,8 +29,8 @@ from nnwidgets.widgets.looked import Looked
 from nnwidgets.widgets.rows import Flat, ViewState, flatten
 from nnwidgets.widgets.traces import TraceMarks
 from nnwidgets.widgets.variables import name_of, notebook
-from nnwidgets.wire.faults import RequestError
-from nnwidgets.wire.workers import Workers
+from nnwidgets.wire.errors import RequestError
+from nnwidgets.wire.threads import Workers
 
 _LOG = logging.getLogger(__name__)
 

@@ -19,8 +19,8 @@ from nnwidgets.widgets.session import Session
 from nnwidgets.widgets.totals import totals
 from nnwidgets.wire.codec import number
 from nnwidgets.wire.dispatch import Job
-from nnwidgets.wire.faults import RequestError
-from nnwidgets.wire.schema_checkpoints import LoadReply, SaveReply
+from nnwidgets.wire.errors import RequestError
+from nnwidgets.wire.schema.checkpoints import LoadReply, SaveReply
 
 _MOST_TEXT = 400
 _MOST_WARNINGS = 50

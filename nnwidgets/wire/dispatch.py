@@ -9,10 +9,10 @@ from typing import Any
 
 from nnwidgets.errors import closest_names
 from nnwidgets.wire.codec import encode
-from nnwidgets.wire.faults import RequestError, wire_error
+from nnwidgets.wire.errors import RequestError, wire_error
 from nnwidgets.wire.schema import KINDS, VERSION, Request
+from nnwidgets.wire.threads import Workers
 from nnwidgets.wire.validation import validate
-from nnwidgets.wire.workers import Workers
 
 Send = Callable[[dict[str, Any], list[bytes | memoryview]], None]
 Handler = Callable[[dict[str, Any], "Job"], Mapping[str, Any]]

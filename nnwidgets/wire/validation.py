@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any, Literal, NotRequired, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 from nnwidgets.errors import closest_names
-from nnwidgets.wire.faults import RequestError
+from nnwidgets.wire.errors import RequestError
 
 _NAMES: dict[Any, str] = {
     str: "a string",
@@ -35,7 +35,7 @@ def validate(value: Any, expected: Any, where: str = "the message") -> None:
         >>> from nnwidgets.wire.schema import PathBody
         >>> validate({"path": 3}, PathBody, "body")
         Traceback (most recent call last):
-        nnwidgets.wire.faults.RequestError: body.path is 3, expected a string.
+        nnwidgets.wire.errors.RequestError: body.path is 3, expected a string.
     """
     if expected is Any:
         return

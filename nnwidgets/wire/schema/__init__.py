@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, NotRequired, TypedDict
 
-from nnwidgets.wire.schema_changes import (
+from nnwidgets.wire.schema.changes import (
     AssignBody,
     ChangeReply,
     CodeBody,
@@ -20,7 +20,7 @@ from nnwidgets.wire.schema_changes import (
     TargetBody,
     UndoBody,
 )
-from nnwidgets.wire.schema_checkpoints import (
+from nnwidgets.wire.schema.checkpoints import (
     DiffBody,
     DiffReply,
     FolderBody,
@@ -36,7 +36,7 @@ from nnwidgets.wire.schema_checkpoints import (
     SaveBody,
     SaveReply,
 )
-from nnwidgets.wire.schema_parts import Number
+from nnwidgets.wire.schema.envelope import Number
 
 VERSION = 1
 

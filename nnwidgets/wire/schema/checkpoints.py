@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal, NotRequired, TypedDict
 
-from nnwidgets.wire.schema_parts import Number
+from nnwidgets.wire.schema.envelope import Number
 
 Status = Literal["match", "renamed", "shape_mismatch", "dtype_cast", "missing", "unexpected", "tied"]
 Difference = Literal["values", "shape", "dtype", "added", "removed", "equal"]

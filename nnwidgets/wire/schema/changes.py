@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, NotRequired, TypedDict
 
-from nnwidgets.wire.schema_parts import Number
+from nnwidgets.wire.schema.envelope import Number
 
 Scope = Literal["here", "fold", "filter"]
 Only = Literal["all", "weights", "vectors"]
