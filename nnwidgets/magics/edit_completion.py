@@ -9,10 +9,10 @@ from nnwidgets.edit import Initializer, history, initializers
 from nnwidgets.edit.code import literal
 from nnwidgets.edit.operations.initializers import found as find_initializer
 from nnwidgets.errors import InitializerError
-from nnwidgets.magics.candidates import Candidate
-from nnwidgets.magics.grammar import CELL, LineError, unquoted
-from nnwidgets.magics.resolving import resolve_model, tensor_names
-from nnwidgets.magics.targets import targets
+from nnwidgets.magics.line.candidates import Candidate
+from nnwidgets.magics.line.grammar import CELL, LineError, unquoted
+from nnwidgets.magics.line.path_completion import targets
+from nnwidgets.magics.resolve import resolve_model, tensor_names
 
 TAKE_TARGETS = frozenset({"init", "set", "freeze", "unfreeze", CELL})
 """What is followed by a path below the model."""

@@ -7,8 +7,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from nnwidgets.magics.grammar import CELL, Command, LineError, Sorted, cut, once, told_apart, unquoted, wrong
-from nnwidgets.magics.words import Word
+from nnwidgets.magics.line.grammar import CELL, Command, LineError, Sorted, cut, once, told_apart, unquoted, wrong
+from nnwidgets.magics.line.tokenizer import Word
 
 _KEYWORD = re.compile(r"([^\W\d]\w*)=(?!=)(.*)", re.DOTALL)
 _MOST_LITERAL = 100_000

@@ -9,10 +9,10 @@ from typing import Any
 from nnwidgets.checkpoint import plan
 from nnwidgets.errors import NNWidgetsError
 from nnwidgets.introspect import live_tensors
-from nnwidgets.magics.candidates import Candidate
-from nnwidgets.magics.grammar import LineError, unquoted
+from nnwidgets.magics.line.candidates import Candidate
+from nnwidgets.magics.line.grammar import LineError, unquoted
 from nnwidgets.magics.namespace import optimizers_in
-from nnwidgets.magics.resolving import resolve_model
+from nnwidgets.magics.resolve import resolve_model
 
 _MOST_FILES = 2_000
 _MOST_NAMES = 10_000

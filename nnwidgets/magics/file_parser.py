@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from nnwidgets.magics.edit_parser import split_assignment
-from nnwidgets.magics.grammar import Command, LineError, Sorted, cut, once, told_apart, unquoted, wrong
+from nnwidgets.magics.line.grammar import Command, LineError, Sorted, cut, once, told_apart, unquoted, wrong
 
 PATTERN = "re:"
 """What a rename by regular expression begins with."""

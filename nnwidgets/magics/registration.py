@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nnwidgets.magics.ahead import Ahead
 from nnwidgets.magics.display import forget_records, show_records
-from nnwidgets.magics.nn import NNMagics, help_lines
+from nnwidgets.magics.ipython import NNMagics, help_lines
+from nnwidgets.magics.preload import Ahead
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -23,7 +23,7 @@ class _Loaded:
     """
 
     def __init__(self, shell: InteractiveShell) -> None:
-        from nnwidgets.magics.auto import AutoExplore
+        from nnwidgets.magics.auto_explore import AutoExplore
         from nnwidgets.magics.tab import tab_matcher
 
         self._shell = shell

@@ -25,7 +25,7 @@ def tab_matcher(shell: InteractiveShell) -> Callable[[CompletionContext], Simple
         cell = None if line or context.cursor_line else _CELL.match(context.text_until_cursor)
         if line is None and cell is None:
             return {"completions": [], "suppress": False}
-        from nnwidgets.magics.completion import complete, complete_cell
+        from nnwidgets.magics.complete import complete, complete_cell
 
         found = complete(line[1], shell.user_ns) if line else complete_cell(cell[1] if cell else "", shell.user_ns)
         completions = [SimpleCompletion(text=each.text, type=each.kind) for each in found.candidates]

@@ -132,7 +132,7 @@ def test_an_error_text_is_inert_in_a_trace(kind):
 
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_a_summary_of_hostile_classes_is_inert(kind):
-    from nnwidgets.magics.summary import summary_page
+    from nnwidgets.magics.subcommands.summary import summary_page
 
     page = summary_page(model(HOSTILE[kind]), [])
     assert not INVISIBLE.search(plain.written(page))

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from nnwidgets.edit.operations import initializers
-from nnwidgets.magics.completion import MOST, complete
-from nnwidgets.magics.grammar import SUBCOMMANDS
+from nnwidgets.magics.complete import MOST, complete
+from nnwidgets.magics.line.grammar import SUBCOMMANDS
 from tests.ipython_shell import shell
 
 
@@ -171,6 +171,6 @@ def test_one_level_is_read_however_large_the_model(monkeypatch):
     deep = nn.Linear(2, 2)
     for _ in range(3_000):
         deep = nn.Sequential(deep)
-    monkeypatch.setattr("nnwidgets.magics.targets.tree", lambda _: pytest.fail("reads the whole model"))
-    monkeypatch.setattr("nnwidgets.magics.targets.read", lambda _: pytest.fail("reads the whole model"))
+    monkeypatch.setattr("nnwidgets.magics.line.path_completion.tree", lambda _: pytest.fail("reads the whole model"))
+    monkeypatch.setattr("nnwidgets.magics.line.path_completion.read", lambda _: pytest.fail("reads the whole model"))
     assert [each.text for each in complete("show deep 0.0.", {"deep": deep}).candidates] == ["0.0.0"]

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from nnwidgets.magics.grammar import SUBCOMMANDS
+from nnwidgets.magics.line.grammar import SUBCOMMANDS
 from tests.ipython_shell import shell
 
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nnwidgets.magics.grammar import SUBCOMMANDS, Command, InputSize, LineError
-from nnwidgets.magics.parser import parse, parse_cell
+from nnwidgets.magics.line.grammar import SUBCOMMANDS, Command, InputSize, LineError
+from nnwidgets.magics.parse import parse, parse_cell
 
 
 def test_no_subcommand_explores():

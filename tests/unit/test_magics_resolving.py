@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from nnwidgets.magics.grammar import LineError
-from nnwidgets.magics.resolving import model_names, resolve, resolve_model
+from nnwidgets.magics.line.grammar import LineError
+from nnwidgets.magics.resolve import model_names, resolve, resolve_model
 
 
 class Armed(nn.Module):

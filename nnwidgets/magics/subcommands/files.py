@@ -17,11 +17,11 @@ from nnwidgets.checkpoint.loading.suggest_renames import in_short
 from nnwidgets.errors import InvalidTargetError, NNWidgetsError
 from nnwidgets.formatting import and_more, inert
 from nnwidgets.introspect.safe_access.objects import is_a, is_module, is_tensor, type_name
-from nnwidgets.magics.edit_commands import remembered_of
 from nnwidgets.magics.file_parser import PATTERN
-from nnwidgets.magics.grammar import Command, LineError, cut, usage
+from nnwidgets.magics.line.grammar import Command, LineError, cut, usage
 from nnwidgets.magics.namespace import optimizers_in
-from nnwidgets.magics.resolving import model_names, resolve
+from nnwidgets.magics.resolve import model_names, resolve
+from nnwidgets.magics.subcommands.edit import remembered_of
 from nnwidgets.text.document import Document, Note
 from nnwidgets.text.pages import checkpoints as pages
 

@@ -25,7 +25,7 @@ from nnwidgets.introspect.safe_access.objects import (
     plain_items,
     type_name,
 )
-from nnwidgets.magics.grammar import LineError, cut
+from nnwidgets.magics.line.grammar import LineError, cut
 
 _REGISTRIES = ("_modules", "_parameters", "_buffers")
 _MAX_EXPRESSION = 10_000

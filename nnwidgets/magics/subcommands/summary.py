@@ -11,8 +11,8 @@ from nnwidgets.introspect.module_tree.tree import tree
 from nnwidgets.introspect.records import ModuleTree, Trace
 from nnwidgets.introspect.safe_access.scan import read
 from nnwidgets.introspect.tracing.trace import trace
-from nnwidgets.magics.grammar import InputSize, LineError
-from nnwidgets.magics.torchinfo_table import DeclinedError, torchinfo_table
+from nnwidgets.magics.line.grammar import InputSize, LineError
+from nnwidgets.magics.subcommands.torchinfo_table import DeclinedError, torchinfo_table
 from nnwidgets.text.document import Document, Note, Written
 from nnwidgets.text.pages.model import shapes_text
 from nnwidgets.text.pages.summary_table import DEFAULT_DEPTH, summary_table

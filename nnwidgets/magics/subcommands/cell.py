@@ -19,11 +19,11 @@ from IPython.core.compilerop import CachingCompiler
 from nnwidgets import edit
 from nnwidgets.errors import InitializerError
 from nnwidgets.formatting import inert
-from nnwidgets.magics.borrowed import borrowed_lines
-from nnwidgets.magics.edit_commands import changed_page
-from nnwidgets.magics.grammar import CELL, Command, LineError, wrong
+from nnwidgets.magics.line.grammar import CELL, Command, LineError, wrong
 from nnwidgets.magics.namespace import optimizers_in
-from nnwidgets.magics.resolving import Resolved
+from nnwidgets.magics.resolve import Resolved
+from nnwidgets.magics.subcommands.captured_globals import borrowed_lines
+from nnwidgets.magics.subcommands.edit import changed_page
 from nnwidgets.text.document import Document
 
 _INDENT = "    "

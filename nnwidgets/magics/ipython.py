@@ -13,7 +13,7 @@ from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, nee
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from nnwidgets.magics.auto import AutoExplore
+    from nnwidgets.magics.auto_explore import AutoExplore
 
 
 @magics_class
@@ -77,7 +77,7 @@ class NNMagics(Magics):
         ``redo``, ``load`` and ``%%nn_init`` change a model: in place, all or nothing. Tab completes everything;
         ``%nn init?`` says more of one subcommand.
         """
-        from nnwidgets.magics.commands import run
+        from nnwidgets.magics.dispatch import run
 
         with _one_line():
             run(line, {**self._variables(), **(local_ns or {})}, self._auto, self._bind)
@@ -98,7 +98,7 @@ class NNMagics(Magics):
         Change tensors in place: where the cell raises, or replaces a tensor, the model is left bit for bit as it was.
         ``%nn undo net`` takes it back, ``%nn code net`` gives it as Python.
         """
-        from nnwidgets.magics.commands import run_cell
+        from nnwidgets.magics.dispatch import run_cell
 
         with _one_line():
             run_cell(line, cell, self._variables(), self._compiler())
@@ -109,7 +109,7 @@ def _one_line() -> Iterator[None]:
     """Say what can't be done in one line, without a traceback."""
     from nnwidgets.errors import NNWidgetsError
     from nnwidgets.formatting import inert
-    from nnwidgets.magics.grammar import LineError
+    from nnwidgets.magics.line.grammar import LineError
 
     try:
         yield
@@ -130,7 +130,7 @@ def help_lines(lines: list[str]) -> list[str]:
         >>> help_lines(["%nn init?\n", "%nn net?\n"])
         ['%nn init --help\n', '%nn net?\n']
     """
-    from nnwidgets.magics.grammar import SUBCOMMANDS
+    from nnwidgets.magics.line.grammar import SUBCOMMANDS
 
     if not lines or lines[0].lstrip().startswith("%%"):
         return lines

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from nnwidgets.introspect.safe_access.objects import class_attribute, instance_dict, is_a, is_module, plain_items
-from nnwidgets.magics.candidates import Candidate, Completion
 from nnwidgets.magics.edit_completion import edit_candidates, target_candidates
 from nnwidgets.magics.file_completion import file_candidates, optimizer_candidates, rename_candidates
-from nnwidgets.magics.grammar import CELL, DTYPES, EDITS, FILES, FLAGS, OPTIONS, SUBCOMMANDS, LineError
-from nnwidgets.magics.resolving import model_names, resolve, resolve_model, tensor_names
-from nnwidgets.magics.words import words_so_far
+from nnwidgets.magics.line.candidates import Candidate, Completion
+from nnwidgets.magics.line.grammar import CELL, DTYPES, EDITS, FILES, FLAGS, OPTIONS, SUBCOMMANDS, LineError
+from nnwidgets.magics.line.tokenizer import words_so_far
+from nnwidgets.magics.resolve import model_names, resolve, resolve_model, tensor_names
 
 MOST = 300
 """The most candidates given."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from nnwidgets.edit import Initializer, initializers
-from nnwidgets.magics.grammar import CELL, USAGE, called
+from nnwidgets.magics.line.grammar import CELL, USAGE, called
 from nnwidgets.text.document import Block, Code, Document, Note, Table, Title
 
 _ABOUT = {

@@ -6,7 +6,7 @@ from nnwidgets.errors import InvalidTargetError, PathNotFoundError
 from nnwidgets.formatting import exact_count, inert
 from nnwidgets.introspect.patterns import match
 from nnwidgets.introspect.records import ModuleNode, ModuleTree, TensorEntry
-from nnwidgets.magics.grammar import LineError, cut
+from nnwidgets.magics.line.grammar import LineError, cut
 
 _MOST_LISTED = 3
 

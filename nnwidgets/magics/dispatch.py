@@ -21,21 +21,21 @@ from nnwidgets.introspect.sharing.ties import ties
 from nnwidgets.introspect.statistics.stats import stats
 from nnwidgets.introspect.totals import count_text
 from nnwidgets.introspect.tracing.trace import trace
-from nnwidgets.magics.cell import cell_page
-from nnwidgets.magics.edit_commands import EDIT_PAGES, in_words_of_the_magic
-from nnwidgets.magics.file_commands import Bind, file_page
-from nnwidgets.magics.finding import find_one
-from nnwidgets.magics.grammar import ANY_USAGE, FILES, Command, LineError
-from nnwidgets.magics.help import help_page
-from nnwidgets.magics.parser import parse, parse_cell
-from nnwidgets.magics.resolving import Resolved, model_names, resolve, resolve_model, tensor_names
+from nnwidgets.magics.line.grammar import ANY_USAGE, FILES, Command, LineError
+from nnwidgets.magics.parse import parse, parse_cell
+from nnwidgets.magics.resolve import Resolved, model_names, resolve, resolve_model, tensor_names
 from nnwidgets.magics.shown import Shown
-from nnwidgets.magics.summary import summary_page
+from nnwidgets.magics.subcommands.cell import cell_page
+from nnwidgets.magics.subcommands.edit import EDIT_PAGES, in_words_of_the_magic
+from nnwidgets.magics.subcommands.files import Bind, file_page
+from nnwidgets.magics.subcommands.help import help_page
+from nnwidgets.magics.subcommands.inspect import find_one
+from nnwidgets.magics.subcommands.summary import summary_page
 from nnwidgets.text.document import Block, Document, Note, Table
 from nnwidgets.text.pages import model
 
 if TYPE_CHECKING:
-    from nnwidgets.magics.auto import AutoExplore
+    from nnwidgets.magics.auto_explore import AutoExplore
 
 _MOST_MODELS = 100
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from nnwidgets.errors import closest_names
 from nnwidgets.magics.edit_parser import edit_command
 from nnwidgets.magics.file_parser import file_command
-from nnwidgets.magics.grammar import (
+from nnwidgets.magics.line.grammar import (
     ANY_USAGE,
     CELL,
     DTYPES,
@@ -27,7 +27,7 @@ from nnwidgets.magics.grammar import (
     usage,
     wrong,
 )
-from nnwidgets.magics.words import UnclosedError, Word, words
+from nnwidgets.magics.line.tokenizer import UnclosedError, Word, words
 
 _MAX_ELEMENTS = 2**31
 _MAX_DIMENSIONS = 25
