@@ -1,4 +1,4 @@
-"""Write ``js/src/protocol/messages.ts`` from ``nnwidgets/wire/schema/__init__.py``.
+"""Write ``js/src/protocol/messages.ts`` from ``nnwidgets/wire/schema``.
 
 ``--check`` only says whether it is current.
 """
@@ -64,7 +64,7 @@ def messages_text() -> str:
     names = {name: value for part in (schema, changes, checkpoints) for name, value in vars(part).items()}
     kinds = list(dict.fromkeys(value for value in names.values() if typing.is_typeddict(value)))
     parts = [
-        "// Generated from nnwidgets/wire/schema/__init__.py by js/tools/generate_messages.py. Edit the schema, then run that.",
+        "// Generated from nnwidgets/wire/schema by js/tools/generate_messages.py. Edit the schema, then run that.",
         f"export const VERSION = {schema.VERSION};",
     ]
     parts += [

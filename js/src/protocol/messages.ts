@@ -1,4 +1,4 @@
-// Generated from nnwidgets/wire/schema/__init__.py by js/tools/generate_messages.py. Edit the schema, then run that.
+// Generated from nnwidgets/wire/schema by js/tools/generate_messages.py. Edit the schema, then run that.
 
 export const VERSION = 1;
 
