@@ -71,7 +71,8 @@ if TYPE_CHECKING:
         trace,
         tree,
     )
-    from nnwidgets.widgets import Explorer, explore, handle
+    from nnwidgets.server.handle import handle
+    from nnwidgets.widgets import Explorer, explore
 
 __version__ = "0.1.0"
 
@@ -108,7 +109,7 @@ _HOME = {
     "diff": "checkpoint",
     "explore": "widgets",
     "freeze": "edit",
-    "handle": "widgets",
+    "handle": "server.handle",
     "history": "edit",
     "init": "edit",
     "initializer": "edit",

@@ -197,7 +197,7 @@ def _trace_page(command: Command, resolved: Resolved, namespace: Mapping[str, An
 
 
 def _show_on_views(module: nn.Module, found: Any) -> int:
-    from nnwidgets.widgets.lifetime import views_of
+    from nnwidgets.server.session.open_views import views_of
 
     views = views_of(module)
     for view in views:

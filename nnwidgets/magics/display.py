@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
 _RECORDS: dict[tuple[str, str], tuple[str, str]] = {
-    ("nnwidgets.introspect.records", "ModuleTree"): ("pages", "tree_page"),
-    ("nnwidgets.introspect.records", "Trace"): ("pages", "trace_page"),
+    ("nnwidgets.introspect.records", "ModuleTree"): ("model", "tree_page"),
+    ("nnwidgets.introspect.records", "Trace"): ("model", "trace_page"),
     ("nnwidgets.edit.change", "Change"): ("changes", "change_page"),
     ("nnwidgets.edit.history", "History"): ("changes", "history_page"),
     ("nnwidgets.checkpoint.records", "CheckpointIndex"): ("checkpoints", "index_page"),
@@ -47,7 +47,7 @@ def _shown(module: str, page: str) -> Callable[[Any], str]:
 
         from nnwidgets.text.html import marked_up
 
-        make = getattr(importlib.import_module(f"nnwidgets.text.{module}"), page)
+        make = getattr(importlib.import_module(f"nnwidgets.text.pages.{module}"), page)
         return marked_up(make(record))
 
     return shown

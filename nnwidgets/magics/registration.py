@@ -65,13 +65,13 @@ class _Loaded:
         if manager is not None and manager.targets.get(_TARGET) == self._opened:
             manager.unregister_target(_TARGET, self._opened)
         elif manager is not None:
-            from nnwidgets.widgets import comm
+            from nnwidgets.server import comm
 
             comm.unregister(self._shell)
 
     def _opened(self, channel: Any, message: dict[str, Any]) -> None:
         """Answer the first comm: only then is what answers it imported."""
-        from nnwidgets.widgets import comm
+        from nnwidgets.server import comm
 
         comm.register(self._shell)
         _comm_manager(self._shell).targets[_TARGET](channel, message)

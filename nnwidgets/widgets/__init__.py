@@ -1,4 +1,4 @@
-"""The Explorer, and the protocol it speaks, for any front end. anywidget loads with the Explorer, not before."""
+"""The Explorer, the anywidget view of a session. anywidget loads with the Explorer, not before."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nnwidgets.widgets.direct import handle
     from nnwidgets.widgets.explorer import Explorer, explore
 
-_HOME = {"Explorer": "explorer", "explore": "explorer", "handle": "direct"}
+_HOME = {"Explorer": "explorer", "explore": "explorer"}
 
-__all__ = ["Explorer", "explore", "handle"]
+__all__ = ["Explorer", "explore"]
 
 
 def __getattr__(name: str) -> Any:

@@ -19,12 +19,10 @@ from pathlib import Path
 import ipywidgets
 from traitlets import Bytes, Unicode
 
-from nnwidgets.errors import NNWidgetsError
+from nnwidgets.server.notebook.ipykernel import answer_where_asked
+from nnwidgets.server.page_files import read_built
 from nnwidgets.widgets import marimo
-from nnwidgets.widgets.kernel import answer_where_asked
 
-_STYLED = {"checkpoints", "pulse"}
-_STATIC = Path(__file__).parent.parent / "static"
 _open: Bundle | None = None
 
 
@@ -43,7 +41,7 @@ def traits() -> dict[str, str]:
         NNWidgetsError: The page was never built.
     """
     if marimo.is_running():
-        return {"_esm": _built("nnwidgets.js"), "_css": _built("nnwidgets.css")}
+        return {"_esm": read_built("nnwidgets.js"), "_css": read_built("nnwidgets.css")}
     return {"_esm": _stub(), "_bundle": _reference()}
 
 
@@ -55,7 +53,7 @@ def _reference() -> str:
     """
     global _open  # noqa: PLW0603 - one per kernel is the point
     if _open is None or _open.comm is None:
-        code, style = _built("nnwidgets.js"), _built("nnwidgets.css")
+        code, style = read_built("nnwidgets.js"), read_built("nnwidgets.css")
         digest = hashlib.sha256(f"{code}\0{style}".encode()).hexdigest()[:16]
         _open = Bundle(code=compressed(code), style=compressed(style), digest=digest)
         answer_where_asked(_open.comm)
@@ -65,29 +63,6 @@ def _reference() -> str:
 def compressed(text: str) -> bytes:
     """Return ``text`` as the page decompresses it: gzip of its UTF-8."""
     return gzip.compress(text.encode(), mtime=0)
-
-
-def part(name: str) -> tuple[str, str]:
-    """Return script and style of a further part of the page; words are JSON, and not all parts have a style.
-
-    Raises:
-        NNWidgetsError: The page was never built.
-    """
-    if name == "zh":
-        return _built("zh.json"), ""
-    return _built(f"{name}.js"), _built(f"{name}.css") if name in _STYLED else ""
-
-
-def _built(name: str) -> str:
-    file = _STATIC / name
-    try:
-        return file.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise NNWidgetsError(
-            f"The Explorer's page, {file}, is not there.",
-            path=str(file),
-            hint="In a source checkout run `make build`; otherwise install nnwidgets again.",
-        ) from error
 
 
 @cache

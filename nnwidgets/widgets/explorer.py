@@ -16,14 +16,15 @@ from nnwidgets.errors import InvalidTargetError, PathNotFoundError
 from nnwidgets.introspect.checks.training import optimizers_in
 from nnwidgets.introspect.records import Trace
 from nnwidgets.introspect.safe_access.objects import require_module, type_name
-from nnwidgets.widgets import bundle, lifetime
-from nnwidgets.widgets.answers import first_view, handlers, is_long, is_patient
-from nnwidgets.widgets.kernel import after_each_cell, answer_where_asked
-from nnwidgets.widgets.locating import place_of
-from nnwidgets.widgets.session import Session
-from nnwidgets.widgets.static_view import static_bundle
-from nnwidgets.widgets.ticking import Ticking
-from nnwidgets.widgets.variables import name_of, notebook
+from nnwidgets.server.handlers.locate import place_of
+from nnwidgets.server.handlers.registry import first_view, handlers, is_long, is_patient
+from nnwidgets.server.notebook.ipykernel import after_each_cell, answer_where_asked
+from nnwidgets.server.notebook.variables import name_of, notebook
+from nnwidgets.server.session import open_views
+from nnwidgets.server.session.session import Session
+from nnwidgets.widgets import bundle, marimo
+from nnwidgets.widgets.static_output import static_bundle
+from nnwidgets.widgets.training_ticks import Ticking
 from nnwidgets.wire.codec import encode
 from nnwidgets.wire.dispatch import Dispatcher, view_closed
 from nnwidgets.wire.schema import VERSION
@@ -89,7 +90,8 @@ class Explorer(anywidget.AnyWidget):
         answer_where_asked(self.layout.comm)
         self.on_msg(self._receive)
         self._stop_watching = after_each_cell(self._cell_ran)
-        lifetime.opened(self)
+        open_views.opened(self)
+        marimo.when_cell_ends(self.close)
 
     @property
     def model(self) -> nn.Module | None:
@@ -136,7 +138,7 @@ class Explorer(anywidget.AnyWidget):
             self._dispatcher.close()
             self._emit("closed", {"code": "view-closed", "message": "The view was closed."})
             session.close()
-            lifetime.closed(self)
+            open_views.closed(self)
             self.layout.close()
         super().close()
 

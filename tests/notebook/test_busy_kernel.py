@@ -130,7 +130,7 @@ def test_the_same_request_id_may_come_from_another_subshell(kernel, busy):
 
 
 def test_a_comm_of_an_extension_is_answered_during_a_busy_cell_too(kernel, busy):
-    kernel.run("from nnwidgets.widgets.comm import register\nregister(get_ipython())\nnet = nn.Linear(20, 20)")
+    kernel.run("from nnwidgets.server.comm import register\nregister(get_ipython())\nnet = nn.Linear(20, 20)")
     kernel.send("mine", {"model": "net"}, message_type="comm_open", target_name="nnwidgets")
     subshell = kernel.subshell()
     kernel.answer("mine", "open", {}, as_widget=False)

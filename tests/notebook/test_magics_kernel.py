@@ -49,7 +49,7 @@ def test_a_name_opens_an_explorer_and_rerunning_the_cell_closes_the_last(noteboo
     notebook.run("%nn net", cell="explore")
     assert WIDGET in notebook.displayed()[-1]
     notebook.run("%nn net", cell="explore")
-    assert notebook.run("from nnwidgets.widgets.lifetime import views_of\nprint(len(views_of(net)))") == "1\n"
+    assert notebook.run("from nnwidgets.server.session.open_views import views_of\nprint(len(views_of(net)))") == "1\n"
 
 
 def test_a_line_that_cannot_be_followed_is_one_line_without_a_traceback(notebook):

@@ -14,11 +14,11 @@ from torch import nn
 
 from nnwidgets.errors import ChangedSinceError, InitializerError, InvalidTargetError
 from nnwidgets.introspect import stats
-from nnwidgets.widgets import changing, initializing
-from nnwidgets.widgets.aiming import aim_at
-from nnwidgets.widgets.offering import offer
-from nnwidgets.widgets.overlay import overlay
-from nnwidgets.widgets.session import Session
+from nnwidgets.server.handlers import changes, init
+from nnwidgets.server.handlers.initializers import offer
+from nnwidgets.server.handlers.overlay import overlay
+from nnwidgets.server.handlers.target import aim_at
+from nnwidgets.server.session.session import Session
 
 
 class Job:
@@ -51,9 +51,9 @@ def session(model, **kwargs):
 def test_a_change_in_one_view_is_told_to_every_other_of_the_same_model_and_to_no_other():
     model, other = net(), net()
     (first, told_first), (second, told_second), (third, told_third) = session(model), session(model), session(other)
-    initializing.carry_out(first, {"path": "0.weight", "how": "normal_", "seed": 1}, Job())
+    init.carry_out(first, {"path": "0.weight", "how": "normal_", "seed": 1}, Job())
     assert told_first == told_second == [("changed", {"structure": False})]
-    changing.set_frozen(second, {"path": "0"}, Job())
+    changes.set_frozen(second, {"path": "0"}, Job())
     assert told_first[-1] == ("changed", {"structure": True})
     assert told_third == []
     assert third.model_or_none is other
@@ -66,7 +66,7 @@ def test_a_view_that_is_forgotten_is_told_nothing_and_kept_by_nothing():
     del second
     gc.collect()
     assert gone() is None
-    changing.set_frozen(first, {"path": "0"}, Job())
+    changes.set_frozen(first, {"path": "0"}, Job())
     assert told == []
 
 
@@ -75,10 +75,10 @@ def test_a_preview_gives_the_very_numbers_of_the_change():
     view, heard = session(model)
     body = {"path": "2.weight", "how": "kaiming_normal_", "kwargs": {"mode": "fan_out"}, "seed": 5}
     before = model[2].weight.clone()
-    shown = initializing.preview(view, body, Job())
+    shown = init.preview(view, body, Job())
     assert torch.equal(model[2].weight, before)
     assert heard == []
-    made = initializing.carry_out(view, body, Job())
+    made = init.carry_out(view, body, Job())
     assert made["tensors"][0]["after"] == shown["tensors"][0]["after"]
     assert made["tensors"][0]["overlay"] == shown["tensors"][0]["overlay"]
     assert made["tensors"][0]["after"]["std"] == pytest.approx(model[2].weight.std().item())
@@ -91,8 +91,8 @@ def test_every_tied_name_of_a_change_shows_numbers_of_its_own():
     view, _ = session(model)
     body = {"path": "0.weight", "how": "normal_", "seed": 5}
     old = {path: stats(model.get_parameter(path)) for path in ("0.weight", "same.weight", "turned")}
-    shown = initializing.preview(view, body, Job())["tensors"]
-    made = initializing.carry_out(view, body, Job())["tensors"]
+    shown = init.preview(view, body, Job())["tensors"]
+    made = init.carry_out(view, body, Job())["tensors"]
     assert {each["path"] for each in made} == set(old)
     for each, previewed in zip(made, shown, strict=True):
         new = stats(model.get_parameter(each["path"]))
@@ -107,7 +107,7 @@ def test_a_change_cancelled_before_it_began_is_not_made():
     view, heard = session(model)
     before = model[0].weight.clone()
     with pytest.raises(Exception, match="cancelled"):
-        initializing.carry_out(view, {"path": "0.weight", "how": "normal_"}, Job(cancelled=True))
+        init.carry_out(view, {"path": "0.weight", "how": "normal_"}, Job(cancelled=True))
     assert torch.equal(model[0].weight, before)
     assert heard == []
 
@@ -119,16 +119,16 @@ def test_optimizers_passed_to_the_view_are_told_of_and_cleared():
     adam.step()
     view, _ = session(model, optimizers=[adam])
     body = {"path": "0", "how": "normal_", "seed": 1}
-    (stale,) = initializing.preview(view, body, Job())["stale"]
+    (stale,) = init.preview(view, body, Job())["stale"]
     assert stale["optimizer"] == "Adam"
     assert stale["n_tensors"] == 2
     assert "exp_avg of norm" in stale["message"]
     assert "clear_state" not in stale["message"]
-    reply = initializing.carry_out(view, {**body, "clear_state": True}, Job())
+    reply = init.carry_out(view, {**body, "clear_state": True}, Job())
     assert reply["warnings"] == []
     assert model[0].weight not in adam.state
     assert "optimizer.state.pop(net[0].weight, None)" in reply["code"]
-    changing.take_back(view, {}, Job())
+    changes.take_back(view, {}, Job())
     assert model[0].weight in adam.state
 
 
@@ -160,14 +160,14 @@ def test_a_constant_is_offered_for_a_bias_and_refused_for_a_weight():
     assert refused["0"]["reset"] is None
     assert "whole modules" in refused["0.weight"]["reset"]
     with pytest.raises(InitializerError, match="zeros_ is refused here"):
-        initializing.carry_out(view, {"path": "0", "how": "zeros_"}, Job())
+        init.carry_out(view, {"path": "0", "how": "zeros_"}, Job())
 
 
 def test_a_reset_says_what_it_leaves():
     model = nn.Sequential(nn.Linear(2, 2), holding(torch.zeros(3)))
     model[1].own = nn.Parameter(torch.ones(3))
     view, _ = session(model)
-    (warning,) = initializing.preview(view, {"path": "", "how": "reset", "seed": 1}, Job())["warnings"]
+    (warning,) = init.preview(view, {"path": "", "how": "reset", "seed": 1}, Job())["warnings"]
     assert warning.startswith("1.own: left as they are")
 
 
@@ -186,19 +186,19 @@ def test_what_can_not_be_filled_is_told_before_anything_is_chosen(made, why):
 def test_undo_over_other_codes_values_has_an_error_of_its_own():
     model = net()
     view, _ = session(model)
-    changing.set_value(view, {"path": "0.bias", "index": [0], "value": "2"}, Job())
+    changes.set_value(view, {"path": "0.bias", "index": [0], "value": "2"}, Job())
     with torch.no_grad():
         model[0].bias[0] = 3
     with pytest.raises(ChangedSinceError):
-        changing.take_back(view, {}, Job())
-    changing.take_back(view, {"force": True}, Job())
-    assert changing.tell_history(view, {}, Job())["redo"] == "0.bias[0] = 2"
+        changes.take_back(view, {}, Job())
+    changes.take_back(view, {"force": True}, Job())
+    assert changes.tell_history(view, {}, Job())["redo"] == "0.bias[0] = 2"
 
 
 @pytest.mark.parametrize("text", ["", "x", "1,2", "[1]", "__import__('os')"])
 def test_text_that_is_no_number_is_refused(text):
     with pytest.raises(InvalidTargetError, match="is no number"):
-        changing.read_value(text)
+        changes.read_value(text)
 
 
 @given(

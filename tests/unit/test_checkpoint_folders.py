@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from nnwidgets import handle
-from nnwidgets.widgets import folders
+from nnwidgets.server.notebook import folder as notebook_folder
 
 ASK = {"expanded": None, "text": "", "start": 0, "count": 100}
 
@@ -25,7 +25,7 @@ def folder(tmp_path, monkeypatch):
     """A notebook's folder with a variable `net` in the notebook."""
     made = tmp_path / "notebooks"
     made.mkdir()
-    monkeypatch.setattr(folders, "root", lambda: made)
+    monkeypatch.setattr(notebook_folder, "root", lambda: made)
     monkeypatch.setattr(sys.modules["__main__"], "net", nn.Linear(3, 2), raising=False)
     return made
 
@@ -134,7 +134,7 @@ def test_the_folder_stays_where_the_kernel_started_and_the_process_ends(tmp_path
         + ")['body']['entries'][0]['name'])"
     )
     code = f"import torch; net = torch.nn.Linear(1, 1)\n{code}"
-    source = Path(folders.__file__).parents[2]
+    source = Path(notebook_folder.__file__).parents[2]
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(source)},
         capture_output=True, text=True, check=True, timeout=120,

@@ -11,9 +11,9 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from nnwidgets import handle, history, undo
-from nnwidgets.widgets import folders
-from nnwidgets.widgets.answers import handlers, is_long
-from nnwidgets.widgets.session import Session
+from nnwidgets.server.handlers.registry import handlers, is_long
+from nnwidgets.server.notebook import folder as notebook_folder
+from nnwidgets.server.session.session import Session
 from nnwidgets.wire.dispatch import Dispatcher
 
 WINDOW = {"start": 0, "count": 100}
@@ -35,7 +35,7 @@ class Net(nn.Module):
 def folder(tmp_path, monkeypatch):
     made = tmp_path / "notebooks"
     made.mkdir()
-    monkeypatch.setattr(folders, "root", lambda: made)
+    monkeypatch.setattr(notebook_folder, "root", lambda: made)
     return made
 
 

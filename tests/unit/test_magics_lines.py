@@ -138,7 +138,7 @@ def test_a_bare_line_explores_the_only_model_and_lists_several(ip):
 
 def test_a_name_alone_explores(ip, variables):
     from nnwidgets import Explorer
-    from nnwidgets.widgets.lifetime import open_models
+    from nnwidgets.server.session.open_views import open_models
 
     ran = ip.run("%nn net")
     assert "application/vnd.jupyter.widget-view+json" in ran.outputs[0].data

@@ -14,14 +14,16 @@ from safetensors.torch import save_file
 from torch import nn
 
 from nnwidgets import edit
-from nnwidgets.edit.operations import initializers
+from nnwidgets.edit import initializers
 from nnwidgets.introspect import Trace, TraceCall
-from nnwidgets.widgets import answers as answering
-from nnwidgets.widgets import bundle, folders, offering
-from nnwidgets.widgets.answers import handlers, is_long
-from nnwidgets.widgets.identities import Identities
-from nnwidgets.widgets.named import NamedSessions
-from nnwidgets.widgets.session import Session
+from nnwidgets.server import page_files
+from nnwidgets.server.handlers import initializers as offering
+from nnwidgets.server.handlers import registry as answering
+from nnwidgets.server.handlers.registry import handlers, is_long
+from nnwidgets.server.notebook import folder as notebook_folder
+from nnwidgets.server.notebook.identities import Identities
+from nnwidgets.server.session.by_name import NamedSessions
+from nnwidgets.server.session.session import Session
 from nnwidgets.wire.dispatch import Dispatcher
 from nnwidgets.wire.schema import ERROR_CODES, KINDS, Event, Reply
 from nnwidgets.wire.validation import validate
@@ -136,12 +138,12 @@ class Far:
             monkeypatch.setattr(answering, "_identities", Identities())
             answers = handlers(NamedSessions().find)
         if name == "parts":
-            monkeypatch.setattr(bundle, "_STATIC", folder)
+            monkeypatch.setattr(page_files, "_STATIC", folder)
             (folder / "checkpoints.js").write_text("export default () => null;")
             (folder / "checkpoints.css").write_text(".nnw-checkpoints {}")
             (folder / "zh.json").write_text('{"Statistics":"统计"}', encoding="utf-8")
         if name == "files":
-            monkeypatch.setattr(folders, "root", lambda: folder)
+            monkeypatch.setattr(notebook_folder, "root", lambda: folder)
             files(folder)
         if name == "slow":
             answers["stats"] = self.wait_for_cancel

@@ -6,9 +6,9 @@ from typing import Any
 
 from nnwidgets.formatting import dtype_short, inert, shape_text
 from nnwidgets.introspect.records import ModuleNode, TensorEntry
-from nnwidgets.widgets.index import Index, Run, is_frozen
-from nnwidgets.widgets.rows import Flat, Line, fold_id, line_id, picked_member
-from nnwidgets.widgets.traces import TraceMarks
+from nnwidgets.server.rows.flatten import Flat, Line, fold_id, line_id, picked_member
+from nnwidgets.server.rows.trace_marks import TraceMarks
+from nnwidgets.server.rows.tree_index import Index, Run, is_frozen
 from nnwidgets.wire.schema import Fold, FoldMember, Row
 
 _MAX_CELLS = 64

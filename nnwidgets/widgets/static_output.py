@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from nnwidgets.server.session.session import Session
 from nnwidgets.text.document import Note
 from nnwidgets.text.html import marked_up
 from nnwidgets.text.pages.model import MOST_ROWS, tree_page
-from nnwidgets.widgets.session import Session
 
 _MAX_HTML = 11_000
 _MAX_TEXT = 4_500

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nnwidgets.formatting import inert
-from nnwidgets.widgets.index import Index
+from nnwidgets.server.rows.tree_index import Index
 from nnwidgets.wire.schema import Totals
 
 _MAX_WHY = 2_000

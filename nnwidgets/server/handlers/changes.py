@@ -9,9 +9,9 @@ from typing import Any
 from nnwidgets.edit import Change, assign, freeze, history, redo, undo, unfreeze
 from nnwidgets.errors import InvalidTargetError
 from nnwidgets.formatting import inert
-from nnwidgets.widgets.aiming import aim_at
-from nnwidgets.widgets.initializing import optimizer_name
-from nnwidgets.widgets.session import Session
+from nnwidgets.server.handlers.init import optimizer_name
+from nnwidgets.server.handlers.target import aim_at
+from nnwidgets.server.session.session import Session
 from nnwidgets.wire.dispatch import Job
 from nnwidgets.wire.schema.changes import ChangeReply, CodeReply, HistoryEntry, HistoryReply
 

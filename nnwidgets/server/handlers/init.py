@@ -21,12 +21,12 @@ from nnwidgets.introspect.safe_access.lookup import get
 from nnwidgets.introspect.safe_access.objects import type_name
 from nnwidgets.introspect.statistics.sampling import sampled_stats
 from nnwidgets.introspect.statistics.stats import version
-from nnwidgets.widgets.aiming import Aim, aim_at
-from nnwidgets.widgets.bodies import relation
-from nnwidgets.widgets.offering import refusal
-from nnwidgets.widgets.overlay import overlay
-from nnwidgets.widgets.session import Session
-from nnwidgets.widgets.variables import name_of, notebook
+from nnwidgets.server.handlers.findings_and_ties import relation
+from nnwidgets.server.handlers.initializers import refusal
+from nnwidgets.server.handlers.overlay import overlay
+from nnwidgets.server.handlers.target import Aim, aim_at
+from nnwidgets.server.notebook.variables import name_of, notebook
+from nnwidgets.server.session.session import Session
 from nnwidgets.wire.codec import number
 from nnwidgets.wire.dispatch import Job
 from nnwidgets.wire.errors import RequestError

@@ -12,11 +12,11 @@ from nnwidgets.checkpoint import load
 from nnwidgets.checkpoint.saving.save import saved
 from nnwidgets.errors import SaveError
 from nnwidgets.formatting import inert
-from nnwidgets.widgets.folders import as_here, named_from_here, relative, resolved
-from nnwidgets.widgets.initializing import optimizer_name
-from nnwidgets.widgets.planning import effective, planned
-from nnwidgets.widgets.session import Session
-from nnwidgets.widgets.totals import totals
+from nnwidgets.server.handlers.checkpoints.plan import effective, planned
+from nnwidgets.server.handlers.init import optimizer_name
+from nnwidgets.server.notebook.folder import as_here, named_from_here, relative, resolved
+from nnwidgets.server.rows.totals import totals
+from nnwidgets.server.session.session import Session
 from nnwidgets.wire.codec import number
 from nnwidgets.wire.dispatch import Job
 from nnwidgets.wire.errors import RequestError

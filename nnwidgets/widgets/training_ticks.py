@@ -6,8 +6,8 @@ import math
 import time
 
 from nnwidgets.introspect.statistics.training_norms import Beat, Pulse
-from nnwidgets.widgets import bundle
-from nnwidgets.widgets.session import Session
+from nnwidgets.server.page_files import part
+from nnwidgets.server.session.session import Session
 
 SECONDS_BETWEEN = 0.25
 SHARE_OF_TIME = 0.02
@@ -62,7 +62,7 @@ class Ticking:
             "beats": {path: list(map(_rounded, beats[path])) for path in seen},
         }
         if not self._has_part:
-            code, style = bundle.part("pulse")
+            code, style = part("pulse")
             body["part"] = {"code": code, "style": style}
             self._has_part = True
         session.emit("ticked", body)

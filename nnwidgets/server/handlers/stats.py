@@ -15,11 +15,11 @@ from nnwidgets.introspect.safe_access.scan import quiet
 from nnwidgets.introspect.safe_access.tensors import unreadable_reason
 from nnwidgets.introspect.statistics.sampling import sampled_stats
 from nnwidgets.introspect.statistics.stats import exact_stats, version
-from nnwidgets.widgets.gradients import grad_of
-from nnwidgets.widgets.index import Index
-from nnwidgets.widgets.locating import place_of, siblings_of
-from nnwidgets.widgets.rowdata import own_name
-from nnwidgets.widgets.session import Session
+from nnwidgets.server.handlers.gradients import grad_of
+from nnwidgets.server.handlers.locate import place_of, siblings_of
+from nnwidgets.server.rows.row_body import own_name
+from nnwidgets.server.rows.tree_index import Index
+from nnwidgets.server.session.session import Session
 from nnwidgets.wire.codec import Blob
 from nnwidgets.wire.dispatch import Job
 from nnwidgets.wire.errors import RequestError

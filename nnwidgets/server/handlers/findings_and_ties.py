@@ -11,8 +11,8 @@ from nnwidgets.formatting import inert, shape_text
 from nnwidgets.introspect.records import Finding, TieGroup
 from nnwidgets.introspect.safe_access.lookup import get
 from nnwidgets.introspect.safe_access.scan import quiet
-from nnwidgets.widgets.index import Index
-from nnwidgets.widgets.session import Session
+from nnwidgets.server.rows.tree_index import Index
+from nnwidgets.server.session.session import Session
 from nnwidgets.wire.schema import FindingBody, TieBody
 
 _MAX_MEMBERS = 200

@@ -8,10 +8,10 @@ from typing import Any
 
 from nnwidgets.checkpoint import Changed, StateDiff, diff
 from nnwidgets.formatting import inert
-from nnwidgets.widgets.folders import named_from_here, resolved
-from nnwidgets.widgets.looked import signature
-from nnwidgets.widgets.session import Session
-from nnwidgets.widgets.windows import holds, window
+from nnwidgets.server.handlers.checkpoints.paging import holds, window
+from nnwidgets.server.notebook.folder import named_from_here, resolved
+from nnwidgets.server.session.file_cache import signature
+from nnwidgets.server.session.session import Session
 from nnwidgets.wire.dispatch import Job
 from nnwidgets.wire.schema.checkpoints import Difference, DiffReply, DiffRow
 

@@ -8,8 +8,7 @@ from typing import Protocol
 from torch import nn
 
 from nnwidgets.introspect.records import Trace
-from nnwidgets.widgets import marimo
-from nnwidgets.widgets.kernel import Cell, cell_now
+from nnwidgets.server.notebook.ipykernel import Cell, cell_now
 
 
 class View(Protocol):
@@ -42,7 +41,6 @@ def opened(view: View) -> None:
                 earlier.close()
             _forget(reference)
     _views.append((weakref.ref(view, _forget), cell))
-    marimo.when_cell_ends(view.close)
 
 
 def closed(view: View) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from nnwidgets.widgets.answers import handlers, is_long, is_patient
-from nnwidgets.widgets.kernel import after_each_cell, answer_where_asked
-from nnwidgets.widgets.named import NamedSessions
+from nnwidgets.server.handlers.registry import handlers, is_long, is_patient
+from nnwidgets.server.notebook.ipykernel import after_each_cell, answer_where_asked
+from nnwidgets.server.session.by_name import NamedSessions
 from nnwidgets.wire.codec import encode
 from nnwidgets.wire.dispatch import Dispatcher
 from nnwidgets.wire.schema import VERSION

@@ -11,10 +11,10 @@ from typing import Any
 
 from nnwidgets.checkpoint import CheckpointIndex, StoredTensor, peek
 from nnwidgets.formatting import inert
-from nnwidgets.widgets.folders import listed, named_from_here, resolved
-from nnwidgets.widgets.looked import signature
-from nnwidgets.widgets.session import Session
-from nnwidgets.widgets.windows import holds, window
+from nnwidgets.server.handlers.checkpoints.paging import holds, window
+from nnwidgets.server.notebook.folder import listed, named_from_here, resolved
+from nnwidgets.server.session.file_cache import signature
+from nnwidgets.server.session.session import Session
 from nnwidgets.wire.dispatch import Job
 from nnwidgets.wire.schema.checkpoints import FolderReply, Pair, PeekReply, StoredRow
 

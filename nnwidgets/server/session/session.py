@@ -23,12 +23,12 @@ from nnwidgets.introspect.module_tree.tree import tree
 from nnwidgets.introspect.records import Finding, ModuleNode, ModuleTree, TensorStats, Trace
 from nnwidgets.introspect.safe_access.scan import read
 from nnwidgets.introspect.statistics.stats import CancelledError
-from nnwidgets.widgets.holding import Held
-from nnwidgets.widgets.index import Index
-from nnwidgets.widgets.looked import Looked
-from nnwidgets.widgets.rows import Flat, ViewState, flatten
-from nnwidgets.widgets.traces import TraceMarks
-from nnwidgets.widgets.variables import name_of, notebook
+from nnwidgets.server.notebook.variables import name_of, notebook
+from nnwidgets.server.rows.flatten import Flat, ViewState, flatten
+from nnwidgets.server.rows.trace_marks import TraceMarks
+from nnwidgets.server.rows.tree_index import Index
+from nnwidgets.server.session.file_cache import Looked
+from nnwidgets.server.session.model_ref import Held
 from nnwidgets.wire.errors import RequestError
 from nnwidgets.wire.threads import Workers
 

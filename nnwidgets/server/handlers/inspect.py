@@ -15,13 +15,13 @@ from nnwidgets.introspect.safe_access.objects import class_attribute, instance_d
 from nnwidgets.introspect.safe_access.scan import quiet
 from nnwidgets.introspect.safe_access.tensors import unreadable_reason
 from nnwidgets.introspect.statistics.stats import version
-from nnwidgets.widgets.bodies import finding_body, tie_body
-from nnwidgets.widgets.codelines import code_lines
-from nnwidgets.widgets.gradients import grad_of
-from nnwidgets.widgets.index import Index
-from nnwidgets.widgets.locating import place_of, siblings_of
-from nnwidgets.widgets.rowdata import own_name
-from nnwidgets.widgets.session import Session
+from nnwidgets.server.handlers.codelines import code_lines
+from nnwidgets.server.handlers.findings_and_ties import finding_body, tie_body
+from nnwidgets.server.handlers.gradients import grad_of
+from nnwidgets.server.handlers.locate import place_of, siblings_of
+from nnwidgets.server.rows.row_body import own_name
+from nnwidgets.server.rows.tree_index import Index
+from nnwidgets.server.session.session import Session
 from nnwidgets.wire.schema import InspectReply, ModuleFacts, ModuleTensor, Siblings, TensorFacts
 
 _MAX_TIES_INSIDE = 12

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from nnwidgets.errors import PathNotFoundError
-from nnwidgets.widgets.index import Index
-from nnwidgets.widgets.rows import ViewState, default_opening, fold_id
-from nnwidgets.widgets.session import Session
+from nnwidgets.server.rows.flatten import ViewState, default_opening, fold_id
+from nnwidgets.server.rows.tree_index import Index
+from nnwidgets.server.session.session import Session
 from nnwidgets.wire.schema import LocateReply
 
 

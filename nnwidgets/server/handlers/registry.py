@@ -12,23 +12,24 @@ from nnwidgets.errors import NNWidgetsError
 from nnwidgets.formatting import inert
 from nnwidgets.introspect.safe_access.objects import type_name
 from nnwidgets.introspect.statistics.threads import alone
-from nnwidgets.widgets import bundle, changing, initializing, numbers
-from nnwidgets.widgets.bodies import finding_body, tie_body
-from nnwidgets.widgets.comparing import tell_diff
-from nnwidgets.widgets.filtering import chip_counts
-from nnwidgets.widgets.identities import Identities
-from nnwidgets.widgets.inspecting import inspect
-from nnwidgets.widgets.locating import locate
-from nnwidgets.widgets.offering import offer
-from nnwidgets.widgets.peeking import tell_folder, tell_header
-from nnwidgets.widgets.planning import tell_plan
-from nnwidgets.widgets.rowdata import row
-from nnwidgets.widgets.rows import Flat, ViewState
-from nnwidgets.widgets.session import Session, state_of
-from nnwidgets.widgets.totals import totals
-from nnwidgets.widgets.traces import trace_body
-from nnwidgets.widgets.transferring import load_file, save_file
-from nnwidgets.widgets.variables import modules, optimizers
+from nnwidgets.server.handlers import changes, init, stats
+from nnwidgets.server.handlers.checkpoints.browse import tell_folder, tell_header
+from nnwidgets.server.handlers.checkpoints.diff import tell_diff
+from nnwidgets.server.handlers.checkpoints.load_save import load_file, save_file
+from nnwidgets.server.handlers.checkpoints.plan import tell_plan
+from nnwidgets.server.handlers.findings_and_ties import finding_body, tie_body
+from nnwidgets.server.handlers.initializers import offer
+from nnwidgets.server.handlers.inspect import inspect
+from nnwidgets.server.handlers.locate import locate
+from nnwidgets.server.notebook.identities import Identities
+from nnwidgets.server.notebook.variables import modules, optimizers
+from nnwidgets.server.page_files import part
+from nnwidgets.server.rows.filter import chip_counts
+from nnwidgets.server.rows.flatten import Flat, ViewState
+from nnwidgets.server.rows.row_body import row
+from nnwidgets.server.rows.totals import totals
+from nnwidgets.server.rows.trace_marks import trace_body
+from nnwidgets.server.session.session import Session, state_of
 from nnwidgets.wire.codec import encode, number
 from nnwidgets.wire.dispatch import Handler, Job
 from nnwidgets.wire.errors import RequestError
@@ -75,22 +76,22 @@ def handlers(session_of: Callable[[Mapping[str, Any]], Session]) -> dict[str, Ha
         "rows": rows,
         "locate": _locate,
         "inspect": _inspect,
-        "stats": numbers.stats,
-        "values": numbers.values,
-        "depth": numbers.depth,
+        "stats": stats.stats,
+        "values": stats.values,
+        "depth": stats.depth,
         "ties": ties,
         "findings": findings,
         "trace": trace,
         "initializers": offer,
-        "preview": initializing.preview,
-        "init": initializing.carry_out,
-        "assign": changing.set_value,
-        "freeze": changing.set_frozen,
-        "unfreeze": changing.set_trainable,
-        "undo": changing.take_back,
-        "redo": changing.make_again,
-        "history": changing.tell_history,
-        "code": changing.tell_code,
+        "preview": init.preview,
+        "init": init.carry_out,
+        "assign": changes.set_value,
+        "freeze": changes.set_frozen,
+        "unfreeze": changes.set_trainable,
+        "undo": changes.take_back,
+        "redo": changes.make_again,
+        "history": changes.tell_history,
+        "code": changes.tell_code,
         "folder": tell_folder,
         "peek": tell_header,
         "plan": tell_plan,
@@ -193,7 +194,7 @@ def _inspect(session: Session, body: Mapping[str, Any], job: Job) -> InspectRepl
     if "bins" in body:
         # What goes wrong here is told where statistics are asked for by themselves.
         with suppress(*_TOLD_WHERE_ASKED):
-            reply["stats"] = numbers.stats(session, {**body, "exact": False}, job)
+            reply["stats"] = stats.stats(session, {**body, "exact": False}, job)
     if "windows" in body and number(facts["n_elements"]) <= _QUICK_ELEMENTS:
         asked = body["windows"][:_MAX_WINDOWS]
         reply["windows"] = [_values_or_none(session, body["path"], each, job) for each in asked]
@@ -202,7 +203,7 @@ def _inspect(session: Session, body: Mapping[str, Any], job: Job) -> InspectRepl
 
 def _values_or_none(session: Session, path: str, asked: Mapping[str, Any], job: Job) -> ValuesReply | None:
     with suppress(*_TOLD_WHERE_ASKED):
-        return numbers.values(session, {**asked, "path": path}, job)
+        return stats.values(session, {**asked, "path": path}, job)
     return None
 
 
@@ -264,5 +265,5 @@ def page_part(body: Mapping[str, Any], _job: Job) -> PartReply:
     Raises:
         NNWidgetsError: The page was never built.
     """
-    code, style = bundle.part(body["name"])
+    code, style = part(body["name"])
     return {"code": code, "style": style}

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple, overload
 
-from nnwidgets.widgets.filtering import Matches, matches
-from nnwidgets.widgets.index import Index, Run
+from nnwidgets.server.rows.filter import Matches, matches
+from nnwidgets.server.rows.tree_index import Index, Run
 from nnwidgets.wire.schema import RulerMark
 
 _DEFAULT_ROWS = 26

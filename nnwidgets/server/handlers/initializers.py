@@ -12,8 +12,8 @@ from nnwidgets.edit.rng import forked
 from nnwidgets.edit.targets import Place, check_writable
 from nnwidgets.errors import NNWidgetsError
 from nnwidgets.formatting import inert
-from nnwidgets.widgets.aiming import Aim, aim_at, scopes
-from nnwidgets.widgets.session import Session
+from nnwidgets.server.handlers.target import Aim, aim_at, scopes
+from nnwidgets.server.session.session import Session
 from nnwidgets.wire.dispatch import Job
 from nnwidgets.wire.schema.changes import FanBody, InitializerBody, InitializersReply, ParameterBody
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from nnwidgets.errors import NNWidgetsError
 from nnwidgets.introspect.patterns import match
 from nnwidgets.introspect.records import TensorEntry
-from nnwidgets.widgets.index import Index, is_frozen
+from nnwidgets.server.rows.tree_index import Index, is_frozen
 
 _GLOB = frozenset("*?[")
 

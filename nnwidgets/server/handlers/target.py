@@ -9,11 +9,11 @@ from typing import Any
 from nnwidgets.edit.targets import Model, Place
 from nnwidgets.errors import InvalidTargetError
 from nnwidgets.formatting import inert
-from nnwidgets.widgets.filtering import matches
-from nnwidgets.widgets.index import Index
-from nnwidgets.widgets.locating import place_of, siblings_of
-from nnwidgets.widgets.rowdata import own_name
-from nnwidgets.widgets.session import Session
+from nnwidgets.server.handlers.locate import place_of, siblings_of
+from nnwidgets.server.rows.filter import matches
+from nnwidgets.server.rows.row_body import own_name
+from nnwidgets.server.rows.tree_index import Index
+from nnwidgets.server.session.session import Session
 from nnwidgets.wire.schema.changes import ScopeBody
 
 _MATRIX = 2

@@ -9,9 +9,9 @@ from torch import nn
 
 from nnwidgets.errors import closest_names
 from nnwidgets.introspect.safe_access.objects import is_module
-from nnwidgets.widgets.lifetime import open_models
-from nnwidgets.widgets.session import Emit, Session
-from nnwidgets.widgets.variables import modules, name_of, notebook
+from nnwidgets.server.notebook.variables import modules, name_of, notebook
+from nnwidgets.server.session.open_views import open_models
+from nnwidgets.server.session.session import Emit, Session
 from nnwidgets.wire.errors import RequestError
 
 _MAX_LISTED = 10

@@ -11,11 +11,11 @@ from nnwidgets.checkpoint import LoadPlan, PlanEntry, plan
 from nnwidgets.checkpoint.records import LOADED, WORST_FIRST, Suggestion
 from nnwidgets.errors import PathNotFoundError
 from nnwidgets.formatting import inert
-from nnwidgets.widgets.folders import named_from_here, resolved
-from nnwidgets.widgets.looked import signature
-from nnwidgets.widgets.peeking import header
-from nnwidgets.widgets.session import Session
-from nnwidgets.widgets.windows import holds, window
+from nnwidgets.server.handlers.checkpoints.browse import header
+from nnwidgets.server.handlers.checkpoints.paging import holds, window
+from nnwidgets.server.notebook.folder import named_from_here, resolved
+from nnwidgets.server.session.file_cache import signature
+from nnwidgets.server.session.session import Session
 from nnwidgets.wire.dispatch import Job
 from nnwidgets.wire.schema.checkpoints import PlanReply, PlanRow
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from nnwidgets.widgets.answers import handlers
-from nnwidgets.widgets.named import NamedSessions
+from nnwidgets.server.handlers.registry import handlers
+from nnwidgets.server.session.by_name import NamedSessions
 from nnwidgets.wire.dispatch import Dispatcher
 
 _sessions = NamedSessions()

@@ -1,0 +1,38 @@
+"""The files of the built page: its script and style, and the parts that most never open."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nnwidgets.errors import NNWidgetsError
+
+_STYLED = {"checkpoints", "pulse"}
+_STATIC = Path(__file__).parent.parent / "static"
+
+
+def part(name: str) -> tuple[str, str]:
+    """Return script and style of a further part of the page; words are JSON, and not all parts have a style.
+
+    Raises:
+        NNWidgetsError: The page was never built.
+    """
+    if name == "zh":
+        return read_built("zh.json"), ""
+    return read_built(f"{name}.js"), read_built(f"{name}.css") if name in _STYLED else ""
+
+
+def read_built(name: str) -> str:
+    """Return the text of one of the built files.
+
+    Raises:
+        NNWidgetsError: The page was never built.
+    """
+    file = _STATIC / name
+    try:
+        return file.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise NNWidgetsError(
+            f"The Explorer's page, {file}, is not there.",
+            path=str(file),
+            hint="In a source checkout run `make build`; otherwise install nnwidgets again.",
+        ) from error
