@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, NotRequired, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 from nnwidgets.wire import schema
+from nnwidgets.wire.schema import envelope
 
 DOCUMENT = Path(__file__).parent / "protocol.md"
 _BEGIN = "## Kinds\n"
@@ -55,8 +56,8 @@ def _parts() -> Iterator[str]:
 def _events() -> Iterator[str]:
     yield "## Events\n"
     yield 'Three messages come unasked: `{"v": 1, "event": …, "body": …}`.\n'
-    yield f"{_prose(schema.Event).split(chr(10) * 2, 1)[1]}\n"
-    for body in (schema.ChangedBody, schema.ClosedBody):
+    yield f"{_prose(envelope.Event).split(chr(10) * 2, 1)[1]}\n"
+    for body in (envelope.ChangedBody, envelope.ClosedBody):
         yield f"### {body.__name__}\n\n{_prose(body)}\n"
         yield _table(body)
 
@@ -115,7 +116,7 @@ def _type(hint: Any) -> str:
 
 
 def _union(options: tuple[Any, ...]) -> str:
-    number = get_args(schema.Number)
+    number = get_args(envelope.Number)
     if not set(number) <= set(options):
         return " \\| ".join(map(_type, options))
     return " \\| ".join(["Number", *(_type(option) for option in options if option not in number)])

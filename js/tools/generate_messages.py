@@ -5,14 +5,14 @@
 
 from __future__ import annotations
 
-import inspect
 import sys
 import types
 import typing
+from inspect import cleandoc
 from pathlib import Path
 
 from nnwidgets.wire import schema
-from nnwidgets.wire.schema import changes, checkpoints
+from nnwidgets.wire.schema import changes, checkpoints, envelope, inspect, tree
 
 TARGET = Path(__file__).parents[1] / "src" / "protocol" / "messages.ts"
 PLAIN = {int: "number", float: "number", str: "string", bool: "boolean", type(None): "null", typing.Any: "unknown"}
@@ -41,7 +41,7 @@ def type_text(kind: object) -> str:  # noqa: PLR0911 - one return a kind of type
 
 def doc_text(kind: type) -> str:
     """The class's docstring as a comment."""
-    lines = inspect.cleandoc(kind.__doc__ or "").splitlines()
+    lines = cleandoc(kind.__doc__ or "").splitlines()
     if len(lines) == 1:
         return f"/** {lines[0]} */"
     return "\n".join(["/**", *(f" * {line}".rstrip() for line in lines), " */"])
@@ -61,11 +61,13 @@ def interface_text(kind: type) -> str:
 
 def messages_text() -> str:
     """The whole file."""
-    names = {name: value for part in (schema, changes, checkpoints) for name, value in vars(part).items()}
+    names = {
+        name: value for part in (envelope, tree, inspect, changes, checkpoints) for name, value in vars(part).items()
+    }
     kinds = list(dict.fromkeys(value for value in names.values() if typing.is_typeddict(value)))
     parts = [
         "// Generated from nnwidgets/wire/schema by js/tools/generate_messages.py. Edit the schema, then run that.",
-        f"export const VERSION = {schema.VERSION};",
+        f"export const VERSION = {envelope.VERSION};",
     ]
     parts += [
         f"export type {name} = {type_text(value)};"

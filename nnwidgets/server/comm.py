@@ -10,7 +10,7 @@ from nnwidgets.server.notebook.ipykernel import after_each_cell, answer_where_as
 from nnwidgets.server.session.by_name import NamedSessions
 from nnwidgets.wire.codec import encode
 from nnwidgets.wire.dispatch import Dispatcher
-from nnwidgets.wire.schema import VERSION
+from nnwidgets.wire.schema.envelope import VERSION
 
 TARGET = "nnwidgets"
 

@@ -27,7 +27,7 @@ from nnwidgets.widgets.static_output import static_bundle
 from nnwidgets.widgets.training_ticks import Ticking
 from nnwidgets.wire.codec import encode
 from nnwidgets.wire.dispatch import Dispatcher, view_closed
-from nnwidgets.wire.schema import VERSION
+from nnwidgets.wire.schema.envelope import VERSION
 from nnwidgets.wire.threads import Workers
 
 _HEIGHTS = range(160, 4_001)

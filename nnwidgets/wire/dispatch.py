@@ -10,7 +10,8 @@ from typing import Any
 from nnwidgets.errors import closest_names
 from nnwidgets.wire.codec import encode
 from nnwidgets.wire.errors import RequestError, wire_error
-from nnwidgets.wire.schema import KINDS, VERSION, Request
+from nnwidgets.wire.schema import KINDS
+from nnwidgets.wire.schema.envelope import VERSION, Request
 from nnwidgets.wire.threads import Workers
 from nnwidgets.wire.validation import validate
 

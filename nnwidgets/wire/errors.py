@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 
 from nnwidgets.errors import NNWidgetsError
-from nnwidgets.wire.schema import ERROR_CODES, WireError
+from nnwidgets.wire.schema import ERROR_CODES
+from nnwidgets.wire.schema.envelope import WireError
 
 _LOG = logging.getLogger(__name__)
 _MAX_MESSAGE = 2_000

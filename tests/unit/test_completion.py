@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from nnwidgets.edit.operations import initializers
+from nnwidgets.edit import initializers
 from nnwidgets.magics.complete import MOST, complete
 from nnwidgets.magics.line.grammar import SUBCOMMANDS
 from tests.ipython_shell import shell

@@ -16,6 +16,7 @@ from torch import nn
 
 import nnwidgets as nnw
 from nnwidgets import edit
+from nnwidgets.edit.history import log_of
 from tests.unit.edited import bits, mlp, run, tied
 
 TARGETS = ("a.weight", "t.weight", "a.bias", "low", "high", "even", "odd", "**.bias", "Linear.weight", "plain", "b")
@@ -346,7 +347,7 @@ def test_a_deleted_model_frees_its_history():
     net = mlp()
     change = nnw.init(net, "0.weight", "normal_")
     history = nnw.history(net)
-    gone, undo = weakref.ref(net), weakref.ref(edit.log.log_of(net).state.done[0].undo)
+    gone, undo = weakref.ref(net), weakref.ref(log_of(net).state.done[0].undo)
     del net
     gc.collect()
     assert gone() is None

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from nnwidgets.errors import InvalidTargetError, NNWidgetsError, PathNotFoundError
 from nnwidgets.wire.dispatch import Dispatcher
-from nnwidgets.wire.schema import ERROR_CODES, KINDS, Reply
+from nnwidgets.wire.schema import ERROR_CODES, KINDS
+from nnwidgets.wire.schema.envelope import Reply
 from nnwidgets.wire.validation import validate
 
 WAIT = 30

@@ -25,7 +25,8 @@ from nnwidgets.server.notebook.identities import Identities
 from nnwidgets.server.session.by_name import NamedSessions
 from nnwidgets.server.session.session import Session
 from nnwidgets.wire.dispatch import Dispatcher
-from nnwidgets.wire.schema import ERROR_CODES, KINDS, Event, Reply
+from nnwidgets.wire.schema import ERROR_CODES, KINDS
+from nnwidgets.wire.schema.envelope import Event, Reply
 from nnwidgets.wire.validation import validate
 
 HERE = Path(__file__).parent

@@ -4,13 +4,13 @@ export const VERSION = 1;
 
 export type Number = number | string;
 
-export type RowKind = "module" | "fold" | "alias" | "cycle" | "tensor" | "problem";
-
-export type Of = "value" | "grad";
-
 export type Severity = "error" | "warning" | "note";
 
+export type RowKind = "module" | "fold" | "alias" | "cycle" | "tensor" | "problem";
+
 export type Chip = "trainable" | "frozen" | "tied" | "findings";
+
+export type Of = "value" | "grad";
 
 export type Scope = "here" | "fold" | "filter";
 
@@ -41,332 +41,6 @@ export type ErrorCode =
   | "cancelled"
   | "view-closed"
   | "internal";
-
-/** Set one element: `index` has a number per dimension, `value` is text as Python has it ("0.5", "nan", "1+2j"). */
-export interface AssignBody {
-  readonly model?: string;
-  readonly path: string;
-  readonly index: readonly number[];
-  readonly value: string;
-}
-
-/** A change that was made, taken back or made again; at most 200 paths are listed. */
-export interface ChangeReply {
-  readonly label: string;
-  readonly paths: readonly string[];
-  readonly n_paths: number;
-  readonly seed: number | string | null;
-  readonly warnings: readonly string[];
-}
-
-/** `index` picks one change in force, counted from 0; without it all of them, in order. */
-export interface CodeBody {
-  readonly model?: string;
-  readonly index?: number;
-}
-
-/** Python that makes the changes again with torch alone, bit for bit. */
-export interface CodeReply {
-  readonly code: string;
-}
-
-/**
- * The log, the oldest first; the last 200 entries come. `first` is the number of the first one that does.
- *
- * undo, redo: label of the change that it would take back or make again, None where there is none.
- */
-export interface HistoryReply {
-  readonly entries: readonly HistoryEntry[];
-  readonly first: number;
-  readonly n_changes: number;
-  readonly undo: string | null;
-  readonly redo: string | null;
-  readonly kept_bytes: number | string;
-  readonly budget_bytes: number | string;
-}
-
-/**
- * Fill a target anew.
- *
- * kwargs: the initializer's own parameters; text where its type is "any" is read as a Python literal if it is one.
- * seed: from 0 to 2^64 - 1; drawn and told where it is None or left out.
- * clear_state: also clear what live optimizers remember of the tensors.
- */
-export interface InitBody {
-  readonly model?: string;
-  readonly path: string;
-  readonly scope?: "here" | "fold" | "filter";
-  readonly only?: "all" | "weights" | "vectors";
-  readonly filter?: string;
-  readonly chips?: readonly ("trainable" | "frozen" | "tied" | "findings")[];
-  readonly how: string;
-  readonly kwargs?: Readonly<Record<string, number | string | boolean | null>>;
-  readonly seed?: number | string | null;
-  readonly clear_state?: boolean;
-}
-
-/** Those on offer, the one suggested, and what is known of the target; `problem` says why nothing can fill it. */
-export interface InitializersReply {
-  readonly initializers: readonly InitializerBody[];
-  readonly suggested: string;
-  readonly scopes: readonly ScopeBody[];
-  readonly n_weights: number;
-  readonly n_vectors: number;
-  readonly fan: FanBody | null;
-  readonly problem: string | null;
-}
-
-/** What would change, or has changed: at most 200 tensors are listed. `code` is the same in torch alone. */
-export interface InitReply {
-  readonly label: string;
-  readonly seed: number | string | null;
-  readonly n_tensors: number;
-  readonly n_elements: number | string;
-  readonly tensors: readonly ChangedTensor[];
-  readonly warnings: readonly string[];
-  readonly stale: readonly StaleState[];
-  readonly code: string;
-}
-
-/**
- * Which tensors: one, all parameters of a module, the like of them in each member of a fold, or the filter's rows.
- *
- * scope: `here` (the default) is `path` itself, `fold` the same path in every member of the innermost fold around it,
- *     `filter` what `filter` and `chips` keep, as in `rows`; `path` is then what is in view.
- * only: `weights` leaves out tensors of fewer than two dimensions, `vectors` keeps only those.
- */
-export interface TargetBody {
-  readonly model?: string;
-  readonly path: string;
-  readonly scope?: "here" | "fold" | "filter";
-  readonly only?: "all" | "weights" | "vectors";
-  readonly filter?: string;
-  readonly chips?: readonly ("trainable" | "frozen" | "tied" | "findings")[];
-}
-
-/** `force`: also over what other code has written since; without it that is refused as `changed-since`. */
-export interface UndoBody {
-  readonly model?: string;
-  readonly force?: boolean;
-}
-
-/**
- * Compare a checkpoint with the live model or, where `other` is a path, with another checkpoint.
- *
- * fresh: compare anew, though the same was compared before; without it a window of the last comparison comes.
- * keep: which kinds come, all of them where empty.
- * text: keeps the names that hold it.
- * start, count: the window; at most 500 rows come.
- */
-export interface DiffBody {
-  readonly model?: string;
-  readonly path: string;
-  readonly other: string | null;
-  readonly fresh: boolean;
-  readonly keep: readonly ("values" | "shape" | "dtype" | "added" | "removed" | "equal")[];
-  readonly text: string;
-  readonly start: number;
-  readonly count: number;
-}
-
-/** A comparison at a glance, with a window of its rows, the greatest first. `a` and `b` name the sides. */
-export interface DiffReply {
-  readonly a: string;
-  readonly b: string;
-  readonly counts: Readonly<Record<string, number>>;
-  readonly is_equal: boolean;
-  readonly total: number;
-  readonly start: number;
-  readonly rows: readonly DiffRow[];
-}
-
-/** A folder under the notebook's own; "" is that itself. */
-export interface FolderBody {
-  readonly model?: string;
-  readonly path: string;
-}
-
-/**
- * What is in a folder, the newest first; at most 2,000 come, `n_entries` says how many there are.
- *
- * Names that begin with a dot are left out. Where `is_checkpoint`, the folder itself is one, sharded or distributed:
- * `peek` of its path tells.
- */
-export interface FolderReply {
-  readonly path: string;
-  readonly crumbs: readonly Crumb[];
-  readonly entries: readonly FileBody[];
-  readonly n_entries: number;
-  readonly is_checkpoint: boolean;
-}
-
-/**
- * Load, all or nothing; `accept_all` and `rename` as in `plan`.
- *
- * strict: refuse where either side lacks a tensor of the other.
- * optimizer: load its state too.
- */
-export interface LoadBody {
-  readonly model?: string;
-  readonly path: string;
-  readonly accept_all: boolean;
-  readonly rename: Readonly<Record<string, string | null>>;
-  readonly strict: boolean;
-  readonly optimizer: boolean;
-}
-
-/** A load as it was carried out; where `verified`, every loaded tensor was compared with the file afterwards. */
-export interface LoadReply {
-  readonly path: string;
-  readonly label: string;
-  readonly n_loaded: number;
-  readonly n_elements: number | string;
-  readonly verified: boolean;
-  readonly warnings: readonly string[];
-}
-
-/**
- * Which part of the page.
- *
- * name: `checkpoints` is its panel of checkpoints, `reinitialize` what fills tensors anew, `pulse` the column of a
- *     training's course, `zh` its words in Simplified Chinese.
- */
-export interface PartBody {
-  readonly name: "checkpoints" | "reinitialize" | "pulse" | "zh";
-}
-
-/**
- * A module's source that has a function as its default export, and the style that goes with it.
- *
- * Of words, a JSON object from English to the other language, and no style.
- */
-export interface PartReply {
-  readonly code: string;
-  readonly style: string;
-}
-
-/**
- * What is in a checkpoint, from its headers alone, as a tree of its names.
- *
- * expanded: ids of open rows, or None for the default opening (which the reply tells).
- * text: keeps the tensors whose name holds it, as a flat list.
- * start, count: the window; at most 500 rows come.
- */
-export interface PeekBody {
-  readonly model?: string;
-  readonly path: string;
-  readonly expanded: readonly string[] | null;
-  readonly text: string;
-  readonly start: number;
-  readonly count: number;
-}
-
-/**
- * A checkpoint at a glance, with a window of its tree.
- *
- * state_dict: where the state dict was found, "" for the whole file, None where nothing looks like one.
- * optimizer: where an optimizer's state was found.
- * departures: in what it isn't as its format says.
- * metadata, values: text and plain values kept with it; at most 200 of each, cut to 400 characters.
- */
-export interface PeekReply {
-  readonly path: string;
-  readonly format: string;
-  readonly size_bytes: number | string;
-  readonly n_files: number;
-  readonly n_tensors: number;
-  readonly n_rest: number;
-  readonly n_elements: number | string;
-  readonly n_ties: number;
-  readonly dtypes: Readonly<Record<string, number>>;
-  readonly state_dict: string | null;
-  readonly optimizer: string | null;
-  readonly metadata: readonly Pair[];
-  readonly values: readonly Pair[];
-  readonly departures: readonly string[];
-  readonly total: number;
-  readonly start: number;
-  readonly rows: readonly StoredRow[];
-  readonly expanded: readonly string[];
-}
-
-/**
- * What a load would do.
- *
- * accept_all: take every suggested rename.
- * rename: from a name in the file to a path in the model, or to None, which refuses a suggestion; these come before
- *     what is suggested.
- * keep: which statuses come, all of them where empty.
- * text: keeps the names that hold it.
- * start, count: the window; at most 500 rows come.
- */
-export interface PlanBody {
-  readonly model?: string;
-  readonly path: string;
-  readonly accept_all: boolean;
-  readonly rename: Readonly<Record<string, string | null>>;
-  readonly keep: readonly ("match" | "renamed" | "shape_mismatch" | "dtype_cast" | "missing" | "unexpected" | "tied")[];
-  readonly text: string;
-  readonly start: number;
-  readonly count: number;
-}
-
-/**
- * A plan at a glance, with a window of its rows, problems first.
- *
- * n_loads: tensors of the model that a load would write, of `n_model`.
- * n_suggested: renames that are suggested and neither accepted nor refused.
- * n_renames: those accepted or typed.
- * is_complete: a strict load would go through.
- * has_optimizer: the file holds an optimizer's state and a live optimizer of the model could take it.
- * runs: what the whole list is made of, in its order.
- */
-export interface PlanReply {
-  readonly path: string;
-  readonly counts: Readonly<Record<string, number>>;
-  readonly n_model: number;
-  readonly n_loads: number;
-  readonly n_elements: number | string;
-  readonly n_suggested: number;
-  readonly n_renames: number;
-  readonly is_exact: boolean;
-  readonly is_complete: boolean;
-  readonly has_optimizer: boolean;
-  readonly warnings: readonly string[];
-  readonly runs: readonly Run[];
-  readonly total: number;
-  readonly start: number;
-  readonly rows: readonly PlanRow[];
-}
-
-/**
- * Save the model; the format follows the path: `.safetensors`, else torch's zip; a folder holds shards.
- *
- * overwrite: over what is there; without it that is refused as `file-exists`.
- * optimizer: its state beside the model.
- * shard_size: at most so many bytes a file.
- */
-export interface SaveBody {
-  readonly model?: string;
-  readonly path: string;
-  readonly overwrite: boolean;
-  readonly verify: boolean;
-  readonly optimizer: boolean;
-  readonly shard_size?: number | string | null;
-}
-
-/** A save as it was carried out; where `verified`, read back and compared. `code` does it with torch alone. */
-export interface SaveReply {
-  readonly path: string;
-  readonly paths: readonly string[];
-  readonly n_tensors: number;
-  readonly size_bytes: number | string;
-  readonly digest: string;
-  readonly verified: boolean;
-  readonly seconds: number;
-  readonly warnings: readonly string[];
-  readonly code: string;
-}
 
 /** page → kernel. */
 export interface Request {
@@ -459,6 +133,79 @@ export interface Array {
   readonly dtype: string;
   readonly shape: readonly number[];
   readonly buffer: number;
+}
+
+/** A path of the model. */
+export interface PathBody {
+  readonly model?: string;
+  readonly path: string;
+}
+
+/** Only which model. */
+export interface ModelBody {
+  readonly model?: string;
+}
+
+/** A variable of the kernel that holds a module. */
+export interface ModelVariable {
+  readonly name: string;
+  readonly class_name: string;
+}
+
+/** Modules among the kernel's variables. */
+export interface ModelsReply {
+  readonly models: readonly ModelVariable[];
+}
+
+/** Nothing. */
+export interface VariablesBody {
+}
+
+/**
+ * A variable of the kernel: what its value is, and which one.
+ *
+ * identity: stays the same for as long as the name holds the same object; another object never gets it.
+ */
+export interface Variable {
+  readonly name: string;
+  readonly class_name: string;
+  readonly identity: number;
+}
+
+/** Modules and torch optimizers among the kernel's variables, in the order they were made; none is looked into. */
+export interface VariablesReply {
+  readonly modules: readonly Variable[];
+  readonly optimizers: readonly Variable[];
+}
+
+/** Id of the request to stop. It then replies with error code `cancelled`; this one replies whether it was found. */
+export interface CancelBody {
+  readonly id: string;
+}
+
+/** False where that request had ended, or never was. */
+export interface CancelReply {
+  readonly found: boolean;
+}
+
+/**
+ * Which part of the page.
+ *
+ * name: `checkpoints` is its panel of checkpoints, `reinitialize` what fills tensors anew, `pulse` the column of a
+ *     training's course, `zh` its words in Simplified Chinese.
+ */
+export interface PartBody {
+  readonly name: "checkpoints" | "reinitialize" | "pulse" | "zh";
+}
+
+/**
+ * A module's source that has a function as its default export, and the style that goes with it.
+ *
+ * Of words, a JSON object from English to the other language, and no style.
+ */
+export interface PartReply {
+  readonly code: string;
+  readonly style: string;
 }
 
 /** `model` names a variable of the kernel; a widget's own messages leave it out. */
@@ -635,12 +382,6 @@ export interface LocateReply {
   readonly id: string;
   readonly expanded: readonly string[];
   readonly picked: Readonly<Record<string, number>>;
-}
-
-/** A path of the model. */
-export interface PathBody {
-  readonly model?: string;
-  readonly path: string;
 }
 
 /** What `ValuesBody` says beside the path. */
@@ -847,11 +588,6 @@ export interface DepthReply {
   readonly index: number;
 }
 
-/** Only which model. */
-export interface ModelBody {
-  readonly model?: string;
-}
-
 /** All groups. */
 export interface TiesReply {
   readonly ties: readonly TieBody[];
@@ -886,46 +622,20 @@ export interface TraceReply {
   readonly flops: number | string | null;
 }
 
-/** A variable of the kernel that holds a module. */
-export interface ModelVariable {
-  readonly name: string;
-  readonly class_name: string;
-}
-
-/** Modules among the kernel's variables. */
-export interface ModelsReply {
-  readonly models: readonly ModelVariable[];
-}
-
-/** Nothing. */
-export interface VariablesBody {
-}
-
 /**
- * A variable of the kernel: what its value is, and which one.
+ * Which tensors: one, all parameters of a module, the like of them in each member of a fold, or the filter's rows.
  *
- * identity: stays the same for as long as the name holds the same object; another object never gets it.
+ * scope: `here` (the default) is `path` itself, `fold` the same path in every member of the innermost fold around it,
+ *     `filter` what `filter` and `chips` keep, as in `rows`; `path` is then what is in view.
+ * only: `weights` leaves out tensors of fewer than two dimensions, `vectors` keeps only those.
  */
-export interface Variable {
-  readonly name: string;
-  readonly class_name: string;
-  readonly identity: number;
-}
-
-/** Modules and torch optimizers among the kernel's variables, in the order they were made; none is looked into. */
-export interface VariablesReply {
-  readonly modules: readonly Variable[];
-  readonly optimizers: readonly Variable[];
-}
-
-/** Id of the request to stop. It then replies with error code `cancelled`; this one replies whether it was found. */
-export interface CancelBody {
-  readonly id: string;
-}
-
-/** False where that request had ended, or never was. */
-export interface CancelReply {
-  readonly found: boolean;
+export interface TargetBody {
+  readonly model?: string;
+  readonly path: string;
+  readonly scope?: "here" | "fold" | "filter";
+  readonly only?: "all" | "weights" | "vectors";
+  readonly filter?: string;
+  readonly chips?: readonly ("trainable" | "frozen" | "tied" | "findings")[];
 }
 
 /** A parameter of an initializer. `type`: "float", "int", "bool", "str", "any"; `choices` is empty where open. */
@@ -972,6 +682,37 @@ export interface FanBody {
   readonly note: string;
 }
 
+/** Those on offer, the one suggested, and what is known of the target; `problem` says why nothing can fill it. */
+export interface InitializersReply {
+  readonly initializers: readonly InitializerBody[];
+  readonly suggested: string;
+  readonly scopes: readonly ScopeBody[];
+  readonly n_weights: number;
+  readonly n_vectors: number;
+  readonly fan: FanBody | null;
+  readonly problem: string | null;
+}
+
+/**
+ * Fill a target anew.
+ *
+ * kwargs: the initializer's own parameters; text where its type is "any" is read as a Python literal if it is one.
+ * seed: from 0 to 2^64 - 1; drawn and told where it is None or left out.
+ * clear_state: also clear what live optimizers remember of the tensors.
+ */
+export interface InitBody {
+  readonly model?: string;
+  readonly path: string;
+  readonly scope?: "here" | "fold" | "filter";
+  readonly only?: "all" | "weights" | "vectors";
+  readonly filter?: string;
+  readonly chips?: readonly ("trainable" | "frozen" | "tied" | "findings")[];
+  readonly how: string;
+  readonly kwargs?: Readonly<Record<string, number | string | boolean | null>>;
+  readonly seed?: number | string | null;
+  readonly clear_state?: boolean;
+}
+
 /** Statistics as in `stats`, without the histogram; of a sample where `is_exact` is False. */
 export interface Figures {
   readonly n: number | string;
@@ -1016,6 +757,41 @@ export interface StaleState {
   readonly message: string;
 }
 
+/** What would change, or has changed: at most 200 tensors are listed. `code` is the same in torch alone. */
+export interface InitReply {
+  readonly label: string;
+  readonly seed: number | string | null;
+  readonly n_tensors: number;
+  readonly n_elements: number | string;
+  readonly tensors: readonly ChangedTensor[];
+  readonly warnings: readonly string[];
+  readonly stale: readonly StaleState[];
+  readonly code: string;
+}
+
+/** Set one element: `index` has a number per dimension, `value` is text as Python has it ("0.5", "nan", "1+2j"). */
+export interface AssignBody {
+  readonly model?: string;
+  readonly path: string;
+  readonly index: readonly number[];
+  readonly value: string;
+}
+
+/** `force`: also over what other code has written since; without it that is refused as `changed-since`. */
+export interface UndoBody {
+  readonly model?: string;
+  readonly force?: boolean;
+}
+
+/** A change that was made, taken back or made again; at most 200 paths are listed. */
+export interface ChangeReply {
+  readonly label: string;
+  readonly paths: readonly string[];
+  readonly n_paths: number;
+  readonly seed: number | string | null;
+  readonly warnings: readonly string[];
+}
+
 /** A change. `time`: seconds since 1970. `state`: `done`, `undone`, or `kept` where its undo copy was dropped. */
 export interface HistoryEntry {
   readonly label: string;
@@ -1026,6 +802,38 @@ export interface HistoryEntry {
   readonly time: number;
   readonly warnings: readonly string[];
   readonly state: "done" | "undone" | "kept";
+}
+
+/**
+ * The log, the oldest first; the last 200 entries come. `first` is the number of the first one that does.
+ *
+ * undo, redo: label of the change that it would take back or make again, None where there is none.
+ */
+export interface HistoryReply {
+  readonly entries: readonly HistoryEntry[];
+  readonly first: number;
+  readonly n_changes: number;
+  readonly undo: string | null;
+  readonly redo: string | null;
+  readonly kept_bytes: number | string;
+  readonly budget_bytes: number | string;
+}
+
+/** `index` picks one change in force, counted from 0; without it all of them, in order. */
+export interface CodeBody {
+  readonly model?: string;
+  readonly index?: number;
+}
+
+/** Python that makes the changes again with torch alone, bit for bit. */
+export interface CodeReply {
+  readonly code: string;
+}
+
+/** A folder under the notebook's own; "" is that itself. */
+export interface FolderBody {
+  readonly model?: string;
+  readonly path: string;
 }
 
 /**
@@ -1048,6 +856,36 @@ export interface FileBody {
 export interface Crumb {
   readonly name: string;
   readonly path: string;
+}
+
+/**
+ * What is in a folder, the newest first; at most 2,000 come, `n_entries` says how many there are.
+ *
+ * Names that begin with a dot are left out. Where `is_checkpoint`, the folder itself is one, sharded or distributed:
+ * `peek` of its path tells.
+ */
+export interface FolderReply {
+  readonly path: string;
+  readonly crumbs: readonly Crumb[];
+  readonly entries: readonly FileBody[];
+  readonly n_entries: number;
+  readonly is_checkpoint: boolean;
+}
+
+/**
+ * What is in a checkpoint, from its headers alone, as a tree of its names.
+ *
+ * expanded: ids of open rows, or None for the default opening (which the reply tells).
+ * text: keeps the tensors whose name holds it, as a flat list.
+ * start, count: the window; at most 500 rows come.
+ */
+export interface PeekBody {
+  readonly model?: string;
+  readonly path: string;
+  readonly expanded: readonly string[] | null;
+  readonly text: string;
+  readonly start: number;
+  readonly count: number;
 }
 
 /**
@@ -1080,6 +918,56 @@ export interface Pair {
   readonly value: string;
 }
 
+/**
+ * A checkpoint at a glance, with a window of its tree.
+ *
+ * state_dict: where the state dict was found, "" for the whole file, None where nothing looks like one.
+ * optimizer: where an optimizer's state was found.
+ * departures: in what it isn't as its format says.
+ * metadata, values: text and plain values kept with it; at most 200 of each, cut to 400 characters.
+ */
+export interface PeekReply {
+  readonly path: string;
+  readonly format: string;
+  readonly size_bytes: number | string;
+  readonly n_files: number;
+  readonly n_tensors: number;
+  readonly n_rest: number;
+  readonly n_elements: number | string;
+  readonly n_ties: number;
+  readonly dtypes: Readonly<Record<string, number>>;
+  readonly state_dict: string | null;
+  readonly optimizer: string | null;
+  readonly metadata: readonly Pair[];
+  readonly values: readonly Pair[];
+  readonly departures: readonly string[];
+  readonly total: number;
+  readonly start: number;
+  readonly rows: readonly StoredRow[];
+  readonly expanded: readonly string[];
+}
+
+/**
+ * What a load would do.
+ *
+ * accept_all: take every suggested rename.
+ * rename: from a name in the file to a path in the model, or to None, which refuses a suggestion; these come before
+ *     what is suggested.
+ * keep: which statuses come, all of them where empty.
+ * text: keeps the names that hold it.
+ * start, count: the window; at most 500 rows come.
+ */
+export interface PlanBody {
+  readonly model?: string;
+  readonly path: string;
+  readonly accept_all: boolean;
+  readonly rename: Readonly<Record<string, string | null>>;
+  readonly keep: readonly ("match" | "renamed" | "shape_mismatch" | "dtype_cast" | "missing" | "unexpected" | "tied")[];
+  readonly text: string;
+  readonly start: number;
+  readonly count: number;
+}
+
 /** Another name under which a tensor of the model may be in the file, with why. */
 export interface SuggestionBody {
   readonly source: string;
@@ -1106,6 +994,53 @@ export interface Run {
   readonly count: number;
 }
 
+/**
+ * A plan at a glance, with a window of its rows, problems first.
+ *
+ * n_loads: tensors of the model that a load would write, of `n_model`.
+ * n_suggested: renames that are suggested and neither accepted nor refused.
+ * n_renames: those accepted or typed.
+ * is_complete: a strict load would go through.
+ * has_optimizer: the file holds an optimizer's state and a live optimizer of the model could take it.
+ * runs: what the whole list is made of, in its order.
+ */
+export interface PlanReply {
+  readonly path: string;
+  readonly counts: Readonly<Record<string, number>>;
+  readonly n_model: number;
+  readonly n_loads: number;
+  readonly n_elements: number | string;
+  readonly n_suggested: number;
+  readonly n_renames: number;
+  readonly is_exact: boolean;
+  readonly is_complete: boolean;
+  readonly has_optimizer: boolean;
+  readonly warnings: readonly string[];
+  readonly runs: readonly Run[];
+  readonly total: number;
+  readonly start: number;
+  readonly rows: readonly PlanRow[];
+}
+
+/**
+ * Compare a checkpoint with the live model or, where `other` is a path, with another checkpoint.
+ *
+ * fresh: compare anew, though the same was compared before; without it a window of the last comparison comes.
+ * keep: which kinds come, all of them where empty.
+ * text: keeps the names that hold it.
+ * start, count: the window; at most 500 rows come.
+ */
+export interface DiffBody {
+  readonly model?: string;
+  readonly path: string;
+  readonly other: string | null;
+  readonly fresh: boolean;
+  readonly keep: readonly ("values" | "shape" | "dtype" | "added" | "removed" | "equal")[];
+  readonly text: string;
+  readonly start: number;
+  readonly count: number;
+}
+
 /** One name. `shapes` and `dtypes`: on either side, empty where only one side has it or both are equal. */
 export interface DiffRow {
   readonly path: string;
@@ -1115,6 +1050,71 @@ export interface DiffRow {
   readonly max_abs_difference: number | string | null;
   readonly relative_norm: number | string | null;
   readonly n_different: number | string | null;
+}
+
+/** A comparison at a glance, with a window of its rows, the greatest first. `a` and `b` name the sides. */
+export interface DiffReply {
+  readonly a: string;
+  readonly b: string;
+  readonly counts: Readonly<Record<string, number>>;
+  readonly is_equal: boolean;
+  readonly total: number;
+  readonly start: number;
+  readonly rows: readonly DiffRow[];
+}
+
+/**
+ * Load, all or nothing; `accept_all` and `rename` as in `plan`.
+ *
+ * strict: refuse where either side lacks a tensor of the other.
+ * optimizer: load its state too.
+ */
+export interface LoadBody {
+  readonly model?: string;
+  readonly path: string;
+  readonly accept_all: boolean;
+  readonly rename: Readonly<Record<string, string | null>>;
+  readonly strict: boolean;
+  readonly optimizer: boolean;
+}
+
+/** A load as it was carried out; where `verified`, every loaded tensor was compared with the file afterwards. */
+export interface LoadReply {
+  readonly path: string;
+  readonly label: string;
+  readonly n_loaded: number;
+  readonly n_elements: number | string;
+  readonly verified: boolean;
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Save the model; the format follows the path: `.safetensors`, else torch's zip; a folder holds shards.
+ *
+ * overwrite: over what is there; without it that is refused as `file-exists`.
+ * optimizer: its state beside the model.
+ * shard_size: at most so many bytes a file.
+ */
+export interface SaveBody {
+  readonly model?: string;
+  readonly path: string;
+  readonly overwrite: boolean;
+  readonly verify: boolean;
+  readonly optimizer: boolean;
+  readonly shard_size?: number | string | null;
+}
+
+/** A save as it was carried out; where `verified`, read back and compared. `code` does it with torch alone. */
+export interface SaveReply {
+  readonly path: string;
+  readonly paths: readonly string[];
+  readonly n_tensors: number;
+  readonly size_bytes: number | string;
+  readonly digest: string;
+  readonly verified: boolean;
+  readonly seconds: number;
+  readonly warnings: readonly string[];
+  readonly code: string;
 }
 
 export interface Bodies {

@@ -8,7 +8,7 @@ import keyword
 from torch import nn
 
 from nnwidgets.introspect.module_tree.expressions import spelled
-from nnwidgets.wire.schema import CodeLine
+from nnwidgets.wire.schema.inspect import CodeLine
 
 _MAX_CODE = 20_000
 

@@ -13,7 +13,7 @@ from nnwidgets.introspect.safe_access.lookup import get
 from nnwidgets.introspect.safe_access.scan import quiet
 from nnwidgets.server.rows.tree_index import Index
 from nnwidgets.server.session.session import Session
-from nnwidgets.wire.schema import FindingBody, TieBody
+from nnwidgets.wire.schema.inspect import FindingBody, TieBody
 
 _MAX_MEMBERS = 200
 _MAX_MESSAGE = 2_000

@@ -22,7 +22,7 @@ from nnwidgets.server.handlers.locate import place_of, siblings_of
 from nnwidgets.server.rows.row_body import own_name
 from nnwidgets.server.rows.tree_index import Index
 from nnwidgets.server.session.session import Session
-from nnwidgets.wire.schema import InspectReply, ModuleFacts, ModuleTensor, Siblings, TensorFacts
+from nnwidgets.wire.schema.inspect import InspectReply, ModuleFacts, ModuleTensor, Siblings, TensorFacts
 
 _MAX_TIES_INSIDE = 12
 _MAX_FINDINGS = 50

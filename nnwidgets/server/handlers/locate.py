@@ -8,7 +8,7 @@ from nnwidgets.errors import PathNotFoundError
 from nnwidgets.server.rows.flatten import ViewState, default_opening, fold_id
 from nnwidgets.server.rows.tree_index import Index
 from nnwidgets.server.session.session import Session
-from nnwidgets.wire.schema import LocateReply
+from nnwidgets.wire.schema.tree import LocateReply
 
 
 def locate(session: Session, path: str, state: ViewState) -> LocateReply:

@@ -33,21 +33,9 @@ from nnwidgets.server.session.session import Session, state_of
 from nnwidgets.wire.codec import encode, number
 from nnwidgets.wire.dispatch import Handler, Job
 from nnwidgets.wire.errors import RequestError
-from nnwidgets.wire.schema import (
-    FindingsReply,
-    InspectReply,
-    LocateReply,
-    ModelsReply,
-    OpenReply,
-    RowsReply,
-    TensorFacts,
-    TiesReply,
-    TraceReply,
-    ValuesReply,
-    Variable,
-    VariablesReply,
-)
-from nnwidgets.wire.schema.checkpoints import PartReply
+from nnwidgets.wire.schema.envelope import ModelsReply, PartReply, Variable, VariablesReply
+from nnwidgets.wire.schema.inspect import FindingsReply, InspectReply, TensorFacts, TiesReply, TraceReply, ValuesReply
+from nnwidgets.wire.schema.tree import LocateReply, OpenReply, RowsReply
 
 _MAX_ROWS = 500
 _MAX_EXPANDED = 20_000

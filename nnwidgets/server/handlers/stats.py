@@ -23,7 +23,7 @@ from nnwidgets.server.session.session import Session
 from nnwidgets.wire.codec import Blob
 from nnwidgets.wire.dispatch import Job
 from nnwidgets.wire.errors import RequestError
-from nnwidgets.wire.schema import DepthReply, StatsReply, ValuesReply
+from nnwidgets.wire.schema.inspect import DepthReply, StatsReply, ValuesReply
 
 _DEFAULT_BINS = 64
 _MAX_BINS = 1_024

@@ -11,7 +11,7 @@ from typing import NamedTuple, overload
 
 from nnwidgets.server.rows.filter import Matches, matches
 from nnwidgets.server.rows.tree_index import Index, Run
-from nnwidgets.wire.schema import RulerMark
+from nnwidgets.wire.schema.tree import RulerMark
 
 _DEFAULT_ROWS = 26
 _DEFAULT_TRIES = 200

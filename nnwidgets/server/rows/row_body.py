@@ -9,7 +9,7 @@ from nnwidgets.introspect.records import ModuleNode, TensorEntry
 from nnwidgets.server.rows.flatten import Flat, Line, fold_id, line_id, picked_member
 from nnwidgets.server.rows.trace_marks import TraceMarks
 from nnwidgets.server.rows.tree_index import Index, Run, is_frozen
-from nnwidgets.wire.schema import Fold, FoldMember, Row
+from nnwidgets.wire.schema.tree import Fold, FoldMember, Row
 
 _MAX_CELLS = 64
 _MAX_NAME = 120

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nnwidgets.formatting import inert
 from nnwidgets.server.rows.tree_index import Index
-from nnwidgets.wire.schema import Totals
+from nnwidgets.wire.schema.tree import Totals
 
 _MAX_WHY = 2_000
 

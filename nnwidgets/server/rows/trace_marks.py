@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from nnwidgets.formatting import inert, shape_text
 from nnwidgets.introspect.records import Trace, TraceCall
-from nnwidgets.wire.schema import RowTrace, TraceCallBody, TraceReply
+from nnwidgets.wire.schema.inspect import TraceCallBody, TraceReply
+from nnwidgets.wire.schema.tree import RowTrace
 
 _MAX_CALLS = 2_000
 _MAX_CALLS_OF_ONE = 200

@@ -10,9 +10,6 @@ Scope = Literal["here", "fold", "filter"]
 Only = Literal["all", "weights", "vectors"]
 
 
-# ---- what a change is aimed at ----
-
-
 class TargetBody(TypedDict):
     """Which tensors: one, all parameters of a module, the like of them in each member of a fold, or the filter's rows.
 
@@ -27,9 +24,6 @@ class TargetBody(TypedDict):
     only: NotRequired[Only]
     filter: NotRequired[str]
     chips: NotRequired[list[Literal["trainable", "frozen", "tied", "findings"]]]
-
-
-# ---- kind "initializers": what can fill a target ----
 
 
 class ParameterBody(TypedDict):
@@ -89,9 +83,6 @@ class InitializersReply(TypedDict):
     n_vectors: int
     fan: FanBody | None
     problem: str | None
-
-
-# ---- kinds "preview" and "init" ----
 
 
 class InitBody(TypedDict):
@@ -174,9 +165,6 @@ class InitReply(TypedDict):
     code: str
 
 
-# ---- kinds "assign", "freeze", "unfreeze", "undo", "redo" ----
-
-
 class AssignBody(TypedDict):
     """Set one element: `index` has a number per dimension, `value` is text as Python has it ("0.5", "nan", "1+2j")."""
 
@@ -201,9 +189,6 @@ class ChangeReply(TypedDict):
     n_paths: int
     seed: Number | None
     warnings: list[str]
-
-
-# ---- kinds "history", "code" ----
 
 
 class HistoryEntry(TypedDict):

@@ -13,32 +13,6 @@ Status = Literal["match", "renamed", "shape_mismatch", "dtype_cast", "missing", 
 Difference = Literal["values", "shape", "dtype", "added", "removed", "equal"]
 
 
-# ---- kind "part": the page's further parts ----
-
-
-class PartBody(TypedDict):
-    """Which part of the page.
-
-    name: `checkpoints` is its panel of checkpoints, `reinitialize` what fills tensors anew, `pulse` the column of a
-        training's course, `zh` its words in Simplified Chinese.
-    """
-
-    name: Literal["checkpoints", "reinitialize", "pulse", "zh"]
-
-
-class PartReply(TypedDict):
-    """A module's source that has a function as its default export, and the style that goes with it.
-
-    Of words, a JSON object from English to the other language, and no style.
-    """
-
-    code: str
-    style: str
-
-
-# ---- kind "folder" ----
-
-
 class FolderBody(TypedDict):
     """A folder under the notebook's own; "" is that itself."""
 
@@ -81,9 +55,6 @@ class FolderReply(TypedDict):
     entries: list[FileBody]
     n_entries: int
     is_checkpoint: bool
-
-
-# ---- kind "peek" ----
 
 
 class PeekBody(TypedDict):
@@ -160,9 +131,6 @@ class PeekReply(TypedDict):
     start: int
     rows: list[StoredRow]
     expanded: list[str]
-
-
-# ---- kind "plan" ----
 
 
 class PlanBody(TypedDict):
@@ -243,9 +211,6 @@ class PlanReply(TypedDict):
     rows: list[PlanRow]
 
 
-# ---- kind "diff" ----
-
-
 class DiffBody(TypedDict):
     """Compare a checkpoint with the live model or, where `other` is a path, with another checkpoint.
 
@@ -287,9 +252,6 @@ class DiffReply(TypedDict):
     total: int
     start: int
     rows: list[DiffRow]
-
-
-# ---- kinds "load" and "save" ----
 
 
 class LoadBody(TypedDict):

@@ -1,0 +1,262 @@
+"""The part of the schema that looks at a row: `inspect`, `stats`, `values`, `depth`, `ties`, `findings`, `trace`."""
+
+from __future__ import annotations
+
+from typing import Literal, NotRequired, TypedDict
+
+from nnwidgets.wire.schema.envelope import Array, Number
+
+Of = Literal["value", "grad"]
+
+
+Severity = Literal["error", "warning", "note"]
+
+
+class WindowBody(TypedDict):
+    """What `ValuesBody` says beside the path."""
+
+    of: NotRequired[Of]
+    row: NotRequired[int]
+    column: NotRequired[int]
+    rows: NotRequired[int]
+    columns: NotRequired[int]
+    max_rows: NotRequired[int]
+    max_columns: NotRequired[int]
+
+
+class InspectBody(TypedDict):
+    """What else is wanted with the facts, one round trip less.
+
+    bins: sampled statistics of the values, with at most so many bins.
+    windows: the values in as many windows, at most 4.
+    """
+
+    model: NotRequired[str]
+    path: str
+    bins: NotRequired[int]
+    windows: NotRequired[list[WindowBody]]
+
+
+class FindingBody(TypedDict):
+    """One finding."""
+
+    code: str
+    severity: Severity
+    path: str
+    message: str
+    fix: str | None
+
+
+class TieMember(TypedDict):
+    """One name of a tie group. `how` says how it lies to the inspected tensor: "same object", "transposed view"."""
+
+    path: str
+    shape: str
+    how: str
+
+
+class TieBody(TypedDict):
+    """One tie group."""
+
+    id: str
+    kind: str
+    shared_bytes: Number
+    members: list[TieMember]
+
+
+class CodeLine(TypedDict):
+    """Working Python for the inspected thing, with what it is for."""
+
+    label: str
+    code: str
+
+
+class Siblings(TypedDict):
+    """The same tensor or module in the neighbouring members of its fold; `label` is this member's ("h.3")."""
+
+    label: str
+    index: int
+    count: int
+    previous: str | None
+    next: str | None
+
+
+class TensorFacts(TypedDict):
+    """What is known of a tensor without reading its data."""
+
+    shape: list[int] | None
+    dtype: str
+    device: str
+    layout: str
+    requires_grad: bool
+    role: Literal["parameter", "buffer", "unregistered"]
+    persistent: bool
+    n_elements: Number
+    size_bytes: Number
+    has_grad: bool
+    strides: list[int] | None
+    is_contiguous: bool | None
+    version: int | None
+    """Its version counter, which changes in place raise; None where it keeps none."""
+    readable: str | None
+    """None where data can be read, else why not ("no data: on the meta device")."""
+
+
+class ModuleFacts(TypedDict):
+    """What is known of a module. `extra` is its guarded, cut `extra_repr` equivalent, from plain attributes."""
+
+    n_params: Number
+    n_params_trainable: Number
+    size_bytes: Number
+    n_modules: int
+    n_tensors: int
+    training: bool | None
+    extra: str
+    hooks: list[str]
+    doc: str
+    tensors: list[ModuleTensor]
+
+
+class ModuleTensor(TypedDict):
+    """A tensor of the inspected module's own."""
+
+    path: str
+    name: str
+    shape: str
+    dtype: str
+    role: Literal["parameter", "buffer", "unregistered"]
+    n_elements: Number
+
+
+class InspectReply(TypedDict):
+    """`tensor` or `module` is set, the other None.
+
+    stats: where `bins` was asked and the values are at hand.
+    windows: where they were asked and the values are at hand and few: each as `values` answers, or None where that
+        would be an error.
+    """
+
+    path: str
+    kind: Literal["module", "alias", "cycle", "tensor"]
+    class_name: str
+    alias_of: str | None
+    problem: str | None
+    tie: TieBody | None
+    ties_inside: list[TieBody]
+    findings: list[FindingBody]
+    code: list[CodeLine]
+    siblings: Siblings | None
+    tensor: TensorFacts | None
+    module: ModuleFacts | None
+    trace: list[TraceCallBody]
+    stats: NotRequired[StatsReply]
+    windows: NotRequired[list[ValuesReply | None]]
+
+
+class StatsBody(TypedDict):
+    """`exact` False answers from a sample at once; True (the default) reads everything, with progress, cancellably."""
+
+    model: NotRequired[str]
+    path: str
+    of: NotRequired[Of]
+    exact: NotRequired[bool]
+    bins: NotRequired[int]
+
+
+class StatsReply(TypedDict):
+    """`TensorStats`, field by field; `n_total` is the tensor's element count, `version` its version counter."""
+
+    n: Number
+    n_total: Number
+    mean: Number
+    std: Number
+    min: Number
+    max: Number
+    norm: Number
+    n_zero: Number
+    n_nan: Number
+    n_inf: Number
+    hist_counts: list[Number]
+    hist_edges: list[Number]
+    is_exact: bool
+    version: int | None
+
+
+class ValuesBody(WindowBody):
+    """A window of the tensor seen as a matrix, thinned to at most `max_rows` × `max_columns` cells."""
+
+    model: NotRequired[str]
+    path: str
+
+
+class ValuesReply(TypedDict):
+    """A window of the `n_rows` × `n_columns` matrix that a tensor is seen as.
+
+    values: float32. Cell [i, j] is element (row + i * row_step, column + j * column_step) or, where a step is above 1,
+        the element of largest magnitude in its block.
+    texts: each cell's exact text, where nothing was thinned and the window is at most 4,096 cells.
+    scale: the magnitude at full colour (99.5th percentile of |value| of a sample of the whole tensor).
+    row_axes, column_axes: the tensor's dimensions that a row or column runs over.
+    """
+
+    n_rows: int
+    n_columns: int
+    row: int
+    column: int
+    row_step: int
+    column_step: int
+    values: Array
+    texts: list[list[str]] | None
+    scale: Number
+    row_axes: list[int]
+    column_axes: list[int]
+    shape: list[int]
+
+
+class DepthReply(TypedDict):
+    """Standard deviation of the same tensor in each member of its fold, sampled; at most 256 members."""
+
+    name: str
+    labels: list[str]
+    paths: list[str]
+    std: list[Number]
+    is_exact: bool
+    index: int
+
+
+class TiesReply(TypedDict):
+    """All groups."""
+
+    ties: list[TieBody]
+
+
+class FindingsReply(TypedDict):
+    """All findings, worst first."""
+
+    findings: list[FindingBody]
+
+
+class TraceCallBody(TypedDict):
+    """One call."""
+
+    path: str
+    call_index: int
+    depth: int
+    input_shapes: list[list[int]]
+    input_dtypes: list[str]
+    output_shapes: list[list[int]]
+    output_dtypes: list[str]
+    seconds: float | None
+    flops: Number | None
+
+
+class TraceReply(TypedDict):
+    """The last trace shown in this view; `calls` is cut to 2,000, `n_calls` says how many there were."""
+
+    calls: list[TraceCallBody]
+    n_calls: int
+    failed_at: str | None
+    error: str | None
+    unused: list[str]
+    seconds: float
+    flops: Number | None

@@ -1,0 +1,198 @@
+"""The part of the wire's schema that shows a model as rows: bodies of `open`, `rows` and `locate`."""
+
+from __future__ import annotations
+
+from typing import Literal, NotRequired, TypedDict
+
+from nnwidgets.wire.schema.envelope import Number
+from nnwidgets.wire.schema.inspect import Severity
+
+RowKind = Literal["module", "fold", "alias", "cycle", "tensor", "problem"]
+
+
+Chip = Literal["trainable", "frozen", "tied", "findings"]
+
+
+class OpenBody(TypedDict):
+    """`model` names a variable of the kernel; a widget's own messages leave it out."""
+
+    model: NotRequired[str]
+
+
+class Totals(TypedDict):
+    """Counts of the whole model, each storage element once.
+
+    `n_params_torch` is what torch's own sum says, None where it raises, and `why` the reason where they differ.
+    """
+
+    n_params: Number
+    n_params_trainable: Number
+    n_params_torch: Number | None
+    size_bytes: Number
+    n_modules: int
+    n_tensors: int
+    why: str | None
+
+
+class ChipCounts(TypedDict):
+    """Rows each chip would keep: tensors for the first three, findings for the last."""
+
+    trainable: int
+    frozen: int
+    tied: int
+    findings: int
+
+
+class OpenReply(TypedDict):
+    """The model at a glance, with the first window of rows."""
+
+    name: str
+    class_name: str
+    totals: Totals
+    chips: ChipCounts
+    rows: RowsReply
+
+
+class RowsBody(TypedDict):
+    """Which rows are open is the page's to say; what that comes to is the kernel's to work out.
+
+    expanded: ids of open rows, or None for the default opening (which the reply tells).
+    picked: for an open fold, the index of the member shown (default 0). What was open below another member is open
+        below this one, and the reply's `expanded` says so.
+    unfolded: folds opened as all their members.
+    filter: words of the filter box, all of which must hold; "" for none. A word is a path, a glob, a class, or a part
+        of a name. In a filtered view every ancestor of a match is open, and nothing is folded but below a match.
+    chips: every chip must hold, but `trainable` and `frozen` together keep both.
+    start, count: the window; at most 500 rows come.
+    """
+
+    model: NotRequired[str]
+    expanded: list[str] | None
+    picked: dict[str, int]
+    unfolded: list[str]
+    filter: str
+    chips: list[Chip]
+    start: int
+    count: int
+
+
+class FoldMember(TypedDict):
+    """One cell of a fold's strip."""
+
+    path: str
+    label: str
+    frozen: bool
+    findings: int
+
+
+class Fold(TypedDict):
+    """A run of like siblings shown as one row. `members` holds at most 64 cells around `picked`, from `first`."""
+
+    count: int
+    picked: int
+    unfolded: bool
+    first: int
+    members: list[FoldMember]
+
+
+class RowTrace(TypedDict):
+    """The last trace, on its row. `shape` is input → output of the last call."""
+
+    n_calls: int
+    shape: str
+    seconds: float | None
+    failed: bool
+    unused: bool
+
+
+class Row(TypedDict):
+    """One line of the tree grid.
+
+    id: stable across requests: "m:" + path, "t:" + path, "f:" + path of the run's first member.
+    level: 1 for the model itself. position, set_size: among its siblings, from 1.
+    name: what the name column shows; path: the real path ("" the model; a fold's is its first member's).
+    shape: "256 × 20", "20 → 256", "p = 0.1", "()", "? → 10", "".
+    n_params: None shows as a dash. counted: False where every element was already counted under an earlier name.
+    share: of the model's parameters, 0 to 1.
+    dtype: "float32"; dtype_short: "f32". Empty for modules.
+    tie: letter of the group this tensor is in. tie_inside: of the first group with a member below.
+    frozen: "all", "some" of the parameters here and below, or None.
+    findings: worst severity on this very row; findings_inside: count below it.
+    note: hover text: why counts differ, what is special.
+    """
+
+    id: str
+    kind: RowKind
+    level: int
+    position: int
+    set_size: int
+    name: str
+    path: str
+    class_name: str
+    shape: str
+    n_params: Number | None
+    counted: bool
+    share: float
+    dtype: str
+    dtype_short: str
+    role: Literal["parameter", "buffer", "unregistered"] | None
+    expandable: bool
+    expanded: bool
+    tie: str | None
+    tie_inside: str | None
+    frozen: Literal["all", "some"] | None
+    findings: Severity | None
+    findings_inside: int
+    alias_of: str | None
+    problem: str | None
+    note: str | None
+    matched: bool
+    fold: Fold | None
+    trace: RowTrace | None
+
+
+class RulerMark(TypedDict):
+    """A tick of the overview ruler, at row `index` of the flattened tree."""
+
+    index: int
+    tie: str | None
+    severity: Severity | None
+    path: str
+
+
+class RowsReply(TypedDict):
+    """A window of rows, and what the whole flattened tree comes to.
+
+    `expanded` is what is open now: take it over. `n_matches` counts matches of the filter and chips, 0 without any.
+    `problem` says why the filter can't be read; the rows are then the unfiltered ones. `ruler` has at most 200 marks.
+    """
+
+    generation: int
+    total: int
+    start: int
+    rows: list[Row]
+    expanded: list[str]
+    n_matches: int
+    problem: str | None
+    ruler: list[RulerMark]
+
+
+class LocateBody(TypedDict):
+    """As `RowsBody`, with the path to reach."""
+
+    model: NotRequired[str]
+    path: str
+    expanded: list[str] | None
+    picked: dict[str, int]
+    unfolded: list[str]
+    filter: str
+    chips: list[Chip]
+
+
+class LocateReply(TypedDict):
+    """The row's index in the flattened tree once `expanded` and `picked` are taken over."""
+
+    index: int
+    id: str
+    expanded: list[str]
+    picked: dict[str, int]
