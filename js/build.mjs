@@ -10,7 +10,9 @@ import { labextension } from "./tools/labextension.mjs";
 const OUT = "nnwidgets/static";
 const PAGE_BUDGET_BYTES = 120_000;
 const PARTS_BUDGET_BYTES = { checkpoints: 60_000, reinitialize: 20_000, pulse: 6_000 };
-const SHARED = "js/src/entries/shared.ts";
+/** Where a part is made, if not in a file of its name: the wire says "pulse". */
+const PART_FILES = { pulse: "training" };
+const SHARED = "js/src/bundles/sharedModules.ts";
 
 // Names of our own that are written most often. No host and no message of the wire has them, and what the browser has
 // under such a name the page does not use.
@@ -171,7 +173,7 @@ function fromThePage(shared) {
 const page = {
   ...options,
   entryPoints: [
-    { in: "js/src/entries/widget.ts", out: "nnwidgets" },
+    { in: "js/src/bundles/widget.ts", out: "nnwidgets" },
     { in: "js/src/style/main.css", out: "nnwidgets" },
   ],
   format: "esm",
@@ -183,7 +185,7 @@ const page = {
 const part = (name, shared, mangleCache) => ({
   ...options,
   entryPoints: [
-    { in: `js/src/entries/${name}.ts`, out: name },
+    { in: `js/src/bundles/${PART_FILES[name] ?? name}.ts`, out: name },
     ...[`js/src/style/${name}.css`].filter(existsSync).map((style) => ({ in: style, out: name })),
   ],
   format: "iife",
@@ -197,7 +199,7 @@ const part = (name, shared, mangleCache) => ({
 /** The words of Chinese, without line breaks. */
 async function writeWords() {
   await mkdir(OUT, { recursive: true });
-  await writeFile(`${OUT}/zh.json`, JSON.stringify(JSON.parse(await readFile("js/src/words/zh.json", "utf8"))));
+  await writeFile(`${OUT}/zh.json`, JSON.stringify(JSON.parse(await readFile("js/src/i18n/zh.json", "utf8"))));
 }
 
 async function build() {

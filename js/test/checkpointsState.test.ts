@@ -1,10 +1,10 @@
 import { describe, expect, test } from "vitest";
+import { rowAt, rowsInSight, topOf } from "../src/hooks/useVirtualRows.ts";
 import { defaultName, fileNameProblem, formatOf, within } from "../src/state/checkpoints/fileNames.ts";
-import { NOT_BEGUN, paced, remainingText } from "../src/state/checkpoints/pace.ts";
+import { Windowed, type WindowReply } from "../src/state/checkpoints/pagedList.ts";
+import { NOT_BEGUN, paced, remainingText } from "../src/state/checkpoints/progressRate.ts";
 import { accepted, acceptedAll, NO_RENAMES, refused, replaced } from "../src/state/checkpoints/renames.ts";
-import { Windowed, type WindowReply } from "../src/state/checkpoints/windowed.ts";
-import { rowAt, rowsInSight, topOf } from "../src/views/checkpoints/useRows.ts";
-import { dateText, shortDtype } from "../src/views/checkpoints/words.tsx";
+import { dateText, shortDtype } from "../src/views/checkpoints/statusLabels.tsx";
 
 describe("pace", () => {
   test("rate and remaining time come from the last seconds", () => {

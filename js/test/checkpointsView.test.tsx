@@ -3,7 +3,7 @@ import { cleanup, fireEvent, render, screen, waitFor } from "@testing-library/pr
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { ChannelClient } from "../src/protocol/client.ts";
 import type { PlanReply, PlanRow } from "../src/protocol/messages.ts";
-import { ChangesStore } from "../src/state/changes.ts";
+import { ChangesStore } from "../src/state/changesStore.ts";
 import { Panel } from "../src/views/checkpoints/Panel.tsx";
 import { TestChannel } from "./channel.ts";
 

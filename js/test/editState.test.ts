@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { gainOf, stdHint } from "../src/lib/fan.ts";
+import { gainOf, stdHint } from "../src/lib/initGain.ts";
 import { overlayPaths } from "../src/lib/overlay.ts";
 import type { FanBody, InitReply } from "../src/protocol/messages.ts";
-import { ChangesStore, NO_CHANGES, reduceChanges } from "../src/state/changes.ts";
+import { ChangesStore, NO_CHANGES, reduceChanges } from "../src/state/changesStore.ts";
 import {
   type Aim,
   bodyOf,

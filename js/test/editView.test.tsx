@@ -2,7 +2,7 @@
 import { act, cleanup, fireEvent, render } from "@testing-library/preact";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import type { HistoryReply, InitializersReply, InitReply } from "../src/protocol/messages.ts";
-import { ChangesStore } from "../src/state/changes.ts";
+import { ChangesStore } from "../src/state/changesStore.ts";
 import { Reinitialize } from "../src/views/edit/Reinitialize.tsx";
 import { ValueInput } from "../src/views/edit/ValueInput.tsx";
 import { HistoryBar } from "../src/views/history/HistoryBar.tsx";

@@ -16,8 +16,8 @@ import {
   shapeText,
   shortCount,
 } from "../src/lib/format.ts";
-import { tokenize } from "../src/lib/highlight.ts";
 import { splitPath } from "../src/lib/modelPath.ts";
+import { tokenize } from "../src/lib/pythonTokens.ts";
 
 describe("counts", () => {
   test.each([

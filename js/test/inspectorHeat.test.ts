@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { heatColor, paint, type Rgb, textOn, thinnedLimit } from "../src/lib/heat.ts";
+import { heatColor, paint, type Rgb, textOn, thinnedLimit } from "../src/lib/colormap.ts";
 import {
   around,
   bounded,
@@ -10,9 +10,9 @@ import {
   tensorIndex,
   whole,
   zoomed,
-} from "../src/lib/matrix.ts";
-import { floatsOf, tileOf, valueAt } from "../src/views/inspector/heatTile.ts";
-import { shownText } from "../src/views/inspector/ZoomTable.tsx";
+} from "../src/lib/matrixView.ts";
+import { floatsOf, tileOf, valueAt } from "../src/views/inspector/heatmap/tile.ts";
+import { shownText } from "../src/views/inspector/heatmap/ValueTable.tsx";
 
 const TONES = ["light", "dark"] as const;
 

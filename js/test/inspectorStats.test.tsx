@@ -2,8 +2,8 @@
 import { cleanup, render } from "@testing-library/preact";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { StatsReply } from "../src/protocol/messages.ts";
-import { Statistics } from "../src/views/inspector/Statistics.tsx";
-import { StatsFlow, type StatsState } from "../src/views/inspector/statsFlow.ts";
+import { Statistics } from "../src/views/inspector/stats/Statistics.tsx";
+import { StatsFlow, type StatsState } from "../src/views/inspector/stats/statsRequest.ts";
 import { type Open, settle, statsReply, TestClient } from "./inspectorClient.ts";
 
 const SAMPLED = statsReply({ n: 65_536, n_total: 38_597_376, is_exact: false, std: 0.1437, mean: 0.0004 });

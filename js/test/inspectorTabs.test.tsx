@@ -2,7 +2,7 @@
 import { cleanup, fireEvent, render } from "@testing-library/preact";
 import { useState } from "preact/hooks";
 import { afterEach, expect, test } from "vitest";
-import { type Tab, Tabs, tabIds } from "../src/views/inspector/Tabs.tsx";
+import { type Tab, Tabs, tabIds } from "../src/components/Tabs.tsx";
 
 type Id = "overview" | "ties" | "code";
 

@@ -1,5 +1,5 @@
 import { afterEach, expect, test, vi } from "vitest";
-import { kernelOf, kernelUnseen } from "../src/entries/kernel.ts";
+import { kernelOf, kernelUnseen } from "../src/protocol/kernelStatus.ts";
 
 afterEach(() => vi.unstubAllGlobals());
 

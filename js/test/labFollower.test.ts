@@ -1,9 +1,9 @@
 // @vitest-environment happy-dom
 import { expect, test } from "vitest";
+import { Follower } from "../src/lab/activeModel.ts";
 import { wordAtCursor } from "../src/lab/commands.ts";
-import { Follower } from "../src/lab/follower.ts";
 import { DEFAULTS, settingsOf } from "../src/lab/settings.ts";
-import { wordsFor } from "../src/lab/views/words.ts";
+import { wordsFor } from "../src/lab/views/panelWords.ts";
 import { FakeKernel, FakeNotebook, FakeTracker, settled } from "./labKernel.ts";
 
 const variable = (name: string, identity: number) => ({ name, class_name: "Linear", identity });

@@ -9,7 +9,7 @@ import type {
   NotebookTracker,
   SessionContext,
   Signal,
-} from "../src/lab/jupyter.ts";
+} from "../src/lab/jupyterTypes.ts";
 import { type Variable, VERSION } from "../src/protocol/messages.ts";
 
 /** A signal as Lumino has them. */

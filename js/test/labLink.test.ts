@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { KernelLink } from "../src/lab/link.ts";
+import { KernelLink } from "../src/lab/kernelConnection.ts";
 import { FakeKernel, settled } from "./labKernel.ts";
 
 const NET = { name: "net", class_name: "Linear", identity: 1 };

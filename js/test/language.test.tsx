@@ -1,9 +1,9 @@
 // @vitest-environment happy-dom
 import { act, cleanup, render } from "@testing-library/preact";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { choose, language, useLanguage } from "../src/words/language.ts";
-import { speak, t } from "../src/words/words.ts";
-import zh from "../src/words/zh.json";
+import { choose, language, useLanguage } from "../src/i18n/language.ts";
+import { speak, t } from "../src/i18n/translate.ts";
+import zh from "../src/i18n/zh.json";
 
 function Label({ load }: { readonly load: () => Promise<Record<string, string>> }) {
   useLanguage(load, true);

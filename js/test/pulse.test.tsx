@@ -1,8 +1,8 @@
 // @vitest-environment happy-dom
 import { act, cleanup, render } from "@testing-library/preact";
 import { afterEach, expect, test } from "vitest";
-import pulse from "../src/entries/pulse.ts";
-import { lineOf } from "../src/views/pulse/PulseCell.tsx";
+import pulse from "../src/bundles/training.ts";
+import { lineOf } from "../src/views/training/SparklineCell.tsx";
 
 afterEach(cleanup);
 

@@ -1,10 +1,10 @@
 // @vitest-environment happy-dom
 import { describe, expect, test, vi } from "vitest";
-import { keyOf } from "../src/lib/keys.ts";
-import { type Command, commandFor, KEYMAP } from "../src/state/keymap.ts";
-import { opened } from "../src/state/tree.ts";
+import { scrollToRow, viewportAt } from "../src/hooks/useViewport.ts";
+import { keyOf } from "../src/lib/keyEvents.ts";
+import { type Command, commandFor, KEYMAP } from "../src/state/tree/keymap.ts";
+import { opened } from "../src/state/tree/treeState.ts";
 import { type Handlers, runCommand } from "../src/views/tree/commands.ts";
-import { scrollToRow, viewportAt } from "../src/views/tree/useViewport.ts";
 import { TreeKernel } from "./treeKernel.ts";
 
 function press(key: string, modifiers: Partial<Record<"shiftKey" | "ctrlKey" | "metaKey" | "altKey", boolean>> = {}) {

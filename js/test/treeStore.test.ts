@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { ChannelClient } from "../src/protocol/client.ts";
-import { TreeStore } from "../src/state/store.ts";
+import { TreeStore } from "../src/state/tree/treeStore.ts";
 import { settle } from "./inspectorClient.ts";
 import { module, NET, type Part, TreeKernel } from "./treeKernel.ts";
 

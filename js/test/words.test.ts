@@ -1,7 +1,7 @@
 import { parseAst } from "rolldown/parseAst";
 import { afterEach, describe, expect, test } from "vitest";
-import { speak, t, tx } from "../src/words/words.ts";
-import catalogue from "../src/words/zh.json";
+import { speak, t, tx } from "../src/i18n/translate.ts";
+import catalogue from "../src/i18n/zh.json";
 
 declare global {
   interface ImportMeta {

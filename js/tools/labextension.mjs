@@ -48,7 +48,7 @@ const styles = {
 const parts = {
   name: "parts",
   setup(building) {
-    building.onResolve({ filter: /\/entries\/part\.ts$/ }, () => ({ path: resolve("js/src/lab/part.ts") }));
+    building.onResolve({ filter: /\/bundles\/lazy\.ts$/ }, () => ({ path: resolve("js/src/lab/bundled.ts") }));
   },
 };
 
@@ -87,7 +87,7 @@ export function labextension(options) {
   return context({
     ...rest,
     outdir: `${OUT}/static`,
-    entryPoints: [{ in: "js/src/entries/lab.ts", out: "remoteEntry" }],
+    entryPoints: [{ in: "js/src/bundles/lab.ts", out: "remoteEntry" }],
     // Browsers keep scripts: a new build must have a new name.
     entryNames: "[name].[hash]",
     format: "iife",

@@ -1,6 +1,6 @@
 import type { Channel } from "../protocol/client.ts";
 import { asDataView } from "../protocol/codec.ts";
-import type { Comm, Kernel } from "./jupyter.ts";
+import type { Comm, Kernel } from "./jupyterTypes.ts";
 
 const TARGET = "nnwidgets";
 

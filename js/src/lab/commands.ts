@@ -1,6 +1,6 @@
-import { t } from "../words/words.ts";
-import type { Follower } from "./follower.ts";
-import type { Application, Host, Palette } from "./host.ts";
+import { t } from "../i18n/translate.ts";
+import type { Follower } from "./activeModel.ts";
+import type { Application, Host, Palette } from "./services.ts";
 import { PANEL_ID } from "./sidePanel.ts";
 
 export const OPEN = "nnwidgets:open-panel";

@@ -1,8 +1,8 @@
-import { choose } from "../words/language.ts";
+import { choose } from "../i18n/language.ts";
+import { Follower } from "./activeModel.ts";
 import { addCommands } from "./commands.ts";
-import { Follower } from "./follower.ts";
-import type { Application, Host, Palette, Plugin, Restorer, SettingRegistry } from "./host.ts";
-import type { NotebookTracker } from "./jupyter.ts";
+import type { NotebookTracker } from "./jupyterTypes.ts";
+import type { Application, Host, Palette, Plugin, Restorer, SettingRegistry } from "./services.ts";
 import { DEFAULTS, settingsOf } from "./settings.ts";
 import { PANEL_ID, sidePanel } from "./sidePanel.ts";
 

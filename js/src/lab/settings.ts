@@ -1,4 +1,4 @@
-import type { Language } from "../words/language.ts";
+import type { Language } from "../i18n/language.ts";
 
 /** What the settings of the extension say; `js/lab/schema.json` documents them. */
 export interface Settings {

@@ -1,8 +1,8 @@
 import { render as draw, h } from "preact";
-import { addStyle } from "../entries/style.ts";
-import { t } from "../words/words.ts";
-import type { Follower } from "./follower.ts";
-import type { Host, HostWidget } from "./host.ts";
+import { t } from "../i18n/translate.ts";
+import { addStyle } from "../lib/addStyle.ts";
+import type { Follower } from "./activeModel.ts";
+import type { Host, HostWidget } from "./services.ts";
 import type { Settings } from "./settings.ts";
 import { Panel } from "./views/Panel.tsx";
 

@@ -5,7 +5,7 @@
  * On the clipboard: plain ASCII that Python reads.
  */
 
-import { t } from "../words/words.ts";
+import { t } from "../i18n/translate.ts";
 
 /** A number as it travels: integers beyond 2^53 are decimal strings, NaN and infinities are words. */
 export type Numeric = number | string;

@@ -1,4 +1,4 @@
-import { word } from "../words/words.ts";
+import { word } from "../i18n/translate.ts";
 import { type Bodies, type Kind, type Replies, VERSION, type Event as WireEvent } from "./messages.ts";
 
 /** How to make one request. */

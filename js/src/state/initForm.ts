@@ -1,3 +1,4 @@
+import { word } from "../i18n/translate.ts";
 import type {
   Bodies,
   Chip,
@@ -7,7 +8,6 @@ import type {
   ParameterBody,
   Scope,
 } from "../protocol/messages.ts";
-import { word } from "../words/words.ts";
 
 type Value = string | number | boolean | null;
 

@@ -1,4 +1,4 @@
-import type { Words } from "./words.ts";
+import type { Words } from "./panelWords.ts";
 
 interface MessageProps {
   readonly words: Words;

@@ -1,11 +1,11 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
-import { type Fault, faultOf } from "../../lib/fault.ts";
+import { t } from "../../i18n/translate.ts";
+import { type Fault, faultOf } from "../../lib/errors.ts";
 import { ChannelClient } from "../../protocol/client.ts";
 import type { OpenReply } from "../../protocol/messages.ts";
 import { App } from "../../views/App.tsx";
-import { t } from "../../words/words.ts";
+import type { Shown } from "../activeModel.ts";
 import { CommChannel } from "../channel.ts";
-import type { Shown } from "../follower.ts";
 import type { Settings } from "../settings.ts";
 import { Message } from "./Message.tsx";
 

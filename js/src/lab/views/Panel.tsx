@@ -1,13 +1,13 @@
 import { useLayoutEffect, useState } from "preact/hooks";
-import { useLanguage } from "../../words/language.ts";
-import { t } from "../../words/words.ts";
-import zh from "../../words/zh.json";
-import type { Follower } from "../follower.ts";
+import { useLanguage } from "../../i18n/language.ts";
+import { t } from "../../i18n/translate.ts";
+import zh from "../../i18n/zh.json";
+import type { Follower } from "../activeModel.ts";
 import type { Settings } from "../settings.ts";
 import { Message } from "./Message.tsx";
 import { ModelView } from "./ModelView.tsx";
+import { wordsFor } from "./panelWords.ts";
 import { Variables } from "./Variables.tsx";
-import { wordsFor } from "./words.ts";
 
 interface PanelProps {
   readonly follower: Follower;

@@ -1,5 +1,5 @@
+import { t } from "../../i18n/translate.ts";
 import type { Variable, VariablesReply } from "../../protocol/messages.ts";
-import { t } from "../../words/words.ts";
 
 interface VariablesProps {
   readonly variables: VariablesReply;

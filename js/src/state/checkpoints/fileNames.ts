@@ -1,4 +1,4 @@
-import { word } from "../../words/words.ts";
+import { word } from "../../i18n/translate.ts";
 
 const FORMATS: readonly (readonly [RegExp, string])[] = [
   [/\/$/, word("safetensors in shards, with an index")],

@@ -1,4 +1,4 @@
-import { word } from "../../words/words.ts";
+import { word } from "../../i18n/translate.ts";
 
 /** Which names in the file stand for which paths in the model, as far as the user has said. */
 export interface Renames {

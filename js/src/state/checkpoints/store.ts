@@ -1,4 +1,5 @@
-import { type Fault, faultOf } from "../../lib/fault.ts";
+import { word } from "../../i18n/translate.ts";
+import { type Fault, faultOf } from "../../lib/errors.ts";
 import type { Client } from "../../protocol/client.ts";
 import type {
   Difference,
@@ -14,11 +15,10 @@ import type {
   Status,
   StoredRow,
 } from "../../protocol/messages.ts";
-import { word } from "../../words/words.ts";
-import type { ChangesStore } from "../changes.ts";
-import { NOT_BEGUN, type Pace, paced } from "./pace.ts";
+import type { ChangesStore } from "../changesStore.ts";
+import { Windowed } from "./pagedList.ts";
+import { NOT_BEGUN, type Pace, paced } from "./progressRate.ts";
 import { acceptedAll, NO_RENAMES, type Renames } from "./renames.ts";
-import { Windowed } from "./windowed.ts";
 
 export type Tab = "plan" | "contents" | "diff";
 

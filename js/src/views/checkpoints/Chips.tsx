@@ -1,5 +1,5 @@
 import { exactCount } from "../../lib/format.ts";
-import type { Look } from "./words.tsx";
+import type { Look } from "./statusLabels.tsx";
 
 interface ChipsProps<Kind extends string> {
   readonly label: string;

@@ -1,14 +1,14 @@
 import { useEffect, useState } from "preact/hooks";
+import { Glyph } from "../../components/Icon.tsx";
+import { TieBadge } from "../../components/TieBadge.tsx";
+import { PickList } from "../../components/VirtualList.tsx";
+import { useUniqueId } from "../../hooks/useUniqueId.ts";
+import { t } from "../../i18n/translate.ts";
 import { bytesText, exactBytes, exactCount, shapeText } from "../../lib/format.ts";
-import { useUniqueId } from "../../lib/useUniqueId.ts";
 import type { StoredRow } from "../../protocol/messages.ts";
 import type { CheckpointsStore } from "../../state/checkpoints/store.ts";
-import { t } from "../../words/words.ts";
-import { TieBadge } from "../inspector/TieBadge.tsx";
-import { Glyph } from "../tree/Glyph.tsx";
 import { Search } from "./Search.tsx";
-import { PickList } from "./VirtualList.tsx";
-import { shortDtype } from "./words.tsx";
+import { shortDtype } from "./statusLabels.tsx";
 
 const ROW_HEIGHT = 24;
 

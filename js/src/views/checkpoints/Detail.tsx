@@ -1,13 +1,13 @@
 import { useRef } from "preact/hooks";
-import { faultOf } from "../../lib/fault.ts";
-import { keyOf } from "../../lib/keys.ts";
-import { useUniqueId } from "../../lib/useUniqueId.ts";
+import { FaultNote } from "../../components/Note.tsx";
+import { useUniqueId } from "../../hooks/useUniqueId.ts";
+import { t, tx, word } from "../../i18n/translate.ts";
+import { faultOf } from "../../lib/errors.ts";
+import { keyOf } from "../../lib/keyEvents.ts";
 import type { CheckpointsStore, Tab } from "../../state/checkpoints/store.ts";
-import { t, tx, word } from "../../words/words.ts";
-import { FaultNote } from "../inspector/Note.tsx";
 import { Contents } from "./Contents.tsx";
 import { Diff } from "./Diff.tsx";
-import { Plan } from "./Plan.tsx";
+import { Plan } from "./plan/Plan.tsx";
 
 const TABS: readonly { readonly id: Tab; readonly label: string }[] = [
   { id: "plan", label: word("Load plan") },

@@ -1,14 +1,14 @@
 import { useState } from "preact/hooks";
+import { Glyph } from "../../components/Icon.tsx";
+import { VirtualList, WaitingRow } from "../../components/VirtualList.tsx";
+import { useUniqueId } from "../../hooks/useUniqueId.ts";
+import { t } from "../../i18n/translate.ts";
 import { exactCount, floatText, shapeText } from "../../lib/format.ts";
-import { useUniqueId } from "../../lib/useUniqueId.ts";
 import type { DiffRow } from "../../protocol/messages.ts";
 import type { CheckpointsStore } from "../../state/checkpoints/store.ts";
-import { t } from "../../words/words.ts";
-import { Glyph } from "../tree/Glyph.tsx";
 import { Bar, Chips } from "./Chips.tsx";
 import { Search } from "./Search.tsx";
-import { VirtualList, WaitingRow } from "./VirtualList.tsx";
-import { DIFFERENCES, differenceLook, type Look, shortDtype } from "./words.tsx";
+import { DIFFERENCES, differenceLook, type Look, shortDtype } from "./statusLabels.tsx";
 
 const ROW_HEIGHT = 26;
 

@@ -1,14 +1,14 @@
 import { useEffect, useState } from "preact/hooks";
+import { Glyph } from "../../components/Icon.tsx";
+import { FaultNote } from "../../components/Note.tsx";
+import { PickList } from "../../components/VirtualList.tsx";
+import { useUniqueId } from "../../hooks/useUniqueId.ts";
+import { t, word } from "../../i18n/translate.ts";
 import { bytesText, exactBytes, exactCount } from "../../lib/format.ts";
-import { useUniqueId } from "../../lib/useUniqueId.ts";
 import type { FileBody } from "../../protocol/messages.ts";
 import type { CheckpointsStore } from "../../state/checkpoints/store.ts";
-import { t, word } from "../../words/words.ts";
-import { FaultNote } from "../inspector/Note.tsx";
-import { Glyph } from "../tree/Glyph.tsx";
-import { Mark } from "./Mark.tsx";
-import { PickList } from "./VirtualList.tsx";
-import { dateText } from "./words.tsx";
+import { Mark } from "./StatusMark.tsx";
+import { dateText } from "./statusLabels.tsx";
 
 const ROW_HEIGHT = 45;
 

@@ -1,9 +1,9 @@
+import { t } from "../../i18n/translate.ts";
 import { bytesText, countText, exactBytes, exactCount } from "../../lib/format.ts";
 import type { Pair, PeekReply } from "../../protocol/messages.ts";
 import { formatWords } from "../../state/checkpoints/fileNames.ts";
 import type { CheckpointsStore } from "../../state/checkpoints/store.ts";
-import { t } from "../../words/words.ts";
-import { shortDtype } from "./words.tsx";
+import { shortDtype } from "./statusLabels.tsx";
 
 const FIRST_PAIRS = 6;
 

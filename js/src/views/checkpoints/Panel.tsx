@@ -1,15 +1,15 @@
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { Glyph } from "../../components/Icon.tsx";
+import { useChanges } from "../../hooks/useChanges.ts";
+import { t, tx } from "../../i18n/translate.ts";
 import type { Client } from "../../protocol/client.ts";
-import type { ChangesStore } from "../../state/changes.ts";
+import type { ChangesStore } from "../../state/changesStore.ts";
 import { CheckpointsStore } from "../../state/checkpoints/store.ts";
-import { t, tx } from "../../words/words.ts";
-import { useChanges } from "../edit/useChanges.ts";
-import { Glyph } from "../tree/Glyph.tsx";
 import { Detail } from "./Detail.tsx";
 import { Files } from "./Files.tsx";
 import { Header } from "./Header.tsx";
+import { Working } from "./ProgressBar.tsx";
 import { SaveForm } from "./SaveForm.tsx";
-import { Working } from "./Working.tsx";
 
 export interface PanelProps {
   readonly client: Client;

@@ -1,11 +1,11 @@
 import { useEffect, useRef, useState } from "preact/hooks";
+import { Note } from "../../components/Note.tsx";
+import { useUniqueId } from "../../hooks/useUniqueId.ts";
+import { t, tx } from "../../i18n/translate.ts";
 import { bytesText } from "../../lib/format.ts";
-import { useUniqueId } from "../../lib/useUniqueId.ts";
 import { defaultName, fileNameProblem, formatOf, within } from "../../state/checkpoints/fileNames.ts";
 import type { CheckpointsStore } from "../../state/checkpoints/store.ts";
-import { t, tx } from "../../words/words.ts";
-import { Note } from "../inspector/Note.tsx";
-import { dateText } from "./words.tsx";
+import { dateText } from "./statusLabels.tsx";
 
 interface SaveFormProps {
   readonly store: CheckpointsStore;

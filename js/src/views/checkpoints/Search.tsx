@@ -1,6 +1,6 @@
 import { useEffect, useRef, useState } from "preact/hooks";
-import { t } from "../../words/words.ts";
-import { Glyph } from "../tree/Glyph.tsx";
+import { Glyph } from "../../components/Icon.tsx";
+import { t } from "../../i18n/translate.ts";
 
 const TYPING_MS = 150;
 

@@ -1,5 +1,5 @@
-import { t } from "../../words/words.ts";
-import { useEditing } from "./context.ts";
+import { t } from "../../i18n/translate.ts";
+import { useEditing } from "./editingContext.ts";
 
 /** Says whether gradients are asked for and, where the model can be changed, changes that. */
 export function FreezeButton({ path, isFrozen }: { readonly path: string; readonly isFrozen: boolean }) {

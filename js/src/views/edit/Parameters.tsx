@@ -1,7 +1,7 @@
-import { useUniqueId } from "../../lib/useUniqueId.ts";
+import { useUniqueId } from "../../hooks/useUniqueId.ts";
+import { t } from "../../i18n/translate.ts";
 import type { InitializerBody, ParameterBody } from "../../protocol/messages.ts";
 import { type FormAction, type InitForm, textOf } from "../../state/initForm.ts";
-import { t } from "../../words/words.ts";
 
 interface ParametersProps {
   readonly initializer: InitializerBody;

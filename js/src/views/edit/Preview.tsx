@@ -1,13 +1,13 @@
 import { useMemo, useState } from "preact/hooks";
+import { tickPlace } from "../../components/Histogram.tsx";
+import { PathLink } from "../../components/PathText.tsx";
+import { Section } from "../../components/Section.tsx";
+import { TieBadge } from "../../components/TieBadge.tsx";
+import { t } from "../../i18n/translate.ts";
 import { countText, exactCount, exactFloat, floatText, meanText } from "../../lib/format.ts";
 import { ticks, zeroAt } from "../../lib/histogram.ts";
 import { overlayPaths } from "../../lib/overlay.ts";
 import type { ChangedTensor, Figures, InitReply, Overlay } from "../../protocol/messages.ts";
-import { t } from "../../words/words.ts";
-import { tickPlace } from "../inspector/Histogram.tsx";
-import { PathLink } from "../inspector/PathText.tsx";
-import { Section } from "../inspector/Section.tsx";
-import { TieBadge } from "../inspector/TieBadge.tsx";
 
 const WIDTH = 378;
 const HEIGHT = 64;

@@ -1,8 +1,17 @@
 import { useEffect, useLayoutEffect, useReducer, useRef, useState } from "preact/hooks";
-import { stdHint } from "../../lib/fan.ts";
-import { type Fault, faultOf } from "../../lib/fault.ts";
-import { take } from "../../lib/keys.ts";
-import { useUniqueId } from "../../lib/useUniqueId.ts";
+import { Code } from "../../components/Code.tsx";
+import { Glyph } from "../../components/Icon.tsx";
+import { FaultNote, Note } from "../../components/Note.tsx";
+import { Unready } from "../../components/Pending.tsx";
+import { Stale } from "../../components/StaleOptimizer.tsx";
+import { useChanges } from "../../hooks/useChanges.ts";
+import { useSettled } from "../../hooks/useDebounced.ts";
+import { useQuery } from "../../hooks/useQuery.ts";
+import { useUniqueId } from "../../hooks/useUniqueId.ts";
+import { t, tx } from "../../i18n/translate.ts";
+import { type Fault, faultOf } from "../../lib/errors.ts";
+import { stdHint } from "../../lib/initGain.ts";
+import { take } from "../../lib/keyEvents.ts";
 import type { Client } from "../../protocol/client.ts";
 import type { InitializersReply, Only, Scope } from "../../protocol/messages.ts";
 import {
@@ -16,18 +25,9 @@ import {
   targetOf,
   textOf,
 } from "../../state/initForm.ts";
-import { t, tx } from "../../words/words.ts";
-import { Code } from "../inspector/Code.tsx";
-import { FaultNote, Note } from "../inspector/Note.tsx";
-import { useQuery } from "../inspector/useQuery.ts";
-import { Glyph } from "../tree/Glyph.tsx";
-import type { Editing } from "./context.ts";
+import type { Editing } from "./editingContext.ts";
 import { Parameters } from "./Parameters.tsx";
 import { Preview } from "./Preview.tsx";
-import { Stale } from "./Stale.tsx";
-import { Unready } from "./Unready.tsx";
-import { useChanges } from "./useChanges.ts";
-import { useSettled } from "./useSettled.ts";
 
 export interface ReinitializeProps {
   readonly client: Client;

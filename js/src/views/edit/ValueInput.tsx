@@ -1,6 +1,6 @@
 import { useEffect, useRef, useState } from "preact/hooks";
-import { type Fault, faultOf } from "../../lib/fault.ts";
-import { t } from "../../words/words.ts";
+import { t } from "../../i18n/translate.ts";
+import { type Fault, faultOf } from "../../lib/errors.ts";
 
 /** Writes one value; resolves to what to warn of. */
 export type SetValue = (text: string) => Promise<readonly string[]>;

@@ -1,15 +1,15 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
+import { CopyButton } from "../../components/CopyButton.tsx";
+import { Glyph } from "../../components/Icon.tsx";
+import { Note } from "../../components/Note.tsx";
+import { useChanges } from "../../hooks/useChanges.ts";
+import { t, tx } from "../../i18n/translate.ts";
 import { bytesText } from "../../lib/format.ts";
 import type { HistoryEntry } from "../../protocol/messages.ts";
-import type { ChangesStore, Turn } from "../../state/changes.ts";
-import { t, tx } from "../../words/words.ts";
-import { useChanges } from "../edit/useChanges.ts";
-import { CopyButton } from "../inspector/CopyButton.tsx";
-import { Note } from "../inspector/Note.tsx";
-import { Glyph } from "../tree/Glyph.tsx";
+import type { ChangesStore, Turn } from "../../state/changesStore.ts";
+import { timeText, whereText } from "./changeText.ts";
 import { Log } from "./Log.tsx";
-import { timeText, whereText } from "./words.ts";
 
 interface HistoryBarProps {
   readonly changes: ChangesStore;

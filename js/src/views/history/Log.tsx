@@ -1,8 +1,8 @@
+import { Glyph } from "../../components/Icon.tsx";
+import { t, word } from "../../i18n/translate.ts";
 import { exactCount } from "../../lib/format.ts";
 import type { HistoryEntry, HistoryReply } from "../../protocol/messages.ts";
-import { t, word } from "../../words/words.ts";
-import { Glyph } from "../tree/Glyph.tsx";
-import { timeText, whereText } from "./words.ts";
+import { timeText, whereText } from "./changeText.ts";
 
 const STATES = {
   done: "",

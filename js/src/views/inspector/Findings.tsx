@@ -1,8 +1,8 @@
+import { Code } from "../../components/Code.tsx";
+import { Note } from "../../components/Note.tsx";
+import { PathLink } from "../../components/PathText.tsx";
+import { t, tx, word } from "../../i18n/translate.ts";
 import type { FindingBody } from "../../protocol/messages.ts";
-import { t, tx, word } from "../../words/words.ts";
-import { Code } from "./Code.tsx";
-import { Note } from "./Note.tsx";
-import { PathLink } from "./PathText.tsx";
 
 const WORDS = { error: word("Error"), warning: word("Warning"), note: word("Note") } as const;
 

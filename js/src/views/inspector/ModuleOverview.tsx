@@ -1,9 +1,9 @@
 import type { ComponentChildren } from "preact";
+import { PathLink } from "../../components/PathText.tsx";
+import { Section } from "../../components/Section.tsx";
+import { t } from "../../i18n/translate.ts";
 import { bytesText, countText, exactBytes, exactCount, toNumber } from "../../lib/format.ts";
 import type { ModuleFacts, ModuleTensor, TraceCallBody } from "../../protocol/messages.ts";
-import { t } from "../../words/words.ts";
-import { PathLink } from "./PathText.tsx";
-import { Section } from "./Section.tsx";
 import { Calls } from "./Trace.tsx";
 
 interface ModuleOverviewProps {

@@ -1,18 +1,18 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
+import { Histogram } from "../../components/Histogram.tsx";
+import { FaultNote, Note } from "../../components/Note.tsx";
+import { Section } from "../../components/Section.tsx";
+import { t } from "../../i18n/translate.ts";
+import type { Tone } from "../../lib/colormap.ts";
 import { floatText, toNumber } from "../../lib/format.ts";
-import type { Tone } from "../../lib/heat.ts";
 import type { Client } from "../../protocol/client.ts";
 import type { StatsReply, TensorFacts } from "../../protocol/messages.ts";
-import { t } from "../../words/words.ts";
-import { Depth } from "./Depth.tsx";
-import { HeatMap } from "./HeatMap.tsx";
-import { Histogram } from "./Histogram.tsx";
-import { FaultNote, Note } from "./Note.tsx";
-import { Section } from "./Section.tsx";
-import { Statistics } from "./Statistics.tsx";
-import type { Along } from "./useHeat.ts";
-import { type Stats, useStats } from "./useStats.ts";
+import { HeatMap } from "./heatmap/HeatMap.tsx";
+import type { Along } from "./heatmap/useHeatMap.ts";
+import { Depth } from "./stats/AcrossBlocks.tsx";
+import { Statistics } from "./stats/Statistics.tsx";
+import { type Stats, useStats } from "./stats/useStats.ts";
 
 interface TensorOverviewProps {
   readonly client: Client;

@@ -1,8 +1,8 @@
+import { PathLink } from "../../components/PathText.tsx";
+import { TieBadge, tieColor } from "../../components/TieBadge.tsx";
+import { t, word } from "../../i18n/translate.ts";
 import { bytesText, exactBytes } from "../../lib/format.ts";
 import type { TieBody, TieMember } from "../../protocol/messages.ts";
-import { t, word } from "../../words/words.ts";
-import { PathLink } from "./PathText.tsx";
-import { TieBadge, tieColor } from "./TieBadge.tsx";
 
 const KINDS: Readonly<Record<string, string>> = {
   object: word("One tensor under several names."),

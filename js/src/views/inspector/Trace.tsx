@@ -1,8 +1,8 @@
+import { Note } from "../../components/Note.tsx";
+import { PathLink } from "../../components/PathText.tsx";
+import { t, tx } from "../../i18n/translate.ts";
 import { countText, exactCount, exactFloat, flopsText, secondsText, shapeText } from "../../lib/format.ts";
 import type { TraceCallBody, TraceReply } from "../../protocol/messages.ts";
-import { t, tx } from "../../words/words.ts";
-import { Note } from "./Note.tsx";
-import { PathLink } from "./PathText.tsx";
 
 interface CallsProps {
   readonly calls: readonly TraceCallBody[];

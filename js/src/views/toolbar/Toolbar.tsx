@@ -1,9 +1,9 @@
 import type { RefObject } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
+import { Glyph, type GlyphName } from "../../components/Icon.tsx";
+import { t, word } from "../../i18n/translate.ts";
 import { bytesText, exactBytes, exactCount, shortCount } from "../../lib/format.ts";
 import type { Chip, OpenReply } from "../../protocol/messages.ts";
-import { t, word } from "../../words/words.ts";
-import { Glyph, type GlyphName } from "../tree/Glyph.tsx";
 
 const TYPING_MS = 120;
 const CHIPS: readonly { readonly chip: Chip; readonly glyph: GlyphName; readonly title: string }[] = [

@@ -1,13 +1,13 @@
 import { useMemo, useState } from "preact/hooks";
-import type { Pulse } from "../../entries/part.ts";
+import type { Pulse } from "../../bundles/lazy.ts";
+import { Glyph } from "../../components/Icon.tsx";
+import { tieColor } from "../../components/TieBadge.tsx";
+import { ROW_HEIGHT } from "../../hooks/useViewport.ts";
+import { spoken, t, tx, word } from "../../i18n/translate.ts";
+import { copyText } from "../../lib/clipboard.ts";
 import { exactCount } from "../../lib/format.ts";
 import type { Row } from "../../protocol/messages.ts";
-import { spoken, t, tx, word } from "../../words/words.ts";
-import { copyText } from "../inspector/clipboard.ts";
-import { tieColor } from "../inspector/TieBadge.tsx";
 import { CountCell, MarksCell, ShapeCell } from "./cells.tsx";
-import { Glyph } from "./Glyph.tsx";
-import { ROW_HEIGHT } from "./useViewport.ts";
 
 /** What a row can be asked to do. */
 export interface RowActions {

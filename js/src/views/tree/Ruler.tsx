@@ -1,6 +1,6 @@
+import { tieColor } from "../../components/TieBadge.tsx";
+import { t } from "../../i18n/translate.ts";
 import type { RulerMark } from "../../protocol/messages.ts";
-import { t } from "../../words/words.ts";
-import { tieColor } from "../inspector/TieBadge.tsx";
 
 interface RulerProps {
   readonly marks: readonly RulerMark[];

@@ -1,8 +1,8 @@
+import { Glyph, type GlyphName } from "../../components/Icon.tsx";
+import { TieBadge } from "../../components/TieBadge.tsx";
+import { t, word } from "../../i18n/translate.ts";
 import { countText, exactCount, secondsText, shortCount } from "../../lib/format.ts";
 import type { Fold, Row } from "../../protocol/messages.ts";
-import { t, word } from "../../words/words.ts";
-import { TieBadge } from "../inspector/TieBadge.tsx";
-import { Glyph, type GlyphName } from "./Glyph.tsx";
 
 const SHARE_WIDTH = 34;
 const LEAST_SHARE = 1.5;

@@ -1,7 +1,7 @@
 import type { Row } from "../../protocol/messages.ts";
-import type { Turn } from "../../state/changes.ts";
-import type { Command } from "../../state/keymap.ts";
-import type { TreeState } from "../../state/tree.ts";
+import type { Turn } from "../../state/changesStore.ts";
+import type { Command } from "../../state/tree/keymap.ts";
+import type { TreeState } from "../../state/tree/treeState.ts";
 
 /** What commands can do; the grid supplies it. */
 export interface Handlers {

@@ -1,0 +1,54 @@
+import { useLayoutEffect, useState } from "preact/hooks";
+import { type Catalogue, speak } from "./translate.ts";
+
+export type Language = "en" | "zh";
+
+/** Under this name a choice is stored, and told to all that is on the page, whichever script drew it. */
+const NAME = "nnwidgets-language";
+
+let chosen = stored();
+addEventListener(NAME, (event) => {
+  chosen = (event as CustomEvent<Language | null>).detail;
+});
+
+/** What storage forbids is forgotten with the page. */
+function stored(): Language | null {
+  try {
+    return localStorage.getItem(NAME) as Language | null;
+  } catch {
+    return null;
+  }
+}
+
+/** Writes the page in a language from now on; null leaves it to the page's own again. */
+export function choose(language: Language | null): void {
+  try {
+    localStorage.setItem(NAME, language ?? "");
+  } catch {
+    // The choice then lasts as long as the page.
+  }
+  dispatchEvent(new CustomEvent(NAME, { detail: language }));
+}
+
+/** The language chosen, else that of the page, else the browser's. */
+export function language(): Language {
+  return chosen || ((document.documentElement.lang || navigator.language).startsWith("zh") ? "zh" : "en");
+}
+
+/** Draws its component again once the page is to be in another language; `load` gets the words for it. */
+export function useLanguage(load: () => Promise<Catalogue>, alive: boolean): void {
+  const [, redraw] = useState(0);
+  useLayoutEffect(() => {
+    const settle = async (): Promise<void> => {
+      // Without a kernel no words come, and the page stays in English.
+      const words = language() === "en" ? {} : await load().catch(() => null);
+      if (words !== null) {
+        speak(language() === "en" ? {} : words);
+        redraw((count) => count + 1);
+      }
+    };
+    void settle();
+    addEventListener(NAME, settle);
+    return () => removeEventListener(NAME, settle);
+  }, [alive]);
+}

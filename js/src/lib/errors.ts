@@ -1,0 +1,38 @@
+import { t } from "../i18n/translate.ts";
+
+/** What went wrong, ready to be shown: the wire's error, or a fault of the page's own put in the same words. */
+export interface Fault {
+  readonly code: string;
+  readonly message: string;
+  readonly hint: string;
+  readonly path: string | null;
+}
+
+function isFault(error: unknown): error is Fault {
+  return (
+    typeof error === "object" &&
+    error !== null &&
+    "code" in error &&
+    typeof error.code === "string" &&
+    "message" in error &&
+    typeof error.message === "string" &&
+    "hint" in error &&
+    typeof error.hint === "string"
+  );
+}
+
+export function faultOf(error: unknown): Fault {
+  if (isFault(error)) {
+    const path = "path" in error && typeof error.path === "string" ? error.path : null;
+    return { code: error.code, message: t(error.message), hint: t(error.hint), path };
+  }
+  const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  return { code: "internal", message, hint: "", path: null };
+}
+
+/** For a report: everything that is known, as plain lines. */
+export function faultDetails(fault: Fault, path: string): string {
+  return [`${fault.code}: ${fault.message}`, fault.hint, `path: ${fault.path ?? path}`, navigator.userAgent]
+    .filter((line) => line !== "")
+    .join("\n");
+}

@@ -1,0 +1,104 @@
+import type { ComponentChildren } from "preact";
+import { Glyph } from "../../components/Icon.tsx";
+import { t } from "../../i18n/translate.ts";
+import type { Difference, Status } from "../../protocol/messages.ts";
+import { Mark } from "./StatusMark.tsx";
+
+/** How a status or a difference is shown: an icon, a word, a colour's token. */
+export interface Look {
+  readonly word: string;
+  readonly icon: ComponentChildren;
+  readonly color: string;
+  readonly hint: string;
+}
+
+export const STATUSES: readonly Status[] = [
+  "match",
+  "renamed",
+  "dtype_cast",
+  "tied",
+  "shape_mismatch",
+  "missing",
+  "unexpected",
+];
+
+export const DIFFERENCES: readonly Difference[] = ["values", "shape", "dtype", "removed", "added", "equal"];
+
+export function statusLook(status: Status): Look {
+  switch (status) {
+    case "match":
+      return look(t("match"), <Glyph name="check" />, "ok", t("Same name, shape and dtype: will be loaded"));
+    case "renamed":
+      return look(t("renamed"), <Mark name="swap" />, "info", t("Under another name in the file: will be loaded"));
+    case "dtype_cast":
+      return look(
+        t("dtype cast"),
+        <Mark name="waves" />,
+        "t3",
+        t("Another dtype in the file: will be loaded and cast"),
+      );
+    case "tied":
+      return look(t("tied"), <Glyph name="link" />, "t0", t("Its bytes come with another name"));
+    case "shape_mismatch":
+      return look(
+        t("shape mismatch"),
+        <Mark name="unequal" />,
+        "err",
+        t("Another shape in the file: keeps its values"),
+      );
+    case "missing":
+      return look(t("missing"), <Mark name="hollow" />, "warn", t("Not in the file: keeps its values"));
+    case "unexpected":
+      return look(t("unexpected"), <Glyph name="plus" />, "dim", t("Only in the file: left alone"));
+  }
+}
+
+export function differenceLook(kind: Difference, a: string, b: string): Look {
+  switch (kind) {
+    case "values":
+      return look(t("values"), <Mark name="delta" />, "warn", t("Same shape and dtype, other values"));
+    case "shape":
+      return look(t("shape"), <Mark name="unequal" />, "err", t("Another shape on either side"));
+    case "dtype":
+      return look(t("dtype"), <Mark name="waves" />, "t3", t("Another dtype on either side"));
+    case "removed":
+      return look(t("only first"), <Glyph name="minus" />, "info", t("Only in {0}", a));
+    case "added":
+      return look(t("only second"), <Glyph name="plus" />, "info", t("Only in {0}", b));
+    case "equal":
+      return look(t("equal"), <Mark name="equal" />, "ok", t("Bit for bit the same"));
+  }
+}
+
+function look(word: string, icon: ComponentChildren, token: string, hint: string): Look {
+  return { word, icon, color: `var(--nnw-${token})`, hint };
+}
+
+const DAY_SECONDS = 86_400;
+
+/** "today 13:41", "yesterday 18:20", "20 Nov", "20 Nov 2024". */
+export function dateText(seconds: number, now = new Date()): string {
+  const date = new Date(seconds * 1000);
+  const time = date.toLocaleTimeString(t("en-GB"), { hour: "2-digit", minute: "2-digit" });
+  const day = (at: Date): number => new Date(at.getFullYear(), at.getMonth(), at.getDate()).getTime() / 1000;
+  const days = Math.round((day(now) - day(date)) / DAY_SECONDS);
+  if (days === 0) {
+    return t("today {0}", time);
+  }
+  if (days === 1) {
+    return t("yesterday {0}", time);
+  }
+  const isThisYear = date.getFullYear() === now.getFullYear();
+  const year = isThisYear ? {} : ({ year: "numeric" } as const);
+  return date.toLocaleDateString(t("en-GB"), { day: "numeric", month: "short", ...year });
+}
+
+/** "float32" → "f32", "bfloat16" → "bf16", "int64" → "i64". */
+export function shortDtype(dtype: string): string {
+  return dtype
+    .replace(/^bfloat/, "bf")
+    .replace(/^float/, "f")
+    .replace(/^uint/, "u")
+    .replace(/^int/, "i")
+    .replace(/^complex/, "c");
+}

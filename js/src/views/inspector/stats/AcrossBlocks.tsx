@@ -1,0 +1,130 @@
+import { useRef } from "preact/hooks";
+import { FaultNote } from "../../../components/Note.tsx";
+import { Section } from "../../../components/Section.tsx";
+import { useQuery } from "../../../hooks/useQuery.ts";
+import { t } from "../../../i18n/translate.ts";
+import { floatText, toNumber } from "../../../lib/format.ts";
+import { take } from "../../../lib/keyEvents.ts";
+import type { Client } from "../../../protocol/client.ts";
+import type { DepthReply } from "../../../protocol/messages.ts";
+
+interface DepthProps {
+  readonly client: Client;
+  readonly path: string;
+  readonly generation: number;
+  readonly alive: boolean;
+  readonly onNavigate: (path: string) => void;
+}
+
+/** Labels under more bars than this would run into one another. */
+const MOST_LABELS = 14;
+
+/** The same tensor in every block of its fold, by its standard deviation; a bar leads to its tensor. */
+export function Depth({ client, path, generation, alive, onNavigate }: DepthProps) {
+  const { answer, isCurrent, fault, retry } = useQuery(client, "depth", { path }, { generation, alive });
+  const reply = answer?.body ?? null;
+  if (fault !== null && !isCurrent) {
+    return (
+      <Section title={t("Across depth")}>
+        <FaultNote
+          fault={fault}
+          path={path}
+          what={t("The other blocks can’t be read now.")}
+          alive={alive}
+          onRetry={retry}
+        />
+      </Section>
+    );
+  }
+  return (
+    <Section
+      title={t("Across depth")}
+      caption={reply === null ? null : caption(reply)}
+      isStale={reply !== null && !isCurrent}
+    >
+      {reply === null ? (
+        <div class="nnw-skeleton nnw-skeleton-depth" aria-hidden="true" />
+      ) : (
+        <Bars reply={reply} alive={alive} onNavigate={onNavigate} />
+      )}
+    </Section>
+  );
+}
+
+function caption({ name, labels, is_exact }: DepthReply): string {
+  const what = t("std of {0}, {1} to {2}", name, labels[0] ?? "", labels.at(-1) ?? "");
+  return is_exact ? what : t("{0} · sampled", what);
+}
+
+interface BarsProps {
+  readonly reply: DepthReply;
+  readonly alive: boolean;
+  readonly onNavigate: (path: string) => void;
+}
+
+function Bars({ reply, alive, onNavigate }: BarsProps) {
+  const list = useRef<HTMLDivElement | null>(null);
+  const { labels, paths, index } = reply;
+  const std = reply.std.map(toNumber);
+  const most = Math.max(...std.filter(Number.isFinite), 0);
+  const every = Math.ceil(labels.length / MOST_LABELS);
+  const columns = {
+    gridTemplateColumns: `repeat(${labels.length}, minmax(0, 1fr))`,
+    gap: labels.length > 48 ? "0" : "3px",
+  };
+  const onKeyDown = (event: KeyboardEvent): void => {
+    const buttons = Array.from(list.current?.querySelectorAll<HTMLElement>("button") ?? []);
+    const at = buttons.indexOf(event.target as HTMLElement);
+    const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: buttons.length - 1 }[event.key];
+    if (to !== undefined) {
+      take(event);
+      buttons[to]?.focus();
+    }
+  };
+  return (
+    <>
+      <div
+        class="nnw-depth"
+        style={columns}
+        role="group"
+        aria-label={t("Standard deviation of {0} in each of {1} blocks", reply.name, labels.length)}
+        ref={list}
+        onKeyDown={onKeyDown}
+      >
+        {std.map((value, i) => {
+          const text = t("{0}: std {1}", labels[i] ?? "", floatText(value));
+          return (
+            <button
+              key={paths[i]}
+              type="button"
+              title={text}
+              aria-label={text}
+              aria-current={i === index || undefined}
+              tabIndex={i === index ? 0 : -1}
+              disabled={!alive}
+              onClick={() => paths[i] !== undefined && onNavigate(paths[i])}
+            >
+              <b style={{ height: `${Number.isFinite(value) ? Math.max(3, (value / (most || 1)) * 100) : 0}%` }} />
+              {Number.isFinite(value) ? null : <span aria-hidden="true">!</span>}
+            </button>
+          );
+        })}
+      </div>
+      <div class="nnw-depth-labels" style={columns} aria-hidden="true">
+        {labels.map((label, i) => {
+          const isShown = i === index || (i % every === 0 && Math.abs(i - index) >= Math.min(every, 2));
+          return (
+            <span key={paths[i]} class={i === index ? "nnw-here" : undefined}>
+              {isShown ? shortLabel(label) : ""}
+            </span>
+          );
+        })}
+      </div>
+    </>
+  );
+}
+
+/** The last part of "h.3": under its bar there is room for a number. */
+function shortLabel(label: string): string {
+  return label.slice(label.lastIndexOf(".") + 1);
+}

@@ -1,0 +1,166 @@
+import { type Fault, faultOf } from "../../../lib/errors.ts";
+import type { Client } from "../../../protocol/client.ts";
+import type { Of, StatsReply } from "../../../protocol/messages.ts";
+
+/** What is asked: one tensor's values or its gradient. */
+export interface StatsSubject {
+  readonly path: string;
+  readonly of: Of;
+}
+
+/**
+ * How far the answer is. `sampling` nothing yet; `exact` a sampled answer is shown and the exact one under way;
+ * `done` exact; `cancelled` the sampled answer is what stays; `failed` see `fault`.
+ */
+export type StatsPhase = "idle" | "sampling" | "exact" | "done" | "cancelled" | "failed";
+
+export interface StatsState {
+  readonly subject: StatsSubject | null;
+  readonly phase: StatsPhase;
+  readonly reply: StatsReply | null;
+  /** Which tensor `reply` is about; another one's stays in sight (dimmed) until this one's arrives. */
+  readonly replyOf: StatsSubject | null;
+  readonly progress: { readonly done: number; readonly total: number } | null;
+  /** The exact answer takes long enough that progress and Cancel should show. */
+  readonly isSlow: boolean;
+  readonly fault: Fault | null;
+}
+
+export const NO_STATS: StatsState = {
+  subject: null,
+  phase: "idle",
+  reply: null,
+  replyOf: null,
+  progress: null,
+  isSlow: false,
+  fault: null,
+};
+
+/** Work longer than this shows its progress and can be cancelled. */
+const SLOW_MS = 300;
+/** Finer than is shown: thin tails are cut and neighbours joined in the page. */
+export const BINS = 1024;
+
+interface Run {
+  readonly exactToo?: boolean;
+  readonly sampled?: StatsReply | null;
+}
+
+/** Sampled statistics first, the exact ones after them, for one subject at a time. */
+export class StatsFlow {
+  readonly #client: Client;
+  readonly #show: (state: StatsState) => void;
+  #state: StatsState = NO_STATS;
+  #stop: AbortController | null = null;
+  #isDirty = false;
+
+  constructor(client: Client, show: (state: StatsState) => void) {
+    this.#client = client;
+    this.#show = show;
+  }
+
+  /** Takes up another subject and drops the work on the one before; `sampled` is its first answer, if it came already. */
+  start(subject: StatsSubject, sampled: StatsReply | null = null): void {
+    this.stop();
+    this.#set({ subject, phase: "sampling", progress: null, isSlow: false, fault: null });
+    void this.#run(subject, { sampled });
+  }
+
+  /** The model may have changed: asks again, after the work under way has ended. */
+  refresh(): void {
+    const { subject, phase } = this.#state;
+    if (subject === null) {
+      return;
+    }
+    if (this.#stop !== null) {
+      this.#isDirty = true;
+    } else if (phase === "cancelled") {
+      void this.#run(subject, { exactToo: false });
+    } else {
+      void this.#run(subject);
+    }
+  }
+
+  /** Gives up the exact answer; the sampled one stays. */
+  cancel(): void {
+    if (this.#state.phase === "exact") {
+      this.stop();
+      this.#set({ phase: "cancelled", progress: null, isSlow: false });
+    }
+  }
+
+  /** Takes the exact answer up again, or tries again after a failure. */
+  resume(): void {
+    const { subject } = this.#state;
+    if (subject !== null) {
+      this.start(subject);
+    }
+  }
+
+  /** Stops the request under way. */
+  stop(): void {
+    this.#stop?.abort();
+    this.#stop = null;
+    this.#isDirty = false;
+  }
+
+  #set(change: Partial<StatsState>): void {
+    this.#state = { ...this.#state, ...change };
+    this.#show(this.#state);
+  }
+
+  async #run(subject: StatsSubject, { exactToo = true, sampled: known = null }: Run = {}): Promise<void> {
+    const stop = new AbortController();
+    this.#stop = stop;
+    let slow: ReturnType<typeof setTimeout> | undefined;
+    try {
+      const sampled = known ?? (await this.#ask(subject, false, stop));
+      if (stop.signal.aborted) {
+        return;
+      }
+      if (sampled.is_exact) {
+        this.#set({ reply: sampled, replyOf: subject, phase: "done", fault: null });
+      } else if (exactToo) {
+        const hadExact = this.#state.phase === "done" && this.#state.reply?.is_exact === true;
+        this.#set(hadExact ? { phase: "exact" } : { reply: sampled, replyOf: subject, phase: "exact", fault: null });
+        slow = setTimeout(() => this.#set({ isSlow: true }), SLOW_MS);
+        const exact = await this.#ask(subject, true, stop);
+        if (stop.signal.aborted) {
+          return;
+        }
+        this.#set({ reply: exact, replyOf: subject, phase: "done", fault: null, progress: null, isSlow: false });
+      } else {
+        this.#set({ reply: sampled, replyOf: subject });
+      }
+    } catch (error) {
+      if (stop.signal.aborted) {
+        return;
+      }
+      this.#set({ phase: "failed", fault: faultOf(error), progress: null, isSlow: false });
+    } finally {
+      clearTimeout(slow);
+      if (this.#stop === stop) {
+        this.#stop = null;
+        if (this.#isDirty) {
+          this.#isDirty = false;
+          this.refresh();
+        }
+      }
+    }
+  }
+
+  async #ask({ path, of }: StatsSubject, exact: boolean, stop: AbortController): Promise<StatsReply> {
+    const onProgress = (done: number, total: number): void => {
+      if (!stop.signal.aborted) {
+        this.#set({ progress: { done, total } });
+      }
+    };
+    const body = { path, of, exact, bins: BINS };
+    const reply = await this.#client.request(
+      "stats",
+      body,
+      exact ? { signal: stop.signal, onProgress } : { signal: stop.signal },
+    );
+    return reply.body;
+  }
+}

@@ -1,0 +1,81 @@
+import { useEffect, useState } from "preact/hooks";
+import { t, word } from "../../i18n/translate.ts";
+import { floatText } from "../../lib/format.ts";
+import { type Beats, type Course, SERIES } from "./history.ts";
+
+const WIDTH = 36;
+const HEIGHT = 16;
+const WORDS = {
+  norm: word("norm"),
+  gradient: word("gradient’s norm"),
+  update: word("last step over norm"),
+} as const;
+
+interface PulseCellProps {
+  readonly beats: Beats;
+  readonly path: string;
+}
+
+/** The course of a row's norm, gradient and steps, each as a line of its own scale. */
+export function PulseCell({ beats, path }: PulseCellProps) {
+  const [, redraw] = useState(0);
+  useEffect(() => beats.subscribe(() => redraw((count) => count + 1)), [beats]);
+  const courses = beats.of(path);
+  if (courses === null) {
+    return <div class="nnw-pulse" role="gridcell" />;
+  }
+  const words = courses.map((course, at) => told(course, SERIES[at] ?? "norm", beats.brokenSince(path, at)));
+  return (
+    <div class="nnw-pulse" role="gridcell" aria-label={words.join(", ")}>
+      {courses.map((course, at) => (
+        <span key={SERIES[at]} class={`nnw-pulse-${SERIES[at]}`} title={words[at]}>
+          <Line course={course} />
+        </span>
+      ))}
+    </div>
+  );
+}
+
+function Line({ course }: { readonly course: Course }) {
+  const last = course.at(-1) ?? null;
+  if (last === null) {
+    return null;
+  }
+  if (!Number.isFinite(last)) {
+    return <b class="nnw-pulse-broken">{Number.isNaN(last) ? "NaN" : "inf"}</b>;
+  }
+  return (
+    <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} width={WIDTH} height={HEIGHT} aria-hidden="true">
+      <path d={lineOf(course)} />
+    </svg>
+  );
+}
+
+/** A line through the finite values on a logarithmic scale from the least to the greatest of them. */
+export function lineOf(course: Course): string {
+  const points = course.map((value) =>
+    value !== null && Number.isFinite(value) ? Math.log(Math.max(value, 1e-30)) : null,
+  );
+  const known = points.filter((point) => point !== null);
+  const [least, most] = [Math.min(...known), Math.max(...known)];
+  const step = (WIDTH - 2) / Math.max(1, course.length - 1);
+  let isDrawing = false;
+  return points
+    .map((point, at) => {
+      if (point === null) {
+        isDrawing = false;
+        return "";
+      }
+      const share = most > least ? (point - least) / (most - least) : 0.5;
+      const command = isDrawing ? "L" : "M";
+      isDrawing = true;
+      return `${command}${(1 + at * step).toFixed(1)} ${(HEIGHT - 2 - share * (HEIGHT - 4)).toFixed(1)}${points.length === 1 ? "h1" : ""}`;
+    })
+    .join("");
+}
+
+function told(course: Course, series: keyof typeof WORDS, brokenSince: number | undefined): string {
+  const last = course.at(-1) ?? null;
+  const what = `${t(WORDS[series])} ${last === null ? t("none") : floatText(last, 3)}`;
+  return brokenSince === undefined ? what : t("{0} since step {1}", what, brokenSince);
+}
