@@ -18,7 +18,7 @@ import torch
 torch.set_num_threads(1)
 
 from nnwidgets.checkpoint import read, save  # noqa: E402 - after the threads are said
-from tests.unit.saved import loaded, names, sum_beside  # noqa: E402
+from tests.support.saved_files import loaded, names, sum_beside  # noqa: E402
 
 TARGETS = ("net.pt", "net.safetensors", "folder/")
 

@@ -15,7 +15,7 @@ import torch.distributed.checkpoint as dcp
 
 import nnwidgets as nnw
 from nnwidgets.errors import CorruptCheckpointError, PathNotFoundError, UnsafeCheckpointError
-from tests.unit.torch_files import same
+from tests.support.torch_files import same
 
 N_CUTS, N_TURNS = 200, 500
 REFUSALS = (CorruptCheckpointError, PathNotFoundError, UnsafeCheckpointError)

@@ -9,7 +9,7 @@ from torch import nn
 import nnwidgets as nnw
 from nnwidgets import edit
 from nnwidgets.errors import InitializerError, InvalidTargetError, PathNotFoundError
-from tests.unit.edited import bits, run
+from tests.support.edited_models import bits, run
 
 
 def net():

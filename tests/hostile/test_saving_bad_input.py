@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 import nnwidgets as nnw
-from tests.unit.saved import names
+from tests.support.saved_files import names
 
 
 @dataclasses.dataclass

@@ -18,7 +18,7 @@ import torch
 
 import nnwidgets as nnw
 from nnwidgets.checkpoint.saving.save import saved
-from tests.unit.saved import loaded, names
+from tests.support.saved_files import loaded, names
 
 ROOT = Path(__file__).parent.parent.parent
 FILES = ["net.pt", "net.safetensors", "folder/"]

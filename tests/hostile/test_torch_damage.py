@@ -16,7 +16,7 @@ import torch
 from nnwidgets.checkpoint.description import name_of, storages_of, tensors_in
 from nnwidgets.checkpoint.formats import opened
 from nnwidgets.errors import CorruptCheckpointError, UnsafeCheckpointError
-from tests.unit.torch_files import same
+from tests.support.torch_files import same
 
 N_CUTS, N_TURNS = 200, 500
 

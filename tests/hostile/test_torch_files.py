@@ -9,11 +9,7 @@ import tarfile
 import pytest
 
 from tests.hostile.confined import CORRUPT, UNSAFE, refused
-from tests.unit.torch_builder import (
-    pickled,
-    tensor,
-    torch_legacy,
-)
+from tests.support.torch_builder import pickled, tensor, torch_legacy
 
 SOUND = [tensor()]
 

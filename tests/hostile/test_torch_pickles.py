@@ -8,7 +8,7 @@ from contextlib import nullcontext
 import pytest
 
 from tests.hostile.confined import CORRUPT, UNSAFE, refused
-from tests.unit.torch_builder import (
+from tests.support.torch_builder import (
     Call,
     Global,
     Raw,

@@ -8,16 +8,7 @@ import zlib
 import pytest
 
 from tests.hostile.confined import CORRUPT, UNSAFE, refused
-from tests.unit.torch_builder import (
-    Call,
-    Member,
-    pickled,
-    tensor,
-    torch_legacy,
-    torch_members,
-    torch_zip,
-    zip_file,
-)
+from tests.support.torch_builder import Call, Member, pickled, tensor, torch_legacy, torch_members, torch_zip, zip_file
 
 SOUND = [tensor()]
 

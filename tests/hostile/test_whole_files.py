@@ -14,7 +14,7 @@ from torch import nn
 
 import nnwidgets as nnw
 from nnwidgets.errors import CorruptCheckpointError, PathNotFoundError, UnsafeCheckpointError
-from tests.unit.saved import sum_beside
+from tests.support.saved_files import sum_beside
 
 REFUSALS = (CorruptCheckpointError, PathNotFoundError, UnsafeCheckpointError)
 N_FLIPS = 500

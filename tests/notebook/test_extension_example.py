@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.documents import DOCS, code_in
+from tests.support.documents import DOCS, code_in
 
 ROOT = Path(__file__).parents[2]
 HOST = Path(__file__).with_name("extension_host.mjs")

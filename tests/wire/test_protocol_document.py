@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from nnwidgets.wire.schema import ERROR_CODES, KINDS
-from tests.documents import DOCS, code_in
+from tests.support.documents import DOCS, code_in
 
 TEXT = (DOCS / "protocol.md").read_text(encoding="utf-8")
 

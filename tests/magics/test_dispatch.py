@@ -1,0 +1,246 @@
+"""%nn in a real IPython shell: what each line shows, and what a line that can't be followed says."""
+
+import re
+
+import pytest
+import torch
+from torch import nn
+
+from nnwidgets.magics.line.grammar import SUBCOMMANDS
+from tests.support.ipython_shell import shell
+
+
+@pytest.fixture(scope="module")
+def ip():
+    with shell() as started:
+        yield started
+
+
+@pytest.fixture(autouse=True)
+def variables(ip):
+    names = {"net": nn.Sequential(nn.Linear(20, 256), nn.ReLU(), nn.Linear(256, 10)), "X": torch.rand(2, 20), "n": 3}
+    ip.variables.update(names)
+    yield names
+    for name in [name for name in ip.variables if not name.startswith("_") and name not in _KEPT]:
+        del ip.variables[name]
+
+
+_KEPT = {"In", "Out", "get_ipython", "exit", "quit", "open"}
+
+
+def test_tree_shows_names_classes_shapes_and_counts(ip):
+    text = ip.nn("tree net")
+    lines = text.splitlines()
+    assert lines[0].split()[:2] == ["net", "Sequential"]
+    assert any(line.split()[:2] == ["0", "Linear"] and "20 → 256" in line for line in lines)
+    assert any("weight" in line and "256 × 20" in line and "f32" in line for line in lines)
+    assert re.search(r"7\s946 parameters", lines[-1])
+
+
+def test_tree_can_begin_at_a_path_and_stop_at_a_depth(ip):
+    assert "256 → 10" in ip.nn("tree net 2")
+    assert "20 → 256" not in ip.nn("tree net 2")
+    assert "weight" not in ip.nn("tree net --depth 1")
+    assert "Linear" in ip.nn("tree net --depth 1")
+    assert "Linear" not in ip.nn("tree net --depth 0")
+
+
+def test_show_gives_the_statistics_torch_gives(ip, variables):
+    bias = variables["net"][2].bias.detach().double()
+    words = ip.nn("show net 2.bias").split()
+    for name, value in (("mean", bias.mean()), ("std", bias.std()), ("min", bias.min()), ("norm", bias.norm())):
+        assert float(words[words.index(name) + 1]) == pytest.approx(float(value), rel=1e-5)
+
+
+def test_show_takes_a_glob_or_class_that_means_one_thing(ip, variables):
+    variables["net"][0].register_parameter("bias", None)
+    assert "2.bias" in ip.nn("show net *.bias")
+    assert "2.bias" in ip.nn("show net Linear.bias")
+
+
+def test_show_gives_a_module_and_what_is_in_it(ip):
+    text = ip.nn("show net 0")
+    assert "Linear" in text
+    assert re.search(r"5\s376", text)
+    assert "256 × 20" in text
+
+
+def test_show_says_why_a_tensor_has_no_statistics(ip):
+    ip.variables["net"] = nn.Linear(2, 2, device="meta")
+    assert "meta" in ip.nn("show net weight")
+    ip.variables["net"] = nn.LazyLinear(3)
+    assert "not known yet" in ip.nn("show net weight")
+
+
+def test_tied_names_both_places(ip, variables):
+    variables["net"][0].weight = nn.Parameter(torch.ones(10, 256))
+    variables["net"][2].weight = variables["net"][0].weight
+    text = ip.nn("tied net")
+    assert "0.weight" in text
+    assert "2.weight" in text
+    assert "one tensor, several names" in text
+
+
+def test_check_gives_the_fix_in_the_variables_own_name(ip):
+    mlp = nn.Sequential(nn.Linear(4, 4))
+    mlp.scale = torch.ones(4)
+    ip.variables["mlp"] = mlp
+    text = ip.nn("check mlp")
+    assert "unregistered-tensor" in text
+    assert "mlp.register_buffer('scale'" in text
+
+
+def test_a_fix_runs_as_pasted(ip):
+    ip.variables["mlp"] = nn.Sequential(nn.Linear(4, 4))
+    ip.variables["mlp"].scale = torch.ones(4)
+    fix = [line.strip() for line in ip.nn("check mlp").splitlines() if line.startswith("    ")]
+    assert ip.run("\n".join(fix)).error is None
+    assert "unregistered-tensor" not in ip.nn("check mlp")
+
+
+def test_trace_says_shapes_call_by_call(ip):
+    text = ip.nn("trace net X")
+    assert "2 × 20 f32" in text
+    assert "2 × 256 f32" in text
+    assert "4 calls" in text
+
+
+def test_trace_of_a_forward_that_raises_names_the_module_and_the_shapes_it_got(ip):
+    ip.variables["X"] = torch.rand(2, 21)
+    text = ip.nn("trace net X")
+    assert "error 0" in text
+    assert "2 × 21 f32" in text
+    assert "never called: 1, 2" in text
+
+
+def test_trace_passes_keywords_and_constants(ip):
+    class Masked(nn.Module):
+        def forward(self, x, *, mask=None, scale=1):
+            assert mask is not None
+            assert scale == 2
+            return x * mask * scale
+
+    ip.variables["net"] = Masked()
+    ip.variables["M"] = torch.ones(2, 20)
+    assert "✗" not in ip.nn("trace net X mask=M scale=2")
+
+
+def test_a_bare_line_explores_the_only_model_and_lists_several(ip):
+    assert "application/vnd.jupyter.widget-view+json" in ip.run("%nn").outputs[0].data
+    ip.variables["also"] = ip.variables["net"]
+    assert "application/vnd.jupyter.widget-view+json" in ip.run("%nn").outputs[0].data
+    ip.variables["other"] = nn.ReLU()
+    text = ip.nn("")
+    assert "other" in text
+    assert "ReLU" in text
+    assert "Usage" in text
+
+
+def test_a_name_alone_explores(ip, variables):
+    from nnwidgets import Explorer
+    from nnwidgets.server.session.open_views import open_models
+
+    ran = ip.run("%nn net")
+    assert "application/vnd.jupyter.widget-view+json" in ran.outputs[0].data
+    assert "Linear" in ran.text
+    assert "<details" in ran.html[0]
+    assert any(model is variables["net"] for model in open_models())
+    assert Explorer
+
+
+def test_trace_is_shown_on_the_open_explorers_of_the_model(ip, variables):
+    from nnwidgets import explore
+
+    view = explore(variables["net"], name="net")
+    other = explore(nn.ReLU(), name="other")
+    shown = []
+    view.show_trace = shown.append
+    other.show_trace = lambda _: pytest.fail("this one shows another model")
+    try:
+        assert "Explorer" in ip.nn("trace net X")
+        assert [call.path for call in shown[0].calls] == ["", "0", "1", "2"]
+    finally:
+        view.close()
+        other.close()
+
+
+def test_a_model_may_be_named_as_a_subcommand(ip):
+    ip.variables["tree"] = nn.Tanh()
+    assert "Tanh" in ip.run("%nn tree").text
+    assert "Linear" in ip.nn("tree net")
+    assert "Tanh" in ip.nn("tree tree")
+
+
+def test_local_variables_of_a_function_are_found(ip):
+    ran = ip.run("def inside():\n    hidden = net[0]\n    %nn tree hidden\ninside()")
+    assert ran.error is None, ran.printed
+    assert "20 → 256" in ran.text
+
+
+def test_braces_and_dollars_on_the_line_are_text_and_run_nothing(ip):
+    ip.variables["made"] = []
+    line = ip.refused("show net {made.append(1)} $n")
+    assert ip.variables["made"] == []
+    assert "Usage" in line or "No module" in line
+
+
+REFUSED = {
+    "nett": "No variable 'nett'; did you mean net?",
+    "tree nett": "did you mean net?",
+    "n": "n is an int, expected a torch.nn.Module",
+    "show net 0.wieght": "'0.weight'",
+    "tree net 7": "No module or tensor at '7'",
+    "show net *.weight": "'*.weight' is ambiguous, it means 0.weight, 2.weight; name one of them.",
+    "show net Linear.weight": "0.weight, 2.weight",
+    "tree net --depth x": "'x' is not a whole number",
+    "trace net Y": "No variable 'Y'",
+    "trace net X Z=W": "No variable 'W'",
+    "net()": "can't be read",
+    "summary net --input 2,21": "The forward raised at 0 when given 2 × 21 f32: RuntimeError",
+    "inot net 0.weight xavier_uniform_": "did you mean 'init'?",
+    "auto perhaps": "'perhaps'",
+}
+
+
+@pytest.mark.parametrize("line", REFUSED)
+def test_a_line_that_cannot_be_followed_says_so_in_one_line_and_changes_nothing(ip, variables, line):
+    before = {name: value.clone() for name, value in variables["net"].state_dict().items()}
+    assert REFUSED[line] in ip.refused(line)
+    assert all(torch.equal(value, before[name]) for name, value in variables["net"].state_dict().items())
+    assert variables["net"].training
+
+
+def test_hostile_names_in_a_message_are_inert(ip):
+    line = ip.refused("tree \u202e\x1b[31mnet")
+    assert "\x1b[31m" not in line.replace("\x1b[0m", "")
+    assert "\u202e" not in line
+
+
+def test_the_magic_documents_itself(ip):
+    documentation = ip.ip.find_line_magic("nn").__doc__
+    for subcommand in SUBCOMMANDS:
+        assert f"%nn {subcommand}" in documentation
+
+
+def test_lines_on_a_model_that_torch_cannot_name(ip):
+    class Chain(nn.Module):
+        def __init__(self):
+            super().__init__()
+            block = nn.Linear(3, 3)
+            self._modules[block] = block
+
+        def extra_repr(self):
+            raise RuntimeError("never called")
+
+        def forward(self, x):
+            for block in self._modules.values():
+                x = block(x)
+            return x
+
+    ip.variables["chain"] = Chain()
+    ip.variables["Z"] = torch.rand(1, 3)
+    assert "[0]" in ip.nn("tree chain")
+    assert "[0].weight" in ip.nn("show chain [0].weight")
+    assert "nnwidgets' own table" in ip.nn("summary chain --input 1,3")
+    assert "1 × 3 f32" in ip.nn("trace chain Z")
+    assert "non-string-key" in ip.nn("check chain")
