@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Literal
 
-from nnwidgets.checkpoint.collecting import without_collection
 from nnwidgets.checkpoint.description import (
     DESCRIBED,
     Composed,
@@ -23,9 +22,10 @@ from nnwidgets.checkpoint.formats.reader import span
 from nnwidgets.checkpoint.records import CheckpointIndex, StoredTensor
 from nnwidgets.checkpoint.state_dict import find, rest_of
 from nnwidgets.formatting import inert, letters
+from nnwidgets.introspect.module_tree.tree import open_twin
 from nnwidgets.introspect.records import TieGroup, TieKind
+from nnwidgets.introspect.safe_access.scan import without_collection
 from nnwidgets.introspect.sharing import byte_ranges
-from nnwidgets.introspect.twins import open_twin
 
 _OpenStored = open_twin(StoredTensor)
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import keyword
+import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -89,3 +92,22 @@ def literal(value: Any) -> str:
 
 def _is_expression_name(name: object) -> bool:
     return type(name) is str and all(part.isidentifier() and not keyword.iskeyword(part) for part in name.split("."))
+
+
+def source_of(function: Any) -> str | None:
+    """The ``def`` of a function without its decorators; None where it can't be had, or the function has a closure.
+
+    Example:
+        >>> source_of(len) is None
+        True
+    """
+    if not inspect.isfunction(function) or function.__name__ == "<lambda>" or function.__closure__:
+        return None
+    try:
+        text = textwrap.dedent(inspect.getsource(function))
+        made = ast.parse(text).body[0]
+    except (OSError, TypeError, SyntaxError, ValueError, IndexError):
+        return None
+    if not isinstance(made, ast.FunctionDef):
+        return None
+    return "\n".join(text.splitlines()[made.lineno - 1 :]).rstrip()

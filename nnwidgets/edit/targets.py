@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from nnwidgets.edit.regions import overlaps_itself, piece_of
+from nnwidgets.edit.undo_copy.memory_blocks import overlaps_itself, piece_of
 from nnwidgets.errors import InvalidTargetError, PathNotFoundError
 from nnwidgets.introspect import ModuleTree, TensorEntry, get, live_modules, live_tensors, match, tree
 from nnwidgets.introspect.safe_access.objects import is_tensor, type_name

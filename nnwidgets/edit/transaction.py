@@ -18,9 +18,9 @@ import torch
 from nnwidgets.edit.change import Change, Kind, Numbers
 from nnwidgets.edit.code import Recipe, expression, optimizer_name
 from nnwidgets.edit.history import FEW, Entry, History, Log, State, history_of, log_of
-from nnwidgets.edit.interrupts import insist
 from nnwidgets.edit.optimizer_state import KeptState, checked, states_of, warning_of
 from nnwidgets.edit.targets import Model, Place, Tie
+from nnwidgets.edit.undo_copy.threads import insist
 from nnwidgets.edit.undo_copy.undo import Exchangeable, Flag, Site, Undo, summarized
 from nnwidgets.errors import ChangedSinceError, InvalidTargetError, NNWidgetsError
 from nnwidgets.formatting import and_more, short_bytes

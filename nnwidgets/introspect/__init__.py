@@ -6,8 +6,8 @@ from nnwidgets.introspect.checks import check, data_findings, structural_finding
 from nnwidgets.introspect.heatmap.matrix_view import matrix_shape
 from nnwidgets.introspect.heatmap.window import Window, window
 from nnwidgets.introspect.module_tree.folding import Alikes, Run, fold
+from nnwidgets.introspect.module_tree.text import outline
 from nnwidgets.introspect.module_tree.tree import tree
-from nnwidgets.introspect.outline import outline
 from nnwidgets.introspect.patterns import Match, match
 from nnwidgets.introspect.records import (
     Finding,

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal
 
 from nnwidgets.formatting import inert
-from nnwidgets.introspect import finding
 from nnwidgets.introspect.module_tree import nodes
 
 NodeKind = Literal["module", "alias", "cycle"]
@@ -243,11 +242,11 @@ class ModuleTree:
             PathNotFoundError: If nothing is there; it names the closest paths.
             InvalidTargetError: If ``path`` is not a path.
         """
-        return finding.find(self, path, self._by_path())
+        return nodes.find(self, path, self._by_path())
 
     def _by_path(self) -> dict[str, Any]:
         if not self._index:
-            self._index.append(finding.index(self))
+            self._index.append(nodes.index(self))
         return self._index[0]
 
     def __repr__(self) -> str:
@@ -257,7 +256,7 @@ class ModuleTree:
         )
 
     def __str__(self) -> str:
-        from nnwidgets.introspect.outline import outline
+        from nnwidgets.introspect.module_tree.text import outline
 
         return outline(self)
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from nnwidgets.magics.registration import load, unload
+from nnwidgets.magics.ipython import load, unload
 
 __all__ = ["load", "unload"]

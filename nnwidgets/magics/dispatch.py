@@ -12,6 +12,7 @@ from torch import nn
 
 from nnwidgets.errors import NNWidgetsError
 from nnwidgets.introspect.checks import data_findings, structural_findings, worst_first
+from nnwidgets.introspect.module_tree.text import count_text
 from nnwidgets.introspect.module_tree.tree import tree
 from nnwidgets.introspect.records import TensorEntry
 from nnwidgets.introspect.safe_access import lookup
@@ -19,12 +20,11 @@ from nnwidgets.introspect.safe_access.scan import read
 from nnwidgets.introspect.safe_access.tensors import unreadable_reason
 from nnwidgets.introspect.sharing.ties import ties
 from nnwidgets.introspect.statistics.stats import stats
-from nnwidgets.introspect.totals import count_text
 from nnwidgets.introspect.tracing.trace import trace
+from nnwidgets.magics.display import Shown
 from nnwidgets.magics.line.grammar import ANY_USAGE, FILES, Command, LineError
 from nnwidgets.magics.parse import parse, parse_cell
 from nnwidgets.magics.resolve import Resolved, model_names, resolve, resolve_model, tensor_names
-from nnwidgets.magics.shown import Shown
 from nnwidgets.magics.subcommands.cell import cell_page
 from nnwidgets.magics.subcommands.edit import EDIT_PAGES, in_words_of_the_magic
 from nnwidgets.magics.subcommands.files import Bind, file_page

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from nnwidgets.text.document import Document
+from nnwidgets.text.html import marked_up
+from nnwidgets.text.plain import written
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -59,3 +64,22 @@ def _html(shell: InteractiveShell) -> Any:
 
 
 _SHOWN = {record: _shown(*page) for record, page in _RECORDS.items()}
+
+
+@dataclass(frozen=True, repr=False)
+class Shown:
+    """A document on its way to the front end; it holds text, no model.
+
+    Example:
+        >>> from nnwidgets.text.document import Note
+        >>> Shown((Note("Nothing found."),))
+        Nothing found.
+    """
+
+    document: Document
+
+    def __repr__(self) -> str:
+        return written(self.document)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:  # noqa: ARG002 - IPython passes both and filters itself
+        return {"text/plain": written(self.document), "text/html": marked_up(self.document)}

@@ -11,8 +11,7 @@ from nnwidgets.errors import NNWidgetsError
 from nnwidgets.introspect import live_tensors
 from nnwidgets.magics.line.candidates import Candidate
 from nnwidgets.magics.line.grammar import LineError, unquoted
-from nnwidgets.magics.namespace import optimizers_in
-from nnwidgets.magics.resolve import resolve_model
+from nnwidgets.magics.resolve import optimizers_in, resolve_model
 
 _MOST_FILES = 2_000
 _MOST_NAMES = 10_000

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, needs_local_scope, no_var_expand
+
+from nnwidgets.magics.display import forget_records, show_records
+from nnwidgets.magics.preload import Ahead
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -142,3 +152,145 @@ def help_lines(lines: list[str]) -> list[str]:
         asks = match is not None and match[2] in SUBCOMMANDS
         made.append(f"{match[1]}%nn {match[2]} --help\n" if match is not None and asks else line)
     return made
+
+
+_CELL = re.compile(r"%%nn_init\s+(.*)")
+
+
+_LINE = re.compile(r"\s*(?:[\w.]+\s*=\s*)?%nn\s(.*)", re.DOTALL)
+
+
+_BEFORE_ALL_OTHERS = 10_000
+
+
+def tab_matcher(shell: InteractiveShell) -> Callable[[CompletionContext], SimpleMatcherResult]:
+    """Make the matcher of one shell."""
+
+    @context_matcher(identifier="nnwidgets.nn", priority=_BEFORE_ALL_OTHERS)
+    def match_nn(context: CompletionContext) -> SimpleMatcherResult:
+        line = _LINE.match(context.text_until_cursor)
+        cell = None if line or context.cursor_line else _CELL.match(context.text_until_cursor)
+        if line is None and cell is None:
+            return {"completions": [], "suppress": False}
+        from nnwidgets.magics.complete import complete, complete_cell
+
+        found = complete(line[1], shell.user_ns) if line else complete_cell(cell[1] if cell else "", shell.user_ns)
+        completions = [SimpleCompletion(text=each.text, type=each.kind) for each in found.candidates]
+        if not completions:
+            # IPython silences the others only where there is something to offer, and they would evaluate what is
+            # typed: what stands there already is offered.
+            completions = [SimpleCompletion(text=found.fragment, type="text")]
+        return {"completions": completions, "matched_fragment": found.fragment, "suppress": True, "ordered": True}
+
+    return match_nn  # type: ignore[no-any-return] # the decorator is untyped
+
+
+_TARGET = "nnwidgets"
+
+
+_loaded: dict[int, _Loaded] = {}
+
+
+class _Loaded:
+    """What one shell was given.
+
+    Args:
+        shell: The shell.
+    """
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        from nnwidgets.magics.auto_explore import AutoExplore
+        from nnwidgets.magics.ipython import tab_matcher
+
+        self._shell = shell
+        self._auto = AutoExplore(shell)
+        self._matcher: Any = tab_matcher(shell)
+        self._magics = NNMagics(shell, self._auto)
+        self._ahead = Ahead(shell)
+
+    def add(self) -> None:
+        """Give it the magics, their completion, how results are shown, and the comm target."""
+        self._shell.register_magics(self._magics)
+        show_records(self._shell)
+        self._shell.input_transformers_cleanup.append(help_lines)
+        completer = self._shell.Completer
+        if hasattr(completer, "custom_matchers"):
+            completer.custom_matchers = [*completer.custom_matchers, self._matcher]
+        manager = _comm_manager(self._shell)
+        if manager is not None:
+            manager.register_target(_TARGET, self._opened)
+            self._ahead.begin()
+
+    def remove(self) -> None:
+        """Take all of it back; Explorers that are open stay open."""
+        self._auto.off()
+        self._ahead.end()
+        forget_records(self._shell)
+        for kind, name in (("line", "nn"), ("cell", "nn_init")):
+            registry = self._shell.magics_manager.magics[kind]
+            if getattr(registry.get(name), "__self__", None) is self._magics:
+                del registry[name]
+        transformers = self._shell.input_transformers_cleanup
+        if help_lines in transformers:
+            transformers.remove(help_lines)
+        self._shell.magics_manager.registry.pop(type(self._magics).__name__, None)
+        completer = self._shell.Completer
+        if hasattr(completer, "custom_matchers"):
+            completer.custom_matchers = [kept for kept in completer.custom_matchers if kept is not self._matcher]
+        manager = _comm_manager(self._shell)
+        if manager is not None and manager.targets.get(_TARGET) == self._opened:
+            manager.unregister_target(_TARGET, self._opened)
+        elif manager is not None:
+            from nnwidgets.server import comm
+
+            comm.unregister(self._shell)
+
+    def _opened(self, channel: Any, message: dict[str, Any]) -> None:
+        """Answer the first comm: only then is what answers it imported."""
+        from nnwidgets.server import comm
+
+        comm.register(self._shell)
+        _comm_manager(self._shell).targets[_TARGET](channel, message)
+
+
+def load(shell: InteractiveShell) -> None:
+    """Register ``%nn``, ``%%nn_init``, their completion and the comm target; a second time it does nothing.
+
+    Args:
+        shell: The IPython shell.
+
+    Example:
+        >>> from IPython.core.interactiveshell import InteractiveShell
+        >>> shell = InteractiveShell.instance()
+        >>> load(shell)
+        >>> shell.find_line_magic("nn") is not None
+        True
+        >>> unload(shell)
+    """
+    if id(shell) not in _loaded:
+        loaded = _Loaded(shell)
+        loaded.add()
+        _loaded[id(shell)] = loaded
+
+
+def unload(shell: InteractiveShell) -> None:
+    """Take back what `load` registered; without it, it does nothing.
+
+    Args:
+        shell: The IPython shell.
+
+    Example:
+        >>> from IPython.core.interactiveshell import InteractiveShell
+        >>> shell = InteractiveShell.instance()
+        >>> load(shell)
+        >>> unload(shell)
+        >>> shell.find_line_magic("nn") is None
+        True
+    """
+    loaded = _loaded.pop(id(shell), None)
+    if loaded is not None:
+        loaded.remove()
+
+
+def _comm_manager(shell: InteractiveShell) -> Any:
+    return getattr(getattr(shell, "kernel", None), "comm_manager", None)

@@ -10,10 +10,9 @@ import torch
 from torch import nn
 
 import nnwidgets as nnw
-from nnwidgets.edit.regions import blocks_of, turns_of
 from nnwidgets.edit.undo_copy import snapshot
 from nnwidgets.edit.undo_copy.digest import CHUNK_BYTES
-from nnwidgets.edit.undo_copy.memory_blocks import Pieces
+from nnwidgets.edit.undo_copy.memory_blocks import Pieces, blocks_of, turns_of
 from tests.edit.test_failures import Injected, Tracer
 from tests.support.edited_models import bits
 

@@ -15,8 +15,8 @@ from torch import nn
 from nnwidgets.errors import ChangedSinceError, InitializerError, InvalidTargetError
 from nnwidgets.introspect import stats
 from nnwidgets.server.handlers import changes, init
+from nnwidgets.server.handlers.init import overlay
 from nnwidgets.server.handlers.initializers import offer
-from nnwidgets.server.handlers.overlay import overlay
 from nnwidgets.server.handlers.target import aim_at
 from nnwidgets.server.session.session import Session
 

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 import nnwidgets
-from nnwidgets.server.notebook.identities import Identities
+from nnwidgets.server.notebook.variables import Identities
 
 
 class Secretive(nn.Module):

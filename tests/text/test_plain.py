@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import nnwidgets as nnw
-from nnwidgets.introspect.columns import aligned, fit, pad, width
+from nnwidgets.formatting import aligned, fit, pad, width
 from nnwidgets.introspect.records import Finding
 from nnwidgets.text import plain
 

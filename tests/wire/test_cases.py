@@ -21,7 +21,7 @@ from nnwidgets.server.handlers import initializers as offering
 from nnwidgets.server.handlers import registry as answering
 from nnwidgets.server.handlers.registry import handlers, is_long
 from nnwidgets.server.notebook import folder as notebook_folder
-from nnwidgets.server.notebook.identities import Identities
+from nnwidgets.server.notebook.variables import Identities
 from nnwidgets.server.session.by_name import NamedSessions
 from nnwidgets.server.session.session import Session
 from nnwidgets.wire.dispatch import Dispatcher

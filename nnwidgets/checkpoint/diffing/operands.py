@@ -14,7 +14,7 @@ from nnwidgets.checkpoint.bytes_equal import settled
 from nnwidgets.checkpoint.description import Described, Strided
 from nnwidgets.checkpoint.formats import Opened, opened
 from nnwidgets.checkpoint.loading.plan import state_dict_in
-from nnwidgets.checkpoint.naming import saved_entries
+from nnwidgets.checkpoint.state_dict import saved_entries
 from nnwidgets.errors import InvalidTargetError
 from nnwidgets.introspect import live_tensors, tree
 from nnwidgets.introspect.safe_access.objects import is_a, is_module, is_tensor, type_name

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from nnwidgets.checkpoint.collecting import without_collection
 from nnwidgets.checkpoint.formats.file import File
 from nnwidgets.checkpoint.formats.reader import Opened
 from nnwidgets.checkpoint.formats.safetensors import single_file
@@ -16,6 +15,7 @@ from nnwidgets.checkpoint.formats.torch.distributed import Distributed
 from nnwidgets.checkpoint.formats.torch.legacy import TorchLegacy
 from nnwidgets.checkpoint.formats.torch.zip_file import TorchZip
 from nnwidgets.errors import CorruptCheckpointError, InvalidTargetError
+from nnwidgets.introspect.safe_access.scan import without_collection
 
 __all__ = ["Opened", "opened"]
 

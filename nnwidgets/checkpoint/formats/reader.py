@@ -11,10 +11,9 @@ from typing import Any
 
 import torch
 
-from nnwidgets.checkpoint.closing import Closing
 from nnwidgets.checkpoint.description import Composed, Described, Storage, Strided, dtype_name
 from nnwidgets.checkpoint.formats import sha256_sidecar
-from nnwidgets.checkpoint.formats.file import File, memory_of
+from nnwidgets.checkpoint.formats.file import Closing, File, memory_of
 from nnwidgets.checkpoint.records import Format
 from nnwidgets.errors import CorruptCheckpointError
 from nnwidgets.introspect.safe_access.tensors import reading

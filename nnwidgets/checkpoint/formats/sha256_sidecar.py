@@ -15,8 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnwidgets.checkpoint.formats.file import File
-from nnwidgets.checkpoint.formats.within import within
+from nnwidgets.checkpoint.formats.file import File, within
 from nnwidgets.errors import CorruptCheckpointError, NNWidgetsError
 
 ENDING = ".sha256"

@@ -7,18 +7,19 @@ elsewhere torch converts it on its way.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from nnwidgets.checkpoint.bytes_equal import is_same, settled
 from nnwidgets.checkpoint.description import Composed, Described, Strided
 from nnwidgets.checkpoint.formats import Opened
-from nnwidgets.checkpoint.lanes import PIECE_BYTES, in_lanes
-from nnwidgets.edit.undo_copy.digest import digest
+from nnwidgets.edit.undo_copy.digest import CHUNK_BYTES, digest
+from nnwidgets.edit.undo_copy.threads import Crew, Halt
 from nnwidgets.introspect.safe_access.tensors import plain, reading
 
 Tick = Callable[[int], None]
@@ -192,3 +193,46 @@ def _read(held: Opened, piece: _Piece, room: _Room) -> torch.Tensor:
 
 def _offset(described: Strided, first: int) -> int:
     return (described.first + first) * described.dtype.itemsize
+
+
+PIECE_BYTES = CHUNK_BYTES
+"""As of an undo copy: a piece is copied, read and fingerprinted while it is in the cache."""
+
+
+_MOST_LANES = 4
+
+
+Piece = TypeVar("Piece")
+
+
+def in_lanes(
+    pieces: Iterable[Piece],
+    begin: Callable[[], Callable[[Piece], int]],
+    told: Callable[[int], None],
+    *,
+    n_bytes: int,
+) -> None:
+    """Work through pieces, each once, on as many threads as there is work for.
+
+    Args:
+        pieces: Taken by one thread at a time.
+        begin: Called by each thread; gives what it does with a piece, which gives how many bytes that was.
+        told: Told those bytes, by one thread at a time; may raise to stop all.
+        n_bytes: Of all pieces, about.
+    """
+    waiting = iter(pieces)
+    lock = threading.Lock()
+
+    def lane(halt: Halt) -> None:
+        with reading():
+            work = begin()
+            while not halt.is_set:
+                with lock:
+                    piece = next(waiting, None)
+                if piece is None:
+                    return
+                done = work(piece)
+                with lock:
+                    told(done)
+
+    Crew().run([lane] * min(_MOST_LANES, torch.get_num_threads(), max(1, n_bytes // PIECE_BYTES)))

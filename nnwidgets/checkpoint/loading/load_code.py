@@ -6,9 +6,8 @@ import json
 from collections.abc import Sequence
 
 from nnwidgets.checkpoint.formats import Opened
-from nnwidgets.checkpoint.naming import saved_entries
 from nnwidgets.checkpoint.records import LoadPlan, PlanEntry
-from nnwidgets.checkpoint.state_dict import Found
+from nnwidgets.checkpoint.state_dict import Found, saved_entries
 from nnwidgets.edit.code import Recipe, expression, net_name, optimizer_name
 from nnwidgets.edit.targets import Model
 

@@ -12,18 +12,17 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
-from nnwidgets.checkpoint.collecting import without_collection
 from nnwidgets.checkpoint.description import Composed, Described, dtype_name
 from nnwidgets.checkpoint.formats import Opened, opened
 from nnwidgets.checkpoint.loading.suggest_renames import Named, one_name_each, renamed, suggest
-from nnwidgets.checkpoint.naming import saved_entries
 from nnwidgets.checkpoint.records import LOADED, LoadPlan, PlanEntry, Status
-from nnwidgets.checkpoint.state_dict import Found, find
+from nnwidgets.checkpoint.state_dict import Found, find, saved_entries
 from nnwidgets.errors import CheckpointMismatchError, PathNotFoundError
 from nnwidgets.formatting import and_more
 from nnwidgets.introspect import TensorEntry, TieGroup, tree
+from nnwidgets.introspect.module_tree.tree import open_twin
 from nnwidgets.introspect.safe_access import lookup
-from nnwidgets.introspect.twins import open_twin
+from nnwidgets.introspect.safe_access.scan import without_collection
 
 _OpenEntry = open_twin(PlanEntry)
 

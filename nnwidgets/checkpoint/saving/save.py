@@ -18,12 +18,11 @@ from nnwidgets.checkpoint.saving.shards import check_free, commit, sweep
 from nnwidgets.checkpoint.saving.target import Target, target_of
 from nnwidgets.checkpoint.saving.verify import digest_of_all
 from nnwidgets.checkpoint.saving.verify import verify as verify_file
-from nnwidgets.checkpoint.state import State, optimizer_state, state_of
-from nnwidgets.checkpoint.torn import Versions
+from nnwidgets.checkpoint.state_dict import State, optimizer_state, state_of
 from nnwidgets.checkpoint.writing import sidecar_update
 from nnwidgets.checkpoint.writing.atomic_file import Draft, Folder, check_space, told
 from nnwidgets.checkpoint.writing.hashing_stream import Pour
-from nnwidgets.checkpoint.writing.tensors_to_save import contents_of
+from nnwidgets.checkpoint.writing.tensors_to_save import Versions, contents_of
 from nnwidgets.edit.history import log_of
 from nnwidgets.errors import InvalidTargetError, SaveError
 from nnwidgets.introspect.safe_access import objects

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from nnwidgets.checkpoint.closing import Closing
+from nnwidgets.checkpoint.formats.file import Closing
 from nnwidgets.errors import SaveError
 from nnwidgets.formatting import short_bytes
 

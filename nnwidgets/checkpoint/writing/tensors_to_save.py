@@ -6,7 +6,7 @@ Whatever `torch.load` would have to run code for is refused here, by its place.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ from torch import nn
 
 from nnwidgets.checkpoint.description import Step, dtype_name, name_of
 from nnwidgets.errors import InvalidTargetError, SaveError
+from nnwidgets.formatting import some
 from nnwidgets.introspect.safe_access import objects
 from nnwidgets.introspect.safe_access.tensors import plain, reading, torchs, unreadable_reason
 
@@ -300,3 +301,34 @@ _CONTAINERS: dict[type, Callable[..., Any]] = {
     tuple: _Walk.sequence,
     set: _Walk.collection,
 }
+
+
+_MOST_NAMES = 3
+
+
+class Versions:
+    """The version counters of some tensors, as they were; writes past them, by ``.data`` or numpy, go unseen."""
+
+    def __init__(self, named: Iterable[tuple[str, Leaf]]) -> None:
+        self._named = list(named)
+        self._before = self._now()
+
+    def _now(self) -> list[int | None]:
+        with reading():
+            return [_version(leaf) for _, leaf in self._named]
+
+    def warnings(self) -> list[str]:
+        """What to say of tensors that were written to since."""
+        torn = [name for (name, _), a, b in zip(self._named, self._before, self._now(), strict=True) if a != b]
+        if not torn:
+            return []
+        said = f"{some(torn, _MOST_NAMES)} changed while it was saved: the file may mix values of before and after."
+        return [f"{said} Save again when nothing trains."]
+
+
+def _version(leaf: Leaf) -> int | None:
+    try:
+        found: int = torchs(leaf.live, "_version")
+    except RuntimeError:  # inference tensors keep none
+        return None
+    return found

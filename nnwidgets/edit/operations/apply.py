@@ -10,11 +10,10 @@ from typing import Any
 import torch
 
 from nnwidgets.edit.change import Change
-from nnwidgets.edit.code import Recipe, expression
+from nnwidgets.edit.code import Recipe, expression, source_of
 from nnwidgets.edit.operations.module_structure import Structure
 from nnwidgets.edit.operations.stand_ins import Scratch
 from nnwidgets.edit.rng import checked_seed, forked
-from nnwidgets.edit.sources import source_of
 from nnwidgets.edit.targets import Model, Place, Target, check_writable
 from nnwidgets.edit.transaction import Plan, commit, previewed, with_optimizers
 from nnwidgets.edit.undo_copy.undo import summarized

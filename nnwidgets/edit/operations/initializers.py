@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 import torch
 from torch.nn import init as torch_init
 
-from nnwidgets.edit.sources import source_of
+from nnwidgets.edit.code import source_of
 from nnwidgets.errors import InitializerError, closest_names
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])

@@ -10,8 +10,6 @@ import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from nnwidgets.edit.interrupts import insist
-
 
 class Halt:
     """Asks work that looks at it between its steps to stop."""
@@ -111,3 +109,20 @@ class Crew:
         for other in self._others:
             other.call_off()
         self._others = []
+
+
+_TRIES = 1_000
+
+
+def insist(call: Callable[[], None]) -> None:
+    """Call what may be called again until it has run through, whatever interrupts it; only then let that be known."""
+    interrupted: BaseException | None = None
+    for _ in range(_TRIES):
+        try:
+            call()
+        except BaseException as error:  # noqa: BLE001 - also an interrupt must not leave a half-written model
+            interrupted = error
+        else:
+            return
+    if interrupted is not None:
+        raise interrupted

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 import torch
 
-from nnwidgets.edit.interrupts import insist
 from nnwidgets.edit.undo_copy.snapshot import Snapshot
+from nnwidgets.edit.undo_copy.threads import insist
 from nnwidgets.introspect import sampled_stats, stats
 from nnwidgets.introspect.records import TensorStats
 from nnwidgets.introspect.safe_access.tensors import plain, reading, unreadable_reason, without_torch_function

@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
-from nnwidgets.introspect.checks import raw
 from nnwidgets.introspect.checks.expressions import module_expression
 from nnwidgets.introspect.checks.findings import Draft
+from nnwidgets.introspect.safe_access.modules import own_attribute, registered_by_name
 from nnwidgets.introspect.safe_access.objects import class_attribute, is_a, is_module, is_tensor, plain_items, type_name
 from nnwidgets.introspect.safe_access.scan import Reading
 
@@ -42,7 +42,7 @@ def declared_tie_drafts(reading: Reading, name: str) -> Iterator[Draft]:
 
 
 def _is_tying(module: Any) -> bool:
-    config = raw.attribute(module, "config")
+    config = own_attribute(module, "config")
     if config is None:
         return False
     try:
@@ -55,7 +55,7 @@ def _is_tying(module: Any) -> bool:
 def _pairs(module: Any, declared: Any) -> Iterator[tuple[str, str | None]]:
     """Yield the names that are to be tied, each with the one it is tied to, or None where only it is listed."""
     if type(declared) is dict:
-        in_force: Any = raw.attribute(module, "all_tied_weights_keys")
+        in_force: Any = own_attribute(module, "all_tied_weights_keys")
         expanded = _expanded(module, dict(plain_items(declared)))
         for target, source in expanded:
             if not is_a(in_force, dict) or dict.__contains__(in_force, target):
@@ -96,8 +96,8 @@ def _tensor_names(module: Any) -> list[str]:
         if id(current) in above:
             continue
         for which in ("_parameters", "_buffers"):
-            names.extend(prefix + key for key, value in raw.registered(current, which).items() if value is not None)
-        for key, child in raw.registered(current, "_modules").items():
+            names.extend(prefix + key for key, value in registered_by_name(current, which).items() if value is not None)
+        for key, child in registered_by_name(current, "_modules").items():
             if is_module(child):
                 waiting.append((f"{prefix}{key}.", child, above | {id(current)}))
     return sorted(names)
@@ -114,9 +114,9 @@ def _matching(pattern: str, names: list[str]) -> list[str]:
 def _at(module: Any, dotted: str) -> Any:
     *steps, last = dotted.split(".")
     for step in steps:
-        module = raw.registered(module, "_modules").get(step)
-    found = raw.registered(module, "_parameters").get(last)
-    return raw.registered(module, "_buffers").get(last) if found is None else found
+        module = registered_by_name(module, "_modules").get(step)
+    found = registered_by_name(module, "_parameters").get(last)
+    return registered_by_name(module, "_buffers").get(last) if found is None else found
 
 
 def _broken(reading: Reading, row: int, target: str, source: str | None, name: str) -> Draft | None:

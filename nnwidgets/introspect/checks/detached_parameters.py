@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from nnwidgets.introspect import paths
-from nnwidgets.introspect.checks import raw
 from nnwidgets.introspect.checks.findings import Draft
 from nnwidgets.introspect.checks.forward_source import Chain, Detached, ForwardReads, forward_reads
+from nnwidgets.introspect.safe_access.modules import own_attribute, registered_by_name
 from nnwidgets.introspect.safe_access.objects import is_tensor, type_name
 from nnwidgets.introspect.safe_access.scan import Reading
 
@@ -26,7 +26,7 @@ def gradient_drafts(reading: Reading) -> Iterator[Draft]:
         reads = by_class.get(id(kind))
         if reads is None:
             reads = by_class[id(kind)] = forward_reads(kind)
-        if not reads.detached or not reads.is_known or raw.attribute(module, "forward") is not None:
+        if not reads.detached or not reads.is_known or own_attribute(module, "forward") is not None:
             continue
         if any(chain[0] in _READS_ALL for chain in reads.plain):
             continue
@@ -40,8 +40,8 @@ def gradient_drafts(reading: Reading) -> Iterator[Draft]:
 def _is_trained(module: Any, chain: Chain) -> bool:
     *steps, last = chain
     for step in steps:
-        module = raw.registered(module, "_modules").get(step)
-    tensor = raw.registered(module, "_parameters").get(last)
+        module = registered_by_name(module, "_modules").get(step)
+    tensor = registered_by_name(module, "_parameters").get(last)
     return tensor is not None and is_tensor(tensor) and bool(tensor.requires_grad)
 
 

@@ -10,12 +10,11 @@ import torch
 from torch import nn
 
 from nnwidgets.introspect import paths
-from nnwidgets.introspect.checks import raw
 from nnwidgets.introspect.checks.expressions import is_plain_name, module_expression
 from nnwidgets.introspect.checks.findings import Draft
 from nnwidgets.introspect.checks.forward_source import names_in_forward
 from nnwidgets.introspect.records import Severity
-from nnwidgets.introspect.safe_access.modules import Found
+from nnwidgets.introspect.safe_access.modules import Found, own_attribute, registered_by_name
 from nnwidgets.introspect.safe_access.objects import is_a, is_tensor, type_name
 from nnwidgets.introspect.safe_access.scan import Reading, read
 
@@ -119,7 +118,7 @@ def _is_moved_by_forward(kind: type, key: str) -> bool:
 
 def _tensors_in_container(reading: Reading, row: int, attribute: str, trained: list[int], name: str) -> Draft:
     owner = module_expression(reading, row, name)
-    held = raw.attribute(reading.modules[row], attribute)
+    held = own_attribute(reading.modules[row], attribute)
     wrapper = "ParameterDict" if is_a(held, dict) else "ParameterList"
     what = "a parameter" if len(trained) == 1 else f"{len(trained)} parameters"
     return Draft(
@@ -137,7 +136,7 @@ def _tensors_in_container(reading: Reading, row: int, attribute: str, trained: l
 
 def _is_derived(module: Any, key: str, tensor: torch.Tensor) -> bool:
     """Say whether a plain tensor is a result, recomputed at each forward, as torch's weight norm and pruning keep."""
-    registered = raw.registered(module, "_parameters")
+    registered = registered_by_name(module, "_parameters")
     return not tensor.is_leaf or any(f"{key}_{part}" in registered for part in ("g", "v", "orig"))
 
 
@@ -192,7 +191,7 @@ class _Inside:
 def _hidden_modules(reading: Reading, row: int, modules: list[Found], inside: _Inside, name: str) -> Draft:
     attribute = paths.split(modules[0].name)[0]
     owner = module_expression(reading, row, name)
-    held = raw.attribute(reading.modules[row], attribute)
+    held = own_attribute(reading.modules[row], attribute)
     in_container = modules[0].in_container
     wrapper = "ModuleDict" if is_a(held, dict) else "ModuleList"
     first = type_name(type(modules[0].value))

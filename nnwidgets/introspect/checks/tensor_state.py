@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import torch
 from torch.nn.parameter import UninitializedParameter
 
-from nnwidgets.introspect.checks import raw
 from nnwidgets.introspect.checks.findings import Draft
+from nnwidgets.introspect.safe_access.modules import own_attribute
 from nnwidgets.introspect.safe_access.objects import is_a, is_tensor, type_name
 from nnwidgets.introspect.safe_access.scan import Reading
 
@@ -112,7 +112,7 @@ def _without_data(reading: Reading, tensors: _Tensors) -> Iterator[Draft]:
         return
     for slot, row in tensors.meta:
         # accelerate keeps what is offloaded on meta and brings it in by a hook.
-        offloaded = raw.attribute(reading.modules[row], "_hf_hook") is not None
+        offloaded = own_attribute(reading.modules[row], "_hf_hook") is not None
         name = reading.slot_name(slot, row)
         yield Draft(
             "uninitialized",
@@ -150,7 +150,7 @@ def _left_out(reading: Reading, row: int) -> frozenset[str]:
     """Return the names of buffers that ``state_dict`` leaves out."""
     if row in reading.irregular:
         return reading.irregular[row][1]
-    held = raw.attribute(reading.modules[row], "_non_persistent_buffers_set")
+    held = own_attribute(reading.modules[row], "_non_persistent_buffers_set")
     return frozenset(name for name in set.copy(held) if type(name) is str) if type(held) is set else frozenset()
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 
 from nnwidgets.errors import InvalidTargetError
-from nnwidgets.introspect.checks import raw
 from nnwidgets.introspect.checks.expressions import module_expression, tensor_expression
 from nnwidgets.introspect.checks.findings import Draft
+from nnwidgets.introspect.safe_access.modules import own_attribute
 from nnwidgets.introspect.safe_access.objects import is_a, is_tensor, type_name
 from nnwidgets.introspect.safe_access.scan import Reading
 
@@ -113,7 +113,7 @@ def _frozen_parameter(reading: Reading, slot: int, row: int, name: str) -> Draft
 
 
 def _training_flags(reading: Reading, name: str) -> Iterator[Draft]:
-    flags = [raw.attribute(module, "training") for module in reading.modules]
+    flags = [own_attribute(module, "training") for module in reading.modules]
     for row, (flag, _) in reading.irregular.items():
         flags[row] = flag
     whole = flags[0]

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from nnwidgets.introspect.checks import raw
 from nnwidgets.introspect.checks.expressions import tensor_expression
 from nnwidgets.introspect.checks.findings import Draft
 from nnwidgets.introspect.checks.forward_source import names_in_forward
+from nnwidgets.introspect.safe_access.modules import own_attribute
 from nnwidgets.introspect.safe_access.objects import class_attribute, is_a, is_tensor, type_mro, type_name
 from nnwidgets.introspect.safe_access.scan import Reading
 from nnwidgets.introspect.safe_access.tensors import plain, unreadable_reason
@@ -70,7 +70,7 @@ def is_weight(reading: Reading, place: Place) -> bool:
 
 def _groups(module: Any) -> int:
     """Return how many groups a convolution has: units of different groups see different inputs."""
-    groups = raw.attribute(module, "groups") if is_a(module, _CONVOLUTION) else 1
+    groups = own_attribute(module, "groups") if is_a(module, _CONVOLUTION) else 1
     return groups if type(groups) is int else 1
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from nnwidgets.formatting import dtype_short, shape_text
+from nnwidgets.formatting import aligned, dtype_short, exact_count, inert, shape_text, short_bytes, short_count
 from nnwidgets.introspect.module_tree.folding import SHORTEST, Alikes, Run, fold
 from nnwidgets.introspect.records import ModuleNode, ModuleTree, TensorEntry
 
@@ -186,3 +186,103 @@ def _first_names(tree: ModuleTree) -> dict[str, str]:
         if group.kind != "overlap":
             earlier.update((path, group.members[0]) for path in group.members[1:])
     return earlier
+
+
+MOST_CELLS = 120
+
+
+_MOST_LEVELS = 20
+
+
+_MOST_NAME = 60
+
+
+_MOST_CLASS = 40
+
+
+_MOST_MARKS = 80
+
+
+def laid_out(lines: Sequence[Line], *, n_more: int = 0, most_cells: int = MOST_CELLS) -> list[str]:
+    """Lines of text: name · class · shape · parameters · dtype · marks, each column aligned.
+
+    Deeper than 20 levels the indent gives way to the level's number.
+
+    Example:
+        >>> line = Line(0, "module", "net", "", "Linear", "20 → 256", 5376, "", ())
+        >>> laid_out([line])
+        ['net  Linear  20 → 256  5\u202f376']
+    """
+    rows = [
+        (
+            _indent(line.level) + inert(line.name, _MOST_NAME),
+            inert(line.class_name, _MOST_CLASS) if line.class_name != line.name else "",
+            inert(line.shape, _MOST_CLASS),
+            "" if line.n_params is None else exact_count(line.n_params),
+            inert(line.dtype, _MOST_CLASS),
+            inert(" · ".join(line.marks), _MOST_MARKS),
+        )
+        for line in lines
+    ]
+    found = aligned(rows, right=(3,), most=most_cells)
+    if n_more:
+        found.append(f"… {exact_count(n_more)} more modules and tensors; name a path, or a smaller depth, to see them")
+    return found
+
+
+def _indent(level: int) -> str:
+    return "  " * level if level <= _MOST_LEVELS else "  " * _MOST_LEVELS + f"[level {level}] "
+
+
+def totals_text(tree: ModuleTree) -> str:
+    """Parameters, bytes and modules of the whole model; what torch would count, where that differs.
+
+    Example:
+        >>> from torch import nn
+        >>> from nnwidgets import tree
+        >>> totals_text(tree(nn.Linear(2, 3)))
+        '9 parameters · 36 B · 1 module'
+    """
+    n_modules = sum(node.kind == "module" for node in tree.nodes)
+    frozen = tree.n_params - tree.n_params_trainable
+    said = [
+        f"{count_text(tree.n_params)} parameters" + (f", {count_text(frozen)} of them frozen" if frozen else ""),
+        short_bytes(tree.size_bytes),
+        f"{exact_count(n_modules)} module{'s' if n_modules != 1 else ''}",
+    ]
+    if tree.why:
+        said.append(tree.why)
+    return " · ".join(said)
+
+
+def count_text(n: int) -> str:
+    r"""A count, short and exact.
+
+    Example:
+        >>> count_text(38_597_376) == "38.60 M (38\u202f597\u202f376)"
+        True
+    """
+    short, exact = short_count(n), exact_count(n)
+    return short if short == exact else f"{short} ({exact})"
+
+
+MOST_LINES = 500
+
+
+def outline(tree: ModuleTree, *, most_lines: int = MOST_LINES) -> str:
+    """Write a tree as text: name, class, shape, parameters, dtype and marks, aligned, repeated blocks as one.
+
+    Args:
+        tree: What to write.
+        most_lines: Rows beyond are left out, and counted.
+
+    Example:
+        >>> from torch import nn
+        >>> from nnwidgets import tree
+        >>> print(outline(tree(nn.Sequential(nn.ReLU()))))
+        Sequential
+          0         ReLU
+        0 parameters · 0 B · 2 modules
+    """
+    shown, n_more = lines(tree, most=most_lines)
+    return "\n".join([*laid_out(shown, n_more=n_more), totals_text(tree)])

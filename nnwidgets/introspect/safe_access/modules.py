@@ -164,3 +164,20 @@ def _items(container: Any) -> Iterable[tuple[Any, Any]]:
         return plain_items(container)[:MOST_ITEMS]
     held = list.__iter__(container) if is_a(container, list) else tuple.__iter__(container)
     return zip(repeat(None), islice(held, MOST_ITEMS), strict=False)
+
+
+def own_attribute(module: Any, name: str) -> Any:
+    """Return what is in a module's ``__dict__`` under a name; None without one, or without a module."""
+    return dict.get(instance_dict(module), name) if is_module(module) else None
+
+
+def registered_by_name(module: Any, which: str) -> dict[str, Any]:
+    """Return what ``_parameters``, ``_buffers`` or ``_modules`` holds under string keys.
+
+    Example:
+        >>> from torch import nn
+        >>> list(registered_by_name(nn.Linear(2, 2), "_parameters"))
+        ['weight', 'bias']
+    """
+    held = own_attribute(module, which)
+    return {key: value for key, value in plain_items(held) if type(key) is str} if is_a(held, dict) else {}

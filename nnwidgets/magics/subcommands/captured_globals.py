@@ -14,8 +14,7 @@ import types
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from nnwidgets.edit.code import literal
-from nnwidgets.edit.sources import source_of
+from nnwidgets.edit.code import literal, source_of
 
 _MOST_TEXT = 2_000
 _GIVEN = {"torch": "torch", "nn": "torch.nn"}

@@ -20,8 +20,7 @@ from nnwidgets import edit
 from nnwidgets.errors import InitializerError
 from nnwidgets.formatting import inert
 from nnwidgets.magics.line.grammar import CELL, Command, LineError, wrong
-from nnwidgets.magics.namespace import optimizers_in
-from nnwidgets.magics.resolve import Resolved
+from nnwidgets.magics.resolve import Resolved, optimizers_in
 from nnwidgets.magics.subcommands.captured_globals import borrowed_lines
 from nnwidgets.magics.subcommands.edit import changed_page
 from nnwidgets.text.document import Document

@@ -17,8 +17,7 @@ from nnwidgets.introspect import live_tensors
 from nnwidgets.introspect.safe_access.objects import is_tensor
 from nnwidgets.magics.edit_parser import literal
 from nnwidgets.magics.line.grammar import Command, LineError, cut
-from nnwidgets.magics.namespace import free_name, optimizers_in
-from nnwidgets.magics.resolve import Resolved, resolve, tensor_names
+from nnwidgets.magics.resolve import Resolved, free_name, optimizers_in, resolve, tensor_names
 from nnwidgets.text.document import Document, Note
 from nnwidgets.text.pages.changes import Outcome, change_page, code_page, history_page
 

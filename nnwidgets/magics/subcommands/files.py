@@ -19,8 +19,7 @@ from nnwidgets.formatting import and_more, inert
 from nnwidgets.introspect.safe_access.objects import is_a, is_module, is_tensor, type_name
 from nnwidgets.magics.file_parser import PATTERN
 from nnwidgets.magics.line.grammar import Command, LineError, cut, usage
-from nnwidgets.magics.namespace import optimizers_in
-from nnwidgets.magics.resolve import model_names, resolve
+from nnwidgets.magics.resolve import model_names, optimizers_in, resolve
 from nnwidgets.magics.subcommands.edit import remembered_of
 from nnwidgets.text.document import Document, Note
 from nnwidgets.text.pages import checkpoints as pages

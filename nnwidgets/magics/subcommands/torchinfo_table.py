@@ -15,7 +15,7 @@ from torch import nn
 
 from nnwidgets.introspect.records import ModuleNode, ModuleTree
 from nnwidgets.introspect.safe_access.objects import instance_dict, reason, type_mro, type_name
-from nnwidgets.introspect.untouched import untouched
+from nnwidgets.introspect.tracing.restore import untouched
 
 _MOST_STEPS = 200_000
 _MOST_LEVELS = 100

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import keyword
 import types
 from collections.abc import Mapping
 from typing import Any
@@ -9,20 +11,20 @@ from typing import Any
 from torch import nn
 
 from nnwidgets.formatting import inert, shape_text
+from nnwidgets.introspect.module_tree.expressions import spelled
 from nnwidgets.introspect.records import ModuleNode, TensorEntry, TieGroup
 from nnwidgets.introspect.safe_access.lookup import get
 from nnwidgets.introspect.safe_access.objects import class_attribute, instance_dict, is_a, plain_items, type_name
 from nnwidgets.introspect.safe_access.scan import quiet
 from nnwidgets.introspect.safe_access.tensors import unreadable_reason
 from nnwidgets.introspect.statistics.stats import version
-from nnwidgets.server.handlers.codelines import code_lines
 from nnwidgets.server.handlers.findings_and_ties import finding_body, tie_body
-from nnwidgets.server.handlers.gradients import grad_of
 from nnwidgets.server.handlers.locate import place_of, siblings_of
+from nnwidgets.server.handlers.stats import grad_of
 from nnwidgets.server.rows.row_body import own_name
 from nnwidgets.server.rows.tree_index import Index
 from nnwidgets.server.session.session import Session
-from nnwidgets.wire.schema.inspect import InspectReply, ModuleFacts, ModuleTensor, Siblings, TensorFacts
+from nnwidgets.wire.schema.inspect import CodeLine, InspectReply, ModuleFacts, ModuleTensor, Siblings, TensorFacts
 
 _MAX_TIES_INSIDE = 12
 _MAX_FINDINGS = 50
@@ -229,3 +231,34 @@ def _doc(kind: type) -> str:
     if type(text) is not str:
         return ""
     return inert(text.strip().split("\n\n", 1)[0].replace("\n", " "), _MAX_TEXT)
+
+
+_MAX_CODE = 20_000
+
+
+def code_lines(module: nn.Module, name: str | None, path: str, role: str | None) -> list[CodeLine]:
+    """Return Python for the module or tensor at ``path``.
+
+    Args:
+        module: The model.
+        name: The variable that holds it; ``model`` stands for it where there is none.
+        path: A path of the tree.
+        role: The tensor's role, or None for a module.
+
+    Example:
+        >>> net = nn.Sequential(nn.Linear(2, 3))
+        >>> [line["code"] for line in code_lines(net, "net", "0.weight", "parameter")]
+        ['net[0].weight', 'net.get_parameter("0.weight")', 'net[0].weight.grad']
+    """
+    variable = name if name is not None and name.isidentifier() and not keyword.iskeyword(name) else "model"
+    spelling = spelled(module, variable, path)
+    if spelling is None or len(spelling.code) > _MAX_CODE:
+        return []
+    code, dotted = spelling
+    lines: list[CodeLine] = [{"label": "Python", "code": code}]
+    getter = {None: "get_submodule", "parameter": "get_parameter", "buffer": "get_buffer"}.get(role)
+    if path and dotted and getter is not None:
+        lines.append({"label": "By path", "code": f"{variable}.{getter}({json.dumps(path, ensure_ascii=False)})"})
+    if role == "parameter":
+        lines.append({"label": "Gradient", "code": f"{code}.grad"})
+    return lines

@@ -21,13 +21,11 @@ from nnwidgets.server.handlers.findings_and_ties import finding_body, tie_body
 from nnwidgets.server.handlers.initializers import offer
 from nnwidgets.server.handlers.inspect import inspect
 from nnwidgets.server.handlers.locate import locate
-from nnwidgets.server.notebook.identities import Identities
-from nnwidgets.server.notebook.variables import modules, optimizers
+from nnwidgets.server.notebook.variables import Identities, modules, optimizers
 from nnwidgets.server.page_files import part
 from nnwidgets.server.rows.filter import chip_counts
 from nnwidgets.server.rows.flatten import Flat, ViewState
-from nnwidgets.server.rows.row_body import row
-from nnwidgets.server.rows.totals import totals
+from nnwidgets.server.rows.row_body import row, totals
 from nnwidgets.server.rows.trace_marks import trace_body
 from nnwidgets.server.session.session import Session, state_of
 from nnwidgets.wire.codec import encode, number

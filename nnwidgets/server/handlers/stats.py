@@ -15,7 +15,6 @@ from nnwidgets.introspect.safe_access.scan import quiet
 from nnwidgets.introspect.safe_access.tensors import unreadable_reason
 from nnwidgets.introspect.statistics.sampling import sampled_stats
 from nnwidgets.introspect.statistics.stats import exact_stats, version
-from nnwidgets.server.handlers.gradients import grad_of
 from nnwidgets.server.handlers.locate import place_of, siblings_of
 from nnwidgets.server.rows.row_body import own_name
 from nnwidgets.server.rows.tree_index import Index
@@ -173,3 +172,14 @@ def _stats_body(found: TensorStats, n_total: int, version_now: int | None) -> St
         "is_exact": found.is_exact,
         "version": version_now,
     }
+
+
+def grad_of(tensor: Any) -> Any:
+    """Return ``tensor.grad``, or None for an inner node of a graph, which has none and warns when asked.
+
+    Example:
+        >>> import torch
+        >>> grad_of(torch.ones(2, requires_grad=True) * 2) is None
+        True
+    """
+    return tensor.grad if tensor.is_leaf or tensor.retains_grad else None

@@ -9,7 +9,7 @@ from nnwidgets.introspect.records import ModuleNode, TensorEntry
 from nnwidgets.server.rows.flatten import Flat, Line, fold_id, line_id, picked_member
 from nnwidgets.server.rows.trace_marks import TraceMarks
 from nnwidgets.server.rows.tree_index import Index, Run, is_frozen
-from nnwidgets.wire.schema.tree import Fold, FoldMember, Row
+from nnwidgets.wire.schema.tree import Fold, FoldMember, Row, Totals
 
 _MAX_CELLS = 64
 _MAX_NAME = 120
@@ -205,3 +205,20 @@ def _tensor_note(index: Index, entry: TensorEntry) -> str | None:
     if entry.role == "buffer" and not entry.persistent:
         return "Not persistent: state_dict() leaves it out."
     return None
+
+
+_MAX_WHY = 2_000
+
+
+def totals(index: Index) -> Totals:
+    """Return the counts of the whole model."""
+    tree = index.tree
+    return {
+        "n_params": tree.n_params,
+        "n_params_trainable": tree.n_params_trainable,
+        "n_params_torch": tree.root.n_params_torch,
+        "size_bytes": tree.size_bytes,
+        "n_modules": sum(node.kind == "module" for node in tree.nodes),
+        "n_tensors": len(tree.tensors),
+        "why": inert(tree.root.why, _MAX_WHY) if tree.root.why is not None else None,
+    }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nnwidgets.formatting import dtype_short, exact_count, inert, shape_text, short_bytes, short_count
-from nnwidgets.introspect.module_tree.text import lines
+from nnwidgets.introspect.module_tree.text import count_text, lines, totals_text
 from nnwidgets.introspect.records import (
     Finding,
     ModuleNode,
@@ -16,7 +16,6 @@ from nnwidgets.introspect.records import (
     Trace,
     TraceCall,
 )
-from nnwidgets.introspect.totals import count_text, totals_text
 from nnwidgets.text.document import Bars, Block, Code, Document, Facts, Note, Outline, Table, Title
 
 MOST_ROWS = 500

@@ -14,9 +14,8 @@ from itertools import pairwise
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from nnwidgets.checkpoint.formats.file import File
+from nnwidgets.checkpoint.formats.file import File, leads_elsewhere
 from nnwidgets.checkpoint.formats.pickle.arguments import Malformed
-from nnwidgets.checkpoint.formats.within import leads_elsewhere
 
 
 class Member(NamedTuple):

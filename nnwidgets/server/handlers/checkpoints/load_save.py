@@ -15,7 +15,7 @@ from nnwidgets.formatting import inert
 from nnwidgets.server.handlers.checkpoints.plan import effective, planned
 from nnwidgets.server.handlers.init import optimizer_name
 from nnwidgets.server.notebook.folder import as_here, named_from_here, relative, resolved
-from nnwidgets.server.rows.totals import totals
+from nnwidgets.server.rows.row_body import totals
 from nnwidgets.server.session.session import Session
 from nnwidgets.wire.codec import number
 from nnwidgets.wire.dispatch import Job
