@@ -22,7 +22,7 @@ Example:
 from __future__ import annotations
 
 from nnwidgets.edit.change import Change
-from nnwidgets.edit.history import History, set_budget
+from nnwidgets.edit.history import History, history, redo, set_budget, undo
 from nnwidgets.edit.operations.apply import apply_function
 from nnwidgets.edit.operations.assign import assign
 from nnwidgets.edit.operations.fan import FanHint, fan_hint
@@ -31,7 +31,6 @@ from nnwidgets.edit.operations.init import init
 from nnwidgets.edit.operations.initializers import Initializer, Parameter, initializer, initializers
 from nnwidgets.edit.optimizer_state import optimizers_holding
 from nnwidgets.edit.targets import Tie
-from nnwidgets.edit.transaction import history, redo, undo
 
 __all__ = [
     "Change",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,10 +11,9 @@ import torch
 from nnwidgets.edit.undo_copy.memory_blocks import overlaps_itself, piece_of
 from nnwidgets.errors import InvalidTargetError, PathNotFoundError
 from nnwidgets.introspect import ModuleTree, TensorEntry, get, live_modules, live_tensors, match, tree
-from nnwidgets.introspect.safe_access.objects import is_tensor, type_name
+from nnwidgets.introspect.safe_access.objects import ORDINARY, is_tensor, type_name
 from nnwidgets.introspect.safe_access.tensors import plain, reading, torchs, unreadable_reason, without_torch_function
 from nnwidgets.introspect.sharing import byte_ranges
-from nnwidgets.introspect.sharing.addresses import ORDINARY
 
 Target = str | Sequence[str]
 
@@ -288,60 +285,3 @@ def filled_once(places: Sequence[Place]) -> tuple[list[Place], list[str]]:
 
 def _is_view(one: byte_ranges.Piece, other: byte_ranges.Piece) -> bool:
     return one.start == other.start and byte_ranges.n_bytes(one) == byte_ranges.n_bytes(other)
-
-
-_INDEX = re.compile(r"\[[^\[\]\"']*\]\Z")
-
-
-def split_index(text: str) -> tuple[str, list[str]]:
-    """A target and the indexes written after it.
-
-    Example:
-        >>> split_index("0.weight[0, -1]"), split_index("0.weight")
-        (('0.weight', ['0, -1']), ('0.weight', []))
-    """
-    found: list[str] = []
-    while (at := _INDEX.search(text)) is not None:
-        found.insert(0, at.group()[1:-1].strip())
-        text = text[: at.start()].rstrip()
-    return text, found
-
-
-def parsed_index(text: str, path: str) -> Any:
-    """An index as Python has it: integers, slices and ``...``, nothing else.
-
-    Raises:
-        InvalidTargetError: It is anything else.
-
-    Example:
-        >>> parsed_index("0, 1:3, ...", "w")
-        (0, slice(1, 3, None), Ellipsis)
-    """
-    try:
-        node = ast.parse(f"x[{text}]", mode="eval").body
-        assert isinstance(node, ast.Subscript)  # noqa: S101 - narrows the type; else the handler below speaks
-        return _index_value(node.slice)
-    except (SyntaxError, ValueError, AssertionError, RecursionError, MemoryError):
-        raise InvalidTargetError(
-            f"The index [{text[:80]}] of {path} can't be read, expected integers, slices or ....",
-            path=path,
-            hint="Such as [0, 0], [:, 1:3] or [..., -1].",
-        ) from None
-
-
-def _index_value(node: ast.expr | None) -> Any:
-    if isinstance(node, ast.Tuple):
-        return tuple(_index_value(each) for each in node.elts)
-    if isinstance(node, ast.Slice):
-        parts = [None if each is None else _integer(each) for each in (node.lower, node.upper, node.step)]
-        return slice(*parts)
-    if isinstance(node, ast.Constant) and node.value is Ellipsis:
-        return Ellipsis
-    return _integer(node)
-
-
-def _integer(node: ast.expr | None) -> int:
-    value = ast.literal_eval(node) if node is not None else None
-    if type(value) is not int:
-        raise ValueError
-    return value

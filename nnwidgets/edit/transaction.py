@@ -17,16 +17,15 @@ import torch
 
 from nnwidgets.edit.change import Change, Kind, Numbers
 from nnwidgets.edit.code import Recipe, expression, optimizer_name
-from nnwidgets.edit.history import FEW, Entry, History, Log, State, history_of, log_of
+from nnwidgets.edit.history import FEW, Entry, Log, State, log_of
 from nnwidgets.edit.optimizer_state import KeptState, checked, states_of, warning_of
 from nnwidgets.edit.targets import Model, Place, Tie
 from nnwidgets.edit.undo_copy.threads import insist
 from nnwidgets.edit.undo_copy.undo import Exchangeable, Flag, Site, Undo, summarized
-from nnwidgets.errors import ChangedSinceError, InvalidTargetError, NNWidgetsError
-from nnwidgets.formatting import and_more, short_bytes
+from nnwidgets.errors import InvalidTargetError, NNWidgetsError
+from nnwidgets.formatting import short_bytes
 from nnwidgets.introspect import sampled_stats
 from nnwidgets.introspect.records import TensorStats
-from nnwidgets.introspect.safe_access import lookup
 
 
 @dataclass
@@ -244,148 +243,3 @@ def with_optimizers(
             plan.states += [KeptState(each, tensor) for _, tensor in held]
             lines += [f"{optimizer_name(number)}.state.pop({expression(module, path)}, None)" for path, _ in held]
     return lines
-
-
-def undo(module: object, *, force: bool = False) -> Change:
-    """Take back the last change of a model: bytes, flags and optimizer state.
-
-    Args:
-        module: The model.
-        force: Undo even where other code has written over what the change left.
-
-    Returns:
-        The change taken back; `redo` makes it again.
-
-    Raises:
-        InvalidTargetError: There is nothing to undo, or its copy was dropped.
-        ChangedSinceError: Other code has changed what it left.
-
-    Example:
-        >>> from torch import nn
-        >>> from nnwidgets.edit import init
-        >>> net = nn.Linear(2, 3)
-        >>> old = net.weight.clone()
-        >>> _ = init(net, "weight", "zeros")
-        >>> undo(net).label, torch.equal(net.weight, old)
-        ('zeros_', True)
-    """
-    return _turned(module, "undo", force=force)
-
-
-def redo(module: object, *, force: bool = False) -> Change:
-    """Make the change again that was undone last, bit for bit.
-
-    Args:
-        module: The model.
-        force: Do it even where other code has written over what undoing left.
-
-    Returns:
-        The change.
-
-    Raises:
-        InvalidTargetError: There is nothing to redo.
-        ChangedSinceError: Other code has changed what undoing left.
-    """
-    return _turned(module, "redo", force=force)
-
-
-def history(module: object) -> History:
-    """Give what was done to a model since it was first changed: an entry per change, with time, seed and paths.
-
-    Args:
-        module: The model.
-
-    Raises:
-        InvalidTargetError: It is no module.
-
-    Example:
-        >>> from torch import nn
-        >>> from nnwidgets.edit import assign
-        >>> net = nn.Linear(2, 3)
-        >>> _ = assign(net, "bias[0]", 1.5)
-        >>> print(history(net).to_code())
-        import torch
-        <BLANKLINE>
-        with torch.no_grad():
-            net.bias[0] = 1.5
-        <BLANKLINE>
-    """
-    return history_of(log_of(module))
-
-
-def _turned(module: object, verb: str, *, force: bool) -> Change:
-    log = log_of(module)
-    begun: list[tuple[Undo, State, bool]] = []
-    try:
-        with log.lock:
-            entry, after = _next(log.state, verb)
-            kept = _usable(module, log, entry, verb)
-            begun.append((kept, log.state, kept.is_done))
-            _turn(kept, entry.change.label, verb, force=force)
-            log.state = after
-            return entry.change
-    except BaseException:
-        with log.lock:
-            for kept, before, was_done in begun:
-                log.state = before
-                insist(lambda kept=kept, was_done=was_done: kept.turn(done=was_done))  # type: ignore[misc] # defaults
-        raise
-
-
-def _turn(kept: Undo, label: str, verb: str, *, force: bool) -> None:
-    are_flags_left = all(flag.is_as_left(after=kept.is_done) for flag in kept.flags)
-    if force:
-        kept.exchange(check=False)
-    elif not are_flags_left or not kept.exchange(check=True):
-        raise _foreign(kept, label, verb)
-
-
-def _next(state: State, verb: str) -> tuple[Entry, State]:
-    """The entry to undo or redo, and the log's state after it."""
-    if verb == "undo":
-        if not state.done:
-            raise InvalidTargetError("There is nothing to undo.", hint="history(net) shows what was done.")
-        last = state.done[-1]
-        return last, State(state.done[:-1], (last, *state.undone))
-    if not state.undone:
-        raise InvalidTargetError("There is nothing to redo.", hint="A new change clears what was undone.")
-    first = state.undone[0]
-    return first, State((*state.done, first), state.undone[1:])
-
-
-def _usable(module: object, log: Log, entry: Entry, verb: str) -> Undo:
-    kept, label = entry.undo, entry.change.label
-    if kept is None and entry.final:
-        raise InvalidTargetError(f"{label} can't be undone: {entry.final}", hint="history(net) shows what was done.")
-    if kept is None:
-        raise InvalidTargetError(
-            f"{label} can't be undone any more: its copy was dropped to stay within {short_bytes(log.budget_bytes)}.",
-            hint="Raise the budget with nnwidgets.edit.set_budget(net, n_bytes) before large changes.",
-        )
-    live = lookup.live_tensors(module)
-    for site in kept.sites:
-        here = live[site.path] if site.path in live else _at(module, site.path)
-        if not site.is_there(here):
-            raise InvalidTargetError(
-                f"{site.path} is another tensor now than the one {label} changed, so there is nothing to {verb}.",
-                path=site.path,
-                hint="Changes are taken back in place; a tensor that was replaced, or got other memory, can't be.",
-            )
-    return kept
-
-
-def _foreign(kept: Undo, label: str, verb: str) -> ChangedSinceError:
-    changed = kept.foreign()
-    names = ", ".join(changed[:3]) + and_more(len(changed) - 3)
-    return ChangedSinceError(
-        f"{names or 'The model'} was changed by other code since {label}; to {verb} it would overwrite that.",
-        path=changed[0] if changed else None,
-        hint=f"{verb}(net, force=True) does it all the same.",
-    )
-
-
-def _at(module: object, path: str) -> Any:
-    try:
-        return lookup.get(module, path)
-    except NNWidgetsError:
-        return None

@@ -6,19 +6,11 @@ from nnwidgets.introspect.checks import check, data_findings, structural_finding
 from nnwidgets.introspect.heatmap.matrix_view import matrix_shape
 from nnwidgets.introspect.heatmap.window import Window, window
 from nnwidgets.introspect.module_tree.folding import Alikes, Run, fold
+from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.module_tree.text import outline
 from nnwidgets.introspect.module_tree.tree import tree
 from nnwidgets.introspect.patterns import Match, match
-from nnwidgets.introspect.records import (
-    Finding,
-    ModuleNode,
-    ModuleTree,
-    TensorEntry,
-    TensorStats,
-    TieGroup,
-    Trace,
-    TraceCall,
-)
+from nnwidgets.introspect.records import Finding, TensorEntry, TensorStats, TieGroup, Trace, TraceCall
 from nnwidgets.introspect.safe_access.lookup import get, hidden_modules, live_modules, live_tensors
 from nnwidgets.introspect.safe_access.tensors import unreadable_reason
 from nnwidgets.introspect.sharing.ties import ties

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nnwidgets.errors import InvalidTargetError, PathNotFoundError
-from nnwidgets.introspect.records import ModuleNode, ModuleTree, TensorEntry
+from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
+from nnwidgets.introspect.records import TensorEntry
 
 LONGEST = 2_000
 """Characters of a pattern."""

@@ -7,14 +7,11 @@ module, as a beginner's ``self._modules[block] = block`` makes, is the one excep
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Literal
 
 from nnwidgets.formatting import inert
-from nnwidgets.introspect.module_tree import nodes
 
-NodeKind = Literal["module", "alias", "cycle"]
 Role = Literal["parameter", "buffer", "unregistered"]
 TieKind = Literal["object", "storage", "view", "overlap"]
 Severity = Literal["error", "warning", "note"]
@@ -143,138 +140,6 @@ class Finding:
     def to_dict(self) -> dict[str, Any]:
         """All fields, as JSON has them."""
         return _plain(self)
-
-
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
-class ModuleNode:
-    """One row of modules: a module, or another name of one already met.
-
-    Attributes:
-        path: Where it is, as ``named_modules`` would say; ``""`` for the model itself.
-        key: The raw key in its parent's ``_modules``; None for the model itself.
-        class_name: Its class.
-        kind: ``"module"``, ``"alias"`` (met before elsewhere), ``"cycle"`` (one of its own ancestors).
-        alias_of: The path where it was first met, or None.
-        children: Nodes below it, in order; empty for an alias or cycle.
-        tensors: Its own tensors; empty for an alias or cycle.
-        n_params: Parameter elements of it and its descendants, each storage element counted once.
-        training: Its own training flag; None where it can't be read.
-        problem: Why it, or a part of it, can't be read, or None.
-        summary: What it does with shapes, from its plain integers: ``"20 → 256"``, ``"p = 0.1"``, or ``""``.
-        n_params_torch: What ``sum(p.numel() for p in module.parameters())`` gives; None where that raises.
-        why: Why ``n_params_torch`` is not ``n_params``, or None where it is.
-    """
-
-    path: str
-    key: Any
-    class_name: str
-    kind: NodeKind
-    alias_of: str | None
-    children: tuple[ModuleNode, ...]
-    tensors: tuple[TensorEntry, ...]
-    n_params: int
-    training: bool | None
-    problem: str | None = None
-    summary: str = ""
-    n_params_torch: int | None = None
-    why: str | None = None
-
-    def __repr__(self) -> str:
-        what = f"→ {self.alias_of}" if self.alias_of is not None else f"{self.n_params:,} parameters"
-        return f"ModuleNode({inert(self.path, 80)!r}, {self.class_name}, {what})"
-
-    def __eq__(self, other: object) -> bool:
-        return nodes.equal(self, other) if isinstance(other, ModuleNode) else NotImplemented
-
-    def __hash__(self) -> int:
-        return hash((self.path, self.class_name, self.n_params))
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return nodes.node_from_rows, (nodes.rows(self),)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> ModuleNode:
-        return self
-
-    def walk(self) -> Iterator[ModuleNode]:
-        """Itself and every node below it, in walk order."""
-        waiting = [self]
-        while waiting:
-            node = waiting.pop()
-            yield node
-            waiting.extend(reversed(node.children))
-
-    def to_dict(self) -> dict[str, Any]:
-        """All fields, as JSON has them; children and tensors by their paths, so that no depth is too deep."""
-        return nodes.node_to_dict(self)
-
-
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
-class ModuleTree:
-    """A module as it was when read.
-
-    Attributes:
-        root: The model itself.
-        nodes: Every module row, in walk order.
-        tensors: Every tensor, in walk order.
-        ties: Groups of names that reach the same bytes.
-        n_params: Parameter elements, each storage element counted once.
-        n_params_trainable: Of these, the ones that ask for gradients.
-        size_bytes: Bytes of parameters, buffers and unregistered tensors, each counted once.
-        n_params_torch: What ``sum(p.numel() for p in module.parameters())`` gives; None where that raises.
-        why: Why ``n_params_torch`` is not ``n_params``, or None where it is.
-    """
-
-    root: ModuleNode
-    nodes: tuple[ModuleNode, ...]
-    tensors: tuple[TensorEntry, ...]
-    ties: tuple[TieGroup, ...]
-    n_params: int
-    n_params_trainable: int
-    size_bytes: int
-    n_params_torch: int | None = None
-    why: str | None = None
-    _index: list[dict[str, Any]] = field(default_factory=list, repr=False)
-
-    def find(self, path: str) -> ModuleNode | TensorEntry:
-        """Give what is at a path, reached through aliases too (then under the path asked for).
-
-        Raises:
-            PathNotFoundError: If nothing is there; it names the closest paths.
-            InvalidTargetError: If ``path`` is not a path.
-        """
-        return nodes.find(self, path, self._by_path())
-
-    def _by_path(self) -> dict[str, Any]:
-        if not self._index:
-            self._index.append(nodes.index(self))
-        return self._index[0]
-
-    def __repr__(self) -> str:
-        return (
-            f"ModuleTree({self.root.class_name}, {len(self.nodes):,} modules, {len(self.tensors):,} tensors, "
-            f"{self.n_params:,} parameters)"
-        )
-
-    def __str__(self) -> str:
-        from nnwidgets.introspect.module_tree.text import outline
-
-        return outline(self)
-
-    def __eq__(self, other: object) -> bool:
-        return nodes.equal_trees(self, other) if isinstance(other, ModuleTree) else NotImplemented
-
-    def __hash__(self) -> int:
-        return hash((self.n_params, self.size_bytes, len(self.nodes), self.root.class_name))
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return nodes.tree_from_rows, nodes.tree_rows(self)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> ModuleTree:
-        return self
-
-    def to_dict(self) -> dict[str, Any]:
-        """All fields, as JSON has them; ``root`` is a path, and ``nodes`` name their children by path."""
-        return nodes.tree_to_dict(self)
 
 
 @dataclass(frozen=True, slots=True)

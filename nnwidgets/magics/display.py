@@ -6,15 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nnwidgets.text.document import Document
-from nnwidgets.text.html import marked_up
-from nnwidgets.text.plain import written
-
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from nnwidgets.text.document import Document
+
 _RECORDS: dict[tuple[str, str], tuple[str, str]] = {
-    ("nnwidgets.introspect.records", "ModuleTree"): ("model", "tree_page"),
+    ("nnwidgets.introspect.module_tree.nodes", "ModuleTree"): ("model", "tree_page"),
     ("nnwidgets.introspect.records", "Trace"): ("model", "trace_page"),
     ("nnwidgets.edit.change", "Change"): ("changes", "change_page"),
     ("nnwidgets.edit.history", "History"): ("changes", "history_page"),
@@ -79,7 +77,11 @@ class Shown:
     document: Document
 
     def __repr__(self) -> str:
+        from nnwidgets.text.plain import written
+
         return written(self.document)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:  # noqa: ARG002 - IPython passes both and filters itself
-        return {"text/plain": written(self.document), "text/html": marked_up(self.document)}
+        from nnwidgets.text.html import marked_up
+
+        return {"text/plain": repr(self), "text/html": marked_up(self.document)}

@@ -17,12 +17,6 @@ from nnwidgets.magics.preload import Ahead
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-if TYPE_CHECKING:
-    from IPython.core.interactiveshell import InteractiveShell
-
-if TYPE_CHECKING:
-    from IPython.core.interactiveshell import InteractiveShell
-
     from nnwidgets.magics.auto_explore import AutoExplore
 
 
@@ -200,7 +194,6 @@ class _Loaded:
 
     def __init__(self, shell: InteractiveShell) -> None:
         from nnwidgets.magics.auto_explore import AutoExplore
-        from nnwidgets.magics.ipython import tab_matcher
 
         self._shell = shell
         self._auto = AutoExplore(shell)

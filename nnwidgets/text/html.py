@@ -11,8 +11,9 @@ from collections.abc import Iterator, Sequence
 
 from nnwidgets.edit import Change, History
 from nnwidgets.formatting import exact_count, inert
+from nnwidgets.introspect.module_tree.nodes import ModuleTree
 from nnwidgets.introspect.module_tree.text import Line
-from nnwidgets.introspect.records import Finding, ModuleTree, TensorEntry, TensorStats, TieGroup, Trace
+from nnwidgets.introspect.records import Finding, TensorEntry, TensorStats, TieGroup, Trace
 from nnwidgets.text.document import Bars, Block, Code, Document, Facts, Note, Outline, Table, Title, Written
 from nnwidgets.text.pages import changes, model
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from nnwidgets.edit import Change, History
 from nnwidgets.formatting import aligned, exact_count, fit, inert, pad, width
+from nnwidgets.introspect.module_tree.nodes import ModuleTree
 from nnwidgets.introspect.module_tree.text import MOST_CELLS, laid_out
-from nnwidgets.introspect.records import Finding, ModuleTree, TensorEntry, TensorStats, TieGroup, Trace
+from nnwidgets.introspect.records import Finding, TensorEntry, TensorStats, TieGroup, Trace
 from nnwidgets.text.document import Bars, Block, Code, Document, Facts, Note, Outline, Table, Title, Written
 from nnwidgets.text.pages import changes, model
 

@@ -14,7 +14,8 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from nnwidgets.checkpoint.description import Composed, Described, dtype_name
 from nnwidgets.checkpoint.formats import Opened, opened
-from nnwidgets.checkpoint.loading.suggest_renames import Named, one_name_each, renamed, suggest
+from nnwidgets.checkpoint.loading.apply_renames import renamed
+from nnwidgets.checkpoint.loading.suggest_renames import Named, one_name_each, suggest
 from nnwidgets.checkpoint.records import LOADED, LoadPlan, PlanEntry, Status
 from nnwidgets.checkpoint.state_dict import Found, find, saved_entries
 from nnwidgets.errors import CheckpointMismatchError, PathNotFoundError

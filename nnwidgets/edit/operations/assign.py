@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import base64
+import re
 import warnings as python_warnings
 from typing import Any
 
@@ -12,7 +14,7 @@ from torch import nn
 from nnwidgets.edit.change import Change
 from nnwidgets.edit.code import Recipe, expression, literal
 from nnwidgets.edit.history import FEW
-from nnwidgets.edit.targets import Model, Place, check_writable, filled_once, parsed_index, split_index
+from nnwidgets.edit.targets import Model, Place, check_writable, filled_once
 from nnwidgets.edit.transaction import Plan, commit
 from nnwidgets.edit.undo_copy.undo import summarized
 from nnwidgets.errors import InvalidTargetError, PathNotFoundError
@@ -218,3 +220,60 @@ def _tensor_code(made: torch.Tensor) -> str:
         encoded = base64.b64encode(bytes(flat.tolist())).decode("ascii")
         shape = tuple(held.shape)
         return f'torch.frombuffer(bytearray(base64.b64decode("{encoded}")), dtype={dtype}).reshape({shape})'
+
+
+_INDEX = re.compile(r"\[[^\[\]\"']*\]\Z")
+
+
+def split_index(text: str) -> tuple[str, list[str]]:
+    """A target and the indexes written after it.
+
+    Example:
+        >>> split_index("0.weight[0, -1]"), split_index("0.weight")
+        (('0.weight', ['0, -1']), ('0.weight', []))
+    """
+    found: list[str] = []
+    while (at := _INDEX.search(text)) is not None:
+        found.insert(0, at.group()[1:-1].strip())
+        text = text[: at.start()].rstrip()
+    return text, found
+
+
+def parsed_index(text: str, path: str) -> Any:
+    """An index as Python has it: integers, slices and ``...``, nothing else.
+
+    Raises:
+        InvalidTargetError: It is anything else.
+
+    Example:
+        >>> parsed_index("0, 1:3, ...", "w")
+        (0, slice(1, 3, None), Ellipsis)
+    """
+    try:
+        node = ast.parse(f"x[{text}]", mode="eval").body
+        assert isinstance(node, ast.Subscript)  # noqa: S101 - narrows the type; else the handler below speaks
+        return _index_value(node.slice)
+    except (SyntaxError, ValueError, AssertionError, RecursionError, MemoryError):
+        raise InvalidTargetError(
+            f"The index [{text[:80]}] of {path} can't be read, expected integers, slices or ....",
+            path=path,
+            hint="Such as [0, 0], [:, 1:3] or [..., -1].",
+        ) from None
+
+
+def _index_value(node: ast.expr | None) -> Any:
+    if isinstance(node, ast.Tuple):
+        return tuple(_index_value(each) for each in node.elts)
+    if isinstance(node, ast.Slice):
+        parts = [None if each is None else _integer(each) for each in (node.lower, node.upper, node.step)]
+        return slice(*parts)
+    if isinstance(node, ast.Constant) and node.value is Ellipsis:
+        return Ellipsis
+    return _integer(node)
+
+
+def _integer(node: ast.expr | None) -> int:
+    value = ast.literal_eval(node) if node is not None else None
+    if type(value) is not int:
+        raise ValueError
+    return value

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nnwidgets.introspect import paths
-from nnwidgets.introspect.records import ModuleNode, ModuleTree
+from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 
 SHORTEST = 3
 """Fewer like siblings than this stay as they are."""

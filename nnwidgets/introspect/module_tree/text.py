@@ -8,7 +8,8 @@ from typing import Literal
 
 from nnwidgets.formatting import aligned, dtype_short, exact_count, inert, shape_text, short_bytes, short_count
 from nnwidgets.introspect.module_tree.folding import SHORTEST, Alikes, Run, fold
-from nnwidgets.introspect.records import ModuleNode, ModuleTree, TensorEntry
+from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
+from nnwidgets.introspect.records import TensorEntry
 
 LineKind = Literal["module", "alias", "cycle", "tensor", "fold"]
 

@@ -8,9 +8,10 @@ from typing import Any
 from nnwidgets.formatting import inert
 from nnwidgets.introspect import paths
 from nnwidgets.introspect.module_tree.counts import Tally
+from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.module_tree.shape_summary import Summarizer, summarizer
 from nnwidgets.introspect.module_tree.tensor_metadata import Columns
-from nnwidgets.introspect.records import ModuleNode, ModuleTree, TensorEntry
+from nnwidgets.introspect.records import TensorEntry
 from nnwidgets.introspect.safe_access.objects import own_dict, text_of, type_name
 from nnwidgets.introspect.safe_access.scan import Reading, quiet, read
 from nnwidgets.introspect.sharing.ties import place, slot_groups, tie_groups

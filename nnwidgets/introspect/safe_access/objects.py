@@ -183,3 +183,7 @@ _HINTS = {
 
 def _article(name: str) -> str:
     return f"{'An' if name[:1] in 'AEIOUaeiou' else 'A'} {name}"
+
+
+ORDINARY = frozenset((id(torch.Tensor), id(nn.Parameter)))
+"""Ids of the classes whose tensors have no Python code of their own."""

@@ -24,6 +24,7 @@ from nnwidgets.introspect import paths
 from nnwidgets.introspect.records import Role
 from nnwidgets.introspect.safe_access.modules import MOST_ITEMS, STANDARD, Found, found_in, holds_nothing, parts
 from nnwidgets.introspect.safe_access.objects import (
+    ORDINARY,
     instance_dict,
     is_module,
     plain_items,
@@ -32,7 +33,6 @@ from nnwidgets.introspect.safe_access.objects import (
     text_of,
     type_name,
 )
-from nnwidgets.introspect.sharing.addresses import ORDINARY
 
 _N_STANDARD = len(STANDARD)
 

@@ -8,9 +8,8 @@ from operator import add
 from typing import Any
 
 import torch
-from torch import nn
 
-from nnwidgets.introspect.safe_access.objects import is_tensor, own_slots, refusing_dispatch, tensor_dict
+from nnwidgets.introspect.safe_access.objects import ORDINARY, is_tensor, own_slots, refusing_dispatch, tensor_dict
 from nnwidgets.introspect.sharing.byte_ranges import Piece, end, n_bytes, piece
 
 _BASE: Any = torch._C.TensorBase  # noqa: SLF001 - its methods can't be overridden by a subclass or an instance
@@ -19,8 +18,6 @@ _layout: Any = _BASE.layout.__get__
 _device: Any = _BASE.device.__get__
 _dtype: Any = _BASE.dtype.__get__
 _shape: Any = _BASE.shape.__get__
-ORDINARY = frozenset((id(torch.Tensor), id(nn.Parameter)))
-"""Ids of the classes whose tensors have no Python code of their own."""
 
 EMPTY = torch.empty(0)
 """A tensor without bytes, to stand where there is none to read."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from nnwidgets.errors import InvalidTargetError, PathNotFoundError
 from nnwidgets.formatting import exact_count, inert
+from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.patterns import match
-from nnwidgets.introspect.records import ModuleNode, ModuleTree, TensorEntry
+from nnwidgets.introspect.records import TensorEntry
 from nnwidgets.magics.line.grammar import LineError, cut
 
 _MOST_LISTED = 3

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from nnwidgets.introspect.module_tree.nodes import ModuleTree
 from nnwidgets.introspect.module_tree.tree import tree
-from nnwidgets.introspect.records import ModuleTree, Trace
+from nnwidgets.introspect.records import Trace
 from nnwidgets.introspect.safe_access.scan import read
 from nnwidgets.introspect.tracing.trace import trace
 from nnwidgets.magics.line.grammar import InputSize, LineError

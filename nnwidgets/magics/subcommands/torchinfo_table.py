@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from nnwidgets.introspect.records import ModuleNode, ModuleTree
+from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.safe_access.objects import instance_dict, reason, type_mro, type_name
 from nnwidgets.introspect.tracing.restore import untouched
 

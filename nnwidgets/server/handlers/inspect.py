@@ -12,7 +12,8 @@ from torch import nn
 
 from nnwidgets.formatting import inert, shape_text
 from nnwidgets.introspect.module_tree.expressions import spelled
-from nnwidgets.introspect.records import ModuleNode, TensorEntry, TieGroup
+from nnwidgets.introspect.module_tree.nodes import ModuleNode
+from nnwidgets.introspect.records import TensorEntry, TieGroup
 from nnwidgets.introspect.safe_access.lookup import get
 from nnwidgets.introspect.safe_access.objects import class_attribute, instance_dict, is_a, plain_items, type_name
 from nnwidgets.introspect.safe_access.scan import quiet

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from nnwidgets.formatting import dtype_short, inert, shape_text
-from nnwidgets.introspect.records import ModuleNode, TensorEntry
+from nnwidgets.introspect.module_tree.nodes import ModuleNode
+from nnwidgets.introspect.records import TensorEntry
 from nnwidgets.server.rows.flatten import Flat, Line, fold_id, line_id, picked_member
 from nnwidgets.server.rows.trace_marks import TraceMarks
 from nnwidgets.server.rows.tree_index import Index, Run, is_frozen

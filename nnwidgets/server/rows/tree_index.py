@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, pairwise
 
-from nnwidgets.errors import InvalidTargetError
 from nnwidgets.introspect import paths
 from nnwidgets.introspect.module_tree.folding import SHORTEST, Alikes
-from nnwidgets.introspect.records import Finding, ModuleNode, ModuleTree, Severity, TensorEntry, TieGroup
+from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
+from nnwidgets.introspect.records import Finding, Severity, TensorEntry, TieGroup
 
 _Join = Callable[[int, int], int]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
@@ -74,23 +74,17 @@ class Index:
         That row is the thing's own, its module's for a tensor, or the first alias on the way, whose inside isn't shown.
         None where ``path`` leads nowhere.
         """
-        if path in self.number:
-            return path, self.number[path]
-        if path in self.tensor_at:
-            return path, self.owner[self.tensor_at[path]]
-        here, row = "", None
-        try:
-            steps = paths.split(path)
-        except InvalidTargetError:
+        known = self.tree.resolve(path)
+        if known is None:
             return None
-        for step in steps:
-            here = paths.join(here, step)
-            alias_of = self.nodes[self.number[here]].alias_of if here in self.number else None
-            if alias_of is not None:
-                row = self.number[here] if row is None else row
-                here = alias_of
-        known = row is not None and (here in self.number or here in self.tensor_at)
-        return (here, row) if known and row is not None else None
+        if known == path:
+            return path, self.number[path] if path in self.number else self.owner[self.tensor_at[path]]
+        on_the_way = accumulate(paths.split(path), paths.join)
+        rows = (self.number[at] for at in on_the_way if at in self.number)
+        row = next(number for number in rows if self.nodes[number].alias_of is not None)
+        if known in self.number:
+            known = self.nodes[self.number[known]].alias_of or known
+        return known, row
 
     def entry_at(self, path: str) -> TensorEntry | None:
         """Return the tensor at ``path``, aliases followed, or None where there is no tensor."""

@@ -19,8 +19,9 @@ from torch.optim import Optimizer
 
 from nnwidgets.edit import optimizers_holding
 from nnwidgets.introspect.checks import data_findings, structural_findings, worst_first
+from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.module_tree.tree import tree
-from nnwidgets.introspect.records import Finding, ModuleNode, ModuleTree, TensorStats, Trace
+from nnwidgets.introspect.records import Finding, TensorStats, Trace
 from nnwidgets.introspect.safe_access.scan import read
 from nnwidgets.introspect.statistics.stats import CancelledError
 from nnwidgets.server.notebook.variables import name_of, notebook

@@ -5,17 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nnwidgets.formatting import dtype_short, exact_count, inert, shape_text, short_bytes, short_count
+from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.module_tree.text import count_text, lines, totals_text
-from nnwidgets.introspect.records import (
-    Finding,
-    ModuleNode,
-    ModuleTree,
-    TensorEntry,
-    TensorStats,
-    TieGroup,
-    Trace,
-    TraceCall,
-)
+from nnwidgets.introspect.records import Finding, TensorEntry, TensorStats, TieGroup, Trace, TraceCall
 from nnwidgets.text.document import Bars, Block, Code, Document, Facts, Note, Outline, Table, Title
 
 MOST_ROWS = 500

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 from nnwidgets.formatting import exact_count, inert
-from nnwidgets.introspect.records import ModuleNode, ModuleTree, Trace
+from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
+from nnwidgets.introspect.records import Trace
 
 DEFAULT_DEPTH = 3
 """Levels of modules shown where none are asked for, as torchinfo's."""

@@ -8,12 +8,7 @@ from typing import Any
 
 import torch
 
-from nnwidgets.checkpoint.description import Strided
-
-
-class Malformed(Exception):  # noqa: N818 - told on as a CorruptCheckpointError by who knows the file
-    """What was found makes no sense; the text continues ``"<file> "``."""
-
+from nnwidgets.checkpoint.formats.malformed import Malformed, said
 
 Call = Callable[[Any, list[str]], Any]
 """Takes a function's arguments and a list for remarks, gives what it would make."""
@@ -58,19 +53,6 @@ def taken(name: str, args: Any, *lengths: int) -> tuple[Any, ...]:
     return args
 
 
-def said(value: Any) -> str:
-    """A value of a file in a few words, whatever it holds."""
-    if type(value) in (dict, list, tuple, set):
-        if len(value) <= _FEW and all(type(each) in (int, float, bool, str, type(None)) for each in value):
-            return repr(value)[:_MOST_SAID]
-        return f"a {type(value).__name__} of {len(value)}"
-    if type(value) is str:
-        return repr(value[:_MOST_SAID])
-    if type(value) is Strided:
-        return f"a tensor of shape {value.shape}"
-    return repr(value)[:_MOST_SAID]
-
-
 def sizes(found: Any, what: str) -> tuple[int, ...]:
     """The shape or the strides of a tensor.
 
@@ -91,14 +73,6 @@ def sizes(found: Any, what: str) -> tuple[int, ...]:
     return found
 
 
-def note(notes: list[str], text: str) -> None:
-    """Add a remark once."""
-    if text not in notes:
-        notes.append(text)
-
-
 MOST = 2**62
 """Of elements, bytes, sizes: what fits torch's numbers with room to spare."""
 _MOST_DIMENSIONS = 64
-_FEW = 8
-_MOST_SAID = 100

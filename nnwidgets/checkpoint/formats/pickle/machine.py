@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nnwidgets.checkpoint.description import Opaque
+from nnwidgets.checkpoint.formats.malformed import Malformed, said
 from nnwidgets.checkpoint.formats.pickle.allowlist import known
-from nnwidgets.checkpoint.formats.pickle.arguments import Known, Malformed, said
+from nnwidgets.checkpoint.formats.pickle.arguments import Known
 from nnwidgets.formatting import inert
 
 Persistent = Callable[[Any], Any]

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 from nnwidgets.checkpoint.description import Opaque
-from nnwidgets.checkpoint.formats.pickle.arguments import Known, Malformed, said
+from nnwidgets.checkpoint.formats.malformed import Malformed, said
+from nnwidgets.checkpoint.formats.pickle.arguments import Known
 from nnwidgets.checkpoint.formats.pickle.machine import Machine, Wanted, in_short
 from nnwidgets.checkpoint.formats.pickle.values import checked_key
 

@@ -11,7 +11,8 @@ from typing import Any
 import torch
 
 from nnwidgets.checkpoint.description import Composed, Described, Opaque, Strided, dtype_name
-from nnwidgets.checkpoint.formats.pickle.arguments import MOST, Call, Known, Malformed, note, said, sizes, taken
+from nnwidgets.checkpoint.formats.malformed import Malformed, note, said
+from nnwidgets.checkpoint.formats.pickle.arguments import MOST, Call, Known, sizes, taken
 from nnwidgets.checkpoint.formats.reader import span
 
 

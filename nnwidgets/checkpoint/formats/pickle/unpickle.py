@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from nnwidgets.checkpoint.formats.pickle.arguments import Malformed, said
+from nnwidgets.checkpoint.formats.malformed import Malformed, said
 from nnwidgets.checkpoint.formats.pickle.machine import NEVER, Ended, Found, Machine, Persistent
 from nnwidgets.checkpoint.formats.pickle.opcodes import OPERATIONS
 

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 
 from nnwidgets.checkpoint.description import Opaque
-from nnwidgets.checkpoint.formats.pickle.arguments import Call, Known, Malformed, said, sizes, taken
+from nnwidgets.checkpoint.formats.malformed import Malformed, said
+from nnwidgets.checkpoint.formats.pickle.arguments import Call, Known, sizes, taken
 
 
 def _ordered(args: Any, _notes: list[str]) -> dict[Any, Any]:

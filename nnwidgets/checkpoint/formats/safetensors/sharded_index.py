@@ -17,7 +17,7 @@ import torch
 from nnwidgets.checkpoint.description import Composed, Described, Storage, Strided, distinct_storages, storages_of
 from nnwidgets.checkpoint.formats.file import File, links_in, within
 from nnwidgets.checkpoint.formats.json_density import density_fault
-from nnwidgets.checkpoint.formats.pickle.arguments import Malformed
+from nnwidgets.checkpoint.formats.malformed import Malformed
 from nnwidgets.checkpoint.formats.reader import MOST_OPEN, Opened, Progress
 from nnwidgets.checkpoint.formats.safetensors.single_file import Safetensors
 from nnwidgets.checkpoint.formats.safetensors.strict_json import decoded

@@ -19,7 +19,7 @@ from nnwidgets.checkpoint.description import Storage, Strided
 from nnwidgets.checkpoint.formats.crc32 import differing
 from nnwidgets.checkpoint.formats.file import File
 from nnwidgets.checkpoint.formats.json_density import density_fault
-from nnwidgets.checkpoint.formats.pickle.arguments import Malformed
+from nnwidgets.checkpoint.formats.malformed import Malformed
 from nnwidgets.checkpoint.formats.reader import Opened, Progress
 from nnwidgets.checkpoint.formats.safetensors import crc_metadata
 from nnwidgets.checkpoint.formats.safetensors.strict_json import decoded

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from nnwidgets.checkpoint.formats.pickle.arguments import Malformed
+from nnwidgets.checkpoint.formats.malformed import Malformed
 
 
 def decoded(text: str, *, may_have_nan: bool = False) -> Any:

@@ -17,7 +17,7 @@ import torch
 
 from nnwidgets.checkpoint.description import Composed, Opaque, Storage, Strided, dtype_name
 from nnwidgets.checkpoint.formats.file import File, Window, within
-from nnwidgets.checkpoint.formats.pickle.arguments import Malformed
+from nnwidgets.checkpoint.formats.malformed import Malformed
 from nnwidgets.checkpoint.formats.pickle.unpickle import MOST_BYTES, unpickled
 from nnwidgets.checkpoint.formats.reader import Opened, Progress
 from nnwidgets.checkpoint.formats.torch.zip_file import TorchZip

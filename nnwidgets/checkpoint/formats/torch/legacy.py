@@ -13,7 +13,7 @@ from typing import Any
 
 from nnwidgets.checkpoint.description import Storage, Strided
 from nnwidgets.checkpoint.formats.file import File
-from nnwidgets.checkpoint.formats.pickle.arguments import Malformed, said
+from nnwidgets.checkpoint.formats.malformed import Malformed, said
 from nnwidgets.checkpoint.formats.pickle.machine import Ended
 from nnwidgets.checkpoint.formats.pickle.unpickle import MOST_BYTES
 from nnwidgets.checkpoint.formats.reader import Progress

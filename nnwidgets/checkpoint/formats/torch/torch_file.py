@@ -9,7 +9,8 @@ from typing import Any
 import torch
 
 from nnwidgets.checkpoint.description import Composed, Described, Storage, Strided, dtype_name
-from nnwidgets.checkpoint.formats.pickle.arguments import MOST, Malformed, StorageType, said
+from nnwidgets.checkpoint.formats.malformed import Malformed, said
+from nnwidgets.checkpoint.formats.pickle.arguments import MOST, StorageType
 from nnwidgets.checkpoint.formats.pickle.machine import Found
 from nnwidgets.checkpoint.formats.pickle.rebuild_tensors import INTEGERS
 from nnwidgets.checkpoint.formats.pickle.unpickle import unpickled, user_allowed

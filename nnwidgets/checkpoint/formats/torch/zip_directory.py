@@ -15,7 +15,7 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 
 from nnwidgets.checkpoint.formats.file import File, leads_elsewhere
-from nnwidgets.checkpoint.formats.pickle.arguments import Malformed
+from nnwidgets.checkpoint.formats.malformed import Malformed
 
 
 class Member(NamedTuple):

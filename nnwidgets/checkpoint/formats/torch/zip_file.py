@@ -10,7 +10,7 @@ from typing import Any
 from nnwidgets.checkpoint.description import Storage, Strided, name_of, storages_of, tensors_in
 from nnwidgets.checkpoint.formats.crc32 import crc32, differing
 from nnwidgets.checkpoint.formats.file import File
-from nnwidgets.checkpoint.formats.pickle.arguments import Malformed
+from nnwidgets.checkpoint.formats.malformed import Malformed
 from nnwidgets.checkpoint.formats.pickle.unpickle import MOST_BYTES
 from nnwidgets.checkpoint.formats.reader import Progress
 from nnwidgets.checkpoint.formats.torch import zip_directory

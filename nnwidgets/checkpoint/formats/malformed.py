@@ -1,0 +1,36 @@
+"""What is said of a file that is not as its format demands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nnwidgets.checkpoint.description import Strided
+
+
+class Malformed(Exception):  # noqa: N818 - told on as a CorruptCheckpointError by who knows the file
+    """What was found makes no sense; the text continues ``"<file> "``."""
+
+
+def said(value: Any) -> str:
+    """A value of a file in a few words, whatever it holds."""
+    if type(value) in (dict, list, tuple, set):
+        if len(value) <= _FEW and all(type(each) in (int, float, bool, str, type(None)) for each in value):
+            return repr(value)[:_MOST_SAID]
+        return f"a {type(value).__name__} of {len(value)}"
+    if type(value) is str:
+        return repr(value[:_MOST_SAID])
+    if type(value) is Strided:
+        return f"a tensor of shape {value.shape}"
+    return repr(value)[:_MOST_SAID]
+
+
+def note(notes: list[str], text: str) -> None:
+    """Add a remark once."""
+    if text not in notes:
+        notes.append(text)
+
+
+_FEW = 8
+
+
+_MOST_SAID = 100
