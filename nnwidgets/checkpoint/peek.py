@@ -17,7 +17,7 @@ from nnwidgets.checkpoint.description import (
     name_of,
     tensors_in,
 )
-from nnwidgets.checkpoint.formats import Opened, opened
+from nnwidgets.checkpoint.formats import CheckpointReader, open_checkpoint
 from nnwidgets.checkpoint.formats.reader import span
 from nnwidgets.checkpoint.records import CheckpointIndex, StoredTensor
 from nnwidgets.checkpoint.state_dict import find, rest_of
@@ -54,12 +54,12 @@ def peek(path: str | os.PathLike[str]) -> CheckpointIndex:
         >>> peek(file).names, peek(file).tensors[1].shape
         (('0.bias', '0.weight'), (3, 2))
     """
-    with opened(path) as held:
+    with open_checkpoint(path) as held:
         return index_of(held)
 
 
 @without_collection()
-def index_of(held: Opened) -> CheckpointIndex:
+def index_of(held: CheckpointReader) -> CheckpointIndex:
     """The index of an open checkpoint."""
     found = find(held.content)
     named: Mapping[str, Described] = found.tensors
@@ -130,7 +130,7 @@ def _ties(named: Mapping[str, Described]) -> tuple[tuple[TieGroup, ...], dict[st
     return tuple(made), {name: group.id for group in made for name in group.members}
 
 
-def _pieces(names: tuple[str, ...] | list[str], named: Mapping[str, Described]) -> list[byte_ranges.Piece]:
+def _pieces(names: tuple[str, ...] | list[str], named: Mapping[str, Described]) -> list[byte_ranges.ByteRanges]:
     made = []
     for index, name in enumerate(names):
         tensor: Any = named[name]

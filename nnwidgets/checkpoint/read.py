@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from nnwidgets.checkpoint.description import Composed, Storage, Strided, distinct_storages, storages_of, tensors_in
-from nnwidgets.checkpoint.formats import Opened, opened
+from nnwidgets.checkpoint.formats import CheckpointReader, open_checkpoint
 from nnwidgets.errors import CorruptCheckpointError
 
 
@@ -36,7 +36,7 @@ def read(path: str | os.PathLike[str]) -> Any:
         >>> read(file)
         {'x': tensor([0, 1, 2]), 'y': [tensor([0., 0.]), 'text']}
     """
-    with opened(path) as held:
+    with open_checkpoint(path) as held:
         found = [each for _, each in tensors_in(held.content)]
         storages = distinct_storages(found)
         held.verify_files()
@@ -57,7 +57,7 @@ def read(path: str | os.PathLike[str]) -> Any:
 class _Reader:
     """Puts tensors in place of their descriptions."""
 
-    def __init__(self, held: Opened, storages: dict[str, Storage]) -> None:
+    def __init__(self, held: CheckpointReader, storages: dict[str, Storage]) -> None:
         users = Counter(key for _, each in tensors_in(held.content) for key in {s.key for s in storages_of(each)})
         self._held = held
         self._shared = {key for key in storages if users[key] > 1}

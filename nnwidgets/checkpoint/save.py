@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nnwidgets.checkpoint.records import SaveReport
-from nnwidgets.checkpoint.saving.save import saved
+from nnwidgets.checkpoint.saving.save import save_to
 
 
 def save(
@@ -60,4 +60,6 @@ def save(
         >>> report.n_tensors, report.verified, list(torch.load(file, weights_only=True))
         (2, True, ['weight', 'bias'])
     """
-    return saved(obj, path, optimizer=optimizer, overwrite=overwrite, shard_size=shard_size, verify=verify, extra=extra)
+    return save_to(
+        obj, path, optimizer=optimizer, overwrite=overwrite, shard_size=shard_size, verify=verify, extra=extra
+    )

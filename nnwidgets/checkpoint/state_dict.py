@@ -20,7 +20,7 @@ _OPTIMIZERS = ("optimizer", "optimizer_state_dict", "optimizer_state", "optim", 
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class StateDictLocation:
     """The parts of a checkpoint's content.
 
     Attributes:
@@ -40,14 +40,14 @@ class Found:
     alternatives: tuple[str, ...] = ()
 
 
-def find(content: Any) -> Found:
+def find(content: Any) -> StateDictLocation:
     """Find the state dict in a checkpoint's content.
 
     It is the entry under the most usual key that is a dict by text with tensors in it, and no fewer than the content
     holds beside it; else the whole content where that is such a dict; else the first entry that is.
     """
     if not isinstance(content, dict):
-        return Found(None, {}, {})
+        return StateDictLocation(None, {}, {})
     optimizer_key = next((key for key in _OPTIMIZERS if _is_optimizer(content.get(key))), None)
     optimizer = None if optimizer_key is None else content[optimizer_key]
     usual = next((key for key in _USUAL if is_state_dict(content.get(key))), None)
@@ -57,7 +57,7 @@ def find(content: Any) -> Found:
     having = [key for key in having if key not in _OPTIMIZERS]
     if not having:
         is_empty = not any(True for _ in tensors_in(content)) and not content
-        return Found("" if is_empty else None, {}, {}, optimizer_key, optimizer)
+        return StateDictLocation("" if is_empty else None, {}, {}, optimizer_key, optimizer)
     best = next((key for key in _USUAL if key in having), having[0])
     others = tuple(key for key in having if key != best)
     return _found(best, content[best], optimizer_key, optimizer, others)
@@ -78,7 +78,7 @@ def _n_direct(held: dict[str, Any]) -> int:
 
 def _found(
     key: str, held: dict[str, Any], optimizer_key: str | None, optimizer: Any, alternatives: tuple[str, ...]
-) -> Found:
+) -> StateDictLocation:
     tensors: dict[str, Described] = {}
     others: dict[str, Any] = {}
     for name, value in held.items():
@@ -88,7 +88,7 @@ def _found(
             continue
         else:
             others[name] = value
-    return Found(key, tensors, others, optimizer_key, optimizer, alternatives)
+    return StateDictLocation(key, tensors, others, optimizer_key, optimizer, alternatives)
 
 
 def _is_optimizer(value: Any) -> bool:
@@ -97,7 +97,7 @@ def _is_optimizer(value: Any) -> bool:
     return isinstance(value, dict) and "state" in value and "param_groups" in value
 
 
-def rest_of(content: Any, found: Found) -> dict[str, Described]:
+def rest_of(content: Any, found: StateDictLocation) -> dict[str, Described]:
     """The tensors that aren't the state dict's, by their whole place."""
     own = {id(each) for each in found.tensors.values()}
     if isinstance(content, dict):

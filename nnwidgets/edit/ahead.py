@@ -11,15 +11,15 @@ from collections.abc import Sequence
 
 import torch
 
-from nnwidgets.edit.undo_copy.memory_blocks import Pieces
-from nnwidgets.edit.undo_copy.threads import Aside, Halt
-from nnwidgets.introspect.safe_access.tensors import reading
+from nnwidgets.edit.undo_copy.memory_blocks import Blocks
+from nnwidgets.edit.undo_copy.threads import CancelFlag, CancellableThread
+from nnwidgets.introspect.safe_access.tensors import plain_torch
 
 
 class Ahead:
     """The second thread."""
 
-    def __init__(self, pieces: Pieces, turns: Sequence[range], spare: torch.Tensor) -> None:
+    def __init__(self, pieces: Blocks, turns: Sequence[range], spare: torch.Tensor) -> None:
         """Copy ``pieces``.
 
         Args:
@@ -28,11 +28,11 @@ class Ahead:
             spare: Room for a piece.
         """
         self._pieces, self._turns, self._spare = pieces, turns, spare
-        self._halt = Halt()
+        self._halt = CancelFlag()
         self._copied = [threading.Event() for _ in turns]
         self._written = threading.Semaphore(0)
         self._n_written = 0
-        self._aside = Aside(self._run, self._halt)
+        self._aside = CancellableThread(self._run, self._halt)
 
     def start(self) -> None:
         """Begin; RuntimeError where the system gives no thread."""
@@ -62,7 +62,7 @@ class Ahead:
 
     def _run(self) -> None:
         try:
-            with reading():
+            with plain_torch():
                 for turn, copied in zip(self._turns, self._copied, strict=True):
                     self._pieces.take(turn, self._halt)
                     if self._halt.is_set:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nnwidgets.errors import InvalidTargetError
-from nnwidgets.introspect.module_tree.expressions import spelled
+from nnwidgets.introspect.module_tree.expressions import expression_for
 
 _NET = "\x00net\x00"
 _OPTIMIZER = "\x00optimizer{}\x00"
@@ -62,7 +62,7 @@ def expression(module: Any, path: str) -> str:
     Raises:
         InvalidTargetError: No Python was found for it.
     """
-    found = spelled(module, _NET, path)
+    found = expression_for(module, _NET, path)
     if found is None:
         return f"{_NET}.get_parameter({path!r})"
     return found.code

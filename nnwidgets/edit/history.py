@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from nnwidgets.edit.change import Change
 from nnwidgets.edit.code import script
-from nnwidgets.edit.undo_copy.threads import insist
-from nnwidgets.edit.undo_copy.undo import Undo
+from nnwidgets.edit.undo_copy.threads import retry_until_complete
+from nnwidgets.edit.undo_copy.undo import UndoRecord
 from nnwidgets.errors import ChangedSinceError, InvalidTargetError, NNWidgetsError
 from nnwidgets.formatting import and_more, inert, short_bytes, some
 from nnwidgets.introspect.safe_access import lookup
 from nnwidgets.introspect.safe_access.objects import require_module
 
 if TYPE_CHECKING:
-    from nnwidgets.edit.undo_copy.undo import Undo
+    from nnwidgets.edit.undo_copy.undo import UndoRecord
 
 DEFAULT_BUDGET_BYTES = 2 * 2**30
 
@@ -30,7 +30,7 @@ class Entry:
     """A change and how to undo it; None where the copy was dropped, or where ``final`` says why there is none."""
 
     change: Change
-    undo: Undo | None
+    undo: UndoRecord | None
     final: str = ""
 
 
@@ -234,7 +234,7 @@ def undo(module: object, *, force: bool = False) -> Change:
         >>> undo(net).label, torch.equal(net.weight, old)
         ('zeros_', True)
     """
-    return _turned(module, "undo", force=force)
+    return _swap(module, "undo", force=force)
 
 
 def redo(module: object, *, force: bool = False) -> Change:
@@ -251,7 +251,7 @@ def redo(module: object, *, force: bool = False) -> Change:
         InvalidTargetError: There is nothing to redo.
         ChangedSinceError: Other code has changed what undoing left.
     """
-    return _turned(module, "redo", force=force)
+    return _swap(module, "redo", force=force)
 
 
 def history(module: object) -> History:
@@ -278,9 +278,9 @@ def history(module: object) -> History:
     return history_of(log_of(module))
 
 
-def _turned(module: object, verb: str, *, force: bool) -> Change:
+def _swap(module: object, verb: str, *, force: bool) -> Change:
     log = log_of(module)
-    begun: list[tuple[Undo, State, bool]] = []
+    begun: list[tuple[UndoRecord, State, bool]] = []
     try:
         with log.lock:
             entry, after = _next(log.state, verb)
@@ -293,11 +293,11 @@ def _turned(module: object, verb: str, *, force: bool) -> Change:
         with log.lock:
             for kept, before, was_done in begun:
                 log.state = before
-                insist(lambda kept=kept, was_done=was_done: kept.turn(done=was_done))  # type: ignore[misc] # defaults
+                retry_until_complete(lambda kept=kept, was_done=was_done: kept.turn(done=was_done))  # type: ignore[misc] # defaults
         raise
 
 
-def _turn(kept: Undo, label: str, verb: str, *, force: bool) -> None:
+def _turn(kept: UndoRecord, label: str, verb: str, *, force: bool) -> None:
     are_flags_left = all(flag.is_as_left(after=kept.is_done) for flag in kept.flags)
     if force:
         kept.exchange(check=False)
@@ -318,7 +318,7 @@ def _next(state: State, verb: str) -> tuple[Entry, State]:
     return first, State((*state.done, first), state.undone[1:])
 
 
-def _usable(module: object, log: Log, entry: Entry, verb: str) -> Undo:
+def _usable(module: object, log: Log, entry: Entry, verb: str) -> UndoRecord:
     kept, label = entry.undo, entry.change.label
     if kept is None and entry.final:
         raise InvalidTargetError(f"{label} can't be undone: {entry.final}", hint="history(net) shows what was done.")
@@ -339,7 +339,7 @@ def _usable(module: object, log: Log, entry: Entry, verb: str) -> Undo:
     return kept
 
 
-def _foreign(kept: Undo, label: str, verb: str) -> ChangedSinceError:
+def _foreign(kept: UndoRecord, label: str, verb: str) -> ChangedSinceError:
     changed = kept.foreign()
     names = ", ".join(changed[:3]) + and_more(len(changed) - 3)
     return ChangedSinceError(

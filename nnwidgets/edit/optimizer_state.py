@@ -13,7 +13,7 @@ from nnwidgets.errors import InvalidTargetError
 from nnwidgets.formatting import and_more
 from nnwidgets.introspect import live_tensors
 from nnwidgets.introspect.safe_access.objects import is_a, is_tensor, type_name
-from nnwidgets.introspect.safe_access.tensors import plain, reading, unreadable_reason
+from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, plain_torch, unreadable_reason
 
 _MOST_TOLD = 3
 
@@ -95,8 +95,8 @@ def _numbers(state: Any) -> str:
     parts = []
     for name, value in dict.items(state) if is_a(state, dict) else ():
         if is_tensor(value) and unreadable_reason(value) is None:
-            with reading():
-                data = plain(value)
+            with plain_torch():
+                data = as_plain_tensor(value)
                 if data.numel() == 1:
                     parts.append(f"{name} {data.item():.6g}")
                 elif data.numel():

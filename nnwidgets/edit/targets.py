@@ -12,7 +12,13 @@ from nnwidgets.edit.undo_copy.memory_blocks import overlaps_itself, piece_of
 from nnwidgets.errors import InvalidTargetError, PathNotFoundError
 from nnwidgets.introspect import ModuleTree, TensorEntry, get, live_modules, live_tensors, match, tree
 from nnwidgets.introspect.safe_access.objects import ORDINARY, is_tensor, type_name
-from nnwidgets.introspect.safe_access.tensors import plain, reading, torchs, unreadable_reason, without_torch_function
+from nnwidgets.introspect.safe_access.tensors import (
+    as_plain_tensor,
+    plain_torch,
+    torch_attribute,
+    unreadable_reason,
+    without_torch_function,
+)
 from nnwidgets.introspect.sharing import byte_ranges
 
 Target = str | Sequence[str]
@@ -38,7 +44,7 @@ class Tie:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class TensorTarget:
     """A live tensor to write.
 
     Attributes:
@@ -55,7 +61,7 @@ class Place:
         return self.entry.path
 
 
-class Model:
+class ChangeScope:
     """One reading of a module, for the length of one change."""
 
     def __init__(self, module: object) -> None:
@@ -77,7 +83,7 @@ class Model:
             )
         return found
 
-    def places(self, target: Target) -> list[Place]:
+    def places(self, target: Target) -> list[TensorTarget]:
         """The tensors a target means, in walk order: tensors it names, and parameters at or below modules it names.
 
         A glob means parameters, and other tensors only where it names no parameter.
@@ -108,7 +114,7 @@ class Model:
             picked.update((entry.path, entry) for entry in (*tensors, *below))
         order = {path: index for index, path in enumerate(self.by_path)}
         entries = sorted(picked.values(), key=lambda entry: order.get(entry.path, len(order)))
-        return [Place(entry, self.tensor(entry.path)) for entry in entries]
+        return [TensorTarget(entry, self.tensor(entry.path)) for entry in entries]
 
     def modules(self, target: Target) -> list[tuple[str, Any]]:
         """The modules a target names, each once, in walk order.
@@ -139,7 +145,7 @@ class Model:
                 picked.setdefault(id(value), (path, value))
         return list(picked.values())
 
-    def ties_of(self, places: Iterable[Place]) -> tuple[Tie, ...]:
+    def ties_of(self, places: Iterable[TensorTarget]) -> tuple[Tie, ...]:
         """Every other name whose bytes the places share."""
         written = {place.path for place in places}
         made: dict[str, Tie] = {}
@@ -185,7 +191,7 @@ def _patterns(target: Target) -> Sequence[str]:
     )
 
 
-def check_writable(place: Place) -> torch.Tensor:
+def check_writable(place: TensorTarget) -> torch.Tensor:
     """Give the plain data of a tensor that can be written in place.
 
     Raises:
@@ -195,8 +201,8 @@ def check_writable(place: Place) -> torch.Tensor:
     problem, hint = _why_not(tensor)
     if problem:
         raise InvalidTargetError(f"{path} can't be written: {problem}.", path=path, hint=hint)
-    with reading():
-        return plain(tensor)
+    with plain_torch():
+        return as_plain_tensor(tensor)
 
 
 @without_torch_function
@@ -204,11 +210,14 @@ def _why_not(tensor: Any) -> tuple[str, str]:  # noqa: PLR0911 - one reason each
     reason = unreadable_reason(tensor)
     if reason is not None:
         return reason, "Give it data first: run a forward, or model.to_empty(device=…)."
-    if torchs(tensor, "layout") is not torch.strided:
-        return f"its layout is {torchs(tensor, 'layout')}, expected torch.strided", "Assign a dense tensor instead."
-    if torchs(tensor, "is_quantized"):
-        return f"it is quantized ({torchs(tensor, 'dtype')})", "Change the float model and quantize it again."
-    if torchs(tensor, "is_inference")():
+    if torch_attribute(tensor, "layout") is not torch.strided:
+        return (
+            f"its layout is {torch_attribute(tensor, 'layout')}, expected torch.strided",
+            "Assign a dense tensor instead.",
+        )
+    if torch_attribute(tensor, "is_quantized"):
+        return f"it is quantized ({torch_attribute(tensor, 'dtype')})", "Change the float model and quantize it again."
+    if torch_attribute(tensor, "is_inference")():
         return (
             "it was made in inference mode, where torch forbids changes in place outside of it",
             "Replace it by tensor.clone() made outside inference mode.",
@@ -219,13 +228,13 @@ def _why_not(tensor: Any) -> tuple[str, str]:  # noqa: PLR0911 - one reason each
             f"it is a {type_name(kind)}, whose bytes are kept by its own class",
             "Change the local tensors it is made of.",
         )
-    if torchs(tensor, "requires_grad") and not torchs(tensor, "is_leaf"):
+    if torch_attribute(tensor, "requires_grad") and not torch_attribute(tensor, "is_leaf"):
         return (
             "it is computed from other tensors, so the next forward would overwrite it",
             "Change the tensor it is computed from.",
         )
-    with reading():
-        if overlaps_itself(plain(tensor)):
+    with plain_torch():
+        if overlaps_itself(as_plain_tensor(tensor)):
             return (
                 "some of its elements are the same memory (it was expanded)",
                 "Change the tensor it is a view of.",
@@ -242,18 +251,18 @@ def _is_ordinary_below(kind: type) -> bool:
     return plain_function and kind.__dict__.get("__torch_dispatch__") is None and "DTensor" not in kind.__name__
 
 
-def filled_once(places: Sequence[Place]) -> tuple[list[Place], list[str]]:
+def distinct_memory(places: Sequence[TensorTarget]) -> tuple[list[TensorTarget], list[str]]:
     """Leave out places whose bytes earlier ones have, and say where they overlap in part.
 
     Returns:
         The places to fill, in order, and warnings.
     """
-    kept: list[Place] = []
-    pieces: list[byte_ranges.Piece] = []
+    kept: list[TensorTarget] = []
+    pieces: list[byte_ranges.ByteRanges] = []
     warnings: list[str] = []
-    with reading():
+    with plain_torch():
         for place in places:
-            found = piece_of(plain(place.tensor), len(kept))
+            found = piece_of(as_plain_tensor(place.tensor), len(kept))
             if found is None:
                 kept.append(place)
                 continue
@@ -283,5 +292,5 @@ def filled_once(places: Sequence[Place]) -> tuple[list[Place], list[str]]:
     return kept, warnings
 
 
-def _is_view(one: byte_ranges.Piece, other: byte_ranges.Piece) -> bool:
+def _is_view(one: byte_ranges.ByteRanges, other: byte_ranges.ByteRanges) -> bool:
     return one.start == other.start and byte_ranges.n_bytes(one) == byte_ranges.n_bytes(other)

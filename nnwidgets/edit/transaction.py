@@ -19,9 +19,9 @@ from nnwidgets.edit.change import Change, Kind, Numbers
 from nnwidgets.edit.code import Recipe, expression, optimizer_name
 from nnwidgets.edit.history import FEW, Entry, Log, State, log_of
 from nnwidgets.edit.optimizer_state import KeptState, checked, states_of, warning_of
-from nnwidgets.edit.targets import Model, Place, Tie
-from nnwidgets.edit.undo_copy.threads import insist
-from nnwidgets.edit.undo_copy.undo import Exchangeable, Flag, Site, Undo, summarized
+from nnwidgets.edit.targets import ChangeScope, TensorTarget, Tie
+from nnwidgets.edit.undo_copy.threads import retry_until_complete
+from nnwidgets.edit.undo_copy.undo import Exchangeable, Flag, TensorSite, UndoRecord, summarized
 from nnwidgets.errors import InvalidTargetError, NNWidgetsError
 from nnwidgets.formatting import short_bytes
 from nnwidgets.introspect import sampled_stats
@@ -61,7 +61,7 @@ class Plan:
 
     kind: Kind
     label: str
-    places: Sequence[Place]
+    places: Sequence[TensorTarget]
     plains: Sequence[torch.Tensor]
     ties: tuple[Tie, ...]
     code: Callable[[], Recipe]
@@ -86,7 +86,7 @@ class Plan:
         return sum(data.numel() for data in self.plains) or sum(place.entry.n_elements for place in self.places)
 
 
-def commit(model: Model, plan: Plan) -> Change:
+def commit(model: ChangeScope, plan: Plan) -> Change:
     """Carry out a plan as a whole, and log it.
 
     Raises:
@@ -94,7 +94,7 @@ def commit(model: Model, plan: Plan) -> Change:
         BaseException: What the plan's ``write`` raised; nothing is changed.
     """
     log = log_of(model.module)
-    begun: list[tuple[Undo, State]] = []
+    begun: list[tuple[UndoRecord, State]] = []
     try:
         with log.lock:
             return _carried_out(model, plan, log, begun)
@@ -103,18 +103,18 @@ def commit(model: Model, plan: Plan) -> Change:
             for undo, before in begun:
                 log.state = before
                 if plan.recover is not None:
-                    insist(plan.recover)
-                insist(undo.restore)
+                    retry_until_complete(plan.recover)
+                retry_until_complete(undo.restore)
         raise
 
 
-def _carried_out(model: Model, plan: Plan, log: Log, begun: list[tuple[Undo, State]]) -> Change:
+def _carried_out(model: ChangeScope, plan: Plan, log: Log, begun: list[tuple[UndoRecord, State]]) -> Change:
     paths = model.ordered([*(place.path for place in plan.places), *(tie.path for tie in plan.ties)])
     size = _size_within(log, plan)
     with _told_as_no_room(plan, size):
-        sites = [Site(path, model.tensor(path)) for path in paths]
+        sites = [TensorSite(path, model.tensor(path)) for path in paths]
         in_turn, in_parts = plan.write_in_turn is not None, plan.write_in_parts is not None
-        undo = Undo(sites, plan.plains, plan.flags, plan.states, in_turn=in_turn, in_parts=in_parts)
+        undo = UndoRecord(sites, plan.plains, plan.flags, plan.states, in_turn=in_turn, in_parts=in_parts)
         # Before it is taken: wherever that is interrupted, its second thread has to be called off.
         begun.append((undo, log.state))
         undo.take()
@@ -197,14 +197,14 @@ def _change(plan: Plan, paths: tuple[str, ...], numbers: Numbers, *, is_preview:
     )
 
 
-def previewed(model: Model, plan: Plan, after: dict[str, TensorStats]) -> Change:
+def previewed(model: ChangeScope, plan: Plan, after: dict[str, TensorStats]) -> Change:
     """The change a plan would make, with statistics made beforehand."""
     paths = model.ordered([*(place.path for place in plan.places), *(tie.path for tie in plan.ties)])
     before = {path: summarized(model.tensor(path)) for path in paths if path in after}
     return _change(plan, paths, Numbers(lambda _: before, lambda _: after), is_preview=True)
 
 
-def _numbers(undo: Undo, at_once: dict[str, TensorStats], beforehand: dict[str, TensorStats]) -> Numbers:
+def _numbers(undo: UndoRecord, at_once: dict[str, TensorStats], beforehand: dict[str, TensorStats]) -> Numbers:
     """Statistics that hold the undo copy weakly: a change that is kept keeps no model's bytes."""
     held = weakref.ref(undo)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from nnwidgets.introspect.checks import check, data_findings, structural_findings, worst_first
 from nnwidgets.introspect.heatmap.matrix_view import matrix_shape
 from nnwidgets.introspect.heatmap.window import Window, window
-from nnwidgets.introspect.module_tree.folding import Alikes, Run, fold
+from nnwidgets.introspect.module_tree.folding import Alikes, FoldedRun, fold
 from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.module_tree.text import outline
 from nnwidgets.introspect.module_tree.tree import tree
@@ -22,10 +22,10 @@ __all__ = [
     "Alikes",
     "CancelledError",
     "Finding",
+    "FoldedRun",
     "Match",
     "ModuleNode",
     "ModuleTree",
-    "Run",
     "TensorEntry",
     "TensorStats",
     "TieGroup",

@@ -7,7 +7,7 @@ from typing import Any
 
 from nnwidgets.edit import Initializer, history, initializers
 from nnwidgets.edit.code import literal
-from nnwidgets.edit.operations.initializers import found as find_initializer
+from nnwidgets.edit.operations.initializers import get_initializer as find_initializer
 from nnwidgets.errors import InitializerError
 from nnwidgets.magics.line.candidates import Candidate
 from nnwidgets.magics.line.grammar import CELL, LineError, unquoted

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from nnwidgets.introspect.module_tree.text import Line
+from nnwidgets.introspect.module_tree.text import TextRow
 from nnwidgets.introspect.records import Severity
 
 _BREAKS = re.compile(r"[ \t\r\n]+")
@@ -56,7 +56,7 @@ class Outline:
         n_more: Rows left out at the end.
     """
 
-    lines: tuple[Line, ...]
+    lines: tuple[TextRow, ...]
     n_more: int = 0
 
 

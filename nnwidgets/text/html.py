@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from nnwidgets.edit import Change, History
 from nnwidgets.formatting import exact_count, inert
 from nnwidgets.introspect.module_tree.nodes import ModuleTree
-from nnwidgets.introspect.module_tree.text import Line
+from nnwidgets.introspect.module_tree.text import TextRow
 from nnwidgets.introspect.records import Finding, TensorEntry, TensorStats, TieGroup, Trace
 from nnwidgets.text.document import Bars, Block, Code, Document, Facts, Note, Outline, Table, Title, Written
 from nnwidgets.text.pages import changes, model
@@ -174,7 +174,7 @@ def _outline(block: Outline) -> Iterator[str]:
         yield f"<p>… {exact_count(block.n_more)} more modules and tensors</p>"
 
 
-def _line(line: Line) -> str:
+def _line(line: TextRow) -> str:
     name = f"<code>{_safe(line.name)}</code>" if line.kind == "tensor" else f"<b>{_safe(line.name)}</b>"
     said = [_safe(line.class_name)] if line.class_name and line.class_name != line.name else []
     said += [_safe(text) for text in (line.shape, line.dtype) if text]

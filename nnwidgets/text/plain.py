@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from nnwidgets.edit import Change, History
 from nnwidgets.formatting import aligned, exact_count, fit, inert, pad, width
 from nnwidgets.introspect.module_tree.nodes import ModuleTree
-from nnwidgets.introspect.module_tree.text import MOST_CELLS, laid_out
+from nnwidgets.introspect.module_tree.text import MOST_CELLS, lay_out
 from nnwidgets.introspect.records import Finding, TensorEntry, TensorStats, TieGroup, Trace
 from nnwidgets.text.document import Bars, Block, Code, Document, Facts, Note, Outline, Table, Title, Written
 from nnwidgets.text.pages import changes, model
@@ -106,7 +106,7 @@ def _lines(block: Block) -> list[str]:  # noqa: PLR0911 - one way out per kind o
         case Table():
             return _table(block)
         case Outline():
-            return laid_out(block.lines, n_more=block.n_more)
+            return lay_out(block.lines, n_more=block.n_more)
         case Note():
             return _note(block)
         case Code():

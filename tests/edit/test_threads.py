@@ -12,7 +12,7 @@ from torch import nn
 import nnwidgets as nnw
 from nnwidgets.edit.undo_copy import snapshot
 from nnwidgets.edit.undo_copy.digest import CHUNK_BYTES
-from nnwidgets.edit.undo_copy.memory_blocks import Pieces, blocks_of, turns_of
+from nnwidgets.edit.undo_copy.memory_blocks import Blocks, blocks_of, turns_of
 from tests.edit.test_failures import Injected, Tracer
 from tests.support.edited_models import bits
 
@@ -150,7 +150,7 @@ def test_a_change_interrupted_anywhere_while_the_second_thread_copies_is_taken_b
 def test_a_second_thread_that_fails_fails_the_change(at, monkeypatch):
     net = three()
     before = bits(net)
-    real, calls = Pieces.take, []
+    real, calls = Blocks.take, []
 
     def take(self, run, halt):
         if threading.current_thread() is not threading.main_thread():
@@ -159,7 +159,7 @@ def test_a_second_thread_that_fails_fails_the_change(at, monkeypatch):
                 raise MemoryError
         return real(self, run, halt)
 
-    monkeypatch.setattr(Pieces, "take", take)
+    monkeypatch.setattr(Blocks, "take", take)
     with pytest.raises((MemoryError, nnw.NNWidgetsError)):
         nnw.init(net, ["a", "b", "c"], "normal_", seed=1)
     assert bits(net) == before

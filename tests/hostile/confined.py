@@ -68,7 +68,7 @@ def may_open(path, _, flags, *, asked):
 def serve():
     from nnwidgets.checkpoint import peek
     from nnwidgets.checkpoint.description import storages_of, tensors_in
-    from nnwidgets.checkpoint.formats import opened
+    from nnwidgets.checkpoint.formats import open_checkpoint
     from nnwidgets.checkpoint.formats.pickle.allowlist import known
     from nnwidgets.errors import NNWidgetsError
 
@@ -85,7 +85,7 @@ def serve():
         made = {"error": None, "message": "", "n_tensors": 0}
         try:
             peek(path)
-            with opened(path) as held:
+            with open_checkpoint(path) as held:
                 found = [each for _, each in tensors_in(held.content)]
                 held.verify({one.key: one for each in found for one in storages_of(each)}.values())
                 for each in found:

@@ -17,7 +17,7 @@ import pytest
 import torch
 
 import nnwidgets as nnw
-from nnwidgets.checkpoint.saving.save import saved
+from nnwidgets.checkpoint.saving.save import save_to
 from tests.support.saved_files import loaded, names
 
 ROOT = Path(__file__).parent.parent.parent
@@ -91,7 +91,7 @@ def test_a_disk_that_fills_up_meanwhile_leaves_the_old_file_and_no_litter(small_
                 filler.write(b"\0" * 65_536)
 
     with pytest.raises(nnw.SaveError, match=r"no space left on device. Make room.*Nothing was changed") as raised:
-        saved(state(2, 150_000), path, overwrite=True, progress=fill)
+        save_to(state(2, 150_000), path, overwrite=True, progress=fill)
     assert raised.value.__cause__.errno == errno.ENOSPC
     (small_disk / "filler").unlink()
     assert everything(small_disk) == before
@@ -181,7 +181,7 @@ def test_a_folder_that_vanishes_under_a_save_is_told_and_keeps_no_litter(tmp_pat
             home.mkdir()
 
     with pytest.raises(nnw.SaveError, match=r"no such file or directory"):
-        saved(state(2), path, overwrite=True, progress=vanish)
+        save_to(state(2), path, overwrite=True, progress=vanish)
     assert everything(away) == before
     assert not home.exists() or everything(home) == {}
 
@@ -262,7 +262,7 @@ def test_a_save_leaves_the_draft_of_a_living_saver_alone(tmp_path):
     def another(_):
         nnw.save(state(2, 10), tmp_path / "other.pt", overwrite=True)
 
-    saved(state(1), tmp_path / "net.pt", progress=another)
+    save_to(state(1), tmp_path / "net.pt", progress=another)
     assert value_of(str(tmp_path / "net.pt")) == 1
     assert value_of(str(tmp_path / "other.pt")) == 2
     assert names(tmp_path) == ["net.pt", "other.pt"]

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from nnwidgets.checkpoint.description import name_of, storages_of, tensors_in
-from nnwidgets.checkpoint.formats import opened
+from nnwidgets.checkpoint.formats import open_checkpoint
 from nnwidgets.errors import CorruptCheckpointError, UnsafeCheckpointError
 from tests.support.torch_files import same
 
@@ -42,7 +42,7 @@ def written():
 
 def everything(path):
     """All that is in a file: plain values as text, and tensors by name."""
-    with opened(path) as held:
+    with open_checkpoint(path) as held:
         described = list(tensors_in(held.content))
         held.verify(storage for _, each in described for storage in storages_of(each))
         tensors = {name_of(steps): (each, held.tensor(each)) for steps, each in described}

@@ -17,7 +17,7 @@ from nnwidgets.introspect import stats
 from nnwidgets.server.handlers import changes, init
 from nnwidgets.server.handlers.init import overlay
 from nnwidgets.server.handlers.initializers import offer
-from nnwidgets.server.handlers.target import aim_at
+from nnwidgets.server.handlers.target import resolve_target
 from nnwidgets.server.session.session import Session
 
 
@@ -145,7 +145,7 @@ def test_a_target_means_what_it_says(body, paths):
     model = net()
     model[2].bias.requires_grad_(False)
     view, _ = session(model)
-    assert [place.path for place in aim_at(view, body).places] == paths
+    assert [place.path for place in resolve_target(view, body).places] == paths
 
 
 def test_a_constant_is_offered_for_a_bias_and_refused_for_a_weight():

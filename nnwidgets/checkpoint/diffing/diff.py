@@ -19,7 +19,7 @@ from nnwidgets.checkpoint.description import dtype_name
 from nnwidgets.checkpoint.diffing.numeric import Rooms, differences, squares
 from nnwidgets.checkpoint.diffing.operands import Part, side_of
 from nnwidgets.checkpoint.records import Changed, StateDiff
-from nnwidgets.introspect.safe_access.tensors import reading
+from nnwidgets.introspect.safe_access.tensors import plain_torch
 
 PIECE_BYTES = 2**21
 """Of one side: many enough to share out, few enough for the cache that the cores have in common."""
@@ -183,7 +183,7 @@ def _run(pieces: Iterable[_Piece], total: int, progress: Callable[[int, int], No
     done = 0
     room, other_room = (torch.empty(PIECE_BYTES, dtype=torch.uint8, device="cpu") for _ in range(2))
     rooms = Rooms()
-    with reading():
+    with plain_torch():
         for piece in pieces:
             done += piece.run(room, other_room, rooms)
             if progress is not None:

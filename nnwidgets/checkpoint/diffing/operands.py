@@ -12,13 +12,13 @@ import torch
 
 from nnwidgets.checkpoint.bytes_equal import settled
 from nnwidgets.checkpoint.description import Described, Strided
-from nnwidgets.checkpoint.formats import Opened, opened
+from nnwidgets.checkpoint.formats import CheckpointReader, open_checkpoint
 from nnwidgets.checkpoint.loading.plan import state_dict_in
 from nnwidgets.checkpoint.state_dict import saved_entries
 from nnwidgets.errors import InvalidTargetError
 from nnwidgets.introspect import live_tensors, tree
 from nnwidgets.introspect.safe_access.objects import is_a, is_module, is_tensor, type_name
-from nnwidgets.introspect.safe_access.tensors import plain, unreadable_reason
+from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, unreadable_reason
 
 
 class Part(Protocol):
@@ -43,7 +43,7 @@ class Part(Protocol):
         """Rows of it on the CPU, contiguous; in ``room`` where they have to be copied. All of it where it isn't cut."""
 
 
-class Side:
+class Operand:
     """Tensors by name.
 
     Attributes:
@@ -51,7 +51,7 @@ class Side:
         parts: The tensors.
     """
 
-    def __init__(self, label: str, parts: Mapping[str, Part], held: Opened | None = None) -> None:
+    def __init__(self, label: str, parts: Mapping[str, Part], held: CheckpointReader | None = None) -> None:
         self.label = label
         self.parts = parts
         self._held = held
@@ -62,7 +62,7 @@ class Side:
             self._held.close()
 
 
-def side_of(value: Any) -> Side:
+def side_of(value: Any) -> Operand:
     """Make a side of a path, a module, or a dict of tensors.
 
     Raises:
@@ -71,18 +71,18 @@ def side_of(value: Any) -> Side:
         CheckpointMismatchError: The file holds no state dict.
     """
     if isinstance(value, str | os.PathLike):
-        held = opened(value)
+        held = open_checkpoint(value)
         try:
             found = state_dict_in(held)
         except BaseException:
             held.close()
             raise
         name = PurePath(os.fsdecode(os.fspath(value))).name
-        return Side(name, {key: _Stored(held, each) for key, each in found.tensors.items()}, held)
+        return Operand(name, {key: _Stored(held, each) for key, each in found.tensors.items()}, held)
     if is_module(value):
-        return Side(type_name(type(value)), {path: _live(tensor, path) for path, tensor in _named(value).items()})
+        return Operand(type_name(type(value)), {path: _live(tensor, path) for path, tensor in _named(value).items()})
     if is_a(value, dict) and all(is_tensor(each) for each in dict.values(value)):
-        return Side("a dict", {str(key): _live(each, str(key)) for key, each in dict.items(value)})
+        return Operand("a dict", {str(key): _live(each, str(key)) for key, each in dict.items(value)})
     raise InvalidTargetError(
         f"A {type_name(type(value))} can't be compared, expected a path, a module, or a dict of tensors.",
         hint='Such as diff("before.pt", net).',
@@ -99,7 +99,7 @@ def _live(tensor: Any, path: str) -> _Live:
     reason = unreadable_reason(tensor)
     if reason is not None:
         raise InvalidTargetError(f"{path} can't be compared: {reason}.", path=path, hint="Give it data first.")
-    return _Live(plain(tensor))
+    return _Live(as_plain_tensor(tensor))
 
 
 class _Live:
@@ -119,7 +119,7 @@ class _Live:
 
 
 class _Stored:
-    def __init__(self, held: Opened, described: Described) -> None:
+    def __init__(self, held: CheckpointReader, described: Described) -> None:
         self._held = held
         self._described = described
         self.shape = tuple(described.shape)

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from nnwidgets.checkpoint.formats.file import File
-from nnwidgets.checkpoint.formats.reader import Opened
+from nnwidgets.checkpoint.formats.reader import CheckpointReader
 from nnwidgets.checkpoint.formats.safetensors import single_file
 from nnwidgets.checkpoint.formats.safetensors.sharded_index import Sharded
 from nnwidgets.checkpoint.formats.safetensors.single_file import Safetensors
@@ -17,11 +17,11 @@ from nnwidgets.checkpoint.formats.torch.zip_file import TorchZip
 from nnwidgets.errors import CorruptCheckpointError, InvalidTargetError
 from nnwidgets.introspect.safe_access.scan import without_collection
 
-__all__ = ["Opened", "opened"]
+__all__ = ["CheckpointReader", "open_checkpoint"]
 
 
 @without_collection()
-def opened(path: str | os.PathLike[str]) -> Opened:
+def open_checkpoint(path: str | os.PathLike[str]) -> CheckpointReader:
     """Open a checkpoint by what is in it, whatever its name ends in; its header is read and checked whole.
 
     Args:
@@ -44,7 +44,7 @@ def opened(path: str | os.PathLike[str]) -> Opened:
     return _file(place)
 
 
-def _file(place: Path, number: int = 0, shard: str = "") -> Opened:
+def _file(place: Path, number: int = 0, shard: str = "") -> CheckpointReader:
     """One file; a shard where it has a name as such."""
     file = File(place)
     try:
@@ -83,7 +83,7 @@ def checked_path(path: object) -> Path:
     raise InvalidTargetError(f"The path is {path!r}, expected text or a pathlib.Path.", hint='Such as "mlp.params".')
 
 
-def _folder(place: Path) -> Opened:
+def _folder(place: Path) -> CheckpointReader:
     if (place / distributed.METADATA).exists():
         return Distributed(place)
     try:

@@ -16,7 +16,7 @@ from nnwidgets.checkpoint.formats import sha256_sidecar
 from nnwidgets.checkpoint.formats.file import Closing, File, memory_of
 from nnwidgets.checkpoint.records import Format
 from nnwidgets.errors import CorruptCheckpointError
-from nnwidgets.introspect.safe_access.tensors import reading
+from nnwidgets.introspect.safe_access.tensors import plain_torch
 
 MOST_OPEN = 64
 """Files of one checkpoint that stay open: a process has about a thousand."""
@@ -25,7 +25,7 @@ Progress = Callable[[int], None]
 """Told how many more bytes were read; may raise to cancel."""
 
 
-class Opened(Closing):
+class CheckpointReader(Closing):
     """A checkpoint whose header was read and checked whole: every range lies in its file, every shape in its range.
 
     Attributes:
@@ -97,7 +97,7 @@ class Opened(Closing):
 
     def storage(self, storage: Storage, dtype: torch.dtype) -> torch.Tensor:
         """A whole storage as a tensor of one dimension, of its own memory."""
-        with reading():
+        with plain_torch():
             n = storage.n_bytes // dtype.itemsize
             out = torch.empty(n, dtype=dtype, device="cpu")
             self.read_into(storage, 0, out)
@@ -114,7 +114,7 @@ class Opened(Closing):
         Raises:
             CorruptCheckpointError: Its bytes aren't there, or make no tensor.
         """
-        with reading():
+        with plain_torch():
             if isinstance(described, Composed):
                 return composed(described, lambda part: self.tensor(part, storages), self.path)
             return self._strided(described, storages)

@@ -17,10 +17,10 @@ import torch
 
 from nnwidgets.checkpoint.bytes_equal import is_same, settled
 from nnwidgets.checkpoint.description import Composed, Described, Strided
-from nnwidgets.checkpoint.formats import Opened
+from nnwidgets.checkpoint.formats import CheckpointReader
 from nnwidgets.edit.undo_copy.digest import CHUNK_BYTES, digest
-from nnwidgets.edit.undo_copy.threads import Crew, Halt
-from nnwidgets.introspect.safe_access.tensors import plain, reading
+from nnwidgets.edit.undo_copy.threads import CancelFlag, ThreadGroup
+from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, plain_torch
 
 Tick = Callable[[int], None]
 """Told how many more bytes are done, by one thread at a time; may raise to cancel."""
@@ -46,10 +46,10 @@ class Pair:
 class Transfer:
     """All that goes from one file into one model."""
 
-    def __init__(self, held: Opened, pairs: Sequence[Pair], tick: Tick) -> None:
+    def __init__(self, held: CheckpointReader, pairs: Sequence[Pair], tick: Tick) -> None:
         self._held = held
         self._tick = tick
-        with reading():
+        with plain_torch():
             self._pieces = {id(pair): list(_pieces(pair)) for pair in pairs}
         self._pairs = pairs
         self._read: dict[tuple[str, int, int, int], bytes] = {}
@@ -161,7 +161,7 @@ class _Room:
 
 
 def _pieces(pair: Pair) -> Iterator[_Piece]:
-    target, described = plain(pair.tensor), pair.described
+    target, described = as_plain_tensor(pair.tensor), pair.described
     is_whole = isinstance(described, Composed) or described.quantizer is not None or not described.is_run
     if is_whole or not target.dim() or not target.numel():
         yield _Piece(pair, target, None if is_whole else 0)
@@ -176,11 +176,11 @@ def _pieces(pair: Pair) -> Iterator[_Piece]:
         yield _Piece(pair, target[start : start + n_rows], start * n_per_row)
 
 
-def _is_equal(held: Opened, piece: _Piece, room: _Room) -> bool:
+def _is_equal(held: CheckpointReader, piece: _Piece, room: _Room) -> bool:
     return is_same(settled(_read(held, piece, room).to(piece.target.dtype)), settled(piece.target))
 
 
-def _read(held: Opened, piece: _Piece, room: _Room) -> torch.Tensor:
+def _read(held: CheckpointReader, piece: _Piece, room: _Room) -> torch.Tensor:
     described = piece.pair.described
     if piece.first is None or not isinstance(described, Strided):
         made = held.tensor(described)
@@ -223,8 +223,8 @@ def in_lanes(
     waiting = iter(pieces)
     lock = threading.Lock()
 
-    def lane(halt: Halt) -> None:
-        with reading():
+    def lane(halt: CancelFlag) -> None:
+        with plain_torch():
             work = begin()
             while not halt.is_set:
                 with lock:
@@ -235,4 +235,4 @@ def in_lanes(
                 with lock:
                     told(done)
 
-    Crew().run([lane] * min(_MOST_LANES, torch.get_num_threads(), max(1, n_bytes // PIECE_BYTES)))
+    ThreadGroup().run([lane] * min(_MOST_LANES, torch.get_num_threads(), max(1, n_bytes // PIECE_BYTES)))

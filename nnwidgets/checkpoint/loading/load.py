@@ -9,16 +9,16 @@ from typing import Any
 from torch import nn
 
 from nnwidgets.checkpoint.description import Composed, Described, distinct_storages
-from nnwidgets.checkpoint.formats import Opened, opened
+from nnwidgets.checkpoint.formats import CheckpointReader, open_checkpoint
 from nnwidgets.checkpoint.loading.copy_tensors import Pair, Transfer
 from nnwidgets.checkpoint.loading.load_code import recipe
 from nnwidgets.checkpoint.loading.materialize import Materialized, has_no_data
 from nnwidgets.checkpoint.loading.optimizer_state import optimizer_states
-from nnwidgets.checkpoint.loading.plan import planned, state_dict_in
+from nnwidgets.checkpoint.loading.plan import make_plan, state_dict_in
 from nnwidgets.checkpoint.records import LOADED, LoadPlan, LoadReport, PlanEntry
-from nnwidgets.checkpoint.state_dict import Found
+from nnwidgets.checkpoint.state_dict import StateDictLocation
 from nnwidgets.edit.code import Recipe
-from nnwidgets.edit.targets import Model, Place, check_writable, filled_once
+from nnwidgets.edit.targets import ChangeScope, TensorTarget, check_writable, distinct_memory
 from nnwidgets.edit.transaction import Plan, commit
 from nnwidgets.edit.undo_copy.undo import Exchangeable
 from nnwidgets.errors import CheckpointMismatchError, CorruptCheckpointError, NNWidgetsError
@@ -77,10 +77,10 @@ def load(
         >>> load(other, file).n_loaded, torch.equal(net.weight, other.weight)
         (2, True)
     """
-    with opened(path) as held:
+    with open_checkpoint(path) as held:
         try:
             found = state_dict_in(held)
-            plan = planned(module, held, found, rename)
+            plan = make_plan(module, held, found, rename)
             entries = _wanted(plan, strict=strict)
         except NNWidgetsError:
             # What doesn't fit may do so for being damaged.
@@ -137,8 +137,8 @@ class _Load:
     def __init__(
         self,
         module: nn.Module,
-        held: Opened,
-        found: Found,
+        held: CheckpointReader,
+        found: StateDictLocation,
         plan: LoadPlan,
         entries: Sequence[PlanEntry],
         *,
@@ -154,7 +154,7 @@ class _Load:
 
     def carried_out(self) -> LoadReport:
         """Do it."""
-        model = Model(self.module)
+        model = ChangeScope(self.module)
         by_source = self.found.tensors
         named = [(entry, model.tensor(entry.path)) for entry in self.entries if entry.path is not None]
         sourced = [(entry, tensor, by_source[entry.source]) for entry, tensor in named if entry.source is not None]
@@ -177,7 +177,7 @@ class _Load:
             pairs.append(Pair(path, str(entry.source), target, described))
         return self._committed(model, pairs, states, materialized)
 
-    def _refuse_half(self, model: Model) -> None:
+    def _refuse_half(self, model: ChangeScope) -> None:
         """Make sure that no tensor is written over in part by one that overlaps it.
 
         Raises:
@@ -196,14 +196,14 @@ class _Load:
                 )
 
     def _committed(
-        self, model: Model, pairs: Sequence[Pair], states: Exchangeable | None, materialized: Materialized
+        self, model: ChangeScope, pairs: Sequence[Pair], states: Exchangeable | None, materialized: Materialized
     ) -> LoadReport:
         fresh = set(materialized.paths)
         live = {pair.path: pair for pair in pairs if pair.path not in fresh}
-        named = [Place(model.tree.find(path), pair.tensor) for path, pair in live.items()]  # type: ignore[arg-type] # tensors
+        named = [TensorTarget(model.tree.find(path), pair.tensor) for path, pair in live.items()]  # type: ignore[arg-type] # tensors
         for place in named:
             check_writable(place)
-        places, _ = filled_once(named)
+        places, _ = distinct_memory(named)
         first = {id(pair.tensor): pair for pair in reversed(pairs) if pair.path in fresh}
         written = [*(live[place.path] for place in places), *first.values()]
         transfer = Transfer(self.held, pairs, self._tick)
@@ -233,10 +233,10 @@ class _Load:
             warnings=tuple(plan.warnings),
         )
 
-    def _recipe(self, model: Model, *, has_optimizer: bool) -> Recipe:
+    def _recipe(self, model: ChangeScope, *, has_optimizer: bool) -> Recipe:
         return recipe(model, self.held, self.found, self.plan, self.entries, has_optimizer=has_optimizer)
 
-    def _compare(self, wrong: Sequence[Pair], model: Model) -> None:
+    def _compare(self, wrong: Sequence[Pair], model: ChangeScope) -> None:
         """See to it that what is live now is what the file has.
 
         Raises:
@@ -286,14 +286,14 @@ def _size(described: Described) -> int:
     return described.n_elements * described.dtype.itemsize
 
 
-def _check_parts(held: Opened, tensors: Sequence[Described]) -> None:
+def _check_parts(held: CheckpointReader, tensors: Sequence[Described]) -> None:
     """Put together once what can fail to be: a sparse tensor whose indices reach beyond its shape."""
     for each in tensors:
         if isinstance(each, Composed) and each.layout != "strided":
             held.tensor(each)
 
 
-def _is_fresh(model: Model, entry: PlanEntry, fresh: set[str]) -> bool:
+def _is_fresh(model: ChangeScope, entry: PlanEntry, fresh: set[str]) -> bool:
     """Whether an entry is one of those without data, under whatever name."""
     return entry.path in fresh or (entry.tied_to or "") in fresh or has_no_data(model.tensor(str(entry.path)))
 

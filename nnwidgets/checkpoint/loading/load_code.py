@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from nnwidgets.checkpoint.formats import Opened
+from nnwidgets.checkpoint.formats import CheckpointReader
 from nnwidgets.checkpoint.records import LoadPlan, PlanEntry
-from nnwidgets.checkpoint.state_dict import Found, saved_entries
+from nnwidgets.checkpoint.state_dict import StateDictLocation, saved_entries
 from nnwidgets.edit.code import Recipe, expression, net_name, optimizer_name
-from nnwidgets.edit.targets import Model
+from nnwidgets.edit.targets import ChangeScope
 
 
 def recipe(
-    model: Model,
-    held: Opened,
-    found: Found,
+    model: ChangeScope,
+    held: CheckpointReader,
+    found: StateDictLocation,
     plan: LoadPlan,
     entries: Sequence[PlanEntry],
     *,
@@ -45,12 +45,12 @@ def recipe(
     return Recipe(tuple(lines), tuple(dict.fromkeys(imports)))
 
 
-def _is_torchs(model: Model, paths: Sequence[str]) -> bool:
+def _is_torchs(model: ChangeScope, paths: Sequence[str]) -> bool:
     """Whether these are all the tensors that torch would ask for."""
     return not model.tree.ties and {*paths} == saved_entries(model.tree).keys()
 
 
-def _read(held: Opened, found: Found) -> tuple[list[str], list[str]]:
+def _read(held: CheckpointReader, found: StateDictLocation) -> tuple[list[str], list[str]]:
     """Lines that bind ``state``, and what they import."""
     path = str(held.path)
     if held.format == "safetensors":
@@ -88,7 +88,7 @@ def _read(held: Opened, found: Found) -> tuple[list[str], list[str]]:
     return [*lines, _picked(found)], ["import torch"]
 
 
-def _optimizer(held: Opened, found: Found) -> list[str]:
+def _optimizer(held: CheckpointReader, found: StateDictLocation) -> list[str]:
     """Lines that load the optimizer's state."""
     saved, key = found.optimizer, found.optimizer_key
     if held.format == "distributed" and all(str(each).isdigit() for each in saved["state"]):
@@ -101,5 +101,5 @@ def _optimizer(held: Opened, found: Found) -> list[str]:
     return [f"{optimizer_name(0)}.load_state_dict(checkpoint[{key!r}])"]
 
 
-def _picked(found: Found) -> str:
+def _picked(found: StateDictLocation) -> str:
     return f"state = checkpoint[{found.key!r}]" if found.key else "state = checkpoint"

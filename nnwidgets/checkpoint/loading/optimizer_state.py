@@ -10,14 +10,14 @@ import torch
 from torch.optim import Optimizer
 
 from nnwidgets.checkpoint.description import Composed, Strided, distinct_storages, tensors_in
-from nnwidgets.checkpoint.formats import Opened
+from nnwidgets.checkpoint.formats import CheckpointReader
 from nnwidgets.checkpoint.records import LOADED, LoadPlan
-from nnwidgets.checkpoint.state_dict import Found
+from nnwidgets.checkpoint.state_dict import StateDictLocation
 from nnwidgets.edit.optimizer_state import checked
-from nnwidgets.edit.targets import Model
+from nnwidgets.edit.targets import ChangeScope
 from nnwidgets.errors import CheckpointMismatchError, InvalidTargetError
 from nnwidgets.introspect.safe_access.objects import type_name
-from nnwidgets.introspect.safe_access.tensors import plain, reading
+from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, plain_torch
 
 _NOT_HYPERPARAMETERS = {"params", "param_names"}
 _OF_SCHEDULERS = {"initial_lr"}
@@ -68,7 +68,9 @@ class LoadedState:
             group.update(new)
 
 
-def optimizer_states(held: Opened, found: Found, optimizer: object, model: Model, plan: LoadPlan) -> LoadedState | None:
+def optimizer_states(
+    held: CheckpointReader, found: StateDictLocation, optimizer: object, model: ChangeScope, plan: LoadPlan
+) -> LoadedState | None:
     """Read the optimizer's state in a file, for the optimizer passed; None where none was passed.
 
     Raises:
@@ -141,7 +143,7 @@ def _is_state(content: Any) -> bool:
     )
 
 
-def _check_groups(live: Optimizer, groups: list[dict[str, Any]], held: Opened) -> None:
+def _check_groups(live: Optimizer, groups: list[dict[str, Any]], held: CheckpointReader) -> None:
     kind = type_name(type(live))
     if len(groups) != len(live.param_groups):
         raise CheckpointMismatchError(
@@ -162,7 +164,7 @@ def _check_groups(live: Optimizer, groups: list[dict[str, Any]], held: Opened) -
             )
 
 
-def _by_name(names: list[Any], parameters: list[Any], model: Model, plan: LoadPlan) -> list[Any] | None:
+def _by_name(names: list[Any], parameters: list[Any], model: ChangeScope, plan: LoadPlan) -> list[Any] | None:
     """The live parameter of each saved name, None where it has none; None where names don't help."""
     paths = {entry.source: entry.path for entry in plan.entries if entry.status in LOADED}
     held = {id(tensor) for tensor in parameters}
@@ -174,14 +176,14 @@ def _by_name(names: list[Any], parameters: list[Any], model: Model, plan: LoadPl
     return found if any(each is not None for each in found) else None
 
 
-def _made(held: Opened, state: Any, tensor: Any, optimizer: Optimizer) -> dict[str, Any]:
+def _made(held: CheckpointReader, state: Any, tensor: Any, optimizer: Optimizer) -> dict[str, Any]:
     """The state of one parameter, on its device and in its dtype, as torch's own loading has it."""
     kind = type_name(type(optimizer))
     if not isinstance(state, dict):
         raise CheckpointMismatchError(f"The optimizer's state in {held.path.name} isn't a dict for each parameter.")
     made: dict[str, Any] = {}
-    with reading():
-        like = plain(tensor) if tensor.device.type != "meta" else tensor
+    with plain_torch():
+        like = as_plain_tensor(tensor) if tensor.device.type != "meta" else tensor
         for name, value in state.items():
             if not isinstance(value, Strided | Composed):
                 made[name] = value

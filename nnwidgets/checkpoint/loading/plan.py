@@ -13,11 +13,11 @@ from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from nnwidgets.checkpoint.description import Composed, Described, dtype_name
-from nnwidgets.checkpoint.formats import Opened, opened
+from nnwidgets.checkpoint.formats import CheckpointReader, open_checkpoint
 from nnwidgets.checkpoint.loading.apply_renames import renamed
 from nnwidgets.checkpoint.loading.suggest_renames import Named, one_name_each, suggest
 from nnwidgets.checkpoint.records import LOADED, LoadPlan, PlanEntry, Status
-from nnwidgets.checkpoint.state_dict import Found, find, saved_entries
+from nnwidgets.checkpoint.state_dict import StateDictLocation, find, saved_entries
 from nnwidgets.errors import CheckpointMismatchError, PathNotFoundError
 from nnwidgets.formatting import and_more
 from nnwidgets.introspect import TensorEntry, TieGroup, tree
@@ -62,11 +62,11 @@ def plan(module: nn.Module, path: str | os.PathLike[str], *, rename: Mapping[Any
         >>> plan(nn.Sequential(nn.Linear(2, 3)), file, rename=found.renames).counts
         {'renamed': 2}
     """
-    with opened(path) as held:
-        return planned(module, held, state_dict_in(held), rename)
+    with open_checkpoint(path) as held:
+        return make_plan(module, held, state_dict_in(held), rename)
 
 
-def state_dict_in(held: Opened) -> Found:
+def state_dict_in(held: CheckpointReader) -> StateDictLocation:
     """The state dict of an open checkpoint.
 
     Raises:
@@ -83,7 +83,9 @@ def state_dict_in(held: Opened) -> Found:
 
 
 @without_collection()
-def planned(module: nn.Module, held: Opened, found: Found, rename: Mapping[Any, str] | None = None) -> LoadPlan:
+def make_plan(
+    module: nn.Module, held: CheckpointReader, found: StateDictLocation, rename: Mapping[Any, str] | None = None
+) -> LoadPlan:
     """The plan for an open checkpoint."""
     model = _model_side(module)
     names = renamed(list(found.tensors), {} if rename is None else rename)
@@ -141,7 +143,7 @@ def _kept_counters(module: nn.Module, entries: Sequence[PlanEntry]) -> tuple[str
     )
 
 
-def _left_out(found: Found) -> list[str]:
+def _left_out(found: StateDictLocation) -> list[str]:
     names = [name for name in found.others if isinstance(name, str)]
     if not names:
         return []
@@ -240,7 +242,7 @@ def _covers(giver: _Side, other: _Side) -> bool:
     return giver.entry.size_bytes == other.entry.size_bytes
 
 
-def _warnings(entries: Sequence[PlanEntry], found: Found) -> list[str]:
+def _warnings(entries: Sequence[PlanEntry], found: StateDictLocation) -> list[str]:
     made = []
     lossy = [entry for entry in entries if entry.status == "dtype_cast" and _loses(entry)]
     if lossy:

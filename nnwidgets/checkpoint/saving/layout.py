@@ -13,9 +13,9 @@ from nnwidgets.checkpoint.saving.shards import index_of, shard_names, shards_of
 from nnwidgets.checkpoint.saving.target import INDEX, Target
 from nnwidgets.checkpoint.saving.verify import Expected
 from nnwidgets.checkpoint.writing import safetensors_file, torch_zip_file
-from nnwidgets.checkpoint.writing.hashing_stream import Pour
+from nnwidgets.checkpoint.writing.hashing_stream import HashingWriter
 from nnwidgets.checkpoint.writing.shared_bytes import form, groups
-from nnwidgets.checkpoint.writing.tensors_to_save import Contents, Leaf
+from nnwidgets.checkpoint.writing.tensors_to_save import Contents, TensorToSave
 from nnwidgets.edit.code import Recipe
 from nnwidgets.errors import SaveError
 from nnwidgets.formatting import inert, some
@@ -39,7 +39,7 @@ class Part:
     """
 
     n_bytes: int
-    write: Callable[[Pour], None]
+    write: Callable[[HashingWriter], None]
     expected: Expected | None
     n_last: int = 0
 
@@ -61,7 +61,7 @@ class Laid:
     warnings: list[str] = field(default_factory=list)
 
 
-def laid_out(target: Target, contents: Contents, about: Saved) -> Laid:
+def lay_out(target: Target, contents: Contents, about: Saved) -> Laid:
     """Lay out the files of a save.
 
     Raises:
@@ -87,25 +87,25 @@ def laid_out(target: Target, contents: Contents, about: Saved) -> Laid:
     return Laid(tuple(parts), paths, save_code.safetensors_recipes(about), warnings)
 
 
-def _safetensors(named: dict[str, Leaf], removed: dict[str, str]) -> Part:
+def _safetensors(named: dict[str, TensorToSave], removed: dict[str, str]) -> Part:
     made = safetensors_file.layout(named, _FORMAT | removed)
     expected = [(name, leaf.data.dtype, tuple(leaf.data.shape)) for name, leaf in named.items()]
     return Part(made.n_bytes, lambda pour: safetensors_file.write(pour, made, named), expected, len(made.header))
 
 
-def _write(pour: Pour, data: bytes) -> None:
+def _write(pour: HashingWriter, data: bytes) -> None:
     pour.write(data)
 
 
-def _flat(target: Target, contents: Contents) -> dict[str, Leaf]:
+def _flat(target: Target, contents: Contents) -> dict[str, TensorToSave]:
     tree: Any = contents.tree
     if not isinstance(tree, dict):
-        found = "a tensor" if type(tree) is Leaf else f"a {objects.type_name(type(tree))}"
+        found = "a tensor" if type(tree) is TensorToSave else f"a {objects.type_name(type(tree))}"
         raise _unfit(target, f"this is {found}")
     for key, value in tree.items():
         if type(key) is not str:
             raise _unfit(target, f"a key is {inert(repr(key), 40)}")
-        if type(value) is not Leaf:
+        if type(value) is not TensorToSave:
             raise _unfit(target, f"{inert(repr(key), 60)} is a {objects.type_name(type(value))}")
     return tree
 
@@ -119,7 +119,9 @@ def _unfit(target: Target, found: str) -> SaveError:
     )
 
 
-def _untied(named: dict[str, Leaf], warnings: list[str]) -> tuple[dict[str, Leaf], dict[str, str], bool]:
+def _untied(
+    named: dict[str, TensorToSave], warnings: list[str]
+) -> tuple[dict[str, TensorToSave], dict[str, str], bool]:
     """What to write, the names left out with the one each is found under, and whether any bytes are written twice."""
     names = list(named)
     if any(not leaf.is_strided for leaf in named.values()):

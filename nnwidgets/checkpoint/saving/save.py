@@ -12,7 +12,7 @@ from typing import Any
 
 from nnwidgets.checkpoint.formats.reader import Progress
 from nnwidgets.checkpoint.records import SaveReport
-from nnwidgets.checkpoint.saving.layout import Laid, Part, laid_out
+from nnwidgets.checkpoint.saving.layout import Laid, Part, lay_out
 from nnwidgets.checkpoint.saving.save_code import Saved
 from nnwidgets.checkpoint.saving.shards import check_free, commit, sweep
 from nnwidgets.checkpoint.saving.target import Target, target_of
@@ -20,16 +20,16 @@ from nnwidgets.checkpoint.saving.verify import digest_of_all
 from nnwidgets.checkpoint.saving.verify import verify as verify_file
 from nnwidgets.checkpoint.state_dict import State, optimizer_state, state_of
 from nnwidgets.checkpoint.writing import sidecar_update
-from nnwidgets.checkpoint.writing.atomic_file import Draft, Folder, check_space, told
-from nnwidgets.checkpoint.writing.hashing_stream import Pour
+from nnwidgets.checkpoint.writing.atomic_file import TargetDirectory, TempFile, as_save_error, check_space
+from nnwidgets.checkpoint.writing.hashing_stream import HashingWriter
 from nnwidgets.checkpoint.writing.tensors_to_save import Versions, contents_of
 from nnwidgets.edit.history import log_of
 from nnwidgets.errors import InvalidTargetError, SaveError
 from nnwidgets.introspect.safe_access import objects
-from nnwidgets.introspect.safe_access.tensors import reading
+from nnwidgets.introspect.safe_access.tensors import plain_torch
 
 
-def saved(
+def save_to(
     obj: Any,
     path: str | os.PathLike[str],
     *,
@@ -62,12 +62,12 @@ def saved(
     target = target_of(path, shard_size, overwrite=overwrite)
     if target.format != "torch-zip":
         _check_alone(target, optimizer, extra)
-    with told(target.path), ExitStack() as stack:
+    with as_save_error(target.path), ExitStack() as stack:
         folder = _folder(target, stack, overwrite=overwrite)
         with _held(obj):
             state = state_of(obj) if objects.is_module(obj) else State(obj)
             contents = contents_of(_wrapped(state.content, optimizer, extra))
-            laid = laid_out(target, contents, _about(obj, state, target, optimizer, extra))
+            laid = lay_out(target, contents, _about(obj, state, target, optimizer, extra))
             versions = Versions(contents.named)
             check_space(folder, sum(part.n_bytes for part in laid.parts), target.path)
             drafts = [stack.enter_context(folder.draft(target.mode)) for _ in laid.parts]
@@ -138,19 +138,19 @@ def _about(obj: Any, state: State, target: Target, optimizer: Any, extra: Mappin
     )
 
 
-def _folder(target: Target, stack: ExitStack, *, overwrite: bool) -> Folder:
+def _folder(target: Target, stack: ExitStack, *, overwrite: bool) -> TargetDirectory:
     """The folder to write in, made where shards have none yet, and swept."""
     if target.format != "sharded":
-        folder = stack.enter_context(Folder(target.path.parent))
+        folder = stack.enter_context(TargetDirectory(target.path.parent))
         sweep(folder)
         return folder
     with contextlib.suppress(FileExistsError):
         target.path.mkdir()
         # Of a save that fails the new folder goes too; with files in it, it can't.
         stack.callback(_remove_if_empty, target.path)
-        with Folder(target.path.parent) as above:
+        with TargetDirectory(target.path.parent) as above:
             above.sync()
-    folder = stack.enter_context(Folder(target.path))
+    folder = stack.enter_context(TargetDirectory(target.path))
     if not overwrite:
         check_free(folder)
     sweep(folder)
@@ -167,15 +167,21 @@ def _held(obj: Any) -> AbstractContextManager[Any]:
     return log_of(obj).lock if objects.is_module(obj) else contextlib.nullcontext()
 
 
-def _poured(draft: Draft, part: Part, progress: Progress | None) -> str:
-    pour = Pour(draft.fd, progress)
-    with reading():
+def _poured(draft: TempFile, part: Part, progress: Progress | None) -> str:
+    pour = HashingWriter(draft.fd, progress)
+    with plain_torch():
         part.write(pour)
     return pour.finish()
 
 
 def _placed(
-    folder: Folder, target: Target, drafts: list[Draft], laid: Laid, *, overwrite: bool, progress: Progress | None
+    folder: TargetDirectory,
+    target: Target,
+    drafts: list[TempFile],
+    laid: Laid,
+    *,
+    overwrite: bool,
+    progress: Progress | None,
 ) -> list[str]:
     """Give the drafts their names; what to know of it."""
     if target.format != "sharded":
@@ -183,7 +189,7 @@ def _placed(
         # Before the lock: it takes a while, and may be cancelled.
         digest = sidecar_update.digest_of(drafts[0].path, progress) if sidecar_update.sides_of(*paths) else None
         with folder.lock():
-            warnings = sidecar_update.placed(folder, drafts[0], *paths, replace=overwrite, digest=digest)
+            warnings = sidecar_update.place_file(folder, drafts[0], *paths, replace=overwrite, digest=digest)
             problem = folder.sync()
         return [*warnings, problem] if problem else warnings
     *shards, index = drafts

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from nnwidgets.checkpoint.saving.target import INDEX
-from nnwidgets.checkpoint.writing.atomic_file import Draft, Folder, exists, write_all
-from nnwidgets.checkpoint.writing.sidecar_update import placed
-from nnwidgets.checkpoint.writing.tensors_to_save import Leaf
+from nnwidgets.checkpoint.writing.atomic_file import TargetDirectory, TempFile, exists, write_all
+from nnwidgets.checkpoint.writing.sidecar_update import place_file
+from nnwidgets.checkpoint.writing.tensors_to_save import TensorToSave
 
 JOURNAL = re.compile(r"\.nnw-[0-9a-f]{16}\.journal")
 """Names of journals."""
@@ -29,14 +29,14 @@ _SHARD = re.compile(r"model-(?:[0-9a-f]{8}-)?[0-9]{5}-of-[0-9]{5}\.safetensors")
 _MOST_BYTES = 100_000_000
 
 
-def shards_of(named: Mapping[str, Leaf], most_bytes: int) -> list[dict[str, Leaf]]:
+def shards_of(named: Mapping[str, TensorToSave], most_bytes: int) -> list[dict[str, TensorToSave]]:
     """Tensors in order, as many in each shard as it holds; one that is larger has a shard of its own.
 
     Example:
         >>> shards_of({}, 100)
         [{}]
     """
-    made: list[dict[str, Leaf]] = [{}]
+    made: list[dict[str, TensorToSave]] = [{}]
     room = most_bytes
     for name, leaf in named.items():
         n_bytes = leaf.data.numel() * leaf.data.element_size()
@@ -54,7 +54,7 @@ def shard_names(n: int) -> list[str]:
     return [f"model-{token}-{number:05}-of-{n:05}.safetensors" for number in range(1, n + 1)]
 
 
-def index_of(shards: Sequence[Mapping[str, Leaf]], files: Sequence[str]) -> bytes:
+def index_of(shards: Sequence[Mapping[str, TensorToSave]], files: Sequence[str]) -> bytes:
     """The index of shards that are in files of these names."""
     size = sum(leaf.data.numel() * leaf.data.element_size() for shard in shards for leaf in shard.values())
     weight_map = {name: file for shard, file in zip(shards, files, strict=True) for name in shard}
@@ -62,7 +62,7 @@ def index_of(shards: Sequence[Mapping[str, Leaf]], files: Sequence[str]) -> byte
     return (json.dumps(index, indent=2, ensure_ascii=False) + "\n").encode("utf-8")
 
 
-def check_free(folder: Folder) -> None:
+def check_free(folder: TargetDirectory) -> None:
     """Make sure that a folder holds no checkpoint.
 
     Raises:
@@ -74,7 +74,7 @@ def check_free(folder: Folder) -> None:
         raise exists(folder.path / min(there, key=lambda name: (name != INDEX, name)))
 
 
-def sweep(folder: Folder) -> None:
+def sweep(folder: TargetDirectory) -> None:
     """Remove what savers that died have left in a folder."""
     for _ in folder.sweep():
         pass
@@ -84,7 +84,7 @@ def sweep(folder: Folder) -> None:
 
 
 def commit(
-    folder: Folder, drafts: Sequence[Draft], files: Sequence[str], index: Draft, *, overwrite: bool
+    folder: TargetDirectory, drafts: Sequence[TempFile], files: Sequence[str], index: TempFile, *, overwrite: bool
 ) -> tuple[list[str], list[str]]:
     """Give shards and index their names, and remove the checkpoint they replace.
 
@@ -105,7 +105,7 @@ def commit(
                 for draft, file in zip(drafts, files, strict=True):
                     draft.place(folder.path / file, replace=False)
                 folder.sync()
-                warnings = placed(folder, index, folder.path / INDEX, replace=overwrite)
+                warnings = place_file(folder, index, folder.path / INDEX, replace=overwrite)
             except BaseException:
                 _remove_unless_named(folder, files)
                 raise
@@ -115,7 +115,7 @@ def commit(
     return left, warnings
 
 
-def _carry_out(folder: Folder, fd: int) -> None:
+def _carry_out(folder: TargetDirectory, fd: int) -> None:
     """Finish a dead saver's work: take the old shards away where the index names the new ones, else the new ones."""
     try:
         journal = json.loads(os.read(fd, _MOST_BYTES))
@@ -129,7 +129,7 @@ def _carry_out(folder: Folder, fd: int) -> None:
     _remove_unless_named(folder, old if _named(folder).intersection(new) else [n for n in new if n != _SINGLE])
 
 
-def _remove_unless_named(folder: Folder, names: Sequence[str]) -> None:
+def _remove_unless_named(folder: TargetDirectory, names: Sequence[str]) -> None:
     kept = _named(folder)
     for name in names:
         if name not in kept:
@@ -144,7 +144,7 @@ def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _named(folder: Folder) -> set[str]:
+def _named(folder: TargetDirectory) -> set[str]:
     """Shards that the folder's index names, of those that lie in it."""
     with contextlib.suppress(OSError, ValueError, RecursionError):
         index: Any = json.loads((folder.path / INDEX).read_bytes())
@@ -153,6 +153,6 @@ def _named(folder: Folder) -> set[str]:
     return set()
 
 
-def _write(journal: Draft, names: Mapping[str, Sequence[str]]) -> None:
+def _write(journal: TempFile, names: Mapping[str, Sequence[str]]) -> None:
     write_all(journal.fd, json.dumps(names).encode("utf-8"))
     os.fsync(journal.fd)

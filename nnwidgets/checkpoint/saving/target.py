@@ -11,7 +11,7 @@ from typing import Literal
 
 from nnwidgets.checkpoint.formats import checked_path
 from nnwidgets.checkpoint.formats.sha256_sidecar import blob_digest
-from nnwidgets.checkpoint.writing.atomic_file import exists, told
+from nnwidgets.checkpoint.writing.atomic_file import as_save_error, exists
 from nnwidgets.errors import InvalidTargetError, SaveError
 
 INDEX = "model.safetensors.index.json"
@@ -61,7 +61,7 @@ def target_of(path: str | os.PathLike[str], shard_size: int | str | None, *, ove
             path=str(place),
             hint=f"Such as {str(place.with_suffix(''))!r}. Nothing was changed.",
         )
-    with told(place):
+    with as_save_error(place):
         real = Path(os.path.realpath(place))
         try:
             found = place.stat()

@@ -10,7 +10,7 @@ import torch
 import xxhash
 
 from nnwidgets.checkpoint.description import name_of, tensors_in
-from nnwidgets.checkpoint.formats import opened
+from nnwidgets.checkpoint.formats import open_checkpoint
 from nnwidgets.checkpoint.formats.reader import Progress
 from nnwidgets.checkpoint.writing.hashing_stream import DIGEST, ROOM_BYTES
 from nnwidgets.errors import NNWidgetsError, SaveError
@@ -51,7 +51,7 @@ def verify(
     if expected is None:
         return
     try:
-        with opened(path) as held:
+        with open_checkpoint(path) as held:
             there = [(name_of(steps), each.dtype, each.shape) for steps, each in tensors_in(held.content)]
     except NNWidgetsError as error:
         raise SaveError(f"{target.name} can't be read back: {error}", path=str(target), hint=_ASK) from error

@@ -34,7 +34,7 @@ _NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.ENOSYS, errno
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EOPNOTSUPP}
 
 
-class Folder(Closing):
+class TargetDirectory(Closing):
     """A folder that files are put into, held open so that it is the same one to the end.
 
     Attributes:
@@ -57,7 +57,7 @@ class Folder(Closing):
         self.path = path
         self._fd = os.open(path, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0))
 
-    def draft(self, mode: int | None = None, suffix: str = "part") -> Draft:
+    def draft(self, mode: int | None = None, suffix: str = "part") -> TempFile:
         """Begin a file in it.
 
         Args:
@@ -72,7 +72,7 @@ class Folder(Closing):
             fd = os.open(name, _NEW, 0o666, dir_fd=self._fd)
             # A sweep that came between the two calls holds the lock, or has removed the file.
             if locked(fd, where_unknown=True) and os.fstat(fd).st_nlink:
-                return Draft(self, name, fd, mode)
+                return TempFile(self, name, fd, mode)
             os.close(fd)
         raise OSError(errno.EEXIST, "no draft could be begun", str(self.path))
 
@@ -153,7 +153,7 @@ class Folder(Closing):
             self._fd = -1
 
 
-class Draft(Closing):
+class TempFile(Closing):
     """A file that is being written; gone at the end unless it was placed.
 
     Attributes:
@@ -161,7 +161,7 @@ class Draft(Closing):
         path: Where it is now.
     """
 
-    def __init__(self, folder: Folder, name: str, fd: int, mode: int | None) -> None:
+    def __init__(self, folder: TargetDirectory, name: str, fd: int, mode: int | None) -> None:
         """Take a new file; its permissions become ``mode``."""
         self._folder, self._name, self.fd = folder, name, fd
         self.path = folder.path / name
@@ -230,7 +230,7 @@ def locked(fd: int, *, where_unknown: bool) -> bool:
 
 
 @contextlib.contextmanager
-def told(target: Path) -> Iterator[None]:
+def as_save_error(target: Path) -> Iterator[None]:
     """What the system refuses inside becomes a `SaveError` that says what to do."""
     try:
         yield
@@ -253,7 +253,7 @@ def exists(target: Path) -> SaveError:
     )
 
 
-def check_space(folder: Folder, n_bytes: int, target: Path) -> None:
+def check_space(folder: TargetDirectory, n_bytes: int, target: Path) -> None:
     """Make sure that so many bytes can be written, as far as the file system says.
 
     Raises:

@@ -29,7 +29,7 @@ _DEVICE_PIECE_BYTES = 8 << 20
 _CARRIERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64, 16: torch.complex128}
 
 
-class Pour:
+class HashingWriter:
     """A file that is written from its beginning to its end.
 
     Attributes:

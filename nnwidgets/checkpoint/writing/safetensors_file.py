@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from nnwidgets.checkpoint.formats.crc32 import crc32
 from nnwidgets.checkpoint.formats.safetensors import crc_metadata
 from nnwidgets.checkpoint.formats.safetensors.single_file import DTYPES, MOST_HEADER_BYTES
-from nnwidgets.checkpoint.writing.hashing_stream import Pour
-from nnwidgets.checkpoint.writing.tensors_to_save import Leaf
+from nnwidgets.checkpoint.writing.hashing_stream import HashingWriter
+from nnwidgets.checkpoint.writing.tensors_to_save import TensorToSave
 from nnwidgets.errors import SaveError
 
 CODES = {dtype: code for code, dtype in DTYPES.items()}
@@ -40,7 +40,7 @@ class Layout:
     n_bytes: int
 
 
-def layout(named: Mapping[str, Leaf], metadata: Mapping[str, str]) -> Layout:
+def layout(named: Mapping[str, TensorToSave], metadata: Mapping[str, str]) -> Layout:
     """Lay out tensors in a file.
 
     Raises:
@@ -74,7 +74,7 @@ def layout(named: Mapping[str, Leaf], metadata: Mapping[str, str]) -> Layout:
     return Layout(header, tuple(order), len(header) + at)
 
 
-def write(pour: Pour, made: Layout, named: Mapping[str, Leaf]) -> None:
+def write(pour: HashingWriter, made: Layout, named: Mapping[str, TensorToSave]) -> None:
     """Write a file that was laid out.
 
     Raises:
@@ -85,7 +85,7 @@ def write(pour: Pour, made: Layout, named: Mapping[str, Leaf]) -> None:
     pour.write_first(crc_metadata.filled(made.header, sums))
 
 
-def _check(name: str, leaf: Leaf) -> None:
+def _check(name: str, leaf: TensorToSave) -> None:
     try:
         name.encode("utf-8")
     except UnicodeEncodeError:

@@ -32,7 +32,7 @@ def groups(tensors: Sequence[torch.Tensor]) -> list[Group]:
         >>> groups([w, b, w.t(), w.detach()])
         [Group(members=(0, 2, 3), is_same=False)]
     """
-    by_device: dict[Any, list[byte_ranges.Piece]] = {}
+    by_device: dict[Any, list[byte_ranges.ByteRanges]] = {}
     for index, tensor in enumerate(tensors):
         made = byte_ranges.piece(
             tensor.data_ptr(), tuple(tensor.shape), tensor.stride(), tensor.element_size(), index
@@ -47,7 +47,7 @@ def groups(tensors: Sequence[torch.Tensor]) -> list[Group]:
     return [Group(members, _is_same([tensors[index] for index in members])) for members in sorted(found)]
 
 
-def _connected(cluster: list[byte_ranges.Piece]) -> list[tuple[int, ...]]:
+def _connected(cluster: list[byte_ranges.ByteRanges]) -> list[tuple[int, ...]]:
     """Members of a cluster that meet byte for byte, directly or through others."""
     sites: dict[tuple[int, byte_ranges.Dims, int], list[int]] = {}
     for start, dims, run, owner in cluster:
@@ -61,7 +61,7 @@ def _connected(cluster: list[byte_ranges.Piece]) -> list[tuple[int, ...]]:
         return site
 
     if len(holders) > 1:
-        for owners in byte_ranges.coverage(byte_ranges.Piece(*site, at) for at, site in enumerate(sites)):
+        for owners in byte_ranges.coverage(byte_ranges.ByteRanges(*site, at) for at, site in enumerate(sites)):
             roots = sorted(map(first, owners))
             for root in roots[1:]:
                 leader[root] = roots[0]

@@ -13,11 +13,11 @@ from pathlib import Path
 from nnwidgets.checkpoint.formats import sha256_sidecar
 from nnwidgets.checkpoint.formats.file import File
 from nnwidgets.checkpoint.formats.sha256_sidecar import Line
-from nnwidgets.checkpoint.writing.atomic_file import Draft, Folder, write_all
+from nnwidgets.checkpoint.writing.atomic_file import TargetDirectory, TempFile, write_all
 from nnwidgets.errors import NNWidgetsError
 
 
-class Side:
+class Sidecar:
     """A side file with a line about a file that is being replaced."""
 
     def __init__(self, path: Path, lines: list[Line], about: str) -> None:
@@ -57,22 +57,22 @@ class Side:
 
     def _write(self, lines: list[str]) -> None:
         data = os.fsencode("".join(f"{line}\n" for line in lines))
-        with Folder(self.path.parent) as folder, folder.draft(self._mode) as draft:
+        with TargetDirectory(self.path.parent) as folder, folder.draft(self._mode) as draft:
             write_all(draft.fd, data)
             draft.place(self.path, replace=True)
             folder.sync()
 
 
-def sides_of(*paths: Path) -> list[Side]:
+def sides_of(*paths: Path) -> list[Sidecar]:
     """The side files that say something of a file, by each of its paths."""
-    made: dict[Path, Side] = {}
+    made: dict[Path, Sidecar] = {}
     for path in paths:
         for side in sha256_sidecar.side_files(path):
             about = side.name.removesuffix(sha256_sidecar.ENDING)
             try:
                 lines = sha256_sidecar.lines_of(side)
                 if sha256_sidecar.lines_about(lines, about):
-                    made.setdefault(Path(os.path.realpath(side.parent), side.name), Side(side, lines, about))
+                    made.setdefault(Path(os.path.realpath(side.parent), side.name), Sidecar(side, lines, about))
             except (ValueError, OSError, NNWidgetsError):
                 # It says nothing that a load would take.
                 continue
@@ -89,7 +89,9 @@ def digest_of(path: Path, progress: Callable[[int], None] | None = None) -> str:
         return sha256_sidecar.sha256_of(file, progress)
 
 
-def placed(folder: Folder, draft: Draft, *paths: Path, replace: bool, digest: str | None = None) -> list[str]:
+def place_file(
+    folder: TargetDirectory, draft: TempFile, *paths: Path, replace: bool, digest: str | None = None
+) -> list[str]:
     """Give a draft its name, and let side files say its SHA-256 where they said that of what it replaces.
 
     Args:
@@ -108,7 +110,7 @@ def placed(folder: Folder, draft: Draft, *paths: Path, replace: bool, digest: st
     sides = sides_of(*paths)
     if sides and digest is None:
         digest = digest_of(draft.path)
-    gone: list[Side] = []
+    gone: list[Sidecar] = []
     try:
         for side in sides:
             side.take_away()

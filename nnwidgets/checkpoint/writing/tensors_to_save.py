@@ -17,7 +17,7 @@ from nnwidgets.checkpoint.description import Step, dtype_name, name_of
 from nnwidgets.errors import InvalidTargetError, SaveError
 from nnwidgets.formatting import some
 from nnwidgets.introspect.safe_access import objects
-from nnwidgets.introspect.safe_access.tensors import plain, reading, torchs, unreadable_reason
+from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, plain_torch, torch_attribute, unreadable_reason
 
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, bytearray)
 _TORCHS = (torch.dtype, torch.device, torch.layout, torch.Size)
@@ -31,7 +31,7 @@ _COMPRESSED: dict[Any, tuple[str, str]] = {
 
 
 @dataclass(slots=True, eq=False)
-class Leaf:
+class TensorToSave:
     """A tensor to be written.
 
     Attributes:
@@ -49,7 +49,7 @@ class Leaf:
     live: torch.Tensor
     is_parameter: bool = False
     requires_grad: bool = False
-    parts: tuple[Leaf, ...] = ()
+    parts: tuple[TensorToSave, ...] = ()
     is_coalesced: bool = False
 
     @property
@@ -57,7 +57,7 @@ class Leaf:
         """Whether its bytes are in a storage of its own."""
         return self.data.layout is torch.strided
 
-    def strided(self) -> Iterator[Leaf]:
+    def strided(self) -> Iterator[TensorToSave]:
         """It and its parts, as far as they have a storage."""
         if self.is_strided:
             yield self
@@ -70,13 +70,13 @@ class Contents:
     """Something to be saved.
 
     Attributes:
-        tree: It, with a `Leaf` in place of each tensor.
+        tree: It, with a `TensorToSave` in place of each tensor.
         named: Every place of a tensor, in order, and what is there; one object under two names is one leaf.
         warnings: What won't be as it was.
     """
 
     tree: Any
-    named: list[tuple[str, Leaf]] = field(default_factory=list)
+    named: list[tuple[str, TensorToSave]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
 
@@ -88,7 +88,7 @@ def contents_of(obj: Any) -> Contents:
     """
     made = Contents(None)
     try:
-        with reading():
+        with plain_torch():
             made.tree = _Walk(made).value(obj, ())
             made.named = list(_named(made.tree, ()))
     except RecursionError:
@@ -103,7 +103,7 @@ class _Walk:
         self._made = made
         self._known: dict[int, Any] = {}
         self._open: set[int] = set()
-        self._leaves: dict[int, Leaf] = {}
+        self._leaves: dict[int, TensorToSave] = {}
         self._kept: list[Any] = []
 
     def value(self, value: Any, steps: tuple[Step, ...]) -> Any:
@@ -169,16 +169,16 @@ class _Walk:
             hint="Save it under names. Nothing was changed.",
         )
 
-    def _tensor(self, value: Any, steps: tuple[Step, ...]) -> Leaf:
+    def _tensor(self, value: Any, steps: tuple[Step, ...]) -> TensorToSave:
         known = self._leaves.get(id(value))
         if known is None:
             known = self._leaves[id(value)] = self._leaf(value, name_of(steps))
         return known
 
-    def _leaf(self, value: Any, name: str) -> Leaf:
+    def _leaf(self, value: Any, name: str) -> TensorToSave:
         kind = type(value)
         if (kind is torch.Tensor or kind is nn.Parameter) and _is_ordinary(value):
-            return Leaf(name, value.detach(), value, kind is nn.Parameter, value.requires_grad)
+            return TensorToSave(name, value.detach(), value, kind is nn.Parameter, value.requires_grad)
         data = _data(value, name)
         if str(data.layout) == "torch._mkldnn":
             self._made.warnings.append(f"{name or 'The tensor'} is laid out for MKL-DNN and is saved as a plain one.")
@@ -187,7 +187,9 @@ class _Walk:
             self._made.warnings.append(
                 f"{name or 'The tensor'} is a {objects.type_name(kind)} and is saved as the plain tensor of its data."
             )
-        leaf = Leaf(name, data, value, objects.is_a(value, nn.Parameter), torchs(value, "requires_grad"))
+        leaf = TensorToSave(
+            name, data, value, objects.is_a(value, nn.Parameter), torch_attribute(value, "requires_grad")
+        )
         if data.layout is torch.sparse_coo:
             leaf.parts = _parts(name, indices=data._indices(), values=data._values())  # noqa: SLF001 - uncoalesced ones have no other
             leaf.is_coalesced = data.is_coalesced()
@@ -221,12 +223,12 @@ def _is_ordinary(value: torch.Tensor) -> bool:
 
 def _data(value: Any, name: str) -> torch.Tensor:
     try:
-        data = plain(value)
+        data = as_plain_tensor(value)
     except InvalidTargetError as error:
         reason = unreadable_reason(value) or error.message
         said = f"{name or 'The tensor'} can't be saved: {reason}."
         raise SaveError(said, path=name or None, hint=_hint(reason)) from None
-    here, whole = tuple(data.shape), tuple(torchs(value, "size")())
+    here, whole = tuple(data.shape), tuple(torch_attribute(value, "size")())
     if here != whole:
         raise SaveError(
             f"{name} is distributed: this process has {here} of its {whole}.",
@@ -236,8 +238,8 @@ def _data(value: Any, name: str) -> torch.Tensor:
     return data
 
 
-def _named(tree: Any, steps: tuple[Step, ...]) -> Iterator[tuple[str, Leaf]]:
-    if type(tree) is Leaf:
+def _named(tree: Any, steps: tuple[Step, ...]) -> Iterator[tuple[str, TensorToSave]]:
+    if type(tree) is TensorToSave:
         yield name_of(steps), tree
     elif isinstance(tree, dict):
         for key, each in tree.items():
@@ -247,8 +249,8 @@ def _named(tree: Any, steps: tuple[Step, ...]) -> Iterator[tuple[str, Leaf]]:
             yield from _named(each, (*steps, ("index", index)))
 
 
-def _parts(name: str, **tensors: torch.Tensor) -> tuple[Leaf, ...]:
-    return tuple(Leaf(f"{name}.{role}", each.detach(), each) for role, each in tensors.items())
+def _parts(name: str, **tensors: torch.Tensor) -> tuple[TensorToSave, ...]:
+    return tuple(TensorToSave(f"{name}.{role}", each.detach(), each) for role, each in tensors.items())
 
 
 def _refused(value: Any, steps: tuple[Step, ...]) -> SaveError:
@@ -289,7 +291,7 @@ def _hint(reason: str) -> str:
     return "Leave it out, or save a plain tensor of it. Nothing was changed."
 
 
-def describe(leaf: Leaf) -> str:
+def describe(leaf: TensorToSave) -> str:
     """``float32 [3, 2]``."""
     return f"{dtype_name(leaf.data.dtype)} {list(leaf.data.shape)}"
 
@@ -309,12 +311,12 @@ _MOST_NAMES = 3
 class Versions:
     """The version counters of some tensors, as they were; writes past them, by ``.data`` or numpy, go unseen."""
 
-    def __init__(self, named: Iterable[tuple[str, Leaf]]) -> None:
+    def __init__(self, named: Iterable[tuple[str, TensorToSave]]) -> None:
         self._named = list(named)
         self._before = self._now()
 
     def _now(self) -> list[int | None]:
-        with reading():
+        with plain_torch():
             return [_version(leaf) for _, leaf in self._named]
 
     def warnings(self) -> list[str]:
@@ -326,9 +328,9 @@ class Versions:
         return [f"{said} Save again when nothing trains."]
 
 
-def _version(leaf: Leaf) -> int | None:
+def _version(leaf: TensorToSave) -> int | None:
     try:
-        found: int = torchs(leaf.live, "_version")
+        found: int = torch_attribute(leaf.live, "_version")
     except RuntimeError:  # inference tensors keep none
         return None
     return found

@@ -18,9 +18,9 @@ from typing import Any
 import torch
 
 from nnwidgets.checkpoint.formats.crc32 import crc32
-from nnwidgets.checkpoint.writing.hashing_stream import Pour
+from nnwidgets.checkpoint.writing.hashing_stream import HashingWriter
 from nnwidgets.checkpoint.writing.shared_bytes import Group, groups
-from nnwidgets.checkpoint.writing.tensors_to_save import Contents, Leaf
+from nnwidgets.checkpoint.writing.tensors_to_save import Contents, TensorToSave
 from nnwidgets.checkpoint.writing.zip_archive import ALIGNMENT, Zip, overhead
 from nnwidgets.errors import SaveError
 
@@ -94,7 +94,7 @@ def layout(contents: Contents, warnings: list[str]) -> Layout:
     return made
 
 
-def write(pour: Pour, made: Layout) -> None:
+def write(pour: HashingWriter, made: Layout) -> None:
     """Write a file that was laid out.
 
     Raises:
@@ -124,16 +124,16 @@ class _Pickler(pickle.Pickler):
         return None
 
     def reducer_override(self, obj: Any) -> Any:
-        if type(obj) is not Leaf:
+        if type(obj) is not TensorToSave:
             return NotImplemented
         if obj.is_parameter:
             # The data is a tensor of its own in the pickle, as torch writes it.
-            bare = Leaf(obj.name, obj.data, obj.live, parts=obj.parts, is_coalesced=obj.is_coalesced)
+            bare = TensorToSave(obj.name, obj.data, obj.live, parts=obj.parts, is_coalesced=obj.is_coalesced)
             self._kept = bare
             return torch._utils._rebuild_parameter, (bare, obj.requires_grad, OrderedDict())  # noqa: SLF001 - the name in the file
         return self._tensor(obj)
 
-    def _tensor(self, leaf: Leaf) -> Any:
+    def _tensor(self, leaf: TensorToSave) -> Any:
         rebuild, data = torch._utils, leaf.data  # noqa: SLF001 - the names in the file
         shape = tuple(data.shape)
         if data.layout is torch.sparse_coo:
@@ -151,7 +151,7 @@ class _Pickler(pickle.Pickler):
         return rebuild._rebuild_tensor_v2, (*place, leaf.requires_grad, OrderedDict())  # noqa: SLF001
 
 
-def _quantizer(leaf: Leaf) -> tuple[Any, ...]:
+def _quantizer(leaf: TensorToSave) -> tuple[Any, ...]:
     data = leaf.data
     if data.qscheme() in _PER_TENSOR:
         return torch.per_tensor_affine, data.q_scale(), data.q_zero_point()
@@ -159,7 +159,7 @@ def _quantizer(leaf: Leaf) -> tuple[Any, ...]:
     return torch.per_channel_affine, scales, zero_points, data.q_per_channel_axis()
 
 
-def _place(leaves: Sequence[Leaf], made: Layout, warnings: list[str]) -> dict[int, _View]:
+def _place(leaves: Sequence[TensorToSave], made: Layout, warnings: list[str]) -> dict[int, _View]:
     """Give each tensor's data its place in a storage, by the data's id."""
     named = {id(leaf.data): leaf for leaf in reversed(leaves)}
     # In the order of the leaves; the same data under several names counts once.

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from nnwidgets.checkpoint.formats.crc32 import crc32
-from nnwidgets.checkpoint.writing.hashing_stream import Pour
+from nnwidgets.checkpoint.writing.hashing_stream import HashingWriter
 
 ALIGNMENT = 64
 """What members begin at a multiple of."""
@@ -44,7 +44,7 @@ class Zip:
         name: The folder that its members are in.
     """
 
-    def __init__(self, pour: Pour, name: str = "archive") -> None:
+    def __init__(self, pour: HashingWriter, name: str = "archive") -> None:
         self._pour, self.name = pour, name
         self._members: list[_Member] = []
 

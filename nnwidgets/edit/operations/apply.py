@@ -14,7 +14,7 @@ from nnwidgets.edit.code import Recipe, expression, source_of
 from nnwidgets.edit.operations.module_structure import Structure
 from nnwidgets.edit.operations.stand_ins import Scratch
 from nnwidgets.edit.rng import checked_seed, forked
-from nnwidgets.edit.targets import Model, Place, Target, check_writable
+from nnwidgets.edit.targets import ChangeScope, Target, TensorTarget, check_writable
 from nnwidgets.edit.transaction import Plan, commit, previewed, with_optimizers
 from nnwidgets.edit.undo_copy.undo import summarized
 from nnwidgets.errors import InitializerError, InvalidTargetError, NNWidgetsError
@@ -70,7 +70,7 @@ def apply_function(
     """
     if not callable(function):
         raise InitializerError(f"{function!r} can't be called.", hint="Pass a function of one module.")
-    model = Model(module)
+    model = ChangeScope(module)
     name = getattr(function, "__name__", "function")
     text = source if source is not None else source_of(function)
     modules = model.modules(target)
@@ -90,7 +90,7 @@ def apply_function(
 
 
 def reset_modules(
-    model: Model, target: Target, seed: int, *, optimizer: Any, preview: bool, clear_state: bool
+    model: ChangeScope, target: Target, seed: int, *, optimizer: Any, preview: bool, clear_state: bool
 ) -> Change:
     """Let each module at or below a target reset itself, those below first, as ``Module.apply`` goes."""
     named = model.modules(target)
@@ -116,7 +116,7 @@ def reset_modules(
 
 
 def _run(
-    model: Model,
+    model: ChangeScope,
     modules: Sequence[tuple[str, Any]],
     function: Callable[[Any], Any],
     recipe: Callable[[Sequence[tuple[str, Any]], int], Recipe],
@@ -183,7 +183,7 @@ def _call(modules: Sequence[tuple[str, Any]], function: Callable[[Any], Any], la
 
 def _preview(
     modules: Sequence[tuple[str, Any]],
-    places: Sequence[Place],
+    places: Sequence[TensorTarget],
     function: Callable[[Any], Any],
     label: str,
     seed: int,
@@ -202,7 +202,7 @@ def _preview(
     return {place.path: summarized(scratch.of(place.tensor)) for place in places}
 
 
-def _places(model: Model, modules: Sequence[tuple[str, Any]]) -> list[Place]:
+def _places(model: ChangeScope, modules: Sequence[tuple[str, Any]]) -> list[TensorTarget]:
     """Every tensor at or below modules that has bytes to write, once."""
     ids = {id(tensor) for _, each in modules for tensor in live_tensors(each).values()}
     made = []
@@ -213,11 +213,11 @@ def _places(model: Model, modules: Sequence[tuple[str, Any]]) -> list[Place]:
             continue
         seen.add(id(tensor))
         if unreadable_reason(tensor) is None and entry.n_elements:
-            made.append(Place(entry, tensor))
+            made.append(TensorTarget(entry, tensor))
     return made
 
 
-def _tensor_or_none(model: Model, path: str) -> Any:
+def _tensor_or_none(model: ChangeScope, path: str) -> Any:
     try:
         return model.tensor(path)
     except NNWidgetsError:
@@ -230,11 +230,11 @@ def _reset_name(module: Any) -> str:
     return next((name for name in _RESETS if callable(class_attribute(type(module), name))), "")
 
 
-def _descendants(model: Model, path: str) -> list[str]:
+def _descendants(model: ChangeScope, path: str) -> list[str]:
     return [below.alias_of or below.path for node in model.tree.nodes if node.path == path for below in node.walk()]
 
 
-def _children_first(modules: list[tuple[str, Any]], model: Model) -> list[tuple[str, Any]]:
+def _children_first(modules: list[tuple[str, Any]], model: ChangeScope) -> list[tuple[str, Any]]:
     """In the order in which ``Module.apply`` calls."""
     wanted = dict(modules)
     made: list[tuple[str, Any]] = []
@@ -250,7 +250,7 @@ def _children_first(modules: list[tuple[str, Any]], model: Model) -> list[tuple[
     return made
 
 
-def _recipe(model: Model, modules: Sequence[tuple[str, Any]], seed: int, call: str, lines: list[str]) -> Recipe:
+def _recipe(model: ChangeScope, modules: Sequence[tuple[str, Any]], seed: int, call: str, lines: list[str]) -> Recipe:
     found = ", ".join(expression(model.module, path) for path, _ in modules)
     made = [
         *lines,

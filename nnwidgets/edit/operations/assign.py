@@ -14,13 +14,13 @@ from torch import nn
 from nnwidgets.edit.change import Change
 from nnwidgets.edit.code import Recipe, expression, literal
 from nnwidgets.edit.history import FEW
-from nnwidgets.edit.targets import Model, Place, check_writable, filled_once
+from nnwidgets.edit.targets import ChangeScope, TensorTarget, check_writable, distinct_memory
 from nnwidgets.edit.transaction import Plan, commit
 from nnwidgets.edit.undo_copy.undo import summarized
 from nnwidgets.errors import InvalidTargetError, PathNotFoundError
 from nnwidgets.formatting import shape_text
 from nnwidgets.introspect.safe_access.objects import is_tensor
-from nnwidgets.introspect.safe_access.tensors import plain, reading
+from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, plain_torch
 
 _MOST_CODE_BYTES = 4 * 2**20
 _MOST_LITERAL = 64
@@ -48,14 +48,14 @@ def assign(module: nn.Module, target: str, value: Any) -> Change:
         >>> net[0].weight[0, 0].item()
         42.0
     """
-    model = Model(module)
+    model = ChangeScope(module)
     places, indexes = _found(model, target)
     suffix = "".join(f"[{index}]" for index in indexes)
-    planned: list[tuple[Place, torch.Tensor, torch.Tensor]] = []
+    planned: list[tuple[TensorTarget, torch.Tensor, torch.Tensor]] = []
     notes: list[str] = []
     for place in places:
         data = check_writable(place)
-        with reading():
+        with plain_torch():
             view = _viewed(data, indexes, place.path)
         new, more = _converted(value, view, f"{place.path}{suffix}")
         planned.append((place, view, new))
@@ -63,7 +63,7 @@ def assign(module: nn.Module, target: str, value: Any) -> Change:
     wanted = planned[0][2]
 
     def write() -> None:
-        with reading():
+        with plain_torch():
             for place, _, new in planned:
                 _viewed(place.tensor.detach(), indexes, place.path).copy_(new)
 
@@ -84,7 +84,7 @@ def assign(module: nn.Module, target: str, value: Any) -> Change:
     return commit(model, plan)
 
 
-def _found(model: Model, target: str) -> tuple[list[Place], list[str]]:
+def _found(model: ChangeScope, target: str) -> tuple[list[TensorTarget], list[str]]:
     """The tensors, with as much of the text as names something read as a path and the rest as indexes."""
     if type(target) is not str:
         raise InvalidTargetError("The target is no text.", hint="Such as 0.weight[0, 0].")
@@ -101,7 +101,7 @@ def _found(model: Model, target: str) -> tuple[list[Place], list[str]]:
             continue
         for place in named:
             check_writable(place)
-        places, _ = filled_once(named)
+        places, _ = distinct_memory(named)
         return places, indexes[n_in_path:]
     raise missing or InvalidTargetError(f"{target!r} names no tensor.", hint="Such as 0.weight[0, 0].")
 
@@ -130,7 +130,7 @@ def _viewed(data: torch.Tensor, indexes: list[str], path: str) -> torch.Tensor:
 
 def _converted(value: Any, view: torch.Tensor, name: str) -> tuple[torch.Tensor, list[str]]:
     """The value as a tensor of the view's dtype, and what to warn of."""
-    with reading(), python_warnings.catch_warnings():
+    with plain_torch(), python_warnings.catch_warnings():
         python_warnings.simplefilter("ignore")
         given = _as_tensor(value, name)
         if given.dim() and tuple(given.shape) != tuple(view.shape):
@@ -166,7 +166,7 @@ def _converted(value: Any, view: torch.Tensor, name: str) -> tuple[torch.Tensor,
 
 def _as_tensor(value: Any, name: str) -> torch.Tensor:
     if is_tensor(value):
-        return plain(value)
+        return as_plain_tensor(value)
     try:
         if isinstance(value, float):
             return torch.tensor(value, dtype=torch.float64, device="cpu")
@@ -191,7 +191,7 @@ def _shown(value: Any, made: torch.Tensor) -> str:
     return f"{made.item()!r}" if not made.dim() else f"tensor of {shape_text(tuple(made.shape))}"
 
 
-def _recipe(model: Model, places: list[Place], suffix: str, value: Any, made: torch.Tensor) -> Recipe:
+def _recipe(model: ChangeScope, places: list[TensorTarget], suffix: str, value: Any, made: torch.Tensor) -> Recipe:
     names = [expression(model.module, place.path) for place in places]
     is_number = isinstance(value, bool | int | float)
     text = literal(value) if is_number else _tensor_code(made)
@@ -204,7 +204,7 @@ def _recipe(model: Model, places: list[Place], suffix: str, value: Any, made: to
 
 def _tensor_code(made: torch.Tensor) -> str:
     """A tensor as Python: its numbers where they are few and say it all, else its bytes."""
-    with reading():
+    with plain_torch():
         held = made.detach().cpu().contiguous()
         dtype = str(held.dtype)
         if held.numel() <= _MOST_LITERAL and not held.dtype.is_complex:

@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import nn
 
-from nnwidgets.edit.targets import Model
+from nnwidgets.edit.targets import ChangeScope
 from nnwidgets.errors import InvalidTargetError
 from nnwidgets.introspect import get, paths
 from nnwidgets.introspect.safe_access.objects import instance_dict, is_a, is_module, plain_items, type_mro, type_name
@@ -68,7 +68,7 @@ def fan_hint(module: nn.Module, path: str) -> FanHint | None:
         >>> hint.fan_in, hint.fan_out, hint.activation, round(hint.stds["kaiming_fan_in"], 4)
         (20, 256, 'relu', 0.3162)
     """
-    entry = Model(module).tree.find(path)
+    entry = ChangeScope(module).tree.find(path)
     shape = getattr(entry, "shape", None)
     if not hasattr(entry, "role") or shape is None:
         raise InvalidTargetError(f"{path} is no tensor with a shape.", path=path, hint="Name a weight.")

@@ -6,7 +6,7 @@ from torch import nn
 
 from nnwidgets.edit.change import Change
 from nnwidgets.edit.code import Recipe, expression
-from nnwidgets.edit.targets import Model, Place, Target
+from nnwidgets.edit.targets import ChangeScope, Target, TensorTarget
 from nnwidgets.edit.transaction import Plan, commit
 from nnwidgets.edit.undo_copy.undo import Flag
 from nnwidgets.errors import InvalidTargetError
@@ -54,7 +54,7 @@ def unfreeze(module: nn.Module, target: Target) -> Change:
 
 
 def _set(module: nn.Module, target: Target, *, asks: bool) -> Change:
-    model = Model(module)
+    model = ChangeScope(module)
     verb = "unfreeze" if asks else "freeze"
     named = model.places(target)
     places = _distinct([place for place in named if place.entry.role == "parameter"])
@@ -100,8 +100,8 @@ def _set(module: nn.Module, target: Target, *, asks: bool) -> Change:
     return commit(model, plan)
 
 
-def _distinct(places: list[Place]) -> list[Place]:
-    found: dict[int, Place] = {}
+def _distinct(places: list[TensorTarget]) -> list[TensorTarget]:
+    found: dict[int, TensorTarget] = {}
     for place in places:
         found.setdefault(id(place.tensor), place)
     return list(found.values())

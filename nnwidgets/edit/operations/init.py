@@ -13,15 +13,15 @@ from torch import nn
 from nnwidgets.edit.change import Change
 from nnwidgets.edit.code import Recipe, arguments, expression
 from nnwidgets.edit.operations.apply import reset_modules
-from nnwidgets.edit.operations.initializers import Initializer, dry_run, found
+from nnwidgets.edit.operations.initializers import Initializer, dry_run, get_initializer
 from nnwidgets.edit.operations.stand_ins import Scratch
 from nnwidgets.edit.rng import Generators, checked_seed, forked
-from nnwidgets.edit.targets import Model, Place, Target, check_writable, filled_once
+from nnwidgets.edit.targets import ChangeScope, Target, TensorTarget, check_writable, distinct_memory
 from nnwidgets.edit.transaction import Plan, commit, previewed, with_optimizers
 from nnwidgets.edit.undo_copy.undo import summarized
 from nnwidgets.errors import InitializerError, NNWidgetsError
 from nnwidgets.introspect.records import TensorStats
-from nnwidgets.introspect.safe_access.tensors import reading
+from nnwidgets.introspect.safe_access.tensors import plain_torch
 
 _MATRIX = 2
 _MOST_PREVIEWED = 32_000_000
@@ -72,8 +72,8 @@ def init(
         >>> shown.after["0.bias"].n_zero, int((net[0].bias == 0).sum())
         (256, 0)
     """
-    model = Model(module)
-    initializer = found(how, target if isinstance(target, str) else None)
+    model = ChangeScope(module)
+    initializer = get_initializer(how, target if isinstance(target, str) else None)
     passed = initializer.checked(kwargs, target if isinstance(target, str) else None)
     number = checked_seed(seed)
     if initializer.kind == "reset":
@@ -115,7 +115,7 @@ class _Filler:
         try:
             if initializer.kind == "torch":
                 extra = {"generator": generator} if initializer.takes_generator else {}
-                with reading():
+                with plain_torch():
                     function(tensor, **self.kwargs, **extra)  # type: ignore[misc] # torch's fillers have one
             else:
                 with torch.no_grad():
@@ -129,9 +129,9 @@ class _Filler:
                 hint="Nothing was changed.",
             ) from error
 
-    def preview(self, model: Model, plan: Plan) -> dict[str, TensorStats]:
+    def preview(self, model: ChangeScope, plan: Plan) -> dict[str, TensorStats]:
         """Statistics of what filling gives, made on stand-ins; those of tensors beyond a size are left out."""
-        total, within = 0, list[Place]()
+        total, within = 0, list[TensorTarget]()
         for place, data in zip(plan.places, plan.plains, strict=True):
             total += data.numel()
             if within and total > _MOST_PREVIEWED:
@@ -149,7 +149,7 @@ class _Filler:
 
 
 def _planned(
-    model: Model,
+    model: ChangeScope,
     target: Target,
     initializer: Initializer,
     kwargs: dict[str, Any],
@@ -172,7 +172,7 @@ def _planned(
         if alike not in tried:
             dry_run(initializer, data, kwargs, place.path)
             tried.add(alike)
-    places, warnings = filled_once(named)
+    places, warnings = distinct_memory(named)
     plains = [writable[id(place)] for place in places]
     filler = _Filler(initializer, kwargs, seed)
     pairs = [(place.path, place.tensor) for place in places]
@@ -195,7 +195,7 @@ def _planned(
     return plan, filler
 
 
-def _warnings(initializer: Initializer, kwargs: Mapping[str, Any], places: Sequence[Place]) -> list[str]:
+def _warnings(initializer: Initializer, kwargs: Mapping[str, Any], places: Sequence[TensorTarget]) -> list[str]:
     made = []
     weights = [place.path for place in places if len(place.entry.shape or ()) >= _MATRIX]
     if initializer.is_constant and weights:
@@ -208,7 +208,7 @@ def _warnings(initializer: Initializer, kwargs: Mapping[str, Any], places: Seque
     return made
 
 
-def _recipe(model: Model, filler: _Filler, places: Sequence[Place], more: Sequence[str]) -> Recipe:
+def _recipe(model: ChangeScope, filler: _Filler, places: Sequence[TensorTarget], more: Sequence[str]) -> Recipe:
     initializer = filler.initializer
     if initializer.kind == "user" and initializer.source is None:
         said = f"{initializer.name} has no source to show: it is a lambda or a closure, or was typed elsewhere."

@@ -186,7 +186,7 @@ def initializers() -> dict[str, Initializer]:
     return {**_torchs(), RESET: _RESET, **_USERS}
 
 
-def found(how: object, path: str | None = None) -> Initializer:
+def get_initializer(how: object, path: str | None = None) -> Initializer:
     """The initializer of a name, with or without its trailing underscore, or a function.
 
     Raises:

@@ -10,7 +10,7 @@ import torch
 from nnwidgets.errors import InitializerError
 from nnwidgets.introspect import live_modules, live_tensors
 from nnwidgets.introspect.safe_access.objects import instance_dict, is_a
-from nnwidgets.introspect.safe_access.tensors import reading, unreadable_reason
+from nnwidgets.introspect.safe_access.tensors import plain_torch, unreadable_reason
 
 _REGISTRIES = ("_parameters", "_buffers", "_modules")
 
@@ -67,7 +67,7 @@ class Structure:
             for _, tensor, lying, asks in self._tensors:
                 if lying is not None and _lying(tensor) != lying:
                     storage, offset, size, stride, dtype = lying[1:]
-                    with reading():
+                    with plain_torch():
                         bare = torch.empty(0, dtype=dtype, device=storage.device)
                         tensor.data = bare.set_(storage, offset, size, stride)
                 if tensor.is_leaf and tensor.requires_grad is not asks:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from nnwidgets.introspect.safe_access.tensors import plain, reading
+from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, plain_torch
 
 
 class Scratch:
@@ -17,10 +17,10 @@ class Scratch:
     def __init__(self, tensors: Iterable[Any]) -> None:
         """Copy the memory of plain strided or parameter ``tensors``, storage by storage."""
         self._of: dict[int, Any] = {}
-        with reading():
+        with plain_torch():
             held: dict[tuple[torch.device, int], list[tuple[Any, torch.Tensor]]] = {}
             for tensor in tensors:
-                data = plain(tensor)
+                data = as_plain_tensor(tensor)
                 storage = data.untyped_storage().data_ptr() if data.numel() else -id(tensor)
                 held.setdefault((data.device, storage), []).append((tensor, data))
             for pairs in held.values():

@@ -18,14 +18,14 @@ from functools import cached_property
 import torch
 
 from nnwidgets.edit.undo_copy.digest import CHUNK_BYTES, digest
-from nnwidgets.edit.undo_copy.threads import Halt
+from nnwidgets.edit.undo_copy.threads import CancelFlag
 from nnwidgets.introspect.sharing import byte_ranges
 from nnwidgets.introspect.statistics.blocks import Runs, blocks
 
 _move = ctypes.memmove
 
 
-class Slot:
+class Buffer:
     """Memory of our own for one piece.
 
     Attributes:
@@ -39,7 +39,7 @@ class Slot:
         self.data = data
         self.address = data.data_ptr()
 
-    def fill(self, other: Slot) -> None:
+    def fill(self, other: Buffer) -> None:
         """Copy what another one of the same length holds."""
         _move(self.address, other.address, self.data.numel())
 
@@ -48,7 +48,7 @@ class Slot:
         return digest(self.address, self.data.numel())
 
 
-class Piece:
+class Block:
     """A block of a model's memory, and the slot beside it.
 
     Attributes:
@@ -60,20 +60,20 @@ class Piece:
 
     __slots__ = ("is_run", "live", "n_bytes", "slot")
 
-    def __init__(self, live: torch.Tensor, slot: Slot) -> None:
+    def __init__(self, live: torch.Tensor, slot: Buffer) -> None:
         self.live = live
         self.slot = slot
         self.n_bytes = slot.data.numel()
         self.is_run = live.device.type == "cpu" and live.is_contiguous()
 
-    def keep(self, slot: Slot) -> None:
+    def keep(self, slot: Buffer) -> None:
         """Copy the live bytes to a slot."""
         if self.is_run:
             _move(slot.address, self.live.data_ptr(), self.n_bytes)
         else:
             as_block(slot.data, self.live).copy_(self.live)
 
-    def put(self, slot: Slot) -> None:
+    def put(self, slot: Buffer) -> None:
         """Copy a slot's bytes to the live ones."""
         if self.is_run:
             _move(self.live.data_ptr(), slot.address, self.n_bytes)
@@ -84,12 +84,12 @@ class Piece:
         """The fingerprint of the live bytes; those that aren't a run on the CPU are copied to ``spare`` for it."""
         if self.is_run:
             return digest(self.live.data_ptr(), self.n_bytes)
-        held = Slot(spare[: self.n_bytes])
+        held = Buffer(spare[: self.n_bytes])
         self.keep(held)
         return held.digest()
 
 
-class Pieces:
+class Blocks:
     """All pieces of a snapshot, in order.
 
     Attributes:
@@ -99,12 +99,12 @@ class Pieces:
     """
 
     def __init__(self, live: Iterable[torch.Tensor], slots: Iterable[torch.Tensor]) -> None:
-        self.all = [Piece(block, Slot(slot)) for block, slot in zip(live, slots, strict=True)]
+        self.all = [Block(block, Buffer(slot)) for block, slot in zip(live, slots, strict=True)]
         self.stored = [b""] * len(self.all)
         self.left = [b""] * len(self.all)
         self._taking = [threading.Lock() for _ in range(_N_LOCKS)]
 
-    def take(self, run: Iterable[int], halt: Halt) -> None:
+    def take(self, run: Iterable[int], halt: CancelFlag) -> None:
         """Copy live bytes to their slots where that wasn't done."""
         for at in run:
             if halt.is_set:
@@ -126,7 +126,7 @@ class Pieces:
             piece.keep(piece.slot)
             self.stored[at] = piece.slot.digest()
 
-    def look(self, run: Iterable[int], spare: torch.Tensor, halt: Halt) -> None:
+    def look(self, run: Iterable[int], spare: torch.Tensor, halt: CancelFlag) -> None:
         """Note the fingerprints of live bytes where they aren't known."""
         for at in run:
             if halt.is_set:
@@ -148,7 +148,7 @@ class Pieces:
         found = sorted((piece.live.data_ptr(), at) for at, piece in enumerate(self.all) if piece.is_run)
         return [address for address, _ in found], [at for _, at in found]
 
-    def taken(self) -> Iterator[Piece]:
+    def taken(self) -> Iterator[Block]:
         """The pieces whose live bytes were copied."""
         return (piece for piece, stored in zip(self.all, self.stored, strict=True) if stored)
 
@@ -205,7 +205,7 @@ def _ends(tensor: torch.Tensor) -> tuple[int, int]:
     return tensor.data_ptr(), tensor.data_ptr() + reach * tensor.element_size()
 
 
-def piece_of(tensor: torch.Tensor, owner: int = 0) -> byte_ranges.Piece | None:
+def piece_of(tensor: torch.Tensor, owner: int = 0) -> byte_ranges.ByteRanges | None:
     """The bytes of a plain strided tensor; None where it has none."""
     return byte_ranges.piece(tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.element_size(), owner)
 
@@ -229,7 +229,7 @@ def _on_one_device(tensors: Sequence[torch.Tensor]) -> Iterator[torch.Tensor]:
         found = piece_of(tensor)
         if found is not None:
             sites.setdefault(found[:3], tensor)
-    pieces = [byte_ranges.Piece(*site, index) for index, site in enumerate(sites)]
+    pieces = [byte_ranges.ByteRanges(*site, index) for index, site in enumerate(sites)]
     owners = list(sites.values())
     for cluster in byte_ranges.clusters(pieces):
         shared = len(cluster) > 1 and any(len(having) > 1 for having in byte_ranges.coverage(cluster))
@@ -246,7 +246,7 @@ def _on_one_device(tensors: Sequence[torch.Tensor]) -> Iterator[torch.Tensor]:
                 yield from blocks(tensor, Runs.of(tensor), CHUNK_BYTES // tensor.element_size())
 
 
-def _hulls(cluster: list[byte_ranges.Piece], owners: Sequence[torch.Tensor]) -> Iterator[torch.Tensor]:
+def _hulls(cluster: list[byte_ranges.ByteRanges], owners: Sequence[torch.Tensor]) -> Iterator[torch.Tensor]:
     """The hulls of pieces, in order of address, what an earlier one covers left out."""
     covered = 0
     for each in sorted(cluster):

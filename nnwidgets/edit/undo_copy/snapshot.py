@@ -20,9 +20,9 @@ import torch
 
 from nnwidgets.edit.ahead import Ahead
 from nnwidgets.edit.undo_copy.digest import CHUNK_BYTES
-from nnwidgets.edit.undo_copy.memory_blocks import Pieces, Slot, as_block, blocks_of, turns_of
-from nnwidgets.edit.undo_copy.threads import Crew, Halt, insist
-from nnwidgets.introspect.safe_access.tensors import reading
+from nnwidgets.edit.undo_copy.memory_blocks import Blocks, Buffer, as_block, blocks_of, turns_of
+from nnwidgets.edit.undo_copy.threads import CancelFlag, ThreadGroup, retry_until_complete
+from nnwidgets.introspect.safe_access.tensors import plain_torch
 
 _ALIGNMENT = 64
 _LARGE_BYTES = 8 * 2**20
@@ -49,7 +49,7 @@ class Snapshot:
         Raises:
             RuntimeError: There is no room; MemoryError and OSError mean the same.
         """
-        with reading():
+        with plain_torch():
             live = blocks_of(tensors)
             self.size_bytes = sum(block.numel() * block.element_size() for block in live)
             self._turns = turns_of(live, tensors) if in_turn and self.size_bytes >= _LARGE_BYTES else None
@@ -58,11 +58,11 @@ class Snapshot:
             n_lanes = min(_MOST_LANES, torch.get_num_threads()) if self.size_bytes >= _LARGE_BYTES else 1
             n_spare = min(CHUNK_BYTES, max(spaced, default=0))
             *slots, spares = torch.split(_room(sum(spaced) + n_lanes * n_spare), [*spaced, n_lanes * n_spare])
-            self._pieces = Pieces(live, (slot[:size] for slot, size in zip(slots, sizes, strict=True)))
+            self._pieces = Blocks(live, (slot[:size] for slot, size in zip(slots, sizes, strict=True)))
             runs = _parts(range(len(live)), n_lanes)
             rooms = torch.split(spares, n_spare) if n_spare else (spares,)
-            self._lanes = [Lane(self._pieces, run, room) for run, room in zip(runs, rooms, strict=True)]
-        self._crew = Crew()
+            self._lanes = [BlockSwapper(self._pieces, run, room) for run, room in zip(runs, rooms, strict=True)]
+        self._crew = ThreadGroup()
         self._ahead: Ahead | None = None
         self._in_parts = in_parts
         self._is_taken = False
@@ -72,7 +72,7 @@ class Snapshot:
         """Copy the live bytes: all of them, or those that can't be copied while others are written."""
         everything = range(len(self._pieces.all))
         if self._in_parts:
-            self._pieces.take((at for at in everything if not self._pieces.all[at].is_run), Halt())
+            self._pieces.take((at for at in everything if not self._pieces.all[at].is_run), CancelFlag())
         elif self._turns is None:
             self._copy(everything)
         else:
@@ -113,13 +113,13 @@ class Snapshot:
         self._settle()
         if not self._is_taken:
             return
-        with reading():
+        with plain_torch():
             for piece in self._pieces.taken():
                 piece.put(piece.slot)
 
     def is_as_left(self, within: torch.Tensor | None = None) -> bool:
         """Whether the live bytes, or those around one plain tensor, are the ones last left there."""
-        with reading():
+        with plain_torch():
             spare = self._lanes[0].spare
             pairs = zip(self._pieces.all, self._pieces.left, strict=True)
             return all(piece.digest(spare) == left for piece, left in pairs if _meets(piece.live, within))
@@ -149,16 +149,16 @@ class Snapshot:
                 found = [lane.found[at] for lane in self._lanes for at in lane.run]
                 pieces.stored, pieces.left, self.is_turned = found, pieces.stored, not self.is_turned
         except BaseException:
-            insist(self._back)
+            retry_until_complete(self._back)
             pieces.stored, pieces.left, self.is_turned = before
             raise
         if not is_whole:
-            insist(self._back)
+            retry_until_complete(self._back)
         return is_whole
 
     def old(self, tensor: torch.Tensor) -> torch.Tensor | None:
         """What is kept of a plain strided ``tensor``, as a tensor of its own; None where not all of it is."""
-        with reading():
+        with plain_torch():
             twin = twin_of(tensor.cpu() if tensor.device.type != "cpu" else tensor)
             if not tensor.numel():
                 return twin
@@ -186,12 +186,12 @@ class Snapshot:
     def _copy(self, run: range) -> None:
         self._crew.run([partial(self._take_part, part) for part in _parts(run, len(self._lanes))])
 
-    def _take_part(self, run: range, halt: Halt) -> None:
-        with reading():
+    def _take_part(self, run: range, halt: CancelFlag) -> None:
+        with plain_torch():
             self._pieces.take(run, halt)
 
-    def _look(self, lane: Lane, halt: Halt) -> None:
-        with reading():
+    def _look(self, lane: BlockSwapper, halt: CancelFlag) -> None:
+        with plain_torch():
             self._pieces.look(lane.run, lane.spare, halt)
 
     def _settle(self) -> None:
@@ -204,13 +204,13 @@ class Snapshot:
     def _back(self) -> None:
         """Take back what was exchanged; may be called again where it was interrupted."""
         self._settle()
-        with reading():
+        with plain_torch():
             for lane in self._lanes:
                 lane.back()
 
 
-def _forward(lane: Lane, halt: Halt, *, check: bool) -> None:
-    with reading():
+def _forward(lane: BlockSwapper, halt: CancelFlag, *, check: bool) -> None:
+    with plain_torch():
         lane.forward(halt, check=check)
 
 
@@ -254,7 +254,7 @@ def _range(tensor: torch.Tensor) -> tuple[int, int]:
     return tensor.data_ptr(), tensor.data_ptr() + reach * tensor.element_size()
 
 
-class Lane:
+class BlockSwapper:
     """A run of pieces with one piece of room beside them.
 
     Attributes:
@@ -263,10 +263,10 @@ class Lane:
         found: The fingerprints of what was live, by index, since `begin`.
     """
 
-    def __init__(self, pieces: Pieces, run: range, room: torch.Tensor) -> None:
+    def __init__(self, pieces: Blocks, run: range, room: torch.Tensor) -> None:
         self._pieces = pieces
         self.run = run
-        self._room = Slot(room)
+        self._room = Buffer(room)
         self.found: dict[int, bytes] = {}
         self._step = (run.start, 0, 0)
 
@@ -280,7 +280,7 @@ class Lane:
         self._step = (self.run.start, 0, 0)
         self.found = {}
 
-    def forward(self, halt: Halt, *, check: bool) -> None:
+    def forward(self, halt: CancelFlag, *, check: bool) -> None:
         """Exchange all pieces; sets ``halt`` where one isn't as it was left."""
         for at in self.run:
             if halt.is_set:
@@ -325,5 +325,5 @@ class Lane:
             self._step = (after, at, 0)
         return True
 
-    def _held(self, n_bytes: int) -> Slot:
-        return self._room if n_bytes == self._room.data.numel() else Slot(self._room.data[:n_bytes])
+    def _held(self, n_bytes: int) -> Buffer:
+        return self._room if n_bytes == self._room.data.numel() else Buffer(self._room.data[:n_bytes])

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 
-class Halt:
+class CancelFlag:
     """Asks work that looks at it between its steps to stop."""
 
     __slots__ = ("is_set",)
@@ -20,10 +20,10 @@ class Halt:
         self.is_set = False
 
 
-class Aside:
+class CancellableThread:
     """One call on a thread of its own."""
 
-    def __init__(self, call: Callable[[], object], halt: Halt) -> None:
+    def __init__(self, call: Callable[[], object], halt: CancelFlag) -> None:
         self._call: Callable[[], object] | None = call
         self._halt = halt
         self._is_off = False
@@ -58,7 +58,7 @@ class Aside:
                     self._error = error
 
 
-class Crew:
+class ThreadGroup:
     """Makes calls at once.
 
     Attributes:
@@ -66,14 +66,14 @@ class Crew:
     """
 
     def __init__(self) -> None:
-        self.halt = Halt()
-        self._others: list[Aside] = []
+        self.halt = CancelFlag()
+        self._others: list[CancellableThread] = []
 
-    def run(self, calls: Sequence[Callable[[Halt], object]]) -> bool:
+    def run(self, calls: Sequence[Callable[[CancelFlag], object]]) -> bool:
         """Make calls, the first in this thread, and come back when all have ended.
 
         Args:
-            calls: Each gets a `Halt`, looks at it between its steps, and sets it to stop the others.
+            calls: Each gets a `CancelFlag`, looks at it between its steps, and sets it to stop the others.
 
         Returns:
             Whether none set it.
@@ -82,10 +82,10 @@ class Crew:
             BaseException: What one of them raised, or an interrupt of this thread; the others are called off.
         """
         self.settle()
-        halt = self.halt = Halt()
+        halt = self.halt = CancelFlag()
         is_over = False
         try:
-            self._others = [Aside(partial(call, halt), halt) for call in calls[1:]]
+            self._others = [CancellableThread(partial(call, halt), halt) for call in calls[1:]]
             begun, left = [], list(calls[:1])
             for call, other in zip(calls[1:], self._others, strict=True):
                 try:
@@ -101,7 +101,7 @@ class Crew:
             is_over = True
         finally:
             if not is_over:
-                insist(self.settle)
+                retry_until_complete(self.settle)
         return not halt.is_set
 
     def settle(self) -> None:
@@ -114,7 +114,7 @@ class Crew:
 _TRIES = 1_000
 
 
-def insist(call: Callable[[], None]) -> None:
+def retry_until_complete(call: Callable[[], None]) -> None:
     """Call what may be called again until it has run through, whatever interrupts it; only then let that be known."""
     interrupted: BaseException | None = None
     for _ in range(_TRIES):

@@ -9,10 +9,15 @@ from typing import Any, Protocol
 import torch
 
 from nnwidgets.edit.undo_copy.snapshot import Snapshot
-from nnwidgets.edit.undo_copy.threads import insist
+from nnwidgets.edit.undo_copy.threads import retry_until_complete
 from nnwidgets.introspect import sampled_stats, stats
 from nnwidgets.introspect.records import TensorStats
-from nnwidgets.introspect.safe_access.tensors import plain, reading, unreadable_reason, without_torch_function
+from nnwidgets.introspect.safe_access.tensors import (
+    as_plain_tensor,
+    plain_torch,
+    unreadable_reason,
+    without_torch_function,
+)
 
 _EXACT_ELEMENTS = 4_000_000
 
@@ -49,7 +54,7 @@ class Exchangeable(Protocol):
         """Put the other side in place; where that was interrupted, the next call takes back what was done."""
 
 
-class Site:
+class TensorSite:
     """Where a tensor was, to tell that it is still there; holds it weakly."""
 
     def __init__(self, path: str, tensor: Any) -> None:
@@ -67,7 +72,7 @@ class Site:
         return live is not None and live is self.tensor and _geometry(live) == self._geometry
 
 
-class Undo:
+class UndoRecord:
     """All that takes a change back, and makes it again.
 
     Attributes:
@@ -77,7 +82,7 @@ class Undo:
 
     def __init__(
         self,
-        sites: Sequence[Site],
+        sites: Sequence[TensorSite],
         plains: Sequence[torch.Tensor],
         flags: Sequence[Flag],
         states: Sequence[Exchangeable],
@@ -119,8 +124,8 @@ class Undo:
     def _is_different(self, tensor: Any) -> bool:
         if tensor is None or unreadable_reason(tensor) is not None:
             return False
-        with reading():
-            return self._snapshot.is_different(plain(tensor))
+        with plain_torch():
+            return self._snapshot.is_different(as_plain_tensor(tensor))
 
     def restore(self) -> None:
         """Take back a change that is being made; may be called again."""
@@ -148,7 +153,7 @@ class Undo:
                 return False
             self._set(done=not is_done)
         except BaseException:
-            insist(take_back)
+            retry_until_complete(take_back)
             raise
         return True
 
@@ -186,8 +191,8 @@ class Undo:
         for site in self._asked(paths):
             tensor = site.tensor
             if tensor is not None and unreadable_reason(tensor) is None and site.is_there(tensor):
-                with reading():
-                    old = self._snapshot.old(plain(tensor))
+                with plain_torch():
+                    old = self._snapshot.old(as_plain_tensor(tensor))
                 if old is not None:
                     made[site.path] = summarized(old)
         return made
@@ -202,15 +207,15 @@ class Undo:
             if site.tensor is not None and site.is_there(site.tensor) and unreadable_reason(site.tensor) is None
         }
 
-    def _asked(self, paths: Collection[str] | None) -> Sequence[Site]:
+    def _asked(self, paths: Collection[str] | None) -> Sequence[TensorSite]:
         return self.sites if paths is None else [site for site in self.sites if site.path in paths]
 
-    def _is_changed(self, site: Site) -> bool:
+    def _is_changed(self, site: TensorSite) -> bool:
         tensor = site.tensor
         if tensor is None or unreadable_reason(tensor) is not None:
             return True
-        with reading():
-            return not self._snapshot.is_as_left(within=plain(tensor))
+        with plain_torch():
+            return not self._snapshot.is_as_left(within=as_plain_tensor(tensor))
 
 
 def summarized(tensor: torch.Tensor) -> TensorStats:
@@ -222,6 +227,6 @@ def summarized(tensor: torch.Tensor) -> TensorStats:
 def _geometry(tensor: Any) -> tuple[Any, ...]:
     if unreadable_reason(tensor) is not None or tensor.layout is not torch.strided:
         return (tuple(tensor.shape),) if type(tensor) in (torch.Tensor, torch.nn.Parameter) else ()
-    with reading():
-        data = plain(tensor)
+    with plain_torch():
+        data = as_plain_tensor(tensor)
         return (data.data_ptr(), tuple(data.shape), data.stride(), data.dtype, data.device)

@@ -16,7 +16,7 @@ from nnwidgets.introspect.checks.tensor_state import state_drafts
 from nnwidgets.introspect.checks.tensor_values import EXACT_BYTES, value_drafts
 from nnwidgets.introspect.checks.training import optimizers_in, training_drafts
 from nnwidgets.introspect.records import Finding
-from nnwidgets.introspect.safe_access.scan import Reading, quiet, read
+from nnwidgets.introspect.safe_access.scan import ModelScan, quiet, read
 
 
 def check(module: nn.Module, *, optimizer: Any = None) -> tuple[Finding, ...]:
@@ -58,7 +58,9 @@ def check(module: nn.Module, *, optimizer: Any = None) -> tuple[Finding, ...]:
     return worst_first((*structural_findings(reading, optimizers=optimizers), *data_findings(reading)))
 
 
-def structural_findings(reading: Reading, *, name: str = "net", optimizers: Sequence[Any] = ()) -> tuple[Finding, ...]:
+def structural_findings(
+    reading: ModelScan, *, name: str = "net", optimizers: Sequence[Any] = ()
+) -> tuple[Finding, ...]:
     """Return what can be found without reading the data of a tensor: quick for any model.
 
     Args:
@@ -79,7 +81,7 @@ def structural_findings(reading: Reading, *, name: str = "net", optimizers: Sequ
 
 
 def data_findings(
-    reading: Reading,
+    reading: ModelScan,
     *,
     name: str = "net",
     cancelled: Callable[[], bool] = lambda: False,

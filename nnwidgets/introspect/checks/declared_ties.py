@@ -13,14 +13,14 @@ from nnwidgets.introspect.checks.expressions import module_expression
 from nnwidgets.introspect.checks.findings import Draft
 from nnwidgets.introspect.safe_access.modules import own_attribute, registered_by_name
 from nnwidgets.introspect.safe_access.objects import class_attribute, is_a, is_module, is_tensor, plain_items, type_name
-from nnwidgets.introspect.safe_access.scan import Reading
+from nnwidgets.introspect.safe_access.scan import ModelScan
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.]+")
 _LONGEST_PATTERN = 200
 _COLLECTIONS = (dict, list, tuple, set, frozenset)
 
 
-def declared_tie_drafts(reading: Reading, name: str) -> Iterator[Draft]:
+def declared_tie_drafts(reading: ModelScan, name: str) -> Iterator[Draft]:
     """Yield the ties that `transformers`' ``_tied_weights_keys`` declare and the model lacks.
 
     They hold where the config says ``tie_word_embeddings``. Later releases map each name to the one it is tied to,
@@ -119,7 +119,7 @@ def _at(module: Any, dotted: str) -> Any:
     return registered_by_name(module, "_buffers").get(last) if found is None else found
 
 
-def _broken(reading: Reading, row: int, target: str, source: str | None, name: str) -> Draft | None:
+def _broken(reading: ModelScan, row: int, target: str, source: str | None, name: str) -> Draft | None:
     module = reading.modules[row]
     tensor = _at(module, target)
     if not is_tensor(tensor):
@@ -162,5 +162,5 @@ def _is_tied(one: torch.Tensor, other: torch.Tensor) -> bool:
         return True
 
 
-def _n_names(reading: Reading, tensor: torch.Tensor) -> int:
+def _n_names(reading: ModelScan, tensor: torch.Tensor) -> int:
     return sum(1 for _, value in reading.slots if value is tensor)

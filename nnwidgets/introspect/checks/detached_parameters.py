@@ -10,13 +10,13 @@ from nnwidgets.introspect.checks.findings import Draft
 from nnwidgets.introspect.checks.forward_source import Chain, Detached, ForwardReads, forward_reads
 from nnwidgets.introspect.safe_access.modules import own_attribute, registered_by_name
 from nnwidgets.introspect.safe_access.objects import is_tensor, type_name
-from nnwidgets.introspect.safe_access.scan import Reading
+from nnwidgets.introspect.safe_access.scan import ModelScan
 
 _READS_ALL = frozenset({"parameters", "named_parameters", "state_dict", "__dict__", "_parameters", "children",
                         "modules", "named_modules", "named_children", "get_parameter", "get_submodule"})  # fmt: skip
 
 
-def gradient_drafts(reading: Reading) -> Iterator[Draft]:
+def gradient_drafts(reading: ModelScan) -> Iterator[Draft]:
     """Yield the trainable parameters that their module's forward only reads detached."""
     by_class: dict[int, ForwardReads] = {}
     for row, module in enumerate(reading.modules):
@@ -50,7 +50,7 @@ def _is_read_plainly(chain: Chain, reads: ForwardReads) -> bool:
     return any(chain[: len(other)] == other or other[: len(chain)] == chain for other in reads.plain)
 
 
-def _draft(reading: Reading, row: int, read: Detached) -> Draft:
+def _draft(reading: ModelScan, row: int, read: Detached) -> Draft:
     kind = type_name(type(reading.modules[row]))
     where = reading.path(row)
     for step in read.chain:

@@ -6,10 +6,10 @@ import json
 from keyword import iskeyword
 from typing import Any
 
-from nnwidgets.introspect.safe_access.scan import Reading
+from nnwidgets.introspect.safe_access.scan import ModelScan
 
 
-def module_expression(reading: Reading, row: int, name: str) -> str:
+def module_expression(reading: ModelScan, row: int, name: str) -> str:
     """Return Python that gives the module of a row, ``name`` being the model's variable.
 
     Example:
@@ -41,7 +41,7 @@ def attribute_expression(owner: str, name: str) -> str | None:
     return f"{owner}.{name}" if is_plain_name(name) else None
 
 
-def tensor_expression(reading: Reading, slot: int, row: int, name: str) -> str:
+def tensor_expression(reading: ModelScan, slot: int, row: int, name: str) -> str:
     """Return Python that gives the tensor in a slot of a row."""
     owner = module_expression(reading, row, name)
     key = reading.slots[slot][0]

@@ -16,13 +16,13 @@ from nnwidgets.introspect.checks.forward_source import names_in_forward
 from nnwidgets.introspect.records import Severity
 from nnwidgets.introspect.safe_access.modules import Found, own_attribute, registered_by_name
 from nnwidgets.introspect.safe_access.objects import is_a, is_tensor, type_name
-from nnwidgets.introspect.safe_access.scan import Reading, read
+from nnwidgets.introspect.safe_access.scan import ModelScan, read
 
 _MOST_HIDDEN_READ = 500
 _SWITCHED = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._NormBase)  # noqa: SLF001 - torch's base classes
 
 
-def registration_drafts(reading: Reading, name: str) -> Iterator[Draft]:
+def registration_drafts(reading: ModelScan, name: str) -> Iterator[Draft]:
     """Yield what the registration of modules and tensors gives rise to."""
     yield from _non_string_keys(reading, name)
     yield from _unregistered_tensors(reading, name)
@@ -30,7 +30,7 @@ def registration_drafts(reading: Reading, name: str) -> Iterator[Draft]:
     yield from _cycles(reading)
 
 
-def _non_string_keys(reading: Reading, name: str) -> Iterator[Draft]:
+def _non_string_keys(reading: ModelScan, name: str) -> Iterator[Draft]:
     strange: dict[int, list[int]] = {}
     for row in range(1, len(reading.modules)):
         if not is_a(reading.keys[row], str):
@@ -57,7 +57,7 @@ def _non_string_keys(reading: Reading, name: str) -> Iterator[Draft]:
         )
 
 
-def _unregistered_tensors(reading: Reading, name: str) -> Iterator[Draft]:
+def _unregistered_tensors(reading: ModelScan, name: str) -> Iterator[Draft]:
     containers: dict[tuple[int, str], list[int]] = {}
     for row, (_, at) in reading.splits.items():
         for slot in range(at, reading.first_slot[row + 1]):
@@ -79,7 +79,7 @@ def _is_trained(tensor: torch.Tensor) -> bool:
     return tensor.requires_grad and tensor.is_leaf
 
 
-def _plain_tensor(reading: Reading, row: int, key: str, tensor: torch.Tensor, name: str) -> Draft:
+def _plain_tensor(reading: ModelScan, row: int, key: str, tensor: torch.Tensor, name: str) -> Draft:
     owner = module_expression(reading, row, name)
     where = paths.join(reading.path(row), key)
     like = f"{_class_name(reading, row)} {tensor.requires_grad}"
@@ -116,7 +116,7 @@ def _is_moved_by_forward(kind: type, key: str) -> bool:
     return key in names and bool(names & {"to", "type_as", "cuda"})
 
 
-def _tensors_in_container(reading: Reading, row: int, attribute: str, trained: list[int], name: str) -> Draft:
+def _tensors_in_container(reading: ModelScan, row: int, attribute: str, trained: list[int], name: str) -> Draft:
     owner = module_expression(reading, row, name)
     held = own_attribute(reading.modules[row], attribute)
     wrapper = "ParameterDict" if is_a(held, dict) else "ParameterList"
@@ -140,7 +140,7 @@ def _is_derived(module: Any, key: str, tensor: torch.Tensor) -> bool:
     return not tensor.is_leaf or any(f"{key}_{part}" in registered for part in ("g", "v", "orig"))
 
 
-def _unregistered_modules(reading: Reading, name: str) -> Iterator[Draft]:
+def _unregistered_modules(reading: ModelScan, name: str) -> Iterator[Draft]:
     held: dict[tuple[int, str], list[Found]] = {}
     for row, found in reading.hidden:
         held.setdefault((row, paths.split(found.name)[0]), []).append(found)
@@ -188,7 +188,7 @@ class _Inside:
         return "print() and hooks don't reach it, though it holds nothing to train or save"
 
 
-def _hidden_modules(reading: Reading, row: int, modules: list[Found], inside: _Inside, name: str) -> Draft:
+def _hidden_modules(reading: ModelScan, row: int, modules: list[Found], inside: _Inside, name: str) -> Draft:
     attribute = paths.split(modules[0].name)[0]
     owner = module_expression(reading, row, name)
     held = own_attribute(reading.modules[row], attribute)
@@ -228,7 +228,7 @@ def _can_wrap(held: object, attribute: str) -> bool:
     return type(held) in {list, tuple}
 
 
-def _cycles(reading: Reading) -> Iterator[Draft]:
+def _cycles(reading: ModelScan) -> Iterator[Draft]:
     for row in reading.first_met:
         if reading.is_cycle(row):
             top = reading.path(reading.first_met[row]) or "the model itself"
@@ -243,5 +243,5 @@ def _cycles(reading: Reading) -> Iterator[Draft]:
             )
 
 
-def _class_name(reading: Reading, row: int) -> str:
+def _class_name(reading: ModelScan, row: int) -> str:
     return type_name(type(reading.modules[row]))

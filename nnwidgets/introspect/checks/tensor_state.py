@@ -12,7 +12,7 @@ from torch.nn.parameter import UninitializedParameter
 from nnwidgets.introspect.checks.findings import Draft
 from nnwidgets.introspect.safe_access.modules import own_attribute
 from nnwidgets.introspect.safe_access.objects import is_a, is_tensor, type_name
-from nnwidgets.introspect.safe_access.scan import Reading
+from nnwidgets.introspect.safe_access.scan import ModelScan
 
 _LAZY = UninitializedParameter.__mro__[1]
 """What lazy parameters and lazy buffers have in common."""
@@ -20,7 +20,7 @@ _LAZY = UninitializedParameter.__mro__[1]
 _MOST_LISTED = 4
 
 
-def state_drafts(reading: Reading) -> Iterator[Draft]:
+def state_drafts(reading: ModelScan) -> Iterator[Draft]:
     """Yield what can be said of tensors without their data."""
     tensors = _sorted(reading)
     yield from _uninitialized(reading, tensors.lazy)
@@ -40,7 +40,7 @@ class _Tensors:
     devices: Counter[torch.device] = field(default_factory=Counter)
 
 
-def _sorted(reading: Reading) -> _Tensors:
+def _sorted(reading: ModelScan) -> _Tensors:
     """Sort all tensors in one pass, each class looked at once: models have a hundred thousand."""
     found = _Tensors()
     kinds: dict[int, tuple[bool, bool]] = {}
@@ -78,7 +78,7 @@ def _sorted(reading: Reading) -> _Tensors:
     return found
 
 
-def _uninitialized(reading: Reading, slots: list[tuple[int, int]]) -> Iterator[Draft]:
+def _uninitialized(reading: ModelScan, slots: list[tuple[int, int]]) -> Iterator[Draft]:
     lazy: dict[int, list[str]] = {}
     for slot, row in slots:
         lazy.setdefault(row, []).append(reading.slot_name(slot, row))
@@ -96,7 +96,7 @@ def _uninitialized(reading: Reading, slots: list[tuple[int, int]]) -> Iterator[D
         )
 
 
-def _without_data(reading: Reading, tensors: _Tensors) -> Iterator[Draft]:
+def _without_data(reading: ModelScan, tensors: _Tensors) -> Iterator[Draft]:
     """Tell of meta tensors: all alike is a model built without memory; some only is a load that stopped half-way."""
     if not tensors.meta:
         return
@@ -126,7 +126,7 @@ def _without_data(reading: Reading, tensors: _Tensors) -> Iterator[Draft]:
         )
 
 
-def _non_persistent(reading: Reading) -> Iterator[Draft]:
+def _non_persistent(reading: ModelScan) -> Iterator[Draft]:
     for row, (at, end) in reading.splits.items():
         names = _left_out(reading, row)
         if not names:
@@ -146,7 +146,7 @@ def _non_persistent(reading: Reading) -> Iterator[Draft]:
                 )
 
 
-def _left_out(reading: Reading, row: int) -> frozenset[str]:
+def _left_out(reading: ModelScan, row: int) -> frozenset[str]:
     """Return the names of buffers that ``state_dict`` leaves out."""
     if row in reading.irregular:
         return reading.irregular[row][1]
@@ -174,5 +174,5 @@ def _listed(names: list[str]) -> str:
     return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
 
 
-def _class_name(reading: Reading, row: int) -> str:
+def _class_name(reading: ModelScan, row: int) -> str:
     return type_name(type(reading.modules[row]))

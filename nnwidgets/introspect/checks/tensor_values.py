@@ -20,7 +20,7 @@ from nnwidgets.introspect.checks.units import (
 )
 from nnwidgets.introspect.safe_access import tensors
 from nnwidgets.introspect.safe_access.objects import is_tensor, type_mro, type_name
-from nnwidgets.introspect.safe_access.scan import Reading
+from nnwidgets.introspect.safe_access.scan import ModelScan
 from nnwidgets.introspect.statistics.stats import CancelledError
 
 EXACT_BYTES = 8 * 2**30
@@ -41,7 +41,7 @@ class _Effort:
     devices: set[str] = field(default_factory=set)
 
 
-def value_drafts(reading: Reading, name: str, cancelled: Callable[[], bool], exact_bytes: int) -> list[Draft]:
+def value_drafts(reading: ModelScan, name: str, cancelled: Callable[[], bool], exact_bytes: int) -> list[Draft]:
     """Return what the data tells. Only data in the CPU's memory is read.
 
     Raises:
@@ -51,7 +51,7 @@ def value_drafts(reading: Reading, name: str, cancelled: Callable[[], bool], exa
     drafts: list[Draft] = []
     constant: list[ConstantWeight] = []
     n_weights = 0
-    with tensors.reading():
+    with tensors.plain_torch():
         for place in _places(reading, effort):
             draft = _not_finite(reading, place, name, effort)
             if draft is not None:
@@ -69,7 +69,7 @@ def value_drafts(reading: Reading, name: str, cancelled: Callable[[], bool], exa
     return [*drafts, *judged(constant, n_weights), *_limits(effort, exact_bytes)]
 
 
-def _places(reading: Reading, effort: _Effort) -> Iterator[Place]:
+def _places(reading: ModelScan, effort: _Effort) -> Iterator[Place]:
     """Yield each tensor of numbers that can be read, once."""
     seen: set[tuple[object, ...]] = set()
     embeddings = _embedding_addresses(reading)
@@ -84,7 +84,7 @@ def _places(reading: Reading, effort: _Effort) -> Iterator[Place]:
                 continue
             if tensors.unreadable_reason(tensor) is not None:
                 continue
-            data = tensors.plain(tensor)
+            data = tensors.as_plain_tensor(tensor)
             is_number = data.is_floating_point() or data.is_complex()
             if data.layout is not torch.strided or data.is_quantized or not is_number or not data.numel():
                 continue
@@ -94,7 +94,7 @@ def _places(reading: Reading, effort: _Effort) -> Iterator[Place]:
                 yield Place(slot, row, data, data.data_ptr() in embeddings)
 
 
-def _embedding_addresses(reading: Reading) -> set[int]:
+def _embedding_addresses(reading: ModelScan) -> set[int]:
     addresses: set[int] = set()
     kinds = {id(type(module)): type(module) for module in reading.modules}
     embeddings = {key for key, kind in kinds.items() if any(base in type_mro(kind) for base in EMBEDDINGS)}
@@ -103,11 +103,11 @@ def _embedding_addresses(reading: Reading) -> set[int]:
             for slot in range(reading.first_slot[row], reading.first_slot[row + 1]):
                 tensor = reading.slots[slot][1]
                 if is_tensor(tensor) and tensors.unreadable_reason(tensor) is None:
-                    addresses.add(tensors.plain(tensor).data_ptr())
+                    addresses.add(tensors.as_plain_tensor(tensor).data_ptr())
     return addresses
 
 
-def _not_finite(reading: Reading, place: Place, name: str, effort: _Effort) -> Draft | None:
+def _not_finite(reading: ModelScan, place: Place, name: str, effort: _Effort) -> Draft | None:
     """Tell of NaN and infinite elements; in buffers only of NaN, since masks are made of infinities."""
     data = torch.view_as_real(place.data.resolve_conj()) if place.data.is_complex() else place.data
     size = data.numel() * data.element_size()

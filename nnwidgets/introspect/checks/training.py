@@ -13,10 +13,10 @@ from nnwidgets.introspect.checks.expressions import module_expression, tensor_ex
 from nnwidgets.introspect.checks.findings import Draft
 from nnwidgets.introspect.safe_access.modules import own_attribute
 from nnwidgets.introspect.safe_access.objects import is_a, is_tensor, type_name
-from nnwidgets.introspect.safe_access.scan import Reading
+from nnwidgets.introspect.safe_access.scan import ModelScan
 
 
-def training_drafts(reading: Reading, name: str, optimizers: Sequence[Any]) -> Iterator[Draft]:
+def training_drafts(reading: ModelScan, name: str, optimizers: Sequence[Any]) -> Iterator[Draft]:
     """Yield what training this model would meet."""
     yield from _frozen(reading, name)
     yield from _training_flags(reading, name)
@@ -42,7 +42,7 @@ def optimizers_in(optimizer: object) -> tuple[Any, ...]:
     return given
 
 
-def _frozen(reading: Reading, name: str) -> Iterator[Draft]:
+def _frozen(reading: ModelScan, name: str) -> Iterator[Draft]:
     """Tell of the largest parts in which no parameter is trained."""
     frozen, trained = _trainability(reading)
     first, ends = reading.first_slot, reading.ends()
@@ -64,7 +64,7 @@ def _frozen(reading: Reading, name: str) -> Iterator[Draft]:
             row += 1
 
 
-def _trainability(reading: Reading) -> tuple[list[int], list[int]]:
+def _trainability(reading: ModelScan) -> tuple[list[int], list[int]]:
     """Return, slot by slot, 1 where a parameter could be trained and isn't, and where it is."""
     frozen, trained = [0] * len(reading.slots), [0] * len(reading.slots)
     slots, splits, first = reading.slots, reading.splits, reading.first_slot
@@ -86,7 +86,7 @@ def _trainability(reading: Reading) -> tuple[list[int], list[int]]:
     return frozen, trained
 
 
-def _frozen_part(reading: Reading, row: int, n_frozen: int, name: str) -> Draft:
+def _frozen_part(reading: ModelScan, row: int, n_frozen: int, name: str) -> Draft:
     what = f"Its {n_frozen:,} parameters have" if n_frozen > 1 else "Its parameter has"
     return Draft(
         "frozen",
@@ -99,7 +99,7 @@ def _frozen_part(reading: Reading, row: int, n_frozen: int, name: str) -> Draft:
     )
 
 
-def _frozen_parameter(reading: Reading, slot: int, row: int, name: str) -> Draft:
+def _frozen_parameter(reading: ModelScan, slot: int, row: int, name: str) -> Draft:
     return Draft(
         "frozen",
         "note",
@@ -112,7 +112,7 @@ def _frozen_parameter(reading: Reading, slot: int, row: int, name: str) -> Draft
     )
 
 
-def _training_flags(reading: Reading, name: str) -> Iterator[Draft]:
+def _training_flags(reading: ModelScan, name: str) -> Iterator[Draft]:
     flags = [own_attribute(module, "training") for module in reading.modules]
     for row, (flag, _) in reading.irregular.items():
         flags[row] = flag
@@ -139,7 +139,7 @@ def _training_flags(reading: Reading, name: str) -> Iterator[Draft]:
         row = ends[row]
 
 
-def _stale_optimizer(reading: Reading, name: str, optimizers: Sequence[Any]) -> Iterator[Draft]:
+def _stale_optimizer(reading: ModelScan, name: str, optimizers: Sequence[Any]) -> Iterator[Draft]:
     own: dict[int, tuple[int, int, Any]] = {}
     for row, begin in enumerate(reading.first_slot[:-1]):
         for slot in range(begin, reading.first_slot[row + 1]):

@@ -14,8 +14,8 @@ from nnwidgets.introspect.checks.findings import Draft
 from nnwidgets.introspect.checks.forward_source import names_in_forward
 from nnwidgets.introspect.safe_access.modules import own_attribute
 from nnwidgets.introspect.safe_access.objects import class_attribute, is_a, is_tensor, type_mro, type_name
-from nnwidgets.introspect.safe_access.scan import Reading
-from nnwidgets.introspect.safe_access.tensors import plain, unreadable_reason
+from nnwidgets.introspect.safe_access.scan import ModelScan
+from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, unreadable_reason
 
 EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag)
 _CONVOLUTION = nn.modules.conv._ConvNd  # noqa: SLF001 - the base that all convolutions have
@@ -56,7 +56,7 @@ class ConstantWeight:
     is_zero: bool
 
 
-def is_weight(reading: Reading, place: Place) -> bool:
+def is_weight(reading: ModelScan, place: Place) -> bool:
     """Say whether this is the trained weight of a layer of units: a matrix or more, no embedding, no norm."""
     module = reading.modules[place.row]
     name = reading.slots[place.slot][0]
@@ -92,7 +92,7 @@ def _n_units(module: Any, data: torch.Tensor) -> int:
     return min(data.shape[0], data.shape[1]) if axis is None else data.shape[axis]
 
 
-def constant_weight(reading: Reading, place: Place, name: str) -> ConstantWeight | None:
+def constant_weight(reading: ModelScan, place: Place, name: str) -> ConstantWeight | None:
     """Return what to say of a weight whose units are all equal; None where they aren't."""
     module, axis = reading.modules[place.row], _unit_axis(reading.modules[place.row])
     units = _comparable(place.data).movedim(axis or 0, 0)
@@ -122,16 +122,16 @@ def _comparable(data: torch.Tensor) -> torch.Tensor:
     return data.float() if data.dtype.itemsize == 1 else data
 
 
-def _same_bias(reading: Reading, place: Place) -> bool:
+def _same_bias(reading: ModelScan, place: Place) -> bool:
     bias = _bias(reading, place.row)
     return bias is None or bool((bias == bias.reshape(-1)[0]).all())
 
 
-def _bias(reading: Reading, row: int) -> torch.Tensor | None:
+def _bias(reading: ModelScan, row: int) -> torch.Tensor | None:
     for slot in range(reading.first_slot[row], reading.first_slot[row + 1]):
         key, tensor = reading.slots[slot]
         if type(key) is str and key == "bias" and is_tensor(tensor) and unreadable_reason(tensor) is None:
-            return plain(tensor) if tensor.numel() else None
+            return as_plain_tensor(tensor) if tensor.numel() else None
     return None
 
 
@@ -155,7 +155,7 @@ def judged(constant: list[ConstantWeight], n_weights: int) -> Iterator[Draft]:
             yield draft
 
 
-def dead_units(reading: Reading, place: Place, name: str) -> Iterator[Draft]:
+def dead_units(reading: ModelScan, place: Place, name: str) -> Iterator[Draft]:
     """Yield, for the weight of a layer, that some of its units are only zeros."""
     module, axis = reading.modules[place.row], _unit_axis(reading.modules[place.row])
     is_layer_weight = place.data.dim() >= _MATRIX and reading.slots[place.slot][0] == "weight"
@@ -190,7 +190,7 @@ def dead_units(reading: Reading, place: Place, name: str) -> Iterator[Draft]:
     )
 
 
-def _meets_relu(reading: Reading, row: int) -> bool:
+def _meets_relu(reading: ModelScan, row: int) -> bool:
     """Say whether what this layer gives meets a ReLU: the next child is one, or its parent's forward names it."""
     parent = reading.parents[row]
     after = reading.ends()[row]

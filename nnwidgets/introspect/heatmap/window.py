@@ -13,7 +13,7 @@ from nnwidgets.errors import InvalidTargetError
 from nnwidgets.introspect.heatmap.downsample import dense_cells, sparse_cells
 from nnwidgets.introspect.heatmap.exact_text import texts
 from nnwidgets.introspect.heatmap.matrix_view import Matrix, matrix_shape
-from nnwidgets.introspect.safe_access.tensors import plain, reading
+from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, plain_torch
 from nnwidgets.introspect.statistics.sampling import sample
 from nnwidgets.introspect.statistics.stats import CancelledError
 
@@ -103,8 +103,8 @@ def window(
     for name, value in {"max_rows": max_rows, "max_columns": max_columns}.items():
         if not 1 <= value <= _MOST_SIDE:
             raise InvalidTargetError(f"{name} is {value}, expected 1 to {_MOST_SIDE}.")
-    data = plain(tensor)
-    with reading():
+    data = as_plain_tensor(tensor)
+    with plain_torch():
         n_rows, n_columns, row_axes, column_axes = matrix_shape(data.shape)
         row, rows = _within("row", row, rows, n_rows)
         column, columns = _within("column", column, columns, n_columns)

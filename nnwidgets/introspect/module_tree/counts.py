@@ -11,9 +11,9 @@ from typing import Any
 import torch
 
 from nnwidgets.formatting import inert
-from nnwidgets.introspect.module_tree.tensor_metadata import Columns, freed
-from nnwidgets.introspect.safe_access.scan import Reading
-from nnwidgets.introspect.sharing.addresses import Placement
+from nnwidgets.introspect.module_tree.tensor_metadata import TensorTable, freed
+from nnwidgets.introspect.safe_access.scan import ModelScan
+from nnwidgets.introspect.sharing.addresses import AddressIntervals
 from nnwidgets.introspect.sharing.ties import Shared, SlotGroup
 
 _BASE: Any = torch._C.TensorBase  # noqa: SLF001 - its methods can't be overridden by a subclass or an instance
@@ -21,7 +21,7 @@ _BASE: Any = torch._C.TensorBase  # noqa: SLF001 - its methods can't be overridd
 _MOST_NAMED = 3
 
 
-class Tally:
+class ParameterCounts:
     """Counts of one reading.
 
     Attributes:
@@ -30,7 +30,9 @@ class Tally:
         weights: Distinct parameter elements of each slot; 0 for other roles.
     """
 
-    def __init__(self, reading: Reading, placement: Placement, groups: Sequence[SlotGroup], columns: Columns) -> None:
+    def __init__(
+        self, reading: ModelScan, placement: AddressIntervals, groups: Sequence[SlotGroup], columns: TensorTable
+    ) -> None:
         """Work out what is shared."""
         self._reading = reading
         self._placement = placement
@@ -192,7 +194,7 @@ def total(weights: Sequence[int], shared: Iterable[Common]) -> int:
     return sum(weights) - sum(sum(elements[1:]) for _, elements in shared)
 
 
-def counts(reading: Reading, own: Sequence[int], shared: Sequence[Common]) -> list[int]:
+def counts(reading: ModelScan, own: Sequence[int], shared: Sequence[Common]) -> list[int]:
     """What is at and below each row.
 
     Args:
@@ -217,7 +219,7 @@ def counts(reading: Reading, own: Sequence[int], shared: Sequence[Common]) -> li
     return counted
 
 
-def _parting(reading: Reading, before: int, row: int) -> int:
+def _parting(reading: ModelScan, before: int, row: int) -> int:
     """The lowest row above or at both."""
     ends, parents = reading.ends(), reading.parents
     while not before <= row < ends[before]:
@@ -225,7 +227,7 @@ def _parting(reading: Reading, before: int, row: int) -> int:
     return before
 
 
-def _add_from_outside(reading: Reading, counted: list[int], shared: Sequence[Common]) -> None:
+def _add_from_outside(reading: ModelScan, counted: list[int], shared: Sequence[Common]) -> None:
     """Add to each row what it reaches only through an alias or a cycle out of its subtree."""
     reached = _reached(reading)
     if not reached:
@@ -243,7 +245,7 @@ def _add_from_outside(reading: Reading, counted: list[int], shared: Sequence[Com
         counted[row] = n
 
 
-def _reached(reading: Reading) -> dict[int, set[int]]:
+def _reached(reading: ModelScan) -> dict[int, set[int]]:
     """For each row, the rows outside its subtree that an alias or cycle inside it stands for."""
     ends, parents = reading.ends(), reading.parents
     reached: dict[int, set[int]] = {}
@@ -259,7 +261,7 @@ def _reached(reading: Reading) -> dict[int, set[int]]:
     return {row: targets for row, targets in reached.items() if row not in reading.first_met}
 
 
-def _spans(reading: Reading, row: int, reached: dict[int, set[int]]) -> list[tuple[int, int]]:
+def _spans(reading: ModelScan, row: int, reached: dict[int, set[int]]) -> list[tuple[int, int]]:
     """The subtrees that a row holds, through aliases too, none inside another."""
     ends = reading.ends()
     waiting, met = [row], {row}

@@ -21,7 +21,7 @@ _POSITION = slice(1, -1)
 _REGISTRIES = ("_modules", "_parameters", "_buffers")
 
 
-class Spelling(NamedTuple):
+class Expression(NamedTuple):
     """How a thing is written.
 
     Attributes:
@@ -41,12 +41,12 @@ class _Step(NamedTuple):
     dotted: bool
 
 
-def spelled(module: nn.Module, variable: str, path: str) -> Spelling | None:
+def expression_for(module: nn.Module, variable: str, path: str) -> Expression | None:
     """Return Python for the module or tensor at ``path``; None where nothing is there.
 
     Example:
-        >>> spelled(nn.Sequential(nn.Linear(2, 3)), "net", "0.weight")
-        Spelling(code='net[0].weight', dotted=True)
+        >>> expression_for(nn.Sequential(nn.Linear(2, 3)), "net", "0.weight")
+        Expression(code='net[0].weight', dotted=True)
     """
     code, dotted, value = variable, True, module
     for component in paths.split(path):
@@ -55,7 +55,7 @@ def spelled(module: nn.Module, variable: str, path: str) -> Spelling | None:
             return None
         code, value = step.code(code), step.value
         dotted = dotted and step.dotted
-    return Spelling(code, dotted)
+    return Expression(code, dotted)
 
 
 def _step(parent: Any, component: str) -> _Step | None:

@@ -18,7 +18,7 @@ SHORTEST = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class FoldedRun:
     """Consecutive siblings of one parent.
 
     Attributes:
@@ -61,18 +61,18 @@ class Alikes:
         """A number that like nodes of this tree have in common."""
         return self._numbers[id(node)]
 
-    def fold(self, children: Sequence[ModuleNode]) -> list[Run]:
+    def fold(self, children: Sequence[ModuleNode]) -> list[FoldedRun]:
         """Children as runs: three or more like ones together, the others on their own."""
         return _runs(children, self._numbers)
 
 
-def fold(children: Sequence[ModuleNode]) -> list[Run]:
+def fold(children: Sequence[ModuleNode]) -> list[FoldedRun]:
     """Fold the children of one node; where many are to be folded, `Alikes` reads the tree only once."""
     return _runs(children, _numbers([node for child in children for node in child.walk()]))
 
 
-def _runs(children: Sequence[ModuleNode], numbers: dict[int, int]) -> list[Run]:
-    runs: list[Run] = []
+def _runs(children: Sequence[ModuleNode], numbers: dict[int, int]) -> list[FoldedRun]:
+    runs: list[FoldedRun] = []
     at = 0
     while at < len(children):
         end = at + 1
@@ -81,9 +81,9 @@ def _runs(children: Sequence[ModuleNode], numbers: dict[int, int]) -> list[Run]:
             while end < len(children) and numbers[id(children[end])] == number:
                 end += 1
         if end - at >= SHORTEST:
-            runs.append(Run(tuple(children[at:end])))
+            runs.append(FoldedRun(tuple(children[at:end])))
         else:
-            runs.extend(Run((node,)) for node in children[at:end])
+            runs.extend(FoldedRun((node,)) for node in children[at:end])
         at = end
     return runs
 

@@ -13,7 +13,7 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from nnwidgets.introspect.safe_access.modules import is_packed
 from nnwidgets.introspect.safe_access.objects import descends, is_tensor, reason, refusing_dispatch, type_name
-from nnwidgets.introspect.safe_access.scan import Reading
+from nnwidgets.introspect.safe_access.scan import ModelScan
 from nnwidgets.introspect.sharing.addresses import sparse_components
 
 _BASE: Any = torch._C.TensorBase  # noqa: SLF001 - its properties can't be overridden by a subclass or an instance
@@ -23,7 +23,7 @@ _requires_grad, _grad, _is_leaf, _retains_grad = (
 )
 
 
-class Kind(NamedTuple):
+class TensorSpec(NamedTuple):
     """What tensors of the same shape, dtype, device and layout have in common."""
 
     shape: tuple[int, ...] | None
@@ -34,20 +34,20 @@ class Kind(NamedTuple):
     size_bytes: int
 
 
-class Kinds(dict[Any, Kind]):
+class Kinds(dict[Any, TensorSpec]):
     """Kinds by (shape, dtype, device, layout), made when first asked for; RuntimeError where that isn't strided."""
 
-    def __missing__(self, key: tuple[Any, torch.dtype, torch.device, torch.layout]) -> Kind:
+    def __missing__(self, key: tuple[Any, torch.dtype, torch.device, torch.layout]) -> TensorSpec:
         shape, dtype, device, layout = key
         if layout is not torch.strided:
             raise RuntimeError("not a strided tensor")
         n = math.prod(shape)
-        kind = Kind(tuple(shape), _name(dtype), str(device), _name(layout), n, n * dtype.itemsize)
+        kind = TensorSpec(tuple(shape), _name(dtype), str(device), _name(layout), n, n * dtype.itemsize)
         self[key] = kind
         return kind
 
 
-class Columns:
+class TensorTable:
     """What is known of all tensors of a reading, fact by fact.
 
     Attributes:
@@ -61,7 +61,7 @@ class Columns:
         without_shape: Slots of lazy tensors, and of those whose shape can't be read.
     """
 
-    def __init__(self, reading: Reading) -> None:
+    def __init__(self, reading: ModelScan) -> None:
         """Read them, inside `reading.quiet`."""
         self._first_slot = reading.first_slot
         self.n_slots = list(map(sub, islice(reading.first_slot, 1, None), reading.first_slot))
@@ -107,7 +107,7 @@ class Columns:
 class Facts(NamedTuple):
     """What is known of one tensor."""
 
-    kind: Kind
+    kind: TensorSpec
     requires_grad: bool
     has_grad: bool
     problem: str | None
@@ -139,7 +139,7 @@ def facts(tensor: Any) -> Facts:
         n = 0 if is_lazy else math.prod(shape) if shape is not None else read(_BASE.numel, 0) if not problems else 0
         asks, holds = read(_requires_grad, False), read(has_grad, False)
         size = read(_size_bytes, 0) if layout is not None and not is_lazy and shape is not None else 0
-    known = Kind(
+    known = TensorSpec(
         shape, _name(dtype) if dtype else "?", str(device) if device else "?", _name(layout) if layout else "?", n, size
     )
     return Facts(known, asks, holds, "; ".join(dict.fromkeys(problems)) or None)
@@ -172,7 +172,7 @@ def _size_bytes(tensor: Any) -> int:
 
 
 def _not_a_tensor(value: Any) -> Facts:
-    nothing = Kind(None, "?", "?", "?", 0, 0)
+    nothing = TensorSpec(None, "?", "?", "?", 0, 0)
     if is_packed(value):
         return Facts(nothing, False, False, "packed for a quantized kernel: its numbers can't be read in place")
     return Facts(nothing, False, False, f"not a tensor: {type_name(type(value))}")

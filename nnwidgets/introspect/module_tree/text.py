@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nnwidgets.formatting import aligned, dtype_short, exact_count, inert, shape_text, short_bytes, short_count
-from nnwidgets.introspect.module_tree.folding import SHORTEST, Alikes, Run, fold
+from nnwidgets.introspect.module_tree.folding import SHORTEST, Alikes, FoldedRun, fold
 from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.records import TensorEntry
 
@@ -17,7 +17,7 @@ _PLAIN_TENSORS = frozenset(("Parameter", "Tensor", "Buffer"))
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class TextRow:
     """One row of a tree; texts of the model are as they are, not yet made safe to show.
 
     Attributes:
@@ -45,7 +45,7 @@ class Line:
 
 def lines(
     tree: ModuleTree, *, path: str = "", name: str | None = None, depth: int | None = None, most: int = 500
-) -> tuple[tuple[Line, ...], int]:
+) -> tuple[tuple[TextRow, ...], int]:
     """The rows of a tree, or of what is below ``path``, in walk order, and how many modules and tensors are left out.
 
     A run of like siblings is one row, with the inside of its first member below it.
@@ -73,7 +73,7 @@ def lines(
     if not isinstance(begin, ModuleNode):
         return (_tensor_line(begin, 0, "", first_names),), 0
     fold_like = Alikes(tree).fold if not path or any(node is begin for node in tree.nodes) else fold
-    shown: list[Line] = []
+    shown: list[TextRow] = []
     waiting: list[tuple[Sequence[ModuleNode], str, int]] = [((begin,), "", 0)]
     n_more = 0
     while waiting:
@@ -101,7 +101,7 @@ def _n_modules(nodes: list[ModuleNode]) -> int:
     return n
 
 
-_Fold = Callable[[Sequence[ModuleNode]], list[Run]]
+_Fold = Callable[[Sequence[ModuleNode]], list[FoldedRun]]
 
 
 def _runs(node: ModuleNode, fold_like: _Fold) -> Iterator[Sequence[ModuleNode]]:
@@ -122,7 +122,7 @@ def _below(path: str, above: str) -> str:
     return path[len(above) :].removeprefix(".")
 
 
-def _module_line(run: Sequence[ModuleNode], level: int, name: str, above: str) -> Line:
+def _module_line(run: Sequence[ModuleNode], level: int, name: str, above: str) -> TextRow:
     node = run[0]
     kind: LineKind = "fold" if len(run) > 1 else node.kind
     marks: list[str] = []
@@ -135,7 +135,7 @@ def _module_line(run: Sequence[ModuleNode], level: int, name: str, above: str) -
     if node.problem:
         marks.append(f"! {node.problem}")
     holds_parameters = node.n_params > 0 and node.kind == "module"
-    return Line(
+    return TextRow(
         level=level,
         kind=kind,
         name=f"{name} … {_below(run[-1].path, above)}" if kind == "fold" else name,
@@ -148,7 +148,7 @@ def _module_line(run: Sequence[ModuleNode], level: int, name: str, above: str) -
     )
 
 
-def _tensor_line(entry: TensorEntry, level: int, above: str, first_names: Mapping[str, str]) -> Line:
+def _tensor_line(entry: TensorEntry, level: int, above: str, first_names: Mapping[str, str]) -> TextRow:
     is_parameter = entry.role == "parameter"
     marks: list[str] = []
     if not is_parameter:
@@ -167,7 +167,7 @@ def _tensor_line(entry: TensorEntry, level: int, above: str, first_names: Mappin
         marks.append("grad")
     if entry.problem:
         marks.append(f"! {entry.problem}")
-    return Line(
+    return TextRow(
         level=level,
         kind="tensor",
         name=_below(entry.path, above),
@@ -204,14 +204,14 @@ _MOST_CLASS = 40
 _MOST_MARKS = 80
 
 
-def laid_out(lines: Sequence[Line], *, n_more: int = 0, most_cells: int = MOST_CELLS) -> list[str]:
+def lay_out(lines: Sequence[TextRow], *, n_more: int = 0, most_cells: int = MOST_CELLS) -> list[str]:
     """Lines of text: name · class · shape · parameters · dtype · marks, each column aligned.
 
     Deeper than 20 levels the indent gives way to the level's number.
 
     Example:
-        >>> line = Line(0, "module", "net", "", "Linear", "20 → 256", 5376, "", ())
-        >>> laid_out([line])
+        >>> line = TextRow(0, "module", "net", "", "Linear", "20 → 256", 5376, "", ())
+        >>> lay_out([line])
         ['net  Linear  20 → 256  5\u202f376']
     """
     rows = [
@@ -286,4 +286,4 @@ def outline(tree: ModuleTree, *, most_lines: int = MOST_LINES) -> str:
         0 parameters · 0 B · 2 modules
     """
     shown, n_more = lines(tree, most=most_lines)
-    return "\n".join([*laid_out(shown, n_more=n_more), totals_text(tree)])
+    return "\n".join([*lay_out(shown, n_more=n_more), totals_text(tree)])

@@ -7,13 +7,13 @@ from typing import Any
 
 from nnwidgets.formatting import inert
 from nnwidgets.introspect import paths
-from nnwidgets.introspect.module_tree.counts import Tally
+from nnwidgets.introspect.module_tree.counts import ParameterCounts
 from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.module_tree.shape_summary import Summarizer, summarizer
-from nnwidgets.introspect.module_tree.tensor_metadata import Columns
+from nnwidgets.introspect.module_tree.tensor_metadata import TensorTable
 from nnwidgets.introspect.records import TensorEntry
 from nnwidgets.introspect.safe_access.objects import own_dict, text_of, type_name
-from nnwidgets.introspect.safe_access.scan import Reading, quiet, read
+from nnwidgets.introspect.safe_access.scan import ModelScan, quiet, read
 from nnwidgets.introspect.sharing.ties import place, slot_groups, tie_groups
 
 _new: Any = object.__new__
@@ -54,11 +54,11 @@ def tree(module: object) -> ModuleTree:
     """
     with quiet():
         reading = read(module)
-        columns = Columns(reading)
+        columns = TensorTable(reading)
         placement = place(reading, columns.sizes)
         groups = slot_groups(reading, placement)
         named, tie_of = tie_groups(reading, placement, groups)
-        tally = Tally(reading, placement, groups, columns)
+        tally = ParameterCounts(reading, placement, groups, columns)
         names = _paths(reading, tally)
         entries = _open_entries(reading, columns, names)
         _mark_roles(reading, entries)
@@ -98,7 +98,7 @@ class _Classes(dict[int, tuple[str, Summarizer | None, bool]]):
         return known
 
 
-def _paths(reading: Reading, tally: Tally) -> list[str]:
+def _paths(reading: ModelScan, tally: ParameterCounts) -> list[str]:
     """The path of each row; where a key has none as text, torch can't add up, which the tally is told."""
     tails = _Tails()
     made = [""]
@@ -114,7 +114,7 @@ def _paths(reading: Reading, tally: Tally) -> list[str]:
 
 
 def _nodes(
-    reading: Reading, columns: Columns, tally: Tally, names: list[str], tensors: tuple[TensorEntry, ...]
+    reading: ModelScan, columns: TensorTable, tally: ParameterCounts, names: list[str], tensors: tuple[TensorEntry, ...]
 ) -> list[ModuleNode]:
     """A node per row."""
     nodes: list[Any] = []
@@ -157,7 +157,7 @@ def _nodes(
     return nodes
 
 
-def _join(reading: Reading, nodes: list[Any]) -> None:
+def _join(reading: ModelScan, nodes: list[Any]) -> None:
     """Give nodes what they have of other nodes."""
     below: dict[int, list[Any]] = {row: [] for row in reading.inner}
     for parent, node in islice(zip(reading.parents, nodes, strict=True), 1, None):
@@ -170,7 +170,7 @@ def _join(reading: Reading, nodes: list[Any]) -> None:
         node.alias_of, node.training, node.summary = met.path, met.training, met.summary
 
 
-def _open_entries(reading: Reading, columns: Columns, names: list[str]) -> list[Any]:
+def _open_entries(reading: ModelScan, columns: TensorTable, names: list[str]) -> list[Any]:
     """An entry per slot, still open, as if all were registered parameters without ties or problems."""
     entries: list[Any] = []
     tails = _Tails()
@@ -195,7 +195,9 @@ def _open_entries(reading: Reading, columns: Columns, names: list[str]) -> list[
     return entries
 
 
-def _mark(reading: Reading, columns: Columns, tally: Tally, tie_of: dict[int, str], entries: list[Any]) -> None:
+def _mark(
+    reading: ModelScan, columns: TensorTable, tally: ParameterCounts, tie_of: dict[int, str], entries: list[Any]
+) -> None:
     """Set apart the entries that are not what `_open_entries` took them for."""
     for slot, problem in (tally.freed() | columns.problems).items():
         entries[slot].problem = problem
@@ -210,7 +212,7 @@ def _mark(reading: Reading, columns: Columns, tally: Tally, tie_of: dict[int, st
         entries[slot].tie = tie
 
 
-def _mark_roles(reading: Reading, entries: list[Any]) -> None:
+def _mark_roles(reading: ModelScan, entries: list[Any]) -> None:
     """Set apart the entries that are not parameters."""
     for row, (at_buffers, at_unregistered) in reading.splits.items():
         if at_buffers < at_unregistered:
@@ -228,7 +230,7 @@ def _mark_roles(reading: Reading, entries: list[Any]) -> None:
             entry.path = reading.slot_path(slot)
 
 
-def _non_persistent(reading: Reading, row: int) -> Any:
+def _non_persistent(reading: ModelScan, row: int) -> Any:
     """The names of buffers that ``state_dict`` leaves out; none where these can't be read."""
     own = reading.owns[row]
     names: Any = reading.irregular[row][1] if own is None else own.get("_non_persistent_buffers_set")

@@ -53,7 +53,7 @@ _Siblings = tuple[list[tuple[Any, Any]], list[int] | None]
 """The children of a module by key, empty ones perhaps left out; then also the place of each."""
 
 
-class Reading:
+class ModelScan:
     """What was found, by row: 0 is the model itself, the rest follow in walk order.
 
     Attributes:
@@ -167,7 +167,7 @@ def step(key: Any, position: int) -> str:
     return paths.position(position) if text is None else paths.component(text)
 
 
-def read(module: object) -> Reading:
+def read(module: object) -> ModelScan:
     """Read a module and everything below it.
 
     Raises:
@@ -194,8 +194,8 @@ def quiet() -> Iterator[None]:
             gc.enable()
 
 
-def _walk(model: Any) -> tuple[Reading, list[int]]:  # noqa: C901, PLR0912, PLR0915 - one loop, flat for its speed
-    reading = Reading()
+def _walk(model: Any) -> tuple[ModelScan, list[int]]:  # noqa: C901, PLR0912, PLR0915 - one loop, flat for its speed
+    reading = ModelScan()
     modules, parents, keys, owns = reading.modules, reading.parents, reading.keys, reading.owns
     inner, first_met, first_slot, splits = reading.inner, reading.first_met, reading.first_slot, reading.splits
     names, values = reading.slot_names, reading.slot_values
@@ -305,7 +305,7 @@ def _holds_plain(value: Any, plain: set[int]) -> bool:
     return False
 
 
-def _read_irregular(reading: Reading, module: Any, plain: set[int], contained: list[int]) -> _Siblings:
+def _read_irregular(reading: ModelScan, module: Any, plain: set[int], contained: list[int]) -> _Siblings:
     row = len(reading.modules) - 1
     try:
         held = parts(module)
@@ -325,7 +325,7 @@ def _read_irregular(reading: Reading, module: Any, plain: set[int], contained: l
 
 
 def _read_attributes(
-    reading: Reading, attributes: list[tuple[Any, Any]], plain: set[int], contained: list[int]
+    reading: ModelScan, attributes: list[tuple[Any, Any]], plain: set[int], contained: list[int]
 ) -> None:
     row = len(reading.modules) - 1
     values = reading.slot_values
@@ -345,7 +345,7 @@ def _read_attributes(
     plain.update(id(type(value)) for _, value in attributes if holds_nothing(type(value)))
 
 
-def _leave_out_registered(reading: Reading, contained: list[int]) -> None:
+def _leave_out_registered(reading: ModelScan, contained: list[int]) -> None:
     """Forget what is in a plain list or dict but registered elsewhere in the model: a list of references, no more."""
     known = {id(module) for module in reading.modules}
     reading.hidden = [(row, found) for row, found in reading.hidden if id(found.value) not in known]

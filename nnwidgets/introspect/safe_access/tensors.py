@@ -56,7 +56,7 @@ def unreadable_reason(tensor: object) -> str | None:
             return f"torch can't look at it: {objects.reason(error).rstrip('.')}"
 
 
-def plain(tensor: object) -> torch.Tensor:
+def as_plain_tensor(tensor: object) -> torch.Tensor:
     """Return a tensor's data as a plain ``torch.Tensor`` that shares its memory, for reading only.
 
     A strided tensor is rebuilt over its storage, so neither ``__torch_function__`` nor ``__torch_dispatch__`` of a
@@ -68,7 +68,7 @@ def plain(tensor: object) -> torch.Tensor:
 
     Example:
         >>> import torch
-        >>> plain(torch.nn.Parameter(torch.ones(2)))
+        >>> as_plain_tensor(torch.nn.Parameter(torch.ones(2)))
         tensor([1., 1.])
     """
     reason = unreadable_reason(tensor)
@@ -76,17 +76,17 @@ def plain(tensor: object) -> torch.Tensor:
         raise InvalidTargetError(
             f"This can't be read: {reason}.", hint="" if objects.is_tensor(tensor) else "Pass a torch.Tensor."
         )
-    with reading():
+    with plain_torch():
         return _plain(_local(tensor))
 
 
 @contextmanager
-def reading() -> Iterator[None]:
+def plain_torch() -> Iterator[None]:
     """Compute on plain tensors as if nothing around were in force: no gradient, autocast, mode or subclass.
 
     Example:
         >>> import torch
-        >>> with torch.device("meta"), reading():
+        >>> with torch.device("meta"), plain_torch():
         ...     torch.ones(2, device="cpu").sum().item()
         2.0
     """
@@ -117,7 +117,7 @@ def _refusing_dispatch(kind: type) -> AbstractContextManager[None]:
     return nullcontext() if is_disabled else objects.refusing_dispatch(kind)
 
 
-def torchs(tensor: Any, name: str) -> Any:
+def torch_attribute(tensor: Any, name: str) -> Any:
     """Return torch's own attribute or bound method of that name, whatever the subclass makes of it."""
     return getattr(torch.Tensor, name).__get__(tensor)
 
@@ -125,18 +125,18 @@ def torchs(tensor: Any, name: str) -> Any:
 def _reason(tensor: Any) -> str | None:  # noqa: PLR0911 - one reason a line
     if UninitializedTensorMixin in objects.type_mro(type(tensor)):
         return "not yet: a lazy parameter gets its shape at the first forward"
-    if torchs(tensor, "device").type == "meta":
+    if torch_attribute(tensor, "device").type == "meta":
         return "no data: on the meta device"
     if torch._C._functorch.is_functorch_wrapped_tensor(tensor) or torch._is_functional_tensor(tensor):  # noqa: SLF001
         return "no data of its own: it belongs to a function transform that is running"
-    if torchs(tensor, "is_nested"):
+    if torch_attribute(tensor, "is_nested"):
         return "a nested tensor: its parts have shapes of their own"
     local = _local(tensor)
     if local is None:
         return "a DTensor whose local shard can't be found"
     if local is not tensor:
         return unreadable_reason(local)
-    return _dtype_reason(torchs(tensor, "dtype")) or _layout_reason(tensor)
+    return _dtype_reason(torch_attribute(tensor, "dtype")) or _layout_reason(tensor)
 
 
 def _dtype_reason(dtype: torch.dtype) -> str | None:
@@ -149,7 +149,7 @@ def _dtype_reason(dtype: torch.dtype) -> str | None:
 def _converts(dtype: torch.dtype) -> bool:
     if str(dtype).startswith(("torch.qint", "torch.quint")):
         return True
-    with reading():
+    with plain_torch():
         byte = torch.zeros(dtype.itemsize, dtype=torch.uint8, device="cpu")
         try:
             byte.view(dtype).to(torch.float64)
@@ -159,26 +159,28 @@ def _converts(dtype: torch.dtype) -> bool:
 
 
 def _layout_reason(tensor: Any) -> str | None:
-    layout = torchs(tensor, "layout")
+    layout = torch_attribute(tensor, "layout")
     if layout is torch.strided:
-        return None if torchs(tensor, "_is_zerotensor")() else _storage_reason(tensor)
+        return None if torch_attribute(tensor, "_is_zerotensor")() else _storage_reason(tensor)
     if layout is torch.sparse_coo:
-        return _storage_reason(torchs(tensor, "_values")()) or _storage_reason(torchs(tensor, "_indices")())
+        return _storage_reason(torch_attribute(tensor, "_values")()) or _storage_reason(
+            torch_attribute(tensor, "_indices")()
+        )
     if layout in _SPARSE:
-        return _storage_reason(torchs(tensor, "values")())
+        return _storage_reason(torch_attribute(tensor, "values")())
     return None if _name(layout) == "_mkldnn" else f"its layout, {_name(layout)}, can't be read in parts"
 
 
 def _storage_reason(tensor: Any) -> str | None:
-    if torchs(tensor, "numel")() == 0:
+    if torch_attribute(tensor, "numel")() == 0:
         return None
-    storage = torchs(tensor, "untyped_storage")()
+    storage = torch_attribute(tensor, "untyped_storage")()
     if storage.device.type == "meta":
         return "no data: a fake tensor"
     held = storage.nbytes()
-    sizes, strides = torchs(tensor, "size")(), torchs(tensor, "stride")()
+    sizes, strides = torch_attribute(tensor, "size")(), torch_attribute(tensor, "stride")()
     reach = 1 + sum((size - 1) * stride for size, stride in zip(sizes, strides, strict=True))
-    needed = (torchs(tensor, "storage_offset")() + reach) * torchs(tensor, "element_size")()
+    needed = (torch_attribute(tensor, "storage_offset")() + reach) * torch_attribute(tensor, "element_size")()
     if held == 0:
         return "its storage was freed"
     if held < needed:
@@ -216,18 +218,18 @@ def _is_dtensor(kind: type) -> bool:
 
 
 def _plain(tensor: Any) -> torch.Tensor:
-    if torchs(tensor, "_is_zerotensor")():
-        zero = torch.zeros((), dtype=torchs(tensor, "dtype"), device=torchs(tensor, "device"))
-        return zero.expand(torchs(tensor, "size")())
-    if torchs(tensor, "layout") is not torch.strided or torchs(tensor, "is_quantized"):
-        detached: torch.Tensor = torchs(tensor, "detach")()
+    if torch_attribute(tensor, "_is_zerotensor")():
+        zero = torch.zeros((), dtype=torch_attribute(tensor, "dtype"), device=torch_attribute(tensor, "device"))
+        return zero.expand(torch_attribute(tensor, "size")())
+    if torch_attribute(tensor, "layout") is not torch.strided or torch_attribute(tensor, "is_quantized"):
+        detached: torch.Tensor = torch_attribute(tensor, "detach")()
         return detached
-    bare = torch.empty(0, dtype=torchs(tensor, "dtype"), device=torchs(tensor, "device"))
-    place = (torchs(tensor, name)() for name in ("storage_offset", "size", "stride"))
-    bare.set_(torchs(tensor, "untyped_storage")(), *place)
-    if torchs(tensor, "is_conj")():
+    bare = torch.empty(0, dtype=torch_attribute(tensor, "dtype"), device=torch_attribute(tensor, "device"))
+    place = (torch_attribute(tensor, name)() for name in ("storage_offset", "size", "stride"))
+    bare.set_(torch_attribute(tensor, "untyped_storage")(), *place)
+    if torch_attribute(tensor, "is_conj")():
         bare = torch.conj(bare)
-    if torchs(tensor, "is_neg")():
+    if torch_attribute(tensor, "is_neg")():
         bare = torch._neg_view(bare)  # noqa: SLF001 - torch makes negative views in no public way
     return bare
 

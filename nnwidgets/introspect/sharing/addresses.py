@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from nnwidgets.introspect.safe_access.objects import ORDINARY, is_tensor, own_slots, refusing_dispatch, tensor_dict
-from nnwidgets.introspect.sharing.byte_ranges import Piece, end, n_bytes, piece
+from nnwidgets.introspect.sharing.byte_ranges import ByteRanges, end, n_bytes, piece
 
 _BASE: Any = torch._C.TensorBase  # noqa: SLF001 - its methods can't be overridden by a subclass or an instance
 _data_ptr, _is_contiguous, _storage = _BASE.data_ptr, _BASE.is_contiguous, _BASE.untyped_storage
@@ -35,7 +35,7 @@ _COMPONENTS = {
 }
 
 
-class Placement:
+class AddressIntervals:
     """The bytes of some tensors, as intervals of addresses.
 
     Attributes:
@@ -62,7 +62,7 @@ class Placement:
         self.tensors = tensors
         self.n_tensors = len(tensors)
         self.owners: list[int] = []
-        self.pieces: dict[int, Piece] = {}
+        self.pieces: dict[int, ByteRanges] = {}
         self.odd: dict[int, int] = {}
         starts = _addresses(tensors, is_ordinary=is_ordinary)
         closely = []
@@ -86,11 +86,11 @@ class Placement:
         """Which tensor an interval belongs to."""
         return interval if interval < self.n_tensors else self.owners[interval - self.n_tensors]
 
-    def piece(self, interval: int) -> Piece:
+    def piece(self, interval: int) -> ByteRanges:
         """The bytes of an interval."""
         start = self.starts[interval]
         known = self.pieces.get(interval)
-        return known or Piece(start, (), self.ends[interval] - start, self.owner(interval))
+        return known or ByteRanges(start, (), self.ends[interval] - start, self.owner(interval))
 
     def intervals(self, index: int) -> list[int]:
         """The intervals of a tensor."""
@@ -167,7 +167,7 @@ def _would_have(tensor: Any) -> int:
     return n_bytes(placed) if placed else 0
 
 
-def _pieces(tensor: Any, owner: int, nesting: int) -> Iterator[Piece]:
+def _pieces(tensor: Any, owner: int, nesting: int) -> Iterator[ByteRanges]:
     try:
         with refusing_dispatch(type(tensor)):
             address = _data_ptr(tensor) if _layout(tensor) is torch.strided else 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from nnwidgets.introspect import paths
-from nnwidgets.introspect.safe_access.scan import Reading
+from nnwidgets.introspect.safe_access.scan import ModelScan
 
 MOST_PER_TENSOR = 64
 """Diamonds of shared modules double the names at each level; those beyond are left out."""
@@ -25,13 +25,13 @@ class Name(NamedTuple):
     path: str
 
 
-def own_name(reading: Reading, slot: int) -> Name:
+def own_name(reading: ModelScan, slot: int) -> Name:
     """The name at which a slot is met first."""
     row = reading.owner(slot)
     return Name((row, slot), paths.join(reading.path(row), reading.slot_name(slot, row)))
 
 
-def names_through_aliases(reading: Reading) -> dict[int, list[Name]]:
+def names_through_aliases(reading: ModelScan) -> dict[int, list[Name]]:
     """By slot, the names it has beyond its own, at most `MOST_PER_TENSOR`; cycles, which name without end, left out."""
     aliases: dict[int, list[int]] = {}
     for row, target in reading.first_met.items():
@@ -51,7 +51,7 @@ def names_through_aliases(reading: Reading) -> dict[int, list[Name]]:
     return names
 
 
-def _nearest(reading: Reading, aliases: dict[int, list[int]]) -> list[int]:
+def _nearest(reading: ModelScan, aliases: dict[int, list[int]]) -> list[int]:
     """For each row, the nearest row at or above it that has an alias; -1 without one."""
     nearest: list[int] = []
     for row, parent in enumerate(reading.parents):
@@ -59,7 +59,7 @@ def _nearest(reading: Reading, aliases: dict[int, list[int]]) -> list[int]:
     return nearest
 
 
-def _names(reading: Reading, slot: int, aliases: dict[int, list[int]], nearest: list[int]) -> list[Name]:
+def _names(reading: ModelScan, slot: int, aliases: dict[int, list[int]], nearest: list[int]) -> list[Name]:
     owner = reading.owner(slot)
     found: list[Name] = []
     waiting: list[tuple[int, tuple[int, ...], str]] = [(owner, (owner, slot), reading.slot_name(slot, owner))]

@@ -1,9 +1,9 @@
 """Which bytes belong to whom: exact, for strided tensors of any size, without listing their elements.
 
-A tensor's bytes are a `Piece`: a run of consecutive bytes, repeated by dimensions of a count and a stride. Pieces that
-may meet are laid over a common period, cut at its borders, and compared within one period for each range of periods in
-which the same pieces take part; what is inside a period has a dimension less. Strides without a common period that
-fits are taken apart copy by copy: at most about √(2 · extent) of them, since a long period means long strides.
+A tensor's bytes are a `ByteRanges`: a run of consecutive bytes, repeated by dimensions of a count and a stride. Those
+that may meet are laid over a common period, cut at its borders, and compared within one period for each range of
+periods in which the same ones take part; what is inside a period has a dimension less. Strides without a common period
+that fits are taken apart copy by copy: at most about √(2 · extent) of them, since a long period means long strides.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Dims = tuple[tuple[int, int], ...]
 """Count and stride in bytes of each dimension, the largest stride first, counts above 1."""
 
 
-class Piece(NamedTuple):
+class ByteRanges(NamedTuple):
     """Bytes of one owner.
 
     Attributes:
@@ -34,7 +34,7 @@ class Piece(NamedTuple):
     owner: int
 
 
-def piece(address: int, shape: Sequence[int], strides: Sequence[int], itemsize: int, owner: int) -> Piece | None:
+def piece(address: int, shape: Sequence[int], strides: Sequence[int], itemsize: int, owner: int) -> ByteRanges | None:
     """The bytes of a strided tensor; None where it has none.
 
     Args:
@@ -46,7 +46,7 @@ def piece(address: int, shape: Sequence[int], strides: Sequence[int], itemsize: 
 
     Example:
         >>> piece(1000, (3, 4), (1, 3), 4, owner=0)  # a transposed matrix is one run
-        Piece(start=1000, dims=(), run=48, owner=0)
+        ByteRanges(start=1000, dims=(), run=48, owner=0)
     """
     if 0 in shape:
         return None
@@ -62,22 +62,22 @@ def piece(address: int, shape: Sequence[int], strides: Sequence[int], itemsize: 
             dims[-1] = ((count - 1) * (stride // inner_stride) + inner_count, inner_stride)
         else:
             dims.append((count, stride))
-    return Piece(address, tuple(reversed(dims)), run, owner)
+    return ByteRanges(address, tuple(reversed(dims)), run, owner)
 
 
-def end(of: Piece) -> int:
+def end(of: ByteRanges) -> int:
     """One past its last address."""
     return of.start + _extent(of.dims, of.run)
 
 
-def n_bytes(of: Piece) -> int:
+def n_bytes(of: ByteRanges) -> int:
     """How many distinct bytes it has."""
     if _is_nested(of.dims, of.run):
         return of.run * math.prod(count for count, _ in of.dims)
     return sum(coverage([of]).values())
 
 
-def coverage(pieces: Iterable[Piece]) -> Counter[frozenset[int]]:
+def coverage(pieces: Iterable[ByteRanges]) -> Counter[frozenset[int]]:
     """Bytes by the exact set of owners that have them.
 
     Example:
@@ -104,7 +104,7 @@ def _is_nested(dims: Dims, run: int) -> bool:
     return True
 
 
-def _cover(pieces: list[Piece], times: int, found: Counter[frozenset[int]]) -> None:
+def _cover(pieces: list[ByteRanges], times: int, found: Counter[frozenset[int]]) -> None:
     for cluster in clusters(pieces):
         only = cluster[0]
         if len(cluster) == 1 and _is_nested(only.dims, only.run):
@@ -115,9 +115,9 @@ def _cover(pieces: list[Piece], times: int, found: Counter[frozenset[int]]) -> N
             _cover_runs(cluster, times, found)
 
 
-def clusters(pieces: list[Piece]) -> list[list[Piece]]:
+def clusters(pieces: list[ByteRanges]) -> list[list[ByteRanges]]:
     """Pieces whose hulls hang together."""
-    made: list[list[Piece]] = []
+    made: list[list[ByteRanges]] = []
     reach = -1
     for each in sorted(pieces):
         if each.start >= reach:
@@ -127,7 +127,7 @@ def clusters(pieces: list[Piece]) -> list[list[Piece]]:
     return made
 
 
-def _cover_runs(runs: list[Piece], times: int, found: Counter[frozenset[int]]) -> None:
+def _cover_runs(runs: list[ByteRanges], times: int, found: Counter[frozenset[int]]) -> None:
     marks = sorted([(each.start, 1, each.owner) for each in runs] + [(end(each), -1, each.owner) for each in runs])
     active: Counter[int] = Counter()
     at = marks[0][0]
@@ -142,7 +142,7 @@ def _cover_runs(runs: list[Piece], times: int, found: Counter[frozenset[int]]) -
             del active[owner]
 
 
-def _cover_periods(cluster: list[Piece], times: int, found: Counter[frozenset[int]]) -> None:
+def _cover_periods(cluster: list[ByteRanges], times: int, found: Counter[frozenset[int]]) -> None:
     low = cluster[0].start
     extent = max(end(each) for each in cluster) - low
     period, apart = _period(cluster, extent)
@@ -164,16 +164,16 @@ def _cover_periods(cluster: list[Piece], times: int, found: Counter[frozenset[in
             _cover([laid[index][2] for index in active], times * (following - border), found)
 
 
-def _stride(of: Piece) -> int:
+def _stride(of: ByteRanges) -> int:
     return of.dims[0][1] if of.dims else 0
 
 
-def _copies(of: Piece) -> list[Piece]:
+def _copies(of: ByteRanges) -> list[ByteRanges]:
     (count, stride), *inner = of.dims
-    return [Piece(of.start + index * stride, tuple(inner), of.run, of.owner) for index in range(count)]
+    return [ByteRanges(of.start + index * stride, tuple(inner), of.run, of.owner) for index in range(count)]
 
 
-def _period(cluster: list[Piece], extent: int) -> tuple[int, int]:
+def _period(cluster: list[ByteRanges], extent: int) -> tuple[int, int]:
     """A period for all, or the stride whose pieces must be taken apart."""
     copies: Counter[int] = Counter()
     for each in cluster:
@@ -189,25 +189,25 @@ def _period(cluster: list[Piece], extent: int) -> tuple[int, int]:
     return period, 0
 
 
-def _lay(of: Piece, low: int, period: int) -> list[tuple[int, int, Piece]]:
+def _lay(of: ByteRanges, low: int, period: int) -> list[tuple[int, int, ByteRanges]]:
     """The piece over periods from ``low``: first period, how many, and what is in each."""
-    whole: list[tuple[Piece, int]] = []
+    whole: list[tuple[ByteRanges, int]] = []
     if of.dims:
         (count, stride), *rest = of.dims
         inner = tuple(rest)
         per = period // stride
         full, left = divmod(count, per)
         if full:
-            whole.append((Piece(of.start, _with(per, stride, inner), of.run, of.owner), full))
+            whole.append((ByteRanges(of.start, _with(per, stride, inner), of.run, of.owner), full))
         if left:
-            whole.append((Piece(of.start + full * period, _with(left, stride, inner), of.run, of.owner), 1))
+            whole.append((ByteRanges(of.start + full * period, _with(left, stride, inner), of.run, of.owner), 1))
     else:
         full, left = divmod(of.run, period)
         if full:
-            whole.append((Piece(of.start, (), period, of.owner), full))
+            whole.append((ByteRanges(of.start, (), period, of.owner), full))
         if left:
-            whole.append((Piece(of.start + full * period, (), left, of.owner), 1))
-    laid: list[tuple[int, int, Piece]] = []
+            whole.append((ByteRanges(of.start + full * period, (), left, of.owner), 1))
+    laid: list[tuple[int, int, ByteRanges]] = []
     while whole:
         part, count = whole.pop()
         first, offset = divmod(part.start - low, period)
@@ -226,27 +226,27 @@ def _with(count: int, stride: int, inner: Dims) -> Dims:
     return ((count, stride), *inner) if count > 1 else inner
 
 
-def _cut(of: Piece, at: int) -> tuple[list[Piece], list[Piece]]:
+def _cut(of: ByteRanges, at: int) -> tuple[list[ByteRanges], list[ByteRanges]]:
     """The piece before and from an address."""
     if end(of) <= at:
         return [of], []
     if of.start >= at:
         return [], [of]
     if not of.dims:
-        left = Piece(of.start, (), at - of.start, of.owner)
-        return [left], [Piece(at, (), end(of) - at, of.owner)]
+        left = ByteRanges(of.start, (), at - of.start, of.owner)
+        return [left], [ByteRanges(at, (), end(of) - at, of.owner)]
     (count, stride), *rest = of.dims
     inner = tuple(rest)
     n_before = max(0, min(count, (at - of.start - _extent(inner, of.run)) // stride + 1))
     first_after = min(count, -((of.start - at) // stride))
     before, after = [], []
     if n_before:
-        before.append(Piece(of.start, _with(n_before, stride, inner), of.run, of.owner))
+        before.append(ByteRanges(of.start, _with(n_before, stride, inner), of.run, of.owner))
     for index in range(n_before, first_after):
-        lefts, rights = _cut(Piece(of.start + index * stride, inner, of.run, of.owner), at)
+        lefts, rights = _cut(ByteRanges(of.start + index * stride, inner, of.run, of.owner), at)
         before += lefts
         after += rights
     if first_after < count:
         start = of.start + first_after * stride
-        after.append(Piece(start, _with(count - first_after, stride, inner), of.run, of.owner))
+        after.append(ByteRanges(start, _with(count - first_after, stride, inner), of.run, of.owner))
     return before, after

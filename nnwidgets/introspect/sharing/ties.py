@@ -13,9 +13,9 @@ from nnwidgets.formatting import letters
 from nnwidgets.introspect.records import TieGroup, TieKind
 from nnwidgets.introspect.safe_access.modules import is_packed
 from nnwidgets.introspect.safe_access.objects import is_tensor
-from nnwidgets.introspect.safe_access.scan import Reading, quiet, read
+from nnwidgets.introspect.safe_access.scan import ModelScan, quiet, read
 from nnwidgets.introspect.sharing import byte_ranges
-from nnwidgets.introspect.sharing.addresses import EMPTY, Placement
+from nnwidgets.introspect.sharing.addresses import EMPTY, AddressIntervals
 from nnwidgets.introspect.sharing.alias_names import Name, names_through_aliases, own_name
 
 
@@ -73,15 +73,15 @@ def ties(module: object) -> tuple[TieGroup, ...]:
         return tie_groups(reading, placement, slot_groups(reading, placement))[0]
 
 
-def place(reading: Reading, sizes: Sequence[int] | None = None) -> Placement:
+def place(reading: ModelScan, sizes: Sequence[int] | None = None) -> AddressIntervals:
     """Where the tensors of a reading lie; what is no tensor has no bytes."""
     values = reading.slot_values
     if not reading.is_ordinary:
         values = [value if is_tensor(value) else EMPTY for value in values]
-    return Placement(values, sizes, is_ordinary=reading.is_ordinary)
+    return AddressIntervals(values, sizes, is_ordinary=reading.is_ordinary)
 
 
-def slot_groups(reading: Reading, placement: Placement) -> list[SlotGroup]:
+def slot_groups(reading: ModelScan, placement: AddressIntervals) -> list[SlotGroup]:
     """Group the slots of a reading that have bytes in common, or hold the same object."""
     shared = _same_objects(reading, placement)
     for cluster in _meeting(placement):
@@ -90,7 +90,7 @@ def slot_groups(reading: Reading, placement: Placement) -> list[SlotGroup]:
 
 
 def tie_groups(
-    reading: Reading, placement: Placement, groups: list[SlotGroup]
+    reading: ModelScan, placement: AddressIntervals, groups: list[SlotGroup]
 ) -> tuple[tuple[TieGroup, ...], dict[int, str]]:
     """Give the groups their names, those through aliases included, and their letters; the second is by slot."""
     aliased = names_through_aliases(reading)
@@ -116,7 +116,7 @@ def tie_groups(
     return made, {slot: group.id for group, (_, _, _, slots) in zip(made, named, strict=True) for slot in slots}
 
 
-def _same_objects(reading: Reading, placement: Placement) -> list[Shared]:
+def _same_objects(reading: ModelScan, placement: AddressIntervals) -> list[Shared]:
     """Tensors without an address tie only as objects."""
     if 0 not in placement.starts:
         return []
@@ -132,7 +132,7 @@ def _same_objects(reading: Reading, placement: Placement) -> list[Shared]:
     return [Shared(tuple(slots), 0, whole=True) for slots in holders.values() if len(slots) > 1]
 
 
-def _meeting(placement: Placement) -> list[list[int]]:
+def _meeting(placement: AddressIntervals) -> list[list[int]]:
     """Intervals on one device whose ranges of addresses hang together, two or more at a time."""
     starts, ends = placement.starts, placement.ends
     firsts, lasts = starts, ends
@@ -158,7 +158,7 @@ def _meeting(placement: Placement) -> list[list[int]]:
     return [part for cluster in clusters for part in _by_device(cluster, placement)]
 
 
-def _by_device(cluster: list[int], placement: Placement) -> list[list[int]]:
+def _by_device(cluster: list[int], placement: AddressIntervals) -> list[list[int]]:
     """Equal addresses on different devices are not the same memory."""
     parts: dict[Any, list[int]] = {}
     for interval in cluster:
@@ -166,7 +166,7 @@ def _by_device(cluster: list[int], placement: Placement) -> list[list[int]]:
     return [part for part in parts.values() if len(part) > 1]
 
 
-def _compare(cluster: list[int], placement: Placement) -> list[Shared]:
+def _compare(cluster: list[int], placement: AddressIntervals) -> list[Shared]:
     """What the tensors of a cluster have in common, byte for byte."""
     first = cluster[0]
     start, end = placement.starts[first], placement.ends[first]
@@ -183,7 +183,7 @@ def _compare(cluster: list[int], placement: Placement) -> list[Shared]:
         start, dims, run, owner = placement.piece(interval)
         sites.setdefault((start, dims, run), set()).add(owner)
     owners = list(sites.values())
-    pieces = [byte_ranges.Piece(*site, index) for index, site in enumerate(sites)]
+    pieces = [byte_ranges.ByteRanges(*site, index) for index, site in enumerate(sites)]
     together: Counter[tuple[int, ...]] = Counter()
     for indices, n_bytes in byte_ranges.coverage(pieces).items():
         having = {slot for index in indices for slot in owners[index]}
@@ -216,7 +216,7 @@ def _connected(shared: list[Shared]) -> list[list[Shared]]:
     return list(groups.values())
 
 
-def _group(reading: Reading, placement: Placement, shared: list[Shared]) -> SlotGroup:
+def _group(reading: ModelScan, placement: AddressIntervals, shared: list[Shared]) -> SlotGroup:
     slots = tuple(sorted({slot for each in shared for slot in each.slots}))
     shared_bytes = sum(each.n_bytes for each in shared)
     values = [reading.slot_values[slot] for slot in slots]
@@ -234,7 +234,7 @@ def _group(reading: Reading, placement: Placement, shared: list[Shared]) -> Slot
     return SlotGroup(kind, slots, tuple(shared), shared_bytes)
 
 
-def _all_in_all(placement: Placement, slots: tuple[int, ...], shared: list[Shared]) -> bool:
+def _all_in_all(placement: AddressIntervals, slots: tuple[int, ...], shared: list[Shared]) -> bool:
     """Whether every slot has the same bytes, in however many components."""
     common = sum(each.n_bytes for each in shared if each.slots == slots)
     return all(placement.n_bytes(slot) == common for slot in slots)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 
 from nnwidgets.introspect.records import TensorStats
-from nnwidgets.introspect.safe_access.tensors import plain, reading
+from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, plain_torch
 from nnwidgets.introspect.statistics.accumulator import Accumulator
 from nnwidgets.introspect.statistics.blocks import Runs
 from nnwidgets.introspect.statistics.dtype_readers import feed, quantized_codes, stored_values
@@ -39,9 +39,9 @@ def sampled_stats(tensor: torch.Tensor, *, bins: int = 64) -> TensorStats:
         True
     """
     bins = checked_bins(bins)
-    data = plain(tensor)
+    data = as_plain_tensor(tensor)
     accumulator = Accumulator(bins)
-    with reading():
+    with plain_torch():
         repeats = feed(sample(data), accumulator, lambda _: None)
         return accumulator.result(repeats=repeats, is_exact=data.numel() <= SAMPLE_SIZE)
 

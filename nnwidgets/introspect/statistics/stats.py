@@ -9,7 +9,7 @@ import torch
 
 from nnwidgets.errors import NNWidgetsError
 from nnwidgets.introspect.records import TensorStats
-from nnwidgets.introspect.safe_access.tensors import plain, reading, torchs
+from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, plain_torch, torch_attribute
 from nnwidgets.introspect.statistics.accumulator import Accumulator
 from nnwidgets.introspect.statistics.dtype_readers import feed
 from nnwidgets.introspect.statistics.histogram import checked_bins
@@ -83,7 +83,7 @@ def exact_stats(
         1.7320508075688772
     """
     bins = checked_bins(bins)
-    data = plain(tensor)
+    data = as_plain_tensor(tensor)
     total = data.numel()
     done, due = 0, time.monotonic() + _SECONDS_BETWEEN_REPORTS
 
@@ -97,7 +97,7 @@ def exact_stats(
             due = time.monotonic() + _SECONDS_BETWEEN_REPORTS
 
     accumulator = Accumulator(bins)
-    with reading():
+    with plain_torch():
         repeats = feed(data, accumulator, tick)
         found = accumulator.result(repeats=repeats)
     if progress is not None:
@@ -116,4 +116,4 @@ def version(tensor: torch.Tensor) -> int | None:
         False
     """
     with torch._C.DisableTorchFunction():  # noqa: SLF001 - torch offers no public name for it
-        return None if torchs(tensor, "is_inference")() else int(torchs(tensor, "_version"))
+        return None if torch_attribute(tensor, "is_inference")() else int(torch_attribute(tensor, "_version"))

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import torch
 
 from nnwidgets.errors import InvalidTargetError
-from nnwidgets.introspect.safe_access.scan import Reading, read
-from nnwidgets.introspect.safe_access.tensors import plain, reading, torchs
+from nnwidgets.introspect.safe_access.scan import ModelScan, read
+from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, plain_torch, torch_attribute
 
 SAMPLE = 1_024
 """Most elements of a tensor that are kept to tell how far a step moved it."""
@@ -55,7 +55,7 @@ class Pulse:
     def before_step(self, module: object) -> None:
         """Keep a sample of each trainable parameter, to compare with at the next beat; a beat does so itself."""
         trainable = {id(tensor): tensor for _, tensor in _trainable(read(module))}
-        with reading():
+        with plain_torch():
             self._samples = {key: _sample(data).clone() for key, data in _readable(trainable).items()}
 
     def forget(self) -> None:
@@ -73,7 +73,7 @@ class Pulse:
         found = read(module)
         slots = _trainable(found)
         trainable = {id(tensor): tensor for _, tensor in slots}
-        with reading():
+        with plain_torch():
             data = _readable(trainable)
             gradients = {key: grad for key in data if (grad := _gradient(trainable[key])) is not None}
             samples = {key: _sample(each) for key, each in data.items()}
@@ -86,14 +86,14 @@ class Pulse:
         return _by_path(found, slots, norms, gradient_norms, steps)
 
 
-def _trainable(found: Reading) -> list[tuple[int, torch.Tensor]]:
+def _trainable(found: ModelScan) -> list[tuple[int, torch.Tensor]]:
     """Slots of parameters of real or complex numbers that need a gradient, each tensor at its first."""
     made: dict[int, tuple[int, torch.Tensor]] = {}
     row = 0
     for slot, tensor in enumerate(found.slot_values):
         while slot >= found.first_slot[row + 1]:
             row += 1
-        if found.role(slot, row) == "parameter" and torchs(tensor, "requires_grad"):
+        if found.role(slot, row) == "parameter" and torch_attribute(tensor, "requires_grad"):
             made.setdefault(id(tensor), (slot, tensor))
     return list(made.values())
 
@@ -102,18 +102,18 @@ def _readable(tensors: Mapping[int, torch.Tensor]) -> dict[int, torch.Tensor]:
     made = {}
     for key, tensor in tensors.items():
         try:
-            made[key] = plain(tensor)
+            made[key] = as_plain_tensor(tensor)
         except InvalidTargetError:
             continue
     return made
 
 
 def _gradient(tensor: torch.Tensor) -> torch.Tensor | None:
-    found = torchs(tensor, "grad") if torchs(tensor, "is_leaf") else None
+    found = torch_attribute(tensor, "grad") if torch_attribute(tensor, "is_leaf") else None
     if found is None:
         return None
     try:
-        data = plain(found)
+        data = as_plain_tensor(found)
     except InvalidTargetError:
         return None
     return data.coalesce().values() if data.is_sparse else data
@@ -161,7 +161,7 @@ def _norm(data: torch.Tensor) -> torch.Tensor:
 
 
 def _by_path(
-    found: Reading,
+    found: ModelScan,
     slots: list[tuple[int, torch.Tensor]],
     norms: Mapping[int, float],
     gradients: Mapping[int, float],

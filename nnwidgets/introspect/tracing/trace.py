@@ -25,7 +25,7 @@ from nnwidgets.introspect.safe_access.objects import (
     is_tensor,
     type_name,
 )
-from nnwidgets.introspect.safe_access.scan import Reading, read
+from nnwidgets.introspect.safe_access.scan import ModelScan, read
 from nnwidgets.introspect.tracing.flops import OperatorCounter
 from nnwidgets.introspect.tracing.hooks import CallRecorder
 from nnwidgets.introspect.tracing.restore import ForwardState
@@ -113,13 +113,13 @@ def trace(module: nn.Module, /, *args: Any, **kwargs: Any) -> Trace:
     )
 
 
-def _name_modules(paths: dict[int, str], reading: Reading) -> None:
+def _name_modules(paths: dict[int, str], reading: ModelScan) -> None:
     for row, found in enumerate(reading.modules):
         if row not in reading.first_met:
             paths.setdefault(id(found), reading.path(row))
 
 
-def _refuse_lazy(reading: Reading) -> None:
+def _refuse_lazy(reading: ModelScan) -> None:
     for slot, (_, value) in enumerate(reading.slots):
         if value is not None and is_tensor(value) and is_a(value, _LAZY):
             path = reading.slot_path(slot)
@@ -131,7 +131,7 @@ def _refuse_lazy(reading: Reading) -> None:
 
 
 @contextlib.contextmanager
-def _uncompiled(reading: Reading) -> Iterator[None]:
+def _uncompiled(reading: ModelScan) -> Iterator[None]:
     """Run compiled modules as they were written, so that their calls can be seen."""
     eval_frame = sys.modules.get("torch._dynamo.eval_frame")
     set_stance = getattr(torch.compiler, "set_stance", None)
@@ -145,7 +145,7 @@ def _uncompiled(reading: Reading) -> Iterator[None]:
         yield
 
 
-def _synchronizers(reading: Reading) -> list[Callable[[], None]]:
+def _synchronizers(reading: ModelScan) -> list[Callable[[], None]]:
     """Return one function for each kind of device in use, that waits until it has done what it was given."""
     kinds = {value.device.type for _, value in reading.slots if value is not None and is_tensor(value)}
     backends = {"cuda": torch.cuda, "xpu": torch.xpu, "mps": torch.mps}
@@ -163,7 +163,7 @@ def _told(error: Exception) -> str:
     return told if len(told) <= _ERROR_LIMIT else f"{told[: _ERROR_LIMIT - 1]}…"
 
 
-def _unused(reading: Reading, called: set[str]) -> tuple[str, ...]:
+def _unused(reading: ModelScan, called: set[str]) -> tuple[str, ...]:
     """Return modules that could have been called and weren't, nor anything below them."""
     ends = reading.ends()
     n_rows = len(reading.modules)

@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from nnwidgets import edit
-from nnwidgets.edit.operations.initializers import found as find_initializer
+from nnwidgets.edit.operations.initializers import get_initializer as find_initializer
 from nnwidgets.edit.optimizer_state import states_of, warning_of
 from nnwidgets.errors import InitializerError, InvalidTargetError
 from nnwidgets.formatting import inert

@@ -10,7 +10,7 @@ from nnwidgets.edit import Change, assign, freeze, history, redo, undo, unfreeze
 from nnwidgets.errors import InvalidTargetError
 from nnwidgets.formatting import inert
 from nnwidgets.server.handlers.init import optimizer_name
-from nnwidgets.server.handlers.target import aim_at
+from nnwidgets.server.handlers.target import resolve_target
 from nnwidgets.server.session.session import Session
 from nnwidgets.wire.dispatch import Job
 from nnwidgets.wire.schema.changes import ChangeReply, CodeReply, HistoryEntry, HistoryReply
@@ -55,12 +55,12 @@ def read_value(text: str) -> Any:
 
 def set_frozen(session: Session, body: Mapping[str, Any], job: Job) -> ChangeReply:
     """Answer `freeze`."""
-    return _told(session, job, freeze(session.module, aim_at(session, body).target), structure=True)
+    return _told(session, job, freeze(session.module, resolve_target(session, body).target), structure=True)
 
 
 def set_trainable(session: Session, body: Mapping[str, Any], job: Job) -> ChangeReply:
     """Answer `unfreeze`."""
-    return _told(session, job, unfreeze(session.module, aim_at(session, body).target), structure=True)
+    return _told(session, job, unfreeze(session.module, resolve_target(session, body).target), structure=True)
 
 
 def take_back(session: Session, body: Mapping[str, Any], job: Job) -> ChangeReply:

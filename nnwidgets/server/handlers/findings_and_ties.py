@@ -11,7 +11,7 @@ from nnwidgets.formatting import inert, shape_text
 from nnwidgets.introspect.records import Finding, TieGroup
 from nnwidgets.introspect.safe_access.lookup import get
 from nnwidgets.introspect.safe_access.scan import quiet
-from nnwidgets.server.rows.tree_index import Index
+from nnwidgets.server.rows.tree_index import TreeIndex
 from nnwidgets.server.session.session import Session
 from nnwidgets.wire.schema.inspect import FindingBody, TieBody
 
@@ -31,7 +31,7 @@ def finding_body(finding: Finding) -> FindingBody:
     }
 
 
-def tie_body(session: Session, index: Index, group: TieGroup, seen_from: str | None) -> TieBody:
+def tie_body(session: Session, index: TreeIndex, group: TieGroup, seen_from: str | None) -> TieBody:
     """Return a tie group for the page, its members as seen from one of them (by default the first)."""
     base = seen_from if seen_from is not None else group.members[0]
     subject = _live(session, base)
@@ -51,7 +51,7 @@ def relation(session: Session, path: str, base: str, kind: str) -> str:
     return _how(session, path, base, _live(session, base), kind)
 
 
-def _shape(session: Session, index: Index, path: str) -> str:
+def _shape(session: Session, index: TreeIndex, path: str) -> str:
     if path in index.tensor_at:
         return shape_text(index.tensors[index.tensor_at[path]].shape)
     tensor = _live(session, path)

@@ -12,7 +12,7 @@ from typing import Any
 from torch.optim import Optimizer
 
 from nnwidgets.edit import Change, Initializer, init
-from nnwidgets.edit.operations.initializers import found
+from nnwidgets.edit.operations.initializers import get_initializer
 from nnwidgets.edit.optimizer_state import states_of
 from nnwidgets.edit.targets import check_writable
 from nnwidgets.errors import InitializerError, NNWidgetsError
@@ -25,7 +25,7 @@ from nnwidgets.introspect.statistics.sampling import sampled_stats
 from nnwidgets.introspect.statistics.stats import version
 from nnwidgets.server.handlers.findings_and_ties import relation
 from nnwidgets.server.handlers.initializers import refusal
-from nnwidgets.server.handlers.target import Aim, aim_at
+from nnwidgets.server.handlers.target import ResolvedTarget, resolve_target
 from nnwidgets.server.notebook.variables import name_of, notebook
 from nnwidgets.server.session.session import Session
 from nnwidgets.wire.codec import number
@@ -57,8 +57,8 @@ def optimizer_name(optimizers: list[Optimizer]) -> str:
 
 
 def _answer(session: Session, body: Mapping[str, Any], job: Job, *, is_preview: bool) -> InitReply:
-    aim = aim_at(session, body)
-    initializer = found(body["how"], body["path"])
+    aim = resolve_target(session, body)
+    initializer = get_initializer(body["how"], body["path"])
     refused = refusal(initializer, aim)
     if refused is not None:
         raise InitializerError(f"{initializer.name} is refused here. {refused}", path=body["path"])
@@ -91,7 +91,7 @@ def _answer(session: Session, body: Mapping[str, Any], job: Job, *, is_preview: 
     }
 
 
-def _left(aim: Aim, initializer: Initializer, change: Change) -> list[str]:
+def _left(aim: ResolvedTarget, initializer: Initializer, change: Change) -> list[str]:
     """Say what a reset leaves as it is, because the modules that hold it have none of their own."""
     if initializer.kind != "reset" or not change.is_preview:
         return []
@@ -132,7 +132,7 @@ def _arguments(initializer: Initializer, given: Mapping[str, Any], path: str) ->
     return initializer.checked(made, path)
 
 
-def _before(session: Session, aim: Aim, *, is_preview: bool) -> dict[str, TensorStats]:
+def _before(session: Session, aim: ResolvedTarget, *, is_preview: bool) -> dict[str, TensorStats]:
     """Statistics of the first tensors as they are, with bins fine enough to be joined to any others.
 
     A preview reads them; the change that follows takes what its preview read where the version counters agree.
@@ -159,7 +159,9 @@ def _fine(data: Any) -> TensorStats:
     return sampled_stats(data, bins=_FINE_BINS)
 
 
-def _tensors(session: Session, aim: Aim, change: Change, before: Mapping[str, TensorStats]) -> list[ChangedTensor]:
+def _tensors(
+    session: Session, aim: ResolvedTarget, change: Change, before: Mapping[str, TensorStats]
+) -> list[ChangedTensor]:
     index, tied = session.index(), {tie.path: tie for tie in change.ties}
     is_few = len(change.paths) <= _MOST_SHOWN
     after = change.after if is_few or change.is_preview else _after(session, change.paths[:_MOST_SHOWN])
@@ -206,7 +208,7 @@ def _figures(found: TensorStats, n_total: int) -> Figures:
     }
 
 
-def _stale(aim: Aim, change: Change, optimizers: list[Optimizer]) -> tuple[list[str], list[StaleState]]:
+def _stale(aim: ResolvedTarget, change: Change, optimizers: list[Optimizer]) -> tuple[list[str], list[StaleState]]:
     """Return the warnings of a change that are about optimizers, and the same for the page."""
     told: list[str] = []
     made: list[StaleState] = []

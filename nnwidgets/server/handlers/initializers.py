@@ -9,10 +9,10 @@ from typing import Any
 from nnwidgets.edit import FanHint, Initializer, fan_hint, initializers
 from nnwidgets.edit.operations.initializers import RESET, Parameter, dry_run
 from nnwidgets.edit.rng import forked
-from nnwidgets.edit.targets import Place, check_writable
+from nnwidgets.edit.targets import TensorTarget, check_writable
 from nnwidgets.errors import NNWidgetsError
 from nnwidgets.formatting import inert
-from nnwidgets.server.handlers.target import Aim, aim_at, scopes
+from nnwidgets.server.handlers.target import ResolvedTarget, resolve_target, scopes
 from nnwidgets.server.session.session import Session
 from nnwidgets.wire.dispatch import Job
 from nnwidgets.wire.schema.changes import FanBody, InitializerBody, InitializersReply, ParameterBody
@@ -31,8 +31,8 @@ def offer(session: Session, body: Mapping[str, Any], _job: Job) -> InitializersR
         PathNotFoundError: Nothing is at the path.
         InvalidTargetError: It means no tensor.
     """
-    whole = aim_at(session, {**body, "only": "all"})
-    aim = aim_at(session, body) if body.get("only", "all") != "all" else whole
+    whole = resolve_target(session, {**body, "only": "all"})
+    aim = resolve_target(session, body) if body.get("only", "all") != "all" else whole
     problem = _problem(aim)
     with forked(0):
         made = [_body(each, aim) for each in initializers().values()]
@@ -49,14 +49,14 @@ def offer(session: Session, body: Mapping[str, Any], _job: Job) -> InitializersR
     }
 
 
-def refusal(initializer: Initializer, aim: Aim) -> str | None:
+def refusal(initializer: Initializer, aim: ResolvedTarget) -> str | None:
     """Return why a button won't let ``initializer`` at a target, or None."""
     if initializer.name == RESET:
         return None if aim.is_modules else "It resets whole modules: select one, with all its parameters."
     return CONSTANT if initializer.is_constant and aim.weights else None
 
 
-def _problem(aim: Aim) -> str | None:
+def _problem(aim: ResolvedTarget) -> str | None:
     for place in aim.places:
         try:
             data = check_writable(place)
@@ -67,7 +67,7 @@ def _problem(aim: Aim) -> str | None:
     return None
 
 
-def _body(initializer: Initializer, aim: Aim) -> InitializerBody:
+def _body(initializer: Initializer, aim: ResolvedTarget) -> InitializerBody:
     return {
         "name": initializer.name,
         "kind": initializer.kind,
@@ -91,7 +91,7 @@ def _parameter(each: Parameter) -> ParameterBody:
     }
 
 
-def _objection(initializer: Initializer, places: list[Place]) -> str | None:
+def _objection(initializer: Initializer, places: list[TensorTarget]) -> str | None:
     """What torch says against it, heard from tensors of the same shapes without data."""
     kwargs = {each.name: _sample(each) for each in initializer.parameters if each.required}
     tried = {(place.entry.shape, place.entry.dtype): place for place in places if place.entry.problem is None}
@@ -107,7 +107,7 @@ def _sample(parameter: Parameter) -> Any:
     return parameter.choices[0] if parameter.choices else _SAMPLES[parameter.type]
 
 
-def _suggested(aim: Aim, made: list[InitializerBody], hint: FanHint | None) -> str:
+def _suggested(aim: ResolvedTarget, made: list[InitializerBody], hint: FanHint | None) -> str:
     """What most people would start from: the modules' own way, else by what the tensor is and what follows it."""
     first = aim.places[0]
     if aim.is_modules:

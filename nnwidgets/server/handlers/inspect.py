@@ -11,7 +11,7 @@ from typing import Any
 from torch import nn
 
 from nnwidgets.formatting import inert, shape_text
-from nnwidgets.introspect.module_tree.expressions import spelled
+from nnwidgets.introspect.module_tree.expressions import expression_for
 from nnwidgets.introspect.module_tree.nodes import ModuleNode
 from nnwidgets.introspect.records import TensorEntry, TieGroup
 from nnwidgets.introspect.safe_access.lookup import get
@@ -23,7 +23,7 @@ from nnwidgets.server.handlers.findings_and_ties import finding_body, tie_body
 from nnwidgets.server.handlers.locate import place_of, siblings_of
 from nnwidgets.server.handlers.stats import grad_of
 from nnwidgets.server.rows.row_body import own_name
-from nnwidgets.server.rows.tree_index import Index
+from nnwidgets.server.rows.tree_index import TreeIndex
 from nnwidgets.server.session.session import Session
 from nnwidgets.wire.schema.inspect import CodeLine, InspectReply, ModuleFacts, ModuleTensor, Siblings, TensorFacts
 
@@ -77,7 +77,7 @@ def inspect(session: Session, body: Mapping[str, Any], _job: object = None) -> I
     }
 
 
-def _ties_inside(index: Index, number: int) -> list[TieGroup]:
+def _ties_inside(index: TreeIndex, number: int) -> list[TieGroup]:
     seen: dict[str, None] = {}
     if index.tie_inside[number] is not None:
         for below in range(number, number + index.size[number]):
@@ -88,7 +88,7 @@ def _ties_inside(index: Index, number: int) -> list[TieGroup]:
     return [index.groups[group] for group in list(seen)[:_MAX_TIES_INSIDE]]
 
 
-def _findings_inside(index: Index, number: int) -> list[Any]:
+def _findings_inside(index: TreeIndex, number: int) -> list[Any]:
     if not index.findings_inside[number]:
         return []
     span = range(number, number + index.size[number])
@@ -100,7 +100,7 @@ def _findings_inside(index: Index, number: int) -> list[Any]:
     ]
 
 
-def _siblings(index: Index, number: int, path: str) -> Siblings | None:
+def _siblings(index: TreeIndex, number: int, path: str) -> Siblings | None:
     found = siblings_of(index, number)
     if found is None:
         return None
@@ -140,7 +140,7 @@ def _tensor_facts(tensor: Any, entry: TensorEntry) -> TensorFacts:
     }
 
 
-def _module_facts(index: Index, number: int, module: Any) -> ModuleFacts:
+def _module_facts(index: TreeIndex, number: int, module: Any) -> ModuleFacts:
     node = index.nodes[number]
     span = range(number, number + index.size[number])
     return {
@@ -157,16 +157,16 @@ def _module_facts(index: Index, number: int, module: Any) -> ModuleFacts:
     }
 
 
-def _trainable(index: Index, span: range, node: ModuleNode) -> int:
+def _trainable(index: TreeIndex, span: range, node: ModuleNode) -> int:
     frozen = sum(e.n_elements for e in _counted_once(index, span) if e.role == "parameter" and not e.requires_grad)
     return max(0, node.n_params - frozen) if node.kind == "module" else 0
 
 
-def _size_bytes(index: Index, span: range) -> int:
+def _size_bytes(index: TreeIndex, span: range) -> int:
     return sum(entry.size_bytes for entry in _counted_once(index, span))
 
 
-def _counted_once(index: Index, span: range) -> list[TensorEntry]:
+def _counted_once(index: TreeIndex, span: range) -> list[TensorEntry]:
     """Return the tensors below, one of each tie group that names the same bytes."""
     seen: set[str] = set()
     kept = []
@@ -252,7 +252,7 @@ def code_lines(module: nn.Module, name: str | None, path: str, role: str | None)
         ['net[0].weight', 'net.get_parameter("0.weight")', 'net[0].weight.grad']
     """
     variable = name if name is not None and name.isidentifier() and not keyword.iskeyword(name) else "model"
-    spelling = spelled(module, variable, path)
+    spelling = expression_for(module, variable, path)
     if spelling is None or len(spelling.code) > _MAX_CODE:
         return []
     code, dotted = spelling

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from nnwidgets.errors import PathNotFoundError
 from nnwidgets.server.rows.flatten import ViewState, default_opening, fold_id
-from nnwidgets.server.rows.tree_index import Index
+from nnwidgets.server.rows.tree_index import TreeIndex
 from nnwidgets.server.session.session import Session
 from nnwidgets.wire.schema.tree import LocateReply
 
@@ -44,7 +44,7 @@ def locate(session: Session, path: str, state: ViewState) -> LocateReply:
     return {"index": flat.place[wanted], "id": wanted, "expanded": sorted(flat.expanded), "picked": picked}
 
 
-def place_of(index: Index, path: str) -> int:
+def place_of(index: TreeIndex, path: str) -> int:
     """Return the number of the row of modules that stands for ``path``: see `Index.resolve`.
 
     Raises:
@@ -56,7 +56,7 @@ def place_of(index: Index, path: str) -> int:
     return found[1]
 
 
-def siblings_of(index: Index, number: int) -> tuple[int, list[int]] | None:
+def siblings_of(index: TreeIndex, number: int) -> tuple[int, list[int]] | None:
     """Return the fold member above node ``number`` and all members of its fold; the innermost one, or None."""
     up = number
     while up > 0:

@@ -17,7 +17,7 @@ from nnwidgets.introspect.statistics.sampling import sampled_stats
 from nnwidgets.introspect.statistics.stats import exact_stats, version
 from nnwidgets.server.handlers.locate import place_of, siblings_of
 from nnwidgets.server.rows.row_body import own_name
-from nnwidgets.server.rows.tree_index import Index
+from nnwidgets.server.rows.tree_index import TreeIndex
 from nnwidgets.server.session.session import Session
 from nnwidgets.wire.codec import Blob
 from nnwidgets.wire.dispatch import Job
@@ -145,7 +145,7 @@ def _tensor(session: Session, path: str, of: str) -> Any:
     return tensor
 
 
-def _not_a_tensor(index: Index, path: str) -> Exception:
+def _not_a_tensor(index: TreeIndex, path: str) -> Exception:
     number = place_of(index, path)
     names = [entry.path for entry in index.nodes[number].tensors[:_MAX_NAMED]]
     return InvalidTargetError(

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nnwidgets.edit.targets import Model, Place
+from nnwidgets.edit.targets import ChangeScope, TensorTarget
 from nnwidgets.errors import InvalidTargetError
 from nnwidgets.formatting import inert
 from nnwidgets.server.handlers.locate import place_of, siblings_of
 from nnwidgets.server.rows.filter import matches
 from nnwidgets.server.rows.row_body import own_name
-from nnwidgets.server.rows.tree_index import Index
+from nnwidgets.server.rows.tree_index import TreeIndex
 from nnwidgets.server.session.session import Session
 from nnwidgets.wire.schema.changes import ScopeBody
 
@@ -21,7 +21,7 @@ _MOST_NAMED = 4_000
 
 
 @dataclass(frozen=True)
-class Aim:
+class ResolvedTarget:
     """What a change is aimed at.
 
     Attributes:
@@ -31,30 +31,30 @@ class Aim:
         is_modules: Whether ``target`` names whole modules.
     """
 
-    model: Model
+    model: ChangeScope
     target: list[str]
-    places: list[Place]
+    places: list[TensorTarget]
     is_modules: bool
 
     @property
-    def weights(self) -> list[Place]:
+    def weights(self) -> list[TensorTarget]:
         """Those with units: of two dimensions or more."""
         return [place for place in self.places if is_weight(place)]
 
 
-def is_weight(place: Place) -> bool:
+def is_weight(place: TensorTarget) -> bool:
     """Return whether a tensor has rows, so that they may differ."""
     return len(place.entry.shape or ()) >= _MATRIX
 
 
-def aim_at(session: Session, body: Mapping[str, Any]) -> Aim:
+def resolve_target(session: Session, body: Mapping[str, Any]) -> ResolvedTarget:
     """Find what a body with a target means.
 
     Raises:
         PathNotFoundError: Nothing is at its path.
         InvalidTargetError: It means no tensor, or too many to be named one by one.
     """
-    index, model = session.index(), Model(session.module)
+    index, model = session.index(), ChangeScope(session.module)
     paths = _paths(index, body)
     places = model.places(paths)
     if body.get("scope") == "filter":
@@ -71,10 +71,10 @@ def aim_at(session: Session, body: Mapping[str, Any]) -> Aim:
         raise InvalidTargetError(
             f"These are {len(target):,} tensors, more than {_MOST_NAMED:,}.", hint="Choose a part."
         )
-    return Aim(model, target, places, is_whole and not any(path in index.tensor_at for path in paths))
+    return ResolvedTarget(model, target, places, is_whole and not any(path in index.tensor_at for path in paths))
 
 
-def scopes(session: Session, body: Mapping[str, Any], model: Model) -> list[ScopeBody]:
+def scopes(session: Session, body: Mapping[str, Any], model: ChangeScope) -> list[ScopeBody]:
     """Return the scopes that a path offers, each with how many tensors it means."""
     index, path = session.index(), body["path"]
     noun = "this tensor" if index.entry_at(path) is not None else "this module" if path else "the whole model"
@@ -90,14 +90,14 @@ def scopes(session: Session, body: Mapping[str, Any], model: Model) -> list[Scop
     return made
 
 
-def _n(model: Model, paths: list[str]) -> int:
+def _n(model: ChangeScope, paths: list[str]) -> int:
     try:
         return len(model.places(paths))
     except InvalidTargetError:
         return 0
 
 
-def _paths(index: Index, body: Mapping[str, Any]) -> list[str]:
+def _paths(index: TreeIndex, body: Mapping[str, Any]) -> list[str]:
     path, scope = body["path"], body.get("scope", "here")
     if scope == "filter":
         return _filtered(index, body.get("filter", ""), frozenset(body.get("chips", ())))
@@ -112,7 +112,7 @@ def _paths(index: Index, body: Mapping[str, Any]) -> list[str]:
     return [index.nodes[each].path + below for each in members]
 
 
-def _filtered(index: Index, text: str, chips: frozenset[str]) -> list[str]:
+def _filtered(index: TreeIndex, text: str, chips: frozenset[str]) -> list[str]:
     found = matches(index, text, chips)
     if found.problem is not None:
         raise InvalidTargetError(found.problem, hint="Mend the filter.")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from nnwidgets.errors import NNWidgetsError
 from nnwidgets.introspect.patterns import match
 from nnwidgets.introspect.records import TensorEntry
-from nnwidgets.server.rows.tree_index import Index, is_frozen
+from nnwidgets.server.rows.tree_index import TreeIndex, is_frozen
 
 _GLOB = frozenset("*?[")
 
@@ -34,7 +34,7 @@ class Matches:
         """How many rows match."""
         return len(self.nodes) + len(self.tensors)
 
-    def visible(self, index: Index) -> list[int]:
+    def visible(self, index: TreeIndex) -> list[int]:
         """Return the modules that have a row, in walk order: matches, owners of matching tensors, and all above."""
         seen = {0, *self.nodes}
         seen.update([index.owner[tensor] for tensor in self.tensors])
@@ -47,7 +47,7 @@ class Matches:
         return sorted(seen)
 
 
-def matches(index: Index, text: str, chips: frozenset[str]) -> Matches:
+def matches(index: TreeIndex, text: str, chips: frozenset[str]) -> Matches:
     """Return what ``text`` and ``chips`` keep of ``index``: every word must hold, and every chip.
 
     ``trainable`` and ``frozen`` chosen together keep both. A word is a target (a path, a glob, ``ClassName``,
@@ -70,7 +70,7 @@ def matches(index: Index, text: str, chips: frozenset[str]) -> Matches:
     return _kept(index, nodes, tensors, chips)
 
 
-def chip_counts(index: Index) -> dict[str, int]:
+def chip_counts(index: TreeIndex) -> dict[str, int]:
     """Return how many tensors are trainable, frozen and tied, and how many findings there are."""
     return {
         "trainable": sum(map(_is_trainable, index.tensors)),
@@ -80,7 +80,7 @@ def chip_counts(index: Index) -> dict[str, int]:
     }
 
 
-def _named(index: Index, target: str) -> tuple[set[int], set[int]]:
+def _named(index: TreeIndex, target: str) -> tuple[set[int], set[int]]:
     found = match(index.tree, target, words=False)
     nodes = {index.number[node.path] for node in found.nodes}
     tensors = {index.tensor_at[entry.path] for entry in found.tensors if entry.path in index.tensor_at}
@@ -91,14 +91,14 @@ def _named(index: Index, target: str) -> tuple[set[int], set[int]]:
     return nodes, tensors
 
 
-def _of_word(index: Index, word: str) -> tuple[set[int], set[int]]:
+def _of_word(index: TreeIndex, word: str) -> tuple[set[int], set[int]]:
     nodes, tensors = _named(index, word)
     if nodes or tensors or not _GLOB.isdisjoint(word):
         return nodes, tensors
     return _holding(index, word.casefold())
 
 
-def _holding(index: Index, part: str) -> tuple[set[int], set[int]]:
+def _holding(index: TreeIndex, part: str) -> tuple[set[int], set[int]]:
     """Return the rows whose own name or class holds ``part``; with a dot in it, those whose path does."""
     if "." in part:
         nodes = {number for number, node in enumerate(index.nodes) if part in node.path.casefold()}
@@ -113,7 +113,7 @@ def _holding(index: Index, part: str) -> tuple[set[int], set[int]]:
     }
 
 
-def _kept(index: Index, nodes: set[int] | None, tensors: set[int] | None, chips: frozenset[str]) -> Matches:
+def _kept(index: TreeIndex, nodes: set[int] | None, tensors: set[int] | None, chips: frozenset[str]) -> Matches:
     if chips:
         kept = set(range(len(index.tensors))) if tensors is None else tensors
         for chip_set in _chip_sets(index, chips):
@@ -124,7 +124,7 @@ def _kept(index: Index, nodes: set[int] | None, tensors: set[int] | None, chips:
     return Matches(is_filter=True, nodes=frozenset(nodes or ()), tensors=frozenset(tensors or ()))
 
 
-def _chip_sets(index: Index, chips: frozenset[str]) -> Iterator[set[int]]:
+def _chip_sets(index: TreeIndex, chips: frozenset[str]) -> Iterator[set[int]]:
     """Give the tensors that each chip keeps; trainable and frozen together keep what either does."""
     chosen = [test for chip, test in _BY_STATE.items() if chip in chips]
     if chosen:

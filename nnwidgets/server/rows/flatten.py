@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import NamedTuple, overload
 
 from nnwidgets.server.rows.filter import Matches, matches
-from nnwidgets.server.rows.tree_index import Index, Run
+from nnwidgets.server.rows.tree_index import RowRun, TreeIndex
 from nnwidgets.wire.schema.tree import RulerMark
 
 _DEFAULT_ROWS = 26
@@ -34,7 +34,7 @@ class ViewState:
         return (self.expanded, tuple(sorted(self.picked.items())), self.unfolded, self.filter, self.chips)
 
 
-class Line(NamedTuple):
+class FlatRow(NamedTuple):
     """One row, before it is spelled out.
 
     Attributes:
@@ -51,7 +51,7 @@ class Line(NamedTuple):
 
     number: int
     tensor: int
-    run: Run | None
+    run: RowRun | None
     level: int
     position: int
     set_size: int
@@ -74,8 +74,8 @@ class Flat:
         problem: Why the filter can't be read, or None.
     """
 
-    index: Index
-    lines: Sequence[Line]
+    index: TreeIndex
+    lines: Sequence[FlatRow]
     expanded: frozenset[str]
     picked: Mapping[str, int]
     unfolded: frozenset[str]
@@ -98,7 +98,7 @@ class Flat:
         return sorted([*graver, *rest], key=lambda mark: mark["index"])
 
 
-def line_id(index: Index, line: Line) -> str:
+def line_id(index: TreeIndex, line: FlatRow) -> str:
     """Return the id by which the page knows a row."""
     if line.run is not None:
         return fold_id(index, line.run)
@@ -107,12 +107,12 @@ def line_id(index: Index, line: Line) -> str:
     return f"m:{index.nodes[line.number].path}"
 
 
-def fold_id(index: Index, run: Run) -> str:
+def fold_id(index: TreeIndex, run: RowRun) -> str:
     """Return the id of a fold's row."""
     return f"f:{index.nodes[run.members[0]].path}"
 
 
-def flatten(index: Index, state: ViewState) -> Flat:
+def flatten(index: TreeIndex, state: ViewState) -> Flat:
     """Return the rows of ``index`` in ``state``."""
     found = matches(index, state.filter, state.chips)
     if state.expanded is None:
@@ -128,28 +128,28 @@ def flatten(index: Index, state: ViewState) -> Flat:
     return Flat(index, lines, expanded, state.picked, state.unfolded, n_matches=found.n)
 
 
-def default_opening(index: Index) -> frozenset[str]:
+def default_opening(index: TreeIndex) -> frozenset[str]:
     """Return the rows to open first: breadth first, while what shows stays within a screen."""
     expanded: set[str] = set()
     n_rows, tries = 1, 0
-    queue: deque[int | Run] = deque([0])
+    queue: deque[int | RowRun] = deque([0])
     while queue and n_rows < _DEFAULT_ROWS and tries < _DEFAULT_TRIES:
         item = queue.popleft()
         tries += 1
-        if isinstance(item, Run):
-            below: tuple[int | Run, ...] = item.members[:1]
+        if isinstance(item, RowRun):
+            below: tuple[int | RowRun, ...] = item.members[:1]
             n_below = 1
         else:
             below = index.items(item)
             n_below = len(below) + len(index.nodes[item].tensors)
         if n_below and (n_rows + n_below <= _DEFAULT_ROWS or n_rows == 1):
             n_rows += n_below
-            expanded.add(fold_id(index, item) if isinstance(item, Run) else f"m:{index.nodes[item].path}")
+            expanded.add(fold_id(index, item) if isinstance(item, RowRun) else f"m:{index.nodes[item].path}")
             queue.extend(below[:_DEFAULT_ROWS])
     return frozenset(expanded)
 
 
-def shown_ids(index: Index, expanded: frozenset[str], state: ViewState) -> frozenset[str]:
+def shown_ids(index: TreeIndex, expanded: frozenset[str], state: ViewState) -> frozenset[str]:
     """Return ``expanded`` with what is open below any member of a fold moved to the member shown."""
     memo: dict[int, int] = {0: 0}
     moved: set[str] = set()
@@ -165,12 +165,12 @@ def shown_ids(index: Index, expanded: frozenset[str], state: ViewState) -> froze
     return frozenset(moved)
 
 
-def picked_member(index: Index, run: Run, picked: Mapping[str, int]) -> int:
+def picked_member(index: TreeIndex, run: RowRun, picked: Mapping[str, int]) -> int:
     """Return which member of a fold is shown, counted from 0."""
     return min(max(picked.get(fold_id(index, run), 0), 0), len(run.members) - 1)
 
 
-def _shown(index: Index, number: int, state: ViewState, memo: dict[int, int]) -> int:
+def _shown(index: TreeIndex, number: int, state: ViewState, memo: dict[int, int]) -> int:
     """Return the node that stands where ``number`` would, once every fold shows its picked member."""
     chain = []
     while number not in memo:
@@ -186,17 +186,17 @@ def _shown(index: Index, number: int, state: ViewState, memo: dict[int, int]) ->
     return memo[chain[0]] if chain else memo[number]
 
 
-_Pending = tuple[int | Run, int, int, int, bool]
+_Pending = tuple[int | RowRun, int, int, int, bool]
 
 
-def _lines(index: Index, start: _Pending, expanded: frozenset[str], state: ViewState) -> Iterator[Line]:
+def _lines(index: TreeIndex, start: _Pending, expanded: frozenset[str], state: ViewState) -> Iterator[FlatRow]:
     stack = [start]
     while stack:
         item, level, position, set_size, in_fold = stack.pop()
-        if isinstance(item, Run):
+        if isinstance(item, RowRun):
             row_id = fold_id(index, item)
             is_open = row_id in expanded
-            yield Line(item.members[0], -1, item, level, position, set_size, is_open)
+            yield FlatRow(item.members[0], -1, item, level, position, set_size, is_open)
             if is_open:
                 n = len(item.members)
                 chosen = range(n) if row_id in state.unfolded else (picked_member(index, item, state.picked),)
@@ -206,22 +206,22 @@ def _lines(index: Index, start: _Pending, expanded: frozenset[str], state: ViewS
         first = index.first_tensor[item]
         n_tensors = index.first_tensor[item + 1] - first
         is_open = (n_tensors > 0 or index.size[item] > 1) and f"m:{node.path}" in expanded
-        yield Line(item, -1, None, level, position, set_size, is_open, in_fold=in_fold)
+        yield FlatRow(item, -1, None, level, position, set_size, is_open, in_fold=in_fold)
         if is_open:
             below = index.items(item)
             total = n_tensors + len(below)
             for k in range(n_tensors):
-                yield Line(item, first + k, None, level + 1, k + 1, total, is_open=False)
+                yield FlatRow(item, first + k, None, level + 1, k + 1, total, is_open=False)
             stack.extend((below[j], level + 1, n_tensors + j + 1, total, False) for j in range(len(below) - 1, -1, -1))
 
 
-class FilteredLines(Sequence[Line]):
+class FilteredLines(Sequence[FlatRow]):
     """The matches and their ancestors, nothing folded; below a match that is opened by hand, the plain rows.
 
     A filter may leave a hundred thousand rows and a page asks for fifty, so each is spelled out when it is asked for.
     """
 
-    def __init__(self, index: Index, found: Matches, expanded: frozenset[str], state: ViewState) -> None:
+    def __init__(self, index: TreeIndex, found: Matches, expanded: frozenset[str], state: ViewState) -> None:
         self._index = index
         self._found = found
         self._nodes = found.visible(index)
@@ -231,7 +231,7 @@ class FilteredLines(Sequence[Line]):
         self._below: dict[int, list[int]] = {}
         opened = {index.number[row_id[2:]] for row_id in expanded if row_id.startswith("m:")}
         self._opened = (opened & self._visible) - self._leads_on
-        self._rows: list[int | Line] = []
+        self._rows: list[int | FlatRow] = []
         self._lay_out(expanded, state)
 
     def _lay_out(self, expanded: frozenset[str], state: ViewState) -> None:
@@ -256,27 +256,29 @@ class FilteredLines(Sequence[Line]):
         return len(self._rows)
 
     @overload
-    def __getitem__(self, place: int) -> Line: ...
+    def __getitem__(self, place: int) -> FlatRow: ...
     @overload
-    def __getitem__(self, place: slice) -> list[Line]: ...
-    def __getitem__(self, place: int | slice) -> Line | list[Line]:
+    def __getitem__(self, place: slice) -> list[FlatRow]: ...
+    def __getitem__(self, place: int | slice) -> FlatRow | list[FlatRow]:
         if isinstance(place, slice):
             return [self._line(row) for row in self._rows[place]]
         return self._line(self._rows[place])
 
-    def _line(self, row: int | Line) -> Line:
-        if isinstance(row, Line):
+    def _line(self, row: int | FlatRow) -> FlatRow:
+        if isinstance(row, FlatRow):
             return row
         index, tensor = self._index, -1
         if row < 0:
             tensor, row = ~row, index.owner[~row]
             siblings = self._siblings(row)
             position = bisect_left(siblings, tensor - len(index.tensors)) + 1
-            return Line(row, tensor, None, index.depth[row] + 2, position, len(siblings), False, True)
+            return FlatRow(row, tensor, None, index.depth[row] + 2, position, len(siblings), False, True)
         siblings = self._siblings(index.parent[row]) if row else [0]
         position = bisect_left(siblings, row) + 1
         is_match = row in self._found.nodes
-        return Line(row, tensor, None, index.depth[row] + 1, position, len(siblings), row in self._leads_on, is_match)
+        return FlatRow(
+            row, tensor, None, index.depth[row] + 1, position, len(siblings), row in self._leads_on, is_match
+        )
 
     def _siblings(self, parent: int) -> list[int]:
         """Return what shows right below ``parent``, in order: tensors (as negative numbers), then nodes."""

@@ -7,16 +7,16 @@ from typing import Any
 from nnwidgets.formatting import dtype_short, inert, shape_text
 from nnwidgets.introspect.module_tree.nodes import ModuleNode
 from nnwidgets.introspect.records import TensorEntry
-from nnwidgets.server.rows.flatten import Flat, Line, fold_id, line_id, picked_member
+from nnwidgets.server.rows.flatten import Flat, FlatRow, fold_id, line_id, picked_member
 from nnwidgets.server.rows.trace_marks import TraceMarks
-from nnwidgets.server.rows.tree_index import Index, Run, is_frozen
+from nnwidgets.server.rows.tree_index import RowRun, TreeIndex, is_frozen
 from nnwidgets.wire.schema.tree import Fold, FoldMember, Row, Totals
 
 _MAX_CELLS = 64
 _MAX_NAME = 120
 
 
-def row(flat: Flat, line: Line, name: str, trace: TraceMarks) -> Row:
+def row(flat: Flat, line: FlatRow, name: str, trace: TraceMarks) -> Row:
     """Return the row of ``line``.
 
     Args:
@@ -32,7 +32,7 @@ def row(flat: Flat, line: Line, name: str, trace: TraceMarks) -> Row:
     return _module_row(flat.index, line, name, trace)
 
 
-def own_name(index: Index, number: int, *, in_fold: bool = True) -> str:
+def own_name(index: TreeIndex, number: int, *, in_fold: bool = True) -> str:
     """Return what a module's name column says, the model itself aside: ``h.3`` below a list shown as its fold."""
     run = index.run_of(number) if in_fold else None
     parent = index.parent[number]
@@ -42,7 +42,7 @@ def own_name(index: Index, number: int, *, in_fold: bool = True) -> str:
     return inert(path[len(above) :].removeprefix("."), _MAX_NAME)
 
 
-def _blank(flat_index: Index, line: Line) -> dict[str, Any]:
+def _blank(flat_index: TreeIndex, line: FlatRow) -> dict[str, Any]:
     return {
         "id": line_id(flat_index, line),
         "level": line.level,
@@ -71,7 +71,7 @@ def _blank(flat_index: Index, line: Line) -> dict[str, Any]:
     }
 
 
-def _module_row(index: Index, line: Line, name: str, trace: TraceMarks) -> Row:
+def _module_row(index: TreeIndex, line: FlatRow, name: str, trace: TraceMarks) -> Row:
     number = line.number
     node = index.nodes[number]
     made = _blank(index, line)
@@ -101,7 +101,7 @@ def _module_row(index: Index, line: Line, name: str, trace: TraceMarks) -> Row:
     return made  # type: ignore[return-value] # made of all the keys; the wire tests check every reply
 
 
-def _tensor_row(index: Index, line: Line) -> Row:
+def _tensor_row(index: TreeIndex, line: FlatRow) -> Row:
     entry = index.tensors[line.tensor]
     made = _blank(index, line)
     owner = index.nodes[line.number].path
@@ -127,7 +127,7 @@ def _tensor_row(index: Index, line: Line) -> Row:
     return made  # type: ignore[return-value] # made of all the keys; the wire tests check every reply
 
 
-def _fold_row(flat: Flat, line: Line, run: Run) -> Row:
+def _fold_row(flat: Flat, line: FlatRow, run: RowRun) -> Row:
     index = flat.index
     first, last = run.members[0], run.members[-1]
     made = _blank(index, line)
@@ -155,7 +155,7 @@ def _fold_row(flat: Flat, line: Line, run: Run) -> Row:
     return made  # type: ignore[return-value] # made of all the keys; the wire tests check every reply
 
 
-def _fold(flat: Flat, run: Run) -> Fold:
+def _fold(flat: Flat, run: RowRun) -> Fold:
     index = flat.index
     picked = picked_member(index, run, flat.picked)
     first = max(0, min(picked - _MAX_CELLS // 2, len(run.members) - _MAX_CELLS))
@@ -169,7 +169,7 @@ def _fold(flat: Flat, run: Run) -> Fold:
     }
 
 
-def _cell(index: Index, member: int) -> FoldMember:
+def _cell(index: TreeIndex, member: int) -> FoldMember:
     n_parameters = index.n_parameters[member]
     return {
         "path": index.nodes[member].path,
@@ -185,12 +185,12 @@ def _frozen(n_frozen: int, n_parameters: int) -> str | None:
     return "all" if n_frozen == n_parameters else "some"
 
 
-def _share(index: Index, n_params: int) -> float:
+def _share(index: TreeIndex, n_params: int) -> float:
     total = index.tree.n_params
     return min(1.0, n_params / total) if total else 0.0
 
 
-def _module_note(index: Index, number: int, node: ModuleNode) -> str | None:
+def _module_note(index: TreeIndex, number: int, node: ModuleNode) -> str | None:
     if node.why is not None:
         return inert(node.why, 2_000)
     if index.n_parameters[number] and not index.n_counted[number]:
@@ -198,7 +198,7 @@ def _module_note(index: Index, number: int, node: ModuleNode) -> str | None:
     return None if node.training is not False or number else "In evaluation mode."
 
 
-def _tensor_note(index: Index, entry: TensorEntry) -> str | None:
+def _tensor_note(index: TreeIndex, entry: TensorEntry) -> str | None:
     if not entry.n_counted and entry.path in index.first_name:
         return f"Already counted at {inert(index.first_name[entry.path])}."
     if entry.role == "unregistered":
@@ -211,7 +211,7 @@ def _tensor_note(index: Index, entry: TensorEntry) -> str | None:
 _MAX_WHY = 2_000
 
 
-def totals(index: Index) -> Totals:
+def totals(index: TreeIndex) -> Totals:
     """Return the counts of the whole model."""
     tree = index.tree
     return {

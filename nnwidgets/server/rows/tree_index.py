@@ -23,7 +23,7 @@ SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class RowRun:
     """Siblings in a row that look alike.
 
     Attributes:
@@ -35,7 +35,7 @@ class Run:
     container: int | None = None
 
 
-class Index:
+class TreeIndex:
     """Where everything in a tree is, and what lies below each module.
 
     Args:
@@ -58,8 +58,8 @@ class Index:
         self.findings: tuple[Finding, ...] = tuple(findings)
         self._alikes = Alikes(tree)
         self._grouped: dict[int, list[tuple[int, ...]]] = {}
-        self._items: dict[int, tuple[int | Run, ...]] = {}
-        self._run_of: dict[int | None, Run] = {}
+        self._items: dict[int, tuple[int | RowRun, ...]] = {}
+        self._run_of: dict[int | None, RowRun] = {}
 
     def children(self, number: int) -> Iterator[int]:
         """Give the numbers of the children of node ``number``, in order."""
@@ -106,22 +106,22 @@ class Index:
             if len(own) != 1 or self.nodes[self.owner[own[0]]].path in twice:
                 yield group.id
 
-    def items(self, number: int) -> tuple[int | Run, ...]:
+    def items(self, number: int) -> tuple[int | RowRun, ...]:
         """Return what stands below node ``number``, its tensors left out: nodes, and runs of like siblings as one."""
         if number not in self._items:
             shown_as_fold = self._contained(number) if self._is_single(number) else None
             if shown_as_fold is not None:
-                items: tuple[int | Run, ...] = (shown_as_fold,)
+                items: tuple[int | RowRun, ...] = (shown_as_fold,)
             else:
                 items = tuple(self._item(group) for group in self._groups(number))
             for run in items:
-                if isinstance(run, Run):
+                if isinstance(run, RowRun):
                     for member in (*run.members, run.container):
                         self._run_of.setdefault(member, run)
             self._items[number] = items
         return self._items[number]
 
-    def run_of(self, number: int) -> Run | None:
+    def run_of(self, number: int) -> RowRun | None:
         """Return the run that node ``number`` is a member of, or that stands in its place."""
         parent = self.parent[number]
         if parent < 0:
@@ -132,12 +132,12 @@ class Index:
             self.items(parent)
         return self._run_of.get(number)
 
-    def member_index(self, run: Run, number: int) -> int:
+    def member_index(self, run: RowRun, number: int) -> int:
         """Return which member of ``run`` node ``number`` is; like siblings have subtrees of one size."""
         return (number - run.members[0]) // self.size[run.members[0]]
 
-    def _item(self, group: tuple[int, ...]) -> int | Run:
-        return Run(group) if len(group) > 1 else self._contained(group[0]) or group[0]
+    def _item(self, group: tuple[int, ...]) -> int | RowRun:
+        return RowRun(group) if len(group) > 1 else self._contained(group[0]) or group[0]
 
     def _groups(self, number: int) -> list[tuple[int, ...]]:
         """Return the children of node ``number``, like ones in a row together."""
@@ -152,13 +152,13 @@ class Index:
         """Return whether node ``number`` is below another one and not a member of a run there."""
         return number > 0 and (number,) in self._groups(self.parent[number])
 
-    def _contained(self, number: int) -> Run | None:
+    def _contained(self, number: int) -> RowRun | None:
         """Return the run that stands for node ``number``, if it is a bare list that holds nothing else."""
         node = self.nodes[number]
         if node.class_name != "ModuleList" or node.tensors or node.problem or len(node.children) < SHORTEST:
             return None
         groups = self._groups(number)
-        return Run(groups[0], container=number) if len(groups) == 1 and len(groups[0]) >= SHORTEST else None
+        return RowRun(groups[0], container=number) if len(groups) == 1 and len(groups[0]) >= SHORTEST else None
 
     # ---- what lies below ----
 
@@ -225,7 +225,7 @@ class Index:
         severities = {finding.severity for finding in self.findings_at.get(path, ())}
         return next((severity for severity in SEVERITIES if severity in severities), None)
 
-    def n_params_of_run(self, run: Run) -> int:
+    def n_params_of_run(self, run: RowRun) -> int:
         """Return the parameter elements of a run's members, each storage element counted once."""
         if run.container is not None:
             return self.nodes[run.container].n_params

@@ -16,7 +16,7 @@ _MOST_KEPT = 12
 _MOST_FILES = 2_000
 
 
-class Looked:
+class FileCache:
     """The last few results by what they were made from; what was made from other bytes is not given."""
 
     def __init__(self) -> None:

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Held(Generic[T]):
+class ModelRef(Generic[T]):
     """A reference to somebody else's object: weak, or strong until `release`.
 
     A view of a model that a variable holds must not outlive ``del net``, so it holds the model weakly. A view of
@@ -23,7 +23,7 @@ class Held(Generic[T]):
     Example:
         >>> class Model: pass
         >>> net = Model()
-        >>> held = Held(net, strong=False)
+        >>> held = ModelRef(net, strong=False)
         >>> held.get() is net
         True
         >>> del net

@@ -27,9 +27,9 @@ from nnwidgets.introspect.statistics.stats import CancelledError
 from nnwidgets.server.notebook.variables import name_of, notebook
 from nnwidgets.server.rows.flatten import Flat, ViewState, flatten
 from nnwidgets.server.rows.trace_marks import TraceMarks
-from nnwidgets.server.rows.tree_index import Index
-from nnwidgets.server.session.file_cache import Looked
-from nnwidgets.server.session.model_ref import Held
+from nnwidgets.server.rows.tree_index import TreeIndex
+from nnwidgets.server.session.file_cache import FileCache
+from nnwidgets.server.session.model_ref import ModelRef
 from nnwidgets.wire.errors import RequestError
 from nnwidgets.wire.threads import Workers
 
@@ -81,9 +81,9 @@ class Session:
         self.variable = variable or name
         self.emit = emit
         self._lock = threading.RLock()
-        self._module: Held[nn.Module] = Held(module, strong=hold, gone=self._lose)
-        self._optimizers = [Held(each, strong=name_of(each, notebook()) is None) for each in optimizers]
-        self._index: Index | None = None
+        self._module: ModelRef[nn.Module] = ModelRef(module, strong=hold, gone=self._lose)
+        self._optimizers = [ModelRef(each, strong=name_of(each, notebook()) is None) for each in optimizers]
+        self._index: TreeIndex | None = None
         self._is_stale = True
         self._read_at = 0.0
         self._read_seconds = 0.0
@@ -98,7 +98,7 @@ class Session:
         self._trace: Trace | None = None
         self.trace_marks = TraceMarks(None)
         self.previewed: dict[tuple[str, int | None], TensorStats] = {}
-        self.looked = Looked()
+        self.looked = FileCache()
         self._sights: deque[list[str]] = deque(maxlen=_SIGHTS)
         _SESSIONS.append(weakref.ref(self, _SESSIONS.remove))
 
@@ -159,7 +159,7 @@ class Session:
         """Counts the different trees that were read."""
         return self._generation
 
-    def index(self) -> Index:
+    def index(self) -> TreeIndex:
         """Return the model as it is now, read again if something may have changed it.
 
         Raises:
@@ -176,7 +176,7 @@ class Session:
             self._read_at = time.monotonic()
             self._read_seconds = max(0.0, self._read_at - began - _QUICK_READ)
             if index is None or not _alike(index.tree, made):
-                index = Index(made, self._findings)
+                index = TreeIndex(made, self._findings)
                 self._generation += 1
                 self._n_trees += 1
                 self._flats.clear()
@@ -278,7 +278,7 @@ class Session:
             if findings == self._findings or self._index is None:
                 return
             self._findings = findings
-            self._index = Index(self._index.tree, findings)
+            self._index = TreeIndex(self._index.tree, findings)
             self._generation += 1
             self._flats.clear()
         self.emit("changed", {"structure": True})

@@ -11,7 +11,7 @@ import torch
 
 from nnwidgets.checkpoint import peek
 from nnwidgets.checkpoint.description import name_of, tensors_in
-from nnwidgets.checkpoint.formats import opened
+from nnwidgets.checkpoint.formats import open_checkpoint
 from nnwidgets.errors import CorruptCheckpointError
 from tests.support.torch_builder import Storage, tensor, torch_legacy
 from tests.support.torch_files import KINDS, same, saved
@@ -26,7 +26,7 @@ def test_a_tensor_of_every_kind_is_read_as_it_was_written(kind, shared, tmp_path
         warnings.simplefilter("ignore")
         # Torch writes dtypes that it has no class of storages for, and then can't read them in this format.
         expected = original if kind in ("float8", "uint16") else torch.load(file, weights_only=True)
-        with opened(file) as held:
+        with open_checkpoint(file) as held:
             found = {
                 name_of(steps): held.tensor(each, {} if shared else None) for steps, each in tensors_in(held.content)
             }
@@ -41,7 +41,7 @@ def test_names_that_share_a_storage_are_tied_and_share_memory_when_read_together
     weight = torch.randn(4, 3)
     file = saved({"a": weight, "b": weight.t(), "c": weight[1:]}, tmp_path, _use_new_zipfile_serialization=False)
     assert [(group.kind, group.members) for group in peek(file).ties] == [("overlap", ("a", "b", "c"))]
-    with opened(file) as held:
+    with open_checkpoint(file) as held:
         storages = {}
         a, b, c = (held.tensor(each, storages) for _, each in tensors_in(held.content))
     a[1, 2] = 7
@@ -60,7 +60,7 @@ def test_a_part_of_a_storage_as_torch_wrote_before_0_4_is_read(tmp_path):
     content = {"part": tensor(part, 1, (2,), (1,)), "whole": tensor(whole, 0, (6,), (1,))}
     file = written(tmp_path, content, {"root": (6, torch.arange(6.0).numpy().tobytes())})
     expected = torch.load(file, weights_only=True)
-    with opened(file) as held:
+    with open_checkpoint(file) as held:
         found = {name: held.tensor(each) for name, each in held.content.items()}
     assert found["part"].tolist() == expected["part"].tolist() == [3.0, 4.0]
     assert found["whole"].tolist() == expected["whole"].tolist()
@@ -70,14 +70,14 @@ def test_a_part_that_reaches_beyond_its_storage_is_refused(tmp_path):
     part = Storage("torch.FloatStorage", "root", 6, ("part", 4, 3))
     file = written(tmp_path, [tensor(part, 0, (3,), (1,))], {"root": (6, bytes(24))})
     with pytest.raises(CorruptCheckpointError, match="element 4 to 7 of 6"):
-        opened(file)
+        open_checkpoint(file)
 
 
 def test_a_tensor_that_reaches_beyond_its_part_is_refused(tmp_path):
     part = Storage("torch.FloatStorage", "root", 6, ("part", 0, 3))
     file = written(tmp_path, [tensor(part, 0, (4,), (1,))], {"root": (6, bytes(24))})
     with pytest.raises(CorruptCheckpointError, match=r"needs 16 bytes .* that has 12"):
-        opened(file)
+        open_checkpoint(file)
 
 
 @pytest.mark.parametrize(
@@ -93,13 +93,13 @@ def test_storages_that_are_not_as_the_pickle_says_are_refused(storages, says, tm
     root = Storage("torch.FloatStorage", "root", 4, None)
     file = written(tmp_path, [tensor(root, 0, (4,), (1,))], storages)
     with pytest.raises(CorruptCheckpointError, match=says):
-        opened(file)
+        open_checkpoint(file)
 
 
 def test_bytes_after_the_last_storage_are_told_of(tmp_path):
     file = saved([torch.zeros(2)], tmp_path, _use_new_zipfile_serialization=False)
     file.write_bytes(file.read_bytes() + b"more")
-    with opened(file) as held:
+    with open_checkpoint(file) as held:
         assert held.departures == ["4 bytes follow its last storage."]
 
 
@@ -109,7 +109,7 @@ def test_a_pickle_longer_than_one_read_is_read(tmp_path):
     assert len(pickle.dumps(list(names))) < file.stat().st_size
     index = peek(file)
     assert index.names == tuple(names)
-    with opened(file) as held:
+    with open_checkpoint(file) as held:
         assert held.tensor(held.content["layer.1499.weight"]) == 1499
 
 
@@ -117,4 +117,4 @@ def test_a_file_that_is_a_pickle_and_no_checkpoint_is_said_to_be_one(tmp_path):
     file = tmp_path / "it.pkl"
     file.write_bytes(pickle.dumps({"lr": 0.1}, protocol=2))
     with pytest.raises(CorruptCheckpointError, match=re.escape("is a pickle, and not one of torch.save")):
-        opened(file)
+        open_checkpoint(file)

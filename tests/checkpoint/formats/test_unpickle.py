@@ -17,14 +17,14 @@ from hypothesis import strategies as st
 
 from nnwidgets.checkpoint import peek
 from nnwidgets.checkpoint.description import Composed, Opaque, Strided
-from nnwidgets.checkpoint.formats import opened
+from nnwidgets.checkpoint.formats import open_checkpoint
 from nnwidgets.errors import CorruptCheckpointError, UnsafeCheckpointError
 from tests.support.torch_builder import Call, Global, Raw, Storage, opcodes, pickled, tensor, torch_zip
 from tests.support.torch_files import saved
 
 
 def content(file):
-    with opened(file) as held:
+    with open_checkpoint(file) as held:
         return held.content
 
 
@@ -103,7 +103,7 @@ def test_parameters_say_that_they_are_and_whether_they_want_gradients(tmp_path):
 def test_attributes_set_on_parameters_are_said_not_to_be_read(tmp_path):
     parameter = torch.nn.Parameter(torch.ones(2))
     parameter.note = "mine"
-    with opened(saved([parameter], tmp_path)) as held:
+    with open_checkpoint(saved([parameter], tmp_path)) as held:
         assert held.content[0].is_parameter
         assert held.departures == ["Attributes that were set on tensors aren't read."]
 
@@ -112,13 +112,13 @@ def test_a_tensor_of_the_meta_device_is_shown_and_said_to_have_no_values(tmp_pat
     file = saved({"a": torch.empty(3, 2, device="meta"), "b": torch.ones(1)}, tmp_path)
     first = peek(file).tensors[0]
     assert (first.name, first.shape, first.layout) == ("a", (3, 2), "meta")
-    with opened(file) as held, pytest.raises(CorruptCheckpointError, match="saved from the meta device"):
+    with open_checkpoint(file) as held, pytest.raises(CorruptCheckpointError, match="saved from the meta device"):
         held.tensor(held.content["a"])
 
 
 def test_a_storage_by_itself_is_a_tensor_of_one_dimension(tmp_path):
     file = saved([torch.arange(3, dtype=torch.int16).untyped_storage()], tmp_path)
-    with opened(file) as held:
+    with open_checkpoint(file) as held:
         assert held.tensor(held.content[0]).tolist() == [0, 0, 1, 0, 2, 0]
 
 
@@ -127,7 +127,7 @@ def test_nested_tensors_are_named_and_the_rest_is_read(tmp_path):
         warnings.simplefilter("ignore")
         nested = torch.nested.nested_tensor([torch.ones(2), torch.ones(3)])
         file = saved({"n": nested, "t": torch.ones(2)}, tmp_path)
-    with opened(file) as held:
+    with open_checkpoint(file) as held:
         assert repr(held.content["n"]) == "<torch._utils._rebuild_nested_tensor>"
         assert held.tensor(held.content["t"]).tolist() == [1, 1]
         assert held.departures == ["What torch._utils._rebuild_nested_tensor makes isn't read."]
@@ -143,7 +143,7 @@ def test_all_that_a_file_wants_to_import_is_listed_with_what_it_would_do(tmp_pat
     value = {"a": fractions.Fraction(1, 2), "net": torch.nn.Linear(1, 1), "args": argparse.Namespace(lr=0.1)}
     file = saved(value, tmp_path)
     with pytest.raises(UnsafeCheckpointError) as raised:
-        opened(file)
+        open_checkpoint(file)
     said = str(raised.value)
     assert raised.value.path == str(file)
     wanted = re.search(r"wants to import (.*?), to ", said).group(1).split(", ")
@@ -158,7 +158,7 @@ def test_a_name_that_can_do_harm_comes_with_no_advice_to_allow_it(tmp_path):
     file = tmp_path / "it.pt"
     file.write_bytes(torch_zip(Call("os", "system", "true")))
     with pytest.raises(UnsafeCheckpointError, match="don't load it") as raised:
-        opened(file)
+        open_checkpoint(file)
     assert "add_safe_globals" not in str(raised.value)
 
 
@@ -179,7 +179,7 @@ class Config:
 def test_a_class_that_the_user_allowed_is_named_and_not_made(tmp_path):
     file = saved({"config": Config(), "w": torch.ones(2)}, tmp_path)
     before = Config.made
-    with torch.serialization.safe_globals([Config]), opened(file) as held:
+    with torch.serialization.safe_globals([Config]), open_checkpoint(file) as held:
         config = held.content["config"]
         assert held.tensor(held.content["w"]).tolist() == [1, 1]
         assert peek(file).values == {"config": f"<{Config.__module__}.Config>"}
@@ -187,7 +187,7 @@ def test_a_class_that_the_user_allowed_is_named_and_not_made(tmp_path):
     assert config.state == {"depth": 3}
     assert Config.made == before
     with pytest.raises(UnsafeCheckpointError, match=r"\.Config"):
-        opened(file)
+        open_checkpoint(file)
 
 
 def test_what_torch_never_lets_a_user_allow_stays_refused(tmp_path):
@@ -196,7 +196,7 @@ def test_what_torch_never_lets_a_user_allow_stays_refused(tmp_path):
     file = tmp_path / "it.pt"
     file.write_bytes(torch_zip(Call("os", "system", "true")))
     with torch.serialization.safe_globals([(os.system, "os.system")]), pytest.raises(UnsafeCheckpointError):
-        opened(file)
+        open_checkpoint(file)
 
 
 def test_a_tensor_of_an_allowed_class_is_read_as_a_plain_one(tmp_path):
@@ -207,7 +207,7 @@ def test_a_tensor_of_an_allowed_class_is_read_as_a_plain_one(tmp_path):
     view = Call("torch._tensor", "_rebuild_from_type_v2", *rebuilt_as(Global("somewhere", "Mine")))
     file = tmp_path / "it.pt"
     file.write_bytes(torch_zip([view]))
-    with torch.serialization.safe_globals([Mine]), opened(file) as held:
+    with torch.serialization.safe_globals([Mine]), open_checkpoint(file) as held:
         assert held.content[0].shape == (4,)
         assert held.departures == ["Tensors of class <somewhere.Mine> are read as plain ones."]
 
@@ -238,7 +238,7 @@ def test_the_collector_is_as_it_was_after_reading(tmp_path):
     bad.write_bytes(torch_zip(Raw(b"\xff")))
     content(good)
     with pytest.raises(CorruptCheckpointError):
-        opened(bad)
+        open_checkpoint(bad)
     assert gc.isenabled()
     gc.disable()
     try:
@@ -259,7 +259,7 @@ def test_a_tensor_may_have_another_dtype_than_its_storage(tmp_path):
     view = Call("torch._utils", "_rebuild_tensor_v3", storage, 1, (2,), (3,), False, None, Global("torch", "int16"))
     file = tmp_path / "it.pt"
     file.write_bytes(torch_zip([view]))
-    with opened(file) as held:
+    with open_checkpoint(file) as held:
         assert held.tensor(held.content[0]).tolist() == [0x0302, 0x0908]
 
 
@@ -294,7 +294,7 @@ def test_a_pickle_without_an_end_in_a_zip_file_is_refused(tmp_path):
     file = tmp_path / "it.pt"
     file.write_bytes(torch_zip(pickled([1, 2])[:-1]))
     with pytest.raises(CorruptCheckpointError, match="ends before its last opcode"):
-        opened(file)
+        open_checkpoint(file)
 
 
 def test_a_look_into_a_file_of_very_many_numbers_takes_little_more_than_they_do(tmp_path):

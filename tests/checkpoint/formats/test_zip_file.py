@@ -16,7 +16,7 @@ import torch
 
 from nnwidgets.checkpoint import peek
 from nnwidgets.checkpoint.description import name_of, storages_of, tensors_in
-from nnwidgets.checkpoint.formats import crc32, opened
+from nnwidgets.checkpoint.formats import crc32, open_checkpoint
 from nnwidgets.errors import CorruptCheckpointError
 from tests.support.torch_builder import Member, Storage, pickled, tensor, torch_members, zip_file
 from tests.support.torch_files import KINDS, same, saved
@@ -29,7 +29,7 @@ def test_a_tensor_of_every_kind_is_read_as_torch_reads_it(kind, shared, tmp_path
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         expected = torch.load(file, weights_only=True)
-        with opened(file) as held:
+        with open_checkpoint(file) as held:
             found = {
                 name_of(steps): held.tensor(each, {} if shared else None) for steps, each in tensors_in(held.content)
             }
@@ -59,13 +59,13 @@ def every_storage(held):
 def test_a_turned_bit_in_a_storage_is_told_with_its_member_and_tensors(tmp_path):
     weight = torch.randn(1000)
     file = saved({"a": torch.ones(3), "net": {"w": weight, "v": weight[5:]}}, tmp_path)
-    with opened(file) as held:
+    with open_checkpoint(file) as held:
         offset = held.content["net"]["w"].storage.offset
     data = bytearray(file.read_bytes())
     data[offset + 1234] ^= 4
     file.write_bytes(data)
     assert torch.load(file, weights_only=True)["net"]["w"].shape == (1000,)
-    with opened(file) as held:
+    with open_checkpoint(file) as held:
         held.verify(held.content["a"].storage for _ in range(2))
         with pytest.raises(
             CorruptCheckpointError, match=r"it/data/1 has checksum .* \(it is net\.w, net\.v\)"
@@ -77,7 +77,7 @@ def test_a_turned_bit_in_a_storage_is_told_with_its_member_and_tensors(tmp_path)
 def test_progress_adds_up_to_each_byte_once_on_the_callers_thread(tmp_path):
     file = saved([torch.zeros(3_000_000), torch.zeros(10), torch.zeros(0), torch.zeros(5).double()], tmp_path)
     told = []
-    with opened(file) as held:
+    with open_checkpoint(file) as held:
         held.verify(every_storage(held) * 2, lambda n: told.append((threading.get_ident(), n)))
     assert sum(n for _, n in told) == 12_000_000 + 40 + 40
     assert {thread for thread, _ in told} == {threading.get_ident()}
@@ -89,7 +89,7 @@ def test_progress_that_raises_ends_the_check_and_its_threads(tmp_path):
     def cancel(_n):
         raise KeyboardInterrupt
 
-    with opened(file) as held:
+    with open_checkpoint(file) as held:
         with pytest.raises(KeyboardInterrupt):
             held.verify(every_storage(held), cancel)
         assert not [each for each in threading.enumerate() if "nnwidgets" in each.name]
@@ -98,7 +98,7 @@ def test_progress_that_raises_ends_the_check_and_its_threads(tmp_path):
 
 def test_a_file_cut_short_after_it_was_opened_gives_an_error(tmp_path):
     file = saved([torch.zeros(100_000)], tmp_path)
-    with opened(file) as held:
+    with open_checkpoint(file) as held:
         os.truncate(file, 10_000)
         with pytest.raises(CorruptCheckpointError, match="ended at byte 10,000"):
             held.tensor(held.content[0])
@@ -112,7 +112,7 @@ def test_a_file_written_without_checksums_is_read_and_said_to_have_none(tmp_path
         file = saved([torch.arange(3.0)], tmp_path)
     finally:
         torch.serialization.set_crc32_options(compute_crc32=True)
-    with opened(file) as held:
+    with open_checkpoint(file) as held:
         assert held.departures == ["It was written without checksums: damage to it can't be noticed."]
         assert held.content[0].storage.crc32 is None
         held.verify(every_storage(held))
@@ -129,7 +129,7 @@ def test_the_other_byte_order_is_turned_as_torch_turns_it(tmp_path):
     file = tmp_path / "it.pt"
     file.write_bytes(zip_file(members))
     expected = torch.load(file, weights_only=True)
-    with opened(file) as held:
+    with open_checkpoint(file) as held:
         assert held.metadata["byteorder"] == "big"
         for shared in (None, {}):
             found = [held.tensor(each, shared) for each in held.content]
@@ -139,7 +139,7 @@ def test_the_other_byte_order_is_turned_as_torch_turns_it(tmp_path):
 def test_a_file_that_torch_would_not_read_for_want_of_a_version_is_read_and_said_to_lack_it(tmp_path):
     file = tmp_path / "it.pt"
     file.write_bytes(zip_file([each for each in torch_members([tensor()]) if each.name != "it/version"]))
-    with opened(file) as held:
+    with open_checkpoint(file) as held:
         assert held.departures == ["It has no member 'version', without which torch doesn't read it."]
         assert held.content[0].shape == (4,)
 
@@ -148,7 +148,7 @@ def test_members_that_torch_does_not_write_and_storages_of_no_tensor_are_told(tm
     members = torch_members([tensor()], {"0": bytes(16), "7": bytes(4)})
     file = tmp_path / "it.pt"
     file.write_bytes(zip_file([*members, Member("it/notes.txt", b"hello")]))
-    with opened(file) as held:
+    with open_checkpoint(file) as held:
         assert held.departures == [
             "Its member 'notes.txt' is none that torch.save writes.",
             "1 storages in it belong to no tensor (7).",
@@ -159,7 +159,7 @@ def test_members_that_torch_does_not_write_and_storages_of_no_tensor_are_told(tm
 def test_the_folder_within_may_have_any_name(name, tmp_path):
     file = saved([torch.ones(2)], tmp_path, name=f"{name}.pt")
     file = file.rename(tmp_path / "other.bin")
-    with opened(file) as held:
+    with open_checkpoint(file) as held:
         assert held.tensor(held.content[0]).tolist() == [1, 1]
 
 
@@ -173,7 +173,7 @@ def test_more_members_than_a_plain_zip_file_can_have_are_read(tmp_path):
         for key in range(last + 1):
             made.writestr(f"it/data/{key}", struct.pack("<f", key))
     assert torch.load(file, weights_only=True)[0].tolist() == [last]
-    with opened(file) as held:
+    with open_checkpoint(file) as held:
         assert held.tensor(held.content[0]).tolist() == [last]
         held.verify(every_storage(held))
 
@@ -182,7 +182,7 @@ def test_a_member_larger_than_a_plain_zip_file_can_have_is_read(tmp_path):
     n = 5 * 2**30 // 4
     file = tmp_path / "it.pt"
     write_sparse(file, n)
-    with opened(file) as held:
+    with open_checkpoint(file) as held:
         (found,) = held.content
         assert found.shape == (n,)
         last = torch.empty(1)

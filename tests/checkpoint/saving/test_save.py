@@ -11,7 +11,7 @@ from torch import nn
 
 import nnwidgets as nnw
 from nnwidgets.checkpoint import peek
-from nnwidgets.checkpoint.formats import opened
+from nnwidgets.checkpoint.formats import open_checkpoint
 from tests.support.edited_models import tied
 from tests.support.saved_files import FILES, MLP, NETS, loaded, names, odd_tensors, same, torch_only
 
@@ -139,7 +139,7 @@ def test_more_tensors_than_sixteen_bits_count_go_into_one_torch_file(tmp_path):
     assert torch._C.PyTorchFileReader(str(tmp_path / "x")).get_record("data/65999") == b""
     with zipfile.ZipFile(tmp_path / "x") as archive:
         assert len(archive.namelist()) == 66_005
-    with opened(tmp_path / "x") as held:
+    with open_checkpoint(tmp_path / "x") as held:
         assert (len(held.content), held.departures) == (66_000, [])
 
 

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 import nnwidgets as nnw
-from nnwidgets.checkpoint.saving.save import saved
+from nnwidgets.checkpoint.saving.save import save_to
 from tests.support.saved_files import loaded, names, same
 
 FILES = ["net.pt", "net.safetensors", "folder/"]
@@ -37,7 +37,7 @@ def test_an_edit_from_another_thread_waits_until_the_model_is_written(file, tmp_
             editors[0].join(0.2)
             assert editors[0].is_alive()
 
-    report = saved(net, f"{tmp_path}/{file}", verify=False, progress=edit)
+    report = save_to(net, f"{tmp_path}/{file}", verify=False, progress=edit)
     editors[0].join()
     assert report.warnings == ()
     found = loaded(f"{tmp_path}/{file}")
@@ -58,7 +58,7 @@ def test_a_file_that_is_not_as_it_was_written_is_found_out_and_the_old_one_stays
                 raw.write(b"!")
 
     with pytest.raises(nnw.SaveError, match=r"was read back with the digest .* Nothing was changed"):
-        saved({"x": torch.ones(1_000_000)}, path, overwrite=True, progress=damage)
+        save_to({"x": torch.ones(1_000_000)}, path, overwrite=True, progress=damage)
     assert same(before, loaded(path))
     assert [name for name in names(tmp_path) if name.startswith(".")] == []
 
@@ -69,7 +69,7 @@ def test_what_is_written_is_consistent_with_its_checksums_even_where_it_changes_
     def train(_):
         tensor.data.add_(1)
 
-    report = saved({"x": tensor}, tmp_path / "x.pt", progress=train)
+    report = save_to({"x": tensor}, tmp_path / "x.pt", progress=train)
     assert report.verified
     assert nnw.read(tmp_path / "x.pt")["x"].unique().numel() > 1
 
@@ -132,7 +132,7 @@ def test_a_save_while_training_warns_of_tensors_that_changed_meanwhile(tmp_path)
         with torch.no_grad():
             net[1].weight.add_(1)
 
-    report = saved(net, tmp_path / "net.safetensors", progress=train)
+    report = save_to(net, tmp_path / "net.safetensors", progress=train)
     assert report.verified
     assert ["1.weight changed while it was saved" in warning for warning in report.warnings] == [True]
     assert set(load_file(tmp_path / "net.safetensors")) == set(net.state_dict())
@@ -152,9 +152,9 @@ def test_a_cancelled_save_leaves_everything_as_it_was(tmp_path):
     for stop.after in (2_000_000, 5_000_000):
         told.clear()
         with pytest.raises(KeyboardInterrupt):
-            saved({"x": torch.ones(1_000_000)}, file, overwrite=True, progress=stop)
+            save_to({"x": torch.ones(1_000_000)}, file, overwrite=True, progress=stop)
         assert file.read_bytes() == before
         assert names(tmp_path) == ["net.pt"]
     with pytest.raises(KeyboardInterrupt):
-        saved({"x": torch.ones(1_000_000)}, tmp_path / "folder", shard_size="1GB", progress=stop)
+        save_to({"x": torch.ones(1_000_000)}, tmp_path / "folder", shard_size="1GB", progress=stop)
     assert names(tmp_path) == ["net.pt"]

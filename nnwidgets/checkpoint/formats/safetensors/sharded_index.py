@@ -18,7 +18,7 @@ from nnwidgets.checkpoint.description import Composed, Described, Storage, Strid
 from nnwidgets.checkpoint.formats.file import File, links_in, within
 from nnwidgets.checkpoint.formats.json_density import density_fault
 from nnwidgets.checkpoint.formats.malformed import Malformed
-from nnwidgets.checkpoint.formats.reader import MOST_OPEN, Opened, Progress
+from nnwidgets.checkpoint.formats.reader import MOST_OPEN, CheckpointReader, Progress
 from nnwidgets.checkpoint.formats.safetensors.single_file import Safetensors
 from nnwidgets.checkpoint.formats.safetensors.strict_json import decoded
 from nnwidgets.checkpoint.records import Format
@@ -29,11 +29,11 @@ MOST_INDEX_BYTES = 100_000_000
 
 _MOST_NAMED = 3
 
-OpenOne = Callable[[Path, int, str], Opened]
+OpenOne = Callable[[Path, int, str], CheckpointReader]
 """Opens one shard by what is in it, given its number among the files and its name."""
 
 
-class Sharded(Opened):
+class Sharded(CheckpointReader):
     """Shards with an index."""
 
     format: Format = "sharded"
@@ -53,7 +53,7 @@ class Sharded(Opened):
         self.path = path
         self.files = [file or File(path)]
         self.departures = []
-        self.shards: list[Opened] = []
+        self.shards: list[CheckpointReader] = []
         try:
             index = self._index()
             self.metadata = {key: _text(value) for key, value in _dict(index.get("metadata")).items()}
@@ -127,7 +127,7 @@ class Sharded(Opened):
         self._note_others(weight_map, tensors)
         return made
 
-    def _placed(self, shard: Opened, number: int, name: str) -> dict[str, Described]:
+    def _placed(self, shard: CheckpointReader, number: int, name: str) -> dict[str, Described]:
         """A shard's tensors, with their storages counted among all files."""
         self.shards.append(shard)
         if len(shard.files) != 1 or type(shard.content) is not dict:

@@ -20,7 +20,7 @@ from nnwidgets.checkpoint.formats.crc32 import differing
 from nnwidgets.checkpoint.formats.file import File
 from nnwidgets.checkpoint.formats.json_density import density_fault
 from nnwidgets.checkpoint.formats.malformed import Malformed
-from nnwidgets.checkpoint.formats.reader import Opened, Progress
+from nnwidgets.checkpoint.formats.reader import CheckpointReader, Progress
 from nnwidgets.checkpoint.formats.safetensors import crc_metadata
 from nnwidgets.checkpoint.formats.safetensors.strict_json import decoded
 from nnwidgets.checkpoint.records import Format
@@ -47,7 +47,7 @@ _VALUES = itemgetter(*_FIELDS)
 _PLACE = attrgetter("offset", "n_bytes")
 
 
-class Safetensors(Opened):
+class Safetensors(CheckpointReader):
     """A safetensors file."""
 
     format: Format = "safetensors"

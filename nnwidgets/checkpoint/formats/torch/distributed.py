@@ -19,7 +19,7 @@ from nnwidgets.checkpoint.description import Composed, Opaque, Storage, Strided,
 from nnwidgets.checkpoint.formats.file import File, Window, within
 from nnwidgets.checkpoint.formats.malformed import Malformed
 from nnwidgets.checkpoint.formats.pickle.unpickle import MOST_BYTES, unpickled
-from nnwidgets.checkpoint.formats.reader import Opened, Progress
+from nnwidgets.checkpoint.formats.reader import CheckpointReader, Progress
 from nnwidgets.checkpoint.formats.torch.zip_file import TorchZip
 from nnwidgets.checkpoint.records import Format
 from nnwidgets.errors import CorruptCheckpointError, UnsafeCheckpointError
@@ -37,7 +37,7 @@ _CLASSES = frozenset({
 _MOST_VALUES = 100_000
 
 
-class Distributed(Opened):
+class Distributed(CheckpointReader):
     """The folder of a distributed checkpoint."""
 
     format: Format = "distributed"

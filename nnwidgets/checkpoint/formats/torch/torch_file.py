@@ -14,11 +14,11 @@ from nnwidgets.checkpoint.formats.pickle.arguments import MOST, StorageType
 from nnwidgets.checkpoint.formats.pickle.machine import Found
 from nnwidgets.checkpoint.formats.pickle.rebuild_tensors import INTEGERS
 from nnwidgets.checkpoint.formats.pickle.unpickle import unpickled, user_allowed
-from nnwidgets.checkpoint.formats.reader import Opened
+from nnwidgets.checkpoint.formats.reader import CheckpointReader
 from nnwidgets.errors import CorruptCheckpointError, UnsafeCheckpointError
 
 
-class TorchFile(Opened):
+class TorchFile(CheckpointReader):
     """A file of ``torch.save``."""
 
     def tensor(self, described: Described, storages: dict[str, torch.Tensor] | None = None) -> torch.Tensor:

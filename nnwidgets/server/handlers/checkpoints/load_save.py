@@ -9,10 +9,10 @@ from typing import Any
 from torch.optim import Optimizer
 
 from nnwidgets.checkpoint import load
-from nnwidgets.checkpoint.saving.save import saved
+from nnwidgets.checkpoint.saving.save import save_to
 from nnwidgets.errors import SaveError
 from nnwidgets.formatting import inert
-from nnwidgets.server.handlers.checkpoints.plan import effective, planned
+from nnwidgets.server.handlers.checkpoints.plan import effective, plan_for
 from nnwidgets.server.handlers.init import optimizer_name
 from nnwidgets.server.notebook.folder import as_here, named_from_here, relative, resolved
 from nnwidgets.server.rows.row_body import totals
@@ -37,7 +37,7 @@ def load_file(session: Session, body: Mapping[str, Any], job: Job) -> LoadReply:
     """
     job.hold()
     place = resolved(body["path"])
-    rename = effective(session, place, planned(session, place, {}), body)
+    rename = effective(session, place, plan_for(session, place, {}), body)
     with named_from_here():
         found = load(
             session.module,
@@ -76,7 +76,7 @@ def save_file(session: Session, body: Mapping[str, Any], job: Job) -> SaveReply:
         )
     shard_size = body.get("shard_size")
     with named_from_here():
-        found = saved(
+        found = save_to(
             session.module,
             place,
             optimizer=_optimizer(session) if body["optimizer"] else None,

@@ -32,10 +32,10 @@ def tell_plan(session: Session, body: Mapping[str, Any], job: Job) -> PlanReply:
         CheckpointMismatchError: Two names were to become one.
     """
     place = resolved(body["path"])
-    suggested = planned(session, place, {})
+    suggested = plan_for(session, place, {})
     job.check()
     rename = effective(session, place, suggested, body)
-    found = planned(session, place, rename)
+    found = plan_for(session, place, rename)
     job.check()
     keep, text = set(body["keep"]), body["text"]
     entries = session.looked.get(("plan rows", id(found)), lambda: (found, _in_order(found)))[1]
@@ -72,7 +72,7 @@ def tell_plan(session: Session, body: Mapping[str, Any], job: Job) -> PlanReply:
     }
 
 
-def planned(session: Session, place: Path, rename: Mapping[str, str]) -> LoadPlan:
+def plan_for(session: Session, place: Path, rename: Mapping[str, str]) -> LoadPlan:
     """Return the plan of a load, made again only when the file, the model's tree or the renames have changed."""
     session.index()
     key: Hashable = ("plan", signature(place), session.generation, tuple(rename.items()))
