@@ -52,8 +52,12 @@ def tree(module: object) -> ModuleTree:
         >>> found.find("2.weight").shape
         (10, 256)
     """
+    return tree_of(read(module))
+
+
+def tree_of(reading: ModelScan) -> ModuleTree:
+    """Make the tree of what was read."""
     with quiet():
-        reading = read(module)
         columns = TensorTable(reading)
         placement = place(reading, columns.sizes)
         groups = slot_groups(reading, placement)
