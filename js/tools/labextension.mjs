@@ -83,9 +83,8 @@ function writeJson(name, value) {
 
 /** The extension's build, ready to be run or watched; `options` are the page's own. */
 export function labextension(options) {
-  const { mangleProps: _, ...rest } = options;
   return context({
-    ...rest,
+    ...options,
     outdir: `${OUT}/static`,
     entryPoints: [{ in: "js/src/bundles/lab.ts", out: "remoteEntry" }],
     // Browsers keep scripts: a new build must have a new name.
