@@ -2,8 +2,8 @@
 // and the extension of JupyterLab, nnwidgets/labextension. Fails when a script of the page outgrows its budget.
 import { existsSync } from "node:fs";
 import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
-import { dirname, resolve } from "node:path";
-import { context } from "esbuild";
+import { resolve } from "node:path";
+import { build, context } from "esbuild";
 import { minify } from "rolldown/experimental";
 import { labextension } from "./tools/labextension.mjs";
 
@@ -27,34 +27,31 @@ const options = {
   logLevel: "warning",
 };
 
-/** Modules that a part takes from the page instead of bringing them along, with the names it may take. */
+/** What a part takes from the page instead of bringing it along: of which files and packages, and by which names. */
 async function sharedModules() {
-  const text = await readFile(SHARED, "utf8");
-  const found = new Map();
-  for (const [, names, from] of text.matchAll(/^import \{([^}]*)\} from "([^"]+)";/gm)) {
-    const path = from.startsWith(".") ? resolve(dirname(SHARED), from) : from;
-    found.set(
-      path,
-      names
-        .split(",")
-        .map((name) => name.trim())
-        .filter(Boolean),
-    );
-  }
-  return found;
+  const { metafile } = await build({
+    entryPoints: [SHARED],
+    bundle: true,
+    format: "esm",
+    packages: "external",
+    write: false,
+    metafile: true,
+  });
+  const modules = metafile.inputs[SHARED].imports.map(({ path, external }) => (external ? path : resolve(path)));
+  return { modules: new Set(modules), names: Object.values(metafile.outputs)[0].exports };
 }
 
 /** Has a part read what the page shares from `nnw`, the one argument of the function that the part is. */
-function fromThePage(shared) {
+function fromThePage({ modules, names }) {
   return {
     name: "from-the-page",
-    setup(build) {
-      build.onResolve({ filter: /./ }, ({ path, resolveDir }) => {
+    setup(building) {
+      building.onResolve({ filter: /./ }, ({ path, resolveDir }) => {
         const whole = path.startsWith(".") ? resolve(resolveDir, path) : path;
-        return shared.has(whole) ? { path: whole, namespace: "page" } : undefined;
+        return modules.has(whole) ? { path: "nnw", namespace: "page" } : undefined;
       });
-      build.onLoad({ filter: /./, namespace: "page" }, ({ path }) => ({
-        contents: `export const { ${shared.get(path).join(", ")} } = nnw;`,
+      building.onLoad({ filter: /./, namespace: "page" }, () => ({
+        contents: `export const { ${names.join(", ")} } = nnw;`,
       }));
     },
   };
@@ -89,7 +86,7 @@ async function writeWords() {
   await writeFile(`${OUT}/zh.json`, JSON.stringify(JSON.parse(await readFile("js/src/i18n/zh.json", "utf8"))));
 }
 
-async function build() {
+async function buildAll() {
   await writeWords();
   const shared = await sharedModules();
   const parts = await Promise.all(Object.keys(PARTS_BUDGET_BYTES).map((name) => context(part(name, shared))));
@@ -107,7 +104,7 @@ async function compress(file) {
   await writeFile(file, code);
 }
 
-const building = await build();
+const building = await buildAll();
 if (process.argv.includes("--watch")) {
   await Promise.all(building.map((each) => each.watch()));
 } else {

@@ -4,7 +4,7 @@ import type { Client } from "../protocol/client.ts";
 import type { PartBody, PartReply, TickedBody } from "../protocol/messages.ts";
 import type { PanelProps } from "../views/checkpoints/Panel.tsx";
 import type { ReinitializeProps } from "../views/edit/Reinitialize.tsx";
-import { SHARED } from "./sharedModules.ts";
+import * as shared from "./sharedModules.ts";
 
 /** The panel of checkpoints, once it is here, and the style it needs. */
 export interface Part {
@@ -66,7 +66,7 @@ export async function pulsePart(client: Client, body: TickedBody, style: (css: s
 async function made<Made>({ code }: PartReply): Promise<Made> {
   const url = URL.createObjectURL(new Blob([code], { type: "text/javascript" }));
   try {
-    return ((await import(url)) as { default: (shared: typeof SHARED) => Made }).default(SHARED);
+    return ((await import(url)) as { default: (page: typeof shared) => Made }).default(shared);
   } finally {
     URL.revokeObjectURL(url);
   }
