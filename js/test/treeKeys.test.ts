@@ -1,6 +1,6 @@
 // @vitest-environment happy-dom
 import { describe, expect, test, vi } from "vitest";
-import { scrollToRow, viewportAt } from "../src/hooks/useViewport.ts";
+import { rowsInSight, scrollToRow } from "../src/hooks/useVirtualRows.ts";
 import { keyOf } from "../src/lib/keyEvents.ts";
 import { type Command, commandFor, KEYMAP } from "../src/state/tree/keymap.ts";
 import { opened } from "../src/state/tree/treeState.ts";
@@ -139,36 +139,43 @@ describe("commands", () => {
 });
 
 describe("rows in sight", () => {
+  const blocks = (count: number) => [{ count, height: 24 }];
   test("are drawn with some above and below", () => {
-    expect(viewportAt(2400, 480, 1000)).toEqual({ first: 100, last: 121, start: 92, stop: 130 });
+    expect(rowsInSight(blocks(1000), 2400, 480)).toEqual({
+      first: 100,
+      last: 121,
+      start: 92,
+      stop: 130,
+      height: 24_000,
+    });
   });
 
   test("end with the rows there are", () => {
-    expect(viewportAt(0, 480, 3)).toEqual({ first: 0, last: 2, start: 0, stop: 3 });
-    expect(viewportAt(0, 480, 0).stop).toBe(0);
-    expect(viewportAt(24 * 5000, 480, 10).stop).toBe(10);
+    expect(rowsInSight(blocks(3), 0, 480)).toEqual({ first: 0, last: 2, start: 0, stop: 3, height: 72 });
+    expect(rowsInSight(blocks(0), 0, 480).stop).toBe(0);
+    expect(rowsInSight(blocks(10), 24 * 5000, 480).stop).toBe(10);
   });
 
   test("are never more than 200 in the page, however high the frame", () => {
     for (const height of [0, 100, 480, 2000, 50_000]) {
-      const { start, stop } = viewportAt(24 * 50_000, height, 100_000);
+      const { start, stop } = rowsInSight(blocks(100_000), 24 * 50_000, height);
       expect(stop - start).toBeLessThan(200);
     }
   });
 
   test("are scrolled by as little as it takes", () => {
     const frame = { scrollTop: 240, clientHeight: 264 } as HTMLElement;
-    scrollToRow(frame, 24, 12);
+    scrollToRow(frame, blocks(100), 12, 24);
     expect(frame.scrollTop).toBe(240);
-    scrollToRow(frame, 24, 5);
+    scrollToRow(frame, blocks(100), 5, 24);
     expect(frame.scrollTop).toBe(120);
-    scrollToRow(frame, 24, 20);
+    scrollToRow(frame, blocks(100), 20, 24);
     expect(frame.scrollTop).toBe(21 * 24 - 240);
   });
 
   test("one to be shown comes to the middle", () => {
     const frame = { scrollTop: 0, clientHeight: 264 } as HTMLElement;
-    scrollToRow(frame, 24, 1000, true);
+    scrollToRow(frame, blocks(2000), 1000, 24, true);
     expect(frame.scrollTop).toBe(1000 * 24 - 120);
   });
 });

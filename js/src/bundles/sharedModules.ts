@@ -15,7 +15,7 @@ export { useChanges } from "../hooks/useChanges.ts";
 export { useSettled } from "../hooks/useDebounced.ts";
 export { useQuery } from "../hooks/useQuery.ts";
 export { useUniqueId } from "../hooks/useUniqueId.ts";
-export { useViewport } from "../hooks/useViewport.ts";
+export { drawnRows, scrollToRow, topOf, useVirtualRows } from "../hooks/useVirtualRows.ts";
 export { t, tx, word } from "../i18n/translate.ts";
 export { faultOf } from "../lib/errors.ts";
 export {

@@ -2,12 +2,13 @@ import { useMemo, useState } from "preact/hooks";
 import type { Pulse } from "../../bundles/lazy.ts";
 import { Glyph } from "../../components/Icon.tsx";
 import { tieColor } from "../../components/TieBadge.tsx";
-import { ROW_HEIGHT } from "../../hooks/useViewport.ts";
 import { spoken, t, tx, word } from "../../i18n/translate.ts";
 import { copyText } from "../../lib/clipboard.ts";
 import { exactCount } from "../../lib/format.ts";
 import type { Row } from "../../protocol/messages.ts";
 import { CountCell, MarksCell, ShapeCell } from "./cells.tsx";
+
+export const ROW_HEIGHT = 24;
 
 /** What a row can be asked to do. */
 export interface RowActions {
