@@ -3,7 +3,7 @@ export { Fragment, h } from "preact";
 export { useCallback, useEffect, useLayoutEffect, useMemo, useReducer, useRef, useState } from "preact/hooks";
 export { Code } from "../components/Code.tsx";
 export { CopyButton } from "../components/CopyButton.tsx";
-export { tickPlace } from "../components/Histogram.tsx";
+export { Ticks } from "../components/Histogram.tsx";
 export { Glyph } from "../components/Icon.tsx";
 export { FaultNote, Note } from "../components/Note.tsx";
 export { PathLink } from "../components/PathText.tsx";
@@ -29,5 +29,5 @@ export {
   shapeText,
   toNumber,
 } from "../lib/format.ts";
-export { ticks, zeroAt } from "../lib/histogram.ts";
+export { zeroAt } from "../lib/histogram.ts";
 export { isModified, keyOf, take } from "../lib/keyEvents.ts";

@@ -1,11 +1,11 @@
 import { useMemo, useState } from "preact/hooks";
-import { tickPlace } from "../../components/Histogram.tsx";
+import { Ticks } from "../../components/Histogram.tsx";
 import { PathLink } from "../../components/PathText.tsx";
 import { Section } from "../../components/Section.tsx";
 import { TieBadge } from "../../components/TieBadge.tsx";
 import { t } from "../../i18n/translate.ts";
 import { countText, exactCount, exactFloat, floatText, meanText } from "../../lib/format.ts";
-import { ticks, zeroAt } from "../../lib/histogram.ts";
+import { zeroAt } from "../../lib/histogram.ts";
 import { overlayPaths } from "../../lib/overlay.ts";
 import type { ChangedTensor, Figures, InitReply, Overlay } from "../../protocol/messages.ts";
 
@@ -139,13 +139,7 @@ function OverlayPlot({ overlay, tensor }: { readonly overlay: Overlay; readonly 
         </svg>
         {zero === null ? null : <i class="nnw-zero" style={{ left: `${zero * 100}%` }} />}
       </div>
-      <div class="nnw-ticks" aria-hidden="true">
-        {ticks(bins).map((tick) => (
-          <span key={tick.value} {...tickPlace(tick.at)}>
-            {floatText(tick.value, 2)}
-          </span>
-        ))}
-      </div>
+      <Ticks bins={bins} />
     </div>
   );
 }
