@@ -1,24 +1,30 @@
 import { describe, expect, test } from "vitest";
 import { rowAt, rowsInSight, topOf } from "../src/hooks/useVirtualRows.ts";
 import { defaultName, fileNameProblem, formatOf, within } from "../src/state/checkpoints/fileNames.ts";
-import { Windowed, type WindowReply } from "../src/state/checkpoints/pagedList.ts";
-import { NOT_BEGUN, paced, remainingText } from "../src/state/checkpoints/progressRate.ts";
-import { accepted, acceptedAll, NO_RENAMES, refused, replaced } from "../src/state/checkpoints/renames.ts";
+import { PagedList, type PageReply } from "../src/state/checkpoints/pagedList.ts";
+import { NOT_BEGUN, remainingText, updateRate } from "../src/state/checkpoints/progressRate.ts";
+import {
+  acceptAllRenames,
+  acceptRename,
+  NO_RENAMES,
+  refuseRename,
+  replaceRename,
+} from "../src/state/checkpoints/renames.ts";
 import { dateText, shortDtype } from "../src/views/checkpoints/statusLabels.tsx";
 
 describe("pace", () => {
   test("rate and remaining time come from the last seconds", () => {
     let pace = NOT_BEGUN;
     for (const at of [0, 1, 2, 3]) {
-      pace = paced(pace, at * 100, 1000, at);
+      pace = updateRate(pace, at * 100, 1000, at);
     }
     expect([pace.rate, pace.remaining]).toEqual([100, 7]);
   });
 
   test("nothing is said before there is anything to measure by, and a stage that starts over is measured anew", () => {
-    const first = paced(NOT_BEGUN, 500, 1000, 10);
+    const first = updateRate(NOT_BEGUN, 500, 1000, 10);
     expect([first.rate, first.remaining]).toEqual([null, null]);
-    expect(paced(paced(first, 900, 1000, 11), 10, 1000, 12).rate).toBeNull();
+    expect(updateRate(updateRate(first, 900, 1000, 11), 10, 1000, 12).rate).toBeNull();
   });
 
   test.each([
@@ -32,22 +38,22 @@ describe("pace", () => {
 
 describe("renames", () => {
   test("no two names stand for one path", () => {
-    const one = accepted(NO_RENAMES, "a", "x");
-    expect(accepted(one, "b", "x").byName).toEqual({ b: "x" });
+    const one = acceptRename(NO_RENAMES, "a", "x");
+    expect(acceptRename(one, "b", "x").byName).toEqual({ b: "x" });
   });
 
   test("a suggestion that is refused stays refused where all are accepted", () => {
-    expect(refused(acceptedAll(NO_RENAMES), "a")).toEqual({ acceptAll: true, byName: { a: null } });
-    expect(refused(accepted(NO_RENAMES, "a", "x"), "a")).toEqual(NO_RENAMES);
+    expect(refuseRename(acceptAllRenames(NO_RENAMES), "a")).toEqual({ acceptAll: true, byName: { a: null } });
+    expect(refuseRename(acceptRename(NO_RENAMES, "a", "x"), "a")).toEqual(NO_RENAMES);
   });
 
   test("accepting all takes back refusals and keeps what was typed", () => {
-    const typed = accepted(refused(acceptedAll(NO_RENAMES), "a"), "b", "y");
-    expect(acceptedAll(typed).byName).toEqual({ b: "y" });
+    const typed = acceptRename(refuseRename(acceptAllRenames(NO_RENAMES), "a"), "b", "y");
+    expect(acceptAllRenames(typed).byName).toEqual({ b: "y" });
   });
 
   test("another name in place of a suggested one refuses that", () => {
-    expect(replaced(acceptedAll(NO_RENAMES), "a", "b", "x").byName).toEqual({ a: null, b: "x" });
+    expect(replaceRename(acceptAllRenames(NO_RENAMES), "a", "b", "x").byName).toEqual({ a: null, b: "x" });
   });
 });
 
@@ -91,10 +97,10 @@ describe("rows of several heights", () => {
 });
 
 describe("a long list in windows", () => {
-  type Reply = WindowReply<number>;
+  type Reply = PageReply<number>;
   function list(total: number) {
     const asked: [number, number][] = [];
-    const made = new Windowed<Reply, number>(
+    const made = new PagedList<Reply, number>(
       async (start, count) => {
         asked.push([start, count]);
         const rows = Array.from({ length: Math.max(0, Math.min(count, total - start)) }, (_, at) => start + at);
@@ -125,7 +131,7 @@ describe("a long list in windows", () => {
 
   test("a failure stays until the next question, and asks nothing by itself", async () => {
     let n = 0;
-    const made = new Windowed<Reply, number>(
+    const made = new PagedList<Reply, number>(
       async () => {
         n += 1;
         throw new Error("gone");

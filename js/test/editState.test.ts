@@ -1,12 +1,12 @@
 import { describe, expect, test } from "vitest";
+import { overlayPaths } from "../src/lib/histogram.ts";
 import { gainOf, stdHint } from "../src/lib/initGain.ts";
-import { overlayPaths } from "../src/lib/overlay.ts";
 import type { FanBody, InitReply } from "../src/protocol/messages.ts";
 import { ChangesStore, NO_CHANGES, reduceChanges } from "../src/state/changesStore.ts";
 import {
-  type Aim,
   bodyOf,
-  checked,
+  type ChangeTarget,
+  checkForm,
   type InitForm,
   reduceForm,
   startingForm,
@@ -16,7 +16,7 @@ import {
 import { filler, historyReply, initializersReply, parameter } from "./editReplies.ts";
 import { settle, TestClient } from "./inspectorClient.ts";
 
-const AIM: Aim = { path: "0.weight", scope: "here", only: "all", filter: "", chips: [] };
+const AIM: ChangeTarget = { path: "0.weight", scope: "here", only: "all", filter: "", chips: [] };
 const NORMAL = filler("normal_", [parameter("mean", "float", 0), parameter("std", "float", 1)]);
 
 function form(change: Partial<InitForm> = {}): InitForm {
@@ -25,7 +25,7 @@ function form(change: Partial<InitForm> = {}): InitForm {
 
 describe("the form", () => {
   test("starts with a seed that will do", () => {
-    expect(checked(startingForm(), NORMAL).problems).toEqual({});
+    expect(checkForm(startingForm(), NORMAL).problems).toEqual({});
   });
 
   test("choosing another initializer forgets the parameters of the one before", () => {
@@ -42,26 +42,26 @@ describe("the form", () => {
     ["nan", "NaN"],
     ["-inf", "-Infinity"],
   ])("%s is the number %s", (text, value) => {
-    expect(checked(form({ texts: { std: text } }), NORMAL)).toEqual({ kwargs: { std: value }, problems: {} });
+    expect(checkForm(form({ texts: { std: text } }), NORMAL)).toEqual({ kwargs: { std: value }, problems: {} });
   });
 
   test.each(["x", "0x10", "1 2", "1,5", "--1"])("%s is no number, and it says so", (text) => {
-    expect(checked(form({ texts: { std: text } }), NORMAL).problems).toEqual({ std: "expects a number" });
+    expect(checkForm(form({ texts: { std: text } }), NORMAL).problems).toEqual({ std: "expects a number" });
   });
 
   test("what is at its default is left out, and an empty field is at its default", () => {
-    expect(checked(form({ texts: { std: "1", mean: "" } }), NORMAL).kwargs).toEqual({});
+    expect(checkForm(form({ texts: { std: "1", mean: "" } }), NORMAL).kwargs).toEqual({});
   });
 
   test("what has no default is needed", () => {
     const sparse = filler("sparse_", [parameter("sparsity", "float")]);
-    expect(checked(form(), sparse).problems).toEqual({ sparsity: "needed" });
+    expect(checkForm(form(), sparse).problems).toEqual({ sparsity: "needed" });
   });
 
   test("whole numbers beyond 2^53 travel as their digits", () => {
     const user = filler("mine", [parameter("n", "int", 0)]);
-    expect(checked(form({ texts: { n: "9007199254740993" } }), user).kwargs).toEqual({ n: "9007199254740993" });
-    expect(checked(form({ texts: { n: "1.5" } }), user).problems).toEqual({ n: "expects a whole number" });
+    expect(checkForm(form({ texts: { n: "9007199254740993" } }), user).kwargs).toEqual({ n: "9007199254740993" });
+    expect(checkForm(form({ texts: { n: "1.5" } }), user).problems).toEqual({ n: "expects a whole number" });
     expect(bodyOf(AIM, form({ seed: "18446744073709551615" }), NORMAL)?.seed).toBe("18446744073709551615");
   });
 
@@ -71,7 +71,7 @@ describe("the form", () => {
 
   test("truth values and open parameters", () => {
     const user = filler("mine", [parameter("flag", "bool", false), parameter("open", "any", null)]);
-    expect(checked(form({ texts: { flag: "True", open: "(1, 2)" } }), user).kwargs).toEqual({
+    expect(checkForm(form({ texts: { flag: "True", open: "(1, 2)" } }), user).kwargs).toEqual({
       flag: true,
       open: "(1, 2)",
     });
@@ -171,7 +171,7 @@ describe("changes", () => {
       .of("undo")[0]
       ?.fail({ code: "changed-since", message: "0.bias was changed by other code", hint: "", path: "0.bias" });
     await undone;
-    expect(store.state).toMatchObject({ question: { turn: "undo", path: "0.bias" }, trouble: null, isBusy: false });
+    expect(store.state).toMatchObject({ question: { turn: "undo", path: "0.bias" }, error: null, isBusy: false });
     const forced = store.turn("undo", true);
     expect(client.of("undo")[1]?.body).toEqual({ force: true });
     await client.of("undo")[1]?.reply({ label: "zeros_", paths: [], n_paths: 0, seed: null, warnings: [] });
@@ -185,7 +185,7 @@ describe("changes", () => {
       .refuse("freeze", "invalid-target", "It is no parameter.", "Name one.");
     const store = new ChangesStore(client);
     await store.freeze({ path: "x" }, false);
-    expect(store.state.trouble).toMatchObject({ message: "It is no parameter.", hint: "Name one." });
+    expect(store.state.error).toMatchObject({ message: "It is no parameter.", hint: "Name one." });
   });
 
   test("a log asked for while it is being read is read once more", async () => {

@@ -12,7 +12,7 @@ export interface Open<K extends Kind = Kind> {
   readonly body: Bodies[K];
   readonly isAborted: () => boolean;
   readonly reply: (body: Replies[K], buffers?: DataView[]) => Promise<void>;
-  readonly fail: (fault: { code: string; message: string; hint: string; path: string | null }) => Promise<void>;
+  readonly fail: (error: { code: string; message: string; hint: string; path: string | null }) => Promise<void>;
   readonly progress: (done: number, total: number) => void;
 }
 
@@ -72,8 +72,8 @@ export class TestClient implements Client {
           resolve({ body: answer, buffers });
           return settle();
         },
-        fail: (fault) => {
-          reject(Object.assign(new Error(fault.message), fault));
+        fail: (error) => {
+          reject(Object.assign(new Error(error.message), error));
           return settle();
         },
         progress: (done, total) => options.onProgress?.(done, total),

@@ -1,15 +1,15 @@
 import { describe, expect, test } from "vitest";
 import { heatColor, paint, type Rgb, textOn, thinnedLimit } from "../src/lib/colormap.ts";
 import {
-  around,
-  bounded,
-  contains,
-  following,
-  isWhole,
-  snapped,
+  clampWindow,
+  containsWindow,
+  isWholeWindow,
+  scrollToCell,
+  snapToCells,
   tensorIndex,
-  whole,
-  zoomed,
+  wholeWindow,
+  windowAround,
+  zoomWindow,
 } from "../src/lib/matrixView.ts";
 import { floatsOf, tileOf, valueAt } from "../src/views/inspector/heatmap/tile.ts";
 import { shownText } from "../src/views/inspector/heatmap/ValueTable.tsx";
@@ -87,29 +87,29 @@ describe("windows on a matrix", () => {
 
   test("zooming keeps the point under the pointer", () => {
     const before = { row: 100, column: 200, rows: 400, columns: 1600 };
-    const after = zoomed(before, size, 2, 0.25, 0.75);
+    const after = zoomWindow(before, size, 2, 0.25, 0.75);
     expect(after.column + 0.25 * after.columns).toBeCloseTo(before.column + 0.25 * before.columns);
     expect(after.row + 0.75 * after.rows).toBeCloseTo(before.row + 0.75 * before.rows);
   });
 
   test("zooming out ends at the whole, zooming in at a few cells", () => {
-    let view = whole(size);
+    let view = wholeWindow(size);
     for (let i = 0; i < 40; i += 1) {
-      view = zoomed(view, size, 2, 0.9, 0.1);
+      view = zoomWindow(view, size, 2, 0.9, 0.1);
     }
     expect(view.rows).toBe(8);
-    expect(contains(whole(size), view)).toBe(true);
+    expect(containsWindow(wholeWindow(size), view)).toBe(true);
     for (let i = 0; i < 40; i += 1) {
-      view = zoomed(view, size, 0.5, 0.3, 0.3);
+      view = zoomWindow(view, size, 0.5, 0.3, 0.3);
     }
-    expect(view).toEqual(whole(size));
-    expect(isWhole(view, size)).toBe(true);
+    expect(view).toEqual(wholeWindow(size));
+    expect(isWholeWindow(view, size)).toBe(true);
   });
 
   test("a snapped window holds the asked one in whole cells", () => {
     const view = { row: 10.4, column: 20.9, rows: 5.2, columns: 7.3 };
-    const cells = snapped(view, size);
-    expect(contains(cells, view)).toBe(true);
+    const cells = snapToCells(view, size);
+    expect(containsWindow(cells, view)).toBe(true);
     expect(Object.values(cells).every(Number.isInteger)).toBe(true);
   });
 
@@ -119,18 +119,23 @@ describe("windows on a matrix", () => {
       { row: 767, column: 3071 },
       { row: 343, column: 1219 },
     ]) {
-      const table = around(cell, 4, 7, size);
-      expect(contains(table, { ...cell, rows: 1, columns: 1 })).toBe(true);
-      expect(contains(whole(size), table)).toBe(true);
+      const table = windowAround(cell, 4, 7, size);
+      expect(containsWindow(table, { ...cell, rows: 1, columns: 1 })).toBe(true);
+      expect(containsWindow(wholeWindow(size), table)).toBe(true);
     }
-    expect(around({ row: 343, column: 1219 }, 4, 7, size)).toEqual({ row: 342, column: 1216, rows: 4, columns: 7 });
+    expect(windowAround({ row: 343, column: 1219 }, 4, 7, size)).toEqual({
+      row: 342,
+      column: 1216,
+      rows: 4,
+      columns: 7,
+    });
   });
 
   test("a view follows the cell no further than needed", () => {
-    const view = bounded({ row: 10, column: 10, rows: 20, columns: 20 }, size);
-    expect(following(view, { row: 15, column: 15 }, size)).toBe(view);
-    expect(following(view, { row: 35, column: 15 }, size)).toMatchObject({ row: 16, column: 10 });
-    expect(following(view, { row: 15, column: 2 }, size)).toMatchObject({ row: 10, column: 2 });
+    const view = clampWindow({ row: 10, column: 10, rows: 20, columns: 20 }, size);
+    expect(scrollToCell(view, { row: 15, column: 15 }, size)).toBe(view);
+    expect(scrollToCell(view, { row: 35, column: 15 }, size)).toMatchObject({ row: 16, column: 10 });
+    expect(scrollToCell(view, { row: 15, column: 2 }, size)).toMatchObject({ row: 10, column: 2 });
   });
 
   test("a cell names its element in a tensor of more dimensions", () => {

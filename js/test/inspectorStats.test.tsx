@@ -3,7 +3,7 @@ import { cleanup, render } from "@testing-library/preact";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { StatsReply } from "../src/protocol/messages.ts";
 import { Statistics } from "../src/views/inspector/stats/Statistics.tsx";
-import { StatsFlow, type StatsState } from "../src/views/inspector/stats/statsRequest.ts";
+import { StatsRequest, type StatsState } from "../src/views/inspector/stats/statsRequest.ts";
 import { type Open, settle, statsReply, TestClient } from "./inspectorClient.ts";
 
 const SAMPLED = statsReply({ n: 65_536, n_total: 38_597_376, is_exact: false, std: 0.1437, mean: 0.0004 });
@@ -21,7 +21,7 @@ afterEach(() => {
 function started() {
   const client = new TestClient();
   const states: StatsState[] = [];
-  const flow = new StatsFlow(client, (state) => states.push(state));
+  const flow = new StatsRequest(client, (state) => states.push(state));
   flow.start({ path: "w", of: "value" });
   const last = (): StatsState => states.at(-1) as StatsState;
   const asked = (at: number): Open<"stats"> => client.of("stats").at(at) as Open<"stats">;
@@ -120,11 +120,11 @@ describe("sampled first, exact after", () => {
     expect(last().reply?.mean).toBe(1);
   });
 
-  test("a failure of the exact work keeps the sample beside the fault", async () => {
+  test("a failure of the exact work keeps the sample beside the error", async () => {
     const { last, asked } = started();
     await asked(0).reply(SAMPLED);
     await asked(1).fail(FAULT);
-    expect(last()).toMatchObject({ phase: "failed", reply: SAMPLED, fault: FAULT });
+    expect(last()).toMatchObject({ phase: "failed", reply: SAMPLED, error: FAULT });
   });
 });
 
@@ -138,7 +138,7 @@ describe("as shown", () => {
       replyOf: subject,
       progress: null,
       isSlow: false,
-      fault: null,
+      error: null,
       cancel,
       resume: vi.fn(),
       isCurrent: true,

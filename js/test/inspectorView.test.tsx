@@ -46,7 +46,7 @@ async function shown(client: TestClient, change: Partial<InspectorProps> = {}) {
     generation: 0,
     onNavigate: vi.fn(),
     onHover: vi.fn(),
-    tone: "light",
+    theme: "light",
     alive: true,
     ...change,
   };

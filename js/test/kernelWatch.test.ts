@@ -1,21 +1,21 @@
 import { afterEach, expect, test, vi } from "vitest";
-import { kernelOf, kernelUnseen } from "../src/protocol/kernelStatus.ts";
+import { unwatchedKernel, watchKernel } from "../src/protocol/kernelStatus.ts";
 
 afterEach(() => vi.unstubAllGlobals());
 
 test("a kernel of which no model tells is there until a message can't reach it", () => {
-  const kernel = kernelUnseen();
+  const kernel = unwatchedKernel();
   const heard = vi.fn();
   kernel.onChange(heard);
   expect(kernel.isAlive()).toBe(true);
-  kernel.unreached();
+  kernel.onUnreached();
   expect(kernel.isAlive()).toBe(false);
   expect(heard).toHaveBeenCalledTimes(1);
 });
 
 test("a page that marimo has exported has no kernel", () => {
   vi.stubGlobal("__MARIMO_STATIC__", {});
-  expect(kernelUnseen().isAlive()).toBe(false);
+  expect(unwatchedKernel().isAlive()).toBe(false);
 });
 
 type Message = { parent_header: { msg_type?: string }; content: { execution_state?: string } };
@@ -32,7 +32,7 @@ async function watched(connection: { status?: string; supportsSubshells?: boolea
     },
   };
   const manager = { get_model: async () => ({}), kernel: { status: "idle", ...connection, iopubMessage } };
-  const kernel = await kernelOf(manager, "IPY_MODEL_1");
+  const kernel = await watchKernel(manager, "IPY_MODEL_1");
   const heard = vi.fn();
   const stop = kernel.onChange(heard);
   const say = (asked: string, state?: string): void =>

@@ -1,6 +1,6 @@
 // @vitest-environment happy-dom
 import { expect, test } from "vitest";
-import { Follower } from "../src/lab/activeModel.ts";
+import { ActiveModel } from "../src/lab/activeModel.ts";
 import { wordAtCursor } from "../src/lab/commands.ts";
 import { DEFAULTS, settingsOf } from "../src/lab/settings.ts";
 import { wordsFor } from "../src/lab/views/panelWords.ts";
@@ -15,10 +15,10 @@ function loaded(...names: string[]): FakeKernel {
   return kernel;
 }
 
-async function following(notebook: FakeNotebook | null): Promise<{ follower: Follower; tracker: FakeTracker }> {
+async function following(notebook: FakeNotebook | null): Promise<{ follower: ActiveModel; tracker: FakeTracker }> {
   const tracker = new FakeTracker();
   tracker.currentWidget = notebook;
-  const follower = new Follower(tracker);
+  const follower = new ActiveModel(tracker);
   follower.setVisible(true);
   await settled();
   return { follower, tracker };
@@ -60,7 +60,7 @@ test("a name bound anew is another model; a name that is gone leaves what was se
 test("where models don't show by themselves, none does until it is chosen", async () => {
   const tracker = new FakeTracker();
   tracker.currentWidget = new FakeNotebook("one.ipynb", loaded("net"));
-  const follower = new Follower(tracker);
+  const follower = new ActiveModel(tracker);
   follower.isAutomatic = false;
   follower.setVisible(true);
   await settled();
@@ -76,7 +76,7 @@ test("a restart ends the view and is not loaded into again by itself", async () 
   const shown = follower.shown;
   kernel.status = "restarting";
   notebook.statusChanged.ring(null);
-  expect(shown?.link.isOver).toBe(true);
+  expect(shown?.connection.isOver).toBe(true);
   expect(wordsFor(follower)).toMatchObject({ title: "The kernel is restarting." });
   kernel.status = "idle";
   kernel.isLoaded = false;

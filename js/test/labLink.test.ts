@@ -1,15 +1,15 @@
 import { expect, test } from "vitest";
-import { KernelLink } from "../src/lab/kernelConnection.ts";
+import { KernelConnection } from "../src/lab/kernelConnection.ts";
 import { FakeKernel, settled } from "./labKernel.ts";
 
 const NET = { name: "net", class_name: "Linear", identity: 1 };
 
-function linked(kernel: FakeKernel): KernelLink {
-  return new KernelLink(kernel, () => undefined);
+function linked(kernel: FakeKernel): KernelConnection {
+  return new KernelConnection(kernel, () => undefined);
 }
 
 /** A link that the panel shows, once the kernel has answered. */
-async function onView(kernel: FakeKernel): Promise<KernelLink> {
+async function onView(kernel: FakeKernel): Promise<KernelConnection> {
   const link = linked(kernel);
   link.show(true);
   await settled();
@@ -37,7 +37,7 @@ test("a kernel without nnwidgets runs nothing until it is told to load", async (
   expect(kernel.executed).toHaveLength(1);
   expect(kernel.executed[0]).toMatchObject({ code: "", silent: true, store_history: false });
   expect(link.wasLoadedHere).toBe(true);
-  expect(link.stage).toMatchObject({ at: "live", variables: { modules: [NET] }, fault: null });
+  expect(link.stage).toMatchObject({ at: "live", variables: { modules: [NET] }, error: null });
 });
 
 test("loading that is asked for before the kernel has answered comes once it has", async () => {

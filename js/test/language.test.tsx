@@ -1,8 +1,8 @@
 // @vitest-environment happy-dom
 import { act, cleanup, render } from "@testing-library/preact";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { choose, language, useLanguage } from "../src/i18n/language.ts";
-import { speak, t } from "../src/i18n/translate.ts";
+import { chooseLanguage, currentLanguage, useLanguage } from "../src/i18n/language.ts";
+import { setCatalogue, t } from "../src/i18n/translate.ts";
 import zh from "../src/i18n/zh.json";
 
 function Label({ load }: { readonly load: () => Promise<Record<string, string>> }) {
@@ -30,8 +30,8 @@ beforeEach(() => {
 afterEach(() => {
   cleanup();
   vi.restoreAllMocks();
-  choose(null);
-  speak({});
+  chooseLanguage(null);
+  setCatalogue({});
 });
 
 describe("the language", () => {
@@ -45,23 +45,23 @@ describe("the language", () => {
   ])("of a page in %j and a browser in %s is %s", (lang, browser, expected) => {
     document.documentElement.lang = lang;
     vi.spyOn(navigator, "language", "get").mockReturnValue(browser);
-    expect(language()).toBe(expected);
+    expect(currentLanguage()).toBe(expected);
   });
 
   test("chosen stands above the page's, until the choice is taken back", () => {
     document.documentElement.lang = "zh-CN";
-    choose("en");
-    expect(language()).toBe("en");
-    choose(null);
-    expect(language()).toBe("zh");
+    chooseLanguage("en");
+    expect(currentLanguage()).toBe("en");
+    chooseLanguage(null);
+    expect(currentLanguage()).toBe("zh");
   });
 
   test("chosen lasts as long as the page where nothing may be stored", () => {
     vi.spyOn(Storage.prototype, "setItem").mockImplementation(() => {
       throw new DOMException("denied", "SecurityError");
     });
-    choose("zh");
-    expect(language()).toBe("zh");
+    chooseLanguage("zh");
+    expect(currentLanguage()).toBe("zh");
   });
 });
 
@@ -84,9 +84,9 @@ describe("what is drawn", () => {
 
   test("changes with every other view when one of them chooses", async () => {
     const [one, other] = [await drawn(async () => zh), await drawn(async () => zh)];
-    await settled(() => choose("zh"));
+    await settled(() => chooseLanguage("zh"));
     expect([one.text(), other.text()]).toEqual(["统计", "统计"]);
-    await settled(() => choose("en"));
+    await settled(() => chooseLanguage("en"));
     expect([one.text(), other.text()]).toEqual(["Statistics", "Statistics"]);
   });
 
@@ -98,8 +98,8 @@ describe("what is drawn", () => {
           come = resolve;
         }),
     );
-    await settled(() => choose("zh"));
-    await settled(() => choose("en"));
+    await settled(() => chooseLanguage("zh"));
+    await settled(() => chooseLanguage("en"));
     await settled(() => come(zh));
     expect(view.text()).toBe("Statistics");
   });

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import cases from "../../tests/wire/cases.json";
 import codec from "../../tests/wire/codec.json";
 import events from "../../tests/wire/events.json";
-import { ChannelClient, WireFault } from "../src/protocol/client.ts";
+import { ChannelClient, RequestError } from "../src/protocol/client.ts";
 import { arrayBytes, asDataView, decodeNumber, encodeNumber } from "../src/protocol/codec.ts";
 import type { ErrorCode, Array as WireArray, Event as WireEvent } from "../src/protocol/messages.ts";
 import { TestChannel } from "./channel.ts";
@@ -83,12 +83,12 @@ describe("replies", () => {
         expect((await answer).body).toEqual(reply.body);
         continue;
       }
-      const fault = await answer.then(
+      const error = await answer.then(
         () => null,
         (error: unknown) => error,
       );
-      expect(fault).toBeInstanceOf(WireFault);
-      const { code, message, path, hint } = fault as WireFault;
+      expect(error).toBeInstanceOf(RequestError);
+      const { code, message, path, hint } = error as RequestError;
       expect({ code, message, path, hint }).toEqual(reply.error);
     }
   });

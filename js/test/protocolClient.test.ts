@@ -119,7 +119,7 @@ describe("without a kernel", () => {
     const { channel, client } = opened();
     const answer = client.request("ties", {});
     channel.isOpen = false;
-    client.lost();
+    client.failWaiting();
     await expect(answer).rejects.toMatchObject({ code: "no-kernel" });
     expect(client.nWaiting).toBe(0);
   });

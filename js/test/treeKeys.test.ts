@@ -3,7 +3,7 @@ import { describe, expect, test, vi } from "vitest";
 import { rowsInSight, scrollToRow } from "../src/hooks/useVirtualRows.ts";
 import { keyOf } from "../src/lib/keyEvents.ts";
 import { type Command, commandFor, KEYMAP } from "../src/state/tree/keymap.ts";
-import { opened } from "../src/state/tree/treeState.ts";
+import { initialState } from "../src/state/tree/treeState.ts";
 import { type Handlers, runCommand } from "../src/views/tree/commands.ts";
 import { TreeKernel } from "./treeKernel.ts";
 
@@ -69,7 +69,7 @@ function ran(command: Command, active: number, expanded = ["m:", "m:embed"]) {
   const kernel = new TreeKernel();
   const first = kernel.first();
   const rows = kernel.rows({ expanded, picked: {}, unfolded: [], filter: "", chips: [] });
-  const state = { ...opened({ ...first, rows }), active };
+  const state = { ...initialState({ ...first, rows }), active };
   const handlers = {
     move: vi.fn(),
     pageRows: 10,

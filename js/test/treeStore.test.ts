@@ -173,13 +173,13 @@ describe("revealing a path", () => {
     expect(rows()).toContain("t:embed.weight");
     expect(store.state.selectedPath).toBe("embed.weight");
     expect(cleared).toBe(1);
-    expect(store.trouble).toBeNull();
+    expect(store.error).toBeNull();
   });
 
   test("that is nowhere is said, and nothing changes", async () => {
     const { store, rows } = opened();
     await store.reveal("no.such");
-    expect(store.trouble?.code).toBe("path-not-found");
+    expect(store.error?.code).toBe("path-not-found");
     expect(rows()).toEqual(CLOSED);
     expect(store.state.selectedPath).toBe("");
   });
@@ -353,11 +353,11 @@ describe("trouble", () => {
     kernel.isOpen = false;
     store.setOpen(row("m:embed"), true);
     await settled();
-    expect(store.trouble?.code).toBe("no-kernel");
+    expect(store.error?.code).toBe("no-kernel");
     kernel.isOpen = true;
     store.retry();
     await settled();
-    expect(store.trouble).toBeNull();
+    expect(store.error).toBeNull();
     expect(rows()).toContain("t:embed.weight");
   });
 });

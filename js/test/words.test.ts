@@ -1,6 +1,6 @@
 import { parseAst } from "rolldown/parseAst";
 import { afterEach, describe, expect, test } from "vitest";
-import { speak, t, tx } from "../src/i18n/translate.ts";
+import { setCatalogue, t, tx } from "../src/i18n/translate.ts";
 import catalogue from "../src/i18n/zh.json";
 
 declare global {
@@ -97,7 +97,7 @@ function unwrapped(source: string): string[] {
 
 const placeholders = (text: string): string[] => [...new Set(text.match(/\{\d\}/g))].sort();
 
-afterEach(() => speak({}));
+afterEach(() => setCatalogue({}));
 
 describe("the page's words", () => {
   const keys = new Set(Object.values(SOURCES).flatMap(keysIn));
@@ -143,7 +143,7 @@ describe("t", () => {
   });
 
   test("puts values where the translation has them", () => {
-    speak({ "{0} of {1} values": "{1} 个值中的 {0} 个" });
+    setCatalogue({ "{0} of {1} values": "{1} 个值中的 {0} 个" });
     expect(t("{0} of {1} values", 3, 7)).toBe("7 个值中的 3 个");
   });
 

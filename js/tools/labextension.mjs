@@ -48,7 +48,9 @@ const styles = {
 const parts = {
   name: "parts",
   setup(building) {
-    building.onResolve({ filter: /\/bundles\/lazy\.ts$/ }, () => ({ path: resolve("js/src/lab/bundled.ts") }));
+    building.onResolve({ filter: /\/bundles\/lazyParts\.ts$/ }, () => ({
+      path: resolve("js/src/lab/bundledParts.ts"),
+    }));
   },
 };
 

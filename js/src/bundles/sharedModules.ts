@@ -4,20 +4,20 @@ export { useCallback, useEffect, useLayoutEffect, useMemo, useReducer, useRef, u
 export { Code } from "../components/Code.tsx";
 export { CopyButton } from "../components/CopyButton.tsx";
 export { Ticks } from "../components/Histogram.tsx";
-export { Glyph } from "../components/Icon.tsx";
-export { FaultNote, Note } from "../components/Note.tsx";
+export { Icon } from "../components/Icon.tsx";
+export { ErrorNote, Note } from "../components/Note.tsx";
 export { PathLink } from "../components/PathText.tsx";
-export { Unready } from "../components/Pending.tsx";
+export { Pending } from "../components/Pending.tsx";
 export { Section } from "../components/Section.tsx";
-export { Stale } from "../components/StaleOptimizer.tsx";
+export { StaleOptimizer } from "../components/StaleOptimizer.tsx";
 export { TieBadge } from "../components/TieBadge.tsx";
 export { useChanges } from "../hooks/useChanges.ts";
-export { useSettled } from "../hooks/useDebounced.ts";
+export { useDebounced } from "../hooks/useDebounced.ts";
 export { useQuery } from "../hooks/useQuery.ts";
 export { useUniqueId } from "../hooks/useUniqueId.ts";
 export { drawnRows, scrollToRow, topOf, useVirtualRows } from "../hooks/useVirtualRows.ts";
 export { t, tx, word } from "../i18n/translate.ts";
-export { faultOf } from "../lib/errors.ts";
+export { toPageError } from "../lib/errors.ts";
 export {
   bytesText,
   countText,
@@ -29,5 +29,5 @@ export {
   shapeText,
   toNumber,
 } from "../lib/format.ts";
-export { zeroAt } from "../lib/histogram.ts";
-export { isModified, keyOf, take } from "../lib/keyEvents.ts";
+export { overlayPaths, zeroAt } from "../lib/histogram.ts";
+export { consumeEvent, isModified, keyOf } from "../lib/keyEvents.ts";

@@ -2,7 +2,7 @@ import { useMemo, useState } from "preact/hooks";
 import { t } from "../i18n/translate.ts";
 import { countText, exactCount, floatText, percentText, toNumber } from "../lib/format.ts";
 import { type Bins, barsFor, barsPath, binAt, crop, regroup, ticks, zeroAt } from "../lib/histogram.ts";
-import { take } from "../lib/keyEvents.ts";
+import { consumeEvent } from "../lib/keyEvents.ts";
 import type { StatsReply } from "../protocol/messages.ts";
 
 const WIDTH = 192;
@@ -49,7 +49,7 @@ export function Histogram({ reply, label, hue, isLog }: HistogramProps) {
     };
     const next = moves[event.key];
     if (next !== undefined) {
-      take(event);
+      consumeEvent(event);
       setBin(next);
     }
   };

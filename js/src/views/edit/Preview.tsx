@@ -5,8 +5,7 @@ import { Section } from "../../components/Section.tsx";
 import { TieBadge } from "../../components/TieBadge.tsx";
 import { t } from "../../i18n/translate.ts";
 import { countText, exactCount, exactFloat, floatText, meanText } from "../../lib/format.ts";
-import { zeroAt } from "../../lib/histogram.ts";
-import { overlayPaths } from "../../lib/overlay.ts";
+import { overlayPaths, zeroAt } from "../../lib/histogram.ts";
 import type { ChangedTensor, Figures, InitReply, Overlay } from "../../protocol/messages.ts";
 
 const WIDTH = 378;
@@ -68,7 +67,7 @@ export function Preview({ reply, isStale, isApplied, alive, onNavigate }: Previe
       >
         <ul class="nnw-changes">
           {reply.tensors.map((tensor) => (
-            <Changed
+            <ChangedTensorLine
               key={tensor.path}
               tensor={tensor}
               isShown={tensor === shown}
@@ -93,7 +92,7 @@ interface ChangedProps {
   readonly onNavigate: (path: string) => void;
 }
 
-function Changed({ tensor, isShown, onShow, alive, onNavigate }: ChangedProps) {
+function ChangedTensorLine({ tensor, isShown, onShow, alive, onNavigate }: ChangedProps) {
   const { path, shape, tie, how } = tensor;
   return (
     <li>

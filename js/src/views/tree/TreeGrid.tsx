@@ -1,5 +1,5 @@
 import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
-import type { Pulse } from "../../bundles/lazy.ts";
+import type { TrainingPart } from "../../bundles/lazyParts.ts";
 import { useUniqueId } from "../../hooks/useUniqueId.ts";
 import { type Block, drawnRows, scrollToRow, useVirtualRows } from "../../hooks/useVirtualRows.ts";
 import { t, tx, word } from "../../i18n/translate.ts";
@@ -41,7 +41,7 @@ interface TreeGridProps {
   /** Whether rows that are not here yet will come. */
   readonly alive: boolean;
   /** Draws the course of a training on a row, once there is one. */
-  readonly Beat: Pulse["Cell"] | null;
+  readonly Sparkline: TrainingPart["Cell"] | null;
 }
 
 /** The tree of modules and tensors: as many rows in the page as there are in sight. */
@@ -55,7 +55,7 @@ export function TreeGrid({
   onFilter,
   onStep,
   alive,
-  Beat,
+  Sparkline,
 }: TreeGridProps) {
   const state = store.state;
   const id = useUniqueId();
@@ -164,7 +164,7 @@ export function TreeGrid({
     runCommand(command, store.state, handlers);
   };
 
-  const columns = COLUMNS.filter(([, kind]) => kind !== "pulse" || Beat !== null);
+  const columns = COLUMNS.filter(([, kind]) => kind !== "pulse" || Sparkline !== null);
   const letter = state.glow.tie ?? state.rows.get(state.active)?.tie ?? null;
   return (
     // Without a kernel none of the buttons in it has anything to say.
@@ -203,7 +203,7 @@ export function TreeGrid({
                 isActive={index === state.active}
                 isLit={(row.tie !== null && row.tie === letter) || state.glow.paths.has(row.path)}
                 why={row.path === "" && row.level === 1 ? store.open.totals.why : null}
-                {...{ actions, Beat }}
+                {...{ actions, Sparkline }}
               />
             );
           })}

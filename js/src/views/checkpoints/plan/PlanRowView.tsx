@@ -1,14 +1,14 @@
 import { useEffect, useRef, useState } from "preact/hooks";
-import { Glyph } from "../../../components/Icon.tsx";
+import { Icon } from "../../../components/Icon.tsx";
 import { useUniqueId } from "../../../hooks/useUniqueId.ts";
 import { t, tx } from "../../../i18n/translate.ts";
-import type { Fault } from "../../../lib/errors.ts";
+import type { PageError } from "../../../lib/errors.ts";
 import { shapeText } from "../../../lib/format.ts";
 import type { PlanRow, Status } from "../../../protocol/messages.ts";
 import { nameProblem } from "../../../state/checkpoints/renames.ts";
-import { Mark } from "../StatusMark.tsx";
-import { shortDtype, statusLook } from "../statusLabels.tsx";
-import { Renamed } from "./RenameInput.tsx";
+import { StatusMark } from "../StatusMark.tsx";
+import { shortDtype, statusLabel } from "../statusLabels.tsx";
+import { RenameInput } from "./RenameInput.tsx";
 
 /** What a row may ask for. */
 export interface RowActions {
@@ -16,14 +16,14 @@ export interface RowActions {
   readonly accept: (source: string, path: string) => void;
   readonly refuse: (source: string) => void;
   /** Another name in the file for a path; gives what the kernel objects to. */
-  readonly replace: (before: string | null, source: string, path: string) => Promise<Fault | null>;
+  readonly replace: (before: string | null, source: string, path: string) => Promise<PageError | null>;
 }
 
 const LINE = 26;
 const EXPLAINED: ReadonlySet<Status> = new Set(["shape_mismatch", "missing", "renamed"]);
 
 /** Rows that explain themselves are higher; on a narrow page each has its shape on a line of its own. */
-export function heightOf(status: Status, isNarrow: boolean): number {
+export function rowHeight(status: Status, isNarrow: boolean): number {
   return LINE + (EXPLAINED.has(status) ? 22 : 0) + (isNarrow ? 18 : 0);
 }
 
@@ -40,7 +40,7 @@ interface PlanRowProps {
 /** What becomes of one tensor. */
 export function PlanRowView({ row, top, position, total, isNarrow, actions }: PlanRowProps) {
   const { path, source, status, suggestion } = row;
-  const { word, icon, color, hint } = statusLook(status);
+  const { word, icon, color, hint } = statusLabel(status);
   const [isEditing, setEditing] = useState(false);
   const label = path ?? source ?? "";
   const isExplained = EXPLAINED.has(status);
@@ -50,7 +50,7 @@ export function PlanRowView({ row, top, position, total, isNarrow, actions }: Pl
       role="listitem"
       aria-posinset={position}
       aria-setsize={total}
-      style={{ top: `${top}px`, height: `${heightOf(status, isNarrow)}px`, "--nnw-kind": color }}
+      style={{ top: `${top}px`, height: `${rowHeight(status, isNarrow)}px`, "--nnw-kind": color }}
     >
       {icon}
       <span class="nnw-status" title={hint}>
@@ -58,7 +58,7 @@ export function PlanRowView({ row, top, position, total, isNarrow, actions }: Pl
       </span>
       <span class="nnw-what nnw-mono" title={label}>
         {status === "renamed" && path !== null && source !== null ? (
-          <Renamed source={source} path={path} />
+          <RenameInput source={source} path={path} />
         ) : (
           <>
             <bdi>{label}</bdi>
@@ -126,7 +126,7 @@ function Why({ row, actions, onEdit }: WhyProps) {
   const { canEdit, accept, refuse } = actions;
   const edit = (label: string, name: string) => (
     <button type="button" class="nnw-small-button" disabled={!canEdit} onClick={onEdit} aria-label={name}>
-      <Mark name="pencil" /> {label}
+      <StatusMark name="pencil" /> {label}
     </button>
   );
   if (status === "shape_mismatch") {
@@ -203,11 +203,11 @@ function NameField({ before, path, initial, actions, onDone }: NameFieldProps) {
       setProblem(t(wrong));
       return;
     }
-    const fault = await actions.replace(before, name, path);
-    if (fault === null) {
+    const error = await actions.replace(before, name, path);
+    if (error === null) {
       onDone();
     } else {
-      setProblem(`${fault.message} ${fault.hint}`.trim());
+      setProblem(`${error.message} ${error.hint}`.trim());
     }
   };
   return (
@@ -240,10 +240,10 @@ function NameField({ before, path, initial, actions, onDone }: NameFieldProps) {
         }}
       />
       <button type="submit" class="nnw-small-button" disabled={!actions.canEdit} aria-label={t("Use this name")}>
-        <Glyph name="check" /> {t("use")}
+        <Icon name="check" /> {t("use")}
       </button>
       <button type="button" class="nnw-small-button" onClick={onDone} aria-label={t("Leave the name as it was")}>
-        <Glyph name="close" />
+        <Icon name="close" />
       </button>
       {problem === null ? null : (
         <span id={id} class="nnw-rename-problem" role="alert" title={problem}>

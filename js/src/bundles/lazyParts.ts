@@ -7,14 +7,14 @@ import type { ReinitializeProps } from "../views/edit/Reinitialize.tsx";
 import * as shared from "./sharedModules.ts";
 
 /** The panel of checkpoints, once it is here, and the style it needs. */
-export interface Part {
+export interface CheckpointsPart {
   readonly Panel: FunctionComponent<PanelProps>;
   readonly style: string;
 }
 
 /** What one view hears and draws of a training. */
-export interface Pulse {
-  readonly hear: (body: TickedBody) => void;
+export interface TrainingPart {
+  readonly add: (body: TickedBody) => void;
   readonly Cell: FunctionComponent<{ readonly path: string }>;
 }
 
@@ -22,7 +22,7 @@ export interface Pulse {
 const coming = new Map<PartBody["name"], Promise<unknown>>();
 
 /** Has the kernel send a part when it is first needed; later ones have it at once, and what failed is asked for anew. */
-function once<Made>(
+function fetchOnce<Made>(
   client: Client,
   name: PartBody["name"],
   make: (part: PartReply) => Made | Promise<Made>,
@@ -41,29 +41,32 @@ function once<Made>(
 }
 
 /** The panel of checkpoints. */
-export function checkpointsPart(client: Client): Promise<Part> {
-  return once(client, "checkpoints", async (part) => ({ Panel: await made<Part["Panel"]>(part), style: part.style }));
+export function checkpointsPart(client: Client): Promise<CheckpointsPart> {
+  return fetchOnce(client, "checkpoints", async (part) => ({
+    Panel: await evaluate<CheckpointsPart["Panel"]>(part),
+    style: part.style,
+  }));
 }
 
 /** What fills tensors anew. */
 export function reinitializePart(client: Client): Promise<FunctionComponent<ReinitializeProps>> {
-  return once(client, "reinitialize", made<FunctionComponent<ReinitializeProps>>);
+  return fetchOnce(client, "reinitialize", evaluate<FunctionComponent<ReinitializeProps>>);
 }
 
 /** The words of Chinese. */
 export function chinese(client: Client): Promise<Catalogue> {
-  return once(client, "zh", ({ code }) => JSON.parse(code) as Catalogue);
+  return fetchOnce(client, "zh", ({ code }) => JSON.parse(code) as Catalogue);
 }
 
 /** What draws a training, from its first event, or asked for where that was not heard; `style` gets its style. */
-export async function pulsePart(client: Client, body: TickedBody, style: (css: string) => void): Promise<Pulse> {
+export async function pulsePart(client: Client, body: TickedBody, style: (css: string) => void): Promise<TrainingPart> {
   const part = body.part ?? (await client.request("part", { name: "pulse" })).body;
   style(part.style);
-  return (await made<() => Pulse>(part))();
+  return (await evaluate<() => TrainingPart>(part))();
 }
 
 /** What a part's script makes from what the page shares. */
-async function made<Made>({ code }: PartReply): Promise<Made> {
+async function evaluate<Made>({ code }: PartReply): Promise<Made> {
   const url = URL.createObjectURL(new Blob([code], { type: "text/javascript" }));
   try {
     return ((await import(url)) as { default: (page: typeof shared) => Made }).default(shared);
