@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from nnwidgets.edit.undo_copy.memory_blocks import overlaps_itself, piece_of
-from nnwidgets.errors import InvalidTargetError, PathNotFoundError
+from nnwidgets.errors import Advice, AdvisedText, InvalidTargetError, PathNotFoundError
 from nnwidgets.introspect import ModuleTree, TensorEntry, get, live_modules, live_tensors, match, tree
 from nnwidgets.introspect.safe_access.objects import ORDINARY, is_tensor, type_name
 from nnwidgets.introspect.safe_access.tensors import (
@@ -109,7 +109,7 @@ class ChangeScope:
                 raise InvalidTargetError(
                     f"{found.paths[0] or 'The model'} has no parameters.",
                     path=found.paths[0],
-                    hint="Name a module or tensor that has; tree(model) shows them.",
+                    hint=AdvisedText("Name a module or tensor that has; ", Advice.SEE_TREE, " shows them."),
                 )
             picked.update((entry.path, entry) for entry in (*tensors, *below))
         order = {path: index for index, path in enumerate(self.by_path)}
