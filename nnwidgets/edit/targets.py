@@ -10,8 +10,14 @@ from typing import Any
 import torch
 
 from nnwidgets.edit.undo_copy.memory_blocks import overlaps_itself, piece_of
-from nnwidgets.errors import InvalidTargetError, PathNotFoundError
-from nnwidgets.introspect import LiveModel, ModuleNode, ModuleTree, TensorEntry, get
+from nnwidgets.errors import Advice, AdvisedText, InvalidTargetError, PathNotFoundError
+from nnwidgets.introspect import (
+    LiveModel,
+    ModuleNode,
+    ModuleTree,
+    TensorEntry,
+    get,
+)
 from nnwidgets.introspect.module_tree.tree import tree_of
 from nnwidgets.introspect.patterns import PatternMatcher
 from nnwidgets.introspect.safe_access.objects import ORDINARY, is_tensor, type_name
@@ -116,7 +122,7 @@ class ChangeScope:
                 raise InvalidTargetError(
                     f"{found.paths[0] or 'The model'} has no parameters.",
                     path=found.paths[0],
-                    hint="Name a module or tensor that has; tree(model) shows them.",
+                    hint=AdvisedText("Name a module or tensor that has; ", Advice.SEE_TREE, " shows them."),
                 )
             picked.update((entry.path, entry) for entry in tensors)
             roots += found.nodes

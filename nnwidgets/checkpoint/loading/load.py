@@ -21,7 +21,7 @@ from nnwidgets.edit.code import Recipe
 from nnwidgets.edit.targets import ChangeScope, TensorTarget, check_writable, distinct_memory
 from nnwidgets.edit.transaction import Plan, commit
 from nnwidgets.edit.undo_copy.undo import Exchangeable
-from nnwidgets.errors import CheckpointMismatchError, CorruptCheckpointError, NNWidgetsError
+from nnwidgets.errors import Advice, AdvisedText, CheckpointMismatchError, CorruptCheckpointError, NNWidgetsError
 from nnwidgets.formatting import and_more
 
 Progress = Callable[[int, int], None]
@@ -128,7 +128,7 @@ def _hint(plan: LoadPlan) -> str:
             f"It would fit with {len(plan.renames)} renames, such as {first[0]} to {first[1]}: "
             "pass rename=plan(net, file).renames."
         )
-    return "plan(net, file) shows both sides; strict=False loads what fits."
+    return AdvisedText("plan(net, file) shows both sides; ", Advice.LOAD_PARTLY, " loads what fits.")
 
 
 class _Load:
@@ -259,7 +259,9 @@ class _Load:
                 f"{names} share memory in the model and have different values in {self.held.path.name}; the model is "
                 "as it was.",
                 path=first.path,
-                hint="Untie them first, or load one name of them with strict=False and a rename.",
+                hint=AdvisedText(
+                    "Untie them first, or load one name of them with ", Advice.LOAD_PARTLY, " and a rename."
+                ),
             )
         raise CorruptCheckpointError(
             f"{first.path} isn't what {self.held.path.name} has under {first.source} after loading it: something else "

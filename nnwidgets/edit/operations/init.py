@@ -18,7 +18,7 @@ from nnwidgets.edit.rng import Generators, checked_seed, forked
 from nnwidgets.edit.targets import ChangeScope, Target, TensorTarget, check_writable, distinct_memory
 from nnwidgets.edit.transaction import Plan, WriteGuard, commit, previewed, with_optimizers
 from nnwidgets.edit.undo_copy.undo import summarized
-from nnwidgets.errors import InitializerError, NNWidgetsError
+from nnwidgets.errors import Advice, AdvisedText, InitializerError, NNWidgetsError
 from nnwidgets.introspect.records import TensorStats
 from nnwidgets.introspect.safe_access.tensors import plain_torch
 
@@ -158,7 +158,7 @@ def _planned(
             raise InitializerError(
                 f"{initializer.name} fills floating point tensors, and {place.path} is {place.entry.dtype}.",
                 path=place.path,
-                hint="assign(net, target, value) sets integers.",
+                hint=AdvisedText("", Advice.ASSIGN, " sets integers."),
             )
         alike = (data.shape, data.stride(), data.dtype)
         if alike not in tried:

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from nnwidgets.errors import InitializerError
+from nnwidgets.errors import Advice, AdvisedText, InitializerError
 from nnwidgets.introspect import LiveModel
 from nnwidgets.introspect.safe_access.objects import instance_dict, is_a
 from nnwidgets.introspect.safe_access.tensors import plain_torch, unreadable_reason
@@ -57,7 +57,9 @@ class Structure:
                 )
             if tensor.requires_grad is not asks:
                 raise InitializerError(
-                    f"{label} changed requires_grad of {path}.", path=path, hint="Use freeze and unfreeze for that."
+                    f"{label} changed requires_grad of {path}.",
+                    path=path,
+                    hint=AdvisedText("Use ", Advice.FREEZE, " for that."),
                 )
 
     def restore(self) -> None:
