@@ -21,7 +21,7 @@ from nnwidgets.introspect.safe_access.tensors import plain_torch
 MOST_OPEN = 64
 """Files of one checkpoint that stay open: a process has about a thousand."""
 
-Progress = Callable[[int], None]
+Tick = Callable[[int], None]
 """Told how many more bytes were read; may raise to cancel."""
 
 
@@ -44,7 +44,7 @@ class CheckpointReader(Closing):
     departures: list[str]
 
     @abstractmethod
-    def verify(self, storages: Iterable[Storage], progress: Progress | None = None) -> None:
+    def verify(self, storages: Iterable[Storage], tick: Tick | None = None) -> None:
         """Compare storages with the checksums the format keeps; nothing where it keeps none.
 
         Raises:
@@ -52,24 +52,24 @@ class CheckpointReader(Closing):
         """
 
     @cached_property
-    def stated(self) -> list[sha256_sidecar.Stated]:
+    def expected_sums(self) -> list[sha256_sidecar.ExpectedSums]:
         """What is said of each whole file, beside it; none is read for it."""
-        return [sha256_sidecar.stated(file.path) for file in self.files]
+        return [sha256_sidecar.expected_sums(file.path) for file in self.files]
 
     @property
-    def n_bytes_stated(self) -> int:
+    def n_bytes_to_hash(self) -> int:
         """Bytes that `verify_files` reads."""
-        return sum(file.n_bytes for file, each in zip(self.files, self.stated, strict=True) if each.sums)
+        return sum(file.n_bytes for file, each in zip(self.files, self.expected_sums, strict=True) if each.sums)
 
-    def verify_files(self, progress: Progress | None = None) -> None:
+    def verify_files(self, tick: Tick | None = None) -> None:
         """Compare whole files with the SHA-256 that is said of them; nothing where none is.
 
         Raises:
             CorruptCheckpointError: One differs.
         """
-        for file, each in zip(self.files, self.stated, strict=True):
+        for file, each in zip(self.files, self.expected_sums, strict=True):
             if each.sums:
-                sha256_sidecar.compare(file, each.sums, progress)
+                sha256_sidecar.compare(file, each.sums, tick)
                 if len(self.files) > MOST_OPEN:
                     file.release()
 

@@ -18,7 +18,6 @@ from typing import Any
 
 from nnwidgets.checkpoint.saving.target import INDEX
 from nnwidgets.checkpoint.writing.atomic_file import TargetDirectory, TempFile, exists, write_all
-from nnwidgets.checkpoint.writing.sidecar_update import place_file
 from nnwidgets.checkpoint.writing.tensors_to_save import TensorToSave
 
 JOURNAL = re.compile(r"\.nnw-[0-9a-f]{16}\.journal")
@@ -98,21 +97,21 @@ def commit(
     with folder.lock():
         if not overwrite:
             check_free(folder)
-        old = [name for name in folder.names() if name == _SINGLE or name in _named(folder)]
-        with folder.draft(suffix="journal") as journal:
+        named = _named(folder)
+        old = [name for name in folder.names() if name == _SINGLE or name in named]
+        with folder.create_temp(suffix="journal") as journal:
             _write(journal, {"new": list(files), "old": old})
             try:
                 for draft, file in zip(drafts, files, strict=True):
                     draft.place(folder.path / file, replace=False)
                 folder.sync()
-                warnings = place_file(folder, index, folder.path / INDEX, replace=overwrite)
+                index.place(folder.path / INDEX, replace=overwrite)
             except BaseException:
                 _remove_unless_named(folder, files)
                 raise
-            if problem := folder.sync():
-                warnings.append(problem)
+            problem = folder.sync()
             left = [name for name in old if not folder.remove(name)]
-    return left, warnings
+    return left, [problem] if problem else []
 
 
 def _carry_out(folder: TargetDirectory, fd: int) -> None:

@@ -18,7 +18,7 @@ from nnwidgets.checkpoint.description import Composed, Described, Storage, Strid
 from nnwidgets.checkpoint.formats.file import File, links_in, within
 from nnwidgets.checkpoint.formats.json_density import density_fault
 from nnwidgets.checkpoint.formats.malformed import Malformed
-from nnwidgets.checkpoint.formats.reader import MOST_OPEN, CheckpointReader, Progress
+from nnwidgets.checkpoint.formats.reader import MOST_OPEN, CheckpointReader, Tick
 from nnwidgets.checkpoint.formats.safetensors.single_file import Safetensors
 from nnwidgets.checkpoint.formats.safetensors.strict_json import decoded
 from nnwidgets.checkpoint.records import Format
@@ -63,13 +63,13 @@ class Sharded(CheckpointReader):
             self.close()
             raise
 
-    def verify(self, storages: Iterable[Storage], progress: Progress | None = None) -> None:
+    def verify(self, storages: Iterable[Storage], tick: Tick | None = None) -> None:
         """Compare storages with the checksums of their shards, where those keep any."""
         by_shard: dict[int, list[Storage]] = {}
         for storage in storages:
             by_shard.setdefault(storage.file, []).append(storage)
         for number, those in by_shard.items():
-            self.shards[number - 1].verify(those, progress)
+            self.shards[number - 1].verify(those, tick)
 
     def tensor(self, described: Described, storages: dict[str, torch.Tensor] | None = None) -> torch.Tensor:
         """A tensor with its bytes, as its shard reads it."""

@@ -20,7 +20,7 @@ from nnwidgets.checkpoint.formats.crc32 import differing
 from nnwidgets.checkpoint.formats.file import File
 from nnwidgets.checkpoint.formats.json_density import density_fault
 from nnwidgets.checkpoint.formats.malformed import Malformed
-from nnwidgets.checkpoint.formats.reader import CheckpointReader, Progress
+from nnwidgets.checkpoint.formats.reader import CheckpointReader, Tick
 from nnwidgets.checkpoint.formats.safetensors import crc_metadata
 from nnwidgets.checkpoint.formats.safetensors.strict_json import decoded
 from nnwidgets.checkpoint.records import Format
@@ -79,13 +79,13 @@ class Safetensors(CheckpointReader):
             self.close()
             raise
 
-    def verify(self, storages: Iterable[Storage], progress: Progress | None = None) -> None:
+    def verify(self, storages: Iterable[Storage], tick: Tick | None = None) -> None:
         """Compare storages with the checksums that the file states, if it does.
 
         Raises:
             CorruptCheckpointError: One differs; the message names the tensor.
         """
-        for storage, found in differing(self.files, storages, progress):
+        for storage, found in differing(self.files, storages, tick):
             name = storage.key.removeprefix(self._prefix)
             raise CorruptCheckpointError(
                 f"{self.path.name} is damaged: {name[:80]!r} has checksum {found:08x}, expected {storage.crc32:08x}.",
