@@ -18,11 +18,10 @@ import torch
 from nnwidgets.checkpoint.description import Storage, Strided
 from nnwidgets.checkpoint.formats.crc32 import differing
 from nnwidgets.checkpoint.formats.file import File
-from nnwidgets.checkpoint.formats.json_density import density_fault
 from nnwidgets.checkpoint.formats.malformed import Malformed
 from nnwidgets.checkpoint.formats.reader import CheckpointReader, Tick
 from nnwidgets.checkpoint.formats.safetensors import crc_metadata
-from nnwidgets.checkpoint.formats.safetensors.strict_json import decoded
+from nnwidgets.checkpoint.formats.safetensors.strict_json import MOST_BYTES, decode
 from nnwidgets.checkpoint.records import Format
 from nnwidgets.errors import CorruptCheckpointError
 
@@ -37,9 +36,6 @@ DTYPES = {code: getattr(torch, name) for code, name in _NAMES.items() if hasattr
 
 _KNOWN = {code: (dtype, dtype.itemsize) for code, dtype in DTYPES.items()}
 _NARROW = ("F4", "F6_E2M3", "F6_E3M2")
-
-MOST_HEADER_BYTES = 100_000_000
-"""What the reference reader allows."""
 
 _LENGTH = 8
 _FIELDS = ("dtype", "shape", "data_offsets")
@@ -107,16 +103,14 @@ class Safetensors(CheckpointReader):
         file = self.files[0]
         length = file.read(0, _LENGTH)
         n_bytes = int.from_bytes(length, "little")
-        if n_bytes > MOST_HEADER_BYTES or n_bytes > file.n_bytes - _LENGTH:
+        if n_bytes > MOST_BYTES or n_bytes > file.n_bytes - _LENGTH:
             raise self._fault(
-                f"says its header has {n_bytes:,} bytes; it can have {min(file.n_bytes - _LENGTH, MOST_HEADER_BYTES):,}"
+                f"says its header has {n_bytes:,} bytes; it can have {min(file.n_bytes - _LENGTH, MOST_BYTES):,}"
             )
         held = file.read(_LENGTH, n_bytes)
-        if fault := density_fault(held):
-            raise self._fault(fault)
         try:
             text = held.decode("utf-8")
-            header = decoded(text)
+            header = decode(text)
         except Malformed as error:
             raise self._fault(str(error)) from None
         except (ValueError, RecursionError) as error:
