@@ -165,31 +165,6 @@ def span(described: Strided) -> int:
     return 1 + steps
 
 
-def check_strided(described: Strided, where: str, path: Path) -> None:
-    """Make sure that a tensor's elements lie in its storage.
-
-    Raises:
-        CorruptCheckpointError: They don't, or its numbers make no sense.
-    """
-    sizes = (*described.shape, *described.strides, described.first)
-    if len(described.shape) != len(described.strides) or any(
-        type(each) is not int or each < 0 or each > _MOST for each in sizes
-    ):
-        raise CorruptCheckpointError(
-            f"{where} in {path.name} has shape {described.shape} and strides {described.strides}, expected as many "
-            "whole numbers, none negative.",
-            path=str(path),
-        )
-    needed = (described.first + span(described)) * described.dtype.itemsize
-    if described.n_elements and needed > described.storage.n_bytes:
-        raise CorruptCheckpointError(
-            f"{where} in {path.name} needs {needed:,} bytes for its shape {described.shape}, and has "
-            f"{described.storage.n_bytes:,}.",
-            path=str(path),
-            hint="It was damaged, or made to mislead; get it again.",
-        )
-
-
 def composed(described: Composed, part: Callable[[Strided], torch.Tensor], path: Path | None = None) -> torch.Tensor:
     """A tensor put together from its parts, its invariants checked by torch.
 
@@ -239,6 +214,3 @@ def _swap(out: torch.Tensor) -> None:
     if width > 1:
         data = out.view(torch.uint8).view(-1, width)
         data.copy_(data.flip(1))
-
-
-_MOST = 2**62

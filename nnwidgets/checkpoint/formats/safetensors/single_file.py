@@ -159,10 +159,12 @@ class Safetensors(CheckpointReader):
             raise self._fault(f"has offsets {ends[:4]} of {name[:80]!r}, expected a first and a last")
         first, end = ends
         sizes = tuple(shape)
-        strides, n_elements = _laid_out(sizes)
+        strides, n_elements, extent = _contiguous_layout(sizes)
         n_bytes = n_elements * width
         if n_bytes != end - first:
             raise self._fault(f"gives {name[:80]!r} {end - first:,} bytes, and its shape {shape[:8]} needs {n_bytes:,}")
+        if extent > _MOST:
+            raise self._fault(f"has {name[:80]!r} of shape {shape[:8]}: more elements than there can be")
         storage = Storage(self._prefix + name, self._number, start + first, n_bytes)
         return Strided(dtype, sizes, strides, storage)
 
@@ -195,13 +197,16 @@ def recognizes(start: bytes, n_bytes: int) -> bool:
 
 
 @lru_cache(maxsize=1_024)
-def _laid_out(shape: tuple[int, ...]) -> tuple[tuple[int, ...], int]:
-    """Strides and count of elements that lie one after the other; a model has few shapes and many tensors."""
-    strides, step = [], 1
+def _contiguous_layout(shape: tuple[int, ...]) -> tuple[tuple[int, ...], int, int]:
+    """Strides and count of elements that lie one after the other, and the count if no size were 0.
+
+    A model has few shapes and many tensors.
+    """
+    strides, extent = [], 1
     for size in reversed(shape):
-        strides.append(step)
-        step *= size or 1
-    return tuple(reversed(strides)), 0 if 0 in shape else step
+        strides.append(extent)
+        extent *= size or 1
+    return tuple(reversed(strides)), 0 if 0 in shape else extent, extent
 
 
 _MOST = 2**62
