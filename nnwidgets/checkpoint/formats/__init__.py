@@ -37,11 +37,16 @@ def open_checkpoint(path: str | os.PathLike[str]) -> CheckpointReader:
         InvalidTargetError: ``path`` is no path.
     """
     place = checked_path(path)
-    if place.is_dir():
-        return _folder(place)
-    if place.name == distributed.METADATA:
-        return Distributed(place.parent)
-    return _file(place)
+    try:
+        if place.is_dir():
+            return _folder(place)
+        return Distributed(place.parent) if place.name == distributed.METADATA else _file(place)
+    except MemoryError:
+        raise CorruptCheckpointError(
+            f"{place.name} takes more memory to look into than there is.",
+            path=str(place),
+            hint="It was made to mislead, or is for a larger machine.",
+        ) from None
 
 
 def _file(place: Path, number: int = 0, shard: str = "") -> CheckpointReader:

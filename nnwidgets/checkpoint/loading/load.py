@@ -84,7 +84,7 @@ def load(
             entries = _wanted(plan, strict=strict)
         except NNWidgetsError:
             # What doesn't fit may do so for being damaged.
-            held.verify_files(_told(progress, held.n_bytes_stated))
+            held.verify_files(_told(progress, held.n_bytes_to_hash))
             raise
         return _Load(module, held, found, plan, entries, optimizer=optimizer, progress=progress).carried_out()
 
@@ -147,7 +147,7 @@ class _Load:
     ) -> None:
         self.held, self.found, self.plan, self.entries = held, found, plan, entries
         self.module, self.optimizer = module, optimizer
-        self.warnings = [*plan.warnings, *(text for each in held.stated for text in each.unclear)]
+        self.warnings = [*plan.warnings, *(text for each in held.expected_sums for text in each.unclear)]
         self._paths = {entry.path for entry in plan.entries}
         self._progress = progress
         self._tick = _told(None, 0)
@@ -161,7 +161,7 @@ class _Load:
         n_bytes = sum(_size(described) for _, _, described in sourced)
         storages = distinct_storages(described for _, _, described in sourced)
         n_summed = sum(each.n_bytes for each in storages.values() if each.crc32 is not None)
-        self._tick = _told(self._progress, self.held.n_bytes_stated + n_summed + 2 * n_bytes)
+        self._tick = _told(self._progress, self.held.n_bytes_to_hash + n_summed + 2 * n_bytes)
         self.held.verify_files(self._tick)
         self._refuse_half(model)
         states = optimizer_states(self.held, self.found, self.optimizer, model, self.plan)

@@ -57,7 +57,7 @@ class TargetDirectory(Closing):
         self.path = path
         self._fd = os.open(path, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0))
 
-    def draft(self, mode: int | None = None, suffix: str = "part") -> TempFile:
+    def create_temp(self, mode: int | None = None, suffix: str = "part") -> TempFile:
         """Begin a file in it.
 
         Args:
