@@ -197,22 +197,11 @@ def _compare(cluster: list[int], placement: AddressIntervals) -> list[Shared]:
 
 def _connected(shared: list[Shared]) -> list[list[Shared]]:
     """What hangs together through common slots, in the order of the first slots."""
-    leader: dict[int, int] = {}
-
-    def find(slot: int) -> int:
-        while leader[slot] != slot:
-            leader[slot] = slot = leader[leader[slot]]
-        return slot
-
-    for each in shared:
-        for slot in each.slots:
-            leader.setdefault(slot, slot)
-        first = find(each.slots[0])
-        for slot in each.slots[1:]:
-            leader[find(slot)] = first
+    found = byte_ranges.components(each.slots for each in shared)
+    group_of = {slot: index for index, slots in enumerate(found) for slot in slots}
     groups: dict[int, list[Shared]] = {}
     for each in shared:
-        groups.setdefault(find(each.slots[0]), []).append(each)
+        groups.setdefault(group_of[each.slots[0]], []).append(each)
     return list(groups.values())
 
 
