@@ -24,7 +24,7 @@ from nnwidgets.checkpoint.state_dict import find, rest_of
 from nnwidgets.formatting import inert, letters
 from nnwidgets.introspect.module_tree.tree import open_twin
 from nnwidgets.introspect.records import TieGroup, TieKind
-from nnwidgets.introspect.safe_access.scan import without_collection
+from nnwidgets.introspect.safe_access.scan import gc_paused
 from nnwidgets.introspect.sharing import byte_ranges
 
 _OpenStored = open_twin(StoredTensor)
@@ -33,7 +33,7 @@ _MOST_VALUES = 200
 _MOST_TEXT = 200
 
 
-@without_collection()
+@gc_paused()
 def peek(path: str | os.PathLike[str]) -> CheckpointIndex:
     """Tell what is in a checkpoint from its headers: no tensor's bytes are read, and no code in it runs.
 
@@ -58,7 +58,7 @@ def peek(path: str | os.PathLike[str]) -> CheckpointIndex:
         return index_of(held)
 
 
-@without_collection()
+@gc_paused()
 def index_of(held: CheckpointReader) -> CheckpointIndex:
     """The index of an open checkpoint."""
     found = find(held.content)

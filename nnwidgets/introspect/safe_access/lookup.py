@@ -9,8 +9,8 @@ from typing import Any
 from nnwidgets.errors import PathNotFoundError
 from nnwidgets.introspect import paths
 from nnwidgets.introspect.safe_access.modules import Parts, found_in, parts
-from nnwidgets.introspect.safe_access.objects import is_module, is_tensor, require_module
-from nnwidgets.introspect.safe_access.scan import quiet, read, step
+from nnwidgets.introspect.safe_access.objects import is_module, is_tensor, no_torch_function, require_module
+from nnwidgets.introspect.safe_access.scan import read, step
 
 
 def get(module: object, path: str) -> Any:
@@ -28,7 +28,7 @@ def get(module: object, path: str) -> Any:
     """
     require_module(module)
     steps = paths.split(path)
-    with quiet():
+    with no_torch_function():
         here: Any = module
         at = 0
         while at < len(steps):

@@ -12,8 +12,8 @@ from nnwidgets.introspect.module_tree.tree import tree
 from nnwidgets.introspect.patterns import match
 from nnwidgets.introspect.safe_access import lookup
 from nnwidgets.introspect.safe_access.modules import found_in, parts
-from nnwidgets.introspect.safe_access.objects import is_module, is_tensor, type_name
-from nnwidgets.introspect.safe_access.scan import quiet, read
+from nnwidgets.introspect.safe_access.objects import is_module, is_tensor, no_torch_function, type_name
+from nnwidgets.introspect.safe_access.scan import read
 from nnwidgets.magics.line.grammar import Candidate
 
 _GLOB = frozenset("*?")
@@ -68,7 +68,7 @@ def _parents(typed: str) -> Iterator[str]:
 
 
 def _components(module: Any, *, tensors: bool) -> Iterator[str]:
-    with quiet():
+    with no_torch_function():
         held = parts(module)
         children = zip(held.positions, held.children, strict=True)
         yield from (paths.component(key) if type(key) is str else paths.position(at) for at, (key, _) in children)

@@ -10,7 +10,7 @@ from nnwidgets.errors import NNWidgetsError
 from nnwidgets.formatting import inert, shape_text
 from nnwidgets.introspect.records import Finding, TieGroup
 from nnwidgets.introspect.safe_access.lookup import get
-from nnwidgets.introspect.safe_access.scan import quiet
+from nnwidgets.introspect.safe_access.objects import no_torch_function
 from nnwidgets.server.rows.tree_index import TreeIndex
 from nnwidgets.server.session.session import Session
 from nnwidgets.wire.schema.inspect import FindingBody, TieBody
@@ -55,7 +55,7 @@ def _shape(session: Session, index: TreeIndex, path: str) -> str:
     if path in index.tensor_at:
         return shape_text(index.tensors[index.tensor_at[path]].shape)
     tensor = _live(session, path)
-    with quiet():
+    with no_torch_function():
         return shape_text(tuple(tensor.shape)) if tensor is not None else "?"
 
 
@@ -67,7 +67,7 @@ def _how(session: Session, path: str, base: str, subject: Any, kind: str) -> str
         return kind
     if tensor is subject:
         return "same object"
-    with quiet():
+    with no_torch_function():
         return _lies(tensor, subject, kind)
 
 

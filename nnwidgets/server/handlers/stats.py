@@ -11,7 +11,7 @@ from nnwidgets.formatting import inert
 from nnwidgets.introspect.heatmap.window import window
 from nnwidgets.introspect.records import TensorStats
 from nnwidgets.introspect.safe_access.lookup import get
-from nnwidgets.introspect.safe_access.scan import quiet
+from nnwidgets.introspect.safe_access.objects import no_torch_function
 from nnwidgets.introspect.safe_access.tensors import unreadable_reason
 from nnwidgets.introspect.statistics.sampling import sampled_stats
 from nnwidgets.introspect.statistics.stats import exact_stats, version
@@ -40,7 +40,7 @@ def stats(session: Session, body: Mapping[str, Any], job: Job) -> StatsReply:
     """
     bins = min(max(body.get("bins", _DEFAULT_BINS), 1), _MAX_BINS)
     tensor = _tensor(session, body["path"], body.get("of", "value"))
-    with quiet():
+    with no_torch_function():
         n_total = tensor.numel()
     before = version(tensor)
     if body.get("exact", True):
@@ -133,7 +133,7 @@ def _tensor(session: Session, path: str, of: str) -> Any:
         raise _not_a_tensor(index, path)
     tensor = get(session.module, path)
     if of == "grad":
-        with quiet():
+        with no_torch_function():
             tensor = grad_of(tensor)
         if tensor is None:
             raise RequestError(
