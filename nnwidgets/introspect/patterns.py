@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from nnwidgets.errors import InvalidTargetError, PathNotFoundError
+from nnwidgets.errors import InvalidTargetError
 from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.records import TensorEntry
 
@@ -150,12 +150,9 @@ def _loose(tree: ModuleTree, pattern: str, *, words: bool) -> Match:
 
 
 def _through_alias(tree: ModuleTree, pattern: str) -> Match | None:
-    if all(node.alias_of is None for node in tree.nodes):
+    if all(node.alias_of is None for node in tree.nodes) or tree.resolve(pattern) is None:
         return None
-    try:
-        met = tree.find(pattern)
-    except (PathNotFoundError, InvalidTargetError):
-        return None
+    met = tree.find(pattern)
     return Match("path", (), (met,)) if isinstance(met, TensorEntry) else Match("path", (met,), ())
 
 
