@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal, NotRequired, TypedDict
 
 from nnwidgets.wire.schema.envelope import Number
+from nnwidgets.wire.schema.inspect import Figures
 
 Scope = Literal["here", "fold", "filter"]
 Only = Literal["all", "weights", "vectors"]
@@ -103,22 +104,6 @@ class InitBody(TypedDict):
     kwargs: NotRequired[dict[str, Number | bool | None]]
     seed: NotRequired[Number | None]
     clear_state: NotRequired[bool]
-
-
-class Figures(TypedDict):
-    """Statistics as in `stats`, without the histogram; of a sample where `is_exact` is False."""
-
-    n: Number
-    n_total: Number
-    mean: Number
-    std: Number
-    min: Number
-    max: Number
-    norm: Number
-    n_zero: Number
-    n_nan: Number
-    n_inf: Number
-    is_exact: bool
 
 
 class Overlay(TypedDict):

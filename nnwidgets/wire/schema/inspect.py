@@ -163,8 +163,8 @@ class StatsBody(TypedDict):
     bins: NotRequired[int]
 
 
-class StatsReply(TypedDict):
-    """`TensorStats`, field by field; `n_total` is the tensor's element count, `version` its version counter."""
+class Figures(TypedDict):
+    """Statistics without the histogram; of a sample where `is_exact` is False."""
 
     n: Number
     n_total: Number
@@ -176,9 +176,14 @@ class StatsReply(TypedDict):
     n_zero: Number
     n_nan: Number
     n_inf: Number
+    is_exact: bool
+
+
+class StatsReply(Figures):
+    """`TensorStats`, field by field; `n_total` is the tensor's element count, `version` its version counter."""
+
     hist_counts: list[Number]
     hist_edges: list[Number]
-    is_exact: bool
     version: int | None
 
 
