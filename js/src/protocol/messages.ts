@@ -135,15 +135,15 @@ export interface Array {
   readonly buffer: number;
 }
 
+/** Only which model. */
+export interface ModelBody {
+  readonly model?: string;
+}
+
 /** A path of the model. */
 export interface PathBody {
   readonly model?: string;
   readonly path: string;
-}
-
-/** Only which model. */
-export interface ModelBody {
-  readonly model?: string;
 }
 
 /** A variable of the kernel that holds a module. */
