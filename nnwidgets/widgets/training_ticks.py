@@ -56,7 +56,7 @@ class Ticking:
 
     def _tell(self, session: Session, beats: dict[str, Beat]) -> None:
         """Send what is in sight, and first the part of the page that draws it: a busy kernel answers no request."""
-        seen = [path for path in session.in_sight if path in beats][:_MOST_SENT]
+        seen = [path for path in session.shown_paths if path in beats][:_MOST_SENT]
         body: dict[str, object] = {
             "step": self._n_ticks,
             "beats": {path: list(map(_rounded, beats[path])) for path in seen},

@@ -26,24 +26,56 @@ def get(module: object, path: str) -> Any:
         >>> get(net, "0.weight") is net[0].weight
         True
     """
-    require_module(module)
-    steps = paths.split(path)
-    with no_torch_function():
-        here: Any = module
-        at = 0
-        while at < len(steps):
-            if not is_module(here):
-                raise PathNotFoundError.among(path, live_tensors(module))
-            held = parts(here)
-            below = _below(held, steps[at])
-            if below is None and at + 1 < len(steps) and steps[at + 1].startswith("["):
-                below = _below(held, steps[at] + steps[at + 1])
+    return Lookup(module).get(path)
+
+
+class Lookup:
+    """`get` for many paths of a model: each module on the way is looked into once, and kept until this is dropped.
+
+    Args:
+        module: The model.
+
+    Raises:
+        InvalidTargetError: If ``module`` is not a module.
+    """
+
+    def __init__(self, module: object) -> None:
+        require_module(module)
+        self._module = module
+        self._below: dict[int, tuple[Any, Parts, dict[str, Any]]] = {}
+
+    def get(self, path: str) -> Any:
+        """Give the live object at ``path``; raises as the function `get` does."""
+        steps = paths.split(path)
+        with no_torch_function():
+            here: Any = self._module
+            at = 0
+            while at < len(steps):
+                if not is_module(here):
+                    raise PathNotFoundError.among(path, live_tensors(self._module))
+                below = self._value_below(here, steps[at])
+                if below is None and at + 1 < len(steps) and steps[at + 1].startswith("["):
+                    below = self._value_below(here, steps[at] + steps[at + 1])
+                    at += 1
+                if below is None:
+                    raise PathNotFoundError.among(path, _all_paths(self._module))
+                here = below
                 at += 1
-            if below is None:
-                raise PathNotFoundError.among(path, _all_paths(module))
-            here = below
-            at += 1
-    return here
+        return here
+
+    def _value_below(self, module: Any, wanted: str) -> Any:
+        """What a module holds at one component: a child, a registered tensor, an attribute, an item of one."""
+        if id(module) not in self._below:
+            held = parts(module)
+            named: dict[str, Any] = {}
+            children = zip(held.positions, held.children, strict=True)
+            for index, (key, value) in (*children, *enumerate((*held.parameters, *held.buffers))):
+                named.setdefault(step(key, index), value)
+            self._below[id(module)] = module, held, named
+        _, held, named = self._below[id(module)]
+        if wanted in named:
+            return named[wanted]
+        return next((found.value for found in found_in(held.attributes) if found.name == wanted), None)
 
 
 class LiveModel:
@@ -134,21 +166,6 @@ def hidden_modules(module: object) -> list[tuple[str, str, Any]]:
     """
     reading = read(module)
     return [(reading.path(row), found.name, found.value) for row, found in reading.hidden]
-
-
-def _below(held: Parts, wanted: str) -> Any:
-    """What a module holds at one component: a child, a registered tensor, an attribute, an item of one."""
-    for index, (key, value) in zip(held.positions, held.children, strict=True):
-        if wanted == step(key, index):
-            return value
-    registered = (*held.parameters, *held.buffers)
-    for index, (key, value) in enumerate(registered):
-        if wanted == step(key, index):
-            return value
-    for found in found_in(held.attributes):
-        if found.name == wanted:
-            return found.value
-    return None
 
 
 def _all_paths(module: object) -> Iterable[str]:

@@ -1,4 +1,7 @@
-"""The notebook's own folder, and what is in it: the only files that a page may ask for."""
+"""The notebook's own folder, and what is in it: the only files that a page may ask for.
+
+All handlers of checkpoints turn a page's path into a place here, and errors back into the page's words.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ def root() -> Path:
     return _AT_IMPORT
 
 
-def resolved(path: str) -> Path:
+def place_of(path: str) -> Path:
     """Return where a path of the page's is, links followed; nothing need be there.
 
     Args:
@@ -58,17 +61,17 @@ def relative(place: str | os.PathLike[str]) -> str:
     return Path(place).name
 
 
-def listed(path: str, cancelled: Callable[[], bool] = lambda: False) -> FolderReply:
+def list_folder(path: str, cancelled: Callable[[], bool] = lambda: False) -> FolderReply:
     """Return what is in a folder; no file is opened.
 
     Args:
-        path: Of the folder, as in `resolved`.
+        path: Of the folder, as in `place_of`.
         cancelled: Asked at each entry; true ends the listing.
 
     Raises:
         RequestError: `outside-folder`, or `path-not-found` where there is no such folder or it can't be read.
     """
-    place = resolved(path)
+    place = place_of(path)
     here = PurePath(path).as_posix() if path else ""
     here = "" if here == "." else here
     entries: list[FileBody] = []
@@ -100,20 +103,20 @@ def listed(path: str, cancelled: Callable[[], bool] = lambda: False) -> FolderRe
 
 
 @contextmanager
-def named_from_here() -> Iterator[None]:
+def errors_named_from_here() -> Iterator[None]:
     """Have errors call files as the page does: by their place below the notebook's folder, not by the machine's."""
     try:
         yield
     except RequestError:
         raise
     except NNWidgetsError as error:
-        error.message, error.hint = as_here(error.message), as_here(error.hint)
+        error.message, error.hint = name_from_here(error.message), name_from_here(error.hint)
         if error.path is not None and Path(error.path).is_absolute():
             error.path = relative(error.path)
         raise
 
 
-def as_here(text: str) -> str:
+def name_from_here(text: str) -> str:
     """Return a text with files of the notebook's folder called as the page does."""
     for base in dict.fromkeys((str(root()), os.path.realpath(root()))):
         text = text.replace(f"{base.rstrip(os.sep)}{os.sep}", "").replace(f"'{base}'", "of the notebook")
@@ -125,7 +128,7 @@ def _entry(entry: os.DirEntry[str], path: str) -> FileBody:
     refused: str | None = None
     try:
         path.encode("utf-8")
-        resolved(path)
+        place_of(path)
         found = entry.stat()
     except UnicodeEncodeError:
         refused = "its name is no text"

@@ -1,4 +1,7 @@
-"""What the filter box and the chips keep: rows of the whole tree, shown before or not."""
+"""What the filter box and the chips keep: rows of the whole tree, shown before or not.
+
+`flatten` shows what is kept; a change that is aimed at the filter's rows asks here too.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from nnwidgets.errors import NNWidgetsError
 from nnwidgets.introspect.patterns import match
 from nnwidgets.introspect.records import TensorEntry
 from nnwidgets.server.rows.tree_index import TreeIndex, is_frozen
+from nnwidgets.wire.schema.tree import ChipCounts
 
 _GLOB = frozenset("*?[")
 
@@ -70,7 +74,7 @@ def matches(index: TreeIndex, text: str, chips: frozenset[str]) -> Matches:
     return _kept(index, nodes, tensors, chips)
 
 
-def chip_counts(index: TreeIndex) -> dict[str, int]:
+def chip_counts(index: TreeIndex) -> ChipCounts:
     """Return how many tensors are trainable, frozen and tied, and how many findings there are."""
     return {
         "trainable": sum(map(_is_trainable, index.tensors)),
@@ -85,9 +89,9 @@ def _named(index: TreeIndex, target: str) -> tuple[set[int], set[int]]:
     nodes = {index.number[node.path] for node in found.nodes}
     tensors = {index.tensor_at[entry.path] for entry in found.tensors if entry.path in index.tensor_at}
     for entry in found.tensors:
-        resolved = index.resolve(entry.path)
-        if entry.path not in index.tensor_at and resolved is not None:
-            nodes.add(resolved[1])
+        place = index.resolve(entry.path) if entry.path not in index.tensor_at else None
+        if place is not None:
+            nodes.add(place.row)
     return nodes, tensors
 
 

@@ -1,4 +1,4 @@
-"""Which tensors a request that changes something means."""
+"""Which tensors a request that changes something means: `initializers`, `preview`, `init`, `freeze` and `unfreeze`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 from nnwidgets.edit.targets import ChangeScope, TensorTarget
 from nnwidgets.errors import InvalidTargetError
 from nnwidgets.formatting import inert
-from nnwidgets.server.handlers.locate import place_of, siblings_of
 from nnwidgets.server.rows.filter import matches
 from nnwidgets.server.rows.row_body import own_name
 from nnwidgets.server.rows.tree_index import TreeIndex
@@ -22,17 +21,17 @@ _MOST_NAMED = 4_000
 
 @dataclass(frozen=True)
 class ResolvedTarget:
-    """What a change is aimed at.
+    """What a request's target comes to.
 
     Attributes:
-        model: One reading of the model.
-        target: As the functions of `nnwidgets.edit` take it.
+        scope: The model as read for a change.
+        paths: The target as the functions of `nnwidgets.edit` take it.
         places: The tensors meant, in walk order.
-        is_modules: Whether ``target`` names whole modules.
+        is_modules: Whether ``paths`` names whole modules.
     """
 
-    model: ChangeScope
-    target: list[str]
+    scope: ChangeScope
+    paths: list[str]
     places: list[TensorTarget]
     is_modules: bool
 
@@ -54,9 +53,9 @@ def resolve_target(session: Session, body: Mapping[str, Any]) -> ResolvedTarget:
         PathNotFoundError: Nothing is at its path.
         InvalidTargetError: It means no tensor, or too many to be named one by one.
     """
-    index, model = session.index(), ChangeScope(session.module)
+    index, scope = session.index(), ChangeScope(session.module)
     paths = _paths(index, body)
-    places = model.places(paths)
+    places = scope.places(paths)
     if body.get("scope") == "filter":
         places = [place for place in places if place.entry.role == "parameter"]
     only = body.get("only", "all")
@@ -66,33 +65,32 @@ def resolve_target(session: Session, body: Mapping[str, Any]) -> ResolvedTarget:
         what = {"weights": "weight of two or more dimensions", "vectors": "vector"}.get(only, "parameter")
         raise InvalidTargetError(f"There is no {what} there.", path=body["path"], hint="Choose other tensors.")
     is_whole = only == "all" and body.get("scope") != "filter"
-    target = paths if is_whole else [place.path for place in places]
-    if len(target) > _MOST_NAMED:
-        raise InvalidTargetError(
-            f"These are {len(target):,} tensors, more than {_MOST_NAMED:,}.", hint="Choose a part."
-        )
-    return ResolvedTarget(model, target, places, is_whole and not any(path in index.tensor_at for path in paths))
+    named = paths if is_whole else [place.path for place in places]
+    if len(named) > _MOST_NAMED:
+        raise InvalidTargetError(f"These are {len(named):,} tensors, more than {_MOST_NAMED:,}.", hint="Choose a part.")
+    return ResolvedTarget(scope, named, places, is_whole and not any(path in index.tensor_at for path in paths))
 
 
-def scopes(session: Session, body: Mapping[str, Any], model: ChangeScope) -> list[ScopeBody]:
+def scopes(session: Session, body: Mapping[str, Any], scope: ChangeScope) -> list[ScopeBody]:
     """Return the scopes that a path offers, each with how many tensors it means."""
     index, path = session.index(), body["path"]
-    noun = "this tensor" if index.entry_at(path) is not None else "this module" if path else "the whole model"
-    made: list[ScopeBody] = [{"scope": "here", "label": noun, "n_tensors": _n(model, [path])}]
-    found = siblings_of(index, place_of(index, path))
+    place = index.place(path)
+    noun = "this tensor" if place.entry is not None else "this module" if path else "the whole model"
+    made: list[ScopeBody] = [{"scope": "here", "label": noun, "n_tensors": _n(scope, [path])}]
+    found = index.fold_around(place.row)
     if found is not None:
         members = found[1]
         label = f"all {len(members)}, {own_name(index, members[0])} to {own_name(index, members[-1])}"
-        made.append({"scope": "fold", "label": label, "n_tensors": _n(model, _paths(index, {**body, "scope": "fold"}))})
+        made.append({"scope": "fold", "label": label, "n_tensors": _n(scope, _paths(index, {**body, "scope": "fold"}))})
     if body.get("filter", "").strip() or body.get("chips"):
         n_kept = len(matches(index, body.get("filter", ""), frozenset(body.get("chips", ()))).tensors)
         made.append({"scope": "filter", "label": "all rows of the filter", "n_tensors": n_kept})
     return made
 
 
-def _n(model: ChangeScope, paths: list[str]) -> int:
+def _n(scope: ChangeScope, paths: list[str]) -> int:
     try:
-        return len(model.places(paths))
+        return len(scope.places(paths))
     except InvalidTargetError:
         return 0
 
@@ -100,11 +98,11 @@ def _n(model: ChangeScope, paths: list[str]) -> int:
 def _paths(index: TreeIndex, body: Mapping[str, Any]) -> list[str]:
     path, scope = body["path"], body.get("scope", "here")
     if scope == "filter":
-        return _filtered(index, body.get("filter", ""), frozenset(body.get("chips", ())))
-    number = place_of(index, path)
+        return _kept_by_filter(index, body.get("filter", ""), frozenset(body.get("chips", ())))
+    place = index.place(path)
     if scope == "here":
         return [path]
-    found = siblings_of(index, number)
+    found = index.fold_around(place.row)
     if found is None:
         raise InvalidTargetError(f"{inert(path)!r} is in no fold.", path=path, hint="Choose it alone.")
     member, members = found
@@ -112,7 +110,7 @@ def _paths(index: TreeIndex, body: Mapping[str, Any]) -> list[str]:
     return [index.nodes[each].path + below for each in members]
 
 
-def _filtered(index: TreeIndex, text: str, chips: frozenset[str]) -> list[str]:
+def _kept_by_filter(index: TreeIndex, text: str, chips: frozenset[str]) -> list[str]:
     found = matches(index, text, chips)
     if found.problem is not None:
         raise InvalidTargetError(found.problem, hint="Mend the filter.")

@@ -1,4 +1,4 @@
-"""Which initializers can fill a target, and what is known that helps to choose."""
+"""Answers to `initializers`: which can fill a target, and what is known that helps to choose."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from nnwidgets.edit.rng import forked
 from nnwidgets.edit.targets import TensorTarget, check_writable
 from nnwidgets.errors import NNWidgetsError
 from nnwidgets.formatting import inert
-from nnwidgets.server.handlers.target import ResolvedTarget, resolve_target, scopes
+from nnwidgets.server.handlers.edit.target import ResolvedTarget, resolve_target, scopes
+from nnwidgets.server.handlers.registry import handles
 from nnwidgets.server.session.session import Session
 from nnwidgets.wire.dispatch import Job
 from nnwidgets.wire.schema.changes import FanBody, InitializerBody, InitializersReply, ParameterBody
@@ -24,24 +25,25 @@ _SAMPLES = {"float": 0.5, "int": 1, "bool": False, "str": "", "any": 0.5}
 CONSTANT = "Every unit would start the same, get the same gradient and so stay the same."
 
 
-def offer(session: Session, body: Mapping[str, Any], _job: Job) -> InitializersReply:
-    """Answer `initializers`.
+@handles("initializers", long=True)
+def answer_initializers(session: Session, body: Mapping[str, Any], _job: Job) -> InitializersReply:
+    """Give those on offer, the one to begin with, and why one can't fill this target.
 
     Raises:
         PathNotFoundError: Nothing is at the path.
         InvalidTargetError: It means no tensor.
     """
     whole = resolve_target(session, {**body, "only": "all"})
-    aim = resolve_target(session, body) if body.get("only", "all") != "all" else whole
-    problem = _problem(aim)
+    target = resolve_target(session, body) if body.get("only", "all") != "all" else whole
+    problem = _problem(target)
     with forked(0):
-        made = [_body(each, aim) for each in initializers().values()]
-    weight = next(iter(aim.weights), None)
+        made = [_body(each, target) for each in initializers().values()]
+    weight = next(iter(target.weights), None)
     hint = fan_hint(session.module, weight.path) if weight is not None and problem is None else None
     return {
         "initializers": made,
-        "suggested": _suggested(aim, made, hint),
-        "scopes": scopes(session, body, aim.model),
+        "suggested": _suggested(target, made, hint),
+        "scopes": scopes(session, body, target.scope),
         "n_weights": len(whole.weights),
         "n_vectors": len(whole.places) - len(whole.weights),
         "fan": _fan(hint) if hint is not None else None,
@@ -49,15 +51,15 @@ def offer(session: Session, body: Mapping[str, Any], _job: Job) -> InitializersR
     }
 
 
-def refusal(initializer: Initializer, aim: ResolvedTarget) -> str | None:
+def refusal(initializer: Initializer, target: ResolvedTarget) -> str | None:
     """Return why a button won't let ``initializer`` at a target, or None."""
     if initializer.name == RESET:
-        return None if aim.is_modules else "It resets whole modules: select one, with all its parameters."
-    return CONSTANT if initializer.is_constant and aim.weights else None
+        return None if target.is_modules else "It resets whole modules: select one, with all its parameters."
+    return CONSTANT if initializer.is_constant and target.weights else None
 
 
-def _problem(aim: ResolvedTarget) -> str | None:
-    for place in aim.places:
+def _problem(target: ResolvedTarget) -> str | None:
+    for place in target.places:
         try:
             data = check_writable(place)
         except NNWidgetsError as error:
@@ -67,7 +69,7 @@ def _problem(aim: ResolvedTarget) -> str | None:
     return None
 
 
-def _body(initializer: Initializer, aim: ResolvedTarget) -> InitializerBody:
+def _body(initializer: Initializer, target: ResolvedTarget) -> InitializerBody:
     return {
         "name": initializer.name,
         "kind": initializer.kind,
@@ -76,7 +78,7 @@ def _body(initializer: Initializer, aim: ResolvedTarget) -> InitializerBody:
         "parameters": [_parameter(each) for each in initializer.parameters if each.name != "**"],
         "draws": initializer.kind != "torch" or initializer.takes_generator,
         "is_constant": initializer.is_constant,
-        "refused": refusal(initializer, aim) or _objection(initializer, aim.places),
+        "refused": refusal(initializer, target) or _objection(initializer, target.places),
     }
 
 
@@ -107,12 +109,12 @@ def _sample(parameter: Parameter) -> Any:
     return parameter.choices[0] if parameter.choices else _SAMPLES[parameter.type]
 
 
-def _suggested(aim: ResolvedTarget, made: list[InitializerBody], hint: FanHint | None) -> str:
+def _suggested(target: ResolvedTarget, made: list[InitializerBody], hint: FanHint | None) -> str:
     """What most people would start from: the modules' own way, else by what the tensor is and what follows it."""
-    first = aim.places[0]
-    if aim.is_modules:
+    first = target.places[0]
+    if target.is_modules:
         wanted = RESET
-    elif not aim.weights:
+    elif not target.weights:
         wanted = "zeros_" if first.path.endswith("bias") else "ones_"
     else:
         wanted = "kaiming_normal_" if hint is not None and "relu" in (hint.activation or "") else "xavier_uniform_"

@@ -1,4 +1,7 @@
-"""Answers to what else changes a model: one value, freezing, undo and redo; and to what is asked of its history."""
+"""Answers to what else changes a model, and to what is asked of its history.
+
+`assign`, `freeze`, `unfreeze`, `undo`, `redo`; `history` and `code`.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,9 @@ from typing import Any
 from nnwidgets.edit import Change, assign, freeze, history, redo, undo, unfreeze
 from nnwidgets.errors import InvalidTargetError
 from nnwidgets.formatting import inert
-from nnwidgets.server.handlers.init import optimizer_name
-from nnwidgets.server.handlers.target import resolve_target
+from nnwidgets.server.handlers.edit.init import optimizer_name
+from nnwidgets.server.handlers.edit.target import resolve_target
+from nnwidgets.server.handlers.registry import handles
 from nnwidgets.server.session.session import Session
 from nnwidgets.wire.dispatch import Job
 from nnwidgets.wire.schema.changes import ChangeReply, CodeReply, HistoryEntry, HistoryReply
@@ -22,14 +26,16 @@ _MOST_TEXT = 400
 _READERS: tuple[Callable[[str], Any], ...] = (int, float, complex)
 
 
-def set_value(session: Session, body: Mapping[str, Any], job: Job) -> ChangeReply:
-    """Answer `assign`: one element.
+@handles("assign", long=True)
+def answer_assign(session: Session, body: Mapping[str, Any], job: Job) -> ChangeReply:
+    """Set one element.
 
     Raises:
         InvalidTargetError: The text is no number, or the element isn't there or can't hold it.
     """
     index = f"[{', '.join(map(str, body['index']))}]" if body["index"] else ""
-    return _told(session, job, assign(session.module, body["path"] + index, read_value(body["value"])), structure=False)
+    change = assign(session.module, body["path"] + index, read_value(body["value"]))
+    return _change_reply(session, job, change, structure=False)
 
 
 def read_value(text: str) -> Any:
@@ -53,33 +59,38 @@ def read_value(text: str) -> Any:
     raise InvalidTargetError(f"{inert(text, 60)!r} is no number.", hint="Such as 0.5, 1e-3, nan or inf.")
 
 
-def set_frozen(session: Session, body: Mapping[str, Any], job: Job) -> ChangeReply:
-    """Answer `freeze`."""
-    return _told(session, job, freeze(session.module, resolve_target(session, body).target), structure=True)
+@handles("freeze", long=True)
+def answer_freeze(session: Session, body: Mapping[str, Any], job: Job) -> ChangeReply:
+    """Have the target ask for no gradient."""
+    return _change_reply(session, job, freeze(session.module, resolve_target(session, body).paths), structure=True)
 
 
-def set_trainable(session: Session, body: Mapping[str, Any], job: Job) -> ChangeReply:
-    """Answer `unfreeze`."""
-    return _told(session, job, unfreeze(session.module, resolve_target(session, body).target), structure=True)
+@handles("unfreeze", long=True)
+def answer_unfreeze(session: Session, body: Mapping[str, Any], job: Job) -> ChangeReply:
+    """Have the target ask for gradients."""
+    return _change_reply(session, job, unfreeze(session.module, resolve_target(session, body).paths), structure=True)
 
 
-def take_back(session: Session, body: Mapping[str, Any], job: Job) -> ChangeReply:
-    """Answer `undo`.
+@handles("undo", long=True)
+def answer_undo(session: Session, body: Mapping[str, Any], job: Job) -> ChangeReply:
+    """Take the last change back.
 
     Raises:
         InvalidTargetError: There is nothing to undo.
         ChangedSinceError: Other code has written since, and the body doesn't force it.
     """
-    return _told(session, job, undo(session.module, force=body.get("force", False)), structure=True)
+    return _change_reply(session, job, undo(session.module, force=body.get("force", False)), structure=True)
 
 
-def make_again(session: Session, body: Mapping[str, Any], job: Job) -> ChangeReply:
-    """Answer `redo`; raises as `take_back` does."""
-    return _told(session, job, redo(session.module, force=body.get("force", False)), structure=True)
+@handles("redo", long=True)
+def answer_redo(session: Session, body: Mapping[str, Any], job: Job) -> ChangeReply:
+    """Make the last undone change again; raises as `undo` does."""
+    return _change_reply(session, job, redo(session.module, force=body.get("force", False)), structure=True)
 
 
-def tell_history(session: Session, _body: Mapping[str, Any], _job: Job) -> HistoryReply:
-    """Answer `history`."""
+@handles("history", long=True)
+def answer_history(session: Session, _body: Mapping[str, Any], _job: Job) -> HistoryReply:
+    """Give the last 200 changes, in force and undone."""
     found = history(session.module)
     n_done = len(found.changes)
     entries = [
@@ -98,8 +109,9 @@ def tell_history(session: Session, _body: Mapping[str, Any], _job: Job) -> Histo
     }
 
 
-def tell_code(session: Session, body: Mapping[str, Any], _job: Job) -> CodeReply:
-    """Answer `code`.
+@handles("code", long=True)
+def answer_code(session: Session, body: Mapping[str, Any], _job: Job) -> CodeReply:
+    """Give Python that makes one change, or all of them, again.
 
     Raises:
         InvalidTargetError: No change has that number.
@@ -114,8 +126,8 @@ def tell_code(session: Session, body: Mapping[str, Any], _job: Job) -> CodeReply
     return {"code": found.changes[number].to_code(*names)}
 
 
-def _told(session: Session, job: Job, change: Change, *, structure: bool) -> ChangeReply:
-    job.after_reply(partial(session.was_changed, structure=structure))
+def _change_reply(session: Session, job: Job, change: Change, *, structure: bool) -> ChangeReply:
+    job.after_reply(partial(session.report_change, structure=structure))
     return {
         "label": inert(change.label, _MOST_TEXT),
         "paths": list(change.paths[:_MOST_PATHS]),
