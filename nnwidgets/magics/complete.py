@@ -8,12 +8,12 @@ from typing import Any
 
 from nnwidgets.magics.line.grammar import Candidate
 from nnwidgets.magics.line.tokenizer import words_so_far
-from nnwidgets.magics.resolve import MOST_CANDIDATES, model_candidates
+from nnwidgets.magics.resolve import model_candidates
 from nnwidgets.magics.subcommands.cell import NN_INIT
 from nnwidgets.magics.subcommands.subcommand import Subcommand, TypedLine
 from nnwidgets.magics.subcommands.table import SUBCOMMANDS
 
-MOST = MOST_CANDIDATES
+MOST = 300
 """The most candidates given."""
 
 _GLOB = frozenset("*?")

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 
     from nnwidgets.magics.auto_explore import AutoExplore
 
+_TARGET = "nnwidgets"
+_BEFORE_ALL_OTHERS = 10_000
+_CELL = re.compile(r"%%nn_init\s+(.*)")
+_LINE = re.compile(r"\s*(?:[\w.]+\s*=\s*)?%nn\s(.*)", re.DOTALL)
+_HELP_QUESTION = re.compile(r"(\s*)%nn\s+(\w+)\s*\?{1,2}\s*\n?\Z")
+
 
 @magics_class
 class NNMagics(Magics):
@@ -118,9 +124,6 @@ def _errors_in_one_line() -> Iterator[None]:
         raise UsageError(inert(" ".join(str(error).split()), 1_000)) from None
 
 
-_HELP_QUESTION = re.compile(r"(\s*)%nn\s+(\w+)\s*\?{1,2}\s*\n?\Z")
-
-
 def help_lines(lines: list[str]) -> list[str]:
     r"""Rewrite ``%nn init?``, of which IPython would make a question about a variable ``init``.
 
@@ -149,15 +152,6 @@ def _is_subcommand(word: str) -> bool:
     return word in SUBCOMMANDS
 
 
-_CELL = re.compile(r"%%nn_init\s+(.*)")
-
-
-_LINE = re.compile(r"\s*(?:[\w.]+\s*=\s*)?%nn\s(.*)", re.DOTALL)
-
-
-_BEFORE_ALL_OTHERS = 10_000
-
-
 def tab_matcher(shell: InteractiveShell) -> Callable[[CompletionContext], SimpleMatcherResult]:
     """Make the matcher of one shell."""
 
@@ -178,9 +172,6 @@ def tab_matcher(shell: InteractiveShell) -> Callable[[CompletionContext], Simple
         return {"completions": completions, "matched_fragment": found.fragment, "suppress": True, "ordered": True}
 
     return match_nn  # type: ignore[no-any-return] # the decorator is untyped
-
-
-_TARGET = "nnwidgets"
 
 
 _extensions: dict[int, _Extension] = {}

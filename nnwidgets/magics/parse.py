@@ -8,7 +8,7 @@ from typing import Any
 
 from nnwidgets.errors import closest_names
 from nnwidgets.magics.line.grammar import Command, LineError, MisuseError, cut
-from nnwidgets.magics.line.tokenizer import UnclosedError, Word, words
+from nnwidgets.magics.line.tokenizer import Word, words
 from nnwidgets.magics.subcommands.cell import NN_INIT
 from nnwidgets.magics.subcommands.subcommand import Subcommand
 from nnwidgets.magics.subcommands.table import SUBCOMMANDS, usage_of_all
@@ -35,7 +35,7 @@ def parse(line: str, models: Container[str] = ()) -> Command:
         >>> parse("net").name
         'explore'
     """
-    found = _split(line)
+    found = words(line)
     if not found:
         return Command("explore")
     first = found[0].text
@@ -56,14 +56,7 @@ def parse_cell(line: str) -> Command:
         >>> found.model, found.arguments, found.seed
         ('net', ('Linear',), 7)
     """
-    return _parse_subcommand(NN_INIT, line, _split(line))
-
-
-def _split(line: str) -> list[Word]:
-    try:
-        return words(line)
-    except UnclosedError as error:
-        raise LineError(f"{error}: {cut(line.strip())}") from None
+    return _parse_subcommand(NN_INIT, line, words(line))
 
 
 def _parse_model(model: str, rest: Sequence[Word], models: Container[str]) -> Command:

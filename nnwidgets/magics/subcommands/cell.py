@@ -12,6 +12,7 @@ import traceback
 import types
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from IPython.core.compilerop import CachingCompiler
@@ -19,12 +20,11 @@ from IPython.core.compilerop import CachingCompiler
 from nnwidgets import edit
 from nnwidgets.errors import InitializerError
 from nnwidgets.formatting import inert
-from nnwidgets.magics.line.grammar import Candidate, Command, LineError, MisuseError
-from nnwidgets.magics.line.path_completion import target_candidates
+from nnwidgets.magics.line.grammar import Command, LineError, MisuseError
 from nnwidgets.magics.subcommands.captured_globals import captured_lines
 from nnwidgets.magics.subcommands.edit import page_of_change, parse_targets
 from nnwidgets.magics.subcommands.init import INIT_OPTIONS, init_arguments
-from nnwidgets.magics.subcommands.subcommand import Request, Subcommand, TypedLine
+from nnwidgets.magics.subcommands.subcommand import Request, Subcommand, complete_target
 from nnwidgets.text.document import Document
 
 _INDENT = "    "
@@ -62,10 +62,6 @@ def _run(request: Request) -> Document:
     except InitializerError as error:
         raise _error_in_cell(error, body.file_name, request.cell) from None
     return page_of_change(change, command.model)
-
-
-def _complete(typed: TypedLine) -> Iterator[Candidate]:
-    return target_candidates(typed.module, typed.last, tensors=False, classes=True)
 
 
 def _compile_cell(cell: str, namespace: dict[str, Any], compiler: CachingCompiler) -> CellFunction:
@@ -147,15 +143,11 @@ NN_INIT = Subcommand(
     "%%nn_init",
     "Run the cell as the body of fn(m) on each module that matches, as one undoable change. Where it raises, the model "
     "is left bit for bit as it was.",
-    _run,
-    arguments="net Linear",
-    below=", and below it the body of fn(m)",
-    options=INIT_OPTIONS,
+    _run, arguments="net Linear", below=", and below it the body of fn(m)", options=INIT_OPTIONS, parse=_parse,
+    complete=partial(complete_target, tensors=False, classes=True, is_repeated=True),
     details=(
         ("target", "modules: a path, a glob, a class (Linear)"),
         ("m", "the module; change its tensors in place: m.weight.uniform_(-1, 1)"),
     ),
     examples="%%nn_init net Linear\nnn.init.uniform_(m.weight, -10, 10)\nm.weight *= m.weight.abs() >= 5",
-    parse=_parse,
-    complete=_complete,
-)
+)  # fmt: skip
