@@ -99,8 +99,8 @@ def _split_options(
     if subcommand.takes_text:
         if rest and rest[0].text.startswith("-"):
             raise MisuseError(f"it takes no options, got {cut(rest[0].text)}")
-        texts = [rest[0].text] if rest else []
-        return texts + [line[word.start :][: _end(rest) - word.start] for word in rest[1:2]], {}, frozenset()
+        end = max((word.start + len(word.text) for word in rest), default=0)
+        return [word.text for word in rest[:1]] + [line[word.start : end] for word in rest[1:2]], {}, frozenset()
     plain: list[str] = []
     values: dict[str, list[str]] = {}
     flags: set[str] = set()
@@ -112,7 +112,7 @@ def _split_options(
             continue
         option, equals, value = word.partition("=")
         if option not in known:
-            raise MisuseError(f"no option {cut(option)}{_known(option, known)}")
+            raise MisuseError(f"no option {cut(option)}{_suggestion(option, known)}")
         if option not in valued:
             if equals:
                 raise MisuseError(f"{option} takes no value")
@@ -124,10 +124,6 @@ def _split_options(
             raise MisuseError(f"{option} wants a value")
         values.setdefault(option, []).append(value)
     return plain, values, frozenset(flags)
-
-
-def _end(rest: Sequence[Word]) -> int:
-    return rest[-1].start + len(rest[-1].text)
 
 
 def _read_values(subcommand: Subcommand, values: dict[str, list[str]]) -> dict[str, Any]:
@@ -143,7 +139,7 @@ def _read_values(subcommand: Subcommand, values: dict[str, list[str]]) -> dict[s
     return fields
 
 
-def _known(option: str, known: tuple[str, ...]) -> str:
+def _suggestion(option: str, known: tuple[str, ...]) -> str:
     near = closest_names(option, known, n=1)
     if near:
         return f" (did you mean {near[0]}?)"

@@ -36,7 +36,7 @@ _MAX_LISTED = 5
 
 
 @dataclass(frozen=True)
-class Resolved:
+class ResolvedModel:
     """A module and how it was written."""
 
     module: nn.Module
@@ -62,7 +62,7 @@ def tensor_names(namespace: Mapping[str, Any]) -> list[str]:
     return [name for name, value in list(namespace.items()) if not name.startswith("_") and is_tensor(value)]
 
 
-def resolve_model(expression: str, namespace: Mapping[str, Any]) -> Resolved:
+def resolve_model(expression: str, namespace: Mapping[str, Any]) -> ResolvedModel:
     """Return the module that ``expression`` names.
 
     Raises:
@@ -74,7 +74,7 @@ def resolve_model(expression: str, namespace: Mapping[str, Any]) -> Resolved:
     """
     value = resolve(expression, namespace, among=model_names(namespace), kind="model")
     if is_module(value):
-        return Resolved(value, expression)
+        return ResolvedModel(value, expression)
     raise LineError(_not_a_module(expression, value, namespace))
 
 
@@ -177,7 +177,7 @@ def _attribute(value: Any, so_far: str, name: str) -> Any:
 def _attributes(value: Any) -> list[tuple[Any, Any]]:
     """Names and values stored in an object, and what a module has registered."""
     if is_module(value):
-        return [*plain_items(instance_dict(value)), *chain(*(_registered(value, each) for each in _REGISTRIES))]
+        return [*plain_items(instance_dict(value)), *chain(*(_registry(value, each) for each in _REGISTRIES))]
     try:
         held = vars(value) if type(value) is types.ModuleType else object.__getattribute__(value, "__dict__")
     except AttributeError:
@@ -185,7 +185,7 @@ def _attributes(value: Any) -> list[tuple[Any, Any]]:
     return plain_items(held) if is_a(held, dict) else []
 
 
-def _registered(module: nn.Module, registry: str) -> list[tuple[Any, Any]]:
+def _registry(module: nn.Module, registry: str) -> list[tuple[Any, Any]]:
     held = instance_dict(module).get(registry)
     return plain_items(held) if is_a(held, dict) else []
 
@@ -217,7 +217,7 @@ def _sequence(value: Any) -> list[Any] | None:
     if is_a(value, tuple):
         return list(tuple.__iter__(value))
     if is_module(value) and _indexing(value) in {nn.Sequential.__getitem__, nn.ModuleList.__getitem__}:
-        return [child for _, child in _registered(value, "_modules")]
+        return [child for _, child in _registry(value, "_modules")]
     return None
 
 
@@ -226,7 +226,7 @@ def _mapping(value: Any) -> list[tuple[Any, Any]] | None:
     if is_a(value, dict):
         return plain_items(value)
     if is_module(value) and _indexing(value) is nn.ModuleDict.__getitem__:
-        return _registered(value, "_modules")
+        return _registry(value, "_modules")
     return None
 
 

@@ -10,8 +10,6 @@ import inspect
 import textwrap
 import traceback
 import types
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -31,21 +29,6 @@ _INDENT = "    "
 _LABEL = "fn(m)"
 
 
-@dataclass(frozen=True)
-class CellFunction:
-    """The function a cell is the body of.
-
-    Attributes:
-        function: What runs on a module; its names are the user's.
-        source: Its ``def``, with what it captures of the user's variables.
-        file_name: Under which a traceback knows it.
-    """
-
-    function: Callable[[Any], Any]
-    source: str
-    file_name: str
-
-
 def _parse(command: Command, words: list[str]) -> Command:
     if not words:
         raise MisuseError("no module is named")
@@ -54,22 +37,18 @@ def _parse(command: Command, words: list[str]) -> Command:
 
 def _run(request: Request) -> Document:
     command, module = request.command, request.module
-    body = _compile_cell(request.cell, request.namespace, request.shell.compile)
+    function, source = _compile_cell(request.cell, request.namespace, request.shell.compile)
     try:
         change = edit.apply_function(
-            module, list(command.arguments), body.function, label=_LABEL, source=body.source, **init_arguments(request)
+            module, list(command.arguments), function, label=_LABEL, source=source, **init_arguments(request)
         )
     except InitializerError as error:
-        raise _error_in_cell(error, body.file_name, request.cell) from None
+        raise _error_in_cell(error, function.__code__.co_filename, request.cell) from None
     return page_of_change(change, command.model)
 
 
-def _compile_cell(cell: str, namespace: dict[str, Any], compiler: CachingCompiler) -> CellFunction:
-    """Make the function.
-
-    Raises:
-        LineError: The cell is empty, isn't Python, or isn't the body of a function.
-    """
+def _compile_cell(cell: str, namespace: dict[str, Any], compiler: CachingCompiler) -> tuple[types.FunctionType, str]:
+    """The function a cell is the body of, and its ``def`` with what it captures of the user's variables."""
     body = _body(cell)
     text = f"def fn(m):\n{_indent(body)}\n"
     file_name = compiler.cache(text)
@@ -83,7 +62,7 @@ def _compile_cell(cell: str, namespace: dict[str, Any], compiler: CachingCompile
     function = types.FunctionType(inner, namespace, "fn")
     captured = _indent("\n".join(captured_lines(function, namespace)))
     head, _, rest = text.partition("\n")
-    return CellFunction(function, "\n".join(filter(None, (head, captured, rest))).rstrip(), file_name)
+    return function, "\n".join(filter(None, (head, captured, rest))).rstrip()
 
 
 def _body(cell: str) -> str:
@@ -123,7 +102,11 @@ def _error_in_cell(error: InitializerError, file_name: str, cell: str) -> Initia
     cause = error.__cause__
     if cause is None:
         return error
-    lines = [frame.lineno - 1 for frame in _frames(cause) if frame.filename == file_name and frame.lineno]
+    lines = [
+        frame.lineno - 1
+        for frame in traceback.extract_tb(cause.__traceback__)
+        if frame.filename == file_name and frame.lineno
+    ]
     if not lines:
         return error
     at = lines[-1]
@@ -133,10 +116,6 @@ def _error_in_cell(error: InitializerError, file_name: str, cell: str) -> Initia
     raised = f"{type(cause).__name__}: {inert(str(cause).rstrip('.'), 300)}" if str(cause) else type(cause).__name__
     said = f"%%nn_init raised {where}, {text!r}: {raised}."
     return InitializerError(said, path=error.path, hint="Nothing was changed.")
-
-
-def _frames(error: BaseException) -> Iterator[traceback.FrameSummary]:
-    yield from traceback.extract_tb(error.__traceback__)
 
 
 NN_INIT = Subcommand(
