@@ -11,12 +11,11 @@ from IPython.display import display
 from torch import nn
 
 from nnwidgets.errors import NNWidgetsError
-from nnwidgets.introspect.checks import data_findings, structural_findings, worst_first
+from nnwidgets.introspect.checks.check import all_findings
 from nnwidgets.introspect.module_tree.text import count_text
 from nnwidgets.introspect.module_tree.tree import tree
 from nnwidgets.introspect.records import TensorEntry
 from nnwidgets.introspect.safe_access import lookup
-from nnwidgets.introspect.safe_access.scan import read
 from nnwidgets.introspect.safe_access.tensors import unreadable_reason
 from nnwidgets.introspect.sharing.ties import ties
 from nnwidgets.introspect.statistics.stats import stats
@@ -175,10 +174,7 @@ def _tied_page(_command: Command, resolved: Resolved, _namespace: Mapping[str, A
 
 
 def _check_page(_command: Command, resolved: Resolved, _namespace: Mapping[str, Any]) -> Document:
-    reading = read(resolved.module)
-    name = resolved.name
-    found = (*structural_findings(reading, name=name), *data_findings(reading, name=name))
-    return model.findings_page(worst_first(found))
+    return model.findings_page(all_findings(resolved.module, name=resolved.name))
 
 
 def _trace_page(command: Command, resolved: Resolved, namespace: Mapping[str, Any]) -> Document:
