@@ -11,7 +11,7 @@ from typing import Any
 from nnwidgets.errors import NNWidgetsError
 from nnwidgets.formatting import inert
 from nnwidgets.introspect.safe_access.objects import type_name
-from nnwidgets.introspect.statistics.threads import alone
+from nnwidgets.introspect.statistics.threads import single_thread
 from nnwidgets.server.handlers import changes, init, stats
 from nnwidgets.server.handlers.checkpoints.browse import tell_folder, tell_header
 from nnwidgets.server.handlers.checkpoints.diff import tell_diff
@@ -111,7 +111,7 @@ def _on(
     body: Mapping[str, Any],
     job: Job,
 ) -> Mapping[str, Any]:
-    with nullcontext() if is_long(kind, body) else alone():
+    with nullcontext() if is_long(kind, body) else single_thread():
         return answer(session_of(body), body, job)
 
 

@@ -16,6 +16,7 @@ from nnwidgets.introspect.safe_access.tensors import unreadable_reason
 from nnwidgets.introspect.statistics.sampling import sampled_stats
 from nnwidgets.introspect.statistics.stats import exact_stats, version
 from nnwidgets.server.handlers.locate import place_of, siblings_of
+from nnwidgets.server.notebook.ipykernel import is_cell_running
 from nnwidgets.server.rows.row_body import own_name
 from nnwidgets.server.rows.tree_index import TreeIndex
 from nnwidgets.server.session.session import Session
@@ -44,7 +45,9 @@ def stats(session: Session, body: Mapping[str, Any], job: Job) -> StatsReply:
         n_total = tensor.numel()
     before = version(tensor)
     if body.get("exact", True):
-        found = exact_stats(tensor, bins=bins, progress=job.progress, cancelled=lambda: job.cancelled)
+        found = exact_stats(
+            tensor, bins=bins, progress=job.progress, cancelled=lambda: job.cancelled, is_busy=is_cell_running
+        )
     else:
         found = sampled_stats(tensor, bins=bins)
     return _stats_body(found, n_total, before)
