@@ -19,6 +19,8 @@ import difflib
 from collections.abc import Iterable
 from typing import ClassVar
 
+from nnwidgets.formatting import cut
+
 
 class NNWidgetsError(Exception):
     """The base of every error nnwidgets raises on purpose.
@@ -63,7 +65,7 @@ class PathNotFoundError(NNWidgetsError):
         """Build the error for ``path``, with the closest of ``names`` as the hint."""
         closest = closest_names(path, names)
         hint = f"Did you mean {' or '.join(repr(name) for name in closest)}?" if closest else "tree(model) lists them."
-        return cls(f"No module or tensor at {_cut(path)!r} in {where}.", path=path, hint=hint, closest=closest)
+        return cls(f"No module or tensor at {cut(path)!r} in {where}.", path=path, hint=hint, closest=closest)
 
 
 class InvalidTargetError(NNWidgetsError):
@@ -126,7 +128,3 @@ def closest_names(name: str, names: Iterable[str], *, n: int = 3) -> tuple[str, 
 
 _MAX_COMPARED = 200
 _MAX_CANDIDATES = 2_000
-
-
-def _cut(text: str, limit: int = 120) -> str:
-    return text if len(text) <= limit else f"{text[:limit]}…"
