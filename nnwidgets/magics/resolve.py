@@ -16,9 +16,9 @@ from typing import Any
 from torch import nn
 from torch.optim import Optimizer
 
-from nnwidgets.edit import optimizers_holding
 from nnwidgets.errors import closest_names
 from nnwidgets.formatting import and_more, inert
+from nnwidgets.introspect.optimizers import optimizer_variables, optimizers_holding
 from nnwidgets.introspect.safe_access.objects import (
     class_attribute,
     instance_dict,
@@ -270,7 +270,7 @@ def _article(name: str) -> str:
 
 
 def optimizers_in(namespace: Mapping[str, Any], module: nn.Module) -> dict[str, Optimizer]:
-    """The optimizers that hold a tensor of a model, each under its first public name.
+    """The optimizers that hold a tensor of a model, each under its first name.
 
     Example:
         >>> net = nn.Linear(2, 3)
@@ -278,7 +278,7 @@ def optimizers_in(namespace: Mapping[str, Any], module: nn.Module) -> dict[str, 
         >>> list(optimizers_in({"adam": torch.optim.Adam(net.parameters()), "x": 1}, net))
         ['adam']
     """
-    named = {name: value for name, value in list(namespace.items()) if not name.startswith("_")}
+    named = optimizer_variables(namespace)
     found = optimizers_holding(module, named.values())
     return {next(name for name, value in named.items() if value is each): each for each in found}
 
