@@ -51,9 +51,9 @@ def validate(value: Any, expected: Any, where: str = "the message") -> None:
     elif origin is dict:
         _require(isinstance(value, dict), value, "an object", where)
         for key, item in value.items():
-            validate(item, get_args(expected)[1], f"{where}[{_shown(key)}]")
+            validate(item, get_args(expected)[1], f"{where}[{_show(key)}]")
     else:
-        _require(_is_one_of(value, expected), value, _described(expected), where)
+        _require(_is_one_of(value, expected), value, _describe(expected), where)
 
 
 def _validate_object(value: Any, expected: type, where: str) -> None:
@@ -65,12 +65,12 @@ def _validate_object(value: Any, expected: type, where: str) -> None:
             known = ", ".join([*required, *optional])
             raise RequestError(
                 "malformed",
-                f"{where} has the key {_shown(key)}, expected {f'only {known}' if known else 'none'}.",
+                f"{where} has the key {_show(key)}, expected {f'only {known}' if known else 'none'}.",
                 hint=f"Did you mean {close[0]!r}?" if close else "",
             )
     for key, item_type in required.items():
         if key not in value:
-            raise RequestError("malformed", f"{where} lacks the key {key!r}, expected {_described(item_type)}.")
+            raise RequestError("malformed", f"{where} lacks the key {key!r}, expected {_describe(item_type)}.")
     for key, item in value.items():
         validate(item, required[key] if key in required else optional[key], f"{where}.{key}")
 
@@ -107,12 +107,12 @@ def _fits(value: Any, expected: Any) -> bool:
     return True
 
 
-def _described(expected: Any) -> str:
+def _describe(expected: Any) -> str:
     origin = get_origin(expected)
     if origin is Literal:
         return "one of " + ", ".join(json.dumps(option) for option in get_args(expected))
     if origin in (Union, types.UnionType):
-        return " or ".join(_described(option) for option in get_args(expected))
+        return " or ".join(_describe(option) for option in get_args(expected))
     if origin is list:
         return "a list"
     if origin is dict or is_typeddict(expected):
@@ -122,10 +122,10 @@ def _described(expected: Any) -> str:
 
 def _require(fits: bool, value: Any, expected: str, where: str) -> None:
     if not fits:
-        raise RequestError("malformed", f"{where} is {_shown(value)}, expected {expected}.")
+        raise RequestError("malformed", f"{where} is {_show(value)}, expected {expected}.")
 
 
-def _shown(value: Any) -> str:
+def _show(value: Any) -> str:
     """Return ``value`` as JSON, cut; only what JSON knows is looked into."""
     if value is None or isinstance(value, bool | int | float | str):
         head = value[: _MAX_SHOWN + 1] if isinstance(value, str) else value
