@@ -28,7 +28,7 @@ from nnwidgets.checkpoint.records import (
     StoredTensor,
     Suggestion,
 )
-from nnwidgets.checkpoint.save import save
+from nnwidgets.checkpoint.saving.save import save
 
 __all__ = [
     "Changed",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -24,7 +24,7 @@ from nnwidgets.checkpoint.state_dict import find, rest_of
 from nnwidgets.formatting import inert, letters
 from nnwidgets.introspect.module_tree.tree import open_twin
 from nnwidgets.introspect.records import TieGroup, TieKind
-from nnwidgets.introspect.safe_access.scan import without_collection
+from nnwidgets.introspect.safe_access.scan import gc_paused
 from nnwidgets.introspect.sharing import byte_ranges
 
 _OpenStored = open_twin(StoredTensor)
@@ -33,7 +33,7 @@ _MOST_VALUES = 200
 _MOST_TEXT = 200
 
 
-@without_collection()
+@gc_paused()
 def peek(path: str | os.PathLike[str]) -> CheckpointIndex:
     """Tell what is in a checkpoint from its headers: no tensor's bytes are read, and no code in it runs.
 
@@ -58,7 +58,7 @@ def peek(path: str | os.PathLike[str]) -> CheckpointIndex:
         return index_of(held)
 
 
-@without_collection()
+@gc_paused()
 def index_of(held: CheckpointReader) -> CheckpointIndex:
     """The index of an open checkpoint."""
     found = find(held.content)
@@ -119,48 +119,26 @@ def _ties(named: Mapping[str, Described]) -> tuple[tuple[TieGroup, ...], dict[st
         if isinstance(tensor, Strided) and tensor.n_elements:
             by_storage.setdefault(tensor.storage.key, []).append(name)
     groups: list[tuple[str, ...]] = []
-    made: list[TieGroup] = []
     for names in by_storage.values():
-        groups += _meeting(names, named) if len(names) > 1 else ()
+        if len(names) > 1:
+            connected = byte_ranges.connected(_ranges(names, named))
+            groups += (tuple(names[index] for index in members) for members in connected)
     order = {name: index for index, name in enumerate(named)}
+    made: list[TieGroup] = []
     for index, members in enumerate(sorted(groups, key=lambda each: order[each[0]])):
         tensors = [named[name] for name in members]
-        shared = sum(n for owners, n in byte_ranges.coverage(_pieces(members, named)).items() if len(owners) > 1)
+        shared = sum(n for owners, n in byte_ranges.coverage(_ranges(members, named)).items() if len(owners) > 1)
         made.append(TieGroup(letters(index), _kind(tensors), members, shared))
     return tuple(made), {name: group.id for group in made for name in group.members}
 
 
-def _pieces(names: tuple[str, ...] | list[str], named: Mapping[str, Described]) -> list[byte_ranges.ByteRanges]:
-    made = []
+def _ranges(names: Sequence[str], named: Mapping[str, Described]) -> Iterator[byte_ranges.ByteRanges]:
     for index, name in enumerate(names):
         tensor: Any = named[name]
-        # An address of zero stands for none, so the storage is taken to begin a little later.
-        piece = byte_ranges.piece(
-            _BEGIN + tensor.first * tensor.dtype.itemsize, tensor.shape, tensor.strides, tensor.dtype.itemsize, index
-        )
-        if piece is not None:
-            made.append(piece)
-    return made
-
-
-def _meeting(names: list[str], named: Mapping[str, Described]) -> list[tuple[str, ...]]:
-    """Names of one storage that have bytes in common, in groups that hang together."""
-    leader = list(range(len(names)))
-
-    def first(index: int) -> int:
-        while leader[index] != index:
-            index = leader[index]
-        return index
-
-    for cluster in byte_ranges.clusters(_pieces(names, named)):
-        for owners in byte_ranges.coverage(cluster):
-            roots = sorted(first(index) for index in owners)
-            for root in roots[1:]:
-                leader[root] = roots[0]
-    groups: dict[int, list[str]] = {}
-    for index, name in enumerate(names):
-        groups.setdefault(first(index), []).append(name)
-    return [tuple(each) for each in groups.values() if len(each) > 1]
+        width = tensor.dtype.itemsize
+        ranges = byte_ranges.piece(tensor.first * width, tensor.shape, tensor.strides, width, index)
+        if ranges is not None:
+            yield ranges
 
 
 def _kind(tensors: list[Described]) -> TieKind:
@@ -200,4 +178,3 @@ def _inside(steps: tuple[Step, ...], value: Any) -> Iterator[tuple[tuple[Step, .
 
 
 _FEW = 16
-_BEGIN = 4_096

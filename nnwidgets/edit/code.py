@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import keyword
+import re
 import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from nnwidgets.introspect.module_tree.expressions import expression_for
 
 _NET = "\x00net\x00"
 _OPTIMIZER = "\x00optimizer{}\x00"
+_ANY_OPTIMIZER = re.compile("\x00optimizer(\\d+)\x00")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +35,7 @@ class Recipe:
     def render(self, name: str, optimizer: str) -> str:
         """The statements with names put in."""
         text = "\n".join(self.lines).replace(_NET, name)
-        for number in range(text.count("\x00") // 2):
-            text = text.replace(_OPTIMIZER.format(number), optimizer if number == 0 else f"{optimizer}_{number + 1}")
-        return text
+        return _ANY_OPTIMIZER.sub(lambda at: optimizer if at[1] == "0" else f"{optimizer}_{int(at[1]) + 1}", text)
 
 
 def script(recipes: Iterable[Recipe], name: str, optimizer: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch.optim import Optimizer
 
-from nnwidgets.errors import InvalidTargetError
+from nnwidgets.errors import Advice, AdvisedText, InvalidTargetError
 from nnwidgets.formatting import and_more
 from nnwidgets.introspect import live_tensors
 from nnwidgets.introspect.safe_access.objects import is_a, is_tensor, type_name
@@ -70,25 +70,22 @@ def states_of(optimizers: Iterable[Optimizer], tensors: Iterable[Any]) -> list[t
     ]
 
 
-def warning_of(
-    optimizer: Optimizer, held: list[tuple[str, Any]], *, cleared: bool, hint: str = "clear_state=True clears them."
-) -> str:
+def warning_of(optimizer: Optimizer, held: list[tuple[str, Any]], *, cleared: bool, can_clear: bool = True) -> str:
     """Say what an optimizer remembers of parameters, with numbers.
 
     Args:
         optimizer: It.
         held: Path and parameter.
         cleared: Whether that is cleared with the change.
-        hint: What to do about it where it isn't.
+        can_clear: Whether it could be, which is then advised.
     """
     told = [f"{path} ({_numbers(dict.get(optimizer.state, tensor))})" for path, tensor in held[:_MOST_TOLD]]
     more = and_more(len(held) - _MOST_TOLD)
     name = type_name(type(optimizer))
     if cleared:
         return f"{name}'s state is cleared with it for {', '.join(told)}{more}; undo brings it back."
-    return (
-        f"{name} keeps moments of the old values of {', '.join(told)}{more}: its next steps still move by them. {hint}"
-    ).rstrip()
+    kept = f"{name} keeps moments of the old values of {', '.join(told)}{more}: its next steps still move by them."
+    return AdvisedText(f"{kept} ", Advice.CLEAR_STATE, " clears them.") if can_clear else kept
 
 
 def _numbers(state: Any) -> str:

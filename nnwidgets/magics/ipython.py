@@ -1,4 +1,4 @@
-"""The magics themselves: a thin layer between IPython and `commands`."""
+"""The extension: what a shell is given by ``%load_ext nnwidgets``, a thin layer between IPython and `dispatch`."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMa
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, needs_local_scope, no_var_expand
 
-from nnwidgets.magics.display import forget_records, show_records
-from nnwidgets.magics.preload import Ahead
+from nnwidgets.magics.display import register_records, unregister_records
+from nnwidgets.magics.preload import Preloader
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -31,10 +31,7 @@ class NNMagics(Magics):
 
     def __init__(self, shell: InteractiveShell, auto: AutoExplore) -> None:
         super().__init__(shell)
-        self._variables = lambda: shell.user_ns
-        self._compiler = lambda: shell.compile
-        self._auto = auto
-        self._bind = lambda name, value: shell.push({name: value})
+        self._shell, self._auto = shell, auto
 
     @no_var_expand
     @needs_local_scope
@@ -81,10 +78,10 @@ class NNMagics(Magics):
         ``redo``, ``load`` and ``%%nn_init`` change a model: in place, all or nothing. Tab completes everything;
         ``%nn init?`` says more of one subcommand.
         """
-        from nnwidgets.magics.dispatch import run
+        from nnwidgets.magics.dispatch import run_line
 
-        with _one_line():
-            run(line, {**self._variables(), **(local_ns or {})}, self._auto, self._bind)
+        with _errors_in_one_line():
+            run_line(line, local_ns or {}, self._shell, self._auto)
 
     @no_var_expand
     @cell_magic
@@ -104,12 +101,12 @@ class NNMagics(Magics):
         """
         from nnwidgets.magics.dispatch import run_cell
 
-        with _one_line():
-            run_cell(line, cell, self._variables(), self._compiler())
+        with _errors_in_one_line():
+            run_cell(line, cell, self._shell, self._auto)
 
 
 @contextmanager
-def _one_line() -> Iterator[None]:
+def _errors_in_one_line() -> Iterator[None]:
     """Say what can't be done in one line, without a traceback."""
     from nnwidgets.errors import NNWidgetsError
     from nnwidgets.formatting import inert
@@ -121,7 +118,7 @@ def _one_line() -> Iterator[None]:
         raise UsageError(inert(" ".join(str(error).split()), 1_000)) from None
 
 
-_ASKS = re.compile(r"(\s*)%nn\s+(\w+)\s*\?{1,2}\s*\n?\Z")
+_HELP_QUESTION = re.compile(r"(\s*)%nn\s+(\w+)\s*\?{1,2}\s*\n?\Z")
 
 
 def help_lines(lines: list[str]) -> list[str]:
@@ -134,18 +131,22 @@ def help_lines(lines: list[str]) -> list[str]:
         >>> help_lines(["%nn init?\n", "%nn net?\n"])
         ['%nn init --help\n', '%nn net?\n']
     """
-    from nnwidgets.magics.line.grammar import SUBCOMMANDS
-
     if not lines or lines[0].lstrip().startswith("%%"):
         return lines
     made = []
     is_quoted = False
     for line in lines:
         is_quoted = is_quoted or '"""' in line or "'''" in line
-        match = None if is_quoted else _ASKS.match(line)
-        asks = match is not None and match[2] in SUBCOMMANDS
-        made.append(f"{match[1]}%nn {match[2]} --help\n" if match is not None and asks else line)
+        match = None if is_quoted else _HELP_QUESTION.match(line)
+        is_question = match is not None and _is_subcommand(match[2])
+        made.append(f"{match[1]}%nn {match[2]} --help\n" if match is not None and is_question else line)
     return made
+
+
+def _is_subcommand(word: str) -> bool:
+    from nnwidgets.magics.subcommands.table import SUBCOMMANDS
+
+    return word in SUBCOMMANDS
 
 
 _CELL = re.compile(r"%%nn_init\s+(.*)")
@@ -182,10 +183,10 @@ def tab_matcher(shell: InteractiveShell) -> Callable[[CompletionContext], Simple
 _TARGET = "nnwidgets"
 
 
-_loaded: dict[int, _Loaded] = {}
+_extensions: dict[int, _Extension] = {}
 
 
-class _Loaded:
+class _Extension:
     """What one shell was given.
 
     Args:
@@ -199,26 +200,26 @@ class _Loaded:
         self._auto = AutoExplore(shell)
         self._matcher: Any = tab_matcher(shell)
         self._magics = NNMagics(shell, self._auto)
-        self._ahead = Ahead(shell)
+        self._preloader = Preloader(shell)
 
     def add(self) -> None:
         """Give it the magics, their completion, how results are shown, and the comm target."""
         self._shell.register_magics(self._magics)
-        show_records(self._shell)
+        register_records(self._shell)
         self._shell.input_transformers_cleanup.append(help_lines)
         completer = self._shell.Completer
         if hasattr(completer, "custom_matchers"):
             completer.custom_matchers = [*completer.custom_matchers, self._matcher]
         manager = _comm_manager(self._shell)
         if manager is not None:
-            manager.register_target(_TARGET, self._opened)
-            self._ahead.begin()
+            manager.register_target(_TARGET, self._answer_first_comm)
+            self._preloader.start()
 
     def remove(self) -> None:
         """Take all of it back; Explorers that are open stay open."""
         self._auto.off()
-        self._ahead.end()
-        forget_records(self._shell)
+        self._preloader.stop()
+        unregister_records(self._shell)
         for kind, name in (("line", "nn"), ("cell", "nn_init")):
             registry = self._shell.magics_manager.magics[kind]
             if getattr(registry.get(name), "__self__", None) is self._magics:
@@ -231,14 +232,14 @@ class _Loaded:
         if hasattr(completer, "custom_matchers"):
             completer.custom_matchers = [kept for kept in completer.custom_matchers if kept is not self._matcher]
         manager = _comm_manager(self._shell)
-        if manager is not None and manager.targets.get(_TARGET) == self._opened:
-            manager.unregister_target(_TARGET, self._opened)
+        if manager is not None and manager.targets.get(_TARGET) == self._answer_first_comm:
+            manager.unregister_target(_TARGET, self._answer_first_comm)
         elif manager is not None:
             from nnwidgets.server import comm
 
             comm.unregister(self._shell)
 
-    def _opened(self, channel: Any, message: dict[str, Any]) -> None:
+    def _answer_first_comm(self, channel: Any, message: dict[str, Any]) -> None:
         """Answer the first comm: only then is what answers it imported."""
         from nnwidgets.server import comm
 
@@ -260,10 +261,9 @@ def load(shell: InteractiveShell) -> None:
         True
         >>> unload(shell)
     """
-    if id(shell) not in _loaded:
-        loaded = _Loaded(shell)
-        loaded.add()
-        _loaded[id(shell)] = loaded
+    if id(shell) not in _extensions:
+        _extensions[id(shell)] = extension = _Extension(shell)
+        extension.add()
 
 
 def unload(shell: InteractiveShell) -> None:
@@ -280,9 +280,9 @@ def unload(shell: InteractiveShell) -> None:
         >>> shell.find_line_magic("nn") is None
         True
     """
-    loaded = _loaded.pop(id(shell), None)
-    if loaded is not None:
-        loaded.remove()
+    extension = _extensions.pop(id(shell), None)
+    if extension is not None:
+        extension.remove()
 
 
 def _comm_manager(shell: InteractiveShell) -> Any:

@@ -1,4 +1,4 @@
-"""From a name on the line to the live object: names, attributes and constant indices, looked up and never run.
+"""From a name on the line to the live object, and what Tab offers for it: looked up, nothing run.
 
 An attribute is looked for where it is stored (a module's registries, an instance's dict), so that no property and no
 ``__getattr__`` of the user's runs.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +27,10 @@ from nnwidgets.introspect.safe_access.objects import (
     plain_items,
     type_name,
 )
-from nnwidgets.magics.line.grammar import LineError, cut
+from nnwidgets.magics.line.grammar import Candidate, LineError, cut
+
+MOST_CANDIDATES = 300
+"""The most that Tab offers."""
 
 _REGISTRIES = ("_modules", "_parameters", "_buffers")
 _MAX_EXPRESSION = 10_000
@@ -246,7 +249,7 @@ def _not_a_module(expression: str, value: Any, namespace: Mapping[str, Any]) -> 
         owner, _, name = expression.rpartition(".")
         return f"{what}. For one tensor: %nn show {inert(owner, 80)} {inert(name, 80)}"
     names = model_names(namespace)
-    return f"{what}; {_listed(names)}." if names else f"{what}; no variable holds one."
+    return f"{what}; {_names_here(names)}." if names else f"{what}; no variable holds one."
 
 
 def _no_variable(name: str, among: Iterable[str], kind: str) -> str:
@@ -254,10 +257,10 @@ def _no_variable(name: str, among: Iterable[str], kind: str) -> str:
     near = closest_names(name, names)
     if near:
         return f"No variable {name!r}{_suggestion(near)}"
-    return f"No variable {name!r}; {_listed(names, kind)}." if names else f"No variable {name!r}, and no {kind} yet."
+    return f"No variable {name!r}{f'; {_names_here(names, kind)}' if names else f', and no {kind} yet'}."
 
 
-def _listed(names: list[str], kind: str = "model") -> str:
+def _names_here(names: list[str], kind: str = "model") -> str:
     shown = ", ".join(inert(name, 40) for name in names[:_MAX_LISTED])
     more = and_more(len(names) - _MAX_LISTED)
     return f"{kind}s here: {shown}{more}"
@@ -289,3 +292,51 @@ def free_name(namespace: Mapping[str, Any]) -> str:
     """A name for a model that no variable has."""
     names = ("net", "model", *(f"model_{number}" for number in range(2, len(namespace) + 3)))
     return next(name for name in names if name not in namespace)
+
+
+def model_candidates(last: str, namespace: Mapping[str, Any]) -> Iterator[Candidate]:
+    """Ways to write a model: variables that hold one; below a variable, the modules stored there.
+
+    Args:
+        last: What is typed of it.
+        namespace: The user's variables.
+    """
+    end = max(last.rfind("."), last.rfind("["))
+    if end < 0:
+        yield from (Candidate(name, "module") for name in model_names(namespace))
+        return
+    owner = last[:end]
+    try:
+        value = resolve(owner, namespace, among=(), kind="model")
+    except LineError:
+        return
+    if last[end] == ".":
+        names = [key for key, item in _stored_items(value) if type(key) is str and is_module(item)]
+        yield from (Candidate(f"{owner}.{name}", "module") for name in names if name.isidentifier())
+    elif is_a(value, list) or is_a(value, tuple):
+        items = list(list.__iter__(value)) if is_a(value, list) else list(tuple.__iter__(value))
+        yield from (Candidate(f"{owner}[{at}]", "module") for at, item in enumerate(items) if is_module(item))
+    elif is_a(value, dict):
+        keys = [key for key, item in plain_items(value) if type(key) in {str, int} and is_module(item)]
+        yield from (Candidate(f"{owner}[{key!r}]", "module") for key in keys)
+    elif is_module(value):
+        n = len(_children(value))
+        yield from (Candidate(f"{owner}[{at}]", "module") for at in range(min(n, MOST_CANDIDATES)))
+
+
+def _stored_items(value: Any) -> list[tuple[Any, Any]]:
+    """Names and values stored in an object, read without its own code."""
+    if is_module(value):
+        return [*_children(value), *plain_items(instance_dict(value))]
+    if type(value) is types.ModuleType:
+        return plain_items(vars(value))
+    try:
+        held = object.__getattribute__(value, "__dict__")
+    except AttributeError:
+        return []
+    return plain_items(held) if is_a(held, dict) else []
+
+
+def _children(module: Any) -> list[tuple[Any, Any]]:
+    held = instance_dict(module).get("_modules")
+    return plain_items(held) if is_a(held, dict) else []

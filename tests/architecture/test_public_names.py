@@ -36,7 +36,7 @@ SIGNATURES = {
     "undo": ["module", "force"],
     "redo": ["module", "force"],
     "history": ["module"],
-    "save": ["obj", "path", "optimizer", "overwrite", "shard_size", "verify", "extra"],
+    "save": ["obj", "path", "optimizer", "overwrite", "shard_size", "verify", "extra", "progress"],
     "read": ["path"],
     "peek": ["path"],
     "plan": ["module", "path", "rename"],

@@ -18,9 +18,11 @@ import torch
 torch.set_num_threads(1)
 
 from nnwidgets.checkpoint import read, save  # noqa: E402 - after the threads are said
+from nnwidgets.errors import CorruptCheckpointError  # noqa: E402
 from tests.support.saved_files import loaded, names, sum_beside  # noqa: E402
 
-TARGETS = ("net.pt", "net.safetensors", "folder/")
+FILES = ("net.pt", "net.safetensors")
+TARGETS = (*FILES, "folder/")
 
 
 def state(generation):
@@ -33,13 +35,28 @@ def store(folder, target, generation):
 
 
 def found(folder, target):
-    """Which save a target is from: an error where it isn't the whole of one, or a sum beside it is of another."""
-    read(f"{folder}/{target}")
+    """Which save a target is from: an error where it isn't the whole of one."""
     held = loaded(f"{folder}/{target}")
     assert list(map(str, sorted(held))) == sorted(state(0)), sorted(held)
     generations = {value for tensor in held.values() for value in tensor.unique().tolist()}
     assert len(generations) == 1, generations
     return int(generations.pop())
+
+
+def check_sum(folder, target, *, is_stale):
+    """A sum beside a target is that of the whole old file, or has the whole new one refused until it is gone."""
+    side = folder / f"{target}.sha256"
+    if not is_stale:
+        read(f"{folder}/{target}")
+        return
+    try:
+        read(f"{folder}/{target}")
+    except CorruptCheckpointError as error:
+        assert f"remove {side.name}" in str(error), error  # noqa: PT017 - run without pytest
+    else:
+        raise AssertionError("a file was read whose sum is that of another")
+    side.unlink()
+    read(f"{folder}/{target}")
 
 
 def killed(folder, target, generation, delay):
@@ -60,14 +77,14 @@ def killed(folder, target, generation, delay):
 
 
 def whole(folder):
-    """What is in a folder and in the one below it, but for the sums: who dies between leaves none."""
+    """What is in a folder and in the one below it, but for the sums, which are taken away where they are stale."""
     those = names(folder) + [f"folder/{name}" for name in names(f"{folder}/folder")]
     return [name for name in those if not name.endswith(".sha256")]
 
 
 def sums_beside(folder):
     """Let each target that is a file have its sum beside it."""
-    for target in TARGETS[:2]:
+    for target in FILES:
         sum_beside(folder / target)
 
 
@@ -82,13 +99,16 @@ def main(folder, n_kills, seed):
     tidy = len(whole(folder))
     sums_beside(folder)
     current = dict.fromkeys(TARGETS, 0)
-    told = {"killed": 0, "old": 0, "new": 0, "litter": 0}
+    told = {"killed": 0, "old": 0, "new": 0, "litter": 0, "stale": 0}
     for number in range(1, n_kills + 1):
         target = TARGETS[number % len(TARGETS)]
         told["killed"] += killed(folder, target, number, chosen.uniform(0, 2.2 * seconds[target]))
         there = found(folder, target)
         assert there in (current[target], number), (target, there, current[target], number)
         told["new" if there == number else "old"] += 1
+        has_sum = target in FILES and (folder / f"{target}.sha256").exists()
+        check_sum(folder, target, is_stale=has_sum and there != current[target])
+        told["stale"] += has_sum and there != current[target]
         current[target] = there
         told["litter"] += len(whole(folder)) > tidy
         if number % 5 == 0:

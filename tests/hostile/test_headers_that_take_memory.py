@@ -13,30 +13,53 @@ from safetensors.torch import save_file
 from torch.distributed.checkpoint.metadata import ChunkStorageMetadata, MetadataIndex
 
 from nnwidgets.checkpoint import peek
+from nnwidgets.checkpoint.formats.safetensors.strict_json import MOST_BYTES
 from nnwidgets.errors import CorruptCheckpointError
 from tests.hostile.confined import CORRUPT, refused
 
 BOMBS = {
-    "lists": (b'{"x": [' + b"[]," * 4_000_000 + b"[]]}", "lists and objects in"),
-    "objects": (b'{"x": [' + b"{}," * 4_000_000 + b"{}]}", "lists and objects in"),
-    "numbers": (b'{"x": [' + b"7," * 6_000_000 + b"7]}", "items in"),
+    "lists": b"[],",
+    "objects": b"{},",
+    "numbers": b"7,",
+    "long numbers": b"999,",
+    "text": b'"ab",',
 }
+CASES = [*((name, 12_000_000) for name in BOMBS), ("lists", MOST_BYTES - 100), ("long numbers", MOST_BYTES - 100)]
 
 
-@pytest.mark.parametrize("name", BOMBS)
-def test_a_header_of_very_many_values_is_refused_before_it_is_parsed(name, confined, tmp_path):
-    text, says = BOMBS[name]
+def bomb(name, n_bytes):
+    value = BOMBS[name]
+    return b'{"x": [' + value * (n_bytes // len(value)) + b"7]}"
+
+
+@pytest.mark.parametrize(("name", "n_bytes"), CASES)
+def test_a_header_of_very_many_values_is_refused(name, n_bytes, confined, tmp_path):
+    text = bomb(name, n_bytes)
     path = tmp_path / "bomb.safetensors"
     path.write_bytes(struct.pack("<Q", len(text)) + text)
-    refused(confined, path, CORRUPT, says, tmp_path / "canary")
+    refused(confined, path, CORRUPT, "takes more memory|something else than dtype", tmp_path / "canary")
 
 
-@pytest.mark.parametrize("name", BOMBS)
-def test_an_index_of_very_many_values_is_refused_before_it_is_parsed(name, confined, tmp_path):
-    text, says = BOMBS[name]
+@pytest.mark.parametrize(("name", "n_bytes"), CASES)
+def test_an_index_of_very_many_values_is_refused(name, n_bytes, confined, tmp_path):
     path = tmp_path / "model.safetensors.index.json"
-    path.write_bytes(text)
-    refused(confined, path, CORRUPT, says, tmp_path / "canary")
+    path.write_bytes(bomb(name, n_bytes))
+    refused(confined, path, CORRUPT, "takes more memory|has no weight_map", tmp_path / "canary")
+
+
+def test_a_header_of_very_many_tensors_that_take_more_memory_than_there_is_is_refused(confined, tmp_path):
+    tensors = ",".join(f'"{n:x}":{{"dtype":"U8","shape":[],"data_offsets":[{n},{n + 1}]}}' for n in range(800_000))
+    text = f"{{{tensors}}}".encode()
+    path = tmp_path / "many.safetensors"
+    path.write_bytes(struct.pack("<Q", len(text)) + text + b"\0" * 800_000)
+    refused(confined, path, CORRUPT, "takes more memory", tmp_path / "canary")
+
+
+def test_a_longer_header_or_index_is_refused_before_it_is_read(confined, tmp_path):
+    text = bomb("lists", MOST_BYTES + 100)
+    for path, data in (("bomb.safetensors", struct.pack("<Q", len(text)) + text), ("x.index.json", text)):
+        (tmp_path / path).write_bytes(data)
+        refused(confined, tmp_path / path, CORRUPT, f"can have {MOST_BYTES:,}", tmp_path / "canary")
 
 
 def test_a_sound_header_of_very_many_tensors_is_none_of_these(tmp_path):

@@ -73,6 +73,9 @@ FILES = {
     "size that is a fraction": (file_of(x(shape=[2.0])), "no whole numbers"),
     "shape of too many bytes": (file_of(x(shape=[2**31, 2**31])), "gives 'x' 8 bytes"),
     "shape that overflows": (file_of(x(shape=[2**40, 2**40])), "gives 'x' 8 bytes"),
+    "shape of nothing that overflows": (
+        file_of(x(shape=[2**40, 2**40, 0], data_offsets=[0, 0]), b""), "more elements than there can be"
+    ),
     "shape beyond a word": (file_of(x(shape=[2**64])), "no whole numbers"),
     "offsets backwards": (file_of(x(data_offsets=[8, 0])), "expected a first and a last"),
     "offsets negative": (file_of(x(data_offsets=[-8, 0])), "no whole numbers"),

@@ -46,6 +46,11 @@ PAYLOADS = {
         UNSAFE,
         "os.system",
     ),
+    "classes of tensors of before torch 0.4": (
+        lambda c: [Global("torch", "FloatTensor"), Global("torch.sparse", "LongTensor")],
+        UNSAFE,
+        r"wants to import torch\.FloatTensor, torch\.sparse\.LongTensor\. Nothing was imported",
+    ),
     "name that is a number": (lambda c: Raw(text(1) + text(2) + b"\x93)R"), CORRUPT, "imports 2 from 1"),
     "state set on an object": (
         lambda c: Raw(text(Global("shelve", "Shelf")) + b")\x81" + text({"a": command(c)}) + b"b"),

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import nnwidgets as nnw
-from nnwidgets.introspect.sharing.byte_ranges import coverage, n_bytes, piece
+from nnwidgets.introspect.sharing.byte_ranges import connected, coverage, n_bytes, piece
 
 
 def holding(**tensors):
@@ -184,6 +184,31 @@ def test_coverage_is_what_listing_every_byte_gives(placed):
     assert coverage(pieces) == Counter(map(frozenset, owners.values()))
     for each in pieces:
         assert n_bytes(each) == len(byte_addresses(*placed[each.owner]))
+
+
+@given(st.lists(st.tuples(views, st.integers(0, 4)), min_size=1, max_size=6))
+@settings(deadline=None, max_examples=300)
+def test_connected_owners_are_those_that_reach_each_other_over_common_bytes(placed):
+    held: dict[int, set[int]] = {}
+    for view, owner in placed:
+        held.setdefault(owner, set()).update(byte_addresses(*view))
+    groups: list[set[int]] = []
+    for owner, addresses in held.items():
+        meeting = [group for group in groups if any(addresses & held[other] for other in group)]
+        groups = [group for group in groups if group not in meeting] + [{owner}.union(*meeting)]
+    pieces = [piece(*view, owner=owner) for view, owner in placed]
+    found = connected([each for each in pieces if each is not None])
+    assert found == sorted(tuple(sorted(group)) for group in groups if len(group) > 1)
+
+
+def test_connected_runs_are_not_compared_one_with_another(monkeypatch):
+    compared = []
+    monkeypatch.setattr("nnwidgets.introspect.sharing.byte_ranges.coverage", compared.append)
+    n = 20_000
+    nested = [piece(100 + 4 * index, (n - index,), (1,), 4, owner=index) for index in range(n)]
+    apart = [piece(10**6 + 8 * index, (1,), (1,), 4, owner=n + index) for index in range(n)]
+    assert connected([*nested, *apart]) == [tuple(range(n))]
+    assert not compared
 
 
 @st.composite

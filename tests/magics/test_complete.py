@@ -8,7 +8,7 @@ from torch import nn
 
 from nnwidgets.edit import initializers
 from nnwidgets.magics.complete import MOST, complete
-from nnwidgets.magics.line.grammar import SUBCOMMANDS
+from nnwidgets.magics.subcommands.table import SUBCOMMANDS
 from tests.support.ipython_shell import shell
 
 

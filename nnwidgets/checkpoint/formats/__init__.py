@@ -15,12 +15,12 @@ from nnwidgets.checkpoint.formats.torch.distributed import Distributed
 from nnwidgets.checkpoint.formats.torch.legacy import TorchLegacy
 from nnwidgets.checkpoint.formats.torch.zip_file import TorchZip
 from nnwidgets.errors import CorruptCheckpointError, InvalidTargetError
-from nnwidgets.introspect.safe_access.scan import without_collection
+from nnwidgets.introspect.safe_access.scan import gc_paused
 
 __all__ = ["CheckpointReader", "open_checkpoint"]
 
 
-@without_collection()
+@gc_paused()
 def open_checkpoint(path: str | os.PathLike[str]) -> CheckpointReader:
     """Open a checkpoint by what is in it, whatever its name ends in; its header is read and checked whole.
 
@@ -37,11 +37,16 @@ def open_checkpoint(path: str | os.PathLike[str]) -> CheckpointReader:
         InvalidTargetError: ``path`` is no path.
     """
     place = checked_path(path)
-    if place.is_dir():
-        return _folder(place)
-    if place.name == distributed.METADATA:
-        return Distributed(place.parent)
-    return _file(place)
+    try:
+        if place.is_dir():
+            return _folder(place)
+        return Distributed(place.parent) if place.name == distributed.METADATA else _file(place)
+    except MemoryError:
+        raise CorruptCheckpointError(
+            f"{place.name} takes more memory to look into than there is.",
+            path=str(place),
+            hint="It was made to mislead, or is for a larger machine.",
+        ) from None
 
 
 def _file(place: Path, number: int = 0, shard: str = "") -> CheckpointReader:

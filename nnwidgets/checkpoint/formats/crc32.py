@@ -27,14 +27,14 @@ crc32 = _fastest()
 
 
 def differing(
-    files: list[File], storages: Iterable[Storage], progress: Callable[[int], None] | None = None
+    files: list[File], storages: Iterable[Storage], tick: Callable[[int], None] | None = None
 ) -> Iterator[tuple[Storage, int]]:
     """Storages whose checksum isn't what the file says, with the checksum they have.
 
     Args:
         files: That they are in.
         storages: Those without a checksum are left out.
-        progress: Told how many more bytes were read, on the caller's thread; may raise to cancel.
+        tick: Told how many more bytes were read, on the caller's thread; may raise to cancel.
 
     Raises:
         CorruptCheckpointError: A file ends before.
@@ -53,8 +53,8 @@ def differing(
                 raise news
             elif isinstance(news, tuple):
                 yield news
-            elif progress is not None:
-                progress(news)
+            elif tick is not None:
+                tick(news)
     finally:
         work.is_stopped = True
         for thread in threads:

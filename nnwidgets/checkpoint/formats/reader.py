@@ -21,7 +21,7 @@ from nnwidgets.introspect.safe_access.tensors import plain_torch
 MOST_OPEN = 64
 """Files of one checkpoint that stay open: a process has about a thousand."""
 
-Progress = Callable[[int], None]
+Tick = Callable[[int], None]
 """Told how many more bytes were read; may raise to cancel."""
 
 
@@ -44,7 +44,7 @@ class CheckpointReader(Closing):
     departures: list[str]
 
     @abstractmethod
-    def verify(self, storages: Iterable[Storage], progress: Progress | None = None) -> None:
+    def verify(self, storages: Iterable[Storage], tick: Tick | None = None) -> None:
         """Compare storages with the checksums the format keeps; nothing where it keeps none.
 
         Raises:
@@ -52,24 +52,24 @@ class CheckpointReader(Closing):
         """
 
     @cached_property
-    def stated(self) -> list[sha256_sidecar.Stated]:
+    def expected_sums(self) -> list[sha256_sidecar.ExpectedSums]:
         """What is said of each whole file, beside it; none is read for it."""
-        return [sha256_sidecar.stated(file.path) for file in self.files]
+        return [sha256_sidecar.expected_sums(file.path) for file in self.files]
 
     @property
-    def n_bytes_stated(self) -> int:
+    def n_bytes_to_hash(self) -> int:
         """Bytes that `verify_files` reads."""
-        return sum(file.n_bytes for file, each in zip(self.files, self.stated, strict=True) if each.sums)
+        return sum(file.n_bytes for file, each in zip(self.files, self.expected_sums, strict=True) if each.sums)
 
-    def verify_files(self, progress: Progress | None = None) -> None:
+    def verify_files(self, tick: Tick | None = None) -> None:
         """Compare whole files with the SHA-256 that is said of them; nothing where none is.
 
         Raises:
             CorruptCheckpointError: One differs.
         """
-        for file, each in zip(self.files, self.stated, strict=True):
+        for file, each in zip(self.files, self.expected_sums, strict=True):
             if each.sums:
-                sha256_sidecar.compare(file, each.sums, progress)
+                sha256_sidecar.compare(file, each.sums, tick)
                 if len(self.files) > MOST_OPEN:
                     file.release()
 
@@ -165,31 +165,6 @@ def span(described: Strided) -> int:
     return 1 + steps
 
 
-def check_strided(described: Strided, where: str, path: Path) -> None:
-    """Make sure that a tensor's elements lie in its storage.
-
-    Raises:
-        CorruptCheckpointError: They don't, or its numbers make no sense.
-    """
-    sizes = (*described.shape, *described.strides, described.first)
-    if len(described.shape) != len(described.strides) or any(
-        type(each) is not int or each < 0 or each > _MOST for each in sizes
-    ):
-        raise CorruptCheckpointError(
-            f"{where} in {path.name} has shape {described.shape} and strides {described.strides}, expected as many "
-            "whole numbers, none negative.",
-            path=str(path),
-        )
-    needed = (described.first + span(described)) * described.dtype.itemsize
-    if described.n_elements and needed > described.storage.n_bytes:
-        raise CorruptCheckpointError(
-            f"{where} in {path.name} needs {needed:,} bytes for its shape {described.shape}, and has "
-            f"{described.storage.n_bytes:,}.",
-            path=str(path),
-            hint="It was damaged, or made to mislead; get it again.",
-        )
-
-
 def composed(described: Composed, part: Callable[[Strided], torch.Tensor], path: Path | None = None) -> torch.Tensor:
     """A tensor put together from its parts, its invariants checked by torch.
 
@@ -239,6 +214,3 @@ def _swap(out: torch.Tensor) -> None:
     if width > 1:
         data = out.view(torch.uint8).view(-1, width)
         data.copy_(data.flip(1))
-
-
-_MOST = 2**62

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shlex
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ ENDING = ".sha256"
 
 
 @dataclass(frozen=True, slots=True)
-class Sum:
+class ExpectedSum:
     """What a file's SHA-256 should be.
 
     Attributes:
@@ -38,7 +39,7 @@ class Sum:
 
 
 @dataclass(frozen=True, slots=True)
-class Stated:
+class ExpectedSums:
     """All that is said of a file.
 
     Attributes:
@@ -46,7 +47,7 @@ class Stated:
         unclear: What can't be understood, in sentences.
     """
 
-    sums: list[Sum]
+    sums: list[ExpectedSum]
     unclear: list[str]
 
 
@@ -65,7 +66,7 @@ class Line:
     text: str
 
 
-def stated(path: Path) -> Stated:
+def expected_sums(path: Path) -> ExpectedSums:
     """What is said of a file, by those beside it and by its name."""
     sums, unclear = [], []
     for side in side_files(path):
@@ -76,10 +77,12 @@ def stated(path: Path) -> Stated:
             unclear.append(f"{side.name} {reason}: the file wasn't compared with it.")
         else:
             hint = f"Get it again. If it was changed on purpose, remove {side.name}."
-            sums.append(Sum(digest, f"{side.name} beside it", hint))
+            sums.append(ExpectedSum(digest, f"{side.name} beside it", hint))
     if (named := blob_digest(path)) is not None:
-        sums.append(Sum(named, "its name in the hub's cache", "Delete it from the cache, and download it again."))
-    return Stated(sums, unclear)
+        sums.append(
+            ExpectedSum(named, "its name in the hub's cache", "Delete it from the cache, and download it again.")
+        )
+    return ExpectedSums(sums, unclear)
 
 
 def side_files(path: Path) -> Iterator[Path]:
@@ -149,12 +152,30 @@ def lines_about(lines: list[Line], name: str) -> list[Line]:
     return exact or [line for line in named if str(line.name).replace(os.sep, "/").rpartition("/")[2] == name]
 
 
-def line_for(digest: str, name: str) -> str:
-    """A line as sha256sum writes it."""
-    escaped = name
-    for plain, sign in _ESCAPES.items():
-        escaped = escaped.replace(plain, sign)
-    return f"{'' if escaped == name else chr(92)}{digest}  {escaped}"
+def stale_sums(*paths: Path) -> list[str]:
+    """A warning for each side file that has a sum of what was at a path before, with the command that renews it.
+
+    Args:
+        paths: Of a file that was just written: its own, and that of a link which leads there.
+    """
+    sides = {Path(os.path.realpath(side.parent), side.name): side for path in paths for side in side_files(path)}
+    warnings = []
+    for side in sides.values():
+        name = side.name.removesuffix(ENDING)
+        try:
+            lines = lines_of(side)
+        except (ValueError, NNWidgetsError):
+            # It says nothing that a load would take.
+            continue
+        if those := lines_about(lines, name):
+            is_alone = those == lines
+            todo = "Remove it, or renew it" if is_alone else "Remove that line, or let it be what this prints"
+            command = f"cd {shlex.quote(str(side.parent))} && sha256sum {shlex.quote(name)}"
+            command += f" > {shlex.quote(side.name)}" if is_alone else ""
+            warnings.append(
+                f"{side.name} has the SHA-256 of what {name} was before, so loading refuses it. {todo}: {command}"
+            )
+    return warnings
 
 
 def blob_digest(path: Path) -> str | None:
@@ -165,12 +186,12 @@ def blob_digest(path: Path) -> str | None:
     return real.name if real.parent.name == "blobs" and _LOWER.fullmatch(real.name) else None
 
 
-def sha256_of(file: File, progress: Callable[[int], None] | None = None) -> str:
+def sha256_of(file: File, tick: Callable[[int], None] | None = None) -> str:
     """The SHA-256 of an open file, in lower-case hexadecimal.
 
     Args:
         file: It.
-        progress: Told how many more bytes were read; may raise to cancel.
+        tick: Told how many more bytes were read; may raise to cancel.
 
     Raises:
         CorruptCheckpointError: It ends before, or can't be read.
@@ -180,18 +201,18 @@ def sha256_of(file: File, progress: Callable[[int], None] | None = None) -> str:
         piece = room[: min(_PIECE, file.n_bytes - start)]
         file.read_into(start, piece)
         made.update(piece)
-        if progress is not None:
-            progress(len(piece))
+        if tick is not None:
+            tick(len(piece))
     return made.hexdigest()
 
 
-def compare(file: File, sums: Iterable[Sum], progress: Callable[[int], None] | None = None) -> None:
+def compare(file: File, sums: Iterable[ExpectedSum], tick: Callable[[int], None] | None = None) -> None:
     """Read a file, and see to it that it is what is said of it.
 
     Raises:
         CorruptCheckpointError: It isn't.
     """
-    found = sha256_of(file, progress)
+    found = sha256_of(file, tick)
     for each in sums:
         if found != each.digest:
             raise CorruptCheckpointError(
@@ -214,8 +235,7 @@ def _line(text: str) -> Line:
 _LINE = re.compile(r"(\\?)([0-9a-fA-F]{64})(?: [ *](.+)|\s*)", re.DOTALL)
 _DIGITS = re.compile(r"[0-9a-fA-F]{64}")
 _LOWER = re.compile(r"[0-9a-f]{64}")
-_ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r"}
-_PLAIN = {sign: plain for plain, sign in _ESCAPES.items()}
+_PLAIN = {"\\\\": "\\", "\\n": "\n", "\\r": "\r"}
 _ESCAPED = re.compile(r"\\[\\nr]")
 _MOST_BYTES = 2**16
 _PIECE = 2**22

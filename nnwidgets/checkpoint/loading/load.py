@@ -21,7 +21,7 @@ from nnwidgets.edit.code import Recipe
 from nnwidgets.edit.targets import ChangeScope, TensorTarget, check_writable, distinct_memory
 from nnwidgets.edit.transaction import Plan, commit
 from nnwidgets.edit.undo_copy.undo import Exchangeable
-from nnwidgets.errors import CheckpointMismatchError, CorruptCheckpointError, NNWidgetsError
+from nnwidgets.errors import Advice, AdvisedText, CheckpointMismatchError, CorruptCheckpointError, NNWidgetsError
 from nnwidgets.formatting import and_more
 
 Progress = Callable[[int, int], None]
@@ -84,7 +84,7 @@ def load(
             entries = _wanted(plan, strict=strict)
         except NNWidgetsError:
             # What doesn't fit may do so for being damaged.
-            held.verify_files(_told(progress, held.n_bytes_stated))
+            held.verify_files(_told(progress, held.n_bytes_to_hash))
             raise
         return _Load(module, held, found, plan, entries, optimizer=optimizer, progress=progress).carried_out()
 
@@ -128,7 +128,7 @@ def _hint(plan: LoadPlan) -> str:
             f"It would fit with {len(plan.renames)} renames, such as {first[0]} to {first[1]}: "
             "pass rename=plan(net, file).renames."
         )
-    return "plan(net, file) shows both sides; strict=False loads what fits."
+    return AdvisedText("plan(net, file) shows both sides; ", Advice.LOAD_PARTLY, " loads what fits.")
 
 
 class _Load:
@@ -147,7 +147,7 @@ class _Load:
     ) -> None:
         self.held, self.found, self.plan, self.entries = held, found, plan, entries
         self.module, self.optimizer = module, optimizer
-        self.warnings = [*plan.warnings, *(text for each in held.stated for text in each.unclear)]
+        self.warnings = [*plan.warnings, *(text for each in held.expected_sums for text in each.unclear)]
         self._paths = {entry.path for entry in plan.entries}
         self._progress = progress
         self._tick = _told(None, 0)
@@ -161,7 +161,7 @@ class _Load:
         n_bytes = sum(_size(described) for _, _, described in sourced)
         storages = distinct_storages(described for _, _, described in sourced)
         n_summed = sum(each.n_bytes for each in storages.values() if each.crc32 is not None)
-        self._tick = _told(self._progress, self.held.n_bytes_stated + n_summed + 2 * n_bytes)
+        self._tick = _told(self._progress, self.held.n_bytes_to_hash + n_summed + 2 * n_bytes)
         self.held.verify_files(self._tick)
         self._refuse_half(model)
         states = optimizer_states(self.held, self.found, self.optimizer, model, self.plan)
@@ -214,8 +214,8 @@ class _Load:
             places=places,
             plains=[check_writable(place) for place in places],
             ties=model.ties_of(places),
-            write_in_parts=lambda keep: transfer.write(written, keep),
-            verify=lambda left_at: self._compare(transfer.differing(left_at), model),
+            write=lambda guard: transfer.write(written, guard),
+            verify=lambda guard: self._compare(transfer.differing(guard), model),
             code=lambda: self._recipe(model, has_optimizer=states is not None),
             warnings=self.warnings,
             states=changes if states is None else [*changes, states],
@@ -259,7 +259,9 @@ class _Load:
                 f"{names} share memory in the model and have different values in {self.held.path.name}; the model is "
                 "as it was.",
                 path=first.path,
-                hint="Untie them first, or load one name of them with strict=False and a rename.",
+                hint=AdvisedText(
+                    "Untie them first, or load one name of them with ", Advice.LOAD_PARTLY, " and a rename."
+                ),
             )
         raise CorruptCheckpointError(
             f"{first.path} isn't what {self.held.path.name} has under {first.source} after loading it: something else "

@@ -23,7 +23,7 @@ from nnwidgets.formatting import and_more
 from nnwidgets.introspect import TensorEntry, TieGroup, tree
 from nnwidgets.introspect.module_tree.tree import open_twin
 from nnwidgets.introspect.safe_access import lookup
-from nnwidgets.introspect.safe_access.scan import without_collection
+from nnwidgets.introspect.safe_access.scan import gc_paused
 
 _OpenEntry = open_twin(PlanEntry)
 
@@ -31,7 +31,7 @@ _MOST_NAMED = 3
 _COUNTER = "num_batches_tracked"
 
 
-@without_collection()
+@gc_paused()
 def plan(module: nn.Module, path: str | os.PathLike[str], *, rename: Mapping[Any, str] | None = None) -> LoadPlan:
     """Tell what loading a checkpoint would do, tensor by tensor; nothing is loaded, and no tensor's bytes are read.
 
@@ -82,7 +82,7 @@ def state_dict_in(held: CheckpointReader) -> StateDictLocation:
     return found
 
 
-@without_collection()
+@gc_paused()
 def make_plan(
     module: nn.Module, held: CheckpointReader, found: StateDictLocation, rename: Mapping[Any, str] | None = None
 ) -> LoadPlan:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nnwidgets.checkpoint.saving import save_code
-from nnwidgets.checkpoint.saving.save_code import Saved
+from nnwidgets.checkpoint.saving.save_code import RecipeFacts
 from nnwidgets.checkpoint.saving.shards import index_of, shard_names, shards_of
 from nnwidgets.checkpoint.saving.target import INDEX, Target
 from nnwidgets.checkpoint.saving.verify import Expected
@@ -28,12 +28,12 @@ _MOST_NAMES = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class FileToWrite:
     """A file to be written.
 
     Attributes:
         n_bytes: How long it will be, at most.
-        write: Pours it.
+        write: Writes it.
         expected: The tensors that must be in it; None where it holds none.
         n_last: How many of its first bytes are written last.
     """
@@ -45,23 +45,23 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Laid:
+class SaveLayout:
     """The files of a save.
 
     Attributes:
-        parts: What to write, an index last.
+        files: What to write, an index last.
         paths: What they will be called.
         recipes: How to save the same and how to load it, in plain Python.
         warnings: What the format can't keep.
     """
 
-    parts: tuple[Part, ...]
+    files: tuple[FileToWrite, ...]
     paths: tuple[Path, ...]
     recipes: tuple[Recipe, Recipe]
     warnings: list[str] = field(default_factory=list)
 
 
-def lay_out(target: Target, contents: Contents, about: Saved) -> Laid:
+def lay_out(target: Target, contents: Contents, facts: RecipeFacts) -> SaveLayout:
     """Lay out the files of a save.
 
     Raises:
@@ -69,48 +69,56 @@ def lay_out(target: Target, contents: Contents, about: Saved) -> Laid:
     """
     warnings = list(contents.warnings)
     if target.format == "torch-zip":
-        made = torch_zip_file.layout(contents, warnings)
-        expected = [(name, leaf.data.dtype, tuple(leaf.data.shape)) for name, leaf in contents.named]
-        part = Part(made.n_bytes, lambda pour: torch_zip_file.write(pour, made), expected)
-        return Laid((part,), (target.path,), save_code.torch_recipes(about), warnings)
-    named = _flat(target, contents)
-    kept, removed, is_shared = _untied(named, warnings)
-    about = replace(about, removed=removed, is_shared=is_shared)
+        layout = torch_zip_file.layout(contents, warnings)
+        expected = [(name, tensor.data.dtype, tuple(tensor.data.shape)) for name, tensor in contents.named]
+        file = FileToWrite(layout.n_bytes, lambda out: torch_zip_file.write(out, layout), expected)
+        return SaveLayout((file,), (target.path,), save_code.torch_recipes(facts), warnings)
+    named = _flat_dict(target, contents)
+    kept, removed, is_shared = _untie(named, warnings)
+    recipes = save_code.safetensors_recipes(replace(facts, removed=removed, is_shared=is_shared))
     if target.format == "safetensors":
-        return Laid((_safetensors(kept, removed),), (target.path,), save_code.safetensors_recipes(about), warnings)
+        return SaveLayout((_safetensors(kept, removed),), (target.path,), recipes, warnings)
     shards = shards_of(kept, target.shard_size or 1)
-    files = shard_names(len(shards))
-    parts = [_safetensors(shard, {a: b for a, b in removed.items() if b in shard}) for shard in shards]
-    index = index_of(shards, files)
-    parts.append(Part(len(index), lambda pour: _write(pour, index), None))
-    paths = tuple(target.path / name for name in (*files, INDEX))
-    return Laid(tuple(parts), paths, save_code.safetensors_recipes(about), warnings)
+    names = shard_names(len(shards))
+    aliases: dict[str, dict[str, str]] = {}
+    for alias, name in removed.items():
+        aliases.setdefault(name, {})[alias] = name
+    files = [
+        _safetensors(shard, {alias: of for name in shard for alias, of in aliases.get(name, {}).items()})
+        for shard in shards
+    ]
+    index = index_of(shards, names)
+    files.append(FileToWrite(len(index), lambda out: _write(out, index), None))
+    paths = tuple(target.path / name for name in (*names, INDEX))
+    return SaveLayout(tuple(files), paths, recipes, warnings)
 
 
-def _safetensors(named: dict[str, TensorToSave], removed: dict[str, str]) -> Part:
-    made = safetensors_file.layout(named, _FORMAT | removed)
-    expected = [(name, leaf.data.dtype, tuple(leaf.data.shape)) for name, leaf in named.items()]
-    return Part(made.n_bytes, lambda pour: safetensors_file.write(pour, made, named), expected, len(made.header))
+def _safetensors(named: dict[str, TensorToSave], aliases: dict[str, str]) -> FileToWrite:
+    layout = safetensors_file.layout(named, _FORMAT | aliases)
+    expected = [(name, tensor.data.dtype, tuple(tensor.data.shape)) for name, tensor in named.items()]
+    return FileToWrite(
+        layout.n_bytes, lambda out: safetensors_file.write(out, layout, named), expected, len(layout.header)
+    )
 
 
-def _write(pour: HashingWriter, data: bytes) -> None:
-    pour.write(data)
+def _write(out: HashingWriter, data: bytes) -> None:
+    out.write(data)
 
 
-def _flat(target: Target, contents: Contents) -> dict[str, TensorToSave]:
+def _flat_dict(target: Target, contents: Contents) -> dict[str, TensorToSave]:
     tree: Any = contents.tree
     if not isinstance(tree, dict):
         found = "a tensor" if type(tree) is TensorToSave else f"a {objects.type_name(type(tree))}"
-        raise _unfit(target, f"this is {found}")
+        raise _unfit_error(target, f"this is {found}")
     for key, value in tree.items():
         if type(key) is not str:
-            raise _unfit(target, f"a key is {inert(repr(key), 40)}")
+            raise _unfit_error(target, f"a key is {inert(repr(key), 40)}")
         if type(value) is not TensorToSave:
-            raise _unfit(target, f"{inert(repr(key), 60)} is a {objects.type_name(type(value))}")
+            raise _unfit_error(target, f"{inert(repr(key), 60)} is a {objects.type_name(type(value))}")
     return tree
 
 
-def _unfit(target: Target, found: str) -> SaveError:
+def _unfit_error(target: Target, found: str) -> SaveError:
     return SaveError(
         f"Safetensors holds tensors by name and nothing else; {found}.",
         path=str(target.path),
@@ -119,31 +127,29 @@ def _unfit(target: Target, found: str) -> SaveError:
     )
 
 
-def _untied(
-    named: dict[str, TensorToSave], warnings: list[str]
-) -> tuple[dict[str, TensorToSave], dict[str, str], bool]:
+def _untie(named: dict[str, TensorToSave], warnings: list[str]) -> tuple[dict[str, TensorToSave], dict[str, str], bool]:
     """What to write, the names left out with the one each is found under, and whether any bytes are written twice."""
     names = list(named)
-    if any(not leaf.is_strided for leaf in named.values()):
+    if any(not tensor.is_strided for tensor in named.values()):
         return named, {}, False  # refused by its layout
     removed: dict[str, str] = {}
     is_shared = False
-    for group in groups([leaf.data for leaf in named.values()]):
+    for group in groups([tensor.data for tensor in named.values()]):
         alike: dict[Any, list[str]] = {}
         for index in group.members:
             alike.setdefault(form(named[names[index]].data), []).append(names[index])
         for members in alike.values():
-            removed |= _removed(members)
+            removed |= _aliases(members)
         if len(alike) > 1:
             is_shared = True
             told = some([members[0] for members in alike.values()], _MOST_NAMES)
             warnings.append(
                 f"{told} share bytes without being the same, which safetensors can't say: each is written whole."
             )
-    return {name: leaf for name, leaf in named.items() if name not in removed}, removed, is_shared
+    return {name: tensor for name, tensor in named.items() if name not in removed}, removed, is_shared
 
 
-def _removed(members: Sequence[str]) -> dict[str, str]:
+def _aliases(members: Sequence[str]) -> dict[str, str]:
     # The metadata's key "format" is taken.
     kept = "format" if "format" in members else members[0]
     return {name: kept for name in members if name != kept}

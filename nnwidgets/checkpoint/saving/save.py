@@ -1,25 +1,25 @@
-"""How a save goes: everything is laid out and checked, written as drafts, read back, and only then given its name."""
+"""Saving: everything is laid out and checked, written beside its target, read back, and only then given its name."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any
 
-from nnwidgets.checkpoint.formats.reader import Progress
+from nnwidgets.checkpoint.formats.reader import Tick
+from nnwidgets.checkpoint.formats.sha256_sidecar import stale_sums
 from nnwidgets.checkpoint.records import SaveReport
-from nnwidgets.checkpoint.saving.layout import Laid, Part, lay_out
-from nnwidgets.checkpoint.saving.save_code import Saved
+from nnwidgets.checkpoint.saving.layout import FileToWrite, lay_out
+from nnwidgets.checkpoint.saving.save_code import RecipeFacts
 from nnwidgets.checkpoint.saving.shards import check_free, commit, sweep
 from nnwidgets.checkpoint.saving.target import Target, target_of
 from nnwidgets.checkpoint.saving.verify import digest_of_all
 from nnwidgets.checkpoint.saving.verify import verify as verify_file
 from nnwidgets.checkpoint.state_dict import State, optimizer_state, state_of
-from nnwidgets.checkpoint.writing import sidecar_update
 from nnwidgets.checkpoint.writing.atomic_file import TargetDirectory, TempFile, as_save_error, check_space
 from nnwidgets.checkpoint.writing.hashing_stream import HashingWriter
 from nnwidgets.checkpoint.writing.tensors_to_save import Versions, contents_of
@@ -28,8 +28,11 @@ from nnwidgets.errors import InvalidTargetError, SaveError
 from nnwidgets.introspect.safe_access import objects
 from nnwidgets.introspect.safe_access.tensors import plain_torch
 
+Progress = Callable[[int, int], None]
+"""Told bytes done and in all; may raise to cancel, and then everything is as it was."""
 
-def save_to(
+
+def save(
     obj: Any,
     path: str | os.PathLike[str],
     *,
@@ -40,22 +43,47 @@ def save_to(
     extra: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> SaveReport:
-    """Save as `nnwidgets.save` does.
+    """Save a module, a tensor, or lists and dicts of tensors and plain values.
+
+    The file is written beside its target, synced, read back, and only then given its name: whatever happens before,
+    the old file stays as it was. What is written is what ``torch.load(weights_only=True)`` and ``load_state_dict``,
+    safetensors or transformers read. Of a module that is its ``state_dict()``, with ties kept; where torch can't make
+    one, its parameters and persistent buffers under their paths. Tensors are placed on the CPU in the file. A
+    safetensors file states checksums of its own in its metadata, as that format keeps none; `load` compares them.
+
+    Where ``NAME.sha256`` lies beside the target and has a line about it, as ``sha256sum`` writes it, that line is of
+    what was there before. It stays as it is, `load` refuses the new file for it, and the report's warnings have the
+    command that renews it. A file in a hub's cache, which names it by its SHA-256, isn't replaced.
 
     Args:
-        obj: As there.
-        path: As there.
-        optimizer: As there.
-        overwrite: As there.
-        shard_size: As there.
-        verify: As there.
-        extra: As there.
-        progress: Told how many more bytes were written, and then read back; what it raises ends the save and leaves
+        obj: What to save. Tensors of other classes are saved as the plain tensors of their data.
+        path: ``.safetensors`` gives that format; an existing folder, or a path that ends in ``/``, shards with an
+            index, named as transformers looks for them; everything else a torch file.
+        optimizer: Saved beside it, as ``{"model": …, "optimizer": …}``; a torch file only.
+        overwrite: Whether what is at the path may be replaced.
+        shard_size: Most bytes of tensors in one shard, a number or text such as ``"5GB"``, which is also the default
+            for folders; where it is given, ``path`` names the folder.
+        verify: Read the file back, and compare it with what was written, before it gets its name.
+        extra: Plain values and tensors by name, saved beside it as ``{"model": …, **extra}``; a torch file only.
+        progress: Told bytes done and in all, of writing and of reading back; what it raises ends the save, and leaves
             everything as it was.
+
+    Returns:
+        What was written. Its digest is the XXH3-128 of the file's bytes as they were written, which is in order, but
+        for the header of a safetensors file: it comes last. Of several files it is that of their digests' bytes in
+        order, the index last.
 
     Raises:
         SaveError: Nothing was saved, and why.
         InvalidTargetError: ``obj`` or ``path`` is nothing that can be saved or saved to.
+
+    Example:
+        >>> import tempfile, torch
+        >>> from torch import nn
+        >>> file = tempfile.mkdtemp() + "/mlp.params"
+        >>> report = save(nn.Linear(2, 3), file)
+        >>> report.n_tensors, report.verified, list(torch.load(file, weights_only=True))
+        (2, True, ['weight', 'bias'])
     """
     start = time.perf_counter()
     _check_kind(obj)
@@ -64,29 +92,31 @@ def save_to(
         _check_alone(target, optimizer, extra)
     with as_save_error(target.path), ExitStack() as stack:
         folder = _folder(target, stack, overwrite=overwrite)
-        with _held(obj):
+        with _edits_locked(obj):
             state = state_of(obj) if objects.is_module(obj) else State(obj)
-            contents = contents_of(_wrapped(state.content, optimizer, extra))
-            laid = lay_out(target, contents, _about(obj, state, target, optimizer, extra))
+            contents = contents_of(_wrap(state.content, optimizer, extra))
+            layout = lay_out(target, contents, _recipe_facts(obj, state, target, optimizer, extra))
             versions = Versions(contents.named)
-            check_space(folder, sum(part.n_bytes for part in laid.parts), target.path)
-            drafts = [stack.enter_context(folder.draft(target.mode)) for _ in laid.parts]
-            digests = [_poured(draft, part, progress) for draft, part in zip(drafts, laid.parts, strict=True)]
-            warnings = [*state.warnings, *laid.warnings, *versions.warnings()]
+            n_bytes = sum(file.n_bytes for file in layout.files)
+            check_space(folder, n_bytes, target.path)
+            tick = _tick(progress, n_bytes * (2 if verify else 1))
+            temps = [stack.enter_context(folder.create_temp(target.mode)) for _ in layout.files]
+            digests = [_write(temp, file, tick) for temp, file in zip(temps, layout.files, strict=True)]
+            warnings = [*state.warnings, *layout.warnings, *versions.warnings()]
         if verify:
-            for draft, part, digest in zip(drafts, laid.parts, digests, strict=True):
-                verify_file(draft.path, digest, part.expected, target.path, progress, n_last=part.n_last)
-        size_bytes = sum(os.fstat(draft.fd).st_size for draft in drafts)
-        warnings += _placed(folder, target, drafts, laid, overwrite=overwrite, progress=progress)
+            for temp, file, digest in zip(temps, layout.files, digests, strict=True):
+                verify_file(temp.path, digest, file.expected, target.path, tick, n_last=file.n_last)
+        size_bytes = sum(os.fstat(temp.fd).st_size for temp in temps)
+        warnings += _place(folder, target, temps, layout.paths, overwrite=overwrite)
     return SaveReport(
-        paths=tuple(map(str, laid.paths)),
+        paths=tuple(map(str, layout.paths)),
         n_tensors=len(contents.named),
         size_bytes=size_bytes,
         digest=digest_of_all(digests),
         verified=verify,
         seconds=time.perf_counter() - start,
         warnings=tuple(warnings),
-        _recipes=laid.recipes,
+        _recipes=layout.recipes,
     )
 
 
@@ -111,7 +141,7 @@ def _check_alone(target: Target, optimizer: Any, extra: Mapping[str, Any] | None
     )
 
 
-def _wrapped(content: Any, optimizer: Any, extra: Mapping[str, Any] | None) -> Any:
+def _wrap(content: Any, optimizer: Any, extra: Mapping[str, Any] | None) -> Any:
     if optimizer is None and not extra:
         return content
     made = {"model": content}
@@ -127,8 +157,10 @@ def _wrapped(content: Any, optimizer: Any, extra: Mapping[str, Any] | None) -> A
     return made
 
 
-def _about(obj: Any, state: State, target: Target, optimizer: Any, extra: Mapping[str, Any] | None) -> Saved:
-    return Saved(
+def _recipe_facts(
+    obj: Any, state: State, target: Target, optimizer: Any, extra: Mapping[str, Any] | None
+) -> RecipeFacts:
+    return RecipeFacts(
         path=target.given,
         module=obj if objects.is_module(obj) else None,
         paths=list(state.content) if state.by_path else None,
@@ -162,39 +194,44 @@ def _remove_if_empty(path: Path) -> None:
         path.rmdir()
 
 
-def _held(obj: Any) -> AbstractContextManager[Any]:
+def _edits_locked(obj: Any) -> AbstractContextManager[Any]:
     """Edits wait while a module is read."""
     return log_of(obj).lock if objects.is_module(obj) else contextlib.nullcontext()
 
 
-def _poured(draft: TempFile, part: Part, progress: Progress | None) -> str:
-    pour = HashingWriter(draft.fd, progress)
+def _tick(progress: Progress | None, total: int) -> Tick | None:
+    """What takes how many more bytes are done, and tells of all."""
+    if progress is None:
+        return None
+    done = 0
+
+    def tick(n_bytes: int) -> None:
+        nonlocal done
+        done += n_bytes
+        progress(min(done, total), total)
+
+    return tick
+
+
+def _write(temp: TempFile, file: FileToWrite, tick: Tick | None) -> str:
+    writer = HashingWriter(temp.fd, tick)
     with plain_torch():
-        part.write(pour)
-    return pour.finish()
+        file.write(writer)
+    return writer.finish()
 
 
-def _placed(
-    folder: TargetDirectory,
-    target: Target,
-    drafts: list[TempFile],
-    laid: Laid,
-    *,
-    overwrite: bool,
-    progress: Progress | None,
+def _place(
+    folder: TargetDirectory, target: Target, temps: list[TempFile], paths: tuple[Path, ...], *, overwrite: bool
 ) -> list[str]:
-    """Give the drafts their names; what to know of it."""
+    """Give the files their names; what to know of it."""
     if target.format != "sharded":
-        paths = target.path, Path(os.path.abspath(target.given))  # noqa: PTH100 - resolve would follow the link
-        # Before the lock: it takes a while, and may be cancelled.
-        digest = sidecar_update.digest_of(drafts[0].path, progress) if sidecar_update.sides_of(*paths) else None
         with folder.lock():
-            warnings = sidecar_update.place_file(folder, drafts[0], *paths, replace=overwrite, digest=digest)
+            temps[0].place(target.path, replace=overwrite)
             problem = folder.sync()
-        return [*warnings, problem] if problem else warnings
-    *shards, index = drafts
-    files = [each.name for each in laid.paths[:-1]]
-    left, warnings = commit(folder, shards, files, index, overwrite=overwrite)
+        given = Path(os.path.abspath(target.given))  # noqa: PTH100 - resolve would follow the link
+        return [*stale_sums(target.path, given), *([problem] if problem else [])]
+    *shards, index = temps
+    left, warnings = commit(folder, shards, [path.name for path in paths[:-1]], index, overwrite=overwrite)
     if left:
         warnings.append(f"Old shards couldn't be removed: {', '.join(left)}.")
-    return warnings
+    return [*warnings, *stale_sums(paths[-1])]

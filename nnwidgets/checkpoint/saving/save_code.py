@@ -15,7 +15,7 @@ _FEW = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Saved:
+class RecipeFacts:
     """What a recipe has to know of a save.
 
     Attributes:
@@ -41,7 +41,7 @@ class Saved:
     files: Sequence[str] = ()
 
 
-def torch_recipes(saved: Saved) -> tuple[Recipe, Recipe]:
+def torch_recipes(saved: RecipeFacts) -> tuple[Recipe, Recipe]:
     """Of a torch file: how to save it, how to load it."""
     lines = _state_lines(saved)
     is_wrapped = saved.has_optimizer or bool(saved.extra)
@@ -65,7 +65,7 @@ def torch_recipes(saved: Saved) -> tuple[Recipe, Recipe]:
     return _recipe(lines), _recipe(loading)
 
 
-def safetensors_recipes(saved: Saved) -> tuple[Recipe, Recipe]:
+def safetensors_recipes(saved: RecipeFacts) -> tuple[Recipe, Recipe]:
     """Of safetensors files: how to save them, how to load them."""
     lines = _state_lines(saved)
     if saved.module is None:
@@ -99,7 +99,7 @@ def safetensors_recipes(saved: Saved) -> tuple[Recipe, Recipe]:
     )
 
 
-def _sharding_lines(saved: Saved, metadata: Mapping[str, str]) -> list[str]:
+def _sharding_lines(saved: RecipeFacts, metadata: Mapping[str, str]) -> list[str]:
     return [
         f"folder = Path({saved.path!r})",
         "folder.mkdir(exist_ok=True)",
@@ -120,7 +120,7 @@ def _sharding_lines(saved: Saved, metadata: Mapping[str, str]) -> list[str]:
     ]
 
 
-def _state_lines(saved: Saved) -> list[str]:
+def _state_lines(saved: RecipeFacts) -> list[str]:
     if saved.module is None:
         return []
     if saved.paths is None:
@@ -129,7 +129,7 @@ def _state_lines(saved: Saved) -> list[str]:
     return ["state = {", *body, "}"]
 
 
-def _loading_lines(saved: Saved) -> list[str]:
+def _loading_lines(saved: RecipeFacts) -> list[str]:
     if saved.paths is None:
         return [f"{NET}.load_state_dict(state)"]
     body = [f"    {expression(saved.module, path)}.copy_(state[{path!r}])" for path in saved.paths]

@@ -16,17 +16,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from nnwidgets.checkpoint.formats.safetensors.strict_json import MOST_BYTES
 from nnwidgets.checkpoint.saving.target import INDEX
 from nnwidgets.checkpoint.writing.atomic_file import TargetDirectory, TempFile, exists, write_all
-from nnwidgets.checkpoint.writing.sidecar_update import place_file
 from nnwidgets.checkpoint.writing.tensors_to_save import TensorToSave
+from nnwidgets.errors import SaveError
 
 JOURNAL = re.compile(r"\.nnw-[0-9a-f]{16}\.journal")
 """Names of journals."""
 
 _SINGLE = "model.safetensors"
 _SHARD = re.compile(r"model-(?:[0-9a-f]{8}-)?[0-9]{5}-of-[0-9]{5}\.safetensors")
-_MOST_BYTES = 100_000_000
 
 
 def shards_of(named: Mapping[str, TensorToSave], most_bytes: int) -> list[dict[str, TensorToSave]]:
@@ -55,11 +55,21 @@ def shard_names(n: int) -> list[str]:
 
 
 def index_of(shards: Sequence[Mapping[str, TensorToSave]], files: Sequence[str]) -> bytes:
-    """The index of shards that are in files of these names."""
+    """The index of shards that are in files of these names.
+
+    Raises:
+        SaveError: It would be too long to be read.
+    """
     size = sum(leaf.data.numel() * leaf.data.element_size() for shard in shards for leaf in shard.values())
     weight_map = {name: file for shard, file in zip(shards, files, strict=True) for name in shard}
     index = {"metadata": {"total_size": size}, "weight_map": weight_map}
-    return (json.dumps(index, indent=2, ensure_ascii=False) + "\n").encode("utf-8")
+    text = (json.dumps(index, indent=2, ensure_ascii=False) + "\n").encode("utf-8")
+    if len(text) > MOST_BYTES:
+        raise SaveError(
+            f"The index would have {len(text):,} bytes; it can have {MOST_BYTES:,}.",
+            hint="Save to a torch file. Nothing was changed.",
+        )
+    return text
 
 
 def check_free(folder: TargetDirectory) -> None:
@@ -98,27 +108,27 @@ def commit(
     with folder.lock():
         if not overwrite:
             check_free(folder)
-        old = [name for name in folder.names() if name == _SINGLE or name in _named(folder)]
-        with folder.draft(suffix="journal") as journal:
+        named = _named(folder)
+        old = [name for name in folder.names() if name == _SINGLE or name in named]
+        with folder.create_temp(suffix="journal") as journal:
             _write(journal, {"new": list(files), "old": old})
             try:
                 for draft, file in zip(drafts, files, strict=True):
                     draft.place(folder.path / file, replace=False)
                 folder.sync()
-                warnings = place_file(folder, index, folder.path / INDEX, replace=overwrite)
+                index.place(folder.path / INDEX, replace=overwrite)
             except BaseException:
                 _remove_unless_named(folder, files)
                 raise
-            if problem := folder.sync():
-                warnings.append(problem)
+            problem = folder.sync()
             left = [name for name in old if not folder.remove(name)]
-    return left, warnings
+    return left, [problem] if problem else []
 
 
 def _carry_out(folder: TargetDirectory, fd: int) -> None:
     """Finish a dead saver's work: take the old shards away where the index names the new ones, else the new ones."""
     try:
-        journal = json.loads(os.read(fd, _MOST_BYTES))
+        journal = json.loads(os.read(fd, MOST_BYTES))
     except (ValueError, OSError, RecursionError):
         return
     if not isinstance(journal, dict):

@@ -11,7 +11,7 @@ import xxhash
 
 from nnwidgets.checkpoint.description import name_of, tensors_in
 from nnwidgets.checkpoint.formats import open_checkpoint
-from nnwidgets.checkpoint.formats.reader import Progress
+from nnwidgets.checkpoint.formats.reader import Tick
 from nnwidgets.checkpoint.writing.hashing_stream import DIGEST, ROOM_BYTES
 from nnwidgets.errors import NNWidgetsError, SaveError
 
@@ -24,7 +24,7 @@ def verify(
     digest: str,
     expected: Expected | None,
     target: Path,
-    progress: Progress | None = None,
+    tick: Tick | None = None,
     *,
     n_last: int = 0,
 ) -> None:
@@ -35,13 +35,13 @@ def verify(
         digest: Of what was written.
         expected: What must be in it; None where it is no checkpoint.
         target: What it will be called.
-        progress: Told of the bytes read.
+        tick: Told of the bytes read.
         n_last: How many of its first bytes were written last.
 
     Raises:
         SaveError: It differs.
     """
-    found = digest_of(path, progress, n_last=n_last)
+    found = digest_of(path, tick, n_last=n_last)
     if found != digest:
         raise SaveError(
             f"{target.name} was read back with the digest {found}, and {digest} was written.",
@@ -63,7 +63,7 @@ def verify(
         )
 
 
-def digest_of(path: Path, progress: Progress | None = None, *, n_last: int = 0) -> str:
+def digest_of(path: Path, tick: Tick | None = None, *, n_last: int = 0) -> str:
     """The digest of a file's bytes, the first ``n_last`` of them taken last.
 
     Raises:
@@ -74,8 +74,8 @@ def digest_of(path: Path, progress: Progress | None = None, *, n_last: int = 0) 
         first = file.read(n_last)
         while n := os.readv(file.fileno(), [room]):
             made.update(room[:n])
-            if progress is not None:
-                progress(n)
+            if tick is not None:
+                tick(n)
     made.update(first)
     return f"{DIGEST}:{made.hexdigest()}"
 

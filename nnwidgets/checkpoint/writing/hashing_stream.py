@@ -13,7 +13,7 @@ import torch
 import xxhash
 
 from nnwidgets.checkpoint.formats.file import memory_of
-from nnwidgets.checkpoint.formats.reader import Progress
+from nnwidgets.checkpoint.formats.reader import Tick
 from nnwidgets.checkpoint.writing.atomic_file import write_all
 
 ROOM_BYTES = 1 << 20
@@ -36,10 +36,10 @@ class HashingWriter:
         n_bytes: Poured so far.
     """
 
-    def __init__(self, fd: int, progress: Progress | None = None) -> None:
-        """Write to an open file; ``progress`` is told of each piece, and may raise to stop."""
+    def __init__(self, fd: int, tick: Tick | None = None) -> None:
+        """Write to an open file; ``tick`` is told of each piece, and may raise to stop."""
         self.n_bytes = 0
-        self._fd, self._progress = fd, progress
+        self._fd, self._tick = fd, tick
         self._room = memoryview(bytearray(ROOM_BYTES))
         self._filled = 0
         self._hash = xxhash.xxh3_128()
@@ -105,8 +105,8 @@ class HashingWriter:
         self._hash.update(held)
         write_all(self._fd, held)
         self._filled = 0
-        if self._progress is not None:
-            self._progress(len(held))
+        if self._tick is not None:
+            self._tick(len(held))
 
 
 def pieces(data: torch.Tensor) -> Iterator[memoryview]:

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 from nnwidgets.checkpoint.formats.crc32 import crc32
 from nnwidgets.checkpoint.formats.safetensors import crc_metadata
-from nnwidgets.checkpoint.formats.safetensors.single_file import DTYPES, MOST_HEADER_BYTES
+from nnwidgets.checkpoint.formats.safetensors.single_file import DTYPES
+from nnwidgets.checkpoint.formats.safetensors.strict_json import MOST_BYTES
 from nnwidgets.checkpoint.writing.hashing_stream import HashingWriter
 from nnwidgets.checkpoint.writing.tensors_to_save import TensorToSave
 from nnwidgets.errors import SaveError
@@ -65,9 +66,9 @@ def layout(named: Mapping[str, TensorToSave], metadata: Mapping[str, str]) -> La
         }
     text = crc_metadata.spelled(json.dumps(described, ensure_ascii=False, separators=(",", ":")).encode("utf-8"))
     text += b" " * (-len(text) % _ALIGNMENT)
-    if len(text) > MOST_HEADER_BYTES:
+    if len(text) > MOST_BYTES:
         raise SaveError(
-            f"The header would have {len(text):,} bytes; readers of safetensors take {MOST_HEADER_BYTES:,}.",
+            f"The header would have {len(text):,} bytes; it can have {MOST_BYTES:,}.",
             hint="Pass shard_size to save several files. Nothing was changed.",
         )
     header = len(text).to_bytes(8, "little") + text

@@ -34,41 +34,13 @@ def groups(tensors: Sequence[torch.Tensor]) -> list[Group]:
     """
     by_device: dict[Any, list[byte_ranges.ByteRanges]] = {}
     for index, tensor in enumerate(tensors):
-        made = byte_ranges.piece(
+        ranges = byte_ranges.piece(
             tensor.data_ptr(), tuple(tensor.shape), tensor.stride(), tensor.element_size(), index
-        ) if tensor.numel() else None  # fmt: skip
-        if made is not None and made.start:
-            by_device.setdefault(tensor.device, []).append(made)
-    found: list[tuple[int, ...]] = []
-    for pieces in by_device.values():
-        for cluster in byte_ranges.clusters(pieces):
-            if len(cluster) > 1:
-                found += _connected(cluster)
-    return [Group(members, _is_same([tensors[index] for index in members])) for members in sorted(found)]
-
-
-def _connected(cluster: list[byte_ranges.ByteRanges]) -> list[tuple[int, ...]]:
-    """Members of a cluster that meet byte for byte, directly or through others."""
-    sites: dict[tuple[int, byte_ranges.Dims, int], list[int]] = {}
-    for start, dims, run, owner in cluster:
-        sites.setdefault((start, dims, run), []).append(owner)
-    holders = list(sites.values())
-    leader = list(range(len(holders)))
-
-    def first(site: int) -> int:
-        while leader[site] != site:
-            leader[site] = site = leader[leader[site]]
-        return site
-
-    if len(holders) > 1:
-        for owners in byte_ranges.coverage(byte_ranges.ByteRanges(*site, at) for at, site in enumerate(sites)):
-            roots = sorted(map(first, owners))
-            for root in roots[1:]:
-                leader[root] = roots[0]
-    made: dict[int, list[int]] = {}
-    for site, members in enumerate(holders):
-        made.setdefault(first(site), []).extend(members)
-    return [tuple(sorted(members)) for members in made.values() if len(members) > 1]
+        )
+        if ranges is not None and ranges.start:
+            by_device.setdefault(tensor.device, []).append(ranges)
+    found = sorted(members for ranges in by_device.values() for members in byte_ranges.connected(ranges))
+    return [Group(members, _is_same([tensors[index] for index in members])) for members in found]
 
 
 def _is_same(tensors: list[torch.Tensor]) -> bool:

@@ -15,7 +15,7 @@ from nnwidgets.edit.change import Change
 from nnwidgets.edit.code import Recipe, expression, literal
 from nnwidgets.edit.history import FEW
 from nnwidgets.edit.targets import ChangeScope, TensorTarget, check_writable, distinct_memory
-from nnwidgets.edit.transaction import Plan, commit
+from nnwidgets.edit.transaction import Plan, WriteGuard, commit
 from nnwidgets.edit.undo_copy.undo import summarized
 from nnwidgets.errors import InvalidTargetError, PathNotFoundError
 from nnwidgets.formatting import shape_text
@@ -62,7 +62,8 @@ def assign(module: nn.Module, target: str, value: Any) -> Change:
         notes += more
     wanted = planned[0][2]
 
-    def write() -> None:
+    def write(guard: WriteGuard) -> None:
+        guard.before()
         with plain_torch():
             for place, _, new in planned:
                 _viewed(place.tensor.detach(), indexes, place.path).copy_(new)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -17,9 +16,9 @@ from nnwidgets.edit.operations.initializers import Initializer, dry_run, get_ini
 from nnwidgets.edit.operations.stand_ins import Scratch
 from nnwidgets.edit.rng import Generators, checked_seed, forked
 from nnwidgets.edit.targets import ChangeScope, Target, TensorTarget, check_writable, distinct_memory
-from nnwidgets.edit.transaction import Plan, commit, previewed, with_optimizers
+from nnwidgets.edit.transaction import Plan, WriteGuard, commit, previewed, with_optimizers
 from nnwidgets.edit.undo_copy.undo import summarized
-from nnwidgets.errors import InitializerError, NNWidgetsError
+from nnwidgets.errors import Advice, AdvisedText, InitializerError, NNWidgetsError
 from nnwidgets.introspect.records import TensorStats
 from nnwidgets.introspect.safe_access.tensors import plain_torch
 
@@ -93,19 +92,12 @@ class _Filler:
         self.seed = seed
         self.draws_globally = False
 
-    def fill(self, pairs: Sequence[tuple[str, Any]], reach: Callable[[int], None] | None = None) -> None:
-        """Fill tensors, given with their paths; what the initializer raises is told with the path.
-
-        Args:
-            pairs: Paths and tensors.
-            reach: Called with the index of each before it is filled.
-        """
+    def fill(self, pairs: Sequence[tuple[str, Any]]) -> None:
+        """Fill tensors, given with their paths; what the initializer raises is told with the path."""
         generators = Generators(self.seed)
         with forked(self.seed):
             before = torch.get_rng_state()
-            for index, (path, tensor) in enumerate(pairs):
-                if reach is not None:
-                    reach(index)
+            for path, tensor in pairs:
                 self._fill(path, tensor, generators)
             self.draws_globally = not torch.equal(before, torch.get_rng_state())
 
@@ -166,7 +158,7 @@ def _planned(
             raise InitializerError(
                 f"{initializer.name} fills floating point tensors, and {place.path} is {place.entry.dtype}.",
                 path=place.path,
-                hint="assign(net, target, value) sets integers.",
+                hint=AdvisedText("", Advice.ASSIGN, " sets integers."),
             )
         alike = (data.shape, data.stride(), data.dtype)
         if alike not in tried:
@@ -176,6 +168,11 @@ def _planned(
     plains = [writable[id(place)] for place in places]
     filler = _Filler(initializer, kwargs, seed)
     pairs = [(place.path, place.tensor) for place in places]
+
+    def write(guard: WriteGuard) -> None:
+        guard.before()
+        filler.fill(pairs)
+
     uses_seed = initializer.kind == "user" or initializer.takes_generator
     lines: list[str] = []
     plan = Plan(
@@ -184,8 +181,7 @@ def _planned(
         places=places,
         plains=plains,
         ties=model.ties_of(places),
-        write=lambda: filler.fill(pairs),
-        write_in_turn=partial(filler.fill, pairs) if initializer.kind == "torch" else None,
+        write=write,
         code=lambda: _recipe(model, filler, places, lines),
         seed=seed if uses_seed else None,
         warnings=[*warnings, *_warnings(initializer, kwargs, places)],

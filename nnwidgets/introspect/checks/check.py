@@ -16,7 +16,8 @@ from nnwidgets.introspect.checks.tensor_state import state_drafts
 from nnwidgets.introspect.checks.tensor_values import EXACT_BYTES, value_drafts
 from nnwidgets.introspect.checks.training import optimizers_in, training_drafts
 from nnwidgets.introspect.records import Finding
-from nnwidgets.introspect.safe_access.scan import ModelScan, quiet, read
+from nnwidgets.introspect.safe_access.objects import no_torch_function
+from nnwidgets.introspect.safe_access.scan import ModelScan, read
 
 
 def check(module: nn.Module, *, optimizer: Any = None) -> tuple[Finding, ...]:
@@ -68,7 +69,7 @@ def structural_findings(
         name: The variable it is in, for the fixes.
         optimizers: What trains it.
     """
-    with quiet():
+    with no_torch_function():
         return findings(
             chain(
                 registration_drafts(reading, name),

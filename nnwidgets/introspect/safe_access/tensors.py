@@ -48,7 +48,7 @@ def unreadable_reason(tensor: object) -> str | None:
     """
     if not objects.is_tensor(tensor):
         return f"not a tensor but {_described(tensor)}"
-    with torch._C.DisableTorchFunction():  # noqa: SLF001 - the public guards leave modes on
+    with objects.no_torch_function():
         try:
             with _refusing_dispatch(type(tensor)):
                 return _reason(tensor)
@@ -91,7 +91,7 @@ def plain_torch() -> Iterator[None]:
         2.0
     """
     with ExitStack() as stack:
-        stack.enter_context(torch._C.DisableTorchFunction())  # noqa: SLF001 - the public guards leave modes on
+        stack.enter_context(objects.no_torch_function())
         stack.enter_context(_disable_current_modes())
         stack.enter_context(torch.no_grad())
         for kind in ("cpu", "cuda"):
@@ -105,7 +105,7 @@ def without_torch_function(call: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(call)
     def bare(*args: P.args, **kwargs: P.kwargs) -> R:
-        with torch._C.DisableTorchFunction():  # noqa: SLF001 - the public guards leave modes on
+        with objects.no_torch_function():
             return call(*args, **kwargs)
 
     return bare

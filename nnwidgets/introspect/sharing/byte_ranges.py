@@ -91,6 +91,60 @@ def coverage(pieces: Iterable[ByteRanges]) -> Counter[frozenset[int]]:
     return found
 
 
+def connected(ranges: Iterable[ByteRanges]) -> list[tuple[int, ...]]:
+    """Owners that have bytes in common, directly or through others: two or more a group, ordered by their first.
+
+    All of ``ranges`` are taken for one memory: those of different devices are asked about apart. Runs without gaps,
+    however many lie over each other, are grouped by one sweep.
+
+    Example:
+        >>> even, odd = piece(0, (4,), (2,), 4, owner=0), piece(4, (4,), (2,), 4, owner=1)
+        >>> connected([even, odd, piece(32, (9,), (1,), 4, owner=2)])
+        []
+        >>> connected([even, odd, piece(24, (1,), (1,), 4, owner=2), piece(64, (9,), (1,), 4, owner=3)])
+        [(0, 2)]
+    """
+    owners: dict[tuple[int, Dims, int], list[int]] = {}
+    for start, dims, run, owner in ranges:
+        owners.setdefault((start, dims, run), []).append(owner)
+    groups = list(owners.values())
+    firsts = [each[0] for each in groups]
+    for cluster in clusters([ByteRanges(*site, index) for index, site in enumerate(owners)]):
+        compared = [each for each in cluster if each.dims]
+        for runs in clusters([each for each in cluster if not each.dims]):
+            groups.append([firsts[each.owner] for each in runs])
+            compared.append(runs[0]._replace(run=max(map(end, runs)) - runs[0].start))
+        if len(compared) > 1:
+            groups += ([firsts[index] for index in having] for having in coverage(compared))
+    return [group for group in components(groups) if len(group) > 1]
+
+
+def components(groups: Iterable[Iterable[int]]) -> list[tuple[int, ...]]:
+    """Join groups that have members in common; sorted, and ordered by their first members.
+
+    Example:
+        >>> components([(3, 5), (1,), (0, 2), (5, 2)])
+        [(0, 2, 3, 5), (1,)]
+    """
+    leaders: dict[int, int] = {}
+
+    def leader(member: int) -> int:
+        while leaders[member] != member:
+            leaders[member] = member = leaders[leaders[member]]
+        return member
+
+    for group in groups:
+        first = None
+        for member in group:
+            leaders.setdefault(member, member)
+            first = leader(member) if first is None else first
+            leaders[leader(member)] = first
+    joined: dict[int, list[int]] = {}
+    for member in sorted(leaders):
+        joined.setdefault(leader(member), []).append(member)
+    return [tuple(members) for members in joined.values()]
+
+
 def _extent(dims: Dims, run: int) -> int:
     return run + sum((count - 1) * stride for count, stride in dims)
 

@@ -12,8 +12,8 @@ from typing import Any
 from nnwidgets.formatting import letters
 from nnwidgets.introspect.records import TieGroup, TieKind
 from nnwidgets.introspect.safe_access.modules import is_packed
-from nnwidgets.introspect.safe_access.objects import is_tensor
-from nnwidgets.introspect.safe_access.scan import ModelScan, quiet, read
+from nnwidgets.introspect.safe_access.objects import is_tensor, no_torch_function
+from nnwidgets.introspect.safe_access.scan import ModelScan, gc_paused, read
 from nnwidgets.introspect.sharing import byte_ranges
 from nnwidgets.introspect.sharing.addresses import EMPTY, AddressIntervals
 from nnwidgets.introspect.sharing.alias_names import Name, names_through_aliases, own_name
@@ -67,7 +67,7 @@ def ties(module: object) -> tuple[TieGroup, ...]:
         >>> ties(net)
         (TieGroup(id='A', kind='view', members=('0.weight', '1.weight'), shared_bytes=24),)
     """
-    with quiet():
+    with no_torch_function(), gc_paused():
         reading = read(module)
         placement = place(reading)
         return tie_groups(reading, placement, slot_groups(reading, placement))[0]
@@ -197,22 +197,11 @@ def _compare(cluster: list[int], placement: AddressIntervals) -> list[Shared]:
 
 def _connected(shared: list[Shared]) -> list[list[Shared]]:
     """What hangs together through common slots, in the order of the first slots."""
-    leader: dict[int, int] = {}
-
-    def find(slot: int) -> int:
-        while leader[slot] != slot:
-            leader[slot] = slot = leader[leader[slot]]
-        return slot
-
-    for each in shared:
-        for slot in each.slots:
-            leader.setdefault(slot, slot)
-        first = find(each.slots[0])
-        for slot in each.slots[1:]:
-            leader[find(slot)] = first
+    found = byte_ranges.components(each.slots for each in shared)
+    group_of = {slot: index for index, slots in enumerate(found) for slot in slots}
     groups: dict[int, list[Shared]] = {}
     for each in shared:
-        groups.setdefault(find(each.slots[0]), []).append(each)
+        groups.setdefault(group_of[each.slots[0]], []).append(each)
     return list(groups.values())
 
 

@@ -9,6 +9,7 @@ import torch
 
 from nnwidgets.errors import NNWidgetsError
 from nnwidgets.introspect.records import TensorStats
+from nnwidgets.introspect.safe_access.objects import no_torch_function
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, plain_torch, torch_attribute
 from nnwidgets.introspect.statistics.accumulator import Accumulator
 from nnwidgets.introspect.statistics.dtype_readers import feed
@@ -115,5 +116,5 @@ def version(tensor: torch.Tensor) -> int | None:
         >>> version(x.add_(1)) == before
         False
     """
-    with torch._C.DisableTorchFunction():  # noqa: SLF001 - torch offers no public name for it
+    with no_torch_function():
         return None if torch_attribute(tensor, "is_inference")() else int(torch_attribute(tensor, "_version"))

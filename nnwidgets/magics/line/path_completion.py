@@ -12,8 +12,9 @@ from nnwidgets.introspect.module_tree.tree import tree
 from nnwidgets.introspect.patterns import match
 from nnwidgets.introspect.safe_access import lookup
 from nnwidgets.introspect.safe_access.modules import found_in, parts
-from nnwidgets.introspect.safe_access.objects import is_module, is_tensor, type_name
-from nnwidgets.introspect.safe_access.scan import quiet, read
+from nnwidgets.introspect.safe_access.objects import is_module, is_tensor, no_torch_function, type_name
+from nnwidgets.introspect.safe_access.scan import read
+from nnwidgets.magics.line.grammar import Candidate
 
 _GLOB = frozenset("*?")
 
@@ -37,18 +38,18 @@ def targets(module: Any, typed: str, *, tensors: bool, classes: bool = False) ->
         (['0.weight', '0.bias'], ['Linear'])
     """
     if _GLOB & set(typed):
-        yield from _meant(module, typed, tensors=tensors)
+        yield from _glob_matches(module, typed, tensors=tensors)
         return
-    below = _below(module, typed, tensors=tensors)
+    below = _paths_below(module, typed, tensors=tensors)
     first = next(below, None)
     if first is not None:
         yield first
         yield from below
     elif tensors or (classes and "." not in typed):
-        yield from _of_class(module, typed)
+        yield from _class_targets(module, typed)
 
 
-def _below(module: Any, typed: str, *, tensors: bool) -> Iterator[str]:
+def _paths_below(module: Any, typed: str, *, tensors: bool) -> Iterator[str]:
     for parent in _parents(typed):
         try:
             live = lookup.get(module, parent)
@@ -67,7 +68,7 @@ def _parents(typed: str) -> Iterator[str]:
 
 
 def _components(module: Any, *, tensors: bool) -> Iterator[str]:
-    with quiet():
+    with no_torch_function():
         held = parts(module)
         children = zip(held.positions, held.children, strict=True)
         yield from (paths.component(key) if type(key) is str else paths.position(at) for at, (key, _) in children)
@@ -82,7 +83,7 @@ def _components(module: Any, *, tensors: bool) -> Iterator[str]:
             )
 
 
-def _meant(module: Any, typed: str, *, tensors: bool) -> Iterator[str]:
+def _glob_matches(module: Any, typed: str, *, tensors: bool) -> Iterator[str]:
     try:
         meant = match(tree(module), typed if typed.endswith("*") else f"{typed}*", words=False)
     except NNWidgetsError:
@@ -92,7 +93,7 @@ def _meant(module: Any, typed: str, *, tensors: bool) -> Iterator[str]:
         yield from (entry.path for entry in meant.tensors)
 
 
-def _of_class(module: Any, typed: str) -> Iterator[str]:
+def _class_targets(module: Any, typed: str) -> Iterator[str]:
     class_name, dot, _ = typed.partition(".")
     kinds = dict.fromkeys(type(found) for found in read(module).modules if is_module(found))
     names = dict.fromkeys(name for kind in kinds if (name := type_name(kind)).startswith(class_name))
@@ -102,3 +103,20 @@ def _of_class(module: Any, typed: str) -> Iterator[str]:
         live = (found for found in read(module).modules if is_module(found) and type_name(type(found)) == class_name)
         own = (component for found in islice(live, 1) for component in _components(found, tensors=True))
         yield from (name for each in own if (name := f"{class_name}.{each}").startswith(typed))
+
+
+def target_candidates(module: Any, last: str, *, tensors: bool, classes: bool = False) -> Iterator[Candidate]:
+    """Paths, globs and classes below a model, in quotes where they need them.
+
+    Args:
+        module: The model; without one there are none.
+        last: What is typed of the target.
+        tensors: Whether tensors are wanted too, and with them classes.
+        classes: Whether classes are wanted even without.
+    """
+    if module is None:
+        return
+    typed = last.removeprefix('"')
+    for path in targets(module, typed, tensors=tensors, classes=classes):
+        needs_quotes = typed != last or any(map(str.isspace, path))
+        yield Candidate(f'"{path}"' if needs_quotes else path, "path")

@@ -14,7 +14,7 @@ from nnwidgets.errors import NNWidgetsError
 from nnwidgets.formatting import inert, shape_text
 from nnwidgets.introspect.records import Finding, TieGroup
 from nnwidgets.introspect.safe_access.lookup import Lookup
-from nnwidgets.introspect.safe_access.scan import quiet
+from nnwidgets.introspect.safe_access.objects import no_torch_function
 from nnwidgets.server.handlers.registry import handles
 from nnwidgets.server.rows.trace_marks import trace_body
 from nnwidgets.server.rows.tree_index import TreeIndex
@@ -94,7 +94,7 @@ def relation(lookup: Lookup, path: str, base: str, kind: str) -> str:
         return kind
     if tensor is subject:
         return "same object"
-    with quiet():
+    with no_torch_function():
         return _relation_of(tensor, subject, kind)
 
 
@@ -102,7 +102,7 @@ def _shape(index: TreeIndex, lookup: Lookup, path: str) -> str:
     if path in index.tensor_at:
         return shape_text(index.tensors[index.tensor_at[path]].shape)
     tensor = _tensor_or_none(lookup, path)
-    with quiet():
+    with no_torch_function():
         return shape_text(tuple(tensor.shape)) if tensor is not None else "?"
 
 

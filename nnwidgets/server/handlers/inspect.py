@@ -17,8 +17,14 @@ from nnwidgets.introspect.module_tree.expressions import expression_for
 from nnwidgets.introspect.module_tree.nodes import ModuleNode
 from nnwidgets.introspect.records import TensorEntry, TieGroup
 from nnwidgets.introspect.safe_access.lookup import Lookup
-from nnwidgets.introspect.safe_access.objects import class_attribute, instance_dict, is_a, plain_items, type_name
-from nnwidgets.introspect.safe_access.scan import quiet
+from nnwidgets.introspect.safe_access.objects import (
+    class_attribute,
+    instance_dict,
+    is_a,
+    no_torch_function,
+    plain_items,
+    type_name,
+)
 from nnwidgets.introspect.statistics.stats import version
 from nnwidgets.server.handlers.findings_and_ties import finding_body, tie_body
 from nnwidgets.server.handlers.registry import handles
@@ -142,7 +148,7 @@ def _siblings(index: TreeIndex, number: int, path: str) -> Siblings | None:
 
 def _tensor_facts(live: LiveTensor) -> TensorFacts:
     tensor, entry, strides, is_contiguous = live.tensor, live.entry, None, None
-    with quiet():
+    with no_torch_function():
         has_grad = entry.has_grad if entry.problem else grad_of(tensor) is not None
         if entry.layout == "strided" and entry.shape is not None and not entry.problem:
             strides, is_contiguous = list(tensor.stride()), bool(tensor.is_contiguous())

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nnwidgets.introspect.records import TensorStats
-from nnwidgets.introspect.safe_access.scan import quiet
+from nnwidgets.introspect.safe_access.objects import no_torch_function
 from nnwidgets.introspect.statistics.sampling import sampled_stats
 from nnwidgets.introspect.statistics.stats import exact_stats, version
 from nnwidgets.server.handlers.registry import handles
@@ -42,7 +42,7 @@ def stats_of(live: LiveTensor, bins: int, job: Job, *, exact: bool) -> StatsRepl
     """
     bins = min(max(bins, 1), _MAX_BINS)
     tensor = live.readable()
-    with quiet():
+    with no_torch_function():
         n_total = tensor.numel()
     before = version(tensor)
     if exact:

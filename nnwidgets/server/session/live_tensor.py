@@ -10,7 +10,7 @@ from nnwidgets.errors import InvalidTargetError
 from nnwidgets.formatting import inert
 from nnwidgets.introspect.records import TensorEntry
 from nnwidgets.introspect.safe_access.lookup import get
-from nnwidgets.introspect.safe_access.scan import quiet
+from nnwidgets.introspect.safe_access.objects import no_torch_function
 from nnwidgets.introspect.safe_access.tensors import unreadable_reason
 from nnwidgets.server.rows.tree_index import TreeIndex
 from nnwidgets.server.session.session import Session
@@ -49,7 +49,7 @@ class LiveTensor:
         """
         if of == self.of:
             return self
-        with quiet():
+        with no_torch_function():
             gradient = grad_of(self.tensor)
         if gradient is None:
             raise RequestError(

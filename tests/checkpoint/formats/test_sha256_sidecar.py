@@ -205,7 +205,7 @@ def test_beside_a_link_and_beside_its_target_it_is_looked_for(file, place):
     beside = link if place == "link" else file
     side_of(beside).write_text(f"{OTHER}  {beside.name}\n")
     refused(link)
-    nnw.save(net(), link, overwrite=True)
+    renew(nnw.save(net(), link, overwrite=True))
     assert loads(link)
     assert side_of(beside).read_text() == f"{sha256_of(file)}  {beside.name}\n"
 
@@ -244,55 +244,84 @@ def test_a_load_tells_how_far_the_hashing_is_and_can_be_cancelled_in_it(tmp_path
         assert same(dict(model.state_dict()), old)
 
 
-def saved_over(file):
-    nnw.save(net(), file, overwrite=True)
-    return side_of(file).read_text().replace(sha256_of(file), "NEW")
+def command_in(report):
+    """The command of a report's only warning, which says that a sum is stale."""
+    (warning,) = report.warnings
+    return warning.partition(": ")[2]
 
 
-@pytest.mark.parametrize("name", ["net.safetensors", "net.pt", "new\nline.pt"])
-def test_saving_over_a_file_brings_its_checksum_up_to_date(tmp_path, name):
+def renew(report):
+    done = subprocess.run(command_in(report), shell=True, capture_output=True, text=True, check=True)  # noqa: S602 - as a user would
+    return done.stdout
+
+
+@pytest.mark.parametrize("advice", ["renew", "remove"])
+@pytest.mark.parametrize("name", ["net.safetensors", "net.pt", "a net's.pt", "new\nline.pt"])
+def test_a_sum_beside_a_file_that_is_replaced_is_told_to_be_stale_and_refuses_it_until_the_advice_is_taken(
+    tmp_path, name, advice
+):
     file = tmp_path / name
     nnw.save(net(), file)
     side_of(file).write_bytes(sha256sum(tmp_path, name))
-    side_of(file).chmod(0o640)
-    nnw.save(net(), file, overwrite=True)
-    assert side_of(file).read_bytes() == sha256sum(tmp_path, name)
-    assert side_of(file).stat().st_mode & 0o777 == 0o640
+    before = side_of(file).read_bytes()
+    report = nnw.save(net(), file, overwrite=True)
+    (warning,) = report.warnings
+    assert warning.startswith(f"{name}.sha256 has the SHA-256 of what {name} was before")
+    assert "Remove it, or renew it" in warning
+    assert side_of(file).read_bytes() == before
+    assert f"remove {name}.sha256" in refused(file)
+    if advice == "renew":
+        assert renew(report) == ""
+        assert side_of(file).read_bytes() == sha256sum(tmp_path, name)
+    else:
+        side_of(file).unlink()
     assert loads(file)
-    assert names(tmp_path) == sorted([name, f"{name}.sha256"])
+    assert nnw.load(net(), file).warnings == ()
+    assert names(tmp_path) == sorted([name, f"{name}.sha256"] if advice == "renew" else [name])
 
 
 @pytest.mark.parametrize(
-    ("before", "after"),
+    "before",
     [
-        (f"{OTHER}\n", "NEW  net.safetensors\n"),
-        (f"# all\n{OTHER}  a.bin\n{OTHER}  net.safetensors\n{OTHER} *b.bin\n",
-         f"# all\n{OTHER}  a.bin\nNEW  net.safetensors\n{OTHER} *b.bin\n"),
-        (f"{OTHER}  models/net.safetensors\n", "NEW  models/net.safetensors\n"),
-        (f"{OTHER}  net.safetensors\n{'1' * 64}  net.safetensors\n", "NEW  net.safetensors\n"),
-        (f"{OTHER}  other.bin\n", f"{OTHER}  other.bin\n"),
-        ("notes\n", "notes\n"),
+        f"# all\n{OTHER}  a.bin\nLINE\n{OTHER} *b.bin\n",
+        f"{OTHER}  a.bin\nLINE\n",
     ],
-)  # fmt: skip
-def test_of_a_side_file_only_the_line_about_the_file_is_changed(file, before, after):
-    side_of(file).write_text(before)
-    assert saved_over(file) == after
+)
+@pytest.mark.parametrize("advice", ["renew", "remove"])
+def test_of_a_list_of_sums_only_the_line_about_the_file_is_told_to_be_stale(file, before, advice):
+    side_of(file).write_text(before.replace("LINE", f"{OTHER}  {file.name}"))
+    report = nnw.save(net(), file, overwrite=True)
+    assert "Remove that line, or let it be what this prints" in report.warnings[0]
+    refused(file)
+    line = renew(report).strip() if advice == "renew" else ""
+    side_of(file).write_text(before.replace("LINE", line))
     assert loads(file)
 
 
-def test_a_side_file_left_of_a_file_that_is_gone_is_brought_up_to_date_too(file):
-    side_of(file).write_text(f"{OTHER}  {file.name}\n")
+@pytest.mark.parametrize("text", [f"{OTHER}  other.bin\n", "notes\n", ""])
+def test_a_side_file_that_says_nothing_of_the_file_is_not_told_to_be_stale(file, text):
+    side_of(file).write_text(text)
+    assert nnw.save(net(), file, overwrite=True).warnings == ()
+    assert side_of(file).read_text() == text
+    assert loads(file)
+
+
+def test_a_sum_left_of_a_file_that_is_gone_is_stale_too(file):
+    side_of(file).write_text(f"{OTHER}\n")
     file.unlink()
-    nnw.save(net(), file)
+    report = nnw.save(net(), file)
+    refused(file)
+    renew(report)
     assert loads(file)
 
 
-def test_the_checksum_of_an_index_is_brought_up_to_date(tmp_path):
+def test_a_sum_of_an_index_that_is_replaced_is_stale_too(tmp_path):
     report = nnw.save(net(), tmp_path / "it", shard_size=10_000)
     index = tmp_path / report.paths[-1]
     side_of(index).write_bytes(sha256sum(index.parent, index.name))
-    nnw.save(net(), tmp_path / "it", shard_size=10_000, overwrite=True)
-    assert side_of(index).read_bytes() == sha256sum(index.parent, index.name)
+    report = nnw.save(net(), tmp_path / "it", shard_size=10_000, overwrite=True)
+    refused(tmp_path / "it")
+    renew(report)
     assert loads(tmp_path / "it")
 
 

@@ -22,9 +22,6 @@ def known() -> dict[str, Any]:
     made: dict[str, Any] = {name: Known(name, call) for name, call in (values.CALLS | rebuild_tensors.CALLS).items()}
     made |= {each.class_name: each for each in (rebuild_tensors.PARAMETER, rebuild_tensors.TENSOR)}
     made["torch.storage.TypedStorage"] = Known("torch.storage.TypedStorage")
-    # Classes of tensors before torch 0.4.
-    for place in ("torch", "torch.sparse", "torch.cuda", "torch.cuda.sparse"):
-        made |= {f"{place}.{each}Tensor": Known(f"{place}.{each}Tensor") for each in _OLD}
     # Named by a defaultdict, never called.
     made |= {f"builtins.{name}": Known(f"builtins.{name}") for name in ("int", "float", "str", "list", "dict", "bool")}
     for name, value in list(vars(torch).items()):
@@ -37,6 +34,3 @@ def known() -> dict[str, Any]:
                 made[f"torch.{name}"] = made[f"torch.cuda.{name}"] = StorageType(value.dtype)  # type: ignore[attr-defined]
     made["torch.storage.UntypedStorage"] = StorageType(torch.uint8)
     return made
-
-
-_OLD = ("Bool", "Byte", "Char", "Short", "Int", "Long", "Half", "Float", "Double", "BFloat16")

@@ -16,16 +16,13 @@ import torch
 
 from nnwidgets.checkpoint.description import Composed, Described, Storage, Strided, distinct_storages, storages_of
 from nnwidgets.checkpoint.formats.file import File, links_in, within
-from nnwidgets.checkpoint.formats.json_density import density_fault
 from nnwidgets.checkpoint.formats.malformed import Malformed
-from nnwidgets.checkpoint.formats.reader import MOST_OPEN, CheckpointReader, Progress
+from nnwidgets.checkpoint.formats.reader import MOST_OPEN, CheckpointReader, Tick
 from nnwidgets.checkpoint.formats.safetensors.single_file import Safetensors
-from nnwidgets.checkpoint.formats.safetensors.strict_json import decoded
+from nnwidgets.checkpoint.formats.safetensors.strict_json import MOST_BYTES, decode
 from nnwidgets.checkpoint.records import Format
 from nnwidgets.errors import CorruptCheckpointError, PathNotFoundError
 from nnwidgets.formatting import and_more
-
-MOST_INDEX_BYTES = 100_000_000
 
 _MOST_NAMED = 3
 
@@ -63,13 +60,13 @@ class Sharded(CheckpointReader):
             self.close()
             raise
 
-    def verify(self, storages: Iterable[Storage], progress: Progress | None = None) -> None:
+    def verify(self, storages: Iterable[Storage], tick: Tick | None = None) -> None:
         """Compare storages with the checksums of their shards, where those keep any."""
         by_shard: dict[int, list[Storage]] = {}
         for storage in storages:
             by_shard.setdefault(storage.file, []).append(storage)
         for number, those in by_shard.items():
-            self.shards[number - 1].verify(those, progress)
+            self.shards[number - 1].verify(those, tick)
 
     def tensor(self, described: Described, storages: dict[str, torch.Tensor] | None = None) -> torch.Tensor:
         """A tensor with its bytes, as its shard reads it."""
@@ -80,13 +77,10 @@ class Sharded(CheckpointReader):
 
     def _index(self) -> dict[str, Any]:
         file = self.files[0]
-        if file.n_bytes > MOST_INDEX_BYTES:
-            raise self._fault(f"has {file.n_bytes:,} bytes; an index can have {MOST_INDEX_BYTES:,}")
-        text = file.read(0, file.n_bytes)
-        if fault := density_fault(text):
-            raise self._fault(fault)
+        if file.n_bytes > MOST_BYTES:
+            raise self._fault(f"has {file.n_bytes:,} bytes; an index can have {MOST_BYTES:,}")
         try:
-            index = decoded(text.decode("utf-8"), may_have_nan=True)
+            index = decode(file.read(0, file.n_bytes).decode("utf-8"), may_have_nan=True)
         except Malformed:
             raise self._fault("has a key twice") from None
         except (ValueError, RecursionError) as error:

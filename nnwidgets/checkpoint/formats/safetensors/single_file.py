@@ -18,11 +18,10 @@ import torch
 from nnwidgets.checkpoint.description import Storage, Strided
 from nnwidgets.checkpoint.formats.crc32 import differing
 from nnwidgets.checkpoint.formats.file import File
-from nnwidgets.checkpoint.formats.json_density import density_fault
 from nnwidgets.checkpoint.formats.malformed import Malformed
-from nnwidgets.checkpoint.formats.reader import CheckpointReader, Progress
+from nnwidgets.checkpoint.formats.reader import CheckpointReader, Tick
 from nnwidgets.checkpoint.formats.safetensors import crc_metadata
-from nnwidgets.checkpoint.formats.safetensors.strict_json import decoded
+from nnwidgets.checkpoint.formats.safetensors.strict_json import MOST_BYTES, decode
 from nnwidgets.checkpoint.records import Format
 from nnwidgets.errors import CorruptCheckpointError
 
@@ -37,9 +36,6 @@ DTYPES = {code: getattr(torch, name) for code, name in _NAMES.items() if hasattr
 
 _KNOWN = {code: (dtype, dtype.itemsize) for code, dtype in DTYPES.items()}
 _NARROW = ("F4", "F6_E2M3", "F6_E3M2")
-
-MOST_HEADER_BYTES = 100_000_000
-"""What the reference reader allows."""
 
 _LENGTH = 8
 _FIELDS = ("dtype", "shape", "data_offsets")
@@ -79,13 +75,13 @@ class Safetensors(CheckpointReader):
             self.close()
             raise
 
-    def verify(self, storages: Iterable[Storage], progress: Progress | None = None) -> None:
+    def verify(self, storages: Iterable[Storage], tick: Tick | None = None) -> None:
         """Compare storages with the checksums that the file states, if it does.
 
         Raises:
             CorruptCheckpointError: One differs; the message names the tensor.
         """
-        for storage, found in differing(self.files, storages, progress):
+        for storage, found in differing(self.files, storages, tick):
             name = storage.key.removeprefix(self._prefix)
             raise CorruptCheckpointError(
                 f"{self.path.name} is damaged: {name[:80]!r} has checksum {found:08x}, expected {storage.crc32:08x}.",
@@ -107,16 +103,14 @@ class Safetensors(CheckpointReader):
         file = self.files[0]
         length = file.read(0, _LENGTH)
         n_bytes = int.from_bytes(length, "little")
-        if n_bytes > MOST_HEADER_BYTES or n_bytes > file.n_bytes - _LENGTH:
+        if n_bytes > MOST_BYTES or n_bytes > file.n_bytes - _LENGTH:
             raise self._fault(
-                f"says its header has {n_bytes:,} bytes; it can have {min(file.n_bytes - _LENGTH, MOST_HEADER_BYTES):,}"
+                f"says its header has {n_bytes:,} bytes; it can have {min(file.n_bytes - _LENGTH, MOST_BYTES):,}"
             )
         held = file.read(_LENGTH, n_bytes)
-        if fault := density_fault(held):
-            raise self._fault(fault)
         try:
             text = held.decode("utf-8")
-            header = decoded(text)
+            header = decode(text)
         except Malformed as error:
             raise self._fault(str(error)) from None
         except (ValueError, RecursionError) as error:
@@ -165,10 +159,12 @@ class Safetensors(CheckpointReader):
             raise self._fault(f"has offsets {ends[:4]} of {name[:80]!r}, expected a first and a last")
         first, end = ends
         sizes = tuple(shape)
-        strides, n_elements = _laid_out(sizes)
+        strides, n_elements, extent = _contiguous_layout(sizes)
         n_bytes = n_elements * width
         if n_bytes != end - first:
             raise self._fault(f"gives {name[:80]!r} {end - first:,} bytes, and its shape {shape[:8]} needs {n_bytes:,}")
+        if extent > _MOST:
+            raise self._fault(f"has {name[:80]!r} of shape {shape[:8]}: more elements than there can be")
         storage = Storage(self._prefix + name, self._number, start + first, n_bytes)
         return Strided(dtype, sizes, strides, storage)
 
@@ -201,13 +197,16 @@ def recognizes(start: bytes, n_bytes: int) -> bool:
 
 
 @lru_cache(maxsize=1_024)
-def _laid_out(shape: tuple[int, ...]) -> tuple[tuple[int, ...], int]:
-    """Strides and count of elements that lie one after the other; a model has few shapes and many tensors."""
-    strides, step = [], 1
+def _contiguous_layout(shape: tuple[int, ...]) -> tuple[tuple[int, ...], int, int]:
+    """Strides and count of elements that lie one after the other, and the count if no size were 0.
+
+    A model has few shapes and many tensors.
+    """
+    strides, extent = [], 1
     for size in reversed(shape):
-        strides.append(step)
-        step *= size or 1
-    return tuple(reversed(strides)), 0 if 0 in shape else step
+        strides.append(extent)
+        extent *= size or 1
+    return tuple(reversed(strides)), 0 if 0 in shape else extent, extent
 
 
 _MOST = 2**62

@@ -1,4 +1,4 @@
-"""JSON whose objects have each key once: of two, one reader takes the first, another the last."""
+"""JSON of headers and indexes: each key once, for of two one reader takes the first, another the last."""
 
 from __future__ import annotations
 
@@ -7,8 +7,14 @@ from typing import Any
 
 from nnwidgets.checkpoint.formats.malformed import Malformed
 
+MOST_BYTES = 64_000_000
+"""Of a header or an index: the index of 700,000 tensors with names as long as those of experts in their layers.
 
-def decoded(text: str, *, may_have_nan: bool = False) -> Any:
+Parsed, JSON that is made to take memory takes some twenty-five times its length.
+"""
+
+
+def decode(text: str, *, may_have_nan: bool = False) -> Any:
     """What JSON stands for.
 
     Args:
@@ -21,32 +27,18 @@ def decoded(text: str, *, may_have_nan: bool = False) -> Any:
         RecursionError: It is nested too deeply.
 
     Example:
-        >>> decoded('{"x": {"y": [1]}}')
+        >>> decode('{"x": {"y": [1]}}')
         {'x': {'y': [1]}}
         >>> try:
-        ...     decoded('{"x": 1, "x": 2}')
+        ...     decode('{"x": 1, "x": 2}')
         ... except Malformed as error:
         ...     print(f"It {error}.")
         It has the key 'x' twice.
     """
-    quick, exact = _LENIENT if may_have_nan else _STRICT
-    found = quick.decode(text)
-    # Each entry that is written has a colon: with no more of these than entries, none took another's place. To look at
-    # every object takes twice as long, and is left to texts that have colons elsewhere.
-    if text.count(":") > _n_entries(found):
-        del found
-        found = exact.decode(text)
-    return found
+    return (_LENIENT if may_have_nan else _STRICT).decode(text)
 
 
-def _n_entries(found: Any) -> int:
-    """Of an object and those right in it."""
-    if type(found) is not dict:
-        return 0
-    return len(found) + sum(len(each) for each in found.values() if type(each) is dict)
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) != len(pairs):
         seen: set[str] = set()
@@ -55,9 +47,9 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return made
 
 
-def _no_constant(text: str) -> None:
+def _refuse_constant(text: str) -> None:
     raise Malformed(f"has {text} in its header")
 
 
-_LENIENT = tuple(json.JSONDecoder(object_pairs_hook=hook) for hook in (None, _once))
-_STRICT = tuple(json.JSONDecoder(parse_constant=_no_constant, object_pairs_hook=hook) for hook in (None, _once))
+_LENIENT = json.JSONDecoder(object_pairs_hook=_unique)
+_STRICT = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_unique)

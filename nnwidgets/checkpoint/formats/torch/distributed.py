@@ -19,7 +19,7 @@ from nnwidgets.checkpoint.description import Composed, Opaque, Storage, Strided,
 from nnwidgets.checkpoint.formats.file import File, Window, within
 from nnwidgets.checkpoint.formats.malformed import Malformed
 from nnwidgets.checkpoint.formats.pickle.unpickle import MOST_BYTES, unpickled
-from nnwidgets.checkpoint.formats.reader import CheckpointReader, Progress
+from nnwidgets.checkpoint.formats.reader import CheckpointReader, Tick
 from nnwidgets.checkpoint.formats.torch.zip_file import TorchZip
 from nnwidgets.checkpoint.records import Format
 from nnwidgets.errors import CorruptCheckpointError, UnsafeCheckpointError
@@ -63,13 +63,13 @@ class Distributed(CheckpointReader):
             self.close()
             raise
 
-    def verify(self, storages: Iterable[Storage], progress: Progress | None = None) -> None:
+    def verify(self, storages: Iterable[Storage], tick: Tick | None = None) -> None:
         """Compare pieces with their checksums."""
         for storage in storages:
             with self._piece(storage) as piece:
                 piece.verify([piece.content.storage], None)
-            if progress is not None:
-                progress(storage.n_bytes)
+            if tick is not None:
+                tick(storage.n_bytes)
 
     def _strided(self, described: Strided, storages: dict[str, torch.Tensor] | None) -> torch.Tensor:  # noqa: ARG002 - pieces share no bytes
         with self._piece(described.storage) as piece:

@@ -16,7 +16,7 @@ from nnwidgets.checkpoint.formats.file import File
 from nnwidgets.checkpoint.formats.malformed import Malformed, said
 from nnwidgets.checkpoint.formats.pickle.machine import Ended
 from nnwidgets.checkpoint.formats.pickle.unpickle import MOST_BYTES
-from nnwidgets.checkpoint.formats.reader import Progress
+from nnwidgets.checkpoint.formats.reader import Tick
 from nnwidgets.checkpoint.formats.torch.torch_file import TorchFile, storage_id, whole
 from nnwidgets.checkpoint.records import Format
 from nnwidgets.errors import UnsafeCheckpointError
@@ -51,7 +51,7 @@ class TorchLegacy(TorchFile):
             self.close()
             raise
 
-    def verify(self, storages: Iterable[Storage], progress: Progress | None = None) -> None:
+    def verify(self, storages: Iterable[Storage], tick: Tick | None = None) -> None:
         """Nothing: the format keeps no checksums."""
 
     def _refuse_tar(self) -> None:

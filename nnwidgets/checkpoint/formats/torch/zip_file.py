@@ -12,7 +12,7 @@ from nnwidgets.checkpoint.formats.crc32 import crc32, differing
 from nnwidgets.checkpoint.formats.file import File
 from nnwidgets.checkpoint.formats.malformed import Malformed
 from nnwidgets.checkpoint.formats.pickle.unpickle import MOST_BYTES
-from nnwidgets.checkpoint.formats.reader import Progress
+from nnwidgets.checkpoint.formats.reader import Tick
 from nnwidgets.checkpoint.formats.torch import zip_directory
 from nnwidgets.checkpoint.formats.torch.torch_file import TorchFile, storage_id, whole
 from nnwidgets.checkpoint.formats.torch.zip_directory import Member
@@ -46,14 +46,14 @@ class TorchZip(TorchFile):
             self.close()
             raise
 
-    def verify(self, storages: Iterable[Storage], progress: Progress | None = None) -> None:
+    def verify(self, storages: Iterable[Storage], tick: Tick | None = None) -> None:
         """Compare storages with their checksums, which torch's own reader doesn't.
 
         Raises:
             CorruptCheckpointError: One differs; the message names the member and the tensors in it.
         """
         wanted = {each.key: each for each in storages}.values()
-        for storage, found in differing(self.files, wanted, progress):
+        for storage, found in differing(self.files, wanted, tick):
             names = [
                 name_of(steps)
                 for steps, each in tensors_in(self.content)

@@ -8,15 +8,13 @@ from typing import Any
 
 from torch.optim import Optimizer
 
-from nnwidgets.checkpoint import load
-from nnwidgets.checkpoint.saving.save import save_to
+from nnwidgets.checkpoint import load, save
 from nnwidgets.errors import SaveError
 from nnwidgets.formatting import inert
 from nnwidgets.server.handlers.checkpoints.plan import chosen_renames, plan_for
 from nnwidgets.server.handlers.edit.init import optimizer_name
 from nnwidgets.server.handlers.registry import handles
 from nnwidgets.server.notebook.folder import errors_named_from_here, name_from_here, relative, resolve_in_folder
-from nnwidgets.server.rows.row_body import totals
 from nnwidgets.server.session.session import Session
 from nnwidgets.wire.codec import number
 from nnwidgets.wire.dispatch import Job
@@ -79,14 +77,14 @@ def answer_save(session: Session, body: Mapping[str, Any], job: Job) -> SaveRepl
         )
     shard_size = body.get("shard_size")
     with errors_named_from_here():
-        found = save_to(
+        found = save(
             session.module,
             file,
             optimizer=_optimizer(session) if body["optimizer"] else None,
             overwrite=body["overwrite"],
             shard_size=None if shard_size is None else int(number(shard_size)),
             verify=body["verify"],
-            progress=_WrittenBytes(job, session, times=2 if body["verify"] else 1),
+            progress=partial(_report, job),
         )
     return {
         "path": body["path"],
@@ -112,20 +110,6 @@ def _optimizer(session: Session) -> Optimizer:
         return live[0]
     found = "No live optimizer" if not live else f"{len(live)} live optimizers"
     raise SaveError(f"{found} of the model found, expected one.", hint="Use nnw.save(net, path, optimizer=…).")
-
-
-class _WrittenBytes:
-    """Takes how many more bytes were written or read back, and tells how far that is."""
-
-    def __init__(self, job: Job, session: Session, times: int) -> None:
-        self._job = job
-        self._done = 0
-        # A little off where the file holds more than the parameters, an optimizer's state for instance.
-        self._total = times * totals(session.index())["size_bytes"]
-
-    def __call__(self, n_bytes: int) -> None:
-        self._done += n_bytes
-        _report(self._job, self._done, max(int(self._total), self._done))
 
 
 def _report(job: Job, done: int, total: int) -> None:
