@@ -44,20 +44,23 @@ def validate(value: Any, expected: Any, where: str = "the message") -> None:
         return
     origin = get_origin(expected)
     if origin is list:
-        _require(isinstance(value, list), value, "a list", where)
+        if not isinstance(value, list):
+            raise _mismatch(value, "a list", where)
         (item_type,) = get_args(expected)
         for index, item in enumerate(value):
             validate(item, item_type, f"{where}[{index}]")
     elif origin is dict:
-        _require(isinstance(value, dict), value, "an object", where)
+        if not isinstance(value, dict):
+            raise _mismatch(value, "an object", where)
         for key, item in value.items():
             validate(item, get_args(expected)[1], f"{where}[{_show(key)}]")
-    else:
-        _require(_is_one_of(value, expected), value, _describe(expected), where)
+    elif not _is_one_of(value, expected):
+        raise _mismatch(value, _describe(expected), where)
 
 
 def _validate_object(value: Any, expected: type, where: str) -> None:
-    _require(isinstance(value, dict), value, "an object", where)
+    if not isinstance(value, dict):
+        raise _mismatch(value, "an object", where)
     required, optional = _keys(expected)
     for key in value:
         if key not in required and key not in optional:
@@ -120,9 +123,8 @@ def _describe(expected: Any) -> str:
     return _NAMES.get(expected, "a value")
 
 
-def _require(fits: bool, value: Any, expected: str, where: str) -> None:
-    if not fits:
-        raise RequestError("malformed", f"{where} is {_show(value)}, expected {expected}.")
+def _mismatch(value: Any, expected: str, where: str) -> RequestError:
+    return RequestError("malformed", f"{where} is {_show(value)}, expected {expected}.")
 
 
 def _show(value: Any) -> str:
