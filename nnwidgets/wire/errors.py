@@ -45,13 +45,13 @@ def wire_error(error: BaseException) -> WireError:
     _LOG.error("A request failed.", exc_info=error)
     return {
         "code": "internal",
-        "message": cut(_described(error), _MAX_MESSAGE),
+        "message": cut(_describe(error), _MAX_MESSAGE),
         "path": None,
         "hint": "This is a fault in nnwidgets. Please report it with this message; the kernel's log has the details.",
     }
 
 
-def _described(error: BaseException) -> str:
+def _describe(error: BaseException) -> str:
     try:
         return f"{type(error).__name__}: {error}"
     except Exception:  # noqa: BLE001 - an error whose text raises still gets a reply

@@ -11,14 +11,13 @@ from typing import Any
 
 from nnwidgets.errors import InvalidTargetError, PathNotFoundError
 from nnwidgets.formatting import exact_count, inert
-from nnwidgets.introspect.checks import data_findings, structural_findings, worst_first
+from nnwidgets.introspect.checks.check import all_findings
 from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.module_tree.tree import tree
 from nnwidgets.introspect.patterns import match
 from nnwidgets.introspect.records import TensorEntry
 from nnwidgets.introspect.safe_access import lookup
 from nnwidgets.introspect.safe_access.objects import class_attribute
-from nnwidgets.introspect.safe_access.scan import read
 from nnwidgets.introspect.safe_access.tensors import unreadable_reason
 from nnwidgets.introspect.sharing.ties import ties
 from nnwidgets.introspect.statistics.stats import stats
@@ -95,8 +94,7 @@ def _run_show(request: Request) -> Document:
 
 
 def _run_check(request: Request) -> Document:
-    scan, name = read(request.module), request.command.model
-    return model.findings_page(worst_first((*structural_findings(scan, name=name), *data_findings(scan, name=name))))
+    return model.findings_page(all_findings(request.module, name=request.command.model))
 
 
 def _parse_trace(command: Command, words: list[str]) -> Command:

@@ -47,7 +47,7 @@ _CHEAP_CHECK = 0.5
 """Seconds that a check may take to be done again after each cell, rather than only when the tree changed or asked."""
 
 
-def model_gone() -> RequestError:
+def model_gone_error() -> RequestError:
     """Return the error for a model that no longer exists."""
     return RequestError("model-gone", "The model was deleted.", hint="Run the cell again to open a new view.")
 
@@ -113,7 +113,7 @@ class Session:
         """
         module = self._module.get()
         if module is None:
-            raise model_gone()
+            raise model_gone_error()
         return module
 
     @property
@@ -144,7 +144,7 @@ class Session:
     def _on_model_gone(self) -> None:
         # This runs wherever the garbage collector happens to: sending belongs to a thread that holds nothing.
         self._forget()
-        Workers().run(partial(self.emit, "closed", {"code": "model-gone", "message": model_gone().message}))
+        Workers().run(partial(self.emit, "closed", {"code": "model-gone", "message": model_gone_error().message}))
 
     def _forget(self) -> None:
         self._index = None
