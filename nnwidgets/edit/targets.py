@@ -21,6 +21,7 @@ from nnwidgets.introspect import (
 from nnwidgets.introspect.module_tree.tree import tree_of
 from nnwidgets.introspect.patterns import PatternMatcher
 from nnwidgets.introspect.safe_access.objects import ORDINARY, is_tensor, type_name
+from nnwidgets.introspect.safe_access.scan import gc_paused
 from nnwidgets.introspect.safe_access.tensors import (
     as_plain_tensor,
     plain_torch,
@@ -73,6 +74,7 @@ class TensorTarget:
 class ChangeScope:
     """One reading of a module, for the length of one change."""
 
+    @gc_paused()
     def __init__(self, module: object) -> None:
         self.module: Any = module
         self._live = LiveModel(module)
@@ -235,8 +237,7 @@ def check_writable(place: TensorTarget) -> torch.Tensor:
     problem, hint = _why_not(tensor)
     if problem:
         raise InvalidTargetError(f"{path} can't be written: {problem}.", path=path, hint=hint)
-    with plain_torch():
-        return as_plain_tensor(tensor)
+    return as_plain_tensor(tensor)
 
 
 @without_torch_function
@@ -267,12 +268,9 @@ def _why_not(tensor: Any) -> tuple[str, str]:  # noqa: PLR0911 - one reason each
             "it is computed from other tensors, so the next forward would overwrite it",
             "Change the tensor it is computed from.",
         )
-    with plain_torch():
-        if overlaps_itself(as_plain_tensor(tensor)):
-            return (
-                "some of its elements are the same memory (it was expanded)",
-                "Change the tensor it is a view of.",
-            )
+    data = as_plain_tensor(tensor)
+    if not data.is_contiguous() and overlaps_itself(data):
+        return "some of its elements are the same memory (it was expanded)", "Change the tensor it is a view of."
     return "", ""
 
 

@@ -201,8 +201,7 @@ class _Load:
         fresh = set(materialized.paths)
         live = {pair.path: pair for pair in pairs if pair.path not in fresh}
         named = [TensorTarget(model.tree.find(path), pair.tensor) for path, pair in live.items()]  # type: ignore[arg-type] # tensors
-        for place in named:
-            check_writable(place)
+        plain = {place.path: check_writable(place) for place in named}
         places, _ = distinct_memory(named)
         first = {id(pair.tensor): pair for pair in reversed(pairs) if pair.path in fresh}
         written = [*(live[place.path] for place in places), *first.values()]
@@ -212,7 +211,7 @@ class _Load:
             kind="load",
             label=f"load {self.held.path.name}",
             places=places,
-            plains=[check_writable(place) for place in places],
+            plains=[plain[place.path] for place in places],
             ties=model.ties_of(places),
             write=lambda guard: transfer.write(written, guard),
             verify=lambda guard: self._compare(transfer.differing(guard), model),

@@ -49,6 +49,8 @@ def unreadable_reason(tensor: object) -> str | None:
         >>> unreadable_reason(torch.ones(2)) is None
         True
     """
+    if _is_plain_memory(tensor):
+        return None
     if not objects.is_tensor(tensor):
         return f"not a tensor but {_described(tensor)}"
     with objects.no_torch_function():
