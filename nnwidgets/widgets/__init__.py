@@ -11,6 +11,7 @@ Start at `explorer.explore`. Who calls whom:
 - Where no widget can be shown, the output has the text and HTML of `static_bundle` beside it.
 
     explorer.py        the widget, and `explore`
+    stub.js            the page module of one Explorer: it finds the bundle, and starts its code
     bundle.py          the page's code, sent once however many Explorers there are
     static_output.py   a static tree for where no widget can be
     training_ticks.py  what the page hears as the model trains

@@ -13,7 +13,7 @@ from torch import nn
 from traitlets import Bytes, Int, TraitError, Unicode, validate
 
 from nnwidgets.errors import InvalidTargetError, PathNotFoundError
-from nnwidgets.introspect.checks.training import optimizers_in
+from nnwidgets.introspect.optimizers import optimizers_in
 from nnwidgets.introspect.records import Trace
 from nnwidgets.introspect.safe_access.objects import require_module, type_name
 from nnwidgets.server.handlers.open_and_rows import first_view
@@ -26,7 +26,7 @@ from nnwidgets.widgets import bundle, marimo
 from nnwidgets.widgets.static_output import static_bundle
 from nnwidgets.widgets.training_ticks import Ticking
 from nnwidgets.wire.codec import encode
-from nnwidgets.wire.dispatch import Dispatcher, view_closed
+from nnwidgets.wire.dispatch import Dispatcher, view_closed_error
 from nnwidgets.wire.schema.envelope import VERSION
 from nnwidgets.wire.threads import Workers
 
@@ -83,7 +83,7 @@ class Explorer(anywidget.AnyWidget):
         self._dispatcher = Dispatcher(answers, self._send_wire, background=is_long, patient=is_patient)
         super().__init__(
             **page,
-            _first=bundle.compressed(json.dumps(first, separators=(",", ":"))),
+            _first=bundle.compress(json.dumps(first, separators=(",", ":"))),
             _height=height,
             _seen=datetime.now(UTC).isoformat(timespec="seconds"),
         )
@@ -151,7 +151,7 @@ class Explorer(anywidget.AnyWidget):
         return {**data, **static_bundle(self._session)}, metadata
 
     @validate("selected")
-    def _selectable(self, proposal: Mapping[str, Any]) -> str:
+    def _check_selected(self, proposal: Mapping[str, Any]) -> str:
         path: str = proposal["value"]
         if self._session is not None and path:
             try:
@@ -165,7 +165,7 @@ class Explorer(anywidget.AnyWidget):
     def _session_for(self, _body: Mapping[str, Any]) -> Session:
         session = self._session
         if session is None:
-            raise view_closed()
+            raise view_closed_error()
         if session.claim_check():
             self._workers.run(session.check_in_background)
         return session

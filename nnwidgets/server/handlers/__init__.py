@@ -6,12 +6,12 @@ here; where its file is new, it is imported below.
     registry.py           `handles`, and what every request passes through
     open_and_rows.py      `open`, `rows`: the model at a glance, and a window of its rows
     locate.py             `locate`: what to open so that a path has a row
-    live_tensor.py        the tensor that a request names, found once
     inspect.py            `inspect`: the facts of one row
     stats.py              `stats`: statistics of a tensor, and their form on the wire
     values.py             `values`: a window of a tensor as a matrix
     depth.py              `depth`: the same tensor across the members of a fold
     findings_and_ties.py  `findings`, `ties`, `trace`: of the whole model
+    paging.py             the window of a long list, for `rows` and all that comes of files
     models_and_parts.py   `models`, `variables`, `part`: what is about no model
     edit/                 `initializers` to `code`: what changes a model
     checkpoints/          `folder` to `save`: what speaks of files

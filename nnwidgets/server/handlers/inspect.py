@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import keyword
 import types
 from collections.abc import Mapping
 from contextlib import suppress
@@ -13,7 +12,7 @@ from torch import nn
 
 from nnwidgets.errors import NNWidgetsError
 from nnwidgets.formatting import inert, shape_text
-from nnwidgets.introspect.module_tree.expressions import expression_for
+from nnwidgets.introspect.module_tree.expressions import expression_for, is_identifier
 from nnwidgets.introspect.module_tree.nodes import ModuleNode
 from nnwidgets.introspect.records import TensorEntry, TieGroup
 from nnwidgets.introspect.safe_access.lookup import Lookup
@@ -27,12 +26,12 @@ from nnwidgets.introspect.safe_access.objects import (
 )
 from nnwidgets.introspect.statistics.stats import version
 from nnwidgets.server.handlers.findings_and_ties import finding_body, tie_body
-from nnwidgets.server.handlers.live_tensor import LiveTensor, grad_of
 from nnwidgets.server.handlers.registry import handles
 from nnwidgets.server.handlers.stats import stats_of
 from nnwidgets.server.handlers.values import values_of
 from nnwidgets.server.rows.row_body import own_name
 from nnwidgets.server.rows.tree_index import TreeIndex
+from nnwidgets.server.session.live_tensor import LiveTensor, grad_of
 from nnwidgets.server.session.session import Session
 from nnwidgets.wire.dispatch import Job
 from nnwidgets.wire.errors import RequestError
@@ -188,15 +187,15 @@ def _module_facts(index: TreeIndex, number: int, module: Any) -> ModuleFacts:
 
 
 def _trainable(index: TreeIndex, span: range, node: ModuleNode) -> int:
-    frozen = sum(e.n_elements for e in _counted_once(index, span) if e.role == "parameter" and not e.requires_grad)
+    frozen = sum(e.n_elements for e in _distinct_tensors(index, span) if e.role == "parameter" and not e.requires_grad)
     return max(0, node.n_params - frozen) if node.kind == "module" else 0
 
 
 def _size_bytes(index: TreeIndex, span: range) -> int:
-    return sum(entry.size_bytes for entry in _counted_once(index, span))
+    return sum(entry.size_bytes for entry in _distinct_tensors(index, span))
 
 
-def _counted_once(index: TreeIndex, span: range) -> list[TensorEntry]:
+def _distinct_tensors(index: TreeIndex, span: range) -> list[TensorEntry]:
     """Return the tensors below, one of each tie group that names the same bytes."""
     seen: set[str] = set()
     kept = []
@@ -281,7 +280,7 @@ def code_lines(module: nn.Module, name: str | None, path: str, role: str | None)
         >>> [line["code"] for line in code_lines(net, "net", "0.weight", "parameter")]
         ['net[0].weight', 'net.get_parameter("0.weight")', 'net[0].weight.grad']
     """
-    variable = name if name is not None and name.isidentifier() and not keyword.iskeyword(name) else "model"
+    variable = name if is_identifier(name) else "model"
     spelling = expression_for(module, variable, path)
     if spelling is None or len(spelling.code) > _MAX_CODE:
         return []

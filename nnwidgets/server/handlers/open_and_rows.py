@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nnwidgets.formatting import inert
+from nnwidgets.server.handlers.paging import window
 from nnwidgets.server.handlers.registry import handles
 from nnwidgets.server.rows.filter import chip_counts
 from nnwidgets.server.rows.flatten import FlatTree, ViewState
@@ -16,7 +17,6 @@ from nnwidgets.wire.codec import encode
 from nnwidgets.wire.dispatch import Job
 from nnwidgets.wire.schema.tree import OpenReply, RowsReply
 
-_MAX_ROWS = 500
 _MAX_EXPANDED = 20_000
 _FIRST_ROWS = 40
 _MAX_FIRST = 48_000
@@ -57,10 +57,9 @@ def _overview(session: Session, n_rows: int) -> OpenReply:
 
 
 def _window(session: Session, flat: FlatTree, start: int, count: int) -> RowsReply:
-    start = min(max(start, 0), len(flat.rows))
+    start, rows = window(flat.rows, start, count)
     name = session.name or inert(flat.index.nodes[0].class_name)
-    window = flat.rows[start : start + min(max(count, 0), _MAX_ROWS)]
-    made = [row_body(flat, row, name, session.trace_marks) for row in window]
+    made = [row_body(flat, row, name, session.trace_marks) for row in rows]
     session.note_shown([each["path"] for each in made])
     return {
         "generation": session.generation,

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from nnwidgets.introspect.heatmap.window import window
-from nnwidgets.server.handlers.live_tensor import LiveTensor, live_tensor
 from nnwidgets.server.handlers.registry import handles
+from nnwidgets.server.session.live_tensor import LiveTensor, live_tensor
 from nnwidgets.server.session.session import Session
 from nnwidgets.wire.codec import Blob
 from nnwidgets.wire.dispatch import Job

@@ -81,18 +81,16 @@ class FlatTree:
     Attributes:
         index: What it was flattened from.
         rows: Every row.
+        state: What the page says is open.
         expanded: Ids of the open rows.
-        picked: For each fold, the member shown.
-        unfolded: Folds opened as all their members.
         n_matches: Matches of the filter.
         problem: Why the filter can't be read, or None.
     """
 
     index: TreeIndex
     rows: Sequence[FlatRow]
+    state: ViewState
     expanded: frozenset[str]
-    picked: Mapping[str, int]
-    unfolded: frozenset[str]
     n_matches: int = 0
     problem: str | None = None
 
@@ -112,8 +110,8 @@ class FlatTree:
         marks = list(_marks(self))
         if len(marks) <= _MAX_MARKS:
             return marks
-        graver = _thinned([mark for mark in marks if mark["severity"] is not None], _MAX_MARKS)
-        rest = _thinned([mark for mark in marks if mark["severity"] is None], _MAX_MARKS - len(graver))
+        graver = _thin_out([mark for mark in marks if mark["severity"] is not None], _MAX_MARKS)
+        rest = _thin_out([mark for mark in marks if mark["severity"] is None], _MAX_MARKS - len(graver))
         return sorted([*graver, *rest], key=lambda mark: mark["index"])
 
 
@@ -137,11 +135,11 @@ def flatten(index: TreeIndex, state: ViewState) -> FlatTree:
     if not found.is_filter:
         expanded = default_opening(index) if state.expanded is None else shown_ids(index, state.expanded, state)
         rows = list(_rows_below(index, (0, 1, 1, 1, False), expanded, state))
-        return FlatTree(index, rows, expanded, state.picked, state.unfolded, problem=found.problem)
+        return FlatTree(index, rows, state, expanded, problem=found.problem)
     known = frozenset({"m:"}) if state.expanded is None else state.expanded
     expanded = frozenset(each for each in known if each[2:] in index.number)
     filtered = FilteredRows(index, found, expanded, state)
-    return FlatTree(index, filtered, expanded, state.picked, state.unfolded, n_matches=found.n)
+    return FlatTree(index, filtered, state, expanded, n_matches=found.n)
 
 
 def default_opening(index: TreeIndex) -> frozenset[str]:
@@ -174,10 +172,10 @@ def shown_ids(index: TreeIndex, expanded: frozenset[str], state: ViewState) -> f
         if number is None:
             continue
         if each.startswith("m:"):
-            moved.add(f"m:{index.nodes[_shown(index, number, state, memo)].path}")
+            moved.add(f"m:{index.nodes[_shown_node(index, number, state, memo)].path}")
         elif each.startswith("f:") and number > 0:
             parent = index.parent[number]
-            moved.add(f"f:{index.nodes[_shown(index, parent, state, memo) + number - parent].path}")
+            moved.add(f"f:{index.nodes[_shown_node(index, parent, state, memo) + number - parent].path}")
     return frozenset(moved)
 
 
@@ -186,7 +184,7 @@ def picked_member(index: TreeIndex, run: RowRun, picked: Mapping[str, int]) -> i
     return min(max(picked.get(fold_id(index, run), 0), 0), len(run.members) - 1)
 
 
-def _shown(index: TreeIndex, number: int, state: ViewState, memo: dict[int, int]) -> int:
+def _shown_node(index: TreeIndex, number: int, state: ViewState, memo: dict[int, int]) -> int:
     """Return the node that stands where ``number`` would, once every fold shows its picked member."""
     chain = []
     while number not in memo:
@@ -323,7 +321,7 @@ def _marks(flat: FlatTree) -> Iterator[RulerMark]:
             yield {"index": position, "tie": tie, "severity": severity, "path": path}
 
 
-def _thinned(marks: list[RulerMark], limit: int) -> list[RulerMark]:
+def _thin_out(marks: list[RulerMark], limit: int) -> list[RulerMark]:
     if len(marks) <= limit:
         return marks
     return [marks[i * len(marks) // limit] for i in range(limit)]

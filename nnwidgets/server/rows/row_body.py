@@ -155,13 +155,13 @@ def _fold_row(flat: FlatTree, row: FlatRow, run: RowRun) -> Row:
 
 def _fold(flat: FlatTree, run: RowRun) -> Fold:
     index = flat.index
-    picked = picked_member(index, run, flat.picked)
+    picked = picked_member(index, run, flat.state.picked)
     first = max(0, min(picked - _MAX_CELLS // 2, len(run.members) - _MAX_CELLS))
     cells = run.members[first : first + _MAX_CELLS]
     return {
         "count": len(run.members),
         "picked": picked,
-        "unfolded": fold_id(index, run) in flat.unfolded,
+        "unfolded": fold_id(index, run) in flat.state.unfolded,
         "first": first,
         "members": [_cell(index, member) for member in cells],
     }

@@ -153,7 +153,7 @@ class TreeIndex:
     def items(self, number: int) -> tuple[int | RowRun, ...]:
         """Return what stands below node ``number``, its tensors left out: nodes, and runs of like siblings as one."""
         if number not in self._items:
-            shown_as_fold = self._contained(number) if self._is_single(number) else None
+            shown_as_fold = self._only_run(number) if self._is_single(number) else None
             if shown_as_fold is not None:
                 items: tuple[int | RowRun, ...] = (shown_as_fold,)
             else:
@@ -191,7 +191,7 @@ class TreeIndex:
         return None
 
     def _item(self, group: tuple[int, ...]) -> int | RowRun:
-        return RowRun(group) if len(group) > 1 else self._contained(group[0]) or group[0]
+        return RowRun(group) if len(group) > 1 else self._only_run(group[0]) or group[0]
 
     def _groups(self, number: int) -> list[tuple[int, ...]]:
         """Return the children of node ``number``, like ones in a row together."""
@@ -209,7 +209,7 @@ class TreeIndex:
             self._groups(self.parent[number])
         return number in self._singles
 
-    def _contained(self, number: int) -> RowRun | None:
+    def _only_run(self, number: int) -> RowRun | None:
         """Return the run that stands for node ``number``, if it is a bare list that holds nothing else."""
         if only_run(self.nodes[number], self._alikes.fold) is None:
             return None
@@ -242,22 +242,22 @@ class TreeIndex:
     @cached_property
     def n_parameters(self) -> list[int]:
         """Parameter tensors in and below each node."""
-        return self._summed([sum(e.role == "parameter" for e in node.tensors) for node in self.nodes])
+        return self._sum_up([sum(e.role == "parameter" for e in node.tensors) for node in self.nodes])
 
     @cached_property
     def n_frozen(self) -> list[int]:
         """Parameter tensors in and below each node that ask for no gradient."""
-        return self._summed([sum(is_frozen(e) for e in node.tensors) for node in self.nodes])
+        return self._sum_up([sum(is_frozen(e) for e in node.tensors) for node in self.nodes])
 
     @cached_property
     def n_tensors(self) -> list[int]:
         """Tensors in and below each node."""
-        return self._summed([len(node.tensors) for node in self.nodes])
+        return self._sum_up([len(node.tensors) for node in self.nodes])
 
     @cached_property
     def n_counted(self) -> list[int]:
         """Parameter tensors in and below each node that hold an element without an earlier name."""
-        return self._summed(
+        return self._sum_up(
             [sum(e.role == "parameter" and e.n_counted > 0 for e in node.tensors) for node in self.nodes]
         )
 
@@ -276,7 +276,7 @@ class TreeIndex:
         counts = [0] * len(self.nodes)
         for path, findings in self.findings_at.items():
             counts[self._row_of(path)] += len(findings)
-        return self._summed(counts)
+        return self._sum_up(counts)
 
     def findings_below(self, number: int) -> list[Finding]:
         """Return the findings on node ``number``, on its tensors and below."""
@@ -320,7 +320,7 @@ class TreeIndex:
                         seen.add(entry.tie)
         return total
 
-    def _summed(self, counts: list[int]) -> list[int]:
+    def _sum_up(self, counts: list[int]) -> list[int]:
         self._carry_up(counts, int.__add__)
         return counts
 

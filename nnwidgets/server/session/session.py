@@ -17,14 +17,14 @@ from typing import Any
 from torch import nn
 from torch.optim import Optimizer
 
-from nnwidgets.edit import optimizers_holding
 from nnwidgets.introspect.checks import data_findings, structural_findings, worst_first
 from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.module_tree.tree import tree
+from nnwidgets.introspect.optimizers import optimizers_holding
 from nnwidgets.introspect.records import Finding, TensorStats, Trace
 from nnwidgets.introspect.safe_access.scan import read
 from nnwidgets.introspect.statistics.stats import CancelledError
-from nnwidgets.server.notebook.variables import name_of, notebook
+from nnwidgets.server.notebook.variables import name_of, notebook, optimizers
 from nnwidgets.server.rows.flatten import FlatTree, ViewState, flatten
 from nnwidgets.server.rows.trace_marks import TraceMarks
 from nnwidgets.server.rows.tree_index import TreeIndex
@@ -47,7 +47,7 @@ _CHEAP_CHECK = 0.5
 """Seconds that a check may take to be done again after each cell, rather than only when the tree changed or asked."""
 
 
-def model_gone() -> RequestError:
+def model_gone_error() -> RequestError:
     """Return the error for a model that no longer exists."""
     return RequestError("model-gone", "The model was deleted.", hint="Run the cell again to open a new view.")
 
@@ -113,7 +113,7 @@ class Session:
         """
         module = self._module.get()
         if module is None:
-            raise model_gone()
+            raise model_gone_error()
         return module
 
     @property
@@ -129,8 +129,10 @@ class Session:
 
     def optimizers(self) -> list[Optimizer]:
         """The live optimizers of the model: those passed, then those in the notebook's variables."""
-        passed = [optimizer for held in self._optimizers if (optimizer := held.get()) is not None]
-        return optimizers_holding(self.module, [*passed, *list(notebook().values())])
+        return optimizers_holding(self.module, [*self._passed(), *optimizers().values()])
+
+    def _passed(self) -> list[Any]:
+        return [optimizer for held in self._optimizers if (optimizer := held.get()) is not None]
 
     def close(self) -> None:
         """Let go of the model and of everything read from it."""
@@ -142,7 +144,7 @@ class Session:
     def _on_model_gone(self) -> None:
         # This runs wherever the garbage collector happens to: sending belongs to a thread that holds nothing.
         self._forget()
-        Workers().run(partial(self.emit, "closed", {"code": "model-gone", "message": model_gone().message}))
+        Workers().run(partial(self.emit, "closed", {"code": "model-gone", "message": model_gone_error().message}))
 
     def _forget(self) -> None:
         self._index = None
@@ -265,9 +267,8 @@ class Session:
         self.index()
         checked, began = self._n_trees, time.monotonic()
         reading = read(self.module)
-        optimizers = [optimizer for held in self._optimizers if (optimizer := held.get()) is not None]
         name = self.variable or "net"
-        found = structural_findings(reading, name=name, optimizers=optimizers)
+        found = structural_findings(reading, name=name, optimizers=self._passed())
         self._take_findings(worst_first((*found, *self._of_data)))
         self._of_data = data_findings(reading, name=name, cancelled=lambda: cancelled() or self.model_or_none is None)
         every = worst_first((*found, *self._of_data))

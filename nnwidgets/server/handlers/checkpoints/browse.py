@@ -11,9 +11,9 @@ from typing import Any
 
 from nnwidgets.checkpoint import CheckpointIndex, StoredTensor, peek
 from nnwidgets.formatting import inert
-from nnwidgets.server.handlers.checkpoints.paging import holds, window
+from nnwidgets.server.handlers.paging import holds, window
 from nnwidgets.server.handlers.registry import handles
-from nnwidgets.server.notebook.folder import errors_named_from_here, list_folder, place_of
+from nnwidgets.server.notebook.folder import errors_named_from_here, list_folder, resolve_in_folder
 from nnwidgets.server.session.file_cache import signature
 from nnwidgets.server.session.session import Session
 from nnwidgets.wire.dispatch import Job
@@ -48,11 +48,11 @@ def answer_peek(session: Session, body: Mapping[str, Any], _job: Job) -> PeekRep
         CorruptCheckpointError: It is damaged, or no checkpoint.
         PathNotFoundError: It isn't there.
     """
-    place = place_of(body["path"])
-    index, tree = read_header(session, place)
+    file = resolve_in_folder(body["path"])
+    index, tree = read_header(session, file)
     expanded = tree.default_opening() if body["expanded"] is None else set(body["expanded"])
     rows = list(tree.matching(body["text"]) if body["text"].strip() else tree.flat(expanded))
-    start, shown = window(rows, body)
+    start, shown = window(rows, body["start"], body["count"])
     return {
         "path": body["path"],
         "format": index.format,
@@ -75,15 +75,15 @@ def answer_peek(session: Session, body: Mapping[str, Any], _job: Job) -> PeekRep
     }
 
 
-def read_header(session: Session, place: Path) -> tuple[CheckpointIndex, NameTree]:
+def read_header(session: Session, file: Path) -> tuple[CheckpointIndex, NameTree]:
     """Return a file's header and the tree of its names, read again only when the file has changed."""
 
     def read() -> tuple[CheckpointIndex, NameTree]:
         with errors_named_from_here():
-            index = peek(place)
+            index = peek(file)
         return index, NameTree(index)
 
-    return session.file_cache.get(("peek", signature(place)), read)
+    return session.file_cache.get(("peek", signature(file)), read)
 
 
 @dataclass(slots=True)

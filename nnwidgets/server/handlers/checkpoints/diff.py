@@ -8,9 +8,9 @@ from typing import Any
 
 from nnwidgets.checkpoint import Changed, StateDiff, diff
 from nnwidgets.formatting import inert
-from nnwidgets.server.handlers.checkpoints.paging import holds, window
+from nnwidgets.server.handlers.paging import holds, window
 from nnwidgets.server.handlers.registry import handles
-from nnwidgets.server.notebook.folder import errors_named_from_here, place_of
+from nnwidgets.server.notebook.folder import errors_named_from_here, resolve_in_folder
 from nnwidgets.server.session.file_cache import signature
 from nnwidgets.server.session.session import Session
 from nnwidgets.wire.dispatch import Job
@@ -29,8 +29,8 @@ def answer_diff(session: Session, body: Mapping[str, Any], job: Job) -> DiffRepl
         CorruptCheckpointError: A file is damaged, or no checkpoint.
         PathNotFoundError: One isn't there.
     """
-    one = place_of(body["path"])
-    two = None if body["other"] is None else place_of(body["other"])
+    one = resolve_in_folder(body["path"])
+    two = None if body["other"] is None else resolve_in_folder(body["other"])
     name = session.name or "the model"
     key = ("diff", signature(one), None if two is None else signature(two))
 
@@ -49,7 +49,7 @@ def answer_diff(session: Session, body: Mapping[str, Any], job: Job) -> DiffRepl
     counts = {kind: sum(each["kind"] == kind for each in rows) for kind in _ORDER}
     keep, text = set(body["keep"]), body["text"]
     kept = [each for each in rows if (not keep or each["kind"] in keep) and holds(text, [each["path"]])]
-    start, shown = window(kept, body)
+    start, shown = window(kept, body["start"], body["count"])
     return {
         "a": inert(one.name, _MOST_TEXT),
         "b": inert(name if two is None else two.name, _MOST_TEXT),

@@ -14,12 +14,7 @@ from nnwidgets.formatting import inert
 from nnwidgets.server.handlers.checkpoints.plan import chosen_renames, plan_for
 from nnwidgets.server.handlers.edit.init import optimizer_name
 from nnwidgets.server.handlers.registry import handles
-from nnwidgets.server.notebook.folder import (
-    errors_named_from_here,
-    name_from_here,
-    place_of,
-    relative,
-)
+from nnwidgets.server.notebook.folder import errors_named_from_here, name_from_here, relative, resolve_in_folder
 from nnwidgets.server.session.session import Session
 from nnwidgets.wire.codec import number
 from nnwidgets.wire.dispatch import Job
@@ -41,12 +36,12 @@ def answer_load(session: Session, body: Mapping[str, Any], job: Job) -> LoadRepl
         CorruptCheckpointError: It is damaged.
     """
     job.hold()
-    place = place_of(body["path"])
-    rename = chosen_renames(session, place, plan_for(session, place, {}), body)
+    file = resolve_in_folder(body["path"])
+    rename = chosen_renames(session, file, plan_for(session, file, {}), body)
     with errors_named_from_here():
         found = load(
             session.module,
-            place,
+            file,
             rename=rename or None,
             strict=body["strict"],
             optimizer=session.optimizers() if body["optimizer"] else None,
@@ -55,7 +50,7 @@ def answer_load(session: Session, body: Mapping[str, Any], job: Job) -> LoadRepl
     job.after_reply(partial(session.report_change, structure=True))
     return {
         "path": body["path"],
-        "label": inert(found.change.label if found.change is not None else f"load {place.name}", _MOST_TEXT),
+        "label": inert(found.change.label if found.change is not None else f"load {file.name}", _MOST_TEXT),
         "n_loaded": found.n_loaded,
         "n_elements": found.n_elements,
         "verified": found.verified,
@@ -72,8 +67,8 @@ def answer_save(session: Session, body: Mapping[str, Any], job: Job) -> SaveRepl
         SaveError: Nothing was saved, and what was there is as it was.
     """
     job.hold()
-    place = place_of(body["path"])
-    if not body["overwrite"] and place.is_file():
+    file = resolve_in_folder(body["path"])
+    if not body["overwrite"] and file.is_file():
         raise RequestError(
             "file-exists",
             f"{inert(body['path'], _MOST_TEXT)} is there already.",
@@ -84,7 +79,7 @@ def answer_save(session: Session, body: Mapping[str, Any], job: Job) -> SaveRepl
     with errors_named_from_here():
         found = save(
             session.module,
-            place,
+            file,
             optimizer=_optimizer(session) if body["optimizer"] else None,
             overwrite=body["overwrite"],
             shard_size=None if shard_size is None else int(number(shard_size)),

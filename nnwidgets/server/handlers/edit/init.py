@@ -91,7 +91,7 @@ def _fill(session: Session, body: Mapping[str, Any], job: Job, *, is_preview: bo
         "tensors": _tensors(session, target, change, before),
         "warnings": [
             inert(each, _MOST_TEXT)
-            for each in (*_left_alone(target, initializer, change), *change.warnings)
+            for each in (*_reset_warnings(target, initializer, change), *change.warnings)
             if each not in about_state
         ],
         "stale": stale,
@@ -99,7 +99,7 @@ def _fill(session: Session, body: Mapping[str, Any], job: Job, *, is_preview: bo
     }
 
 
-def _left_alone(target: ResolvedTarget, initializer: Initializer, change: Change) -> list[str]:
+def _reset_warnings(target: ResolvedTarget, initializer: Initializer, change: Change) -> list[str]:
     """Say what a reset leaves as it is, because the modules that hold it have none of their own."""
     if initializer.kind != "reset" or not change.is_preview:
         return []

@@ -42,7 +42,7 @@ def answer_initializers(session: Session, body: Mapping[str, Any], _job: Job) ->
     hint = fan_hint(session.module, weight.path) if weight is not None and problem is None else None
     return {
         "initializers": made,
-        "suggested": _suggested(target, made, hint),
+        "suggested": _suggestion(target, made, hint),
         "scopes": scopes(session, body, target.scope),
         "n_weights": len(whole.weights),
         "n_vectors": len(whole.places) - len(whole.weights),
@@ -109,7 +109,7 @@ def _sample(parameter: Parameter) -> Any:
     return parameter.choices[0] if parameter.choices else _SAMPLES[parameter.type]
 
 
-def _suggested(target: ResolvedTarget, made: list[InitializerBody], hint: FanHint | None) -> str:
+def _suggestion(target: ResolvedTarget, made: list[InitializerBody], hint: FanHint | None) -> str:
     """What most people would start from: the modules' own way, else by what the tensor is and what follows it."""
     first = target.places[0]
     if target.is_modules:

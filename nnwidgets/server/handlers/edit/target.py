@@ -98,7 +98,7 @@ def _n(scope: ChangeScope, paths: list[str]) -> int:
 def _paths(index: TreeIndex, body: Mapping[str, Any]) -> list[str]:
     path, scope = body["path"], body.get("scope", "here")
     if scope == "filter":
-        return _kept_by_filter(index, body.get("filter", ""), frozenset(body.get("chips", ())))
+        return _filter_paths(index, body.get("filter", ""), frozenset(body.get("chips", ())))
     place = index.place(path)
     if scope == "here":
         return [path]
@@ -110,7 +110,7 @@ def _paths(index: TreeIndex, body: Mapping[str, Any]) -> list[str]:
     return [index.nodes[each].path + below for each in members]
 
 
-def _kept_by_filter(index: TreeIndex, text: str, chips: frozenset[str]) -> list[str]:
+def _filter_paths(index: TreeIndex, text: str, chips: frozenset[str]) -> list[str]:
     found = matches(index, text, chips)
     if found.problem is not None:
         raise InvalidTargetError(found.problem, hint="Mend the filter.")

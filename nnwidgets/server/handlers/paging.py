@@ -1,26 +1,26 @@
-"""The part of a long list that a page shows."""
+"""The window of a long list that a page shows, and the search in it: for rows, and for all that comes of files."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 Item = TypeVar("Item")
 
 _MOST_ROWS = 500
 
 
-def window(items: Sequence[Item], body: Mapping[str, Any]) -> tuple[int, Sequence[Item]]:
-    """Return where the window that a body asks for begins, and what is in it.
+def window(items: Sequence[Item], start: int, count: int) -> tuple[int, Sequence[Item]]:
+    """Return where the window that a request asks for begins, and what is in it.
 
     Example:
-        >>> window("abcdef", {"start": 4, "count": 9})
+        >>> window("abcdef", 4, 9)
         (4, 'ef')
-        >>> window("abc", {"start": -1, "count": 2})
+        >>> window("abc", -1, 2)
         (0, 'ab')
     """
-    start = min(max(body["start"], 0), len(items))
-    return start, items[start : start + min(max(body["count"], 0), _MOST_ROWS)]
+    start = min(max(start, 0), len(items))
+    return start, items[start : start + min(max(count, 0), _MOST_ROWS)]
 
 
 def holds(text: str, names: Iterable[str | None]) -> bool:
