@@ -1,5 +1,6 @@
 # make lab    everything needed, then JupyterLab on the tour
 # make test   everything there is to check
+# make quick  what your change touches, in under a minute; BASE=main for all that a branch has changed
 # make bench  the README's table of figures
 # make build  wheel and sdist in dist/
 # make docs   the site in build/site/
@@ -19,7 +20,7 @@ PAGE := nnwidgets/static/nnwidgets.js
 PAGE_SOURCES := $(shell find js/src js/lab js/tools -type f -not -name '*.pyc' 2>/dev/null) js/build.mjs package.json
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test lint types unit browser page bench build docs clean
+.PHONY: help lab test quick lint types unit browser page bench build docs clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -86,6 +87,10 @@ docs: $(VENV)/test
 # ---- checks ----
 
 test: lint types docs unit browser
+
+BASE ?= HEAD
+quick: $(VENV)/test node_modules/made
+	$(BIN)/python tests/quick.py $(BASE)
 
 lint: $(VENV)/test node_modules/made
 	ruff check .
