@@ -6,7 +6,7 @@ import itertools
 import re
 import sys
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import nn
@@ -46,6 +46,11 @@ def name_of(value: object, *namespaces: Mapping[str, Any]) -> str | None:
             if held is value and _is_users(name):
                 return name
     return None
+
+
+def optimizer_name(live: Sequence[Optimizer]) -> str:
+    """Return what pasted code calls the first of the live optimizers."""
+    return (live and name_of(live[0], notebook())) or "optimizer"
 
 
 def _is_users(name: str) -> bool:
