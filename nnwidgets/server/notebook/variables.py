@@ -1,4 +1,7 @@
-"""The notebook's variables, looked at by identity and type alone: no attribute of a user's object is touched."""
+"""The notebook's variables, looked at by identity and type alone: no attribute of a user's object is touched.
+
+Requests name models by them, and code to paste calls models and optimizers as they do.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One view of one live model: what was read of it, and how stale that is."""
+"""One view of one live model: what was read of it, and how stale that is. All handlers ask one."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class Session:
         self._is_checking = False
         self._trace: Trace | None = None
         self.trace_marks = TraceMarks(None)
-        self.previewed: dict[tuple[str, int | None], TensorStats] = {}
+        self.preview_stats: dict[tuple[str, int | None], TensorStats] = {}
         self.file_cache = FileCache()
         self._windows_shown: deque[list[str]] = deque(maxlen=_WINDOWS_KEPT)
         _SESSIONS.append(weakref.ref(self, _SESSIONS.remove))
@@ -149,7 +149,7 @@ class Session:
         self._flats = OrderedDict()
         self._findings = self._of_data = ()
         self._trace, self.trace_marks = None, TraceMarks(None)
-        self.previewed = {}
+        self.preview_stats = {}
         self.file_cache.clear()
 
     # ---- what was read ----

@@ -143,12 +143,12 @@ def _before(session: Session, target: ResolvedTarget, *, is_preview: bool) -> di
         except NNWidgetsError:
             break  # `init` says why
         key = (place.path, version(place.tensor))
-        known = None if is_preview else session.previewed.get(key)
+        known = None if is_preview else session.preview_stats.get(key)
         made[place.path] = _fine(data) if known is None else known
         if is_preview:
-            session.previewed[key] = made[place.path]
-    for key in list(session.previewed)[:-_MOST_SHOWN]:
-        del session.previewed[key]
+            session.preview_stats[key] = made[place.path]
+    for key in list(session.preview_stats)[:-_MOST_SHOWN]:
+        del session.preview_stats[key]
     return made
 
 
