@@ -21,6 +21,8 @@ from collections.abc import Iterable, Mapping
 from enum import Enum
 from typing import ClassVar, Self
 
+from nnwidgets.formatting import cut
+
 
 class Advice(Enum):
     """What can be done about an error or a warning; the value is how Python says it."""
@@ -124,7 +126,7 @@ class PathNotFoundError(NNWidgetsError):
         hint: str = AdvisedText("", Advice.SEE_TREE, " lists them.")
         if closest:
             hint = f"Did you mean {' or '.join(repr(name) for name in closest)}?"
-        return cls(f"No module or tensor at {_cut(path)!r} in {where}.", path=path, hint=hint, closest=closest)
+        return cls(f"No module or tensor at {cut(path)!r} in {where}.", path=path, hint=hint, closest=closest)
 
 
 class InvalidTargetError(NNWidgetsError):
@@ -187,7 +189,3 @@ def closest_names(name: str, names: Iterable[str], *, n: int = 3) -> tuple[str, 
 
 _MAX_COMPARED = 200
 _MAX_CANDIDATES = 2_000
-
-
-def _cut(text: str, limit: int = 120) -> str:
-    return text if len(text) <= limit else f"{text[:limit]}…"

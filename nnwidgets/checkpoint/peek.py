@@ -27,6 +27,7 @@ from nnwidgets.introspect.records import TieGroup, TieKind
 from nnwidgets.introspect.safe_access.scan import gc_paused
 from nnwidgets.introspect.sharing import byte_ranges
 
+# Of 50,000 names, made one by one by their class, a peek takes a fifth longer.
 _OpenStored = open_twin(StoredTensor)
 
 _MOST_VALUES = 200

@@ -18,13 +18,14 @@ import torch
 from nnwidgets.edit.change import Change, Kind, Numbers
 from nnwidgets.edit.code import Recipe, expression, optimizer_name
 from nnwidgets.edit.history import FEW, Entry, Log, State, log_of
-from nnwidgets.edit.optimizer_state import KeptState, checked, states_of, warning_of
+from nnwidgets.edit.optimizer_state import KeptState, states_of, warning_of
 from nnwidgets.edit.targets import ChangeScope, TensorTarget, Tie
 from nnwidgets.edit.undo_copy.threads import retry_until_complete
 from nnwidgets.edit.undo_copy.undo import Exchangeable, Flag, TensorSite, UndoRecord, summarized
 from nnwidgets.errors import InvalidTargetError, NNWidgetsError
 from nnwidgets.formatting import short_bytes
 from nnwidgets.introspect import sampled_stats
+from nnwidgets.introspect.optimizers import optimizers_in
 from nnwidgets.introspect.records import TensorStats
 
 
@@ -228,7 +229,7 @@ def with_optimizers(
     Returns:
         Code that clears them.
     """
-    optimizers = checked(optimizer)
+    optimizers = optimizers_in(optimizer)
     by_id: dict[int, tuple[str, Any]] = {}
     for path, tensor in tied:
         by_id.setdefault(id(tensor), (path, tensor))

@@ -48,10 +48,10 @@ def _html_maker(module: str, page: str) -> Callable[[Any], str]:
     def as_html(record: Any) -> str:
         import importlib
 
-        from nnwidgets.text.html import marked_up
+        from nnwidgets.text.html import render_html
 
         make = getattr(importlib.import_module(f"nnwidgets.text.pages.{module}"), page)
-        return marked_up(make(record))
+        return render_html(make(record))
 
     return as_html
 
@@ -77,11 +77,11 @@ class DisplayedPage:
     document: Document
 
     def __repr__(self) -> str:
-        from nnwidgets.text.plain import written
+        from nnwidgets.text.plain import render_text
 
-        return written(self.document)
+        return render_text(self.document)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:  # noqa: ARG002 - IPython passes both and filters itself
-        from nnwidgets.text.html import marked_up
+        from nnwidgets.text.html import render_html
 
-        return {"text/plain": repr(self), "text/html": marked_up(self.document)}
+        return {"text/plain": repr(self), "text/html": render_html(self.document)}

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 
     from nnwidgets.magics.auto_explore import AutoExplore
 
+_TARGET = "nnwidgets"
+_BEFORE_ALL_OTHERS = 10_000
+_CELL = re.compile(r"(%%nn_init\s+.*)")
+_LINE = re.compile(r"\s*(?:[\w.]+\s*=\s*)?%nn\s(.*)", re.DOTALL)
+_HELP_QUESTION = re.compile(r"\A(\s*)%nn\s+(\w+)\s*\?{1,2}\s*\n?\Z")
+
 
 @magics_class
 class NNMagics(Magics):
@@ -78,10 +84,10 @@ class NNMagics(Magics):
         ``redo``, ``load`` and ``%%nn_init`` change a model: in place, all or nothing. Tab completes everything;
         ``%nn init?`` says more of one subcommand.
         """
-        from nnwidgets.magics.dispatch import run_line
+        from nnwidgets.magics.dispatch import run
 
         with _errors_in_one_line():
-            run_line(line, local_ns or {}, self._shell, self._auto)
+            run(line, self._shell, self._auto, local_names=local_ns)
 
     @no_var_expand
     @cell_magic
@@ -99,10 +105,10 @@ class NNMagics(Magics):
         Change tensors in place: where the cell raises, or replaces a tensor, the model is left bit for bit as it was.
         ``%nn undo net`` takes it back, ``%nn code net`` gives it as Python.
         """
-        from nnwidgets.magics.dispatch import run_cell
+        from nnwidgets.magics.dispatch import run
 
         with _errors_in_one_line():
-            run_cell(line, cell, self._shell, self._auto)
+            run(line, self._shell, self._auto, cell=cell)
 
 
 @contextmanager
@@ -118,9 +124,6 @@ def _errors_in_one_line() -> Iterator[None]:
         raise UsageError(inert(" ".join(str(error).split()), 1_000)) from None
 
 
-_HELP_QUESTION = re.compile(r"(\s*)%nn\s+(\w+)\s*\?{1,2}\s*\n?\Z")
-
-
 def help_lines(lines: list[str]) -> list[str]:
     r"""Rewrite ``%nn init?``, of which IPython would make a question about a variable ``init``.
 
@@ -133,29 +136,18 @@ def help_lines(lines: list[str]) -> list[str]:
     """
     if not lines or lines[0].lstrip().startswith("%%"):
         return lines
-    made = []
+    rewritten = []
     is_quoted = False
     for line in lines:
         is_quoted = is_quoted or '"""' in line or "'''" in line
-        match = None if is_quoted else _HELP_QUESTION.match(line)
-        is_question = match is not None and _is_subcommand(match[2])
-        made.append(f"{match[1]}%nn {match[2]} --help\n" if match is not None and is_question else line)
-    return made
+        rewritten.append(line if is_quoted else _HELP_QUESTION.sub(_help_line, line))
+    return rewritten
 
 
-def _is_subcommand(word: str) -> bool:
+def _help_line(question: re.Match[str]) -> str:
     from nnwidgets.magics.subcommands.table import SUBCOMMANDS
 
-    return word in SUBCOMMANDS
-
-
-_CELL = re.compile(r"%%nn_init\s+(.*)")
-
-
-_LINE = re.compile(r"\s*(?:[\w.]+\s*=\s*)?%nn\s(.*)", re.DOTALL)
-
-
-_BEFORE_ALL_OTHERS = 10_000
+    return f"{question[1]}%nn {question[2]} --help\n" if question[2] in SUBCOMMANDS else question[0]
 
 
 def tab_matcher(shell: InteractiveShell) -> Callable[[CompletionContext], SimpleMatcherResult]:
@@ -164,12 +156,13 @@ def tab_matcher(shell: InteractiveShell) -> Callable[[CompletionContext], Simple
     @context_matcher(identifier="nnwidgets.nn", priority=_BEFORE_ALL_OTHERS)
     def match_nn(context: CompletionContext) -> SimpleMatcherResult:
         line = _LINE.match(context.text_until_cursor)
-        cell = None if line or context.cursor_line else _CELL.match(context.text_until_cursor)
-        if line is None and cell is None:
+        if line is None and not context.cursor_line:
+            line = _CELL.match(context.text_until_cursor)
+        if line is None:
             return {"completions": [], "suppress": False}
-        from nnwidgets.magics.complete import complete, complete_cell
+        from nnwidgets.magics.complete import complete
 
-        found = complete(line[1], shell.user_ns) if line else complete_cell(cell[1] if cell else "", shell.user_ns)
+        found = complete(line[1], shell.user_ns)
         completions = [SimpleCompletion(text=each.text, type=each.kind) for each in found.candidates]
         if not completions:
             # IPython silences the others only where there is something to offer, and they would evaluate what is
@@ -178,9 +171,6 @@ def tab_matcher(shell: InteractiveShell) -> Callable[[CompletionContext], Simple
         return {"completions": completions, "matched_fragment": found.fragment, "suppress": True, "ordered": True}
 
     return match_nn  # type: ignore[no-any-return] # the decorator is untyped
-
-
-_TARGET = "nnwidgets"
 
 
 _extensions: dict[int, _Extension] = {}
@@ -201,6 +191,7 @@ class _Extension:
         self._matcher: Any = tab_matcher(shell)
         self._magics = NNMagics(shell, self._auto)
         self._preloader = Preloader(shell)
+        self._comms: Any = getattr(getattr(shell, "kernel", None), "comm_manager", None)
 
     def add(self) -> None:
         """Give it the magics, their completion, how results are shown, and the comm target."""
@@ -210,9 +201,8 @@ class _Extension:
         completer = self._shell.Completer
         if hasattr(completer, "custom_matchers"):
             completer.custom_matchers = [*completer.custom_matchers, self._matcher]
-        manager = _comm_manager(self._shell)
-        if manager is not None:
-            manager.register_target(_TARGET, self._answer_first_comm)
+        if self._comms is not None:
+            self._comms.register_target(_TARGET, self._answer_first_comm)
             self._preloader.start()
 
     def remove(self) -> None:
@@ -231,10 +221,9 @@ class _Extension:
         completer = self._shell.Completer
         if hasattr(completer, "custom_matchers"):
             completer.custom_matchers = [kept for kept in completer.custom_matchers if kept is not self._matcher]
-        manager = _comm_manager(self._shell)
-        if manager is not None and manager.targets.get(_TARGET) == self._answer_first_comm:
-            manager.unregister_target(_TARGET, self._answer_first_comm)
-        elif manager is not None:
+        if self._comms is not None and self._comms.targets.get(_TARGET) == self._answer_first_comm:
+            self._comms.unregister_target(_TARGET, self._answer_first_comm)
+        elif self._comms is not None:
             from nnwidgets.server import comm
 
             comm.unregister(self._shell)
@@ -244,7 +233,7 @@ class _Extension:
         from nnwidgets.server import comm
 
         comm.register(self._shell)
-        _comm_manager(self._shell).targets[_TARGET](channel, message)
+        self._comms.targets[_TARGET](channel, message)
 
 
 def load(shell: InteractiveShell) -> None:
@@ -283,7 +272,3 @@ def unload(shell: InteractiveShell) -> None:
     extension = _extensions.pop(id(shell), None)
     if extension is not None:
         extension.remove()
-
-
-def _comm_manager(shell: InteractiveShell) -> Any:
-    return getattr(getattr(shell, "kernel", None), "comm_manager", None)

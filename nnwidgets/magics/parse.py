@@ -8,7 +8,7 @@ from typing import Any
 
 from nnwidgets.errors import closest_names
 from nnwidgets.magics.line.grammar import Command, LineError, MisuseError, cut
-from nnwidgets.magics.line.tokenizer import UnclosedError, Word, words
+from nnwidgets.magics.line.tokenizer import Word, words
 from nnwidgets.magics.subcommands.cell import NN_INIT
 from nnwidgets.magics.subcommands.subcommand import Subcommand
 from nnwidgets.magics.subcommands.table import SUBCOMMANDS, usage_of_all
@@ -35,7 +35,7 @@ def parse(line: str, models: Container[str] = ()) -> Command:
         >>> parse("net").name
         'explore'
     """
-    found = _split(line)
+    found = words(line)
     if not found:
         return Command("explore")
     first = found[0].text
@@ -56,14 +56,7 @@ def parse_cell(line: str) -> Command:
         >>> found.model, found.arguments, found.seed
         ('net', ('Linear',), 7)
     """
-    return _parse_subcommand(NN_INIT, line, _split(line))
-
-
-def _split(line: str) -> list[Word]:
-    try:
-        return words(line)
-    except UnclosedError as error:
-        raise LineError(f"{error}: {cut(line.strip())}") from None
+    return _parse_subcommand(NN_INIT, line, words(line))
 
 
 def _parse_model(model: str, rest: Sequence[Word], models: Container[str]) -> Command:
@@ -106,8 +99,8 @@ def _split_options(
     if subcommand.takes_text:
         if rest and rest[0].text.startswith("-"):
             raise MisuseError(f"it takes no options, got {cut(rest[0].text)}")
-        texts = [rest[0].text] if rest else []
-        return texts + [line[word.start :][: _end(rest) - word.start] for word in rest[1:2]], {}, frozenset()
+        end = max((word.start + len(word.text) for word in rest), default=0)
+        return [word.text for word in rest[:1]] + [line[word.start : end] for word in rest[1:2]], {}, frozenset()
     plain: list[str] = []
     values: dict[str, list[str]] = {}
     flags: set[str] = set()
@@ -119,7 +112,7 @@ def _split_options(
             continue
         option, equals, value = word.partition("=")
         if option not in known:
-            raise MisuseError(f"no option {cut(option)}{_known(option, known)}")
+            raise MisuseError(f"no option {cut(option)}{_suggestion(option, known)}")
         if option not in valued:
             if equals:
                 raise MisuseError(f"{option} takes no value")
@@ -131,10 +124,6 @@ def _split_options(
             raise MisuseError(f"{option} wants a value")
         values.setdefault(option, []).append(value)
     return plain, values, frozenset(flags)
-
-
-def _end(rest: Sequence[Word]) -> int:
-    return rest[-1].start + len(rest[-1].text)
 
 
 def _read_values(subcommand: Subcommand, values: dict[str, list[str]]) -> dict[str, Any]:
@@ -150,7 +139,7 @@ def _read_values(subcommand: Subcommand, values: dict[str, list[str]]) -> dict[s
     return fields
 
 
-def _known(option: str, known: tuple[str, ...]) -> str:
+def _suggestion(option: str, known: tuple[str, ...]) -> str:
     near = closest_names(option, known, n=1)
     if near:
         return f" (did you mean {near[0]}?)"

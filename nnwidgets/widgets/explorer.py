@@ -13,7 +13,7 @@ from torch import nn
 from traitlets import Bytes, Int, TraitError, Unicode, validate
 
 from nnwidgets.errors import InvalidTargetError, PathNotFoundError
-from nnwidgets.introspect.checks.training import optimizers_in
+from nnwidgets.introspect.optimizers import optimizers_in
 from nnwidgets.introspect.records import Trace
 from nnwidgets.introspect.safe_access.objects import require_module, type_name
 from nnwidgets.server.handlers.open_and_rows import first_view

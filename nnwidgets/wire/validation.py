@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any, Literal, NotRequired, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 from nnwidgets.errors import closest_names
+from nnwidgets.formatting import cut
 from nnwidgets.wire.errors import RequestError
 
 _NAMES: dict[Any, str] = {
@@ -131,8 +132,7 @@ def _show(value: Any) -> str:
     """Return ``value`` as JSON, cut; only what JSON knows is looked into."""
     if value is None or isinstance(value, bool | int | float | str):
         head = value[: _MAX_SHOWN + 1] if isinstance(value, str) else value
-        text = json.dumps(head)
-        return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
+        return cut(json.dumps(head), _MAX_SHOWN)
     if isinstance(value, list):
         return f"a list of {len(value)}"
     if isinstance(value, dict):

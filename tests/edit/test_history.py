@@ -18,6 +18,7 @@ import nnwidgets as nnw
 from nnwidgets import edit
 from nnwidgets.edit.history import log_of
 from nnwidgets.introspect import live_tensors
+from nnwidgets.introspect.optimizers import optimizers_holding
 from tests.support.edited_models import bits, mlp, run, tied
 
 TARGETS = ("a.weight", "t.weight", "a.bias", "low", "high", "even", "odd", "**.bias", "Linear.weight", "plain", "b")
@@ -139,7 +140,7 @@ def test_cleared_state_comes_back_with_undo_and_goes_again_with_redo():
 def test_live_optimizers_are_found_among_any_objects():
     net, adam = trained()
     stranger = torch.optim.SGD(mlp().parameters(), lr=1)
-    assert edit.optimizers_holding(net, [None, adam, stranger, "x", adam]) == [adam]
+    assert optimizers_holding(net, [None, adam, stranger, "x", adam]) == [adam]
 
 
 @pytest.mark.parametrize(

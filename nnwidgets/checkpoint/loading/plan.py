@@ -25,6 +25,7 @@ from nnwidgets.introspect.module_tree.tree import open_twin
 from nnwidgets.introspect.safe_access import lookup
 from nnwidgets.introspect.safe_access.scan import gc_paused
 
+# Of 50,000 names, made one by one by their class, a plan takes a tenth longer; and they are marked in passes.
 _OpenEntry = open_twin(PlanEntry)
 
 _MOST_NAMED = 3

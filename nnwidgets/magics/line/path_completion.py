@@ -14,7 +14,6 @@ from nnwidgets.introspect.safe_access import lookup
 from nnwidgets.introspect.safe_access.modules import found_in, parts
 from nnwidgets.introspect.safe_access.objects import is_module, is_tensor, no_torch_function, type_name
 from nnwidgets.introspect.safe_access.scan import read
-from nnwidgets.magics.line.grammar import Candidate
 
 _GLOB = frozenset("*?")
 
@@ -103,20 +102,3 @@ def _class_targets(module: Any, typed: str) -> Iterator[str]:
         live = (found for found in read(module).modules if is_module(found) and type_name(type(found)) == class_name)
         own = (component for found in islice(live, 1) for component in _components(found, tensors=True))
         yield from (name for each in own if (name := f"{class_name}.{each}").startswith(typed))
-
-
-def target_candidates(module: Any, last: str, *, tensors: bool, classes: bool = False) -> Iterator[Candidate]:
-    """Paths, globs and classes below a model, in quotes where they need them.
-
-    Args:
-        module: The model; without one there are none.
-        last: What is typed of the target.
-        tensors: Whether tensors are wanted too, and with them classes.
-        classes: Whether classes are wanted even without.
-    """
-    if module is None:
-        return
-    typed = last.removeprefix('"')
-    for path in targets(module, typed, tensors=tensors, classes=classes):
-        needs_quotes = typed != last or any(map(str.isspace, path))
-        yield Candidate(f'"{path}"' if needs_quotes else path, "path")

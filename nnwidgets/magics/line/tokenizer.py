@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from nnwidgets.magics.line.grammar import LineError, cut
+
 _OPEN = "([{"
 _CLOSE = ")]}"
 
@@ -15,15 +17,11 @@ class Word(NamedTuple):
     start: int
 
 
-class UnclosedError(ValueError):
-    """A bracket or quote that the line never closes."""
-
-
 def words(line: str) -> list[Word]:
     """Cut ``line`` into words; a word that begins with ``#`` ends it.
 
     Raises:
-        UnclosedError: If a bracket or quote stays open.
+        LineError: If a bracket or quote stays open.
 
     Example:
         >>> [word.text for word in words('show nets["a b"] 2.bias  # the last')]
@@ -31,7 +29,7 @@ def words(line: str) -> list[Word]:
     """
     found, is_open = _cut(line)
     if is_open:
-        raise UnclosedError(f"{is_open} is never closed")
+        raise LineError(f"{is_open} is never closed: {cut(line.strip())}")
     return found
 
 

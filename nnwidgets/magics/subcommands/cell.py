@@ -10,8 +10,7 @@ import inspect
 import textwrap
 import traceback
 import types
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from IPython.core.compilerop import CachingCompiler
@@ -19,31 +18,15 @@ from IPython.core.compilerop import CachingCompiler
 from nnwidgets import edit
 from nnwidgets.errors import InitializerError
 from nnwidgets.formatting import inert
-from nnwidgets.magics.line.grammar import Candidate, Command, LineError, MisuseError
-from nnwidgets.magics.line.path_completion import target_candidates
+from nnwidgets.magics.line.grammar import Command, LineError, MisuseError
 from nnwidgets.magics.subcommands.captured_globals import captured_lines
 from nnwidgets.magics.subcommands.edit import page_of_change, parse_targets
 from nnwidgets.magics.subcommands.init import INIT_OPTIONS, init_arguments
-from nnwidgets.magics.subcommands.subcommand import Request, Subcommand, TypedLine
+from nnwidgets.magics.subcommands.subcommand import Request, Subcommand, complete_target
 from nnwidgets.text.document import Document
 
 _INDENT = "    "
 _LABEL = "fn(m)"
-
-
-@dataclass(frozen=True)
-class CellFunction:
-    """The function a cell is the body of.
-
-    Attributes:
-        function: What runs on a module; its names are the user's.
-        source: Its ``def``, with what it captures of the user's variables.
-        file_name: Under which a traceback knows it.
-    """
-
-    function: Callable[[Any], Any]
-    source: str
-    file_name: str
 
 
 def _parse(command: Command, words: list[str]) -> Command:
@@ -54,26 +37,18 @@ def _parse(command: Command, words: list[str]) -> Command:
 
 def _run(request: Request) -> Document:
     command, module = request.command, request.module
-    body = _compile_cell(request.cell, request.namespace, request.shell.compile)
+    function, source = _compile_cell(request.cell, request.namespace, request.shell.compile)
     try:
         change = edit.apply_function(
-            module, list(command.arguments), body.function, label=_LABEL, source=body.source, **init_arguments(request)
+            module, list(command.arguments), function, label=_LABEL, source=source, **init_arguments(request)
         )
     except InitializerError as error:
-        raise _error_in_cell(error, body.file_name, request.cell) from None
+        raise _error_in_cell(error, function.__code__.co_filename, request.cell) from None
     return page_of_change(change, command.model)
 
 
-def _complete(typed: TypedLine) -> Iterator[Candidate]:
-    return target_candidates(typed.module, typed.last, tensors=False, classes=True)
-
-
-def _compile_cell(cell: str, namespace: dict[str, Any], compiler: CachingCompiler) -> CellFunction:
-    """Make the function.
-
-    Raises:
-        LineError: The cell is empty, isn't Python, or isn't the body of a function.
-    """
+def _compile_cell(cell: str, namespace: dict[str, Any], compiler: CachingCompiler) -> tuple[types.FunctionType, str]:
+    """The function a cell is the body of, and its ``def`` with what it captures of the user's variables."""
     body = _body(cell)
     text = f"def fn(m):\n{_indent(body)}\n"
     file_name = compiler.cache(text)
@@ -87,7 +62,7 @@ def _compile_cell(cell: str, namespace: dict[str, Any], compiler: CachingCompile
     function = types.FunctionType(inner, namespace, "fn")
     captured = _indent("\n".join(captured_lines(function, namespace)))
     head, _, rest = text.partition("\n")
-    return CellFunction(function, "\n".join(filter(None, (head, captured, rest))).rstrip(), file_name)
+    return function, "\n".join(filter(None, (head, captured, rest))).rstrip()
 
 
 def _body(cell: str) -> str:
@@ -127,7 +102,11 @@ def _error_in_cell(error: InitializerError, file_name: str, cell: str) -> Initia
     cause = error.__cause__
     if cause is None:
         return error
-    lines = [frame.lineno - 1 for frame in _frames(cause) if frame.filename == file_name and frame.lineno]
+    lines = [
+        frame.lineno - 1
+        for frame in traceback.extract_tb(cause.__traceback__)
+        if frame.filename == file_name and frame.lineno
+    ]
     if not lines:
         return error
     at = lines[-1]
@@ -139,23 +118,15 @@ def _error_in_cell(error: InitializerError, file_name: str, cell: str) -> Initia
     return InitializerError(said, path=error.path, hint="Nothing was changed.")
 
 
-def _frames(error: BaseException) -> Iterator[traceback.FrameSummary]:
-    yield from traceback.extract_tb(error.__traceback__)
-
-
 NN_INIT = Subcommand(
     "%%nn_init",
     "Run the cell as the body of fn(m) on each module that matches, as one undoable change. Where it raises, the model "
     "is left bit for bit as it was.",
-    _run,
-    arguments="net Linear",
-    below=", and below it the body of fn(m)",
-    options=INIT_OPTIONS,
+    _run, arguments="net Linear", below=", and below it the body of fn(m)", options=INIT_OPTIONS, parse=_parse,
+    complete=partial(complete_target, tensors=False, classes=True, is_repeated=True),
     details=(
         ("target", "modules: a path, a glob, a class (Linear)"),
         ("m", "the module; change its tensors in place: m.weight.uniform_(-1, 1)"),
     ),
     examples="%%nn_init net Linear\nnn.init.uniform_(m.weight, -10, 10)\nm.weight *= m.weight.abs() >= 5",
-    parse=_parse,
-    complete=_complete,
-)
+)  # fmt: skip

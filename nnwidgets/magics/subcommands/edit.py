@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from torch import nn
@@ -16,10 +17,9 @@ from nnwidgets.introspect import live_tensors
 from nnwidgets.introspect.safe_access.objects import is_tensor
 from nnwidgets.magics.line.advice import in_words_of_a_line
 from nnwidgets.magics.line.grammar import Candidate, Command, LineError, MisuseError, cut, require_at_most, unquote
-from nnwidgets.magics.line.path_completion import target_candidates
 from nnwidgets.magics.line.tokenizer import split_assignment
 from nnwidgets.magics.resolve import free_name, optimizers_in, resolve, tensor_names
-from nnwidgets.magics.subcommands.subcommand import Option, Request, Subcommand, TypedLine
+from nnwidgets.magics.subcommands.subcommand import Option, Request, Subcommand, TypedLine, complete_target
 from nnwidgets.text.document import Document, Note
 from nnwidgets.text.pages.changes import Outcome, change_page, code_page, history_page
 
@@ -127,31 +127,18 @@ def _complete_set(typed: TypedLine) -> Iterator[Candidate]:
     if n > 1 and typed.words[-1].endswith("="):
         yield from (Candidate(each, "value") for each in tensor_names(typed.namespace))
     elif n == 1:
-        yield from target_candidates(typed.module, typed.last, tensors=True)
+        yield from complete_target(typed, tensors=True)
     elif n == 2 and not typed.last:  # noqa: PLR2004 - a model and a target
         yield Candidate("=", "keyword")
 
 
-def _run_freeze(request: Request) -> Document:
-    return page_of_change(edit.freeze(request.module, list(request.command.arguments)), request.command.model)
+def _run_on_targets(freeze: Callable[..., edit.Change], request: Request) -> Document:
+    return page_of_change(freeze(request.module, list(request.command.arguments)), request.command.model)
 
 
-def _run_unfreeze(request: Request) -> Document:
-    return page_of_change(edit.unfreeze(request.module, list(request.command.arguments)), request.command.model)
-
-
-def _complete_targets(typed: TypedLine) -> Iterator[Candidate]:
-    return target_candidates(typed.module, typed.last, tensors=True, classes=True)
-
-
-def _run_undo(request: Request) -> Document:
-    change = edit.undo(request.module, force=_FORCE.name in request.command.flags)
-    return page_of_change(change, request.command.model, outcome="undone")
-
-
-def _run_redo(request: Request) -> Document:
-    change = edit.redo(request.module, force=_FORCE.name in request.command.flags)
-    return page_of_change(change, request.command.model, outcome="redone")
+def _run_turn(undo: Callable[..., edit.Change], outcome: Outcome, request: Request) -> Document:
+    change = undo(request.module, force=_FORCE.name in request.command.flags)
+    return page_of_change(change, request.command.model, outcome=outcome)
 
 
 def _run_log(request: Request) -> Document:
@@ -220,54 +207,38 @@ def _complete_code(typed: TypedLine) -> Iterator[Candidate]:
 
 _FORCE = Option("--force", "do it even where other code has written over what the change left")
 
+
+def _freeze_entry(name: str, about: str, act: Callable[..., edit.Change]) -> Subcommand:
+    return Subcommand(
+        name, f"{about}; several targets may follow each other.", partial(_run_on_targets, act), arguments="net 0.*",
+        parse=parse_targets, complete=partial(complete_target, tensors=True, is_repeated=True),
+        details=(TARGET,), examples=f"%nn {name} net 0.*",
+    )  # fmt: skip
+
+
 EDIT = (
     Subcommand(
         "set",
         "Set a tensor, or the part of it an index chooses, to a number, a nested list, or a variable that holds a "
         "tensor or array of that shape.",
-        _run_set,
-        arguments="net 0.weight[0,0] = 42",
+        _run_set, arguments="net 0.weight[0,0] = 42", parse=_parse_set, complete=_complete_set, takes_text=True,
         details=(("index", "integers, slices and ... as Python has them: [0, 0], [:, 1:3], [..., -1]"),),
         examples="%nn set net 0.weight[0,0] = 42\n%nn set net 0.bias = some_tensor",
-        parse=_parse_set,
-        complete=_complete_set,
-        takes_text=True,
+    ),
+    _freeze_entry("freeze", "Stop parameters from asking for gradients", edit.freeze),
+    _freeze_entry("unfreeze", "Let parameters ask for gradients again", edit.unfreeze),
+    Subcommand(
+        "undo", "Take back the last change: values, flags, and optimizer state that was cleared with it.",
+        partial(_run_turn, edit.undo, "undone"), options=(_FORCE,),
     ),
     Subcommand(
-        "freeze",
-        "Stop parameters from asking for gradients; several targets may follow each other.",
-        _run_freeze,
-        arguments="net 0.*",
-        details=(TARGET,),
-        examples="%nn freeze net 0.*",
-        parse=parse_targets,
-        complete=_complete_targets,
+        "redo", "Make the change again that was undone last, bit for bit.",
+        partial(_run_turn, edit.redo, "redone"), options=(_FORCE,),
     ),
-    Subcommand(
-        "unfreeze",
-        "Let parameters ask for gradients again; several targets may follow each other.",
-        _run_unfreeze,
-        arguments="net 0.*",
-        details=(TARGET,),
-        examples="%nn unfreeze net 0.*",
-        parse=parse_targets,
-        complete=_complete_targets,
-    ),
-    Subcommand(
-        "undo",
-        "Take back the last change: values, flags, and optimizer state that was cleared with it.",
-        _run_undo,
-        options=(_FORCE,),
-    ),
-    Subcommand("redo", "Make the change again that was undone last, bit for bit.", _run_redo, options=(_FORCE,)),
     Subcommand("log", "What was done to the model since it was first changed, with times and seeds.", _run_log),
     Subcommand(
-        "code",
-        "The changes as Python that uses torch alone and gives equal bits; with a number, one of them.",
-        _run_code,
-        arguments="net [number]",
+        "code", "The changes as Python that uses torch alone and gives equal bits; with a number, one of them.",
+        _run_code, arguments="net [number]", parse=_parse_code, complete=_complete_code,
         examples="%nn code net\n%nn code net 2",
-        parse=_parse_code,
-        complete=_complete_code,
     ),
-)
+)  # fmt: skip

@@ -5,8 +5,9 @@ from __future__ import annotations
 import keyword
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,25 +37,11 @@ _MOST_NAMES = 10_000
 _MOST_WORDS = 4
 
 
-def _parse_save_or_load(command: Command, words: list[str]) -> Command:
-    if not words:
-        raise MisuseError("no file is named")
-    return replace(command, files=_file_names(words, most=1))
-
-
-def _parse_diff(command: Command, words: list[str]) -> Command:
-    if len(words) < 2:  # noqa: PLR2004 - two sides
-        raise MisuseError("two sides are compared: a model and a file, or two of either")
-    return replace(command, files=_file_names(words, most=2))
-
-
-def _parse_ls(command: Command, words: list[str]) -> Command:
-    return replace(command, files=_file_names(words, most=1))
-
-
-def _file_names(words: Sequence[str], *, most: int) -> tuple[str, ...]:
+def _parse_files(command: Command, words: list[str], *, least: int, most: int, otherwise: str = "") -> Command:
+    if len(words) < least:
+        raise MisuseError(otherwise)
     require_at_most(most, words, "; a name with a space stands in quotes")
-    return tuple(map(unquote, words))
+    return replace(command, files=tuple(map(unquote, words)))
 
 
 def _read_rename(text: str) -> tuple[str, str]:
@@ -199,8 +186,10 @@ def _rename_source(key: Any) -> str:
     return f"{_PATTERN}{key.pattern}" if isinstance(key, re.Pattern) else str(key)
 
 
-def _complete_file(typed: TypedLine) -> Iterator[Candidate]:
-    """Files and folders whose names begin as typed, folders with a slash."""
+def _complete_file(typed: TypedLine, *, most: int = 1) -> Iterator[Candidate]:
+    """Files and folders whose names begin as typed, folders with a slash; none after more words than ``most``."""
+    if len(typed.words) > most:
+        return
     name = typed.last.lstrip("\"'")
     quote = typed.last[: len(typed.last) - len(name)]
     folder, _ = os.path.split(name)
@@ -218,20 +207,10 @@ def _complete_file(typed: TypedLine) -> Iterator[Candidate]:
         yield Candidate(f"{quote or chr(34)}{path}{quote or chr(34)}" if needs_quotes else path, "path")
 
 
-def _complete_save_or_load(typed: TypedLine) -> Iterator[Candidate]:
-    if len(typed.words) == 1:
-        yield from _complete_file(typed)
-
-
-def _complete_diff(typed: TypedLine) -> Iterator[Candidate]:
+def _complete_side(typed: TypedLine) -> Iterator[Candidate]:
     if len(typed.words) < 2:  # noqa: PLR2004 - two sides
         yield from model_candidates(typed.last, typed.namespace)
-        yield from _complete_file(typed)
-
-
-def _complete_ls(typed: TypedLine) -> Iterator[Candidate]:
-    if not typed.words:
-        yield from _complete_file(typed)
+    yield from _complete_file(typed)
 
 
 def _complete_rename(typed: TypedLine) -> Iterator[Candidate]:
@@ -262,77 +241,55 @@ def _optimizer_option(about: str) -> Option:
     return Option("--optimizer", about, "adam", "optimizer", complete=_complete_optimizer)
 
 
+_PARSE_FILE = partial(_parse_files, least=1, most=1, otherwise="no file is named")
+_PARSE_SIDES = partial(
+    _parse_files, least=2, most=2, otherwise="two sides are compared: a model and a file, or two of either"
+)
+
+SAVE = Subcommand(
+    "save",
+    "Save a model, or a tensor, a list or a dict of tensors. The old file is there until the new one is whole, and "
+    "what was written is read back and compared.",
+    _run_save, arguments="net mlp.params", summary="net file", parse=_PARSE_FILE, complete=_complete_file,
+    options=(
+        Option("--overwrite", "write over a file that is there"),
+        _optimizer_option("save this optimizer's state beside the model"),
+        Option("--shards", "cut it into files of at most that size", "2GB", "shard_bytes", _read_size),
+        Option("--no-verify", "don't read it back"),
+    ),
+    details=(
+        ("file", ".safetensors gives that format, a folder or --shards gives shards with an index, all else torch's"),
+    ),
+    examples="%nn save net mlp.params\n%nn save net mlp.safetensors --overwrite\n%nn save tensors x.pt",
+)  # fmt: skip
+
+_RENAME = r"what is out in the file is output in the model; parts of names will do, and re:^h(\d+)=layers.\1"
+
 LOAD = Subcommand(
     "load",
     "Load a file into a model in place: planned first, checked whole, all or nothing, undoable. Where the variable "
     "holds no model, it is given what is in the file.",
-    _run_load,
-    arguments="net mlp.params",
-    summary="net file",
+    _run_load, arguments="net mlp.params", summary="net file", parse=_PARSE_FILE, complete=_complete_file,
     options=(
         Option("--dry-run", "show the plan, and load nothing"),
-        Option(
-            "--rename",
-            r"what is out in the file is output in the model; parts of names will do, and re:^h(\d+)=layers.\1",
-            "out=output",
-            "renames",
-            _read_rename,
-            _complete_rename,
-            is_repeated=True,
-        ),
+        Option("--rename", _RENAME, "out=output", "renames", _read_rename, _complete_rename, is_repeated=True),
         Option("--partial", "load what fits, where not all does"),
         _optimizer_option("give this optimizer the state that is in the file"),
     ),
     examples="%nn load net mlp.params --dry-run\n%nn load net mlp.params --rename out=output\n%nn load x x.pt",
-    parse=_parse_save_or_load,
-    complete=_complete_save_or_load,
-)
+)  # fmt: skip
 
-FILES = (
-    Subcommand(
-        "save",
-        "Save a model, or a tensor, a list or a dict of tensors. The old file is there until the new one is whole, and "
-        "what was written is read back and compared.",
-        _run_save,
-        arguments="net mlp.params",
-        summary="net file",
-        options=(
-            Option("--overwrite", "write over a file that is there"),
-            _optimizer_option("save this optimizer's state beside the model"),
-            Option("--shards", "cut it into files of at most that size", "2GB", "shard_bytes", _read_size),
-            Option("--no-verify", "don't read it back"),
-        ),
-        details=(
-            (
-                "file",
-                ".safetensors gives that format, a folder or --shards gives shards with an index, all else torch's",
-            ),
-        ),
-        examples="%nn save net mlp.params\n%nn save net mlp.safetensors --overwrite\n%nn save tensors x.pt",
-        parse=_parse_save_or_load,
-        complete=_complete_save_or_load,
-    ),
-    LOAD,
-    Subcommand(
-        "diff",
-        "Compare two state dicts, each in a model or a file: what was added, removed, changed, and by how much.",
-        _run_diff,
-        arguments="net mlp.params",
-        summary="net file",
-        examples="%nn diff net mlp.params\n%nn diff before.pt after.pt",
-        parse=_parse_diff,
-        complete=_complete_diff,
-        takes_model=False,
-    ),
-    Subcommand(
-        "ls",
-        "The checkpoints of a folder; of a file, its tensors, read from its header alone.",
-        _run_ls,
-        arguments="[folder|file]",
-        summary="",
-        examples="%nn ls\n%nn ls mlp.params",
-        parse=_parse_ls,
-        complete=_complete_ls,
-        takes_model=False,
-    ),
-)
+DIFF = Subcommand(
+    "diff", "Compare two state dicts, each in a model or a file: what was added, removed, changed, and by how much.",
+    _run_diff, arguments="net mlp.params", summary="net file", parse=_PARSE_SIDES, complete=_complete_side,
+    examples="%nn diff net mlp.params\n%nn diff before.pt after.pt", takes_model=False,
+)  # fmt: skip
+
+LS = Subcommand(
+    "ls", "The checkpoints of a folder; of a file, its tensors, read from its header alone.",
+    _run_ls, arguments="[folder|file]", summary="", complete=partial(_complete_file, most=0),
+    parse=partial(_parse_files, least=0, most=1),
+    examples="%nn ls\n%nn ls mlp.params", takes_model=False,
+)  # fmt: skip
+
+FILES = (SAVE, LOAD, DIFF, LS)

@@ -23,10 +23,9 @@ from nnwidgets.magics.line.grammar import (
     keyword_pairs,
     unquote,
 )
-from nnwidgets.magics.line.path_completion import target_candidates
 from nnwidgets.magics.resolve import optimizers_in
 from nnwidgets.magics.subcommands.edit import TARGET, page_of_change, parse_literal
-from nnwidgets.magics.subcommands.subcommand import Option, Request, Subcommand, TypedLine
+from nnwidgets.magics.subcommands.subcommand import Option, Request, Subcommand, TypedLine, complete_target
 from nnwidgets.text.document import Block, Document, Table
 
 _MATH = re.compile(r":math:`\\text\{(\w+)\}`")
@@ -119,7 +118,7 @@ def _parameters(command: Command) -> dict[str, Any]:
 def _complete(typed: TypedLine) -> Iterator[Candidate]:
     _, *words = typed.words
     if not words:
-        yield from target_candidates(typed.module, typed.last, tensors=True, classes=True)
+        yield from complete_target(typed, tensors=True)
     elif len(words) == 1:
         offered = initializers()
         yield from (Candidate(name, "function") for name in offered)
@@ -159,14 +158,9 @@ INIT = Subcommand(
     "init",
     "Fill tensors anew, in place and undoable. A seed is drawn and shown where none is given; torch's global random "
     "state stays as it was.",
-    _run,
-    arguments="net 0.weight xavier_uniform_ [gain=2]",
-    options=INIT_OPTIONS,
+    _run, arguments="net 0.weight xavier_uniform_ [gain=2]", options=INIT_OPTIONS, parse=_parse, complete=_complete,
     details=(TARGET, ("gain=2", "a parameter, as a plain value")),
-    examples="%nn init net 0.weight xavier_uniform_ gain=2 --seed 7\n"
-    "%nn init net Linear.weight normal_ std=0.01\n"
+    examples="%nn init net 0.weight xavier_uniform_ gain=2 --seed 7\n%nn init net Linear.weight normal_ std=0.01\n"
     "%nn init net 0 reset",
     appendix=_initializer_table,
-    parse=_parse,
-    complete=_complete,
-)
+)  # fmt: skip

@@ -5,19 +5,19 @@ from __future__ import annotations
 import types
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from itertools import takewhile
 from typing import Any
 
 from nnwidgets.errors import InvalidTargetError, PathNotFoundError
 from nnwidgets.formatting import exact_count, inert
-from nnwidgets.introspect.checks import data_findings, structural_findings, worst_first
+from nnwidgets.introspect.checks.check import all_findings
 from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.module_tree.tree import tree
 from nnwidgets.introspect.patterns import match
 from nnwidgets.introspect.records import TensorEntry
 from nnwidgets.introspect.safe_access import lookup
 from nnwidgets.introspect.safe_access.objects import class_attribute
-from nnwidgets.introspect.safe_access.scan import read
 from nnwidgets.introspect.safe_access.tensors import unreadable_reason
 from nnwidgets.introspect.sharing.ties import ties
 from nnwidgets.introspect.statistics.stats import stats
@@ -33,11 +33,10 @@ from nnwidgets.magics.line.grammar import (
     require_at_most,
     unquote,
 )
-from nnwidgets.magics.line.path_completion import target_candidates
 from nnwidgets.magics.resolve import resolve, tensor_names
-from nnwidgets.magics.subcommands.subcommand import Request, Subcommand, TypedLine
+from nnwidgets.magics.subcommands.subcommand import Request, Subcommand, TypedLine, complete_target
 from nnwidgets.magics.subcommands.summary import SUMMARY, depth_option
-from nnwidgets.text.document import Block, Document, Note
+from nnwidgets.text.document import Document, Note
 from nnwidgets.text.pages import model
 
 _MOST_MEANT = 3
@@ -80,11 +79,6 @@ def _run_tree(request: Request) -> Document:
     return model.tree_page(found, path=at.path, name=command.model, depth=command.depth)
 
 
-def _complete_tree(typed: TypedLine) -> Iterator[Candidate]:
-    if len(typed.words) == 1:
-        yield from target_candidates(typed.module, typed.last, tensors=False)
-
-
 def _run_show(request: Request) -> Document:
     found = tree(request.module)
     at = _find_one(found, request.command.target)
@@ -99,18 +93,8 @@ def _run_show(request: Request) -> Document:
     return model.tensor_page(at, stats(tensor))
 
 
-def _complete_show(typed: TypedLine) -> Iterator[Candidate]:
-    if len(typed.words) == 1:
-        yield from target_candidates(typed.module, typed.last, tensors=True)
-
-
-def _run_tied(request: Request) -> Document:
-    return model.ties_page(ties(request.module))
-
-
 def _run_check(request: Request) -> Document:
-    scan, name = read(request.module), request.command.model
-    return model.findings_page(worst_first((*structural_findings(scan, name=name), *data_findings(scan, name=name))))
+    return model.findings_page(all_findings(request.module, name=request.command.model))
 
 
 def _parse_trace(command: Command, words: list[str]) -> Command:
@@ -133,15 +117,12 @@ def _run_trace(request: Request) -> Document:
     arguments = [value(expression) for expression in command.arguments]
     keywords = {name: value(expression) for name, expression in command.keywords}
     found = trace(request.module, *arguments, **keywords)
-    blocks: list[Block] = list(model.trace_page(found, name=command.model))
+    page = model.trace_page(found, name=command.model)
     views = views_of(request.module)
     for view in views:
         view.show_trace(found)
-    if views:
-        blocks.append(
-            Note(f"Shown in the open {'Explorers' if len(views) > 1 else 'Explorer'} of {command.model} too.")
-        )
-    return tuple(blocks)
+    named = "Explorers" if len(views) > 1 else "Explorer"
+    return (*page, Note(f"Shown in the open {named} of {command.model} too.")) if views else page
 
 
 def _complete_trace(typed: TypedLine) -> Iterator[Candidate]:
@@ -182,42 +163,24 @@ _SWITCH = ("on", "off")
 
 INSPECT = (
     Subcommand(
-        "tree",
-        "Every module and tensor as text, or what is below a path; --depth says how many levels.",
-        _run_tree,
-        arguments="net [path]",
-        options=(depth_option("2"),),
-        parse=_parse_target,
-        complete=_complete_tree,
+        "tree", "Every module and tensor as text, or what is below a path; --depth says how many levels.", _run_tree,
+        arguments="net [path]", options=(depth_option("2"),), parse=_parse_target,
+        complete=partial(complete_target, tensors=False),
     ),
     Subcommand(
-        "show",
-        "One tensor, with statistics, or one module.",
-        _run_show,
-        arguments="net [path]",
-        parse=_parse_target,
-        complete=_complete_show,
+        "show", "One tensor, with statistics, or one module.", _run_show,
+        arguments="net [path]", parse=_parse_target, complete=partial(complete_target, tensors=True),
     ),
     SUMMARY,
-    Subcommand("tied", "Tensors that share bytes.", _run_tied),
+    Subcommand("tied", "Tensors that share bytes.", lambda request: model.ties_page(ties(request.module))),
     Subcommand("check", "What looks wrong, each with code that mends it.", _run_check),
     Subcommand(
-        "trace",
-        "One forward pass, call by call. X and M are variables, or plain constants.",
-        _run_trace,
-        arguments="net X [mask=M]",
-        parse=_parse_trace,
-        complete=_complete_trace,
+        "trace", "One forward pass, call by call. X and M are variables, or plain constants.", _run_trace,
+        arguments="net X [mask=M]", parse=_parse_trace, complete=_complete_trace,
     ),
-)
+)  # fmt: skip
 
 AUTO = Subcommand(
-    "auto",
-    "Whether a bare `net` at the end of a cell explores.",
-    _run_auto,
-    arguments="on|off",
-    summary="on|off",
-    parse=_parse_auto,
-    complete=_complete_auto,
-    takes_model=False,
-)
+    "auto", "Whether a bare `net` at the end of a cell explores.", _run_auto,
+    arguments="on|off", summary="on|off", parse=_parse_auto, complete=_complete_auto, takes_model=False,
+)  # fmt: skip

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from nnwidgets.magics.line.grammar import Candidate, Command, LineError, require_at_most
+from nnwidgets.magics.line.path_completion import targets
 from nnwidgets.magics.resolve import resolve_model
 from nnwidgets.text.document import Block, Code, Document, Note, Title
 
@@ -79,6 +80,18 @@ def parse_nothing(command: Command, words: list[str]) -> Command:
 def complete_nothing(_typed: TypedLine) -> Iterator[Candidate]:
     """Offer nothing."""
     yield from ()
+
+
+def complete_target(
+    typed: TypedLine, *, tensors: bool, classes: bool = False, is_repeated: bool = False
+) -> Iterator[Candidate]:
+    """Offer paths, globs and classes below the model, in quotes where they need them; see `targets`."""
+    if typed.module is None or (len(typed.words) > 1 and not is_repeated):
+        return
+    target = typed.last.removeprefix('"')
+    for path in targets(typed.module, target, tensors=tensors, classes=classes):
+        needs_quotes = target != typed.last or any(map(str.isspace, path))
+        yield Candidate(f'"{path}"' if needs_quotes else path, "path")
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from nnwidgets.introspect.records import Trace
 from nnwidgets.introspect.safe_access.scan import read
 from nnwidgets.introspect.tracing.trace import trace
 from nnwidgets.magics.line.grammar import Candidate, InputSize, LineError, cut
-from nnwidgets.magics.subcommands.subcommand import Option, Request, Subcommand, TypedLine
+from nnwidgets.magics.subcommands.subcommand import Option, Subcommand, TypedLine
 from nnwidgets.magics.subcommands.torchinfo_table import DeclinedError, torchinfo_table
 from nnwidgets.text.document import Document, Note, Written
 from nnwidgets.text.pages.model import shapes_text
@@ -134,16 +134,12 @@ def depth_option(value: str) -> Option:
     return Option("--depth", value=value, field="depth", read=_read_depth, complete=_complete_depth)
 
 
-def _run(request: Request) -> Document:
-    return summary_page(request.module, request.command.inputs, depth=request.command.depth)
-
-
 SUMMARY = Subcommand(
     "summary",
     "torchinfo's table. --input is the shape of one input, batch included; without it no forward is run.",
-    _run,
+    lambda request: summary_page(request.module, request.command.inputs, depth=request.command.depth),
     options=(
-        Option("--input", value="2,20", field="inputs", read=_read_input, complete=_complete_input, is_repeated=True),
+        Option("--input", "", "2,20", "inputs", _read_input, _complete_input, is_repeated=True),
         depth_option("3"),
     ),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nnwidgets.magics.subcommands.cell import NN_INIT
 from nnwidgets.magics.subcommands.edit import EDIT
 from nnwidgets.magics.subcommands.files import FILES
 from nnwidgets.magics.subcommands.init import INIT
@@ -9,6 +10,9 @@ from nnwidgets.magics.subcommands.inspect import AUTO, INSPECT
 
 SUBCOMMANDS = {each.name: each for each in (*INSPECT, AUTO, INIT, *EDIT, *FILES)}
 """Every subcommand by name, in the order in which Tab offers them."""
+
+ENTRIES = {**SUBCOMMANDS, NN_INIT.name: NN_INIT}
+"""All that lines can begin with, the cell magic too."""
 
 
 def usage_of_all() -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import keyword
 import types
 from collections.abc import Mapping
 from contextlib import suppress
@@ -13,7 +12,7 @@ from torch import nn
 
 from nnwidgets.errors import NNWidgetsError
 from nnwidgets.formatting import inert, shape_text
-from nnwidgets.introspect.module_tree.expressions import expression_for
+from nnwidgets.introspect.module_tree.expressions import expression_for, is_identifier
 from nnwidgets.introspect.module_tree.nodes import ModuleNode
 from nnwidgets.introspect.records import TensorEntry, TieGroup
 from nnwidgets.introspect.safe_access.lookup import Lookup
@@ -281,7 +280,7 @@ def code_lines(module: nn.Module, name: str | None, path: str, role: str | None)
         >>> [line["code"] for line in code_lines(net, "net", "0.weight", "parameter")]
         ['net[0].weight', 'net.get_parameter("0.weight")', 'net[0].weight.grad']
     """
-    variable = name if name is not None and name.isidentifier() and not keyword.iskeyword(name) else "model"
+    variable = name if is_identifier(name) else "model"
     spelling = expression_for(module, variable, path)
     if spelling is None or len(spelling.code) > _MAX_CODE:
         return []

@@ -11,7 +11,7 @@ from contextlib import nullcontext
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
-from nnwidgets.introspect.statistics.threads import alone
+from nnwidgets.introspect.statistics.threads import single_thread
 from nnwidgets.server.session.session import Session
 from nnwidgets.wire.dispatch import Handler, Job
 
@@ -84,5 +84,5 @@ def _holds(rule: Rule, body: Body) -> bool:
 
 
 def _answer(session_of: Callable[[Body], Session], kind: str, body: Body, job: Job) -> Mapping[str, Any]:
-    with nullcontext() if is_long(kind, body) else alone():
+    with nullcontext() if is_long(kind, body) else single_thread():
         return _OF_MODEL[kind].answer(session_of(body), body, job)

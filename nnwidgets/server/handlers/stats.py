@@ -10,6 +10,7 @@ from nnwidgets.introspect.safe_access.objects import no_torch_function
 from nnwidgets.introspect.statistics.sampling import sampled_stats
 from nnwidgets.introspect.statistics.stats import exact_stats, version
 from nnwidgets.server.handlers.registry import handles
+from nnwidgets.server.notebook.ipykernel import is_cell_running
 from nnwidgets.server.session.live_tensor import LiveTensor, live_tensor
 from nnwidgets.server.session.session import Session
 from nnwidgets.wire.dispatch import Job
@@ -46,7 +47,9 @@ def stats_of(live: LiveTensor, bins: int, job: Job, *, exact: bool) -> StatsRepl
         n_total = tensor.numel()
     before = version(tensor)
     if exact:
-        found = exact_stats(tensor, bins=bins, progress=job.progress, cancelled=lambda: job.cancelled)
+        found = exact_stats(
+            tensor, bins=bins, progress=job.progress, cancelled=lambda: job.cancelled, is_busy=is_cell_running
+        )
     else:
         found = sampled_stats(tensor, bins=bins)
     return {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import weakref
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -41,12 +42,32 @@ def cell_now() -> Cell | None:
     return Cell(str(cell), str(request["header"]["msg_id"])) if cell else None
 
 
+def is_cell_running() -> bool:
+    """Return whether a cell is being run, asked from any thread; known from the first view on."""
+    return _RUNNING.is_set()
+
+
+def _watch_cells(shell: Any) -> None:
+    if shell in _WATCHED:
+        return
+    _WATCHED.add(shell)
+    shell.events.register("pre_run_cell", lambda *_: _RUNNING.set())
+    shell.events.register("post_run_cell", lambda *_: _RUNNING.clear())
+    if cell_now() is not None:  # the one that shows the first view
+        _RUNNING.set()
+
+
+_WATCHED: weakref.WeakSet[Any] = weakref.WeakSet()
+_RUNNING = threading.Event()
+
+
 def after_each_cell(callback: Callable[[], None]) -> Callable[[], None]:
     """Call the bound method ``callback`` after each cell, as long as its object lives; return what stops it."""
     kernel = running_kernel()
     shell = getattr(kernel, "shell", None)
     if shell is None:
         return lambda: None
+    _watch_cells(shell)
     method = weakref.WeakMethod(callback)
 
     def call_back(*_: object) -> None:

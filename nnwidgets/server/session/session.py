@@ -17,14 +17,14 @@ from typing import Any
 from torch import nn
 from torch.optim import Optimizer
 
-from nnwidgets.edit import optimizers_holding
 from nnwidgets.introspect.checks import data_findings, structural_findings, worst_first
 from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.module_tree.tree import tree
+from nnwidgets.introspect.optimizers import optimizers_holding
 from nnwidgets.introspect.records import Finding, TensorStats, Trace
 from nnwidgets.introspect.safe_access.scan import read
 from nnwidgets.introspect.statistics.stats import CancelledError
-from nnwidgets.server.notebook.variables import name_of, notebook
+from nnwidgets.server.notebook.variables import name_of, notebook, optimizers
 from nnwidgets.server.rows.flatten import FlatTree, ViewState, flatten
 from nnwidgets.server.rows.trace_marks import TraceMarks
 from nnwidgets.server.rows.tree_index import TreeIndex
@@ -129,8 +129,10 @@ class Session:
 
     def optimizers(self) -> list[Optimizer]:
         """The live optimizers of the model: those passed, then those in the notebook's variables."""
-        passed = [optimizer for held in self._optimizers if (optimizer := held.get()) is not None]
-        return optimizers_holding(self.module, [*passed, *list(notebook().values())])
+        return optimizers_holding(self.module, [*self._passed(), *optimizers().values()])
+
+    def _passed(self) -> list[Any]:
+        return [optimizer for held in self._optimizers if (optimizer := held.get()) is not None]
 
     def close(self) -> None:
         """Let go of the model and of everything read from it."""
@@ -265,9 +267,8 @@ class Session:
         self.index()
         checked, began = self._n_trees, time.monotonic()
         reading = read(self.module)
-        optimizers = [optimizer for held in self._optimizers if (optimizer := held.get()) is not None]
         name = self.variable or "net"
-        found = structural_findings(reading, name=name, optimizers=optimizers)
+        found = structural_findings(reading, name=name, optimizers=self._passed())
         self._take_findings(worst_first((*found, *self._of_data)))
         self._of_data = data_findings(reading, name=name, cancelled=lambda: cancelled() or self.model_or_none is None)
         every = worst_first((*found, *self._of_data))
