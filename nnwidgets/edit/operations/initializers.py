@@ -287,7 +287,8 @@ def dry_run(initializer: Initializer, tensor: torch.Tensor, kwargs: Mapping[str,
     device = "cpu" if generator and tensor.numel() <= _FEW_ELEMENTS else "meta"
     bare = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=device)
     try:
-        initializer.function(bare, **kwargs, **(generator if device == "cpu" else {}))
+        with torch.random.fork_rng(devices=()):
+            initializer.function(bare, **kwargs, **(generator if device == "cpu" else {}))
     except NotImplementedError:
         return
     except Exception as error:
