@@ -14,7 +14,7 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from nnwidgets.checkpoint.description import Composed, Described, dtype_name
 from nnwidgets.checkpoint.formats import CheckpointReader, open_checkpoint
-from nnwidgets.checkpoint.loading.apply_renames import renamed
+from nnwidgets.checkpoint.loading.apply_renames import apply_renames
 from nnwidgets.checkpoint.loading.suggest_renames import Named, one_name_each, suggest
 from nnwidgets.checkpoint.records import LOADED, LoadPlan, PlanEntry, Status, Suggestion
 from nnwidgets.checkpoint.state_dict import StateDictLocation, find, saved_entries
@@ -85,7 +85,7 @@ def make_plan(
 ) -> LoadPlan:
     """The plan for an open checkpoint."""
     model = _model_side(module)
-    names = renamed(list(found.tensors), {} if rename is None else rename)
+    names = apply_renames(list(found.tensors), {} if rename is None else rename)
     _check_targets(rename or {}, found.tensors, model)
     sources = {path: name for name, path in names.items() if path in model}
     left = {name: tensor for name, tensor in found.tensors.items() if names[name] not in model}
