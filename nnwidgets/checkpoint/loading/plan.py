@@ -21,12 +21,12 @@ from nnwidgets.checkpoint.state_dict import StateDictLocation, find, saved_entri
 from nnwidgets.errors import CheckpointMismatchError, PathNotFoundError
 from nnwidgets.formatting import and_more
 from nnwidgets.introspect import TensorEntry, TieGroup, tree
-from nnwidgets.introspect.module_tree.tree import open_twin
+from nnwidgets.introspect.module_tree.tree import mutable_class
 from nnwidgets.introspect.safe_access import lookup
 from nnwidgets.introspect.safe_access.scan import gc_paused
 
 # Of 50,000 names, made one by one by their class, a plan takes a tenth longer; and they are marked in passes.
-_OpenEntry = open_twin(PlanEntry)
+_OpenEntry = mutable_class(PlanEntry)
 
 _MOST_NAMED = 3
 _COUNTER = "num_batches_tracked"

@@ -14,7 +14,7 @@ from nnwidgets.introspect.safe_access.scan import read
 from nnwidgets.introspect.tracing.trace import trace
 from nnwidgets.magics.line.grammar import InputSize, LineError
 from nnwidgets.magics.subcommands.torchinfo_table import DeclinedError, torchinfo_table
-from nnwidgets.text.document import Document, Note, Written
+from nnwidgets.text.document import Document, Note, Preformatted
 from nnwidgets.text.pages.model import shapes_text
 from nnwidgets.text.pages.summary_table import DEFAULT_DEPTH, summary_table
 
@@ -45,7 +45,7 @@ def summary_page(module: nn.Module, sizes: Sequence[InputSize], *, depth: int | 
         said = f"nnwidgets' own table: torchinfo {declined}."
     else:
         said = "torchinfo's table; the model is as it was before."
-    return (Written(_cut(made)), Note(said))
+    return (Preformatted(_cut(made)), Note(said))
 
 
 def _traced(module: nn.Module, inputs: Sequence[torch.Tensor]) -> Trace:
