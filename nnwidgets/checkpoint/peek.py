@@ -22,13 +22,13 @@ from nnwidgets.checkpoint.formats.reader import span
 from nnwidgets.checkpoint.records import CheckpointIndex, StoredTensor
 from nnwidgets.checkpoint.state_dict import find, rest_of
 from nnwidgets.formatting import inert, letters
-from nnwidgets.introspect.module_tree.tree import open_twin
+from nnwidgets.introspect.module_tree.tree import mutable_class
 from nnwidgets.introspect.records import TieGroup, TieKind
 from nnwidgets.introspect.safe_access.scan import gc_paused
 from nnwidgets.introspect.sharing import byte_ranges
 
 # Of 50,000 names, made one by one by their class, a peek takes a fifth longer.
-_OpenStored = open_twin(StoredTensor)
+_OpenStored = mutable_class(StoredTensor)
 
 _MOST_VALUES = 200
 _MOST_TEXT = 200

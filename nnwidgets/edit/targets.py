@@ -72,20 +72,27 @@ class TensorTarget:
 
 
 class ChangeScope:
-    """One reading of a module, for the length of one change."""
+    """One reading of a module, for the length of one change.
+
+    Attributes:
+        module: The module.
+        live: What was read: its live objects.
+        tree: The records of it.
+        by_path: Its tensors, by path.
+    """
 
     @gc_paused()
     def __init__(self, module: object) -> None:
         self.module: Any = module
-        self._live = LiveModel(module)
-        self.tree: ModuleTree = tree_of(self._live.scan)
+        self.live = LiveModel(module)
+        self.tree: ModuleTree = tree_of(self.live.scan)
         self.by_path = {entry.path: entry for entry in self.tree.tensors}
         self._order = {path: index for index, path in enumerate(self.by_path)}
         self._matcher = PatternMatcher(self.tree)
 
     def tensor(self, path: str) -> Any:
         """The live tensor at a path."""
-        found = self._live.tensor(path)
+        found = self.live.tensor(path)
         if found is None:
             # It may be no tensor, or in an attribute that no tree shows; else this tells the closest paths.
             found = get(self.module, path)
@@ -138,7 +145,7 @@ class ChangeScope:
             PathNotFoundError: It names nothing.
             InvalidTargetError: It names tensors only.
         """
-        live = self._live.modules
+        live = self.live.modules
         wanted: set[str] = set()
         for pattern in _patterns(target):
             if not pattern.strip() or pattern in live:
@@ -208,7 +215,7 @@ class ChangeScope:
     def _distinct_modules(self, paths: Iterable[str]) -> list[tuple[str, Any]]:
         wanted = set(paths)
         picked: dict[int, tuple[str, Any]] = {}
-        for path, value in self._live.modules.items():
+        for path, value in self.live.modules.items():
             if path in wanted:
                 picked.setdefault(id(value), (path, value))
         return list(picked.values())

@@ -18,9 +18,10 @@ from nnwidgets.checkpoint.loading.apply_renames import apply_renames
 from nnwidgets.checkpoint.loading.suggest_renames import Named, one_name_each, suggest
 from nnwidgets.checkpoint.records import LOADED, LoadPlan, PlanEntry, Status, Suggestion
 from nnwidgets.checkpoint.state_dict import StateDictLocation, find, saved_entries
+from nnwidgets.edit.targets import ChangeScope
 from nnwidgets.errors import CheckpointMismatchError, PathNotFoundError
 from nnwidgets.formatting import and_more
-from nnwidgets.introspect import LiveModel, TensorEntry, TieGroup, tree
+from nnwidgets.introspect import ModuleTree, TensorEntry, TieGroup
 from nnwidgets.introspect.safe_access.scan import gc_paused
 
 _MOST_NAMED = 3
@@ -59,7 +60,7 @@ def plan(module: nn.Module, path: str | os.PathLike[str], *, rename: Mapping[Any
         {'renamed': 2}
     """
     with open_checkpoint(path) as held:
-        return make_plan(module, held, state_dict_in(held), rename)
+        return make_plan(ChangeScope(module), held, state_dict_in(held), rename)
 
 
 def state_dict_in(held: CheckpointReader) -> StateDictLocation:
@@ -80,10 +81,10 @@ def state_dict_in(held: CheckpointReader) -> StateDictLocation:
 
 @gc_paused()
 def make_plan(
-    module: nn.Module, held: CheckpointReader, found: StateDictLocation, rename: Mapping[Any, str] | None = None
+    scope: ChangeScope, held: CheckpointReader, found: StateDictLocation, rename: Mapping[Any, str] | None = None
 ) -> LoadPlan:
     """The plan for an open checkpoint."""
-    model = _model_side(module)
+    model = _model_side(scope.tree)
     names = apply_renames(list(found.tensors), {} if rename is None else rename)
     _check_targets(rename or {}, found.tensors, model)
     sources = {path: name for name, path in names.items() if path in model}
@@ -103,7 +104,7 @@ def make_plan(
         )
         for path, side in model.items()
     ]  # fmt: skip
-    kept = _kept_counters(module, entries, model)
+    kept = _kept_counters(scope, entries, model)
     entries += [_unexpected_entry(name, tensor) for name, tensor in left.items()]
     already = {name: path for name, path in names.items() if name != path and path in model}
     return LoadPlan(
@@ -137,7 +138,7 @@ def _suggestions(
     }
 
 
-def _kept_counters(module: nn.Module, entries: Sequence[PlanEntry], model: Mapping[str, _Side]) -> tuple[str, ...]:
+def _kept_counters(scope: ChangeScope, entries: Sequence[PlanEntry], model: Mapping[str, _Side]) -> tuple[str, ...]:
     """Counters of batch norms that the file lacks though it has the statistics they count for."""
     loaded = {entry.path for entry in entries if entry.status in LOADED}
     missing = [
@@ -148,7 +149,7 @@ def _kept_counters(module: nn.Module, entries: Sequence[PlanEntry], model: Mappi
         and entry.path.endswith(_COUNTER)
         and f"{entry.path.removesuffix(_COUNTER)}running_mean" in loaded
     ]
-    modules = LiveModel(module).modules if missing else {}
+    modules = scope.live.modules if missing else {}
     return tuple(
         path
         for path in missing
@@ -185,9 +186,8 @@ class _Side(NamedTuple):
     group: TieGroup | None
 
 
-def _model_side(module: nn.Module) -> dict[str, _Side]:
+def _model_side(found: ModuleTree) -> dict[str, _Side]:
     """Parameters and persistent buffers under every name, in walk order."""
-    found = tree(module)
     group_of = {path: group for group in found.ties if group.kind != "overlap" for path in group.members}
     return {path: _Side(path, entry, group_of.get(path)) for path, entry in saved_entries(found).items()}
 
