@@ -4,6 +4,18 @@ Every kind of change (`init`, `assign`, `freeze`, `unfreeze`, `apply_function`) 
 old bytes, writes in place, and on any failure leaves each bit as it was. What was done is a `Change`; `history` lists
 them, `undo` and `redo` go through them, and ``to_code()`` of either is Python that does the same with torch alone.
 
+Start at `transaction.commit`: every operation makes a plan and has it carried out there.
+
+    targets.py          which tensors a target means, what they are tied to, whether they can be written
+    transaction.py      a plan, carried out as a whole or not at all
+    operations/         `init`, `assign`, `freeze`, `unfreeze`, `apply_function`: what each plans
+    undo_copy/          old bytes kept beside live ones, to undo and redo
+    change.py           `Change`, the record of what was done
+    history.py          what was done to each model; `history`, `undo`, `redo`
+    optimizer_state.py  what optimizers remember of a parameter, told, cleared and put back
+    rng.py              seeds, and generators left as they were
+    code.py             changes as Python
+
 Example:
     >>> from torch import nn
     >>> net = nn.Sequential(nn.Linear(2, 3))

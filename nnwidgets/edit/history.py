@@ -11,9 +11,9 @@ from nnwidgets.edit.change import Change
 from nnwidgets.edit.code import script
 from nnwidgets.edit.undo_copy.threads import retry_until_complete
 from nnwidgets.edit.undo_copy.undo import UndoRecord
-from nnwidgets.errors import Advice, AdvisedText, ChangedSinceError, InvalidTargetError, NNWidgetsError
+from nnwidgets.errors import Advice, AdvisedText, ChangedSinceError, InvalidTargetError
 from nnwidgets.formatting import and_more, inert, short_bytes, some
-from nnwidgets.introspect.safe_access import lookup
+from nnwidgets.introspect import LiveModel
 from nnwidgets.introspect.safe_access.objects import require_module
 
 if TYPE_CHECKING:
@@ -328,10 +328,9 @@ def _usable(module: object, log: Log, entry: Entry, verb: str) -> UndoRecord:
             f"{label} can't be undone any more: its copy was dropped to stay within {short_bytes(log.budget_bytes)}.",
             hint="Raise the budget with nnwidgets.edit.set_budget(net, n_bytes) before large changes.",
         )
-    live = lookup.live_tensors(module)
+    live = LiveModel(module)
     for site in kept.sites:
-        here = live[site.path] if site.path in live else _at(module, site.path)
-        if not site.is_there(here):
+        if not site.is_there(live.tensor(site.path)):
             raise InvalidTargetError(
                 f"{site.path} is another tensor now than the one {label} changed, so there is nothing to {verb}.",
                 path=site.path,
@@ -348,10 +347,3 @@ def _foreign(kept: UndoRecord, label: str, verb: str) -> ChangedSinceError:
         path=changed[0] if changed else None,
         hint=AdvisedText("", Advice.FORCE_UNDO if verb == "undo" else Advice.FORCE_REDO, " does it all the same."),
     )
-
-
-def _at(module: object, path: str) -> Any:
-    try:
-        return lookup.get(module, path)
-    except NNWidgetsError:
-        return None

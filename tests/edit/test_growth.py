@@ -1,0 +1,183 @@
+"""Changes of many tensors take steps in proportion to them: counted by what runs, never timed."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+import nnwidgets as nnw
+from nnwidgets import edit
+
+N = 200
+MANY = 50_000
+
+
+def wide_list(n):
+    return nn.ModuleList(nn.Linear(1, 1) for _ in range(n // 2))
+
+
+def parameters(n):
+    return nn.ParameterList(nn.Parameter(torch.zeros(2)) for _ in range(n))
+
+
+def blocks(n):
+    block = [nn.Sequential(nn.Linear(1, 1), nn.ReLU(), nn.Linear(1, 1)) for _ in range(n // 4)]
+    return nn.Sequential(*(nn.Sequential(*block[at : at + 5]) for at in range(0, len(block), 5)))
+
+
+def slices(n):
+    flat = torch.zeros(2 * n)
+    net = nn.Module()
+    net.parts = nn.ParameterList(nn.Parameter(flat[2 * at : 2 * at + 2]) for at in range(n))
+    net.flat = nn.Parameter(flat)
+    return net
+
+
+def named_twice(n):
+    net = nn.Module()
+    net.first = wide_list(n)
+    net.second = net.first
+    net.third = nn.ModuleList(net.first)
+    return net
+
+
+def one_tensor(n):
+    net, weight = nn.Module(), nn.Parameter(torch.zeros(2))
+    net.same = nn.ModuleList(nn.Module() for _ in range(n))
+    for each in net.same:
+        each.weight = weight
+    return net
+
+
+def nested(n):
+    net = nn.Linear(1, 1)
+    for _ in range(min(n, 400) // 2):
+        outer = nn.Module()
+        outer.own, outer.inner = nn.Parameter(torch.zeros(1)), net
+        net = outer
+    return net
+
+
+KINDS = {each.__name__: each for each in (wide_list, parameters, blocks, slices, named_twice, one_tensor)}
+
+
+def state_of(net):
+    return {path: tensor.detach().clone() for path, tensor in net.named_parameters(remove_duplicate=False)}
+
+
+def lines_run(call):
+    """How many lines of nnwidgets a call runs."""
+    n = 0
+
+    def count(_frame, event, _argument):
+        nonlocal n
+        n += event == "line"
+        return count
+
+    def begin(frame, _event, _argument):
+        return count if "/nnwidgets/" in frame.f_code.co_filename else None
+
+    before = sys.gettrace()
+    sys.settrace(begin)
+    try:
+        call()
+    finally:
+        sys.settrace(before)
+    return n
+
+
+def steps(make, n, tmp_path):
+    """Changes of a model, by name, in an order in which each can be made."""
+    net = make(n)
+    names = list(state_of(net))
+    file = tmp_path / f"{n}.safetensors"
+    save_file(state_of(make(n)), file)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
+    sum(each.sum() for each in net.parameters()).backward()
+    optimizer.step()
+    return {
+        "init": lambda: nnw.init(net, "**", "normal_", seed=1),
+        "preview": lambda: nnw.init(net, "**", "normal_", seed=1, preview=True),
+        "a list of paths": lambda: nnw.init(net, names, "zeros"),
+        "with an optimizer": lambda: nnw.init(net, "**", "ones", optimizer=optimizer, clear_state=True),
+        "undo": lambda: nnw.undo(net),
+        "redo": lambda: nnw.redo(net),
+        "statistics": lambda: nnw.history(net).changes[-1].before,
+        "freeze": lambda: nnw.freeze(net, "**"),
+        "unfreeze": lambda: nnw.unfreeze(net, "**"),
+        "assign": lambda: nnw.assign(net, names[-1], 1.0),
+        "a function": lambda: edit.apply_function(net, "", lambda m: None, label="nothing", seed=1),
+        "plan": lambda: nnw.plan(net, file),
+        "load": lambda: nnw.load(net, file),
+        "history": lambda: str(nnw.history(net)),
+        "code": lambda: nnw.history(net).to_code(),
+    }
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_four_times_the_tensors_take_four_times_the_steps(kind, tmp_path):
+    steps(KINDS[kind], 8, tmp_path)["init"]()
+    few, many = (steps(KINDS[kind], n, tmp_path) for n in (N, 4 * N))
+    for name, call in few.items():
+        one, four = lines_run(call), lines_run(many[name])
+        assert four < 4.6 * one + 1_000, (name, one, four)
+
+
+def test_modules_within_modules_take_steps_in_proportion_to_the_components_of_their_paths(tmp_path):
+    shallow, deep = 100, 400
+    few, many = (steps(nested, n, tmp_path) for n in (shallow, deep))
+    n_components = {n: sum(path.count(".") + 1 for path in state_of(nested(n))) for n in (shallow, deep)}
+    for name in ("init", "freeze", "undo", "a function", "code"):
+        one, four = lines_run(few[name]), lines_run(many[name])
+        assert four / n_components[deep] < 1.15 * one / n_components[shallow] + 1, (name, one, four)
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """How often the functions of nnwidgets that others are made of are called, by name."""
+    calls = Counter()
+
+    def count(module, name):
+        real = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *args, **kwargs: calls.update([name]) or real(*args, **kwargs))
+
+    from nnwidgets.edit.undo_copy import memory_blocks
+    from nnwidgets.introspect.module_tree import tree
+    from nnwidgets.introspect.safe_access import lookup, tensors
+    from nnwidgets.introspect.sharing import byte_ranges
+
+    count(lookup, "read")
+    count(tree, "read")
+    count(memory_blocks, "digest")
+    count(memory_blocks, "ends_of")
+    count(byte_ranges, "piece")
+    count(tensors, "_is_plain_memory")
+    return calls
+
+
+@pytest.mark.parametrize("make", [parameters, wide_list])
+def test_fifty_thousand_tensors_are_read_once_and_each_looked_at_a_few_times(make, counted, tmp_path):
+    net, other = make(MANY), make(MANY)
+    nnw.init(other, "**", "uniform_", seed=2)
+    save_file(state_of(other), tmp_path / "all.safetensors")
+    calls = {
+        "init": lambda: nnw.init(net, "**", "normal_", seed=1),
+        "freeze": lambda: nnw.freeze(net, "**"),
+        "undo": lambda: nnw.undo(net),
+        "load": lambda: nnw.load(net, tmp_path / "all.safetensors"),
+        "diff": lambda: nnw.diff(net, other),
+    }
+    for name, call in calls.items():
+        counted.clear()
+        done = call()
+        assert counted.pop("read", 0) <= (2 if name == "diff" else 1) * 2, name
+        assert all(n <= 8 * MANY for n in counted.values()), (name, counted)
+        if name == "init":
+            assert len(done.paths) == MANY
+    assert done.is_equal
+    assert all(map(torch.equal, net.parameters(), other.parameters()))
