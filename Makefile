@@ -1,5 +1,6 @@
 # make lab    everything needed, then JupyterLab on the tour
 # make test   everything there is to check
+# make quick  what your change touches, in under a minute; BASE=main for all that a branch has changed
 # make bench  the README's table of figures
 # make build  wheel and sdist in dist/
 # make docs   the site in build/site/
@@ -19,7 +20,7 @@ PAGE := nnwidgets/static/nnwidgets.js
 PAGE_SOURCES := $(shell find js/src js/lab js/tools -type f -not -name '*.pyc' 2>/dev/null) js/build.mjs package.json
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test lint types unit browser page bench build docs clean
+.PHONY: help lab test quick lint types unit browser page bench build docs clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -44,6 +45,12 @@ $(VENV)/test: $(VENV)/package
 	$(PIP) install -q -c constraints.txt --group test
 	touch $@
 
+# JupyterLab else begins with the question whether it may fetch news.
+NO_NEWS := $(VENV)/etc/jupyter/labconfig/page_config.json
+$(NO_NEWS): $(VENV)/lab
+	mkdir -p $(@D)
+	echo '{"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": true}}' >$@
+
 node_modules/made: package.json package-lock.json | $(VENV)/lab
 	npm ci --no-audit --no-fund --loglevel=error
 	touch $@
@@ -62,8 +69,11 @@ chromium:
 
 # Root, as in a container, must say so to Jupyter.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
-lab: $(VENV)/package
-	$(BIN)/jupyter lab examples --LabApp.default_url=/lab/tree/00_tour.ipynb $(AS_ROOT) $(LAB_ARGS)
+# The terminal shows the address and what fails; LAB_ARGS=--log-level=INFO shows the rest. Kernels that support it are
+# spoken to encrypted; the others warn at each start that they are not.
+LAB_QUIET := --log-level=ERROR --LabApp.log_level=ERROR --KernelManager.transport_encryption=auto
+lab: $(VENV)/package $(NO_NEWS)
+	@$(BIN)/jupyter lab examples --LabApp.default_url=/lab/tree/00_tour.ipynb $(AS_ROOT) $(LAB_QUIET) $(LAB_ARGS)
 
 bench: $(VENV)/test
 	$(BIN)/python -m benchmarks
@@ -77,6 +87,10 @@ docs: $(VENV)/test
 # ---- checks ----
 
 test: lint types docs unit browser
+
+BASE ?= HEAD
+quick: $(VENV)/test node_modules/made
+	$(BIN)/python tests/quick.py $(BASE)
 
 lint: $(VENV)/test node_modules/made
 	ruff check .

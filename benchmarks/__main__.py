@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import subprocess
@@ -35,6 +36,8 @@ def measured(name: str) -> list[dict[str, object]]:
 
 def figure(value: float, unit: str) -> str:
     """A number with its unit, to three significant digits."""
+    if not math.isfinite(value):
+        return "not ended"
     digits = f"{value:.3g}" if abs(value) < 1_000 else f"{value:,.0f}"
     return f"{digits}×" if unit == "x" else f"{digits} {unit}"
 

@@ -2,126 +2,17 @@
 // and the extension of JupyterLab, nnwidgets/labextension. Fails when a script of the page outgrows its budget.
 import { existsSync } from "node:fs";
 import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
-import { dirname, resolve } from "node:path";
-import { context } from "esbuild";
+import { resolve } from "node:path";
+import { build, context } from "esbuild";
 import { minify } from "rolldown/experimental";
 import { labextension } from "./tools/labextension.mjs";
 
 const OUT = "nnwidgets/static";
-const PAGE_BUDGET_BYTES = 120_000;
+const PAGE_BUDGET_BYTES = 130_000;
 const PARTS_BUDGET_BYTES = { checkpoints: 60_000, reinitialize: 20_000, pulse: 6_000 };
 /** Where a part is made, if not in a file of its name: the wire says "pulse". */
 const PART_FILES = { pulse: "training" };
 const SHARED = "js/src/bundles/sharedModules.ts";
-
-// Names of our own that are written most often. No host and no message of the wire has them, and what the browser has
-// under such a name the page does not use.
-const OWN_NAMES = [
-  "actions",
-  "active",
-  "alive",
-  "answer",
-  "caption",
-  "changes",
-  "clears",
-  "client",
-  "columnsPerLine",
-  "columnStep",
-  "command",
-  "dispatch",
-  "editing",
-  "failedAt",
-  "fault",
-  "fitsTable",
-  "glow",
-  "glyph",
-  "hasFailed",
-  "hasGrad",
-  "headingId",
-  "infinite",
-  "isActive",
-  "isAlive",
-  "isAnswered",
-  "isApplied",
-  "isBad",
-  "isBusy",
-  "isComplex",
-  "isCurrent",
-  "isEdited",
-  "isError",
-  "isFrozen",
-  "isInside",
-  "isLog",
-  "isLogOpen",
-  "isOpen",
-  "isSelected",
-  "isSlow",
-  "isStale",
-  "isTableCurrent",
-  "isTaken",
-  "isWaiting",
-  "letter",
-  "maxColumns",
-  "middle",
-  "negative",
-  "nextTied",
-  "nMatches",
-  "nPending",
-  "nWaiting",
-  "onCancellable",
-  "onCheckpoints",
-  "onClose",
-  "onEdit",
-  "onFilter",
-  "onFilterCleared",
-  "onHover",
-  "onInspect",
-  "onLeave",
-  "onNavigate",
-  "onPick",
-  "onProgress",
-  "onRetry",
-  "onSelect",
-  "onSelected",
-  "onSet",
-  "onTurn",
-  "phase",
-  "pictures",
-  "positive",
-  "problems",
-  "question",
-  "refresh",
-  "reply",
-  "replyOf",
-  "request",
-  "resume",
-  "retry",
-  "reveal",
-  "rowStep",
-  "sampled",
-  "selectedId",
-  "selectedPath",
-  "setFilter",
-  "setFocus",
-  "setOpen",
-  "setView",
-  "subject",
-  "tableColumns",
-  "tableRows",
-  "tableTile",
-  "tableWindow",
-  "tile",
-  "toggleChip",
-  "tone",
-  "trouble",
-  "turn",
-  "unreached",
-  "valuesGeneration",
-  "what",
-  "window",
-  "withPath",
-  "words",
-];
 
 const options = {
   outdir: OUT,
@@ -131,40 +22,36 @@ const options = {
   // Four per cent smaller than the automatic runtime, which names the children of each element.
   tsconfigRaw: { compilerOptions: { jsx: "react", jsxFactory: "h", jsxFragmentFactory: "Fragment" } },
   inject: ["js/tools/jsx.ts"],
-  mangleProps: new RegExp(`^(${OWN_NAMES.join("|")})$`),
   legalComments: "none",
   charset: "utf8",
   logLevel: "warning",
 };
 
-/** Modules that a part takes from the page instead of bringing them along, with the names it may take. */
+/** What a part takes from the page instead of bringing it along: of which files and packages, and by which names. */
 async function sharedModules() {
-  const text = await readFile(SHARED, "utf8");
-  const found = new Map();
-  for (const [, names, from] of text.matchAll(/^import \{([^}]*)\} from "([^"]+)";/gm)) {
-    const path = from.startsWith(".") ? resolve(dirname(SHARED), from) : from;
-    found.set(
-      path,
-      names
-        .split(",")
-        .map((name) => name.trim())
-        .filter(Boolean),
-    );
-  }
-  return found;
+  const { metafile } = await build({
+    entryPoints: [SHARED],
+    bundle: true,
+    format: "esm",
+    packages: "external",
+    write: false,
+    metafile: true,
+  });
+  const modules = metafile.inputs[SHARED].imports.map(({ path, external }) => (external ? path : resolve(path)));
+  return { modules: new Set(modules), names: Object.values(metafile.outputs)[0].exports };
 }
 
 /** Has a part read what the page shares from `nnw`, the one argument of the function that the part is. */
-function fromThePage(shared) {
+function fromThePage({ modules, names }) {
   return {
     name: "from-the-page",
-    setup(build) {
-      build.onResolve({ filter: /./ }, ({ path, resolveDir }) => {
+    setup(building) {
+      building.onResolve({ filter: /./ }, ({ path, resolveDir }) => {
         const whole = path.startsWith(".") ? resolve(resolveDir, path) : path;
-        return shared.has(whole) ? { path: whole, namespace: "page" } : undefined;
+        return modules.has(whole) ? { path: "nnw", namespace: "page" } : undefined;
       });
-      build.onLoad({ filter: /./, namespace: "page" }, ({ path }) => ({
-        contents: `export const { ${shared.get(path).join(", ")} } = nnw;`,
+      building.onLoad({ filter: /./, namespace: "page" }, () => ({
+        contents: `export const { ${names.join(", ")} } = nnw;`,
       }));
     },
   };
@@ -177,12 +64,10 @@ const page = {
     { in: "js/src/style/main.css", out: "nnwidgets" },
   ],
   format: "esm",
-  // Asked for, so that the names it is given can be handed to the parts.
-  mangleCache: {},
 };
 
 /** A part is a module whose default export makes it from what the page shares; some have a style of their own. */
-const part = (name, shared, mangleCache) => ({
+const part = (name, shared) => ({
   ...options,
   entryPoints: [
     { in: `js/src/bundles/${PART_FILES[name] ?? name}.ts`, out: name },
@@ -193,7 +78,6 @@ const part = (name, shared, mangleCache) => ({
   banner: { js: "export default (nnw) => {" },
   footer: { js: "return part.default;};" },
   plugins: [fromThePage(shared)],
-  mangleCache,
 });
 
 /** The words of Chinese, without line breaks. */
@@ -202,21 +86,13 @@ async function writeWords() {
   await writeFile(`${OUT}/zh.json`, JSON.stringify(JSON.parse(await readFile("js/src/i18n/zh.json", "utf8"))));
 }
 
-async function build() {
+async function buildAll() {
   await writeWords();
-  const first = await context(page);
-  // Both sides must shorten the names that they share alike.
-  const { mangleCache } = await first.rebuild();
-  if (!mangleCache?.isBusy) {
-    throw new Error("The page's build gives no short names: its parts would use others.");
-  }
   const shared = await sharedModules();
-  const parts = await Promise.all(
-    Object.keys(PARTS_BUDGET_BYTES).map((name) => context(part(name, shared, mangleCache))),
-  );
-  const others = [...parts, await labextension(options)];
-  await Promise.all(others.map((each) => each.rebuild()));
-  return [first, ...others];
+  const parts = await Promise.all(Object.keys(PARTS_BUDGET_BYTES).map((name) => context(part(name, shared))));
+  const all = [await context(page), ...parts, await labextension(options)];
+  await Promise.all(all.map((each) => each.rebuild()));
+  return all;
 }
 
 /** What esbuild leaves: about a hundredth. */
@@ -228,7 +104,7 @@ async function compress(file) {
   await writeFile(file, code);
 }
 
-const building = await build();
+const building = await buildAll();
 if (process.argv.includes("--watch")) {
   await Promise.all(building.map((each) => each.watch()));
 } else {

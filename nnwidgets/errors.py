@@ -10,14 +10,70 @@
     ├── CheckpointMismatchError    checkpoint-mismatch
     └── SaveError                  save
 
-Each carries a stable ``code`` for programs, the ``path`` it speaks of, and a ``hint``: what to do next.
+Each carries a stable ``code`` for programs, the ``path`` it speaks of, and a ``hint``: what to do next. Where that is a
+call, the hint is an `AdvisedText`, so that a front end can say it in words of its own.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
-from typing import ClassVar
+from collections.abc import Iterable, Mapping
+from enum import Enum
+from typing import ClassVar, Self
+
+from nnwidgets.formatting import cut
+
+
+class Advice(Enum):
+    """What can be done about an error or a warning; the value is how Python says it."""
+
+    CLEAR_STATE = "clear_state=True"
+    FORCE_UNDO = "undo(net, force=True)"
+    FORCE_REDO = "redo(net, force=True)"
+    SEE_HISTORY = "history(net)"
+    ASSIGN = "assign(net, target, value)"
+    FREEZE = "freeze and unfreeze"
+    SEE_TREE = "tree(model)"
+    LOAD_PARTLY = "strict=False"
+    OVERWRITE = "overwrite=True"
+
+
+class AdvisedText(str):
+    """A text with advice in it, in Python's words; `worded` gives it in others.
+
+    Args:
+        before: The text before the advice.
+        advice: The advice.
+        after: The text after it.
+
+    Example:
+        >>> AdvisedText("Pass ", Advice.OVERWRITE, " to replace it.")
+        'Pass overwrite=True to replace it.'
+    """
+
+    __slots__ = ("advice", "after", "before")
+    before: str
+    advice: Advice
+    after: str
+
+    def __new__(cls, before: str, advice: Advice, after: str) -> Self:
+        """Put it together."""
+        made = super().__new__(cls, f"{before}{advice.value}{after}")
+        made.before, made.advice, made.after = before, advice, after
+        return made
+
+    def __getnewargs__(self) -> tuple[str, Advice, str]:  # type: ignore[override] # a copy is made of the parts
+        return self.before, self.advice, self.after
+
+
+def worded(text: str, words: Mapping[Advice, str]) -> str:
+    """Give a text with its advice in the words of a front end; without advice it stays as it is.
+
+    Example:
+        >>> worded(AdvisedText("Pass ", Advice.OVERWRITE, " to replace it."), {Advice.OVERWRITE: "--overwrite"})
+        'Pass --overwrite to replace it.'
+    """
+    return f"{text.before}{words[text.advice]}{text.after}" if isinstance(text, AdvisedText) else text
 
 
 class NNWidgetsError(Exception):
@@ -44,6 +100,11 @@ class NNWidgetsError(Exception):
         self.path = path
         self.hint = hint
 
+    @property
+    def advice(self) -> Advice | None:
+        """The advice in the hint, or None."""
+        return self.hint.advice if isinstance(self.hint, AdvisedText) else None
+
 
 class PathNotFoundError(NNWidgetsError):
     """A path names nothing in the model.
@@ -62,8 +123,10 @@ class PathNotFoundError(NNWidgetsError):
     def among(cls, path: str, names: Iterable[str], *, where: str = "the model") -> PathNotFoundError:
         """Build the error for ``path``, with the closest of ``names`` as the hint."""
         closest = closest_names(path, names)
-        hint = f"Did you mean {' or '.join(repr(name) for name in closest)}?" if closest else "tree(model) lists them."
-        return cls(f"No module or tensor at {_cut(path)!r} in {where}.", path=path, hint=hint, closest=closest)
+        hint: str = AdvisedText("", Advice.SEE_TREE, " lists them.")
+        if closest:
+            hint = f"Did you mean {' or '.join(repr(name) for name in closest)}?"
+        return cls(f"No module or tensor at {cut(path)!r} in {where}.", path=path, hint=hint, closest=closest)
 
 
 class InvalidTargetError(NNWidgetsError):
@@ -126,7 +189,3 @@ def closest_names(name: str, names: Iterable[str], *, n: int = 3) -> tuple[str, 
 
 _MAX_COMPARED = 200
 _MAX_CANDIDATES = 2_000
-
-
-def _cut(text: str, limit: int = 120) -> str:
-    return text if len(text) <= limit else f"{text[:limit]}…"

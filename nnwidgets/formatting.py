@@ -58,10 +58,20 @@ def inert(text: str, limit: int = 200) -> str:
         >>> inert("x" * 300, limit=5)
         'xxxx…'
     """
-    cut = text if len(text) <= limit else text[: limit - 1] + "…"
-    if cut.isascii() and cut.isprintable():
-        return cut
-    return _COMBINING.sub(r"\1", _HOSTILE.sub(_escaped, cut))
+    head = cut(text, limit - 1) if len(text) > limit else text
+    if head.isascii() and head.isprintable():
+        return head
+    return _COMBINING.sub(r"\1", _HOSTILE.sub(_escaped, head))
+
+
+def cut(text: str, limit: int = 120) -> str:
+    """The first ``limit`` characters, what is left out marked by ``…``.
+
+    Example:
+        >>> cut("encoder.layers.0", 7), cut("decoder")
+        ('encoder…', 'decoder')
+    """
+    return text if len(text) <= limit else f"{text[:limit]}…"
 
 
 def _escaped(match: re.Match[str]) -> str:

@@ -48,7 +48,9 @@ const styles = {
 const parts = {
   name: "parts",
   setup(building) {
-    building.onResolve({ filter: /\/bundles\/lazy\.ts$/ }, () => ({ path: resolve("js/src/lab/bundled.ts") }));
+    building.onResolve({ filter: /\/bundles\/lazyParts\.ts$/ }, () => ({
+      path: resolve("js/src/lab/bundledParts.ts"),
+    }));
   },
 };
 
@@ -83,9 +85,8 @@ function writeJson(name, value) {
 
 /** The extension's build, ready to be run or watched; `options` are the page's own. */
 export function labextension(options) {
-  const { mangleProps: _, ...rest } = options;
   return context({
-    ...rest,
+    ...options,
     outdir: `${OUT}/static`,
     entryPoints: [{ in: "js/src/bundles/lab.ts", out: "remoteEntry" }],
     // Browsers keep scripts: a new build must have a new name.

@@ -29,7 +29,6 @@ from nnwidgets.edit.operations.fan import FanHint, fan_hint
 from nnwidgets.edit.operations.freeze import freeze, unfreeze
 from nnwidgets.edit.operations.init import init
 from nnwidgets.edit.operations.initializers import Initializer, Parameter, initializer, initializers
-from nnwidgets.edit.optimizer_state import optimizers_holding
 from nnwidgets.edit.targets import Tie
 
 __all__ = [
@@ -47,7 +46,6 @@ __all__ = [
     "init",
     "initializer",
     "initializers",
-    "optimizers_holding",
     "redo",
     "set_budget",
     "undo",

@@ -5,16 +5,18 @@ from __future__ import annotations
 import ast
 import inspect
 import keyword
+import re
 import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from nnwidgets.errors import InvalidTargetError
-from nnwidgets.introspect.module_tree.expressions import expression_for
+from nnwidgets.introspect.module_tree.expressions import ExpressionWriter
 
 _NET = "\x00net\x00"
 _OPTIMIZER = "\x00optimizer{}\x00"
+_ANY_OPTIMIZER = re.compile("\x00optimizer(\\d+)\x00")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +35,7 @@ class Recipe:
     def render(self, name: str, optimizer: str) -> str:
         """The statements with names put in."""
         text = "\n".join(self.lines).replace(_NET, name)
-        for number in range(text.count("\x00") // 2):
-            text = text.replace(_OPTIMIZER.format(number), optimizer if number == 0 else f"{optimizer}_{number + 1}")
-        return text
+        return _ANY_OPTIMIZER.sub(lambda at: optimizer if at[1] == "0" else f"{optimizer}_{int(at[1]) + 1}", text)
 
 
 def script(recipes: Iterable[Recipe], name: str, optimizer: str) -> str:
@@ -56,16 +56,9 @@ def script(recipes: Iterable[Recipe], name: str, optimizer: str) -> str:
     return "\n".join([*imports, "", "\n\n".join(bodies), ""])
 
 
-def expression(module: Any, path: str) -> str:
-    """The Python of the thing at a path, the model's name left open.
-
-    Raises:
-        InvalidTargetError: No Python was found for it.
-    """
-    found = expression_for(module, _NET, path)
-    if found is None:
-        return f"{_NET}.get_parameter({path!r})"
-    return found.code
+def expressions(module: Any) -> ExpressionWriter:
+    """Writes the Python of things at paths, the model's name left open."""
+    return ExpressionWriter(module, _NET)
 
 
 def net_name() -> str:

@@ -11,7 +11,7 @@ from nnwidgets.edit.change import Change
 from nnwidgets.edit.code import script
 from nnwidgets.edit.undo_copy.threads import retry_until_complete
 from nnwidgets.edit.undo_copy.undo import UndoRecord
-from nnwidgets.errors import ChangedSinceError, InvalidTargetError, NNWidgetsError
+from nnwidgets.errors import Advice, AdvisedText, ChangedSinceError, InvalidTargetError, NNWidgetsError
 from nnwidgets.formatting import and_more, inert, short_bytes, some
 from nnwidgets.introspect.safe_access import lookup
 from nnwidgets.introspect.safe_access.objects import require_module
@@ -83,6 +83,7 @@ class Log:
         return tuple(reversed(kept))
 
 
+_SHOWN_IN_HISTORY = AdvisedText("", Advice.SEE_HISTORY, " shows what was done.")
 _LOGS: dict[int, tuple[weakref.ref[Any], Log]] = {}
 """By a model's id: a weak reference, which takes the entry out when the model goes, and its log."""
 
@@ -309,7 +310,7 @@ def _next(state: State, verb: str) -> tuple[Entry, State]:
     """The entry to undo or redo, and the log's state after it."""
     if verb == "undo":
         if not state.done:
-            raise InvalidTargetError("There is nothing to undo.", hint="history(net) shows what was done.")
+            raise InvalidTargetError("There is nothing to undo.", hint=_SHOWN_IN_HISTORY)
         last = state.done[-1]
         return last, State(state.done[:-1], (last, *state.undone))
     if not state.undone:
@@ -321,7 +322,7 @@ def _next(state: State, verb: str) -> tuple[Entry, State]:
 def _usable(module: object, log: Log, entry: Entry, verb: str) -> UndoRecord:
     kept, label = entry.undo, entry.change.label
     if kept is None and entry.final:
-        raise InvalidTargetError(f"{label} can't be undone: {entry.final}", hint="history(net) shows what was done.")
+        raise InvalidTargetError(f"{label} can't be undone: {entry.final}", hint=_SHOWN_IN_HISTORY)
     if kept is None:
         raise InvalidTargetError(
             f"{label} can't be undone any more: its copy was dropped to stay within {short_bytes(log.budget_bytes)}.",
@@ -345,7 +346,7 @@ def _foreign(kept: UndoRecord, label: str, verb: str) -> ChangedSinceError:
     return ChangedSinceError(
         f"{names or 'The model'} was changed by other code since {label}; to {verb} it would overwrite that.",
         path=changed[0] if changed else None,
-        hint=f"{verb}(net, force=True) does it all the same.",
+        hint=AdvisedText("", Advice.FORCE_UNDO if verb == "undo" else Advice.FORCE_REDO, " does it all the same."),
     )
 
 

@@ -9,54 +9,12 @@ from typing import Any
 import torch
 from torch.optim import Optimizer
 
-from nnwidgets.errors import InvalidTargetError
+from nnwidgets.errors import Advice, AdvisedText
 from nnwidgets.formatting import and_more
-from nnwidgets.introspect import live_tensors
 from nnwidgets.introspect.safe_access.objects import is_a, is_tensor, type_name
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, plain_torch, unreadable_reason
 
 _MOST_TOLD = 3
-
-
-def optimizers_holding(module: object, objects: Iterable[object]) -> list[Optimizer]:
-    """Pick out of ``objects`` the torch optimizers that hold a tensor of ``module``, each once.
-
-    Args:
-        module: The model.
-        objects: Anything, such as the values of a notebook's variables; no code of theirs runs.
-
-    Example:
-        >>> net = torch.nn.Linear(2, 3)
-        >>> adam = torch.optim.Adam(net.parameters())
-        >>> optimizers_holding(net, [1, "x", adam]) == [adam]
-        True
-    """
-    own = {id(tensor) for tensor in live_tensors(module).values()}
-    found: list[Optimizer] = []
-    for each in objects:
-        if is_a(each, Optimizer) and not any(each is other for other in found):
-            optimizer: Any = each
-            if any(id(held) in own for held in _parameters(optimizer)):
-                found.append(optimizer)
-    return found
-
-
-def checked(optimizer: object) -> list[Optimizer]:
-    """The optimizers passed: none, one, or several.
-
-    Raises:
-        InvalidTargetError: Something passed is no torch optimizer.
-    """
-    if optimizer is None:
-        return []
-    given: list[Any] = list(optimizer) if type(optimizer) in (list, tuple) else [optimizer]  # type: ignore[call-overload] # a list or tuple
-    for each in given:
-        if not is_a(each, Optimizer):
-            raise InvalidTargetError(
-                f"optimizer is of type {type_name(type(each))}, expected a torch.optim.Optimizer.",
-                hint="Pass the optimizer itself, or a list of them.",
-            )
-    return given
 
 
 def states_of(optimizers: Iterable[Optimizer], tensors: Iterable[Any]) -> list[tuple[int, Optimizer, Any]]:
@@ -70,25 +28,22 @@ def states_of(optimizers: Iterable[Optimizer], tensors: Iterable[Any]) -> list[t
     ]
 
 
-def warning_of(
-    optimizer: Optimizer, held: list[tuple[str, Any]], *, cleared: bool, hint: str = "clear_state=True clears them."
-) -> str:
+def warning_of(optimizer: Optimizer, held: list[tuple[str, Any]], *, cleared: bool, can_clear: bool = True) -> str:
     """Say what an optimizer remembers of parameters, with numbers.
 
     Args:
         optimizer: It.
         held: Path and parameter.
         cleared: Whether that is cleared with the change.
-        hint: What to do about it where it isn't.
+        can_clear: Whether it could be, which is then advised.
     """
     told = [f"{path} ({_numbers(dict.get(optimizer.state, tensor))})" for path, tensor in held[:_MOST_TOLD]]
     more = and_more(len(held) - _MOST_TOLD)
     name = type_name(type(optimizer))
     if cleared:
         return f"{name}'s state is cleared with it for {', '.join(told)}{more}; undo brings it back."
-    return (
-        f"{name} keeps moments of the old values of {', '.join(told)}{more}: its next steps still move by them. {hint}"
-    ).rstrip()
+    kept = f"{name} keeps moments of the old values of {', '.join(told)}{more}: its next steps still move by them."
+    return AdvisedText(f"{kept} ", Advice.CLEAR_STATE, " clears them.") if can_clear else kept
 
 
 def _numbers(state: Any) -> str:
@@ -104,15 +59,6 @@ def _numbers(state: Any) -> str:
         elif isinstance(value, int | float):
             parts.append(f"{name} {value:.6g}")
     return ", ".join(parts) or "some state"
-
-
-def _parameters(optimizer: Any) -> list[Any]:
-    groups = object.__getattribute__(optimizer, "__dict__").get("param_groups")
-    made: list[Any] = []
-    for group in groups if is_a(groups, list) else ():
-        held: Any = dict.get(group, "params") if is_a(group, dict) else None
-        made += held if is_a(held, list) else []
-    return made
 
 
 class KeptState:

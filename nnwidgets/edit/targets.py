@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
 
 from nnwidgets.edit.undo_copy.memory_blocks import overlaps_itself, piece_of
-from nnwidgets.errors import InvalidTargetError, PathNotFoundError
-from nnwidgets.introspect import ModuleTree, TensorEntry, get, live_modules, live_tensors, match, tree
+from nnwidgets.errors import Advice, AdvisedText, InvalidTargetError, PathNotFoundError
+from nnwidgets.introspect import (
+    LiveModel,
+    ModuleNode,
+    ModuleTree,
+    TensorEntry,
+    get,
+)
+from nnwidgets.introspect.module_tree.tree import tree_of
+from nnwidgets.introspect.patterns import PatternMatcher
 from nnwidgets.introspect.safe_access.objects import ORDINARY, is_tensor, type_name
+from nnwidgets.introspect.safe_access.scan import gc_paused
 from nnwidgets.introspect.safe_access.tensors import (
     as_plain_tensor,
     plain_torch,
@@ -64,16 +74,21 @@ class TensorTarget:
 class ChangeScope:
     """One reading of a module, for the length of one change."""
 
+    @gc_paused()
     def __init__(self, module: object) -> None:
         self.module: Any = module
-        self.tree: ModuleTree = tree(module)
-        self._live = live_tensors(module)
+        self._live = LiveModel(module)
+        self.tree: ModuleTree = tree_of(self._live.scan)
         self.by_path = {entry.path: entry for entry in self.tree.tensors}
+        self._order = {path: index for index, path in enumerate(self.by_path)}
+        self._matcher = PatternMatcher(self.tree)
 
     def tensor(self, path: str) -> Any:
         """The live tensor at a path."""
-        found = self._live.get(path)
-        found = get(self.module, path) if found is None else found
+        found = self._live.tensor(path)
+        if found is None:
+            # It may be no tensor, or in an attribute that no tree shows; else this tells the closest paths.
+            found = get(self.module, path)
         if not is_tensor(found):
             kind = self.by_path[path].class_name if path in self.by_path else "no tensor"
             raise InvalidTargetError(
@@ -93,28 +108,28 @@ class ChangeScope:
             InvalidTargetError: It names modules without parameters.
         """
         picked: dict[str, TensorEntry] = {}
+        roots: list[ModuleNode] = []
         for pattern in _patterns(target):
             if not pattern.strip():
                 picked.update((entry.path, entry) for entry in self.tree.tensors if entry.role == "parameter")
                 continue
-            found = match(self.tree, pattern, words=False)
+            found = self._matcher.match(pattern, words=False)
             if not found.paths:
                 names = [*self.by_path, *(node.path for node in self.tree.nodes), *self._classes()]
                 raise PathNotFoundError.among(pattern, names)
             tensors = list(found.tensors)
             if found.meaning == "glob" and any(entry.role == "parameter" for entry in tensors):
                 tensors = [entry for entry in tensors if entry.role == "parameter"]
-            below = [entry for node in found.nodes for entry in self._below(node.alias_of or node.path)]
-            if not tensors and not below:
+            if not tensors and next(self._parameters_below(found.nodes), None) is None:
                 raise InvalidTargetError(
                     f"{found.paths[0] or 'The model'} has no parameters.",
                     path=found.paths[0],
-                    hint="Name a module or tensor that has; tree(model) shows them.",
+                    hint=AdvisedText("Name a module or tensor that has; ", Advice.SEE_TREE, " shows them."),
                 )
-            picked.update((entry.path, entry) for entry in (*tensors, *below))
-        order = {path: index for index, path in enumerate(self.by_path)}
-        entries = sorted(picked.values(), key=lambda entry: order.get(entry.path, len(order)))
-        return [TensorTarget(entry, self.tensor(entry.path)) for entry in entries]
+            picked.update((entry.path, entry) for entry in tensors)
+            roots += found.nodes
+        picked.update((entry.path, entry) for entry in self._parameters_below(roots))
+        return [TensorTarget(picked[path], self.tensor(path)) for path in self.ordered(picked)]
 
     def modules(self, target: Target) -> list[tuple[str, Any]]:
         """The modules a target names, each once, in walk order.
@@ -123,14 +138,13 @@ class ChangeScope:
             PathNotFoundError: It names nothing.
             InvalidTargetError: It names tensors only.
         """
-        live = live_modules(self.module)
-        picked: dict[int, tuple[str, Any]] = {}
+        live = self._live.modules
         wanted: set[str] = set()
         for pattern in _patterns(target):
             if not pattern.strip() or pattern in live:
                 wanted.add(pattern.strip())
                 continue
-            found = match(self.tree, pattern, words=False)
+            found = self._matcher.match(pattern, words=False)
             if not found.paths:
                 raise PathNotFoundError.among(pattern, [*live, *self._classes()])
             if not found.nodes:
@@ -140,42 +154,64 @@ class ChangeScope:
                     hint="Name the module that holds it, or a class such as Linear.",
                 )
             wanted.update(node.alias_of or node.path for node in found.nodes)
-        for path, value in live.items():
-            if path in wanted:
-                picked.setdefault(id(value), (path, value))
-        return list(picked.values())
+        return self._distinct_modules(wanted)
+
+    def modules_below(self, paths: Iterable[str]) -> list[tuple[str, Any]]:
+        """The modules at some paths and below, each once, in walk order."""
+        return self._distinct_modules(node.path for node in self._nodes_below(self._nodes[path] for path in paths))
+
+    def tensors_below(self, paths: Iterable[str]) -> list[TensorEntry]:
+        """The tensors of modules at some paths and below, in walk order."""
+        found = [entry for node in self._nodes_below(self._nodes[path] for path in paths) for entry in node.tensors]
+        return sorted(found, key=lambda entry: self._order[entry.path])
 
     def ties_of(self, places: Iterable[TensorTarget]) -> tuple[Tie, ...]:
         """Every other name whose bytes the places share."""
-        written = {place.path for place in places}
-        made: dict[str, Tie] = {}
+        named = list(places)
+        known = {place.path for place in named}
         groups = {group.id: group for group in self.tree.ties}
-        for place in places:
-            group = groups.get(place.entry.tie or "")
+        made: list[Tie] = []
+        for place in named:
+            # The first place of a group tells all its names.
+            group = groups.pop(place.entry.tie or "", None)
             for member in group.members if group else ():
-                if group and member not in written and member not in made:
+                if group and member not in known:
+                    known.add(member)
                     is_same = self.tensor(member) is place.tensor
-                    made[member] = Tie(member, place.path, "object" if is_same else group.kind)
-        return tuple(made.values())
+                    made.append(Tie(member, place.path, "object" if is_same else group.kind))
+        return tuple(made)
 
     def ordered(self, paths: Iterable[str]) -> tuple[str, ...]:
         """Paths in walk order, those through aliases last."""
-        order = {path: index for index, path in enumerate(self.by_path)}
-        return tuple(sorted(dict.fromkeys(paths), key=lambda path: order.get(path, len(order))))
+        return tuple(sorted(dict.fromkeys(paths), key=lambda path: self._order.get(path, len(self._order))))
 
-    def _below(self, path: str) -> list[TensorEntry]:
-        return [
-            entry
-            for node in self.tree.nodes
-            if node.path == path
-            for below in node.walk()
-            for entry in self.tree_node_tensors(below.alias_of or below.path)
-            if entry.role == "parameter"
-        ]
+    @cached_property
+    def _nodes(self) -> dict[str, ModuleNode]:
+        return {node.path: node for node in reversed(self.tree.nodes)}
 
-    def tree_node_tensors(self, path: str) -> tuple[TensorEntry, ...]:
-        """The tensors of the node at a path."""
-        return next((node.tensors for node in self.tree.nodes if node.path == path), ())
+    def _nodes_below(self, roots: Iterable[ModuleNode]) -> Iterator[ModuleNode]:
+        """Nodes and all below them, each once; what an alias stands for in its place."""
+        seen: set[str] = set()
+        waiting = list(roots)[::-1]
+        while waiting:
+            node = waiting.pop()
+            if node.alias_of is not None:
+                node = self._nodes[node.alias_of]
+            if node.path not in seen:
+                seen.add(node.path)
+                yield node
+                waiting.extend(reversed(node.children))
+
+    def _parameters_below(self, roots: Iterable[ModuleNode]) -> Iterator[TensorEntry]:
+        return (entry for node in self._nodes_below(roots) for entry in node.tensors if entry.role == "parameter")
+
+    def _distinct_modules(self, paths: Iterable[str]) -> list[tuple[str, Any]]:
+        wanted = set(paths)
+        picked: dict[int, tuple[str, Any]] = {}
+        for path, value in self._live.modules.items():
+            if path in wanted:
+                picked.setdefault(id(value), (path, value))
+        return list(picked.values())
 
     def _classes(self) -> set[str]:
         return {node.class_name for node in self.tree.nodes}
@@ -201,8 +237,7 @@ def check_writable(place: TensorTarget) -> torch.Tensor:
     problem, hint = _why_not(tensor)
     if problem:
         raise InvalidTargetError(f"{path} can't be written: {problem}.", path=path, hint=hint)
-    with plain_torch():
-        return as_plain_tensor(tensor)
+    return as_plain_tensor(tensor)
 
 
 @without_torch_function
@@ -233,12 +268,9 @@ def _why_not(tensor: Any) -> tuple[str, str]:  # noqa: PLR0911 - one reason each
             "it is computed from other tensors, so the next forward would overwrite it",
             "Change the tensor it is computed from.",
         )
-    with plain_torch():
-        if overlaps_itself(as_plain_tensor(tensor)):
-            return (
-                "some of its elements are the same memory (it was expanded)",
-                "Change the tensor it is a view of.",
-            )
+    data = as_plain_tensor(tensor)
+    if not data.is_contiguous() and overlaps_itself(data):
+        return "some of its elements are the same memory (it was expanded)", "Change the tensor it is a view of."
     return "", ""
 
 
@@ -257,39 +289,61 @@ def distinct_memory(places: Sequence[TensorTarget]) -> tuple[list[TensorTarget],
     Returns:
         The places to fill, in order, and warnings.
     """
+    first_of, ranges = _memory_of(places)
+    shared = _bytes_by_owners(places, ranges)
     kept: list[TensorTarget] = []
-    pieces: list[byte_ranges.ByteRanges] = []
+    written: set[int] = set()
     warnings: list[str] = []
-    with plain_torch():
-        for place in places:
-            found = piece_of(as_plain_tensor(place.tensor), len(kept))
-            if found is None:
-                kept.append(place)
-                continue
-            same = [each for each in pieces if each[:3] == found[:3]]
-            met = [
-                each for each in pieces if each.start < byte_ranges.end(found) and found.start < byte_ranges.end(each)
-            ]
-            met = [each for each in met if kept[each.owner].tensor.device == place.tensor.device]
-            if not same and met:
-                by_owners = byte_ranges.coverage([*met, found])
-                shared = sum(n for owners, n in by_owners.items() if found.owner in owners and len(owners) > 1)
-                alone = sum(n for owners, n in by_owners.items() if owners == {found.owner})
-                if shared and not alone:
-                    others = [kept[each.owner].path for each in met]
-                    if not any(_is_view(found, each) for each in met):
-                        warnings.append(f"{place.path} lies within {', '.join(others[:3])} and is filled with it.")
-                    continue
-                if shared:
-                    warnings.append(
-                        f"{place.path} overlaps {kept[met[0].owner].path}: it is filled after it, "
-                        "and their common elements get its numbers."
-                    )
-            elif same:
-                continue
-            pieces.append(found)
-            kept.append(place)
+    for index, place in enumerate(places):
+        if first_of.get(index, index) != index:
+            continue
+        met = sorted({each for owners in shared.get(index, ()) for each in owners if each in written})
+        if met and all(not owners.isdisjoint(written) for owners in shared[index]):
+            if not any(_is_view(ranges[index], ranges[each]) for each in met):
+                names = ", ".join(places[each].path for each in met[:_MOST_NAMED])
+                warnings.append(f"{place.path} lies within {names} and is filled with it.")
+            continue
+        if met:
+            warnings.append(
+                f"{place.path} overlaps {places[met[0]].path}: it is filled after it, "
+                "and their common elements get its numbers."
+            )
+        written.add(index)
+        kept.append(place)
     return kept, warnings
+
+
+def _memory_of(places: Sequence[TensorTarget]) -> tuple[dict[int, int], dict[int, byte_ranges.ByteRanges]]:
+    """Of places that are tied, by index: the first one over the very same bytes, and those bytes of each first one."""
+    sites: dict[tuple[Any, ...], int] = {}
+    first_of: dict[int, int] = {}
+    ranges: dict[int, byte_ranges.ByteRanges] = {}
+    with plain_torch():
+        for index, place in enumerate(places):
+            found = piece_of(as_plain_tensor(place.tensor), index) if place.entry.tie is not None else None
+            if found is not None:
+                first_of[index] = sites.setdefault((place.tensor.device, *found[:3]), index)
+                if first_of[index] == index:
+                    ranges[index] = found
+    return first_of, ranges
+
+
+def _bytes_by_owners(
+    places: Sequence[TensorTarget], ranges: dict[int, byte_ranges.ByteRanges]
+) -> dict[int, list[frozenset[int]]]:
+    """For each place, by index: the sets of places that have some of its bytes together, itself among them."""
+    by_device: dict[torch.device, list[byte_ranges.ByteRanges]] = {}
+    for index, each in ranges.items():
+        by_device.setdefault(places[index].tensor.device, []).append(each)
+    shared: dict[int, list[frozenset[int]]] = {}
+    for held in by_device.values():
+        for owners in byte_ranges.coverage(held):
+            for owner in owners:
+                shared.setdefault(owner, []).append(owners)
+    return shared
+
+
+_MOST_NAMED = 3
 
 
 def _is_view(one: byte_ranges.ByteRanges, other: byte_ranges.ByteRanges) -> bool:

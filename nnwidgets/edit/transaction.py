@@ -11,21 +11,36 @@ import weakref
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
 from nnwidgets.edit.change import Change, Kind, Numbers
-from nnwidgets.edit.code import Recipe, expression, optimizer_name
+from nnwidgets.edit.code import Recipe, expressions, optimizer_name
 from nnwidgets.edit.history import FEW, Entry, Log, State, log_of
-from nnwidgets.edit.optimizer_state import KeptState, checked, states_of, warning_of
+from nnwidgets.edit.optimizer_state import KeptState, states_of, warning_of
 from nnwidgets.edit.targets import ChangeScope, TensorTarget, Tie
 from nnwidgets.edit.undo_copy.threads import retry_until_complete
 from nnwidgets.edit.undo_copy.undo import Exchangeable, Flag, TensorSite, UndoRecord, summarized
 from nnwidgets.errors import InvalidTargetError, NNWidgetsError
 from nnwidgets.formatting import short_bytes
 from nnwidgets.introspect import sampled_stats
+from nnwidgets.introspect.optimizers import optimizers_in
 from nnwidgets.introspect.records import TensorStats
+from nnwidgets.introspect.safe_access.scan import gc_paused
+
+
+class WriteGuard(Protocol):
+    """What stands between a writer and the bytes that it writes over."""
+
+    def before(self, part: torch.Tensor | None = None) -> None:
+        """Keep what is about to be written: all that the plan names, or what lies around one part of it.
+
+        To be called before anything is written, in whichever thread.
+        """
+
+    def fingerprint(self, part: torch.Tensor) -> bytes:
+        """The fingerprint of what was left in a contiguous part, where that is known; else nothing. After writing."""
 
 
 @dataclass
@@ -38,18 +53,13 @@ class Plan:
         places: The tensors written, each once.
         plains: What of their memory is written, as plain tensors.
         ties: Other names of it.
-        write: Writes it; may raise. None where only flags change, or where it is written in one of the ways below.
-        write_in_turn: Does the same, and calls what it is given with the index of each plain before it writes that one,
-            in order; then copying of old bytes goes on meanwhile.
-        write_in_parts: Does the same, and calls what it is given with each part of the plains before it writes it,
-            from whichever thread; then that part is copied just before.
+        write: Writes it; may raise. Lets the guard it is given keep the old bytes first. None where only flags change.
         code: Makes the recipe, asked after writing.
         seed: As of `Change`.
         warnings: As of `Change`.
         flags: Parameters whose ``requires_grad`` changes.
         states: What else is exchanged, an optimizer's states to clear for instance.
-        verify: Looks after writing whether all is well; raises where not. Given what tells the fingerprint of what is
-            left in a contiguous part; empty where that isn't known, which it is only where writing was in parts.
+        verify: Looks after writing whether all is well; raises where not.
         reports_changed: Whether only the tensors whose bytes came out different are named.
         recover: Puts back, before the bytes, what else ``write`` may have changed.
         beforehand: Statistics of old values that the undo copy won't give, since it holds a part of the tensor.
@@ -70,10 +80,8 @@ class Plan:
     flags: list[Flag] = field(default_factory=list)
     states: list[Exchangeable] = field(default_factory=list)
     reports_changed: bool = False
-    write: Callable[[], None] | None = None
-    write_in_turn: Callable[[Callable[[int], None]], None] | None = None
-    write_in_parts: Callable[[Callable[[torch.Tensor], None]], None] | None = None
-    verify: Callable[[Callable[[torch.Tensor], bytes]], None] | None = None
+    write: Callable[[WriteGuard], None] | None = None
+    verify: Callable[[WriteGuard], None] | None = None
     recover: Callable[[], None] | None = None
     beforehand: dict[str, TensorStats] = field(default_factory=dict)
     may_exceed_budget: bool = False
@@ -111,29 +119,21 @@ def commit(model: ChangeScope, plan: Plan) -> Change:
 def _carried_out(model: ChangeScope, plan: Plan, log: Log, begun: list[tuple[UndoRecord, State]]) -> Change:
     paths = model.ordered([*(place.path for place in plan.places), *(tie.path for tie in plan.ties)])
     size = _size_within(log, plan)
-    with _told_as_no_room(plan, size):
+    with _told_as_no_room(plan, size), gc_paused():
         sites = [TensorSite(path, model.tensor(path)) for path in paths]
-        in_turn, in_parts = plan.write_in_turn is not None, plan.write_in_parts is not None
-        undo = UndoRecord(sites, plan.plains, plan.flags, plan.states, in_turn=in_turn, in_parts=in_parts)
-        # Before it is taken: wherever that is interrupted, its second thread has to be called off.
+        undo = UndoRecord(sites, plan.plains, plan.flags, plan.states)
+        # Before anything is copied: wherever that is interrupted, its threads have to be called off.
         begun.append((undo, log.state))
-        undo.take()
-    if plan.write_in_turn is not None:
-        plan.write_in_turn(undo.reach)
-    elif plan.write_in_parts is not None:
-        plan.write_in_parts(undo.keep)
-        undo.seal()
-    elif plan.write is not None:
-        plan.write()
+    if plan.write is not None:
+        plan.write(undo.snapshot)
+    undo.snapshot.seal()
     if plan.verify is not None:
-        plan.verify(undo.left_at)
+        plan.verify(undo.snapshot)
     for flag in plan.flags:
         flag.set(after=True)
     for state in plan.states:
         state.exchange()
     undo.touch()
-    if plan.write_in_parts is None:
-        undo.seal()
     if plan.reports_changed:
         paths = tuple(undo.changed())
         if not paths:
@@ -230,16 +230,17 @@ def with_optimizers(
     Returns:
         Code that clears them.
     """
-    optimizers = checked(optimizer)
+    optimizers = optimizers_in(optimizer)
     by_id: dict[int, tuple[str, Any]] = {}
     for path, tensor in tied:
         by_id.setdefault(id(tensor), (path, tensor))
     lines = []
+    code = expressions(module).code
     for number, each in enumerate(optimizers):
         held = [by_id[id(tensor)] for _, _, tensor in states_of([each], [tensor for _, tensor in by_id.values()])]
         if held:
             plan.warnings.append(warning_of(each, held, cleared=clear))
         if clear:
             plan.states += [KeptState(each, tensor) for _, tensor in held]
-            lines += [f"{optimizer_name(number)}.state.pop({expression(module, path)}, None)" for path, _ in held]
+            lines += [f"{optimizer_name(number)}.state.pop({code(path)}, None)" for path, _ in held]
     return lines

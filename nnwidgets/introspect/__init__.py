@@ -11,7 +11,7 @@ from nnwidgets.introspect.module_tree.text import outline
 from nnwidgets.introspect.module_tree.tree import tree
 from nnwidgets.introspect.patterns import Match, match
 from nnwidgets.introspect.records import Finding, TensorEntry, TensorStats, TieGroup, Trace, TraceCall
-from nnwidgets.introspect.safe_access.lookup import get, hidden_modules, live_modules, live_tensors
+from nnwidgets.introspect.safe_access.lookup import LiveModel, get, hidden_modules, live_tensors
 from nnwidgets.introspect.safe_access.tensors import unreadable_reason
 from nnwidgets.introspect.sharing.ties import ties
 from nnwidgets.introspect.statistics.sampling import sampled_stats
@@ -23,6 +23,7 @@ __all__ = [
     "CancelledError",
     "Finding",
     "FoldedRun",
+    "LiveModel",
     "Match",
     "ModuleNode",
     "ModuleTree",
@@ -38,7 +39,6 @@ __all__ = [
     "fold",
     "get",
     "hidden_modules",
-    "live_modules",
     "live_tensors",
     "match",
     "matrix_shape",

@@ -12,6 +12,7 @@ import json
 import re
 
 from nnwidgets.errors import InvalidTargetError
+from nnwidgets.formatting import cut
 
 _SPECIAL = re.compile(r'[.\[\]"]')
 _COMPONENT = re.compile(r'\[\d+\]|\["(?:[^"\\]|\\.)*"\]|[^.\[\]"]+', re.DOTALL)
@@ -80,7 +81,7 @@ def split(path: str) -> list[str]:
         match = _COMPONENT.match(path, at)
         if match is None or (bool(components) and dotted == match.group().startswith("[")):
             raise InvalidTargetError(
-                f"The path {_cut(path)!r} can't be read at character {at}.",
+                f"The path {cut(path)!r} can't be read at character {at}.",
                 path=path,
                 hint='Paths look like block.0.weight, block[0].weight or ["a.b"].weight.',
             )
@@ -116,7 +117,3 @@ def _up(path: str) -> tuple[str, str]:
     components = split(path)
     tail = components[-1]
     return path[: -len(tail)].removesuffix("."), tail
-
-
-def _cut(path: str, limit: int = 120) -> str:
-    return path if len(path) <= limit else f"{path[:limit]}…"

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
-from nnwidgets.errors import InvalidTargetError, PathNotFoundError
+from nnwidgets.errors import InvalidTargetError
 from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.records import TensorEntry
 
@@ -61,11 +62,84 @@ def match(tree: ModuleTree, pattern: str, *, words: bool = True) -> Match:
         >>> match(found, "**.bias").paths
         ('0.bias', '2.bias')
     """
-    if type(pattern) is not str or not pattern.strip():
-        raise InvalidTargetError("The target is empty, expected a path, a glob or a class.", hint="Such as 0.weight.")
-    if len(pattern) > LONGEST:
-        raise InvalidTargetError(f"The target has {len(pattern):,} characters, expected at most {LONGEST:,}.")
-    return _exact(tree, pattern) or _exact(tree, pattern.strip()) or _loose(tree, pattern.strip(), words=words)
+    return PatternMatcher(tree).match(pattern, words=words)
+
+
+class PatternMatcher:
+    """Patterns in one tree: any number of exact ones cost one pass over it together, each other one a pass of its own.
+
+    Args:
+        tree: Where.
+    """
+
+    def __init__(self, tree: ModuleTree) -> None:
+        self._tree = tree
+
+    def match(self, pattern: str, *, words: bool = True) -> Match:
+        """Find what a pattern names, as `match` does.
+
+        Raises:
+            InvalidTargetError: If it is empty, not text, or too long.
+        """
+        if type(pattern) is not str or not pattern.strip():
+            raise InvalidTargetError(
+                "The target is empty, expected a path, a glob or a class.", hint="Such as 0.weight."
+            )
+        if len(pattern) > LONGEST:
+            raise InvalidTargetError(f"The target has {len(pattern):,} characters, expected at most {LONGEST:,}.")
+        bare = pattern.strip()
+        return self._exact(pattern) or self._exact(bare) or self._loose(bare, words=words)
+
+    @cached_property
+    def _at(self) -> dict[str, tuple[list[ModuleNode], list[TensorEntry]]]:
+        """Modules and tensors by path."""
+        found: dict[str, tuple[list[ModuleNode], list[TensorEntry]]] = {}
+        for node in self._tree.nodes:
+            found.setdefault(node.path, ([], []))[0].append(node)
+        for entry in self._tree.tensors:
+            found.setdefault(entry.path, ([], []))[1].append(entry)
+        return found
+
+    @cached_property
+    def _of_class(self) -> dict[str, list[ModuleNode]]:
+        found: dict[str, list[ModuleNode]] = {}
+        for node in self._tree.nodes:
+            found.setdefault(node.class_name, []).append(node)
+        return found
+
+    def _exact(self, pattern: str) -> Match | None:
+        """As a path, a class or ``ClassName.tensor``."""
+        if pattern in self._at:
+            nodes, tensors = self._at[pattern]
+            return Match("path", tuple(nodes), tuple(tensors))
+        if pattern in self._of_class:
+            return Match("class", tuple(self._of_class[pattern]), ())
+        class_name, _, name = pattern.rpartition(".")
+        named = tuple(
+            entry
+            for node in self._of_class.get(class_name, ())
+            for entry in node.tensors
+            if entry.path[len(node.path) :].removeprefix(".") == name
+        )
+        return Match("class-tensor", (), named) if named and class_name else None
+
+    def _loose(self, pattern: str, *, words: bool) -> Match:
+        """As a glob, a path through an alias, or words."""
+        tree = self._tree
+        if "*" in pattern or "?" in pattern:
+            fits = glob(pattern).match
+            nodes = tuple(node for node in tree.nodes if fits(searchable(node.path)))
+            tensors = tuple(entry for entry in tree.tensors if fits(searchable(entry.path)))
+            return Match("glob" if nodes or tensors else "nothing", nodes, tensors)
+        if tree.resolve(pattern) is not None:
+            met = tree.find(pattern)
+            return Match("path", (), (met,)) if isinstance(met, TensorEntry) else Match("path", (met,), ())
+        wanted = pattern.casefold().split() if words else []
+        if not wanted:
+            return Match("nothing", (), ())
+        nodes = tuple(node for node in tree.nodes if _has(f"{node.path} {node.class_name}", wanted))
+        tensors = tuple(entry for entry in tree.tensors if _has(entry.path, wanted))
+        return Match("words" if nodes or tensors else "nothing", nodes, tensors)
 
 
 def glob(pattern: str) -> re.Pattern[str]:
@@ -106,57 +180,6 @@ _OPENING = re.compile(r"(?<=[^.])\[")
 
 def _fixed_parts(span: str) -> list[str]:
     return ["[^.]".join(map(re.escape, part.split("?"))) for part in span.split("*")]
-
-
-def _exact(tree: ModuleTree, pattern: str) -> Match | None:
-    """As a path, a class or ``ClassName.tensor``."""
-    nodes = tuple(node for node in tree.nodes if node.path == pattern and pattern)
-    tensors = tuple(entry for entry in tree.tensors if entry.path == pattern)
-    if nodes or tensors:
-        return Match("path", nodes, tensors)
-    nodes = tuple(node for node in tree.nodes if node.class_name == pattern)
-    if nodes:
-        return Match("class", nodes, ())
-    class_name, _, name = pattern.rpartition(".")
-    if class_name:
-        tensors = tuple(
-            entry
-            for node in tree.nodes
-            if node.class_name == class_name
-            for entry in node.tensors
-            if entry.path[len(node.path) :].removeprefix(".") == name
-        )
-        if tensors:
-            return Match("class-tensor", (), tensors)
-    return None
-
-
-def _loose(tree: ModuleTree, pattern: str, *, words: bool) -> Match:
-    """As a glob, a path through an alias, or words."""
-    if "*" in pattern or "?" in pattern:
-        fits = glob(pattern).match
-        nodes = tuple(node for node in tree.nodes if fits(searchable(node.path)))
-        tensors = tuple(entry for entry in tree.tensors if fits(searchable(entry.path)))
-        return Match("glob" if nodes or tensors else "nothing", nodes, tensors)
-    aliased = _through_alias(tree, pattern)
-    if aliased is not None:
-        return aliased
-    wanted = pattern.casefold().split() if words else []
-    if not wanted:
-        return Match("nothing", (), ())
-    nodes = tuple(node for node in tree.nodes if _has(f"{node.path} {node.class_name}", wanted))
-    tensors = tuple(entry for entry in tree.tensors if _has(entry.path, wanted))
-    return Match("words" if nodes or tensors else "nothing", nodes, tensors)
-
-
-def _through_alias(tree: ModuleTree, pattern: str) -> Match | None:
-    if all(node.alias_of is None for node in tree.nodes):
-        return None
-    try:
-        met = tree.find(pattern)
-    except (PathNotFoundError, InvalidTargetError):
-        return None
-    return Match("path", (), (met,)) if isinstance(met, TensorEntry) else Match("path", (met,), ())
 
 
 def _has(text: str, wanted: list[str]) -> bool:

@@ -27,7 +27,7 @@ class _ExploringFormatter(IPythonDisplayFormatter):
 
         if not self.enabled or not is_module(obj):
             return super().__call__(obj)
-        from nnwidgets.magics.dispatch import show_explorer
+        from nnwidgets.magics.explore import show_explorer
 
         show_explorer(obj, None, self._shell.user_ns)
         return True

@@ -26,62 +26,62 @@ _RECORDS: dict[tuple[str, str], tuple[str, str]] = {
 """By module and name, so that none is imported before it is shown: where its page is made."""
 
 
-def show_records(shell: InteractiveShell) -> None:
+def register_records(shell: InteractiveShell) -> None:
     """Make a shell show them."""
-    formatter = _html(shell)
+    formatter = _html_formatter(shell)
     if formatter is not None:
-        for (module, name), shown in _SHOWN.items():
-            formatter.for_type_by_name(module, name, shown)
+        for (module, name), maker in _HTML_MAKERS.items():
+            formatter.for_type_by_name(module, name, maker)
 
 
-def forget_records(shell: InteractiveShell) -> None:
+def unregister_records(shell: InteractiveShell) -> None:
     """Take that back; what somebody else has said of them since stays."""
-    formatter = _html(shell)
+    formatter = _html_formatter(shell)
     if formatter is not None:
-        for (module, name), shown in _SHOWN.items():
+        for (module, name), maker in _HTML_MAKERS.items():
             found = formatter.pop(f"{module}.{name}", None)
-            if found not in (None, shown):
+            if found not in (None, maker):
                 formatter.for_type_by_name(module, name, found)
 
 
-def _shown(module: str, page: str) -> Callable[[Any], str]:
-    def shown(record: Any) -> str:
+def _html_maker(module: str, page: str) -> Callable[[Any], str]:
+    def as_html(record: Any) -> str:
         import importlib
 
-        from nnwidgets.text.html import marked_up
+        from nnwidgets.text.html import render_html
 
         make = getattr(importlib.import_module(f"nnwidgets.text.pages.{module}"), page)
-        return marked_up(make(record))
+        return render_html(make(record))
 
-    return shown
+    return as_html
 
 
-def _html(shell: InteractiveShell) -> Any:
+def _html_formatter(shell: InteractiveShell) -> Any:
     found = shell.display_formatter
     return None if found is None else found.formatters.get("text/html")
 
 
-_SHOWN = {record: _shown(*page) for record, page in _RECORDS.items()}
+_HTML_MAKERS = {record: _html_maker(*page) for record, page in _RECORDS.items()}
 
 
 @dataclass(frozen=True, repr=False)
-class Shown:
+class DisplayedPage:
     """A document on its way to the front end; it holds text, no model.
 
     Example:
         >>> from nnwidgets.text.document import Note
-        >>> Shown((Note("Nothing found."),))
+        >>> DisplayedPage((Note("Nothing found."),))
         Nothing found.
     """
 
     document: Document
 
     def __repr__(self) -> str:
-        from nnwidgets.text.plain import written
+        from nnwidgets.text.plain import render_text
 
-        return written(self.document)
+        return render_text(self.document)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:  # noqa: ARG002 - IPython passes both and filters itself
-        from nnwidgets.text.html import marked_up
+        from nnwidgets.text.html import render_html
 
-        return {"text/plain": repr(self), "text/html": marked_up(self.document)}
+        return {"text/plain": repr(self), "text/html": render_html(self.document)}

@@ -1,4 +1,4 @@
-"""The magics themselves: a thin layer between IPython and `commands`."""
+"""The extension: what a shell is given by ``%load_ext nnwidgets``, a thin layer between IPython and `dispatch`."""
 
 from __future__ import annotations
 
@@ -11,13 +11,19 @@ from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMa
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, needs_local_scope, no_var_expand
 
-from nnwidgets.magics.display import forget_records, show_records
-from nnwidgets.magics.preload import Ahead
+from nnwidgets.magics.display import register_records, unregister_records
+from nnwidgets.magics.preload import Preloader
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from nnwidgets.magics.auto_explore import AutoExplore
+
+_TARGET = "nnwidgets"
+_BEFORE_ALL_OTHERS = 10_000
+_CELL = re.compile(r"(%%nn_init\s+.*)")
+_LINE = re.compile(r"\s*(?:[\w.]+\s*=\s*)?%nn\s(.*)", re.DOTALL)
+_HELP_QUESTION = re.compile(r"\A(\s*)%nn\s+(\w+)\s*\?{1,2}\s*\n?\Z")
 
 
 @magics_class
@@ -31,10 +37,7 @@ class NNMagics(Magics):
 
     def __init__(self, shell: InteractiveShell, auto: AutoExplore) -> None:
         super().__init__(shell)
-        self._variables = lambda: shell.user_ns
-        self._compiler = lambda: shell.compile
-        self._auto = auto
-        self._bind = lambda name, value: shell.push({name: value})
+        self._shell, self._auto = shell, auto
 
     @no_var_expand
     @needs_local_scope
@@ -83,8 +86,8 @@ class NNMagics(Magics):
         """
         from nnwidgets.magics.dispatch import run
 
-        with _one_line():
-            run(line, {**self._variables(), **(local_ns or {})}, self._auto, self._bind)
+        with _errors_in_one_line():
+            run(line, self._shell, self._auto, local_names=local_ns)
 
     @no_var_expand
     @cell_magic
@@ -102,14 +105,14 @@ class NNMagics(Magics):
         Change tensors in place: where the cell raises, or replaces a tensor, the model is left bit for bit as it was.
         ``%nn undo net`` takes it back, ``%nn code net`` gives it as Python.
         """
-        from nnwidgets.magics.dispatch import run_cell
+        from nnwidgets.magics.dispatch import run
 
-        with _one_line():
-            run_cell(line, cell, self._variables(), self._compiler())
+        with _errors_in_one_line():
+            run(line, self._shell, self._auto, cell=cell)
 
 
 @contextmanager
-def _one_line() -> Iterator[None]:
+def _errors_in_one_line() -> Iterator[None]:
     """Say what can't be done in one line, without a traceback."""
     from nnwidgets.errors import NNWidgetsError
     from nnwidgets.formatting import inert
@@ -119,9 +122,6 @@ def _one_line() -> Iterator[None]:
         yield
     except (LineError, NNWidgetsError) as error:
         raise UsageError(inert(" ".join(str(error).split()), 1_000)) from None
-
-
-_ASKS = re.compile(r"(\s*)%nn\s+(\w+)\s*\?{1,2}\s*\n?\Z")
 
 
 def help_lines(lines: list[str]) -> list[str]:
@@ -134,27 +134,20 @@ def help_lines(lines: list[str]) -> list[str]:
         >>> help_lines(["%nn init?\n", "%nn net?\n"])
         ['%nn init --help\n', '%nn net?\n']
     """
-    from nnwidgets.magics.line.grammar import SUBCOMMANDS
-
     if not lines or lines[0].lstrip().startswith("%%"):
         return lines
-    made = []
+    rewritten = []
     is_quoted = False
     for line in lines:
         is_quoted = is_quoted or '"""' in line or "'''" in line
-        match = None if is_quoted else _ASKS.match(line)
-        asks = match is not None and match[2] in SUBCOMMANDS
-        made.append(f"{match[1]}%nn {match[2]} --help\n" if match is not None and asks else line)
-    return made
+        rewritten.append(line if is_quoted else _HELP_QUESTION.sub(_help_line, line))
+    return rewritten
 
 
-_CELL = re.compile(r"%%nn_init\s+(.*)")
+def _help_line(question: re.Match[str]) -> str:
+    from nnwidgets.magics.subcommands.table import SUBCOMMANDS
 
-
-_LINE = re.compile(r"\s*(?:[\w.]+\s*=\s*)?%nn\s(.*)", re.DOTALL)
-
-
-_BEFORE_ALL_OTHERS = 10_000
+    return f"{question[1]}%nn {question[2]} --help\n" if question[2] in SUBCOMMANDS else question[0]
 
 
 def tab_matcher(shell: InteractiveShell) -> Callable[[CompletionContext], SimpleMatcherResult]:
@@ -163,12 +156,13 @@ def tab_matcher(shell: InteractiveShell) -> Callable[[CompletionContext], Simple
     @context_matcher(identifier="nnwidgets.nn", priority=_BEFORE_ALL_OTHERS)
     def match_nn(context: CompletionContext) -> SimpleMatcherResult:
         line = _LINE.match(context.text_until_cursor)
-        cell = None if line or context.cursor_line else _CELL.match(context.text_until_cursor)
-        if line is None and cell is None:
+        if line is None and not context.cursor_line:
+            line = _CELL.match(context.text_until_cursor)
+        if line is None:
             return {"completions": [], "suppress": False}
-        from nnwidgets.magics.complete import complete, complete_cell
+        from nnwidgets.magics.complete import complete
 
-        found = complete(line[1], shell.user_ns) if line else complete_cell(cell[1] if cell else "", shell.user_ns)
+        found = complete(line[1], shell.user_ns)
         completions = [SimpleCompletion(text=each.text, type=each.kind) for each in found.candidates]
         if not completions:
             # IPython silences the others only where there is something to offer, and they would evaluate what is
@@ -179,13 +173,10 @@ def tab_matcher(shell: InteractiveShell) -> Callable[[CompletionContext], Simple
     return match_nn  # type: ignore[no-any-return] # the decorator is untyped
 
 
-_TARGET = "nnwidgets"
+_extensions: dict[int, _Extension] = {}
 
 
-_loaded: dict[int, _Loaded] = {}
-
-
-class _Loaded:
+class _Extension:
     """What one shell was given.
 
     Args:
@@ -199,26 +190,26 @@ class _Loaded:
         self._auto = AutoExplore(shell)
         self._matcher: Any = tab_matcher(shell)
         self._magics = NNMagics(shell, self._auto)
-        self._ahead = Ahead(shell)
+        self._preloader = Preloader(shell)
+        self._comms: Any = getattr(getattr(shell, "kernel", None), "comm_manager", None)
 
     def add(self) -> None:
         """Give it the magics, their completion, how results are shown, and the comm target."""
         self._shell.register_magics(self._magics)
-        show_records(self._shell)
+        register_records(self._shell)
         self._shell.input_transformers_cleanup.append(help_lines)
         completer = self._shell.Completer
         if hasattr(completer, "custom_matchers"):
             completer.custom_matchers = [*completer.custom_matchers, self._matcher]
-        manager = _comm_manager(self._shell)
-        if manager is not None:
-            manager.register_target(_TARGET, self._opened)
-            self._ahead.begin()
+        if self._comms is not None:
+            self._comms.register_target(_TARGET, self._answer_first_comm)
+            self._preloader.start()
 
     def remove(self) -> None:
         """Take all of it back; Explorers that are open stay open."""
         self._auto.off()
-        self._ahead.end()
-        forget_records(self._shell)
+        self._preloader.stop()
+        unregister_records(self._shell)
         for kind, name in (("line", "nn"), ("cell", "nn_init")):
             registry = self._shell.magics_manager.magics[kind]
             if getattr(registry.get(name), "__self__", None) is self._magics:
@@ -230,20 +221,19 @@ class _Loaded:
         completer = self._shell.Completer
         if hasattr(completer, "custom_matchers"):
             completer.custom_matchers = [kept for kept in completer.custom_matchers if kept is not self._matcher]
-        manager = _comm_manager(self._shell)
-        if manager is not None and manager.targets.get(_TARGET) == self._opened:
-            manager.unregister_target(_TARGET, self._opened)
-        elif manager is not None:
+        if self._comms is not None and self._comms.targets.get(_TARGET) == self._answer_first_comm:
+            self._comms.unregister_target(_TARGET, self._answer_first_comm)
+        elif self._comms is not None:
             from nnwidgets.server import comm
 
             comm.unregister(self._shell)
 
-    def _opened(self, channel: Any, message: dict[str, Any]) -> None:
+    def _answer_first_comm(self, channel: Any, message: dict[str, Any]) -> None:
         """Answer the first comm: only then is what answers it imported."""
         from nnwidgets.server import comm
 
         comm.register(self._shell)
-        _comm_manager(self._shell).targets[_TARGET](channel, message)
+        self._comms.targets[_TARGET](channel, message)
 
 
 def load(shell: InteractiveShell) -> None:
@@ -259,11 +249,12 @@ def load(shell: InteractiveShell) -> None:
         >>> shell.find_line_magic("nn") is not None
         True
         >>> unload(shell)
+        >>> shell.find_line_magic("nn") is not None
+        False
     """
-    if id(shell) not in _loaded:
-        loaded = _Loaded(shell)
-        loaded.add()
-        _loaded[id(shell)] = loaded
+    if id(shell) not in _extensions:
+        _extensions[id(shell)] = extension = _Extension(shell)
+        extension.add()
 
 
 def unload(shell: InteractiveShell) -> None:
@@ -271,19 +262,7 @@ def unload(shell: InteractiveShell) -> None:
 
     Args:
         shell: The IPython shell.
-
-    Example:
-        >>> from IPython.core.interactiveshell import InteractiveShell
-        >>> shell = InteractiveShell.instance()
-        >>> load(shell)
-        >>> unload(shell)
-        >>> shell.find_line_magic("nn") is None
-        True
     """
-    loaded = _loaded.pop(id(shell), None)
-    if loaded is not None:
-        loaded.remove()
-
-
-def _comm_manager(shell: InteractiveShell) -> Any:
-    return getattr(getattr(shell, "kernel", None), "comm_manager", None)
+    extension = _extensions.pop(id(shell), None)
+    if extension is not None:
+        extension.remove()

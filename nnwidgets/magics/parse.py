@@ -1,41 +1,22 @@
-"""The grammar of ``%nn``: a line in, what it asks for out. Knows nothing of IPython, nor of any model."""
+"""From a line of ``%nn`` to what it asks for. Knows the table of subcommands and no subcommand, nor any model."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from dataclasses import replace
+from typing import Any
 
 from nnwidgets.errors import closest_names
-from nnwidgets.magics.edit_parser import edit_command
-from nnwidgets.magics.file_parser import file_command
-from nnwidgets.magics.line.grammar import (
-    ANY_USAGE,
-    CELL,
-    DTYPES,
-    EDITS,
-    FILES,
-    HELP,
-    SUBCOMMANDS,
-    Command,
-    InputSize,
-    LineError,
-    cut,
-    once,
-    told_apart,
-    unquoted,
-    usage,
-    wrong,
-)
-from nnwidgets.magics.line.tokenizer import UnclosedError, Word, words
+from nnwidgets.magics.line.grammar import Command, LineError, MisuseError, cut
+from nnwidgets.magics.line.tokenizer import Word, words
+from nnwidgets.magics.subcommands.cell import NN_INIT
+from nnwidgets.magics.subcommands.subcommand import Subcommand
+from nnwidgets.magics.subcommands.table import SUBCOMMANDS, usage_of_all
 
-_MAX_ELEMENTS = 2**31
-_MAX_DIMENSIONS = 25
-_SHAPE = re.compile(r"\(?\s*(\d+(?:\s*,\s*\d+)*)?\s*,?\s*\)?")
-_KEYWORD = re.compile(r"([^\W\d]\w*)=(?!=)(.*)", re.DOTALL)
+_HELP = frozenset({"--help", "-h"})
 
 
-def parse(line: str, models: Container[str] = ()) -> Command:  # noqa: C901, PLR0911 - one way out per kind of line
+def parse(line: str, models: Container[str] = ()) -> Command:
     """Read the rest of a line after ``%nn``.
 
     A subcommand's name alone, where a variable of that name holds a model, explores that variable.
@@ -54,38 +35,14 @@ def parse(line: str, models: Container[str] = ()) -> Command:  # noqa: C901, PLR
         >>> parse("net").name
         'explore'
     """
-    found = _words(line)
+    found = words(line)
     if not found:
         return Command("explore")
-    first, *rest = [word.text for word in found]
-    if first not in SUBCOMMANDS or (not rest and first in models):
-        return _explore(first, rest, models)
-    if HELP.intersection(rest) and (first != "set" or len(rest) == 1):
-        return Command("help", target=first)
-    if first == "auto":
-        return _auto(rest)
-    if first in EDITS:
-        return edit_command(first, line, found[1:])
-    if first in FILES:
-        return file_command(first, rest)
-    apart = told_apart(first, rest)
-    if not apart.plain:
-        raise wrong(first, "no model is named")
-    command = Command(
-        first,
-        model=apart.plain[0],
-        depth=_depth(apart.options),
-        inputs=tuple(map(_input, apart.options.get("--input", ()))),
-    )
-    below = apart.plain[1:]
-    if first == "trace":
-        return _trace(command, below)
-    if first in {"tree", "show"} and len(below) == 1:
-        return replace(command, target=unquoted(below[0]))
-    if below:
-        n_taken = 1 if first in {"tree", "show"} else 0
-        raise wrong(first, f"{cut(below[n_taken])} is one word too many")
-    return command
+    first = found[0].text
+    subcommand = SUBCOMMANDS.get(first)
+    if subcommand is None or (len(found) == 1 and first in models):
+        return _parse_model(first, found[1:], models)
+    return _parse_subcommand(subcommand, line, found[1:])
 
 
 def parse_cell(line: str) -> Command:
@@ -99,79 +56,91 @@ def parse_cell(line: str) -> Command:
         >>> found.model, found.arguments, found.seed
         ('net', ('Linear',), 7)
     """
-    found = _words(line)
-    if HELP.intersection(word.text for word in found):
-        return Command("help", target=CELL)
-    return edit_command(CELL, line, found)
+    return _parse_subcommand(NN_INIT, line, words(line))
 
 
-def _words(line: str) -> list[Word]:
-    try:
-        return words(line)
-    except UnclosedError as error:
-        raise LineError(f"{error}: {cut(line.strip())}") from None
-
-
-def _explore(model: str, rest: list[str], models: Container[str]) -> Command:
+def _parse_model(model: str, rest: Sequence[Word], models: Container[str]) -> Command:
     if model.startswith("-"):
-        raise LineError(f"{cut(model)} is an option without a subcommand. {ANY_USAGE}")
-    if rest:
-        near = () if model in models else closest_names(model, SUBCOMMANDS, n=1)
-        if near:
-            raise LineError(f"{cut(model)} is no subcommand; did you mean {near[0]!r}? {usage(near[0])}")
-        raise LineError(f"{cut(rest[0])} is one word too many after {cut(model)}, which is no subcommand. {ANY_USAGE}")
-    return Command("explore", model=model)
+        raise LineError(f"{cut(model)} is an option without a subcommand. {usage_of_all()}")
+    if not rest:
+        return Command("explore", model=model)
+    near = () if model in models else closest_names(model, SUBCOMMANDS, n=1)
+    if near:
+        raise LineError(f"{cut(model)} is no subcommand; did you mean {near[0]!r}? Usage: {SUBCOMMANDS[near[0]].line}")
+    raise LineError(
+        f"{cut(rest[0].text)} is one word too many after {cut(model)}, which is no subcommand. {usage_of_all()}"
+    )
 
 
-def _auto(rest: list[str]) -> Command:
-    if len(rest) != 1 or rest[0] not in {"on", "off"}:
-        raise wrong("auto", f"expected on or off, got {cut(' '.join(rest))}" if rest else "on or off is missing")
-    return Command("auto", is_on=rest[0] == "on")
+def _parse_subcommand(subcommand: Subcommand, line: str, rest: Sequence[Word]) -> Command:
+    texts = [word.text for word in rest]
+    if _HELP.intersection(texts) and (not subcommand.takes_text or len(texts) == 1):
+        return Command("help", target=subcommand.name)
+    try:
+        return _read(subcommand, line, rest)
+    except MisuseError as error:
+        raise subcommand.misuse(str(error)) from None
 
 
-def _depth(options: dict[str, list[str]]) -> int | None:
-    value = once(options, "--depth")
-    if value is None:
-        return None
-    if not (value.isascii() and value.isdigit() and len(value) <= 9):  # noqa: PLR2004 - deep enough
-        raise LineError(f"--depth {cut(value)} is not a whole number of at least 0, such as 2.")
-    return int(value)
+def _read(subcommand: Subcommand, line: str, rest: Sequence[Word]) -> Command:
+    plain, values, flags = _split_options(subcommand, line, rest)
+    command = Command(subcommand.name, flags=flags)
+    if subcommand.takes_model:
+        if not plain:
+            raise MisuseError("no model is named")
+        command = replace(command, model=plain.pop(0))
+    return replace(subcommand.parse(command, plain), **_read_values(subcommand, values))
 
 
-def _input(value: str) -> InputSize:
-    sizes, _, dtype = value.partition(":")
-    match = _SHAPE.fullmatch(sizes)
-    if match is None:
-        raise LineError(f"--input {cut(value)} is not a shape such as 2,20 or 2,20:int64.")
-    numbers = match[1].split(",") if match[1] else []
-    if any(len(number.strip()) > 12 for number in numbers) or len(numbers) > _MAX_DIMENSIONS:  # noqa: PLR2004 - a size
-        raise LineError(f"--input {cut(value)} is too large to make.")
-    shape = tuple(int(number) for number in numbers)
-    n_elements = 1
-    for size in shape:
-        n_elements *= size
-    if n_elements > _MAX_ELEMENTS:
-        raise LineError(f"--input {cut(value)} is too large to make: {n_elements:,} elements.")
-    if ":" in value and dtype not in DTYPES:
-        near = closest_names(dtype, DTYPES, n=1)
-        known = f"did you mean {near[0]}?" if near else f"known are {', '.join(DTYPES)}."
-        raise LineError(f"--input {cut(value)}: no dtype {cut(dtype)}; {known}")
-    return InputSize(shape, dtype)
+def _split_options(
+    subcommand: Subcommand, line: str, rest: Sequence[Word]
+) -> tuple[list[str], dict[str, list[str]], frozenset[str]]:
+    """Words that are no options, the values of options, and flags."""
+    if subcommand.takes_text:
+        if rest and rest[0].text.startswith("-"):
+            raise MisuseError(f"it takes no options, got {cut(rest[0].text)}")
+        end = max((word.start + len(word.text) for word in rest), default=0)
+        return [word.text for word in rest[:1]] + [line[word.start : end] for word in rest[1:2]], {}, frozenset()
+    plain: list[str] = []
+    values: dict[str, list[str]] = {}
+    flags: set[str] = set()
+    known, valued = subcommand.option_names, subcommand.valued_options
+    waiting = iter(word.text for word in rest)
+    for word in waiting:
+        if not word.startswith("-"):
+            plain.append(word)
+            continue
+        option, equals, value = word.partition("=")
+        if option not in known:
+            raise MisuseError(f"no option {cut(option)}{_suggestion(option, known)}")
+        if option not in valued:
+            if equals:
+                raise MisuseError(f"{option} takes no value")
+            flags.add(option)
+            continue
+        if not equals:
+            value = next(waiting, "")
+        if not value or (value.startswith("--") and not equals):
+            raise MisuseError(f"{option} wants a value")
+        values.setdefault(option, []).append(value)
+    return plain, values, frozenset(flags)
 
 
-def _trace(command: Command, rest: list[str]) -> Command:
-    arguments: list[str] = []
-    keywords: dict[str, str] = {}
-    for word in rest:
-        match = _KEYWORD.fullmatch(word)
-        if match is None:
-            if keywords:
-                raise wrong("trace", f"{cut(word)} by position comes after {next(iter(keywords))}=")
-            arguments.append(word)
-        elif not match[2]:
-            raise wrong("trace", f"{match[1]}= wants a variable, without a space")
-        elif match[1] in keywords:
-            raise wrong("trace", f"{match[1]}= is given twice")
-        else:
-            keywords[match[1]] = match[2]
-    return replace(command, arguments=tuple(arguments), keywords=tuple(keywords.items()))
+def _read_values(subcommand: Subcommand, values: dict[str, list[str]]) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    for name, option in subcommand.valued_options.items():
+        given = values.get(name, [])
+        if option.is_repeated:
+            fields[option.field] = tuple(map(option.read, given))
+        elif len(given) > 1:
+            raise LineError(f"{name} is given {len(given)} times, expected once.")
+        elif given:
+            fields[option.field] = option.read(given[0])
+    return fields
+
+
+def _suggestion(option: str, known: tuple[str, ...]) -> str:
+    near = closest_names(option, known, n=1)
+    if near:
+        return f" (did you mean {near[0]}?)"
+    return f"; it takes {' and '.join(known)}" if known else "; it takes none"

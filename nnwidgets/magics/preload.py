@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 _EVENT = "post_run_cell"
 
 
-class Ahead:
+class Preloader:
     """Imports the Explorer at the end of the first cell after which torch is there.
 
     Otherwise the first ``%nn net`` takes a third of a second longer, and a kernel without torch needs none of it.
@@ -24,16 +24,16 @@ class Ahead:
     def __init__(self, shell: InteractiveShell) -> None:
         self._shell = shell
 
-    def begin(self) -> None:
+    def start(self) -> None:
         """Look after each cell from now on."""
-        self._shell.events.register(_EVENT, self._ran)
+        self._shell.events.register(_EVENT, self._import)
 
-    def end(self) -> None:
+    def stop(self) -> None:
         """Look no more; may be called again."""
-        if self._ran in self._shell.events.callbacks[_EVENT]:
-            self._shell.events.unregister(_EVENT, self._ran)
+        if self._import in self._shell.events.callbacks[_EVENT]:
+            self._shell.events.unregister(_EVENT, self._import)
 
-    def _ran(self, *_: object) -> None:
+    def _import(self, *_: object) -> None:
         if "torch" in sys.modules:
-            self.end()
+            self.stop()
             importlib.import_module("nnwidgets.widgets.explorer")

@@ -1,4 +1,4 @@
-"""From a name on the line to the live object: names, attributes and constant indices, looked up and never run.
+"""From a name on the line to the live object, and what Tab offers for it: looked up, nothing run.
 
 An attribute is looked for where it is stored (a module's registries, an instance's dict), so that no property and no
 ``__getattr__`` of the user's runs.
@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import ast
 import types
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
+from typing import Any, NamedTuple
 
 from torch import nn
 from torch.optim import Optimizer
 
-from nnwidgets.edit import optimizers_holding
 from nnwidgets.errors import closest_names
 from nnwidgets.formatting import and_more, inert
+from nnwidgets.introspect.optimizers import optimizer_variables, optimizers_holding
 from nnwidgets.introspect.safe_access.objects import (
     class_attribute,
     instance_dict,
@@ -27,19 +27,11 @@ from nnwidgets.introspect.safe_access.objects import (
     plain_items,
     type_name,
 )
-from nnwidgets.magics.line.grammar import LineError, cut
+from nnwidgets.magics.line.grammar import Candidate, LineError, cut
 
 _REGISTRIES = ("_modules", "_parameters", "_buffers")
 _MAX_EXPRESSION = 10_000
 _MAX_LISTED = 5
-
-
-@dataclass(frozen=True)
-class Resolved:
-    """A module and how it was written."""
-
-    module: nn.Module
-    name: str
 
 
 class _NothingThereError(LookupError):
@@ -61,20 +53,20 @@ def tensor_names(namespace: Mapping[str, Any]) -> list[str]:
     return [name for name, value in list(namespace.items()) if not name.startswith("_") and is_tensor(value)]
 
 
-def resolve_model(expression: str, namespace: Mapping[str, Any]) -> Resolved:
+def resolve_model(expression: str, namespace: Mapping[str, Any]) -> nn.Module:
     """Return the module that ``expression`` names.
 
     Raises:
         LineError: If it can't be read, names nothing, or names something else than a module.
 
     Example:
-        >>> resolve_model("nets[0]", {"nets": [nn.ReLU()]}).module
+        >>> resolve_model("nets[0]", {"nets": [nn.ReLU()]})
         ReLU()
     """
-    value = resolve(expression, namespace, among=model_names(namespace), kind="model")
-    if is_module(value):
-        return Resolved(value, expression)
-    raise LineError(_not_a_module(expression, value, namespace))
+    value: nn.Module = resolve(expression, namespace, among=model_names(namespace), kind="model")
+    if not is_module(value):
+        raise LineError(_not_a_module(expression, value, namespace))
+    return value
 
 
 def resolve(expression: str, namespace: Mapping[str, Any], *, among: Iterable[str], kind: str) -> Any:
@@ -89,10 +81,9 @@ def resolve(expression: str, namespace: Mapping[str, Any], *, among: Iterable[st
     Raises:
         LineError: If it can't be read or names nothing.
     """
-    steps = _steps(expression)
     value: Any = None
     so_far = ""
-    for step in steps:
+    for step in _steps(expression):
         try:
             value, so_far = _take(value, so_far, step, namespace)
         except _NothingThereError as error:
@@ -102,8 +93,7 @@ def resolve(expression: str, namespace: Mapping[str, Any], *, among: Iterable[st
     return value
 
 
-@dataclass(frozen=True)
-class _Step:
+class _Step(NamedTuple):
     kind: str
     value: Any
 
@@ -124,7 +114,7 @@ def _steps(expression: str) -> list[_Step]:
         if isinstance(node, ast.Attribute):
             steps.append(_Step("attribute", node.attr))
             node = node.value
-        elif isinstance(node, ast.Subscript) and _is_index(index := _constant(node.slice)):
+        elif isinstance(node, ast.Subscript) and type(index := _constant(node.slice)) in {int, str}:
             steps.append(_Step("item", index))
             node = node.value
         elif not steps and _constant(node) is not Ellipsis:
@@ -146,10 +136,6 @@ def _constant(node: ast.expr) -> Any:
     return Ellipsis
 
 
-def _is_index(value: object) -> bool:
-    return type(value) in {int, str}
-
-
 def _take(value: Any, so_far: str, step: _Step, namespace: Mapping[str, Any]) -> tuple[Any, str]:
     if step.kind == "constant":
         return step.value, repr(step.value)
@@ -161,79 +147,76 @@ def _take(value: Any, so_far: str, step: _Step, namespace: Mapping[str, Any]) ->
 
 
 def _attribute(value: Any, so_far: str, name: str) -> Any:
-    if is_module(value):
-        held: Any = instance_dict(value)
-    elif type(value) is types.ModuleType:
-        held = vars(value)
-    else:
-        try:
-            held = object.__getattribute__(value, "__dict__")
-        except AttributeError:
-            held = {}
-    places = [held] if is_a(held, dict) else []
-    if is_module(value):
-        places += [place for registry in _REGISTRIES if is_a(place := _get(held, registry), dict)]
-    for place in places:
-        found = _get(place, name)
-        if found is not _MISSING:
-            return found
+    stored = [(key, item) for key, item in _attributes(value) if type(key) is str]
+    for key, item in stored:
+        if key == name:
+            return item
     if class_attribute(type(value), name) is not None:
         raise _NothingThereError(
             f"{name} is computed by {type_name(type(value))}, and %nn runs no code of yours; give it a name first."
         )
-    names = [key for place in places for key, _ in plain_items(place) if type(key) is str and not key.startswith("_")]
-    raise _NothingThereError(f"no {inert(name, 80)} in {inert(so_far, 80)}{_suggestion(closest_names(name, names))}")
+    near = closest_names(name, [key for key, _ in stored if not key.startswith("_")])
+    raise _NothingThereError(f"no {inert(name, 80)} in {inert(so_far, 80)}{_suggestion(near)}")
 
 
-_MISSING = object()
+def _attributes(value: Any) -> list[tuple[Any, Any]]:
+    """Names and values stored in an object, and what a module has registered."""
+    if is_module(value):
+        return [*plain_items(instance_dict(value)), *chain(*(_registry(value, each) for each in _REGISTRIES))]
+    try:
+        held = vars(value) if type(value) is types.ModuleType else object.__getattribute__(value, "__dict__")
+    except AttributeError:
+        return []
+    return plain_items(held) if is_a(held, dict) else []
 
 
-def _get(held: Any, name: str) -> Any:
-    """Return what a dict of whatever subclass holds at a string key, comparing it with string keys only."""
-    if type(held) is dict and all(type(key) is str for key in held):
-        return held.get(name, _MISSING)
-    return next((item for key, item in plain_items(held) if type(key) is str and key == name), _MISSING)
+def _registry(module: nn.Module, registry: str) -> list[tuple[Any, Any]]:
+    held = instance_dict(module).get(registry)
+    return plain_items(held) if is_a(held, dict) else []
 
 
 def _item(value: Any, so_far: str, index: int | str) -> Any:
-    if is_a(value, list) or is_a(value, tuple):
-        if type(index) is not int:
-            raise _NothingThereError(f"{so_far} is a {type_name(type(value))}, whose index is a number.")
-        items = list(list.__iter__(value)) if is_a(value, list) else list(tuple.__iter__(value))
-        return _nth(items, index, so_far)
-    if is_a(value, dict):
-        for key, item in plain_items(value):
+    sequence, mapping = _sequence(value), _mapping(value)
+    if sequence is not None and type(index) is int:
+        if -len(sequence) <= index < len(sequence):
+            return sequence[index]
+        raise _NothingThereError(f"{so_far} has {len(sequence)} items, no [{index}].")
+    if mapping is not None and (type(index) is str or not is_module(value)):
+        for key, item in mapping:
             if type(key) is type(index) and key == index:
                 return item
-        keys = [key for key, _ in plain_items(value) if type(key) is str]
-        raise _NothingThereError(f"no key {index!r} in {so_far}{_suggestion(closest_names(str(index), keys))}")
+        near = closest_names(str(index), [key for key, _ in mapping if type(key) is str])
+        raise _NothingThereError(f"no key {index!r} in {so_far}{_suggestion(near)}")
+    kind = type_name(type(value))
     if is_module(value):
-        return _child(value, so_far, index)
-    raise _NothingThereError(f"{so_far} is {_article(type_name(type(value)))}, which has no items.")
+        raise _NothingThereError(f"indexing {so_far} would run {kind}'s own code; name the part by its attribute.")
+    if sequence is not None:
+        raise _NothingThereError(f"{so_far} is a {kind}, whose index is a number.")
+    raise _NothingThereError(f"{so_far} is {_article(kind)}, which has no items.")
 
 
-def _child(module: nn.Module, so_far: str, index: int | str) -> Any:
-    """Return what indexing one of torch's own containers gives, if its class leaves indexing as torch wrote it."""
-    own = class_attribute(type(module), "__getitem__")
-    held = instance_dict(module).get("_modules")
-    children = plain_items(held) if is_a(held, dict) else []
-    if own in {nn.Sequential.__getitem__, nn.ModuleList.__getitem__} and type(index) is int:
-        return _nth([child for _, child in children], index, so_far)
-    if own is nn.ModuleDict.__getitem__ and type(index) is str:
-        for key, child in children:
-            if type(key) is str and key == index:
-                return child
-        keys = [key for key, _ in children if type(key) is str]
-        raise _NothingThereError(f"no key {index!r} in {so_far}{_suggestion(closest_names(index, keys))}")
-    raise _NothingThereError(
-        f"indexing {so_far} would run {type_name(type(module))}'s own code; name the part by its attribute."
-    )
+def _sequence(value: Any) -> list[Any] | None:
+    """What numbers choose from: a module only where its class leaves indexing as torch wrote it."""
+    if is_a(value, list):
+        return list(list.__iter__(value))
+    if is_a(value, tuple):
+        return list(tuple.__iter__(value))
+    if is_module(value) and _indexing(value) in {nn.Sequential.__getitem__, nn.ModuleList.__getitem__}:
+        return [child for _, child in _registry(value, "_modules")]
+    return None
 
 
-def _nth(items: list[Any], index: int, so_far: str) -> Any:
-    if -len(items) <= index < len(items):
-        return items[index]
-    raise _NothingThereError(f"{so_far} has {len(items)} items, no [{index}].")
+def _mapping(value: Any) -> list[tuple[Any, Any]] | None:
+    """What keys choose from, likewise."""
+    if is_a(value, dict):
+        return plain_items(value)
+    if is_module(value) and _indexing(value) is nn.ModuleDict.__getitem__:
+        return _registry(value, "_modules")
+    return None
+
+
+def _indexing(module: nn.Module) -> Any:
+    return class_attribute(type(module), "__getitem__")
 
 
 def _not_a_module(expression: str, value: Any, namespace: Mapping[str, Any]) -> str:
@@ -246,7 +229,7 @@ def _not_a_module(expression: str, value: Any, namespace: Mapping[str, Any]) -> 
         owner, _, name = expression.rpartition(".")
         return f"{what}. For one tensor: %nn show {inert(owner, 80)} {inert(name, 80)}"
     names = model_names(namespace)
-    return f"{what}; {_listed(names)}." if names else f"{what}; no variable holds one."
+    return f"{what}; {_names_here(names)}." if names else f"{what}; no variable holds one."
 
 
 def _no_variable(name: str, among: Iterable[str], kind: str) -> str:
@@ -254,10 +237,10 @@ def _no_variable(name: str, among: Iterable[str], kind: str) -> str:
     near = closest_names(name, names)
     if near:
         return f"No variable {name!r}{_suggestion(near)}"
-    return f"No variable {name!r}; {_listed(names, kind)}." if names else f"No variable {name!r}, and no {kind} yet."
+    return f"No variable {name!r}{f'; {_names_here(names, kind)}' if names else f', and no {kind} yet'}."
 
 
-def _listed(names: list[str], kind: str = "model") -> str:
+def _names_here(names: list[str], kind: str = "model") -> str:
     shown = ", ".join(inert(name, 40) for name in names[:_MAX_LISTED])
     more = and_more(len(names) - _MAX_LISTED)
     return f"{kind}s here: {shown}{more}"
@@ -272,7 +255,7 @@ def _article(name: str) -> str:
 
 
 def optimizers_in(namespace: Mapping[str, Any], module: nn.Module) -> dict[str, Optimizer]:
-    """The optimizers that hold a tensor of a model, each under its first public name.
+    """The optimizers that hold a tensor of a model, each under its first name.
 
     Example:
         >>> net = nn.Linear(2, 3)
@@ -280,7 +263,7 @@ def optimizers_in(namespace: Mapping[str, Any], module: nn.Module) -> dict[str, 
         >>> list(optimizers_in({"adam": torch.optim.Adam(net.parameters()), "x": 1}, net))
         ['adam']
     """
-    named = {name: value for name, value in list(namespace.items()) if not name.startswith("_")}
+    named = optimizer_variables(namespace)
     found = optimizers_holding(module, named.values())
     return {next(name for name, value in named.items() if value is each): each for each in found}
 
@@ -289,3 +272,30 @@ def free_name(namespace: Mapping[str, Any]) -> str:
     """A name for a model that no variable has."""
     names = ("net", "model", *(f"model_{number}" for number in range(2, len(namespace) + 3)))
     return next(name for name in names if name not in namespace)
+
+
+def model_candidates(last: str, namespace: Mapping[str, Any]) -> Iterator[Candidate]:
+    """Ways to write a model: variables that hold one; below a variable, the modules stored there.
+
+    Args:
+        last: What is typed of it.
+        namespace: The user's variables.
+    """
+    end = max(last.rfind("."), last.rfind("["))
+    if end < 0:
+        yield from (Candidate(name, "module") for name in model_names(namespace))
+        return
+    owner = last[:end]
+    try:
+        value = resolve(owner, namespace, among=(), kind="model")
+    except LineError:
+        return
+    keys: list[Any]
+    if last[end] == ".":
+        keys = [key for key, item in _attributes(value) if type(key) is str and key.isidentifier() and is_module(item)]
+        yield from (Candidate(f"{owner}.{key}", "module") for key in keys)
+        return
+    sequence = _sequence(value)
+    items = (_mapping(value) or []) if sequence is None else list(enumerate(sequence))
+    keys = [key for key, item in items if type(key) in {str, int} and is_module(item)]
+    yield from (Candidate(f"{owner}[{key!r}]", "module") for key in keys)

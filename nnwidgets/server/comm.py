@@ -1,4 +1,4 @@
-"""The comm target ``nnwidgets``: the protocol for front ends that open a channel of their own."""
+"""The comm target ``nnwidgets``, for front ends that open a channel of their own; ``%load_ext`` registers it."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class Channel:
         self._channel = channel
         self._sessions = NamedSessions(self._emit, default=model)
         self._dispatcher = Dispatcher(handlers(self._sessions.find), self._send, background=is_long, patient=is_patient)
-        self._stop_watching: Callable[[], None] = after_each_cell(self._cell_ran)
+        self._stop_watching: Callable[[], None] = after_each_cell(self._on_cell_run)
         answer_where_asked(channel)
         channel.on_msg(self._receive)
-        channel.on_close(self._closed)
+        channel.on_close(self._on_close)
 
     def close(self) -> None:
         """Answer what is pending and close the comm."""
@@ -47,20 +47,20 @@ class Channel:
         message, _ = encode({"v": VERSION, "event": event, "body": body})
         self._send(message, [])
 
-    def _cell_ran(self) -> None:
-        self._sessions.may_have_changed()
+    def _on_cell_run(self) -> None:
+        self._sessions.report_possible_change()
 
-    def _closed(self, _message: object) -> None:
+    def _on_close(self, _message: object) -> None:
         self._end()
 
     def _end(self) -> None:
         self._stop_watching()
         self._dispatcher.close()
         self._sessions.close()
-        _open.discard(self)
+        _CHANNELS.discard(self)
 
 
-_open: set[Channel] = set()
+_CHANNELS: set[Channel] = set()
 """The comm itself only knows bound methods, so something must keep the channel; closing takes it out."""
 
 
@@ -68,15 +68,15 @@ def register(shell: Any) -> None:
     """Answer comms that a front end opens on the target ``nnwidgets``; for an IPython shell in a kernel."""
     manager = _manager(shell)
     if manager is not None:
-        manager.register_target(TARGET, _opened)
+        manager.register_target(TARGET, _open_channel)
 
 
 def unregister(shell: Any) -> None:
     """Take back `register`, and close the comms that are open."""
     manager = _manager(shell)
-    if manager is not None and manager.targets.get(TARGET) is _opened:
-        manager.unregister_target(TARGET, _opened)
-    for channel in list(_open):
+    if manager is not None and manager.targets.get(TARGET) is _open_channel:
+        manager.unregister_target(TARGET, _open_channel)
+    for channel in list(_CHANNELS):
         channel.close()
 
 
@@ -84,7 +84,7 @@ def _manager(shell: Any) -> Any:
     return getattr(getattr(shell, "kernel", None), "comm_manager", None)
 
 
-def _opened(channel: Any, message: dict[str, Any]) -> None:
+def _open_channel(channel: Any, message: dict[str, Any]) -> None:
     data = message["content"].get("data")
     model = data.get("model") if isinstance(data, dict) else None
-    _open.add(Channel(channel, model if isinstance(model, str) else None))
+    _CHANNELS.add(Channel(channel, model if isinstance(model, str) else None))

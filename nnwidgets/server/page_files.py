@@ -1,4 +1,4 @@
-"""The files of the built page: its script and style, and the parts that most never open."""
+"""The files of the built page: script and style for `widgets.bundle`, and the parts that a page asks for as `part`."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def part(name: str) -> tuple[str, str]:
         NNWidgetsError: The page was never built.
     """
     if name == "zh":
-        return read_built("zh.json"), ""
-    return read_built(f"{name}.js"), read_built(f"{name}.css") if name in _STYLED else ""
+        return read_page_file("zh.json"), ""
+    return read_page_file(f"{name}.js"), read_page_file(f"{name}.css") if name in _STYLED else ""
 
 
-def read_built(name: str) -> str:
+def read_page_file(name: str) -> str:
     """Return the text of one of the built files.
 
     Raises:

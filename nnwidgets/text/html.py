@@ -9,13 +9,10 @@ from __future__ import annotations
 import html
 from collections.abc import Iterator, Sequence
 
-from nnwidgets.edit import Change, History
 from nnwidgets.formatting import exact_count, inert
-from nnwidgets.introspect.module_tree.nodes import ModuleTree
 from nnwidgets.introspect.module_tree.text import TextRow
-from nnwidgets.introspect.records import Finding, TensorEntry, TensorStats, TieGroup, Trace
 from nnwidgets.text.document import Bars, Block, Code, Document, Facts, Note, Outline, Table, Title, Written
-from nnwidgets.text.pages import changes, model
+from nnwidgets.text.pages.model import inert_code
 
 _MOST_NAME = 120
 _MOST_WORDS = 2_000
@@ -34,58 +31,11 @@ _CODE = "margin:2px 0 12px 1.4em;padding-left:8px;border-left:2px solid;opacity:
 _SIGNS = {"error": "✗ error", "warning": "▲ warning", "note": "ℹ note"}
 
 
-def tree_html(tree: ModuleTree, *, path: str = "", name: str | None = None, depth: int | None = None) -> str:
-    """A tree that folds and unfolds without script, or what is below ``path``.
-
-    Example:
-        >>> from torch import nn
-        >>> from nnwidgets import tree
-        >>> "<summary><b>Linear</b>" in tree_html(tree(nn.Linear(2, 3)))
-        True
-    """
-    return marked_up(model.tree_page(tree, path=path, name=name, depth=depth))
-
-
-def tensor_html(entry: TensorEntry, stats: TensorStats | None = None, *, unread: str | None = None) -> str:
-    """One tensor: facts, statistics, a histogram."""
-    return marked_up(model.tensor_page(entry, stats, unread=unread))
-
-
-def module_html(tree: ModuleTree, path: str, *, name: str | None = None, findings: Sequence[Finding] = ()) -> str:
-    """One module: facts, and what is directly in it."""
-    return marked_up(model.module_page(tree, path, name=name, findings=findings))
-
-
-def ties_html(ties: Sequence[TieGroup]) -> str:
-    """Tie groups."""
-    return marked_up(model.ties_page(ties))
-
-
-def findings_html(findings: Sequence[Finding]) -> str:
-    """Findings with their fixes."""
-    return marked_up(model.findings_page(findings))
-
-
-def trace_html(trace: Trace, *, name: str | None = None) -> str:
-    """A forward pass, call by call."""
-    return marked_up(model.trace_page(trace, name=name))
-
-
-def change_html(change: Change, *, name: str | None = None) -> str:
-    """A change: its numbers before and after, seed, ties, warnings."""
-    return marked_up(changes.change_page(change, name=name))
-
-
-def history_html(history: History, *, name: str | None = None) -> str:
-    """The changes of a model in a table."""
-    return marked_up(changes.history_page(history, name=name))
-
-
-def marked_up(document: Document) -> str:
+def render_html(document: Document) -> str:
     """A document as one ``<div>``.
 
     Example:
-        >>> marked_up((Title("<b>", "Linear"),)).endswith("<p><b>&lt;b&gt;</b> · Linear</p></div>")
+        >>> render_html((Title("<b>", "Linear"),)).endswith("<p><b>&lt;b&gt;</b> · Linear</p></div>")
         True
     """
     return f'<div style="{_FONT}">{"".join(part for block in document for part in _parts(block))}</div>'
@@ -107,7 +57,7 @@ def _parts(block: Block) -> Iterator[str]:
             where = f"<code>{_safe(block.where)}</code>: " if block.where else ""
             yield f"<p>{sign}{where}{_safe(block.line, _MOST_WORDS)}</p>"
         case Code():
-            whole = html.escape(model.inert_code(block.source)) if block.is_whole else ""
+            whole = html.escape(inert_code(block.source)) if block.is_whole else ""
             yield f'<pre style="{_CODE}"><code>{whole or _safe_lines(block.source, _MOST_CODE)}</code></pre>'
         case Bars():
             yield from _bars(block)

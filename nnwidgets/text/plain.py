@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nnwidgets.edit import Change, History
 from nnwidgets.formatting import aligned, exact_count, fit, inert, pad, width
-from nnwidgets.introspect.module_tree.nodes import ModuleTree
 from nnwidgets.introspect.module_tree.text import MOST_CELLS, lay_out
-from nnwidgets.introspect.records import Finding, TensorEntry, TensorStats, TieGroup, Trace
 from nnwidgets.text.document import Bars, Block, Code, Document, Facts, Note, Outline, Table, Title, Written
-from nnwidgets.text.pages import changes, model
+from nnwidgets.text.pages.model import inert_code
 
 _MOST_WORDS = 2_000
 _MOST_CODE_LINES = 200
@@ -20,78 +17,12 @@ _N_BARS = 64
 _SIGNS = {"error": "✗ error", "warning": "▲ warning", "note": "ℹ note"}
 
 
-def tree_text(tree: ModuleTree, *, path: str = "", name: str | None = None, depth: int | None = None) -> str:
-    """A tree, or what is below ``path``; ``str(tree)`` says the same.
-
-    Example:
-        >>> from torch import nn
-        >>> from nnwidgets import tree
-        >>> print(tree_text(tree(nn.Linear(2, 3)), depth=0).splitlines()[0])
-        Linear    2 → 3  9
-    """
-    return written(model.tree_page(tree, path=path, name=name, depth=depth))
-
-
-def tensor_text(entry: TensorEntry, stats: TensorStats | None = None, *, unread: str | None = None) -> str:
-    """One tensor: facts, statistics, a small histogram."""
-    return written(model.tensor_page(entry, stats, unread=unread))
-
-
-def module_text(tree: ModuleTree, path: str, *, name: str | None = None, findings: Sequence[Finding] = ()) -> str:
-    """One module: facts, and what is directly in it."""
-    return written(model.module_page(tree, path, name=name, findings=findings))
-
-
-def ties_text(ties: Sequence[TieGroup]) -> str:
-    """Tie groups.
-
-    Example:
-        >>> print(ties_text(()))
-        No tensors are tied.
-    """
-    return written(model.ties_page(ties))
-
-
-def findings_text(findings: Sequence[Finding]) -> str:
-    """Findings with their fixes.
-
-    Example:
-        >>> print(findings_text([Finding("frozen", "note", "0", "It is frozen.", "net[0].requires_grad_(True)")]))
-        ℹ note 0
-          It is frozen. [frozen]
-            net[0].requires_grad_(True)
-    """
-    return written(model.findings_page(findings))
-
-
-def trace_text(trace: Trace, *, name: str | None = None) -> str:
-    """A forward pass, call by call."""
-    return written(model.trace_page(trace, name=name))
-
-
-def change_text(change: Change, *, name: str | None = None) -> str:
-    """A change: its numbers before and after, seed, ties, warnings.
-
-    Example:
-        >>> from torch import nn
-        >>> from nnwidgets import init
-        >>> print(change_text(init(nn.Linear(2, 3), "bias", "zeros_")).splitlines()[-1].split())
-        ['after', '0', '0', '0', '0']
-    """
-    return written(changes.change_page(change, name=name))
-
-
-def history_text(history: History, *, name: str | None = None) -> str:
-    """The changes of a model in a table."""
-    return written(changes.history_page(history, name=name))
-
-
-def written(document: Document) -> str:
+def render_text(document: Document) -> str:
     """A document as text.
 
     Example:
         >>> from nnwidgets.text.document import Title
-        >>> print(written((Title("0.weight", "Parameter"),)))
+        >>> print(render_text((Title("0.weight", "Parameter"),)))
         0.weight · Parameter
     """
     return "\n".join(line for block in document for line in _lines(block))
@@ -100,7 +31,7 @@ def written(document: Document) -> str:
 def _lines(block: Block) -> list[str]:  # noqa: PLR0911 - one way out per kind of block
     match block:
         case Title():
-            return [_cut(" · ".join(filter(None, (block.text, block.detail))))]
+            return [_fit_inert(" · ".join(filter(None, (block.text, block.detail))))]
         case Facts():
             return _facts(block)
         case Table():
@@ -111,20 +42,20 @@ def _lines(block: Block) -> list[str]:  # noqa: PLR0911 - one way out per kind o
             return _note(block)
         case Code():
             if block.is_whole:
-                return model.inert_code(block.source).split("\n")
+                return inert_code(block.source).split("\n")
             return [f"    {line}" for line in _code_lines(block.source)]
         case Bars():
             return _bars(block)
         case Written():
-            return [_cut(line) for line in block.text.split("\n")]
+            return [_fit_inert(line) for line in block.text.split("\n")]
 
 
-def _cut(text: str, most: int = MOST_CELLS) -> str:
+def _fit_inert(text: str, most: int = MOST_CELLS) -> str:
     return fit(inert(text, most + 1), most)
 
 
 def _facts(block: Facts) -> list[str]:
-    cells = [(_cut(name, 20), _cut(value, 60)) for name, value in block.pairs]
+    cells = [(_fit_inert(name, 20), _fit_inert(value, 60)) for name, value in block.pairs]
     found: list[str] = []
     columns = [cells[start::_PAIRS_PER_LINE] for start in range(_PAIRS_PER_LINE)]
     spans = [
@@ -154,7 +85,7 @@ def _note(block: Note) -> list[str]:
     sign = _SIGNS.get(block.severity or "note", "")
     if not block.where:
         return _wrapped(f"{sign}: {block.line}", "")
-    return [_cut(f"{sign} {block.where}"), *_wrapped(block.line, "  ")]
+    return [_fit_inert(f"{sign} {block.where}"), *_wrapped(block.line, "  ")]
 
 
 def _wrapped(text: str, indent: str) -> list[str]:
@@ -180,7 +111,10 @@ def _bars(block: Bars) -> list[str]:
     counts = merged(block.counts, _N_BARS)
     top = max(counts)
     drawn = "".join(_LEVELS[-(-count * (len(_LEVELS) - 1) // top)] for count in counts)
-    return [f"  {_cut(block.low, 20)} {drawn} {_cut(block.high, 20)}", f"  the highest bar holds {exact_count(top)}"]
+    return [
+        f"  {_fit_inert(block.low, 20)} {drawn} {_fit_inert(block.high, 20)}",
+        f"  the highest bar holds {exact_count(top)}",
+    ]
 
 
 def merged(counts: Sequence[int], most: int) -> list[int]:

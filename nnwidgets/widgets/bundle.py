@@ -20,7 +20,7 @@ import ipywidgets
 from traitlets import Bytes, Unicode
 
 from nnwidgets.server.notebook.ipykernel import answer_where_asked
-from nnwidgets.server.page_files import read_built
+from nnwidgets.server.page_files import read_page_file
 from nnwidgets.widgets import marimo
 
 _open: Bundle | None = None
@@ -41,7 +41,7 @@ def traits() -> dict[str, str]:
         NNWidgetsError: The page was never built.
     """
     if marimo.is_running():
-        return {"_esm": read_built("nnwidgets.js"), "_css": read_built("nnwidgets.css")}
+        return {"_esm": read_page_file("nnwidgets.js"), "_css": read_page_file("nnwidgets.css")}
     return {"_esm": _stub(), "_bundle": _reference()}
 
 
@@ -53,14 +53,14 @@ def _reference() -> str:
     """
     global _open  # noqa: PLW0603 - one per kernel is the point
     if _open is None or _open.comm is None:
-        code, style = read_built("nnwidgets.js"), read_built("nnwidgets.css")
+        code, style = read_page_file("nnwidgets.js"), read_page_file("nnwidgets.css")
         digest = hashlib.sha256(f"{code}\0{style}".encode()).hexdigest()[:16]
-        _open = Bundle(code=compressed(code), style=compressed(style), digest=digest)
+        _open = Bundle(code=compress(code), style=compress(style), digest=digest)
         answer_where_asked(_open.comm)
     return f"IPY_MODEL_{_open.model_id}"
 
 
-def compressed(text: str) -> bytes:
+def compress(text: str) -> bytes:
     """Return ``text`` as the page decompresses it: gzip of its UTF-8."""
     return gzip.compress(text.encode(), mtime=0)
 

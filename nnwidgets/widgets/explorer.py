@@ -13,20 +13,20 @@ from torch import nn
 from traitlets import Bytes, Int, TraitError, Unicode, validate
 
 from nnwidgets.errors import InvalidTargetError, PathNotFoundError
-from nnwidgets.introspect.checks.training import optimizers_in
+from nnwidgets.introspect.optimizers import optimizers_in
 from nnwidgets.introspect.records import Trace
 from nnwidgets.introspect.safe_access.objects import require_module, type_name
-from nnwidgets.server.handlers.locate import place_of
-from nnwidgets.server.handlers.registry import first_view, handlers, is_long, is_patient
+from nnwidgets.server.handlers.open_and_rows import first_view
+from nnwidgets.server.handlers.registry import handlers, is_long, is_patient
 from nnwidgets.server.notebook.ipykernel import after_each_cell, answer_where_asked
 from nnwidgets.server.notebook.variables import name_of, notebook
 from nnwidgets.server.session import open_views
 from nnwidgets.server.session.session import Session
 from nnwidgets.widgets import bundle, marimo
 from nnwidgets.widgets.static_output import static_bundle
-from nnwidgets.widgets.training_ticks import Ticking
+from nnwidgets.widgets.training_ticks import TrainingTicks
 from nnwidgets.wire.codec import encode
-from nnwidgets.wire.dispatch import Dispatcher, view_closed
+from nnwidgets.wire.dispatch import Dispatcher, view_closed_error
 from nnwidgets.wire.schema.envelope import VERSION
 from nnwidgets.wire.threads import Workers
 
@@ -78,19 +78,20 @@ class Explorer(anywidget.AnyWidget):
         page = bundle.traits()
         self._session = session
         self._workers = Workers(limit=1)
-        self._ticking = Ticking()
-        self._dispatcher = Dispatcher(handlers(self._asked), self._send_wire, background=is_long, patient=is_patient)
+        self._ticks = TrainingTicks()
+        answers = handlers(self._session_for)
+        self._dispatcher = Dispatcher(answers, self._send_wire, background=is_long, patient=is_patient)
         super().__init__(
             **page,
-            _first=bundle.compressed(json.dumps(first, separators=(",", ":"))),
+            _first=bundle.compress(json.dumps(first, separators=(",", ":"))),
             _height=height,
             _seen=datetime.now(UTC).isoformat(timespec="seconds"),
         )
         answer_where_asked(self.comm)
         answer_where_asked(self.layout.comm)
         self.on_msg(self._receive)
-        self._stop_watching = after_each_cell(self._cell_ran)
-        open_views.opened(self)
+        self._stop_watching = after_each_cell(self._on_cell_run)
+        open_views.add(self)
         marimo.when_cell_ends(self.close)
 
     @property
@@ -111,7 +112,7 @@ class Explorer(anywidget.AnyWidget):
             >>> view.tick()  # doctest: +SKIP
         """
         if self._session is not None:
-            self._ticking.tick(self._session)
+            self._ticks.tick(self._session)
 
     def show_trace(self, trace: Trace) -> None:
         """Show a trace's calls, shapes and times on the rows, and where it failed.
@@ -127,18 +128,18 @@ class Explorer(anywidget.AnyWidget):
                 f"A {type_name(type(trace))} is not a Trace.", hint="Pass what nnw.trace(net, x) gives."
             )
         if self._session is not None:
-            self._session.show(trace)
+            self._session.show_trace(trace)
 
     def close(self) -> None:
         """End the view: what is pending is answered, the model is let go, the page is told. Idempotent."""
         session, self._session = self._session, None
         if session is not None:
-            self._ticking = Ticking()
+            self._ticks = TrainingTicks()
             self._stop_watching()
             self._dispatcher.close()
             self._emit("closed", {"code": "view-closed", "message": "The view was closed."})
             session.close()
-            open_views.closed(self)
+            open_views.remove(self)
             self.layout.close()
         super().close()
 
@@ -150,23 +151,23 @@ class Explorer(anywidget.AnyWidget):
         return {**data, **static_bundle(self._session)}, metadata
 
     @validate("selected")
-    def _selectable(self, proposal: Mapping[str, Any]) -> str:
+    def _check_selected(self, proposal: Mapping[str, Any]) -> str:
         path: str = proposal["value"]
         if self._session is not None and path:
             try:
-                place_of(self._session.index(), path)
+                self._session.index().place(path)
             except PathNotFoundError as error:
                 raise NoSuchPathError(error.message, path=error.path, hint=error.hint, closest=error.closest) from None
         return path
 
     # ---- to and from the page ----
 
-    def _asked(self, _body: Mapping[str, Any]) -> Session:
+    def _session_for(self, _body: Mapping[str, Any]) -> Session:
         session = self._session
         if session is None:
-            raise view_closed()
-        if session.begin_check():
-            self._workers.run(session.check_quietly)
+            raise view_closed_error()
+        if session.claim_check():
+            self._workers.run(session.check_in_background)
         return session
 
     def _receive(self, _widget: object, content: object, _buffers: object) -> None:
@@ -180,9 +181,9 @@ class Explorer(anywidget.AnyWidget):
         message, _ = encode({"v": VERSION, "event": event, "body": body})
         self._send_wire(message, [])
 
-    def _cell_ran(self) -> None:
+    def _on_cell_run(self) -> None:
         if self._session is not None:
-            self._session.may_have_changed()
+            self._session.report_possible_change()
 
 
 def explore(

@@ -1,4 +1,4 @@
-"""What an Explorer's output is where no widget can be: a static tree in HTML, and plain text."""
+"""What the Explorer puts beside its widget, for where none can be: a static tree in HTML, and plain text."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import datetime
 
 from nnwidgets.server.session.session import Session
 from nnwidgets.text.document import Note
-from nnwidgets.text.html import marked_up
+from nnwidgets.text.html import render_html
 from nnwidgets.text.pages.model import MOST_ROWS, tree_page
 
 _MAX_HTML = 11_000
@@ -24,7 +24,7 @@ def static_bundle(session: Session) -> dict[str, str]:
     read = Note(f"As read on {datetime.now().astimezone():%Y-%m-%d %H:%M}. Run the cell for the live view.")
     made = {"text/plain": _cut(str(tree))}
     for depth, most in _CUTS:
-        html = marked_up((*tree_page(tree, depth=depth, most=most), read))
+        html = render_html((*tree_page(tree, depth=depth, most=most), read))
         if len(html.encode()) <= _MAX_HTML:
             made["text/html"] = html
             break

@@ -1,4 +1,4 @@
-"""What a view tells its page as the model trains: at most four times a second, and at most a fiftieth of the time."""
+"""What `Explorer.tick` tells the page: at most four times a second, and taking at most a fiftieth of the time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SHARE_OF_TIME = 0.02
 _MOST_SENT = 600
 
 
-class Ticking:
+class TrainingTicks:
     """Decides at each tick whether it is one that the page hears of.
 
     The tick before such a one keeps a sample of the model, so that the page hears how far a single step moved it.
@@ -25,7 +25,7 @@ class Ticking:
     def __init__(self) -> None:
         self._pulse = Pulse()
         self._n_ticks = 0
-        self._last = self._told = self._due = -math.inf
+        self._last = self._last_sent = self._due = -math.inf
         self._has_sample = False
         self._cost_of_sample = 0.0
         self._has_part = False
@@ -38,11 +38,11 @@ class Ticking:
         now = time.monotonic()
         between, self._last = now - self._last, now
         self._n_ticks += 1
-        if now >= self._told + SECONDS_BETWEEN:
-            self._told = now
+        if now >= self._last_sent + SECONDS_BETWEEN:
+            self._last_sent = now
             session.emit("changed", {"structure": False})
         if self._has_sample:
-            self._tell(session, self._pulse.beats(module))
+            self._send(session, self._pulse.beats(module))
             cost = self._cost_of_sample + time.monotonic() - now
             self._cost_of_sample = 0.0
             self._due = now + max(SECONDS_BETWEEN, cost / SHARE_OF_TIME)
@@ -54,12 +54,12 @@ class Ticking:
             self._cost_of_sample = time.monotonic() - now
             self._has_sample = True
 
-    def _tell(self, session: Session, beats: dict[str, Beat]) -> None:
+    def _send(self, session: Session, beats: dict[str, Beat]) -> None:
         """Send what is in sight, and first the part of the page that draws it: a busy kernel answers no request."""
-        seen = [path for path in session.in_sight if path in beats][:_MOST_SENT]
+        seen = [path for path in session.shown_paths if path in beats][:_MOST_SENT]
         body: dict[str, object] = {
             "step": self._n_ticks,
-            "beats": {path: list(map(_rounded, beats[path])) for path in seen},
+            "beats": {path: list(map(_round, beats[path])) for path in seen},
         }
         if not self._has_part:
             code, style = part("pulse")
@@ -68,5 +68,5 @@ class Ticking:
         session.emit("ticked", body)
 
 
-def _rounded(value: float | None) -> float | None:
+def _round(value: float | None) -> float | None:
     return None if value is None else float(f"{value:.4g}")

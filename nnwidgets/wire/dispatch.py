@@ -1,4 +1,4 @@
-"""Requests in, exactly one reply each out, whatever the request was."""
+"""Requests in, exactly one reply each out, whatever the request was; each channel and Explorer has a dispatcher."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ class Dispatcher:
         job = Job(_id_of(message), self._send)
         self._last_heard = time.monotonic()
         try:
-            kind, body = _checked(message)
+            kind, body = _check_request(message)
             self._begin(message["id"], job)
         except RequestError as fault:
             job.fail(fault)
@@ -173,13 +173,13 @@ class Dispatcher:
             jobs = list(self._pending.values())
             self._pending.clear()
         for job in jobs:
-            job.fail(view_closed())
+            job.fail(view_closed_error())
         self._handlers = {}
 
     def _begin(self, request_id: str, job: Job) -> None:
         with self._lock:
             if self._closed:
-                raise view_closed()
+                raise view_closed_error()
             if request_id in self._pending:
                 raise RequestError(
                     "malformed", "The id is that of a request still under way.", hint="Give each its own id."
@@ -217,7 +217,8 @@ class Dispatcher:
     def _handler(self, kind: str) -> Handler:
         handler = self._handlers.get(kind)
         if handler is None:
-            raise view_closed() if self._closed else RequestError("unknown-kind", f"Nothing answers {kind!r} here.")
+            unknown = RequestError("unknown-kind", f"Nothing answers {kind!r} here.")
+            raise view_closed_error() if self._closed else unknown
         return handler
 
     def _cancel(self, body: dict[str, Any], _job: Job) -> dict[str, Any]:
@@ -226,7 +227,7 @@ class Dispatcher:
         return {"found": job is not None and job is not _job and job.cancel()}
 
 
-def view_closed() -> RequestError:
+def view_closed_error() -> RequestError:
     """Return the error for a request to a view that is over."""
     return RequestError("view-closed", "The view was closed.", hint="Run the cell again to open a new one.")
 
@@ -236,7 +237,7 @@ def _id_of(message: Any) -> str:
     return request_id if isinstance(request_id, str) else ""
 
 
-def _checked(message: Any) -> tuple[str, dict[str, Any]]:
+def _check_request(message: Any) -> tuple[str, dict[str, Any]]:
     """Return kind and body of a sound request.
 
     Raises:

@@ -1,10 +1,11 @@
-"""What goes wrong on the wire, and how any error becomes an error reply."""
+"""What handlers raise with a code of the schema, and how the dispatcher makes an error reply of any error."""
 
 from __future__ import annotations
 
 import logging
 
 from nnwidgets.errors import NNWidgetsError
+from nnwidgets.formatting import cut
 from nnwidgets.wire.schema import ERROR_CODES
 from nnwidgets.wire.schema.envelope import WireError
 
@@ -35,27 +36,23 @@ def wire_error(error: BaseException) -> WireError:
         >>> wire_error(RequestError("not-traced", "No trace yet.", hint="Use trace(net, x)."))
         {'code': 'not-traced', 'message': 'No trace yet.', 'path': None, 'hint': 'Use trace(net, x).'}
     """
-    if isinstance(error, NNWidgetsError) and error.code in ERROR_CODES:
-        return {"code": error.code, "message": _cut(error.message), "path": error.path, "hint": _cut(error.hint)}
     if isinstance(error, NNWidgetsError):
-        return {"code": "invalid-target", "message": _cut(error.message), "path": error.path, "hint": _cut(error.hint)}
+        code = error.code if error.code in ERROR_CODES else "invalid-target"
+        message, hint = cut(error.message, _MAX_MESSAGE), cut(error.hint, _MAX_MESSAGE)
+        return {"code": code, "message": message, "path": error.path, "hint": hint}
     if isinstance(error, KeyboardInterrupt):
         return {"code": "cancelled", "message": "The kernel was interrupted.", "path": None, "hint": "Ask again."}
     _LOG.error("A request failed.", exc_info=error)
     return {
         "code": "internal",
-        "message": _cut(_described(error)),
+        "message": cut(_describe(error), _MAX_MESSAGE),
         "path": None,
         "hint": "This is a fault in nnwidgets. Please report it with this message; the kernel's log has the details.",
     }
 
 
-def _described(error: BaseException) -> str:
+def _describe(error: BaseException) -> str:
     try:
         return f"{type(error).__name__}: {error}"
     except Exception:  # noqa: BLE001 - an error whose text raises still gets a reply
         return type(error).__name__
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _MAX_MESSAGE else f"{text[:_MAX_MESSAGE]}…"

@@ -1,4 +1,4 @@
-"""Does a JSON value fit a type of the schema? Derived from the type hints, so that the schema is said once."""
+"""Whether a JSON value fits a type of the schema, from its type hints: the dispatcher asks of each request."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any, Literal, NotRequired, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 from nnwidgets.errors import closest_names
+from nnwidgets.formatting import cut
 from nnwidgets.wire.errors import RequestError
 
 _NAMES: dict[Any, str] = {
@@ -44,20 +45,23 @@ def validate(value: Any, expected: Any, where: str = "the message") -> None:
         return
     origin = get_origin(expected)
     if origin is list:
-        _require(isinstance(value, list), value, "a list", where)
+        if not isinstance(value, list):
+            raise _mismatch(value, "a list", where)
         (item_type,) = get_args(expected)
         for index, item in enumerate(value):
             validate(item, item_type, f"{where}[{index}]")
     elif origin is dict:
-        _require(isinstance(value, dict), value, "an object", where)
+        if not isinstance(value, dict):
+            raise _mismatch(value, "an object", where)
         for key, item in value.items():
-            validate(item, get_args(expected)[1], f"{where}[{_shown(key)}]")
-    else:
-        _require(_is_one_of(value, expected), value, _described(expected), where)
+            validate(item, get_args(expected)[1], f"{where}[{_show(key)}]")
+    elif not _is_one_of(value, expected):
+        raise _mismatch(value, _describe(expected), where)
 
 
 def _validate_object(value: Any, expected: type, where: str) -> None:
-    _require(isinstance(value, dict), value, "an object", where)
+    if not isinstance(value, dict):
+        raise _mismatch(value, "an object", where)
     required, optional = _keys(expected)
     for key in value:
         if key not in required and key not in optional:
@@ -65,12 +69,12 @@ def _validate_object(value: Any, expected: type, where: str) -> None:
             known = ", ".join([*required, *optional])
             raise RequestError(
                 "malformed",
-                f"{where} has the key {_shown(key)}, expected {f'only {known}' if known else 'none'}.",
+                f"{where} has the key {_show(key)}, expected {f'only {known}' if known else 'none'}.",
                 hint=f"Did you mean {close[0]!r}?" if close else "",
             )
     for key, item_type in required.items():
         if key not in value:
-            raise RequestError("malformed", f"{where} lacks the key {key!r}, expected {_described(item_type)}.")
+            raise RequestError("malformed", f"{where} lacks the key {key!r}, expected {_describe(item_type)}.")
     for key, item in value.items():
         validate(item, required[key] if key in required else optional[key], f"{where}.{key}")
 
@@ -107,12 +111,12 @@ def _fits(value: Any, expected: Any) -> bool:
     return True
 
 
-def _described(expected: Any) -> str:
+def _describe(expected: Any) -> str:
     origin = get_origin(expected)
     if origin is Literal:
         return "one of " + ", ".join(json.dumps(option) for option in get_args(expected))
     if origin in (Union, types.UnionType):
-        return " or ".join(_described(option) for option in get_args(expected))
+        return " or ".join(_describe(option) for option in get_args(expected))
     if origin is list:
         return "a list"
     if origin is dict or is_typeddict(expected):
@@ -120,17 +124,15 @@ def _described(expected: Any) -> str:
     return _NAMES.get(expected, "a value")
 
 
-def _require(fits: bool, value: Any, expected: str, where: str) -> None:
-    if not fits:
-        raise RequestError("malformed", f"{where} is {_shown(value)}, expected {expected}.")
+def _mismatch(value: Any, expected: str, where: str) -> RequestError:
+    return RequestError("malformed", f"{where} is {_show(value)}, expected {expected}.")
 
 
-def _shown(value: Any) -> str:
+def _show(value: Any) -> str:
     """Return ``value`` as JSON, cut; only what JSON knows is looked into."""
     if value is None or isinstance(value, bool | int | float | str):
         head = value[: _MAX_SHOWN + 1] if isinstance(value, str) else value
-        text = json.dumps(head)
-        return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
+        return cut(json.dumps(head), _MAX_SHOWN)
     if isinstance(value, list):
         return f"a list of {len(value)}"
     if isinstance(value, dict):

@@ -90,11 +90,6 @@ def test_reading_a_model_loads_no_front_end():
     assert set(ran.stdout.split()) & {"IPython", "anywidget", "ipywidgets", "torchinfo"} == set()
 
 
-def test_no_file_is_over_five_hundred_lines():
-    too_long = {file.name for file in files() if len(file.read_text(encoding="utf-8").splitlines()) > 500}
-    assert too_long == set()
-
-
 def test_html_is_built_in_one_file_only():
     markup = ("<div", "<span", "<table", "<details", "</", "<p>")
     builders = set()

@@ -17,6 +17,8 @@ from torch import nn
 import nnwidgets as nnw
 from nnwidgets import edit
 from nnwidgets.edit.history import log_of
+from nnwidgets.introspect import live_tensors
+from nnwidgets.introspect.optimizers import optimizers_holding
 from tests.support.edited_models import bits, mlp, run, tied
 
 TARGETS = ("a.weight", "t.weight", "a.bias", "low", "high", "even", "odd", "**.bias", "Linear.weight", "plain", "b")
@@ -67,7 +69,7 @@ def test_any_sequence_of_changes_undo_and_redo_is_exact_and_its_code_replays(ste
     net = tied()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     held = [[id(each) for each in group["params"]] for group in optimizer.param_groups]
-    addresses = {path: tensor.data_ptr() for path, tensor in edit.targets.live_tensors(net).items()}
+    addresses = {path: tensor.data_ptr() for path, tensor in live_tensors(net).items()}
     ties = nnw.ties(net)
     states, at = [bits(net)], 0
     for seed, step in enumerate(steps):
@@ -85,7 +87,7 @@ def test_any_sequence_of_changes_undo_and_redo_is_exact_and_its_code_replays(ste
             at += 1
         assert bits(net) == states[at]
     assert nnw.ties(net) == ties
-    assert {path: tensor.data_ptr() for path, tensor in edit.targets.live_tensors(net).items()} == addresses
+    assert {path: tensor.data_ptr() for path, tensor in live_tensors(net).items()} == addresses
     assert [[id(each) for each in group["params"]] for group in optimizer.param_groups] == held
     other = replica()
     run(nnw.history(net).to_code(), net=other)
@@ -138,7 +140,7 @@ def test_cleared_state_comes_back_with_undo_and_goes_again_with_redo():
 def test_live_optimizers_are_found_among_any_objects():
     net, adam = trained()
     stranger = torch.optim.SGD(mlp().parameters(), lr=1)
-    assert edit.optimizers_holding(net, [None, adam, stranger, "x", adam]) == [adam]
+    assert optimizers_holding(net, [None, adam, stranger, "x", adam]) == [adam]
 
 
 @pytest.mark.parametrize(

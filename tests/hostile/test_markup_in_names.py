@@ -9,7 +9,9 @@ from torch import nn
 
 import nnwidgets as nnw
 from nnwidgets.introspect.records import Finding
-from nnwidgets.text import html, plain
+from nnwidgets.text.html import render_html
+from nnwidgets.text.pages.model import findings_page, module_page, tensor_page, ties_page, trace_page, tree_page
+from nnwidgets.text.plain import render_text
 
 HOSTILE = {
     "script": "<script>alert(1)</script>",
@@ -90,17 +92,18 @@ def renderings(net, text):
     tree = nnw.tree(net)
     path = tree.root.children[0].path
     finding = Finding(text, "warning", text, text, text)
-    for form, names in ((plain, "text"), (html, "html")):
-        for made in (
-            getattr(form, f"tree_{names}")(tree, name=text),
-            getattr(form, f"tree_{names}")(tree, path=path),
-            getattr(form, f"module_{names}")(tree, path, name=text, findings=(finding,)),
-            getattr(form, f"tensor_{names}")(tree.tensors[0], nnw.stats(torch.ones(3)), unread=text),
-            getattr(form, f"tensor_{names}")(tree.tensors[-1], unread=text),
-            getattr(form, f"ties_{names}")(tree.ties),
-            getattr(form, f"findings_{names}")((finding,)),
-        ):
-            yield names, made
+    documents = (
+        tree_page(tree, name=text),
+        tree_page(tree, path=path),
+        module_page(tree, path, name=text, findings=(finding,)),
+        tensor_page(tree.tensors[0], nnw.stats(torch.ones(3)), unread=text),
+        tensor_page(tree.tensors[-1], unread=text),
+        ties_page(tree.ties),
+        findings_page((finding,)),
+    )
+    for form, render in (("text", render_text), ("html", render_html)):
+        for document in documents:
+            yield form, render(document)
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
@@ -124,10 +127,13 @@ def test_an_error_text_is_inert_in_a_trace(kind):
             raise ValueError(HOSTILE[kind])
 
     trace = nnw.trace(nn.Sequential(Raises()), torch.ones(2))
-    for made in (plain.trace_text(trace, name=HOSTILE[kind]), html.trace_html(trace, name=HOSTILE[kind])):
+    for made in (
+        render_text(trace_page(trace, name=HOSTILE[kind])),
+        render_html(trace_page(trace, name=HOSTILE[kind])),
+    ):
         assert not INVISIBLE.search(made)
         assert len(made) < 50_000
-    parsed(html.trace_html(trace, name=HOSTILE[kind]))
+    parsed(render_html(trace_page(trace, name=HOSTILE[kind])))
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
@@ -135,8 +141,8 @@ def test_a_summary_of_hostile_classes_is_inert(kind):
     from nnwidgets.magics.subcommands.summary import summary_page
 
     page = summary_page(model(HOSTILE[kind]), [])
-    assert not INVISIBLE.search(plain.written(page))
-    parsed(html.marked_up(page))
+    assert not INVISIBLE.search(render_text(page))
+    parsed(render_html(page))
 
 
 def test_html_of_a_hundred_thousand_modules_is_bounded_and_says_how_many_are_left_out():
@@ -144,18 +150,18 @@ def test_html_of_a_hundred_thousand_modules_is_bounded_and_says_how_many_are_lef
     for index in range(100_000):
         wide._modules[f"m{index}"] = nn.Identity() if index % 2 else nn.ReLU()
     tree = nnw.tree(wide)
-    made = html.tree_html(tree)
+    made = render_html(tree_page(tree))
     assert len(made) < 200_000
     assert re.search(r"… 99\s501 more", made)
     parsed(made)
-    assert len(plain.tree_text(tree).splitlines()) < 600
+    assert len(render_text(tree_page(tree)).splitlines()) < 600
 
 
 def test_html_of_a_deep_nest_stays_within_what_a_browser_nests():
     deep = nn.Linear(2, 2)
     for _ in range(5_000):
         deep = nn.Sequential(deep)
-    made = html.tree_html(nnw.tree(deep))
+    made = render_html(tree_page(nnw.tree(deep)))
     assert parsed(made).deepest < 400
     assert len(made) < 300_000
     assert max(map(len, str(nnw.tree(deep)).splitlines())) <= 125

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 import nnwidgets as nnw
-from nnwidgets.introspect import live_modules, live_tensors
+from nnwidgets.introspect import LiveModel, live_tensors
 
 
 def nest(depth):
@@ -83,7 +83,7 @@ def test_every_row_counts_what_torch_counts_below_it(seed):
     for _ in range(2):
         pool[4 + roll(12)].add_module("back", pool[4 + roll(12)])
     tree = nnw.tree(pool[-1])
-    modules = live_modules(pool[-1])
+    modules = LiveModel(pool[-1]).modules
     for node in tree.nodes:
         assert node.n_params == sum(p.numel() for p in modules[node.path].parameters()), node.path
 

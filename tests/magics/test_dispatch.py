@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from nnwidgets.magics.line.grammar import SUBCOMMANDS
+from nnwidgets.magics.subcommands.table import SUBCOMMANDS
 from tests.support.ipython_shell import shell
 
 

@@ -324,7 +324,7 @@ def test_a_question_inside_a_text_or_another_cell_magic_is_left_alone(ip):
 
 
 def test_every_subcommand_has_documentation(ip):
-    from nnwidgets.magics.line.grammar import SUBCOMMANDS
+    from nnwidgets.magics.subcommands.table import SUBCOMMANDS
 
     for name in SUBCOMMANDS:
         assert f"%nn {name}" in ip.run(f"%nn {name}?").text

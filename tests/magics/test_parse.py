@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nnwidgets.magics.line.grammar import SUBCOMMANDS, Command, InputSize, LineError
+from nnwidgets.magics.line.grammar import Command, InputSize, LineError
 from nnwidgets.magics.parse import parse, parse_cell
+from nnwidgets.magics.subcommands.table import SUBCOMMANDS
 
 
 def test_no_subcommand_explores():

@@ -14,10 +14,10 @@ from torch import nn
 
 from nnwidgets.errors import ChangedSinceError, InitializerError, InvalidTargetError
 from nnwidgets.introspect import stats
-from nnwidgets.server.handlers import changes, init
-from nnwidgets.server.handlers.init import overlay
-from nnwidgets.server.handlers.initializers import offer
-from nnwidgets.server.handlers.target import resolve_target
+from nnwidgets.server.handlers.edit import changes, init
+from nnwidgets.server.handlers.edit.initializers import answer_initializers
+from nnwidgets.server.handlers.edit.overlay import overlay
+from nnwidgets.server.handlers.edit.target import resolve_target
 from nnwidgets.server.session.session import Session
 
 
@@ -51,9 +51,9 @@ def session(model, **kwargs):
 def test_a_change_in_one_view_is_told_to_every_other_of_the_same_model_and_to_no_other():
     model, other = net(), net()
     (first, told_first), (second, told_second), (third, told_third) = session(model), session(model), session(other)
-    init.carry_out(first, {"path": "0.weight", "how": "normal_", "seed": 1}, Job())
+    init.answer_init(first, {"path": "0.weight", "how": "normal_", "seed": 1}, Job())
     assert told_first == told_second == [("changed", {"structure": False})]
-    changes.set_frozen(second, {"path": "0"}, Job())
+    changes.answer_freeze(second, {"path": "0"}, Job())
     assert told_first[-1] == ("changed", {"structure": True})
     assert told_third == []
     assert third.model_or_none is other
@@ -66,7 +66,7 @@ def test_a_view_that_is_forgotten_is_told_nothing_and_kept_by_nothing():
     del second
     gc.collect()
     assert gone() is None
-    changes.set_frozen(first, {"path": "0"}, Job())
+    changes.answer_freeze(first, {"path": "0"}, Job())
     assert told == []
 
 
@@ -75,10 +75,10 @@ def test_a_preview_gives_the_very_numbers_of_the_change():
     view, heard = session(model)
     body = {"path": "2.weight", "how": "kaiming_normal_", "kwargs": {"mode": "fan_out"}, "seed": 5}
     before = model[2].weight.clone()
-    shown = init.preview(view, body, Job())
+    shown = init.answer_preview(view, body, Job())
     assert torch.equal(model[2].weight, before)
     assert heard == []
-    made = init.carry_out(view, body, Job())
+    made = init.answer_init(view, body, Job())
     assert made["tensors"][0]["after"] == shown["tensors"][0]["after"]
     assert made["tensors"][0]["overlay"] == shown["tensors"][0]["overlay"]
     assert made["tensors"][0]["after"]["std"] == pytest.approx(model[2].weight.std().item())
@@ -91,8 +91,8 @@ def test_every_tied_name_of_a_change_shows_numbers_of_its_own():
     view, _ = session(model)
     body = {"path": "0.weight", "how": "normal_", "seed": 5}
     old = {path: stats(model.get_parameter(path)) for path in ("0.weight", "same.weight", "turned")}
-    shown = init.preview(view, body, Job())["tensors"]
-    made = init.carry_out(view, body, Job())["tensors"]
+    shown = init.answer_preview(view, body, Job())["tensors"]
+    made = init.answer_init(view, body, Job())["tensors"]
     assert {each["path"] for each in made} == set(old)
     for each, previewed in zip(made, shown, strict=True):
         new = stats(model.get_parameter(each["path"]))
@@ -107,7 +107,7 @@ def test_a_change_cancelled_before_it_began_is_not_made():
     view, heard = session(model)
     before = model[0].weight.clone()
     with pytest.raises(Exception, match="cancelled"):
-        init.carry_out(view, {"path": "0.weight", "how": "normal_"}, Job(cancelled=True))
+        init.answer_init(view, {"path": "0.weight", "how": "normal_"}, Job(cancelled=True))
     assert torch.equal(model[0].weight, before)
     assert heard == []
 
@@ -119,16 +119,16 @@ def test_optimizers_passed_to_the_view_are_told_of_and_cleared():
     adam.step()
     view, _ = session(model, optimizers=[adam])
     body = {"path": "0", "how": "normal_", "seed": 1}
-    (stale,) = init.preview(view, body, Job())["stale"]
+    (stale,) = init.answer_preview(view, body, Job())["stale"]
     assert stale["optimizer"] == "Adam"
     assert stale["n_tensors"] == 2
     assert "exp_avg of norm" in stale["message"]
     assert "clear_state" not in stale["message"]
-    reply = init.carry_out(view, {**body, "clear_state": True}, Job())
+    reply = init.answer_init(view, {**body, "clear_state": True}, Job())
     assert reply["warnings"] == []
     assert model[0].weight not in adam.state
     assert "optimizer.state.pop(net[0].weight, None)" in reply["code"]
-    changes.take_back(view, {}, Job())
+    changes.answer_undo(view, {}, Job())
     assert model[0].weight in adam.state
 
 
@@ -151,7 +151,9 @@ def test_a_target_means_what_it_says(body, paths):
 def test_a_constant_is_offered_for_a_bias_and_refused_for_a_weight():
     view, _ = session(net(), hold=True)
     refused = {
-        path: {each["name"]: each["refused"] for each in offer(view, {"path": path}, Job())["initializers"]}
+        path: {
+            each["name"]: each["refused"] for each in answer_initializers(view, {"path": path}, Job())["initializers"]
+        }
         for path in ("0.weight", "0.bias", "0")
     }
     assert "stay the same" in refused["0.weight"]["zeros_"]
@@ -160,14 +162,14 @@ def test_a_constant_is_offered_for_a_bias_and_refused_for_a_weight():
     assert refused["0"]["reset"] is None
     assert "whole modules" in refused["0.weight"]["reset"]
     with pytest.raises(InitializerError, match="zeros_ is refused here"):
-        init.carry_out(view, {"path": "0", "how": "zeros_"}, Job())
+        init.answer_init(view, {"path": "0", "how": "zeros_"}, Job())
 
 
 def test_a_reset_says_what_it_leaves():
     model = nn.Sequential(nn.Linear(2, 2), holding(torch.zeros(3)))
     model[1].own = nn.Parameter(torch.ones(3))
     view, _ = session(model)
-    (warning,) = init.preview(view, {"path": "", "how": "reset", "seed": 1}, Job())["warnings"]
+    (warning,) = init.answer_preview(view, {"path": "", "how": "reset", "seed": 1}, Job())["warnings"]
     assert warning.startswith("1.own: left as they are")
 
 
@@ -180,19 +182,19 @@ def test_a_reset_says_what_it_leaves():
 )
 def test_what_can_not_be_filled_is_told_before_anything_is_chosen(made, why):
     view, _ = session(made(), hold=True)
-    assert why in offer(view, {"path": "weight"}, Job())["problem"]
+    assert why in answer_initializers(view, {"path": "weight"}, Job())["problem"]
 
 
 def test_undo_over_other_codes_values_has_an_error_of_its_own():
     model = net()
     view, _ = session(model)
-    changes.set_value(view, {"path": "0.bias", "index": [0], "value": "2"}, Job())
+    changes.answer_assign(view, {"path": "0.bias", "index": [0], "value": "2"}, Job())
     with torch.no_grad():
         model[0].bias[0] = 3
     with pytest.raises(ChangedSinceError):
-        changes.take_back(view, {}, Job())
-    changes.take_back(view, {"force": True}, Job())
-    assert changes.tell_history(view, {}, Job())["redo"] == "0.bias[0] = 2"
+        changes.answer_undo(view, {}, Job())
+    changes.answer_undo(view, {"force": True}, Job())
+    assert changes.answer_history(view, {}, Job())["redo"] == "0.bias[0] = 2"
 
 
 @pytest.mark.parametrize("text", ["", "x", "1,2", "[1]", "__import__('os')"])

@@ -7,6 +7,8 @@ import torch
 from torch import nn
 
 import nnwidgets as nnw
+from nnwidgets.introspect import ModuleTree
+from nnwidgets.introspect.safe_access import lookup
 
 
 @pytest.fixture
@@ -54,3 +56,36 @@ def test_where_there_are_no_values_the_facts_come_alone(ask, values):
     found = ask(net, "inspect", path="values", bins=64, windows=[{}])
     assert found["tensor"]["n_elements"] == values.numel()
     assert not {"stats", "windows"} & found.keys()
+
+
+@pytest.fixture
+def looked_up(monkeypatch):
+    """Paths resolved in the tree, and live modules looked into, in the order it happens."""
+    paths, modules = [], []
+    resolve, parts = ModuleTree.resolve, lookup.parts
+    monkeypatch.setattr(ModuleTree, "resolve", lambda tree, path: paths.append(path) or resolve(tree, path))
+    monkeypatch.setattr(lookup, "parts", lambda module: modules.append(module) or parts(module))
+    return paths, modules
+
+
+@pytest.mark.parametrize("kind", ["inspect", "stats", "values"])
+def test_a_request_finds_its_tensor_once_however_much_it_asks_of_it(ask, looked_up, kind):
+    net = nn.Sequential(nn.Sequential(nn.Linear(5, 3)), nn.Linear(3, 2))
+    net(torch.ones(1, 5)).sum().backward()
+    windows = [{}, {"rows": 1, "columns": 1}, {"of": "grad"}, {"row": 2}]
+    more = {"inspect": {"bins": 64, "windows": windows}}.get(kind, {})
+    found = ask(net, kind, path="0.0.weight", **more)
+    assert kind != "inspect" or (found["stats"] and all(found["windows"]))
+    paths, modules = looked_up
+    assert paths == ["0.0.weight"]
+    assert modules == [net, net[0], net[0][0]]
+
+
+def test_a_module_that_holds_many_tied_tensors_is_looked_into_once(ask, looked_up):
+    net = nn.ModuleList(nn.Linear(2, 2, bias=False) for _ in range(40))
+    for k in range(20):
+        net[20 + k].weight = net[k].weight
+    (member,) = {len(group["members"]) for group in ask(net, "ties")["ties"]}
+    assert member == 2
+    _, modules = looked_up
+    assert len(modules) == len({id(module) for module in modules}) == 41

@@ -7,9 +7,10 @@ from torch import nn
 
 import nnwidgets as nnw
 from nnwidgets.edit import set_budget
-from nnwidgets.text import html, plain
 from nnwidgets.text.document import Code, Table
-from nnwidgets.text.pages.changes import MOST_TENSORS, change_page, code_page
+from nnwidgets.text.html import render_html
+from nnwidgets.text.pages.changes import MOST_TENSORS, change_page, code_page, history_page
+from nnwidgets.text.plain import render_text
 from tests.support.edited_models import mlp
 
 
@@ -38,12 +39,12 @@ def test_numbers_before_and_after_are_those_of_stats():
     before = nnw.stats(net[0].weight)
     change = nnw.init(net, "0.weight", "normal_", seed=7)
     after = nnw.stats(net[0].weight)
-    rows = Cells(html.change_html(change)).rows
+    rows = Cells(render_html(change_page(change))).rows
     names = ("mean", "std", "min", "max")
     for label, wanted in (("before", before), ("after", after)):
         row = next(row for row in rows if label in row)
         assert row[2:] == [f"{getattr(wanted, name):.6g}" for name in names]
-        assert all(cell in plain.change_text(change) for cell in row)
+        assert all(cell in render_text(change_page(change)) for cell in row)
 
 
 def test_an_undone_change_shows_what_there_is_now_below_what_was_taken_back():
@@ -68,13 +69,13 @@ def test_only_the_numbers_that_are_shown_are_made(monkeypatch):
     few = ["3.weight", "5.weight"]
     assert other.numbers(few) == ({path: before[path] for path in few}, {path: after[path] for path in few})
     assert len(made) == 4
-    plain.change_text(other)
+    render_text(change_page(other))
     assert len(made) == 4 + 2 * MOST_TENSORS
 
 
 def test_values_that_are_not_finite_are_counted():
     net = mlp()
-    text = plain.change_text(nnw.assign(net, "0.bias[:3]", float("nan")))
+    text = render_text(change_page(nnw.assign(net, "0.bias[:3]", float("nan"))))
     assert "not finite" in text
     assert next(line for line in text.splitlines() if "after" in line).split()[-1] == "3"
     assert "becomes NaN" in text
@@ -82,7 +83,7 @@ def test_values_that_are_not_finite_are_counted():
 
 def test_many_tensors_are_counted_and_names_stay_in_line():
     net = nn.Sequential(*[nn.Linear(2, 2, bias=False) for _ in range(MOST_TENSORS + 5)])
-    text = plain.change_text(nnw.init(net, "Linear.weight", "normal_"))
+    text = render_text(change_page(nnw.init(net, "Linear.weight", "normal_")))
     assert "… 5 more" in text
     lines = [line for line in text.splitlines() if " before " in line]
     assert len(lines) == MOST_TENSORS
@@ -91,7 +92,7 @@ def test_many_tensors_are_counted_and_names_stay_in_line():
 
 def test_a_sampled_number_is_marked():
     change = nnw.init(nn.Linear(2100, 2000, bias=False), "weight", "normal_", seed=1)
-    assert "≈" in plain.change_text(change)
+    assert "≈" in render_text(change_page(change))
 
 
 @pytest.mark.parametrize("hostile", ["<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "\u202e\x1b[31m"])
@@ -101,11 +102,11 @@ def test_names_of_the_model_are_inert(hostile):
     net.again = net._modules[hostile]
     change = nnw.init(net, "Linear.weight", "ones_", seed=7)
     nnw.assign(net, "again.weight[0, 0]", 3)
-    for made in (html.change_html(change), html.history_html(nnw.history(net), name=hostile)):
+    for made in (render_html(change_page(change)), render_html(history_page(nnw.history(net), name=hostile))):
         assert Cells(made).tags <= {"div", "p", "b", "table", "thead", "tbody", "tr", "th", "td", "code", "pre"}
         assert "\u202e" not in made
         assert "\x1b" not in made
-    for made in (plain.change_text(change), plain.history_text(nnw.history(net), name=hostile)):
+    for made in (render_text(change_page(change)), render_text(history_page(nnw.history(net), name=hostile))):
         assert "\u202e" not in made
         assert "\x1b" not in made
 
@@ -115,7 +116,7 @@ def test_a_history_says_what_can_not_be_undone_any_more():
     for _ in range(3):
         nnw.init(net, "0.weight", "normal_")
     set_budget(net, 200)
-    lines = plain.history_text(nnw.history(net), name="net").splitlines()
+    lines = render_text(history_page(nnw.history(net), name="net")).splitlines()
     assert [("can't be undone" in line) for line in lines[1:4]] == [True, True, False]
     assert any("The oldest 2 can't be undone" in line for line in lines)
 
@@ -124,7 +125,7 @@ def test_a_history_of_thousands_shows_the_latest():
     net = mlp()
     for value in range(510):
         nnw.assign(net, "0.bias[0]", value)
-    text = plain.history_text(nnw.history(net))
+    text = render_text(history_page(nnw.history(net)))
     assert "… 10 older changes" in text
     assert "0.bias[0] = 509" in text
     assert "0.bias[0] = 9 " not in text
@@ -134,14 +135,14 @@ def test_code_is_whole_from_the_left_edge_with_its_tabs_and_without_marks_that_h
     source = "if True:\n\tname = '" + "x" * 500 + "\u202e'\n"
     page = code_page(source)
     assert page == (Code(source.rstrip("\n"), is_whole=True),)
-    text = plain.written(page)
+    text = render_text(page)
     names = {}
     exec(text, names)  # noqa: S102 - that it runs is the claim
     assert names["name"] == "x" * 500 + "\u202e"
     assert "\u202e" not in text
-    assert "x" * 500 in html.marked_up(page)
+    assert "x" * 500 in render_html(page)
 
 
 def test_a_change_of_flags_says_what_they_are():
     net = mlp()
-    assert "frozen" in plain.change_text(nnw.freeze(net, "0"))
+    assert "frozen" in render_text(change_page(nnw.freeze(net, "0")))

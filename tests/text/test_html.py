@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 import nnwidgets as nnw
-from nnwidgets.text import html
+from nnwidgets.text.html import render_html
+from nnwidgets.text.pages.model import findings_page, tensor_page, trace_page, tree_page
 
 
 class Outline(HTMLParser):
@@ -41,7 +42,7 @@ def read(markup):
 
 def test_levels_of_the_tree_are_levels_of_lists_without_any_style():
     net = nn.Sequential(nn.Linear(20, 256), nn.Sequential(nn.ReLU()), nn.Linear(256, 10))
-    outline = read(html.tree_html(nnw.tree(net)))
+    outline = read(render_html(tree_page(nnw.tree(net))))
     levels = [(level, "".join(said).split()[0]) for level, said in outline.rows]
     assert levels == [
         (1, "Sequential"),
@@ -50,12 +51,12 @@ def test_levels_of_the_tree_are_levels_of_lists_without_any_style():
 
 
 def test_a_row_reads_as_a_sentence_without_any_style():
-    text = "".join(read(html.tree_html(nnw.tree(nn.Sequential(nn.Linear(20, 256))))).rows[1][1])
+    text = "".join(read(render_html(tree_page(nnw.tree(nn.Sequential(nn.Linear(20, 256)))))).rows[1][1])
     assert re.fullmatch(r"0 Linear · 20 → 256 · 5\s376 parameters", text.strip())
 
 
 def test_what_has_something_below_opens_without_script():
-    markup = html.tree_html(nnw.tree(nn.Sequential(nn.Linear(2, 2), nn.ReLU())))
+    markup = render_html(tree_page(nnw.tree(nn.Sequential(nn.Linear(2, 2), nn.ReLU()))))
     tags = [tag for tag, _ in read(markup).tags]
     assert tags.count("details") == tags.count("summary") == 2
     assert "script" not in markup
@@ -64,27 +65,27 @@ def test_what_has_something_below_opens_without_script():
 
 def test_folded_blocks_are_closed_at_first():
     net = nn.Sequential(*[nn.Linear(2, 2) for _ in range(4)])
-    details = [attributes for tag, attributes in read(html.tree_html(nnw.tree(net))).tags if tag == "details"]
+    details = [attributes for tag, attributes in read(render_html(tree_page(nnw.tree(net)))).tags if tag == "details"]
     assert ["open" in attributes for attributes in details] == [True, False]
 
 
 def test_a_tree_can_begin_at_a_path_and_stop_at_a_depth():
     tree = nnw.tree(nn.Sequential(nn.Sequential(nn.Tanh()), nn.ReLU()))
-    assert "Tanh" not in html.tree_html(tree, depth=1)
-    assert "ReLU" not in html.tree_html(tree, path="0")
-    assert "Tanh" in html.tree_html(tree, path="0")
+    assert "Tanh" not in render_html(tree_page(tree, depth=1))
+    assert "ReLU" not in render_html(tree_page(tree, path="0"))
+    assert "Tanh" in render_html(tree_page(tree, path="0"))
 
 
 def test_tables_have_heads():
     trace = nnw.trace(nn.Sequential(nn.Linear(2, 3)), torch.ones(1, 2))
-    markup = html.trace_html(trace, name="net")
+    markup = render_html(trace_page(trace, name="net"))
     assert markup.count("<th ") == 5
     assert "1 × 3 f32" in markup
 
 
 def test_a_histogram_is_said_in_words_too():
     net = nn.Linear(20, 20)
-    markup = html.tensor_html(nnw.tree(net).tensors[0], nnw.stats(net.weight))
+    markup = render_html(tensor_page(nnw.tree(net).tensors[0], nnw.stats(net.weight)))
     assert "Histogram from" in markup
     assert 'aria-hidden="true"' in markup
 
@@ -92,7 +93,7 @@ def test_a_histogram_is_said_in_words_too():
 def test_a_finding_has_its_severity_in_words_and_its_fix_as_code():
     net = nn.Linear(2, 2)
     net.loose = torch.ones(2)
-    markup = html.findings_html(nnw.check(net))
+    markup = render_html(findings_page(nnw.check(net)))
     assert "warning" in markup
     assert re.search(r"<pre[^>]*><code>", markup)
     assert "register_buffer(&#x27;loose&#x27;" in markup
@@ -100,7 +101,9 @@ def test_a_finding_has_its_severity_in_words_and_its_fix_as_code():
 
 def test_colours_are_the_pages_own():
     net = nn.Linear(2, 2)
-    markup = html.tree_html(nnw.tree(net)) + html.tensor_html(nnw.tree(net).tensors[0], nnw.stats(net.weight))
+    markup = render_html(tree_page(nnw.tree(net))) + render_html(
+        tensor_page(nnw.tree(net).tensors[0], nnw.stats(net.weight))
+    )
     styles = re.findall(r'style="([^"]*)"', markup)
     assert styles
     assert not any(re.search(r"#[0-9a-f]{3}|rgb|(?<!-)color:", style) for style in styles)

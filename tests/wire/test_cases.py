@@ -17,8 +17,8 @@ from nnwidgets import edit
 from nnwidgets.edit import initializers
 from nnwidgets.introspect import Trace, TraceCall
 from nnwidgets.server import page_files
-from nnwidgets.server.handlers import initializers as offering
-from nnwidgets.server.handlers import registry as answering
+from nnwidgets.server.handlers import models_and_parts
+from nnwidgets.server.handlers.edit import initializers as offering
 from nnwidgets.server.handlers.registry import handlers, is_long
 from nnwidgets.server.notebook import folder as notebook_folder
 from nnwidgets.server.notebook.variables import Identities
@@ -126,7 +126,7 @@ class Far:
         self.held = MODELS.get(name, mlp)()
         session = Session(self.held, name="net")
         if name == "traced":
-            session.show(Trace((CALL,), None, None, ("1",), 0.25, 2**60))
+            session.show_trace(Trace((CALL,), None, None, ("1",), 0.25, 2**60))
         answers = handlers(lambda body: session)
         if name == "variables":
             main = sys.modules["__main__"]
@@ -136,7 +136,7 @@ class Far:
             monkeypatch.setattr(main, "net", self.held, raising=False)
             trainer = torch.optim.SGD(self.held.parameters(), lr=0.1)
             monkeypatch.setattr(main, "trainer", trainer, raising=False)
-            monkeypatch.setattr(answering, "_identities", Identities())
+            monkeypatch.setattr(models_and_parts, "_identities", Identities())
             answers = handlers(NamedSessions().find)
         if name == "parts":
             monkeypatch.setattr(page_files, "_STATIC", folder)

@@ -2,7 +2,7 @@ import explorerCss from "style:main";
 import panelCss from "style:panel";
 import type { ShareScope } from "../lab/moduleFederation.ts";
 import { plugin } from "../lab/plugin.ts";
-import { hostFrom } from "../lab/services.ts";
+import { takeHost } from "../lab/services.ts";
 
 /** A container of webpack's module federation, as JupyterLab expects one of each prebuilt extension. */
 interface Container {
@@ -26,7 +26,7 @@ const container: Container = {
     if (module !== "./extension") {
       throw new Error(`nnwidgets: there is no module ${module} in this extension.`);
     }
-    const made = { __esModule: true, default: plugin(await hostFrom(scope), [explorerCss, panelCss]) };
+    const made = { __esModule: true, default: plugin(await takeHost(scope), [explorerCss, panelCss]) };
     return () => made;
   },
 };

@@ -1,13 +1,13 @@
 import { h } from "preact";
 import type { TickedBody } from "../protocol/messages.ts";
-import { Beats } from "../views/training/history.ts";
-import { PulseCell } from "../views/training/SparklineCell.tsx";
+import { TrainingHistory } from "../views/training/history.ts";
+import { SparklineCell } from "../views/training/SparklineCell.tsx";
 
-/** What one view hears and draws of a training. */
-export default function pulse() {
-  const beats = new Beats();
+/** What one view keeps and draws of a training. */
+export default function training() {
+  const history = new TrainingHistory();
   return {
-    hear: (body: TickedBody): void => beats.hear(body),
-    Cell: ({ path }: { readonly path: string }) => h(PulseCell, { beats, path }),
+    add: (body: TickedBody): void => history.add(body),
+    Cell: ({ path }: { readonly path: string }) => h(SparklineCell, { history, path }),
   };
 }

@@ -1,9 +1,9 @@
 import { render as draw, h } from "preact";
 import { addStyle } from "../lib/addStyle.ts";
-import { unzipped } from "../lib/gunzip.ts";
+import { gunzip } from "../lib/gunzip.ts";
 import { type Channel, ChannelClient } from "../protocol/client.ts";
 import { asDataView } from "../protocol/codec.ts";
-import { type KernelWatch, kernelOf, kernelUnseen, type WidgetManager } from "../protocol/kernelStatus.ts";
+import { type KernelWatch, unwatchedKernel, type WidgetManager, watchKernel } from "../protocol/kernelStatus.ts";
 import type { OpenReply } from "../protocol/messages.ts";
 import { App } from "../views/App.tsx";
 
@@ -32,8 +32,8 @@ const TELL_AFTER_MS = 100;
 
 async function render({ model, el, style }: RenderContext): Promise<() => void> {
   const bundle = model.get("_bundle") as string;
-  const kernel = bundle === "" ? kernelUnseen() : await kernelOf(model.widget_manager, bundle);
-  const first = JSON.parse(await unzipped(model.get("_first") as DataView<ArrayBuffer>)) as OpenReply;
+  const kernel = bundle === "" ? unwatchedKernel() : await watchKernel(model.widget_manager, bundle);
+  const first = JSON.parse(await gunzip(model.get("_first") as DataView<ArrayBuffer>)) as OpenReply;
   // Another tab's views hear the replies to this one's requests: counted ids would be theirs too.
   const client = new ChannelClient(channelOf(model, kernel), `${Math.random()}.`);
   if (style !== undefined) {
@@ -90,7 +90,7 @@ async function render({ model, el, style }: RenderContext): Promise<() => void> 
   client.onTurn = () => kernel.isTaken() && redraw();
   const stopWatching = kernel.onChange(() => {
     if (!kernel.isAlive()) {
-      client.lost();
+      client.failWaiting();
     }
     redraw();
   });
@@ -108,7 +108,7 @@ async function render({ model, el, style }: RenderContext): Promise<() => void> 
   };
 }
 
-function channelOf(model: WidgetModel, { isAlive, unreached }: KernelWatch): Channel {
+function channelOf(model: WidgetModel, { isAlive, onUnreached: unreached }: KernelWatch): Channel {
   return {
     send: (message) => void Promise.resolve(model.send(message)).catch(unreached),
     isAlive,

@@ -1,7 +1,7 @@
-import { Glyph, type GlyphName } from "./Icon.tsx";
+import { Icon, type IconName } from "./Icon.tsx";
 
 interface BannerProps {
-  readonly glyph: GlyphName;
+  readonly glyph: IconName;
   readonly title: string;
   readonly text: string;
   readonly isError?: boolean;
@@ -12,7 +12,7 @@ interface BannerProps {
 export function Banner({ glyph, title, text, isError = false, action }: BannerProps) {
   return (
     <div class={isError ? "nnw-banner nnw-banner-error" : "nnw-banner"} role={isError ? "alert" : "status"}>
-      <Glyph name={glyph} />
+      <Icon name={glyph} />
       <span>
         <b>{title}</b> {text}
       </span>

@@ -2,7 +2,7 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { t, word } from "../i18n/translate.ts";
 import { copyText } from "../lib/clipboard.ts";
-import { Glyph } from "./Icon.tsx";
+import { Icon } from "./Icon.tsx";
 
 interface CopyButtonProps {
   /** Or what gets it. */
@@ -42,7 +42,7 @@ export function CopyButton({ text, label, words, disabled = false }: CopyButtonP
       title={t(outcome) || label}
       onClick={copy}
     >
-      <Glyph name={outcome === "Copied" ? "check" : "copy"} />
+      <Icon name={outcome === "Copied" ? "check" : "copy"} />
       {words}
       <span class="nnw-hidden" aria-live="polite">
         {t(outcome)}

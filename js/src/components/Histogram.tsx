@@ -2,7 +2,7 @@ import { useMemo, useState } from "preact/hooks";
 import { t } from "../i18n/translate.ts";
 import { countText, exactCount, floatText, percentText, toNumber } from "../lib/format.ts";
 import { type Bins, barsFor, barsPath, binAt, crop, regroup, ticks, zeroAt } from "../lib/histogram.ts";
-import { take } from "../lib/keyEvents.ts";
+import { consumeEvent } from "../lib/keyEvents.ts";
 import type { StatsReply } from "../protocol/messages.ts";
 
 const WIDTH = 192;
@@ -49,7 +49,7 @@ export function Histogram({ reply, label, hue, isLog }: HistogramProps) {
     };
     const next = moves[event.key];
     if (next !== undefined) {
-      take(event);
+      consumeEvent(event);
       setBin(next);
     }
   };
@@ -89,13 +89,7 @@ export function Histogram({ reply, label, hue, isLog }: HistogramProps) {
           {isWhole ? t("all") : `+${percentText(outside)}`}
         </button>
       ) : null}
-      <div class="nnw-ticks" aria-hidden="true">
-        {ticks(bins).map((tick) => (
-          <span key={tick.value} {...tickPlace(tick.at)}>
-            {floatText(tick.value, 2)}
-          </span>
-        ))}
-      </div>
+      <Ticks bins={bins} />
     </div>
   );
 }
@@ -113,8 +107,21 @@ function litPath({ counts, edges }: Bins, at: number): string {
   return barsPath({ counts: only, edges }, false, WIDTH, HEIGHT);
 }
 
+/** The axis below a histogram. */
+export function Ticks({ bins }: { readonly bins: Bins }) {
+  return (
+    <div class="nnw-ticks" aria-hidden="true">
+      {ticks(bins).map(({ value, at }) => (
+        <span key={value} {...tickPlace(at)}>
+          {floatText(value, 2)}
+        </span>
+      ))}
+    </div>
+  );
+}
+
 /** A tick's words are centred under it, but keep inside the plot at its ends. */
-export function tickPlace(at: number): { readonly class?: string; readonly style: { readonly left: string } } {
+function tickPlace(at: number): { readonly class?: string; readonly style: { readonly left: string } } {
   if (at < 0.12) {
     return { class: "nnw-tick-start", style: { left: "0" } };
   }

@@ -25,10 +25,10 @@ const PATHS = {
   fit: "M3 6V3h3M10 3h3v3M13 10v3h-3M6 13H3v-3",
 } as const;
 
-export type GlyphName = keyof typeof PATHS;
+export type IconName = keyof typeof PATHS;
 
 /** A 16 px line drawing in the text's colour; always beside words, or in something that has a name. */
-export function Glyph({ name, class: extra = "" }: { readonly name: GlyphName; readonly class?: string }) {
+export function Icon({ name, class: extra = "" }: { readonly name: IconName; readonly class?: string }) {
   return (
     <svg class={`nnw-icon nnw-icon-${name} ${extra}`} viewBox="0 0 16 16" aria-hidden="true" focusable="false">
       <path d={PATHS[name]} />

@@ -1,9 +1,9 @@
-import { choose, language } from "../i18n/language.ts";
+import { chooseLanguage, currentLanguage } from "../i18n/language.ts";
 import { t } from "../i18n/translate.ts";
 
 /** Leads to the other language, in its own words. */
 export function LanguageSwitch({ alive }: { readonly alive: boolean }) {
-  const [other, name] = language() === "en" ? (["zh", "中文"] as const) : (["en", "English"] as const);
+  const [other, name] = currentLanguage() === "en" ? (["zh", "中文"] as const) : (["en", "English"] as const);
   return (
     <button
       type="button"
@@ -11,7 +11,7 @@ export function LanguageSwitch({ alive }: { readonly alive: boolean }) {
       lang={other}
       title={t("Language")}
       disabled={!alive}
-      onClick={() => choose(other)}
+      onClick={() => chooseLanguage(other)}
     >
       {name}
     </button>

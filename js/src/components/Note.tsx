@@ -1,12 +1,12 @@
 import type { ComponentChildren } from "preact";
 import { t } from "../i18n/translate.ts";
-import { type Fault, faultDetails } from "../lib/errors.ts";
+import { errorDetails, type PageError } from "../lib/errors.ts";
 import { CopyButton } from "./CopyButton.tsx";
-import { Glyph, type GlyphName } from "./Icon.tsx";
+import { Icon, type IconName } from "./Icon.tsx";
 
 export type NoteKind = "error" | "warning" | "note";
 
-const ICONS: Readonly<Record<NoteKind, GlyphName>> = { error: "warning", warning: "warning", note: "info" };
+const ICONS: Readonly<Record<NoteKind, IconName>> = { error: "warning", warning: "warning", note: "info" };
 
 interface NoteProps {
   readonly kind: NoteKind;
@@ -18,14 +18,14 @@ interface NoteProps {
 export function Note({ kind, role, children }: NoteProps) {
   return (
     <div class={`nnw-note nnw-note-${kind}`} role={role}>
-      <Glyph name={ICONS[kind]} />
+      <Icon name={ICONS[kind]} />
       <div class="nnw-note-body">{children}</div>
     </div>
   );
 }
 
-interface FaultNoteProps {
-  readonly fault: Fault;
+interface ErrorNoteProps {
+  readonly error: PageError;
   readonly path: string;
   /** What didn't work, one sentence. */
   readonly what: string;
@@ -34,20 +34,20 @@ interface FaultNoteProps {
 }
 
 /** An error in the place where it happened, with what to do. */
-export function FaultNote({ fault, path, what, alive, onRetry }: FaultNoteProps) {
+export function ErrorNote({ error, path, what, alive, onRetry }: ErrorNoteProps) {
   return (
     <div class="nnw-fault">
       <Note kind="error" role="alert">
         <b>{what}</b>
-        <p>{fault.message}</p>
-        {fault.hint !== "" && !fault.message.includes(fault.hint) ? <p>{fault.hint}</p> : null}
+        <p>{error.message}</p>
+        {error.hint !== "" && !error.message.includes(error.hint) ? <p>{error.hint}</p> : null}
       </Note>
       <div class="nnw-actions">
         <button type="button" class="nnw-button" disabled={!alive} onClick={onRetry}>
           {t("Try again")}
         </button>
         <CopyButton
-          text={faultDetails(fault, path)}
+          text={errorDetails(error, path)}
           label={t("Copy the details of this error")}
           words={t("Copy the details")}
         />

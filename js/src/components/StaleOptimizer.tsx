@@ -2,7 +2,7 @@ import { t } from "../i18n/translate.ts";
 import type { StaleState } from "../protocol/messages.ts";
 import { Note } from "./Note.tsx";
 
-interface StaleProps {
+interface StaleOptimizerProps {
   readonly stale: readonly StaleState[];
   readonly clears: boolean;
   readonly isApplied: boolean;
@@ -10,7 +10,7 @@ interface StaleProps {
 }
 
 /** What live optimizers remember of the old values, and whether to clear that too. */
-export function Stale({ stale, clears, isApplied, onClears }: StaleProps) {
+export function StaleOptimizer({ stale, clears, isApplied, onClears }: StaleOptimizerProps) {
   if (stale.length === 0) {
     return null;
   }

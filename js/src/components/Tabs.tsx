@@ -1,6 +1,6 @@
 import type { RefObject } from "preact";
 import { useRef } from "preact/hooks";
-import { isModified, keyOf, take } from "../lib/keyEvents.ts";
+import { consumeEvent, isModified, keyOf } from "../lib/keyEvents.ts";
 
 export interface Tab<Id extends string> {
   readonly id: Id;
@@ -46,7 +46,7 @@ export function Tabs<Id extends string>({ tabs, selected, onSelect, label, prefi
     );
     const next = tabs[at];
     if (next !== undefined) {
-      take(event);
+      consumeEvent(event);
       onSelect(next.id);
       list.current?.querySelectorAll<HTMLElement>("[role=tab]").item(at)?.focus();
     }

@@ -1,6 +1,6 @@
 import type { ComponentChildren, RefObject } from "preact";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
-import { type Block, topOf, useRows } from "../hooks/useVirtualRows.ts";
+import { type Block, drawnRows, scrollToRow, topOf, useVirtualRows } from "../hooks/useVirtualRows.ts";
 import { isModified, keyOf } from "../lib/keyEvents.ts";
 
 interface VirtualListProps {
@@ -17,14 +17,14 @@ interface VirtualListProps {
 /** A long list of which only the rows in sight are on the page. What is in a row has the focus, not the row. */
 export function VirtualList({ class: extra, label, blocks, children, onLook, of }: VirtualListProps) {
   const frame = useRef<HTMLDivElement>(null);
-  const { start, stop, first, last, height, topOf: top } = useRows(frame, blocks);
+  const sight = useVirtualRows(frame, blocks);
   useFromTheTop(frame, of);
-  useEffect(() => onLook(first, last));
+  useEffect(() => onLook(sight.first, sight.last));
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable.
     <div ref={frame} class={`nnw-list ${extra}`} role="list" aria-label={label} tabIndex={0}>
-      <div role="presentation" style={{ height: `${height}px` }}>
-        {range(start, stop).map((index) => children(index, top(index)))}
+      <div role="presentation" style={{ height: `${sight.height}px` }}>
+        {drawnRows(sight).map((index) => children(index, topOf(blocks, index)))}
       </div>
     </div>
   );
@@ -58,19 +58,14 @@ const PAGE_ROWS = 10;
 export function PickList(props: PickListProps) {
   const { class: extra, label, blocks, children, onLook, of, role, active, id, total } = props;
   const frame = useRef<HTMLDivElement>(null);
-  const { start, stop, first, last, height, topOf: top } = useRows(frame, blocks);
+  const sight = useVirtualRows(frame, blocks);
   useFromTheTop(frame, of);
-  useEffect(() => onLook(first, last));
-  const drawn = range(start, stop);
-  // The row the keyboard is on keeps its place in the page: the list names it as its active one.
-  if (total > 0 && (active < start || active >= stop)) {
-    drawn.push(active);
-  }
+  useEffect(() => onLook(sight.first, sight.last));
   const go = (index: number): void => {
     const to = Math.max(0, Math.min(total - 1, index));
     props.onActive(to);
     if (frame.current !== null) {
-      scrollTo(frame.current, topOf(blocks, to), topOf(blocks, to + 1));
+      scrollToRow(frame.current, blocks, to);
     }
   };
   const keys: Readonly<Record<string, () => void>> = {
@@ -104,8 +99,8 @@ export function PickList(props: PickListProps) {
         }
       }}
     >
-      <div role="presentation" style={{ height: `${height}px` }}>
-        {drawn.map((index) => children(index, top(index)))}
+      <div role="presentation" style={{ height: `${sight.height}px` }}>
+        {drawnRows(sight, total > 0 ? active : undefined).map((index) => children(index, topOf(blocks, index)))}
       </div>
     </div>
   );
@@ -117,16 +112,4 @@ function useFromTheTop(frame: RefObject<HTMLElement | null>, of: string): void {
       frame.current.scrollTop = 0;
     }
   }, [of, frame]);
-}
-
-function scrollTo(frame: HTMLElement, top: number, bottom: number): void {
-  if (top < frame.scrollTop) {
-    frame.scrollTop = top;
-  } else if (bottom > frame.scrollTop + frame.clientHeight) {
-    frame.scrollTop = bottom - frame.clientHeight;
-  }
-}
-
-function range(start: number, stop: number): number[] {
-  return Array.from({ length: Math.max(0, stop - start) }, (_, index) => start + index);
 }

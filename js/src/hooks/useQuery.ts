@@ -1,5 +1,5 @@
 import { useCallback, useLayoutEffect, useRef, useState } from "preact/hooks";
-import { type Fault, faultOf } from "../lib/errors.ts";
+import { type PageError, toPageError } from "../lib/errors.ts";
 import type { Client } from "../protocol/client.ts";
 import type { Bodies, Kind, Replies } from "../protocol/messages.ts";
 
@@ -16,13 +16,13 @@ export interface Query<K extends Kind> {
   /** Whether `answer` answers what is asked now. */
   readonly isCurrent: boolean;
   /** What the question asked now failed with. */
-  readonly fault: Fault | null;
+  readonly error: PageError | null;
   readonly retry: () => void;
 }
 
 interface Held<K extends Kind> {
   readonly answer: Answer<K> | null;
-  readonly fault: { readonly key: string; readonly fault: Fault } | null;
+  readonly error: { readonly key: string; readonly error: PageError } | null;
 }
 
 export interface QueryOptions {
@@ -49,7 +49,7 @@ export function useQuery<K extends Kind>(
   body: Bodies[K] | null,
   { generation, alive, came, beside }: QueryOptions & Extras<K>,
 ): Query<K> {
-  const [held, setHeld] = useState<Held<K>>({ answer: null, fault: null });
+  const [held, setHeld] = useState<Held<K>>({ answer: null, error: null });
   const [turn, setTurn] = useState(0);
   const key = body === null ? null : JSON.stringify(body);
   const brought = came?.find((each) => each.key === key);
@@ -68,7 +68,7 @@ export function useQuery<K extends Kind>(
     askedGeneration.current = latest.current.generation;
     if (brought !== undefined && brought !== taken.current) {
       taken.current = brought;
-      setHeld({ answer: brought, fault: null });
+      setHeld({ answer: brought, error: null });
       return;
     }
     const stop = new AbortController();
@@ -86,8 +86,8 @@ export function useQuery<K extends Kind>(
       }
     };
     client.request(kind, { ...asked, ...beside?.() }, { signal: stop.signal }).then(
-      (reply) => ended(() => ({ answer: { key, body: reply.body, buffers: reply.buffers }, fault: null })),
-      (error: unknown) => ended(({ answer }) => ({ answer, fault: { key, fault: faultOf(error) } })),
+      (reply) => ended(() => ({ answer: { key, body: reply.body, buffers: reply.buffers }, error: null })),
+      (error: unknown) => ended(({ answer }) => ({ answer, error: { key, error: toPageError(error) } })),
     );
     return () => {
       if (!isOver) {
@@ -107,7 +107,7 @@ export function useQuery<K extends Kind>(
   return {
     answer: key === null ? null : held.answer,
     isCurrent: held.answer !== null && held.answer.key === key,
-    fault: held.fault !== null && held.fault.key === key ? held.fault.fault : null,
+    error: held.error !== null && held.error.key === key ? held.error.error : null,
     retry,
   };
 }

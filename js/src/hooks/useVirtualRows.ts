@@ -1,8 +1,8 @@
 import type { RefObject } from "preact";
-import { useCallback, useLayoutEffect, useState } from "preact/hooks";
+import { useCallback, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { useScrolled } from "./useScrolled.ts";
 
-/** So many rows of one height, one after the other. */
+/** So many rows of one height, one after the other. Heights are known, so nothing needs measuring. */
 export interface Block {
   readonly count: number;
   readonly height: number;
@@ -15,11 +15,11 @@ export interface RowsInSight {
   /** First and last row in sight. */
   readonly first: number;
   readonly last: number;
+  /** Of all rows, in pixels. */
   readonly height: number;
-  readonly topOf: (index: number) => number;
 }
 
-const OVERSCAN_ROWS = 12;
+const OVERSCAN_ROWS = 8;
 /** Rows in the page at most, however high the frame. */
 const MOST_ROWS = 160;
 
@@ -52,34 +52,83 @@ export function rowAt(blocks: readonly Block[], pixels: number): number {
   return Math.max(0, before - 1);
 }
 
-/** Which rows of a scrolled frame are in sight, and those around them that are drawn as well. */
-export function rowsInSight(blocks: readonly Block[], scrollTop: number, frame: number): RowsInSight {
+/** Which rows are in sight of a frame scrolled to within one row, and those around them that are drawn as well. */
+export function rowsInSight(blocks: readonly Block[], scrollTop: number, frameHeight: number): RowsInSight {
   const total = blocks.reduce((sum, { count }) => sum + count, 0);
   const first = rowAt(blocks, scrollTop);
-  const last = Math.min(rowAt(blocks, scrollTop + frame), first + MOST_ROWS - 2 * OVERSCAN_ROWS);
+  const most = first + MOST_ROWS - 2 * OVERSCAN_ROWS;
+  const last = Math.min(rowAt(blocks, scrollTop + frameHeight) + 1, most, total - 1);
   return {
     start: Math.max(0, first - OVERSCAN_ROWS),
     stop: Math.min(total, last + 1 + OVERSCAN_ROWS),
     first,
-    last: Math.min(last, total - 1),
+    last,
     height: topOf(blocks, total),
-    topOf: (index) => topOf(blocks, index),
   };
 }
 
-/** The same for a frame on the page, kept up as it is scrolled and sized. */
-export function useRows(frame: RefObject<HTMLElement | null>, blocks: readonly Block[]): RowsInSight {
-  const [box, setBox] = useState({ top: 0, height: 400 });
+/** The rows in sight of a frame on the page, kept up as it is scrolled and sized; its header covers some of it. */
+export function useVirtualRows(
+  frame: RefObject<HTMLElement | null>,
+  blocks: readonly Block[],
+  headerHeight = 0,
+): RowsInSight {
+  const [box, setBox] = useState({ top: 0, height: 480 });
+  const scrolled = useRef(0);
+  const isAway = useRef(false);
+  const current = useRef(blocks);
+  current.current = blocks;
   const read = useCallback(() => {
     const element = frame.current;
-    if (element !== null && element.clientHeight > 0) {
-      const next = { top: element.scrollTop, height: element.clientHeight };
-      setBox((before) => (before.top === next.top && before.height === next.height ? before : next));
+    if (element === null) {
+      return;
     }
-  }, [frame]);
+    if (element.clientHeight === 0) {
+      isAway.current = true;
+      return;
+    }
+    if (isAway.current) {
+      // A notebook that takes cells out of sight off the page forgets how far they were scrolled.
+      isAway.current = false;
+      element.scrollTop = scrolled.current;
+    }
+    scrolled.current = element.scrollTop;
+    // To the row, not the pixel: nothing is drawn anew while the same rows are in sight.
+    const top = topOf(current.current, rowAt(current.current, element.scrollTop));
+    const height = element.clientHeight - headerHeight;
+    setBox((before) => (before.top === top && before.height === height ? before : { top, height }));
+  }, [frame, headerHeight]);
   const sight = rowsInSight(blocks, box.top, box.height);
   useScrolled(frame, read);
   // Fewer rows than before can leave the frame scrolled past their end.
   useLayoutEffect(read, [sight.height, read]);
   return sight;
+}
+
+/** The rows drawn, and the one the keyboard is on: it keeps its place in the page, wherever the frame is scrolled to. */
+export function drawnRows({ start, stop }: RowsInSight, active?: number): number[] {
+  const drawn = Array.from({ length: Math.max(0, stop - start) }, (_, index) => start + index);
+  return active === undefined || (active >= start && active < stop) ? drawn : [...drawn, active];
+}
+
+/** Scrolls a row into sight, by as little as it takes, or to the middle. */
+export function scrollToRow(
+  frame: HTMLElement,
+  blocks: readonly Block[],
+  index: number,
+  headerHeight = 0,
+  isCentred = false,
+): void {
+  const top = topOf(blocks, index);
+  const bottom = topOf(blocks, index + 1);
+  const height = frame.clientHeight - headerHeight;
+  const isAbove = top < frame.scrollTop;
+  const isBelow = bottom > frame.scrollTop + height;
+  if (isCentred && (isAbove || isBelow)) {
+    frame.scrollTop = Math.max(0, top - Math.floor(height / 2));
+  } else if (isAbove) {
+    frame.scrollTop = top;
+  } else if (isBelow) {
+    frame.scrollTop = bottom - height;
+  }
 }

@@ -1,18 +1,18 @@
 import { useLayoutEffect, useState } from "preact/hooks";
-import { type Catalogue, speak } from "./translate.ts";
+import { type Catalogue, setCatalogue } from "./translate.ts";
 
 export type Language = "en" | "zh";
 
 /** Under this name a choice is stored, and told to all that is on the page, whichever script drew it. */
 const NAME = "nnwidgets-language";
 
-let chosen = stored();
+let chosen = readStored();
 addEventListener(NAME, (event) => {
   chosen = (event as CustomEvent<Language | null>).detail;
 });
 
 /** What storage forbids is forgotten with the page. */
-function stored(): Language | null {
+function readStored(): Language | null {
   try {
     return localStorage.getItem(NAME) as Language | null;
   } catch {
@@ -21,7 +21,7 @@ function stored(): Language | null {
 }
 
 /** Writes the page in a language from now on; null leaves it to the page's own again. */
-export function choose(language: Language | null): void {
+export function chooseLanguage(language: Language | null): void {
   try {
     localStorage.setItem(NAME, language ?? "");
   } catch {
@@ -31,7 +31,7 @@ export function choose(language: Language | null): void {
 }
 
 /** The language chosen, else that of the page, else the browser's. */
-export function language(): Language {
+export function currentLanguage(): Language {
   return chosen || ((document.documentElement.lang || navigator.language).startsWith("zh") ? "zh" : "en");
 }
 
@@ -41,9 +41,9 @@ export function useLanguage(load: () => Promise<Catalogue>, alive: boolean): voi
   useLayoutEffect(() => {
     const settle = async (): Promise<void> => {
       // Without a kernel no words come, and the page stays in English.
-      const words = language() === "en" ? {} : await load().catch(() => null);
+      const words = currentLanguage() === "en" ? {} : await load().catch(() => null);
       if (words !== null) {
-        speak(language() === "en" ? {} : words);
+        setCatalogue(currentLanguage() === "en" ? {} : words);
         redraw((count) => count + 1);
       }
     };

@@ -6,12 +6,12 @@ export type Catalogue = Readonly<Record<string, string>>;
 let catalogue: Catalogue = {};
 
 /** Has the page write what a catalogue says from its next drawing on; an empty one is English. */
-export function speak(next: Catalogue): void {
+export function setCatalogue(next: Catalogue): void {
   catalogue = next;
 }
 
 /** What the page writes now; another catalogue is another language. */
-export function spoken(): Catalogue {
+export function currentCatalogue(): Catalogue {
   return catalogue;
 }
 

@@ -1,10 +1,10 @@
 import type { Variable } from "../protocol/messages.ts";
 import type { Kernel, NotebookPanel, NotebookTracker } from "./jupyterTypes.ts";
-import { KernelLink } from "./kernelConnection.ts";
+import { KernelConnection } from "./kernelConnection.ts";
 
 /** A model on view, of the kernel that it is, or was, in. */
 export interface Shown {
-  readonly link: KernelLink;
+  readonly connection: KernelConnection;
   readonly variable: Variable;
 }
 
@@ -12,13 +12,13 @@ const ENDED = new Set(["starting", "restarting", "autorestarting", "dead", "term
 const READY = new Set(["idle", "busy"]);
 
 /** Follows the active notebook: its kernel, that kernel's life, and which model of it is on view. */
-export class Follower {
+export class ActiveModel {
   readonly #tracker: NotebookTracker;
   readonly #listeners = new Set<() => void>();
   /** What each notebook had on view when another became active. */
   readonly #chosen = new WeakMap<NotebookPanel, string>();
   #notebook: NotebookPanel | null = null;
-  #link: KernelLink | null = null;
+  #connection: KernelConnection | null = null;
   #shown: Shown | null = null;
   #isVisible = false;
   #isWanted = false;
@@ -34,8 +34,8 @@ export class Follower {
     return this.#notebook;
   }
 
-  get link(): KernelLink | null {
-    return this.#link;
+  get connection(): KernelConnection | null {
+    return this.#connection;
   }
 
   get shown(): Shown | null {
@@ -55,26 +55,26 @@ export class Follower {
   /** Whether a model shows by itself where none was chosen. */
   set isAutomatic(isAutomatic: boolean) {
     this.#isAutomatic = isAutomatic;
-    this.#changed();
+    this.#notify();
   }
 
   /** The panel came into sight or went out of it. */
   setVisible(isVisible: boolean): void {
     this.#isVisible = isVisible;
-    this.#link?.show(isVisible);
+    this.#connection?.show(isVisible);
   }
 
   /** The user opened the panel, or asked for it: nnwidgets may be loaded into the active notebook's kernel. */
   load(): void {
-    this.#isWanted = this.#link === null;
-    void this.#link?.load();
+    this.#isWanted = this.#connection === null;
+    void this.#connection?.load();
   }
 
   /** Shows the model of this name; before it is listed, once it is. */
   choose(name: string): void {
     if (this.#notebook !== null) {
       this.#chosen.set(this.#notebook, name);
-      this.#changed();
+      this.#notify();
     }
   }
 
@@ -84,18 +84,18 @@ export class Follower {
       return;
     }
     for (const signal of this.#signals()) {
-      signal.disconnect(this.#look);
+      signal.disconnect(this.#watchKernel);
     }
-    this.#link?.leave();
-    this.#link = null;
+    this.#connection?.leave();
+    this.#connection = null;
     this.#shown = null;
     this.#isWanted = false;
     this.#notebook = next;
     for (const signal of this.#signals()) {
-      signal.connect(this.#look);
+      signal.connect(this.#watchKernel);
     }
-    this.#look();
-    this.#changed();
+    this.#watchKernel();
+    this.#notify();
   }
 
   #signals() {
@@ -103,45 +103,45 @@ export class Follower {
     return context === undefined ? [] : [context.statusChanged, context.kernelChanged];
   }
 
-  readonly #look = (): void => {
+  readonly #watchKernel = (): void => {
     const kernel = this.kernel;
-    const link = this.#link;
-    if (link !== null && (kernel !== link.kernel || kernel.isDisposed || ENDED.has(kernel.status))) {
-      this.#link = null;
-      link.end();
+    const connection = this.#connection;
+    if (connection !== null && (kernel !== connection.kernel || kernel.isDisposed || ENDED.has(kernel.status))) {
+      this.#connection = null;
+      connection.end();
     }
-    if (this.#link === null && kernel !== null && READY.has(kernel.status)) {
-      const next = new KernelLink(kernel, () => this.#changed());
-      this.#link = next;
+    if (this.#connection === null && kernel !== null && READY.has(kernel.status)) {
+      const next = new KernelConnection(kernel, () => this.#notify());
+      this.#connection = next;
       next.show(this.#isVisible);
       if (this.#isWanted) {
         this.load();
       }
     }
-    this.#changed();
+    this.#notify();
   };
 
   /** What is on view follows the listing: a name bound anew is another model, a name that is gone leaves what was seen. */
-  #settle(): void {
-    const link = this.#link;
-    if (link === null || link.stage.at !== "live" || this.#notebook === null) {
+  #chooseShown(): void {
+    const connection = this.#connection;
+    if (connection === null || connection.stage.at !== "live" || this.#notebook === null) {
       return;
     }
-    const { modules } = link.stage.variables;
+    const { modules } = connection.stage.variables;
     const name = this.#chosen.get(this.#notebook) ?? (this.#isAutomatic ? modules[0]?.name : undefined);
     const found = modules.find((variable) => variable.name === name);
     if (found === undefined) {
       return;
     }
     this.#chosen.set(this.#notebook, found.name);
-    const { link: before, variable } = this.#shown ?? {};
-    if (before !== link || variable?.name !== found.name || variable.identity !== found.identity) {
-      this.#shown = { link, variable: found };
+    const { connection: before, variable } = this.#shown ?? {};
+    if (before !== connection || variable?.name !== found.name || variable.identity !== found.identity) {
+      this.#shown = { connection, variable: found };
     }
   }
 
-  #changed(): void {
-    this.#settle();
+  #notify(): void {
+    this.#chooseShown();
     for (const listener of [...this.#listeners]) {
       listener();
     }

@@ -1,5 +1,5 @@
 import { t } from "../i18n/translate.ts";
-import type { Follower } from "./activeModel.ts";
+import type { ActiveModel } from "./activeModel.ts";
 import type { Application, Host, Palette } from "./services.ts";
 import { PANEL_ID } from "./sidePanel.ts";
 
@@ -8,10 +8,10 @@ export const SHOW = "nnwidgets:show-variable";
 const CATEGORY = "Neural network";
 
 /** Adds the commands, and lists them in the palette where there is one. */
-export function addCommands(app: Application, host: Host, follower: Follower, palette: Palette | null): void {
+export function addCommands(app: Application, host: Host, activeModel: ActiveModel, palette: Palette | null): void {
   const open = (): void => {
     app.shell.activateById(PANEL_ID);
-    follower.load();
+    activeModel.load();
   };
   app.commands.addCommand(OPEN, {
     label: () => t("Open Neural Network Panel"),
@@ -23,9 +23,9 @@ export function addCommands(app: Application, host: Host, follower: Follower, pa
     caption: () => t("Shows the model that the variable at the cursor holds"),
     execute: async ({ name }) => {
       open();
-      const chosen = typeof name === "string" ? name : await askFor(host, follower);
+      const chosen = typeof name === "string" ? name : await askFor(host, activeModel);
       if (chosen !== null) {
-        follower.choose(chosen);
+        activeModel.choose(chosen);
       }
     },
   });
@@ -35,9 +35,9 @@ export function addCommands(app: Application, host: Host, follower: Follower, pa
 }
 
 /** The model at the cursor; else the one that the user picks from a list. */
-async function askFor(host: Host, follower: Follower): Promise<string | null> {
-  const here = wordAtCursor(follower);
-  const stage = follower.link?.stage;
+async function askFor(host: Host, activeModel: ActiveModel): Promise<string | null> {
+  const here = wordAtCursor(activeModel);
+  const stage = activeModel.connection?.stage;
   if (stage?.at !== "live") {
     return here;
   }
@@ -49,7 +49,7 @@ async function askFor(host: Host, follower: Follower): Promise<string | null> {
 }
 
 /** The Python name under the active cell's cursor. */
-export function wordAtCursor({ notebook }: Pick<Follower, "notebook">): string | null {
+export function wordAtCursor({ notebook }: Pick<ActiveModel, "notebook">): string | null {
   const editor = notebook?.content.activeCell?.editor ?? null;
   if (editor === null) {
     return null;

@@ -14,7 +14,7 @@ const QUESTIONS = {
 };
 
 /** Has the kernel load nnwidgets, leaving no name and no line of history behind; tells what stood in the way. */
-export async function loadInto(kernel: Kernel): Promise<Obstacle | null> {
+export async function loadIntoKernel(kernel: Kernel): Promise<Obstacle | null> {
   const { content } = await kernel.requestExecute({
     code: "",
     silent: true,

@@ -1,10 +1,10 @@
 import { word } from "../i18n/translate.ts";
-import { type Fault, faultOf } from "../lib/errors.ts";
+import { type PageError, toPageError } from "../lib/errors.ts";
 import { ChannelClient } from "../protocol/client.ts";
 import type { VariablesReply } from "../protocol/messages.ts";
 import { CommChannel } from "./channel.ts";
 import type { IopubMessage, Kernel } from "./jupyterTypes.ts";
-import { loadInto, type Obstacle } from "./kernelBootstrap.ts";
+import { loadIntoKernel, type Obstacle } from "./kernelBootstrap.ts";
 
 /** How far one kernel is. */
 export type Stage =
@@ -13,14 +13,14 @@ export type Stage =
   | { readonly at: "unloaded" }
   | { readonly at: "loading" }
   | { readonly at: "obstacle"; readonly obstacle: Obstacle }
-  | { readonly at: "live"; readonly variables: VariablesReply; readonly fault: Fault | null };
+  | { readonly at: "live"; readonly variables: VariablesReply; readonly error: PageError | null };
 
 /**
  * One kernel from its start to its end: whether nnwidgets is in it, and what its variables hold.
  *
  * To find out, a comm is opened, which runs nothing: a kernel without nnwidgets closes it. Only `load` runs anything.
  */
-export class KernelLink {
+export class KernelConnection {
   readonly kernel: Kernel;
   readonly #onChange: () => void;
   #stage: Stage = { at: "asking" };
@@ -36,7 +36,7 @@ export class KernelLink {
   constructor(kernel: Kernel, onChange: () => void) {
     this.kernel = kernel;
     this.#onChange = onChange;
-    kernel.iopubMessage.connect(this.#hear);
+    kernel.iopubMessage.connect(this.#onMessage);
   }
 
   get stage(): Stage {
@@ -83,11 +83,11 @@ export class KernelLink {
     const line = this.#line;
     try {
       const { body } = await line.client.request("variables", {});
-      this.#become(line, { at: "live", variables: body, fault: null });
+      this.#setStageOf(line, { at: "live", variables: body, error: null });
     } catch (error) {
       // A comm that the kernel closed is told by `#closed`.
       if (line.channel.isAlive() && this.#stage.at === "live") {
-        this.#become(line, { ...this.#stage, fault: faultOf(error) });
+        this.#setStageOf(line, { ...this.#stage, error: toPageError(error) });
       }
     }
     this.#isAsking = false;
@@ -101,9 +101,9 @@ export class KernelLink {
   end(): void {
     if (!this.#isOver) {
       this.#isOver = true;
-      this.kernel.iopubMessage.disconnect(this.#hear);
+      this.kernel.iopubMessage.disconnect(this.#onMessage);
       this.#line?.channel.lose();
-      this.#line?.client.lost();
+      this.#line?.client.failWaiting();
       for (const listener of [...this.#atEnd]) {
         listener();
       }
@@ -129,64 +129,64 @@ export class KernelLink {
       return;
     }
     if (language_info.name !== "python") {
-      this.#set({ at: "foreign", language: language_info.name });
+      this.#setStage({ at: "foreign", language: language_info.name });
       return;
     }
     await this.#open();
   }
 
   async #open(): Promise<void> {
-    const channel = new CommChannel(this.kernel, { onClosed: () => this.#closed(channel) });
+    const channel = new CommChannel(this.kernel, { onClosed: () => this.#onClosed(channel) });
     this.#line = { channel, client: new ChannelClient(channel) };
     await this.refresh();
   }
 
-  #closed(channel: CommChannel): void {
+  #onClosed(channel: CommChannel): void {
     if (this.#line?.channel !== channel || this.#isOver) {
       return;
     }
-    this.#line.client.lost();
+    this.#line.client.failWaiting();
     this.#line = null;
     this.#isAsking = false;
     this.#isDue = false;
     if (this.#wasLoadedHere && this.#stage.at === "loading") {
-      this.#set({ at: "obstacle", obstacle: UNANSWERED });
+      this.#setStage({ at: "obstacle", obstacle: UNANSWERED });
       return;
     }
-    this.#set({ at: "unloaded" });
+    this.#setStage({ at: "unloaded" });
     if (this.#isWanted) {
       void this.#load();
     }
   }
 
   async #load(): Promise<void> {
-    this.#set({ at: "loading" });
-    const obstacle = await loadInto(this.kernel).catch(() => INTERRUPTED);
+    this.#setStage({ at: "loading" });
+    const obstacle = await loadIntoKernel(this.kernel).catch(() => INTERRUPTED);
     if (this.#isOver) {
       return;
     }
     this.#isWanted = false;
     if (obstacle !== null) {
-      this.#set({ at: "obstacle", obstacle });
+      this.#setStage({ at: "obstacle", obstacle });
       return;
     }
     this.#wasLoadedHere = true;
     await this.#open();
   }
 
-  #become(line: { readonly channel: CommChannel }, stage: Stage): void {
+  #setStageOf(line: { readonly channel: CommChannel }, stage: Stage): void {
     if (this.#line === line && !this.#isOver) {
-      this.#set(stage);
+      this.#setStage(stage);
     }
   }
 
-  #set(stage: Stage): void {
+  #setStage(stage: Stage): void {
     this.#stage = stage;
     this.#onChange();
   }
 
   /** Whoever ran a cell, in whatever window: its end is told to all. */
-  readonly #hear = (_sender: unknown, { header, parent_header, content }: IopubMessage): void => {
+  readonly #onMessage = (_sender: unknown, { header, parent_header, content }: IopubMessage): void => {
     const isEnd = header.msg_type === "status" && "execution_state" in content && content.execution_state === "idle";
     if (isEnd && parent_header.msg_type === "execute_request") {
       void this.refresh();

@@ -9,7 +9,7 @@ interface SharedVersion {
 }
 
 /** Takes one module from the scope: the version in use, where there is one. */
-export async function shared<Module>(scope: ShareScope, name: string): Promise<Module> {
+export async function sharedModule<Module>(scope: ShareScope, name: string): Promise<Module> {
   const versions = Object.values(scope[name] ?? {});
   const version = versions.find(({ loaded }) => Boolean(loaded)) ?? versions[0];
   if (version === undefined) {

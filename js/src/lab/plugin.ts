@@ -1,5 +1,5 @@
-import { choose } from "../i18n/language.ts";
-import { Follower } from "./activeModel.ts";
+import { chooseLanguage } from "../i18n/language.ts";
+import { ActiveModel } from "./activeModel.ts";
 import { addCommands } from "./commands.ts";
 import type { NotebookTracker } from "./jupyterTypes.ts";
 import type { Application, Host, Palette, Plugin, Restorer, SettingRegistry } from "./services.ts";
@@ -23,18 +23,18 @@ export function plugin(host: Host, styles: readonly string[]): Plugin {
       // A page without notebooks, such as Notebook 7's list of files.
       return;
     }
-    const follower = new Follower(tracker);
+    const activeModel = new ActiveModel(tracker);
     let isRestored = false;
     void app.restored.then(() => {
       isRestored = true;
     });
     // A panel that comes back with the page was not opened by the user now: it asks before it loads anything.
-    const panel = sidePanel(host, follower, styles, () => isRestored && follower.load());
+    const panel = sidePanel(host, activeModel, styles, () => isRestored && activeModel.load());
     app.shell.add(panel, "right", { rank: RANK });
     restorer?.add(panel, PANEL_ID);
-    addCommands(app, host, follower, palette);
+    addCommands(app, host, activeModel, palette);
     panel.paint(DEFAULTS);
-    follower.isAutomatic = DEFAULTS.autoDisplay;
+    activeModel.isAutomatic = DEFAULTS.autoDisplay;
     registry?.load(ID).then(
       (settings) => {
         let before = DEFAULTS.language;
@@ -42,9 +42,9 @@ export function plugin(host: Host, styles: readonly string[]): Plugin {
           const values = settingsOf(settings.composite);
           if (values.language !== before) {
             before = values.language;
-            choose(values.language === "host" ? null : values.language);
+            chooseLanguage(values.language === "host" ? null : values.language);
           }
-          follower.isAutomatic = values.autoDisplay;
+          activeModel.isAutomatic = values.autoDisplay;
           panel.paint(values);
         };
         settings.changed.connect(apply);

@@ -1,5 +1,5 @@
 import type { NotebookTracker } from "./jupyterTypes.ts";
-import { type ShareScope, shared } from "./moduleFederation.ts";
+import { type ShareScope, sharedModule } from "./moduleFederation.ts";
 
 /** A Lumino widget, as far as the panel is one. */
 export interface HostWidget {
@@ -69,7 +69,7 @@ export interface Host {
 }
 
 /** Takes from the share scope what the extension needs. */
-export async function hostFrom(scope: ShareScope): Promise<Host> {
+export async function takeHost(scope: ShareScope): Promise<Host> {
   const [application, apputils, notebook, settings, icons, widgets] = await Promise.all(
     [
       "@jupyterlab/application",
@@ -78,7 +78,7 @@ export async function hostFrom(scope: ShareScope): Promise<Host> {
       "@jupyterlab/settingregistry",
       "@jupyterlab/ui-components",
       "@lumino/widgets",
-    ].map((name) => shared<Readonly<Record<string, unknown>>>(scope, name)),
+    ].map((name) => sharedModule<Readonly<Record<string, unknown>>>(scope, name)),
   );
   return {
     Widget: widgets?.Widget as Host["Widget"],

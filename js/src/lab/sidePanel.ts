@@ -1,7 +1,7 @@
 import { render as draw, h } from "preact";
 import { t } from "../i18n/translate.ts";
 import { addStyle } from "../lib/addStyle.ts";
-import type { Follower } from "./activeModel.ts";
+import type { ActiveModel } from "./activeModel.ts";
 import type { Host, HostWidget } from "./services.ts";
 import type { Settings } from "./settings.ts";
 import { Panel } from "./views/Panel.tsx";
@@ -25,7 +25,7 @@ export interface SidePanel extends HostWidget {
 /** Makes the panel; `onShown` and `onHidden` hear of its coming into sight and going out of it. */
 export function sidePanel(
   { Widget, LabIcon }: Host,
-  follower: Follower,
+  activeModel: ActiveModel,
   styles: readonly string[],
   onShown: () => void,
 ): SidePanel {
@@ -47,17 +47,17 @@ export function sidePanel(
 
     onAfterShow(): void {
       widen(this, MIN_WIDTH);
-      follower.setVisible(true);
+      activeModel.setVisible(true);
       onShown();
     }
 
     onAfterHide(): void {
       widen(this, "");
-      follower.setVisible(false);
+      activeModel.setVisible(false);
     }
 
     paint(settings: Settings): void {
-      draw(h(Panel, { follower, settings }), this.node);
+      draw(h(Panel, { activeModel, settings }), this.node);
     }
   }
   return new NeuralNetwork();

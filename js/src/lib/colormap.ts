@@ -3,7 +3,7 @@
  * number has a colour of its own, off the scale, and a name in the legend.
  */
 
-export type Tone = "light" | "dark";
+export type Theme = "light" | "dark";
 export type Rgb = readonly [number, number, number];
 
 interface Scale {
@@ -14,7 +14,7 @@ interface Scale {
   readonly infinite: Rgb;
 }
 
-const SCALES: Readonly<Record<Tone, Scale>> = {
+const SCALES: Readonly<Record<Theme, Scale>> = {
   light: {
     negative: [0x21, 0x66, 0xac],
     middle: [0xf7, 0xf6, 0xf4],
@@ -39,8 +39,8 @@ const GAMMA = 0.85;
 const THINNED_GAMMA = 2;
 
 /** The colour of `value` when `limit` is full colour. */
-export function heatColor(value: number, limit: number, tone: Tone, isThinned = false): Rgb {
-  const scale = SCALES[tone];
+export function heatColor(value: number, limit: number, theme: Theme, isThinned = false): Rgb {
+  const scale = SCALES[theme];
   if (Number.isNaN(value)) {
     return scale.nan;
   }
@@ -61,14 +61,14 @@ function mix(from: Rgb, to: Rgb, share: number): Rgb {
 }
 
 /** Colours for the marks that stand for what isn't a finite number. */
-export function specialColors(tone: Tone): { readonly nan: string; readonly infinite: string } {
-  const { nan, infinite } = SCALES[tone];
+export function specialColors(theme: Theme): { readonly nan: string; readonly infinite: string } {
+  const { nan, infinite } = SCALES[theme];
   return { nan: css(nan), infinite: css(infinite) };
 }
 
 /** The legend's ramp, as a CSS background. */
-export function rampBackground(tone: Tone): string {
-  const { negative, middle, positive } = SCALES[tone];
+export function rampBackground(theme: Theme): string {
+  const { negative, middle, positive } = SCALES[theme];
   return `linear-gradient(90deg, ${css(negative)}, ${css(middle)}, ${css(positive)})`;
 }
 
@@ -95,13 +95,13 @@ function relativeLuminance(color: Rgb): number {
 
 const lookups = new Map<string, Uint8ClampedArray>();
 
-function lookup(tone: Tone, isThinned: boolean): Uint8ClampedArray {
-  const key = `${tone} ${isThinned}`;
+function lookup(theme: Theme, isThinned: boolean): Uint8ClampedArray {
+  const key = `${theme} ${isThinned}`;
   let table = lookups.get(key);
   if (table === undefined) {
     table = new Uint8ClampedArray((2 * HALF + 1) * 3);
     for (let i = -HALF; i <= HALF; i += 1) {
-      table.set(heatColor(i, HALF, tone, isThinned), (i + HALF) * 3);
+      table.set(heatColor(i, HALF, theme, isThinned), (i + HALF) * 3);
     }
     lookups.set(key, table);
   }
@@ -122,12 +122,12 @@ export function thinnedLimit(values: Float32Array, limit: number): number {
 export function paint(
   values: ArrayLike<number>,
   limit: number,
-  tone: Tone,
+  theme: Theme,
   pixels: Uint8ClampedArray,
   isThinned = false,
 ): { nan: number; infinite: number } {
-  const table = lookup(tone, isThinned);
-  const { nan: nanColor, infinite: infiniteColor } = SCALES[tone];
+  const table = lookup(theme, isThinned);
+  const { nan: nanColor, infinite: infiniteColor } = SCALES[theme];
   const factor = limit > 0 ? 1 / limit : 0;
   let nan = 0;
   let infinite = 0;

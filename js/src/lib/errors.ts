@@ -1,14 +1,14 @@
 import { t } from "../i18n/translate.ts";
 
-/** What went wrong, ready to be shown: the wire's error, or a fault of the page's own put in the same words. */
-export interface Fault {
+/** What went wrong, ready to be shown: the wire's error, or one of the page's own put in the same words. */
+export interface PageError {
   readonly code: string;
   readonly message: string;
   readonly hint: string;
   readonly path: string | null;
 }
 
-function isFault(error: unknown): error is Fault {
+function isPageError(error: unknown): error is PageError {
   return (
     typeof error === "object" &&
     error !== null &&
@@ -21,8 +21,8 @@ function isFault(error: unknown): error is Fault {
   );
 }
 
-export function faultOf(error: unknown): Fault {
-  if (isFault(error)) {
+export function toPageError(error: unknown): PageError {
+  if (isPageError(error)) {
     const path = "path" in error && typeof error.path === "string" ? error.path : null;
     return { code: error.code, message: t(error.message), hint: t(error.hint), path };
   }
@@ -31,8 +31,8 @@ export function faultOf(error: unknown): Fault {
 }
 
 /** For a report: everything that is known, as plain lines. */
-export function faultDetails(fault: Fault, path: string): string {
-  return [`${fault.code}: ${fault.message}`, fault.hint, `path: ${fault.path ?? path}`, navigator.userAgent]
+export function errorDetails(error: PageError, path: string): string {
+  return [`${error.code}: ${error.message}`, error.hint, `path: ${error.path ?? path}`, navigator.userAgent]
     .filter((line) => line !== "")
     .join("\n");
 }

@@ -40,21 +40,21 @@ function scale(value: number, base: number, units: readonly string[]): Short {
     step += 1;
   }
   const decimals = step === 0 ? 0 : Math.abs(scaled) >= 99.995 ? 1 : 2;
-  return { value: signed(scaled.toFixed(decimals)), unit: units[step] ?? "" };
+  return { value: withMinusSign(scaled.toFixed(decimals)), unit: units[step] ?? "" };
 }
 
-function signed(text: string): string {
+function withMinusSign(text: string): string {
   return text.replaceAll("-", MINUS).replace("e+", "e");
 }
 
-function grouped(digits: string): string {
+function groupDigits(digits: string): string {
   return digits.replace(/\B(?=(\d{3})+$)/g, THIN);
 }
 
 /** 1536 → "1 536", "9007199254740993" → the same with spaces, 0.5 → "0.5". */
 export function exactCount(count: Numeric): string {
   const text = typeof count === "string" ? count : String(count);
-  return INTEGER.test(text) ? signed(grouped(text)) : exactFloat(toNumber(count));
+  return INTEGER.test(text) ? withMinusSign(groupDigits(text)) : exactFloat(toNumber(count));
 }
 
 /** Under 10 000 exact; above, "1.23" and "M". */
@@ -66,25 +66,25 @@ export function shortCount(count: Numeric): Short {
   return Math.abs(value) < 1e4 ? { value: exactCount(value), unit: "" } : scale(value, 1000, COUNT_UNITS);
 }
 
-function joined({ value, unit }: Short): string {
+function joinUnit({ value, unit }: Short): string {
   return unit === "" ? value : `${value}${NBSP}${unit}`;
 }
 
 /** "1 536", "38.60 M". */
 export function countText(count: Numeric): string {
-  return joined(shortCount(count));
+  return joinUnit(shortCount(count));
 }
 
 /** SI: "80 B", "9.44 MB", "497.8 MB". */
 export function bytesText(bytes: Numeric): string {
-  return joined(scale(toNumber(bytes), 1000, BYTE_UNITS));
+  return joinUnit(scale(toNumber(bytes), 1000, BYTE_UNITS));
 }
 
 /** For hovering: "9 437 184 bytes · 9.00 MiB". */
 export function exactBytes(bytes: Numeric): string {
   const value = toNumber(bytes);
   const exact = `${exactCount(bytes)}${NBSP}${t(value === 1 ? "byte" : "bytes")}`;
-  return Math.abs(value) < 1024 ? exact : `${exact} · ${joined(scale(value, 1024, BINARY_UNITS))}`;
+  return Math.abs(value) < 1024 ? exact : `${exact} · ${joinUnit(scale(value, 1024, BINARY_UNITS))}`;
 }
 
 /** "256 × 20", "()" for a scalar, "?" where the shape isn't known. */
@@ -106,16 +106,16 @@ export function floatText(value: Numeric, digits = 4): string {
   const isExact = rounded === number;
   if (magnitude < 1e-3 || magnitude >= 1e6) {
     const [mantissa = "", exponent = ""] = number.toExponential(digits - 1).split("e");
-    return signed(`${isExact ? trimmed(mantissa) : mantissa}e${exponent}`);
+    return withMinusSign(`${isExact ? trimZeros(mantissa) : mantissa}e${exponent}`);
   }
   const decimals = Math.max(0, digits - 1 - Math.floor(Math.log10(magnitude)));
   const fixed = number.toFixed(decimals);
-  const [whole = "", fraction] = (isExact ? trimmed(fixed) : fixed).split(".");
-  const integer = magnitude >= 1e4 ? grouped(whole) : whole;
-  return signed(fraction === undefined ? integer : `${integer}.${fraction}`);
+  const [whole = "", fraction] = (isExact ? trimZeros(fixed) : fixed).split(".");
+  const integer = magnitude >= 1e4 ? groupDigits(whole) : whole;
+  return withMinusSign(fraction === undefined ? integer : `${integer}.${fraction}`);
 }
 
-function trimmed(text: string): string {
+function trimZeros(text: string): string {
   return text.includes(".") ? text.replace(/\.?0+$/, "") : text;
 }
 
@@ -137,7 +137,7 @@ export function meanText(mean: Numeric, std: Numeric): string {
   if (Math.abs(Number(fixed)) < 1e-4) {
     return floatText(value, 1);
   }
-  return signed(Number(fixed) === value ? trimmed(fixed) : fixed);
+  return withMinusSign(Number(fixed) === value ? trimZeros(fixed) : fixed);
 }
 
 /** Every digit: the shortest text that reads back to the same double, with a real minus. */
@@ -149,7 +149,7 @@ export function exactFloat(value: Numeric): string {
   if (!Number.isFinite(number)) {
     return number > 0 ? "inf" : `${MINUS}inf`;
   }
-  return Object.is(number, -0) ? "0" : signed(String(number));
+  return Object.is(number, -0) ? "0" : withMinusSign(String(number));
 }
 
 /** A cell of the zoomed heat map: at most `width` characters, no leading zero: ".053", "−.260", "1.2e−5". */
@@ -160,14 +160,14 @@ export function cellText(value: number, width = 6): string {
   const magnitude = Math.abs(value);
   if (magnitude < 1e5 && (magnitude >= 1e-3 || Number.isInteger(value))) {
     for (let decimals = Number.isInteger(value) ? 0 : 3; decimals >= 0; decimals -= 1) {
-      const text = signed(value.toFixed(decimals)).replace(/^(−?)0\./, "$1.");
+      const text = withMinusSign(value.toFixed(decimals)).replace(/^(−?)0\./, "$1.");
       if (text.length <= width) {
         return text;
       }
     }
   }
-  const short = signed(value.toExponential(1));
-  return short.length <= width ? short : signed(value.toExponential(0));
+  const short = withMinusSign(value.toExponential(1));
+  return short.length <= width ? short : withMinusSign(value.toExponential(0));
 }
 
 /** "340 µs", "1.25 ms", "2.13 s". */
@@ -180,7 +180,7 @@ export function secondsText(seconds: number): string {
 
 /** Floating-point operations: "640 FLOP", "1.23 GFLOP". */
 export function flopsText(flops: Numeric): string {
-  return joined(scale(toNumber(flops), 1000, FLOP_UNITS));
+  return joinUnit(scale(toNumber(flops), 1000, FLOP_UNITS));
 }
 
 /** 0.002 → "0.2 %". */

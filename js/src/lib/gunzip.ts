@@ -1,4 +1,4 @@
 /** Text that came compressed. */
-export function unzipped(bytes: DataView<ArrayBuffer>): Promise<string> {
+export function gunzip(bytes: DataView<ArrayBuffer>): Promise<string> {
   return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
 }

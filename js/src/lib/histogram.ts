@@ -1,8 +1,10 @@
+import type { Overlay } from "../protocol/messages.ts";
+
 /**
  * Histogram geometry: which bins to show, how they become bars, where the axis has its ticks.
  *
  * Drawn as an SVG path rather than by uPlot: one chart of at most 80 bars needs 52 kB of it (minified, of a bundle
- * that should stay under 120 kB), and on a canvas the bars would follow neither the theme's tokens nor forced colours.
+ * that should stay under 130 kB), and on a canvas the bars would follow neither the theme's tokens nor forced colours.
  */
 
 /** Bins of unequal importance: `counts[i]` values lie in `edges[i]` to `edges[i + 1]`. */
@@ -120,6 +122,22 @@ export function barsPath(bins: Bins, isLog: boolean, width: number, height: numb
     .join("");
 }
 
+/** Bars of what will be, and the outline of what is, on one scale in a box of `width` × `height`. */
+export function overlayPaths(
+  { edges, before, after }: Overlay,
+  width: number,
+  height: number,
+): { readonly bars: string; readonly outline: string } {
+  const low = Number(edges[0]);
+  const span = Number(edges.at(-1)) - low || 1;
+  const most = Math.max(...before, ...after) || 1;
+  const x = (i: number): number => round(((Number(edges[i]) - low) / span) * width);
+  const y = (share: number): number => round(height - (share === 0 ? 0 : Math.max(0.012, share / most)) * (height - 1));
+  const bars = after.map((share, i) => (share === 0 ? "" : `M${x(i)} ${height}V${y(share)}H${x(i + 1)}V${height}Z`));
+  const steps = before.map((share, i) => `V${y(share)}H${x(i + 1)}`);
+  return { bars: bars.join(""), outline: `M0 ${height}${steps.join("")}V${height}` };
+}
+
 function round(value: number): number {
   return Math.round(value * 100) / 100;
 }
@@ -133,13 +151,13 @@ export function ticks({ edges }: Bins): Tick[] {
     return [{ value: low, at: 0.5 }];
   }
   const at = (value: number): number => (value - low) / span;
-  const values = low < 0 && high > 0 ? [roundedTowards(low), 0, roundedTowards(high)] : ends(low, high);
+  const values = low < 0 && high > 0 ? [roundTowardsZero(low), 0, roundTowardsZero(high)] : ends(low, high);
   const shown = values.filter((value) => value >= low && value <= high).map((value) => ({ value, at: at(value) }));
   return shown.filter((tick, i) => i === 0 || tick.at - (shown[i - 1]?.at ?? 0) > 0.16 || tick.value === 0);
 }
 
 /** The largest number of one or two digits that is not beyond `value`. */
-function roundedTowards(value: number): number {
+function roundTowardsZero(value: number): number {
   const unit = 10 ** Math.floor(Math.log10(Math.abs(value)));
   const digits = Math.abs(value) / unit;
   const step = digits >= 4 ? 1 : digits >= 2 ? 0.5 : 0.2;

@@ -1,5 +1,5 @@
 /** Has nothing else act on an event: neither the browser nor the host. */
-export function take(event: Event): void {
+export function consumeEvent(event: Event): void {
   event.preventDefault();
   event.stopPropagation();
 }

@@ -24,16 +24,16 @@ const FEWEST = 8;
 const clamp = (value: number, low: number, high: number): number => Math.max(low, Math.min(high, value));
 
 /** Everything. */
-export function whole(size: Size): Window {
+export function wholeWindow(size: Size): Window {
   return { row: 0, column: 0, rows: size.rows, columns: size.columns };
 }
 
-export function isWhole(window: Window, size: Size): boolean {
+export function isWholeWindow(window: Window, size: Size): boolean {
   return window.rows >= size.rows && window.columns >= size.columns;
 }
 
 /** Keeps a window inside the matrix, and no smaller than is useful. */
-export function bounded(window: Window, size: Size): Window {
+export function clampWindow(window: Window, size: Size): Window {
   const rows = clamp(window.rows, Math.min(FEWEST, size.rows), size.rows);
   const columns = clamp(window.columns, Math.min(FEWEST, size.columns), size.columns);
   return {
@@ -45,10 +45,10 @@ export function bounded(window: Window, size: Size): Window {
 }
 
 /** Zooms by `factor` (above 1: nearer), keeping the point at `x`, `y` (0 to 1 across the window) where it is. */
-export function zoomed(window: Window, size: Size, factor: number, x: number, y: number): Window {
+export function zoomWindow(window: Window, size: Size, factor: number, x: number, y: number): Window {
   const rows = clamp(window.rows / factor, Math.min(FEWEST, size.rows), size.rows);
   const columns = clamp(window.columns / factor, Math.min(FEWEST, size.columns), size.columns);
-  return bounded(
+  return clampWindow(
     {
       rows,
       columns,
@@ -60,7 +60,7 @@ export function zoomed(window: Window, size: Size, factor: number, x: number, y:
 }
 
 /** The smallest window of whole cells that holds `window`. */
-export function snapped(window: Window, size: Size): Window {
+export function snapToCells(window: Window, size: Size): Window {
   const row = Math.floor(window.row + 1e-9);
   const column = Math.floor(window.column + 1e-9);
   return {
@@ -71,7 +71,7 @@ export function snapped(window: Window, size: Size): Window {
   };
 }
 
-export function contains(outer: Window, inner: Window): boolean {
+export function containsWindow(outer: Window, inner: Window): boolean {
   return (
     inner.row >= outer.row &&
     inner.column >= outer.column &&
@@ -81,7 +81,7 @@ export function contains(outer: Window, inner: Window): boolean {
 }
 
 /** A window of `size` with `cell` as near its middle as the matrix allows. */
-export function around(cell: Cell, rows: number, columns: number, size: Size): Window {
+export function windowAround(cell: Cell, rows: number, columns: number, size: Size): Window {
   const height = Math.min(rows, size.rows);
   const width = Math.min(columns, size.columns);
   return {
@@ -93,13 +93,13 @@ export function around(cell: Cell, rows: number, columns: number, size: Size): W
 }
 
 /** Moves `window` as little as needed for `cell` to be in it. */
-export function following(window: Window, cell: Cell, size: Size): Window {
+export function scrollToCell(window: Window, cell: Cell, size: Size): Window {
   const row = clamp(window.row, cell.row + 1 - window.rows, cell.row);
   const column = clamp(window.column, cell.column + 1 - window.columns, cell.column);
-  return row === window.row && column === window.column ? window : bounded({ ...window, row, column }, size);
+  return row === window.row && column === window.column ? window : clampWindow({ ...window, row, column }, size);
 }
 
-export function cellIn(cell: Cell, size: Size): Cell {
+export function clampCell(cell: Cell, size: Size): Cell {
   return { row: clamp(cell.row, 0, size.rows - 1), column: clamp(cell.column, 0, size.columns - 1) };
 }
 

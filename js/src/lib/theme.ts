@@ -1,9 +1,9 @@
-import type { Tone } from "./colormap.ts";
+import type { Theme } from "./colormap.ts";
 
 const DARK_BELOW = 110;
 
 /** Whether a painted background is light or dark, by its luminance. */
-export function toneOf(background: string): Tone {
+export function themeOf(background: string): Theme {
   const [red = 255, green = 255, blue = 255] = channels(background);
   return 0.3 * red + 0.59 * green + 0.11 * blue < DARK_BELOW ? "dark" : "light";
 }
@@ -14,13 +14,13 @@ function channels(color: string): number[] {
   return color.startsWith("color(") ? numbers.slice(0, 3).map((part) => part * 255) : numbers.slice(0, 3);
 }
 
-/** Tells the tone of an element's background now, and whenever the host's theme changes; returns how to stop. */
-export function watchTone(element: HTMLElement, onTone: (tone: Tone) => void): () => void {
+/** Tells the theme of an element's background now, and whenever the host's theme changes; returns how to stop. */
+export function watchTheme(element: HTMLElement, onTheme: (theme: Theme) => void): () => void {
   const page = element.ownerDocument;
   const view = page.defaultView ?? window;
   const read = (): void => {
     if (element.isConnected) {
-      onTone(toneOf(view.getComputedStyle(element).backgroundColor));
+      onTheme(themeOf(view.getComputedStyle(element).backgroundColor));
     }
   };
   const changes = new MutationObserver(read);

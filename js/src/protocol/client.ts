@@ -33,8 +33,8 @@ export interface Channel {
 }
 
 /** An error reply, or a request that could not be made. */
-export class WireFault extends Error {
-  override readonly name = "WireFault";
+export class RequestError extends Error {
+  override readonly name = "RequestError";
   readonly code: string;
   readonly path: string | null;
   readonly hint: string;
@@ -88,11 +88,11 @@ export class ChannelClient implements Client {
   ): Promise<{ body: Replies[K]; buffers: DataView[] }> {
     return new Promise((resolve, reject) => {
       if (signal?.aborted) {
-        reject(aborted());
+        reject(abortError());
         return;
       }
       if (!this.alive) {
-        reject(new WireFault(NO_KERNEL));
+        reject(new RequestError(NO_KERNEL));
         return;
       }
       this.#count += 1;
@@ -103,7 +103,7 @@ export class ChannelClient implements Client {
         }
         if (!awaitsEnd) {
           this.#end(id);
-          reject(aborted());
+          reject(abortError());
         }
       };
       signal?.addEventListener("abort", onAbort, { once: true });
@@ -124,16 +124,16 @@ export class ChannelClient implements Client {
   }
 
   /** Fails what waits: the kernel has gone. */
-  lost(): void {
+  failWaiting(): void {
     for (const id of [...this.#waiting.keys()]) {
-      this.#end(id)?.reject(new WireFault(NO_KERNEL));
+      this.#end(id)?.reject(new RequestError(NO_KERNEL));
     }
   }
 
   /** Stops listening; what still runs in the kernel for this view is cancelled. */
   close(): void {
     for (const id of [...this.#waiting.keys()]) {
-      this.#end(id)?.reject(aborted());
+      this.#end(id)?.reject(abortError());
       if (this.alive) {
         this.#send(`${id}c`, "cancel", { id });
       }
@@ -181,7 +181,7 @@ export class ChannelClient implements Client {
     if (message.ok === true) {
       waiting.resolve({ body: message.body, buffers });
     } else {
-      waiting.reject(new WireFault(errorOf(message.error)));
+      waiting.reject(new RequestError(errorOf(message.error)));
     }
   }
 }
@@ -193,7 +193,7 @@ const NO_KERNEL = {
   hint: word("Run the cell again."),
 } as const;
 
-function aborted(): DOMException {
+function abortError(): DOMException {
   return new DOMException("The request was cancelled.", "AbortError");
 }
 

@@ -40,14 +40,14 @@ export interface KernelWatch {
   isTaken(): boolean;
   onChange(listener: () => void): () => void;
   /** A message could not be sent. */
-  unreached(): void;
+  onUnreached(): void;
 }
 
 const GONE = new Set(["dead", "terminating", "restarting", "autorestarting"]);
 const PREFIX = "IPY_MODEL_";
 
 /** A kernel of which no model tells, as in marimo: gone once a message can't reach it, and not there in an export. */
-export function kernelUnseen(): KernelWatch {
+export function unwatchedKernel(): KernelWatch {
   let isReached = !("__MARIMO_STATIC__" in globalThis);
   let tell = (): void => {};
   return {
@@ -57,7 +57,7 @@ export function kernelUnseen(): KernelWatch {
       tell = listener;
       return () => {};
     },
-    unreached: () => {
+    onUnreached: () => {
       isReached = false;
       tell();
     },
@@ -68,7 +68,7 @@ export function kernelUnseen(): KernelWatch {
  * Watches the kernel through the hidden bundle's model, which lives and dies with it, and through the connection where
  * the host shows it.
  */
-export async function kernelOf(manager: WidgetManager, bundle: string): Promise<KernelWatch> {
+export async function watchKernel(manager: WidgetManager, bundle: string): Promise<KernelWatch> {
   const model = await manager.get_model(bundle.slice(PREFIX.length));
   const connection = manager.kernel ?? null;
   let hasRestarted = false;
@@ -83,7 +83,7 @@ export async function kernelOf(manager: WidgetManager, bundle: string): Promise<
       return model.comm_live !== false && !hasRestarted && connection?.isDisposed !== true;
     },
     isTaken: () => isCellRunning && !connection?.supportsSubshells,
-    unreached: () => {},
+    onUnreached: () => {},
     onChange: (listener) => {
       const follow = (_: unknown, { parent_header, content }: StatusMessage): void => {
         const isCell = parent_header.msg_type === "execute_request";

@@ -135,15 +135,15 @@ export interface Array {
   readonly buffer: number;
 }
 
+/** Only which model. */
+export interface ModelBody {
+  readonly model?: string;
+}
+
 /** A path of the model. */
 export interface PathBody {
   readonly model?: string;
   readonly path: string;
-}
-
-/** Only which model. */
-export interface ModelBody {
-  readonly model?: string;
 }
 
 /** A variable of the kernel that holds a module. */
@@ -523,6 +523,21 @@ export interface StatsBody {
   readonly bins?: number;
 }
 
+/** Statistics without the histogram; of a sample where `is_exact` is False. */
+export interface Figures {
+  readonly n: number | string;
+  readonly n_total: number | string;
+  readonly mean: number | string;
+  readonly std: number | string;
+  readonly min: number | string;
+  readonly max: number | string;
+  readonly norm: number | string;
+  readonly n_zero: number | string;
+  readonly n_nan: number | string;
+  readonly n_inf: number | string;
+  readonly is_exact: boolean;
+}
+
 /** `TensorStats`, field by field; `n_total` is the tensor's element count, `version` its version counter. */
 export interface StatsReply {
   readonly n: number | string;
@@ -535,9 +550,9 @@ export interface StatsReply {
   readonly n_zero: number | string;
   readonly n_nan: number | string;
   readonly n_inf: number | string;
+  readonly is_exact: boolean;
   readonly hist_counts: readonly (number | string)[];
   readonly hist_edges: readonly (number | string)[];
-  readonly is_exact: boolean;
   readonly version: number | null;
 }
 
@@ -711,21 +726,6 @@ export interface InitBody {
   readonly kwargs?: Readonly<Record<string, number | string | boolean | null>>;
   readonly seed?: number | string | null;
   readonly clear_state?: boolean;
-}
-
-/** Statistics as in `stats`, without the histogram; of a sample where `is_exact` is False. */
-export interface Figures {
-  readonly n: number | string;
-  readonly n_total: number | string;
-  readonly mean: number | string;
-  readonly std: number | string;
-  readonly min: number | string;
-  readonly max: number | string;
-  readonly norm: number | string;
-  readonly n_zero: number | string;
-  readonly n_nan: number | string;
-  readonly n_inf: number | string;
-  readonly is_exact: boolean;
 }
 
 /** Two histograms on common edges, each bin as a share of the finite values looked at. */

@@ -1,4 +1,4 @@
-import { type Fault, faultOf } from "../lib/errors.ts";
+import { type PageError, toPageError } from "../lib/errors.ts";
 import type { Client } from "../protocol/client.ts";
 import type { Bodies, ChangeReply, HistoryReply, InitReply, Replies } from "../protocol/messages.ts";
 
@@ -11,7 +11,7 @@ export interface ChangesState {
   readonly isLogOpen: boolean;
   /** Undo or redo would overwrite what other code has written at `path` since. */
   readonly question: { readonly turn: Turn; readonly path: string } | null;
-  readonly trouble: Fault | null;
+  readonly error: PageError | null;
   /** What was applied last, with the body that did it; gone once it is undone. */
   readonly applied: { readonly key: string; readonly reply: InitReply } | null;
 }
@@ -23,7 +23,7 @@ export type ChangesAction =
   | { readonly type: "applied"; readonly key: string; readonly reply: InitReply }
   | { readonly type: "turned" }
   | { readonly type: "asked"; readonly turn: Turn; readonly path: string }
-  | { readonly type: "failed"; readonly trouble: Fault }
+  | { readonly type: "failed"; readonly error: PageError }
   | { readonly type: "dismissed" }
   | { readonly type: "logToggled" };
 
@@ -32,7 +32,7 @@ export const NO_CHANGES: ChangesState = {
   isBusy: false,
   isLogOpen: false,
   question: null,
-  trouble: null,
+  error: null,
   applied: null,
 };
 
@@ -41,7 +41,7 @@ export function reduceChanges(state: ChangesState, action: ChangesAction): Chang
     case "loaded":
       return { ...state, history: action.history };
     case "began":
-      return { ...state, isBusy: true, question: null, trouble: null };
+      return { ...state, isBusy: true, question: null, error: null };
     case "ended":
       return { ...state, isBusy: false };
     case "applied":
@@ -51,9 +51,9 @@ export function reduceChanges(state: ChangesState, action: ChangesAction): Chang
     case "asked":
       return { ...state, question: { turn: action.turn, path: action.path } };
     case "failed":
-      return { ...state, trouble: action.trouble };
+      return { ...state, error: action.error };
     case "dismissed":
-      return { ...state, question: null, trouble: null };
+      return { ...state, question: null, error: null };
     case "logToggled":
       return { ...state, isLogOpen: !state.isLogOpen };
   }
@@ -116,12 +116,12 @@ export class ChangesStore {
     try {
       await this.#client.request(turn, force ? { force } : {});
       this.dispatch({ type: "turned" });
-    } catch (error) {
-      const trouble = faultOf(error);
-      if (trouble.code === "changed-since") {
-        this.dispatch({ type: "asked", turn, path: trouble.path ?? "" });
+    } catch (caught) {
+      const error = toPageError(caught);
+      if (error.code === "changed-since") {
+        this.dispatch({ type: "asked", turn, path: error.path ?? "" });
       } else {
-        this.dispatch({ type: "failed", trouble });
+        this.dispatch({ type: "failed", error });
       }
     } finally {
       this.dispatch({ type: "ended" });
@@ -136,7 +136,7 @@ export class ChangesStore {
     try {
       await this.#run(isFrozen ? "unfreeze" : "freeze", body);
     } catch (error) {
-      this.dispatch({ type: "failed", trouble: faultOf(error) });
+      this.dispatch({ type: "failed", error: toPageError(error) });
     }
   }
 

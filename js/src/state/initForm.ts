@@ -41,10 +41,10 @@ export function reduceForm(form: InitForm, action: FormAction): InitForm {
 
 /** What a panel that has just been opened holds. */
 export function startingForm(): InitForm {
-  return { how: "", texts: {}, seed: drawnSeed(), clears: false };
+  return { how: "", texts: {}, seed: drawSeed(), clears: false };
 }
 
-export function drawnSeed(): string {
+export function drawSeed(): string {
   return String(Math.floor(Math.random() * 100_000));
 }
 
@@ -93,14 +93,14 @@ function exact(digits: string): Value {
   return Number.isSafeInteger(Number(digits)) ? Number(digits) : digits;
 }
 
-export interface Checked {
+export interface FormCheck {
   readonly kwargs: Readonly<Record<string, Value>>;
   /** By parameter (or "seed"), what is expected instead. */
   readonly problems: Readonly<Record<string, string>>;
 }
 
 /** The parameters that are not at their defaults, and what is wrong with any. */
-export function checked(form: InitForm, initializer: InitializerBody): Checked {
+export function checkForm(form: InitForm, initializer: InitializerBody): FormCheck {
   const kwargs: Record<string, Value> = {};
   const problems: Record<string, string> = {};
   for (const parameter of initializer.parameters) {
@@ -119,7 +119,7 @@ export function checked(form: InitForm, initializer: InitializerBody): Checked {
 }
 
 /** What a change is aimed at. */
-export interface Aim {
+export interface ChangeTarget {
   readonly path: string;
   readonly scope: Scope;
   readonly only: Only;
@@ -128,7 +128,7 @@ export interface Aim {
 }
 
 /** A target as the wire has it: what is at its default is left out. */
-export function targetOf({ path, scope, only, filter, chips }: Aim): Bodies["freeze"] {
+export function targetOf({ path, scope, only, filter, chips }: ChangeTarget): Bodies["freeze"] {
   return {
     path,
     ...(scope === "here" ? {} : { scope }),
@@ -138,11 +138,15 @@ export function targetOf({ path, scope, only, filter, chips }: Aim): Bodies["fre
 }
 
 /** The request that previews or makes the change; null where it would be refused. */
-export function bodyOf(aim: Aim, form: InitForm, initializer: InitializerBody | undefined): Bodies["init"] | null {
+export function bodyOf(
+  aim: ChangeTarget,
+  form: InitForm,
+  initializer: InitializerBody | undefined,
+): Bodies["init"] | null {
   if (initializer === undefined || initializer.refused !== null) {
     return null;
   }
-  const { kwargs, problems } = checked(form, initializer);
+  const { kwargs, problems } = checkForm(form, initializer);
   if (Object.keys(problems).length > 0) {
     return null;
   }

@@ -1,13 +1,13 @@
 import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
-import { checkpointsPart, chinese, type Part, type Pulse, pulsePart } from "../bundles/lazy.ts";
+import { type CheckpointsPart, checkpointsPart, chinese, pulsePart, type TrainingPart } from "../bundles/lazyParts.ts";
 import { Banner } from "../components/Banner.tsx";
 import { LanguageSwitch } from "../components/LanguageSwitch.tsx";
 import { useLanguage } from "../i18n/language.ts";
 import { t } from "../i18n/translate.ts";
 import { addStyle } from "../lib/addStyle.ts";
-import type { Tone } from "../lib/colormap.ts";
-import { type Fault, faultOf } from "../lib/errors.ts";
-import { watchTone } from "../lib/theme.ts";
+import type { Theme } from "../lib/colormap.ts";
+import { type PageError, toPageError } from "../lib/errors.ts";
+import { watchTheme } from "../lib/theme.ts";
 import type { Client } from "../protocol/client.ts";
 import type { OpenReply, TickedBody } from "../protocol/messages.ts";
 import { ChangesStore } from "../state/changesStore.ts";
@@ -60,13 +60,13 @@ export function App({
   useEffect(() => () => store.dispose(), [store]);
 
   const root = useRef<HTMLDivElement>(null);
-  const [tone, setTone] = useState<Tone>("light");
-  useLayoutEffect(() => (root.current === null ? undefined : watchTone(root.current, setTone)), []);
+  const [theme, setTheme] = useState<Theme>("light");
+  useLayoutEffect(() => (root.current === null ? undefined : watchTheme(root.current, setTheme)), []);
 
   const [ended, setEnded] = useState<string | null>(null);
   const [lastSeen, setLastSeen] = useState(() => new Date(seen));
-  const [Beat, setBeat] = useState<Pulse["Cell"] | null>(null);
-  const pulse = useRef<Promise<Pulse> | null>(null);
+  const [Sparkline, setBeat] = useState<TrainingPart["Cell"] | null>(null);
+  const pulse = useRef<Promise<TrainingPart> | null>(null);
   useEffect(
     () =>
       client.onEvent((event) => {
@@ -76,7 +76,7 @@ export function App({
           const body = event.body as unknown as TickedBody;
           pulse.current ??= pulsePart(client, body, (css) => root.current && addStyle(root.current, css));
           void pulse.current.then(
-            ({ hear, Cell }) => {
+            ({ add: hear, Cell }) => {
               hear(body);
               setBeat(() => Cell);
             },
@@ -166,8 +166,8 @@ export function App({
     [store],
   );
 
-  const [part, setPart] = useState<Part | null>(null);
-  const [missing, setMissing] = useState<Fault | null>(null);
+  const [part, setPart] = useState<CheckpointsPart | null>(null);
+  const [missing, setMissing] = useState<PageError | null>(null);
   const opener = useRef<HTMLButtonElement>(null);
   const openCheckpoints = async (): Promise<void> => {
     setMissing(null);
@@ -178,7 +178,7 @@ export function App({
         setPart(made);
       }
     } catch (error) {
-      setMissing(faultOf(error));
+      setMissing(toPageError(error));
     }
   };
   const wasOpen = useRef(false);
@@ -196,7 +196,7 @@ export function App({
       role="region"
       lang={t("en-GB")}
       aria-label={t("nnwidgets Explorer: {0}, {1}", first.name, first.class_name)}
-      data-tone={tone}
+      data-tone={theme}
       {...{ [NO_SHORTCUTS]: "true" }}
       onKeyDown={(event) => {
         const target = event.target as HTMLElement;
@@ -251,7 +251,7 @@ export function App({
         )}
         <div class="nnw-body" hidden={part !== null}>
           <TreeGrid
-            Beat={Beat}
+            Sparkline={Sparkline}
             store={store}
             client={client}
             changes={changes}
@@ -268,7 +268,7 @@ export function App({
             generation={store.valuesGeneration}
             onNavigate={select}
             onHover={(paths) => store.dispatch({ type: "glowed", paths })}
-            tone={tone}
+            theme={theme}
             alive={isLive}
             handle={inspector}
             editing={editing}
@@ -313,8 +313,8 @@ function Notices({ store, alive, ended, lastSeen }: NoticesProps) {
   if (ended !== null) {
     return <Banner glyph="plug" title={ended} text={t("What was read stays. Run the cell again to go on.")} />;
   }
-  if (store.trouble !== null) {
-    const { message, hint } = store.trouble;
+  if (store.error !== null) {
+    const { message, hint } = store.error;
     const action = { label: t("Try again"), run: () => store.retry() };
     return <Banner glyph="warning" title={message} text={hint} isError action={action} />;
   }

@@ -29,12 +29,12 @@ from nnwidgets.checkpoint.formats.torch.distributed import Distributed
 from nnwidgets.checkpoint.formats.torch.legacy import TorchLegacy
 from nnwidgets.checkpoint.formats.torch.zip_file import TorchZip
 from nnwidgets.errors import CorruptCheckpointError
-from nnwidgets.introspect.safe_access.scan import without_collection
+from nnwidgets.introspect.safe_access.scan import gc_paused
 
 __all__ = ["CheckpointReader", "open_checkpoint"]
 
 
-@without_collection()
+@gc_paused()
 def open_checkpoint(path: str | os.PathLike[str]) -> CheckpointReader:
     """Open a checkpoint by what is in it, whatever its name ends in; its header is read and checked whole.
 

@@ -18,6 +18,7 @@ import torch
 from nnwidgets.checkpoint.bytes_equal import as_contiguous_cpu, is_same
 from nnwidgets.checkpoint.description import Composed, Described, Strided
 from nnwidgets.checkpoint.formats import CheckpointReader
+from nnwidgets.edit.transaction import WriteGuard
 from nnwidgets.edit.undo_copy.digest import CHUNK_BYTES, digest
 from nnwidgets.edit.undo_copy.threads import CancelFlag, ThreadGroup
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, plain_torch
@@ -54,19 +55,19 @@ class Transfer:
         self._pairs = pairs
         self._read: dict[tuple[str, int, int, int], bytes] = {}
 
-    def write(self, pairs: Sequence[Pair], keep: Callable[[torch.Tensor], None]) -> None:
+    def write(self, pairs: Sequence[Pair], guard: WriteGuard) -> None:
         """Fill live tensors from the file.
 
         Args:
             pairs: Some of those of the transfer.
-            keep: Called with each part of the tensors before it is written.
+            guard: Keeps each part of the tensors before it is written.
 
         Raises:
             CorruptCheckpointError: Bytes aren't there; what was written so far stays.
         """
 
         def write(piece: _Piece, room: _Room) -> None:
-            keep(piece.target)
+            guard.before(piece.target)
             made = _read(self._held, piece, room)
             if piece.is_direct:
                 # Of what was read, not of what is live: another thread may be writing there.
@@ -77,12 +78,11 @@ class Transfer:
 
         self._in_lanes([piece for pair in pairs for piece in self._pieces[id(pair)]], write)
 
-    def differing(self, left_at: Callable[[torch.Tensor], bytes]) -> list[Pair]:
+    def differing(self, guard: WriteGuard) -> list[Pair]:
         """Those whose live bytes aren't the file's, converted as writing converts them.
 
         Args:
-            left_at: Tells the fingerprint of what is live in a contiguous part, or nothing where it isn't known. What
-                has that of what was read isn't read once more.
+            guard: Knows fingerprints of what is live: what has that of what was read isn't read once more.
         """
         found: list[Pair] = []
 
@@ -90,7 +90,7 @@ class Transfer:
             if not piece.is_direct:
                 return False
             read = self._read.get(piece.place, b"")
-            return read != b"" and read == left_at(piece.target)
+            return read != b"" and read == guard.fingerprint(piece.target)
 
         def compare(piece: _Piece, room: _Room) -> None:
             if not is_as_read(piece) and not _is_equal(self._held, piece, room):

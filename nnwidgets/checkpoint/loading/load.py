@@ -21,7 +21,7 @@ from nnwidgets.edit.code import Recipe
 from nnwidgets.edit.targets import ChangeScope, TensorTarget, check_writable, distinct_memory
 from nnwidgets.edit.transaction import Plan, commit
 from nnwidgets.edit.undo_copy.undo import Exchangeable
-from nnwidgets.errors import CheckpointMismatchError, CorruptCheckpointError, NNWidgetsError
+from nnwidgets.errors import Advice, AdvisedText, CheckpointMismatchError, CorruptCheckpointError, NNWidgetsError
 from nnwidgets.formatting import and_more
 
 Progress = Callable[[int, int], None]
@@ -128,7 +128,7 @@ def _hint(plan: LoadPlan) -> str:
             f"It would fit with {len(plan.renames)} renames, such as {first[0]} to {first[1]}: "
             "pass rename=plan(net, file).renames."
         )
-    return "plan(net, file) shows both sides; strict=False loads what fits."
+    return AdvisedText("plan(net, file) shows both sides; ", Advice.LOAD_PARTLY, " loads what fits.")
 
 
 class _Load:
@@ -201,8 +201,7 @@ class _Load:
         fresh = set(materialized.paths)
         live = {pair.path: pair for pair in pairs if pair.path not in fresh}
         named = [TensorTarget(model.tree.find(path), pair.tensor) for path, pair in live.items()]  # type: ignore[arg-type] # tensors
-        for place in named:
-            check_writable(place)
+        plain = {place.path: check_writable(place) for place in named}
         places, _ = distinct_memory(named)
         first = {id(pair.tensor): pair for pair in reversed(pairs) if pair.path in fresh}
         written = [*(live[place.path] for place in places), *first.values()]
@@ -212,10 +211,10 @@ class _Load:
             kind="load",
             label=f"load {self.held.path.name}",
             places=places,
-            plains=[check_writable(place) for place in places],
+            plains=[plain[place.path] for place in places],
             ties=model.ties_of(places),
-            write_in_parts=lambda keep: transfer.write(written, keep),
-            verify=lambda left_at: self._compare(transfer.differing(left_at), model),
+            write=lambda guard: transfer.write(written, guard),
+            verify=lambda guard: self._compare(transfer.differing(guard), model),
             code=lambda: self._recipe(model, has_optimizer=states is not None),
             warnings=self.warnings,
             states=changes if states is None else [*changes, states],
@@ -259,7 +258,9 @@ class _Load:
                 f"{names} share memory in the model and have different values in {self.held.path.name}; the model is "
                 "as it was.",
                 path=first.path,
-                hint="Untie them first, or load one name of them with strict=False and a rename.",
+                hint=AdvisedText(
+                    "Untie them first, or load one name of them with ", Advice.LOAD_PARTLY, " and a rename."
+                ),
             )
         raise CorruptCheckpointError(
             f"{first.path} isn't what {self.held.path.name} has under {first.source} after loading it: something else "

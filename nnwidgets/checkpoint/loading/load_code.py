@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from nnwidgets.checkpoint.formats import CheckpointReader
 from nnwidgets.checkpoint.records import LoadPlan, PlanEntry
 from nnwidgets.checkpoint.state_dict import StateDictLocation, saved_entries
-from nnwidgets.edit.code import Recipe, expression, net_name, optimizer_name
+from nnwidgets.edit.code import Recipe, expressions, net_name, optimizer_name
 from nnwidgets.edit.targets import ChangeScope
 
 
@@ -38,7 +38,8 @@ def recipe(
         lines.append(f"{net_name()}.load_state_dict(state)")
     else:
         lines.append("with torch.no_grad():")
-        lines += [f"    {expression(model.module, path)}.copy_(state[{source!r}])" for path, source in sourced]
+        code = expressions(model.module).code
+        lines += [f"    {code(path)}.copy_(state[{source!r}])" for path, source in sourced]
         imports.append("import torch")
     if has_optimizer:
         lines += _optimizer(held, found)

@@ -13,9 +13,9 @@ from nnwidgets.checkpoint.description import Composed, Strided, distinct_storage
 from nnwidgets.checkpoint.formats import CheckpointReader
 from nnwidgets.checkpoint.records import LOADED, LoadPlan
 from nnwidgets.checkpoint.state_dict import StateDictLocation
-from nnwidgets.edit.optimizer_state import checked
 from nnwidgets.edit.targets import ChangeScope
 from nnwidgets.errors import CheckpointMismatchError, InvalidTargetError
+from nnwidgets.introspect.optimizers import optimizers_in
 from nnwidgets.introspect.safe_access.objects import type_name
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, plain_torch
 
@@ -78,7 +78,7 @@ def optimizer_states(
         CorruptCheckpointError: It is damaged.
         InvalidTargetError: ``optimizer`` is none, or several.
     """
-    given = checked(optimizer)
+    given = optimizers_in(optimizer)
     if not given:
         return None
     if len(given) > 1:

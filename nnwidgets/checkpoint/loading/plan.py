@@ -21,14 +21,14 @@ from nnwidgets.checkpoint.state_dict import StateDictLocation, find, saved_entri
 from nnwidgets.errors import CheckpointMismatchError, PathNotFoundError
 from nnwidgets.formatting import and_more
 from nnwidgets.introspect import TensorEntry, TieGroup, tree
-from nnwidgets.introspect.safe_access.lookup import live_modules
-from nnwidgets.introspect.safe_access.scan import without_collection
+from nnwidgets.introspect.safe_access.lookup import Lookup
+from nnwidgets.introspect.safe_access.scan import gc_paused
 
 _MOST_NAMED = 3
 _COUNTER = "num_batches_tracked"
 
 
-@without_collection()
+@gc_paused()
 def plan(module: nn.Module, path: str | os.PathLike[str], *, rename: Mapping[Any, str] | None = None) -> LoadPlan:
     """Tell what loading a checkpoint would do, tensor by tensor; nothing is loaded, and no tensor's bytes are read.
 
@@ -79,7 +79,7 @@ def state_dict_in(held: CheckpointReader) -> StateDictLocation:
     return found
 
 
-@without_collection()
+@gc_paused()
 def make_plan(
     module: nn.Module, held: CheckpointReader, found: StateDictLocation, rename: Mapping[Any, str] | None = None
 ) -> LoadPlan:
@@ -104,7 +104,7 @@ def make_plan(
         )
         for path, side in model.items()
     ]  # fmt: skip
-    kept = _kept_counters(module, entries, model)
+    kept = _kept_counters(module, entries)
     entries += [_unexpected_entry(name, tensor) for name, tensor in left.items()]
     already = {name: path for name, path in names.items() if name != path and path in model}
     return LoadPlan(
@@ -138,7 +138,7 @@ def _suggestions(
     }
 
 
-def _kept_counters(module: nn.Module, entries: Sequence[PlanEntry], model: Mapping[str, _Side]) -> tuple[str, ...]:
+def _kept_counters(module: nn.Module, entries: Sequence[PlanEntry]) -> tuple[str, ...]:
     """Counters of batch norms that the file lacks though it has the statistics they count for."""
     loaded = {entry.path for entry in entries if entry.status in LOADED}
     missing = [
@@ -149,12 +149,8 @@ def _kept_counters(module: nn.Module, entries: Sequence[PlanEntry], model: Mappi
         and entry.path.endswith(_COUNTER)
         and f"{entry.path.removesuffix(_COUNTER)}running_mean" in loaded
     ]
-    modules = live_modules(module) if missing else {}
-    return tuple(
-        path
-        for path in missing
-        if isinstance(modules.get(model[path].entry.path.removesuffix(_COUNTER).rstrip(".")), _NormBase)
-    )
+    lookup = Lookup(module)
+    return tuple(path for path in missing if isinstance(lookup.get(path.removesuffix(_COUNTER).rstrip(".")), _NormBase))
 
 
 def _leftover_warning(found: StateDictLocation) -> list[str]:

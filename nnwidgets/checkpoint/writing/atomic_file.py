@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nnwidgets.checkpoint.formats.file import Closing
-from nnwidgets.errors import SaveError
+from nnwidgets.errors import Advice, AdvisedText, SaveError
 from nnwidgets.formatting import short_bytes
 
 try:
@@ -249,7 +249,7 @@ def exists_error(target: Path) -> SaveError:
     return SaveError(
         f"{target.name} is there already, in {str(target.parent)!r}.",
         path=str(target),
-        hint="Pass overwrite=True to replace it, or choose another name.",
+        hint=AdvisedText("Pass ", Advice.OVERWRITE, " to replace it, or choose another name."),
     )
 
 

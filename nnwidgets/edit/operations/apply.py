@@ -10,15 +10,14 @@ from typing import Any
 import torch
 
 from nnwidgets.edit.change import Change
-from nnwidgets.edit.code import Recipe, expression, source_of
+from nnwidgets.edit.code import Recipe, expressions, source_of
 from nnwidgets.edit.operations.module_structure import Structure
 from nnwidgets.edit.operations.stand_ins import Scratch
 from nnwidgets.edit.rng import checked_seed, forked
 from nnwidgets.edit.targets import ChangeScope, Target, TensorTarget, check_writable
-from nnwidgets.edit.transaction import Plan, commit, previewed, with_optimizers
+from nnwidgets.edit.transaction import Plan, WriteGuard, commit, previewed, with_optimizers
 from nnwidgets.edit.undo_copy.undo import summarized
 from nnwidgets.errors import InitializerError, InvalidTargetError, NNWidgetsError
-from nnwidgets.introspect import live_tensors
 from nnwidgets.introspect.records import TensorStats
 from nnwidgets.introspect.safe_access.objects import class_attribute, is_module
 from nnwidgets.introspect.safe_access.tensors import unreadable_reason
@@ -94,8 +93,8 @@ def reset_modules(
 ) -> Change:
     """Let each module at or below a target reset itself, those below first, as ``Module.apply`` goes."""
     named = model.modules(target)
-    inner = dict.fromkeys(below for path, _ in named for below in _descendants(model, path))
-    modules = [(path, each) for path, each in model.modules(list(inner)) if _reset_name(each)]
+    below = model.modules_below(path for path, _ in named)
+    modules = [(path, each) for path, each in below if _reset_name(each)]
     modules = _children_first(modules, model)
     if not modules:
         raise InitializerError(
@@ -105,7 +104,8 @@ def reset_modules(
         )
 
     def recipe(found: Sequence[tuple[str, Any]], number: int) -> Recipe:
-        calls = [f"    {expression(model.module, path)}.{_reset_name(each)}()" for path, each in found]
+        written = expressions(model.module)
+        calls = [f"    {written.code(path)}.{_reset_name(each)}()" for path, each in found]
         lines = ["with torch.random.fork_rng():", f"    torch.manual_seed({number})", *calls]
         return Recipe(tuple(lines))
 
@@ -135,9 +135,10 @@ def _run(
             path=modules[0][0],
             hint="Name modules that have.",
         )
-    structure = Structure([each for _, each in modules])
+    structure = Structure(each for _, each in model.modules_below(path for path, _ in modules))
 
-    def write() -> None:
+    def write(guard: WriteGuard) -> None:
+        guard.before()
         _call(modules, function, label, seed)
 
     more: list[str] = []
@@ -204,16 +205,14 @@ def _preview(
 
 def _places(model: ChangeScope, modules: Sequence[tuple[str, Any]]) -> list[TensorTarget]:
     """Every tensor at or below modules that has bytes to write, once."""
-    ids = {id(tensor) for _, each in modules for tensor in live_tensors(each).values()}
     made = []
     seen: set[int] = set()
-    for entry in model.tree.tensors:
-        tensor = model.by_path.get(entry.path) and _tensor_or_none(model, entry.path)
-        if tensor is None or id(tensor) not in ids or id(tensor) in seen:
-            continue
-        seen.add(id(tensor))
-        if unreadable_reason(tensor) is None and entry.n_elements:
-            made.append(TensorTarget(entry, tensor))
+    for entry in model.tensors_below(path for path, _ in modules):
+        tensor = _tensor_or_none(model, entry.path)
+        if tensor is not None and id(tensor) not in seen:
+            seen.add(id(tensor))
+            if unreadable_reason(tensor) is None and entry.n_elements:
+                made.append(TensorTarget(entry, tensor))
     return made
 
 
@@ -228,10 +227,6 @@ def _reset_name(module: Any) -> str:
     if not is_module(module):
         return ""
     return next((name for name in _RESETS if callable(class_attribute(type(module), name))), "")
-
-
-def _descendants(model: ChangeScope, path: str) -> list[str]:
-    return [below.alias_of or below.path for node in model.tree.nodes if node.path == path for below in node.walk()]
 
 
 def _children_first(modules: list[tuple[str, Any]], model: ChangeScope) -> list[tuple[str, Any]]:
@@ -251,7 +246,7 @@ def _children_first(modules: list[tuple[str, Any]], model: ChangeScope) -> list[
 
 
 def _recipe(model: ChangeScope, modules: Sequence[tuple[str, Any]], seed: int, call: str, lines: list[str]) -> Recipe:
-    found = ", ".join(expression(model.module, path) for path, _ in modules)
+    found = ", ".join(map(expressions(model.module).code, (path for path, _ in modules)))
     made = [
         *lines,
         "with torch.random.fork_rng(), torch.no_grad():",

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import nn
 
 from nnwidgets.edit.change import Change
-from nnwidgets.edit.code import Recipe, arguments, expression
+from nnwidgets.edit.code import Recipe, arguments, expressions
 from nnwidgets.edit.operations.apply import reset_modules
 from nnwidgets.edit.operations.initializers import Initializer, dry_run, get_initializer
 from nnwidgets.edit.operations.stand_ins import Scratch
 from nnwidgets.edit.rng import Generators, checked_seed, forked
 from nnwidgets.edit.targets import ChangeScope, Target, TensorTarget, check_writable, distinct_memory
-from nnwidgets.edit.transaction import Plan, commit, previewed, with_optimizers
+from nnwidgets.edit.transaction import Plan, WriteGuard, commit, previewed, with_optimizers
 from nnwidgets.edit.undo_copy.undo import summarized
-from nnwidgets.errors import InitializerError, NNWidgetsError
+from nnwidgets.errors import Advice, AdvisedText, InitializerError, NNWidgetsError
 from nnwidgets.introspect.records import TensorStats
+from nnwidgets.introspect.safe_access.scan import gc_paused
 from nnwidgets.introspect.safe_access.tensors import plain_torch
 
 _MATRIX = 2
@@ -78,7 +78,7 @@ def init(
     number = checked_seed(seed)
     if initializer.kind == "reset":
         return reset_modules(model, target, number, optimizer=optimizer, preview=preview, clear_state=clear_state)
-    plan, filler = _planned(model, target, initializer, passed, seed=number, optimizer=optimizer, clear=clear_state)
+    plan, filler = _make_plan(model, target, initializer, passed, seed=number, optimizer=optimizer, clear=clear_state)
     if preview:
         return previewed(model, plan, filler.preview(model, plan))
     return commit(model, plan)
@@ -93,33 +93,26 @@ class _Filler:
         self.seed = seed
         self.draws_globally = False
 
-    def fill(self, pairs: Sequence[tuple[str, Any]], reach: Callable[[int], None] | None = None) -> None:
-        """Fill tensors, given with their paths; what the initializer raises is told with the path.
-
-        Args:
-            pairs: Paths and tensors.
-            reach: Called with the index of each before it is filled.
-        """
+    def fill(self, pairs: Sequence[tuple[str, Any]]) -> None:
+        """Fill tensors, given with their paths; what the initializer raises is told with the path."""
         generators = Generators(self.seed)
         with forked(self.seed):
             before = torch.get_rng_state()
-            for index, (path, tensor) in enumerate(pairs):
-                if reach is not None:
-                    reach(index)
-                self._fill(path, tensor, generators)
+            with plain_torch() if self.initializer.kind == "torch" else torch.no_grad():
+                for path, tensor in pairs:
+                    self._fill(path, tensor, generators)
             self.draws_globally = not torch.equal(before, torch.get_rng_state())
 
     def _fill(self, path: str, tensor: Any, generators: Generators) -> None:
         initializer, function = self.initializer, self.initializer.function
         generator = generators.on(tensor.device)
         try:
-            if initializer.kind == "torch":
-                extra = {"generator": generator} if initializer.takes_generator else {}
-                with plain_torch():
-                    function(tensor, **self.kwargs, **extra)  # type: ignore[misc] # torch's fillers have one
+            if initializer.kind == "user":
+                function(tensor, generator, **self.kwargs)  # type: ignore[misc] # a user's has one
+            elif initializer.takes_generator:
+                function(tensor, **self.kwargs, generator=generator)  # type: ignore[misc] # torch's fillers have one
             else:
-                with torch.no_grad():
-                    function(tensor, generator, **self.kwargs)  # type: ignore[misc] # a user's has one
+                function(tensor, **self.kwargs)  # type: ignore[misc] # the same
         except NNWidgetsError:
             raise
         except Exception as error:
@@ -148,7 +141,8 @@ class _Filler:
         return made
 
 
-def _planned(
+@gc_paused()
+def _make_plan(
     model: ChangeScope,
     target: Target,
     initializer: Initializer,
@@ -166,7 +160,7 @@ def _planned(
             raise InitializerError(
                 f"{initializer.name} fills floating point tensors, and {place.path} is {place.entry.dtype}.",
                 path=place.path,
-                hint="assign(net, target, value) sets integers.",
+                hint=AdvisedText("", Advice.ASSIGN, " sets integers."),
             )
         alike = (data.shape, data.stride(), data.dtype)
         if alike not in tried:
@@ -176,6 +170,11 @@ def _planned(
     plains = [writable[id(place)] for place in places]
     filler = _Filler(initializer, kwargs, seed)
     pairs = [(place.path, place.tensor) for place in places]
+
+    def write(guard: WriteGuard) -> None:
+        guard.before()
+        filler.fill(pairs)
+
     uses_seed = initializer.kind == "user" or initializer.takes_generator
     lines: list[str] = []
     plan = Plan(
@@ -184,8 +183,7 @@ def _planned(
         places=places,
         plains=plains,
         ties=model.ties_of(places),
-        write=lambda: filler.fill(pairs),
-        write_in_turn=partial(filler.fill, pairs) if initializer.kind == "torch" else None,
+        write=write,
         code=lambda: _recipe(model, filler, places, lines),
         seed=seed if uses_seed else None,
         warnings=[*warnings, *_warnings(initializer, kwargs, places)],
@@ -208,12 +206,14 @@ def _warnings(initializer: Initializer, kwargs: Mapping[str, Any], places: Seque
     return made
 
 
+@gc_paused()
 def _recipe(model: ChangeScope, filler: _Filler, places: Sequence[TensorTarget], more: Sequence[str]) -> Recipe:
     initializer = filler.initializer
     if initializer.kind == "user" and initializer.source is None:
         said = f"{initializer.name} has no source to show: it is a lambda or a closure, or was typed elsewhere."
         return Recipe((f"# {said}", f"raise NotImplementedError({said!r})"), ())
-    called = [(place, expression(model.module, place.path)) for place in places]
+    written = expressions(model.module)
+    called = [(place, written.code(place.path)) for place in places]
     devices = list(dict.fromkeys(str(place.tensor.device) for place in places))
     draws = initializer.kind == "user" or initializer.takes_generator
     names = {device: "generator" if len(devices) == 1 else f"generator_{i}" for i, device in enumerate(devices)}

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from nnwidgets.errors import InitializerError
-from nnwidgets.introspect import live_modules, live_tensors
+from nnwidgets.errors import Advice, AdvisedText, InitializerError
+from nnwidgets.introspect import LiveModel
 from nnwidgets.introspect.safe_access.objects import instance_dict, is_a
 from nnwidgets.introspect.safe_access.tensors import plain_torch, unreadable_reason
 
@@ -22,9 +22,12 @@ class Structure:
         distinct: dict[int, Any] = {}
         tensors: dict[int, tuple[str, Any]] = {}
         for each in modules:
-            distinct.update((id(found), found) for found in live_modules(each).values())
-            for path, tensor in live_tensors(each).items():
-                tensors.setdefault(id(tensor), (path, tensor))
+            # What lies below one that was read was read with it.
+            if id(each) not in distinct:
+                live = LiveModel(each)
+                distinct.update((id(found), found) for found in live.modules.values())
+                for path, tensor in live.tensors.items():
+                    tensors.setdefault(id(tensor), (path, tensor))
         self._owns = [(own, dict(own)) for own in map(instance_dict, distinct.values())]
         self._registries = [(held, dict(held)) for own, _ in self._owns for held in _registries(own)]
         self._tensors = [
@@ -54,7 +57,9 @@ class Structure:
                 )
             if tensor.requires_grad is not asks:
                 raise InitializerError(
-                    f"{label} changed requires_grad of {path}.", path=path, hint="Use freeze and unfreeze for that."
+                    f"{label} changed requires_grad of {path}.",
+                    path=path,
+                    hint=AdvisedText("Use ", Advice.FREEZE, " for that."),
                 )
 
     def restore(self) -> None:

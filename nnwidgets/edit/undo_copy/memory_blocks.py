@@ -1,4 +1,4 @@
-"""The pieces that a model's memory is copied in: where each lies, where its copy lies, and their fingerprints.
+"""The blocks that a model's memory is copied in: where each lies, where its copy lies, and their fingerprints.
 
 Runs of memory on the CPU are moved by the C library, which for one gibibyte takes two thirds of the time that
 ``copy_`` does; all else, strided or on another device, by torch.
@@ -6,14 +6,12 @@ Runs of memory on the CPU are moved by the C library, which for one gibibyte tak
 
 from __future__ import annotations
 
-import bisect
 import ctypes
-import itertools
 import threading
-from bisect import bisect_left, bisect_right
-from collections import Counter
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
+from itertools import accumulate
 
 import torch
 
@@ -26,7 +24,7 @@ _move = ctypes.memmove
 
 
 class Buffer:
-    """Memory of our own for one piece.
+    """Memory of our own for one block.
 
     Attributes:
         data: Its bytes.
@@ -49,7 +47,7 @@ class Buffer:
 
 
 class Block:
-    """A block of a model's memory, and the slot beside it.
+    """A block of a model's memory, and the buffer beside it.
 
     Attributes:
         live: The block.
@@ -90,10 +88,10 @@ class Block:
 
 
 class Blocks:
-    """All pieces of a snapshot, in order.
+    """All blocks of a snapshot, in order.
 
     Attributes:
-        all: The pieces.
+        all: The blocks.
         stored: The fingerprint of what each slot holds; empty where nothing was copied to it yet.
         left: The fingerprint of what was last left live; empty where it isn't known yet.
     """
@@ -111,11 +109,9 @@ class Blocks:
                 return
             self._take(at)
 
-    def take_around(self, address: int, n_bytes: int) -> None:
-        """Copy what lies in a run of memory on the CPU, in whichever thread is the first to ask for a piece of it."""
-        addresses, order = self._runs
-        first = bisect_right(addresses, address) - 1
-        for at in order[max(first, 0) : bisect_left(addresses, address + n_bytes)]:
+    def take_around(self, part: torch.Tensor) -> None:
+        """Copy what a plain tensor meets, each block in whichever thread is the first to ask for it."""
+        for at in self.meeting(part):
             if not self.stored[at]:
                 with self._taking[at % _N_LOCKS]:
                     self._take(at)
@@ -134,22 +130,42 @@ class Blocks:
             if not self.left[at]:
                 self.left[at] = self.all[at].digest(spare)
 
-    def left_at(self, address: int, n_bytes: int) -> bytes:
-        """The fingerprint of what was last left in a run of memory on the CPU, where that is a piece; else nothing."""
-        addresses, order = self._runs
-        place = bisect_left(addresses, address)
-        if place == len(order) or addresses[place] != address or self.all[order[place]].n_bytes != n_bytes:
-            return b""
-        return self.left[order[place]]
+    def left_at(self, part: torch.Tensor) -> bytes:
+        """The fingerprint of what was last left in a contiguous part, where that is one block; else nothing."""
+        found = self.meeting(part)
+        block = self.all[found[0]] if len(found) == 1 else None
+        is_it = block is not None and block.live.data_ptr() == part.data_ptr() and block.n_bytes == part.nbytes
+        return self.left[found[0]] if is_it and block is not None and block.is_run else b""
+
+    def meeting(self, tensor: torch.Tensor) -> list[int]:
+        """The indices of the blocks whose range of addresses a plain tensor's meets."""
+        addresses = self._by_address.get(tensor.device)
+        if addresses is None or not tensor.numel():
+            return []
+        starts, reaches, ranges = addresses
+        first, end = ends_of(tensor)
+        at, found = bisect_left(starts, end), []
+        while at and reaches[at - 1] > first:
+            at -= 1
+            if ranges[at][1] > first:
+                found.append(ranges[at][2])
+        return found
 
     @cached_property
-    def _runs(self) -> tuple[list[int], list[int]]:
-        """The addresses of those pieces that are runs of memory on the CPU, ascending; the index of each."""
-        found = sorted((piece.live.data_ptr(), at) for at, piece in enumerate(self.all) if piece.is_run)
-        return [address for address, _ in found], [at for _, at in found]
+    def _by_address(self) -> dict[torch.device, tuple[list[int], list[int], list[tuple[int, int, int]]]]:
+        """By device: where each block starts, ascending; how far those up to it reach; start, end and index of each."""
+        ranges: dict[torch.device, list[tuple[int, int, int]]] = {}
+        for at, block in enumerate(self.all):
+            ranges.setdefault(block.live.device, []).append((*ends_of(block.live), at))
+        made = {}
+        for device, held in ranges.items():
+            held.sort()
+            reaches = list(accumulate((end for _, end, _ in held), max))
+            made[device] = [start for start, _, _ in held], reaches, held
+        return made
 
     def taken(self) -> Iterator[Block]:
-        """The pieces whose live bytes were copied."""
+        """The blocks whose live bytes were copied."""
         return (piece for piece, stored in zip(self.all, self.stored, strict=True) if stored)
 
 
@@ -165,7 +181,7 @@ def blocks_of(tensors: Iterable[torch.Tensor]) -> list[torch.Tensor]:
     """Views that together hold every byte of ``tensors`` once, each at most `CHUNK_BYTES` long.
 
     Args:
-        tensors: Plain strided tensors, as `readable.plain` gives them, of any devices.
+        tensors: Plain strided tensors, as `as_plain_tensor` gives them, of any devices.
 
     Example:
         >>> import torch
@@ -180,26 +196,7 @@ def blocks_of(tensors: Iterable[torch.Tensor]) -> list[torch.Tensor]:
     return [block for held in by_device.values() for block in _on_one_device(held)]
 
 
-def turns_of(found: list[torch.Tensor], tensors: Sequence[torch.Tensor]) -> list[range] | None:
-    """Order what `blocks_of` gave by tensor, in place.
-
-    Returns:
-        The blocks of each tensor, by index; None where tensors interlace or aren't all on the CPU.
-    """
-    if any(tensor.device.type != "cpu" for tensor in tensors):
-        return None
-    ends = sorted((*_ends(tensor), index) for index, tensor in enumerate(tensors) if tensor.numel())
-    if any(stop > start for (_, stop, _), (start, _, _) in itertools.pairwise(ends)):
-        return None
-    starts = [start for start, _, _ in ends]
-    turn = {id(block): ends[bisect.bisect_right(starts, block.data_ptr()) - 1][2] for block in found}
-    found.sort(key=lambda block: turn[id(block)])
-    counts = Counter(turn.values())
-    edges = [0, *itertools.accumulate(counts[index] for index in range(len(tensors)))]
-    return [range(start, stop) for start, stop in itertools.pairwise(edges)]
-
-
-def _ends(tensor: torch.Tensor) -> tuple[int, int]:
+def ends_of(tensor: torch.Tensor) -> tuple[int, int]:
     """Where a plain tensor that has elements begins and ends in memory."""
     reach = 1 + sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
     return tensor.data_ptr(), tensor.data_ptr() + reach * tensor.element_size()

@@ -77,7 +77,7 @@ class UndoRecord:
 
     Attributes:
         sites: The tensors written, by name, ties included.
-        size_bytes: Of the copy.
+        snapshot: The old bytes; the new ones once it is undone.
     """
 
     def __init__(
@@ -86,70 +86,58 @@ class UndoRecord:
         plains: Sequence[torch.Tensor],
         flags: Sequence[Flag],
         states: Sequence[Exchangeable],
-        *,
-        in_turn: bool = False,
-        in_parts: bool = False,
     ) -> None:
         self.sites = sites
         self.flags = flags
         self.states = states
         self.is_done = True
-        self._snapshot = Snapshot(plains, in_turn=in_turn, in_parts=in_parts)
-        self.size_bytes = self._snapshot.size_bytes
+        self.snapshot = Snapshot(plains)
 
-    def take(self) -> None:
-        """Copy the old bytes."""
-        self._snapshot.take()
-
-    def reach(self, index: int) -> None:
-        """Wait until the tensor at ``index`` may be written, where they are written in turn."""
-        self._snapshot.reach(index)
-
-    def keep(self, part: torch.Tensor) -> None:
-        """Copy what is in a part of the tensors, which is about to be written, where they are written part by part."""
-        self._snapshot.keep(part)
-
-    def left_at(self, part: torch.Tensor) -> bytes:
-        """The fingerprint of what the change left in a contiguous part, where that is known; else nothing."""
-        return self._snapshot.left_at(part)
-
-    def seal(self) -> None:
-        """Note what the change left."""
-        self._snapshot.seal()
+    @property
+    def size_bytes(self) -> int:
+        """Of the copy."""
+        return self.snapshot.size_bytes
 
     def changed(self) -> list[str]:
         """Names whose bytes the change made different."""
-        return [site.path for site in self.sites if self._is_different(site.tensor)]
+        different = self.snapshot.changed_blocks()
+        around = ((site.path, self._blocks_around(site)) for site in self.sites)
+        return [path for path, blocks in around if blocks is not None and not different.isdisjoint(blocks)]
 
-    def _is_different(self, tensor: Any) -> bool:
+    def _blocks_around(self, site: TensorSite) -> list[int] | None:
+        """The numbers of the blocks that hold a tensor's bytes; None where it is gone or can't be read."""
+        tensor = site.tensor
         if tensor is None or unreadable_reason(tensor) is not None:
-            return False
+            return None
         with plain_torch():
-            return self._snapshot.is_different(as_plain_tensor(tensor))
+            return self.snapshot.blocks_around(as_plain_tensor(tensor))
 
     def restore(self) -> None:
         """Take back a change that is being made; may be called again."""
-        self._snapshot.restore()
+        self.snapshot.restore()
         self._set(done=False)
 
     def foreign(self) -> list[str]:
         """Names whose values aren't what the last change, undo or redo left."""
         changed = [flag.path for flag in self.flags if not flag.is_as_left(after=self.is_done)]
-        if not self._snapshot.is_as_left():
-            changed += [site.path for site in self.sites if self._is_changed(site)] or [s.path for s in self.sites]
+        foreign = self.snapshot.foreign_blocks()
+        if foreign:
+            around = ((site.path, self._blocks_around(site)) for site in self.sites)
+            found = [path for path, blocks in around if blocks is None or not foreign.isdisjoint(blocks)]
+            changed += found or [site.path for site in self.sites]
         return changed
 
     def exchange(self, *, check: bool) -> bool:
         """Undo it where it is done, else do it again; all or nothing."""
-        is_done, was_turned = self.is_done, self._snapshot.is_turned
+        is_done, was_turned = self.is_done, self.snapshot.is_turned
 
         def take_back() -> None:
-            if self._snapshot.is_turned is not was_turned:
-                self._snapshot.exchange(check=False)
+            if self.snapshot.is_turned is not was_turned:
+                self.snapshot.exchange(check=False)
             self._set(done=is_done)
 
         try:
-            if not self._snapshot.exchange(check=check):
+            if not self.snapshot.exchange(check=check):
                 return False
             self._set(done=not is_done)
         except BaseException:
@@ -192,14 +180,20 @@ class UndoRecord:
             tensor = site.tensor
             if tensor is not None and unreadable_reason(tensor) is None and site.is_there(tensor):
                 with plain_torch():
-                    old = self._snapshot.old(as_plain_tensor(tensor))
+                    old = self.snapshot.old(as_plain_tensor(tensor))
                 if old is not None:
                     made[site.path] = summarized(old)
         return made
 
     def _live(self, paths: Collection[str] | None) -> dict[str, TensorStats]:
         asked = self._asked(paths)
-        if any(map(self._is_changed, asked)) if paths is not None else not self._snapshot.is_as_left():
+        numbers = None
+        if paths is not None:
+            around = [self._blocks_around(site) for site in asked]
+            if None in around:
+                return {}
+            numbers = {number for blocks in around for number in blocks or ()}
+        if not self.snapshot.is_as_left(numbers):
             return {}
         return {
             site.path: summarized(site.tensor)
@@ -208,14 +202,8 @@ class UndoRecord:
         }
 
     def _asked(self, paths: Collection[str] | None) -> Sequence[TensorSite]:
-        return self.sites if paths is None else [site for site in self.sites if site.path in paths]
-
-    def _is_changed(self, site: TensorSite) -> bool:
-        tensor = site.tensor
-        if tensor is None or unreadable_reason(tensor) is not None:
-            return True
-        with plain_torch():
-            return not self._snapshot.is_as_left(within=as_plain_tensor(tensor))
+        wanted = None if paths is None else set(paths)
+        return [site for site in self.sites if wanted is None or site.path in wanted]
 
 
 def summarized(tensor: torch.Tensor) -> TensorStats:
@@ -227,6 +215,5 @@ def summarized(tensor: torch.Tensor) -> TensorStats:
 def _geometry(tensor: Any) -> tuple[Any, ...]:
     if unreadable_reason(tensor) is not None or tensor.layout is not torch.strided:
         return (tuple(tensor.shape),) if type(tensor) in (torch.Tensor, torch.nn.Parameter) else ()
-    with plain_torch():
-        data = as_plain_tensor(tensor)
-        return (data.data_ptr(), tuple(data.shape), data.stride(), data.dtype, data.device)
+    data = as_plain_tensor(tensor)
+    return (data.data_ptr(), tuple(data.shape), data.stride(), data.dtype, data.device)

@@ -14,9 +14,12 @@ from nnwidgets.introspect.checks.findings import findings, worst_first
 from nnwidgets.introspect.checks.registration import registration_drafts
 from nnwidgets.introspect.checks.tensor_state import state_drafts
 from nnwidgets.introspect.checks.tensor_values import EXACT_BYTES, value_drafts
-from nnwidgets.introspect.checks.training import optimizers_in, training_drafts
+from nnwidgets.introspect.checks.training import training_drafts
+from nnwidgets.introspect.module_tree.expressions import ExpressionWriter
+from nnwidgets.introspect.optimizers import optimizers_in
 from nnwidgets.introspect.records import Finding
-from nnwidgets.introspect.safe_access.scan import ModelScan, quiet, read
+from nnwidgets.introspect.safe_access.objects import no_torch_function
+from nnwidgets.introspect.safe_access.scan import ModelScan, read
 
 
 def check(module: nn.Module, *, optimizer: Any = None) -> tuple[Finding, ...]:
@@ -51,11 +54,16 @@ def check(module: nn.Module, *, optimizer: Any = None) -> tuple[Finding, ...]:
         >>> [(finding.code, finding.severity, finding.path) for finding in check(net)]
         [('constant-weight', 'warning', '0.weight')]
         >>> check(net)[0].fix
-        'torch.nn.init.xavier_uniform_(net.get_submodule("0").weight)'
+        'torch.nn.init.xavier_uniform_(net[0].weight)'
     """
-    optimizers = optimizers_in(optimizer)
+    return all_findings(module, optimizers=optimizers_in(optimizer))
+
+
+def all_findings(module: nn.Module, *, name: str = "net", optimizers: Sequence[Any] = ()) -> tuple[Finding, ...]:
+    """Return what structure and data tell of a model, the worst first, ``name`` being the variable it is in."""
     reading = read(module)
-    return worst_first((*structural_findings(reading, optimizers=optimizers), *data_findings(reading)))
+    found = structural_findings(reading, name=name, optimizers=optimizers)
+    return worst_first((*found, *data_findings(reading, name=name)))
 
 
 def structural_findings(
@@ -68,14 +76,15 @@ def structural_findings(
         name: The variable it is in, for the fixes.
         optimizers: What trains it.
     """
-    with quiet():
+    writer = ExpressionWriter(reading.modules[0], name)
+    with no_torch_function():
         return findings(
             chain(
-                registration_drafts(reading, name),
-                declared_tie_drafts(reading, name),
+                registration_drafts(reading, writer),
+                declared_tie_drafts(reading, writer),
                 gradient_drafts(reading),
                 state_drafts(reading),
-                training_drafts(reading, name, optimizers),
+                training_drafts(reading, writer, optimizers),
             )
         )
 
@@ -98,4 +107,4 @@ def data_findings(
     Raises:
         CancelledError: If ``cancelled`` was true.
     """
-    return findings(value_drafts(reading, name, cancelled, exact_bytes))
+    return findings(value_drafts(reading, ExpressionWriter(reading.modules[0], name), cancelled, exact_bytes))

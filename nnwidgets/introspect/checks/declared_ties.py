@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from nnwidgets.introspect.checks.expressions import module_expression
 from nnwidgets.introspect.checks.findings import Draft
+from nnwidgets.introspect.module_tree.expressions import ExpressionWriter
 from nnwidgets.introspect.safe_access.modules import own_attribute, registered_by_name
 from nnwidgets.introspect.safe_access.objects import class_attribute, is_a, is_module, is_tensor, plain_items, type_name
 from nnwidgets.introspect.safe_access.scan import ModelScan
@@ -20,7 +20,7 @@ _LONGEST_PATTERN = 200
 _COLLECTIONS = (dict, list, tuple, set, frozenset)
 
 
-def declared_tie_drafts(reading: ModelScan, name: str) -> Iterator[Draft]:
+def declared_tie_drafts(reading: ModelScan, writer: ExpressionWriter) -> Iterator[Draft]:
     """Yield the ties that `transformers`' ``_tied_weights_keys`` declare and the model lacks.
 
     They hold where the config says ``tie_word_embeddings``. Later releases map each name to the one it is tied to,
@@ -36,7 +36,7 @@ def declared_tie_drafts(reading: ModelScan, name: str) -> Iterator[Draft]:
         declared = declaring[kind]
         if type(declared) in _COLLECTIONS and _is_tying(module):
             for target, source in _pairs(module, declared):
-                draft = _broken(reading, row, target, source, name)
+                draft = _broken(reading, row, target, source, writer)
                 if draft is not None:
                     yield draft
 
@@ -119,7 +119,7 @@ def _at(module: Any, dotted: str) -> Any:
     return registered_by_name(module, "_buffers").get(last) if found is None else found
 
 
-def _broken(reading: ModelScan, row: int, target: str, source: str | None, name: str) -> Draft | None:
+def _broken(reading: ModelScan, row: int, target: str, source: str | None, writer: ExpressionWriter) -> Draft | None:
     module = reading.modules[row]
     tensor = _at(module, target)
     if not is_tensor(tensor):
@@ -145,7 +145,7 @@ def _broken(reading: ModelScan, row: int, target: str, source: str | None, name:
         where,
         f"{kind} declares that {target} is tied to {partner}, and its config says tie_word_embeddings=True, but they "
         "are two tensors. Each is trained on its own, and saving and loading keeps only one of them.",
-        f"{module_expression(reading, row, name)}.tie_weights()" if can_tie else None,
+        f"{writer.code(reading.path(row))}.tie_weights()" if can_tie else None,
         f"{kind} {target}",
     )
 

@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from nnwidgets.introspect import paths
-from nnwidgets.introspect.checks.expressions import is_plain_name, module_expression
 from nnwidgets.introspect.checks.findings import Draft
 from nnwidgets.introspect.checks.forward_source import names_in_forward
+from nnwidgets.introspect.module_tree.expressions import ExpressionWriter, is_identifier
 from nnwidgets.introspect.records import Severity
 from nnwidgets.introspect.safe_access.modules import Found, own_attribute, registered_by_name
 from nnwidgets.introspect.safe_access.objects import is_a, is_tensor, type_name
@@ -22,21 +22,21 @@ _MOST_HIDDEN_READ = 500
 _SWITCHED = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._NormBase)  # noqa: SLF001 - torch's base classes
 
 
-def registration_drafts(reading: ModelScan, name: str) -> Iterator[Draft]:
+def registration_drafts(reading: ModelScan, writer: ExpressionWriter) -> Iterator[Draft]:
     """Yield what the registration of modules and tensors gives rise to."""
-    yield from _non_string_keys(reading, name)
-    yield from _unregistered_tensors(reading, name)
-    yield from _unregistered_modules(reading, name)
+    yield from _non_string_keys(reading, writer)
+    yield from _unregistered_tensors(reading, writer)
+    yield from _unregistered_modules(reading, writer)
     yield from _cycles(reading)
 
 
-def _non_string_keys(reading: ModelScan, name: str) -> Iterator[Draft]:
+def _non_string_keys(reading: ModelScan, writer: ExpressionWriter) -> Iterator[Draft]:
     strange: dict[int, list[int]] = {}
     for row in range(1, len(reading.modules)):
         if not is_a(reading.keys[row], str):
             strange.setdefault(reading.parents[row], []).append(row)
     for parent, rows in strange.items():
-        expression = module_expression(reading, parent, name)
+        expression = writer.code(reading.path(parent))
         kinds = sorted({type_name(type(reading.keys[row])) for row in rows})
         one = len(rows) == 1
         what = "a child is" if one else f"{len(rows)} children are"
@@ -57,7 +57,7 @@ def _non_string_keys(reading: ModelScan, name: str) -> Iterator[Draft]:
         )
 
 
-def _unregistered_tensors(reading: ModelScan, name: str) -> Iterator[Draft]:
+def _unregistered_tensors(reading: ModelScan, writer: ExpressionWriter) -> Iterator[Draft]:
     containers: dict[tuple[int, str], list[int]] = {}
     for row, (_, at) in reading.splits.items():
         for slot in range(at, reading.first_slot[row + 1]):
@@ -68,19 +68,19 @@ def _unregistered_tensors(reading: ModelScan, name: str) -> Iterator[Draft]:
             if len(steps) > 1:
                 containers.setdefault((row, steps[0]), []).append(slot)
             elif not _is_derived(reading.modules[row], str(key), tensor):
-                yield _plain_tensor(reading, row, str(key), tensor, name)
+                yield _plain_tensor(reading, row, str(key), tensor, writer)
     for (row, attribute), slots in containers.items():
         trained = [slot for slot in slots if _is_trained(reading.slots[slot][1])]
         if trained:
-            yield _tensors_in_container(reading, row, attribute, trained, name)
+            yield _tensors_in_container(reading, row, attribute, trained, writer)
 
 
 def _is_trained(tensor: torch.Tensor) -> bool:
     return tensor.requires_grad and tensor.is_leaf
 
 
-def _plain_tensor(reading: ModelScan, row: int, key: str, tensor: torch.Tensor, name: str) -> Draft:
-    owner = module_expression(reading, row, name)
+def _plain_tensor(reading: ModelScan, row: int, key: str, tensor: torch.Tensor, writer: ExpressionWriter) -> Draft:
+    owner = writer.code(reading.path(row))
     where = paths.join(reading.path(row), key)
     like = f"{_class_name(reading, row)} {tensor.requires_grad}"
     if tensor.requires_grad:
@@ -91,7 +91,7 @@ def _plain_tensor(reading: ModelScan, row: int, key: str, tensor: torch.Tensor, 
             where,
             f"{key} asks for gradients but is a plain attribute, not a registered parameter: parameters() leaves it "
             "out, so the optimizer never trains it, state_dict() doesn't save it, and to(device) leaves it behind.",
-            f"{owner}.{key} = torch.nn.Parameter({owner}.{key}.detach())" if is_plain_name(key) else None,
+            f"{owner}.{key} = torch.nn.Parameter({owner}.{key}.detach())" if is_identifier(key) else None,
             like,
         )
     is_number = tensor.numel() == 1 and not tensor.is_floating_point() and not tensor.is_complex()
@@ -104,7 +104,7 @@ def _plain_tensor(reading: ModelScan, row: int, key: str, tensor: torch.Tensor, 
         f"{key} is a tensor in a plain attribute, not a registered buffer: state_dict() doesn't save it and "
         "to(device) leaves it behind. If it is meant to be constant, register it as a buffer.",
         f"{key} = {owner}.{key}\ndel {owner}.{key}\n{owner}.register_buffer({key!r}, {key})"
-        if is_plain_name(key)
+        if is_identifier(key)
         else None,
         like,
     )
@@ -116,8 +116,10 @@ def _is_moved_by_forward(kind: type, key: str) -> bool:
     return key in names and bool(names & {"to", "type_as", "cuda"})
 
 
-def _tensors_in_container(reading: ModelScan, row: int, attribute: str, trained: list[int], name: str) -> Draft:
-    owner = module_expression(reading, row, name)
+def _tensors_in_container(
+    reading: ModelScan, row: int, attribute: str, trained: list[int], writer: ExpressionWriter
+) -> Draft:
+    owner = writer.code(reading.path(row))
     held = own_attribute(reading.modules[row], attribute)
     wrapper = "ParameterDict" if is_a(held, dict) else "ParameterList"
     what = "a parameter" if len(trained) == 1 else f"{len(trained)} parameters"
@@ -140,7 +142,7 @@ def _is_derived(module: Any, key: str, tensor: torch.Tensor) -> bool:
     return not tensor.is_leaf or any(f"{key}_{part}" in registered for part in ("g", "v", "orig"))
 
 
-def _unregistered_modules(reading: ModelScan, name: str) -> Iterator[Draft]:
+def _unregistered_modules(reading: ModelScan, writer: ExpressionWriter) -> Iterator[Draft]:
     held: dict[tuple[int, str], list[Found]] = {}
     for row, found in reading.hidden:
         held.setdefault((row, paths.split(found.name)[0]), []).append(found)
@@ -148,7 +150,7 @@ def _unregistered_modules(reading: ModelScan, name: str) -> Iterator[Draft]:
     for (row, _), modules in held.items():
         looked_at = modules[: max(_MOST_HIDDEN_READ - n_read, 0)]
         n_read += len(looked_at)
-        yield _hidden_modules(reading, row, modules, _Inside.of(looked_at), name)
+        yield _hidden_modules(reading, row, modules, _Inside.of(looked_at), writer)
 
 
 @dataclass(slots=True)
@@ -188,9 +190,11 @@ class _Inside:
         return "print() and hooks don't reach it, though it holds nothing to train or save"
 
 
-def _hidden_modules(reading: ModelScan, row: int, modules: list[Found], inside: _Inside, name: str) -> Draft:
+def _hidden_modules(
+    reading: ModelScan, row: int, modules: list[Found], inside: _Inside, writer: ExpressionWriter
+) -> Draft:
     attribute = paths.split(modules[0].name)[0]
-    owner = module_expression(reading, row, name)
+    owner = writer.code(reading.path(row))
     held = own_attribute(reading.modules[row], attribute)
     in_container = modules[0].in_container
     wrapper = "ModuleDict" if is_a(held, dict) else "ModuleList"
@@ -207,7 +211,7 @@ def _hidden_modules(reading: ModelScan, row: int, modules: list[Found], inside: 
             f"del {owner}.{attribute}\n"
             f"{owner}.add_module({attribute!r}, {attribute})"
         )
-        can_fix = is_plain_name(attribute)
+        can_fix = is_identifier(attribute)
         advice = "Assign it after super().__init__()."
     return Draft(
         "unregistered-module",
@@ -221,10 +225,10 @@ def _hidden_modules(reading: ModelScan, row: int, modules: list[Found], inside: 
 
 
 def _can_wrap(held: object, attribute: str) -> bool:
-    if not is_plain_name(attribute):
+    if not is_identifier(attribute):
         return False
     if type(held) is dict:
-        return all(type(key) is str and key and "." not in key and is_plain_name(key) for key in held)
+        return all(type(key) is str and key and "." not in key and is_identifier(key) for key in held)
     return type(held) in {list, tuple}
 
 

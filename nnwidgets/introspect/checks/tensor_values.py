@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 import torch
 
-from nnwidgets.introspect.checks.expressions import tensor_expression
 from nnwidgets.introspect.checks.findings import Draft
 from nnwidgets.introspect.checks.units import (
     EMBEDDINGS,
@@ -18,6 +17,7 @@ from nnwidgets.introspect.checks.units import (
     is_weight,
     judged,
 )
+from nnwidgets.introspect.module_tree.expressions import ExpressionWriter
 from nnwidgets.introspect.safe_access import tensors
 from nnwidgets.introspect.safe_access.objects import is_tensor, type_mro, type_name
 from nnwidgets.introspect.safe_access.scan import ModelScan
@@ -41,7 +41,9 @@ class _Effort:
     devices: set[str] = field(default_factory=set)
 
 
-def value_drafts(reading: ModelScan, name: str, cancelled: Callable[[], bool], exact_bytes: int) -> list[Draft]:
+def value_drafts(
+    reading: ModelScan, writer: ExpressionWriter, cancelled: Callable[[], bool], exact_bytes: int
+) -> list[Draft]:
     """Return what the data tells. Only data in the CPU's memory is read.
 
     Raises:
@@ -53,7 +55,7 @@ def value_drafts(reading: ModelScan, name: str, cancelled: Callable[[], bool], e
     n_weights = 0
     with tensors.plain_torch():
         for place in _places(reading, effort):
-            draft = _not_finite(reading, place, name, effort)
+            draft = _not_finite(reading, place, writer, effort)
             if draft is not None:
                 drafts.append(draft)
                 continue
@@ -61,11 +63,11 @@ def value_drafts(reading: ModelScan, name: str, cancelled: Callable[[], bool], e
                 continue
             if is_weight(reading, place):
                 n_weights += 1
-                weight = constant_weight(reading, place, name)
+                weight = constant_weight(reading, place, writer)
                 if weight is not None:
                     constant.append(weight)
                     continue
-            drafts.extend(dead_units(reading, place, name))
+            drafts.extend(dead_units(reading, place, writer))
     return [*drafts, *judged(constant, n_weights), *_limits(effort, exact_bytes)]
 
 
@@ -107,7 +109,7 @@ def _embedding_addresses(reading: ModelScan) -> set[int]:
     return addresses
 
 
-def _not_finite(reading: ModelScan, place: Place, name: str, effort: _Effort) -> Draft | None:
+def _not_finite(reading: ModelScan, place: Place, writer: ExpressionWriter, effort: _Effort) -> Draft | None:
     """Tell of NaN and infinite elements; in buffers only of NaN, since masks are made of infinities."""
     data = torch.view_as_real(place.data.resolve_conj()) if place.data.is_complex() else place.data
     size = data.numel() * data.element_size()
@@ -129,7 +131,7 @@ def _not_finite(reading: ModelScan, place: Place, name: str, effort: _Effort) ->
     if not n_nan and (role == "buffer" or not n_inf):
         return None
     found = " and ".join(f"{count:,} {what}" for count, what in ((n_nan, "NaN"), (n_inf, "infinite")) if count)
-    expression = tensor_expression(reading, place.slot, place.row, name)
+    expression = writer.code(reading.slot_path(place.slot))
     return Draft(
         "nan-or-inf",
         "error" if role == "parameter" else "warning",

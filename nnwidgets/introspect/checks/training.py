@@ -6,43 +6,23 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Any
 
-import torch
-
-from nnwidgets.errors import InvalidTargetError
-from nnwidgets.introspect.checks.expressions import module_expression, tensor_expression
 from nnwidgets.introspect.checks.findings import Draft
+from nnwidgets.introspect.module_tree.expressions import ExpressionWriter
+from nnwidgets.introspect.optimizers import held_tensors
 from nnwidgets.introspect.safe_access.modules import own_attribute
-from nnwidgets.introspect.safe_access.objects import is_a, is_tensor, type_name
+from nnwidgets.introspect.safe_access.objects import is_tensor, type_name
 from nnwidgets.introspect.safe_access.scan import ModelScan
 
 
-def training_drafts(reading: ModelScan, name: str, optimizers: Sequence[Any]) -> Iterator[Draft]:
+def training_drafts(reading: ModelScan, writer: ExpressionWriter, optimizers: Sequence[Any]) -> Iterator[Draft]:
     """Yield what training this model would meet."""
-    yield from _frozen(reading, name)
-    yield from _training_flags(reading, name)
+    yield from _frozen(reading, writer)
+    yield from _training_flags(reading, writer)
     if optimizers:
-        yield from _stale_optimizer(reading, name, optimizers)
+        yield from _stale_optimizer(reading, writer, optimizers)
 
 
-def optimizers_in(optimizer: object) -> tuple[Any, ...]:
-    """Return the optimizers that ``optimizer`` is: none, one, or a list or tuple of them.
-
-    Raises:
-        InvalidTargetError: If it holds anything else.
-    """
-    if optimizer is None:
-        return ()
-    given = tuple(optimizer) if type(optimizer) in {list, tuple} else (optimizer,)  # type: ignore[arg-type]
-    for one in given:
-        if not is_a(one, torch.optim.Optimizer):
-            raise InvalidTargetError(
-                f"optimizer is of type {type_name(type(one))}, expected a torch.optim.Optimizer.",
-                hint="Pass the optimizer itself, such as torch.optim.SGD(net.parameters(), lr=0.1).",
-            )
-    return given
-
-
-def _frozen(reading: ModelScan, name: str) -> Iterator[Draft]:
+def _frozen(reading: ModelScan, writer: ExpressionWriter) -> Iterator[Draft]:
     """Tell of the largest parts in which no parameter is trained."""
     frozen, trained = _trainability(reading)
     first, ends = reading.first_slot, reading.ends()
@@ -55,12 +35,12 @@ def _frozen(reading: ModelScan, name: str) -> Iterator[Draft]:
         if n_frozen[end] == n_frozen[begin]:
             row = ends[row]
         elif n_trained[end] == n_trained[begin]:
-            yield _frozen_part(reading, row, n_frozen[end] - n_frozen[begin], name)
+            yield _frozen_part(reading, row, n_frozen[end] - n_frozen[begin], writer)
             row = ends[row]
         else:
             for slot in range(begin, first[row + 1]):
                 if frozen[slot]:
-                    yield _frozen_parameter(reading, slot, row, name)
+                    yield _frozen_parameter(reading, slot, row, writer)
             row += 1
 
 
@@ -86,7 +66,7 @@ def _trainability(reading: ModelScan) -> tuple[list[int], list[int]]:
     return frozen, trained
 
 
-def _frozen_part(reading: ModelScan, row: int, n_frozen: int, name: str) -> Draft:
+def _frozen_part(reading: ModelScan, row: int, n_frozen: int, writer: ExpressionWriter) -> Draft:
     what = f"Its {n_frozen:,} parameters have" if n_frozen > 1 else "Its parameter has"
     return Draft(
         "frozen",
@@ -94,12 +74,12 @@ def _frozen_part(reading: ModelScan, row: int, n_frozen: int, name: str) -> Draf
         row,
         reading.path(row),
         f"{what} requires_grad=False: training leaves this {type_name(type(reading.modules[row]))} as it is.",
-        f"{module_expression(reading, row, name)}.requires_grad_(True)",
+        f"{writer.code(reading.path(row))}.requires_grad_(True)",
         f"{type_name(type(reading.modules[row]))} {n_frozen}",
     )
 
 
-def _frozen_parameter(reading: ModelScan, slot: int, row: int, name: str) -> Draft:
+def _frozen_parameter(reading: ModelScan, slot: int, row: int, writer: ExpressionWriter) -> Draft:
     return Draft(
         "frozen",
         "note",
@@ -107,12 +87,12 @@ def _frozen_parameter(reading: ModelScan, slot: int, row: int, name: str) -> Dra
         reading.slot_path(slot),
         f"{reading.slot_name(slot, row)} has requires_grad=False: training leaves it as it is, though not the rest of "
         f"its {type_name(type(reading.modules[row]))}.",
-        f"{tensor_expression(reading, slot, row, name)}.requires_grad_(True)",
+        f"{writer.code(reading.slot_path(slot))}.requires_grad_(True)",
         type_name(type(reading.modules[row])),
     )
 
 
-def _training_flags(reading: ModelScan, name: str) -> Iterator[Draft]:
+def _training_flags(reading: ModelScan, writer: ExpressionWriter) -> Iterator[Draft]:
     flags = [own_attribute(module, "training") for module in reading.modules]
     for row, (flag, _) in reading.irregular.items():
         flags[row] = flag
@@ -125,7 +105,7 @@ def _training_flags(reading: ModelScan, name: str) -> Iterator[Draft]:
         if flags[row] is not (not whole) or row in reading.first_met:
             row += 1
             continue
-        expression = module_expression(reading, row, name)
+        expression = writer.code(reading.path(row))
         kind = type_name(type(reading.modules[row]))
         if whole:
             yield Draft("mixed-training", "note", row, reading.path(row),
@@ -139,27 +119,28 @@ def _training_flags(reading: ModelScan, name: str) -> Iterator[Draft]:
         row = ends[row]
 
 
-def _stale_optimizer(reading: ModelScan, name: str, optimizers: Sequence[Any]) -> Iterator[Draft]:
+def _stale_optimizer(reading: ModelScan, writer: ExpressionWriter, optimizers: Sequence[Any]) -> Iterator[Draft]:
     own: dict[int, tuple[int, int, Any]] = {}
     for row, begin in enumerate(reading.first_slot[:-1]):
         for slot in range(begin, reading.first_slot[row + 1]):
             tensor = reading.slots[slot][1]
             if is_tensor(tensor) and reading.role(slot, row) == "parameter":
                 own.setdefault(id(tensor), (slot, row, tensor))
-    held = {id(tensor): tensor for optimizer in optimizers for tensor in _held(optimizer)}
+    held = {id(tensor): tensor for optimizer in optimizers for tensor in held_tensors(optimizer)}
     n_foreign = sum(1 for key in held if key not in own)
     missing = [place for key, place in own.items() if key not in held and place[2].requires_grad]
     first_missing = reading.slot_path(missing[0][0]) if missing else ""
     row = missing[0][1] if missing else 0
     can_fix = len(optimizers) == 1
+    net = writer.code("")
     add = (
         "held = {id(p) for group in optimizer.param_groups for p in group['params']}\n"
-        f"missing = [p for p in {name}.parameters() if p.requires_grad and id(p) not in held]\n"
+        f"missing = [p for p in {net}.parameters() if p.requires_grad and id(p) not in held]\n"
         "if missing:\n"
         "    optimizer.add_param_group({'params': missing})"
     )
     drop = (
-        f"own = {{id(p) for p in {name}.parameters()}}\n"
+        f"own = {{id(p) for p in {net}.parameters()}}\n"
         "for group in optimizer.param_groups:\n"
         "    group['params'] = [p for p in group['params'] if id(p) in own]\n"
         "for p in [p for p in optimizer.state if id(p) not in own]:\n"
@@ -197,15 +178,6 @@ def _stale_optimizer(reading: ModelScan, name: str, optimizers: Sequence[Any]) -
             "model too, they are what is left of a replaced layer, and keep its memory in use.",
             drop if can_fix else None,
         )
-
-
-def _held(optimizer: Any) -> list[Any]:
-    groups = object.__getattribute__(optimizer, "__dict__").get("param_groups")
-    if type(groups) is not list:
-        return []
-    return [
-        tensor for group in groups if type(group) is dict for tensor in group.get("params", ()) if is_tensor(tensor)
-    ]
 
 
 def _parameters(count: int) -> str:

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from nnwidgets.introspect.checks.expressions import tensor_expression
 from nnwidgets.introspect.checks.findings import Draft
 from nnwidgets.introspect.checks.forward_source import names_in_forward
+from nnwidgets.introspect.module_tree.expressions import ExpressionWriter
 from nnwidgets.introspect.safe_access.modules import own_attribute
 from nnwidgets.introspect.safe_access.objects import class_attribute, is_a, is_tensor, type_mro, type_name
 from nnwidgets.introspect.safe_access.scan import ModelScan
@@ -92,7 +92,7 @@ def _n_units(module: Any, data: torch.Tensor) -> int:
     return min(data.shape[0], data.shape[1]) if axis is None else data.shape[axis]
 
 
-def constant_weight(reading: ModelScan, place: Place, name: str) -> ConstantWeight | None:
+def constant_weight(reading: ModelScan, place: Place, writer: ExpressionWriter) -> ConstantWeight | None:
     """Return what to say of a weight whose units are all equal; None where they aren't."""
     module, axis = reading.modules[place.row], _unit_axis(reading.modules[place.row])
     units = _comparable(place.data).movedim(axis or 0, 0)
@@ -112,7 +112,7 @@ def constant_weight(reading: ModelScan, place: Place, name: str) -> ConstantWeig
         reading.slot_path(place.slot),
         f"{what}, so its {units.shape[0]:,} units compute the same, get the same gradient and stay the same: the layer "
         "learns no more than one unit would. Random values break the tie.",
-        f"torch.nn.init.xavier_uniform_({tensor_expression(reading, place.slot, place.row, name)})",
+        f"torch.nn.init.xavier_uniform_({writer.code(reading.slot_path(place.slot))})",
         type_name(type(module)),
     )
     return ConstantWeight(draft, is_zero=what.startswith("All its elements") and not bool(first))
@@ -155,7 +155,7 @@ def judged(constant: list[ConstantWeight], n_weights: int) -> Iterator[Draft]:
             yield draft
 
 
-def dead_units(reading: ModelScan, place: Place, name: str) -> Iterator[Draft]:
+def dead_units(reading: ModelScan, place: Place, writer: ExpressionWriter) -> Iterator[Draft]:
     """Yield, for the weight of a layer, that some of its units are only zeros."""
     module, axis = reading.modules[place.row], _unit_axis(reading.modules[place.row])
     is_layer_weight = place.data.dim() >= _MATRIX and reading.slots[place.slot][0] == "weight"
@@ -174,7 +174,7 @@ def dead_units(reading: ModelScan, place: Place, name: str) -> Iterator[Draft]:
     if not dead or len(dead) == units.shape[0]:
         return
     listed = ", ".join(str(unit) for unit in dead[:_MOST_LISTED]) + (" …" if len(dead) > _MOST_LISTED else "")
-    expression = tensor_expression(reading, place.slot, place.row, name)
+    expression = writer.code(reading.slot_path(place.slot))
     meets_relu = _meets_relu(reading, place.row)
     what = f"{len(dead):,} of its {units.shape[0]:,} units ({listed}) have only zero weights and no positive bias"
     yield Draft(

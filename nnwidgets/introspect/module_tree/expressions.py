@@ -1,6 +1,6 @@
 """Python that gives the very thing at a path.
 
-Which spelling works depends on the objects on the way: a dotted name fails where a class attribute hides a child, an
+Which expression works depends on the objects on the way: a dotted name fails where a class attribute hides a child, an
 index only works on the containers that torch itself made indexable. Each step is checked against the live objects,
 with none of their code run.
 """
@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 import keyword
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 from torch import nn
 
 from nnwidgets.introspect import paths
-from nnwidgets.introspect.safe_access.objects import class_attribute, instance_dict, is_module, plain_items
+from nnwidgets.introspect.safe_access.objects import class_attribute, instance_dict, is_a, is_module, plain_items
+from nnwidgets.introspect.safe_access.scan import step
 
 _POSITION = slice(1, -1)
 _REGISTRIES = ("_modules", "_parameters", "_buffers")
@@ -33,12 +33,75 @@ class Expression(NamedTuple):
     dotted: bool
 
 
-class _Step(NamedTuple):
-    """One step down: what to do to the parent's code (``{}``), what it leads to, and whether a dotted name would do."""
+class _Registered(NamedTuple):
+    """What a module holds in a registry, with its key and its place there."""
 
-    code: Callable[[str], str]
+    registry: str
+    key: Any
+    position: int
     value: Any
-    dotted: bool
+
+
+_Step = tuple[str, Any, bool]
+"""The code of one thing below another, the thing, and whether a dotted name would do."""
+
+
+class ExpressionWriter:
+    """Writes Python for paths of a model that stays as it is meanwhile: each module is looked through once.
+
+    Example:
+        >>> writer = ExpressionWriter(nn.Sequential(nn.Linear(2, 3)), "net")
+        >>> writer.code("0.weight"), writer.code("0.gone")
+        ('net[0].weight', 'net.get_parameter("0.gone")')
+    """
+
+    def __init__(self, module: Any, variable: str) -> None:
+        self._module = module
+        self._variable = variable
+        self._registered: dict[int, dict[str, _Registered]] = {}
+
+    def code(self, path: str) -> str:
+        """Return Python for what is at ``path``, as torch would be asked where nothing is found there."""
+        found = self.expression(path)
+        return f"{self._variable}.get_parameter({_quoted(path)})" if found is None else found.code
+
+    def expression(self, path: str) -> Expression | None:
+        """Return Python for the module or tensor at ``path``; None where nothing is there."""
+        code, dotted, value = self._variable, True, self._module
+        for component in paths.split(path):
+            below = self._below_module if is_module(value) else _below_container
+            reached = below(code, value, component)
+            if reached is None:
+                return None
+            code, value, is_named = reached
+            dotted = dotted and is_named
+        return Expression(code, dotted)
+
+    def _below_module(self, code: str, parent: Any, component: str) -> _Step | None:
+        own = instance_dict(parent)
+        found = self._registered_in(parent, own).get(component)
+        if found is None:
+            is_attribute = component in own and is_identifier(component)
+            return (f"{code}.{component}", own[component], False) if is_attribute else None
+        key = found.key
+        if type(key) is not str:
+            return f"list({code}.{found.registry}.values())[{found.position}]", found.value, False
+        return code + _suffix(parent, own, found), found.value, "." not in key and bool(key)
+
+    def _registered_in(self, module: Any, own: dict[str, Any]) -> dict[str, _Registered]:
+        """By component of a path, as the walk names them."""
+        known = self._registered.get(id(module))
+        if known is None:
+            known = self._registered[id(module)] = {}
+            n_tensors = 0
+            for registry in _REGISTRIES:
+                held = own.get(registry)
+                for position, (key, value) in enumerate(plain_items(held) if is_a(held, dict) else ()):
+                    if value is not None:
+                        named_by = position if registry == "_modules" else n_tensors
+                        known.setdefault(step(key, named_by), _Registered(registry, key, position, value))
+                        n_tensors += registry != "_modules"
+        return known
 
 
 def expression_for(module: nn.Module, variable: str, path: str) -> Expression | None:
@@ -48,77 +111,45 @@ def expression_for(module: nn.Module, variable: str, path: str) -> Expression | 
         >>> expression_for(nn.Sequential(nn.Linear(2, 3)), "net", "0.weight")
         Expression(code='net[0].weight', dotted=True)
     """
-    code, dotted, value = variable, True, module
-    for component in paths.split(path):
-        step = _step(value, component)
-        if step is None:
-            return None
-        code, value = step.code(code), step.value
-        dotted = dotted and step.dotted
-    return Expression(code, dotted)
+    return ExpressionWriter(module, variable).expression(path)
 
 
-def _step(parent: Any, component: str) -> _Step | None:
-    if is_module(parent):
-        return _below_module(parent, component)
-    return _below_container(parent, component)
+def is_identifier(name: object) -> TypeGuard[str]:
+    """Say whether a name can follow a dot in Python."""
+    return type(name) is str and name.isidentifier() and not keyword.iskeyword(name)
 
 
-def _below_module(parent: Any, component: str) -> _Step | None:
-    own = instance_dict(parent)
-    if component.startswith("[") and not component.startswith('["'):
-        return _by_position(own, int(component[_POSITION]))
-    key = json.loads(component[_POSITION]) if component.startswith("[") else component
-    for registry in _REGISTRIES:
-        held = own.get(registry)
-        items = plain_items(held) if isinstance(held, dict) else []
-        for position, (name, value) in enumerate(items):
-            if type(name) is str and name == key and value is not None:
-                return _Step(_then(_named(parent, own, registry, key, position)), value, "." not in key and bool(key))
-    return _Step(_then(f".{key}"), own[key], dotted=False) if key in own and _is_identifier(key) else None
-
-
-def _named(parent: Any, own: dict[str, Any], registry: str, key: str, position: int) -> str:
-    kind = type(parent)
-    if registry == "_modules":
+def _suffix(parent: Any, own: dict[str, Any], found: _Registered) -> str:
+    kind, key = type(parent), found.key
+    if found.registry == "_modules":
         getter = class_attribute(kind, "__getitem__")
-        if getter in (nn.Sequential.__getitem__, nn.ModuleList.__getitem__) and key == str(position):
-            return f"[{position}]"
+        if getter in (nn.Sequential.__getitem__, nn.ModuleList.__getitem__) and key == str(found.position):
+            return f"[{key}]"
         if getter is nn.ModuleDict.__getitem__:
-            return f"[{json.dumps(key, ensure_ascii=False)}]"
-    if _getattr_is_torchs(kind) and _is_identifier(key) and key not in own and class_attribute(kind, key) is None:
+            return f"[{_quoted(key)}]"
+    if _getattr_is_torchs(kind) and is_identifier(key) and key not in own and class_attribute(kind, key) is None:
         return f".{key}"
-    return f".{registry}[{json.dumps(key, ensure_ascii=False)}]"
+    return f".{found.registry}[{_quoted(key)}]"
 
 
-def _by_position(own: dict[str, Any], position: int) -> _Step | None:
-    held = own.get("_modules")
-    values = [value for _, value in plain_items(held)] if isinstance(held, dict) else []
-    if position >= len(values):
-        return None
-    return _Step(lambda code: f"list({code}._modules.values())[{position}]", values[position], dotted=False)
-
-
-def _below_container(parent: Any, component: str) -> _Step | None:
+def _below_container(code: str, parent: Any, component: str) -> _Step | None:
     """Return the step to an item of a plain list, tuple or dict in an attribute."""
-    if isinstance(parent, dict):
+    if is_a(parent, dict):
         pairs = plain_items(parent)
         if component.startswith('["'):
             key = json.loads(component[_POSITION])
             found = [value for name, value in pairs if type(name) is str and name == key]
-            return _Step(_then(f"[{json.dumps(key, ensure_ascii=False)}]"), found[0], dotted=False) if found else None
+            return (f"{code}[{_quoted(key)}]", found[0], False) if found else None
         position = int(component[_POSITION])
-        if position >= len(pairs):
-            return None
-        return _Step(lambda code: f"list({code}.values())[{position}]", pairs[position][1], dotted=False)
-    if isinstance(parent, list | tuple) and component.startswith("["):
+        return (f"list({code}.values())[{position}]", pairs[position][1], False) if position < len(pairs) else None
+    if (is_a(parent, list) or is_a(parent, tuple)) and component.startswith("["):
         position = int(component[_POSITION])
-        return _Step(_then(f"[{position}]"), parent[position], dotted=False) if position < len(parent) else None
+        return (f"{code}[{position}]", parent[position], False) if position < len(parent) else None
     return None
 
 
-def _then(suffix: str) -> Callable[[str], str]:
-    return lambda code: code + suffix
+def _quoted(key: str) -> str:
+    return json.dumps(key, ensure_ascii=False)
 
 
 def _getattr_is_torchs(kind: type) -> bool:
@@ -127,7 +158,3 @@ def _getattr_is_torchs(kind: type) -> bool:
         class_attribute(kind, "__getattr__") is nn.Module.__getattr__
         and class_attribute(kind, "__getattribute__") is object.__getattribute__
     )
-
-
-def _is_identifier(name: str) -> bool:
-    return name.isidentifier() and not keyword.iskeyword(name)

@@ -6,7 +6,7 @@ distinct shape of a subtree gets a number, from the leaves up, so that comparing
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,6 +69,19 @@ class Alikes:
 def fold(children: Sequence[ModuleNode]) -> list[FoldedRun]:
     """Fold the children of one node; where many are to be folded, `Alikes` reads the tree only once."""
     return _runs(children, _numbers([node for child in children for node in child.walk()]))
+
+
+def only_run(node: ModuleNode, fold_like: Callable[[Sequence[ModuleNode]], list[FoldedRun]]) -> FoldedRun | None:
+    """The run that a view shows in place of a node: that of a bare list which holds nothing else. None for all others.
+
+    Args:
+        node: A node that stands alone among its siblings.
+        fold_like: Gives the runs of its children: `fold`, or `Alikes.fold`.
+    """
+    if node.class_name != "ModuleList" or node.tensors or node.problem or len(node.children) < SHORTEST:
+        return None
+    runs = fold_like(node.children)
+    return runs[0] if len(runs) == 1 else None
 
 
 def _runs(children: Sequence[ModuleNode], numbers: dict[int, int]) -> list[FoldedRun]:

@@ -62,7 +62,7 @@ class TensorTable:
     """
 
     def __init__(self, reading: ModelScan) -> None:
-        """Read them, inside `reading.quiet`."""
+        """Read them, inside `no_torch_function`."""
         self._first_slot = reading.first_slot
         self.n_slots = list(map(sub, islice(reading.first_slot, 1, None), reading.first_slot))
         self.problems: dict[int, str] = {}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nnwidgets.formatting import aligned, dtype_short, exact_count, inert, shape_text, short_bytes, short_count
-from nnwidgets.introspect.module_tree.folding import SHORTEST, Alikes, FoldedRun, fold
+from nnwidgets.introspect.module_tree.folding import Alikes, FoldedRun, fold, only_run
 from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.records import TensorEntry
 
@@ -107,15 +107,8 @@ _Fold = Callable[[Sequence[ModuleNode]], list[FoldedRun]]
 def _runs(node: ModuleNode, fold_like: _Fold) -> Iterator[Sequence[ModuleNode]]:
     """The rows below a module: single modules and runs; a bare list that holds but one run is that run."""
     for run in fold_like(node.children):
-        inside = None if run.is_folded else _only_run(run.nodes[0], fold_like)
-        yield inside or run.nodes
-
-
-def _only_run(node: ModuleNode, fold_like: _Fold) -> Sequence[ModuleNode] | None:
-    if node.class_name != "ModuleList" or node.tensors or node.problem or len(node.children) < SHORTEST:
-        return None
-    runs = fold_like(node.children)
-    return runs[0].nodes if len(runs) == 1 else None
+        inside = None if run.is_folded else only_run(run.nodes[0], fold_like)
+        yield (inside or run).nodes
 
 
 def _below(path: str, above: str) -> str:

@@ -12,8 +12,8 @@ from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.module_tree.shape_summary import Summarizer, summarizer
 from nnwidgets.introspect.module_tree.tensor_metadata import TensorTable
 from nnwidgets.introspect.records import TensorEntry
-from nnwidgets.introspect.safe_access.objects import own_dict, text_of, type_name
-from nnwidgets.introspect.safe_access.scan import ModelScan, quiet, read
+from nnwidgets.introspect.safe_access.objects import no_torch_function, own_dict, text_of, type_name
+from nnwidgets.introspect.safe_access.scan import ModelScan, gc_paused, read
 from nnwidgets.introspect.sharing.ties import place, slot_groups, tie_groups
 
 _new: Any = object.__new__
@@ -52,8 +52,12 @@ def tree(module: object) -> ModuleTree:
         >>> found.find("2.weight").shape
         (10, 256)
     """
-    with quiet():
-        reading = read(module)
+    return tree_of(read(module))
+
+
+def tree_of(reading: ModelScan) -> ModuleTree:
+    """Make the tree of what was read."""
+    with no_torch_function(), gc_paused():
         columns = TensorTable(reading)
         placement = place(reading, columns.sizes)
         groups = slot_groups(reading, placement)

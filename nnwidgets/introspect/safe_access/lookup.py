@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cached_property
 from typing import Any
 
 from nnwidgets.errors import PathNotFoundError
 from nnwidgets.introspect import paths
 from nnwidgets.introspect.safe_access.modules import Parts, found_in, parts
-from nnwidgets.introspect.safe_access.objects import is_module, is_tensor, require_module
-from nnwidgets.introspect.safe_access.scan import quiet, read, step
+from nnwidgets.introspect.safe_access.objects import is_module, is_tensor, no_torch_function, require_module
+from nnwidgets.introspect.safe_access.scan import read, step
 
 
 def get(module: object, path: str) -> Any:
@@ -25,24 +26,110 @@ def get(module: object, path: str) -> Any:
         >>> get(net, "0.weight") is net[0].weight
         True
     """
-    require_module(module)
-    steps = paths.split(path)
-    with quiet():
-        here: Any = module
-        at = 0
-        while at < len(steps):
-            if not is_module(here):
-                raise PathNotFoundError.among(path, live_tensors(module))
-            held = parts(here)
-            below = _below(held, steps[at])
-            if below is None and at + 1 < len(steps) and steps[at + 1].startswith("["):
-                below = _below(held, steps[at] + steps[at + 1])
+    return Lookup(module).get(path)
+
+
+class Lookup:
+    """`get` for many paths of a model: each module on the way is looked into once, and kept until this is dropped.
+
+    Args:
+        module: The model.
+
+    Raises:
+        InvalidTargetError: If ``module`` is not a module.
+    """
+
+    def __init__(self, module: object) -> None:
+        require_module(module)
+        self._module = module
+        self._below: dict[int, tuple[Any, Parts, dict[str, Any]]] = {}
+
+    def get(self, path: str) -> Any:
+        """Give the live object at ``path``; raises as the function `get` does."""
+        steps = paths.split(path)
+        with no_torch_function():
+            here: Any = self._module
+            at = 0
+            while at < len(steps):
+                if not is_module(here):
+                    raise PathNotFoundError.among(path, live_tensors(self._module))
+                below = self._value_below(here, steps[at])
+                if below is None and at + 1 < len(steps) and steps[at + 1].startswith("["):
+                    below = self._value_below(here, steps[at] + steps[at + 1])
+                    at += 1
+                if below is None:
+                    raise PathNotFoundError.among(path, _all_paths(self._module))
+                here = below
                 at += 1
-            if below is None:
-                raise PathNotFoundError.among(path, _all_paths(module))
-            here = below
-            at += 1
-    return here
+        return here
+
+    def _value_below(self, module: Any, wanted: str) -> Any:
+        """What a module holds at one component: a child, a registered tensor, an attribute, an item of one."""
+        if id(module) not in self._below:
+            held = parts(module)
+            named: dict[str, Any] = {}
+            children = zip(held.positions, held.children, strict=True)
+            for index, (key, value) in (*children, *enumerate((*held.parameters, *held.buffers))):
+                named.setdefault(step(key, index), value)
+            self._below[id(module)] = module, held, named
+        _, held, named = self._below[id(module)]
+        if wanted in named:
+            return named[wanted]
+        return next((found.value for found in found_in(held.attributes) if found.name == wanted), None)
+
+
+class LiveModel:
+    """One reading of a module: the live objects in it, by any path that leads to them.
+
+    What it holds keeps modules and tensors alive.
+
+    Attributes:
+        scan: What was read.
+
+    Example:
+        >>> from torch import nn
+        >>> net = nn.Sequential(nn.Linear(2, 3))
+        >>> net.again = net[0]
+        >>> live = LiveModel(net)
+        >>> list(live.tensors), live.tensor("again.bias") is net[0].bias
+        (['0.weight', '0.bias'], True)
+    """
+
+    def __init__(self, module: object) -> None:
+        """Read a module.
+
+        Raises:
+            InvalidTargetError: If ``module`` is not a module.
+        """
+        self.scan = read(module)
+
+    @cached_property
+    def tensors(self) -> dict[str, Any]:
+        """Every tensor by its path, in walk order."""
+        found: dict[str, Any] = {}
+        for slot, value in enumerate(self.scan.slot_values):
+            if value is not None and is_tensor(value):
+                found.setdefault(self.scan.slot_path(slot), value)
+        return found
+
+    @cached_property
+    def modules(self) -> dict[str, Any]:
+        """Every module by its path, in walk order, aliases and cycles included (not followed)."""
+        return {self.scan.path(row): value for row, value in enumerate(self.scan.modules) if is_module(value)}
+
+    @cached_property
+    def _aliases(self) -> dict[str, str]:
+        return {self.scan.path(row): self.scan.path(first) for row, first in self.scan.first_met.items()}
+
+    def tensor(self, path: str) -> Any:
+        """The tensor at a path, through aliases too; None where there is none."""
+        if path in self.tensors or not self._aliases:
+            return self.tensors.get(path)
+        at = ""
+        for step_down in paths.split(path):
+            at = paths.join(at, step_down)
+            at = self._aliases.get(at, at)
+        return self.tensors.get(at)
 
 
 def live_tensors(module: object) -> dict[str, Any]:
@@ -58,22 +145,7 @@ def live_tensors(module: object) -> dict[str, Any]:
         >>> list(live_tensors(nn.Linear(2, 3)))
         ['weight', 'bias']
     """
-    reading = read(module)
-    found: dict[str, Any] = {}
-    for slot, (_, value) in enumerate(reading.slots):
-        if value is not None and is_tensor(value):
-            found.setdefault(reading.slot_path(slot), value)
-    return found
-
-
-def live_modules(module: object) -> dict[str, Any]:
-    """Every module by its path, in walk order, aliases and cycles included (not followed).
-
-    Raises:
-        InvalidTargetError: If ``module`` is not a module.
-    """
-    reading = read(module)
-    return {reading.path(row): value for row, value in enumerate(reading.modules) if is_module(value)}
+    return LiveModel(module).tensors
 
 
 def hidden_modules(module: object) -> list[tuple[str, str, Any]]:
@@ -96,20 +168,6 @@ def hidden_modules(module: object) -> list[tuple[str, str, Any]]:
     return [(reading.path(row), found.name, found.value) for row, found in reading.hidden]
 
 
-def _below(held: Parts, wanted: str) -> Any:
-    """What a module holds at one component: a child, a registered tensor, an attribute, an item of one."""
-    for index, (key, value) in zip(held.positions, held.children, strict=True):
-        if wanted == step(key, index):
-            return value
-    registered = (*held.parameters, *held.buffers)
-    for index, (key, value) in enumerate(registered):
-        if wanted == step(key, index):
-            return value
-    for found in found_in(held.attributes):
-        if found.name == wanted:
-            return found.value
-    return None
-
-
 def _all_paths(module: object) -> Iterable[str]:
-    return [*live_modules(module), *live_tensors(module)]
+    live = LiveModel(module)
+    return [*live.modules, *live.tensors]

@@ -11,6 +11,7 @@ import sys
 import types
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any, NoReturn
 
 import torch
@@ -25,6 +26,9 @@ instance_dict: Callable[[Any], dict[str, Any]] = nn.Module.__dict__["__dict__"].
 
 tensor_dict: Callable[[Any], dict[str, Any]] = torch.Tensor.__dict__["__dict__"].__get__
 """The real ``__dict__`` of a tensor."""
+
+no_torch_function: Callable[[], AbstractContextManager[None]] = torch._C.DisableTorchFunction  # noqa: SLF001 - see below
+"""No torch function of a user's class or mode runs inside; torch's public guards leave modes on."""
 
 _type_name: Callable[[type], str] = type.__dict__["__name__"].__get__
 _type_mro: Callable[[type], tuple[type, ...]] = type.__dict__["__mro__"].__get__

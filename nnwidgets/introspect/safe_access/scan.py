@@ -7,7 +7,6 @@ interpreter; the rest by `irregular.parts`.
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import types
 from bisect import bisect_left, bisect_right
@@ -27,6 +26,7 @@ from nnwidgets.introspect.safe_access.objects import (
     ORDINARY,
     instance_dict,
     is_module,
+    no_torch_function,
     plain_items,
     reason,
     require_module,
@@ -174,23 +174,25 @@ def read(module: object) -> ModelScan:
         InvalidTargetError: If it is not a module.
     """
     require_module(module)
-    with quiet():
+    with no_torch_function(), gc_paused():
         reading, contained = _walk(module)
         if contained or reading.hidden:
             _leave_out_registered(reading, contained)
     return reading
 
 
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """No torch function of a user's class or mode runs inside, and no collection of garbage, which finds none here."""
-    collecting = gc.isenabled()
+@contextmanager
+def gc_paused() -> Iterator[None]:
+    """Nothing that is built inside is garbage, and looking through it again and again takes half of the time.
+
+    Only round what builds records by the thousand: the collector is the whole process's.
+    """
+    was_enabled = gc.isenabled()
     gc.disable()
     try:
-        with torch._C.DisableTorchFunction():  # noqa: SLF001 - the public guards leave modes on
-            yield
+        yield
     finally:
-        if collecting:
+        if was_enabled:
             gc.enable()
 
 
@@ -361,15 +363,3 @@ def _leave_out_registered(reading: ModelScan, contained: list[int]) -> None:
     reading.slot_names = [reading.slot_names[slot] for slot in kept]
     reading.slot_values = [values[slot] for slot in kept]
     reading.first_slot = moved
-
-
-@contextmanager
-def without_collection() -> Iterator[None]:
-    """All that is made is kept, and the collector would look through it again and again: half of the time."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()

@@ -52,7 +52,7 @@ class AddressIntervals:
     __slots__ = ("ends", "n_tensors", "odd", "owners", "pieces", "starts", "tensors")
 
     def __init__(self, tensors: Sequence[Any], sizes: Sequence[int] | None = None, *, is_ordinary: bool) -> None:
-        """Look at ``tensors``, inside `reading.quiet`.
+        """Look at ``tensors``, inside `no_torch_function`.
 
         Args:
             tensors: Of any class.

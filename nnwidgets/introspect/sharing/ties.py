@@ -12,8 +12,8 @@ from typing import Any
 from nnwidgets.formatting import letters
 from nnwidgets.introspect.records import TieGroup, TieKind
 from nnwidgets.introspect.safe_access.modules import is_packed
-from nnwidgets.introspect.safe_access.objects import is_tensor
-from nnwidgets.introspect.safe_access.scan import ModelScan, quiet, read
+from nnwidgets.introspect.safe_access.objects import is_tensor, no_torch_function
+from nnwidgets.introspect.safe_access.scan import ModelScan, gc_paused, read
 from nnwidgets.introspect.sharing import byte_ranges
 from nnwidgets.introspect.sharing.addresses import EMPTY, AddressIntervals
 from nnwidgets.introspect.sharing.alias_names import Name, names_through_aliases, own_name
@@ -67,7 +67,7 @@ def ties(module: object) -> tuple[TieGroup, ...]:
         >>> ties(net)
         (TieGroup(id='A', kind='view', members=('0.weight', '1.weight'), shared_bytes=24),)
     """
-    with quiet():
+    with no_torch_function(), gc_paused():
         reading = read(module)
         placement = place(reading)
         return tie_groups(reading, placement, slot_groups(reading, placement))[0]

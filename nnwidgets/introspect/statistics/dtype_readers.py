@@ -11,7 +11,6 @@ from collections.abc import Callable
 
 import torch
 
-from nnwidgets.introspect.pace import Pace
 from nnwidgets.introspect.statistics.accumulator import Accumulator
 from nnwidgets.introspect.statistics.blocks import Runs, blocks
 from nnwidgets.introspect.statistics.kernels import Counter, Scratch
@@ -75,11 +74,9 @@ def _feed_strided(data: torch.Tensor, runs: Runs, accumulator: Accumulator, tick
     else:
         work = torch.float32 if data.dtype in {torch.float32, torch.bfloat16, torch.float16} else torch.float64
         scratch = Scratch(_limit(data, work, runs.n), _computing_device(data), work)
-        pace = Pace(scratch.device)
         for block in blocks(data, runs, scratch.limit):
-            for part in pace.parts(_staged(block, scratch)):
-                accumulator.add_block(part, scratch)
-                tick(part.numel())
+            accumulator.add_block(_staged(block, scratch), scratch)
+            tick(block.numel())
 
 
 def _staged(block: torch.Tensor, scratch: Scratch) -> torch.Tensor:
@@ -111,13 +108,11 @@ def count_codes(data: torch.Tensor, runs: Runs, tick: Tick) -> torch.Tensor:
     unsigned = torch.uint8 if narrow else torch.uint16
     scratch = Scratch(_limit(data, torch.float64, runs.n), _computing_device(data), torch.float64)
     counter = Counter(size, scratch)
-    pace = Pace(scratch.device)
     for block in blocks(data, runs, scratch.limit):
         # Straight from the tensor where it is one run, else by way of a copy of the block.
         flat = block if block.is_contiguous() and not block.is_neg() else block.resolve_neg().contiguous()
-        for part in pace.parts(flat.view(-1).view(unsigned)):
-            counter.add(part)
-            tick(part.numel())
+        counter.add(flat.view(-1).view(unsigned))
+        tick(block.numel())
     return counter.counts()
 
 

@@ -9,11 +9,13 @@ import torch
 
 from nnwidgets.errors import NNWidgetsError
 from nnwidgets.introspect.records import TensorStats
+from nnwidgets.introspect.safe_access.objects import no_torch_function
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, plain_torch, torch_attribute
 from nnwidgets.introspect.statistics.accumulator import Accumulator
 from nnwidgets.introspect.statistics.dtype_readers import feed
 from nnwidgets.introspect.statistics.histogram import checked_bins
 from nnwidgets.introspect.statistics.sampling import sampled_stats
+from nnwidgets.introspect.statistics.threads import single_thread
 
 _SECONDS_BETWEEN_REPORTS = 0.05
 
@@ -60,6 +62,7 @@ def exact_stats(
     bins: int = 64,
     progress: Callable[[int, int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
+    is_busy: Callable[[], bool] = lambda: False,
 ) -> TensorStats:
     """Describe every element, saying how far it is and stopping when asked.
 
@@ -71,6 +74,7 @@ def exact_stats(
         bins: As for `stats`.
         progress: Called with elements done and elements in all, at most every 50 ms, and once at the end.
         cancelled: Asked after each block; True stops.
+        is_busy: Asked before each block; while True, the cores are left to others and one thread reads.
 
     Raises:
         InvalidTargetError: As for `stats`.
@@ -95,9 +99,10 @@ def exact_stats(
         if progress is not None and done < total and time.monotonic() >= due:
             progress(done, total)
             due = time.monotonic() + _SECONDS_BETWEEN_REPORTS
+        choose_threads()
 
     accumulator = Accumulator(bins)
-    with plain_torch():
+    with plain_torch(), single_thread(is_busy) as choose_threads:
         repeats = feed(data, accumulator, tick)
         found = accumulator.result(repeats=repeats)
     if progress is not None:
@@ -115,5 +120,5 @@ def version(tensor: torch.Tensor) -> int | None:
         >>> version(x.add_(1)) == before
         False
     """
-    with torch._C.DisableTorchFunction():  # noqa: SLF001 - torch offers no public name for it
+    with no_torch_function():
         return None if torch_attribute(tensor, "is_inference")() else int(torch_attribute(tensor, "_version"))

@@ -2,13 +2,13 @@
 
 torch shares each operation of 32,768 elements and more out to all cores and waits for all of them. Where a training
 cell or a page that paints has the cores, that wait is longer than the work, and each wait takes from the training.
-OpenMP holds how many threads to use for each thread apart, so that only the calling one works alone.
+OpenMP holds how many threads to use for each thread apart, so that only the calling one works by itself.
 """
 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -17,11 +17,17 @@ import torch
 
 
 @contextmanager
-def alone() -> Iterator[None]:
+def single_thread(is_asked: Callable[[], bool] = lambda: True) -> Iterator[Callable[[], None]]:
     """Have torch's operations in this thread use no other; nothing where torch's OpenMP can't be reached.
 
+    Args:
+        is_asked: Whether to, for work during which that may change.
+
+    Yields:
+        What to call between two steps of such work, to ask anew.
+
     Example:
-        >>> with alone():
+        >>> with single_thread():
         ...     torch.ones(100_000).sum().item()
         100000.0
     """
@@ -29,11 +35,15 @@ def alone() -> Iterator[None]:
     # Asking sets up this thread's number, which would otherwise be set at its first operation.
     n_threads = torch.get_num_threads()
     if openmp is None or n_threads == 1:
-        yield
+        yield lambda: None
         return
-    openmp.omp_set_num_threads(1)
+
+    def ask() -> None:
+        openmp.omp_set_num_threads(1 if is_asked() else n_threads)
+
+    ask()
     try:
-        yield
+        yield ask
     finally:
         openmp.omp_set_num_threads(n_threads)
 

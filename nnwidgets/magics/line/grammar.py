@@ -1,87 +1,23 @@
-"""The words of ``%nn``: subcommands, their options, and what a line asks for, as data. Knows nothing of IPython."""
+"""What a line of ``%nn`` asks for, and what is wrong with one, as data; knows no subcommand, nor IPython or torch."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from nnwidgets.errors import closest_names
 from nnwidgets.formatting import inert
 
-USAGE: dict[str, str] = {
-    "explore": "%nn net",
-    "tree": "%nn tree net [path] [--depth 2]",
-    "show": "%nn show net [path]",
-    "summary": "%nn summary net [--input 2,20] [--depth 3]",
-    "tied": "%nn tied net",
-    "check": "%nn check net",
-    "trace": "%nn trace net X [mask=M]",
-    "auto": "%nn auto on|off",
-    "init": "%nn init net 0.weight xavier_uniform_ [gain=2] [--seed 7] [--preview] [--clear-state]",
-    "set": "%nn set net 0.weight[0,0] = 42",
-    "freeze": "%nn freeze net 0.*",
-    "unfreeze": "%nn unfreeze net 0.*",
-    "undo": "%nn undo net [--force]",
-    "redo": "%nn redo net [--force]",
-    "log": "%nn log net",
-    "code": "%nn code net [number]",
-    "save": "%nn save net mlp.params [--overwrite] [--optimizer adam] [--shards 2GB] [--no-verify]",
-    "load": "%nn load net mlp.params [--dry-run] [--rename out=output] [--partial] [--optimizer adam]",
-    "diff": "%nn diff net mlp.params",
-    "ls": "%nn ls [folder|file]",
-    "%%nn_init": "%%nn_init net Linear [--seed 7] [--preview] [--clear-state], and below it the body of fn(m)",
-}
-"""Every subcommand with the shape of its line."""
-
-CELL = "%%nn_init"
-"""The magic whose cell is a function's body."""
-
-SUBCOMMANDS = tuple(name for name in USAGE if name not in {"explore", CELL})
-
-EDITS = ("init", "set", "freeze", "unfreeze", "undo", "redo", "log", "code")
-"""The subcommands that change a model, or speak of its changes."""
-
-FILES = ("save", "load", "diff", "ls")
-"""The subcommands that work on files."""
-
-OPTIONS: dict[str, tuple[str, ...]] = {
-    "tree": ("--depth",),
-    "summary": ("--input", "--depth"),
-    "init": ("--seed",),
-    CELL: ("--seed",),
-    "save": ("--optimizer", "--shards"),
-    "load": ("--rename", "--optimizer"),
-}
-"""The options with a value that each subcommand takes."""
-
-FLAGS: dict[str, tuple[str, ...]] = {
-    "init": ("--preview", "--clear-state"),
-    CELL: ("--preview", "--clear-state"),
-    "undo": ("--force",),
-    "redo": ("--force",),
-    "save": ("--overwrite", "--no-verify"),
-    "load": ("--dry-run", "--partial"),
-}
-"""The options without a value."""
-
-HELP = frozenset({"--help", "-h"})
-"""Either asks for the documentation of a subcommand."""
-
-DTYPES = (
-    "float32", "float64", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool",
-    "complex64", "complex128",
-)  # fmt: skip
-"""What ``--input 2,20:dtype`` can name."""
-
-ANY_USAGE = (
-    "Usage: %nn net | %nn tree|show|summary|tied|check|trace net … | "
-    "%nn init|set|freeze|unfreeze|undo|redo|log|code net … | %nn save|load|diff net file | %nn ls | "
-    "%nn auto on|off. %nn? says more."
-)
+KEYWORD = re.compile(r"([^\W\d]\w*)=(?!=)(.*)", re.DOTALL)
+"""A word that passes a value by name: ``gain=2``."""
 
 
 class LineError(ValueError):
     """A line that can't be parsed: one line of text that says what was found and what would do."""
+
+
+class MisuseError(ValueError):
+    """What is wrong with the words of a line; the parser adds whose words they are, and how they should be."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +47,7 @@ class Command:
         number: Which change ``code`` is asked for; None for all.
         flags: The options without a value that are given.
         files: Files or folders, as written; for ``diff``, either side.
-        renames: Each ``--rename``: a name in the file, and what it is in the model.
+        renames: Each ``--rename``: a name or pattern in the file, and what it is in the model.
         optimizer: ``--optimizer``, as written.
         shard_bytes: ``--shards``, or None.
     """
@@ -130,9 +66,22 @@ class Command:
     number: int | None = None
     flags: frozenset[str] = field(default=frozenset())
     files: tuple[str, ...] = ()
-    renames: tuple[tuple[str, str], ...] = ()
+    renames: tuple[tuple[str | re.Pattern[str], str], ...] = ()
     optimizer: str = ""
     shard_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One way to go on that Tab offers.
+
+    Attributes:
+        text: What replaces the fragment.
+        kind: What it is, for the front end's icon: ``"module"``, ``"path"``, ``"keyword"``.
+    """
+
+    text: str
+    kind: str
 
 
 def cut(text: str, limit: int = 80) -> str:
@@ -145,86 +94,41 @@ def cut(text: str, limit: int = 80) -> str:
     return f"'{inert(text, limit)}'"
 
 
-def usage(name: str) -> str:
-    """One line of usage for a subcommand.
-
-    Example:
-        >>> usage("tied")
-        'Usage: %nn tied net'
-    """
-    return f"Usage: {USAGE[name]}"
-
-
-def called(name: str) -> str:
-    """A subcommand as it is typed: ``%nn tied``."""
-    return name if name == CELL else f"%nn {name}"
-
-
-def wrong(name: str, what: str) -> LineError:
-    """The error of a line that begins well: what is wrong with it, and how it should be."""
-    return LineError(f"{called(name)}: {what}. {usage(name)}")
-
-
-def unquoted(target: str) -> str:
-    """A path with a space in it is written in quotes."""
+def unquote(target: str) -> str:
+    """Take off the quotes in which a path with a space in it is written."""
     is_quoted = len(target) > 1 and target[0] == target[-1] and target[0] in "\"'"
     return target[1:-1] if is_quoted else target
 
 
-@dataclass(frozen=True)
-class Sorted:
-    """The words of a line, told apart."""
-
-    plain: list[str]
-    options: dict[str, list[str]]
-    flags: frozenset[str]
-
-
-def told_apart(name: str, rest: list[str]) -> Sorted:
-    """Tell options and flags from other words.
+def require_at_most(n: int, words: Sequence[str], advice: str = "") -> None:
+    """Refuse words that no meaning is left for.
 
     Raises:
-        LineError: One is unknown, or lacks its value.
+        MisuseError: There are more than ``n``.
     """
-    plain: list[str] = []
-    options: dict[str, list[str]] = {}
-    flags: set[str] = set()
-    with_value, without = OPTIONS.get(name, ()), FLAGS.get(name, ())
-    waiting: Iterator[str] = iter(rest)
-    for word in waiting:
-        if not word.startswith("-"):
-            plain.append(word)
-            continue
-        option, equals, value = word.partition("=")
-        if option in without:
-            if equals:
-                raise wrong(name, f"{option} takes no value")
-            flags.add(option)
-            continue
-        if option not in with_value:
-            raise wrong(name, f"no option {cut(option)}{_which(option, (*with_value, *without))}")
-        if not equals:
-            value = next(waiting, "")
-        if not value or (value.startswith("--") and not equals):
-            raise wrong(name, f"{option} wants a value")
-        options.setdefault(option, []).append(value)
-    return Sorted(plain, options, frozenset(flags))
+    if len(words) > n:
+        raise MisuseError(f"{cut(words[n])} is one word too many{advice}")
 
 
-def once(options: dict[str, list[str]], option: str) -> str | None:
-    """The value of an option that may be given once.
+def keyword_pairs(words: Sequence[str], *, value: str, otherwise: str) -> tuple[tuple[str, str], ...]:
+    """Split words such as ``gain=2``.
+
+    Args:
+        words: The words.
+        value: What stands after the sign, for a message: ``"a variable"``.
+        otherwise: What is wrong with a word that has none, for a message.
 
     Raises:
-        LineError: It is given more often.
+        MisuseError: A word has no such form, or a name comes twice.
     """
-    values = options.get(option, [])
-    if len(values) > 1:
-        raise LineError(f"{option} is given {len(values)} times, expected once.")
-    return values[0] if values else None
-
-
-def _which(option: str, known: tuple[str, ...]) -> str:
-    near = closest_names(option, known, n=1)
-    if near:
-        return f" (did you mean {near[0]}?)"
-    return f"; it takes {' and '.join(known)}" if known else "; it takes none"
+    pairs: dict[str, str] = {}
+    for word in words:
+        match = KEYWORD.fullmatch(word)
+        if match is None:
+            raise MisuseError(f"{cut(word)} {otherwise}")
+        if not match[2]:
+            raise MisuseError(f"{match[1]}= wants {value}, without a space")
+        if match[1] in pairs:
+            raise MisuseError(f"{match[1]}= is given twice")
+        pairs[match[1]] = match[2]
+    return tuple(pairs.items())

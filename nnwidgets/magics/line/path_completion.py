@@ -12,13 +12,13 @@ from nnwidgets.introspect.module_tree.tree import tree
 from nnwidgets.introspect.patterns import match
 from nnwidgets.introspect.safe_access import lookup
 from nnwidgets.introspect.safe_access.modules import found_in, parts
-from nnwidgets.introspect.safe_access.objects import is_module, is_tensor, type_name
-from nnwidgets.introspect.safe_access.scan import quiet, read
+from nnwidgets.introspect.safe_access.objects import is_module, is_tensor, no_torch_function, type_name
+from nnwidgets.introspect.safe_access.scan import read
 
 _GLOB = frozenset("*?")
 
 
-def targets(module: Any, typed: str, *, tensors: bool, classes: bool = False) -> Iterator[str]:
+def target_completions(module: Any, typed: str, *, tensors: bool, classes: bool = False) -> Iterator[str]:
     """Ways to go on from what is typed of a target.
 
     These are the paths up to the end of the component being typed; without any, classes and ``Class.tensor``; and
@@ -33,22 +33,22 @@ def targets(module: Any, typed: str, *, tensors: bool, classes: bool = False) ->
     Example:
         >>> from torch import nn
         >>> net = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
-        >>> list(targets(net, "0.", tensors=True)), list(targets(net, "Lin", tensors=True))
+        >>> list(target_completions(net, "0.", tensors=True)), list(target_completions(net, "Lin", tensors=True))
         (['0.weight', '0.bias'], ['Linear'])
     """
     if _GLOB & set(typed):
-        yield from _meant(module, typed, tensors=tensors)
+        yield from _glob_matches(module, typed, tensors=tensors)
         return
-    below = _below(module, typed, tensors=tensors)
+    below = _paths_below(module, typed, tensors=tensors)
     first = next(below, None)
     if first is not None:
         yield first
         yield from below
     elif tensors or (classes and "." not in typed):
-        yield from _of_class(module, typed)
+        yield from _class_targets(module, typed)
 
 
-def _below(module: Any, typed: str, *, tensors: bool) -> Iterator[str]:
+def _paths_below(module: Any, typed: str, *, tensors: bool) -> Iterator[str]:
     for parent in _parents(typed):
         try:
             live = lookup.get(module, parent)
@@ -67,7 +67,7 @@ def _parents(typed: str) -> Iterator[str]:
 
 
 def _components(module: Any, *, tensors: bool) -> Iterator[str]:
-    with quiet():
+    with no_torch_function():
         held = parts(module)
         children = zip(held.positions, held.children, strict=True)
         yield from (paths.component(key) if type(key) is str else paths.position(at) for at, (key, _) in children)
@@ -82,7 +82,7 @@ def _components(module: Any, *, tensors: bool) -> Iterator[str]:
             )
 
 
-def _meant(module: Any, typed: str, *, tensors: bool) -> Iterator[str]:
+def _glob_matches(module: Any, typed: str, *, tensors: bool) -> Iterator[str]:
     try:
         meant = match(tree(module), typed if typed.endswith("*") else f"{typed}*", words=False)
     except NNWidgetsError:
@@ -92,7 +92,7 @@ def _meant(module: Any, typed: str, *, tensors: bool) -> Iterator[str]:
         yield from (entry.path for entry in meant.tensors)
 
 
-def _of_class(module: Any, typed: str) -> Iterator[str]:
+def _class_targets(module: Any, typed: str) -> Iterator[str]:
     class_name, dot, _ = typed.partition(".")
     kinds = dict.fromkeys(type(found) for found in read(module).modules if is_module(found))
     names = dict.fromkeys(name for kind in kinds if (name := type_name(kind)).startswith(class_name))

@@ -1,8 +1,10 @@
-"""Cutting a line into words: at spaces, but not inside brackets or quotes."""
+"""Cutting a line into words: at spaces, and an assignment at its sign, but never inside brackets or quotes."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
+
+from nnwidgets.magics.line.grammar import LineError, cut
 
 _OPEN = "([{"
 _CLOSE = ")]}"
@@ -15,15 +17,11 @@ class Word(NamedTuple):
     start: int
 
 
-class UnclosedError(ValueError):
-    """A bracket or quote that the line never closes."""
-
-
 def words(line: str) -> list[Word]:
     """Cut ``line`` into words; a word that begins with ``#`` ends it.
 
     Raises:
-        UnclosedError: If a bracket or quote stays open.
+        LineError: If a bracket or quote stays open.
 
     Example:
         >>> [word.text for word in words('show nets["a b"] 2.bias  # the last')]
@@ -31,7 +29,7 @@ def words(line: str) -> list[Word]:
     """
     found, is_open = _cut(line)
     if is_open:
-        raise UnclosedError(f"{is_open} is never closed")
+        raise LineError(f"{is_open} is never closed: {cut(line.strip())}")
     return found
 
 
@@ -46,6 +44,28 @@ def words_so_far(line: str) -> list[Word]:
     if not is_open and (not found or line[-1:].isspace()):
         found.append(Word("", len(line)))
     return found
+
+
+def split_assignment(text: str) -> tuple[str, str] | None:
+    """What stands before and after the first ``=`` that is in no bracket and no quotes; None where there is none.
+
+    Example:
+        >>> split_assignment('["a=b"].weight[0, 0] = 42')
+        ('["a=b"].weight[0, 0]', '42')
+    """
+    depth, quote = 0, ""
+    for at, character in enumerate(text):
+        if quote:
+            quote = "" if character == quote and text[at - 1] != "\\" else quote
+        elif character in "\"'":
+            quote = character
+        elif character in _OPEN:
+            depth += 1
+        elif character in _CLOSE:
+            depth -= 1
+        elif character == "=" and not depth:
+            return text[:at].strip(), text[at + 1 :].strip()
+    return None
 
 
 def _cut(line: str) -> tuple[list[Word], str]:  # noqa: C901 - one pass over the characters, one branch for each kind

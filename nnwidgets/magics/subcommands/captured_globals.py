@@ -21,12 +21,12 @@ _GIVEN = {"torch": "torch", "nn": "torch.nn"}
 """What handed-out code imports anyway."""
 
 
-def borrowed_lines(function: types.FunctionType, namespace: Mapping[str, Any]) -> list[str]:
+def captured_lines(function: types.FunctionType, namespace: Mapping[str, Any]) -> list[str]:
     """Lines that give a function the global names it uses; what has no such line becomes a comment that says so.
 
     Example:
         >>> import math
-        >>> borrowed_lines(lambda m: math.sqrt(width) + len(m), {"math": math, "width": 3})
+        >>> captured_lines(lambda m: math.sqrt(width) + len(m), {"math": math, "width": 3})
         ['import math', 'width = 3']
     """
     return list(_lines(function.__code__, namespace, set()))

@@ -1,91 +1,49 @@
-"""What the subcommands that change a model do: each one change of `nnwidgets.edit`, told with how to undo it."""
+"""``%nn set``, ``freeze``, ``unfreeze``, ``undo``, ``redo``, ``log`` and ``code``: changes, and the log of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import ast
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from torch import nn
 
 from nnwidgets import edit
-from nnwidgets.edit.operations.initializers import get_initializer as find_initializer
 from nnwidgets.edit.optimizer_state import states_of, warning_of
-from nnwidgets.errors import InitializerError, InvalidTargetError
-from nnwidgets.formatting import inert
+from nnwidgets.errors import InvalidTargetError
 from nnwidgets.introspect import live_tensors
 from nnwidgets.introspect.safe_access.objects import is_tensor
-from nnwidgets.magics.edit_parser import literal
-from nnwidgets.magics.line.grammar import Command, LineError, cut
-from nnwidgets.magics.resolve import Resolved, free_name, optimizers_in, resolve, tensor_names
+from nnwidgets.magics.line.advice import in_words_of_a_line
+from nnwidgets.magics.line.grammar import Candidate, Command, LineError, MisuseError, cut, require_at_most, unquote
+from nnwidgets.magics.line.tokenizer import split_assignment
+from nnwidgets.magics.resolve import free_name, optimizers_in, resolve, tensor_names
+from nnwidgets.magics.subcommands.subcommand import Option, Request, Subcommand, TypedLine, complete_target
 from nnwidgets.text.document import Document, Note
 from nnwidgets.text.pages.changes import Outcome, change_page, code_page, history_page
 
-Namespace = Mapping[str, Any]
+_MOST_LITERAL = 100_000
+_FLOATS = frozenset(sign + word for sign in ("", "-", "+") for word in ("nan", "inf"))
+
+TARGET = (
+    "target",
+    (
+        "a path (0.weight), a glob (block*.0.weight, **.bias), a class (Linear), a tensor of a class (Linear.weight); "
+        "a module means all parameters at and below it"
+    ),
+)
+"""What a target may be, for the help."""
 
 
-def init_page(command: Command, resolved: Resolved, namespace: Namespace) -> Document:
-    """``%nn init``: fill tensors anew."""
-    _require_order(command)
-    kwargs = _parameters(command)
-    change = edit.init(
-        resolved.module, command.target, command.how, seed=command.seed,
-        optimizer=list(optimizers_in(namespace, resolved.module).values()),
-        preview="--preview" in command.flags, clear_state="--clear-state" in command.flags, **kwargs,
-    )  # fmt: skip
-    return changed_page(change, resolved.name)
+def page_of_change(change: edit.Change, name: str, *, outcome: Outcome = "done") -> Document:
+    """A change, with the line that takes it back.
 
-
-def set_page(command: Command, resolved: Resolved, namespace: Namespace) -> Document:
-    """``%nn set``: write values."""
-    change = edit.assign(resolved.module, command.target, _value(command.value, namespace))
-    remembered = remembered_of(change, resolved.module, namespace)
-    return changed_page(replace(change, warnings=(*change.warnings, *remembered)), resolved.name)
-
-
-def freeze_page(command: Command, resolved: Resolved, _namespace: Namespace) -> Document:
-    """``%nn freeze`` and ``%nn unfreeze``."""
-    act = edit.freeze if command.name == "freeze" else edit.unfreeze
-    return changed_page(act(resolved.module, list(command.arguments)), resolved.name)
-
-
-def undo_page(command: Command, resolved: Resolved, _namespace: Namespace) -> Document:
-    """``%nn undo`` and ``%nn redo``."""
-    act = edit.undo if command.name == "undo" else edit.redo
-    outcome: Outcome = "undone" if command.name == "undo" else "redone"
-    change = act(resolved.module, force="--force" in command.flags)
-    return changed_page(change, resolved.name, outcome=outcome)
-
-
-def log_page(_command: Command, resolved: Resolved, _namespace: Namespace) -> Document:
-    """``%nn log``: what was done."""
-    history = edit.history(resolved.module)
-    name = resolved.name
-    steps = [f"%nn undo {name}"] * bool(history.changes) + [f"%nn redo {name}"] * bool(history.undone)
-    if history.changes:
-        steps.append(f"%nn code {name} [#]")
-    return history_page(history, name=name, next_step=" · ".join(steps))
-
-
-def history_code_page(command: Command, resolved: Resolved, namespace: Namespace) -> Document:
-    """``%nn code``: the changes, or one of them, as Python."""
-    history = edit.history(resolved.module)
-    said = _code(command, resolved, namespace)
-    many = list(optimizers_in(namespace, resolved.module))
-    name, before = (resolved.name, "") if _is_dotted(resolved.name) else _aliased(resolved.name, namespace)
-    optimizer = many[0] if many else "optimizer"
-    made = said.to_code(name, optimizer)
-    blocks = list(code_page(before + made if made else "", whole=f"nnw.history({resolved.name}).to_code()"))
-    if len(many) > 1 and f"{optimizer}_2" in made:
-        names = ", ".join(f"{optimizer}_{number} is {each}" for number, each in enumerate(many[1:], start=2))
-        blocks.append(Note(f"In it, {names}."))
-    if command.number is None and history.undone and made:
-        blocks.append(Note("What was undone is left out."))
-    return tuple(blocks)
-
-
-def changed_page(change: edit.Change, name: str, *, outcome: Outcome = "done") -> Document:
-    """A change as the magic tells it."""
+    Args:
+        change: The change.
+        name: How the model is written.
+        outcome: Whether it was just made, taken back, or made again.
+    """
     if change.is_preview:
         again = f" and with --seed {change.seed}" if change.seed is not None else ""
         step = f"Without --preview{again} the same line writes these very numbers."
@@ -93,105 +51,143 @@ def changed_page(change: edit.Change, name: str, *, outcome: Outcome = "done") -
         step = f"%nn redo {name} makes it again; %nn log {name} shows all."
     else:
         step = f"%nn undo {name} takes it back; %nn code {name} gives it as Python."
-    page = change_page(change, name=name, outcome=outcome, next_step=step)
-    return tuple(replace(block, text=in_words_of_the_magic(block.text, name)) if isinstance(block, Note) else block
-                 for block in page)  # fmt: skip
+    change = replace(change, warnings=tuple(in_words_of_a_line(warning, name) for warning in change.warnings))
+    return change_page(change, name=name, outcome=outcome, next_step=step)
 
 
-def in_words_of_the_magic(text: str, name: str = "net") -> str:
-    """Advice on what to call from Python, as what to type on a line.
-
-    Example:
-        >>> in_words_of_the_magic("undo(net, force=True) does it all the same.")
-        '%nn undo net --force does it all the same.'
-    """
-    for python, line in _WORDS.items():
-        text = text.replace(python, line.format(name=name))
-    return text
-
-
-_WORDS = {
-    "clear_state=True": "--clear-state",
-    "undo(net, force=True)": "%nn undo {name} --force",
-    "redo(net, force=True)": "%nn redo {name} --force",
-    "history(net)": "%nn log {name}",
-    "assign(net, target, value)": "%nn set {name} path = value",
-    "Use freeze and unfreeze for that.": "Use %nn freeze and %nn unfreeze for that.",
-    "tree(model)": "%nn tree {name}",
-    "strict=False": "--partial",
-    "overwrite=True": "--overwrite",
-}
-
-
-def remembered_of(change: edit.Change, module: nn.Module, namespace: Namespace) -> Sequence[str]:
-    """What optimizers keep of the values that were written over."""
+def optimizer_warnings(change: edit.Change, module: nn.Module, namespace: Mapping[str, Any]) -> Sequence[str]:
+    """What optimizers among the variables keep of the values that were written over."""
     live = live_tensors(module)
     written = {id(live[path]): (path, live[path]) for path in change.paths if is_tensor(live.get(path))}
-    said = []
+    warnings = []
     for optimizer in optimizers_in(namespace, module).values():
-        held = [
-            written[id(tensor)] for *_, tensor in states_of([optimizer], [tensor for _, tensor in written.values()])
-        ]
-        if held:
-            said.append(warning_of(optimizer, held, cleared=False, hint=""))
-    return said
+        states = states_of([optimizer], [tensor for _, tensor in written.values()])
+        if states:
+            held = [written[id(tensor)] for *_, tensor in states]
+            warnings.append(warning_of(optimizer, held, cleared=False, can_clear=False))
+    return warnings
 
 
-def _parameters(command: Command) -> dict[str, Any]:
-    """What the initializer is passed: literals, and bare words where it takes text."""
-    takes_text = {each.name for each in find_initializer(command.how).parameters if each.type == "str"}
-    made: dict[str, Any] = {}
-    for name, text in command.keywords:
-        try:
-            made[name] = literal(text)
-        except ValueError:
-            if name in takes_text and text.isidentifier():
-                made[name] = text
-                continue
-            raise LineError(
-                f"%nn init: {cut(f'{name}={text}')} is no plain value, expected a number, text in quotes, True, False "
-                "or None; nothing is computed here."
-            ) from None
-    reserved = {"seed", "optimizer", "preview", "clear_state"} & made.keys()
-    if reserved:
-        name = min(reserved)
-        option = {"seed": "--seed 7", "preview": "--preview", "clear_state": "--clear-state"}.get(name)
-        said = f"is written {option}" if option else "is found among your variables"
-        raise LineError(f"%nn init: {name} {said}.")
-    return made
+def parse_literal(text: str) -> Any:
+    """The value of a Python literal.
 
+    Raises:
+        ValueError: It is none; nothing was run.
 
-def _require_order(command: Command) -> None:
-    """Notice an initializer before its target."""
+    Example:
+        >>> parse_literal("[1, -2.5]"), parse_literal("inf")
+        ([1, -2.5], inf)
+    """
+    if text in _FLOATS:
+        return float(text)
+    if len(text) > _MOST_LITERAL:
+        raise ValueError(text)
     try:
-        find_initializer(command.how)
-    except InitializerError:
-        try:
-            find_initializer(command.target)
-        except InitializerError:
-            return
-        raise LineError(
-            f"%nn init: the target comes before the initializer: %nn init {inert(command.model, 80)} "
-            f"{inert(command.how, 80)} {inert(command.target, 80)}"
-        ) from None
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+        raise ValueError(text) from None
 
 
-def _value(text: str, namespace: Namespace) -> Any:
+def parse_targets(command: Command, words: list[str]) -> Command:
+    """Take all words as targets."""
+    if not words:
+        raise MisuseError("no tensor or module is named; ** means all")
+    targets = tuple(map(unquote, words))
+    return replace(command, target=targets[0], arguments=targets)
+
+
+def _parse_set(command: Command, words: list[str]) -> Command:
+    if not words:
+        raise MisuseError("no tensor is named")
+    parts = split_assignment(words[0])
+    if parts is None:
+        raise MisuseError("there is no = and value")
+    target, value = parts
+    if not target:
+        raise MisuseError("no tensor is named before the =")
+    if not value or value.startswith("="):
+        raise MisuseError("no value stands after the =")
+    return replace(command, target=unquote(target), value=value)
+
+
+def _run_set(request: Request) -> Document:
+    command, namespace = request.command, request.namespace
+    module = request.module
     try:
-        return literal(text)
+        value = parse_literal(command.value)
     except ValueError:
-        return resolve(text, namespace, among=tensor_names(namespace), kind="tensor")
+        value = resolve(command.value, namespace, among=tensor_names(namespace), kind="tensor")
+    change = edit.assign(module, command.target, value)
+    warnings = (*change.warnings, *optimizer_warnings(change, module, namespace))
+    return page_of_change(replace(change, warnings=warnings), command.model)
 
 
-def _code(command: Command, resolved: Resolved, _namespace: Namespace) -> Any:
-    history = edit.history(resolved.module)
-    if command.number is None:
+def _complete_set(typed: TypedLine) -> Iterator[Candidate]:
+    n = len(typed.words)
+    if n > 1 and typed.words[-1].endswith("="):
+        yield from (Candidate(each, "value") for each in tensor_names(typed.namespace))
+    elif n == 1:
+        yield from complete_target(typed, tensors=True)
+    elif n == 2 and not typed.last:  # noqa: PLR2004 - a model and a target
+        yield Candidate("=", "keyword")
+
+
+def _run_on_targets(freeze: Callable[..., edit.Change], request: Request) -> Document:
+    return page_of_change(freeze(request.module, list(request.command.arguments)), request.command.model)
+
+
+def _run_turn(undo: Callable[..., edit.Change], outcome: Outcome, request: Request) -> Document:
+    change = undo(request.module, force=_FORCE.name in request.command.flags)
+    return page_of_change(change, request.command.model, outcome=outcome)
+
+
+def _run_log(request: Request) -> Document:
+    history = edit.history(request.module)
+    name = request.command.model
+    steps = [f"%nn undo {name}"] * bool(history.changes) + [f"%nn redo {name}"] * bool(history.undone)
+    if history.changes:
+        steps.append(f"%nn code {name} [#]")
+    return history_page(history, name=name, next_step=" · ".join(steps))
+
+
+def _parse_code(command: Command, words: list[str]) -> Command:
+    if not words:
+        return command
+    word = words[0]
+    if not (word.isascii() and word.isdigit() and 0 < len(word) < 10):  # noqa: PLR2004 - enough changes
+        raise MisuseError(f"{cut(word)} is not the number of a change, as %nn log has it")
+    require_at_most(1, words)
+    return replace(command, number=int(word))
+
+
+def _run_code(request: Request) -> Document:
+    command, namespace = request.command, request.namespace
+    history = edit.history(request.module)
+    optimizers = list(optimizers_in(namespace, request.module))
+    name, before = command.model, ""
+    if not _is_dotted(name):
+        name = free_name(namespace)
+        before = f"{name} = {command.model}\n"
+    optimizer = optimizers[0] if optimizers else "optimizer"
+    code = _of_number(history, command.number).to_code(name, optimizer)
+    blocks = list(code_page(before + code if code else "", whole=f"nnw.history({command.model}).to_code()"))
+    if len(optimizers) > 1 and f"{optimizer}_2" in code:
+        names = ", ".join(f"{optimizer}_{number} is {each}" for number, each in enumerate(optimizers[1:], start=2))
+        blocks.append(Note(f"In it, {names}."))
+    if command.number is None and history.undone and code:
+        blocks.append(Note("What was undone is left out."))
+    return tuple(blocks)
+
+
+def _of_number(history: edit.History, number: int | None) -> edit.History | edit.Change:
+    """The change of a number, or all."""
+    if number is None:
         return history
     known = (*history.changes, *history.undone)
-    if not 0 < command.number <= len(known):
+    if not 0 < number <= len(known):
         there = f"there are {len(known)}" if known else "there are none yet"
-        raise LineError(f"%nn code: no change has the number {command.number}; {there}, as %nn log shows.")
-    return known[command.number - 1]
+        raise LineError(f"%nn code: no change has the number {number}; {there}, as %nn log shows.")
+    return known[number - 1]
 
 
 def _is_dotted(name: str) -> bool:
@@ -202,18 +198,47 @@ def _is_dotted(name: str) -> bool:
     return True
 
 
-def _aliased(expression: str, namespace: Namespace) -> tuple[str, str]:
-    name = free_name(namespace)
-    return name, f"{name} = {expression}\n"
+def _complete_code(typed: TypedLine) -> Iterator[Candidate]:
+    if len(typed.words) == 1 and typed.module is not None:
+        known = edit.history(typed.module)
+        numbers = range(1, len(known.changes) + len(known.undone) + 1)
+        yield from (Candidate(str(number), "value") for number in numbers)
 
 
-EDIT_PAGES: dict[str, Callable[[Command, Resolved, Namespace], Document]] = {
-    "init": init_page,
-    "set": set_page,
-    "freeze": freeze_page,
-    "unfreeze": freeze_page,
-    "undo": undo_page,
-    "redo": undo_page,
-    "log": log_page,
-    "code": history_code_page,
-}
+_FORCE = Option("--force", "do it even where other code has written over what the change left")
+
+
+def _freeze_entry(name: str, about: str, act: Callable[..., edit.Change]) -> Subcommand:
+    return Subcommand(
+        name, f"{about}; several targets may follow each other.", partial(_run_on_targets, act), arguments="net 0.*",
+        parse=parse_targets, complete=partial(complete_target, tensors=True, is_repeated=True),
+        details=(TARGET,), examples=f"%nn {name} net 0.*",
+    )  # fmt: skip
+
+
+EDIT = (
+    Subcommand(
+        "set",
+        "Set a tensor, or the part of it an index chooses, to a number, a nested list, or a variable that holds a "
+        "tensor or array of that shape.",
+        _run_set, arguments="net 0.weight[0,0] = 42", parse=_parse_set, complete=_complete_set, takes_text=True,
+        details=(("index", "integers, slices and ... as Python has them: [0, 0], [:, 1:3], [..., -1]"),),
+        examples="%nn set net 0.weight[0,0] = 42\n%nn set net 0.bias = some_tensor",
+    ),
+    _freeze_entry("freeze", "Stop parameters from asking for gradients", edit.freeze),
+    _freeze_entry("unfreeze", "Let parameters ask for gradients again", edit.unfreeze),
+    Subcommand(
+        "undo", "Take back the last change: values, flags, and optimizer state that was cleared with it.",
+        partial(_run_turn, edit.undo, "undone"), options=(_FORCE,),
+    ),
+    Subcommand(
+        "redo", "Make the change again that was undone last, bit for bit.",
+        partial(_run_turn, edit.redo, "redone"), options=(_FORCE,),
+    ),
+    Subcommand("log", "What was done to the model since it was first changed, with times and seeds.", _run_log),
+    Subcommand(
+        "code", "The changes as Python that uses torch alone and gives equal bits; with a number, one of them.",
+        _run_code, arguments="net [number]", parse=_parse_code, complete=_complete_code,
+        examples="%nn code net\n%nn code net 2",
+    ),
+)  # fmt: skip

@@ -1,12 +1,13 @@
-"""What the subcommands that work on files do: `nnwidgets.checkpoint`, told in a line's words."""
+"""``%nn save``, ``load``, ``diff`` and ``ls``: what `nnwidgets.checkpoint` does, in a line's words."""
 
 from __future__ import annotations
 
 import keyword
+import os
 import re
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,41 +17,64 @@ from nnwidgets import checkpoint
 from nnwidgets.checkpoint.loading.suggest_renames import in_short
 from nnwidgets.errors import InvalidTargetError, NNWidgetsError
 from nnwidgets.formatting import and_more, inert
+from nnwidgets.introspect import live_tensors
 from nnwidgets.introspect.safe_access.objects import is_a, is_module, is_tensor, type_name
-from nnwidgets.magics.file_parser import PATTERN
-from nnwidgets.magics.line.grammar import Command, LineError, cut, usage
-from nnwidgets.magics.resolve import model_names, optimizers_in, resolve
-from nnwidgets.magics.subcommands.edit import remembered_of
+from nnwidgets.magics.line.grammar import Candidate, Command, LineError, MisuseError, cut, require_at_most, unquote
+from nnwidgets.magics.line.tokenizer import split_assignment
+from nnwidgets.magics.resolve import model_candidates, model_names, optimizers_in, resolve
+from nnwidgets.magics.subcommands.edit import optimizer_warnings
+from nnwidgets.magics.subcommands.subcommand import Option, Request, Subcommand, TypedLine
 from nnwidgets.text.document import Document, Note
 from nnwidgets.text.pages import checkpoints as pages
 
-Namespace = Mapping[str, Any]
-Bind = Callable[[str, Any], None]
-"""Gives one of the user's variables a value."""
+_PATTERN = "re:"
+"""What a rename by regular expression begins with."""
 
-Advice = Callable[[str], AbstractContextManager[None]]
-
-
-def file_page(command: Command, namespace: Namespace, bind: Bind, advice: Advice) -> Document:
-    """Do what a line of ``save``, ``load``, ``diff`` or ``ls`` asks for.
-
-    Args:
-        command: The line, read.
-        namespace: The user's variables.
-        bind: Gives one of them a value.
-        advice: Turns an error's advice into a line's words, given the model's name.
-    """
-    with advice(command.model or "net"):
-        if command.name == "ls":
-            return _listed(command)
-        if command.name == "diff":
-            return _compared(command, namespace)
-        if command.name == "save":
-            return _saved(command, namespace)
-        return _loaded(command, namespace, bind)
+_SIZE = re.compile(r"(\d{1,12}(?:\.\d{1,6})?)\s*([kKmMgGtT]?)(i?)[bB]?")
+_POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
+_MOST_FILES = 2_000
+_MOST_NAMES = 10_000
+_MOST_WORDS = 4
 
 
-def _listed(command: Command) -> Document:
+def _parse_files(command: Command, words: list[str], *, least: int, most: int, otherwise: str = "") -> Command:
+    if len(words) < least:
+        raise MisuseError(otherwise)
+    require_at_most(most, words, "; a name with a space stands in quotes")
+    return replace(command, files=tuple(map(unquote, words)))
+
+
+def _read_rename(text: str) -> tuple[str | re.Pattern[str], str]:
+    text = unquote(text)
+    if text.startswith(_PATTERN):
+        old, equals, new = text.rpartition("=")
+        parts = (old, new) if equals else None
+    else:
+        parts = split_assignment(text)
+    if parts is None or not parts[0] or parts[0] == _PATTERN:
+        raise LineError(
+            f"--rename {cut(text)} is not old=new, such as out=output, module.= or re:^h(\\d+)=layers.\\1; old is the "
+            "name in the file."
+        )
+    old, new = map(unquote, parts)
+    if not old.startswith(_PATTERN):
+        return old, new
+    try:
+        return re.compile(old.removeprefix(_PATTERN)), new
+    except re.error as error:
+        raise LineError(f"--rename {cut(old)}: no regular expression ({error}).") from None
+
+
+def _read_size(text: str) -> int:
+    match = _SIZE.fullmatch(text.strip())
+    n_bytes = int(float(match[1]) * (1024 if match[3] else 1000) ** _POWERS[match[2].lower()]) if match else 0
+    if n_bytes < 1:
+        raise LineError(f"--shards {cut(text)} is not a size such as 2GB or 500MiB.")
+    return n_bytes
+
+
+def _run_ls(request: Request) -> Document:
+    command = request.command
     place = Path(command.files[0] if command.files else ".").expanduser()
     try:
         return pages.index_page(checkpoint.peek(place))
@@ -60,12 +84,12 @@ def _listed(command: Command) -> Document:
         return pages.folder_page(checkpoint.folder(place))
 
 
-def _compared(command: Command, namespace: Namespace) -> Document:
-    one, other = (_side(word, namespace) for word in command.files)
+def _run_diff(request: Request) -> Document:
+    one, other = (_resolve_side(word, request.namespace) for word in request.command.files)
     return pages.diff_page(checkpoint.diff(one, other))
 
 
-def _side(word: str, namespace: Namespace) -> Any:
+def _resolve_side(word: str, namespace: Mapping[str, Any]) -> Any:
     """A model where the word begins with a variable, unless there is a file of that very name."""
     if Path(word).expanduser().exists():
         return word
@@ -75,39 +99,41 @@ def _side(word: str, namespace: Namespace) -> Any:
     return word
 
 
-def _saved(command: Command, namespace: Namespace) -> Document:
+def _run_save(request: Request) -> Document:
+    command, namespace = request.command, request.namespace
     value = resolve(command.model, namespace, among=model_names(namespace), kind="model")
     report = checkpoint.save(
-        value, command.files[0], optimizer=_optimizer(command, value, namespace),
+        value, command.files[0], optimizer=_resolve_optimizer(command, value, namespace),
         overwrite="--overwrite" in command.flags, shard_size=command.shard_bytes,
         verify="--no-verify" not in command.flags,
     )  # fmt: skip
     return pages.save_page(report)
 
 
-def _loaded(command: Command, namespace: Namespace, bind: Bind) -> Document:
-    value = _target(command, namespace)
+def _run_load(request: Request) -> Document:
+    command, namespace = request.command, request.namespace
+    value = _resolve_destination(command, namespace)
     file = command.files[0]
     if not is_module(value):
         if command.flags or command.renames or command.optimizer:
             raise LineError(f"%nn load: {cut(command.model)} holds no model, so options have no meaning.")
-        bind(command.model, checkpoint.read(file))
+        request.shell.push({command.model: checkpoint.read(file)})
         return (Note(f"{inert(command.model, 80)} is now what {inert(file, 80)} holds."),)
-    rename = _renames(command)
+    rename = dict(command.renames) or None
     if "--dry-run" in command.flags:
         plan = checkpoint.plan(value, file, rename=rename)
         return pages.plan_page(plan, next_step=_next_step(command, plan))
     report = checkpoint.load(
         value, file, rename=rename, strict="--partial" not in command.flags,
-        optimizer=_optimizer(command, value, namespace),
+        optimizer=_resolve_optimizer(command, value, namespace),
     )  # fmt: skip
     if report.change is not None and not command.optimizer:
-        remembered = remembered_of(report.change, value, namespace)
-        report = replace(report, warnings=(*report.warnings, *remembered))
+        more = optimizer_warnings(report.change, value, namespace)
+        report = replace(report, warnings=(*report.warnings, *more))
     return pages.load_page(report, next_step=f"%nn undo {command.model} takes it back.")
 
 
-def _target(command: Command, namespace: Namespace) -> Any:
+def _resolve_destination(command: Command, namespace: Mapping[str, Any]) -> Any:
     """What is to be loaded into: a model, or a variable that will be given what the file holds."""
     name = command.model
     if name.isidentifier() and not keyword.iskeyword(name) and name not in namespace:
@@ -120,24 +146,11 @@ def _target(command: Command, namespace: Namespace) -> Any:
         return value
     raise LineError(
         f"{inert(name, 80)} is of type {type_name(type(value))}, expected a model, or a variable that holds a tensor, "
-        f"a list, a dict or nothing. {usage('load')}"
+        f"a list, a dict or nothing. Usage: {LOAD.line}"
     )
 
 
-def _renames(command: Command) -> dict[Any, str] | None:
-    made: dict[Any, str] = {}
-    for old, new in command.renames:
-        if old.startswith(PATTERN):
-            try:
-                made[re.compile(old.removeprefix(PATTERN))] = new
-            except re.error as error:
-                raise LineError(f"--rename {cut(old)}: no regular expression ({error}).") from None
-        else:
-            made[old] = new
-    return made or None
-
-
-def _optimizer(command: Command, value: Any, namespace: Namespace) -> Any:
+def _resolve_optimizer(command: Command, value: Any, namespace: Mapping[str, Any]) -> Any:
     if not command.optimizer:
         return None
     known = optimizers_in(namespace, value) if is_module(value) else {}
@@ -156,14 +169,120 @@ def _next_step(command: Command, plan: checkpoint.LoadPlan) -> str:
     if plan.renames:
         names = [entry.source for entry in plan.entries if entry.source is not None]
         short = in_short(plan.renames, names)
-        words = [f"--rename {_word(key)}={new}" for key, new in short.items()]
+        words = [f"--rename {_rename_source(key)}={new}" for key, new in short.items()]
         more = and_more(len(words) - _MOST_WORDS)
         return f"{line} {' '.join(inert(word, 120) for word in words[:_MOST_WORDS])}{more}"
     return f"{line} --partial loads what fits."
 
 
-def _word(key: Any) -> str:
-    return f"{PATTERN}{key.pattern}" if isinstance(key, re.Pattern) else str(key)
+def _rename_source(key: Any) -> str:
+    return f"{_PATTERN}{key.pattern}" if isinstance(key, re.Pattern) else str(key)
 
 
-_MOST_WORDS = 4
+def _complete_file(typed: TypedLine, *, most: int = 1) -> Iterator[Candidate]:
+    """Files and folders whose names begin as typed, folders with a slash; none after more words than ``most``."""
+    if len(typed.words) > most:
+        return
+    name = typed.last.lstrip("\"'")
+    quote = typed.last[: len(typed.last) - len(name)]
+    folder, _ = os.path.split(name)
+    try:
+        with os.scandir(os.path.expanduser(folder or ".")) as found:  # noqa: PTH111 - as typed, and no more than needed
+            entries = [(entry.name, entry.is_dir()) for entry, _ in zip(found, range(_MOST_FILES), strict=False)]
+    except OSError:
+        return
+    shows_hidden = os.path.basename(name).startswith(".")  # noqa: PTH119 - of a text
+    for entry, is_folder in sorted(entries, key=lambda each: (each[0].startswith("."), each[0])):
+        if entry.startswith(".") and not shows_hidden:
+            continue
+        path = os.path.join(folder, entry) + ("/" if is_folder else "")  # noqa: PTH118 - as typed
+        needs_quotes = bool(quote) or any(map(str.isspace, path))
+        yield Candidate(f"{quote or chr(34)}{path}{quote or chr(34)}" if needs_quotes else path, "path")
+
+
+def _complete_side(typed: TypedLine) -> Iterator[Candidate]:
+    if len(typed.words) < 2:  # noqa: PLR2004 - two sides
+        yield from model_candidates(typed.last, typed.namespace)
+    yield from _complete_file(typed)
+
+
+def _complete_rename(typed: TypedLine) -> Iterator[Candidate]:
+    """Renames that are suggested for a model and a file; then names in the file; after ``=``, paths in the model."""
+    if len(typed.words) < 2 or typed.module is None:  # noqa: PLR2004 - a model and a file
+        return
+    old, equals, _ = typed.last.partition("=")
+    try:
+        if equals:
+            paths = list(live_tensors(typed.module))[:_MOST_NAMES]
+            yield from (Candidate(f"{old}={path}", "path") for path in paths)
+            return
+        plan = checkpoint.plan(typed.module, unquote(typed.words[1]))
+    except NNWidgetsError:
+        return
+    yield from (Candidate(f"{old}={new}", "path") for old, new in plan.renames.items())
+    left = [entry.source for entry in plan.entries if entry.path is None]
+    yield from (Candidate(f"{name}=", "path") for name in left[:_MOST_NAMES])
+
+
+def _complete_optimizer(typed: TypedLine) -> Iterator[Candidate]:
+    """The variables that hold an optimizer of the model."""
+    if typed.module is not None:
+        yield from (Candidate(name, "value") for name in optimizers_in(typed.namespace, typed.module))
+
+
+def _optimizer_option(about: str) -> Option:
+    return Option("--optimizer", about, "adam", "optimizer", complete=_complete_optimizer)
+
+
+_PARSE_FILE = partial(_parse_files, least=1, most=1, otherwise="no file is named")
+_PARSE_SIDES = partial(
+    _parse_files, least=2, most=2, otherwise="two sides are compared: a model and a file, or two of either"
+)
+
+SAVE = Subcommand(
+    "save",
+    "Save a model, or a tensor, a list or a dict of tensors. The old file is there until the new one is whole, and "
+    "what was written is read back and compared.",
+    _run_save, arguments="net mlp.params", summary="net file", parse=_PARSE_FILE, complete=_complete_file,
+    options=(
+        Option("--overwrite", "write over a file that is there"),
+        _optimizer_option("save this optimizer's state beside the model"),
+        Option("--shards", "cut it into files of at most that size", "2GB", "shard_bytes", _read_size),
+        Option("--no-verify", "don't read it back"),
+    ),
+    details=(
+        ("file", ".safetensors gives that format, a folder or --shards gives shards with an index, all else torch's"),
+    ),
+    examples="%nn save net mlp.params\n%nn save net mlp.safetensors --overwrite\n%nn save tensors x.pt",
+)  # fmt: skip
+
+_RENAME = r"what is out in the file is output in the model; parts of names will do, and re:^h(\d+)=layers.\1"
+
+LOAD = Subcommand(
+    "load",
+    "Load a file into a model in place: planned first, checked whole, all or nothing, undoable. Where the variable "
+    "holds no model, it is given what is in the file.",
+    _run_load, arguments="net mlp.params", summary="net file", parse=_PARSE_FILE, complete=_complete_file,
+    options=(
+        Option("--dry-run", "show the plan, and load nothing"),
+        Option("--rename", _RENAME, "out=output", "renames", _read_rename, _complete_rename, is_repeated=True),
+        Option("--partial", "load what fits, where not all does"),
+        _optimizer_option("give this optimizer the state that is in the file"),
+    ),
+    examples="%nn load net mlp.params --dry-run\n%nn load net mlp.params --rename out=output\n%nn load x x.pt",
+)  # fmt: skip
+
+DIFF = Subcommand(
+    "diff", "Compare two state dicts, each in a model or a file: what was added, removed, changed, and by how much.",
+    _run_diff, arguments="net mlp.params", summary="net file", parse=_PARSE_SIDES, complete=_complete_side,
+    examples="%nn diff net mlp.params\n%nn diff before.pt after.pt", takes_model=False,
+)  # fmt: skip
+
+LS = Subcommand(
+    "ls", "The checkpoints of a folder; of a file, its tensors, read from its header alone.",
+    _run_ls, arguments="[folder|file]", summary="", complete=partial(_complete_file, most=0),
+    parse=partial(_parse_files, least=0, most=1),
+    examples="%nn ls\n%nn ls mlp.params", takes_model=False,
+)  # fmt: skip
+
+FILES = (SAVE, LOAD, DIFF, LS)

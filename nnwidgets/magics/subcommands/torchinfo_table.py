@@ -20,7 +20,7 @@ from nnwidgets.introspect.tracing.restore import untouched
 _MOST_STEPS = 200_000
 _MOST_LEVELS = 100
 _PLAIN_TENSORS = frozenset(("Parameter", "Tensor", "Buffer"))
-_CALLED = (
+_USED = (
     "train", "eval", "modules", "named_modules", "children", "named_children", "parameters", "named_parameters",
     "register_forward_hook", "register_forward_pre_hook", "kernel_size", "training", "__getattr__",
     "__getattribute__", "__setattr__", "__class__", "__call__", "__hash__", "__eq__", "__bool__", "__len__",
@@ -81,10 +81,10 @@ def _require_harmless(tree: ModuleTree, live: Sequence[Any]) -> None:
     for found in live:
         kind = type(found)
         own = instance_dict(found)
-        called = next((name for name in _CALLED if name in own and name not in {"training", "kernel_size"}), None)
+        called = next((name for name in _USED if name in own and name not in {"training", "kernel_size"}), None)
         if called is None and id(kind) not in known:
             known.add(id(kind))
-            called = _overridden(kind)
+            called = _find_override(kind)
         if called is not None:
             raise DeclinedError(f"would run the {called} of {type_name(kind)}")
     _require_short(tree)
@@ -99,7 +99,7 @@ def _require_plain(node: ModuleNode) -> None:
         raise DeclinedError(f"can't read {node.path or 'the model'}")
 
 
-def _overridden(kind: type) -> str | None:
+def _find_override(kind: type) -> str | None:
     """Return what a class has in place of a method that torchinfo calls; torch's own classes may."""
     for base in type_mro(kind):
         if base in {nn.Module, object}:
@@ -109,7 +109,7 @@ def _overridden(kind: type) -> str | None:
             return "__call__"
         if str(held.get("__module__", "")).startswith("torch.nn."):
             continue
-        found = next((name for name in _CALLED if name in held), None)
+        found = next((name for name in _USED if name in held), None)
         if found is not None:
             return found
     return None

@@ -1,1 +1,31 @@
-"""."""
+"""What is answered to each kind of request: beside each function that answers, `registry.handles` says which kind.
+
+Start at `registry.py`, then go to the file of the kind. A new kind is an entry of the schema's `KINDS`, and a function
+here; where its file is new, it is imported below.
+
+    registry.py           `handles`, and what every request passes through
+    open_and_rows.py      `open`, `rows`: the model at a glance, and a window of its rows
+    locate.py             `locate`: what to open so that a path has a row
+    inspect.py            `inspect`: the facts of one row
+    stats.py              `stats`: statistics of a tensor, and their form on the wire
+    values.py             `values`: a window of a tensor as a matrix
+    depth.py              `depth`: the same tensor across the members of a fold
+    findings_and_ties.py  `findings`, `ties`, `trace`: of the whole model
+    paging.py             the window of a long list, for `rows` and all that comes of files
+    models_and_parts.py   `models`, `variables`, `part`: what is about no model
+    edit/                 `initializers` to `code`: what changes a model
+    checkpoints/          `folder` to `save`: what speaks of files
+"""
+
+from nnwidgets.server.handlers import (  # noqa: F401 - each says what it answers as it is imported
+    depth,
+    findings_and_ties,
+    inspect,
+    locate,
+    models_and_parts,
+    open_and_rows,
+    stats,
+    values,
+)
+from nnwidgets.server.handlers.checkpoints import browse, diff, load_save, plan  # noqa: F401 - the same
+from nnwidgets.server.handlers.edit import changes, init, initializers  # noqa: F401 - the same

@@ -1,7 +1,11 @@
-"""Records as the page takes them: findings, and tie groups with how each member lies to the one in view."""
+"""Answers to `findings`, `ties` and `trace`: what was found in the whole model, as the page takes it.
+
+`inspect` and `init` use the bodies here for the one row or the few tensors that they speak of.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -9,15 +13,51 @@ import torch
 from nnwidgets.errors import NNWidgetsError
 from nnwidgets.formatting import inert, shape_text
 from nnwidgets.introspect.records import Finding, TieGroup
-from nnwidgets.introspect.safe_access.lookup import get
-from nnwidgets.introspect.safe_access.scan import quiet
+from nnwidgets.introspect.safe_access.lookup import Lookup
+from nnwidgets.introspect.safe_access.objects import no_torch_function
+from nnwidgets.server.handlers.registry import handles
+from nnwidgets.server.rows.trace_marks import trace_body
 from nnwidgets.server.rows.tree_index import TreeIndex
 from nnwidgets.server.session.session import Session
-from nnwidgets.wire.schema.inspect import FindingBody, TieBody
+from nnwidgets.wire.dispatch import Job
+from nnwidgets.wire.errors import RequestError
+from nnwidgets.wire.schema.inspect import FindingBody, FindingsReply, TieBody, TiesReply, TraceReply
 
+_MAX_FINDINGS = 1_000
 _MAX_MEMBERS = 200
 _MAX_MESSAGE = 2_000
 _MATRIX = 2
+
+
+@handles("findings", long=True)
+def answer_findings(session: Session, _body: Mapping[str, Any], job: Job) -> FindingsReply:
+    """Check the model anew, and give what was found, worst first."""
+    found = session.check(lambda: job.cancelled)
+    return {"findings": [finding_body(finding) for finding in found[:_MAX_FINDINGS]]}
+
+
+@handles("ties")
+def answer_ties(session: Session, _body: Mapping[str, Any], _job: Job) -> TiesReply:
+    """Give every group."""
+    index, lookup = session.index(), Lookup(session.module)
+    return {"ties": [tie_body(index, lookup, group, None) for group in index.tree.ties]}
+
+
+@handles("trace")
+def answer_trace(session: Session, _body: Mapping[str, Any], _job: Job) -> TraceReply:
+    """Give the last trace shown.
+
+    Raises:
+        RequestError: `model-gone`, `not-traced`.
+    """
+    _ = session.module
+    if session.trace is None:
+        raise RequestError(
+            "not-traced",
+            "No trace was made in this view yet.",
+            hint="Use nnw.trace(net, x) and explorer.show_trace(...), or %nn trace.",
+        )
+    return trace_body(session.trace)
 
 
 def finding_body(finding: Finding) -> FindingBody:
@@ -31,47 +71,42 @@ def finding_body(finding: Finding) -> FindingBody:
     }
 
 
-def tie_body(session: Session, index: TreeIndex, group: TieGroup, seen_from: str | None) -> TieBody:
+def tie_body(index: TreeIndex, lookup: Lookup, group: TieGroup, seen_from: str | None) -> TieBody:
     """Return a tie group for the page, its members as seen from one of them (by default the first)."""
     base = seen_from if seen_from is not None else group.members[0]
-    subject = _live(session, base)
     return {
         "id": group.id,
         "kind": group.kind,
         "shared_bytes": group.shared_bytes,
         "members": [
-            {"path": path, "shape": _shape(session, index, path), "how": _how(session, path, base, subject, group.kind)}
+            {"path": path, "shape": _shape(index, lookup, path), "how": relation(lookup, path, base, group.kind)}
             for path in group.members[:_MAX_MEMBERS]
         ],
     }
 
 
-def relation(session: Session, path: str, base: str, kind: str) -> str:
+def relation(lookup: Lookup, path: str, base: str, kind: str) -> str:
     """Return how the tensor at ``path`` lies to the one at ``base``: "same object", "transposed view"."""
-    return _how(session, path, base, _live(session, base), kind)
-
-
-def _shape(session: Session, index: TreeIndex, path: str) -> str:
-    if path in index.tensor_at:
-        return shape_text(index.tensors[index.tensor_at[path]].shape)
-    tensor = _live(session, path)
-    with quiet():
-        return shape_text(tuple(tensor.shape)) if tensor is not None else "?"
-
-
-def _how(session: Session, path: str, base: str, subject: Any, kind: str) -> str:
     if path == base:
         return "this one"
-    tensor = _live(session, path)
+    tensor, subject = _tensor_or_none(lookup, path), _tensor_or_none(lookup, base)
     if tensor is None or subject is None:
         return kind
     if tensor is subject:
         return "same object"
-    with quiet():
-        return _lies(tensor, subject, kind)
+    with no_torch_function():
+        return _relation_of(tensor, subject, kind)
 
 
-def _lies(tensor: torch.Tensor, subject: torch.Tensor, kind: str) -> str:
+def _shape(index: TreeIndex, lookup: Lookup, path: str) -> str:
+    if path in index.tensor_at:
+        return shape_text(index.tensors[index.tensor_at[path]].shape)
+    tensor = _tensor_or_none(lookup, path)
+    with no_torch_function():
+        return shape_text(tuple(tensor.shape)) if tensor is not None else "?"
+
+
+def _relation_of(tensor: torch.Tensor, subject: torch.Tensor, kind: str) -> str:
     if torch.strided not in (tensor.layout, subject.layout):
         return kind
     if (tensor.data_ptr(), tensor.dtype) == (subject.data_ptr(), subject.dtype):
@@ -82,8 +117,8 @@ def _lies(tensor: torch.Tensor, subject: torch.Tensor, kind: str) -> str:
     return "overlaps" if kind == "overlap" else "view of the same bytes"
 
 
-def _live(session: Session, path: str) -> Any:
+def _tensor_or_none(lookup: Lookup, path: str) -> Any:
     try:
-        return get(session.module, path)
+        return lookup.get(path)
     except NNWidgetsError:
         return None

@@ -1,36 +1,57 @@
-"""What the inspector shows of one module or tensor, none of its data read."""
+"""Answers to `inspect`: what the inspector shows of one module or tensor, with what else can be had at once."""
 
 from __future__ import annotations
 
 import json
-import keyword
 import types
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from torch import nn
 
+from nnwidgets.errors import NNWidgetsError
 from nnwidgets.formatting import inert, shape_text
 from nnwidgets.introspect.module_tree.expressions import expression_for
 from nnwidgets.introspect.module_tree.nodes import ModuleNode
 from nnwidgets.introspect.records import TensorEntry, TieGroup
-from nnwidgets.introspect.safe_access.lookup import get
-from nnwidgets.introspect.safe_access.objects import class_attribute, instance_dict, is_a, plain_items, type_name
-from nnwidgets.introspect.safe_access.scan import quiet
-from nnwidgets.introspect.safe_access.tensors import unreadable_reason
+from nnwidgets.introspect.safe_access.lookup import Lookup
+from nnwidgets.introspect.safe_access.objects import (
+    class_attribute,
+    instance_dict,
+    is_a,
+    no_torch_function,
+    plain_items,
+    type_name,
+)
 from nnwidgets.introspect.statistics.stats import version
 from nnwidgets.server.handlers.findings_and_ties import finding_body, tie_body
-from nnwidgets.server.handlers.locate import place_of, siblings_of
-from nnwidgets.server.handlers.stats import grad_of
+from nnwidgets.server.handlers.registry import handles
+from nnwidgets.server.handlers.stats import stats_of
+from nnwidgets.server.handlers.values import values_of
 from nnwidgets.server.rows.row_body import own_name
 from nnwidgets.server.rows.tree_index import TreeIndex
+from nnwidgets.server.session.live_tensor import LiveTensor, grad_of
 from nnwidgets.server.session.session import Session
-from nnwidgets.wire.schema.inspect import CodeLine, InspectReply, ModuleFacts, ModuleTensor, Siblings, TensorFacts
+from nnwidgets.wire.dispatch import Job
+from nnwidgets.wire.errors import RequestError
+from nnwidgets.wire.schema.inspect import (
+    CodeLine,
+    InspectReply,
+    ModuleFacts,
+    ModuleTensor,
+    Siblings,
+    TensorFacts,
+    ValuesReply,
+)
 
 _MAX_TIES_INSIDE = 12
 _MAX_FINDINGS = 50
 _MAX_TENSORS = 200
 _MAX_TEXT = 400
+_MAX_WINDOWS = 4
+_QUICK_ELEMENTS = 4 * 2**20
+_TOLD_WHERE_ASKED = (NNWidgetsError, RequestError, RuntimeError)
 _HOOKS = {
     "_forward_pre_hooks": "before forward",
     "_forward_hooks": "after forward",
@@ -42,39 +63,59 @@ _HOOKS = {
 _PLAIN = (bool, int, float, str, type(None))
 
 
-def inspect(session: Session, body: Mapping[str, Any], _job: object = None) -> InspectReply:
-    """Answer `inspect`.
+@handles("inspect")
+def answer_inspect(session: Session, body: Mapping[str, Any], job: Job) -> InspectReply:
+    """Give the facts of a row, and of a tensor also statistics and windows of values, where they are at hand.
 
     Raises:
         PathNotFoundError: Nothing is at the path.
     """
-    index = session.index()
-    path = body["path"]
-    number = place_of(index, path)
-    entry = index.entry_at(path)
-    resolved = index.resolve(path)
-    if entry is None and resolved is not None:
-        number = index.number[resolved[0]]
+    index, path = session.index(), body["path"]
+    place, lookup = index.place(path), Lookup(session.module)
+    entry = place.entry
+    number = place.row if entry is not None else index.number[place.path]
     node = index.nodes[number]
     subject = entry if entry is not None else node
     group = index.groups[entry.tie] if entry is not None and entry.tie is not None else None
     inside = [] if entry is not None else _ties_inside(index, number)
-    found = index.findings_at.get(entry.path, []) if entry is not None else _findings_inside(index, number)
-    return {
+    found = index.findings_at.get(entry.path, []) if entry is not None else index.findings_below(number)
+    live = LiveTensor(path, entry, lookup.get(path)) if entry is not None else None
+    reply: InspectReply = {
         "path": path,
         "kind": "tensor" if entry is not None else node.kind,
         "class_name": inert(subject.class_name),
         "alias_of": None if entry is not None else node.alias_of,
         "problem": inert(subject.problem, _MAX_TEXT) if subject.problem else None,
-        "tie": tie_body(session, index, group, path) if group is not None else None,
-        "ties_inside": [tie_body(session, index, each, None) for each in inside],
+        "tie": tie_body(index, lookup, group, path) if group is not None else None,
+        "ties_inside": [tie_body(index, lookup, each, None) for each in inside],
         "findings": [finding_body(finding) for finding in found[:_MAX_FINDINGS]],
-        "code": code_lines(session.module, session.variable, path, entry.role if entry is not None else None),
+        "code": code_lines(session.module, session.code_name, path, entry.role if entry is not None else None),
         "siblings": _siblings(index, number, path),
-        "tensor": _tensor_facts(get(session.module, path), entry) if entry is not None else None,
-        "module": _module_facts(index, number, get(session.module, path)) if entry is None else None,
+        "tensor": _tensor_facts(live) if live is not None else None,
+        "module": _module_facts(index, number, lookup.get(path)) if live is None else None,
         "trace": [] if entry is not None else session.trace_marks.calls(node.path),
     }
+    if live is not None:
+        _add_values(reply, live, body, job)
+    return reply
+
+
+def _add_values(reply: InspectReply, live: LiveTensor, body: Mapping[str, Any], job: Job) -> None:
+    """Add the statistics and windows that a body asks for, where they can be had without waiting for a device."""
+    n_elements = live.entry.n_elements
+    if live.unreadable is not None or live.entry.device != "cpu" or not n_elements:
+        return
+    # What goes wrong here is told where statistics or values are asked for by themselves.
+    if "bins" in body:
+        with suppress(*_TOLD_WHERE_ASKED):
+            reply["stats"] = stats_of(live, body["bins"], job, exact=False)
+    if "windows" in body and n_elements <= _QUICK_ELEMENTS:
+        windows: list[ValuesReply | None] = []
+        for wanted in body["windows"][:_MAX_WINDOWS]:
+            windows.append(None)
+            with suppress(*_TOLD_WHERE_ASKED):
+                windows[-1] = values_of(live, wanted, job)
+        reply["windows"] = windows
 
 
 def _ties_inside(index: TreeIndex, number: int) -> list[TieGroup]:
@@ -88,20 +129,8 @@ def _ties_inside(index: TreeIndex, number: int) -> list[TieGroup]:
     return [index.groups[group] for group in list(seen)[:_MAX_TIES_INSIDE]]
 
 
-def _findings_inside(index: TreeIndex, number: int) -> list[Any]:
-    if not index.findings_inside[number]:
-        return []
-    span = range(number, number + index.size[number])
-    return [
-        finding
-        for path, findings in index.findings_at.items()
-        if (index.owner[index.tensor_at[path]] if path in index.tensor_at else index.number[path]) in span
-        for finding in findings
-    ]
-
-
 def _siblings(index: TreeIndex, number: int, path: str) -> Siblings | None:
-    found = siblings_of(index, number)
+    found = index.fold_around(number)
     if found is None:
         return None
     member, members = found
@@ -116,9 +145,9 @@ def _siblings(index: TreeIndex, number: int, path: str) -> Siblings | None:
     }
 
 
-def _tensor_facts(tensor: Any, entry: TensorEntry) -> TensorFacts:
-    strides, is_contiguous, unreadable = None, None, unreadable_reason(tensor)
-    with quiet():
+def _tensor_facts(live: LiveTensor) -> TensorFacts:
+    tensor, entry, strides, is_contiguous = live.tensor, live.entry, None, None
+    with no_torch_function():
         has_grad = entry.has_grad if entry.problem else grad_of(tensor) is not None
         if entry.layout == "strided" and entry.shape is not None and not entry.problem:
             strides, is_contiguous = list(tensor.stride()), bool(tensor.is_contiguous())
@@ -135,8 +164,8 @@ def _tensor_facts(tensor: Any, entry: TensorEntry) -> TensorFacts:
         "has_grad": has_grad,
         "strides": strides,
         "is_contiguous": is_contiguous,
-        "version": None if entry.problem or unreadable is not None else version(tensor),
-        "readable": unreadable,
+        "version": None if entry.problem or live.unreadable is not None else version(tensor),
+        "readable": live.unreadable,
     }
 
 
@@ -158,15 +187,15 @@ def _module_facts(index: TreeIndex, number: int, module: Any) -> ModuleFacts:
 
 
 def _trainable(index: TreeIndex, span: range, node: ModuleNode) -> int:
-    frozen = sum(e.n_elements for e in _counted_once(index, span) if e.role == "parameter" and not e.requires_grad)
+    frozen = sum(e.n_elements for e in _distinct_tensors(index, span) if e.role == "parameter" and not e.requires_grad)
     return max(0, node.n_params - frozen) if node.kind == "module" else 0
 
 
 def _size_bytes(index: TreeIndex, span: range) -> int:
-    return sum(entry.size_bytes for entry in _counted_once(index, span))
+    return sum(entry.size_bytes for entry in _distinct_tensors(index, span))
 
 
-def _counted_once(index: TreeIndex, span: range) -> list[TensorEntry]:
+def _distinct_tensors(index: TreeIndex, span: range) -> list[TensorEntry]:
     """Return the tensors below, one of each tie group that names the same bytes."""
     seen: set[str] = set()
     kept = []
@@ -237,12 +266,12 @@ def _doc(kind: type) -> str:
 _MAX_CODE = 20_000
 
 
-def code_lines(module: nn.Module, name: str | None, path: str, role: str | None) -> list[CodeLine]:
+def code_lines(module: nn.Module, variable: str, path: str, role: str | None) -> list[CodeLine]:
     """Return Python for the module or tensor at ``path``.
 
     Args:
         module: The model.
-        name: The variable that holds it; ``model`` stands for it where there is none.
+        variable: What pasted code calls it.
         path: A path of the tree.
         role: The tensor's role, or None for a module.
 
@@ -251,7 +280,6 @@ def code_lines(module: nn.Module, name: str | None, path: str, role: str | None)
         >>> [line["code"] for line in code_lines(net, "net", "0.weight", "parameter")]
         ['net[0].weight', 'net.get_parameter("0.weight")', 'net[0].weight.grad']
     """
-    variable = name if name is not None and name.isidentifier() and not keyword.iskeyword(name) else "model"
     spelling = expression_for(module, variable, path)
     if spelling is None or len(spelling.code) > _MAX_CODE:
         return []

@@ -1,4 +1,7 @@
-"""The notebook's own folder, and what is in it: the only files that a page may ask for."""
+"""The notebook's own folder, and what is in it: the only files that a page may ask for.
+
+All handlers of checkpoints turn a page's path into a file here, and errors back into the page's words.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ def root() -> Path:
     return _AT_IMPORT
 
 
-def resolved(path: str) -> Path:
+def resolve_in_folder(path: str) -> Path:
     """Return where a path of the page's is, links followed; nothing need be there.
 
     Args:
@@ -43,38 +46,38 @@ def resolved(path: str) -> Path:
     if "\0" in path or parts.is_absolute() or parts.drive or ".." in parts.parts:
         raise _outside(path, "leads out of the notebook's folder" if "\0" not in path else "is no path")
     base = root()
-    place = Path(os.path.realpath(base / parts))
-    if not place.is_relative_to(os.path.realpath(base)):
+    file = Path(os.path.realpath(base / parts))
+    if not file.is_relative_to(os.path.realpath(base)):
         raise _outside(path, "is a link that leads out of the notebook's folder")
-    return place
+    return file
 
 
-def relative(place: str | os.PathLike[str]) -> str:
+def relative(file: str | os.PathLike[str]) -> str:
     """Return how the page calls a file of the notebook's folder; only the name of one that isn't below it."""
     for base in (root(), Path(os.path.realpath(root()))):
-        if Path(place).is_relative_to(base):
-            found = Path(place).relative_to(base).as_posix()
+        if Path(file).is_relative_to(base):
+            found = Path(file).relative_to(base).as_posix()
             return "" if found == "." else found
-    return Path(place).name
+    return Path(file).name
 
 
-def listed(path: str, cancelled: Callable[[], bool] = lambda: False) -> FolderReply:
+def list_folder(path: str, cancelled: Callable[[], bool] = lambda: False) -> FolderReply:
     """Return what is in a folder; no file is opened.
 
     Args:
-        path: Of the folder, as in `resolved`.
+        path: Of the folder, as in `resolve_in_folder`.
         cancelled: Asked at each entry; true ends the listing.
 
     Raises:
         RequestError: `outside-folder`, or `path-not-found` where there is no such folder or it can't be read.
     """
-    place = resolved(path)
+    file = resolve_in_folder(path)
     here = PurePath(path).as_posix() if path else ""
     here = "" if here == "." else here
     entries: list[FileBody] = []
     is_checkpoint = False
     try:
-        with os.scandir(place) as found:
+        with os.scandir(file) as found:
             for entry in found:
                 if cancelled():
                     raise RequestError("cancelled", "The request was cancelled.")
@@ -100,20 +103,20 @@ def listed(path: str, cancelled: Callable[[], bool] = lambda: False) -> FolderRe
 
 
 @contextmanager
-def named_from_here() -> Iterator[None]:
+def errors_named_from_here() -> Iterator[None]:
     """Have errors call files as the page does: by their place below the notebook's folder, not by the machine's."""
     try:
         yield
     except RequestError:
         raise
     except NNWidgetsError as error:
-        error.message, error.hint = as_here(error.message), as_here(error.hint)
+        error.message, error.hint = name_from_here(error.message), name_from_here(error.hint)
         if error.path is not None and Path(error.path).is_absolute():
             error.path = relative(error.path)
         raise
 
 
-def as_here(text: str) -> str:
+def name_from_here(text: str) -> str:
     """Return a text with files of the notebook's folder called as the page does."""
     for base in dict.fromkeys((str(root()), os.path.realpath(root()))):
         text = text.replace(f"{base.rstrip(os.sep)}{os.sep}", "").replace(f"'{base}'", "of the notebook")
@@ -125,7 +128,7 @@ def _entry(entry: os.DirEntry[str], path: str) -> FileBody:
     refused: str | None = None
     try:
         path.encode("utf-8")
-        resolved(path)
+        resolve_in_folder(path)
         found = entry.stat()
     except UnicodeEncodeError:
         refused = "its name is no text"

@@ -1,21 +1,21 @@
-"""The notebook's variables, looked at by identity and type alone: no attribute of a user's object is touched."""
+"""The notebook's variables, looked at by identity and type alone: no attribute of a user's object is touched.
+
+Requests name models by them, and code to paste calls models and optimizers as they do.
+"""
 
 from __future__ import annotations
 
 import itertools
-import re
 import sys
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import nn
 from torch.optim import Optimizer
 
-from nnwidgets.introspect.safe_access.objects import is_a, is_module
-
-_IPYTHON_CACHE = re.compile(r"_+|_\d+|_i+|_i\d+|_oh|_dh|_ih|_iii|In|Out")
-"""Names under which IPython itself keeps results; they are not the user's."""
+from nnwidgets.introspect.optimizers import is_users_name, optimizer_variables
+from nnwidgets.introspect.safe_access.objects import is_module
 
 
 def notebook() -> Mapping[str, Any]:
@@ -25,12 +25,12 @@ def notebook() -> Mapping[str, Any]:
 
 def modules() -> dict[str, nn.Module]:
     """Return the notebook's variables that hold a module, in the order they were made."""
-    return {name: value for name, value in list(notebook().items()) if is_module(value) and _is_users(name)}
+    return {name: value for name, value in list(notebook().items()) if is_module(value) and is_users_name(name)}
 
 
 def optimizers() -> dict[str, Optimizer]:
     """Return the notebook's variables that hold a torch optimizer, in the order they were made."""
-    return {name: value for name, value in list(notebook().items()) if is_a(value, Optimizer) and _is_users(name)}
+    return optimizer_variables(notebook())
 
 
 def name_of(value: object, *namespaces: Mapping[str, Any]) -> str | None:
@@ -43,13 +43,14 @@ def name_of(value: object, *namespaces: Mapping[str, Any]) -> str | None:
     """
     for namespace in namespaces:
         for name, held in list(namespace.items()):
-            if held is value and _is_users(name):
+            if held is value and is_users_name(name):
                 return name
     return None
 
 
-def _is_users(name: str) -> bool:
-    return name.isidentifier() and not _IPYTHON_CACHE.fullmatch(name)
+def optimizer_name(live: Sequence[Optimizer]) -> str:
+    """Return what pasted code calls the first of the live optimizers."""
+    return (live and name_of(live[0], notebook())) or "optimizer"
 
 
 class Identities:

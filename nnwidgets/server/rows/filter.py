@@ -1,4 +1,7 @@
-"""What the filter box and the chips keep: rows of the whole tree, shown before or not."""
+"""What the filter box and the chips keep: rows of the whole tree, shown before or not.
+
+`flatten` shows what is kept; a change that is aimed at the filter's rows asks here too.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from nnwidgets.errors import NNWidgetsError
-from nnwidgets.introspect.patterns import match
 from nnwidgets.introspect.records import TensorEntry
 from nnwidgets.server.rows.tree_index import TreeIndex, is_frozen
+from nnwidgets.wire.schema.tree import ChipCounts
 
 _GLOB = frozenset("*?[")
 
@@ -59,18 +62,18 @@ def matches(index: TreeIndex, text: str, chips: frozenset[str]) -> Matches:
     nodes: set[int] | None = None
     tensors: set[int] | None = None
     try:
-        found = [_named(index, text.strip())] if len(words) > 1 else []
+        found = [_target_rows(index, text.strip())] if len(words) > 1 else []
         if not any(map(any, found)):
-            found = [_of_word(index, word) for word in words]
+            found = [_word_rows(index, word) for word in words]
     except NNWidgetsError as error:
         return Matches(problem=error.message)
     for found_nodes, found_tensors in found:
         nodes = found_nodes if nodes is None else nodes & found_nodes
         tensors = found_tensors if tensors is None else tensors & found_tensors
-    return _kept(index, nodes, tensors, chips)
+    return _combine(index, nodes, tensors, chips)
 
 
-def chip_counts(index: TreeIndex) -> dict[str, int]:
+def chip_counts(index: TreeIndex) -> ChipCounts:
     """Return how many tensors are trainable, frozen and tied, and how many findings there are."""
     return {
         "trainable": sum(map(_is_trainable, index.tensors)),
@@ -80,25 +83,25 @@ def chip_counts(index: TreeIndex) -> dict[str, int]:
     }
 
 
-def _named(index: TreeIndex, target: str) -> tuple[set[int], set[int]]:
-    found = match(index.tree, target, words=False)
+def _target_rows(index: TreeIndex, target: str) -> tuple[set[int], set[int]]:
+    found = index.matcher.match(target, words=False)
     nodes = {index.number[node.path] for node in found.nodes}
     tensors = {index.tensor_at[entry.path] for entry in found.tensors if entry.path in index.tensor_at}
     for entry in found.tensors:
-        resolved = index.resolve(entry.path)
-        if entry.path not in index.tensor_at and resolved is not None:
-            nodes.add(resolved[1])
+        place = index.resolve(entry.path) if entry.path not in index.tensor_at else None
+        if place is not None:
+            nodes.add(place.row)
     return nodes, tensors
 
 
-def _of_word(index: TreeIndex, word: str) -> tuple[set[int], set[int]]:
-    nodes, tensors = _named(index, word)
+def _word_rows(index: TreeIndex, word: str) -> tuple[set[int], set[int]]:
+    nodes, tensors = _target_rows(index, word)
     if nodes or tensors or not _GLOB.isdisjoint(word):
         return nodes, tensors
-    return _holding(index, word.casefold())
+    return _part_rows(index, word.casefold())
 
 
-def _holding(index: TreeIndex, part: str) -> tuple[set[int], set[int]]:
+def _part_rows(index: TreeIndex, part: str) -> tuple[set[int], set[int]]:
     """Return the rows whose own name or class holds ``part``; with a dot in it, those whose path does."""
     if "." in part:
         nodes = {number for number, node in enumerate(index.nodes) if part in node.path.casefold()}
@@ -113,7 +116,7 @@ def _holding(index: TreeIndex, part: str) -> tuple[set[int], set[int]]:
     }
 
 
-def _kept(index: TreeIndex, nodes: set[int] | None, tensors: set[int] | None, chips: frozenset[str]) -> Matches:
+def _combine(index: TreeIndex, nodes: set[int] | None, tensors: set[int] | None, chips: frozenset[str]) -> Matches:
     if chips:
         kept = set(range(len(index.tensors))) if tensors is None else tensors
         for chip_set in _chip_sets(index, chips):

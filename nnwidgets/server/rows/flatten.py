@@ -1,4 +1,7 @@
-"""The tree as a flat list of lines: which rows there are, for what is open, picked, unfolded and filtered."""
+"""The tree as a flat list of rows: which there are, for what is open, picked, unfolded and filtered.
+
+A session flattens its index for each `ViewState` that a page is in; `row_body` makes what the page gets of each row.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple, overload
+from typing import Any, NamedTuple, overload
 
 from nnwidgets.server.rows.filter import Matches, matches
 from nnwidgets.server.rows.tree_index import RowRun, TreeIndex
@@ -27,6 +30,17 @@ class ViewState:
     unfolded: frozenset[str] = frozenset()
     filter: str = ""
     chips: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, body: Mapping[str, Any]) -> ViewState:
+        """Return the state that a `rows` or `locate` request tells."""
+        return cls(
+            expanded=None if body["expanded"] is None else frozenset(body["expanded"]),
+            picked=body["picked"],
+            unfolded=frozenset(body["unfolded"]),
+            filter=body["filter"],
+            chips=frozenset(body["chips"]),
+        )
 
     @property
     def key(self) -> tuple[object, ...]:
@@ -61,31 +75,34 @@ class FlatRow(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Flat:
+class FlatTree:
     """The flattened tree.
 
     Attributes:
         index: What it was flattened from.
-        lines: Every row.
+        rows: Every row.
+        state: What the page says is open.
         expanded: Ids of the open rows.
-        picked: For each fold, the member shown.
-        unfolded: Folds opened as all their members.
         n_matches: Matches of the filter.
         problem: Why the filter can't be read, or None.
     """
 
     index: TreeIndex
-    lines: Sequence[FlatRow]
+    rows: Sequence[FlatRow]
+    state: ViewState
     expanded: frozenset[str]
-    picked: Mapping[str, int]
-    unfolded: frozenset[str]
     n_matches: int = 0
     problem: str | None = None
 
     @cached_property
-    def place(self) -> dict[str, int]:
-        """The index of each row by its id."""
-        return {line_id(self.index, line): place for place, line in enumerate(self.lines)}
+    def expanded_ids(self) -> list[str]:
+        """Ids of the open rows, in order."""
+        return sorted(self.expanded)
+
+    @cached_property
+    def position(self) -> dict[str, int]:
+        """Where each row stands, by its id."""
+        return {row_id(self.index, row): position for position, row in enumerate(self.rows)}
 
     @cached_property
     def ruler(self) -> list[RulerMark]:
@@ -93,18 +110,18 @@ class Flat:
         marks = list(_marks(self))
         if len(marks) <= _MAX_MARKS:
             return marks
-        graver = _thinned([mark for mark in marks if mark["severity"] is not None], _MAX_MARKS)
-        rest = _thinned([mark for mark in marks if mark["severity"] is None], _MAX_MARKS - len(graver))
+        graver = _thin_out([mark for mark in marks if mark["severity"] is not None], _MAX_MARKS)
+        rest = _thin_out([mark for mark in marks if mark["severity"] is None], _MAX_MARKS - len(graver))
         return sorted([*graver, *rest], key=lambda mark: mark["index"])
 
 
-def line_id(index: TreeIndex, line: FlatRow) -> str:
+def row_id(index: TreeIndex, row: FlatRow) -> str:
     """Return the id by which the page knows a row."""
-    if line.run is not None:
-        return fold_id(index, line.run)
-    if line.tensor >= 0:
-        return f"t:{index.tensors[line.tensor].path}"
-    return f"m:{index.nodes[line.number].path}"
+    if row.run is not None:
+        return fold_id(index, row.run)
+    if row.tensor >= 0:
+        return f"t:{index.tensors[row.tensor].path}"
+    return f"m:{index.nodes[row.number].path}"
 
 
 def fold_id(index: TreeIndex, run: RowRun) -> str:
@@ -112,20 +129,17 @@ def fold_id(index: TreeIndex, run: RowRun) -> str:
     return f"f:{index.nodes[run.members[0]].path}"
 
 
-def flatten(index: TreeIndex, state: ViewState) -> Flat:
+def flatten(index: TreeIndex, state: ViewState) -> FlatTree:
     """Return the rows of ``index`` in ``state``."""
     found = matches(index, state.filter, state.chips)
-    if state.expanded is None:
-        expanded = frozenset({"m:"}) if found.is_filter else default_opening(index)
-    elif found.is_filter:
-        expanded = frozenset(row_id for row_id in state.expanded if row_id[2:] in index.number)
-    else:
-        expanded = shown_ids(index, state.expanded, state)
     if not found.is_filter:
-        plain = list(_lines(index, (0, 1, 1, 1, False), expanded, state))
-        return Flat(index, plain, expanded, state.picked, state.unfolded, problem=found.problem)
-    lines = FilteredLines(index, found, expanded, state)
-    return Flat(index, lines, expanded, state.picked, state.unfolded, n_matches=found.n)
+        expanded = default_opening(index) if state.expanded is None else shown_ids(index, state.expanded, state)
+        rows = list(_rows_below(index, (0, 1, 1, 1, False), expanded, state))
+        return FlatTree(index, rows, state, expanded, problem=found.problem)
+    known = frozenset({"m:"}) if state.expanded is None else state.expanded
+    expanded = frozenset(each for each in known if each[2:] in index.number)
+    filtered = FilteredRows(index, found, expanded, state)
+    return FlatTree(index, filtered, state, expanded, n_matches=found.n)
 
 
 def default_opening(index: TreeIndex) -> frozenset[str]:
@@ -153,15 +167,15 @@ def shown_ids(index: TreeIndex, expanded: frozenset[str], state: ViewState) -> f
     """Return ``expanded`` with what is open below any member of a fold moved to the member shown."""
     memo: dict[int, int] = {0: 0}
     moved: set[str] = set()
-    for row_id in expanded:
-        number = index.number.get(row_id[2:])
+    for each in expanded:
+        number = index.number.get(each[2:])
         if number is None:
             continue
-        if row_id.startswith("m:"):
-            moved.add(f"m:{index.nodes[_shown(index, number, state, memo)].path}")
-        elif row_id.startswith("f:") and number > 0:
+        if each.startswith("m:"):
+            moved.add(f"m:{index.nodes[_shown_node(index, number, state, memo)].path}")
+        elif each.startswith("f:") and number > 0:
             parent = index.parent[number]
-            moved.add(f"f:{index.nodes[_shown(index, parent, state, memo) + number - parent].path}")
+            moved.add(f"f:{index.nodes[_shown_node(index, parent, state, memo) + number - parent].path}")
     return frozenset(moved)
 
 
@@ -170,7 +184,7 @@ def picked_member(index: TreeIndex, run: RowRun, picked: Mapping[str, int]) -> i
     return min(max(picked.get(fold_id(index, run), 0), 0), len(run.members) - 1)
 
 
-def _shown(index: TreeIndex, number: int, state: ViewState, memo: dict[int, int]) -> int:
+def _shown_node(index: TreeIndex, number: int, state: ViewState, memo: dict[int, int]) -> int:
     """Return the node that stands where ``number`` would, once every fold shows its picked member."""
     chain = []
     while number not in memo:
@@ -189,17 +203,17 @@ def _shown(index: TreeIndex, number: int, state: ViewState, memo: dict[int, int]
 _Pending = tuple[int | RowRun, int, int, int, bool]
 
 
-def _lines(index: TreeIndex, start: _Pending, expanded: frozenset[str], state: ViewState) -> Iterator[FlatRow]:
+def _rows_below(index: TreeIndex, start: _Pending, expanded: frozenset[str], state: ViewState) -> Iterator[FlatRow]:
     stack = [start]
     while stack:
         item, level, position, set_size, in_fold = stack.pop()
         if isinstance(item, RowRun):
-            row_id = fold_id(index, item)
-            is_open = row_id in expanded
+            fold = fold_id(index, item)
+            is_open = fold in expanded
             yield FlatRow(item.members[0], -1, item, level, position, set_size, is_open)
             if is_open:
                 n = len(item.members)
-                chosen = range(n) if row_id in state.unfolded else (picked_member(index, item, state.picked),)
+                chosen = range(n) if fold in state.unfolded else (picked_member(index, item, state.picked),)
                 stack.extend((item.members[j], level + 1, j + 1, n, True) for j in reversed(chosen))
             continue
         node = index.nodes[item]
@@ -215,7 +229,7 @@ def _lines(index: TreeIndex, start: _Pending, expanded: frozenset[str], state: V
             stack.extend((below[j], level + 1, n_tensors + j + 1, total, False) for j in range(len(below) - 1, -1, -1))
 
 
-class FilteredLines(Sequence[FlatRow]):
+class FilteredRows(Sequence[FlatRow]):
     """The matches and their ancestors, nothing folded; below a match that is opened by hand, the plain rows.
 
     A filter may leave a hundred thousand rows and a page asks for fifty, so each is spelled out when it is asked for.
@@ -229,23 +243,23 @@ class FilteredLines(Sequence[FlatRow]):
         self._leads_on = {index.parent[number] for number in self._nodes}
         self._leads_on.update([index.owner[tensor] for tensor in found.tensors])
         self._below: dict[int, list[int]] = {}
-        opened = {index.number[row_id[2:]] for row_id in expanded if row_id.startswith("m:")}
-        self._opened = (opened & self._visible) - self._leads_on
+        expanded_nodes = {index.number[each[2:]] for each in expanded if each.startswith("m:")}
+        self._opened_by_hand = (expanded_nodes & self._visible) - self._leads_on
         self._rows: list[int | FlatRow] = []
         self._lay_out(expanded, state)
 
     def _lay_out(self, expanded: frozenset[str], state: ViewState) -> None:
-        """Fill the rows: a node by its number, a tensor by the complement of its own, plain lines as they are."""
+        """Fill the rows: a node by its number, a tensor by the complement of its own, plain rows as they are."""
         rows, index = self._rows, self._index
         owned: dict[int, list[int]] = {}
         for tensor in sorted(self._found.tensors):
             owned.setdefault(index.owner[tensor], []).append(tensor)
         for number in self._nodes:
-            if number in self._opened:
-                line = self._line(number)
-                pending = (number, line.level, line.position, line.set_size, False)
-                plain = _lines(index, pending, expanded, state)
-                rows.append(next(plain)._replace(is_match=line.is_match))
+            if number in self._opened_by_hand:
+                row = self._row(number)
+                pending = (number, row.level, row.position, row.set_size, False)
+                plain = _rows_below(index, pending, expanded, state)
+                rows.append(next(plain)._replace(is_match=row.is_match))
                 rows.extend(plain)
             else:
                 rows.append(number)
@@ -261,10 +275,10 @@ class FilteredLines(Sequence[FlatRow]):
     def __getitem__(self, place: slice) -> list[FlatRow]: ...
     def __getitem__(self, place: int | slice) -> FlatRow | list[FlatRow]:
         if isinstance(place, slice):
-            return [self._line(row) for row in self._rows[place]]
-        return self._line(self._rows[place])
+            return [self._row(row) for row in self._rows[place]]
+        return self._row(self._rows[place])
 
-    def _line(self, row: int | FlatRow) -> FlatRow:
+    def _row(self, row: int | FlatRow) -> FlatRow:
         if isinstance(row, FlatRow):
             return row
         index, tensor = self._index, -1
@@ -291,23 +305,23 @@ class FilteredLines(Sequence[FlatRow]):
         return self._below[parent]
 
 
-def _marks(flat: Flat) -> Iterator[RulerMark]:
+def _marks(flat: FlatTree) -> Iterator[RulerMark]:
     index = flat.index
     if not index.groups and not index.findings:
         return
-    for place, line in enumerate(flat.lines):
-        if line.tensor >= 0:
-            entry = index.tensors[line.tensor]
+    for position, row in enumerate(flat.rows):
+        if row.tensor >= 0:
+            entry = index.tensors[row.tensor]
             path, tie, severity = entry.path, index.tie(entry), index.severity(entry.path)
         else:
-            path = index.nodes[line.number].path
-            severity = index.severity(path) if line.run is None else None
-            tie = None if line.is_open else index.tie_inside[line.number]
+            path = index.nodes[row.number].path
+            severity = index.severity(path) if row.run is None else None
+            tie = None if row.is_open else index.tie_inside[row.number]
         if tie is not None or severity is not None:
-            yield {"index": place, "tie": tie, "severity": severity, "path": path}
+            yield {"index": position, "tie": tie, "severity": severity, "path": path}
 
 
-def _thinned(marks: list[RulerMark], limit: int) -> list[RulerMark]:
+def _thin_out(marks: list[RulerMark], limit: int) -> list[RulerMark]:
     if len(marks) <= limit:
         return marks
     return [marks[i * len(marks) // limit] for i in range(limit)]

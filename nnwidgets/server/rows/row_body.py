@@ -1,4 +1,4 @@
-"""Spelling a row out for the page."""
+"""What the page gets of a row, and of the model's totals: made for the rows of the window that it asks for."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from nnwidgets.formatting import dtype_short, inert, shape_text
 from nnwidgets.introspect.module_tree.nodes import ModuleNode
 from nnwidgets.introspect.records import TensorEntry
-from nnwidgets.server.rows.flatten import Flat, FlatRow, fold_id, line_id, picked_member
+from nnwidgets.server.rows.flatten import FlatRow, FlatTree, fold_id, picked_member, row_id
 from nnwidgets.server.rows.trace_marks import TraceMarks
 from nnwidgets.server.rows.tree_index import RowRun, TreeIndex, is_frozen
 from nnwidgets.wire.schema.tree import Fold, FoldMember, Row, Totals
@@ -16,20 +16,20 @@ _MAX_CELLS = 64
 _MAX_NAME = 120
 
 
-def row(flat: Flat, line: FlatRow, name: str, trace: TraceMarks) -> Row:
-    """Return the row of ``line``.
+def row_body(flat: FlatTree, row: FlatRow, name: str, trace: TraceMarks) -> Row:
+    """Return a row for the page.
 
     Args:
-        flat: What the line is from.
-        line: Which one.
+        flat: What the row is from.
+        row: Which one.
         name: What the model itself is called.
         trace: What the last trace says of each module.
     """
-    if line.run is not None:
-        return _fold_row(flat, line, line.run)
-    if line.tensor >= 0:
-        return _tensor_row(flat.index, line)
-    return _module_row(flat.index, line, name, trace)
+    if row.run is not None:
+        return _fold_row(flat, row, row.run)
+    if row.tensor >= 0:
+        return _tensor_row(flat.index, row)
+    return _module_row(flat.index, row, name, trace)
 
 
 def own_name(index: TreeIndex, number: int, *, in_fold: bool = True) -> str:
@@ -42,12 +42,12 @@ def own_name(index: TreeIndex, number: int, *, in_fold: bool = True) -> str:
     return inert(path[len(above) :].removeprefix("."), _MAX_NAME)
 
 
-def _blank(flat_index: TreeIndex, line: FlatRow) -> dict[str, Any]:
+def _blank(index: TreeIndex, row: FlatRow) -> dict[str, Any]:
     return {
-        "id": line_id(flat_index, line),
-        "level": line.level,
-        "position": line.position,
-        "set_size": line.set_size,
+        "id": row_id(index, row),
+        "level": row.level,
+        "position": row.position,
+        "set_size": row.set_size,
         "shape": "",
         "n_params": None,
         "counted": True,
@@ -56,7 +56,7 @@ def _blank(flat_index: TreeIndex, line: FlatRow) -> dict[str, Any]:
         "dtype_short": "",
         "role": None,
         "expandable": False,
-        "expanded": line.is_open,
+        "expanded": row.is_open,
         "tie": None,
         "tie_inside": None,
         "frozen": None,
@@ -65,20 +65,20 @@ def _blank(flat_index: TreeIndex, line: FlatRow) -> dict[str, Any]:
         "alias_of": None,
         "problem": None,
         "note": None,
-        "matched": line.is_match,
+        "matched": row.is_match,
         "fold": None,
         "trace": None,
     }
 
 
-def _module_row(index: TreeIndex, line: FlatRow, name: str, trace: TraceMarks) -> Row:
-    number = line.number
+def _module_row(index: TreeIndex, row: FlatRow, name: str, trace: TraceMarks) -> Row:
+    number = row.number
     node = index.nodes[number]
-    made = _blank(index, line)
+    made = _blank(index, row)
     has_below = index.size[number] > 1 or bool(node.tensors)
     made.update(
         kind="problem" if node.problem and not has_below and node.kind == "module" else node.kind,
-        name=own_name(index, number, in_fold=line.in_fold) if number else name,
+        name=own_name(index, number, in_fold=row.in_fold) if number else name,
         path=node.path,
         class_name=inert(node.class_name),
         shape=inert(node.summary),
@@ -101,10 +101,10 @@ def _module_row(index: TreeIndex, line: FlatRow, name: str, trace: TraceMarks) -
     return made  # type: ignore[return-value] # made of all the keys; the wire tests check every reply
 
 
-def _tensor_row(index: TreeIndex, line: FlatRow) -> Row:
-    entry = index.tensors[line.tensor]
-    made = _blank(index, line)
-    owner = index.nodes[line.number].path
+def _tensor_row(index: TreeIndex, row: FlatRow) -> Row:
+    entry = index.tensors[row.tensor]
+    made = _blank(index, row)
+    owner = index.nodes[row.number].path
     counted = entry.n_counted > 0 or not entry.n_elements
     made.update(
         kind="tensor",
@@ -127,13 +127,11 @@ def _tensor_row(index: TreeIndex, line: FlatRow) -> Row:
     return made  # type: ignore[return-value] # made of all the keys; the wire tests check every reply
 
 
-def _fold_row(flat: Flat, line: FlatRow, run: RowRun) -> Row:
+def _fold_row(flat: FlatTree, row: FlatRow, run: RowRun) -> Row:
     index = flat.index
     first, last = run.members[0], run.members[-1]
-    made = _blank(index, line)
-    n_params = index.n_params_of_run(run)
-    n_parameters = sum(index.n_parameters[m] for m in run.members)
-    ties = [index.tie_inside[m] for m in run.members]
+    made = _blank(index, row)
+    below = index.totals_of(run)
     container = index.nodes[run.container].path if run.container is not None else None
     on_container = index.findings_at.get(container, []) if container is not None else []
     made.update(
@@ -142,28 +140,28 @@ def _fold_row(flat: Flat, line: FlatRow, run: RowRun) -> Row:
         path=index.nodes[first].path,
         class_name=f"{len(run.members)} × {inert(index.nodes[first].class_name)}",
         shape=inert(index.nodes[first].summary),
-        n_params=n_params if n_parameters else None,
-        counted=any(index.n_counted[m] for m in run.members) or not n_parameters,
-        share=_share(index, n_params),
+        n_params=below.n_params if below.n_parameters else None,
+        counted=below.n_counted > 0 or not below.n_parameters,
+        share=_share(index, below.n_params),
         expandable=True,
-        tie_inside=next((group for group in index.groups if group in ties), None),
-        frozen=_frozen(sum(index.n_frozen[m] for m in run.members), n_parameters),
+        tie_inside=below.tie,
+        frozen=_frozen(below.n_frozen, below.n_parameters),
         findings=index.severity(container) if on_container and container is not None else None,
-        findings_inside=sum(index.findings_inside[m] for m in run.members),
+        findings_inside=below.n_findings,
         fold=_fold(flat, run),
     )
     return made  # type: ignore[return-value] # made of all the keys; the wire tests check every reply
 
 
-def _fold(flat: Flat, run: RowRun) -> Fold:
+def _fold(flat: FlatTree, run: RowRun) -> Fold:
     index = flat.index
-    picked = picked_member(index, run, flat.picked)
+    picked = picked_member(index, run, flat.state.picked)
     first = max(0, min(picked - _MAX_CELLS // 2, len(run.members) - _MAX_CELLS))
     cells = run.members[first : first + _MAX_CELLS]
     return {
         "count": len(run.members),
         "picked": picked,
-        "unfolded": fold_id(index, run) in flat.unfolded,
+        "unfolded": fold_id(index, run) in flat.state.unfolded,
         "first": first,
         "members": [_cell(index, member) for member in cells],
     }

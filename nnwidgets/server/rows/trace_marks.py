@@ -1,4 +1,4 @@
-"""A trace, sorted by the row it belongs to."""
+"""A trace by the rows that its calls belong to: a session keeps the last one's `TraceMarks`, rows and `inspect` ask."""
 
 from __future__ import annotations
 

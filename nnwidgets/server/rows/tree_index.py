@@ -1,5 +1,7 @@
 """A tree turned into arrays, so that any row of a hundred thousand is a few look-ups away.
 
+A session has one for each tree it reads; all that answers about rows asks it.
+
 Nodes are numbered in walk order, which is depth first: a node's descendants are the numbers right after its own.
 Tensors have numbers of their own, in the same order: those of node ``n`` are ``first_tensor[n]`` to
 ``first_tensor[n + 1]``.
@@ -11,10 +13,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, pairwise
+from typing import NamedTuple
 
+from nnwidgets.errors import PathNotFoundError
 from nnwidgets.introspect import paths
-from nnwidgets.introspect.module_tree.folding import SHORTEST, Alikes
+from nnwidgets.introspect.module_tree.folding import Alikes, only_run
 from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
+from nnwidgets.introspect.patterns import PatternMatcher
 from nnwidgets.introspect.records import Finding, Severity, TensorEntry, TieGroup
 
 _Join = Callable[[int, int], int]
@@ -33,6 +38,41 @@ class RowRun:
 
     members: tuple[int, ...]
     container: int | None = None
+
+
+class RunTotals(NamedTuple):
+    """What lies in and below the members of a run.
+
+    Attributes:
+        n_params: Parameter elements, each storage element counted once.
+        n_parameters: Parameter tensors.
+        n_frozen: Those that ask for no gradient.
+        n_counted: Those that hold an element without an earlier name.
+        n_findings: Findings.
+        tie: The first tie group, in the order of letters, with a member there.
+    """
+
+    n_params: int
+    n_parameters: int
+    n_frozen: int
+    n_counted: int
+    n_findings: int
+    tie: str | None
+
+
+class TreePlace(NamedTuple):
+    """Where a path leads.
+
+    Attributes:
+        path: The same with aliases followed.
+        row: Number of the module's row that stands for it: its own, its module's for a tensor, or the first alias on
+            the way, whose inside isn't shown.
+        entry: The tensor there, or None for a module.
+    """
+
+    path: str
+    row: int
+    entry: TensorEntry | None
 
 
 class TreeIndex:
@@ -58,8 +98,10 @@ class TreeIndex:
         self.findings: tuple[Finding, ...] = tuple(findings)
         self._alikes = Alikes(tree)
         self._grouped: dict[int, list[tuple[int, ...]]] = {}
+        self._singles: set[int] = set()
         self._items: dict[int, tuple[int | RowRun, ...]] = {}
         self._run_of: dict[int | None, RowRun] = {}
+        self._totals: dict[int, RunTotals] = {}
 
     def children(self, number: int) -> Iterator[int]:
         """Give the numbers of the children of node ``number``, in order."""
@@ -68,28 +110,36 @@ class TreeIndex:
             yield child
             child += self.size[child]
 
-    def resolve(self, path: str) -> tuple[str, int] | None:
-        """Return where ``path`` leads with aliases followed, and the number of the row that stands for it.
-
-        That row is the thing's own, its module's for a tensor, or the first alias on the way, whose inside isn't shown.
-        None where ``path`` leads nowhere.
-        """
+    def resolve(self, path: str) -> TreePlace | None:
+        """Return where ``path`` leads, or None where it leads nowhere."""
         known = self.tree.resolve(path)
         if known is None:
             return None
         if known == path:
-            return path, self.number[path] if path in self.number else self.owner[self.tensor_at[path]]
-        on_the_way = accumulate(paths.split(path), paths.join)
-        rows = (self.number[at] for at in on_the_way if at in self.number)
-        row = next(number for number in rows if self.nodes[number].alias_of is not None)
-        if known in self.number:
-            known = self.nodes[self.number[known]].alias_of or known
-        return known, row
+            row = self.number[path] if path in self.number else self.owner[self.tensor_at[path]]
+        else:
+            on_the_way = accumulate(paths.split(path), paths.join)
+            rows = (self.number[at] for at in on_the_way if at in self.number)
+            row = next(number for number in rows if self.nodes[number].alias_of is not None)
+            if known in self.number:
+                known = self.nodes[self.number[known]].alias_of or known
+        return TreePlace(known, row, self.tensors[self.tensor_at[known]] if known in self.tensor_at else None)
 
-    def entry_at(self, path: str) -> TensorEntry | None:
-        """Return the tensor at ``path``, aliases followed, or None where there is no tensor."""
+    def place(self, path: str) -> TreePlace:
+        """Return where ``path`` leads.
+
+        Raises:
+            PathNotFoundError: Nothing is there; the closest paths are named.
+        """
         found = self.resolve(path)
-        return self.tensors[self.tensor_at[found[0]]] if found is not None and found[0] in self.tensor_at else None
+        if found is None:
+            raise PathNotFoundError.among(path, [*self.number, *self.tensor_at])
+        return found
+
+    @cached_property
+    def matcher(self) -> PatternMatcher:
+        """What tells which rows a filter's words mean."""
+        return PatternMatcher(self.tree)
 
     def tie(self, entry: TensorEntry) -> str | None:
         """Return the letter that ``entry`` wears: its group's, unless the rows say that tie already.
@@ -109,7 +159,7 @@ class TreeIndex:
     def items(self, number: int) -> tuple[int | RowRun, ...]:
         """Return what stands below node ``number``, its tensors left out: nodes, and runs of like siblings as one."""
         if number not in self._items:
-            shown_as_fold = self._contained(number) if self._is_single(number) else None
+            shown_as_fold = self._only_run(number) if self._is_single(number) else None
             if shown_as_fold is not None:
                 items: tuple[int | RowRun, ...] = (shown_as_fold,)
             else:
@@ -136,8 +186,18 @@ class TreeIndex:
         """Return which member of ``run`` node ``number`` is; like siblings have subtrees of one size."""
         return (number - run.members[0]) // self.size[run.members[0]]
 
+    def fold_around(self, number: int) -> tuple[int, list[int]] | None:
+        """Return the fold member above node ``number`` and all members of its fold; the innermost one, or None."""
+        up = number
+        while up > 0:
+            run = self.run_of(up)
+            if run is not None and up != run.container:
+                return up, list(run.members)
+            up = self.parent[up]
+        return None
+
     def _item(self, group: tuple[int, ...]) -> int | RowRun:
-        return RowRun(group) if len(group) > 1 else self._contained(group[0]) or group[0]
+        return RowRun(group) if len(group) > 1 else self._only_run(group[0]) or group[0]
 
     def _groups(self, number: int) -> list[tuple[int, ...]]:
         """Return the children of node ``number``, like ones in a row together."""
@@ -145,20 +205,21 @@ class TreeIndex:
             children = tuple(self.children(number))
             runs = self._alikes.fold(self.nodes[number].children)
             ends = list(accumulate((len(run.nodes) for run in runs), initial=0))
-            self._grouped[number] = [children[start:end] for start, end in pairwise(ends)]
+            self._grouped[number] = groups = [children[start:end] for start, end in pairwise(ends)]
+            self._singles.update([group[0] for group in groups if len(group) == 1])
         return self._grouped[number]
 
     def _is_single(self, number: int) -> bool:
         """Return whether node ``number`` is below another one and not a member of a run there."""
-        return number > 0 and (number,) in self._groups(self.parent[number])
+        if number > 0:
+            self._groups(self.parent[number])
+        return number in self._singles
 
-    def _contained(self, number: int) -> RowRun | None:
+    def _only_run(self, number: int) -> RowRun | None:
         """Return the run that stands for node ``number``, if it is a bare list that holds nothing else."""
-        node = self.nodes[number]
-        if node.class_name != "ModuleList" or node.tensors or node.problem or len(node.children) < SHORTEST:
+        if only_run(self.nodes[number], self._alikes.fold) is None:
             return None
-        groups = self._groups(number)
-        return RowRun(groups[0], container=number) if len(groups) == 1 and len(groups[0]) >= SHORTEST else None
+        return RowRun(tuple(self.children(number)), container=number)
 
     # ---- what lies below ----
 
@@ -170,35 +231,39 @@ class TreeIndex:
     @cached_property
     def tie_inside(self) -> list[str | None]:
         """The first tie group, in the order of letters, with a member in or below each node."""
-        order = {group.id: rank for rank, group in enumerate(self.tree.ties)}
-        best = [len(order)] * len(self.nodes)
+        best = [len(self._tie_rank)] * len(self.nodes)
         for index, node in enumerate(self.nodes):
             for entry in node.tensors:
                 if (letter := self.tie(entry)) is not None:
-                    best[index] = min(best[index], order[letter])
+                    best[index] = min(best[index], self._tie_rank[letter])
         self._carry_up(best, min)
-        ids = [*order, None]
+        ids = [*self._tie_rank, None]
         return [ids[rank] for rank in best]
+
+    @cached_property
+    def _tie_rank(self) -> dict[str, int]:
+        """The place of each tie group in the order of letters."""
+        return {group.id: rank for rank, group in enumerate(self.tree.ties)}
 
     @cached_property
     def n_parameters(self) -> list[int]:
         """Parameter tensors in and below each node."""
-        return self._summed([sum(e.role == "parameter" for e in node.tensors) for node in self.nodes])
+        return self._sum_up([sum(e.role == "parameter" for e in node.tensors) for node in self.nodes])
 
     @cached_property
     def n_frozen(self) -> list[int]:
         """Parameter tensors in and below each node that ask for no gradient."""
-        return self._summed([sum(is_frozen(e) for e in node.tensors) for node in self.nodes])
+        return self._sum_up([sum(is_frozen(e) for e in node.tensors) for node in self.nodes])
 
     @cached_property
     def n_tensors(self) -> list[int]:
         """Tensors in and below each node."""
-        return self._summed([len(node.tensors) for node in self.nodes])
+        return self._sum_up([len(node.tensors) for node in self.nodes])
 
     @cached_property
     def n_counted(self) -> list[int]:
         """Parameter tensors in and below each node that hold an element without an earlier name."""
-        return self._summed(
+        return self._sum_up(
             [sum(e.role == "parameter" and e.n_counted > 0 for e in node.tensors) for node in self.nodes]
         )
 
@@ -207,8 +272,8 @@ class TreeIndex:
         """Findings by the path of the row they stand on."""
         at: dict[str, list[Finding]] = {}
         for finding in self.findings:
-            known = self.resolve(finding.path)
-            at.setdefault(known[0] if known is not None else "", []).append(finding)
+            place = self.resolve(finding.path)
+            at.setdefault(place.path if place is not None else "", []).append(finding)
         return at
 
     @cached_property
@@ -216,17 +281,40 @@ class TreeIndex:
         """Findings on each node, on its tensors and below."""
         counts = [0] * len(self.nodes)
         for path, findings in self.findings_at.items():
-            index = self.owner[self.tensor_at[path]] if path in self.tensor_at else self.number[path]
-            counts[index] += len(findings)
-        return self._summed(counts)
+            counts[self._row_of(path)] += len(findings)
+        return self._sum_up(counts)
+
+    def findings_below(self, number: int) -> list[Finding]:
+        """Return the findings on node ``number``, on its tensors and below."""
+        span = range(number, number + self.size[number])
+        found = self.findings_at.items() if self.findings_inside[number] else ()
+        return [finding for path, findings in found if self._row_of(path) in span for finding in findings]
+
+    def _row_of(self, path: str) -> int:
+        """Return the number of the node that is at a path of the tree, or that holds the tensor there."""
+        return self.owner[self.tensor_at[path]] if path in self.tensor_at else self.number[path]
 
     def severity(self, path: str) -> Severity | None:
         """Return the worst severity of the findings that stand on the row of ``path``."""
         severities = {finding.severity for finding in self.findings_at.get(path, ())}
         return next((severity for severity in SEVERITIES if severity in severities), None)
 
-    def n_params_of_run(self, run: RowRun) -> int:
-        """Return the parameter elements of a run's members, each storage element counted once."""
+    def totals_of(self, run: RowRun) -> RunTotals:
+        """Return what lies in and below the members of a run; added up once, so that scrolling past it is cheap."""
+        first, members = run.members[0], run.members
+        if first not in self._totals:
+            ties = {tie for member in members if (tie := self.tie_inside[member]) is not None}
+            self._totals[first] = RunTotals(
+                n_params=self._n_params_of(run),
+                n_parameters=sum([self.n_parameters[member] for member in members]),
+                n_frozen=sum([self.n_frozen[member] for member in members]),
+                n_counted=sum([self.n_counted[member] for member in members]),
+                n_findings=sum([self.findings_inside[member] for member in members]),
+                tie=min(ties, key=self._tie_rank.__getitem__, default=None),
+            )
+        return self._totals[first]
+
+    def _n_params_of(self, run: RowRun) -> int:
         if run.container is not None:
             return self.nodes[run.container].n_params
         total, seen = 0, set()
@@ -238,7 +326,7 @@ class TreeIndex:
                         seen.add(entry.tie)
         return total
 
-    def _summed(self, counts: list[int]) -> list[int]:
+    def _sum_up(self, counts: list[int]) -> list[int]:
         self._carry_up(counts, int.__add__)
         return counts
 

@@ -1,4 +1,4 @@
-"""Sessions by the name of a variable, for requests that come from no widget."""
+"""Sessions by the name of a variable, for requests that come from no widget: those of `comm` and `handle`."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ class NamedSessions:
             if session.model_or_none is None:
                 del self._sessions[key]
         session = self._sessions.setdefault(id(module), Session(module, name=name, emit=self._emit))
-        session.doubt()
+        session.mark_stale()
         return session
 
-    def may_have_changed(self) -> None:
+    def report_possible_change(self) -> None:
         """Tell the page that a cell ran."""
         for session in list(self._sessions.values()):
-            session.may_have_changed()
+            session.report_possible_change()
 
     def close(self) -> None:
         """Forget everything."""

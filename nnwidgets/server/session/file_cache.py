@@ -1,4 +1,4 @@
-"""What was last looked into for a view, so that scrolling through it reads no file again. It holds no tensor."""
+"""What was last read of files for a view, so that scrolling through it reads none again. It holds no tensor."""
 
 from __future__ import annotations
 
@@ -50,19 +50,19 @@ class FileCache:
             self._kept.clear()
 
 
-def signature(place: Path) -> Hashable:
+def signature(file: Path) -> Hashable:
     """Return what tells a file, or a folder of files, from what it was before: names, sizes, times of change."""
     try:
-        found = place.stat()
-        own = (str(place), found.st_dev, found.st_ino, *_changed(found))
-        if not place.is_dir():
+        found = file.stat()
+        own = (str(file), found.st_dev, found.st_ino, *_state_of(found))
+        if not file.is_dir():
             return own
-        with os.scandir(place) as entries:
-            inside = [(each.name, *_changed(each.stat())) for each in islice(entries, _MOST_FILES)]
+        with os.scandir(file) as entries:
+            inside = [(each.name, *_state_of(each.stat())) for each in islice(entries, _MOST_FILES)]
         return (*own, *sorted(inside))
     except OSError:
-        return (str(place),)
+        return (str(file),)
 
 
-def _changed(found: os.stat_result) -> tuple[int, int]:
+def _state_of(found: os.stat_result) -> tuple[int, int]:
     return found.st_size, found.st_mtime_ns

@@ -1,4 +1,7 @@
-"""Which views are open, and closing those whose cell is run again."""
+"""Which views are open, and closing those whose cell is run again.
+
+The Explorer adds and removes itself; requests that name no model, and `%nn trace`, ask what is open.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ class View(Protocol):
 _views: list[tuple[weakref.ref[View], Cell | None]] = []
 
 
-def opened(view: View) -> None:
+def add(view: View) -> None:
     """Remember ``view`` as the running cell's, and close what an earlier run of this cell left open.
 
     ipywidgets keeps every widget until it is closed, so the output that a rerun replaces would keep its model.
@@ -43,7 +46,7 @@ def opened(view: View) -> None:
     _views.append((weakref.ref(view, _forget), cell))
 
 
-def closed(view: View) -> None:
+def remove(view: View) -> None:
     """Forget ``view``."""
     for reference, _ in _views.copy():
         if reference() is view:

@@ -1,14 +1,13 @@
-"""One view of one live model: what was read of it, and how stale that is."""
+"""One view of one live model: what was read of it, and how stale that is. All handlers ask one."""
 
 from __future__ import annotations
 
-import keyword
 import logging
 import threading
 import time
 import weakref
 from collections import OrderedDict, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import starmap
@@ -17,15 +16,16 @@ from typing import Any
 from torch import nn
 from torch.optim import Optimizer
 
-from nnwidgets.edit import optimizers_holding
 from nnwidgets.introspect.checks import data_findings, structural_findings, worst_first
+from nnwidgets.introspect.module_tree.expressions import is_identifier
 from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.module_tree.tree import tree
+from nnwidgets.introspect.optimizers import optimizers_holding
 from nnwidgets.introspect.records import Finding, TensorStats, Trace
 from nnwidgets.introspect.safe_access.scan import read
 from nnwidgets.introspect.statistics.stats import CancelledError
-from nnwidgets.server.notebook.variables import name_of, notebook
-from nnwidgets.server.rows.flatten import Flat, ViewState, flatten
+from nnwidgets.server.notebook.variables import name_of, notebook, optimizers
+from nnwidgets.server.rows.flatten import FlatTree, ViewState, flatten
 from nnwidgets.server.rows.trace_marks import TraceMarks
 from nnwidgets.server.rows.tree_index import TreeIndex
 from nnwidgets.server.session.file_cache import FileCache
@@ -38,16 +38,16 @@ _LOG = logging.getLogger(__name__)
 Emit = Callable[[str, dict[str, Any]], None]
 
 _MAX_FLATS = 6
-_SIGHTS = 3
+_WINDOWS_KEPT = 3
 _QUICK_READ = 0.05
 """Seconds that reading may take without a second thought."""
-_REST = 5
+_TIMES_LEFT_ALONE = 5
 """A slow model is read again only after it was left alone this many times as long."""
 _CHEAP_CHECK = 0.5
 """Seconds that a check may take to be done again after each cell, rather than only when the tree changed or asked."""
 
 
-def model_gone() -> RequestError:
+def model_gone_error() -> RequestError:
     """Return the error for a model that no longer exists."""
     return RequestError("model-gone", "The model was deleted.", hint="Run the cell again to open a new view.")
 
@@ -81,7 +81,7 @@ class Session:
         self.variable = variable or name
         self.emit = emit
         self._lock = threading.RLock()
-        self._module: ModelRef[nn.Module] = ModelRef(module, strong=hold, gone=self._lose)
+        self._module: ModelRef[nn.Module] = ModelRef(module, strong=hold, gone=self._on_model_gone)
         self._optimizers = [ModelRef(each, strong=name_of(each, notebook()) is None) for each in optimizers]
         self._index: TreeIndex | None = None
         self._is_stale = True
@@ -89,7 +89,7 @@ class Session:
         self._read_seconds = 0.0
         self._generation = 0
         self._n_trees = 0
-        self._flats: OrderedDict[object, Flat] = OrderedDict()
+        self._flats: OrderedDict[object, FlatTree] = OrderedDict()
         self._findings: tuple[Finding, ...] = ()
         self._of_data: tuple[Finding, ...] = ()
         self._checked: int | None = None
@@ -97,9 +97,9 @@ class Session:
         self._is_checking = False
         self._trace: Trace | None = None
         self.trace_marks = TraceMarks(None)
-        self.previewed: dict[tuple[str, int | None], TensorStats] = {}
-        self.looked = FileCache()
-        self._sights: deque[list[str]] = deque(maxlen=_SIGHTS)
+        self.preview_stats: dict[tuple[str, int | None], TensorStats] = {}
+        self.file_cache = FileCache()
+        self._windows_shown: deque[list[str]] = deque(maxlen=_WINDOWS_KEPT)
         _SESSIONS.append(weakref.ref(self, _SESSIONS.remove))
 
     # ---- the model ----
@@ -113,7 +113,7 @@ class Session:
         """
         module = self._module.get()
         if module is None:
-            raise model_gone()
+            raise model_gone_error()
         return module
 
     @property
@@ -124,13 +124,14 @@ class Session:
     @property
     def code_name(self) -> str:
         """What pasted code calls the model."""
-        name = self.variable
-        return name if name is not None and name.isidentifier() and not keyword.iskeyword(name) else "model"
+        return self.variable if is_identifier(self.variable) else "model"
 
     def optimizers(self) -> list[Optimizer]:
         """The live optimizers of the model: those passed, then those in the notebook's variables."""
-        passed = [optimizer for held in self._optimizers if (optimizer := held.get()) is not None]
-        return optimizers_holding(self.module, [*passed, *list(notebook().values())])
+        return optimizers_holding(self.module, [*self._passed_optimizers(), *optimizers().values()])
+
+    def _passed_optimizers(self) -> list[Any]:
+        return [optimizer for held in self._optimizers if (optimizer := held.get()) is not None]
 
     def close(self) -> None:
         """Let go of the model and of everything read from it."""
@@ -139,18 +140,18 @@ class Session:
             held.release()
         self._forget()
 
-    def _lose(self) -> None:
+    def _on_model_gone(self) -> None:
         # This runs wherever the garbage collector happens to: sending belongs to a thread that holds nothing.
         self._forget()
-        Workers().run(partial(self.emit, "closed", {"code": "model-gone", "message": model_gone().message}))
+        Workers().run(partial(self.emit, "closed", {"code": "model-gone", "message": model_gone_error().message}))
 
     def _forget(self) -> None:
         self._index = None
         self._flats = OrderedDict()
         self._findings = self._of_data = ()
         self._trace, self.trace_marks = None, TraceMarks(None)
-        self.previewed = {}
-        self.looked.clear()
+        self.preview_stats = {}
+        self.file_cache.clear()
 
     # ---- what was read ----
 
@@ -175,7 +176,7 @@ class Session:
             made = _without_raw_keys(tree(module))
             self._read_at = time.monotonic()
             self._read_seconds = max(0.0, self._read_at - began - _QUICK_READ)
-            if index is None or not _alike(index.tree, made):
+            if index is None or not _look_same(index.tree, made):
                 index = TreeIndex(made, self._findings)
                 self._generation += 1
                 self._n_trees += 1
@@ -183,28 +184,28 @@ class Session:
                 self._index = index
             return index
 
-    def may_have_changed(self) -> None:
+    def report_possible_change(self) -> None:
         """Read the model again at the next request, and tell the page."""
         if self.model_or_none is not None:
-            self.doubt()
+            self.mark_stale()
             self.emit("changed", {"structure": True})
 
-    def was_changed(self, *, structure: bool) -> None:
+    def report_change(self, *, structure: bool) -> None:
         """Tell every view of the model that a change was made; ``structure`` where its rows look different now."""
         module = self.module
         for session in [reference() for reference in _SESSIONS.copy()]:
             if session is not None and session.model_or_none is module:
-                session.doubt()
+                session.mark_stale()
                 session.emit("changed", {"structure": structure})
 
-    def doubt(self) -> None:
+    def mark_stale(self) -> None:
         """Read the model again at the next request, unless it takes long to read and was read just now."""
-        if time.monotonic() - self._read_at >= _REST * self._read_seconds:
+        if time.monotonic() - self._read_at >= _TIMES_LEFT_ALONE * self._read_seconds:
             self._is_stale = True
             if self._check_seconds < _CHEAP_CHECK:
                 self._checked = None
 
-    def flat(self, state: ViewState) -> Flat:
+    def flat(self, state: ViewState) -> FlatTree:
         """Return the flattened tree in ``state``; the last few states are remembered, so that scrolling is cheap."""
         with self._lock:
             index = self.index()
@@ -219,25 +220,28 @@ class Session:
                 self._flats.move_to_end(key)
             return flat
 
-    def look_at(self, paths: list[str]) -> None:
+    def note_shown(self, paths: list[str]) -> None:
         """Remember that the page was sent the rows of these paths."""
-        self._sights.append(paths)
+        self._windows_shown.append(paths)
 
     @property
-    def in_sight(self) -> list[str]:
+    def shown_paths(self) -> list[str]:
         """Paths of the rows that the page was sent last, the latest first."""
-        return list(dict.fromkeys(path for paths in reversed(self._sights.copy()) for path in paths))
+        return list(dict.fromkeys(path for paths in reversed(self._windows_shown.copy()) for path in paths))
 
     # ---- what was found ----
 
-    def begin_check(self) -> bool:
-        """Return whether findings are out of date and nobody is at it yet; the caller then owes a `check_quietly`."""
+    def claim_check(self) -> bool:
+        """Return whether findings are out of date and nobody is at it yet.
+
+        The caller then has to call `check_in_background`.
+        """
         with self._lock:
             begin = not self._is_checking and self._checked != self._n_trees
             self._is_checking = self._is_checking or begin
             return begin
 
-    def check_quietly(self) -> None:
+    def check_in_background(self) -> None:
         """Check the model and tell the page what is new; for a thread of its own."""
         try:
             self.check()
@@ -262,18 +266,17 @@ class Session:
         self.index()
         checked, began = self._n_trees, time.monotonic()
         reading = read(self.module)
-        optimizers = [optimizer for held in self._optimizers if (optimizer := held.get()) is not None]
         name = self.variable or "net"
-        found = structural_findings(reading, name=name, optimizers=optimizers)
-        self._adopt(worst_first((*found, *self._of_data)))
+        found = structural_findings(reading, name=name, optimizers=self._passed_optimizers())
+        self._take_findings(worst_first((*found, *self._of_data)))
         self._of_data = data_findings(reading, name=name, cancelled=lambda: cancelled() or self.model_or_none is None)
         every = worst_first((*found, *self._of_data))
-        self._adopt(every)
+        self._take_findings(every)
         self._check_seconds = time.monotonic() - began
         self._checked = checked
         return every
 
-    def _adopt(self, findings: tuple[Finding, ...]) -> None:
+    def _take_findings(self, findings: tuple[Finding, ...]) -> None:
         with self._lock:
             if findings == self._findings or self._index is None:
                 return
@@ -288,7 +291,7 @@ class Session:
         """The last trace shown in this view."""
         return self._trace
 
-    def show(self, trace: Trace) -> None:
+    def show_trace(self, trace: Trace) -> None:
         """Show ``trace`` on the rows."""
         self._trace, self.trace_marks = trace, TraceMarks(trace)
         self.emit("traced", {})
@@ -298,7 +301,7 @@ _SESSIONS: list[weakref.ref[Session]] = []
 """All that live: a change made in one view shows in every other of the same model."""
 
 
-def _alike(old: ModuleTree, new: ModuleTree) -> bool:
+def _look_same(old: ModuleTree, new: ModuleTree) -> bool:
     """Return whether two trees would show the same; nodes are compared one by one, since trees nest deep."""
     return (
         len(old.nodes) == len(new.nodes)
@@ -325,15 +328,3 @@ def _without_raw_keys(read: ModuleTree) -> ModuleTree:
         key = node.key if type(node.key) is str else None
         made[node.path] = replace(node, key=key, children=children)
     return replace(read, root=made[""], nodes=tuple(made[node.path] for node in read.nodes))
-
-
-def state_of(body: Mapping[str, Any]) -> ViewState:
-    """Return the view's state that a `rows` or `locate` request tells."""
-    expanded = body["expanded"]
-    return ViewState(
-        expanded=None if expanded is None else frozenset(expanded),
-        picked=body["picked"],
-        unfolded=frozenset(body["unfolded"]),
-        filter=body["filter"],
-        chips=frozenset(body["chips"]),
-    )

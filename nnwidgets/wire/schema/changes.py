@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Literal, NotRequired, TypedDict
 
-from nnwidgets.wire.schema.envelope import Number
+from nnwidgets.wire.schema.envelope import ModelBody, Number, PathBody
+from nnwidgets.wire.schema.inspect import Figures
 
 Scope = Literal["here", "fold", "filter"]
 Only = Literal["all", "weights", "vectors"]
 
 
-class TargetBody(TypedDict):
+class TargetBody(PathBody):
     """Which tensors: one, all parameters of a module, the like of them in each member of a fold, or the filter's rows.
 
     scope: `here` (the default) is `path` itself, `fold` the same path in every member of the innermost fold around it,
@@ -18,8 +19,6 @@ class TargetBody(TypedDict):
     only: `weights` leaves out tensors of fewer than two dimensions, `vectors` keeps only those.
     """
 
-    model: NotRequired[str]
-    path: str
     scope: NotRequired[Scope]
     only: NotRequired[Only]
     filter: NotRequired[str]
@@ -85,7 +84,7 @@ class InitializersReply(TypedDict):
     problem: str | None
 
 
-class InitBody(TypedDict):
+class InitBody(TargetBody):
     """Fill a target anew.
 
     kwargs: the initializer's own parameters; text where its type is "any" is read as a Python literal if it is one.
@@ -93,32 +92,10 @@ class InitBody(TypedDict):
     clear_state: also clear what live optimizers remember of the tensors.
     """
 
-    model: NotRequired[str]
-    path: str
-    scope: NotRequired[Scope]
-    only: NotRequired[Only]
-    filter: NotRequired[str]
-    chips: NotRequired[list[Literal["trainable", "frozen", "tied", "findings"]]]
     how: str
     kwargs: NotRequired[dict[str, Number | bool | None]]
     seed: NotRequired[Number | None]
     clear_state: NotRequired[bool]
-
-
-class Figures(TypedDict):
-    """Statistics as in `stats`, without the histogram; of a sample where `is_exact` is False."""
-
-    n: Number
-    n_total: Number
-    mean: Number
-    std: Number
-    min: Number
-    max: Number
-    norm: Number
-    n_zero: Number
-    n_nan: Number
-    n_inf: Number
-    is_exact: bool
 
 
 class Overlay(TypedDict):
@@ -165,19 +142,16 @@ class InitReply(TypedDict):
     code: str
 
 
-class AssignBody(TypedDict):
+class AssignBody(PathBody):
     """Set one element: `index` has a number per dimension, `value` is text as Python has it ("0.5", "nan", "1+2j")."""
 
-    model: NotRequired[str]
-    path: str
     index: list[int]
     value: str
 
 
-class UndoBody(TypedDict):
+class UndoBody(ModelBody):
     """`force`: also over what other code has written since; without it that is refused as `changed-since`."""
 
-    model: NotRequired[str]
     force: NotRequired[bool]
 
 
@@ -219,10 +193,9 @@ class HistoryReply(TypedDict):
     budget_bytes: Number
 
 
-class CodeBody(TypedDict):
+class CodeBody(ModelBody):
     """`index` picks one change in force, counted from 0; without it all of them, in order."""
 
-    model: NotRequired[str]
     index: NotRequired[int]
 
 

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 from typing import Literal, NotRequired, TypedDict
 
-from nnwidgets.wire.schema.envelope import Number
+from nnwidgets.wire.schema.envelope import ModelBody, Number
 
 Status = Literal["match", "renamed", "shape_mismatch", "dtype_cast", "missing", "unexpected", "tied"]
 Difference = Literal["values", "shape", "dtype", "added", "removed", "equal"]
 
 
-class FolderBody(TypedDict):
+class FolderBody(ModelBody):
     """A folder under the notebook's own; "" is that itself."""
 
-    model: NotRequired[str]
     path: str
 
 
@@ -57,7 +56,7 @@ class FolderReply(TypedDict):
     is_checkpoint: bool
 
 
-class PeekBody(TypedDict):
+class PeekBody(ModelBody):
     """What is in a checkpoint, from its headers alone, as a tree of its names.
 
     expanded: ids of open rows, or None for the default opening (which the reply tells).
@@ -65,7 +64,6 @@ class PeekBody(TypedDict):
     start, count: the window; at most 500 rows come.
     """
 
-    model: NotRequired[str]
     path: str
     expanded: list[str] | None
     text: str
@@ -133,7 +131,7 @@ class PeekReply(TypedDict):
     expanded: list[str]
 
 
-class PlanBody(TypedDict):
+class PlanBody(ModelBody):
     """What a load would do.
 
     accept_all: take every suggested rename.
@@ -144,7 +142,6 @@ class PlanBody(TypedDict):
     start, count: the window; at most 500 rows come.
     """
 
-    model: NotRequired[str]
     path: str
     accept_all: bool
     rename: dict[str, str | None]
@@ -211,7 +208,7 @@ class PlanReply(TypedDict):
     rows: list[PlanRow]
 
 
-class DiffBody(TypedDict):
+class DiffBody(ModelBody):
     """Compare a checkpoint with the live model or, where `other` is a path, with another checkpoint.
 
     fresh: compare anew, though the same was compared before; without it a window of the last comparison comes.
@@ -220,7 +217,6 @@ class DiffBody(TypedDict):
     start, count: the window; at most 500 rows come.
     """
 
-    model: NotRequired[str]
     path: str
     other: str | None
     fresh: bool
@@ -254,14 +250,13 @@ class DiffReply(TypedDict):
     rows: list[DiffRow]
 
 
-class LoadBody(TypedDict):
+class LoadBody(ModelBody):
     """Load, all or nothing; `accept_all` and `rename` as in `plan`.
 
     strict: refuse where either side lacks a tensor of the other.
     optimizer: load its state too.
     """
 
-    model: NotRequired[str]
     path: str
     accept_all: bool
     rename: dict[str, str | None]
@@ -280,7 +275,7 @@ class LoadReply(TypedDict):
     warnings: list[str]
 
 
-class SaveBody(TypedDict):
+class SaveBody(ModelBody):
     """Save the model; the format follows the path: `.safetensors`, else torch's zip; a folder holds shards.
 
     overwrite: over what is there; without it that is refused as `file-exists`.
@@ -288,7 +283,6 @@ class SaveBody(TypedDict):
     shard_size: at most so many bytes a file.
     """
 
-    model: NotRequired[str]
     path: str
     overwrite: bool
     verify: bool

@@ -110,17 +110,16 @@ class Array(TypedDict):
     buffer: int
 
 
-class PathBody(TypedDict):
-    """A path of the model."""
-
-    model: NotRequired[str]
-    path: str
-
-
 class ModelBody(TypedDict):
     """Only which model."""
 
     model: NotRequired[str]
+
+
+class PathBody(ModelBody):
+    """A path of the model."""
+
+    path: str
 
 
 class ModelVariable(TypedDict):

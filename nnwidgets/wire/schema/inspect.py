@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, NotRequired, TypedDict
 
-from nnwidgets.wire.schema.envelope import Array, Number
+from nnwidgets.wire.schema.envelope import Array, Number, PathBody
 
 Of = Literal["value", "grad"]
 
@@ -24,15 +24,13 @@ class WindowBody(TypedDict):
     max_columns: NotRequired[int]
 
 
-class InspectBody(TypedDict):
+class InspectBody(PathBody):
     """What else is wanted with the facts, one round trip less.
 
     bins: sampled statistics of the values, with at most so many bins.
     windows: the values in as many windows, at most 4.
     """
 
-    model: NotRequired[str]
-    path: str
     bins: NotRequired[int]
     windows: NotRequired[list[WindowBody]]
 
@@ -153,18 +151,16 @@ class InspectReply(TypedDict):
     windows: NotRequired[list[ValuesReply | None]]
 
 
-class StatsBody(TypedDict):
+class StatsBody(PathBody):
     """`exact` False answers from a sample at once; True (the default) reads everything, with progress, cancellably."""
 
-    model: NotRequired[str]
-    path: str
     of: NotRequired[Of]
     exact: NotRequired[bool]
     bins: NotRequired[int]
 
 
-class StatsReply(TypedDict):
-    """`TensorStats`, field by field; `n_total` is the tensor's element count, `version` its version counter."""
+class Figures(TypedDict):
+    """Statistics without the histogram; of a sample where `is_exact` is False."""
 
     n: Number
     n_total: Number
@@ -176,9 +172,14 @@ class StatsReply(TypedDict):
     n_zero: Number
     n_nan: Number
     n_inf: Number
+    is_exact: bool
+
+
+class StatsReply(Figures):
+    """`TensorStats`, field by field; `n_total` is the tensor's element count, `version` its version counter."""
+
     hist_counts: list[Number]
     hist_edges: list[Number]
-    is_exact: bool
     version: int | None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, NotRequired, TypedDict
 
-from nnwidgets.wire.schema.envelope import Number
+from nnwidgets.wire.schema.envelope import ModelBody, Number
 from nnwidgets.wire.schema.inspect import Severity
 
 RowKind = Literal["module", "fold", "alias", "cycle", "tensor", "problem"]
@@ -13,10 +13,8 @@ RowKind = Literal["module", "fold", "alias", "cycle", "tensor", "problem"]
 Chip = Literal["trainable", "frozen", "tied", "findings"]
 
 
-class OpenBody(TypedDict):
+class OpenBody(ModelBody):
     """`model` names a variable of the kernel; a widget's own messages leave it out."""
-
-    model: NotRequired[str]
 
 
 class Totals(TypedDict):

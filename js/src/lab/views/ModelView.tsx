@@ -1,6 +1,6 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { t } from "../../i18n/translate.ts";
-import { type Fault, faultOf } from "../../lib/errors.ts";
+import { type PageError, toPageError } from "../../lib/errors.ts";
 import { ChannelClient } from "../../protocol/client.ts";
 import type { OpenReply } from "../../protocol/messages.ts";
 import { App } from "../../views/App.tsx";
@@ -27,9 +27,9 @@ const TREE_SHARE = 0.42;
 const SET_ASIDE = 200;
 
 /** The Explorer of one model, over a comm of its own, for as long as it is on view. */
-export function ModelView({ shown: { link, variable }, settings }: ModelViewProps) {
+export function ModelView({ shown: { connection, variable }, settings }: ModelViewProps) {
   const [opened, setOpened] = useState<Opened | null>(null);
-  const [fault, setFault] = useState<Fault | null>(null);
+  const [error, setError] = useState<PageError | null>(null);
   const [nTries, setTries] = useState(0);
   const [selected, setSelected] = useState("");
   const [filter, setFilter] = useState("");
@@ -37,20 +37,20 @@ export function ModelView({ shown: { link, variable }, settings }: ModelViewProp
   const [size, setSize] = useState({ width: 0, height: 0 });
 
   useEffect(() => {
-    if (link.isOver) {
+    if (connection.isOver) {
       return undefined;
     }
-    setFault(null);
-    const channel = new CommChannel(link.kernel, { model: variable.name });
+    setError(null);
+    const channel = new CommChannel(connection.kernel, { model: variable.name });
     const client = new ChannelClient(channel);
     let isLeft = false;
     client.request("open", {}).then(
       ({ body }) => !isLeft && setOpened({ client, first: body, seen: new Date().toISOString() }),
-      (error: unknown) => !isLeft && setFault(faultOf(error)),
+      (error: unknown) => !isLeft && setError(toPageError(error)),
     );
-    const stopWatching = link.onEnd(() => {
+    const stopWatching = connection.onEnd(() => {
       channel.lose();
-      client.lost();
+      client.failWaiting();
     });
     return () => {
       isLeft = true;
@@ -58,7 +58,7 @@ export function ModelView({ shown: { link, variable }, settings }: ModelViewProp
       client.close();
       channel.close();
     };
-  }, [link, variable.name, nTries]);
+  }, [connection, variable.name, nTries]);
 
   useLayoutEffect(() => {
     const element = frame.current;
@@ -82,11 +82,11 @@ export function ModelView({ shown: { link, variable }, settings }: ModelViewProp
           filter={filter}
           onSelected={setSelected}
           onFilter={setFilter}
-          alive={!link.isOver && opened.client.alive}
+          alive={!connection.isOver && opened.client.alive}
         />
-      ) : fault !== null ? (
+      ) : error !== null ? (
         <Message
-          words={{ title: fault.message, text: fault.hint, action: t("Try again"), isError: true }}
+          words={{ title: error.message, text: error.hint, action: t("Try again"), isError: true }}
           onAction={() => setTries((count) => count + 1)}
         />
       ) : (

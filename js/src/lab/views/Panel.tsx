@@ -2,7 +2,7 @@ import { useLayoutEffect, useState } from "preact/hooks";
 import { useLanguage } from "../../i18n/language.ts";
 import { t } from "../../i18n/translate.ts";
 import zh from "../../i18n/zh.json";
-import type { Follower } from "../activeModel.ts";
+import type { ActiveModel } from "../activeModel.ts";
 import type { Settings } from "../settings.ts";
 import { Message } from "./Message.tsx";
 import { ModelView } from "./ModelView.tsx";
@@ -10,34 +10,34 @@ import { wordsFor } from "./panelWords.ts";
 import { Variables } from "./Variables.tsx";
 
 interface PanelProps {
-  readonly follower: Follower;
+  readonly activeModel: ActiveModel;
   readonly settings: Settings;
 }
 
 /** The whole panel: which notebook, its models, and the Explorer of one of them. */
-export function Panel({ follower, settings }: PanelProps) {
+export function Panel({ activeModel, settings }: PanelProps) {
   const [, redraw] = useState(0);
-  useLayoutEffect(() => follower.subscribe(() => redraw((count) => count + 1)), [follower]);
+  useLayoutEffect(() => activeModel.subscribe(() => redraw((count) => count + 1)), [activeModel]);
   useLanguage(async () => zh, true);
-  const { notebook, link, shown } = follower;
-  const words = wordsFor(follower);
-  const stage = link?.stage;
+  const { notebook, connection, shown } = activeModel;
+  const words = wordsFor(activeModel);
+  const stage = connection?.stage;
   return (
     <section class="nnw-side" lang={t("en-GB")} data-colours={settings.colours} aria-label={t("Neural network")}>
       <header class="nnw-panel-head">
         <h2>{t("Neural network")}</h2>
         {notebook === null ? null : <span title={notebook.context.path}>{nameOf(notebook.context.path)}</span>}
       </header>
-      {words !== null ? <Message words={words} onAction={() => follower.load()} /> : null}
+      {words !== null ? <Message words={words} onAction={() => activeModel.load()} /> : null}
       {stage?.at === "live" ? (
         <>
-          {stage.fault === null ? null : (
+          {stage.error === null ? null : (
             <Message
-              words={{ title: stage.fault.message, text: stage.fault.hint, action: t("Try again"), isError: true }}
-              onAction={() => void link?.refresh()}
+              words={{ title: stage.error.message, text: stage.error.hint, action: t("Try again"), isError: true }}
+              onAction={() => void connection?.refresh()}
             />
           )}
-          {link?.wasLoadedHere ? (
+          {connection?.wasLoadedHere ? (
             <p class="nnw-panel-said" role="status">
               {t("nnwidgets was loaded into this kernel.")}
             </p>
@@ -45,7 +45,7 @@ export function Panel({ follower, settings }: PanelProps) {
           <Variables
             variables={stage.variables}
             shown={shown?.variable.name ?? null}
-            onChoose={(name) => follower.choose(name)}
+            onChoose={(name) => activeModel.choose(name)}
           />
         </>
       ) : null}
@@ -60,9 +60,9 @@ export function Panel({ follower, settings }: PanelProps) {
 const lives = new WeakMap<object, number>();
 let nLives = 0;
 
-function keyOf({ link, variable }: NonNullable<Follower["shown"]>, { colours }: Settings): string {
-  const life = lives.get(link) ?? ++nLives;
-  lives.set(link, life);
+function keyOf({ connection, variable }: NonNullable<ActiveModel["shown"]>, { colours }: Settings): string {
+  const life = lives.get(connection) ?? ++nLives;
+  lives.set(connection, life);
   return `${life} ${variable.identity} ${variable.name} ${colours}`;
 }
 

@@ -24,7 +24,7 @@ export function Variables({ variables: { modules, optimizers }, shown, onChoose 
                 title={t("Show {0} in the Explorer", variable.name)}
                 onClick={() => onChoose(variable.name)}
               >
-                <Named {...variable} />
+                <VariableName {...variable} />
               </button>
             </li>
           ))}
@@ -36,7 +36,7 @@ export function Variables({ variables: { modules, optimizers }, shown, onChoose 
           <ul aria-labelledby="nnw-optimizers">
             {optimizers.map((variable) => (
               <li key={variable.name} class="nnw-variable">
-                <Named {...variable} />
+                <VariableName {...variable} />
               </li>
             ))}
           </ul>
@@ -46,7 +46,7 @@ export function Variables({ variables: { modules, optimizers }, shown, onChoose 
   );
 }
 
-function Named({ name, class_name }: Variable) {
+function VariableName({ name, class_name }: Variable) {
   return (
     <>
       <span class="nnw-variable-name">{name}</span>

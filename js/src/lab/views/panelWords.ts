@@ -1,5 +1,5 @@
 import { t } from "../../i18n/translate.ts";
-import type { Follower } from "../activeModel.ts";
+import type { ActiveModel } from "../activeModel.ts";
 
 /** What stands where the list of variables would be: what is the matter, what to do, and what a button does. */
 export interface Words {
@@ -11,15 +11,15 @@ export interface Words {
 }
 
 /** The state of the active notebook's kernel in words; null where there is a list to show. */
-export function wordsFor({ notebook, link, kernel }: Follower): Words | null {
+export function wordsFor({ notebook, connection, kernel }: ActiveModel): Words | null {
   if (notebook === null) {
     return { title: t("No notebook."), text: t("Open one that makes a PyTorch model.") };
   }
-  if (link === null) {
+  if (connection === null) {
     return kernelWords(kernel?.status ?? null);
   }
-  const isBusy = link.kernel.status === "busy";
-  switch (link.stage.at) {
+  const isBusy = connection.kernel.status === "busy";
+  switch (connection.stage.at) {
     case "asking":
       return isBusy
         ? {
@@ -30,7 +30,7 @@ export function wordsFor({ notebook, link, kernel }: Follower): Words | null {
         : { title: t("Asking the kernel…"), text: "", isWaiting: true };
     case "foreign":
       return {
-        title: t("This notebook's kernel runs {0}.", link.stage.language),
+        title: t("This notebook's kernel runs {0}.", connection.stage.language),
         text: t("PyTorch models live in Python kernels: choose one for this notebook, or open another."),
       };
     case "unloaded":
@@ -53,8 +53,8 @@ export function wordsFor({ notebook, link, kernel }: Follower): Words | null {
           };
     case "obstacle":
       return {
-        title: t(link.stage.obstacle.message),
-        text: t(link.stage.obstacle.hint),
+        title: t(connection.stage.obstacle.message),
+        text: t(connection.stage.obstacle.hint),
         action: t("Try again"),
         isError: true,
       };

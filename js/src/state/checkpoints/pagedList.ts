@@ -1,5 +1,5 @@
 /** What a window of a long list comes as. */
-export interface WindowReply<Row> {
+export interface PageReply<Row> {
   readonly total: number;
   readonly start: number;
   readonly rows: readonly Row[];
@@ -12,9 +12,9 @@ const MARGIN_ROWS = 60;
  * A long list of which the page holds what it was shown. Another question starts it over, but what was there stays in
  * sight until its answer comes.
  */
-export class Windowed<Reply extends WindowReply<Row>, Row> {
+export class PagedList<Reply extends PageReply<Row>, Row> {
   readonly #ask: (start: number, count: number, signal: AbortSignal) => Promise<Reply>;
-  readonly #tell: () => void;
+  readonly #notify: () => void;
   #asking: { readonly start: number; readonly stop: number; readonly abort: AbortController } | null = null;
   #rows = new Map<number, Row>();
   /** The last answer, its rows the least of it. */
@@ -25,7 +25,7 @@ export class Windowed<Reply extends WindowReply<Row>, Row> {
 
   constructor(ask: (start: number, count: number, signal: AbortSignal) => Promise<Reply>, tell: () => void) {
     this.#ask = ask;
-    this.#tell = tell;
+    this.#notify = tell;
   }
 
   get total(): number {
@@ -82,7 +82,7 @@ export class Windowed<Reply extends WindowReply<Row>, Row> {
     this.stop();
     const asking = { start, stop: start + count, abort: new AbortController() };
     this.#asking = asking;
-    this.#tell();
+    this.#notify();
     try {
       const reply = await this.#ask(start, count, asking.abort.signal);
       if (this.#asking !== asking) {
@@ -105,7 +105,7 @@ export class Windowed<Reply extends WindowReply<Row>, Row> {
       }
       return false;
     } finally {
-      this.#tell();
+      this.#notify();
     }
   }
 }

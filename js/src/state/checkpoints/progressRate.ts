@@ -1,7 +1,7 @@
 import { t } from "../../i18n/translate.ts";
 
 /** How far a piece of work is, and how fast it goes. */
-export interface Pace {
+export interface ProgressRate {
   readonly done: number;
   readonly total: number;
   /** Units a second, over the last few seconds; null before there is anything to measure by. */
@@ -11,13 +11,13 @@ export interface Pace {
   readonly samples: readonly { readonly at: number; readonly done: number }[];
 }
 
-export const NOT_BEGUN: Pace = { done: 0, total: 0, rate: null, remaining: null, samples: [] };
+export const NOT_BEGUN: ProgressRate = { done: 0, total: 0, rate: null, remaining: null, samples: [] };
 
 const SECONDS_LOOKED_BACK = 3;
 const LEAST_SECONDS = 0.25;
 
 /** What is known once a piece of work has told how far it is, at `at` seconds on any clock. */
-export function paced(before: Pace, done: number, total: number, at: number): Pace {
+export function updateRate(before: ProgressRate, done: number, total: number, at: number): ProgressRate {
   // Work that begins a new stage, to check what it has read say, may count from the start again.
   const kept = done < before.done || total !== before.total ? [] : before.samples;
   const samples = [...kept.filter((sample) => at - sample.at <= SECONDS_LOOKED_BACK), { at, done }];

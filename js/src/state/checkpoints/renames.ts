@@ -10,23 +10,23 @@ export interface Renames {
 export const NO_RENAMES: Renames = { acceptAll: false, byName: {} };
 
 /** Takes one rename, suggested or typed; no other name stands for that path any more. */
-export function accepted({ acceptAll, byName }: Renames, source: string, path: string): Renames {
+export function acceptRename({ acceptAll, byName }: Renames, source: string, path: string): Renames {
   const others = Object.entries(byName).filter(([name, to]) => name !== source && to !== path);
   return { acceptAll, byName: { ...Object.fromEntries(others), [source]: path } };
 }
 
 /** Takes one rename back: a suggestion of it stays refused where all are accepted. */
-export function refused({ acceptAll, byName }: Renames, source: string): Renames {
+export function refuseRename({ acceptAll, byName }: Renames, source: string): Renames {
   const { [source]: _, ...others } = byName;
   return { acceptAll, byName: acceptAll ? { ...others, [source]: null } : others };
 }
 
 /** Another name in place of one that stood for a path. */
-export function replaced(renames: Renames, before: string | null, source: string, path: string): Renames {
-  return accepted(before === null || before === source ? renames : refused(renames, before), source, path);
+export function replaceRename(renames: Renames, before: string | null, source: string, path: string): Renames {
+  return acceptRename(before === null || before === source ? renames : refuseRename(renames, before), source, path);
 }
 
-export function acceptedAll({ byName }: Renames): Renames {
+export function acceptAllRenames({ byName }: Renames): Renames {
   const typed = Object.entries(byName).filter(([, path]) => path !== null);
   return { acceptAll: true, byName: Object.fromEntries(typed) };
 }

@@ -1,5 +1,5 @@
 import { word } from "../../i18n/translate.ts";
-import { type Fault, faultOf } from "../../lib/errors.ts";
+import { type PageError, toPageError } from "../../lib/errors.ts";
 import type { Client } from "../../protocol/client.ts";
 import type {
   Difference,
@@ -16,16 +16,16 @@ import type {
   StoredRow,
 } from "../../protocol/messages.ts";
 import type { ChangesStore } from "../changesStore.ts";
-import { Windowed } from "./pagedList.ts";
-import { NOT_BEGUN, type Pace, paced } from "./progressRate.ts";
-import { acceptedAll, NO_RENAMES, type Renames } from "./renames.ts";
+import { PagedList } from "./pagedList.ts";
+import { NOT_BEGUN, type ProgressRate, updateRate } from "./progressRate.ts";
+import { acceptAllRenames, NO_RENAMES, type Renames } from "./renames.ts";
 
 export type Tab = "plan" | "contents" | "diff";
 
 /** What takes a while, and can be cancelled. */
 export interface Work {
   readonly what: "load" | "save" | "diff";
-  readonly pace: Pace;
+  readonly progress: ProgressRate;
   readonly isCancelling: boolean;
 }
 
@@ -34,7 +34,7 @@ export type Outcome =
   | { readonly what: "load"; readonly path: string; readonly reply: LoadReply }
   | { readonly what: "save"; readonly path: string; readonly reply: SaveReply }
   | { readonly what: "cancelled"; readonly of: Work["what"] }
-  | { readonly what: "failed"; readonly of: Work["what"]; readonly fault: Fault };
+  | { readonly what: "failed"; readonly of: Work["what"]; readonly error: PageError };
 
 /** What the user has asked for. */
 export interface Asked {
@@ -76,22 +76,22 @@ export class CheckpointsStore {
   #stop: AbortController | null = null;
   #isFresh = true;
   folder: FolderReply | null = null;
-  folderFault: Fault | null = null;
+  folderError: PageError | null = null;
   work: Work | null = null;
   outcome: Outcome | null = null;
   /** Paths that this view has loaded or saved, and how they were found to be; gone when the file has changed. */
   readonly badges = new Map<string, { readonly word: string; readonly modified: number | null }>();
-  readonly contents: Windowed<PeekReply, StoredRow>;
-  readonly plan: Windowed<PlanReply, PlanRow>;
-  readonly diff: Windowed<DiffReply, DiffRow>;
+  readonly contents: PagedList<PeekReply, StoredRow>;
+  readonly plan: PagedList<PlanReply, PlanRow>;
+  readonly diff: PagedList<DiffReply, DiffRow>;
 
   constructor(client: Client, changes: ChangesStore) {
     this.#client = client;
     this.#changes = changes;
-    const tell = (): void => this.#tell();
-    this.contents = new Windowed((start, count, signal) => this.#askContents(start, count, signal), tell);
-    this.plan = new Windowed((start, count, signal) => this.#askPlan(start, count, signal), tell);
-    this.diff = new Windowed((start, count, signal) => this.#askDiff(start, count, signal), tell);
+    const tell = (): void => this.#notify();
+    this.contents = new PagedList((start, count, signal) => this.#askContents(start, count, signal), tell);
+    this.plan = new PagedList((start, count, signal) => this.#askPlan(start, count, signal), tell);
+    this.diff = new PagedList((start, count, signal) => this.#askDiff(start, count, signal), tell);
   }
 
   get asked(): Asked {
@@ -123,24 +123,24 @@ export class CheckpointsStore {
     this.#listing?.abort();
     const listing = new AbortController();
     this.#listing = listing;
-    this.#tell();
+    this.#notify();
     try {
       const { body } = await this.#client.request("folder", { path }, { signal: listing.signal });
       if (this.#listing === listing) {
         this.folder = body;
-        this.folderFault = null;
+        this.folderError = null;
         this.#asked = { ...this.#asked, folder: body.path };
         this.#dropOldBadges(body);
       }
     } catch (error) {
       if (this.#listing === listing) {
-        this.folderFault = faultOf(error);
+        this.folderError = toPageError(error);
       }
     } finally {
       if (this.#listing === listing) {
         this.#listing = null;
       }
-      this.#tell();
+      this.#notify();
     }
   }
 
@@ -167,7 +167,7 @@ export class CheckpointsStore {
     } else {
       await this.plan.restart();
     }
-    this.#tell();
+    this.#notify();
   }
 
   show(tab: Tab): void {
@@ -181,12 +181,12 @@ export class CheckpointsStore {
   }
 
   toggleStatus(status: Status): void {
-    this.#asked = { ...this.#asked, statuses: toggled(this.#asked.statuses, status) };
+    this.#asked = { ...this.#asked, statuses: toggle(this.#asked.statuses, status) };
     void this.plan.restart();
   }
 
   toggleKind(kind: Difference): void {
-    this.#asked = { ...this.#asked, kinds: toggled(this.#asked.kinds, kind) };
+    this.#asked = { ...this.#asked, kinds: toggle(this.#asked.kinds, kind) };
     void this.diff.restart();
   }
 
@@ -212,17 +212,17 @@ export class CheckpointsStore {
   }
 
   acceptAll(): Promise<void> {
-    return this.rename(acceptedAll(this.#asked.renames));
+    return this.rename(acceptAllRenames(this.#asked.renames));
   }
 
   setStrict(isStrict: boolean): void {
     this.#asked = { ...this.#asked, isStrict };
-    this.#tell();
+    this.#notify();
   }
 
   setOptimizer(withOptimizer: boolean): void {
     this.#asked = { ...this.#asked, withOptimizer };
-    this.#tell();
+    this.#notify();
   }
 
   /** The model has changed: the plan may be another one. */
@@ -247,7 +247,7 @@ export class CheckpointsStore {
       ),
     );
     if (reply !== null) {
-      this.#ended({ what: "load", path, reply }, path, reply.verified ? word("loaded, verified") : word("loaded"));
+      this.#finish({ what: "load", path, reply }, path, reply.verified ? word("loaded, verified") : word("loaded"));
     }
   }
 
@@ -258,17 +258,17 @@ export class CheckpointsStore {
       try {
         return await this.#client.request("save", body, { signal, onProgress, awaitsEnd: true });
       } catch (error) {
-        isTaken = faultOf(error).code === "file-exists";
+        isTaken = toPageError(error).code === "file-exists";
         throw error;
       }
     });
     if (isTaken) {
       this.outcome = null;
-      this.#tell();
+      this.#notify();
       return false;
     }
     if (reply !== null) {
-      this.#ended(
+      this.#finish(
         { what: "save", path: body.path, reply },
         body.path,
         reply.verified ? word("saved, verified") : word("saved"),
@@ -300,13 +300,13 @@ export class CheckpointsStore {
       if (this.work.what === "diff") {
         this.diff.stop();
       }
-      this.#tell();
+      this.#notify();
     }
   }
 
   dismiss(): void {
     this.outcome = null;
-    this.#tell();
+    this.#notify();
   }
 
   // ---- asking ----
@@ -320,18 +320,18 @@ export class CheckpointsStore {
     }
     const stop = new AbortController();
     this.#stop = stop;
-    this.work = { what, pace: NOT_BEGUN, isCancelling: false };
+    this.work = { what, progress: NOT_BEGUN, isCancelling: false };
     this.outcome = null;
-    this.#tell();
+    this.#notify();
     if (what === "load") {
       this.#changes.dispatch({ type: "began" });
     }
     try {
-      return (await make(stop.signal, (done, total) => this.#progressed(done, total))).body;
-    } catch (error) {
-      const fault = faultOf(error);
-      const wasCancelled = stop.signal.aborted || fault.code === "cancelled";
-      this.outcome = wasCancelled ? { what: "cancelled", of: what } : { what: "failed", of: what, fault };
+      return (await make(stop.signal, (done, total) => this.#onProgress(done, total))).body;
+    } catch (caught) {
+      const error = toPageError(caught);
+      const wasCancelled = stop.signal.aborted || error.code === "cancelled";
+      this.outcome = wasCancelled ? { what: "cancelled", of: what } : { what: "failed", of: what, error };
       return null;
     } finally {
       this.work = null;
@@ -340,22 +340,22 @@ export class CheckpointsStore {
         this.#changes.dispatch({ type: "ended" });
         void this.#changes.load();
       }
-      this.#tell();
+      this.#notify();
     }
   }
 
-  #progressed(done: number, total: number): void {
+  #onProgress(done: number, total: number): void {
     if (this.work !== null) {
-      this.work = { ...this.work, pace: paced(this.work.pace, done, total, performance.now() / 1000) };
-      this.#tell();
+      this.work = { ...this.work, progress: updateRate(this.work.progress, done, total, performance.now() / 1000) };
+      this.#notify();
     }
   }
 
-  #ended(outcome: Outcome, path: string, word: string): void {
+  #finish(outcome: Outcome, path: string, word: string): void {
     this.outcome = outcome;
     const entry = this.folder?.entries.find((each) => each.path === path);
     this.badges.set(path, { word, modified: outcome.what === "save" ? null : (entry?.modified ?? null) });
-    this.#tell();
+    this.#notify();
   }
 
   #dropOldBadges(folder: FolderReply): void {
@@ -378,7 +378,7 @@ export class CheckpointsStore {
     } else if (this.diff.reply !== null) {
       void this.diff.restart();
     }
-    this.#tell();
+    this.#notify();
   }
 
   async #askContents(start: number, count: number, signal: AbortSignal): Promise<PeekReply> {
@@ -398,17 +398,17 @@ export class CheckpointsStore {
     const { path, other, kinds, text, tab } = this.#asked;
     const found = { keep: kinds, text: tab === "diff" ? text : "", start, count };
     const body = { path: path ?? "", other, fresh: this.#isFresh, ...found };
-    const onProgress = (done: number, total: number): void => this.#progressed(done, total);
+    const onProgress = (done: number, total: number): void => this.#onProgress(done, total);
     return (await this.#client.request("diff", body, { signal, onProgress })).body;
   }
 
-  #tell(): void {
+  #notify(): void {
     for (const listener of [...this.#listeners]) {
       listener();
     }
   }
 }
 
-function toggled<Item>(items: readonly Item[], item: Item): readonly Item[] {
+function toggle<Item>(items: readonly Item[], item: Item): readonly Item[] {
   return items.includes(item) ? items.filter((each) => each !== item) : [...items, item];
 }

@@ -45,7 +45,7 @@ const NO_GLOW = { tie: null, paths: new Set<string>() };
 const MOST_KEPT_ROWS = 4_000;
 
 /** The state a view starts with, from what came with the widget. */
-export function opened(first: OpenReply): TreeState {
+export function initialState(first: OpenReply): TreeState {
   const start: TreeState = {
     question: NO_FILTER,
     total: 0,
@@ -66,7 +66,7 @@ export function opened(first: OpenReply): TreeState {
 export function reduce(state: TreeState, action: Action): TreeState {
   switch (action.type) {
     case "answered":
-      return answered(state, action.question, action.reply);
+      return reduceAnswer(state, action.question, action.reply);
     case "selected":
       return { ...state, selectedId: action.id, selectedPath: action.path, active: action.index };
     case "moved": {
@@ -86,7 +86,7 @@ export function reduce(state: TreeState, action: Action): TreeState {
   }
 }
 
-function answered(state: TreeState, question: Question, reply: RowsReply): TreeState {
+function reduceAnswer(state: TreeState, question: Question, reply: RowsReply): TreeState {
   // What the kernel says is open becomes the question, so that the next window asks the same.
   const settled = { ...question, expanded: reply.expanded };
   const isSame =
@@ -95,7 +95,7 @@ function answered(state: TreeState, question: Question, reply: RowsReply): TreeS
   for (const [offset, row] of reply.rows.entries()) {
     rows.set(reply.start + offset, row);
   }
-  const kept = isSame ? state.active : followed(state, reply);
+  const kept = isSame ? state.active : activeRow(state, reply);
   return {
     ...state,
     question: isSame ? state.question : settled,
@@ -110,7 +110,7 @@ function answered(state: TreeState, question: Question, reply: RowsReply): TreeS
 }
 
 /** Where the row that the keyboard was on has gone; the same place where it can't be told. */
-function followed(state: TreeState, reply: RowsReply): number {
+function activeRow(state: TreeState, reply: RowsReply): number {
   const id = state.rows.get(state.active)?.id;
   const offset = reply.rows.findIndex((row) => row.id === id);
   return offset < 0 ? state.active : reply.start + offset;
@@ -147,7 +147,7 @@ export function memberPath(fold: Fold, member: number): string | null {
 }
 
 /** `path` with the module `from` above it replaced by `to`; null where it isn't below `from`. */
-export function movedPath(path: string, from: string, to: string): string | null {
+export function replaceAncestor(path: string, from: string, to: string): string | null {
   const rest = path.slice(from.length);
   return path.startsWith(from) && (rest === "" || rest.startsWith(".") || rest.startsWith("[")) ? to + rest : null;
 }

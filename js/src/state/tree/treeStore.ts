@@ -1,15 +1,15 @@
-import { type Fault, faultOf } from "../../lib/errors.ts";
+import { type PageError, toPageError } from "../../lib/errors.ts";
 import type { Client } from "../../protocol/client.ts";
 import type { Chip, LocateReply, OpenReply, Row, TieBody } from "../../protocol/messages.ts";
 import {
   type Action,
   firstMatch,
+  initialState,
   isFiltered,
   memberPath,
-  movedPath,
-  opened,
   type Question,
   reduce,
+  replaceAncestor,
   sameQuestion,
   type TreeState,
   withChip,
@@ -42,7 +42,7 @@ export class TreeStore {
   #ties: { generation: number; groups: readonly TieBody[] } | null = null;
   /** Goes up when values may have changed: what is shown of them is read again. */
   valuesGeneration = 0;
-  trouble: Fault | null = null;
+  error: PageError | null = null;
   nPending = 0;
   /** Hears that the filter was cleared to reach a row that it hid. */
   onFilterCleared: () => void = () => undefined;
@@ -50,7 +50,7 @@ export class TreeStore {
   constructor(client: Client, first: OpenReply) {
     this.#client = client;
     this.#open = first;
-    this.#state = opened(first);
+    this.#state = initialState(first);
     this.#asked = this.#state.question;
   }
 
@@ -75,7 +75,7 @@ export class TreeStore {
     const next = reduce(this.#state, action);
     if (next !== this.#state) {
       this.#state = next;
-      this.#tell();
+      this.#notify();
     }
   }
 
@@ -96,7 +96,7 @@ export class TreeStore {
     const [from, to] = [memberPath(fold, fold.picked), memberPath(fold, member)];
     const { selectedId, selectedPath } = this.#state;
     await this.#ask(withPicked(this.#asked, row.id, member));
-    const like = from === null || to === null ? null : movedPath(selectedPath, from, to);
+    const like = from === null || to === null ? null : replaceAncestor(selectedPath, from, to);
     if (like === null || like === selectedPath) {
       return;
     }
@@ -191,7 +191,7 @@ export class TreeStore {
   /** Reads rows and totals again: the model may have changed. */
   async refresh(isStructure: boolean): Promise<void> {
     this.valuesGeneration += 1;
-    this.#tell();
+    this.#notify();
     if (!isStructure) {
       return;
     }
@@ -204,7 +204,7 @@ export class TreeStore {
 
   /** Tries again what failed. */
   retry(): void {
-    this.trouble = null;
+    this.error = null;
     void this.#ask(this.#asked);
   }
 
@@ -222,10 +222,10 @@ export class TreeStore {
   }
 
   async #locate(path: string, question: Question, isQuiet = false): Promise<LocateReply | null> {
-    const before = this.trouble;
+    const before = this.error;
     const located = await this.#request((signal) => this.#client.request("locate", { ...question, path }, { signal }));
-    if (isQuiet && this.trouble?.code === "path-not-found") {
-      this.trouble = before;
+    if (isQuiet && this.error?.code === "path-not-found") {
+      this.error = before;
     }
     return located;
   }
@@ -346,23 +346,23 @@ export class TreeStore {
     controller = new AbortController(),
   ): Promise<Body | null> {
     this.nPending += 1;
-    this.#tell();
+    this.#notify();
     try {
       const { body } = await make(controller.signal);
-      this.trouble = null;
+      this.error = null;
       return body;
     } catch (error) {
       if (!(error instanceof DOMException && error.name === "AbortError")) {
-        this.trouble = faultOf(error);
+        this.error = toPageError(error);
       }
       return null;
     } finally {
       this.nPending -= 1;
-      this.#tell();
+      this.#notify();
     }
   }
 
-  #tell(): void {
+  #notify(): void {
     for (const listener of [...this.#listeners]) {
       listener();
     }

@@ -1,12 +1,12 @@
 import { exactCount } from "../../lib/format.ts";
-import type { Look } from "./statusLabels.tsx";
+import type { StatusLabel } from "./statusLabels.tsx";
 
 interface ChipsProps<Kind extends string> {
   readonly label: string;
   readonly kinds: readonly Kind[];
   readonly counts: Readonly<Record<string, number>>;
   readonly kept: readonly Kind[];
-  readonly lookOf: (kind: Kind) => Look;
+  readonly lookOf: (kind: Kind) => StatusLabel;
   readonly alive: boolean;
   readonly onToggle: (kind: Kind) => void;
 }

@@ -1,5 +1,5 @@
 import { useEffect, useState } from "preact/hooks";
-import { Glyph } from "../../components/Icon.tsx";
+import { Icon } from "../../components/Icon.tsx";
 import { TieBadge } from "../../components/TieBadge.tsx";
 import { PickList } from "../../components/VirtualList.tsx";
 import { useUniqueId } from "../../hooks/useUniqueId.ts";
@@ -115,7 +115,7 @@ function NameRow({ id, row, top, isActive, onClick }: NameRowProps) {
       <span class="nnw-name-text">
         {isGroup ? (
           <span class={row.expanded ? "nnw-turned" : "nnw-unturned"}>
-            <Glyph name="chevron" />
+            <Icon name="chevron" />
           </span>
         ) : (
           <i class="nnw-square" />

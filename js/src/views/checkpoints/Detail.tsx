@@ -1,8 +1,8 @@
 import { useRef } from "preact/hooks";
-import { FaultNote } from "../../components/Note.tsx";
+import { ErrorNote } from "../../components/Note.tsx";
 import { useUniqueId } from "../../hooks/useUniqueId.ts";
 import { t, tx, word } from "../../i18n/translate.ts";
-import { faultOf } from "../../lib/errors.ts";
+import { toPageError } from "../../lib/errors.ts";
 import { keyOf } from "../../lib/keyEvents.ts";
 import type { CheckpointsStore, Tab } from "../../state/checkpoints/store.ts";
 import { Contents } from "./Contents.tsx";
@@ -44,8 +44,8 @@ export function Detail({ store, name, alive }: DetailProps) {
   return (
     <section class="nnw-detail" aria-label={t("Checkpoint {0}", file)}>
       {error !== null && reply === null ? (
-        <FaultNote
-          fault={faultOf(error)}
+        <ErrorNote
+          error={toPageError(error)}
           path={path}
           what={t("This file can’t be read.")}
           alive={alive}
@@ -91,7 +91,7 @@ export function Detail({ store, name, alive }: DetailProps) {
                 {t(label)}
               </button>
             ))}
-            <bdi class="nnw-dim nnw-file-title" title={path}>
+            <bdi class="nnw-dim nnw-file-title nnw-ellipsis" title={path}>
               {file}
             </bdi>
           </div>

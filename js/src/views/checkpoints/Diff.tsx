@@ -1,5 +1,5 @@
 import { useState } from "preact/hooks";
-import { Glyph } from "../../components/Icon.tsx";
+import { Icon } from "../../components/Icon.tsx";
 import { VirtualList, WaitingRow } from "../../components/VirtualList.tsx";
 import { useUniqueId } from "../../hooks/useUniqueId.ts";
 import { t } from "../../i18n/translate.ts";
@@ -8,7 +8,7 @@ import type { DiffRow } from "../../protocol/messages.ts";
 import type { CheckpointsStore } from "../../state/checkpoints/store.ts";
 import { Bar, Chips } from "./Chips.tsx";
 import { Search } from "./Search.tsx";
-import { DIFFERENCES, differenceLook, type Look, shortDtype } from "./statusLabels.tsx";
+import { DIFFERENCES, differenceLabel, type StatusLabel, shortDtype } from "./statusLabels.tsx";
 
 const ROW_HEIGHT = 26;
 
@@ -27,7 +27,7 @@ export function Diff({ store, name, alive }: DiffProps) {
     ({ kind, path, refused }) => kind === "file" && path !== asked.path && refused === null,
   );
   const { reply } = diff;
-  const lookOf = (kind: DiffRow["kind"]): Look => differenceLook(kind, reply?.a ?? "", reply?.b ?? "");
+  const lookOf = (kind: DiffRow["kind"]): StatusLabel => differenceLabel(kind, reply?.a ?? "", reply?.b ?? "");
   return (
     <div class="nnw-plan">
       <div class="nnw-plan-head">
@@ -72,7 +72,7 @@ export function Diff({ store, name, alive }: DiffProps) {
               <bdi>{reply.a}</bdi> → <bdi>{reply.b}</bdi>
               {reply.is_equal ? (
                 <span class="nnw-tag nnw-ok">
-                  <Glyph name="check" /> {t("bit for bit the same")}
+                  <Icon name="check" /> {t("bit for bit the same")}
                 </span>
               ) : null}
             </p>
@@ -126,7 +126,7 @@ export function Diff({ store, name, alive }: DiffProps) {
 interface DiffRowProps {
   readonly row: DiffRow;
   readonly top: number;
-  readonly look: Look;
+  readonly look: StatusLabel;
   readonly position: number;
   readonly total: number;
 }

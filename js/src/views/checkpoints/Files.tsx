@@ -1,13 +1,13 @@
 import { useEffect, useState } from "preact/hooks";
-import { Glyph } from "../../components/Icon.tsx";
-import { FaultNote } from "../../components/Note.tsx";
+import { Icon } from "../../components/Icon.tsx";
+import { ErrorNote } from "../../components/Note.tsx";
 import { PickList } from "../../components/VirtualList.tsx";
 import { useUniqueId } from "../../hooks/useUniqueId.ts";
 import { t, word } from "../../i18n/translate.ts";
 import { bytesText, exactBytes, exactCount } from "../../lib/format.ts";
 import type { FileBody } from "../../protocol/messages.ts";
 import type { CheckpointsStore } from "../../state/checkpoints/store.ts";
-import { Mark } from "./StatusMark.tsx";
+import { StatusMark } from "./StatusMark.tsx";
 import { dateText } from "./statusLabels.tsx";
 
 const ROW_HEIGHT = 45;
@@ -19,7 +19,7 @@ interface FilesProps {
 
 /** The folder in sight: the way to it, and what is in it, the newest first. */
 export function Files({ store, alive }: FilesProps) {
-  const { folder, folderFault } = store;
+  const { folder, folderError } = store;
   const id = useUniqueId();
   const [active, setActive] = useState(0);
   useEffect(() => setActive(0), [folder?.path]);
@@ -35,7 +35,7 @@ export function Files({ store, alive }: FilesProps) {
   return (
     <>
       <div class="nnw-way">
-        <Mark name="folder" />
+        <StatusMark name="folder" />
         <nav aria-label={t("Folder")}>
           {folder?.crumbs.map(({ name, path }, at) => (
             <span key={path}>
@@ -63,12 +63,12 @@ export function Files({ store, alive }: FilesProps) {
           disabled={!alive || store.isListing}
           onClick={() => store.list()}
         >
-          <Glyph name="cycle" />
+          <Icon name="cycle" />
         </button>
       </div>
-      {folderFault === null ? null : (
-        <FaultNote
-          fault={folderFault}
+      {folderError === null ? null : (
+        <ErrorNote
+          error={folderError}
           path={store.asked.folder}
           what={t("This folder can’t be read.")}
           alive={alive}
@@ -168,8 +168,8 @@ function File({ id, entry, isItself, isSelected, isActive, badge, refusal, top, 
       title={name}
       onClick={onPick}
     >
-      {isItself ? <Glyph name="box" /> : <Mark name={kind} />}
-      <bdi class="nnw-file-name">{isItself ? t("This folder, as one checkpoint") : name}</bdi>
+      {isItself ? <Icon name="box" /> : <StatusMark name={kind} />}
+      <bdi class="nnw-file-name nnw-ellipsis">{isItself ? t("This folder, as one checkpoint") : name}</bdi>
       <span class="nnw-dim" title={size_bytes === null ? undefined : exactBytes(size_bytes)}>
         {size_bytes === null ? "" : bytesText(size_bytes)}
       </span>
@@ -177,11 +177,11 @@ function File({ id, entry, isItself, isSelected, isActive, badge, refusal, top, 
         <span>{refused ?? (modified === null ? "" : dateText(modified))}</span>
         {refusal !== null ? (
           <span class="nnw-tag nnw-err">
-            <Glyph name="no" /> {t(refusal)}
+            <Icon name="no" /> {t(refusal)}
           </span>
         ) : badge !== null ? (
           <span class="nnw-tag nnw-ok">
-            <Mark name="shield" /> {t(badge)}
+            <StatusMark name="shield" /> {t(badge)}
           </span>
         ) : null}
       </span>

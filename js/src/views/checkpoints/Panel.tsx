@@ -1,5 +1,5 @@
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
-import { Glyph } from "../../components/Icon.tsx";
+import { Icon } from "../../components/Icon.tsx";
 import { useChanges } from "../../hooks/useChanges.ts";
 import { t, tx } from "../../i18n/translate.ts";
 import type { Client } from "../../protocol/client.ts";
@@ -8,7 +8,7 @@ import { CheckpointsStore } from "../../state/checkpoints/store.ts";
 import { Detail } from "./Detail.tsx";
 import { Files } from "./Files.tsx";
 import { Header } from "./Header.tsx";
-import { Working } from "./ProgressBar.tsx";
+import { ProgressBar } from "./ProgressBar.tsx";
 import { SaveForm } from "./SaveForm.tsx";
 
 export interface PanelProps {
@@ -54,8 +54,8 @@ export function Panel({ client, changes, name, alive, onClose }: PanelProps) {
       }}
     >
       <div class="nnw-toolbar" role="group" aria-label={t("Checkpoints")}>
-        <button ref={back} type="button" class="nnw-button nnw-quiet-button" onClick={onClose}>
-          <Glyph name="back" /> {t("Model")}
+        <button ref={back} type="button" class="nnw-button nnw-button-quiet" onClick={onClose}>
+          <Icon name="back" /> {t("Model")}
         </button>
         <h2 class="nnw-title">{t("Checkpoints")}</h2>
         <span class="nnw-space" />
@@ -71,7 +71,12 @@ export function Panel({ client, changes, name, alive, onClose }: PanelProps) {
         </button>
       </div>
       {isSaving ? <SaveForm store={store} name={name} alive={alive} onDone={closeForm} /> : null}
-      <Working store={store} changes={changes} canUndo={history?.undo?.startsWith("load ") === true} alive={alive} />
+      <ProgressBar
+        store={store}
+        changes={changes}
+        canUndo={history?.undo?.startsWith("load ") === true}
+        alive={alive}
+      />
       <div class="nnw-shelves">
         <div class="nnw-shelf">
           <Files store={store} alive={alive} />

@@ -1,12 +1,12 @@
 import { CopyButton } from "../../components/CopyButton.tsx";
-import { Glyph } from "../../components/Icon.tsx";
+import { Icon } from "../../components/Icon.tsx";
 import { Note } from "../../components/Note.tsx";
 import { t, tx, word } from "../../i18n/translate.ts";
 import { bytesText, countText, exactCount } from "../../lib/format.ts";
 import type { ChangesStore } from "../../state/changesStore.ts";
 import { remainingText } from "../../state/checkpoints/progressRate.ts";
 import type { CheckpointsStore, Outcome, Work } from "../../state/checkpoints/store.ts";
-import { Mark } from "./StatusMark.tsx";
+import { StatusMark } from "./StatusMark.tsx";
 
 interface WorkingProps {
   readonly store: CheckpointsStore;
@@ -17,13 +17,13 @@ interface WorkingProps {
 }
 
 /** What is under way, how fast, how long yet; and how the last piece of work ended. */
-export function Working({ store, changes, canUndo, alive }: WorkingProps) {
+export function ProgressBar({ store, changes, canUndo, alive }: WorkingProps) {
   const { work, outcome } = store;
   if (work !== null) {
     return <Progress work={work} onCancel={() => store.cancel()} />;
   }
   return outcome === null ? null : (
-    <Ended
+    <OutcomeNote
       outcome={outcome}
       {...{ canUndo, alive }}
       onUndo={() => undo(store, changes)}
@@ -44,7 +44,7 @@ const VERBS: Readonly<Record<Work["what"], string>> = {
 };
 
 function Progress({ work, onCancel }: { readonly work: Work; readonly onCancel: () => void }) {
-  const { done, total, rate, remaining } = work.pace;
+  const { done, total, rate, remaining } = work.progress;
   const share = total > 0 ? Math.min(1, done / total) : 0;
   const figures = [
     total > 0 ? t("{0} of {1}", bytesText(done), bytesText(total)) : "",
@@ -82,7 +82,7 @@ interface EndedProps {
   readonly onClose: () => void;
 }
 
-function Ended({ outcome, canUndo, alive, onUndo, onClose }: EndedProps) {
+function OutcomeNote({ outcome, canUndo, alive, onUndo, onClose }: EndedProps) {
   const close = (
     <button
       type="button"
@@ -91,11 +91,11 @@ function Ended({ outcome, canUndo, alive, onUndo, onClose }: EndedProps) {
       title={t("Close")}
       onClick={onClose}
     >
-      <Glyph name="close" />
+      <Icon name="close" />
     </button>
   );
   if (outcome.what === "failed") {
-    const { fault, of } = outcome;
+    const { error, of } = outcome;
     const what = {
       load: word("Nothing was loaded."),
       save: word("Nothing was saved."),
@@ -104,7 +104,7 @@ function Ended({ outcome, canUndo, alive, onUndo, onClose }: EndedProps) {
     return (
       <div class="nnw-ended">
         <Note kind="error" role="alert">
-          <b>{t(what)}</b> {fault.message} {fault.message.includes(fault.hint) ? "" : fault.hint}
+          <b>{t(what)}</b> {error.message} {error.message.includes(error.hint) ? "" : error.hint}
         </Note>
         {close}
       </div>
@@ -129,7 +129,7 @@ function Ended({ outcome, canUndo, alive, onUndo, onClose }: EndedProps) {
   return (
     <div class="nnw-ended">
       <div class="nnw-good" role="status">
-        <Glyph name="check" class="nnw-ok" />
+        <Icon name="check" class="nnw-ok" />
         <span>
           {outcome.what === "load"
             ? tx(
@@ -152,7 +152,7 @@ function Ended({ outcome, canUndo, alive, onUndo, onClose }: EndedProps) {
             class="nnw-tag nnw-ok"
             title={t(outcome.what === "load" ? "Compared with the file afterwards" : "Read back and compared")}
           >
-            <Mark name="shield" /> {t("verified")}
+            <StatusMark name="shield" /> {t("verified")}
           </span>
         ) : null}
         <span class="nnw-space" />

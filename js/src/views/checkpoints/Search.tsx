@@ -1,5 +1,5 @@
 import { useEffect, useRef, useState } from "preact/hooks";
-import { Glyph } from "../../components/Icon.tsx";
+import { Icon } from "../../components/Icon.tsx";
 import { t } from "../../i18n/translate.ts";
 
 const TYPING_MS = 150;
@@ -32,7 +32,7 @@ export function Search({ text, label, alive, onText }: SearchProps) {
   };
   return (
     <label class="nnw-find">
-      <Glyph name="search" class="nnw-dim" />
+      <Icon name="search" class="nnw-dim" />
       <input
         type="search"
         value={typed}

@@ -12,10 +12,10 @@ const PATHS = {
   equal: "M3 6h10M3 10h10",
 } as const;
 
-export type MarkName = keyof typeof PATHS;
+export type StatusMarkName = keyof typeof PATHS;
 
 /** A line drawing that only the panel of checkpoints has; always beside words. */
-export function Mark({ name }: { readonly name: MarkName }) {
+export function StatusMark({ name }: { readonly name: StatusMarkName }) {
   const isDashed = name === "hollow";
   return (
     <svg

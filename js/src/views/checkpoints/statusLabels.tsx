@@ -1,11 +1,11 @@
 import type { ComponentChildren } from "preact";
-import { Glyph } from "../../components/Icon.tsx";
+import { Icon } from "../../components/Icon.tsx";
 import { t } from "../../i18n/translate.ts";
 import type { Difference, Status } from "../../protocol/messages.ts";
-import { Mark } from "./StatusMark.tsx";
+import { StatusMark } from "./StatusMark.tsx";
 
 /** How a status or a difference is shown: an icon, a word, a colour's token. */
-export interface Look {
+export interface StatusLabel {
   readonly word: string;
   readonly icon: ComponentChildren;
   readonly color: string;
@@ -24,53 +24,58 @@ export const STATUSES: readonly Status[] = [
 
 export const DIFFERENCES: readonly Difference[] = ["values", "shape", "dtype", "removed", "added", "equal"];
 
-export function statusLook(status: Status): Look {
+export function statusLabel(status: Status): StatusLabel {
   switch (status) {
     case "match":
-      return look(t("match"), <Glyph name="check" />, "ok", t("Same name, shape and dtype: will be loaded"));
+      return label(t("match"), <Icon name="check" />, "ok", t("Same name, shape and dtype: will be loaded"));
     case "renamed":
-      return look(t("renamed"), <Mark name="swap" />, "info", t("Under another name in the file: will be loaded"));
+      return label(
+        t("renamed"),
+        <StatusMark name="swap" />,
+        "info",
+        t("Under another name in the file: will be loaded"),
+      );
     case "dtype_cast":
-      return look(
+      return label(
         t("dtype cast"),
-        <Mark name="waves" />,
+        <StatusMark name="waves" />,
         "t3",
         t("Another dtype in the file: will be loaded and cast"),
       );
     case "tied":
-      return look(t("tied"), <Glyph name="link" />, "t0", t("Its bytes come with another name"));
+      return label(t("tied"), <Icon name="link" />, "t0", t("Its bytes come with another name"));
     case "shape_mismatch":
-      return look(
+      return label(
         t("shape mismatch"),
-        <Mark name="unequal" />,
+        <StatusMark name="unequal" />,
         "err",
         t("Another shape in the file: keeps its values"),
       );
     case "missing":
-      return look(t("missing"), <Mark name="hollow" />, "warn", t("Not in the file: keeps its values"));
+      return label(t("missing"), <StatusMark name="hollow" />, "warn", t("Not in the file: keeps its values"));
     case "unexpected":
-      return look(t("unexpected"), <Glyph name="plus" />, "dim", t("Only in the file: left alone"));
+      return label(t("unexpected"), <Icon name="plus" />, "dim", t("Only in the file: left alone"));
   }
 }
 
-export function differenceLook(kind: Difference, a: string, b: string): Look {
+export function differenceLabel(kind: Difference, a: string, b: string): StatusLabel {
   switch (kind) {
     case "values":
-      return look(t("values"), <Mark name="delta" />, "warn", t("Same shape and dtype, other values"));
+      return label(t("values"), <StatusMark name="delta" />, "warn", t("Same shape and dtype, other values"));
     case "shape":
-      return look(t("shape"), <Mark name="unequal" />, "err", t("Another shape on either side"));
+      return label(t("shape"), <StatusMark name="unequal" />, "err", t("Another shape on either side"));
     case "dtype":
-      return look(t("dtype"), <Mark name="waves" />, "t3", t("Another dtype on either side"));
+      return label(t("dtype"), <StatusMark name="waves" />, "t3", t("Another dtype on either side"));
     case "removed":
-      return look(t("only first"), <Glyph name="minus" />, "info", t("Only in {0}", a));
+      return label(t("only first"), <Icon name="minus" />, "info", t("Only in {0}", a));
     case "added":
-      return look(t("only second"), <Glyph name="plus" />, "info", t("Only in {0}", b));
+      return label(t("only second"), <Icon name="plus" />, "info", t("Only in {0}", b));
     case "equal":
-      return look(t("equal"), <Mark name="equal" />, "ok", t("Bit for bit the same"));
+      return label(t("equal"), <StatusMark name="equal" />, "ok", t("Bit for bit the same"));
   }
 }
 
-function look(word: string, icon: ComponentChildren, token: string, hint: string): Look {
+function label(word: string, icon: ComponentChildren, token: string, hint: string): StatusLabel {
   return { word, icon, color: `var(--nnw-${token})`, hint };
 }
 

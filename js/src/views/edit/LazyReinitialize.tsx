@@ -1,22 +1,22 @@
 import type { FunctionComponent } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { reinitializePart } from "../../bundles/lazy.ts";
-import { Unready } from "../../components/Pending.tsx";
-import { type Fault, faultOf } from "../../lib/errors.ts";
+import { reinitializePart } from "../../bundles/lazyParts.ts";
+import { Pending } from "../../components/Pending.tsx";
+import { type PageError, toPageError } from "../../lib/errors.ts";
 import type { ReinitializeProps } from "./Reinitialize.tsx";
 
 /** The panel that fills tensors anew, which comes from the kernel when it is first opened. */
-export function LateReinitialize(props: ReinitializeProps) {
+export function LazyReinitialize(props: ReinitializeProps) {
   const { client, path, alive } = props;
   const [Panel, setPanel] = useState<FunctionComponent<ReinitializeProps> | null>(null);
-  const [fault, setFault] = useState<Fault | null>(null);
+  const [error, setError] = useState<PageError | null>(null);
   const load = (): void => {
-    setFault(null);
+    setError(null);
     reinitializePart(client).then(
       (made) => setPanel(() => made),
-      (error: unknown) => setFault(faultOf(error)),
+      (error: unknown) => setError(toPageError(error)),
     );
   };
   useEffect(load, [client]);
-  return Panel === null ? <Unready onRetry={load} {...{ fault, path, alive }} /> : <Panel {...props} />;
+  return Panel === null ? <Pending onRetry={load} {...{ error, path, alive }} /> : <Panel {...props} />;
 }

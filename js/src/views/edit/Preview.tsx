@@ -1,12 +1,11 @@
 import { useMemo, useState } from "preact/hooks";
-import { tickPlace } from "../../components/Histogram.tsx";
+import { Ticks } from "../../components/Histogram.tsx";
 import { PathLink } from "../../components/PathText.tsx";
 import { Section } from "../../components/Section.tsx";
 import { TieBadge } from "../../components/TieBadge.tsx";
 import { t } from "../../i18n/translate.ts";
 import { countText, exactCount, exactFloat, floatText, meanText } from "../../lib/format.ts";
-import { ticks, zeroAt } from "../../lib/histogram.ts";
-import { overlayPaths } from "../../lib/overlay.ts";
+import { overlayPaths, zeroAt } from "../../lib/histogram.ts";
 import type { ChangedTensor, Figures, InitReply, Overlay } from "../../protocol/messages.ts";
 
 const WIDTH = 378;
@@ -68,7 +67,7 @@ export function Preview({ reply, isStale, isApplied, alive, onNavigate }: Previe
       >
         <ul class="nnw-changes">
           {reply.tensors.map((tensor) => (
-            <Changed
+            <ChangedTensorLine
               key={tensor.path}
               tensor={tensor}
               isShown={tensor === shown}
@@ -93,7 +92,7 @@ interface ChangedProps {
   readonly onNavigate: (path: string) => void;
 }
 
-function Changed({ tensor, isShown, onShow, alive, onNavigate }: ChangedProps) {
+function ChangedTensorLine({ tensor, isShown, onShow, alive, onNavigate }: ChangedProps) {
   const { path, shape, tie, how } = tensor;
   return (
     <li>
@@ -103,7 +102,7 @@ function Changed({ tensor, isShown, onShow, alive, onNavigate }: ChangedProps) {
       ) : (
         <button
           type="button"
-          class="nnw-link"
+          class="nnw-link nnw-ellipsis"
           title={t("Show {0} above", path)}
           aria-pressed={isShown}
           onClick={onShow}
@@ -139,13 +138,7 @@ function OverlayPlot({ overlay, tensor }: { readonly overlay: Overlay; readonly 
         </svg>
         {zero === null ? null : <i class="nnw-zero" style={{ left: `${zero * 100}%` }} />}
       </div>
-      <div class="nnw-ticks" aria-hidden="true">
-        {ticks(bins).map((tick) => (
-          <span key={tick.value} {...tickPlace(tick.at)}>
-            {floatText(tick.value, 2)}
-          </span>
-        ))}
-      </div>
+      <Ticks bins={bins} />
     </div>
   );
 }

@@ -1,24 +1,24 @@
 import { useEffect, useLayoutEffect, useReducer, useRef, useState } from "preact/hooks";
 import { Code } from "../../components/Code.tsx";
-import { Glyph } from "../../components/Icon.tsx";
-import { FaultNote, Note } from "../../components/Note.tsx";
-import { Unready } from "../../components/Pending.tsx";
-import { Stale } from "../../components/StaleOptimizer.tsx";
+import { Icon } from "../../components/Icon.tsx";
+import { ErrorNote, Note } from "../../components/Note.tsx";
+import { Pending } from "../../components/Pending.tsx";
+import { StaleOptimizer } from "../../components/StaleOptimizer.tsx";
 import { useChanges } from "../../hooks/useChanges.ts";
-import { useSettled } from "../../hooks/useDebounced.ts";
+import { useDebounced } from "../../hooks/useDebounced.ts";
 import { useQuery } from "../../hooks/useQuery.ts";
 import { useUniqueId } from "../../hooks/useUniqueId.ts";
 import { t, tx } from "../../i18n/translate.ts";
-import { type Fault, faultOf } from "../../lib/errors.ts";
+import { type PageError, toPageError } from "../../lib/errors.ts";
 import { stdHint } from "../../lib/initGain.ts";
-import { take } from "../../lib/keyEvents.ts";
+import { consumeEvent } from "../../lib/keyEvents.ts";
 import type { Client } from "../../protocol/client.ts";
 import type { InitializersReply, Only, Scope } from "../../protocol/messages.ts";
 import {
-  type Aim,
   bodyOf,
-  checked,
-  drawnSeed,
+  type ChangeTarget,
+  checkForm,
+  drawSeed,
   reduceForm,
   startingForm,
   suggestion,
@@ -61,8 +61,8 @@ export function Reinitialize({ client, path, editing, generation, alive, onNavig
   if (!isMeant) {
     choose(start);
   }
-  const [fault, setFault] = useState<Fault | null>(null);
-  const aim: Aim = { path, scope, only, filter, chips };
+  const [error, setError] = useState<PageError | null>(null);
+  const aim: ChangeTarget = { path, scope, only, filter, chips };
   const question = { ...targetOf(aim), ...(filter !== "" || chips.length > 0 ? { filter, chips } : {}) };
   const offered = useQuery(client, "initializers", question, { generation: 0, alive });
   const offer = offered.answer?.body ?? null;
@@ -83,13 +83,13 @@ export function Reinitialize({ client, path, editing, generation, alive, onNavig
   }, [offer, isOffered]);
 
   const initializer = offer?.initializers.find(({ name }) => name === form.how);
-  const problems = initializer === undefined ? NO_PROBLEMS : checked(form, initializer).problems;
+  const problems = initializer === undefined ? NO_PROBLEMS : checkForm(form, initializer).problems;
   const body = isOffered && offer.problem === null ? bodyOf(aim, form, initializer) : null;
   const key = JSON.stringify(body);
-  useEffect(() => setFault(null), [key]);
+  useEffect(() => setError(null), [key]);
   const { applied, isBusy } = useChanges(changes);
   const isApplied = applied !== null && applied.key === key;
-  const settled = useSettled(body, key);
+  const settled = useDebounced(body, key);
   const preview = useQuery(client, "preview", isApplied ? null : settled, { generation, alive });
   const reply = isApplied ? applied.reply : body === null ? null : (preview.answer?.body ?? null);
   const isCurrent = isApplied || (preview.isCurrent && JSON.stringify(settled) === key);
@@ -97,26 +97,26 @@ export function Reinitialize({ client, path, editing, generation, alive, onNavig
 
   const apply = (): void => {
     if (canApply) {
-      setFault(null);
-      changes.apply(body, key).catch((error: unknown) => setFault(faultOf(error)));
+      setError(null);
+      changes.apply(body, key).catch((error: unknown) => setError(toPageError(error)));
     }
   };
   const onKeyDown = (event: KeyboardEvent): void => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
-      take(event);
+      consumeEvent(event);
       apply();
     }
   };
   const id = useUniqueId();
   if (offer === null) {
-    return <Unready fault={offered.fault} onRetry={offered.retry} {...{ path, alive }} />;
+    return <Pending error={offered.error} onRetry={offered.retry} {...{ path, alive }} />;
   }
   const { fan } = offer;
   const value = (name: string): string => {
     const parameter = initializer?.parameters.find((each) => each.name === name);
     return parameter ? textOf(form, parameter) : "";
   };
-  const failed = fault ?? offered.fault ?? preview.fault;
+  const failed = error ?? offered.error ?? preview.error;
   return (
     // biome-ignore lint/a11y/noStaticElementInteractions: Ctrl+Enter applies from any field.
     <div class="nnw-reinit" onKeyDown={onKeyDown}>
@@ -160,9 +160,9 @@ export function Reinitialize({ client, path, editing, generation, alive, onNavig
               class="nnw-icon-button"
               aria-label={t("Draw another seed")}
               title={t("Draw another seed")}
-              onClick={() => change({ type: "seeded", seed: drawnSeed() })}
+              onClick={() => change({ type: "seeded", seed: drawSeed() })}
             >
-              <Glyph name="dice" />
+              <Icon name="dice" />
             </button>
             {problems.seed === undefined ? (
               <span class="nnw-caption">
@@ -203,12 +203,12 @@ export function Reinitialize({ client, path, editing, generation, alive, onNavig
         </Note>
       ) : null}
       {failed === null ? null : (
-        <FaultNote
-          fault={failed}
+        <ErrorNote
+          error={failed}
           path={path}
-          what={fault === null ? t("This can’t be previewed.") : t("Nothing was changed.")}
+          what={error === null ? t("This can’t be previewed.") : t("Nothing was changed.")}
           alive={alive}
-          onRetry={fault !== null ? apply : offered.fault !== null ? offered.retry : preview.retry}
+          onRetry={error !== null ? apply : offered.error !== null ? offered.retry : preview.retry}
         />
       )}
       {reply === null && body !== null && failed === null ? (
@@ -222,7 +222,7 @@ export function Reinitialize({ client, path, editing, generation, alive, onNavig
               {warning}
             </Note>
           ))}
-          <Stale
+          <StaleOptimizer
             stale={reply.stale}
             clears={form.clears}
             isApplied={isApplied}

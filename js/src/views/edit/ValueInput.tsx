@@ -1,6 +1,6 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { t } from "../../i18n/translate.ts";
-import { type Fault, faultOf } from "../../lib/errors.ts";
+import { type PageError, toPageError } from "../../lib/errors.ts";
 
 /** Writes one value; resolves to what to warn of. */
 export type SetValue = (text: string) => Promise<readonly string[]>;
@@ -16,7 +16,7 @@ interface ValueInputProps {
 /** A value to be typed over: Enter applies, Escape cancels; what is wrong with it stands beside it. */
 export function ValueInput({ name, text, onSet, onClose }: ValueInputProps) {
   const input = useRef<HTMLInputElement>(null);
-  const [fault, setFault] = useState<Fault | null>(null);
+  const [error, setError] = useState<PageError | null>(null);
   const [isBusy, setBusy] = useState(false);
   useEffect(() => {
     input.current?.focus();
@@ -34,7 +34,7 @@ export function ValueInput({ name, text, onSet, onClose }: ValueInputProps) {
     try {
       onClose(await onSet(typed));
     } catch (error) {
-      setFault(faultOf(error));
+      setError(toPageError(error));
       setBusy(false);
     }
   };
@@ -57,19 +57,19 @@ export function ValueInput({ name, text, onSet, onClose }: ValueInputProps) {
         autocomplete="off"
         spellcheck={false}
         aria-label={t("New value of {0}", name)}
-        aria-invalid={fault !== null}
+        aria-invalid={error !== null}
         readOnly={isBusy}
         // What is typed stays when the table round it is drawn again.
         defaultValue={text}
         onKeyDown={onKeyDown}
-        onInput={() => setFault(null)}
+        onInput={() => setError(null)}
         onClick={(event) => event.stopPropagation()}
         onDblClick={(event) => event.stopPropagation()}
         onBlur={() => isBusy || onClose(null)}
       />
-      {fault === null ? null : (
+      {error === null ? null : (
         <span class="nnw-value-fault" role="alert">
-          {fault.message} {fault.hint}
+          {error.message} {error.hint}
         </span>
       )}
     </>

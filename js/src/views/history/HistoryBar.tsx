@@ -1,7 +1,7 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { CopyButton } from "../../components/CopyButton.tsx";
-import { Glyph } from "../../components/Icon.tsx";
+import { Icon } from "../../components/Icon.tsx";
 import { Note } from "../../components/Note.tsx";
 import { useChanges } from "../../hooks/useChanges.ts";
 import { t, tx } from "../../i18n/translate.ts";
@@ -22,7 +22,7 @@ interface HistoryBarProps {
 
 /** What was done to the model, and the way back. */
 export function HistoryBar({ changes, alive, children, onLeave }: HistoryBarProps) {
-  const { history, isBusy, isLogOpen, trouble } = useChanges(changes);
+  const { history, isBusy, isLogOpen, error } = useChanges(changes);
   const entries = history?.entries ?? [];
   const last = entries.findLast(({ state }) => state !== "undone");
   const n = history?.n_changes ?? 0;
@@ -44,18 +44,18 @@ export function HistoryBar({ changes, alive, children, onLeave }: HistoryBarProp
         aria-disabled={!canTurn}
         onClick={() => canTurn && changes.turn(turn)}
       >
-        <Glyph name={turn} />
+        <Icon name={turn} />
       </button>
     );
   };
   return (
     <section class="nnw-history" aria-label={t("History")}>
       <Question changes={changes} alive={alive} onLeave={onLeave} />
-      {trouble === null ? null : (
+      {error === null ? null : (
         <div class="nnw-ask">
           <Note kind="error" role="alert">
-            <b>{trouble.message}</b>
-            <p>{trouble.hint}</p>
+            <b>{error.message}</b>
+            <p>{error.hint}</p>
             <button type="button" class="nnw-button" onClick={() => changes.dispatch({ type: "dismissed" })}>
               {t("Close")}
             </button>
@@ -66,7 +66,7 @@ export function HistoryBar({ changes, alive, children, onLeave }: HistoryBarProp
       <div class="nnw-bar">
         {button("undo", "u", history?.undo ?? null)}
         {button("redo", "Shift+U", history?.redo ?? null)}
-        <span class="nnw-last">
+        <span class="nnw-last nnw-ellipsis">
           {isLogOpen && history !== null ? (
             t("undo holds {0} of {1}", bytesText(history.kept_bytes), bytesText(history.budget_bytes))
           ) : last === undefined ? (

@@ -1,4 +1,4 @@
-import { Glyph } from "../../components/Icon.tsx";
+import { Icon } from "../../components/Icon.tsx";
 import { t, word } from "../../i18n/translate.ts";
 import { exactCount } from "../../lib/format.ts";
 import type { HistoryEntry, HistoryReply } from "../../protocol/messages.ts";
@@ -36,8 +36,8 @@ function Line({ entry }: { readonly entry: HistoryEntry }) {
       title={[`${label} → ${where}`, ...marks].join("\n").trim()}
     >
       <span class="nnw-dim">{timeText(time)}</span>
-      <Glyph name={state === "undone" ? "redo" : warnings.length > 0 ? "warning" : "check"} />
-      <span class="nnw-what">
+      <Icon name={state === "undone" ? "redo" : warnings.length > 0 ? "warning" : "check"} />
+      <span class="nnw-what nnw-ellipsis">
         <bdi>{label}</bdi>
         {label.startsWith(paths[0] ?? " ") ? null : (
           <>

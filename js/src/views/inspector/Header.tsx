@@ -1,6 +1,6 @@
 import type { ComponentChildren } from "preact";
 import { CopyButton } from "../../components/CopyButton.tsx";
-import { Glyph } from "../../components/Icon.tsx";
+import { Icon } from "../../components/Icon.tsx";
 import { PathText } from "../../components/PathText.tsx";
 import { TieBadge } from "../../components/TieBadge.tsx";
 import { t, word } from "../../i18n/translate.ts";
@@ -19,7 +19,7 @@ interface HeadProps {
 }
 
 /** Which thing this is: its path, the way to its neighbours in the fold, and one line of facts. */
-export function Head({ path, reply, isCurrent, alive, onNavigate, headingId }: HeadProps) {
+export function Header({ path, reply, isCurrent, alive, onNavigate, headingId }: HeadProps) {
   const own = isCurrent ? reply : null;
   const access = own?.code[0]?.code;
   const root = access ?? own?.class_name ?? t("model");
@@ -64,7 +64,7 @@ function FoldSteps({ siblings, isTensor, alive, onNavigate }: FoldStepsProps) {
         disabled={to === null || !alive}
         onClick={() => to !== null && onNavigate(to)}
       >
-        <Glyph name={icon === "next" ? "chevron" : "back"} />
+        <Icon name={icon === "next" ? "chevron" : "back"} />
       </button>
     );
   };

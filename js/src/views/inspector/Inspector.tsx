@@ -1,22 +1,22 @@
 import type { RefObject } from "preact";
 import { useCallback, useEffect, useImperativeHandle, useMemo, useRef, useState } from "preact/hooks";
 import { CodePanel } from "../../components/Code.tsx";
-import { FaultNote, Note } from "../../components/Note.tsx";
+import { ErrorNote, Note } from "../../components/Note.tsx";
 import { PathLink } from "../../components/PathText.tsx";
 import { type Tab, Tabs, tabIds } from "../../components/Tabs.tsx";
 import { type Answer, useQuery } from "../../hooks/useQuery.ts";
 import { useUniqueId } from "../../hooks/useUniqueId.ts";
 import { t, tx } from "../../i18n/translate.ts";
-import type { Tone } from "../../lib/colormap.ts";
+import type { Theme } from "../../lib/colormap.ts";
 import { plainText, toNumber } from "../../lib/format.ts";
-import { isModified, take } from "../../lib/keyEvents.ts";
+import { consumeEvent, isModified } from "../../lib/keyEvents.ts";
 import type { Client } from "../../protocol/client.ts";
 import type { InspectReply, ValuesBody } from "../../protocol/messages.ts";
 import { type Editing, EditingContext } from "../edit/editingContext.ts";
-import { LateReinitialize } from "../edit/LazyReinitialize.tsx";
+import { LazyReinitialize } from "../edit/LazyReinitialize.tsx";
 import { Findings } from "./Findings.tsx";
-import { Head } from "./Header.tsx";
-import type { Along } from "./heatmap/useHeatMap.ts";
+import { Header } from "./Header.tsx";
+import type { PrefetchedValues } from "./heatmap/useHeatMap.ts";
 import { ModuleOverview } from "./ModuleOverview.tsx";
 import { BINS } from "./stats/statsRequest.ts";
 import { TensorOverview } from "./TensorOverview.tsx";
@@ -39,7 +39,7 @@ export interface InspectorProps {
   readonly onNavigate: (path: string) => void;
   /** Paths of the tie group under the pointer, or null when it leaves. */
   readonly onHover: (paths: readonly string[] | null) => void;
-  readonly tone: Tone;
+  readonly theme: Theme;
   /** Whether there is a kernel to ask. Without one what was read stays, and what needs it is disabled. */
   readonly alive: boolean;
   readonly handle?: RefObject<InspectorHandle | null>;
@@ -56,13 +56,13 @@ type TabId = "overview" | "init" | "ties" | "code" | "findings" | "trace";
 
 /** Everything about the selected row. */
 export function Inspector(props: InspectorProps) {
-  const { client, path, onNavigate, onHover, tone, alive, handle, editing = null, touched = 0 } = props;
+  const { client, path, onNavigate, onHover, theme, alive, handle, editing = null, touched = 0 } = props;
   const id = useUniqueId();
   const traced = useTraced(client);
   const [unannounced, setUnannounced] = useState(0);
   const generation = props.generation + unannounced;
   const asked = { generation: generation + traced + touched, alive };
-  const along = useRef<Along>({ asked: [], came: [] }).current;
+  const along = useRef<PrefetchedValues>({ asked: [], came: [] }).current;
   const windows = useRef<readonly ValuesBody[]>([]);
   const inspect = useQuery(
     client,
@@ -77,7 +77,7 @@ export function Inspector(props: InspectorProps) {
       },
     },
   );
-  along.came = useMemo(() => brought(inspect.answer, windows.current), [inspect.answer]);
+  along.came = useMemo(() => valuesAlong(inspect.answer, windows.current), [inspect.answer]);
   const trace = useQuery(client, "trace", path === "" ? {} : null, { generation: traced, alive });
   const reply = inspect.answer?.body ?? null;
 
@@ -92,8 +92,8 @@ export function Inspector(props: InspectorProps) {
     }
   }, [reply]);
 
-  const isUnread = !alive && !inspect.isCurrent && inspect.fault === null;
-  const tabs = tabsFor(reply, trace.answer !== null && trace.fault === null, editing !== null);
+  const isUnread = !alive && !inspect.isCurrent && inspect.error === null;
+  const tabs = tabsFor(reply, trace.answer !== null && trace.error === null, editing !== null);
   const [wanted, setWanted] = useState<TabId>("overview");
   const selected = tabs.some((tab) => tab.id === wanted) ? wanted : "overview";
   const hasMore = path === "" && selected === "findings" && (reply?.findings.length ?? 0) >= MOST_INSPECTED;
@@ -119,17 +119,17 @@ export function Inspector(props: InspectorProps) {
     const siblings = inspect.isCurrent && alive ? reply?.siblings : null;
     const to = event.key === "[" ? siblings?.previous : event.key === "]" ? siblings?.next : null;
     if (to != null) {
-      take(event);
+      consumeEvent(event);
       onNavigate(to);
     } else if (event.key === "Escape" && cancel.current !== null) {
-      take(event);
+      consumeEvent(event);
       cancel.current();
     }
   };
   return (
     <EditingContext.Provider value={editing}>
       <section class="nnw-inspector" aria-label={t("Inspector")} onKeyDown={onKeyDown} onCopy={copyPlain}>
-        <Head
+        <Header
           path={path}
           reply={isUnread ? null : reply}
           isCurrent={inspect.isCurrent}
@@ -146,9 +146,9 @@ export function Inspector(props: InspectorProps) {
           // biome-ignore lint/a11y/noNoninteractiveTabindex: a panel that scrolls must be reachable.
           tabIndex={0}
         >
-          {inspect.fault === null ? null : (
-            <FaultNote
-              fault={inspect.fault}
+          {inspect.error === null ? null : (
+            <ErrorNote
+              error={inspect.error}
               path={path}
               what={t("This can’t be inspected now.")}
               alive={alive}
@@ -156,7 +156,7 @@ export function Inspector(props: InspectorProps) {
             />
           )}
           {isUnread ? <p class="nnw-dim">{t("Not read while there was a kernel.")}</p> : null}
-          {isUnread || reply === null || (inspect.fault !== null && !inspect.isCurrent) ? null : (
+          {isUnread || reply === null || (inspect.error !== null && !inspect.isCurrent) ? null : (
             <div class={inspect.isCurrent ? "nnw-panel" : "nnw-panel nnw-stale"} aria-busy={!inspect.isCurrent}>
               {selected === "overview" ? (
                 <Overview
@@ -166,7 +166,7 @@ export function Inspector(props: InspectorProps) {
                     reply,
                     generation,
                     alive: alive && inspect.isCurrent,
-                    tone,
+                    theme,
                     along,
                     onNavigate,
                     onCancellable,
@@ -174,7 +174,7 @@ export function Inspector(props: InspectorProps) {
                 />
               ) : null}
               {selected === "init" && editing !== null ? (
-                <LateReinitialize
+                <LazyReinitialize
                   {...{ client, path: reply.path, editing, generation, onNavigate }}
                   alive={alive && inspect.isCurrent}
                   onCancel={() => {
@@ -210,7 +210,7 @@ export function Inspector(props: InspectorProps) {
 }
 
 /** The windows that came with the facts, as answers to what would have asked for them. */
-function brought(answer: Answer<"inspect"> | null, asked: readonly ValuesBody[]): Answer<"values">[] {
+function valuesAlong(answer: Answer<"inspect"> | null, asked: readonly ValuesBody[]): Answer<"values">[] {
   return (answer?.body.windows ?? []).flatMap((body, at) =>
     body === null ? [] : [{ key: JSON.stringify(asked[at]), body, buffers: answer?.buffers ?? [] }],
   );
@@ -239,9 +239,9 @@ function countOf(n: number): string {
 }
 
 interface OverviewProps
-  extends Pick<InspectorProps, "client" | "path" | "generation" | "alive" | "tone" | "onNavigate"> {
+  extends Pick<InspectorProps, "client" | "path" | "generation" | "alive" | "theme" | "onNavigate"> {
   readonly reply: InspectReply;
-  readonly along: Along;
+  readonly along: PrefetchedValues;
   readonly onCancellable: (cancel: (() => void) | null) => void;
 }
 

@@ -1,16 +1,16 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { Histogram } from "../../components/Histogram.tsx";
-import { FaultNote, Note } from "../../components/Note.tsx";
+import { ErrorNote, Note } from "../../components/Note.tsx";
 import { Section } from "../../components/Section.tsx";
 import { t } from "../../i18n/translate.ts";
-import type { Tone } from "../../lib/colormap.ts";
+import type { Theme } from "../../lib/colormap.ts";
 import { floatText, toNumber } from "../../lib/format.ts";
 import type { Client } from "../../protocol/client.ts";
 import type { StatsReply, TensorFacts } from "../../protocol/messages.ts";
 import { HeatMap } from "./heatmap/HeatMap.tsx";
-import type { Along } from "./heatmap/useHeatMap.ts";
-import { Depth } from "./stats/AcrossBlocks.tsx";
+import type { PrefetchedValues } from "./heatmap/useHeatMap.ts";
+import { AcrossBlocks } from "./stats/AcrossBlocks.tsx";
 import { Statistics } from "./stats/Statistics.tsx";
 import { type Stats, useStats } from "./stats/useStats.ts";
 
@@ -24,8 +24,8 @@ interface TensorOverviewProps {
   readonly isInFold: boolean;
   readonly generation: number;
   readonly alive: boolean;
-  readonly tone: Tone;
-  readonly along: Along;
+  readonly theme: Theme;
+  readonly along: PrefetchedValues;
   readonly onNavigate: (path: string) => void;
   /** Told what Escape should cancel, while there is something. */
   readonly onCancellable: (cancel: (() => void) | null) => void;
@@ -33,9 +33,9 @@ interface TensorOverviewProps {
 
 /** A tensor at a glance: figures, distribution, gradient, values, and the same tensor across depth. */
 export function TensorOverview(props: TensorOverviewProps) {
-  const { client, path, tensor, isInFold, generation, alive, tone, along, onNavigate } = props;
+  const { client, path, tensor, isInFold, generation, alive, theme, along, onNavigate } = props;
   const depth = isInFold ? (
-    <Depth client={client} path={path} generation={generation} alive={alive} onNavigate={onNavigate} />
+    <AcrossBlocks client={client} path={path} generation={generation} alive={alive} onNavigate={onNavigate} />
   ) : null;
   if (tensor.readable !== null) {
     return (
@@ -54,7 +54,11 @@ export function TensorOverview(props: TensorOverviewProps) {
   if (toNumber(tensor.n_elements) === 1) {
     return (
       <>
-        <HeatMap {...{ client, path, generation, alive, tone, along }} shape={tensor.shape} hasGrad={tensor.has_grad} />
+        <HeatMap
+          {...{ client, path, generation, alive, theme, along }}
+          shape={tensor.shape}
+          hasGrad={tensor.has_grad}
+        />
         {depth}
       </>
     );
@@ -69,7 +73,7 @@ function sentence(text: string): string {
 
 /** Statistics, the two histograms, the heat map. The gradient's exact figures wait until the values' are done. */
 function Readable(props: TensorOverviewProps & { readonly children: ComponentChildren }) {
-  const { client, path, tensor, sampled, generation, alive, tone, along, onCancellable, children } = props;
+  const { client, path, tensor, sampled, generation, alive, theme, along, onCancellable, children } = props;
   const [isLog, setIsLog] = useState(false);
   const stats = useStats(client, path, "value", { generation, alive, sampled });
   const isSettled = stats.phase !== "sampling" && stats.phase !== "exact";
@@ -90,11 +94,11 @@ function Readable(props: TensorOverviewProps & { readonly children: ComponentChi
     return () => onCancellable(null);
   }, [isCancellable, onCancellable]);
 
-  if (stats.fault !== null && !stats.isCurrent) {
+  if (stats.error !== null && !stats.isCurrent) {
     return (
       <>
-        <FaultNote
-          fault={stats.fault}
+        <ErrorNote
+          error={stats.error}
           path={path}
           what={t("Values can’t be read now.")}
           alive={alive}
@@ -125,7 +129,7 @@ function Readable(props: TensorOverviewProps & { readonly children: ComponentChi
           <Gradient tensor={tensor} grad={grad} path={path} alive={alive} isLog={isLog} />
         </Section>
       </div>
-      <HeatMap {...{ client, path, generation, alive, tone, along }} shape={tensor.shape} hasGrad={tensor.has_grad} />
+      <HeatMap {...{ client, path, generation, alive, theme, along }} shape={tensor.shape} hasGrad={tensor.has_grad} />
       {children}
     </>
   );
@@ -158,10 +162,10 @@ function Gradient({ tensor, grad, path, alive, isLog }: GradientProps) {
       </p>
     );
   }
-  if (grad.fault !== null && grad.reply === null) {
+  if (grad.error !== null && grad.reply === null) {
     return (
-      <FaultNote
-        fault={grad.fault}
+      <ErrorNote
+        error={grad.error}
         path={path}
         what={t("The gradient can’t be read now.")}
         alive={alive}

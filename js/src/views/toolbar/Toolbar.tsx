@@ -1,12 +1,12 @@
 import type { RefObject } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { Glyph, type GlyphName } from "../../components/Icon.tsx";
+import { Icon, type IconName } from "../../components/Icon.tsx";
 import { t, word } from "../../i18n/translate.ts";
 import { bytesText, exactBytes, exactCount, shortCount } from "../../lib/format.ts";
 import type { Chip, OpenReply } from "../../protocol/messages.ts";
 
 const TYPING_MS = 120;
-const CHIPS: readonly { readonly chip: Chip; readonly glyph: GlyphName; readonly title: string }[] = [
+const CHIPS: readonly { readonly chip: Chip; readonly glyph: IconName; readonly title: string }[] = [
   { chip: word("trainable"), glyph: "unlock", title: word("Only parameters that ask for gradients") },
   { chip: word("frozen"), glyph: "lock", title: word("Only parameters with requires_grad False") },
   { chip: word("tied"), glyph: "link", title: word("Only tensors that share bytes with another") },
@@ -46,7 +46,7 @@ export function Toolbar(props: ToolbarProps) {
           disabled={!alive}
           onClick={() => onChip(chip)}
         >
-          <Glyph name={glyph} class={chip === "findings" ? "nnw-warn" : "nnw-dim"} />
+          <Icon name={glyph} class={chip === "findings" ? "nnw-warn" : "nnw-dim"} />
           {t(chip)} <b>{exactCount(open.chips[chip])}</b>
         </button>
       ))}
@@ -61,12 +61,12 @@ export function Toolbar(props: ToolbarProps) {
         disabled={!alive}
         onClick={onCheckpoints}
       >
-        <Glyph name="box" />
+        <Icon name="box" />
         <span class="nnw-wide-only">{t("Checkpoints")}</span>
       </button>
       {problem === null ? null : (
         <div class="nnw-problem" role="alert">
-          <Glyph name="warning" class="nnw-warn" /> {problem}
+          <Icon name="warning" class="nnw-warn" /> {problem}
         </div>
       )}
       <Busy isBusy={isBusy} />
@@ -94,7 +94,7 @@ function FilterBox({ filter, alive, box, onFilter, onLeave }: ToolbarProps) {
   };
   return (
     <label class="nnw-find">
-      <Glyph name="search" class="nnw-dim" />
+      <Icon name="search" class="nnw-dim" />
       <input
         ref={box}
         type="search"

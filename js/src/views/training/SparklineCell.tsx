@@ -1,7 +1,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { t, word } from "../../i18n/translate.ts";
 import { floatText } from "../../lib/format.ts";
-import { type Beats, type Course, SERIES } from "./history.ts";
+import { type Course, SERIES, type TrainingHistory } from "./history.ts";
 
 const WIDTH = 36;
 const HEIGHT = 16;
@@ -11,20 +11,20 @@ const WORDS = {
   update: word("last step over norm"),
 } as const;
 
-interface PulseCellProps {
-  readonly beats: Beats;
+interface SparklineCellProps {
+  readonly history: TrainingHistory;
   readonly path: string;
 }
 
 /** The course of a row's norm, gradient and steps, each as a line of its own scale. */
-export function PulseCell({ beats, path }: PulseCellProps) {
+export function SparklineCell({ history, path }: SparklineCellProps) {
   const [, redraw] = useState(0);
-  useEffect(() => beats.subscribe(() => redraw((count) => count + 1)), [beats]);
-  const courses = beats.of(path);
+  useEffect(() => history.subscribe(() => redraw((count) => count + 1)), [history]);
+  const courses = history.of(path);
   if (courses === null) {
     return <div class="nnw-pulse" role="gridcell" />;
   }
-  const words = courses.map((course, at) => told(course, SERIES[at] ?? "norm", beats.brokenSince(path, at)));
+  const words = courses.map((course, at) => courseText(course, SERIES[at] ?? "norm", history.brokenSince(path, at)));
   return (
     <div class="nnw-pulse" role="gridcell" aria-label={words.join(", ")}>
       {courses.map((course, at) => (
@@ -74,7 +74,7 @@ export function lineOf(course: Course): string {
     .join("");
 }
 
-function told(course: Course, series: keyof typeof WORDS, brokenSince: number | undefined): string {
+function courseText(course: Course, series: keyof typeof WORDS, brokenSince: number | undefined): string {
   const last = course.at(-1) ?? null;
   const what = `${t(WORDS[series])} ${last === null ? t("none") : floatText(last, 3)}`;
   return brokenSince === undefined ? what : t("{0} since step {1}", what, brokenSince);

@@ -4,18 +4,18 @@ import type { TickedBody } from "../../protocol/messages.ts";
 /** What is followed of each row, in the order of the wire. */
 export const SERIES = ["norm", "gradient", "update"] as const;
 
-const MOST_BEATS = 40;
+const MOST_VALUES = 40;
 
 /** The last values of one series of one row, the latest last; null where a beat had none. */
 export type Course = readonly (number | null)[];
 
 /** The last beats of each row, and who wants to hear of more. */
-export class Beats {
+export class TrainingHistory {
   readonly #rows = new Map<string, (number | null)[][]>();
   readonly #broken = new Map<string, number>();
   readonly #listeners = new Set<() => void>();
 
-  hear({ step, beats }: TickedBody): void {
+  add({ step, beats }: TickedBody): void {
     for (const [path, values] of Object.entries(beats)) {
       const row = this.#rows.get(path) ?? SERIES.map(() => []);
       this.#rows.set(path, row);
@@ -23,7 +23,7 @@ export class Beats {
         const course = row[at] ?? [];
         const number = value === null ? null : toNumber(value);
         course.push(number);
-        course.splice(0, course.length - MOST_BEATS);
+        course.splice(0, course.length - MOST_VALUES);
         const key = `${at} ${path}`;
         if (number === null || Number.isFinite(number)) {
           this.#broken.delete(key);

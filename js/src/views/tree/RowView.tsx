@@ -1,13 +1,14 @@
 import { useMemo, useState } from "preact/hooks";
-import type { Pulse } from "../../bundles/lazy.ts";
-import { Glyph } from "../../components/Icon.tsx";
+import type { TrainingPart } from "../../bundles/lazyParts.ts";
+import { Icon } from "../../components/Icon.tsx";
 import { tieColor } from "../../components/TieBadge.tsx";
-import { ROW_HEIGHT } from "../../hooks/useViewport.ts";
-import { spoken, t, tx, word } from "../../i18n/translate.ts";
+import { currentCatalogue, t, tx, word } from "../../i18n/translate.ts";
 import { copyText } from "../../lib/clipboard.ts";
 import { exactCount } from "../../lib/format.ts";
 import type { Row } from "../../protocol/messages.ts";
 import { CountCell, MarksCell, ShapeCell } from "./cells.tsx";
+
+export const ROW_HEIGHT = 24;
 
 /** What a row can be asked to do. */
 export interface RowActions {
@@ -33,15 +34,15 @@ interface RowViewProps {
   readonly why: string | null;
   readonly actions: RowActions;
   /** Draws the course of a training. */
-  readonly Beat: Pulse["Cell"] | null;
+  readonly Sparkline: TrainingPart["Cell"] | null;
 }
 
 /** One line of the tree grid. Few change at once: the others stay as they were drawn. */
 export function RowView(props: RowViewProps) {
-  return useMemo(() => <Line {...props} />, [...Object.values(props), spoken()]);
+  return useMemo(() => <Line {...props} />, [...Object.values(props), currentCatalogue()]);
 }
 
-function Line({ id, row, index, isSelected, isActive, isLit, why, actions, Beat }: RowViewProps) {
+function Line({ id, row, index, isSelected, isActive, isLit, why, actions, Sparkline }: RowViewProps) {
   const isTensor = row.kind === "tensor";
   const role = t(ROLE_WORDS[row.role ?? "parameter"]);
   const isBroken = row.problem !== null && (row.kind === "problem" || row.shape === "");
@@ -109,7 +110,7 @@ function Line({ id, row, index, isSelected, isActive, isLit, why, actions, Beat 
           <div class="nnw-dim nnw-dtype" role="gridcell" title={row.dtype}>
             {row.dtype_short}
           </div>
-          {Beat === null ? null : <Beat path={row.path} />}
+          {Sparkline === null ? null : <Sparkline path={row.path} />}
         </>
       )}
       <div class="nnw-marks" role="gridcell">
@@ -141,12 +142,12 @@ function Guides({ count }: { readonly count: number }) {
 
 function leadGlyph(row: Row) {
   if (row.kind === "alias" || row.kind === "cycle") {
-    return <Glyph name={row.kind} />;
+    return <Icon name={row.kind} />;
   }
   if (row.kind === "problem" || row.problem !== null) {
-    return row.expandable ? <Glyph name="chevron" /> : <Glyph name="no" class="nnw-err" />;
+    return row.expandable ? <Icon name="chevron" /> : <Icon name="no" class="nnw-err" />;
   }
-  return row.expandable ? <Glyph name="chevron" /> : null;
+  return row.expandable ? <Icon name="chevron" /> : null;
 }
 
 function classes(row: Row, isLit: boolean): string {
@@ -194,7 +195,7 @@ function CopyRow({ row, actions }: { readonly row: Row; readonly actions: RowAct
       title={isDone ? t("Copied") : t("Copy as Python (c)")}
       onClick={copy}
     >
-      <Glyph name={isDone ? "check" : "copy"} />
+      <Icon name={isDone ? "check" : "copy"} />
     </button>
   );
 }

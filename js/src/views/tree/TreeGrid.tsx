@@ -1,7 +1,7 @@
 import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
-import type { Pulse } from "../../bundles/lazy.ts";
+import type { TrainingPart } from "../../bundles/lazyParts.ts";
 import { useUniqueId } from "../../hooks/useUniqueId.ts";
-import { ROW_HEIGHT, scrollToRow, useViewport } from "../../hooks/useViewport.ts";
+import { type Block, drawnRows, scrollToRow, useVirtualRows } from "../../hooks/useVirtualRows.ts";
 import { t, tx, word } from "../../i18n/translate.ts";
 import { copyText } from "../../lib/clipboard.ts";
 import { exactCount } from "../../lib/format.ts";
@@ -14,7 +14,7 @@ import { isFiltered, pathOf } from "../../state/tree/treeState.ts";
 import type { TreeStore } from "../../state/tree/treeStore.ts";
 import { canFreeze } from "./cells.tsx";
 import { type Handlers, runCommand } from "./commands.ts";
-import { type RowActions, RowView } from "./RowView.tsx";
+import { ROW_HEIGHT, type RowActions, RowView } from "./RowView.tsx";
 import { Ruler } from "./Ruler.tsx";
 
 const HEADER_HEIGHT = 24;
@@ -41,7 +41,7 @@ interface TreeGridProps {
   /** Whether rows that are not here yet will come. */
   readonly alive: boolean;
   /** Draws the course of a training on a row, once there is one. */
-  readonly Beat: Pulse["Cell"] | null;
+  readonly Sparkline: TrainingPart["Cell"] | null;
 }
 
 /** The tree of modules and tensors: as many rows in the page as there are in sight. */
@@ -55,18 +55,18 @@ export function TreeGrid({
   onFilter,
   onStep,
   alive,
-  Beat,
+  Sparkline,
 }: TreeGridProps) {
   const state = store.state;
   const id = useUniqueId();
   const frame = useRef<HTMLDivElement>(null);
-  const viewport = useViewport(frame, HEADER_HEIGHT, state.total);
+  const sight = useVirtualRows(frame, blocksOf(state.total), HEADER_HEIGHT);
 
-  useEffect(() => store.look(viewport.first, viewport.last), [store, viewport.first, viewport.last]);
+  useEffect(() => store.look(sight.first, sight.last), [store, sight.first, sight.last]);
   // After the rows are drawn: only then is the frame as high as the new ones need.
   useLayoutEffect(() => {
     if (state.reveal.turn > 0 && frame.current !== null) {
-      scrollToRow(frame.current, HEADER_HEIGHT, state.reveal.index, true);
+      scrollToRow(frame.current, blocksOf(state.total), state.reveal.index, HEADER_HEIGHT, true);
     }
   }, [state.reveal]);
   // Drawing may replace the focused row; the focus stays in the tree if it was there, on the active row.
@@ -114,7 +114,7 @@ export function TreeGrid({
   const move = (index: number): void => {
     const to = Math.max(0, Math.min(index, store.state.total - 1));
     if (frame.current !== null) {
-      scrollToRow(frame.current, HEADER_HEIGHT, to);
+      scrollToRow(frame.current, blocksOf(store.state.total), to, HEADER_HEIGHT);
     }
     const row = store.state.rows.get(to);
     if (row === undefined) {
@@ -164,15 +164,7 @@ export function TreeGrid({
     runCommand(command, store.state, handlers);
   };
 
-  const drawn: number[] = [];
-  for (let index = viewport.start; index < viewport.stop; index += 1) {
-    drawn.push(index);
-  }
-  // The row the keyboard is on keeps its place in the page, so that the focus isn't lost by scrolling.
-  if (state.active < viewport.start || state.active >= viewport.stop) {
-    drawn.push(state.active);
-  }
-  const columns = COLUMNS.filter(([, kind]) => kind !== "pulse" || Beat !== null);
+  const columns = COLUMNS.filter(([, kind]) => kind !== "pulse" || Sparkline !== null);
   const letter = state.glow.tie ?? state.rows.get(state.active)?.tie ?? null;
   return (
     // Without a kernel none of the buttons in it has anything to say.
@@ -195,8 +187,8 @@ export function TreeGrid({
             </div>
           ))}
         </div>
-        <div class="nnw-rows" role="rowgroup" style={{ height: `${state.total * ROW_HEIGHT}px` }}>
-          {drawn.map((index) => {
+        <div class="nnw-rows" role="rowgroup" style={{ height: `${sight.height}px` }}>
+          {drawnRows(sight, state.active).map((index) => {
             const row = state.rows.get(index);
             if (row === undefined) {
               return <Waiting key={`w${index}`} index={index} isActive={index === state.active} alive={alive} />;
@@ -211,7 +203,7 @@ export function TreeGrid({
                 isActive={index === state.active}
                 isLit={(row.tie !== null && row.tie === letter) || state.glow.paths.has(row.path)}
                 why={row.path === "" && row.level === 1 ? store.open.totals.why : null}
-                {...{ actions, Beat }}
+                {...{ actions, Sparkline }}
               />
             );
           })}
@@ -234,6 +226,10 @@ export function TreeGrid({
       </div>
     </fieldset>
   );
+}
+
+function blocksOf(total: number): Block[] {
+  return [{ count: total, height: ROW_HEIGHT }];
 }
 
 interface WaitingProps {

@@ -1,4 +1,4 @@
-import { Glyph, type GlyphName } from "../../components/Icon.tsx";
+import { Icon, type IconName } from "../../components/Icon.tsx";
 import { TieBadge } from "../../components/TieBadge.tsx";
 import { t, word } from "../../i18n/translate.ts";
 import { countText, exactCount, secondsText, shortCount } from "../../lib/format.ts";
@@ -137,17 +137,17 @@ export function MarksCell({ row, onFreeze }: { readonly row: Row; readonly onFre
       </span>
       <span>{middleMark(row, onFreeze)}</span>
       <span>
-        {row.trace?.failed ? <Mark glyph="no" words={t("forward failed here")} tone="nnw-err" /> : null}
+        {row.trace?.failed ? <Mark icon="no" words={t("forward failed here")} tone="nnw-err" /> : null}
         {!row.trace?.failed && row.findings !== null ? (
           <Mark
-            glyph={row.findings === "note" ? "info" : "warning"}
+            icon={row.findings === "note" ? "info" : "warning"}
             words={t("finding: {0}", t(row.findings))}
             tone={TONES[row.findings]}
           />
         ) : null}
         {!row.trace?.failed && row.findings === null && inside > 0 && !row.expanded ? (
           <Mark
-            glyph="warning"
+            icon="warning"
             words={t(inside === 1 ? "{0} finding inside" : "{0} findings inside", countText(inside))}
             tone="nnw-dim"
           />
@@ -173,10 +173,10 @@ export function canFreeze(row: Row): boolean {
 
 function middleMark(row: Row, onFreeze: () => void) {
   if (row.role === "unregistered") {
-    return <Mark glyph="dashed" words={t("unregistered: state_dict() and .to() will not see it")} tone="nnw-dim" />;
+    return <Mark icon="dashed" words={t("unregistered: state_dict() and .to() will not see it")} tone="nnw-dim" />;
   }
   if (!canFreeze(row)) {
-    return row.frozen === null ? null : <Mark glyph="lock" words={t(FROZEN[row.frozen])} tone="nnw-dim" />;
+    return row.frozen === null ? null : <Mark icon="lock" words={t(FROZEN[row.frozen])} tone="nnw-dim" />;
   }
   const words = t(FROZEN[row.frozen ?? "none"]);
   const isAll = row.frozen === "all";
@@ -197,15 +197,15 @@ function middleMark(row: Row, onFreeze: () => void) {
       }}
       onDblClick={(event) => event.stopPropagation()}
     >
-      <Glyph name={row.frozen === null ? "unlock" : "lock"} />
+      <Icon name={row.frozen === null ? "unlock" : "lock"} />
     </button>
   );
 }
 
-function Mark({ glyph, words, tone }: { readonly glyph: GlyphName; readonly words: string; readonly tone: string }) {
+function Mark({ icon, words, tone }: { readonly icon: IconName; readonly words: string; readonly tone: string }) {
   return (
     <span class={`nnw-mark ${tone}`} role="img" aria-label={words} title={words}>
-      <Glyph name={glyph} />
+      <Icon name={icon} />
     </span>
   );
 }

@@ -11,8 +11,9 @@ from typing import Any
 
 from nnwidgets.checkpoint import CheckpointIndex, StoredTensor, peek
 from nnwidgets.formatting import inert
-from nnwidgets.server.handlers.checkpoints.paging import holds, window
-from nnwidgets.server.notebook.folder import listed, named_from_here, resolved
+from nnwidgets.server.handlers.paging import holds, window
+from nnwidgets.server.handlers.registry import handles
+from nnwidgets.server.notebook.folder import errors_named_from_here, list_folder, resolve_in_folder
 from nnwidgets.server.session.file_cache import signature
 from nnwidgets.server.session.session import Session
 from nnwidgets.wire.dispatch import Job
@@ -27,17 +28,19 @@ _REST_PATH = "\0"
 _DIGITS = re.compile(r"(\d+)")
 
 
-def tell_folder(_session: Session, body: Mapping[str, Any], job: Job) -> FolderReply:
-    """Answer `folder`.
+@handles("folder", long=True)
+def answer_folder(_session: Session, body: Mapping[str, Any], job: Job) -> FolderReply:
+    """List a folder.
 
     Raises:
         RequestError: `outside-folder`, `path-not-found`.
     """
-    return listed(body["path"], lambda: job.cancelled)
+    return list_folder(body["path"], lambda: job.cancelled)
 
 
-def tell_header(session: Session, body: Mapping[str, Any], _job: Job) -> PeekReply:
-    """Answer `peek`.
+@handles("peek", long=True)
+def answer_peek(session: Session, body: Mapping[str, Any], _job: Job) -> PeekReply:
+    """Give what a file's header says, and a window of the tree of its names.
 
     Raises:
         RequestError: `outside-folder`.
@@ -45,11 +48,11 @@ def tell_header(session: Session, body: Mapping[str, Any], _job: Job) -> PeekRep
         CorruptCheckpointError: It is damaged, or no checkpoint.
         PathNotFoundError: It isn't there.
     """
-    place = resolved(body["path"])
-    index, tree = header(session, place)
-    expanded = tree.opening() if body["expanded"] is None else set(body["expanded"])
+    file = resolve_in_folder(body["path"])
+    index, tree = read_header(session, file)
+    expanded = tree.default_opening() if body["expanded"] is None else set(body["expanded"])
     rows = list(tree.matching(body["text"]) if body["text"].strip() else tree.flat(expanded))
-    start, shown = window(rows, body)
+    start, shown = window(rows, body["start"], body["count"])
     return {
         "path": body["path"],
         "format": index.format,
@@ -72,15 +75,15 @@ def tell_header(session: Session, body: Mapping[str, Any], _job: Job) -> PeekRep
     }
 
 
-def header(session: Session, place: Path) -> tuple[CheckpointIndex, NameTree]:
+def read_header(session: Session, file: Path) -> tuple[CheckpointIndex, NameTree]:
     """Return a file's header and the tree of its names, read again only when the file has changed."""
 
     def read() -> tuple[CheckpointIndex, NameTree]:
-        with named_from_here():
-            index = peek(place)
+        with errors_named_from_here():
+            index = peek(file)
         return index, NameTree(index)
 
-    return session.looked.get(("peek", signature(place)), read)
+    return session.file_cache.get(("peek", signature(file)), read)
 
 
 @dataclass(slots=True)
@@ -119,9 +122,9 @@ class NameTree:
             self.groups.add(_id(group))
         self.groups.discard(_id(self._top))
 
-    def opening(self) -> set[str]:
+    def default_opening(self) -> set[str]:
         """Return what is open at first: from the top down, as long as few rows show."""
-        opened: set[str] = set()
+        expanded: set[str] = set()
         level = list(self._top.groups.values())
         n_rows = len(level) + len(self._top.tensors)
         while level:
@@ -129,9 +132,9 @@ class NameTree:
             if n_rows + below > _OPEN_ROWS:
                 break
             n_rows += below
-            opened |= {_id(each) for each in level}
+            expanded |= {_id(each) for each in level}
             level = [each for group in level for each in group.groups.values()]
-        return opened
+        return expanded
 
     def flat(self, expanded: set[str]) -> Iterator[StoredRow]:
         """Give the rows in sight, tensors of a group before its groups."""

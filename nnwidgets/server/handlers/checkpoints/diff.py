@@ -8,8 +8,9 @@ from typing import Any
 
 from nnwidgets.checkpoint import Changed, StateDiff, diff
 from nnwidgets.formatting import inert
-from nnwidgets.server.handlers.checkpoints.paging import holds, window
-from nnwidgets.server.notebook.folder import named_from_here, resolved
+from nnwidgets.server.handlers.paging import holds, window
+from nnwidgets.server.handlers.registry import handles
+from nnwidgets.server.notebook.folder import errors_named_from_here, resolve_in_folder
 from nnwidgets.server.session.file_cache import signature
 from nnwidgets.server.session.session import Session
 from nnwidgets.wire.dispatch import Job
@@ -19,35 +20,36 @@ _MOST_TEXT = 200
 _ORDER: tuple[Difference, ...] = ("shape", "dtype", "values", "removed", "added", "equal")
 
 
-def tell_diff(session: Session, body: Mapping[str, Any], job: Job) -> DiffReply:
-    """Answer `diff`, with progress; the result holds no tensor and is kept for scrolling through it.
+@handles("diff", long=True)
+def answer_diff(session: Session, body: Mapping[str, Any], job: Job) -> DiffReply:
+    """Compare, with progress; the result holds no tensor and is kept for scrolling through it.
 
     Raises:
         RequestError: `outside-folder`.
         CorruptCheckpointError: A file is damaged, or no checkpoint.
         PathNotFoundError: One isn't there.
     """
-    one = resolved(body["path"])
-    two = None if body["other"] is None else resolved(body["other"])
+    one = resolve_in_folder(body["path"])
+    two = None if body["other"] is None else resolve_in_folder(body["other"])
     name = session.name or "the model"
     key = ("diff", signature(one), None if two is None else signature(two))
 
-    def tell(done: int, total: int) -> None:
+    def report(done: int, total: int) -> None:
         job.check()
         job.progress(done, total)
 
     def compare() -> tuple[StateDiff, list[DiffRow]]:
-        with named_from_here():
+        with errors_named_from_here():
             # What the file has comes first: "added" is what the model has and the file lacks.
-            found = diff(one, session.module if two is None else two, progress=tell)
+            found = diff(one, session.module if two is None else two, progress=report)
         return found, list(_rows(found))
 
-    found, rows = session.looked.get(key, compare, fresh=body["fresh"])
+    found, rows = session.file_cache.get(key, compare, fresh=body["fresh"])
     job.check()
     counts = {kind: sum(each["kind"] == kind for each in rows) for kind in _ORDER}
     keep, text = set(body["keep"]), body["text"]
     kept = [each for each in rows if (not keep or each["kind"] in keep) and holds(text, [each["path"]])]
-    start, shown = window(kept, body)
+    start, shown = window(kept, body["start"], body["count"])
     return {
         "a": inert(one.name, _MOST_TEXT),
         "b": inert(name if two is None else two.name, _MOST_TEXT),
@@ -62,18 +64,18 @@ def tell_diff(session: Session, body: Mapping[str, Any], job: Job) -> DiffReply:
 def _rows(found: StateDiff) -> Iterator[DiffRow]:
     """Give what differs before what doesn't, the greatest relative difference first."""
     for kind in ("shape", "dtype", "values"):
-        yield from map(_changed, sorted((each for each in found.changed if each.kind == kind), key=_least))
-    yield from (_plain(path, "removed") for path in found.removed)
-    yield from (_plain(path, "added") for path in found.added)
-    yield from (_plain(path, "equal") for path in found.equal)
+        yield from map(_changed_row, sorted((each for each in found.changed if each.kind == kind), key=_rank))
+    yield from (_plain_row(path, "removed") for path in found.removed)
+    yield from (_plain_row(path, "added") for path in found.added)
+    yield from (_plain_row(path, "equal") for path in found.equal)
 
 
-def _least(each: Changed) -> float:
+def _rank(each: Changed) -> float:
     norm = each.relative_norm
     return 0.0 if norm is None else -math.inf if math.isnan(norm) else -norm
 
 
-def _changed(each: Changed) -> DiffRow:
+def _changed_row(each: Changed) -> DiffRow:
     return {
         "path": each.path,
         "kind": each.kind,
@@ -85,7 +87,7 @@ def _changed(each: Changed) -> DiffRow:
     }
 
 
-def _plain(path: str, kind: Difference) -> DiffRow:
+def _plain_row(path: str, kind: Difference) -> DiffRow:
     return {
         "path": path,
         "kind": kind,

@@ -11,9 +11,10 @@ from torch.optim import Optimizer
 from nnwidgets.checkpoint import load, save
 from nnwidgets.errors import SaveError
 from nnwidgets.formatting import inert
-from nnwidgets.server.handlers.checkpoints.plan import effective, plan_for
-from nnwidgets.server.handlers.init import optimizer_name
-from nnwidgets.server.notebook.folder import as_here, named_from_here, relative, resolved
+from nnwidgets.server.handlers.checkpoints.plan import chosen_renames, plan_for
+from nnwidgets.server.handlers.registry import handles
+from nnwidgets.server.notebook.folder import errors_named_from_here, name_from_here, relative, resolve_in_folder
+from nnwidgets.server.notebook.variables import optimizer_name
 from nnwidgets.server.session.session import Session
 from nnwidgets.wire.codec import number
 from nnwidgets.wire.dispatch import Job
@@ -24,8 +25,9 @@ _MOST_TEXT = 400
 _MOST_WARNINGS = 50
 
 
-def load_file(session: Session, body: Mapping[str, Any], job: Job) -> LoadReply:
-    """Answer `load`, and tell every view of the model.
+@handles("load", long=True)
+def answer_load(session: Session, body: Mapping[str, Any], job: Job) -> LoadReply:
+    """Load, and tell every view of the model.
 
     Raises:
         RequestError: `outside-folder`; `cancelled`, and then nothing was changed.
@@ -34,21 +36,21 @@ def load_file(session: Session, body: Mapping[str, Any], job: Job) -> LoadReply:
         CorruptCheckpointError: It is damaged.
     """
     job.hold()
-    place = resolved(body["path"])
-    rename = effective(session, place, plan_for(session, place, {}), body)
-    with named_from_here():
+    file = resolve_in_folder(body["path"])
+    rename = chosen_renames(session, file, plan_for(session, file, {}), body)
+    with errors_named_from_here():
         found = load(
             session.module,
-            place,
+            file,
             rename=rename or None,
             strict=body["strict"],
             optimizer=session.optimizers() if body["optimizer"] else None,
-            progress=partial(_tell, job),
+            progress=partial(_report, job),
         )
-    job.after_reply(partial(session.was_changed, structure=True))
+    job.after_reply(partial(session.report_change, structure=True))
     return {
         "path": body["path"],
-        "label": inert(found.change.label if found.change is not None else f"load {place.name}", _MOST_TEXT),
+        "label": inert(found.change.label if found.change is not None else f"load {file.name}", _MOST_TEXT),
         "n_loaded": found.n_loaded,
         "n_elements": found.n_elements,
         "verified": found.verified,
@@ -56,16 +58,17 @@ def load_file(session: Session, body: Mapping[str, Any], job: Job) -> LoadReply:
     }
 
 
-def save_file(session: Session, body: Mapping[str, Any], job: Job) -> SaveReply:
-    """Answer `save`.
+@handles("save", long=True)
+def answer_save(session: Session, body: Mapping[str, Any], job: Job) -> SaveReply:
+    """Save the model.
 
     Raises:
         RequestError: `outside-folder`; `file-exists`; `cancelled`, and then what was there is as it was.
         SaveError: Nothing was saved, and what was there is as it was.
     """
     job.hold()
-    place = resolved(body["path"])
-    if not body["overwrite"] and place.is_file():
+    file = resolve_in_folder(body["path"])
+    if not body["overwrite"] and file.is_file():
         raise RequestError(
             "file-exists",
             f"{inert(body['path'], _MOST_TEXT)} is there already.",
@@ -73,15 +76,15 @@ def save_file(session: Session, body: Mapping[str, Any], job: Job) -> SaveReply:
             hint="Choose another name, or replace it.",
         )
     shard_size = body.get("shard_size")
-    with named_from_here():
+    with errors_named_from_here():
         found = save(
             session.module,
-            place,
+            file,
             optimizer=_optimizer(session) if body["optimizer"] else None,
             overwrite=body["overwrite"],
             shard_size=None if shard_size is None else int(number(shard_size)),
             verify=body["verify"],
-            progress=partial(_tell, job),
+            progress=partial(_report, job),
         )
     return {
         "path": body["path"],
@@ -92,7 +95,7 @@ def save_file(session: Session, body: Mapping[str, Any], job: Job) -> SaveReply:
         "verified": found.verified,
         "seconds": found.seconds,
         "warnings": [inert(each, _MOST_TEXT) for each in found.warnings[:_MOST_WARNINGS]],
-        "code": as_here(found.to_code(session.code_name, optimizer_name(session.optimizers()))),
+        "code": name_from_here(found.to_code(session.code_name, optimizer_name(session.optimizers()))),
     }
 
 
@@ -109,8 +112,8 @@ def _optimizer(session: Session) -> Optimizer:
     raise SaveError(f"{found} of the model found, expected one.", hint="Use nnw.save(net, path, optimizer=…).")
 
 
-def _tell(job: Job, done: int, total: int) -> None:
-    """Tell how far a load or save is.
+def _report(job: Job, done: int, total: int) -> None:
+    """Say how far a load or save is.
 
     Raises:
         RequestError: `cancelled`; both then leave everything as it was.

@@ -11,9 +11,10 @@ from nnwidgets.checkpoint import LoadPlan, PlanEntry, plan
 from nnwidgets.checkpoint.records import LOADED, WORST_FIRST, Suggestion
 from nnwidgets.errors import PathNotFoundError
 from nnwidgets.formatting import inert
-from nnwidgets.server.handlers.checkpoints.browse import header
-from nnwidgets.server.handlers.checkpoints.paging import holds, window
-from nnwidgets.server.notebook.folder import named_from_here, resolved
+from nnwidgets.server.handlers.checkpoints.browse import read_header
+from nnwidgets.server.handlers.paging import holds, window
+from nnwidgets.server.handlers.registry import handles
+from nnwidgets.server.notebook.folder import errors_named_from_here, resolve_in_folder
 from nnwidgets.server.session.file_cache import signature
 from nnwidgets.server.session.session import Session
 from nnwidgets.wire.dispatch import Job
@@ -23,22 +24,23 @@ _MOST_TEXT = 400
 _MOST_WARNINGS = 50
 
 
-def tell_plan(session: Session, body: Mapping[str, Any], job: Job) -> PlanReply:
-    """Answer `plan`; nothing of the model or of the file's tensors is read.
+@handles("plan", long=True)
+def answer_plan(session: Session, body: Mapping[str, Any], job: Job) -> PlanReply:
+    """Say what a load would do; nothing of the model or of the file's tensors is read.
 
     Raises:
         RequestError: `outside-folder`.
         PathNotFoundError: A rename names nothing in the file or in the model, or the file isn't there.
         CheckpointMismatchError: Two names were to become one.
     """
-    place = resolved(body["path"])
-    suggested = plan_for(session, place, {})
+    file = resolve_in_folder(body["path"])
+    suggested = plan_for(session, file, {})
     job.check()
-    rename = effective(session, place, suggested, body)
-    found = plan_for(session, place, rename)
+    rename = chosen_renames(session, file, suggested, body)
+    found = plan_for(session, file, rename)
     job.check()
     keep, text = set(body["keep"]), body["text"]
-    entries = session.looked.get(("plan rows", id(found)), lambda: (found, _in_order(found)))[1]
+    entries = session.file_cache.get(("plan rows", id(found)), lambda: (found, _in_order(found)))[1]
     before = {each.path: each.suggestion for each in suggested.entries if each.suggestion is not None}
     if keep or text.strip():
         entries = [
@@ -47,7 +49,7 @@ def tell_plan(session: Session, body: Mapping[str, Any], job: Job) -> PlanReply:
             if (not keep or each.status in keep)
             and holds(text, (each.path, each.source, each.suggestion.source if each.suggestion else None))
         ]
-    start, shown = window(entries, body)
+    start, shown = window(entries, body["start"], body["count"])
     of_model = [each for each in found.entries if each.path is not None]
     loads = [each for each in of_model if each.status in LOADED]
     refused = {name for name, to in body["rename"].items() if to is None}
@@ -61,7 +63,7 @@ def tell_plan(session: Session, body: Mapping[str, Any], job: Job) -> PlanReply:
         "n_renames": len(rename),
         "is_exact": found.is_exact,
         "is_complete": found.is_complete,
-        "has_optimizer": header(session, place)[0].optimizer is not None and bool(session.optimizers()),
+        "has_optimizer": read_header(session, file)[0].optimizer is not None and bool(session.optimizers()),
         "warnings": [inert(each, _MOST_TEXT) for each in found.warnings[:_MOST_WARNINGS]],
         "runs": [
             {"status": status, "count": len(list(run))} for status, run in groupby(entry.status for entry in entries)
@@ -72,34 +74,34 @@ def tell_plan(session: Session, body: Mapping[str, Any], job: Job) -> PlanReply:
     }
 
 
-def plan_for(session: Session, place: Path, rename: Mapping[str, str]) -> LoadPlan:
+def plan_for(session: Session, file: Path, rename: Mapping[str, str]) -> LoadPlan:
     """Return the plan of a load, made again only when the file, the model's tree or the renames have changed."""
     session.index()
-    key: Hashable = ("plan", signature(place), session.generation, tuple(rename.items()))
+    key: Hashable = ("plan", signature(file), session.generation, tuple(rename.items()))
 
     def make() -> LoadPlan:
-        with named_from_here():
-            return plan(session.module, place, rename=rename or None)
+        with errors_named_from_here():
+            return plan(session.module, file, rename=rename or None)
 
-    return session.looked.get(key, make)
+    return session.file_cache.get(key, make)
 
 
-def effective(session: Session, place: Path, suggested: LoadPlan, body: Mapping[str, Any]) -> dict[str, str]:
+def chosen_renames(session: Session, file: Path, suggested: LoadPlan, body: Mapping[str, Any]) -> dict[str, str]:
     """Return the renames that a body asks for: what was typed, then what is suggested where all of it is accepted.
 
     Args:
         session: The view's.
-        place: The file.
+        file: The file.
         suggested: The plan without any rename.
         body: With `accept_all` and `rename`.
 
     Raises:
         PathNotFoundError: A name is none of the file's: a part of one, which `plan` takes, is not meant here.
     """
-    names = {each.name for each in header(session, place)[0].tensors}
+    names = {each.name for each in read_header(session, file)[0].tensors}
     for source, path in body["rename"].items():
         if path is not None and source not in names:
-            raise PathNotFoundError.among(source, names, where=inert(place.name, _MOST_TEXT))
+            raise PathNotFoundError.among(source, names, where=inert(file.name, _MOST_TEXT))
     made = {source: path for source, path in body["rename"].items() if path is not None}
     if body["accept_all"]:
         taken = set(made.values())

@@ -1,16 +1,22 @@
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
-import { FaultNote, Note } from "../../../components/Note.tsx";
+import { ErrorNote, Note } from "../../../components/Note.tsx";
 import { VirtualList, WaitingRow } from "../../../components/VirtualList.tsx";
 import { t } from "../../../i18n/translate.ts";
-import { type Fault, faultOf } from "../../../lib/errors.ts";
+import { type PageError, toPageError } from "../../../lib/errors.ts";
 import { exactCount } from "../../../lib/format.ts";
 import type { PlanReply } from "../../../protocol/messages.ts";
-import { accepted, hasRenames, NO_RENAMES, refused, replaced } from "../../../state/checkpoints/renames.ts";
+import {
+  acceptRename,
+  hasRenames,
+  NO_RENAMES,
+  refuseRename,
+  replaceRename,
+} from "../../../state/checkpoints/renames.ts";
 import type { CheckpointsStore } from "../../../state/checkpoints/store.ts";
 import { Bar, Chips } from "../Chips.tsx";
 import { Search } from "../Search.tsx";
-import { STATUSES, statusLook } from "../statusLabels.tsx";
-import { heightOf, PlanRowView, type RowActions } from "./PlanRow.tsx";
+import { STATUSES, statusLabel } from "../statusLabels.tsx";
+import { PlanRowView, type RowActions, rowHeight } from "./PlanRowView.tsx";
 
 const NARROW_PX = 560;
 
@@ -23,56 +29,57 @@ interface PlanProps {
 /** What a load would do, tensor by tensor, problems first; and the load itself. */
 export function Plan({ store, name, alive }: PlanProps) {
   const { plan, asked } = store;
-  const { reply, error } = plan;
+  const { reply } = plan;
   const frame = useRef<HTMLDivElement>(null);
   const isNarrow = useIsNarrow(frame);
-  const [fault, setFault] = useState<Fault | null>(null);
-  const rename = async (change: Promise<void>): Promise<Fault | null> => {
-    setFault(null);
+  const [renameError, setRenameError] = useState<PageError | null>(null);
+  const rename = async (change: Promise<void>): Promise<PageError | null> => {
+    setRenameError(null);
     try {
       await change;
       return null;
     } catch (problem) {
-      return faultOf(problem);
+      return toPageError(problem);
     }
   };
   const canEdit = alive && store.work === null;
   const actions: RowActions = {
     canEdit,
-    accept: async (source, path) => setFault(await rename(store.rename(accepted(asked.renames, source, path)))),
-    refuse: async (source) => setFault(await rename(store.rename(refused(asked.renames, source)))),
-    replace: (before, source, path) => rename(store.rename(replaced(asked.renames, before, source, path))),
+    accept: async (source, path) =>
+      setRenameError(await rename(store.rename(acceptRename(asked.renames, source, path)))),
+    refuse: async (source) => setRenameError(await rename(store.rename(refuseRename(asked.renames, source)))),
+    replace: (before, source, path) => rename(store.rename(replaceRename(asked.renames, before, source, path))),
   };
   return (
     <div ref={frame} class="nnw-plan">
-      {error !== null && !plan.isCurrent ? (
-        <FaultNote
-          fault={faultOf(error)}
+      {plan.error !== null && !plan.isCurrent ? (
+        <ErrorNote
+          error={toPageError(plan.error)}
           path={asked.path ?? ""}
           what={t("No plan can be made.")}
           alive={alive}
           onRetry={() => plan.restart()}
         />
       ) : null}
-      {fault === null ? null : (
+      {renameError === null ? null : (
         <Note kind="error" role="alert">
-          <b>{fault.message}</b> {fault.hint}
+          <b>{renameError.message}</b> {renameError.hint}
         </Note>
       )}
       {reply === null ? (
-        error === null ? (
+        plan.error === null ? (
           <p class="nnw-empty">{t("Planning…")}</p>
         ) : null
       ) : (
         <>
           <div class="nnw-plan-head">
-            <Bar kinds={STATUSES} counts={reply.counts} lookOf={statusLook} />
+            <Bar kinds={STATUSES} counts={reply.counts} lookOf={statusLabel} />
             <Chips
               label={t("Keep only")}
               kinds={STATUSES}
               counts={reply.counts}
               kept={asked.statuses}
-              lookOf={statusLook}
+              lookOf={statusLabel}
               alive={alive}
               onToggle={(status) => store.toggleStatus(status)}
             />
@@ -88,8 +95,8 @@ export function Plan({ store, name, alive }: PlanProps) {
                 reply={reply}
                 canReset={hasRenames(asked.renames)}
                 canEdit={canEdit}
-                onAccept={async () => setFault(await rename(store.acceptAll()))}
-                onReset={async () => setFault(await rename(store.rename(NO_RENAMES)))}
+                onAccept={async () => setRenameError(await rename(store.acceptAll()))}
+                onReset={async () => setRenameError(await rename(store.rename(NO_RENAMES)))}
               />
             </div>
             {reply.warnings.map((warning) => (
@@ -105,7 +112,7 @@ export function Plan({ store, name, alive }: PlanProps) {
               class="nnw-plan-rows"
               label={t("Load plan, problems first")}
               of={`${asked.path} ${asked.text} ${asked.statuses.join()}`}
-              blocks={reply.runs.map(({ status, count }) => ({ count, height: heightOf(status, isNarrow) }))}
+              blocks={reply.runs.map(({ status, count }) => ({ count, height: rowHeight(status, isNarrow) }))}
               onLook={(first, last) => plan.look(first, last)}
             >
               {(index, top) => {
@@ -172,7 +179,7 @@ function LoadBar({ store, reply, canLoad }: LoadBarProps) {
     <div class="nnw-act">
       <button
         type="button"
-        class="nnw-button nnw-go"
+        class="nnw-button nnw-primary"
         disabled={!canLoad || isRefused || n === 0}
         onClick={() => store.load()}
       >

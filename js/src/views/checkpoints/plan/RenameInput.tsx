@@ -1,7 +1,7 @@
 import { t } from "../../../i18n/translate.ts";
 
 /** Two names side by side: the dotted parts that differ stand out, by weight and mark as well as by colour. */
-export function Renamed({ source, path }: { readonly source: string; readonly path: string }) {
+export function RenameInput({ source, path }: { readonly source: string; readonly path: string }) {
   const [before, after] = [source.split("."), path.split(".")];
   const head = common(before, after);
   const tail = Math.min(

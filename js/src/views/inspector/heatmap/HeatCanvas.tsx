@@ -1,7 +1,15 @@
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
-import type { Tone } from "../../../lib/colormap.ts";
-import { isModified, take } from "../../../lib/keyEvents.ts";
-import { type Cell, cellIn, isWhole, type Size, type Window, whole, zoomed } from "../../../lib/matrixView.ts";
+import type { Theme } from "../../../lib/colormap.ts";
+import { consumeEvent, isModified } from "../../../lib/keyEvents.ts";
+import {
+  type Cell,
+  clampCell,
+  isWholeWindow,
+  type Size,
+  type Window,
+  wholeWindow,
+  zoomWindow,
+} from "../../../lib/matrixView.ts";
 import { draw, type Picture } from "./tile.ts";
 
 interface HeatCanvasProps {
@@ -9,7 +17,7 @@ interface HeatCanvasProps {
   readonly size: Size;
   readonly view: Window;
   readonly focus: Cell;
-  readonly tone: Tone;
+  readonly theme: Theme;
   readonly label: string;
   /** In CSS pixels. */
   readonly width: number;
@@ -25,7 +33,7 @@ const SMALLEST_MARK = 8;
 
 /** The picture one points at: click, drag or arrows move the cell in focus; wheel, + and − zoom about it. */
 export function HeatCanvas(props: HeatCanvasProps) {
-  const { pictures, size, view, focus, tone, label, width, height, onFocus, onView } = props;
+  const { pictures, size, view, focus, theme, label, width, height, onFocus, onView } = props;
   const canvas = useRef<HTMLCanvasElement | null>(null);
   const live = useRef(props);
   live.current = props;
@@ -33,9 +41,9 @@ export function HeatCanvas(props: HeatCanvasProps) {
 
   useLayoutEffect(() => {
     if (canvas.current !== null) {
-      draw(canvas.current, pictures, view, tone);
+      draw(canvas.current, pictures, view, theme);
     }
-  }, [pictures, view, tone, width, height, density]);
+  }, [pictures, view, theme, width, height, density]);
 
   useEffect(() => {
     const target = canvas.current;
@@ -46,15 +54,15 @@ export function HeatCanvas(props: HeatCanvasProps) {
 
   const toPointer = (event: PointerEvent): void => onFocus(cellAt(event, view, size));
   const onKeyDown = (event: KeyboardEvent): void => {
-    const next = keyed(event, focus, view, size);
+    const next = moveByKey(event, focus, view, size);
     if (next === null) {
       return;
     }
-    take(event);
+    consumeEvent(event);
     if ("rows" in next) {
       onView(next);
     } else {
-      onFocus(cellIn(next, size));
+      onFocus(clampCell(next, size));
     }
   };
   return (
@@ -78,7 +86,7 @@ export function HeatCanvas(props: HeatCanvasProps) {
         }}
         onDblClick={(event) => {
           const [x, y] = share(event);
-          onView(zoomed(view, size, ZOOM * ZOOM, x, y));
+          onView(zoomWindow(view, size, ZOOM * ZOOM, x, y));
         }}
         onKeyDown={onKeyDown}
       />
@@ -96,7 +104,7 @@ function share(event: MouseEvent): [number, number] {
 
 function cellAt(event: PointerEvent, view: Window, size: Size): Cell {
   const [x, y] = share(event);
-  return cellIn(
+  return clampCell(
     { row: Math.floor(view.row + y * view.rows), column: Math.floor(view.column + x * view.columns) },
     size,
   );
@@ -109,16 +117,16 @@ function zoomByWheel(event: WheelEvent, { view, size, onView }: HeatCanvasProps)
   if (!event.ctrlKey && root.activeElement !== target) {
     return;
   }
-  if (event.deltaY > 0 && isWhole(view, size)) {
+  if (event.deltaY > 0 && isWholeWindow(view, size)) {
     return;
   }
-  take(event);
+  consumeEvent(event);
   const [x, y] = share(event);
   const notches = event.deltaMode === 0 ? event.deltaY / 120 : event.deltaY / 3;
-  onView(zoomed(view, size, 1.5 ** -Math.max(-2, Math.min(2, notches)), x, y));
+  onView(zoomWindow(view, size, 1.5 ** -Math.max(-2, Math.min(2, notches)), x, y));
 }
 
-function keyed(event: KeyboardEvent, focus: Cell, view: Window, size: Size): Cell | Window | null {
+function moveByKey(event: KeyboardEvent, focus: Cell, view: Window, size: Size): Cell | Window | null {
   if (isModified(event)) {
     return null;
   }
@@ -144,12 +152,12 @@ function keyed(event: KeyboardEvent, focus: Cell, view: Window, size: Size): Cel
       return { ...focus, row: focus.row + Math.max(1, Math.round(view.rows / 4)) };
     case "+":
     case "=":
-      return zoomed(view, size, ZOOM, x, y);
+      return zoomWindow(view, size, ZOOM, x, y);
     case "-":
     case "_":
-      return zoomed(view, size, 1 / ZOOM, x, y);
+      return zoomWindow(view, size, 1 / ZOOM, x, y);
     case "0":
-      return whole(size);
+      return wholeWindow(size);
     default:
       return null;
   }

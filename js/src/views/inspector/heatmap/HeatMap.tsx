@@ -1,20 +1,20 @@
 import type { ComponentChildren } from "preact";
 import { useRef, useState } from "preact/hooks";
-import { Glyph } from "../../../components/Icon.tsx";
-import { FaultNote } from "../../../components/Note.tsx";
+import { Icon } from "../../../components/Icon.tsx";
+import { ErrorNote } from "../../../components/Note.tsx";
 import { Section } from "../../../components/Section.tsx";
 import { useWidth } from "../../../hooks/useWidth.ts";
 import { t } from "../../../i18n/translate.ts";
-import { rampBackground, specialColors, type Tone } from "../../../lib/colormap.ts";
+import { rampBackground, specialColors, type Theme } from "../../../lib/colormap.ts";
 import { exactCount, floatText } from "../../../lib/format.ts";
-import { isWhole, tensorIndex, whole, zoomed } from "../../../lib/matrixView.ts";
+import { isWholeWindow, tensorIndex, wholeWindow, zoomWindow } from "../../../lib/matrixView.ts";
 import type { Client } from "../../../protocol/client.ts";
 import type { Of, ValuesReply } from "../../../protocol/messages.ts";
 import { useEditing } from "../../edit/editingContext.ts";
 import { HeatCanvas } from "./HeatCanvas.tsx";
 import { isFull } from "./tile.ts";
-import { type Along, type Heat, useHeat } from "./useHeatMap.ts";
-import { ZoomTable } from "./ValueTable.tsx";
+import { type HeatMapState, type PrefetchedValues, useHeatMap } from "./useHeatMap.ts";
+import { ValueTable } from "./ValueTable.tsx";
 
 interface HeatMapProps {
   readonly client: Client;
@@ -23,8 +23,8 @@ interface HeatMapProps {
   readonly hasGrad: boolean;
   readonly generation: number;
   readonly alive: boolean;
-  readonly tone: Tone;
-  readonly along: Along;
+  readonly theme: Theme;
+  readonly along: PrefetchedValues;
 }
 
 const TALLEST = 190;
@@ -34,20 +34,20 @@ const TABLE_AXIS = 32;
 const ZOOM = 2;
 
 /** The tensor as a picture that zooms into real numbers. */
-export function HeatMap({ client, path, shape, hasGrad, generation, alive, tone, along }: HeatMapProps) {
+export function HeatMap({ client, path, shape, hasGrad, generation, alive, theme, along }: HeatMapProps) {
   const [wantsGrad, setWantsGrad] = useState(false);
   const of: Of = wantsGrad && hasGrad ? "grad" : "value";
   const frame = useRef<HTMLDivElement | null>(null);
   const width = useWidth(frame, 378);
   const density = globalThis.devicePixelRatio || 1;
   const tableColumns = Math.max(3, Math.min(16, Math.floor((width - TABLE_AXIS) / TABLE_CELL)));
-  const heat = useHeat({
+  const heat = useHeatMap({
     client,
     path,
     of,
     generation,
     alive,
-    tone,
+    theme,
     shape,
     maxRows: Math.ceil(TALLEST * density),
     maxColumns: Math.ceil(width * density),
@@ -56,7 +56,7 @@ export function HeatMap({ client, path, shape, hasGrad, generation, alive, tone,
     along,
   });
   const editing = useEditing();
-  const { about, size, view, focus, fault, fitsTable } = heat;
+  const { about, size, view, focus, error, fitsTable } = heat;
   const isEmpty = about !== null && (size.rows === 0 || size.columns === 0);
   const height = Math.min(
     TALLEST,
@@ -67,11 +67,11 @@ export function HeatMap({ client, path, shape, hasGrad, generation, alive, tone,
     <Section
       title={isSingle ? t("Value") : t("Heat map")}
       caption={about === null || isEmpty || isSingle ? null : <span aria-live="polite">{placeText(about, heat)}</span>}
-      tools={about === null || isEmpty || isSingle ? null : <Legend about={about} heat={heat} tone={tone} />}
-      isStale={about !== null && !heat.isCurrent && fault === null}
+      tools={about === null || isEmpty || isSingle ? null : <Legend about={about} heat={heat} theme={theme} />}
+      isStale={about !== null && !heat.isCurrent && error === null}
     >
       <div ref={frame}>
-        {about === null && fault === null ? <div class="nnw-skeleton nnw-skeleton-map" aria-hidden="true" /> : null}
+        {about === null && error === null ? <div class="nnw-skeleton nnw-skeleton-map" aria-hidden="true" /> : null}
         {isEmpty ? <p class="nnw-dim nnw-quiet">{t("No values: the tensor is empty.")}</p> : null}
         {about === null || isEmpty ? null : (
           <>
@@ -81,7 +81,7 @@ export function HeatMap({ client, path, shape, hasGrad, generation, alive, tone,
                 size={size}
                 view={view}
                 focus={focus}
-                tone={tone}
+                theme={theme}
                 width={width}
                 height={height}
                 label={pictureLabel(of, about, heat)}
@@ -94,7 +94,7 @@ export function HeatMap({ client, path, shape, hasGrad, generation, alive, tone,
                 {hasGrad ? <Switch of={of} onChange={(next) => setWantsGrad(next === "grad")} /> : null}
               </Controls>
             )}
-            <ZoomTable
+            <ValueTable
               window={heat.tableWindow}
               columnsPerLine={tableColumns}
               size={size}
@@ -102,7 +102,7 @@ export function HeatMap({ client, path, shape, hasGrad, generation, alive, tone,
               isStale={!heat.isTableCurrent}
               focus={focus}
               limit={Number(about.scale)}
-              tone={tone}
+              theme={theme}
               onFocus={heat.setFocus}
               onSet={
                 editing === null || of === "grad" || !alive
@@ -116,9 +116,9 @@ export function HeatMap({ client, path, shape, hasGrad, generation, alive, tone,
           </>
         )}
       </div>
-      {fault === null ? null : (
-        <FaultNote
-          fault={fault}
+      {error === null ? null : (
+        <ErrorNote
+          error={error}
           path={path}
           what={of === "grad" ? t("The gradient can’t be read now.") : t("Values can’t be read now.")}
           alive={alive}
@@ -135,7 +135,7 @@ function lowest(rows: number): number {
 }
 
 /** Which element is in focus, in words for a matrix and as an index for more dimensions. */
-function placeText(about: ValuesReply, { focus }: Heat): string {
+function placeText(about: ValuesReply, { focus }: HeatMapState): string {
   if (about.shape.length === 1) {
     return t("index {0}", focus.row === 0 ? focus.column : focus.row);
   }
@@ -149,7 +149,7 @@ function axesText(axes: readonly number[]): string {
   return axes.length === 0 ? t("none") : t(axes.length === 1 ? "axis {0}" : "axes {0}", axes.join(", "));
 }
 
-function pictureLabel(of: Of, about: ValuesReply, { size, focus, tableTile, isTableCurrent }: Heat): string {
+function pictureLabel(of: Of, about: ValuesReply, { size, focus, tableTile, isTableCurrent }: HeatMapState): string {
   const axes =
     about.shape.length > 2
       ? t("Rows are {0}, columns {1}.", axesText(about.row_axes), axesText(about.column_axes))
@@ -168,17 +168,25 @@ function pictureLabel(of: Of, about: ValuesReply, { size, focus, tableTile, isTa
   return [what, axes, value, t("Arrows move, plus and minus zoom.")].filter(Boolean).join(" ");
 }
 
-function Legend({ about, heat, tone }: { readonly about: ValuesReply; readonly heat: Heat; readonly tone: Tone }) {
+function Legend({
+  about,
+  heat,
+  theme,
+}: {
+  readonly about: ValuesReply;
+  readonly heat: HeatMapState;
+  readonly theme: Theme;
+}) {
   const limit = floatText(heat.pictures.at(-1)?.limit ?? about.scale, 2);
   const nan = heat.pictures.some((picture) => picture.nan > 0);
   const infinite = heat.pictures.some((picture) => picture.infinite > 0);
-  const colors = specialColors(tone);
+  const colors = specialColors(theme);
   return (
     <span class="nnw-legend">
       {nan ? <Special color={colors.nan} name="NaN" /> : null}
       {infinite ? <Special color={colors.infinite} name="inf" /> : null}
       <span class="nnw-dim">−{limit}</span>
-      <i class="nnw-ramp" style={{ background: rampBackground(tone) }} />
+      <i class="nnw-ramp" style={{ background: rampBackground(theme) }} />
       <span class="nnw-dim">{limit}</span>
     </span>
   );
@@ -208,17 +216,17 @@ function Switch({ of, onChange }: { readonly of: Of; readonly onChange: (of: Of)
 }
 
 interface ControlsProps {
-  readonly heat: Heat;
+  readonly heat: HeatMapState;
   readonly hasZoom: boolean;
   readonly children: ComponentChildren;
 }
 
 function Controls({ heat, hasZoom, children }: ControlsProps) {
   const { view, size, focus } = heat;
-  const isOut = isWhole(view, size);
+  const isOut = isWholeWindow(view, size);
   const zoom = (factor: number): void =>
     heat.setView(
-      zoomed(
+      zoomWindow(
         view,
         size,
         factor,
@@ -227,14 +235,14 @@ function Controls({ heat, hasZoom, children }: ControlsProps) {
       ),
     );
   const isIn =
-    zoomed(view, size, ZOOM, 0.5, 0.5).columns === view.columns &&
-    zoomed(view, size, ZOOM, 0.5, 0.5).rows === view.rows;
+    zoomWindow(view, size, ZOOM, 0.5, 0.5).columns === view.columns &&
+    zoomWindow(view, size, ZOOM, 0.5, 0.5).rows === view.rows;
   return (
     <div class="nnw-map-controls">
       {children}
       {hasZoom ? (
         <>
-          <span class="nnw-dim nnw-range" title={isOut ? undefined : t("Rows × columns in sight")}>
+          <span class="nnw-dim nnw-range nnw-ellipsis" title={isOut ? undefined : t("Rows × columns in sight")}>
             {isOut ? wholeNote(heat) : rangeText(heat)}
           </span>
           <ZoomButton icon="minus" label={t("Zoom out (−)")} disabled={isOut} onClick={() => zoom(1 / ZOOM)} />
@@ -243,7 +251,7 @@ function Controls({ heat, hasZoom, children }: ControlsProps) {
             icon="fit"
             label={t("Whole tensor (0)")}
             disabled={isOut}
-            onClick={() => heat.setView(whole(size))}
+            onClick={() => heat.setView(wholeWindow(size))}
           />
         </>
       ) : null}
@@ -252,7 +260,7 @@ function Controls({ heat, hasZoom, children }: ControlsProps) {
 }
 
 /** What a cell of the whole picture stands for, and which dimensions run along it. */
-function wholeNote({ about, pictures }: Heat): string {
+function wholeNote({ about, pictures }: HeatMapState): string {
   const tile = pictures[0]?.tile;
   const notes = [
     about !== null && about.shape.length > 2
@@ -263,7 +271,7 @@ function wholeNote({ about, pictures }: Heat): string {
   return notes.filter((note) => note !== "").join(" · ");
 }
 
-function rangeText({ view, size }: Heat): string {
+function rangeText({ view, size }: HeatMapState): string {
   const span = (from: number, count: number): string =>
     `${exactCount(Math.floor(from))}–${exactCount(Math.ceil(from + count) - 1)}`;
   const columns = span(view.column, view.columns);
@@ -287,7 +295,7 @@ function ZoomButton({ icon, label, disabled, onClick }: ZoomButtonProps) {
       disabled={disabled}
       onClick={onClick}
     >
-      <Glyph name={icon} />
+      <Icon name={icon} />
     </button>
   );
 }

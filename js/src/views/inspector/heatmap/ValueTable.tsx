@@ -1,13 +1,13 @@
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { t } from "../../../i18n/translate.ts";
-import { css, heatColor, type Tone, textOn } from "../../../lib/colormap.ts";
+import { css, heatColor, type Theme, textOn } from "../../../lib/colormap.ts";
 import { cellText, exactFloat, MINUS } from "../../../lib/format.ts";
-import { isModified, take } from "../../../lib/keyEvents.ts";
-import { type Cell, cellIn, type Size, type Window } from "../../../lib/matrixView.ts";
+import { consumeEvent, isModified } from "../../../lib/keyEvents.ts";
+import { type Cell, clampCell, type Size, type Window } from "../../../lib/matrixView.ts";
 import { type SetValue, ValueInput } from "../../edit/ValueInput.tsx";
 import { type Tile, valueAt } from "./tile.ts";
 
-interface ZoomTableProps {
+interface ValueTableProps {
   /** The cells to show. A matrix of one row is written on several lines. */
   readonly window: Window;
   readonly columnsPerLine: number;
@@ -17,7 +17,7 @@ interface ZoomTableProps {
   readonly isStale: boolean;
   readonly focus: Cell;
   readonly limit: number;
-  readonly tone: Tone;
+  readonly theme: Theme;
   readonly onFocus: (cell: Cell) => void;
   /** Writes the value of a cell; null where the tensor can't be written from here. */
   readonly onSet: ((cell: Cell) => SetValue) | null;
@@ -66,7 +66,7 @@ function linesOf(window: Window, size: Size, perLine: number): Line[] {
 }
 
 /** Where an arrow leads; in a matrix on several lines up and down are a line's length away. */
-function stepped(key: string, focus: Cell, size: Size, perLine: number): Cell | null {
+function stepCell(key: string, focus: Cell, size: Size, perLine: number): Cell | null {
   const down = size.rows > 1 ? { row: 1, column: 0 } : { row: 0, column: perLine };
   const steps: Readonly<Record<string, Cell>> = {
     ArrowLeft: { row: 0, column: -1 },
@@ -75,11 +75,11 @@ function stepped(key: string, focus: Cell, size: Size, perLine: number): Cell | 
     ArrowUp: { row: -down.row, column: -down.column },
   };
   const step = steps[key];
-  return step === undefined ? null : cellIn({ row: focus.row + step.row, column: focus.column + step.column }, size);
+  return step === undefined ? null : clampCell({ row: focus.row + step.row, column: focus.column + step.column }, size);
 }
 
 /** The real numbers round the cell in focus, each on its heat colour, exact when pointed at; arrows go on. */
-export function ZoomTable(props: ZoomTableProps) {
+export function ValueTable(props: ValueTableProps) {
   const { window, columnsPerLine, size, focus, tile, onFocus } = props;
   const table = useRef<HTMLTableElement | null>(null);
   const isByKey = useRef(false);
@@ -118,12 +118,12 @@ export function ZoomTable(props: ZoomTableProps) {
   }
   const lines = linesOf(window, size, columnsPerLine);
   const onKeyDown = (event: KeyboardEvent): void => {
-    const next = isModified(event) ? null : stepped(event.key, focus, size, columnsPerLine);
+    const next = isModified(event) ? null : stepCell(event.key, focus, size, columnsPerLine);
     if (event.key === "Enter" && next === null && props.onSet !== null) {
-      take(event);
+      consumeEvent(event);
       edit(focus);
     } else if (next !== null) {
-      take(event);
+      consumeEvent(event);
       isByKey.current = true;
       onFocus(next);
     }
@@ -185,7 +185,7 @@ interface EditProps {
 }
 
 /** The one value of a tensor that has no more. */
-function Single({ tile, focus, onSet, isEdited, onEdit, onClose }: ZoomTableProps & EditProps) {
+function Single({ tile, focus, onSet, isEdited, onEdit, onClose }: ValueTableProps & EditProps) {
   const text = tile === null ? "" : singleText(tile);
   if (onSet === null) {
     return <p class="nnw-single">{text}</p>;
@@ -217,15 +217,15 @@ function range(count: number): number[] {
   return Array.from({ length: count }, (_, i) => i);
 }
 
-interface ValueCellProps extends ZoomTableProps, EditProps {
+interface ValueCellProps extends ValueTableProps, EditProps {
   readonly where: Cell;
   readonly isFocus: boolean;
 }
 
 function ValueCell(props: ValueCellProps) {
-  const { tile, where, isFocus, limit, tone, onFocus, onSet, isEdited, onEdit, onClose } = props;
+  const { tile, where, isFocus, limit, theme, onFocus, onSet, isEdited, onEdit, onClose } = props;
   const found = tile === null ? null : valueAt(tile, where);
-  const color = found === null ? null : heatColor(found.value, limit, tone);
+  const color = found === null ? null : heatColor(found.value, limit, theme);
   const text = found === null ? "" : found.text === null ? cellText(found.value) : shownText(found.text, found.value);
   if (isEdited && onSet !== null && found !== null) {
     return (

@@ -1,4 +1,4 @@
-import { paint, type Tone, thinnedLimit } from "../../../lib/colormap.ts";
+import { paint, type Theme, thinnedLimit } from "../../../lib/colormap.ts";
 import type { Cell, Window } from "../../../lib/matrixView.ts";
 import { arrayBytes } from "../../../protocol/codec.ts";
 import type { ValuesReply, Array as WireArray } from "../../../protocol/messages.ts";
@@ -72,7 +72,7 @@ export interface Picture {
 }
 
 /** Paints a tile one pixel a cell; null where there is no canvas to paint on. */
-export function pictureOf(tile: Tile, scale: number, tone: Tone, host: Document): Picture | null {
+export function pictureOf(tile: Tile, scale: number, theme: Theme, host: Document): Picture | null {
   const canvas = host.createElement("canvas");
   canvas.width = Math.max(1, tile.columns);
   canvas.height = Math.max(1, tile.rows);
@@ -83,7 +83,7 @@ export function pictureOf(tile: Tile, scale: number, tone: Tone, host: Document)
   const image = context.createImageData(canvas.width, canvas.height);
   const isThinned = !isFull(tile);
   const limit = isThinned ? thinnedLimit(tile.values, scale) : scale;
-  const counts = paint(tile.values, limit, tone, image.data, isThinned);
+  const counts = paint(tile.values, limit, theme, image.data, isThinned);
   context.putImageData(image, 0, 0);
   return { tile, canvas, limit, ...counts };
 }
@@ -92,7 +92,7 @@ export function pictureOf(tile: Tile, scale: number, tone: Tone, host: Document)
 const CROSS_PIXELS = 6;
 
 /** Draws the pictures over one another, coarse first, as seen through `view`. */
-export function draw(target: HTMLCanvasElement, pictures: readonly Picture[], view: Window, tone: Tone): void {
+export function draw(target: HTMLCanvasElement, pictures: readonly Picture[], view: Window, theme: Theme): void {
   const context = target.getContext("2d");
   if (!context) {
     return;
@@ -106,7 +106,7 @@ export function draw(target: HTMLCanvasElement, pictures: readonly Picture[], vi
     const y = (tile.window.row - view.row) * down;
     context.drawImage(canvas, x, y, tile.columns * tile.columnStep * across, tile.rows * tile.rowStep * down);
     if (nan + infinite > 0) {
-      cross(context, tile, view, across, down, tone);
+      cross(context, tile, view, across, down, theme);
     }
   }
 }
@@ -118,14 +118,14 @@ function cross(
   view: Window,
   across: number,
   down: number,
-  tone: Tone,
+  theme: Theme,
 ): void {
   const width = across * tile.columnStep;
   const height = down * tile.rowStep;
   if (width < CROSS_PIXELS || height < CROSS_PIXELS) {
     return;
   }
-  context.strokeStyle = tone === "dark" ? "#000" : "#fff";
+  context.strokeStyle = theme === "dark" ? "#000" : "#fff";
   context.lineWidth = 1.5;
   context.beginPath();
   tile.values.forEach((value, at) => {

@@ -1,20 +1,20 @@
 import { useMemo, useRef, useState } from "preact/hooks";
-import { useSettled } from "../../../hooks/useDebounced.ts";
+import { useDebounced } from "../../../hooks/useDebounced.ts";
 import { type Answer, useQuery } from "../../../hooks/useQuery.ts";
-import type { Tone } from "../../../lib/colormap.ts";
-import { type Fault, faultOf } from "../../../lib/errors.ts";
+import type { Theme } from "../../../lib/colormap.ts";
+import { type PageError, toPageError } from "../../../lib/errors.ts";
 import {
-  around,
-  bounded,
   type Cell,
-  cellIn,
-  contains,
-  following,
-  isWhole,
+  clampCell,
+  clampWindow,
+  containsWindow,
+  isWholeWindow,
   type Size,
-  snapped,
+  scrollToCell,
+  snapToCells,
   type Window,
-  whole,
+  wholeWindow,
+  windowAround,
 } from "../../../lib/matrixView.ts";
 import type { Client } from "../../../protocol/client.ts";
 import type { Of, ValuesBody, ValuesReply } from "../../../protocol/messages.ts";
@@ -29,13 +29,13 @@ const MOST_TABLE_ROWS = 8;
 /** Wait this long after a zoom before asking for the finer picture. */
 const SETTLE_MS = 90;
 
-interface HeatInput {
+interface HeatMapInput {
   readonly client: Client;
   readonly path: string;
   readonly of: Of;
   readonly generation: number;
   readonly alive: boolean;
-  readonly tone: Tone;
+  readonly theme: Theme;
   /** The tensor's, so that its numbers need not wait until its picture says how large the matrix is. */
   readonly shape: readonly number[] | null;
   /** In device pixels: the most rows and columns a picture can show. */
@@ -44,17 +44,17 @@ interface HeatInput {
   /** Rows and columns of the table of numbers. */
   readonly tableRows: number;
   readonly tableColumns: number;
-  readonly along: Along;
+  readonly along: PrefetchedValues;
 }
 
 /** What comes along with the facts of a tensor, so that its picture and numbers need no requests of their own. */
-export interface Along {
+export interface PrefetchedValues {
   /** What the picture and numbers in sight were asked with: those of the next tensor will be asked likewise. */
   asked: readonly ValuesBody[];
   came: readonly Answer<"values">[];
 }
 
-export interface Heat {
+export interface HeatMapState {
   /** What the kernel says of the whole matrix: its size, its colour scale. Null until it has answered. */
   readonly about: ValuesReply | null;
   readonly size: Size;
@@ -68,7 +68,7 @@ export interface Heat {
   /** Whether the table's numbers are those asked for, and not of the tensor or place before. */
   readonly isTableCurrent: boolean;
   readonly isCurrent: boolean;
-  readonly fault: Fault | null;
+  readonly error: PageError | null;
   readonly retry: () => void;
   readonly setView: (view: Window) => void;
   readonly setFocus: (cell: Cell) => void;
@@ -81,13 +81,13 @@ interface Place {
   readonly focus: Cell;
 }
 
-/** An answer decoded. Values that don't match their own description are a fault to show, not a reason to stop. */
-function useTile(answer: Answer<"values"> | null): { readonly tile: Tile | null; readonly fault: Fault | null } {
+/** An answer decoded. Values that don't match their own description are an error to show, not a reason to stop. */
+function useTile(answer: Answer<"values"> | null): { readonly tile: Tile | null; readonly error: PageError | null } {
   return useMemo(() => {
     try {
-      return { tile: answer === null ? null : tileOf(answer.body, answer.buffers), fault: null };
+      return { tile: answer === null ? null : tileOf(answer.body, answer.buffers), error: null };
     } catch (error) {
-      return { tile: null, fault: faultOf(error) };
+      return { tile: null, error: toPageError(error) };
     }
   }, [answer]);
 }
@@ -96,24 +96,24 @@ function useTile(answer: Answer<"values"> | null): { readonly tile: Tile | null;
  * A tensor's values as pictures and numbers: the whole of it thinned to the screen, the window in sight at full
  * resolution over that, and the exact numbers round the cell in focus.
  */
-export function useHeat(input: HeatInput): Heat {
-  const { client, path, of, generation, alive, tone, maxRows, maxColumns, tableRows, tableColumns, along } = input;
+export function useHeatMap(input: HeatMapInput): HeatMapState {
+  const { client, path, of, generation, alive, theme, maxRows, maxColumns, tableRows, tableColumns, along } = input;
   const options = { generation, alive, came: along.came };
   const picture: ValuesBody = { path, of, max_rows: maxRows, max_columns: maxColumns };
   const overview = useQuery(client, "values", picture, options);
   const about = overview.answer?.body ?? null;
   const size: Size = { rows: about?.n_rows ?? 0, columns: about?.n_columns ?? 0 };
-  const { tile: overviewTile, fault: overviewFault } = useTile(overview.answer);
+  const { tile: overviewTile, error: overviewError } = useTile(overview.answer);
 
   const shape = `${size.rows} ${size.columns}`;
   const [place, setPlace] = useState<Place>({ shape, view: null, focus: { row: 0, column: 0 } });
   const isPlaced = place.shape === shape;
-  const view = isPlaced && place.view !== null ? bounded(place.view, size) : whole(size);
-  const focus = isPlaced ? cellIn(place.focus, size) : { row: 0, column: 0 };
+  const view = isPlaced && place.view !== null ? clampWindow(place.view, size) : wholeWindow(size);
+  const focus = isPlaced ? clampCell(place.focus, size) : { row: 0, column: 0 };
 
   const isThinned = overviewTile !== null && !isFull(overviewTile);
-  const wanted = isThinned && !isWhole(view, size) ? snapped(view, size) : null;
-  const settled = useSettled(wanted, JSON.stringify(wanted), SETTLE_MS);
+  const wanted = isThinned && !isWholeWindow(view, size) ? snapToCells(view, size) : null;
+  const settled = useDebounced(wanted, JSON.stringify(wanted), SETTLE_MS);
   const detailWindow = wanted !== null && overview.isCurrent ? settled : null;
   const detail = useQuery(
     client,
@@ -121,21 +121,21 @@ export function useHeat(input: HeatInput): Heat {
     detailWindow && { path, of, ...detailWindow, max_rows: maxRows, max_columns: maxColumns },
     options,
   );
-  const { tile: detailTile, fault: detailFault } = useTile(detail.answer);
+  const { tile: detailTile, error: detailError } = useTile(detail.answer);
 
   const isLine = size.rows === 1;
   const fitsTable = isLine
     ? size.columns <= tableRows * tableColumns
     : size.rows <= MOST_TABLE_ROWS && size.columns <= tableColumns;
   const tableWindow = isLine
-    ? around(focus, 1, tableRows * tableColumns, size)
-    : around(focus, fitsTable ? size.rows : tableRows, tableColumns, size);
+    ? windowAround(focus, 1, tableRows * tableColumns, size)
+    : windowAround(focus, fitsTable ? size.rows : tableRows, tableColumns, size);
   const hasTexts = overviewTile !== null && isFull(overviewTile) && overviewTile.texts !== null;
   const block = useRef<{ shape: string; window: Window } | null>(null);
-  if (block.current === null || block.current.shape !== shape || !contains(block.current.window, tableWindow)) {
+  if (block.current === null || block.current.shape !== shape || !containsWindow(block.current.window, tableWindow)) {
     block.current = {
       shape,
-      window: around(focus, isLine ? 1 : BLOCK_ROWS, isLine ? BLOCK_LINE : BLOCK_COLUMNS, size),
+      window: windowAround(focus, isLine ? 1 : BLOCK_ROWS, isLine ? BLOCK_LINE : BLOCK_COLUMNS, size),
     };
   }
   const blockWindow = block.current.window;
@@ -150,11 +150,11 @@ export function useHeat(input: HeatInput): Heat {
   const isAsked = asked.current?.path === path && asked.current.of === of;
   const numbers = useQuery(client, "values", asked.current, { ...options, alive: alive && isAsked });
   along.asked = asked.current === null ? [picture] : [picture, asked.current];
-  const { tile: numbersTile, fault: numbersFault } = useTile(numbers.answer);
+  const { tile: numbersTile, error: numbersError } = useTile(numbers.answer);
 
   const limit = Number(about?.scale ?? 0);
-  const coarse = usePicture(overviewTile, limit, tone);
-  const fine = usePicture(detailTile, limit, tone);
+  const coarse = usePicture(overviewTile, limit, theme);
+  const fine = usePicture(detailTile, limit, theme);
   const pictures = useMemo(
     () => [coarse, fine].filter((picture): picture is Picture => picture !== null),
     [coarse, fine],
@@ -170,18 +170,18 @@ export function useHeat(input: HeatInput): Heat {
     tableTile: hasTexts ? overviewTile : numbersTile !== null && isFull(numbersTile) ? numbersTile : null,
     isTableCurrent: overview.isCurrent && (hasTexts || numbers.isCurrent),
     isCurrent: overview.isCurrent,
-    fault: overview.fault ?? detail.fault ?? numbers.fault ?? overviewFault ?? detailFault ?? numbersFault,
+    error: overview.error ?? detail.error ?? numbers.error ?? overviewError ?? detailError ?? numbersError,
     retry: () => {
       overview.retry();
       detail.retry();
       numbers.retry();
     },
-    setView: (next) => setPlace({ shape, view: isWhole(next, size) ? null : next, focus }),
+    setView: (next) => setPlace({ shape, view: isWholeWindow(next, size) ? null : next, focus }),
     setFocus: (cell) =>
-      setPlace({ shape, view: isWhole(view, size) ? null : following(view, cell, size), focus: cell }),
+      setPlace({ shape, view: isWholeWindow(view, size) ? null : scrollToCell(view, cell, size), focus: cell }),
   };
 }
 
-function usePicture(tile: Tile | null, limit: number, tone: Tone): Picture | null {
-  return useMemo(() => (tile === null ? null : pictureOf(tile, limit, tone, document)), [tile, limit, tone]);
+function usePicture(tile: Tile | null, limit: number, theme: Theme): Picture | null {
+  return useMemo(() => (tile === null ? null : pictureOf(tile, limit, theme, document)), [tile, limit, theme]);
 }

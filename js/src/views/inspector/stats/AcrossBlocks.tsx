@@ -1,10 +1,10 @@
 import { useRef } from "preact/hooks";
-import { FaultNote } from "../../../components/Note.tsx";
+import { ErrorNote } from "../../../components/Note.tsx";
 import { Section } from "../../../components/Section.tsx";
 import { useQuery } from "../../../hooks/useQuery.ts";
 import { t } from "../../../i18n/translate.ts";
 import { floatText, toNumber } from "../../../lib/format.ts";
-import { take } from "../../../lib/keyEvents.ts";
+import { consumeEvent } from "../../../lib/keyEvents.ts";
 import type { Client } from "../../../protocol/client.ts";
 import type { DepthReply } from "../../../protocol/messages.ts";
 
@@ -20,14 +20,14 @@ interface DepthProps {
 const MOST_LABELS = 14;
 
 /** The same tensor in every block of its fold, by its standard deviation; a bar leads to its tensor. */
-export function Depth({ client, path, generation, alive, onNavigate }: DepthProps) {
-  const { answer, isCurrent, fault, retry } = useQuery(client, "depth", { path }, { generation, alive });
+export function AcrossBlocks({ client, path, generation, alive, onNavigate }: DepthProps) {
+  const { answer, isCurrent, error, retry } = useQuery(client, "depth", { path }, { generation, alive });
   const reply = answer?.body ?? null;
-  if (fault !== null && !isCurrent) {
+  if (error !== null && !isCurrent) {
     return (
       <Section title={t("Across depth")}>
-        <FaultNote
-          fault={fault}
+        <ErrorNote
+          error={error}
           path={path}
           what={t("The other blocks can’t be read now.")}
           alive={alive}
@@ -77,7 +77,7 @@ function Bars({ reply, alive, onNavigate }: BarsProps) {
     const at = buttons.indexOf(event.target as HTMLElement);
     const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: buttons.length - 1 }[event.key];
     if (to !== undefined) {
-      take(event);
+      consumeEvent(event);
       buttons[to]?.focus();
     }
   };

@@ -1,5 +1,5 @@
 import type { ComponentChildren } from "preact";
-import { FaultNote } from "../../../components/Note.tsx";
+import { ErrorNote } from "../../../components/Note.tsx";
 import { Section } from "../../../components/Section.tsx";
 import { t } from "../../../i18n/translate.ts";
 import { countText, exactCount, exactFloat, floatText, meanText, percentText, toNumber } from "../../../lib/format.ts";
@@ -16,7 +16,7 @@ interface StatisticsProps {
 
 /** The numbers in a grid: sampled ones marked as such, then the exact ones, with progress and Cancel when it takes. */
 export function Statistics({ stats, path, isComplex, alive }: StatisticsProps) {
-  const { reply, fault, phase, isCurrent } = stats;
+  const { reply, error, phase, isCurrent } = stats;
   return (
     <Section
       title={t("Statistics")}
@@ -24,9 +24,9 @@ export function Statistics({ stats, path, isComplex, alive }: StatisticsProps) {
       isStale={!isCurrent}
     >
       {reply === null ? <Skeleton /> : <Grid reply={reply} />}
-      {fault === null ? null : (
-        <FaultNote
-          fault={fault}
+      {error === null ? null : (
+        <ErrorNote
+          error={error}
           path={path}
           what={reply?.is_exact ? t("Values can’t be read again now.") : t("The exact statistics can’t be had now.")}
           alive={alive}

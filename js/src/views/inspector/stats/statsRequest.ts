@@ -1,4 +1,4 @@
-import { type Fault, faultOf } from "../../../lib/errors.ts";
+import { type PageError, toPageError } from "../../../lib/errors.ts";
 import type { Client } from "../../../protocol/client.ts";
 import type { Of, StatsReply } from "../../../protocol/messages.ts";
 
@@ -10,7 +10,7 @@ export interface StatsSubject {
 
 /**
  * How far the answer is. `sampling` nothing yet; `exact` a sampled answer is shown and the exact one under way;
- * `done` exact; `cancelled` the sampled answer is what stays; `failed` see `fault`.
+ * `done` exact; `cancelled` the sampled answer is what stays; `failed` see `error`.
  */
 export type StatsPhase = "idle" | "sampling" | "exact" | "done" | "cancelled" | "failed";
 
@@ -23,7 +23,7 @@ export interface StatsState {
   readonly progress: { readonly done: number; readonly total: number } | null;
   /** The exact answer takes long enough that progress and Cancel should show. */
   readonly isSlow: boolean;
-  readonly fault: Fault | null;
+  readonly error: PageError | null;
 }
 
 export const NO_STATS: StatsState = {
@@ -33,7 +33,7 @@ export const NO_STATS: StatsState = {
   replyOf: null,
   progress: null,
   isSlow: false,
-  fault: null,
+  error: null,
 };
 
 /** Work longer than this shows its progress and can be cancelled. */
@@ -47,7 +47,7 @@ interface Run {
 }
 
 /** Sampled statistics first, the exact ones after them, for one subject at a time. */
-export class StatsFlow {
+export class StatsRequest {
   readonly #client: Client;
   readonly #show: (state: StatsState) => void;
   #state: StatsState = NO_STATS;
@@ -62,7 +62,7 @@ export class StatsFlow {
   /** Takes up another subject and drops the work on the one before; `sampled` is its first answer, if it came already. */
   start(subject: StatsSubject, sampled: StatsReply | null = null): void {
     this.stop();
-    this.#set({ subject, phase: "sampling", progress: null, isSlow: false, fault: null });
+    this.#set({ subject, phase: "sampling", progress: null, isSlow: false, error: null });
     void this.#run(subject, { sampled });
   }
 
@@ -119,16 +119,16 @@ export class StatsFlow {
         return;
       }
       if (sampled.is_exact) {
-        this.#set({ reply: sampled, replyOf: subject, phase: "done", fault: null });
+        this.#set({ reply: sampled, replyOf: subject, phase: "done", error: null });
       } else if (exactToo) {
         const hadExact = this.#state.phase === "done" && this.#state.reply?.is_exact === true;
-        this.#set(hadExact ? { phase: "exact" } : { reply: sampled, replyOf: subject, phase: "exact", fault: null });
+        this.#set(hadExact ? { phase: "exact" } : { reply: sampled, replyOf: subject, phase: "exact", error: null });
         slow = setTimeout(() => this.#set({ isSlow: true }), SLOW_MS);
         const exact = await this.#ask(subject, true, stop);
         if (stop.signal.aborted) {
           return;
         }
-        this.#set({ reply: exact, replyOf: subject, phase: "done", fault: null, progress: null, isSlow: false });
+        this.#set({ reply: exact, replyOf: subject, phase: "done", error: null, progress: null, isSlow: false });
       } else {
         this.#set({ reply: sampled, replyOf: subject });
       }
@@ -136,7 +136,7 @@ export class StatsFlow {
       if (stop.signal.aborted) {
         return;
       }
-      this.#set({ phase: "failed", fault: faultOf(error), progress: null, isSlow: false });
+      this.#set({ phase: "failed", error: toPageError(error), progress: null, isSlow: false });
     } finally {
       clearTimeout(slow);
       if (this.#stop === stop) {

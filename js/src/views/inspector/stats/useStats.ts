@@ -1,7 +1,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Client } from "../../../protocol/client.ts";
 import type { Of, StatsReply } from "../../../protocol/messages.ts";
-import { NO_STATS, StatsFlow, type StatsState } from "./statsRequest.ts";
+import { NO_STATS, StatsRequest, type StatsState } from "./statsRequest.ts";
 
 export interface Stats extends StatsState {
   readonly cancel: () => void;
@@ -20,11 +20,11 @@ interface Options {
 /** Statistics of a tensor's values or gradient, sampled and then exact. A null path asks nothing. */
 export function useStats(client: Client, path: string | null, of: Of, { generation, alive, sampled }: Options): Stats {
   const [state, setState] = useState<StatsState>(NO_STATS);
-  const flow = useRef<StatsFlow | null>(null);
+  const flow = useRef<StatsRequest | null>(null);
   const seen = useRef(generation);
 
   useEffect(() => {
-    const made = new StatsFlow(client, setState);
+    const made = new StatsRequest(client, setState);
     flow.current = made;
     return () => {
       flow.current = null;

@@ -1,0 +1,76 @@
+import type { FunctionComponent } from "preact";
+import type { Catalogue } from "../i18n/translate.ts";
+import type { Client } from "../protocol/client.ts";
+import type { PartBody, PartReply, TickedBody } from "../protocol/messages.ts";
+import type { PanelProps } from "../views/checkpoints/Panel.tsx";
+import type { ReinitializeProps } from "../views/edit/Reinitialize.tsx";
+import * as shared from "./sharedModules.ts";
+
+/** The panel of checkpoints, once it is here, and the style it needs. */
+export interface CheckpointsPart {
+  readonly Panel: FunctionComponent<PanelProps>;
+  readonly style: string;
+}
+
+/** What one view hears and draws of a training. */
+export interface TrainingPart {
+  readonly add: (body: TickedBody) => void;
+  readonly Cell: FunctionComponent<{ readonly path: string }>;
+}
+
+/** What the kernel has sent or is sending, one for all Explorers of the page, as this module is. */
+const coming = new Map<PartBody["name"], Promise<unknown>>();
+
+/** Has the kernel send a part when it is first needed; later ones have it at once, and what failed is asked for anew. */
+function fetchOnce<Made>(
+  client: Client,
+  name: PartBody["name"],
+  make: (part: PartReply) => Made | Promise<Made>,
+): Promise<Made> {
+  const found =
+    coming.get(name) ??
+    client
+      .request("part", { name })
+      .then(({ body }) => make(body))
+      .catch((error: unknown) => {
+        coming.delete(name);
+        throw error;
+      });
+  coming.set(name, found);
+  return found as Promise<Made>;
+}
+
+/** The panel of checkpoints. */
+export function checkpointsPart(client: Client): Promise<CheckpointsPart> {
+  return fetchOnce(client, "checkpoints", async (part) => ({
+    Panel: await evaluate<CheckpointsPart["Panel"]>(part),
+    style: part.style,
+  }));
+}
+
+/** What fills tensors anew. */
+export function reinitializePart(client: Client): Promise<FunctionComponent<ReinitializeProps>> {
+  return fetchOnce(client, "reinitialize", evaluate<FunctionComponent<ReinitializeProps>>);
+}
+
+/** The words of Chinese. */
+export function chinese(client: Client): Promise<Catalogue> {
+  return fetchOnce(client, "zh", ({ code }) => JSON.parse(code) as Catalogue);
+}
+
+/** What draws a training, from its first event, or asked for where that was not heard; `style` gets its style. */
+export async function pulsePart(client: Client, body: TickedBody, style: (css: string) => void): Promise<TrainingPart> {
+  const part = body.part ?? (await client.request("part", { name: "pulse" })).body;
+  style(part.style);
+  return (await evaluate<() => TrainingPart>(part))();
+}
+
+/** What a part's script makes from what the page shares. */
+async function evaluate<Made>({ code }: PartReply): Promise<Made> {
+  const url = URL.createObjectURL(new Blob([code], { type: "text/javascript" }));
+  try {
+    return ((await import(url)) as { default: (page: typeof shared) => Made }).default(shared);
+  } finally {
+    URL.revokeObjectURL(url);
+  }
+}

@@ -1,0 +1,33 @@
+import checkpointsCss from "style:checkpoints";
+import pulseCss from "style:pulse";
+import type { CheckpointsPart, TrainingPart } from "../bundles/lazyParts.ts";
+import training from "../bundles/training.ts";
+import type { Catalogue } from "../i18n/translate.ts";
+import zh from "../i18n/zh.json";
+import type { Client } from "../protocol/client.ts";
+import type { TickedBody } from "../protocol/messages.ts";
+import { Panel } from "../views/checkpoints/Panel.tsx";
+import { Reinitialize } from "../views/edit/Reinitialize.tsx";
+
+/** The extension has the panel of checkpoints with it: what a kernel would send may be of another version. */
+export async function checkpointsPart(): Promise<CheckpointsPart> {
+  return { Panel, style: checkpointsCss };
+}
+
+/** So it has what draws a training, what fills tensors anew, and the words of Chinese. */
+export async function pulsePart(
+  _client: Client,
+  _body: TickedBody,
+  style: (css: string) => void,
+): Promise<TrainingPart> {
+  style(pulseCss);
+  return training();
+}
+
+export async function reinitializePart(): Promise<typeof Reinitialize> {
+  return Reinitialize;
+}
+
+export async function chinese(): Promise<Catalogue> {
+  return zh;
+}

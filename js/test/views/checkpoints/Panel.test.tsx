@@ -1,0 +1,181 @@
+// @vitest-environment happy-dom
+import { cleanup, fireEvent, render, screen, waitFor } from "@testing-library/preact";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { ChannelClient } from "../../../src/protocol/client.ts";
+import type { PlanReply, PlanRow } from "../../../src/protocol/messages.ts";
+import { ChangesStore } from "../../../src/state/changesStore.ts";
+import { Panel } from "../../../src/views/checkpoints/Panel.tsx";
+import { TestChannel } from "../../fakes/channel.ts";
+
+const FILE = { kind: "file", size_bytes: 100, modified: 1e9, refused: null } as const;
+const HEADER = {
+  path: "a.pt",
+  format: "torch-zip",
+  size_bytes: 100,
+  n_files: 1,
+  n_tensors: 1,
+  n_rest: 0,
+  n_elements: 4,
+  n_ties: 0,
+  dtypes: { float32: 1 },
+  state_dict: "",
+  optimizer: null,
+  metadata: [],
+  values: [],
+  departures: [],
+  total: 0,
+  start: 0,
+  rows: [],
+  expanded: [],
+};
+const MISSING: PlanRow = {
+  path: "output.weight",
+  source: null,
+  status: "missing",
+  shape: [2, 2],
+  dtype: "float32",
+  source_shape: null,
+  source_dtype: null,
+  tied_to: null,
+  suggestion: { source: "out.weight", reason: "out in the file is output in the model", confidence: 0.9 },
+};
+const RENAMED: PlanRow = { ...MISSING, source: "out.weight", status: "renamed", source_shape: [2, 2] };
+
+function planReply(row: PlanRow): PlanReply {
+  const isLoaded = row.status === "renamed";
+  return {
+    path: "a.pt",
+    counts: { [row.status]: 1 },
+    n_model: 1,
+    n_loads: isLoaded ? 1 : 0,
+    n_elements: 4,
+    n_suggested: isLoaded ? 0 : 1,
+    n_renames: isLoaded ? 1 : 0,
+    is_exact: false,
+    is_complete: isLoaded,
+    has_optimizer: false,
+    warnings: [],
+    runs: [{ status: row.status, count: 1 }],
+    total: 1,
+    start: 0,
+    rows: [row],
+  };
+}
+
+/** Answers like a kernel with one file; loads and saves wait for the test. */
+class Kernel extends TestChannel {
+  override send(message: unknown): void {
+    super.send(message);
+    const { kind, body, id } = message as (typeof this.sent)[number];
+    const rename = (body.rename ?? {}) as Record<string, string>;
+    const replies: Record<string, unknown> = {
+      folder: {
+        path: "",
+        crumbs: [{ name: "work", path: "" }],
+        entries: [{ ...FILE, name: "a.pt", path: "a.pt" }],
+        n_entries: 1,
+        is_checkpoint: false,
+      },
+      peek: HEADER,
+      plan: planReply(body.accept_all === true || "out.weight" in rename ? RENAMED : MISSING),
+      history: { entries: [], first: 0, n_changes: 0, undo: null, redo: null, kept_bytes: 0, budget_bytes: 0 },
+    };
+    if ("nonsense" in rename) {
+      const error = {
+        code: "path-not-found",
+        message: "No 'nonsense' in a.pt.",
+        path: null,
+        hint: "Did you mean 'out.weight'?",
+      };
+      queueMicrotask(() => this.deliver({ v: 1, id, ok: false, error }));
+    } else if (kind in replies) {
+      queueMicrotask(() => this.deliver({ v: 1, id, ok: true, body: replies[kind] }));
+    }
+  }
+
+  asked(kind: string) {
+    return this.sent.filter((message) => message.kind === kind);
+  }
+}
+
+let kernel: Kernel;
+beforeEach(() => {
+  vi.stubGlobal(
+    "ResizeObserver",
+    class {
+      observe(): void {}
+      disconnect(): void {}
+    },
+  );
+  kernel = new Kernel();
+  const client = new ChannelClient(kernel);
+  render(<Panel client={client} changes={new ChangesStore(client)} name="net" alive onClose={() => undefined} />);
+});
+afterEach(() => {
+  cleanup();
+  vi.unstubAllGlobals();
+});
+
+async function planned(): Promise<void> {
+  fireEvent.click(await screen.findByRole("option"));
+  await screen.findByText("output.weight");
+}
+
+async function loading(): Promise<void> {
+  await planned();
+  fireEvent.click(screen.getByRole("checkbox", { name: "Use out.weight for output.weight" }));
+  fireEvent.click(await screen.findByRole("button", { name: "Load all 1" }));
+}
+
+test("nothing is looked into before it is clicked", async () => {
+  await screen.findByRole("option");
+  expect(kernel.asked("peek")).toEqual([]);
+});
+
+test("a strict load of what lacks a tensor can't be begun, and says why", async () => {
+  await planned();
+  expect(screen.getByRole("button", { name: /^Load 0/ })).toHaveProperty("disabled", true);
+  expect(screen.getByText(/strict asks/)).toBeTruthy();
+});
+
+test("a name that the file lacks is refused in place and the plan stays as it was", async () => {
+  await planned();
+  fireEvent.click(screen.getByRole("button", { name: "edit for output.weight" }));
+  const field = screen.getByRole("textbox", { name: "Name in the file for output.weight" });
+  fireEvent.input(field, { target: { value: "nonsense" } });
+  fireEvent.submit(field.closest("form") as HTMLFormElement);
+  await waitFor(() => expect(screen.getByRole("alert").textContent).toContain("nonsense"));
+  expect(kernel.asked("plan").at(-1)?.body.rename).toEqual({});
+});
+
+test("a cancelled load waits for what the kernel says became of it", async () => {
+  await loading();
+  const id = kernel.asked("load")[0]?.id;
+  kernel.deliver({ v: 1, id, progress: { done: 25, total: 100 } });
+  const bar = await screen.findByRole("progressbar");
+  await waitFor(() => expect(bar.getAttribute("aria-valuenow")).toBe("25"));
+  fireEvent.click(screen.getByRole("button", { name: "Cancel" }));
+  expect(kernel.asked("cancel")[0]?.body).toEqual({ id });
+  await screen.findByText("Cancelling…");
+  kernel.deliver({ v: 1, id, ok: false, error: { code: "cancelled", message: "", path: null, hint: "" } });
+  await screen.findByText("The load was cancelled: the model is as it was.");
+});
+
+test("a load that was done before the cancel came is told as done", async () => {
+  await loading();
+  fireEvent.click(screen.getByRole("button", { name: "Cancel" }));
+  const body = { path: "a.pt", label: "load a.pt", n_loaded: 1, n_elements: 4, verified: true, warnings: [] };
+  kernel.deliver({ v: 1, id: kernel.asked("load")[0]?.id, ok: true, body });
+  await screen.findByText("verified");
+  expect(screen.getByText("loaded, verified")).toBeTruthy();
+});
+
+test("what is there already is replaced only after asking", async () => {
+  await screen.findByRole("option");
+  fireEvent.click(screen.getByRole("button", { name: /^Save net/ }));
+  fireEvent.click(screen.getByRole("button", { name: "Save" }));
+  const taken = { code: "file-exists", message: "There.", path: null, hint: "" };
+  kernel.deliver({ v: 1, id: kernel.asked("save")[0]?.id, ok: false, error: taken });
+  fireEvent.click(await screen.findByRole("button", { name: "Replace it" }));
+  expect(kernel.asked("save").map(({ body }) => body.overwrite)).toEqual([false, true]);
+});

@@ -1,0 +1,54 @@
+// @vitest-environment happy-dom
+import { act, cleanup, render } from "@testing-library/preact";
+import { afterEach, expect, test } from "vitest";
+import training from "../../../src/bundles/training.ts";
+import { lineOf } from "../../../src/views/training/SparklineCell.tsx";
+
+afterEach(cleanup);
+
+test("a row tells its last beat in words, and draws a line for each series", () => {
+  const { add, Cell } = training();
+  const { getByRole, container } = render(<Cell path="0.weight" />);
+  expect(getByRole("gridcell").hasAttribute("aria-label")).toBe(false);
+  act(() => {
+    add({ step: 1, beats: { "0.weight": [2, 0.5, null], bias: [9, 9, 9] } });
+    add({ step: 2, beats: { "0.weight": [2.5, 0.25, 0.125] } });
+  });
+  expect(getByRole("gridcell").getAttribute("aria-label")).toBe(
+    "norm 2.5, gradient’s norm 0.25, last step over norm 0.125",
+  );
+  expect(container.querySelectorAll("path")).toHaveLength(3);
+});
+
+test("what is no number is lit, with the step it began at, and goes out when it is one again", () => {
+  const { add, Cell } = training();
+  const { getByRole, container } = render(<Cell path="w" />);
+  act(() => {
+    add({ step: 7, beats: { w: [2, "NaN", 0.1] } });
+    add({ step: 8, beats: { w: [2, "NaN", "Infinity"] } });
+  });
+  expect(getByRole("gridcell").getAttribute("aria-label")).toBe(
+    "norm 2, gradient’s norm NaN since step 7, last step over norm inf since step 8",
+  );
+  expect([...container.querySelectorAll("b")].map((each) => each.textContent)).toEqual(["NaN", "inf"]);
+  act(() => add({ step: 9, beats: { w: [2, 0.5, 0.1] } }));
+  expect(container.querySelector("b")).toBeNull();
+});
+
+test("no more than the last forty beats are kept", () => {
+  const { add, Cell } = training();
+  const { container } = render(<Cell path="w" />);
+  act(() => {
+    for (let step = 1; step <= 90; step += 1) {
+      add({ step, beats: { w: [step, step, step] } });
+    }
+  });
+  expect(container.querySelector("path")?.getAttribute("d")?.match(/[ML]/g)).toHaveLength(40);
+});
+
+test("a line spans its room from the least to the greatest, and leaves gaps where nothing is known", () => {
+  expect(lineOf([1, 10, 100])).toBe("M1.0 14.0L18.0 8.0L35.0 2.0");
+  expect(lineOf([1, null, 100])).toBe("M1.0 14.0M35.0 2.0");
+  expect(lineOf([5, Number.NaN, 5])).toBe("M1.0 8.0M35.0 8.0");
+  expect(lineOf([0, 0])).toBe("M1.0 8.0L35.0 8.0");
+});

@@ -1,0 +1,85 @@
+"""Which optimizers train a model: those passed, and those among a notebook's variables; one rule for all front ends."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from torch.optim import Optimizer
+
+from nnwidgets.errors import InvalidTargetError
+from nnwidgets.introspect.safe_access.lookup import live_tensors
+from nnwidgets.introspect.safe_access.objects import is_a, is_tensor, type_name
+
+_IPYTHON_CACHE = re.compile(r"_+|_\d+|_i+|_i\d+|_oh|_dh|_ih|_iii|In|Out")
+"""Names under which IPython itself keeps results; they are not the user's."""
+
+
+def optimizers_in(optimizer: object) -> tuple[Optimizer, ...]:
+    """Return the optimizers that ``optimizer`` is: none, one, or a list or tuple of them.
+
+    Raises:
+        InvalidTargetError: If it holds anything else.
+    """
+    if optimizer is None:
+        return ()
+    given: tuple[Any, ...] = tuple(optimizer) if type(optimizer) in {list, tuple} else (optimizer,)  # type: ignore[arg-type]
+    for one in given:
+        if not is_a(one, Optimizer):
+            raise InvalidTargetError(
+                f"optimizer is of type {type_name(type(one))}, expected a torch.optim.Optimizer.",
+                hint="Pass the optimizer itself, such as torch.optim.SGD(net.parameters(), lr=0.1), or a list of them.",
+            )
+    return given
+
+
+def optimizer_variables(variables: Mapping[str, Any]) -> dict[str, Optimizer]:
+    """Return the variables of a user that hold a torch optimizer, in order; no code of theirs runs.
+
+    Example:
+        >>> import torch
+        >>> net = torch.nn.Linear(2, 3)
+        >>> adam = torch.optim.Adam(net.parameters())
+        >>> list(optimizer_variables({"_": adam, "_adam": adam, "net": net}))
+        ['_adam']
+    """
+    return {name: value for name, value in list(variables.items()) if is_a(value, Optimizer) and is_users_name(name)}
+
+
+def is_users_name(name: str) -> bool:
+    """Say whether a variable is the user's, not one in which IPython keeps what cells gave.
+
+    Example:
+        >>> [name for name in ("net", "_net", "_", "_12", "Out") if is_users_name(name)]
+        ['net', '_net']
+    """
+    return name.isidentifier() and not _IPYTHON_CACHE.fullmatch(name)
+
+
+def optimizers_holding(module: object, objects: Iterable[object]) -> list[Optimizer]:
+    """Pick out of ``objects`` the torch optimizers that hold a tensor of ``module``, each once.
+
+    Args:
+        module: The model, read only where there is an optimizer at all.
+        objects: Anything, such as the values of a notebook's variables; no code of theirs runs.
+
+    Example:
+        >>> import torch
+        >>> net = torch.nn.Linear(2, 3)
+        >>> adam = torch.optim.Adam(net.parameters())
+        >>> optimizers_holding(net, [1, "x", adam]) == [adam]
+        True
+    """
+    found: dict[int, Any] = {id(each): each for each in objects if is_a(each, Optimizer)}
+    own = {id(tensor) for tensor in live_tensors(module).values()} if found else set()
+    return [each for each in found.values() if any(id(tensor) in own for tensor in held_tensors(each))]
+
+
+def held_tensors(optimizer: Any) -> list[Any]:
+    """Return the tensors that an optimizer trains, group by group."""
+    groups = object.__getattribute__(optimizer, "__dict__").get("param_groups")
+    if type(groups) is not list:
+        return []
+    lists = [group.get("params") for group in groups if type(group) is dict]
+    return [tensor for held in lists if type(held) is list for tensor in held if is_tensor(tensor)]

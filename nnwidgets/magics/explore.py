@@ -1,0 +1,68 @@
+"""``%nn net``: an Explorer of a model; ``%nn`` alone explores the only model there is, or lists the models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from IPython.display import display
+from torch import nn
+
+from nnwidgets.introspect.module_tree.text import count_text
+from nnwidgets.introspect.module_tree.tree import tree
+from nnwidgets.magics.display import DisplayedPage
+from nnwidgets.magics.line.grammar import LineError
+from nnwidgets.magics.resolve import model_names, resolve_model
+from nnwidgets.magics.subcommands.table import usage_of_all
+from nnwidgets.text.document import Document, Note, Table
+
+_MOST_MODELS = 100
+
+
+def show_explorer(module: nn.Module, name: str | None, namespace: Mapping[str, Any]) -> None:
+    """Show an Explorer of ``module``.
+
+    Args:
+        module: The model.
+        name: How it was written; None to look for the variable that holds it.
+        namespace: The user's variables.
+    """
+    from nnwidgets.widgets import explore
+
+    if name is None:
+        name = next((known for known in model_names(namespace) if namespace[known] is module), None)
+    display(explore(module, name=name))
+
+
+def explore_line(model: str, namespace: Mapping[str, Any]) -> None:
+    """Explore a model.
+
+    Args:
+        model: How it is written; empty for the only one there is.
+        namespace: The user's variables.
+
+    Raises:
+        LineError: There is none.
+    """
+    if model:
+        show_explorer(resolve_model(model, namespace), model, namespace)
+        return
+    names = model_names(namespace)
+    distinct = {id(namespace[name]): name for name in reversed(names)}
+    if len(distinct) == 1:
+        (name,) = distinct.values()
+        show_explorer(namespace[name], name, namespace)
+    elif names:
+        display(DisplayedPage(_models_page(names, namespace)))
+    else:
+        raise LineError(f"No variable holds a model yet. {usage_of_all()}")
+
+
+def _models_page(names: list[str], namespace: Mapping[str, Any]) -> Document:
+    rows = []
+    for name in names[:_MOST_MODELS]:
+        found = tree(namespace[name])
+        rows.append((name, found.root.class_name, count_text(found.n_params)))
+    n_more = max(0, len(names) - _MOST_MODELS)
+    table = Table(("model", "class", "parameters"), tuple(rows), right=(2,), n_more=n_more)
+    return (table, Note(usage_of_all()))

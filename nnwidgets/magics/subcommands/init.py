@@ -1,0 +1,166 @@
+"""``%nn init``: fill tensors anew, by the name of an initializer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from nnwidgets import edit
+from nnwidgets.edit import Initializer, initializers
+from nnwidgets.edit.code import literal
+from nnwidgets.edit.operations.initializers import get_initializer
+from nnwidgets.errors import InitializerError
+from nnwidgets.formatting import inert
+from nnwidgets.magics.line.grammar import (
+    KEYWORD,
+    Candidate,
+    Command,
+    LineError,
+    MisuseError,
+    cut,
+    keyword_pairs,
+    unquote,
+)
+from nnwidgets.magics.resolve import optimizers_in
+from nnwidgets.magics.subcommands.edit import TARGET, page_of_change, parse_literal
+from nnwidgets.magics.subcommands.subcommand import Option, Request, Subcommand, TypedLine, complete_target
+from nnwidgets.text.document import Block, Document, Table
+
+_MATH = re.compile(r":math:`\\text\{(\w+)\}`")
+_FILLS = re.compile(r"^Fill the (?:input )?`?Tensor`? with (?:values (?:using|drawn from) )?")
+
+
+def _read_seed(text: str) -> int:
+    digits = text[1:] if text[:1] in {"-", "+"} else text
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= 20):  # noqa: PLR2004 - digits of 64 bits
+        raise LineError(f"--seed {cut(text)} is not a whole number of at most 64 bits, such as 7.")
+    return int(text)
+
+
+_PREVIEW = Option("--preview", "write nothing, and show the very numbers that the same seed gives")
+_CLEAR = Option(
+    "--clear-state", "clear what optimizers among your variables remember of the tensors; undo brings it back"
+)
+INIT_OPTIONS = (Option("--seed", "what random numbers come from", "7", "seed", _read_seed), _PREVIEW, _CLEAR)
+"""The options of whatever fills tensors: ``%nn init`` and ``%%nn_init``."""
+
+
+def init_arguments(request: Request) -> dict[str, Any]:
+    """What those options mean for `nnwidgets.edit`."""
+    command = request.command
+    return {
+        "seed": command.seed,
+        "optimizer": list(optimizers_in(request.namespace, request.module).values()),
+        "preview": _PREVIEW.name in command.flags,
+        "clear_state": _CLEAR.name in command.flags,
+    }
+
+
+def _parse(command: Command, words: list[str]) -> Command:
+    if not words:
+        raise MisuseError("no tensor or module is named")
+    if len(words) == 1 or KEYWORD.fullmatch(words[1]):
+        raise MisuseError("no initializer is named")
+    otherwise = "is one word too many; parameters are written as gain=2"
+    keywords = keyword_pairs(words[2:], value="a value", otherwise=otherwise)
+    target = unquote(words[0])
+    return replace(command, target=target, arguments=(target,), how=unquote(words[1]), keywords=keywords)
+
+
+def _run(request: Request) -> Document:
+    command, module = request.command, request.module
+    _require_order(command)
+    kwargs = _parameters(command)
+    change = edit.init(module, command.target, command.how, **init_arguments(request), **kwargs)
+    return page_of_change(change, command.model)
+
+
+def _require_order(command: Command) -> None:
+    """Notice an initializer before its target."""
+    if not _is_initializer(command.how) and _is_initializer(command.target):
+        line = " ".join(inert(word, 80) for word in (command.model, command.how, command.target))
+        raise LineError(f"%nn init: the target comes before the initializer: %nn init {line}")
+
+
+def _is_initializer(name: str) -> bool:
+    try:
+        get_initializer(name)
+    except InitializerError:
+        return False
+    return True
+
+
+def _parameters(command: Command) -> dict[str, Any]:
+    """What the initializer is passed: literals, and bare words where it takes text."""
+    takes_text = {each.name for each in get_initializer(command.how).parameters if each.type == "str"}
+    values: dict[str, Any] = {}
+    for name, text in command.keywords:
+        try:
+            values[name] = parse_literal(text)
+        except ValueError:
+            if name in takes_text and text.isidentifier():
+                values[name] = text
+                continue
+            raise LineError(
+                f"%nn init: {cut(f'{name}={text}')} is no plain value, expected a number, text in quotes, True, False "
+                "or None; nothing is computed here."
+            ) from None
+    reserved = {"seed", "optimizer", "preview", "clear_state"} & values.keys()
+    if reserved:
+        name = min(reserved)
+        option = next((str(each) for each in INIT_OPTIONS if each.name == f"--{name.replace('_', '-')}"), "")
+        raise LineError(f"%nn init: {name} is {f'written {option}' if option else 'found among your variables'}.")
+    return values
+
+
+def _complete(typed: TypedLine) -> Iterator[Candidate]:
+    _, *words = typed.words
+    if not words:
+        yield from complete_target(typed, tensors=True)
+    elif len(words) == 1:
+        offered = initializers()
+        yield from (Candidate(name, "function") for name in offered)
+        short = (name.removesuffix("_") for name, each in offered.items() if each.kind == "torch")
+        yield from (Candidate(name, "function") for name in short)
+    else:
+        yield from _complete_parameter(unquote(words[1]), words[2:], typed.last)
+
+
+def _complete_parameter(how: str, before: list[str], last: str) -> Iterator[Candidate]:
+    try:
+        parameters = {each.name: each for each in get_initializer(how).parameters}
+    except InitializerError:
+        return
+    name, equals, _ = last.partition("=")
+    if not equals:
+        given = {word.partition("=")[0] for word in before}
+        yield from (Candidate(f"{each}=", "keyword") for each in parameters if each != "**" and each not in given)
+    elif name in parameters:
+        parameter = parameters[name]
+        yield from (Candidate(f"{name}={choice}", "value") for choice in parameter.choices)
+        if not parameter.choices and parameter.default is not None:
+            yield Candidate(f"{name}={literal(parameter.default)}", "value")
+
+
+def _initializer_table() -> tuple[Block, ...]:
+    rows = tuple((each.signature, _first_sentence(each)) for each in initializers().values())
+    return (Table(("initializer", "what it does"), rows),)
+
+
+def _first_sentence(initializer: Initializer) -> str:
+    sentence = _MATH.sub(r"`\1`", initializer.doc.split(". ")[0].rstrip("."))
+    return _FILLS.sub("", sentence) or "yours"
+
+
+INIT = Subcommand(
+    "init",
+    "Fill tensors anew, in place and undoable. A seed is drawn and shown where none is given; torch's global random "
+    "state stays as it was.",
+    _run, arguments="net 0.weight xavier_uniform_ [gain=2]", options=INIT_OPTIONS, parse=_parse, complete=_complete,
+    details=(TARGET, ("gain=2", "a parameter, as a plain value")),
+    examples="%nn init net 0.weight xavier_uniform_ gain=2 --seed 7\n%nn init net Linear.weight normal_ std=0.01\n"
+    "%nn init net 0 reset",
+    appendix=_initializer_table,
+)  # fmt: skip

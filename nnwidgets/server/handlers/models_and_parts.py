@@ -1,0 +1,48 @@
+"""Answers to what is about no model: `models` and `variables` of the notebook, and each `part` of the page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from nnwidgets.formatting import inert
+from nnwidgets.introspect.safe_access.objects import type_name
+from nnwidgets.server.handlers.registry import handles_without_model
+from nnwidgets.server.notebook.variables import Identities, modules, optimizers
+from nnwidgets.server.page_files import part
+from nnwidgets.wire.dispatch import Job
+from nnwidgets.wire.schema.envelope import ModelsReply, PartReply, Variable, VariablesReply
+
+_identities = Identities()
+
+
+@handles_without_model("models")
+def answer_models(_body: Mapping[str, Any], _job: Job) -> ModelsReply:
+    """Name the notebook's variables that hold a module."""
+    return {
+        "models": [{"name": name, "class_name": inert(type(module).__name__)} for name, module in modules().items()]
+    }
+
+
+@handles_without_model("variables")
+def answer_variables(_body: Mapping[str, Any], _job: Job) -> VariablesReply:
+    """Name the notebook's modules and optimizers, by their types alone."""
+    return {"modules": _variables(modules()), "optimizers": _variables(optimizers())}
+
+
+def _variables(values: Mapping[str, object]) -> list[Variable]:
+    return [
+        {"name": name, "class_name": type_name(type(value)), "identity": _identities.of(value)}
+        for name, value in values.items()
+    ]
+
+
+@handles_without_model("part")
+def answer_part(body: Mapping[str, Any], _job: Job) -> PartReply:
+    """Give what the page lacks to open a panel, or to write in another language.
+
+    Raises:
+        NNWidgetsError: The page was never built.
+    """
+    code, style = part(body["name"])
+    return {"code": code, "style": style}

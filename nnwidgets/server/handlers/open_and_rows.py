@@ -1,0 +1,73 @@
+"""Answers to `open` and `rows`: the model at a glance, and a window of its flattened tree."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from nnwidgets.formatting import inert
+from nnwidgets.server.handlers.paging import window
+from nnwidgets.server.handlers.registry import handles
+from nnwidgets.server.rows.filter import chip_counts
+from nnwidgets.server.rows.flatten import FlatTree, ViewState
+from nnwidgets.server.rows.row_body import row_body, totals
+from nnwidgets.server.session.session import Session
+from nnwidgets.wire.codec import encode
+from nnwidgets.wire.dispatch import Job
+from nnwidgets.wire.schema.tree import OpenReply, RowsReply
+
+_MAX_EXPANDED = 20_000
+_FIRST_ROWS = 40
+_MAX_FIRST = 48_000
+
+
+@handles("open")
+def answer_open(session: Session, _body: Mapping[str, Any], _job: Job) -> OpenReply:
+    """Give totals, chips and the first rows."""
+    return _overview(session, _FIRST_ROWS)
+
+
+def first_view(session: Session) -> dict[str, Any]:
+    """Return the reply to `open` as JSON, with as many rows as fit the first message, whatever the names are."""
+    for n_rows in (_FIRST_ROWS, _FIRST_ROWS // 4, 1):
+        reply, _ = encode(_overview(session, n_rows))
+        if len(json.dumps(reply)) <= _MAX_FIRST:
+            return reply
+    reply["rows"].update(rows=[], expanded=[], ruler=[])
+    return reply
+
+
+@handles("rows")
+def answer_rows(session: Session, body: Mapping[str, Any], _job: Job) -> RowsReply:
+    """Give a window of the flattened tree."""
+    return _window(session, session.flat(ViewState.of(body)), body["start"], body["count"])
+
+
+def _overview(session: Session, n_rows: int) -> OpenReply:
+    flat = session.flat(ViewState())
+    index = flat.index
+    return {
+        "name": session.name or inert(index.nodes[0].class_name),
+        "class_name": inert(index.nodes[0].class_name),
+        "totals": totals(index),
+        "chips": chip_counts(index),
+        "rows": _window(session, flat, 0, n_rows),
+    }
+
+
+def _window(session: Session, flat: FlatTree, start: int, count: int) -> RowsReply:
+    start, rows = window(flat.rows, start, count)
+    name = session.name or inert(flat.index.nodes[0].class_name)
+    made = [row_body(flat, row, name, session.trace_marks) for row in rows]
+    session.note_shown([each["path"] for each in made])
+    return {
+        "generation": session.generation,
+        "total": len(flat.rows),
+        "start": start,
+        "rows": made,
+        "expanded": flat.expanded_ids[:_MAX_EXPANDED],
+        "n_matches": flat.n_matches,
+        "problem": flat.problem,
+        "ruler": flat.ruler,
+    }
