@@ -45,6 +45,12 @@ $(VENV)/test: $(VENV)/package
 	$(PIP) install -q -c constraints.txt --group test
 	touch $@
 
+# JupyterLab else begins with the question whether it may fetch news.
+NO_NEWS := $(VENV)/etc/jupyter/labconfig/page_config.json
+$(NO_NEWS): $(VENV)/lab
+	mkdir -p $(@D)
+	echo '{"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": true}}' >$@
+
 node_modules/made: package.json package-lock.json | $(VENV)/lab
 	npm ci --no-audit --no-fund --loglevel=error
 	touch $@
@@ -63,8 +69,11 @@ chromium:
 
 # Root, as in a container, must say so to Jupyter.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
-lab: $(VENV)/package
-	$(BIN)/jupyter lab examples --LabApp.default_url=/lab/tree/00_tour.ipynb $(AS_ROOT) $(LAB_ARGS)
+# The terminal shows the address and what fails; LAB_ARGS=--log-level=INFO shows the rest. Kernels that support it are
+# spoken to encrypted; the others warn at each start that they are not.
+LAB_QUIET := --log-level=ERROR --LabApp.log_level=ERROR --KernelManager.transport_encryption=auto
+lab: $(VENV)/package $(NO_NEWS)
+	@$(BIN)/jupyter lab examples --LabApp.default_url=/lab/tree/00_tour.ipynb $(AS_ROOT) $(LAB_QUIET) $(LAB_ARGS)
 
 bench: $(VENV)/test
 	$(BIN)/python -m benchmarks

@@ -61,7 +61,7 @@ def inert(text: str, limit: int = 200) -> str:
     head = cut(text, limit - 1) if len(text) > limit else text
     if head.isascii() and head.isprintable():
         return head
-    return _COMBINING.sub(r"\1", _HOSTILE.sub(_escaped, head))
+    return _COMBINING.sub(r"\1", _HOSTILE.sub(_escape, head))
 
 
 def cut(text: str, limit: int = 120) -> str:
@@ -74,7 +74,7 @@ def cut(text: str, limit: int = 120) -> str:
     return text if len(text) <= limit else f"{text[:limit]}…"
 
 
-def _escaped(match: re.Match[str]) -> str:
+def _escape(match: re.Match[str]) -> str:
     return match.group().encode("unicode_escape").decode("ascii")
 
 
@@ -108,7 +108,7 @@ def short_count(n: int) -> str:
     """
     if abs(n) < _EXACT_BELOW:
         return exact_count(n)
-    return " ".join(_scaled(n, _UNITS))
+    return " ".join(_scale(n, _UNITS))
 
 
 def exact_count(n: int) -> str:
@@ -130,10 +130,10 @@ def short_bytes(n: int) -> str:
     """
     if abs(n) < 1_000:  # noqa: PLR2004 - SI
         return f"{n} B"
-    return " ".join(_scaled(n, _BYTE_UNITS))
+    return " ".join(_scale(n, _BYTE_UNITS))
 
 
-def _scaled(n: int, units: Sequence[str]) -> tuple[str, str]:
+def _scale(n: int, units: Sequence[str]) -> tuple[str, str]:
     value, step = float(n), 0
     while abs(value) >= 999.95 and step < len(units) - 1:  # noqa: PLR2004 - what would round to 1000.0
         value, step = value / 1000, step + 1
@@ -230,7 +230,9 @@ def pad(text: str, cells: int, *, right: bool = False) -> str:
     return missing + text if right else text + missing
 
 
-def aligned(rows: Sequence[Sequence[str]], *, right: Sequence[int] = (), gap: str = "  ", most: int = 120) -> list[str]:
+def align_columns(
+    rows: Sequence[Sequence[str]], *, right: Sequence[int] = (), gap: str = "  ", most: int = 120
+) -> list[str]:
     """Rows of cells as lines, each column as wide as its widest cell, each line at most ``most`` wide.
 
     The first column gives way where a line would be wider.
@@ -242,7 +244,7 @@ def aligned(rows: Sequence[Sequence[str]], *, right: Sequence[int] = (), gap: st
         most: The widest a line may be.
 
     Example:
-        >>> aligned([("0", "Linear", "5376"), ("1", "ReLU", "")], right=[2])
+        >>> align_columns([("0", "Linear", "5376"), ("1", "ReLU", "")], right=[2])
         ['0  Linear  5376', '1  ReLU']
     """
     if not rows:

@@ -1,5 +1,21 @@
 """Checkpoints: looked into without reading them, planned before they are loaded, never half-loaded, never half-written.
 
+Start at `formats.open_checkpoint`: everything that reads goes through the `CheckpointReader` that it gives, whose
+content is made of `description`. `state_dict.find` says where the model is in it.
+
+    peek.py         what is in a file, from its headers
+    read.py         the object in a file
+    folder.py       the checkpoints of a folder
+    loading/        what a load would do; the load
+    saving/         a save, from the object to the file's name
+    diffing/        two state dicts, compared
+    formats/        torch's files, safetensors, shards, distributed ones: opened by content, checked, nothing run
+    writing/        bytes on the disk: files whole or not at all, torch zip and safetensors
+    state_dict.py   where in a file the state dict is; what of a module is saved
+    description.py  what a file holds, each tensor by where its bytes lie
+    bytes_equal.py  whether two tensors have the same bytes
+    records.py      what these functions give
+
 Example:
     >>> import tempfile, torch
     >>> from safetensors.torch import save_file

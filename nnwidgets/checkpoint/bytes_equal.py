@@ -13,7 +13,7 @@ _compare.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
 _compare.restype = ctypes.c_int
 
 
-def settled(data: torch.Tensor) -> torch.Tensor:
+def as_contiguous_cpu(data: torch.Tensor) -> torch.Tensor:
     """The elements of a plain tensor on the CPU, dense and in order, as they read; a quantized one's as integers."""
     if data.is_quantized:
         data = data.int_repr()

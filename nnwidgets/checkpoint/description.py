@@ -21,7 +21,7 @@ class Storage:
 
     Attributes:
         key: Its name within the checkpoint; two tensors of one key share their bytes.
-        file: Index of the file in `Opened.files`.
+        file: Index of the file in `CheckpointReader.files`.
         offset: Where it begins in the file.
         n_bytes: How many.
         crc32: What the file says its CRC-32 is; None where the format keeps none.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from nnwidgets.checkpoint.formats import checked_path
+from nnwidgets.checkpoint.formats.paths import check_path
 from nnwidgets.checkpoint.peek import peek
 from nnwidgets.checkpoint.records import Format
 from nnwidgets.errors import NNWidgetsError, PathNotFoundError, UnsafeCheckpointError
@@ -83,19 +83,19 @@ def folder(path: str | os.PathLike[str] = ".") -> Listing:
         >>> [(each.name, each.kind, each.n_tensors) for each in folder(place).entries]
         [('x.safetensors', 'checkpoint', 1)]
     """
-    place = checked_path(path)
+    place = check_path(path)
     try:
         names = sorted(each.name for each in place.iterdir() if not each.name.startswith("."))
     except OSError as error:
         raise PathNotFoundError(
             f"There is no folder {str(place)!r} to list ({error.strerror}).", path=str(place)
         ) from None
-    found = [listed(place / name) for name in names[:_MOST]]
+    found = [list_entry(place / name) for name in names[:_MOST]]
     found.sort(key=lambda each: (each.kind != "folder", each.name))
     return Listing(str(place), tuple(found), max(0, len(names) - _MOST))
 
 
-def listed(path: Path) -> Listed:
+def list_entry(path: Path) -> Listed:
     """One file or folder."""
     try:
         about = path.stat()

@@ -22,13 +22,13 @@ from nnwidgets.checkpoint.formats.reader import span
 from nnwidgets.checkpoint.records import CheckpointIndex, StoredTensor
 from nnwidgets.checkpoint.state_dict import find, rest_of
 from nnwidgets.formatting import inert, letters
-from nnwidgets.introspect.module_tree.tree import open_twin
+from nnwidgets.introspect.module_tree.tree import mutable_class
 from nnwidgets.introspect.records import TieGroup, TieKind
 from nnwidgets.introspect.safe_access.scan import gc_paused
 from nnwidgets.introspect.sharing import byte_ranges
 
 # Of 50,000 names, made one by one by their class, a peek takes a fifth longer.
-_OpenStored = open_twin(StoredTensor)
+_OpenStored = mutable_class(StoredTensor)
 
 _MOST_VALUES = 200
 _MOST_TEXT = 200
@@ -75,8 +75,8 @@ def index_of(held: CheckpointReader) -> CheckpointIndex:
     return CheckpointIndex(
         path=str(held.path),
         format=held.format,
-        tensors=tuple(_stored(name, each, letter_of.get(name), names) for name, each in named.items()),
-        rest=tuple(_stored(name, each, None, names) for name, each in rest.items()),
+        tensors=tuple(_stored_tensor(name, each, letter_of.get(name), names) for name, each in named.items()),
+        rest=tuple(_stored_tensor(name, each, None, names) for name, each in rest.items()),
         metadata=MappingProxyType(dict(held.metadata)),
         values=MappingProxyType(_values(held.content)),
         ties=ties,
@@ -95,7 +95,7 @@ def size_bytes(tensor: Described) -> int:
     return tensor.n_elements * tensor.dtype.itemsize
 
 
-def _stored(name: str, tensor: Described, tie: str | None, files: tuple[str, ...]) -> StoredTensor:
+def _stored_tensor(name: str, tensor: Described, tie: str | None, files: tuple[str, ...]) -> StoredTensor:
     first = tensor if isinstance(tensor, Strided) else tensor.parts[0][1] if tensor.parts else None
     made = _OpenStored()
     made.name, made.shape, made.dtype, made.tie = name, tensor.shape, dtype_name(tensor.dtype), tie
@@ -166,13 +166,13 @@ def _values(content: Any) -> dict[str, str]:
         steps, value = found
         is_container = isinstance(value, dict | list | tuple)
         if is_container and (not steps or len(value) > _FEW or any(True for _ in tensors_in(value))):
-            waiting.append(_inside(steps, value))
+            waiting.append(_items(steps, value))
         elif not isinstance(value, DESCRIBED):
             made[name_of(steps)] = inert(repr(value), _MOST_TEXT)
     return made
 
 
-def _inside(steps: tuple[Step, ...], value: Any) -> Iterator[tuple[tuple[Step, ...], Any]]:
+def _items(steps: tuple[Step, ...], value: Any) -> Iterator[tuple[tuple[Step, ...], Any]]:
     kind: Literal["key", "index"] = "key" if isinstance(value, dict) else "index"
     inside = value.items() if isinstance(value, dict) else enumerate(value)
     return (((*steps, (kind, key)), each) for key, each in inside if not isinstance(each, DESCRIBED))

@@ -69,10 +69,10 @@ class _Reader:
             return value
         known = self._known.get(id(value))
         if known is None:
-            known = self._known[id(value)] = self._made(value)
+            known = self._known[id(value)] = self._build(value)
         return known
 
-    def _made(self, value: Any) -> Any:
+    def _build(self, value: Any) -> Any:
         if isinstance(value, Strided | Composed):
             is_shared = any(storage.key in self._shared for storage in storages_of(value))
             return self._held.tensor(value, self._read if is_shared else None)

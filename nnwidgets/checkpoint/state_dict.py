@@ -52,7 +52,7 @@ def find(content: Any) -> StateDictLocation:
     optimizer = None if optimizer_key is None else content[optimizer_key]
     usual = next((key for key in _USUAL if is_state_dict(content.get(key))), None)
     if is_state_dict(content) and (usual is None or _n_direct(content[usual]) < _n_direct(content)):
-        return _found("", content, optimizer_key, optimizer, ())
+        return _split("", content, optimizer_key, optimizer, ())
     having = [key for key, value in content.items() if isinstance(key, str) and is_state_dict(value)]
     having = [key for key in having if key not in _OPTIMIZERS]
     if not having:
@@ -60,7 +60,7 @@ def find(content: Any) -> StateDictLocation:
         return StateDictLocation("" if is_empty else None, {}, {}, optimizer_key, optimizer)
     best = next((key for key in _USUAL if key in having), having[0])
     others = tuple(key for key in having if key != best)
-    return _found(best, content[best], optimizer_key, optimizer, others)
+    return _split(best, content[best], optimizer_key, optimizer, others)
 
 
 def is_state_dict(value: Any) -> bool:
@@ -76,7 +76,7 @@ def _n_direct(held: dict[str, Any]) -> int:
     return sum(isinstance(each, DESCRIBED) for each in held.values())
 
 
-def _found(
+def _split(
     key: str, held: dict[str, Any], optimizer_key: str | None, optimizer: Any, alternatives: tuple[str, ...]
 ) -> StateDictLocation:
     tensors: dict[str, Described] = {}

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nnwidgets.errors import InvalidTargetError
-from nnwidgets.introspect.module_tree.expressions import expression_for
+from nnwidgets.introspect.module_tree.expressions import ExpressionWriter
 
 _NET = "\x00net\x00"
 _OPTIMIZER = "\x00optimizer{}\x00"
@@ -56,16 +56,9 @@ def script(recipes: Iterable[Recipe], name: str, optimizer: str) -> str:
     return "\n".join([*imports, "", "\n\n".join(bodies), ""])
 
 
-def expression(module: Any, path: str) -> str:
-    """The Python of the thing at a path, the model's name left open.
-
-    Raises:
-        InvalidTargetError: No Python was found for it.
-    """
-    found = expression_for(module, _NET, path)
-    if found is None:
-        return f"{_NET}.get_parameter({path!r})"
-    return found.code
+def expressions(module: Any) -> ExpressionWriter:
+    """Writes the Python of things at paths, the model's name left open."""
+    return ExpressionWriter(module, _NET)
 
 
 def net_name() -> str:

@@ -21,6 +21,7 @@ from nnwidgets.introspect import (
 from nnwidgets.introspect.module_tree.tree import tree_of
 from nnwidgets.introspect.patterns import PatternMatcher
 from nnwidgets.introspect.safe_access.objects import ORDINARY, is_tensor, type_name
+from nnwidgets.introspect.safe_access.scan import gc_paused
 from nnwidgets.introspect.safe_access.tensors import (
     as_plain_tensor,
     plain_torch,
@@ -71,19 +72,27 @@ class TensorTarget:
 
 
 class ChangeScope:
-    """One reading of a module, for the length of one change."""
+    """One reading of a module, for the length of one change.
 
+    Attributes:
+        module: The module.
+        live: What was read: its live objects.
+        tree: The records of it.
+        by_path: Its tensors, by path.
+    """
+
+    @gc_paused()
     def __init__(self, module: object) -> None:
         self.module: Any = module
-        self._live = LiveModel(module)
-        self.tree: ModuleTree = tree_of(self._live.scan)
+        self.live = LiveModel(module)
+        self.tree: ModuleTree = tree_of(self.live.scan)
         self.by_path = {entry.path: entry for entry in self.tree.tensors}
         self._order = {path: index for index, path in enumerate(self.by_path)}
         self._matcher = PatternMatcher(self.tree)
 
     def tensor(self, path: str) -> Any:
         """The live tensor at a path."""
-        found = self._live.tensor(path)
+        found = self.live.tensor(path)
         if found is None:
             # It may be no tensor, or in an attribute that no tree shows; else this tells the closest paths.
             found = get(self.module, path)
@@ -136,7 +145,7 @@ class ChangeScope:
             PathNotFoundError: It names nothing.
             InvalidTargetError: It names tensors only.
         """
-        live = self._live.modules
+        live = self.live.modules
         wanted: set[str] = set()
         for pattern in _patterns(target):
             if not pattern.strip() or pattern in live:
@@ -206,7 +215,7 @@ class ChangeScope:
     def _distinct_modules(self, paths: Iterable[str]) -> list[tuple[str, Any]]:
         wanted = set(paths)
         picked: dict[int, tuple[str, Any]] = {}
-        for path, value in self._live.modules.items():
+        for path, value in self.live.modules.items():
             if path in wanted:
                 picked.setdefault(id(value), (path, value))
         return list(picked.values())
@@ -235,8 +244,7 @@ def check_writable(place: TensorTarget) -> torch.Tensor:
     problem, hint = _why_not(tensor)
     if problem:
         raise InvalidTargetError(f"{path} can't be written: {problem}.", path=path, hint=hint)
-    with plain_torch():
-        return as_plain_tensor(tensor)
+    return as_plain_tensor(tensor)
 
 
 @without_torch_function
@@ -267,12 +275,9 @@ def _why_not(tensor: Any) -> tuple[str, str]:  # noqa: PLR0911 - one reason each
             "it is computed from other tensors, so the next forward would overwrite it",
             "Change the tensor it is computed from.",
         )
-    with plain_torch():
-        if overlaps_itself(as_plain_tensor(tensor)):
-            return (
-                "some of its elements are the same memory (it was expanded)",
-                "Change the tensor it is a view of.",
-            )
+    data = as_plain_tensor(tensor)
+    if not data.is_contiguous() and overlaps_itself(data):
+        return "some of its elements are the same memory (it was expanded)", "Change the tensor it is a view of."
     return "", ""
 
 

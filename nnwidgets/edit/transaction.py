@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import torch
 
 from nnwidgets.edit.change import Change, Kind, Numbers
-from nnwidgets.edit.code import Recipe, expression, optimizer_name
+from nnwidgets.edit.code import Recipe, expressions, optimizer_name
 from nnwidgets.edit.history import FEW, Entry, Log, State, log_of
 from nnwidgets.edit.optimizer_state import KeptState, states_of, warning_of
 from nnwidgets.edit.targets import ChangeScope, TensorTarget, Tie
@@ -27,6 +27,7 @@ from nnwidgets.formatting import short_bytes
 from nnwidgets.introspect import sampled_stats
 from nnwidgets.introspect.optimizers import optimizers_in
 from nnwidgets.introspect.records import TensorStats
+from nnwidgets.introspect.safe_access.scan import gc_paused
 
 
 class WriteGuard(Protocol):
@@ -118,7 +119,7 @@ def commit(model: ChangeScope, plan: Plan) -> Change:
 def _carried_out(model: ChangeScope, plan: Plan, log: Log, begun: list[tuple[UndoRecord, State]]) -> Change:
     paths = model.ordered([*(place.path for place in plan.places), *(tie.path for tie in plan.ties)])
     size = _size_within(log, plan)
-    with _told_as_no_room(plan, size):
+    with _told_as_no_room(plan, size), gc_paused():
         sites = [TensorSite(path, model.tensor(path)) for path in paths]
         undo = UndoRecord(sites, plan.plains, plan.flags, plan.states)
         # Before anything is copied: wherever that is interrupted, its threads have to be called off.
@@ -234,11 +235,12 @@ def with_optimizers(
     for path, tensor in tied:
         by_id.setdefault(id(tensor), (path, tensor))
     lines = []
+    code = expressions(module).code
     for number, each in enumerate(optimizers):
         held = [by_id[id(tensor)] for _, _, tensor in states_of([each], [tensor for _, tensor in by_id.values()])]
         if held:
             plan.warnings.append(warning_of(each, held, cleared=clear))
         if clear:
             plan.states += [KeptState(each, tensor) for _, tensor in held]
-            lines += [f"{optimizer_name(number)}.state.pop({expression(module, path)}, None)" for path, _ in held]
+            lines += [f"{optimizer_name(number)}.state.pop({code(path)}, None)" for path, _ in held]
     return lines

@@ -1,4 +1,19 @@
-"""The one thing that reads a module: trees, ties, statistics, findings, traces; nothing here changes what it reads."""
+"""The one thing that reads a module: trees, ties, statistics, findings, traces; nothing here changes what it reads.
+
+Start at `module_tree/tree.py`: one scan of a model becomes the records that all front ends show.
+
+    records.py     what reading a module gives: frozen records that hold no tensor
+    paths.py       the grammar of paths: `encoder.layers.0`, `["a.b"]`, `[3]`
+    safe_access/   touching strange objects without running their code; the scan of a model
+    module_tree/   the tree of modules and tensors, counted, folded, written as text and as Python
+    sharing/       who shares bytes with whom
+    patterns.py    which modules and tensors of a tree a text means
+    statistics/    numbers of one tensor, exact or of a sample; norms of a model in training
+    heatmap/       a window of a tensor as a matrix of a bounded number of cells
+    tracing/       a forward pass call by call, and the model as it was afterwards
+    optimizers.py  which optimizers were passed, are among variables, train a model
+    checks/        what is wrong or worth knowing in a model
+"""
 
 from __future__ import annotations
 

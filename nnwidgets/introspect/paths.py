@@ -25,14 +25,14 @@ def component(key: str) -> str:
         >>> component("weight"), component("a.b")
         ('weight', '["a.b"]')
     """
-    return key if key and not _SPECIAL.search(key) else quoted(key)
+    return key if key and not _SPECIAL.search(key) else in_brackets(key)
 
 
-def quoted(key: str) -> str:
+def in_brackets(key: str) -> str:
     """A string key in brackets.
 
     Example:
-        >>> quoted("k")
+        >>> in_brackets("k")
         '["k"]'
     """
     return f"[{json.dumps(key, ensure_ascii=False)}]"

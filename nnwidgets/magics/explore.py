@@ -45,7 +45,7 @@ def explore_line(model: str, namespace: Mapping[str, Any]) -> None:
         LineError: There is none.
     """
     if model:
-        show_explorer(resolve_model(model, namespace).module, model, namespace)
+        show_explorer(resolve_model(model, namespace), model, namespace)
         return
     names = model_names(namespace)
     distinct = {id(namespace[name]): name for name in reversed(names)}

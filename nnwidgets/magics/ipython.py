@@ -249,6 +249,8 @@ def load(shell: InteractiveShell) -> None:
         >>> shell.find_line_magic("nn") is not None
         True
         >>> unload(shell)
+        >>> shell.find_line_magic("nn") is not None
+        False
     """
     if id(shell) not in _extensions:
         _extensions[id(shell)] = extension = _Extension(shell)
@@ -260,14 +262,6 @@ def unload(shell: InteractiveShell) -> None:
 
     Args:
         shell: The IPython shell.
-
-    Example:
-        >>> from IPython.core.interactiveshell import InteractiveShell
-        >>> shell = InteractiveShell.instance()
-        >>> load(shell)
-        >>> unload(shell)
-        >>> shell.find_line_magic("nn") is None
-        True
     """
     extension = _extensions.pop(id(shell), None)
     if extension is not None:

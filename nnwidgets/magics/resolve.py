@@ -9,9 +9,8 @@ from __future__ import annotations
 import ast
 import types
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import nn
 from torch.optim import Optimizer
@@ -35,14 +34,6 @@ _MAX_EXPRESSION = 10_000
 _MAX_LISTED = 5
 
 
-@dataclass(frozen=True)
-class ResolvedModel:
-    """A module and how it was written."""
-
-    module: nn.Module
-    name: str
-
-
 class _NothingThereError(LookupError):
     """No such item; the message continues ``net.encoder``."""
 
@@ -62,20 +53,20 @@ def tensor_names(namespace: Mapping[str, Any]) -> list[str]:
     return [name for name, value in list(namespace.items()) if not name.startswith("_") and is_tensor(value)]
 
 
-def resolve_model(expression: str, namespace: Mapping[str, Any]) -> ResolvedModel:
+def resolve_model(expression: str, namespace: Mapping[str, Any]) -> nn.Module:
     """Return the module that ``expression`` names.
 
     Raises:
         LineError: If it can't be read, names nothing, or names something else than a module.
 
     Example:
-        >>> resolve_model("nets[0]", {"nets": [nn.ReLU()]}).module
+        >>> resolve_model("nets[0]", {"nets": [nn.ReLU()]})
         ReLU()
     """
-    value = resolve(expression, namespace, among=model_names(namespace), kind="model")
-    if is_module(value):
-        return ResolvedModel(value, expression)
-    raise LineError(_not_a_module(expression, value, namespace))
+    value: nn.Module = resolve(expression, namespace, among=model_names(namespace), kind="model")
+    if not is_module(value):
+        raise LineError(_not_a_module(expression, value, namespace))
+    return value
 
 
 def resolve(expression: str, namespace: Mapping[str, Any], *, among: Iterable[str], kind: str) -> Any:
@@ -90,10 +81,9 @@ def resolve(expression: str, namespace: Mapping[str, Any], *, among: Iterable[st
     Raises:
         LineError: If it can't be read or names nothing.
     """
-    steps = _steps(expression)
     value: Any = None
     so_far = ""
-    for step in steps:
+    for step in _steps(expression):
         try:
             value, so_far = _take(value, so_far, step, namespace)
         except _NothingThereError as error:
@@ -103,8 +93,7 @@ def resolve(expression: str, namespace: Mapping[str, Any], *, among: Iterable[st
     return value
 
 
-@dataclass(frozen=True)
-class _Step:
+class _Step(NamedTuple):
     kind: str
     value: Any
 
@@ -125,7 +114,7 @@ def _steps(expression: str) -> list[_Step]:
         if isinstance(node, ast.Attribute):
             steps.append(_Step("attribute", node.attr))
             node = node.value
-        elif isinstance(node, ast.Subscript) and _is_index(index := _constant(node.slice)):
+        elif isinstance(node, ast.Subscript) and type(index := _constant(node.slice)) in {int, str}:
             steps.append(_Step("item", index))
             node = node.value
         elif not steps and _constant(node) is not Ellipsis:
@@ -145,10 +134,6 @@ def _constant(node: ast.expr) -> Any:
         if type(value) in {int, float}:
             return -value  # type: ignore[operator] # both can be negated
     return Ellipsis
-
-
-def _is_index(value: object) -> bool:
-    return type(value) in {int, str}
 
 
 def _take(value: Any, so_far: str, step: _Step, namespace: Mapping[str, Any]) -> tuple[Any, str]:

@@ -1,4 +1,4 @@
-"""The comm target ``nnwidgets``: the protocol for front ends that open a channel of their own."""
+"""The comm target ``nnwidgets``, for front ends that open a channel of their own; ``%load_ext`` registers it."""
 
 from __future__ import annotations
 

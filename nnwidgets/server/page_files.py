@@ -1,4 +1,4 @@
-"""The files of the built page: its script and style, and the parts that most never open."""
+"""The files of the built page: script and style for `widgets.bundle`, and the parts that a page asks for as `part`."""
 
 from __future__ import annotations
 

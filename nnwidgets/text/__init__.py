@@ -1,1 +1,9 @@
-"""The same data as plain text for a terminal and as HTML without script."""
+"""The same data as plain text for a terminal and as HTML without script.
+
+Start at `pages/`: a record becomes a document there, which `plain` and `html` write out.
+
+    pages/       what there is to say of each record
+    document.py  what a document is made of: titles, facts, tables, notes, code
+    plain.py     `render_text`: a document for a terminal
+    html.py      `render_html`: a document as one `<div>`; the only file that builds HTML
+"""

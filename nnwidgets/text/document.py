@@ -103,11 +103,11 @@ class Bars:
 
 
 @dataclass(frozen=True)
-class Written:
+class Preformatted:
     """Lines that are laid out already."""
 
     text: str
 
 
-Block = Title | Facts | Table | Outline | Note | Code | Bars | Written
+Block = Title | Facts | Table | Outline | Note | Code | Bars | Preformatted
 Document = tuple[Block, ...]

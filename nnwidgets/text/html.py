@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from nnwidgets.formatting import exact_count, inert
 from nnwidgets.introspect.module_tree.text import TextRow
-from nnwidgets.text.document import Bars, Block, Code, Document, Facts, Note, Outline, Table, Title, Written
+from nnwidgets.text.document import Bars, Block, Code, Document, Facts, Note, Outline, Preformatted, Table, Title
 from nnwidgets.text.pages.model import inert_code
 
 _MOST_NAME = 120
@@ -61,7 +61,7 @@ def _parts(block: Block) -> Iterator[str]:
             yield f'<pre style="{_CODE}"><code>{whole or _safe_lines(block.source, _MOST_CODE)}</code></pre>'
         case Bars():
             yield from _bars(block)
-        case Written():
+        case Preformatted():
             yield f"<pre>{_safe_lines(block.text, _MOST_WRITTEN)}</pre>"
 
 
@@ -84,21 +84,22 @@ def _facts(block: Facts) -> Iterator[str]:
 def _table(block: Table) -> Iterator[str]:
     yield "<table><thead><tr>"
     yield from (
-        f'<th scope="col"{_aligned(column, block.right)}>{_safe(head)}</th>' for column, head in enumerate(block.heads)
+        f'<th scope="col"{_alignment(column, block.right)}>{_safe(head)}</th>'
+        for column, head in enumerate(block.heads)
     )
     yield "</tr></thead><tbody>"
     for row in block.rows:
         yield "<tr>"
         for column, cell in enumerate(row):
             indent = len(cell) - len(cell.lstrip(" "))
-            yield f"<td{_aligned(column, block.right)}>{'&nbsp;' * min(indent, 40)}{_safe(cell.lstrip(' '))}</td>"
+            yield f"<td{_alignment(column, block.right)}>{'&nbsp;' * min(indent, 40)}{_safe(cell.lstrip(' '))}</td>"
         yield "</tr>"
     yield "</tbody></table>"
     if block.n_more:
         yield f"<p>… {exact_count(block.n_more)} more</p>"
 
 
-def _aligned(column: int, right: Sequence[int]) -> str:
+def _alignment(column: int, right: Sequence[int]) -> str:
     return f' style="{_NUMBER}"' if column in right else ' style="text-align:left"'
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nnwidgets.formatting import aligned, exact_count, fit, inert, pad, width
+from nnwidgets.formatting import align_columns, exact_count, fit, inert, pad, width
 from nnwidgets.introspect.module_tree.text import MOST_CELLS, lay_out
-from nnwidgets.text.document import Bars, Block, Code, Document, Facts, Note, Outline, Table, Title, Written
+from nnwidgets.text.document import Bars, Block, Code, Document, Facts, Note, Outline, Preformatted, Table, Title
 from nnwidgets.text.pages.model import inert_code
 
 _MOST_WORDS = 2_000
@@ -46,7 +46,7 @@ def _lines(block: Block) -> list[str]:  # noqa: PLR0911 - one way out per kind o
             return [f"    {line}" for line in _code_lines(block.source)]
         case Bars():
             return _bars(block)
-        case Written():
+        case Preformatted():
             return [_fit_inert(line) for line in block.text.split("\n")]
 
 
@@ -73,7 +73,7 @@ def _facts(block: Facts) -> list[str]:
 
 def _table(block: Table) -> list[str]:
     rows = [block.heads, *(tuple(inert(cell, MOST_CELLS) for cell in row) for row in block.rows)]
-    found = aligned(rows, right=block.right, most=MOST_CELLS)
+    found = align_columns(rows, right=block.right, most=MOST_CELLS)
     if block.n_more:
         found.append(f"… {exact_count(block.n_more)} more")
     return found
@@ -81,14 +81,14 @@ def _table(block: Table) -> list[str]:
 
 def _note(block: Note) -> list[str]:
     if block.severity is None and not block.where:
-        return _wrapped(block.line, "")
+        return _wrap(block.line, "")
     sign = _SIGNS.get(block.severity or "note", "")
     if not block.where:
-        return _wrapped(f"{sign}: {block.line}", "")
-    return [_fit_inert(f"{sign} {block.where}"), *_wrapped(block.line, "  ")]
+        return _wrap(f"{sign}: {block.line}", "")
+    return [_fit_inert(f"{sign} {block.where}"), *_wrap(block.line, "  ")]
 
 
-def _wrapped(text: str, indent: str) -> list[str]:
+def _wrap(text: str, indent: str) -> list[str]:
     """Break a sentence at spaces; a word too long for a line is cut."""
     found: list[str] = []
     line = ""
@@ -108,7 +108,7 @@ def _code_lines(source: str) -> list[str]:
 
 
 def _bars(block: Bars) -> list[str]:
-    counts = merged(block.counts, _N_BARS)
+    counts = merge_bins(block.counts, _N_BARS)
     top = max(counts)
     drawn = "".join(_LEVELS[-(-count * (len(_LEVELS) - 1) // top)] for count in counts)
     return [
@@ -117,11 +117,11 @@ def _bars(block: Bars) -> list[str]:
     ]
 
 
-def merged(counts: Sequence[int], most: int) -> list[int]:
+def merge_bins(counts: Sequence[int], most: int) -> list[int]:
     """Bins put together so that at most ``most`` are left.
 
     Example:
-        >>> merged([1, 2, 3, 4, 5], 3)
+        >>> merge_bins([1, 2, 3, 4, 5], 3)
         [3, 7, 5]
     """
     step = -(-len(counts) // most)

@@ -7,7 +7,7 @@ Start at `explorer.explore`. Who calls whom:
 - The page's requests are custom messages: `Explorer._receive` gives each to its `wire.dispatch.Dispatcher`, which calls
   the functions of `server.handlers` and replies through `_send_wire`.
 - Events go the other way: the session calls the Explorer's `_emit` after a change, a check, or a cell that ran.
-- `tick()` asks `Ticking` whether the page hears of this step of a training.
+- `tick()` asks `TrainingTicks` whether the page hears of this step of a training.
 - Where no widget can be shown, the output has the text and HTML of `static_bundle` beside it.
 
     explorer.py        the widget, and `explore`

@@ -24,7 +24,7 @@ from nnwidgets.server.session import open_views
 from nnwidgets.server.session.session import Session
 from nnwidgets.widgets import bundle, marimo
 from nnwidgets.widgets.static_output import static_bundle
-from nnwidgets.widgets.training_ticks import Ticking
+from nnwidgets.widgets.training_ticks import TrainingTicks
 from nnwidgets.wire.codec import encode
 from nnwidgets.wire.dispatch import Dispatcher, view_closed_error
 from nnwidgets.wire.schema.envelope import VERSION
@@ -78,7 +78,7 @@ class Explorer(anywidget.AnyWidget):
         page = bundle.traits()
         self._session = session
         self._workers = Workers(limit=1)
-        self._ticking = Ticking()
+        self._ticks = TrainingTicks()
         answers = handlers(self._session_for)
         self._dispatcher = Dispatcher(answers, self._send_wire, background=is_long, patient=is_patient)
         super().__init__(
@@ -112,7 +112,7 @@ class Explorer(anywidget.AnyWidget):
             >>> view.tick()  # doctest: +SKIP
         """
         if self._session is not None:
-            self._ticking.tick(self._session)
+            self._ticks.tick(self._session)
 
     def show_trace(self, trace: Trace) -> None:
         """Show a trace's calls, shapes and times on the rows, and where it failed.
@@ -134,7 +134,7 @@ class Explorer(anywidget.AnyWidget):
         """End the view: what is pending is answered, the model is let go, the page is told. Idempotent."""
         session, self._session = self._session, None
         if session is not None:
-            self._ticking = Ticking()
+            self._ticks = TrainingTicks()
             self._stop_watching()
             self._dispatcher.close()
             self._emit("closed", {"code": "view-closed", "message": "The view was closed."})

@@ -1,4 +1,4 @@
-"""What a running marimo notebook tells; nothing is imported to find out."""
+"""What a running marimo notebook tells the Explorer and its bundle; nothing is imported to find out."""
 
 from __future__ import annotations
 

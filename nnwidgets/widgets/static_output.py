@@ -1,4 +1,4 @@
-"""What an Explorer's output is where no widget can be: a static tree in HTML, and plain text."""
+"""What the Explorer puts beside its widget, for where none can be: a static tree in HTML, and plain text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a view tells its page as the model trains: at most four times a second, and at most a fiftieth of the time."""
+"""What `Explorer.tick` tells the page: at most four times a second, and taking at most a fiftieth of the time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SHARE_OF_TIME = 0.02
 _MOST_SENT = 600
 
 
-class Ticking:
+class TrainingTicks:
     """Decides at each tick whether it is one that the page hears of.
 
     The tick before such a one keeps a sample of the model, so that the page hears how far a single step moved it.

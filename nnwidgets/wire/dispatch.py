@@ -1,4 +1,4 @@
-"""Requests in, exactly one reply each out, whatever the request was."""
+"""Requests in, exactly one reply each out, whatever the request was; each channel and Explorer has a dispatcher."""
 
 from __future__ import annotations
 

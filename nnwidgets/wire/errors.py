@@ -1,4 +1,4 @@
-"""What goes wrong on the wire, and how any error becomes an error reply."""
+"""What handlers raise with a code of the schema, and how the dispatcher makes an error reply of any error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A few threads for long work, that exist only while there is some.
+"""A few threads for long requests and for the checks of a view, that exist only while there is work.
 
 An idle view then costs no thread, and no thread's frame keeps a model alive.
 """

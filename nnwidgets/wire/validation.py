@@ -1,4 +1,4 @@
-"""Does a JSON value fit a type of the schema? Derived from the type hints, so that the schema is said once."""
+"""Whether a JSON value fits a type of the schema, from its type hints: the dispatcher asks of each request."""
 
 from __future__ import annotations
 

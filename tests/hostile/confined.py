@@ -69,7 +69,7 @@ def serve():
     from nnwidgets.checkpoint import peek
     from nnwidgets.checkpoint.description import storages_of, tensors_in
     from nnwidgets.checkpoint.formats import open_checkpoint
-    from nnwidgets.checkpoint.formats.pickle.allowlist import known
+    from nnwidgets.checkpoint.formats.pickle.allowlist import allowed_names
     from nnwidgets.errors import NNWidgetsError
 
     def tried(path):
@@ -97,7 +97,7 @@ def serve():
             made |= {"error": f"not ours: {type(error).__name__}", "message": str(error)}
         return {**made, "seen": seen}
 
-    known()
+    allowed_names()
     for line in sys.stdin:
         reader, writer = os.pipe()
         child = os.fork()

@@ -174,3 +174,9 @@ def test_one_level_is_read_however_large_the_model(monkeypatch):
     monkeypatch.setattr("nnwidgets.magics.line.path_completion.tree", lambda _: pytest.fail("reads the whole model"))
     monkeypatch.setattr("nnwidgets.magics.line.path_completion.read", lambda _: pytest.fail("reads the whole model"))
     assert [each.text for each in complete("show deep 0.0.", {"deep": deep}).candidates] == ["0.0.0"]
+
+
+def test_an_index_is_offered_only_where_it_can_be_followed():
+    held = {"by_key": nn.ModuleDict({"a": nn.ReLU()}), "row": nn.ModuleList([nn.ReLU()]), "own": nn.Transformer(8, 2)}
+    offered = [each.text for name in held for each in complete(f"tree {name}[", held).candidates]
+    assert offered == ["by_key['a']", "row[0]"]

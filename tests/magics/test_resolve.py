@@ -62,7 +62,7 @@ def armed():
 
 
 def found(expression, namespace):
-    return resolve_model(expression, namespace).module
+    return resolve_model(expression, namespace)
 
 
 def test_attributes_items_and_negative_indices_are_followed():

@@ -11,7 +11,7 @@ from torch import nn
 from nnwidgets.introspect.module_tree.tree import tree
 from nnwidgets.magics.line.grammar import InputSize, LineError
 from nnwidgets.magics.subcommands.summary import summary_page
-from nnwidgets.text.document import Note, Written
+from nnwidgets.text.document import Note, Preformatted
 from nnwidgets.text.pages.summary_table import summary_table
 
 
@@ -19,7 +19,7 @@ def summarize(module, *sizes, depth=None):
     """Return the table and the sentence below it."""
     page = summary_page(module, [InputSize(*size) if isinstance(size[0], tuple) else InputSize(size) for size in sizes],
                         depth=depth)  # fmt: skip
-    (table,) = [block.text for block in page if isinstance(block, Written)]
+    (table,) = [block.text for block in page if isinstance(block, Preformatted)]
     (note,) = [block.text for block in page if isinstance(block, Note)]
     return table, note
 

@@ -19,7 +19,7 @@ def shell(monkeypatch):
     shell = InteractiveShell()
     parent = {"header": {"msg_type": "comm_open", "msg_id": "1"}, "content": {}}
     kernel = types.SimpleNamespace(shell=shell, get_parent=lambda _channel: parent)
-    monkeypatch.setattr(ipykernel, "current", lambda: kernel)
+    monkeypatch.setattr(ipykernel, "running_kernel", lambda: kernel)
     return shell
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import nnwidgets as nnw
-from nnwidgets.formatting import aligned, fit, pad, width
+from nnwidgets.formatting import align_columns, fit, pad, width
 from nnwidgets.introspect.records import Finding
 from nnwidgets.text.pages.model import findings_page, tensor_page, ties_page, trace_page, tree_page
 from nnwidgets.text.plain import render_text
@@ -156,6 +156,6 @@ def test_width_counts_cells(text, cells):
 
 
 def test_the_first_column_gives_way():
-    lines = aligned([("x" * 300, "right")], most=50)
+    lines = align_columns([("x" * 300, "right")], most=50)
     assert width(lines[0]) <= 50
     assert lines[0].endswith("right")

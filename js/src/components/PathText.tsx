@@ -5,7 +5,7 @@ import { splitPath } from "../lib/modelPath.ts";
 export function PathText({ path, root }: { readonly path: string; readonly root: string }) {
   const { parent, name } = splitPath(path);
   return (
-    <span class="nnw-path" title={path === "" ? root : path}>
+    <span class="nnw-path nnw-ellipsis" title={path === "" ? root : path}>
       <bdi dir="ltr">
         <bdi>{parent}</bdi>
         <bdi>
@@ -27,7 +27,7 @@ interface PathLinkProps {
 /** A path that leads to its row. */
 export function PathLink({ path, text, onNavigate, alive }: PathLinkProps) {
   return (
-    <button type="button" class="nnw-link" title={path} disabled={!alive} onClick={() => onNavigate(path)}>
+    <button type="button" class="nnw-link nnw-ellipsis" title={path} disabled={!alive} onClick={() => onNavigate(path)}>
       <bdi>{text ?? (path === "" ? t("the model") : path)}</bdi>
     </button>
   );

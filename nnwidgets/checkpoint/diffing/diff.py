@@ -16,8 +16,8 @@ from torch import nn
 
 from nnwidgets.checkpoint.bytes_equal import is_same
 from nnwidgets.checkpoint.description import dtype_name
-from nnwidgets.checkpoint.diffing.numeric import Rooms, differences, squares
-from nnwidgets.checkpoint.diffing.operands import Part, side_of
+from nnwidgets.checkpoint.diffing.numeric import Scratch, differences, squares
+from nnwidgets.checkpoint.diffing.operands import OperandTensor, operand_of
 from nnwidgets.checkpoint.records import Changed, StateDiff
 from nnwidgets.introspect.safe_access.tensors import plain_torch
 
@@ -51,9 +51,9 @@ def diff(a: SideLike, b: SideLike, *, progress: Callable[[int, int], None] | Non
         >>> found.equal, [change.path for change in found.changed]
         (('weight',), ['bias'])
     """
-    one = side_of(a)
+    one = operand_of(a)
     try:
-        other = side_of(b)
+        other = operand_of(b)
     except BaseException:
         one.close()
         raise
@@ -63,7 +63,7 @@ def diff(a: SideLike, b: SideLike, *, progress: Callable[[int, int], None] | Non
         comparable = [each for each in comparisons if each.is_comparable]
         total = sum(each.n_bytes for each in comparable)
         _run((piece for each in comparable for piece in each.pieces()), total, progress)
-        _run((piece for each in comparable for piece in each.left_out()), total, None)
+        _run((piece for each in comparable for piece in each.uncounted_pieces()), total, None)
     finally:
         one.close()
         other.close()
@@ -80,7 +80,7 @@ def diff(a: SideLike, b: SideLike, *, progress: Callable[[int, int], None] | Non
 class _Comparison:
     """One name that both sides have."""
 
-    def __init__(self, name: str, one: Part, other: Part) -> None:
+    def __init__(self, name: str, one: OperandTensor, other: OperandTensor) -> None:
         self.name, self.one, self.other = name, one, other
         self.is_comparable = one.shape == other.shape
         # Not by rows where it can be helped: the only row of a tensor of shape [1, n] is all of it.
@@ -116,19 +116,19 @@ class _Comparison:
         for start in range(0, n_rows, step):
             yield _Piece(self, start, min(n_rows, start + step))
 
-    def compare(self, piece: _Piece, one: torch.Tensor, other: torch.Tensor, rooms: Rooms) -> None:
+    def compare(self, piece: _Piece, one: torch.Tensor, other: torch.Tensor, scratch: Scratch) -> None:
         """Compare a piece of either side, and add it up."""
         if one.dtype is other.dtype and is_same(one, other):
             self._equal_pieces.append(piece)
             return
-        found = differences(one, other, rooms)
+        found = differences(one, other, scratch)
         self.n_different += found.n_different
         self.has_odd_nan = self.has_odd_nan or found.has_odd_nan
         self.greatest = max(self.greatest, found.greatest)
         self.squares += found.squares
         self.squares_of_one += found.squares_of_one
 
-    def left_out(self) -> list[_Piece]:
+    def uncounted_pieces(self) -> list[_Piece]:
         """Equal pieces of a tensor that isn't: for how large it is, they count as well."""
         return [] if self.is_equal else [replace(piece, is_counted=True) for piece in self._equal_pieces]
 
@@ -164,27 +164,27 @@ class _Piece:
     stop: int
     is_counted: bool = False
 
-    def run(self, room: torch.Tensor, other_room: torch.Tensor, rooms: Rooms) -> int:
+    def run(self, buffer: torch.Tensor, other_buffer: torch.Tensor, scratch: Scratch) -> int:
         """Compare it, or count it only; gives the bytes of both sides that were compared."""
-        one = self._part(self.of.one, room)
+        one = self._part(self.of.one, buffer)
         if self.is_counted:
             self.of.count(one)
             return 0
-        other = self._part(self.of.other, other_room)
+        other = self._part(self.of.other, other_buffer)
         if one.numel():
-            self.of.compare(self, one, other, rooms)
+            self.of.compare(self, one, other, scratch)
         return one.numel() * (one.element_size() + other.element_size())
 
-    def _part(self, side: Part, room: torch.Tensor) -> torch.Tensor:
-        return (side.elements if self.of.is_run else side.rows)(self.start, self.stop, room)
+    def _part(self, side: OperandTensor, buffer: torch.Tensor) -> torch.Tensor:
+        return (side.elements if self.of.is_run else side.rows)(self.start, self.stop, buffer)
 
 
 def _run(pieces: Iterable[_Piece], total: int, progress: Callable[[int, int], None] | None) -> None:
     done = 0
-    room, other_room = (torch.empty(PIECE_BYTES, dtype=torch.uint8, device="cpu") for _ in range(2))
-    rooms = Rooms()
+    buffer, other_buffer = (torch.empty(PIECE_BYTES, dtype=torch.uint8, device="cpu") for _ in range(2))
+    scratch = Scratch()
     with plain_torch():
         for piece in pieces:
-            done += piece.run(room, other_room, rooms)
+            done += piece.run(buffer, other_buffer, scratch)
             if progress is not None:
                 progress(min(done, total), total)

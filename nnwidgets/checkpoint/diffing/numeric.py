@@ -41,47 +41,47 @@ class Differences:
     has_odd_nan: bool = False
 
 
-class Rooms:
+class Scratch:
     """Memory for blocks, made when first asked for."""
 
     def __init__(self) -> None:
         self._made: dict[str, torch.Tensor] = {}
 
     def of(self, use: str, dtype: torch.dtype, n: int) -> torch.Tensor:
-        """Room for ``n`` elements, at most a block of them."""
+        """Memory for ``n`` elements, at most a block of them."""
         if use not in self._made:
             self._made[use] = torch.empty(_BLOCK * _WIDEST, dtype=torch.uint8, device="cpu")
         return self._made[use].view(dtype)[:n]
 
 
-def differences(one: torch.Tensor, other: torch.Tensor, rooms: Rooms) -> Differences:
+def differences(one: torch.Tensor, other: torch.Tensor, scratch: Scratch) -> Differences:
     """Compare two contiguous tensors on the CPU, of one shape.
 
     Example:
         >>> import torch
-        >>> found = differences(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 2.5]), Rooms())
+        >>> found = differences(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 2.5]), Scratch())
         >>> found.n_different, found.greatest, found.squares, found.squares_of_one
         (1, 0.5, 0.25, 5.0)
     """
     if one.dtype is other.dtype and one.dtype in _FLOATS:
-        found = _in_blocks(one.view(-1), other.view(-1), rooms)
+        found = _in_blocks(one.view(-1), other.view(-1), scratch)
         if found is not None:
             return found
     return _odd(one, other) if _has_odd(one) or _has_odd(other) else _plain(one, other)
 
 
-def _in_blocks(one: torch.Tensor, other: torch.Tensor, rooms: Rooms) -> Differences | None:
+def _in_blocks(one: torch.Tensor, other: torch.Tensor, scratch: Scratch) -> Differences | None:
     """What differs, computed in float32; None where that can't tell."""
     n, greatest, of_gaps, of_ones = 0, 0.0, 0.0, 0.0
     word, is_narrow = _WORDS[one.element_size()], one.dtype is not torch.float32
     for ours, theirs in zip(torch.split(one, _BLOCK), torch.split(other, _BLOCK), strict=True):
         size = ours.numel()
         # As wide as what is compared: torch is three times slower to narrow them.
-        marks, gap = rooms.of("marks", word, size), rooms.of("gap", torch.float32, size)
+        marks, gap = scratch.of("marks", word, size), scratch.of("gap", torch.float32, size)
         torch.ne(ours.view(word), theirs.view(word), out=marks)
         n_here = int(marks.sum(dtype=torch.int32))
-        a = rooms.of("one", torch.float32, size).copy_(ours) if is_narrow else ours
-        b = rooms.of("other", torch.float32, size).copy_(theirs) if is_narrow else theirs
+        a = scratch.of("one", torch.float32, size).copy_(ours) if is_narrow else ours
+        b = scratch.of("other", torch.float32, size).copy_(theirs) if is_narrow else theirs
         torch.sub(b, a, out=gap)
         low, high = torch.aminmax(gap)
         of_gap = gap.square_().sum().item()

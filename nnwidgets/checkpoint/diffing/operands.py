@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import torch
 
-from nnwidgets.checkpoint.bytes_equal import settled
+from nnwidgets.checkpoint.bytes_equal import as_contiguous_cpu
 from nnwidgets.checkpoint.description import Described, Strided
 from nnwidgets.checkpoint.formats import CheckpointReader, open_checkpoint
 from nnwidgets.checkpoint.loading.plan import state_dict_in
@@ -21,7 +21,7 @@ from nnwidgets.introspect.safe_access.objects import is_a, is_module, is_tensor,
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, unreadable_reason
 
 
-class Part(Protocol):
+class OperandTensor(Protocol):
     """One tensor of a side.
 
     Attributes:
@@ -36,11 +36,11 @@ class Part(Protocol):
     is_cut: bool
     is_run: bool
 
-    def elements(self, start: int, stop: int, room: torch.Tensor) -> torch.Tensor:
-        """Elements of a run, in one dimension, on the CPU; in ``room``, where it holds them, if they are read."""
+    def elements(self, start: int, stop: int, buffer: torch.Tensor) -> torch.Tensor:
+        """Elements of a run, in one dimension, on the CPU; in ``buffer``, where it holds them, if they are read."""
 
-    def rows(self, start: int, stop: int, room: torch.Tensor) -> torch.Tensor:
-        """Rows of it on the CPU, contiguous; in ``room`` where they have to be copied. All of it where it isn't cut."""
+    def rows(self, start: int, stop: int, buffer: torch.Tensor) -> torch.Tensor:
+        """Rows of it on the CPU, contiguous; in ``buffer`` where they have to be copied. All of it if it isn't cut."""
 
 
 class Operand:
@@ -51,7 +51,7 @@ class Operand:
         parts: The tensors.
     """
 
-    def __init__(self, label: str, parts: Mapping[str, Part], held: CheckpointReader | None = None) -> None:
+    def __init__(self, label: str, parts: Mapping[str, OperandTensor], held: CheckpointReader | None = None) -> None:
         self.label = label
         self.parts = parts
         self._held = held
@@ -62,7 +62,7 @@ class Operand:
             self._held.close()
 
 
-def side_of(value: Any) -> Operand:
+def operand_of(value: Any) -> Operand:
     """Make a side of a path, a module, or a dict of tensors.
 
     Raises:
@@ -78,9 +78,11 @@ def side_of(value: Any) -> Operand:
             held.close()
             raise
         name = PurePath(os.fsdecode(os.fspath(value))).name
-        return Operand(name, {key: _Stored(held, each) for key, each in found.tensors.items()}, held)
+        return Operand(name, {key: _FileTensor(held, each) for key, each in found.tensors.items()}, held)
     if is_module(value):
-        return Operand(type_name(type(value)), {path: _live(tensor, path) for path, tensor in _named(value).items()})
+        return Operand(
+            type_name(type(value)), {path: _live(tensor, path) for path, tensor in _state_tensors(value).items()}
+        )
     if is_a(value, dict) and all(is_tensor(each) for each in dict.values(value)):
         return Operand("a dict", {str(key): _live(each, str(key)) for key, each in dict.items(value)})
     raise InvalidTargetError(
@@ -89,20 +91,20 @@ def side_of(value: Any) -> Operand:
     )
 
 
-def _named(module: Any) -> dict[str, Any]:
+def _state_tensors(module: Any) -> dict[str, Any]:
     """What a state dict of a module has: parameters and persistent buffers, under every name."""
     live = live_tensors(module)
     return {path: live[entry.path] for path, entry in saved_entries(tree(module)).items() if entry.path in live}
 
 
-def _live(tensor: Any, path: str) -> _Live:
+def _live(tensor: Any, path: str) -> _LiveTensor:
     reason = unreadable_reason(tensor)
     if reason is not None:
         raise InvalidTargetError(f"{path} can't be compared: {reason}.", path=path, hint="Give it data first.")
-    return _Live(as_plain_tensor(tensor))
+    return _LiveTensor(as_plain_tensor(tensor))
 
 
-class _Live:
+class _LiveTensor:
     def __init__(self, data: torch.Tensor) -> None:
         self.data = data
         self.shape = tuple(data.shape)
@@ -110,15 +112,15 @@ class _Live:
         self.is_cut = data.layout is torch.strided and not data.is_quantized
         self.is_run = self.is_cut and data.is_contiguous()
 
-    def elements(self, start: int, stop: int, room: torch.Tensor) -> torch.Tensor:  # noqa: ARG002 - it lies in memory
-        return settled(self.data.view(-1)[start:stop])
+    def elements(self, start: int, stop: int, buffer: torch.Tensor) -> torch.Tensor:  # noqa: ARG002 - it lies in memory
+        return as_contiguous_cpu(self.data.view(-1)[start:stop])
 
-    def rows(self, start: int, stop: int, room: torch.Tensor) -> torch.Tensor:  # noqa: ARG002 - it lies in memory
+    def rows(self, start: int, stop: int, buffer: torch.Tensor) -> torch.Tensor:  # noqa: ARG002 - it lies in memory
         data = self.data[start:stop] if self.is_cut and self.shape else self.data
-        return settled(data)
+        return as_contiguous_cpu(data)
 
 
-class _Stored:
+class _FileTensor:
     def __init__(self, held: CheckpointReader, described: Described) -> None:
         self._held = held
         self._described = described
@@ -127,18 +129,18 @@ class _Stored:
         self.is_cut = isinstance(described, Strided) and described.is_run and described.quantizer is None
         self.is_run = self.is_cut
 
-    def elements(self, start: int, stop: int, room: torch.Tensor) -> torch.Tensor:
+    def elements(self, start: int, stop: int, buffer: torch.Tensor) -> torch.Tensor:
         described: Any = self._described
         n_bytes = (stop - start) * described.dtype.itemsize
-        if n_bytes > room.numel():
-            room = torch.empty(n_bytes, dtype=torch.uint8, device="cpu")
-        made = room[:n_bytes].view(described.dtype)
+        if n_bytes > buffer.numel():
+            buffer = torch.empty(n_bytes, dtype=torch.uint8, device="cpu")
+        made = buffer[:n_bytes].view(described.dtype)
         self._held.read_into(described.storage, (described.first + start) * described.dtype.itemsize, made)
         return made
 
-    def rows(self, start: int, stop: int, room: torch.Tensor) -> torch.Tensor:
+    def rows(self, start: int, stop: int, buffer: torch.Tensor) -> torch.Tensor:
         if not self.is_cut:
-            return settled(self._held.tensor(self._described))
+            return as_contiguous_cpu(self._held.tensor(self._described))
         shape = (stop - start, *self.shape[1:]) if self.shape else ()
         per_row = math.prod(self.shape[1:])
-        return self.elements(start * per_row, stop * per_row, room).view(shape)
+        return self.elements(start * per_row, stop * per_row, buffer).view(shape)

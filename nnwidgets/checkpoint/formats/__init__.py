@@ -1,4 +1,17 @@
-"""The formats that checkpoints come in, told apart by content."""
+"""The formats that checkpoints come in, told apart by content.
+
+Start at `open_checkpoint`, here; what it gives is a `reader.CheckpointReader`, one class for each format.
+
+    reader.py          what every format gives: content described, bytes when asked for, checksums compared
+    torch/             files of `torch.save`, new and old, and distributed checkpoints
+    pickle/            the machine that reads their pickles and runs nothing
+    safetensors/       safetensors files, shards and their index
+    file.py            files opened to be read: regular ones only, never mapped
+    paths.py           paths that a checkpoint names, kept within its folder
+    crc32.py           checksums of storages, on a few threads
+    sha256_sidecar.py  the SHA-256 of a whole file, beside it or in a hub's cache
+    malformed.py       what is raised for what makes no sense
+"""
 
 from __future__ import annotations
 
@@ -6,6 +19,7 @@ import os
 from pathlib import Path
 
 from nnwidgets.checkpoint.formats.file import File
+from nnwidgets.checkpoint.formats.paths import check_path
 from nnwidgets.checkpoint.formats.reader import CheckpointReader
 from nnwidgets.checkpoint.formats.safetensors import single_file
 from nnwidgets.checkpoint.formats.safetensors.sharded_index import Sharded
@@ -14,7 +28,7 @@ from nnwidgets.checkpoint.formats.torch import distributed, legacy
 from nnwidgets.checkpoint.formats.torch.distributed import Distributed
 from nnwidgets.checkpoint.formats.torch.legacy import TorchLegacy
 from nnwidgets.checkpoint.formats.torch.zip_file import TorchZip
-from nnwidgets.errors import CorruptCheckpointError, InvalidTargetError
+from nnwidgets.errors import CorruptCheckpointError
 from nnwidgets.introspect.safe_access.scan import gc_paused
 
 __all__ = ["CheckpointReader", "open_checkpoint"]
@@ -36,7 +50,7 @@ def open_checkpoint(path: str | os.PathLike[str]) -> CheckpointReader:
         CorruptCheckpointError: It is in no format known here, or damaged.
         InvalidTargetError: ``path`` is no path.
     """
-    place = checked_path(path)
+    place = check_path(path)
     try:
         if place.is_dir():
             return _folder(place)
@@ -73,19 +87,6 @@ def _file(place: Path, number: int = 0, shard: str = "") -> CheckpointReader:
         path=str(place),
         hint="Torch's files, safetensors, sharded and distributed checkpoints can be read.",
     )
-
-
-def checked_path(path: object) -> Path:
-    """A path as one.
-
-    Raises:
-        InvalidTargetError: It is none.
-    """
-    if isinstance(path, str | os.PathLike) and "\0" not in (text := os.fspath(path)) and text:
-        if isinstance(text, bytes):
-            text = os.fsdecode(text)
-        return Path(text).expanduser()
-    raise InvalidTargetError(f"The path is {path!r}, expected text or a pathlib.Path.", hint='Such as "mlp.params".')
 
 
 def _folder(place: Path) -> CheckpointReader:

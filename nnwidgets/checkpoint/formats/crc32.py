@@ -26,7 +26,7 @@ crc32 = _fastest()
 """CRC-32 of bytes, going on from another."""
 
 
-def differing(
+def mismatches(
     files: list[File], storages: Iterable[Storage], tick: Callable[[int], None] | None = None
 ) -> Iterator[tuple[Storage, int]]:
     """Storages whose checksum isn't what the file says, with the checksum they have.

@@ -11,7 +11,6 @@ import os
 import stat
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Container, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -56,7 +55,7 @@ class File(Closing):
             CorruptCheckpointError: It can't be opened.
         """
         self.path = path
-        self._fd = _opened(path)
+        self._fd = _open(path)
         found = os.fstat(self._fd)
         if not stat.S_ISREG(found.st_mode):
             self.close()
@@ -92,7 +91,7 @@ class File(Closing):
         Raises:
             CorruptCheckpointError: The file ends before, or can't be read there.
         """
-        fd = self._fd if self._fd >= 0 else self._again()
+        fd = self._fd if self._fd >= 0 else self._reopen()
         done = 0
         while done < len(out):
             try:
@@ -143,13 +142,13 @@ class File(Closing):
             os.close(self._fd)
             self._fd = -1
 
-    def _again(self) -> int:
+    def _reopen(self) -> int:
         """Open it once more.
 
         Raises:
             CorruptCheckpointError: It isn't the file that it was.
         """
-        fd = _opened(self.path)
+        fd = _open(self.path)
         if _identity(os.fstat(fd)) != self._identity:
             os.close(fd)
             raise CorruptCheckpointError(
@@ -225,7 +224,7 @@ _SEEKING = threading.Lock()
 _MOST_COPIED = 2**20
 
 
-def _opened(path: Path) -> int:
+def _open(path: Path) -> int:
     try:
         return os.open(path, _FLAGS)
     except FileNotFoundError:
@@ -261,59 +260,3 @@ def _closest(path: Path) -> str:
 
 
 _MOST_NAMES = 2_000
-
-
-def within(folder: Path, name: str, named_by: Path, links: Container[str] | None = None) -> Path:
-    """The path of a file that a checkpoint names.
-
-    Links are followed, and must end in the folder as well, or where a hub's cache keeps what its links lead to: in
-    ``blobs``, beside the ``snapshots`` that the folder is one of.
-
-    Args:
-        folder: The checkpoint's.
-        name: As it is named.
-        named_by: The file that names it.
-        links: Names of the links in the folder, where they are known.
-
-    Raises:
-        UnsafeCheckpointError: It lies elsewhere.
-    """
-    parts = name.replace("\\", "/").split("/")
-    if "\0" not in name and not leads_elsewhere(parts):
-        place = folder / name
-        if len(parts) == 1 and not (place.is_symlink() if links is None else name in links):
-            return place
-        root = folder.resolve()
-        target = place.resolve()
-        homes = [root]
-        if root.parent.name == "snapshots":
-            homes.append(root.parent.parent / "blobs")
-        if any(target.is_relative_to(home) for home in homes):
-            return place
-    raise UnsafeCheckpointError(
-        f"{named_by.name} names the file {name[:120]!r}, which isn't in its folder.",
-        path=str(named_by),
-        hint="A checkpoint's files lie beside each other. Don't load it, unless you made that link yourself.",
-    )
-
-
-def leads_elsewhere(parts: Sequence[str]) -> bool:
-    """Whether a path of these parts may leave the folder it starts in.
-
-    One from the root has an empty part first, or a drive with its colon.
-    """
-    return ":" in parts[0] or not _NOWHERE.isdisjoint(parts)
-
-
-def links_in(folder: Path) -> set[str]:
-    """Names of the links in a folder: for many files sooner told all at once."""
-    try:
-        with os.scandir(folder) as found:
-            return {each.name for each in found if each.is_symlink()}
-    except OSError as error:
-        raise CorruptCheckpointError(
-            f"The folder {folder.name} can't be listed: {error.strerror}.", path=str(folder)
-        ) from None
-
-
-_NOWHERE = {"", ".", ".."}

@@ -11,7 +11,7 @@ class Malformed(Exception):  # noqa: N818 - told on as a CorruptCheckpointError 
     """What was found makes no sense; the text continues ``"<file> "``."""
 
 
-def said(value: Any) -> str:
+def brief(value: Any) -> str:
     """A value of a file in a few words, whatever it holds."""
     if type(value) in (dict, list, tuple, set):
         if len(value) <= _FEW and all(type(each) in (int, float, bool, str, type(None)) for each in value):

@@ -116,7 +116,7 @@ class CheckpointReader(Closing):
         """
         with plain_torch():
             if isinstance(described, Composed):
-                return composed(described, lambda part: self.tensor(part, storages), self.path)
+                return compose(described, lambda part: self.tensor(part, storages), self.path)
             return self._strided(described, storages)
 
     def _strided(self, described: Strided, storages: dict[str, torch.Tensor] | None) -> torch.Tensor:
@@ -165,7 +165,7 @@ def span(described: Strided) -> int:
     return 1 + steps
 
 
-def composed(described: Composed, part: Callable[[Strided], torch.Tensor], path: Path | None = None) -> torch.Tensor:
+def compose(described: Composed, part: Callable[[Strided], torch.Tensor], path: Path | None = None) -> torch.Tensor:
     """A tensor put together from its parts, its invariants checked by torch.
 
     Args:

@@ -16,7 +16,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnwidgets.checkpoint.formats.file import File, within
+from nnwidgets.checkpoint.formats.file import File
+from nnwidgets.checkpoint.formats.paths import within
 from nnwidgets.errors import CorruptCheckpointError, NNWidgetsError
 
 ENDING = ".sha256"
@@ -196,9 +197,9 @@ def sha256_of(file: File, tick: Callable[[int], None] | None = None) -> str:
     Raises:
         CorruptCheckpointError: It ends before, or can't be read.
     """
-    made, room = hashlib.sha256(), memoryview(bytearray(min(_PIECE, file.n_bytes)))
+    made, buffer = hashlib.sha256(), memoryview(bytearray(min(_PIECE, file.n_bytes)))
     for start in range(0, file.n_bytes, _PIECE):
-        piece = room[: min(_PIECE, file.n_bytes - start)]
+        piece = buffer[: min(_PIECE, file.n_bytes - start)]
         file.read_into(start, piece)
         made.update(piece)
         if tick is not None:

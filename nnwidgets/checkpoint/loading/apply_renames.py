@@ -9,7 +9,7 @@ from typing import Any
 from nnwidgets.errors import CheckpointMismatchError, InvalidTargetError, PathNotFoundError
 
 
-def renamed(names: Sequence[str], rename: Mapping[Any, str]) -> dict[str, str]:
+def apply_renames(names: Sequence[str], rename: Mapping[Any, str]) -> dict[str, str]:
     """Apply a user's renames to the names in a file.
 
     A key that is a whole name stands for that one alone. Otherwise keys are applied in turn, each where it is found
@@ -26,7 +26,7 @@ def renamed(names: Sequence[str], rename: Mapping[Any, str]) -> dict[str, str]:
         InvalidTargetError: A key or value is neither text nor a pattern.
 
     Example:
-        >>> renamed(["module.out.weight"], {"module.": "", "out": "output"})
+        >>> apply_renames(["module.out.weight"], {"module.": "", "out": "output"})
         {'module.out.weight': 'output.weight'}
     """
     if not isinstance(rename, Mapping):
@@ -46,7 +46,7 @@ def renamed(names: Sequence[str], rename: Mapping[Any, str]) -> dict[str, str]:
         if new is None:
             new = name
             for number, (key, pattern, template) in enumerate(parts):
-                after = _replaced(new, key, pattern, template)
+                after = _replace(new, key, pattern, template)
                 if after is not None:
                     used.add(number)
                     new = after
@@ -56,7 +56,7 @@ def renamed(names: Sequence[str], rename: Mapping[Any, str]) -> dict[str, str]:
             text = key if isinstance(key, str) else key.pattern
             components = {part for name in names for part in name.split(".")}
             raise PathNotFoundError.among(text.rstrip("."), [*names, *components], where="the file")
-    _no_two_alike(made)
+    _check_distinct(made)
     return made
 
 
@@ -73,13 +73,13 @@ def _pattern(key: Any) -> re.Pattern[str]:
     return re.compile(rf"(?:(?<=\.)|^){re.escape(key)}(?=\.|$)")
 
 
-def _replaced(name: str, key: Any, pattern: re.Pattern[str], template: str) -> str | None:
+def _replace(name: str, key: Any, pattern: re.Pattern[str], template: str) -> str | None:
     """A name after one rename; None where it doesn't apply."""
     if isinstance(key, str):
         found = pattern.search(name)
         if found is None:
             return None
-        return _tidy(name[: found.start()] + template + name[found.end() :])
+        return tidy_dots(name[: found.start()] + template + name[found.end() :])
     try:
         new, n = pattern.subn(template, name)
     except (re.error, IndexError) as error:
@@ -87,12 +87,12 @@ def _replaced(name: str, key: Any, pattern: re.Pattern[str], template: str) -> s
     return new if n else None
 
 
-def _tidy(name: str) -> str:
+def tidy_dots(name: str) -> str:
     """A name without the dot that a component taken away leaves."""
     return name.strip(".").replace("..", ".")
 
 
-def _no_two_alike(made: Mapping[str, str]) -> None:
+def _check_distinct(made: Mapping[str, str]) -> None:
     seen: dict[str, str] = {}
     for name, new in made.items():
         if new in seen:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from nnwidgets.checkpoint.bytes_equal import is_same, settled
+from nnwidgets.checkpoint.bytes_equal import as_contiguous_cpu, is_same
 from nnwidgets.checkpoint.description import Composed, Described, Strided
 from nnwidgets.checkpoint.formats import CheckpointReader
 from nnwidgets.edit.transaction import WriteGuard
@@ -177,7 +177,7 @@ def _pieces(pair: Pair) -> Iterator[_Piece]:
 
 
 def _is_equal(held: CheckpointReader, piece: _Piece, room: _Room) -> bool:
-    return is_same(settled(_read(held, piece, room).to(piece.target.dtype)), settled(piece.target))
+    return is_same(as_contiguous_cpu(_read(held, piece, room).to(piece.target.dtype)), as_contiguous_cpu(piece.target))
 
 
 def _read(held: CheckpointReader, piece: _Piece, room: _Room) -> torch.Tensor:

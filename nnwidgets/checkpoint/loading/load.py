@@ -80,13 +80,14 @@ def load(
     with open_checkpoint(path) as held:
         try:
             found = state_dict_in(held)
-            plan = make_plan(module, held, found, rename)
+            scope = ChangeScope(module)
+            plan = make_plan(scope, held, found, rename)
             entries = _wanted(plan, strict=strict)
         except NNWidgetsError:
             # What doesn't fit may do so for being damaged.
             held.verify_files(_told(progress, held.n_bytes_to_hash))
             raise
-        return _Load(module, held, found, plan, entries, optimizer=optimizer, progress=progress).carried_out()
+        return _Load(scope, held, found, plan, entries, optimizer=optimizer, progress=progress).carried_out()
 
 
 def _wanted(plan: LoadPlan, *, strict: bool) -> list[PlanEntry]:
@@ -136,7 +137,7 @@ class _Load:
 
     def __init__(
         self,
-        module: nn.Module,
+        scope: ChangeScope,
         held: CheckpointReader,
         found: StateDictLocation,
         plan: LoadPlan,
@@ -146,7 +147,7 @@ class _Load:
         progress: Progress | None,
     ) -> None:
         self.held, self.found, self.plan, self.entries = held, found, plan, entries
-        self.module, self.optimizer = module, optimizer
+        self.scope, self.optimizer = scope, optimizer
         self.warnings = [*plan.warnings, *(text for each in held.expected_sums for text in each.unclear)]
         self._paths = {entry.path for entry in plan.entries}
         self._progress = progress
@@ -154,7 +155,7 @@ class _Load:
 
     def carried_out(self) -> LoadReport:
         """Do it."""
-        model = ChangeScope(self.module)
+        model = self.scope
         by_source = self.found.tensors
         named = [(entry, model.tensor(entry.path)) for entry in self.entries if entry.path is not None]
         sourced = [(entry, tensor, by_source[entry.source]) for entry, tensor in named if entry.source is not None]
@@ -201,8 +202,7 @@ class _Load:
         fresh = set(materialized.paths)
         live = {pair.path: pair for pair in pairs if pair.path not in fresh}
         named = [TensorTarget(model.tree.find(path), pair.tensor) for path, pair in live.items()]  # type: ignore[arg-type] # tensors
-        for place in named:
-            check_writable(place)
+        plain = {place.path: check_writable(place) for place in named}
         places, _ = distinct_memory(named)
         first = {id(pair.tensor): pair for pair in reversed(pairs) if pair.path in fresh}
         written = [*(live[place.path] for place in places), *first.values()]
@@ -212,7 +212,7 @@ class _Load:
             kind="load",
             label=f"load {self.held.path.name}",
             places=places,
-            plains=[check_writable(place) for place in places],
+            plains=[plain[place.path] for place in places],
             ties=model.ties_of(places),
             write=lambda guard: transfer.write(written, guard),
             verify=lambda guard: self._compare(transfer.differing(guard), model),

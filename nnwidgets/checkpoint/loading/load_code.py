@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from nnwidgets.checkpoint.formats import CheckpointReader
 from nnwidgets.checkpoint.records import LoadPlan, PlanEntry
 from nnwidgets.checkpoint.state_dict import StateDictLocation, saved_entries
-from nnwidgets.edit.code import Recipe, expression, net_name, optimizer_name
+from nnwidgets.edit.code import Recipe, expressions, net_name, optimizer_name
 from nnwidgets.edit.targets import ChangeScope
 
 
@@ -38,7 +38,8 @@ def recipe(
         lines.append(f"{net_name()}.load_state_dict(state)")
     else:
         lines.append("with torch.no_grad():")
-        lines += [f"    {expression(model.module, path)}.copy_(state[{source!r}])" for path, source in sourced]
+        code = expressions(model.module).code
+        lines += [f"    {code(path)}.copy_(state[{source!r}])" for path, source in sourced]
         imports.append("import torch")
     if has_optimizer:
         lines += _optimizer(held, found)
@@ -78,14 +79,14 @@ def _read(held: CheckpointReader, found: StateDictLocation) -> tuple[list[str], 
             "checkpoint = {}",
             f"reader = FileSystemReader({path!r})",
             "_load_state_dict(checkpoint, reader, planner=_EmptyStateDictLoadPlanner(), no_dist=True)",
-            _picked(found),
+            _pick_line(found),
         ], [
             "from torch.distributed.checkpoint import FileSystemReader",
             "from torch.distributed.checkpoint.default_planner import _EmptyStateDictLoadPlanner",
             "from torch.distributed.checkpoint.state_dict_loader import _load_state_dict",
         ]  # fmt: skip
     lines = [f'checkpoint = torch.load({path!r}, map_location="cpu", weights_only=True)']
-    return [*lines, _picked(found)], ["import torch"]
+    return [*lines, _pick_line(found)], ["import torch"]
 
 
 def _optimizer(held: CheckpointReader, found: StateDictLocation) -> list[str]:
@@ -101,5 +102,5 @@ def _optimizer(held: CheckpointReader, found: StateDictLocation) -> list[str]:
     return [f"{optimizer_name(0)}.load_state_dict(checkpoint[{key!r}])"]
 
 
-def _picked(found: StateDictLocation) -> str:
+def _pick_line(found: StateDictLocation) -> str:
     return f"state = checkpoint[{found.key!r}]" if found.key else "state = checkpoint"

@@ -14,19 +14,15 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from nnwidgets.checkpoint.description import Composed, Described, dtype_name
 from nnwidgets.checkpoint.formats import CheckpointReader, open_checkpoint
-from nnwidgets.checkpoint.loading.apply_renames import renamed
+from nnwidgets.checkpoint.loading.apply_renames import apply_renames
 from nnwidgets.checkpoint.loading.suggest_renames import Named, one_name_each, suggest
-from nnwidgets.checkpoint.records import LOADED, LoadPlan, PlanEntry, Status
+from nnwidgets.checkpoint.records import LOADED, LoadPlan, PlanEntry, Status, Suggestion
 from nnwidgets.checkpoint.state_dict import StateDictLocation, find, saved_entries
+from nnwidgets.edit.targets import ChangeScope
 from nnwidgets.errors import CheckpointMismatchError, PathNotFoundError
 from nnwidgets.formatting import and_more
-from nnwidgets.introspect import TensorEntry, TieGroup, tree
-from nnwidgets.introspect.module_tree.tree import open_twin
-from nnwidgets.introspect.safe_access import lookup
+from nnwidgets.introspect import ModuleTree, TensorEntry, TieGroup
 from nnwidgets.introspect.safe_access.scan import gc_paused
-
-# Of 50,000 names, made one by one by their class, a plan takes a tenth longer; and they are marked in passes.
-_OpenEntry = open_twin(PlanEntry)
 
 _MOST_NAMED = 3
 _COUNTER = "num_batches_tracked"
@@ -64,7 +60,7 @@ def plan(module: nn.Module, path: str | os.PathLike[str], *, rename: Mapping[Any
         {'renamed': 2}
     """
     with open_checkpoint(path) as held:
-        return make_plan(module, held, state_dict_in(held), rename)
+        return make_plan(ChangeScope(module), held, state_dict_in(held), rename)
 
 
 def state_dict_in(held: CheckpointReader) -> StateDictLocation:
@@ -85,35 +81,31 @@ def state_dict_in(held: CheckpointReader) -> StateDictLocation:
 
 @gc_paused()
 def make_plan(
-    module: nn.Module, held: CheckpointReader, found: StateDictLocation, rename: Mapping[Any, str] | None = None
+    scope: ChangeScope, held: CheckpointReader, found: StateDictLocation, rename: Mapping[Any, str] | None = None
 ) -> LoadPlan:
     """The plan for an open checkpoint."""
-    model = _model_side(module)
-    names = renamed(list(found.tensors), {} if rename is None else rename)
+    model = _model_side(scope.tree)
+    names = apply_renames(list(found.tensors), {} if rename is None else rename)
     _check_targets(rename or {}, found.tensors, model)
-    by_path = {path: name for name, path in names.items()}
-    entries = [_entry(side, by_path.get(path), found.tensors) for path, side in model.items()]
-    _mark_ties(entries, model)
-    taken = {entry.source for entry in entries}
-    left = {name: tensor for name, tensor in found.tensors.items() if name not in taken}
-    missing = [entry for entry in entries if entry.status == "missing" and entry.path is not None]
-    suggestions = suggest(
-        [Named(str(entry.path), entry.shape) for entry in missing],
-        [Named(names[name], tuple(tensor.shape)) for name, tensor in left.items()],
+    sources = {path: name for name, path in names.items() if path in model}
+    left = {name: tensor for name, tensor in found.tensors.items() if names[name] not in model}
+    statuses = {path: _status(side, sources.get(path), found.tensors) for path, side in model.items()}
+    givers = _givers(statuses, model)
+    suggestions = _suggestions(
+        [side for path, side in model.items() if statuses[path] == "missing" and path not in givers],
+        {names[name]: (name, tensor) for name, tensor in left.items()},
         is_ordered=held.format in ("torch-zip", "torch-legacy"),
-        matched={entry.source_shape for entry in entries if entry.source is not None and entry.status in LOADED},
+        matched={tuple(found.tensors[name].shape) for path, name in sources.items() if statuses[path] in LOADED},
     )
-    original = {new: name for name, new in names.items() if new != name}
-    suggestions = {
-        path: replace(each, source=original[each.source]) if each.source in original else each
-        for path, each in suggestions.items()
-    }
-    for entry in entries:
-        entry.suggestion = suggestions.get(entry.path)
-    entries += [_unexpected(name, tensor) for name, tensor in left.items()]
-    for entry in entries:
-        entry.__class__ = PlanEntry
-    kept = _kept_counters(module, entries)
+    entries = [
+        _entry(
+            side, sources.get(path), found.tensors, statuses[path], giver=givers.get(path),
+            suggestion=suggestions.get(path),
+        )
+        for path, side in model.items()
+    ]  # fmt: skip
+    kept = _kept_counters(scope, entries, model)
+    entries += [_unexpected_entry(name, tensor) for name, tensor in left.items()]
     already = {name: path for name, path in names.items() if name != path and path in model}
     return LoadPlan(
         file=str(held.path),
@@ -122,29 +114,50 @@ def make_plan(
         rename=MappingProxyType(already),
         warnings=(
             *_warnings(entries, found),
-            *_torn(entries, model, found.tensors),
+            *_tie_warnings(entries, model, found.tensors),
             *_kept_warning(kept),
-            *_left_out(found),
+            *_leftover_warning(found),
         ),
         kept=kept,
     )
 
 
-def _kept_counters(module: nn.Module, entries: Sequence[PlanEntry]) -> tuple[str, ...]:
+def _suggestions(
+    missing: Sequence[_Side], left: Mapping[str, tuple[str, Described]], *, is_ordered: bool, matched: set[Any]
+) -> dict[str, Suggestion]:
+    """What missing tensors may be in the file, by path; ``left`` has what is left of it by names after renaming."""
+    found = suggest(
+        [Named(side.path, side.entry.shape) for side in missing],
+        [Named(name, tuple(tensor.shape)) for name, (_, tensor) in left.items()],
+        is_ordered=is_ordered,
+        matched=matched,
+    )
+    return {
+        path: each if left[each.source][0] == each.source else replace(each, source=left[each.source][0])
+        for path, each in found.items()
+    }
+
+
+def _kept_counters(scope: ChangeScope, entries: Sequence[PlanEntry], model: Mapping[str, _Side]) -> tuple[str, ...]:
     """Counters of batch norms that the file lacks though it has the statistics they count for."""
     loaded = {entry.path for entry in entries if entry.status in LOADED}
-    return tuple(
+    missing = [
         entry.path
         for entry in entries
         if entry.status == "missing"
         and entry.path is not None
         and entry.path.endswith(_COUNTER)
         and f"{entry.path.removesuffix(_COUNTER)}running_mean" in loaded
-        and isinstance(lookup.get(module, entry.path.removesuffix(_COUNTER).rstrip(".")), _NormBase)
+    ]
+    modules = scope.live.modules if missing else {}
+    return tuple(
+        path
+        for path in missing
+        if isinstance(modules.get(model[path].entry.path.removesuffix(_COUNTER).rstrip(".")), _NormBase)
     )
 
 
-def _left_out(found: StateDictLocation) -> list[str]:
+def _leftover_warning(found: StateDictLocation) -> list[str]:
     names = [name for name in found.others if isinstance(name, str)]
     if not names:
         return []
@@ -173,9 +186,8 @@ class _Side(NamedTuple):
     group: TieGroup | None
 
 
-def _model_side(module: nn.Module) -> dict[str, _Side]:
+def _model_side(found: ModuleTree) -> dict[str, _Side]:
     """Parameters and persistent buffers under every name, in walk order."""
-    found = tree(module)
     group_of = {path: group for group in found.ties if group.kind != "overlap" for path in group.members}
     return {path: _Side(path, entry, group_of.get(path)) for path, entry in saved_entries(found).items()}
 
@@ -187,39 +199,35 @@ def _check_targets(rename: Mapping[Any, str], tensors: Mapping[str, Described], 
             raise PathNotFoundError.among(path, model)
 
 
-def _entry(side: _Side, source: str | None, tensors: Mapping[str, Described]) -> Any:
-    """An entry of the model's, still open, as if it had neither ties nor suggestions."""
+def _entry(  # noqa: PLR0917 - as its fields
+    side: _Side, source: str | None, tensors: Mapping[str, Described], status: Status, giver: str | None,
+    suggestion: Suggestion | None,
+) -> PlanEntry:  # fmt: skip
     ours = side.entry
-    made = _open_entry(side.path, source)
-    made.status, made.shape, made.dtype, made.n_elements = "missing", ours.shape, ours.dtype, ours.n_elements
+    shape, dtype, n_elements = None, None, ours.n_elements
     if source is not None:
-        theirs = tensors[source]
-        made.status, made.source_shape, made.source_dtype = _status(side, source, theirs), *_form(theirs)
-        made.n_elements = ours.n_elements or theirs.n_elements
-    return made
+        shape, dtype = _form(tensors[source])
+        n_elements = n_elements or tensors[source].n_elements
+    return PlanEntry(
+        side.path, source, status if giver is None else "tied", suggestion, ours.shape, ours.dtype, shape, dtype,
+        n_elements, giver,
+    )  # fmt: skip
 
 
-def _unexpected(source: str, theirs: Described) -> Any:
-    """An entry of the file's, still open."""
-    made = _open_entry(None, source)
-    made.status, made.source_shape, made.source_dtype = "unexpected", *_form(theirs)
-    made.n_elements = theirs.n_elements
-    return made
-
-
-def _open_entry(path: str | None, source: str | None) -> Any:
-    made = _OpenEntry()
-    made.path, made.source = path, source
-    made.suggestion = made.shape = made.dtype = made.source_shape = made.source_dtype = made.tied_to = None
-    return made
+def _unexpected_entry(source: str, theirs: Described) -> PlanEntry:
+    shape, dtype = _form(theirs)
+    return PlanEntry(None, source, "unexpected", source_shape=shape, source_dtype=dtype, n_elements=theirs.n_elements)
 
 
 def _form(tensor: Described) -> tuple[tuple[int, ...], str]:
     return tuple(tensor.shape), dtype_name(tensor.dtype)
 
 
-def _status(side: _Side, source: str, theirs: Described) -> Status:
-    ours = side.entry
+def _status(side: _Side, source: str | None, tensors: Mapping[str, Described]) -> Status:
+    """What becomes of a tensor by what the file has for it, ties aside."""
+    if source is None:
+        return "missing"
+    ours, theirs = side.entry, tensors[source]
     is_sparse = isinstance(theirs, Composed) and theirs.layout != "strided"
     if (ours.shape is not None and ours.shape != tuple(theirs.shape)) or is_sparse != (ours.layout != "strided"):
         return "shape_mismatch"
@@ -228,14 +236,20 @@ def _status(side: _Side, source: str, theirs: Described) -> Status:
     return "match" if source == side.path else "renamed"
 
 
-def _mark_ties(entries: Sequence[Any], model: Mapping[str, _Side]) -> None:
-    """Mark open entries whose bytes come under another name."""
-    loaded = {entry.path for entry in entries if entry.status in LOADED}
-    for entry in entries:
-        group = model[entry.path].group
-        giver = next((path for path in group.members if path in loaded), None) if group is not None else None
-        if entry.status == "missing" and giver is not None and _covers(model[giver], model[entry.path]):
-            entry.status, entry.tied_to = "tied", giver
+def _givers(statuses: Mapping[str, Status], model: Mapping[str, _Side]) -> dict[str, str]:
+    """For tensors whose bytes come under another name, that name."""
+    first_loaded: dict[str, str | None] = {}
+    givers = {}
+    for path, side in model.items():
+        group = side.group
+        if group is None or statuses[path] != "missing":
+            continue
+        if group.id not in first_loaded:
+            first_loaded[group.id] = next((each for each in group.members if statuses.get(each) in LOADED), None)
+        giver = first_loaded[group.id]
+        if giver is not None and _covers(model[giver], side):
+            givers[path] = giver
+    return givers
 
 
 def _covers(giver: _Side, other: _Side) -> bool:
@@ -260,7 +274,9 @@ def _warnings(entries: Sequence[PlanEntry], found: StateDictLocation) -> list[st
     return made
 
 
-def _torn(entries: Sequence[PlanEntry], model: Mapping[str, _Side], tensors: Mapping[str, Described]) -> list[str]:
+def _tie_warnings(
+    entries: Sequence[PlanEntry], model: Mapping[str, _Side], tensors: Mapping[str, Described]
+) -> list[str]:
     """Names of one tie group that come from different places in the file, whose values may differ."""
     by_group: dict[str, list[PlanEntry]] = {}
     for entry in entries:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any, NamedTuple
 
-from nnwidgets.checkpoint.loading.apply_renames import _tidy, renamed
+from nnwidgets.checkpoint.loading.apply_renames import apply_renames, tidy_dots
 from nnwidgets.checkpoint.records import Suggestion
 from nnwidgets.errors import CheckpointMismatchError, PathNotFoundError
 
@@ -81,7 +81,7 @@ class _Rule:
             new = re.sub("#", lambda _: next(numbers, "#"), new)
         if not self.old:
             return f"{new}.{name}"
-        return _tidy(name[: found.start()] + new + name[found.end() :])
+        return tidy_dots(name[: found.start()] + new + name[found.end() :])
 
     @property
     def reason(self) -> str:
@@ -116,7 +116,7 @@ def suggest(
         >>> found["output.weight"].source, found["output.weight"].reason
         ('out.weight', 'out in the file is output in the model')
     """
-    return _Matching(model, file, is_ordered=is_ordered, matched=matched).solved()
+    return _Matching(model, file, is_ordered=is_ordered, matched=matched).solve()
 
 
 class _Matching:
@@ -133,14 +133,14 @@ class _Matching:
         self.found: dict[str, Suggestion] = {}
         self.parts = {part for name in self.open for part in name.split(".")}
 
-    def solved(self) -> dict[str, Suggestion]:
+    def solve(self) -> dict[str, Suggestion]:
         """Suggestions, by path in the model."""
         for _ in range(_MOST_ROUNDS):
-            self._same()
+            self._match_same_names()
             if not self.open or not self.left or not self._round():
                 break
-        self._alone()
-        self._in_order()
+        self._match_unique_shapes()
+        self._match_in_order()
         return self.found
 
     def _round(self) -> bool:
@@ -151,7 +151,7 @@ class _Matching:
                 return self._take(rule)
         return False
 
-    def _same(self) -> None:
+    def _match_same_names(self) -> None:
         """Match what is written alike by now."""
         taken = Counter(self.written[name] for name in self.left)
         for name in list(self.left):
@@ -240,15 +240,15 @@ class _Matching:
             return True
         return _NUMBER.sub("#", written) != _NUMBER.sub("#", path)
 
-    def _alone(self) -> None:
+    def _match_unique_shapes(self) -> None:
         """Match what no other has the shape of, on either side."""
-        paths, names = _by_their_shape(self.open), _by_their_shape(self.left)
+        paths, names = _names_by_shape(self.open), _names_by_shape(self.left)
         for shape, those in paths.items():
             is_alone = len(those) == 1 and len(names.get(shape, ())) == 1 and shape not in (None, (), (1,))
             if is_alone and self._may_be(names[shape][0], those[0]):
                 self._match(names[shape][0], those[0], "no other tensor has this shape", 0.6)
 
-    def _in_order(self) -> None:
+    def _match_in_order(self) -> None:
         """Match what is left one after the other, where both sides have the same shapes and endings in order."""
         if not self.is_ordered or not self.open or len(self.open) != len(self.left):
             return
@@ -258,7 +258,7 @@ class _Matching:
                 self._match(name, path, "it comes at the same place in order, with the same shape", 0.5)
 
 
-def _by_their_shape(named: Mapping[str, Shape]) -> dict[Shape, list[str]]:
+def _names_by_shape(named: Mapping[str, Shape]) -> dict[Shape, list[str]]:
     made: dict[Shape, list[str]] = defaultdict(list)
     for name, shape in named.items():
         made[shape].append(name)
@@ -343,7 +343,7 @@ def in_short(renames: Mapping[str, str], names: Sequence[str]) -> dict[Any, str]
             return dict(renames)
         made[f"{rule.old}." if not rule.new else rule.old or re.compile("^")] = rule.new if rule.old else f"{rule.new}."
         try:
-            written = renamed(names, made)
+            written = apply_renames(names, made)
         except (PathNotFoundError, CheckpointMismatchError):
             return dict(renames)
     return made if written == wanted else dict(renames)

@@ -14,7 +14,7 @@ from nnwidgets.checkpoint.saving.target import INDEX, Target
 from nnwidgets.checkpoint.saving.verify import Expected
 from nnwidgets.checkpoint.writing import safetensors_file, torch_zip_file
 from nnwidgets.checkpoint.writing.hashing_stream import HashingWriter
-from nnwidgets.checkpoint.writing.shared_bytes import form, groups
+from nnwidgets.checkpoint.writing.shared_bytes import element_key, sharing_groups
 from nnwidgets.checkpoint.writing.tensors_to_save import Contents, TensorToSave
 from nnwidgets.edit.code import Recipe
 from nnwidgets.errors import SaveError
@@ -134,10 +134,10 @@ def _untie(named: dict[str, TensorToSave], warnings: list[str]) -> tuple[dict[st
         return named, {}, False  # refused by its layout
     removed: dict[str, str] = {}
     is_shared = False
-    for group in groups([tensor.data for tensor in named.values()]):
+    for group in sharing_groups([tensor.data for tensor in named.values()]):
         alike: dict[Any, list[str]] = {}
         for index in group.members:
-            alike.setdefault(form(named[names[index]].data), []).append(names[index])
+            alike.setdefault(element_key(named[names[index]].data), []).append(names[index])
         for members in alike.values():
             removed |= _aliases(members)
         if len(alike) > 1:

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from nnwidgets.edit.code import Recipe, expression, optimizer_name
+from nnwidgets.edit.code import Recipe, expressions, net_name, optimizer_name
 
-NET = expression(None, "")
+NET = net_name()
 """The place of the name of what is saved."""
 
 _FEW = 8
@@ -125,14 +125,16 @@ def _state_lines(saved: RecipeFacts) -> list[str]:
         return []
     if saved.paths is None:
         return [f"state = {NET}.state_dict()"]
-    body = [f"    {path!r}: {expression(saved.module, path)}.detach()," for path in saved.paths]
+    code = expressions(saved.module).code
+    body = [f"    {path!r}: {code(path)}.detach()," for path in saved.paths]
     return ["state = {", *body, "}"]
 
 
 def _loading_lines(saved: RecipeFacts) -> list[str]:
     if saved.paths is None:
         return [f"{NET}.load_state_dict(state)"]
-    body = [f"    {expression(saved.module, path)}.copy_(state[{path!r}])" for path in saved.paths]
+    code = expressions(saved.module).code
+    body = [f"    {code(path)}.copy_(state[{path!r}])" for path in saved.paths]
     return ["with torch.no_grad():", *(body or ["    pass"])]
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from nnwidgets.checkpoint.formats.safetensors.strict_json import MOST_BYTES
 from nnwidgets.checkpoint.saving.target import INDEX
-from nnwidgets.checkpoint.writing.atomic_file import TargetDirectory, TempFile, exists, write_all
+from nnwidgets.checkpoint.writing.atomic_file import TargetDirectory, TempFile, exists_error, write_all
 from nnwidgets.checkpoint.writing.tensors_to_save import TensorToSave
 from nnwidgets.errors import SaveError
 
@@ -38,12 +38,12 @@ def shards_of(named: Mapping[str, TensorToSave], most_bytes: int) -> list[dict[s
     """
     made: list[dict[str, TensorToSave]] = [{}]
     room = most_bytes
-    for name, leaf in named.items():
-        n_bytes = leaf.data.numel() * leaf.data.element_size()
+    for name, tensor in named.items():
+        n_bytes = tensor.data.numel() * tensor.data.element_size()
         if n_bytes > room and made[-1]:
             made.append({})
             room = most_bytes
-        made[-1][name] = leaf
+        made[-1][name] = tensor
         room -= n_bytes
     return made
 
@@ -60,7 +60,7 @@ def index_of(shards: Sequence[Mapping[str, TensorToSave]], files: Sequence[str])
     Raises:
         SaveError: It would be too long to be read.
     """
-    size = sum(leaf.data.numel() * leaf.data.element_size() for shard in shards for leaf in shard.values())
+    size = sum(tensor.data.numel() * tensor.data.element_size() for shard in shards for tensor in shard.values())
     weight_map = {name: file for shard, file in zip(shards, files, strict=True) for name in shard}
     index = {"metadata": {"total_size": size}, "weight_map": weight_map}
     text = (json.dumps(index, indent=2, ensure_ascii=False) + "\n").encode("utf-8")
@@ -81,7 +81,7 @@ def check_free(folder: TargetDirectory) -> None:
     """
     there = [name for name in folder.names() if name in (INDEX, _SINGLE) or _SHARD.fullmatch(name)]
     if there:
-        raise exists(folder.path / min(there, key=lambda name: (name != INDEX, name)))
+        raise exists_error(folder.path / min(there, key=lambda name: (name != INDEX, name)))
 
 
 def sweep(folder: TargetDirectory) -> None:
@@ -90,11 +90,11 @@ def sweep(folder: TargetDirectory) -> None:
         pass
     for _, fd in folder.sweep(JOURNAL):
         with folder.lock():
-            _carry_out(folder, fd)
+            _finish(folder, fd)
 
 
 def commit(
-    folder: TargetDirectory, drafts: Sequence[TempFile], files: Sequence[str], index: TempFile, *, overwrite: bool
+    folder: TargetDirectory, temps: Sequence[TempFile], files: Sequence[str], index: TempFile, *, overwrite: bool
 ) -> tuple[list[str], list[str]]:
     """Give shards and index their names, and remove the checkpoint they replace.
 
@@ -108,13 +108,13 @@ def commit(
     with folder.lock():
         if not overwrite:
             check_free(folder)
-        named = _named(folder)
+        named = _indexed_shards(folder)
         old = [name for name in folder.names() if name == _SINGLE or name in named]
         with folder.create_temp(suffix="journal") as journal:
             _write(journal, {"new": list(files), "old": old})
             try:
-                for draft, file in zip(drafts, files, strict=True):
-                    draft.place(folder.path / file, replace=False)
+                for temp, file in zip(temps, files, strict=True):
+                    temp.place(folder.path / file, replace=False)
                 folder.sync()
                 index.place(folder.path / INDEX, replace=overwrite)
             except BaseException:
@@ -125,7 +125,7 @@ def commit(
     return left, [problem] if problem else []
 
 
-def _carry_out(folder: TargetDirectory, fd: int) -> None:
+def _finish(folder: TargetDirectory, fd: int) -> None:
     """Finish a dead saver's work: take the old shards away where the index names the new ones, else the new ones."""
     try:
         journal = json.loads(os.read(fd, MOST_BYTES))
@@ -136,11 +136,11 @@ def _carry_out(folder: TargetDirectory, fd: int) -> None:
     new, old = (
         [name for name in _list(journal.get(key)) if isinstance(name, str) and _is_ours(name)] for key in ("new", "old")
     )
-    _remove_unless_named(folder, old if _named(folder).intersection(new) else [n for n in new if n != _SINGLE])
+    _remove_unless_named(folder, old if _indexed_shards(folder).intersection(new) else [n for n in new if n != _SINGLE])
 
 
 def _remove_unless_named(folder: TargetDirectory, names: Sequence[str]) -> None:
-    kept = _named(folder)
+    kept = _indexed_shards(folder)
     for name in names:
         if name not in kept:
             folder.remove(name)
@@ -154,7 +154,7 @@ def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _named(folder: TargetDirectory) -> set[str]:
+def _indexed_shards(folder: TargetDirectory) -> set[str]:
     """Shards that the folder's index names, of those that lie in it."""
     with contextlib.suppress(OSError, ValueError, RecursionError):
         index: Any = json.loads((folder.path / INDEX).read_bytes())

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from nnwidgets.checkpoint.formats import checked_path
+from nnwidgets.checkpoint.formats.paths import check_path
 from nnwidgets.checkpoint.formats.sha256_sidecar import blob_digest
-from nnwidgets.checkpoint.writing.atomic_file import as_save_error, exists
+from nnwidgets.checkpoint.writing.atomic_file import as_save_error, exists_error
 from nnwidgets.errors import InvalidTargetError, SaveError
 
 INDEX = "model.safetensors.index.json"
@@ -51,7 +51,7 @@ def target_of(path: str | os.PathLike[str], shard_size: int | str | None, *, ove
         InvalidTargetError: The path or the size is none.
         SaveError: Something is there that may not or can't be replaced.
     """
-    place = checked_path(path)
+    place = check_path(path)
     given = str(place)
     is_folder = os.fsdecode(os.fspath(path)).endswith(os.sep) or os.path.isdir(place)  # noqa: PTH112 - is_dir raises on long names
     size = _size(shard_size)
@@ -85,7 +85,7 @@ def target_of(path: str | os.PathLike[str], shard_size: int | str | None, *, ove
             f"{place.name} is no regular file.", path=str(place), hint="Choose another name. Nothing was changed."
         )
     if not overwrite:
-        raise exists(real)
+        raise exists_error(real)
     if blob_digest(place):
         raise SaveError(
             f"{place.name} is in a hub's cache, where its name is the SHA-256 of what was downloaded.",

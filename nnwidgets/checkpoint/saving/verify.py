@@ -12,7 +12,7 @@ import xxhash
 from nnwidgets.checkpoint.description import name_of, tensors_in
 from nnwidgets.checkpoint.formats import open_checkpoint
 from nnwidgets.checkpoint.formats.reader import Tick
-from nnwidgets.checkpoint.writing.hashing_stream import DIGEST, ROOM_BYTES
+from nnwidgets.checkpoint.writing.hashing_stream import BUFFER_BYTES, DIGEST
 from nnwidgets.errors import NNWidgetsError, SaveError
 
 Expected = Sequence[tuple[str, torch.dtype, tuple[int, ...]]]
@@ -69,11 +69,11 @@ def digest_of(path: Path, tick: Tick | None = None, *, n_last: int = 0) -> str:
     Raises:
         OSError: It can't be read.
     """
-    made, room = xxhash.xxh3_128(), memoryview(bytearray(4 * ROOM_BYTES))
+    made, buffer = xxhash.xxh3_128(), memoryview(bytearray(4 * BUFFER_BYTES))
     with path.open("rb", buffering=0) as file:
         first = file.read(n_last)
-        while n := os.readv(file.fileno(), [room]):
-            made.update(room[:n])
+        while n := os.readv(file.fileno(), [buffer]):
+            made.update(buffer[:n])
             if tick is not None:
                 tick(n)
     made.update(first)

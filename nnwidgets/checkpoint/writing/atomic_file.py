@@ -1,7 +1,7 @@
 """Files put into a folder whole or not at all.
 
-A file is written as a draft beside its target, synced, and renamed over it. Its writer holds a lock on the draft, so
-that a draft nobody holds is that of a writer who died: the next save removes it.
+A file is written under another name beside its target, synced, and renamed over it. Its writer holds a lock on it, so
+that one which nobody holds is that of a writer who died: the next save removes it.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ try:
 except ImportError:  # Windows, where reading works all the same
     fcntl = None  # type: ignore[assignment] # asked for before a folder is opened
 
-DRAFT = re.compile(r"\.nnw-[0-9a-f]{16}\.part")
-"""Names of drafts."""
+TEMP_NAME = re.compile(r"\.nnw-[0-9a-f]{16}\.part")
+"""Names of files that are being written."""
 
 _TRIES = 100
 _NOT_LOCKED = {errno.EWOULDBLOCK, errno.EACCES}
@@ -71,12 +71,12 @@ class TargetDirectory(Closing):
             name = f".nnw-{secrets.token_hex(8)}.{suffix}"
             fd = os.open(name, _NEW, 0o666, dir_fd=self._fd)
             # A sweep that came between the two calls holds the lock, or has removed the file.
-            if locked(fd, where_unknown=True) and os.fstat(fd).st_nlink:
+            if try_lock(fd, where_unknown=True) and os.fstat(fd).st_nlink:
                 return TempFile(self, name, fd, mode)
             os.close(fd)
-        raise OSError(errno.EEXIST, "no draft could be begun", str(self.path))
+        raise OSError(errno.EEXIST, "no file could be begun", str(self.path))
 
-    def sweep(self, names: re.Pattern[str] = DRAFT) -> Iterator[tuple[str, int]]:
+    def sweep(self, names: re.Pattern[str] = TEMP_NAME) -> Iterator[tuple[str, int]]:
         """Remove the files of dead writers, each once it was given, open, to whom it concerns.
 
         Args:
@@ -92,7 +92,7 @@ class TargetDirectory(Closing):
             except OSError:
                 continue
             try:
-                if stat.S_ISREG(os.fstat(fd).st_mode) and locked(fd, where_unknown=False):
+                if stat.S_ISREG(os.fstat(fd).st_mode) and try_lock(fd, where_unknown=False):
                     yield name, fd
                     self.remove(name)
             finally:
@@ -220,7 +220,7 @@ def write_all(fd: int, data: bytes | memoryview) -> None:
         done += os.write(fd, data[done:])
 
 
-def locked(fd: int, *, where_unknown: bool) -> bool:
+def try_lock(fd: int, *, where_unknown: bool) -> bool:
     """Take the lock on an open file: whether nobody else has it; ``where_unknown`` on a file system without locks."""
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -235,7 +235,7 @@ def as_save_error(target: Path) -> Iterator[None]:
     try:
         yield
     except FileExistsError as error:
-        raise exists(target) from error
+        raise exists_error(target) from error
     except OSError as error:
         raise SaveError(
             f"{target.name} couldn't be saved in {str(target.parent)!r}: {_reason(error)}.",
@@ -244,7 +244,7 @@ def as_save_error(target: Path) -> Iterator[None]:
         ) from error
 
 
-def exists(target: Path) -> SaveError:
+def exists_error(target: Path) -> SaveError:
     """The error for a target that is there already."""
     return SaveError(
         f"{target.name} is there already, in {str(target.parent)!r}.",
@@ -293,5 +293,5 @@ _UNTOUCHED = "Nothing was changed."
 
 _FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | _FLAGS
-# A pipe under a draft's name would block in open.
+# A pipe under such a name would block in open.
 _OLD = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _FLAGS

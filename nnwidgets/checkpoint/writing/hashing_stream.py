@@ -1,7 +1,7 @@
-"""Bytes of tensors poured into a file through one small room, fingerprinted on the way.
+"""Bytes of tensors written to a file through one small buffer, fingerprinted on the way.
 
 What is fingerprinted is what was written, even where another thread changes the tensor meanwhile: each piece is copied
-into the room once, and both work on that. The room stays in the processor's cache, so the memory is read once.
+into the buffer once, and both work on that. The buffer stays in the processor's cache, so the memory is read once.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from nnwidgets.checkpoint.formats.file import memory_of
 from nnwidgets.checkpoint.formats.reader import Tick
 from nnwidgets.checkpoint.writing.atomic_file import write_all
 
-ROOM_BYTES = 1 << 20
-"""Of the room; what pouring takes beyond the tensors is this, twice where one isn't contiguous."""
+BUFFER_BYTES = 1 << 20
+"""Of the buffer; what writing takes beyond the tensors is this, twice where one isn't contiguous."""
 
 DIGEST = "xxh3_128"
 """The function of all digests, as a digest's text begins."""
@@ -26,26 +26,26 @@ Checksum = Callable[[memoryview, int], int]
 """Of bytes, going on from that of the bytes before; `zlib.crc32` is one."""
 
 _DEVICE_PIECE_BYTES = 8 << 20
-_CARRIERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64, 16: torch.complex128}
+_PLAIN_DTYPES = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64, 16: torch.complex128}
 
 
 class HashingWriter:
     """A file that is written from its beginning to its end.
 
     Attributes:
-        n_bytes: Poured so far.
+        n_bytes: Written so far.
     """
 
     def __init__(self, fd: int, tick: Tick | None = None) -> None:
         """Write to an open file; ``tick`` is told of each piece, and may raise to stop."""
         self.n_bytes = 0
         self._fd, self._tick = fd, tick
-        self._room = memoryview(bytearray(ROOM_BYTES))
-        self._filled = 0
+        self._buffer = memoryview(bytearray(BUFFER_BYTES))
+        self._n_buffered = 0
         self._hash = xxhash.xxh3_128()
 
     def write(self, data: bytes | memoryview, checksum: Checksum | None = None, so_far: int = 0) -> int:
-        """Pour bytes.
+        """Write bytes.
 
         Returns:
             Their checksum, going on from ``so_far``.
@@ -55,20 +55,20 @@ class HashingWriter:
         """
         done = 0
         while done < len(data):
-            n = min(len(data) - done, ROOM_BYTES - self._filled)
-            held = self._room[self._filled : self._filled + n]
-            held[:] = data[done : done + n]
+            n = min(len(data) - done, BUFFER_BYTES - self._n_buffered)
+            part = self._buffer[self._n_buffered : self._n_buffered + n]
+            part[:] = data[done : done + n]
             if checksum is not None:
-                so_far = checksum(held, so_far)
-            self._filled += n
+                so_far = checksum(part, so_far)
+            self._n_buffered += n
             done += n
-            if self._filled == ROOM_BYTES:
-                self._empty()
+            if self._n_buffered == BUFFER_BYTES:
+                self._flush()
         self.n_bytes += done
         return so_far
 
-    def tensor(self, data: torch.Tensor, checksum: Checksum | None = None) -> int:
-        """Pour the elements of a plain strided tensor in order, whatever its strides and device.
+    def write_tensor(self, data: torch.Tensor, checksum: Checksum | None = None) -> int:
+        """Write the elements of a plain strided tensor in order, whatever its strides and device.
 
         Returns:
             Their checksum.
@@ -81,30 +81,30 @@ class HashingWriter:
             so_far = self.write(piece, checksum, so_far)
         return so_far
 
-    def leave_out(self, n_bytes: int) -> None:
+    def skip(self, n_bytes: int) -> None:
         """Begin after so many bytes, which `write_first` writes when all others are written."""
         os.lseek(self._fd, n_bytes, os.SEEK_SET)
 
     def write_first(self, data: bytes) -> None:
-        """Write the bytes that were left out; they come last in the digest.
+        """Write the bytes that were skipped; they come last in the digest.
 
         Raises:
             OSError: The file can't be written.
         """
-        self._empty()
+        self._flush()
         os.lseek(self._fd, 0, os.SEEK_SET)
         self.write(data)
 
     def finish(self) -> str:
-        """Write what is left in the room, and give the digest of all."""
-        self._empty()
+        """Write what is left in the buffer, and give the digest of all."""
+        self._flush()
         return f"{DIGEST}:{self._hash.hexdigest()}"
 
-    def _empty(self) -> None:
-        held = self._room[: self._filled]
+    def _flush(self) -> None:
+        held = self._buffer[: self._n_buffered]
         self._hash.update(held)
         write_all(self._fd, held)
-        self._filled = 0
+        self._n_buffered = 0
         if self._tick is not None:
             self._tick(len(held))
 
@@ -115,19 +115,19 @@ def pieces(data: torch.Tensor) -> Iterator[memoryview]:
         return
     is_resolved = not (data.is_conj() or data.is_neg())
     if is_resolved:
-        data = carried(data)
+        data = as_plain_dtype(data)
     if data.device.type == "cpu" and is_resolved and data.is_contiguous():
         yield memory_of(data)
         return
-    limit = ROOM_BYTES if data.device.type == "cpu" else _DEVICE_PIECE_BYTES
+    limit = BUFFER_BYTES if data.device.type == "cpu" else _DEVICE_PIECE_BYTES
     for block in _blocks(data, max(1, limit // data.element_size())):
         # Copied also where it is contiguous: a view of the model's memory could change while it is read.
         yield memory_of(block.resolve_conj().resolve_neg().contiguous().cpu())
 
 
-def carried(data: torch.Tensor) -> torch.Tensor:
+def as_plain_dtype(data: torch.Tensor) -> torch.Tensor:
     """The same memory as a dtype that every operation knows; bits pass through it unchanged."""
-    wide = _CARRIERS.get(data.element_size())
+    wide = _PLAIN_DTYPES.get(data.element_size())
     if wide is None or data.dtype is wide:
         return data
     place = data.storage_offset(), tuple(data.shape), data.stride()

@@ -47,8 +47,8 @@ def layout(named: Mapping[str, TensorToSave], metadata: Mapping[str, str]) -> La
     Raises:
         SaveError: A tensor is one that the format can't hold, or the header would be too long for readers.
     """
-    for name, leaf in named.items():
-        _check(name, leaf)
+    for name, tensor in named.items():
+        _check(name, tensor)
     order = sorted(named, key=lambda name: -named[name].data.element_size())
     ends: dict[str, tuple[int, int]] = {}
     at = 0
@@ -56,15 +56,15 @@ def layout(named: Mapping[str, TensorToSave], metadata: Mapping[str, str]) -> La
         n_bytes = named[name].data.numel() * named[name].data.element_size()
         ends[name] = (at, at + n_bytes)
         at += n_bytes
-    sums = {crc_metadata.KEY: crc_metadata.room_for(len(order))}
+    sums = {crc_metadata.KEY: crc_metadata.placeholder(len(order))}
     described: dict[str, object] = {"__metadata__": sums | dict(metadata)}
-    for name, leaf in named.items():
+    for name, tensor in named.items():
         described[name] = {
-            "dtype": CODES[leaf.data.dtype],
-            "shape": list(leaf.data.shape),
+            "dtype": CODES[tensor.data.dtype],
+            "shape": list(tensor.data.shape),
             "data_offsets": list(ends[name]),
         }
-    text = crc_metadata.spelled(json.dumps(described, ensure_ascii=False, separators=(",", ":")).encode("utf-8"))
+    text = crc_metadata.respell(json.dumps(described, ensure_ascii=False, separators=(",", ":")).encode("utf-8"))
     text += b" " * (-len(text) % _ALIGNMENT)
     if len(text) > MOST_BYTES:
         raise SaveError(
@@ -75,26 +75,26 @@ def layout(named: Mapping[str, TensorToSave], metadata: Mapping[str, str]) -> La
     return Layout(header, tuple(order), len(header) + at)
 
 
-def write(pour: HashingWriter, made: Layout, named: Mapping[str, TensorToSave]) -> None:
+def write(out: HashingWriter, made: Layout, named: Mapping[str, TensorToSave]) -> None:
     """Write a file that was laid out.
 
     Raises:
         OSError: It can't be written.
     """
-    pour.leave_out(len(made.header))
-    sums = [pour.tensor(named[name].data, crc32) for name in made.order]
-    pour.write_first(crc_metadata.filled(made.header, sums))
+    out.skip(len(made.header))
+    sums = [out.write_tensor(named[name].data, crc32) for name in made.order]
+    out.write_first(crc_metadata.fill_in(made.header, sums))
 
 
-def _check(name: str, leaf: TensorToSave) -> None:
+def _check(name: str, tensor: TensorToSave) -> None:
     try:
         name.encode("utf-8")
     except UnicodeEncodeError:
         raise SaveError(f"The name {name!r} is no text that safetensors can hold.", path=name) from None
     if name == "__metadata__":
         raise SaveError("A tensor is named __metadata__, which safetensors keeps for itself.", path=name, hint=_ELSE)
-    data = leaf.data
-    if not leaf.is_strided:
+    data = tensor.data
+    if not tensor.is_strided:
         found = str(data.layout).removeprefix("torch.")
         raise SaveError(f"{name} is sparse ({found}), which safetensors can't hold.", path=name, hint=_ELSE)
     if data.dtype not in CODES or data.is_quantized:

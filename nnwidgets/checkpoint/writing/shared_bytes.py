@@ -12,7 +12,7 @@ from nnwidgets.introspect.sharing import byte_ranges
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class SharingGroup:
     """Tensors whose bytes hang together.
 
     Attributes:
@@ -24,13 +24,13 @@ class Group:
     is_same: bool
 
 
-def groups(tensors: Sequence[torch.Tensor]) -> list[Group]:
+def sharing_groups(tensors: Sequence[torch.Tensor]) -> list[SharingGroup]:
     """Group plain strided tensors that have bytes in common, ordered by their first members.
 
     Example:
         >>> w, b = torch.zeros(4, 3), torch.zeros(4)
-        >>> groups([w, b, w.t(), w.detach()])
-        [Group(members=(0, 2, 3), is_same=False)]
+        >>> sharing_groups([w, b, w.t(), w.detach()])
+        [SharingGroup(members=(0, 2, 3), is_same=False)]
     """
     by_device: dict[Any, list[byte_ranges.ByteRanges]] = {}
     for index, tensor in enumerate(tensors):
@@ -40,15 +40,15 @@ def groups(tensors: Sequence[torch.Tensor]) -> list[Group]:
         if ranges is not None and ranges.start:
             by_device.setdefault(tensor.device, []).append(ranges)
     found = sorted(members for ranges in by_device.values() for members in byte_ranges.connected(ranges))
-    return [Group(members, _is_same([tensors[index] for index in members])) for members in found]
+    return [SharingGroup(members, _is_same([tensors[index] for index in members])) for members in found]
 
 
 def _is_same(tensors: list[torch.Tensor]) -> bool:
-    first = form(tensors[0])
-    return all(form(each) == first for each in tensors)
+    first = element_key(tensors[0])
+    return all(element_key(each) == first for each in tensors)
 
 
-def form(tensor: torch.Tensor) -> tuple[Any, ...]:
+def element_key(tensor: torch.Tensor) -> tuple[Any, ...]:
     """What two plain tensors have in common where they are the same elements in the same order."""
     # A step along a dimension of one element leads nowhere.
     strides = tuple(stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True) if size != 1)

@@ -1,4 +1,4 @@
-"""What is to be saved, made plain: containers, plain values, and for each tensor a leaf that knows how to be written.
+"""What is to be saved, made plain: containers, plain values, and for each tensor what its writing needs.
 
 Whatever `torch.load` would have to run code for is refused here, by its place.
 """
@@ -20,7 +20,7 @@ from nnwidgets.introspect.safe_access import objects
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, plain_torch, torch_attribute, unreadable_reason
 
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, bytearray)
-_TORCHS = (torch.dtype, torch.device, torch.layout, torch.Size)
+_OF_TORCH = (torch.dtype, torch.device, torch.layout, torch.Size)
 _PER_TENSOR = {torch.per_tensor_affine, torch.per_tensor_symmetric}
 _COMPRESSED: dict[Any, tuple[str, str]] = {
     torch.sparse_csr: ("crow_indices", "col_indices"),
@@ -71,7 +71,7 @@ class Contents:
 
     Attributes:
         tree: It, with a `TensorToSave` in place of each tensor.
-        named: Every place of a tensor, in order, and what is there; one object under two names is one leaf.
+        named: Every place of a tensor, in order, and what is there; one object under two names is one of these.
         warnings: What won't be as it was.
     """
 
@@ -90,7 +90,7 @@ def contents_of(obj: Any) -> Contents:
     try:
         with plain_torch():
             made.tree = _Walk(made).value(obj, ())
-            made.named = list(_named(made.tree, ()))
+            made.named = list(_named_tensors(made.tree, ()))
     except RecursionError:
         raise SaveError(
             "It is nested too deeply to be saved.", hint="Save a flat dict of tensors instead. Nothing was changed."
@@ -103,14 +103,14 @@ class _Walk:
         self._made = made
         self._known: dict[int, Any] = {}
         self._open: set[int] = set()
-        self._leaves: dict[int, TensorToSave] = {}
+        self._tensors: dict[int, TensorToSave] = {}
         self._kept: list[Any] = []
 
     def value(self, value: Any, steps: tuple[Step, ...]) -> Any:
         if objects.is_tensor(value):
             return self._tensor(value, steps)
         kind = type(value)
-        if kind in _PLAIN or kind in _TORCHS:
+        if kind in _PLAIN or kind in _OF_TORCH:
             return value
         for base, begin in _CONTAINERS.items():
             if objects.descends(base, kind):
@@ -118,7 +118,7 @@ class _Walk:
         for base in (str, int, float):
             if objects.descends(base, kind):
                 return _CONVERT[base](value)
-        raise _refused(value, steps)
+        raise _refusal(value, steps)
 
     def _container(self, value: Any, steps: tuple[Step, ...], begin: Callable[..., Any]) -> Any:
         known = self._known.get(id(value))
@@ -158,7 +158,7 @@ class _Walk:
     def _key(self, key: Any, steps: tuple[Step, ...]) -> Any:
         if objects.is_a(key, tuple):
             return tuple(self._key(each, steps) for each in key)
-        if type(key) in _PLAIN or type(key) in _TORCHS:
+        if type(key) in _PLAIN or type(key) in _OF_TORCH:
             return key
         for base in (str, int, float):
             if objects.is_a(key, base):
@@ -170,12 +170,12 @@ class _Walk:
         )
 
     def _tensor(self, value: Any, steps: tuple[Step, ...]) -> TensorToSave:
-        known = self._leaves.get(id(value))
+        known = self._tensors.get(id(value))
         if known is None:
-            known = self._leaves[id(value)] = self._leaf(value, name_of(steps))
+            known = self._tensors[id(value)] = self._to_save(value, name_of(steps))
         return known
 
-    def _leaf(self, value: Any, name: str) -> TensorToSave:
+    def _to_save(self, value: Any, name: str) -> TensorToSave:
         kind = type(value)
         if (kind is torch.Tensor or kind is nn.Parameter) and _is_ordinary(value):
             return TensorToSave(name, value.detach(), value, kind is nn.Parameter, value.requires_grad)
@@ -187,21 +187,23 @@ class _Walk:
             self._made.warnings.append(
                 f"{name or 'The tensor'} is a {objects.type_name(kind)} and is saved as the plain tensor of its data."
             )
-        leaf = TensorToSave(
+        tensor = TensorToSave(
             name, data, value, objects.is_a(value, nn.Parameter), torch_attribute(value, "requires_grad")
         )
         if data.layout is torch.sparse_coo:
-            leaf.parts = _parts(name, indices=data._indices(), values=data._values())  # noqa: SLF001 - uncoalesced ones have no other
-            leaf.is_coalesced = data.is_coalesced()
+            tensor.parts = _parts(name, indices=data._indices(), values=data._values())  # noqa: SLF001 - uncoalesced ones have no other
+            tensor.is_coalesced = data.is_coalesced()
         elif data.layout in _COMPRESSED:
-            leaf.parts = _parts(
+            tensor.parts = _parts(
                 name,
                 **{each: getattr(data, each)() for each in _COMPRESSED[data.layout]},
                 values=data.values(),
             )
         elif data.is_quantized and data.qscheme() not in _PER_TENSOR:
-            leaf.parts = _parts(name, scales=data.q_per_channel_scales(), zero_points=data.q_per_channel_zero_points())
-        return leaf
+            tensor.parts = _parts(
+                name, scales=data.q_per_channel_scales(), zero_points=data.q_per_channel_zero_points()
+            )
+        return tensor
 
 
 def _is_ordinary(value: torch.Tensor) -> bool:
@@ -238,22 +240,22 @@ def _data(value: Any, name: str) -> torch.Tensor:
     return data
 
 
-def _named(tree: Any, steps: tuple[Step, ...]) -> Iterator[tuple[str, TensorToSave]]:
+def _named_tensors(tree: Any, steps: tuple[Step, ...]) -> Iterator[tuple[str, TensorToSave]]:
     if type(tree) is TensorToSave:
         yield name_of(steps), tree
     elif isinstance(tree, dict):
         for key, each in tree.items():
-            yield from _named(each, (*steps, ("key", key)))
+            yield from _named_tensors(each, (*steps, ("key", key)))
     elif isinstance(tree, list | tuple):
         for index, each in enumerate(tree):
-            yield from _named(each, (*steps, ("index", index)))
+            yield from _named_tensors(each, (*steps, ("index", index)))
 
 
 def _parts(name: str, **tensors: torch.Tensor) -> tuple[TensorToSave, ...]:
     return tuple(TensorToSave(f"{name}.{role}", each.detach(), each) for role, each in tensors.items())
 
 
-def _refused(value: Any, steps: tuple[Step, ...]) -> SaveError:
+def _refusal(value: Any, steps: tuple[Step, ...]) -> SaveError:
     kind = objects.type_name(type(value))
     if objects.is_module(value):
         hint = "Save its state_dict(), or the module alone."
@@ -291,9 +293,9 @@ def _hint(reason: str) -> str:
     return "Leave it out, or save a plain tensor of it. Nothing was changed."
 
 
-def describe(leaf: TensorToSave) -> str:
+def describe(tensor: TensorToSave) -> str:
     """``float32 [3, 2]``."""
-    return f"{dtype_name(leaf.data.dtype)} {list(leaf.data.shape)}"
+    return f"{dtype_name(tensor.data.dtype)} {list(tensor.data.shape)}"
 
 
 _CONVERT: dict[type, Callable[[Any], Any]] = {str: str.__str__, int: int.__int__, float: float.__float__}
@@ -317,20 +319,20 @@ class Versions:
 
     def _now(self) -> list[int | None]:
         with plain_torch():
-            return [_version(leaf) for _, leaf in self._named]
+            return [_version(tensor) for _, tensor in self._named]
 
     def warnings(self) -> list[str]:
         """What to say of tensors that were written to since."""
-        torn = [name for (name, _), a, b in zip(self._named, self._before, self._now(), strict=True) if a != b]
-        if not torn:
+        changed = [name for (name, _), a, b in zip(self._named, self._before, self._now(), strict=True) if a != b]
+        if not changed:
             return []
-        said = f"{some(torn, _MOST_NAMES)} changed while it was saved: the file may mix values of before and after."
+        said = f"{some(changed, _MOST_NAMES)} changed while it was saved: the file may mix values of before and after."
         return [f"{said} Save again when nothing trains."]
 
 
-def _version(leaf: TensorToSave) -> int | None:
+def _version(tensor: TensorToSave) -> int | None:
     try:
-        found: int = torch_attribute(leaf.live, "_version")
+        found: int = torch_attribute(tensor.live, "_version")
     except RuntimeError:  # inference tensors keep none
         return None
     return found

@@ -2,6 +2,10 @@
 
 Each run of bytes that tensors share is a storage of its own, so ties come back as ties, and a slice of something huge
 is written as the slice. Everything is placed on the CPU: a file from one machine opens on every other.
+
+``torch.save`` isn't used: by its writer's source it sums a storage's memory and then writes that memory, both live.
+Where a training cell changes the tensor between, the file gets a checksum that its own load refuses. Here each piece is
+copied once, and both are done with the copy (`hashing_stream`).
 Source: torch/serialization.py (``_save``) and torch/_utils.py (the rebuild functions).
 """
 
@@ -19,7 +23,7 @@ import torch
 
 from nnwidgets.checkpoint.formats.crc32 import crc32
 from nnwidgets.checkpoint.writing.hashing_stream import HashingWriter
-from nnwidgets.checkpoint.writing.shared_bytes import Group, groups
+from nnwidgets.checkpoint.writing.shared_bytes import SharingGroup, sharing_groups
 from nnwidgets.checkpoint.writing.tensors_to_save import Contents, TensorToSave
 from nnwidgets.checkpoint.writing.zip_archive import ALIGNMENT, Zip, overhead
 from nnwidgets.errors import SaveError
@@ -61,7 +65,7 @@ class Layout:
 
     Attributes:
         data: The pickle.
-        storages: What to pour into each storage, in order.
+        storages: What to write into each storage, in order.
         n_bytes: Of the file, a little more than it will be.
     """
 
@@ -77,8 +81,8 @@ def layout(contents: Contents, warnings: list[str]) -> Layout:
         SaveError: It is nested too deeply.
     """
     made = Layout()
-    leaves = [each for _, leaf in contents.named for each in leaf.strided()]
-    views = _place(leaves, made, warnings)
+    to_save = [each for _, tensor in contents.named for each in tensor.strided()]
+    views = _views_of_all(to_save, made, warnings)
     stream = io.BytesIO()
     try:
         _Pickler(stream, views).dump(contents.tree)
@@ -94,25 +98,25 @@ def layout(contents: Contents, warnings: list[str]) -> Layout:
     return made
 
 
-def write(pour: HashingWriter, made: Layout) -> None:
+def write(out: HashingWriter, made: Layout) -> None:
     """Write a file that was laid out.
 
     Raises:
         OSError: It can't be written.
     """
-    archive = Zip(pour)
+    archive = Zip(out)
     archive.add_bytes("data.pkl", made.data)
     archive.add_bytes(".format_version", b"1")
     archive.add_bytes(".storage_alignment", str(ALIGNMENT).encode())
     archive.add_bytes("byteorder", sys.byteorder.encode())
     for key, each in enumerate(made.storages):
-        archive.add(f"data/{key}", each.numel() * each.element_size(), lambda each=each: pour.tensor(each, crc32))  # type: ignore[misc] # the default is the value of this turn
+        archive.add(f"data/{key}", each.numel() * each.element_size(), lambda each=each: out.write_tensor(each, crc32))  # type: ignore[misc] # the default is the value of this turn
     archive.add_bytes("version", b"3\n")
     archive.finish()
 
 
 class _Pickler(pickle.Pickler):
-    """Writes leaves as torch's pickles have tensors."""
+    """Writes tensors to save as torch's pickles have tensors."""
 
     def __init__(self, stream: io.BytesIO, views: dict[int, _View]) -> None:
         super().__init__(stream, protocol=2)
@@ -133,40 +137,40 @@ class _Pickler(pickle.Pickler):
             return torch._utils._rebuild_parameter, (bare, obj.requires_grad, OrderedDict())  # noqa: SLF001 - the name in the file
         return self._tensor(obj)
 
-    def _tensor(self, leaf: TensorToSave) -> Any:
-        rebuild, data = torch._utils, leaf.data  # noqa: SLF001 - the names in the file
+    def _tensor(self, tensor: TensorToSave) -> Any:
+        rebuild, data = torch._utils, tensor.data  # noqa: SLF001 - the names in the file
         shape = tuple(data.shape)
         if data.layout is torch.sparse_coo:
-            indices, values = leaf.parts
-            held: tuple[Any, ...] = (indices, values, data.size(), leaf.is_coalesced)
+            indices, values = tensor.parts
+            held: tuple[Any, ...] = (indices, values, data.size(), tensor.is_coalesced)
             return rebuild._rebuild_sparse_tensor, (data.layout, held)  # noqa: SLF001
-        if not leaf.is_strided:
-            return rebuild._rebuild_sparse_tensor, (data.layout, (*leaf.parts, data.size()))  # noqa: SLF001
+        if not tensor.is_strided:
+            return rebuild._rebuild_sparse_tensor, (data.layout, (*tensor.parts, data.size()))  # noqa: SLF001
         view = self._views[id(data)]
         place = (view.storage, view.first, shape, view.strides)
         if data.is_quantized:
-            return rebuild._rebuild_qtensor, (*place, _quantizer(leaf), leaf.requires_grad, OrderedDict())  # noqa: SLF001
+            return rebuild._rebuild_qtensor, (*place, _quantizer(tensor), tensor.requires_grad, OrderedDict())  # noqa: SLF001
         if view.storage.kind is torch.UntypedStorage:
-            return rebuild._rebuild_tensor_v3, (*place, leaf.requires_grad, OrderedDict(), data.dtype)  # noqa: SLF001
-        return rebuild._rebuild_tensor_v2, (*place, leaf.requires_grad, OrderedDict())  # noqa: SLF001
+            return rebuild._rebuild_tensor_v3, (*place, tensor.requires_grad, OrderedDict(), data.dtype)  # noqa: SLF001
+        return rebuild._rebuild_tensor_v2, (*place, tensor.requires_grad, OrderedDict())  # noqa: SLF001
 
 
-def _quantizer(leaf: TensorToSave) -> tuple[Any, ...]:
-    data = leaf.data
+def _quantizer(tensor: TensorToSave) -> tuple[Any, ...]:
+    data = tensor.data
     if data.qscheme() in _PER_TENSOR:
         return torch.per_tensor_affine, data.q_scale(), data.q_zero_point()
-    scales, zero_points = leaf.parts
+    scales, zero_points = tensor.parts
     return torch.per_channel_affine, scales, zero_points, data.q_per_channel_axis()
 
 
-def _place(leaves: Sequence[TensorToSave], made: Layout, warnings: list[str]) -> dict[int, _View]:
+def _views_of_all(to_save: Sequence[TensorToSave], made: Layout, warnings: list[str]) -> dict[int, _View]:
     """Give each tensor's data its place in a storage, by the data's id."""
-    named = {id(leaf.data): leaf for leaf in reversed(leaves)}
-    # In the order of the leaves; the same data under several names counts once.
-    distinct = list(dict.fromkeys(id(leaf.data) for leaf in leaves))
+    named = {id(tensor.data): tensor for tensor in reversed(to_save)}
+    # In their order; the same data under several names counts once.
+    distinct = list(dict.fromkeys(id(tensor.data) for tensor in to_save))
     tensors = [named[each].data for each in distinct]
-    together: dict[int, Group] = {}
-    for group in groups(tensors):
+    together: dict[int, SharingGroup] = {}
+    for group in sharing_groups(tensors):
         if group.is_same or _region([tensors[index] for index in group.members]) is not None:
             together.update(dict.fromkeys(group.members, group))
         else:
@@ -206,11 +210,11 @@ def _storage(key: str, dtypes: set[torch.dtype], n_bytes: int) -> _Storage:
 
 
 def _compact(data: torch.Tensor) -> tuple[tuple[int, ...], torch.Tensor]:
-    """Strides in the file, and what to pour: the tensor's own run of memory where that has no holes, else its elements.
+    """Strides in the file, and what to write: the tensor's own run of memory if that has no holes, else its elements.
 
     So a transposed matrix stays one, and one column of a matrix doesn't take the whole of it along.
     """
-    reach = _reach(data)
+    reach = _span(data)
     if not data.numel() or data.is_conj() or data.is_neg() or reach > data.numel():
         return torch.empty(tuple(data.shape), device="meta").stride(), data
     width = data.element_size()
@@ -221,7 +225,7 @@ def _region(tensors: Sequence[torch.Tensor]) -> tuple[int, torch.Tensor] | None:
     """Where the memory that tensors share begins, and all of it; None where a file can't say how they share it."""
     widths = [each.element_size() for each in tensors]
     begin = min(each.data_ptr() for each in tensors)
-    end = max(each.data_ptr() + _reach(each) * width for each, width in zip(tensors, widths, strict=True))
+    end = max(each.data_ptr() + _span(each) * width for each, width in zip(tensors, widths, strict=True))
     is_mixed = len({each.dtype for each in tensors}) > 1
     if any(each.is_conj() or each.is_neg() or (is_mixed and each.is_quantized) for each in tensors):
         return None
@@ -240,7 +244,7 @@ def _bytes_of(storage: torch.UntypedStorage, offset: int, n_bytes: int) -> torch
     return torch.empty(0, dtype=torch.uint8, device=storage.device).set_(storage, offset, (n_bytes,), (1,))
 
 
-def _reach(data: torch.Tensor) -> int:
+def _span(data: torch.Tensor) -> int:
     """Elements from the first to the last, both included."""
     if not data.numel():
         return 0

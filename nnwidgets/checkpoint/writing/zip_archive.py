@@ -44,8 +44,8 @@ class Zip:
         name: The folder that its members are in.
     """
 
-    def __init__(self, pour: HashingWriter, name: str = "archive") -> None:
-        self._pour, self.name = pour, name
+    def __init__(self, out: HashingWriter, name: str = "archive") -> None:
+        self._out, self.name = out, name
         self._members: list[_Member] = []
 
     def add(self, name: str, n_bytes: int, write: Callable[[], int]) -> None:
@@ -53,13 +53,13 @@ class Zip:
 
         Args:
             name: Its name within the folder.
-            n_bytes: How many ``write`` pours.
-            write: Pours its bytes, and gives their CRC-32.
+            n_bytes: How many ``write`` writes.
+            write: Writes its bytes, and gives their CRC-32.
 
         Raises:
             OSError: The file can't be written.
         """
-        pour, begin = self._pour, self._pour.n_bytes
+        out, begin = self._out, self._out.n_bytes
         encoded = f"{self.name}/{name}".encode()
         is_64 = n_bytes >= _MAX_32
         extra = struct.pack("<HHQQ", _EXTRA_64, 16, 0, 0) if is_64 else b""
@@ -67,29 +67,29 @@ class Zip:
         gap = -start % ALIGNMENT
         extra += _PADDING + struct.pack("<H", gap) + b"Z" * gap
         size = _MAX_32 if is_64 else 0
-        pour.write(_LOCAL.pack(0x04034B50, 0, _flags(n_bytes), 0, 0, 0, 0, size, size, len(encoded), len(extra)))
-        pour.write(encoded + extra)
+        out.write(_LOCAL.pack(0x04034B50, 0, _flags(n_bytes), 0, 0, 0, 0, size, size, len(encoded), len(extra)))
+        out.write(encoded + extra)
         found = write()
         if n_bytes:
             sizes = struct.pack("<QQ" if is_64 else "<II", n_bytes, n_bytes)
-            pour.write(struct.pack("<II", 0x08074B50, found) + sizes)
+            out.write(struct.pack("<II", 0x08074B50, found) + sizes)
         self._members.append(_Member(encoded, n_bytes, found, begin))
 
     def add_bytes(self, name: str, data: bytes) -> None:
         """Add a member of some bytes."""
-        self.add(name, len(data), lambda: self._pour.write(data, crc32))
+        self.add(name, len(data), lambda: self._out.write(data, crc32))
 
     def finish(self) -> None:
         """Write the directory."""
-        begin = self._pour.n_bytes
+        begin = self._out.n_bytes
         for member in self._members:
-            self._pour.write(_directory_entry(member))
-        end = self._pour.n_bytes
+            self._out.write(_directory_entry(member))
+        end = self._out.n_bytes
         n = len(self._members)
-        self._pour.write(_END_64.pack(0x06064B50, 44, 0x031E, 0x002D, 0, 0, n, n, end - begin, begin))
-        self._pour.write(_LOCATOR.pack(0x07064B50, 0, end, 1))
+        self._out.write(_END_64.pack(0x06064B50, 44, 0x031E, 0x002D, 0, 0, n, n, end - begin, begin))
+        self._out.write(_LOCATOR.pack(0x07064B50, 0, end, 1))
         counted = min(n, _MAX_16)
-        self._pour.write(
+        self._out.write(
             _END.pack(0x06054B50, 0, 0, counted, counted, min(end - begin, _MAX_32), min(begin, _MAX_32), 0)
         )
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from nnwidgets.edit.change import Change
-from nnwidgets.edit.code import Recipe, expression, source_of
+from nnwidgets.edit.code import Recipe, expressions, source_of
 from nnwidgets.edit.operations.module_structure import Structure
 from nnwidgets.edit.operations.stand_ins import Scratch
 from nnwidgets.edit.rng import checked_seed, forked
@@ -104,7 +104,8 @@ def reset_modules(
         )
 
     def recipe(found: Sequence[tuple[str, Any]], number: int) -> Recipe:
-        calls = [f"    {expression(model.module, path)}.{_reset_name(each)}()" for path, each in found]
+        written = expressions(model.module)
+        calls = [f"    {written.code(path)}.{_reset_name(each)}()" for path, each in found]
         lines = ["with torch.random.fork_rng():", f"    torch.manual_seed({number})", *calls]
         return Recipe(tuple(lines))
 
@@ -245,7 +246,7 @@ def _children_first(modules: list[tuple[str, Any]], model: ChangeScope) -> list[
 
 
 def _recipe(model: ChangeScope, modules: Sequence[tuple[str, Any]], seed: int, call: str, lines: list[str]) -> Recipe:
-    found = ", ".join(expression(model.module, path) for path, _ in modules)
+    found = ", ".join(map(expressions(model.module).code, (path for path, _ in modules)))
     made = [
         *lines,
         "with torch.random.fork_rng(), torch.no_grad():",

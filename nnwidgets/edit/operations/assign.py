@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from nnwidgets.edit.change import Change
-from nnwidgets.edit.code import Recipe, expression, literal
+from nnwidgets.edit.code import Recipe, expressions, literal
 from nnwidgets.edit.history import FEW
 from nnwidgets.edit.targets import ChangeScope, TensorTarget, check_writable, distinct_memory
 from nnwidgets.edit.transaction import Plan, WriteGuard, commit
@@ -193,7 +193,7 @@ def _shown(value: Any, made: torch.Tensor) -> str:
 
 
 def _recipe(model: ChangeScope, places: list[TensorTarget], suffix: str, value: Any, made: torch.Tensor) -> Recipe:
-    names = [expression(model.module, place.path) for place in places]
+    names = list(map(expressions(model.module).code, (place.path for place in places)))
     is_number = isinstance(value, bool | int | float)
     text = literal(value) if is_number else _tensor_code(made)
     imports = ["import torch"] if not text.startswith("torch.frombuffer") else ["import base64", "import torch"]

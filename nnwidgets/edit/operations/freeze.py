@@ -5,11 +5,12 @@ from __future__ import annotations
 from torch import nn
 
 from nnwidgets.edit.change import Change
-from nnwidgets.edit.code import Recipe, expression
+from nnwidgets.edit.code import Recipe, expressions
 from nnwidgets.edit.targets import ChangeScope, Target, TensorTarget
 from nnwidgets.edit.transaction import Plan, commit
 from nnwidgets.edit.undo_copy.undo import Flag
 from nnwidgets.errors import InvalidTargetError
+from nnwidgets.introspect.safe_access.scan import gc_paused
 
 
 def freeze(module: nn.Module, target: Target) -> Change:
@@ -53,6 +54,7 @@ def unfreeze(module: nn.Module, target: Target) -> Change:
     return _set(module, target, asks=True)
 
 
+@gc_paused()
 def _set(module: nn.Module, target: Target, *, asks: bool) -> Change:
     model = ChangeScope(module)
     verb = "unfreeze" if asks else "freeze"
@@ -84,7 +86,8 @@ def _set(module: nn.Module, target: Target, *, asks: bool) -> Change:
     asked = "True" if asks else "False"
 
     def code() -> Recipe:
-        lines = (f"{expression(model.module, place.path)}.requires_grad_({asked})" for place in places)
+        written = expressions(model.module)
+        lines = (f"{written.code(place.path)}.requires_grad_({asked})" for place in places)
         return Recipe(tuple(lines), ())
 
     plan = Plan(

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from nnwidgets.edit.change import Change
-from nnwidgets.edit.code import Recipe, arguments, expression
+from nnwidgets.edit.code import Recipe, arguments, expressions
 from nnwidgets.edit.operations.apply import reset_modules
 from nnwidgets.edit.operations.initializers import Initializer, dry_run, get_initializer
 from nnwidgets.edit.operations.stand_ins import Scratch
@@ -20,6 +20,7 @@ from nnwidgets.edit.transaction import Plan, WriteGuard, commit, previewed, with
 from nnwidgets.edit.undo_copy.undo import summarized
 from nnwidgets.errors import Advice, AdvisedText, InitializerError, NNWidgetsError
 from nnwidgets.introspect.records import TensorStats
+from nnwidgets.introspect.safe_access.scan import gc_paused
 from nnwidgets.introspect.safe_access.tensors import plain_torch
 
 _MATRIX = 2
@@ -77,7 +78,7 @@ def init(
     number = checked_seed(seed)
     if initializer.kind == "reset":
         return reset_modules(model, target, number, optimizer=optimizer, preview=preview, clear_state=clear_state)
-    plan, filler = _planned(model, target, initializer, passed, seed=number, optimizer=optimizer, clear=clear_state)
+    plan, filler = _make_plan(model, target, initializer, passed, seed=number, optimizer=optimizer, clear=clear_state)
     if preview:
         return previewed(model, plan, filler.preview(model, plan))
     return commit(model, plan)
@@ -97,21 +98,21 @@ class _Filler:
         generators = Generators(self.seed)
         with forked(self.seed):
             before = torch.get_rng_state()
-            for path, tensor in pairs:
-                self._fill(path, tensor, generators)
+            with plain_torch() if self.initializer.kind == "torch" else torch.no_grad():
+                for path, tensor in pairs:
+                    self._fill(path, tensor, generators)
             self.draws_globally = not torch.equal(before, torch.get_rng_state())
 
     def _fill(self, path: str, tensor: Any, generators: Generators) -> None:
         initializer, function = self.initializer, self.initializer.function
         generator = generators.on(tensor.device)
         try:
-            if initializer.kind == "torch":
-                extra = {"generator": generator} if initializer.takes_generator else {}
-                with plain_torch():
-                    function(tensor, **self.kwargs, **extra)  # type: ignore[misc] # torch's fillers have one
+            if initializer.kind == "user":
+                function(tensor, generator, **self.kwargs)  # type: ignore[misc] # a user's has one
+            elif initializer.takes_generator:
+                function(tensor, **self.kwargs, generator=generator)  # type: ignore[misc] # torch's fillers have one
             else:
-                with torch.no_grad():
-                    function(tensor, generator, **self.kwargs)  # type: ignore[misc] # a user's has one
+                function(tensor, **self.kwargs)  # type: ignore[misc] # the same
         except NNWidgetsError:
             raise
         except Exception as error:
@@ -140,7 +141,8 @@ class _Filler:
         return made
 
 
-def _planned(
+@gc_paused()
+def _make_plan(
     model: ChangeScope,
     target: Target,
     initializer: Initializer,
@@ -204,12 +206,14 @@ def _warnings(initializer: Initializer, kwargs: Mapping[str, Any], places: Seque
     return made
 
 
+@gc_paused()
 def _recipe(model: ChangeScope, filler: _Filler, places: Sequence[TensorTarget], more: Sequence[str]) -> Recipe:
     initializer = filler.initializer
     if initializer.kind == "user" and initializer.source is None:
         said = f"{initializer.name} has no source to show: it is a lambda or a closure, or was typed elsewhere."
         return Recipe((f"# {said}", f"raise NotImplementedError({said!r})"), ())
-    called = [(place, expression(model.module, place.path)) for place in places]
+    written = expressions(model.module)
+    called = [(place, written.code(place.path)) for place in places]
     devices = list(dict.fromkeys(str(place.tensor.device) for place in places))
     draws = initializer.kind == "user" or initializer.takes_generator
     names = {device: "generator" if len(devices) == 1 else f"generator_{i}" for i, device in enumerate(devices)}

@@ -282,9 +282,13 @@ def dry_run(initializer: Initializer, tensor: torch.Tensor, kwargs: Mapping[str,
     """
     if initializer.kind != "torch" or initializer.function is None:
         return
-    bare = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
+    generator = {"generator": torch.Generator()} if initializer.takes_generator else {}
+    # What draws on the meta device is written in Python, and takes a second to import.
+    device = "cpu" if generator and tensor.numel() <= _FEW_ELEMENTS else "meta"
+    bare = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=device)
     try:
-        initializer.function(bare, **kwargs)
+        with torch.random.fork_rng(devices=()):
+            initializer.function(bare, **kwargs, **(generator if device == "cpu" else {}))
     except NotImplementedError:
         return
     except Exception as error:
@@ -295,6 +299,9 @@ def dry_run(initializer: Initializer, tensor: torch.Tensor, kwargs: Mapping[str,
             path=path,
             hint=_hint(initializer.name, tensor),
         ) from error
+
+
+_FEW_ELEMENTS = 2**20
 
 
 def _hint(name: str, tensor: torch.Tensor) -> str:

@@ -142,18 +142,18 @@ class Blocks:
         addresses = self._by_address.get(tensor.device)
         if addresses is None or not tensor.numel():
             return []
-        starts, reaches, order = addresses
+        starts, reaches, ranges = addresses
         first, end = ends_of(tensor)
         at, found = bisect_left(starts, end), []
         while at and reaches[at - 1] > first:
             at -= 1
-            if ends_of(self.all[order[at]].live)[1] > first:
-                found.append(order[at])
+            if ranges[at][1] > first:
+                found.append(ranges[at][2])
         return found
 
     @cached_property
-    def _by_address(self) -> dict[torch.device, tuple[list[int], list[int], list[int]]]:
-        """By device: where each block starts, ascending; how far those up to it reach; the index of each."""
+    def _by_address(self) -> dict[torch.device, tuple[list[int], list[int], list[tuple[int, int, int]]]]:
+        """By device: where each block starts, ascending; how far those up to it reach; start, end and index of each."""
         ranges: dict[torch.device, list[tuple[int, int, int]]] = {}
         for at, block in enumerate(self.all):
             ranges.setdefault(block.live.device, []).append((*ends_of(block.live), at))
@@ -161,7 +161,7 @@ class Blocks:
         for device, held in ranges.items():
             held.sort()
             reaches = list(accumulate((end for _, end, _ in held), max))
-            made[device] = [start for start, _, _ in held], reaches, [at for _, _, at in held]
+            made[device] = [start for start, _, _ in held], reaches, held
         return made
 
     def taken(self) -> Iterator[Block]:

@@ -215,6 +215,5 @@ def summarized(tensor: torch.Tensor) -> TensorStats:
 def _geometry(tensor: Any) -> tuple[Any, ...]:
     if unreadable_reason(tensor) is not None or tensor.layout is not torch.strided:
         return (tuple(tensor.shape),) if type(tensor) in (torch.Tensor, torch.nn.Parameter) else ()
-    with plain_torch():
-        data = as_plain_tensor(tensor)
-        return (data.data_ptr(), tuple(data.shape), data.stride(), data.dtype, data.device)
+    data = as_plain_tensor(tensor)
+    return (data.data_ptr(), tuple(data.shape), data.stride(), data.dtype, data.device)

@@ -8,13 +8,13 @@ from typing import Any
 
 from torch import nn
 
-from nnwidgets.introspect.checks.declared_ties import declared_tie_drafts
-from nnwidgets.introspect.checks.detached_parameters import gradient_drafts
+from nnwidgets.introspect.checks.declared_ties import declared_tie_findings
+from nnwidgets.introspect.checks.detached_parameters import gradient_findings
 from nnwidgets.introspect.checks.findings import findings, worst_first
-from nnwidgets.introspect.checks.registration import registration_drafts
-from nnwidgets.introspect.checks.tensor_state import state_drafts
-from nnwidgets.introspect.checks.tensor_values import EXACT_BYTES, value_drafts
-from nnwidgets.introspect.checks.training import training_drafts
+from nnwidgets.introspect.checks.registration import registration_findings
+from nnwidgets.introspect.checks.tensor_state import state_findings
+from nnwidgets.introspect.checks.tensor_values import EXACT_BYTES, value_findings
+from nnwidgets.introspect.checks.training import training_findings
 from nnwidgets.introspect.module_tree.expressions import ExpressionWriter
 from nnwidgets.introspect.optimizers import optimizers_in
 from nnwidgets.introspect.records import Finding
@@ -61,36 +61,34 @@ def check(module: nn.Module, *, optimizer: Any = None) -> tuple[Finding, ...]:
 
 def all_findings(module: nn.Module, *, name: str = "net", optimizers: Sequence[Any] = ()) -> tuple[Finding, ...]:
     """Return what structure and data tell of a model, the worst first, ``name`` being the variable it is in."""
-    reading = read(module)
-    found = structural_findings(reading, name=name, optimizers=optimizers)
-    return worst_first((*found, *data_findings(reading, name=name)))
+    scan = read(module)
+    found = structural_findings(scan, name=name, optimizers=optimizers)
+    return worst_first((*found, *data_findings(scan, name=name)))
 
 
-def structural_findings(
-    reading: ModelScan, *, name: str = "net", optimizers: Sequence[Any] = ()
-) -> tuple[Finding, ...]:
+def structural_findings(scan: ModelScan, *, name: str = "net", optimizers: Sequence[Any] = ()) -> tuple[Finding, ...]:
     """Return what can be found without reading the data of a tensor: quick for any model.
 
     Args:
-        reading: The model as read.
+        scan: The model as read.
         name: The variable it is in, for the fixes.
         optimizers: What trains it.
     """
-    writer = ExpressionWriter(reading.modules[0], name)
+    writer = ExpressionWriter(scan.modules[0], name)
     with no_torch_function():
         return findings(
             chain(
-                registration_drafts(reading, writer),
-                declared_tie_drafts(reading, writer),
-                gradient_drafts(reading),
-                state_drafts(reading),
-                training_drafts(reading, writer, optimizers),
+                registration_findings(scan, writer),
+                declared_tie_findings(scan, writer),
+                gradient_findings(scan),
+                state_findings(scan),
+                training_findings(scan, writer, optimizers),
             )
         )
 
 
 def data_findings(
-    reading: ModelScan,
+    scan: ModelScan,
     *,
     name: str = "net",
     cancelled: Callable[[], bool] = lambda: False,
@@ -99,7 +97,7 @@ def data_findings(
     """Return what only the data tells: as long as reading the model's bytes once.
 
     Args:
-        reading: The model as read.
+        scan: The model as read.
         name: The variable it is in, for the fixes.
         cancelled: Asked between blocks of a few million elements; true ends the work.
         exact_bytes: How much is read in full; of tensors beyond, a sample is.
@@ -107,4 +105,4 @@ def data_findings(
     Raises:
         CancelledError: If ``cancelled`` was true.
     """
-    return findings(value_drafts(reading, ExpressionWriter(reading.modules[0], name), cancelled, exact_bytes))
+    return findings(value_findings(scan, ExpressionWriter(scan.modules[0], name), cancelled, exact_bytes))

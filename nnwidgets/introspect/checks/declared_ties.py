@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from nnwidgets.introspect.checks.findings import Draft
+from nnwidgets.introspect.checks.findings import SingleFinding
 from nnwidgets.introspect.module_tree.expressions import ExpressionWriter
 from nnwidgets.introspect.safe_access.modules import own_attribute, registered_by_name
 from nnwidgets.introspect.safe_access.objects import class_attribute, is_a, is_module, is_tensor, plain_items, type_name
@@ -20,15 +20,15 @@ _LONGEST_PATTERN = 200
 _COLLECTIONS = (dict, list, tuple, set, frozenset)
 
 
-def declared_tie_drafts(reading: ModelScan, writer: ExpressionWriter) -> Iterator[Draft]:
+def declared_tie_findings(scan: ModelScan, writer: ExpressionWriter) -> Iterator[SingleFinding]:
     """Yield the ties that `transformers`' ``_tied_weights_keys`` declare and the model lacks.
 
     They hold where the config says ``tie_word_embeddings``. Later releases map each name to the one it is tied to,
     earlier ones list the names.
     """
     declaring: dict[int, Any] = {}
-    for row, module in enumerate(reading.modules):
-        if row in reading.first_met:
+    for row, module in enumerate(scan.modules):
+        if row in scan.first_met:
             continue
         kind = id(type(module))
         if kind not in declaring:
@@ -36,9 +36,9 @@ def declared_tie_drafts(reading: ModelScan, writer: ExpressionWriter) -> Iterato
         declared = declaring[kind]
         if type(declared) in _COLLECTIONS and _is_tying(module):
             for target, source in _pairs(module, declared):
-                draft = _broken(reading, row, target, source, writer)
-                if draft is not None:
-                    yield draft
+                single = _broken(scan, row, target, source, writer)
+                if single is not None:
+                    yield single
 
 
 def _is_tying(module: Any) -> bool:
@@ -56,7 +56,7 @@ def _pairs(module: Any, declared: Any) -> Iterator[tuple[str, str | None]]:
     """Yield the names that are to be tied, each with the one it is tied to, or None where only it is listed."""
     if type(declared) is dict:
         in_force: Any = own_attribute(module, "all_tied_weights_keys")
-        expanded = _expanded(module, dict(plain_items(declared)))
+        expanded = _expand(module, dict(plain_items(declared)))
         for target, source in expanded:
             if not is_a(in_force, dict) or dict.__contains__(in_force, target):
                 yield target, source
@@ -66,7 +66,7 @@ def _pairs(module: Any, declared: Any) -> Iterator[tuple[str, str | None]]:
                 yield target, None
 
 
-def _expanded(module: Any, declared: dict[Any, Any]) -> Iterator[tuple[str, str]]:
+def _expand(module: Any, declared: dict[Any, Any]) -> Iterator[tuple[str, str]]:
     plain = {k: v for k, v in declared.items() if _is_tensor_name(module, k) and _is_tensor_name(module, v)}
     yield from plain.items()
     patterns = {
@@ -119,8 +119,10 @@ def _at(module: Any, dotted: str) -> Any:
     return registered_by_name(module, "_buffers").get(last) if found is None else found
 
 
-def _broken(reading: ModelScan, row: int, target: str, source: str | None, writer: ExpressionWriter) -> Draft | None:
-    module = reading.modules[row]
+def _broken(
+    scan: ModelScan, row: int, target: str, source: str | None, writer: ExpressionWriter
+) -> SingleFinding | None:
+    module = scan.modules[row]
     tensor = _at(module, target)
     if not is_tensor(tensor):
         return None
@@ -129,23 +131,23 @@ def _broken(reading: ModelScan, row: int, target: str, source: str | None, write
         if not is_tensor(other) or _is_tied(tensor, other):
             return None
     elif (
-        any(value is not tensor and is_tensor(value) and _is_tied(tensor, value) for _, value in reading.slots)
-        or _n_names(reading, tensor) > 1
+        any(value is not tensor and is_tensor(value) and _is_tied(tensor, value) for _, value in scan.slots)
+        or _n_names(scan, tensor) > 1
     ):
         return None
     kind = type_name(type(module))
-    prefix = reading.path(row)
+    prefix = scan.path(row)
     where = f"{prefix}.{target}" if prefix else target
     partner = source or "another tensor"
     can_tie = class_attribute(type(module), "tie_weights") is not None
-    return Draft(
+    return SingleFinding(
         "broken-tie",
         "error",
         row,
         where,
         f"{kind} declares that {target} is tied to {partner}, and its config says tie_word_embeddings=True, but they "
         "are two tensors. Each is trained on its own, and saving and loading keeps only one of them.",
-        f"{writer.code(reading.path(row))}.tie_weights()" if can_tie else None,
+        f"{writer.code(scan.path(row))}.tie_weights()" if can_tie else None,
         f"{kind} {target}",
     )
 
@@ -162,5 +164,5 @@ def _is_tied(one: torch.Tensor, other: torch.Tensor) -> bool:
         return True
 
 
-def _n_names(reading: ModelScan, tensor: torch.Tensor) -> int:
-    return sum(1 for _, value in reading.slots if value is tensor)
+def _n_names(scan: ModelScan, tensor: torch.Tensor) -> int:
+    return sum(1 for _, value in scan.slots if value is tensor)

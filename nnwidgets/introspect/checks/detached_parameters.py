@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from nnwidgets.introspect import paths
-from nnwidgets.introspect.checks.findings import Draft
+from nnwidgets.introspect.checks.findings import SingleFinding
 from nnwidgets.introspect.checks.forward_source import Chain, Detached, ForwardReads, forward_reads
 from nnwidgets.introspect.safe_access.modules import own_attribute, registered_by_name
 from nnwidgets.introspect.safe_access.objects import is_tensor, type_name
@@ -16,11 +16,11 @@ _READS_ALL = frozenset({"parameters", "named_parameters", "state_dict", "__dict_
                         "modules", "named_modules", "named_children", "get_parameter", "get_submodule"})  # fmt: skip
 
 
-def gradient_drafts(reading: ModelScan) -> Iterator[Draft]:
+def gradient_findings(scan: ModelScan) -> Iterator[SingleFinding]:
     """Yield the trainable parameters that their module's forward only reads detached."""
     by_class: dict[int, ForwardReads] = {}
-    for row, module in enumerate(reading.modules):
-        if row in reading.first_met:
+    for row, module in enumerate(scan.modules):
+        if row in scan.first_met:
             continue
         kind = type(module)
         reads = by_class.get(id(kind))
@@ -34,7 +34,7 @@ def gradient_drafts(reading: ModelScan) -> Iterator[Draft]:
         for read in reads.detached:
             if read.chain not in told and _is_trained(module, read.chain) and not _is_read_plainly(read.chain, reads):
                 told.add(read.chain)
-                yield _draft(reading, row, read)
+                yield _finding_of(scan, row, read)
 
 
 def _is_trained(module: Any, chain: Chain) -> bool:
@@ -50,14 +50,14 @@ def _is_read_plainly(chain: Chain, reads: ForwardReads) -> bool:
     return any(chain[: len(other)] == other or other[: len(chain)] == chain for other in reads.plain)
 
 
-def _draft(reading: ModelScan, row: int, read: Detached) -> Draft:
-    kind = type_name(type(reading.modules[row]))
-    where = reading.path(row)
+def _finding_of(scan: ModelScan, row: int, read: Detached) -> SingleFinding:
+    kind = type_name(type(scan.modules[row]))
+    where = scan.path(row)
     for step in read.chain:
         where = paths.join(where, paths.component(step))
     written = "self." + ".".join(read.chain)
     how = f"inside {read.how}" if read.how.startswith("torch") else f"as {written}{read.how}"
-    return Draft(
+    return SingleFinding(
         "data-in-forward",
         "warning",
         row,

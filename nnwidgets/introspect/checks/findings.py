@@ -16,13 +16,13 @@ _RANKS: dict[Severity, int] = {"error": 0, "warning": 1, "note": 2}
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class SingleFinding:
     """One problem at one place.
 
     Attributes:
         code: As in `Finding`.
         severity: As in `Finding`.
-        row: The row of the reading it is at, for the order of findings.
+        row: The row of the scan it is at, for the order of findings.
         path: As in `Finding`.
         message: As in `Finding`.
         fix: As in `Finding`.
@@ -38,20 +38,20 @@ class Draft:
     like: str = ""
 
 
-def findings(drafts: Iterable[Draft]) -> tuple[Finding, ...]:
+def findings(singles: Iterable[SingleFinding]) -> tuple[Finding, ...]:
     """Return findings, like ones at numbered places folded into one from three on, at most 20 of a code.
 
     Example:
-        >>> blocks = [Draft("frozen", "note", i, f"h.{i}.weight", "Not trained.") for i in range(12)]
+        >>> blocks = [SingleFinding("frozen", "note", i, f"h.{i}.weight", "Not trained.") for i in range(12)]
         >>> [(found.path, found.message) for found in findings(blocks)]
         [('h.0.weight', 'Not trained. The same at 11 more places: h.1.weight … h.11.weight.')]
     """
-    groups: dict[tuple[str, str, str, str], list[Draft]] = {}
-    for draft in drafts:
-        groups.setdefault((draft.code, draft.severity, _NUMBER.sub("*", draft.path), draft.like), []).append(draft)
-    folded = [draft for group in groups.values() for draft in ([_fold(group)] if len(group) >= _FOLD_FROM else group)]
-    folded.sort(key=lambda draft: (_RANKS[draft.severity], draft.row))
-    return worst_first(_capped(folded))
+    groups: dict[tuple[str, str, str, str], list[SingleFinding]] = {}
+    for single in singles:
+        groups.setdefault((single.code, single.severity, _NUMBER.sub("*", single.path), single.like), []).append(single)
+    folded = [single for group in groups.values() for single in ([_fold(group)] if len(group) >= _FOLD_FROM else group)]
+    folded.sort(key=lambda single: (_RANKS[single.severity], single.row))
+    return worst_first(_cap(folded))
 
 
 def worst_first(found: Iterable[Finding]) -> tuple[Finding, ...]:
@@ -59,31 +59,31 @@ def worst_first(found: Iterable[Finding]) -> tuple[Finding, ...]:
     return tuple(sorted(found, key=lambda finding: _RANKS[finding.severity]))
 
 
-def _fold(group: list[Draft]) -> Draft:
+def _fold(group: list[SingleFinding]) -> SingleFinding:
     first, second, last = group[0], group[1], group[-1]
     message = f"{first.message} The same at {len(group) - 1:,} more places: {second.path} … {last.path}."
-    fixes = [draft.fix for draft in group if draft.fix is not None]
+    fixes = [single.fix for single in group if single.fix is not None]
     fix = first.fix
     if fix is not None:
         whole = "\n".join(fixes)
         is_short = whole.count("\n") < _MOST_FIX_LINES
         fix = whole if is_short else f"{fix}\n# and the same for the other {len(group) - 1:,} places"
-    return Draft(first.code, first.severity, first.row, first.path, message, fix, first.like)
+    return SingleFinding(first.code, first.severity, first.row, first.path, message, fix, first.like)
 
 
-def _capped(drafts: list[Draft]) -> list[Finding]:
+def _cap(singles: list[SingleFinding]) -> list[Finding]:
     shown: list[Finding] = []
-    left: dict[str, list[Draft]] = {}
+    left: dict[str, list[SingleFinding]] = {}
     counts: dict[str, int] = {}
     totals: dict[str, int] = {}
-    for draft in drafts:
-        totals[draft.code] = totals.get(draft.code, 0) + 1
-    for draft in drafts:
-        counts[draft.code] = counts.get(draft.code, 0) + 1
-        if totals[draft.code] <= _MOST_OF_A_CODE or counts[draft.code] < _MOST_OF_A_CODE:
-            shown.append(Finding(draft.code, draft.severity, draft.path, draft.message, draft.fix))
+    for single in singles:
+        totals[single.code] = totals.get(single.code, 0) + 1
+    for single in singles:
+        counts[single.code] = counts.get(single.code, 0) + 1
+        if totals[single.code] <= _MOST_OF_A_CODE or counts[single.code] < _MOST_OF_A_CODE:
+            shown.append(Finding(single.code, single.severity, single.path, single.message, single.fix))
         else:
-            left.setdefault(draft.code, []).append(draft)
+            left.setdefault(single.code, []).append(single)
     shown.extend(
         Finding(
             code,

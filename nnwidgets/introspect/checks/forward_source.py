@@ -143,7 +143,7 @@ def _names(code: types.CodeType) -> set[str]:
 
 @lru_cache(maxsize=1024)
 def _reads(code: types.CodeType) -> ForwardReads:
-    function = _parsed(code)
+    function = _parse(code)
     if function is None or not code.co_argcount:
         return ForwardReads(is_known=False)
     reader = _Reader(code.co_varnames[0], code.co_filename, code.co_firstlineno - _first_line(function))
@@ -151,7 +151,7 @@ def _reads(code: types.CodeType) -> ForwardReads:
     return ForwardReads(tuple(reader.detached), frozenset(reader.plain), reader.is_known)
 
 
-def _parsed(code: types.CodeType) -> ast.FunctionDef | None:
+def _parse(code: types.CodeType) -> ast.FunctionDef | None:
     """Return the syntax tree of the function whose code this is, or None where its source isn't there."""
     lines = linecache.getlines(code.co_filename)[code.co_firstlineno - 1 :]
     try:
@@ -274,7 +274,7 @@ class _Reader:
     def _add(self, chain: Chain, how: str) -> None:
         statement = self._statement
         line = (statement.lineno if statement is not None else 1) + self._offset
-        fix = _rewritten(statement) if how != "torch.no_grad()" else None
+        fix = _rewrite(statement) if how != "torch.no_grad()" else None
         self.detached.append(Detached(chain, how, line, self._file, fix))
 
 
@@ -318,7 +318,7 @@ class _Undetach(ast.NodeTransformer):
         return called.value if is_detach and isinstance(called, ast.Attribute) else node
 
 
-def _rewritten(statement: ast.stmt | None) -> str | None:
+def _rewrite(statement: ast.stmt | None) -> str | None:
     """Return a simple statement with gradients let through."""
     if not isinstance(statement, (ast.Assign, ast.Return, ast.AugAssign, ast.AnnAssign)):
         return None

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from nnwidgets.introspect import paths
-from nnwidgets.introspect.checks.findings import Draft
+from nnwidgets.introspect.checks.findings import SingleFinding
 from nnwidgets.introspect.checks.forward_source import names_in_forward
 from nnwidgets.introspect.module_tree.expressions import ExpressionWriter, is_identifier
 from nnwidgets.introspect.records import Severity
@@ -22,31 +22,31 @@ _MOST_HIDDEN_READ = 500
 _SWITCHED = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._NormBase)  # noqa: SLF001 - torch's base classes
 
 
-def registration_drafts(reading: ModelScan, writer: ExpressionWriter) -> Iterator[Draft]:
+def registration_findings(scan: ModelScan, writer: ExpressionWriter) -> Iterator[SingleFinding]:
     """Yield what the registration of modules and tensors gives rise to."""
-    yield from _non_string_keys(reading, writer)
-    yield from _unregistered_tensors(reading, writer)
-    yield from _unregistered_modules(reading, writer)
-    yield from _cycles(reading)
+    yield from _non_string_keys(scan, writer)
+    yield from _unregistered_tensors(scan, writer)
+    yield from _unregistered_modules(scan, writer)
+    yield from _cycles(scan)
 
 
-def _non_string_keys(reading: ModelScan, writer: ExpressionWriter) -> Iterator[Draft]:
+def _non_string_keys(scan: ModelScan, writer: ExpressionWriter) -> Iterator[SingleFinding]:
     strange: dict[int, list[int]] = {}
-    for row in range(1, len(reading.modules)):
-        if not is_a(reading.keys[row], str):
-            strange.setdefault(reading.parents[row], []).append(row)
+    for row in range(1, len(scan.modules)):
+        if not is_a(scan.keys[row], str):
+            strange.setdefault(scan.parents[row], []).append(row)
     for parent, rows in strange.items():
-        expression = writer.code(reading.path(parent))
-        kinds = sorted({type_name(type(reading.keys[row])) for row in rows})
+        expression = writer.code(scan.path(parent))
+        kinds = sorted({type_name(type(scan.keys[row])) for row in rows})
         one = len(rows) == 1
         what = "a child is" if one else f"{len(rows)} children are"
         keys = "a key that is not a string" if one else "keys that are not strings"
-        yield Draft(
+        yield SingleFinding(
             "non-string-key",
             "error",
             parent,
-            reading.path(parent),
-            f"In this {_class_name(reading, parent)} {what} registered under {keys} "
+            scan.path(parent),
+            f"In this {_class_name(scan, parent)} {what} registered under {keys} "
             f"({', '.join(kinds[:3])}). parameters(), state_dict() and print() join keys to names and raise TypeError, "
             "so it can be neither trained nor saved. In the class, write self.add_module(str(i), block).",
             f"children = list({expression}._modules.items())\n"
@@ -57,34 +57,34 @@ def _non_string_keys(reading: ModelScan, writer: ExpressionWriter) -> Iterator[D
         )
 
 
-def _unregistered_tensors(reading: ModelScan, writer: ExpressionWriter) -> Iterator[Draft]:
+def _unregistered_tensors(scan: ModelScan, writer: ExpressionWriter) -> Iterator[SingleFinding]:
     containers: dict[tuple[int, str], list[int]] = {}
-    for row, (_, at) in reading.splits.items():
-        for slot in range(at, reading.first_slot[row + 1]):
-            key, tensor = reading.slots[slot]
+    for row, (_, at) in scan.splits.items():
+        for slot in range(at, scan.first_slot[row + 1]):
+            key, tensor = scan.slots[slot]
             if not is_tensor(tensor):
                 continue
             steps = paths.split(str(key))
             if len(steps) > 1:
                 containers.setdefault((row, steps[0]), []).append(slot)
-            elif not _is_derived(reading.modules[row], str(key), tensor):
-                yield _plain_tensor(reading, row, str(key), tensor, writer)
+            elif not _is_derived(scan.modules[row], str(key), tensor):
+                yield _plain_tensor(scan, row, str(key), tensor, writer)
     for (row, attribute), slots in containers.items():
-        trained = [slot for slot in slots if _is_trained(reading.slots[slot][1])]
+        trained = [slot for slot in slots if _is_trained(scan.slots[slot][1])]
         if trained:
-            yield _tensors_in_container(reading, row, attribute, trained, writer)
+            yield _tensors_in_container(scan, row, attribute, trained, writer)
 
 
 def _is_trained(tensor: torch.Tensor) -> bool:
     return tensor.requires_grad and tensor.is_leaf
 
 
-def _plain_tensor(reading: ModelScan, row: int, key: str, tensor: torch.Tensor, writer: ExpressionWriter) -> Draft:
-    owner = writer.code(reading.path(row))
-    where = paths.join(reading.path(row), key)
-    like = f"{_class_name(reading, row)} {tensor.requires_grad}"
+def _plain_tensor(scan: ModelScan, row: int, key: str, tensor: torch.Tensor, writer: ExpressionWriter) -> SingleFinding:
+    owner = writer.code(scan.path(row))
+    where = paths.join(scan.path(row), key)
+    like = f"{_class_name(scan, row)} {tensor.requires_grad}"
     if tensor.requires_grad:
-        return Draft(
+        return SingleFinding(
             "unregistered-tensor",
             "error",
             row,
@@ -95,8 +95,8 @@ def _plain_tensor(reading: ModelScan, row: int, key: str, tensor: torch.Tensor, 
             like,
         )
     is_number = tensor.numel() == 1 and not tensor.is_floating_point() and not tensor.is_complex()
-    is_minded = is_number or _is_moved_by_forward(type(reading.modules[row]), key)
-    return Draft(
+    is_minded = is_number or _is_moved_by_forward(type(scan.modules[row]), key)
+    return SingleFinding(
         "unregistered-tensor",
         "note" if is_minded else "warning",
         row,
@@ -117,22 +117,22 @@ def _is_moved_by_forward(kind: type, key: str) -> bool:
 
 
 def _tensors_in_container(
-    reading: ModelScan, row: int, attribute: str, trained: list[int], writer: ExpressionWriter
-) -> Draft:
-    owner = writer.code(reading.path(row))
-    held = own_attribute(reading.modules[row], attribute)
+    scan: ModelScan, row: int, attribute: str, trained: list[int], writer: ExpressionWriter
+) -> SingleFinding:
+    owner = writer.code(scan.path(row))
+    held = own_attribute(scan.modules[row], attribute)
     wrapper = "ParameterDict" if is_a(held, dict) else "ParameterList"
     what = "a parameter" if len(trained) == 1 else f"{len(trained)} parameters"
-    return Draft(
+    return SingleFinding(
         "unregistered-tensor",
         "error",
         row,
-        reading.slot_path(trained[0]),
+        scan.slot_path(trained[0]),
         f"{attribute} is a plain {type_name(type(held))} that holds {what}. torch doesn't look inside: parameters() "
         "leaves them out, so the optimizer never trains them and state_dict() doesn't save them. "
         f"Use torch.nn.{wrapper}.",
         f"{owner}.{attribute} = torch.nn.{wrapper}({owner}.{attribute})" if _can_wrap(held, attribute) else None,
-        f"{_class_name(reading, row)} {attribute}",
+        f"{_class_name(scan, row)} {attribute}",
     )
 
 
@@ -142,15 +142,15 @@ def _is_derived(module: Any, key: str, tensor: torch.Tensor) -> bool:
     return not tensor.is_leaf or any(f"{key}_{part}" in registered for part in ("g", "v", "orig"))
 
 
-def _unregistered_modules(reading: ModelScan, writer: ExpressionWriter) -> Iterator[Draft]:
+def _unregistered_modules(scan: ModelScan, writer: ExpressionWriter) -> Iterator[SingleFinding]:
     held: dict[tuple[int, str], list[Found]] = {}
-    for row, found in reading.hidden:
+    for row, found in scan.hidden:
         held.setdefault((row, paths.split(found.name)[0]), []).append(found)
     n_read = 0
     for (row, _), modules in held.items():
         looked_at = modules[: max(_MOST_HIDDEN_READ - n_read, 0)]
         n_read += len(looked_at)
-        yield _hidden_modules(reading, row, modules, _Inside.of(looked_at), writer)
+        yield _hidden_modules(scan, row, modules, _Inside.of(looked_at), writer)
 
 
 @dataclass(slots=True)
@@ -165,11 +165,11 @@ class _Inside:
     def of(cls, hidden: list[Found]) -> _Inside:
         inside = cls()
         for found in hidden:
-            reading = read(found.value)
-            tensors = [tensor for _, tensor in reading.slots if is_tensor(tensor)]
+            scan = read(found.value)
+            tensors = [tensor for _, tensor in scan.slots if is_tensor(tensor)]
             inside.n_tensors += len(tensors)
             inside.n_trained += sum(1 for tensor in tensors if tensor.requires_grad)
-            inside.n_switched += sum(1 for module in reading.modules if any(is_a(module, kind) for kind in _SWITCHED))
+            inside.n_switched += sum(1 for module in scan.modules if any(is_a(module, kind) for kind in _SWITCHED))
         return inside
 
     @property
@@ -191,11 +191,11 @@ class _Inside:
 
 
 def _hidden_modules(
-    reading: ModelScan, row: int, modules: list[Found], inside: _Inside, writer: ExpressionWriter
-) -> Draft:
+    scan: ModelScan, row: int, modules: list[Found], inside: _Inside, writer: ExpressionWriter
+) -> SingleFinding:
     attribute = paths.split(modules[0].name)[0]
-    owner = writer.code(reading.path(row))
-    held = own_attribute(reading.modules[row], attribute)
+    owner = writer.code(scan.path(row))
+    held = own_attribute(scan.modules[row], attribute)
     in_container = modules[0].in_container
     wrapper = "ModuleDict" if is_a(held, dict) else "ModuleList"
     first = type_name(type(modules[0].value))
@@ -213,14 +213,14 @@ def _hidden_modules(
         )
         can_fix = is_identifier(attribute)
         advice = "Assign it after super().__init__()."
-    return Draft(
+    return SingleFinding(
         "unregistered-module",
         inside.severity,
         row,
-        reading.path(row),
+        scan.path(row),
         f"{attribute} {place}. torch doesn't look there: {inside.harm}. {advice}",
         fix if can_fix else None,
-        f"{_class_name(reading, row)} {attribute}",
+        f"{_class_name(scan, row)} {attribute}",
     )
 
 
@@ -232,20 +232,20 @@ def _can_wrap(held: object, attribute: str) -> bool:
     return type(held) in {list, tuple}
 
 
-def _cycles(reading: ModelScan) -> Iterator[Draft]:
-    for row in reading.first_met:
-        if reading.is_cycle(row):
-            top = reading.path(reading.first_met[row]) or "the model itself"
-            yield Draft(
+def _cycles(scan: ModelScan) -> Iterator[SingleFinding]:
+    for row in scan.first_met:
+        if scan.is_cycle(row):
+            top = scan.path(scan.first_met[row]) or "the model itself"
+            yield SingleFinding(
                 "cycle",
                 "error",
                 row,
-                reading.path(row),
+                scan.path(row),
                 f"This is {top} again, its own ancestor: state_dict(), train(), to() and print() walk in circles "
                 "until they raise RecursionError. To keep a reference to a parent, put it in a list: "
                 "self.parent = [parent].",
             )
 
 
-def _class_name(reading: ModelScan, row: int) -> str:
-    return type_name(type(reading.modules[row]))
+def _class_name(scan: ModelScan, row: int) -> str:
+    return type_name(type(scan.modules[row]))

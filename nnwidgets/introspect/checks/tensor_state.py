@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from torch.nn.parameter import UninitializedParameter
 
-from nnwidgets.introspect.checks.findings import Draft
+from nnwidgets.introspect.checks.findings import SingleFinding
 from nnwidgets.introspect.safe_access.modules import own_attribute
 from nnwidgets.introspect.safe_access.objects import is_a, is_tensor, type_name
 from nnwidgets.introspect.safe_access.scan import ModelScan
@@ -20,13 +20,13 @@ _LAZY = UninitializedParameter.__mro__[1]
 _MOST_LISTED = 4
 
 
-def state_drafts(reading: ModelScan) -> Iterator[Draft]:
+def state_findings(scan: ModelScan) -> Iterator[SingleFinding]:
     """Yield what can be said of tensors without their data."""
-    tensors = _sorted(reading)
-    yield from _uninitialized(reading, tensors.lazy)
-    yield from _without_data(reading, tensors)
-    yield from _non_persistent(reading)
-    yield from _mixed(tensors)
+    tensors = _sort_tensors(scan)
+    yield from _find_uninitialized(scan, tensors.lazy)
+    yield from _without_data(scan, tensors)
+    yield from _non_persistent(scan)
+    yield from _find_mixed(tensors)
 
 
 @dataclass(slots=True)
@@ -40,14 +40,14 @@ class _Tensors:
     devices: Counter[torch.device] = field(default_factory=Counter)
 
 
-def _sorted(reading: ModelScan) -> _Tensors:
+def _sort_tensors(scan: ModelScan) -> _Tensors:
     """Sort all tensors in one pass, each class looked at once: models have a hundred thousand."""
     found = _Tensors()
     kinds: dict[int, tuple[bool, bool]] = {}
     dtypes: list[torch.dtype] = []
     devices: list[torch.device] = []
-    slots, first, splits = reading.slots, reading.first_slot, reading.splits
-    for row in range(len(reading.modules)):
+    slots, first, splits = scan.slots, scan.first_slot, scan.splits
+    for row in range(len(scan.modules)):
         begin, end = first[row], first[row + 1]
         if begin == end:
             continue
@@ -78,30 +78,30 @@ def _sorted(reading: ModelScan) -> _Tensors:
     return found
 
 
-def _uninitialized(reading: ModelScan, slots: list[tuple[int, int]]) -> Iterator[Draft]:
+def _find_uninitialized(scan: ModelScan, slots: list[tuple[int, int]]) -> Iterator[SingleFinding]:
     lazy: dict[int, list[str]] = {}
     for slot, row in slots:
-        lazy.setdefault(row, []).append(reading.slot_name(slot, row))
+        lazy.setdefault(row, []).append(scan.slot_name(slot, row))
     for row, names in lazy.items():
-        yield Draft(
+        yield SingleFinding(
             "uninitialized",
             "note",
             row,
-            reading.path(row),
-            f"{_listed(names)} of this {_class_name(reading, row)} {'is' if len(names) == 1 else 'are'} lazy: shapes "
+            scan.path(row),
+            f"{_list_names(names)} of this {_class_name(scan, row)} {'is' if len(names) == 1 else 'are'} lazy: shapes "
             "come with the first forward. Until then there is nothing to count, initialize or give to an optimizer; "
             "call the model once on an input of the right shape.",
             None,
-            f"{_class_name(reading, row)} {names}",
+            f"{_class_name(scan, row)} {names}",
         )
 
 
-def _without_data(reading: ModelScan, tensors: _Tensors) -> Iterator[Draft]:
+def _without_data(scan: ModelScan, tensors: _Tensors) -> Iterator[SingleFinding]:
     """Tell of meta tensors: all alike is a model built without memory; some only is a load that stopped half-way."""
     if not tensors.meta:
         return
     if not tensors.n_real:
-        yield Draft(
+        yield SingleFinding(
             "uninitialized",
             "note",
             0,
@@ -112,67 +112,79 @@ def _without_data(reading: ModelScan, tensors: _Tensors) -> Iterator[Draft]:
         return
     for slot, row in tensors.meta:
         # accelerate keeps what is offloaded on meta and brings it in by a hook.
-        offloaded = own_attribute(reading.modules[row], "_hf_hook") is not None
-        name = reading.slot_name(slot, row)
-        yield Draft(
+        offloaded = own_attribute(scan.modules[row], "_hf_hook") is not None
+        name = scan.slot_name(slot, row)
+        yield SingleFinding(
             "uninitialized",
             "note" if offloaded else "warning",
             row,
-            reading.slot_path(slot),
+            scan.slot_path(slot),
             f"{name} has no data (it is on the meta device) while other parts of the model have: "
             + ("its hook brings it in when it is needed." if offloaded else "a forward through it will fail."),
             None,
-            f"{_class_name(reading, row)} {name}",
+            f"{_class_name(scan, row)} {name}",
         )
 
 
-def _non_persistent(reading: ModelScan) -> Iterator[Draft]:
-    for row, (at, end) in reading.splits.items():
-        names = _left_out(reading, row)
+def _non_persistent(scan: ModelScan) -> Iterator[SingleFinding]:
+    for row, (at, end) in scan.splits.items():
+        names = _left_out(scan, row)
         if not names:
             continue
         for slot in range(at, end):
-            name, tensor = reading.slots[slot]
+            name, tensor = scan.slots[slot]
             if tensor is not None and type(name) is str and name in names:
-                yield Draft(
+                yield SingleFinding(
                     "non-persistent-buffer",
                     "note",
                     row,
-                    reading.slot_path(slot),
+                    scan.slot_path(slot),
                     f"{name} is a buffer with persistent=False: it moves with the model, but state_dict() leaves it "
                     "out, so a checkpoint doesn't hold it and the class must make it anew.",
                     None,
-                    f"{_class_name(reading, row)} {name}",
+                    f"{_class_name(scan, row)} {name}",
                 )
 
 
-def _left_out(reading: ModelScan, row: int) -> frozenset[str]:
+def _left_out(scan: ModelScan, row: int) -> frozenset[str]:
     """Return the names of buffers that ``state_dict`` leaves out."""
-    if row in reading.irregular:
-        return reading.irregular[row][1]
-    held = own_attribute(reading.modules[row], "_non_persistent_buffers_set")
+    if row in scan.irregular:
+        return scan.irregular[row][1]
+    held = own_attribute(scan.modules[row], "_non_persistent_buffers_set")
     return frozenset(name for name in set.copy(held) if type(name) is str) if type(held) is set else frozenset()
 
 
-def _mixed(tensors: _Tensors) -> Iterator[Draft]:
+def _find_mixed(tensors: _Tensors) -> Iterator[SingleFinding]:
     dtypes, devices = tensors.dtypes, tensors.devices
     if len(dtypes) > 1:
         listed = ", ".join(
             f"{count:,} of {str(kind).removeprefix('torch.')}" for kind, count in dtypes.most_common(_MOST_LISTED)
         )
-        yield Draft("mixed-dtypes", "note", 0, "", f"The model's parameters have {len(dtypes)} dtypes ({listed}): an "
-                    "operation that meets two of them raises, unless autocast or the class converts.")  # fmt: skip
+        yield SingleFinding(
+            "mixed-dtypes",
+            "note",
+            0,
+            "",
+            f"The model's parameters have {len(dtypes)} dtypes ({listed}): an "
+            "operation that meets two of them raises, unless autocast or the class converts.",
+        )
     if len(devices) > 1:
         listed = ", ".join(f"{count:,} on {kind}" for kind, count in devices.most_common(_MOST_LISTED))
-        yield Draft("mixed-devices", "note", 0, "", f"The model's tensors are on {len(devices)} devices ({listed}): a "
-                    "forward must move what it computes from one to the other.")  # fmt: skip
+        yield SingleFinding(
+            "mixed-devices",
+            "note",
+            0,
+            "",
+            f"The model's tensors are on {len(devices)} devices ({listed}): a "
+            "forward must move what it computes from one to the other.",
+        )
 
 
-def _listed(names: list[str]) -> str:
+def _list_names(names: list[str]) -> str:
     over = len(names) - _MOST_LISTED
     shown = names if over <= 0 else [*names[:_MOST_LISTED], f"{over} more"]
     return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
 
 
-def _class_name(reading: ModelScan, row: int) -> str:
-    return type_name(type(reading.modules[row]))
+def _class_name(scan: ModelScan, row: int) -> str:
+    return type_name(type(scan.modules[row]))

@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 
 import torch
 
-from nnwidgets.introspect.checks.findings import Draft
+from nnwidgets.introspect.checks.findings import SingleFinding
 from nnwidgets.introspect.checks.units import (
     EMBEDDINGS,
     ConstantWeight,
     Place,
     constant_weight,
+    constant_weight_findings,
     dead_units,
     is_weight,
-    judged,
 )
 from nnwidgets.introspect.module_tree.expressions import ExpressionWriter
 from nnwidgets.introspect.safe_access import tensors
@@ -41,43 +41,43 @@ class _Effort:
     devices: set[str] = field(default_factory=set)
 
 
-def value_drafts(
-    reading: ModelScan, writer: ExpressionWriter, cancelled: Callable[[], bool], exact_bytes: int
-) -> list[Draft]:
+def value_findings(
+    scan: ModelScan, writer: ExpressionWriter, cancelled: Callable[[], bool], exact_bytes: int
+) -> list[SingleFinding]:
     """Return what the data tells. Only data in the CPU's memory is read.
 
     Raises:
         CancelledError: As soon as ``cancelled()`` is true.
     """
     effort = _Effort(cancelled, exact_bytes)
-    drafts: list[Draft] = []
+    singles: list[SingleFinding] = []
     constant: list[ConstantWeight] = []
     n_weights = 0
     with tensors.plain_torch():
-        for place in _places(reading, effort):
-            draft = _not_finite(reading, place, writer, effort)
-            if draft is not None:
-                drafts.append(draft)
+        for place in _places(scan, effort):
+            single = _not_finite(scan, place, writer, effort)
+            if single is not None:
+                singles.append(single)
                 continue
-            if reading.role(place.slot, place.row) != "parameter":
+            if scan.role(place.slot, place.row) != "parameter":
                 continue
-            if is_weight(reading, place):
+            if is_weight(scan, place):
                 n_weights += 1
-                weight = constant_weight(reading, place, writer)
+                weight = constant_weight(scan, place, writer)
                 if weight is not None:
                     constant.append(weight)
                     continue
-            drafts.extend(dead_units(reading, place, writer))
-    return [*drafts, *judged(constant, n_weights), *_limits(effort, exact_bytes)]
+            singles.extend(dead_units(scan, place, writer))
+    return [*singles, *constant_weight_findings(constant, n_weights), *_limits(effort, exact_bytes)]
 
 
-def _places(reading: ModelScan, effort: _Effort) -> Iterator[Place]:
+def _places(scan: ModelScan, effort: _Effort) -> Iterator[Place]:
     """Yield each tensor of numbers that can be read, once."""
     seen: set[tuple[object, ...]] = set()
-    embeddings = _embedding_addresses(reading)
-    for row, begin in enumerate(reading.first_slot[:-1]):
-        for slot in range(begin, reading.first_slot[row + 1]):
-            tensor = reading.slots[slot][1]
+    embeddings = _embedding_addresses(scan)
+    for row, begin in enumerate(scan.first_slot[:-1]):
+        for slot in range(begin, scan.first_slot[row + 1]):
+            tensor = scan.slots[slot][1]
             if tensor is None or not is_tensor(tensor) or tensor.is_meta:
                 continue
             if tensor.device.type != "cpu":
@@ -96,20 +96,20 @@ def _places(reading: ModelScan, effort: _Effort) -> Iterator[Place]:
                 yield Place(slot, row, data, data.data_ptr() in embeddings)
 
 
-def _embedding_addresses(reading: ModelScan) -> set[int]:
+def _embedding_addresses(scan: ModelScan) -> set[int]:
     addresses: set[int] = set()
-    kinds = {id(type(module)): type(module) for module in reading.modules}
+    kinds = {id(type(module)): type(module) for module in scan.modules}
     embeddings = {key for key, kind in kinds.items() if any(base in type_mro(kind) for base in EMBEDDINGS)}
-    for row, module in enumerate(reading.modules):
+    for row, module in enumerate(scan.modules):
         if id(type(module)) in embeddings:
-            for slot in range(reading.first_slot[row], reading.first_slot[row + 1]):
-                tensor = reading.slots[slot][1]
+            for slot in range(scan.first_slot[row], scan.first_slot[row + 1]):
+                tensor = scan.slots[slot][1]
                 if is_tensor(tensor) and tensors.unreadable_reason(tensor) is None:
                     addresses.add(tensors.as_plain_tensor(tensor).data_ptr())
     return addresses
 
 
-def _not_finite(reading: ModelScan, place: Place, writer: ExpressionWriter, effort: _Effort) -> Draft | None:
+def _not_finite(scan: ModelScan, place: Place, writer: ExpressionWriter, effort: _Effort) -> SingleFinding | None:
     """Tell of NaN and infinite elements; in buffers only of NaN, since masks are made of infinities."""
     data = torch.view_as_real(place.data.resolve_conj()) if place.data.is_complex() else place.data
     size = data.numel() * data.element_size()
@@ -127,23 +127,23 @@ def _not_finite(reading: ModelScan, place: Place, writer: ExpressionWriter, effo
         if not bool(torch.isfinite(values.sum())):
             n_nan += int(values.isnan().sum())
             n_inf += int(values.isinf().sum())
-    role = reading.role(place.slot, place.row)
+    role = scan.role(place.slot, place.row)
     if not n_nan and (role == "buffer" or not n_inf):
         return None
     found = " and ".join(f"{count:,} {what}" for count, what in ((n_nan, "NaN"), (n_inf, "infinite")) if count)
-    expression = writer.code(reading.slot_path(place.slot))
-    return Draft(
+    expression = writer.code(scan.slot_path(place.slot))
+    return SingleFinding(
         "nan-or-inf",
         "error" if role == "parameter" else "warning",
         place.row,
-        reading.slot_path(place.slot),
+        scan.slot_path(place.slot),
         f"{found} of its {place.data.numel():,} elements{'' if in_full else ' (seen in a sample)'}: whatever they "
         "touch becomes NaN too, the loss first. Look for what made them (a learning rate too high, a log or a division "
         "by zero) and go back to values from before.",
         f"with torch.no_grad():\n    {expression}.nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0)"
         if role != "unregistered"
         else None,
-        type_name(type(reading.modules[place.row])),
+        type_name(type(scan.modules[place.row])),
     )
 
 
@@ -165,9 +165,9 @@ def _chunks(data: torch.Tensor, *, in_full: bool) -> Iterator[torch.Tensor]:
             yield from _chunks(part, in_full=True)
 
 
-def _limits(effort: _Effort, exact_bytes: int) -> Iterator[Draft]:
+def _limits(effort: _Effort, exact_bytes: int) -> Iterator[SingleFinding]:
     if effort.n_sampled:
-        yield Draft(
+        yield SingleFinding(
             "not-read",
             "note",
             0,
@@ -177,7 +177,7 @@ def _limits(effort: _Effort, exact_bytes: int) -> Iterator[Draft]:
         )
     if effort.n_elsewhere:
         devices = ", ".join(sorted(effort.devices)[:4])
-        yield Draft(
+        yield SingleFinding(
             "not-read",
             "note",
             0,

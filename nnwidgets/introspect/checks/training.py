@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Any
 
-from nnwidgets.introspect.checks.findings import Draft
+from nnwidgets.introspect.checks.findings import SingleFinding
 from nnwidgets.introspect.module_tree.expressions import ExpressionWriter
 from nnwidgets.introspect.optimizers import held_tensors
 from nnwidgets.introspect.safe_access.modules import own_attribute
@@ -14,42 +14,42 @@ from nnwidgets.introspect.safe_access.objects import is_tensor, type_name
 from nnwidgets.introspect.safe_access.scan import ModelScan
 
 
-def training_drafts(reading: ModelScan, writer: ExpressionWriter, optimizers: Sequence[Any]) -> Iterator[Draft]:
+def training_findings(scan: ModelScan, writer: ExpressionWriter, optimizers: Sequence[Any]) -> Iterator[SingleFinding]:
     """Yield what training this model would meet."""
-    yield from _frozen(reading, writer)
-    yield from _training_flags(reading, writer)
+    yield from _frozen(scan, writer)
+    yield from _training_flags(scan, writer)
     if optimizers:
-        yield from _stale_optimizer(reading, writer, optimizers)
+        yield from _stale_optimizer(scan, writer, optimizers)
 
 
-def _frozen(reading: ModelScan, writer: ExpressionWriter) -> Iterator[Draft]:
+def _frozen(scan: ModelScan, writer: ExpressionWriter) -> Iterator[SingleFinding]:
     """Tell of the largest parts in which no parameter is trained."""
-    frozen, trained = _trainability(reading)
-    first, ends = reading.first_slot, reading.ends()
+    frozen, trained = _trainability(scan)
+    first, ends = scan.first_slot, scan.ends()
     n_frozen, n_trained = [0, *accumulate(frozen)], [0, *accumulate(trained)]
     if not n_frozen[-1]:
         return
     row = 0
-    while row < len(reading.modules):
+    while row < len(scan.modules):
         begin, end = first[row], first[ends[row]]
         if n_frozen[end] == n_frozen[begin]:
             row = ends[row]
         elif n_trained[end] == n_trained[begin]:
-            yield _frozen_part(reading, row, n_frozen[end] - n_frozen[begin], writer)
+            yield _frozen_part(scan, row, n_frozen[end] - n_frozen[begin], writer)
             row = ends[row]
         else:
             for slot in range(begin, first[row + 1]):
                 if frozen[slot]:
-                    yield _frozen_parameter(reading, slot, row, writer)
+                    yield _frozen_parameter(scan, slot, row, writer)
             row += 1
 
 
-def _trainability(reading: ModelScan) -> tuple[list[int], list[int]]:
+def _trainability(scan: ModelScan) -> tuple[list[int], list[int]]:
     """Return, slot by slot, 1 where a parameter could be trained and isn't, and where it is."""
-    frozen, trained = [0] * len(reading.slots), [0] * len(reading.slots)
-    slots, splits, first = reading.slots, reading.splits, reading.first_slot
+    frozen, trained = [0] * len(scan.slots), [0] * len(scan.slots)
+    slots, splits, first = scan.slots, scan.splits, scan.first_slot
     kinds: dict[int, bool] = {}
-    for row in range(len(reading.modules)):
+    for row in range(len(scan.modules)):
         begin, end = first[row], first[row + 1]
         for slot in range(begin, splits[row][0] if row in splits else end):
             tensor = slots[slot][1]
@@ -66,70 +66,83 @@ def _trainability(reading: ModelScan) -> tuple[list[int], list[int]]:
     return frozen, trained
 
 
-def _frozen_part(reading: ModelScan, row: int, n_frozen: int, writer: ExpressionWriter) -> Draft:
+def _frozen_part(scan: ModelScan, row: int, n_frozen: int, writer: ExpressionWriter) -> SingleFinding:
     what = f"Its {n_frozen:,} parameters have" if n_frozen > 1 else "Its parameter has"
-    return Draft(
+    return SingleFinding(
         "frozen",
         "note",
         row,
-        reading.path(row),
-        f"{what} requires_grad=False: training leaves this {type_name(type(reading.modules[row]))} as it is.",
-        f"{writer.code(reading.path(row))}.requires_grad_(True)",
-        f"{type_name(type(reading.modules[row]))} {n_frozen}",
+        scan.path(row),
+        f"{what} requires_grad=False: training leaves this {type_name(type(scan.modules[row]))} as it is.",
+        f"{writer.code(scan.path(row))}.requires_grad_(True)",
+        f"{type_name(type(scan.modules[row]))} {n_frozen}",
     )
 
 
-def _frozen_parameter(reading: ModelScan, slot: int, row: int, writer: ExpressionWriter) -> Draft:
-    return Draft(
+def _frozen_parameter(scan: ModelScan, slot: int, row: int, writer: ExpressionWriter) -> SingleFinding:
+    return SingleFinding(
         "frozen",
         "note",
         row,
-        reading.slot_path(slot),
-        f"{reading.slot_name(slot, row)} has requires_grad=False: training leaves it as it is, though not the rest of "
-        f"its {type_name(type(reading.modules[row]))}.",
-        f"{writer.code(reading.slot_path(slot))}.requires_grad_(True)",
-        type_name(type(reading.modules[row])),
+        scan.slot_path(slot),
+        f"{scan.slot_name(slot, row)} has requires_grad=False: training leaves it as it is, though not the rest of "
+        f"its {type_name(type(scan.modules[row]))}.",
+        f"{writer.code(scan.slot_path(slot))}.requires_grad_(True)",
+        type_name(type(scan.modules[row])),
     )
 
 
-def _training_flags(reading: ModelScan, writer: ExpressionWriter) -> Iterator[Draft]:
-    flags = [own_attribute(module, "training") for module in reading.modules]
-    for row, (flag, _) in reading.irregular.items():
+def _training_flags(scan: ModelScan, writer: ExpressionWriter) -> Iterator[SingleFinding]:
+    flags = [own_attribute(module, "training") for module in scan.modules]
+    for row, (flag, _) in scan.irregular.items():
         flags[row] = flag
     whole = flags[0]
     if type(whole) is not bool or all(flag is whole for flag in flags):
         return
     row = 1
-    ends = reading.ends()
+    ends = scan.ends()
     while row < len(flags):
-        if flags[row] is not (not whole) or row in reading.first_met:
+        if flags[row] is not (not whole) or row in scan.first_met:
             row += 1
             continue
-        expression = writer.code(reading.path(row))
-        kind = type_name(type(reading.modules[row]))
+        expression = writer.code(scan.path(row))
+        kind = type_name(type(scan.modules[row]))
         if whole:
-            yield Draft("mixed-training", "note", row, reading.path(row),
-                        f"This {kind} is in eval mode while the model is in train mode: its Dropout does nothing and "
-                        "its BatchNorm keeps its statistics.", f"{expression}.train()", kind)  # fmt: skip
+            yield SingleFinding(
+                "mixed-training",
+                "note",
+                row,
+                scan.path(row),
+                f"This {kind} is in eval mode while the model is in train mode: its Dropout does nothing and "
+                "its BatchNorm keeps its statistics.",
+                f"{expression}.train()",
+                kind,
+            )
         else:
-            yield Draft("mixed-training", "warning", row, reading.path(row),
-                        f"This {kind} is in train mode while the model is in eval mode: Dropout inside it drops at "
-                        "random and BatchNorm uses the batch at hand and goes on learning from it.",
-                        f"{expression}.eval()", kind)  # fmt: skip
+            yield SingleFinding(
+                "mixed-training",
+                "warning",
+                row,
+                scan.path(row),
+                f"This {kind} is in train mode while the model is in eval mode: Dropout inside it drops at "
+                "random and BatchNorm uses the batch at hand and goes on learning from it.",
+                f"{expression}.eval()",
+                kind,
+            )
         row = ends[row]
 
 
-def _stale_optimizer(reading: ModelScan, writer: ExpressionWriter, optimizers: Sequence[Any]) -> Iterator[Draft]:
+def _stale_optimizer(scan: ModelScan, writer: ExpressionWriter, optimizers: Sequence[Any]) -> Iterator[SingleFinding]:
     own: dict[int, tuple[int, int, Any]] = {}
-    for row, begin in enumerate(reading.first_slot[:-1]):
-        for slot in range(begin, reading.first_slot[row + 1]):
-            tensor = reading.slots[slot][1]
-            if is_tensor(tensor) and reading.role(slot, row) == "parameter":
+    for row, begin in enumerate(scan.first_slot[:-1]):
+        for slot in range(begin, scan.first_slot[row + 1]):
+            tensor = scan.slots[slot][1]
+            if is_tensor(tensor) and scan.role(slot, row) == "parameter":
                 own.setdefault(id(tensor), (slot, row, tensor))
     held = {id(tensor): tensor for optimizer in optimizers for tensor in held_tensors(optimizer)}
     n_foreign = sum(1 for key in held if key not in own)
     missing = [place for key, place in own.items() if key not in held and place[2].requires_grad]
-    first_missing = reading.slot_path(missing[0][0]) if missing else ""
+    first_missing = scan.slot_path(missing[0][0]) if missing else ""
     row = missing[0][1] if missing else 0
     can_fix = len(optimizers) == 1
     net = writer.code("")
@@ -147,7 +160,7 @@ def _stale_optimizer(reading: ModelScan, writer: ExpressionWriter, optimizers: S
         "    del optimizer.state[p]"
     )
     if missing and n_foreign:
-        yield Draft(
+        yield SingleFinding(
             "stale-optimizer",
             "error",
             row,
@@ -159,7 +172,7 @@ def _stale_optimizer(reading: ModelScan, writer: ExpressionWriter, optimizers: S
             f"{drop}\n{add}" if can_fix else None,
         )
     elif missing:
-        yield Draft(
+        yield SingleFinding(
             "stale-optimizer",
             "warning",
             row,
@@ -169,7 +182,7 @@ def _stale_optimizer(reading: ModelScan, writer: ExpressionWriter, optimizers: S
             add if can_fix else None,
         )
     elif n_foreign:
-        yield Draft(
+        yield SingleFinding(
             "stale-optimizer",
             "warning",
             0,

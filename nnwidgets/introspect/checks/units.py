@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from nnwidgets.introspect.checks.findings import Draft
+from nnwidgets.introspect.checks.findings import SingleFinding
 from nnwidgets.introspect.checks.forward_source import names_in_forward
 from nnwidgets.introspect.module_tree.expressions import ExpressionWriter
 from nnwidgets.introspect.safe_access.modules import own_attribute
@@ -31,7 +31,7 @@ class Place:
     """A tensor of the model whose data can be read.
 
     Attributes:
-        slot: Where in the reading.
+        slot: Which slot of the scan.
         row: Its module's row.
         data: A plain tensor over the same memory.
         is_embedding: Whether an embedding of the model has the same memory.
@@ -48,19 +48,19 @@ class ConstantWeight:
     """A weight all of whose units are equal.
 
     Attributes:
-        draft: What to say of it on its own.
+        single: What to say of it on its own.
         is_zero: Whether all is 0.
     """
 
-    draft: Draft
+    single: SingleFinding
     is_zero: bool
 
 
-def is_weight(reading: ModelScan, place: Place) -> bool:
+def is_weight(scan: ModelScan, place: Place) -> bool:
     """Say whether this is the trained weight of a layer of units: a matrix or more, no embedding, no norm."""
-    module = reading.modules[place.row]
-    name = reading.slots[place.slot][0]
-    is_trained_matrix = place.data.dim() >= _MATRIX and reading.slots[place.slot][1].requires_grad
+    module = scan.modules[place.row]
+    name = scan.slots[place.slot][0]
+    is_trained_matrix = place.data.dim() >= _MATRIX and scan.slots[place.slot][1].requires_grad
     if not is_trained_matrix or place.data.is_complex() or type(name) is not str or "weight" not in name:
         return False
     if place.is_embedding or "norm" in type_name(type(module)).lower():
@@ -92,78 +92,78 @@ def _n_units(module: Any, data: torch.Tensor) -> int:
     return min(data.shape[0], data.shape[1]) if axis is None else data.shape[axis]
 
 
-def constant_weight(reading: ModelScan, place: Place, writer: ExpressionWriter) -> ConstantWeight | None:
+def constant_weight(scan: ModelScan, place: Place, writer: ExpressionWriter) -> ConstantWeight | None:
     """Return what to say of a weight whose units are all equal; None where they aren't."""
-    module, axis = reading.modules[place.row], _unit_axis(reading.modules[place.row])
+    module, axis = scan.modules[place.row], _unit_axis(scan.modules[place.row])
     units = _comparable(place.data).movedim(axis or 0, 0)
     first = units[0].flatten()[0]
     if not bool((units[0] == units[-1]).all()):
         return None
     if all(bool((unit == first).all()) for unit in units):
         what = f"All its elements are {float(first):g}"
-    elif axis is not None and all(bool((unit == units[0]).all()) for unit in units) and _same_bias(reading, place):
+    elif axis is not None and all(bool((unit == units[0]).all()) for unit in units) and _same_bias(scan, place):
         what = "All its units have the same weights"
     else:
         return None
-    draft = Draft(
+    single = SingleFinding(
         "constant-weight",
         "warning",
         place.row,
-        reading.slot_path(place.slot),
+        scan.slot_path(place.slot),
         f"{what}, so its {units.shape[0]:,} units compute the same, get the same gradient and stay the same: the layer "
         "learns no more than one unit would. Random values break the tie.",
-        f"torch.nn.init.xavier_uniform_({writer.code(reading.slot_path(place.slot))})",
+        f"torch.nn.init.xavier_uniform_({writer.code(scan.slot_path(place.slot))})",
         type_name(type(module)),
     )
-    return ConstantWeight(draft, is_zero=what.startswith("All its elements") and not bool(first))
+    return ConstantWeight(single, is_zero=what.startswith("All its elements") and not bool(first))
 
 
 def _comparable(data: torch.Tensor) -> torch.Tensor:
     return data.float() if data.dtype.itemsize == 1 else data
 
 
-def _same_bias(reading: ModelScan, place: Place) -> bool:
-    bias = _bias(reading, place.row)
+def _same_bias(scan: ModelScan, place: Place) -> bool:
+    bias = _bias(scan, place.row)
     return bias is None or bool((bias == bias.reshape(-1)[0]).all())
 
 
-def _bias(reading: ModelScan, row: int) -> torch.Tensor | None:
-    for slot in range(reading.first_slot[row], reading.first_slot[row + 1]):
-        key, tensor = reading.slots[slot]
+def _bias(scan: ModelScan, row: int) -> torch.Tensor | None:
+    for slot in range(scan.first_slot[row], scan.first_slot[row + 1]):
+        key, tensor = scan.slots[slot]
         if type(key) is str and key == "bias" and is_tensor(tensor) and unreadable_reason(tensor) is None:
             return as_plain_tensor(tensor) if tensor.numel() else None
     return None
 
 
-def judged(constant: list[ConstantWeight], n_weights: int) -> Iterator[Draft]:
+def constant_weight_findings(constant: list[ConstantWeight], n_weights: int) -> Iterator[SingleFinding]:
     """Take a layer of zeros for the start of a branch, as adapters and residual blocks have, unless all are so."""
     all_of_them = len(constant) == n_weights > 1
     for weight in constant:
-        draft = weight.draft
+        single = weight.single
         if weight.is_zero and not all_of_them:
-            yield Draft(
-                draft.code,
+            yield SingleFinding(
+                single.code,
                 "note",
-                draft.row,
-                draft.path,
+                single.row,
+                single.path,
                 "All its elements are 0. That is how adapters and the last layers of residual branches are often "
                 "started, and there it is right; anywhere else the layer passes nothing on and nothing back.",
                 None,
-                draft.like,
+                single.like,
             )
         else:
-            yield draft
+            yield single
 
 
-def dead_units(reading: ModelScan, place: Place, writer: ExpressionWriter) -> Iterator[Draft]:
+def dead_units(scan: ModelScan, place: Place, writer: ExpressionWriter) -> Iterator[SingleFinding]:
     """Yield, for the weight of a layer, that some of its units are only zeros."""
-    module, axis = reading.modules[place.row], _unit_axis(reading.modules[place.row])
-    is_layer_weight = place.data.dim() >= _MATRIX and reading.slots[place.slot][0] == "weight"
+    module, axis = scan.modules[place.row], _unit_axis(scan.modules[place.row])
+    is_layer_weight = place.data.dim() >= _MATRIX and scan.slots[place.slot][0] == "weight"
     # The row of a padding token is zero on purpose, in an embedding and in the head that is tied to it.
     if axis is None or not is_layer_weight or place.is_embedding or (axis == 1 and _groups(module) != 1):
         return
     units = _comparable(place.data).movedim(axis, 0)
-    bias = _bias(reading, place.row)
+    bias = _bias(scan, place.row)
     # Nearly all units drop out by their first weight alone.
     first_of_each = _first_elements(units)
     dead = [
@@ -174,14 +174,14 @@ def dead_units(reading: ModelScan, place: Place, writer: ExpressionWriter) -> It
     if not dead or len(dead) == units.shape[0]:
         return
     listed = ", ".join(str(unit) for unit in dead[:_MOST_LISTED]) + (" …" if len(dead) > _MOST_LISTED else "")
-    expression = writer.code(reading.slot_path(place.slot))
-    meets_relu = _meets_relu(reading, place.row)
+    expression = writer.code(scan.slot_path(place.slot))
+    meets_relu = _meets_relu(scan, place.row)
     what = f"{len(dead):,} of its {units.shape[0]:,} units ({listed}) have only zero weights and no positive bias"
-    yield Draft(
+    yield SingleFinding(
         "dead-units",
         "warning" if meets_relu else "note",
         place.row,
-        reading.slot_path(place.slot),
+        scan.slot_path(place.slot),
         f"{what}: behind a ReLU they give 0 for every input and get no gradient, so they never wake up."
         if meets_relu
         else f"{what}, so they give the same for every input. Behind a ReLU they would never wake up.",
@@ -190,15 +190,15 @@ def dead_units(reading: ModelScan, place: Place, writer: ExpressionWriter) -> It
     )
 
 
-def _meets_relu(reading: ModelScan, row: int) -> bool:
+def _meets_relu(scan: ModelScan, row: int) -> bool:
     """Say whether what this layer gives meets a ReLU: the next child is one, or its parent's forward names it."""
-    parent = reading.parents[row]
-    after = reading.ends()[row]
-    if after < len(reading.modules) and reading.parents[after] == parent:
-        following = reading.modules[reading.first_met.get(after, after)]
+    parent = scan.parents[row]
+    after = scan.ends()[row]
+    if after < len(scan.modules) and scan.parents[after] == parent:
+        following = scan.modules[scan.first_met.get(after, after)]
         if any(is_a(following, relu) for relu in _RELUS):
             return True
-    return any("relu" in name.lower() for name in names_in_forward(type(reading.modules[max(parent, 0)])))
+    return any("relu" in name.lower() for name in names_in_forward(type(scan.modules[max(parent, 0)])))
 
 
 def _first_elements(units: torch.Tensor) -> torch.Tensor:

@@ -91,7 +91,7 @@ def _cells(
                 slice(down // row_step, (down + n_down - 1) // row_step + 1),
                 slice(across // column_step, (across + n_across - 1) // column_step + 1),
             )
-            least, most = _thinned(piece, steps, torch.amin), _thinned(piece, steps, torch.amax)
+            least, most = _reduce_blocks(piece, steps, torch.amin), _reduce_blocks(piece, steps, torch.amax)
             low[here] = torch.minimum(low[here], least)
             high[here] = torch.maximum(high[here], most)
     assert low is not None and high is not None  # noqa: S101, PT018 - neither side is empty
@@ -116,16 +116,16 @@ def _parts(size: int, step: int, span: int) -> Iterator[tuple[int, int]]:
             yield first, min(span, end - first)
 
 
-def _thinned(piece: torch.Tensor, steps: tuple[int, int], reduce: Callable[..., torch.Tensor]) -> torch.Tensor:
+def _reduce_blocks(piece: torch.Tensor, steps: tuple[int, int], reduce: Callable[..., torch.Tensor]) -> torch.Tensor:
     row_step, column_step = steps
     if row_step > 1:
-        piece = _grouped(piece, row_step, lambda groups: reduce(groups, dim=1))
+        piece = _reduce_rows(piece, row_step, lambda groups: reduce(groups, dim=1))
     if column_step > 1:
-        piece = _grouped(piece.t(), column_step, lambda groups: _along(groups, reduce)).t()
+        piece = _reduce_rows(piece.t(), column_step, lambda groups: _along(groups, reduce)).t()
     return piece
 
 
-def _grouped(piece: torch.Tensor, step: int, reduce: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+def _reduce_rows(piece: torch.Tensor, step: int, reduce: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
     """Reduce every ``step`` rows of ``piece`` to one, the last ones fewer."""
     whole = piece.shape[0] // step * step
     parts = []

@@ -48,7 +48,7 @@ class Matrix:
         self.data = data
         self.n_rows, self.n_columns, row_axes, column_axes = matrix_shape(data.shape)
         self._row_stride = data.stride(0) if row_axes else 0
-        self._columns = _merged([(data.shape[axis], data.stride(axis)) for axis in column_axes])
+        self._columns = _merge_dimensions([(data.shape[axis], data.stride(axis)) for axis in column_axes])
 
     @property
     def is_column_major(self) -> bool:
@@ -91,7 +91,7 @@ class Matrix:
         return gather(self.data.as_strided((reach,), (1,), start), down[:, None] + offsets)
 
 
-def _merged(dimensions: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+def _merge_dimensions(dimensions: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     """Join neighbouring (size, stride) dimensions that are one run, in the order they have."""
     merged: list[tuple[int, int]] = []
     for size, stride in dimensions:

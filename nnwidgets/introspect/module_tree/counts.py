@@ -1,4 +1,4 @@
-"""Adding up a reading: parameters, trainable ones and bytes, each element once, and where torch's own sum differs."""
+"""Adding up a scan: parameters, trainable ones and bytes, each element once, and where torch's own sum differs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from nnwidgets.formatting import inert
-from nnwidgets.introspect.module_tree.tensor_metadata import TensorTable, freed
+from nnwidgets.introspect.module_tree.tensor_metadata import TensorTable, freed_reason
 from nnwidgets.introspect.safe_access.scan import ModelScan
 from nnwidgets.introspect.sharing.addresses import AddressIntervals
 from nnwidgets.introspect.sharing.ties import Shared, SlotGroup
@@ -22,7 +22,7 @@ _MOST_NAMED = 3
 
 
 class ParameterCounts:
-    """Counts of one reading.
+    """Counts of one scan.
 
     Attributes:
         odd: Slots whose tensor may have fewer distinct elements than its shape says.
@@ -31,19 +31,19 @@ class ParameterCounts:
     """
 
     def __init__(
-        self, reading: ModelScan, placement: AddressIntervals, groups: Sequence[SlotGroup], columns: TensorTable
+        self, scan: ModelScan, addresses: AddressIntervals, groups: Sequence[SlotGroup], table: TensorTable
     ) -> None:
         """Work out what is shared."""
-        self._reading = reading
-        self._placement = placement
-        self._columns = columns
-        self._spoilt: dict[int, str] = {}
-        self.odd = placement.odd
-        self.weights = [kind.n_elements for kind in columns.kinds]
+        self._scan = scan
+        self._addresses = addresses
+        self._table = table
+        self._uncountable: dict[int, str] = {}
+        self.odd = addresses.odd
+        self.weights = [kind.n_elements for kind in table.kinds]
         for slot in self.odd:
             self.weights[slot] = self.distinct(slot)
-        for row, (at_buffers, _) in reading.splits.items():
-            end = reading.first_slot[row + 1]
+        for row, (at_buffers, _) in scan.splits.items():
+            end = scan.first_slot[row + 1]
             self.weights[at_buffers:end] = repeat(0, end - at_buffers)
         self._all = [shared for group in groups for shared in group.shared]
         self._of_params: list[Shared] = []
@@ -57,44 +57,44 @@ class ParameterCounts:
                 self.repeated.setdefault(slot, []).append(shared)
 
     def _is_parameter(self, slot: int) -> bool:
-        return self._reading.role(slot, self._reading.owner(slot)) == "parameter"
+        return self._scan.role(slot, self._scan.owner(slot)) == "parameter"
 
     def _itemsize(self, slot: int) -> int:
-        return int(_BASE.element_size(self._placement.tensors[slot]))
+        return int(_BASE.element_size(self._addresses.tensors[slot]))
 
     def distinct(self, slot: int) -> int:
         """How many distinct elements a tensor of overlapping elements has."""
-        n_elements = self._columns.kinds[slot].n_elements
+        n_elements = self._table.kinds[slot].n_elements
         n_bytes = self._distinct_bytes(slot)
         return min(n_elements, n_bytes // self._itemsize(slot)) if n_bytes else n_elements
 
     def _distinct_bytes(self, slot: int) -> int:
-        return self._placement.n_bytes(slot) or self.odd[slot]
+        return self._addresses.n_bytes(slot) or self.odd[slot]
 
     def n_new(self, slot: int) -> int:
         """How many elements of a slot no earlier one has."""
-        n = n_elements = self.distinct(slot) if slot in self.odd else self._columns.kinds[slot].n_elements
+        n = n_elements = self.distinct(slot) if slot in self.odd else self._table.kinds[slot].n_elements
         for shared in self.repeated[slot]:
             n -= n_elements if shared.whole else shared.n_bytes // self._itemsize(slot)
         return max(n, 0)
 
-    def freed(self) -> dict[int, str]:
+    def freed_reasons(self) -> dict[int, str]:
         """For tensors that should have an address and have none: that their storage was given back."""
-        if 0 not in self._placement.starts:
+        if 0 not in self._addresses.starts:
             return {}
-        kinds, found = self._columns.kinds, {}
-        for slot, start in enumerate(islice(self._placement.starts, len(kinds))):
+        kinds, found = self._table.kinds, {}
+        for slot, start in enumerate(islice(self._addresses.starts, len(kinds))):
             if not start and kinds[slot].size_bytes and kinds[slot].device != "meta":
-                why = freed(self._placement.tensors[slot])
+                why = freed_reason(self._addresses.tensors[slot])
                 if why:
                     found[slot] = why
         return found
 
-    def spoil(self, row: int, why: str) -> None:
+    def mark_uncountable(self, row: int, why: str) -> None:
         """Note why torch can't add up what is at and below a row."""
-        while row >= 0 and row not in self._spoilt:
-            self._spoilt[row] = why
-            row = self._reading.parents[row]
+        while row >= 0 and row not in self._uncountable:
+            self._uncountable[row] = why
+            row = self._scan.parents[row]
 
     def _common(self) -> list[Common]:
         return [
@@ -106,7 +106,7 @@ class ParameterCounts:
 
     def n_trainable(self) -> int:
         """Parameter elements that some name asks gradients for, each once."""
-        asking = self._columns.asking
+        asking = self._table.asking
         n = sum(compress(self.weights, asking))
         for shared in self._of_params:
             mine = [slot for slot in shared.slots if asking[slot]]
@@ -115,7 +115,7 @@ class ParameterCounts:
 
     def size_bytes(self) -> int:
         """Bytes of all tensors, each once."""
-        sizes = self._columns.sizes
+        sizes = self._table.sizes
         n = sum(sizes)
         for slot in self.odd:
             n -= sizes[slot] - (self._distinct_bytes(slot) or sizes[slot])
@@ -126,17 +126,17 @@ class ParameterCounts:
     def _by_row(self, of_slots: Sequence[int]) -> list[int]:
         """Sums over the slots of each row."""
         up_to = [0, *accumulate(of_slots)]
-        at = [up_to[slot] for slot in self._reading.first_slot]
+        at = [up_to[slot] for slot in self._scan.first_slot]
         return list(map(sub, islice(at, 1, None), at))
 
     def counts(self) -> tuple[list[int], Sequence[int | None], dict[int, str]]:
         """By row: parameters, parameters as torch adds them up (None where it can't), and why these differ."""
-        n_params = counts(self._reading, self._by_row(self.weights), self._common())
-        if not self._spoilt and not self._differs():
+        n_params = counts(self._scan, self._by_row(self.weights), self._common())
+        if not self._uncountable and not self._differs():
             return n_params, n_params, {}
         n_torch: list[int | None] = list(self._as_torch() if self._differs() else n_params)
         whys: dict[int, str] = {}
-        for row, why in self._spoilt.items():
+        for row, why in self._uncountable.items():
             n_torch[row] = None
             whys[row] = f"torch's own parameters() can't be added up here: {why}"
         for row, (ours, torchs) in enumerate(zip(n_params, n_torch, strict=True)):
@@ -146,40 +146,40 @@ class ParameterCounts:
 
     def _differs(self) -> bool:
         """Whether some elements are shared otherwise than by one Parameter under several names, or repeated."""
-        values = self._reading.slot_values
+        values = self._scan.slot_values
         return any(self.weights[slot] for slot in self.odd) or any(
             any(values[slot] is not values[shared.slots[0]] for slot in shared.slots) for shared in self._of_params
         )
 
     def _as_torch(self) -> list[int]:
         """What ``sum(p.numel() for p in m.parameters())`` gives: each Parameter object once, in full."""
-        reading = self._reading
+        scan = self._scan
         full = list(self.weights)
         for slot in self.odd:
             if full[slot]:
-                full[slot] = int(_BASE.numel(self._placement.tensors[slot]))
+                full[slot] = int(_BASE.numel(self._addresses.tensors[slot]))
         own = self._by_row(full)
         holders: dict[int, set[int]] = {}
         for shared in self._of_params:
             for slot in shared.slots:
-                holders.setdefault(id(reading.slot_values[slot]), set()).add(slot)
+                holders.setdefault(id(scan.slot_values[slot]), set()).add(slot)
         same = [(tuple(sorted(slots)), (full[min(slots)],) * len(slots)) for slots in holders.values()]
-        return counts(reading, own, same)
+        return counts(scan, own, same)
 
     def _why(self, row: int, torchs: int) -> str:
-        reading = self._reading
-        begin, end = reading.first_slot[row], reading.first_slot[reading.ends()[row]]
+        scan = self._scan
+        begin, end = scan.first_slot[row], scan.first_slot[scan.ends()[row]]
         reasons = [
-            " and ".join(inert(reading.slot_path(slot)) for slot in shared.slots[:_MOST_NAMED]) + " share memory"
+            " and ".join(inert(scan.slot_path(slot)) for slot in shared.slots[:_MOST_NAMED]) + " share memory"
             for shared in self._of_params
             if sum(begin <= slot < end for slot in shared.slots) > 1
         ]
-        reasons += [f"{inert(reading.slot_path(slot))} repeats elements" for slot in self.odd if begin <= slot < end]
-        named = _listed(reasons) or "tensors that share memory are counted under each name"
+        reasons += [f"{inert(scan.slot_path(slot))} repeats elements" for slot in self.odd if begin <= slot < end]
+        named = _list_reasons(reasons) or "tensors that share memory are counted under each name"
         return f"torch's own parameters() adds up to {torchs:,}: {named}"
 
 
-def _listed(reasons: Iterable[str]) -> str:
+def _list_reasons(reasons: Iterable[str]) -> str:
     listed = list(dict.fromkeys(reasons))
     more = f"; and {len(listed) - _MOST_NAMED} more" if len(listed) > _MOST_NAMED else ""
     return "; ".join(listed[:_MOST_NAMED]) + more
@@ -194,63 +194,63 @@ def total(weights: Sequence[int], shared: Iterable[Common]) -> int:
     return sum(weights) - sum(sum(elements[1:]) for _, elements in shared)
 
 
-def counts(reading: ModelScan, own: Sequence[int], shared: Sequence[Common]) -> list[int]:
+def counts(scan: ModelScan, own: Sequence[int], shared: Sequence[Common]) -> list[int]:
     """What is at and below each row.
 
     Args:
-        reading: The rows.
+        scan: The rows.
         own: What the slots of each row hold, added up.
         shared: What slots have in common.
     """
     counted = list(own)
-    parents = reading.parents
+    parents = scan.parents
     for slots, elements in shared:
-        before = reading.owner(slots[0])
+        before = scan.owner(slots[0])
         for slot, n in zip(slots[1:], elements[1:], strict=True):
-            row = reading.owner(slot)
-            counted[_parting(reading, before, row)] -= n
+            row = scan.owner(slot)
+            counted[_common_ancestor(scan, before, row)] -= n
             before = row
     for row, parent in zip(range(len(parents) - 1, 0, -1), reversed(parents), strict=False):
         counted[parent] += counted[row]
-    if reading.first_met:
-        _add_from_outside(reading, counted, shared)
-        for row, target in sorted(reading.first_met.items()):
+    if scan.first_met:
+        _add_from_outside(scan, counted, shared)
+        for row, target in sorted(scan.first_met.items()):
             counted[row] = counted[target]
     return counted
 
 
-def _parting(reading: ModelScan, before: int, row: int) -> int:
+def _common_ancestor(scan: ModelScan, before: int, row: int) -> int:
     """The lowest row above or at both."""
-    ends, parents = reading.ends(), reading.parents
+    ends, parents = scan.ends(), scan.parents
     while not before <= row < ends[before]:
         before = parents[before]
     return before
 
 
-def _add_from_outside(reading: ModelScan, counted: list[int], shared: Sequence[Common]) -> None:
+def _add_from_outside(scan: ModelScan, counted: list[int], shared: Sequence[Common]) -> None:
     """Add to each row what it reaches only through an alias or a cycle out of its subtree."""
-    reached = _reached(reading)
+    reached = _rows_reached(scan)
     if not reached:
         return
-    members = [(slots, [reading.owner(slot) for slot in slots], elements) for slots, elements in shared]
+    members = [(slots, [scan.owner(slot) for slot in slots], elements) for slots, elements in shared]
     inside = {row: counted[row] for row in reached}
     outside = {target for targets in reached.values() for target in targets}
     inside.update((row, counted[row]) for row in outside)
     for row in reached:
-        spans = _spans(reading, row, reached)
+        spans = _spans(scan, row, reached)
         begins = [begin for begin, _ in spans]
         n = sum(inside.setdefault(begin, counted[begin]) for begin in begins)
         if len(spans) > 1:
-            n -= sum(_across(spans, begins, owners, elements) for _, owners, elements in members)
+            n -= sum(_counted_twice(spans, begins, owners, elements) for _, owners, elements in members)
         counted[row] = n
 
 
-def _reached(reading: ModelScan) -> dict[int, set[int]]:
+def _rows_reached(scan: ModelScan) -> dict[int, set[int]]:
     """For each row, the rows outside its subtree that an alias or cycle inside it stands for."""
-    ends, parents = reading.ends(), reading.parents
+    ends, parents = scan.ends(), scan.parents
     reached: dict[int, set[int]] = {}
-    for row in sorted(reading.first_met, reverse=True):
-        reached[row] = {reading.first_met[row]}
+    for row in sorted(scan.first_met, reverse=True):
+        reached[row] = {scan.first_met[row]}
     for row in range(len(parents) - 1, 0, -1):
         targets = reached.get(row)
         if targets:
@@ -258,12 +258,12 @@ def _reached(reading: ModelScan) -> dict[int, set[int]]:
             out = {target for target in targets if not above <= target < ends[above]}
             if out:
                 reached.setdefault(above, set()).update(out)
-    return {row: targets for row, targets in reached.items() if row not in reading.first_met}
+    return {row: targets for row, targets in reached.items() if row not in scan.first_met}
 
 
-def _spans(reading: ModelScan, row: int, reached: dict[int, set[int]]) -> list[tuple[int, int]]:
+def _spans(scan: ModelScan, row: int, reached: dict[int, set[int]]) -> list[tuple[int, int]]:
     """The subtrees that a row holds, through aliases too, none inside another."""
-    ends = reading.ends()
+    ends = scan.ends()
     waiting, met = [row], {row}
     while waiting:
         for target in reached.get(waiting.pop(), ()):
@@ -277,7 +277,7 @@ def _spans(reading: ModelScan, row: int, reached: dict[int, set[int]]) -> list[t
     return spans
 
 
-def _across(spans: list[tuple[int, int]], begins: list[int], owners: list[int], elements: Sequence[int]) -> int:
+def _counted_twice(spans: list[tuple[int, int]], begins: list[int], owners: list[int], elements: Sequence[int]) -> int:
     """What is counted in more than one of the subtrees."""
     twice, met, last = 0, False, -1
     for owner, n in zip(owners, elements, strict=True):

@@ -48,7 +48,7 @@ class Kinds(dict[Any, TensorSpec]):
 
 
 class TensorTable:
-    """What is known of all tensors of a reading, fact by fact.
+    """What is known of all tensors of a scan, fact by fact.
 
     Attributes:
         kinds: By slot, shape, dtype, device, layout, number of elements and their bytes.
@@ -61,14 +61,14 @@ class TensorTable:
         without_shape: Slots of lazy tensors, and of those whose shape can't be read.
     """
 
-    def __init__(self, reading: ModelScan) -> None:
+    def __init__(self, scan: ModelScan) -> None:
         """Read them, inside `no_torch_function`."""
-        self._first_slot = reading.first_slot
-        self.n_slots = list(map(sub, islice(reading.first_slot, 1, None), reading.first_slot))
+        self._first_slot = scan.first_slot
+        self.n_slots = list(map(sub, islice(scan.first_slot, 1, None), scan.first_slot))
         self.problems: dict[int, str] = {}
         self.without_shape: list[int] = []
-        tensors = reading.slot_values
-        if not reading.is_ordinary or not self._read_ordinary(tensors):
+        tensors = scan.slot_values
+        if not scan.is_ordinary or not self._read_ordinary(tensors):
             self._read_any(tensors)
         self.sizes = [kind.size_bytes for kind in self.kinds]
 
@@ -145,7 +145,7 @@ def facts(tensor: Any) -> Facts:
     return Facts(known, asks, holds, "; ".join(dict.fromkeys(problems)) or None)
 
 
-def freed(tensor: Any) -> str | None:
+def freed_reason(tensor: Any) -> str | None:
     """For a tensor without an address that should have one: whether its storage was given back."""
     try:
         with refusing_dispatch(type(tensor)):

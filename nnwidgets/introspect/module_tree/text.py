@@ -6,7 +6,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from nnwidgets.formatting import aligned, dtype_short, exact_count, inert, shape_text, short_bytes, short_count
+from nnwidgets.formatting import (
+    align_columns,
+    dtype_short,
+    exact_count,
+    inert,
+    shape_text,
+    short_bytes,
+    short_count,
+)
 from nnwidgets.introspect.module_tree.folding import Alikes, FoldedRun, fold, only_run
 from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.records import TensorEntry
@@ -218,7 +226,7 @@ def lay_out(lines: Sequence[TextRow], *, n_more: int = 0, most_cells: int = MOST
         )
         for line in lines
     ]
-    found = aligned(rows, right=(3,), most=most_cells)
+    found = align_columns(rows, right=(3,), most=most_cells)
     if n_more:
         found.append(f"… {exact_count(n_more)} more modules and tensors; name a path, or a smaller depth, to see them")
     return found

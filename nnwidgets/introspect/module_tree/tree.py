@@ -1,4 +1,4 @@
-"""`tree`: one reading of a module, made into records."""
+"""`tree`: one scan of a module, made into records."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from nnwidgets.introspect.module_tree.tensor_metadata import TensorTable
 from nnwidgets.introspect.records import TensorEntry
 from nnwidgets.introspect.safe_access.objects import no_torch_function, own_dict, text_of, type_name
 from nnwidgets.introspect.safe_access.scan import ModelScan, gc_paused, read
-from nnwidgets.introspect.sharing.ties import place, slot_groups, tie_groups
+from nnwidgets.introspect.sharing.ties import address_intervals, slot_groups, tie_groups
 
 _new: Any = object.__new__
 
 
-def open_twin(record: type) -> Any:
+def mutable_class(record: type) -> Any:
     """Return a class with the slots of a frozen record, to make an object of, fill, and then give the record's class.
 
     A frozen record sets each field through ``object.__setattr__``, which costs six times the rest of making it.
 
     Example:
         >>> from nnwidgets.introspect.records import TieGroup
-        >>> made = open_twin(TieGroup)()
+        >>> made = mutable_class(TieGroup)()
         >>> made.id, made.kind, made.members, made.shared_bytes = "A", "view", ("a", "b"), 8
         >>> made.__class__ = TieGroup
         >>> made == TieGroup("A", "view", ("a", "b"), 8)
@@ -35,7 +35,7 @@ def open_twin(record: type) -> Any:
     return type(f"_Open{record.__name__}", (), {"__slots__": record.__slots__})  # type: ignore[attr-defined] # it has
 
 
-_OpenEntry, _OpenNode = open_twin(TensorEntry), open_twin(ModuleNode)
+_OpenEntry, _OpenNode = mutable_class(TensorEntry), mutable_class(ModuleNode)
 
 
 def tree(module: object) -> ModuleTree:
@@ -55,30 +55,30 @@ def tree(module: object) -> ModuleTree:
     return tree_of(read(module))
 
 
-def tree_of(reading: ModelScan) -> ModuleTree:
+def tree_of(scan: ModelScan) -> ModuleTree:
     """Make the tree of what was read."""
     with no_torch_function(), gc_paused():
-        columns = TensorTable(reading)
-        placement = place(reading, columns.sizes)
-        groups = slot_groups(reading, placement)
-        named, tie_of = tie_groups(reading, placement, groups)
-        tally = ParameterCounts(reading, placement, groups, columns)
-        names = _paths(reading, tally)
-        entries = _open_entries(reading, columns, names)
-        _mark_roles(reading, entries)
-        _mark(reading, columns, tally, tie_of, entries)
+        table = TensorTable(scan)
+        addresses = address_intervals(scan, table.sizes)
+        groups = slot_groups(scan, addresses)
+        named, tie_of = tie_groups(scan, addresses, groups)
+        param_counts = ParameterCounts(scan, addresses, groups, table)
+        names = _paths(scan, param_counts)
+        entries = _open_entries(scan, table, names)
+        _mark_roles(scan, entries)
+        _mark(scan, table, param_counts, tie_of, entries)
         for entry in entries:
             entry.__class__ = TensorEntry
         tensors = tuple(entries)
-        nodes = _nodes(reading, columns, tally, names, tensors)
+        nodes = _nodes(scan, table, param_counts, names, tensors)
     return ModuleTree(
         root=nodes[0],
         nodes=tuple(nodes),
         tensors=tensors,
         ties=named,
         n_params=nodes[0].n_params,
-        n_params_trainable=tally.n_trainable(),
-        size_bytes=tally.size_bytes(),
+        n_params_trainable=param_counts.n_trainable(),
+        size_bytes=param_counts.size_bytes(),
         n_params_torch=nodes[0].n_params_torch,
         why=nodes[0].why,
     )
@@ -102,30 +102,34 @@ class _Classes(dict[int, tuple[str, Summarizer | None, bool]]):
         return known
 
 
-def _paths(reading: ModelScan, tally: ParameterCounts) -> list[str]:
+def _paths(scan: ModelScan, param_counts: ParameterCounts) -> list[str]:
     """The path of each row; where a key has none as text, torch can't add up, which the tally is told."""
     tails = _Tails()
     made = [""]
-    for parent, key in islice(zip(reading.parents, reading.keys, strict=True), 1, None):
+    for parent, key in islice(zip(scan.parents, scan.keys, strict=True), 1, None):
         if parent and type(key) is str:
             made.append(made[parent] + tails[key])
         else:
-            made.append(paths.join(made[parent], reading.step(len(made))))
-    for row in reading.places:
-        if row and text_of(reading.keys[row]) is None:
-            tally.spoil(row, f"the key at {inert(made[row])} is not a string")
+            made.append(paths.join(made[parent], scan.step(len(made))))
+    for row in scan.places:
+        if row and text_of(scan.keys[row]) is None:
+            param_counts.mark_uncountable(row, f"the key at {inert(made[row])} is not a string")
     return made
 
 
 def _nodes(
-    reading: ModelScan, columns: TensorTable, tally: ParameterCounts, names: list[str], tensors: tuple[TensorEntry, ...]
+    scan: ModelScan,
+    table: TensorTable,
+    param_counts: ParameterCounts,
+    names: list[str],
+    tensors: tuple[TensorEntry, ...],
 ) -> list[ModuleNode]:
     """A node per row."""
     nodes: list[Any] = []
-    classes, irregular = _Classes(), reading.irregular
-    n_params, n_torch, whys = tally.counts()
-    ends = islice(reading.first_slot, 1, None)
-    each = zip(names, reading.keys, reading.modules, reading.owns, n_params, n_torch, ends, strict=True)
+    classes, irregular = _Classes(), scan.irregular
+    n_params, n_torch, whys = param_counts.counts()
+    ends = islice(scan.first_slot, 1, None)
+    each = zip(names, scan.keys, scan.modules, scan.owns, n_params, n_torch, ends, strict=True)
     begin = 0
     for path, key, module, own, n, n_as_torch, end in each:
         node = _new(_OpenNode)
@@ -141,7 +145,7 @@ def _nodes(
         else:
             flag = own.get("training")
             node.training, held = flag if flag is True or flag is False else None, own
-        node.summary = summarize(held) if summarize else columns.first_size(len(nodes) - 1) if is_norm else ""
+        node.summary = summarize(held) if summarize else table.first_size(len(nodes) - 1) if is_norm else ""
         node.path = path
         node.key = key
         node.kind = "module"
@@ -153,35 +157,33 @@ def _nodes(
         node.alias_of = node.problem = node.why = None
     for row, why in whys.items():
         nodes[row].why = why
-    for row, problem in reading.problems.items():
+    for row, problem in scan.problems.items():
         nodes[row].problem = problem
-    _join(reading, nodes)
+    _join(scan, nodes)
     for node in nodes:
         node.__class__ = ModuleNode
     return nodes
 
 
-def _join(reading: ModelScan, nodes: list[Any]) -> None:
+def _join(scan: ModelScan, nodes: list[Any]) -> None:
     """Give nodes what they have of other nodes."""
-    below: dict[int, list[Any]] = {row: [] for row in reading.inner}
-    for parent, node in islice(zip(reading.parents, nodes, strict=True), 1, None):
+    below: dict[int, list[Any]] = {row: [] for row in scan.inner}
+    for parent, node in islice(zip(scan.parents, nodes, strict=True), 1, None):
         below[parent].append(node)
     for row, children in below.items():
         nodes[row].children = tuple(children)
-    for row, target in reading.first_met.items():
+    for row, target in scan.first_met.items():
         node, met = nodes[row], nodes[target]
-        node.kind = "cycle" if reading.is_cycle(row) else "alias"
+        node.kind = "cycle" if scan.is_cycle(row) else "alias"
         node.alias_of, node.training, node.summary = met.path, met.training, met.summary
 
 
-def _open_entries(reading: ModelScan, columns: TensorTable, names: list[str]) -> list[Any]:
+def _open_entries(scan: ModelScan, table: TensorTable, names: list[str]) -> list[Any]:
     """An entry per slot, still open, as if all were registered parameters without ties or problems."""
     entries: list[Any] = []
     tails = _Tails()
-    bases = chain.from_iterable(map(repeat, names, columns.n_slots))
-    each = zip(
-        reading.slot_names, bases, columns.kinds, columns.asking, columns.with_grad, columns.class_names, strict=True
-    )
+    bases = chain.from_iterable(map(repeat, names, table.n_slots))
+    each = zip(scan.slot_names, bases, table.kinds, table.asking, table.with_grad, table.class_names, strict=True)
     for name, base, kind, asks, holds, class_name in each:
         entry = _new(_OpenEntry)
         entries.append(entry)
@@ -195,47 +197,47 @@ def _open_entries(reading: ModelScan, columns: TensorTable, names: list[str]) ->
         entry.persistent = True
         entry.tie = entry.problem = None
     for slot in [slot for slot, entry in enumerate(entries) if not entry.path]:
-        entries[slot].path = reading.slot_path(slot)
+        entries[slot].path = scan.slot_path(slot)
     return entries
 
 
 def _mark(
-    reading: ModelScan, columns: TensorTable, tally: ParameterCounts, tie_of: dict[int, str], entries: list[Any]
+    scan: ModelScan, table: TensorTable, param_counts: ParameterCounts, tie_of: dict[int, str], entries: list[Any]
 ) -> None:
     """Set apart the entries that are not what `_open_entries` took them for."""
-    for slot, problem in (tally.freed() | columns.problems).items():
+    for slot, problem in (param_counts.freed_reasons() | table.problems).items():
         entries[slot].problem = problem
-    for slot in columns.without_shape:
+    for slot in table.without_shape:
         if entries[slot].role == "parameter":
-            tally.spoil(reading.owner(slot), f"{inert(entries[slot].path)} has no shape yet")
-    for slot in tally.odd:
-        entries[slot].n_counted = tally.distinct(slot)
-    for slot in tally.repeated:
-        entries[slot].n_counted = tally.n_new(slot)
+            param_counts.mark_uncountable(scan.owner(slot), f"{inert(entries[slot].path)} has no shape yet")
+    for slot in param_counts.odd:
+        entries[slot].n_counted = param_counts.distinct(slot)
+    for slot in param_counts.repeated:
+        entries[slot].n_counted = param_counts.n_new(slot)
     for slot, tie in tie_of.items():
         entries[slot].tie = tie
 
 
-def _mark_roles(reading: ModelScan, entries: list[Any]) -> None:
+def _mark_roles(scan: ModelScan, entries: list[Any]) -> None:
     """Set apart the entries that are not parameters."""
-    for row, (at_buffers, at_unregistered) in reading.splits.items():
+    for row, (at_buffers, at_unregistered) in scan.splits.items():
         if at_buffers < at_unregistered:
-            left_out = _non_persistent(reading, row)
+            left_out = _non_persistent(scan, row)
             for slot in range(at_buffers, at_unregistered):
                 entry = entries[slot]
                 entry.role = "buffer"
                 if left_out:
-                    name = reading.slot_names[slot]
+                    name = scan.slot_names[slot]
                     entry.persistent = type(name) is not str or name not in left_out
-        for slot in range(at_unregistered, reading.first_slot[row + 1]):
+        for slot in range(at_unregistered, scan.first_slot[row + 1]):
             entry = entries[slot]
             entry.role = "unregistered"
             entry.persistent = False
-            entry.path = reading.slot_path(slot)
+            entry.path = scan.slot_path(slot)
 
 
-def _non_persistent(reading: ModelScan, row: int) -> Any:
+def _non_persistent(scan: ModelScan, row: int) -> Any:
     """The names of buffers that ``state_dict`` leaves out; none where these can't be read."""
-    own = reading.owns[row]
-    names: Any = reading.irregular[row][1] if own is None else own.get("_non_persistent_buffers_set")
+    own = scan.owns[row]
+    names: Any = scan.irregular[row][1] if own is None else own.get("_non_persistent_buffers_set")
     return names if type(names) is set or type(names) is frozenset else ()

@@ -1,1 +1,10 @@
-"""."""
+"""Touching a user's modules and tensors without running any of their code.
+
+Start at `scan.read`: every tree, tie, check and look-up begins with it.
+
+    objects.py  an object's real class, attributes and items, by the interpreter's own slots
+    tensors.py  whether a tensor's data can be read, and a plain tensor over the same memory
+    modules.py  one module the careful way: every kind there is, each failure a text
+    scan.py     a whole model as flat lists of modules and tensors, by a few list operations
+    lookup.py   the live module or tensor at a path
+"""

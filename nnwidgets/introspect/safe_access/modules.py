@@ -1,6 +1,6 @@
 """Reading one module the careful way: every kind there is, one item at a time, each failure a text.
 
-`reading.read` takes this way for the modules that are not laid out as ``nn.Module.__init__`` lays them out, `lookup`
+`scan.read` takes this way for the modules that are not laid out as ``nn.Module.__init__`` lays them out, `lookup`
 for all.
 """
 
@@ -154,7 +154,7 @@ def found_in(attributes: list[tuple[Any, Any]]) -> Iterator[Found]:
         elif is_a(value, list) or is_a(value, tuple) or is_a(value, dict):
             for index, (key, item) in enumerate(_items(value)):
                 if is_tensor(item) or is_module(item):
-                    step = paths.quoted(key) if type(key) is str else paths.position(index)
+                    step = paths.in_brackets(key) if type(key) is str else paths.position(index)
                     yield Found(paths.join(paths.component(name), step), item, in_container=True)
 
 

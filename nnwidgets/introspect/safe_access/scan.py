@@ -1,8 +1,8 @@
-"""The one reading of a module that trees, ties and look-ups are made from: flat lists of modules and tensors.
+"""The one scan of a module that trees, ties and look-ups are made from: flat lists of modules and tensors.
 
 The walk is iterative, looks at each distinct module once, and calls nothing that a user can override. Modules laid
 out as ``nn.Module.__init__`` lays them out, nearly all there are, are read by a few list operations of the
-interpreter; the rest by `irregular.parts`.
+interpreter; the rest by `modules.parts`.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class ModelScan:
         splits: For rows that hold more than parameters: where buffers begin, and where unregistered tensors begin.
         first_met: For rows whose module was met before: the row where.
         problems: For rows that couldn't be read in full: why.
-        irregular: What `irregular.parts` said of the rows it read: the training flag and the non-persistent names.
+        irregular: What `modules.parts` said of the rows it read: the training flag and the non-persistent names.
         places: For rows whose key isn't a string: their place among their parent's slots.
         hidden: Modules in plain attributes: the row, the components below it, the object.
     """
@@ -175,10 +175,10 @@ def read(module: object) -> ModelScan:
     """
     require_module(module)
     with no_torch_function(), gc_paused():
-        reading, contained = _walk(module)
-        if contained or reading.hidden:
-            _leave_out_registered(reading, contained)
-    return reading
+        scan, contained = _walk(module)
+        if contained or scan.hidden:
+            _leave_out_registered(scan, contained)
+    return scan
 
 
 @contextmanager
@@ -197,10 +197,10 @@ def gc_paused() -> Iterator[None]:
 
 
 def _walk(model: Any) -> tuple[ModelScan, list[int]]:  # noqa: C901, PLR0912, PLR0915 - one loop, flat for its speed
-    reading = ModelScan()
-    modules, parents, keys, owns = reading.modules, reading.parents, reading.keys, reading.owns
-    inner, first_met, first_slot, splits = reading.inner, reading.first_met, reading.first_slot, reading.splits
-    names, values = reading.slot_names, reading.slot_values
+    scan = ModelScan()
+    modules, parents, keys, owns = scan.modules, scan.parents, scan.keys, scan.owns
+    inner, first_met, first_slot, splits = scan.inner, scan.first_met, scan.first_slot, scan.splits
+    names, values = scan.slot_names, scan.slot_values
     plain = set(_PLAIN)
     contained: list[int] = []
     seen: dict[int, int] = {}
@@ -221,7 +221,7 @@ def _walk(model: Any) -> tuple[ModelScan, list[int]]:  # noqa: C901, PLR0912, PL
             if type(key) is not str:
                 items, places = siblings
                 at = len(items) - length_hint(left) - 1
-                reading.places[row] = places[at] if places else at
+                scan.places[row] = places[at] if places else at
             met = seen.setdefault(id(module), row)
             if met != row:
                 first_met[row] = met
@@ -267,7 +267,7 @@ def _walk(model: Any) -> tuple[ModelScan, list[int]]:  # noqa: C901, PLR0912, PL
             if regular:
                 owns.append(own)
                 if not is_plain:
-                    _read_attributes(reading, plain_items(own)[_N_STANDARD:], plain, contained)
+                    _read_attributes(scan, plain_items(own)[_N_STANDARD:], plain, contained)
                 if not below:
                     continue
                 inside: _Siblings = (below, None)
@@ -277,9 +277,9 @@ def _walk(model: Any) -> tuple[ModelScan, list[int]]:  # noqa: C901, PLR0912, PL
                 owns.append(None)
                 if not is_module(module):
                     del seen[id(module)]
-                    reading.problems[row] = f"not a module: {type_name(type(module))}"
+                    scan.problems[row] = f"not a module: {type_name(type(module))}"
                     continue
-                inside = _read_irregular(reading, module, plain, contained)
+                inside = _read_irregular(scan, module, plain, contained)
             inner.append(row)
             stack.append((parent, siblings, left))
             parent, siblings = row, inside
@@ -290,7 +290,7 @@ def _walk(model: Any) -> tuple[ModelScan, list[int]]:  # noqa: C901, PLR0912, PL
                 break
             parent, siblings, left = stack.pop()
     first_slot.append(len(values))
-    return reading, contained
+    return scan, contained
 
 
 def _holds_plain(value: Any, plain: set[int]) -> bool:
@@ -307,59 +307,57 @@ def _holds_plain(value: Any, plain: set[int]) -> bool:
     return False
 
 
-def _read_irregular(reading: ModelScan, module: Any, plain: set[int], contained: list[int]) -> _Siblings:
-    row = len(reading.modules) - 1
+def _read_irregular(scan: ModelScan, module: Any, plain: set[int], contained: list[int]) -> _Siblings:
+    row = len(scan.modules) - 1
     try:
         held = parts(module)
     except Exception as error:  # noqa: BLE001 - whatever it is, it becomes the row's text
-        reading.problems[row] = f"it can't be read: {reason(error)}"
+        scan.problems[row] = f"it can't be read: {reason(error)}"
         return [], None
     if held.problems:
-        reading.problems[row] = "; ".join(held.problems)
-    reading.irregular[row] = (held.training, held.non_persistent)
-    at_buffers = len(reading.slot_values) + len(held.parameters)
+        scan.problems[row] = "; ".join(held.problems)
+    scan.irregular[row] = (held.training, held.non_persistent)
+    at_buffers = len(scan.slot_values) + len(held.parameters)
     for name, value in (*held.parameters, *held.buffers):
-        reading.slot_names.append(name)
-        reading.slot_values.append(value)
-    reading.splits[row] = (at_buffers, len(reading.slot_values))
-    _read_attributes(reading, held.attributes, plain, contained)
+        scan.slot_names.append(name)
+        scan.slot_values.append(value)
+    scan.splits[row] = (at_buffers, len(scan.slot_values))
+    _read_attributes(scan, held.attributes, plain, contained)
     return held.children, held.positions
 
 
-def _read_attributes(
-    reading: ModelScan, attributes: list[tuple[Any, Any]], plain: set[int], contained: list[int]
-) -> None:
-    row = len(reading.modules) - 1
-    values = reading.slot_values
-    registered = set(map(id, values[reading.first_slot[row] :]))
+def _read_attributes(scan: ModelScan, attributes: list[tuple[Any, Any]], plain: set[int], contained: list[int]) -> None:
+    row = len(scan.modules) - 1
+    values = scan.slot_values
+    registered = set(map(id, values[scan.first_slot[row] :]))
     before = len(values)
     for found in found_in(attributes):
         value = found.value
         if is_module(value):
-            reading.hidden.append((row, found))
+            scan.hidden.append((row, found))
         elif id(value) not in registered:
             if found.in_container:
                 contained.append(len(values))
-            reading.slot_names.append(found.name)
+            scan.slot_names.append(found.name)
             values.append(value)
     if len(values) > before:
-        reading.splits[row] = (reading.splits[row][0] if row in reading.splits else before, before)
+        scan.splits[row] = (scan.splits[row][0] if row in scan.splits else before, before)
     plain.update(id(type(value)) for _, value in attributes if holds_nothing(type(value)))
 
 
-def _leave_out_registered(reading: ModelScan, contained: list[int]) -> None:
+def _leave_out_registered(scan: ModelScan, contained: list[int]) -> None:
     """Forget what is in a plain list or dict but registered elsewhere in the model: a list of references, no more."""
-    known = {id(module) for module in reading.modules}
-    reading.hidden = [(row, found) for row, found in reading.hidden if id(found.value) not in known]
+    known = {id(module) for module in scan.modules}
+    scan.hidden = [(row, found) for row, found in scan.hidden if id(found.value) not in known]
     unsure = set(contained)
-    values = reading.slot_values
+    values = scan.slot_values
     registered = {id(value) for slot, value in enumerate(values) if slot not in unsure}
     drop = {slot for slot in contained if id(values[slot]) in registered}
     if not drop:
         return
     kept = [slot for slot in range(len(values)) if slot not in drop]
-    moved = [bisect_left(kept, begin) for begin in reading.first_slot]
-    reading.splits = {row: (bisect_left(kept, a), bisect_left(kept, b)) for row, (a, b) in reading.splits.items()}
-    reading.slot_names = [reading.slot_names[slot] for slot in kept]
-    reading.slot_values = [values[slot] for slot in kept]
-    reading.first_slot = moved
+    moved = [bisect_left(kept, begin) for begin in scan.first_slot]
+    scan.splits = {row: (bisect_left(kept, a), bisect_left(kept, b)) for row, (a, b) in scan.splits.items()}
+    scan.slot_names = [scan.slot_names[slot] for slot in kept]
+    scan.slot_values = [values[slot] for slot in kept]
+    scan.first_slot = moved

@@ -49,8 +49,10 @@ def unreadable_reason(tensor: object) -> str | None:
         >>> unreadable_reason(torch.ones(2)) is None
         True
     """
+    if _is_plain_memory(tensor):
+        return None
     if not objects.is_tensor(tensor):
-        return f"not a tensor but {_described(tensor)}"
+        return f"not a tensor but {_describe(tensor)}"
     with objects.no_torch_function():
         try:
             with _refusing_dispatch(type(tensor)):
@@ -285,7 +287,7 @@ def _plain(tensor: Any) -> torch.Tensor:
     return bare
 
 
-def _described(value: object) -> str:
+def _describe(value: object) -> str:
     if value is None:
         return "None"
     name = objects.type_name(type(value))

@@ -179,7 +179,7 @@ def _pieces(tensor: Any, owner: int, nesting: int) -> Iterator[ByteRanges]:
                 return
         inner = _components(tensor) if nesting else []
     except (RuntimeError, ValueError, NotImplementedError, TypeError):
-        inner = _wrapped(tensor) if nesting else []
+        inner = _wrapped_tensors(tensor) if nesting else []
     for each in inner:
         yield from _pieces(each, owner, nesting - 1)
 
@@ -196,10 +196,10 @@ def sparse_components(tensor: Any) -> list[Any] | None:
 def _components(tensor: Any) -> list[Any]:
     """The tensors that a sparse tensor or a wrapping subclass is made of."""
     parts = sparse_components(tensor)
-    return _wrapped(tensor) if parts is None else parts
+    return _wrapped_tensors(tensor) if parts is None else parts
 
 
-def _wrapped(tensor: Any) -> list[Any]:
+def _wrapped_tensors(tensor: Any) -> list[Any]:
     """The tensors that one of a wrapping class holds."""
     if id(type(tensor)) in ORDINARY:
         return []

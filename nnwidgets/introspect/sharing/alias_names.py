@@ -25,52 +25,52 @@ class Name(NamedTuple):
     path: str
 
 
-def own_name(reading: ModelScan, slot: int) -> Name:
+def own_name(scan: ModelScan, slot: int) -> Name:
     """The name at which a slot is met first."""
-    row = reading.owner(slot)
-    return Name((row, slot), paths.join(reading.path(row), reading.slot_name(slot, row)))
+    row = scan.owner(slot)
+    return Name((row, slot), paths.join(scan.path(row), scan.slot_name(slot, row)))
 
 
-def names_through_aliases(reading: ModelScan) -> dict[int, list[Name]]:
+def names_through_aliases(scan: ModelScan) -> dict[int, list[Name]]:
     """By slot, the names it has beyond its own, at most `MOST_PER_TENSOR`; cycles, which name without end, left out."""
     aliases: dict[int, list[int]] = {}
-    for row, target in reading.first_met.items():
-        if not reading.is_cycle(row):
+    for row, target in scan.first_met.items():
+        if not scan.is_cycle(row):
             aliases.setdefault(target, []).append(row)
     if not aliases:
         return {}
-    nearest = _nearest(reading, aliases)
-    ends, names, left = reading.ends(), {}, MOST_IN_ALL
+    nearest = _nearest(scan, aliases)
+    ends, names, left = scan.ends(), {}, MOST_IN_ALL
     covered = -1
     for target in sorted(aliases):
-        for slot in range(max(covered, reading.first_slot[target]), reading.first_slot[ends[target]]):
-            if reading.slot_values[slot] is not None:
-                names[slot] = _names(reading, slot, aliases, nearest)[:left]
+        for slot in range(max(covered, scan.first_slot[target]), scan.first_slot[ends[target]]):
+            if scan.slot_values[slot] is not None:
+                names[slot] = _names(scan, slot, aliases, nearest)[:left]
                 left -= len(names[slot])
-        covered = max(covered, reading.first_slot[ends[target]])
+        covered = max(covered, scan.first_slot[ends[target]])
     return names
 
 
-def _nearest(reading: ModelScan, aliases: dict[int, list[int]]) -> list[int]:
+def _nearest(scan: ModelScan, aliases: dict[int, list[int]]) -> list[int]:
     """For each row, the nearest row at or above it that has an alias; -1 without one."""
     nearest: list[int] = []
-    for row, parent in enumerate(reading.parents):
+    for row, parent in enumerate(scan.parents):
         nearest.append(row if row in aliases else nearest[parent] if parent >= 0 else -1)
     return nearest
 
 
-def _names(reading: ModelScan, slot: int, aliases: dict[int, list[int]], nearest: list[int]) -> list[Name]:
-    owner = reading.owner(slot)
+def _names(scan: ModelScan, slot: int, aliases: dict[int, list[int]], nearest: list[int]) -> list[Name]:
+    owner = scan.owner(slot)
     found: list[Name] = []
-    waiting: list[tuple[int, tuple[int, ...], str]] = [(owner, (owner, slot), reading.slot_name(slot, owner))]
+    waiting: list[tuple[int, tuple[int, ...], str]] = [(owner, (owner, slot), scan.slot_name(slot, owner))]
     while waiting and len(found) < MOST_PER_TENSOR:
         row, order, below = waiting.pop()
         target = nearest[row]
         while target >= 0 and len(found) < MOST_PER_TENSOR:
-            between = reading.path(row)[len(reading.path(target)) :].removeprefix(".")
+            between = scan.path(row)[len(scan.path(target)) :].removeprefix(".")
             suffix = paths.join(between, below)
             for alias in aliases[target]:
-                found.append(Name((alias, *order), paths.join(reading.path(alias), suffix)))
+                found.append(Name((alias, *order), paths.join(scan.path(alias), suffix)))
                 waiting.append((alias, (alias, *order), suffix))
-            target = nearest[reading.parents[target]] if target else -1
+            target = nearest[scan.parents[target]] if target else -1
     return found

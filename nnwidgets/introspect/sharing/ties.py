@@ -68,45 +68,45 @@ def ties(module: object) -> tuple[TieGroup, ...]:
         (TieGroup(id='A', kind='view', members=('0.weight', '1.weight'), shared_bytes=24),)
     """
     with no_torch_function(), gc_paused():
-        reading = read(module)
-        placement = place(reading)
-        return tie_groups(reading, placement, slot_groups(reading, placement))[0]
+        scan = read(module)
+        addresses = address_intervals(scan)
+        return tie_groups(scan, addresses, slot_groups(scan, addresses))[0]
 
 
-def place(reading: ModelScan, sizes: Sequence[int] | None = None) -> AddressIntervals:
-    """Where the tensors of a reading lie; what is no tensor has no bytes."""
-    values = reading.slot_values
-    if not reading.is_ordinary:
+def address_intervals(scan: ModelScan, sizes: Sequence[int] | None = None) -> AddressIntervals:
+    """Where the tensors of a scan lie; what is no tensor has no bytes."""
+    values = scan.slot_values
+    if not scan.is_ordinary:
         values = [value if is_tensor(value) else EMPTY for value in values]
-    return AddressIntervals(values, sizes, is_ordinary=reading.is_ordinary)
+    return AddressIntervals(values, sizes, is_ordinary=scan.is_ordinary)
 
 
-def slot_groups(reading: ModelScan, placement: AddressIntervals) -> list[SlotGroup]:
-    """Group the slots of a reading that have bytes in common, or hold the same object."""
-    shared = _same_objects(reading, placement)
-    for cluster in _meeting(placement):
-        shared += _compare(cluster, placement)
-    return [_group(reading, placement, members) for members in _connected(shared)]
+def slot_groups(scan: ModelScan, addresses: AddressIntervals) -> list[SlotGroup]:
+    """Group the slots of a scan that have bytes in common, or hold the same object."""
+    shared = _same_objects(scan, addresses)
+    for cluster in _meeting(addresses):
+        shared += _compare(cluster, addresses)
+    return [_group(scan, addresses, members) for members in _connected(shared)]
 
 
 def tie_groups(
-    reading: ModelScan, placement: AddressIntervals, groups: list[SlotGroup]
+    scan: ModelScan, addresses: AddressIntervals, groups: list[SlotGroup]
 ) -> tuple[tuple[TieGroup, ...], dict[int, str]]:
     """Give the groups their names, those through aliases included, and their letters; the second is by slot."""
-    aliased = names_through_aliases(reading)
+    aliased = names_through_aliases(scan)
     if not groups and not aliased:
         return (), {}
     grouped = {slot for group in groups for slot in group.slots} if aliased else set()
-    alone = [SlotGroup("object", (slot,), (), 0) for slot in aliased if slot not in grouped]
+    aliased_only = [SlotGroup("object", (slot,), (), 0) for slot in aliased if slot not in grouped]
     named: list[tuple[list[Name], TieKind, int, tuple[int, ...]]] = []
-    for group in (*groups, *alone):
-        names = [own_name(reading, slot) for slot in group.slots]
+    for group in (*groups, *aliased_only):
+        names = [own_name(scan, slot) for slot in group.slots]
         names += [name for slot in group.slots for name in aliased.get(slot, ())] if aliased else ()
         if len(names) > 1:
             shared_bytes = group.shared_bytes
             for slot in group.slots if aliased else ():
                 if slot in aliased:
-                    shared_bytes += placement.n_bytes(slot) - sum(s.n_bytes for s in group.shared if slot in s.slots)
+                    shared_bytes += addresses.n_bytes(slot) - sum(s.n_bytes for s in group.shared if slot in s.slots)
             named.append((sorted(names), group.kind, shared_bytes, group.slots))
     named.sort()
     made = tuple(
@@ -116,13 +116,13 @@ def tie_groups(
     return made, {slot: group.id for group, (_, _, _, slots) in zip(made, named, strict=True) for slot in slots}
 
 
-def _same_objects(reading: ModelScan, placement: AddressIntervals) -> list[Shared]:
+def _same_objects(scan: ModelScan, addresses: AddressIntervals) -> list[Shared]:
     """Tensors without an address tie only as objects."""
-    if 0 not in placement.starts:
+    if 0 not in addresses.starts:
         return []
     holders: dict[int, list[int]] = {}
-    values = reading.slot_values
-    without = [slot for slot, start in enumerate(islice(placement.starts, len(values))) if not start]
+    values = scan.slot_values
+    without = [slot for slot, start in enumerate(islice(addresses.starts, len(values))) if not start]
     if len(set(map(id, map(values.__getitem__, without)))) == len(without):
         return []
     for slot in without:
@@ -132,9 +132,9 @@ def _same_objects(reading: ModelScan, placement: AddressIntervals) -> list[Share
     return [Shared(tuple(slots), 0, whole=True) for slots in holders.values() if len(slots) > 1]
 
 
-def _meeting(placement: AddressIntervals) -> list[list[int]]:
+def _meeting(addresses: AddressIntervals) -> list[list[int]]:
     """Intervals on one device whose ranges of addresses hang together, two or more at a time."""
-    starts, ends = placement.starts, placement.ends
+    starts, ends = addresses.starts, addresses.ends
     firsts, lasts = starts, ends
     if 0 in starts:
         firsts, lasts = list(compress(starts, starts)), list(compress(ends, starts))
@@ -155,32 +155,32 @@ def _meeting(placement: AddressIntervals) -> list[list[int]]:
             clusters.append([order[index]])
         clusters[-1].append(order[index + 1])
         last = index
-    return [part for cluster in clusters for part in _by_device(cluster, placement)]
+    return [part for cluster in clusters for part in _by_device(cluster, addresses)]
 
 
-def _by_device(cluster: list[int], placement: AddressIntervals) -> list[list[int]]:
+def _by_device(cluster: list[int], addresses: AddressIntervals) -> list[list[int]]:
     """Equal addresses on different devices are not the same memory."""
     parts: dict[Any, list[int]] = {}
     for interval in cluster:
-        parts.setdefault(placement.device(placement.owner(interval)), []).append(interval)
+        parts.setdefault(addresses.device(addresses.owner(interval)), []).append(interval)
     return [part for part in parts.values() if len(part) > 1]
 
 
-def _compare(cluster: list[int], placement: AddressIntervals) -> list[Shared]:
+def _compare(cluster: list[int], addresses: AddressIntervals) -> list[Shared]:
     """What the tensors of a cluster have in common, byte for byte."""
     first = cluster[0]
-    start, end = placement.starts[first], placement.ends[first]
-    if not placement.pieces and all(
-        placement.starts[each] == start and placement.ends[each] == end for each in cluster
+    start, end = addresses.starts[first], addresses.ends[first]
+    if not addresses.pieces and all(
+        addresses.starts[each] == start and addresses.ends[each] == end for each in cluster
     ):
-        if not placement.owners:
+        if not addresses.owners:
             return [Shared(tuple(sorted(cluster)), end - start, whole=True)]
-        slots = tuple(sorted({placement.owner(each) for each in cluster}))
-        whole = all(placement.n_bytes(slot) == end - start for slot in slots)
+        slots = tuple(sorted({addresses.owner(each) for each in cluster}))
+        whole = all(addresses.n_bytes(slot) == end - start for slot in slots)
         return [Shared(slots, end - start, whole=whole)] if len(slots) > 1 else []
     sites: dict[tuple[int, byte_ranges.Dims, int], set[int]] = {}
     for interval in cluster:
-        start, dims, run, owner = placement.piece(interval)
+        start, dims, run, owner = addresses.piece(interval)
         sites.setdefault((start, dims, run), set()).add(owner)
     owners = list(sites.values())
     pieces = [byte_ranges.ByteRanges(*site, index) for index, site in enumerate(sites)]
@@ -190,7 +190,7 @@ def _compare(cluster: list[int], placement: AddressIntervals) -> list[Shared]:
         if len(having) > 1:
             together[tuple(sorted(having))] += n_bytes
     return [
-        Shared(slots, n_bytes, whole=all(placement.n_bytes(slot) == n_bytes for slot in slots))
+        Shared(slots, n_bytes, whole=all(addresses.n_bytes(slot) == n_bytes for slot in slots))
         for slots, n_bytes in together.items()
     ]
 
@@ -205,25 +205,25 @@ def _connected(shared: list[Shared]) -> list[list[Shared]]:
     return list(groups.values())
 
 
-def _group(reading: ModelScan, placement: AddressIntervals, shared: list[Shared]) -> SlotGroup:
+def _group(scan: ModelScan, addresses: AddressIntervals, shared: list[Shared]) -> SlotGroup:
     slots = tuple(sorted({slot for each in shared for slot in each.slots}))
     shared_bytes = sum(each.n_bytes for each in shared)
-    values = [reading.slot_values[slot] for slot in slots]
+    values = [scan.slot_values[slot] for slot in slots]
     kind: TieKind
     if all(value is values[0] for value in values):
         kind = "object"
     elif any(len(each.slots) < len(slots) or not each.whole for each in shared) and not _all_in_all(
-        placement, slots, shared
+        addresses, slots, shared
     ):
         kind = "overlap"
-    elif len({placement.geometry(slot) for slot in slots}) == 1:
+    elif len({addresses.geometry(slot) for slot in slots}) == 1:
         kind = "storage"
     else:
         kind = "view"
     return SlotGroup(kind, slots, tuple(shared), shared_bytes)
 
 
-def _all_in_all(placement: AddressIntervals, slots: tuple[int, ...], shared: list[Shared]) -> bool:
+def _all_in_all(addresses: AddressIntervals, slots: tuple[int, ...], shared: list[Shared]) -> bool:
     """Whether every slot has the same bytes, in however many components."""
     common = sum(each.n_bytes for each in shared if each.slots == slots)
-    return all(placement.n_bytes(slot) == common for slot in slots)
+    return all(addresses.n_bytes(slot) == common for slot in slots)

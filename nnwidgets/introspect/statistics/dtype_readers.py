@@ -33,7 +33,7 @@ def feed(data: torch.Tensor, accumulator: Accumulator, tick: Tick) -> int:
     """Take all of a plain tensor into an accumulator.
 
     Args:
-        data: As `readable.plain` gives it.
+        data: As `as_plain_tensor` gives it.
         accumulator: What takes it in.
         tick: Called after each block.
 
@@ -70,16 +70,16 @@ def _feed_strided(data: torch.Tensor, runs: Runs, accumulator: Accumulator, tick
     if data.dtype.is_complex:
         _feed_complex(data, runs, accumulator, tick)
     elif data.element_size() == 1 or (data.dtype in _HALVES and runs.n >= _WORTH_A_TABLE):
-        _feed_codes(data, runs, accumulator, tick, _decoded(data.dtype))
+        _feed_codes(data, runs, accumulator, tick, _decode_codes(data.dtype))
     else:
         work = torch.float32 if data.dtype in {torch.float32, torch.bfloat16, torch.float16} else torch.float64
         scratch = Scratch(_limit(data, work, runs.n), _computing_device(data), work)
         for block in blocks(data, runs, scratch.limit):
-            accumulator.add_block(_staged(block, scratch), scratch)
+            accumulator.add_block(_stage(block, scratch), scratch)
             tick(block.numel())
 
 
-def _staged(block: torch.Tensor, scratch: Scratch) -> torch.Tensor:
+def _stage(block: torch.Tensor, scratch: Scratch) -> torch.Tensor:
     """Return the block as one contiguous run of the scratch's dtype on its device."""
     if block.dtype is scratch.dtype and block.device == scratch.device and block.is_contiguous() and not block.is_neg():
         return block.view(-1)
@@ -116,7 +116,7 @@ def count_codes(data: torch.Tensor, runs: Runs, tick: Tick) -> torch.Tensor:
     return counter.counts()
 
 
-def _decoded(dtype: torch.dtype) -> torch.Tensor:
+def _decode_codes(dtype: torch.dtype) -> torch.Tensor:
     """Return what each code of an eight- or sixteen-bit dtype stands for, in the order `count_codes` counts them."""
     if dtype.itemsize == 1:
         codes = torch.arange(_CODES_8, dtype=torch.int16, device="cpu").to(torch.uint8)
@@ -138,15 +138,17 @@ def _feed_quantized(data: torch.Tensor, accumulator: Accumulator, tick: Tick) ->
 def _feed_affine(codes: torch.Tensor, scale: float, zero: float, accumulator: Accumulator, tick: Tick) -> None:
     runs = Runs.of(codes, keep_repeats=True)
     if codes.element_size() == 1:
-        accumulator.add_table(_dequantized(_decoded(codes.dtype), scale, zero), count_codes(codes, runs, tick).tolist())
+        accumulator.add_table(
+            _dequantize(_decode_codes(codes.dtype), scale, zero), count_codes(codes, runs, tick).tolist()
+        )
         return
     scratch = Scratch(_limit(codes, torch.float64, runs.n), _computing_device(codes), torch.float64)
     for block in blocks(codes, runs, scratch.limit):
-        accumulator.add_block(_dequantized(_staged(block, scratch), scale, zero), scratch)
+        accumulator.add_block(_dequantize(_stage(block, scratch), scale, zero), scratch)
         tick(block.numel())
 
 
-def _dequantized(codes: torch.Tensor, scale: float, zero: float) -> torch.Tensor:
+def _dequantize(codes: torch.Tensor, scale: float, zero: float) -> torch.Tensor:
     """Return what codes stand for, rounded as ``Tensor.dequantize`` does: in float32."""
     return codes.float().sub_(zero).mul_(scale).double()
 

@@ -18,7 +18,7 @@ _LEAST_EXPONENT = -1074
 _WIDEST = math.ldexp(1.0 - 2.0**-53, 1023) * 2.0
 
 
-def checked_bins(bins: object) -> int:
+def check_bins(bins: object) -> int:
     """Return ``bins`` where a histogram can have so many.
 
     Raises:

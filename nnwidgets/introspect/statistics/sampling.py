@@ -14,7 +14,7 @@ from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, plain_torc
 from nnwidgets.introspect.statistics.accumulator import Accumulator
 from nnwidgets.introspect.statistics.blocks import Runs
 from nnwidgets.introspect.statistics.dtype_readers import feed, quantized_codes, stored_values
-from nnwidgets.introspect.statistics.histogram import checked_bins
+from nnwidgets.introspect.statistics.histogram import check_bins
 
 SAMPLE_SIZE = 65_536
 _RUN_LENGTH = 64
@@ -38,7 +38,7 @@ def sampled_stats(tensor: torch.Tensor, *, bins: int = 64) -> TensorStats:
         >>> sampled_stats(torch.zeros(10)).is_exact
         True
     """
-    bins = checked_bins(bins)
+    bins = check_bins(bins)
     data = as_plain_tensor(tensor)
     accumulator = Accumulator(bins)
     with plain_torch():
@@ -50,7 +50,7 @@ def sample(data: torch.Tensor, size: int = SAMPLE_SIZE) -> torch.Tensor:
     """Return at most ``size`` elements of a plain tensor as a one-dimensional tensor on the CPU.
 
     Args:
-        data: As `readable.plain` gives it.
+        data: As `as_plain_tensor` gives it.
         size: Most elements to read; a tensor of no more is returned whole, in some order.
 
     Returns:

@@ -13,7 +13,7 @@ from nnwidgets.introspect.safe_access.objects import no_torch_function
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, plain_torch, torch_attribute
 from nnwidgets.introspect.statistics.accumulator import Accumulator
 from nnwidgets.introspect.statistics.dtype_readers import feed
-from nnwidgets.introspect.statistics.histogram import checked_bins
+from nnwidgets.introspect.statistics.histogram import check_bins
 from nnwidgets.introspect.statistics.sampling import sampled_stats
 from nnwidgets.introspect.statistics.threads import single_thread
 
@@ -86,7 +86,7 @@ def exact_stats(
         3 of 3
         1.7320508075688772
     """
-    bins = checked_bins(bins)
+    bins = check_bins(bins)
     data = as_plain_tensor(tensor)
     total = data.numel()
     done, due = 0, time.monotonic() + _SECONDS_BETWEEN_REPORTS

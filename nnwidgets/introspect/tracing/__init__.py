@@ -1,1 +1,10 @@
-"""."""
+"""A forward pass call by call, after which the model is as it was.
+
+Start at `trace.trace`: it notes the state, hooks every module, runs the forward, puts the state back.
+
+    trace.py    the pass: what is called, what raised, what was never called
+    hooks.py    each call of a module noted while the forward runs
+    shapes.py   the tensors that go in and come out, told by shape and dtype
+    flops.py    every operator below the modules: its floating-point operations, its writes
+    restore.py  what a forward may change in a model, put back
+"""

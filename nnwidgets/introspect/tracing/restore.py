@@ -261,7 +261,7 @@ def _held_undo(generator: torch.Generator) -> _Undo:
 
 
 @contextlib.contextmanager
-def untouched(module: nn.Module) -> Iterator[None]:
+def restore_on_exit(module: nn.Module) -> Iterator[None]:
     """Put everything back at the end that a forward, or a tool that runs one, may change.
 
     That is what `trace` puts back (bytes, versions, gradients, training flags, random generators), and the attributes
@@ -269,13 +269,13 @@ def untouched(module: nn.Module) -> Iterator[None]:
 
     Example:
         >>> net = nn.BatchNorm1d(2)
-        >>> with untouched(net):
+        >>> with restore_on_exit(net):
         ...     net.eval().note = "seen"
         >>> net.training, hasattr(net, "note")
         (True, False)
     """
-    reading = read(module)
-    distinct = [found for row, found in enumerate(reading.modules) if row not in reading.first_met]
+    scan = read(module)
+    distinct = [found for row, found in enumerate(scan.modules) if row not in scan.first_met]
     attributes = [_Attributes(instance_dict(found)) for found in distinct]
     state = ForwardState(distinct)
     try:

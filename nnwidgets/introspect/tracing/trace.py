@@ -71,19 +71,19 @@ def trace(module: nn.Module, /, *args: Any, **kwargs: Any) -> Trace:
         >>> trace(net, torch.rand(2, 21)).failed_at
         '0'
     """
-    reading = read(module)
-    _refuse_lazy(reading)
+    scan = read(module)
+    _refuse_lazy(scan)
     paths: dict[int, str] = {}
-    _name_modules(paths, reading)
+    _name_modules(paths, scan)
     state = ForwardState(
-        found for row, found in enumerate(reading.modules) if row not in reading.first_met and is_module(found)
+        found for row, found in enumerate(scan.modules) if row not in scan.first_met and is_module(found)
     )
     counter = OperatorCounter(state.before_write)
-    recorder = CallRecorder(counter, _synchronizers(reading))
+    recorder = CallRecorder(counter, _synchronizers(scan))
     failure: Exception | None = None
     began = ended = recorder.now()
     try:
-        with _uncompiled(reading), recorder.hooks(), counter:
+        with _without_compilation(scan), recorder.hooks(), counter:
             began = recorder.now()
             module(*args, **kwargs)
             ended = recorder.now()
@@ -99,7 +99,7 @@ def trace(module: nn.Module, /, *args: Any, **kwargs: Any) -> Trace:
     calls = recorder.calls(paths)
     failed_at = error = None
     if failure is not None:
-        failed_at, error = recorder.failed_at(failure, paths), _told(failure)
+        failed_at, error = recorder.failed_at(failure, paths), _error_text(failure)
     # The failure's traceback holds this frame, and through it the inputs: neither may hold the other on.
     failure = None
     recorder.forget()
@@ -107,22 +107,22 @@ def trace(module: nn.Module, /, *args: Any, **kwargs: Any) -> Trace:
         calls=calls,
         failed_at=failed_at,
         error=error,
-        unused=_unused(reading, {call.path for call in calls}),
+        unused=_unused_paths(scan, {call.path for call in calls}),
         seconds=ended - began,
         flops=None if counter.n_unknown or error is not None else counter.flops,
     )
 
 
-def _name_modules(paths: dict[int, str], reading: ModelScan) -> None:
-    for row, found in enumerate(reading.modules):
-        if row not in reading.first_met:
-            paths.setdefault(id(found), reading.path(row))
+def _name_modules(paths: dict[int, str], scan: ModelScan) -> None:
+    for row, found in enumerate(scan.modules):
+        if row not in scan.first_met:
+            paths.setdefault(id(found), scan.path(row))
 
 
-def _refuse_lazy(reading: ModelScan) -> None:
-    for slot, (_, value) in enumerate(reading.slots):
+def _refuse_lazy(scan: ModelScan) -> None:
+    for slot, (_, value) in enumerate(scan.slots):
         if value is not None and is_tensor(value) and is_a(value, _LAZY):
-            path = reading.slot_path(slot)
+            path = scan.slot_path(slot)
             raise InvalidTargetError(
                 f"{path} is lazy: a forward would create it, and a trace leaves the model as it was.",
                 path=path,
@@ -131,7 +131,7 @@ def _refuse_lazy(reading: ModelScan) -> None:
 
 
 @contextlib.contextmanager
-def _uncompiled(reading: ModelScan) -> Iterator[None]:
+def _without_compilation(scan: ModelScan) -> Iterator[None]:
     """Run compiled modules as they were written, so that their calls can be seen."""
     eval_frame = sys.modules.get("torch._dynamo.eval_frame")
     set_stance = getattr(torch.compiler, "set_stance", None)
@@ -139,22 +139,22 @@ def _uncompiled(reading: ModelScan) -> Iterator[None]:
         yield
         return
     with set_stance("force_eager"), contextlib.ExitStack() as stack:
-        if any(is_a(module, eval_frame.OptimizedModule) for module in reading.modules):
+        if any(is_a(module, eval_frame.OptimizedModule) for module in scan.modules):
             stack.enter_context(warnings.catch_warnings())
             warnings.filterwarnings("ignore", "Using `torch.compile.module.` when there are global hooks")
         yield
 
 
-def _synchronizers(reading: ModelScan) -> list[Callable[[], None]]:
+def _synchronizers(scan: ModelScan) -> list[Callable[[], None]]:
     """Return one function for each kind of device in use, that waits until it has done what it was given."""
-    kinds = {value.device.type for _, value in reading.slots if value is not None and is_tensor(value)}
+    kinds = {value.device.type for _, value in scan.slots if value is not None and is_tensor(value)}
     backends = {"cuda": torch.cuda, "xpu": torch.xpu, "mps": torch.mps}
     if torch.cuda.is_available() and torch.cuda.is_current_stream_capturing():
         return []
     return [backend.synchronize for kind, backend in backends.items() if kind in kinds]
 
 
-def _told(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     try:
         message = str(error)
     except Exception:  # noqa: BLE001 - an exception class's own __str__ can do anything
@@ -163,22 +163,22 @@ def _told(error: Exception) -> str:
     return told if len(told) <= _ERROR_LIMIT else f"{told[: _ERROR_LIMIT - 1]}…"
 
 
-def _unused(reading: ModelScan, called: set[str]) -> tuple[str, ...]:
+def _unused_paths(scan: ModelScan, called: set[str]) -> tuple[str, ...]:
     """Return modules that could have been called and weren't, nor anything below them."""
-    ends = reading.ends()
-    n_rows = len(reading.modules)
-    was_called = [row not in reading.first_met and reading.path(row) in called for row in range(n_rows)]
+    ends = scan.ends()
+    n_rows = len(scan.modules)
+    was_called = [row not in scan.first_met and scan.path(row) in called for row in range(n_rows)]
     n_called = [0, *itertools.accumulate(was_called)]
     unused: list[str] = []
     row = 0
     while row < n_rows:
-        module = reading.modules[row]
+        module = scan.modules[row]
         n_inside = n_called[ends[row]] - n_called[row + 1]
         if _hides_calls(module) and not n_inside:
             row = ends[row]
             continue
-        if not (n_inside or was_called[row] or row in reading.first_met) and _is_callable(module):
-            unused.append(reading.path(row))
+        if not (n_inside or was_called[row] or row in scan.first_met) and _is_callable(module):
+            unused.append(scan.path(row))
         row += 1
     return tuple(unused)
 

@@ -47,7 +47,7 @@ class Command:
         number: Which change ``code`` is asked for; None for all.
         flags: The options without a value that are given.
         files: Files or folders, as written; for ``diff``, either side.
-        renames: Each ``--rename``: a name in the file, and what it is in the model.
+        renames: Each ``--rename``: a name or pattern in the file, and what it is in the model.
         optimizer: ``--optimizer``, as written.
         shard_bytes: ``--shards``, or None.
     """
@@ -66,7 +66,7 @@ class Command:
     number: int | None = None
     flags: frozenset[str] = field(default=frozenset())
     files: tuple[str, ...] = ()
-    renames: tuple[tuple[str, str], ...] = ()
+    renames: tuple[tuple[str | re.Pattern[str], str], ...] = ()
     optimizer: str = ""
     shard_bytes: int | None = None
 

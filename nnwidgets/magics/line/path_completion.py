@@ -18,7 +18,7 @@ from nnwidgets.introspect.safe_access.scan import read
 _GLOB = frozenset("*?")
 
 
-def targets(module: Any, typed: str, *, tensors: bool, classes: bool = False) -> Iterator[str]:
+def target_completions(module: Any, typed: str, *, tensors: bool, classes: bool = False) -> Iterator[str]:
     """Ways to go on from what is typed of a target.
 
     These are the paths up to the end of the component being typed; without any, classes and ``Class.tensor``; and
@@ -33,7 +33,7 @@ def targets(module: Any, typed: str, *, tensors: bool, classes: bool = False) ->
     Example:
         >>> from torch import nn
         >>> net = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
-        >>> list(targets(net, "0.", tensors=True)), list(targets(net, "Lin", tensors=True))
+        >>> list(target_completions(net, "0.", tensors=True)), list(target_completions(net, "Lin", tensors=True))
         (['0.weight', '0.bias'], ['Linear'])
     """
     if _GLOB & set(typed):

@@ -44,7 +44,7 @@ def _parse_files(command: Command, words: list[str], *, least: int, most: int, o
     return replace(command, files=tuple(map(unquote, words)))
 
 
-def _read_rename(text: str) -> tuple[str, str]:
+def _read_rename(text: str) -> tuple[str | re.Pattern[str], str]:
     text = unquote(text)
     if text.startswith(_PATTERN):
         old, equals, new = text.rpartition("=")
@@ -56,7 +56,13 @@ def _read_rename(text: str) -> tuple[str, str]:
             f"--rename {cut(text)} is not old=new, such as out=output, module.= or re:^h(\\d+)=layers.\\1; old is the "
             "name in the file."
         )
-    return unquote(parts[0]), unquote(parts[1])
+    old, new = map(unquote, parts)
+    if not old.startswith(_PATTERN):
+        return old, new
+    try:
+        return re.compile(old.removeprefix(_PATTERN)), new
+    except re.error as error:
+        raise LineError(f"--rename {cut(old)}: no regular expression ({error}).") from None
 
 
 def _read_size(text: str) -> int:
@@ -113,7 +119,7 @@ def _run_load(request: Request) -> Document:
             raise LineError(f"%nn load: {cut(command.model)} holds no model, so options have no meaning.")
         request.shell.push({command.model: checkpoint.read(file)})
         return (Note(f"{inert(command.model, 80)} is now what {inert(file, 80)} holds."),)
-    rename = _renames(command)
+    rename = dict(command.renames) or None
     if "--dry-run" in command.flags:
         plan = checkpoint.plan(value, file, rename=rename)
         return pages.plan_page(plan, next_step=_next_step(command, plan))
@@ -142,19 +148,6 @@ def _resolve_destination(command: Command, namespace: Mapping[str, Any]) -> Any:
         f"{inert(name, 80)} is of type {type_name(type(value))}, expected a model, or a variable that holds a tensor, "
         f"a list, a dict or nothing. Usage: {LOAD.line}"
     )
-
-
-def _renames(command: Command) -> dict[Any, str] | None:
-    renames: dict[Any, str] = {}
-    for old, new in command.renames:
-        if old.startswith(_PATTERN):
-            try:
-                renames[re.compile(old.removeprefix(_PATTERN))] = new
-            except re.error as error:
-                raise LineError(f"--rename {cut(old)}: no regular expression ({error}).") from None
-        else:
-            renames[old] = new
-    return renames or None
 
 
 def _resolve_optimizer(command: Command, value: Any, namespace: Mapping[str, Any]) -> Any:

@@ -79,17 +79,17 @@ def _run(request: Request) -> Document:
 
 def _require_order(command: Command) -> None:
     """Notice an initializer before its target."""
+    if not _is_initializer(command.how) and _is_initializer(command.target):
+        line = " ".join(inert(word, 80) for word in (command.model, command.how, command.target))
+        raise LineError(f"%nn init: the target comes before the initializer: %nn init {line}")
+
+
+def _is_initializer(name: str) -> bool:
     try:
-        get_initializer(command.how)
+        get_initializer(name)
     except InitializerError:
-        try:
-            get_initializer(command.target)
-        except InitializerError:
-            return
-        raise LineError(
-            f"%nn init: the target comes before the initializer: %nn init {inert(command.model, 80)} "
-            f"{inert(command.how, 80)} {inert(command.target, 80)}"
-        ) from None
+        return False
+    return True
 
 
 def _parameters(command: Command) -> dict[str, Any]:

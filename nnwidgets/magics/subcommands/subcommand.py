@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from nnwidgets.magics.line.grammar import Candidate, Command, LineError, require_at_most
-from nnwidgets.magics.line.path_completion import targets
+from nnwidgets.magics.line.path_completion import target_completions
 from nnwidgets.magics.resolve import resolve_model
 from nnwidgets.text.document import Block, Code, Document, Note, Title
 
@@ -45,7 +45,7 @@ class Request:
         Raises:
             LineError: What the line names is none.
         """
-        return resolve_model(self.command.model, self.namespace).module
+        return resolve_model(self.command.model, self.namespace)
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class TypedLine:
     def module(self) -> nn.Module | None:
         """The live model, if one is named."""
         try:
-            return resolve_model(self.words[0], self.namespace).module if self.words else None
+            return resolve_model(self.words[0], self.namespace) if self.words else None
         except LineError:
             return None
 
@@ -85,11 +85,11 @@ def complete_nothing(_typed: TypedLine) -> Iterator[Candidate]:
 def complete_target(
     typed: TypedLine, *, tensors: bool, classes: bool = False, is_repeated: bool = False
 ) -> Iterator[Candidate]:
-    """Offer paths, globs and classes below the model, in quotes where they need them; see `targets`."""
+    """Offer paths, globs and classes below the model, in quotes where they need them; see `target_completions`."""
     if typed.module is None or (len(typed.words) > 1 and not is_repeated):
         return
     target = typed.last.removeprefix('"')
-    for path in targets(typed.module, target, tensors=tensors, classes=classes):
+    for path in target_completions(typed.module, target, tensors=tensors, classes=classes):
         needs_quotes = target != typed.last or any(map(str.isspace, path))
         yield Candidate(f'"{path}"' if needs_quotes else path, "path")
 

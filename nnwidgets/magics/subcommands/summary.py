@@ -17,7 +17,7 @@ from nnwidgets.introspect.tracing.trace import trace
 from nnwidgets.magics.line.grammar import Candidate, InputSize, LineError, cut
 from nnwidgets.magics.subcommands.subcommand import Option, Subcommand, TypedLine
 from nnwidgets.magics.subcommands.torchinfo_table import DeclinedError, torchinfo_table
-from nnwidgets.text.document import Document, Note, Written
+from nnwidgets.text.document import Document, Note, Preformatted
 from nnwidgets.text.pages.model import shapes_text
 from nnwidgets.text.pages.summary_table import DEFAULT_DEPTH, summary_table
 
@@ -57,7 +57,7 @@ def summary_page(module: nn.Module, sizes: Sequence[InputSize], *, depth: int | 
         said = f"nnwidgets' own table: torchinfo {declined}."
     else:
         said = "torchinfo's table; the model is as it was before."
-    return (Written(_first_lines(made)), Note(said))
+    return (Preformatted(_first_lines(made)), Note(said))
 
 
 def _trace(module: nn.Module, inputs: Sequence[torch.Tensor]) -> Trace:

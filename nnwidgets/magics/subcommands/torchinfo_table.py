@@ -15,7 +15,7 @@ from torch import nn
 
 from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.safe_access.objects import instance_dict, reason, type_mro, type_name
-from nnwidgets.introspect.tracing.restore import untouched
+from nnwidgets.introspect.tracing.restore import restore_on_exit
 
 _MOST_STEPS = 200_000
 _MOST_LEVELS = 100
@@ -55,7 +55,7 @@ def torchinfo_table(
 
     cached = dict(engine._cached_forward_pass)  # noqa: SLF001 - it would keep the model alive
     try:
-        with untouched(module):
+        with restore_on_exit(module):
             statistics = torchinfo.summary(
                 module, input_data=list(inputs) or None, depth=depth, verbose=0, device=None if inputs else "meta"
             )

@@ -12,7 +12,7 @@ from torch import nn
 
 from nnwidgets.errors import NNWidgetsError
 from nnwidgets.formatting import inert, shape_text
-from nnwidgets.introspect.module_tree.expressions import expression_for, is_identifier
+from nnwidgets.introspect.module_tree.expressions import expression_for
 from nnwidgets.introspect.module_tree.nodes import ModuleNode
 from nnwidgets.introspect.records import TensorEntry, TieGroup
 from nnwidgets.introspect.safe_access.lookup import Lookup
@@ -89,7 +89,7 @@ def answer_inspect(session: Session, body: Mapping[str, Any], job: Job) -> Inspe
         "tie": tie_body(index, lookup, group, path) if group is not None else None,
         "ties_inside": [tie_body(index, lookup, each, None) for each in inside],
         "findings": [finding_body(finding) for finding in found[:_MAX_FINDINGS]],
-        "code": code_lines(session.module, session.variable, path, entry.role if entry is not None else None),
+        "code": code_lines(session.module, session.code_name, path, entry.role if entry is not None else None),
         "siblings": _siblings(index, number, path),
         "tensor": _tensor_facts(live) if live is not None else None,
         "module": _module_facts(index, number, lookup.get(path)) if live is None else None,
@@ -266,12 +266,12 @@ def _doc(kind: type) -> str:
 _MAX_CODE = 20_000
 
 
-def code_lines(module: nn.Module, name: str | None, path: str, role: str | None) -> list[CodeLine]:
+def code_lines(module: nn.Module, variable: str, path: str, role: str | None) -> list[CodeLine]:
     """Return Python for the module or tensor at ``path``.
 
     Args:
         module: The model.
-        name: The variable that holds it; ``model`` stands for it where there is none.
+        variable: What pasted code calls it.
         path: A path of the tree.
         role: The tensor's role, or None for a module.
 
@@ -280,7 +280,6 @@ def code_lines(module: nn.Module, name: str | None, path: str, role: str | None)
         >>> [line["code"] for line in code_lines(net, "net", "0.weight", "parameter")]
         ['net[0].weight', 'net.get_parameter("0.weight")', 'net[0].weight.grad']
     """
-    variable = name if is_identifier(name) else "model"
     spelling = expression_for(module, variable, path)
     if spelling is None or len(spelling.code) > _MAX_CODE:
         return []

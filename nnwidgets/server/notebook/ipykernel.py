@@ -1,4 +1,4 @@
-"""What the running kernel tells: which cell runs, when one has run, and where a comm's messages go."""
+"""What the running kernel tells comms and views: which cell runs, when one has run, where a comm's messages go."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Cell(NamedTuple):
     run: str
 
 
-def current() -> Any | None:
+def running_kernel() -> Any | None:
     """Return the running Jupyter kernel, or None outside of one; nothing is imported to find out."""
     ipykernel = sys.modules.get("ipykernel.kernelbase")
     if ipykernel is None or not ipykernel.Kernel.initialized():
@@ -32,7 +32,7 @@ def current() -> Any | None:
 
 def cell_now() -> Cell | None:
     """Return the cell that is being run, or None where none is."""
-    kernel = current()
+    kernel = running_kernel()
     if kernel is None:
         return None
     request = kernel.get_parent("shell")
@@ -63,23 +63,23 @@ _RUNNING = threading.Event()
 
 def after_each_cell(callback: Callable[[], None]) -> Callable[[], None]:
     """Call the bound method ``callback`` after each cell, as long as its object lives; return what stops it."""
-    kernel = current()
+    kernel = running_kernel()
     shell = getattr(kernel, "shell", None)
     if shell is None:
         return lambda: None
     _watch_cells(shell)
     method = weakref.WeakMethod(callback)
 
-    def ran(*_: object) -> None:
+    def call_back(*_: object) -> None:
         live = method()
         if live is not None:
             live()
 
     def stop() -> None:
-        if ran in shell.events.callbacks["post_run_cell"]:
-            shell.events.unregister("post_run_cell", ran)
+        if call_back in shell.events.callbacks["post_run_cell"]:
+            shell.events.unregister("post_run_cell", call_back)
 
-    shell.events.register("post_run_cell", ran)
+    shell.events.register("post_run_cell", call_back)
     return stop
 
 

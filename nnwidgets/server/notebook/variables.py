@@ -1,11 +1,14 @@
-"""The notebook's variables, looked at by identity and type alone: no attribute of a user's object is touched."""
+"""The notebook's variables, looked at by identity and type alone: no attribute of a user's object is touched.
+
+Requests name models by them, and code to paste calls models and optimizers as they do.
+"""
 
 from __future__ import annotations
 
 import itertools
 import sys
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import nn
@@ -43,6 +46,11 @@ def name_of(value: object, *namespaces: Mapping[str, Any]) -> str | None:
             if held is value and is_users_name(name):
                 return name
     return None
+
+
+def optimizer_name(live: Sequence[Optimizer]) -> str:
+    """Return what pasted code calls the first of the live optimizers."""
+    return (live and name_of(live[0], notebook())) or "optimizer"
 
 
 class Identities:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from nnwidgets.errors import NNWidgetsError
-from nnwidgets.introspect.patterns import match
 from nnwidgets.introspect.records import TensorEntry
 from nnwidgets.server.rows.tree_index import TreeIndex, is_frozen
 from nnwidgets.wire.schema.tree import ChipCounts
@@ -85,7 +84,7 @@ def chip_counts(index: TreeIndex) -> ChipCounts:
 
 
 def _target_rows(index: TreeIndex, target: str) -> tuple[set[int], set[int]]:
-    found = match(index.tree, target, words=False)
+    found = index.matcher.match(target, words=False)
     nodes = {index.number[node.path] for node in found.nodes}
     tensors = {index.tensor_at[entry.path] for entry in found.tensors if entry.path in index.tensor_at}
     for entry in found.tensors:

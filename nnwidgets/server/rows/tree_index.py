@@ -19,6 +19,7 @@ from nnwidgets.errors import PathNotFoundError
 from nnwidgets.introspect import paths
 from nnwidgets.introspect.module_tree.folding import Alikes, only_run
 from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
+from nnwidgets.introspect.patterns import PatternMatcher
 from nnwidgets.introspect.records import Finding, Severity, TensorEntry, TieGroup
 
 _Join = Callable[[int, int], int]
@@ -134,6 +135,11 @@ class TreeIndex:
         if found is None:
             raise PathNotFoundError.among(path, [*self.number, *self.tensor_at])
         return found
+
+    @cached_property
+    def matcher(self) -> PatternMatcher:
+        """What tells which rows a filter's words mean."""
+        return PatternMatcher(self.tree)
 
     def tie(self, entry: TensorEntry) -> str | None:
         """Return the letter that ``entry`` wears: its group's, unless the rows say that tie already.

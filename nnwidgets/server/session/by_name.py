@@ -1,4 +1,4 @@
-"""Sessions by the name of a variable, for requests that come from no widget."""
+"""Sessions by the name of a variable, for requests that come from no widget: those of `comm` and `handle`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Holding a user's object no longer than the user wants it."""
+"""Holding a user's object no longer than the user wants it: how a session holds its model and its optimizers."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""One view of one live model: what was read of it, and how stale that is."""
+"""One view of one live model: what was read of it, and how stale that is. All handlers ask one."""
 
 from __future__ import annotations
 
-import keyword
 import logging
 import threading
 import time
@@ -18,6 +17,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from nnwidgets.introspect.checks import data_findings, structural_findings, worst_first
+from nnwidgets.introspect.module_tree.expressions import is_identifier
 from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.module_tree.tree import tree
 from nnwidgets.introspect.optimizers import optimizers_holding
@@ -97,7 +97,7 @@ class Session:
         self._is_checking = False
         self._trace: Trace | None = None
         self.trace_marks = TraceMarks(None)
-        self.previewed: dict[tuple[str, int | None], TensorStats] = {}
+        self.preview_stats: dict[tuple[str, int | None], TensorStats] = {}
         self.file_cache = FileCache()
         self._windows_shown: deque[list[str]] = deque(maxlen=_WINDOWS_KEPT)
         _SESSIONS.append(weakref.ref(self, _SESSIONS.remove))
@@ -124,14 +124,13 @@ class Session:
     @property
     def code_name(self) -> str:
         """What pasted code calls the model."""
-        name = self.variable
-        return name if name is not None and name.isidentifier() and not keyword.iskeyword(name) else "model"
+        return self.variable if is_identifier(self.variable) else "model"
 
     def optimizers(self) -> list[Optimizer]:
         """The live optimizers of the model: those passed, then those in the notebook's variables."""
-        return optimizers_holding(self.module, [*self._passed(), *optimizers().values()])
+        return optimizers_holding(self.module, [*self._passed_optimizers(), *optimizers().values()])
 
-    def _passed(self) -> list[Any]:
+    def _passed_optimizers(self) -> list[Any]:
         return [optimizer for held in self._optimizers if (optimizer := held.get()) is not None]
 
     def close(self) -> None:
@@ -151,7 +150,7 @@ class Session:
         self._flats = OrderedDict()
         self._findings = self._of_data = ()
         self._trace, self.trace_marks = None, TraceMarks(None)
-        self.previewed = {}
+        self.preview_stats = {}
         self.file_cache.clear()
 
     # ---- what was read ----
@@ -268,7 +267,7 @@ class Session:
         checked, began = self._n_trees, time.monotonic()
         reading = read(self.module)
         name = self.variable or "net"
-        found = structural_findings(reading, name=name, optimizers=self._passed())
+        found = structural_findings(reading, name=name, optimizers=self._passed_optimizers())
         self._take_findings(worst_first((*found, *self._of_data)))
         self._of_data = data_findings(reading, name=name, cancelled=lambda: cancelled() or self.model_or_none is None)
         every = worst_first((*found, *self._of_data))

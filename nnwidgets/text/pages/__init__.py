@@ -1,1 +1,9 @@
-"""."""
+"""What there is to say of each record, one document each.
+
+Start at `model.tree_page`.
+
+    model.py          a tree, a tensor, a module, ties, findings, a trace
+    changes.py        a change, a history, the code of either
+    checkpoints.py    what is in a file or folder, plans, loads, saves, differences
+    summary_table.py  a table in torchinfo's columns
+"""

@@ -42,7 +42,7 @@ def change_page(change: Change, *, name: str | None = None, outcome: Outcome = "
         blocks.append(_flags(change, is_undone=outcome == "undone"))
     elif change.paths:
         blocks.append(_numbers(change, is_undone=outcome == "undone"))
-    blocks += [Note(_tied(of_one, ties), "note") for of_one, ties in _by_owner(change).items()]
+    blocks += [Note(_tie_text(of_one, ties), "note") for of_one, ties in _by_owner(change).items()]
     if outcome != "undone":
         blocks += [Note(warning, "warning") for warning in change.warnings]
     if change.is_preview:
@@ -147,7 +147,7 @@ def _by_owner(change: Change) -> dict[str, list[Tie]]:
     return found
 
 
-def _tied(of: str, ties: list[Tie]) -> str:
+def _tie_text(of: str, ties: list[Tie]) -> str:
     names = ", ".join(f"{tie.path} ({_SAME.get(tie.relation, tie.relation)})" for tie in ties[:_MOST_NAMES])
     more = f" and {exact_count(len(ties) - _MOST_NAMES)} more" if len(ties) > _MOST_NAMES else ""
     return f"{of} is tied, so these change with it: {names}{more}."

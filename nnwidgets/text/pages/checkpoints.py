@@ -69,14 +69,14 @@ def index_page(index: CheckpointIndex) -> Document:
         facts.append(("other tensors", exact_count(len(index.rest))))
     facts += [(key, value) for key, value in list(index.metadata.items())[:_MOST_VALUES]]
     blocks: list[Block] = [Title(PurePath(index.path).name, "checkpoint"), Facts(tuple(facts))]
-    rows = tuple(_stored(each) for each in (index.tensors or index.rest)[:MOST_ROWS])
+    rows = tuple(_stored_row(each) for each in (index.tensors or index.rest)[:MOST_ROWS])
     n_more = max(0, len(index.tensors or index.rest) - MOST_ROWS)
     if rows:
         blocks.append(Table(("name", "shape", "dtype", "size", "tie"), rows, right=(3,), n_more=n_more))
     values = list(index.values.items())[:_MOST_VALUES]
     if values:
         blocks.append(Facts(tuple(values)))
-    blocks += [Note(_tied(group.id, group.members), "note") for group in index.ties[:_MOST_TIES]]
+    blocks += [Note(_tie_text(group.id, group.members), "note") for group in index.ties[:_MOST_TIES]]
     blocks += [Note(each, "warning") for each in index.departures]
     return tuple(blocks)
 
@@ -87,7 +87,7 @@ def folder_page(listing: Listing) -> Document:
     n_other = len(listing.entries) - len(shown) + listing.n_more
     blocks: list[Block] = [Title(listing.path, "folder")]
     if shown:
-        rows = tuple(_listed(each) for each in shown[:MOST_ROWS])
+        rows = tuple(_listing_row(each) for each in shown[:MOST_ROWS])
         n_more = max(0, len(shown) - MOST_ROWS)
         blocks.append(Table(("name", "what", "tensors", "size", "changed"), rows, right=(2, 3), n_more=n_more))
     files = "file" if n_other == 1 else "files"
@@ -178,17 +178,17 @@ def _tensors(n: int) -> str:
     return f"{exact_count(n)} {'tensor' if n == 1 else 'tensors'}"
 
 
-def _stored(tensor: StoredTensor) -> tuple[str, ...]:
+def _stored_row(tensor: StoredTensor) -> tuple[str, ...]:
     layout = "" if tensor.layout == "strided" else f" {tensor.layout}"
     size = short_bytes(tensor.size_bytes)
     return tensor.name, shape_text(tensor.shape), tensor.dtype + layout, size, tensor.tie or ""
 
 
-def _tied(letter: str, members: Sequence[str]) -> str:
+def _tie_text(letter: str, members: Sequence[str]) -> str:
     return f"{letter}: {some(members, _MOST_MEMBERS)} share bytes in the file."
 
 
-def _listed(each: Listed) -> tuple[str, ...]:
+def _listing_row(each: Listed) -> tuple[str, ...]:
     is_folder = each.kind == "folder"
     what = {"folder": "folder", "refused": "refused"}.get(each.kind, str(each.format))
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(each.modified))

@@ -52,10 +52,10 @@ def summary_table(tree: ModuleTree, trace: Trace | None = None, *, depth: int = 
             continue
         shape = shapes.get(node.path, "--") if shapes is not None else ""
         rows.append((_layer(node, level, seen_at[level]), shape, _n_params(node, frozen, at_limit=level == depth)))
-    return _laid_out(rows, n_more, tree, trace)
+    return _lay_out(rows, n_more, tree, trace)
 
 
-def _laid_out(rows: list[tuple[str, str, str]], n_more: int, tree: ModuleTree, trace: Trace | None) -> str:
+def _lay_out(rows: list[tuple[str, str, str]], n_more: int, tree: ModuleTree, trace: Trace | None) -> str:
     widest = max(len(name) for name, _, _ in rows)
     first = max(_FIRST_WIDTH, -(-(widest + 1) // _STEP) * _STEP)
     with_shapes = trace is not None

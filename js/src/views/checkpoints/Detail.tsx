@@ -91,7 +91,7 @@ export function Detail({ store, name, alive }: DetailProps) {
                 {t(label)}
               </button>
             ))}
-            <bdi class="nnw-dim nnw-file-title" title={path}>
+            <bdi class="nnw-dim nnw-file-title nnw-ellipsis" title={path}>
               {file}
             </bdi>
           </div>

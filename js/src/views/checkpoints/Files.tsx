@@ -169,7 +169,7 @@ function File({ id, entry, isItself, isSelected, isActive, badge, refusal, top, 
       onClick={onPick}
     >
       {isItself ? <Icon name="box" /> : <StatusMark name={kind} />}
-      <bdi class="nnw-file-name">{isItself ? t("This folder, as one checkpoint") : name}</bdi>
+      <bdi class="nnw-file-name nnw-ellipsis">{isItself ? t("This folder, as one checkpoint") : name}</bdi>
       <span class="nnw-dim" title={size_bytes === null ? undefined : exactBytes(size_bytes)}>
         {size_bytes === null ? "" : bytesText(size_bytes)}
       </span>

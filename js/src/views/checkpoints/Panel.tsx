@@ -54,7 +54,7 @@ export function Panel({ client, changes, name, alive, onClose }: PanelProps) {
       }}
     >
       <div class="nnw-toolbar" role="group" aria-label={t("Checkpoints")}>
-        <button ref={back} type="button" class="nnw-button nnw-quiet-button" onClick={onClose}>
+        <button ref={back} type="button" class="nnw-button nnw-button-quiet" onClick={onClose}>
           <Icon name="back" /> {t("Model")}
         </button>
         <h2 class="nnw-title">{t("Checkpoints")}</h2>

@@ -96,7 +96,7 @@ export function SaveForm({ store, name, alive, onDone }: SaveFormProps) {
             setTaken(false);
           }}
         />
-        <button type="submit" class="nnw-button nnw-go" disabled={!alive || isBusy || problem !== null}>
+        <button type="submit" class="nnw-button nnw-primary" disabled={!alive || isBusy || problem !== null}>
           {t("Save")}
         </button>
         <button type="button" class="nnw-button" disabled={isBusy} onClick={onDone}>

@@ -102,7 +102,7 @@ function ChangedTensorLine({ tensor, isShown, onShow, alive, onNavigate }: Chang
       ) : (
         <button
           type="button"
-          class="nnw-link"
+          class="nnw-link nnw-ellipsis"
           title={t("Show {0} above", path)}
           aria-pressed={isShown}
           onClick={onShow}

@@ -66,7 +66,7 @@ export function HistoryBar({ changes, alive, children, onLeave }: HistoryBarProp
       <div class="nnw-bar">
         {button("undo", "u", history?.undo ?? null)}
         {button("redo", "Shift+U", history?.redo ?? null)}
-        <span class="nnw-last">
+        <span class="nnw-last nnw-ellipsis">
           {isLogOpen && history !== null ? (
             t("undo holds {0} of {1}", bytesText(history.kept_bytes), bytesText(history.budget_bytes))
           ) : last === undefined ? (

@@ -37,7 +37,7 @@ function Line({ entry }: { readonly entry: HistoryEntry }) {
     >
       <span class="nnw-dim">{timeText(time)}</span>
       <Icon name={state === "undone" ? "redo" : warnings.length > 0 ? "warning" : "check"} />
-      <span class="nnw-what">
+      <span class="nnw-what nnw-ellipsis">
         <bdi>{label}</bdi>
         {label.startsWith(paths[0] ?? " ") ? null : (
           <>

@@ -13,17 +13,21 @@ from typing import Any
 import torch
 
 from nnwidgets.checkpoint.formats.pickle import rebuild_tensors, values
-from nnwidgets.checkpoint.formats.pickle.arguments import Known, StorageType
+from nnwidgets.checkpoint.formats.pickle.arguments import AllowedName, StorageType
 
 
 @functools.cache
-def known() -> dict[str, Any]:
+def allowed_names() -> dict[str, Any]:
     """What each name that a file may import stands for."""
-    made: dict[str, Any] = {name: Known(name, call) for name, call in (values.CALLS | rebuild_tensors.CALLS).items()}
+    made: dict[str, Any] = {
+        name: AllowedName(name, call) for name, call in (values.CALLS | rebuild_tensors.CALLS).items()
+    }
     made |= {each.class_name: each for each in (rebuild_tensors.PARAMETER, rebuild_tensors.TENSOR)}
-    made["torch.storage.TypedStorage"] = Known("torch.storage.TypedStorage")
+    made["torch.storage.TypedStorage"] = AllowedName("torch.storage.TypedStorage")
     # Named by a defaultdict, never called.
-    made |= {f"builtins.{name}": Known(f"builtins.{name}") for name in ("int", "float", "str", "list", "dict", "bool")}
+    made |= {
+        f"builtins.{name}": AllowedName(f"builtins.{name}") for name in ("int", "float", "str", "list", "dict", "bool")
+    }
     for name, value in list(vars(torch).items()):
         if type(value) in (torch.dtype, torch.qscheme):
             made[f"torch.{name}"] = made[str(value)] = value

@@ -8,14 +8,14 @@ from typing import Any
 
 import torch
 
-from nnwidgets.checkpoint.formats.malformed import Malformed, said
+from nnwidgets.checkpoint.formats.malformed import Malformed, brief
 
 Call = Callable[[Any, list[str]], Any]
 """Takes a function's arguments and a list for remarks, gives what it would make."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Known:
+class AllowedName:
     """A function or class that a file may name, and what calling it gives.
 
     Attributes:
@@ -41,14 +41,14 @@ class StorageType:
     dtype: torch.dtype
 
 
-def taken(name: str, args: Any, *lengths: int) -> tuple[Any, ...]:
+def check_count(name: str, args: Any, *lengths: int) -> tuple[Any, ...]:
     """The arguments of a function that takes as many, or from the first of ``lengths`` to the last.
 
     Raises:
         Malformed: There are more or fewer.
     """
     if type(args) is not tuple or not lengths[0] <= len(args) <= lengths[-1]:
-        given = f"{len(args)} arguments" if type(args) is tuple else said(args)
+        given = f"{len(args)} arguments" if type(args) is tuple else brief(args)
         raise Malformed(f"passes {given} to {name}, expected {' or '.join(map(str, dict.fromkeys(lengths)))}")
     return args
 
@@ -62,14 +62,14 @@ def sizes(found: Any, what: str) -> tuple[int, ...]:
     if type(found) is torch.Size:
         found = tuple(found)
     if type(found) is not tuple or len(found) > _MOST_DIMENSIONS:
-        raise Malformed(f"has a tensor whose {what} is {said(found)}, expected up to {_MOST_DIMENSIONS} whole numbers")
+        raise Malformed(f"has a tensor whose {what} is {brief(found)}, expected up to {_MOST_DIMENSIONS} whole numbers")
     product = 1
     for each in found:
         if type(each) is not int or not 0 <= each <= MOST:
-            raise Malformed(f"has a tensor whose {what} is {said(found)}, expected whole numbers, none negative")
+            raise Malformed(f"has a tensor whose {what} is {brief(found)}, expected whole numbers, none negative")
         product *= each or 1
     if what == "shape" and product > MOST:
-        raise Malformed(f"has a tensor of shape {said(found)}: more elements than there can be")
+        raise Malformed(f"has a tensor of shape {brief(found)}: more elements than there can be")
     return found
 
 

@@ -10,21 +10,21 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nnwidgets.checkpoint.description import Opaque
-from nnwidgets.checkpoint.formats.malformed import Malformed, said
-from nnwidgets.checkpoint.formats.pickle.allowlist import known
-from nnwidgets.checkpoint.formats.pickle.arguments import Known
+from nnwidgets.checkpoint.formats.malformed import Malformed, brief
+from nnwidgets.checkpoint.formats.pickle.allowlist import allowed_names
+from nnwidgets.checkpoint.formats.pickle.arguments import AllowedName
 from nnwidgets.formatting import inert
 
 Persistent = Callable[[Any], Any]
 """Gives what a persistent id stands for; raises `Malformed`."""
 
 
-class Ended(Malformed):
+class Truncated(Malformed):
     """The bytes ended before the pickle did."""
 
 
 @dataclass(slots=True, eq=False)
-class Wanted:
+class RefusedName:
     """Something of the file's that is neither known nor allowed.
 
     Attributes:
@@ -38,7 +38,7 @@ class Wanted:
 
 
 @dataclass(slots=True)
-class Found:
+class PickleResult:
     """What came of a pickle.
 
     Attributes:
@@ -75,18 +75,18 @@ class Machine:
         self.at = start
         self.persistent = persistent
         self.allowed = allowed
-        self.found = Found()
+        self.found = PickleResult()
         self.stack: list[Any] = []
         self.below: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
-        self.known = known()
+        self.known = allowed_names()
         self.n_objects = 0
 
     def take(self, n: int) -> bytes:
         """The next bytes."""
         end = self.at + n
         if end > len(self.data):
-            raise Ended("has a pickle that ends before its last opcode")
+            raise Truncated("has a pickle that ends before its last opcode")
         made = self.data[self.at : end]
         self.at = end
         return made
@@ -102,13 +102,13 @@ class Machine:
         end = self.data.find(b"\n", self.at, self.at + _LONGEST_LINE)
         if end < 0:
             if self.at + _LONGEST_LINE > len(self.data):
-                raise Ended("has a pickle that ends within a name")
+                raise Truncated("has a pickle that ends within a name")
             raise Malformed("has a pickle with a name without an end")
         made = self.data[self.at : end].decode("utf-8")
         self.at = end + 1
         return made
 
-    def marked(self) -> list[Any]:
+    def pop_to_mark(self) -> list[Any]:
         """What was put on the stack since the last mark."""
         made = self.stack
         self.stack = self.below.pop()
@@ -142,22 +142,22 @@ class Machine:
         if made is not None:
             return made
         if whole in self.allowed and whole.split(".", maxsplit=1)[0] not in NEVER:
-            return Known(whole, lambda args, _: Opaque(whole, args))
+            return AllowedName(whole, lambda args, _: Opaque(whole, args))
         if len(self.found.wanted) < _MOST_WANTED and whole not in self.found.wanted:
             self.found.wanted.append(whole)
-        return Wanted(whole)
+        return RefusedName(whole)
 
     def call(self, function: Any, args: Any) -> Any:
         """What stands for the result of a call."""
-        if type(function) is Known and function.call is not None:
-            if self.found.wanted and type(args) is tuple and any(type(each) is Wanted for each in args):
-                return Wanted(function.class_name)
+        if type(function) is AllowedName and function.call is not None:
+            if self.found.wanted and type(args) is tuple and any(type(each) is RefusedName for each in args):
+                return RefusedName(function.class_name)
             self.count()
             return function.call(args, self.found.notes)
-        if type(function) is Wanted:
+        if type(function) is RefusedName:
             self.deed(f"call {function.name}{in_short(args) if type(args) is tuple else f'(*{in_short(args)})'}")
-            return Wanted(f"{function.name}(…)")
-        raise Malformed(f"has a pickle that calls {said(function)}, which is nothing to call")
+            return RefusedName(f"{function.name}(…)")
+        raise Malformed(f"has a pickle that calls {brief(function)}, which is nothing to call")
 
     def deed(self, text: str) -> None:
         """Note what the file would do."""

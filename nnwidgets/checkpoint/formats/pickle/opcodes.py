@@ -10,10 +10,10 @@ from collections.abc import Callable
 from typing import Any
 
 from nnwidgets.checkpoint.description import Opaque
-from nnwidgets.checkpoint.formats.malformed import Malformed, said
-from nnwidgets.checkpoint.formats.pickle.arguments import Known
-from nnwidgets.checkpoint.formats.pickle.machine import Machine, Wanted, in_short
-from nnwidgets.checkpoint.formats.pickle.values import checked_key
+from nnwidgets.checkpoint.formats.malformed import Malformed, brief
+from nnwidgets.checkpoint.formats.pickle.arguments import AllowedName
+from nnwidgets.checkpoint.formats.pickle.machine import Machine, RefusedName, in_short
+from nnwidgets.checkpoint.formats.pickle.values import check_key
 
 
 def _proto(m: Machine) -> None:
@@ -30,7 +30,7 @@ def _mark(m: Machine) -> None:
 
 
 def _tuple(m: Machine) -> None:
-    made = tuple(m.marked())
+    made = tuple(m.pop_to_mark())
     m.contain(made)
 
 
@@ -74,8 +74,8 @@ def _extend(onto: Any, values: list[Any]) -> None:
         onto += values
     elif type(onto) is Opaque:
         onto.items += values
-    elif type(onto) is not Wanted:
-        raise Malformed(f"has a pickle that appends to {said(onto)}")
+    elif type(onto) is not RefusedName:
+        raise Malformed(f"has a pickle that appends to {brief(onto)}")
 
 
 def _set_item(m: Machine) -> None:
@@ -91,19 +91,19 @@ def _put(onto: Any, flat: list[Any]) -> None:
         for index in range(0, len(flat), 2):
             key = flat[index]
             # A key that is refused anyway need not be hashed.
-            if type(key) is not Wanted:
-                onto[key if type(key) is str else checked_key(key)] = flat[index + 1]
+            if type(key) is not RefusedName:
+                onto[key if type(key) is str else check_key(key)] = flat[index + 1]
     elif type(onto) is Opaque:
         onto.items += zip(flat[::2], flat[1::2], strict=False)
-    elif type(onto) is not Wanted:
-        raise Malformed(f"has a pickle that sets items of {said(onto)}")
+    elif type(onto) is not RefusedName:
+        raise Malformed(f"has a pickle that sets items of {brief(onto)}")
 
 
 def _add_items(m: Machine) -> None:
-    values = m.marked()
+    values = m.pop_to_mark()
     if type(m.stack[-1]) is not set:
-        raise Malformed(f"has a pickle that adds items to {said(m.stack[-1])}")
-    m.stack[-1].update(map(checked_key, values))
+        raise Malformed(f"has a pickle that adds items to {brief(m.stack[-1])}")
+    m.stack[-1].update(map(check_key, values))
 
 
 def _global(m: Machine) -> None:
@@ -114,7 +114,7 @@ def _global(m: Machine) -> None:
 def _stack_global(m: Machine) -> None:
     name, module = m.stack.pop(), m.stack.pop()
     if type(name) is not str or type(module) is not str:
-        raise Malformed(f"has a pickle that imports {said(name)} from {said(module)}")
+        raise Malformed(f"has a pickle that imports {brief(name)} from {brief(module)}")
     m.stack.append(m.name(module, name))
 
 
@@ -130,39 +130,39 @@ def _new(m: Machine) -> None:
 
 def _new_ex(m: Machine) -> None:
     named, args, kind = m.stack.pop(), m.stack.pop(), m.stack.pop()
-    if named and type(kind) is Known:
-        raise Malformed(f"has a pickle that passes arguments by name to {said(kind)}")
+    if named and type(kind) is AllowedName:
+        raise Malformed(f"has a pickle that passes arguments by name to {brief(kind)}")
     m.stack.append(m.call(kind, args))
 
 
 def _inst(m: Machine) -> None:
     module = m.line()
     kind = m.name(module, m.line())
-    args = tuple(m.marked())
+    args = tuple(m.pop_to_mark())
     m.stack.append(m.call(kind, args))
 
 
 def _obj(m: Machine) -> None:
-    kind, *args = m.marked() or [None]
+    kind, *args = m.pop_to_mark() or [None]
     m.stack.append(m.call(kind, tuple(args)))
 
 
 def _build(m: Machine) -> None:
     state = m.stack.pop()
     onto = m.stack[-1]
-    if type(onto) is Wanted:
+    if type(onto) is RefusedName:
         m.deed(f"set {in_short(state)} on {onto.name}")
     elif type(onto) is Opaque:
         onto.state = state
     # A state dict carries versions of its modules this way: nothing that a checkpoint's tensors need.
     elif type(onto) is not dict or type(state) is not dict:
-        raise Malformed(f"has a pickle that sets the state of {said(onto)} to {said(state)}")
+        raise Malformed(f"has a pickle that sets the state of {brief(onto)} to {brief(state)}")
 
 
 def _persistent(m: Machine) -> None:
     found = m.stack.pop()
-    if m.found.wanted and type(found) is tuple and any(type(each) is Wanted for each in found):
-        m.stack.append(Wanted("storage"))
+    if m.found.wanted and type(found) is tuple and any(type(each) is RefusedName for each in found):
+        m.stack.append(RefusedName("storage"))
     else:
         m.stack.append(m.persistent(found))
 
@@ -183,7 +183,7 @@ def _pop(m: Machine) -> None:
     if m.stack:
         m.stack.pop()
     else:
-        m.marked()
+        m.pop_to_mark()
 
 
 def _frame(m: Machine) -> None:
@@ -191,12 +191,12 @@ def _frame(m: Machine) -> None:
 
 
 def _extend_marked(m: Machine) -> None:
-    values = m.marked()
+    values = m.pop_to_mark()
     _extend(m.stack[-1], values)
 
 
 def _put_marked(m: Machine) -> None:
-    flat = m.marked()
+    flat = m.pop_to_mark()
     _put(m.stack[-1], flat)
 
 
@@ -251,7 +251,7 @@ OPERATIONS: dict[int, Callable[[Machine], None]] = {
         "j": _long_get,
         "\x94": _memoize,
         "0": _pop,
-        "1": lambda m: m.marked() and None,
+        "1": lambda m: m.pop_to_mark() and None,
         "2": lambda m: m.stack.append(m.stack[-1]),
         "\x95": _frame,
     }.items()

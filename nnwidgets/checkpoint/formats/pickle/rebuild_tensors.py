@@ -11,59 +11,59 @@ from typing import Any
 import torch
 
 from nnwidgets.checkpoint.description import Composed, Described, Opaque, Strided, dtype_name
-from nnwidgets.checkpoint.formats.malformed import Malformed, note, said
-from nnwidgets.checkpoint.formats.pickle.arguments import MOST, Call, Known, sizes, taken
+from nnwidgets.checkpoint.formats.malformed import Malformed, brief, note
+from nnwidgets.checkpoint.formats.pickle.arguments import MOST, AllowedName, Call, check_count, sizes
 from nnwidgets.checkpoint.formats.reader import span
 
 
 def _tensor(args: Any, _notes: list[str]) -> Strided:
-    whole, first, shape, strides = taken("_rebuild_tensor", args, 4)
+    whole, first, shape, strides = check_count("_rebuild_tensor", args, 4)
     return _view(whole, whole_dtype(whole), first, shape, strides)
 
 
 def _tensor_v2(args: Any, _notes: list[str]) -> Strided:
-    whole, first, shape, strides, requires_grad, hooks, *more = taken("_rebuild_tensor_v2", args, 6, 7)
+    whole, first, shape, strides, requires_grad, hooks, *more = check_count("_rebuild_tensor_v2", args, 6, 7)
     _no_hooks(hooks)
     return _view(whole, whole_dtype(whole), first, shape, strides, requires_grad, *more)
 
 
 def _tensor_v3(args: Any, _notes: list[str]) -> Strided:
-    whole, first, shape, strides, requires_grad, hooks, dtype, *more = taken("_rebuild_tensor_v3", args, 7, 8)
+    whole, first, shape, strides, requires_grad, hooks, dtype, *more = check_count("_rebuild_tensor_v3", args, 7, 8)
     _no_hooks(hooks)
     whole_dtype(whole)
     if type(dtype) is not torch.dtype:
-        raise Malformed(f"gives a tensor the dtype {said(dtype)}")
+        raise Malformed(f"gives a tensor the dtype {brief(dtype)}")
     return _view(whole, dtype, first, shape, strides, requires_grad, *more)
 
 
 def _parameter(args: Any, _notes: list[str]) -> Described:
-    data, requires_grad, hooks = taken("_rebuild_parameter", args, 3)
+    data, requires_grad, hooks = check_count("_rebuild_parameter", args, 3)
     _no_hooks(hooks)
     return _as_parameter(data, requires_grad)
 
 
 def _parameter_with_state(args: Any, notes: list[str]) -> Described:
-    data, requires_grad, hooks, state = taken("_rebuild_parameter_with_state", args, 4)
+    data, requires_grad, hooks, state = check_count("_rebuild_parameter_with_state", args, 4)
     _no_hooks(hooks)
     _not_read(state, notes)
     return _as_parameter(data, requires_grad)
 
 
 def _from_type(args: Any, notes: list[str]) -> Any:
-    func, kind, rest, state = taken("_rebuild_from_type_v2", args, 4)
-    if type(func) is not Known or func.call is None:
-        raise Malformed(f"rebuilds a tensor by {said(func)}")
+    func, kind, rest, state = check_count("_rebuild_from_type_v2", args, 4)
+    if type(func) is not AllowedName or func.call is None:
+        raise Malformed(f"rebuilds a tensor by {brief(func)}")
     made = func.call(rest, notes)
     _not_read(state, notes)
     if isinstance(made, Strided | Composed) and kind is PARAMETER:
         return replace(made, is_parameter=True)
     if kind is not TENSOR:
-        note(notes, f"Tensors of class {said(kind)} are read as plain ones.")
+        note(notes, f"Tensors of class {brief(kind)} are read as plain ones.")
     return made
 
 
 def _quantized(args: Any, _notes: list[str]) -> Strided:
-    whole, first, shape, strides, quantizer, requires_grad, hooks = taken("_rebuild_qtensor", args, 7)
+    whole, first, shape, strides, quantizer, requires_grad, hooks = check_count("_rebuild_qtensor", args, 7)
     _no_hooks(hooks)
     made = _view(whole, whole_dtype(whole), first, shape, strides, requires_grad, is_quantized=True)
     return replace(made, quantizer=_quantizer(quantizer, made))
@@ -77,29 +77,29 @@ def _quantizer(found: Any, made: Strided) -> tuple[Any, ...]:
     if type(found) is tuple and found and found[0] in _PER_CHANNEL and len(found) == 4:  # noqa: PLR2004
         _, *given, axis = found
         if type(axis) is not int or not 0 <= axis < len(made.shape):
-            raise Malformed(f"quantizes along axis {said(axis)} of a tensor of {len(made.shape)} dimensions")
+            raise Malformed(f"quantizes along axis {brief(axis)} of a tensor of {len(made.shape)} dimensions")
         for each in given:
             n = len(each) if type(each) is list else each.n_elements if type(each) is Strided else -1
             if n != made.shape[axis] or (type(each) is list and any(type(one) not in (int, float) for one in each)):
-                raise Malformed(f"quantizes {made.shape[axis]} channels by {said(each)}")
+                raise Malformed(f"quantizes {made.shape[axis]} channels by {brief(each)}")
             if type(each) is Strided:
                 _own(each)
         return found
-    raise Malformed(f"quantizes a tensor by {said(found)}")
+    raise Malformed(f"quantizes a tensor by {brief(found)}")
 
 
 def _sparse(args: Any, _notes: list[str]) -> Composed:
-    layout, data = taken("_rebuild_sparse_tensor", args, 2)
+    layout, data = check_count("_rebuild_sparse_tensor", args, 2)
     roles = _PARTS.get(layout) if type(layout) is torch.layout else None
     if roles is None:
-        raise Malformed(f"has a sparse tensor of layout {said(layout)}")
+        raise Malformed(f"has a sparse tensor of layout {brief(layout)}")
     most = len(roles) + 2 if layout is torch.sparse_coo else len(roles) + 1
-    *parts, shape, coalesced = _padded(taken("_rebuild_sparse_tensor", data, len(roles) + 1, most), len(roles) + 2)
+    *parts, shape, coalesced = _pad(check_count("_rebuild_sparse_tensor", data, len(roles) + 1, most), len(roles) + 2)
     if coalesced is not None and type(coalesced) is not bool:
-        raise Malformed(f"has a sparse tensor that is coalesced: {said(coalesced)}")
+        raise Malformed(f"has a sparse tensor that is coalesced: {brief(coalesced)}")
     for each in parts:
         if type(each) is not Strided:
-            raise Malformed(f"has a sparse tensor made of {said(each)}")
+            raise Malformed(f"has a sparse tensor made of {brief(each)}")
         _own(each)
     shape = sizes(shape, "shape")
     return Composed(
@@ -108,16 +108,16 @@ def _sparse(args: Any, _notes: list[str]) -> Composed:
 
 
 def _from_cpu(args: Any, _notes: list[str]) -> Described:
-    data, dtype, _device, requires_grad = taken("_rebuild_device_tensor_from_cpu_tensor", args, 4)
+    data, dtype, _device, requires_grad = check_count("_rebuild_device_tensor_from_cpu_tensor", args, 4)
     if not isinstance(data, Strided | Composed) or data.dtype is not dtype:
-        raise Malformed(f"rebuilds a tensor of {said(dtype)} from {said(data)}, expected one of the same dtype")
+        raise Malformed(f"rebuilds a tensor of {brief(dtype)} from {brief(data)}, expected one of the same dtype")
     return replace(data, requires_grad=_flag(requires_grad, dtype))
 
 
 def _meta(args: Any, _notes: list[str]) -> Composed:
-    dtype, shape, strides, requires_grad = taken("_rebuild_meta_tensor_no_storage", args, 4)
+    dtype, shape, strides, requires_grad = check_count("_rebuild_meta_tensor_no_storage", args, 4)
     if type(dtype) is not torch.dtype:
-        raise Malformed(f"gives a tensor the dtype {said(dtype)}")
+        raise Malformed(f"gives a tensor the dtype {brief(dtype)}")
     sizes(strides, "strides")
     return Composed(dtype, sizes(shape, "shape"), "meta", (), requires_grad=_flag(requires_grad, dtype))
 
@@ -125,7 +125,7 @@ def _meta(args: Any, _notes: list[str]) -> Composed:
 def whole_dtype(whole: Any) -> torch.dtype:
     """The dtype of a storage, as `StorageType` gives it."""
     if type(whole) is not Strided or whole.strides != (1,):
-        raise Malformed(f"makes a tensor over {said(whole)}, expected a storage")
+        raise Malformed(f"makes a tensor over {brief(whole)}, expected a storage")
     return whole.dtype
 
 
@@ -134,7 +134,7 @@ def _view(  # noqa: PLR0917 - as torch's own takes them
     requires_grad: Any = False, metadata: Any = None, *, is_quantized: bool = False,
 ) -> Strided:  # fmt: skip
     if type(first) is not int or not 0 <= first <= MOST:
-        raise Malformed(f"has a tensor that begins at element {said(first)} of its storage")
+        raise Malformed(f"has a tensor that begins at element {brief(first)} of its storage")
     width, stored_width = dtype.itemsize, whole.dtype.itemsize
     # A storage may be a view of another one, in files of before torch 0.4.
     begin = whole.first * stored_width
@@ -159,7 +159,7 @@ def _view(  # noqa: PLR0917 - as torch's own takes them
         if type(metadata) is not dict or not all(
             key in ("conj", "neg") and type(each) is bool for key, each in metadata.items()
         ):
-            raise Malformed(f"has a tensor with the flags {said(metadata)}, expected conj and neg")
+            raise Malformed(f"has a tensor with the flags {brief(metadata)}, expected conj and neg")
         conj, neg = metadata.get("conj", False), metadata.get("neg", False)
         if (conj and not dtype.is_complex) or (neg and not (dtype.is_floating_point or dtype.is_complex)):
             raise Malformed(f"has a conjugated or negated tensor of {dtype_name(dtype)}")
@@ -175,19 +175,19 @@ def _own(part: Strided) -> None:
 
 def _as_parameter(data: Any, requires_grad: Any) -> Described:
     if not isinstance(data, Strided | Composed):
-        raise Malformed(f"makes a parameter of {said(data)}")
+        raise Malformed(f"makes a parameter of {brief(data)}")
     return replace(data, is_parameter=True, requires_grad=_flag(requires_grad, data.dtype))
 
 
 def _flag(found: Any, dtype: torch.dtype) -> bool:
     if type(found) is not bool or (found and not (dtype.is_floating_point or dtype.is_complex)):
-        raise Malformed(f"has {said(found)} for requires_grad of a tensor of {dtype_name(dtype)}")
+        raise Malformed(f"has {brief(found)} for requires_grad of a tensor of {dtype_name(dtype)}")
     return found
 
 
 def _no_hooks(found: Any) -> None:
     if found is not None and (type(found) is not dict or found):
-        raise Malformed(f"has a tensor with hooks: {said(found)}")
+        raise Malformed(f"has a tensor with hooks: {brief(found)}")
 
 
 def _not_read(state: Any, notes: list[str]) -> None:
@@ -195,7 +195,7 @@ def _not_read(state: Any, notes: list[str]) -> None:
         note(notes, "Attributes that were set on tensors aren't read.")
 
 
-def _padded(found: tuple[Any, ...], length: int) -> tuple[Any, ...]:
+def _pad(found: tuple[Any, ...], length: int) -> tuple[Any, ...]:
     return found + (None,) * (length - len(found))
 
 
@@ -207,8 +207,8 @@ def _unreadable(name: str) -> Call:
     return made
 
 
-PARAMETER = Known("torch.nn.parameter.Parameter")
-TENSOR = Known("torch.Tensor")
+PARAMETER = AllowedName("torch.nn.parameter.Parameter")
+TENSOR = AllowedName("torch.Tensor")
 INTEGERS = {torch.quint8: torch.uint8, torch.qint8: torch.int8, torch.qint32: torch.int32}
 """The integers that quantized elements are."""
 _PER_CHANNEL = (torch.per_channel_affine, torch.per_channel_affine_float_qparams)

@@ -1,7 +1,7 @@
 """A pickle machine that can't run anything: it knows what values are, and describes the rest.
 
-A name in the file is looked up in a table of descriptions (`allowed.known`); one that isn't there is noted, and the
-machine goes on, so that the refusal lists all of them.
+A name in the file is looked up in a table of descriptions (`allowlist.allowed_names`); one that isn't there is noted,
+and the machine goes on, so that the refusal lists all of them.
 Source: the opcodes as in ``pickletools``; the names as ``torch.load(weights_only=True)`` takes them.
 """
 
@@ -12,15 +12,15 @@ from typing import Any
 
 import torch
 
-from nnwidgets.checkpoint.formats.malformed import Malformed, said
-from nnwidgets.checkpoint.formats.pickle.machine import NEVER, Ended, Found, Machine, Persistent
+from nnwidgets.checkpoint.formats.malformed import Malformed, brief
+from nnwidgets.checkpoint.formats.pickle.machine import NEVER, Machine, Persistent, PickleResult, Truncated
 from nnwidgets.checkpoint.formats.pickle.opcodes import OPERATIONS
 
 MOST_BYTES = 2**27
 """Of one pickle: what describes half a million tensors."""
 
 
-def unpickled(data: bytes, start: int, persistent: Persistent, allowed: frozenset[str] = frozenset()) -> Found:
+def unpickle(data: bytes, start: int, persistent: Persistent, allowed: frozenset[str] = frozenset()) -> PickleResult:
     """Read one pickle.
 
     Args:
@@ -39,13 +39,13 @@ def unpickled(data: bytes, start: int, persistent: Persistent, allowed: frozense
         if not machine.found.wanted:
             check_size(machine.found.content)
     except Malformed as error:
-        if not machine.found.wanted or isinstance(error, Ended):
+        if not machine.found.wanted or isinstance(error, Truncated):
             raise
         machine.found.fault = str(error)
     return machine.found
 
 
-def user_allowed() -> frozenset[str]:
+def user_allowed_names() -> frozenset[str]:
     """Names that the user has told torch to trust, by ``torch.serialization.add_safe_globals``."""
     made = set()
     for each in torch.serialization.get_safe_globals():
@@ -96,10 +96,10 @@ def _run(machine: Machine) -> None:
         _go(machine)
     except (IndexError, struct.error):
         if machine.at >= len(machine.data) - _LONGEST_ARGUMENT:
-            raise Ended("has a pickle that ends before its last opcode") from None
+            raise Truncated("has a pickle that ends before its last opcode") from None
         raise Malformed("has a pickle that takes more from its stack than is there") from None
     except KeyError as error:
-        raise Malformed(f"has a pickle that takes {said(error.args[0])} from its memo, where nothing is") from None
+        raise Malformed(f"has a pickle that takes {brief(error.args[0])} from its memo, where nothing is") from None
     except UnicodeDecodeError:
         raise Malformed("has a pickle with text that is no UTF-8") from None
 

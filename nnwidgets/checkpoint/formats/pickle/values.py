@@ -7,42 +7,42 @@ from typing import Any
 import torch
 
 from nnwidgets.checkpoint.description import Opaque
-from nnwidgets.checkpoint.formats.malformed import Malformed, said
-from nnwidgets.checkpoint.formats.pickle.arguments import Call, Known, sizes, taken
+from nnwidgets.checkpoint.formats.malformed import Malformed, brief
+from nnwidgets.checkpoint.formats.pickle.arguments import AllowedName, Call, check_count, sizes
 
 
 def _ordered(args: Any, _notes: list[str]) -> dict[Any, Any]:
-    found = taken("OrderedDict", args, 0, 1)
+    found = check_count("OrderedDict", args, 0, 1)
     if not found:
         return {}
     if type(found[0]) is dict:
         return dict(found[0])
     if type(found[0]) is list and all(type(each) in (list, tuple) and len(each) == _PAIR for each in found[0]):
-        return {checked_key(key): value for key, value in found[0]}
-    raise Malformed(f"makes a dict of {said(found[0])}")
+        return {check_key(key): value for key, value in found[0]}
+    raise Malformed(f"makes a dict of {brief(found[0])}")
 
 
 def _default(args: Any, _notes: list[str]) -> dict[Any, Any]:
-    found = taken("defaultdict", args, 0, 1)
-    if found and found[0] is not None and type(found[0]) is not Known:
-        raise Malformed(f"makes a defaultdict of {said(found[0])}")
+    found = check_count("defaultdict", args, 0, 1)
+    if found and found[0] is not None and type(found[0]) is not AllowedName:
+        raise Malformed(f"makes a defaultdict of {brief(found[0])}")
     return {}
 
 
 def _set(args: Any, _notes: list[str]) -> set[Any]:
-    (found,) = taken("set", args, 1)
+    (found,) = check_count("set", args, 1)
     if type(found) not in (list, tuple, set):
-        raise Malformed(f"makes a set of {said(found)}")
-    return {checked_key(each) for each in found}
+        raise Malformed(f"makes a set of {brief(found)}")
+    return {check_key(each) for each in found}
 
 
 def _size(args: Any, _notes: list[str]) -> torch.Size:
-    (found,) = taken("torch.Size", args, 1)
+    (found,) = check_count("torch.Size", args, 1)
     return torch.Size(sizes(tuple(found) if type(found) is list else found, "shape"))
 
 
 def _device(args: Any, _notes: list[str]) -> torch.device:
-    found = taken("torch.device", args, 1, 2)
+    found = check_count("torch.device", args, 1, 2)
     try:
         return torch.device(*found)
     except (RuntimeError, TypeError) as error:
@@ -50,18 +50,18 @@ def _device(args: Any, _notes: list[str]) -> torch.device:
 
 
 def _layout(args: Any, _notes: list[str]) -> torch.layout:
-    (found,) = taken("_get_layout", args, 1)
+    (found,) = check_count("_get_layout", args, 1)
     for layout in _LAYOUTS:
         if type(found) is str and str(layout) == found:
             made: torch.layout = layout
             return made
-    raise Malformed(f"names a layout {said(found)}")
+    raise Malformed(f"names a layout {brief(found)}")
 
 
 def _encode(args: Any, _notes: list[str]) -> bytes:
-    text, encoding = taken("_codecs.encode", args, 2)
+    text, encoding = check_count("_codecs.encode", args, 2)
     if type(text) is not str or encoding not in ("latin1", "latin-1", "utf-8"):
-        raise Malformed(f"encodes {said(text)} as {said(encoding)}")
+        raise Malformed(f"encodes {brief(text)} as {brief(encoding)}")
     try:
         return text.encode(encoding)
     except UnicodeError:
@@ -69,28 +69,28 @@ def _encode(args: Any, _notes: list[str]) -> bytes:
 
 
 def _no_bytes(args: Any, _notes: list[str]) -> bytes:
-    taken("bytes", args, 0)
+    check_count("bytes", args, 0)
     return b""
 
 
 def _bytearray(args: Any, _notes: list[str]) -> bytearray:
-    found = taken("bytearray", args, 0, 1)
+    found = check_count("bytearray", args, 0, 1)
     if found and type(found[0]) is not bytes:
-        raise Malformed(f"makes a bytearray of {said(found[0])}")
+        raise Malformed(f"makes a bytearray of {brief(found[0])}")
     return bytearray(*found)
 
 
 def _complex(args: Any, _notes: list[str]) -> complex:
-    real, imaginary = taken("complex", args, 2)
+    real, imaginary = check_count("complex", args, 2)
     if not {type(real), type(imaginary)} <= {int, float}:
-        raise Malformed(f"makes a complex number of {said(args)}")
+        raise Malformed(f"makes a complex number of {brief(args)}")
     try:
         return complex(real, imaginary)
     except OverflowError:
         raise Malformed("has a complex number out of range") from None
 
 
-def checked_key(key: Any) -> Any:
+def check_key(key: Any) -> Any:
     """A key of a dict or item of a set, made sure that hashing it is quick and tells it from others.
 
     Raises:
@@ -106,7 +106,7 @@ def checked_key(key: Any) -> Any:
             waiting += [(one, depth + 1) for one in each]
         # Hashes of integers beyond this wrap round, and can be made to meet.
         elif kind not in _KEYS or (kind is int and abs(each) >= _MOST_KEY):
-            raise Malformed(f"has the key {said(key)}, expected text, a number, None, a dtype or a tuple of such")
+            raise Malformed(f"has the key {brief(key)}, expected text, a number, None, a dtype or a tuple of such")
     return key
 
 

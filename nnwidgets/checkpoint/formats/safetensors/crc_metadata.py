@@ -24,17 +24,17 @@ _WIDTH = 8
 _DIGITS = frozenset(string.hexdigits.lower().encode())
 
 
-def room_for(n_tensors: int) -> str:
+def placeholder(n_tensors: int) -> str:
     """What stands in the header until the checksums are known."""
     return "0" * _WIDTH * (1 + n_tensors)
 
 
-def spelled(text: bytes) -> bytes:
+def respell(text: bytes) -> bytes:
     """A header's JSON, whose first entry this is, with that entry spelled as here."""
     return _BEGIN + text.removeprefix(_PLAIN)
 
 
-def filled(header: bytes, sums: Sequence[int]) -> bytes:
+def fill_in(header: bytes, sums: Sequence[int]) -> bytes:
     """A whole header with the checksums of its tensors, in the order of their bytes, and its own, in their room."""
     held = bytearray(header)
     digits = "".join(f"{each:08x}" for each in sums).encode()
@@ -43,7 +43,7 @@ def filled(header: bytes, sums: Sequence[int]) -> bytes:
     return bytes(held)
 
 
-def stated(header: bytes, text: str, n_tensors: int) -> list[int] | None:
+def checksums_in(header: bytes, text: str, n_tensors: int) -> list[int] | None:
     """What a file states of itself.
 
     Args:

@@ -15,8 +15,9 @@ from typing import Any
 import torch
 
 from nnwidgets.checkpoint.description import Composed, Described, Storage, Strided, distinct_storages, storages_of
-from nnwidgets.checkpoint.formats.file import File, links_in, within
+from nnwidgets.checkpoint.formats.file import File
 from nnwidgets.checkpoint.formats.malformed import Malformed
+from nnwidgets.checkpoint.formats.paths import links_in, within
 from nnwidgets.checkpoint.formats.reader import MOST_OPEN, CheckpointReader, Tick
 from nnwidgets.checkpoint.formats.safetensors.single_file import Safetensors
 from nnwidgets.checkpoint.formats.safetensors.strict_json import MOST_BYTES, decode
@@ -54,7 +55,7 @@ class Sharded(CheckpointReader):
         try:
             index = self._index()
             self.metadata = {key: _text(value) for key, value in _dict(index.get("metadata")).items()}
-            self.content = self._joined(self._weight_map(index), open_one)
+            self.content = self._join(self._weight_map(index), open_one)
             self._compare_size(index)
         except BaseException:
             self.close()
@@ -95,7 +96,7 @@ class Sharded(CheckpointReader):
             raise self._fault("has no weight_map of names to files")
         return found
 
-    def _joined(self, weight_map: dict[str, str], open_one: OpenOne) -> dict[str, Described]:
+    def _join(self, weight_map: dict[str, str], open_one: OpenOne) -> dict[str, Described]:
         names = list(dict.fromkeys(weight_map.values()))
         links = links_in(self.path.parent) if len(names) > MOST_OPEN else None
         tensors: dict[str, dict[str, Described]] = {}
@@ -109,7 +110,7 @@ class Sharded(CheckpointReader):
                     path=str(place),
                     hint=f"Get it again, with all {len(names)} shards. {error.hint}".rstrip(),
                 ) from None
-            tensors[name] = self._placed(shard, number, name)
+            tensors[name] = self._add_shard(shard, number, name)
             if len(names) > MOST_OPEN:
                 self.files[-1].release()
         made: dict[str, Described] = {}
@@ -121,7 +122,7 @@ class Sharded(CheckpointReader):
         self._note_others(weight_map, tensors)
         return made
 
-    def _placed(self, shard: CheckpointReader, number: int, name: str) -> dict[str, Described]:
+    def _add_shard(self, shard: CheckpointReader, number: int, name: str) -> dict[str, Described]:
         """A shard's tensors, with their storages counted among all files."""
         self.shards.append(shard)
         if len(shard.files) != 1 or type(shard.content) is not dict:
@@ -130,7 +131,7 @@ class Sharded(CheckpointReader):
         self.files.append(shard.files[0])
         content = tensors = shard.content
         if not isinstance(shard, Safetensors):
-            content = {key: _moved(value, number, name) for key, value in content.items()}
+            content = {key: _move(value, number, name) for key, value in content.items()}
             tensors = {key: value for key, value in content.items() if isinstance(value, Strided | Composed)}
         shard.files, shard.content = self.files, content
         self.departures += [f"{name}: {each}" for each in shard.departures]
@@ -162,11 +163,11 @@ class Sharded(CheckpointReader):
         )
 
 
-def _moved(value: Any, number: int, name: str) -> Any:
+def _move(value: Any, number: int, name: str) -> Any:
     if isinstance(value, Strided):
         return replace(value, storage=replace(value.storage, file=number, key=f"{name}:{value.storage.key}"))
     if isinstance(value, Composed):
-        return replace(value, parts=tuple((role, _moved(part, number, name)) for role, part in value.parts))
+        return replace(value, parts=tuple((role, _move(part, number, name)) for role, part in value.parts))
     return value
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from nnwidgets.checkpoint.description import Storage, Strided
-from nnwidgets.checkpoint.formats.crc32 import differing
+from nnwidgets.checkpoint.formats.crc32 import mismatches
 from nnwidgets.checkpoint.formats.file import File
 from nnwidgets.checkpoint.formats.malformed import Malformed
 from nnwidgets.checkpoint.formats.reader import CheckpointReader, Tick
@@ -81,7 +81,7 @@ class Safetensors(CheckpointReader):
         Raises:
             CorruptCheckpointError: One differs; the message names the tensor.
         """
-        for storage, found in differing(self.files, storages, tick):
+        for storage, found in mismatches(self.files, storages, tick):
             name = storage.key.removeprefix(self._prefix)
             raise CorruptCheckpointError(
                 f"{self.path.name} is damaged: {name[:80]!r} has checksum {found:08x}, expected {storage.crc32:08x}.",
@@ -93,7 +93,7 @@ class Safetensors(CheckpointReader):
     def _state(self, header: bytes, text: str, storages: list[Storage]) -> None:
         """Give each tensor's storage the checksum that the file states."""
         try:
-            sums = crc_metadata.stated(header, text, len(storages))
+            sums = crc_metadata.checksums_in(header, text, len(storages))
         except ValueError:
             raise self._fault("has a header that isn't what was written: its checksum differs") from None
         for storage, each in zip(storages, sums or (), strict=False):

@@ -16,9 +16,10 @@ from typing import Any, TypeGuard
 import torch
 
 from nnwidgets.checkpoint.description import Composed, Opaque, Storage, Strided, dtype_name
-from nnwidgets.checkpoint.formats.file import File, Window, within
+from nnwidgets.checkpoint.formats.file import File, Window
 from nnwidgets.checkpoint.formats.malformed import Malformed
-from nnwidgets.checkpoint.formats.pickle.unpickle import MOST_BYTES, unpickled
+from nnwidgets.checkpoint.formats.paths import within
+from nnwidgets.checkpoint.formats.pickle.unpickle import MOST_BYTES, unpickle
 from nnwidgets.checkpoint.formats.reader import CheckpointReader, Tick
 from nnwidgets.checkpoint.formats.torch.zip_file import TorchZip
 from nnwidgets.checkpoint.records import Format
@@ -93,7 +94,7 @@ class Distributed(CheckpointReader):
         file = self.files[0]
         if file.n_bytes > MOST_BYTES:
             raise Malformed(f"has {file.n_bytes:,} bytes; it can have {MOST_BYTES:,}")
-        found = unpickled(file.read(0, file.n_bytes), 0, _no_storages, _CLASSES)
+        found = unpickle(file.read(0, file.n_bytes), 0, _no_storages, _CLASSES)
         if found.wanted:
             raise UnsafeCheckpointError(
                 f"{self.path.name}/{METADATA} wants to import {', '.join(found.wanted)}. Nothing was imported or run.",
@@ -105,7 +106,7 @@ class Distributed(CheckpointReader):
         flat: dict[str, Any] = {}
         for name, entry in _items(whole.get("state_dict_metadata"), "state_dict_metadata"):
             flat[name] = self._entry(name, entry, infos)
-        self.content = _nested(flat, whole.get("planner_data"))
+        self.content = _nest(flat, whole.get("planner_data"))
 
     def _infos(self, found: Any) -> dict[tuple[str, tuple[int, ...] | None], Storage]:
         """Where each piece lies, by name and offset."""
@@ -249,7 +250,7 @@ _MOST_COMPARED = 500_000
 _MOST = 2**62
 
 
-def _nested(flat: dict[str, Any], paths: Any) -> Any:
+def _nest(flat: dict[str, Any], paths: Any) -> Any:
     """What was saved, put together again from flat names; as it is where the paths don't fit."""
     if type(paths) is not dict or set(paths) != set(flat) or len(flat) > _MOST_VALUES:
         return flat

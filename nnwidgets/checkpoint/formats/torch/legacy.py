@@ -13,11 +13,11 @@ from typing import Any
 
 from nnwidgets.checkpoint.description import Storage, Strided
 from nnwidgets.checkpoint.formats.file import File
-from nnwidgets.checkpoint.formats.malformed import Malformed, said
-from nnwidgets.checkpoint.formats.pickle.machine import Ended
+from nnwidgets.checkpoint.formats.malformed import Malformed, brief
+from nnwidgets.checkpoint.formats.pickle.machine import Truncated
 from nnwidgets.checkpoint.formats.pickle.unpickle import MOST_BYTES
 from nnwidgets.checkpoint.formats.reader import Tick
-from nnwidgets.checkpoint.formats.torch.torch_file import TorchFile, storage_id, whole
+from nnwidgets.checkpoint.formats.torch.torch_file import TorchFile, as_flat_tensor, storage_id
 from nnwidgets.checkpoint.records import Format
 from nnwidgets.errors import UnsafeCheckpointError
 
@@ -69,10 +69,10 @@ class TorchLegacy(TorchFile):
             raise Malformed("is a pickle, and not one of torch.save: it has none of its header")
         protocol, at = self._pickle(at, _no_storages)
         if type(protocol) is not int or protocol != _PROTOCOL:
-            raise Malformed(f"is of protocol {said(protocol)}, expected {_PROTOCOL}")
+            raise Malformed(f"is of protocol {brief(protocol)}, expected {_PROTOCOL}")
         system, at = self._pickle(at, _no_storages)
         if type(system) is not dict:
-            raise Malformed(f"has {said(system)} where it should describe the machine it is from")
+            raise Malformed(f"has {brief(system)} where it should describe the machine it is from")
         self.metadata["protocol_version"] = str(protocol)
         # Where a storage lies is known once all of them are.
         begin = at
@@ -89,7 +89,7 @@ class TorchLegacy(TorchFile):
         while True:
             try:
                 found = self.unpickle(self.files[0].read(start, n_bytes), 0, persistent)
-            except Ended:
+            except Truncated:
                 if n_bytes == left:
                     raise
                 if n_bytes == MOST_BYTES:
@@ -108,13 +108,13 @@ class TorchLegacy(TorchFile):
         storage = self._storages[key][0]
         if not 0 <= storage.n_bytes - n_bytes < kind.dtype.itemsize:
             raise Malformed(f"names the storage {key[:40]!r} with {storage.n_bytes:,} bytes and with {n_bytes:,}")
-        root = whole(kind, storage, n)
+        root = as_flat_tensor(kind, storage, n)
         return root if found[5] is None else self._view(root, found[5])
 
     def _view(self, root: Strided, view: Any) -> Strided:
         """A part of a storage, as files of before torch 0.4 have them."""
         if type(view) is not tuple or [type(each) for each in view] != [str, int, int]:
-            raise Malformed(f"has a part of a storage described by {said(view)}")
+            raise Malformed(f"has a part of a storage described by {brief(view)}")
         key, first, n = view
         if first < 0 or n < 0 or first + n > root.n_elements:
             raise Malformed(f"has a part of a storage from element {first} to {first + n} of {root.n_elements}")
@@ -125,7 +125,7 @@ class TorchLegacy(TorchFile):
     def _place(self, keys: Any, at: int) -> None:
         """Find where the storages lie."""
         if type(keys) is not list or any(type(key) is not str for key in keys):
-            raise Malformed(f"has {said(keys)} where it should list its storages")
+            raise Malformed(f"has {brief(keys)} where it should list its storages")
         if len(keys) != len(self._storages) or set(keys) != self._storages.keys():
             raise Malformed(
                 f"lists {len(keys):,} storages and has tensors of {len(self._storages):,}, expected the same ones"
@@ -155,7 +155,7 @@ def is_tar(start: bytes) -> bool:
 
 
 def _no_storages(found: Any) -> Any:
-    raise Malformed(f"refers to {said(found)} in its header")
+    raise Malformed(f"refers to {brief(found)} in its header")
 
 
 _MAGIC = 0x1950A86A20F9469CFC6C

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 
 from nnwidgets.checkpoint.description import Composed, Described, Storage, Strided, dtype_name
-from nnwidgets.checkpoint.formats.malformed import Malformed, said
+from nnwidgets.checkpoint.formats.malformed import Malformed, brief
 from nnwidgets.checkpoint.formats.pickle.arguments import MOST, StorageType
-from nnwidgets.checkpoint.formats.pickle.machine import Found
+from nnwidgets.checkpoint.formats.pickle.machine import PickleResult
 from nnwidgets.checkpoint.formats.pickle.rebuild_tensors import INTEGERS
-from nnwidgets.checkpoint.formats.pickle.unpickle import unpickled, user_allowed
+from nnwidgets.checkpoint.formats.pickle.unpickle import unpickle, user_allowed_names
 from nnwidgets.checkpoint.formats.reader import CheckpointReader
 from nnwidgets.errors import CorruptCheckpointError, UnsafeCheckpointError
 
@@ -22,7 +22,7 @@ class TorchFile(CheckpointReader):
     """A file of ``torch.save``."""
 
     def tensor(self, described: Described, storages: dict[str, torch.Tensor] | None = None) -> torch.Tensor:
-        """As in `Opened`; one that was saved from the meta device has no values."""
+        """As in `CheckpointReader`; one that was saved from the meta device has no values."""
         if isinstance(described, Composed) and described.layout == "meta":
             raise CorruptCheckpointError(
                 f"{self.path.name} has no values of a tensor of shape {described.shape}: it was saved from the meta "
@@ -65,20 +65,20 @@ class TorchFile(CheckpointReader):
             described.shape, scales=scales, zero_points=zero_points, axis=axis, dtype=described.dtype
         )
 
-    def unpickle(self, data: bytes, start: int, persistent: Callable[[Any], Any]) -> Found:
+    def unpickle(self, data: bytes, start: int, persistent: Callable[[Any], Any]) -> PickleResult:
         """Read a pickle of this file.
 
         Raises:
             UnsafeCheckpointError: It wants what only running code could make.
             Malformed: It is damaged.
         """
-        found = unpickled(data, start, persistent, user_allowed())
+        found = unpickle(data, start, persistent, user_allowed_names())
         if found.wanted:
-            raise self.refused(found)
+            raise self.refusal(found)
         self.departures += found.notes
         return found
 
-    def refused(self, found: Found) -> UnsafeCheckpointError:
+    def refusal(self, found: PickleResult) -> UnsafeCheckpointError:
         """The error that says what a file would do."""
         does = f", to {', to '.join(found.deeds)}" if found.deeds else ""
         rest = f" The rest of it can't be looked at: it {found.fault}." if found.fault else ""
@@ -112,18 +112,18 @@ def storage_id(found: Any, length: int) -> tuple[StorageType, str, int]:
         Malformed: It is no storage's.
     """
     if type(found) is not tuple or len(found) != length or found[0] not in ("storage", b"storage"):
-        raise Malformed(f"has a pickle that refers to {said(found)}, expected a storage")
+        raise Malformed(f"has a pickle that refers to {brief(found)}, expected a storage")
     _, kind, key, location, n = found[:5]
     if type(kind) is not StorageType or type(key) is not str or type(location) is not str:
-        raise Malformed(f"names a storage by {said(kind)}, {said(key)} and {said(location)}")
+        raise Malformed(f"names a storage by {brief(kind)}, {brief(key)} and {brief(location)}")
     if type(n) is not int or not 0 <= n <= MOST:
-        raise Malformed(f"has a storage {key[:40]!r} of {said(n)} elements")
+        raise Malformed(f"has a storage {key[:40]!r} of {brief(n)} elements")
     if kind.dtype in _PACKED:
         raise Malformed(f"has a storage of {dtype_name(kind.dtype)}, several elements to a byte, which isn't read")
     return kind, key, n
 
 
-def whole(kind: StorageType, storage: Storage, n: int) -> Strided:
+def as_flat_tensor(kind: StorageType, storage: Storage, n: int) -> Strided:
     """A storage as a tensor of one dimension."""
     return Strided(kind.dtype, (n,), (1,), storage)
 

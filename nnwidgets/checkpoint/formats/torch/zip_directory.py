@@ -14,8 +14,9 @@ from itertools import pairwise
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from nnwidgets.checkpoint.formats.file import File, leads_elsewhere
+from nnwidgets.checkpoint.formats.file import File
 from nnwidgets.checkpoint.formats.malformed import Malformed
+from nnwidgets.checkpoint.formats.paths import leads_elsewhere
 
 
 class Member(NamedTuple):
@@ -54,7 +55,7 @@ def members(file: File) -> dict[str, Member]:
     if end - directory > MOST_DIRECTORY_BYTES:
         raise Malformed(f"has a directory of {end - directory:,} bytes, expected at most {MOST_DIRECTORY_BYTES:,}")
     entries = sorted(_entries(file.read(directory, end - directory), n_entries), key=_HEADER)
-    return {each.name: each for each in _located(file, entries, directory)}
+    return {each.name: each for each in _locate(file, entries, directory)}
 
 
 def _ends(file: File) -> tuple[int, int, int]:
@@ -114,7 +115,7 @@ def _entries(held: bytes, n_entries: int) -> Iterator[_Entry]:
         seen.add(name)
         _check_plain(text, flags, method, attributes)
         if extra or _U32 in (n_bytes, packed, header):
-            n_bytes, packed, header = _widened(text, extra, [n_bytes, packed, header])
+            n_bytes, packed, header = _widen(text, extra, [n_bytes, packed, header])
         if packed != n_bytes:
             raise Malformed(f"has the member {text!r} of {n_bytes:,} bytes stored as {packed:,}")
         if disk or n_comment:
@@ -136,7 +137,7 @@ def _check_plain(text: str, flags: int, method: int, attributes: int) -> None:
         raise Malformed(f"has a member {text!r} that is no file but a link, a folder or a device")
 
 
-def _widened(text: str, extra: bytes, numbers: list[int]) -> list[int]:
+def _widen(text: str, extra: bytes, numbers: list[int]) -> list[int]:
     """Sizes and offset, those of 32 full bits taken from the zip64 field."""
     wide = b""
     for kind, field in _fields(text, extra):
@@ -187,7 +188,7 @@ class _Window:
         return self.held[begin : begin + n_bytes]
 
 
-def _located(file: File, entries: list[_Entry], directory: int) -> Iterator[Member]:
+def _locate(file: File, entries: list[_Entry], directory: int) -> Iterator[Member]:
     """Members where their bytes are, each header compared with the directory, nothing left between them."""
     if entries and entries[0].header:
         raise Malformed(f"begins with {entries[0].header:,} bytes that belong to no member")

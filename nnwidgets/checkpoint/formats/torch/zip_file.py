@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from nnwidgets.checkpoint.description import Storage, Strided, name_of, storages_of, tensors_in
-from nnwidgets.checkpoint.formats.crc32 import crc32, differing
+from nnwidgets.checkpoint.formats.crc32 import crc32, mismatches
 from nnwidgets.checkpoint.formats.file import File
 from nnwidgets.checkpoint.formats.malformed import Malformed
 from nnwidgets.checkpoint.formats.pickle.unpickle import MOST_BYTES
 from nnwidgets.checkpoint.formats.reader import Tick
 from nnwidgets.checkpoint.formats.torch import zip_directory
-from nnwidgets.checkpoint.formats.torch.torch_file import TorchFile, storage_id, whole
+from nnwidgets.checkpoint.formats.torch.torch_file import TorchFile, as_flat_tensor, storage_id
 from nnwidgets.checkpoint.formats.torch.zip_directory import Member
 from nnwidgets.checkpoint.records import Format
 from nnwidgets.errors import CorruptCheckpointError, UnsafeCheckpointError
@@ -53,7 +53,7 @@ class TorchZip(TorchFile):
             CorruptCheckpointError: One differs; the message names the member and the tensors in it.
         """
         wanted = {each.key: each for each in storages}.values()
-        for storage, found in differing(self.files, wanted, tick):
+        for storage, found in mismatches(self.files, wanted, tick):
             names = [
                 name_of(steps)
                 for steps, each in tensors_in(self.content)
@@ -145,7 +145,7 @@ class TorchZip(TorchFile):
                 f"has a storage {key[:40]!r} of {storage.n_bytes:,} bytes, and its pickle says {n:,} elements of "
                 f"{width}"
             )
-        return whole(kind, storage, n)
+        return as_flat_tensor(kind, storage, n)
 
 
 def _prefix(members: dict[str, Member]) -> str:

@@ -12,9 +12,9 @@ from nnwidgets.checkpoint import load, save
 from nnwidgets.errors import SaveError
 from nnwidgets.formatting import inert
 from nnwidgets.server.handlers.checkpoints.plan import chosen_renames, plan_for
-from nnwidgets.server.handlers.edit.init import optimizer_name
 from nnwidgets.server.handlers.registry import handles
 from nnwidgets.server.notebook.folder import errors_named_from_here, name_from_here, relative, resolve_in_folder
+from nnwidgets.server.notebook.variables import optimizer_name
 from nnwidgets.server.session.session import Session
 from nnwidgets.wire.codec import number
 from nnwidgets.wire.dispatch import Job

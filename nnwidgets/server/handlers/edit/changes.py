@@ -12,9 +12,9 @@ from typing import Any
 from nnwidgets.edit import Change, assign, freeze, history, redo, undo, unfreeze
 from nnwidgets.errors import InvalidTargetError
 from nnwidgets.formatting import inert
-from nnwidgets.server.handlers.edit.init import optimizer_name
 from nnwidgets.server.handlers.edit.target import resolve_target
 from nnwidgets.server.handlers.registry import handles
+from nnwidgets.server.notebook.variables import optimizer_name
 from nnwidgets.server.session.session import Session
 from nnwidgets.wire.dispatch import Job
 from nnwidgets.wire.schema.changes import ChangeReply, CodeReply, HistoryEntry, HistoryReply

@@ -1,7 +1,4 @@
-"""Answers to `preview` and `init`: what filling a target anew would do, and doing it.
-
-Also `optimizer_name`, for all that answers with code to paste.
-"""
+"""Answers to `preview` and `init`: what filling a target anew would do, and doing it."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ from nnwidgets.edit import Change, Initializer, init
 from nnwidgets.edit.operations.initializers import get_initializer
 from nnwidgets.edit.optimizer_state import states_of
 from nnwidgets.edit.targets import check_writable
-from nnwidgets.errors import InitializerError, NNWidgetsError
+from nnwidgets.errors import AdvisedText, InitializerError, NNWidgetsError
 from nnwidgets.formatting import and_more, inert, shape_text
 from nnwidgets.introspect import stats
 from nnwidgets.introspect.records import TensorStats
@@ -30,7 +27,7 @@ from nnwidgets.server.handlers.edit.target import ResolvedTarget, resolve_target
 from nnwidgets.server.handlers.findings_and_ties import relation
 from nnwidgets.server.handlers.registry import handles
 from nnwidgets.server.handlers.stats import figures
-from nnwidgets.server.notebook.variables import name_of, notebook
+from nnwidgets.server.notebook.variables import optimizer_name
 from nnwidgets.server.session.session import Session
 from nnwidgets.wire.codec import number
 from nnwidgets.wire.dispatch import Job
@@ -42,7 +39,6 @@ _EXACT_ELEMENTS = 4_000_000
 _MOST_SHOWN = 16
 _MOST_LISTED = 200
 _MOST_TEXT = 2_000
-_ADVICE = " clear_state=True clears them."
 
 
 @handles("preview", long=True)
@@ -55,11 +51,6 @@ def answer_preview(session: Session, body: Mapping[str, Any], job: Job) -> InitR
 def answer_init(session: Session, body: Mapping[str, Any], job: Job) -> InitReply:
     """Fill the target, and tell every view of the model."""
     return _fill(session, body, job, is_preview=False)
-
-
-def optimizer_name(optimizers: list[Optimizer]) -> str:
-    """Return what pasted code calls the optimizer."""
-    return (optimizers and name_of(optimizers[0], notebook())) or "optimizer"
 
 
 def _fill(session: Session, body: Mapping[str, Any], job: Job, *, is_preview: bool) -> InitReply:
@@ -152,12 +143,12 @@ def _before(session: Session, target: ResolvedTarget, *, is_preview: bool) -> di
         except NNWidgetsError:
             break  # `init` says why
         key = (place.path, version(place.tensor))
-        known = None if is_preview else session.previewed.get(key)
+        known = None if is_preview else session.preview_stats.get(key)
         made[place.path] = _fine(data) if known is None else known
         if is_preview:
-            session.previewed[key] = made[place.path]
-    for key in list(session.previewed)[:-_MOST_SHOWN]:
-        del session.previewed[key]
+            session.preview_stats[key] = made[place.path]
+    for key in list(session.preview_stats)[:-_MOST_SHOWN]:
+        del session.preview_stats[key]
     return made
 
 
@@ -209,12 +200,8 @@ def _stale(target: ResolvedTarget, change: Change, optimizers: list[Optimizer]) 
         if about is not None:
             live = {id(tensor): tensor for tensor in map(target.scope.tensor, change.paths)}
             n_tensors = len(states_of([optimizer], live.values()))
+            # The page has a box to tick where a text advises.
+            message = about.before.rstrip() if isinstance(about, AdvisedText) else about
             found.append(about)
-            made.append(
-                {
-                    "optimizer": name,
-                    "n_tensors": n_tensors or len(live),
-                    "message": inert(about.removesuffix(_ADVICE), _MOST_TEXT),
-                }
-            )
+            made.append({"optimizer": name, "n_tensors": n_tensors or len(live), "message": inert(message, _MOST_TEXT)})
     return found, made

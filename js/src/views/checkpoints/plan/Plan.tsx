@@ -179,7 +179,7 @@ function LoadBar({ store, reply, canLoad }: LoadBarProps) {
     <div class="nnw-act">
       <button
         type="button"
-        class="nnw-button nnw-go"
+        class="nnw-button nnw-primary"
         disabled={!canLoad || isRefused || n === 0}
         onClick={() => store.load()}
       >

@@ -242,7 +242,7 @@ function Controls({ heat, hasZoom, children }: ControlsProps) {
       {children}
       {hasZoom ? (
         <>
-          <span class="nnw-dim nnw-range" title={isOut ? undefined : t("Rows × columns in sight")}>
+          <span class="nnw-dim nnw-range nnw-ellipsis" title={isOut ? undefined : t("Rows × columns in sight")}>
             {isOut ? wholeNote(heat) : rangeText(heat)}
           </span>
           <ZoomButton icon="minus" label={t("Zoom out (−)")} disabled={isOut} onClick={() => zoom(1 / ZOOM)} />
