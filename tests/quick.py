@@ -24,7 +24,32 @@ ROOM_SECONDS = 28 * WORKERS
 """Of one core, that the Python tests may take: half a minute by the clock, which leaves as much for all else."""
 
 # What takes long, in seconds of one core; any other file takes about one.
-LONG: dict[str, float] = {}
+LONG = {
+    "tests/architecture/test_documentation.py": 14.0,
+    "tests/architecture/test_public_names.py": 6.0,
+    "tests/checkpoint/formats/test_distributed.py": 7.0,
+    "tests/checkpoint/loading/test_load.py": 5.0,
+    "tests/checkpoint/saving/test_save.py": 6.0,
+    "tests/checkpoint/saving/test_save_meanwhile.py": 4.0,
+    "tests/checkpoint/test_architectures.py": 31.0,
+    "tests/checkpoint/test_diff.py": 5.0,
+    "tests/edit/test_failures.py": 31.0,
+    "tests/edit/test_history.py": 6.0,
+    "tests/edit/test_threads.py": 5.0,
+    "tests/hostile/test_edit_bad_input.py": 13.0,
+    "tests/hostile/test_headers_that_take_memory.py": 8.0,
+    "tests/hostile/test_stats_unreadable.py": 3.0,
+    "tests/hostile/test_torch_pickles.py": 6.0,
+    "tests/introspect/statistics/test_reading.py": 4.0,
+    "tests/introspect/statistics/test_stats.py": 36.0,
+    "tests/introspect/test_architectures.py": 22.0,
+    "tests/introspect/test_check.py": 6.0,
+    "tests/introspect/test_tree.py": 5.0,
+    "tests/introspect/test_window.py": 4.0,
+    "tests/magics/test_display.py": 4.0,
+    "tests/server/test_rows.py": 15.0,
+    "tests/server/test_variables.py": 4.0,
+}
 
 # Real kernels, browsers and savers that are killed: minutes, whatever has changed.
 NEVER = ("tests/browser", "tests/notebook", "tests/hostile/test_saving_dies.py")
