@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from itertools import accumulate, compress, islice, repeat
+from itertools import accumulate, compress, islice, pairwise, repeat
 from operator import sub
 from typing import Any
 
@@ -139,9 +139,11 @@ class ParameterCounts:
         for row, why in self._uncountable.items():
             n_torch[row] = None
             whys[row] = f"torch's own parameters() can't be added up here: {why}"
+        reasons = self._reasons()
         for row, (ours, torchs) in enumerate(zip(n_params, n_torch, strict=True)):
             if torchs is not None and ours != torchs:
-                whys[row] = self._why(row, torchs)
+                named = reasons[row] or "tensors that share memory are counted under each name"
+                whys[row] = f"torch's own parameters() adds up to {torchs:,}: {named}"
         return n_params, n_torch, whys
 
     def _differs(self) -> bool:
@@ -166,23 +168,37 @@ class ParameterCounts:
         same = [(tuple(sorted(slots)), (full[min(slots)],) * len(slots)) for slots in holders.values()]
         return counts(scan, own, same)
 
-    def _why(self, row: int, torchs: int) -> str:
+    def _reasons(self) -> list[str]:
+        """By row: what at and below it torch counts otherwise, the first few of it by name."""
         scan = self._scan
-        begin, end = scan.first_slot[row], scan.first_slot[scan.ends()[row]]
-        reasons = [
-            " and ".join(inert(scan.slot_path(slot)) for slot in shared.slots[:_MOST_NAMED]) + " share memory"
-            for shared in self._of_params
-            if sum(begin <= slot < end for slot in shared.slots) > 1
+        # The lowest rows that hold all of a reason, by the reason's text.
+        rows_of: dict[str, set[int]] = {}
+        for shared in self._of_params:
+            names = " and ".join(inert(scan.slot_path(slot)) for slot in shared.slots[:_MOST_NAMED])
+            rows = map(scan.owner, shared.slots)
+            held = rows_of.setdefault(f"{names} share memory", set())
+            held.update(_common_ancestor(scan, before, row) for before, row in pairwise(rows))
+        for slot in self.odd:
+            rows_of.setdefault(f"{inert(scan.slot_path(slot))} repeats elements", set()).add(scan.owner(slot))
+        n_reasons = [0] * len(scan.parents)
+        first: list[list[int]] = [[] for _ in scan.parents]
+        for number, found in enumerate(rows_of.values()):
+            rows_in_order = sorted(found)
+            for row in rows_in_order:
+                n_reasons[row] += 1
+                first[row].append(number)
+            for before, row in pairwise(rows_in_order):
+                n_reasons[_common_ancestor(scan, before, row)] -= 1
+        for row in range(len(first) - 1, 0, -1):
+            above = scan.parents[row]
+            n_reasons[above] += n_reasons[row]
+            first[above] = sorted({*first[above][:_MOST_NAMED], *first[row][:_MOST_NAMED]})
+        texts = list(rows_of)
+        return [
+            "; ".join(texts[number] for number in numbers[:_MOST_NAMED])
+            + (f"; and {n - _MOST_NAMED} more" if n > _MOST_NAMED else "")
+            for numbers, n in zip(first, n_reasons, strict=True)
         ]
-        reasons += [f"{inert(scan.slot_path(slot))} repeats elements" for slot in self.odd if begin <= slot < end]
-        named = _list_reasons(reasons) or "tensors that share memory are counted under each name"
-        return f"torch's own parameters() adds up to {torchs:,}: {named}"
-
-
-def _list_reasons(reasons: Iterable[str]) -> str:
-    listed = list(dict.fromkeys(reasons))
-    more = f"; and {len(listed) - _MOST_NAMED} more" if len(listed) > _MOST_NAMED else ""
-    return "; ".join(listed[:_MOST_NAMED]) + more
 
 
 Common = tuple[tuple[int, ...], tuple[int, ...]]

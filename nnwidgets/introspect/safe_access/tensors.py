@@ -76,7 +76,7 @@ def as_plain_tensor(tensor: object) -> torch.Tensor:
         >>> as_plain_tensor(torch.nn.Parameter(torch.ones(2)))
         tensor([1., 1.])
     """
-    if _is_plain_memory(tensor):
+    if _is_plain_memory(tensor) and not _n_modes():
         with torch._C.DisableTorchFunction():  # noqa: SLF001 - the public guards leave modes on
             data: torch.Tensor = _data(tensor)
             return data
@@ -99,13 +99,17 @@ def plain_torch() -> Iterator[None]:
         ...     torch.ones(2, device="cpu").sum().item()
         2.0
     """
-    n_modes = torch._C._len_torch_dispatch_stack() + _n_modes_before_dispatch()  # noqa: SLF001 - nothing public tells it
     # Where there are none, asking torch to leave them costs more than all the rest, the first time seconds.
-    without_modes = _disable_current_modes() if n_modes else nullcontext()
+    without_modes = _disable_current_modes() if _n_modes() else nullcontext()
     without_autocast = torch._C._DisableAutocast()  # noqa: SLF001 - autocast(enabled=False) is for one kind of device
     # The public guards leave modes of torch functions on.
     with torch._C.DisableTorchFunction(), without_modes, without_autocast, torch.no_grad():  # noqa: SLF001
         yield
+
+
+def _n_modes() -> int:
+    """How many dispatch modes are in force."""
+    return int(torch._C._len_torch_dispatch_stack() + _n_modes_before_dispatch())  # noqa: SLF001 - nothing public tells it
 
 
 def without_torch_function(call: Callable[P, R]) -> Callable[P, R]:
