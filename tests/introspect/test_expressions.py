@@ -6,7 +6,7 @@ from torch import nn
 import nnwidgets as nnw
 from nnwidgets.introspect.module_tree import expressions
 from nnwidgets.introspect.module_tree.expressions import ExpressionWriter
-from nnwidgets.introspect.safe_access.lookup import live_modules, live_tensors
+from nnwidgets.introspect.safe_access.lookup import LiveModel
 
 
 class Text(str):
@@ -33,7 +33,7 @@ def strange():
 def test_the_code_of_every_path_gives_what_is_at_it():
     net = strange()
     writer = ExpressionWriter(net, "net")
-    for path, value in (live_modules(net) | live_tensors(net)).items():
+    for path, value in (LiveModel(net).modules | LiveModel(net).tensors).items():
         code = writer.code(path)
         assert eval(code, {"net": net}) is value, (path, code)  # noqa: S307 - what a user would paste
 
