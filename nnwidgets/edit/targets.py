@@ -24,6 +24,7 @@ from nnwidgets.introspect.safe_access.objects import ORDINARY, is_tensor, type_n
 from nnwidgets.introspect.safe_access.scan import gc_paused
 from nnwidgets.introspect.safe_access.tensors import (
     as_plain_tensor,
+    is_plain_memory,
     plain_torch,
     torch_attribute,
     unreadable_reason,
@@ -241,10 +242,19 @@ def check_writable(place: TensorTarget) -> torch.Tensor:
         InvalidTargetError: It can't, and why.
     """
     tensor, path = place.tensor, place.path
+    if is_plain_memory(tensor) and _is_free(tensor):
+        return as_plain_tensor(tensor)
     problem, hint = _why_not(tensor)
     if problem:
         raise InvalidTargetError(f"{path} can't be written: {problem}.", path=path, hint=hint)
     return as_plain_tensor(tensor)
+
+
+@without_torch_function
+def _is_free(tensor: torch.Tensor) -> bool:
+    """Whether a tensor of torch's own classes can be written for certain, as most can; `_why_not` looks at all."""
+    is_owned = tensor.is_leaf or not tensor.requires_grad
+    return is_owned and tensor.is_contiguous() and not tensor.is_inference()
 
 
 @without_torch_function

@@ -12,7 +12,7 @@ from torch import nn
 import nnwidgets as nnw
 from nnwidgets.edit.undo_copy import snapshot
 from nnwidgets.edit.undo_copy.digest import CHUNK_BYTES
-from nnwidgets.edit.undo_copy.memory_blocks import Blocks, blocks_of
+from nnwidgets.edit.undo_copy.memory_blocks import Blocks, Buffer, blocks_of
 from tests.edit.test_failures import Injected, Tracer
 from tests.support.edited_models import bits
 
@@ -199,7 +199,7 @@ def test_the_blocks_around_a_tensor_are_those_that_hold_its_bytes():
     even, odd = flat[:200_000:2], flat[1:200_000:2]
     tensors = [flat[500_000:], even, odd, flat[200_000:210_000]]
     found = blocks_of(tensors)
-    blocks = Blocks(found, (torch.empty(block.nbytes, dtype=torch.uint8) for block in found))
+    blocks = Blocks(found, (Buffer(torch.empty(block.nbytes, dtype=torch.uint8)) for block in found))
     for tensor in (*tensors, flat, flat[450_000:500_001], flat[205_000:205_001], flat[300_000:400_000], flat[:0]):
         held = (
             set(range(tensor.data_ptr(), tensor.data_ptr() + 4 * tensor.numel(), 4))

@@ -24,26 +24,32 @@ _move = ctypes.memmove
 
 
 class Buffer:
-    """Memory of our own for one block.
+    """Memory of our own for one block: some bytes of a larger room.
 
     Attributes:
-        data: Its bytes.
         address: Where they lie.
+        n_bytes: How many they are.
     """
 
-    __slots__ = ("address", "data")
+    __slots__ = ("_offset", "_room", "address", "n_bytes")
 
-    def __init__(self, data: torch.Tensor) -> None:
-        self.data = data
-        self.address = data.data_ptr()
+    def __init__(self, room: torch.Tensor, offset: int = 0, n_bytes: int | None = None) -> None:
+        self._room, self._offset = room, offset
+        self.address = room.data_ptr() + offset
+        self.n_bytes = room.numel() - offset if n_bytes is None else n_bytes
+
+    @property
+    def data(self) -> torch.Tensor:
+        """Them, as a tensor."""
+        return self._room[self._offset : self._offset + self.n_bytes]
 
     def fill(self, other: Buffer) -> None:
         """Copy what another one of the same length holds."""
-        _move(self.address, other.address, self.data.numel())
+        _move(self.address, other.address, self.n_bytes)
 
     def digest(self) -> bytes:
         """The fingerprint of what it holds."""
-        return digest(self.address, self.data.numel())
+        return digest(self.address, self.n_bytes)
 
 
 class Block:
@@ -61,7 +67,7 @@ class Block:
     def __init__(self, live: torch.Tensor, slot: Buffer) -> None:
         self.live = live
         self.slot = slot
-        self.n_bytes = slot.data.numel()
+        self.n_bytes = slot.n_bytes
         self.is_run = live.device.type == "cpu" and live.is_contiguous()
 
     def keep(self, slot: Buffer) -> None:
@@ -82,7 +88,7 @@ class Block:
         """The fingerprint of the live bytes; those that aren't a run on the CPU are copied to ``spare`` for it."""
         if self.is_run:
             return digest(self.live.data_ptr(), self.n_bytes)
-        held = Buffer(spare[: self.n_bytes])
+        held = Buffer(spare, 0, self.n_bytes)
         self.keep(held)
         return held.digest()
 
@@ -96,8 +102,8 @@ class Blocks:
         left: The fingerprint of what was last left live; empty where it isn't known yet.
     """
 
-    def __init__(self, live: Iterable[torch.Tensor], slots: Iterable[torch.Tensor]) -> None:
-        self.all = [Block(block, Buffer(slot)) for block, slot in zip(live, slots, strict=True)]
+    def __init__(self, live: Iterable[torch.Tensor], slots: Iterable[Buffer]) -> None:
+        self.all = list(map(Block, live, slots))
         self.stored = [b""] * len(self.all)
         self.left = [b""] * len(self.all)
         self._taking = [threading.Lock() for _ in range(_N_LOCKS)]
@@ -204,6 +210,8 @@ def ends_of(tensor: torch.Tensor) -> tuple[int, int]:
 
 def piece_of(tensor: torch.Tensor, owner: int = 0) -> byte_ranges.ByteRanges | None:
     """The bytes of a plain strided tensor; None where it has none."""
+    if tensor.is_contiguous():
+        return byte_ranges.ByteRanges(tensor.data_ptr(), (), tensor.nbytes, owner) if tensor.numel() else None
     return byte_ranges.piece(tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.element_size(), owner)
 
 
@@ -235,7 +243,9 @@ def _on_one_device(tensors: Sequence[torch.Tensor]) -> Iterator[torch.Tensor]:
             continue
         for each in cluster:
             tensor = owners[each.owner]
-            if not each.dims:
+            if each.run <= CHUNK_BYTES and tensor.device.type == "cpu" and tensor.is_contiguous():
+                yield tensor
+            elif not each.dims:
                 yield from torch.split(raw_bytes(tensor, each.start, each.run), CHUNK_BYTES)
             elif overlaps_itself(tensor):
                 yield from _hulls([each], owners)

@@ -15,6 +15,7 @@ import contextlib
 import mmap
 from collections.abc import Iterable, Sequence
 from functools import partial
+from itertools import accumulate, repeat
 
 import torch
 
@@ -44,16 +45,17 @@ class Snapshot:
         """
         with plain_torch():
             live = blocks_of(tensors)
-            self.size_bytes = sum(block.numel() * block.element_size() for block in live)
-            sizes = [block.numel() * block.element_size() for block in live]
+            sizes = [block.nbytes for block in live]
+            self.size_bytes = sum(sizes)
             spaced = [-(-size // _ALIGNMENT) * _ALIGNMENT for size in sizes]
             n_lanes = min(_MOST_LANES, torch.get_num_threads()) if self.size_bytes >= _LARGE_BYTES else 1
             n_spare = min(CHUNK_BYTES, max(spaced, default=0))
-            *slots, spares = torch.split(_room(sum(spaced) + n_lanes * n_spare), [*spaced, n_lanes * n_spare])
-            self._blocks = Blocks(live, (slot[:size] for slot, size in zip(slots, sizes, strict=True)))
+            *offsets, at_spares = accumulate(spaced, initial=0)
+            room = _room(at_spares + n_lanes * n_spare)
+            self._blocks = Blocks(live, map(Buffer, repeat(room), offsets, sizes))
             runs = _parts(range(len(live)), n_lanes)
-            rooms = torch.split(spares, n_spare) if n_spare else (spares,)
-            self._lanes = [BlockSwapper(self._blocks, run, room) for run, room in zip(runs, rooms, strict=True)]
+            spares = torch.split(room[at_spares:], n_spare) if n_spare else (room,)
+            self._lanes = [BlockSwapper(self._blocks, run, spare) for run, spare in zip(runs, spares, strict=True)]
         self._threads = ThreadGroup()
         self._may_be_written = False
         self.is_turned = False
@@ -282,4 +284,4 @@ class BlockSwapper:
         return True
 
     def _held(self, n_bytes: int) -> Buffer:
-        return self._room if n_bytes == self._room.data.numel() else Buffer(self._room.data[:n_bytes])
+        return self._room if n_bytes == self._room.n_bytes else Buffer(self._room.data, 0, n_bytes)

@@ -14,6 +14,7 @@ from nnwidgets.introspect import sampled_stats, stats
 from nnwidgets.introspect.records import TensorStats
 from nnwidgets.introspect.safe_access.tensors import (
     as_plain_tensor,
+    is_plain_memory,
     plain_torch,
     unreadable_reason,
     without_torch_function,
@@ -213,7 +214,10 @@ def summarized(tensor: torch.Tensor) -> TensorStats:
 
 @without_torch_function
 def _geometry(tensor: Any) -> tuple[Any, ...]:
+    """What changes where a tensor is given other memory."""
+    if is_plain_memory(tensor):
+        return tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype, tensor.device
     if unreadable_reason(tensor) is not None or tensor.layout is not torch.strided:
         return (tuple(tensor.shape),) if type(tensor) in (torch.Tensor, torch.nn.Parameter) else ()
     data = as_plain_tensor(tensor)
-    return (data.data_ptr(), tuple(data.shape), data.stride(), data.dtype, data.device)
+    return data.data_ptr(), data.shape, data.stride(), data.dtype, data.device

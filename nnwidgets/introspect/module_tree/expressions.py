@@ -59,6 +59,7 @@ class ExpressionWriter:
         self._module = module
         self._variable = variable
         self._registered: dict[int, dict[str, _Registered]] = {}
+        self._reached: dict[str, _Step | None] = {"": (variable, module, True)}
 
     def code(self, path: str) -> str:
         """Return Python for what is at ``path``, as torch would be asked where nothing is found there."""
@@ -67,15 +68,23 @@ class ExpressionWriter:
 
     def expression(self, path: str) -> Expression | None:
         """Return Python for the module or tensor at ``path``; None where nothing is there."""
-        code, dotted, value = self._variable, True, self._module
-        for component in paths.split(path):
-            below = self._below_module if is_module(value) else _below_container
-            reached = below(code, value, component)
-            if reached is None:
-                return None
-            code, value, is_named = reached
-            dotted = dotted and is_named
-        return Expression(code, dotted)
+        waiting = [path]
+        while waiting[-1] not in self._reached:
+            waiting.append(paths.parent(waiting[-1]))
+        known = waiting.pop()
+        for at in reversed(waiting):
+            self._reached[at] = self._one_down(self._reached[known], paths.last(at))
+            known = at
+        reached = self._reached[path]
+        return None if reached is None else Expression(reached[0], reached[2])
+
+    def _one_down(self, above: _Step | None, component: str) -> _Step | None:
+        if above is None:
+            return None
+        code, value, dotted = above
+        below = self._below_module if is_module(value) else _below_container
+        reached = below(code, value, component)
+        return None if reached is None else (reached[0], reached[1], dotted and reached[2])
 
     def _below_module(self, code: str, parent: Any, component: str) -> _Step | None:
         own = instance_dict(parent)

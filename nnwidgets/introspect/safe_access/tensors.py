@@ -49,7 +49,7 @@ def unreadable_reason(tensor: object) -> str | None:
         >>> unreadable_reason(torch.ones(2)) is None
         True
     """
-    if _is_plain_memory(tensor):
+    if is_plain_memory(tensor):
         return None
     if not objects.is_tensor(tensor):
         return f"not a tensor but {_describe(tensor)}"
@@ -76,7 +76,7 @@ def as_plain_tensor(tensor: object) -> torch.Tensor:
         >>> as_plain_tensor(torch.nn.Parameter(torch.ones(2)))
         tensor([1., 1.])
     """
-    if _is_plain_memory(tensor) and not _n_modes():
+    if is_plain_memory(tensor) and not _n_modes():
         with torch._C.DisableTorchFunction():  # noqa: SLF001 - the public guards leave modes on
             data: torch.Tensor = _data(tensor)
             return data
@@ -125,14 +125,19 @@ def without_torch_function(call: Callable[P, R]) -> Callable[P, R]:
 
 _BASE: Any = torch._C.TensorBase  # noqa: SLF001 - its methods can't be overridden by a subclass or an instance
 _data: Any = _BASE.data.__get__
-_device: Any = _BASE.device.__get__
 _dtype: Any = _BASE.dtype.__get__
+_is_cpu: Any = _BASE.is_cpu.__get__
 _is_nested: Any = _BASE.is_nested.__get__
 _layout: Any = _BASE.layout.__get__
 _shape: Any = _BASE.shape.__get__
+_n_bytes: Any = _BASE.nbytes.__get__
+_offset: Any = _BASE.storage_offset
+_storage: Any = _BASE.untyped_storage
+_is_wrapped: Any = torch._C._functorch.is_functorch_wrapped_tensor  # noqa: SLF001 - nothing public tells it
+_is_functional: Any = torch._is_functional_tensor  # noqa: SLF001 - the same
 
 
-def _is_plain_memory(tensor: Any) -> bool:
+def is_plain_memory(tensor: Any) -> bool:
     """Whether it is a tensor of torch's own classes over memory on the CPU that holds all of it, as most are.
 
     What `_reason` and `_plain` find out in many steps, for any tensor, is known of these in a tenth of the time.
@@ -141,27 +146,25 @@ def _is_plain_memory(tensor: Any) -> bool:
         return False
     with torch._C.DisableTorchFunction():  # noqa: SLF001 - the public guards leave modes on
         if (
-            _device(tensor) != _CPU
+            not _is_cpu(tensor)
             or _layout(tensor) is not torch.strided
             or _dtype(tensor) not in _NUMBERS
+            or _is_wrapped(tensor)
+            or _is_functional(tensor)
+            or _BASE._is_zerotensor(tensor)  # noqa: SLF001 - nothing public tells it
             or _is_nested(tensor)
-            or torch._C._functorch.is_functorch_wrapped_tensor(tensor)  # noqa: SLF001 - nothing public tells it
-            or torch._is_functional_tensor(tensor)  # noqa: SLF001
-            or _BASE._is_zerotensor(tensor)  # noqa: SLF001
         ):
             return False
-        n_elements = _BASE.numel(tensor)
-        if not n_elements:
-            return True
-        storage = _BASE.untyped_storage(tensor)
-        reach = n_elements
-        if not _BASE.is_contiguous(tensor):
-            reach = 1 + sum((n - 1) * by for n, by in zip(_shape(tensor), _BASE.stride(tensor), strict=True))
-        needed = (_BASE.storage_offset(tensor) + reach) * _BASE.element_size(tensor)
-        return bool(storage.nbytes() >= needed and storage.data_ptr() != 0)
+        storage = _storage(tensor)
+        n_bytes = _n_bytes(tensor)
+        if n_bytes and not _BASE.is_contiguous(tensor):
+            reach = sum((n - 1) * by for n, by in zip(_shape(tensor), _BASE.stride(tensor), strict=True))
+            n_bytes = (1 + reach) * _BASE.element_size(tensor)
+        offset = _offset(tensor)
+        needed = n_bytes + offset * _BASE.element_size(tensor) if offset else n_bytes
+        return not n_bytes or (storage.nbytes() >= needed and storage.data_ptr() != 0)
 
 
-_CPU = torch.device("cpu")
 _NUMBERS = {
     torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.complex64, torch.complex128, torch.bool,
     torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64,
