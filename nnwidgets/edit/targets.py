@@ -24,7 +24,7 @@ from nnwidgets.introspect.safe_access.objects import ORDINARY, is_tensor, type_n
 from nnwidgets.introspect.safe_access.scan import gc_paused
 from nnwidgets.introspect.safe_access.tensors import (
     as_plain_tensor,
-    is_plain_memory,
+    plain_runs,
     plain_torch,
     torch_attribute,
     unreadable_reason,
@@ -235,26 +235,26 @@ def _patterns(target: Target) -> Sequence[str]:
     )
 
 
-def check_writable(place: TensorTarget) -> torch.Tensor:
-    """Give the plain data of a tensor that can be written in place.
+def check_writable(places: Sequence[TensorTarget]) -> list[torch.Tensor]:
+    """Give the plain data of tensors that can all be written in place.
 
     Raises:
-        InvalidTargetError: It can't, and why.
+        InvalidTargetError: One can't, and why.
     """
-    tensor, path = place.tensor, place.path
-    if is_plain_memory(tensor) and _is_free(tensor):
-        return as_plain_tensor(tensor)
-    problem, hint = _why_not(tensor)
-    if problem:
-        raise InvalidTargetError(f"{path} can't be written: {problem}.", path=path, hint=hint)
-    return as_plain_tensor(tensor)
+    tensors = [place.tensor for place in places]
+    data = plain_runs(tensors)
+    if data is not None and all(map(_is_free, tensors)):
+        return data
+    for place in places:
+        problem, hint = _why_not(place.tensor)
+        if problem:
+            raise InvalidTargetError(f"{place.path} can't be written: {problem}.", path=place.path, hint=hint)
+    return list(map(as_plain_tensor, tensors))
 
 
-@without_torch_function
 def _is_free(tensor: torch.Tensor) -> bool:
-    """Whether a tensor of torch's own classes can be written for certain, as most can; `_why_not` looks at all."""
-    is_owned = tensor.is_leaf or not tensor.requires_grad
-    return is_owned and tensor.is_contiguous() and not tensor.is_inference()
+    """Whether a tensor of torch's own classes that is one run of memory may be written."""
+    return (tensor.is_leaf or not tensor.requires_grad) and not tensor.is_inference()
 
 
 @without_torch_function

@@ -97,7 +97,7 @@ def parent(path: str) -> str:
         >>> parent("block.0.weight"), parent("weight")
         ('block.0', '')
     """
-    return _up(path)[0]
+    return divide(path)[0]
 
 
 def last(path: str) -> str:
@@ -107,10 +107,11 @@ def last(path: str) -> str:
         >>> last("block.0.weight"), last('block["a.b"]')
         ('weight', '["a.b"]')
     """
-    return _up(path)[1]
+    return divide(path)[1]
 
 
-def _up(path: str) -> tuple[str, str]:
+def divide(path: str) -> tuple[str, str]:
+    """The path one component up, and the last component."""
     if "[" not in path:
         before, _, name = path.rpartition(".")
         return before, name

@@ -202,7 +202,7 @@ class _Load:
         fresh = set(materialized.paths)
         live = {pair.path: pair for pair in pairs if pair.path not in fresh}
         named = [TensorTarget(model.tree.find(path), pair.tensor) for path, pair in live.items()]  # type: ignore[arg-type] # tensors
-        plain = {place.path: check_writable(place) for place in named}
+        plain = dict(zip(live, check_writable(named), strict=True))
         places, _ = distinct_memory(named)
         first = {id(pair.tensor): pair for pair in reversed(pairs) if pair.path in fresh}
         written = [*(live[place.path] for place in places), *first.values()]

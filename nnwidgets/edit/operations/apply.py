@@ -151,7 +151,7 @@ def _run(
         kind=kind,
         label=label,
         places=places,
-        plains=[check_writable(place) for place in places],
+        plains=check_writable(places),
         ties=model.ties_of(places),
         write=write,
         code=code,

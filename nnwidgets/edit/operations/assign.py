@@ -53,8 +53,7 @@ def assign(module: nn.Module, target: str, value: Any) -> Change:
     suffix = "".join(f"[{index}]" for index in indexes)
     planned: list[tuple[TensorTarget, torch.Tensor, torch.Tensor]] = []
     notes: list[str] = []
-    for place in places:
-        data = check_writable(place)
+    for place, data in zip(places, check_writable(places), strict=True):
         with plain_torch():
             view = _viewed(data, indexes, place.path)
         new, more = _converted(value, view, f"{place.path}{suffix}")
@@ -100,8 +99,7 @@ def _found(model: ChangeScope, target: str) -> tuple[list[TensorTarget], list[st
         except PathNotFoundError as error:
             missing = error
             continue
-        for place in named:
-            check_writable(place)
+        check_writable(named)
         places, _ = distinct_memory(named)
         return places, indexes[n_in_path:]
     raise missing or InvalidTargetError(f"{target!r} names no tensor.", hint="Such as 0.weight[0, 0].")

@@ -153,9 +153,10 @@ def _make_plan(
     clear: bool,
 ) -> tuple[Plan, _Filler]:
     named = model.places(target)
-    writable, tried = dict[int, torch.Tensor](), set[tuple[Any, ...]]()
+    tried = set[tuple[Any, ...]]()
+    writable = dict(zip(map(id, named), check_writable(named), strict=True))
     for place in named:
-        data = writable[id(place)] = check_writable(place)
+        data = writable[id(place)]
         if not (data.dtype.is_floating_point or data.dtype.is_complex):
             raise InitializerError(
                 f"{initializer.name} fills floating point tensors, and {place.path} is {place.entry.dtype}.",
@@ -212,22 +213,20 @@ def _recipe(model: ChangeScope, filler: _Filler, places: Sequence[TensorTarget],
     if initializer.kind == "user" and initializer.source is None:
         said = f"{initializer.name} has no source to show: it is a lambda or a closure, or was typed elsewhere."
         return Recipe((f"# {said}", f"raise NotImplementedError({said!r})"), ())
-    written = expressions(model.module)
-    called = [(place, written.code(place.path)) for place in places]
-    devices = list(dict.fromkeys(str(place.tensor.device) for place in places))
+    code = expressions(model.module).code
+    devices = list(dict.fromkeys(place.tensor.device for place in places))
     draws = initializer.kind == "user" or initializer.takes_generator
     names = {device: "generator" if len(devices) == 1 else f"generator_{i}" for i, device in enumerate(devices)}
     lines = []
     if draws:
         lines += [f'{name} = torch.Generator("{device}").manual_seed({filler.seed})' for device, name in names.items()]
     rest = arguments(dict(filler.kwargs))
-    calls = []
-    for place, code in called:
-        name = names[str(place.tensor.device)]
-        if initializer.kind == "user":
-            calls.append(f"{initializer.name}({code}, {name}{rest})")
-        else:
-            calls.append(f"nn.init.{initializer.name}({code}{rest}{f', generator={name}' if draws else ''})")
+    if initializer.kind == "user":
+        called, ends = initializer.name, {device: f", {name}{rest})" for device, name in names.items()}
+    else:
+        called = f"nn.init.{initializer.name}"
+        ends = {device: f"{rest}{f', generator={name}' if draws else ''})" for device, name in names.items()}
+    calls = [f"{called}({code(place.path)}{ends[place.tensor.device]}" for place in places]
     imports = ["import torch"] if draws or initializer.kind == "user" else []
     if initializer.kind == "user":
         lines = [*_definition(initializer), *lines, "with torch.no_grad():", *(f"    {call}" for call in calls)]

@@ -204,6 +204,8 @@ def blocks_of(tensors: Iterable[torch.Tensor]) -> list[torch.Tensor]:
 
 def ends_of(tensor: torch.Tensor) -> tuple[int, int]:
     """Where a plain tensor that has elements begins and ends in memory."""
+    if tensor.is_contiguous():
+        return tensor.data_ptr(), tensor.data_ptr() + tensor.nbytes
     reach = 1 + sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
     return tensor.data_ptr(), tensor.data_ptr() + reach * tensor.element_size()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 import torch
@@ -12,9 +13,9 @@ from nnwidgets.edit.undo_copy.snapshot import Snapshot
 from nnwidgets.edit.undo_copy.threads import retry_until_complete
 from nnwidgets.introspect import sampled_stats, stats
 from nnwidgets.introspect.records import TensorStats
+from nnwidgets.introspect.safe_access.objects import ORDINARY
 from nnwidgets.introspect.safe_access.tensors import (
     as_plain_tensor,
-    is_plain_memory,
     plain_torch,
     unreadable_reason,
     without_torch_function,
@@ -215,8 +216,9 @@ def summarized(tensor: torch.Tensor) -> TensorStats:
 @without_torch_function
 def _geometry(tensor: Any) -> tuple[Any, ...]:
     """What changes where a tensor is given other memory."""
-    if is_plain_memory(tensor):
-        return tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype, tensor.device
+    if id(type(tensor)) in ORDINARY and tensor.layout is torch.strided:
+        with suppress(RuntimeError):  # of a tensor that has no memory of its own
+            return tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype, tensor.device
     if unreadable_reason(tensor) is not None or tensor.layout is not torch.strided:
         return (tuple(tensor.shape),) if type(tensor) in (torch.Tensor, torch.nn.Parameter) else ()
     data = as_plain_tensor(tensor)

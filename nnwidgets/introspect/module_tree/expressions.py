@@ -68,19 +68,26 @@ class ExpressionWriter:
 
     def expression(self, path: str) -> Expression | None:
         """Return Python for the module or tensor at ``path``; None where nothing is there."""
-        waiting = [path]
-        while waiting[-1] not in self._reached:
-            waiting.append(paths.parent(waiting[-1]))
-        known = waiting.pop()
-        for at in reversed(waiting):
-            self._reached[at] = self._one_down(self._reached[known], paths.last(at))
-            known = at
-        reached = self._reached[path]
+        reached = self._reach(path)
         return None if reached is None else Expression(reached[0], reached[2])
 
-    def _one_down(self, above: _Step | None, component: str) -> _Step | None:
-        if above is None:
-            return None
+    def _reach(self, path: str) -> _Step | None:
+        """Go down from the nearest module above that was reached before; what is below it is kept for its siblings."""
+        steps: list[str] = []
+        at = path
+        while at not in self._reached:
+            at, last = paths.divide(at)
+            steps.append(last)
+        reached = self._reached[at]
+        while steps:
+            last = steps.pop()
+            reached = None if reached is None else self._one_down(reached, last)
+            at = paths.join(at, last)
+            if steps:
+                self._reached[at] = reached
+        return reached
+
+    def _one_down(self, above: _Step, component: str) -> _Step | None:
         code, value, dotted = above
         below = self._below_module if is_module(value) else _below_container
         reached = below(code, value, component)

@@ -7,9 +7,11 @@ shadow.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache, wraps
+from itertools import compress
+from operator import le
 from types import MemberDescriptorType
 from typing import Any, ParamSpec, TypeVar
 
@@ -127,14 +129,18 @@ _BASE: Any = torch._C.TensorBase  # noqa: SLF001 - its methods can't be overridd
 _data: Any = _BASE.data.__get__
 _dtype: Any = _BASE.dtype.__get__
 _is_cpu: Any = _BASE.is_cpu.__get__
-_is_nested: Any = _BASE.is_nested.__get__
 _layout: Any = _BASE.layout.__get__
 _shape: Any = _BASE.shape.__get__
 _n_bytes: Any = _BASE.nbytes.__get__
 _offset: Any = _BASE.storage_offset
 _storage: Any = _BASE.untyped_storage
-_is_wrapped: Any = torch._C._functorch.is_functorch_wrapped_tensor  # noqa: SLF001 - nothing public tells it
-_is_functional: Any = torch._is_functional_tensor  # noqa: SLF001 - the same
+_itemsize: Any = _BASE.element_size
+_ODDITIES: tuple[Any, ...] = (
+    torch._C._functorch.is_functorch_wrapped_tensor,  # noqa: SLF001 - nothing public tells it
+    torch._is_functional_tensor,  # noqa: SLF001 - the same
+    _BASE._is_zerotensor,  # noqa: SLF001 - the same
+    _BASE.is_nested.__get__,
+)
 
 
 def is_plain_memory(tensor: Any) -> bool:
@@ -149,10 +155,7 @@ def is_plain_memory(tensor: Any) -> bool:
             not _is_cpu(tensor)
             or _layout(tensor) is not torch.strided
             or _dtype(tensor) not in _NUMBERS
-            or _is_wrapped(tensor)
-            or _is_functional(tensor)
-            or _BASE._is_zerotensor(tensor)  # noqa: SLF001 - nothing public tells it
-            or _is_nested(tensor)
+            or any(is_odd(tensor) for is_odd in _ODDITIES)
         ):
             return False
         storage = _storage(tensor)
@@ -163,6 +166,32 @@ def is_plain_memory(tensor: Any) -> bool:
         offset = _offset(tensor)
         needed = n_bytes + offset * _BASE.element_size(tensor) if offset else n_bytes
         return not n_bytes or (storage.nbytes() >= needed and storage.data_ptr() != 0)
+
+
+def plain_runs(tensors: Sequence[Any]) -> list[torch.Tensor] | None:
+    """The data of tensors, as `as_plain_tensor` gives it, where each is one run of memory; else None.
+
+    What is asked of all of them is asked at once: of many small ones, one by one costs ten times as much.
+    """
+    if not objects.ORDINARY.issuperset(map(id, map(type, tensors))) or _n_modes():
+        return None
+    with torch._C.DisableTorchFunction():  # noqa: SLF001 - the public guards leave modes on
+        is_plain = (
+            all(map(_is_cpu, tensors))
+            and all(layout is torch.strided for layout in map(_layout, tensors))
+            and _NUMBERS.issuperset(map(_dtype, tensors))
+            and not any(any(map(is_odd, tensors)) for is_odd in _ODDITIES)
+            and all(map(_BASE.is_contiguous, tensors))
+        )
+        if not is_plain:
+            return None
+        ends = map(
+            int.__add__, map(_n_bytes, tensors), map(int.__mul__, map(_offset, tensors), map(_itemsize, tensors))
+        )
+        storages = list(map(_storage, tensors))
+        is_whole = all(map(le, ends, map(torch.UntypedStorage.nbytes, storages)))
+        has_address = all(map(torch.UntypedStorage.data_ptr, compress(storages, map(_n_bytes, tensors))))
+        return list(map(_data, tensors)) if is_whole and has_address else None
 
 
 _NUMBERS = {

@@ -139,7 +139,7 @@ def _before(session: Session, target: ResolvedTarget, *, is_preview: bool) -> di
     made = {}
     for place in target.places[:_MOST_SHOWN]:
         try:
-            data = check_writable(place)
+            [data] = check_writable([place])
         except NNWidgetsError:
             break  # `init` says why
         key = (place.path, version(place.tensor))

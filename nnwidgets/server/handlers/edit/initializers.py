@@ -59,11 +59,11 @@ def refusal(initializer: Initializer, target: ResolvedTarget) -> str | None:
 
 
 def _problem(target: ResolvedTarget) -> str | None:
-    for place in target.places:
-        try:
-            data = check_writable(place)
-        except NNWidgetsError as error:
-            return f"{error.message} {error.hint}".strip()
+    try:
+        writable = check_writable(target.places)
+    except NNWidgetsError as error:
+        return f"{error.message} {error.hint}".strip()
+    for place, data in zip(target.places, writable, strict=True):
         if not (data.dtype.is_floating_point or data.dtype.is_complex):
             return f"{place.path} is {place.entry.dtype}; initializers fill floating point tensors."
     return None
@@ -99,7 +99,8 @@ def _objection(initializer: Initializer, places: list[TensorTarget]) -> str | No
     tried = {(place.entry.shape, place.entry.dtype): place for place in places if place.entry.problem is None}
     for place in list(tried.values())[:_MOST_TRIED]:
         try:
-            dry_run(initializer, check_writable(place), kwargs, place.path)
+            [data] = check_writable([place])
+            dry_run(initializer, data, kwargs, place.path)
         except NNWidgetsError as error:
             return inert(error.message, _MOST_DOC)
     return None
