@@ -34,18 +34,7 @@ if TYPE_CHECKING:
         read,
         save,
     )
-    from nnwidgets.edit import (
-        Change,
-        History,
-        assign,
-        freeze,
-        history,
-        init,
-        initializer,
-        redo,
-        undo,
-        unfreeze,
-    )
+    from nnwidgets.edit import Change, History, assign, freeze, history, init, initializer, redo, undo, unfreeze
     from nnwidgets.errors import (
         CheckpointMismatchError,
         CorruptCheckpointError,

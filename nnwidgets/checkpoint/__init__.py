@@ -14,6 +14,7 @@ content is made of `description`. `state_dict.find` says where the model is in i
     state_dict.py   where in a file the state dict is; what of a module is saved
     description.py  what a file holds, each tensor by where its bytes lie
     bytes_equal.py  whether two tensors have the same bytes
+    progress.py     how far a load, save or comparison is
     records.py      what these functions give
 
 Example:
@@ -42,7 +43,6 @@ from nnwidgets.checkpoint.records import (
     SaveReport,
     StateDiff,
     StoredTensor,
-    Suggestion,
 )
 from nnwidgets.checkpoint.saving.save import save
 
@@ -57,7 +57,6 @@ __all__ = [
     "SaveReport",
     "StateDiff",
     "StoredTensor",
-    "Suggestion",
     "diff",
     "folder",
     "load",

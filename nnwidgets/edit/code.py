@@ -14,7 +14,9 @@ from typing import Any
 from nnwidgets.errors import InvalidTargetError
 from nnwidgets.introspect.module_tree.expressions import ExpressionWriter
 
-_NET = "\x00net\x00"
+NET = "\x00net\x00"
+"""The place of the model's name in a recipe."""
+
 _OPTIMIZER = "\x00optimizer{}\x00"
 _ANY_OPTIMIZER = re.compile("\x00optimizer(\\d+)\x00")
 
@@ -34,7 +36,7 @@ class Recipe:
 
     def render(self, name: str, optimizer: str) -> str:
         """The statements with names put in."""
-        text = "\n".join(self.lines).replace(_NET, name)
+        text = "\n".join(self.lines).replace(NET, name)
         return _ANY_OPTIMIZER.sub(lambda at: optimizer if at[1] == "0" else f"{optimizer}_{int(at[1]) + 1}", text)
 
 
@@ -58,12 +60,7 @@ def script(recipes: Iterable[Recipe], name: str, optimizer: str) -> str:
 
 def expressions(module: Any) -> ExpressionWriter:
     """Writes the Python of things at paths, the model's name left open."""
-    return ExpressionWriter(module, _NET)
-
-
-def net_name() -> str:
-    """The place of the model's name."""
-    return _NET
+    return ExpressionWriter(module, NET)
 
 
 def optimizer_name(number: int) -> str:

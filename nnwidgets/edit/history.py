@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import weakref
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nnwidgets.edit.change import Change
 from nnwidgets.edit.code import script
@@ -15,9 +15,6 @@ from nnwidgets.errors import Advice, AdvisedText, ChangedSinceError, InvalidTarg
 from nnwidgets.formatting import and_more, inert, short_bytes, some
 from nnwidgets.introspect import LiveModel
 from nnwidgets.introspect.safe_access.objects import require_module
-
-if TYPE_CHECKING:
-    from nnwidgets.edit.undo_copy.undo import UndoRecord
 
 DEFAULT_BUDGET_BYTES = 2 * 2**30
 

@@ -11,16 +11,10 @@ import torch
 
 from nnwidgets.edit.undo_copy.memory_blocks import overlaps_itself, piece_of
 from nnwidgets.errors import Advice, AdvisedText, InvalidTargetError, PathNotFoundError
-from nnwidgets.introspect import (
-    LiveModel,
-    ModuleNode,
-    ModuleTree,
-    TensorEntry,
-    get,
-)
+from nnwidgets.introspect import LiveModel, ModuleNode, ModuleTree, TensorEntry, get
 from nnwidgets.introspect.module_tree.tree import tree_of
 from nnwidgets.introspect.patterns import PatternMatcher
-from nnwidgets.introspect.safe_access.objects import ORDINARY, is_tensor, type_name
+from nnwidgets.introspect.safe_access.objects import ORDINARY, is_tensor, no_torch_function, type_name
 from nnwidgets.introspect.safe_access.scan import gc_paused
 from nnwidgets.introspect.safe_access.tensors import (
     as_plain_tensor,
@@ -28,7 +22,6 @@ from nnwidgets.introspect.safe_access.tensors import (
     plain_torch,
     torch_attribute,
     unreadable_reason,
-    without_torch_function,
 )
 from nnwidgets.introspect.sharing import byte_ranges
 
@@ -246,7 +239,8 @@ def check_writable(places: Sequence[TensorTarget]) -> list[torch.Tensor]:
     if data is not None and all(map(_is_free, tensors)):
         return data
     for place in places:
-        problem, hint = _why_not(place.tensor)
+        with no_torch_function():
+            problem, hint = _why_not(place.tensor)
         if problem:
             raise InvalidTargetError(f"{place.path} can't be written: {problem}.", path=place.path, hint=hint)
     return list(map(as_plain_tensor, tensors))
@@ -257,7 +251,6 @@ def _is_free(tensor: torch.Tensor) -> bool:
     return (tensor.is_leaf or not tensor.requires_grad) and not tensor.is_inference()
 
 
-@without_torch_function
 def _why_not(tensor: Any) -> tuple[str, str]:  # noqa: PLR0911 - one reason each
     reason = unreadable_reason(tensor)
     if reason is not None:

@@ -125,10 +125,10 @@ def _carried_out(model: ChangeScope, plan: Plan, log: Log, begun: list[tuple[Und
         # Before anything is copied: wherever that is interrupted, its threads have to be called off.
         begun.append((undo, log.state))
     if plan.write is not None:
-        plan.write(undo.snapshot)
-    undo.snapshot.seal()
+        plan.write(undo.kept)
+    undo.kept.seal()
     if plan.verify is not None:
-        plan.verify(undo.snapshot)
+        plan.verify(undo.kept)
     for flag in plan.flags:
         flag.set(after=True)
     for state in plan.states:

@@ -34,11 +34,7 @@ class _ExploringFormatter(IPythonDisplayFormatter):
 
 
 class AutoExplore:
-    """The switch; off at first.
-
-    Args:
-        shell: The IPython shell.
-    """
+    """The switch; off at first."""
 
     def __init__(self, shell: InteractiveShell) -> None:
         self._shell = shell

@@ -177,11 +177,7 @@ _extensions: dict[int, _Extension] = {}
 
 
 class _Extension:
-    """What one shell was given.
-
-    Args:
-        shell: The shell.
-    """
+    """What one shell was given."""
 
     def __init__(self, shell: InteractiveShell) -> None:
         from nnwidgets.magics.auto_explore import AutoExplore
@@ -258,11 +254,7 @@ def load(shell: InteractiveShell) -> None:
 
 
 def unload(shell: InteractiveShell) -> None:
-    """Take back what `load` registered; without it, it does nothing.
-
-    Args:
-        shell: The IPython shell.
-    """
+    """Take back what `load` registered; without it, it does nothing."""
     extension = _extensions.pop(id(shell), None)
     if extension is not None:
         extension.remove()

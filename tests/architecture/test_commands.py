@@ -30,7 +30,7 @@ def test_tests_of_a_modules_name_come_first_then_those_that_import_it_then_its_f
     }
     near = quick.tests_of("nnwidgets/edit/history.py", texts)
     assert [near.get(name) for name in texts] == [0, 1, 1, 3, None]
-    near = quick.tests_of("nnwidgets/edit/undo_copy/snapshot.py", texts)
+    near = quick.tests_of("nnwidgets/edit/undo_copy/swap.py", texts)
     assert (near["tests/edit/undo_copy/test_undo.py"], near["tests/edit/test_history.py"]) == (2, 3)
 
 

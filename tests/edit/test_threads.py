@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 import nnwidgets as nnw
-from nnwidgets.edit.undo_copy import snapshot
+from nnwidgets.edit.undo_copy import swap
 from nnwidgets.edit.undo_copy.digest import CHUNK_BYTES
 from nnwidgets.edit.undo_copy.memory_blocks import Blocks, Buffer, blocks_of
 from tests.edit.test_failures import Injected, Tracer
@@ -23,7 +23,7 @@ N_INTERRUPTS = 12
 
 @pytest.fixture(autouse=True)
 def _two_threads(monkeypatch):
-    monkeypatch.setattr(snapshot, "_LARGE_BYTES", 1 << 20)
+    monkeypatch.setattr(swap, "_LARGE_BYTES", 1 << 20)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     n_before = threading.active_count()
     yield

@@ -12,7 +12,9 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import nnwidgets as nnw
-from nnwidgets.introspect import Alikes, get, live_tensors, match
+from nnwidgets.introspect import get, live_tensors
+from nnwidgets.introspect.module_tree.folding import Alikes
+from nnwidgets.introspect.patterns import match
 
 
 class Trap(BaseException):

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from torch.nn.utils import prune
 
 import nnwidgets as nnw
-from nnwidgets.introspect import data_findings, structural_findings
+from nnwidgets.introspect.checks import data_findings, structural_findings
 from nnwidgets.introspect.safe_access.scan import read
 
 

@@ -6,8 +6,7 @@ import torch
 from torch import nn
 
 import nnwidgets as nnw
-from nnwidgets.introspect import Alikes, fold
-from nnwidgets.introspect.module_tree.folding import short_label
+from nnwidgets.introspect.module_tree.folding import Alikes, fold, short_label
 
 
 def block(width=2):

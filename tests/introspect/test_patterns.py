@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import nnwidgets as nnw
-from nnwidgets.introspect import match
-from nnwidgets.introspect.patterns import glob, searchable
+from nnwidgets.introspect.patterns import glob, match, searchable
 
 
 @pytest.fixture(scope="module")

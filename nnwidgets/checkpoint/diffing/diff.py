@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -18,6 +18,7 @@ from nnwidgets.checkpoint.bytes_equal import is_same
 from nnwidgets.checkpoint.description import dtype_name
 from nnwidgets.checkpoint.diffing.numeric import Scratch, differences, squares
 from nnwidgets.checkpoint.diffing.operands import OperandTensor, operand_of
+from nnwidgets.checkpoint.progress import Progress, Tick, tick_of
 from nnwidgets.checkpoint.records import Changed, StateDiff
 from nnwidgets.introspect.safe_access.tensors import plain_torch
 
@@ -27,7 +28,7 @@ PIECE_BYTES = 2**21
 SideLike = str | os.PathLike[str] | nn.Module | Mapping[str, torch.Tensor]
 
 
-def diff(a: SideLike, b: SideLike, *, progress: Callable[[int, int], None] | None = None) -> StateDiff:
+def diff(a: SideLike, b: SideLike, *, progress: Progress | None = None) -> StateDiff:
     """Compare two state dicts: what was added, removed, and changed, and by how much.
 
     Args:
@@ -62,8 +63,8 @@ def diff(a: SideLike, b: SideLike, *, progress: Callable[[int, int], None] | Non
         comparisons = [_Comparison(name, one.parts[name], other.parts[name]) for name in common]
         comparable = [each for each in comparisons if each.is_comparable]
         total = sum(each.n_bytes for each in comparable)
-        _run((piece for each in comparable for piece in each.pieces()), total, progress)
-        _run((piece for each in comparable for piece in each.uncounted_pieces()), total, None)
+        _run((piece for each in comparable for piece in each.pieces()), tick_of(progress, total))
+        _run((piece for each in comparable for piece in each.uncounted_pieces()), tick_of(None, 0))
     finally:
         one.close()
         other.close()
@@ -179,12 +180,9 @@ class _Piece:
         return (side.elements if self.of.is_run else side.rows)(self.start, self.stop, buffer)
 
 
-def _run(pieces: Iterable[_Piece], total: int, progress: Callable[[int, int], None] | None) -> None:
-    done = 0
+def _run(pieces: Iterable[_Piece], tick: Tick) -> None:
     buffer, other_buffer = (torch.empty(PIECE_BYTES, dtype=torch.uint8, device="cpu") for _ in range(2))
     scratch = Scratch()
     with plain_torch():
         for piece in pieces:
-            done += piece.run(buffer, other_buffer, scratch)
-            if progress is not None:
-                progress(min(done, total), total)
+            tick(piece.run(buffer, other_buffer, scratch))

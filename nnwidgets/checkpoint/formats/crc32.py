@@ -11,6 +11,7 @@ from queue import SimpleQueue
 
 from nnwidgets.checkpoint.description import Storage
 from nnwidgets.checkpoint.formats.file import File
+from nnwidgets.checkpoint.progress import Tick
 
 
 def _fastest() -> Callable[[bytes | memoryview, int], int]:
@@ -27,7 +28,7 @@ crc32 = _fastest()
 
 
 def mismatches(
-    files: list[File], storages: Iterable[Storage], tick: Callable[[int], None] | None = None
+    files: list[File], storages: Iterable[Storage], tick: Tick | None = None
 ) -> Iterator[tuple[Storage, int]]:
     """Storages whose checksum isn't what the file says, with the checksum they have.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from operator import mul
@@ -14,15 +13,13 @@ import torch
 from nnwidgets.checkpoint.description import Composed, Described, Storage, Strided, dtype_name
 from nnwidgets.checkpoint.formats import sha256_sidecar
 from nnwidgets.checkpoint.formats.file import Closing, File, memory_of
+from nnwidgets.checkpoint.progress import Tick
 from nnwidgets.checkpoint.records import Format
 from nnwidgets.errors import CorruptCheckpointError
 from nnwidgets.introspect.safe_access.tensors import plain_torch
 
 MOST_OPEN = 64
 """Files of one checkpoint that stay open: a process has about a thousand."""
-
-Tick = Callable[[int], None]
-"""Told how many more bytes were read; may raise to cancel."""
 
 
 class CheckpointReader(Closing):
@@ -43,7 +40,6 @@ class CheckpointReader(Closing):
     metadata: dict[str, str]
     departures: list[str]
 
-    @abstractmethod
     def verify(self, storages: Iterable[Storage], tick: Tick | None = None) -> None:
         """Compare storages with the checksums the format keeps; nothing where it keeps none.
 

@@ -12,12 +12,13 @@ import os
 import re
 import shlex
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from nnwidgets.checkpoint.formats.file import File
 from nnwidgets.checkpoint.formats.paths import within
+from nnwidgets.checkpoint.progress import Tick
 from nnwidgets.errors import CorruptCheckpointError, NNWidgetsError
 
 ENDING = ".sha256"
@@ -187,7 +188,7 @@ def blob_digest(path: Path) -> str | None:
     return real.name if real.parent.name == "blobs" and _LOWER.fullmatch(real.name) else None
 
 
-def sha256_of(file: File, tick: Callable[[int], None] | None = None) -> str:
+def sha256_of(file: File, tick: Tick | None = None) -> str:
     """The SHA-256 of an open file, in lower-case hexadecimal.
 
     Args:
@@ -207,7 +208,7 @@ def sha256_of(file: File, tick: Callable[[int], None] | None = None) -> str:
     return made.hexdigest()
 
 
-def compare(file: File, sums: Iterable[ExpectedSum], tick: Callable[[int], None] | None = None) -> None:
+def compare(file: File, sums: Iterable[ExpectedSum], tick: Tick | None = None) -> None:
     """Read a file, and see to it that it is what is said of it.
 
     Raises:

@@ -18,13 +18,11 @@ import torch
 from nnwidgets.checkpoint.bytes_equal import as_contiguous_cpu, is_same
 from nnwidgets.checkpoint.description import Composed, Described, Strided
 from nnwidgets.checkpoint.formats import CheckpointReader
+from nnwidgets.checkpoint.progress import Tick
 from nnwidgets.edit.transaction import WriteGuard
 from nnwidgets.edit.undo_copy.digest import CHUNK_BYTES, digest
 from nnwidgets.edit.undo_copy.threads import CancelFlag, ThreadGroup
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, plain_torch
-
-Tick = Callable[[int], None]
-"""Told how many more bytes are done, by one thread at a time; may raise to cancel."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import nn
@@ -15,6 +15,7 @@ from nnwidgets.checkpoint.loading.load_code import recipe
 from nnwidgets.checkpoint.loading.materialize import Materialized, has_no_data
 from nnwidgets.checkpoint.loading.optimizer_state import optimizer_states
 from nnwidgets.checkpoint.loading.plan import make_plan, state_dict_in
+from nnwidgets.checkpoint.progress import Progress, tick_of
 from nnwidgets.checkpoint.records import LOADED, LoadPlan, LoadReport, PlanEntry
 from nnwidgets.checkpoint.state_dict import StateDictLocation
 from nnwidgets.edit.code import Recipe
@@ -23,9 +24,6 @@ from nnwidgets.edit.transaction import Plan, commit
 from nnwidgets.edit.undo_copy.undo import Exchangeable
 from nnwidgets.errors import Advice, AdvisedText, CheckpointMismatchError, CorruptCheckpointError, NNWidgetsError
 from nnwidgets.formatting import and_more
-
-Progress = Callable[[int, int], None]
-"""Told bytes done and in all; may raise to cancel, and then nothing is changed."""
 
 _FEW = 3
 
@@ -85,7 +83,7 @@ def load(
             entries = _wanted(plan, strict=strict)
         except NNWidgetsError:
             # What doesn't fit may do so for being damaged.
-            held.verify_files(_told(progress, held.n_bytes_to_hash))
+            held.verify_files(tick_of(progress, held.n_bytes_to_hash))
             raise
         return _Load(scope, held, found, plan, entries, optimizer=optimizer, progress=progress).carried_out()
 
@@ -151,7 +149,7 @@ class _Load:
         self.warnings = [*plan.warnings, *(text for each in held.expected_sums for text in each.unclear)]
         self._paths = {entry.path for entry in plan.entries}
         self._progress = progress
-        self._tick = _told(None, 0)
+        self._tick = tick_of(None, 0)
 
     def carried_out(self) -> LoadReport:
         """Do it."""
@@ -162,7 +160,7 @@ class _Load:
         n_bytes = sum(_size(described) for _, _, described in sourced)
         storages = distinct_storages(described for _, _, described in sourced)
         n_summed = sum(each.n_bytes for each in storages.values() if each.crc32 is not None)
-        self._tick = _told(self._progress, self.held.n_bytes_to_hash + n_summed + 2 * n_bytes)
+        self._tick = tick_of(self._progress, self.held.n_bytes_to_hash + n_summed + 2 * n_bytes)
         self.held.verify_files(self._tick)
         self._refuse_half(model)
         states = optimizer_states(self.held, self.found, self.optimizer, model, self.plan)
@@ -271,19 +269,6 @@ class _Load:
         )
 
 
-def _told(progress: Progress | None, total: int) -> Callable[[int], None]:
-    """What is called with each more bytes, and tells them of all."""
-    done = 0
-
-    def tick(n_bytes: int) -> None:
-        nonlocal done
-        done += n_bytes
-        if progress is not None:
-            progress(min(done, total), total)
-
-    return tick
-
-
 def _size(described: Described) -> int:
     return described.n_elements * described.dtype.itemsize
 
@@ -298,6 +283,3 @@ def _check_parts(held: CheckpointReader, tensors: Sequence[Described]) -> None:
 def _is_fresh(model: ChangeScope, entry: PlanEntry, fresh: set[str]) -> bool:
     """Whether an entry is one of those without data, under whatever name."""
     return entry.path in fresh or (entry.tied_to or "") in fresh or has_no_data(model.tensor(str(entry.path)))
-
-
-__all__ = ["Progress", "load"]

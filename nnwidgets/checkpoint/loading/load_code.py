@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from nnwidgets.checkpoint.formats import CheckpointReader
 from nnwidgets.checkpoint.records import LoadPlan, PlanEntry
 from nnwidgets.checkpoint.state_dict import StateDictLocation, saved_entries
-from nnwidgets.edit.code import Recipe, expressions, net_name, optimizer_name
+from nnwidgets.edit.code import NET, Recipe, expressions, optimizer_name
 from nnwidgets.edit.targets import ChangeScope
 
 
@@ -35,7 +35,7 @@ def recipe(
     sourced = [(str(entry.path), str(entry.source)) for entry in entries if entry.source is not None]
     is_plain = all(path == source for path, source in sourced) and plan.is_exact
     if is_plain and not any("[" in path for path, _ in sourced) and _is_torchs(model, [path for path, _ in sourced]):
-        lines.append(f"{net_name()}.load_state_dict(state)")
+        lines.append(f"{NET}.load_state_dict(state)")
     else:
         lines.append("with torch.no_grad():")
         code = expressions(model.module).code

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any
 
-from nnwidgets.checkpoint.formats.reader import Tick
 from nnwidgets.checkpoint.formats.sha256_sidecar import stale_sums
+from nnwidgets.checkpoint.progress import Progress, Tick, tick_of
 from nnwidgets.checkpoint.records import SaveReport
 from nnwidgets.checkpoint.saving.layout import FileToWrite, lay_out
 from nnwidgets.checkpoint.saving.save_code import RecipeFacts
@@ -27,9 +27,6 @@ from nnwidgets.edit.history import log_of
 from nnwidgets.errors import InvalidTargetError, SaveError
 from nnwidgets.introspect.safe_access import objects
 from nnwidgets.introspect.safe_access.tensors import plain_torch
-
-Progress = Callable[[int, int], None]
-"""Told bytes done and in all; may raise to cancel, and then everything is as it was."""
 
 
 def save(
@@ -99,7 +96,7 @@ def save(
             versions = Versions(contents.named)
             n_bytes = sum(file.n_bytes for file in layout.files)
             check_space(folder, n_bytes, target.path)
-            tick = _tick(progress, n_bytes * (2 if verify else 1))
+            tick = tick_of(progress, n_bytes * (2 if verify else 1))
             temps = [stack.enter_context(folder.create_temp(target.mode)) for _ in layout.files]
             digests = [_write(temp, file, tick) for temp, file in zip(temps, layout.files, strict=True)]
             warnings = [*state.warnings, *layout.warnings, *versions.warnings()]
@@ -199,21 +196,7 @@ def _edits_locked(obj: Any) -> AbstractContextManager[Any]:
     return log_of(obj).lock if objects.is_module(obj) else contextlib.nullcontext()
 
 
-def _tick(progress: Progress | None, total: int) -> Tick | None:
-    """What takes how many more bytes are done, and tells of all."""
-    if progress is None:
-        return None
-    done = 0
-
-    def tick(n_bytes: int) -> None:
-        nonlocal done
-        done += n_bytes
-        progress(min(done, total), total)
-
-    return tick
-
-
-def _write(temp: TempFile, file: FileToWrite, tick: Tick | None) -> str:
+def _write(temp: TempFile, file: FileToWrite, tick: Tick) -> str:
     writer = HashingWriter(temp.fd, tick)
     with plain_torch():
         file.write(writer)

@@ -6,10 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from nnwidgets.edit.code import Recipe, expressions, net_name, optimizer_name
-
-NET = net_name()
-"""The place of the name of what is saved."""
+from nnwidgets.edit.code import NET, Recipe, expressions, optimizer_name
 
 _FEW = 8
 

@@ -11,7 +11,7 @@ import xxhash
 
 from nnwidgets.checkpoint.description import name_of, tensors_in
 from nnwidgets.checkpoint.formats import open_checkpoint
-from nnwidgets.checkpoint.formats.reader import Tick
+from nnwidgets.checkpoint.progress import Tick
 from nnwidgets.checkpoint.writing.hashing_stream import BUFFER_BYTES, DIGEST
 from nnwidgets.errors import NNWidgetsError, SaveError
 

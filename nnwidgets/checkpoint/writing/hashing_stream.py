@@ -13,7 +13,7 @@ import torch
 import xxhash
 
 from nnwidgets.checkpoint.formats.file import memory_of
-from nnwidgets.checkpoint.formats.reader import Tick
+from nnwidgets.checkpoint.progress import Tick
 from nnwidgets.checkpoint.writing.atomic_file import write_all
 
 BUFFER_BYTES = 1 << 20

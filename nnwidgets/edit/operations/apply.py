@@ -208,19 +208,12 @@ def _places(model: ChangeScope, modules: Sequence[tuple[str, Any]]) -> list[Tens
     made = []
     seen: set[int] = set()
     for entry in model.tensors_below(path for path, _ in modules):
-        tensor = _tensor_or_none(model, entry.path)
+        tensor = model.live.tensor(entry.path)
         if tensor is not None and id(tensor) not in seen:
             seen.add(id(tensor))
             if unreadable_reason(tensor) is None and entry.n_elements:
                 made.append(TensorTarget(entry, tensor))
     return made
-
-
-def _tensor_or_none(model: ChangeScope, path: str) -> Any:
-    try:
-        return model.tensor(path)
-    except NNWidgetsError:
-        return None
 
 
 def _reset_name(module: Any) -> str:

@@ -94,7 +94,7 @@ class Block:
 
 
 class Blocks:
-    """All blocks of a snapshot, in order.
+    """All blocks of an undo copy, in order.
 
     Attributes:
         all: The blocks.

@@ -9,17 +9,12 @@ from typing import Any, Protocol
 
 import torch
 
-from nnwidgets.edit.undo_copy.snapshot import Snapshot
+from nnwidgets.edit.undo_copy.swap import KeptBytes
 from nnwidgets.edit.undo_copy.threads import retry_until_complete
 from nnwidgets.introspect import sampled_stats, stats
 from nnwidgets.introspect.records import TensorStats
-from nnwidgets.introspect.safe_access.objects import ORDINARY
-from nnwidgets.introspect.safe_access.tensors import (
-    as_plain_tensor,
-    plain_torch,
-    unreadable_reason,
-    without_torch_function,
-)
+from nnwidgets.introspect.safe_access.objects import ORDINARY, no_torch_function
+from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, plain_torch, unreadable_reason
 
 _EXACT_ELEMENTS = 4_000_000
 
@@ -79,7 +74,7 @@ class UndoRecord:
 
     Attributes:
         sites: The tensors written, by name, ties included.
-        snapshot: The old bytes; the new ones once it is undone.
+        kept: The old bytes; the new ones once it is undone.
     """
 
     def __init__(
@@ -93,16 +88,16 @@ class UndoRecord:
         self.flags = flags
         self.states = states
         self.is_done = True
-        self.snapshot = Snapshot(plains)
+        self.kept = KeptBytes(plains)
 
     @property
     def size_bytes(self) -> int:
         """Of the copy."""
-        return self.snapshot.size_bytes
+        return self.kept.size_bytes
 
     def changed(self) -> list[str]:
         """Names whose bytes the change made different."""
-        different = self.snapshot.changed_blocks()
+        different = self.kept.changed_blocks()
         around = ((site.path, self._blocks_around(site)) for site in self.sites)
         return [path for path, blocks in around if blocks is not None and not different.isdisjoint(blocks)]
 
@@ -112,17 +107,17 @@ class UndoRecord:
         if tensor is None or unreadable_reason(tensor) is not None:
             return None
         with plain_torch():
-            return self.snapshot.blocks_around(as_plain_tensor(tensor))
+            return self.kept.blocks_around(as_plain_tensor(tensor))
 
     def restore(self) -> None:
         """Take back a change that is being made; may be called again."""
-        self.snapshot.restore()
+        self.kept.restore()
         self._set(done=False)
 
     def foreign(self) -> list[str]:
         """Names whose values aren't what the last change, undo or redo left."""
         changed = [flag.path for flag in self.flags if not flag.is_as_left(after=self.is_done)]
-        foreign = self.snapshot.foreign_blocks()
+        foreign = self.kept.foreign_blocks()
         if foreign:
             around = ((site.path, self._blocks_around(site)) for site in self.sites)
             found = [path for path, blocks in around if blocks is None or not foreign.isdisjoint(blocks)]
@@ -131,15 +126,15 @@ class UndoRecord:
 
     def exchange(self, *, check: bool) -> bool:
         """Undo it where it is done, else do it again; all or nothing."""
-        is_done, was_turned = self.is_done, self.snapshot.is_turned
+        is_done, was_turned = self.is_done, self.kept.is_turned
 
         def take_back() -> None:
-            if self.snapshot.is_turned is not was_turned:
-                self.snapshot.exchange(check=False)
+            if self.kept.is_turned is not was_turned:
+                self.kept.exchange(check=False)
             self._set(done=is_done)
 
         try:
-            if not self.snapshot.exchange(check=check):
+            if not self.kept.exchange(check=check):
                 return False
             self._set(done=not is_done)
         except BaseException:
@@ -182,7 +177,7 @@ class UndoRecord:
             tensor = site.tensor
             if tensor is not None and unreadable_reason(tensor) is None and site.is_there(tensor):
                 with plain_torch():
-                    old = self.snapshot.old(as_plain_tensor(tensor))
+                    old = self.kept.old(as_plain_tensor(tensor))
                 if old is not None:
                     made[site.path] = summarized(old)
         return made
@@ -195,7 +190,7 @@ class UndoRecord:
             if None in around:
                 return {}
             numbers = {number for blocks in around for number in blocks or ()}
-        if not self.snapshot.is_as_left(numbers):
+        if not self.kept.is_as_left(numbers):
             return {}
         return {
             site.path: summarized(site.tensor)
@@ -213,13 +208,13 @@ def summarized(tensor: torch.Tensor) -> TensorStats:
     return stats(tensor) if tensor.numel() <= _EXACT_ELEMENTS else sampled_stats(tensor)
 
 
-@without_torch_function
 def _geometry(tensor: Any) -> tuple[Any, ...]:
     """What changes where a tensor is given other memory."""
-    if id(type(tensor)) in ORDINARY and tensor.layout is torch.strided:
+    with no_torch_function():
+        is_ordinary = id(type(tensor)) in ORDINARY
+        if tensor.layout is not torch.strided or (not is_ordinary and unreadable_reason(tensor) is not None):
+            return (tensor.shape,) if is_ordinary else ()
         with suppress(RuntimeError):  # of a tensor that has no memory of its own
-            return tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype, tensor.device
-    if unreadable_reason(tensor) is not None or tensor.layout is not torch.strided:
-        return (tuple(tensor.shape),) if type(tensor) in (torch.Tensor, torch.nn.Parameter) else ()
-    data = as_plain_tensor(tensor)
-    return data.data_ptr(), data.shape, data.stride(), data.dtype, data.device
+            data = tensor if is_ordinary else as_plain_tensor(tensor)
+            return data.data_ptr(), data.shape, data.stride(), data.dtype, data.device
+        return (tensor.shape,)

@@ -6,15 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from nnwidgets.formatting import (
-    align_columns,
-    dtype_short,
-    exact_count,
-    inert,
-    shape_text,
-    short_bytes,
-    short_count,
-)
+from nnwidgets.formatting import align_columns, dtype_short, exact_count, inert, shape_text, short_bytes, short_count
 from nnwidgets.introspect.module_tree.folding import Alikes, FoldedRun, fold, only_run
 from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.records import TensorEntry

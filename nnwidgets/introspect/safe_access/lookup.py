@@ -32,9 +32,6 @@ def get(module: object, path: str) -> Any:
 class Lookup:
     """`get` for many paths of a model: each module on the way is looked into once, and kept until this is dropped.
 
-    Args:
-        module: The model.
-
     Raises:
         InvalidTargetError: If ``module`` is not a module.
     """
@@ -146,26 +143,6 @@ def live_tensors(module: object) -> dict[str, Any]:
         ['weight', 'bias']
     """
     return LiveModel(module).tensors
-
-
-def hidden_modules(module: object) -> list[tuple[str, str, Any]]:
-    """Modules in plain attributes, lists, tuples and dicts, that nothing registers.
-
-    Returns:
-        For each, the path of the module that holds it, where it is below that (``"blocks[0]"``), and itself.
-
-    Raises:
-        InvalidTargetError: If ``module`` is not a module.
-
-    Example:
-        >>> from torch import nn
-        >>> net = nn.Module()
-        >>> net.blocks = [nn.Linear(2, 2)]
-        >>> [(owner, name) for owner, name, _ in hidden_modules(net)]
-        [('', 'blocks[0]')]
-    """
-    reading = read(module)
-    return [(reading.path(row), found.name, found.value) for row, found in reading.hidden]
 
 
 def _all_paths(module: object) -> Iterable[str]:

@@ -7,13 +7,13 @@ shadow.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import cache, wraps
+from functools import cache
 from itertools import compress
 from operator import le
 from types import MemberDescriptorType
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 import torch
 import torch._ops
@@ -28,9 +28,6 @@ _SPARSE = {torch.sparse_coo, torch.sparse_csr, torch.sparse_csc, torch.sparse_bs
 _MOST_NESTED = 4
 
 _n_modes_before_dispatch: Any = torch._ops._len_torch_dispatch_stack_pre_dispatch  # noqa: SLF001 - the same
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 
 def unreadable_reason(tensor: object) -> str | None:
@@ -51,7 +48,7 @@ def unreadable_reason(tensor: object) -> str | None:
         >>> unreadable_reason(torch.ones(2)) is None
         True
     """
-    if is_plain_memory(tensor):
+    if plain_runs((tensor,)) is not None:
         return None
     if not objects.is_tensor(tensor):
         return f"not a tensor but {_describe(tensor)}"
@@ -78,10 +75,9 @@ def as_plain_tensor(tensor: object) -> torch.Tensor:
         >>> as_plain_tensor(torch.nn.Parameter(torch.ones(2)))
         tensor([1., 1.])
     """
-    if is_plain_memory(tensor) and not _n_modes():
-        with torch._C.DisableTorchFunction():  # noqa: SLF001 - the public guards leave modes on
-            data: torch.Tensor = _data(tensor)
-            return data
+    known = plain_runs((tensor,))
+    if known is not None:
+        return known[0]
     reason = unreadable_reason(tensor)
     if reason is not None:
         raise InvalidTargetError(
@@ -114,23 +110,11 @@ def _n_modes() -> int:
     return int(torch._C._len_torch_dispatch_stack() + _n_modes_before_dispatch())  # noqa: SLF001 - nothing public tells it
 
 
-def without_torch_function(call: Callable[P, R]) -> Callable[P, R]:
-    """Have a function run none of a subclass's code, and leave that as it was, wherever an interrupt ends it."""
-
-    @wraps(call)
-    def bare(*args: P.args, **kwargs: P.kwargs) -> R:
-        with objects.no_torch_function():
-            return call(*args, **kwargs)
-
-    return bare
-
-
 _BASE: Any = torch._C.TensorBase  # noqa: SLF001 - its methods can't be overridden by a subclass or an instance
 _data: Any = _BASE.data.__get__
 _dtype: Any = _BASE.dtype.__get__
 _is_cpu: Any = _BASE.is_cpu.__get__
 _layout: Any = _BASE.layout.__get__
-_shape: Any = _BASE.shape.__get__
 _n_bytes: Any = _BASE.nbytes.__get__
 _offset: Any = _BASE.storage_offset
 _storage: Any = _BASE.untyped_storage
@@ -143,31 +127,6 @@ _ODDITIES: tuple[Any, ...] = (
 )
 
 
-def is_plain_memory(tensor: Any) -> bool:
-    """Whether it is a tensor of torch's own classes over memory on the CPU that holds all of it, as most are.
-
-    What `_reason` and `_plain` find out in many steps, for any tensor, is known of these in a tenth of the time.
-    """
-    if id(type(tensor)) not in objects.ORDINARY:
-        return False
-    with torch._C.DisableTorchFunction():  # noqa: SLF001 - the public guards leave modes on
-        if (
-            not _is_cpu(tensor)
-            or _layout(tensor) is not torch.strided
-            or _dtype(tensor) not in _NUMBERS
-            or any(is_odd(tensor) for is_odd in _ODDITIES)
-        ):
-            return False
-        storage = _storage(tensor)
-        n_bytes = _n_bytes(tensor)
-        if n_bytes and not _BASE.is_contiguous(tensor):
-            reach = sum((n - 1) * by for n, by in zip(_shape(tensor), _BASE.stride(tensor), strict=True))
-            n_bytes = (1 + reach) * _BASE.element_size(tensor)
-        offset = _offset(tensor)
-        needed = n_bytes + offset * _BASE.element_size(tensor) if offset else n_bytes
-        return not n_bytes or (storage.nbytes() >= needed and storage.data_ptr() != 0)
-
-
 def plain_runs(tensors: Sequence[Any]) -> list[torch.Tensor] | None:
     """The data of tensors, as `as_plain_tensor` gives it, where each is one run of memory; else None.
 
@@ -175,7 +134,7 @@ def plain_runs(tensors: Sequence[Any]) -> list[torch.Tensor] | None:
     """
     if not objects.ORDINARY.issuperset(map(id, map(type, tensors))) or _n_modes():
         return None
-    with torch._C.DisableTorchFunction():  # noqa: SLF001 - the public guards leave modes on
+    with objects.no_torch_function():
         is_plain = (
             all(map(_is_cpu, tensors))
             and all(layout is torch.strided for layout in map(_layout, tensors))

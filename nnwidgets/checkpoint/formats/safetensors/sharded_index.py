@@ -18,9 +18,10 @@ from nnwidgets.checkpoint.description import Composed, Described, Storage, Strid
 from nnwidgets.checkpoint.formats.file import File
 from nnwidgets.checkpoint.formats.malformed import Malformed
 from nnwidgets.checkpoint.formats.paths import links_in, within
-from nnwidgets.checkpoint.formats.reader import MOST_OPEN, CheckpointReader, Tick
+from nnwidgets.checkpoint.formats.reader import MOST_OPEN, CheckpointReader
 from nnwidgets.checkpoint.formats.safetensors.single_file import Safetensors
 from nnwidgets.checkpoint.formats.safetensors.strict_json import MOST_BYTES, decode
+from nnwidgets.checkpoint.progress import Tick
 from nnwidgets.checkpoint.records import Format
 from nnwidgets.errors import CorruptCheckpointError, PathNotFoundError
 from nnwidgets.formatting import and_more

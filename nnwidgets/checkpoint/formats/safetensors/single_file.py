@@ -19,9 +19,10 @@ from nnwidgets.checkpoint.description import Storage, Strided
 from nnwidgets.checkpoint.formats.crc32 import mismatches
 from nnwidgets.checkpoint.formats.file import File
 from nnwidgets.checkpoint.formats.malformed import Malformed
-from nnwidgets.checkpoint.formats.reader import CheckpointReader, Tick
+from nnwidgets.checkpoint.formats.reader import CheckpointReader
 from nnwidgets.checkpoint.formats.safetensors import crc_metadata
 from nnwidgets.checkpoint.formats.safetensors.strict_json import MOST_BYTES, decode
+from nnwidgets.checkpoint.progress import Tick
 from nnwidgets.checkpoint.records import Format
 from nnwidgets.errors import CorruptCheckpointError
 

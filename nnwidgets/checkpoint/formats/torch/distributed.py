@@ -20,8 +20,9 @@ from nnwidgets.checkpoint.formats.file import File, Window
 from nnwidgets.checkpoint.formats.malformed import Malformed
 from nnwidgets.checkpoint.formats.paths import within
 from nnwidgets.checkpoint.formats.pickle.unpickle import MOST_BYTES, unpickle
-from nnwidgets.checkpoint.formats.reader import CheckpointReader, Tick
+from nnwidgets.checkpoint.formats.reader import CheckpointReader
 from nnwidgets.checkpoint.formats.torch.zip_file import TorchZip
+from nnwidgets.checkpoint.progress import Tick
 from nnwidgets.checkpoint.records import Format
 from nnwidgets.errors import CorruptCheckpointError, UnsafeCheckpointError
 

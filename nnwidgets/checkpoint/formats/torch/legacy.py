@@ -7,7 +7,7 @@ Source: ``_legacy_save`` and ``_legacy_load`` in ``torch/serialization.py``.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ from nnwidgets.checkpoint.formats.file import File
 from nnwidgets.checkpoint.formats.malformed import Malformed, brief
 from nnwidgets.checkpoint.formats.pickle.machine import Truncated
 from nnwidgets.checkpoint.formats.pickle.unpickle import MOST_BYTES
-from nnwidgets.checkpoint.formats.reader import Tick
 from nnwidgets.checkpoint.formats.torch.torch_file import TorchFile, as_flat_tensor, storage_id
 from nnwidgets.checkpoint.records import Format
 from nnwidgets.errors import UnsafeCheckpointError
@@ -41,18 +40,9 @@ class TorchLegacy(TorchFile):
         # By key, and the dtype's width and number of elements that it was first named with.
         self._storages: dict[str, tuple[Storage, int, int]] = {}
         self._views: dict[str, tuple[str, int, int]] = {}
-        try:
+        with self._closed_unless_whole():
             self._refuse_tar()
             self._read()
-        except Malformed as error:
-            self.close()
-            raise self.fault(error) from None
-        except BaseException:
-            self.close()
-            raise
-
-    def verify(self, storages: Iterable[Storage], tick: Tick | None = None) -> None:
-        """Nothing: the format keeps no checksums."""
 
     def _refuse_tar(self) -> None:
         if is_tar(self.files[0].read(0, min(_TAR_BLOCK, self.files[0].n_bytes))):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -95,6 +96,18 @@ class TorchFile(CheckpointReader):
             path=str(self.path),
             hint=hint,
         )
+
+    @contextmanager
+    def _closed_unless_whole(self) -> Iterator[None]:
+        """For reading the header: what is wrong with the file is told as its fault."""
+        try:
+            yield
+        except Malformed as error:
+            self.close()
+            raise self.fault(error) from None
+        except BaseException:
+            self.close()
+            raise
 
     def fault(self, error: Malformed | str) -> CorruptCheckpointError:
         """The error that says what is wrong with the file."""

@@ -12,10 +12,10 @@ from nnwidgets.checkpoint.formats.crc32 import crc32, mismatches
 from nnwidgets.checkpoint.formats.file import File
 from nnwidgets.checkpoint.formats.malformed import Malformed
 from nnwidgets.checkpoint.formats.pickle.unpickle import MOST_BYTES
-from nnwidgets.checkpoint.formats.reader import Tick
 from nnwidgets.checkpoint.formats.torch import zip_directory
 from nnwidgets.checkpoint.formats.torch.torch_file import TorchFile, as_flat_tensor, storage_id
 from nnwidgets.checkpoint.formats.torch.zip_directory import Member
+from nnwidgets.checkpoint.progress import Tick
 from nnwidgets.checkpoint.records import Format
 from nnwidgets.errors import CorruptCheckpointError, UnsafeCheckpointError
 
@@ -37,14 +37,8 @@ class TorchZip(TorchFile):
         self.departures = []
         self.metadata = {}
         self._storages: dict[str, Storage] = {}
-        try:
+        with self._closed_unless_whole():
             self._read()
-        except Malformed as error:
-            self.close()
-            raise self.fault(error) from None
-        except BaseException:
-            self.close()
-            raise
 
     def verify(self, storages: Iterable[Storage], tick: Tick | None = None) -> None:
         """Compare storages with their checksums, which torch's own reader doesn't.

@@ -29,7 +29,7 @@ _LARGE_BYTES = 8 * 2**20
 _MOST_LANES = 4
 
 
-class Snapshot:
+class KeptBytes:
     """The bytes of some tensors as they were.
 
     Attributes:
@@ -61,11 +61,7 @@ class Snapshot:
         self.is_turned = False
 
     def before(self, part: torch.Tensor | None = None) -> None:
-        """Keep what is about to be written, unless that was done: all, or what lies around a part; that in any thread.
-
-        Args:
-            part: A plain tensor.
-        """
+        """Keep what is about to be written, unless that was done: all, or around a plain tensor; that in any thread."""
         if part is None:
             self._copy_rest()
             self._may_be_written = True
