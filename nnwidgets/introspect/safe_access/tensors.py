@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
-from itertools import compress
+from itertools import chain, compress, repeat
 from operator import le
 from types import MemberDescriptorType
 from typing import Any
@@ -137,9 +137,9 @@ def plain_runs(tensors: Sequence[Any]) -> list[torch.Tensor] | None:
     with objects.no_torch_function():
         is_plain = (
             all(map(_is_cpu, tensors))
-            and all(layout is torch.strided for layout in map(_layout, tensors))
+            and {torch.strided}.issuperset(map(_layout, tensors))
             and _NUMBERS.issuperset(map(_dtype, tensors))
-            and not any(any(map(is_odd, tensors)) for is_odd in _ODDITIES)
+            and not any(chain.from_iterable(map(map, _ODDITIES, repeat(tensors))))
             and all(map(_BASE.is_contiguous, tensors))
         )
         if not is_plain:
