@@ -14,19 +14,19 @@ from nnwidgets.errors import InvalidTargetError
 _SEED_BITS = 31
 
 
-def drawn_seed() -> int:
+def draw_seed() -> int:
     """A seed from the operating system, short enough to read aloud; torch's generators are not asked."""
     return secrets.randbits(_SEED_BITS)
 
 
-def checked_seed(seed: object) -> int:
+def check_seed(seed: object) -> int:
     """The seed asked for, or a drawn one for None.
 
     Raises:
         InvalidTargetError: It is not an integer of at most 64 bits.
     """
     if seed is None:
-        return drawn_seed()
+        return draw_seed()
     if type(seed) is not int or not -(2**63) <= seed < 2**64:
         raise InvalidTargetError(f"The seed is {seed!r}, expected an integer of at most 64 bits.", hint="Such as 7.")
     return seed
@@ -47,7 +47,7 @@ class Generators:
 
 
 @contextlib.contextmanager
-def forked(seed: int) -> Iterator[None]:
+def fork_generators(seed: int) -> Iterator[None]:
     """Inside, torch's global generators are seeded; afterwards they are as before."""
     undos = [_undo(torch.default_generator)]
     undos += [_backend_undo(backend) for backend in (torch.cuda, torch.xpu) if backend.is_initialized()]

@@ -130,7 +130,7 @@ class ChangeScope:
             picked.update((entry.path, entry) for entry in tensors)
             roots += found.nodes
         picked.update((entry.path, entry) for entry in self._parameters_below(roots))
-        return [TensorTarget(picked[path], self.tensor(path)) for path in self.ordered(picked)]
+        return [TensorTarget(picked[path], self.tensor(path)) for path in self.in_walk_order(picked)]
 
     def modules(self, target: Target) -> list[tuple[str, Any]]:
         """The modules a target names, each once, in walk order.
@@ -182,7 +182,7 @@ class ChangeScope:
                     made.append(Tie(member, place.path, "object" if is_same else group.kind))
         return tuple(made)
 
-    def ordered(self, paths: Iterable[str]) -> tuple[str, ...]:
+    def in_walk_order(self, paths: Iterable[str]) -> tuple[str, ...]:
         """Paths in walk order, those through aliases last."""
         return tuple(sorted(dict.fromkeys(paths), key=lambda path: self._order.get(path, len(self._order))))
 

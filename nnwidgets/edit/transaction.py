@@ -21,7 +21,7 @@ from nnwidgets.edit.history import FEW, Entry, Log, State, log_of
 from nnwidgets.edit.optimizer_state import KeptState, states_of, warning_of
 from nnwidgets.edit.targets import ChangeScope, TensorTarget, Tie
 from nnwidgets.edit.undo_copy.threads import retry_until_complete
-from nnwidgets.edit.undo_copy.undo import Exchangeable, Flag, TensorSite, UndoRecord, summarized
+from nnwidgets.edit.undo_copy.undo import Exchangeable, Flag, TensorSite, UndoRecord, summarize
 from nnwidgets.errors import InvalidTargetError, NNWidgetsError
 from nnwidgets.formatting import short_bytes
 from nnwidgets.introspect import sampled_stats
@@ -105,7 +105,7 @@ def commit(model: ChangeScope, plan: Plan) -> Change:
     begun: list[tuple[UndoRecord, State]] = []
     try:
         with log.lock:
-            return _carried_out(model, plan, log, begun)
+            return _carry_out(model, plan, log, begun)
     except BaseException:
         with log.lock:
             for undo, before in begun:
@@ -116,10 +116,10 @@ def commit(model: ChangeScope, plan: Plan) -> Change:
         raise
 
 
-def _carried_out(model: ChangeScope, plan: Plan, log: Log, begun: list[tuple[UndoRecord, State]]) -> Change:
-    paths = model.ordered([*(place.path for place in plan.places), *(tie.path for tie in plan.ties)])
+def _carry_out(model: ChangeScope, plan: Plan, log: Log, begun: list[tuple[UndoRecord, State]]) -> Change:
+    paths = model.in_walk_order([*(place.path for place in plan.places), *(tie.path for tie in plan.ties)])
     size = _size_within(log, plan)
-    with _told_as_no_room(plan, size), gc_paused():
+    with _as_no_room(plan, size), gc_paused():
         sites = [TensorSite(path, model.tensor(path)) for path in paths]
         undo = UndoRecord(sites, plan.plains, plan.flags, plan.states)
         # Before anything is copied: wherever that is interrupted, its threads have to be called off.
@@ -140,7 +140,7 @@ def _carried_out(model: ChangeScope, plan: Plan, log: Log, begun: list[tuple[Und
             plan.warnings.append("It changed nothing.")
     is_few = len(paths) <= FEW and plan.kind not in ("freeze", "unfreeze")
     at_once = {path: sampled_stats(model.tensor(path)) for path in paths} if is_few else {}
-    paths = model.ordered([*paths, *plan.without_data]) if plan.without_data else paths
+    paths = model.in_walk_order([*paths, *plan.without_data]) if plan.without_data else paths
     change = _change(plan, paths, _numbers(undo, at_once, plan.beforehand))
     log.push(Entry(change, None if plan.final else undo, plan.final))
     return change
@@ -169,7 +169,7 @@ def _size_within(log: Log, plan: Plan) -> int:
 
 
 @contextmanager
-def _told_as_no_room(plan: Plan, size: int) -> Iterator[None]:
+def _as_no_room(plan: Plan, size: int) -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError, OSError) as error:
@@ -197,10 +197,10 @@ def _change(plan: Plan, paths: tuple[str, ...], numbers: Numbers, *, is_preview:
     )
 
 
-def previewed(model: ChangeScope, plan: Plan, after: dict[str, TensorStats]) -> Change:
+def preview_change(model: ChangeScope, plan: Plan, after: dict[str, TensorStats]) -> Change:
     """The change a plan would make, with statistics made beforehand."""
-    paths = model.ordered([*(place.path for place in plan.places), *(tie.path for tie in plan.ties)])
-    before = {path: summarized(model.tensor(path)) for path in paths if path in after}
+    paths = model.in_walk_order([*(place.path for place in plan.places), *(tie.path for tie in plan.ties)])
+    before = {path: summarize(model.tensor(path)) for path in paths if path in after}
     return _change(plan, paths, Numbers(lambda _: before, lambda _: after), is_preview=True)
 
 

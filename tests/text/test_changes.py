@@ -64,7 +64,7 @@ def test_only_the_numbers_that_are_shown_are_made(monkeypatch):
     other = nnw.undo(net) and nnw.init(net, "Linear.weight", "normal_", seed=change.seed)
     made = []
     monkeypatch.setattr(
-        "nnwidgets.edit.undo_copy.undo.summarized", lambda tensor: made.append(tensor) or nnw.stats(tensor)
+        "nnwidgets.edit.undo_copy.undo.summarize", lambda tensor: made.append(tensor) or nnw.stats(tensor)
     )
     few = ["3.weight", "5.weight"]
     assert other.numbers(few) == ({path: before[path] for path in few}, {path: after[path] for path in few})

@@ -80,15 +80,15 @@ def load(
             found = state_dict_in(held)
             scope = ChangeScope(module)
             plan = make_plan(scope, held, found, rename)
-            entries = _wanted(plan, strict=strict)
+            entries = _select(plan, strict=strict)
         except NNWidgetsError:
             # What doesn't fit may do so for being damaged.
             held.verify_files(tick_of(progress, held.n_bytes_to_hash))
             raise
-        return _Load(scope, held, found, plan, entries, optimizer=optimizer, progress=progress).carried_out()
+        return _Load(scope, held, found, plan, entries, optimizer=optimizer, progress=progress).carry_out()
 
 
-def _wanted(plan: LoadPlan, *, strict: bool) -> list[PlanEntry]:
+def _select(plan: LoadPlan, *, strict: bool) -> list[PlanEntry]:
     """The entries that are loaded.
 
     Raises:
@@ -106,14 +106,14 @@ def _mismatch(plan: LoadPlan, others: Sequence[PlanEntry], *, n_loaded: int) -> 
     for status, verb in (("shape_mismatch", "of another shape"), ("missing", "missing"), ("unexpected", "unexpected")):
         those = [entry for entry in others if entry.status == status]
         if those:
-            names = ", ".join(_named(entry) for entry in those[:_FEW])
+            names = ", ".join(_name_of(entry) for entry in those[:_FEW])
             more = and_more(len(those) - _FEW)
             told.append(f"{len(those)} {verb} ({names}{more})")
     n_model = sum(entry.path is not None for entry in plan.entries)
     return f"{os.path.basename(plan.file)} fits {n_loaded} of the model's {n_model} tensors: {'; '.join(told)}."  # noqa: PTH119 - text
 
 
-def _named(entry: PlanEntry) -> str:
+def _name_of(entry: PlanEntry) -> str:
     name = entry.path if entry.path is not None else entry.source
     if entry.status == "shape_mismatch":
         return f"{name} is {entry.source_shape} in the file and {entry.shape} in the model"
@@ -151,7 +151,7 @@ class _Load:
         self._progress = progress
         self._tick = tick_of(None, 0)
 
-    def carried_out(self) -> LoadReport:
+    def carry_out(self) -> LoadReport:
         """Do it."""
         model = self.scope
         by_source = self.found.tensors
@@ -172,9 +172,9 @@ class _Load:
             path = str(entry.path)
             target = tensor
             if has_no_data(tensor):
-                target = materialized.prepared(path, tensor, described.shape, described.dtype)
+                target = materialized.prepare(path, tensor, described.shape, described.dtype)
             pairs.append(Pair(path, str(entry.source), target, described))
-        return self._committed(model, pairs, states, materialized)
+        return self._commit(model, pairs, states, materialized)
 
     def _refuse_half(self, model: ChangeScope) -> None:
         """Make sure that no tensor is written over in part by one that overlaps it.
@@ -194,7 +194,7 @@ class _Load:
                     hint="Load both, or neither.",
                 )
 
-    def _committed(
+    def _commit(
         self, model: ChangeScope, pairs: Sequence[Pair], states: Exchangeable | None, materialized: Materialized
     ) -> LoadReport:
         fresh = set(materialized.paths)

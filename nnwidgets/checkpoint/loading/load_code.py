@@ -31,7 +31,7 @@ def recipe(
         entries: What was loaded.
         has_optimizer: Whether an optimizer's state was.
     """
-    lines, imports = _read(held, found)
+    lines, imports = _reading_lines(held, found)
     sourced = [(str(entry.path), str(entry.source)) for entry in entries if entry.source is not None]
     is_plain = all(path == source for path, source in sourced) and plan.is_exact
     if is_plain and not any("[" in path for path, _ in sourced) and _is_torchs(model, [path for path, _ in sourced]):
@@ -51,7 +51,7 @@ def _is_torchs(model: ChangeScope, paths: Sequence[str]) -> bool:
     return not model.tree.ties and {*paths} == saved_entries(model.tree).keys()
 
 
-def _read(held: CheckpointReader, found: StateDictLocation) -> tuple[list[str], list[str]]:
+def _reading_lines(held: CheckpointReader, found: StateDictLocation) -> tuple[list[str], list[str]]:
     """Lines that bind ``state``, and what they import."""
     path = str(held.path)
     if held.format == "safetensors":

@@ -31,7 +31,7 @@ class Materialized:
         self._data: list[tuple[Any, type, torch.Tensor]] = []
         self._n_exchanged = 0
 
-    def prepared(self, path: str, tensor: Any, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
+    def prepare(self, path: str, tensor: Any, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
         """Memory on the CPU for a tensor that has none, to be filled.
 
         Args:

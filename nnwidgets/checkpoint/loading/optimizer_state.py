@@ -116,7 +116,7 @@ def optimizer_states(
         # A distributed checkpoint writes numbers as text.
         state = kept.get(number, kept.get(str(number)))
         if state is not None and tensor is not None:
-            states.append((tensor, _made(held, state, tensor, live)))
+            states.append((tensor, _read_state(held, state, tensor, live)))
     if kept and not states:
         raise CheckpointMismatchError(
             f"The optimizer's state in {name} belongs to none of the parameters that its groups name.",
@@ -176,7 +176,7 @@ def _by_name(names: list[Any], parameters: list[Any], model: ChangeScope, plan: 
     return found if any(each is not None for each in found) else None
 
 
-def _made(held: CheckpointReader, state: Any, tensor: Any, optimizer: Optimizer) -> dict[str, Any]:
+def _read_state(held: CheckpointReader, state: Any, tensor: Any, optimizer: Optimizer) -> dict[str, Any]:
     """The state of one parameter, on its device and in its dtype, as torch's own loading has it."""
     kind = type_name(type(optimizer))
     if not isinstance(state, dict):

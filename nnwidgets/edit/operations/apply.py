@@ -13,10 +13,10 @@ from nnwidgets.edit.change import Change
 from nnwidgets.edit.code import Recipe, expressions, source_of
 from nnwidgets.edit.operations.module_structure import Structure
 from nnwidgets.edit.operations.stand_ins import Scratch
-from nnwidgets.edit.rng import checked_seed, forked
+from nnwidgets.edit.rng import check_seed, fork_generators
 from nnwidgets.edit.targets import ChangeScope, Target, TensorTarget, check_writable
-from nnwidgets.edit.transaction import Plan, WriteGuard, commit, previewed, with_optimizers
-from nnwidgets.edit.undo_copy.undo import summarized
+from nnwidgets.edit.transaction import Plan, WriteGuard, commit, preview_change, with_optimizers
+from nnwidgets.edit.undo_copy.undo import summarize
 from nnwidgets.errors import InitializerError, InvalidTargetError, NNWidgetsError
 from nnwidgets.introspect.records import TensorStats
 from nnwidgets.introspect.safe_access.objects import class_attribute, is_module
@@ -83,7 +83,7 @@ def apply_function(
         return _recipe(model, found, number, f"{call}(module)", lines)
 
     return _run(
-        model, modules, function, recipe, label=label or name, seed=checked_seed(seed),
+        model, modules, function, recipe, label=label or name, seed=check_seed(seed),
         kind="function", optimizer=optimizer, preview=preview, clear_state=clear_state,
     )  # fmt: skip
 
@@ -163,12 +163,12 @@ def _run(
     everyone = [*((place.path, place.tensor) for place in places), *((t.path, model.tensor(t.path)) for t in plan.ties)]
     more += with_optimizers(model.module, plan, optimizer, everyone, clear=clear_state)
     if preview:
-        return previewed(model, plan, _preview(modules, places, function, label, seed))
+        return preview_change(model, plan, _preview(modules, places, function, label, seed))
     return commit(model, plan)
 
 
 def _call(modules: Sequence[tuple[str, Any]], function: Callable[[Any], Any], label: str, seed: int) -> None:
-    with forked(seed), torch.no_grad():
+    with fork_generators(seed), torch.no_grad():
         for path, each in modules:
             try:
                 function(each)
@@ -200,7 +200,7 @@ def _preview(
             hint="Apply it; undo takes it back.",
         ) from error
     _call(copies, function, label, seed)
-    return {place.path: summarized(scratch.of(place.tensor)) for place in places}
+    return {place.path: summarize(scratch.of(place.tensor)) for place in places}
 
 
 def _places(model: ChangeScope, modules: Sequence[tuple[str, Any]]) -> list[TensorTarget]:

@@ -16,7 +16,7 @@ from nnwidgets.edit.code import Recipe, expressions, literal
 from nnwidgets.edit.history import FEW
 from nnwidgets.edit.targets import ChangeScope, TensorTarget, check_writable, distinct_memory
 from nnwidgets.edit.transaction import Plan, WriteGuard, commit
-from nnwidgets.edit.undo_copy.undo import summarized
+from nnwidgets.edit.undo_copy.undo import summarize
 from nnwidgets.errors import InvalidTargetError, PathNotFoundError
 from nnwidgets.formatting import shape_text
 from nnwidgets.introspect.safe_access.objects import is_tensor
@@ -49,14 +49,14 @@ def assign(module: nn.Module, target: str, value: Any) -> Change:
         42.0
     """
     model = ChangeScope(module)
-    places, indexes = _found(model, target)
+    places, indexes = _resolve(model, target)
     suffix = "".join(f"[{index}]" for index in indexes)
     planned: list[tuple[TensorTarget, torch.Tensor, torch.Tensor]] = []
     notes: list[str] = []
     for place, data in zip(places, check_writable(places), strict=True):
         with plain_torch():
-            view = _viewed(data, indexes, place.path)
-        new, more = _converted(value, view, f"{place.path}{suffix}")
+            view = _view_at(data, indexes, place.path)
+        new, more = _convert(value, view, f"{place.path}{suffix}")
         planned.append((place, view, new))
         notes += more
     wanted = planned[0][2]
@@ -65,9 +65,9 @@ def assign(module: nn.Module, target: str, value: Any) -> Change:
         guard.before()
         with plain_torch():
             for place, _, new in planned:
-                _viewed(place.tensor.detach(), indexes, place.path).copy_(new)
+                _view_at(place.tensor.detach(), indexes, place.path).copy_(new)
 
-    shown = _shown(value, wanted)
+    shown = _value_text(value, wanted)
     ties = model.ties_of(places)
     names = [*(place.path for place in places), *(tie.path for tie in ties)] if indexes else []
     plan = Plan(
@@ -78,13 +78,13 @@ def assign(module: nn.Module, target: str, value: Any) -> Change:
         ties=ties,
         write=write,
         code=lambda: _recipe(model, places, suffix, value, wanted),
-        beforehand={path: summarized(model.tensor(path)) for path in names[:FEW]},
+        beforehand={path: summarize(model.tensor(path)) for path in names[:FEW]},
         warnings=list(dict.fromkeys(notes)),
     )
     return commit(model, plan)
 
 
-def _found(model: ChangeScope, target: str) -> tuple[list[TensorTarget], list[str]]:
+def _resolve(model: ChangeScope, target: str) -> tuple[list[TensorTarget], list[str]]:
     """The tensors, with as much of the text as names something read as a path and the rest as indexes."""
     if type(target) is not str:
         raise InvalidTargetError("The target is no text.", hint="Such as 0.weight[0, 0].")
@@ -105,10 +105,10 @@ def _found(model: ChangeScope, target: str) -> tuple[list[TensorTarget], list[st
     raise missing or InvalidTargetError(f"{target!r} names no tensor.", hint="Such as 0.weight[0, 0].")
 
 
-def _viewed(data: torch.Tensor, indexes: list[str], path: str) -> torch.Tensor:
+def _view_at(data: torch.Tensor, indexes: list[str], path: str) -> torch.Tensor:
     view = data
     for text in indexes:
-        index = parsed_index(text, path)
+        index = parse_index(text, path)
         try:
             view = view[index]
         except (IndexError, ValueError, TypeError) as error:
@@ -127,7 +127,7 @@ def _viewed(data: torch.Tensor, indexes: list[str], path: str) -> torch.Tensor:
     return view
 
 
-def _converted(value: Any, view: torch.Tensor, name: str) -> tuple[torch.Tensor, list[str]]:
+def _convert(value: Any, view: torch.Tensor, name: str) -> tuple[torch.Tensor, list[str]]:
     """The value as a tensor of the view's dtype, and what to warn of."""
     with plain_torch(), python_warnings.catch_warnings():
         python_warnings.simplefilter("ignore")
@@ -148,7 +148,7 @@ def _converted(value: Any, view: torch.Tensor, name: str) -> tuple[torch.Tensor,
         is_float = view.dtype.is_floating_point or view.dtype.is_complex
         if not is_float and not _is_whole(given, made):
             raise InvalidTargetError(
-                f"The value {_shown(value, given)} for {name} is none that {str(view.dtype)[6:]} can hold.",
+                f"The value {_value_text(value, given)} for {name} is none that {str(view.dtype)[6:]} can hold.",
                 path=name,
                 hint="Pass whole numbers within its range.",
             )
@@ -184,7 +184,7 @@ def _is_whole(given: torch.Tensor, made: torch.Tensor) -> bool:
     return bool((made.to(given.dtype) == given.to(made.device)).all())
 
 
-def _shown(value: Any, made: torch.Tensor) -> str:
+def _value_text(value: Any, made: torch.Tensor) -> str:
     if isinstance(value, bool | int | float | complex):
         return repr(value)
     return f"{made.item()!r}" if not made.dim() else f"tensor of {shape_text(tuple(made.shape))}"
@@ -238,7 +238,7 @@ def split_index(text: str) -> tuple[str, list[str]]:
     return text, found
 
 
-def parsed_index(text: str, path: str) -> Any:
+def parse_index(text: str, path: str) -> Any:
     """An index as Python has it: integers, slices and ``...``, nothing else.
 
     Raises:

@@ -14,10 +14,10 @@ from nnwidgets.edit.code import Recipe, arguments, expressions
 from nnwidgets.edit.operations.apply import reset_modules
 from nnwidgets.edit.operations.initializers import Initializer, dry_run, get_initializer
 from nnwidgets.edit.operations.stand_ins import Scratch
-from nnwidgets.edit.rng import Generators, checked_seed, forked
+from nnwidgets.edit.rng import Generators, check_seed, fork_generators
 from nnwidgets.edit.targets import ChangeScope, Target, TensorTarget, check_writable, distinct_memory
-from nnwidgets.edit.transaction import Plan, WriteGuard, commit, previewed, with_optimizers
-from nnwidgets.edit.undo_copy.undo import summarized
+from nnwidgets.edit.transaction import Plan, WriteGuard, commit, preview_change, with_optimizers
+from nnwidgets.edit.undo_copy.undo import summarize
 from nnwidgets.errors import Advice, AdvisedText, InitializerError, NNWidgetsError
 from nnwidgets.introspect.records import TensorStats
 from nnwidgets.introspect.safe_access.scan import gc_paused
@@ -74,13 +74,13 @@ def init(
     """
     model = ChangeScope(module)
     initializer = get_initializer(how, target if isinstance(target, str) else None)
-    passed = initializer.checked(kwargs, target if isinstance(target, str) else None)
-    number = checked_seed(seed)
+    passed = initializer.check(kwargs, target if isinstance(target, str) else None)
+    number = check_seed(seed)
     if initializer.kind == "reset":
         return reset_modules(model, target, number, optimizer=optimizer, preview=preview, clear_state=clear_state)
     plan, filler = _make_plan(model, target, initializer, passed, seed=number, optimizer=optimizer, clear=clear_state)
     if preview:
-        return previewed(model, plan, filler.preview(model, plan))
+        return preview_change(model, plan, filler.preview(model, plan))
     return commit(model, plan)
 
 
@@ -96,7 +96,7 @@ class _Filler:
     def fill(self, pairs: Sequence[tuple[str, Any]]) -> None:
         """Fill tensors, given with their paths; what the initializer raises is told with the path."""
         generators = Generators(self.seed)
-        with forked(self.seed):
+        with fork_generators(self.seed):
             before = torch.get_rng_state()
             with plain_torch() if self.initializer.kind == "torch" else torch.no_grad():
                 for path, tensor in pairs:
@@ -136,8 +136,8 @@ class _Filler:
         names = [(tie.path, model.tensor(tie.path)) for tie in ties]
         scratch = Scratch([*(place.tensor for place in within), *(tensor for _, tensor in names)])
         self.fill([(place.path, scratch.of(place.tensor)) for place in within])
-        made = {place.path: summarized(scratch.of(place.tensor)) for place in within}
-        made.update((path, summarized(scratch.of(tensor))) for path, tensor in names)
+        made = {place.path: summarize(scratch.of(place.tensor)) for place in within}
+        made.update((path, summarize(scratch.of(tensor))) for path, tensor in names)
         return made
 
 

@@ -97,7 +97,7 @@ class Initializer:
             "is_constant": self.is_constant,
         }
 
-    def checked(self, kwargs: Mapping[str, Any], path: str | None = None) -> dict[str, Any]:
+    def check(self, kwargs: Mapping[str, Any], path: str | None = None) -> dict[str, Any]:
         """The parameters to pass.
 
         Raises:
@@ -275,20 +275,21 @@ def _first_paragraph(function: Any) -> str:
 
 
 def dry_run(initializer: Initializer, tensor: torch.Tensor, kwargs: Mapping[str, Any], path: str) -> None:
-    """Let one of torch's fillers at a tensor of the same shape that has no data, to hear its objections beforehand.
+    """Let one of torch's fillers at a tensor like it, without data or small, to hear its objections beforehand.
 
     Raises:
         InitializerError: It objects.
     """
     if initializer.kind != "torch" or initializer.function is None:
         return
-    generator = {"generator": torch.Generator()} if initializer.takes_generator else {}
-    # What draws on the meta device is written in Python, and takes a second to import.
-    device = "cpu" if generator and tensor.numel() <= _FEW_ELEMENTS else "meta"
-    bare = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=device)
+    if initializer.takes_generator:
+        # What draws on the meta device is written in Python, and takes a second and 70 MiB to import.
+        bare = torch.empty([min(size, _MOST_TRIED) for size in tensor.shape], dtype=tensor.dtype, device="cpu")
+    else:
+        bare = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
     try:
         with torch.random.fork_rng(devices=()):
-            initializer.function(bare, **kwargs, **(generator if device == "cpu" else {}))
+            initializer.function(bare, **kwargs)
     except NotImplementedError:
         return
     except Exception as error:
@@ -301,7 +302,7 @@ def dry_run(initializer: Initializer, tensor: torch.Tensor, kwargs: Mapping[str,
         ) from error
 
 
-_FEW_ELEMENTS = 2**20
+_MOST_TRIED = 16
 
 
 def _hint(name: str, tensor: torch.Tensor) -> str:

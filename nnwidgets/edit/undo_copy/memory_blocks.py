@@ -170,7 +170,7 @@ class Blocks:
             made[device] = [start for start, _, _ in held], reaches, held
         return made
 
-    def taken(self) -> Iterator[Block]:
+    def with_copies(self) -> Iterator[Block]:
         """The blocks whose live bytes were copied."""
         return (piece for piece, stored in zip(self.all, self.stored, strict=True) if stored)
 

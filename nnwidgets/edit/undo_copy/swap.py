@@ -83,7 +83,7 @@ class KeptBytes:
         self._threads.settle()
         if self._may_be_written:
             with plain_torch():
-                for block in self._blocks.taken():
+                for block in self._blocks.with_copies():
                     block.put(block.slot)
 
     def blocks_around(self, tensor: torch.Tensor) -> list[int]:

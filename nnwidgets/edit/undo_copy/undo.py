@@ -165,25 +165,25 @@ class UndoRecord:
 
     def before(self, paths: Collection[str] | None = None) -> dict[str, TensorStats]:
         """Statistics of the old values that are known, of some paths or of all."""
-        return self._kept(paths) if self.is_done else self._live(paths)
+        return self._stats_of_kept(paths) if self.is_done else self._stats_of_live(paths)
 
     def after(self, paths: Collection[str] | None = None) -> dict[str, TensorStats]:
         """Statistics of the new values that are known, of some paths or of all."""
-        return self._live(paths) if self.is_done else self._kept(paths)
+        return self._stats_of_live(paths) if self.is_done else self._stats_of_kept(paths)
 
-    def _kept(self, paths: Collection[str] | None) -> dict[str, TensorStats]:
+    def _stats_of_kept(self, paths: Collection[str] | None) -> dict[str, TensorStats]:
         made = {}
-        for site in self._asked(paths):
+        for site in self._sites_at(paths):
             tensor = site.tensor
             if tensor is not None and unreadable_reason(tensor) is None and site.is_there(tensor):
                 with plain_torch():
                     old = self.kept.old(as_plain_tensor(tensor))
                 if old is not None:
-                    made[site.path] = summarized(old)
+                    made[site.path] = summarize(old)
         return made
 
-    def _live(self, paths: Collection[str] | None) -> dict[str, TensorStats]:
-        asked = self._asked(paths)
+    def _stats_of_live(self, paths: Collection[str] | None) -> dict[str, TensorStats]:
+        asked = self._sites_at(paths)
         numbers = None
         if paths is not None:
             around = [self._blocks_around(site) for site in asked]
@@ -193,17 +193,17 @@ class UndoRecord:
         if not self.kept.is_as_left(numbers):
             return {}
         return {
-            site.path: summarized(site.tensor)
+            site.path: summarize(site.tensor)
             for site in asked
             if site.tensor is not None and site.is_there(site.tensor) and unreadable_reason(site.tensor) is None
         }
 
-    def _asked(self, paths: Collection[str] | None) -> Sequence[TensorSite]:
+    def _sites_at(self, paths: Collection[str] | None) -> Sequence[TensorSite]:
         wanted = None if paths is None else set(paths)
         return [site for site in self.sites if wanted is None or site.path in wanted]
 
 
-def summarized(tensor: torch.Tensor) -> TensorStats:
+def summarize(tensor: torch.Tensor) -> TensorStats:
     """Statistics, exact where that is quick."""
     return stats(tensor) if tensor.numel() <= _EXACT_ELEMENTS else sampled_stats(tensor)
 

@@ -128,7 +128,7 @@ def _arguments(initializer: Initializer, given: Mapping[str, Any], path: str) ->
                 made[name] = ast.literal_eval(value)
         except (ValueError, SyntaxError, MemoryError, RecursionError):
             made[name] = value
-    return initializer.checked(made, path)
+    return initializer.check(made, path)
 
 
 def _before(session: Session, target: ResolvedTarget, *, is_preview: bool) -> dict[str, TensorStats]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from nnwidgets.edit import FanHint, Initializer, fan_hint, initializers
 from nnwidgets.edit.operations.initializers import RESET, Parameter, dry_run
-from nnwidgets.edit.rng import forked
+from nnwidgets.edit.rng import fork_generators
 from nnwidgets.edit.targets import TensorTarget, check_writable
 from nnwidgets.errors import NNWidgetsError
 from nnwidgets.formatting import inert
@@ -36,7 +36,7 @@ def answer_initializers(session: Session, body: Mapping[str, Any], _job: Job) ->
     whole = resolve_target(session, {**body, "only": "all"})
     target = resolve_target(session, body) if body.get("only", "all") != "all" else whole
     problem = _problem(target)
-    with forked(0):
+    with fork_generators(0):
         made = [_body(each, target) for each in initializers().values()]
     weight = next(iter(target.weights), None)
     hint = fan_hint(session.module, weight.path) if weight is not None and problem is None else None
