@@ -24,6 +24,7 @@ from nnwidgets.edit.transaction import Plan, commit
 from nnwidgets.edit.undo_copy.undo import Exchangeable
 from nnwidgets.errors import Advice, AdvisedText, CheckpointMismatchError, CorruptCheckpointError, NNWidgetsError
 from nnwidgets.formatting import and_more
+from nnwidgets.introspect.safe_access.scan import gc_paused
 
 _FEW = 3
 
@@ -151,6 +152,7 @@ class _Load:
         self._progress = progress
         self._tick = tick_of(None, 0)
 
+    @gc_paused()
     def carry_out(self) -> LoadReport:
         """Do it."""
         model = self.scope

@@ -245,7 +245,7 @@ def parse_index(text: str, path: str) -> Any:
         InvalidTargetError: It is anything else.
 
     Example:
-        >>> parsed_index("0, 1:3, ...", "w")
+        >>> parse_index("0, 1:3, ...", "w")
         (0, slice(1, 3, None), Ellipsis)
     """
     try:
