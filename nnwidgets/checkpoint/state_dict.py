@@ -9,7 +9,8 @@ import torch
 
 from nnwidgets.checkpoint.description import DESCRIBED, Described, name_of, tensors_in
 from nnwidgets.errors import SaveError
-from nnwidgets.introspect import ModuleTree, TensorEntry, live_tensors, tree
+from nnwidgets.introspect import LiveModel, ModuleTree, TensorEntry
+from nnwidgets.introspect.module_tree.tree import tree_of
 from nnwidgets.introspect.safe_access import objects
 
 _USUAL = (
@@ -171,8 +172,9 @@ def optimizer_state(optimizer: Any) -> Any:
 
 
 def _by_path(module: Any, why: str) -> State:
-    live = live_tensors(module)
-    kept = {entry.path: live[entry.path] for entry in tree(module).tensors if entry.path in live and is_saved(entry)}
+    model = LiveModel(module)
+    live, entries = model.tensors, tree_of(model.scan).tensors
+    kept = {entry.path: live[entry.path] for entry in entries if entry.path in live and is_saved(entry)}
     said = f"Saved under path names, since {why}; to_load_code() of the report gives the Python that loads them."
     return State(kept, by_path=True, warnings=[said])
 

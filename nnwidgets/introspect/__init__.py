@@ -21,7 +21,7 @@ from nnwidgets.introspect.checks import check
 from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.module_tree.tree import tree
 from nnwidgets.introspect.records import Finding, TensorEntry, TensorStats, TieGroup, Trace, TraceCall
-from nnwidgets.introspect.safe_access.lookup import LiveModel, get, live_tensors
+from nnwidgets.introspect.safe_access.lookup import LiveModel, get
 from nnwidgets.introspect.sharing.ties import ties
 from nnwidgets.introspect.statistics.sampling import sampled_stats
 from nnwidgets.introspect.statistics.stats import stats
@@ -39,7 +39,6 @@ __all__ = [
     "TraceCall",
     "check",
     "get",
-    "live_tensors",
     "sampled_stats",
     "stats",
     "ties",

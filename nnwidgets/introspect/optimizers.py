@@ -9,7 +9,7 @@ from typing import Any
 from torch.optim import Optimizer
 
 from nnwidgets.errors import InvalidTargetError
-from nnwidgets.introspect.safe_access.lookup import live_tensors
+from nnwidgets.introspect.safe_access.lookup import LiveModel
 from nnwidgets.introspect.safe_access.objects import is_a, is_tensor, type_name
 
 _IPYTHON_CACHE = re.compile(r"_+|_\d+|_i+|_i\d+|_oh|_dh|_ih|_iii|In|Out")
@@ -72,7 +72,7 @@ def optimizers_holding(module: object, objects: Iterable[object]) -> list[Optimi
         True
     """
     found: dict[int, Any] = {id(each): each for each in objects if is_a(each, Optimizer)}
-    own = {id(tensor) for tensor in live_tensors(module).values()} if found else set()
+    own = {id(tensor) for tensor in LiveModel(module).tensors.values()} if found else set()
     return [each for each in found.values() if any(id(tensor) in own for tensor in held_tensors(each))]
 
 

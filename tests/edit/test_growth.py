@@ -167,7 +167,7 @@ def test_fifty_thousand_tensors_are_read_once_and_each_looked_at_a_few_times(mak
     }
     for name, call in calls.items():
         done, made = calls_made(call)
-        assert made["read"] == {"diff": 4}.get(name, 1), name
+        assert made["read"] == {"diff": 2}.get(name, 1), name
         often = {function: n for function, n in made.items() if n > 6 * MANY}
         assert not often, (name, often)
         if name == "init":

@@ -17,7 +17,7 @@ from torch import nn
 import nnwidgets as nnw
 from nnwidgets import edit
 from nnwidgets.edit.history import log_of
-from nnwidgets.introspect import live_tensors
+from nnwidgets.introspect import LiveModel
 from nnwidgets.introspect.optimizers import optimizers_holding
 from tests.support.edited_models import bits, mlp, run, tied
 
@@ -69,7 +69,7 @@ def test_any_sequence_of_changes_undo_and_redo_is_exact_and_its_code_replays(ste
     net = tied()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     held = [[id(each) for each in group["params"]] for group in optimizer.param_groups]
-    addresses = {path: tensor.data_ptr() for path, tensor in live_tensors(net).items()}
+    addresses = {path: tensor.data_ptr() for path, tensor in LiveModel(net).tensors.items()}
     ties = nnw.ties(net)
     states, at = [bits(net)], 0
     for seed, step in enumerate(steps):
@@ -87,7 +87,7 @@ def test_any_sequence_of_changes_undo_and_redo_is_exact_and_its_code_replays(ste
             at += 1
         assert bits(net) == states[at]
     assert nnw.ties(net) == ties
-    assert {path: tensor.data_ptr() for path, tensor in live_tensors(net).items()} == addresses
+    assert {path: tensor.data_ptr() for path, tensor in LiveModel(net).tensors.items()} == addresses
     assert [[id(each) for each in group["params"]] for group in optimizer.param_groups] == held
     other = replica()
     run(nnw.history(net).to_code(), net=other)

@@ -12,7 +12,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import nnwidgets as nnw
-from nnwidgets.introspect import get, live_tensors
+from nnwidgets.introspect import LiveModel, get
 from nnwidgets.introspect.module_tree.folding import Alikes
 from nnwidgets.introspect.patterns import match
 
@@ -147,7 +147,7 @@ def test_no_code_of_a_hostile_model_runs(armed):
     ties = nnw.ties(net)
     text = str(tree)
     matched = match(tree, "**.weight").paths
-    tensors = list(live_tensors(net))
+    tensors = list(LiveModel(net).tensors)
     weight = get(net, "bad.weight")
     Alikes(tree)
     armed(on=False)

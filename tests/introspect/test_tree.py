@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 import nnwidgets as nnw
-from nnwidgets.introspect import LiveModel, live_tensors
+from nnwidgets.introspect import LiveModel
 
 
 def nest(depth):
@@ -149,7 +149,7 @@ def test_find_names_the_closest_paths():
     ],
 )
 def test_what_is_no_module_is_named_with_what_to_pass(value, said):
-    for read in (nnw.tree, nnw.ties, live_tensors):
+    for read in (nnw.tree, nnw.ties, LiveModel):
         with pytest.raises(nnw.InvalidTargetError) as raised:
             read(value)
         assert said in str(raised.value)

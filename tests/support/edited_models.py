@@ -5,14 +5,14 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from nnwidgets.introspect import live_tensors
+from nnwidgets.introspect import LiveModel
 
 
 def bits(net):
     """Every tensor of a model as bytes, with what else of it a change may touch."""
     return {
         path: (tensor.detach().clone().contiguous().view(-1).view(torch.uint8).tolist(), tensor.requires_grad)
-        for path, tensor in live_tensors(net).items()
+        for path, tensor in LiveModel(net).tensors.items()
         if tensor.numel()
     }
 

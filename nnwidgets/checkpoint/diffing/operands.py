@@ -16,7 +16,8 @@ from nnwidgets.checkpoint.formats import CheckpointReader, open_checkpoint
 from nnwidgets.checkpoint.loading.plan import state_dict_in
 from nnwidgets.checkpoint.state_dict import saved_entries
 from nnwidgets.errors import InvalidTargetError
-from nnwidgets.introspect import live_tensors, tree
+from nnwidgets.introspect import LiveModel
+from nnwidgets.introspect.module_tree.tree import tree_of
 from nnwidgets.introspect.safe_access.objects import is_a, is_module, is_tensor, type_name
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, unreadable_reason
 
@@ -93,8 +94,9 @@ def operand_of(value: Any) -> Operand:
 
 def _state_tensors(module: Any) -> dict[str, Any]:
     """What a state dict of a module has: parameters and persistent buffers, under every name."""
-    live = live_tensors(module)
-    return {path: live[entry.path] for path, entry in saved_entries(tree(module)).items() if entry.path in live}
+    model = LiveModel(module)
+    saved, live = saved_entries(tree_of(model.scan)), model.tensors
+    return {path: live[entry.path] for path, entry in saved.items() if entry.path in live}
 
 
 def _live(tensor: Any, path: str) -> _LiveTensor:

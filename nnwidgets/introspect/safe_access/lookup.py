@@ -49,7 +49,7 @@ class Lookup:
             at = 0
             while at < len(steps):
                 if not is_module(here):
-                    raise PathNotFoundError.among(path, live_tensors(self._module))
+                    raise PathNotFoundError.among(path, LiveModel(self._module).tensors)
                 below = self._value_below(here, steps[at])
                 if below is None and at + 1 < len(steps) and steps[at + 1].startswith("["):
                     below = self._value_below(here, steps[at] + steps[at + 1])
@@ -127,22 +127,6 @@ class LiveModel:
             at = paths.join(at, step_down)
             at = self._aliases.get(at, at)
         return self.tensors.get(at)
-
-
-def live_tensors(module: object) -> dict[str, Any]:
-    """Every tensor of a module by its path, in walk order, the objects themselves.
-
-    What is returned keeps the tensors alive.
-
-    Raises:
-        InvalidTargetError: If ``module`` is not a module.
-
-    Example:
-        >>> from torch import nn
-        >>> list(live_tensors(nn.Linear(2, 3)))
-        ['weight', 'bias']
-    """
-    return LiveModel(module).tensors
 
 
 def _all_paths(module: object) -> Iterable[str]:

@@ -13,7 +13,7 @@ from torch import nn
 from nnwidgets import edit
 from nnwidgets.edit.optimizer_state import states_of, warning_of
 from nnwidgets.errors import InvalidTargetError
-from nnwidgets.introspect import live_tensors
+from nnwidgets.introspect import LiveModel
 from nnwidgets.introspect.safe_access.objects import is_tensor
 from nnwidgets.magics.line.advice import in_words_of_a_line
 from nnwidgets.magics.line.grammar import Candidate, Command, LineError, MisuseError, cut, require_at_most, unquote
@@ -57,7 +57,7 @@ def page_of_change(change: edit.Change, name: str, *, outcome: Outcome = "done")
 
 def optimizer_warnings(change: edit.Change, module: nn.Module, namespace: Mapping[str, Any]) -> Sequence[str]:
     """What optimizers among the variables keep of the values that were written over."""
-    live = live_tensors(module)
+    live = LiveModel(module).tensors
     written = {id(live[path]): (path, live[path]) for path in change.paths if is_tensor(live.get(path))}
     warnings = []
     for optimizer in optimizers_in(namespace, module).values():

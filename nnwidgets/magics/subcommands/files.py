@@ -17,7 +17,7 @@ from nnwidgets import checkpoint
 from nnwidgets.checkpoint.loading.suggest_renames import in_short
 from nnwidgets.errors import InvalidTargetError, NNWidgetsError
 from nnwidgets.formatting import and_more, inert
-from nnwidgets.introspect import live_tensors
+from nnwidgets.introspect import LiveModel
 from nnwidgets.introspect.safe_access.objects import is_a, is_module, is_tensor, type_name
 from nnwidgets.magics.line.grammar import Candidate, Command, LineError, MisuseError, cut, require_at_most, unquote
 from nnwidgets.magics.line.tokenizer import split_assignment
@@ -213,7 +213,7 @@ def _complete_rename(typed: TypedLine) -> Iterator[Candidate]:
     old, equals, _ = typed.last.partition("=")
     try:
         if equals:
-            paths = list(live_tensors(typed.module))[:_MOST_NAMES]
+            paths = list(LiveModel(typed.module).tensors)[:_MOST_NAMES]
             yield from (Candidate(f"{old}={path}", "path") for path in paths)
             return
         plan = checkpoint.plan(typed.module, unquote(typed.words[1]))
