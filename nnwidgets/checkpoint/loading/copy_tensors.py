@@ -22,6 +22,7 @@ from nnwidgets.checkpoint.progress import Tick
 from nnwidgets.edit.transaction import WriteGuard
 from nnwidgets.edit.undo_copy.digest import CHUNK_BYTES, digest
 from nnwidgets.edit.undo_copy.threads import CancelFlag, ThreadGroup
+from nnwidgets.introspect.safe_access.scan import gc_paused
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, plain_torch
 
 
@@ -45,6 +46,7 @@ class Pair:
 class Transfer:
     """All that goes from one file into one model."""
 
+    @gc_paused()
     def __init__(self, held: CheckpointReader, pairs: Sequence[Pair], tick: Tick) -> None:
         self._held = held
         self._tick = tick

@@ -152,7 +152,6 @@ class _Load:
         self._progress = progress
         self._tick = tick_of(None, 0)
 
-    @gc_paused()
     def carry_out(self) -> LoadReport:
         """Do it."""
         model = self.scope
@@ -170,12 +169,13 @@ class _Load:
         _check_parts(self.held, [described for _, _, described in sourced])
         materialized = Materialized()
         pairs: list[Pair] = []
-        for entry, tensor, described in sourced:
-            path = str(entry.path)
-            target = tensor
-            if has_no_data(tensor):
-                target = materialized.prepare(path, tensor, described.shape, described.dtype)
-            pairs.append(Pair(path, str(entry.source), target, described))
+        with gc_paused():
+            for entry, tensor, described in sourced:
+                path = str(entry.path)
+                target = tensor
+                if has_no_data(tensor):
+                    target = materialized.prepare(path, tensor, described.shape, described.dtype)
+                pairs.append(Pair(path, str(entry.source), target, described))
         return self._commit(model, pairs, states, materialized)
 
     def _refuse_half(self, model: ChangeScope) -> None:
@@ -201,9 +201,10 @@ class _Load:
     ) -> LoadReport:
         fresh = set(materialized.paths)
         live = {pair.path: pair for pair in pairs if pair.path not in fresh}
-        named = [TensorTarget(model.tree.find(path), pair.tensor) for path, pair in live.items()]  # type: ignore[arg-type] # tensors
-        plain = dict(zip(live, check_writable(named), strict=True))
-        places, _ = distinct_memory(named)
+        with gc_paused():
+            named = [TensorTarget(model.tree.find(path), pair.tensor) for path, pair in live.items()]  # type: ignore[arg-type] # tensors
+            plain = dict(zip(live, check_writable(named), strict=True))
+            places, _ = distinct_memory(named)
         first = {id(pair.tensor): pair for pair in reversed(pairs) if pair.path in fresh}
         written = [*(live[place.path] for place in places), *first.values()]
         transfer = Transfer(self.held, pairs, self._tick)
