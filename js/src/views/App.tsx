@@ -182,7 +182,7 @@ export function App({
     }
   };
   const wasOpen = useRef(false);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (part === null && wasOpen.current) {
       opener.current?.focus();
     }

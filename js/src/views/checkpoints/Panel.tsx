@@ -37,7 +37,8 @@ export function Panel({ client, changes, name, alive, onClose }: PanelProps) {
   const [isSaving, setSaving] = useState(false);
   const back = useRef<HTMLButtonElement>(null);
   const saver = useRef<HTMLButtonElement>(null);
-  useEffect(() => back.current?.focus(), []);
+  // Before anything is painted: a key pressed at the first sight of the panel is for the panel.
+  useLayoutEffect(() => back.current?.focus(), []);
   const closeForm = (): void => {
     setSaving(false);
     saver.current?.focus();

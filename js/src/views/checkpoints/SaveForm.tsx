@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Note } from "../../components/Note.tsx";
 import { useUniqueId } from "../../hooks/useUniqueId.ts";
 import { t, tx } from "../../i18n/translate.ts";
@@ -23,13 +23,13 @@ export function SaveForm({ store, name, alive, onDone }: SaveFormProps) {
   const [isTaken, setTaken] = useState(false);
   const field = useRef<HTMLInputElement>(null);
   const keep = useRef<HTMLButtonElement>(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const input = field.current;
     input?.focus();
     const dot = input?.value.lastIndexOf(".") ?? -1;
     input?.setSelectionRange(0, dot > 0 ? dot : (input.value.length ?? 0));
   }, []);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (isTaken) {
       keep.current?.focus();
     }

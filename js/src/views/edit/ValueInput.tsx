@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { t } from "../../i18n/translate.ts";
 import { type PageError, toPageError } from "../../lib/errors.ts";
 
@@ -18,7 +18,7 @@ export function ValueInput({ name, text, onSet, onClose }: ValueInputProps) {
   const input = useRef<HTMLInputElement>(null);
   const [error, setError] = useState<PageError | null>(null);
   const [isBusy, setBusy] = useState(false);
-  useEffect(() => {
+  useLayoutEffect(() => {
     input.current?.focus();
     input.current?.select();
   }, []);

@@ -1,5 +1,5 @@
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { CopyButton } from "../../components/CopyButton.tsx";
 import { Icon } from "../../components/Icon.tsx";
 import { Note } from "../../components/Note.tsx";
@@ -126,7 +126,7 @@ function Last({ entry }: { readonly entry: HistoryEntry }) {
 function Question({ changes, alive, onLeave }: HistoryBarProps) {
   const { question } = changes.state;
   const keep = useRef<HTMLButtonElement>(null);
-  useEffect(() => keep.current?.focus(), [question]);
+  useLayoutEffect(() => keep.current?.focus(), [question]);
   if (question === null) {
     return null;
   }

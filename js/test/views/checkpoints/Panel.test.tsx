@@ -1,5 +1,6 @@
 // @vitest-environment happy-dom
 import { cleanup, fireEvent, render, screen, waitFor } from "@testing-library/preact";
+import { render as draw } from "preact";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { ChannelClient } from "../../../src/protocol/client.ts";
 import type { PlanReply, PlanRow } from "../../../src/protocol/messages.ts";
@@ -130,6 +131,15 @@ async function loading(): Promise<void> {
 test("nothing is looked into before it is clicked", async () => {
   await screen.findByRole("option");
   expect(kernel.asked("peek")).toEqual([]);
+});
+
+test("keys are the panel's from its first sight on", () => {
+  const client = new ChannelClient(kernel);
+  const page = document.body.appendChild(document.createElement("div"));
+  draw(<Panel client={client} changes={new ChangesStore(client)} name="net" alive onClose={() => undefined} />, page);
+  expect(document.activeElement).toBe(page.querySelector("button"));
+  draw(null, page);
+  page.remove();
 });
 
 test("a strict load of what lacks a tensor can't be begun, and says why", async () => {
