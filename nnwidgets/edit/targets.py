@@ -130,7 +130,11 @@ class ChangeScope:
             picked.update((entry.path, entry) for entry in tensors)
             roots += found.nodes
         picked.update((entry.path, entry) for entry in self._parameters_below(roots))
-        return [TensorTarget(picked[path], self.tensor(path)) for path in self.in_walk_order(picked)]
+        live = self.live.tensors
+        return [
+            TensorTarget(picked[path], live[path] if path in live else self.tensor(path))
+            for path in self.in_walk_order(picked)
+        ]
 
     def modules(self, target: Target) -> list[tuple[str, Any]]:
         """The modules a target names, each once, in walk order.
@@ -184,7 +188,9 @@ class ChangeScope:
 
     def in_walk_order(self, paths: Iterable[str]) -> tuple[str, ...]:
         """Paths in walk order, those through aliases last."""
-        return tuple(sorted(dict.fromkeys(paths), key=lambda path: self._order.get(path, len(self._order))))
+        order, wanted = self._order, dict.fromkeys(paths)
+        through_aliases = [path for path in wanted if path not in order]
+        return (*sorted(wanted.keys() - through_aliases, key=order.__getitem__), *through_aliases)
 
     @cached_property
     def _nodes(self) -> dict[str, ModuleNode]:
@@ -236,7 +242,8 @@ def check_writable(places: Sequence[TensorTarget]) -> list[torch.Tensor]:
     """
     tensors = [place.tensor for place in places]
     data = plain_runs(tensors)
-    if data is not None and all(map(_is_free, tensors)):
+    # Of torch's own classes, each one run of memory: what doesn't ask for gradients is a leaf too.
+    if data is not None and all(map(_is_leaf, tensors)) and not any(map(_is_inference, tensors)):
         return data
     for place in places:
         with no_torch_function():
@@ -246,9 +253,8 @@ def check_writable(places: Sequence[TensorTarget]) -> list[torch.Tensor]:
     return list(map(as_plain_tensor, tensors))
 
 
-def _is_free(tensor: torch.Tensor) -> bool:
-    """Whether a tensor of torch's own classes that is one run of memory may be written."""
-    return (tensor.is_leaf or not tensor.requires_grad) and not tensor.is_inference()
+_is_leaf: Any = torch.Tensor.is_leaf.__get__  # type: ignore[attr-defined] # it is a property
+_is_inference: Any = torch.Tensor.is_inference
 
 
 def _why_not(tensor: Any) -> tuple[str, str]:  # noqa: PLR0911 - one reason each
@@ -300,6 +306,8 @@ def distinct_memory(places: Sequence[TensorTarget]) -> tuple[list[TensorTarget],
         The places to fill, in order, and warnings.
     """
     first_of, ranges = _memory_of(places)
+    if not first_of:
+        return list(places), []
     shared = _bytes_by_owners(places, ranges)
     kept: list[TensorTarget] = []
     written: set[int] = set()

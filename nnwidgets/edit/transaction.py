@@ -21,7 +21,7 @@ from nnwidgets.edit.history import FEW, Entry, Log, State, log_of
 from nnwidgets.edit.optimizer_state import KeptState, states_of, warning_of
 from nnwidgets.edit.targets import ChangeScope, TensorTarget, Tie
 from nnwidgets.edit.undo_copy.threads import retry_until_complete
-from nnwidgets.edit.undo_copy.undo import Exchangeable, Flag, TensorSite, UndoRecord, summarize
+from nnwidgets.edit.undo_copy.undo import Exchangeable, Flag, UndoRecord, sites_of, summarize
 from nnwidgets.errors import InvalidTargetError, NNWidgetsError
 from nnwidgets.formatting import short_bytes
 from nnwidgets.introspect import sampled_stats
@@ -120,7 +120,8 @@ def _carry_out(model: ChangeScope, plan: Plan, log: Log, begun: list[tuple[UndoR
     paths = model.in_walk_order([*(place.path for place in plan.places), *(tie.path for tie in plan.ties)])
     size = _size_within(log, plan)
     with _as_no_room(plan, size), gc_paused():
-        sites = [TensorSite(path, model.tensor(path)) for path in paths]
+        known = {place.path: place.tensor for place in plan.places}
+        sites = sites_of((path, known[path] if path in known else model.tensor(path)) for path in paths)
         undo = UndoRecord(sites, plan.plains, plan.flags, plan.states)
         # Before anything is copied: wherever that is interrupted, its threads have to be called off.
         begun.append((undo, log.state))

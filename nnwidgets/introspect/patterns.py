@@ -7,8 +7,11 @@ stands for itself: a pattern is never a regular expression.
 from __future__ import annotations
 
 import re
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import Literal
 
 from nnwidgets.errors import InvalidTargetError
@@ -91,13 +94,12 @@ class PatternMatcher:
         return self._exact(pattern) or self._exact(bare) or self._loose(bare, words=words)
 
     @cached_property
-    def _at(self) -> dict[str, tuple[list[ModuleNode], list[TensorEntry]]]:
+    def _at(self) -> dict[str, list[ModuleNode | TensorEntry]]:
         """Modules and tensors by path."""
-        found: dict[str, tuple[list[ModuleNode], list[TensorEntry]]] = {}
-        for node in self._tree.nodes:
-            found.setdefault(node.path, ([], []))[0].append(node)
-        for entry in self._tree.tensors:
-            found.setdefault(entry.path, ([], []))[1].append(entry)
+        found: defaultdict[str, list[ModuleNode | TensorEntry]] = defaultdict(list)
+        both: Iterable[ModuleNode | TensorEntry] = chain(self._tree.nodes, self._tree.tensors)
+        for each in both:
+            found[each.path].append(each)
         return found
 
     @cached_property
@@ -110,8 +112,9 @@ class PatternMatcher:
     def _exact(self, pattern: str) -> Match | None:
         """As a path, a class or ``ClassName.tensor``."""
         if pattern in self._at:
-            nodes, tensors = self._at[pattern]
-            return Match("path", tuple(nodes), tuple(tensors))
+            found = self._at[pattern]
+            nodes = tuple(each for each in found if isinstance(each, ModuleNode))
+            return Match("path", nodes, tuple(each for each in found if isinstance(each, TensorEntry)))
         if pattern in self._of_class:
             return Match("class", tuple(self._of_class[pattern]), ())
         class_name, _, name = pattern.rpartition(".")

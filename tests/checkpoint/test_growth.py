@@ -2,36 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-
 import pytest
 import torch
 from torch import nn
 
 import nnwidgets as nnw
+from tests.support.line_counts import lines_run
 
 N = 250
-
-
-def lines_run(call):
-    """How many lines of nnwidgets a call runs."""
-    n = 0
-
-    def count(_frame, event, _argument):
-        nonlocal n
-        n += event == "line"
-        return count
-
-    def begin(frame, _event, _argument):
-        return count if "nnwidgets/checkpoint" in frame.f_code.co_filename else None
-
-    before = sys.gettrace()
-    sys.settrace(begin)
-    try:
-        call()
-    finally:
-        sys.settrace(before)
-    return n
 
 
 def apart(n):

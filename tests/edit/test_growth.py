@@ -12,6 +12,7 @@ from torch import nn
 
 import nnwidgets as nnw
 from nnwidgets import edit
+from tests.support.line_counts import lines_run
 
 N = 200
 MANY = 50_000
@@ -68,27 +69,6 @@ KINDS = {each.__name__: each for each in (wide_list, parameters, blocks, slices,
 
 def state_of(net):
     return {path: tensor.detach().clone() for path, tensor in net.named_parameters(remove_duplicate=False)}
-
-
-def lines_run(call):
-    """How many lines of nnwidgets a call runs."""
-    n = 0
-
-    def count(_frame, event, _argument):
-        nonlocal n
-        n += event == "line"
-        return count
-
-    def begin(frame, _event, _argument):
-        return count if "/nnwidgets/" in frame.f_code.co_filename else None
-
-    before = sys.gettrace()
-    sys.settrace(begin)
-    try:
-        call()
-    finally:
-        sys.settrace(before)
-    return n
 
 
 def steps(make, n, tmp_path):

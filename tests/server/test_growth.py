@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-
 import pytest
 import torch
 from torch import nn
 
 from nnwidgets.server.handlers.registry import handlers
 from nnwidgets.server.session.session import Session
+from tests.support.line_counts import lines_run
 
 N = 150
 MOST = 2.25
@@ -95,26 +94,6 @@ class Job:
         pass
 
 
-def n_steps(call):
-    """Return how many lines of the package a call runs, each round of a loop in one line counted too."""
-    count, before = 0, sys.gettrace()
-
-    def count_line(_frame, event, _arg):
-        nonlocal count
-        count += event == "line"
-        return count_line
-
-    def enter(frame, _event, _arg):
-        return count_line if "nnwidgets" in frame.f_code.co_filename else None
-
-    sys.settrace(enter)
-    try:
-        call()
-    finally:
-        sys.settrace(before)
-    return count
-
-
 def requests(index):
     """Give what a page asks: at first, with all open, of each fold, filtered, of one row, of the whole model."""
     every = [f"{kind}:{node.path}" for node in index.nodes for kind in "mf"]
@@ -146,10 +125,10 @@ def test_a_request_takes_at_most_twice_the_steps_for_a_model_twice_as_large(mode
         net = model(n)
         session = Session(net, name="net")
         answer = handlers(lambda _body, session=session: session)
-        asked = {"open": n_steps(lambda answer=answer: answer["open"]({}, Job()))}
+        asked = {"open": lines_run(lambda answer=answer: answer["open"]({}, Job()))}
         answer["findings"]({}, Job())
         asked |= {
-            f"{number} {kind} {body}"[:200]: n_steps(lambda k=kind, b=body, a=answer: a[k](b, Job()))
+            f"{number} {kind} {body}"[:200]: lines_run(lambda k=kind, b=body, a=answer: a[k](b, Job()))
             for number, (kind, body) in enumerate(requests(session.index()))
         }
         counts.append(list(asked.items()))
@@ -168,5 +147,5 @@ def test_scrolling_takes_as_many_steps_in_a_model_twice_as_large(model, is_unfol
         every = [f"{kind}:{node.path}" for node in session.index().nodes for kind in "mf"]
         body = {**STATE, "expanded": every, "unfolded": every if is_unfolded else [], "start": 0, "count": 50}
         answer(body, Job())
-        counts.append(n_steps(lambda answer=answer, body=body: answer({**body, "start": 1}, Job())))
+        counts.append(lines_run(lambda answer=answer, body=body: answer({**body, "start": 1}, Job())))
     assert counts[1] <= 1.05 * counts[0] + 20

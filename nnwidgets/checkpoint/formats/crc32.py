@@ -7,6 +7,7 @@ import threading
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from operator import attrgetter
 from queue import SimpleQueue
 
 from nnwidgets.checkpoint.description import Storage
@@ -40,7 +41,8 @@ def mismatches(
     Raises:
         CorruptCheckpointError: A file ends before.
     """
-    work = _Work(files, deque(sorted((each for each in storages if each.crc32 is not None), key=_place)))
+    summed = sorted((each for each in storages if each.crc32 is not None), key=attrgetter("offset"))
+    work = _Work(files, deque(sorted(summed, key=attrgetter("file"))))
     n_left = max(1, min(_MOST_THREADS, os.cpu_count() or 1, len(work.waiting)))
     threads = [threading.Thread(target=work.run, name="nnwidgets-checksums") for _ in range(n_left)]
     for thread in threads:
@@ -101,10 +103,6 @@ class _Work:
             if n_read:
                 self.told.put(n_read)
             self.told.put(None)
-
-
-def _place(storage: Storage) -> tuple[int, int]:
-    return storage.file, storage.offset
 
 
 PIECE = 2**22

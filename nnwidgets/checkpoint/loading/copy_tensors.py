@@ -10,7 +10,6 @@ import ctypes
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, TypeVar
 
 import torch
@@ -22,7 +21,6 @@ from nnwidgets.checkpoint.progress import Tick
 from nnwidgets.edit.transaction import WriteGuard
 from nnwidgets.edit.undo_copy.digest import CHUNK_BYTES, digest
 from nnwidgets.edit.undo_copy.threads import CancelFlag, ThreadGroup
-from nnwidgets.introspect.safe_access.scan import gc_paused
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, plain_torch
 
 
@@ -46,12 +44,9 @@ class Pair:
 class Transfer:
     """All that goes from one file into one model."""
 
-    @gc_paused()
     def __init__(self, held: CheckpointReader, pairs: Sequence[Pair], tick: Tick) -> None:
         self._held = held
         self._tick = tick
-        with plain_torch():
-            self._pieces = {id(pair): list(_pieces(pair)) for pair in pairs}
         self._pairs = pairs
         self._read: dict[tuple[str, int, int, int], bytes] = {}
 
@@ -76,7 +71,7 @@ class Transfer:
             else:
                 piece.target.copy_(made)
 
-        self._in_lanes([piece for pair in pairs for piece in self._pieces[id(pair)]], write)
+        self._in_lanes(pairs, write)
 
     def differing(self, guard: WriteGuard) -> list[Pair]:
         """Those whose live bytes aren't the file's, converted as writing converts them.
@@ -96,11 +91,11 @@ class Transfer:
             if not is_as_read(piece) and not _is_equal(self._held, piece, room):
                 found.append(piece.pair)
 
-        self._in_lanes([piece for pieces in self._pieces.values() for piece in pieces], compare)
+        self._in_lanes(self._pairs, compare)
         wrong = {id(pair) for pair in found}
         return [pair for pair in self._pairs if id(pair) in wrong]
 
-    def _in_lanes(self, pieces: Sequence[_Piece], work: Callable[[_Piece, _Room], None]) -> None:
+    def _in_lanes(self, pairs: Sequence[Pair], work: Callable[[_Piece, _Room], None]) -> None:
         def begin() -> Callable[[_Piece], int]:
             room = _Room()
 
@@ -110,10 +105,11 @@ class Transfer:
 
             return done
 
-        in_lanes(pieces, begin, self._tick, n_bytes=sum(piece.n_bytes for piece in pieces))
+        pieces = (piece for pair in pairs for piece in _pieces(pair))
+        in_lanes(pieces, begin, self._tick, n_bytes=sum(size(pair.described) for pair in pairs))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Piece:
     """A part of a tensor, rows of it, or all.
 
@@ -131,7 +127,7 @@ class _Piece:
     def n_bytes(self) -> int:
         return self.target.numel() * self.pair.described.dtype.itemsize
 
-    @cached_property
+    @property
     def is_direct(self) -> bool:
         """Whether it lies in memory as it lies in the file."""
         target, described = self.target, self.pair.described
@@ -158,6 +154,11 @@ class _Room:
         if self._bytes.numel() < n_bytes:
             self._bytes = torch.empty(n_bytes, dtype=torch.uint8, device="cpu")
         return self._bytes[:n_bytes].view(dtype).view(shape)
+
+
+def size(described: Described) -> int:
+    """Bytes of a tensor's elements."""
+    return described.n_elements * described.dtype.itemsize
 
 
 def _pieces(pair: Pair) -> Iterator[_Piece]:

@@ -10,7 +10,7 @@ from torch import nn
 
 from nnwidgets.checkpoint.description import Composed, Described, distinct_storages
 from nnwidgets.checkpoint.formats import CheckpointReader, open_checkpoint
-from nnwidgets.checkpoint.loading.copy_tensors import Pair, Transfer
+from nnwidgets.checkpoint.loading.copy_tensors import Pair, Transfer, size
 from nnwidgets.checkpoint.loading.load_code import recipe
 from nnwidgets.checkpoint.loading.materialize import Materialized, has_no_data
 from nnwidgets.checkpoint.loading.optimizer_state import optimizer_states
@@ -156,9 +156,13 @@ class _Load:
         """Do it."""
         model = self.scope
         by_source = self.found.tensors
-        named = [(entry, model.tensor(entry.path)) for entry in self.entries if entry.path is not None]
-        sourced = [(entry, tensor, by_source[entry.source]) for entry, tensor in named if entry.source is not None]
-        n_bytes = sum(_size(described) for _, _, described in sourced)
+        with gc_paused():
+            sourced = [
+                (entry, model.tensor(entry.path), by_source[entry.source])
+                for entry in self.entries
+                if entry.path is not None and entry.source is not None
+            ]
+        n_bytes = sum(size(described) for _, _, described in sourced)
         storages = distinct_storages(described for _, _, described in sourced)
         n_summed = sum(each.n_bytes for each in storages.values() if each.crc32 is not None)
         self._tick = tick_of(self._progress, self.held.n_bytes_to_hash + n_summed + 2 * n_bytes)
@@ -270,10 +274,6 @@ class _Load:
             path=first.path,
             hint="Stop the training cell and load again.",
         )
-
-
-def _size(described: Described) -> int:
-    return described.n_elements * described.dtype.itemsize
 
 
 def _check_parts(held: CheckpointReader, tensors: Sequence[Described]) -> None:

@@ -32,14 +32,17 @@ def recipe(
         has_optimizer: Whether an optimizer's state was.
     """
     lines, imports = _reading_lines(held, found)
-    sourced = [(str(entry.path), str(entry.source)) for entry in entries if entry.source is not None]
-    is_plain = all(path == source for path, source in sourced) and plan.is_exact
-    if is_plain and not any("[" in path for path, _ in sourced) and _is_torchs(model, [path for path, _ in sourced]):
+    sourced = [entry for entry in entries if entry.source is not None]
+    paths = [str(entry.path) for entry in sourced]
+    is_plain = all(entry.path == entry.source for entry in sourced) and plan.is_exact
+    if is_plain and not any("[" in path for path in paths) and _is_torchs(model, paths):
         lines.append(f"{NET}.load_state_dict(state)")
     else:
         lines.append("with torch.no_grad():")
         code = expressions(model.module).code
-        lines += [f"    {code(path)}.copy_(state[{source!r}])" for path, source in sourced]
+        lines += [
+            f"    {code(path)}.copy_(state[{entry.source!r}])" for path, entry in zip(paths, sourced, strict=True)
+        ]
         imports.append("import torch")
     if has_optimizer:
         lines += _optimizer(held, found)

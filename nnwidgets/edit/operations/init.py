@@ -153,22 +153,22 @@ def _make_plan(
     clear: bool,
 ) -> tuple[Plan, _Filler]:
     named = model.places(target)
-    tried = set[tuple[Any, ...]]()
-    writable = dict(zip(map(id, named), check_writable(named), strict=True))
-    for place in named:
-        data = writable[id(place)]
+    writable = check_writable(named)
+    each = list(zip(named, writable, strict=True))
+    kinds: dict[Any, tuple[TensorTarget, torch.Tensor]] = {}
+    for place, data in each:
+        kinds.setdefault((data.shape, data.stride(), data.dtype), (place, data))
+    for place, data in kinds.values():
         if not (data.dtype.is_floating_point or data.dtype.is_complex):
             raise InitializerError(
                 f"{initializer.name} fills floating point tensors, and {place.path} is {place.entry.dtype}.",
                 path=place.path,
                 hint=AdvisedText("", Advice.ASSIGN, " sets integers."),
             )
-        alike = (data.shape, data.stride(), data.dtype)
-        if alike not in tried:
-            dry_run(initializer, data, kwargs, place.path)
-            tried.add(alike)
+        dry_run(initializer, data, kwargs, place.path)
     places, warnings = distinct_memory(named)
-    plains = [writable[id(place)] for place in places]
+    kept = set(map(id, places))
+    plains = [data for place, data in each if id(place) in kept]
     filler = _Filler(initializer, kwargs, seed)
     pairs = [(place.path, place.tensor) for place in places]
 

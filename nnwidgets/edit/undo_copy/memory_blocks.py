@@ -11,16 +11,19 @@ import threading
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
-from itertools import accumulate
+from itertools import accumulate, chain
+from operator import add, le
 
 import torch
 
 from nnwidgets.edit.undo_copy.digest import CHUNK_BYTES, digest
 from nnwidgets.edit.undo_copy.threads import CancelFlag
+from nnwidgets.introspect.safe_access.scan import gc_paused
 from nnwidgets.introspect.sharing import byte_ranges
 from nnwidgets.introspect.statistics.blocks import Runs, blocks
 
 _move = ctypes.memmove
+_n_bytes = torch.Tensor.nbytes.__get__  # type: ignore[attr-defined] # a property of the base class
 
 
 class Buffer:
@@ -68,7 +71,7 @@ class Block:
         self.live = live
         self.slot = slot
         self.n_bytes = slot.n_bytes
-        self.is_run = live.device.type == "cpu" and live.is_contiguous()
+        self.is_run = live.is_cpu and live.is_contiguous()
 
     def keep(self, slot: Buffer) -> None:
         """Copy the live bytes to a slot."""
@@ -158,6 +161,7 @@ class Blocks:
         return found
 
     @cached_property
+    @gc_paused()
     def _by_address(self) -> dict[torch.device, tuple[list[int], list[int], list[tuple[int, int, int]]]]:
         """By device: where each block starts, ascending; how far those up to it reach; start, end and index of each."""
         ranges: dict[torch.device, list[tuple[int, int, int]]] = {}
@@ -230,7 +234,17 @@ def raw_bytes(tensor: torch.Tensor, address: int, n_bytes: int) -> torch.Tensor:
     return bare.set_(storage, address - storage.data_ptr(), (n_bytes,), (1,))
 
 
-def _on_one_device(tensors: Sequence[torch.Tensor]) -> Iterator[torch.Tensor]:
+def _on_one_device(tensors: list[torch.Tensor]) -> Iterator[torch.Tensor]:
+    tensors.sort(key=torch.Tensor.data_ptr)
+    ends = map(add, map(torch.Tensor.data_ptr, tensors), map(_n_bytes, tensors))
+    if all(map(torch.Tensor.is_contiguous, tensors)) and all(map(le, ends, map(torch.Tensor.data_ptr, tensors[1:]))):
+        # Runs of memory that lie apart, as nearly all do.
+        return chain.from_iterable(map(_run_blocks, tensors))
+    return _of_met(tensors)
+
+
+def _of_met(tensors: Sequence[torch.Tensor]) -> Iterator[torch.Tensor]:
+    """The blocks of tensors that may have bytes in common."""
     sites: dict[tuple[int, byte_ranges.Dims, int], torch.Tensor] = {}
     for tensor in tensors:
         found = piece_of(tensor)
@@ -245,14 +259,20 @@ def _on_one_device(tensors: Sequence[torch.Tensor]) -> Iterator[torch.Tensor]:
             continue
         for each in cluster:
             tensor = owners[each.owner]
-            if each.run <= CHUNK_BYTES and tensor.device.type == "cpu" and tensor.is_contiguous():
-                yield tensor
+            if tensor.is_contiguous():
+                yield from _run_blocks(tensor)
             elif not each.dims:
                 yield from torch.split(raw_bytes(tensor, each.start, each.run), CHUNK_BYTES)
             elif overlaps_itself(tensor):
                 yield from _hulls([each], owners)
             else:
                 yield from blocks(tensor, Runs.of(tensor), CHUNK_BYTES // tensor.element_size())
+
+
+def _run_blocks(tensor: torch.Tensor) -> Sequence[torch.Tensor]:
+    if tensor.nbytes <= CHUNK_BYTES and tensor.is_cpu:
+        return (tensor,)
+    return torch.split(raw_bytes(tensor, tensor.data_ptr(), tensor.nbytes), CHUNK_BYTES)
 
 
 def _hulls(cluster: list[byte_ranges.ByteRanges], owners: Sequence[torch.Tensor]) -> Iterator[torch.Tensor]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Collection, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -54,10 +53,12 @@ class Exchangeable(Protocol):
 class TensorSite:
     """Where a tensor was, to tell that it is still there; holds it weakly."""
 
-    def __init__(self, path: str, tensor: Any) -> None:
+    __slots__ = ("_geometry", "_tensor", "path")
+
+    def __init__(self, path: str, tensor: Any, geometry: tuple[Any, ...]) -> None:
         self.path = path
         self._tensor = weakref.ref(tensor)
-        self._geometry = _geometry(tensor)
+        self._geometry = geometry
 
     @property
     def tensor(self) -> Any:
@@ -66,7 +67,14 @@ class TensorSite:
 
     def is_there(self, live: Any) -> bool:
         """Whether ``live``, what is at its path now, is the same tensor over the same memory."""
-        return live is not None and live is self.tensor and _geometry(live) == self._geometry
+        with no_torch_function():
+            return live is not None and live is self.tensor and _geometry(live) == self._geometry
+
+
+def sites_of(named: Iterable[tuple[str, Any]]) -> list[TensorSite]:
+    """Where tensors are now, given with their paths."""
+    with no_torch_function():
+        return [TensorSite(path, tensor, _geometry(tensor)) for path, tensor in named]
 
 
 class UndoRecord:
@@ -209,12 +217,12 @@ def summarize(tensor: torch.Tensor) -> TensorStats:
 
 
 def _geometry(tensor: Any) -> tuple[Any, ...]:
-    """What changes where a tensor is given other memory."""
-    with no_torch_function():
-        is_ordinary = id(type(tensor)) in ORDINARY
-        if tensor.layout is not torch.strided or (not is_ordinary and unreadable_reason(tensor) is not None):
-            return (tensor.shape,) if is_ordinary else ()
-        with suppress(RuntimeError):  # of a tensor that has no memory of its own
-            data = tensor if is_ordinary else as_plain_tensor(tensor)
-            return data.data_ptr(), data.shape, data.stride(), data.dtype, data.device
+    """What changes where a tensor is given other memory; inside `no_torch_function`."""
+    is_ordinary = id(type(tensor)) in ORDINARY
+    if tensor.layout is not torch.strided or (not is_ordinary and unreadable_reason(tensor) is not None):
+        return (tensor.shape,) if is_ordinary else ()
+    try:
+        data = tensor if is_ordinary else as_plain_tensor(tensor)
+        return data.data_ptr(), data.shape, data.stride(), data.dtype, data.device
+    except RuntimeError:  # it has no memory of its own
         return (tensor.shape,)

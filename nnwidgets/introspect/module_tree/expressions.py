@@ -17,6 +17,7 @@ from nnwidgets.introspect import paths
 from nnwidgets.introspect.safe_access.objects import class_attribute, instance_dict, is_a, is_module, plain_items
 from nnwidgets.introspect.safe_access.scan import step
 
+_quoted = json.JSONEncoder(ensure_ascii=False).encode
 _POSITION = slice(1, -1)
 _REGISTRIES = ("_modules", "_parameters", "_buffers")
 
@@ -31,15 +32,6 @@ class Expression(NamedTuple):
 
     code: str
     dotted: bool
-
-
-class _Registered(NamedTuple):
-    """What a module holds in a registry, with its key and its place there."""
-
-    registry: str
-    key: Any
-    position: int
-    value: Any
 
 
 _Step = tuple[str, Any, bool]
@@ -58,13 +50,14 @@ class ExpressionWriter:
     def __init__(self, module: Any, variable: str) -> None:
         self._module = module
         self._variable = variable
-        self._registered: dict[int, dict[str, _Registered]] = {}
+        self._below: dict[int, dict[str, tuple[str, str, Any, bool]]] = {}
+        self._keys: dict[tuple[int, str, str], tuple[str, str, str, bool]] = {}
         self._reached: dict[str, _Step | None] = {"": (variable, module, True)}
 
     def code(self, path: str) -> str:
         """Return Python for what is at ``path``, as torch would be asked where nothing is found there."""
-        found = self.expression(path)
-        return f"{self._variable}.get_parameter({_quoted(path)})" if found is None else found.code
+        reached = self._reach(path)
+        return f"{self._variable}.get_parameter({_quoted(path)})" if reached is None else reached[0]
 
     def expression(self, path: str) -> Expression | None:
         """Return Python for the module or tensor at ``path``; None where nothing is there."""
@@ -82,42 +75,66 @@ class ExpressionWriter:
         while steps:
             last = steps.pop()
             reached = None if reached is None else self._one_down(reached, last)
-            at = paths.join(at, last)
             if steps:
+                at = paths.join(at, last)
                 self._reached[at] = reached
         return reached
 
     def _one_down(self, above: _Step, component: str) -> _Step | None:
         code, value, dotted = above
-        below = self._below_module if is_module(value) else _below_container
-        reached = below(code, value, component)
-        return None if reached is None else (reached[0], reached[1], dotted and reached[2])
+        if not is_module(value):
+            return _below_container(code, value, component)
+        found = self._registered_in(value).get(component)
+        if found is not None:
+            before, after, below, is_name = found
+            return before + code + after, below, dotted and is_name
+        own = instance_dict(value)
+        is_attribute = component in own and is_identifier(component)
+        return (f"{code}.{component}", own[component], False) if is_attribute else None
 
-    def _below_module(self, code: str, parent: Any, component: str) -> _Step | None:
-        own = instance_dict(parent)
-        found = self._registered_in(parent, own).get(component)
-        if found is None:
-            is_attribute = component in own and is_identifier(component)
-            return (f"{code}.{component}", own[component], False) if is_attribute else None
-        key = found.key
-        if type(key) is not str:
-            return f"list({code}.{found.registry}.values())[{found.position}]", found.value, False
-        return code + _suffix(parent, own, found), found.value, "." not in key and bool(key)
+    def _registered_in(self, module: Any) -> dict[str, tuple[str, str, Any, bool]]:
+        """What a module registers, by component of a path, as the walk names them.
 
-    def _registered_in(self, module: Any, own: dict[str, Any]) -> dict[str, _Registered]:
-        """By component of a path, as the walk names them."""
-        known = self._registered.get(id(module))
+        Returns:
+            What comes before and after the code of the module, the thing, and whether a dotted name would do.
+        """
+        known = self._below.get(id(module))
         if known is None:
-            known = self._registered[id(module)] = {}
+            known = self._below[id(module)] = {}
+            own, kind = instance_dict(module), type(module)
             n_tensors = 0
             for registry in _REGISTRIES:
-                held = own.get(registry)
-                for position, (key, value) in enumerate(plain_items(held) if is_a(held, dict) else ()):
-                    if value is not None:
-                        named_by = position if registry == "_modules" else n_tensors
-                        known.setdefault(step(key, named_by), _Registered(registry, key, position, value))
-                        n_tensors += registry != "_modules"
+                held: Any = own.get(registry)
+                if not is_a(held, dict) or not dict.__len__(held):
+                    continue
+                for position, (key, value) in enumerate(plain_items(held)):
+                    if value is None:
+                        continue
+                    if type(key) is str:
+                        name, attribute, item, is_name = self._written(kind, registry, key)
+                        index = _index(kind, key, position) if registry == "_modules" else ""
+                        after = index or (attribute if attribute and key not in own else item)
+                        known.setdefault(name, ("", after, value, is_name))
+                    else:
+                        name = step(key, position if registry == "_modules" else n_tensors)
+                        known.setdefault(name, ("list(", f".{registry}.values())[{position}]", value, False))
+                    n_tensors += registry != "_modules"
         return known
+
+    def _written(self, kind: type, registry: str, key: str) -> tuple[str, str, str, bool]:
+        """How a key is written below modules of a class.
+
+        Returns:
+            The component of a path; after a dot, empty where torch doesn't find it so; as an item of the registry;
+            whether a dotted name would do.
+        """
+        asked = id(kind), registry, key
+        if asked not in self._keys:
+            is_found = is_identifier(key) and class_attribute(kind, key) is None and _getattr_is_torchs(kind)
+            item = f".{registry}[{_quoted(key)}]"
+            is_name = "." not in key and bool(key)
+            self._keys[asked] = paths.component(key), f".{key}" if is_found else "", item, is_name
+        return self._keys[asked]
 
 
 def expression_for(module: nn.Module, variable: str, path: str) -> Expression | None:
@@ -135,17 +152,13 @@ def is_identifier(name: object) -> TypeGuard[str]:
     return type(name) is str and name.isidentifier() and not keyword.iskeyword(name)
 
 
-def _suffix(parent: Any, own: dict[str, Any], found: _Registered) -> str:
-    kind, key = type(parent), found.key
-    if found.registry == "_modules":
-        getter = class_attribute(kind, "__getitem__")
-        if getter in (nn.Sequential.__getitem__, nn.ModuleList.__getitem__) and key == str(found.position):
-            return f"[{key}]"
-        if getter is nn.ModuleDict.__getitem__:
-            return f"[{_quoted(key)}]"
-    if _getattr_is_torchs(kind) and is_identifier(key) and key not in own and class_attribute(kind, key) is None:
-        return f".{key}"
-    return f".{found.registry}[{_quoted(key)}]"
+def _index(kind: type, key: str, position: int) -> str:
+    """How a child is written in the containers that torch made indexable; nothing elsewhere."""
+    getter = class_attribute(kind, "__getitem__")
+    if getter is nn.ModuleDict.__getitem__:
+        return f"[{_quoted(key)}]"
+    is_list = getter in (nn.Sequential.__getitem__, nn.ModuleList.__getitem__)
+    return f"[{key}]" if is_list and key == str(position) else ""
 
 
 def _below_container(code: str, parent: Any, component: str) -> _Step | None:
@@ -162,10 +175,6 @@ def _below_container(code: str, parent: Any, component: str) -> _Step | None:
         position = int(component[_POSITION])
         return (f"{code}[{position}]", parent[position], False) if position < len(parent) else None
     return None
-
-
-def _quoted(key: str) -> str:
-    return json.dumps(key, ensure_ascii=False)
 
 
 def _getattr_is_torchs(kind: type) -> bool:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from itertools import islice
-from operator import sub
 from typing import Any, NamedTuple
 
 import torch
@@ -56,7 +54,6 @@ class TensorTable:
         with_grad: By slot, whether there is one.
         class_names: By slot.
         sizes: By slot, bytes of its elements.
-        n_slots: By row, how many slots.
         problems: For some slots, what couldn't be read, and why.
         without_shape: Slots of lazy tensors, and of those whose shape can't be read.
     """
@@ -64,7 +61,6 @@ class TensorTable:
     def __init__(self, scan: ModelScan) -> None:
         """Read them, inside `no_torch_function`."""
         self._first_slot = scan.first_slot
-        self.n_slots = list(map(sub, islice(scan.first_slot, 1, None), scan.first_slot))
         self.problems: dict[int, str] = {}
         self.without_shape: list[int] = []
         tensors = scan.slot_values
@@ -98,9 +94,10 @@ class TensorTable:
 
     def first_size(self, row: int) -> str:
         """The size of a row's first tensor where it has one dimension, which is what a norm is for; else nothing."""
-        if not self.n_slots[row]:
+        begin, end = self._first_slot[row : row + 2]
+        if begin == end:
             return ""
-        shape = self.kinds[self._first_slot[row]].shape
+        shape = self.kinds[begin].shape
         return str(shape[0]) if shape is not None and len(shape) == 1 else ""
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from itertools import chain, islice, repeat
+from itertools import islice
 from typing import Any
 
 from nnwidgets.formatting import inert
-from nnwidgets.introspect import paths
 from nnwidgets.introspect.module_tree.counts import ParameterCounts
 from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.module_tree.shape_summary import Summarizer, summarizer
@@ -63,14 +62,16 @@ def tree_of(scan: ModelScan) -> ModuleTree:
         groups = slot_groups(scan, addresses)
         named, tie_of = tie_groups(scan, addresses, groups)
         param_counts = ParameterCounts(scan, addresses, groups, table)
-        names = _paths(scan, param_counts)
-        entries = _open_entries(scan, table, names)
+        for row in scan.places:
+            if row and text_of(scan.keys[row]) is None:
+                param_counts.mark_uncountable(row, f"the key at {inert(scan.row_paths[row])} is not a string")
+        entries = _open_entries(scan, table)
         _mark_roles(scan, entries)
         _mark(scan, table, param_counts, tie_of, entries)
         for entry in entries:
             entry.__class__ = TensorEntry
         tensors = tuple(entries)
-        nodes = _nodes(scan, table, param_counts, names, tensors)
+        nodes = _nodes(scan, table, param_counts, tensors)
     return ModuleTree(
         root=nodes[0],
         nodes=tuple(nodes),
@@ -84,14 +85,6 @@ def tree_of(scan: ModelScan) -> ModuleTree:
     )
 
 
-class _Tails(dict[str, str]):
-    """How a text key continues a path: ``.weight`` or ``["a.b"]``."""
-
-    def __missing__(self, key: str) -> str:
-        tail = self[key] = paths.join("x", paths.component(key))[1:]
-        return tail
-
-
 class _Classes(dict[int, tuple[str, Summarizer | None, bool]]):
     """By id of a class: its name, what summarizes its modules, and whether it is a norm that says no size."""
 
@@ -102,34 +95,15 @@ class _Classes(dict[int, tuple[str, Summarizer | None, bool]]):
         return known
 
 
-def _paths(scan: ModelScan, param_counts: ParameterCounts) -> list[str]:
-    """The path of each row; where a key has none as text, torch can't add up, which the tally is told."""
-    tails = _Tails()
-    made = [""]
-    for parent, key in islice(zip(scan.parents, scan.keys, strict=True), 1, None):
-        if parent and type(key) is str:
-            made.append(made[parent] + tails[key])
-        else:
-            made.append(paths.join(made[parent], scan.step(len(made))))
-    for row in scan.places:
-        if row and text_of(scan.keys[row]) is None:
-            param_counts.mark_uncountable(row, f"the key at {inert(made[row])} is not a string")
-    return made
-
-
 def _nodes(
-    scan: ModelScan,
-    table: TensorTable,
-    param_counts: ParameterCounts,
-    names: list[str],
-    tensors: tuple[TensorEntry, ...],
+    scan: ModelScan, table: TensorTable, param_counts: ParameterCounts, tensors: tuple[TensorEntry, ...]
 ) -> list[ModuleNode]:
     """A node per row."""
     nodes: list[Any] = []
     classes, irregular = _Classes(), scan.irregular
     n_params, n_torch, whys = param_counts.counts()
     ends = islice(scan.first_slot, 1, None)
-    each = zip(names, scan.keys, scan.modules, scan.owns, n_params, n_torch, ends, strict=True)
+    each = zip(scan.row_paths, scan.keys, scan.modules, scan.owns, n_params, n_torch, ends, strict=True)
     begin = 0
     for path, key, module, own, n, n_as_torch, end in each:
         node = _new(_OpenNode)
@@ -178,16 +152,14 @@ def _join(scan: ModelScan, nodes: list[Any]) -> None:
         node.alias_of, node.training, node.summary = met.path, met.training, met.summary
 
 
-def _open_entries(scan: ModelScan, table: TensorTable, names: list[str]) -> list[Any]:
+def _open_entries(scan: ModelScan, table: TensorTable) -> list[Any]:
     """An entry per slot, still open, as if all were registered parameters without ties or problems."""
     entries: list[Any] = []
-    tails = _Tails()
-    bases = chain.from_iterable(map(repeat, names, table.n_slots))
-    each = zip(scan.slot_names, bases, table.kinds, table.asking, table.with_grad, table.class_names, strict=True)
-    for name, base, kind, asks, holds, class_name in each:
+    each = zip(scan.slot_paths, table.kinds, table.asking, table.with_grad, table.class_names, strict=True)
+    for path, kind, asks, holds, class_name in each:
         entry = _new(_OpenEntry)
         entries.append(entry)
-        entry.path = base + tails[name] if base and type(name) is str else ""
+        entry.path = path
         entry.shape, entry.dtype, entry.device, entry.layout, n_elements, entry.size_bytes = kind
         entry.n_elements = entry.n_counted = n_elements
         entry.requires_grad = asks
@@ -196,8 +168,6 @@ def _open_entries(scan: ModelScan, table: TensorTable, names: list[str]) -> list
         entry.role = "parameter"
         entry.persistent = True
         entry.tie = entry.problem = None
-    for slot in [slot for slot, entry in enumerate(entries) if not entry.path]:
-        entries[slot].path = scan.slot_path(slot)
     return entries
 
 
@@ -233,7 +203,6 @@ def _mark_roles(scan: ModelScan, entries: list[Any]) -> None:
             entry = entries[slot]
             entry.role = "unregistered"
             entry.persistent = False
-            entry.path = scan.slot_path(slot)
 
 
 def _non_persistent(scan: ModelScan, row: int) -> Any:

@@ -104,15 +104,16 @@ class LiveModel:
     def tensors(self) -> dict[str, Any]:
         """Every tensor by its path, in walk order."""
         found: dict[str, Any] = {}
-        for slot, value in enumerate(self.scan.slot_values):
+        for path, value in zip(self.scan.slot_paths, self.scan.slot_values, strict=True):
             if value is not None and is_tensor(value):
-                found.setdefault(self.scan.slot_path(slot), value)
+                found.setdefault(path, value)
         return found
 
     @cached_property
     def modules(self) -> dict[str, Any]:
         """Every module by its path, in walk order, aliases and cycles included (not followed)."""
-        return {self.scan.path(row): value for row, value in enumerate(self.scan.modules) if is_module(value)}
+        each = zip(self.scan.row_paths, self.scan.modules, strict=True)
+        return {path: value for path, value in each if is_module(value)}
 
     @cached_property
     def _aliases(self) -> dict[str, str]:

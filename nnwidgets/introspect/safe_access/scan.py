@@ -13,8 +13,8 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from itertools import islice
-from operator import length_hint
+from itertools import chain, islice, repeat
+from operator import length_hint, sub
 from typing import Any
 
 import torch
@@ -137,6 +137,34 @@ class ModelScan:
             path = known[below] = paths.join(path, self.step(below))
         return path
 
+    @cached_property
+    def row_paths(self) -> list[str]:
+        """The path of each row."""
+        tails = _Tails()
+        made = [""]
+        for parent, key in islice(zip(self.parents, self.keys, strict=True), 1, None):
+            if parent and type(key) is str:
+                made.append(made[parent] + tails[key])
+            else:
+                made.append(paths.join(made[parent], self.step(len(made))))
+        return made
+
+    @cached_property
+    def slot_paths(self) -> list[str]:
+        """The path of each slot's tensor."""
+        tails = _Tails()
+        n_slots = map(sub, islice(self.first_slot, 1, None), self.first_slot)
+        bases = chain.from_iterable(map(repeat, self.row_paths, n_slots))
+        made = [
+            "" if type(name) is not str else base + tails[name] if base else tails[name].removeprefix(".")
+            for name, base in zip(self.slot_names, bases, strict=True)
+        ]
+        unregistered = (range(at, self.first_slot[row + 1]) for row, (_, at) in self.splits.items())
+        without = (slot for slot, path in enumerate(made) if not path)
+        for slot in [*without, *chain.from_iterable(unregistered)]:
+            made[slot] = self.slot_path(slot)
+        return made
+
     def owner(self, slot: int) -> int:
         """The row that a slot belongs to."""
         return bisect_right(self.first_slot, slot) - 1
@@ -159,6 +187,14 @@ class ModelScan:
         """The path of a slot's tensor."""
         row = self.owner(slot)
         return paths.join(self.path(row), self.slot_name(slot, row))
+
+
+class _Tails(dict[str, str]):
+    """How a text key continues a path: ``.weight`` or ``["a.b"]``."""
+
+    def __missing__(self, key: str) -> str:
+        tail = self[key] = paths.join("x", paths.component(key))[1:]
+        return tail
 
 
 def step(key: Any, position: int) -> str:
