@@ -11,9 +11,11 @@ import torch
 
 from nnwidgets.edit.undo_copy.memory_blocks import overlaps_itself, piece_of
 from nnwidgets.errors import Advice, AdvisedText, InvalidTargetError, PathNotFoundError
+from nnwidgets.formatting import shape_text
 from nnwidgets.introspect import LiveModel, ModuleNode, ModuleTree, TensorEntry, get
 from nnwidgets.introspect.module_tree.tree import tree_of
 from nnwidgets.introspect.patterns import PatternMatcher
+from nnwidgets.introspect.records import Held
 from nnwidgets.introspect.safe_access.objects import ORDINARY, is_tensor, no_torch_function, type_name
 from nnwidgets.introspect.safe_access.scan import gc_paused
 from nnwidgets.introspect.safe_access.tensors import (
@@ -243,11 +245,12 @@ def check_writable(places: Sequence[TensorTarget]) -> list[torch.Tensor]:
     tensors = [place.tensor for place in places]
     data = plain_runs(tensors)
     # Of torch's own classes, each one run of memory: what doesn't ask for gradients is a leaf too.
-    if data is not None and all(map(_is_leaf, tensors)) and not any(map(_is_inference, tensors)):
+    are_whole = all(place.entry.held is None for place in places)
+    if data is not None and are_whole and all(map(_is_leaf, tensors)) and not any(map(_is_inference, tensors)):
         return data
     for place in places:
         with no_torch_function():
-            problem, hint = _why_not(place.tensor)
+            problem, hint = _why_not(place.tensor, place.entry.held)
         if problem:
             raise InvalidTargetError(f"{place.path} can't be written: {problem}.", path=place.path, hint=hint)
     return list(map(as_plain_tensor, tensors))
@@ -257,7 +260,12 @@ _is_leaf: Any = torch.Tensor.is_leaf.__get__  # type: ignore[attr-defined] # it 
 _is_inference: Any = torch.Tensor.is_inference
 
 
-def _why_not(tensor: Any) -> tuple[str, str]:  # noqa: PLR0911 - one reason each
+def _why_not(tensor: Any, held: Held | None) -> tuple[str, str]:  # noqa: PLR0911 - one reason each
+    if held is not None and held.is_part and (held.placements or not tensor.numel()):
+        return (
+            f"it is {held.how}, and this process has {shape_text(held.local_shape)} of {shape_text(held.shape)}",
+            "Change it before it is sharded; a change on one process alone would leave the others as they are.",
+        )
     reason = unreadable_reason(tensor)
     if reason is not None:
         return reason, "Give it data first: run a forward, or model.to_empty(device=…)."

@@ -18,25 +18,62 @@ Severity = Literal["error", "warning", "note"]
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """What holds a tensor's elements where that isn't a storage of its own.
+
+    Attributes:
+        kind: ``"shard"`` this process has a part, ``"packed"`` several elements in one number, ``"codes"`` integers
+            with scales beside, ``"wrapper"`` tensors within one of a wrapping class.
+        shape: The shape that the elements have, as a whole and unpacked.
+        local_shape: The shape of what this process holds.
+        local_bytes: Its bytes; of a wrapper, those of all that it is made of.
+        how: How, in a few words: ``"Shard(0) over dp 4"``, ``"packed: 4-bit nf4 of 64 × 64 in 2048 × 1 u8"``.
+        placements: Of a DTensor: ``("Shard(0)", "Replicate()")``.
+        mesh: Of a DTensor: name and size of each dimension of its mesh, ``(("dp", 2), ("tp", 2))``.
+        n_replicas: How many processes have the same part.
+        is_part: Whether other processes have elements that this one hasn't, or has only its share of a sum.
+    """
+
+    kind: Literal["shard", "packed", "codes", "wrapper"]
+    shape: tuple[int, ...]
+    local_shape: tuple[int, ...]
+    local_bytes: int
+    how: str
+    placements: tuple[str, ...] = ()
+    mesh: tuple[tuple[str, int], ...] = ()
+    n_replicas: int = 1
+    is_part: bool = False
+
+    @property
+    def n_elements(self) -> int:
+        """Number of elements as a whole."""
+        return math.prod(self.shape)
+
+
+@dataclass(frozen=True, slots=True)
 class TensorEntry:
     """One tensor of a module under one name.
 
     Attributes:
         path: Where it is, as ``named_parameters`` would say: ``"0.weight"``.
         role: ``"parameter"``, ``"buffer"``, or ``"unregistered"`` for a tensor that is a plain attribute.
-        shape: Its sizes; None where they can't be known yet (a lazy parameter) or can't be read.
+        shape: Its sizes, the whole's where it is sharded; None where they can't be known yet (a lazy parameter) or
+            can't be read.
         dtype: ``"float32"``.
         device: ``"cpu"``, ``"cuda:0"``, ``"meta"``.
         layout: ``"strided"``, ``"sparse_coo"``.
         requires_grad: Whether gradients are asked for.
         persistent: Whether ``state_dict`` saves it.
-        n_elements: Number of elements, 0 where the shape isn't known.
-        size_bytes: Bytes of its elements (not of the storage it may share).
+        n_elements: Number of elements, the whole's where it is sharded, unpacked where it is packed; 0 where the shape
+            isn't known.
+        size_bytes: Bytes of its elements as they are stored, the whole's where it is sharded (not of the storage it may
+            share).
         has_grad: Whether ``.grad`` is set.
         class_name: ``"Parameter"``, ``"Tensor"``, ``"UninitializedParameter"``, a subclass's name.
         tie: Id of the tie group it is in, or None.
         problem: Why it can't be read, or None.
         n_counted: Elements of it that no earlier tensor of the model has: 0 for a second name of the same bytes.
+        held: What holds its elements; None where it holds them itself.
     """
 
     path: str
@@ -54,10 +91,40 @@ class TensorEntry:
     tie: str | None = None
     problem: str | None = None
     n_counted: int = 0
+    held: Held | None = None
+
+    @property
+    def placements(self) -> tuple[str, ...]:
+        """How a DTensor is spread over each dimension of its mesh: ``("Shard(0)", "Replicate()")``."""
+        return () if self.held is None else self.held.placements
+
+    @property
+    def mesh(self) -> tuple[tuple[str, int], ...]:
+        """Name and size of each dimension of a DTensor's mesh: ``(("dp", 2), ("tp", 2))``."""
+        return () if self.held is None else self.held.mesh
+
+    @property
+    def local_shape(self) -> tuple[int, ...] | None:
+        """The shape of what this process holds."""
+        return self.shape if self.held is None else self.held.local_shape
+
+    @property
+    def local_bytes(self) -> int:
+        """The bytes of what this process holds."""
+        return self.size_bytes if self.held is None else self.held.local_bytes
+
+    @property
+    def n_replicas(self) -> int:
+        """How many processes hold the same part."""
+        return 1 if self.held is None else self.held.n_replicas
 
     def to_dict(self) -> dict[str, Any]:
-        """All fields, as JSON has them."""
-        return _plain(self)
+        """All fields, as JSON has them; what a shard has beside them, too."""
+        beside = {name: _json(getattr(self, name)) for name in _BESIDE}
+        return {**_plain(self), **beside}
+
+
+_BESIDE = ("placements", "mesh", "local_shape", "local_bytes", "n_replicas")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +136,7 @@ class TieGroup:
         kind: ``"object"`` one Parameter under several names, ``"storage"`` two tensors with the same bytes, shape and
             strides, ``"view"`` the same bytes seen otherwise, ``"overlap"`` some bytes in common.
         members: Paths, in walk order.
-        shared_bytes: Bytes that belong to an element of two or more members.
+        shared_bytes: Bytes that belong to an element of two or more members; of tensors without data, those that will.
     """
 
     id: str
@@ -98,7 +165,8 @@ class TensorStats:
         n_inf: Infinite elements, of either sign.
         hist_counts: Elements per bin.
         hist_edges: Bin edges, one more than bins, covering [min, max].
-        is_exact: False for a sampled answer.
+        is_exact: False for a sampled answer, and for one that isn't of the tensor's own elements, all of them.
+        of: Whose numbers these are: ``"all"``, a shard's ``"rank 2: 16 × 64 of 64 × 64"``, or codes'.
     """
 
     n: int
@@ -113,6 +181,7 @@ class TensorStats:
     hist_counts: tuple[int, ...]
     hist_edges: tuple[float, ...]
     is_exact: bool
+    of: str = "all"
 
     def to_dict(self) -> dict[str, Any]:
         """All fields, as JSON has them; NaN and infinities as text."""

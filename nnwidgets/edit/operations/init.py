@@ -19,11 +19,13 @@ from nnwidgets.edit.targets import ChangeScope, Target, TensorTarget, check_writ
 from nnwidgets.edit.transaction import Plan, WriteGuard, commit, preview_change, with_optimizers
 from nnwidgets.edit.undo_copy.undo import summarize
 from nnwidgets.errors import Advice, AdvisedText, InitializerError, NNWidgetsError
+from nnwidgets.formatting import some
 from nnwidgets.introspect.records import TensorStats
 from nnwidgets.introspect.safe_access.scan import gc_paused
 from nnwidgets.introspect.safe_access.tensors import plain_torch
 
 _MATRIX = 2
+_MOST_NAMED = 3
 _MOST_PREVIEWED = 32_000_000
 
 
@@ -202,6 +204,10 @@ def _warnings(initializer: Initializer, kwargs: Mapping[str, Any], places: Seque
             f"Every unit of {', '.join(weights[:3])}{' and others' if len(weights) > 3 else ''} "  # noqa: PLR2004 - three are named
             "starts the same, gets the same gradient and so stays the same: the layer learns as one unit."
         )
+    parts = [place for place in places if place.entry.held is not None and place.entry.held.is_part]
+    if parts:
+        names = some([each.path for each in parts], _MOST_NAMED)
+        made.append(f"{names}: only the part that this process has is filled. Do the same on every process.")
     odd = [name for name, value in kwargs.items() if isinstance(value, float) and value != value]  # noqa: PLR0124 - NaN
     made += [f"{name} is NaN, and so will the values be." for name in odd]
     return made

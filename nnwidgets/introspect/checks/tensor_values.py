@@ -19,7 +19,8 @@ from nnwidgets.introspect.checks.units import (
 )
 from nnwidgets.introspect.module_tree.expressions import ExpressionWriter
 from nnwidgets.introspect.safe_access import tensors
-from nnwidgets.introspect.safe_access.objects import is_tensor, type_mro, type_name
+from nnwidgets.introspect.safe_access.holders import holder_of
+from nnwidgets.introspect.safe_access.objects import ORDINARY, is_tensor, type_mro, type_name
 from nnwidgets.introspect.safe_access.scan import ModelScan
 from nnwidgets.introspect.statistics.stats import CancelledError
 
@@ -59,6 +60,9 @@ def value_findings(
             if single is not None:
                 singles.append(single)
                 continue
+            # Of units that are here in part nothing can be said.
+            if place.is_part:
+                continue
             if scan.role(place.slot, place.row) != "parameter":
                 continue
             if is_weight(scan, place):
@@ -93,7 +97,9 @@ def _places(scan: ModelScan, effort: _Effort) -> Iterator[Place]:
             identity = (data.data_ptr(), data.dtype, data.shape, data.stride())
             if identity not in seen:
                 seen.add(identity)
-                yield Place(slot, row, data, data.data_ptr() in embeddings)
+                held = None if id(type(tensor)) in ORDINARY else holder_of(tensor)
+                is_part = held is not None and held.is_part
+                yield Place(slot, row, data, data.data_ptr() in embeddings, is_part)
 
 
 def _embedding_addresses(scan: ModelScan) -> set[int]:
@@ -131,13 +137,14 @@ def _not_finite(scan: ModelScan, place: Place, writer: ExpressionWriter, effort:
     if not n_nan and (role == "buffer" or not n_inf):
         return None
     found = " and ".join(f"{count:,} {what}" for count, what in ((n_nan, "NaN"), (n_inf, "infinite")) if count)
+    here = (" that this process has" if place.is_part else "") + ("" if in_full else " (seen in a sample)")
     expression = writer.code(scan.slot_path(place.slot))
     return SingleFinding(
         "nan-or-inf",
         "error" if role == "parameter" else "warning",
         place.row,
         scan.slot_path(place.slot),
-        f"{found} of its {place.data.numel():,} elements{'' if in_full else ' (seen in a sample)'}: whatever they "
+        f"{found} of its {place.data.numel():,} elements{here}: whatever they "
         "touch becomes NaN too, the loss first. Look for what made them (a learning rate too high, a log or a division "
         "by zero) and go back to values from before.",
         f"with torch.no_grad():\n    {expression}.nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0)"

@@ -35,12 +35,14 @@ class Place:
         row: Its module's row.
         data: A plain tensor over the same memory.
         is_embedding: Whether an embedding of the model has the same memory.
+        is_part: Whether other processes have the rest of it.
     """
 
     slot: int
     row: int
     data: torch.Tensor
     is_embedding: bool
+    is_part: bool = False
 
 
 @dataclass(frozen=True, slots=True)

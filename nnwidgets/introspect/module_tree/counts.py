@@ -63,19 +63,21 @@ class ParameterCounts:
         return int(_BASE.element_size(self._addresses.tensors[slot]))
 
     def distinct(self, slot: int) -> int:
-        """How many distinct elements a tensor of overlapping elements has."""
-        n_elements = self._table.kinds[slot].n_elements
+        """How many distinct elements a tensor has: fewer than its shape says where they lie over one another."""
+        kind = self._table.kinds[slot]
         n_bytes = self._distinct_bytes(slot)
-        return min(n_elements, n_bytes // self._itemsize(slot)) if n_bytes else n_elements
+        if not n_bytes or slot not in self.odd or slot in self._table.held or kind.layout != "strided":
+            return kind.n_elements
+        return min(kind.n_elements, n_bytes // self._itemsize(slot))
 
     def _distinct_bytes(self, slot: int) -> int:
         return self._addresses.n_bytes(slot) or self.odd[slot]
 
     def n_new(self, slot: int) -> int:
         """How many elements of a slot no earlier one has."""
-        n = n_elements = self.distinct(slot) if slot in self.odd else self._table.kinds[slot].n_elements
+        n = self.distinct(slot)
         for shared in self.repeated[slot]:
-            n -= n_elements if shared.whole else shared.n_bytes // self._itemsize(slot)
+            n -= self._elements(shared, slot)
         return max(n, 0)
 
     def freed_reasons(self) -> dict[int, str]:
@@ -102,7 +104,16 @@ class ParameterCounts:
         ]
 
     def _elements(self, shared: Shared, slot: int) -> int:
-        return self.weights[slot] if shared.whole else shared.n_bytes // self._itemsize(slot)
+        """How many elements of a slot lie in shared bytes."""
+        held = self._table.held
+        kind = held[slot].kind if slot in held else self._table.kinds[slot].layout
+        with_wholes = kind == "shard" and any(each not in held for each in shared.slots)
+        if shared.whole and not with_wholes:
+            return self.distinct(slot)
+        if kind in {"shard", "codes", "strided"}:
+            return shared.n_bytes // self._itemsize(slot)
+        # Of scales or indices alone no element is made; of packed codes as many as they are.
+        return shared.n_bytes * held[slot].n_elements // held[slot].local_bytes if kind == "packed" else 0
 
     def n_trainable(self) -> int:
         """Parameter elements that some name asks gradients for, each once."""
@@ -113,14 +124,19 @@ class ParameterCounts:
             n -= sum(self._elements(shared, slot) for slot in mine[1:])
         return n
 
-    def size_bytes(self) -> int:
-        """Bytes of all tensors, each once."""
-        sizes = self._table.sizes
+    def size_bytes(self, *, local: bool = False) -> int:
+        """Bytes of all tensors, each once; of what this process holds of them where asked."""
+        sizes, held = self._table.sizes, self._table.held
+        shards = {slot: each.local_bytes for slot, each in held.items() if each.kind == "shard"}
+        if local and shards:
+            sizes = [shards.get(slot, size) for slot, size in enumerate(sizes)]
         n = sum(sizes)
         for slot in self.odd:
-            n -= sizes[slot] - (self._distinct_bytes(slot) or sizes[slot])
+            if slot not in shards:
+                n -= sizes[slot] - (self._distinct_bytes(slot) or sizes[slot])
         for shared in self._all:
-            n -= sum(shared.n_bytes or sizes[slot] for slot in shared.slots[1:])
+            are_shards = shared.whole and all(slot in shards for slot in shared.slots)
+            n -= sum(sizes[slot] if are_shards else shared.n_bytes or sizes[slot] for slot in shared.slots[1:])
         return n
 
     def _by_row(self, of_slots: Sequence[int]) -> list[int]:
@@ -149,17 +165,21 @@ class ParameterCounts:
     def _differs(self) -> bool:
         """Whether some elements are shared otherwise than by one Parameter under several names, or repeated."""
         values = self._scan.slot_values
-        return any(self.weights[slot] for slot in self.odd) or any(
+        return any(self.weights[slot] != n for slot, n in self._as_listed().items()) or any(
             any(values[slot] is not values[shared.slots[0]] for slot in shared.slots) for shared in self._of_params
         )
+
+    def _as_listed(self) -> dict[int, int]:
+        """For parameters that torch may count otherwise: how many elements it counts."""
+        slots = {*self.odd, *self._table.held} if self._table.held else self.odd
+        return {slot: int(_BASE.numel(self._addresses.tensors[slot])) for slot in slots if self.weights[slot]}
 
     def _as_torch(self) -> list[int]:
         """What ``sum(p.numel() for p in m.parameters())`` gives: each Parameter object once, in full."""
         scan = self._scan
         full = list(self.weights)
-        for slot in self.odd:
-            if full[slot]:
-                full[slot] = int(_BASE.numel(self._addresses.tensors[slot]))
+        for slot, n in self._as_listed().items():
+            full[slot] = n
         own = self._by_row(full)
         holders: dict[int, set[int]] = {}
         for shared in self._of_params:
@@ -178,8 +198,11 @@ class ParameterCounts:
             rows = map(scan.owner, shared.slots)
             held = rows_of.setdefault(f"{names} share memory", set())
             held.update(_common_ancestor(scan, before, row) for before, row in pairwise(rows))
-        for slot in self.odd:
-            rows_of.setdefault(f"{inert(scan.slot_path(slot))} repeats elements", set()).add(scan.owner(slot))
+        for slot, n in self._as_listed().items():
+            if n != self.weights[slot]:
+                holder = self._table.held.get(slot)
+                what = f"is {holder.how}" if holder else "repeats elements"
+                rows_of.setdefault(f"{inert(scan.slot_path(slot))} {what}", set()).add(scan.owner(slot))
         n_reasons = [0] * len(scan.parents)
         first: list[list[int]] = [[] for _ in scan.parents]
         for number, found in enumerate(rows_of.values()):

@@ -96,6 +96,7 @@ class ModuleTree:
         size_bytes: Bytes of parameters, buffers and unregistered tensors, each counted once.
         n_params_torch: What ``sum(p.numel() for p in module.parameters())`` gives; None where that raises.
         why: Why ``n_params_torch`` is not ``n_params``, or None where it is.
+        local_bytes: Of ``size_bytes``, those that this process holds: fewer where tensors are sharded.
     """
 
     root: ModuleNode
@@ -107,6 +108,7 @@ class ModuleTree:
     size_bytes: int
     n_params_torch: int | None = None
     why: str | None = None
+    local_bytes: int = 0
     _index: list[dict[str, ModuleNode | TensorEntry]] = field(default_factory=list, repr=False)
 
     def find(self, path: str) -> ModuleNode | TensorEntry:

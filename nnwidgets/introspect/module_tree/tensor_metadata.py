@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+import sys
 from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
+from nnwidgets.introspect.records import Held
+from nnwidgets.introspect.safe_access.holders import FLAT_PARAMETERS, PACKED, flattened, holder_of
 from nnwidgets.introspect.safe_access.modules import is_packed
-from nnwidgets.introspect.safe_access.objects import descends, is_tensor, reason, refusing_dispatch, type_name
+from nnwidgets.introspect.safe_access.objects import ORDINARY, descends, is_tensor, reason, refusing_dispatch, type_name
 from nnwidgets.introspect.safe_access.scan import ModelScan
 from nnwidgets.introspect.sharing.addresses import sparse_components
 
@@ -56,6 +59,7 @@ class TensorTable:
         sizes: By slot, bytes of its elements.
         problems: For some slots, what couldn't be read, and why.
         without_shape: Slots of lazy tensors, and of those whose shape can't be read.
+        held: For slots whose tensor doesn't hold its elements itself: what does.
     """
 
     def __init__(self, scan: ModelScan) -> None:
@@ -63,20 +67,32 @@ class TensorTable:
         self._first_slot = scan.first_slot
         self.problems: dict[int, str] = {}
         self.without_shape: list[int] = []
+        self.held: dict[int, Held] = {}
         tensors = scan.slot_values
         if not scan.is_ordinary or not self._read_ordinary(tensors):
             self._read_any(tensors)
+        for slot, held in flattened(scan) if FLAT_PARAMETERS in sys.modules else ():
+            self._take(slot, tensors[slot], held)
         self.sizes = [kind.size_bytes for kind in self.kinds]
+
+    def _take(self, slot: int, tensor: Any, held: Held | None) -> None:
+        """Note what holds a tensor's elements, and count them as a whole."""
+        if held is not None:
+            self.held[slot] = held
+            self.kinds[slot] = _spec_of(self.kinds[slot], tensor, held)
 
     def _read_ordinary(self, tensors: list[Any]) -> bool:
         kinds = Kinds()
         try:
             self.kinds = [kinds[each.shape, each.dtype, each.device, each.layout] for each in tensors]
+            self.asking = [each.requires_grad for each in tensors]
+            self.with_grad = [each.grad is not None if each.is_leaf else has_grad(each) for each in tensors]
         except RuntimeError:
             return False
-        self.asking = [each.requires_grad for each in tensors]
-        self.with_grad = [each.grad is not None if each.is_leaf else has_grad(each) for each in tensors]
         self.class_names = ["Parameter" if kind is nn.Parameter else "Tensor" for kind in map(type, tensors)]
+        if any(map(_may_be_held, kinds.values())):
+            for slot in [slot for slot, kind in enumerate(self.kinds) if _may_be_held(kind)]:
+                self._take(slot, tensors[slot], holder_of(tensors[slot]))
         return True
 
     def _read_any(self, tensors: list[Any]) -> None:
@@ -91,6 +107,8 @@ class TensorTable:
                 self.problems[slot] = problem
             if kind.shape is None:
                 self.without_shape.append(slot)
+            elif is_tensor(tensor) and (id(type(tensor)) not in ORDINARY or _may_be_held(kind)):
+                self._take(slot, tensor, holder_of(tensor))
 
     def first_size(self, row: int) -> str:
         """The size of a row's first tensor where it has one dimension, which is what a norm is for; else nothing."""
@@ -99,6 +117,18 @@ class TensorTable:
             return ""
         shape = self.kinds[begin].shape
         return str(shape[0]) if shape is not None and len(shape) == 1 else ""
+
+
+def _may_be_held(spec: TensorSpec) -> bool:
+    """Whether something else may hold the elements of a tensor of one of torch's own classes: a stub's, packed ones."""
+    return not spec.n_elements or spec.dtype in PACKED
+
+
+def _spec_of(spec: TensorSpec, tensor: Any, held: Held) -> TensorSpec:
+    n = held.n_elements
+    if held.kind != "shard":
+        return spec._replace(n_elements=n, size_bytes=held.local_bytes)
+    return spec._replace(shape=held.shape, n_elements=n, size_bytes=n * int(_BASE.element_size(tensor)))
 
 
 class Facts(NamedTuple):
@@ -112,7 +142,10 @@ class Facts(NamedTuple):
 
 def has_grad(tensor: Any) -> bool:
     """Whether ``.grad`` is set; asks only where torch would not warn."""
-    return (_is_leaf(tensor) or _retains_grad(tensor)) and _grad(tensor) is not None
+    try:
+        return (_is_leaf(tensor) or _retains_grad(tensor)) and _grad(tensor) is not None
+    except RuntimeError:  # of a view whose base was changed in place, as FSDP leaves them
+        return False
 
 
 def facts(tensor: Any) -> Facts:

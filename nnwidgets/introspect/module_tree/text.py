@@ -156,6 +156,9 @@ def _tensor_line(entry: TensorEntry, level: int, above: str, first_names: Mappin
         marks.append("meta: no data" if entry.device == "meta" else entry.device)
     if entry.layout not in {"strided", ""}:
         marks.append(entry.layout)
+    if entry.held is not None:
+        here = f", here {shape_text(entry.local_shape)}" if entry.held.is_part else ""
+        marks.append(f"{entry.held.how}{here}")
     if entry.has_grad:
         marks.append("grad")
     if entry.problem:
@@ -244,6 +247,8 @@ def totals_text(tree: ModuleTree) -> str:
         short_bytes(tree.size_bytes),
         f"{exact_count(n_modules)} module{'s' if n_modules != 1 else ''}",
     ]
+    if tree.local_bytes != tree.size_bytes:
+        said[1] += f", {short_bytes(tree.local_bytes)} of it here"
     if tree.why:
         said.append(tree.why)
     return " · ".join(said)

@@ -80,6 +80,7 @@ def tree_of(scan: ModelScan) -> ModuleTree:
         n_params=nodes[0].n_params,
         n_params_trainable=param_counts.n_trainable(),
         size_bytes=param_counts.size_bytes(),
+        local_bytes=param_counts.size_bytes(local=True),
         n_params_torch=nodes[0].n_params_torch,
         why=nodes[0].why,
     )
@@ -167,7 +168,7 @@ def _open_entries(scan: ModelScan, table: TensorTable) -> list[Any]:
         entry.class_name = class_name
         entry.role = "parameter"
         entry.persistent = True
-        entry.tie = entry.problem = None
+        entry.tie = entry.problem = entry.held = None
     return entries
 
 
@@ -180,6 +181,8 @@ def _mark(
     for slot in table.without_shape:
         if entries[slot].role == "parameter":
             param_counts.mark_uncountable(scan.owner(slot), f"{inert(entries[slot].path)} has no shape yet")
+    for slot, held in table.held.items():
+        entries[slot].held = held
     for slot in param_counts.odd:
         entries[slot].n_counted = param_counts.distinct(slot)
     for slot in param_counts.repeated:

@@ -97,14 +97,15 @@ class _Refusal(TorchDispatchMode):  # type: ignore[no-untyped-call]
 @contextlib.contextmanager
 def refusing_dispatch(kind: type) -> Iterator[None]:
     """Inside, what would call the ``__torch_dispatch__`` of a user's tensor class raises RuntimeError instead."""
-    if class_attribute(kind, "__torch_dispatch__") is None or _is_torchs_own(kind):
+    if class_attribute(kind, "__torch_dispatch__") is None or is_torchs_own(kind):
         yield
         return
     with _Refusal():  # type: ignore[no-untyped-call]
         yield
 
 
-def _is_torchs_own(kind: type) -> bool:
+def is_torchs_own(kind: type) -> bool:
+    """Whether a class is the one of its name in a module of torch."""
     held = _type_dict(kind)
     home = held.get("__module__")
     if type(home) is not str or not home.startswith("torch."):

@@ -12,7 +12,6 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from itertools import chain, compress, repeat
 from operator import le
-from types import MemberDescriptorType
 from typing import Any
 
 import torch
@@ -22,10 +21,10 @@ from torch.utils._python_dispatch import _disable_current_modes
 
 from nnwidgets.errors import InvalidTargetError
 from nnwidgets.introspect.safe_access import objects
+from nnwidgets.introspect.safe_access.holders import local_shard
 
 _PACKED = {torch.quint4x2, torch.quint2x4}
 _SPARSE = {torch.sparse_coo, torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr, torch.sparse_bsc}
-_MOST_NESTED = 4
 
 _n_modes_before_dispatch: Any = torch._ops._len_torch_dispatch_stack_pre_dispatch  # noqa: SLF001 - the same
 
@@ -84,7 +83,7 @@ def as_plain_tensor(tensor: object) -> torch.Tensor:
             f"This can't be read: {reason}.", hint="" if objects.is_tensor(tensor) else "Pass a torch.Tensor."
         )
     with plain_torch():
-        return _plain(_local(tensor))
+        return _plain(local_shard(tensor))
 
 
 @contextmanager
@@ -179,7 +178,7 @@ def _reason(tensor: Any) -> str | None:  # noqa: PLR0911 - one reason a line
         return "no data of its own: it belongs to a function transform that is running"
     if torch_attribute(tensor, "is_nested"):
         return "a nested tensor: its parts have shapes of their own"
-    local = _local(tensor)
+    local = local_shard(tensor)
     if local is None:
         return "a DTensor whose local shard can't be found"
     if local is not tensor:
@@ -243,26 +242,6 @@ def _address(storage: torch.UntypedStorage) -> int:
         return storage.data_ptr()
     except RuntimeError:  # of a subclass that only wraps others
         return 0
-
-
-def _local(tensor: Any) -> Any:
-    """Follow DTensors to the local shard; None where it is missing."""
-    for _ in range(_MOST_NESTED):
-        if not _is_dtensor(type(tensor)):
-            return tensor
-        slot = objects.class_attribute(type(tensor), "_local_tensor")
-        is_slot = type(slot) is MemberDescriptorType
-        tensor = slot.__get__(tensor) if is_slot else objects.tensor_dict(tensor).get("_local_tensor")
-        if not objects.is_tensor(tensor):
-            return None
-    return tensor
-
-
-def _is_dtensor(kind: type) -> bool:
-    return any(
-        objects.type_name(base) == "DTensor" and str(objects.class_attribute(base, "__module__")).startswith("torch.")
-        for base in objects.type_mro(kind)
-    )
 
 
 def _plain(tensor: Any) -> torch.Tensor:

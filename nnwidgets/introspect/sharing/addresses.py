@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 
-from nnwidgets.introspect.safe_access.objects import ORDINARY, is_tensor, own_slots, refusing_dispatch, tensor_dict
+from nnwidgets.introspect.safe_access.holders import wrapped_tensors
+from nnwidgets.introspect.safe_access.objects import ORDINARY, refusing_dispatch
 from nnwidgets.introspect.sharing.byte_ranges import ByteRanges, end, n_bytes, piece
 
 _BASE: Any = torch._C.TensorBase  # noqa: SLF001 - its methods can't be overridden by a subclass or an instance
@@ -102,6 +103,10 @@ class AddressIntervals:
         if not self.pieces and not self.owners:
             return int(self.ends[index]) - self.starts[index]
         return sum(n_bytes(self.piece(interval)) for interval in self.intervals(index))
+
+    def n_bytes_to_be(self, index: int) -> int:
+        """The bytes of a tensor; of one without an address, those that it will have."""
+        return self.n_bytes(index) or int(self.ends[index]) - self.starts[index] or self.odd.get(index, 0)
 
     def device(self, index: int) -> Any:
         """The device of a tensor."""
@@ -200,8 +205,4 @@ def _components(tensor: Any) -> list[Any]:
 
 
 def _wrapped_tensors(tensor: Any) -> list[Any]:
-    """The tensors that one of a wrapping class holds."""
-    if id(type(tensor)) in ORDINARY:
-        return []
-    held = [*tensor_dict(tensor).values(), *own_slots(tensor)]
-    return [value for value in held if is_tensor(value)]
+    return [value for _, value in wrapped_tensors(tensor)]

@@ -11,8 +11,9 @@ from typing import Any
 
 from nnwidgets.formatting import letters
 from nnwidgets.introspect.records import TieGroup, TieKind
+from nnwidgets.introspect.safe_access.holders import holder_of
 from nnwidgets.introspect.safe_access.modules import is_packed
-from nnwidgets.introspect.safe_access.objects import is_tensor, no_torch_function
+from nnwidgets.introspect.safe_access.objects import ORDINARY, is_tensor, no_torch_function
 from nnwidgets.introspect.safe_access.scan import ModelScan, gc_paused, read
 from nnwidgets.introspect.sharing import byte_ranges
 from nnwidgets.introspect.sharing.addresses import EMPTY, AddressIntervals
@@ -106,7 +107,8 @@ def tie_groups(
             shared_bytes = group.shared_bytes
             for slot in group.slots if aliased else ():
                 if slot in aliased:
-                    shared_bytes += addresses.n_bytes(slot) - sum(s.n_bytes for s in group.shared if slot in s.slots)
+                    known = sum(shared_bytes if s.whole else s.n_bytes for s in group.shared if slot in s.slots)
+                    shared_bytes += max(0, _whole_bytes(addresses, slot) - known)
             named.append((sorted(names), group.kind, shared_bytes, group.slots))
     named.sort()
     made = tuple(
@@ -206,8 +208,10 @@ def _connected(shared: list[Shared]) -> list[list[Shared]]:
 
 
 def _group(scan: ModelScan, addresses: AddressIntervals, shared: list[Shared]) -> SlotGroup:
+    if addresses.owners and len(shared) > 1:
+        shared = _joined(shared, addresses)
     slots = tuple(sorted({slot for each in shared for slot in each.slots}))
-    shared_bytes = sum(each.n_bytes for each in shared)
+    shared_bytes = sum(_whole_bytes(addresses, each.slots[0]) if each.whole else each.n_bytes for each in shared)
     values = [scan.slot_values[slot] for slot in slots]
     kind: TieKind
     if all(value is values[0] for value in values):
@@ -221,6 +225,27 @@ def _group(scan: ModelScan, addresses: AddressIntervals, shared: list[Shared]) -
     else:
         kind = "view"
     return SlotGroup(kind, slots, tuple(shared), shared_bytes)
+
+
+def _joined(shared: list[Shared], addresses: AddressIntervals) -> list[Shared]:
+    """What the same slots share in several components, as one."""
+    sizes: dict[tuple[int, ...], int] = {}
+    for each in shared:
+        sizes[each.slots] = sizes.get(each.slots, 0) + each.n_bytes
+    return [
+        Shared(slots, n_bytes, whole=all(addresses.n_bytes(slot) == n_bytes for slot in slots))
+        for slots, n_bytes in sizes.items()
+    ]
+
+
+def _whole_bytes(addresses: AddressIntervals, slot: int) -> int:
+    """The bytes of a tensor: the whole's where it is a shard, and those it will have where it has none yet."""
+    tensor = addresses.tensors[slot]
+    n_bytes = addresses.n_bytes_to_be(slot)
+    if n_bytes and id(type(tensor)) in ORDINARY:
+        return n_bytes
+    held = holder_of(tensor)
+    return held.n_elements * tensor.element_size() if held is not None and held.kind == "shard" else n_bytes
 
 
 def _all_in_all(addresses: AddressIntervals, slots: tuple[int, ...], shared: list[Shared]) -> bool:

@@ -7,9 +7,12 @@ data (rows, heads) from meeting a period in the sample. It comes from a generato
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 from nnwidgets.introspect.records import TensorStats
+from nnwidgets.introspect.safe_access.holders import part_here, whose
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, plain_torch
 from nnwidgets.introspect.statistics.accumulator import Accumulator
 from nnwidgets.introspect.statistics.blocks import Runs
@@ -39,11 +42,17 @@ def sampled_stats(tensor: torch.Tensor, *, bins: int = 64) -> TensorStats:
         True
     """
     bins = check_bins(bins)
-    data = as_plain_tensor(tensor)
+    data = as_plain_tensor(part_here(tensor))
     accumulator = Accumulator(bins)
     with plain_torch():
         repeats = feed(sample(data), accumulator, lambda _: None)
-        return accumulator.result(repeats=repeats, is_exact=data.numel() <= SAMPLE_SIZE)
+        return as_of(accumulator.result(repeats=repeats, is_exact=data.numel() <= SAMPLE_SIZE), tensor)
+
+
+def as_of(found: TensorStats, tensor: torch.Tensor) -> TensorStats:
+    """Statistics with whose they are: those of a shard or of codes aren't the tensor's."""
+    of = whose(tensor)
+    return found if of == "all" else replace(found, of=of, is_exact=False)
 
 
 def sample(data: torch.Tensor, size: int = SAMPLE_SIZE) -> torch.Tensor:

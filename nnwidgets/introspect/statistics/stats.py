@@ -9,12 +9,13 @@ import torch
 
 from nnwidgets.errors import NNWidgetsError
 from nnwidgets.introspect.records import TensorStats
+from nnwidgets.introspect.safe_access.holders import part_here
 from nnwidgets.introspect.safe_access.objects import no_torch_function
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, plain_torch, torch_attribute
 from nnwidgets.introspect.statistics.accumulator import Accumulator
 from nnwidgets.introspect.statistics.dtype_readers import feed
 from nnwidgets.introspect.statistics.histogram import check_bins
-from nnwidgets.introspect.statistics.sampling import sampled_stats
+from nnwidgets.introspect.statistics.sampling import as_of, sampled_stats
 from nnwidgets.introspect.statistics.threads import single_thread
 
 _SECONDS_BETWEEN_REPORTS = 0.05
@@ -29,9 +30,10 @@ class CancelledError(NNWidgetsError):
 def stats(tensor: torch.Tensor, *, bins: int = 64, exact: bool = True) -> TensorStats:
     """Describe a tensor's elements: range, mean, spread, norm, zeros, NaN, infinities and a histogram.
 
-    Runs no code of a tensor subclass, tracks no gradient, draws no global random number. A DTensor is described by
-    its local shard, a complex tensor by its elements' magnitudes, a quantized one by what its codes stand for, and a
-    sparse one with its implicit zeros.
+    Runs no code of a tensor subclass, tracks no gradient, draws no global random number, and talks to no other process:
+    of a sharded tensor the part that is here is described, of a packed one its codes, and ``of`` says so; neither is
+    exact. A complex tensor is described by its elements' magnitudes, a quantized one of torch's by what its codes stand
+    for, and a sparse one with its implicit zeros.
 
     Args:
         tensor: Any tensor whose data can be read, of any shape, dtype, layout and device.
@@ -87,7 +89,7 @@ def exact_stats(
         1.7320508075688772
     """
     bins = check_bins(bins)
-    data = as_plain_tensor(tensor)
+    data = as_plain_tensor(part_here(tensor))
     total = data.numel()
     done, due = 0, time.monotonic() + _SECONDS_BETWEEN_REPORTS
 
@@ -107,7 +109,7 @@ def exact_stats(
         found = accumulator.result(repeats=repeats)
     if progress is not None:
         progress(total, total)
-    return found
+    return as_of(found, tensor)
 
 
 def version(tensor: torch.Tensor) -> int | None:

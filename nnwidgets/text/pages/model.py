@@ -138,6 +138,9 @@ def _tensor_facts(entry: TensorEntry) -> list[tuple[str, str]]:
         ("elements", exact_count(entry.n_elements)),
         ("size", short_bytes(entry.size_bytes)),
     ]
+    if entry.held is not None:
+        facts.append(("held", entry.held.how))
+        facts.append(("here", f"{shape_text(entry.local_shape)} · {short_bytes(entry.local_bytes)}"))
     if entry.layout != "strided":
         facts.append(("layout", entry.layout))
     if entry.role == "parameter":
@@ -155,7 +158,9 @@ def _statistics(stats: TensorStats) -> list[Block]:
     pairs = [(name, about + number(getattr(stats, name))) for name in ("mean", "std", "min", "max", "norm")]
     pairs.append(("zeros", about + exact_count(stats.n_zero)))
     pairs += [(name, exact_count(n)) for name, n in (("NaN", stats.n_nan), ("infinite", stats.n_inf)) if n]
-    if not stats.is_exact:
+    if stats.of != "all":
+        pairs.append(("of", stats.of))
+    elif not stats.is_exact:
         pairs.append(("from", f"a sample of {short_count(stats.n)} elements"))
     blocks: list[Block] = [Facts(tuple(pairs))]
     if any(stats.hist_counts):

@@ -1,0 +1,289 @@
+"""Numbers of tensors that something else holds are the whole's, or say whose they are."""
+
+from __future__ import annotations
+
+import types
+
+import pytest
+import torch
+import torch.distributed as dist
+from torch import nn
+
+import nnwidgets as nnw
+from nnwidgets.text.pages.model import tensor_page
+from nnwidgets.text.plain import render_text
+
+
+class Wrapped(torch.Tensor):
+    """A weight-only quantized weight: float by its looks, int8 values and scales within; its own code is not run."""
+
+    @staticmethod
+    def __new__(cls, values, scale):
+        return torch.Tensor._make_wrapper_subclass(cls, values.shape, dtype=torch.float32)
+
+    def __init__(self, values, scale):
+        self.values_int8, self.scale = values, scale
+
+    @classmethod
+    def __torch_dispatch__(cls, function, types, args=(), kwargs=None):
+        if "detach" in str(function):
+            return cls(args[0].values_int8, args[0].scale)
+        raise NotImplementedError(str(function))
+
+    def __torch_function__(self, *_, **__):
+        raise AssertionError("the class's code ran")
+
+
+def wrapped(rows=64, columns=64, values=None):
+    values = torch.ones(rows, columns, dtype=torch.int8) if values is None else values
+    made = Wrapped.__new__(Wrapped, values, torch.ones(rows, 1))
+    made.values_int8, made.scale = values, torch.ones(rows, 1)
+    return made
+
+
+class Packed(nn.Parameter):
+    """As bitsandbytes keeps four bits: two codes a byte, the shape in a state beside."""
+
+
+def packed(n_rows=64, n_columns=64):
+    made = Packed(torch.zeros(n_rows * n_columns // 2, 1, dtype=torch.uint8), requires_grad=False)
+    made.quant_state = types.SimpleNamespace(shape=torch.Size((n_rows, n_columns)), quant_type="nf4")
+    return made
+
+
+def with_weight(weight, bias=None):
+    net = nn.Module()
+    net._parameters["weight"] = weight
+    if bias is not None:
+        net.bias = nn.Parameter(torch.zeros(bias))
+    return net
+
+
+@pytest.fixture(scope="module")
+def mesh():
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.testing._internal.distributed.fake_pg import FakeStore
+
+    dist.init_process_group("fake", rank=1, world_size=4, store=FakeStore())
+    yield init_device_mesh("cpu", (2, 2), mesh_dim_names=("dp", "tp"))
+    dist.destroy_process_group()
+
+
+def sharded(mesh, *placements, local=(4, 4), shape=None):
+    from torch.distributed.tensor import DTensor
+
+    more = {} if shape is None else {"shape": torch.Size(shape), "stride": (shape[1], 1)}
+    return nn.Parameter(DTensor.from_local(torch.ones(local), mesh, list(placements), run_check=False, **more))
+
+
+def test_a_wrapping_class_counts_what_it_stands_for_and_weighs_what_it_holds():
+    tree = nnw.tree(with_weight(wrapped(), bias=64))
+    entry = tree.find("weight")
+    assert (tree.n_params, tree.n_params_torch, tree.why) == (64 * 64 + 64,) * 2 + (None,)
+    assert (entry.n_elements, entry.n_counted, entry.size_bytes) == (4096, 4096, 64 * 64 + 64 * 4)
+    assert tree.size_bytes == tree.local_bytes == sum(each.size_bytes for each in tree.tensors)
+    assert "made of values_int8 64 × 64 i8 + scale 64 × 1 f32" in str(tree)
+
+
+def test_two_wrappers_over_the_same_codes_count_once_only_where_all_is_shared():
+    codes = torch.ones(64, 64, dtype=torch.int8)
+    first, second = wrapped(values=codes), wrapped(values=codes)
+    net = nn.ModuleList([with_weight(first), with_weight(second)])
+    assert nnw.tree(net).n_params == 2 * 4096  # other scales, other elements
+    second.scale = first.scale
+    tree = nnw.tree(net)
+    assert tree.n_params == 4096
+    assert tree.size_bytes == 64 * 64 + 64 * 4
+    assert "share memory" in tree.why
+
+
+def test_a_wrapper_within_a_wrapper_is_told_by_the_tensors_that_have_bytes():
+    inner = wrapped(8, 8)
+    outer = torch.Tensor._make_wrapper_subclass(Wrapped, (8, 8), dtype=torch.float32)
+    outer.inner = inner
+    entry = nnw.tree(with_weight(outer)).find("weight")
+    assert (entry.n_elements, entry.size_bytes, entry.held.kind) == (64, 64 + 32, "wrapper")
+
+
+def test_packed_codes_are_counted_as_the_elements_they_are_and_their_statistics_named_as_theirs():
+    net = with_weight(packed(), bias=64)
+    tree = nnw.tree(net)
+    entry = tree.find("weight")
+    assert (tree.n_params, tree.n_params_torch) == (4096 + 64, 2048 + 64)
+    assert (entry.shape, entry.n_elements, entry.size_bytes) == ((2048, 1), 4096, 2048)
+    assert "weight is packed 4-bit nf4 of 64 × 64 in 2048 × 1 u8" in tree.why
+    stats = nnw.stats(net.weight)
+    assert (stats.n, stats.is_exact) == (2048, False)
+    assert stats.of.startswith("codes, packed 4-bit")
+    assert "codes, packed" in render_text(tensor_page(entry, stats))
+
+
+def test_int8_codes_with_scales_beside_are_codes():
+    weight = nn.Parameter(torch.ones(4, 4, dtype=torch.int8), requires_grad=False)
+    weight.__class__ = Packed
+    weight.SCB = torch.ones(4)
+    assert nnw.tree(with_weight(weight)).n_params == 16
+    assert nnw.stats(weight).of == "int8 codes, scales beside"
+
+
+def test_a_state_that_says_nothing_of_a_shape_is_no_packing():
+    weight = packed()
+    for state in (None, object(), types.SimpleNamespace(shape="64"), types.SimpleNamespace(shape=(8, 8))):
+        weight.quant_state = state
+        assert nnw.tree(with_weight(weight)).n_params == 2048
+        assert nnw.stats(weight).is_exact
+
+
+@pytest.mark.parametrize(
+    ("make", "n"),
+    [
+        (lambda: torch.eye(100).to_sparse(), 10_000),
+        (lambda: torch.eye(8).to_sparse_csr(), 64),
+        (lambda: torch.randn(4, 6).t(), 24),
+        (lambda: torch.randn(4, 6)[:, ::2], 12),
+    ],
+)
+def test_no_element_is_said_to_be_repeated_where_none_is(make, n):
+    net = with_weight(nn.Parameter(make()))
+    net.other = nn.Parameter(torch.ones(1).expand(5))
+    tree = nnw.tree(net)
+    assert tree.n_params == n + 1
+    assert tree.n_params_torch == n + 5
+    assert tree.why.endswith("other repeats elements")
+
+
+def test_a_dtensor_is_counted_whole_with_its_part_beside(mesh):
+    from torch.distributed.tensor import Replicate, Shard
+
+    net = with_weight(sharded(mesh, Replicate(), Shard(0)), bias=8)
+    tree = nnw.tree(net)
+    entry = tree.find("weight")
+    assert (tree.n_params, tree.n_params_torch, tree.why) == (8 * 4 + 8, 8 * 4 + 8, None)
+    assert (entry.shape, entry.n_elements, entry.size_bytes) == ((8, 4), 32, 128)
+    assert (entry.local_shape, entry.local_bytes, entry.n_replicas) == ((4, 4), 64, 2)
+    assert entry.placements == ("Replicate()", "Shard(0)")
+    assert entry.mesh == (("dp", 2), ("tp", 2))
+    assert (tree.size_bytes, tree.local_bytes) == (128 + 32, 64 + 32)
+    assert "here 4 × 4" in str(tree)
+    assert entry.to_dict()["placements"] == ["Replicate()", "Shard(0)"]
+
+
+def test_statistics_of_a_shard_say_so(mesh):
+    from torch.distributed.tensor import Partial, Replicate, Shard
+
+    for exact in (True, False):
+        stats = nnw.stats(sharded(mesh, Replicate(), Shard(0)), exact=exact)
+        assert (stats.n, stats.is_exact, stats.of) == (16, False, "rank 1: 4 × 4 of 8 × 4")
+    whole = nnw.stats(sharded(mesh, Replicate(), Replicate()))
+    assert (whole.is_exact, whole.of) == (True, "all")
+    assert "sum that isn't reduced" in nnw.stats(sharded(mesh, Partial(), Replicate())).of
+
+
+def test_uneven_and_empty_shards_count_the_same_on_every_process(mesh):
+    from torch.distributed.tensor import Shard
+
+    for local in ((4, 4), (0, 4)):
+        tree = nnw.tree(with_weight(sharded(mesh, Shard(0), Shard(0), local=local, shape=(13, 4))))
+        assert tree.n_params == tree.n_params_torch == 52
+        assert tree.local_bytes == local[0] * 16
+
+
+def test_a_shard_tied_under_two_names_is_counted_whole_and_once(mesh):
+    from torch.distributed.tensor import Replicate, Shard
+
+    net = nn.ModuleList([with_weight(sharded(mesh, Replicate(), Shard(0))), nn.Module()])
+    net[1]._parameters["weight"] = net[0].weight
+    tree = nnw.tree(net)
+    assert (tree.n_params, tree.size_bytes, tree.local_bytes) == (32, 128, 64)
+    assert [group.shared_bytes for group in nnw.ties(net)] == [128]
+
+
+def test_a_local_tensor_beside_its_dtensor_is_counted_within_it(mesh):
+    from torch.distributed.tensor import Replicate, Shard
+
+    weight = sharded(mesh, Replicate(), Shard(0))
+    both = [weight, nn.Parameter(weight._local_tensor.detach())]
+    for named in (both, both[::-1]):
+        net = nn.Module()
+        net._parameters.update(zip("ab", named, strict=True))
+        assert nnw.tree(net).n_params == 32
+
+
+def test_nothing_is_claimed_of_the_units_of_a_shard(mesh):
+    from torch.distributed.tensor import Replicate, Shard
+
+    net = nn.Linear(4, 8, bias=False)
+    net.weight = sharded(mesh, Replicate(), Shard(0))
+    assert not [each for each in nnw.check(net) if each.code in {"constant-weight", "dead-units"}]
+    net.weight._local_tensor[0, 0] = float("nan")
+    assert "of its 16 elements that this process has" in nnw.check(net)[0].message
+
+
+def test_a_change_of_a_shard_is_refused_with_what_is_here(mesh):
+    from torch.distributed.tensor import Replicate, Shard
+
+    net = with_weight(sharded(mesh, Replicate(), Shard(0)))
+    with pytest.raises(nnw.InvalidTargetError, match="this process has 4 × 4 of 8 × 4") as caught:
+        nnw.init(net, "weight", "zeros_")
+    assert "before it is sharded" in caught.value.hint
+
+
+@pytest.mark.parametrize("keeps_originals", [False, True])
+def test_flat_parameters_of_fsdp_count_as_the_whole(mesh, keeps_originals):
+    from torch.distributed.fsdp import FullyShardedDataParallel
+
+    net = nn.Sequential(nn.Linear(8, 10), nn.Linear(10, 4))
+    n_whole = sum(each.numel() for each in net.parameters())
+    net = FullyShardedDataParallel(net, use_orig_params=keeps_originals, device_id=torch.device("cpu"))
+    tree = nnw.tree(net)
+    assert tree.n_params == n_whole
+    assert tree.n_params_torch < n_whole
+    assert "flat shard (FSDP)" in tree.why
+    if keeps_originals:
+        assert tree.find("_fsdp_wrapped_module.0.weight").shape == (10, 8)
+        assert not nnw.stats(net.module[0].weight).is_exact
+
+
+def stub(net, name, n_here=8):
+    """As ZeRO-3 leaves a parameter: empty, the whole's shape and this process's part in attributes."""
+    weight = net._parameters[name]
+    weight.ds_shape, weight.ds_numel = weight.shape, weight.numel()
+    weight.ds_tensor = weight.data.reshape(-1)[:n_here].clone()
+    weight.data = torch.empty(0)
+
+
+def test_stubs_of_zero_3_have_the_shape_of_the_whole():
+    net = nn.Linear(8, 4)
+    stub(net, "weight")
+    tree = nnw.tree(net)
+    entry = tree.find("weight")
+    assert (entry.shape, entry.n_elements, entry.size_bytes, entry.local_bytes) == ((4, 8), 32, 128, 32)
+    assert (tree.n_params, tree.n_params_torch) == (36, 4)
+    assert "ZeRO-3" in tree.why
+    stats = nnw.stats(net.weight)
+    who = "rank 1" if dist.is_initialized() else "this process"
+    assert (stats.n, stats.is_exact, stats.of) == (8, False, f"{who}: 8 of 4 × 8")
+    with pytest.raises(nnw.InvalidTargetError, match="ZeRO-3"):
+        nnw.init(net, "weight", "zeros_")
+
+
+def test_a_gathered_stub_is_a_tensor_like_any_other():
+    net = nn.Linear(8, 4)
+    net.weight.ds_shape = net.weight.shape
+    assert nnw.tree(net).find("weight").held is None
+    assert nnw.stats(net.weight).of == "all"
+
+
+def test_ties_without_data_tell_the_bytes_that_they_will_share():
+    with torch.device("meta"):
+        net = nn.Sequential(nn.Linear(8, 4, bias=False), nn.Linear(8, 4, bias=False))
+        net[1].weight = net[0].weight
+    assert [group.shared_bytes for group in nnw.ties(net)] == [128]
+    net.again = net[0]
+    assert [(group.members, group.shared_bytes) for group in nnw.ties(net)] == [
+        (("0.weight", "1.weight", "again.weight"), 128)
+    ]
+    with torch.device("meta"):
+        alone = nn.Sequential(nn.Linear(8, 4))
+        alone.again = alone[0]
+    assert [group.shared_bytes for group in nnw.ties(alone)] == [128, 16]
