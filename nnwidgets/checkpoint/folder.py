@@ -6,12 +6,13 @@ import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from nnwidgets.checkpoint.formats.paths import check_path
 from nnwidgets.checkpoint.peek import peek
 from nnwidgets.checkpoint.records import Format
 from nnwidgets.errors import NNWidgetsError, PathNotFoundError, UnsafeCheckpointError
+from nnwidgets.introspect.records import Record
 
 _MOST = 2_000
 
@@ -19,7 +20,7 @@ Kind = Literal["checkpoint", "folder", "refused", "other"]
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(Record):
     """A file or folder.
 
     Attributes:
@@ -40,13 +41,9 @@ class Listed:
     modified: float
     problem: str = ""
 
-    def to_dict(self) -> dict[str, Any]:
-        """All fields, as JSON has them."""
-        return {name: getattr(self, name) for name in self.__slots__}
-
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(Record):
     """What is in a folder.
 
     Attributes:
@@ -63,10 +60,6 @@ class Listing:
     def checkpoints(self) -> tuple[Listed, ...]:
         """Those that are checkpoints."""
         return tuple(each for each in self.entries if each.kind == "checkpoint")
-
-    def to_dict(self) -> dict[str, Any]:
-        """All fields, as JSON has them."""
-        return {"path": self.path, "entries": [each.to_dict() for each in self.entries], "n_more": self.n_more}
 
 
 def folder(path: str | os.PathLike[str] = ".") -> Listing:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from nnwidgets.formatting import short_bytes
-from nnwidgets.introspect.records import TieGroup
+from nnwidgets.introspect.records import Record, TieGroup
 
 if TYPE_CHECKING:
     from nnwidgets.edit import Change
@@ -20,7 +20,7 @@ Difference = Literal["values", "shape", "dtype"]
 
 
 @dataclass(frozen=True, slots=True)
-class StoredTensor:
+class StoredTensor(Record):
     """A tensor in a file, as its header says.
 
     Attributes:
@@ -43,13 +43,9 @@ class StoredTensor:
     tie: str | None = None
     file: str = ""
 
-    def to_dict(self) -> dict[str, Any]:
-        """All fields, as JSON has them."""
-        return _dict(self)
-
 
 @dataclass(frozen=True, slots=True, repr=False)
-class CheckpointIndex:
+class CheckpointIndex(Record):
     """What is in a checkpoint, read from its headers alone.
 
     Attributes:
@@ -95,13 +91,9 @@ class CheckpointIndex:
         told = f"{len(self.tensors):,} tensors, {short_bytes(self.size_bytes)}"
         return f"CheckpointIndex({self.path!r}, {self.format}, {told})"
 
-    def to_dict(self) -> dict[str, Any]:
-        """All fields, as JSON has them."""
-        return _dict(self)
-
 
 @dataclass(frozen=True, slots=True)
-class Suggestion:
+class Suggestion(Record):
     """Another name under which a tensor of the model may be in the file.
 
     Attributes:
@@ -114,13 +106,9 @@ class Suggestion:
     reason: str
     confidence: float
 
-    def to_dict(self) -> dict[str, Any]:
-        """All fields, as JSON has them."""
-        return _dict(self)
-
 
 @dataclass(frozen=True, slots=True)
-class PlanEntry:
+class PlanEntry(Record):
     """What a load would do with one tensor.
 
     Attributes:
@@ -148,10 +136,6 @@ class PlanEntry:
     n_elements: int = 0
     tied_to: str | None = None
 
-    def to_dict(self) -> dict[str, Any]:
-        """All fields, as JSON has them."""
-        return _dict(self)
-
 
 LOADED: frozenset[Status] = frozenset({"match", "renamed", "dtype_cast", "tied"})
 """Statuses of what a load takes."""
@@ -163,7 +147,7 @@ WORST_FIRST: tuple[Status, ...] = (
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class LoadPlan:
+class LoadPlan(Record):
     """What a load would do, before anything is read.
 
     Attributes:
@@ -208,11 +192,11 @@ class LoadPlan:
 
     def to_dict(self) -> dict[str, Any]:
         """All fields, as JSON has them."""
-        return {**_dict(self), "is_exact": self.is_exact}
+        return {**Record.to_dict(self), "is_exact": self.is_exact}
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class LoadReport:
+class LoadReport(Record):
     """A load as it was carried out.
 
     Attributes:
@@ -244,20 +228,9 @@ class LoadReport:
         """Python that loads the same with torch (and safetensors, for its files) alone."""
         return "" if self.change is None else self.change.to_code(name, optimizer)
 
-    def to_dict(self) -> dict[str, Any]:
-        """All fields, as JSON has them."""
-        return {
-            "plan": self.plan.to_dict(),
-            "n_loaded": self.n_loaded,
-            "n_elements": self.n_elements,
-            "verified": self.verified,
-            "change": None if self.change is None else self.change.to_dict(),
-            "warnings": list(self.warnings),
-        }
-
 
 @dataclass(frozen=True, slots=True, repr=False)
-class SaveReport:
+class SaveReport(Record):
     """A save as it was carried out.
 
     Attributes:
@@ -317,13 +290,9 @@ class SaveReport:
         checked = ", verified" if self.verified else ""
         return f"SaveReport({first}: {self.n_tensors:,} tensors, {short_bytes(self.size_bytes)}{checked})"
 
-    def to_dict(self) -> dict[str, Any]:
-        """All fields, as JSON has them."""
-        return _dict(self)
-
 
 @dataclass(frozen=True, slots=True)
-class Changed:
+class Changed(Record):
     """A tensor that is not the same on both sides.
 
     Attributes:
@@ -346,13 +315,9 @@ class Changed:
     relative_norm: float | None
     n_different: int | None
 
-    def to_dict(self) -> dict[str, Any]:
-        """All fields, as JSON has them; NaN and infinities as text."""
-        return _dict(self)
-
 
 @dataclass(frozen=True, slots=True, repr=False)
-class StateDiff:
+class StateDiff(Record):
     """Two state dicts, compared.
 
     Attributes:
@@ -386,26 +351,4 @@ class StateDiff:
 
     def to_dict(self) -> dict[str, Any]:
         """All fields, as JSON has them."""
-        return {**_dict(self), "is_equal": self.is_equal}
-
-
-def _dict(record: Any) -> dict[str, Any]:
-    return {each.name: _plain(getattr(record, each.name)) for each in fields(record) if not each.name.startswith("_")}
-
-
-def _plain(value: Any) -> Any:
-    if is_dataclass(value):
-        return _dict(value)
-    if isinstance(value, Mapping):
-        return {key: _plain(each) for key, each in value.items()}
-    if isinstance(value, tuple | list):
-        return [_plain(each) for each in value]
-    if isinstance(value, float) and not -_INFINITE < value < _INFINITE:
-        return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"  # noqa: PLR0124 - NaN
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > _EXACT:
-        return str(value)
-    return value
-
-
-_INFINITE = float("inf")
-_EXACT = 2**53
+        return {**Record.to_dict(self), "is_equal": self.is_equal}

@@ -10,14 +10,14 @@ from typing import Any, Literal
 from nnwidgets.edit.code import Recipe, script
 from nnwidgets.edit.targets import Tie
 from nnwidgets.formatting import and_more
-from nnwidgets.introspect.records import TensorStats
+from nnwidgets.introspect.records import Record, TensorStats, as_json
 
 Kind = Literal["init", "assign", "freeze", "unfreeze", "function", "load"]
 Statistics = Mapping[str, TensorStats]
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False, weakref_slot=True)
-class Change:
+class Change(Record):
     """What was done, or in a preview would be done, to a model.
 
     Attributes:
@@ -100,27 +100,13 @@ class Change:
 
     def to_dict(self) -> dict[str, Any]:
         """All fields and statistics, as JSON has them."""
-        return {
-            "label": self.label,
-            "kind": self.kind,
-            "paths": list(self.paths),
-            "seed": None if self.seed is None else str(self.seed) if abs(self.seed) > _EXACT else self.seed,
-            "warnings": list(self.warnings),
-            "time": self.time,
-            "n_elements": self.n_elements,
-            "ties": [tie.to_dict() for tie in self.ties],
-            "is_preview": self.is_preview,
-            "before": {path: found.to_dict() for path, found in self.before.items()},
-            "after": {path: found.to_dict() for path, found in self.after.items()},
-        }
+        numbers = {"before": self.before, "after": self.after}
+        return {**Record.to_dict(self), **{side: as_json(made) for side, made in numbers.items()}}
 
     @property
     def when(self) -> str:
         """The local time of day: ``"14:03:59"``."""
         return clock.strftime("%H:%M:%S", clock.localtime(self.time))
-
-
-_EXACT = 2**53
 
 
 Make = Callable[[Collection[str] | None], dict[str, TensorStats]]

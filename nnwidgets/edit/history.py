@@ -14,6 +14,7 @@ from nnwidgets.edit.undo_copy.undo import UndoRecord
 from nnwidgets.errors import Advice, AdvisedText, ChangedSinceError, InvalidTargetError
 from nnwidgets.formatting import and_more, inert, short_bytes, some
 from nnwidgets.introspect import LiveModel
+from nnwidgets.introspect.records import Record
 from nnwidgets.introspect.safe_access.objects import require_module
 
 DEFAULT_BUDGET_BYTES = 2 * 2**30
@@ -112,7 +113,7 @@ def _forget(key: int, gone: weakref.ref[Any]) -> None:
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
-class History:
+class History(Record):
     """The changes of a model, as they were when asked for; holds no tensor.
 
     Attributes:
@@ -140,16 +141,6 @@ class History:
             InvalidTargetError: A name is none.
         """
         return script([change._recipe for change in self.changes], name, optimizer)  # noqa: SLF001 - the same package
-
-    def to_dict(self) -> dict[str, Any]:
-        """All fields, as JSON has them."""
-        return {
-            "changes": [change.to_dict() for change in self.changes],
-            "undone": [change.to_dict() for change in self.undone],
-            "n_dropped": self.n_dropped,
-            "kept_bytes": self.kept_bytes,
-            "budget_bytes": self.budget_bytes,
-        }
 
     def __repr__(self) -> str:
         if not self.changes and not self.undone:

@@ -15,7 +15,7 @@ from nnwidgets.formatting import shape_text
 from nnwidgets.introspect import LiveModel, ModuleNode, ModuleTree, TensorEntry, get
 from nnwidgets.introspect.module_tree.tree import tree_of
 from nnwidgets.introspect.patterns import PatternMatcher
-from nnwidgets.introspect.records import Held
+from nnwidgets.introspect.records import Held, Record
 from nnwidgets.introspect.safe_access.objects import ORDINARY, is_tensor, no_torch_function, type_name
 from nnwidgets.introspect.safe_access.scan import gc_paused
 from nnwidgets.introspect.safe_access.tensors import (
@@ -31,7 +31,7 @@ Target = str | Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
-class Tie:
+class Tie(Record):
     """Another name that a change reaches.
 
     Attributes:
@@ -43,10 +43,6 @@ class Tie:
     path: str
     of: str
     relation: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """All fields, as JSON has them."""
-        return {"path": self.path, "of": self.of, "relation": self.relation}
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ module, as a beginner's ``self._modules[block] = block`` makes, is the one excep
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields, is_dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from nnwidgets.formatting import inert
@@ -17,8 +18,39 @@ TieKind = Literal["object", "storage", "view", "overlap"]
 Severity = Literal["error", "warning", "note"]
 
 
+class Record:
+    """A result: a frozen dataclass that says its fields as JSON has them."""
+
+    __slots__ = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields, as JSON has them; NaN, infinities and integers beyond 2^53 as text."""
+        return {
+            each.name: as_json(getattr(self, each.name))
+            for each in fields(self)  # type: ignore[arg-type] # the classes below are dataclasses
+            if not each.name.startswith("_")
+        }
+
+
+def as_json(value: Any) -> Any:
+    """A value as JSON has it, records in it by their fields."""
+    if isinstance(value, Record):
+        return value.to_dict()
+    if isinstance(value, Mapping):
+        return {key: as_json(each) for key, each in value.items()}
+    if isinstance(value, tuple | list):
+        return [as_json(each) for each in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    is_large = isinstance(value, int) and not isinstance(value, bool) and abs(value) > _EXACT
+    return str(value) if is_large else value
+
+
+_EXACT = 2**53
+
+
 @dataclass(frozen=True, slots=True)
-class Held:
+class Held(Record):
     """What holds a tensor's elements where that isn't a storage of its own.
 
     Attributes:
@@ -51,7 +83,7 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
-class TensorEntry:
+class TensorEntry(Record):
     """One tensor of a module under one name.
 
     Attributes:
@@ -120,15 +152,15 @@ class TensorEntry:
 
     def to_dict(self) -> dict[str, Any]:
         """All fields, as JSON has them; what a shard has beside them, too."""
-        beside = {name: _json(getattr(self, name)) for name in _BESIDE}
-        return {**_plain(self), **beside}
+        beside = {name: as_json(getattr(self, name)) for name in _BESIDE}
+        return {**Record.to_dict(self), **beside}
 
 
 _BESIDE = ("placements", "mesh", "local_shape", "local_bytes", "n_replicas")
 
 
 @dataclass(frozen=True, slots=True)
-class TieGroup:
+class TieGroup(Record):
     """Names that reach the same bytes.
 
     Attributes:
@@ -144,13 +176,9 @@ class TieGroup:
     members: tuple[str, ...]
     shared_bytes: int
 
-    def to_dict(self) -> dict[str, Any]:
-        """All fields, as JSON has them."""
-        return _plain(self)
-
 
 @dataclass(frozen=True, slots=True)
-class TensorStats:
+class TensorStats(Record):
     """Statistics of one tensor; NaN and infinite elements are counted and left out of the rest.
 
     Attributes:
@@ -183,13 +211,9 @@ class TensorStats:
     is_exact: bool
     of: str = "all"
 
-    def to_dict(self) -> dict[str, Any]:
-        """All fields, as JSON has them; NaN and infinities as text."""
-        return _plain(self)
-
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Record):
     """Something in a model that its author will want to know.
 
     Attributes:
@@ -206,13 +230,9 @@ class Finding:
     message: str
     fix: str | None = None
 
-    def to_dict(self) -> dict[str, Any]:
-        """All fields, as JSON has them."""
-        return _plain(self)
-
 
 @dataclass(frozen=True, slots=True)
-class TraceCall:
+class TraceCall(Record):
     """One call of one module in a traced forward pass.
 
     Attributes:
@@ -237,13 +257,9 @@ class TraceCall:
     flops: int | None
     depth: int
 
-    def to_dict(self) -> dict[str, Any]:
-        """All fields, as JSON has them."""
-        return _plain(self)
-
 
 @dataclass(frozen=True, slots=True)
-class Trace:
+class Trace(Record):
     """A forward pass, call by call, in the order the calls began.
 
     Attributes:
@@ -271,19 +287,3 @@ class Trace:
         if self.error is not None:
             what += f", failed at {inert(self.failed_at or '', 80)!r}: {inert(self.error, 200)}"
         return f"Trace({what})"
-
-    def to_dict(self) -> dict[str, Any]:
-        """All fields, as JSON has them."""
-        return _plain(self)
-
-
-def _plain(record: Any) -> dict[str, Any]:
-    return {each.name: _json(getattr(record, each.name)) for each in fields(record)}
-
-
-def _json(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    if isinstance(value, tuple):
-        return [_json(item) for item in value]
-    return _plain(value) if is_dataclass(value) else value

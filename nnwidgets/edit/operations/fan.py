@@ -16,13 +16,14 @@ from torch import nn
 from nnwidgets.edit.targets import ChangeScope
 from nnwidgets.errors import InvalidTargetError
 from nnwidgets.introspect import get, paths
+from nnwidgets.introspect.records import Record
 from nnwidgets.introspect.safe_access.objects import instance_dict, is_a, is_module, plain_items, type_mro, type_name
 
 _MATRIX = 2
 
 
 @dataclass(frozen=True, slots=True)
-class FanHint:
+class FanHint(Record):
     """What the rules say of one weight.
 
     Attributes:
@@ -44,11 +45,6 @@ class FanHint:
     gain: float
     stds: Mapping[str, float]
     note: str = ""
-
-    def to_dict(self) -> dict[str, Any]:
-        """All fields, as JSON has them."""
-        names = ("path", "fan_in", "fan_out", "activation", "activation_path", "gain", "note")
-        return {**{name: getattr(self, name) for name in names}, "stds": dict(self.stds)}
 
     def __str__(self) -> str:
         follows = (

@@ -31,7 +31,7 @@ def mutable_class(record: type) -> Any:
         >>> made == TieGroup("A", "view", ("a", "b"), 8)
         True
     """
-    return type(f"_Open{record.__name__}", (), {"__slots__": record.__slots__})  # type: ignore[attr-defined] # it has
+    return type(f"_Open{record.__name__}", record.__bases__, {"__slots__": record.__slots__})  # type: ignore[attr-defined] # it has
 
 
 _OpenEntry, _OpenNode = mutable_class(TensorEntry), mutable_class(ModuleNode)

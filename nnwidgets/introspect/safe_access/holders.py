@@ -206,9 +206,8 @@ def _of_packed(tensor: Any) -> Held | None:
     own = _shape(tensor)
     n, n_bytes = math.prod(own), _n_bytes(tensor)
     dtype = str(_BASE.dtype.__get__(tensor)).removeprefix("torch.")
-    if dtype == _TWO_A_BYTE:
-        shape = (*own[:-1], 2 * own[-1]) if own else own
-        return Held("packed", shape, own, n_bytes, how="packed 4-bit, two a byte")
+    if dtype == _TWO_A_BYTE and own:
+        return Held("packed", (*own[:-1], 2 * own[-1]), own, n_bytes, how="packed 4-bit, two a byte")
     if dtype in _PER_BYTE:
         n_bytes = int(_BASE.untyped_storage(tensor).nbytes())
         return Held("packed", own, own, n_bytes, how=f"packed {_BITS // _PER_BYTE[dtype]}-bit")
