@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
@@ -54,16 +54,24 @@ def fork_generators(seed: int) -> Iterator[None]:
     if torch.backends.mps.is_available():
         undos.append(_undo(torch.mps))
     try:
-        torch.default_generator.manual_seed(seed)
-        for backend in (torch.cuda, torch.xpu):
-            if backend.is_initialized():
-                backend.manual_seed_all(seed)
-        if torch.backends.mps.is_available():
-            torch.mps.manual_seed(seed)
-        yield
+        try:
+            torch.default_generator.manual_seed(seed)
+            for backend in (torch.cuda, torch.xpu):
+                if backend.is_initialized():
+                    backend.manual_seed_all(seed)
+            if torch.backends.mps.is_available():
+                torch.mps.manual_seed(seed)
+            yield
+        finally:
+            _restore(undos)
     finally:
-        for undo in undos:
-            undo()
+        # Once more: an interrupt may have come between.
+        _restore(undos)
+
+
+def _restore(undos: Iterable[Callable[[], Any]]) -> None:
+    for undo in undos:
+        undo()
 
 
 def _undo(source: Any) -> Callable[[], Any]:

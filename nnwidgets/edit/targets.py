@@ -11,8 +11,8 @@ import torch
 
 from nnwidgets.edit.undo_copy.memory_blocks import overlaps_itself, piece_of
 from nnwidgets.errors import Advice, AdvisedText, InvalidTargetError, PathNotFoundError
-from nnwidgets.formatting import shape_text
-from nnwidgets.introspect import LiveModel, ModuleNode, ModuleTree, TensorEntry, get
+from nnwidgets.formatting import shape_text, some
+from nnwidgets.introspect import LiveModel, ModuleNode, ModuleTree, TensorEntry, get, paths
 from nnwidgets.introspect.module_tree.tree import tree_of
 from nnwidgets.introspect.patterns import PatternMatcher
 from nnwidgets.introspect.records import Held, Record
@@ -71,6 +71,7 @@ class ChangeScope:
         live: What was read: its live objects.
         tree: The records of it.
         by_path: Its tensors, by path.
+        passed_over: What targets meant and didn't reach, a sentence each.
     """
 
     @gc_paused()
@@ -81,6 +82,7 @@ class ChangeScope:
         self.by_path = {entry.path: entry for entry in self.tree.tensors}
         self._order = {path: index for index, path in enumerate(self.by_path)}
         self._matcher = PatternMatcher(self.tree)
+        self.passed_over: list[str] = []
 
     def tensor(self, path: str) -> Any:
         """The live tensor at a path."""
@@ -113,10 +115,13 @@ class ChangeScope:
                 picked.update((entry.path, entry) for entry in self.tree.tensors if entry.role == "parameter")
                 continue
             found = self._matcher.match(pattern, words=False)
+            tensors = [entry for entry in found.tensors if not self._is_computed(entry)]
+            if found.meaning in {"class-tensor", "path", "nothing"} and len(tensors) == len(found.nodes) == 0:
+                self._refuse_computed(pattern, found.tensors)
             if not found.paths:
-                names = [*self.by_path, *(node.path for node in self.tree.nodes), *self._classes()]
-                raise PathNotFoundError.among(pattern, names)
-            tensors = list(found.tensors)
+                raise PathNotFoundError.among(pattern, self._names(pattern))
+            if found.meaning == "class-tensor":
+                self._note_computed(pattern)
             if found.meaning == "glob" and any(entry.role == "parameter" for entry in tensors):
                 tensors = [entry for entry in tensors if entry.role == "parameter"]
             if not tensors and next(self._parameters_below(found.nodes), None) is None:
@@ -134,6 +139,56 @@ class ChangeScope:
             for path in self.in_walk_order(picked)
         ]
 
+    def computed_from(self, path: str) -> list[str]:
+        """The parameters that a tensor at a path is computed from; none where it isn't, as far as torch's own ways go.
+
+        These are parametrizations, and the older ``weight_norm``, ``spectral_norm`` and pruning.
+        """
+        owner, name = path[: path.rfind(".") + 1], path[path.rfind(".") + 1 :]
+        list_of = self._nodes.get(f"{owner}parametrizations.{name}")
+        if list_of is not None:
+            return [entry.path for entry in list_of.tensors if entry.path[len(list_of.path) :].startswith(".original")]
+        return [each for end in ("_orig", "_g", "_v") if (each := f"{owner}{name}{end}") in self.by_path]
+
+    def _is_computed(self, entry: TensorEntry) -> bool:
+        return entry.role == "unregistered" and bool(self.computed_from(entry.path))
+
+    def _computed_at(self, pattern: str, named: Iterable[TensorEntry] = ()) -> dict[str, list[str]]:
+        """The computed tensors that a text means, each with what it is computed from."""
+        nodes, name = self._matcher.of_class(pattern)
+        known = [pattern.strip(), *(entry.path for entry in named)]
+        known += [paths.join(node.path, name) for node in nodes if node.kind == "module"]
+        return {path: originals for path in known if (originals := self.computed_from(path))}
+
+    def _refuse_computed(self, pattern: str, named: Iterable[TensorEntry]) -> None:
+        for path, originals in self._computed_at(pattern, named).items():
+            raise InvalidTargetError(
+                f"{path} is computed from {some(originals, _MOST_NAMED)}: what is written there would be lost.",
+                path=path,
+                hint=f"Name what it is computed from: {' or '.join(originals[:_MOST_NAMED])}.",
+            )
+
+    def _note_computed(self, pattern: str) -> None:
+        passed = self._computed_at(pattern)
+        if passed:
+            path, originals = next(iter(passed.items()))
+            self.passed_over.append(
+                f"{pattern.strip()} passes over {some(list(passed), _MOST_NAMED)}, computed from others: {path} from "
+                f"{some(originals, _MOST_NAMED)}. Name those to change it."
+            )
+
+    def _names(self, pattern: str) -> list[str]:
+        """What a text may have meant: paths, classes, and where a class is written, its tensors."""
+        wanted = pattern.strip().casefold()
+        named = (
+            f"{name}.{entry.path.rpartition('.')[2]}"
+            for name in self._matcher.classes
+            if wanted.rpartition(".")[0].endswith(name.casefold())
+            for node in self._matcher.of_class(f"{name}.")[0]
+            for entry in node.tensors
+        )
+        return [*dict.fromkeys(named), *self.by_path, *(node.path for node in self.tree.nodes), *self._matcher.classes]
+
     def modules(self, target: Target) -> list[tuple[str, Any]]:
         """The modules a target names, each once, in walk order.
 
@@ -149,7 +204,7 @@ class ChangeScope:
                 continue
             found = self._matcher.match(pattern, words=False)
             if not found.paths:
-                raise PathNotFoundError.among(pattern, [*live, *self._classes()])
+                raise PathNotFoundError.among(pattern, [*live, *self._matcher.classes])
             if not found.nodes:
                 raise InvalidTargetError(
                     f"{found.paths[0]} is a tensor, expected a module.",
@@ -217,9 +272,6 @@ class ChangeScope:
             if path in wanted:
                 picked.setdefault(id(value), (path, value))
         return list(picked.values())
-
-    def _classes(self) -> set[str]:
-        return {node.class_name for node in self.tree.nodes}
 
 
 def _patterns(target: Target) -> Sequence[str]:

@@ -60,6 +60,7 @@ class Plan:
         flags: Parameters whose ``requires_grad`` changes.
         states: What else is exchanged, an optimizer's states to clear for instance.
         verify: Looks after writing whether all is well; raises where not.
+        told_after: Gives what to warn of once it is written, from the paths that changed.
         reports_changed: Whether only the tensors whose bytes came out different are named.
         recover: Puts back, before the bytes, what else ``write`` may have changed.
         beforehand: Statistics of old values that the undo copy won't give, since it holds a part of the tensor.
@@ -79,6 +80,7 @@ class Plan:
     warnings: list[str] = field(default_factory=list)
     flags: list[Flag] = field(default_factory=list)
     states: list[Exchangeable] = field(default_factory=list)
+    told_after: Callable[[Sequence[str]], Sequence[str]] | None = None
     reports_changed: bool = False
     write: Callable[[WriteGuard], None] | None = None
     verify: Callable[[WriteGuard], None] | None = None
@@ -139,6 +141,8 @@ def _carry_out(model: ChangeScope, plan: Plan, log: Log, begun: list[tuple[UndoR
         paths = tuple(undo.changed())
         if not paths:
             plan.warnings.append("It changed nothing.")
+    if plan.told_after is not None:
+        plan.warnings += plan.told_after(paths)
     is_few = len(paths) <= FEW and plan.kind not in ("freeze", "unfreeze")
     at_once = {path: sampled_stats(model.tensor(path)) for path in paths} if is_few else {}
     paths = model.in_walk_order([*paths, *plan.without_data]) if plan.without_data else paths

@@ -1,5 +1,6 @@
 """Which modules and tensors of a tree a text means: a path, a glob, ``ClassName.tensor``, ``ClassName``, or words.
 
+A class stands for the classes derived from it too, as in ``isinstance``, and may be written ``nn.Linear``.
 ``*`` stands for anything within a component, ``**`` for anything at all, ``?`` for one character. Everything else
 stands for itself: a pattern is never a regular expression.
 """
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -91,7 +92,8 @@ class PatternMatcher:
         if len(pattern) > LONGEST:
             raise InvalidTargetError(f"The target has {len(pattern):,} characters, expected at most {LONGEST:,}.")
         bare = pattern.strip()
-        return self._exact(pattern) or self._exact(bare) or self._loose(bare, words=words)
+        exact = self._exact(pattern) or self._exact(bare) or self._exact(_without_library(bare))
+        return exact or self._loose(bare, words=words)
 
     @cached_property
     def _at(self) -> dict[str, list[ModuleNode | TensorEntry]]:
@@ -106,8 +108,19 @@ class PatternMatcher:
     def _of_class(self) -> dict[str, list[ModuleNode]]:
         found: dict[str, list[ModuleNode]] = {}
         for node in self._tree.nodes:
-            found.setdefault(node.class_name, []).append(node)
+            for name in dict.fromkeys((node.class_name, *node.bases)):
+                found.setdefault(name, []).append(node)
         return found
+
+    @property
+    def classes(self) -> Collection[str]:
+        """Names of the classes in the tree, those that they are derived from too."""
+        return self._of_class.keys()
+
+    def of_class(self, pattern: str) -> tuple[list[ModuleNode], str]:
+        """The modules of the class in ``ClassName.tensor``, and the name of the tensor; none where it is no class."""
+        class_name, _, name = _without_library(pattern.strip()).rpartition(".")
+        return self._of_class.get(class_name, []), name
 
     def _exact(self, pattern: str) -> Match | None:
         """As a path, a class or ``ClassName.tensor``."""
@@ -143,6 +156,24 @@ class PatternMatcher:
         nodes = tuple(node for node in tree.nodes if _has(f"{node.path} {node.class_name}", wanted))
         tensors = tuple(entry for entry in tree.tensors if _has(entry.path, wanted))
         return Match("words" if nodes or tensors else "nothing", nodes, tensors)
+
+
+_LIBRARY = re.compile(r"\A(?:torch\.)?nn\.(?:modules\.(?:[a-z]+\.)?)?(?=[A-Z_])")
+
+
+def library_of(pattern: str) -> str:
+    """What stands before a class of torch's where it is written in full.
+
+    Example:
+        >>> library_of("nn.Linear.weight"), library_of("torch.nn.modules.linear.Linear"), library_of("0.weight")
+        ('nn.', 'torch.nn.modules.linear.', '')
+    """
+    found = _LIBRARY.match(pattern)
+    return found.group() if found else ""
+
+
+def _without_library(pattern: str) -> str:
+    return pattern[len(library_of(pattern)) :]
 
 
 def glob(pattern: str) -> re.Pattern[str]:

@@ -170,7 +170,7 @@ def test_a_reset_says_what_it_leaves():
     model[1].own = nn.Parameter(torch.ones(3))
     view, _ = session(model)
     (warning,) = init.answer_preview(view, {"path": "", "how": "reset", "seed": 1}, Job())["warnings"]
-    assert warning.startswith("1.own: left as they are")
+    assert warning.startswith("1.own is as it was: no reset_parameters")
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -12,16 +12,20 @@ import torch
 from nnwidgets.edit.change import Change
 from nnwidgets.edit.code import Recipe, expressions, source_of
 from nnwidgets.edit.operations.module_structure import Structure
+from nnwidgets.edit.operations.padding_rows import padding_rows, padding_warnings
 from nnwidgets.edit.operations.stand_ins import Scratch
 from nnwidgets.edit.rng import check_seed, fork_generators
 from nnwidgets.edit.targets import ChangeScope, Target, TensorTarget, check_writable
 from nnwidgets.edit.transaction import Plan, WriteGuard, commit, preview_change, with_optimizers
 from nnwidgets.edit.undo_copy.undo import summarize
 from nnwidgets.errors import InitializerError, InvalidTargetError, NNWidgetsError
+from nnwidgets.formatting import some
 from nnwidgets.introspect.records import TensorStats
 from nnwidgets.introspect.safe_access.objects import class_attribute, is_module
-from nnwidgets.introspect.safe_access.tensors import unreadable_reason
+from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, plain_torch, unreadable_reason
+from nnwidgets.introspect.statistics.stats import version
 
+_MOST_NAMED = 6
 _RESETS = ("reset_parameters", "_reset_parameters")
 
 
@@ -103,6 +107,9 @@ def reset_modules(
             hint="Name an initializer for its tensors, such as normal_.",
         )
 
+    entries = [entry for entry in model.tensors_below(path for path, _ in named) if entry.role == "parameter"]
+    own = [TensorTarget(entry, model.tensor(entry.path)) for entry in entries if entry.n_elements]
+
     def recipe(found: Sequence[tuple[str, Any]], number: int) -> Recipe:
         written = expressions(model.module)
         calls = [f"    {written.code(path)}.{_reset_name(each)}()" for path, each in found]
@@ -111,7 +118,7 @@ def reset_modules(
 
     return _run(
         model, modules, lambda each: getattr(each, _reset_name(each))(), recipe, label="reset", seed=seed,
-        kind="init", optimizer=optimizer, preview=preview, clear_state=clear_state,
+        kind="init", optimizer=optimizer, preview=preview, clear_state=clear_state, reached=own,
     )  # fmt: skip
 
 
@@ -127,6 +134,7 @@ def _run(
     optimizer: Any,
     preview: bool,
     clear_state: bool,
+    reached: Sequence[TensorTarget] = (),
 ) -> Change:
     places = _places(model, modules)
     if not places:
@@ -137,9 +145,17 @@ def _run(
         )
     structure = Structure(each for _, each in model.modules_below(path for path, _ in modules))
 
+    unwritten: list[str] = []
+
     def write(guard: WriteGuard) -> None:
         guard.before()
+        versions = [version(place.tensor) for place in reached]
         _call(modules, function, label, seed)
+        now = zip(reached, versions, strict=True)
+        unwritten.extend(place.path for place, before in now if version(place.tensor) == before)
+
+    def tell(changed: Sequence[str]) -> list[str]:
+        return [*_left(unwritten, changed), *padding_warnings(padding_rows(model, changed))]
 
     more: list[str] = []
 
@@ -156,6 +172,7 @@ def _run(
         write=write,
         code=code,
         seed=seed,
+        told_after=tell,
         reports_changed=True,
         verify=lambda _: structure.verify(label),
         recover=structure.restore,
@@ -163,7 +180,12 @@ def _run(
     everyone = [*((place.path, place.tensor) for place in places), *((t.path, model.tensor(t.path)) for t in plan.ties)]
     more += with_optimizers(model.module, plan, optimizer, everyone, clear=clear_state)
     if preview:
-        return preview_change(model, plan, _preview(modules, places, function, label, seed))
+
+        def call(copies: Sequence[tuple[str, Any]]) -> None:
+            _call(copies, function, label, seed)
+
+        tensors = dict([*((place.path, place.tensor) for place in places), *everyone])
+        return preview_change(model, plan, _preview(plan, modules, tensors, call=call, reached=(model, reached)))
     return commit(model, plan)
 
 
@@ -183,24 +205,47 @@ def _call(modules: Sequence[tuple[str, Any]], function: Callable[[Any], Any], la
 
 
 def _preview(
+    plan: Plan,
     modules: Sequence[tuple[str, Any]],
-    places: Sequence[TensorTarget],
-    function: Callable[[Any], Any],
-    label: str,
-    seed: int,
+    tensors: Mapping[str, Any],
+    *,
+    call: Callable[[Sequence[tuple[str, Any]]], None],
+    reached: tuple[ChangeScope, Sequence[TensorTarget]],
 ) -> dict[str, TensorStats]:
-    scratch = Scratch(place.tensor for place in places)
-    memo = scratch.memo()
+    scratch = Scratch(tensors.values())
+    memo, where = scratch.memo(), modules[0][0]
     try:
         copies = [(path, copy.deepcopy(each, memo)) for path, each in modules]
     except Exception as error:
         raise InitializerError(
-            f"{label} can't be previewed: {modules[0][0] or 'the model'} can't be copied ({type(error).__name__}).",
-            path=modules[0][0],
+            f"{plan.label} can't be previewed: {where or 'the model'} can't be copied ({type(error).__name__}).",
+            path=where,
             hint="Apply it; undo takes it back.",
         ) from error
-    _call(copies, function, label, seed)
-    return {place.path: summarize(scratch.of(place.tensor)) for place in places}
+    tried = {path: scratch.of(tensor) for path, tensor in tensors.items()}
+    before = {path: version(each) for path, each in tried.items()}
+    call(copies)
+    written = {path for path, each in tried.items() if version(each) != before[path]}
+    with plain_torch():
+        changed = [path for path, each in tried.items() if not _is_same(tensors[path], each)]
+    model, places = reached
+    plan.warnings += _left([place.path for place in places if place.path not in written], changed)
+    plan.warnings += padding_warnings(padding_rows(model, changed), scratch.of)
+    return {path: summarize(each) for path, each in tried.items()}
+
+
+def _is_same(tensor: Any, other: Any) -> bool:
+    return torch.equal(as_plain_tensor(tensor), as_plain_tensor(other))
+
+
+def _left(same: Sequence[str], changed: Sequence[str]) -> list[str]:
+    """Say which parameters a reset didn't reach, of those that were written by none."""
+    written = set(changed)
+    left = [path for path in same if path not in written]
+    if not left:
+        return []
+    are = "is as it was" if len(left) == 1 else "are as they were"
+    return [f"{some(left, _MOST_NAMED)} {are}: no reset_parameters writes there. Name an initializer for it."]
 
 
 def _places(model: ChangeScope, modules: Sequence[tuple[str, Any]]) -> list[TensorTarget]:

@@ -14,6 +14,7 @@ from torch import nn
 from nnwidgets.edit.change import Change
 from nnwidgets.edit.code import Recipe, expressions, literal
 from nnwidgets.edit.history import FEW
+from nnwidgets.edit.operations.padding_rows import padding_rows, padding_warnings
 from nnwidgets.edit.targets import ChangeScope, TensorTarget, check_writable, distinct_memory
 from nnwidgets.edit.transaction import Plan, WriteGuard, commit
 from nnwidgets.edit.undo_copy.undo import summarize
@@ -79,7 +80,8 @@ def assign(module: nn.Module, target: str, value: Any) -> Change:
         write=write,
         code=lambda: _recipe(model, places, suffix, value, wanted),
         beforehand={path: summarize(model.tensor(path)) for path in names[:FEW]},
-        warnings=list(dict.fromkeys(notes)),
+        warnings=[*model.passed_over, *dict.fromkeys(notes)],
+        told_after=lambda changed: padding_warnings(padding_rows(model, changed)),
     )
     return commit(model, plan)
 

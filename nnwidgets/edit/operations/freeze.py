@@ -10,6 +10,8 @@ from nnwidgets.edit.targets import ChangeScope, Target, TensorTarget
 from nnwidgets.edit.transaction import Plan, commit
 from nnwidgets.edit.undo_copy.undo import Flag
 from nnwidgets.errors import InvalidTargetError
+from nnwidgets.formatting import some
+from nnwidgets.introspect.checks.training import norms_that_move
 from nnwidgets.introspect.safe_access.scan import gc_paused
 
 
@@ -77,6 +79,9 @@ def _set(module: nn.Module, target: Target, *, asks: bool) -> Change:
                 f"{place.path} is computed from other tensors.", path=place.path, hint=f"{verb.title()} those."
             )
     warnings = [f"{', '.join(others[:3])}: no parameter, left as it is."] if others else []
+    warnings += model.passed_over
+    if not asks:
+        warnings += _moving(model, {id(place.tensor) for place in places})
     ties = model.ties_of(places)
     separate = [tie.path for tie in ties if tie.relation != "object"]
     if separate:
@@ -101,6 +106,22 @@ def _set(module: nn.Module, target: Target, *, asks: bool) -> Change:
         flags=[Flag(place.path, place.tensor, after=asks) for place in places],
     )
     return commit(model, plan)
+
+
+def _moving(model: ChangeScope, frozen: set[int]) -> list[str]:
+    """Say which norms go on changing: in train mode, with running statistics, in a part all of which is frozen."""
+    scan = model.live.scan
+    rows = norms_that_move(scan, frozen)
+    if not rows:
+        return []
+    names = some([scan.path(row) or "the model" for row in rows], _MOST_NAMED)
+    code = expressions(model.module).code(scan.path(rows[0]))
+    have, its = ("is", "its") if len(rows) == 1 else ("are", "their")
+    said = f"{names} {have} in train mode: each forward goes on changing {its} running statistics"
+    return [f"{said}, until {code}.eval()."]
+
+
+_MOST_NAMED = 3
 
 
 def _distinct(places: list[TensorTarget]) -> list[TensorTarget]:

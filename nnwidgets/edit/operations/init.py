@@ -13,6 +13,7 @@ from nnwidgets.edit.change import Change
 from nnwidgets.edit.code import Recipe, arguments, expressions
 from nnwidgets.edit.operations.apply import reset_modules
 from nnwidgets.edit.operations.initializers import Initializer, dry_run, get_initializer
+from nnwidgets.edit.operations.padding_rows import padding_rows, padding_warnings
 from nnwidgets.edit.operations.stand_ins import Scratch
 from nnwidgets.edit.rng import Generators, check_seed, fork_generators
 from nnwidgets.edit.targets import ChangeScope, Target, TensorTarget, check_writable, distinct_memory
@@ -134,12 +135,14 @@ class _Filler:
                 break
             within.append(place)
         shown = {place.path for place in within}
-        ties = [tie for tie in plan.ties if tie.of in shown and tie.relation != "overlap"]
+        ties = [tie for tie in plan.ties if tie.of in shown]
         names = [(tie.path, model.tensor(tie.path)) for tie in ties]
         scratch = Scratch([*(place.tensor for place in within), *(tensor for _, tensor in names)])
         self.fill([(place.path, scratch.of(place.tensor)) for place in within])
         made = {place.path: summarize(scratch.of(place.tensor)) for place in within}
         made.update((path, summarize(scratch.of(tensor))) for path, tensor in names)
+        rows = padding_rows(model, made)
+        plan.warnings += padding_warnings(rows, scratch.of)
         return made
 
 
@@ -189,8 +192,9 @@ def _make_plan(
         write=write,
         code=lambda: _recipe(model, filler, places, lines),
         seed=seed if uses_seed else None,
-        warnings=[*warnings, *_warnings(initializer, kwargs, places)],
+        warnings=[*model.passed_over, *warnings, *_warnings(initializer, kwargs, places)],
     )
+    plan.told_after = lambda changed: padding_warnings(padding_rows(model, changed))
     everyone = [*pairs, *((tie.path, model.tensor(tie.path)) for tie in plan.ties)]
     lines += with_optimizers(model.module, plan, optimizer, everyone, clear=clear)
     return plan, filler

@@ -23,7 +23,28 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 RESET = "reset"
 """Stands for each module's own ``reset_parameters``."""
 
-_ALIASES = {"zeros": "zeros_", "ones": "ones_", "reset_": RESET, "reset_parameters": RESET}
+_ALIASES = {
+    "reset_parameters": RESET,
+    "he_normal": "kaiming_normal_",
+    "he_uniform": "kaiming_uniform_",
+    "glorot_normal": "xavier_normal_",
+    "glorot_uniform": "xavier_uniform_",
+    "truncated_normal": "trunc_normal_",
+    "gaussian": "normal_",
+    "identity": "eye_",
+}
+"""What torch's documentation, or another library, calls them."""
+
+_FAMILIES = {
+    "he": ("kaiming_normal_", "kaiming_uniform_"),
+    "kaiming": ("kaiming_normal_", "kaiming_uniform_"),
+    "msra": ("kaiming_normal_", "kaiming_uniform_"),
+    "glorot": ("xavier_normal_", "xavier_uniform_"),
+    "xavier": ("xavier_normal_", "xavier_uniform_"),
+    "lecun_normal": ("kaiming_normal_ with nonlinearity='linear'",),
+    "lecun_uniform": ("kaiming_uniform_ with nonlinearity='linear'",),
+}
+"""Names that leave open which is meant, or a parameter."""
 _CONSTANT = frozenset({"constant_", "zeros_", "ones_"})
 
 
@@ -194,11 +215,13 @@ def get_initializer(how: object, path: str | None = None) -> Initializer:
     """
     offered = initializers()
     if type(how) is str:
-        name = how.strip().removeprefix("nn.init.").removeprefix("torch.nn.init.")
-        for candidate in (name, _ALIASES.get(name, name), f"{name}_"):
+        name = how.strip().removeprefix("torch.").removeprefix("nn.").removeprefix("init.")
+        bare = name.casefold().replace("-", "_").rstrip("_")
+        for candidate in (name, f"{name}_", bare, f"{bare}_", _ALIASES.get(bare, name)):
             if candidate in offered:
                 return offered[candidate]
-        closest = closest_names(name, offered)
+        looks = _FAMILIES.get(bare) or closest_names(name, [*offered, *_ALIASES])
+        closest = list(dict.fromkeys(_ALIASES.get(each, each) for each in looks))
         hint = f"Did you mean {' or '.join(closest)}?" if closest else f"There are {', '.join(offered)}."
         raise InitializerError(f"No initializer is named {name[:80]!r}.", path=path, hint=hint)
     for each in offered.values():

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import accumulate
+from bisect import bisect_left
+from collections.abc import Collection, Iterator, Sequence
+from itertools import accumulate, compress
+from operator import add
 from typing import Any
 
+from torch import nn
+
+from nnwidgets.formatting import some
 from nnwidgets.introspect.checks.findings import SingleFinding
 from nnwidgets.introspect.module_tree.expressions import ExpressionWriter
 from nnwidgets.introspect.optimizers import held_tensors
-from nnwidgets.introspect.safe_access.modules import own_attribute
-from nnwidgets.introspect.safe_access.objects import is_tensor, type_name
+from nnwidgets.introspect.safe_access.modules import own_attribute, registered_by_name
+from nnwidgets.introspect.safe_access.objects import descends, is_tensor, type_name
 from nnwidgets.introspect.safe_access.scan import ModelScan
 
 
@@ -29,13 +34,15 @@ def _frozen(scan: ModelScan, writer: ExpressionWriter) -> Iterator[SingleFinding
     n_frozen, n_trained = [0, *accumulate(frozen)], [0, *accumulate(trained)]
     if not n_frozen[-1]:
         return
+    moving = norms_that_move(scan)
     row = 0
     while row < len(scan.modules):
         begin, end = first[row], first[ends[row]]
         if n_frozen[end] == n_frozen[begin]:
             row = ends[row]
         elif n_trained[end] == n_trained[begin]:
-            yield _frozen_part(scan, row, n_frozen[end] - n_frozen[begin], writer)
+            within = moving[bisect_left(moving, row) : bisect_left(moving, ends[row])]
+            yield _frozen_part(scan, row, n_frozen[end] - n_frozen[begin], writer, within)
             row = ends[row]
         else:
             for slot in range(begin, first[row + 1]):
@@ -66,17 +73,68 @@ def _trainability(scan: ModelScan) -> tuple[list[int], list[int]]:
     return frozen, trained
 
 
-def _frozen_part(scan: ModelScan, row: int, n_frozen: int, writer: ExpressionWriter) -> SingleFinding:
+def _frozen_part(
+    scan: ModelScan, row: int, n_frozen: int, writer: ExpressionWriter, moving: Sequence[int]
+) -> SingleFinding:
     what = f"Its {n_frozen:,} parameters have" if n_frozen > 1 else "Its parameter has"
+    kind, also = type_name(type(scan.modules[row])), ""
+    if moving:
+        of = "" if list(moving) == [row] else f" of {some([scan.path(each) for each in moving], _MOST_NAMED)}"
+        also = f" In train mode each forward still changes the running statistics{of}: eval() stops that."
     return SingleFinding(
         "frozen",
         "note",
         row,
         scan.path(row),
-        f"{what} requires_grad=False: training leaves this {type_name(type(scan.modules[row]))} as it is.",
-        f"{writer.code(scan.path(row))}.requires_grad_(True)",
-        f"{type_name(type(scan.modules[row]))} {n_frozen}",
+        f"{what} requires_grad=False: no gradient comes to {'it' if n_frozen == 1 else 'them'}.{also}",
+        f"{writer.code(scan.path(row))}.{'eval()' if moving else 'requires_grad_(True)'}",
+        f"{kind} {n_frozen} {len(moving)}",
     )
+
+
+def norms_that_move(scan: ModelScan, frozen: Collection[int] = ()) -> list[int]:
+    """Rows of norms whose running statistics each forward changes though nothing around them is trained.
+
+    They are in train mode and keep running statistics, and neither they nor, where they have no parameters, the module
+    that holds them has one that asks for gradients.
+
+    Args:
+        scan: The model.
+        frozen: Ids of parameters to be taken as frozen.
+    """
+    norms = _rows_of(scan, _NORM)
+    if not norms:
+        return []
+    stands, moves = _trainability(scan)
+    values = scan.slot_values
+    asks = [each and id(values[slot]) not in frozen for slot, each in enumerate(moves)]
+    n_asking, n_held = [0, *accumulate(asks)], [0, *accumulate(map(add, stands, moves))]
+    ends, first = scan.ends(), scan.first_slot
+    rows = []
+    for row in norms:
+        module = scan.modules[row]
+        if row in scan.first_met or own_attribute(module, "training") is not True:
+            continue
+        if registered_by_name(module, "_buffers").get("running_mean") is None:
+            continue
+        has_own = n_held[first[row + 1]] > n_held[first[row]]
+        part = row if has_own else max(scan.parents[row], 0)
+        begin, end = first[part], first[ends[part]]
+        if n_held[end] > n_held[begin] and n_asking[end] == n_asking[begin]:
+            rows.append(row)
+    return rows
+
+
+_NORM = nn.modules.batchnorm._NormBase  # noqa: SLF001 - the base of all norms that keep running statistics
+_DROPOUT = nn.modules.dropout._DropoutNd  # noqa: SLF001 - the base of all that drop
+_NEITHER = "it holds no Dropout and no BatchNorm, so only code of its own can tell"
+_MOST_NAMED = 3
+
+
+def _rows_of(scan: ModelScan, base: type) -> list[int]:
+    kinds = {id(type(module)): type(module) for module in scan.modules}
+    wanted = {key for key, kind in kinds.items() if descends(base, kind)}
+    return [row for row, module in enumerate(scan.modules) if id(type(module)) in wanted] if wanted else []
 
 
 def _frozen_parameter(scan: ModelScan, slot: int, row: int, writer: ExpressionWriter) -> SingleFinding:
@@ -85,8 +143,8 @@ def _frozen_parameter(scan: ModelScan, slot: int, row: int, writer: ExpressionWr
         "note",
         row,
         scan.slot_path(slot),
-        f"{scan.slot_name(slot, row)} has requires_grad=False: training leaves it as it is, though not the rest of "
-        f"its {type_name(type(scan.modules[row]))}.",
+        f"{scan.slot_name(slot, row)} has requires_grad=False: no gradient comes to it, as it does to others of this "
+        f"{type_name(type(scan.modules[row]))}.",
         f"{writer.code(scan.slot_path(slot))}.requires_grad_(True)",
         type_name(type(scan.modules[row])),
     )
@@ -101,31 +159,34 @@ def _training_flags(scan: ModelScan, writer: ExpressionWriter) -> Iterator[Singl
         return
     row = 1
     ends = scan.ends()
+    dropouts, norms = _rows_of(scan, _DROPOUT), _rows_of(scan, _NORM)
     while row < len(flags):
         if flags[row] is not (not whole) or row in scan.first_met:
             row += 1
             continue
         expression = writer.code(scan.path(row))
         kind = type_name(type(scan.modules[row]))
+        held = [bisect_left(rows, row) < bisect_left(rows, ends[row]) for rows in (dropouts, norms)]
         if whole:
+            does = compress(("its Dropout does nothing", "its BatchNorm keeps its statistics"), held)
             yield SingleFinding(
                 "mixed-training",
                 "note",
                 row,
                 scan.path(row),
-                f"This {kind} is in eval mode while the model is in train mode: its Dropout does nothing and "
-                "its BatchNorm keeps its statistics.",
+                f"This {kind} is in eval mode while the model is in train mode: {' and '.join(does) or _NEITHER}.",
                 f"{expression}.train()",
                 kind,
             )
         else:
+            batch = "BatchNorm uses the batch at hand and goes on learning from it"
+            does = compress(("Dropout inside it drops at random", batch), held)
             yield SingleFinding(
                 "mixed-training",
-                "warning",
+                "warning" if any(held) else "note",
                 row,
                 scan.path(row),
-                f"This {kind} is in train mode while the model is in eval mode: Dropout inside it drops at "
-                "random and BatchNorm uses the batch at hand and goes on learning from it.",
+                f"This {kind} is in train mode while the model is in eval mode: {' and '.join(does) or _NEITHER}.",
                 f"{expression}.eval()",
                 kind,
             )

@@ -33,6 +33,7 @@ class ModuleNode:
         summary: What it does with shapes, from its plain integers: ``"20 → 256"``, ``"p = 0.1"``, or ``""``.
         n_params_torch: What ``sum(p.numel() for p in module.parameters())`` gives; None where that raises.
         why: Why ``n_params_torch`` is not ``n_params``, or None where it is.
+        bases: Names of the classes between its own and ``nn.Module``, as ``isinstance`` goes by.
     """
 
     path: str
@@ -48,6 +49,7 @@ class ModuleNode:
     summary: str = ""
     n_params_torch: int | None = None
     why: str | None = None
+    bases: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         what = f"→ {self.alias_of}" if self.alias_of is not None else f"{self.n_params:,} parameters"

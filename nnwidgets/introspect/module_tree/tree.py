@@ -11,7 +11,7 @@ from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.module_tree.shape_summary import Summarizer, summarizer
 from nnwidgets.introspect.module_tree.tensor_metadata import TensorTable
 from nnwidgets.introspect.records import TensorEntry
-from nnwidgets.introspect.safe_access.objects import no_torch_function, own_dict, text_of, type_name
+from nnwidgets.introspect.safe_access.objects import base_names, no_torch_function, own_dict, text_of, type_name
 from nnwidgets.introspect.safe_access.scan import ModelScan, gc_paused, read
 from nnwidgets.introspect.sharing.ties import address_intervals, slot_groups, tie_groups
 
@@ -86,13 +86,16 @@ def tree_of(scan: ModelScan) -> ModuleTree:
     )
 
 
-class _Classes(dict[int, tuple[str, Summarizer | None, bool]]):
-    """By id of a class: its name, what summarizes its modules, and whether it is a norm that says no size."""
+_Class = tuple[str, tuple[str, ...], Summarizer | None, bool]
 
-    def of(self, kind: type) -> tuple[str, Summarizer | None, bool]:
+
+class _Classes(dict[int, _Class]):
+    """By id of a class: its name, its bases', what summarizes its modules, whether it is a norm that says no size."""
+
+    def of(self, kind: type) -> _Class:
         """Work it out and keep it."""
         name, summarize = type_name(kind), summarizer(kind)
-        known = self[id(kind)] = (name, summarize, summarize is None and "Norm" in name)
+        known = self[id(kind)] = (name, base_names(kind), summarize, summarize is None and "Norm" in name)
         return known
 
 
@@ -111,9 +114,9 @@ def _nodes(
         nodes.append(node)
         kind = type(module)
         try:
-            node.class_name, summarize, is_norm = classes[id(kind)]
+            node.class_name, node.bases, summarize, is_norm = classes[id(kind)]
         except KeyError:
-            node.class_name, summarize, is_norm = classes.of(kind)
+            node.class_name, node.bases, summarize, is_norm = classes.of(kind)
         if own is None:
             row = len(nodes) - 1
             node.training, held = irregular[row][0] if row in irregular else None, own_dict(module)

@@ -52,6 +52,12 @@ def type_mro(kind: type) -> tuple[type, ...]:
     return _type_mro(kind)
 
 
+def base_names(kind: type) -> tuple[str, ...]:
+    """Names of the classes between a class of modules and ``nn.Module``, nearest first; none for another class."""
+    between = [base for base in _type_mro(kind)[1:] if descends(nn.Module, base) and base is not nn.Module]
+    return tuple(map(type_name, between))
+
+
 def class_attribute(kind: type, name: str) -> Any:
     """What a class or its bases hold under ``name``, no descriptor called; None without one."""
     for base in _type_mro(kind):

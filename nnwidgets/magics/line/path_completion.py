@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import islice
 from typing import Any
 
 from nnwidgets.errors import NNWidgetsError
 from nnwidgets.introspect import paths
 from nnwidgets.introspect.module_tree.tree import tree
-from nnwidgets.introspect.patterns import match
+from nnwidgets.introspect.patterns import library_of, match
 from nnwidgets.introspect.safe_access import lookup
 from nnwidgets.introspect.safe_access.modules import found_in, parts
-from nnwidgets.introspect.safe_access.objects import is_module, is_tensor, no_torch_function, type_name
+from nnwidgets.introspect.safe_access.objects import base_names, is_module, is_tensor, no_torch_function, type_name
 from nnwidgets.introspect.safe_access.scan import read
 
 _GLOB = frozenset("*?")
@@ -93,12 +92,18 @@ def _glob_matches(module: Any, typed: str, *, tensors: bool) -> Iterator[str]:
 
 
 def _class_targets(module: Any, typed: str) -> Iterator[str]:
+    prefix = library_of(typed)
+    typed = typed.removeprefix(prefix)
     class_name, dot, _ = typed.partition(".")
-    kinds = dict.fromkeys(type(found) for found in read(module).modules if is_module(found))
-    names = dict.fromkeys(name for kind in kinds if (name := type_name(kind)).startswith(class_name))
+    first_of_kind: dict[int, Any] = {}
+    for found in read(module).modules:
+        first_of_kind.setdefault(id(type(found)), found)
+    first: dict[str, Any] = {}
+    for found in filter(is_module, first_of_kind.values()):
+        for name in (type_name(type(found)), *base_names(type(found))):
+            first.setdefault(name, found)
     if not dot:
-        yield from names
-    elif class_name in names:
-        live = (found for found in read(module).modules if is_module(found) and type_name(type(found)) == class_name)
-        own = (component for found in islice(live, 1) for component in _components(found, tensors=True))
-        yield from (name for each in own if (name := f"{class_name}.{each}").startswith(typed))
+        yield from (prefix + name for name in first if name.startswith(class_name))
+    elif class_name in first:
+        own = _components(first[class_name], tensors=True)
+        yield from (prefix + name for each in own if (name := f"{class_name}.{each}").startswith(typed))

@@ -14,7 +14,7 @@ from nnwidgets.edit.operations.initializers import get_initializer
 from nnwidgets.edit.optimizer_state import states_of
 from nnwidgets.edit.targets import check_writable
 from nnwidgets.errors import AdvisedText, InitializerError, NNWidgetsError
-from nnwidgets.formatting import and_more, inert, shape_text
+from nnwidgets.formatting import inert, shape_text
 from nnwidgets.introspect import stats
 from nnwidgets.introspect.records import TensorStats
 from nnwidgets.introspect.safe_access.lookup import Lookup
@@ -80,26 +80,10 @@ def _fill(session: Session, body: Mapping[str, Any], job: Job, *, is_preview: bo
         "n_tensors": len(change.paths),
         "n_elements": change.n_elements,
         "tensors": _tensors(session, target, change, before),
-        "warnings": [
-            inert(each, _MOST_TEXT)
-            for each in (*_reset_warnings(target, initializer, change), *change.warnings)
-            if each not in about_state
-        ],
+        "warnings": [inert(each, _MOST_TEXT) for each in change.warnings if each not in about_state],
         "stale": stale,
         "code": change.to_code(session.code_name, optimizer_name(optimizers)),
     }
-
-
-def _reset_warnings(target: ResolvedTarget, initializer: Initializer, change: Change) -> list[str]:
-    """Say what a reset leaves as it is, because the modules that hold it have none of their own."""
-    if initializer.kind != "reset" or not change.is_preview:
-        return []
-    changing = set(change.paths)
-    left = [place.path for place in target.places if place.path not in changing]
-    if not left:
-        return []
-    more = and_more(len(left) - 1)
-    return [f"{left[0]}{more}: left as they are, since their modules have no reset_parameters."]
 
 
 def _seed(given: Any, path: str) -> int | None:
