@@ -15,6 +15,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from nnwidgets.formatting import set_printer
+
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
@@ -62,6 +64,16 @@ if TYPE_CHECKING:
     )
     from nnwidgets.server.handle import handle
     from nnwidgets.widgets import Explorer, explore
+
+
+def _as_page(record: object) -> str:
+    """What a result prints as; pages are imported when the first is printed."""
+    from nnwidgets.text.printing import as_text
+
+    return as_text(record)
+
+
+set_printer(_as_page)
 
 __version__ = "0.1.0"
 

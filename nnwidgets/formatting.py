@@ -7,7 +7,22 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+
+Printer = Callable[[object], str]
+
+_printers: list[Printer] = [repr]
+
+
+def set_printer(printer: Printer) -> None:
+    """Say what results print as: pages are made above this floor, by the package that knows them all."""
+    _printers[:] = [printer]
+
+
+def printed(record: object) -> str:
+    """A result as it prints."""
+    return _printers[0](record)
+
 
 NARROW_SPACE = "\u202f"
 

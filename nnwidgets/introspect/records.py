@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
-from nnwidgets.formatting import inert
+from nnwidgets.formatting import inert, printed
 
 Role = Literal["parameter", "buffer", "unregistered"]
 TieKind = Literal["object", "storage", "view", "overlap"]
@@ -22,6 +22,9 @@ class Record:
     """A result: a frozen dataclass that says its fields as JSON has them."""
 
     __slots__ = ()
+
+    def __str__(self) -> str:
+        return printed(self)
 
     def to_dict(self) -> dict[str, Any]:
         """All fields, as JSON has them; NaN, infinities and integers beyond 2^53 as text."""
@@ -177,7 +180,7 @@ class TieGroup(Record):
     shared_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class TensorStats(Record):
     """Statistics of one tensor; NaN and infinite elements are counted and left out of the rest.
 
@@ -211,6 +214,15 @@ class TensorStats(Record):
     is_exact: bool
     of: str = "all"
 
+    def __repr__(self) -> str:
+        names = ("n", "mean", "std", "min", "max", "norm", "n_zero", "n_nan", "n_inf")
+        told = ", ".join(f"{name}={getattr(self, name):.6g}" for name in names)
+        of = "" if self.of == "all" else f", of={self.of!r}"
+        return f"TensorStats({told}, {len(self.hist_counts)} bins{'' if self.is_exact else ', not exact'}{of})"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: ARG002 - as IPython calls it
+        printer.text(str(self))
+
 
 @dataclass(frozen=True, slots=True)
 class Finding(Record):
@@ -229,6 +241,28 @@ class Finding(Record):
     path: str
     message: str
     fix: str | None = None
+
+
+class Findings(tuple[Finding, ...]):
+    """Findings, the worst first, that print as a page; a tuple in all else."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return printed(self)
+
+    __str__ = __repr__
+
+
+class TieGroups(tuple[TieGroup, ...]):
+    """Tie groups that print as a table; a tuple in all else."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return printed(self)
+
+    __str__ = __repr__
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ Loading the extension imports neither torch nor anywidget; the first line, or Ta
     resolve.py       `net`, `trainer.model`, `nets[0]` to the live object, running nothing
     explore.py       `%nn net` and a bare `%nn`: the Explorer, or the list of models
     auto_explore.py  `%nn auto`: a model at the end of a cell explores
+    module_repr.py   a module whose own repr raises prints as our tree
     display.py       pages and records as HTML in a notebook, as text in a terminal
     preload.py       the Explorer imported before it is asked for
     line/            the words of a line: cut, described, completed

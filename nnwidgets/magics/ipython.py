@@ -12,6 +12,7 @@ from IPython.core.error import UsageError
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, needs_local_scope, no_var_expand
 
 from nnwidgets.magics.display import register_records, unregister_records
+from nnwidgets.magics.module_repr import ModuleRepr
 from nnwidgets.magics.preload import Preloader
 
 if TYPE_CHECKING:
@@ -186,6 +187,7 @@ class _Extension:
         self._auto = AutoExplore(shell)
         self._matcher: Any = tab_matcher(shell)
         self._magics = NNMagics(shell, self._auto)
+        self._module_repr = ModuleRepr(shell)
         self._preloader = Preloader(shell)
         self._comms: Any = getattr(getattr(shell, "kernel", None), "comm_manager", None)
 
@@ -193,6 +195,7 @@ class _Extension:
         """Give it the magics, their completion, how results are shown, and the comm target."""
         self._shell.register_magics(self._magics)
         register_records(self._shell)
+        self._module_repr.on()
         self._shell.input_transformers_cleanup.append(help_lines)
         completer = self._shell.Completer
         if hasattr(completer, "custom_matchers"):
@@ -206,6 +209,7 @@ class _Extension:
         self._auto.off()
         self._preloader.stop()
         unregister_records(self._shell)
+        self._module_repr.off()
         for kind, name in (("line", "nn"), ("cell", "nn_init")):
             registry = self._shell.magics_manager.magics[kind]
             if getattr(registry.get(name), "__self__", None) is self._magics:

@@ -5,5 +5,6 @@ Start at `pages/`: a record becomes a document there, which `plain` and `html` w
     pages/       what there is to say of each record
     document.py  what a document is made of: titles, facts, tables, notes, code
     plain.py     `render_text`: a document for a terminal
+    printing.py  which page each result is, as it prints
     html.py      `render_html`: a document as one `<div>`; the only file that builds HTML
 """

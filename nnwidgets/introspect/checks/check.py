@@ -17,7 +17,7 @@ from nnwidgets.introspect.checks.tensor_values import EXACT_BYTES, value_finding
 from nnwidgets.introspect.checks.training import training_findings
 from nnwidgets.introspect.module_tree.expressions import ExpressionWriter
 from nnwidgets.introspect.optimizers import optimizers_in
-from nnwidgets.introspect.records import Finding
+from nnwidgets.introspect.records import Finding, Findings
 from nnwidgets.introspect.safe_access.objects import no_torch_function
 from nnwidgets.introspect.safe_access.scan import ModelScan, read
 
@@ -39,8 +39,8 @@ def check(module: nn.Module, *, optimizer: Any = None) -> tuple[Finding, ...]:
         optimizer: The optimizer that trains it, or a list of them, to be checked against it.
 
     Returns:
-        The findings; the ``fix`` of one is Python in which the model is called ``net`` and the optimizer
-        ``optimizer``.
+        The findings, which print as ``%nn check`` does; the ``fix`` of one is Python in which the model is called
+        ``net`` and the optimizer ``optimizer``.
 
     Raises:
         InvalidTargetError: If ``module`` is not a module, or ``optimizer`` not an optimizer.
@@ -49,14 +49,14 @@ def check(module: nn.Module, *, optimizer: Any = None) -> tuple[Finding, ...]:
         >>> import torch
         >>> net = torch.nn.Sequential(torch.nn.Linear(20, 256), torch.nn.ReLU(), torch.nn.Linear(256, 10))
         >>> check(net)
-        ()
+        Nothing found.
         >>> _ = torch.nn.init.constant_(net[0].weight, 1)
         >>> [(finding.code, finding.severity, finding.path) for finding in check(net)]
         [('constant-weight', 'warning', '0.weight')]
         >>> check(net)[0].fix
         'torch.nn.init.xavier_uniform_(net[0].weight)'
     """
-    return all_findings(module, optimizers=optimizers_in(optimizer))
+    return Findings(all_findings(module, optimizers=optimizers_in(optimizer)))
 
 
 def all_findings(module: nn.Module, *, name: str = "net", optimizers: Sequence[Any] = ()) -> tuple[Finding, ...]:

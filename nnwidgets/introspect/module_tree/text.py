@@ -194,7 +194,7 @@ _MOST_LEVELS = 20
 _MOST_NAME = 60
 
 
-_MOST_CLASS = 40
+_MOST_SHAPE = 40
 
 
 _MOST_MARKS = 80
@@ -213,10 +213,10 @@ def lay_out(lines: Sequence[TextRow], *, n_more: int = 0, most_cells: int = MOST
     rows = [
         (
             _indent(line.level) + inert(line.name, _MOST_NAME),
-            inert(line.class_name, _MOST_CLASS) if line.class_name != line.name else "",
-            inert(line.shape, _MOST_CLASS),
+            inert(line.class_name, MOST_CELLS) if line.class_name != line.name else "",
+            inert(line.shape, _MOST_SHAPE),
             "" if line.n_params is None else exact_count(line.n_params),
-            inert(line.dtype, _MOST_CLASS),
+            inert(line.dtype, _MOST_SHAPE),
             inert(" · ".join(line.marks), _MOST_MARKS),
         )
         for line in lines

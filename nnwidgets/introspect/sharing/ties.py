@@ -10,7 +10,7 @@ from operator import gt
 from typing import Any
 
 from nnwidgets.formatting import letters
-from nnwidgets.introspect.records import TieGroup, TieKind
+from nnwidgets.introspect.records import TieGroup, TieGroups, TieKind
 from nnwidgets.introspect.safe_access.holders import holder_of
 from nnwidgets.introspect.safe_access.modules import is_packed
 from nnwidgets.introspect.safe_access.objects import ORDINARY, is_tensor, no_torch_function
@@ -56,7 +56,7 @@ def ties(module: object) -> tuple[TieGroup, ...]:
     """Find all names of a module's tensors that reach the same bytes.
 
     Parameters, buffers and unregistered tensors take part, under every name they have, those through a module that is
-    registered twice included.
+    registered twice included. What is returned prints as ``%nn tied`` does.
 
     Raises:
         InvalidTargetError: If ``module`` is not a module.
@@ -66,12 +66,14 @@ def ties(module: object) -> tuple[TieGroup, ...]:
         >>> net = nn.Sequential(nn.Linear(2, 3, bias=False), nn.Linear(3, 2, bias=False))
         >>> net[1].weight = nn.Parameter(net[0].weight.data.t())
         >>> ties(net)
-        (TieGroup(id='A', kind='view', members=('0.weight', '1.weight'), shared_bytes=24),)
+        tie  what                         shared  names
+        A    same bytes, seen otherwise     24 B  0.weight
+                                                  1.weight
     """
     with no_torch_function(), gc_paused():
         scan = read(module)
         addresses = address_intervals(scan)
-        return tie_groups(scan, addresses, slot_groups(scan, addresses))[0]
+        return TieGroups(tie_groups(scan, addresses, slot_groups(scan, addresses))[0])
 
 
 def address_intervals(scan: ModelScan, sizes: Sequence[int] | None = None) -> AddressIntervals:

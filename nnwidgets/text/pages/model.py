@@ -45,6 +45,12 @@ def tensor_page(entry: TensorEntry, stats: TensorStats | None = None, *, unread:
     return tuple(blocks)
 
 
+def stats_page(stats: TensorStats) -> Document:
+    """Statistics of one tensor."""
+    said = "" if stats.of == "all" else stats.of
+    return (Title(f"{exact_count(stats.n)} elements", said), *_statistics(stats))
+
+
 def module_page(
     tree: ModuleTree, path: str, *, name: str | None = None, findings: Sequence[Finding] = (), most: int = MOST_ROWS
 ) -> Document:
@@ -106,6 +112,11 @@ def findings_page(findings: Sequence[Finding]) -> Document:
     if len(findings) > MOST_ROWS:
         blocks.append(Note(f"… {exact_count(len(findings) - MOST_ROWS)} more findings"))
     return tuple(blocks)
+
+
+def finding_page(finding: Finding) -> Document:
+    """One finding."""
+    return findings_page((finding,))
 
 
 def trace_page(trace: Trace, *, name: str | None = None) -> Document:

@@ -1,0 +1,53 @@
+"""Which page each result of a function is: what it prints as, and what a notebook shows of it."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nnwidgets.text.document import Document
+
+PAGES: dict[tuple[str, str], tuple[str, str]] = {
+    ("nnwidgets.introspect.module_tree.nodes", "ModuleTree"): ("model", "tree_page"),
+    ("nnwidgets.introspect.records", "TensorStats"): ("model", "stats_page"),
+    ("nnwidgets.introspect.records", "TieGroups"): ("model", "ties_page"),
+    ("nnwidgets.introspect.records", "Finding"): ("model", "finding_page"),
+    ("nnwidgets.introspect.records", "Findings"): ("model", "findings_page"),
+    ("nnwidgets.introspect.records", "Trace"): ("model", "trace_page"),
+    ("nnwidgets.edit.change", "Change"): ("changes", "change_page"),
+    ("nnwidgets.edit.history", "History"): ("changes", "history_page"),
+    ("nnwidgets.checkpoint.records", "CheckpointIndex"): ("checkpoints", "index_page"),
+    ("nnwidgets.checkpoint.records", "LoadPlan"): ("checkpoints", "plan_page"),
+    ("nnwidgets.checkpoint.records", "LoadReport"): ("checkpoints", "load_page"),
+    ("nnwidgets.checkpoint.records", "SaveReport"): ("checkpoints", "save_page"),
+    ("nnwidgets.checkpoint.records", "StateDiff"): ("checkpoints", "diff_page"),
+    ("nnwidgets.checkpoint.folder", "Listing"): ("checkpoints", "folder_page"),
+}
+"""By module and name, so that none is imported before it is shown: where its page is made."""
+
+
+def page_of(record: Any) -> Document | None:
+    """The page of a result; None where it has none and prints as its ``repr``."""
+    kind = type(record)
+    where = PAGES.get((kind.__module__, kind.__qualname__))
+    if where is None:
+        return None
+    module, name = where
+    made: Document = getattr(importlib.import_module(f"nnwidgets.text.pages.{module}"), name)(record)
+    return made
+
+
+def as_text(record: Any) -> str:
+    """What a result prints as.
+
+    Example:
+        >>> from nnwidgets.introspect.records import Finding
+        >>> print(as_text(Finding("frozen", "note", "0", "Not trained.")))
+        ℹ note 0
+          Not trained. [frozen]
+    """
+    from nnwidgets.text.plain import render_text
+
+    page = page_of(record)
+    return repr(record) if page is None else render_text(page)
