@@ -66,9 +66,9 @@ def ties(module: object) -> tuple[TieGroup, ...]:
         >>> net = nn.Sequential(nn.Linear(2, 3, bias=False), nn.Linear(3, 2, bias=False))
         >>> net[1].weight = nn.Parameter(net[0].weight.data.t())
         >>> ties(net)
-        tie  what                         shared  names
-        A    same bytes, seen otherwise     24 B  0.weight
-                                                  1.weight
+        tie  what                        shared  names
+        A    same bytes, seen otherwise    24 B  0.weight
+                                                 1.weight
     """
     with no_torch_function(), gc_paused():
         scan = read(module)

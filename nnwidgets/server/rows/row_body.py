@@ -203,6 +203,9 @@ def _tensor_note(index: TreeIndex, entry: TensorEntry) -> str | None:
         return "Not registered: parameters() and state_dict() leave it out."
     if entry.role == "buffer" and not entry.persistent:
         return "Not persistent: state_dict() leaves it out."
+    if entry.held is not None:
+        here = f", here {shape_text(entry.local_shape)}" if entry.held.is_part else ""
+        return f"It is {inert(entry.held.how)}{here}."
     return None
 
 
