@@ -296,10 +296,9 @@ def _swap(module: object, verb: str, *, force: bool) -> Change:
 
 
 def _turn(kept: UndoRecord, label: str, verb: str, *, force: bool) -> None:
-    are_flags_left = all(flag.is_as_left(after=kept.is_done) for flag in kept.flags)
     if force:
         kept.exchange(check=False)
-    elif not are_flags_left or not kept.exchange(check=True):
+    elif kept.foreign_states() or not kept.exchange(check=True):
         raise _foreign(kept, label, verb)
 
 

@@ -65,7 +65,7 @@ class Plan:
         beforehand: Statistics of old values that the undo copy won't give, since it holds a part of the tensor.
         may_exceed_budget: Whether it is made even where its undo copy is beyond the history's budget; the copy is then
             let go as soon as all went well.
-        without_data: Names of tensors that had no data before, besides those of places; ``states`` puts them in place.
+        others: Names of tensors that ``states`` changes, besides those of places.
         final: Why it can't be undone, where it can't: a sentence.
     """
 
@@ -85,7 +85,7 @@ class Plan:
     recover: Callable[[], None] | None = None
     beforehand: dict[str, TensorStats] = field(default_factory=dict)
     may_exceed_budget: bool = False
-    without_data: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
     final: str = ""
 
     @property
@@ -133,7 +133,8 @@ def _carry_out(model: ChangeScope, plan: Plan, log: Log, begun: list[tuple[UndoR
     for flag in plan.flags:
         flag.set(after=True)
     for state in plan.states:
-        state.exchange()
+        if not state.is_changed:
+            state.exchange()
     undo.touch()
     if plan.reports_changed:
         paths = tuple(undo.changed())
@@ -141,7 +142,7 @@ def _carry_out(model: ChangeScope, plan: Plan, log: Log, begun: list[tuple[UndoR
             plan.warnings.append("It changed nothing.")
     is_few = len(paths) <= FEW and plan.kind not in ("freeze", "unfreeze")
     at_once = {path: sampled_stats(model.tensor(path)) for path in paths} if is_few else {}
-    paths = model.in_walk_order([*paths, *plan.without_data]) if plan.without_data else paths
+    paths = model.in_walk_order([*paths, *plan.others]) if plan.others else paths
     change = _change(plan, paths, _numbers(undo, at_once, plan.beforehand))
     log.push(Entry(change, None if plan.final else undo, plan.final))
     return change

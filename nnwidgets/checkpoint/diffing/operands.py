@@ -14,11 +14,12 @@ from nnwidgets.checkpoint.bytes_equal import as_contiguous_cpu
 from nnwidgets.checkpoint.description import Described, Strided
 from nnwidgets.checkpoint.formats import CheckpointReader, open_checkpoint
 from nnwidgets.checkpoint.loading.plan import state_dict_in
-from nnwidgets.checkpoint.state_dict import saved_entries
+from nnwidgets.checkpoint.own_code.parts import own_code_in
+from nnwidgets.checkpoint.state_dict import saved_entries, state_of
 from nnwidgets.errors import InvalidTargetError
 from nnwidgets.introspect import LiveModel
 from nnwidgets.introspect.module_tree.tree import tree_of
-from nnwidgets.introspect.safe_access.objects import is_a, is_module, is_tensor, type_name
+from nnwidgets.introspect.safe_access.objects import is_a, is_module, is_tensor, plain_items, type_name
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, unreadable_reason
 
 
@@ -79,7 +80,10 @@ def operand_of(value: Any) -> Operand:
             held.close()
             raise
         name = PurePath(os.fsdecode(os.fspath(value))).name
-        return Operand(name, {key: _FileTensor(held, each) for key, each in found.tensors.items()}, held)
+        tensors = dict(found.tensors)
+        # How safetensors says that names are tied: by the one that holds the bytes.
+        tensors |= {key: tensors[kept] for key, kept in held.metadata.items() if key not in tensors and kept in tensors}
+        return Operand(name, {key: _FileTensor(held, each) for key, each in tensors.items()}, held)
     if is_module(value):
         return Operand(
             type_name(type(value)), {path: _live(tensor, path) for path, tensor in _state_tensors(value).items()}
@@ -93,8 +97,13 @@ def operand_of(value: Any) -> Operand:
 
 
 def _state_tensors(module: Any) -> dict[str, Any]:
-    """What a state dict of a module has: parameters and persistent buffers, under every name."""
+    """What a state dict of a module has: parameters and persistent buffers, under every name.
+
+    Where modules have code of their own for it, that says what it has.
+    """
     model = LiveModel(module)
+    if own_code_in(model.scan):
+        return {str(name): each for name, each in plain_items(state_of(module).content) if is_tensor(each)}
     saved, live = saved_entries(tree_of(model.scan)), model.tensors
     return {path: live[entry.path] for path, entry in saved.items() if entry.path in live}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
@@ -48,6 +48,14 @@ class Exchangeable(Protocol):
 
     def exchange(self) -> None:
         """Put the other side in place; where that was interrupted, the next call takes back what was done."""
+
+
+@runtime_checkable
+class Watched(Protocol):
+    """An `Exchangeable` that can tell whether somebody else has changed what it left."""
+
+    def foreign(self) -> list[str]:
+        """Names of what somebody else has changed."""
 
 
 class TensorSite:
@@ -124,13 +132,18 @@ class UndoRecord:
 
     def foreign(self) -> list[str]:
         """Names whose values aren't what the last change, undo or redo left."""
-        changed = [flag.path for flag in self.flags if not flag.is_as_left(after=self.is_done)]
+        changed = self.foreign_states()
         foreign = self.kept.foreign_blocks()
         if foreign:
             around = ((site.path, self._blocks_around(site)) for site in self.sites)
             found = [path for path, blocks in around if blocks is None or not foreign.isdisjoint(blocks)]
             changed += found or [site.path for site in self.sites]
         return changed
+
+    def foreign_states(self) -> list[str]:
+        """Names whose flags, or whose modules' attributes, aren't what the last change, undo or redo left."""
+        flags = [flag.path for flag in self.flags if not flag.is_as_left(after=self.is_done)]
+        return flags + [name for state in self.states if isinstance(state, Watched) for name in state.foreign()]
 
     def exchange(self, *, check: bool) -> bool:
         """Undo it where it is done, else do it again; all or nothing."""

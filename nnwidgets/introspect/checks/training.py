@@ -6,11 +6,15 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Any
 
+from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.modules.dropout import _DropoutNd
+
 from nnwidgets.introspect.checks.findings import SingleFinding
 from nnwidgets.introspect.module_tree.expressions import ExpressionWriter
 from nnwidgets.introspect.optimizers import held_tensors
 from nnwidgets.introspect.safe_access.modules import own_attribute
-from nnwidgets.introspect.safe_access.objects import is_tensor, type_name
+from nnwidgets.introspect.safe_access.objects import class_attribute, descends, is_tensor, type_name
 from nnwidgets.introspect.safe_access.scan import ModelScan
 
 
@@ -101,9 +105,13 @@ def _training_flags(scan: ModelScan, writer: ExpressionWriter) -> Iterator[Singl
         return
     row = 1
     ends = scan.ends()
+    n_mindful = [0, *accumulate(map(_minds_mode, scan.modules))]
     while row < len(flags):
         if flags[row] is not (not whole) or row in scan.first_met:
             row += 1
+            continue
+        if n_mindful[row] == n_mindful[ends[row]]:
+            row = ends[row]
             continue
         expression = writer.code(scan.path(row))
         kind = type_name(type(scan.modules[row]))
@@ -130,6 +138,17 @@ def _training_flags(scan: ModelScan, writer: ExpressionWriter) -> Iterator[Singl
                 kind,
             )
         row = ends[row]
+
+
+def _minds_mode(module: Any) -> bool:
+    """Whether a module may do otherwise in training than in evaluation, as torch's own Linear, say, doesn't."""
+    kind = type(module)
+    home = class_attribute(kind, "__module__")
+    is_torchs = type(home) is str and home.startswith("torch.")
+    return not is_torchs or any(descends(each, kind) for each in _MINDFUL)
+
+
+_MINDFUL = (_DropoutNd, _NormBase, nn.RReLU, nn.RNNBase, nn.MultiheadAttention)
 
 
 def _stale_optimizer(scan: ModelScan, writer: ExpressionWriter, optimizers: Sequence[Any]) -> Iterator[SingleFinding]:
