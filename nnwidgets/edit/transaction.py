@@ -122,7 +122,7 @@ def _carry_out(model: ChangeScope, plan: Plan, log: Log, begun: list[tuple[UndoR
     with _as_no_room(plan, size), gc_paused():
         known = {place.path: place.tensor for place in plan.places}
         sites = sites_of((path, known[path] if path in known else model.tensor(path)) for path in paths)
-        undo = UndoRecord(sites, plan.plains, plan.flags, plan.states)
+        undo = UndoRecord(sites, plan.plains, plan.flags, plan.states, log.make_room(size))
         # Before anything is copied: wherever that is interrupted, its threads have to be called off.
         begun.append((undo, log.state))
     if plan.write is not None:

@@ -99,17 +99,23 @@ class UndoRecord:
         plains: Sequence[torch.Tensor],
         flags: Sequence[Flag],
         states: Sequence[Exchangeable],
+        rooms: list[torch.Tensor] | None = None,
     ) -> None:
         self.sites = sites
         self.flags = flags
         self.states = states
         self.is_done = True
-        self.kept = KeptBytes(plains)
+        self.kept = KeptBytes(plains, rooms)
 
     @property
     def size_bytes(self) -> int:
         """Of the copy."""
         return self.kept.size_bytes
+
+    def release(self) -> torch.Tensor:
+        """Give away the memory of the copy: from then on nothing can be taken back, and no statistics are known."""
+        kept, self.kept, self.sites = self.kept, KeptBytes([]), []
+        return kept.room
 
     def changed(self) -> list[str]:
         """Names whose bytes the change made different."""
