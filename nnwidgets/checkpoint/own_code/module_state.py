@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import nn
 
 from nnwidgets.introspect.safe_access.objects import (
     instance_dict,
@@ -54,6 +55,8 @@ class ModuleState:
     def __init__(self, names: Iterable[str], modules: Iterable[Any], call: Callable[[], None]) -> None:
         self.is_changed = False
         self._names = list(names)
+        modules = list(modules)
+        _settle(modules)
         self._call: Callable[[], None] | None = call
         self._before: list[_Cell] = list(_cells(modules))
         self._changed: list[tuple[_Cell, Any]] = []
@@ -100,8 +103,10 @@ class ModuleState:
             if cell.kind == "dict":
                 before, found = dict(other), dict(now)
                 wanted = dict(left)
-                keys = [key for key in {**before, **wanted} if before.get(key, _NONE) is not wanted.get(key, _NONE)]
-                if any(found.get(key, _NONE) is not wanted.get(key, _NONE) for key in keys):
+                keys = [
+                    key for key in {**before, **wanted} if not _is_alike(before.get(key, _NONE), wanted.get(key, _NONE))
+                ]
+                if not all(_is_alike(found.get(key, _NONE), wanted.get(key, _NONE)) for key in keys):
                     return self._names
             elif not _is_same(cell.kind, left, now) and cell.kind != "whole":
                 return self._names
@@ -115,6 +120,22 @@ class ModuleState:
 
 
 _NONE = object()
+
+
+def _settle(modules: Iterable[nn.Module]) -> None:
+    """Have FSDP do what it does once, before the first load or forward: that is no part of a load or its undoing."""
+    runtime = sys.modules.get("torch.distributed.fsdp._runtime_utils")
+    if runtime is None:
+        return
+    from torch.distributed.fsdp import FullyShardedDataParallel
+
+    waiting = list(modules)
+    while waiting:
+        module = waiting.pop()
+        if isinstance(module, FullyShardedDataParallel):
+            runtime._lazy_init(module, module)  # noqa: SLF001 - as its own state_dict and load_state_dict do first
+        else:
+            waiting += [each for each in module._modules.values() if each is not None]  # noqa: SLF001 - children's names aside
 
 
 def _cells(modules: Iterable[Any]) -> Iterator[_Cell]:
@@ -193,9 +214,10 @@ def _content(holder: Any, kind: str) -> Any:
 
 def _is_same(kind: str, one: Any, other: Any) -> bool:
     if kind == "dict":
-        return len(one) == len(other) and all(a is c and b is d for (a, b), (c, d) in zip(one, other, strict=True))
+        pairs = zip(one, other, strict=True) if len(one) == len(other) else ()
+        return len(one) == len(other) and all(a is c and _is_alike(b, d) for (a, b), (c, d) in pairs)
     if kind == "list":
-        return len(one) == len(other) and all(a is b for a, b in zip(one, other, strict=True))
+        return len(one) == len(other) and all(map(_is_alike, one, other))
     if kind == "tensor":
         return one[0] is other[0] and _geometry(one[1]) == _geometry(other[1])
     if kind == "generator":
@@ -203,6 +225,14 @@ def _is_same(kind: str, one: Any, other: Any) -> bool:
     if kind == "array":
         return bool(one.shape == other.shape and one.dtype == other.dtype and one.tobytes() == other.tobytes())
     return kind == "set" and bool(one == other)
+
+
+def _is_alike(one: Any, other: Any) -> bool:
+    """Whether two values are one object, or views of the same memory: some wrappers make new ones all the time."""
+    if one is other:
+        return True
+    are_views = type(one) is type(other) is torch.Tensor and one.layout is other.layout is torch.strided
+    return are_views and one.untyped_storage().nbytes() > 0 and _geometry(one) == _geometry(other)
 
 
 def _geometry(data: torch.Tensor) -> tuple[Any, ...]:
@@ -244,7 +274,7 @@ def _put_dict(holder: Any, wanted: dict[Any, Any], now: dict[Any, Any]) -> None:
         if key not in wanted and key in holder:
             base.__delitem__(holder, key)
     for key, value in wanted.items():
-        if now.get(key, _NONE) is not value:
+        if not _is_alike(now.get(key, _NONE), value):
             base.__setitem__(holder, key, value)
     there = dict(plain_items(holder))
     order = [*(key for key in wanted if key in there), *(key for key in there if key not in wanted)]

@@ -247,6 +247,83 @@ def test_undo_asks_before_it_takes_back_what_other_code_set_since(tmp_path):
     assert not net[0].training, "what else was set stays"
 
 
+@pytest.fixture
+def one_process():
+    """A group of this process alone."""
+    torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
+    yield
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.skipif(not torch.distributed.is_available(), reason="torch without its distributed part")
+@pytest.mark.parametrize("use_orig_params", [False, True])
+@pytest.mark.parametrize("is_below", [False, True])
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.usefixtures("one_process")
+def test_a_flat_parameter_is_saved_loaded_undone_and_trained_on(use_orig_params, is_below, tmp_path):
+    from torch.distributed.fsdp import FullyShardedDataParallel
+
+    def made():
+        inner = nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 2))
+        net = FullyShardedDataParallel(inner, device_id=torch.device("cpu"), use_orig_params=use_orig_params)
+        return nn.Sequential(net, nn.Linear(2, 2)) if is_below else net
+
+    def state(net):
+        return {name: each.clone() for name, each in net.state_dict().items()}
+
+    def train(net):
+        optimizer = torch.optim.SGD(net.parameters(), 0.1)
+        net(torch.ones(2, 4)).sum().backward()
+        optimizer.step()
+
+    net, other = made(), made()
+    nnw.save(net, tmp_path / "net.pt")
+    before = state(other)
+    statuses = {entry.source: entry.status for entry in nnw.plan(other, tmp_path / "net.pt").entries}
+    prefix = "0." if is_below else ""
+    assert statuses[f"{prefix}0.weight"] == "own_code"
+    assert nnw.load(other, tmp_path / "net.pt").verified
+    assert same(state(other), state(net))
+    assert nnw.diff(tmp_path / "net.pt", other).is_equal
+    nnw.undo(other)
+    assert same(state(other), before)
+    nnw.redo(other)
+    assert same(state(other), state(net))
+    train(other)
+    assert not same(state(other), state(net))
+    with pytest.raises(nnw.errors.ChangedSinceError):
+        nnw.undo(other)
+    before = state(other)
+    inner = next(each for each in other.modules() if type(each) is nn.Linear)
+    hook = inner.register_load_state_dict_post_hook(lambda *_: 1 / 0)
+    with pytest.raises(nnw.errors.CheckpointMismatchError, match="ZeroDivisionError"):
+        nnw.load(other, tmp_path / "net.pt")
+    hook.remove()
+    assert same(state(other), before)
+    train(other)
+    assert nnw.load(other, tmp_path / "net.pt").verified
+
+
+def test_lazy_parameters_below_a_hook_get_their_shape_and_lose_it_again(tmp_path):
+    net = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
+    nnw.save(net, tmp_path / "net.pt")
+    lazy = nn.Sequential(nn.LazyLinear(3), nn.Linear(3, 1))
+    lazy.register_load_state_dict_post_hook(lambda *_: None)
+    assert nnw.load(lazy, tmp_path / "net.pt").verified
+    assert torch.equal(lazy[0].weight, net[0].weight)
+    nnw.undo(lazy)
+    assert type(lazy[0].weight) is nn.UninitializedParameter
+    nnw.redo(lazy)
+    assert torch.equal(lazy[0].weight, net[0].weight)
+
+
+def test_memory_is_asked_for_before_code_of_its_own_copies_into_meta_tensors(tmp_path):
+    nnw.save(Words("a"), tmp_path / "net.pt")
+    with pytest.raises(nnw.InvalidTargetError, match=r"layer\.weight is on the meta device") as raised:
+        nnw.load(Words("b").to("meta"), tmp_path / "net.pt")
+    assert "to_empty" in raised.value.hint
+
+
 @pytest.mark.parametrize("shape", [(), (1,)])
 def test_one_element_goes_into_a_scalar(shape, tmp_path):
     nets = [nn.Module(), nn.Module(), nn.Module()]
