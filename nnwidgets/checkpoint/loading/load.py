@@ -128,7 +128,8 @@ def _select(plan: LoadPlan, *, strict: bool) -> list[PlanEntry]:
     """
     entries = [entry for entry in plan.entries if entry.status in LOADED]
     others = [entry for entry in plan.entries if entry.status not in LOADED and entry.path not in plan.kept]
-    if (others and strict) or (not entries and others):
+    is_nothing = all(entry.status == "own_code" and entry.source is None for entry in entries)
+    if (others and strict) or (is_nothing and (others or (entries and not strict))):
         raise CheckpointMismatchError(_mismatch(plan, others, n_loaded=len(entries)), path=plan.file, hint=_hint(plan))
     return entries
 

@@ -107,4 +107,16 @@ def versions_by_path(versions: Mapping[Any, Any], names: Mapping[str, str]) -> d
                     break
                 theirs.pop()
                 ours.pop()
-    return {made.get(key, key): value for key, value in versions.items() if isinstance(key, str)}
+    plain = {key: value for key, value in versions.items() if isinstance(key, str) and _is_plain_dict(value)}
+    return {made.get(key, key): value for key, value in plain.items()}
+
+
+def _is_plain_dict(value: Any) -> bool:
+    waiting = [value]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, dict):
+            waiting += [*each, *each.values()]
+        elif not isinstance(each, str | int | float | None):
+            return False
+    return isinstance(value, dict)

@@ -125,7 +125,7 @@ class TorchLoad:
                 wrong += held
                 continue
             for name, value in held.items():
-                if name not in left and not (name in now and _is_equal(reader.value(value), now[name])):
+                if name not in left and not (name in now and is_equal(reader.value(value), now[name])):
                     wrong.append(name)
                 reader.forget()
 
@@ -184,8 +184,8 @@ def _state_of(part: OwnCode) -> Mapping[str, Any]:
     return into if found is None else found
 
 
-def _is_equal(wanted: Any, now: Any) -> bool:
-    """Whether a module now has what the file gave it, converted to its own dtype."""
+def is_equal(wanted: Any, now: Any) -> bool:
+    """Whether a value is what is wanted: of tensors the bits, once converted to its dtype; of containers each part."""
     if is_tensor(wanted) or is_tensor(now):
         if not (is_tensor(wanted) and is_tensor(now)) or wanted.numel() != now.numel():
             return False
@@ -195,9 +195,9 @@ def _is_equal(wanted: Any, now: Any) -> bool:
             wanted = wanted.to(now.dtype)
         return is_same(as_contiguous_cpu(wanted), as_contiguous_cpu(now))
     if isinstance(wanted, dict) and isinstance(now, dict):
-        return wanted.keys() == now.keys() and all(_is_equal(each, now[key]) for key, each in wanted.items())
+        return wanted.keys() == now.keys() and all(is_equal(each, now[key]) for key, each in wanted.items())
     if isinstance(wanted, list | tuple) and isinstance(now, list | tuple):
-        return len(wanted) == len(now) and all(map(_is_equal, wanted, now))
+        return len(wanted) == len(now) and all(map(is_equal, wanted, now))
     return type(wanted) in _PLAIN and type(wanted) is type(now) and bool(wanted == now or wanted != wanted)  # noqa: PLR0124 - NaN
 
 

@@ -11,8 +11,20 @@ from torch import nn
 
 import nnwidgets as nnw
 from nnwidgets.checkpoint.loading.copy_tensors import Transfer
+from nnwidgets.checkpoint.own_code.parts import own_code_in
+from nnwidgets.introspect import LiveModel
 from tests.support.saved_files import same
-from tests.support.stateful_modules import FRESH, OWN_CODE, PLAIN, Grown, Replaced, Turned, Words, with_load_pre_hook
+from tests.support.stateful_modules import (
+    FRESH,
+    OWN_CODE,
+    PLAIN,
+    Grown,
+    Replaced,
+    Seen,
+    Turned,
+    Words,
+    with_load_pre_hook,
+)
 
 ZOO = OWN_CODE | PLAIN
 
@@ -212,6 +224,81 @@ def test_names_left_over_are_refused_and_left_with_strict_false(tmp_path):
     torch.save({"0.elsewhere": torch.zeros(1)}, tmp_path / "none.pt")
     with pytest.raises(nnw.errors.CheckpointMismatchError):
         nnw.load(nn.Sequential(with_load_pre_hook()), tmp_path / "none.pt", strict=False)
+
+
+def test_extra_state_of_another_value_is_a_difference(tmp_path):
+    net = Words("a")
+    nnw.save(net, tmp_path / "net.pt")
+    assert nnw.diff(tmp_path / "net.pt", net).is_equal
+    net.words.append("b")
+    found = nnw.diff(tmp_path / "net.pt", net)
+    assert [(each.path, each.kind, each.dtypes) for each in found.changed] == [
+        ("_extra_state", "values", ("dict", "dict"))
+    ]
+    torch.save(net.layer.state_dict(prefix="layer."), tmp_path / "without.pt")
+    assert nnw.diff(tmp_path / "without.pt", net).added == ("_extra_state",)
+
+
+def test_an_interrupt_in_code_of_its_own_leaves_the_model_as_it_was(tmp_path):
+    net = nn.Sequential(nn.Linear(2, 2), Words("a"), Grown(2))
+    nnw.save(nn.Sequential(nn.Linear(2, 2), Words("b"), Grown(3)), tmp_path / "net.pt")
+    before = attributes(net)
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    hook = net[2].register_load_state_dict_post_hook(interrupt)
+    before = attributes(net)
+    with pytest.raises(KeyboardInterrupt):
+        nnw.load(net, tmp_path / "net.pt")
+    assert unchanged(net, before)
+    hook.remove()
+
+
+class Odd:
+    """A class that a file may name, and nobody may make."""
+
+
+def test_extra_state_of_a_class_that_is_not_read_is_refused_by_name(tmp_path):
+    net = Words("a")
+    state = net.state_dict()
+    state["_extra_state"] = {"words": [Odd()]}
+    torch.save(state, tmp_path / "net.pt")
+    before = attributes(net)
+    with (
+        torch.serialization.safe_globals([Odd]),
+        pytest.raises(nnw.errors.CheckpointMismatchError, match="Odd") as raised,
+    ):
+        nnw.load(net, tmp_path / "net.pt")
+    assert raised.value.path == "_extra_state"
+    assert unchanged(net, before)
+
+
+def test_versions_that_are_no_plain_dicts_reach_no_code(tmp_path):
+    given = []
+    net = nn.Sequential(with_load_pre_hook(), nn.Linear(2, 2))
+    net[0]._register_load_state_dict_pre_hook(lambda _, __, metadata, *___: given.append(metadata))
+    state = net.state_dict()
+    state._metadata["0"] = {"version": [1]}
+    torch.save(state, tmp_path / "net.pt")
+    nnw.load(net, tmp_path / "net.pt")
+    state._metadata["0"] = {"version": 7}
+    torch.save(state, tmp_path / "net.pt")
+    nnw.load(net, tmp_path / "net.pt")
+    assert given == [{}, {"version": 7}]
+
+
+def test_a_partial_load_of_nothing_is_refused_where_code_of_its_own_has_all_names(tmp_path):
+    torch.save({"elsewhere": torch.zeros(1)}, tmp_path / "net.pt")
+    with pytest.raises(nnw.errors.CheckpointMismatchError):
+        nnw.load(nn.Sequential(with_load_pre_hook()), tmp_path / "net.pt", strict=False)
+
+
+def test_ten_thousand_modules_with_extra_state_take_time_in_proportion():
+    net = nn.Sequential(*(Seen() for _ in range(10_000)))
+    assert len(own_code_in(LiveModel(net).scan)) == 10_000
+    shared = nn.ModuleList([net, nn.ModuleDict({"again": net})])
+    assert len(own_code_in(LiveModel(shared).scan)) == 20_000
 
 
 def test_a_safetensors_file_says_that_it_holds_no_extra_state(tmp_path):
