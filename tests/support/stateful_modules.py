@@ -96,7 +96,9 @@ def with_load_pre_hook():
 def with_load_post_hook():
     net = nn.Linear(2, 3)
     net.scale = 0.0
-    net.register_load_state_dict_post_hook(lambda module, _: setattr(module, "scale", float(module.weight.sum())))
+    net.register_load_state_dict_post_hook(
+        lambda module, _: setattr(module, "scale", float(module.weight.detach().sum()))
+    )
     return net
 
 

@@ -98,7 +98,8 @@ def make_plan(
     givers = _givers(statuses, model, sources)
     suggestions = _suggestions(
         [side for path, side in model.items() if path not in sources and path not in givers],
-        {names[name]: (name, tensor) for name, tensor in left.items()},
+        # What a module's own code is given, it may rename itself.
+        {names[name]: (name, each) for name, each in left.items() if part_of(names[name], parts) is None},
         is_ordered=held.format in ("torch-zip", "torch-legacy"),
         matched={tuple(found.tensors[name].shape) for path, name in sources.items() if statuses[path] in LOADED},
     )

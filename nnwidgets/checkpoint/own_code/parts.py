@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import FunctionType
 from typing import Any
 
 from torch import nn
@@ -156,11 +157,14 @@ def _code_of_instance(own: Mapping[str, Any]) -> tuple[str, ...]:
     code = tuple(name for name in _METHODS if name in own)
     for name, word in _HOOKS.items():
         held = own.get(name)
-        if held and not (is_a(held, dict) and all(map(_is_lazy_hook, dict.values(held)))):
+        if held and not (is_a(held, dict) and all(map(_is_torchs_copying, dict.values(held)))):
             code = (*code, word)
     return code
 
 
-def _is_lazy_hook(hook: Any) -> bool:
-    """Whether it is the one that gives lazy parameters the file's shapes."""
+def _is_torchs_copying(hook: Any) -> bool:
+    """Whether a hook is the one that shapes lazy parameters by the file, or ``fully_shard`` looking at its shards."""
+    if type(hook) is FunctionType:
+        home = hook.__module__
+        return type(home) is str and home.startswith("torch.distributed.fsdp._fully_shard.")
     return type(hook) is _WrappedHook and getattr(hook.hook, "__func__", None) is _LAZY_HOOK

@@ -23,6 +23,7 @@ from tests.support.stateful_modules import (
     Seen,
     Turned,
     Words,
+    old_weight_norm,
     with_load_pre_hook,
 )
 
@@ -208,6 +209,24 @@ def test_a_rename_reaches_code_of_its_own_with_the_versions_of_its_modules(tmp_p
     assert same(dict(replayed.state_dict()), dict(net.state_dict()))
 
 
+def test_renames_that_lead_to_code_of_its_own_are_suggested(tmp_path):
+    net, other = (nn.Sequential(with_load_pre_hook(), nn.Linear(3, 2)) for _ in range(2))
+    torch.save(nn.ModuleDict({"module": net}).state_dict(), tmp_path / "net.pt")
+    plan = nnw.plan(other, tmp_path / "net.pt")
+    assert plan.renames["module.0.weight"] == "0.weight"
+    assert nnw.load(other, tmp_path / "net.pt", rename=plan.renames).verified
+    assert same(dict(other.state_dict()), dict(net.state_dict()))
+
+
+def test_a_file_of_old_weight_norm_loads_into_the_new(tmp_path):
+    old = old_weight_norm()
+    torch.save(old.state_dict(), tmp_path / "old.pt")
+    net = nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(3, 4)))
+    nnw.load(net, tmp_path / "old.pt")
+    x = torch.randn(2, 3)
+    assert torch.equal(net(x), old(x))
+
+
 def test_names_left_over_are_refused_and_left_with_strict_false(tmp_path):
     net = nn.Sequential(with_load_pre_hook(), nn.Linear(2, 2))
     state = dict(net.state_dict())
@@ -369,6 +388,7 @@ def test_a_flat_parameter_is_saved_loaded_undone_and_trained_on(use_orig_params,
     statuses = {entry.source: entry.status for entry in nnw.plan(other, tmp_path / "net.pt").entries}
     prefix = "0." if is_below else ""
     assert statuses[f"{prefix}0.weight"] == "own_code"
+    assert dict(nnw.plan(other, tmp_path / "net.pt").renames) == {}, "its own code renames"
     assert nnw.load(other, tmp_path / "net.pt").verified
     assert same(state(other), state(net))
     assert nnw.diff(tmp_path / "net.pt", other).is_equal
