@@ -154,9 +154,20 @@ class UnsafeCheckpointError(NNWidgetsError):
 
 
 class CorruptCheckpointError(NNWidgetsError):
-    """A file is damaged or departs from its format."""
+    """A file is damaged or departs from its format.
+
+    Attributes:
+        tensors: Where it showed only while ``load(…, undo=False)`` copied: what each tensor of the model holds now, by
+            path: ``"new"``, ``"old"``, or ``"mixed"``. Else empty: nothing was changed.
+    """
 
     code = "corrupt-checkpoint"
+
+    def __init__(
+        self, message: str, *, path: str | None = None, hint: str = "", tensors: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(message, path=path, hint=hint)
+        self.tensors: Mapping[str, str] = tensors or {}
 
 
 class CheckpointMismatchError(NNWidgetsError):

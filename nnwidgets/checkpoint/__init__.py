@@ -9,6 +9,7 @@ content is made of `description`. `state_dict.find` says where the model is in i
     loading/        what a load would do; the load
     saving/         a save, from the object to the file's name
     diffing/        two state dicts, compared
+    own_code/       modules that take part in saving and loading with code of their own
     formats/        torch's files, safetensors, shards, distributed ones: opened by content, checked, nothing run
     writing/        bytes on the disk: files whole or not at all, torch zip and safetensors
     state_dict.py   where in a file the state dict is; what of a module is saved

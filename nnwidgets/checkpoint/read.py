@@ -42,7 +42,7 @@ def read(path: str | os.PathLike[str]) -> Any:
         held.verify_files()
         held.verify(storages.values())
         try:
-            made = _Reader(held, storages).value(held.content)
+            made = ContentReader(held, storages).value(held.content)
         except RecursionError:
             raise CorruptCheckpointError(
                 f"{held.path.name} holds lists or dicts nested too deeply to be built.", path=str(held.path)
@@ -54,7 +54,7 @@ def read(path: str | os.PathLike[str]) -> Any:
         return made
 
 
-class _Reader:
+class ContentReader:
     """Puts tensors in place of their descriptions."""
 
     def __init__(self, held: CheckpointReader, storages: dict[str, Storage]) -> None:
@@ -65,12 +65,17 @@ class _Reader:
         self._known: dict[int, Any] = {}
 
     def value(self, value: Any) -> Any:
+        """A described value with the bytes of its tensors."""
         if not isinstance(value, dict | list | tuple | Strided | Composed) or type(value) is torch.Size:
             return value
         known = self._known.get(id(value))
         if known is None:
             known = self._known[id(value)] = self._build(value)
         return known
+
+    def forget(self) -> None:
+        """Let go of what was made so far."""
+        self._known, self._read = {}, {}
 
     def _build(self, value: Any) -> Any:
         if isinstance(value, Strided | Composed):

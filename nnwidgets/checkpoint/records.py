@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from nnwidgets.edit.code import Recipe
 
 Format = Literal["torch-zip", "torch-legacy", "safetensors", "sharded", "distributed"]
-Status = Literal["match", "renamed", "shape_mismatch", "dtype_cast", "missing", "unexpected", "tied"]
+Status = Literal["match", "renamed", "shape_mismatch", "dtype_cast", "missing", "unexpected", "tied", "own_code"]
 Difference = Literal["values", "shape", "dtype"]
 
 
@@ -115,7 +115,8 @@ class PlanEntry(Record):
         path: In the model; None for one that only the file has.
         source: Name in the file; None for one that only the model has.
         status: ``"match"``, ``"renamed"``, ``"dtype_cast"`` and ``"tied"`` will be loaded; ``"shape_mismatch"``,
-            ``"missing"`` and ``"unexpected"`` won't.
+            ``"missing"`` and ``"unexpected"`` won't. ``"own_code"`` is given to code of its module's own, which the
+            plan doesn't run: one side may have no name for it.
         suggestion: For a missing one, a likely source.
         shape: In the model, or None.
         dtype: In the model, or None.
@@ -136,12 +137,18 @@ class PlanEntry(Record):
     n_elements: int = 0
     tied_to: str | None = None
 
+    @property
+    def has_both(self) -> bool:
+        """Whether both sides have its name, with one shape and dtype."""
+        is_alike = (self.shape, self.dtype) == (self.source_shape, self.source_dtype)
+        return self.path is not None and self.path == self.source and is_alike
 
-LOADED: frozenset[Status] = frozenset({"match", "renamed", "dtype_cast", "tied"})
+
+LOADED: frozenset[Status] = frozenset({"match", "renamed", "dtype_cast", "tied", "own_code"})
 """Statuses of what a load takes."""
 
 WORST_FIRST: tuple[Status, ...] = (
-    "shape_mismatch", "missing", "unexpected", "renamed", "dtype_cast", "tied", "match"
+    "shape_mismatch", "missing", "unexpected", "renamed", "own_code", "dtype_cast", "tied", "match"
 )  # fmt: skip
 """All statuses, in the order in which a list of them wants a look."""
 
@@ -169,8 +176,13 @@ class LoadPlan(Record):
 
     @property
     def is_exact(self) -> bool:
-        """Whether the file has every tensor of the model, by name, shape and dtype, and no other."""
-        return all(each.status in ("match", "tied") for each in self.entries)
+        """Whether the file has every tensor of the model, by name, shape and dtype, and no other.
+
+        A module's own code may change that: of its names it says only that both sides have them alike.
+        """
+        return all(
+            each.status in ("match", "tied") or (each.status == "own_code" and each.has_both) for each in self.entries
+        )
 
     @property
     def is_complete(self) -> bool:

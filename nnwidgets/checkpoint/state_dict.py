@@ -19,6 +19,9 @@ _USUAL = (
 )  # fmt: skip
 _OPTIMIZERS = ("optimizer", "optimizer_state_dict", "optimizer_state", "optim", "optimizer_states", "optimizers")
 
+EXTRA_STATE = "_extra_state"
+"""The name under which torch saves what a module's ``get_extra_state`` gives."""
+
 
 @dataclass(frozen=True, slots=True)
 class StateDictLocation:
@@ -90,6 +93,21 @@ def _split(
         else:
             others[name] = value
     return StateDictLocation(key, tensors, others, optimizer_key, optimizer, alternatives)
+
+
+def versions_in(held: Any, found: StateDictLocation) -> dict[Any, Any]:
+    """What a file says of the modules in its state dict, their versions for instance, by path; nothing in most formats.
+
+    Args:
+        held: The `CheckpointReader`.
+        found: Its state dict.
+    """
+    name, first = next(iter((found.tensors or found.others).items()), ("", None))
+    for content, attributes in held.attributes:
+        if content.get(name) is first and isinstance(attributes.get("_metadata"), dict):
+            made: dict[Any, Any] = attributes["_metadata"]
+            return made
+    return {}
 
 
 def _is_optimizer(value: Any) -> bool:

@@ -7,6 +7,8 @@ import weakref
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
+
 from nnwidgets.edit.change import Change
 from nnwidgets.edit.code import script
 from nnwidgets.edit.undo_copy.threads import retry_until_complete
@@ -68,8 +70,22 @@ class Log:
         """Drop the oldest undo copies until the budget holds."""
         self.state = State(self._within_budget(self.state.done), self.state.undone)
 
-    def _within_budget(self, done: tuple[Entry, ...]) -> tuple[Entry, ...]:
-        left, kept = self.budget_bytes, []
+    def make_room(self, n_bytes: int) -> list[torch.Tensor]:
+        """Drop the undo copies that won't fit beside one of ``n_bytes``, for good, and give the memory they were in.
+
+        It is the next copy's: handed back to the system, it would have to be waited for page by page.
+        """
+        kept = self._within_budget(self.state.done, n_bytes)
+        gone = [
+            before.undo
+            for before, after in zip(self.state.done, kept, strict=True)
+            if before.undo is not None and after.undo is None
+        ]
+        self.state = State(kept, self.state.undone)
+        return [undo.release() for undo in gone]
+
+    def _within_budget(self, done: tuple[Entry, ...], n_more: int = 0) -> tuple[Entry, ...]:
+        left, kept = self.budget_bytes - n_more, []
         is_full = False
         for entry in reversed(done):
             size = entry.undo.size_bytes if entry.undo is not None else 0
@@ -287,10 +303,9 @@ def _swap(module: object, verb: str, *, force: bool) -> Change:
 
 
 def _turn(kept: UndoRecord, label: str, verb: str, *, force: bool) -> None:
-    are_flags_left = all(flag.is_as_left(after=kept.is_done) for flag in kept.flags)
     if force:
         kept.exchange(check=False)
-    elif not are_flags_left or not kept.exchange(check=True):
+    elif kept.foreign_states() or not kept.exchange(check=True):
         raise _foreign(kept, label, verb)
 
 

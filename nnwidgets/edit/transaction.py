@@ -66,7 +66,7 @@ class Plan:
         beforehand: Statistics of old values that the undo copy won't give, since it holds a part of the tensor.
         may_exceed_budget: Whether it is made even where its undo copy is beyond the history's budget; the copy is then
             let go as soon as all went well.
-        without_data: Names of tensors that had no data before, besides those of places; ``states`` puts them in place.
+        others: Names of tensors that ``states`` changes, besides those of places.
         final: Why it can't be undone, where it can't: a sentence.
     """
 
@@ -87,7 +87,7 @@ class Plan:
     recover: Callable[[], None] | None = None
     beforehand: dict[str, TensorStats] = field(default_factory=dict)
     may_exceed_budget: bool = False
-    without_data: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
     final: str = ""
 
     @property
@@ -124,7 +124,7 @@ def _carry_out(model: ChangeScope, plan: Plan, log: Log, begun: list[tuple[UndoR
     with _as_no_room(plan, size), gc_paused():
         known = {place.path: place.tensor for place in plan.places}
         sites = sites_of((path, known[path] if path in known else model.tensor(path)) for path in paths)
-        undo = UndoRecord(sites, plan.plains, plan.flags, plan.states)
+        undo = UndoRecord(sites, plan.plains, plan.flags, plan.states, log.make_room(size))
         # Before anything is copied: wherever that is interrupted, its threads have to be called off.
         begun.append((undo, log.state))
     if plan.write is not None:
@@ -135,7 +135,8 @@ def _carry_out(model: ChangeScope, plan: Plan, log: Log, begun: list[tuple[UndoR
     for flag in plan.flags:
         flag.set(after=True)
     for state in plan.states:
-        state.exchange()
+        if not state.is_changed:
+            state.exchange()
     undo.touch()
     if plan.reports_changed:
         paths = tuple(undo.changed())
@@ -145,7 +146,7 @@ def _carry_out(model: ChangeScope, plan: Plan, log: Log, begun: list[tuple[UndoR
         plan.warnings += plan.told_after(paths)
     is_few = len(paths) <= FEW and plan.kind not in ("freeze", "unfreeze")
     at_once = {path: sampled_stats(model.tensor(path)) for path in paths} if is_few else {}
-    paths = model.in_walk_order([*paths, *plan.without_data]) if plan.without_data else paths
+    paths = model.in_walk_order([*paths, *plan.others]) if plan.others else paths
     change = _change(plan, paths, _numbers(undo, at_once, plan.beforehand))
     log.push(Entry(change, None if plan.final else undo, plan.final))
     return change

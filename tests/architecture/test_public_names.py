@@ -40,7 +40,7 @@ SIGNATURES = {
     "read": ["path"],
     "peek": ["path"],
     "plan": ["module", "path", "rename"],
-    "load": ["module", "path", "rename", "strict", "optimizer", "progress"],
+    "load": ["module", "path", "rename", "strict", "optimizer", "undo", "progress"],
     "diff": ["a", "b", "progress"],
 }
 

@@ -16,7 +16,7 @@ export type Scope = "here" | "fold" | "filter";
 
 export type Only = "all" | "weights" | "vectors";
 
-export type Status = "match" | "renamed" | "shape_mismatch" | "dtype_cast" | "missing" | "unexpected" | "tied";
+export type Status = "match" | "renamed" | "shape_mismatch" | "dtype_cast" | "missing" | "unexpected" | "tied" | "own_code";
 
 export type Difference = "values" | "shape" | "dtype" | "added" | "removed" | "equal";
 
@@ -962,7 +962,7 @@ export interface PlanBody {
   readonly path: string;
   readonly accept_all: boolean;
   readonly rename: Readonly<Record<string, string | null>>;
-  readonly keep: readonly ("match" | "renamed" | "shape_mismatch" | "dtype_cast" | "missing" | "unexpected" | "tied")[];
+  readonly keep: readonly ("match" | "renamed" | "shape_mismatch" | "dtype_cast" | "missing" | "unexpected" | "tied" | "own_code")[];
   readonly text: string;
   readonly start: number;
   readonly count: number;
@@ -979,7 +979,7 @@ export interface SuggestionBody {
 export interface PlanRow {
   readonly path: string | null;
   readonly source: string | null;
-  readonly status: "match" | "renamed" | "shape_mismatch" | "dtype_cast" | "missing" | "unexpected" | "tied";
+  readonly status: "match" | "renamed" | "shape_mismatch" | "dtype_cast" | "missing" | "unexpected" | "tied" | "own_code";
   readonly shape: readonly number[] | null;
   readonly dtype: string | null;
   readonly source_shape: readonly number[] | null;
@@ -990,7 +990,7 @@ export interface PlanRow {
 
 /** So many rows of one status, one after the other. */
 export interface Run {
-  readonly status: "match" | "renamed" | "shape_mismatch" | "dtype_cast" | "missing" | "unexpected" | "tied";
+  readonly status: "match" | "renamed" | "shape_mismatch" | "dtype_cast" | "missing" | "unexpected" | "tied" | "own_code";
   readonly count: number;
 }
 

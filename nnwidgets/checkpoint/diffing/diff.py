@@ -17,9 +17,11 @@ from torch import nn
 from nnwidgets.checkpoint.bytes_equal import is_same
 from nnwidgets.checkpoint.description import dtype_name
 from nnwidgets.checkpoint.diffing.numeric import Scratch, differences, squares
-from nnwidgets.checkpoint.diffing.operands import OperandTensor, operand_of
+from nnwidgets.checkpoint.diffing.operands import Operand, OperandTensor, operand_of
+from nnwidgets.checkpoint.own_code.torch_load import is_equal
 from nnwidgets.checkpoint.progress import Progress, Tick, tick_of
 from nnwidgets.checkpoint.records import Changed, StateDiff
+from nnwidgets.introspect.safe_access.objects import type_name
 from nnwidgets.introspect.safe_access.tensors import plain_torch
 
 PIECE_BYTES = 2**21
@@ -37,7 +39,9 @@ def diff(a: SideLike, b: SideLike, *, progress: Progress | None = None) -> State
         progress: Told bytes done and in all; what it raises cancels it.
 
     Returns:
-        The differences, from ``a`` to ``b``. Tensors are equal where all bits are, so NaN equals the same NaN.
+        The differences, from ``a`` to ``b``. Tensors are equal where all bits are, so NaN equals the same NaN. A module
+        with code of its own for state dicts is asked for its ``state_dict()``, as `save` asks it; extra state that is
+        no tensor is compared by value.
 
     Raises:
         PathNotFoundError: There is no such file.
@@ -68,14 +72,29 @@ def diff(a: SideLike, b: SideLike, *, progress: Progress | None = None) -> State
     finally:
         one.close()
         other.close()
+    names, others = {**one.parts, **one.values}, {**other.parts, **other.values}
+    values = [name for name in one.values if name in other.values]
     return StateDiff(
         a=one.label,
         b=other.label,
-        added=tuple(name for name in other.parts if name not in one.parts),
-        removed=tuple(name for name in one.parts if name not in other.parts),
-        changed=tuple(each.change() for each in comparisons if not each.is_equal),
+        added=tuple(name for name in others if name not in names),
+        removed=tuple(name for name in names if name not in others),
+        changed=(
+            *(each.change() for each in comparisons if not each.is_equal),
+            *(
+                _changed_value(name, one, other)
+                for name in values
+                if not is_equal(one.values[name], other.values[name])
+            ),
+        ),
         equal=tuple(each.name for each in comparisons if each.is_equal),
     )
+
+
+def _changed_value(name: str, one: Operand, other: Operand) -> Changed:
+    """Of extra state that is no tensor: that it is another."""
+    kinds = type_name(type(one.values[name])), type_name(type(other.values[name]))
+    return Changed(name, "values", ((), ()), kinds, None, None, None)
 
 
 class _Comparison:

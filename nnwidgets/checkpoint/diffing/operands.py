@@ -11,14 +11,16 @@ from typing import Any, Protocol
 import torch
 
 from nnwidgets.checkpoint.bytes_equal import as_contiguous_cpu
-from nnwidgets.checkpoint.description import Described, Strided
+from nnwidgets.checkpoint.description import Described, Strided, distinct_storages, tensors_in
 from nnwidgets.checkpoint.formats import CheckpointReader, open_checkpoint
 from nnwidgets.checkpoint.loading.plan import state_dict_in
-from nnwidgets.checkpoint.state_dict import saved_entries
+from nnwidgets.checkpoint.own_code.parts import own_code_in
+from nnwidgets.checkpoint.read import ContentReader
+from nnwidgets.checkpoint.state_dict import EXTRA_STATE, saved_entries, state_of
 from nnwidgets.errors import InvalidTargetError
 from nnwidgets.introspect import LiveModel
 from nnwidgets.introspect.module_tree.tree import tree_of
-from nnwidgets.introspect.safe_access.objects import is_a, is_module, is_tensor, type_name
+from nnwidgets.introspect.safe_access.objects import is_a, is_module, is_tensor, plain_items, type_name
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, unreadable_reason
 
 
@@ -50,11 +52,19 @@ class Operand:
     Attributes:
         label: What the side is called.
         parts: The tensors.
+        values: What the state dict holds besides, extra state for instance.
     """
 
-    def __init__(self, label: str, parts: Mapping[str, OperandTensor], held: CheckpointReader | None = None) -> None:
+    def __init__(
+        self,
+        label: str,
+        parts: Mapping[str, OperandTensor],
+        values: Mapping[str, Any] | None = None,
+        held: CheckpointReader | None = None,
+    ) -> None:
         self.label = label
         self.parts = parts
+        self.values = values or {}
         self._held = held
 
     def close(self) -> None:
@@ -79,10 +89,18 @@ def operand_of(value: Any) -> Operand:
             held.close()
             raise
         name = PurePath(os.fsdecode(os.fspath(value))).name
-        return Operand(name, {key: _FileTensor(held, each) for key, each in found.tensors.items()}, held)
+        tensors = dict(found.tensors)
+        # How safetensors says that names are tied: by the one that holds the bytes.
+        tensors |= {key: tensors[kept] for key, kept in held.metadata.items() if key not in tensors and kept in tensors}
+        reader = ContentReader(held, distinct_storages(each for _, each in tensors_in(found.others)))
+        values = {key: reader.value(each) for key, each in found.others.items() if key.endswith(EXTRA_STATE)}
+        return Operand(name, {key: _FileTensor(held, each) for key, each in tensors.items()}, values, held)
     if is_module(value):
+        state = _state_of(value)
         return Operand(
-            type_name(type(value)), {path: _live(tensor, path) for path, tensor in _state_tensors(value).items()}
+            type_name(type(value)),
+            {path: _live(each, path) for path, each in state.items() if is_tensor(each)},
+            {path: each for path, each in state.items() if not is_tensor(each) and path.endswith(EXTRA_STATE)},
         )
     if is_a(value, dict) and all(is_tensor(each) for each in dict.values(value)):
         return Operand("a dict", {str(key): _live(each, str(key)) for key, each in dict.items(value)})
@@ -92,9 +110,14 @@ def operand_of(value: Any) -> Operand:
     )
 
 
-def _state_tensors(module: Any) -> dict[str, Any]:
-    """What a state dict of a module has: parameters and persistent buffers, under every name."""
+def _state_of(module: Any) -> dict[str, Any]:
+    """What a state dict of a module has: parameters and persistent buffers, under every name.
+
+    Where modules have code of their own for it, that says what it has.
+    """
     model = LiveModel(module)
+    if own_code_in(model.scan):
+        return {str(name): each for name, each in plain_items(state_of(module).content)}
     saved, live = saved_entries(tree_of(model.scan)), model.tensors
     return {path: live[entry.path] for path, entry in saved.items() if entry.path in live}
 

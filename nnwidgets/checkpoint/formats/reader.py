@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from operator import mul
 from pathlib import Path
@@ -31,6 +31,7 @@ class CheckpointReader(Closing):
         content: What it holds: plain values, lists, tuples and dicts, and `Described` for each tensor.
         metadata: Text kept with it.
         departures: In what it isn't as its format says.
+        attributes: Dicts of the content that attributes were set on, each with these.
     """
 
     format: Format
@@ -39,6 +40,7 @@ class CheckpointReader(Closing):
     content: Any
     metadata: dict[str, str]
     departures: list[str]
+    attributes: Sequence[tuple[dict[Any, Any], dict[Any, Any]]] = ()
 
     def verify(self, storages: Iterable[Storage], tick: Tick | None = None) -> None:
         """Compare storages with the checksums the format keeps; nothing where it keeps none.

@@ -44,8 +44,19 @@ class Pair:
 class Transfer:
     """All that goes from one file into one model."""
 
-    def __init__(self, held: CheckpointReader, pairs: Sequence[Pair], tick: Tick) -> None:
+    def __init__(self, held: CheckpointReader, pairs: Sequence[Pair], tick: Tick, *, is_kept: bool = True) -> None:
+        """Prepare it.
+
+        Args:
+            held: The file.
+            pairs: What goes where.
+            tick: Told bytes copied and compared.
+            is_kept: Whether an undo copy is made: it then knows what is live, and what to put back.
+        """
         self._held = held
+        self._is_kept = is_kept
+        self._begun: list[int] = []
+        self._done: list[tuple[int, int]] = []
         self._tick = tick
         self._pairs = pairs
         self._read: dict[tuple[str, int, int, int], bytes] = {}
@@ -62,16 +73,33 @@ class Transfer:
         """
 
         def write(piece: _Piece, room: _Room) -> None:
-            guard.before(piece.target)
+            if self._is_kept:
+                guard.before(piece.target)
             made = _read(self._held, piece, room)
+            if not self._is_kept:
+                self._begun.append(id(piece.pair))
             if piece.is_direct:
                 # Of what was read, not of what is live: another thread may be writing there.
                 self._read[piece.place] = digest(made.data_ptr(), made.nbytes)
                 ctypes.memmove(piece.target.data_ptr(), made.data_ptr(), made.nbytes)
             else:
                 piece.target.copy_(made)
+            if not self._is_kept:
+                self._done.append((id(piece.pair), piece.n_bytes))
 
         self._in_lanes(pairs, write)
+
+    def progress_by_path(self) -> dict[str, str]:
+        """Of each tensor whether it has the file's values, where no undo copy is made: "new", "old", or "mixed"."""
+        n_done: dict[int, int] = {}
+        for key, n_bytes in self._done:
+            n_done[key] = n_done.get(key, 0) + n_bytes
+        begun = set(self._begun)
+        return {
+            pair.path: "old" if id(pair) not in begun
+            else "new" if n_done.get(id(pair), -1) >= size(pair.described) else "mixed"
+            for pair in self._pairs
+        }  # fmt: skip
 
     def differing(self, guard: WriteGuard) -> list[Pair]:
         """Those whose live bytes aren't the file's, converted as writing converts them.
@@ -85,6 +113,8 @@ class Transfer:
             if not piece.is_direct:
                 return False
             read = self._read.get(piece.place, b"")
+            if not self._is_kept:
+                return read == digest(piece.target.data_ptr(), piece.target.nbytes)
             return read != b"" and read == guard.fingerprint(piece.target)
 
         def compare(piece: _Piece, room: _Room) -> None:

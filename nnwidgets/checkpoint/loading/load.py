@@ -3,30 +3,46 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import chain
 from typing import Any
 
 from torch import nn
 
+from nnwidgets.checkpoint.bytes_equal import as_contiguous_cpu, is_same
 from nnwidgets.checkpoint.description import Composed, Described, distinct_storages
 from nnwidgets.checkpoint.formats import CheckpointReader, open_checkpoint
 from nnwidgets.checkpoint.loading.copy_tensors import Pair, Transfer, size
 from nnwidgets.checkpoint.loading.load_code import recipe
 from nnwidgets.checkpoint.loading.materialize import Materialized, has_no_data
 from nnwidgets.checkpoint.loading.optimizer_state import optimizer_states
-from nnwidgets.checkpoint.loading.plan import make_plan, state_dict_in
+from nnwidgets.checkpoint.loading.plan import make_plan, names_in_model, state_dict_in
+from nnwidgets.checkpoint.own_code.given import Given, given_to
+from nnwidgets.checkpoint.own_code.module_state import ModuleState
+from nnwidgets.checkpoint.own_code.parts import own_code_in, part_of
+from nnwidgets.checkpoint.own_code.torch_load import TorchLoad
 from nnwidgets.checkpoint.progress import Progress, tick_of
+from nnwidgets.checkpoint.read import ContentReader
 from nnwidgets.checkpoint.records import LOADED, LoadPlan, LoadReport, PlanEntry
 from nnwidgets.checkpoint.state_dict import StateDictLocation
 from nnwidgets.edit.code import Recipe
 from nnwidgets.edit.targets import ChangeScope, TensorTarget, check_writable, distinct_memory
-from nnwidgets.edit.transaction import Plan, commit
+from nnwidgets.edit.transaction import Plan, WriteGuard, commit
 from nnwidgets.edit.undo_copy.undo import Exchangeable
-from nnwidgets.errors import Advice, AdvisedText, CheckpointMismatchError, CorruptCheckpointError, NNWidgetsError
-from nnwidgets.formatting import and_more
+from nnwidgets.errors import (
+    Advice,
+    AdvisedText,
+    CheckpointMismatchError,
+    CorruptCheckpointError,
+    NNWidgetsError,
+)
+from nnwidgets.formatting import and_more, some
 from nnwidgets.introspect.safe_access.scan import gc_paused
 
 _FEW = 3
+_MOST_TOLD = 20
+_STATES = {"new": "As in the file", "mixed": "In part as in the file", "old": "As before"}
 
 
 def load(
@@ -36,6 +52,7 @@ def load(
     rename: Mapping[Any, str] | None = None,
     strict: bool = True,
     optimizer: Any = None,
+    undo: bool = True,
     progress: Progress | None = None,
 ) -> LoadReport:
     """Load a checkpoint into a model, in place, wholly or not at all; undoable.
@@ -47,6 +64,11 @@ def load(
     file of a distributed checkpoint. Ties, views and the references of optimizers hold. Tensors on the meta device, and
     lazy ones, are given memory on the CPU.
 
+    What it does to a model is what ``load_state_dict`` would do. A module with code of its own for that (overrides of
+    ``_load_from_state_dict`` and its like, hooks, extra state) gets what the file has for it, and for all below it,
+    through that very code, run by torch; should it raise, all it did is taken back. Whether it took the file's values
+    is then seen by what ``state_dict()`` gives of it.
+
     Args:
         module: The model.
         path: A checkpoint of any format that `peek` knows.
@@ -55,6 +77,10 @@ def load(
             A batch norm's counter that the file lacks is let pass, as torch does.
         optimizer: Gets the optimizer's state that is in the file, matched by name where it has names, else by order,
             and by shape.
+        undo: Whether the old values are kept. Without them the load can't be undone, takes no memory beside the model
+            (but for modules with code of their own, while it runs), and is all or nothing only until the copying
+            begins: all that can be checked is checked before, checksums too. Should the disk fail after that, the
+            error's ``tensors`` says of each tensor whether it is ``"new"``, ``"old"`` or ``"mixed"``.
         progress: Told bytes done and in all; what it raises cancels the load.
 
     Returns:
@@ -86,7 +112,12 @@ def load(
             # What doesn't fit may do so for being damaged.
             held.verify_files(tick_of(progress, held.n_bytes_to_hash))
             raise
-        return _Load(scope, held, found, plan, entries, optimizer=optimizer, progress=progress).carry_out()
+        parts = own_code_in(scope.live.scan)
+        names = names_in_model(found, rename, parts) if parts else {}
+        own = given_to(parts, scope, held, found, names, strict=strict)
+        return _Load(
+            scope, held, found, plan, entries, own=own, strict=strict, optimizer=optimizer, undo=undo, progress=progress
+        ).carry_out()
 
 
 def _select(plan: LoadPlan, *, strict: bool) -> list[PlanEntry]:
@@ -97,7 +128,8 @@ def _select(plan: LoadPlan, *, strict: bool) -> list[PlanEntry]:
     """
     entries = [entry for entry in plan.entries if entry.status in LOADED]
     others = [entry for entry in plan.entries if entry.status not in LOADED and entry.path not in plan.kept]
-    if (others and strict) or (not entries and others):
+    is_nothing = all(entry.status == "own_code" and entry.source is None for entry in entries)
+    if (others and strict) or (is_nothing and (others or (entries and not strict))):
         raise CheckpointMismatchError(_mismatch(plan, others, n_loaded=len(entries)), path=plan.file, hint=_hint(plan))
     return entries
 
@@ -142,9 +174,13 @@ class _Load:
         plan: LoadPlan,
         entries: Sequence[PlanEntry],
         *,
+        own: Given,
+        strict: bool,
         optimizer: Any,
+        undo: bool,
         progress: Progress | None,
     ) -> None:
+        self.own, self.strict, self.undo = own, strict, undo
         self.held, self.found, self.plan, self.entries = held, found, plan, entries
         self.scope, self.optimizer = scope, optimizer
         self.warnings = [*plan.warnings, *(text for each in held.expected_sums for text in each.unclear)]
@@ -160,10 +196,10 @@ class _Load:
             sourced = [
                 (entry, model.tensor(entry.path), by_source[entry.source])
                 for entry in self.entries
-                if entry.path is not None and entry.source is not None
+                if entry.path is not None and entry.source is not None and entry.status != "own_code"
             ]
         n_bytes = sum(size(described) for _, _, described in sourced)
-        storages = distinct_storages(described for _, _, described in sourced)
+        storages = distinct_storages(chain((described for _, _, described in sourced), self.own.tensors))
         n_summed = sum(each.n_bytes for each in storages.values() if each.crc32 is not None)
         self._tick = tick_of(self._progress, self.held.n_bytes_to_hash + n_summed + 2 * n_bytes)
         self.held.verify_files(self._tick)
@@ -211,35 +247,128 @@ class _Load:
             places, _ = distinct_memory(named)
         first = {id(pair.tensor): pair for pair in reversed(pairs) if pair.path in fresh}
         written = [*(live[place.path] for place in places), *first.values()]
-        transfer = Transfer(self.held, pairs, self._tick)
-        changes: list[Exchangeable] = [materialized] if fresh else []
+        transfer = Transfer(self.held, pairs, self._tick, is_kept=self.undo)
+        own = self._torch_load(model)
+        state = (
+            None
+            if own is None
+            else ModuleState([part.path or "The model" for part in self.own.values], own.modules, own.run)
+        )
+        changes: list[Exchangeable] = [*([materialized] if fresh else []), *([state] if state else [])]
+        if not self.undo:
+            self._refuse_unlike(model, pairs, written)
+
+        def write(guard: WriteGuard) -> None:
+            if state is not None:
+                guard.before()
+                state.exchange()
+            with self._told(transfer):
+                transfer.write(written, guard)
+
+        def verify(guard: WriteGuard) -> None:
+            self._compare(transfer.differing(guard), model)
+            if own is not None:
+                own.compare()
+
+        final = "it was loaded with undo=False, which keeps no old values." if not self.undo else ""
         plan = Plan(
             kind="load",
             label=f"load {self.held.path.name}",
             places=places,
-            plains=[plain[place.path] for place in places],
+            plains=[*(plain[place.path] for place in places if self.undo), *(state.plains if state else [])],
             ties=model.ties_of(places),
-            write=lambda guard: transfer.write(written, guard),
-            verify=lambda guard: self._compare(transfer.differing(guard), model),
-            code=lambda: self._recipe(model, has_optimizer=states is not None),
+            write=write,
+            verify=verify,
+            code=lambda: self._recipe(model, own, has_optimizer=states is not None),
             warnings=self.warnings,
             states=changes if states is None else [*changes, states],
-            without_data=tuple(entry.path for entry in self.entries if entry.path and _is_fresh(model, entry, fresh)),
+            others=tuple(entry.path for entry in self.entries if entry.path and _is_other(model, entry, fresh)),
             may_exceed_budget=True,
-            final="a lazy tensor got its shape with it." if materialized.has_lazy else "",
+            final="a lazy tensor got its shape with it." if materialized.has_lazy else final,
         )
         change = commit(model, plan) if written or plan.states else None
+        loaded = [entry for entry in self.entries if entry.status != "own_code" or entry.source is not None]
+        if own is not None:
+            plan.warnings += own.warnings()
+            left = set(own.left)
+            loaded = [entry for entry in loaded if entry.source not in left]
+        of_own_code = sum(entry.n_elements for entry in loaded if entry.status == "own_code")
         return LoadReport(
             plan=self.plan,
-            n_loaded=len(self.entries),
-            n_elements=sum(pair.tensor.numel() for pair in written),
-            verified=True,
+            n_loaded=len(loaded),
+            n_elements=sum(pair.tensor.numel() for pair in written) + of_own_code,
+            verified=own is None or not own.wrong,
             change=change,
             warnings=tuple(plan.warnings),
         )
 
-    def _recipe(self, model: ChangeScope, *, has_optimizer: bool) -> Recipe:
-        return recipe(model, self.held, self.found, self.plan, self.entries, has_optimizer=has_optimizer)
+    def _torch_load(self, model: ChangeScope) -> TorchLoad | None:
+        """What torch loads into modules with code of their own, where there are such."""
+        if not self.own.values:
+            return None
+        loaded = {entry.path for entry in self.entries if entry.source is not None}.union(self.own.sources)
+        group_of = {path: group for group in model.tree.ties if group.kind != "overlap" for path in group.members}
+
+        def is_tied(name: str) -> bool:
+            return name in group_of and any(each in loaded for each in group_of[name].members if each != name)
+
+        storages = distinct_storages(self.own.tensors)
+        return TorchLoad(
+            self.held.path.name, self.own.values, lambda: ContentReader(self.held, storages), self.own.versions,
+            strict=self.strict, tied=is_tied,
+        )  # fmt: skip
+
+    @contextmanager
+    def _told(self, transfer: Transfer) -> Iterator[None]:
+        """Say what became of each tensor where copying fails and nothing is put back."""
+        try:
+            yield
+        except BaseException as error:
+            if not self.undo:
+                by_path = transfer.progress_by_path()
+                told = "; ".join(
+                    f"{word}: {some([path for path, state in by_path.items() if state == key], _MOST_TOLD)}"
+                    for key, word in _STATES.items()
+                    if key in by_path.values()
+                )
+                said = f"It was loaded with undo=False, so nothing is put back. {told}."
+                if isinstance(error, CorruptCheckpointError):
+                    raise CorruptCheckpointError(
+                        f"{error.message} {said}", path=error.path, tensors=by_path,
+                        hint="The error's tensors says it of each. Load the file again when it can be read.",
+                    ) from error  # fmt: skip
+                error.add_note(said)
+            raise
+
+    def _refuse_unlike(self, model: ChangeScope, pairs: Sequence[Pair], written: Sequence[Pair]) -> None:
+        """Make sure that names of one tensor have one value in the file, since nothing could be put back."""
+        by_group: dict[str, Pair] = {}
+        for pair in written:
+            by_group.setdefault(model.by_path[pair.path].tie or "" if pair.path in model.by_path else "", pair)
+        are_written = {id(pair) for pair in written}
+        for pair in pairs:
+            entry = model.tree.find(pair.path)
+            other = by_group.get(getattr(entry, "tie", None) or "")
+            if id(pair) in are_written or other is None or pair.described == other.described:
+                continue
+            one, two = (
+                as_contiguous_cpu(self.held.tensor(each.described).to(pair.tensor.dtype)) for each in (pair, other)
+            )
+            if one.numel() != two.numel() or not is_same(one, two):
+                self._compare([pair], model)
+
+    def _recipe(self, model: ChangeScope, own: TorchLoad | None, *, has_optimizer: bool) -> Recipe:
+        given = None
+        if self.own.values:
+            others = [entry for entry in self.entries if entry.path and part_of(entry.path, self.own.parts) is None]
+            given = {str(entry.path): entry.source for entry in others if entry.source} | self.own.sources
+            given |= {str(entry.path): given[entry.tied_to] for entry in others if entry.tied_to in given}
+        is_left = any(entry.status not in LOADED and entry.path not in self.plan.kept for entry in self.plan.entries)
+        is_strict = not is_left and not (own and (own.left or own.has_ties))
+        return recipe(
+            model, self.held, self.found, self.plan, self.entries, given=given, versions=self.own.versions,
+            is_strict=is_strict, has_optimizer=has_optimizer,
+        )  # fmt: skip
 
     def _compare(self, wrong: Sequence[Pair], model: ChangeScope) -> None:
         """See to it that what is live now is what the file has.
@@ -283,6 +412,8 @@ def _check_parts(held: CheckpointReader, tensors: Sequence[Described]) -> None:
             held.tensor(each)
 
 
-def _is_fresh(model: ChangeScope, entry: PlanEntry, fresh: set[str]) -> bool:
-    """Whether an entry is one of those without data, under whatever name."""
+def _is_other(model: ChangeScope, entry: PlanEntry, fresh: set[str]) -> bool:
+    """Whether an entry is one of those without data, under whatever name, or one that code of its own loads."""
+    if entry.status == "own_code":
+        return entry.path in model.by_path
     return entry.path in fresh or (entry.tied_to or "") in fresh or has_no_data(model.tensor(str(entry.path)))

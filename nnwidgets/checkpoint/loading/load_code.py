@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from nnwidgets.checkpoint.formats import CheckpointReader
 from nnwidgets.checkpoint.records import LoadPlan, PlanEntry
@@ -19,6 +20,9 @@ def recipe(
     plan: LoadPlan,
     entries: Sequence[PlanEntry],
     *,
+    given: Mapping[str, str] | None,
+    versions: Mapping[str, Any],
+    is_strict: bool,
     has_optimizer: bool,
 ) -> Recipe:
     """The same load.
@@ -29,24 +33,54 @@ def recipe(
         found: Its parts.
         plan: What was planned.
         entries: What was loaded.
+        given: Where modules have code of their own: the name in the file of each name that torch is to be given.
+        versions: What the file says of modules, by path in the model.
+        is_strict: Whether neither side had names left over.
         has_optimizer: Whether an optimizer's state was.
     """
     lines, imports = _reading_lines(held, found)
     sourced = [entry for entry in entries if entry.source is not None]
     paths = [str(entry.path) for entry in sourced]
     is_plain = all(entry.path == entry.source for entry in sourced) and plan.is_exact
-    if is_plain and not any("[" in path for path in paths) and _is_torchs(model, paths):
+    if given is not None:
+        lines += _through_torch(given, versions, is_strict=is_strict)
+    elif is_plain and not any("[" in path for path in paths) and _is_torchs(model, paths):
         lines.append(f"{NET}.load_state_dict(state)")
     else:
         lines.append("with torch.no_grad():")
         code = expressions(model.module).code
         lines += [
-            f"    {code(path)}.copy_(state[{entry.source!r}])" for path, entry in zip(paths, sourced, strict=True)
+            f"    {code(path)}.copy_(state[{entry.source!r}]{_reshaped(entry)})"
+            for path, entry in zip(paths, sourced, strict=True)
         ]
         imports.append("import torch")
     if has_optimizer:
         lines += _optimizer(held, found)
+    if any("OrderedDict" in line for line in lines):
+        imports.append("from collections import OrderedDict")
     return Recipe(tuple(lines), tuple(dict.fromkeys(imports)))
+
+
+def _reshaped(entry: PlanEntry) -> str:
+    """What takes the one element that a file has for a scalar."""
+    return "[0]" if entry.shape == () and entry.source_shape == (1,) else ""
+
+
+def _through_torch(given: Mapping[str, str], versions: Mapping[str, Any], *, is_strict: bool) -> list[str]:
+    """Lines that hand ``state`` to ``load_state_dict``, under the model's names and without what isn't loaded."""
+    lines = []
+    if any(name != source for name, source in given.items()):
+        body = [f"    {name!r}: {source!r}," for name, source in given.items()]
+        lines += ["names = {", *body, "}"]
+        lines += ["state = OrderedDict((name, state[source]) for name, source in names.items())"]
+        if versions:
+            body = [f"    {path!r}: {said!r}," for path, said in versions.items()]
+            lines += ["state._metadata = {", *body, "}"]
+    elif not is_strict:
+        body = [f"    {name!r}," for name in given]
+        lines += ["names = {", *body, "}", "for name in [name for name in state if name not in names]:"]
+        lines += ["    del state[name]"]
+    return [*lines, f"{NET}.load_state_dict(state)" if is_strict else f"{NET}.load_state_dict(state, strict=False)"]
 
 
 def _is_torchs(model: ChangeScope, paths: Sequence[str]) -> bool:

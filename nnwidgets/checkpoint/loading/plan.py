@@ -16,8 +16,9 @@ from nnwidgets.checkpoint.description import Composed, Described, dtype_name
 from nnwidgets.checkpoint.formats import CheckpointReader, open_checkpoint
 from nnwidgets.checkpoint.loading.apply_renames import apply_renames
 from nnwidgets.checkpoint.loading.suggest_renames import Named, one_name_each, suggest
+from nnwidgets.checkpoint.own_code.parts import OwnCode, own_code_in, own_code_warning, part_of
 from nnwidgets.checkpoint.records import LOADED, LoadPlan, PlanEntry, Status, Suggestion
-from nnwidgets.checkpoint.state_dict import StateDictLocation, find, saved_entries
+from nnwidgets.checkpoint.state_dict import EXTRA_STATE, StateDictLocation, find, saved_entries
 from nnwidgets.edit.targets import ChangeScope
 from nnwidgets.errors import CheckpointMismatchError, PathNotFoundError
 from nnwidgets.formatting import and_more
@@ -85,15 +86,20 @@ def make_plan(
 ) -> LoadPlan:
     """The plan for an open checkpoint."""
     model = _model_side(scope.tree)
-    names = apply_renames(list(found.tensors), {} if rename is None else rename)
-    _check_targets(rename or {}, found.tensors, model)
-    sources = {path: name for name, path in names.items() if path in model}
+    parts = own_code_in(scope.live.scan)
+    names = names_in_model(found, rename, parts)
+    _check_targets(rename or {}, found.tensors, model, parts)
+    sources = {path: name for name, path in names.items() if path in model and name in found.tensors}
     left = {name: tensor for name, tensor in found.tensors.items() if names[name] not in model}
-    statuses = {path: _status(side, sources.get(path), found.tensors) for path, side in model.items()}
-    givers = _givers(statuses, model)
+    statuses: dict[str, Status] = {
+        path: _status(side, sources.get(path), found.tensors) if part_of(path, parts) is None else "own_code"
+        for path, side in model.items()
+    }
+    givers = _givers(statuses, model, sources)
     suggestions = _suggestions(
-        [side for path, side in model.items() if statuses[path] == "missing" and path not in givers],
-        {names[name]: (name, tensor) for name, tensor in left.items()},
+        [side for path, side in model.items() if path not in sources and path not in givers],
+        # What a module's own code is given, it may rename itself.
+        {names[name]: (name, each) for name, each in left.items() if part_of(names[name], parts) is None},
         is_ordered=held.format in ("torch-zip", "torch-legacy"),
         matched={tuple(found.tensors[name].shape) for path, name in sources.items() if statuses[path] in LOADED},
     )
@@ -105,7 +111,9 @@ def make_plan(
         for path, side in model.items()
     ]  # fmt: skip
     kept = _kept_counters(scope, entries, model)
-    entries += [_unexpected_entry(name, tensor) for name, tensor in left.items()]
+    entries += [_left_entry(name, names[name], tensor, parts) for name, tensor in left.items()]
+    own_values = {name for name in names if name not in found.tensors and part_of(names[name], parts) is not None}
+    entries += [_left_entry(name, names[name], None, parts) for name in names if name in own_values]
     already = {name: path for name, path in names.items() if name != path and path in model}
     return LoadPlan(
         file=str(held.path),
@@ -113,10 +121,11 @@ def make_plan(
         renames=MappingProxyType({**already, **one_name_each(suggestions.items())} if suggestions else {}),
         rename=MappingProxyType(already),
         warnings=(
+            *own_code_warning(parts.values()),
             *_warnings(entries, found),
             *_tie_warnings(entries, model, found.tensors),
             *_kept_warning(kept),
-            *_leftover_warning(found),
+            *_leftover_warning(found, own_values),
         ),
         kept=kept,
     )
@@ -157,8 +166,8 @@ def _kept_counters(scope: ChangeScope, entries: Sequence[PlanEntry], model: Mapp
     )
 
 
-def _leftover_warning(found: StateDictLocation) -> list[str]:
-    names = [name for name in found.others if isinstance(name, str)]
+def _leftover_warning(found: StateDictLocation, own_values: set[str]) -> list[str]:
+    names = [name for name in found.others if isinstance(name, str) and name not in own_values]
     if not names:
         return []
     more = and_more(len(names) - _MOST_NAMED)
@@ -192,10 +201,23 @@ def _model_side(found: ModuleTree) -> dict[str, _Side]:
     return {path: _Side(path, entry, group_of.get(path)) for path, entry in saved_entries(found).items()}
 
 
-def _check_targets(rename: Mapping[Any, str], tensors: Mapping[str, Described], model: Mapping[str, _Side]) -> None:
+def names_in_model(
+    found: StateDictLocation, rename: Mapping[Any, str] | None, parts: Mapping[str, OwnCode]
+) -> dict[str, str]:
+    """What each name of the file is called in the model; of plain values too, where a module's own code takes such."""
+    values = [name for name in found.others if isinstance(name, str)] if parts else []
+    return apply_renames([*found.tensors, *values], {} if rename is None else rename)
+
+
+def _check_targets(
+    rename: Mapping[Any, str],
+    tensors: Mapping[str, Described],
+    model: Mapping[str, _Side],
+    parts: Mapping[str, OwnCode],
+) -> None:
     """A whole name must lead to a path of the model."""
     for key, path in rename.items():
-        if isinstance(key, str) and key in tensors and path not in model:
+        if isinstance(key, str) and key in tensors and path not in model and part_of(path, parts) is None:
             raise PathNotFoundError.among(path, model)
 
 
@@ -214,9 +236,16 @@ def _entry(  # noqa: PLR0917 - as its fields
     )  # fmt: skip
 
 
-def _unexpected_entry(source: str, theirs: Described) -> PlanEntry:
-    shape, dtype = _form(theirs)
-    return PlanEntry(None, source, "unexpected", source_shape=shape, source_dtype=dtype, n_elements=theirs.n_elements)
+def _left_entry(source: str, path: str, theirs: Described | None, parts: Mapping[str, OwnCode]) -> PlanEntry:
+    """Of a name that no tensor of the model has."""
+    shape, dtype = (None, None) if theirs is None else _form(theirs)
+    n_elements = 0 if theirs is None else theirs.n_elements
+    part = part_of(path, parts)
+    status: Status = "unexpected" if part is None else "own_code"
+    is_extra = part is not None and path.endswith(EXTRA_STATE)
+    return PlanEntry(
+        path if is_extra else None, source, status, None, None, None, shape, dtype, n_elements
+    )  # fmt: skip
 
 
 def _form(tensor: Described) -> tuple[tuple[int, ...], str]:
@@ -229,14 +258,16 @@ def _status(side: _Side, source: str | None, tensors: Mapping[str, Described]) -
         return "missing"
     ours, theirs = side.entry, tensors[source]
     is_sparse = isinstance(theirs, Composed) and theirs.layout != "strided"
-    if (ours.shape is not None and ours.shape != tuple(theirs.shape)) or is_sparse != (ours.layout != "strided"):
+    # Torch takes one element for a scalar, as files of old have them.
+    is_alike = ours.shape in (None, tuple(theirs.shape)) or (ours.shape == () and tuple(theirs.shape) == (1,))
+    if not is_alike or is_sparse != (ours.layout != "strided"):
         return "shape_mismatch"
     if ours.shape is not None and ours.dtype != dtype_name(theirs.dtype):
         return "dtype_cast"
     return "match" if source == side.path else "renamed"
 
 
-def _givers(statuses: Mapping[str, Status], model: Mapping[str, _Side]) -> dict[str, str]:
+def _givers(statuses: Mapping[str, Status], model: Mapping[str, _Side], sources: Mapping[str, str]) -> dict[str, str]:
     """For tensors whose bytes come under another name, that name."""
     first_loaded: dict[str, str | None] = {}
     givers = {}
@@ -245,7 +276,8 @@ def _givers(statuses: Mapping[str, Status], model: Mapping[str, _Side]) -> dict[
         if group is None or statuses[path] != "missing":
             continue
         if group.id not in first_loaded:
-            first_loaded[group.id] = next((each for each in group.members if statuses.get(each) in LOADED), None)
+            loaded = (each for each in group.members if each in sources and statuses[each] in LOADED)
+            first_loaded[group.id] = next(loaded, None)
         giver = first_loaded[group.id]
         if giver is not None and _covers(model[giver], side):
             givers[path] = giver
@@ -280,7 +312,7 @@ def _tie_warnings(
     """Names of one tie group that come from different places in the file, whose values may differ."""
     by_group: dict[str, list[PlanEntry]] = {}
     for entry in entries:
-        group = model[entry.path].group if entry.path is not None else None
+        group = model[entry.path].group if entry.path is not None and entry.path in model else None
         if group is not None and entry.source is not None and entry.status in LOADED:
             by_group.setdefault(group.id, []).append(entry)
     made = []

@@ -12,6 +12,7 @@ from nnwidgets.checkpoint.saving.save_code import RecipeFacts
 from nnwidgets.checkpoint.saving.shards import index_of, shard_names, shards_of
 from nnwidgets.checkpoint.saving.target import INDEX, Target
 from nnwidgets.checkpoint.saving.verify import Expected
+from nnwidgets.checkpoint.state_dict import EXTRA_STATE
 from nnwidgets.checkpoint.writing import safetensors_file, torch_zip_file
 from nnwidgets.checkpoint.writing.hashing_stream import HashingWriter
 from nnwidgets.checkpoint.writing.shared_bytes import element_key, sharing_groups
@@ -113,6 +114,9 @@ def _flat_dict(target: Target, contents: Contents) -> dict[str, TensorToSave]:
     for key, value in tree.items():
         if type(key) is not str:
             raise _unfit_error(target, f"a key is {inert(repr(key), 40)}")
+        if type(value) is not TensorToSave and key.rpartition(".")[2] == EXTRA_STATE:
+            what = f"{inert(repr(key), 60)} is extra state of a module (what its get_extra_state gives)"
+            raise _unfit_error(target, f"{what} and a {objects.type_name(type(value))}, no tensor")
         if type(value) is not TensorToSave:
             raise _unfit_error(target, f"{inert(repr(key), 60)} is a {objects.type_name(type(value))}")
     return tree

@@ -27,6 +27,8 @@ from nnwidgets.introspect.safe_access.tensors import plain_torch
 _ALIGNMENT = 64
 _LARGE_BYTES = 8 * 2**20
 _MOST_LANES = 4
+_LOOSEST = 1.25
+"""How much larger than what it is used for a room may be: the history's budget counts what is kept in it."""
 
 
 class KeptBytes:
@@ -35,10 +37,16 @@ class KeptBytes:
     Attributes:
         size_bytes: Of the copy.
         is_turned: Whether an odd number of exchanges was made.
+        room: The memory that it lies in.
     """
 
-    def __init__(self, tensors: Sequence[torch.Tensor]) -> None:
+    def __init__(self, tensors: Sequence[torch.Tensor], rooms: list[torch.Tensor] | None = None) -> None:
         """Make room for the bytes of plain strided tensors; `before` copies them.
+
+        Args:
+            tensors: They.
+            rooms: What undo copies that are gone leave; one that is about as large is taken, the others are let go
+                before new memory is asked for.
 
         Raises:
             RuntimeError: There is no room; MemoryError and OSError mean the same.
@@ -51,7 +59,9 @@ class KeptBytes:
             n_lanes = min(_MOST_LANES, torch.get_num_threads()) if self.size_bytes >= _LARGE_BYTES else 1
             n_spare = min(CHUNK_BYTES, max(spaced, default=0))
             *offsets, at_spares = accumulate(spaced, initial=0)
-            room = _room(at_spares + n_lanes * n_spare)
+            n_bytes = at_spares + n_lanes * n_spare
+            self.room = _room(n_bytes, rooms or [])
+            room = self.room[:n_bytes]
             self._blocks = Blocks(live, map(Buffer, repeat(room), offsets, sizes))
             runs = _parts(range(len(live)), n_lanes)
             spares = torch.split(room[at_spares:], n_spare) if n_spare else (room,)
@@ -197,8 +207,16 @@ def twin_of(tensor: torch.Tensor) -> torch.Tensor:
     return flat.as_strided(tensor.shape, tensor.stride())
 
 
-def _room(n_bytes: int) -> torch.Tensor:
-    """Memory of its own, in large pages where the system has them: most of a copy's time goes into small ones."""
+def _room(n_bytes: int, rooms: list[torch.Tensor]) -> torch.Tensor:
+    """Memory of its own: one of ``rooms``, emptied of the others, or new.
+
+    New memory comes in large pages where the system has them: most of a copy's time goes into waiting for small ones.
+    """
+    fitting = [each for each in rooms if n_bytes <= each.numel() <= _LOOSEST * n_bytes]
+    rooms.clear()
+    if n_bytes >= _LARGE_BYTES and fitting:
+        return min(fitting, key=torch.Tensor.numel)
+    fitting.clear()
     if n_bytes < _LARGE_BYTES or not hasattr(mmap, "MADV_HUGEPAGE"):
         return torch.empty(n_bytes, dtype=torch.uint8, device="cpu")
     # Private: what Python maps by default is shared, and the system gives that in small pages.

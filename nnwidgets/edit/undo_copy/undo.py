@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
@@ -50,6 +50,14 @@ class Exchangeable(Protocol):
         """Put the other side in place; where that was interrupted, the next call takes back what was done."""
 
 
+@runtime_checkable
+class Watched(Protocol):
+    """An `Exchangeable` that can tell whether somebody else has changed what it left."""
+
+    def foreign(self) -> list[str]:
+        """Names of what somebody else has changed."""
+
+
 class TensorSite:
     """Where a tensor was, to tell that it is still there; holds it weakly."""
 
@@ -91,17 +99,23 @@ class UndoRecord:
         plains: Sequence[torch.Tensor],
         flags: Sequence[Flag],
         states: Sequence[Exchangeable],
+        rooms: list[torch.Tensor] | None = None,
     ) -> None:
         self.sites = sites
         self.flags = flags
         self.states = states
         self.is_done = True
-        self.kept = KeptBytes(plains)
+        self.kept = KeptBytes(plains, rooms)
 
     @property
     def size_bytes(self) -> int:
         """Of the copy."""
         return self.kept.size_bytes
+
+    def release(self) -> torch.Tensor:
+        """Give away the memory of the copy: from then on nothing can be taken back, and no statistics are known."""
+        kept, self.kept, self.sites = self.kept, KeptBytes([]), []
+        return kept.room
 
     def changed(self) -> list[str]:
         """Names whose bytes the change made different."""
@@ -124,13 +138,18 @@ class UndoRecord:
 
     def foreign(self) -> list[str]:
         """Names whose values aren't what the last change, undo or redo left."""
-        changed = [flag.path for flag in self.flags if not flag.is_as_left(after=self.is_done)]
+        changed = self.foreign_states()
         foreign = self.kept.foreign_blocks()
         if foreign:
             around = ((site.path, self._blocks_around(site)) for site in self.sites)
             found = [path for path, blocks in around if blocks is None or not foreign.isdisjoint(blocks)]
             changed += found or [site.path for site in self.sites]
         return changed
+
+    def foreign_states(self) -> list[str]:
+        """Names whose flags, or whose modules' attributes, aren't what the last change, undo or redo left."""
+        flags = [flag.path for flag in self.flags if not flag.is_as_left(after=self.is_done)]
+        return flags + [name for state in self.states if isinstance(state, Watched) for name in state.foreign()]
 
     def exchange(self, *, check: bool) -> bool:
         """Undo it where it is done, else do it again; all or nothing."""

@@ -15,7 +15,7 @@ from nnwidgets.introspect.checks.findings import SingleFinding
 from nnwidgets.introspect.module_tree.expressions import ExpressionWriter
 from nnwidgets.introspect.optimizers import held_tensors
 from nnwidgets.introspect.safe_access.modules import own_attribute, registered_by_name
-from nnwidgets.introspect.safe_access.objects import descends, is_tensor, type_name
+from nnwidgets.introspect.safe_access.objects import class_attribute, descends, is_tensor, type_name
 from nnwidgets.introspect.safe_access.scan import ModelScan
 
 
@@ -160,9 +160,15 @@ def _training_flags(scan: ModelScan, writer: ExpressionWriter) -> Iterator[Singl
     row = 1
     ends = scan.ends()
     dropouts, norms = _rows_of(scan, _DROPOUT), _rows_of(scan, _NORM)
+    kinds = {id(type(module)): type(module) for module in scan.modules}
+    mindful = {key for key, kind in kinds.items() if _minds_mode(kind)}
+    n_mindful = [0, *accumulate(id(type(module)) in mindful for module in scan.modules)]
     while row < len(flags):
         if flags[row] is not (not whole) or row in scan.first_met:
             row += 1
+            continue
+        if n_mindful[row] == n_mindful[ends[row]]:
+            row = ends[row]
             continue
         expression = writer.code(scan.path(row))
         kind = type_name(type(scan.modules[row]))
@@ -191,6 +197,16 @@ def _training_flags(scan: ModelScan, writer: ExpressionWriter) -> Iterator[Singl
                 kind,
             )
         row = ends[row]
+
+
+def _minds_mode(kind: type) -> bool:
+    """Whether modules of a class may do otherwise in training than in evaluation, as torch's own Linear doesn't."""
+    home = class_attribute(kind, "__module__")
+    is_torchs = type(home) is str and home.startswith("torch.")
+    return not is_torchs or any(descends(each, kind) for each in _MINDFUL)
+
+
+_MINDFUL = (_DROPOUT, _NORM, nn.RReLU, nn.RNNBase, nn.MultiheadAttention)
 
 
 def _stale_optimizer(scan: ModelScan, writer: ExpressionWriter, optimizers: Sequence[Any]) -> Iterator[SingleFinding]:

@@ -86,6 +86,7 @@ class TensorTable:
         try:
             self.kinds = [kinds[each.shape, each.dtype, each.device, each.layout] for each in tensors]
             self.asking = [each.requires_grad for each in tensors]
+            # Asked of a view whose base was written to since, as FSDP's flat parameters are by a step, this may raise.
             self.with_grad = [each.grad is not None if each.is_leaf else has_grad(each) for each in tensors]
         except RuntimeError:
             return False

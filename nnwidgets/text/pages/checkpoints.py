@@ -34,6 +34,7 @@ SIGNS: Mapping[str, str] = {
     "renamed": "→",
     "dtype_cast": "~",
     "tied": "=",
+    "own_code": "λ",
     "missing": "−",
     "unexpected": "+",
     "shape_mismatch": "✗",
@@ -45,6 +46,7 @@ WORDS: Mapping[str, str] = {
     "renamed": "renamed",
     "dtype_cast": "converted",
     "tied": "tied",
+    "own_code": "own code",
     "missing": "missing",
     "unexpected": "unexpected",
     "shape_mismatch": "other shape",
@@ -240,6 +242,8 @@ def _remark(entry: PlanEntry) -> str:
 def _change(each: Changed) -> tuple[str, str, str]:
     if each.kind == "shape":
         return f"{shape_text(each.shapes[0])} became {shape_text(each.shapes[1])}", "", ""
+    if each.n_different is None:
+        return "another value", "", ""
     is_cast = each.kind == "dtype"
     how = " became ".join(each.dtypes) if is_cast else f"{exact_count(each.n_different or 0)} elements"
     greatest, relative = each.max_abs_difference, each.relative_norm

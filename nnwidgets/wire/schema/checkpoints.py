@@ -9,7 +9,7 @@ from typing import Literal, NotRequired, TypedDict
 
 from nnwidgets.wire.schema.envelope import ModelBody, Number
 
-Status = Literal["match", "renamed", "shape_mismatch", "dtype_cast", "missing", "unexpected", "tied"]
+Status = Literal["match", "renamed", "shape_mismatch", "dtype_cast", "missing", "unexpected", "tied", "own_code"]
 Difference = Literal["values", "shape", "dtype", "added", "removed", "equal"]
 
 

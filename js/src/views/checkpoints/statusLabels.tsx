@@ -17,6 +17,7 @@ export const STATUSES: readonly Status[] = [
   "renamed",
   "dtype_cast",
   "tied",
+  "own_code",
   "shape_mismatch",
   "missing",
   "unexpected",
@@ -44,6 +45,13 @@ export function statusLabel(status: Status): StatusLabel {
       );
     case "tied":
       return label(t("tied"), <Icon name="link" />, "t0", t("Its bytes come with another name"));
+    case "own_code":
+      return label(
+        t("own code"),
+        <StatusMark name="swap" />,
+        "info",
+        t("Given to code of the module's own, which decides what becomes of it"),
+      );
     case "shape_mismatch":
       return label(
         t("shape mismatch"),

@@ -48,6 +48,7 @@ class PickleResult:
         wanted: Names it would import that are neither known nor allowed, in order; with any, ``content`` means nothing.
         deeds: What it would do with them, in words.
         fault: Why the rest couldn't be looked at, where there are ``wanted``.
+        attributes: Dicts that attributes were set on, each with these.
     """
 
     content: Any = None
@@ -56,6 +57,7 @@ class PickleResult:
     wanted: list[str] = field(default_factory=list)
     deeds: list[str] = field(default_factory=list)
     fault: str = ""
+    attributes: list[tuple[dict[Any, Any], dict[Any, Any]]] = field(default_factory=list)
 
 
 class Machine:

@@ -154,8 +154,10 @@ def _build(m: Machine) -> None:
         m.deed(f"set {in_short(state)} on {onto.name}")
     elif type(onto) is Opaque:
         onto.state = state
-    # A state dict carries versions of its modules this way: nothing that a checkpoint's tensors need.
-    elif type(onto) is not dict or type(state) is not dict:
+    elif type(onto) is dict and type(state) is dict:
+        # A state dict carries versions of its modules this way.
+        m.found.attributes.append((onto, state))
+    else:
         raise Malformed(f"has a pickle that sets the state of {brief(onto)} to {brief(state)}")
 
 

@@ -38,6 +38,7 @@ def unpickle(data: bytes, start: int, persistent: Persistent, allowed: frozenset
         _run(machine)
         if not machine.found.wanted:
             check_size(machine.found.content)
+            check_size([state for _, state in machine.found.attributes])
     except Malformed as error:
         if not machine.found.wanted or isinstance(error, Truncated):
             raise

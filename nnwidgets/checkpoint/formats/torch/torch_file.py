@@ -77,6 +77,7 @@ class TorchFile(CheckpointReader):
         if found.wanted:
             raise self.refusal(found)
         self.departures += found.notes
+        self.attributes = found.attributes
         return found
 
     def refusal(self, found: PickleResult) -> UnsafeCheckpointError:
