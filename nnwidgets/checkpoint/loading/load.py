@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -13,12 +14,11 @@ from nnwidgets.checkpoint.formats import CheckpointReader, open_checkpoint
 from nnwidgets.checkpoint.loading.copy_tensors import Pair, Transfer, size
 from nnwidgets.checkpoint.loading.load_code import recipe
 from nnwidgets.checkpoint.loading.materialize import Materialized, has_no_data
-from nnwidgets.checkpoint.loading.optimizer_state import optimizer_states
-from nnwidgets.checkpoint.loading.plan import make_plan, state_dict_in
+from nnwidgets.checkpoint.loading.optimizer_state import LoadedState, optimizer_states
+from nnwidgets.checkpoint.loading.plan import entry_that_fits, forms_of, make_plan, state_dict_in
 from nnwidgets.checkpoint.progress import Progress, tick_of
 from nnwidgets.checkpoint.records import LOADED, LoadPlan, LoadReport, PlanEntry
 from nnwidgets.checkpoint.state_dict import StateDictLocation
-from nnwidgets.edit.code import Recipe
 from nnwidgets.edit.targets import ChangeScope, TensorTarget, check_writable, distinct_memory
 from nnwidgets.edit.transaction import Plan, commit
 from nnwidgets.edit.undo_copy.undo import Exchangeable
@@ -34,6 +34,7 @@ def load(
     path: str | os.PathLike[str],
     *,
     rename: Mapping[Any, str] | None = None,
+    entry: str | None = None,
     strict: bool = True,
     optimizer: Any = None,
     progress: Progress | None = None,
@@ -51,20 +52,22 @@ def load(
         module: The model.
         path: A checkpoint of any format that `peek` knows.
         rename: As for `plan`: names in the file to paths in the model.
+        entry: As for `plan`: which state dict of the file, where it isn't the one that fits best.
         strict: Refuse where either side has a tensor that the other hasn't, or shapes differ. Otherwise load what fits.
             A batch norm's counter that the file lacks is let pass, as torch does.
-        optimizer: Gets the optimizer's state that is in the file, matched by name where it has names, else by order,
-            and by shape.
+        optimizer: Gets the optimizer's state that is in the file, or in ``optimizer.pt`` of a trainer's folder, matched
+            by name where it has names, else by order, and by shape; of several states, the one that fits.
         progress: Told bytes done and in all; what it raises cancels the load.
 
     Returns:
         What was loaded: tensor by tensor, and how much.
 
     Raises:
-        PathNotFoundError: There is no such file; or a rename names nothing in it.
+        PathNotFoundError: There is no such file; or ``entry`` or a rename names nothing in it.
         UnsafeCheckpointError: The file would have to run code to be read.
         CorruptCheckpointError: It is damaged, or changes while it is read.
-        CheckpointMismatchError: It doesn't fit the model; the message says where, and suggests renames.
+        CheckpointMismatchError: It doesn't fit the model; the message says where, and suggests renames. Or several
+            state dicts in it fit equally.
         InvalidTargetError: A tensor of the model can't be written in place.
 
     Example:
@@ -78,15 +81,18 @@ def load(
     """
     with open_checkpoint(path) as held:
         try:
-            found = state_dict_in(held)
             scope = ChangeScope(module)
+            found = state_dict_in(held, lambda: forms_of(scope.tree), entry)
             plan = make_plan(scope, held, found, rename)
             entries = _select(plan, strict=strict)
         except NNWidgetsError:
             # What doesn't fit may do so for being damaged.
             held.verify_files(tick_of(progress, held.n_bytes_to_hash))
             raise
-        return _Load(scope, held, found, plan, entries, optimizer=optimizer, progress=progress).carry_out()
+        folder = held.path.parent if held.path != Path(path) and Path(path).is_dir() else None
+        return _Load(
+            scope, held, found, plan, entries, optimizer=optimizer, folder=folder, progress=progress
+        ).carry_out()
 
 
 def _select(plan: LoadPlan, *, strict: bool) -> list[PlanEntry]:
@@ -122,6 +128,9 @@ def _name_of(entry: PlanEntry) -> str:
 
 
 def _hint(plan: LoadPlan) -> str:
+    entry = entry_that_fits(plan)
+    if entry is not None:
+        return f"All of the model is in the file under {entry!r}, with more beside it: entry={entry!r} takes it alone."
     if plan.renames:
         first = next(iter(plan.renames.items()))
         return (
@@ -143,10 +152,11 @@ class _Load:
         entries: Sequence[PlanEntry],
         *,
         optimizer: Any,
+        folder: Path | None,
         progress: Progress | None,
     ) -> None:
         self.held, self.found, self.plan, self.entries = held, found, plan, entries
-        self.scope, self.optimizer = scope, optimizer
+        self.scope, self.optimizer, self.folder = scope, optimizer, folder
         self.warnings = [*plan.warnings, *(text for each in held.expected_sums for text in each.unclear)]
         self._paths = {entry.path for entry in plan.entries}
         self._progress = progress
@@ -168,7 +178,7 @@ class _Load:
         self._tick = tick_of(self._progress, self.held.n_bytes_to_hash + n_summed + 2 * n_bytes)
         self.held.verify_files(self._tick)
         self._refuse_half(model)
-        states = optimizer_states(self.held, self.found, self.optimizer, model, self.plan)
+        states = optimizer_states(self.held, self.found, self.optimizer, model, self.plan, folder=self.folder)
         self.held.verify(storages.values(), self._tick)
         _check_parts(self.held, [described for _, _, described in sourced])
         materialized = Materialized()
@@ -201,7 +211,7 @@ class _Load:
                 )
 
     def _commit(
-        self, model: ChangeScope, pairs: Sequence[Pair], states: Exchangeable | None, materialized: Materialized
+        self, model: ChangeScope, pairs: Sequence[Pair], states: LoadedState | None, materialized: Materialized
     ) -> LoadReport:
         fresh = set(materialized.paths)
         live = {pair.path: pair for pair in pairs if pair.path not in fresh}
@@ -221,7 +231,7 @@ class _Load:
             ties=model.ties_of(places),
             write=lambda guard: transfer.write(written, guard),
             verify=lambda guard: self._compare(transfer.differing(guard), model),
-            code=lambda: self._recipe(model, has_optimizer=states is not None),
+            code=lambda: recipe(model, self.held, self.found, self.plan, self.entries, optimizer=states),
             warnings=self.warnings,
             states=changes if states is None else [*changes, states],
             without_data=tuple(entry.path for entry in self.entries if entry.path and _is_fresh(model, entry, fresh)),
@@ -237,9 +247,6 @@ class _Load:
             change=change,
             warnings=tuple(plan.warnings),
         )
-
-    def _recipe(self, model: ChangeScope, *, has_optimizer: bool) -> Recipe:
-        return recipe(model, self.held, self.found, self.plan, self.entries, has_optimizer=has_optimizer)
 
     def _compare(self, wrong: Sequence[Pair], model: ChangeScope) -> None:
         """See to it that what is live now is what the file has.
