@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from typing import Any, Literal
 
 from nnwidgets.checkpoint.description import DESCRIBED, Described, Step, dtype_name, name_of
@@ -22,6 +23,7 @@ Model = Mapping[str, tuple[tuple[int, ...] | None, str]]
 _MOST_DEPTH = 32
 _MOST_PREFIX = 8
 _MOST_SHARED = 12
+_MOST_SAMPLED = 500
 NOT_A_DICT = "_extra_state"
 """What the name of a module's extra state ends in: whatever it holds belongs to the state dict that it is in."""
 _SECOND = frozenset({
@@ -339,10 +341,10 @@ def fit_of(tensors: Mapping[str, Described], ours: ModelNames, prefix: str = "",
 
 
 def _prefixed_fit(tensors: Mapping[str, Described], ours: ModelNames) -> Fit | None:
-    """The fit by the prefix that brings most names together; None where none does."""
+    """The fit by the prefix that brings most names together, of many names some; None where none does."""
     removed: Counter[str] = Counter()
     added: Counter[str] = Counter()
-    for name, tensor in tensors.items():
+    for name, tensor in islice(tensors.items(), 0, None, max(1, len(tensors) // _MOST_SAMPLED)):
         removed.update(name[: -len(rest)] for rest in _endings(name) if _is_shape(ours.model.get(rest), tensor))
         added.update(ours.beginnings.get(name, ()))
     found = [
@@ -397,7 +399,7 @@ def choose(contents: Contents, model: Model) -> Choice:
             reading.fit = fit_of(reading.tensors, ours)
             readings.append(reading)
     _try_prefixes(readings, ours)
-    if max((each.fit.n_named for each in readings), default=0) < len(model):
+    if not any(each.fit.n_named == len(model) and not each.fit.n_extra for each in readings):
         for node in contents.nodes:
             joined = joined_reading(node, model) if node.children else None
             if joined is not None:

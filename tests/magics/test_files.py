@@ -221,7 +221,13 @@ def test_tab_offers_files_names_and_renames(ip, net, tmp_path):
     assert "out.weight=output.weight" in offered
     assert "hidden.weight=" not in offered
     assert "out.weight=output.weight" in ip.completions("%nn load net old.params --rename out.weight=out")
-    assert ip.completions("%nn load net old.params --") == ["--rename", "--optimizer", "--dry-run", "--partial"]
+    assert ip.completions("%nn load net old.params --") == [
+        "--rename",
+        "--entry",
+        "--optimizer",
+        "--dry-run",
+        "--partial",
+    ]
     assert ip.completions("%nn load ") == ["net"]
 
 

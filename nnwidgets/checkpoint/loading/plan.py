@@ -91,11 +91,16 @@ def state_dict_in(
     """
     found = find(held, model, entry)
     if found.key is None:
-        has_optimizer = "an optimizer's state and " if found.optimizers else ""
+        name, hint = held.path.name, "nnwidgets.read gives what is in it"
+        if found.optimizers:
+            name, hint = (
+                f"{name} holds an optimizer's state and",
+                f"{hint}; a folder with the model beside it loads both",
+            )
         raise CheckpointMismatchError(
-            f"{held.path.name} holds {has_optimizer}no state dict: no dict of tensors by name.",
+            f"{name}{'' if found.optimizers else ' holds'} no state dict: no dict of tensors by name.",
             path=str(held.path),
-            hint="nnwidgets.read gives what is in it.",
+            hint=f"{hint}.",
         )
     return found
 
