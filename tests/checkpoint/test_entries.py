@@ -135,20 +135,13 @@ def test_a_distributed_checkpoint_of_an_application(tmp_path):
     assert is_loaded(again, source.state_dict())
 
 
-@pytest.mark.parametrize(
-    ("names", "fits"),
-    [
-        (("online", "target"), "4 by name"),
-        (("student", "teacher"), "4 by name"),
-        (("ema_0.9", "ema_0.99"), "4 by name"),
-    ],
-)
-def test_two_that_fit_equally_are_both_named_and_nothing_is_loaded(names, fits, tmp_path):
+@pytest.mark.parametrize("names", [("online", "target"), ("student", "teacher"), ("ema_0.9", "ema_0.99")])
+def test_two_that_fit_equally_are_both_named_and_nothing_is_loaded(names, tmp_path):
     net = discriminator()
     before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
     torch.save(dict.fromkeys(names) | {name: state() for name in names}, tmp_path / "x.pt")
-    for call in (nnw.plan, nnw.load, lambda net, path: nnw.diff(net, path)):
-        with pytest.raises(nnw.CheckpointMismatchError, match=fits) as caught:
+    for call in (nnw.plan, nnw.load, nnw.diff):
+        with pytest.raises(nnw.CheckpointMismatchError, match="4 by name") as caught:
             call(net, tmp_path / "x.pt")
         assert all(repr(name) in str(caught.value) for name in names)
         assert f"entry={names[0]!r}" in caught.value.hint

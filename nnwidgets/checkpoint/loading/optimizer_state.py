@@ -174,9 +174,11 @@ def _chosen(  # noqa: PLR0917 - what is held against each other
         except CheckpointMismatchError as error:
             faults.append(error)
     if not fitting:
-        if len(faults) > 1:
-            faults[0].message = f"None of the {len(saved)} optimizers' states in {name} fits. {faults[0].message}"
-        raise faults[0]
+        first = faults[0]
+        if len(faults) == 1:
+            raise first
+        said = f"None of the {len(faults)} optimizers' states in {name} fits. {first.message}"
+        raise CheckpointMismatchError(said, path=path, hint=first.hint)
     if len(fitting) > 1:
         words = _words(entry)
         named = [each for each in fitting if words & _words(each[0].name)]

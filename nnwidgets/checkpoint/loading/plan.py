@@ -93,10 +93,8 @@ def state_dict_in(
     if found.key is None:
         name, hint = held.path.name, "nnwidgets.read gives what is in it"
         if found.optimizers:
-            name, hint = (
-                f"{name} holds an optimizer's state and",
-                f"{hint}; a folder with the model beside it loads both",
-            )
+            name = f"{name} holds an optimizer's state and"
+            hint = f"{hint}; a folder with the model beside it loads both"
         raise CheckpointMismatchError(
             f"{name}{'' if found.optimizers else ' holds'} no state dict: no dict of tensors by name.",
             path=str(held.path),
