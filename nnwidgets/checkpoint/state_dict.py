@@ -41,7 +41,6 @@ class StateDictLocation:
         others: What the state dict holds besides tensors (extra state, say), by name.
         parts: The dicts that it is made of.
         why: Why it is this one.
-        second: Others that fit as well, and are called averages or the like.
         alternatives: All others in the file.
         contents: All that is in the file.
         optimizers: Optimizers' states by where they are, each with the way to it.
@@ -52,7 +51,6 @@ class StateDictLocation:
     others: dict[str, Any]
     parts: tuple[Part, ...] = ()
     why: str = ""
-    second: tuple[str, ...] = ()
     alternatives: tuple[str, ...] = ()
     contents: Contents | None = None
     optimizers: Mapping[str, tuple[tuple[Step, ...], Any]] = field(default_factory=dict)
@@ -95,28 +93,36 @@ def find(
     if entry is not None:
         reading, why = _asked_for(held, contents, model, entry), "asked for"
         return _location(contents, reading, why)
-    listed = sum(1 for _ in contents.listed())
     if model is None:
-        usual = usual_reading(contents)
-        return _location(contents, usual, "the only state dict in the file" if listed < _SEVERAL else "the largest")
+        return _location(contents, usual_reading(contents), "the largest in the file")
     if len(contents.nodes) == 1:
         return _location(contents, plain_reading(contents.nodes[0]), "the only state dict in the file")
-    shapes = model()
-    choice = choose(contents, shapes)
-    best = choice.best
-    if not shapes or sum(best[0].fit.rank) < len(shapes):
-        # Nothing fits well enough to tell by.
-        reading = usual_reading(contents) or best[0]
-        return _location(contents, reading, "no state dict in the file fits; it is the largest")
-    if len(best) > 1:
-        raise _undecided(held, best, len(shapes))
-    why = _why(best[0], choice, len(shapes), is_alone=listed < _SEVERAL)
-    return _location(contents, best[0], why, [each.name for each in choice.second])
+    return _location(contents, *_fitting(held, contents, model()))
 
 
 _SEVERAL = 2
 _MOST_NAMED = 5
 _MOST_TEXT = 80
+
+
+def _fitting(held: CheckpointReader, contents: Contents, model: Model) -> tuple[Reading | None, str]:
+    """The state dict that fits a model best, and why it is taken.
+
+    Raises:
+        CheckpointMismatchError: Several fit equally.
+    """
+    choice = choose(contents, model)
+    best = choice.best
+    if not model or not any(best[0].fit.rank):
+        return usual_reading(contents), "no state dict in the file fits; it is the largest"
+    if len(best) == 1:
+        is_alone = sum(1 for _ in contents.listed()) < _SEVERAL
+        return best[0], "the only state dict in the file" if is_alone else _why(best[0], choice, len(model))
+    if best[0].fit.rank[0] >= len(model):
+        raise _undecided(held, best, len(model))
+    # With less than half of the model nothing is refused: the plan shows what is wrong with the largest.
+    largest = max(best, key=lambda each: sum(tensor.n_elements for tensor in each.tensors.values()))
+    return largest, "no state dict in the file has half of the model; it is the largest"
 
 
 def _asked_for(held: CheckpointReader, contents: Contents, model: Callable[[], Model] | None, entry: Any) -> Reading:
@@ -168,10 +174,8 @@ def _undecided(held: CheckpointReader, best: Sequence[Reading], n_model: int) ->
     )
 
 
-def _why(reading: Reading, choice: Choice, n_model: int, *, is_alone: bool) -> str:
+def _why(reading: Reading, choice: Choice, n_model: int) -> str:
     fit = reading.fit
-    if is_alone:
-        return "the only state dict in the file"
     told = f"it has {fit.n_named} of the model's {n_model} tensors by name and shape"
     if not fit.n_named:
         told = f"it has {fit.n_shaped} of the model's {n_model} tensors by shape, none by name"
@@ -180,14 +184,18 @@ def _why(reading: Reading, choice: Choice, n_model: int, *, is_alone: bool) -> s
     if reading.together:
         names = (inert(repr(name), _MOST_TEXT) for name in reading.together[:_MOST_NAMED])
         told += f", put together from {', '.join(names)}{and_more(len(reading.together) - _MOST_NAMED)}"
-    for those, said in ((choice.second, "fits as well, but by its name isn't the weights as trained"),
-                        (choice.same, "holds the same tensors")):  # fmt: skip
+    for those, one, several in (
+        (choice.second, "fits as well, but by its name isn't", "fit as well, but by their names aren't"),
+        (choice.same, "holds the same", "hold the same"),
+    ):
         if those:
-            told += f"; {inert(repr(those[0].name), _MOST_TEXT)}{and_more(len(those) - 1)} {said}"
+            first = f"{inert(repr(those[0].name), _MOST_TEXT)}{and_more(len(those) - 1)}"
+            what = "tensors" if those is choice.same else "the weights as trained"
+            told += f"; {first} {several if len(those) > 1 else one} {what}"
     return told
 
 
-def _location(contents: Contents, reading: Reading | None, why: str, second: Sequence[str] = ()) -> StateDictLocation:
+def _location(contents: Contents, reading: Reading | None, why: str) -> StateDictLocation:
     if reading is None:
         return StateDictLocation(None, {}, {}, optimizers=contents.optimizers)
     known = {part.steps[:end] for part in reading.parts for end in range(len(part.steps) + 1)}
@@ -198,7 +206,6 @@ def _location(contents: Contents, reading: Reading | None, why: str, second: Seq
         others=_others(contents, reading.parts),
         parts=reading.parts,
         why=why,
-        second=tuple(second),
         alternatives=tuple(alternatives),
         contents=contents,
         optimizers=contents.optimizers,

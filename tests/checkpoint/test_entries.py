@@ -180,6 +180,16 @@ def test_where_none_fits_the_plan_says_so(tmp_path):
         nnw.load(discriminator(), tmp_path / "x.pt")
 
 
+def test_with_less_than_half_of_the_model_the_one_that_has_most_is_shown(tmp_path):
+    first = {"0.weight": torch.zeros(5, 3)}
+    torch.save({"junk": nn.Linear(50, 50).state_dict(), "part": first}, tmp_path / "x.pt")
+    assert nnw.plan(discriminator(), tmp_path / "x.pt").entry.name == "part"
+    torch.save({"a": first, "b": {"0.weight": torch.ones(5, 3)}}, tmp_path / "x.pt")
+    plan = nnw.plan(discriminator(), tmp_path / "x.pt")
+    assert "half of the model" in plan.entry.why
+    assert plan.counts["missing"] == 3
+
+
 def test_entry_chooses(tmp_path):
     raw, average = state(), state()
     torch.save({"model": raw, "ema": {"model": average}}, tmp_path / "x.pt")

@@ -140,6 +140,8 @@ def load_page(report: LoadReport, *, next_step: str = "") -> Document:
         ("loaded", f"{_tensors(report.n_loaded)}{of_all} · {exact_count(report.n_elements)} elements"),
         ("verified", "✓ equal to the file" if report.verified else "no"),
     ]
+    if plan.entry.name:
+        facts.insert(0, ("state dict", str(plan.entry)))
     blocks: list[Block] = [Title(PurePath(plan.file).name, "loaded"), Facts(tuple(facts))]
     blocks += _entries([entry for entry in plan.entries if entry.status != "match"])
     blocks += [Note(each, "warning") for each in report.warnings]
