@@ -20,6 +20,8 @@ N_TENSORS = 200
 ROWS, COLUMNS = 2048, 1280  # 10 MiB of float32
 N_NAMES = 50_000
 N_SHARDS = 1_000
+N_ENTRIES = 20
+N_IN_EACH = 1_000
 
 
 def rows() -> Iterator[Row]:
@@ -28,6 +30,7 @@ def rows() -> Iterator[Row]:
         place = Path(folder)
         yield shards(place)
         yield planning(place)
+        yield choosing(place)
         state = {f"layers.{index}.weight": torch.randn(ROWS, COLUMNS) for index in range(N_TENSORS)}
         one, other, zipped = place / "one.safetensors", place / "other.safetensors", place / "one.pt"
         save_file(state, one)
@@ -83,6 +86,24 @@ def planning(place: Path) -> Row:
         raise SystemExit(f"{len(found.renames)} of {N_NAMES} renames were found.")
     (took,) = medians(lambda: checkpoint.plan(net, file), rounds=5)
     return Row("plan for 50,000 tensors, every key renamed", took, "s", 2, "all renames found")
+
+
+def choosing(place: Path) -> Row:
+    """`plan` for a file of 20 state dicts of 1,000 tensors, all of which have the model's names, one its shapes."""
+
+    def net(width: int) -> nn.Module:
+        made = nn.Module()
+        made.layers = nn.ModuleList(nn.Linear(width, width) for _ in range(N_IN_EACH // 2))
+        return made
+
+    file = place / "several.pt"
+    torch.save({f"net{width}": net(width).state_dict() for width in range(1, N_ENTRIES + 1)}, file)
+    model = net(N_ENTRIES // 2)
+    found = checkpoint.plan(model, file)
+    if found.entry.name != f"net{N_ENTRIES // 2}" or not found.is_exact:
+        raise SystemExit(f"{found.entry} was taken.")
+    (took,) = medians(lambda: checkpoint.plan(model, file), rounds=5)
+    return Row("plan with fit over 20 state dicts of 1,000 tensors", took, "s", 0.5, "the one that fits is taken")
 
 
 def reading(*paths: Path) -> Callable[[], object]:

@@ -1,7 +1,7 @@
 """Checkpoints: looked into without reading them, planned before they are loaded, never half-loaded, never half-written.
 
 Start at `formats.open_checkpoint`: everything that reads goes through the `CheckpointReader` that it gives, whose
-content is made of `description`. `state_dict.find` says where the model is in it.
+content is made of `description`. `state_dict.find` says which state dict in it is meant, `entries` which there are.
 
     peek.py         what is in a file, from its headers
     read.py         the object in a file
@@ -12,7 +12,8 @@ content is made of `description`. `state_dict.find` says where the model is in i
     own_code/       modules that take part in saving and loading with code of their own
     formats/        torch's files, safetensors, shards, distributed ones: opened by content, checked, nothing run
     writing/        bytes on the disk: files whole or not at all, torch zip and safetensors
-    state_dict.py   where in a file the state dict is; what of a module is saved
+    state_dict.py   which state dict of a file is meant; what of a module is saved
+    entries.py      the state dicts of a file, and how well each fits a model
     description.py  what a file holds, each tensor by where its bytes lie
     bytes_equal.py  whether two tensors have the same bytes
     progress.py     how far a load, save or comparison is

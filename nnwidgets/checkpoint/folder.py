@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from nnwidgets.checkpoint.formats.folder_files import is_checkpoint
 from nnwidgets.checkpoint.formats.paths import check_path
 from nnwidgets.checkpoint.peek import peek
 from nnwidgets.checkpoint.records import Format
@@ -98,6 +99,8 @@ def list_entry(path: Path) -> Listed:
     if not is_folder and not stat.S_ISREG(about.st_mode):
         return Listed(path.name, "other", None, 0, 0, about.st_mtime)
     size = 0 if is_folder else about.st_size
+    if is_folder and not is_checkpoint(path):
+        return Listed(path.name, "folder", None, 0, size, about.st_mtime)
     try:
         index = peek(path)
     except UnsafeCheckpointError as error:

@@ -62,15 +62,12 @@ def peek(path: str | os.PathLike[str]) -> CheckpointIndex:
 @gc_paused()
 def index_of(held: CheckpointReader) -> CheckpointIndex:
     """The index of an open checkpoint."""
-    found = find(held.content)
+    found = find(held)
     named: Mapping[str, Described] = found.tensors
     rest = rest_of(held.content, found)
     if found.key is None:
         named, rest = rest, {}
     ties, letter_of = _ties(named)
-    departures = list(held.departures)
-    if found.alternatives:
-        departures.append(f"{', '.join(found.alternatives)} holds a state dict too; the one at {found.key!r} is taken.")
     names = tuple(file.path.name for file in held.files)
     return CheckpointIndex(
         path=str(held.path),
@@ -83,8 +80,9 @@ def index_of(held: CheckpointReader) -> CheckpointIndex:
         size_bytes=held.size_bytes,
         files=names,
         state_dict=found.key,
-        optimizer=found.optimizer_key,
-        departures=tuple(departures),
+        optimizer=next(iter(found.optimizers), None),
+        departures=tuple(held.departures),
+        entries=found.entries,
     )
 
 

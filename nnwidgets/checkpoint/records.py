@@ -44,6 +44,28 @@ class StoredTensor(Record):
     file: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class StateDictEntry(Record):
+    """A state dict in a file, which may hold several.
+
+    Attributes:
+        name: Where it is, as ``entry=`` takes it: ``""`` for the whole file, ``"model"``, ``"app.model"``,
+            ``"models[1]"``.
+        n_tensors: How many tensors.
+        n_elements: Their elements, under each name.
+        why: Of the one that a plan took: why it was taken.
+    """
+
+    name: str
+    n_tensors: int = 0
+    n_elements: int = 0
+    why: str = ""
+
+    def __str__(self) -> str:
+        told = repr(self.name) if self.name else "the whole file"
+        return f"{told}: {self.why}" if self.why else told
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class CheckpointIndex(Record):
     """What is in a checkpoint, read from its headers alone.
@@ -62,6 +84,8 @@ class CheckpointIndex(Record):
             file holds tensors but nothing that looks like a state dict.
         optimizer: Where an optimizer's state was found, or None.
         departures: In what the file isn't as its format says, each a sentence; empty for a clean one.
+        entries: All state dicts in it. A load takes the one that fits the model best, or the one named by ``entry=``;
+            ``tensors`` are those of the largest that isn't called an average.
     """
 
     path: str
@@ -76,6 +100,7 @@ class CheckpointIndex(Record):
     state_dict: str | None
     optimizer: str | None
     departures: tuple[str, ...]
+    entries: tuple[StateDictEntry, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -165,6 +190,7 @@ class LoadPlan(Record):
         warnings: What to know before loading.
         kept: Missing paths that a strict load lets pass, as torch's own does: ``num_batches_tracked`` of batch norms,
             which older files lack. They keep their values.
+        entry: Which state dict of the file was taken, and why.
     """
 
     file: str
@@ -173,6 +199,7 @@ class LoadPlan(Record):
     rename: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     warnings: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
+    entry: StateDictEntry = StateDictEntry("")
 
     @property
     def is_exact(self) -> bool:

@@ -1,26 +1,34 @@
-"""Where in a checkpoint the state dict is: the whole of it, or one entry of it."""
+"""Which state dict of a checkpoint is meant, and where its optimizers' states are; what of a module is saved."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import torch
 
-from nnwidgets.checkpoint.description import DESCRIBED, Described, name_of, tensors_in
-from nnwidgets.errors import SaveError
+from nnwidgets.checkpoint.description import Described, Step, name_of, tensors_in
+from nnwidgets.checkpoint.entries import (
+    Choice,
+    Contents,
+    Model,
+    Part,
+    Reading,
+    choose,
+    plain_reading,
+    read_contents,
+    stripped_reading,
+    usual_reading,
+)
+from nnwidgets.checkpoint.formats import CheckpointReader
+from nnwidgets.checkpoint.records import StateDictEntry
+from nnwidgets.errors import CheckpointMismatchError, InvalidTargetError, PathNotFoundError, SaveError
+from nnwidgets.formatting import and_more, inert
 from nnwidgets.introspect import LiveModel, ModuleTree, TensorEntry
 from nnwidgets.introspect.module_tree.tree import tree_of
 from nnwidgets.introspect.safe_access import objects
-
-_USUAL = (
-    "state_dict", "model_state_dict", "model_state", "model", "module", "net", "network", "weights", "params",
-    "ema_state_dict", "model_ema", "ema",
-)  # fmt: skip
-_OPTIMIZERS = ("optimizer", "optimizer_state_dict", "optimizer_state", "optim", "optimizer_states", "optimizers")
-
-EXTRA_STATE = "_extra_state"
-"""The name under which torch saves what a module's ``get_extra_state`` gives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,71 +36,163 @@ class StateDictLocation:
     """The parts of a checkpoint's content.
 
     Attributes:
-        key: Key of the state dict: ``""`` for the whole content, None where there is none.
+        key: Where the state dict is, as ``entry=`` names it: ``""`` for the whole content, None where there is none.
         tensors: The state dict's tensors by name.
         others: What the state dict holds besides tensors (extra state, say), by name.
-        optimizer_key: Key of an optimizer's state, or None.
-        optimizer: The optimizer's state, or None.
-        alternatives: Other keys that hold a state dict too.
+        parts: The dicts that it is made of.
+        why: Why it is this one.
+        alternatives: All others in the file.
+        contents: All that is in the file.
+        optimizers: Optimizers' states by where they are, each with the way to it.
     """
 
     key: str | None
     tensors: dict[str, Described]
     others: dict[str, Any]
-    optimizer_key: str | None = None
-    optimizer: Any = None
+    parts: tuple[Part, ...] = ()
+    why: str = ""
     alternatives: tuple[str, ...] = ()
+    contents: Contents | None = None
+    optimizers: Mapping[str, tuple[tuple[Step, ...], Any]] = field(default_factory=dict)
+
+    @property
+    def entries(self) -> tuple[StateDictEntry, ...]:
+        """All state dicts in the file, to be shown."""
+        listed = () if self.contents is None else self.contents.listed()
+        return tuple(plain_reading(node).record() for node in listed)
+
+    @property
+    def entry(self) -> StateDictEntry:
+        """It, to be shown."""
+        n_elements = sum(each.n_elements for each in self.tensors.values())
+        return StateDictEntry(self.key or "", len(self.tensors), n_elements, self.why)
 
 
-def find(content: Any) -> StateDictLocation:
-    """Find the state dict in a checkpoint's content.
+def find(
+    held: CheckpointReader, model: Callable[[], Model] | None = None, entry: str | None = None
+) -> StateDictLocation:
+    """Find the state dict that is meant in a checkpoint.
 
-    It is the entry under the most usual key that is a dict by text with tensors in it, and no fewer than the content
-    holds beside it; else the whole content where that is such a dict; else the first entry that is.
+    It is the one that ``entry`` names; else the only one; else the one that fits the model best; without a model, the
+    largest that isn't called an average.
+
+    Args:
+        held: The checkpoint.
+        model: Gives shapes and dtypes of a model's tensors by path.
+        entry: Name of the state dict.
+
+    Raises:
+        PathNotFoundError: There is none of the name ``entry``.
+        CheckpointMismatchError: Several fit a model equally.
+        InvalidTargetError: ``entry`` is no text.
     """
-    if not isinstance(content, dict):
-        return StateDictLocation(None, {}, {})
-    optimizer_key = next((key for key in _OPTIMIZERS if _is_optimizer(content.get(key))), None)
-    optimizer = None if optimizer_key is None else content[optimizer_key]
-    usual = next((key for key in _USUAL if is_state_dict(content.get(key))), None)
-    if is_state_dict(content) and (usual is None or _n_direct(content[usual]) < _n_direct(content)):
-        return _split("", content, optimizer_key, optimizer, ())
-    having = [key for key, value in content.items() if isinstance(key, str) and is_state_dict(value)]
-    having = [key for key in having if key not in _OPTIMIZERS]
-    if not having:
-        is_empty = not any(True for _ in tensors_in(content)) and not content
-        return StateDictLocation("" if is_empty else None, {}, {}, optimizer_key, optimizer)
-    best = next((key for key in _USUAL if key in having), having[0])
-    others = tuple(key for key in having if key != best)
-    return _split(best, content[best], optimizer_key, optimizer, others)
+    contents = read_contents(held.content)
+    if not contents.nodes and entry is None:
+        is_empty = isinstance(held.content, dict) and not held.content
+        return StateDictLocation("" if is_empty else None, {}, {}, optimizers=contents.optimizers)
+    if entry is not None:
+        reading, why = _asked_for(held, contents, model, entry), "asked for"
+        return _location(contents, reading, why)
+    if model is None:
+        return _location(contents, usual_reading(contents), "the largest in the file")
+    if len(contents.nodes) == 1:
+        return _location(contents, plain_reading(contents.nodes[0]), "the only state dict in the file")
+    return _location(contents, *_fitting(held, contents, model()))
 
 
-def is_state_dict(value: Any) -> bool:
-    """Whether it is a dict by text that holds a tensor directly."""
-    return (
-        isinstance(value, dict)
-        and all(isinstance(key, str) for key in value)
-        and any(isinstance(each, DESCRIBED) for each in value.values())
+_SEVERAL = 2
+_MOST_NAMED = 5
+_MOST_TEXT = 80
+
+
+def _fitting(held: CheckpointReader, contents: Contents, model: Model) -> tuple[Reading | None, str]:
+    """The state dict that fits a model best, and why it is taken.
+
+    Raises:
+        CheckpointMismatchError: Several fit equally.
+    """
+    choice = choose(contents, model)
+    best = choice.best
+    if not model or not any(best[0].fit.rank):
+        return usual_reading(contents), "no state dict in the file fits; it is the largest"
+    if len(best) == 1:
+        is_alone = sum(1 for _ in contents.listed()) < _SEVERAL
+        return best[0], "the only state dict in the file" if is_alone else _why(best[0], choice, len(model))
+    if best[0].fit.rank[0] >= len(model):
+        raise _undecided(held, best, len(model))
+    # With less than half of the model nothing is refused: the plan shows what is wrong with the largest.
+    largest = max(best, key=lambda each: sum(tensor.n_elements for tensor in each.tensors.values()))
+    return largest, "no state dict in the file has half of the model; it is the largest"
+
+
+def _asked_for(held: CheckpointReader, contents: Contents, model: Callable[[], Model] | None, entry: Any) -> Reading:
+    """The state dict of a name; of ways to read it, the one that fits best.
+
+    Where no dict is called so, it is what the names of one begin with: ``"encoder"`` of ``"encoder.0.weight"``.
+
+    Raises:
+        InvalidTargetError: The name is no text.
+        PathNotFoundError: There is none.
+    """
+    if not isinstance(entry, str):
+        raise InvalidTargetError(
+            f"entry is {inert(repr(entry), _MOST_TEXT)}, expected the name of a state dict in the file.",
+            hint="nnwidgets.peek(path).entries lists them.",
+        )
+    node = next((each for each in contents.nodes if each.name == entry), None)
+    if node is not None:
+        only = Contents((node,), {})
+        return choose(only, model()).best[0] if model is not None and node.children else plain_reading(node)
+    for node in contents.nodes:
+        name = node.name
+        if not name or entry.startswith(f"{name}."):
+            found = stripped_reading(node, f"{entry[len(name) :].removeprefix('.')}.")
+            if found is not None:
+                return found
+    names = [each.name for each in contents.nodes]
+    error = PathNotFoundError.among(entry, names)
+    told = ", ".join(inert(repr(each.name), _MOST_TEXT) for each in islice(contents.listed(), _MOST_NAMED))
+    raise PathNotFoundError(
+        f"{held.path.name} holds no state dict at {inert(repr(entry), _MOST_TEXT)}; it has {told or 'none'}"
+        f"{and_more(sum(1 for _ in contents.listed()) - _MOST_NAMED)}.",
+        path=entry,
+        hint=error.hint if error.closest else "nnwidgets.peek(path).entries lists them.",
+        closest=error.closest,
     )
 
 
-def _n_direct(held: dict[str, Any]) -> int:
-    return sum(isinstance(each, DESCRIBED) for each in held.values())
+def _undecided(held: CheckpointReader, best: Sequence[Reading], n_model: int) -> CheckpointMismatchError:
+    names = [inert(repr(each.name), _MOST_TEXT) for each in best]
+    more = and_more(len(names) - _MOST_NAMED)
+    fit = best[0].fit
+    said = f"{fit.n_named} by name and shape" if fit.n_named else f"{fit.n_shaped} by shape"
+    return CheckpointMismatchError(
+        f"{held.path.name} holds {len(names)} state dicts that fit equally, {said} of {n_model} tensors: "
+        f"{', '.join(names[:_MOST_NAMED])}{more}. Nothing was loaded.",
+        path=str(held.path),
+        hint=f"Say which one: entry={names[0]} or entry={names[1]}.",
+    )
 
 
-def _split(
-    key: str, held: dict[str, Any], optimizer_key: str | None, optimizer: Any, alternatives: tuple[str, ...]
-) -> StateDictLocation:
-    tensors: dict[str, Described] = {}
-    others: dict[str, Any] = {}
-    for name, value in held.items():
-        if isinstance(value, DESCRIBED):
-            tensors[name] = value
-        elif not key and name == optimizer_key:
-            continue
-        else:
-            others[name] = value
-    return StateDictLocation(key, tensors, others, optimizer_key, optimizer, alternatives)
+def _why(reading: Reading, choice: Choice, n_model: int) -> str:
+    fit = reading.fit
+    told = f"it has {fit.n_named} of the model's {n_model} tensors by name and shape"
+    if not fit.n_named:
+        told = f"it has {fit.n_shaped} of the model's {n_model} tensors by shape, none by name"
+    elif fit.prefix:
+        told += f", but for the prefix {inert(repr(fit.prefix), _MOST_TEXT)}"
+    if reading.together:
+        names = (inert(repr(name), _MOST_TEXT) for name in reading.together[:_MOST_NAMED])
+        told += f", put together from {', '.join(names)}{and_more(len(reading.together) - _MOST_NAMED)}"
+    for those, one, several in (
+        (choice.second, "fits as well, but by its name isn't", "fit as well, but by their names aren't"),
+        (choice.same, "holds the same", "hold the same"),
+    ):
+        if those:
+            first = f"{inert(repr(those[0].name), _MOST_TEXT)}{and_more(len(those) - 1)}"
+            what = "tensors" if those is choice.same else "the weights as trained"
+            told += f"; {first} {several if len(those) > 1 else one} {what}"
+    return told
 
 
 def versions_in(held: Any, found: StateDictLocation) -> dict[Any, Any]:
@@ -110,10 +210,36 @@ def versions_in(held: Any, found: StateDictLocation) -> dict[Any, Any]:
     return {}
 
 
-def _is_optimizer(value: Any) -> bool:
-    if isinstance(value, list) and value:
-        value = value[0]
-    return isinstance(value, dict) and "state" in value and "param_groups" in value
+def _location(contents: Contents, reading: Reading | None, why: str) -> StateDictLocation:
+    if reading is None:
+        return StateDictLocation(None, {}, {}, optimizers=contents.optimizers)
+    known = {part.steps[:end] for part in reading.parts for end in range(len(part.steps) + 1)}
+    alternatives = [node.name for node in contents.listed() if node.steps not in known]
+    return StateDictLocation(
+        key=reading.name,
+        tensors=reading.tensors,
+        others=_others(contents, reading.parts),
+        parts=reading.parts,
+        why=why,
+        alternatives=tuple(alternatives),
+        contents=contents,
+        optimizers=contents.optimizers,
+    )
+
+
+def _others(contents: Contents, parts: Sequence[Part]) -> dict[str, Any]:
+    """What a state dict holds besides tensors: neither state dicts nor optimizers' states."""
+    nodes = {node.steps: node for node in contents.nodes}
+    optimizers = {steps[:end] for steps, _ in contents.optimizers.values() for end in range(1, len(steps) + 1)}
+    made: dict[str, Any] = {}
+    for part in parts:
+        node = nodes[part.steps]
+        for key, value in node.held.items():
+            if key in node.direct or key in node.children or not key.startswith(part.stripped):
+                continue
+            if not optimizers or (*node.steps, ("key", key)) not in optimizers:
+                made[part.prefix + key.removeprefix(part.stripped)] = value
+    return made
 
 
 def rest_of(content: Any, found: StateDictLocation) -> dict[str, Described]:

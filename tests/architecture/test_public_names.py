@@ -39,9 +39,9 @@ SIGNATURES = {
     "save": ["obj", "path", "optimizer", "overwrite", "shard_size", "verify", "extra", "progress"],
     "read": ["path"],
     "peek": ["path"],
-    "plan": ["module", "path", "rename"],
-    "load": ["module", "path", "rename", "strict", "optimizer", "undo", "progress"],
-    "diff": ["a", "b", "progress"],
+    "plan": ["module", "path", "rename", "entry"],
+    "load": ["module", "path", "rename", "entry", "strict", "optimizer", "undo", "progress"],
+    "diff": ["a", "b", "entry", "progress"],
 }
 
 RESULTS = (

@@ -221,7 +221,13 @@ def test_tab_offers_files_names_and_renames(ip, net, tmp_path):
     assert "out.weight=output.weight" in offered
     assert "hidden.weight=" not in offered
     assert "out.weight=output.weight" in ip.completions("%nn load net old.params --rename out.weight=out")
-    assert ip.completions("%nn load net old.params --") == ["--rename", "--optimizer", "--dry-run", "--partial"]
+    assert ip.completions("%nn load net old.params --") == [
+        "--rename",
+        "--entry",
+        "--optimizer",
+        "--dry-run",
+        "--partial",
+    ]
     assert ip.completions("%nn load ") == ["net"]
 
 
@@ -232,3 +238,42 @@ def test_what_a_file_says_is_inert_in_html(ip, net):
         (html,) = ip.run(f"%nn {line}").html
         assert "<img" not in html
         assert "&lt;img" in html
+
+
+def two_entries(file):
+    """A file of two state dicts with other numbers; the second is an average by its name."""
+    raw, average = mlp(), mlp()
+    torch.save({"model": raw.state_dict(), "my ema": average.state_dict()}, file)
+    return raw, average
+
+
+def test_a_state_dict_of_the_file_is_chosen_with_entry(ip, net):
+    raw, average = two_entries("two.pt")
+    assert "state dict" in (text := ip.nn("load net two.pt --dry-run"))
+    assert "'my ema' fits as well" in text
+    assert "Every tensor of the model is in the state dict at 'model', and no other." in text
+    ip.nn("load net two.pt")
+    assert same(raw, net)
+    ip.nn('load net two.pt --entry "my ema"')
+    assert same(average, net)
+    assert "every bit the same" in ip.nn('diff net two.pt --entry "my ema"')
+    text = ip.nn("ls two.pt")
+    assert "my ema" in text
+    assert "5,120" not in text
+    assert "holds no state dict at 'emma'; it has 'model', 'my ema'" in ip.refused("load net two.pt --entry emma")
+
+
+def test_tab_offers_the_state_dicts_of_the_file(ip, net):
+    two_entries("two.pt")
+    assert ip.completions("%nn load net two.pt --entry ") == ["model", '"my ema"']
+    assert ip.completions("%nn load net two.pt --entry mo") == ["model"]
+    assert ip.completions('%nn load net two.pt --entry "my') == ['"my ema"']
+    assert ip.completions("%nn diff net two.pt --entry ") == ["model", '"my ema"']
+    assert not any(ip.completions("%nn load net nothing.pt --entry "))
+
+
+def test_ls_lists_a_folder_that_holds_one_file(ip, net, tmp_path):
+    (tmp_path / "sub").mkdir()
+    torch.save(net.state_dict(), "sub/it.pt")
+    assert "it.pt" in ip.nn("ls sub")
+    ip.nn("load net sub")

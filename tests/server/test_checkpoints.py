@@ -303,3 +303,43 @@ def test_a_view_that_closes_ends_its_load(folder):
     assert far.ask("load", {"path": "f.pt", **LOAD})["error"]["code"] == "view-closed"
     threading.Event().wait(0.2)
     assert same(net, before)
+
+
+def test_a_state_dict_of_several_is_listed_chosen_and_told(folder, net):
+    raw, average = Net(), Net()
+    torch.save({"model": raw.state_dict(), "ema": average.state_dict()}, folder / "x.pt")
+    header = ask("peek", path="x.pt", expanded=None, text="", **WINDOW)["body"]
+    assert [(each["name"], each["n_tensors"], each["n_elements"]) for each in header["entries"]] == [
+        ("model", 4, 23), ("ema", 4, 23),
+    ]  # fmt: skip
+    plan = ask("plan", path="x.pt", **PLAN)["body"]
+    assert plan["entry"]["name"] == "model"
+    assert "'ema' fits as well" in plan["entry"]["why"]
+    assert ask("plan", path="x.pt", entry="ema", **PLAN)["body"]["entry"]["why"] == "asked for"
+    assert ask("load", path="x.pt", entry="ema", **LOAD)["ok"]
+    assert same(net, average.state_dict())
+    assert ask("diff", path="x.pt", **{**DIFF, "entry": "ema"})["body"]["is_equal"]
+    assert not ask("diff", path="x.pt", **{**DIFF, "entry": None})["body"]["is_equal"]
+    assert ask("load", path="x.pt", **LOAD)["ok"]
+    assert same(net, raw.state_dict())
+
+
+def test_state_dicts_that_fit_equally_are_refused_and_still_listed(folder, net):
+    before = bits(net)
+    torch.save({"a": Net().state_dict(), "b": Net().state_dict()}, folder / "x.pt")
+    for kind, body in (("plan", PLAN), ("load", LOAD)):
+        error = ask(kind, path="x.pt", **body)["error"]
+        assert error["code"] == "checkpoint-mismatch"
+        assert "'a', 'b'" in error["message"]
+    assert same(net, before)
+    header = ask("peek", path="x.pt", expanded=None, text="", **WINDOW)["body"]
+    assert [each["name"] for each in header["entries"]] == ["a", "b"]
+    assert ask("plan", path="x.pt", entry="c", **PLAN)["error"]["code"] == "path-not-found"
+
+
+def test_renames_of_a_chosen_state_dict_are_of_its_names(folder, net):
+    other = Net("out")
+    torch.save({"big": nn.Linear(50, 50).state_dict(), "net": other.state_dict()}, folder / "x.pt")
+    rename = {"out.weight": "output.weight", "out.bias": "output.bias"}
+    assert ask("load", path="x.pt", **{**LOAD, "rename": rename})["ok"]
+    assert torch.equal(net.output.weight, other.out.weight)

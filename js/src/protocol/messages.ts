@@ -918,6 +918,14 @@ export interface Pair {
   readonly value: string;
 }
 
+/** A state dict in a file: `name` is what `entry` of a request takes. `why`: of the one taken, why. */
+export interface EntryBody {
+  readonly name: string;
+  readonly n_tensors: number;
+  readonly n_elements: number | string;
+  readonly why: string;
+}
+
 /**
  * A checkpoint at a glance, with a window of its tree.
  *
@@ -925,6 +933,7 @@ export interface Pair {
  * optimizer: where an optimizer's state was found.
  * departures: in what it isn't as its format says.
  * metadata, values: text and plain values kept with it; at most 200 of each, cut to 400 characters.
+ * entries: the state dicts in it, where there are several; at most 200.
  */
 export interface PeekReply {
   readonly path: string;
@@ -941,6 +950,7 @@ export interface PeekReply {
   readonly metadata: readonly Pair[];
   readonly values: readonly Pair[];
   readonly departures: readonly string[];
+  readonly entries?: readonly EntryBody[];
   readonly total: number;
   readonly start: number;
   readonly rows: readonly StoredRow[];
@@ -956,10 +966,12 @@ export interface PeekReply {
  * keep: which statuses come, all of them where empty.
  * text: keeps the names that hold it.
  * start, count: the window; at most 500 rows come.
+ * entry: which state dict of the file; without it, the one that fits best.
  */
 export interface PlanBody {
   readonly model?: string;
   readonly path: string;
+  readonly entry?: string | null;
   readonly accept_all: boolean;
   readonly rename: Readonly<Record<string, string | null>>;
   readonly keep: readonly ("match" | "renamed" | "shape_mismatch" | "dtype_cast" | "missing" | "unexpected" | "tied" | "own_code")[];
@@ -1003,6 +1015,7 @@ export interface Run {
  * is_complete: a strict load would go through.
  * has_optimizer: the file holds an optimizer's state and a live optimizer of the model could take it.
  * runs: what the whole list is made of, in its order.
+ * entry: which state dict was taken, where the file has several.
  */
 export interface PlanReply {
   readonly path: string;
@@ -1016,6 +1029,7 @@ export interface PlanReply {
   readonly is_complete: boolean;
   readonly has_optimizer: boolean;
   readonly warnings: readonly string[];
+  readonly entry?: EntryBody;
   readonly runs: readonly Run[];
   readonly total: number;
   readonly start: number;
@@ -1029,10 +1043,12 @@ export interface PlanReply {
  * keep: which kinds come, all of them where empty.
  * text: keeps the names that hold it.
  * start, count: the window; at most 500 rows come.
+ * entry: which state dict of the files that have it; without it, the one that fits the other side best.
  */
 export interface DiffBody {
   readonly model?: string;
   readonly path: string;
+  readonly entry?: string | null;
   readonly other: string | null;
   readonly fresh: boolean;
   readonly keep: readonly ("values" | "shape" | "dtype" | "added" | "removed" | "equal")[];
@@ -1064,7 +1080,7 @@ export interface DiffReply {
 }
 
 /**
- * Load, all or nothing; `accept_all` and `rename` as in `plan`.
+ * Load, all or nothing; `entry`, `accept_all` and `rename` as in `plan`.
  *
  * strict: refuse where either side lacks a tensor of the other.
  * optimizer: load its state too.
@@ -1072,6 +1088,7 @@ export interface DiffReply {
 export interface LoadBody {
   readonly model?: string;
   readonly path: string;
+  readonly entry?: string | null;
   readonly accept_all: boolean;
   readonly rename: Readonly<Record<string, string | null>>;
   readonly strict: boolean;

@@ -17,7 +17,7 @@ from torch import nn
 from nnwidgets.checkpoint.bytes_equal import is_same
 from nnwidgets.checkpoint.description import dtype_name
 from nnwidgets.checkpoint.diffing.numeric import Scratch, differences, squares
-from nnwidgets.checkpoint.diffing.operands import Operand, OperandTensor, operand_of
+from nnwidgets.checkpoint.diffing.operands import Operand, OperandTensor, operands_of
 from nnwidgets.checkpoint.own_code.torch_load import is_equal
 from nnwidgets.checkpoint.progress import Progress, Tick, tick_of
 from nnwidgets.checkpoint.records import Changed, StateDiff
@@ -30,12 +30,14 @@ PIECE_BYTES = 2**21
 SideLike = str | os.PathLike[str] | nn.Module | Mapping[str, torch.Tensor]
 
 
-def diff(a: SideLike, b: SideLike, *, progress: Progress | None = None) -> StateDiff:
+def diff(a: SideLike, b: SideLike, *, entry: str | None = None, progress: Progress | None = None) -> StateDiff:
     """Compare two state dicts: what was added, removed, and changed, and by how much.
 
     Args:
         a: A checkpoint's path, a module, or a dict of tensors such as an earlier ``state_dict()``.
         b: The same.
+        entry: Which state dict of a file, by its name in ``peek(path).entries``; of two files, of those that have it.
+            Otherwise the one that fits the other side best.
         progress: Told bytes done and in all; what it raises cancels it.
 
     Returns:
@@ -44,8 +46,8 @@ def diff(a: SideLike, b: SideLike, *, progress: Progress | None = None) -> State
         no tensor is compared by value.
 
     Raises:
-        PathNotFoundError: There is no such file.
-        CheckpointMismatchError: A file holds no state dict.
+        PathNotFoundError: There is no such file, or no state dict called ``entry``.
+        CheckpointMismatchError: A file holds no state dict, or several that fit the other side equally.
         InvalidTargetError: A side is something else, or a tensor of a model has no data.
 
     Example:
@@ -56,12 +58,7 @@ def diff(a: SideLike, b: SideLike, *, progress: Progress | None = None) -> State
         >>> found.equal, [change.path for change in found.changed]
         (('weight',), ['bias'])
     """
-    one = operand_of(a)
-    try:
-        other = operand_of(b)
-    except BaseException:
-        one.close()
-        raise
+    one, other = operands_of(a, b, entry)
     try:
         common = [name for name in one.parts if name in other.parts]
         comparisons = [_Comparison(name, one.parts[name], other.parts[name]) for name in common]

@@ -5,19 +5,22 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import PurePath
 from typing import Any, Protocol
 
 import torch
 
 from nnwidgets.checkpoint.bytes_equal import as_contiguous_cpu
-from nnwidgets.checkpoint.description import Described, Strided, distinct_storages, tensors_in
+from nnwidgets.checkpoint.description import Described, Strided, distinct_storages, dtype_name, tensors_in
+from nnwidgets.checkpoint.entries import EXTRA_STATE
 from nnwidgets.checkpoint.formats import CheckpointReader, open_checkpoint
 from nnwidgets.checkpoint.loading.plan import state_dict_in
 from nnwidgets.checkpoint.own_code.parts import own_code_in
 from nnwidgets.checkpoint.read import ContentReader
-from nnwidgets.checkpoint.state_dict import EXTRA_STATE, saved_entries, state_of
-from nnwidgets.errors import InvalidTargetError
+from nnwidgets.checkpoint.state_dict import StateDictLocation, saved_entries, state_of
+from nnwidgets.errors import InvalidTargetError, PathNotFoundError
+from nnwidgets.formatting import inert
 from nnwidgets.introspect import LiveModel
 from nnwidgets.introspect.module_tree.tree import tree_of
 from nnwidgets.introspect.safe_access.objects import is_a, is_module, is_tensor, plain_items, type_name
@@ -53,6 +56,7 @@ class Operand:
         label: What the side is called.
         parts: The tensors.
         values: What the state dict holds besides, extra state for instance.
+        entry: Which state dict of its file it is.
     """
 
     def __init__(
@@ -61,10 +65,12 @@ class Operand:
         parts: Mapping[str, OperandTensor],
         values: Mapping[str, Any] | None = None,
         held: CheckpointReader | None = None,
+        entry: str | None = None,
     ) -> None:
         self.label = label
         self.parts = parts
         self.values = values or {}
+        self.entry = entry
         self._held = held
 
     def close(self) -> None:
@@ -73,28 +79,45 @@ class Operand:
             self._held.close()
 
 
-def operand_of(value: Any) -> Operand:
-    """Make a side of a path, a module, or a dict of tensors.
+def operands_of(a: Any, b: Any, entry: str | None = None) -> tuple[Operand, Operand]:
+    """Make the two sides of a comparison, each of a path, a module, or a dict of tensors.
+
+    Of a file with several state dicts, the one called ``entry`` is taken; else the one called as the other file's; else
+    the one that fits the other side best.
 
     Raises:
-        InvalidTargetError: It is something else, or a tensor of it has no data.
-        PathNotFoundError: There is no such file.
-        CheckpointMismatchError: The file holds no state dict.
+        InvalidTargetError: A side is something else, or a tensor of it has no data; ``entry`` has no file to be in.
+        PathNotFoundError: There is no such file, or no state dict called ``entry``.
+        CheckpointMismatchError: A file holds no state dict, or several that fit equally.
     """
+    with ExitStack() as opened:
+        sides = [_open(each, opened) for each in (a, b)]
+        files = [each for each in sides if isinstance(each, CheckpointReader)]
+        if entry is not None and not files:
+            raise InvalidTargetError(
+                "entry names a state dict in a file, and neither side is one.", hint="Leave entry out."
+            )
+        named = {id(file): _named_entry(file, entry, is_last=len(files) == 1) for file in files}
+        if entry is not None and not any(named.values()):
+            state_dict_in(files[-1], None, entry)
+        # What is taken from a file depends on the other side, where that leaves no choice.
+        order = sorted((0, 1), key=lambda at: _n_choices(sides[at], named))
+        made: dict[int, Operand] = {}
+        for at in order:
+            side, other = sides[at], made.get(1 - at)
+            if isinstance(side, Operand):
+                made[at] = side
+            else:
+                name = PurePath(os.fsdecode(os.fspath((a, b)[at]))).name
+                made[at] = _file_operand(name, side, named[id(side)], other)
+        opened.pop_all()
+        return made[0], made[1]
+
+
+def _open(value: Any, opened: ExitStack) -> Operand | CheckpointReader:
+    """A side in memory, or an open file."""
     if isinstance(value, str | os.PathLike):
-        held = open_checkpoint(value)
-        try:
-            found = state_dict_in(held)
-        except BaseException:
-            held.close()
-            raise
-        name = PurePath(os.fsdecode(os.fspath(value))).name
-        tensors = dict(found.tensors)
-        # How safetensors says that names are tied: by the one that holds the bytes.
-        tensors |= {key: tensors[kept] for key, kept in held.metadata.items() if key not in tensors and kept in tensors}
-        reader = ContentReader(held, distinct_storages(each for _, each in tensors_in(found.others)))
-        values = {key: reader.value(each) for key, each in found.others.items() if key.endswith(EXTRA_STATE)}
-        return Operand(name, {key: _FileTensor(held, each) for key, each in tensors.items()}, values, held)
+        return opened.enter_context(open_checkpoint(value))
     if is_module(value):
         state = _state_of(value)
         return Operand(
@@ -108,6 +131,43 @@ def operand_of(value: Any) -> Operand:
         f"A {type_name(type(value))} can't be compared, expected a path, a module, or a dict of tensors.",
         hint='Such as diff("before.pt", net).',
     )
+
+
+def _named_entry(file: CheckpointReader, entry: str | None, *, is_last: bool) -> StateDictLocation | None:
+    """The state dict called ``entry``; None where a file has none, and another file may."""
+    if entry is None:
+        return None
+    try:
+        return state_dict_in(file, None, entry)
+    except PathNotFoundError:
+        if is_last:
+            raise
+        return None
+
+
+def _n_choices(side: Operand | CheckpointReader, named: Mapping[int, StateDictLocation | None]) -> int:
+    if isinstance(side, Operand):
+        return 0
+    return 1 if named[id(side)] is not None else 1 + len(state_dict_in(side).entries)
+
+
+def _file_operand(name: str, file: CheckpointReader, found: StateDictLocation | None, other: Operand | None) -> Operand:
+    if found is None and other is not None and other.entry in {each.name for each in state_dict_in(file).entries}:
+        found = state_dict_in(file, None, other.entry)
+    if found is None:
+        parts = {} if other is None else other.parts
+        forms = {name: (each.shape, dtype_name(each.dtype)) for name, each in parts.items()}
+        found = state_dict_in(file, None if other is None else lambda: forms)
+    label = f"{name}[{inert(repr(found.key), _MOST_TEXT)}]" if found.alternatives else name
+    tensors = dict(found.tensors)
+    # How safetensors says that names are tied: by the one that holds the bytes.
+    tensors |= {key: tensors[kept] for key, kept in file.metadata.items() if key not in tensors and kept in tensors}
+    reader = ContentReader(file, distinct_storages(each for _, each in tensors_in(found.others)))
+    values = {key: reader.value(each) for key, each in found.others.items() if key.endswith(EXTRA_STATE)}
+    return Operand(label, {key: _FileTensor(file, each) for key, each in tensors.items()}, values, file, found.key)
+
+
+_MOST_TEXT = 80
 
 
 def _state_of(module: Any) -> dict[str, Any]:

@@ -7,6 +7,7 @@ Start at `open_checkpoint`, here; what it gives is a `reader.CheckpointReader`, 
     pickle/            the machine that reads their pickles and runs nothing
     safetensors/       safetensors files, shards and their index
     file.py            files opened to be read: regular ones only, never mapped
+    folder_files.py    which files of a folder are the checkpoint, where no index says so
     paths.py           paths that a checkpoint names, kept within its folder
     crc32.py           checksums of storages, on a few threads
     sha256_sidecar.py  the SHA-256 of a whole file, beside it or in a hub's cache
@@ -19,6 +20,7 @@ import os
 from pathlib import Path
 
 from nnwidgets.checkpoint.formats.file import File
+from nnwidgets.checkpoint.formats.folder_files import find_files
 from nnwidgets.checkpoint.formats.paths import check_path
 from nnwidgets.checkpoint.formats.reader import CheckpointReader
 from nnwidgets.checkpoint.formats.safetensors import single_file
@@ -39,7 +41,8 @@ def open_checkpoint(path: str | os.PathLike[str]) -> CheckpointReader:
     """Open a checkpoint by what is in it, whatever its name ends in; its header is read and checked whole.
 
     Args:
-        path: A file, a sharded checkpoint's index, or the folder of a sharded or distributed one.
+        path: A file, a sharded checkpoint's index, or a folder: of a sharded or distributed checkpoint, of numbered
+            parts, or one with a single file of weights in it.
 
     Returns:
         It, to be closed.
@@ -92,27 +95,5 @@ def _file(place: Path, number: int = 0, shard: str = "") -> CheckpointReader:
 def _folder(place: Path) -> CheckpointReader:
     if (place / distributed.METADATA).exists():
         return Distributed(place)
-    try:
-        names = {each.name for each in place.iterdir()}
-    except OSError as error:
-        raise CorruptCheckpointError(
-            f"The folder {place.name} can't be listed: {error.strerror}.", path=str(place)
-        ) from None
-    indexes = sorted(name for name in names if name.endswith(".index.json"))
-    usual = [name for name in _USUAL if name in names]
-    chosen = [name for name in indexes if "safetensors" in name] or indexes or usual[:1]
-    if len(chosen) == 1:
-        return _file(place / chosen[0])
-    said = f"{len(chosen)} indexes: {', '.join(chosen[:3])}" if chosen else "no *.index.json, no .metadata"
-    raise CorruptCheckpointError(
-        f"The folder {place.name} holds {said}.",
-        path=str(place),
-        hint="Name the index you mean." if chosen else "Name a file in it.",
-    )
-
-
-_USUAL = (
-    "model.safetensors", "pytorch_model.bin", "diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin",
-    "adapter_model.safetensors", "adapter_model.bin", "consolidated.safetensors", "consolidated.00.pth",
-)  # fmt: skip
-"""What libraries call a model's only file."""
+    found = find_files(place)
+    return Sharded(place, _file, parts=found.parts) if found.parts else _file(place / found.one)

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -16,8 +17,8 @@ from nnwidgets.checkpoint.formats import CheckpointReader, open_checkpoint
 from nnwidgets.checkpoint.loading.copy_tensors import Pair, Transfer, size
 from nnwidgets.checkpoint.loading.load_code import recipe
 from nnwidgets.checkpoint.loading.materialize import Materialized, has_no_data
-from nnwidgets.checkpoint.loading.optimizer_state import optimizer_states
-from nnwidgets.checkpoint.loading.plan import make_plan, names_in_model, state_dict_in
+from nnwidgets.checkpoint.loading.optimizer_state import LoadedState, optimizer_states
+from nnwidgets.checkpoint.loading.plan import entry_that_fits, forms_of, make_plan, names_in_model, state_dict_in
 from nnwidgets.checkpoint.own_code.given import Given, given_to
 from nnwidgets.checkpoint.own_code.module_state import ModuleState
 from nnwidgets.checkpoint.own_code.parts import own_code_in, part_of
@@ -50,6 +51,7 @@ def load(
     path: str | os.PathLike[str],
     *,
     rename: Mapping[Any, str] | None = None,
+    entry: str | None = None,
     strict: bool = True,
     optimizer: Any = None,
     undo: bool = True,
@@ -73,10 +75,11 @@ def load(
         module: The model.
         path: A checkpoint of any format that `peek` knows.
         rename: As for `plan`: names in the file to paths in the model.
+        entry: As for `plan`: which state dict of the file, where it isn't the one that fits best.
         strict: Refuse where either side has a tensor that the other hasn't, or shapes differ. Otherwise load what fits.
             A batch norm's counter that the file lacks is let pass, as torch does.
-        optimizer: Gets the optimizer's state that is in the file, matched by name where it has names, else by order,
-            and by shape.
+        optimizer: Gets the optimizer's state that is in the file, or in ``optimizer.pt`` of a trainer's folder, matched
+            by name where it has names, else by order, and by shape; of several states, the one that fits.
         undo: Whether the old values are kept. Without them the load can't be undone, takes no memory beside the model
             (but for modules with code of their own, while it runs), and is all or nothing only until the copying
             begins: all that can be checked is checked before, checksums too. Should the disk fail after that, the
@@ -87,10 +90,11 @@ def load(
         What was loaded: tensor by tensor, and how much.
 
     Raises:
-        PathNotFoundError: There is no such file; or a rename names nothing in it.
+        PathNotFoundError: There is no such file; or ``entry`` or a rename names nothing in it.
         UnsafeCheckpointError: The file would have to run code to be read.
         CorruptCheckpointError: It is damaged, or changes while it is read.
-        CheckpointMismatchError: It doesn't fit the model; the message says where, and suggests renames.
+        CheckpointMismatchError: It doesn't fit the model; the message says where, and suggests renames. Or several
+            state dicts in it fit equally.
         InvalidTargetError: A tensor of the model can't be written in place.
 
     Example:
@@ -104,8 +108,8 @@ def load(
     """
     with open_checkpoint(path) as held:
         try:
-            found = state_dict_in(held)
             scope = ChangeScope(module)
+            found = state_dict_in(held, lambda: forms_of(scope.tree), entry)
             plan = make_plan(scope, held, found, rename)
             entries = _select(plan, strict=strict)
         except NNWidgetsError:
@@ -115,8 +119,19 @@ def load(
         parts = own_code_in(scope.live.scan)
         names = names_in_model(found, rename, parts) if parts else {}
         own = given_to(parts, scope, held, found, names, strict=strict)
+        folder = held.path.parent if held.path != Path(path) and Path(path).is_dir() else None
         return _Load(
-            scope, held, found, plan, entries, own=own, strict=strict, optimizer=optimizer, undo=undo, progress=progress
+            scope,
+            held,
+            found,
+            plan,
+            entries,
+            own=own,
+            strict=strict,
+            optimizer=optimizer,
+            folder=folder,
+            undo=undo,
+            progress=progress,
         ).carry_out()
 
 
@@ -154,6 +169,9 @@ def _name_of(entry: PlanEntry) -> str:
 
 
 def _hint(plan: LoadPlan) -> str:
+    entry = entry_that_fits(plan)
+    if entry is not None:
+        return f"All of the model is in the file under {entry!r}, with more beside it: entry={entry!r} takes it alone."
     if plan.renames:
         first = next(iter(plan.renames.items()))
         return (
@@ -177,12 +195,13 @@ class _Load:
         own: Given,
         strict: bool,
         optimizer: Any,
+        folder: Path | None,
         undo: bool,
         progress: Progress | None,
     ) -> None:
         self.own, self.strict, self.undo = own, strict, undo
         self.held, self.found, self.plan, self.entries = held, found, plan, entries
-        self.scope, self.optimizer = scope, optimizer
+        self.scope, self.optimizer, self.folder = scope, optimizer, folder
         self.warnings = [*plan.warnings, *(text for each in held.expected_sums for text in each.unclear)]
         self._paths = {entry.path for entry in plan.entries}
         self._progress = progress
@@ -204,7 +223,7 @@ class _Load:
         self._tick = tick_of(self._progress, self.held.n_bytes_to_hash + n_summed + 2 * n_bytes)
         self.held.verify_files(self._tick)
         self._refuse_half(model)
-        states = optimizer_states(self.held, self.found, self.optimizer, model, self.plan)
+        states = optimizer_states(self.held, self.found, self.optimizer, model, self.plan, folder=self.folder)
         self.held.verify(storages.values(), self._tick)
         _check_parts(self.held, [described for _, _, described in sourced])
         materialized = Materialized()
@@ -237,7 +256,7 @@ class _Load:
                 )
 
     def _commit(
-        self, model: ChangeScope, pairs: Sequence[Pair], states: Exchangeable | None, materialized: Materialized
+        self, model: ChangeScope, pairs: Sequence[Pair], states: LoadedState | None, materialized: Materialized
     ) -> LoadReport:
         fresh = set(materialized.paths)
         live = {pair.path: pair for pair in pairs if pair.path not in fresh}
@@ -279,7 +298,7 @@ class _Load:
             ties=model.ties_of(places),
             write=write,
             verify=verify,
-            code=lambda: self._recipe(model, own, has_optimizer=states is not None),
+            code=lambda: self._recipe(model, own, states),
             warnings=self.warnings,
             states=changes if states is None else [*changes, states],
             others=tuple(entry.path for entry in self.entries if entry.path and _is_other(model, entry, fresh)),
@@ -357,7 +376,7 @@ class _Load:
             if one.numel() != two.numel() or not is_same(one, two):
                 self._compare([pair], model)
 
-    def _recipe(self, model: ChangeScope, own: TorchLoad | None, *, has_optimizer: bool) -> Recipe:
+    def _recipe(self, model: ChangeScope, own: TorchLoad | None, optimizer: LoadedState | None) -> Recipe:
         given = None
         if self.own.values:
             others = [entry for entry in self.entries if entry.path and part_of(entry.path, self.own.parts) is None]
@@ -367,7 +386,7 @@ class _Load:
         is_strict = not is_left and not (own and (own.left or own.has_ties))
         return recipe(
             model, self.held, self.found, self.plan, self.entries, given=given, versions=self.own.versions,
-            is_strict=is_strict, has_optimizer=has_optimizer,
+            is_strict=is_strict, optimizer=optimizer,
         )  # fmt: skip
 
     def _compare(self, wrong: Sequence[Pair], model: ChangeScope) -> None:

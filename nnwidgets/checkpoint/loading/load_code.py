@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
+from nnwidgets.checkpoint.description import Step
+from nnwidgets.checkpoint.entries import EXTRA_STATE, Part
 from nnwidgets.checkpoint.formats import CheckpointReader
+from nnwidgets.checkpoint.loading.optimizer_state import LoadedState
 from nnwidgets.checkpoint.records import LoadPlan, PlanEntry
 from nnwidgets.checkpoint.state_dict import StateDictLocation, saved_entries
 from nnwidgets.edit.code import NET, Recipe, expressions, optimizer_name
@@ -23,7 +27,7 @@ def recipe(
     given: Mapping[str, str] | None,
     versions: Mapping[str, Any],
     is_strict: bool,
-    has_optimizer: bool,
+    optimizer: LoadedState | None,
 ) -> Recipe:
     """The same load.
 
@@ -36,14 +40,15 @@ def recipe(
         given: Where modules have code of their own: the name in the file of each name that torch is to be given.
         versions: What the file says of modules, by path in the model.
         is_strict: Whether neither side had names left over.
-        has_optimizer: Whether an optimizer's state was.
+        optimizer: What was loaded into an optimizer.
     """
-    lines, imports = _reading_lines(held, found)
+    lines, imports = _reading_lines(held, found, tensors_only=given is None)
     sourced = [entry for entry in entries if entry.source is not None]
     paths = [str(entry.path) for entry in sourced]
     is_plain = all(entry.path == entry.source for entry in sourced) and plan.is_exact
     if given is not None:
-        lines += _through_torch(given, versions, is_strict=is_strict)
+        has_more = not {*found.tensors, *found.others}.issubset(given.values())
+        lines += _through_torch(given, versions, is_strict=is_strict, has_more=has_more)
     elif is_plain and not any("[" in path for path in paths) and _is_torchs(model, paths):
         lines.append(f"{NET}.load_state_dict(state)")
     else:
@@ -54,8 +59,9 @@ def recipe(
             for path, entry in zip(paths, sourced, strict=True)
         ]
         imports.append("import torch")
-    if has_optimizer:
-        lines += _optimizer(held, found)
+    if optimizer is not None:
+        lines += _optimizer_lines(held, optimizer)
+        imports += [] if optimizer.file == held.path else ["import torch"]
     if any("OrderedDict" in line for line in lines):
         imports.append("from collections import OrderedDict")
     return Recipe(tuple(lines), tuple(dict.fromkeys(imports)))
@@ -66,7 +72,9 @@ def _reshaped(entry: PlanEntry) -> str:
     return "[0]" if entry.shape == () and entry.source_shape == (1,) else ""
 
 
-def _through_torch(given: Mapping[str, str], versions: Mapping[str, Any], *, is_strict: bool) -> list[str]:
+def _through_torch(
+    given: Mapping[str, str], versions: Mapping[str, Any], *, is_strict: bool, has_more: bool
+) -> list[str]:
     """Lines that hand ``state`` to ``load_state_dict``, under the model's names and without what isn't loaded."""
     lines = []
     if any(name != source for name, source in given.items()):
@@ -76,7 +84,7 @@ def _through_torch(given: Mapping[str, str], versions: Mapping[str, Any], *, is_
         if versions:
             body = [f"    {path!r}: {said!r}," for path, said in versions.items()]
             lines += ["state._metadata = {", *body, "}"]
-    elif not is_strict:
+    elif has_more or not is_strict:
         body = [f"    {name!r}," for name in given]
         lines += ["names = {", *body, "}", "for name in [name for name in state if name not in names]:"]
         lines += ["    del state[name]"]
@@ -88,11 +96,15 @@ def _is_torchs(model: ChangeScope, paths: Sequence[str]) -> bool:
     return not model.tree.ties and {*paths} == saved_entries(model.tree).keys()
 
 
-def _reading_lines(held: CheckpointReader, found: StateDictLocation) -> tuple[list[str], list[str]]:
+def _reading_lines(
+    held: CheckpointReader, found: StateDictLocation, *, tensors_only: bool
+) -> tuple[list[str], list[str]]:
     """Lines that bind ``state``, and what they import."""
+    pick = partial(_pick_lines, found, tensors_only=tensors_only)
     path = str(held.path)
     if held.format == "safetensors":
-        return [f"state = load_file({path!r})"], ["from safetensors.torch import load_file"]
+        lines = [f"state = load_file({path!r})", *pick("state")]
+        return lines, ["from safetensors.torch import load_file"]
     if held.format == "sharded":
         names = sorted({file.path.name for file in held.files if file.path.suffix != ".json"})
         folder = str(held.files[0].path.parent)
@@ -106,6 +118,7 @@ def _reading_lines(held: CheckpointReader, found: StateDictLocation) -> tuple[li
             "state = {}",
             f"for name in {json.dumps(names)}:",
             f"    state.update({call})",
+            *pick("state"),
         ]
         return lines, [
             "from pathlib import Path",
@@ -116,28 +129,58 @@ def _reading_lines(held: CheckpointReader, found: StateDictLocation) -> tuple[li
             "checkpoint = {}",
             f"reader = FileSystemReader({path!r})",
             "_load_state_dict(checkpoint, reader, planner=_EmptyStateDictLoadPlanner(), no_dist=True)",
-            _pick_line(found),
+            *pick("checkpoint"),
         ], [
+            "import torch",
             "from torch.distributed.checkpoint import FileSystemReader",
             "from torch.distributed.checkpoint.default_planner import _EmptyStateDictLoadPlanner",
             "from torch.distributed.checkpoint.state_dict_loader import _load_state_dict",
         ]  # fmt: skip
     lines = [f'checkpoint = torch.load({path!r}, map_location="cpu", weights_only=True)']
-    return [*lines, _pick_line(found)], ["import torch"]
+    return [*lines, *pick("checkpoint")], ["import torch"]
 
 
-def _optimizer(held: CheckpointReader, found: StateDictLocation) -> list[str]:
+def _optimizer_lines(held: CheckpointReader, optimizer: LoadedState) -> list[str]:
     """Lines that load the optimizer's state."""
-    saved, key = found.optimizer, found.optimizer_key
-    if held.format == "distributed" and all(str(each).isdigit() for each in saved["state"]):
+    lines, root = [], "checkpoint"
+    if optimizer.file != held.path:
+        lines, root = [f'saved = torch.load({str(optimizer.file)!r}, map_location="cpu", weights_only=True)'], "saved"
+    saved = f"{root}{_steps_code(optimizer.steps)}"
+    if optimizer.has_text_numbers:
         # A distributed checkpoint writes numbers as text.
-        return [
-            f"saved = checkpoint[{key!r}]",
+        lines += [
+            f"saved = {saved}",
             'saved["state"] = {int(number): state for number, state in saved["state"].items()}',
-            f"{optimizer_name(0)}.load_state_dict(saved)",
         ]
-    return [f"{optimizer_name(0)}.load_state_dict(checkpoint[{key!r}])"]
+        saved = "saved"
+    return [*lines, f"{optimizer_name(0)}.load_state_dict({saved})"]
 
 
-def _pick_line(found: StateDictLocation) -> str:
-    return f"state = checkpoint[{found.key!r}]" if found.key else "state = checkpoint"
+def _pick_lines(found: StateDictLocation, root: str, *, tensors_only: bool) -> list[str]:
+    """Lines that bind ``state`` to the state dict in what was read, or to its tensors and extra state."""
+    first = found.parts[0] if found.parts else Part(())
+    where = f"{root}{_steps_code(first.steps)}"
+    if first.stripped:
+        n = len(first.stripped)
+        return [
+            f"state = {{name[{n}:]: each for name, each in {where}.items() if name.startswith({first.stripped!r})}}"
+        ]
+    kept = f" if isinstance(each, torch.Tensor) or name.endswith({EXTRA_STATE!r})" if tensors_only else ""
+    if len(found.parts) < _SEVERAL and not first.prefix:
+        if first.is_mixed and kept:
+            return [f"state = {{name: each for name, each in {where}.items(){kept}}}"]
+        return [] if where == "state" else [f"state = {where}"]
+    return [
+        "state = {}",
+        "for prefix, held in (",
+        *(f"    ({part.prefix!r}, {root}{_steps_code(part.steps)})," for part in found.parts),
+        "):",
+        f"    state.update({{prefix + name: each for name, each in held.items(){kept}}})",
+    ]
+
+
+def _steps_code(steps: Sequence[Step]) -> str:
+    return "".join(f"[{key!r}]" for _, key in steps)
+
+
+_SEVERAL = 2

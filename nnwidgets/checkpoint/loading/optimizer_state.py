@@ -2,40 +2,70 @@
 
 from __future__ import annotations
 
+import re
 import weakref
 from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch.optim import Optimizer
 
-from nnwidgets.checkpoint.description import Composed, Strided, distinct_storages, tensors_in
-from nnwidgets.checkpoint.formats import CheckpointReader
+from nnwidgets.checkpoint.description import Composed, Step, Strided, distinct_storages, name_of, tensors_in
+from nnwidgets.checkpoint.entries import read_contents
+from nnwidgets.checkpoint.formats import CheckpointReader, open_checkpoint
+from nnwidgets.checkpoint.formats.folder_files import optimizer_files
 from nnwidgets.checkpoint.records import LOADED, LoadPlan
 from nnwidgets.checkpoint.state_dict import StateDictLocation
 from nnwidgets.edit.targets import ChangeScope
 from nnwidgets.errors import CheckpointMismatchError, InvalidTargetError
+from nnwidgets.formatting import and_more, inert
 from nnwidgets.introspect.optimizers import optimizers_in
 from nnwidgets.introspect.safe_access.objects import type_name
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, plain_torch
 
 _NOT_HYPERPARAMETERS = {"params", "param_names"}
 _OF_SCHEDULERS = {"initial_lr"}
+_COMMON_WORDS = {
+    "optimizer",
+    "optimizers",
+    "optim",
+    "opt",
+    "state",
+    "states",
+    "dict",
+    "model",
+    "net",
+    "module",
+    "0",
+    "1",
+}
+_MOST_NAMED = 3
+_MOST_TEXT = 80
 
 
 class LoadedState:
     """The state and hyperparameters of one optimizer, exchanged with what is in it now."""
 
     def __init__(
-        self, optimizer: Optimizer, states: Sequence[tuple[Any, dict[str, Any]]], groups: Sequence[dict[str, Any]]
-    ) -> None:
+        self, optimizer: Optimizer, states: Sequence[tuple[Any, dict[str, Any]]], groups: Sequence[dict[str, Any]],
+        saved: SavedState,
+    ) -> None:  # fmt: skip
         """Take what it will get.
 
         Args:
             optimizer: It; held weakly.
             states: Parameter and its state.
             groups: Hyperparameters of each group.
+            saved: Where they are in the file.
         """
+        self.file, self.format = saved.held.path, saved.held.format
+        self.steps = saved.steps
+        self.has_text_numbers = saved.held.format == "distributed" and all(
+            str(each).isdigit() for each in saved.content["state"]
+        )
         self._optimizer = weakref.ref(optimizer)
         self._states: list[tuple[weakref.ref[Any], Any]] = [(weakref.ref(held), state) for held, state in states]
         self._groups = list(groups)
@@ -68,13 +98,42 @@ class LoadedState:
             group.update(new)
 
 
+@dataclass(frozen=True, slots=True)
+class SavedState:
+    """An optimizer's state in a file.
+
+    Attributes:
+        held: The file.
+        steps: The way to it.
+        content: It.
+    """
+
+    held: CheckpointReader
+    steps: tuple[Step, ...]
+    content: Any
+
+    @property
+    def name(self) -> str:
+        """Where it is, to be shown."""
+        return inert(name_of(self.steps), _MOST_TEXT) or self.held.path.name
+
+
 def optimizer_states(
-    held: CheckpointReader, found: StateDictLocation, optimizer: object, model: ChangeScope, plan: LoadPlan
-) -> LoadedState | None:
+    held: CheckpointReader, found: StateDictLocation, optimizer: object, model: ChangeScope, plan: LoadPlan,
+    *, folder: Path | None = None,
+) -> LoadedState | None:  # fmt: skip
     """Read the optimizer's state in a file, for the optimizer passed; None where none was passed.
 
+    Args:
+        held: The file.
+        found: Its parts.
+        optimizer: The live one.
+        model: The model.
+        plan: What is loaded into it.
+        folder: Where ``optimizer.pt`` may lie, if the file has none: the folder that was named to be loaded.
+
     Raises:
-        CheckpointMismatchError: The file has none, or it is of another optimizer or other parameters.
+        CheckpointMismatchError: The file has none, or it is of another optimizer or other parameters; or several fit.
         CorruptCheckpointError: It is damaged.
         InvalidTargetError: ``optimizer`` is none, or several.
     """
@@ -82,18 +141,76 @@ def optimizer_states(
     if not given:
         return None
     if len(given) > 1:
-        raise InvalidTargetError(
-            f"{len(given)} optimizers were passed, and a file holds the state of one.", hint="Pass one of them."
-        )
-    live, name = given[0], held.path.name
-    content = found.optimizer
-    if found.optimizer_key is None or not _is_state(content):
+        raise InvalidTargetError(f"{len(given)} optimizers were passed, expected one.", hint="Pass one of them.")
+    live = given[0]
+    with ExitStack() as opened:
+        saved = [SavedState(held, steps, content) for steps, content in found.optimizers.values()]
+        for file in optimizer_files(folder) if folder is not None and not saved else ():
+            beside = opened.enter_context(open_checkpoint(file))
+            beside.verify_files()
+            saved += [SavedState(beside, *each) for each in read_contents(beside.content).optimizers.values()]
+        chosen, targets = _chosen(saved, live, model, plan, held, found.key or "")
+        return _read(chosen, targets, live)
+
+
+def _chosen(  # noqa: PLR0917 - what is held against each other
+    saved: Sequence[SavedState], live: Optimizer, model: ChangeScope, plan: LoadPlan, held: CheckpointReader, entry: str
+) -> tuple[SavedState, list[tuple[Any, Any]]]:
+    """The state that fits an optimizer, and each parameter with what is saved for it.
+
+    Raises:
+        CheckpointMismatchError: None fits, or several do.
+    """
+    name, path = held.path.name, str(held.path)
+    if not saved:
         raise CheckpointMismatchError(
-            f"{name} holds no optimizer's state.",
-            path=str(held.path),
-            hint="Leave optimizer out, or load another file.",
+            f"{name} holds no optimizer's state.", path=path, hint="Leave optimizer out, or load another file."
         )
-    held.verify(distinct_storages(each for _, each in tensors_in(content)).values())
+    fitting: list[tuple[SavedState, list[tuple[Any, Any]]]] = []
+    faults: list[CheckpointMismatchError] = []
+    for each in saved:
+        try:
+            fitting.append((each, _targets(each, live, model, plan)))
+        except CheckpointMismatchError as error:
+            faults.append(error)
+    if not fitting:
+        first = faults[0]
+        if len(faults) == 1:
+            raise first
+        said = f"None of the {len(faults)} optimizers' states in {name} fits. {first.message}"
+        raise CheckpointMismatchError(said, path=path, hint=first.hint)
+    if len(fitting) > 1:
+        words = _words(entry)
+        named = [each for each in fitting if words & _words(each[0].name)]
+        fitting = named if len(named) == 1 else fitting
+    if len(fitting) > 1:
+        names = [repr(each.name) for each, _ in fitting]
+        raise CheckpointMismatchError(
+            f"{len(fitting)} optimizers' states in {name} fit the {type_name(type(live))} passed: "
+            f"{', '.join(names[:_MOST_NAMED])}{and_more(len(names) - _MOST_NAMED)}. Nothing was loaded.",
+            path=path,
+            hint="Load without optimizer, then pass the one you mean to its load_state_dict; nnwidgets.read gives it.",
+        )
+    return fitting[0]
+
+
+def _words(name: str) -> set[str]:
+    """The parts of a name that tell it from others of its kind."""
+    return {word for word in re.split(r"[^a-z0-9]+", name.lower()) if word} - _COMMON_WORDS
+
+
+def _targets(saved: SavedState, live: Optimizer, model: ChangeScope, plan: LoadPlan) -> list[tuple[Any, Any]]:
+    """Each parameter of an optimizer with what is saved for it.
+
+    Raises:
+        CheckpointMismatchError: It is the state of another kind of optimizer, or of other parameters.
+    """
+    held, content = saved.held, saved.content
+    name, path = held.path.name, str(held.path)
+    if not _is_state(content):
+        raise CheckpointMismatchError(
+            f"{name} holds no optimizer's state.", path=path, hint="Leave optimizer out, or load another file."
+        )
     groups = content["param_groups"]
     _check_groups(live, groups, held)
     numbers = [number for group in groups for number in group["params"]]
@@ -107,31 +224,39 @@ def optimizer_states(
     if len(numbers) != len(targets):
         raise CheckpointMismatchError(
             f"The optimizer in {name} has {len(numbers)} parameters, and the one passed has {len(targets)}.",
-            path=str(held.path),
+            path=path,
             hint="Make it over the same parameters as the saved one.",
         )
-    states: list[tuple[Any, dict[str, Any]]] = []
+    made: list[tuple[Any, Any]] = []
     kept = content["state"]
     for number, tensor in zip(numbers, targets, strict=True):
         # A distributed checkpoint writes numbers as text.
         state = kept.get(number, kept.get(str(number)))
         if state is not None and tensor is not None:
-            states.append((tensor, _read_state(held, state, tensor, live)))
-    if kept and not states:
+            _check_state(held, state, tensor, live)
+            made.append((tensor, state))
+    if kept and not made:
         raise CheckpointMismatchError(
             f"The optimizer's state in {name} belongs to none of the parameters that its groups name.",
-            path=str(held.path),
+            path=path,
             hint="It is damaged, or in a layout that isn't known here.",
         )
+    return made
+
+
+def _read(saved: SavedState, targets: Sequence[tuple[Any, Any]], live: Optimizer) -> LoadedState:
+    held, content = saved.held, saved.content
+    held.verify(distinct_storages(each for _, each in tensors_in(content)).values())
+    states = [(tensor, _read_state(held, state, tensor)) for tensor, state in targets]
     hyperparameters = [
         {
             key: held.tensor(value) if isinstance(value, Strided) else value
             for key, value in group.items()
             if key not in _NOT_HYPERPARAMETERS
         }
-        for group in groups
+        for group in content["param_groups"]
     ]
-    return LoadedState(live, states, hyperparameters)
+    return LoadedState(live, states, hyperparameters, saved)
 
 
 def _is_state(content: Any) -> bool:
@@ -176,11 +301,30 @@ def _by_name(names: list[Any], parameters: list[Any], model: ChangeScope, plan: 
     return found if any(each is not None for each in found) else None
 
 
-def _read_state(held: CheckpointReader, state: Any, tensor: Any, optimizer: Optimizer) -> dict[str, Any]:
-    """The state of one parameter, on its device and in its dtype, as torch's own loading has it."""
+def _check_state(held: CheckpointReader, state: Any, tensor: Any, optimizer: Optimizer) -> None:
+    """See to it that a state can be a parameter's.
+
+    Raises:
+        CheckpointMismatchError: It can't.
+    """
     kind = type_name(type(optimizer))
     if not isinstance(state, dict):
         raise CheckpointMismatchError(f"The optimizer's state in {held.path.name} isn't a dict for each parameter.")
+    if kind == "LBFGS":  # whose state is of all parameters at once
+        return
+    with plain_torch():
+        shape = tuple(tensor.shape)
+    for name, value in state.items():
+        if isinstance(value, Strided | Composed) and not _is_for(tuple(value.shape), shape):
+            raise CheckpointMismatchError(
+                f"{kind}'s {name} in {held.path.name} has shape {value.shape}, and its parameter {shape}.",
+                path=str(held.path),
+                hint="The optimizer was saved over other parameters, or in another order.",
+            )
+
+
+def _read_state(held: CheckpointReader, state: dict[str, Any], tensor: Any) -> dict[str, Any]:
+    """The state of one parameter, on its device and in its dtype, as torch's own loading has it."""
     made: dict[str, Any] = {}
     with plain_torch():
         like = as_plain_tensor(tensor) if tensor.device.type != "meta" else tensor
@@ -188,13 +332,6 @@ def _read_state(held: CheckpointReader, state: Any, tensor: Any, optimizer: Opti
             if not isinstance(value, Strided | Composed):
                 made[name] = value
                 continue
-            shape = tuple(like.shape)
-            if not _is_for(tuple(value.shape), shape) and kind != "LBFGS":  # whose state is of all parameters at once
-                raise CheckpointMismatchError(
-                    f"{kind}'s {name} in {held.path.name} has shape {value.shape}, and its parameter {shape}.",
-                    path=str(held.path),
-                    hint="The optimizer was saved over other parameters, or in another order.",
-                )
             data = held.tensor(value)
             device = torch.device("cpu") if like.device.type == "meta" else like.device
             if name == "step":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -13,12 +13,13 @@ from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from nnwidgets.checkpoint.description import Composed, Described, dtype_name
+from nnwidgets.checkpoint.entries import EXTRA_STATE, Model
 from nnwidgets.checkpoint.formats import CheckpointReader, open_checkpoint
 from nnwidgets.checkpoint.loading.apply_renames import apply_renames
 from nnwidgets.checkpoint.loading.suggest_renames import Named, one_name_each, suggest
 from nnwidgets.checkpoint.own_code.parts import OwnCode, own_code_in, own_code_warning, part_of
 from nnwidgets.checkpoint.records import LOADED, LoadPlan, PlanEntry, Status, Suggestion
-from nnwidgets.checkpoint.state_dict import EXTRA_STATE, StateDictLocation, find, saved_entries
+from nnwidgets.checkpoint.state_dict import StateDictLocation, find, saved_entries
 from nnwidgets.edit.targets import ChangeScope
 from nnwidgets.errors import CheckpointMismatchError, PathNotFoundError
 from nnwidgets.formatting import and_more
@@ -30,7 +31,13 @@ _COUNTER = "num_batches_tracked"
 
 
 @gc_paused()
-def plan(module: nn.Module, path: str | os.PathLike[str], *, rename: Mapping[Any, str] | None = None) -> LoadPlan:
+def plan(
+    module: nn.Module,
+    path: str | os.PathLike[str],
+    *,
+    rename: Mapping[Any, str] | None = None,
+    entry: str | None = None,
+) -> LoadPlan:
     """Tell what loading a checkpoint would do, tensor by tensor; nothing is loaded, and no tensor's bytes are read.
 
     Args:
@@ -39,15 +46,19 @@ def plan(module: nn.Module, path: str | os.PathLike[str], *, rename: Mapping[Any
         rename: Names in the file to paths in the model. A key is a whole name, whole components of names
             (``{"out": "output"}``), a beginning that ends with a dot (``{"module.": ""}``), or a compiled pattern with
             a template as its value. Keys are applied in turn.
+        entry: Which state dict of the file, by its name in ``peek(path).entries``, or what the names of one begin
+            with. Otherwise the one that fits the model best by names and shapes is taken; the plan's ``entry`` says
+            which, and why.
 
     Returns:
         The plan; its ``renames`` are what the names and shapes of both sides suggest, to be passed as ``rename``.
 
     Raises:
-        PathNotFoundError: There is no such file; or a rename names nothing in it, or leads to nothing in the model.
+        PathNotFoundError: There is no such file; or ``entry`` or a rename names nothing in it, or a rename leads to
+            nothing in the model.
         UnsafeCheckpointError: The file would have to run code to be read.
         CorruptCheckpointError: It is damaged, or no checkpoint.
-        CheckpointMismatchError: It holds no state dict, or two renames lead to one path.
+        CheckpointMismatchError: It holds no state dict, or several that fit equally, or two renames lead to one path.
 
     Example:
         >>> import tempfile
@@ -61,21 +72,34 @@ def plan(module: nn.Module, path: str | os.PathLike[str], *, rename: Mapping[Any
         {'renamed': 2}
     """
     with open_checkpoint(path) as held:
-        return make_plan(ChangeScope(module), held, state_dict_in(held), rename)
+        scope = ChangeScope(module)
+        return make_plan(scope, held, state_dict_in(held, lambda: forms_of(scope.tree), entry), rename)
 
 
-def state_dict_in(held: CheckpointReader) -> StateDictLocation:
-    """The state dict of an open checkpoint.
+def forms_of(tree: ModuleTree) -> dict[str, tuple[tuple[int, ...] | None, str]]:
+    """Shape and dtype of each tensor of a model's state dict, by path."""
+    return {path: (each.shape, each.dtype) for path, each in saved_entries(tree).items()}
+
+
+def state_dict_in(
+    held: CheckpointReader, model: Callable[[], Model] | None = None, entry: str | None = None
+) -> StateDictLocation:
+    """The state dict that is meant in an open checkpoint; see `find`.
 
     Raises:
-        CheckpointMismatchError: It holds none.
+        CheckpointMismatchError: It holds none, or several that fit equally.
+        PathNotFoundError: It holds none of the name ``entry``.
     """
-    found = find(held.content)
+    found = find(held, model, entry)
     if found.key is None:
+        name, hint = held.path.name, "nnwidgets.read gives what is in it"
+        if found.optimizers:
+            name = f"{name} holds an optimizer's state and"
+            hint = f"{hint}; a folder with the model beside it loads both"
         raise CheckpointMismatchError(
-            f"{held.path.name} holds no state dict: no dict of tensors by name.",
+            f"{name}{'' if found.optimizers else ' holds'} no state dict: no dict of tensors by name.",
             path=str(held.path),
-            hint="nnwidgets.read gives what is in it.",
+            hint=f"{hint}.",
         )
     return found
 
@@ -128,7 +152,21 @@ def make_plan(
             *_leftover_warning(found, own_values),
         ),
         kept=kept,
+        entry=found.entry,
     )
+
+
+def entry_that_fits(plan: LoadPlan) -> str | None:
+    """The ``entry`` under which a file has all that a model has, where it has more beside it under other names."""
+    model = {each.path for each in plan.entries if each.path is not None}
+    beginnings = {source.removesuffix(path) for source, path in plan.renames.items()}
+    if set(plan.renames.values()) != model or len(beginnings) != 1:
+        return None
+    beginning = beginnings.pop()
+    others = [str(each.source) for each in plan.entries if each.path is None and each.source not in plan.renames]
+    if not beginning.endswith(".") or not others or any(name.startswith(beginning) for name in others):
+        return None
+    return f"{plan.entry.name}.{beginning[:-1]}" if plan.entry.name else beginning[:-1]
 
 
 def _suggestions(
@@ -300,8 +338,8 @@ def _warnings(entries: Sequence[PlanEntry], found: StateDictLocation) -> list[st
         )
     if found.alternatives:
         made.append(
-            f"The file has other state dicts too, at {', '.join(map(repr, found.alternatives[:_MOST_NAMED]))}; the one "
-            f"at {found.key!r} is taken."
+            f"The file has other state dicts too, at {', '.join(map(repr, found.alternatives[:_MOST_NAMED]))}"
+            f"{and_more(len(found.alternatives) - _MOST_NAMED)}. Taken is {found.entry}."
         )
     return made
 

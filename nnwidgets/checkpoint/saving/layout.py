@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from nnwidgets.checkpoint.entries import EXTRA_STATE
 from nnwidgets.checkpoint.saving import save_code
 from nnwidgets.checkpoint.saving.save_code import RecipeFacts
 from nnwidgets.checkpoint.saving.shards import index_of, shard_names, shards_of
 from nnwidgets.checkpoint.saving.target import INDEX, Target
 from nnwidgets.checkpoint.saving.verify import Expected
-from nnwidgets.checkpoint.state_dict import EXTRA_STATE
 from nnwidgets.checkpoint.writing import safetensors_file, torch_zip_file
 from nnwidgets.checkpoint.writing.hashing_stream import HashingWriter
 from nnwidgets.checkpoint.writing.shared_bytes import element_key, sharing_groups

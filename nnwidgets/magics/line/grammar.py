@@ -49,6 +49,7 @@ class Command:
         files: Files or folders, as written; for ``diff``, either side.
         renames: Each ``--rename``: a name or pattern in the file, and what it is in the model.
         optimizer: ``--optimizer``, as written.
+        entry: ``--entry``: the name of a state dict in the file.
         shard_bytes: ``--shards``, or None.
     """
 
@@ -68,6 +69,7 @@ class Command:
     files: tuple[str, ...] = ()
     renames: tuple[tuple[str | re.Pattern[str], str], ...] = ()
     optimizer: str = ""
+    entry: str | None = None
     shard_bytes: int | None = None
 
 

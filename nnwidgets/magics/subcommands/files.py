@@ -6,6 +6,7 @@ import keyword
 import os
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 from torch.optim import Optimizer
 
 from nnwidgets import checkpoint
+from nnwidgets.checkpoint.formats.folder_files import is_checkpoint
 from nnwidgets.checkpoint.loading.suggest_renames import in_short
 from nnwidgets.errors import InvalidTargetError, NNWidgetsError
 from nnwidgets.formatting import and_more, inert
@@ -76,17 +78,17 @@ def _read_size(text: str) -> int:
 def _run_ls(request: Request) -> Document:
     command = request.command
     place = Path(command.files[0] if command.files else ".").expanduser()
-    try:
+    if not place.is_dir():
         return pages.index_page(checkpoint.peek(place))
-    except NNWidgetsError:
-        if not place.is_dir():
-            raise
-        return pages.folder_page(checkpoint.folder(place))
+    if is_checkpoint(place):
+        with suppress(NNWidgetsError):
+            return pages.index_page(checkpoint.peek(place))
+    return pages.folder_page(checkpoint.folder(place))
 
 
 def _run_diff(request: Request) -> Document:
     one, other = (_resolve_side(word, request.namespace) for word in request.command.files)
-    return pages.diff_page(checkpoint.diff(one, other))
+    return pages.diff_page(checkpoint.diff(one, other, entry=request.command.entry))
 
 
 def _resolve_side(word: str, namespace: Mapping[str, Any]) -> Any:
@@ -115,16 +117,16 @@ def _run_load(request: Request) -> Document:
     value = _resolve_destination(command, namespace)
     file = command.files[0]
     if not is_module(value):
-        if command.flags or command.renames or command.optimizer:
+        if command.flags or command.renames or command.optimizer or command.entry is not None:
             raise LineError(f"%nn load: {cut(command.model)} holds no model, so options have no meaning.")
         request.shell.push({command.model: checkpoint.read(file)})
         return (Note(f"{inert(command.model, 80)} is now what {inert(file, 80)} holds."),)
     rename = dict(command.renames) or None
     if "--dry-run" in command.flags:
-        plan = checkpoint.plan(value, file, rename=rename)
+        plan = checkpoint.plan(value, file, rename=rename, entry=command.entry)
         return pages.plan_page(plan, next_step=_next_step(command, plan))
     report = checkpoint.load(
-        value, file, rename=rename, strict="--partial" not in command.flags,
+        value, file, rename=rename, entry=command.entry, strict="--partial" not in command.flags,
         optimizer=_resolve_optimizer(command, value, namespace),
     )  # fmt: skip
     if report.change is not None and not command.optimizer:
@@ -164,6 +166,8 @@ def _resolve_optimizer(command: Command, value: Any, namespace: Mapping[str, Any
 
 def _next_step(command: Command, plan: checkpoint.LoadPlan) -> str:
     line = f"%nn load {command.model} {command.files[0]}"
+    if command.entry is not None:
+        line += f" --entry {_in_quotes(command.entry)}"
     if plan.is_complete:
         return f"Without --dry-run the same line loads it{'' if not command.renames else ', renames and all'}."
     if plan.renames:
@@ -173,6 +177,11 @@ def _next_step(command: Command, plan: checkpoint.LoadPlan) -> str:
         more = and_more(len(words) - _MOST_WORDS)
         return f"{line} {' '.join(inert(word, 120) for word in words[:_MOST_WORDS])}{more}"
     return f"{line} --partial loads what fits."
+
+
+def _in_quotes(name: str) -> str:
+    """A name as a word of a line: in quotes where it needs them."""
+    return name if name and not any(each.isspace() or each in "\"'" for each in name) else f'"{name}"'
 
 
 def _rename_source(key: Any) -> str:
@@ -224,10 +233,25 @@ def _complete_rename(typed: TypedLine) -> Iterator[Candidate]:
     yield from (Candidate(f"{name}=", "path") for name in left[:_MOST_NAMES])
 
 
+def _complete_entry(typed: TypedLine) -> Iterator[Candidate]:
+    """The state dicts of the files that are named."""
+    for word in typed.words:
+        with suppress(NNWidgetsError, OSError):
+            if Path(unquote(word)).expanduser().exists():
+                entries = checkpoint.peek(unquote(word)).entries[:_MOST_NAMES]
+                yield from (Candidate(_in_quotes(each.name), "value") for each in entries)
+
+
 def _complete_optimizer(typed: TypedLine) -> Iterator[Candidate]:
     """The variables that hold an optimizer of the model."""
     if typed.module is not None:
         yield from (Candidate(name, "value") for name in optimizers_in(typed.namespace, typed.module))
+
+
+_ENTRY = Option(
+    "--entry", "which state dict of the file, where it isn't the one that fits best; Tab lists them", "model_ema",
+    "entry", unquote, _complete_entry,
+)  # fmt: skip
 
 
 def _optimizer_option(about: str) -> Option:
@@ -266,6 +290,7 @@ LOAD = Subcommand(
     options=(
         Option("--dry-run", "show the plan, and load nothing"),
         Option("--rename", _RENAME, "out=output", "renames", _read_rename, _complete_rename, is_repeated=True),
+        _ENTRY,
         Option("--partial", "load what fits, where not all does"),
         _optimizer_option("give this optimizer the state that is in the file"),
     ),
@@ -275,6 +300,7 @@ LOAD = Subcommand(
 DIFF = Subcommand(
     "diff", "Compare two state dicts, each in a model or a file: what was added, removed, changed, and by how much.",
     _run_diff, arguments="net mlp.params", summary="net file", parse=_PARSE_SIDES, complete=_complete_side,
+    options=(_ENTRY,),
     examples="%nn diff net mlp.params\n%nn diff before.pt after.pt", takes_model=False,
 )  # fmt: skip
 

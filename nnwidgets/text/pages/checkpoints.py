@@ -71,6 +71,13 @@ def index_page(index: CheckpointIndex) -> Document:
         facts.append(("other tensors", exact_count(len(index.rest))))
     facts += [(key, value) for key, value in list(index.metadata.items())[:_MOST_VALUES]]
     blocks: list[Block] = [Title(PurePath(index.path).name, "checkpoint"), Facts(tuple(facts))]
+    if len(index.entries) > 1:
+        entries = tuple(
+            (each.name or "the whole file", exact_count(each.n_tensors), exact_count(each.n_elements))
+            for each in index.entries[:MOST_ROWS]
+        )
+        n_left_out = max(0, len(index.entries) - MOST_ROWS)
+        blocks.append(Table(("state dict", "tensors", "elements"), entries, right=(1, 2), n_more=n_left_out))
     rows = tuple(_stored_row(each) for each in (index.tensors or index.rest)[:MOST_ROWS])
     n_more = max(0, len(index.tensors or index.rest) - MOST_ROWS)
     if rows:
@@ -106,11 +113,15 @@ def plan_page(plan: LoadPlan, *, next_step: str = "") -> Document:
         plan: It.
         next_step: What to do now.
     """
-    blocks: list[Block] = [Title(PurePath(plan.file).name, "plan of a load"), Facts((("tensors", _counts(plan)),))]
+    facts = [("tensors", _counts(plan))]
+    if plan.entry.name:
+        facts.insert(0, ("state dict", str(plan.entry)))
+    blocks: list[Block] = [Title(PurePath(plan.file).name, "plan of a load"), Facts(tuple(facts))]
     blocks += _entries(plan.entries)
     blocks += [Note(each, "warning") for each in plan.warnings]
     if plan.is_exact:
-        blocks.append(Note("Every tensor of the model is in the file, and no other."))
+        place = f"the state dict at {plan.entry.name!r}" if plan.entry.name else "the file"
+        blocks.append(Note(f"Every tensor of the model is in {place}, and no other."))
     blocks.append(Note("Nothing was loaded."))
     if next_step:
         blocks.append(Note(next_step))
@@ -131,6 +142,8 @@ def load_page(report: LoadReport, *, next_step: str = "") -> Document:
         ("loaded", f"{_tensors(report.n_loaded)}{of_all} · {exact_count(report.n_elements)} elements"),
         ("verified", "✓ equal to the file" if report.verified else "no"),
     ]
+    if plan.entry.name:
+        facts.insert(0, ("state dict", str(plan.entry)))
     blocks: list[Block] = [Title(PurePath(plan.file).name, "loaded"), Facts(tuple(facts))]
     blocks += _entries([entry for entry in plan.entries if entry.status != "match"])
     blocks += [Note(each, "warning") for each in report.warnings]

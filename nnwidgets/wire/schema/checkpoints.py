@@ -102,6 +102,15 @@ class Pair(TypedDict):
     value: str
 
 
+class EntryBody(TypedDict):
+    """A state dict in a file: `name` is what `entry` of a request takes. `why`: of the one taken, why."""
+
+    name: str
+    n_tensors: int
+    n_elements: Number
+    why: str
+
+
 class PeekReply(TypedDict):
     """A checkpoint at a glance, with a window of its tree.
 
@@ -109,6 +118,7 @@ class PeekReply(TypedDict):
     optimizer: where an optimizer's state was found.
     departures: in what it isn't as its format says.
     metadata, values: text and plain values kept with it; at most 200 of each, cut to 400 characters.
+    entries: the state dicts in it, where there are several; at most 200.
     """
 
     path: str
@@ -125,6 +135,7 @@ class PeekReply(TypedDict):
     metadata: list[Pair]
     values: list[Pair]
     departures: list[str]
+    entries: NotRequired[list[EntryBody]]
     total: int
     start: int
     rows: list[StoredRow]
@@ -140,9 +151,11 @@ class PlanBody(ModelBody):
     keep: which statuses come, all of them where empty.
     text: keeps the names that hold it.
     start, count: the window; at most 500 rows come.
+    entry: which state dict of the file; without it, the one that fits best.
     """
 
     path: str
+    entry: NotRequired[str | None]
     accept_all: bool
     rename: dict[str, str | None]
     keep: list[Status]
@@ -189,6 +202,7 @@ class PlanReply(TypedDict):
     is_complete: a strict load would go through.
     has_optimizer: the file holds an optimizer's state and a live optimizer of the model could take it.
     runs: what the whole list is made of, in its order.
+    entry: which state dict was taken, where the file has several.
     """
 
     path: str
@@ -202,6 +216,7 @@ class PlanReply(TypedDict):
     is_complete: bool
     has_optimizer: bool
     warnings: list[str]
+    entry: NotRequired[EntryBody]
     runs: list[Run]
     total: int
     start: int
@@ -215,9 +230,11 @@ class DiffBody(ModelBody):
     keep: which kinds come, all of them where empty.
     text: keeps the names that hold it.
     start, count: the window; at most 500 rows come.
+    entry: which state dict of the files that have it; without it, the one that fits the other side best.
     """
 
     path: str
+    entry: NotRequired[str | None]
     other: str | None
     fresh: bool
     keep: list[Difference]
@@ -251,13 +268,14 @@ class DiffReply(TypedDict):
 
 
 class LoadBody(ModelBody):
-    """Load, all or nothing; `accept_all` and `rename` as in `plan`.
+    """Load, all or nothing; `entry`, `accept_all` and `rename` as in `plan`.
 
     strict: refuse where either side lacks a tensor of the other.
     optimizer: load its state too.
     """
 
     path: str
+    entry: NotRequired[str | None]
     accept_all: bool
     rename: dict[str, str | None]
     strict: bool

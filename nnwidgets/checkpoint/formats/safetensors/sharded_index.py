@@ -1,4 +1,4 @@
-"""A checkpoint in several files, with an index in JSON that says which tensor is in which.
+"""A checkpoint in several files, with an index in JSON that says which tensor is in which, or all that a folder has.
 
 Source: the index that transformers writes, ``{"metadata": {"total_size": n}, "weight_map": {name: file}}``.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,31 +33,37 @@ OpenOne = Callable[[Path, int, str], CheckpointReader]
 
 
 class Sharded(CheckpointReader):
-    """Shards with an index."""
+    """Shards with an index, or numbered parts without."""
 
     format: Format = "sharded"
 
-    def __init__(self, path: Path, open_one: OpenOne, file: File | None = None) -> None:
+    def __init__(self, path: Path, open_one: OpenOne, file: File | None = None, *, parts: Sequence[str] = ()) -> None:
         """Read the index, and the header of each shard.
 
         Args:
-            path: The index.
+            path: The index; of parts without one, their folder.
             open_one: Opens a shard.
             file: The index, opened.
+            parts: Names of parts without an index.
 
         Raises:
             UnsafeCheckpointError: The index names a file outside its folder.
             CorruptCheckpointError: It isn't as it should be, a shard is missing, or lacks a tensor.
         """
         self.path = path
-        self.files = [file or File(path)]
+        self.files = [] if parts else [file or File(path)]
+        self._first = len(self.files)
         self.departures = []
+        self.metadata = {}
         self.shards: list[CheckpointReader] = []
         try:
-            index = self._index()
-            self.metadata = {key: _text(value) for key, value in _dict(index.get("metadata")).items()}
-            self.content = self._join(self._weight_map(index), open_one)
-            self._compare_size(index)
+            if parts:
+                self.content = self._joined_parts(self._open_shards(parts, path, open_one))
+            else:
+                index = self._index()
+                self.metadata = {key: _text(value) for key, value in _dict(index.get("metadata")).items()}
+                self.content = self._join(self._weight_map(index), open_one)
+                self._compare_size(index)
         except BaseException:
             self.close()
             raise
@@ -68,14 +74,14 @@ class Sharded(CheckpointReader):
         for storage in storages:
             by_shard.setdefault(storage.file, []).append(storage)
         for number, those in by_shard.items():
-            self.shards[number - 1].verify(those, tick)
+            self.shards[number - self._first].verify(those, tick)
 
     def tensor(self, described: Described, storages: dict[str, torch.Tensor] | None = None) -> torch.Tensor:
         """A tensor with its bytes, as its shard reads it."""
         held = storages_of(described)
         if not held:
             return super().tensor(described, storages)
-        return self.shards[held[0].file - 1].tensor(described, storages)
+        return self.shards[held[0].file - self._first].tensor(described, storages)
 
     def _index(self) -> dict[str, Any]:
         file = self.files[0]
@@ -99,10 +105,31 @@ class Sharded(CheckpointReader):
 
     def _join(self, weight_map: dict[str, str], open_one: OpenOne) -> dict[str, Described]:
         names = list(dict.fromkeys(weight_map.values()))
-        links = links_in(self.path.parent) if len(names) > MOST_OPEN else None
+        tensors = self._open_shards(names, self.path.parent, open_one)
+        made: dict[str, Described] = {}
+        for key, name in weight_map.items():
+            tensor = tensors[name].get(key)
+            if tensor is None:
+                raise self._fault(f"says that {key[:80]!r} is in {name[:80]!r}, which hasn't it")
+            made[key] = tensor
+        self._note_others(weight_map, tensors)
+        return made
+
+    def _joined_parts(self, tensors: dict[str, dict[str, Described]]) -> dict[str, Described]:
+        made: dict[str, Described] = {}
+        for name, held in tensors.items():
+            again = next((key for key in held if key in made), None)
+            if again is not None:
+                raise self._fault(f"has {again[:80]!r} in {name[:80]!r} and in a part before it")
+            made |= held
+        return made
+
+    def _open_shards(self, names: Sequence[str], folder: Path, open_one: OpenOne) -> dict[str, dict[str, Described]]:
+        """The tensors of each shard."""
+        links = links_in(folder) if len(names) > MOST_OPEN else None
         tensors: dict[str, dict[str, Described]] = {}
-        for number, name in enumerate(names, start=1):
-            place = within(self.path.parent, name, self.path, links)
+        for number, name in enumerate(names, start=self._first):
+            place = within(folder, name, self.path, links)
             try:
                 shard = open_one(place, number, name)
             except PathNotFoundError as error:
@@ -114,14 +141,7 @@ class Sharded(CheckpointReader):
             tensors[name] = self._add_shard(shard, number, name)
             if len(names) > MOST_OPEN:
                 self.files[-1].release()
-        made: dict[str, Described] = {}
-        for key, name in weight_map.items():
-            tensor = tensors[name].get(key)
-            if tensor is None:
-                raise self._fault(f"says that {key[:80]!r} is in {name[:80]!r}, which hasn't it")
-            made[key] = tensor
-        self._note_others(weight_map, tensors)
-        return made
+        return tensors
 
     def _add_shard(self, shard: CheckpointReader, number: int, name: str) -> dict[str, Described]:
         """A shard's tensors, with their storages counted among all files."""

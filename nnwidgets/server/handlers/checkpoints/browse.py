@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nnwidgets.checkpoint import CheckpointIndex, StoredTensor, peek
+from nnwidgets.checkpoint.records import StateDictEntry
 from nnwidgets.formatting import inert
 from nnwidgets.server.handlers.paging import holds, window
 from nnwidgets.server.handlers.registry import handles
@@ -17,7 +18,7 @@ from nnwidgets.server.notebook.folder import errors_named_from_here, list_folder
 from nnwidgets.server.session.file_cache import signature
 from nnwidgets.server.session.session import Session
 from nnwidgets.wire.dispatch import Job
-from nnwidgets.wire.schema.checkpoints import FolderReply, Pair, PeekReply, StoredRow
+from nnwidgets.wire.schema.checkpoints import EntryBody, FolderReply, Pair, PeekReply, StoredRow
 
 _MOST_PAIRS = 200
 _MOST_TEXT = 400
@@ -53,7 +54,7 @@ def answer_peek(session: Session, body: Mapping[str, Any], _job: Job) -> PeekRep
     expanded = tree.default_opening() if body["expanded"] is None else set(body["expanded"])
     rows = list(tree.matching(body["text"]) if body["text"].strip() else tree.flat(expanded))
     start, shown = window(rows, body["start"], body["count"])
-    return {
+    reply: PeekReply = {
         "path": body["path"],
         "format": index.format,
         "size_bytes": index.size_bytes,
@@ -72,6 +73,19 @@ def answer_peek(session: Session, body: Mapping[str, Any], _job: Job) -> PeekRep
         "start": start,
         "rows": list(shown),
         "expanded": sorted(expanded & tree.groups),
+    }
+    if len(index.entries) > 1:
+        reply["entries"] = [entry_body(each) for each in index.entries[:_MOST_PAIRS]]
+    return reply
+
+
+def entry_body(entry: StateDictEntry) -> EntryBody:
+    """A state dict of a file, as the page has it."""
+    return {
+        "name": entry.name,
+        "n_tensors": entry.n_tensors,
+        "n_elements": entry.n_elements,
+        "why": inert(entry.why, _MOST_TEXT),
     }
 
 

@@ -32,7 +32,8 @@ def answer_diff(session: Session, body: Mapping[str, Any], job: Job) -> DiffRepl
     one = resolve_in_folder(body["path"])
     two = None if body["other"] is None else resolve_in_folder(body["other"])
     name = session.name or "the model"
-    key = ("diff", signature(one), None if two is None else signature(two))
+    entry = body.get("entry")
+    key = ("diff", signature(one), None if two is None else signature(two), entry)
 
     def report(done: int, total: int) -> None:
         job.check()
@@ -41,7 +42,7 @@ def answer_diff(session: Session, body: Mapping[str, Any], job: Job) -> DiffRepl
     def compare() -> tuple[StateDiff, list[DiffRow]]:
         with errors_named_from_here():
             # What the file has comes first: "added" is what the model has and the file lacks.
-            found = diff(one, session.module if two is None else two, progress=report)
+            found = diff(one, session.module if two is None else two, entry=entry, progress=report)
         return found, list(_rows(found))
 
     found, rows = session.file_cache.get(key, compare, fresh=body["fresh"])
@@ -51,8 +52,8 @@ def answer_diff(session: Session, body: Mapping[str, Any], job: Job) -> DiffRepl
     kept = [each for each in rows if (not keep or each["kind"] in keep) and holds(text, [each["path"]])]
     start, shown = window(kept, body["start"], body["count"])
     return {
-        "a": inert(one.name, _MOST_TEXT),
-        "b": inert(name if two is None else two.name, _MOST_TEXT),
+        "a": inert(found.a, _MOST_TEXT),
+        "b": inert(name if two is None else found.b, _MOST_TEXT),
         "counts": {kind: n for kind, n in counts.items() if n},
         "is_equal": found.is_equal,
         "total": len(kept),

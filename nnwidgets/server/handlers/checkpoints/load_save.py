@@ -37,12 +37,14 @@ def answer_load(session: Session, body: Mapping[str, Any], job: Job) -> LoadRepl
     """
     job.hold()
     file = resolve_in_folder(body["path"])
-    rename = chosen_renames(session, file, plan_for(session, file, {}), body)
+    entry = body.get("entry")
+    rename = chosen_renames(file, plan_for(session, file, {}, entry), body)
     with errors_named_from_here():
         found = load(
             session.module,
             file,
             rename=rename or None,
+            entry=entry,
             strict=body["strict"],
             optimizer=session.optimizers() if body["optimizer"] else None,
             progress=partial(_report, job),

@@ -11,7 +11,7 @@ from nnwidgets.checkpoint import LoadPlan, PlanEntry, plan
 from nnwidgets.checkpoint.records import LOADED, WORST_FIRST, Suggestion
 from nnwidgets.errors import PathNotFoundError
 from nnwidgets.formatting import inert
-from nnwidgets.server.handlers.checkpoints.browse import read_header
+from nnwidgets.server.handlers.checkpoints.browse import entry_body, read_header
 from nnwidgets.server.handlers.paging import holds, window
 from nnwidgets.server.handlers.registry import handles
 from nnwidgets.server.notebook.folder import errors_named_from_here, resolve_in_folder
@@ -34,10 +34,10 @@ def answer_plan(session: Session, body: Mapping[str, Any], job: Job) -> PlanRepl
         CheckpointMismatchError: Two names were to become one.
     """
     file = resolve_in_folder(body["path"])
-    suggested = plan_for(session, file, {})
+    suggested = plan_for(session, file, {}, body.get("entry"))
     job.check()
-    rename = chosen_renames(session, file, suggested, body)
-    found = plan_for(session, file, rename)
+    rename = chosen_renames(file, suggested, body)
+    found = plan_for(session, file, rename, body.get("entry"))
     job.check()
     keep, text = set(body["keep"]), body["text"]
     entries = session.file_cache.get(("plan rows", id(found)), lambda: (found, _in_order(found)))[1]
@@ -53,7 +53,8 @@ def answer_plan(session: Session, body: Mapping[str, Any], job: Job) -> PlanRepl
     of_model = [each for each in found.entries if each.path is not None]
     loads = [each for each in of_model if each.status in LOADED]
     refused = {name for name, to in body["rename"].items() if to is None}
-    return {
+    index = read_header(session, file)[0]
+    reply: PlanReply = {
         "path": body["path"],
         "counts": {status: found.counts[status] for status in WORST_FIRST if status in found.counts},
         "n_model": len(of_model),
@@ -63,7 +64,7 @@ def answer_plan(session: Session, body: Mapping[str, Any], job: Job) -> PlanRepl
         "n_renames": len(rename),
         "is_exact": found.is_exact,
         "is_complete": found.is_complete,
-        "has_optimizer": read_header(session, file)[0].optimizer is not None and bool(session.optimizers()),
+        "has_optimizer": index.optimizer is not None and bool(session.optimizers()),
         "warnings": [inert(each, _MOST_TEXT) for each in found.warnings[:_MOST_WARNINGS]],
         "runs": [
             {"status": status, "count": len(list(run))} for status, run in groupby(entry.status for entry in entries)
@@ -72,25 +73,27 @@ def answer_plan(session: Session, body: Mapping[str, Any], job: Job) -> PlanRepl
         "start": start,
         "rows": [_row(each, _reason(each, before)) for each in shown],
     }
+    if len(index.entries) > 1:
+        reply["entry"] = entry_body(found.entry)
+    return reply
 
 
-def plan_for(session: Session, file: Path, rename: Mapping[str, str]) -> LoadPlan:
-    """Return the plan of a load, made again only when the file, the model's tree or the renames have changed."""
+def plan_for(session: Session, file: Path, rename: Mapping[str, str], entry: str | None) -> LoadPlan:
+    """Return the plan of a load, made again only when the file, the model's tree or what is asked for has changed."""
     session.index()
-    key: Hashable = ("plan", signature(file), session.generation, tuple(rename.items()))
+    key: Hashable = ("plan", signature(file), session.generation, tuple(rename.items()), entry)
 
     def make() -> LoadPlan:
         with errors_named_from_here():
-            return plan(session.module, file, rename=rename or None)
+            return plan(session.module, file, rename=rename or None, entry=entry)
 
     return session.file_cache.get(key, make)
 
 
-def chosen_renames(session: Session, file: Path, suggested: LoadPlan, body: Mapping[str, Any]) -> dict[str, str]:
+def chosen_renames(file: Path, suggested: LoadPlan, body: Mapping[str, Any]) -> dict[str, str]:
     """Return the renames that a body asks for: what was typed, then what is suggested where all of it is accepted.
 
     Args:
-        session: The view's.
         file: The file.
         suggested: The plan without any rename.
         body: With `accept_all` and `rename`.
@@ -98,7 +101,7 @@ def chosen_renames(session: Session, file: Path, suggested: LoadPlan, body: Mapp
     Raises:
         PathNotFoundError: A name is none of the file's: a part of one, which `plan` takes, is not meant here.
     """
-    names = {each.name for each in read_header(session, file)[0].tensors}
+    names = dict.fromkeys(each.source for each in suggested.entries if each.source is not None)
     for source, path in body["rename"].items():
         if path is not None and source not in names:
             raise PathNotFoundError.among(source, names, where=inert(file.name, _MOST_TEXT))
