@@ -11,6 +11,7 @@ from torch import nn
 
 from nnwidgets.checkpoint.description import Composed, Described, distinct_storages
 from nnwidgets.checkpoint.formats import CheckpointReader, open_checkpoint
+from nnwidgets.checkpoint.formats.paths import check_path
 from nnwidgets.checkpoint.loading.copy_tensors import Pair, Transfer, size
 from nnwidgets.checkpoint.loading.load_code import recipe
 from nnwidgets.checkpoint.loading.materialize import Materialized, has_no_data
@@ -89,7 +90,8 @@ def load(
             # What doesn't fit may do so for being damaged.
             held.verify_files(tick_of(progress, held.n_bytes_to_hash))
             raise
-        folder = held.path.parent if held.path != Path(path) and Path(path).is_dir() else None
+        place = check_path(path)
+        folder = place if place.is_dir() else None
         return _Load(
             scope, held, found, plan, entries, optimizer=optimizer, folder=folder, progress=progress
         ).carry_out()
