@@ -14,6 +14,7 @@ from torch import nn
 from nnwidgets.checkpoint.bytes_equal import as_contiguous_cpu, is_same
 from nnwidgets.checkpoint.description import Composed, Described, distinct_storages
 from nnwidgets.checkpoint.formats import CheckpointReader, open_checkpoint
+from nnwidgets.checkpoint.formats.paths import check_path
 from nnwidgets.checkpoint.loading.copy_tensors import Pair, Transfer, size
 from nnwidgets.checkpoint.loading.load_code import recipe
 from nnwidgets.checkpoint.loading.materialize import Materialized, has_no_data
@@ -119,7 +120,8 @@ def load(
         parts = own_code_in(scope.live.scan)
         names = names_in_model(found, rename, parts) if parts else {}
         own = given_to(parts, scope, held, found, names, strict=strict)
-        folder = held.path.parent if held.path != Path(path) and Path(path).is_dir() else None
+        place = check_path(path)
+        folder = place if place.is_dir() else None
         return _Load(
             scope,
             held,

@@ -110,6 +110,17 @@ def test_a_trainers_folder_gives_both(name, tmp_path):
     assert is_loaded(its, saved)
 
 
+def test_numbered_parts_with_an_optimizer_beside_give_both(tmp_path):
+    source, saved = trained(3, 5, 1)
+    for number in range(2):
+        part = {name: each for name, each in source.state_dict().items() if name[0] == str(number)}
+        torch.save(part, tmp_path / f"pytorch_model-{number + 1:05}-of-00002.bin")
+    torch.save(saved.state_dict(), tmp_path / "optimizer.pt")
+    net, optimizer = fresh(3, 5, 1)
+    nnw.load(net, tmp_path, optimizer=optimizer)
+    assert is_loaded(optimizer, saved)
+
+
 def test_a_damaged_optimizer_beside_a_model_loads_neither(tmp_path):
     source, saved = trained(2, 3)
     save_file(source.state_dict(), tmp_path / "model.safetensors")
