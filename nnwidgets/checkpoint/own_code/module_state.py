@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
 
 from nnwidgets.introspect.safe_access.objects import (
     instance_dict,
@@ -58,8 +57,6 @@ class ModuleState:
     def __init__(self, names: Iterable[str], modules: Iterable[Any], call: Callable[[], None]) -> None:
         self.is_changed = False
         self._names = list(names)
-        modules = list(modules)
-        _settle(modules)
         self._call: Callable[[], None] | None = call
         with gc_paused():
             self._before: list[_Cell] = list(_cells(modules))
@@ -124,22 +121,6 @@ class ModuleState:
 
 
 _NONE = object()
-
-
-def _settle(modules: Iterable[nn.Module]) -> None:
-    """Have FSDP do what it does once, before the first load or forward: that is no part of a load or its undoing."""
-    runtime = sys.modules.get("torch.distributed.fsdp._runtime_utils")
-    if runtime is None:
-        return
-    from torch.distributed.fsdp import FullyShardedDataParallel
-
-    waiting = list(modules)
-    while waiting:
-        module = waiting.pop()
-        if isinstance(module, FullyShardedDataParallel):
-            runtime._lazy_init(module, module)  # noqa: SLF001 - as its own state_dict and load_state_dict do first
-        else:
-            waiting += [each for each in module._modules.values() if each is not None]  # noqa: SLF001 - children's names aside
 
 
 def _cells(modules: Iterable[Any]) -> Iterator[_Cell]:
