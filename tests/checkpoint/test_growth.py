@@ -8,6 +8,7 @@ from torch import nn
 
 import nnwidgets as nnw
 from tests.support.line_counts import lines_run
+from tests.support.stateful_modules import Seen
 
 N = 250
 
@@ -113,3 +114,18 @@ def test_a_renaming_of_every_name_grows_with_the_names_and_no_faster(tmp_path):
         }
 
     check_growth(calls)
+
+
+def test_loading_into_modules_with_code_of_their_own_grows_with_them_and_no_faster(tmp_path):
+    def calls(n):
+        net, other = (nn.ModuleList([Seen() for _ in range(n // 5)]) for _ in range(2))
+        path = f"{tmp_path}/{n}.pt"
+        nnw.save(net, path)
+        return {
+            "plan": lambda: nnw.plan(other, path),
+            "load": lambda: nnw.load(other, path),
+            "undo": lambda: nnw.undo(other),
+            "diff": lambda: nnw.diff(other, path),
+        }
+
+    check_growth(lambda n: {**(made := calls(n)), "undo": lambda: (made["load"](), made["undo"]())})

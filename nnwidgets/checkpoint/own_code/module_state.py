@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
 
 from nnwidgets.introspect.safe_access.objects import (
     instance_dict,
@@ -24,9 +23,12 @@ from nnwidgets.introspect.safe_access.objects import (
     plain_items,
     tensor_dict,
 )
+from nnwidgets.introspect.safe_access.scan import gc_paused
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, unreadable_reason
 
-_MOST_CONTAINERS = 100_000
+_MOST_WITHIN = 100_000
+"""So many containers and plain objects within those of modules' attributes are followed."""
+
 _DEEPEST = 4
 """Containers and plain objects within those of a module's attributes are followed so far."""
 
@@ -55,10 +57,9 @@ class ModuleState:
     def __init__(self, names: Iterable[str], modules: Iterable[Any], call: Callable[[], None]) -> None:
         self.is_changed = False
         self._names = list(names)
-        modules = list(modules)
-        _settle(modules)
         self._call: Callable[[], None] | None = call
-        self._before: list[_Cell] = list(_cells(modules))
+        with gc_paused():
+            self._before: list[_Cell] = list(_cells(modules))
         self._changed: list[tuple[_Cell, Any]] = []
         tensors = [cell.holder for cell in self._before if cell.kind == "tensor"]
         self.plains = [
@@ -122,27 +123,12 @@ class ModuleState:
 _NONE = object()
 
 
-def _settle(modules: Iterable[nn.Module]) -> None:
-    """Have FSDP do what it does once, before the first load or forward: that is no part of a load or its undoing."""
-    runtime = sys.modules.get("torch.distributed.fsdp._runtime_utils")
-    if runtime is None:
-        return
-    from torch.distributed.fsdp import FullyShardedDataParallel
-
-    waiting = list(modules)
-    while waiting:
-        module = waiting.pop()
-        if isinstance(module, FullyShardedDataParallel):
-            runtime._lazy_init(module, module)  # noqa: SLF001 - as its own state_dict and load_state_dict do first
-        else:
-            waiting += [each for each in module._modules.values() if each is not None]  # noqa: SLF001 - children's names aside
-
-
 def _cells(modules: Iterable[Any]) -> Iterator[_Cell]:
     """All that can be changed in place, within some modules and what is below them."""
     seen: set[int] = set()
     waiting = [(module, 0) for module in modules]
-    while waiting and len(seen) < _MOST_CONTAINERS + len(waiting):
+    n_within = 0
+    while waiting:
         value, depth = waiting.pop()
         if id(value) in seen:
             continue
@@ -152,7 +138,9 @@ def _cells(modules: Iterable[Any]) -> Iterator[_Cell]:
         elif not is_tensor(value) and _kind(value) is None:
             # A plain object: what it is made of is in its dict.
             holder = None if depth > _DEEPEST or isinstance(value, _NOT_FOLLOWED) else _object_dict(value)
-        if holder is None or depth > _DEEPEST:
+        if depth > 1 and not is_tensor(value):
+            n_within += 1
+        if holder is None or depth > _DEEPEST or n_within > _MOST_WITHIN:
             continue
         seen.update((id(value), id(holder)))
         kind = "tuple" if is_a(value, tuple) else _kind(holder) or "whole"

@@ -69,7 +69,7 @@ class TorchLoad:
         self.left: list[str] = []
         self.wrong: list[str] = []
         self.has_ties = False
-        self._file, self._values, self._reader, self._versions = file, values, reader, versions
+        self._file, self._values, self._reader, self._versions = file, values, reader, OrderedDict(versions)
         self._strict, self._tied = strict, tied
         for part, held in values.items():
             for name, value in held.items():
@@ -98,7 +98,7 @@ class TorchLoad:
         for part, held in self._values.items():
             state: OrderedDict[str, Any] = OrderedDict((name, reader.value(value)) for name, value in held.items())
             if self._versions:
-                state._metadata = OrderedDict(self._versions)  # type: ignore[attr-defined] # noqa: SLF001 - as torch keeps it
+                state._metadata = self._versions  # type: ignore[attr-defined] # noqa: SLF001 - as torch keeps it
             try:
                 keys = _load(part, state, strict=self._strict)
             except Exception as error:

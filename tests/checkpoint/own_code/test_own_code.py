@@ -409,6 +409,15 @@ def test_a_flat_parameter_is_saved_loaded_undone_and_trained_on(use_orig_params,
     assert same(state(other), before)
     train(other)
     assert nnw.load(other, tmp_path / "net.pt").verified
+    twins = []
+    for _ in range(2):
+        torch.manual_seed(1)
+        twins.append(made())
+    nnw.load(twins[0], tmp_path / "net.pt")
+    twins[0](torch.ones(2, 4)).sum().backward()
+    nnw.undo(twins[0])
+    assert same(*map(state, twins)), "that FSDP prepares itself with the first load is not undone"
+    train(twins[0])
 
 
 def test_lazy_parameters_below_a_hook_get_their_shape_and_lose_it_again(tmp_path):
