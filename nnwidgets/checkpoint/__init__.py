@@ -12,6 +12,7 @@ content is made of `description`. `state_dict.find` says where the model is in i
     formats/        torch's files, safetensors, shards, distributed ones: opened by content, checked, nothing run
     writing/        bytes on the disk: files whole or not at all, torch zip and safetensors
     state_dict.py   where in a file the state dict is; what of a module is saved
+    pickled_module.py  the state dict of a module that a file holds whole
     description.py  what a file holds, each tensor by where its bytes lie
     bytes_equal.py  whether two tensors have the same bytes
     progress.py     how far a load, save or comparison is
@@ -37,6 +38,7 @@ from nnwidgets.checkpoint.read import read
 from nnwidgets.checkpoint.records import (
     Changed,
     CheckpointIndex,
+    Described,
     LoadPlan,
     LoadReport,
     PlanEntry,
@@ -49,6 +51,7 @@ from nnwidgets.checkpoint.saving.save import save
 __all__ = [
     "Changed",
     "CheckpointIndex",
+    "Described",
     "Listed",
     "Listing",
     "LoadPlan",

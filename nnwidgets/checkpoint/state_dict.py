@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from nnwidgets.checkpoint.description import DESCRIBED, Described, name_of, tensors_in
+from nnwidgets.checkpoint.pickled_module import with_state_dicts
 from nnwidgets.errors import SaveError
 from nnwidgets.introspect import LiveModel, ModuleTree, TensorEntry
 from nnwidgets.introspect.module_tree.tree import tree_of
@@ -45,8 +46,10 @@ def find(content: Any) -> StateDictLocation:
     """Find the state dict in a checkpoint's content.
 
     It is the entry under the most usual key that is a dict by text with tensors in it, and no fewer than the content
-    holds beside it; else the whole content where that is such a dict; else the first entry that is.
+    holds beside it; else the whole content where that is such a dict; else the first entry that is. A module that was
+    pickled whole counts as its state dict.
     """
+    content = with_state_dicts(content)
     if not isinstance(content, dict):
         return StateDictLocation(None, {}, {})
     optimizer_key = next((key for key in _OPTIMIZERS if _is_optimizer(content.get(key))), None)

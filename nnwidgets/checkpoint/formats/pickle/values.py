@@ -36,6 +36,24 @@ def _set(args: Any, _notes: list[str]) -> set[Any]:
     return {check_key(each) for each in found}
 
 
+def _frozen(args: Any, notes: list[str]) -> frozenset[Any]:
+    return frozenset(_set(args, notes) if args else ())
+
+
+def _reconstructed(args: Any, _notes: list[str]) -> Opaque:
+    """An object as pickles of protocol 0 and 1 make it: of a class, its base and what the base is made from."""
+    kind, _, held = check_count("copyreg._reconstructor", args, 3)
+    if type(kind) is not AllowedName:
+        raise Malformed(f"makes an object of {brief(kind)}")
+    return Opaque(kind.class_name, () if held is None else (held,))
+
+
+def _new_object(args: Any, _notes: list[str]) -> Opaque:
+    if type(args) is not tuple or not args or type(args[0]) is not AllowedName:
+        raise Malformed(f"makes an object of {brief(args)}")
+    return Opaque(args[0].class_name, args[1:])
+
+
 def _size(args: Any, _notes: list[str]) -> torch.Size:
     (found,) = check_count("torch.Size", args, 1)
     return torch.Size(sizes(tuple(found) if type(found) is list else found, "shape"))
@@ -115,7 +133,10 @@ CALLS: dict[str, Call] = {
     "collections.Counter": _ordered,
     "collections.defaultdict": _default,
     "builtins.set": _set,
+    "builtins.frozenset": _frozen,
     "builtins.bytearray": _bytearray,
+    "copyreg._reconstructor": _reconstructed,
+    "copyreg.__newobj__": _new_object,
     # How empty bytes are written; torch reads none, and refuses these.
     "builtins.bytes": _no_bytes,
     "builtins.complex": _complex,
@@ -125,7 +146,10 @@ CALLS: dict[str, Call] = {
     "torch.serialization._get_layout": _layout,
 }
 """What makes them, by name."""
-_KEYS = {str, int, float, bool, bytes, type(None), torch.dtype, torch.device, torch.layout, Opaque}
+_KEYS = {
+    str, int, float, complex, bool, bytes, frozenset, type(None), torch.dtype, torch.device, torch.layout, Opaque,
+    AllowedName,
+}  # fmt: skip
 _LAYOUTS = (
     torch.strided, torch.sparse_coo, torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr, torch.sparse_bsc
 )  # fmt: skip
