@@ -146,8 +146,15 @@ class Opaque:
         return state
 
     @property
+    def is_bare(self) -> bool:
+        """Whether it holds nothing."""
+        return self.state is None and not self.arguments and self.entries is None and self.items is None
+
+    @property
     def told(self) -> Any:
         """What it holds: its state, entries, items or arguments where it has one of them, else a dict of these."""
+        if not self.arguments and self.entries is None and self.items is None:
+            return self.attributes
         given = {"arguments": self.arguments, "state": self.attributes, "entries": self.entries, "items": self.items}
         given = {name: each for name, each in given.items() if not (each is None or each == ())}
         return next(iter(given.values()), None) if len(given) < _SEVERAL else given
@@ -190,7 +197,8 @@ def tensors_in(content: Any) -> Iterator[tuple[tuple[Step, ...], Described]]:
                 continue
             seen[id(value)] = value
         if isinstance(value, Opaque):
-            objects.append((steps, value))
+            if not value.is_bare:
+                objects.append((steps, value))
         elif isinstance(value, dict):
             below: list[tuple[tuple[Step, ...], Any]] = [
                 ((*steps, ("key", key)), each) for key, each in value.items() if isinstance(each, _WALKED)

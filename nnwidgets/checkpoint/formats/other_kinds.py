@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nnwidgets.checkpoint.formats.file import File
-from nnwidgets.errors import InvalidTargetError, NNWidgetsError, UnsafeCheckpointError
+from nnwidgets.errors import CorruptCheckpointError, InvalidTargetError, NNWidgetsError, UnsafeCheckpointError
 from nnwidgets.formatting import inert
 
 
@@ -23,20 +23,20 @@ class Kind(NamedTuple):
     Attributes:
         what: As the sentence "… is what." has it.
         hint: What to do; ``{file}`` stands for its name.
-        is_program: Whether loading it runs what is in it.
+        error: Of a program `UnsafeCheckpointError`; where damage looks the same `CorruptCheckpointError`.
     """
 
     what: str
     hint: str = ""
-    is_program: bool = False
+    error: type[NNWidgetsError] = InvalidTargetError
 
 
 def error_of(kind: Kind, path: Path) -> NNWidgetsError:
     """The error that names it."""
-    hint = kind.hint.replace("{file}", repr(path.name))
-    if kind.is_program:
-        return UnsafeCheckpointError(f"{path.name} is {kind.what}.", path=str(path), hint=hint)
-    return InvalidTargetError(f"{path.name} is no checkpoint known here: it is {kind.what}.", path=str(path), hint=hint)
+    known = "" if kind.error is UnsafeCheckpointError else "no checkpoint known here: it is "
+    return kind.error(
+        f"{path.name} is {known}{kind.what}.", path=str(path), hint=kind.hint.replace("{file}", repr(path.name))
+    )
 
 
 def kind_of_file(path: Path, start: bytes, file: File) -> Kind | None:
@@ -48,7 +48,7 @@ def kind_of_file(path: Path, start: bytes, file: File) -> Kind | None:
         file: It, open.
     """
     if not start:
-        return Kind("empty", "Get it again, or save it again.")
+        return Kind("empty", "Get it again, or save it again.", CorruptCheckpointError)
     for offset, mark, kind in _MARKS:
         if start[offset : offset + len(mark)] == mark:
             return kind
@@ -76,17 +76,16 @@ def kind_of_zip(names: Iterable[str]) -> Kind | None:
     for needed, kind in _ZIPS:
         found = next((each for each in needed for name in (*within, *held) if _is_at(name, each)), None)
         if found is not None:
-            told = ": a program, not a checkpoint" if kind.is_program else ""
+            told = ": a program, not a checkpoint" if kind.error is UnsafeCheckpointError else ""
             return kind._replace(what=f"{kind.what} (it has {found}){told}")
-    if "data.pkl" in within or not held:
+    if not held or any(name in {"data.pkl", "version", "byteorder"} or name.startswith("data/") for name in within):
         return None
     if all(name.endswith(".npy") for name in held):
         return _NPZ
-    inner = [name for name in held if name.endswith(_CHECKPOINTS)]
-    if not inner and not any(name.startswith("data/") for name in within):
-        shown = ", ".join(inert(name, 40) for name in held[:_FEW])
-        return Kind(f"a zip archive of {len(held):,} files ({shown})", _UNPACK)
-    return Kind(f"a zip archive with {inert(inner[0], 60)} in it", _UNPACK) if inner else None
+    inner = next((name for name in held if name.endswith(_CHECKPOINTS)), None)
+    shown = ", ".join(inert(name, 40) for name in held[:_FEW])
+    told = f"of {len(held):,} files ({shown})" if inner is None else f"with {inert(inner, 60)} in it"
+    return Kind(f"a zip archive {told}", _UNPACK)
 
 
 def _is_at(name: str, needed: str) -> bool:
@@ -165,14 +164,8 @@ def _msgpack(path: Path, start: bytes, _file: File) -> Kind | None:
 def _text(path: Path, start: bytes, file: File) -> Kind | None:
     """Text: pages, answers of servers, settings, programs."""
     is_whole = file.n_bytes <= len(start)
-    try:
-        text = start.decode("utf-8") if is_whole else start[:-_LONGEST_CHARACTER].decode("utf-8", "strict")
-    except UnicodeDecodeError as error:
-        if is_whole or error.start < len(start) - 2 * _LONGEST_CHARACTER:
-            return None
-        text = start[: error.start].decode("utf-8")
-    text = text.lstrip("\ufeff").strip()
-    if not text or any(each < " " and each not in "\t\n\r\f" for each in text):
+    text = _decoded(start, is_whole=is_whole)
+    if not text:
         return None
     said = inert(" ".join(text.split()), _SHOWN)
     if "<html" in text[:_SHOWN].lower() or text.lower().startswith(("<!doctype html", "<head", "<body")):
@@ -181,7 +174,23 @@ def _text(path: Path, start: bytes, file: File) -> Kind | None:
         return _json(path, text, is_whole, said)
     if text.startswith('model_checkpoint_path: "'):
         return _TENSORFLOW
-    return Kind(f"{'XML' if text[0] == '<' else 'a text file'}: it says {said!r}", _ANSWER)
+    if text[0] == "<":
+        return Kind(f"XML: it says {said!r}", _ANSWER)
+    is_answer = len(text) < _SHOWN and any(each in text.lower() for each in _ANSWERS)
+    return Kind(f"a text file: it says {said!r}", _ANSWER, InvalidTargetError if is_answer else CorruptCheckpointError)
+
+
+def _decoded(start: bytes, *, is_whole: bool) -> str:
+    """Text without what is round it; "" where it is none."""
+    try:
+        text = start.decode("utf-8")
+    except UnicodeDecodeError as error:
+        # The last character may be cut.
+        if is_whole or error.start < len(start) - _LONGEST_CHARACTER:
+            return ""
+        text = start[: error.start].decode("utf-8")
+    text = text.lstrip("\ufeff").strip()
+    return "" if any(each < " " and each not in "\t\n\r\f" for each in text) else text
 
 
 def _json(path: Path, text: str, is_whole: bool, said: str) -> Kind | None:
@@ -193,7 +202,7 @@ def _json(path: Path, text: str, is_whole: bool, said: str) -> Kind | None:
         found = json.loads(text) if is_whole else None
     except (ValueError, RecursionError):
         if not path.name.endswith(".json"):
-            return Kind(f"a text file: it says {said!r}", _ANSWER)
+            return Kind(f"a text file: it says {said!r}", _ANSWER, CorruptCheckpointError)
     if isinstance(found, dict):
         keys = found.keys()
         if keys & {"error", "message", "detail", "errors"} and len(keys) <= _FEW:
@@ -204,19 +213,26 @@ def _json(path: Path, text: str, is_whole: bool, said: str) -> Kind | None:
 
 
 _UNPACK = "Unpack it into a folder of its own, and name the checkpoint in it."
+_ANSWERS = (
+    "404", "403", "401", "not found", "denied", "error", "forbidden", "unauthorized", "invalid", "expired", "exceeded",
+    "restricted", "sign in", "log in", "login", "too many requests", "quota", "unavailable", "no such",
+)  # fmt: skip
+"""What servers say in place of a file."""
 _ANSWER = "If it is an answer that was saved in place of the file, download it again."
 _JIT = Kind(
     "a TorchScript archive",
     "If you trust it, torch.jit.load it, and save its state_dict: "
     'torch.save(torch.jit.load({file}, map_location="cpu").state_dict(), "weights.pt").',
-    is_program=True,
+    error=UnsafeCheckpointError,
 )
 _EXPORTED = Kind(
     "an exported program",
     'If you trust it: torch.save(torch.export.load({file}).state_dict, "weights.pt").',
-    is_program=True,
+    error=UnsafeCheckpointError,
 )
-_PACKAGE = Kind("a torch.package archive", "If you trust it, load it with torch, and save its state_dict.", True)
+_PACKAGE = Kind(
+    "a torch.package archive", "If you trust it, load it with torch, and save its state_dict.", UnsafeCheckpointError
+)
 _KERAS = Kind("a Keras archive", "Its model.weights.h5 is HDF5: h5py reads its arrays.")
 _NPZ = Kind(
     "an archive of NumPy's arrays (npz)",
@@ -269,7 +285,7 @@ _MARKS: tuple[tuple[int, bytes, Kind], ...] = (
     (0, b"%PDF-", Kind("a PDF document")),
     (0, b"\x89PNG\r\n", Kind("an image (PNG)")),
     (0, b"\xff\xd8\xff", Kind("an image (JPEG)")),
-    (0, b"\x7fELF", Kind("a program or a library (ELF)", "Don't run it.", is_program=True)),
+    (0, b"\x7fELF", Kind("a program or a library (ELF)", "Don't run it.", error=UnsafeCheckpointError)),
     (0, b"SQLite format 3\x00", Kind("an SQLite database")),
 )
 """Where in a file its mark is, the mark, and what the file is."""

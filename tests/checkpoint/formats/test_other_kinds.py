@@ -93,6 +93,9 @@ KINDS = {
 }
 
 
+LIKE_DAMAGE = {"nothing", "a program", "text in Chinese"}
+
+
 @pytest.mark.parametrize("ending", [".pt", ""])
 @pytest.mark.parametrize("name", KINDS)
 def test_a_file_of_another_kind_is_named_and_not_called_damaged(name, ending, tmp_path):
@@ -103,7 +106,7 @@ def test_a_file_of_another_kind_is_named_and_not_called_damaged(name, ending, tm
         peek(file)
     said = str(raised.value).replace(file.name, "")
     assert re.search(says, said, re.DOTALL), said
-    assert not isinstance(raised.value, nnw.CorruptCheckpointError)
+    assert isinstance(raised.value, nnw.CorruptCheckpointError) is (name in LIKE_DAMAGE)
     assert not re.search("damaged|mislead|cut short", said)
     assert raised.value.path == str(file)
     assert folder(tmp_path).entries[0].kind in {"other", "refused"}

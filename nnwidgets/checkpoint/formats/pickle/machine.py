@@ -135,7 +135,9 @@ class Machine:
 
     @staticmethod
     def _too_many() -> BeyondLimits:
-        return BeyondLimits(f"has a pickle of more than {_MOST_OBJECTS:,} containers and calls")
+        return BeyondLimits(
+            f"has a pickle of more than {_MOST_OBJECTS:,} containers and calls, an object for {_AN_OBJECT}"
+        )
 
     def name(self, module: str, name: str) -> Any:
         """What a name stands for."""
@@ -168,7 +170,10 @@ class Machine:
             if self.found.wanted and type(args) is tuple and any(type(each) is RefusedName for each in args):
                 return RefusedName(function.class_name)
             self.count()
-            return function.call(args, self.found.notes)
+            made = function.call(args, self.found.notes)
+            if type(made) is Opaque:
+                self.count(_AN_OBJECT - 1)
+            return made
         if type(function) is AllowedName and (made := self._known_call(function.class_name, args)) is not None:
             return made
         if type(function) is AllowedName:
@@ -179,7 +184,7 @@ class Machine:
             self.deed(f"call {function.name}{in_short(args) if type(args) is tuple else f'(*{in_short(args)})'}")
             return RefusedName(f"{function.name}(…)")
         if type(function) is Opaque:
-            self.count()
+            self.count(_AN_OBJECT)
             return Opaque(f"{function.class_name}(…)", args)
         raise Malformed(f"has a pickle that calls {brief(function)}, which is nothing to call")
 
@@ -223,6 +228,8 @@ def in_short(value: Any) -> str:
 _IN_CALLS = {"builtins.getattr", "_operator.getitem", "operator.getitem"}
 """Functions that are known with some arguments, and refuse the file with others, or where they are never called."""
 _A_NAME = 20
+_AN_OBJECT = 10
+"""What a name and an object count for, by the time that looking at them takes."""
 _LONGEST_LINE = 1_024
 _MOST_OBJECTS = 2_000_000
 _MOST_WANTED = 100

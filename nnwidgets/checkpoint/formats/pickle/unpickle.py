@@ -100,7 +100,7 @@ def _measure(root: Any, sizes: dict[int, int], objects: list[tuple[Opaque, int]]
         n_values += len(value)
         waiting.append((value, True))
         waiting += [(each, False) for each in inside if type(each) in _CONTAINERS]
-        objects += [(each, len(above)) for each in inside if type(each) is Opaque]
+        objects += [(each, len(above)) for each in inside if type(each) is Opaque and not each.is_bare]
     return n_values
 
 

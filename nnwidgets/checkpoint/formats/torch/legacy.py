@@ -145,7 +145,7 @@ def recognizes(start: bytes) -> bool:
 
 def is_old_tar(start: bytes) -> bool:
     """Whether a file's first bytes are those of a tar file of torch 0.1.10."""
-    return start[257:262] == b"ustar" and start[:100].rstrip(b"\0") in _OLD_MEMBERS
+    return start[257:262] == b"ustar" and b"storages" in start
 
 
 def _no_storages(found: Any) -> Any:
@@ -160,5 +160,4 @@ _FIRST = 2**16
 _GROWTH = 8
 _MAGIC_BYTES = _MAGIC.to_bytes(10, "little")
 _FAR = 64
-_OLD_MEMBERS = (b"sys_info", b"pickle", b"tensors", b"storages")
-_TAR_BLOCK = 512
+_TAR_BLOCK = 4_096
