@@ -203,7 +203,6 @@ PAYLOADS = {
         "has the key",
     ),
     "key that is a list": (lambda c: Raw(b"}]Ns"), CORRUPT, r"has the key \[\]"),
-    "key that is a tensor": (lambda c: Raw(b"}" + text(tensor()) + b"Ns"), CORRUPT, "has the key"),
     "key without a value": (lambda c: Raw(b"}(" + text("a") + b"u"), CORRUPT, "no value"),
     "set of lists": (lambda c: Call("builtins", "set", [[1]]), CORRUPT, "has the key"),
     "rebuild with too few arguments": (

@@ -159,6 +159,20 @@ def test_objects_as_keys_and_in_sets_are_described(tmp_path):
     assert next(iter(found["s"])) is keys[0]
 
 
+def test_an_optimizer_that_was_pickled_whole_with_parameters_as_keys_is_described(tmp_path):
+    net = nn.Linear(2, 3)
+    optimizer = torch.optim.Adam(net.parameters())
+    net(torch.ones(2)).sum().backward()
+    optimizer.step()
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 3)
+    found = told([optimizer, scheduler], tmp_path)
+    assert [each.class_name.rsplit(".", 1)[-1] for each in found] == ["Adam", "StepLR"]
+    state = found[0].state["state"]
+    assert [key.class_name for key in state] == ["torch.Tensor"] * 2
+    assert [each["exp_avg"].shape for each in state.values()] == [(3, 2), (3,)]
+    assert found[1].state["optimizer"] is found[0]
+
+
 def test_objects_that_hold_each_other_are_described_as_they_are(tmp_path):
     one, other = Config(), Config()
     one.other, other.others = other, [one]

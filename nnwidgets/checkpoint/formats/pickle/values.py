@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from nnwidgets.checkpoint.description import Opaque
+from nnwidgets.checkpoint.description import Composed, Opaque, Strided
 from nnwidgets.checkpoint.formats.malformed import Malformed, brief
 from nnwidgets.checkpoint.formats.pickle.arguments import AllowedName, Call, check_count, sizes
 
@@ -116,6 +116,9 @@ def check_key(key: Any) -> Any:
     """
     if type(key) is str:
         return key
+    if isinstance(key, Strided | Composed):
+        # An optimizer that is pickled whole has its parameters as keys: each is itself alone.
+        return Opaque("torch.Tensor")
     waiting: list[tuple[Any, int]] = [(key, 0)]
     while waiting:
         each, depth = waiting.pop()
