@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from nnwidgets.checkpoint import (
         Changed,
         CheckpointIndex,
+        Described,
         LoadPlan,
         LoadReport,
         PlanEntry,
@@ -88,7 +89,7 @@ _HOME = {
         "edit": ("init", "assign", "freeze", "unfreeze", "undo", "redo", "history", "initializer", "Change", "History"),
         "checkpoint": (
             "save", "read", "peek", "plan", "load", "diff", "CheckpointIndex", "StoredTensor", "LoadPlan", "PlanEntry",
-            "LoadReport", "SaveReport", "StateDiff", "Changed",
+            "LoadReport", "SaveReport", "StateDiff", "Changed", "Described",
         ),
         "server.handle": ("handle",),
         "errors": (
@@ -105,7 +106,7 @@ __all__ = [  # noqa: RUF022 - functions first, then what they give, then errors:
     "history", "initializer", "save", "read", "peek", "plan", "load", "diff", "handle",
     "Explorer", "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup", "TensorStats", "Finding", "Trace", "TraceCall",
     "Change", "History", "CheckpointIndex", "StoredTensor", "LoadPlan", "PlanEntry", "LoadReport", "SaveReport",
-    "StateDiff", "Changed",
+    "StateDiff", "Changed", "Described",
     "NNWidgetsError", "PathNotFoundError", "InvalidTargetError", "InitializerError", "UnsafeCheckpointError",
     "CorruptCheckpointError", "CheckpointMismatchError", "SaveError",
     "load_ipython_extension", "unload_ipython_extension",

@@ -14,6 +14,7 @@ content is made of `description`. `state_dict.find` says which state dict in it 
     writing/        bytes on the disk: files whole or not at all, torch zip and safetensors
     state_dict.py   which state dict of a file is meant; what of a module is saved
     entries.py      the state dicts of a file, and how well each fits a model
+    pickled_module.py  the state dict of a module that a file holds whole
     description.py  what a file holds, each tensor by where its bytes lie
     bytes_equal.py  whether two tensors have the same bytes
     progress.py     how far a load, save or comparison is
@@ -39,6 +40,7 @@ from nnwidgets.checkpoint.read import read
 from nnwidgets.checkpoint.records import (
     Changed,
     CheckpointIndex,
+    Described,
     LoadPlan,
     LoadReport,
     PlanEntry,
@@ -51,6 +53,7 @@ from nnwidgets.checkpoint.saving.save import save
 __all__ = [
     "Changed",
     "CheckpointIndex",
+    "Described",
     "Listed",
     "Listing",
     "LoadPlan",

@@ -7,6 +7,7 @@ file may hold a hundred thousand.
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
@@ -26,6 +27,7 @@ class Storage:
         n_bytes: How many.
         crc32: What the file says its CRC-32 is; None where the format keeps none.
         is_swapped: Whether its elements are in the byte order that this machine hasn't.
+        held: Its bytes, where they were in the middle of a pickle; else they are read from the file.
     """
 
     key: str
@@ -34,6 +36,7 @@ class Storage:
     n_bytes: int
     crc32: int | None = None
     is_swapped: bool = False
+    held: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(slots=True)
@@ -115,22 +118,46 @@ class Composed:
 
 @dataclass(slots=True, eq=False, repr=False)
 class Opaque:
-    """A value of a class that isn't read here: none of the class's code has run.
+    """An object of a class that isn't read here, described: none of the class's code has run.
 
     Attributes:
-        class_name: The class's whole name, or that of the function that makes it.
+        class_name: The class's whole name, or that of the function that makes it, safe to show.
         arguments: What it would be made from.
-        items: What would be put into it.
-        state: What would be set on it.
+        state: What would be set on it: its attributes by name, for most.
+        items: What would be appended to it, or None.
+        entries: What would be put into it by key, or None.
     """
 
     class_name: str
     arguments: Any = ()
-    items: list[Any] = field(default_factory=list)
     state: Any = None
+    items: list[Any] | None = None
+    entries: dict[Any, Any] | None = None
 
     def __repr__(self) -> str:
         return f"<{self.class_name}>"
+
+    @property
+    def attributes(self) -> Any:
+        """The state, that of a class with slots as one dict."""
+        state = self.state
+        if type(state) is tuple and len(state) == _DICT_AND_SLOTS and type(state[1]) is dict:
+            return {**(state[0] if type(state[0]) is dict else {}), **state[1]}
+        return state
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether it holds nothing."""
+        return self.state is None and not self.arguments and self.entries is None and self.items is None
+
+    @property
+    def told(self) -> Any:
+        """What it holds: its state, entries, items or arguments where it has one of them, else a dict of these."""
+        if not self.arguments and self.entries is None and self.items is None:
+            return self.attributes
+        given = {"arguments": self.arguments, "state": self.attributes, "entries": self.entries, "items": self.items}
+        given = {name: each for name, each in given.items() if not (each is None or each == ())}
+        return next(iter(given.values()), None) if len(given) < _SEVERAL else given
 
 
 Described = Strided | Composed
@@ -139,19 +166,39 @@ Described = Strided | Composed
 DESCRIBED = (Strided, Composed)
 """The classes of that: a check against both takes a third of the time that one against their union does."""
 
-_WALKED = (*DESCRIBED, dict, list, tuple)
+_WALKED = (*DESCRIBED, dict, list, tuple, Opaque)
+_DICT_AND_SLOTS = _SEVERAL = 2
 
 Step = tuple[Literal["key", "index"], Any]
 """One step into containers: a key of a dict or an index of a list."""
 
 
 def tensors_in(content: Any) -> Iterator[tuple[tuple[Step, ...], Described]]:
-    """Every tensor within nested containers, in order, with the steps that lead to it."""
+    """Every tensor within nested containers, in order, with the steps that lead to it; then those within objects.
+
+    What lies within an object is given once, however many lead to it.
+    """
+    objects: deque[tuple[tuple[Step, ...], Any]] = deque()
+    seen: dict[int, Any] = {}
     waiting: list[tuple[tuple[Step, ...], Any]] = [((), content)]
-    while waiting:
+    is_within = False
+    while waiting or objects:
+        if not waiting:
+            steps, found = objects.popleft()
+            waiting.append((steps, found.told))
+            is_within = True
+            continue
         steps, value = waiting.pop()
         if isinstance(value, Strided | Composed):
             yield steps, value
+            continue
+        if isinstance(value, Opaque) or is_within:
+            if id(value) in seen:
+                continue
+            seen[id(value)] = value
+        if isinstance(value, Opaque):
+            if not value.is_bare:
+                objects.append((steps, value))
         elif isinstance(value, dict):
             below: list[tuple[tuple[Step, ...], Any]] = [
                 ((*steps, ("key", key)), each) for key, each in value.items() if isinstance(each, _WALKED)

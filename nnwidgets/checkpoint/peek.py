@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import reprlib
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Literal
@@ -11,6 +12,7 @@ from nnwidgets.checkpoint.description import (
     DESCRIBED,
     Composed,
     Described,
+    Opaque,
     Step,
     Strided,
     dtype_name,
@@ -19,6 +21,7 @@ from nnwidgets.checkpoint.description import (
 )
 from nnwidgets.checkpoint.formats import CheckpointReader, open_checkpoint
 from nnwidgets.checkpoint.formats.reader import span
+from nnwidgets.checkpoint.pickled_module import is_pickled_module
 from nnwidgets.checkpoint.records import CheckpointIndex, StoredTensor
 from nnwidgets.checkpoint.state_dict import find, rest_of
 from nnwidgets.formatting import inert, letters
@@ -156,12 +159,20 @@ def _values(content: Any) -> dict[str, str]:
     made: dict[str, str] = {}
     # Iterators, not lists: a container may hold millions of numbers, and only the first values are told.
     waiting: list[Iterator[tuple[tuple[Step, ...], Any]]] = [iter([((), content)])]
+    seen: dict[int, Any] = {}
     while waiting and len(made) < _MOST_VALUES:
         found = next(waiting[-1], None)
         if found is None:
             waiting.pop()
             continue
         steps, value = found
+        if isinstance(value, Opaque):
+            made[name_of(steps) or "(all)"] = _object_in_words(value)
+            is_new, seen[id(value)] = id(value) not in seen, value
+            # The thousand attributes of a module's parts tell nothing that its tensors don't.
+            if is_new and not is_pickled_module(value):
+                waiting.append(_items(steps, value.entries or value.items or value.attributes))
+            continue
         is_container = isinstance(value, dict | list | tuple)
         if is_container and (not steps or len(value) > _FEW or any(True for _ in tensors_in(value))):
             waiting.append(_items(steps, value))
@@ -170,9 +181,15 @@ def _values(content: Any) -> dict[str, str]:
     return made
 
 
+def _object_in_words(value: Opaque) -> str:
+    if is_pickled_module(value):
+        return f"{value!r}, a pickled module"
+    return inert(f"{value.class_name}{reprlib.repr(value.arguments)}", _MOST_TEXT) if value.arguments else repr(value)
+
+
 def _items(steps: tuple[Step, ...], value: Any) -> Iterator[tuple[tuple[Step, ...], Any]]:
     kind: Literal["key", "index"] = "key" if isinstance(value, dict) else "index"
-    inside = value.items() if isinstance(value, dict) else enumerate(value)
+    inside = value.items() if isinstance(value, dict) else enumerate(value if isinstance(value, list | tuple) else ())
     return (((*steps, (kind, key)), each) for key, each in inside if not isinstance(each, DESCRIBED))
 
 

@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
+from collections import Counter, deque
 from typing import Any
 
 import torch
 
-from nnwidgets.checkpoint.description import Composed, Storage, Strided, distinct_storages, storages_of, tensors_in
+from nnwidgets.checkpoint.description import (
+    Composed,
+    Opaque,
+    Storage,
+    Strided,
+    distinct_storages,
+    storages_of,
+    tensors_in,
+)
 from nnwidgets.checkpoint.formats import CheckpointReader, open_checkpoint
+from nnwidgets.checkpoint.formats.pickle.arguments import AllowedName, StorageType
+from nnwidgets.checkpoint.records import Described
 from nnwidgets.errors import CorruptCheckpointError
 
 
 def read(path: str | os.PathLike[str]) -> Any:
-    """Read a checkpoint: the object in it, made of tensors and plain containers only.
+    """Read a checkpoint: the object in it, made of tensors, plain containers and `Described` in place of other objects.
 
-    Nothing in the file can run code. Checksums are compared first, where the format keeps them, and the SHA-256 of the
-    whole file where ``NAME.sha256`` beside it or a hub's cache states it. Tensors are on the CPU, plain, need no
-    gradient, and share memory where they did when they were saved.
+    Nothing in the file can run code: of an object that is no plain data, its class's name and its state are given.
+    NumPy's arrays are given as tensors where torch has their dtype, its numbers as Python's. Checksums are compared
+    first, where the format keeps them, and the SHA-256 of the whole file where ``NAME.sha256`` beside it or a hub's
+    cache states it. Tensors are on the CPU, plain, need no gradient, and share memory where they did when they were
+    saved.
 
     Args:
         path: A file, a sharded checkpoint's index, or the folder of a sharded or distributed one.
@@ -42,7 +54,7 @@ def read(path: str | os.PathLike[str]) -> Any:
         held.verify_files()
         held.verify(storages.values())
         try:
-            made = ContentReader(held, storages).value(held.content)
+            made = ContentReader(held, storages).whole(held.content)
         except RecursionError:
             raise CorruptCheckpointError(
                 f"{held.path.name} holds lists or dicts nested too deeply to be built.", path=str(held.path)
@@ -63,10 +75,22 @@ class ContentReader:
         self._shared = {key for key in storages if users[key] > 1}
         self._read: dict[str, torch.Tensor] = {}
         self._known: dict[int, Any] = {}
+        self._objects: deque[tuple[Described, Any]] = deque()
+        self._kept: list[Any] = []
+
+    def whole(self, content: Any) -> Any:
+        """A value, and all that objects in it hold, which may be themselves."""
+        made = self.value(content)
+        while self._objects:
+            described, held = self._objects.popleft()
+            # Its dict is made on the way, and mustn't give its identity to the next.
+            self._kept.append(held)
+            object.__setattr__(described, "state", self.value(held))
+        return made
 
     def value(self, value: Any) -> Any:
-        """A described value with the bytes of its tensors."""
-        if not isinstance(value, dict | list | tuple | Strided | Composed) or type(value) is torch.Size:
+        """A described value with the bytes of its tensors; what objects in it hold comes with `whole`."""
+        if type(value) not in _MADE:
             return value
         known = self._known.get(id(value))
         if known is None:
@@ -82,6 +106,16 @@ class ContentReader:
             is_shared = any(storage.key in self._shared for storage in storages_of(value))
             return self._held.tensor(value, self._read if is_shared else None)
         if isinstance(value, dict):
-            return {key: self.value(each) for key, each in value.items()}
-        made = [self.value(each) for each in value]
-        return made if isinstance(value, list) else tuple(made)
+            return {self.value(key): self.value(each) for key, each in value.items()}
+        if isinstance(value, Opaque):
+            described = Described(value.class_name)
+            self._objects.append((described, value.told))
+            return described
+        if isinstance(value, AllowedName):
+            return Described(value.class_name)
+        if isinstance(value, StorageType):
+            return Described("torch.storage.TypedStorage", value.dtype)
+        return type(value)(map(self.value, value))
+
+
+_MADE = (dict, list, tuple, set, frozenset, Strided, Composed, Opaque, AllowedName, StorageType)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from nnwidgets.edit import Change
     from nnwidgets.edit.code import Recipe
 
-Format = Literal["torch-zip", "torch-legacy", "safetensors", "sharded", "distributed"]
+Format = Literal["torch-zip", "torch-legacy", "pickle", "safetensors", "sharded", "distributed"]
 Status = Literal["match", "renamed", "shape_mismatch", "dtype_cast", "missing", "unexpected", "tied", "own_code"]
 Difference = Literal["values", "shape", "dtype"]
 
@@ -67,12 +68,41 @@ class StateDictEntry(Record):
 
 
 @dataclass(frozen=True, slots=True, repr=False)
+class Described(Record):
+    """An object in a file that is no plain data, described: its class was not imported, called or built.
+
+    Attributes:
+        class_name: The class's whole name, or that of the function that makes it, as text.
+        state: What the file would set on it: its attributes by name, for most. Of an object without attributes what it
+            is made from, a tuple; of one made in several ways a dict of ``"arguments"``, ``"state"``, ``"entries"``
+            and ``"items"``. None where the file only names a class or a function. Tensors in it are read.
+
+    Example:
+        >>> Described("argparse.Namespace", {"lr": 0.1})
+        Described('argparse.Namespace', {'lr': 0.1})
+    """
+
+    class_name: str
+    state: Any = None
+
+    # As a key of a dict it is itself alone: its state may be anything.
+    __hash__ = object.__hash__
+
+    def __repr__(self) -> str:
+        return _SHORT.repr(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields, as JSON has them; the state as short text."""
+        return {"class_name": self.class_name, "state": _SHORT.repr(self.state)}
+
+
+@dataclass(frozen=True, slots=True, repr=False)
 class CheckpointIndex(Record):
     """What is in a checkpoint, read from its headers alone.
 
     Attributes:
         path: The file or folder.
-        format: ``"torch-zip"``, ``"torch-legacy"``, ``"safetensors"``, ``"sharded"``, ``"distributed"``.
+        format: ``"torch-zip"``, ``"torch-legacy"``, ``"pickle"``, ``"safetensors"``, ``"sharded"``, ``"distributed"``.
         tensors: Those of the state dict, in the file's order.
         rest: Tensors elsewhere in it, an optimizer's for instance, by place: ``"optimizer.state[0].exp_avg"``.
         metadata: Text kept with it.
@@ -391,3 +421,20 @@ class StateDiff(Record):
     def to_dict(self) -> dict[str, Any]:
         """All fields, as JSON has them."""
         return {**Record.to_dict(self), "is_equal": self.is_equal}
+
+
+class _Short(reprlib.Repr):
+    """Values of any depth and size as short text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel, self.maxdict, self.maxstring, self.maxother = 4, 8, 120, 120
+
+    def repr_Described(self, x: Described, level: int) -> str:  # noqa: N802 - as reprlib looks for it
+        return f"Described({x.class_name!r}, {self.repr1(x.state, level - 1) if level > 0 else '…'})"
+
+    def repr_Tensor(self, x: Any, level: int) -> str:  # noqa: N802, ARG002 - the same
+        return f"<tensor of shape {tuple(x.shape)}>"
+
+
+_SHORT = _Short()

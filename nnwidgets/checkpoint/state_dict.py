@@ -23,6 +23,7 @@ from nnwidgets.checkpoint.entries import (
     usual_reading,
 )
 from nnwidgets.checkpoint.formats import CheckpointReader
+from nnwidgets.checkpoint.pickled_module import with_state_dicts
 from nnwidgets.checkpoint.records import StateDictEntry
 from nnwidgets.errors import CheckpointMismatchError, InvalidTargetError, PathNotFoundError, SaveError
 from nnwidgets.formatting import and_more, inert
@@ -86,9 +87,10 @@ def find(
         CheckpointMismatchError: Several fit a model equally.
         InvalidTargetError: ``entry`` is no text.
     """
-    contents = read_contents(held.content)
+    content = with_state_dicts(held.content)
+    contents = read_contents(content)
     if not contents.nodes and entry is None:
-        is_empty = isinstance(held.content, dict) and not held.content
+        is_empty = isinstance(content, dict) and not content
         return StateDictLocation("" if is_empty else None, {}, {}, optimizers=contents.optimizers)
     if entry is not None:
         reading, why = _asked_for(held, contents, model, entry), "asked for"

@@ -16,7 +16,7 @@ DESIGNED = {
     "explore", "tree", "ties", "stats", "check", "trace", "handle",
     "init", "assign", "freeze", "unfreeze", "undo", "redo", "history", "initializer", "Change", "History",
     "save", "read", "peek", "plan", "load", "diff", "CheckpointIndex", "StoredTensor", "LoadPlan", "PlanEntry",
-    "LoadReport", "SaveReport", "StateDiff", "Changed",
+    "LoadReport", "SaveReport", "StateDiff", "Changed", "Described",
     "Explorer", "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup", "TensorStats", "Finding", "Trace", "TraceCall",
     "NNWidgetsError", "PathNotFoundError", "InvalidTargetError", "InitializerError", "UnsafeCheckpointError",
     "CorruptCheckpointError", "CheckpointMismatchError", "SaveError",
@@ -47,7 +47,7 @@ SIGNATURES = {
 RESULTS = (
     "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup", "TensorStats", "Finding", "Trace", "TraceCall",
     "Change", "History", "CheckpointIndex", "StoredTensor", "LoadPlan", "PlanEntry", "LoadReport", "SaveReport",
-    "StateDiff", "Changed",
+    "StateDiff", "Changed", "Described",
 )  # fmt: skip
 
 
@@ -122,6 +122,7 @@ def _made(folder):
         "LoadReport": nnwidgets.load(net, folder / "net.pt"),
         "StateDiff": diff,
         "Changed": diff.changed[0],
+        "Described": nnwidgets.Described("argparse.Namespace", {"lr": 0.1}),
         "History": nnwidgets.history(net),
     }
 

@@ -163,7 +163,7 @@ def _file_operand(name: str, file: CheckpointReader, found: StateDictLocation | 
     # How safetensors says that names are tied: by the one that holds the bytes.
     tensors |= {key: tensors[kept] for key, kept in file.metadata.items() if key not in tensors and kept in tensors}
     reader = ContentReader(file, distinct_storages(each for _, each in tensors_in(found.others)))
-    values = {key: reader.value(each) for key, each in found.others.items() if key.endswith(EXTRA_STATE)}
+    values = {key: reader.whole(each) for key, each in found.others.items() if key.endswith(EXTRA_STATE)}
     return Operand(label, {key: _FileTensor(file, each) for key, each in tensors.items()}, values, file, found.key)
 
 

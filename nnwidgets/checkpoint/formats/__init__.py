@@ -11,14 +11,17 @@ Start at `open_checkpoint`, here; what it gives is a `reader.CheckpointReader`, 
     paths.py           paths that a checkpoint names, kept within its folder
     crc32.py           checksums of storages, on a few threads
     sha256_sidecar.py  the SHA-256 of a whole file, beside it or in a hub's cache
+    other_kinds.py     what a file or folder is that is no checkpoint, and what to do with it
     malformed.py       what is raised for what makes no sense
 """
 
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
+from nnwidgets.checkpoint.formats import other_kinds
 from nnwidgets.checkpoint.formats.file import File
 from nnwidgets.checkpoint.formats.folder_files import find_files
 from nnwidgets.checkpoint.formats.paths import check_path
@@ -26,9 +29,10 @@ from nnwidgets.checkpoint.formats.reader import CheckpointReader
 from nnwidgets.checkpoint.formats.safetensors import single_file
 from nnwidgets.checkpoint.formats.safetensors.sharded_index import Sharded
 from nnwidgets.checkpoint.formats.safetensors.single_file import Safetensors
-from nnwidgets.checkpoint.formats.torch import distributed, legacy
+from nnwidgets.checkpoint.formats.torch import distributed, legacy, plain_pickle
 from nnwidgets.checkpoint.formats.torch.distributed import Distributed
 from nnwidgets.checkpoint.formats.torch.legacy import TorchLegacy
+from nnwidgets.checkpoint.formats.torch.plain_pickle import PlainPickle
 from nnwidgets.checkpoint.formats.torch.zip_file import TorchZip
 from nnwidgets.errors import CorruptCheckpointError
 from nnwidgets.introspect.safe_access.scan import gc_paused
@@ -50,8 +54,8 @@ def open_checkpoint(path: str | os.PathLike[str]) -> CheckpointReader:
     Raises:
         PathNotFoundError: Nothing is there.
         UnsafeCheckpointError: It would have to run code to be read, or is no regular file.
-        CorruptCheckpointError: It is in no format known here, or damaged.
-        InvalidTargetError: ``path`` is no path.
+        CorruptCheckpointError: It is damaged, or in no format that can be told.
+        InvalidTargetError: It is of another kind, which the message names; or ``path`` is no path.
     """
     place = check_path(path)
     try:
@@ -77,19 +81,37 @@ def _file(place: Path, number: int = 0, shard: str = "") -> CheckpointReader:
             return TorchZip(place, file)
         if legacy.recognizes(start):
             return TorchLegacy(place, file)
+        if plain_pickle.recognizes(start):
+            return PlainPickle(place, file)
         if start.lstrip().startswith(b"{") and not shard:
-            return Sharded(place, _file, file)
+            return _index(place, file, start)
+        if plain_pickle.may_be(start, file):
+            with suppress(CorruptCheckpointError):
+                return PlainPickle(place, file)
+        kind = other_kinds.kind_of_file(place, start, file)
     except BaseException:
         file.close()
         raise
     file.close()
+    if kind is not None:
+        raise other_kinds.error_of(kind, place)
     raise CorruptCheckpointError(
-        f"{place.name} is no checkpoint known here: it begins with {start[:8]!r}."
-        if start
-        else f"{place.name} is empty.",
+        f"{place.name} is no checkpoint known here: it begins with {start[:8]!r}.",
         path=str(place),
         hint="Torch's files, safetensors, sharded and distributed checkpoints can be read.",
     )
+
+
+def _index(place: Path, file: File, start: bytes) -> Sharded:
+    """The index of shards, where the JSON is one."""
+    try:
+        return Sharded(place, _file, file)
+    except CorruptCheckpointError as error:
+        is_other = any(each in error.message for each in (" is no JSON", " has no weight_map"))
+        kind = other_kinds.kind_of_file(place, start, file) if is_other else None
+        if kind is None:
+            raise
+        raise other_kinds.error_of(kind, place) from None
 
 
 def _folder(place: Path) -> CheckpointReader:

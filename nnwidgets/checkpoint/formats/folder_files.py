@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from nnwidgets.checkpoint.formats import other_kinds
 from nnwidgets.checkpoint.formats.file import File
 from nnwidgets.checkpoint.formats.safetensors import single_file
 from nnwidgets.checkpoint.formats.torch import legacy
@@ -91,6 +92,9 @@ def find_files(place: Path) -> FolderFiles:
         return FolderFiles(parts=parts)
     if len(weights) == 1:
         return FolderFiles(weights[0])
+    kind = None if weights else other_kinds.kind_of_folder(names)
+    if kind is not None:
+        raise other_kinds.error_of(kind, place)
     raise CorruptCheckpointError(
         f"The folder {place.name} holds {len(weights)} files that may be the model: {_told(weights)}."
         if weights

@@ -11,6 +11,14 @@ class Malformed(Exception):  # noqa: N818 - told on as a CorruptCheckpointError 
     """What was found makes no sense; the text continues ``"<file> "``."""
 
 
+class BeyondLimits(Malformed):
+    """It may be sound, and is larger or deeper than what is read here; the text continues ``"<file> "``."""
+
+
+class Elsewhere(Malformed):
+    """It refers to what is in no file, only in the program that wrote it; the text continues ``"<file> "``."""
+
+
 def brief(value: Any) -> str:
     """A value of a file in a few words, whatever it holds."""
     if type(value) in (dict, list, tuple, set):

@@ -89,7 +89,10 @@ class CheckpointReader(Closing):
                 f"{storage.n_bytes:,}.",
                 path=str(self.path),
             )
-        self.files[storage.file].read_into(storage.offset + offset, memory_of(out))
+        if storage.held is None:
+            self.files[storage.file].read_into(storage.offset + offset, memory_of(out))
+        else:
+            memory_of(out)[:] = storage.held[offset : offset + n_bytes]
         if storage.is_swapped:
             _swap(out)
 

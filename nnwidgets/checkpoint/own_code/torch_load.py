@@ -96,7 +96,7 @@ class TorchLoad:
         """
         reader = self._reader()
         for part, held in self._values.items():
-            state: OrderedDict[str, Any] = OrderedDict((name, reader.value(value)) for name, value in held.items())
+            state: OrderedDict[str, Any] = OrderedDict((name, reader.whole(value)) for name, value in held.items())
             if self._versions:
                 state._metadata = self._versions  # type: ignore[attr-defined] # noqa: SLF001 - as torch keeps it
             try:
@@ -125,7 +125,7 @@ class TorchLoad:
                 wrong += held
                 continue
             for name, value in held.items():
-                if name not in left and not (name in now and is_equal(reader.value(value), now[name])):
+                if name not in left and not (name in now and is_equal(reader.whole(value), now[name])):
                     wrong.append(name)
                 reader.forget()
 

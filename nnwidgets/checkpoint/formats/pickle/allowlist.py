@@ -1,6 +1,6 @@
-"""The names that a torch file may import, those that ``torch.load(weights_only=True)`` takes, and what they stand for.
+"""The names that are read, those that ``torch.load(weights_only=True)`` takes and NumPy's, and what they stand for.
 
-A function is one of ours that describes what it would make; a dtype is itself; all else is unknown here.
+A function is one of ours that describes what it would make; a dtype is itself; `names` knows of all others.
 Source: ``_get_allowed_globals`` in ``torch/_weights_only_unpickler.py``.
 """
 
@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from nnwidgets.checkpoint.formats.pickle import rebuild_tensors, values
+from nnwidgets.checkpoint.formats.pickle import numpy_values, rebuild_tensors, values
 from nnwidgets.checkpoint.formats.pickle.arguments import AllowedName, StorageType
 
 
@@ -20,14 +20,11 @@ from nnwidgets.checkpoint.formats.pickle.arguments import AllowedName, StorageTy
 def allowed_names() -> dict[str, Any]:
     """What each name that a file may import stands for."""
     made: dict[str, Any] = {
-        name: AllowedName(name, call) for name, call in (values.CALLS | rebuild_tensors.CALLS).items()
+        name: AllowedName(name, call)
+        for name, call in (values.CALLS | rebuild_tensors.CALLS | numpy_values.CALLS).items()
     }
     made |= {each.class_name: each for each in (rebuild_tensors.PARAMETER, rebuild_tensors.TENSOR)}
     made["torch.storage.TypedStorage"] = AllowedName("torch.storage.TypedStorage")
-    # Named by a defaultdict, never called.
-    made |= {
-        f"builtins.{name}": AllowedName(f"builtins.{name}") for name in ("int", "float", "str", "list", "dict", "bool")
-    }
     for name, value in list(vars(torch).items()):
         if type(value) in (torch.dtype, torch.qscheme):
             made[f"torch.{name}"] = made[str(value)] = value

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nnwidgets.checkpoint.description import Opaque
-from nnwidgets.checkpoint.formats.malformed import Malformed, brief
+from nnwidgets.checkpoint.formats.malformed import BeyondLimits, Malformed, brief
+from nnwidgets.checkpoint.formats.pickle import names
 from nnwidgets.checkpoint.formats.pickle.allowlist import allowed_names
 from nnwidgets.checkpoint.formats.pickle.arguments import AllowedName
 from nnwidgets.formatting import inert
@@ -25,7 +26,7 @@ class Truncated(Malformed):
 
 @dataclass(slots=True, eq=False)
 class RefusedName:
-    """Something of the file's that is neither known nor allowed.
+    """Something of the file's that is neither read nor described.
 
     Attributes:
         name: What would be imported to make it.
@@ -45,7 +46,8 @@ class PickleResult:
         content: What it holds.
         end: Where it ended.
         notes: Of what isn't read.
-        wanted: Names it would import that are neither known nor allowed, in order; with any, ``content`` means nothing.
+        wanted: Names it would import that are neither read nor described, in order; with any, ``content`` means
+            nothing.
         deeds: What it would do with them, in words.
         fault: Why the rest couldn't be looked at, where there are ``wanted``.
         attributes: Dicts that attributes were set on, each with these.
@@ -72,16 +74,15 @@ class Machine:
         found: What has come of it.
     """
 
-    def __init__(self, data: bytes, start: int, persistent: Persistent, allowed: frozenset[str]) -> None:
+    def __init__(self, data: bytes, start: int, persistent: Persistent) -> None:
         self.data = data
         self.at = start
         self.persistent = persistent
-        self.allowed = allowed
         self.found = PickleResult()
         self.stack: list[Any] = []
         self.below: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
-        self.known = allowed_names()
+        self.known = dict(allowed_names())
         self.n_objects = 0
 
     def take(self, n: int) -> bytes:
@@ -100,13 +101,18 @@ class Machine:
         return made
 
     def line(self) -> str:
-        """Text up to the end of a line."""
+        """A name or a number up to the end of a line."""
         end = self.data.find(b"\n", self.at, self.at + _LONGEST_LINE)
-        if end < 0:
-            if self.at + _LONGEST_LINE > len(self.data):
-                raise Truncated("has a pickle that ends within a name")
+        if end < 0 and self.at + _LONGEST_LINE <= len(self.data):
             raise Malformed("has a pickle with a name without an end")
-        made = self.data[self.at : end].decode("utf-8")
+        return self.bytes_to_newline().decode("utf-8")
+
+    def bytes_to_newline(self) -> bytes:
+        """What is there up to the end of a line, however long."""
+        end = self.data.find(b"\n", self.at)
+        if end < 0:
+            raise Truncated("has a pickle that ends within a name")
+        made = self.data[self.at : end]
         self.at = end + 1
         return made
 
@@ -130,8 +136,10 @@ class Machine:
             raise self._too_many()
 
     @staticmethod
-    def _too_many() -> Malformed:
-        return Malformed(f"has a pickle of more than {_MOST_OBJECTS:,} containers and calls")
+    def _too_many() -> BeyondLimits:
+        return BeyondLimits(
+            f"has a pickle of more than {_MOST_OBJECTS:,} containers and calls, an object for {_AN_OBJECT}"
+        )
 
     def name(self, module: str, name: str) -> Any:
         """What a name stands for."""
@@ -141,13 +149,22 @@ class Machine:
             module = IMPORT_MAPPING.get(module, module)
         whole = f"{module}.{name}"
         made = self.known.get(whole)
-        if made is not None:
-            return made
-        if whole in self.allowed and whole.split(".", maxsplit=1)[0] not in NEVER:
-            return AllowedName(whole, lambda args, _: Opaque(whole, args))
-        if len(self.found.wanted) < _MOST_WANTED and whole not in self.found.wanted:
-            self.found.wanted.append(whole)
-        return RefusedName(whole)
+        if made is None:
+            self.count(_A_NAME)
+            if names.is_named_only(whole):
+                made = AllowedName(whole)
+            elif names.is_described(module, name):
+                made = names.described(whole)
+            else:
+                self.want(whole)
+                made = AllowedName(whole) if whole in _IN_CALLS else RefusedName(whole)
+            self.known[whole] = made
+        return made
+
+    def want(self, name: str) -> None:
+        """Note a name that refuses the file."""
+        if len(self.found.wanted) < _MOST_WANTED and name not in self.found.wanted:
+            self.found.wanted.append(name)
 
     def call(self, function: Any, args: Any) -> Any:
         """What stands for the result of a call."""
@@ -155,11 +172,49 @@ class Machine:
             if self.found.wanted and type(args) is tuple and any(type(each) is RefusedName for each in args):
                 return RefusedName(function.class_name)
             self.count()
-            return function.call(args, self.found.notes)
+            made = function.call(args, self.found.notes)
+            if type(made) is Opaque:
+                self.count(_AN_OBJECT - 1)
+            return made
+        if type(function) is AllowedName and (made := self._known_call(function.class_name, args)) is not None:
+            return made
+        if type(function) is AllowedName:
+            # Known as a value only: what calling it does isn't.
+            self.want(function.class_name)
+            function = RefusedName(function.class_name)
         if type(function) is RefusedName:
             self.deed(f"call {function.name}{in_short(args) if type(args) is tuple else f'(*{in_short(args)})'}")
             return RefusedName(f"{function.name}(…)")
+        if type(function) is Opaque:
+            self.count(_AN_OBJECT)
+            return Opaque(f"{function.class_name}(…)", args)
         raise Malformed(f"has a pickle that calls {brief(function)}, which is nothing to call")
+
+    def _known_call(self, function: str, args: Any) -> Any:
+        """What stands for a call of a function that is known only with some arguments; None for others.
+
+        That is how pickles name a class within a class, a method of an object, and the class of None.
+        """
+        if type(args) is not tuple or not args:
+            return None
+        onto, *rest = args
+        made = None
+        if function == "builtins.type" and args == (None,):
+            made = AllowedName("types.NoneType")
+        elif function == "builtins.getattr" and len(rest) == 1 and type(onto) in (AllowedName, Opaque):
+            name = rest[0]
+            whole = f"{onto.class_name}.{name}"
+            if type(name) is str and name.isidentifier() and len(whole) <= _LONGEST_LINE:
+                if names.is_named_only(whole):
+                    made = AllowedName(whole)
+                else:
+                    module, _, outer = onto.class_name.rpartition(".")
+                    made = names.described(whole) if names.is_described(module, f"{outer}.{name}") else None
+        elif function.endswith("operator.getitem") and type(onto) is AllowedName and onto.class_name[:7] == "typing.":
+            made = AllowedName(onto.class_name)
+        if made is not None and function in self.found.wanted:
+            self.found.wanted.remove(function)
+        return made
 
     def deed(self, text: str) -> None:
         """Note what the file would do."""
@@ -172,8 +227,11 @@ def in_short(value: Any) -> str:
     return _REPR.repr(value)
 
 
-NEVER = {"sys", "os", "posix", "nt"}
-"""Modules whose names torch never lets a user allow."""
+_IN_CALLS = {"builtins.getattr", "_operator.getitem", "operator.getitem"}
+"""Functions that are known with some arguments, and refuse the file with others, or where they are never called."""
+_A_NAME = 20
+_AN_OBJECT = 10
+"""What a name and an object count for, by the time that looking at them takes."""
 _LONGEST_LINE = 1_024
 _MOST_OBJECTS = 2_000_000
 _MOST_WANTED = 100

@@ -53,12 +53,33 @@ def _from_type(args: Any, notes: list[str]) -> Any:
     func, kind, rest, state = check_count("_rebuild_from_type_v2", args, 4)
     if type(func) is not AllowedName or func.call is None:
         raise Malformed(f"rebuilds a tensor by {brief(func)}")
+    if func.class_name == _WRAPPER:
+        return _wrapper(kind, rest, state, notes)
     made = func.call(rest, notes)
     _not_read(state, notes)
     if isinstance(made, Strided | Composed) and kind is PARAMETER:
         return replace(made, is_parameter=True)
     if kind is not TENSOR:
         note(notes, f"Tensors of class {brief(kind)} are read as plain ones.")
+    return made
+
+
+def _wrapper(kind: Any, made_from: Any, state: Any, notes: list[str]) -> Any:
+    """A tensor of a class that holds others: that of a DTensor where it is the whole, else an object."""
+    if type(kind) is not AllowedName or type(made_from) is not tuple or len(made_from) < _WRAPPED:
+        raise Malformed(f"rebuilds a tensor of {brief(kind)} from {brief(made_from)}")
+    shape = sizes(made_from[2], "shape")
+    made = Opaque(kind.class_name, (made_from[1], shape), state)
+    held = made.attributes if type(made.attributes) is dict else {}
+    local, spec = held.get("_local_tensor"), held.get("_spec")
+    if not kind.class_name.endswith(".DTensor") or not isinstance(local, Strided | Composed):
+        return made
+    placements = spec.attributes.get("placements") if type(spec) is Opaque and type(spec.attributes) is dict else None
+    kinds = [repr(each).rsplit(".", 1)[-1] for each in placements] if type(placements) is tuple else ["?"]
+    if local.shape == shape and {"Shard>", "Replicate>", "_StridedShard>"}.issuperset(kinds):
+        note(notes, "DTensors of which one rank held the whole are read as plain tensors.")
+        return replace(local, is_parameter=held.get("_is_param") is True)
+    note(notes, f"A DTensor of shape {shape} is in it only as one rank's part, of shape {local.shape}: described.")
     return made
 
 
@@ -112,6 +133,13 @@ def _from_cpu(args: Any, _notes: list[str]) -> Described:
     if not isinstance(data, Strided | Composed) or data.dtype is not dtype:
         raise Malformed(f"rebuilds a tensor of {brief(dtype)} from {brief(data)}, expected one of the same dtype")
     return replace(data, requires_grad=_flag(requires_grad, dtype))
+
+
+def _from_numpy(args: Any, notes: list[str]) -> Described | Opaque:
+    data, dtype, *_ = check_count("_rebuild_device_tensor_from_numpy", args, 4)
+    if isinstance(data, Strided) and data.dtype is dtype:
+        return _from_cpu(args, notes)
+    return Opaque("torch._utils._rebuild_device_tensor_from_numpy", args)
 
 
 def _meta(args: Any, _notes: list[str]) -> Composed:
@@ -200,9 +228,9 @@ def _pad(found: tuple[Any, ...], length: int) -> tuple[Any, ...]:
 
 
 def _unreadable(name: str) -> Call:
-    def made(_args: Any, notes: list[str]) -> Opaque:
+    def made(args: Any, notes: list[str]) -> Opaque:
         note(notes, f"What {name} makes isn't read.")
-        return Opaque(name)
+        return Opaque(name, args)
 
     return made
 
@@ -221,6 +249,8 @@ _PARTS: dict[Any, tuple[str, ...]] = {
     torch.sparse_bsc: _COMPRESSED[1],
 }
 _INT32 = 2**31
+_WRAPPER = "torch._utils._rebuild_wrapper_subclass"
+_WRAPPED = 8
 
 
 CALLS: dict[str, Call] = {
@@ -232,10 +262,8 @@ CALLS: dict[str, Call] = {
     "torch._utils._rebuild_qtensor": _quantized,
     "torch._utils._rebuild_sparse_tensor": _sparse,
     "torch._utils._rebuild_device_tensor_from_cpu_tensor": _from_cpu,
+    "torch._utils._rebuild_device_tensor_from_numpy": _from_numpy,
     "torch._utils._rebuild_meta_tensor_no_storage": _meta,
     "torch._tensor._rebuild_from_type_v2": _from_type,
-} | {
-    f"torch._utils.{name}": _unreadable(f"torch._utils.{name}")
-    for name in ("_rebuild_nested_tensor", "_rebuild_wrapper_subclass", "_rebuild_device_tensor_from_numpy")
-}
+} | {name: _unreadable(name) for name in ("torch._utils._rebuild_nested_tensor", _WRAPPER)}
 """The functions, by name."""

@@ -1,39 +1,38 @@
 """A pickle machine that can't run anything: it knows what values are, and describes the rest.
 
-A name in the file is looked up in a table of descriptions (`allowlist.allowed_names`); one that isn't there is noted,
-and the machine goes on, so that the refusal lists all of them.
+A name in the file is looked up in a table of what is read (`allowlist.allowed_names`); of others, `names` says whether
+their objects are described. One that is neither is noted, and the machine goes on, so that the refusal lists them all.
 Source: the opcodes as in ``pickletools``; the names as ``torch.load(weights_only=True)`` takes them.
 """
 
 from __future__ import annotations
 
 import struct
+from collections import deque
 from typing import Any
 
-import torch
-
-from nnwidgets.checkpoint.formats.malformed import Malformed, brief
-from nnwidgets.checkpoint.formats.pickle.machine import NEVER, Machine, Persistent, PickleResult, Truncated
+from nnwidgets.checkpoint.description import Opaque
+from nnwidgets.checkpoint.formats.malformed import BeyondLimits, Malformed, brief
+from nnwidgets.checkpoint.formats.pickle.machine import Machine, Persistent, PickleResult, Truncated
 from nnwidgets.checkpoint.formats.pickle.opcodes import OPERATIONS
 
 MOST_BYTES = 2**27
 """Of one pickle: what describes half a million tensors."""
 
 
-def unpickle(data: bytes, start: int, persistent: Persistent, allowed: frozenset[str] = frozenset()) -> PickleResult:
+def unpickle(data: bytes, start: int, persistent: Persistent) -> PickleResult:
     """Read one pickle.
 
     Args:
         data: The bytes it is in.
         start: Where it begins.
         persistent: What ids in it stand for.
-        allowed: Names of classes whose values are taken as `Opaque`; they aren't imported either.
 
     Raises:
         Ended: The bytes end before it does.
         Malformed: It is damaged, or holds what a checkpoint doesn't.
     """
-    machine = Machine(data, start, persistent, allowed)
+    machine = Machine(data, start, persistent)
     try:
         _run(machine)
         if not machine.found.wanted:
@@ -46,31 +45,47 @@ def unpickle(data: bytes, start: int, persistent: Persistent, allowed: frozenset
     return machine.found
 
 
-def user_allowed_names() -> frozenset[str]:
-    """Names that the user has told torch to trust, by ``torch.serialization.add_safe_globals``."""
-    made = set()
-    for each in torch.serialization.get_safe_globals():
-        if isinstance(each, tuple):
-            made.add(str(each[-1]))
-        else:
-            made.add(f"{getattr(each, '__module__', '')}.{getattr(each, '__qualname__', '')}")
-    return frozenset(name for name in made if name.split(".")[0] not in NEVER)
-
-
 def check_size(content: Any) -> None:
-    """Make sure that containers hang together as a tree of sensible depth and size, whoever walks it.
+    """Make sure that containers hang together as trees of sensible depth and size, whoever walks them.
+
+    An object is a tree of its own, which may hold itself or another: who walks objects visits each once.
 
     Raises:
-        Malformed: One holds itself, they are nested too deeply, or a few that repeat each other stand for very many.
+        Malformed: A container holds itself, or a few that repeat each other stand for very many.
+        BeyondLimits: They are nested too deeply.
     """
     sizes: dict[int, int] = {}
-    above: set[int] = set()
-    waiting: list[tuple[Any, bool]] = [(content, False)]
+    seen: dict[int, Any] = {}
+    waiting: deque[tuple[Any, int]] = deque([(content, 0)])
     n_values = 0
     while waiting:
+        found, depth = waiting.popleft()
+        root = [found.told] if type(found) is Opaque else [found]
+        if depth > _DEEPEST_OBJECT:
+            raise BeyondLimits(f"nests objects more than {_DEEPEST_OBJECT} deep")
+        objects: list[tuple[Opaque, int]] = []
+        n_values += _measure(root, sizes, objects)
+        # What was made on the way must not give its identity to the next.
+        seen[id(root)] = root
+        if sizes[id(root)] > _REPEATED * n_values + _FREE:
+            raise Malformed(f"stands for {sizes[id(root)]:,} values by repeating {n_values:,}")
+        for each, at in objects:
+            if id(each) not in seen:
+                seen[id(each)] = each
+                waiting.append((each, depth + at))
+
+
+def _measure(root: Any, sizes: dict[int, int], objects: list[tuple[Opaque, int]]) -> int:
+    """Find the size of each container below one that isn't known yet, and objects with their depths.
+
+    Returns:
+        How many values there are in containers that weren't known.
+    """
+    n_values = 0
+    above: set[int] = set()
+    waiting: list[tuple[Any, bool]] = [(root, False)]
+    while waiting:
         value, is_done = waiting.pop()
-        if type(value) not in _CONTAINERS:
-            continue
         inside = value.values() if type(value) is dict else value
         if is_done:
             above.discard(id(value))
@@ -82,13 +97,12 @@ def check_size(content: Any) -> None:
             continue
         above.add(id(value))
         if len(above) > _DEEPEST:
-            raise Malformed(f"nests containers more than {_DEEPEST} deep")
+            raise BeyondLimits(f"nests containers more than {_DEEPEST} deep")
         n_values += len(value)
         waiting.append((value, True))
         waiting += [(each, False) for each in inside if type(each) in _CONTAINERS]
-    size = sizes.get(id(content), 0)
-    if size > _REPEATED * n_values + _FREE:
-        raise Malformed(f"stands for {size:,} values by repeating {n_values:,}")
+        objects += [(each, len(above)) for each in inside if type(each) is Opaque and not each.is_bare]
+    return n_values
 
 
 def _run(machine: Machine) -> None:
@@ -131,18 +145,19 @@ def _go(machine: Machine) -> None:
                 return
             else:
                 if code not in operations:
-                    raise Malformed(f"has the pickle opcode {code:#04x}, which torch doesn't write")
+                    raise Malformed(f"has the pickle opcode {code:#04x}, which there is none of")
                 machine.at = at
                 operations[code](machine)
                 at, stack = machine.at, machine.stack
     finally:
         machine.at = max(machine.at, at)
-    raise Malformed(f"has a pickle of more than {_MOST_OPCODES:,} opcodes")
+    raise BeyondLimits(f"has a pickle of more than {_MOST_OPCODES:,} opcodes")
 
 
 _BINPUT, _LONG_BINPUT, _BINGET, _BININT1, _STOP = b"qrhK."
 _CONTAINERS = (dict, list, tuple, set)
 _DEEPEST = 200
+_DEEPEST_OBJECT = 1_000
 _REPEATED = 8
 _FREE = 100_000
 _MOST_OPCODES = 10_000_000

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from nnwidgets.checkpoint.description import Opaque
+from nnwidgets.checkpoint.description import Composed, Opaque, Strided
 from nnwidgets.checkpoint.formats.malformed import Malformed, brief
 from nnwidgets.checkpoint.formats.pickle.arguments import AllowedName, Call, check_count, sizes
 
@@ -34,6 +34,24 @@ def _set(args: Any, _notes: list[str]) -> set[Any]:
     if type(found) not in (list, tuple, set):
         raise Malformed(f"makes a set of {brief(found)}")
     return {check_key(each) for each in found}
+
+
+def _frozen(args: Any, notes: list[str]) -> frozenset[Any]:
+    return frozenset(_set(args, notes) if args else ())
+
+
+def _reconstructed(args: Any, _notes: list[str]) -> Opaque:
+    """An object as pickles of protocol 0 and 1 make it: of a class, its base and what the base is made from."""
+    kind, _, held = check_count("copyreg._reconstructor", args, 3)
+    if type(kind) is not AllowedName:
+        raise Malformed(f"makes an object of {brief(kind)}")
+    return Opaque(kind.class_name, () if held is None else (held,))
+
+
+def _new_object(args: Any, _notes: list[str]) -> Opaque:
+    if type(args) is not tuple or not args or type(args[0]) is not AllowedName:
+        raise Malformed(f"makes an object of {brief(args)}")
+    return Opaque(args[0].class_name, args[1:])
 
 
 def _size(args: Any, _notes: list[str]) -> torch.Size:
@@ -98,6 +116,9 @@ def check_key(key: Any) -> Any:
     """
     if type(key) is str:
         return key
+    if isinstance(key, Strided | Composed):
+        # An optimizer that is pickled whole has its parameters as keys: each is itself alone.
+        return Opaque("torch.Tensor")
     waiting: list[tuple[Any, int]] = [(key, 0)]
     while waiting:
         each, depth = waiting.pop()
@@ -115,7 +136,10 @@ CALLS: dict[str, Call] = {
     "collections.Counter": _ordered,
     "collections.defaultdict": _default,
     "builtins.set": _set,
+    "builtins.frozenset": _frozen,
     "builtins.bytearray": _bytearray,
+    "copyreg._reconstructor": _reconstructed,
+    "copyreg.__newobj__": _new_object,
     # How empty bytes are written; torch reads none, and refuses these.
     "builtins.bytes": _no_bytes,
     "builtins.complex": _complex,
@@ -125,7 +149,10 @@ CALLS: dict[str, Call] = {
     "torch.serialization._get_layout": _layout,
 }
 """What makes them, by name."""
-_KEYS = {str, int, float, bool, bytes, type(None), torch.dtype, torch.device, torch.layout, Opaque}
+_KEYS = {
+    str, int, float, complex, bool, bytes, frozenset, type(None), torch.dtype, torch.device, torch.layout, Opaque,
+    AllowedName,
+}  # fmt: skip
 _LAYOUTS = (
     torch.strided, torch.sparse_coo, torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr, torch.sparse_bsc
 )  # fmt: skip

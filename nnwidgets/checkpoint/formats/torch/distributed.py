@@ -15,7 +15,15 @@ from typing import Any, TypeGuard
 
 import torch
 
-from nnwidgets.checkpoint.description import Composed, Opaque, Storage, Strided, dtype_name
+from nnwidgets.checkpoint.description import (
+    Composed,
+    Opaque,
+    Storage,
+    Strided,
+    distinct_storages,
+    dtype_name,
+    tensors_in,
+)
 from nnwidgets.checkpoint.formats.file import File, Window
 from nnwidgets.checkpoint.formats.malformed import Malformed
 from nnwidgets.checkpoint.formats.paths import within
@@ -28,14 +36,6 @@ from nnwidgets.errors import CorruptCheckpointError, UnsafeCheckpointError
 
 METADATA = ".metadata"
 
-_ROOT = "torch.distributed.checkpoint"
-_CLASSES = frozenset({
-    f"{_ROOT}.metadata.Metadata", f"{_ROOT}.metadata.TensorStorageMetadata", f"{_ROOT}.metadata.TensorProperties",
-    f"{_ROOT}.metadata._MEM_FORMAT_ENCODING", f"{_ROOT}.metadata.ChunkStorageMetadata",
-    f"{_ROOT}.metadata.BytesStorageMetadata", f"{_ROOT}.metadata.MetadataIndex", f"{_ROOT}.metadata.StorageMeta",
-    f"{_ROOT}.filesystem._StorageInfo", "pathlib.PosixPath", "pathlib.WindowsPath", "pathlib.PurePosixPath",
-    "pathlib._local.PosixPath",
-})  # fmt: skip
 _MOST_VALUES = 100_000
 
 
@@ -68,12 +68,16 @@ class Distributed(CheckpointReader):
     def verify(self, storages: Iterable[Storage], tick: Tick | None = None) -> None:
         """Compare pieces with their checksums."""
         for storage in storages:
+            if storage.held is not None:
+                continue
             with self._piece(storage) as piece:
                 piece.verify([piece.content.storage], None)
             if tick is not None:
                 tick(storage.n_bytes)
 
-    def _strided(self, described: Strided, storages: dict[str, torch.Tensor] | None) -> torch.Tensor:  # noqa: ARG002 - pieces share no bytes
+    def _strided(self, described: Strided, storages: dict[str, torch.Tensor] | None) -> torch.Tensor:
+        if described.storage.held is not None:
+            return super()._strided(described, storages)
         with self._piece(described.storage) as piece:
             found = piece.content
             if (found.shape, found.dtype) != (described.shape, described.dtype):
@@ -95,7 +99,7 @@ class Distributed(CheckpointReader):
         file = self.files[0]
         if file.n_bytes > MOST_BYTES:
             raise Malformed(f"has {file.n_bytes:,} bytes; it can have {MOST_BYTES:,}")
-        found = unpickle(file.read(0, file.n_bytes), 0, _no_storages, _CLASSES)
+        found = unpickle(file.read(0, file.n_bytes), 0, _no_storages)
         if found.wanted:
             raise UnsafeCheckpointError(
                 f"{self.path.name}/{METADATA} wants to import {', '.join(found.wanted)}. Nothing was imported or run.",
@@ -175,9 +179,15 @@ class Distributed(CheckpointReader):
         return tuple(offsets), Strided(dtype, tuple(sizes), tuple(strides), storage)
 
     def _value(self, storage: Storage) -> Any:
-        """A plain value, saved in a part of a data file."""
+        """A value, saved in a part of a data file, with the bytes of the tensors in it."""
         file = self.files[storage.file]
         with TorchZip(file.path, Window(file, storage.offset, storage.n_bytes)) as piece:
+            held = distinct_storages(each for _, each in tensors_in(piece.content))
+            piece.verify(held.values())
+            for each in held.values():
+                each.key = f"{storage.key}:{each.key}"
+                if each.held is None:
+                    each.held = piece.files[0].read(each.offset, each.n_bytes)
             return piece.content
 
     def _fault(self, what: str) -> CorruptCheckpointError:

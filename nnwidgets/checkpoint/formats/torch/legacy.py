@@ -14,6 +14,7 @@ from typing import Any
 from nnwidgets.checkpoint.description import Storage, Strided
 from nnwidgets.checkpoint.formats.file import File
 from nnwidgets.checkpoint.formats.malformed import Malformed, brief
+from nnwidgets.checkpoint.formats.pickle.arguments import AllowedName
 from nnwidgets.checkpoint.formats.pickle.machine import Truncated
 from nnwidgets.checkpoint.formats.pickle.unpickle import MOST_BYTES
 from nnwidgets.checkpoint.formats.torch.torch_file import TorchFile, as_flat_tensor, storage_id
@@ -45,7 +46,7 @@ class TorchLegacy(TorchFile):
             self._read()
 
     def _refuse_tar(self) -> None:
-        if is_tar(self.files[0].read(0, min(_TAR_BLOCK, self.files[0].n_bytes))):
+        if is_old_tar(self.files[0].read(0, min(_TAR_BLOCK, self.files[0].n_bytes))):
             raise UnsafeCheckpointError(
                 f"{self.path.name} is a tar file, as torch 0.1.10 and before wrote them, if it is a checkpoint at all; "
                 "they can't be read without running code.",
@@ -88,7 +89,10 @@ class TorchLegacy(TorchFile):
             else:
                 return found.content, start + found.end
 
-    def _storage(self, found: Any) -> Strided:
+    def _storage(self, found: Any) -> Any:
+        if type(found) is tuple and len(found) == _MODULE and found[0] == "module" and type(found[1]) is AllowedName:
+            # The class of a module that is pickled whole, with its source, which isn't looked at.
+            return found[1]
         kind, key, n = storage_id(found, 6)
         n_bytes = n * kind.dtype.itemsize
         if key not in self._storages:
@@ -135,13 +139,13 @@ class TorchLegacy(TorchFile):
 
 
 def recognizes(start: bytes) -> bool:
-    """Whether a file's first bytes are a pickle's, or those of the tar files of torch 0.1.10."""
-    return (start[:1] == b"\x80" and start[1:2] <= _NEWEST) or is_tar(start)
+    """Whether a file's first bytes are those of ``torch.save``, or of the tar files of torch 0.1.10."""
+    return (start[:1] == b"\x80" and _MAGIC_BYTES in start[:_FAR]) or is_old_tar(start)
 
 
-def is_tar(start: bytes) -> bool:
-    """Whether a file's first bytes are a tar file's."""
-    return start[257:262] == b"ustar"
+def is_old_tar(start: bytes) -> bool:
+    """Whether a file's first bytes are those of a tar file of torch 0.1.10."""
+    return start[257:262] == b"ustar" and b"storages" in start
 
 
 def _no_storages(found: Any) -> Any:
@@ -151,7 +155,9 @@ def _no_storages(found: Any) -> Any:
 _MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001
 _LENGTH = 8
+_MODULE = 4
 _FIRST = 2**16
 _GROWTH = 8
-_NEWEST = b"\x05"
-_TAR_BLOCK = 512
+_MAGIC_BYTES = _MAGIC.to_bytes(10, "little")
+_FAR = 64
+_TAR_BLOCK = 4_096

@@ -10,11 +10,12 @@ from typing import Any
 import torch
 
 from nnwidgets.checkpoint.description import Composed, Described, Storage, Strided, dtype_name
-from nnwidgets.checkpoint.formats.malformed import Malformed, brief
+from nnwidgets.checkpoint.formats.malformed import BeyondLimits, Elsewhere, Malformed, brief
 from nnwidgets.checkpoint.formats.pickle.arguments import MOST, StorageType
 from nnwidgets.checkpoint.formats.pickle.machine import PickleResult
+from nnwidgets.checkpoint.formats.pickle.names import does_harm
 from nnwidgets.checkpoint.formats.pickle.rebuild_tensors import INTEGERS
-from nnwidgets.checkpoint.formats.pickle.unpickle import unpickle, user_allowed_names
+from nnwidgets.checkpoint.formats.pickle.unpickle import unpickle
 from nnwidgets.checkpoint.formats.reader import CheckpointReader
 from nnwidgets.errors import CorruptCheckpointError, UnsafeCheckpointError
 
@@ -73,7 +74,7 @@ class TorchFile(CheckpointReader):
             UnsafeCheckpointError: It wants what only running code could make.
             Malformed: It is damaged.
         """
-        found = unpickle(data, start, persistent, user_allowed_names())
+        found = unpickle(data, start, persistent)
         if found.wanted:
             raise self.refusal(found)
         self.departures += found.notes
@@ -84,13 +85,11 @@ class TorchFile(CheckpointReader):
         """The error that says what a file would do."""
         does = f", to {', to '.join(found.deeds)}" if found.deeds else ""
         rest = f" The rest of it can't be looked at: it {found.fault}." if found.fault else ""
-        roots = {name.split(".")[0] for name in found.wanted}
         hint = (
             "State dicts need none of these: don't load it, whoever asks you to."
-            if roots & _HARMFUL
-            else "Get a file that holds a state dict only. If you trust who made this one, allow these by name and "
-            f"import: torch.serialization.add_safe_globals([{', '.join(found.wanted[:_SHOWN])}]); nnwidgets then shows "
-            "such values by the name of their class."
+            if any(map(does_harm, found.wanted))
+            else "What these do when they are called isn't known to be plain data. Get a file that holds a state dict "
+            "only; torch.load with weights_only=False would run them."
         )
         return UnsafeCheckpointError(
             f"{self.path.name} wants to import {', '.join(found.wanted)}{does}. Nothing was imported or run.{rest}",
@@ -115,7 +114,7 @@ class TorchFile(CheckpointReader):
         return CorruptCheckpointError(
             f"{self.path.name} {error}.",
             path=str(self.path),
-            hint="It was damaged, or made to mislead; get it again.",
+            hint=_HINTS.get(type(error), "It was damaged, or made to mislead; get it again."),
         )
 
 
@@ -145,8 +144,7 @@ def as_flat_tensor(kind: StorageType, storage: Storage, n: int) -> Strided:
 _WHOLE_ZEROS = (torch.double, torch.long)
 _FLOAT_ZEROS = (torch.float, torch.float)
 _PACKED = {torch.quint4x2, torch.quint2x4}
-_HARMFUL = {
-    "os", "posix", "nt", "sys", "builtins", "subprocess", "runpy", "shutil", "socket", "importlib", "ctypes", "pty",
-    "code", "webbrowser", "pickle", "_pickle", "marshal", "operator", "urllib", "requests", "timeit", "bdb", "pdb",
-}  # fmt: skip
-_SHOWN = 8
+_HINTS: dict[type, str] = {
+    BeyondLimits: "No more of it is read: it may be made to take all memory, or hold more than weights.",
+    Elsewhere: "Only the program that wrote it can read it; have it save a state dict with torch.save.",
+}

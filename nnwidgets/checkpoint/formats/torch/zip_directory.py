@@ -58,6 +58,26 @@ def members(file: File) -> dict[str, Member]:
     return {each.name: each for each in _locate(file, entries, directory)}
 
 
+def names_in(file: File) -> list[str]:
+    """Names of a zip file's members as any program writes them, to tell what it is; [] where they can't be told."""
+    n_bytes = min(file.n_bytes, _MOST_END)
+    end = file.read(file.n_bytes - n_bytes, n_bytes)
+    at = end.rfind(_END_MARK)
+    if at < 0 or at + _END.size > len(end):
+        return []
+    *_, size, start, _ = _END.unpack_from(end, at)
+    if size > _MOST_TOLD or start + size > file.n_bytes:
+        return []
+    held, made, at = file.read(start, size), [], 0
+    while at + _CENTRAL.size <= len(held) and held.startswith(_CENTRAL_MARK, at):
+        fields = _CENTRAL.unpack_from(held, at)
+        n_name, n_extra, n_comment = fields[10:13]
+        at += _CENTRAL.size
+        made.append(held[at : at + n_name].decode("utf-8", "replace"))
+        at += n_name + n_extra + n_comment
+    return made
+
+
 def _ends(file: File) -> tuple[int, int, int]:
     """Where the central directory begins and ends, and how many members it has."""
     if file.n_bytes < _END.size:
@@ -280,4 +300,6 @@ _EIGHT = 8
 _LONGEST_NAME = 512
 _BEFORE_LEFT = 12
 _MOST_AFTER = 24
+_MOST_END = 2**16 + 22
+_MOST_TOLD = 2**24
 _MANY_HEADERS, _ONE_HEADER = 4_096, 512

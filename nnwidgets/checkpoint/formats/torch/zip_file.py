@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from nnwidgets.checkpoint.description import Storage, Strided, name_of, storages_of, tensors_in
+from nnwidgets.checkpoint.formats import other_kinds
 from nnwidgets.checkpoint.formats.crc32 import crc32, mismatches
 from nnwidgets.checkpoint.formats.file import File
-from nnwidgets.checkpoint.formats.malformed import Malformed
+from nnwidgets.checkpoint.formats.malformed import BeyondLimits, Malformed
 from nnwidgets.checkpoint.formats.pickle.unpickle import MOST_BYTES
 from nnwidgets.checkpoint.formats.torch import zip_directory
 from nnwidgets.checkpoint.formats.torch.torch_file import TorchFile, as_flat_tensor, storage_id
 from nnwidgets.checkpoint.formats.torch.zip_directory import Member
 from nnwidgets.checkpoint.progress import Tick
 from nnwidgets.checkpoint.records import Format
-from nnwidgets.errors import CorruptCheckpointError, UnsafeCheckpointError
+from nnwidgets.errors import CorruptCheckpointError
 
 
 class TorchZip(TorchFile):
@@ -30,6 +31,7 @@ class TorchZip(TorchFile):
 
         Raises:
             UnsafeCheckpointError: It holds a program, or would have to run one to be read.
+            InvalidTargetError: It is a zip file of another kind.
             CorruptCheckpointError: It isn't as the format says.
         """
         self.path = path
@@ -62,10 +64,12 @@ class TorchZip(TorchFile):
             )
 
     def _read(self) -> None:
+        kind = other_kinds.kind_of_zip(zip_directory.names_in(self.files[0]))
+        if kind is not None:
+            raise other_kinds.error_of(kind, self.path)
         members = zip_directory.members(self.files[0])
         self._prefix = _prefix(members)
         held = {name.removeprefix(self._prefix): each for name, each in members.items()}
-        self._refuse_programs(held)
         if _PICKLE not in held:
             raise Malformed(f"is a zip file without {_PICKLE}: no file of torch.save")
         self._has_checksums = any(each.crc32 for each in held.values())
@@ -81,15 +85,6 @@ class TorchZip(TorchFile):
         unused = self._members.keys() - self._storages.keys()
         if unused:
             self.departures.append(f"{len(unused):,} storages in it belong to no tensor ({_some(unused)}).")
-
-    def _refuse_programs(self, held: dict[str, Member]) -> None:
-        for name, kind, hint in _PROGRAMS:
-            if any(each.startswith(name) for each in held) if name.endswith("/") else name in held:
-                raise UnsafeCheckpointError(
-                    f"{self.path.name} is {kind} (it has {name}): a program, not a checkpoint.",
-                    path=str(self.path),
-                    hint=hint,
-                )
 
     def _read_small(self, held: dict[str, Member]) -> None:
         """The members beside the pickle and the storages."""
@@ -116,7 +111,8 @@ class TorchZip(TorchFile):
 
     def _bytes(self, member: Member, most: int) -> bytes:
         if member.n_bytes > most:
-            raise Malformed(f"has a member {member.name[:80]!r} of {member.n_bytes:,} bytes, expected at most {most:,}")
+            told = f"has a member {member.name[:80]!r} of {member.n_bytes:,} bytes, expected at most {most:,}"
+            raise BeyondLimits(told)
         made = self.files[0].read(member.offset, member.n_bytes)
         if self._has_checksums and crc32(made, 0) != member.crc32:
             raise Malformed(f"is damaged: its member {member.name[:80]!r} has another checksum than it should")
@@ -164,13 +160,5 @@ _SMALL = {
     ".data/serialization_id": "serialization_id",
     "byteorder": "byteorder",
 }
-_TRUSTED = "If you trust it, load it with torch, and save its state_dict."
-_PROGRAMS = (
-    ("constants.pkl", "a TorchScript archive", "If you trust it, torch.jit.load it, and save its state_dict."),
-    ("code/", "a TorchScript archive", "If you trust it, torch.jit.load it, and save its state_dict."),
-    (".data/extern_modules", "a torch.package archive", _TRUSTED),
-    ("archive_format", "an exported program", _TRUSTED),
-    ("serialized_exported_program.json", "an exported program", _TRUSTED),
-)
 _MOST_SMALL = 4_096
 _MOST_NAMES = 6

@@ -1,0 +1,100 @@
+"""Modules that a file holds whole, as pickled objects: their state dicts, put together from what would be set on them.
+
+Source: ``Module.state_dict`` in ``torch/nn/modules/module.py``, that of a module which doesn't override it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nnwidgets.checkpoint.description import Opaque
+from nnwidgets.errors import CheckpointMismatchError
+from nnwidgets.formatting import inert
+
+
+def is_pickled_module(value: Any) -> bool:
+    """Whether it is a described object that has what every ``torch.nn.Module`` has."""
+    own = value.attributes if type(value) is Opaque else None
+    return type(own) is dict and all(type(own.get(part)) is dict for part in _PARTS)
+
+
+def state_dict_of(module: Opaque) -> dict[str, Any]:
+    """The state dict of a described module: parameters and persistent buffers by name, in torch's order.
+
+    Args:
+        module: As `is_pickled_module` has it.
+
+    Returns:
+        Descriptions of tensors; of a class that isn't read, the described object.
+
+    Raises:
+        CheckpointMismatchError: A module in it holds itself, or its names are without end.
+    """
+    return _Flattening().state_dict(module)
+
+
+def with_state_dicts(content: Any) -> Any:
+    """A file's content with the state dicts of pickled modules in their places, in dicts of the first two levels.
+
+    What it is given isn't changed.
+
+    Raises:
+        CheckpointMismatchError: As in `state_dict_of`.
+    """
+    return _Flattening().flat(content, _LEVELS)
+
+
+class _Flattening:
+    """What is done for all modules of a file together: a few that repeat each other may stand for very many."""
+
+    def __init__(self) -> None:
+        self.n_left = _MOST_PARTS
+
+    def flat(self, value: Any, n_levels: int) -> Any:
+        if is_pickled_module(value):
+            return self.state_dict(value)
+        if type(value) is not dict or not n_levels:
+            return value
+        made = {key: self.flat(each, n_levels - 1) for key, each in value.items()}
+        return made if any(made[key] is not each for key, each in value.items()) else value
+
+    def state_dict(self, module: Opaque) -> dict[str, Any]:
+        made: dict[str, Any] = {}
+        above: set[int] = set()
+        waiting: list[tuple[str, Any, bool]] = [("", module, False)]
+        while waiting:
+            prefix, found, is_done = waiting.pop()
+            if is_done:
+                above.discard(id(found))
+                continue
+            if id(found) in above or len(above) >= _DEEPEST:
+                why = "holds itself" if id(found) in above else f"is nested more than {_DEEPEST} deep"
+                raise _without_end(f"{prefix.rstrip('.') or 'the top'}, {found.class_name}, {why}")
+            above.add(id(found))
+            own = found.attributes
+            left_out = own.get("_non_persistent_buffers_set")
+            left_out = left_out if type(left_out) is set else ()
+            tensors = own["_parameters"] | {
+                name: each for name, each in own["_buffers"].items() if name not in left_out
+            }
+            made.update((f"{prefix}{name}", each) for name, each in tensors.items() if each is not None)
+            children = [(name, each) for name, each in own["_modules"].items() if is_pickled_module(each)]
+            self.n_left -= 1 + len(tensors) + len(children)
+            if self.n_left < 0:
+                raise _without_end(f"{prefix.rstrip('.') or 'the top'} is one of more than {_MOST_PARTS:,} parts")
+            waiting.append((prefix, found, True))
+            waiting += [(f"{prefix}{name}.", each, False) for name, each in reversed(children)]
+        return made
+
+
+def _without_end(what: str) -> CheckpointMismatchError:
+    return CheckpointMismatchError(
+        f"The pickled module at {inert(what)}: it has no state dict.",
+        hint="nnwidgets.read gives it as it is described.",
+    )
+
+
+_PARTS = ("_parameters", "_buffers", "_modules")
+_LEVELS = 2
+_DEEPEST = 200
+_MOST_PARTS = 600_000
