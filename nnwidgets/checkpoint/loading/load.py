@@ -10,7 +10,9 @@ from torch import nn
 
 from nnwidgets.checkpoint.description import Composed, Described, distinct_storages
 from nnwidgets.checkpoint.formats import CheckpointReader, open_checkpoint
+from nnwidgets.checkpoint.loading.advice import loaded_entries
 from nnwidgets.checkpoint.loading.copy_tensors import Pair, Transfer, size
+from nnwidgets.checkpoint.loading.layouts.conversions import as_wanted
 from nnwidgets.checkpoint.loading.load_code import recipe
 from nnwidgets.checkpoint.loading.materialize import Materialized, has_no_data
 from nnwidgets.checkpoint.loading.optimizer_state import optimizer_states
@@ -23,7 +25,6 @@ from nnwidgets.edit.targets import ChangeScope, TensorTarget, check_writable, di
 from nnwidgets.edit.transaction import Plan, commit
 from nnwidgets.edit.undo_copy.undo import Exchangeable
 from nnwidgets.errors import Advice, AdvisedText, CheckpointMismatchError, CorruptCheckpointError, NNWidgetsError
-from nnwidgets.formatting import and_more
 from nnwidgets.introspect.safe_access.scan import gc_paused
 
 _FEW = 3
@@ -81,54 +82,12 @@ def load(
             found = state_dict_in(held)
             scope = ChangeScope(module)
             plan = make_plan(scope, held, found, rename)
-            entries = _select(plan, strict=strict)
+            entries = loaded_entries(scope, held, found, plan, rename, strict=strict)
         except NNWidgetsError:
             # What doesn't fit may do so for being damaged.
             held.verify_files(tick_of(progress, held.n_bytes_to_hash))
             raise
         return _Load(scope, held, found, plan, entries, optimizer=optimizer, progress=progress).carry_out()
-
-
-def _select(plan: LoadPlan, *, strict: bool) -> list[PlanEntry]:
-    """The entries that are loaded.
-
-    Raises:
-        CheckpointMismatchError: Some aren't, or none is.
-    """
-    entries = [entry for entry in plan.entries if entry.status in LOADED]
-    others = [entry for entry in plan.entries if entry.status not in LOADED and entry.path not in plan.kept]
-    if (others and strict) or (not entries and others):
-        raise CheckpointMismatchError(_mismatch(plan, others, n_loaded=len(entries)), path=plan.file, hint=_hint(plan))
-    return entries
-
-
-def _mismatch(plan: LoadPlan, others: Sequence[PlanEntry], *, n_loaded: int) -> str:
-    told = []
-    for status, verb in (("shape_mismatch", "of another shape"), ("missing", "missing"), ("unexpected", "unexpected")):
-        those = [entry for entry in others if entry.status == status]
-        if those:
-            names = ", ".join(_name_of(entry) for entry in those[:_FEW])
-            more = and_more(len(those) - _FEW)
-            told.append(f"{len(those)} {verb} ({names}{more})")
-    n_model = sum(entry.path is not None for entry in plan.entries)
-    return f"{os.path.basename(plan.file)} fits {n_loaded} of the model's {n_model} tensors: {'; '.join(told)}."  # noqa: PTH119 - text
-
-
-def _name_of(entry: PlanEntry) -> str:
-    name = entry.path if entry.path is not None else entry.source
-    if entry.status == "shape_mismatch":
-        return f"{name} is {entry.source_shape} in the file and {entry.shape} in the model"
-    return str(name)
-
-
-def _hint(plan: LoadPlan) -> str:
-    if plan.renames:
-        first = next(iter(plan.renames.items()))
-        return (
-            f"It would fit with {len(plan.renames)} renames, such as {first[0]} to {first[1]}: "
-            "pass rename=plan(net, file).renames."
-        )
-    return AdvisedText("plan(net, file) shows both sides; ", Advice.LOAD_PARTLY, " loads what fits.")
 
 
 class _Load:
@@ -158,7 +117,7 @@ class _Load:
         by_source = self.found.tensors
         with gc_paused():
             sourced = [
-                (entry, model.tensor(entry.path), by_source[entry.source])
+                (entry, model.tensor(entry.path), as_wanted(by_source[entry.source], entry.conversion))
                 for entry in self.entries
                 if entry.path is not None and entry.source is not None
             ]
@@ -178,7 +137,8 @@ class _Load:
                 path = str(entry.path)
                 target = tensor
                 if has_no_data(tensor):
-                    target = materialized.prepare(path, tensor, described.shape, described.dtype)
+                    shape = described.shape if entry.conversion is None else entry.conversion.shape
+                    target = materialized.prepare(path, tensor, shape, described.dtype)
                 pairs.append(Pair(path, str(entry.source), target, described))
         return self._commit(model, pairs, states, materialized)
 
@@ -229,6 +189,7 @@ class _Load:
             final="a lazy tensor got its shape with it." if materialized.has_lazy else "",
         )
         change = commit(model, plan) if written or plan.states else None
+        left = [entry for entry in self.plan.entries if entry.path is not None and entry.status not in LOADED]
         return LoadReport(
             plan=self.plan,
             n_loaded=len(self.entries),
@@ -236,6 +197,8 @@ class _Load:
             verified=True,
             change=change,
             warnings=tuple(plan.warnings),
+            left=tuple(str(entry.path) for entry in left),
+            n_left_elements=sum(_own_elements(model, left).values()),
         )
 
     def _recipe(self, model: ChangeScope, *, has_optimizer: bool) -> Recipe:
@@ -281,6 +244,15 @@ def _check_parts(held: CheckpointReader, tensors: Sequence[Described]) -> None:
     for each in tensors:
         if isinstance(each, Composed) and each.layout != "strided":
             held.tensor(each)
+
+
+def _own_elements(model: ChangeScope, entries: Sequence[PlanEntry]) -> dict[str, int]:
+    """How many elements some tensors have, by the first name of each."""
+    group_of = {path: group.id for group in model.tree.ties for path in group.members}
+    made: dict[str, int] = {}
+    for entry in entries:
+        made.setdefault(group_of.get(str(entry.path), str(entry.path)), entry.n_elements)
+    return made
 
 
 def _is_fresh(model: ChangeScope, entry: PlanEntry, fresh: set[str]) -> bool:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 
 from nnwidgets.checkpoint.formats import CheckpointReader
+from nnwidgets.checkpoint.loading.layouts.conversions import code as conversion_code
 from nnwidgets.checkpoint.records import LoadPlan, PlanEntry
 from nnwidgets.checkpoint.state_dict import StateDictLocation, saved_entries
 from nnwidgets.edit.code import NET, Recipe, expressions, optimizer_name
@@ -40,13 +41,17 @@ def recipe(
     else:
         lines.append("with torch.no_grad():")
         code = expressions(model.module).code
-        lines += [
-            f"    {code(path)}.copy_(state[{entry.source!r}])" for path, entry in zip(paths, sourced, strict=True)
-        ]
+        lines += [f"    {code(path)}.copy_({_value(entry)})" for path, entry in zip(paths, sourced, strict=True)]
         imports.append("import torch")
     if has_optimizer:
         lines += _optimizer(held, found)
     return Recipe(tuple(lines), tuple(dict.fromkeys(imports)))
+
+
+def _value(entry: PlanEntry) -> str:
+    """What the state has for a tensor, as the model wants it."""
+    value = f"state[{entry.source!r}]"
+    return value if entry.conversion is None else conversion_code(value, entry.conversion)
 
 
 def _is_torchs(model: ChangeScope, paths: Sequence[str]) -> bool:
