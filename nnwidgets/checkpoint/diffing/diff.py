@@ -10,12 +10,15 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any
 
 import torch
 from torch import nn
 
 from nnwidgets.checkpoint.bytes_equal import is_same
 from nnwidgets.checkpoint.description import dtype_name
+from nnwidgets.checkpoint.diffing.align_names import align
 from nnwidgets.checkpoint.diffing.numeric import Scratch, differences, squares
 from nnwidgets.checkpoint.diffing.operands import OperandTensor, operand_of
 from nnwidgets.checkpoint.progress import Progress, Tick, tick_of
@@ -28,19 +31,23 @@ PIECE_BYTES = 2**21
 SideLike = str | os.PathLike[str] | nn.Module | Mapping[str, torch.Tensor]
 
 
-def diff(a: SideLike, b: SideLike, *, progress: Progress | None = None) -> StateDiff:
+def diff(
+    a: SideLike, b: SideLike, *, rename: Mapping[Any, str] | None = None, progress: Progress | None = None
+) -> StateDiff:
     """Compare two state dicts: what was added, removed, and changed, and by how much.
 
     Args:
         a: A checkpoint's path, a module, or a dict of tensors such as an earlier ``state_dict()``.
         b: The same.
+        rename: As for `plan`: names of a file to paths of a model; of two files, names of the first to those of the
+            second. None for those that are sure, which it finds as `plan` does; ``{}`` for none at all.
         progress: Told bytes done and in all; what it raises cancels it.
 
     Returns:
         The differences, from ``a`` to ``b``. Tensors are equal where all bits are, so NaN equals the same NaN.
 
     Raises:
-        PathNotFoundError: There is no such file.
+        PathNotFoundError: There is no such file, or a rename names nothing.
         CheckpointMismatchError: A file holds no state dict.
         InvalidTargetError: A side is something else, or a tensor of a model has no data.
 
@@ -59,8 +66,9 @@ def diff(a: SideLike, b: SideLike, *, progress: Progress | None = None) -> State
         one.close()
         raise
     try:
-        common = [name for name in one.parts if name in other.parts]
-        comparisons = [_Comparison(name, one.parts[name], other.parts[name]) for name in common]
+        sides = align(one, other, (a, b), rename)
+        common = [name for name in sides.one if name in sides.other]
+        comparisons = [_Comparison(name, sides.one[name], sides.other[name]) for name in common]
         comparable = [each for each in comparisons if each.is_comparable]
         total = sum(each.n_bytes for each in comparable)
         _run((piece for each in comparable for piece in each.pieces()), tick_of(progress, total))
@@ -71,10 +79,11 @@ def diff(a: SideLike, b: SideLike, *, progress: Progress | None = None) -> State
     return StateDiff(
         a=one.label,
         b=other.label,
-        added=tuple(name for name in other.parts if name not in one.parts),
-        removed=tuple(name for name in one.parts if name not in other.parts),
+        added=tuple(name for name in sides.other if name not in sides.one),
+        removed=tuple(name for name in sides.one if name not in sides.other),
         changed=tuple(each.change() for each in comparisons if not each.is_equal),
         equal=tuple(each.name for each in comparisons if each.is_equal),
+        renames=MappingProxyType(sides.renames),
     )
 
 

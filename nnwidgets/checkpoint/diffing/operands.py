@@ -13,7 +13,9 @@ import torch
 from nnwidgets.checkpoint.bytes_equal import as_contiguous_cpu
 from nnwidgets.checkpoint.description import Described, Strided
 from nnwidgets.checkpoint.formats import CheckpointReader, open_checkpoint
+from nnwidgets.checkpoint.loading.layouts.conversions import as_wanted
 from nnwidgets.checkpoint.loading.plan import state_dict_in
+from nnwidgets.checkpoint.records import Conversion
 from nnwidgets.checkpoint.state_dict import saved_entries
 from nnwidgets.errors import InvalidTargetError
 from nnwidgets.introspect import LiveModel
@@ -79,7 +81,7 @@ def operand_of(value: Any) -> Operand:
             held.close()
             raise
         name = PurePath(os.fsdecode(os.fspath(value))).name
-        return Operand(name, {key: _FileTensor(held, each) for key, each in found.tensors.items()}, held)
+        return Operand(name, {key: FileTensor(held, each) for key, each in found.tensors.items()}, held)
     if is_module(value):
         return Operand(
             type_name(type(value)), {path: _live(tensor, path) for path, tensor in _state_tensors(value).items()}
@@ -122,17 +124,28 @@ class _LiveTensor:
         return as_contiguous_cpu(data)
 
 
-class _FileTensor:
-    def __init__(self, held: CheckpointReader, described: Described) -> None:
+class FileTensor:
+    """A tensor of a file, read when it is asked for.
+
+    Attributes:
+        described: What the file has.
+    """
+
+    def __init__(self, held: CheckpointReader, described: Described, shape: tuple[int, ...] | None = None) -> None:
         self._held = held
-        self._described = described
-        self.shape = tuple(described.shape)
+        self.described = described
+        self.shape = tuple(described.shape) if shape is None else shape
         self.dtype = described.dtype
         self.is_cut = isinstance(described, Strided) and described.is_run and described.quantizer is None
         self.is_run = self.is_cut
 
+    def converted(self, conversion: Conversion) -> FileTensor:
+        """It, with its values as a model wants them."""
+        return FileTensor(self._held, as_wanted(self.described, conversion), conversion.shape)
+
     def elements(self, start: int, stop: int, buffer: torch.Tensor) -> torch.Tensor:
-        described: Any = self._described
+        """As `OperandTensor` says."""
+        described: Any = self.described
         n_bytes = (stop - start) * described.dtype.itemsize
         if n_bytes > buffer.numel():
             buffer = torch.empty(n_bytes, dtype=torch.uint8, device="cpu")
@@ -141,8 +154,10 @@ class _FileTensor:
         return made
 
     def rows(self, start: int, stop: int, buffer: torch.Tensor) -> torch.Tensor:
+        """As `OperandTensor` says."""
         if not self.is_cut:
-            return as_contiguous_cpu(self._held.tensor(self._described))
+            made = self._held.tensor(self.described)
+            return as_contiguous_cpu(made if tuple(made.shape) == self.shape else made.reshape(self.shape))
         shape = (stop - start, *self.shape[1:]) if self.shape else ()
         per_row = math.prod(self.shape[1:])
         return self.elements(start * per_row, stop * per_row, buffer).view(shape)

@@ -46,7 +46,9 @@ class Suggested:
     doubts: list[str] = field(default_factory=list)
 
 
-def suggest(model: Sequence[Named], file: Sequence[Named], *, matched: Iterable[Named] = ()) -> Suggested:
+def suggest(
+    model: Sequence[Named], file: Sequence[Named], *, matched: Iterable[Named] = (), with_candidates: bool = True
+) -> Suggested:
     """Tell which names in the file are which in the model.
 
     Sure is what leaves one answer: a beginning that all names have more or fewer, a known layout, names that mean the
@@ -57,6 +59,7 @@ def suggest(model: Sequence[Named], file: Sequence[Named], *, matched: Iterable[
         model: Tensors of the model that no name in the file fits.
         file: Tensors of the file that no path in the model fits.
         matched: Tensors whose names fit already.
+        with_candidates: Whether to list those for what isn't sure.
 
     Example:
         >>> found = suggest([Named("output.weight", (10, 256))], [Named("out.weight", (10, 256))])
@@ -65,6 +68,8 @@ def suggest(model: Sequence[Named], file: Sequence[Named], *, matched: Iterable[
     """
     matching = _Matching(model, file, matched)
     matching.solve()
+    if with_candidates:
+        matching.list_candidates()
     return matching.made
 
 
@@ -92,7 +97,7 @@ class _Matching:
         self.words = {name: _words(name) for name in (*self.open, *self.left)}
 
     def solve(self) -> None:
-        """Match what can be, and list candidates for the rest."""
+        """Match what can be."""
         self._match_prefix(lambda name: tuple(name.split(".")))
         self._match_layouts()
         for _ in range(_MOST_ROUNDS):
@@ -103,7 +108,6 @@ class _Matching:
             self._match_one_component(_components)
             if not self.open or not self.left or len(self.open) == n:
                 break
-        self._list_candidates()
 
     def _match(self, pairs: Iterable[tuple[Pair, str]], confidence: float) -> None:
         for (name, path), reason in pairs:
@@ -251,7 +255,7 @@ class _Matching:
 
     # ---- candidates ----
 
-    def _list_candidates(self) -> None:
+    def list_candidates(self) -> None:
         """For what is still open: tensors of the same shape and kind, those with the likest names first."""
         names: dict[Any, list[str]] = defaultdict(list)
         for name, shape in self.left.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
@@ -14,10 +14,21 @@ from nnwidgets.checkpoint.loading.layouts.join_layouts import Joined, join_pairs
 from nnwidgets.checkpoint.loading.layouts.known_layouts import HALVED_ROTARY, SCALES, TRANSPOSED_MODULES
 from nnwidgets.checkpoint.records import Conversion
 from nnwidgets.formatting import and_more
-from nnwidgets.introspect import TensorEntry
 from nnwidgets.introspect.safe_access.objects import type_name
 
 _MATRIX = 2
+
+
+class Sized(Protocol):
+    """A tensor of the model, as far as it matters here: a row of the tree, or the tensor of a comparison."""
+
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        """Its sizes; None for a lazy one."""
+
+    @property
+    def dtype(self) -> Any:
+        """Of its elements: a name, or itself."""
 
 
 @dataclass(slots=True)
@@ -42,7 +53,7 @@ class Judgement:
 def judge(
     sources: Mapping[str, str],
     tensors: Mapping[str, Described],
-    model: Mapping[str, TensorEntry],
+    model: Mapping[str, Sized],
     modules: Mapping[str, Any],
 ) -> Judgement:
     """Find what is turned and what is refused.
@@ -80,7 +91,7 @@ def codes_with_scales(tensors: Mapping[str, Described]) -> dict[str, str]:
 
 
 def _codes(
-    made: Judgement, sources: Mapping[str, str], tensors: Mapping[str, Described], model: Mapping[str, TensorEntry]
+    made: Judgement, sources: Mapping[str, str], tensors: Mapping[str, Described], model: Mapping[str, Sized]
 ) -> None:
     """Codes that the model wants as numbers."""
     scales = codes_with_scales({name: tensors[name] for name in tensors} if sources else {})
@@ -100,8 +111,8 @@ def _codes(
         )
 
 
-def _is_wide_float(name: str | None) -> bool:
-    dtype = getattr(torch, str(name), None)
+def _is_wide_float(name: Any) -> bool:
+    dtype = getattr(torch, str(name).removeprefix("torch."), None)
     return isinstance(dtype, torch.dtype) and dtype.is_floating_point and dtype.itemsize > 1
 
 
@@ -109,7 +120,7 @@ def _layout_forms(
     made: Judgement,
     sources: Mapping[str, str],
     tensors: Mapping[str, Described],
-    model: Mapping[str, TensorEntry],
+    model: Mapping[str, Sized],
     modules: Mapping[str, Any],
 ) -> None:
     """Pairs of a known layout whose values lie in two ways."""
@@ -141,11 +152,18 @@ def _conversion(pair: Joined, ours: Any, theirs: Any, modules: Mapping[str, Any]
     if forms == {"pairs", "halves"} and ours == theirs:
         owner = modules.get(pair.path.rpartition(".")[0].rpartition(".")[0])
         head_dim = _head_dim(owner)
-        is_told = pair.wanted == "pairs" or type_name(type(owner)).rpartition(".")[2] in HALVED_ROTARY
+        is_told = pair.wanted == "pairs" or _turns_halves(owner)
         if head_dim and is_told and ours[0] % head_dim == 0:
             why = f"rows of each head put in the order of this model's rotary embedding, which {pair.title} keep apart"
             return rotary_rows(ours, head_dim, to_halves=pair.wanted == "halves", why=why)
     return None
+
+
+def _turns_halves(module: Any) -> bool:
+    """Whether it is an attention of transformers that is known to turn halves."""
+    where = type.__getattribute__(type(module), "__module__")
+    is_theirs = isinstance(where, str) and where.startswith("transformers.")
+    return is_theirs and type_name(type(module)).rpartition(".")[2] in HALVED_ROTARY
 
 
 def _head_dim(module: Any) -> int:
@@ -158,7 +176,7 @@ def _turned_matrices(
     made: Judgement,
     sources: Mapping[str, str],
     tensors: Mapping[str, Described],
-    model: Mapping[str, TensorEntry],
+    model: Mapping[str, Sized],
     modules: Mapping[str, Any],
 ) -> None:
     """Matrices that lie the other way in the file: those that show it by their shapes, and square ones among them."""
