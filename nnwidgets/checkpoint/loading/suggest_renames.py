@@ -83,6 +83,14 @@ _MOST_WITH_CANDIDATES = 1_500
 _MOST_CANDIDATES = 3
 
 
+class _WordsByName(dict[str, "Parts"]):
+    """The words of names, found when they are asked for: where a prefix tells all, none are."""
+
+    def __missing__(self, name: str) -> Parts:
+        self[name] = made = _words(name)
+        return made
+
+
 class _Matching:
     """Two lists of names, being brought together step by step."""
 
@@ -94,7 +102,7 @@ class _Matching:
         self.matched_shapes = {each.shape for each in those}
         self.n_matched = len(those)
         self.n_left = Counter(self.left.values())
-        self.words = {name: _words(name) for name in (*self.open, *self.left)}
+        self.words = _WordsByName()
 
     def solve(self) -> None:
         """Match what can be."""
@@ -199,28 +207,29 @@ class _Matching:
     def _match_one_component(self, parts_of: Callable[[str], Parts]) -> None:
         """Match names that differ in one component, where no other of the shape could be meant by either."""
         paths: dict[Any, list[str]] = defaultdict(list)
-        names: dict[Any, list[str]] = defaultdict(list)
-        for side, keys in ((self.open, paths), (self.left, names)):
-            for name, shape in side.items():
-                turnable = tuple(sorted(shape)) if shape is not None and _may_be_turned(name) else shape
-                for key in _with_one_open(parts_of(name)):
-                    keys[key, turnable].append(name)
+        for path, shape in self.open.items():
+            for key in _with_one_open(parts_of(path), _turnable(path, shape)):
+                paths[key].append(path)
         partners: list[Pair] = []
         crowded: set[str] = set()
-        for key, theirs in names.items():
-            ours = paths.get(key, ())
-            if ours and max(len(ours), len(theirs)) > _MOST_IN_BUCKET:
-                crowded.update(ours, theirs)
-                continue
-            # Two names less a component each say nothing; a name less one may be another's whole.
-            partners += [
-                (name, path) for name in theirs for path in ours
-                if (key[0][0] == "open" or len(parts_of(name)) != len(parts_of(path))) and self._fits(name, path)
-            ]  # fmt: skip
+        for name, shape in self.left.items():
+            theirs = parts_of(name)
+            for key in _with_one_open(theirs, _turnable(name, shape)):
+                ours = paths.get(key)
+                if ours is None:
+                    continue
+                if len(ours) > _MOST_IN_BUCKET:
+                    crowded.update((name, *ours))
+                    continue
+                # Two names less a component each say nothing; a name less one may be another's whole.
+                partners += [
+                    (name, path) for path in ours
+                    if (key[0] is _OPEN or len(theirs) != len(parts_of(path))) and self._fits(name, path)
+                ]  # fmt: skip
         sure = [
             (name, path)
             for name, path in self._only(partners)
-            if not crowded.intersection((name, path))
+            if not (path in crowded or name in crowded)
             and not _are_contrary(parts_of(name), parts_of(path))
             and not self._is_off_by_number(parts_of(name), parts_of(path), self.left[name])
         ]
@@ -240,7 +249,7 @@ class _Matching:
 
     def _write_by(self, rules: Iterable[Pair]) -> None:
         """Write the rest of the file's names by a component that turned out to be another."""
-        known = {part for path in (*self.open, *self.made.sure) for part in self.words.get(path, ())}
+        known = {part for path in (*self.open, *self.made.sure) for part in self.words[path]}
         becomes: dict[str, set[str]] = defaultdict(set)
         for name, path in rules:
             ours, theirs = self.words[path], self.words[name]
@@ -347,12 +356,21 @@ def _are_contrary(theirs: Parts, ours: Parts) -> bool:
     return any(both <= those for both in different for those in CONTRARY)
 
 
-def _with_one_open(parts: Parts) -> Iterator[Any]:
-    """Keys of a name: as it is, and with each component in turn open, or left out."""
-    yield "less", parts
+_OPEN, _LESS = "open", "less"
+
+
+def _with_one_open(parts: Parts, shape: Shape) -> Iterator[Any]:
+    """Keys of a name: as it is, and with each component in turn open, or left out; each with its shape."""
+    yield _LESS, shape, parts
     for index in range(len(parts)):
-        yield "open", (*parts[:index], None, *parts[index + 1 :])
-        yield "less", (*parts[:index], *parts[index + 1 :])
+        before, after = parts[:index], parts[index + 1 :]
+        yield _OPEN, shape, (*before, None, *after)
+        yield _LESS, shape, before + after
+
+
+def _turnable(name: str, shape: Shape) -> Shape:
+    """A shape to look names up by: the same for a matrix either way round, where that may be so."""
+    return tuple(sorted(shape)) if shape is not None and _may_be_turned(name) else shape
 
 
 def _numbers(parts: Parts) -> Parts:
