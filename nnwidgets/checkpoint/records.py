@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
-from nnwidgets.formatting import short_bytes
+from nnwidgets.formatting import short_bytes, some
 from nnwidgets.introspect.records import Record, TieGroup
 
 if TYPE_CHECKING:
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from nnwidgets.edit.code import Recipe
 
 Format = Literal["torch-zip", "torch-legacy", "pickle", "safetensors", "sharded", "distributed"]
-Status = Literal["match", "renamed", "shape_mismatch", "dtype_cast", "missing", "unexpected", "tied", "own_code"]
+Status = Literal[
+    "match", "renamed", "shape_mismatch", "dtype_cast", "missing", "unexpected", "tied", "own_code", "converted",
+    "sharded",
+]  # fmt: skip
 Difference = Literal["values", "shape", "dtype"]
 
 
@@ -163,22 +166,43 @@ class Suggestion(Record):
 
 
 @dataclass(frozen=True, slots=True)
+class Conversion(Record):
+    """What is done to values that lie otherwise in the file: the same elements, in another order.
+
+    Attributes:
+        kind: ``"transposed"``, ``"rotary"`` (rows in the order of another rotary embedding) or ``"reshaped"``.
+        view: The shape that the file's tensor is looked at in.
+        swap: The two dimensions of that which change places; the same twice where none do.
+        shape: Of the result, the model's.
+        reason: Why, a part of a sentence.
+    """
+
+    kind: str
+    view: tuple[int, ...]
+    swap: tuple[int, int]
+    shape: tuple[int, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class PlanEntry(Record):
     """What a load would do with one tensor.
 
     Attributes:
         path: In the model; None for one that only the file has.
         source: Name in the file; None for one that only the model has.
-        status: ``"match"``, ``"renamed"``, ``"dtype_cast"`` and ``"tied"`` will be loaded; ``"shape_mismatch"``,
-            ``"missing"`` and ``"unexpected"`` won't. ``"own_code"`` is given to code of its module's own, which the
-            plan doesn't run: one side may have no name for it.
-        suggestion: For a missing one, a likely source.
+        status: ``"match"``, ``"renamed"``, ``"dtype_cast"``, ``"converted"`` and ``"tied"`` will be loaded;
+            ``"shape_mismatch"``, ``"missing"`` and ``"unexpected"`` won't. ``"own_code"`` is given to code of its
+            module's own, which the plan doesn't run: one side may have no name for it.
+        suggestion: For a missing one, the source that `LoadPlan.renames` has for it.
         shape: In the model, or None.
         dtype: In the model, or None.
         source_shape: In the file, or None.
         source_dtype: In the file, or None.
         n_elements: In the model where it is there, else in the file.
         tied_to: For a tied one, the path that its bytes come with.
+        conversion: For a converted one, what is done to the file's values.
+        reason: Why it isn't loaded though the file has something of its name; else empty.
     """
 
     path: str | None
@@ -191,6 +215,8 @@ class PlanEntry(Record):
     source_dtype: str | None = None
     n_elements: int = 0
     tied_to: str | None = None
+    conversion: Conversion | None = None
+    reason: str = ""
 
     @property
     def has_both(self) -> bool:
@@ -199,11 +225,12 @@ class PlanEntry(Record):
         return self.path is not None and self.path == self.source and is_alike
 
 
-LOADED: frozenset[Status] = frozenset({"match", "renamed", "dtype_cast", "tied", "own_code"})
+LOADED: frozenset[Status] = frozenset({"match", "renamed", "dtype_cast", "tied", "own_code", "converted"})
 """Statuses of what a load takes."""
 
 WORST_FIRST: tuple[Status, ...] = (
-    "shape_mismatch", "missing", "unexpected", "renamed", "own_code", "dtype_cast", "tied", "match"
+    "shape_mismatch", "missing", "unexpected", "converted", "renamed", "own_code", "dtype_cast", "sharded", "tied",
+    "match",
 )  # fmt: skip
 """All statuses, in the order in which a list of them wants a look."""
 
@@ -215,12 +242,17 @@ class LoadPlan(Record):
     Attributes:
         file: The checkpoint.
         entries: One per tensor of the model, in walk order, then those that only the file has.
-        renames: Suggested names: from the name in the file to the path in the model; pass it as ``rename``.
+        renames: What follows from evidence that leaves one answer (a prefix, a known layout, a component that is
+            another with no rival of the same shape): from the name in the file to the path in the model; pass it as
+            ``rename``.
+        suggestions: By path, for others: what in the file it may be, with what speaks for each. Never taken by
+            themselves.
         rename: What was asked for, as names in the file to paths in the model.
         warnings: What to know before loading.
         kept: Missing paths that a strict load lets pass, as torch's own does: ``num_batches_tracked`` of batch norms,
             which older files lack. They keep their values.
         entry: Which state dict of the file was taken, and why.
+        obstacles: Those of the warnings that say why something in the file isn't loaded as it is.
     """
 
     file: str
@@ -230,6 +262,8 @@ class LoadPlan(Record):
     warnings: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
     entry: StateDictEntry = StateDictEntry("")
+    suggestions: Mapping[str, tuple[Suggestion, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    obstacles: tuple[str, ...] = ()
 
     @property
     def is_exact(self) -> bool:
@@ -256,7 +290,8 @@ class LoadPlan(Record):
 
     def __repr__(self) -> str:
         told = ", ".join(f"{n} {status}" for status, n in self.counts.items())
-        more = f", {len(self.renames)} renames suggested" if self.renames else ""
+        more = f", {len(self.renames):,} renames sure" if self.renames else ""
+        more += f", {len(self.suggestions):,} with candidates" if self.suggestions else ""
         return f"LoadPlan({self.file!r}: {told or 'nothing'}{more})"
 
     def to_dict(self) -> dict[str, Any]:
@@ -272,6 +307,8 @@ class LoadReport(Record):
         plan: What was done with each tensor.
         n_loaded: Tensors of the model that now hold the file's values, each name counted.
         n_elements: Elements that were read from the file for them, once for names of the same tensor.
+        left: Paths of the model's tensors that stay as they were.
+        n_left_elements: Their elements, once for names of the same tensor.
         verified: Whether every loaded tensor was compared with the file afterwards.
         change: The load as a change: undoable, in the history; None where it wrote nothing.
         warnings: What to know.
@@ -283,6 +320,13 @@ class LoadReport(Record):
     verified: bool
     change: Change | None
     warnings: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+    n_left_elements: int = 0
+
+    @property
+    def n_left(self) -> int:
+        """How many tensors of the model stay as they were."""
+        return len(self.left)
 
     @property
     def entries(self) -> tuple[PlanEntry, ...]:
@@ -290,12 +334,21 @@ class LoadReport(Record):
         return self.plan.entries
 
     def __repr__(self) -> str:
+        n_tensors, n_elements = f"{self.n_loaded:,}", f"{self.n_elements:,}"
+        if self.left:
+            n_tensors += f" of {self.n_loaded + self.n_left:,}"
+            n_elements += f" of {self.n_elements + self.n_left_elements:,}"
         checked = ", verified" if self.verified else ""
-        return f"LoadReport({self.plan.file!r}: {self.n_loaded:,} tensors, {self.n_elements:,} elements{checked})"
+        stayed = f"; {some(self.left, _FEW)} as before" if self.left else ""
+        return f"LoadReport({self.plan.file!r}: {n_tensors} tensors, {n_elements} elements{checked}{stayed})"
 
     def to_code(self, name: str = "net", optimizer: str = "optimizer") -> str:
         """Python that loads the same with torch (and safetensors, for its files) alone."""
         return "" if self.change is None else self.change.to_code(name, optimizer)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields, as JSON has them."""
+        return {**Record.to_dict(self), "n_left": self.n_left}
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -396,6 +449,7 @@ class StateDiff(Record):
         removed: Names only the first has.
         changed: Those that differ.
         equal: Names of those that are bit-equal.
+        renames: Names of a side that go by another here, from what they are there.
     """
 
     a: str
@@ -404,6 +458,7 @@ class StateDiff(Record):
     removed: tuple[str, ...]
     changed: tuple[Changed, ...]
     equal: tuple[str, ...]
+    renames: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def is_equal(self) -> bool:
@@ -438,3 +493,4 @@ class _Short(reprlib.Repr):
 
 
 _SHORT = _Short()
+_FEW = 4

@@ -129,3 +129,40 @@ def test_loading_into_modules_with_code_of_their_own_grows_with_them_and_no_fast
         }
 
     check_growth(lambda n: {**(made := calls(n)), "undo": lambda: (made["load"](), made["undo"]())})
+
+
+def turned(n):
+    """Linear layers of the names of GPT-2, whose file keeps them transposed."""
+    return nn.ModuleDict({"h": nn.ModuleList([nn.ModuleDict({"c_fc": nn.Linear(2, 3)}) for _ in range(n // 2)])})
+
+
+def meta_names(n):
+    """Attentions of the names of transformers, whose file has Meta's."""
+    parts = ("q_proj", "k_proj", "v_proj", "o_proj")
+    return nn.ModuleDict({
+        "layers": nn.ModuleList([
+            nn.ModuleDict({"self_attn": nn.ModuleDict({part: nn.Linear(2, 2, bias=False) for part in parts})})
+            for _ in range(n // 4)
+        ])
+    })  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", [turned, meta_names])
+def test_layouts_and_conversions_grow_with_the_names_and_no_faster(kind, tmp_path):
+    def calls(n):
+        net, file = kind(n), tmp_path / f"{n}.pt"
+        theirs = {"self_attn": "attention", "q_proj": "wq", "k_proj": "wk", "v_proj": "wv", "o_proj": "wo"}
+        state = {}
+        for name, tensor in net.state_dict().items():
+            for ours, other in theirs.items():
+                name = name.replace(ours, other)  # noqa: PLW2901 - one after the other
+            state[name] = tensor.T if kind is turned and tensor.dim() > 1 else tensor
+        torch.save(state, file)
+        renames = nnw.plan(net, file).renames
+        return {
+            "plan": lambda: nnw.plan(net, file),
+            "plan with them": lambda: nnw.plan(net, file, rename=renames),
+            "diff": lambda: nnw.diff(net, file),
+        }
+
+    check_growth(calls)

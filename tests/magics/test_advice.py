@@ -36,7 +36,9 @@ GIVEN = {
         "move by them. --clear-state clears them.",
     ),
     Advice.LOAD_PARTLY: (
-        "torch.save({'0.bias': torch.ones(3)}, 'part.pt')", "%nn load net part.pt", "; --partial loads what fits."
+        "torch.save({'0.bias': torch.ones(3)}, 'part.pt')",
+        "%nn load net part.pt",
+        "; --partial loads the 1 of 2 that fit.",
     ),
     Advice.OVERWRITE: ("%nn save net it.pt", "%nn save net it.pt", "Pass --overwrite to replace it, or choose"),
 }  # fmt: skip

@@ -16,7 +16,7 @@ export type Scope = "here" | "fold" | "filter";
 
 export type Only = "all" | "weights" | "vectors";
 
-export type Status = "match" | "renamed" | "shape_mismatch" | "dtype_cast" | "missing" | "unexpected" | "tied" | "own_code";
+export type Status = "match" | "renamed" | "shape_mismatch" | "dtype_cast" | "missing" | "unexpected" | "tied" | "own_code" | "converted" | "sharded";
 
 export type Difference = "values" | "shape" | "dtype" | "added" | "removed" | "equal";
 
@@ -974,7 +974,7 @@ export interface PlanBody {
   readonly entry?: string | null;
   readonly accept_all: boolean;
   readonly rename: Readonly<Record<string, string | null>>;
-  readonly keep: readonly ("match" | "renamed" | "shape_mismatch" | "dtype_cast" | "missing" | "unexpected" | "tied" | "own_code")[];
+  readonly keep: readonly ("match" | "renamed" | "shape_mismatch" | "dtype_cast" | "missing" | "unexpected" | "tied" | "own_code" | "converted" | "sharded")[];
   readonly text: string;
   readonly start: number;
   readonly count: number;
@@ -987,22 +987,30 @@ export interface SuggestionBody {
   readonly confidence: number;
 }
 
-/** What a load would do with one tensor; as `PlanEntry` says it. */
+/**
+ * What a load would do with one tensor; as `PlanEntry` says it.
+ *
+ * suggestion: a rename that is sure; `accept_all` takes it.
+ * candidates: what else in the file it may be; taken only where one is typed into `rename`.
+ * note: what is done to values that lie otherwise in the file, or why a tensor isn't loaded; else empty.
+ */
 export interface PlanRow {
   readonly path: string | null;
   readonly source: string | null;
-  readonly status: "match" | "renamed" | "shape_mismatch" | "dtype_cast" | "missing" | "unexpected" | "tied" | "own_code";
+  readonly status: "match" | "renamed" | "shape_mismatch" | "dtype_cast" | "missing" | "unexpected" | "tied" | "own_code" | "converted" | "sharded";
   readonly shape: readonly number[] | null;
   readonly dtype: string | null;
   readonly source_shape: readonly number[] | null;
   readonly source_dtype: string | null;
   readonly tied_to: string | null;
   readonly suggestion: SuggestionBody | null;
+  readonly candidates: readonly SuggestionBody[];
+  readonly note: string;
 }
 
 /** So many rows of one status, one after the other. */
 export interface Run {
-  readonly status: "match" | "renamed" | "shape_mismatch" | "dtype_cast" | "missing" | "unexpected" | "tied" | "own_code";
+  readonly status: "match" | "renamed" | "shape_mismatch" | "dtype_cast" | "missing" | "unexpected" | "tied" | "own_code" | "converted" | "sharded";
   readonly count: number;
 }
 

@@ -10,12 +10,15 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any
 
 import torch
 from torch import nn
 
 from nnwidgets.checkpoint.bytes_equal import is_same
 from nnwidgets.checkpoint.description import dtype_name
+from nnwidgets.checkpoint.diffing.align_names import align
 from nnwidgets.checkpoint.diffing.numeric import Scratch, differences, squares
 from nnwidgets.checkpoint.diffing.operands import Operand, OperandTensor, operands_of
 from nnwidgets.checkpoint.own_code.torch_load import is_equal
@@ -30,12 +33,21 @@ PIECE_BYTES = 2**21
 SideLike = str | os.PathLike[str] | nn.Module | Mapping[str, torch.Tensor]
 
 
-def diff(a: SideLike, b: SideLike, *, entry: str | None = None, progress: Progress | None = None) -> StateDiff:
+def diff(
+    a: SideLike,
+    b: SideLike,
+    *,
+    rename: Mapping[Any, str] | None = None,
+    entry: str | None = None,
+    progress: Progress | None = None,
+) -> StateDiff:
     """Compare two state dicts: what was added, removed, and changed, and by how much.
 
     Args:
         a: A checkpoint's path, a module, or a dict of tensors such as an earlier ``state_dict()``.
         b: The same.
+        rename: As for `plan`: names of a file to paths of a model; of two files, names of the first to those of the
+            second. None for those that are sure, which it finds as `plan` does; ``{}`` for none at all.
         entry: Which state dict of a file, by its name in ``peek(path).entries``; of two files, of those that have it.
             Otherwise the one that fits the other side best.
         progress: Told bytes done and in all; what it raises cancels it.
@@ -46,7 +58,7 @@ def diff(a: SideLike, b: SideLike, *, entry: str | None = None, progress: Progre
         no tensor is compared by value.
 
     Raises:
-        PathNotFoundError: There is no such file, or no state dict called ``entry``.
+        PathNotFoundError: There is no such file, or no state dict called ``entry``, or a rename names nothing.
         CheckpointMismatchError: A file holds no state dict, or several that fit the other side equally.
         InvalidTargetError: A side is something else, or a tensor of a model has no data.
 
@@ -60,8 +72,9 @@ def diff(a: SideLike, b: SideLike, *, entry: str | None = None, progress: Progre
     """
     one, other = operands_of(a, b, entry)
     try:
-        common = [name for name in one.parts if name in other.parts]
-        comparisons = [_Comparison(name, one.parts[name], other.parts[name]) for name in common]
+        sides = align(one, other, (a, b), rename)
+        common = [name for name in sides.one if name in sides.other]
+        comparisons = [_Comparison(name, sides.one[name], sides.other[name]) for name in common]
         comparable = [each for each in comparisons if each.is_comparable]
         total = sum(each.n_bytes for each in comparable)
         _run((piece for each in comparable for piece in each.pieces()), tick_of(progress, total))
@@ -69,7 +82,7 @@ def diff(a: SideLike, b: SideLike, *, entry: str | None = None, progress: Progre
     finally:
         one.close()
         other.close()
-    names, others = {**one.parts, **one.values}, {**other.parts, **other.values}
+    names, others = {**sides.one, **one.values}, {**sides.other, **other.values}
     values = [name for name in one.values if name in other.values]
     return StateDiff(
         a=one.label,
@@ -85,6 +98,7 @@ def diff(a: SideLike, b: SideLike, *, entry: str | None = None, progress: Progre
             ),
         ),
         equal=tuple(each.name for each in comparisons if each.is_equal),
+        renames=MappingProxyType(sides.renames),
     )
 
 

@@ -15,9 +15,11 @@ from nnwidgets.checkpoint.bytes_equal import as_contiguous_cpu
 from nnwidgets.checkpoint.description import Described, Strided, distinct_storages, dtype_name, tensors_in
 from nnwidgets.checkpoint.entries import EXTRA_STATE
 from nnwidgets.checkpoint.formats import CheckpointReader, open_checkpoint
+from nnwidgets.checkpoint.loading.layouts.conversions import as_wanted
 from nnwidgets.checkpoint.loading.plan import state_dict_in
 from nnwidgets.checkpoint.own_code.parts import own_code_in
 from nnwidgets.checkpoint.read import ContentReader
+from nnwidgets.checkpoint.records import Conversion
 from nnwidgets.checkpoint.state_dict import StateDictLocation, saved_entries, state_of
 from nnwidgets.errors import InvalidTargetError, PathNotFoundError
 from nnwidgets.formatting import inert
@@ -164,7 +166,7 @@ def _file_operand(name: str, file: CheckpointReader, found: StateDictLocation | 
     tensors |= {key: tensors[kept] for key, kept in file.metadata.items() if key not in tensors and kept in tensors}
     reader = ContentReader(file, distinct_storages(each for _, each in tensors_in(found.others)))
     values = {key: reader.whole(each) for key, each in found.others.items() if key.endswith(EXTRA_STATE)}
-    return Operand(label, {key: _FileTensor(file, each) for key, each in tensors.items()}, values, file, found.key)
+    return Operand(label, {key: FileTensor(file, each) for key, each in tensors.items()}, values, file, found.key)
 
 
 _MOST_TEXT = 80
@@ -205,17 +207,28 @@ class _LiveTensor:
         return as_contiguous_cpu(data)
 
 
-class _FileTensor:
-    def __init__(self, held: CheckpointReader, described: Described) -> None:
+class FileTensor:
+    """A tensor of a file, read when it is asked for.
+
+    Attributes:
+        described: What the file has.
+    """
+
+    def __init__(self, held: CheckpointReader, described: Described, shape: tuple[int, ...] | None = None) -> None:
         self._held = held
-        self._described = described
-        self.shape = tuple(described.shape)
+        self.described = described
+        self.shape = tuple(described.shape) if shape is None else shape
         self.dtype = described.dtype
         self.is_cut = isinstance(described, Strided) and described.is_run and described.quantizer is None
         self.is_run = self.is_cut
 
+    def converted(self, conversion: Conversion) -> FileTensor:
+        """It, with its values as a model wants them."""
+        return FileTensor(self._held, as_wanted(self.described, conversion), conversion.shape)
+
     def elements(self, start: int, stop: int, buffer: torch.Tensor) -> torch.Tensor:
-        described: Any = self._described
+        """As `OperandTensor` says."""
+        described: Any = self.described
         n_bytes = (stop - start) * described.dtype.itemsize
         if n_bytes > buffer.numel():
             buffer = torch.empty(n_bytes, dtype=torch.uint8, device="cpu")
@@ -224,8 +237,10 @@ class _FileTensor:
         return made
 
     def rows(self, start: int, stop: int, buffer: torch.Tensor) -> torch.Tensor:
+        """As `OperandTensor` says."""
         if not self.is_cut:
-            return as_contiguous_cpu(self._held.tensor(self._described))
+            made = self._held.tensor(self.described)
+            return as_contiguous_cpu(made if tuple(made.shape) == self.shape else made.reshape(self.shape))
         shape = (stop - start, *self.shape[1:]) if self.shape else ()
         per_row = math.prod(self.shape[1:])
         return self.elements(start * per_row, stop * per_row, buffer).view(shape)

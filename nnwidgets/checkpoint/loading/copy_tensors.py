@@ -215,7 +215,7 @@ def _read(held: CheckpointReader, piece: _Piece, room: _Room) -> torch.Tensor:
     described = piece.pair.described
     if piece.first is None or not isinstance(described, Strided):
         made = held.tensor(described)
-        return (made if made.layout is torch.strided else made.to_dense()).view(piece.target.shape)
+        return (made if made.layout is torch.strided else made.to_dense()).reshape(piece.target.shape)
     made = room.of(described.dtype, piece.target.shape)
     if made.numel():
         held.read_into(described.storage, _offset(described, piece.first), made)

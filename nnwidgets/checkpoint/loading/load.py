@@ -15,11 +15,13 @@ from nnwidgets.checkpoint.bytes_equal import as_contiguous_cpu, is_same
 from nnwidgets.checkpoint.description import Composed, Described, distinct_storages
 from nnwidgets.checkpoint.formats import CheckpointReader, open_checkpoint
 from nnwidgets.checkpoint.formats.paths import check_path
+from nnwidgets.checkpoint.loading.advice import loaded_entries
 from nnwidgets.checkpoint.loading.copy_tensors import Pair, Transfer, size
+from nnwidgets.checkpoint.loading.layouts.conversions import as_wanted
 from nnwidgets.checkpoint.loading.load_code import recipe
 from nnwidgets.checkpoint.loading.materialize import Materialized, has_no_data
 from nnwidgets.checkpoint.loading.optimizer_state import LoadedState, optimizer_states
-from nnwidgets.checkpoint.loading.plan import entry_that_fits, forms_of, make_plan, names_in_model, state_dict_in
+from nnwidgets.checkpoint.loading.plan import forms_of, make_plan, names_in_model, state_dict_in
 from nnwidgets.checkpoint.own_code.given import Given, given_to
 from nnwidgets.checkpoint.own_code.module_state import ModuleState
 from nnwidgets.checkpoint.own_code.parts import own_code_in, part_of
@@ -32,14 +34,8 @@ from nnwidgets.edit.code import Recipe
 from nnwidgets.edit.targets import ChangeScope, TensorTarget, check_writable, distinct_memory
 from nnwidgets.edit.transaction import Plan, WriteGuard, commit
 from nnwidgets.edit.undo_copy.undo import Exchangeable
-from nnwidgets.errors import (
-    Advice,
-    AdvisedText,
-    CheckpointMismatchError,
-    CorruptCheckpointError,
-    NNWidgetsError,
-)
-from nnwidgets.formatting import and_more, some
+from nnwidgets.errors import Advice, AdvisedText, CheckpointMismatchError, CorruptCheckpointError, NNWidgetsError
+from nnwidgets.formatting import some
 from nnwidgets.introspect.safe_access.scan import gc_paused
 
 _FEW = 3
@@ -112,7 +108,7 @@ def load(
             scope = ChangeScope(module)
             found = state_dict_in(held, lambda: forms_of(scope.tree), entry)
             plan = make_plan(scope, held, found, rename)
-            entries = _select(plan, strict=strict)
+            entries = loaded_entries(scope, held, found, plan, rename, strict=strict)
         except NNWidgetsError:
             # What doesn't fit may do so for being damaged.
             held.verify_files(tick_of(progress, held.n_bytes_to_hash))
@@ -135,52 +131,6 @@ def load(
             undo=undo,
             progress=progress,
         ).carry_out()
-
-
-def _select(plan: LoadPlan, *, strict: bool) -> list[PlanEntry]:
-    """The entries that are loaded.
-
-    Raises:
-        CheckpointMismatchError: Some aren't, or none is.
-    """
-    entries = [entry for entry in plan.entries if entry.status in LOADED]
-    others = [entry for entry in plan.entries if entry.status not in LOADED and entry.path not in plan.kept]
-    is_nothing = all(entry.status == "own_code" and entry.source is None for entry in entries)
-    if (others and strict) or (is_nothing and (others or (entries and not strict))):
-        raise CheckpointMismatchError(_mismatch(plan, others, n_loaded=len(entries)), path=plan.file, hint=_hint(plan))
-    return entries
-
-
-def _mismatch(plan: LoadPlan, others: Sequence[PlanEntry], *, n_loaded: int) -> str:
-    told = []
-    for status, verb in (("shape_mismatch", "of another shape"), ("missing", "missing"), ("unexpected", "unexpected")):
-        those = [entry for entry in others if entry.status == status]
-        if those:
-            names = ", ".join(_name_of(entry) for entry in those[:_FEW])
-            more = and_more(len(those) - _FEW)
-            told.append(f"{len(those)} {verb} ({names}{more})")
-    n_model = sum(entry.path is not None for entry in plan.entries)
-    return f"{os.path.basename(plan.file)} fits {n_loaded} of the model's {n_model} tensors: {'; '.join(told)}."  # noqa: PTH119 - text
-
-
-def _name_of(entry: PlanEntry) -> str:
-    name = entry.path if entry.path is not None else entry.source
-    if entry.status == "shape_mismatch":
-        return f"{name} is {entry.source_shape} in the file and {entry.shape} in the model"
-    return str(name)
-
-
-def _hint(plan: LoadPlan) -> str:
-    entry = entry_that_fits(plan)
-    if entry is not None:
-        return f"All of the model is in the file under {entry!r}, with more beside it: entry={entry!r} takes it alone."
-    if plan.renames:
-        first = next(iter(plan.renames.items()))
-        return (
-            f"It would fit with {len(plan.renames)} renames, such as {first[0]} to {first[1]}: "
-            "pass rename=plan(net, file).renames."
-        )
-    return AdvisedText("plan(net, file) shows both sides; ", Advice.LOAD_PARTLY, " loads what fits.")
 
 
 class _Load:
@@ -215,7 +165,7 @@ class _Load:
         by_source = self.found.tensors
         with gc_paused():
             sourced = [
-                (entry, model.tensor(entry.path), by_source[entry.source])
+                (entry, model.tensor(entry.path), as_wanted(by_source[entry.source], entry.conversion))
                 for entry in self.entries
                 if entry.path is not None and entry.source is not None and entry.status != "own_code"
             ]
@@ -235,7 +185,8 @@ class _Load:
                 path = str(entry.path)
                 target = tensor
                 if has_no_data(tensor):
-                    target = materialized.prepare(path, tensor, described.shape, described.dtype)
+                    shape = described.shape if entry.conversion is None else entry.conversion.shape
+                    target = materialized.prepare(path, tensor, shape, described.dtype)
                 pairs.append(Pair(path, str(entry.source), target, described))
         return self._commit(model, pairs, states, materialized)
 
@@ -311,9 +262,10 @@ class _Load:
         loaded = [entry for entry in self.entries if entry.status != "own_code" or entry.source is not None]
         if own is not None:
             plan.warnings += own.warnings()
-            left = set(own.left)
-            loaded = [entry for entry in loaded if entry.source not in left]
+            own_left = set(own.left)
+            loaded = [entry for entry in loaded if entry.source not in own_left]
         of_own_code = sum(entry.n_elements for entry in loaded if entry.status == "own_code")
+        left = [entry for entry in self.plan.entries if entry.path is not None and entry.status not in LOADED]
         return LoadReport(
             plan=self.plan,
             n_loaded=len(loaded),
@@ -321,6 +273,8 @@ class _Load:
             verified=own is None or not own.wrong,
             change=change,
             warnings=tuple(plan.warnings),
+            left=tuple(str(entry.path) for entry in left),
+            n_left_elements=sum(_own_elements(model, left).values()),
         )
 
     def _torch_load(self, model: ChangeScope) -> TorchLoad | None:
@@ -431,6 +385,15 @@ def _check_parts(held: CheckpointReader, tensors: Sequence[Described]) -> None:
     for each in tensors:
         if isinstance(each, Composed) and each.layout != "strided":
             held.tensor(each)
+
+
+def _own_elements(model: ChangeScope, entries: Sequence[PlanEntry]) -> dict[str, int]:
+    """How many elements some tensors have, by the first name of each."""
+    group_of = {path: group.id for group in model.tree.ties for path in group.members}
+    made: dict[str, int] = {}
+    for entry in entries:
+        made.setdefault(group_of.get(str(entry.path), str(entry.path)), entry.n_elements)
+    return made
 
 
 def _is_other(model: ChangeScope, entry: PlanEntry, fresh: set[str]) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 from nnwidgets.checkpoint.description import Step
 from nnwidgets.checkpoint.entries import EXTRA_STATE, Part
 from nnwidgets.checkpoint.formats import CheckpointReader
+from nnwidgets.checkpoint.loading.layouts.conversions import code as conversion_code
 from nnwidgets.checkpoint.loading.optimizer_state import LoadedState
 from nnwidgets.checkpoint.records import LoadPlan, PlanEntry
 from nnwidgets.checkpoint.state_dict import StateDictLocation, saved_entries
@@ -54,10 +55,7 @@ def recipe(
     else:
         lines.append("with torch.no_grad():")
         code = expressions(model.module).code
-        lines += [
-            f"    {code(path)}.copy_(state[{entry.source!r}]{_reshaped(entry)})"
-            for path, entry in zip(paths, sourced, strict=True)
-        ]
+        lines += [f"    {code(path)}.copy_({_value(entry)})" for path, entry in zip(paths, sourced, strict=True)]
         imports.append("import torch")
     if optimizer is not None:
         lines += _optimizer_lines(held, optimizer)
@@ -67,9 +65,12 @@ def recipe(
     return Recipe(tuple(lines), tuple(dict.fromkeys(imports)))
 
 
-def _reshaped(entry: PlanEntry) -> str:
-    """What takes the one element that a file has for a scalar."""
-    return "[0]" if entry.shape == () and entry.source_shape == (1,) else ""
+def _value(entry: PlanEntry) -> str:
+    """What the state has for a tensor, as the model wants it: the one element that a file has for a scalar, too."""
+    value = f"state[{entry.source!r}]"
+    if entry.shape == () and entry.source_shape == (1,):
+        return f"{value}[0]"
+    return value if entry.conversion is None else conversion_code(value, entry.conversion)
 
 
 def _through_torch(

@@ -16,9 +16,11 @@ from nnwidgets.checkpoint.description import Composed, Described, dtype_name
 from nnwidgets.checkpoint.entries import EXTRA_STATE, Model
 from nnwidgets.checkpoint.formats import CheckpointReader, open_checkpoint
 from nnwidgets.checkpoint.loading.apply_renames import apply_renames
-from nnwidgets.checkpoint.loading.suggest_renames import Named, one_name_each, suggest
+from nnwidgets.checkpoint.loading.layouts.explain_rest import explain
+from nnwidgets.checkpoint.loading.layouts.judge_pairs import judge
+from nnwidgets.checkpoint.loading.suggest_renames import Named, Suggested, suggest
 from nnwidgets.checkpoint.own_code.parts import OwnCode, own_code_in, own_code_warning, part_of
-from nnwidgets.checkpoint.records import LOADED, LoadPlan, PlanEntry, Status, Suggestion
+from nnwidgets.checkpoint.records import LOADED, Conversion, LoadPlan, PlanEntry, Status, Suggestion
 from nnwidgets.checkpoint.state_dict import StateDictLocation, find, saved_entries
 from nnwidgets.edit.targets import ChangeScope
 from nnwidgets.errors import CheckpointMismatchError, PathNotFoundError
@@ -51,7 +53,8 @@ def plan(
             which, and why.
 
     Returns:
-        The plan; its ``renames`` are what the names and shapes of both sides suggest, to be passed as ``rename``.
+        The plan; its ``renames`` are those that leave no other answer, to be passed as ``rename``; its ``suggestions``
+        are candidates, to be judged by who knows the model.
 
     Raises:
         PathNotFoundError: There is no such file; or ``entry`` or a rename names nothing in it, or a rename leads to
@@ -111,48 +114,69 @@ def make_plan(
     """The plan for an open checkpoint."""
     model = _model_side(scope.tree)
     parts = own_code_in(scope.live.scan)
+    tensors = found.tensors
     names = names_in_model(found, rename, parts)
-    _check_targets(rename or {}, found.tensors, model, parts)
-    sources = {path: name for name, path in names.items() if path in model and name in found.tensors}
-    left = {name: tensor for name, tensor in found.tensors.items() if names[name] not in model}
+    _check_targets(rename or {}, tensors, model, parts)
+    # What a module's own code is given, it may rename and convert itself.
+    own = {path for path in model if part_of(path, parts) is not None}
+    sources = {path: name for name, path in names.items() if path in model and name in tensors}
+    plain = {path: name for path, name in sources.items() if path not in own}
+    judged = judge(plain, tensors, {path: side.entry for path, side in model.items()}, scope.live.modules)
+    refused = {sources.pop(path) for path in judged.refused}
+    left = {name: tensor for name, tensor in tensors.items() if names[name] not in model or name in refused}
     statuses: dict[str, Status] = {
-        path: _status(side, sources.get(path), found.tensors) if part_of(path, parts) is None else "own_code"
+        path: "own_code" if path in own
+        else "converted" if path in judged.conversions
+        else _status(side, sources.get(path), tensors)
         for path, side in model.items()
-    }
+    }  # fmt: skip
     givers = _givers(statuses, model, sources)
-    suggestions = _suggestions(
-        [side for path, side in model.items() if path not in sources and path not in givers],
-        # What a module's own code is given, it may rename itself.
-        {names[name]: (name, each) for name, each in left.items() if part_of(names[name], parts) is None},
-        is_ordered=held.format in ("torch-zip", "torch-legacy"),
-        matched={tuple(found.tensors[name].shape) for path, name in sources.items() if statuses[path] in LOADED},
+    missing = [side for path, side in model.items() if path not in sources and path not in givers]
+    rest = explain(
+        {names[name]: tensor for name, tensor in left.items() if name not in refused},
+        [each.path for each in missing if each.path not in own],
     )
+    suggested = _suggested(
+        [side for side in missing if side.path not in judged.refused],
+        {names[name]: (name, tensor) for name, tensor in left.items()
+         if name not in refused and names[name] not in rest.names and part_of(names[name], parts) is None},
+        [Named(path, tuple(tensors[name].shape)) for path, name in sources.items() if statuses[path] in LOADED],
+    )  # fmt: skip
     entries = [
         _entry(
-            side, sources.get(path), found.tensors, statuses[path], giver=givers.get(path),
-            suggestion=suggestions.get(path),
+            side, sources.get(path), tensors, statuses[path], giver=givers.get(path),
+            suggestion=suggested.sure.get(path), conversion=judged.conversions.get(path),
+            reason=judged.refused.get(path, ""),
         )
         for path, side in model.items()
     ]  # fmt: skip
     kept = _kept_counters(scope, entries, model)
     entries += [_left_entry(name, names[name], tensor, parts) for name, tensor in left.items()]
-    own_values = {name for name in names if name not in found.tensors and part_of(names[name], parts) is not None}
+    own_values = {name for name in names if name not in tensors and part_of(names[name], parts) is not None}
     entries += [_left_entry(name, names[name], None, parts) for name in names if name in own_values]
-    already = {name: path for name, path in names.items() if name != path and path in model}
+    already = {name: path for name, path in names.items() if name != path and path in model and name not in refused}
+    reasons = dict.fromkeys(judged.refused.values())
+    obstacles = (*judged.warnings, *(f"{each}." for each in reasons), *rest.sentences, *suggested.doubts)
     return LoadPlan(
         file=str(held.path),
         entries=tuple(entries),
-        renames=MappingProxyType({**already, **one_name_each(suggestions.items())} if suggestions else {}),
+        renames=MappingProxyType(
+            {**already, **{each.source: path for path, each in suggested.sure.items()}} if suggested.sure else {}
+        ),
         rename=MappingProxyType(already),
         warnings=(
             *own_code_warning(parts.values()),
+            *obstacles,
+            *_converted_warnings(entries),
             *_warnings(entries, found),
-            *_tie_warnings(entries, model, found.tensors),
+            *_tie_warnings(entries, model, tensors),
             *_kept_warning(kept),
             *_leftover_warning(found, own_values),
         ),
         kept=kept,
         entry=found.entry,
+        suggestions=MappingProxyType(suggested.candidates),
+        obstacles=obstacles,
     )
 
 
@@ -169,20 +193,37 @@ def entry_that_fits(plan: LoadPlan) -> str | None:
     return f"{plan.entry.name}.{beginning[:-1]}" if plan.entry.name else beginning[:-1]
 
 
-def _suggestions(
-    missing: Sequence[_Side], left: Mapping[str, tuple[str, Described]], *, is_ordered: bool, matched: set[Any]
-) -> dict[str, Suggestion]:
-    """What missing tensors may be in the file, by path; ``left`` has what is left of it by names after renaming."""
+def _suggested(
+    missing: Sequence[_Side], left: Mapping[str, tuple[str, Described]], matched: Sequence[Named]
+) -> Suggested:
+    """What missing tensors may be in the file; ``left`` has what is left of it by names after renaming."""
     found = suggest(
         [Named(side.path, side.entry.shape) for side in missing],
         [Named(name, tuple(tensor.shape)) for name, (_, tensor) in left.items()],
-        is_ordered=is_ordered,
         matched=matched,
     )
-    return {
-        path: each if left[each.source][0] == each.source else replace(each, source=left[each.source][0])
-        for path, each in found.items()
-    }
+
+    def as_in_file(each: Suggestion) -> Suggestion:
+        name = left[each.source][0]
+        return each if name == each.source else replace(each, source=name)
+
+    return Suggested(
+        {path: as_in_file(each) for path, each in found.sure.items()},
+        {path: tuple(map(as_in_file, those)) for path, those in found.candidates.items()},
+        found.doubts,
+    )
+
+
+def _converted_warnings(entries: Sequence[PlanEntry]) -> list[str]:
+    """What is done to values, one sentence for each way."""
+    by_reason: dict[str, list[PlanEntry]] = {}
+    for entry in entries:
+        if entry.conversion is not None:
+            by_reason.setdefault(entry.conversion.reason, []).append(entry)
+    return [
+        f"{those[0].path}{and_more(len(those) - 1)} {'is' if len(those) == 1 else 'are'} converted: {reason}."
+        for reason, those in by_reason.items()
+    ]
 
 
 def _kept_counters(scope: ChangeScope, entries: Sequence[PlanEntry], model: Mapping[str, _Side]) -> tuple[str, ...]:
@@ -261,7 +302,7 @@ def _check_targets(
 
 def _entry(  # noqa: PLR0917 - as its fields
     side: _Side, source: str | None, tensors: Mapping[str, Described], status: Status, giver: str | None,
-    suggestion: Suggestion | None,
+    suggestion: Suggestion | None, conversion: Conversion | None, reason: str,
 ) -> PlanEntry:  # fmt: skip
     ours = side.entry
     shape, dtype, n_elements = None, None, ours.n_elements
@@ -270,7 +311,7 @@ def _entry(  # noqa: PLR0917 - as its fields
         n_elements = n_elements or tensors[source].n_elements
     return PlanEntry(
         side.path, source, status if giver is None else "tied", suggestion, ours.shape, ours.dtype, shape, dtype,
-        n_elements, giver,
+        n_elements, giver, conversion, reason,
     )  # fmt: skip
 
 
@@ -371,6 +412,29 @@ def _loses(entry: PlanEntry) -> bool:
     if not isinstance(theirs, torch.dtype) or not isinstance(ours, torch.dtype):
         return True
     try:
-        return torch.promote_types(theirs, ours) is not ours
-    except RuntimeError:
+        return not _holds(ours, theirs)
+    except (TypeError, RuntimeError):
         return True
+
+
+def _holds(ours: torch.dtype, theirs: torch.dtype) -> bool:
+    """Whether one dtype has every value of another."""
+    if theirs is torch.bool or ours is torch.bool:
+        return theirs is torch.bool
+    if theirs.is_complex and not ours.is_complex:
+        return False
+    if not theirs.is_floating_point and not theirs.is_complex:
+        low, high = torch.iinfo(theirs).min, torch.iinfo(theirs).max
+        if not ours.is_floating_point and not ours.is_complex:
+            return torch.iinfo(ours).min <= low and high <= torch.iinfo(ours).max
+        # Every whole number up to one over its precision is in a float.
+        return high <= 2 / torch.finfo(ours).eps and high <= torch.finfo(ours).max
+    if not ours.is_floating_point and not ours.is_complex:
+        return False
+    a, b = torch.finfo(ours), torch.finfo(theirs)
+    return a.eps <= b.eps and a.max >= b.max and _least(a) <= _least(b) and (a.min < 0 or b.min >= 0)
+
+
+def _least(info: torch.finfo) -> float:
+    """The least number above zero."""
+    return info.smallest_normal * min(1.0, info.eps)

@@ -1,15 +1,17 @@
-"""Names in a file that are others in the model: those a user gives, applied; those that can be told, suggested."""
+"""Names in a file that are others in the model: those that leave one answer, and candidates for the rest."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from typing import Any, NamedTuple
 
-from nnwidgets.checkpoint.loading.apply_renames import apply_renames, tidy_dots
+from nnwidgets.checkpoint.loading.apply_renames import apply_renames
+from nnwidgets.checkpoint.loading.layouts.join_layouts import Joined, join
+from nnwidgets.checkpoint.loading.layouts.known_layouts import CONTRARY, SYNONYMS, TRANSPOSED_MODULES, WRAPPERS
 from nnwidgets.checkpoint.records import Suggestion
 from nnwidgets.errors import CheckpointMismatchError, PathNotFoundError
 
@@ -28,268 +30,378 @@ class Named(NamedTuple):
     shape: Shape
 
 
-_SPELLINGS = {
-    "gamma": "weight",
-    "beta": "bias",
-    "kernel": "weight",
-    "moving_mean": "running_mean",
-    "moving_variance": "running_var",
-    "moving_var": "running_var",
-    "embedding": "weight",
-}
-"""Last components that other libraries, or older versions, write for ours."""
+@dataclass(slots=True)
+class Suggested:
+    """Names in a file that may be others in the model.
 
-_SYNONYMS = (
-    {"query", "q", "q_proj", "q_lin", "wq"},
-    {"key", "k", "k_proj", "k_lin", "wk"},
-    {"value", "v", "v_proj", "v_lin", "wv"},
-    {"out", "output", "o_proj", "out_proj", "out_lin", "wo"},
-    {"gate_proj", "w1"},
-    {"down_proj", "w2"},
-    {"up_proj", "w3"},
-)
-"""Components that mean the same in the models people exchange."""
+    Attributes:
+        sure: By path in the model: the one answer.
+        candidates: By path, for others: what it may be, the likeliest first. There may be one alone: nothing speaks
+            against it, and too little for it.
+        doubts: Sentences on what a known layout says and shapes deny.
+    """
 
-_WRAPPERS = {"module", "_orig_mod", "model", "_module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "net"}
-_MOST_ROUNDS = 40
+    sure: dict[str, Suggestion] = field(default_factory=dict)
+    candidates: dict[str, tuple[Suggestion, ...]] = field(default_factory=dict)
+    doubts: list[str] = field(default_factory=list)
+
+
+def suggest(
+    model: Sequence[Named], file: Sequence[Named], *, matched: Iterable[Named] = (), with_candidates: bool = True
+) -> Suggested:
+    """Tell which names in the file are which in the model.
+
+    Sure is what leaves one answer: a beginning that all names have more or fewer, a known layout, names that mean the
+    same component by component, names that differ in one component where no other tensor of the same shape could be
+    meant. Each fits by shape, and never are two names led to one. The order of names says nothing.
+
+    Args:
+        model: Tensors of the model that no name in the file fits.
+        file: Tensors of the file that no path in the model fits.
+        matched: Tensors whose names fit already.
+        with_candidates: Whether to list those for what isn't sure.
+
+    Example:
+        >>> found = suggest([Named("output.weight", (10, 256))], [Named("out.weight", (10, 256))])
+        >>> found.sure["output.weight"].source, found.sure["output.weight"].reason
+        ('out.weight', 'out in the file is output in the model, and nothing else of its shape is left')
+    """
+    matching = _Matching(model, file, matched)
+    matching.solve()
+    if with_candidates:
+        matching.list_candidates()
+    return matching.made
+
+
+Parts = tuple[str, ...]
+Pair = tuple[str, str]
+"""A name in the file and a path in the model."""
+
+_MOST_ROUNDS = 12
 _MOST_IN_BUCKET = 12
-_MOST_SAMPLED = 1_500
-_NUMBER = re.compile(r"\d+")
+_MOST_WITH_CANDIDATES = 1_500
+_MOST_CANDIDATES = 3
 
 
-@dataclass(frozen=True, slots=True)
-class _Rule:
-    """A run of components in the file's names that is another in the model's; ``#`` stands for a number in both."""
+class _WordsByName(dict[str, "Parts"]):
+    """The words of names, found when they are asked for: where a prefix tells all, none are."""
+
+    def __missing__(self, name: str) -> Parts:
+        self[name] = made = _words(name)
+        return made
+
+
+class _Matching:
+    """Two lists of names, being brought together step by step."""
+
+    def __init__(self, model: Sequence[Named], file: Sequence[Named], matched: Iterable[Named]) -> None:
+        self.made = Suggested()
+        self.open = {each.name: each.shape for each in model}
+        self.left = {each.name: each.shape for each in file}
+        those = list(matched)
+        self.matched_shapes = {each.shape for each in those}
+        self.n_matched = len(those)
+        self.n_left = Counter(self.left.values())
+        self.words = _WordsByName()
+
+    def solve(self) -> None:
+        """Match what can be."""
+        self._match_prefix(lambda name: tuple(name.split(".")))
+        self._match_layouts()
+        for _ in range(_MOST_ROUNDS):
+            n = len(self.open)
+            self._match_same_words()
+            self._match_prefix(self.words.__getitem__)
+            self._match_one_component(self.words.__getitem__)
+            self._match_one_component(_components)
+            if not self.open or not self.left or len(self.open) == n:
+                break
+
+    def _match(self, pairs: Iterable[tuple[Pair, str]], confidence: float) -> None:
+        for (name, path), reason in pairs:
+            self.made.sure[path] = Suggestion(name, reason, confidence)
+            self.matched_shapes.add(self.left[name])
+            del self.open[path], self.left[name]
+            self.n_matched += 1
+
+    def _fits(self, name: str, path: str) -> bool:
+        ours, theirs = self.open[path], self.left[name]
+        return ours is None or ours == theirs or (_may_be_turned(path) and ours == (theirs or ())[::-1])
+
+    def _only(self, pairs: Iterable[Pair]) -> list[Pair]:
+        """Those whose name and path are in no other of them."""
+        paths_of, names_of = _both_ways(pairs)
+        return [
+            (name, next(iter(paths)))
+            for name, paths in paths_of.items()
+            if len(paths) == 1 and len(names_of[next(iter(paths))]) == 1
+        ]
+
+    # ---- a beginning more or less ----
+
+    def _match_prefix(self, parts_of: Callable[[str], Parts]) -> None:
+        """Match names by a beginning that those of one side have and the other's haven't."""
+        found: dict[tuple[str, bool], list[Pair]] = defaultdict(list)
+        for is_files, (longer, shorter) in enumerate(((self.open, self.left), (self.left, self.open))):
+            ends: dict[Parts, list[str]] = defaultdict(list)
+            for name in shorter:
+                ends[parts_of(name)].append(name)
+            for name in longer:
+                parts = parts_of(name)
+                for start in range(1, len(parts)):
+                    for other in ends.get(parts[start:], ())[:2]:
+                        pair = (name, other) if is_files else (other, name)
+                        if self._fits(*pair):
+                            found[".".join(parts[:start]), bool(is_files)].append(pair)
+        ranked = sorted(found.items(), key=lambda each: (-len(each[1]), len(each[0][0])))
+        if not ranked:
+            return
+        (prefix, is_files), pairs = ranked[0]
+        names, paths = {name for name, _ in pairs}, {path for _, path in pairs}
+        contested = {
+            each
+            for _, those in ranked[1:]
+            for name, path in those
+            if (path in paths) != (name in names)
+            for each in (name, path)
+        }
+        is_wrapper = prefix.rpartition(".")[2] in _PREFIXES
+        sure = [pair for pair in self._only(pairs) if not contested.intersection(pair)]
+        if (len(sure) < len(pairs) and not is_wrapper) or (len(pairs) <= self.n_matched and not is_wrapper):
+            return
+        side = "the file's names begin with" if is_files else "the model's names begin with"
+        self._match([(pair, f"{side} {prefix}.") for pair in sure], 0.95)
+
+    # ---- known layouts ----
+
+    def _match_layouts(self) -> None:
+        for pairs in join(self.left, self.open):
+            still = [pair for pair in pairs if pair.name in self.left and pair.path in self.open]
+            fitting = [pair for pair in still if _fits_by_form(self.open[pair.path], self.left[pair.name], pair)]
+            if len(fitting) < len(still):
+                self._doubt([pair for pair in still if pair not in set(fitting)], n_fitting=len(fitting))
+            if 2 * len(fitting) > len(still):
+                self._match([((each.name, each.path), _layout_reason(each)) for each in fitting], 0.95)
+
+    def _doubt(self, pairs: Sequence[Joined], n_fitting: int) -> None:
+        first = pairs[0]
+        more = f", and {len(pairs) - 1:,} more don't fit" if len(pairs) > 1 else ""
+        whole = "" if n_fitting > len(pairs) else "; the layout is not believed"
+        self.made.doubts.append(
+            f"By the names of {first.title} {first.name} is {first.path}, but it is {self.left[first.name]} in the "
+            f"file and {self.open[first.path]} in the model{more}{whole}."
+        )
+
+    # ---- words that mean the same ----
+
+    def _match_same_words(self) -> None:
+        paths: dict[Parts, list[str]] = defaultdict(list)
+        for path in self.open:
+            paths[self.words[path]].append(path)
+        pairs = [(name, path) for name in self.left for path in paths.get(self.words[name], ())[:2]]
+        fitting = [pair for pair in self._only(pairs) if self._fits(*pair)]
+        self._match([(pair, _difference(*pair).reason) for pair in fitting], 0.9)
+
+    # ---- one component that is another, or is there on one side only ----
+
+    def _match_one_component(self, parts_of: Callable[[str], Parts]) -> None:
+        """Match names that differ in one component, where no other of the shape could be meant by either."""
+        paths: dict[Any, list[str]] = defaultdict(list)
+        for path, shape in self.open.items():
+            for key in _with_one_open(parts_of(path), _turnable(path, shape)):
+                paths[key].append(path)
+        partners: list[Pair] = []
+        crowded: set[str] = set()
+        for name, shape in self.left.items():
+            theirs = parts_of(name)
+            for key in _with_one_open(theirs, _turnable(name, shape)):
+                ours = paths.get(key)
+                if ours is None:
+                    continue
+                if len(ours) > _MOST_IN_BUCKET:
+                    crowded.update((name, *ours))
+                    continue
+                # Two names less a component each say nothing; a name less one may be another's whole.
+                partners += [
+                    (name, path) for path in ours
+                    if (key[0] is _OPEN or len(theirs) != len(parts_of(path))) and self._fits(name, path)
+                ]  # fmt: skip
+        sure = [
+            (name, path)
+            for name, path in self._only(partners)
+            if not (path in crowded or name in crowded)
+            and not _are_contrary(parts_of(name), parts_of(path))
+            and not self._is_off_by_number(parts_of(name), parts_of(path), self.left[name])
+        ]
+        reasons = {pair: f"{_difference(*pair).reason}, and nothing else of its shape is left" for pair in sure}
+        self._match(reasons.items(), 0.85)
+        self._write_by(sure)
+
+    def _is_off_by_number(self, theirs: Parts, ours: Parts, shape: Shape) -> bool:
+        """Whether they differ in a number, and others of the shape are told: all may be off by as many."""
+        if len(ours) != len(theirs):
+            is_number = any(
+                part.isdecimal() for part in (Counter(ours) - Counter(theirs)) + (Counter(theirs) - Counter(ours))
+            )
+        else:
+            is_number = any(a != b and a.isdecimal() and b.isdecimal() for a, b in zip(ours, theirs, strict=True))
+        return is_number and (shape in self.matched_shapes or self.n_left[shape] > 1)
+
+    def _write_by(self, rules: Iterable[Pair]) -> None:
+        """Write the rest of the file's names by a component that turned out to be another."""
+        known = {part for path in (*self.open, *self.made.sure) for part in self.words[path]}
+        becomes: dict[str, set[str]] = defaultdict(set)
+        for name, path in rules:
+            ours, theirs = self.words[path], self.words[name]
+            if len(ours) == len(theirs):
+                for old, new in zip(theirs, ours, strict=True):
+                    if old != new:
+                        becomes[old].add(new)
+        words = {old: next(iter(news)) for old, news in becomes.items() if len(news) == 1 and old not in known}
+        if words:
+            for name in self.left:
+                self.words[name] = tuple(words.get(part, part) for part in self.words[name])
+
+    # ---- candidates ----
+
+    def list_candidates(self) -> None:
+        """For what is still open: tensors of the same shape and kind, those with the likest names first."""
+        names: dict[Any, list[str]] = defaultdict(list)
+        for name, shape in self.left.items():
+            names[shape].append(name)
+            names[shape, self.words[name][-1:]].append(name)
+            names[shape, self.words[name][-1:], _numbers(self.words[name])].append(name)
+        for path, shape in list(self.open.items())[:_MOST_WITH_CANDIDATES]:
+            if shape is None or not shape:
+                continue
+            last = self.words[path][-1:]
+            keys: tuple[Any, ...] = ((shape, last, _numbers(self.words[path])), (shape, last), shape)
+            those = next((names[key] for key in keys if key in names), [])
+            if not 0 < len(those) <= _MOST_IN_BUCKET:
+                continue
+            likely = sorted(((_likeness(name, path), name) for name in those), reverse=True)
+            why = "it has the shape" if len(those) > 1 else "it has the shape, and no other that is left is so near"
+            self.made.candidates[path] = tuple(
+                Suggestion(name, why, round(0.1 + 0.5 * likeness / len(those) ** 0.5, 2))
+                for likeness, name in likely[:_MOST_CANDIDATES]
+            )
+
+
+_PREFIXES = {*WRAPPERS, "model", "_module", "net", "network", "state_dict", "ema_model", "online_model", "base_model"}
+
+
+def _both_ways(pairs: Iterable[Pair]) -> tuple[dict[str, set[str]], dict[str, set[str]]]:
+    paths_of: dict[str, set[str]] = defaultdict(set)
+    names_of: dict[str, set[str]] = defaultdict(set)
+    for name, path in pairs:
+        paths_of[name].add(path)
+        names_of[path].add(name)
+    return paths_of, names_of
+
+
+def _may_be_turned(path: str) -> bool:
+    return path.rpartition(".")[0].rpartition(".")[2] in TRANSPOSED_MODULES
+
+
+def _fits_by_form(ours: Shape, theirs: Shape, pair: Joined) -> bool:
+    """Whether shapes agree, given in which form a layout says that either side keeps the values."""
+    if ours is None or theirs is None:
+        return ours is None
+    forms = {pair.form, pair.wanted}
+    if forms == {"T", ""}:
+        return ours == theirs[::-1]
+    if forms == {"1x1", ""}:
+        return (*ours, 1, 1) == theirs or (*theirs, 1, 1) == ours
+    return ours == theirs
+
+
+def _layout_reason(pair: Joined) -> str:
+    return f"so it is called by {pair.title}"
+
+
+_MEANING = {each.replace("_", ""): names[0].replace("_", "") for names in SYNONYMS for each in names}
+_COMPONENT = re.compile(r"[^\d]+|\d+")
+
+
+def _words(name: str) -> Parts:
+    """A name's components, each as the word that stands for all of its meaning; numbers apart; wrappers left out.
+
+    Example:
+        >>> _words("module.blocks.3.self_attn.LayerNorm1.gamma")
+        ('layer', '3', 'attn', 'norm', '1', 'weight')
+    """
+    made: list[str] = []
+    for part in name.split("."):
+        if part in WRAPPERS:
+            continue
+        plain = part.lower().replace("_", "") or part
+        if plain in _MEANING:
+            made.append(_MEANING[plain])
+        else:
+            made += [_MEANING.get(each, each) for each in _COMPONENT.findall(plain)]
+    return tuple(made)
+
+
+def _components(name: str) -> Parts:
+    """A name's components, each as the word that stands for all of its meaning."""
+    plain = (part.lower().replace("_", "") or part for part in name.split(".") if part not in WRAPPERS)
+    return tuple(_MEANING.get(each, each) for each in plain)
+
+
+def _are_contrary(theirs: Parts, ours: Parts) -> bool:
+    """Whether a component of one means what a component of the other is not."""
+    if len(theirs) != len(ours):
+        return False
+    different = [{a, b} for a, b in zip(theirs, ours, strict=True) if a != b]
+    return any(both <= those for both in different for those in CONTRARY)
+
+
+_OPEN, _LESS = "open", "less"
+
+
+def _with_one_open(parts: Parts, shape: Shape) -> Iterator[Any]:
+    """Keys of a name: as it is, and with each component in turn open, or left out; each with its shape."""
+    yield _LESS, shape, parts
+    for index in range(len(parts)):
+        before, after = parts[:index], parts[index + 1 :]
+        yield _OPEN, shape, (*before, None, *after)
+        yield _LESS, shape, before + after
+
+
+def _turnable(name: str, shape: Shape) -> Shape:
+    """A shape to look names up by: the same for a matrix either way round, where that may be so."""
+    return tuple(sorted(shape)) if shape is not None and _may_be_turned(name) else shape
+
+
+def _numbers(parts: Parts) -> Parts:
+    return tuple(part for part in parts if part.isdecimal())
+
+
+def _likeness(name: str, path: str) -> float:
+    return SequenceMatcher(None, name, path, autojunk=False).ratio()
+
+
+class _Difference(NamedTuple):
+    """What makes one name of another: a run of components; ``#`` stands for a number in both."""
 
     old: str
     new: str
     is_first: bool
 
-    def pattern(self) -> re.Pattern[str]:
-        start = "^" if self.is_first else r"(?:(?<=\.)|^)"
-        if not self.old:
-            return re.compile("^")
-        return re.compile(start + re.escape(self.old).replace(r"\#", r"(\d+)") + r"(?=\.|$)")
-
-    def apply(self, name: str, pattern: re.Pattern[str]) -> str | None:
-        found = pattern.search(name)
-        if found is None:
-            return None
-        new = self.new
-        if "#" in new:
-            numbers = iter(found.groups())
-            new = re.sub("#", lambda _: next(numbers, "#"), new)
-        if not self.old:
-            return f"{new}.{name}"
-        return tidy_dots(name[: found.start()] + new + name[found.end() :])
-
     @property
     def reason(self) -> str:
-        if not self.new and self.is_first:
-            return f"the file's names begin with {self.old}."
-        if not self.old:
-            return f"the model's names begin with {self.new}."
         if not self.new:
-            return f"the file's names have {self.old} where the model's have nothing"
+            return f"the file's names {'begin with' if self.is_first else 'have'} {self.old} where the model's don't"
+        if not self.old:
+            return f"the model's names {'begin with' if self.is_first else 'have'} {self.new} where the file's don't"
         return f"{self.old} in the file is {self.new} in the model"
 
 
-def suggest(
-    model: Sequence[Named], file: Sequence[Named], *, is_ordered: bool = False, matched: Iterable[Shape] = ()
-) -> dict[str, Suggestion]:
-    """Tell which names in the file are probably which in the model.
-
-    What is suggested fits by shape, and never two names for one. Where several would do as well, none is suggested.
-
-    Args:
-        model: Tensors of the model that no name in the file fits.
-        file: Tensors of the file that no path in the model fits.
-        is_ordered: Whether the file's names are in the order of its model.
-        matched: Shapes of the tensors whose names fit already. Where only numbers differ (``4.weight``, ``0.weight``)
-            and others of that shape have found their match, all may be off by as many: nothing is suggested.
-
-    Returns:
-        By path in the model: the name in the file, why, and how sure.
-
-    Example:
-        >>> found = suggest([Named("output.weight", (10, 256))], [Named("out.weight", (10, 256))])
-        >>> found["output.weight"].source, found["output.weight"].reason
-        ('out.weight', 'out in the file is output in the model')
-    """
-    return _Matching(model, file, is_ordered=is_ordered, matched=matched).solve()
+_NUMBER = re.compile(r"\d+")
 
 
-class _Matching:
-    """Two lists of names, being brought together round by round."""
-
-    def __init__(
-        self, model: Sequence[Named], file: Sequence[Named], *, is_ordered: bool, matched: Iterable[Shape]
-    ) -> None:
-        self.matched = set(matched)
-        self.open = {each.name: each.shape for each in model}
-        self.left = {each.name: each.shape for each in file}
-        self.written = {each.name: each.name for each in file}
-        self.is_ordered = is_ordered
-        self.found: dict[str, Suggestion] = {}
-        self.parts = {part for name in self.open for part in name.split(".")}
-
-    def solve(self) -> dict[str, Suggestion]:
-        """Suggestions, by path in the model."""
-        for _ in range(_MOST_ROUNDS):
-            self._match_same_names()
-            if not self.open or not self.left or not self._round():
-                break
-        self._match_unique_shapes()
-        self._match_in_order()
-        return self.found
-
-    def _round(self) -> bool:
-        """Find the rule that brings most together; whether one was found."""
-        for by in (_with_numbers, _without_numbers, _by_shape):
-            rule = self._best(by)
-            if rule is not None:
-                return self._take(rule)
-        return False
-
-    def _match_same_names(self) -> None:
-        """Match what is written alike by now."""
-        taken = Counter(self.written[name] for name in self.left)
-        for name in list(self.left):
-            path = self.written[name]
-            if path in self.open and taken[path] == 1 and self._may_be(name, path):
-                self._match(name, path, "several parts of the name are others in the file", 0.9)
-
-    def _best(self, by: Any) -> _Rule | None:
-        pairs: dict[_Rule, set[tuple[str, str]]] = defaultdict(set)
-        for name, path in self._candidates(by):
-            rule = _rule(self.written[name], path)
-            if rule is not None and self._may_be(name, path):
-                pairs[rule].add((name, path))
-        ranked = sorted(pairs.items(), key=lambda each: (-len(each[1]), each[0].old, each[0].new))
-        for rule, supports in ranked:
-            if not self._has_rival(rule, supports, ranked):
-                return rule
-        return None
-
-    def _has_rival(
-        self, rule: _Rule, supports: set[tuple[str, str]], ranked: Sequence[tuple[_Rule, set[tuple[str, str]]]]
-    ) -> bool:
-        """Whether another rule, as well supported, gives one of its names or paths to another."""
-        names, paths = {name for name, _ in supports}, {path for _, path in supports}
-        mine = _likeness(rule)
-        for other, theirs in ranked:
-            if len(theirs) < len(supports):
-                return False
-            if other is rule:
-                continue
-            is_contrary = any((name in names) != (path in paths) or (name in names and (name, path) not in supports)
-                              for name, path in theirs)  # fmt: skip
-            if is_contrary and _likeness(other) > mine - _CLEARLY:
-                return True
-        return False
-
-    def _candidates(self, by: Any) -> Iterator[tuple[str, str]]:
-        """Pairs that could be the same tensor, since they have a key in common; of many keys, some."""
-        paths: dict[Any, list[str]] = defaultdict(list)
-        names: dict[Any, list[str]] = defaultdict(list)
-        for path, shape in self.open.items():
-            paths[by(path, shape)].append(path)
-        for name, shape in self.left.items():
-            names[by(self.written[name], shape)].append(name)
-        keys = [key for key in names if key in paths]
-        for key in keys[:: max(1, len(keys) // _MOST_SAMPLED)]:
-            ours, theirs = paths[key], names[key]
-            if len(ours) <= _MOST_IN_BUCKET and len(theirs) <= _MOST_IN_BUCKET:
-                yield from ((name, path) for name in theirs for path in ours)
-
-    def _take(self, rule: _Rule) -> bool:
-        """Match what a rule brings together, and write the rest of the file's names by it where that can't mislead."""
-        pattern = rule.pattern()
-        made: dict[str, str] = {}
-        taken: Counter[str] = Counter()
-        for name in self.left:
-            new = rule.apply(self.written[name], pattern)
-            if new is not None:
-                made[name] = new
-                taken[new] += 1
-        confidence = 0.95 if rule.old.rsplit(".", 1)[-1] in _WRAPPERS or len(made) > 1 else 0.8
-        # All are judged before the first is matched, which makes its shape one that others have found their match with.
-        hits = [(name, new) for name, new in made.items() if taken[new] == 1 and self._may_be(name, new)]
-        reason = rule.reason
-        for name, new in hits:
-            self._match(name, new, reason, confidence)
-        n = len(hits)
-        if rule.is_first or not any(part in self.parts for part in rule.old.split(".")):
-            for name, new in made.items():
-                if name in self.left:
-                    n += self.written[name] != new
-                    self.written[name] = new
-        return n > 0
-
-    def _match(self, name: str, path: str, reason: str, confidence: float) -> None:
-        self.found[path] = Suggestion(name, reason, confidence)
-        del self.open[path]
-        self.matched.add(self.left.pop(name))
-
-    def _may_be(self, name: str, path: str) -> bool:
-        """Whether two still open fit by shape, and don't merely differ by number where others of the shape are told."""
-        if path not in self.open or not _fits(self.open[path], self.left[name]):
-            return False
-        written = self.written[name]
-        if written == path or self.left[name] not in self.matched:
-            return True
-        return _NUMBER.sub("#", written) != _NUMBER.sub("#", path)
-
-    def _match_unique_shapes(self) -> None:
-        """Match what no other has the shape of, on either side."""
-        paths, names = _names_by_shape(self.open), _names_by_shape(self.left)
-        for shape, those in paths.items():
-            is_alone = len(those) == 1 and len(names.get(shape, ())) == 1 and shape not in (None, (), (1,))
-            if is_alone and self._may_be(names[shape][0], those[0]):
-                self._match(names[shape][0], those[0], "no other tensor has this shape", 0.6)
-
-    def _match_in_order(self) -> None:
-        """Match what is left one after the other, where both sides have the same shapes and endings in order."""
-        if not self.is_ordered or not self.open or len(self.open) != len(self.left):
-            return
-        pairs = list(zip(self.open.items(), self.left.items(), strict=True))
-        if all(self._may_be(name, path) and _last(path) == _last(name) for (path, _), (name, _) in pairs):
-            for (path, _), (name, _) in pairs:
-                self._match(name, path, "it comes at the same place in order, with the same shape", 0.5)
-
-
-def _names_by_shape(named: Mapping[str, Shape]) -> dict[Shape, list[str]]:
-    made: dict[Shape, list[str]] = defaultdict(list)
-    for name, shape in named.items():
-        made[shape].append(name)
-    return made
-
-
-def _fits(ours: Shape, theirs: Shape) -> bool:
-    return ours is None or ours == theirs
-
-
-def _last(name: str) -> str:
-    last = name.rsplit(".", 1)[-1]
-    return _SPELLINGS.get(last, last)
-
-
-def _with_numbers(name: str, shape: Shape) -> Any:
-    return shape, _last(name), tuple(_NUMBER.findall(name))
-
-
-def _without_numbers(name: str, shape: Shape) -> Any:
-    return shape, _last(name)
-
-
-def _by_shape(_name: str, shape: Shape) -> Any:
-    return shape
-
-
-def _rule(old: str, new: str) -> _Rule | None:
+def _difference(old: str, new: str) -> _Difference:
     """What makes one name of the other: the components between those that both begin and end with."""
-    if old == new:
-        return None
     olds, news = old.split("."), new.split(".")
     start = 0
     while start < min(len(olds), len(news)) and olds[start] == news[start]:
@@ -305,20 +417,7 @@ def _rule(old: str, new: str) -> _Rule | None:
     if _NUMBER.findall(was) == _NUMBER.findall(becomes):
         was, becomes = _NUMBER.sub("#", was), _NUMBER.sub("#", becomes)
     # What comes or goes at the beginning does so there alone; a word is another one wherever it stands.
-    return _Rule(was, becomes, is_first=start == 0 and not (was and becomes))
-
-
-_CLEARLY = 0.25
-
-
-def _likeness(rule: _Rule) -> float:
-    """How much alike the two sides of a rule are, from 0 to 1; a prefix that comes or goes is as good as any."""
-    if not rule.old or not rule.new:
-        return 1.0
-    old, new = rule.old.rsplit(".", 1)[-1], rule.new.rsplit(".", 1)[-1]
-    if _SPELLINGS.get(old) == new or any(old in each and new in each for each in _SYNONYMS):
-        return 1.0
-    return SequenceMatcher(None, rule.old, rule.new, autojunk=False).ratio()
+    return _Difference(was, becomes, is_first=start == 0 and not (was and becomes))
 
 
 def in_short(renames: Mapping[str, str], names: Sequence[str]) -> dict[Any, str]:
@@ -336,9 +435,9 @@ def in_short(renames: Mapping[str, str], names: Sequence[str]) -> dict[Any, str]
     made: dict[Any, str] = {}
     written = {name: name for name in names}
     for name in renames:
-        rule = _rule(written[name], wanted[name])
-        if rule is None:
+        if written[name] == wanted[name]:
             continue
+        rule = _difference(written[name], wanted[name])
         if len(made) == _MOST_SHORT or "#" in rule.old + rule.new:
             return dict(renames)
         made[f"{rule.old}." if not rule.new else rule.old or re.compile("^")] = rule.new if rule.old else f"{rule.new}."
@@ -350,8 +449,3 @@ def in_short(renames: Mapping[str, str], names: Sequence[str]) -> dict[Any, str]
 
 
 _MOST_SHORT = 4
-
-
-def one_name_each(suggestions: Iterable[tuple[str, Suggestion]]) -> dict[str, str]:
-    """Suggestions as a rename: from the name in the file to the path in the model."""
-    return {suggestion.source: path for path, suggestion in suggestions}

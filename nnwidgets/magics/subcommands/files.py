@@ -17,6 +17,7 @@ from torch.optim import Optimizer
 from nnwidgets import checkpoint
 from nnwidgets.checkpoint.formats.folder_files import is_checkpoint
 from nnwidgets.checkpoint.loading.suggest_renames import in_short
+from nnwidgets.checkpoint.records import LOADED
 from nnwidgets.errors import InvalidTargetError, NNWidgetsError
 from nnwidgets.formatting import and_more, inert
 from nnwidgets.introspect import LiveModel
@@ -124,7 +125,8 @@ def _run_load(request: Request) -> Document:
     rename = dict(command.renames) or None
     if "--dry-run" in command.flags:
         plan = checkpoint.plan(value, file, rename=rename, entry=command.entry)
-        return pages.plan_page(plan, next_step=_next_step(command, plan))
+        trial = checkpoint.plan(value, file, rename=plan.renames, entry=command.entry) if plan.renames else None
+        return pages.plan_page(plan, next_step=_next_step(command, plan, trial))
     report = checkpoint.load(
         value, file, rename=rename, entry=command.entry, strict="--partial" not in command.flags,
         optimizer=_resolve_optimizer(command, value, namespace),
@@ -164,19 +166,23 @@ def _resolve_optimizer(command: Command, value: Any, namespace: Mapping[str, Any
     return found
 
 
-def _next_step(command: Command, plan: checkpoint.LoadPlan) -> str:
+def _next_step(command: Command, plan: checkpoint.LoadPlan, trial: checkpoint.LoadPlan | None) -> str:
+    """What to type now: of what was tried, ``trial`` being the plan with all renames that are sure."""
     line = f"%nn load {command.model} {command.files[0]}"
     if command.entry is not None:
         line += f" --entry {_in_quotes(command.entry)}"
     if plan.is_complete:
         return f"Without --dry-run the same line loads it{'' if not command.renames else ', renames and all'}."
-    if plan.renames:
+    if trial is not None:
         names = [entry.source for entry in plan.entries if entry.source is not None]
         short = in_short(plan.renames, names)
         words = [f"--rename {_rename_source(key)}={new}" for key, new in short.items()]
         more = and_more(len(words) - _MOST_WORDS)
-        return f"{line} {' '.join(inert(word, 120) for word in words[:_MOST_WORDS])}{more}"
-    return f"{line} --partial loads what fits."
+        partly = "" if trial.is_complete else " --partial"
+        return f"{line} {' '.join(inert(word, 120) for word in words[:_MOST_WORDS])}{more}{partly}"
+    n = sum(entry.status in LOADED for entry in plan.entries)
+    n_model = sum(entry.path is not None for entry in plan.entries)
+    return f"{line} --partial loads the {n} of {n_model} tensors that fit." if n else ""
 
 
 def _in_quotes(name: str) -> str:

@@ -33,6 +33,8 @@ SIGNS: Mapping[str, str] = {
     "match": "✓",
     "renamed": "→",
     "dtype_cast": "~",
+    "converted": "↻",
+    "sharded": "◫",
     "tied": "=",
     "own_code": "λ",
     "missing": "−",
@@ -44,7 +46,9 @@ SIGNS: Mapping[str, str] = {
 WORDS: Mapping[str, str] = {
     "match": "match",
     "renamed": "renamed",
-    "dtype_cast": "converted",
+    "dtype_cast": "other dtype",
+    "converted": "converted",
+    "sharded": "sharded",
     "tied": "tied",
     "own_code": "own code",
     "missing": "missing",
@@ -118,6 +122,7 @@ def plan_page(plan: LoadPlan, *, next_step: str = "") -> Document:
         facts.insert(0, ("state dict", str(plan.entry)))
     blocks: list[Block] = [Title(PurePath(plan.file).name, "plan of a load"), Facts(tuple(facts))]
     blocks += _entries(plan.entries)
+    blocks += _candidates(plan)
     blocks += [Note(each, "warning") for each in plan.warnings]
     if plan.is_exact:
         place = f"the state dict at {plan.entry.name!r}" if plan.entry.name else "the file"
@@ -137,13 +142,16 @@ def load_page(report: LoadReport, *, next_step: str = "") -> Document:
     """
     plan = report.plan
     n_model = sum(entry.path is not None for entry in plan.entries)
-    of_all = "" if report.n_loaded == n_model else f" of {exact_count(n_model)}"
+    of_all = f" of {exact_count(n_model)}" if report.left else ""
+    of_elements = f" of {exact_count(report.n_elements + report.n_left_elements)}" if report.left else ""
     facts = [
-        ("loaded", f"{_tensors(report.n_loaded)}{of_all} · {exact_count(report.n_elements)} elements"),
+        ("loaded", f"{_tensors(report.n_loaded)}{of_all} · {exact_count(report.n_elements)}{of_elements} elements"),
         ("verified", "✓ equal to the file" if report.verified else "no"),
     ]
     if plan.entry.name:
         facts.insert(0, ("state dict", str(plan.entry)))
+    if report.left:
+        facts.append(("as before", some(report.left, _MOST_MEMBERS)))
     blocks: list[Block] = [Title(PurePath(plan.file).name, "loaded"), Facts(tuple(facts))]
     blocks += _entries([entry for entry in plan.entries if entry.status != "match"])
     blocks += [Note(each, "warning") for each in report.warnings]
@@ -238,7 +246,7 @@ def _entry(entry: PlanEntry) -> tuple[str, ...]:
     ours = "" if entry.path is None else f"{entry.path} {shape_text(entry.shape)}"
     theirs = "" if entry.source is None else f"{entry.source} {shape_text(entry.source_shape)}"
     if entry.suggestion is not None:
-        theirs = f"{entry.suggestion.source} ?"
+        theirs = f"{entry.suggestion.source} →"
     return f"{SIGNS[entry.status]} {WORDS[entry.status]}", ours, theirs, _remark(entry)
 
 
@@ -247,9 +255,24 @@ def _remark(entry: PlanEntry) -> str:
         return f"{entry.source_dtype} becomes {entry.dtype}"
     if entry.status == "tied":
         return f"comes with {entry.tied_to}"
+    if entry.conversion is not None:
+        return entry.conversion.reason
     if entry.suggestion is not None:
-        return f"{entry.suggestion.confidence:.0%}: {entry.suggestion.reason}"
-    return ""
+        return f"sure: {entry.suggestion.reason}"
+    return entry.reason
+
+
+def _candidates(plan: LoadPlan) -> list[Block]:
+    """What may be in the file under another name, with what speaks for each."""
+    rows = [
+        (path, f"{each.source} ?", f"{each.confidence:.0%}: {each.reason}")
+        for path, those in plan.suggestions.items()
+        for each in those
+    ]
+    if not rows:
+        return []
+    heads = ("in the model", "perhaps in the file", "what speaks for it")
+    return [Table(heads, tuple(rows[:MOST_ROWS]), n_more=max(0, len(rows) - MOST_ROWS))]
 
 
 def _change(each: Changed) -> tuple[str, str, str]:

@@ -9,7 +9,10 @@ from typing import Literal, NotRequired, TypedDict
 
 from nnwidgets.wire.schema.envelope import ModelBody, Number
 
-Status = Literal["match", "renamed", "shape_mismatch", "dtype_cast", "missing", "unexpected", "tied", "own_code"]
+Status = Literal[
+    "match", "renamed", "shape_mismatch", "dtype_cast", "missing", "unexpected", "tied", "own_code", "converted",
+    "sharded",
+]  # fmt: skip
 Difference = Literal["values", "shape", "dtype", "added", "removed", "equal"]
 
 
@@ -173,7 +176,12 @@ class SuggestionBody(TypedDict):
 
 
 class PlanRow(TypedDict):
-    """What a load would do with one tensor; as `PlanEntry` says it."""
+    """What a load would do with one tensor; as `PlanEntry` says it.
+
+    suggestion: a rename that is sure; `accept_all` takes it.
+    candidates: what else in the file it may be; taken only where one is typed into `rename`.
+    note: what is done to values that lie otherwise in the file, or why a tensor isn't loaded; else empty.
+    """
 
     path: str | None
     source: str | None
@@ -184,6 +192,8 @@ class PlanRow(TypedDict):
     source_dtype: str | None
     tied_to: str | None
     suggestion: SuggestionBody | None
+    candidates: list[SuggestionBody]
+    note: str
 
 
 class Run(TypedDict):

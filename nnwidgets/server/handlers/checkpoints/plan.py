@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from nnwidgets.server.notebook.folder import errors_named_from_here, resolve_in_
 from nnwidgets.server.session.file_cache import signature
 from nnwidgets.server.session.session import Session
 from nnwidgets.wire.dispatch import Job
-from nnwidgets.wire.schema.checkpoints import PlanReply, PlanRow
+from nnwidgets.wire.schema.checkpoints import PlanReply, PlanRow, SuggestionBody
 
 _MOST_TEXT = 400
 _MOST_WARNINGS = 50
@@ -71,7 +71,7 @@ def answer_plan(session: Session, body: Mapping[str, Any], job: Job) -> PlanRepl
         ],
         "total": len(entries),
         "start": start,
-        "rows": [_row(each, _reason(each, before)) for each in shown],
+        "rows": [_row(each, _reason(each, before), found.suggestions.get(each.path or "", ())) for each in shown],
     }
     if len(index.entries) > 1:
         reply["entry"] = entry_body(found.entry)
@@ -130,7 +130,7 @@ def _reason(entry: PlanEntry, before: Mapping[str | None, Suggestion]) -> Sugges
     return found if found is not None and found.source == entry.source else None
 
 
-def _row(entry: PlanEntry, suggestion: Suggestion | None) -> PlanRow:
+def _row(entry: PlanEntry, suggestion: Suggestion | None, candidates: Sequence[Suggestion]) -> PlanRow:
     return {
         "path": entry.path,
         "source": entry.source,
@@ -140,11 +140,11 @@ def _row(entry: PlanEntry, suggestion: Suggestion | None) -> PlanRow:
         "source_shape": None if entry.source_shape is None else list(entry.source_shape),
         "source_dtype": entry.source_dtype,
         "tied_to": entry.tied_to,
-        "suggestion": None
-        if suggestion is None
-        else {
-            "source": suggestion.source,
-            "reason": inert(suggestion.reason, _MOST_TEXT),
-            "confidence": suggestion.confidence,
-        },
+        "suggestion": None if suggestion is None else _suggestion(suggestion),
+        "candidates": [_suggestion(each) for each in candidates],
+        "note": inert(entry.reason if entry.conversion is None else entry.conversion.reason, _MOST_TEXT),
     }
+
+
+def _suggestion(each: Suggestion) -> SuggestionBody:
+    return {"source": each.source, "reason": inert(each.reason, _MOST_TEXT), "confidence": each.confidence}

@@ -1,0 +1,82 @@
+"""Names of one side brought to what the other calls the same tensors, as a plan of a load would."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from nnwidgets.checkpoint.diffing.operands import FileTensor, Operand, OperandTensor
+from nnwidgets.checkpoint.loading.apply_renames import apply_renames
+from nnwidgets.checkpoint.loading.layouts.judge_pairs import judge
+from nnwidgets.checkpoint.loading.suggest_renames import Named, suggest
+from nnwidgets.errors import PathNotFoundError
+from nnwidgets.introspect import LiveModel
+from nnwidgets.introspect.safe_access.objects import is_module
+
+
+@dataclass(frozen=True, slots=True)
+class Aligned:
+    """Two sides whose tensors are called alike.
+
+    Attributes:
+        one: Tensors of the first, by name.
+        other: Those of the second.
+        renames: Which names are others now: from what they are on their side.
+    """
+
+    one: Mapping[str, OperandTensor]
+    other: Mapping[str, OperandTensor]
+    renames: dict[str, str]
+
+
+def align(one: Operand, other: Operand, sides: tuple[Any, Any], rename: Mapping[Any, str] | None) -> Aligned:
+    """Rename what needs it: names of a file to a model's paths, else the first side's to the second's.
+
+    Args:
+        one: The first side.
+        other: The second.
+        sides: What they were made from.
+        rename: As for `plan`; None for those that are sure, found here.
+
+    Raises:
+        PathNotFoundError: A rename names nothing on its side, or leads to nothing on the other.
+        CheckpointMismatchError: Two names become one.
+    """
+    is_second = is_module(sides[0]) and not is_module(sides[1])
+    parts, wanted = (other.parts, one.parts) if is_second else (one.parts, other.parts)
+    names = apply_renames(list(parts), _sure(parts, wanted) if rename is None else rename)
+    for key, path in (rename or {}).items():
+        if isinstance(key, str) and key in parts and path not in wanted:
+            raise PathNotFoundError.among(path, wanted, where="the other side")
+    renamed = {names[name]: part for name, part in parts.items()}
+    module = sides[0] if is_second else sides[1]
+    if is_module(module):
+        renamed |= _converted(names, parts, wanted, module)
+    renames = {name: path for name, path in names.items() if name != path}
+    return Aligned(wanted, renamed, renames) if is_second else Aligned(renamed, wanted, renames)
+
+
+def _sure(parts: Mapping[str, OperandTensor], wanted: Mapping[str, OperandTensor]) -> dict[str, str]:
+    """The renames that a plan would call sure."""
+    missing = [Named(path, part.shape) for path, part in wanted.items() if path not in parts]
+    left = [Named(name, part.shape) for name, part in parts.items() if name not in wanted]
+    if not missing or not left:
+        return {}
+    matched = [Named(path, part.shape) for path, part in wanted.items() if path in parts]
+    found = suggest(missing, left, matched=matched, with_candidates=False)
+    return {each.source: path for path, each in found.sure.items()}
+
+
+def _converted(
+    names: Mapping[str, str],
+    parts: Mapping[str, OperandTensor],
+    wanted: Mapping[str, OperandTensor],
+    module: Any,
+) -> dict[str, OperandTensor]:
+    """Tensors of a file whose values lie otherwise than the model's, as a load would turn them."""
+    held = {name: part for name, part in parts.items() if isinstance(part, FileTensor)}
+    sources = {path: name for name, path in names.items() if path in wanted and name in held}
+    described = {name: part.described for name, part in held.items()}
+    judged = judge(sources, described, wanted, LiveModel(module).modules)
+    return {path: held[sources[path]].converted(how) for path, how in judged.conversions.items()}

@@ -1,0 +1,180 @@
+"""What the error of a load says would help, does; and a partial load says of how many, and what stayed."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+import nnwidgets as nnw
+
+
+def made(n=10):
+    return nn.ModuleDict({"backbone": nn.Linear(4, 8), "fc": nn.Linear(8, n)})
+
+
+def prefixed(state, prefix):
+    return {f"{prefix}{name}": tensor for name, tensor in state.items()}
+
+
+FILES = {
+    "a head of other classes": lambda: prefixed(made(1000).state_dict(), "module."),
+    "a counter of averaged weights": lambda: torch.optim.swa_utils.AveragedModel(made()).state_dict(),
+    "a prefix alone": lambda: prefixed(made().state_dict(), "model."),
+    "a tensor less": lambda: {name: each for name, each in made().state_dict().items() if name != "fc.bias"},
+    "a prefix and a tensor less": lambda: prefixed(
+        {name: each for name, each in made().state_dict().items() if name != "fc.bias"}, "net."
+    ),
+    "a prefix and another word": lambda: {
+        f"module.{name}".replace("fc.", "head."): each for name, each in made().state_dict().items()
+    },
+    "another word and two more tensors": lambda: {
+        **{name.replace("fc.", "head."): each for name, each in made().state_dict().items()}, "x": torch.rand(3),
+        "y": torch.rand(3),
+    },
+    "nothing that fits": lambda: {"x": torch.rand(3), "y": torch.rand(3)},
+    "another shape everywhere": lambda: {
+        name: torch.rand([size + 1 for size in each.shape]) for name, each in made().state_dict().items()
+    },
+    "half of it under other names": lambda: {
+        "a.weight": torch.rand(8, 4), "b.weight": torch.rand(8, 4), "fc.weight": torch.rand(10, 8)
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_what_a_refused_load_says_would_help_does(file, tmp_path):
+    torch.save(FILES[file](), tmp_path / "x.pt")
+    net = made()
+    before = {name: each.clone() for name, each in net.state_dict().items()}
+    with pytest.raises(nnw.CheckpointMismatchError) as caught:
+        nnw.load(net, tmp_path / "x.pt")
+    hint, renames = caught.value.hint, nnw.plan(net, tmp_path / "x.pt").renames
+    assert all(torch.equal(each, before[name]) for name, each in net.state_dict().items())
+    if "would fit with" in hint:
+        assert nnw.load(net, tmp_path / "x.pt", rename=renames).n_left == 0
+    elif "would be loaded" in hint:
+        n, n_model = map(int, re.search(r"(\d+) of (\d+) would be loaded", hint).groups())
+        report = nnw.load(net, tmp_path / "x.pt", rename=renames, strict=False)
+        assert (report.n_loaded, report.n_loaded + report.n_left) == (n, n_model)
+    elif "strict=False" in hint:
+        n, n_model = map(int, re.search(r"loads the (\d+) of (\d+) that fit", hint).groups())
+        report = nnw.load(net, tmp_path / "x.pt", strict=False)
+        assert (report.n_loaded, report.n_loaded + report.n_left) == (n, n_model)
+    else:
+        with pytest.raises(nnw.CheckpointMismatchError):
+            nnw.load(net, tmp_path / "x.pt", strict=False)
+
+
+def test_only_what_fits_whole_is_said_to_fit(tmp_path):
+    said = {}
+    for name, state in FILES.items():
+        torch.save(state(), tmp_path / "x.pt")
+        with pytest.raises(nnw.CheckpointMismatchError) as caught:
+            nnw.load(made(), tmp_path / "x.pt")
+        said[name] = caught.value.hint
+    assert {name for name, hint in said.items() if "would fit" in hint} == {
+        "a prefix alone", "a prefix and another word"
+    }  # fmt: skip
+    assert {name for name, hint in said.items() if "strict=False" not in hint} == {
+        "a prefix alone", "a prefix and another word", "nothing that fits", "another shape everywhere"
+    }  # fmt: skip
+
+
+def test_advice_after_a_rename_of_ones_own_counts_it(tmp_path):
+    state = {f"module.{name}".replace("fc.", "head."): each for name, each in made().state_dict().items()}
+    torch.save(state, tmp_path / "x.pt")
+    mine = {"module.": ""}
+    with pytest.raises(nnw.CheckpointMismatchError, match=r"with 2 renames, such as module\.head\.weight to fc"):
+        nnw.load(made(), tmp_path / "x.pt", rename=mine)
+    renames = nnw.plan(made(), tmp_path / "x.pt", rename=mine).renames
+    assert nnw.load(made(), tmp_path / "x.pt", rename=renames).n_left == 0
+
+
+def test_a_partial_load_says_of_how_many_and_what_stayed(tmp_path):
+    torch.save(made(1000).state_dict(), tmp_path / "head.pth")
+    report = nnw.load(made(), tmp_path / "head.pth", strict=False)
+    assert (report.n_loaded, report.n_left, report.left) == (2, 2, ("fc.weight", "fc.bias"))
+    assert (report.n_elements, report.n_left_elements) == (40, 90)
+    assert repr(report).endswith("2 of 4 tensors, 40 of 130 elements, verified; fc.weight, fc.bias as before)")
+    assert report.to_dict()["left"] == ["fc.weight", "fc.bias"]
+
+
+def test_a_whole_load_names_nothing_left(tmp_path):
+    torch.save(made().state_dict(), tmp_path / "x.pth")
+    report = nnw.load(made(), tmp_path / "x.pth")
+    assert report.left == ()
+    assert "before" not in repr(report)
+
+
+def test_names_of_one_tensor_that_stay_count_their_elements_once(tmp_path):
+    net = nn.ModuleDict({"a": nn.Linear(2, 2, bias=False), "b": nn.Linear(2, 2, bias=False), "c": nn.Linear(2, 2)})
+    net["b"].weight = net["a"].weight
+    torch.save({"c.weight": torch.zeros(2, 2), "c.bias": torch.zeros(2)}, tmp_path / "x.pt")
+    report = nnw.load(net, tmp_path / "x.pt", strict=False)
+    assert (report.left, report.n_left_elements) == (("a.weight", "b.weight"), 4)
+
+
+@pytest.mark.parametrize(
+    ("rename", "error"),
+    [
+        ({"a.weight": "fc.weight", "b.weight": "fc.weight"}, nnw.CheckpointMismatchError),
+        ({"a.weight": "fc.wieght"}, nnw.PathNotFoundError),
+        ({"c.weight": "fc.weight"}, nnw.PathNotFoundError),
+        ({"a.weight": None}, nnw.InvalidTargetError),
+    ],
+)
+@pytest.mark.parametrize("strict", [True, False])
+def test_a_rename_that_cannot_be_leaves_the_model_as_it_was(rename, error, strict, tmp_path):
+    save_file({"a.weight": torch.rand(10, 8), "b.weight": torch.rand(10, 8)}, tmp_path / "x.safetensors")
+    net = made()
+    before = {name: each.clone() for name, each in net.state_dict().items()}
+    with pytest.raises(error):
+        nnw.load(net, tmp_path / "x.safetensors", rename=rename, strict=strict)
+    assert all(torch.equal(each, before[name]) for name, each in net.state_dict().items())
+
+
+# ---- the same renames in a comparison ----
+
+
+def test_a_comparison_finds_the_renames_that_a_plan_calls_sure(tmp_path):
+    net = made()
+    save_file(prefixed(net.state_dict(), "module."), tmp_path / "x.safetensors")
+    for sides in ((net, tmp_path / "x.safetensors"), (tmp_path / "x.safetensors", net)):
+        found = nnw.diff(*sides)
+        assert found.is_equal
+        assert found.renames == {f"module.{name}": name for name in net.state_dict()}
+
+
+def test_a_comparison_takes_renames_as_a_plan_does_and_none_where_none_is_wanted(tmp_path):
+    net = made()
+    state = {name.replace("fc.", "x.y."): each for name, each in net.state_dict().items()}
+    save_file(state, tmp_path / "x.safetensors")
+    assert nnw.diff(net, tmp_path / "x.safetensors", rename={"x.y": "fc"}).is_equal
+    assert nnw.diff(net, tmp_path / "x.safetensors", rename={}).removed == ("fc.weight", "fc.bias")
+
+
+def test_a_comparison_of_two_files_calls_the_first_ones_names_as_the_second_does(tmp_path):
+    one, other = tmp_path / "a.pt", tmp_path / "b.pt"
+    torch.save(prefixed(made().state_dict(), "module."), one)
+    torch.save(made().state_dict(), other)
+    assert {each.path for each in nnw.diff(one, other).changed} == set(made().state_dict())
+    assert nnw.diff(one, other, rename={"module.": ""}).renames["module.fc.bias"] == "fc.bias"
+
+
+@pytest.mark.parametrize(
+    ("rename", "error"),
+    [
+        ({"module.fc": "backbone"}, nnw.CheckpointMismatchError),
+        ({"nothing": "x"}, nnw.PathNotFoundError),
+        ({"module.fc.bias": "fc.bais"}, nnw.PathNotFoundError),
+    ],
+)
+def test_a_comparison_refuses_renames_that_cannot_be(rename, error, tmp_path):
+    torch.save(prefixed(made().state_dict(), "module.") | {"module.backbone2.bias": torch.zeros(1)}, tmp_path / "x.pt")
+    rename = rename if "nothing" in rename or "bais" in str(rename) else {**rename, "module.backbone": "backbone"}
+    with pytest.raises(error):
+        nnw.diff(made(), tmp_path / "x.pt", rename=rename)
