@@ -236,11 +236,12 @@ def _build(m: Machine) -> None:
         m.deed(f"set {in_short(state)} on {onto.name}")
     elif type(onto) is Opaque:
         onto.state = state
+        made = array_with_state(onto, state)
+        if made is not None:
+            _replace(m, onto, made)
     elif type(onto) is dict and type(state) is dict:
         # A state dict carries versions of its modules this way.
         m.found.attributes.append((onto, state))
-    elif (made := array_with_state(onto, state)) is not None:
-        _replace(m, onto, made)
     else:
         raise Malformed(f"has a pickle that sets the state of {brief(onto)} to {brief(state)}")
 
