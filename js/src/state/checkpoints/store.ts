@@ -42,6 +42,8 @@ export interface Asked {
   /** A file or folder looked into. */
   readonly path: string | null;
   readonly tab: Tab;
+  /** Which state dict of the file; null for the one that fits best. */
+  readonly entry: string | null;
   readonly text: string;
   readonly statuses: readonly Status[];
   readonly kinds: readonly Difference[];
@@ -56,6 +58,7 @@ const NOTHING: Asked = {
   folder: "",
   path: null,
   tab: "plan",
+  entry: null,
   text: "",
   statuses: [],
   kinds: [],
@@ -170,6 +173,16 @@ export class CheckpointsStore {
     this.#notify();
   }
 
+  /** Plans, loads and compares another state dict of the file. */
+  async chooseEntry(entry: string | null): Promise<void> {
+    this.#asked = { ...this.#asked, entry, renames: NO_RENAMES, statuses: [], kinds: [] };
+    this.#isFresh = true;
+    this.outcome = null;
+    this.diff.clear();
+    await this.plan.restart();
+    this.#notify();
+  }
+
   show(tab: Tab): void {
     this.#asked = { ...this.#asked, tab, text: "" };
     this.#restart();
@@ -235,14 +248,17 @@ export class CheckpointsStore {
   // ---- work ----
 
   async load(): Promise<void> {
-    const { path, renames, isStrict, withOptimizer } = this.#asked;
+    const { path, entry, renames, isStrict, withOptimizer } = this.#asked;
     if (path === null) {
       return;
     }
     const reply = await this.#run("load", (signal, onProgress) =>
       this.#client.request(
         "load",
-        { path, accept_all: renames.acceptAll, rename: renames.byName, strict: isStrict, optimizer: withOptimizer },
+        {
+          ...{ path, entry, accept_all: renames.acceptAll, rename: renames.byName },
+          ...{ strict: isStrict, optimizer: withOptimizer },
+        },
         { signal, onProgress, awaitsEnd: true },
       ),
     );
@@ -388,16 +404,16 @@ export class CheckpointsStore {
   }
 
   async #askPlan(start: number, count: number, signal: AbortSignal): Promise<PlanReply> {
-    const { path, renames, statuses, text, tab } = this.#asked;
-    const names = { accept_all: renames.acceptAll, rename: renames.byName };
+    const { path, entry, renames, statuses, text, tab } = this.#asked;
+    const names = { entry, accept_all: renames.acceptAll, rename: renames.byName };
     const body = { path: path ?? "", ...names, keep: statuses, text: tab === "plan" ? text : "", start, count };
     return (await this.#client.request("plan", body, { signal })).body;
   }
 
   async #askDiff(start: number, count: number, signal: AbortSignal): Promise<DiffReply> {
-    const { path, other, kinds, text, tab } = this.#asked;
+    const { path, entry, other, kinds, text, tab } = this.#asked;
     const found = { keep: kinds, text: tab === "diff" ? text : "", start, count };
-    const body = { path: path ?? "", other, fresh: this.#isFresh, ...found };
+    const body = { path: path ?? "", entry, other, fresh: this.#isFresh, ...found };
     const onProgress = (done: number, total: number): void => this.#onProgress(done, total);
     return (await this.#client.request("diff", body, { signal, onProgress })).body;
   }

@@ -7,6 +7,7 @@ import { keyOf } from "../../lib/keyEvents.ts";
 import type { CheckpointsStore, Tab } from "../../state/checkpoints/store.ts";
 import { Contents } from "./Contents.tsx";
 import { Diff } from "./Diff.tsx";
+import { EntryMenu } from "./EntryMenu.tsx";
 import { Plan } from "./plan/Plan.tsx";
 
 const TABS: readonly { readonly id: Tab; readonly label: string }[] = [
@@ -96,6 +97,7 @@ export function Detail({ store, name, alive }: DetailProps) {
             </bdi>
           </div>
           <div class="nnw-subpanel" role="tabpanel" id={`${id}-panel`} aria-labelledby={`${id}-${tab}`}>
+            {tab === "contents" ? null : <EntryMenu store={store} alive={alive} />}
             {tab === "plan" ? <Plan store={store} name={name} alive={alive} /> : null}
             {tab === "contents" ? <Contents store={store} alive={alive} /> : null}
             {tab === "diff" ? <Diff store={store} name={name} alive={alive} /> : null}

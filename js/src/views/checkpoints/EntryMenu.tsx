@@ -1,0 +1,49 @@
+import { useUniqueId } from "../../hooks/useUniqueId.ts";
+import { t } from "../../i18n/translate.ts";
+import { exactCount } from "../../lib/format.ts";
+import type { CheckpointsStore } from "../../state/checkpoints/store.ts";
+
+interface EntryMenuProps {
+  readonly store: CheckpointsStore;
+  readonly alive: boolean;
+}
+
+const BEST = " best";
+
+/** Which of a file's state dicts is meant: the one that fits best, or one that is named. */
+export function EntryMenu({ store, alive }: EntryMenuProps) {
+  const id = useUniqueId();
+  const entries = store.contents.reply?.entries ?? [];
+  if (entries.length === 0) {
+    return null;
+  }
+  const { entry } = store.asked;
+  const taken = store.plan.reply?.entry;
+  return (
+    <div class="nnw-strip">
+      <label for={id}>{t("State dict")}</label>
+      <select
+        id={id}
+        value={entry ?? BEST}
+        disabled={!alive || store.work !== null}
+        onChange={(event) => {
+          const chosen = event.currentTarget.value;
+          void store.chooseEntry(chosen === BEST ? null : chosen);
+        }}
+      >
+        <option value={BEST}>{t("the one that fits best")}</option>
+        {entries.map(({ name, n_tensors }) => (
+          <option key={name} value={name}>
+            {name === "" ? t("the whole file") : name} ·{" "}
+            {t(n_tensors === 1 ? "{0} tensor" : "{0} tensors", exactCount(n_tensors))}
+          </option>
+        ))}
+      </select>
+      {entry === null && taken !== undefined ? (
+        <span class="nnw-dim nnw-small nnw-ellipsis" title={taken.why}>
+          <bdi class="nnw-mono">{taken.name === "" ? t("the whole file") : taken.name}</bdi> {taken.why}
+        </span>
+      ) : null}
+    </div>
+  );
+}
