@@ -16,8 +16,10 @@ export const STATUSES: readonly Status[] = [
   "match",
   "renamed",
   "dtype_cast",
+  "converted",
   "tied",
   "own_code",
+  "sharded",
   "shape_mismatch",
   "missing",
   "unexpected",
@@ -52,6 +54,15 @@ export function statusLabel(status: Status): StatusLabel {
         "info",
         t("Given to code of the module's own, which decides what becomes of it"),
       );
+    case "converted":
+      return label(
+        t("converted"),
+        <StatusMark name="swap" />,
+        "t3",
+        t("The same values in another order in the file: will be loaded as the model has them"),
+      );
+    case "sharded":
+      return label(t("sharded"), <StatusMark name="hollow" />, "warn", t("Spread over processes: keeps its values"));
     case "shape_mismatch":
       return label(
         t("shape mismatch"),

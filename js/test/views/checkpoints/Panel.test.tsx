@@ -39,6 +39,8 @@ const MISSING: PlanRow = {
   source_dtype: null,
   tied_to: null,
   suggestion: { source: "out.weight", reason: "out in the file is output in the model", confidence: 0.9 },
+  candidates: [],
+  note: "",
 };
 const RENAMED: PlanRow = { ...MISSING, source: "out.weight", status: "renamed", source_shape: [2, 2] };
 
@@ -65,6 +67,9 @@ function planReply(row: PlanRow): PlanReply {
 
 /** Answers like a kernel with one file; loads and saves wait for the test. */
 class Kernel extends TestChannel {
+  header: object = HEADER;
+  row = MISSING;
+
   override send(message: unknown): void {
     super.send(message);
     const { kind, body, id } = message as (typeof this.sent)[number];
@@ -77,8 +82,8 @@ class Kernel extends TestChannel {
         n_entries: 1,
         is_checkpoint: false,
       },
-      peek: HEADER,
-      plan: planReply(body.accept_all === true || "out.weight" in rename ? RENAMED : MISSING),
+      peek: this.header,
+      plan: planReply(body.accept_all === true || "out.weight" in rename ? RENAMED : this.row),
       history: { entries: [], first: 0, n_changes: 0, undo: null, redo: null, kept_bytes: 0, budget_bytes: 0 },
     };
     if ("nonsense" in rename) {
@@ -156,6 +161,35 @@ test("a name that the file lacks is refused in place and the plan stays as it wa
   fireEvent.submit(field.closest("form") as HTMLFormElement);
   await waitFor(() => expect(screen.getByRole("alert").textContent).toContain("nonsense"));
   expect(kernel.asked("plan").at(-1)?.body.rename).toEqual({});
+});
+
+test("another state dict of the file is planned once it is chosen", async () => {
+  kernel.header = {
+    ...HEADER,
+    entries: [
+      { name: "model", n_tensors: 1, n_elements: 4, why: "" },
+      { name: "ema", n_tensors: 1, n_elements: 4, why: "" },
+    ],
+  };
+  await planned();
+  expect(kernel.asked("plan").at(-1)?.body.entry).toBe(null);
+  fireEvent.change(screen.getByLabelText("State dict"), { target: { value: "ema" } });
+  await waitFor(() => expect(kernel.asked("plan").at(-1)?.body.entry).toBe("ema"));
+});
+
+test("candidates are shown with what speaks for them, and taken only by choice", async () => {
+  const { suggestion, ...row } = MISSING;
+  const candidates = [
+    { source: "proj.weight", reason: "of its shape", confidence: 0.4 },
+    { source: "out.weight", reason: "out is output", confidence: 0.3 },
+  ];
+  kernel.row = { ...row, suggestion: null, candidates };
+  await planned();
+  expect(screen.getByText("of its shape")).toBeTruthy();
+  expect(kernel.asked("plan").at(-1)?.body.rename).toEqual({});
+  fireEvent.change(screen.getByLabelText("Candidates for output.weight"), { target: { value: "1" } });
+  fireEvent.click(await screen.findByRole("button", { name: "Use out.weight for output.weight" }));
+  await waitFor(() => expect(kernel.asked("plan").at(-1)?.body.rename).toEqual({ "out.weight": "output.weight" }));
 });
 
 test("a cancelled load waits for what the kernel says became of it", async () => {

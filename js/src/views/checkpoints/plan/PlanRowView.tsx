@@ -20,7 +20,7 @@ export interface RowActions {
 }
 
 const LINE = 26;
-const EXPLAINED: ReadonlySet<Status> = new Set(["shape_mismatch", "missing", "renamed"]);
+const EXPLAINED: ReadonlySet<Status> = new Set(["shape_mismatch", "missing", "renamed", "converted"]);
 
 /** Rows that explain themselves are higher; on a narrow page each has its shape on a line of its own. */
 export function rowHeight(status: Status, isNarrow: boolean): number {
@@ -57,7 +57,7 @@ export function PlanRowView({ row, top, position, total, isNarrow, actions }: Pl
         {word}
       </span>
       <span class="nnw-what nnw-mono" title={label}>
-        {status === "renamed" && path !== null && source !== null ? (
+        {(status === "renamed" || status === "converted") && path !== null && path !== source && source !== null ? (
           <RenameInput source={source} path={path} />
         ) : (
           <>
@@ -129,8 +129,13 @@ function Why({ row, actions, onEdit }: WhyProps) {
       <StatusMark name="pencil" /> {label}
     </button>
   );
-  if (status === "shape_mismatch") {
-    return <span class="nnw-dim">{t("The file’s is of another shape. Keeps its present values.")}</span>;
+  if (status === "shape_mismatch" || status === "converted") {
+    const text = row.note || t("The file’s is of another shape. Keeps its present values.");
+    return (
+      <span class="nnw-dim nnw-reason" title={text}>
+        {text}
+      </span>
+    );
   }
   if (status === "renamed" && source !== null) {
     return (
@@ -150,10 +155,16 @@ function Why({ row, actions, onEdit }: WhyProps) {
       </>
     );
   }
+  if (suggestion === null && path !== null && row.candidates.length > 0) {
+    return <Candidates row={row} path={path} actions={actions} />;
+  }
   if (suggestion === null || path === null) {
+    const text = row.note || t("Not in the file. Keeps its present values.");
     return (
       <>
-        <span class="nnw-dim">{t("Not in the file. Keeps its present values.")}</span>
+        <span class="nnw-dim nnw-reason" title={text}>
+          {text}
+        </span>
         {edit(t("name it"), t("name it for {0}", path ?? ""))}
       </>
     );
@@ -176,6 +187,57 @@ function Why({ row, actions, onEdit }: WhyProps) {
       {edit(t("edit"), t("edit for {0}", path ?? ""))}
       <span class="nnw-dim nnw-reason" title={suggestion.reason}>
         {suggestion.reason}
+      </span>
+    </>
+  );
+}
+
+interface CandidatesProps {
+  readonly row: PlanRow;
+  readonly path: string;
+  readonly actions: RowActions;
+}
+
+/** What a tensor may be in the file, with what speaks for each; none is taken but by the reader's choice. */
+function Candidates({ row, path, actions }: CandidatesProps) {
+  const [at, setAt] = useState(0);
+  const chosen = row.candidates[Math.min(at, row.candidates.length - 1)];
+  if (chosen === undefined) {
+    return null;
+  }
+  return (
+    <>
+      <span class="nnw-tag">{t("perhaps")}</span>
+      {row.candidates.length === 1 ? (
+        <bdi class="nnw-mono nnw-suggested" title={chosen.source}>
+          {chosen.source}
+        </bdi>
+      ) : (
+        <select
+          class="nnw-mono"
+          value={at}
+          disabled={!actions.canEdit}
+          aria-label={t("Candidates for {0}", path)}
+          onChange={(event) => setAt(Number(event.currentTarget.value))}
+        >
+          {row.candidates.map(({ source }, index) => (
+            <option key={source} value={index}>
+              {source}
+            </option>
+          ))}
+        </select>
+      )}
+      <button
+        type="button"
+        class="nnw-small-button"
+        disabled={!actions.canEdit}
+        onClick={() => actions.accept(chosen.source, path)}
+        aria-label={t("Use {0} for {1}", chosen.source, path)}
+      >
+        {t("use")}
+      </button>
+      <span class="nnw-dim nnw-reason" title={chosen.reason}>
+        {chosen.reason}
       </span>
     </>
   );
