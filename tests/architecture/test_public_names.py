@@ -41,7 +41,7 @@ SIGNATURES = {
     "peek": ["path"],
     "plan": ["module", "path", "rename", "entry"],
     "load": ["module", "path", "rename", "entry", "strict", "optimizer", "undo", "progress"],
-    "diff": ["a", "b", "entry", "progress"],
+    "diff": ["a", "b", "rename", "entry", "progress"],
 }
 
 RESULTS = (

@@ -231,7 +231,7 @@ def test_a_compiled_model_and_a_parametrized_layer_are_changed_at_their_original
     layer = nn.utils.parametrizations.weight_norm(nn.Linear(2, 3))
     nnw.init(layer, "parametrizations.weight.original1", "ones")
     assert (layer.parametrizations.weight.original1 == 1).all()
-    with pytest.raises(PathNotFoundError):
+    with pytest.raises(InvalidTargetError, match="computed from parametrizations"):
         nnw.init(layer, "weight", "ones")
 
 

@@ -12,7 +12,6 @@ from nnwidgets.checkpoint.loading.layouts.judge_pairs import judge
 from nnwidgets.checkpoint.loading.suggest_renames import Named, suggest
 from nnwidgets.errors import PathNotFoundError
 from nnwidgets.introspect import LiveModel
-from nnwidgets.introspect.safe_access.objects import is_module
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,29 +29,28 @@ class Aligned:
     renames: dict[str, str]
 
 
-def align(one: Operand, other: Operand, sides: tuple[Any, Any], rename: Mapping[Any, str] | None) -> Aligned:
+def align(one: Operand, other: Operand, rename: Mapping[Any, str] | None) -> Aligned:
     """Rename what needs it: names of a file to a model's paths, else the first side's to the second's.
 
     Args:
         one: The first side.
         other: The second.
-        sides: What they were made from.
         rename: As for `plan`; None for those that are sure, found here.
 
     Raises:
         PathNotFoundError: A rename names nothing on its side, or leads to nothing on the other.
         CheckpointMismatchError: Two names become one.
     """
-    is_second = is_module(sides[0]) and not is_module(sides[1])
+    is_second = one.live is not None and other.live is None
     parts, wanted = (other.parts, one.parts) if is_second else (one.parts, other.parts)
     names = apply_renames(list(parts), _sure(parts, wanted) if rename is None else rename)
     for key, path in (rename or {}).items():
         if isinstance(key, str) and key in parts and path not in wanted:
             raise PathNotFoundError.among(path, wanted, where="the other side")
     renamed = {names[name]: part for name, part in parts.items()}
-    module = sides[0] if is_second else sides[1]
-    if is_module(module):
-        renamed |= _converted(names, parts, wanted, module)
+    live = one.live if is_second else other.live
+    if live is not None:
+        renamed |= _converted(names, parts, wanted, live)
     renames = {name: path for name, path in names.items() if name != path}
     return Aligned(wanted, renamed, renames) if is_second else Aligned(renamed, wanted, renames)
 
@@ -72,11 +70,11 @@ def _converted(
     names: Mapping[str, str],
     parts: Mapping[str, OperandTensor],
     wanted: Mapping[str, OperandTensor],
-    module: Any,
+    live: LiveModel,
 ) -> dict[str, OperandTensor]:
     """Tensors of a file whose values lie otherwise than the model's, as a load would turn them."""
     held = {name: part for name, part in parts.items() if isinstance(part, FileTensor)}
     sources = {path: name for name, path in names.items() if path in wanted and name in held}
     described = {name: part.described for name, part in held.items()}
-    judged = judge(sources, described, wanted, LiveModel(module).modules)
+    judged = judge(sources, described, wanted, live.modules)
     return {path: held[sources[path]].converted(how) for path, how in judged.conversions.items()}

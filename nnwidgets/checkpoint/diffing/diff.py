@@ -72,7 +72,7 @@ def diff(
     """
     one, other = operands_of(a, b, entry)
     try:
-        sides = align(one, other, (a, b), rename)
+        sides = align(one, other, rename)
         common = [name for name in sides.one if name in sides.other]
         comparisons = [_Comparison(name, sides.one[name], sides.other[name]) for name in common]
         comparable = [each for each in comparisons if each.is_comparable]

@@ -59,6 +59,7 @@ class Operand:
         parts: The tensors.
         values: What the state dict holds besides, extra state for instance.
         entry: Which state dict of its file it is.
+        live: The model, where it is one.
     """
 
     def __init__(
@@ -68,8 +69,11 @@ class Operand:
         values: Mapping[str, Any] | None = None,
         held: CheckpointReader | None = None,
         entry: str | None = None,
+        *,
+        live: LiveModel | None = None,
     ) -> None:
         self.label = label
+        self.live = live
         self.parts = parts
         self.values = values or {}
         self.entry = entry
@@ -121,11 +125,13 @@ def _open(value: Any, opened: ExitStack) -> Operand | CheckpointReader:
     if isinstance(value, str | os.PathLike):
         return opened.enter_context(open_checkpoint(value))
     if is_module(value):
-        state = _state_of(value)
+        live = LiveModel(value)
+        state = _state_of(value, live)
         return Operand(
             type_name(type(value)),
             {path: _live(each, path) for path, each in state.items() if is_tensor(each)},
             {path: each for path, each in state.items() if not is_tensor(each) and path.endswith(EXTRA_STATE)},
+            live=live,
         )
     if is_a(value, dict) and all(is_tensor(each) for each in dict.values(value)):
         return Operand("a dict", {str(key): _live(each, str(key)) for key, each in dict.items(value)})
@@ -172,12 +178,11 @@ def _file_operand(name: str, file: CheckpointReader, found: StateDictLocation | 
 _MOST_TEXT = 80
 
 
-def _state_of(module: Any) -> dict[str, Any]:
+def _state_of(module: Any, model: LiveModel) -> dict[str, Any]:
     """What a state dict of a module has: parameters and persistent buffers, under every name.
 
     Where modules have code of their own for it, that says what it has.
     """
-    model = LiveModel(module)
     if own_code_in(model.scan):
         return {str(name): each for name, each in plain_items(state_of(module).content)}
     saved, live = saved_entries(tree_of(model.scan)), model.tensors

@@ -78,7 +78,7 @@ def kind_of_zip(names: Iterable[str]) -> Kind | None:
         if found is not None:
             told = ": a program, not a checkpoint" if kind.error is UnsafeCheckpointError else ""
             return kind._replace(what=f"{kind.what} (it has {found}){told}")
-    if not held or any(name in {"data.pkl", "version", "byteorder"} or name.startswith("data/") for name in within):
+    if not held or any(mark in f"/{name}" for name in held for mark in _TORCHS):
         return None
     if all(name.endswith(".npy") for name in held):
         return _NPZ
@@ -86,6 +86,10 @@ def kind_of_zip(names: Iterable[str]) -> Kind | None:
     shown = ", ".join(inert(name, 40) for name in held[:_FEW])
     told = f"of {len(held):,} files ({shown})" if inner is None else f"with {inert(inner, 60)} in it"
     return Kind(f"a zip archive {told}", _UNPACK)
+
+
+_TORCHS = ("data.pkl", "/version", "/byteorder", "/data/")
+"""What names in a torch file have, a damaged one's too."""
 
 
 def _is_at(name: str, needed: str) -> bool:

@@ -230,6 +230,7 @@ class _Matching:
             (name, path)
             for name, path in self._only(partners)
             if not (path in crowded or name in crowded)
+            and not {*parts_of(name)}.isdisjoint(parts_of(path))
             and not _are_contrary(parts_of(name), parts_of(path))
             and not self._is_off_by_number(parts_of(name), parts_of(path), self.left[name])
         ]
