@@ -43,6 +43,7 @@ $(VENV)/package: $(VENV)/lab $(PAGE) pyproject.toml
 
 $(VENV)/test: $(VENV)/package
 	$(PIP) install -q -c constraints.txt --group test
+	$(PIP) install -q --no-deps --upgrade --target $(VENV)/share/published --group published
 	touch $@
 
 # JupyterLab else begins with the question whether it may fetch news.
