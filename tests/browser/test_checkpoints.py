@@ -47,6 +47,25 @@ os.symlink("/", "shelf/way-out")"""
 MANY = """save_file({f"layers.{k}.weight": torch.zeros(1) for k in range(50_000)}, "shelf/many.safetensors")"""
 
 
+TURNED = """from nnwidgets import explore
+class Block(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.c_fc, self.output = nn.Linear(6, 8), nn.Linear(8, 5)
+net = nn.ModuleDict({"h": nn.ModuleList([Block(), Block()])})"""
+KINDS = """import argparse, pathlib
+state = net.state_dict()
+torch.save(net, "shelf/detector.pt")
+torch.save({
+    "state_dict": {f"model.{k}": v + 1 for k, v in state.items()}, "epoch": 3,
+    "hyper_parameters": argparse.Namespace(lr=0.1, folder=pathlib.Path("runs")),
+}, "shelf/run.ckpt")
+torch.save({"model": state, "ema": {k: v + 2 for k, v in state.items()}}, "shelf/averaged.pt")
+turned = {k: v.T.contiguous() if k.endswith("c_fc.weight") else v for k, v in state.items()}
+turned["h.0.first.bias"], turned["h.0.second.bias"] = turned.pop("h.0.output.bias"), torch.zeros(5)
+torch.save(turned, "shelf/turned.pt")"""
+
+
 def panel_of(notebook, cell):
     explorer = notebook.explorer(cell)
     explorer.root.get_by_role("button", name="Checkpoints").click()
@@ -186,6 +205,49 @@ def test_a_state_dict_within_a_file_is_found_and_cast(shelf):
     explorer.root.get_by_role("button", name="Load all 6").click()
     expect(explorer.root.get_by_role("status").filter(has_text="Loaded 6 tensors")).to_contain_text("verified")
     assert notebook.kernel("torch.equal(net.output.weight, half['output.weight'].float())")
+
+
+@pytest.mark.parametrize("width", ["wide", "narrow"])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_files_of_other_kinds_are_planned_and_loaded(lab, theme, width):
+    if width == "narrow":
+        lab.page.set_viewport_size({"width": 620, "height": 1300})
+    lab.theme(f"JupyterLab {theme.capitalize()}")
+    notebook, explorer = begun(lab, TURNED, KINDS)
+    root = explorer.root
+
+    def looked_at(name):
+        assert violations(explorer) == []
+        explorer.screenshot(f"checkpoints-{name}-{theme}-{width}")
+
+    pick(explorer, "detector.pt")
+    expect(row(explorer, "h.0.c_fc.weight", "match")).to_be_visible()
+    looked_at("detector")
+    root.get_by_role("button", name="Load all 8").click()
+    expect(root.get_by_role("status").filter(has_text="Loaded 8 tensors")).to_contain_text("verified")
+
+    pick(explorer, "run.ckpt")
+    expect(root.get_by_role("region", name="Header")).to_contain_text("argparse.Namespace")
+    root.get_by_role("button", name="Accept all 8").click()
+    looked_at("lightning")
+    root.get_by_role("button", name="Load all 8").click()
+    expect(root.get_by_role("status").filter(has_text="Loaded 8 tensors")).to_contain_text("verified")
+    assert notebook.kernel("torch.equal(net.h[1].output.bias, state['h.1.output.bias'])") is True
+
+    pick(explorer, "averaged.pt")
+    expect(root.get_by_text("‘ema’").or_(root.get_by_text("'ema'")).first).to_be_visible()
+    root.get_by_label("State dict").select_option("ema")
+    expect(row(explorer, "h.0.c_fc.weight", "match")).to_be_visible()
+    looked_at("entries")
+
+    pick(explorer, "turned.pt")
+    expect(row(explorer, "h.0.c_fc.weight", "converted")).to_contain_text("transposed")
+    candidates = root.get_by_label("Candidates for h.0.output.bias")
+    expect(candidates).to_be_visible()
+    looked_at("turned")
+    candidates.select_option(label="h.0.first.bias")
+    root.get_by_role("button", name="Use h.0.first.bias for h.0.output.bias").click()
+    expect(row(explorer, "h.0.output.bias", "renamed")).to_be_visible()
 
 
 def test_a_long_load_is_cancelled_and_leaves_the_model_as_it_was(lab):

@@ -24,7 +24,7 @@ from nnwidgets.checkpoint.records import LOADED, Conversion, LoadPlan, PlanEntry
 from nnwidgets.checkpoint.state_dict import StateDictLocation, find, saved_entries
 from nnwidgets.edit.targets import ChangeScope
 from nnwidgets.errors import CheckpointMismatchError, PathNotFoundError
-from nnwidgets.formatting import and_more
+from nnwidgets.formatting import and_more, some
 from nnwidgets.introspect import ModuleTree, TensorEntry, TieGroup
 from nnwidgets.introspect.safe_access.scan import gc_paused
 
@@ -156,7 +156,10 @@ def make_plan(
     entries += [_left_entry(name, names[name], None, parts) for name in names if name in own_values]
     already = {name: path for name, path in names.items() if name != path and path in model and name not in refused}
     reasons = dict.fromkeys(judged.refused.values())
-    obstacles = (*judged.warnings, *(f"{each}." for each in reasons), *rest.sentences, *suggested.doubts)
+    obstacles = (
+        *judged.warnings, *(f"{each}." for each in reasons), *rest.sentences, *suggested.doubts,
+        *_unsaved_warning(scope.tree, [names[name] for name in left]),
+    )  # fmt: skip
     return LoadPlan(
         file=str(held.path),
         entries=tuple(entries),
@@ -224,6 +227,17 @@ def _converted_warnings(entries: Sequence[PlanEntry]) -> list[str]:
         f"{those[0].path}{and_more(len(those) - 1)} {'is' if len(those) == 1 else 'are'} converted: {reason}."
         for reason, those in by_reason.items()
     ]
+
+
+def _unsaved_warning(found: ModuleTree, paths: Sequence[str]) -> list[str]:
+    """Of what only the file has: what the model has under that name too, and doesn't save."""
+    unsaved = {each.path for each in found.tensors if each.role == "buffer" and not each.persistent}
+    made = [path for path in paths if path in unsaved]
+    if not made:
+        return []
+    what, verb = ("is a buffer", "is") if len(made) == 1 else ("are buffers", "are")
+    said = f"{some(made, _MOST_NAMED)} {what} that the model makes itself and doesn't save"
+    return [f"{said}: the file's {verb} left out."]
 
 
 def _kept_counters(scope: ChangeScope, entries: Sequence[PlanEntry], model: Mapping[str, _Side]) -> tuple[str, ...]:

@@ -106,6 +106,26 @@ def test_a_partial_load_says_of_how_many_and_what_stayed(tmp_path):
     assert report.to_dict()["left"] == ["fc.weight", "fc.bias"]
 
 
+class Positions(nn.Module):
+    """Makes its positions itself, as models of today do; files of before have them."""
+
+    def __init__(self):
+        super().__init__()
+        self.words = nn.Embedding(5, 3)
+        self.register_buffer("position_ids", torch.arange(4), persistent=False)
+
+
+def test_a_buffer_that_the_model_makes_itself_is_named_where_a_file_has_it(tmp_path):
+    net, other = Positions(), Positions()
+    torch.save({**other.state_dict(), "position_ids": torch.arange(4) + 7}, tmp_path / "x.pt")
+    with pytest.raises(nnw.CheckpointMismatchError, match="position_ids is a buffer that the model makes itself"):
+        nnw.load(net, tmp_path / "x.pt")
+    report = nnw.load(net, tmp_path / "x.pt", strict=False)
+    assert (report.n_loaded, report.n_left) == (1, 0)
+    assert torch.equal(net.words.weight, other.words.weight)
+    assert torch.equal(net.position_ids, torch.arange(4))
+
+
 def test_a_whole_load_names_nothing_left(tmp_path):
     torch.save(made().state_dict(), tmp_path / "x.pth")
     report = nnw.load(made(), tmp_path / "x.pth")
