@@ -33,6 +33,19 @@ def test_sampled_statistics_come_with_the_facts_where_they_are_asked_for(ask):
     assert "stats" not in ask(net, "inspect", path="", bins=64)
 
 
+class Codes(nn.Parameter):
+    """Eight-bit codes; their scales are beside."""
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_statistics_of_codes_say_whose_they_are(ask, exact):
+    net = nn.Linear(4, 4)
+    net.weight = Codes(torch.ones(4, 4, dtype=torch.int8), requires_grad=False)
+    net.weight.SCB = torch.ones(4)
+    assert ask(net, "stats", path="weight", exact=exact)["of"] == "int8 codes, scales beside"
+    assert "of" not in ask(net, "stats", path="bias", exact=exact)
+
+
 def test_windows_of_the_values_come_with_the_facts_as_they_come_by_themselves(ask):
     net = nn.Linear(500, 300)
     asked = [{"max_rows": 10, "max_columns": 7}, {"row": 3, "rows": 2, "columns": 4}, {"of": "grad"}]

@@ -523,7 +523,11 @@ export interface StatsBody {
   readonly bins?: number;
 }
 
-/** Statistics without the histogram; of a sample where `is_exact` is False. */
+/**
+ * Statistics without the histogram; of a sample where `is_exact` is False, unless `of` says of what.
+ *
+ * of: whose they are, where not the whole tensor's values: a shard's, or codes'.
+ */
 export interface Figures {
   readonly n: number | string;
   readonly n_total: number | string;
@@ -536,6 +540,7 @@ export interface Figures {
   readonly n_nan: number | string;
   readonly n_inf: number | string;
   readonly is_exact: boolean;
+  readonly of?: string;
 }
 
 /** `TensorStats`, field by field; `n_total` is the tensor's element count, `version` its version counter. */
@@ -551,6 +556,7 @@ export interface StatsReply {
   readonly n_nan: number | string;
   readonly n_inf: number | string;
   readonly is_exact: boolean;
+  readonly of?: string;
   readonly hist_counts: readonly (number | string)[];
   readonly hist_edges: readonly (number | string)[];
   readonly version: number | null;

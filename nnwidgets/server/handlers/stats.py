@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from nnwidgets.formatting import inert
 from nnwidgets.introspect.records import TensorStats
 from nnwidgets.introspect.safe_access.objects import no_torch_function
 from nnwidgets.introspect.statistics.sampling import sampled_stats
@@ -62,7 +63,7 @@ def stats_of(live: LiveTensor, bins: int, job: Job, *, exact: bool) -> StatsRepl
 
 def figures(found: TensorStats, n_total: int) -> Figures:
     """Return statistics for the page, all but the histogram."""
-    return {
+    made: Figures = {
         "n": found.n,
         "n_total": n_total,
         "mean": found.mean,
@@ -75,3 +76,9 @@ def figures(found: TensorStats, n_total: int) -> Figures:
         "n_inf": found.n_inf,
         "is_exact": found.is_exact,
     }
+    if found.of != "all":
+        made["of"] = inert(found.of, _MOST_TEXT)
+    return made
+
+
+_MOST_TEXT = 120

@@ -160,7 +160,10 @@ class StatsBody(PathBody):
 
 
 class Figures(TypedDict):
-    """Statistics without the histogram; of a sample where `is_exact` is False."""
+    """Statistics without the histogram; of a sample where `is_exact` is False, unless `of` says of what.
+
+    of: whose they are, where not the whole tensor's values: a shard's, or codes'.
+    """
 
     n: Number
     n_total: Number
@@ -173,6 +176,7 @@ class Figures(TypedDict):
     n_nan: Number
     n_inf: Number
     is_exact: bool
+    of: NotRequired[str]
 
 
 class StatsReply(Figures):

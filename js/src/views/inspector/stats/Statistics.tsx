@@ -23,7 +23,7 @@ export function Statistics({ stats, path, isComplex, alive }: StatisticsProps) {
       caption={reply === null ? null : <Source reply={reply} isComplex={isComplex} />}
       isStale={!isCurrent}
     >
-      {reply === null ? <Skeleton /> : <Grid reply={reply} />}
+      {reply === null ? <Skeleton /> : <Grid reply={reply} isSample={isSample(reply, phase === "done")} />}
       {error === null ? null : (
         <ErrorNote
           error={error}
@@ -47,6 +47,11 @@ export function Statistics({ stats, path, isComplex, alive }: StatisticsProps) {
   );
 }
 
+/** Whether what is shown is from some of the values; all of a shard's, or of codes, come last and aren't the tensor's. */
+function isSample(reply: StatsReply, isDone: boolean): boolean {
+  return !reply.is_exact && !(isDone && reply.of !== undefined);
+}
+
 function Source({ reply, isComplex }: { readonly reply: StatsReply; readonly isComplex: boolean }) {
   if (reply.is_exact) {
     return (
@@ -56,6 +61,9 @@ function Source({ reply, isComplex }: { readonly reply: StatsReply; readonly isC
           : t(isComplex ? "{0} magnitudes · exact" : "{0} values · exact", countText(reply.n_total))}
       </span>
     );
+  }
+  if (reply.of !== undefined) {
+    return <span class="nnw-warn">{t("of {0}", reply.of)}</span>;
   }
   return (
     <span class="nnw-warn" title={t("{0} of {1} values", exactCount(reply.n), exactCount(reply.n_total))}>
@@ -116,8 +124,7 @@ function Figure({ name, children, title, isBad = false }: FigureProps) {
 const UNKNOWN = "…";
 
 /** Eight figures. What a sample can't tell waits as an ellipsis, so that nothing moves when the exact ones come. */
-function Grid({ reply }: { readonly reply: StatsReply }) {
-  const isSample = !reply.is_exact;
+function Grid({ reply, isSample }: { readonly reply: StatsReply; readonly isSample: boolean }) {
   const isEmpty = toNumber(reply.n) === 0 || [reply.min, reply.max].every((end) => Number.isNaN(toNumber(end)));
   const about = isSample ? "≈ " : "";
   const value = (text: string, sign = about): string => (isEmpty ? "–" : `${sign}${text}`);
@@ -140,9 +147,9 @@ function Grid({ reply }: { readonly reply: StatsReply }) {
       <Figure name={t("L2 norm")} title={isSample ? undefined : exact(reply.norm)}>
         {isSample ? UNKNOWN : floatText(reply.norm)}
       </Figure>
-      <Tally name={t("zeros")} count={reply.n_zero} reply={reply} />
-      <Tally name="NaN" count={reply.n_nan} reply={reply} isBad />
-      <Tally name="inf" count={reply.n_inf} reply={reply} isBad />
+      <Tally name={t("zeros")} count={reply.n_zero} {...{ reply, isSample }} />
+      <Tally name="NaN" count={reply.n_nan} {...{ reply, isSample }} isBad />
+      <Tally name="inf" count={reply.n_inf} {...{ reply, isSample }} isBad />
     </dl>
   );
 }
@@ -151,16 +158,17 @@ interface TallyProps {
   readonly name: string;
   readonly count: number | string;
   readonly reply: StatsReply;
+  readonly isSample: boolean;
   readonly isBad?: boolean;
 }
 
-function Tally({ name, count, reply, isBad = false }: TallyProps) {
+function Tally({ name, count, reply, isSample, isBad = false }: TallyProps) {
   const number = toNumber(count);
   const share = toNumber(reply.n) > 0 && number > 0 ? ` · ${percentText(number / toNumber(reply.n))}` : "";
   const sampled = number > 0 ? `≥ ${countText(count)}` : UNKNOWN;
   return (
     <Figure name={name} title={`${exactCount(count)}${share}`} isBad={isBad && number > 0}>
-      {reply.is_exact ? countText(count) : sampled}
+      {isSample ? sampled : countText(count)}
     </Figure>
   );
 }

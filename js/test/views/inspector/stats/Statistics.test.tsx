@@ -154,6 +154,14 @@ describe("as shown", () => {
     return { ...view, figures, cancel };
   }
 
+  test("figures of a shard stand without signs once all of it is read, and say whose they are", () => {
+    const reply = statsReply({ n: 16, n_total: 64, is_exact: false, of: "rank 1: 4 × 4 of 8 × 8" });
+    const { figures, container } = shown({ reply, phase: "done" });
+    expect(figures.mean).toBe("−0.0004");
+    expect(container.textContent).toContain("of rank 1: 4 × 4 of 8 × 8");
+    expect(container.textContent).not.toContain("≈");
+  });
+
   test("exact figures say so and stand without signs", () => {
     const { figures, container } = shown({ reply: statsReply({ n: 2_359_296, n_total: 2_359_296 }) });
     expect(figures).toEqual({
