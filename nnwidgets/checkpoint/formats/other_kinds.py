@@ -72,9 +72,10 @@ def kind_of_folder(names: Iterable[str]) -> Kind | None:
 def kind_of_zip(names: Iterable[str]) -> Kind | None:
     """What a zip file is, by its members, that is none of ``torch.save``; None for one that may be."""
     held = list(names)
-    within = {name.partition("/")[2] for name in held}
+    members = {*held, *(name.partition("/")[2] for name in held)}
+    members |= _folders_of(members)
     for needed, kind in _ZIPS:
-        found = next((each for each in needed for name in (*within, *held) if _is_at(name, each)), None)
+        found = next((each for each in needed if each in members), None)
         if found is not None:
             told = ": a program, not a checkpoint" if kind.error is UnsafeCheckpointError else ""
             return kind._replace(what=f"{kind.what} (it has {found}){told}")
@@ -92,8 +93,15 @@ _TORCHS = ("data.pkl", "/version", "/byteorder", "/data/")
 """What names in a torch file have, a damaged one's too."""
 
 
-def _is_at(name: str, needed: str) -> bool:
-    return name.startswith(needed) if needed.endswith("/") else name == needed
+def _folders_of(names: Iterable[str]) -> set[str]:
+    """The folders that files are in, each ending in a slash."""
+    found: set[str] = set()
+    for name in names:
+        above = name.rpartition("/")[0]
+        while above and f"{above}/" not in found:
+            found.add(f"{above}/")
+            above = above.rpartition("/")[0]
+    return found
 
 
 def _lfs_pointer(_path: Path, start: bytes, _file: File) -> Kind | None:
