@@ -157,7 +157,7 @@ def test_statistics_of_a_tensor_being_written_still_add_up():
             found = stats(tensor)
             assert found.n == 2_000_000
             assert sum(found.hist_counts) + found.n_nan + found.n_inf == 2_000_000
-            assert min(found.hist_counts) >= 0
+            assert min(found.hist_counts, default=0) >= 0  # none where all is infinite at that moment
             assert len(found.hist_counts) <= 64
     finally:
         stop.set()
