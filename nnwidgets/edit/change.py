@@ -100,8 +100,7 @@ class Change(Record):
 
     def to_dict(self) -> dict[str, Any]:
         """All fields and statistics, as JSON has them."""
-        numbers = {"before": self.before, "after": self.after}
-        return {**Record.to_dict(self), **{side: as_json(made) for side, made in numbers.items()}}
+        return {**Record.to_dict(self), **as_json({"before": self.before, "after": self.after})}
 
     @property
     def when(self) -> str:

@@ -66,6 +66,12 @@ turned["h.0.first.bias"], turned["h.0.second.bias"] = turned.pop("h.0.output.bia
 torch.save(turned, "shelf/turned.pt")"""
 
 
+def dress(lab, theme, width):
+    if width == "narrow":
+        lab.page.set_viewport_size({"width": 620, "height": 1300})
+    lab.theme(f"JupyterLab {theme.capitalize()}")
+
+
 def panel_of(notebook, cell):
     explorer = notebook.explorer(cell)
     explorer.root.get_by_role("button", name="Checkpoints").click()
@@ -210,9 +216,7 @@ def test_a_state_dict_within_a_file_is_found_and_cast(shelf):
 @pytest.mark.parametrize("width", ["wide", "narrow"])
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_files_of_other_kinds_are_planned_and_loaded(lab, theme, width):
-    if width == "narrow":
-        lab.page.set_viewport_size({"width": 620, "height": 1300})
-    lab.theme(f"JupyterLab {theme.capitalize()}")
+    dress(lab, theme, width)
     notebook, explorer = begun(lab, TURNED, KINDS)
     root = explorer.root
 
@@ -346,9 +350,7 @@ def test_a_pass_without_a_mouse(lab):
 @pytest.mark.parametrize("width", ["wide", "narrow"])
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_no_violation_in_any_state_in_the_hosts_colours(lab, theme, width):
-    if width == "narrow":
-        lab.page.set_viewport_size({"width": 620, "height": 1300})
-    lab.theme(f"JupyterLab {theme.capitalize()}")
+    dress(lab, theme, width)
     _, explorer = begun(lab)
     root = explorer.root
 

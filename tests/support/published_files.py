@@ -10,6 +10,8 @@ from pathlib import Path
 
 from torch import nn
 
+from tests.support.nested_modules import module_at
+
 FOLDER = Path(sys.prefix) / "share" / "published"
 
 BUFFERS = {"running_mean", "running_var", "num_batches_tracked"}
@@ -27,11 +29,7 @@ def skeleton(tensors):
     net = nn.Module()
     for name, tensor in tensors.items():
         *above, last = name.split(".")
-        place = net
-        for key in above:
-            if key not in place._modules:
-                place.add_module(key, nn.Module())
-            place = place._modules[key]
+        place = module_at(net, above)
         other = tensor.clone().fill_(1) if tensor.numel() else tensor.clone()
         if last in BUFFERS or not tensor.is_floating_point():
             place.register_buffer(last, other)

@@ -107,7 +107,7 @@ def operands_of(a: Any, b: Any, entry: str | None = None) -> tuple[Operand, Oper
         if entry is not None and not any(named.values()):
             state_dict_in(files[-1], None, entry)
         # What is taken from a file depends on the other side, where that leaves no choice.
-        order = sorted((0, 1), key=lambda at: _n_choices(sides[at], named))
+        order = sorted((0, 1), key=lambda at: _n_choices(sides[at], named, is_alone=len(files) == 1))
         made: dict[int, Operand] = {}
         for at in order:
             side, other = sides[at], made.get(1 - at)
@@ -153,15 +153,18 @@ def _named_entry(file: CheckpointReader, entry: str | None, *, is_last: bool) ->
         return None
 
 
-def _n_choices(side: Operand | CheckpointReader, named: Mapping[int, StateDictLocation | None]) -> int:
+def _n_choices(
+    side: Operand | CheckpointReader, named: Mapping[int, StateDictLocation | None], *, is_alone: bool
+) -> int:
     if isinstance(side, Operand):
         return 0
-    return 1 if named[id(side)] is not None else 1 + len(state_dict_in(side).entries)
+    return 1 if is_alone or named[id(side)] is not None else 1 + len(state_dict_in(side).entries)
 
 
 def _file_operand(name: str, file: CheckpointReader, found: StateDictLocation | None, other: Operand | None) -> Operand:
-    if found is None and other is not None and other.entry in {each.name for each in state_dict_in(file).entries}:
-        found = state_dict_in(file, None, other.entry)
+    entry = None if other is None else other.entry
+    if found is None and entry is not None and any(each.name == entry for each in state_dict_in(file).entries):
+        found = state_dict_in(file, None, entry)
     if found is None:
         parts = {} if other is None else other.parts
         forms = {name: (each.shape, dtype_name(each.dtype)) for name, each in parts.items()}

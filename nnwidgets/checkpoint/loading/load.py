@@ -107,13 +107,13 @@ def load(
         try:
             scope = ChangeScope(module)
             found = state_dict_in(held, lambda: forms_of(scope.tree), entry)
-            plan = make_plan(scope, held, found, rename)
+            parts = own_code_in(scope.live.scan)
+            plan = make_plan(scope, held, found, rename, parts)
             entries = loaded_entries(scope, held, found, plan, rename, strict=strict)
         except NNWidgetsError:
             # What doesn't fit may do so for being damaged.
             held.verify_files(tick_of(progress, held.n_bytes_to_hash))
             raise
-        parts = own_code_in(scope.live.scan)
         names = names_in_model(found, rename, parts) if parts else {}
         own = given_to(parts, scope, held, found, names, strict=strict)
         place = check_path(path)

@@ -109,11 +109,15 @@ def state_dict_in(
 
 @gc_paused()
 def make_plan(
-    scope: ChangeScope, held: CheckpointReader, found: StateDictLocation, rename: Mapping[Any, str] | None = None
+    scope: ChangeScope,
+    held: CheckpointReader,
+    found: StateDictLocation,
+    rename: Mapping[Any, str] | None = None,
+    parts: Mapping[str, OwnCode] | None = None,
 ) -> LoadPlan:
-    """The plan for an open checkpoint."""
+    """The plan for an open checkpoint; ``parts`` are the model's modules with code of their own, where known."""
     model = _model_side(scope.tree)
-    parts = own_code_in(scope.live.scan)
+    parts = own_code_in(scope.live.scan) if parts is None else parts
     tensors = found.tensors
     names = names_in_model(found, rename, parts)
     _check_targets(rename or {}, tensors, model, parts)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from nnwidgets.checkpoint.loading.apply_renames import apply_renames
 from nnwidgets.checkpoint.loading.layouts.join_layouts import Joined, join
-from nnwidgets.checkpoint.loading.layouts.known_layouts import CONTRARY, SYNONYMS, TRANSPOSED_MODULES, WRAPPERS
+from nnwidgets.checkpoint.loading.layouts.known_layouts import CONTRARY, SYNONYMS, WRAPPERS, may_be_turned
 from nnwidgets.checkpoint.records import Suggestion
 from nnwidgets.errors import CheckpointMismatchError, PathNotFoundError
 
@@ -126,7 +126,7 @@ class _Matching:
 
     def _fits(self, name: str, path: str) -> bool:
         ours, theirs = self.open[path], self.left[name]
-        return ours is None or ours == theirs or (_may_be_turned(path) and ours == (theirs or ())[::-1])
+        return ours is None or ours == theirs or (may_be_turned(path) and ours == (theirs or ())[::-1])
 
     def _only(self, pairs: Iterable[Pair]) -> list[Pair]:
         """Those whose name and path are in no other of them."""
@@ -179,7 +179,8 @@ class _Matching:
             still = [pair for pair in pairs if pair.name in self.left and pair.path in self.open]
             fitting = [pair for pair in still if _fits_by_form(self.open[pair.path], self.left[pair.name], pair)]
             if len(fitting) < len(still):
-                self._doubt([pair for pair in still if pair not in set(fitting)], n_fitting=len(fitting))
+                those = set(fitting)
+                self._doubt([pair for pair in still if pair not in those], n_fitting=len(fitting))
             if 2 * len(fitting) > len(still):
                 self._match([((each.name, each.path), _layout_reason(each)) for each in fitting], 0.95)
 
@@ -300,10 +301,6 @@ def _both_ways(pairs: Iterable[Pair]) -> tuple[dict[str, set[str]], dict[str, se
     return paths_of, names_of
 
 
-def _may_be_turned(path: str) -> bool:
-    return path.rpartition(".")[0].rpartition(".")[2] in TRANSPOSED_MODULES
-
-
 def _fits_by_form(ours: Shape, theirs: Shape, pair: Joined) -> bool:
     """Whether shapes agree, given in which form a layout says that either side keeps the values."""
     if ours is None or theirs is None:
@@ -371,7 +368,7 @@ def _with_one_open(parts: Parts, shape: Shape) -> Iterator[Any]:
 
 def _turnable(name: str, shape: Shape) -> Shape:
     """A shape to look names up by: the same for a matrix either way round, where that may be so."""
-    return tuple(sorted(shape)) if shape is not None and _may_be_turned(name) else shape
+    return tuple(sorted(shape)) if shape is not None and may_be_turned(name) else shape
 
 
 def _numbers(parts: Parts) -> Parts:

@@ -34,15 +34,13 @@ class PaddingRow:
 
 def padding_rows(model: ChangeScope, written: Iterable[str]) -> list[PaddingRow]:
     """The padding rows of embeddings whose weight is among some paths, of those that change too by a tie."""
-    kinds = {id(type(module)): type(module) for module in model.live.scan.modules}
-    embeddings = {key for key, kind in kinds.items() if any(descends(base, kind) for base in _EMBEDDINGS)}
-    if not embeddings:
-        return []
-    names = set(written)
+    scan = model.live.scan
+    embeddings = scan.rows_of(lambda kind: any(descends(base, kind) for base in _EMBEDDINGS))
+    names = set(written) if embeddings else set()
     found = []
-    for path, module in model.live.modules.items():
-        weight = paths.join(path, "weight")
-        row = own_attribute(module, "padding_idx") if id(type(module)) in embeddings and weight in names else None
+    for at in embeddings:
+        weight = paths.join(scan.path(at), "weight")
+        row = own_attribute(scan.modules[at], "padding_idx") if weight in names else None
         if type(row) is int and unreadable_reason(model.tensor(weight)) is None:
             found.append(PaddingRow(weight, row, model.tensor(weight)))
     return found

@@ -104,14 +104,11 @@ def _places(scan: ModelScan, effort: _Effort) -> Iterator[Place]:
 
 def _embedding_addresses(scan: ModelScan) -> set[int]:
     addresses: set[int] = set()
-    kinds = {id(type(module)): type(module) for module in scan.modules}
-    embeddings = {key for key, kind in kinds.items() if any(base in type_mro(kind) for base in EMBEDDINGS)}
-    for row, module in enumerate(scan.modules):
-        if id(type(module)) in embeddings:
-            for slot in range(scan.first_slot[row], scan.first_slot[row + 1]):
-                tensor = scan.slots[slot][1]
-                if is_tensor(tensor) and tensors.unreadable_reason(tensor) is None:
-                    addresses.add(tensors.as_plain_tensor(tensor).data_ptr())
+    for row in scan.rows_of(lambda kind: any(base in type_mro(kind) for base in EMBEDDINGS)):
+        for slot in range(scan.first_slot[row], scan.first_slot[row + 1]):
+            tensor = scan.slots[slot][1]
+            if is_tensor(tensor) and tensors.unreadable_reason(tensor) is None:
+                addresses.add(tensors.as_plain_tensor(tensor).data_ptr())
     return addresses
 
 

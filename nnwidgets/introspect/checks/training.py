@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Collection, Iterator, Sequence
+from functools import partial
 from itertools import accumulate, compress
 from operator import add
 from typing import Any
@@ -41,7 +42,7 @@ def _frozen(scan: ModelScan, writer: ExpressionWriter) -> Iterator[SingleFinding
         if n_frozen[end] == n_frozen[begin]:
             row = ends[row]
         elif n_trained[end] == n_trained[begin]:
-            within = moving[bisect_left(moving, row) : bisect_left(moving, ends[row])]
+            within = _within(moving, row, ends[row])
             yield _frozen_part(scan, row, n_frozen[end] - n_frozen[begin], writer, within)
             row = ends[row]
         else:
@@ -92,6 +93,11 @@ def _frozen_part(
     )
 
 
+def _within(rows: list[int], begin: int, end: int) -> list[int]:
+    """Those of ascending rows that lie in a range."""
+    return rows[bisect_left(rows, begin) : bisect_left(rows, end)]
+
+
 def norms_that_move(scan: ModelScan, frozen: Collection[int] = ()) -> list[int]:
     """Rows of norms whose running statistics each forward changes though nothing around them is trained.
 
@@ -102,7 +108,7 @@ def norms_that_move(scan: ModelScan, frozen: Collection[int] = ()) -> list[int]:
         scan: The model.
         frozen: Ids of parameters to be taken as frozen.
     """
-    norms = _rows_of(scan, _NORM)
+    norms = scan.rows_of(partial(descends, _NORM))
     if not norms:
         return []
     stands, moves = _trainability(scan)
@@ -131,12 +137,6 @@ _NEITHER = "it holds no Dropout and no BatchNorm, so only code of its own can te
 _MOST_NAMED = 3
 
 
-def _rows_of(scan: ModelScan, base: type) -> list[int]:
-    kinds = {id(type(module)): type(module) for module in scan.modules}
-    wanted = {key for key, kind in kinds.items() if descends(base, kind)}
-    return [row for row, module in enumerate(scan.modules) if id(type(module)) in wanted] if wanted else []
-
-
 def _frozen_parameter(scan: ModelScan, slot: int, row: int, writer: ExpressionWriter) -> SingleFinding:
     return SingleFinding(
         "frozen",
@@ -159,20 +159,18 @@ def _training_flags(scan: ModelScan, writer: ExpressionWriter) -> Iterator[Singl
         return
     row = 1
     ends = scan.ends()
-    dropouts, norms = _rows_of(scan, _DROPOUT), _rows_of(scan, _NORM)
-    kinds = {id(type(module)): type(module) for module in scan.modules}
-    mindful = {key for key, kind in kinds.items() if _minds_mode(kind)}
-    n_mindful = [0, *accumulate(id(type(module)) in mindful for module in scan.modules)]
+    mindful = scan.rows_of(_minds_mode)
+    those = [scan.rows_of(partial(descends, base)) for base in (_DROPOUT, _NORM)]
     while row < len(flags):
         if flags[row] is not (not whole) or row in scan.first_met:
             row += 1
             continue
-        if n_mindful[row] == n_mindful[ends[row]]:
+        if not _within(mindful, row, ends[row]):
             row = ends[row]
             continue
         expression = writer.code(scan.path(row))
         kind = type_name(type(scan.modules[row]))
-        held = [bisect_left(rows, row) < bisect_left(rows, ends[row]) for rows in (dropouts, norms)]
+        held = [bool(_within(rows, row, ends[row])) for rows in those]
         if whole:
             does = compress(("its Dropout does nothing", "its BatchNorm keeps its statistics"), held)
             yield SingleFinding(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import gc
 import types
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from itertools import chain, islice, repeat
@@ -136,6 +136,12 @@ class ModelScan:
         for below in reversed(above):
             path = known[below] = paths.join(path, self.step(below))
         return path
+
+    def rows_of(self, fits: Callable[[type], bool]) -> list[int]:
+        """The rows of modules whose class fits, in order, repeated ones included; each class is asked about once."""
+        kinds = {id(type(module)): type(module) for module in self.modules}
+        wanted = {key for key, kind in kinds.items() if fits(kind)}
+        return [row for row, module in enumerate(self.modules) if id(type(module)) in wanted] if wanted else []
 
     @cached_property
     def row_paths(self) -> list[str]:

@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 import nnwidgets as nnw
+from tests.support.nested_modules import module_at
 
 PARTS = st.sampled_from(["encoder", "decoder", "layer", "attn", "norm", "proj", "head", "mlp", "0", "1", "2", "10"])
 LASTS = st.sampled_from(["weight", "bias", "scale"])
@@ -31,12 +32,7 @@ def model_of(shapes):
     net = nn.Module()
     for path, shape in shapes.items():
         *above, last = path
-        owner = net
-        for part in above:
-            if part not in owner._modules:
-                owner.add_module(part, nn.Module())
-            owner = owner._modules[part]
-        owner.register_buffer(last, torch.zeros(shape))
+        module_at(net, above).register_buffer(last, torch.zeros(shape))
     return net
 
 

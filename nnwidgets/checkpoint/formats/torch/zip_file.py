@@ -64,10 +64,12 @@ class TorchZip(TorchFile):
             )
 
     def _read(self) -> None:
-        kind = other_kinds.kind_of_zip(zip_directory.names_in(self.files[0]))
-        if kind is not None:
-            raise other_kinds.error_of(kind, self.path)
-        members = zip_directory.members(self.files[0])
+        try:
+            members = zip_directory.members(self.files[0])
+        except Malformed:
+            self._refuse_other_kind(zip_directory.names_in(self.files[0]))
+            raise
+        self._refuse_other_kind(members)
         self._prefix = _prefix(members)
         held = {name.removeprefix(self._prefix): each for name, each in members.items()}
         if _PICKLE not in held:
@@ -117,6 +119,11 @@ class TorchZip(TorchFile):
         if self._has_checksums and crc32(made, 0) != member.crc32:
             raise Malformed(f"is damaged: its member {member.name[:80]!r} has another checksum than it should")
         return made
+
+    def _refuse_other_kind(self, names: Iterable[str]) -> None:
+        kind = other_kinds.kind_of_zip(names)
+        if kind is not None:
+            raise other_kinds.error_of(kind, self.path)
 
     def _storage(self, found: Any) -> Strided:
         kind, key, n = storage_id(found, 5)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 
 from nnwidgets.checkpoint.description import Described, dtype_name
 from nnwidgets.checkpoint.loading.layouts.conversions import convert, reshaped, rotary_rows, transposed
 from nnwidgets.checkpoint.loading.layouts.join_layouts import Joined, join_pairs
-from nnwidgets.checkpoint.loading.layouts.known_layouts import HALVED_ROTARY, SCALES, TRANSPOSED_MODULES
+from nnwidgets.checkpoint.loading.layouts.known_layouts import HALVED_ROTARY, SCALES, may_be_turned
 from nnwidgets.checkpoint.records import Conversion
 from nnwidgets.formatting import and_more
 from nnwidgets.introspect.safe_access.objects import type_name
@@ -50,6 +50,15 @@ class Judgement:
         self.refused.update(dict.fromkeys(paths, reason))
 
 
+class _Pairs(NamedTuple):
+    """What is judged: as the arguments of `judge`."""
+
+    sources: Mapping[str, str]
+    tensors: Mapping[str, Described]
+    model: Mapping[str, Sized]
+    modules: Mapping[str, Any]
+
+
 def judge(
     sources: Mapping[str, str],
     tensors: Mapping[str, Described],
@@ -64,10 +73,10 @@ def judge(
         model: Those of the model, by path.
         modules: The model's, by path.
     """
-    made = Judgement()
-    _codes(made, sources, tensors, model)
-    _layout_forms(made, sources, tensors, model, modules)
-    _turned_matrices(made, sources, tensors, model, modules)
+    made, pairs = Judgement(), _Pairs(sources, tensors, model, modules)
+    _codes(made, pairs)
+    _layout_forms(made, pairs)
+    _turned_matrices(made, pairs)
     for path, conversion in list(made.conversions.items()):
         if convert(tensors[sources[path]], conversion) is None:
             del made.conversions[path]
@@ -90,16 +99,15 @@ def codes_with_scales(tensors: Mapping[str, Described]) -> dict[str, str]:
     return made
 
 
-def _codes(
-    made: Judgement, sources: Mapping[str, str], tensors: Mapping[str, Described], model: Mapping[str, Sized]
-) -> None:
+def _codes(made: Judgement, of: _Pairs) -> None:
     """Codes that the model wants as numbers."""
-    scales = codes_with_scales({name: tensors[name] for name in tensors} if sources else {})
+    sources, tensors = of.sources, of.tensors
+    scales = codes_with_scales(tensors) if sources else {}
     taken = set(sources.values())
     those = [
         path
         for path, name in sources.items()
-        if name in scales and scales[name] not in taken and _is_wide_float(model[path].dtype)
+        if name in scales and scales[name] not in taken and _is_wide_float(of.model[path].dtype)
     ]
     if those:
         first = sources[those[0]]
@@ -116,20 +124,14 @@ def _is_wide_float(name: Any) -> bool:
     return isinstance(dtype, torch.dtype) and dtype.is_floating_point and dtype.itemsize > 1
 
 
-def _layout_forms(
-    made: Judgement,
-    sources: Mapping[str, str],
-    tensors: Mapping[str, Described],
-    model: Mapping[str, Sized],
-    modules: Mapping[str, Any],
-) -> None:
+def _layout_forms(made: Judgement, of: _Pairs) -> None:
     """Pairs of a known layout whose values lie in two ways."""
     unsure: dict[str, list[str]] = {}
-    for path, pair in join_pairs(sources).items():
-        ours, theirs = model[path].shape, tuple(tensors[pair.name].shape)
+    for path, pair in join_pairs(of.sources).items():
+        ours, theirs = of.model[path].shape, tuple(of.tensors[pair.name].shape)
         if pair.form == pair.wanted or ours is None or path in made.refused:
             continue
-        conversion = _conversion(pair, ours, theirs, modules)
+        conversion = _conversion(pair, ours, theirs, of.modules)
         if conversion is not None:
             made.conversions[path] = conversion
         elif {pair.form, pair.wanted} == {"pairs", "halves"} and ours == theirs:
@@ -172,19 +174,13 @@ def _head_dim(module: Any) -> int:
     return held if type(held) is int and held > 0 and held % 2 == 0 else 0
 
 
-def _turned_matrices(
-    made: Judgement,
-    sources: Mapping[str, str],
-    tensors: Mapping[str, Described],
-    model: Mapping[str, Sized],
-    modules: Mapping[str, Any],
-) -> None:
+def _turned_matrices(made: Judgement, of: _Pairs) -> None:
     """Matrices that lie the other way in the file: those that show it by their shapes, and square ones among them."""
     matrices = {
-        path: (tuple(tensors[name].shape), shape)
-        for path, name in sources.items()
-        if (shape := model[path].shape) is not None
-        and len(shape) == len(tensors[name].shape) == _MATRIX
+        path: (tuple(of.tensors[name].shape), shape)
+        for path, name in of.sources.items()
+        if (shape := of.model[path].shape) is not None
+        and len(shape) == len(of.tensors[name].shape) == _MATRIX
         and path not in made.conversions
         and path not in made.refused
         and min(shape) > 1
@@ -193,7 +189,7 @@ def _turned_matrices(
     if not turned:
         return
     straight = {path for path, (theirs, ours) in matrices.items() if theirs == ours and ours[0] != ours[1]}
-    known = {path for path in matrices if _module_name(path) in TRANSPOSED_MODULES}
+    known = set(filter(may_be_turned, matrices))
     if turned & known and not straight & known:
         why = "transposed: the file keeps it [in, out], as Conv1D does, and the model [out, in]"
         made.conversions.update(
@@ -204,15 +200,15 @@ def _turned_matrices(
     if not turned:
         return
     # A square one shows nothing. It is doubted where one of its own class is turned.
-    classes = {type(modules.get(path.rpartition(".")[0])) for path in turned}
+    classes = {type(of.modules.get(path.rpartition(".")[0])) for path in turned}
     doubted = [
         path
         for path, (theirs, ours) in matrices.items()
         if ours[0] == ours[1] == theirs[0] == theirs[1]
         and path not in made.conversions
-        and type(modules.get(path.rpartition(".")[0])) in classes
+        and type(of.modules.get(path.rpartition(".")[0])) in classes
     ]
-    first = min(turned, key=list(matrices).index)
+    first = next(path for path in matrices if path in turned)
     shapes = matrices[first]
     told = (
         f"{first}{and_more(len(turned) - 1)} is {shapes[0]} in the file and {shapes[1]} in the model: it looks "
@@ -222,7 +218,3 @@ def _turned_matrices(
     if doubted:
         more = and_more(len(doubted) - 1)
         made.refuse(f"{told}, and so may be {doubted[0]}{more}, whose square shape doesn't show it", doubted)
-
-
-def _module_name(path: str) -> str:
-    return path.rpartition(".")[0].rpartition(".")[2]

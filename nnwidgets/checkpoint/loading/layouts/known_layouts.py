@@ -172,6 +172,17 @@ Source: https://github.com/huggingface/transformers/blob/main/src/transformers/m
 https://github.com/karpathy/nanoGPT/blob/master/model.py, which turns the same four.
 """
 
+
+def may_be_turned(path: str) -> bool:
+    """Whether a name is of a tensor of such a module.
+
+    Example:
+        >>> may_be_turned("h.0.attn.c_attn.weight"), may_be_turned("h.0.ln_1.weight")
+        (True, False)
+    """
+    return path.rpartition(".")[0].rpartition(".")[2] in TRANSPOSED_MODULES
+
+
 HALVED_ROTARY = (
     "LlamaAttention", "MistralAttention", "MixtralAttention", "Qwen2Attention", "Qwen3Attention", "GemmaAttention",
     "Gemma2Attention", "Phi3Attention", "OlmoAttention", "Olmo2Attention", "StableLmAttention", "SmolLM3Attention",

@@ -131,11 +131,7 @@ function Why({ row, actions, onEdit }: WhyProps) {
   );
   if (status === "shape_mismatch" || status === "converted") {
     const text = row.note || t("The file’s is of another shape. Keeps its present values.");
-    return (
-      <span class="nnw-dim nnw-reason" title={text}>
-        {text}
-      </span>
-    );
+    return <Reason text={text} />;
   }
   if (status === "renamed" && source !== null) {
     return (
@@ -151,7 +147,7 @@ function Why({ row, actions, onEdit }: WhyProps) {
           {t("use")}
         </label>
         {edit(t("edit"), t("edit for {0}", path ?? ""))}
-        <span class="nnw-dim nnw-reason">{suggestion?.reason ?? ""}</span>
+        <Reason text={suggestion?.reason ?? ""} />
       </>
     );
   }
@@ -162,9 +158,7 @@ function Why({ row, actions, onEdit }: WhyProps) {
     const text = row.note || t("Not in the file. Keeps its present values.");
     return (
       <>
-        <span class="nnw-dim nnw-reason" title={text}>
-          {text}
-        </span>
+        <Reason text={text} />
         {edit(t("name it"), t("name it for {0}", path ?? ""))}
       </>
     );
@@ -185,10 +179,17 @@ function Why({ row, actions, onEdit }: WhyProps) {
         {suggestion.source}
       </bdi>
       {edit(t("edit"), t("edit for {0}", path ?? ""))}
-      <span class="nnw-dim nnw-reason" title={suggestion.reason}>
-        {suggestion.reason}
-      </span>
+      <Reason text={suggestion.reason} />
     </>
+  );
+}
+
+/** Why, on what is left of the line; whole on hover. */
+function Reason({ text }: { readonly text: string }) {
+  return (
+    <span class="nnw-dim nnw-reason" title={text}>
+      {text}
+    </span>
   );
 }
 
@@ -236,9 +237,7 @@ function Candidates({ row, path, actions }: CandidatesProps) {
       >
         {t("use")}
       </button>
-      <span class="nnw-dim nnw-reason" title={chosen.reason}>
-        {chosen.reason}
-      </span>
+      <Reason text={chosen.reason} />
     </>
   );
 }
