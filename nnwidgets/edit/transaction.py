@@ -39,8 +39,11 @@ class WriteGuard(Protocol):
         To be called before anything is written, in whichever thread.
         """
 
-    def fingerprint(self, part: torch.Tensor) -> bytes:
-        """The fingerprint of what was left in a contiguous part, where that is known; else nothing. After writing."""
+    def fingerprint(self, address: int, n_bytes: int) -> bytes:
+        """The fingerprint of what was left in a run of memory on the CPU, where that is known; else nothing.
+
+        After writing.
+        """
 
 
 @dataclass

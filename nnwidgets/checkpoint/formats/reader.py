@@ -82,19 +82,26 @@ class CheckpointReader(Closing):
         Raises:
             CorruptCheckpointError: The file ends before.
         """
-        n_bytes = out.numel() * out.element_size()
-        if offset < 0 or offset + n_bytes > storage.n_bytes:
+        self.read_bytes(storage, offset, memory_of(out))
+        if storage.is_swapped:
+            _swap(out)
+
+    def read_bytes(self, storage: Storage, offset: int, out: memoryview) -> None:
+        """Read bytes of a storage as they lie in the file.
+
+        Raises:
+            CorruptCheckpointError: The file ends before.
+        """
+        if offset < 0 or offset + len(out) > storage.n_bytes:
             raise CorruptCheckpointError(
-                f"{self.path.name} has a tensor that reaches to byte {offset + n_bytes:,} of a storage of "
+                f"{self.path.name} has a tensor that reaches to byte {offset + len(out):,} of a storage of "
                 f"{storage.n_bytes:,}.",
                 path=str(self.path),
             )
         if storage.held is None:
-            self.files[storage.file].read_into(storage.offset + offset, memory_of(out))
+            self.files[storage.file].read_into(storage.offset + offset, out)
         else:
-            memory_of(out)[:] = storage.held[offset : offset + n_bytes]
-        if storage.is_swapped:
-            _swap(out)
+            out[:] = storage.held[offset : offset + len(out)]
 
     def storage(self, storage: Storage, dtype: torch.dtype) -> torch.Tensor:
         """A whole storage as a tensor of one dimension, of its own memory."""

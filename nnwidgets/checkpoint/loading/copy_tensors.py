@@ -21,7 +21,7 @@ from nnwidgets.checkpoint.progress import Tick
 from nnwidgets.edit.transaction import WriteGuard
 from nnwidgets.edit.undo_copy.digest import CHUNK_BYTES, digest
 from nnwidgets.edit.undo_copy.threads import CancelFlag, ThreadGroup
-from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, plain_torch
+from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, plain_runs, plain_torch
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,10 @@ class Transfer:
         self._done: list[tuple[int, int]] = []
         self._tick = tick
         self._pairs = pairs
-        self._read: dict[tuple[str, int, int, int], bytes] = {}
+        self._read: dict[tuple[str, int, int], bytes] = {}
+        tensors = [pair.tensor for pair in pairs]
+        plain = plain_runs(tensors) or map(as_plain_tensor, tensors)
+        self._targets = dict(zip(map(id, pairs), plain, strict=True))
 
     def write(self, pairs: Sequence[Pair], guard: WriteGuard) -> None:
         """Fill live tensors from the file.
@@ -75,19 +78,25 @@ class Transfer:
         def write(piece: _Piece, room: _Room) -> None:
             if self._is_kept:
                 guard.before(piece.target)
-            made = _read(self._held, piece, room)
-            if not self._is_kept:
-                self._begun.append(id(piece.pair))
             if piece.is_direct:
-                # Of what was read, not of what is live: another thread may be writing there.
-                self._read[piece.place] = digest(made.data_ptr(), made.nbytes)
-                ctypes.memmove(piece.target.data_ptr(), made.data_ptr(), made.nbytes)
+                self._move(piece, room)
             else:
+                made = _read(self._held, piece, room)
+                self._begun.append(id(piece.pair))
                 piece.target.copy_(made)
-            if not self._is_kept:
-                self._done.append((id(piece.pair), piece.n_bytes))
+            self._done.append((id(piece.pair), piece.n_bytes))
 
         self._in_lanes(pairs, write)
+
+    def _move(self, piece: _Piece, room: _Room) -> None:
+        """Write a direct piece, each chunk of it while it is in the cache."""
+        storage = piece.pair.described.storage  # type: ignore[union-attr] # a strided one
+        for start, address, n_bytes in piece.chunks():
+            self._held.read_bytes(storage, start, room.chunk[:n_bytes])
+            # Of what was read, not of what is live: another thread may be writing there.
+            self._read[storage.key, start, address] = digest(room.address, n_bytes)
+            self._begun.append(id(piece.pair))
+            ctypes.memmove(address, room.address, n_bytes)
 
     def progress_by_path(self) -> dict[str, str]:
         """Of each tensor whether it has the file's values, where no undo copy is made: "new", "old", or "mixed"."""
@@ -110,12 +119,13 @@ class Transfer:
         found: list[Pair] = []
 
         def is_as_read(piece: _Piece) -> bool:
-            if not piece.is_direct:
-                return False
-            read = self._read.get(piece.place, b"")
-            if not self._is_kept:
-                return read == digest(piece.target.data_ptr(), piece.target.nbytes)
-            return read != b"" and read == guard.fingerprint(piece.target)
+            key = piece.pair.described.storage.key if piece.is_direct else None  # type: ignore[union-attr] # a strided one
+            return key is not None and all(
+                self._read.get((key, start, address), b"")
+                == (guard.fingerprint(address, n_bytes) if self._is_kept else digest(address, n_bytes))
+                != b""
+                for start, address, n_bytes in piece.chunks()
+            )
 
         def compare(piece: _Piece, room: _Room) -> None:
             if not is_as_read(piece) and not _is_equal(self._held, piece, room):
@@ -135,11 +145,11 @@ class Transfer:
 
             return done
 
-        pieces = (piece for pair in pairs for piece in _pieces(pair))
+        pieces = (piece for pair in pairs for piece in _pieces(pair, self._targets[id(pair)]))
         in_lanes(pieces, begin, self._tick, n_bytes=sum(size(pair.described) for pair in pairs))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Piece:
     """A part of a tensor, rows of it, or all.
 
@@ -147,39 +157,41 @@ class _Piece:
         pair: Whose.
         target: The live part.
         first: Its first element in the file's tensor; None where all of it is read at once.
+        is_direct: Whether it lies in memory as it lies in the file.
     """
 
     pair: Pair
     target: torch.Tensor
     first: int | None
+    is_direct: bool = False
 
     @property
     def n_bytes(self) -> int:
         return self.target.numel() * self.pair.described.dtype.itemsize
 
-    @property
-    def is_direct(self) -> bool:
-        """Whether it lies in memory as it lies in the file."""
-        target, described = self.target, self.pair.described
-        is_plain = target.device.type == "cpu" and target.is_contiguous() and not (target.is_conj() or target.is_neg())
-        is_alike = isinstance(described, Strided) and target.dtype is described.dtype
-        return is_plain and is_alike and self.first is not None and target.numel() > 0
-
-    @property
-    def place(self) -> tuple[str, int, int, int]:
-        """Where a direct one is: in the file, and in memory."""
+    def chunks(self) -> Iterator[tuple[int, int, int]]:
+        """Of a direct one, in turn, where each chunk is in the file's storage, where in memory, and its bytes."""
         described: Any = self.pair.described
-        offset = _offset(described, self.first or 0)
-        return described.storage.key, offset, self.target.data_ptr(), self.target.nbytes
+        offset, address, n_bytes = _offset(described, self.first or 0), self.target.data_ptr(), self.target.nbytes
+        for start in range(0, n_bytes, CHUNK_BYTES):
+            yield offset + start, address + start, min(CHUNK_BYTES, n_bytes - start)
 
 
 class _Room:
-    """Memory to read a piece into, kept from piece to piece."""
+    """Memory to read into, kept from piece to piece.
+
+    Attributes:
+        chunk: For a chunk of a direct piece.
+        address: Where that is.
+    """
 
     def __init__(self) -> None:
+        held = ctypes.create_string_buffer(CHUNK_BYTES)
+        self.chunk, self.address = memoryview(held).cast("B"), ctypes.addressof(held)
         self._bytes = torch.empty(0, dtype=torch.uint8, device="cpu")
 
     def of(self, dtype: torch.dtype, shape: torch.Size) -> torch.Tensor:
+        """For a tensor."""
         n_bytes = shape.numel() * dtype.itemsize
         if self._bytes.numel() < n_bytes:
             self._bytes = torch.empty(n_bytes, dtype=torch.uint8, device="cpu")
@@ -191,20 +203,26 @@ def size(described: Described) -> int:
     return described.n_elements * described.dtype.itemsize
 
 
-def _pieces(pair: Pair) -> Iterator[_Piece]:
-    target, described = as_plain_tensor(pair.tensor), pair.described
+def _pieces(pair: Pair, target: torch.Tensor) -> Iterator[_Piece]:
+    described = pair.described
     is_whole = isinstance(described, Composed) or described.quantizer is not None or not described.is_run
-    if is_whole or not target.dim() or not target.numel():
+    if is_whole or not target.numel():
         yield _Piece(pair, target, None if is_whole else 0)
         return
-    if target.is_contiguous():
+    is_run = target.is_contiguous()
+    is_plain = is_run and target.device.type == "cpu" and not (target.is_conj() or target.is_neg())
+    is_alike = isinstance(described, Strided) and not described.storage.is_swapped and target.dtype is described.dtype
+    if target.numel() * described.dtype.itemsize <= PIECE_BYTES:
+        yield _Piece(pair, target, 0, is_plain and is_alike)
+        return
+    if is_run:
         target = target.view(-1)
     while target.dim() > 1 and target.size(0) == 1:
         target = target[0]
     n_per_row = target[0].numel()
     n_rows = max(1, PIECE_BYTES // (n_per_row * described.dtype.itemsize))
     for start in range(0, target.size(0), n_rows):
-        yield _Piece(pair, target[start : start + n_rows], start * n_per_row)
+        yield _Piece(pair, target[start : start + n_rows], start * n_per_row, is_plain and is_alike)
 
 
 def _is_equal(held: CheckpointReader, piece: _Piece, room: _Room) -> bool:
@@ -226,8 +244,8 @@ def _offset(described: Strided, first: int) -> int:
     return (described.first + first) * described.dtype.itemsize
 
 
-PIECE_BYTES = CHUNK_BYTES
-"""As of an undo copy: a piece is copied, read and fingerprinted while it is in the cache."""
+PIECE_BYTES = 4 * CHUNK_BYTES
+"""Few enough that threads end together; many enough that they seldom wait for Python's lock."""
 
 
 _MOST_LANES = 4

@@ -139,12 +139,10 @@ class Blocks:
             if not self.left[at]:
                 self.left[at] = self.all[at].digest(spare)
 
-    def left_at(self, part: torch.Tensor) -> bytes:
-        """The fingerprint of what was last left in a contiguous part, where that is one block; else nothing."""
-        found = self.meeting(part)
-        block = self.all[found[0]] if len(found) == 1 else None
-        is_it = block is not None and block.live.data_ptr() == part.data_ptr() and block.n_bytes == part.nbytes
-        return self.left[found[0]] if is_it and block is not None and block.is_run else b""
+    def left_at(self, address: int, n_bytes: int) -> bytes:
+        """The fingerprint of what was last left in a run of memory on the CPU, if that is one block; else nothing."""
+        at = self._runs.get((address, n_bytes))
+        return b"" if at is None else self.left[at]
 
     def meeting(self, tensor: torch.Tensor) -> list[int]:
         """The indices of the blocks whose range of addresses a plain tensor's meets."""
@@ -159,6 +157,11 @@ class Blocks:
             if ranges[at][1] > first:
                 found.append(ranges[at][2])
         return found
+
+    @cached_property
+    def _runs(self) -> dict[tuple[int, int], int]:
+        """The index of each block that is one run of memory on the CPU, by address and length."""
+        return {(block.live.data_ptr(), block.n_bytes): at for at, block in enumerate(self.all) if block.is_run}
 
     @cached_property
     @gc_paused()

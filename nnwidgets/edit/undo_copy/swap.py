@@ -79,9 +79,9 @@ class KeptBytes:
             self._may_be_written = True
             self._blocks.take_around(part)
 
-    def fingerprint(self, part: torch.Tensor) -> bytes:
-        """The fingerprint of what the change left in a contiguous part, where that is known; else nothing."""
-        return self._blocks.left_at(part)
+    def fingerprint(self, address: int, n_bytes: int) -> bytes:
+        """The fingerprint of what the change left in a run of memory on the CPU, where that is known; else nothing."""
+        return self._blocks.left_at(address, n_bytes)
 
     def seal(self) -> None:
         """Note what the live bytes are now: what undoing expects to find."""
