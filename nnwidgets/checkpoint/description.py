@@ -166,7 +166,7 @@ Described = Strided | Composed
 DESCRIBED = (Strided, Composed)
 """The classes of that: a check against both takes a third of the time that one against their union does."""
 
-_WALKED = (*DESCRIBED, dict, list, tuple, Opaque)
+_WALKED = {*DESCRIBED, dict, list, tuple, Opaque}
 _DICT_AND_SLOTS = _SEVERAL = 2
 
 Step = tuple[Literal["key", "index"], Any]
@@ -201,13 +201,13 @@ def tensors_in(content: Any) -> Iterator[tuple[tuple[Step, ...], Described]]:
                 objects.append((steps, value))
         elif isinstance(value, dict):
             below: list[tuple[tuple[Step, ...], Any]] = [
-                ((*steps, ("key", key)), each) for key, each in value.items() if isinstance(each, _WALKED)
+                ((*steps, ("key", key)), each) for key, each in value.items() if type(each) in _WALKED and each
             ]
             waiting.extend(reversed(below))
         elif isinstance(value, list | tuple):
             # A list may be millions of numbers.
             below = [
-                ((*steps, ("index", index)), each) for index, each in enumerate(value) if isinstance(each, _WALKED)
+                ((*steps, ("index", index)), each) for index, each in enumerate(value) if type(each) in _WALKED and each
             ]
             waiting.extend(reversed(below))
 

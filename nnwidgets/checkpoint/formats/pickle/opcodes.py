@@ -32,11 +32,6 @@ def _mark(m: Machine) -> None:
     m.stack = []
 
 
-def _tuple(m: Machine) -> None:
-    made = tuple(m.pop_to_mark())
-    m.contain(made)
-
-
 def _tuple_of_one(m: Machine) -> None:
     m.contain((m.stack.pop(),))
 
@@ -55,12 +50,6 @@ def _empty_set(m: Machine) -> None:
     # A set takes as much as four dicts.
     m.count(3)
     m.contain(set())
-
-
-def _text(m: Machine) -> None:
-    (n,) = _U4.unpack_from(m.data, m.at)
-    m.at += 4
-    m.stack.append(m.take(n).decode("utf-8", "surrogatepass"))
 
 
 def _long(m: Machine) -> None:
@@ -316,11 +305,9 @@ OPERATIONS: dict[int, Callable[[Machine], None]] = {
     for code, operation in {
         "\x80": _proto,
         "(": _mark,
-        "t": _tuple,
         "\x85": _tuple_of_one,
         "\x86": _tuple_of_two,
         "\x87": _tuple_of_three,
-        ")": lambda m: m.stack.append(()),
         "]": lambda m: m.contain([]),
         "}": lambda m: m.contain({}),
         "\x8f": _empty_set,
@@ -341,7 +328,6 @@ OPERATIONS: dict[int, Callable[[Machine], None]] = {
         "p": _put_numbered,
         "g": lambda m: m.stack.append(m.memo[_numbered(m)]),
         "G": lambda m: m.stack.append(m.number(_F8)),
-        "X": _text,
         "\x8c": lambda m: m.stack.append(m.take(m.take(1)[0]).decode("utf-8", "surrogatepass")),
         "\x8d": lambda m: m.stack.append(m.take(m.number(_U8)).decode("utf-8", "surrogatepass")),
         # Of Python 2, whose text is bytes.

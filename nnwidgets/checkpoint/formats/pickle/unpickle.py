@@ -83,13 +83,12 @@ def _measure(root: Any, sizes: dict[int, int], objects: list[tuple[Opaque, int]]
     """
     n_values = 0
     above: set[int] = set()
-    waiting: list[tuple[Any, bool]] = [(root, False)]
+    waiting: list[tuple[Any, list[Any] | None]] = [(root, None)]
     while waiting:
-        value, is_done = waiting.pop()
-        inside = value.values() if type(value) is dict else value
-        if is_done:
+        value, below = waiting.pop()
+        if below is not None:
             above.discard(id(value))
-            sizes[id(value)] = 1 + len(value) + sum(sizes.get(id(each), 0) for each in inside)
+            sizes[id(value)] = 1 + len(value) + sum([sizes[id(each)] for each in below])
             continue
         if id(value) in above:
             raise Malformed("has a container that holds itself, which no checkpoint needs")
@@ -99,8 +98,10 @@ def _measure(root: Any, sizes: dict[int, int], objects: list[tuple[Opaque, int]]
         if len(above) > _DEEPEST:
             raise BeyondLimits(f"nests containers more than {_DEEPEST} deep")
         n_values += len(value)
-        waiting.append((value, True))
-        waiting += [(each, False) for each in inside if type(each) in _CONTAINERS]
+        inside = value.values() if type(value) is dict else value
+        below = [each for each in inside if type(each) in _CONTAINERS and each]
+        waiting.append((value, below))
+        waiting += [(each, None) for each in below]
         objects += [(each, len(above)) for each in inside if type(each) is Opaque and not each.is_bare]
     return n_values
 
@@ -119,9 +120,9 @@ def _run(machine: Machine) -> None:
         raise Malformed("has a pickle with text that is no UTF-8") from None
 
 
-def _go(machine: Machine) -> None:
+def _go(machine: Machine) -> None:  # noqa: C901, PLR0912 - one loop: a call for each opcode takes as long as all the rest
     data, memo, stack, at = machine.data, machine.memo, machine.stack, machine.at
-    operations, from_bytes = OPERATIONS, int.from_bytes
+    operations, from_bytes, ordered_dict = OPERATIONS, int.from_bytes, machine.known["collections.OrderedDict"]
     try:
         for _ in range(_MOST_OPCODES):
             code = data[at]
@@ -139,6 +140,23 @@ def _go(machine: Machine) -> None:
             elif code == _BINPUT:
                 memo[data[at]] = stack[-1]
                 at += 1
+            elif code == _BINUNICODE:
+                end = at + 4 + from_bytes(data[at : at + 4], "little")
+                if end > len(data):
+                    raise Truncated("has a pickle that ends before its last opcode")
+                stack.append(str(data[at + 4 : end], "utf-8", "surrogatepass"))
+                at = end
+            elif code == _TUPLE:
+                made = tuple(stack)
+                stack = machine.stack = machine.below.pop()
+                machine.contain(made)
+            elif code == _EMPTY_TUPLE:
+                stack.append(())
+            elif code == _REDUCE and stack[-2] is ordered_dict and type(stack[-1]) is tuple and not stack[-1]:
+                # A module has a dozen of these.
+                machine.count()
+                stack.pop()
+                stack[-1] = {}
             elif code == _STOP:
                 machine.found.content = stack.pop()
                 machine.found.end = at
@@ -154,7 +172,7 @@ def _go(machine: Machine) -> None:
     raise BeyondLimits(f"has a pickle of more than {_MOST_OPCODES:,} opcodes")
 
 
-_BINPUT, _LONG_BINPUT, _BINGET, _BININT1, _STOP = b"qrhK."
+_BINPUT, _LONG_BINPUT, _BINGET, _BININT1, _BINUNICODE, _TUPLE, _EMPTY_TUPLE, _REDUCE, _STOP = b"qrhKXt)R."
 _CONTAINERS = (dict, list, tuple, set)
 _DEEPEST = 200
 _DEEPEST_OBJECT = 1_000

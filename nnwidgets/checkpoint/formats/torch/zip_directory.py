@@ -7,6 +7,7 @@ Source: APPNOTE.TXT 6.3 of PKWARE; ``caffe2/serialize/inline_container.cc`` of t
 
 from __future__ import annotations
 
+import re
 import stat
 import struct
 from collections.abc import Iterator
@@ -227,13 +228,17 @@ def _member(window: _Window, entry: _Entry, following: int) -> Member:
     name = window.read(entry.header + _LOCAL.size, n_name + n_extra)
     if method or flags != entry.flags or name[:n_name] != entry.name:
         raise Malformed(f"has a header of the member {text!r} that isn't as the directory says")
-    _check_local(text, entry, (crc32, packed, n_bytes), name[n_name:])
+    is_after = bool(flags & _DESCRIBED_AFTER)
+    usual = (0, 0, 0) if is_after else (entry.crc32, entry.n_bytes, entry.n_bytes)
+    is_padded = name[n_name : n_name + _FIELD.size] == _FIELD.pack(_PADDING, max(0, n_extra - _FIELD.size))
+    if not is_padded or (crc32, packed, n_bytes) != usual:
+        _check_local(text, entry, (crc32, packed, n_bytes), name[n_name:])
     offset = entry.header + _LOCAL.size + n_name + n_extra
     gap = following - offset - entry.n_bytes
     if gap < 0:
         raise Malformed(f"has the member {text!r} of {entry.n_bytes:,} bytes overlap what follows it")
-    if entry.flags & _DESCRIBED_AFTER:
-        if gap > _MOST_AFTER or window.read(offset + entry.n_bytes, gap) not in _descriptors(entry):
+    if is_after:
+        if gap > _MOST_AFTER or not _is_descriptor(window.read(offset + entry.n_bytes, gap), entry):
             raise Malformed(f"has no word on the member {text!r} after it, or another than its directory")
     elif gap:
         raise Malformed(f"has {gap:,} bytes after the member {text!r} that belong to nothing")
@@ -257,10 +262,11 @@ def _check_local(text: str, entry: _Entry, numbers: tuple[int, int, int], extra:
         raise Malformed(f"has two checksums of the member {text!r}")
 
 
-def _descriptors(entry: _Entry) -> tuple[bytes, bytes]:
-    head = b"PK\x07\x08" + entry.crc32.to_bytes(4, "little")
-    wide = head + entry.n_bytes.to_bytes(_EIGHT, "little") * 2
-    return (head + entry.n_bytes.to_bytes(4, "little") * 2 if entry.n_bytes <= _U32 else wide), wide
+def _is_descriptor(held: bytes, entry: _Entry) -> bool:
+    """Whether bytes say of the member before them what the directory says."""
+    if entry.n_bytes <= _U32 and held == _DESCRIPTOR.pack(_DESCRIPTOR_MARK, entry.crc32, entry.n_bytes, entry.n_bytes):
+        return True
+    return held == _WIDE_DESCRIPTOR.pack(_DESCRIPTOR_MARK, entry.crc32, entry.n_bytes, entry.n_bytes)
 
 
 def _text(name: bytes) -> str:
@@ -269,6 +275,8 @@ def _text(name: bytes) -> str:
     Raises:
         Malformed: It is no text, or leads out of the file.
     """
+    if len(name) <= _LONGEST_NAME and _PLAIN_NAME(name):
+        return name.decode("ascii")
     if len(name) > _LONGEST_NAME:
         raise Malformed(f"has a member whose name has {len(name):,} bytes, expected at most {_LONGEST_NAME}")
     try:
@@ -291,13 +299,16 @@ _WIDE_END = struct.Struct("<4sQ2H2L4Q")
 _CENTRAL = struct.Struct("<4s6H3L5H2L")
 _LOCAL = struct.Struct("<4s5H3L2H")
 _FIELD = struct.Struct("<2H")
+_DESCRIPTOR, _WIDE_DESCRIPTOR = struct.Struct("<4s3L"), struct.Struct("<4sL2Q")
 _END_MARK, _LOCATOR_MARK, _WIDE_MARK = b"PK\x05\x06", b"PK\x06\x07", b"PK\x06\x06"
-_CENTRAL_MARK, _LOCAL_MARK = b"PK\x01\x02", b"PK\x03\x04"
+_CENTRAL_MARK, _LOCAL_MARK, _DESCRIPTOR_MARK = b"PK\x01\x02", b"PK\x03\x04", b"PK\x07\x08"
 _ENCRYPTED, _DESCRIBED_AFTER, _UTF8 = 0x1, 0x8, 0x800
 _ZIP64, _PADDING = 0x0001, int.from_bytes(b"FB", "little")
 _U16, _U32 = 2**16 - 1, 2**32 - 1
 _EIGHT = 8
 _LONGEST_NAME = 512
+_PLAIN_NAME = re.compile(rb"[\w-]+(?:/[\w-]+)*").fullmatch
+"""What nearly all are, which leads nowhere else."""
 _BEFORE_LEFT = 12
 _MOST_AFTER = 24
 _MOST_END = 2**16 + 22
