@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import sys
@@ -31,6 +32,7 @@ def rows() -> Iterator[Row]:
         yield shards(place)
         yield planning(place)
         yield choosing(place)
+        yield from pickled(place)
         state = {f"layers.{index}.weight": torch.randn(ROWS, COLUMNS) for index in range(N_TENSORS)}
         one, other, zipped = place / "one.safetensors", place / "other.safetensors", place / "one.pt"
         save_file(state, one)
@@ -104,6 +106,31 @@ def choosing(place: Path) -> Row:
         raise SystemExit(f"{found.entry} was taken.")
     (took,) = medians(lambda: checkpoint.plan(model, file), rounds=5)
     return Row("plan with fit over 20 state dicts of 1,000 tensors", took, "s", 0.5, "the one that fits is taken")
+
+
+def pickled(place: Path) -> Iterator[Row]:
+    """`peek` of files that hold more than tensors, against loading them with whatever they want to run."""
+    blocks = [nn.Sequential(nn.Conv2d(205, 205, 3, bias=False), nn.BatchNorm2d(205), nn.SiLU()) for _ in range(180)]
+    detector = {"epoch": -1, "model": nn.Sequential(*blocks).half(), "ema": None, "train_args": {"imgsz": 640}}
+    weights = {f"layers.{index}.weight": torch.randn(1024, 1024) for index in range(64)}
+    moments = {index: {"step": torch.tensor(9.0), "exp_avg": each} for index, each in enumerate(weights.values())}
+    trained = {
+        "epoch": 3, "global_step": 900, "pytorch-lightning_version": "2.5.0", "state_dict": weights,
+        "hyper_parameters": argparse.Namespace(lr=1e-3, data=Path("data")),
+        "optimizer_states": [{"state": moments, "param_groups": [{"lr": 1e-3, "params": [*moments]}]}],
+    }  # fmt: skip
+    yield peeking(place, "a detector pickled whole, 68 M in half precision", detector)
+    yield peeking(place, "a Lightning file", trained)
+
+
+def peeking(place: Path, name: str, content: object) -> Row:
+    """`peek` against loading the whole."""
+    file = place / "pickled.pt"
+    torch.save(content, file)
+    return against(
+        f"peek of {name}", lambda: checkpoint.peek(file), lambda: torch.load(file, weights_only=False),
+        limit=0.1, rounds=7, theirs_is="torch.load(weights_only=False)",
+    )  # fmt: skip
 
 
 def reading(*paths: Path) -> Callable[[], object]:
