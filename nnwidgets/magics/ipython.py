@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, needs_local_scope, no_var_expand
 
+from nnwidgets.magics.completion.tab import complete_in
 from nnwidgets.magics.display import register_records, unregister_records
 from nnwidgets.magics.module_repr import ModuleRepr
 from nnwidgets.magics.preload import Preloader
-from nnwidgets.magics.tab import complete_in
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell

@@ -8,7 +8,7 @@ from IPython.core import completer
 from torch import nn
 
 from nnwidgets.edit import initializers
-from nnwidgets.magics.complete import MOST, complete
+from nnwidgets.magics.completion.complete import MOST, complete
 from nnwidgets.magics.subcommands.table import SUBCOMMANDS
 from tests.support.ipython_shell import shell
 

@@ -11,7 +11,7 @@ from IPython.core import completer as ipython
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from nnwidgets.magics.complete import Completion
+    from nnwidgets.magics.completion.complete import Completion
 
 _BEFORE_ALL_OTHERS = 10_000
 _CELL = re.compile(r"(%%nn_init\s+.*)")
@@ -44,7 +44,7 @@ def _completion(shell: InteractiveShell, text: str, *, is_first_line: bool) -> C
     line = _LINE.match(text) or (_CELL.match(text) if is_first_line else None)
     if line is None:
         return None
-    from nnwidgets.magics.complete import complete
+    from nnwidgets.magics.completion.complete import complete
 
     return complete(line[1], shell.user_ns)
 
