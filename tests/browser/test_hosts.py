@@ -45,6 +45,13 @@ def stage(
         assert [fault for fault in stage.faults if is_ours(fault, stage)] == []
 
 
+HEAR = """(root) => {
+  window.heard = [];
+  root.parentNode.addEventListener('keydown', ({ key }) => key !== 'Control' && window.heard.push(key));
+  if (window.panels) { window.shown = () => Object.values(window.panels).find((panel) => panel.isVisible); }
+}"""
+
+
 def is_ours(fault: str, stage: Stage) -> bool:
     """Notebook 7.6 itself throws while it loads its settings, and marimo where its server is gone."""
     return stage.name not in ("Notebook 7", "marimo") or "nnwidgets" in fault or "blob:" in fault
@@ -104,6 +111,24 @@ def test_everything_is_reached_by_keyboard(stage: Stage):
     keys.press("/")
     expect(explorer.filter_box).to_be_focused()
     saw("everything by keyboard", stage)
+
+
+def test_shortcuts_of_the_host_work_with_the_focus_in_the_view(stage: Stage):
+    explorer = stage.find()
+    page, keys = stage.page, stage.page.keyboard
+    explorer.root.evaluate(HEAR)
+    for focus in (lambda: explorer.select("0.weight"), explorer.filter_box.focus):
+        focus()
+        page.evaluate("() => { window.shown?.().context.model.sharedModel.setMetadata('n', {}); }")
+        for key in ("a", "Enter", "F1", "Control+s"):
+            keys.press(key)
+        if stage.name == "marimo":
+            page.get_by_role("dialog", name="Save notebook").get_by_role("button", name="Cancel").click()
+        page.wait_for_function("() => !window.shown?.().context.model.dirty")
+        explorer.filter("")
+    # Jupyter may take its own before they get to the view.
+    assert set(page.evaluate("() => window.heard")) | {"s"} == {"F1", "s"}
+    saw("the host’s shortcuts, Ctrl+S too, with the focus in the view", stage)
 
 
 def test_no_accessibility_violation_in_light_and_dark(stage: Stage):

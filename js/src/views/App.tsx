@@ -7,10 +7,12 @@ import { t } from "../i18n/translate.ts";
 import { addStyle } from "../lib/addStyle.ts";
 import type { Theme } from "../lib/colormap.ts";
 import { type PageError, toPageError } from "../lib/errors.ts";
+import { isForView, isTextField } from "../lib/keyEvents.ts";
 import { watchTheme } from "../lib/theme.ts";
 import type { Client } from "../protocol/client.ts";
 import type { OpenReply, TickedBody } from "../protocol/messages.ts";
 import { ChangesStore } from "../state/changesStore.ts";
+import { commandFor } from "../state/tree/keymap.ts";
 import { isFiltered } from "../state/tree/treeState.ts";
 import { TreeStore } from "../state/tree/treeStore.ts";
 import type { Editing } from "./edit/editingContext.ts";
@@ -130,6 +132,21 @@ export function App({
     store.onFilterCleared = () => onFilter("");
   }, [store, onFilter]);
 
+  // JupyterLab looks for its mark before the key gets here.
+  useEffect(() => {
+    const view = root.current?.ownerDocument.defaultView;
+    const mark = (event: KeyboardEvent): void => {
+      const path = event.composedPath();
+      if (root.current !== null && path.includes(root.current)) {
+        for (const element of [root.current, path[0] as HTMLElement]) {
+          element.toggleAttribute(NO_SHORTCUTS, isForView(event));
+        }
+      }
+    };
+    view?.addEventListener("keydown", mark, true);
+    return () => view?.removeEventListener("keydown", mark, true);
+  }, []);
+
   const [touched, setTouched] = useState(0);
   const touch = (event: MouseEvent | FocusEvent): void => {
     if (event.type === "focusin") {
@@ -203,6 +220,11 @@ export function App({
         if (event.key === "Escape" && !event.defaultPrevented && target.closest(".nnw-inspector") !== null) {
           event.preventDefault();
           focusTree();
+        }
+        const command = event.ctrlKey || event.metaKey ? commandFor(event) : null;
+        if (isLive && !event.defaultPrevented && !isTextField(target) && (command === "undo" || command === "redo")) {
+          event.preventDefault();
+          void changes.turn(command);
         }
         keep(event);
       }}
@@ -283,9 +305,11 @@ export function App({
   );
 }
 
-/** Keeps a key from the notebook. */
+/** Keeps a key of the view's from the notebook. */
 function keep(event: KeyboardEvent): void {
-  event.stopPropagation();
+  if (isForView(event)) {
+    event.stopPropagation();
+  }
 }
 
 /** Takes the first `item` of a list off it, and all before; whether there was one. */

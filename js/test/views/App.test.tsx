@@ -194,6 +194,29 @@ describe("keys", () => {
     document.removeEventListener("keydown", heard);
     expect(heard).not.toHaveBeenCalled();
   });
+
+  test("of the host reach the page around, from a row and from the filter, and what edits text doesn't", async () => {
+    const { row, view } = await shown();
+    const heard: string[] = [];
+    const hear = (event: KeyboardEvent): unknown => heard.push(event.key);
+    document.addEventListener("keydown", hear);
+    const box = view.getByRole("searchbox");
+    for (const target of [row("m:"), box]) {
+      for (const key of ["s", "S", "p", "b", "F1"]) {
+        fireEvent.keyDown(target, { key, ctrlKey: key !== "F1" });
+        expect(target.closest("[data-lm-suppress-shortcuts]")).toBeNull();
+      }
+    }
+    expect(heard).toEqual(["s", "S", "p", "b", "F1", "s", "S", "p", "b", "F1"]);
+    for (const key of ["a", "c", "v", "x", "z", "ArrowLeft", "Backspace"]) {
+      fireEvent.keyDown(box, { key, ctrlKey: true });
+      expect(box.closest("[data-lm-suppress-shortcuts]")).not.toBeNull();
+    }
+    fireEvent.keyDown(box, { key: "q", ctrlKey: true, altKey: true, modifierAltGraph: true });
+    fireEvent.keyDown(row("m:"), { key: "z", ctrlKey: true });
+    document.removeEventListener("keydown", hear);
+    expect(heard).toHaveLength(10);
+  });
 });
 
 describe("traits", () => {

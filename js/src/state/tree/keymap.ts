@@ -47,6 +47,8 @@ export const KEYMAP: readonly Binding[] = [
   { key: "u", command: "undo" }, // Undo the last change
   { key: "z", control: true, command: "undo" }, // Undo the last change
   { key: "U", command: "redo" }, // Redo
+  { key: "Z", control: true, command: "redo" }, // Redo
+  { key: "y", control: true, command: "redo" }, // Redo
 ];
 
 interface Press {

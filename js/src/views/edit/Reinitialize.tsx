@@ -119,7 +119,7 @@ export function Reinitialize({ client, path, editing, generation, alive, onNavig
   const failed = error ?? offered.error ?? preview.error;
   return (
     // biome-ignore lint/a11y/noStaticElementInteractions: Ctrl+Enter applies from any field.
-    <div class="nnw-reinit" onKeyDown={onKeyDown}>
+    <div class="nnw-reinit" data-applies onKeyDown={onKeyDown}>
       <Targets {...{ offer, scope, only }} onChoose={(part) => choose({ ...start, scope, only, ...part })} />
       <div class="nnw-line">
         <label for={`${id}-how`}>{t("Initializer")}</label>

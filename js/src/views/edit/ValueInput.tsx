@@ -1,6 +1,7 @@
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { t } from "../../i18n/translate.ts";
 import { type PageError, toPageError } from "../../lib/errors.ts";
+import { isForView } from "../../lib/keyEvents.ts";
 
 /** Writes one value; resolves to what to warn of. */
 export type SetValue = (text: string) => Promise<readonly string[]>;
@@ -39,7 +40,9 @@ export function ValueInput({ name, text, onSet, onClose }: ValueInputProps) {
     }
   };
   const onKeyDown = (event: KeyboardEvent): void => {
-    event.stopPropagation();
+    if (isForView(event)) {
+      event.stopPropagation();
+    }
     if (event.key === "Enter") {
       event.preventDefault();
       void apply((event.currentTarget as HTMLInputElement).value);
