@@ -223,7 +223,7 @@ def _not_a_module(expression: str, value: Any, namespace: Mapping[str, Any]) -> 
     kind = type(value)
     named = inert(expression, 80)
     if is_a(value, type) and nn.Module in type.__dict__["__mro__"].__get__(value):
-        return f"{named} is a class, expected a module made from it: {named} = {type_name(value)}(…)."
+        return f"{named} is a class, expected a module made from it: net = {named}(…)."
     what = f"{named} is {_article(type_name(kind))}, expected a torch.nn.Module"
     if is_tensor(value) and "." in expression:
         owner, _, name = expression.rpartition(".")

@@ -178,6 +178,17 @@ def test_a_users_function_that_fails_at_its_kth_operation_changes_nothing(at, er
     assert nnw.history(net).changes == ()
 
 
+def test_an_initializer_that_gives_a_tensor_in_place_of_writing_is_refused():
+    net = nn.Linear(2, 3)
+    before = net.weight.detach().clone()
+    with pytest.raises(nnw.InitializerError, match=r"returned a Tensor for weight.*Write t.copy_"):
+        edit.init(net, "weight", lambda t, generator: torch.ones_like(t) * 3)
+    assert torch.equal(net.weight, before)
+    assert nnw.history(net).changes == ()
+    edit.init(net, "weight", lambda t, generator: t.fill_(3))
+    assert net.weight.unique().tolist() == [3]
+
+
 @pytest.mark.parametrize("at", [1, 2])
 @pytest.mark.parametrize("error", [Injected, KeyboardInterrupt])
 def test_an_initializer_that_fails_on_a_later_tensor_changes_nothing(at, error):

@@ -115,7 +115,7 @@ def test_a_missing_name_suggests_variables_that_hold_models():
         (3, "x is an int"),
         (torch.zeros(2), "x is a Tensor"),
         ({"a": 1}, "x is a dict"),
-        (nn.Linear, r"x is a class, expected a module made from it: x = Linear\(…\)"),
+        (nn.Linear, r"x is a class, expected a module made from it: net = x\(…\)"),
         (None, "x is a NoneType"),
         (nn, "x is a module, expected a torch.nn.Module"),
     ],

@@ -12,6 +12,7 @@ export const WIRE_WORDS = [
   // Codes of findings.
   word("non-string-key"),
   word("unregistered-tensor"),
+  word("unreadable-module"),
   word("unregistered-module"),
   word("constant-weight"),
   word("data-in-forward"),

@@ -22,6 +22,7 @@ from nnwidgets.edit.undo_copy.undo import summarize
 from nnwidgets.errors import Advice, AdvisedText, InitializerError, NNWidgetsError
 from nnwidgets.formatting import some
 from nnwidgets.introspect.records import TensorStats
+from nnwidgets.introspect.safe_access.objects import type_name
 from nnwidgets.introspect.safe_access.scan import gc_paused
 from nnwidgets.introspect.safe_access.tensors import plain_torch
 
@@ -87,6 +88,16 @@ def init(
     return commit(model, plan)
 
 
+def _check_returned(made: Any, tensor: Any, initializer: Initializer, path: str) -> None:
+    if made is not None and made is not tensor:
+        raise InitializerError(
+            f"{initializer.name} returned a {type_name(type(made))} for {path}, which nothing takes: an initializer "
+            "writes into the tensor that it gets.",
+            path=path,
+            hint="Nothing was changed. Write t.copy_(…) in place of return.",
+        )
+
+
 class _Filler:
     """Fills places in order with one initializer and one seed."""
 
@@ -111,7 +122,7 @@ class _Filler:
         generator = generators.on(tensor.device)
         try:
             if initializer.kind == "user":
-                function(tensor, generator, **self.kwargs)  # type: ignore[misc] # a user's has one
+                _check_returned(function(tensor, generator, **self.kwargs), tensor, initializer, path)  # type: ignore[misc] # a user's has one
             elif initializer.takes_generator:
                 function(tensor, **self.kwargs, generator=generator)  # type: ignore[misc] # torch's fillers have one
             else:

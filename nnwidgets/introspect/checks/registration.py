@@ -24,6 +24,14 @@ _SWITCHED = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._NormBase)  # n
 
 def registration_findings(scan: ModelScan, writer: ExpressionWriter) -> Iterator[SingleFinding]:
     """Yield what the registration of modules and tensors gives rise to."""
+    for row, problem in scan.problems.items():
+        yield SingleFinding(
+            "unreadable-module",
+            "error",
+            row,
+            scan.path(row),
+            f"{_class_name(scan, row)} can't be read in full: {problem}.",
+        )
     yield from _non_string_keys(scan, writer)
     yield from _unregistered_tensors(scan, writer)
     yield from _unregistered_modules(scan, writer)

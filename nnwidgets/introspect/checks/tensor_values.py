@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 
@@ -59,6 +59,11 @@ def value_findings(
             single = _not_finite(scan, place, writer, effort)
             if single is not None:
                 singles.append(single)
+            gradient = _gradient(place, scan)
+            single_of_it = None if gradient is None else _not_finite(scan, gradient, writer, effort, is_gradient=True)
+            if single_of_it is not None:
+                singles.append(single_of_it)
+            if single is not None:
                 continue
             # Of units that are here in part nothing can be said.
             if place.is_part:
@@ -112,7 +117,19 @@ def _embedding_addresses(scan: ModelScan) -> set[int]:
     return addresses
 
 
-def _not_finite(scan: ModelScan, place: Place, writer: ExpressionWriter, effort: _Effort) -> SingleFinding | None:
+def _gradient(place: Place, scan: ModelScan) -> Place | None:
+    """The gradient of a tensor, where that can be read."""
+    found = tensors.gradient_of(scan.slots[place.slot][1])
+    if found is None or not found.is_cpu or tensors.unreadable_reason(found) is not None:
+        return None
+    data = tensors.as_plain_tensor(found)
+    is_read = data.layout is torch.strided and (data.is_floating_point() or data.is_complex())
+    return replace(place, data=data) if is_read else None
+
+
+def _not_finite(
+    scan: ModelScan, place: Place, writer: ExpressionWriter, effort: _Effort, *, is_gradient: bool = False
+) -> SingleFinding | None:
     """Tell of NaN and infinite elements; in buffers only of NaN, since masks are made of infinities."""
     data = torch.view_as_real(place.data.resolve_conj()) if place.data.is_complex() else place.data
     size = data.numel() * data.element_size()
@@ -136,6 +153,18 @@ def _not_finite(scan: ModelScan, place: Place, writer: ExpressionWriter, effort:
     found = " and ".join(f"{count:,} {what}" for count, what in ((n_nan, "NaN"), (n_inf, "infinite")) if count)
     here = (" that this process has" if place.is_part else "") + ("" if in_full else " (seen in a sample)")
     expression = writer.code(scan.slot_path(place.slot))
+    if is_gradient:
+        return SingleFinding(
+            "nan-or-inf",
+            "warning",
+            place.row,
+            scan.slot_path(place.slot),
+            f"Its gradient has {found} of {place.data.numel():,} elements{here}: the next step takes them over into "
+            "the values, unless a gradient scaler skips it. Look for what made them (a log or a division by zero, an "
+            "overflow of half precision) before it.",
+            f"{expression}.grad = None",
+            type_name(type(scan.modules[place.row])),
+        )
     return SingleFinding(
         "nan-or-inf",
         "error" if role == "parameter" else "warning",

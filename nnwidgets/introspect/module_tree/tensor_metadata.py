@@ -15,13 +15,12 @@ from nnwidgets.introspect.safe_access.holders import FLAT_PARAMETERS, PACKED, fl
 from nnwidgets.introspect.safe_access.modules import is_packed
 from nnwidgets.introspect.safe_access.objects import ORDINARY, descends, is_tensor, reason, refusing_dispatch, type_name
 from nnwidgets.introspect.safe_access.scan import ModelScan
+from nnwidgets.introspect.safe_access.tensors import gradient_of
 from nnwidgets.introspect.sharing.addresses import sparse_components
 
 _BASE: Any = torch._C.TensorBase  # noqa: SLF001 - its properties can't be overridden by a subclass or an instance
 _shape, _dtype, _device, _layout = (getattr(_BASE, name).__get__ for name in ("shape", "dtype", "device", "layout"))
-_requires_grad, _grad, _is_leaf, _retains_grad = (
-    getattr(_BASE, name).__get__ for name in ("requires_grad", "grad", "is_leaf", "retains_grad")
-)
+_requires_grad: Any = _BASE.requires_grad.__get__
 
 
 class TensorSpec(NamedTuple):
@@ -87,7 +86,9 @@ class TensorTable:
             self.kinds = [kinds[each.shape, each.dtype, each.device, each.layout] for each in tensors]
             self.asking = [each.requires_grad for each in tensors]
             # Asked of a view whose base was written to since, as FSDP's flat parameters are by a step, this may raise.
-            self.with_grad = [each.grad is not None if each.is_leaf else has_grad(each) for each in tensors]
+            self.with_grad = [
+                each.grad is not None if each.is_leaf else gradient_of(each) is not None for each in tensors
+            ]
         except RuntimeError:
             return False
         self.class_names = ["Parameter" if kind is nn.Parameter else "Tensor" for kind in map(type, tensors)]
@@ -141,14 +142,6 @@ class Facts(NamedTuple):
     problem: str | None
 
 
-def has_grad(tensor: Any) -> bool:
-    """Whether ``.grad`` is set; asks only where torch would not warn."""
-    try:
-        return (_is_leaf(tensor) or _retains_grad(tensor)) and _grad(tensor) is not None
-    except RuntimeError:  # of a view whose base was changed in place, as FSDP leaves them
-        return False
-
-
 def facts(tensor: Any) -> Facts:
     """Read any tensor, each fact on its own, so that one that can't be read doesn't take the others along."""
     if not is_tensor(tensor):
@@ -168,7 +161,7 @@ def facts(tensor: Any) -> Facts:
         dtype, device, layout = read(_dtype, None), read(_device, None), read(_layout, None)
         shape = None if is_lazy else read(_plain_shape, None)
         n = 0 if is_lazy else math.prod(shape) if shape is not None else read(_BASE.numel, 0) if not problems else 0
-        asks, holds = read(_requires_grad, False), read(has_grad, False)
+        asks, holds = read(_requires_grad, False), read(gradient_of, None) is not None
         size = read(_size_bytes, 0) if layout is not None and not is_lazy and shape is not None else 0
     known = TensorSpec(
         shape, _name(dtype) if dtype else "?", str(device) if device else "?", _name(layout) if layout else "?", n, size

@@ -86,6 +86,20 @@ def as_plain_tensor(tensor: object) -> torch.Tensor:
         return _plain(local_shard(tensor))
 
 
+def gradient_of(tensor: Any) -> Any:
+    """Return ``tensor.grad``; None for an inner node of a graph, which has none and warns when asked.
+
+    Example:
+        >>> import torch
+        >>> gradient_of(torch.ones(2, requires_grad=True) * 2) is None
+        True
+    """
+    try:
+        return _grad(tensor) if _is_leaf(tensor) or _retains_grad(tensor) else None
+    except RuntimeError:  # of a view whose base was changed in place, as FSDP leaves them
+        return None
+
+
 @contextmanager
 def plain_torch() -> Iterator[None]:
     """Compute on plain tensors as if nothing around were in force: no gradient, autocast, mode or subclass.
@@ -112,7 +126,10 @@ def _n_modes() -> int:
 _BASE: Any = torch._C.TensorBase  # noqa: SLF001 - its methods can't be overridden by a subclass or an instance
 _data: Any = _BASE.data.__get__
 _dtype: Any = _BASE.dtype.__get__
+_grad: Any = _BASE.grad.__get__
 _is_cpu: Any = _BASE.is_cpu.__get__
+_is_leaf: Any = _BASE.is_leaf.__get__
+_retains_grad: Any = _BASE.retains_grad.__get__
 _layout: Any = _BASE.layout.__get__
 _n_bytes: Any = _BASE.nbytes.__get__
 _offset: Any = _BASE.storage_offset

@@ -24,6 +24,7 @@ from nnwidgets.introspect.safe_access.objects import (
     plain_items,
     type_name,
 )
+from nnwidgets.introspect.safe_access.tensors import gradient_of
 from nnwidgets.introspect.statistics.stats import version
 from nnwidgets.server.handlers.findings_and_ties import finding_body, tie_body
 from nnwidgets.server.handlers.registry import handles
@@ -31,7 +32,7 @@ from nnwidgets.server.handlers.stats import stats_of
 from nnwidgets.server.handlers.values import values_of
 from nnwidgets.server.rows.row_body import own_name
 from nnwidgets.server.rows.tree_index import TreeIndex
-from nnwidgets.server.session.live_tensor import LiveTensor, grad_of
+from nnwidgets.server.session.live_tensor import LiveTensor
 from nnwidgets.server.session.session import Session
 from nnwidgets.wire.dispatch import Job
 from nnwidgets.wire.errors import RequestError
@@ -148,7 +149,7 @@ def _siblings(index: TreeIndex, number: int, path: str) -> Siblings | None:
 def _tensor_facts(live: LiveTensor) -> TensorFacts:
     tensor, entry, strides, is_contiguous = live.tensor, live.entry, None, None
     with no_torch_function():
-        has_grad = entry.has_grad if entry.problem else grad_of(tensor) is not None
+        has_grad = entry.has_grad if entry.problem else gradient_of(tensor) is not None
         if entry.layout == "strided" and entry.shape is not None and not entry.problem:
             strides, is_contiguous = list(tensor.stride()), bool(tensor.is_contiguous())
     return {

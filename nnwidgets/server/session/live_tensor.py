@@ -11,7 +11,7 @@ from nnwidgets.formatting import inert
 from nnwidgets.introspect.records import TensorEntry
 from nnwidgets.introspect.safe_access.lookup import get
 from nnwidgets.introspect.safe_access.objects import no_torch_function
-from nnwidgets.introspect.safe_access.tensors import unreadable_reason
+from nnwidgets.introspect.safe_access.tensors import gradient_of, unreadable_reason
 from nnwidgets.server.rows.tree_index import TreeIndex
 from nnwidgets.server.session.session import Session
 from nnwidgets.wire.errors import RequestError
@@ -50,7 +50,7 @@ class LiveTensor:
         if of == self.of:
             return self
         with no_torch_function():
-            gradient = grad_of(self.tensor)
+            gradient = gradient_of(self.tensor)
         if gradient is None:
             raise RequestError(
                 "unreadable",
@@ -92,14 +92,3 @@ def _not_a_tensor(index: TreeIndex, path: str, row: int) -> InvalidTargetError:
         path=path,
         hint=f"Its tensors are {', '.join(map(repr, names))}." if names else "It has no tensors of its own.",
     )
-
-
-def grad_of(tensor: Any) -> Any:
-    """Return ``tensor.grad``, or None for an inner node of a graph, which has none and warns when asked.
-
-    Example:
-        >>> import torch
-        >>> grad_of(torch.ones(2, requires_grad=True) * 2) is None
-        True
-    """
-    return tensor.grad if tensor.is_leaf or tensor.retains_grad else None
