@@ -239,6 +239,7 @@ def test_flat_parameters_of_fsdp_count_as_the_whole(mesh, keeps_originals):
     assert tree.n_params == n_whole
     assert tree.n_params_torch < n_whole
     assert "flat shard (FSDP)" in tree.why
+    assert [each for each in nnw.check(net) if each.severity != "note"] == [], "what FSDP keeps is no mistake"
     if keeps_originals:
         assert tree.find("_fsdp_wrapped_module.0.weight").shape == (10, 8)
         assert not nnw.stats(net.module[0].weight).is_exact

@@ -169,6 +169,14 @@ def torch_attribute(tensor: Any, name: str) -> Any:
     return getattr(torch.Tensor, name).__get__(tensor)
 
 
+def is_leaf(tensor: Any) -> bool:
+    """Whether nothing computed it; not where torch can't tell: of FSDP's views, whose base was written to since."""
+    try:
+        return bool(torch_attribute(tensor, "is_leaf"))
+    except RuntimeError:
+        return False
+
+
 def _reason(tensor: Any) -> str | None:  # noqa: PLR0911 - one reason a line
     if UninitializedTensorMixin in objects.type_mro(type(tensor)):
         return "not yet: a lazy parameter gets its shape at the first forward"

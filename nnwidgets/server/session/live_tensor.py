@@ -11,7 +11,7 @@ from nnwidgets.formatting import inert
 from nnwidgets.introspect.records import TensorEntry
 from nnwidgets.introspect.safe_access.lookup import get
 from nnwidgets.introspect.safe_access.objects import no_torch_function
-from nnwidgets.introspect.safe_access.tensors import unreadable_reason
+from nnwidgets.introspect.safe_access.tensors import is_leaf, unreadable_reason
 from nnwidgets.server.rows.tree_index import TreeIndex
 from nnwidgets.server.session.session import Session
 from nnwidgets.wire.errors import RequestError
@@ -102,4 +102,4 @@ def grad_of(tensor: Any) -> Any:
         >>> grad_of(torch.ones(2, requires_grad=True) * 2) is None
         True
     """
-    return tensor.grad if tensor.is_leaf or tensor.retains_grad else None
+    return tensor.grad if is_leaf(tensor) or tensor.retains_grad else None
