@@ -160,6 +160,30 @@ class Opaque:
         return next(iter(given.values()), None) if len(given) < _SEVERAL else given
 
 
+@dataclass(slots=True)
+class Wrapped:
+    """A tensor of a class that holds others and says what they mean, torchao's for instance.
+
+    Attributes:
+        dtype: That it has for others.
+        shape: The same.
+        class_name: The class's whole name.
+        parts: The tensors that it holds, by name.
+        attributes: What else it holds, described.
+    """
+
+    dtype: torch.dtype
+    shape: tuple[int, ...]
+    class_name: str
+    parts: tuple[tuple[str, Strided], ...]
+    attributes: dict[Any, Any]
+
+    @property
+    def n_elements(self) -> int:
+        """How many elements it has for others."""
+        return math.prod(self.shape)
+
+
 Described = Strided | Composed
 """A tensor in a file."""
 
@@ -228,12 +252,12 @@ def name_of(steps: tuple[Step, ...]) -> str:
     return made
 
 
-def distinct_storages(tensors: Iterable[Described]) -> dict[str, Storage]:
+def distinct_storages(tensors: Iterable[Described | Wrapped]) -> dict[str, Storage]:
     """The storages of some tensors by key, each once."""
     return {storage.key: storage for tensor in tensors for storage in storages_of(tensor)}
 
 
-def storages_of(tensor: Described) -> tuple[Storage, ...]:
+def storages_of(tensor: Described | Wrapped) -> tuple[Storage, ...]:
     """The storages that a tensor's bytes are in."""
     if isinstance(tensor, Strided):
         return (tensor.storage,)

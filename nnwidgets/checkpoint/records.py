@@ -421,7 +421,7 @@ class Changed(Record):
         path: Its name.
         kind: ``"values"``, ``"shape"`` or ``"dtype"`` (values are then compared as well, where shapes are equal).
         shapes: On either side.
-        dtypes: On either side.
+        dtypes: On either side; of extra state its class, with ``(not read)`` where a file's is only described.
         max_abs_difference: Greatest absolute difference of an element; NaN where an element is NaN on one side only;
             None where shapes differ. Exact but for float32 and narrower, where it is as near as float32 can be.
         relative_norm: Norm of the difference over the norm of the first side; None where shapes differ. Of float32 and
