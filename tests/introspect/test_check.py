@@ -841,7 +841,6 @@ def test_a_tensor_that_the_class_saves_itself_is_not_told_to_be_left_out():
 
 
 def test_codes_of_a_wrapping_class_are_not_told_to_be_frozen():
-    pytest.importorskip("torchao")
     net = torchao("Int8WeightOnlyConfig")
     net[0].bias.requires_grad_(False)
     assert [(each.code, each.path) for each in nnw.check(net)] == [("frozen", "0")]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-import pytest
 import torch
 from torch import nn
 from torch.nn.utils import parametrizations, parametrize, prune
@@ -26,21 +28,27 @@ class Kind:
         make: Makes one, with other values at each call.
         fresh: Makes one that such a one is loaded into.
         refused: What `save` says by the name's ending, where such a file can't hold it.
-        packages: What they are made with.
     """
 
     make: Callable[[], Any]
     fresh: Callable[[], Any]
     refused: dict[str, str] = field(default_factory=dict)
-    packages: tuple[str, ...] = ()
-
-    def check_packages(self) -> None:
-        """Skip the test without them."""
-        for name in self.packages:
-            pytest.importorskip(name)
 
 
 # ---- PEFT ----
+
+
+def package(name: str) -> Any:
+    """A package of those that ``make test`` unpacks beside the environment."""
+    if str(FOLDER) not in sys.path:
+        sys.path.append(str(FOLDER))
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise AssertionError(f"{name} is missing in {FOLDER}: make .venv/test installs it") from error
+
+
+FOLDER = Path(sys.prefix) / "share" / "zoo"
 
 
 def _base(name: str) -> Any:
@@ -66,11 +74,10 @@ def _with_values(net: Any) -> Any:
 
 def peft(base: str = "llama", config: str = "LoraConfig", **options: Any) -> Any:
     """A small model of transformers with an adapter of PEFT on it."""
-    import peft
-
+    library = package("peft")
     if config == "LoraConfig":
         options = {"r": 2, **options}
-    return _with_values(peft.get_peft_model(_base(base), getattr(peft, config)(**options)))
+    return _with_values(library.get_peft_model(_base(base), getattr(library, config)(**options)))
 
 
 def merged() -> Any:
@@ -82,10 +89,8 @@ def merged() -> Any:
 
 def two_adapters() -> Any:
     """One beside the other."""
-    from peft import LoraConfig
-
     net = peft(target_modules=["q_proj"])
-    net.add_adapter("second", LoraConfig(r=3, target_modules=["v_proj"]))
+    net.add_adapter("second", package("peft").LoraConfig(r=3, target_modules=["v_proj"]))
     return _with_values(net)
 
 
@@ -111,8 +116,7 @@ _PEFT: dict[str, Callable[[], Any]] = {
 
 def torchao(config: str, **options: Any) -> Any:
     """Two linear layers quantized by torchao."""
-    from torchao import quantization
-
+    quantization = package("torchao.quantization")
     net = nn.Sequential(nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 8))
     quantization.quantize_(net, getattr(quantization, config)(**options))
     return net
@@ -349,6 +353,6 @@ _OF_A_CLASS = dict.fromkeys((".pt", ".safetensors"), "made of qdata 16 × 16 .* 
 ZOO: dict[str, Kind] = {
     name: Kind(make, _FRESH.get(name, make), _REFUSED.get(name, {}))
     for name, make in (OWN_CODE | PLAIN | _OTHERS).items()
-} | {name: Kind(make, make, packages=("peft",)) for name, make in _PEFT.items()} | {
-    f"torchao: {name}": Kind(make, make, _OF_A_CLASS, ("torchao",)) for name, make in _TORCHAO.items()
+} | {name: Kind(make, make) for name, make in _PEFT.items()} | {
+    f"torchao: {name}": Kind(make, make, _OF_A_CLASS) for name, make in _TORCHAO.items()
 }  # fmt: skip

@@ -8,7 +8,7 @@ from torch import nn
 
 import nnwidgets as nnw
 from tests.support.model_state import attributes, unchanged
-from tests.support.zoo import ZOO, torchao
+from tests.support.zoo import ZOO, package, torchao
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -87,7 +87,6 @@ def test_one_tensor_under_two_names_gets_one_value(tmp_path):
 @pytest.mark.parametrize("name", ["quantized buffers", "sparse", "torchao: int8 weights"])
 def test_undo_asks_before_it_takes_back_what_was_written_since(name, tmp_path):
     kind = ZOO[name]
-    kind.check_packages()
     net, other = kind.make(), kind.make()
     torch.save(net.state_dict(), tmp_path / "net.pt")
     nnw.load(other, tmp_path / "net.pt")
@@ -98,9 +97,7 @@ def test_undo_asks_before_it_takes_back_what_was_written_since(name, tmp_path):
 
 
 def test_tensors_of_a_class_made_of_others_must_be_made_alike(tmp_path):
-    pytest.importorskip("torchao")
-    from torchao.quantization import PerGroup
-
+    PerGroup = package("torchao.quantization").PerGroup
     file, net = tmp_path / "net.pt", torchao("Int8WeightOnlyConfig")
     torch.save(net.state_dict(), file)
     for made, why in (
@@ -122,7 +119,6 @@ def test_tensors_of_a_class_made_of_others_must_be_made_alike(tmp_path):
 
 
 def test_what_such_a_class_keeps_beside_tensors_must_be_the_same(tmp_path):
-    pytest.importorskip("torchao")
     net, other = torchao("Int8WeightOnlyConfig"), torchao("Int8WeightOnlyConfig")
     other[0].weight.block_size = [1, 8]
     torch.save(net.state_dict(), tmp_path / "net.pt")
@@ -132,7 +128,6 @@ def test_what_such_a_class_keeps_beside_tensors_must_be_the_same(tmp_path):
 
 
 def test_such_tensors_are_compared_by_what_they_are_made_of(tmp_path):
-    pytest.importorskip("torchao")
     one, other = torchao("Int8WeightOnlyConfig"), torchao("Int8WeightOnlyConfig")
     torch.save(one.state_dict(), tmp_path / "net.pt")
     found = nnw.diff(tmp_path / "net.pt", other)
@@ -147,7 +142,6 @@ def test_such_tensors_are_compared_by_what_they_are_made_of(tmp_path):
 
 
 def test_such_tensors_cannot_be_edited_and_why_is_said():
-    pytest.importorskip("torchao")
     net = torchao("Int8WeightOnlyConfig")
     with pytest.raises(
         nnw.InvalidTargetError, match=r"0.weight can't be written: it is a Int8Tensor, made of"
