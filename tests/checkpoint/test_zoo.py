@@ -84,7 +84,7 @@ def test_a_model_gets_its_values_back_and_loses_and_regains_them(kind, tmp_path)
 
 
 class Faults:
-    """Counts calls, and raises at one of them."""
+    """Counts calls, and raises once one of them has done its work."""
 
     def __init__(self):
         self.n = 0
@@ -92,10 +92,11 @@ class Faults:
 
     def calls(self, call):
         def made(*args, **kwargs):
+            found = call(*args, **kwargs)
             self.n += 1
             if self.n - 1 == self.at:
                 raise OSError(5, "injected")
-            return call(*args, **kwargs)
+            return found
 
         return made
 

@@ -253,8 +253,11 @@ def test_bytes_that_extra_state_wraps_are_described_and_named(tmp_path):
 def test_codes_of_a_quantized_module_are_not_told_to_be_without_their_scale(tmp_path):
     kind = ZOO["quantized statically"]
     torch.save(kind.make().state_dict(), tmp_path / "net.pt")
-    plan = nnw.plan(kind.fresh(), tmp_path / "net.pt")
-    assert [text for text in plan.warnings if "codes" in text] == []
+    for net in (kind.fresh(), nn.Sequential(nn.Linear(1, 1))):
+        assert [text for text in nnw.plan(net, tmp_path / "net.pt").warnings if "codes" in text] == []
+    net = nn.Sequential(nn.Identity(), nn.Conv2d(3, 4, 3))
+    reasons = {each.path: each.reason for each in nnw.plan(net, tmp_path / "net.pt").entries}
+    assert reasons["1.weight"].startswith("1.weight in the file is quantized (qint8)"), "its scale is in itself"
 
 
 def test_versions_that_are_no_plain_dicts_reach_no_code(tmp_path):
