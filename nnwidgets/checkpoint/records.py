@@ -192,8 +192,9 @@ class PlanEntry(Record):
         path: In the model; None for one that only the file has.
         source: Name in the file; None for one that only the model has.
         status: ``"match"``, ``"renamed"``, ``"dtype_cast"``, ``"converted"`` and ``"tied"`` will be loaded;
-            ``"shape_mismatch"``, ``"missing"`` and ``"unexpected"`` won't. ``"own_code"`` is given to code of its
-            module's own, which the plan doesn't run: one side may have no name for it.
+            ``"shape_mismatch"``, ``"missing"``, ``"unexpected"`` and ``"sharded"`` (a DTensor for instance) won't.
+            ``"own_code"`` is given to code of its module's own, which the plan doesn't run: one side may have no name
+            for it.
         suggestion: For a missing one, the source that `LoadPlan.renames` has for it.
         shape: In the model, or None.
         dtype: In the model, or None.

@@ -19,7 +19,7 @@ from nnwidgets.checkpoint.loading.apply_renames import apply_renames
 from nnwidgets.checkpoint.loading.layouts.explain_rest import explain
 from nnwidgets.checkpoint.loading.layouts.judge_pairs import judge
 from nnwidgets.checkpoint.loading.suggest_renames import Named, Suggested, suggest
-from nnwidgets.checkpoint.loading.whole_tensors import refusals, wrapped_in
+from nnwidgets.checkpoint.loading.whole_tensors import refusals, sharded_warning, wrapped_in
 from nnwidgets.checkpoint.own_code.parts import OwnCode, own_code_in, own_code_warning, part_of
 from nnwidgets.checkpoint.records import LOADED, Conversion, LoadPlan, PlanEntry, Status, Suggestion
 from nnwidgets.checkpoint.state_dict import StateDictLocation, find, saved_entries
@@ -167,8 +167,10 @@ def make_plan(
     entries += [_left_entry(name, names[name], None, parts) for name in names if name in own_values]
     already = {name: path for name, path in names.items() if name != path and path in model and name not in refused}
     reasons = dict.fromkeys(judged.refused.values())
+    sharded = [entry_of[path] for path, status in statuses.items() if status == "sharded"]
     obstacles = (
-        *judged.warnings, *(f"{each}." for each in reasons), *rest.sentences, *suggested.doubts,
+        *judged.warnings, *(f"{each}." for each in reasons), *sharded_warning(sharded),
+        *rest.sentences, *suggested.doubts,
         *_unsaved_warning(scope.tree, [names[name] for name in left]),
     )  # fmt: skip
     return LoadPlan(
@@ -375,6 +377,8 @@ def _status(side: _Side, source: str | None, tensors: Mapping[str, Described]) -
     # Torch takes one element for a scalar, as files of old have them.
     if ours.shape not in (None, tuple(theirs.shape)) and (ours.shape, tuple(theirs.shape)) != ((), (1,)):
         return "shape_mismatch"
+    if ours.held is not None and ours.held.kind == "shard":
+        return "sharded"
     if ours.shape is not None and ours.dtype != dtype_name(theirs.dtype):
         return "dtype_cast"
     return "match" if source == side.path else "renamed"

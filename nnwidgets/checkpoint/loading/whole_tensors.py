@@ -6,7 +6,7 @@ What such a class keeps beside tensors must be the same on both sides: then its 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -222,6 +222,25 @@ def _unlike_codes(theirs: str, ours: str, *, is_quantized: bool) -> str:
         return f"in the file is {theirs}, and the model's {ours}: quantize both alike"
     is_refused = not is_quantized and ours[:1] == "q" and theirs != "float32"
     return f"in the file is {theirs}, which torch doesn't turn into {ours}" if is_refused else ""
+
+
+def sharded_warning(entries: Sequence[TensorEntry]) -> list[str]:
+    """What to know of tensors of which this process has a part."""
+    held = entries[0].held if entries else None
+    if held is None:
+        return []
+    verb, kept = ("is", "so it keeps its value") if len(entries) == 1 else ("are", "so they keep their values")
+    how = "Gather them first, load, and scatter them again."
+    if held.placements:
+        how = f"{_SET_WHOLE}, called on every process, loads a whole state dict."
+    said = f"{entries[0].path}{and_more(len(entries) - 1)} {verb} sharded in the model ({held.how})"
+    return [f"{said}: a load here would fill this process's part alone, {kept}. {how}"]
+
+
+_SET_WHOLE = (
+    "torch.distributed.checkpoint.state_dict.set_model_state_dict("
+    "net, state, options=StateDictOptions(full_state_dict=True))"
+)
 
 
 def _difference(kind: str, theirs: Wrapped, tensor: Any) -> str:
