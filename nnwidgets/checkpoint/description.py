@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal
@@ -182,6 +182,26 @@ class Wrapped:
     def n_elements(self) -> int:
         """How many elements it has for others."""
         return math.prod(self.shape)
+
+
+def wrapped_in(values: Mapping[str, Any]) -> dict[str, Wrapped]:
+    """Those of a state dict's other values that are tensors of a class that holds others."""
+    made = {}
+    for name, value in values.items():
+        if type(value) is not Opaque or not _is_tensor_like(value.arguments) or value.class_name.endswith(".DTensor"):
+            continue
+        held = value.attributes if type(value.attributes) is dict else {}
+        parts = tuple((key, each) for key, each in held.items() if type(key) is str and isinstance(each, Strided))
+        if parts:
+            rest = {key: each for key, each in held.items() if not isinstance(each, Strided)}
+            dtype, shape = value.arguments
+            made[name] = Wrapped(dtype, shape, value.class_name, parts, rest)
+    return made
+
+
+def _is_tensor_like(arguments: Any) -> bool:
+    kinds = [type(each) for each in arguments] if type(arguments) is tuple else []
+    return kinds == [torch.dtype, tuple]
 
 
 Described = Strided | Composed

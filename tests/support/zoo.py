@@ -114,18 +114,26 @@ _PEFT: dict[str, Callable[[], Any]] = {
 # ---- quantization ----
 
 
-def torchao(config: str, **options: Any) -> Any:
+def torchao(config: str, *, bias: bool = True, **options: Any) -> Any:
     """Two linear layers quantized by torchao."""
     quantization = package("torchao.quantization")
-    net = nn.Sequential(nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 8))
+    net = nn.Sequential(nn.Linear(16, 16, bias), nn.ReLU(), nn.Linear(16, 8, bias))
     quantization.quantize_(net, getattr(quantization, config)(**options))
     return net
+
+
+def _lora_on_int8() -> Any:
+    net, quantization, library = _base("llama"), package("torchao.quantization"), package("peft")
+    quantization.quantize_(net, quantization.Int8WeightOnlyConfig())
+    return library.get_peft_model(net, library.LoraConfig(r=2, target_modules=["q_proj"]))
 
 
 _TORCHAO: dict[str, Callable[[], Any]] = {
     "int8 weights": lambda: torchao("Int8WeightOnlyConfig"),
     "int8 weights, int8 activations": lambda: torchao("Int8DynamicActivationInt8WeightConfig"),
     "int4 weights": lambda: torchao("IntxWeightOnlyConfig", weight_dtype=torch.int4),
+    "nothing but int8 weights": lambda: torchao("Int8WeightOnlyConfig", bias=False),
+    "below LoRA": lambda: _with_values(_lora_on_int8()),
     "float8 weights": lambda: torchao("Float8WeightOnlyConfig"),
 }
 

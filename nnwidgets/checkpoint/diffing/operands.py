@@ -12,13 +12,12 @@ from typing import Any, Protocol
 import torch
 
 from nnwidgets.checkpoint.bytes_equal import as_contiguous_cpu, quantizer_of
-from nnwidgets.checkpoint.description import Described, Strided, distinct_storages, dtype_name, tensors_in
+from nnwidgets.checkpoint.description import Described, Strided, distinct_storages, dtype_name, tensors_in, wrapped_in
 from nnwidgets.checkpoint.entries import EXTRA_STATE
 from nnwidgets.checkpoint.formats import CheckpointReader, open_checkpoint
 from nnwidgets.checkpoint.loading.layouts.conversions import as_wanted
 from nnwidgets.checkpoint.loading.materialize import has_no_data
 from nnwidgets.checkpoint.loading.plan import state_dict_in
-from nnwidgets.checkpoint.loading.whole_tensors import wrapped_in
 from nnwidgets.checkpoint.own_code.parts import own_code_in
 from nnwidgets.checkpoint.read import ContentReader
 from nnwidgets.checkpoint.records import Conversion

@@ -12,14 +12,14 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
-from nnwidgets.checkpoint.description import Described, Opaque, dtype_name
+from nnwidgets.checkpoint.description import Described, Opaque, dtype_name, wrapped_in
 from nnwidgets.checkpoint.entries import EXTRA_STATE, Model
 from nnwidgets.checkpoint.formats import CheckpointReader, open_checkpoint
 from nnwidgets.checkpoint.loading.apply_renames import apply_renames
 from nnwidgets.checkpoint.loading.layouts.explain_rest import explain
 from nnwidgets.checkpoint.loading.layouts.judge_pairs import judge
 from nnwidgets.checkpoint.loading.suggest_renames import Named, Suggested, suggest
-from nnwidgets.checkpoint.loading.whole_tensors import refusals, sharded_warning, wrapped_in
+from nnwidgets.checkpoint.loading.whole_tensors import refusals, sharded_warning
 from nnwidgets.checkpoint.own_code.parts import OwnCode, own_code_in, own_code_warning, part_of
 from nnwidgets.checkpoint.records import LOADED, Conversion, LoadPlan, PlanEntry, Status, Suggestion
 from nnwidgets.checkpoint.state_dict import StateDictLocation, find, saved_entries
