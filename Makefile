@@ -1,5 +1,6 @@
 # make lab    everything needed, then JupyterLab on the tour
 # make test   everything there is to check
+# make test-stacks  magics, kernel and notebooks on the oldest stack that is promised
 # make quick  what your change touches, in under a minute; BASE=main for all that a branch has changed
 # make bench  the README's table of figures
 # make build  wheel and sdist in dist/
@@ -88,7 +89,7 @@ docs: $(VENV)/test
 
 # ---- checks ----
 
-test: lint types docs unit browser
+test: lint types docs unit test-stacks browser
 
 BASE ?= HEAD
 quick: $(VENV)/test node_modules/made
@@ -114,5 +115,17 @@ browser: $(VENV)/test chromium
 	$(ON_LOOPBACK) $(BIN)/python -m pytest -m "browser and not network"
 	$(BIN)/python -m pytest -m "browser and network"
 
+# Colab's versions, in an environment of their own.
+OLDEST := $(VENV)-oldest
+$(OLDEST)/made: constraints-oldest.txt pyproject.toml $(PAGE)
+	$(PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/python -m pip --disable-pip-version-check install -q -c constraints-oldest.txt setuptools torch==$(shell sed -n 's/^torch==//p' constraints-oldest.txt) ipython ipykernel ipywidgets traitlets anywidget numpy safetensors torchinfo xxhash transformers nbclient pytest pytest-xdist pytest-rerunfailures hypothesis psutil
+	touch $@
+
+.PHONY: test-stacks
+test-stacks: $(OLDEST)/made
+	$(OLDEST)/bin/python -m pytest -p no:cacheprovider -m "not browser" -n auto --maxprocesses=4 --dist worksteal \
+		tests/magics tests/wire tests/text $(addprefix tests/notebook/test_,magics_kernel.py explorer_life.py examples.py)
+
 clean:
-	rm -rf $(VENV) node_modules build dist nnwidgets/static nnwidgets/labextension .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(OLDEST) node_modules build dist nnwidgets/static nnwidgets/labextension .mypy_cache .ruff_cache .pytest_cache .hypothesis

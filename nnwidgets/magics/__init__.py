@@ -6,13 +6,13 @@ Loading the extension imports neither torch nor anywidget; the first line, or Ta
     ipython.py       the extension: magics, Tab, `%nn init?`, how results are shown, the comm target
     dispatch.py      a line or cell in, a page shown; errors in one line
     parse.py         a line to a `Command`, by the table of subcommands
-    complete.py      what Tab offers, by the same table
     resolve.py       `net`, `trainer.model`, `nets[0]` to the live object, running nothing
     explore.py       `%nn net` and a bare `%nn`: the Explorer, or the list of models
     auto_explore.py  `%nn auto`: a model at the end of a cell explores
     module_repr.py   a module whose own repr raises prints as our tree
     display.py       pages and records as HTML in a notebook, as text in a terminal
     preload.py       the Explorer imported before it is asked for
+    completion/      Tab: what could stand next, by the same table, as each IPython asks for it
     line/            the words of a line: cut, described, completed
     subcommands/     what each subcommand is, one entry each
 """

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, needs_local_scope, no_var_expand
 
+from nnwidgets.magics.completion.tab import complete_in
 from nnwidgets.magics.display import register_records, unregister_records
 from nnwidgets.magics.module_repr import ModuleRepr
 from nnwidgets.magics.preload import Preloader
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from nnwidgets.magics.auto_explore import AutoExplore
 
 _TARGET = "nnwidgets"
-_BEFORE_ALL_OTHERS = 10_000
-_CELL = re.compile(r"(%%nn_init\s+.*)")
-_LINE = re.compile(r"\s*(?:[\w.]+\s*=\s*)?%nn\s(.*)", re.DOTALL)
 _HELP_QUESTION = re.compile(r"\A(\s*)%nn\s+(\w+)\s*\?{1,2}\s*\n?\Z")
 
 
@@ -151,29 +148,6 @@ def _help_line(question: re.Match[str]) -> str:
     return f"{question[1]}%nn {question[2]} --help\n" if question[2] in SUBCOMMANDS else question[0]
 
 
-def tab_matcher(shell: InteractiveShell) -> Callable[[CompletionContext], SimpleMatcherResult]:
-    """Make the matcher of one shell."""
-
-    @context_matcher(identifier="nnwidgets.nn", priority=_BEFORE_ALL_OTHERS)
-    def match_nn(context: CompletionContext) -> SimpleMatcherResult:
-        line = _LINE.match(context.text_until_cursor)
-        if line is None and not context.cursor_line:
-            line = _CELL.match(context.text_until_cursor)
-        if line is None:
-            return {"completions": [], "suppress": False}
-        from nnwidgets.magics.complete import complete
-
-        found = complete(line[1], shell.user_ns)
-        completions = [SimpleCompletion(text=each.text, type=each.kind) for each in found.candidates]
-        if not completions:
-            # IPython silences the others only where there is something to offer, and they would evaluate what is
-            # typed: what stands there already is offered.
-            completions = [SimpleCompletion(text=found.fragment, type="text")]
-        return {"completions": completions, "matched_fragment": found.fragment, "suppress": True, "ordered": True}
-
-    return match_nn  # type: ignore[no-any-return] # the decorator is untyped
-
-
 _extensions: dict[int, _Extension] = {}
 
 
@@ -185,7 +159,7 @@ class _Extension:
 
         self._shell = shell
         self._auto = AutoExplore(shell)
-        self._matcher: Any = tab_matcher(shell)
+        self._end_completion: Callable[[], None] | None = None
         self._magics = NNMagics(shell, self._auto)
         self._module_repr = ModuleRepr(shell)
         self._preloader = Preloader(shell)
@@ -197,9 +171,7 @@ class _Extension:
         register_records(self._shell)
         self._module_repr.on()
         self._shell.input_transformers_cleanup.append(help_lines)
-        completer = self._shell.Completer
-        if hasattr(completer, "custom_matchers"):
-            completer.custom_matchers = [*completer.custom_matchers, self._matcher]
+        self._end_completion = complete_in(self._shell)
         if self._comms is not None:
             self._comms.register_target(_TARGET, self._answer_first_comm)
             self._preloader.start()
@@ -218,9 +190,8 @@ class _Extension:
         if help_lines in transformers:
             transformers.remove(help_lines)
         self._shell.magics_manager.registry.pop(type(self._magics).__name__, None)
-        completer = self._shell.Completer
-        if hasattr(completer, "custom_matchers"):
-            completer.custom_matchers = [kept for kept in completer.custom_matchers if kept is not self._matcher]
+        if self._end_completion is not None:
+            self._end_completion()
         if self._comms is not None and self._comms.targets.get(_TARGET) == self._answer_first_comm:
             self._comms.unregister_target(_TARGET, self._answer_first_comm)
         elif self._comms is not None:

@@ -55,6 +55,8 @@ class Explorer(anywidget.AnyWidget):
     filter = Unicode("").tag(sync=True)
 
     _session: Session | None = None
+    _ipython_display_ = None
+    """That of ipywidgets 7 would be asked before `_repr_mimebundle_`, and leave the static tree out."""
 
     def __init__(
         self,
@@ -148,7 +150,11 @@ class Explorer(anywidget.AnyWidget):
             return {"text/plain": "<Explorer, closed>"}
         made: Any = super()._repr_mimebundle_(**kwargs)
         data, metadata = made if isinstance(made, tuple) else (made, {})
-        return {**data, **static_bundle(self._session)}, metadata
+        static = static_bundle(self._session)
+        if "google.colab" in sys.modules:
+            # Of HTML and a widget in one output it isn't known which Colab would show.
+            static.pop("text/html", None)
+        return {**data, **static}, metadata
 
     @validate("selected")
     def _check_selected(self, proposal: Mapping[str, Any]) -> str:

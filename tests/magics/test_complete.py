@@ -4,10 +4,11 @@ from typing import ClassVar
 
 import pytest
 import torch
+from IPython.core import completer
 from torch import nn
 
 from nnwidgets.edit import initializers
-from nnwidgets.magics.complete import MOST, complete
+from nnwidgets.magics.completion.complete import MOST, complete
 from nnwidgets.magics.subcommands.table import SUBCOMMANDS
 from tests.support.ipython_shell import shell
 
@@ -118,6 +119,8 @@ OFFERED = {
 
 @pytest.mark.parametrize("line", OFFERED)
 def test_tab_offers_what_can_stand_there(ip, line):
+    if "*" in line and not hasattr(completer, "context_matcher"):
+        pytest.skip("before IPython 8.6 what stands before a star can't be replaced")
     expected = OFFERED[line]
     assert set(ip.completions(line)) == (expected() if callable(expected) else expected)
 

@@ -36,8 +36,8 @@ class Notebook:
 
     # ---- cells ----
 
-    def start(self, code, cell=None):
-        """Send a cell and return the id of the request."""
+    def start(self, code, cell=None, metadata=None):
+        """Send a cell, with its id as JupyterLab gives it or other metadata, and return the id of the request."""
         session = self.client.session
         content = {
             "code": code,
@@ -47,7 +47,7 @@ class Notebook:
             "allow_stdin": False,
             "stop_on_error": False,
         }
-        message = session.msg("execute_request", content, metadata={"cellId": cell} if cell else {})
+        message = session.msg("execute_request", content, metadata={"cellId": cell} if cell else metadata)
         self.client.shell_channel.send(message)
         return message["header"]["msg_id"]
 
@@ -59,8 +59,8 @@ class Notebook:
         assert not errors, errors[0]
         return "".join(m["content"]["text"] for m in of_run if m["msg_type"] == "stream")
 
-    def run(self, code, cell=None):
-        return self.finish(self.start(code, cell))
+    def run(self, code, cell=None, metadata=None):
+        return self.finish(self.start(code, cell, metadata))
 
     def displayed(self):
         """The data of everything displayed or returned so far."""
@@ -112,7 +112,7 @@ class Notebook:
         message = self.client.session.msg("create_subshell_request")
         self.client.control_channel.send(message)
         while True:
-            reply = self.client.control_channel.get_msg(timeout=WAIT)
+            reply = self.client.get_control_msg(timeout=WAIT)
             if reply["parent_header"].get("msg_id") == message["header"]["msg_id"]:
                 return reply["content"]["subshell_id"]
 
@@ -132,7 +132,7 @@ class Notebook:
     def _listen(self):
         while self.running:
             try:
-                message = self.client.iopub_channel.get_msg(timeout=0.2)
+                message = self.client.get_iopub_msg(timeout=0.2)
             except queue.Empty:
                 continue
             message["at"] = time.monotonic()

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 MEMORY = """
 def rss():
     gc.collect()
     with open("/proc/self/statm") as f:
         return int(f.read().split()[1]) * 4096
 
-def comms():
-    import comm
-    return len(comm.get_comm_manager().comms)
 """
+COMMS = "def comms(): return len(get_ipython().kernel.comm_manager.comms)\n"
 BIG = "nn.Sequential(nn.Linear(5120, 2560), nn.Linear(2560, 5120))"
 MIB = 2**20
 
@@ -21,6 +21,7 @@ MIB = 2**20
 def test_two_hundred_views_opened_and_closed_leave_memory_and_comms_as_they_were(kernel):
     printed = kernel.run(
         MEMORY
+        + COMMS
         + f"""
 net = {BIG}
 nnw.explore(net).close()
@@ -37,7 +38,7 @@ del net
 
 
 def test_running_one_cell_fifty_times_leaves_one_view(kernel):
-    kernel.run(MEMORY + "import comm")
+    kernel.run(MEMORY + COMMS)
     cell = f"net = {BIG}\nnnw.explore(net)"
     kernel.run(cell, cell="a")
     kernel.run("net = None; gc.collect(); before = rss(), comms()", cell="b")
@@ -50,13 +51,26 @@ def test_running_one_cell_fifty_times_leaves_one_view(kernel):
 
 
 def test_the_same_cell_without_an_id_is_known_by_its_source(kernel):
-    kernel.run("import comm\ndef comms(): return len(comm.get_comm_manager().comms)\nsmall = nn.Linear(2, 2)")
+    kernel.run(COMMS + "small = nn.Linear(2, 2)")
     cell = "nnw.explore(small)  # no id"
     kernel.run(cell)
     before = kernel.run("print(comms())")
     for _ in range(5):
         kernel.run(cell)
     assert kernel.run("print(comms())") == before
+
+
+@pytest.mark.parametrize(
+    "named",
+    [lambda name: {"cellId": name}, lambda name: {"colab": {"cell_id": name}}, lambda name: {"commandId": name}],
+    ids=["JupyterLab", "Colab", "Databricks"],
+)
+def test_two_cells_with_the_same_code_keep_a_view_each(kernel, named):
+    kernel.run("shared, made = nn.Linear(2, 2), []")
+    cell = "made.append(nnw.explore(shared))"
+    for name in ("one", "other", "one"):
+        kernel.run(cell, metadata=named(name))
+    assert kernel.run("print(*[view.model is not None for view in made])") == "False True True\n"
 
 
 def test_a_cell_that_makes_two_views_keeps_both_until_it_runs_again(kernel):

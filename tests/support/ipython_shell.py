@@ -57,11 +57,13 @@ class Shell:
         return ran.printed.strip()
 
     def completions(self, line):
-        """Texts that Tab offers at the end of a line, as they replace what is typed."""
+        """What Tab makes of the last word of a line; some shells replace its end only."""
         from IPython.core.completer import provisionalcompleter
 
+        word = line.rfind(" ") + 1
         with provisionalcompleter():
-            return [each.text for each in self.ip.Completer.completions(line, len(line))]
+            offered = list(self.ip.Completer.completions(line, len(line)))
+        return [(line[: each.start] + each.text)[word:] for each in offered]
 
 
 @contextlib.contextmanager

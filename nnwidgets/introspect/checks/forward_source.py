@@ -124,7 +124,7 @@ def _is_decorated_by_torch(function: Any) -> bool:
     for _ in range(_MOST_HELPERS):
         if type(function) is not types.FunctionType:
             return False
-        if function.__code__.co_name == "decorate_context":
+        if function.__globals__.get("__name__") == "torch.utils._contextlib":
             return True
         function = function.__dict__.get("__wrapped__")
     return False

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
+from importlib import import_module
 from time import perf_counter
 from typing import Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry, sdpa_flop_count
 
+
+def _torch_flop_counter() -> Any:
+    """Torch's formulas, without its warning, in a user's first cell, of a CUDA build that has no triton."""
+    log = logging.getLogger("torch.utils.flop_counter")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        return import_module("torch.utils.flop_counter")
+    finally:
+        log.setLevel(level)
+
+
+_flop_counter = _torch_flop_counter()
 _BeforeWrite = Callable[[Any, tuple[Any, ...], dict[str, Any]], None]
 _aten = torch.ops.aten
-_attention_flops: Any = sdpa_flop_count
+_attention_flops: Any = _flop_counter.sdpa_flop_count
 _METADATA = frozenset(
     overload
     for name in ("size", "sym_size", "stride", "sym_stride", "storage_offset", "sym_storage_offset", "numel",
@@ -88,7 +102,7 @@ class OperatorCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # to
 
 
 def _formula(packet: Any) -> Callable[..., int] | None:
-    return flop_registry.get(packet) or _OWN_FORMULAS.get(packet)
+    return _flop_counter.flop_registry.get(packet) or _OWN_FORMULAS.get(packet)
 
 
 def _has_parts(func: torch._ops.OpOverload) -> bool:
@@ -160,13 +174,17 @@ def _added_matrix_by_vector(_: Any, matrix: Any, *__: Any, **___: Any) -> int:
 
 
 _OWN_FORMULAS: dict[Any, Callable[..., int]] = {
-    _aten._scaled_dot_product_flash_attention_for_cpu: _flash_attention_on_cpu,  # noqa: SLF001 - an operator's name
-    _aten.mkldnn_rnn_layer: _recurrent_layer,
-    _aten._int_mm: _matrix_product,  # noqa: SLF001 - an operator's name
-    _aten._grouped_mm: _grouped_product,  # noqa: SLF001 - an operator's name
-    _aten.mv: _matrix_by_vector,
-    _aten.dot: _matrix_by_vector,
-    _aten.vdot: _matrix_by_vector,
-    _aten.addmv: _added_matrix_by_vector,
+    getattr(_aten, name): formula
+    for name, formula in {
+        "_scaled_dot_product_flash_attention_for_cpu": _flash_attention_on_cpu,
+        "mkldnn_rnn_layer": _recurrent_layer,
+        "_int_mm": _matrix_product,
+        "_grouped_mm": _grouped_product,
+        "mv": _matrix_by_vector,
+        "dot": _matrix_by_vector,
+        "vdot": _matrix_by_vector,
+        "addmv": _added_matrix_by_vector,
+    }.items()
+    if hasattr(_aten, name)  # each torch has its own
 }
 """Operators that torch's registry has no formula for."""

@@ -38,8 +38,14 @@ def cell_now() -> Cell | None:
     request = kernel.get_parent("shell")
     if request.get("header", {}).get("msg_type") != "execute_request":
         return None
-    cell = request.get("metadata", {}).get("cellId") or request.get("content", {}).get("code")
+    cell = _cell_id(request.get("metadata", {})) or request.get("content", {}).get("code")
     return Cell(str(cell), str(request["header"]["msg_id"])) if cell else None
+
+
+def _cell_id(metadata: dict[str, Any]) -> Any:
+    """As JupyterLab and VS Code name a cell, Databricks, or Colab; classic Notebook doesn't."""
+    colab = metadata.get("colab")
+    return metadata.get("cellId") or metadata.get("commandId") or (isinstance(colab, dict) and colab.get("cell_id"))
 
 
 def is_cell_running() -> bool:
