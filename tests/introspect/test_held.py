@@ -241,6 +241,8 @@ def test_flat_parameters_of_fsdp_count_as_the_whole(mesh, keeps_originals):
     assert "flat shard (FSDP)" in tree.why
     assert [each for each in nnw.check(net) if each.severity != "note"] == [], "what FSDP keeps is no mistake"
     if keeps_originals:
+        assert "params[0]" not in [each.path for each in tree.tensors]
+        assert nnw.ties(net) == (), "its parameters have no bytes in common"
         assert tree.find("_fsdp_wrapped_module.0.weight").shape == (10, 8)
         assert not nnw.stats(net.module[0].weight).is_exact
 

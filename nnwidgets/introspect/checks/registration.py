@@ -14,7 +14,6 @@ from nnwidgets.introspect.checks.findings import SingleFinding
 from nnwidgets.introspect.checks.forward_source import names_in_forward
 from nnwidgets.introspect.module_tree.expressions import ExpressionWriter, is_identifier
 from nnwidgets.introspect.records import Severity
-from nnwidgets.introspect.safe_access.holders import is_flat
 from nnwidgets.introspect.safe_access.modules import Found, own_attribute, registered_by_name
 from nnwidgets.introspect.safe_access.objects import class_attribute, is_a, is_tensor, type_name
 from nnwidgets.introspect.safe_access.scan import ModelScan, read
@@ -64,7 +63,7 @@ def _unregistered_tensors(scan: ModelScan, writer: ExpressionWriter) -> Iterator
     for row, (_, at) in scan.splits.items():
         for slot in range(at, scan.first_slot[row + 1]):
             key, tensor = scan.slots[slot]
-            if not is_tensor(tensor) or is_flat(tensor):
+            if not is_tensor(tensor):
                 continue
             steps = paths.split(str(key))
             if len(steps) > 1:
