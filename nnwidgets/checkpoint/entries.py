@@ -14,7 +14,7 @@ from functools import cached_property
 from itertools import islice
 from typing import Any, Literal
 
-from nnwidgets.checkpoint.description import DESCRIBED, Described, Step, dtype_name, name_of
+from nnwidgets.checkpoint.description import DESCRIBED, Described, Step, dtype_name, name_of, wrapped_in
 from nnwidgets.checkpoint.records import StateDictEntry
 
 Model = Mapping[str, tuple[tuple[int, ...] | None, str]]
@@ -34,9 +34,9 @@ _SECOND = frozenset({
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(eq=False)
 class Node:
-    """A dict by text in a file that has tensors, in it or below.
+    """A dict by text in a file that has tensors, in it or below, or else a model's state.
 
     Attributes:
         steps: The way to it.
@@ -51,6 +51,13 @@ class Node:
     direct: dict[str, Described]
     children: dict[str, Node] = field(default_factory=dict)
     n_tensors: int = 0
+
+    @cached_property
+    def has_others_alone(self) -> bool:
+        """Whether it is the state dict of a model without plain tensors: of extra state, or of wrapped ones alone."""
+        return not self.n_tensors and (
+            any(key.endswith(EXTRA_STATE) for key in self.held) or bool(wrapped_in(self.held))
+        )
 
     @property
     def n_elements(self) -> int:
@@ -164,7 +171,7 @@ class Contents:
         model is a best loss or the state of a random generator.
         """
         for node in self.nodes:
-            if node.is_main if not node.steps else node.direct or len(node.children) > 1:
+            if node.has_others_alone or (node.is_main if not node.steps else node.direct or len(node.children) > 1):
                 yield node
 
 
@@ -205,7 +212,7 @@ def read_contents(content: Any) -> Contents:
             parent.n_tensors += node.n_tensors
     for node, _ in nodes:
         node.children = dict(reversed(node.children.items()))
-    return Contents(tuple(node for node, _ in nodes if node.n_tensors), optimizers)
+    return Contents(tuple(node for node, _ in nodes if node.n_tensors or node.has_others_alone), optimizers)
 
 
 def is_optimizer(value: Any) -> bool:
@@ -230,14 +237,14 @@ def _dicts_below(node: Node, prefix: str = "") -> Iterator[tuple[str, Node]]:
     waiting: list[tuple[str, Node]] = [(prefix, node)]
     while waiting:
         prefix, here = waiting.pop()
-        if here.direct:
+        if here.direct or here.has_others_alone:
             yield prefix, here
         waiting.extend((f"{prefix}{key}.", child) for key, child in reversed(here.children.items()))
 
 
 def plain_reading(node: Node) -> Reading:
     """A dict as it is; by dotted names where only the dicts in it have tensors."""
-    if node.direct:
+    if node.direct or node.has_others_alone:
         return _reading_of(node, [("", node)])
     return deep_reading(node)
 

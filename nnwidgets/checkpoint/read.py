@@ -69,9 +69,17 @@ def read(path: str | os.PathLike[str]) -> Any:
 class ContentReader:
     """Puts tensors in place of their descriptions."""
 
-    def __init__(self, held: CheckpointReader, storages: dict[str, Storage]) -> None:
+    def __init__(self, held: CheckpointReader, storages: dict[str, Storage], *, as_arrays: bool = False) -> None:
+        """Prepare it.
+
+        Args:
+            held: The file.
+            storages: Those of the tensors that will be asked for.
+            as_arrays: Whether NumPy's arrays within values are given as such, and not as tensors.
+        """
         users = Counter(key for _, each in tensors_in(held.content) for key in {s.key for s in storages_of(each)})
         self._held = held
+        self._as_arrays = as_arrays
         self._shared = {key for key in storages if users[key] > 1}
         self._read: dict[str, torch.Tensor] = {}
         self._known: dict[int, Any] = {}
@@ -104,7 +112,9 @@ class ContentReader:
     def _build(self, value: Any) -> Any:
         if isinstance(value, Strided | Composed):
             is_shared = any(storage.key in self._shared for storage in storages_of(value))
-            return self._held.tensor(value, self._read if is_shared else None)
+            made = self._held.tensor(value, self._read if is_shared else None)
+            is_array = self._as_arrays and isinstance(value, Strided) and value.storage.held is not None
+            return made.numpy() if is_array and made.dtype not in _NOT_NUMPYS else made
         if isinstance(value, dict):
             return {self.value(key): self.value(each) for key, each in value.items()}
         if isinstance(value, Opaque):
@@ -118,4 +128,5 @@ class ContentReader:
         return type(value)(map(self.value, value))
 
 
+_NOT_NUMPYS = {torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2}
 _MADE = (dict, list, tuple, set, frozenset, Strided, Composed, Opaque, AllowedName, StorageType)

@@ -192,8 +192,9 @@ class PlanEntry(Record):
         path: In the model; None for one that only the file has.
         source: Name in the file; None for one that only the model has.
         status: ``"match"``, ``"renamed"``, ``"dtype_cast"``, ``"converted"`` and ``"tied"`` will be loaded;
-            ``"shape_mismatch"``, ``"missing"`` and ``"unexpected"`` won't. ``"own_code"`` is given to code of its
-            module's own, which the plan doesn't run: one side may have no name for it.
+            ``"shape_mismatch"``, ``"missing"``, ``"unexpected"`` and ``"sharded"`` (a DTensor for instance) won't.
+            ``"own_code"`` is given to code of its module's own, which the plan doesn't run: one side may have no name
+            for it.
         suggestion: For a missing one, the source that `LoadPlan.renames` has for it.
         shape: In the model, or None.
         dtype: In the model, or None.
@@ -421,7 +422,7 @@ class Changed(Record):
         path: Its name.
         kind: ``"values"``, ``"shape"`` or ``"dtype"`` (values are then compared as well, where shapes are equal).
         shapes: On either side.
-        dtypes: On either side.
+        dtypes: On either side; of extra state its class, with ``(not read)`` where a file's is only described.
         max_abs_difference: Greatest absolute difference of an element; NaN where an element is NaN on one side only;
             None where shapes differ. Exact but for float32 and narrower, where it is as near as float32 can be.
         relative_norm: Norm of the difference over the norm of the first side; None where shapes differ. Of float32 and

@@ -314,6 +314,8 @@ def _why_not(tensor: Any, held: Held | None) -> tuple[str, str]:  # noqa: PLR091
             f"it is {held.how}, and this process has {shape_text(held.local_shape)} of {shape_text(held.shape)}",
             "Change it before it is sharded; a change on one process alone would leave the others as they are.",
         )
+    if held is not None and held.kind == "wrapper":
+        return f"it is a {type_name(type(tensor))}, {held.how}", "Change the model before its tensors are made so."
     reason = unreadable_reason(tensor)
     if reason is not None:
         return reason, "Give it data first: run a forward, or model.to_empty(device=…)."

@@ -130,6 +130,12 @@ def test_views_sparse_and_quantized_tensors_are_compared_by_what_they_mean():
     values = torch.randn(5)
     one = torch.quantize_per_tensor(values, 0.1, 0, torch.qint8)
     assert nnw.diff({"x": one}, {"x": one.clone()}).is_equal
+    scaled = torch._make_per_tensor_quantized_tensor(one.int_repr(), 0.2, 0)
+    found = changed({"x": one}, {"x": scaled})
+    assert found.max_abs_difference == pytest.approx(float(one.dequantize().abs().max()), rel=1e-6)
+    shifted = torch._make_per_tensor_quantized_tensor(one.int_repr() + 1, 0.1, 1)
+    assert torch.equal(one.dequantize(), shifted.dequantize())
+    assert changed({"x": one}, {"x": shifted}).n_different == 0, "other codes for the same numbers"
     conjugated = torch.randn(4, dtype=torch.complex64).conj()
     assert nnw.diff({"x": conjugated}, {"x": conjugated.resolve_conj()}).is_equal
 

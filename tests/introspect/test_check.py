@@ -12,6 +12,7 @@ from torch.nn.utils import prune
 import nnwidgets as nnw
 from nnwidgets.introspect.checks import data_findings, structural_findings
 from nnwidgets.introspect.safe_access.scan import read
+from tests.support.zoo import torchao
 
 
 def codes(net, **kwargs):
@@ -821,3 +822,28 @@ def test_a_hundred_thousand_modules_on_meta_are_checked_from_one_reading():
     assert len(reading.modules) == 100_101
     found = (*structural_findings(reading), *data_findings(reading))
     assert [(finding.code, finding.path) for finding in found] == [("uninitialized", "")]
+
+
+def test_a_tensor_that_the_class_saves_itself_is_not_told_to_be_left_out():
+    class Seen(nn.Linear):
+        def __init__(self):
+            super().__init__(2, 2)
+            self.seen = torch.zeros(3)
+            self.lists = [nn.Parameter(torch.ones(1))]
+
+        def get_extra_state(self):
+            return self.seen
+
+    found = {each.path: each for each in nnw.check(Seen()) if each.code == "unregistered-tensor"}
+    assert (found["seen"].severity, found["seen"].fix) == ("note", None)
+    assert all("only where the class's own code for that does" in each.message for each in found.values())
+    assert found.keys() == {"seen", "lists[0]"}
+
+
+def test_codes_of_a_wrapping_class_are_not_told_to_be_frozen():
+    net = torchao("Int8WeightOnlyConfig")
+    net[0].bias.requires_grad_(False)
+    assert [(each.code, each.path) for each in nnw.check(net)] == [("frozen", "0")]
+    net[0].weight.requires_grad_(True)
+    net(torch.ones(2, 16)).sum().backward()
+    assert net[0].weight.grad is None, "torchao gives it none"

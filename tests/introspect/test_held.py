@@ -239,7 +239,10 @@ def test_flat_parameters_of_fsdp_count_as_the_whole(mesh, keeps_originals):
     assert tree.n_params == n_whole
     assert tree.n_params_torch < n_whole
     assert "flat shard (FSDP)" in tree.why
+    assert [each for each in nnw.check(net) if each.severity != "note"] == [], "what FSDP keeps is no mistake"
     if keeps_originals:
+        assert "params[0]" not in [each.path for each in tree.tensors]
+        assert nnw.ties(net) == (), "its parameters have no bytes in common"
         assert tree.find("_fsdp_wrapped_module.0.weight").shape == (10, 8)
         assert not nnw.stats(net.module[0].weight).is_exact
 
@@ -287,3 +290,21 @@ def test_ties_without_data_tell_the_bytes_that_they_will_share():
         alone = nn.Sequential(nn.Linear(8, 4))
         alone.again = alone[0]
     assert [group.shared_bytes for group in nnw.ties(alone)] == [128, 16]
+
+
+def test_a_plan_says_which_tensors_are_sharded_and_what_loads_them(mesh, tmp_path):
+    from torch.distributed.tensor import Replicate, Shard
+
+    net = nn.Sequential(with_weight(sharded(mesh, Replicate(), Shard(0)), bias=8))
+    file = tmp_path / "net.pt"
+    torch.save({"0.weight": torch.ones(8, 4), "0.bias": torch.ones(net[0].bias.shape)}, file)
+    plan = nnw.plan(net, file)
+    assert plan.counts == {"sharded": 1, "match": 1}
+    assert not plan.is_exact
+    assert not plan.is_complete
+    with pytest.raises(nnw.CheckpointMismatchError, match=r"1 sharded in the model \(0.weight\)") as caught:
+        nnw.load(net, file)
+    assert "0.weight is sharded in the model (Replicate(), Shard(0) over dp 2 × tp 2)" in caught.value.hint
+    assert "set_model_state_dict(net, state" in caught.value.hint
+    report = nnw.load(net, file, strict=False)
+    assert (report.n_loaded, report.left) == (1, ("0.weight",))

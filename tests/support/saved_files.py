@@ -87,17 +87,24 @@ def raw(tensor):
 def same(a, b):
     """Whether two things are the same: types, containers, dtypes, layouts, bits."""
     if isinstance(a, torch.Tensor):
-        if not isinstance(b, torch.Tensor) or (a.dtype, a.shape, a.layout) != (b.dtype, b.shape, b.layout):
-            return False
-        if a.is_quantized and str(a) != str(b):
-            return False
-        parts = [each.int_repr() if a.is_quantized else each.to_dense() for each in (a, b)]
-        return not a.numel() or torch.equal(*map(raw, parts))
+        return isinstance(b, torch.Tensor) and same_tensors(a, b)
     if isinstance(a, dict):
         return list(a) == list(b) and all(same(a[key], b[key]) for key in a)
     if isinstance(a, list | tuple):
         return type(a) is type(b) and len(a) == len(b) and all(map(same, a, b))
     return type(a) is type(b) and a == b
+
+
+def same_tensors(a, b):
+    if (a.dtype, a.shape, a.layout) != (b.dtype, b.shape, b.layout):
+        return False
+    if hasattr(a, "__tensor_flatten__"):
+        names, rest = a.__tensor_flatten__()
+        return rest == b.__tensor_flatten__()[1] and all(same(getattr(a, name), getattr(b, name)) for name in names)
+    if a.is_quantized and str(a) != str(b):
+        return False
+    parts = [each.int_repr() if a.is_quantized else each.to_dense() for each in (a, b)]
+    return not a.numel() or torch.equal(*map(raw, parts))
 
 
 def loaded(path):

@@ -227,9 +227,5 @@ PLAIN = {
     "orthogonal": lambda: nn.Sequential(parametrizations.orthogonal(nn.Linear(3, 3)), nn.Linear(3, 2)),
     "spectral_norm": lambda: nn.Sequential(parametrizations.spectral_norm(nn.Linear(3, 4)), nn.Linear(4, 2)),
     "old weight_norm": old_weight_norm,
-    "batch norms": lambda: nn.Sequential(
-        nn.BatchNorm1d(3), nn.BatchNorm2d(3, affine=False), nn.BatchNorm3d(3, track_running_stats=False),
-        nn.SyncBatchNorm(3), nn.InstanceNorm1d(3), nn.InstanceNorm2d(3, affine=True, track_running_stats=True),
-    ),
-}  # fmt: skip
+}
 """Models that torch loads as a copy of each tensor."""

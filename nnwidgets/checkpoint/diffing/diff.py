@@ -20,15 +20,18 @@ from nnwidgets.checkpoint.bytes_equal import is_same
 from nnwidgets.checkpoint.description import dtype_name
 from nnwidgets.checkpoint.diffing.align_names import align
 from nnwidgets.checkpoint.diffing.numeric import Scratch, differences, squares
-from nnwidgets.checkpoint.diffing.operands import Operand, OperandTensor, operands_of
+from nnwidgets.checkpoint.diffing.operands import ClassName, Operand, OperandTensor, operands_of
 from nnwidgets.checkpoint.own_code.torch_load import is_equal
 from nnwidgets.checkpoint.progress import Progress, Tick, tick_of
-from nnwidgets.checkpoint.records import Changed, StateDiff
+from nnwidgets.checkpoint.records import Changed, Described, StateDiff
 from nnwidgets.introspect.safe_access.objects import type_name
 from nnwidgets.introspect.safe_access.tensors import plain_torch
 
 PIECE_BYTES = 2**21
 """Of one side: many enough to share out, few enough for the cache that the cores have in common."""
+
+NOT_READ = " (not read)"
+"""Ends the class of extra state that is only described, and so not compared."""
 
 SideLike = str | os.PathLike[str] | nn.Module | Mapping[str, torch.Tensor]
 
@@ -104,8 +107,18 @@ def diff(
 
 def _changed_value(name: str, one: Operand, other: Operand) -> Changed:
     """Of extra state that is no tensor: that it is another."""
-    kinds = type_name(type(one.values[name])), type_name(type(other.values[name]))
+    kinds = _kind_of(one.values[name]), _kind_of(other.values[name])
     return Changed(name, "values", ((), ()), kinds, None, None, None)
+
+
+def _kind_of(value: Any) -> str:
+    waiting = [value]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, Described):
+            return f"{each.class_name}{NOT_READ}"
+        waiting += each.values() if isinstance(each, dict) else each if isinstance(each, list | tuple) else ()
+    return str(value) if isinstance(value, ClassName) else type_name(type(value))
 
 
 class _Comparison:
@@ -126,7 +139,8 @@ class _Comparison:
     @property
     def is_equal(self) -> bool:
         """Whether all bits are the same; asked when all pieces are compared."""
-        return self.is_comparable and self.one.dtype is self.other.dtype and not self.n_different
+        is_alike = self.one.dtype is self.other.dtype and self.one.quantizer == self.other.quantizer
+        return self.is_comparable and is_alike and not self.n_different
 
     @property
     def n_bytes(self) -> int:
@@ -204,7 +218,7 @@ class _Piece:
         other = self._part(self.of.other, other_buffer)
         if one.numel():
             self.of.compare(self, one, other, scratch)
-        return one.numel() * (one.element_size() + other.element_size())
+        return one.numel() * (self.of.one.dtype.itemsize + self.of.other.dtype.itemsize)
 
     def _part(self, side: OperandTensor, buffer: torch.Tensor) -> torch.Tensor:
         return (side.elements if self.of.is_run else side.rows)(self.start, self.stop, buffer)

@@ -11,11 +11,12 @@ from typing import Any, Protocol
 
 import torch
 
-from nnwidgets.checkpoint.bytes_equal import as_contiguous_cpu
-from nnwidgets.checkpoint.description import Described, Strided, distinct_storages, dtype_name, tensors_in
+from nnwidgets.checkpoint.bytes_equal import as_contiguous_cpu, quantizer_of
+from nnwidgets.checkpoint.description import Described, Strided, distinct_storages, dtype_name, tensors_in, wrapped_in
 from nnwidgets.checkpoint.entries import EXTRA_STATE
 from nnwidgets.checkpoint.formats import CheckpointReader, open_checkpoint
 from nnwidgets.checkpoint.loading.layouts.conversions import as_wanted
+from nnwidgets.checkpoint.loading.materialize import has_no_data
 from nnwidgets.checkpoint.loading.plan import state_dict_in
 from nnwidgets.checkpoint.own_code.parts import own_code_in
 from nnwidgets.checkpoint.read import ContentReader
@@ -25,7 +26,15 @@ from nnwidgets.errors import InvalidTargetError, PathNotFoundError
 from nnwidgets.formatting import inert
 from nnwidgets.introspect import LiveModel
 from nnwidgets.introspect.module_tree.tree import tree_of
-from nnwidgets.introspect.safe_access.objects import is_a, is_module, is_tensor, plain_items, type_name
+from nnwidgets.introspect.safe_access.holders import is_wrapper, wrapped_tensors
+from nnwidgets.introspect.safe_access.objects import (
+    is_a,
+    is_module,
+    is_tensor,
+    plain_items,
+    type_name,
+    whole_name,
+)
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, unreadable_reason
 
 
@@ -37,18 +46,23 @@ class OperandTensor(Protocol):
         dtype: Of its elements.
         is_cut: Whether rows of it can be had without the rest.
         is_run: Whether any elements of it can: they lie one after the other.
+        quantizer: What its codes mean, where it is quantized; known when its rows were asked for.
     """
 
     shape: tuple[int, ...]
     dtype: torch.dtype
     is_cut: bool
     is_run: bool
+    quantizer: tuple[Any, ...] | None
 
     def elements(self, start: int, stop: int, buffer: torch.Tensor) -> torch.Tensor:
         """Elements of a run, in one dimension, on the CPU; in ``buffer``, where it holds them, if they are read."""
 
     def rows(self, start: int, stop: int, buffer: torch.Tensor) -> torch.Tensor:
-        """Rows of it on the CPU, contiguous; in ``buffer`` where they have to be copied. All of it if it isn't cut."""
+        """Rows of it on the CPU, contiguous; in ``buffer`` where they have to be copied. All of it if it isn't cut.
+
+        Of a quantized one the numbers that its codes mean.
+        """
 
 
 class Operand:
@@ -127,18 +141,35 @@ def _open(value: Any, opened: ExitStack) -> Operand | CheckpointReader:
     if is_module(value):
         live = LiveModel(value)
         state = _state_of(value, live)
-        return Operand(
-            type_name(type(value)),
-            {path: _live(each, path) for path, each in state.items() if is_tensor(each)},
-            {path: each for path, each in state.items() if not is_tensor(each) and path.endswith(EXTRA_STATE)},
-            live=live,
-        )
+        values = {path: each for path, each in state.items() if not is_tensor(each) and path.endswith(EXTRA_STATE)}
+        return _operand_in_memory(type_name(type(value)), state, values, live)
     if is_a(value, dict) and all(is_tensor(each) for each in dict.values(value)):
-        return Operand("a dict", {str(key): _live(each, str(key)) for key, each in dict.items(value)})
+        return _operand_in_memory("a dict", {str(key): each for key, each in dict.items(value)}, {}, None)
     raise InvalidTargetError(
         f"A {type_name(type(value))} can't be compared, expected a path, a module, or a dict of tensors.",
         hint='Such as diff("before.pt", net).',
     )
+
+
+def _operand_in_memory(label: str, state: Mapping[str, Any], values: dict[str, Any], live: LiveModel | None) -> Operand:
+    """A side of live tensors; one that a wrapping class keeps in others is these, and the name of the class."""
+    parts: dict[str, OperandTensor] = {}
+    for path, tensor in state.items():
+        if not is_tensor(tensor):
+            continue
+        if is_wrapper(tensor):
+            values[path] = ClassName(whole_name(type(tensor)))
+            within = wrapped_tensors(tensor)
+            parts.update((f"{path}.{name}", _live(each, f"{path}.{name}")) for name, each in within)
+        else:
+            parts[path] = _live(tensor, path)
+    return Operand(label, parts, values, live=live)
+
+
+class ClassName(str):
+    """What stands for a tensor of a wrapping class, beside the tensors that it holds."""
+
+    __slots__ = ()
 
 
 def _named_entry(file: CheckpointReader, entry: str | None, *, is_last: bool) -> StateDictLocation | None:
@@ -173,8 +204,11 @@ def _file_operand(name: str, file: CheckpointReader, found: StateDictLocation | 
     tensors = dict(found.tensors)
     # How safetensors says that names are tied: by the one that holds the bytes.
     tensors |= {key: tensors[kept] for key, kept in file.metadata.items() if key not in tensors and kept in tensors}
-    reader = ContentReader(file, distinct_storages(each for _, each in tensors_in(found.others)))
+    reader = ContentReader(file, distinct_storages(each for _, each in tensors_in(found.others)), as_arrays=True)
     values = {key: reader.whole(each) for key, each in found.others.items() if key.endswith(EXTRA_STATE)}
+    wrapped = wrapped_in(found.others)
+    values |= {key: ClassName(each.class_name) for key, each in wrapped.items()}
+    tensors |= {f"{key}.{part}": tensor for key, each in wrapped.items() for part, tensor in each.parts}
     return Operand(label, {key: FileTensor(file, each) for key, each in tensors.items()}, values, file, found.key)
 
 
@@ -195,7 +229,8 @@ def _state_of(module: Any, model: LiveModel) -> dict[str, Any]:
 def _live(tensor: Any, path: str) -> _LiveTensor:
     reason = unreadable_reason(tensor)
     if reason is not None:
-        raise InvalidTargetError(f"{path} can't be compared: {reason}.", path=path, hint="Give it data first.")
+        hint = "Give it data first." if has_no_data(tensor) else ""
+        raise InvalidTargetError(f"{path} can't be compared: {reason}.", path=path, hint=hint)
     return _LiveTensor(as_plain_tensor(tensor))
 
 
@@ -204,7 +239,8 @@ class _LiveTensor:
         self.data = data
         self.shape = tuple(data.shape)
         self.dtype = data.dtype
-        self.is_cut = data.layout is torch.strided and not data.is_quantized
+        self.quantizer = quantizer_of(data)
+        self.is_cut = data.layout is torch.strided and self.quantizer is None
         self.is_run = self.is_cut and data.is_contiguous()
 
     def elements(self, start: int, stop: int, buffer: torch.Tensor) -> torch.Tensor:  # noqa: ARG002 - it lies in memory
@@ -212,7 +248,7 @@ class _LiveTensor:
 
     def rows(self, start: int, stop: int, buffer: torch.Tensor) -> torch.Tensor:  # noqa: ARG002 - it lies in memory
         data = self.data[start:stop] if self.is_cut and self.shape else self.data
-        return as_contiguous_cpu(data)
+        return as_contiguous_cpu(data if self.quantizer is None else data.dequantize())
 
 
 class FileTensor:
@@ -229,6 +265,7 @@ class FileTensor:
         self.dtype = described.dtype
         self.is_cut = isinstance(described, Strided) and described.is_run and described.quantizer is None
         self.is_run = self.is_cut
+        self.quantizer: tuple[Any, ...] | None = None
 
     def converted(self, conversion: Conversion) -> FileTensor:
         """It, with its values as a model wants them."""
@@ -248,6 +285,8 @@ class FileTensor:
         """As `OperandTensor` says."""
         if not self.is_cut:
             made = self._held.tensor(self.described)
+            self.quantizer = quantizer_of(made)
+            made = made if self.quantizer is None else made.dequantize()
             return as_contiguous_cpu(made if tuple(made.shape) == self.shape else made.reshape(self.shape))
         shape = (stop - start, *self.shape[1:]) if self.shape else ()
         per_row = math.prod(self.shape[1:])

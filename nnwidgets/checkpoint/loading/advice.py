@@ -8,7 +8,7 @@ from typing import Any
 
 from nnwidgets.checkpoint.formats import CheckpointReader
 from nnwidgets.checkpoint.loading.plan import entry_that_fits, make_plan
-from nnwidgets.checkpoint.records import LOADED, LoadPlan, PlanEntry
+from nnwidgets.checkpoint.records import LOADED, LoadPlan, PlanEntry, Status
 from nnwidgets.checkpoint.state_dict import StateDictLocation
 from nnwidgets.edit.targets import ChangeScope
 from nnwidgets.errors import Advice, AdvisedText, CheckpointMismatchError, NNWidgetsError
@@ -64,7 +64,7 @@ def _with_renames(
 
 def _mismatch(plan: LoadPlan, others: Sequence[PlanEntry], *, n_loaded: int) -> str:
     told = []
-    for status, verb in (("shape_mismatch", "of another shape"), ("missing", "missing"), ("unexpected", "unexpected")):
+    for status, verb in _UNFIT.items():
         those = [entry for entry in others if entry.status == status]
         if those:
             names = ", ".join(_name_of(entry) for entry in those[:_FEW])
@@ -72,6 +72,12 @@ def _mismatch(plan: LoadPlan, others: Sequence[PlanEntry], *, n_loaded: int) -> 
             told.append(f"{len(those)} {verb} ({names}{more})")
     n_model = sum(entry.path is not None for entry in plan.entries)
     return f"{os.path.basename(plan.file)} fits {n_loaded} of the model's {n_model} tensors: {'; '.join(told)}."  # noqa: PTH119 - text
+
+
+_UNFIT: dict[Status, str] = {
+    "shape_mismatch": "of another shape", "missing": "missing", "unexpected": "unexpected",
+    "sharded": "sharded in the model",
+}  # fmt: skip
 
 
 def _name_of(entry: PlanEntry) -> str:
@@ -120,6 +126,7 @@ def _rest(plan: LoadPlan) -> str:
     """What a partial load leaves."""
     stay = [str(entry.path) for entry in plan.entries if entry.path is not None and entry.status not in LOADED]
     if stay:
-        return f"{', '.join(stay[:_FEW])}{and_more(len(stay) - _FEW)} would stay as it is"
+        as_before = "as it is" if len(stay) == 1 else "as they are"
+        return f"{', '.join(stay[:_FEW])}{and_more(len(stay) - _FEW)} would stay {as_before}"
     unused = [str(entry.source) for entry in plan.entries if entry.path is None]
     return f"{', '.join(unused[:_FEW])}{and_more(len(unused) - _FEW)} of the file would be left out"

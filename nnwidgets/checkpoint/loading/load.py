@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 from torch import nn
 
 from nnwidgets.checkpoint.bytes_equal import as_contiguous_cpu, is_same
-from nnwidgets.checkpoint.description import Composed, Described, distinct_storages
+from nnwidgets.checkpoint.description import Composed, Described, Wrapped, distinct_storages
 from nnwidgets.checkpoint.formats import CheckpointReader, open_checkpoint
 from nnwidgets.checkpoint.formats.paths import check_path
 from nnwidgets.checkpoint.loading.advice import loaded_entries
@@ -21,7 +22,8 @@ from nnwidgets.checkpoint.loading.layouts.conversions import as_wanted
 from nnwidgets.checkpoint.loading.load_code import recipe
 from nnwidgets.checkpoint.loading.materialize import Materialized, has_no_data
 from nnwidgets.checkpoint.loading.optimizer_state import LoadedState, optimizer_states
-from nnwidgets.checkpoint.loading.plan import forms_of, make_plan, names_in_model, state_dict_in
+from nnwidgets.checkpoint.loading.plan import forms_of, loadable_tensors, make_plan, names_in_model, state_dict_in
+from nnwidgets.checkpoint.loading.whole_tensors import WholeTensors, is_whole
 from nnwidgets.checkpoint.own_code.given import Given, given_to
 from nnwidgets.checkpoint.own_code.module_state import ModuleState
 from nnwidgets.checkpoint.own_code.parts import own_code_in, part_of
@@ -61,7 +63,8 @@ def load(
     compared with the file. Where ``NAME.sha256`` lies beside a file, as ``sha256sum`` writes it, or the file is in a
     hub's cache, which names it by its SHA-256, the whole file is compared with that too, and so is each shard and each
     file of a distributed checkpoint. Ties, views and the references of optimizers hold. Tensors on the meta device, and
-    lazy ones, are given memory on the CPU.
+    lazy ones, are given memory on the CPU. Sparse and quantized tensors, and those of a class that holds others as
+    torchao's do, are copied whole; for the last the file must have one of the same class with the same attributes.
 
     What it does to a model is what ``load_state_dict`` would do. A module with code of its own for that (overrides of
     ``_load_from_state_dict`` and its like, hooks, extra state) gets what the file has for it, and for all below it,
@@ -162,7 +165,7 @@ class _Load:
     def carry_out(self) -> LoadReport:
         """Do it."""
         model = self.scope
-        by_source = self.found.tensors
+        by_source = loadable_tensors(self.found)
         with gc_paused():
             sourced = [
                 (entry, model.tensor(entry.path), as_wanted(by_source[entry.source], entry.conversion))
@@ -178,17 +181,21 @@ class _Load:
         states = optimizer_states(self.held, self.found, self.optimizer, model, self.plan, folder=self.folder)
         self.held.verify(storages.values(), self._tick)
         _check_parts(self.held, [described for _, _, described in sourced])
-        materialized = Materialized()
+        materialized, whole = Materialized(), WholeTensors()
         pairs: list[Pair] = []
         with gc_paused():
             for entry, tensor, described in sourced:
                 path = str(entry.path)
                 target = tensor
+                if isinstance(described, Wrapped) or (not has_no_data(tensor) and is_whole(tensor)):
+                    whole.prepare(path, tensor, described, self.held.tensor)
+                    self._tick(2 * size(described))
+                    continue
                 if has_no_data(tensor):
                     shape = described.shape if entry.conversion is None else entry.conversion.shape
                     target = materialized.prepare(path, tensor, shape, described.dtype)
                 pairs.append(Pair(path, str(entry.source), target, described))
-        return self._commit(model, pairs, states, materialized)
+        return self._commit(model, pairs, states, materialized, whole)
 
     def _refuse_half(self, model: ChangeScope) -> None:
         """Make sure that no tensor is written over in part by one that overlaps it.
@@ -209,7 +216,12 @@ class _Load:
                 )
 
     def _commit(
-        self, model: ChangeScope, pairs: Sequence[Pair], states: LoadedState | None, materialized: Materialized
+        self,
+        model: ChangeScope,
+        pairs: Sequence[Pair],
+        states: LoadedState | None,
+        materialized: Materialized,
+        whole: WholeTensors,
     ) -> LoadReport:
         fresh = set(materialized.paths)
         live = {pair.path: pair for pair in pairs if pair.path not in fresh}
@@ -226,7 +238,8 @@ class _Load:
             if own is None
             else ModuleState([part.path or "The model" for part in self.own.values], own.modules, own.run)
         )
-        changes: list[Exchangeable] = [*([materialized] if fresh else []), *([state] if state else [])]
+        changes: list[Exchangeable] = [each for each in (materialized if fresh else None, state) if each is not None]
+        changes += [whole] if whole.paths else []
         if not self.undo:
             self._refuse_unlike(model, pairs, written)
 
@@ -236,9 +249,10 @@ class _Load:
                 state.exchange()
             with self._told(transfer):
                 transfer.write(written, guard)
+            whole.exchange()
 
         def verify(guard: WriteGuard) -> None:
-            self._compare(transfer.differing(guard), model)
+            self._compare(transfer.differing(guard), model, whole.foreign())
             if own is not None:
                 own.compare()
 
@@ -254,7 +268,9 @@ class _Load:
             code=lambda: self._recipe(model, own, states),
             warnings=self.warnings,
             states=changes if states is None else [*changes, states],
-            others=tuple(entry.path for entry in self.entries if entry.path and _is_other(model, entry, fresh)),
+            others=tuple(
+                entry.path for entry in self.entries if entry.path and _is_other(model, entry, fresh | set(whole.paths))
+            ),
             may_exceed_budget=True,
             final="a lazy tensor got its shape with it." if materialized.has_lazy else final,
         )
@@ -269,7 +285,7 @@ class _Load:
         return LoadReport(
             plan=self.plan,
             n_loaded=len(loaded),
-            n_elements=sum(pair.tensor.numel() for pair in written) + of_own_code,
+            n_elements=sum(pair.tensor.numel() for pair in written) + of_own_code + whole.n_elements,
             verified=own is None or not own.wrong,
             change=change,
             warnings=tuple(plan.warnings),
@@ -287,11 +303,10 @@ class _Load:
         def is_tied(name: str) -> bool:
             return name in group_of and any(each in loaded for each in group_of[name].members if each != name)
 
-        storages = distinct_storages(self.own.tensors)
+        reader = partial(ContentReader, self.held, distinct_storages(self.own.tensors), as_arrays=True)
         return TorchLoad(
-            self.held.path.name, self.own.values, lambda: ContentReader(self.held, storages), self.own.versions,
-            strict=self.strict, tied=is_tied,
-        )  # fmt: skip
+            self.held.path.name, self.own.values, reader, self.own.versions, strict=self.strict, tied=is_tied
+        )
 
     @contextmanager
     def _told(self, transfer: Transfer) -> Iterator[None]:
@@ -345,7 +360,7 @@ class _Load:
             is_strict=is_strict, optimizer=optimizer,
         )  # fmt: skip
 
-    def _compare(self, wrong: Sequence[Pair], model: ChangeScope) -> None:
+    def _compare(self, wrong: Sequence[Pair], model: ChangeScope, others: Sequence[str] = ()) -> None:
         """See to it that what is live now is what the file has.
 
         Raises:
@@ -358,24 +373,25 @@ class _Load:
                 path=str(self.held.path),
                 hint="Load it again when nothing writes it.",
             )
-        if not wrong:
+        named = [*((pair.path, pair.source) for pair in wrong), *zip(others, others, strict=True)]
+        if not named:
             return
         tied = {path: group for group in model.tree.ties for path in group.members}
-        first = wrong[0]
-        if first.path in tied:
-            names = " and ".join(tied[first.path].members[:_FEW])
+        path, source = named[0]
+        if path in tied:
+            names = " and ".join(tied[path].members[:_FEW])
             raise CheckpointMismatchError(
                 f"{names} share memory in the model and have different values in {self.held.path.name}; the model is "
                 "as it was.",
-                path=first.path,
+                path=path,
                 hint=AdvisedText(
                     "Untie them first, or load one name of them with ", Advice.LOAD_PARTLY, " and a rename."
                 ),
             )
         raise CorruptCheckpointError(
-            f"{first.path} isn't what {self.held.path.name} has under {first.source} after loading it: something else "
+            f"{path} isn't what {self.held.path.name} has under {source} after loading it: something else "
             "wrote it meanwhile. The model is as it was.",
-            path=first.path,
+            path=path,
             hint="Stop the training cell and load again.",
         )
 

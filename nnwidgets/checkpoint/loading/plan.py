@@ -12,13 +12,14 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
-from nnwidgets.checkpoint.description import Composed, Described, dtype_name
+from nnwidgets.checkpoint.description import Described, Opaque, dtype_name, wrapped_in
 from nnwidgets.checkpoint.entries import EXTRA_STATE, Model
 from nnwidgets.checkpoint.formats import CheckpointReader, open_checkpoint
 from nnwidgets.checkpoint.loading.apply_renames import apply_renames
 from nnwidgets.checkpoint.loading.layouts.explain_rest import explain
 from nnwidgets.checkpoint.loading.layouts.judge_pairs import judge
 from nnwidgets.checkpoint.loading.suggest_renames import Named, Suggested, suggest
+from nnwidgets.checkpoint.loading.whole_tensors import refusals, sharded_warning
 from nnwidgets.checkpoint.own_code.parts import OwnCode, own_code_in, own_code_warning, part_of
 from nnwidgets.checkpoint.records import LOADED, Conversion, LoadPlan, PlanEntry, Status, Suggestion
 from nnwidgets.checkpoint.state_dict import StateDictLocation, find, saved_entries
@@ -118,14 +119,16 @@ def make_plan(
     """The plan for an open checkpoint; ``parts`` are the model's modules with code of their own, where known."""
     model = _model_side(scope.tree)
     parts = own_code_in(scope.live.scan) if parts is None else parts
-    tensors = found.tensors
-    names = names_in_model(found, rename, parts)
+    tensors, names = loadable_tensors(found), names_in_model(found, rename, parts)
     _check_targets(rename or {}, tensors, model, parts)
     # What a module's own code is given, it may rename and convert itself.
     own = {path for path in model if part_of(path, parts) is not None}
     sources = {path: name for name, path in names.items() if path in model and name in tensors}
     plain = {path: name for path, name in sources.items() if path not in own}
-    judged = judge(plain, tensors, {path: side.entry for path, side in model.items()}, scope.live.modules)
+    entry_of = {path: side.entry for path, side in model.items()}
+    judged = judge(plain, tensors, entry_of, scope.live.modules)
+    for why, paths in refusals(plain, tensors, entry_of, scope.tensor):
+        judged.refuse(why, paths)
     refused = {sources.pop(path) for path in judged.refused}
     left = {name: tensor for name, tensor in tensors.items() if names[name] not in model or name in refused}
     statuses: dict[str, Status] = {
@@ -137,7 +140,11 @@ def make_plan(
     givers = _givers(statuses, model, sources)
     missing = [side for path, side in model.items() if path not in sources and path not in givers]
     rest = explain(
-        {names[name]: tensor for name, tensor in left.items() if name not in refused},
+        {
+            names[name]: tensor
+            for name, tensor in left.items()
+            if name not in refused and part_of(names[name], parts) is None
+        },
         [each.path for each in missing if each.path not in own],
     )
     suggested = _suggested(
@@ -156,12 +163,14 @@ def make_plan(
     ]  # fmt: skip
     kept = _kept_counters(scope, entries, model)
     entries += [_left_entry(name, names[name], tensor, parts) for name, tensor in left.items()]
-    own_values = {name for name in names if name not in tensors and part_of(names[name], parts) is not None}
+    own_values = {name for name in names if name not in found.tensors and part_of(names[name], parts) is not None}
     entries += [_left_entry(name, names[name], None, parts) for name in names if name in own_values]
     already = {name: path for name, path in names.items() if name != path and path in model and name not in refused}
     reasons = dict.fromkeys(judged.refused.values())
+    sharded = [entry_of[path] for path, status in statuses.items() if status == "sharded"]
     obstacles = (
-        *judged.warnings, *(f"{each}." for each in reasons), *rest.sentences, *suggested.doubts,
+        *judged.warnings, *(f"{each}." for each in reasons), *sharded_warning(sharded),
+        *rest.sentences, *suggested.doubts,
         *_unsaved_warning(scope.tree, [names[name] for name in left]),
     )  # fmt: skip
     return LoadPlan(
@@ -178,7 +187,7 @@ def make_plan(
             *_warnings(entries, found),
             *_tie_warnings(entries, model, tensors),
             *_kept_warning(kept),
-            *_leftover_warning(found, own_values),
+            *_leftover_warning(found, own_values | tensors.keys()),
         ),
         kept=kept,
         entry=found.entry,
@@ -263,12 +272,18 @@ def _kept_counters(scope: ChangeScope, entries: Sequence[PlanEntry], model: Mapp
     )
 
 
-def _leftover_warning(found: StateDictLocation, own_values: set[str]) -> list[str]:
-    names = [name for name in found.others if isinstance(name, str) and name not in own_values]
-    if not names:
-        return []
-    more = and_more(len(names) - _MOST_NAMED)
-    return [f"{', '.join(names[:_MOST_NAMED])}{more} in the file is no tensor and is left out."]
+def _leftover_warning(found: StateDictLocation, taken: set[str]) -> list[str]:
+    names = [name for name in found.others if isinstance(name, str) and name not in taken]
+    opaque = {name: each.class_name for name in names if isinstance(each := found.others[name], Opaque)}
+    plain = [name for name in names if name not in opaque]
+    made = []
+    if plain:
+        what = "is no tensor and is" if len(plain) == 1 else "are no tensors and are"
+        made.append(f"{some(plain, _MOST_NAMED)} in the file {what} left out.")
+    if opaque:
+        of, verb = some(list(dict.fromkeys(opaque.values())), _MOST_NAMED), "is" if len(opaque) == 1 else "are"
+        made.append(f"{some(list(opaque), _MOST_NAMED)} in the file {verb} described only ({of}) and {verb} left out.")
+    return made
 
 
 def _kept_warning(kept: Sequence[str]) -> list[str]:
@@ -298,11 +313,16 @@ def _model_side(found: ModuleTree) -> dict[str, _Side]:
     return {path: _Side(path, entry, group_of.get(path)) for path, entry in saved_entries(found).items()}
 
 
+def loadable_tensors(found: StateDictLocation) -> dict[str, Any]:
+    """The tensors of a state dict, by name, and those that wrapping classes keep in others."""
+    return {**found.tensors, **wrapped} if (wrapped := wrapped_in(found.others)) else found.tensors
+
+
 def names_in_model(
     found: StateDictLocation, rename: Mapping[Any, str] | None, parts: Mapping[str, OwnCode]
 ) -> dict[str, str]:
     """What each name of the file is called in the model; of plain values too, where a module's own code takes such."""
-    values = [name for name in found.others if isinstance(name, str)] if parts else []
+    values = [name for name in found.others if isinstance(name, str)] if parts else wrapped_in(found.others)
     return apply_renames([*found.tensors, *values], {} if rename is None else rename)
 
 
@@ -354,11 +374,11 @@ def _status(side: _Side, source: str | None, tensors: Mapping[str, Described]) -
     if source is None:
         return "missing"
     ours, theirs = side.entry, tensors[source]
-    is_sparse = isinstance(theirs, Composed) and theirs.layout != "strided"
     # Torch takes one element for a scalar, as files of old have them.
-    is_alike = ours.shape in (None, tuple(theirs.shape)) or (ours.shape == () and tuple(theirs.shape) == (1,))
-    if not is_alike or is_sparse != (ours.layout != "strided"):
+    if ours.shape not in (None, tuple(theirs.shape)) and (ours.shape, tuple(theirs.shape)) != ((), (1,)):
         return "shape_mismatch"
+    if ours.held is not None and ours.held.kind == "shard":
+        return "sharded"
     if ours.shape is not None and ours.dtype != dtype_name(theirs.dtype):
         return "dtype_cast"
     return "match" if source == side.path else "renamed"

@@ -5,7 +5,6 @@ Bytes of tensors are the undo copy's; here is which objects there are, and what 
 
 from __future__ import annotations
 
-import sys
 import types
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
@@ -14,9 +13,11 @@ from typing import Any
 
 import torch
 
+from nnwidgets.checkpoint.bytes_equal import quantizer_of
 from nnwidgets.introspect.safe_access.objects import (
     instance_dict,
     is_a,
+    is_array,
     is_module,
     is_tensor,
     no_torch_function,
@@ -160,8 +161,7 @@ def _kind(value: Any) -> str | None:
     for base, kind in _KINDS.items():
         if is_a(value, base):
             return kind
-    numpy = sys.modules.get("numpy")
-    return "array" if numpy is not None and is_a(value, numpy.ndarray) else None
+    return "array" if is_array(value) else None
 
 
 _KINDS: dict[type, str] = {
@@ -225,7 +225,8 @@ def _is_alike(one: Any, other: Any) -> bool:
 
 def _geometry(data: torch.Tensor) -> tuple[Any, ...]:
     storage: Any = data.untyped_storage()
-    return storage._cdata, data.storage_offset(), data.shape, data.stride(), data.dtype, data.is_conj(), data.is_neg()  # noqa: SLF001 - which storage
+    place = storage._cdata, data.storage_offset(), data.shape, data.stride()  # noqa: SLF001 - which storage
+    return *place, data.dtype, data.is_conj(), data.is_neg(), quantizer_of(data)
 
 
 def _put(holder: Any, kind: str, wanted: Any, now: Any) -> None:
@@ -247,12 +248,23 @@ def _put(holder: Any, kind: str, wanted: Any, now: Any) -> None:
         holder.resize(wanted.shape, refcheck=False)
         holder[...] = wanted
     else:
-        with no_torch_function(), torch.no_grad():
-            holder.data = wanted[1]
-            if type(holder) is not wanted[0]:
-                holder.__class__ = wanted[0]
-            if not holder.is_inference():
-                torch.autograd.graph.increment_version(holder)
+        _put_tensor(holder, *wanted)
+
+
+def _put_tensor(holder: Any, kind: type, data: torch.Tensor) -> None:
+    with no_torch_function(), torch.no_grad():
+        if data.layout in _COMPRESSED:
+            # Torch leaves the values where they are when such a tensor is given other data.
+            holder.resize_as_sparse_(data).copy_(data)
+        else:
+            holder.data = data
+        if type(holder) is not kind:
+            holder.__class__ = kind
+        if not holder.is_inference():
+            torch.autograd.graph.increment_version(holder)
+
+
+_COMPRESSED = {torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr, torch.sparse_bsc}
 
 
 def _put_dict(holder: Any, wanted: dict[Any, Any], now: dict[Any, Any]) -> None:

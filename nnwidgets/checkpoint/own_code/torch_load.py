@@ -13,18 +13,22 @@ from typing import Any
 import torch
 from torch import nn
 
-from nnwidgets.checkpoint.bytes_equal import as_contiguous_cpu, is_same
+from nnwidgets.checkpoint.bytes_equal import are_same, as_contiguous_cpu, is_same
 from nnwidgets.checkpoint.description import Opaque
+from nnwidgets.checkpoint.entries import EXTRA_STATE
 from nnwidgets.checkpoint.own_code.parts import OwnCode
 from nnwidgets.checkpoint.read import ContentReader
+from nnwidgets.checkpoint.writing.tensors_to_save import CONVERT
 from nnwidgets.errors import Advice, AdvisedText, CheckpointMismatchError
 from nnwidgets.formatting import inert, some
-from nnwidgets.introspect.safe_access.objects import is_tensor, reason
+from nnwidgets.introspect.safe_access.objects import is_a, is_array, is_tensor, reason
 
 _MOST_NAMED = 3
 _MOST_LINES = 3
 _MOST_TEXT = 400
-_PLAIN = (type(None), bool, int, float, complex, str, bytes, torch.dtype, torch.device, torch.Size)
+_PLAIN = {
+    type(None), bool, int, float, complex, str, bytes, bytearray, set, frozenset, torch.dtype, torch.device, torch.Size,
+}  # fmt: skip
 
 
 class _Shell(nn.Module):
@@ -96,7 +100,8 @@ class TorchLoad:
         """
         reader = self._reader()
         for part, held in self._values.items():
-            state: OrderedDict[str, Any] = OrderedDict((name, reader.whole(value)) for name, value in held.items())
+            state: OrderedDict[str, Any] = OrderedDict()
+            state.update((name, _given(name, reader.whole(value))) for name, value in held.items())
             if self._versions:
                 state._metadata = self._versions  # type: ignore[attr-defined] # noqa: SLF001 - as torch keeps it
             try:
@@ -125,7 +130,7 @@ class TorchLoad:
                 wrong += held
                 continue
             for name, value in held.items():
-                if name not in left and not (name in now and is_equal(reader.whole(value), now[name])):
+                if name not in left and not (name in now and is_equal(_given(name, reader.whole(value)), now[name])):
                     wrong.append(name)
                 reader.forget()
 
@@ -164,6 +169,11 @@ class TorchLoad:
         )
 
 
+def _given(name: str, value: Any) -> Any:
+    """A value as a module is given it: arrays in extra state as what they are, those in place of weights as tensors."""
+    return torch.from_numpy(value) if is_array(value) and not name.endswith(EXTRA_STATE) else value
+
+
 def _load(part: OwnCode, state: OrderedDict[str, Any], *, strict: bool) -> Any:
     if not part.path:
         if "load_state_dict" in part.code:
@@ -185,20 +195,35 @@ def _state_of(part: OwnCode) -> Mapping[str, Any]:
 
 
 def is_equal(wanted: Any, now: Any) -> bool:
-    """Whether a value is what is wanted: of tensors the bits, once converted to its dtype; of containers each part."""
-    if is_tensor(wanted) or is_tensor(now):
-        if not (is_tensor(wanted) and is_tensor(now)) or wanted.numel() != now.numel():
-            return False
-        if wanted.is_quantized != now.is_quantized or (wanted.shape != now.shape and wanted.dim() and now.dim()):
-            return False
-        if not wanted.is_quantized:
-            wanted = wanted.to(now.dtype)
-        return is_same(as_contiguous_cpu(wanted), as_contiguous_cpu(now))
+    """Whether a value is what is wanted: of tensors the bits, once converted to its dtype; of containers each part.
+
+    A number or text of a class of its own is the plain one that is written for it.
+    """
+    if is_tensor(wanted) and is_tensor(now):
+        return _are_equal_tensors(wanted, now)
     if isinstance(wanted, dict) and isinstance(now, dict):
         return wanted.keys() == now.keys() and all(is_equal(each, now[key]) for key, each in wanted.items())
     if isinstance(wanted, list | tuple) and isinstance(now, list | tuple):
         return len(wanted) == len(now) and all(map(is_equal, wanted, now))
+    if is_array(wanted) and is_array(now) and not wanted.dtype.hasobject:
+        is_alike = (wanted.dtype, wanted.shape) == (now.dtype, now.shape)
+        return bool(is_alike and wanted.tobytes() == now.tobytes())
+    wanted, now = _as_written(wanted), _as_written(now)
     return type(wanted) in _PLAIN and type(wanted) is type(now) and bool(wanted == now or wanted != wanted)  # noqa: PLR0124 - NaN
+
+
+def _are_equal_tensors(wanted: torch.Tensor, now: torch.Tensor) -> bool:
+    # Torch takes one element for a scalar.
+    if wanted.numel() != now.numel() or (wanted.shape != now.shape and wanted.dim() and now.dim()):
+        return False
+    if wanted.is_quantized or now.is_quantized:
+        return are_same(wanted, now)
+    return is_same(as_contiguous_cpu(wanted.to(now.dtype)), as_contiguous_cpu(now))
+
+
+def _as_written(value: Any) -> Any:
+    base = None if type(value) in _PLAIN else next((each for each in (str, int, float) if is_a(value, each)), None)
+    return value if base is None else CONVERT[base](value)
 
 
 def _opaque_in(value: Any) -> Iterator[Opaque]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from nnwidgets.checkpoint.description import Step, dtype_name, name_of
 from nnwidgets.errors import InvalidTargetError, SaveError
 from nnwidgets.formatting import some
 from nnwidgets.introspect.safe_access import objects
+from nnwidgets.introspect.safe_access.holders import holder_of
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, plain_torch, torch_attribute, unreadable_reason
 
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, bytearray)
@@ -117,7 +119,7 @@ class _Walk:
                 return self._container(value, steps, begin)
         for base in (str, int, float):
             if objects.descends(base, kind):
-                return _CONVERT[base](value)
+                return CONVERT[base](value)
         raise _refusal(value, steps)
 
     def _container(self, value: Any, steps: tuple[Step, ...], begin: Callable[..., Any]) -> Any:
@@ -162,7 +164,7 @@ class _Walk:
             return key
         for base in (str, int, float):
             if objects.is_a(key, base):
-                return _CONVERT[base](key)
+                return CONVERT[base](key)
         raise SaveError(
             f"{_where(steps)} has a key that is a {objects.type_name(type(key))}, expected text or a number.",
             path=name_of(steps) or None,
@@ -224,6 +226,16 @@ def _is_ordinary(value: torch.Tensor) -> bool:
 
 
 def _data(value: Any, name: str) -> torch.Tensor:
+    with objects.no_torch_function():
+        held = holder_of(value) if id(type(value)) not in objects.ORDINARY else None
+    if held is not None and held.kind == "wrapper":
+        kind = objects.type_name(type(value))
+        raise SaveError(
+            f"{name or 'The tensor'} can't be saved: it is a {kind}, {held.how}, which only its class puts together.",
+            path=name or None,
+            hint="torch.save writes it with the name of its class, and nnwidgets.load reads that into a model that has "
+            "such tensors already. Nothing was changed.",
+        )
     try:
         data = as_plain_tensor(value)
     except InvalidTargetError as error:
@@ -263,6 +275,12 @@ def _refusal(value: Any, steps: tuple[Step, ...]) -> SaveError:
         hint = "Save torch.from_numpy of it."
     elif type(value).__module__ == "numpy":
         hint = "Save its item()."
+    elif kind == "ScriptObject":
+        hint = "It is packed weights, say of a quantized LSTM: torch.save alone writes those. Save the float model."
+    elif hasattr(value, "getvalue"):
+        hint = "Save its getvalue()."
+    elif objects.is_a(value, Enum):
+        hint = "Save its value."
     elif hasattr(type(value), "__dataclass_fields__"):
         hint = "Save dataclasses.asdict of it."
     elif hasattr(value, "__dict__"):
@@ -298,7 +316,8 @@ def describe(tensor: TensorToSave) -> str:
     return f"{dtype_name(tensor.data.dtype)} {list(tensor.data.shape)}"
 
 
-_CONVERT: dict[type, Callable[[Any], Any]] = {str: str.__str__, int: int.__int__, float: float.__float__}
+CONVERT: dict[type, Callable[[Any], Any]] = {str: str.__str__, int: int.__int__, float: float.__float__}
+"""How a number or text of a class of its own is written: as the plain one."""
 _CONTAINERS: dict[type, Callable[..., Any]] = {
     dict: _Walk.mapping,
     list: _Walk.sequence,

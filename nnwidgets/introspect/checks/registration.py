@@ -15,8 +15,9 @@ from nnwidgets.introspect.checks.forward_source import names_in_forward
 from nnwidgets.introspect.module_tree.expressions import ExpressionWriter, is_identifier
 from nnwidgets.introspect.records import Severity
 from nnwidgets.introspect.safe_access.modules import Found, own_attribute, registered_by_name
-from nnwidgets.introspect.safe_access.objects import is_a, is_tensor, type_name
+from nnwidgets.introspect.safe_access.objects import class_attribute, is_a, is_tensor, type_name
 from nnwidgets.introspect.safe_access.scan import ModelScan, read
+from nnwidgets.introspect.safe_access.tensors import is_leaf
 
 _MOST_HIDDEN_READ = 500
 _SWITCHED = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._NormBase)  # noqa: SLF001 - torch's base classes
@@ -84,13 +85,14 @@ def _unregistered_tensors(scan: ModelScan, writer: ExpressionWriter) -> Iterator
 
 
 def _is_trained(tensor: torch.Tensor) -> bool:
-    return tensor.requires_grad and tensor.is_leaf
+    return tensor.requires_grad and is_leaf(tensor)
 
 
 def _plain_tensor(scan: ModelScan, row: int, key: str, tensor: torch.Tensor, writer: ExpressionWriter) -> SingleFinding:
     owner = writer.code(scan.path(row))
     where = paths.join(scan.path(row), key)
     like = f"{_class_name(scan, row)} {tensor.requires_grad}"
+    saves = _saves_its_own_way(type(scan.modules[row]))
     if tensor.requires_grad:
         return SingleFinding(
             "unregistered-tensor",
@@ -98,7 +100,7 @@ def _plain_tensor(scan: ModelScan, row: int, key: str, tensor: torch.Tensor, wri
             row,
             where,
             f"{key} asks for gradients but is a plain attribute, not a registered parameter: parameters() leaves it "
-            "out, so the optimizer never trains it, state_dict() doesn't save it, and to(device) leaves it behind.",
+            f"out, so the optimizer never trains it, {_UNSAVED[saves].format('it')}, and to(device) leaves it behind.",
             f"{owner}.{key} = torch.nn.Parameter({owner}.{key}.detach())" if is_identifier(key) else None,
             like,
         )
@@ -106,16 +108,27 @@ def _plain_tensor(scan: ModelScan, row: int, key: str, tensor: torch.Tensor, wri
     is_minded = is_number or _is_moved_by_forward(type(scan.modules[row]), key)
     return SingleFinding(
         "unregistered-tensor",
-        "note" if is_minded else "warning",
+        "note" if is_minded or saves else "warning",
         row,
         where,
-        f"{key} is a tensor in a plain attribute, not a registered buffer: state_dict() doesn't save it and "
+        f"{key} is a tensor in a plain attribute, not a registered buffer: {_UNSAVED[saves].format('it')} and "
         "to(device) leaves it behind. If it is meant to be constant, register it as a buffer.",
         f"{key} = {owner}.{key}\ndel {owner}.{key}\n{owner}.register_buffer({key!r}, {key})"
-        if is_identifier(key)
+        if is_identifier(key) and not saves
         else None,
         like,
     )
+
+
+_UNSAVED = ("state_dict() doesn't save {}", "state_dict() saves {} only where the class's own code for that does")
+
+
+def _saves_its_own_way(kind: type) -> bool:
+    """Whether a class of modules has code of its own for what ``state_dict`` gives."""
+    return any(class_attribute(kind, name) is not vars(nn.Module)[name] for name in _SAVING)
+
+
+_SAVING = ("get_extra_state", "_save_to_state_dict", "state_dict")
 
 
 def _is_moved_by_forward(kind: type, key: str) -> bool:
@@ -131,13 +144,14 @@ def _tensors_in_container(
     held = own_attribute(scan.modules[row], attribute)
     wrapper = "ParameterDict" if is_a(held, dict) else "ParameterList"
     what = "a parameter" if len(trained) == 1 else f"{len(trained)} parameters"
+    unsaved = _UNSAVED[_saves_its_own_way(type(scan.modules[row]))].format("them")
     return SingleFinding(
         "unregistered-tensor",
         "error",
         row,
         scan.slot_path(trained[0]),
         f"{attribute} is a plain {type_name(type(held))} that holds {what}. torch doesn't look inside: parameters() "
-        "leaves them out, so the optimizer never trains them and state_dict() doesn't save them. "
+        f"leaves them out, so the optimizer never trains them and {unsaved}. "
         f"Use torch.nn.{wrapper}.",
         f"{owner}.{attribute} = torch.nn.{wrapper}({owner}.{attribute})" if _can_wrap(held, attribute) else None,
         f"{_class_name(scan, row)} {attribute}",
@@ -147,7 +161,7 @@ def _tensors_in_container(
 def _is_derived(module: Any, key: str, tensor: torch.Tensor) -> bool:
     """Say whether a plain tensor is a result, recomputed at each forward, as torch's weight norm and pruning keep."""
     registered = registered_by_name(module, "_parameters")
-    return not tensor.is_leaf or any(f"{key}_{part}" in registered for part in ("g", "v", "orig"))
+    return not is_leaf(tensor) or any(f"{key}_{part}" in registered for part in ("g", "v", "orig"))
 
 
 def _unregistered_modules(scan: ModelScan, writer: ExpressionWriter) -> Iterator[SingleFinding]:

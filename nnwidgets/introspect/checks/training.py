@@ -15,6 +15,7 @@ from nnwidgets.formatting import some
 from nnwidgets.introspect.checks.findings import SingleFinding
 from nnwidgets.introspect.module_tree.expressions import ExpressionWriter
 from nnwidgets.introspect.optimizers import held_tensors
+from nnwidgets.introspect.safe_access.holders import is_wrapper
 from nnwidgets.introspect.safe_access.modules import own_attribute, registered_by_name
 from nnwidgets.introspect.safe_access.objects import class_attribute, descends, is_tensor, type_name
 from nnwidgets.introspect.safe_access.scan import ModelScan
@@ -53,7 +54,11 @@ def _frozen(scan: ModelScan, writer: ExpressionWriter) -> Iterator[SingleFinding
 
 
 def _trainability(scan: ModelScan) -> tuple[list[int], list[int]]:
-    """Return, slot by slot, 1 where a parameter could be trained and isn't, and where it is."""
+    """Return, slot by slot, 1 where a parameter could be trained and isn't, and where it is.
+
+    Of codes that a wrapping class turns into numbers it isn't known that they could: torchao's get no gradient even
+    where they ask for one.
+    """
     frozen, trained = [0] * len(scan.slots), [0] * len(scan.slots)
     slots, splits, first = scan.slots, scan.splits, scan.first_slot
     kinds: dict[int, bool] = {}
@@ -69,7 +74,7 @@ def _trainability(scan: ModelScan) -> tuple[list[int], list[int]]:
                 continue
             if tensor.requires_grad:
                 trained[slot] = 1
-            elif tensor.is_floating_point() or tensor.is_complex():
+            elif (tensor.is_floating_point() or tensor.is_complex()) and not is_wrapper(tensor):
                 frozen[slot] = 1
     return frozen, trained
 

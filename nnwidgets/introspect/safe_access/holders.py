@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from types import GetSetDescriptorType, MemberDescriptorType
+from types import MemberDescriptorType
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -49,6 +49,20 @@ def is_dtensor(kind: type) -> bool:
     return any(objects.type_name(base) == "DTensor" and objects.is_torchs_own(base) for base in objects.type_mro(kind))
 
 
+def is_wrapper(tensor: Any) -> bool:
+    """Whether a tensor's class keeps its elements in tensors of its own making."""
+    if id(type(tensor)) in objects.ORDINARY:
+        return False
+    with objects.no_torch_function():
+        held = holder_of(tensor)
+    return held is not None and held.kind == "wrapper"
+
+
+def is_flat(tensor: Any) -> bool:
+    """Whether it is what FSDP1 has put all parameters of a module into."""
+    return objects.tensor_dict(tensor).get("_is_flat_param") is True
+
+
 def holder_of(tensor: Any) -> Held | None:
     """What holds the elements of a tensor; None where it holds them itself.
 
@@ -69,7 +83,7 @@ def holder_of(tensor: Any) -> Held | None:
 
 
 def _of_dtensor(tensor: Any) -> Held | None:
-    local, spec = local_shard(tensor), _own(_attribute(tensor, "_spec"))
+    local, spec = local_shard(tensor), objects.object_dict(_attribute(tensor, "_spec"))
     if local is None or "placements" not in spec:
         return None
     placements = spec["placements"]
@@ -164,7 +178,7 @@ def _of_flat(tensor: Any) -> Held | None:
     """The one flat parameter of a module wrapped in FSDP1: its shard, or all of it with padding."""
     attributes = objects.tensor_dict(tensor)
     shape = _sizes(attributes.get("_unpadded_unsharded_size"))
-    if shape is None or attributes.get("_is_flat_param") is not True or _shape(tensor) == shape:
+    if shape is None or not is_flat(tensor) or _shape(tensor) == shape:
         return None
     return Held(
         kind="shard",
@@ -186,7 +200,7 @@ def flattened(scan: ModelScan) -> Iterator[tuple[int, Held]]:
     for own in filter(None, scan.owns):
         handle = own.get("_handle")
         if objects.type_name(type(handle)) == "FlatParamHandle" and objects.is_torchs_own(type(handle)):
-            flat = _own(handle).get("flat_param")
+            flat = objects.object_dict(handle).get("flat_param")
             attributes = objects.tensor_dict(flat) if objects.is_tensor(flat) else {}
             originals, whole = attributes.get("_params"), attributes.get("_shapes")
             if originals is not None and whole is not None:
@@ -213,7 +227,7 @@ def _of_packed(tensor: Any) -> Held | None:
         return Held("packed", own, own, n_bytes, how=f"packed {_BITS // _PER_BYTE[dtype]}-bit")
     attributes = objects.tensor_dict(tensor)
     state = attributes.get("quant_state")
-    about = state if type(state) is dict else _own(state)
+    about = state if type(state) is dict else objects.object_dict(state)
     shape = _sizes(about.get("shape"))
     if shape is not None and math.prod(shape) > n:
         quant = about.get("quant_type")
@@ -297,10 +311,3 @@ def _attribute(value: Any, name: str) -> Any:
     """What a tensor holds in a slot of its class, or in its dict; None without it."""
     slot = objects.class_attribute(type(value), name)
     return slot.__get__(value) if type(slot) is MemberDescriptorType else objects.tensor_dict(value).get(name)
-
-
-def _own(value: Any) -> dict[str, Any]:
-    """The real ``__dict__`` of any object; empty where it has none."""
-    slot = objects.class_attribute(type(value), "__dict__")
-    own = slot.__get__(value) if type(slot) in (GetSetDescriptorType, MemberDescriptorType) else None
-    return own if type(own) is dict else {}

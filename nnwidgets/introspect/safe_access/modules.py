@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from nnwidgets.introspect import paths
+from nnwidgets.introspect.safe_access.holders import is_flat
 from nnwidgets.introspect.safe_access.objects import (
     descends,
     instance_dict,
@@ -147,13 +148,16 @@ def holds_nothing(kind: type) -> bool:
 
 
 def found_in(attributes: list[tuple[Any, Any]]) -> Iterator[Found]:
-    """Tensors, packed weights and modules among plain attributes, and one level down in lists, tuples and dicts."""
+    """Tensors, packed weights and modules among plain attributes, and one level down in lists, tuples and dicts.
+
+    Not the list in which FSDP1 keeps the memory of parameters that stay registered: it is no tensor besides them.
+    """
     for name, value in attributes:
         if is_tensor(value) or is_module(value) or is_packed(value):
             yield Found(paths.component(name), value, in_container=False)
         elif is_a(value, list) or is_a(value, tuple) or is_a(value, dict):
             for index, (key, item) in enumerate(_items(value)):
-                if is_tensor(item) or is_module(item):
+                if (is_tensor(item) and not is_flat(item)) or is_module(item):
                     step = paths.in_brackets(key) if type(key) is str else paths.position(index)
                     yield Found(paths.join(paths.component(name), step), item, in_container=True)
 

@@ -33,6 +33,7 @@ no_torch_function: Callable[[], AbstractContextManager[None]] = torch._C.Disable
 _type_name: Callable[[type], str] = type.__dict__["__name__"].__get__
 _type_mro: Callable[[type], tuple[type, ...]] = type.__dict__["__mro__"].__get__
 _type_dict: Callable[[type], Any] = type.__dict__["__dict__"].__get__
+_type_qualname: Callable[[type], str] = type.__dict__["__qualname__"].__get__
 
 descends: Callable[[type, type], bool] = type.__subclasscheck__
 """``descends(base, kind)``: whether ``kind`` really is ``base`` or a subclass; no metaclass is asked."""
@@ -45,6 +46,21 @@ _NAME_LIMIT = 200
 def type_name(kind: type) -> str:
     """A class's name, cut and without control characters."""
     return inert(_type_name(kind), _NAME_LIMIT)
+
+
+def whole_name(kind: type) -> str:
+    """A class's name with its module, as a pickle has it: ``"collections.OrderedDict"``."""
+    return inert(f"{_type_dict(kind).get('__module__', '')}.{_type_qualname(kind)}", _NAME_LIMIT)
+
+
+def object_dict(value: object) -> dict[str, Any]:
+    """The real ``__dict__`` of any object; empty where it has none."""
+    slot = class_attribute(type(value), "__dict__")
+    own = slot.__get__(value) if type(slot) in _DICT_SLOTS else None
+    return own if type(own) is dict else {}
+
+
+_DICT_SLOTS = (types.GetSetDescriptorType, types.MemberDescriptorType)
 
 
 def type_mro(kind: type) -> tuple[type, ...]:
@@ -80,6 +96,12 @@ def is_module(value: object) -> bool:
 def is_tensor(value: object) -> bool:
     """Whether ``value`` really is a tensor, of whatever class."""
     return descends(torch._C.TensorBase, type(value))  # noqa: SLF001 - the class that all tensors have below them
+
+
+def is_array(value: object) -> bool:
+    """Whether ``value`` really is an array of NumPy's, which isn't imported for that."""
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and descends(numpy.ndarray, type(value))
 
 
 def own_slots(value: object) -> list[Any]:

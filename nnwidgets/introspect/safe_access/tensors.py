@@ -95,7 +95,7 @@ def gradient_of(tensor: Any) -> Any:
         True
     """
     try:
-        return _grad(tensor) if _is_leaf(tensor) or _retains_grad(tensor) else None
+        return _grad(tensor) if is_leaf(tensor) or _retains_grad(tensor) else None
     except RuntimeError:  # of a view whose base was changed in place, as FSDP leaves them
         return None
 
@@ -128,7 +128,6 @@ _data: Any = _BASE.data.__get__
 _dtype: Any = _BASE.dtype.__get__
 _grad: Any = _BASE.grad.__get__
 _is_cpu: Any = _BASE.is_cpu.__get__
-_is_leaf: Any = _BASE.is_leaf.__get__
 _retains_grad: Any = _BASE.retains_grad.__get__
 _layout: Any = _BASE.layout.__get__
 _n_bytes: Any = _BASE.nbytes.__get__
@@ -184,6 +183,14 @@ def _refusing_dispatch(kind: type) -> AbstractContextManager[None]:
 def torch_attribute(tensor: Any, name: str) -> Any:
     """Return torch's own attribute or bound method of that name, whatever the subclass makes of it."""
     return getattr(torch.Tensor, name).__get__(tensor)
+
+
+def is_leaf(tensor: Any) -> bool:
+    """Whether nothing computed it; not where torch can't tell: of FSDP's views, whose base was written to since."""
+    try:
+        return bool(torch_attribute(tensor, "is_leaf"))
+    except RuntimeError:
+        return False
 
 
 def _reason(tensor: Any) -> str | None:  # noqa: PLR0911 - one reason a line

@@ -19,6 +19,7 @@ from nnwidgets.checkpoint import (
     StateDiff,
     StoredTensor,
 )
+from nnwidgets.checkpoint.diffing.diff import NOT_READ
 from nnwidgets.checkpoint.records import WORST_FIRST
 from nnwidgets.formatting import and_more, exact_count, shape_text, short_bytes, some
 from nnwidgets.text.document import Block, Document, Facts, Note, Table, Title
@@ -279,7 +280,8 @@ def _change(each: Changed) -> tuple[str, str, str]:
     if each.kind == "shape":
         return f"{shape_text(each.shapes[0])} became {shape_text(each.shapes[1])}", "", ""
     if each.n_different is None:
-        return "another value", "", ""
+        unread = next((each for each in each.dtypes if each.endswith(NOT_READ)), None)
+        return "another value" if unread is None else f"not compared: {unread}", "", ""
     is_cast = each.kind == "dtype"
     how = " became ".join(each.dtypes) if is_cast else f"{exact_count(each.n_different or 0)} elements"
     greatest, relative = each.max_abs_difference, each.relative_norm

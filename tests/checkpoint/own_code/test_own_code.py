@@ -2,120 +2,35 @@
 
 from __future__ import annotations
 
-import copy
+import io
+from collections import deque
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
 
 import nnwidgets as nnw
-from nnwidgets.checkpoint.loading.copy_tensors import Transfer
 from nnwidgets.checkpoint.own_code.parts import own_code_in
 from nnwidgets.introspect import LiveModel
+from tests.support.model_state import attributes, unchanged
 from tests.support.saved_files import same
 from tests.support.stateful_modules import (
-    FRESH,
-    OWN_CODE,
-    PLAIN,
     Grown,
     Replaced,
     Seen,
     Turned,
     Words,
     old_weight_norm,
+    with_load_post_hook,
     with_load_pre_hook,
 )
-
-ZOO = OWN_CODE | PLAIN
-
-
-def attributes(net):
-    """All that a model's modules hold, tensors as they are and their bits."""
-    made = {}
-    for path, module in net.named_modules(remove_duplicate=False):
-        for key, value in vars(module).items():
-            if key not in ("_modules", "_parameters", "_buffers"):
-                made[path, key] = copy.deepcopy(value) if isinstance(value, list | int | float | set) else value
-        for key, tensor in (*module._parameters.items(), *module._buffers.items()):
-            if tensor is not None:
-                made[path, key] = (id(tensor), tensor.shape, tensor.detach().clone())
-        if hasattr(module, "helper"):
-            made[path, "count"] = module.helper.count
-    return made
-
-
-def unchanged(net, before):
-    now = attributes(net)
-    return now.keys() == before.keys() and all(equal(now[key], before[key]) for key in now)
-
-
-def equal(one, other):
-    if isinstance(one, tuple) and len(one) == 3 and isinstance(one[2], torch.Tensor):
-        return one[:2] == other[:2] and torch.equal(one[2], other[2])
-    return one is other or (type(one) is type(other) and not isinstance(one, torch.Tensor) and one == other)
+from tests.support.zoo import ZOO
 
 
 def run(code, **names):
     exec(code, names)  # noqa: S102 - it is what the user would paste
-
-
-@pytest.mark.parametrize("kind", ZOO)
-def test_save_and_load_mean_what_torch_means(kind, tmp_path):
-    torch.manual_seed(0)
-    net, other, theirs, replayed = ZOO[kind](), *(FRESH.get(kind, ZOO[kind])() for _ in range(3))
-    file, plain = tmp_path / "ours.pt", tmp_path / "theirs.pt"
-    nnw.save(net, file)
-    torch.save(net.state_dict(), plain)
-    assert same(torch.load(file, weights_only=True), torch.load(plain, weights_only=True))
-    theirs.load_state_dict(torch.load(plain, weights_only=True))
-    report = nnw.load(other, file)
-    assert same(dict(other.state_dict()), dict(theirs.state_dict()))
-    assert report.verified
-    assert nnw.diff(file, other).is_equal
-    assert nnw.diff(net, other).is_equal
-    run(report.to_code("net"), net=replayed)
-    assert same(dict(replayed.state_dict()), dict(theirs.state_dict()))
-    before = dict(net.state_dict())
-    before = copy.deepcopy(before)
-    assert nnw.load(net, file).verified, "into the same model"
-    assert same(dict(net.state_dict()), before)
-
-
-@pytest.mark.parametrize("kind", ZOO)
-def test_a_load_is_undone_and_redone_bit_for_bit(kind, tmp_path):
-    torch.manual_seed(0)
-    net, other = ZOO[kind](), FRESH.get(kind, ZOO[kind])()
-    nnw.save(net, tmp_path / "net.pt")
-    other.state_dict()
-    before = attributes(other)
-    nnw.load(other, tmp_path / "net.pt")
-    after = attributes(other)
-    nnw.undo(other)
-    assert unchanged(other, before)
-    nnw.redo(other)
-    assert unchanged(other, after)
-    nnw.undo(other)
-    assert unchanged(other, before)
-
-
-@pytest.mark.parametrize("kind", ZOO)
-@pytest.mark.parametrize("step", ["write", "differing"])
-def test_a_failure_at_any_step_leaves_the_model_as_it_was(kind, step, tmp_path, monkeypatch):
-    torch.manual_seed(0)
-    net, other = ZOO[kind](), FRESH.get(kind, ZOO[kind])()
-    nnw.save(net, tmp_path / "net.pt")
-    other.state_dict()
-    before = attributes(other)
-
-    def fail(*_):
-        raise OSError("injected")
-
-    monkeypatch.setattr(Transfer, step, fail)
-    with pytest.raises(OSError, match="injected"):
-        nnw.load(other, tmp_path / "net.pt")
-    assert unchanged(other, before)
-    assert nnw.history(other).changes == ()
 
 
 class Failing(nn.Module):
@@ -291,6 +206,58 @@ def test_extra_state_of_a_class_that_is_not_read_is_refused_by_name(tmp_path):
         nnw.load(net, tmp_path / "net.pt")
     assert raised.value.path == "_extra_state"
     assert unchanged(net, before)
+
+
+def test_extra_state_that_is_only_described_is_not_compared(tmp_path):
+    net = Words("a")
+    net.words = [deque([1])]
+    torch.save(net.state_dict(), tmp_path / "net.pt")
+    found = nnw.diff(tmp_path / "net.pt", net)
+    assert not found.is_equal
+    assert found.changed[0].dtypes == ("collections.deque (not read)", "dict")
+    assert "not compared: collections.deque (not read)" in str(found)
+
+
+def test_arrays_in_extra_state_reach_it_as_arrays(tmp_path):
+    net, other = Words(), Words()
+    net.words = [np.arange(3.0), np.float32([1, 2])]
+    torch.save(net.state_dict(), tmp_path / "net.pt")
+    assert nnw.load(other, tmp_path / "net.pt").verified
+    assert [type(each) for each in other.words] == [np.ndarray, np.ndarray]
+    assert all(map(np.array_equal, other.words, net.words))
+    assert nnw.diff(tmp_path / "net.pt", net).is_equal
+    net.words[1][0] = 7
+    assert not nnw.diff(tmp_path / "net.pt", net).is_equal
+
+
+def test_arrays_in_place_of_weights_reach_it_as_tensors(tmp_path):
+    net = nn.Sequential(with_load_post_hook())
+    wanted = {name: each.clone() + 1 for name, each in net.state_dict().items()}
+    torch.save({name: each.numpy() for name, each in wanted.items()}, tmp_path / "net.pt")
+    assert nnw.load(net, tmp_path / "net.pt").verified
+    assert same(dict(net.state_dict()), wanted)
+
+
+def test_bytes_that_extra_state_wraps_are_described_and_named(tmp_path):
+    net = Words("a")
+    net.words = [io.BytesIO(b"abc")]
+    torch.save(net.state_dict(), tmp_path / "net.pt")
+    assert nnw.peek(tmp_path / "net.pt").names == ("layer.weight", "layer.bias")
+    with pytest.raises(nnw.CheckpointMismatchError, match=r"holds a _io\.BytesIO, which isn't read"):
+        nnw.load(net, tmp_path / "net.pt")
+    with pytest.raises(nnw.SaveError) as raised:
+        nnw.save(net, tmp_path / "ours.pt")
+    assert raised.value.hint == "Save its getvalue(). Nothing was changed."
+
+
+def test_codes_of_a_quantized_module_are_not_told_to_be_without_their_scale(tmp_path):
+    kind = ZOO["quantized statically"]
+    torch.save(kind.make().state_dict(), tmp_path / "net.pt")
+    for net in (kind.fresh(), nn.Sequential(nn.Linear(1, 1))):
+        assert [text for text in nnw.plan(net, tmp_path / "net.pt").warnings if "codes" in text] == []
+    net = nn.Sequential(nn.Identity(), nn.Conv2d(3, 4, 3))
+    reasons = {each.path: each.reason for each in nnw.plan(net, tmp_path / "net.pt").entries}
+    assert reasons["1.weight"].startswith("1.weight in the file is quantized (qint8)"), "its scale is in itself"
 
 
 def test_versions_that_are_no_plain_dicts_reach_no_code(tmp_path):

@@ -89,6 +89,7 @@ DATA = frozenset(
     | _each("http", "HTTPStatus")
     | _each("logging", "Logger getLogger")
     | _each("re", "_compile RegexFlag")
+    | _each("_io", "BytesIO")
     | _each("builtins", "object slice range frozenset tuple")
     | _each(
         "builtins", "Exception ValueError TypeError KeyError IndexError RuntimeError StopIteration KeyboardInterrupt"

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 
-from nnwidgets.checkpoint.description import Described, dtype_name
+from nnwidgets.checkpoint.description import Described, Strided, dtype_name
 from nnwidgets.checkpoint.loading.layouts.conversions import convert, reshaped, rotary_rows, transposed
 from nnwidgets.checkpoint.loading.layouts.join_layouts import Joined, join_pairs
 from nnwidgets.checkpoint.loading.layouts.known_layouts import HALVED_ROTARY, SCALES, may_be_turned
@@ -88,7 +88,8 @@ def codes_with_scales(tensors: Mapping[str, Described]) -> dict[str, str]:
     """Tensors of a file that hold codes, and the scale that lies beside each."""
     made = {}
     for name, tensor in tensors.items():
-        if tensor.dtype.itemsize > 1 or tensor.dtype is torch.bool:
+        is_quantized = isinstance(tensor, Strided) and tensor.quantizer is not None  # it has its scale in itself
+        if tensor.dtype.itemsize > 1 or tensor.dtype is torch.bool or is_quantized:
             continue
         owner = name.rpartition(".")[0]
         beside = [f"{owner}.{scale}".lstrip(".") for scale in SCALES] + [f"{name}_scale", f"{name}_scale_inv"]
