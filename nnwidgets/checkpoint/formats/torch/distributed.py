@@ -232,7 +232,8 @@ def _items(found: Any, what: str, keys: type = str) -> Iterator[tuple[Any, Any]]
 
 
 def _are_sizes(found: Any) -> TypeGuard[Sequence[int]]:
-    return isinstance(found, tuple | list) and all(type(each) is int and 0 <= each <= _MOST for each in found)
+    is_short = isinstance(found, tuple | list) and len(found) <= _MOST_DIMENSIONS
+    return is_short and all(type(each) is int and 0 <= each <= _MOST for each in found)
 
 
 def _check_whole(name: str, shape: tuple[int, ...], pieces: list[tuple[tuple[int, ...], tuple[int, ...]]]) -> None:
@@ -259,6 +260,7 @@ def _check_whole(name: str, shape: tuple[int, ...], pieces: list[tuple[tuple[int
 
 _MOST_COMPARED = 500_000
 _MOST = 2**62
+_MOST_DIMENSIONS = _DEEPEST = 64
 
 
 def _nest(flat: dict[str, Any], paths: Any) -> Any:
@@ -268,7 +270,9 @@ def _nest(flat: dict[str, Any], paths: Any) -> Any:
     root: dict[Any, Any] = {}
     for name, value in flat.items():
         path = paths[name]
-        if type(path) is not tuple or not path or not all(type(step) in (str, int) for step in path):
+        if type(path) is not tuple or not 0 < len(path) <= _DEEPEST:
+            return flat
+        if not all(type(step) in (str, int) for step in path):
             return flat
         here = root
         for step in path[:-1]:
