@@ -107,6 +107,7 @@ class Generator:
                 b"B\x01\x00\x00\x00a",
                 b"\x8a\x00",
                 b"\x96\x02\x00\x00\x00\x00\x00\x00\x00ab",
+                b"\x95" + struct.pack("<Q", draw.choice((0, 5, 2**63))) + b"N",
                 b"J\xff\xff\xff\xff",
                 b"M\x00\x01",
                 b"X\x03\x00\x00\x00\xed\xa0\x80",

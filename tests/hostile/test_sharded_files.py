@@ -10,6 +10,7 @@ import pytest
 import torch
 import torch.distributed.checkpoint as dcp
 from safetensors.torch import save_file
+from torch.distributed.checkpoint.metadata import TensorProperties
 
 from tests.hostile.confined import CORRUPT, UNSAFE, refused
 
@@ -120,6 +121,13 @@ class Evil:
         return open, (self.path, "w")
 
 
+class Bare:
+    """What is pickled as properties of a tensor that nothing is set on."""
+
+    def __reduce__(self):
+        return TensorProperties, ()
+
+
 def spoiled(place, spoil):
     metadata = pickle.loads((place / ".metadata").read_bytes())  # noqa: S301 - written above
     spoil(metadata)
@@ -156,6 +164,9 @@ METADATA = {
         lambda m, _: setattr(m.state_dict_metadata["x"], "size", (2**40,) * 200_000), CORRUPT, "a size"
     ),
     "no pieces": (lambda m, _: m.state_dict_metadata["x"].chunks.clear(), CORRUPT, "don't make up"),
+    "a record with nothing in it": (
+        lambda m, _: setattr(m.state_dict_metadata["x"], "properties", Bare()), CORRUPT, "TensorProperties with nothing"
+    ),
     "records that are others": (lambda m, _: m.state_dict_metadata.update(x=infos(m)), CORRUPT, "should be"),
 }  # fmt: skip
 

@@ -207,12 +207,9 @@ def _state(found: Any, kind: str) -> dict[str, Any]:
     state = found.state
     if kind == "TensorProperties" and type(state) is tuple and state:
         return {"dtype": state[0]}
-    if (
-        type(state) is not dict
-        and type(found.arguments) is tuple
-        and len(found.arguments) == len(_FIELDS.get(kind, ()))
-    ):
-        state = dict(zip(_FIELDS[kind], found.arguments, strict=True))
+    fields = _FIELDS.get(kind, ())
+    if type(state) is not dict and fields and type(found.arguments) is tuple and len(found.arguments) == len(fields):
+        state = dict(zip(fields, found.arguments, strict=True))
     if type(state) is not dict:
         raise Malformed(f"has a {kind} with nothing in it")
     return state
