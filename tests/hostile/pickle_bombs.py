@@ -241,6 +241,7 @@ BOMBS = {
     "names of tensors in deep lists": (tensors_below(b"]", b"a"), 300_000),
     "names of tensors in deep objects": (tensors_below(named("here.C") + b")\x81}" + opcodes("k" * 20), b"sb"), 60_000),
     "names of a deep module": (deep_module, 5_000),
+    "sizes of many dimensions": (lambda n: calls("torch.Size", opcodes(((1,) * 64,)), n), 80_000),
     "scales of channels": (channels, 6_000),
     "a quantized tensor that repeats a byte": (
         lambda n: opcodes(

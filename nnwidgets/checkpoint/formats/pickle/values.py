@@ -58,8 +58,9 @@ def _new_object(args: Any, account: Account) -> Opaque:
     return Opaque(args[0].class_name, args[1:])
 
 
-def _size(args: Any, _account: Account) -> torch.Size:
+def _size(args: Any, account: Account) -> torch.Size:
     (found,) = check_count("torch.Size", args, 1)
+    account.copy(len(found) if type(found) in (list, tuple) else 0)
     return torch.Size(sizes(tuple(found) if type(found) is list else found, "shape"))
 
 
