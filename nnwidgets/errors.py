@@ -21,7 +21,7 @@ from collections.abc import Iterable, Mapping
 from enum import Enum
 from typing import ClassVar, Self
 
-from nnwidgets.formatting import cut
+from nnwidgets.formatting import cut, inert
 
 
 class Advice(Enum):
@@ -58,6 +58,7 @@ class AdvisedText(str):
 
     def __new__(cls, before: str, advice: Advice, after: str) -> Self:
         """Put it together."""
+        before, after = inert(before, _LONGEST), inert(after, _LONGEST)
         made = super().__new__(cls, f"{before}{advice.value}{after}")
         made.before, made.advice, made.after = before, advice, after
         return made
@@ -95,6 +96,9 @@ class NNWidgetsError(Exception):
     code: ClassVar[str] = "error"
 
     def __init__(self, message: str, *, path: str | None = None, hint: str = "") -> None:
+        # Names in a model or a file may be anything: here none moves a cursor, nor is as long as it likes.
+        message = inert(message, _LONGEST)
+        hint = hint if isinstance(hint, AdvisedText) else inert(hint, _LONGEST)
         super().__init__(f"{message} {hint}".rstrip())
         self.message = message
         self.path = path
@@ -198,5 +202,6 @@ def closest_names(name: str, names: Iterable[str], *, n: int = 3) -> tuple[str, 
     return tuple(difflib.get_close_matches(wanted, candidates, n=n, cutoff=0.5))
 
 
+_LONGEST = 10_000
 _MAX_COMPARED = 200
 _MAX_CANDIDATES = 2_000

@@ -6,8 +6,11 @@ Numbers below 10,000 are exact with narrow spaces (``1 536``), above they are sh
 from __future__ import annotations
 
 import re
+import reprlib
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import Any
 
 Printer = Callable[[object], str]
 
@@ -77,6 +80,77 @@ def inert(text: str, limit: int = 200) -> str:
     if head.isascii() and head.isprintable():
         return head
     return _COMBINING.sub(r"\1", _HOSTILE.sub(_escape, head))
+
+
+def repr_start(value: object, limit: int = 200) -> str:
+    """The first ``limit`` characters of a value's ``repr``; how deep and how large the value is costs nothing.
+
+    Example:
+        >>> repr_start({"lr": 0.1, "betas": (0.9, 0.999)}), repr_start([[], ["x" * 10**9]], 10)
+        ("{'lr': 0.1, 'betas': (0.9, 0.999)}", "[[], ['xxx")
+    """
+    made = ""
+    for piece in _repr_pieces(value, limit):
+        made += piece
+        if len(made) >= limit:
+            break
+    return made[:limit]
+
+
+def _repr_pieces(value: object, limit: int) -> Iterator[str]:
+    if type(value) in (str, bytes, bytearray):
+        yield repr(value[:limit])  # type: ignore[index] # of just these
+    elif type(value) is dict:
+        yield "{"
+        for index, (key, each) in enumerate(value.items()):
+            yield ", " if index else ""
+            yield from _repr_pieces(key, limit)
+            yield ": "
+            yield from _repr_pieces(each, limit)
+        yield "}"
+    elif type(value) in _BRACKETS and value:
+        begin, end = _BRACKETS[type(value)]
+        yield begin
+        for index, each in enumerate(value):  # type: ignore[arg-type] # of just these
+            yield ", " if index else ""
+            yield from _repr_pieces(each, limit)
+        yield ",)" if type(value) is tuple and len(value) == 1 else end
+    else:
+        yield repr(value)
+
+
+def short_repr(value: object) -> str:
+    """The ``repr`` of a value with a few of its items and a few levels; how large it is costs nothing.
+
+    Example:
+        >>> short_repr([{"lr": 0.1}, list(range(10))])
+        "[{'lr': 0.1}, [0, 1, 2, 3, 4, 5, ...]]"
+    """
+    return _SHORT.repr(value)
+
+
+class _Short(reprlib.Repr):
+    """As `short_repr`; tensors by their shape, described objects as values."""
+
+    def repr_Described(self, x: Any, level: int) -> str:  # noqa: N802 - as reprlib looks for it
+        return f"Described({x.class_name!r}, {self.repr1(x.state, level - 1) if level > 0 else '…'})"
+
+    def repr_Tensor(self, x: Any, level: int) -> str:  # noqa: N802, ARG002 - the same
+        return f"<tensor of shape {tuple(x.shape)}>"
+
+    def repr_bytes(self, x: bytes, level: int) -> str:  # noqa: ARG002 - the same
+        return repr_start(x, self.maxother)
+
+    def repr_frozenset(self, x: Any, level: int) -> str:
+        few = self.repr_list([*islice(x, self.maxset + 1)], level)  # where reprlib sorts all of them
+        return f"{type(x).__name__}({few})"
+
+    repr_bytearray, repr_set = repr_bytes, repr_frozenset
+
+
+_SHORT = _Short()
+_SHORT.maxlevel, _SHORT.maxdict, _SHORT.maxlist, _SHORT.maxstring, _SHORT.maxother = 4, 8, 6, 120, 120
+_BRACKETS: dict[type, Sequence[str]] = {list: "[]", tuple: "()", set: "{}", frozenset: ("frozenset({", "})")}
 
 
 def cut(text: str, limit: int = 120) -> str:

@@ -63,7 +63,7 @@ class Strided:
     first: int = 0
     is_parameter: bool = False
     requires_grad: bool = False
-    quantizer: tuple[Any, ...] | None = None
+    quantizer: tuple[Any, ...] | None = field(default=None, repr=False)
     is_conjugated: bool = False
     is_negated: bool = False
 
@@ -105,7 +105,7 @@ class Composed:
     dtype: torch.dtype
     shape: tuple[int, ...]
     layout: str
-    parts: tuple[tuple[str, Strided], ...]
+    parts: tuple[tuple[str, Strided], ...] = field(repr=False)
     is_coalesced: bool | None = None
     is_parameter: bool = False
     requires_grad: bool = False
@@ -144,6 +144,17 @@ class Opaque:
         if type(state) is tuple and len(state) == _DICT_AND_SLOTS and type(state[1]) is dict:
             return {**(state[0] if type(state[0]) is dict else {}), **state[1]}
         return state
+
+    @property
+    def parts(self) -> Iterator[Any]:
+        """The containers and values that it is described by."""
+        return (each for each in (self.arguments, self.state, self.entries, self.items) if each is not None)
+
+    @property
+    def n_merged(self) -> int:
+        """Attributes that are put together anew each time they are asked for."""
+        state = self.state
+        return sum(len(each) for each in state if type(each) is dict) if type(state) is tuple else 0
 
     @property
     def is_bare(self) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import reprlib
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Literal
@@ -24,7 +23,7 @@ from nnwidgets.checkpoint.formats.reader import span
 from nnwidgets.checkpoint.pickled_module import is_pickled_module
 from nnwidgets.checkpoint.records import CheckpointIndex, StoredTensor
 from nnwidgets.checkpoint.state_dict import find, rest_of
-from nnwidgets.formatting import inert, letters
+from nnwidgets.formatting import inert, letters, repr_start
 from nnwidgets.introspect.module_tree.tree import mutable_class
 from nnwidgets.introspect.records import TieGroup, TieKind
 from nnwidgets.introspect.safe_access.scan import gc_paused
@@ -70,7 +69,7 @@ def index_of(held: CheckpointReader) -> CheckpointIndex:
     rest = rest_of(held.content, found)
     if found.key is None:
         named, rest = rest, {}
-    ties, letter_of = _ties(named)
+    ties, letter_of, said = _ties(named)
     names = tuple(file.path.name for file in held.files)
     return CheckpointIndex(
         path=str(held.path),
@@ -84,7 +83,7 @@ def index_of(held: CheckpointReader) -> CheckpointIndex:
         files=names,
         state_dict=found.key,
         optimizer=next(iter(found.optimizers), None),
-        departures=tuple(held.departures),
+        departures=(*held.departures, *said),
         entries=found.entries,
     )
 
@@ -111,27 +110,41 @@ def _stored_tensor(name: str, tensor: Described, tie: str | None, files: tuple[s
     return stored
 
 
-def _ties(named: Mapping[str, Described]) -> tuple[tuple[TieGroup, ...], dict[str, str]]:
-    """Names whose bytes in the file meet."""
+def _ties(named: Mapping[str, Described]) -> tuple[tuple[TieGroup, ...], dict[str, str], list[str]]:
+    """Names whose bytes in the file meet, and what is to be said of those of which that isn't told."""
     keys = [tensor.storage.key for tensor in named.values() if isinstance(tensor, Strided)]
     if len(set(keys)) == len(keys):
-        return (), {}
+        return (), {}, []
     by_storage: dict[str, list[str]] = {}
     for name, tensor in named.items():
         if isinstance(tensor, Strided) and tensor.n_elements:
             by_storage.setdefault(tensor.storage.key, []).append(name)
-    groups: list[tuple[str, ...]] = []
+    groups: list[tuple[tuple[str, ...], int]] = []
+    said: list[str] = []
     for names in by_storage.values():
         if len(names) > 1:
-            connected = byte_ranges.connected(_ranges(names, named))
-            groups += (tuple(names[index] for index in members) for members in connected)
+            try:
+                groups += _connected(names, named)
+            except byte_ranges.Interleaved:
+                said.append(
+                    f"Which of {len(names):,} tensors over one storage, {inert(names[0])} the first, share bytes isn't "
+                    "told: they lie through each other too finely."
+                )
     order = {name: index for index, name in enumerate(named)}
     made: list[TieGroup] = []
-    for index, members in enumerate(sorted(groups, key=lambda each: order[each[0]])):
-        tensors = [named[name] for name in members]
-        shared = sum(n for owners, n in byte_ranges.coverage(_ranges(members, named)).items() if len(owners) > 1)
-        made.append(TieGroup(letters(index), _kind(tensors), members, shared))
-    return tuple(made), {name: group.id for group in made for name in group.members}
+    for index, (members, shared) in enumerate(sorted(groups, key=lambda each: order[each[0][0]])):
+        made.append(TieGroup(letters(index), _kind([named[name] for name in members]), members, shared))
+    return tuple(made), {name: group.id for group in made for name in group.members}, said[:_MOST_SAID]
+
+
+def _connected(names: Sequence[str], named: Mapping[str, Described]) -> list[tuple[tuple[str, ...], int]]:
+    """Names over one storage whose bytes meet, each group with how many bytes more than one of them has."""
+    made = []
+    for those in byte_ranges.connected(_ranges(names, named), most=_MOST_PIECES):
+        members = tuple(names[index] for index in those)
+        covered = byte_ranges.coverage(_ranges(members, named), most=_MOST_PIECES)
+        made.append((members, sum(n for owners, n in covered.items() if len(owners) > 1)))
+    return made
 
 
 def _ranges(names: Sequence[str], named: Mapping[str, Described]) -> Iterator[byte_ranges.ByteRanges]:
@@ -177,14 +190,14 @@ def _values(content: Any) -> dict[str, str]:
         if is_container and (not steps or len(value) > _FEW or any(True for _ in tensors_in(value))):
             waiting.append(_items(steps, value))
         elif not isinstance(value, DESCRIBED):
-            made[name_of(steps)] = inert(repr(value), _MOST_TEXT)
+            made[name_of(steps)] = inert(repr_start(value, 2 * _MOST_TEXT), _MOST_TEXT)
     return made
 
 
 def _object_in_words(value: Opaque) -> str:
     if is_pickled_module(value):
         return f"{value!r}, a pickled module"
-    return inert(f"{value.class_name}{reprlib.repr(value.arguments)}", _MOST_TEXT) if value.arguments else repr(value)
+    return inert(f"{value.class_name}{repr_start(value.arguments)}", _MOST_TEXT) if value.arguments else repr(value)
 
 
 def _items(steps: tuple[Step, ...], value: Any) -> Iterator[tuple[tuple[Step, ...], Any]]:
@@ -194,3 +207,5 @@ def _items(steps: tuple[Step, ...], value: Any) -> Iterator[tuple[tuple[Step, ..
 
 
 _FEW = 16
+_MOST_PIECES = 20_000
+_MOST_SAID = 8

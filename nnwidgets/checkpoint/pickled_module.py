@@ -48,7 +48,8 @@ class _Flattening:
     """What is done for all modules of a file together: a few that repeat each other may stand for very many."""
 
     def __init__(self) -> None:
-        self.n_left = _MOST_PARTS
+        self.n_left = _FREE_PARTS
+        self.seen: dict[int, Any] = {}
 
     def flat(self, value: Any, n_levels: int) -> Any:
         if is_pickled_module(value):
@@ -79,9 +80,13 @@ class _Flattening:
             }
             made.update((f"{prefix}{name}", each) for name, each in tensors.items() if each is not None)
             children = [(name, each) for name, each in own["_modules"].items() if is_pickled_module(each)]
-            self.n_left -= 1 + len(tensors) + len(children)
+            n_parts = 1 + len(tensors) + len(children)
+            self.n_left -= n_parts * (1 + len(prefix) // _LONG_NAME)
+            if id(found) not in self.seen:
+                self.seen[id(found)] = found
+                self.n_left += _REPEATED * n_parts
             if self.n_left < 0:
-                raise _without_end(f"{prefix.rstrip('.') or 'the top'} is one of more than {_MOST_PARTS:,} parts")
+                raise _without_end(f"{prefix.rstrip('.') or 'the top'} is one of too many that repeat each other")
             waiting.append((prefix, found, True))
             waiting += [(f"{prefix}{name}.", each, False) for name, each in reversed(children)]
         return made
@@ -97,4 +102,6 @@ def _without_end(what: str) -> CheckpointMismatchError:
 _PARTS = ("_parameters", "_buffers", "_modules")
 _LEVELS = 2
 _DEEPEST = 200
-_MOST_PARTS = 600_000
+_FREE_PARTS = 20_000
+_REPEATED = 8
+_LONG_NAME = 64

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
-from nnwidgets.formatting import short_bytes, some
+from nnwidgets.formatting import short_bytes, short_repr, some
 from nnwidgets.introspect.records import Record, TieGroup
 
 if TYPE_CHECKING:
@@ -92,11 +91,11 @@ class Described(Record):
     __hash__ = object.__hash__
 
     def __repr__(self) -> str:
-        return _SHORT.repr(self)
+        return short_repr(self)
 
     def to_dict(self) -> dict[str, Any]:
         """All fields, as JSON has them; the state as short text."""
-        return {"class_name": self.class_name, "state": _SHORT.repr(self.state)}
+        return {"class_name": self.class_name, "state": short_repr(self.state)}
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -479,19 +478,4 @@ class StateDiff(Record):
         return {**Record.to_dict(self), "is_equal": self.is_equal}
 
 
-class _Short(reprlib.Repr):
-    """Values of any depth and size as short text."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.maxlevel, self.maxdict, self.maxstring, self.maxother = 4, 8, 120, 120
-
-    def repr_Described(self, x: Described, level: int) -> str:  # noqa: N802 - as reprlib looks for it
-        return f"Described({x.class_name!r}, {self.repr1(x.state, level - 1) if level > 0 else '…'})"
-
-    def repr_Tensor(self, x: Any, level: int) -> str:  # noqa: N802, ARG002 - the same
-        return f"<tensor of shape {tuple(x.shape)}>"
-
-
-_SHORT = _Short()
 _FEW = 4

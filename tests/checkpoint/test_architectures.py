@@ -34,6 +34,10 @@ def test_an_architecture_comes_back_through_torch_safetensors_and_transformers(n
         for found in (loaded(tmp_path / file), nnw.read(tmp_path / file)):
             assert set(found) == set(state)
             assert same(state, {key: found[key] for key in state})
+        assert nnw.diff(model, tmp_path / file).is_equal
+        plan = nnw.plan(model, tmp_path / file)
+        assert plan.is_exact
+        assert all(each.startswith("Has code of its own for state dicts: ") for each in plan.warnings)
     torch.manual_seed(1)
     found, problems = pretrained(model, tmp_path)
     assert problems == ()

@@ -1,4 +1,7 @@
-"""Ten thousand generated pickles of described objects: each is read or refused, in little time and memory."""
+"""Generated pickles of described objects and changed ones of torch: each is read or refused, in little memory and time.
+
+A few hundred here; ``python -m tests.hostile.generated_objects 0 15000`` is the long run.
+"""
 
 from __future__ import annotations
 
@@ -7,21 +10,19 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
-N = 2_500
+N, N_ACTS = 450, 3
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_generated_objects_are_described_or_refused_and_nothing_of_them_runs(seed):
+def test_generated_files_are_described_or_refused_and_nothing_of_them_runs():
     done = subprocess.run(
-        [sys.executable, "-m", "tests.hostile.generated_objects", str(seed), str(N)],
+        [sys.executable, "-m", "tests.hostile.generated_objects", "1", str(N)],
         capture_output=True, text=True, cwd=Path(__file__).parents[2], check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2_000:]
     told = json.loads(done.stdout.splitlines()[-1])
+    del told["longest"], told["megabytes"]
     assert told.pop("touched") == 0
-    known = {"read", "UnsafeCheckpointError", "CorruptCheckpointError", "CheckpointMismatchError"}
+    known = {"read", "UnsafeCheckpointError", "CorruptCheckpointError", "CheckpointMismatchError", "InvalidTargetError"}
     assert set(told) <= known, [each for each in told if each not in known][:3]
-    assert sum(told.values()) == 2 * N
-    assert told["read"] > N // 4
+    assert sum(told.values()) == N_ACTS * N
+    assert told["read"] > N

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import struct
 
@@ -16,6 +17,7 @@ from nnwidgets.checkpoint import peek
 from nnwidgets.checkpoint.formats.safetensors.strict_json import MOST_BYTES
 from nnwidgets.errors import CorruptCheckpointError
 from tests.hostile.confined import CORRUPT, refused
+from tests.support.torch_builder import Storage, in_legacy_files, tensor, torch_legacy
 
 BOMBS = {
     "lists": b"[],",
@@ -116,3 +118,15 @@ def test_lists_kept_as_text_in_the_metadata_are_no_lists(tmp_path):
     noted = json.dumps({'a "name"': [[7]] * 300_000}, separators=(",", ":")) + ",[\\" * 100_000
     save_file({"x": torch.ones(2)}, path, metadata={"noted": noted})
     assert peek(path).metadata["noted"] == noted
+
+
+def test_a_tensor_for_which_there_is_no_memory_is_told_of_by_the_file(confined, tmp_path):
+    n = 2**27
+    path = tmp_path / "large.pt"
+    with in_legacy_files():
+        made = torch_legacy({"w": tensor(Storage(n=n), shape=(n,))}, {"0": (n, b"")})
+    path.write_bytes(made)
+    os.truncate(path, len(made) + 4 * n)
+    answer = confined.read(path)
+    assert answer["error"] == CORRUPT, answer
+    assert "large.pt holds more than there is memory for: another 536,870,912 bytes of float32" in answer["message"]

@@ -10,6 +10,7 @@ import pytest
 import torch
 import torch.distributed.checkpoint as dcp
 from safetensors.torch import save_file
+from torch.distributed.checkpoint.metadata import TensorProperties
 
 from tests.hostile.confined import CORRUPT, UNSAFE, refused
 
@@ -120,6 +121,13 @@ class Evil:
         return open, (self.path, "w")
 
 
+class Bare:
+    """What is pickled as properties of a tensor that nothing is set on."""
+
+    def __reduce__(self):
+        return TensorProperties, ()
+
+
 def spoiled(place, spoil):
     metadata = pickle.loads((place / ".metadata").read_bytes())  # noqa: S301 - written above
     spoil(metadata)
@@ -152,7 +160,13 @@ METADATA = {
     "a shape of exabytes": (
         lambda m, _: setattr(m.state_dict_metadata["x"], "size", torch.Size([2**40, 2**20])), CORRUPT, "don't make up"
     ),
+    "a shape of very many dimensions": (
+        lambda m, _: setattr(m.state_dict_metadata["x"], "size", (2**40,) * 200_000), CORRUPT, "a size"
+    ),
     "no pieces": (lambda m, _: m.state_dict_metadata["x"].chunks.clear(), CORRUPT, "don't make up"),
+    "a record with nothing in it": (
+        lambda m, _: setattr(m.state_dict_metadata["x"], "properties", Bare()), CORRUPT, "TensorProperties with nothing"
+    ),
     "records that are others": (lambda m, _: m.state_dict_metadata.update(x=infos(m)), CORRUPT, "should be"),
 }  # fmt: skip
 
@@ -168,6 +182,12 @@ def test_hostile_metadata_of_a_distributed_checkpoint_is_refused(name, confined,
     assert re.search(says, answer["message"]), answer
     assert answer["seen"] == []
     assert not canary.exists()
+
+
+def test_names_whose_paths_are_too_deep_to_be_put_together_are_left_flat(confined, tmp_path):
+    place = distributed(tmp_path / "it")
+    spoiled(place, lambda metadata: metadata.planner_data.update(x=("x",) * 5_000))
+    assert confined.read(place) == {"error": None, "message": "", "n_tensors": 1, "seen": []}
 
 
 def test_the_sound_folder_that_hostile_ones_are_made_from_is_read(confined, tmp_path):

@@ -312,6 +312,11 @@ PAYLOADS = {
     ),
     "opcode that is none": (lambda c: Raw(b"\xff"), CORRUPT, "opcode 0xff"),
     "protocol 200": (lambda c: Raw(b"\x80\xc8N"), CORRUPT, "protocol 200"),
+    "described objects without end": (
+        lambda c: Raw(text(Global("here", "A")) + b"q\x00(" + b"h\x00)\x81" * 210_000 + b"t"),
+        CORRUPT,
+        "more than 2,000,000 containers and calls, an object for 10",
+    ),
     "empty containers without end": (
         lambda c: Raw(b"(" + b"}" * 2_500_000 + b"t"),
         CORRUPT,

@@ -162,6 +162,29 @@ def test_constant_initialization_of_every_layer():
     assert nnw.check(net) == ()
 
 
+def test_units_of_equal_weights_are_said_to_stay_the_same_only_unless_what_follows_differs():
+    net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+    nn.init.ones_(net[0].weight)
+    (finding,) = nnw.check(net)
+    assert "so its 8 units differ by their biases alone: each gives the same function of its input" in finding.message
+    assert "gradient" not in finding.message
+
+    nn.init.zeros_(net[0].bias)
+    (finding,) = nnw.check(net)
+    assert "compute the same. Unless what follows treats each otherwise, as random weights" in finding.message
+    net(torch.ones(1, 4)).sum().backward()
+    assert not torch.equal(net[0].weight.grad[0], net[0].weight.grad[1])
+
+
+def test_a_gate_of_zeros_with_biases_passes_nothing_of_its_input_on():
+    net = nn.ModuleDict({"gate": nn.Linear(4, 4), "rest": nn.Linear(4, 4)})
+    nn.init.zeros_(net["gate"].weight)
+    (finding,) = nnw.check(net)
+    assert finding.severity == "note"
+    assert "adapters, gates and the last" in finding.message
+    assert "passes nothing of its input on, and no gradient back to it" in finding.message
+
+
 def test_data_in_the_forward_of_a_home_made_linear_layer():
     net = nn.Sequential(MyLinear(64, 8), MyLinear(8, 1))
     assert codes(net) == [

@@ -115,7 +115,9 @@ def test_a_tied_name_is_told_and_changes_too(ip, net):
 
 
 def test_a_constant_weight_is_warned_of(ip, net):
-    assert "the layer learns as one unit" in " ".join(ip.nn("init net 0.weight constant_ val=1").split())
+    told = " ".join(ip.nn("init net 0.weight constant_ val=1").split())
+    assert "has the same weights. Unless biases or what follows tell units apart" in told
+    assert "the layer learns as one unit" in told
 
 
 def test_optimizers_among_the_variables_are_found_told_with_numbers_and_cleared(ip, net):

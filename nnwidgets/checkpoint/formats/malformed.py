@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from nnwidgets.checkpoint.description import Strided
+from nnwidgets.checkpoint.description import DESCRIBED
+from nnwidgets.formatting import repr_start
 
 
 class Malformed(Exception):  # noqa: N818 - told on as a CorruptCheckpointError by who knows the file
@@ -21,24 +22,23 @@ class Elsewhere(Malformed):
 
 def brief(value: Any) -> str:
     """A value of a file in a few words, whatever it holds."""
-    if type(value) in (dict, list, tuple, set):
+    if type(value) in (dict, list, tuple, set, frozenset):
         if len(value) <= _FEW and all(type(each) in (int, float, bool, str, type(None)) for each in value):
-            return repr(value)[:_MOST_SAID]
+            return repr_start(value, _MOST_SAID)
         return f"a {type(value).__name__} of {len(value)}"
-    if type(value) is str:
-        return repr(value[:_MOST_SAID])
-    if type(value) is Strided:
+    if type(value) in DESCRIBED:
         return f"a tensor of shape {value.shape}"
-    return repr(value)[:_MOST_SAID]
+    return repr_start(value, _MOST_SAID)
 
 
 def note(notes: list[str], text: str) -> None:
     """Add a remark once."""
-    if text not in notes:
+    if len(notes) < _MOST_NOTES and text not in notes:
         notes.append(text)
 
 
 _FEW = 8
+_MOST_NOTES = 50
 
 
 _MOST_SAID = 100

@@ -107,7 +107,7 @@ class CheckpointReader(Closing):
         """A whole storage as a tensor of one dimension, of its own memory."""
         with plain_torch():
             n = storage.n_bytes // dtype.itemsize
-            out = torch.empty(n, dtype=dtype, device="cpu")
+            out = self._memory(n, dtype)
             self.read_into(storage, 0, out)
             return out
 
@@ -138,7 +138,7 @@ class CheckpointReader(Closing):
             )
         else:
             reach = span(described)
-            flat = torch.empty(reach, dtype=described.dtype, device="cpu")
+            flat = self._memory(reach, described.dtype)
             self.read_into(described.storage, described.first * described.dtype.itemsize, flat)
             made = flat.as_strided(described.shape, described.strides) if reach else flat.reshape(described.shape)
         if described.is_conjugated:
@@ -153,6 +153,22 @@ class CheckpointReader(Closing):
             f"{self.path.name} holds a quantized tensor ({dtype_name(described.dtype)}), which {self.format} can't.",
             path=str(self.path),
         )
+
+    def _memory(self, n: int, dtype: torch.dtype) -> torch.Tensor:
+        """Memory for elements.
+
+        Raises:
+            CorruptCheckpointError: There isn't as much.
+        """
+        try:
+            return torch.empty(n, dtype=dtype, device="cpu")
+        except RuntimeError:
+            raise CorruptCheckpointError(
+                f"{self.path.name} holds more than there is memory for: another {n * dtype.itemsize:,} bytes of "
+                f"{dtype_name(dtype)}.",
+                path=str(self.path),
+                hint="load takes its tensors one by one.",
+            ) from None
 
     @property
     def size_bytes(self) -> int:

@@ -53,7 +53,8 @@ def suggest(
 
     Sure is what leaves one answer: a beginning that all names have more or fewer, a known layout, names that mean the
     same component by component, names that differ in one component where no other tensor of the same shape could be
-    meant. Each fits by shape, and never are two names led to one. The order of names says nothing.
+    meant. Each fits by shape, and never are two names led to one. The order of names says nothing. Names that no model
+    has, of very many characters or components, are left alone.
 
     Args:
         model: Tensors of the model that no name in the file fits.
@@ -66,6 +67,7 @@ def suggest(
         >>> found.sure["output.weight"].source, found.sure["output.weight"].reason
         ('out.weight', 'out in the file is output in the model, and nothing else of its shape is left')
     """
+    model, file = ([each for each in side if _is_sensible(each.name)] for side in (model, file))
     matching = _Matching(model, file, matched)
     matching.solve()
     if with_candidates:
@@ -77,6 +79,14 @@ Parts = tuple[str, ...]
 Pair = tuple[str, str]
 """A name in the file and a path in the model."""
 
+
+def _is_sensible(name: str) -> bool:
+    # What is done with a name grows with the square of its components.
+    return len(name) <= _LONGEST_NAME and name.count(".") <= _MOST_DOTS
+
+
+_LONGEST_NAME = 500
+_MOST_DOTS = 40
 _MOST_ROUNDS = 12
 _MOST_IN_BUCKET = 12
 _MOST_WITH_CANDIDATES = 1_500

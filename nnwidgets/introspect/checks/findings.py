@@ -90,7 +90,7 @@ def _cap(singles: list[SingleFinding]) -> list[Finding]:
             rest[0].severity,
             rest[0].path,
             f"And {len(rest):,} more findings of this kind, from {rest[0].path or 'the model itself'} on, "
-            "left out here. Mend those above and check again.",
+            "left out here: check a part of the model to see its own.",
         )
         for code, rest in left.items()
     )

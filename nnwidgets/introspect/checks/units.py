@@ -112,12 +112,21 @@ def constant_weight(scan: ModelScan, place: Place, writer: ExpressionWriter) -> 
         "warning",
         place.row,
         scan.slot_path(place.slot),
-        f"{what}, so its {units.shape[0]:,} units compute the same, get the same gradient and stay the same: the layer "
-        "learns no more than one unit would. Random values break the tie.",
+        f"{what}, so its {units.shape[0]:,} units {_alike(scan, place)}. Random values break the tie.",
         f"torch.nn.init.xavier_uniform_({writer.code(scan.slot_path(place.slot))})",
         type_name(type(module)),
     )
     return ConstantWeight(single, is_zero=what.startswith("All its elements") and not bool(first))
+
+
+def _alike(scan: ModelScan, place: Place) -> str:
+    """What units of equal weights have in common: what follows them isn't known here."""
+    if not _same_bias(scan, place):
+        return "differ by their biases alone: each gives the same function of its input, shifted"
+    return (
+        "compute the same. Unless what follows treats each otherwise, as random weights or dropout do, they get the "
+        "same gradient too and stay the same: the layer then learns no more than one unit would"
+    )
 
 
 def _comparable(data: torch.Tensor) -> torch.Tensor:
@@ -148,8 +157,9 @@ def constant_weight_findings(constant: list[ConstantWeight], n_weights: int) -> 
                 "note",
                 single.row,
                 single.path,
-                "All its elements are 0. That is how adapters and the last layers of residual branches are often "
-                "started, and there it is right; anywhere else the layer passes nothing on and nothing back.",
+                "All its elements are 0. That is how adapters, gates and the last layers of residual branches are "
+                "often started, and there it is right; anywhere else the layer passes nothing of its input on, and no "
+                "gradient back to it.",
                 None,
                 single.like,
             )

@@ -77,8 +77,25 @@ def n_bytes(of: ByteRanges) -> int:
     return sum(coverage([of]).values())
 
 
-def coverage(pieces: Iterable[ByteRanges]) -> Counter[frozenset[int]]:
+class Interleaved(Exception):  # noqa: N818 - no fault: it takes longer than it is worth
+    """Pieces lie through each other too finely to be told apart in the steps that were allowed."""
+
+
+class _Found(Counter[frozenset[int]]):
+    """Bytes by their owners; how many more pieces may be looked at for it."""
+
+    n_left: float = math.inf
+
+
+def coverage(pieces: Iterable[ByteRanges], *, most: float = math.inf) -> Counter[frozenset[int]]:
     """Bytes by the exact set of owners that have them.
+
+    Args:
+        pieces: Of the owners.
+        most: Pieces with gaps that may be looked at, parts that they are cut into among them.
+
+    Raises:
+        Interleaved: That isn't enough.
 
     Example:
         >>> even, odd = piece(0, (4,), (2,), 4, owner=0), piece(4, (4,), (2,), 4, owner=1)
@@ -86,16 +103,17 @@ def coverage(pieces: Iterable[ByteRanges]) -> Counter[frozenset[int]]:
         >>> sorted((sorted(owners), n) for owners, n in coverage([even, odd, whole]).items())
         [([0, 2], 16), ([1, 2], 16)]
     """
-    found: Counter[frozenset[int]] = Counter()
+    found = _Found()
+    found.n_left = most
     _cover(list(pieces), 1, found)
     return found
 
 
-def connected(ranges: Iterable[ByteRanges]) -> list[tuple[int, ...]]:
+def connected(ranges: Iterable[ByteRanges], *, most: float = math.inf) -> list[tuple[int, ...]]:
     """Owners that have bytes in common, directly or through others: two or more a group, ordered by their first.
 
     All of ``ranges`` are taken for one memory: those of different devices are asked about apart. Runs without gaps,
-    however many lie over each other, are grouped by one sweep.
+    however many lie over each other, are grouped by one sweep. ``most`` is as in `coverage`, for each cluster.
 
     Example:
         >>> even, odd = piece(0, (4,), (2,), 4, owner=0), piece(4, (4,), (2,), 4, owner=1)
@@ -115,7 +133,7 @@ def connected(ranges: Iterable[ByteRanges]) -> list[tuple[int, ...]]:
             groups.append([firsts[each.owner] for each in runs])
             compared.append(runs[0]._replace(run=max(map(end, runs)) - runs[0].start))
         if len(compared) > 1:
-            groups += ([firsts[index] for index in having] for having in coverage(compared))
+            groups += ([firsts[index] for index in having] for having in coverage(compared, most=most))
     return [group for group in components(groups) if len(group) > 1]
 
 
@@ -158,7 +176,7 @@ def _is_nested(dims: Dims, run: int) -> bool:
     return True
 
 
-def _cover(pieces: list[ByteRanges], times: int, found: Counter[frozenset[int]]) -> None:
+def _cover(pieces: list[ByteRanges], times: int, found: _Found) -> None:
     for cluster in clusters(pieces):
         only = cluster[0]
         if len(cluster) == 1 and _is_nested(only.dims, only.run):
@@ -196,7 +214,10 @@ def _cover_runs(runs: list[ByteRanges], times: int, found: Counter[frozenset[int
             del active[owner]
 
 
-def _cover_periods(cluster: list[ByteRanges], times: int, found: Counter[frozenset[int]]) -> None:
+def _cover_periods(cluster: list[ByteRanges], times: int, found: _Found) -> None:
+    found.n_left -= len(cluster)
+    if found.n_left < 0:
+        raise Interleaved
     low = cluster[0].start
     extent = max(end(each) for each in cluster) - low
     period, apart = _period(cluster, extent)

@@ -204,3 +204,12 @@ def test_renames_that_are_no_mapping_are_refused(tmp_path):
     save_file(nn.Linear(2, 3).state_dict(), tmp_path / "x.safetensors")
     with pytest.raises(nnw.InvalidTargetError, match="expected a mapping"):
         nnw.plan(nn.Linear(2, 3), tmp_path / "x.safetensors", rename="a=b")
+
+
+def test_names_of_very_many_components_are_told_and_never_suggested(tmp_path):
+    file = tmp_path / "deep.safetensors"
+    save_file({"a." * 20_000 + "weight": torch.zeros(4, 4), "out.weight": torch.zeros(3, 4)}, file)
+    net = nn.ModuleDict({"output": nn.Linear(4, 3, bias=False), "a": nn.Linear(4, 4, bias=False)})
+    found = nnw.plan(net, file)
+    assert dict(found.renames) == {"out.weight": "output.weight"}
+    assert [each.status for each in found.entries if each.path == "a.weight"] == ["missing"]

@@ -1,17 +1,58 @@
-"""What the calls in a pickle are made of: functions that are known, and their arguments, checked one by one."""
+"""What the calls in a pickle are made of: functions that are known, arguments checked one by one, and an account."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
 from nnwidgets.checkpoint.formats.malformed import Malformed, brief
 
-Call = Callable[[Any, list[str]], Any]
-"""Takes a function's arguments and a list for remarks, gives what it would make."""
+
+@dataclass(slots=True)
+class Account:
+    """What all calls of one pickle have taken together, and what is to be said of them.
+
+    Attributes:
+        n_left: Elements and bytes that they may still copy: a few of a pickle's bytes can ask for the same ones again
+            and again, while those that a pickler writes are copied once.
+        notes: Of what isn't read.
+        keys: Keys whose hash can be chosen, by that.
+    """
+
+    n_left: int
+    notes: list[str] = field(default_factory=list)
+    keys: dict[int, list[Any]] = field(default_factory=dict)
+
+    def copy(self, n: int) -> None:
+        """Take ``n`` elements or bytes.
+
+        Raises:
+            Malformed: There are none left.
+        """
+        self.n_left -= n
+        if self.n_left < 0:
+            raise Malformed("has a pickle that copies the same values over and over")
+
+    def meet(self, key: Any) -> None:
+        """Make sure that a key can be told from all others of its hash in little time.
+
+        Raises:
+            Malformed: Too many have the same.
+        """
+        others = self.keys.setdefault(hash(key), [])
+        if key not in others:
+            others.append(key)
+        if len(others) > _MOST_MEETING:
+            raise Malformed(f"has the key {brief(key)} and {_MOST_MEETING} others of the same hash")
+
+
+_MOST_MEETING = 100
+
+Call = Callable[[Any, Account], Any]
+"""Takes a function's arguments and the account of its pickle, gives what it would make."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import reprlib
 import struct
 from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from collections.abc import Callable
@@ -13,8 +12,8 @@ from nnwidgets.checkpoint.description import Opaque
 from nnwidgets.checkpoint.formats.malformed import BeyondLimits, Malformed, brief
 from nnwidgets.checkpoint.formats.pickle import names
 from nnwidgets.checkpoint.formats.pickle.allowlist import allowed_names
-from nnwidgets.checkpoint.formats.pickle.arguments import AllowedName
-from nnwidgets.formatting import inert
+from nnwidgets.checkpoint.formats.pickle.arguments import Account, AllowedName
+from nnwidgets.formatting import inert, repr_start
 
 Persistent = Callable[[Any], Any]
 """Gives what a persistent id stands for; raises `Malformed`."""
@@ -72,6 +71,7 @@ class Machine:
         below: The stacks under the marks.
         memo: Values by number.
         found: What has come of it.
+        account: Of its calls.
     """
 
     def __init__(self, data: bytes, start: int, persistent: Persistent) -> None:
@@ -79,11 +79,13 @@ class Machine:
         self.at = start
         self.persistent = persistent
         self.found = PickleResult()
+        self.account = Account(_MOST_COPIED + len(data), self.found.notes)
         self.stack: list[Any] = []
         self.below: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
         self.known = dict(allowed_names())
         self.n_objects = 0
+        self.n_refused = 0
 
     def take(self, n: int) -> bytes:
         """The next bytes."""
@@ -147,10 +149,13 @@ class Machine:
             module, name = NAME_MAPPING[module, name]
         else:
             module = IMPORT_MAPPING.get(module, module)
+        n = len(module) + len(name)
+        if n > _LONGEST_LINE:
+            raise Malformed(f"has a pickle with a name of {n:,} characters, expected at most {_LONGEST_LINE:,}")
         whole = f"{module}.{name}"
         made = self.known.get(whole)
         if made is None:
-            self.count(_A_NAME)
+            self.count(_A_NAME + n // 8)
             if names.is_named_only(whole):
                 made = AllowedName(whole)
             elif names.is_described(module, name):
@@ -172,7 +177,7 @@ class Machine:
             if self.found.wanted and type(args) is tuple and any(type(each) is RefusedName for each in args):
                 return RefusedName(function.class_name)
             self.count()
-            made = function.call(args, self.found.notes)
+            made = function.call(args, self.account)
             if type(made) is Opaque:
                 self.count(_AN_OBJECT - 1)
             return made
@@ -183,11 +188,14 @@ class Machine:
             self.want(function.class_name)
             function = RefusedName(function.class_name)
         if type(function) is RefusedName:
-            self.deed(f"call {function.name}{in_short(args) if type(args) is tuple else f'(*{in_short(args)})'}")
-            return RefusedName(f"{function.name}(…)")
+            self.count()
+            self.deed(f"call {function.name}", args) if type(args) is tuple else self.deed(
+                f"call {function.name}(*", args, ")"
+            )
+            return RefusedName(_called(function.name))
         if type(function) is Opaque:
             self.count(_AN_OBJECT)
-            return Opaque(f"{function.class_name}(…)", args)
+            return Opaque(_called(function.class_name), args)
         raise Malformed(f"has a pickle that calls {brief(function)}, which is nothing to call")
 
     def _known_call(self, function: str, args: Any) -> Any:
@@ -197,8 +205,9 @@ class Machine:
         """
         if type(args) is not tuple or not args:
             return None
-        onto, *rest = args
+        onto, *rest = args[:_MOST_ARGUMENTS]
         made = None
+        self.count(_AN_OBJECT)
         if function == "builtins.type" and args == (None,):
             made = AllowedName("types.NoneType")
         elif function == "builtins.getattr" and len(rest) == 1 and type(onto) in (AllowedName, Opaque):
@@ -216,15 +225,19 @@ class Machine:
             self.found.wanted.remove(function)
         return made
 
-    def deed(self, text: str) -> None:
-        """Note what the file would do."""
-        if len(self.found.deeds) < _MOST_DEEDS and (text := inert(text, _MOST_DEED)) not in self.found.deeds:
+    def deed(self, does: str, values: Any, where: str = "") -> None:
+        """Note what the file would do, the first time; of one that does the same for ever not each is looked at."""
+        self.n_refused += 1
+        if self.n_refused > _MOST_LOOKED_AT or len(self.found.deeds) >= _MOST_DEEDS:
+            return
+        text = inert(f"{does}{repr_start(values, _MOST_DEED // 2)}{where}", _MOST_DEED)
+        if text not in self.found.deeds:
             self.found.deeds.append(text)
 
 
-def in_short(value: Any) -> str:
-    """A value of any depth and size as short text."""
-    return _REPR.repr(value)
+def _called(name: str) -> str:
+    """What stands for the result of a call, and for the result of calling that."""
+    return name if name.endswith(_RESULT) else f"{name}{_RESULT}"
 
 
 _IN_CALLS = {"builtins.getattr", "_operator.getitem", "operator.getitem"}
@@ -237,6 +250,7 @@ _MOST_OBJECTS = 2_000_000
 _MOST_WANTED = 100
 _MOST_DEEDS = 8
 _MOST_DEED = 160
-_REPR = reprlib.Repr()
-_REPR.maxlevel = 3
-_REPR.maxstring = _REPR.maxother = 80
+_MOST_LOOKED_AT = 1_000
+_MOST_COPIED = 100_000
+_MOST_ARGUMENTS = 3
+_RESULT = "(…)"

@@ -17,30 +17,33 @@ import torch
 
 from nnwidgets.checkpoint.description import Opaque, Storage, Strided
 from nnwidgets.checkpoint.formats.malformed import Malformed
-from nnwidgets.checkpoint.formats.pickle.arguments import AllowedName, Call, check_count, sizes
+from nnwidgets.checkpoint.formats.pickle.arguments import Account, AllowedName, Call, check_count, sizes
 
 
-def array_with_state(onto: Opaque, state: Any) -> Strided | None:
+def array_with_state(onto: Opaque, state: Any, account: Account) -> Strided | None:
     """The tensor that an empty array becomes with its state; None where torch has none such."""
     if onto.class_name not in _ARRAYS or type(state) is not tuple or len(state) != _STATE:
         return None
     _, shape, dtype, is_fortran, held = state
-    return _tensor(held, dtype, shape, is_fortran=is_fortran is True)
+    return _tensor(held, dtype, shape, account, is_fortran=is_fortran is True)
 
 
-def _reconstruct(args: Any, _notes: list[str]) -> Opaque:
+def _reconstruct(args: Any, _account: Account) -> Opaque:
     kind, *_ = check_count("numpy's _reconstruct", args, 3)
     return Opaque(kind.class_name if type(kind) is AllowedName else "numpy.ndarray")
 
 
-def _from_buffer(args: Any, _notes: list[str]) -> Any:
+def _from_buffer(args: Any, account: Account) -> Any:
     held, dtype, shape, order = check_count("numpy's _frombuffer", args, 4)
-    made = _tensor(held, dtype, shape, is_fortran=order == "F")
+    made = _tensor(held, dtype, shape, account, is_fortran=order == "F")
     return Opaque("numpy.ndarray", args) if made is None else made
 
 
-def _tensor(held: Any, dtype: Any, shape: Any, *, is_fortran: bool) -> Strided | None:
+def _tensor(held: Any, dtype: Any, shape: Any, account: Account, *, is_fortran: bool) -> Strided | None:
     code, is_swapped = _code(dtype)
+    if type(held) in (str, bytes, bytearray):
+        # Each array has bytes of its own, whoever else has the same.
+        account.copy(len(held))
     if type(held) is str:  # how bytes of Python 2 are read
         held = held.encode("utf-8", "surrogatepass")
     if code not in _DTYPES or type(held) not in (bytes, bytearray):
@@ -54,7 +57,7 @@ def _tensor(held: Any, dtype: Any, shape: Any, *, is_fortran: bool) -> Strided |
     return Strided(kind, shape, tuple(strides if is_fortran else reversed(strides)), storage)
 
 
-def _scalar(args: Any, _notes: list[str]) -> Any:
+def _scalar(args: Any, _account: Account) -> Any:
     dtype, *rest = check_count("numpy's scalar", args, 1, 2)
     held = rest[0] if rest else b""
     code, is_swapped = _code(dtype)
@@ -69,7 +72,7 @@ def _scalar(args: Any, _notes: list[str]) -> Any:
     return complex(*made) if len(made) > 1 else made[0]
 
 
-def _dtype(args: Any, _notes: list[str]) -> Opaque:
+def _dtype(args: Any, _account: Account) -> Opaque:
     return Opaque("numpy.dtype", args)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from nnwidgets.checkpoint.description import Opaque
 from nnwidgets.checkpoint.formats.malformed import BeyondLimits, Elsewhere, Malformed, brief
 from nnwidgets.checkpoint.formats.pickle.arguments import AllowedName
-from nnwidgets.checkpoint.formats.pickle.machine import Machine, RefusedName, in_short
+from nnwidgets.checkpoint.formats.pickle.machine import Machine, RefusedName
 from nnwidgets.checkpoint.formats.pickle.numpy_values import array_with_state
 from nnwidgets.checkpoint.formats.pickle.values import check_key
 
@@ -115,7 +115,7 @@ def _list(m: Machine) -> None:
 def _dict(m: Machine) -> None:
     flat = m.pop_to_mark()
     m.contain({})
-    _put(m.stack[-1], flat)
+    _put(m, m.stack[-1], flat)
 
 
 def _numbered(m: Machine) -> int:
@@ -147,10 +147,10 @@ def _extend(onto: Any, values: list[Any]) -> None:
 def _set_item(m: Machine) -> None:
     value = m.stack.pop()
     key = m.stack.pop()
-    _put(m.stack[-1], [key, value])
+    _put(m, m.stack[-1], [key, value])
 
 
-def _put(onto: Any, flat: list[Any]) -> None:
+def _put(m: Machine, onto: Any, flat: list[Any]) -> None:
     if type(onto) is Opaque:
         onto.entries = onto = {} if onto.entries is None else onto.entries
     if type(onto) is dict:
@@ -160,7 +160,7 @@ def _put(onto: Any, flat: list[Any]) -> None:
             key = flat[index]
             # A key that is refused anyway need not be hashed.
             if type(key) is not RefusedName:
-                onto[key if type(key) is str else check_key(key)] = flat[index + 1]
+                onto[key if type(key) is str else check_key(key, m.account)] = flat[index + 1]
     elif type(onto) is not RefusedName:
         raise Malformed(f"has a pickle that sets items of {brief(onto)}")
 
@@ -172,7 +172,7 @@ def _add_items(m: Machine) -> None:
         return
     if type(m.stack[-1]) is not set:
         raise Malformed(f"has a pickle that adds items to {brief(m.stack[-1])}")
-    m.stack[-1].update(map(check_key, values))
+    m.stack[-1].update(check_key(each, m.account) for each in values)
 
 
 def _global(m: Machine) -> None:
@@ -199,7 +199,10 @@ def _new(m: Machine) -> None:
 
 def _new_ex(m: Machine) -> None:
     named, args, kind = m.stack.pop(), m.stack.pop(), m.stack.pop()
-    m.stack.append(m.call(kind, (*args, named) if named and type(args) is tuple else args))
+    if named and type(args) is tuple:
+        m.account.copy(len(args))
+        args = (*args, named)
+    m.stack.append(m.call(kind, args))
 
 
 def _inst(m: Machine) -> None:
@@ -222,10 +225,10 @@ def _build(m: Machine) -> None:
         m.want(onto.class_name)
         onto = RefusedName(onto.class_name)
     if type(onto) is RefusedName:
-        m.deed(f"set {in_short(state)} on {onto.name}")
+        m.deed("set ", state, f" on {onto.name}")
     elif type(onto) is Opaque:
         onto.state = state
-        made = array_with_state(onto, state)
+        made = array_with_state(onto, state, m.account)
         if made is not None:
             _replace(m, onto, made)
     elif type(onto) is dict and type(state) is dict:
@@ -274,6 +277,8 @@ def _long_get(m: Machine) -> None:
 
 
 def _memoize(m: Machine) -> None:
+    if len(m.memo) > _MOST_MEMOIZED:
+        raise BeyondLimits(f"has a pickle that keeps more than {_MOST_MEMOIZED:,} values by number")
     m.memo[len(m.memo)] = m.stack[-1]
 
 
@@ -295,7 +300,7 @@ def _extend_marked(m: Machine) -> None:
 
 def _put_marked(m: Machine) -> None:
     flat = m.pop_to_mark()
-    _put(m.stack[-1], flat)
+    _put(m, m.stack[-1], flat)
 
 
 _U2, _I4, _U4, _U8, _F8 = (struct.Struct(each) for each in ("<H", "<i", "<I", "<Q", ">d"))
@@ -371,5 +376,6 @@ _MOST_MARKS = 1_000
 _FLAGS = {"00": False, "01": True}
 _QUOTES = 2
 _LONGEST_NUMBER = 1_024
+_MOST_MEMOIZED = 2_500_000
 _RECENT = 64
 """Values that an array's state puts into the memo, and some more."""

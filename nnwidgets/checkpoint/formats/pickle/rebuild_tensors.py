@@ -12,22 +12,22 @@ import torch
 
 from nnwidgets.checkpoint.description import Composed, Described, Opaque, Strided, dtype_name
 from nnwidgets.checkpoint.formats.malformed import Malformed, brief, note
-from nnwidgets.checkpoint.formats.pickle.arguments import MOST, AllowedName, Call, check_count, sizes
+from nnwidgets.checkpoint.formats.pickle.arguments import MOST, Account, AllowedName, Call, check_count, sizes
 from nnwidgets.checkpoint.formats.reader import span
 
 
-def _tensor(args: Any, _notes: list[str]) -> Strided:
+def _tensor(args: Any, _account: Account) -> Strided:
     whole, first, shape, strides = check_count("_rebuild_tensor", args, 4)
     return _view(whole, whole_dtype(whole), first, shape, strides)
 
 
-def _tensor_v2(args: Any, _notes: list[str]) -> Strided:
+def _tensor_v2(args: Any, _account: Account) -> Strided:
     whole, first, shape, strides, requires_grad, hooks, *more = check_count("_rebuild_tensor_v2", args, 6, 7)
     _no_hooks(hooks)
     return _view(whole, whole_dtype(whole), first, shape, strides, requires_grad, *more)
 
 
-def _tensor_v3(args: Any, _notes: list[str]) -> Strided:
+def _tensor_v3(args: Any, _account: Account) -> Strided:
     whole, first, shape, strides, requires_grad, hooks, dtype, *more = check_count("_rebuild_tensor_v3", args, 7, 8)
     _no_hooks(hooks)
     whole_dtype(whole)
@@ -36,61 +36,68 @@ def _tensor_v3(args: Any, _notes: list[str]) -> Strided:
     return _view(whole, dtype, first, shape, strides, requires_grad, *more)
 
 
-def _parameter(args: Any, _notes: list[str]) -> Described:
+def _parameter(args: Any, _account: Account) -> Described:
     data, requires_grad, hooks = check_count("_rebuild_parameter", args, 3)
     _no_hooks(hooks)
     return _as_parameter(data, requires_grad)
 
 
-def _parameter_with_state(args: Any, notes: list[str]) -> Described:
+def _parameter_with_state(args: Any, account: Account) -> Described:
     data, requires_grad, hooks, state = check_count("_rebuild_parameter_with_state", args, 4)
     _no_hooks(hooks)
-    _not_read(state, notes)
+    _not_read(state, account)
     return _as_parameter(data, requires_grad)
 
 
-def _from_type(args: Any, notes: list[str]) -> Any:
+def _from_type(args: Any, account: Account) -> Any:
     func, kind, rest, state = check_count("_rebuild_from_type_v2", args, 4)
-    if type(func) is not AllowedName or func.call is None:
+    if type(func) is not AllowedName or func.call in (None, _from_type):
         raise Malformed(f"rebuilds a tensor by {brief(func)}")
     if func.class_name == _WRAPPER:
-        return _wrapper(kind, rest, state, notes)
-    made = func.call(rest, notes)
-    _not_read(state, notes)
+        return _wrapper(kind, rest, state, account)
+    made = func.call(rest, account)
+    _not_read(state, account)
     if isinstance(made, Strided | Composed) and kind is PARAMETER:
         return replace(made, is_parameter=True)
     if kind is not TENSOR:
-        note(notes, f"Tensors of class {brief(kind)} are read as plain ones.")
+        note(account.notes, f"Tensors of class {brief(kind)} are read as plain ones.")
     return made
 
 
-def _wrapper(kind: Any, made_from: Any, state: Any, notes: list[str]) -> Any:
+def _wrapper(kind: Any, made_from: Any, state: Any, account: Account) -> Any:
     """A tensor of a class that holds others: that of a DTensor where it is the whole, else an object."""
     if type(kind) is not AllowedName or type(made_from) is not tuple or len(made_from) < _WRAPPED:
         raise Malformed(f"rebuilds a tensor of {brief(kind)} from {brief(made_from)}")
     shape = sizes(made_from[2], "shape")
+    account.copy(sum(len(each) for each in state if type(each) is dict) if type(state) is tuple else 0)
     made = Opaque(kind.class_name, (made_from[1], shape), state)
     held = made.attributes if type(made.attributes) is dict else {}
     local, spec = held.get("_local_tensor"), held.get("_spec")
     if not kind.class_name.endswith(".DTensor") or not isinstance(local, Strided | Composed):
         return made
     placements = spec.attributes.get("placements") if type(spec) is Opaque and type(spec.attributes) is dict else None
-    kinds = [repr(each).rsplit(".", 1)[-1] for each in placements] if type(placements) is tuple else ["?"]
-    if local.shape == shape and {"Shard>", "Replicate>", "_StridedShard>"}.issuperset(kinds):
-        note(notes, "DTensors of which one rank held the whole are read as plain tensors.")
+    kinds = {"?"}
+    if type(placements) is tuple and len(placements) <= _MOST_MESH:
+        kinds = {each.class_name.rsplit(".", 1)[-1] if type(each) is Opaque else "?" for each in placements}
+    if local.shape == shape and {"Shard", "Replicate", "_StridedShard"} >= kinds:
+        note(account.notes, "DTensors of which one rank held the whole are read as plain tensors.")
         return replace(local, is_parameter=held.get("_is_param") is True)
-    note(notes, f"A DTensor of shape {shape} is in it only as one rank's part, of shape {local.shape}: described.")
+    note(
+        account.notes,
+        f"A DTensor of shape {shape} is in it only as one rank's part, of shape {local.shape}: described.",
+    )
     return made
 
 
-def _quantized(args: Any, _notes: list[str]) -> Strided:
+def _quantized(args: Any, account: Account) -> Strided:
     whole, first, shape, strides, quantizer, requires_grad, hooks = check_count("_rebuild_qtensor", args, 7)
     _no_hooks(hooks)
     made = _view(whole, whole_dtype(whole), first, shape, strides, requires_grad, is_quantized=True)
-    return replace(made, quantizer=_quantizer(quantizer, made))
+    _own(made)
+    return replace(made, quantizer=_quantizer(quantizer, made, account))
 
 
-def _quantizer(found: Any, made: Strided) -> tuple[Any, ...]:
+def _quantizer(found: Any, made: Strided, account: Account) -> tuple[Any, ...]:
     if type(found) is tuple and found and found[0] is torch.per_tensor_affine and len(found) == 3:  # noqa: PLR2004
         _, scale, zero_point = found
         if type(scale) in (int, float) and type(zero_point) is int and abs(zero_point) < _INT32:
@@ -100,6 +107,7 @@ def _quantizer(found: Any, made: Strided) -> tuple[Any, ...]:
         if type(axis) is not int or not 0 <= axis < len(made.shape):
             raise Malformed(f"quantizes along axis {brief(axis)} of a tensor of {len(made.shape)} dimensions")
         for each in given:
+            account.copy(len(each) if type(each) is list else 0)
             n = len(each) if type(each) is list else each.n_elements if type(each) is Strided else -1
             if n != made.shape[axis] or (type(each) is list and any(type(one) not in (int, float) for one in each)):
                 raise Malformed(f"quantizes {made.shape[axis]} channels by {brief(each)}")
@@ -109,7 +117,7 @@ def _quantizer(found: Any, made: Strided) -> tuple[Any, ...]:
     raise Malformed(f"quantizes a tensor by {brief(found)}")
 
 
-def _sparse(args: Any, _notes: list[str]) -> Composed:
+def _sparse(args: Any, _account: Account) -> Composed:
     layout, data = check_count("_rebuild_sparse_tensor", args, 2)
     roles = _PARTS.get(layout) if type(layout) is torch.layout else None
     if roles is None:
@@ -128,21 +136,21 @@ def _sparse(args: Any, _notes: list[str]) -> Composed:
     )
 
 
-def _from_cpu(args: Any, _notes: list[str]) -> Described:
+def _from_cpu(args: Any, _account: Account) -> Described:
     data, dtype, _device, requires_grad = check_count("_rebuild_device_tensor_from_cpu_tensor", args, 4)
     if not isinstance(data, Strided | Composed) or data.dtype is not dtype:
         raise Malformed(f"rebuilds a tensor of {brief(dtype)} from {brief(data)}, expected one of the same dtype")
     return replace(data, requires_grad=_flag(requires_grad, dtype))
 
 
-def _from_numpy(args: Any, notes: list[str]) -> Described | Opaque:
+def _from_numpy(args: Any, account: Account) -> Described | Opaque:
     data, dtype, *_ = check_count("_rebuild_device_tensor_from_numpy", args, 4)
     if isinstance(data, Strided) and data.dtype is dtype:
-        return _from_cpu(args, notes)
+        return _from_cpu(args, account)
     return Opaque("torch._utils._rebuild_device_tensor_from_numpy", args)
 
 
-def _meta(args: Any, _notes: list[str]) -> Composed:
+def _meta(args: Any, _account: Account) -> Composed:
     dtype, shape, strides, requires_grad = check_count("_rebuild_meta_tensor_no_storage", args, 4)
     if type(dtype) is not torch.dtype:
         raise Malformed(f"gives a tensor the dtype {brief(dtype)}")
@@ -196,7 +204,7 @@ def _view(  # noqa: PLR0917 - as torch's own takes them
 
 
 def _own(part: Strided) -> None:
-    """A part of another tensor is no larger than its storage: else a few bytes could stand for terabytes."""
+    """A tensor that is made anew is no larger than its storage: else a few bytes could stand for terabytes."""
     if part.n_elements * part.dtype.itemsize > part.storage.n_bytes:
         raise Malformed(f"has a tensor made of one of shape {part.shape} that repeats {part.storage.n_bytes:,} bytes")
 
@@ -218,9 +226,9 @@ def _no_hooks(found: Any) -> None:
         raise Malformed(f"has a tensor with hooks: {brief(found)}")
 
 
-def _not_read(state: Any, notes: list[str]) -> None:
+def _not_read(state: Any, account: Account) -> None:
     if state and state != (None, None):
-        note(notes, "Attributes that were set on tensors aren't read.")
+        note(account.notes, "Attributes that were set on tensors aren't read.")
 
 
 def _pad(found: tuple[Any, ...], length: int) -> tuple[Any, ...]:
@@ -228,8 +236,8 @@ def _pad(found: tuple[Any, ...], length: int) -> tuple[Any, ...]:
 
 
 def _unreadable(name: str) -> Call:
-    def made(args: Any, notes: list[str]) -> Opaque:
-        note(notes, f"What {name} makes isn't read.")
+    def made(args: Any, account: Account) -> Opaque:
+        note(account.notes, f"What {name} makes isn't read.")
         return Opaque(name, args)
 
     return made
@@ -251,6 +259,7 @@ _PARTS: dict[Any, tuple[str, ...]] = {
 _INT32 = 2**31
 _WRAPPER = "torch._utils._rebuild_wrapper_subclass"
 _WRAPPED = 8
+_MOST_MESH = 8
 
 
 CALLS: dict[str, Call] = {

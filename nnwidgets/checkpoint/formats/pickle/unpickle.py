@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import struct
 from collections import deque
-from typing import Any
+from typing import Any, NamedTuple
 
-from nnwidgets.checkpoint.description import Opaque
+from nnwidgets.checkpoint.description import DESCRIBED, Opaque
 from nnwidgets.checkpoint.formats.malformed import BeyondLimits, Malformed, brief
 from nnwidgets.checkpoint.formats.pickle.machine import Machine, Persistent, PickleResult, Truncated
 from nnwidgets.checkpoint.formats.pickle.opcodes import OPERATIONS
@@ -36,8 +36,8 @@ def unpickle(data: bytes, start: int, persistent: Persistent) -> PickleResult:
     try:
         _run(machine)
         if not machine.found.wanted:
-            check_size(machine.found.content)
-            check_size([state for _, state in machine.found.attributes])
+            check_size(machine.found.content, machine.found.end - start)
+            check_size([state for _, state in machine.found.attributes], machine.found.end - start)
     except Malformed as error:
         if not machine.found.wanted or isinstance(error, Truncated):
             raise
@@ -45,65 +45,117 @@ def unpickle(data: bytes, start: int, persistent: Persistent) -> PickleResult:
     return machine.found
 
 
-def check_size(content: Any) -> None:
+def check_size(content: Any, n_bytes: int = 0) -> None:
     """Make sure that containers hang together as trees of sensible depth and size, whoever walks them.
 
     An object is a tree of its own, which may hold itself or another: who walks objects visits each once.
 
+    Args:
+        content: What a pickle holds.
+        n_bytes: How long the pickle is.
+
     Raises:
         Malformed: A container holds itself, or a few that repeat each other stand for very many.
-        BeyondLimits: They are nested too deeply.
+        BeyondLimits: They are nested too deeply, or the names of all that is in them are too long together.
     """
-    sizes: dict[int, int] = {}
+    extents: dict[int, Extent] = {}
     seen: dict[int, Any] = {}
-    waiting: deque[tuple[Any, int]] = deque([(content, 0)])
-    n_values = 0
+    kept: list[Any] = []
+    waiting: deque[tuple[Any, int, int]] = deque([(content, 0, 0)])
+    n_values = n_named = n_merged = n_characters = 0
     while waiting:
-        found, depth = waiting.popleft()
-        root = [found.told] if type(found) is Opaque else [found]
+        found, depth, n_above = waiting.popleft()
+        root = [*found.parts] if type(found) is Opaque else [found]
+        # What was made on the way must not give its identity to the next.
+        kept.append(root)
         if depth > _DEEPEST_OBJECT:
             raise BeyondLimits(f"nests objects more than {_DEEPEST_OBJECT} deep")
         objects: list[tuple[Opaque, int]] = []
-        n_values += _measure(root, sizes, objects)
-        # What was made on the way must not give its identity to the next.
-        seen[id(root)] = root
-        if sizes[id(root)] > _REPEATED * n_values + _FREE:
-            raise Malformed(f"stands for {sizes[id(root)]:,} values by repeating {n_values:,}")
+        n_new, n_new_named = _measure(root, extents, objects)
+        n_values += n_new
+        n_named += n_new_named
+        n_merged += found.n_merged if type(found) is Opaque else 0
+        whole = extents[id(root)]
+        n_stands_for = max(whole.n_values, n_merged)
+        if n_stands_for > _REPEATED * n_values + _FREE:
+            raise Malformed(f"stands for {n_stands_for:,} values by repeating {n_values:,}")
+        if whole.n_named > _REPEATED * n_named + _FREE_NAMED:
+            raise Malformed(f"stands for {whole.n_named:,} tensors and containers by repeating {n_named:,}")
+        n_characters += whole.n_characters + whole.n_named * n_above
+        if n_characters > _NAMED * n_bytes + _FREE_CHARACTERS:
+            raise BeyondLimits(f"has values whose whole names take more than {n_characters:,} characters")
         for each, at in objects:
             if id(each) not in seen:
                 seen[id(each)] = each
-                waiting.append((each, depth + at))
+                waiting.append((each, depth + at, n_above + whole.longest))
 
 
-def _measure(root: Any, sizes: dict[int, int], objects: list[tuple[Opaque, int]]) -> int:
-    """Find the size of each container below one that isn't known yet, and objects with their depths.
+class Extent(NamedTuple):
+    """What a container stands for where all that it holds is written out.
+
+    Attributes:
+        n_values: Values.
+        n_named: Tensors, containers and objects, each of which is told by its whole name.
+        n_characters: Of those names, from the container on.
+        longest: Of those names.
+    """
+
+    n_values: int
+    n_named: int
+    n_characters: int
+    longest: int
+
+
+def _measure(root: Any, extents: dict[int, Extent], objects: list[tuple[Opaque, int]]) -> tuple[int, int]:
+    """Find the extent of each container below one that isn't known yet, and objects with their depths.
 
     Returns:
-        How many values there are in containers that weren't known.
+        How many values there are in containers that weren't known, and how many of them have a name.
     """
-    n_values = 0
+    n_values = n_named = 0
     above: set[int] = set()
-    waiting: list[tuple[Any, list[Any] | None]] = [(root, None)]
+    waiting: list[tuple[Any, list[tuple[int, Any]] | None]] = [(root, None)]
     while waiting:
-        value, below = waiting.pop()
-        if below is not None:
+        value, inside = waiting.pop()
+        if inside is not None:
             above.discard(id(value))
-            sizes[id(value)] = 1 + len(value) + sum([sizes[id(each)] for each in below])
+            extents[id(value)] = _extent(value, inside, extents)
             continue
         if id(value) in above:
             raise Malformed("has a container that holds itself, which no checkpoint needs")
-        if id(value) in sizes:
+        if id(value) in extents:
             continue
         above.add(id(value))
         if len(above) > _DEEPEST:
             raise BeyondLimits(f"nests containers more than {_DEEPEST} deep")
         n_values += len(value)
-        inside = value.values() if type(value) is dict else value
-        below = [each for each in inside if type(each) in _CONTAINERS and each]
-        waiting.append((value, below))
-        waiting += [(each, None) for each in below]
-        objects += [(each, len(above)) for each in inside if type(each) is Opaque and not each.is_bare]
-    return n_values
+        if type(value) is dict:
+            inside = [
+                (_STEP + (len(key) if type(key) is str else 0), each)
+                for key, each in value.items()
+                if type(each) in _WITH_NAMES
+            ]
+        else:
+            inside = [(_STEP, each) for each in value if type(each) in _WITH_NAMES]
+        n_named += len(inside)
+        waiting.append((value, inside))
+        waiting += [(each, None) for _, each in inside if each and type(each) in _CONTAINERS]
+        objects += [(each, len(above)) for _, each in inside if type(each) is Opaque and not each.is_bare]
+    return n_values, n_named
+
+
+def _extent(value: Any, inside: list[tuple[int, Any]], extents: dict[int, Extent]) -> Extent:
+    n_values, n_named, n_characters, longest = 1 + len(value), len(inside), 0, 0
+    for n, each in inside:
+        n_characters += n
+        longest = max(longest, n)
+        if each and type(each) in _CONTAINERS:
+            below = extents[id(each)]
+            n_values += below.n_values
+            n_named += below.n_named
+            n_characters += below.n_characters + n * below.n_named
+            longest = max(longest, n + below.longest)
+    return Extent(n_values, n_named, n_characters, longest)
 
 
 def _run(machine: Machine) -> None:
@@ -173,10 +225,15 @@ def _go(machine: Machine) -> None:  # noqa: C901, PLR0912 - one loop: a call for
 
 
 _BINPUT, _LONG_BINPUT, _BINGET, _BININT1, _BINUNICODE, _TUPLE, _EMPTY_TUPLE, _REDUCE, _STOP = b"qrhKXt)R."
-_CONTAINERS = (dict, list, tuple, set)
+_CONTAINERS = frozenset((dict, list, tuple, set, frozenset))
+_WITH_NAMES = _CONTAINERS | {*DESCRIBED, Opaque}
 _DEEPEST = 200
 _DEEPEST_OBJECT = 1_000
 _REPEATED = 8
 _FREE = 100_000
+_FREE_NAMED = 10_000
+_STEP = 8
+_NAMED = 16
+_FREE_CHARACTERS = 2**24
 _MOST_OPCODES = 10_000_000
 _LONGEST_ARGUMENT = 8

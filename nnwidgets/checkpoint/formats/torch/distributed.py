@@ -207,12 +207,9 @@ def _state(found: Any, kind: str) -> dict[str, Any]:
     state = found.state
     if kind == "TensorProperties" and type(state) is tuple and state:
         return {"dtype": state[0]}
-    if (
-        type(state) is not dict
-        and type(found.arguments) is tuple
-        and len(found.arguments) == len(_FIELDS.get(kind, ()))
-    ):
-        state = dict(zip(_FIELDS[kind], found.arguments, strict=True))
+    fields = _FIELDS.get(kind, ())
+    if type(state) is not dict and fields and type(found.arguments) is tuple and len(found.arguments) == len(fields):
+        state = dict(zip(fields, found.arguments, strict=True))
     if type(state) is not dict:
         raise Malformed(f"has a {kind} with nothing in it")
     return state
@@ -232,7 +229,8 @@ def _items(found: Any, what: str, keys: type = str) -> Iterator[tuple[Any, Any]]
 
 
 def _are_sizes(found: Any) -> TypeGuard[Sequence[int]]:
-    return isinstance(found, tuple | list) and all(type(each) is int and 0 <= each <= _MOST for each in found)
+    is_short = isinstance(found, tuple | list) and len(found) <= _MOST_DIMENSIONS
+    return is_short and all(type(each) is int and 0 <= each <= _MOST for each in found)
 
 
 def _check_whole(name: str, shape: tuple[int, ...], pieces: list[tuple[tuple[int, ...], tuple[int, ...]]]) -> None:
@@ -259,6 +257,7 @@ def _check_whole(name: str, shape: tuple[int, ...], pieces: list[tuple[tuple[int
 
 _MOST_COMPARED = 500_000
 _MOST = 2**62
+_MOST_DIMENSIONS = _DEEPEST = 64
 
 
 def _nest(flat: dict[str, Any], paths: Any) -> Any:
@@ -268,7 +267,9 @@ def _nest(flat: dict[str, Any], paths: Any) -> Any:
     root: dict[Any, Any] = {}
     for name, value in flat.items():
         path = paths[name]
-        if type(path) is not tuple or not path or not all(type(step) in (str, int) for step in path):
+        if type(path) is not tuple or not 0 < len(path) <= _DEEPEST:
+            return flat
+        if not all(type(step) in (str, int) for step in path):
             return flat
         here = root
         for step in path[:-1]:
