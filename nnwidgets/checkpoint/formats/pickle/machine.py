@@ -12,7 +12,7 @@ from typing import Any
 from nnwidgets.checkpoint.description import Opaque
 from nnwidgets.checkpoint.formats.malformed import BeyondLimits, Malformed, brief
 from nnwidgets.checkpoint.formats.pickle import names
-from nnwidgets.checkpoint.formats.pickle.allowlist import allowed_names
+from nnwidgets.checkpoint.formats.pickle.allowlist import BEYOND_TORCHS, allowed_names
 from nnwidgets.checkpoint.formats.pickle.arguments import AllowedName
 from nnwidgets.formatting import inert
 
@@ -51,6 +51,7 @@ class PickleResult:
         deeds: What it would do with them, in words.
         fault: Why the rest couldn't be looked at, where there are ``wanted``.
         attributes: Dicts that attributes were set on, each with these.
+        is_torchs: Whether ``torch.load(weights_only=True)`` takes all that it names.
     """
 
     content: Any = None
@@ -60,6 +61,7 @@ class PickleResult:
     deeds: list[str] = field(default_factory=list)
     fault: str = ""
     attributes: list[tuple[dict[Any, Any], dict[Any, Any]]] = field(default_factory=list)
+    is_torchs: bool = True
 
 
 class Machine:
@@ -149,6 +151,7 @@ class Machine:
             module = IMPORT_MAPPING.get(module, module)
         whole = f"{module}.{name}"
         made = self.known.get(whole)
+        self.found.is_torchs &= made is not None and whole not in BEYOND_TORCHS
         if made is None:
             self.count(_A_NAME)
             if names.is_named_only(whole):
