@@ -64,8 +64,13 @@ def _with_renames(
 
 def _mismatch(plan: LoadPlan, others: Sequence[PlanEntry], *, n_loaded: int) -> str:
     told = []
-    for status, verb in (("shape_mismatch", "of another shape"), ("missing", "missing"), ("unexpected", "unexpected")):
-        those = [entry for entry in others if entry.status == status]
+    unlike = [entry for entry in others if entry.status == "shape_mismatch"]
+    for those, verb in (
+        ([entry for entry in unlike if not entry.reason], "of another shape"),
+        ([entry for entry in unlike if entry.reason], "of another kind"),
+        ([entry for entry in others if entry.status == "missing"], "missing"),
+        ([entry for entry in others if entry.status == "unexpected"], "unexpected"),
+    ):
         if those:
             names = ", ".join(_name_of(entry) for entry in those[:_FEW])
             more = and_more(len(those) - _FEW)
@@ -76,6 +81,8 @@ def _mismatch(plan: LoadPlan, others: Sequence[PlanEntry], *, n_loaded: int) -> 
 
 def _name_of(entry: PlanEntry) -> str:
     name = entry.path if entry.path is not None else entry.source
+    if entry.status == "shape_mismatch" and entry.reason:
+        return f"{name}, {entry.reason}"
     if entry.status == "shape_mismatch":
         return f"{name} is {entry.source_shape} in the file and {entry.shape} in the model"
     return str(name)
@@ -90,6 +97,7 @@ def _hint(plan: LoadPlan, trial: LoadPlan | None, *, rename: Mapping[Any, str] |
     call = "plan(net, file).renames" if not rename else "plan(net, file, rename=…).renames, with your rename,"
     n_model = sum(entry.path is not None for entry in plan.entries)
     if trial is not None:
+        why += "".join(f"{each} " for each in trial.obstacles[:_MOST_OBSTACLES] if each not in plan.obstacles)
         n_new = len([name for name in plan.renames if name not in plan.rename])
         first = next(pair for pair in plan.renames.items() if pair[0] not in plan.rename)
         such = f"{n_new} rename{'s' if n_new > 1 else ''}, such as {first[0]} to {first[1]}"
