@@ -14,12 +14,14 @@ from functools import cached_property
 from itertools import islice
 from typing import Any, Literal
 
-from nnwidgets.checkpoint.description import DESCRIBED, Described, Step, dtype_name, name_of, wrapped_in
+from nnwidgets.checkpoint.description import DESCRIBED, Described, Opaque, Step, dtype_name, name_of, wrapped_in
+from nnwidgets.checkpoint.inside_objects import Insides
 from nnwidgets.checkpoint.records import StateDictEntry
 
 Model = Mapping[str, tuple[tuple[int, ...] | None, str]]
 """Shape and dtype of each tensor of a model's state dict, by path; a lazy one has no shape yet."""
 
+_CONTAINERS = (dict, list, tuple, Opaque)
 _MOST_DEPTH = 32
 _MOST_PREFIX = 8
 _MOST_SHARED = 12
@@ -176,7 +178,10 @@ class Contents:
 
 
 def read_contents(content: Any) -> Contents:
-    """Find the state dicts and the optimizers' states in what a file holds.
+    """Find the state dicts and the optimizers' states in what a file holds, in its described objects too.
+
+    Raises:
+        CheckpointMismatchError: A pickled module near the top holds itself, or its names are without end.
 
     Example:
         >>> read_contents({"epoch": 3, "optimizer_states": [{"state": {}, "param_groups": []}]}).optimizers.keys()
@@ -184,9 +189,12 @@ def read_contents(content: Any) -> Contents:
     """
     nodes: list[tuple[Node, Node | None]] = []
     optimizers: dict[str, tuple[tuple[Step, ...], Any]] = {}
-    waiting: list[tuple[tuple[Step, ...], Any, Node | None]] = [((), content, None)]
+    insides = Insides()
+    waiting: list[tuple[tuple[Step, ...], Any, Node | None, bool]] = [((), content, None, False)]
     while waiting:
-        steps, value, parent = waiting.pop()
+        steps, held, parent, is_within = waiting.pop()
+        value = insides.of(held, steps, is_within=is_within)
+        is_within = is_within or value is not held
         if is_optimizer(value):
             optimizers.setdefault(name_of(steps), (steps, value))
             continue
@@ -201,9 +209,9 @@ def read_contents(content: Any) -> Contents:
                 nodes.append((node, parent))
         if len(steps) < _MOST_DEPTH:
             below = [
-                ((*steps, (kind, key)), each, node)
+                ((*steps, (kind, key)), each, node, is_within)
                 for key, each in inside
-                if isinstance(each, dict | list | tuple) and not (isinstance(key, str) and key.endswith(EXTRA_STATE))
+                if isinstance(each, _CONTAINERS) and not (isinstance(key, str) and key.endswith(EXTRA_STATE))
             ]
             waiting.extend(reversed(below))
     for node, parent in reversed(nodes):

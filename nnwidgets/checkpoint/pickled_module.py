@@ -30,36 +30,19 @@ def state_dict_of(module: Opaque) -> dict[str, Any]:
     Raises:
         CheckpointMismatchError: A module in it holds itself, or its names are without end.
     """
-    return _Flattening().state_dict(module)
+    return Flattening().state_dict(module)
 
 
-def with_state_dicts(content: Any) -> Any:
-    """A file's content with the state dicts of pickled modules in their places, in dicts of the first two levels.
-
-    What it is given isn't changed.
-
-    Raises:
-        CheckpointMismatchError: As in `state_dict_of`.
-    """
-    return _Flattening().flat(content, _LEVELS)
-
-
-class _Flattening:
+class Flattening:
     """What is done for all modules of a file together: a few that repeat each other may stand for very many."""
 
     def __init__(self) -> None:
+        """Start with none."""
         self.n_left = _FREE_PARTS
         self.seen: dict[int, Any] = {}
 
-    def flat(self, value: Any, n_levels: int) -> Any:
-        if is_pickled_module(value):
-            return self.state_dict(value)
-        if type(value) is not dict or not n_levels:
-            return value
-        made = {key: self.flat(each, n_levels - 1) for key, each in value.items()}
-        return made if any(made[key] is not each for key, each in value.items()) else value
-
     def state_dict(self, module: Opaque) -> dict[str, Any]:
+        """As the function of that name does."""
         made: dict[str, Any] = {}
         above: set[int] = set()
         waiting: list[tuple[str, Any, bool]] = [("", module, False)]
@@ -100,7 +83,6 @@ def _without_end(what: str) -> CheckpointMismatchError:
 
 
 _PARTS = ("_parameters", "_buffers", "_modules")
-_LEVELS = 2
 _DEEPEST = 200
 _FREE_PARTS = 20_000
 _REPEATED = 8

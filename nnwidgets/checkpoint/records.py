@@ -202,7 +202,8 @@ class PlanEntry(Record):
         n_elements: In the model where it is there, else in the file.
         tied_to: For a tied one, the path that its bytes come with.
         conversion: For a converted one, what is done to the file's values.
-        reason: Why it isn't loaded though the file has something of its name; else empty.
+        reason: Why it isn't loaded though the file has something of its name; why it can't be written though the file
+            has what goes into it, where a load refuses; else empty.
     """
 
     path: str | None
@@ -272,13 +273,14 @@ class LoadPlan(Record):
         A module's own code may change that: of its names it says only that both sides have them alike.
         """
         return all(
-            each.status in ("match", "tied") or (each.status == "own_code" and each.has_both) for each in self.entries
+            (each.status in ("match", "tied") and not each.reason) or (each.status == "own_code" and each.has_both)
+            for each in self.entries
         )
 
     @property
     def is_complete(self) -> bool:
         """Whether a strict load would go through: every tensor of either side has its counterpart."""
-        return all(each.status in LOADED or each.path in self.kept for each in self.entries)
+        return all((each.status in LOADED and not each.reason) or each.path in self.kept for each in self.entries)
 
     @property
     def counts(self) -> dict[Status, int]:

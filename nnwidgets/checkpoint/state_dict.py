@@ -23,7 +23,6 @@ from nnwidgets.checkpoint.entries import (
     usual_reading,
 )
 from nnwidgets.checkpoint.formats import CheckpointReader
-from nnwidgets.checkpoint.pickled_module import with_state_dicts
 from nnwidgets.checkpoint.records import StateDictEntry
 from nnwidgets.errors import CheckpointMismatchError, InvalidTargetError, PathNotFoundError, SaveError
 from nnwidgets.formatting import and_more, inert
@@ -87,7 +86,7 @@ def find(
         CheckpointMismatchError: Several fit a model equally.
         InvalidTargetError: ``entry`` is no text.
     """
-    content = with_state_dicts(held.content)
+    content = held.content
     contents = read_contents(content)
     if not contents.nodes and entry is None:
         is_empty = isinstance(content, dict) and not content

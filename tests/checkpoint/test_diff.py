@@ -192,3 +192,20 @@ def test_a_single_long_row_takes_no_more_memory_than_any_other(tmp_path):
     n, greatest, extra_kib = done.stdout.split()
     assert (n, greatest) == ("1", "3.0")
     assert int(extra_kib) < 64 * 1024
+
+
+@pytest.mark.parametrize("kept", ["0.weight", "2.weight"])
+def test_names_of_one_tensor_that_a_file_has_once_are_equal(kept, tmp_path):
+    net = nn.Sequential(nn.Embedding(5, 3), nn.Linear(3, 3), nn.Linear(3, 5, bias=False))
+    net[2].weight = net[0].weight
+    state = {name: each.clone() for name, each in net.state_dict().items()}
+    gone = {"0.weight", "2.weight"} - {kept}
+    # As transformers' save_pretrained leaves it out: nothing in the file says that it was tied.
+    save_file({name: each for name, each in state.items() if name not in gone}, tmp_path / "x.safetensors")
+    assert nnw.diff(net, tmp_path / "x.safetensors").is_equal
+    assert nnw.diff(tmp_path / "x.safetensors", net).is_equal
+    with torch.no_grad():
+        net[0].weight[0, 0] += 1
+    assert {each.path for each in nnw.diff(net, tmp_path / "x.safetensors").changed} == {"0.weight", "2.weight"}
+    net[2].weight = nn.Parameter(net[0].weight.detach().clone())
+    assert nnw.diff(net, tmp_path / "x.safetensors").removed == tuple(gone)

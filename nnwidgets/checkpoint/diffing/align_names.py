@@ -8,10 +8,12 @@ from typing import Any
 
 from nnwidgets.checkpoint.diffing.operands import FileTensor, Operand, OperandTensor
 from nnwidgets.checkpoint.loading.apply_renames import apply_renames
+from nnwidgets.checkpoint.loading.layouts.join_layouts import namesakes
 from nnwidgets.checkpoint.loading.layouts.judge_pairs import judge
-from nnwidgets.checkpoint.loading.suggest_renames import Named, suggest
+from nnwidgets.checkpoint.loading.suggest_renames import Named, is_floating, suggest
 from nnwidgets.errors import PathNotFoundError
 from nnwidgets.introspect import LiveModel
+from nnwidgets.introspect.module_tree.tree import tree_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +53,38 @@ def align(one: Operand, other: Operand, rename: Mapping[Any, str] | None) -> Ali
     live = one.live if is_second else other.live
     if live is not None:
         renamed |= _converted(names, parts, wanted, live)
+        renamed |= _tied(renamed, wanted, live)
     renames = {name: path for name, path in names.items() if name != path}
     return Aligned(wanted, renamed, renames) if is_second else Aligned(renamed, wanted, renames)
 
 
 def _sure(parts: Mapping[str, OperandTensor], wanted: Mapping[str, OperandTensor]) -> dict[str, str]:
     """The renames that a plan would call sure."""
-    missing = [Named(path, part.shape) for path, part in wanted.items() if path not in parts]
-    left = [Named(name, part.shape) for name, part in parts.items() if name not in wanted]
+    apart = namesakes(parts, wanted)
+    both = {path: part for path, part in wanted.items() if path in parts and path not in apart}
+    missing = [Named(path, part.shape, is_floating(part.dtype)) for path, part in wanted.items() if path not in both]
+    left = [Named(name, part.shape, is_floating(part.dtype)) for name, part in parts.items() if name not in both]
     if not missing or not left:
         return {}
-    matched = [Named(path, part.shape) for path, part in wanted.items() if path in parts]
-    found = suggest(missing, left, matched=matched, with_candidates=False)
+    matched = [Named(path, part.shape) for path, part in both.items() if part.shape == parts[path].shape]
+    taken = [
+        each.shape for path, part in both.items() if part.shape != parts[path].shape for each in (part, parts[path])
+    ]
+    found = suggest(missing, left, matched=matched, taken=taken, with_candidates=False)
     return {each.source: path for path, each in found.sure.items()}
+
+
+def _tied(
+    parts: Mapping[str, OperandTensor], wanted: Mapping[str, OperandTensor], live: LiveModel
+) -> dict[str, OperandTensor]:
+    """What a file has once, for tensors of a model that are one: as a load, each name of them gets it."""
+    missing = wanted.keys() - parts.keys()
+    made: dict[str, OperandTensor] = {}
+    for group in tree_of(live.scan).ties if missing else ():
+        held = next((path for path in group.members if path in parts), None)
+        if held is not None and group.kind in {"object", "storage"}:
+            made.update((path, parts[held]) for path in missing.intersection(group.members))
+    return made
 
 
 def _converted(

@@ -32,6 +32,7 @@ class CheckpointReader(Closing):
         metadata: Text kept with it.
         departures: In what it isn't as its format says.
         attributes: Dicts of the content that attributes were set on, each with these.
+        is_torchs: Whether ``torch.load(weights_only=True)`` reads all of it, where it is a file of torch's.
     """
 
     format: Format
@@ -41,6 +42,7 @@ class CheckpointReader(Closing):
     metadata: dict[str, str]
     departures: list[str]
     attributes: Sequence[tuple[dict[Any, Any], dict[Any, Any]]] = ()
+    is_torchs: bool = True
 
     def verify(self, storages: Iterable[Storage], tick: Tick | None = None) -> None:
         """Compare storages with the checksums the format keeps; nothing where it keeps none.

@@ -14,11 +14,13 @@ Start at `load.load`. It opens the file (`formats.open_checkpoint`) and then:
     plan.py             what it would do, tensor by tensor
     apply_renames.py    names of the file turned into the model's, as the caller asks
     suggest_renames.py  names of the file that are others in the model, for sure or perhaps
+    short_renames.py    renames in as few words as they can be told in
     layouts/            what the same tensors are called, and how they lie, in files of other libraries
+    lossy_casts.py      whether a cast can change a value
     advice.py           what of a plan is loaded, or why not, and what would help
     copy_tensors.py     bytes from the file into live tensors, by a few threads, and their comparison
     materialize.py      memory for tensors on the meta device and lazy ones
     whole_tensors.py    sparse and quantized tensors, and those made of others, which torch copies as a whole
     optimizer_state.py  an optimizer's state, matched and exchanged
-    load_code.py        the load as Python that uses torch alone
+    load_code.py        the load as Python that uses torch alone, where torch reads the file without running it
 """

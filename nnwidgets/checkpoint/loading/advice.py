@@ -8,7 +8,7 @@ from typing import Any
 
 from nnwidgets.checkpoint.formats import CheckpointReader
 from nnwidgets.checkpoint.loading.plan import entry_that_fits, make_plan
-from nnwidgets.checkpoint.records import LOADED, LoadPlan, PlanEntry, Status
+from nnwidgets.checkpoint.records import LOADED, LoadPlan, PlanEntry
 from nnwidgets.checkpoint.state_dict import StateDictLocation
 from nnwidgets.edit.targets import ChangeScope
 from nnwidgets.errors import Advice, AdvisedText, CheckpointMismatchError, NNWidgetsError
@@ -64,8 +64,14 @@ def _with_renames(
 
 def _mismatch(plan: LoadPlan, others: Sequence[PlanEntry], *, n_loaded: int) -> str:
     told = []
-    for status, verb in _UNFIT.items():
-        those = [entry for entry in others if entry.status == status]
+    unlike = [entry for entry in others if entry.status == "shape_mismatch"]
+    for those, verb in (
+        ([entry for entry in unlike if not entry.reason], "of another shape"),
+        ([entry for entry in unlike if entry.reason], "of another kind"),
+        ([entry for entry in others if entry.status == "missing"], "missing"),
+        ([entry for entry in others if entry.status == "unexpected"], "unexpected"),
+        ([entry for entry in others if entry.status == "sharded"], "sharded in the model"),
+    ):
         if those:
             names = ", ".join(_name_of(entry) for entry in those[:_FEW])
             more = and_more(len(those) - _FEW)
@@ -74,14 +80,10 @@ def _mismatch(plan: LoadPlan, others: Sequence[PlanEntry], *, n_loaded: int) -> 
     return f"{os.path.basename(plan.file)} fits {n_loaded} of the model's {n_model} tensors: {'; '.join(told)}."  # noqa: PTH119 - text
 
 
-_UNFIT: dict[Status, str] = {
-    "shape_mismatch": "of another shape", "missing": "missing", "unexpected": "unexpected",
-    "sharded": "sharded in the model",
-}  # fmt: skip
-
-
 def _name_of(entry: PlanEntry) -> str:
     name = entry.path if entry.path is not None else entry.source
+    if entry.status == "shape_mismatch" and entry.reason:
+        return f"{name}, {entry.reason}"
     if entry.status == "shape_mismatch":
         return f"{name} is {entry.source_shape} in the file and {entry.shape} in the model"
     return str(name)
@@ -96,6 +98,7 @@ def _hint(plan: LoadPlan, trial: LoadPlan | None, *, rename: Mapping[Any, str] |
     call = "plan(net, file).renames" if not rename else "plan(net, file, rename=…).renames, with your rename,"
     n_model = sum(entry.path is not None for entry in plan.entries)
     if trial is not None:
+        why += "".join(f"{each} " for each in trial.obstacles[:_MOST_OBSTACLES] if each not in plan.obstacles)
         n_new = len([name for name in plan.renames if name not in plan.rename])
         first = next(pair for pair in plan.renames.items() if pair[0] not in plan.rename)
         such = f"{n_new} rename{'s' if n_new > 1 else ''}, such as {first[0]} to {first[1]}"

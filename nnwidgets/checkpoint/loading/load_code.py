@@ -10,6 +10,7 @@ from typing import Any
 from nnwidgets.checkpoint.description import Step
 from nnwidgets.checkpoint.entries import EXTRA_STATE, Part
 from nnwidgets.checkpoint.formats import CheckpointReader
+from nnwidgets.checkpoint.inside_objects import code_of
 from nnwidgets.checkpoint.loading.layouts.conversions import code as conversion_code
 from nnwidgets.checkpoint.loading.optimizer_state import LoadedState
 from nnwidgets.checkpoint.records import LoadPlan, PlanEntry
@@ -101,7 +102,7 @@ def _reading_lines(
     held: CheckpointReader, found: StateDictLocation, *, tensors_only: bool
 ) -> tuple[list[str], list[str]]:
     """Lines that bind ``state``, and what they import."""
-    pick = partial(_pick_lines, found, tensors_only=tensors_only)
+    pick = partial(_pick_lines, held, found, tensors_only=tensors_only)
     path = str(held.path)
     if held.format == "safetensors":
         lines = [f"state = load_file({path!r})", *pick("state")]
@@ -137,6 +138,9 @@ def _reading_lines(
             "from torch.distributed.checkpoint.default_planner import _EmptyStateDictLoadPlanner",
             "from torch.distributed.checkpoint.state_dict_loader import _load_state_dict",
         ]  # fmt: skip
+    if not held.is_torchs:
+        # Torch would have to run the file's code; read here, objects are described.
+        return [f"checkpoint = nnwidgets.read({path!r})", *pick("checkpoint")], ["import nnwidgets", "import torch"]
     lines = [f'checkpoint = torch.load({path!r}, map_location="cpu", weights_only=True)']
     return [*lines, *pick("checkpoint")], ["import torch"]
 
@@ -146,7 +150,8 @@ def _optimizer_lines(held: CheckpointReader, optimizer: LoadedState) -> list[str
     lines, root = [], "checkpoint"
     if optimizer.file != held.path:
         lines, root = [f'saved = torch.load({str(optimizer.file)!r}, map_location="cpu", weights_only=True)'], "saved"
-    saved = f"{root}{_steps_code(optimizer.steps)}"
+    is_here = optimizer.file == held.path
+    saved = code_of(held.content, optimizer.steps, root)[0] if is_here else f"{root}{_steps_code(optimizer.steps)}"
     if optimizer.has_text_numbers:
         # A distributed checkpoint writes numbers as text.
         lines += [
@@ -157,10 +162,32 @@ def _optimizer_lines(held: CheckpointReader, optimizer: LoadedState) -> list[str
     return [*lines, f"{optimizer_name(0)}.load_state_dict({saved})"]
 
 
-def _pick_lines(found: StateDictLocation, root: str, *, tensors_only: bool) -> list[str]:
+def _pick_lines(held: CheckpointReader, found: StateDictLocation, root: str, *, tensors_only: bool) -> list[str]:
     """Lines that bind ``state`` to the state dict in what was read, or to its tensors and extra state."""
+    places = [code_of(held.content, part.steps, root) for part in found.parts or [Part(())]]
+    lines = _STATE_DICT_OF if any(is_module for _, is_module in places) else []
+    codes = [f"state_dict_of({code})" if is_module else code for code, is_module in places]
+    return [*lines, *_state_lines(found, codes, tensors_only=tensors_only)]
+
+
+_STATE_DICT_OF = """\
+def state_dict_of(module, prefix=""):
+    held, state = module.state, {}
+    left_out = held.get("_non_persistent_buffers_set", ())
+    for name, each in [*held["_parameters"].items(), *held["_buffers"].items()]:
+        if each is not None and name not in left_out:
+            state[prefix + name] = each
+    for name, each in held["_modules"].items():
+        if isinstance(each, nnwidgets.Described) and isinstance(each.state, dict) and "_modules" in each.state:
+            state.update(state_dict_of(each, f"{prefix}{name}."))
+    return state
+""".splitlines()
+"""A module that was pickled whole, as it is described."""
+
+
+def _state_lines(found: StateDictLocation, codes: Sequence[str], *, tensors_only: bool) -> list[str]:
     first = found.parts[0] if found.parts else Part(())
-    where = f"{root}{_steps_code(first.steps)}"
+    where = codes[0]
     if first.stripped:
         n = len(first.stripped)
         return [
@@ -174,7 +201,7 @@ def _pick_lines(found: StateDictLocation, root: str, *, tensors_only: bool) -> l
     return [
         "state = {}",
         "for prefix, held in (",
-        *(f"    ({part.prefix!r}, {root}{_steps_code(part.steps)})," for part in found.parts),
+        *(f"    ({part.prefix!r}, {code})," for part, code in zip(found.parts, codes, strict=True)),
         "):",
         f"    state.update({{prefix + name: each for name, each in held.items(){kept}}})",
     ]

@@ -8,23 +8,25 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
-from nnwidgets.checkpoint.description import Described, Opaque, dtype_name, wrapped_in
+from nnwidgets.checkpoint.description import Composed, Described, Opaque, dtype_name, wrapped_in
 from nnwidgets.checkpoint.entries import EXTRA_STATE, Model
 from nnwidgets.checkpoint.formats import CheckpointReader, open_checkpoint
 from nnwidgets.checkpoint.loading.apply_renames import apply_renames
 from nnwidgets.checkpoint.loading.layouts.explain_rest import explain
+from nnwidgets.checkpoint.loading.layouts.join_layouts import Joined, namesakes
 from nnwidgets.checkpoint.loading.layouts.judge_pairs import judge
-from nnwidgets.checkpoint.loading.suggest_renames import Named, Suggested, suggest
+from nnwidgets.checkpoint.loading.lossy_casts import loses
+from nnwidgets.checkpoint.loading.materialize import has_no_data
+from nnwidgets.checkpoint.loading.suggest_renames import Named, Suggested, is_floating, suggest
 from nnwidgets.checkpoint.loading.whole_tensors import refusals, sharded_warning
 from nnwidgets.checkpoint.own_code.parts import OwnCode, own_code_in, own_code_warning, part_of
 from nnwidgets.checkpoint.records import LOADED, Conversion, LoadPlan, PlanEntry, Status, Suggestion
 from nnwidgets.checkpoint.state_dict import StateDictLocation, find, saved_entries
-from nnwidgets.edit.targets import ChangeScope
-from nnwidgets.errors import CheckpointMismatchError, PathNotFoundError
+from nnwidgets.edit.targets import ChangeScope, TensorTarget, check_writable
+from nnwidgets.errors import CheckpointMismatchError, InvalidTargetError, PathNotFoundError
 from nnwidgets.formatting import and_more, some
 from nnwidgets.introspect import ModuleTree, TensorEntry, TieGroup
 from nnwidgets.introspect.safe_access.scan import gc_paused
@@ -124,13 +126,16 @@ def make_plan(
     # What a module's own code is given, it may rename and convert itself.
     own = {path for path in model if part_of(path, parts) is not None}
     sources = {path: name for name, path in names.items() if path in model and name in tensors}
-    plain = {path: name for path, name in sources.items() if path not in own}
     entry_of = {path: side.entry for path, side in model.items()}
-    judged = judge(plain, tensors, entry_of, scope.live.modules)
+    apart = namesakes({names[name]: tensor for name, tensor in tensors.items()}, entry_of)
+    apart = {path: pair for path, pair in apart.items() if sources.get(path) == path and path not in own}
+    misnamed = {sources.pop(path) for path in apart}
+    plain = {path: name for path, name in sources.items() if path not in own}
+    judged = judge(plain, tensors, entry_of, scope.live.modules, format_name=held.metadata.get("format", ""))
     for why, paths in refusals(plain, tensors, entry_of, scope.tensor):
         judged.refuse(why, paths)
     refused = {sources.pop(path) for path in judged.refused}
-    left = {name: tensor for name, tensor in tensors.items() if names[name] not in model or name in refused}
+    left = {name: tensor for name, tensor in tensors.items() if names[name] not in model or name in refused | misnamed}
     statuses: dict[str, Status] = {
         path: "own_code" if path in own
         else "converted" if path in judged.conversions
@@ -152,6 +157,8 @@ def make_plan(
         {names[name]: (name, tensor) for name, tensor in left.items()
          if name not in refused and names[name] not in rest.names and part_of(names[name], parts) is None},
         [Named(path, tuple(tensors[name].shape)) for path, name in sources.items() if statuses[path] in LOADED],
+        [shape for path, name in sources.items() if statuses[path] == "shape_mismatch"
+         for shape in (tuple(tensors[name].shape), model[path].entry.shape)],
     )  # fmt: skip
     entries = [
         _entry(
@@ -161,6 +168,7 @@ def make_plan(
         )
         for path, side in model.items()
     ]  # fmt: skip
+    entries = _with_unwritable(scope, entries)
     kept = _kept_counters(scope, entries, model)
     entries += [_left_entry(name, names[name], tensor, parts) for name, tensor in left.items()]
     own_values = {name for name in names if name not in found.tensors and part_of(names[name], parts) is not None}
@@ -169,8 +177,8 @@ def make_plan(
     reasons = dict.fromkeys(judged.refused.values())
     sharded = [entry_of[path] for path, status in statuses.items() if status == "sharded"]
     obstacles = (
-        *judged.warnings, *(f"{each}." for each in reasons), *sharded_warning(sharded),
-        *rest.sentences, *suggested.doubts,
+        *judged.warnings, *(f"{each}." for each in reasons), *sharded_warning(sharded), *rest.sentences,
+        *suggested.doubts, *_apart(apart),
         *_unsaved_warning(scope.tree, [names[name] for name in left]),
     )  # fmt: skip
     return LoadPlan(
@@ -184,6 +192,7 @@ def make_plan(
             *own_code_warning(parts.values()),
             *obstacles,
             *_converted_warnings(entries),
+            *_unwritable_warning(entries),
             *_warnings(entries, found),
             *_tie_warnings(entries, model, tensors),
             *_kept_warning(kept),
@@ -210,13 +219,17 @@ def entry_that_fits(plan: LoadPlan) -> str | None:
 
 
 def _suggested(
-    missing: Sequence[_Side], left: Mapping[str, tuple[str, Described]], matched: Sequence[Named]
+    missing: Sequence[_Side],
+    left: Mapping[str, tuple[str, Described]],
+    matched: Sequence[Named],
+    taken: Sequence[tuple[int, ...] | None],
 ) -> Suggested:
     """What missing tensors may be in the file; ``left`` has what is left of it by names after renaming."""
     found = suggest(
-        [Named(side.path, side.entry.shape) for side in missing],
-        [Named(name, tuple(tensor.shape)) for name, (_, tensor) in left.items()],
+        [Named(side.path, side.entry.shape, is_floating(side.entry.dtype)) for side in missing],
+        [Named(name, tuple(tensor.shape), is_floating(tensor.dtype)) for name, (_, tensor) in left.items()],
         matched=matched,
+        taken=taken,
     )
 
     def as_in_file(each: Suggestion) -> Suggestion:
@@ -228,6 +241,36 @@ def _suggested(
         {path: tuple(map(as_in_file, those)) for path, those in found.candidates.items()},
         found.doubts,
     )
+
+
+def _with_unwritable(scope: ChangeScope, entries: list[PlanEntry]) -> list[PlanEntry]:
+    """The entries; that of the first tensor of the model that nothing can be written into with its reason."""
+    taken = [str(entry.path) for entry in entries if entry.status in LOADED - {"own_code", "tied"}]
+    try:
+        live: list[TensorTarget] = [TensorTarget(scope.tree.find(path), scope.tensor(path)) for path in taken]  # type: ignore[arg-type] # tensors
+        try:
+            check_writable(live)
+        except InvalidTargetError:
+            # Those without data are given some.
+            check_writable([each for each in live if not has_no_data(each.tensor)])
+    except InvalidTargetError as error:
+        return [replace(each, reason=error.message) if each.path == error.path else each for each in entries]
+    return entries
+
+
+def _unwritable_warning(entries: Sequence[PlanEntry]) -> list[str]:
+    return [f"{each.reason}" for each in entries if each.status in LOADED and each.reason]
+
+
+def _apart(those: Mapping[str, Joined]) -> list[str]:
+    """Of names that both sides have for two tensors."""
+    if not those:
+        return []
+    name, first = next(iter(those.items()))
+    is_theirs = first.name == name
+    what = f"{first.path} in the model" if is_theirs else f"{first.name} in the file"
+    said = f"{name}{and_more(len(those) - 1)} is a name of both sides for two tensors, by {first.title}"
+    return [f"{said}: the {'file' if is_theirs else 'model'}'s is {what}. None is loaded under its own name."]
 
 
 def _converted_warnings(entries: Sequence[PlanEntry]) -> list[str]:
@@ -338,6 +381,15 @@ def _check_targets(
             raise PathNotFoundError.among(path, model)
 
 
+def _may_be_codes(entry: PlanEntry) -> bool:
+    """Whether narrow whole numbers go where a matrix of floating point ones is."""
+    return (
+        entry.source_dtype in {"int8", "uint8", "int4", "uint4"}
+        and len(entry.shape or ()) > 1
+        and bool(is_floating(entry.dtype))
+    )
+
+
 def _entry(  # noqa: PLR0917 - as its fields
     side: _Side, source: str | None, tensors: Mapping[str, Described], status: Status, giver: str | None,
     suggestion: Suggestion | None, conversion: Conversion | None, reason: str,
@@ -345,6 +397,7 @@ def _entry(  # noqa: PLR0917 - as its fields
     ours = side.entry
     shape, dtype, n_elements = None, None, ours.n_elements
     if source is not None:
+        reason = reason or _unlike(ours, tensors[source])
         shape, dtype = _form(tensors[source])
         n_elements = n_elements or tensors[source].n_elements
     return PlanEntry(
@@ -375,13 +428,24 @@ def _status(side: _Side, source: str | None, tensors: Mapping[str, Described]) -
         return "missing"
     ours, theirs = side.entry, tensors[source]
     # Torch takes one element for a scalar, as files of old have them.
-    if ours.shape not in (None, tuple(theirs.shape)) and (ours.shape, tuple(theirs.shape)) != ((), (1,)):
+    is_alike = ours.shape in (None, tuple(theirs.shape)) or (ours.shape == () and tuple(theirs.shape) == (1,))
+    if not is_alike or _unlike(ours, theirs):
         return "shape_mismatch"
     if ours.held is not None and ours.held.kind == "shard":
         return "sharded"
     if ours.shape is not None and ours.dtype != dtype_name(theirs.dtype):
         return "dtype_cast"
     return "match" if source == side.path else "renamed"
+
+
+def _unlike(ours: TensorEntry, theirs: Described) -> str:
+    """What else than a shape makes a tensor of the file none that goes into the model's."""
+    layout = theirs.layout if isinstance(theirs, Composed) else "strided"
+    if layout == "meta":
+        return "the file has no data for it: it was saved from the meta device"
+    if (layout == "strided") != (ours.layout == "strided"):
+        return f"it is {layout} in the file and {ours.layout} in the model"
+    return ""
 
 
 def _givers(statuses: Mapping[str, Status], model: Mapping[str, _Side], sources: Mapping[str, str]) -> dict[str, str]:
@@ -408,12 +472,19 @@ def _covers(giver: _Side, other: _Side) -> bool:
 
 def _warnings(entries: Sequence[PlanEntry], found: StateDictLocation) -> list[str]:
     made = []
-    lossy = [entry for entry in entries if entry.status == "dtype_cast" and _loses(entry)]
+    lossy = [entry for entry in entries if entry.status == "dtype_cast" and loses(entry.dtype, entry.source_dtype)]
     if lossy:
         first = lossy[0]
         more = and_more(len(lossy) - 1)
         made.append(
             f"{first.path}{more}: {first.source_dtype} in the file becomes {first.dtype}, which can't hold every value."
+        )
+    whole = [entry for entry in entries if entry.status == "dtype_cast" and _may_be_codes(entry)]
+    if whole:
+        first = whole[0]
+        made.append(
+            f"{first.path}{and_more(len(whole) - 1)}: whole numbers ({first.source_dtype}) in the file become "
+            f"{first.dtype}; where they are codes of a quantized model, they aren't the weights."
         )
     if found.alternatives:
         made.append(
@@ -442,37 +513,3 @@ def _tie_warnings(
                 f"{other.source}); they load only where both hold the same values."
             )
     return made
-
-
-def _loses(entry: PlanEntry) -> bool:
-    """Whether a conversion can change a value."""
-    theirs, ours = getattr(torch, str(entry.source_dtype), None), getattr(torch, str(entry.dtype), None)
-    if not isinstance(theirs, torch.dtype) or not isinstance(ours, torch.dtype):
-        return True
-    try:
-        return not _holds(ours, theirs)
-    except (TypeError, RuntimeError):
-        return True
-
-
-def _holds(ours: torch.dtype, theirs: torch.dtype) -> bool:
-    """Whether one dtype has every value of another."""
-    if theirs is torch.bool or ours is torch.bool:
-        return theirs is torch.bool
-    if theirs.is_complex and not ours.is_complex:
-        return False
-    if not theirs.is_floating_point and not theirs.is_complex:
-        low, high = torch.iinfo(theirs).min, torch.iinfo(theirs).max
-        if not ours.is_floating_point and not ours.is_complex:
-            return torch.iinfo(ours).min <= low and high <= torch.iinfo(ours).max
-        # Every whole number up to one over its precision is in a float.
-        return high <= 2 / torch.finfo(ours).eps and high <= torch.finfo(ours).max
-    if not ours.is_floating_point and not ours.is_complex:
-        return False
-    a, b = torch.finfo(ours), torch.finfo(theirs)
-    return a.eps <= b.eps and a.max >= b.max and _least(a) <= _least(b) and (a.min < 0 or b.min >= 0)
-
-
-def _least(info: torch.finfo) -> float:
-    """The least number above zero."""
-    return info.smallest_normal * min(1.0, info.eps)

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
+from itertools import chain
 from typing import Any, NamedTuple
 
-from nnwidgets.checkpoint.loading.apply_renames import apply_renames
+import torch
+
 from nnwidgets.checkpoint.loading.layouts.join_layouts import Joined, join
-from nnwidgets.checkpoint.loading.layouts.known_layouts import CONTRARY, SYNONYMS, WRAPPERS, may_be_turned
+from nnwidgets.checkpoint.loading.layouts.known_layouts import WRAPPERS, may_be_turned
+from nnwidgets.checkpoint.loading.layouts.name_words import (
+    Parts,
+    are_contrary,
+    components,
+    contrasts_of,
+    difference,
+    is_no_weights,
+    words,
+)
+from nnwidgets.checkpoint.loading.short_renames import name_change
 from nnwidgets.checkpoint.records import Suggestion
-from nnwidgets.errors import CheckpointMismatchError, PathNotFoundError
 
 Shape = tuple[int, ...] | None
 
@@ -24,10 +34,13 @@ class Named(NamedTuple):
     Attributes:
         name: Its.
         shape: Its sizes; None for a lazy one, which any will do for.
+        is_floating: Whether its elements are floating point or complex numbers; None where it isn't known. Whole
+            numbers in their place are codes, masks or counters.
     """
 
     name: str
     shape: Shape
+    is_floating: bool | None = None
 
 
 @dataclass(slots=True)
@@ -47,7 +60,12 @@ class Suggested:
 
 
 def suggest(
-    model: Sequence[Named], file: Sequence[Named], *, matched: Iterable[Named] = (), with_candidates: bool = True
+    model: Sequence[Named],
+    file: Sequence[Named],
+    *,
+    matched: Iterable[Named] = (),
+    taken: Iterable[Shape] = (),
+    with_candidates: bool = True,
 ) -> Suggested:
     """Tell which names in the file are which in the model.
 
@@ -60,6 +78,7 @@ def suggest(
         model: Tensors of the model that no name in the file fits.
         file: Tensors of the file that no path in the model fits.
         matched: Tensors whose names fit already.
+        taken: Shapes of tensors whose names go together and whose shapes don't: which of that shape is which is open.
         with_candidates: Whether to list those for what isn't sure.
 
     Example:
@@ -68,16 +87,17 @@ def suggest(
         ('out.weight', 'out in the file is output in the model, and nothing else of its shape is left')
     """
     model, file = ([each for each in side if _is_sensible(each.name)] for side in (model, file))
-    matching = _Matching(model, file, matched)
+    matching = _Matching(model, file, matched, taken)
     matching.solve()
     if with_candidates:
         matching.list_candidates()
     return matching.made
 
 
-Parts = tuple[str, ...]
 Pair = tuple[str, str]
 """A name in the file and a path in the model."""
+Difference = tuple[Counter[str], Counter[str]]
+"""The words that only the one has, and those that only the other has."""
 
 
 def _is_sensible(name: str) -> bool:
@@ -91,25 +111,30 @@ _MOST_ROUNDS = 12
 _MOST_IN_BUCKET = 12
 _MOST_WITH_CANDIDATES = 1_500
 _MOST_CANDIDATES = 3
+_MOST_BY_CHANCE = 3
 
 
 class _WordsByName(dict[str, "Parts"]):
     """The words of names, found when they are asked for: where a prefix tells all, none are."""
 
     def __missing__(self, name: str) -> Parts:
-        self[name] = made = _words(name)
+        self[name] = made = words(name)
         return made
 
 
 class _Matching:
     """Two lists of names, being brought together step by step."""
 
-    def __init__(self, model: Sequence[Named], file: Sequence[Named], matched: Iterable[Named]) -> None:
+    def __init__(
+        self, model: Sequence[Named], file: Sequence[Named], matched: Iterable[Named], taken: Iterable[Shape]
+    ) -> None:
         self.made = Suggested()
         self.open = {each.name: each.shape for each in model}
         self.left = {each.name: each.shape for each in file}
         those = list(matched)
-        self.matched_shapes = {each.shape for each in those}
+        self.matched_shapes = {*(each.shape for each in those), *taken}
+        self.numbers = {each.name: each.is_floating for each in (*model, *file)}
+        self.left_out: dict[int, set[int]] = {}
         self.n_matched = len(those)
         self.n_left = Counter(self.left.values())
         self.words = _WordsByName()
@@ -118,12 +143,13 @@ class _Matching:
         """Match what can be."""
         self._match_prefix(lambda name: tuple(name.split(".")))
         self._match_layouts()
+        self._match_beginnings()
         for _ in range(_MOST_ROUNDS):
             n = len(self.open)
             self._match_same_words()
             self._match_prefix(self.words.__getitem__)
             self._match_one_component(self.words.__getitem__)
-            self._match_one_component(_components)
+            self._match_one_component(components)
             if not self.open or not self.left or len(self.open) == n:
                 break
 
@@ -135,8 +161,15 @@ class _Matching:
             self.n_matched += 1
 
     def _fits(self, name: str, path: str) -> bool:
+        if not self._are_alike(name, path):
+            return False
         ours, theirs = self.open[path], self.left[name]
         return ours is None or ours == theirs or (may_be_turned(path) and ours == (theirs or ())[::-1])
+
+    def _are_alike(self, name: str, path: str) -> bool:
+        """Whether both hold floating point numbers, or neither does."""
+        kinds = {self.numbers[name], self.numbers[path]}
+        return None in kinds or len(kinds) == 1
 
     def _only(self, pairs: Iterable[Pair]) -> list[Pair]:
         """Those whose name and path are in no other of them."""
@@ -147,10 +180,36 @@ class _Matching:
             if len(paths) == 1 and len(names_of[next(iter(paths))]) == 1
         ]
 
+    def _of_one_part(self, pairs: Mapping[Pair, Difference]) -> list[Pair]:
+        """Those that don't, by words left out, make one thing of a model's two parts: an encoder and a decoder, say."""
+        left_out = {}
+        for pair, (theirs, ours) in pairs.items():
+            left_out[pair] = {} if theirs and ours else contrasts_of(theirs or ours)
+            for contrast, sides in left_out[pair].items():
+                self.left_out.setdefault(contrast, set()).update(sides)
+        return [pair for pair, found in left_out.items() if all(len(self.left_out[each]) == 1 for each in found)]
+
     # ---- a beginning more or less ----
 
     def _match_prefix(self, parts_of: Callable[[str], Parts]) -> None:
         """Match names by a beginning that those of one side have and the other's haven't."""
+        found = self._prefixes(parts_of)
+        ranked = sorted(found.items(), key=lambda each: (-len(each[1]), len(each[0][0])))
+        if not ranked:
+            return
+        (prefix, is_files), pairs = ranked[0]
+        is_wrapper = prefix.rpartition(".")[2] in _PREFIXES
+        sure = self._uncontested(pairs, [those for _, those in ranked[1:]])
+        if (len(sure) < len(pairs) or len(pairs) <= self.n_matched) and not is_wrapper:
+            return
+        apart = difference(*pairs[0])
+        if any(map(is_no_weights, apart)) or not self._of_one_part({pairs[0]: apart}):
+            return
+        side = "the file's names begin with" if is_files else "the model's names begin with"
+        self._match([(pair, f"{side} {prefix}.") for pair in sure], 0.95)
+
+    def _prefixes(self, parts_of: Callable[[str], Parts]) -> dict[tuple[str, bool], list[Pair]]:
+        """Beginnings without which a name is one of the other side, whether the file has them, and such pairs."""
         found: dict[tuple[str, bool], list[Pair]] = defaultdict(list)
         for is_files, (longer, shorter) in enumerate(((self.open, self.left), (self.left, self.open))):
             ends: dict[Parts, list[str]] = defaultdict(list)
@@ -163,31 +222,34 @@ class _Matching:
                         pair = (name, other) if is_files else (other, name)
                         if self._fits(*pair):
                             found[".".join(parts[:start]), bool(is_files)].append(pair)
-        ranked = sorted(found.items(), key=lambda each: (-len(each[1]), len(each[0][0])))
-        if not ranked:
-            return
-        (prefix, is_files), pairs = ranked[0]
+        return found
+
+    def _uncontested(self, pairs: Sequence[Pair], others: Sequence[Sequence[Pair]]) -> list[Pair]:
+        """Those of a prefix whose name and path no other prefix gives to another."""
+        sure = self._only(pairs)
+        if len(sure) >= max(len(self.open), _MOST_BY_CHANCE, *(2 * len(those) for those in others)):
+            # All that is open follows from it, and from no other half as much.
+            return sure
         names, paths = {name for name, _ in pairs}, {path for _, path in pairs}
         contested = {
             each
-            for _, those in ranked[1:]
+            for those in others
             for name, path in those
             if (path in paths) != (name in names)
             for each in (name, path)
         }
-        is_wrapper = prefix.rpartition(".")[2] in _PREFIXES
-        sure = [pair for pair in self._only(pairs) if not contested.intersection(pair)]
-        if (len(sure) < len(pairs) and not is_wrapper) or (len(pairs) <= self.n_matched and not is_wrapper):
-            return
-        side = "the file's names begin with" if is_files else "the model's names begin with"
-        self._match([(pair, f"{side} {prefix}.") for pair in sure], 0.95)
+        return [pair for pair in sure if not contested.intersection(pair)]
 
     # ---- known layouts ----
 
     def _match_layouts(self) -> None:
         for pairs in join(self.left, self.open):
             still = [pair for pair in pairs if pair.name in self.left and pair.path in self.open]
-            fitting = [pair for pair in still if _fits_by_form(self.open[pair.path], self.left[pair.name], pair)]
+            fitting = [
+                pair for pair in still
+                if pair.fits(self.left[pair.name], self.open[pair.path])
+                and self._are_alike(pair.name, pair.path)
+            ]  # fmt: skip
             if len(fitting) < len(still):
                 those = set(fitting)
                 self._doubt([pair for pair in still if pair not in those], n_fitting=len(fitting))
@@ -203,6 +265,37 @@ class _Matching:
             f"file and {self.open[first.path]} in the model{more}{whole}."
         )
 
+    # ---- a beginning that is another ----
+
+    def _match_beginnings(self) -> None:
+        """Match names that differ in how they begin: all that begin so in the file with all that do in the model."""
+        ends: dict[Parts, list[str]] = defaultdict(list)
+        for path in self.open:
+            parts = tuple(path.split("."))
+            for start in range(1, len(parts)):
+                ends[parts[start:]].append(path)
+        found: dict[Pair, list[Pair]] = defaultdict(list)
+        for name in self.left:
+            parts = tuple(name.split("."))
+            for start in range(1, len(parts)):
+                those = ends.get(parts[start:], ())
+                for path in those if len(those) <= _MOST_IN_BUCKET else ():
+                    if self._fits(name, path):
+                        old, new = (each[: -len(".".join(parts[start:]))] for each in (name, path))
+                        found[old, new].append((name, path))
+        n_beginning = Counter(
+            name[: dot + 1] for side in (self.left, self.open) for name in side for dot in _dots(name)
+        )
+        whole = {
+            both: pairs for both, pairs in found.items()
+            if len(pairs) >= _MOST_BY_CHANCE and 2 * len(pairs) == n_beginning[both[0]] + n_beginning[both[1]]
+            and not are_contrary(*pairs[0]) and not any(map(str.isdecimal, chain(*difference(*pairs[0]))))
+        }  # fmt: skip
+        for old, new in self._only(whole):
+            pairs = [pair for pair in whole[old, new] if pair[0] in self.left and pair[1] in self.open]
+            reason = f"all names of the file that begin with {old} are those of the model that begin with {new}"
+            self._match([(pair, reason) for pair in pairs], 0.9)
+
     # ---- words that mean the same ----
 
     def _match_same_words(self) -> None:
@@ -211,7 +304,7 @@ class _Matching:
             paths[self.words[path]].append(path)
         pairs = [(name, path) for name in self.left for path in paths.get(self.words[name], ())[:2]]
         fitting = [pair for pair in self._only(pairs) if self._fits(*pair)]
-        self._match([(pair, _difference(*pair).reason) for pair in fitting], 0.9)
+        self._match([(pair, name_change(*pair).reason) for pair in fitting], 0.9)
 
     # ---- one component that is another, or is there on one side only ----
 
@@ -237,26 +330,24 @@ class _Matching:
                     (name, path) for path in ours
                     if (key[0] is _OPEN or len(theirs) != len(parts_of(path))) and self._fits(name, path)
                 ]  # fmt: skip
-        sure = [
-            (name, path)
+        likely = {
+            (name, path): difference(name, path)
             for name, path in self._only(partners)
-            if not (path in crowded or name in crowded)
-            and not {*parts_of(name)}.isdisjoint(parts_of(path))
-            and not _are_contrary(parts_of(name), parts_of(path))
-            and not self._is_off_by_number(parts_of(name), parts_of(path), self.left[name])
-        ]
-        reasons = {pair: f"{_difference(*pair).reason}, and nothing else of its shape is left" for pair in sure}
+            if not (path in crowded or name in crowded) and not {*parts_of(name)}.isdisjoint(parts_of(path))
+        }
+        sure = self._of_one_part({
+            pair: apart
+            for pair, apart in likely.items()
+            if not are_contrary(*pair, apart) and not self._is_off_by_number(self.left[pair[0]], apart)
+        })  # fmt: skip
+        reasons = {pair: f"{name_change(*pair).reason}, and nothing else of its shape is left" for pair in sure}
         self._match(reasons.items(), 0.85)
         self._write_by(sure)
 
-    def _is_off_by_number(self, theirs: Parts, ours: Parts, shape: Shape) -> bool:
-        """Whether they differ in a number, and others of the shape are told: all may be off by as many."""
-        if len(ours) != len(theirs):
-            is_number = any(
-                part.isdecimal() for part in (Counter(ours) - Counter(theirs)) + (Counter(theirs) - Counter(ours))
-            )
-        else:
-            is_number = any(a != b and a.isdecimal() and b.isdecimal() for a, b in zip(ours, theirs, strict=True))
+    def _is_off_by_number(self, shape: Shape, apart: Difference) -> bool:
+        """Whether names differ in a number, and others of the shape are told: all may be off by as many."""
+        theirs, ours = apart
+        is_number = any(map(str.isdecimal, theirs)) if len(theirs) >= len(ours) else any(map(str.isdecimal, ours))
         return is_number and (shape in self.matched_shapes or self.n_left[shape] > 1)
 
     def _write_by(self, rules: Iterable[Pair]) -> None:
@@ -302,6 +393,10 @@ class _Matching:
 _PREFIXES = {*WRAPPERS, "model", "_module", "net", "network", "state_dict", "ema_model", "online_model", "base_model"}
 
 
+def _dots(name: str) -> Iterator[int]:
+    return (index for index, each in enumerate(name) if each == ".")
+
+
 def _both_ways(pairs: Iterable[Pair]) -> tuple[dict[str, set[str]], dict[str, set[str]]]:
     paths_of: dict[str, set[str]] = defaultdict(set)
     names_of: dict[str, set[str]] = defaultdict(set)
@@ -311,57 +406,8 @@ def _both_ways(pairs: Iterable[Pair]) -> tuple[dict[str, set[str]], dict[str, se
     return paths_of, names_of
 
 
-def _fits_by_form(ours: Shape, theirs: Shape, pair: Joined) -> bool:
-    """Whether shapes agree, given in which form a layout says that either side keeps the values."""
-    if ours is None or theirs is None:
-        return ours is None
-    forms = {pair.form, pair.wanted}
-    if forms == {"T", ""}:
-        return ours == theirs[::-1]
-    if forms == {"1x1", ""}:
-        return (*ours, 1, 1) == theirs or (*theirs, 1, 1) == ours
-    return ours == theirs
-
-
 def _layout_reason(pair: Joined) -> str:
     return f"so it is called by {pair.title}"
-
-
-_MEANING = {each.replace("_", ""): names[0].replace("_", "") for names in SYNONYMS for each in names}
-_COMPONENT = re.compile(r"[^\d]+|\d+")
-
-
-def _words(name: str) -> Parts:
-    """A name's components, each as the word that stands for all of its meaning; numbers apart; wrappers left out.
-
-    Example:
-        >>> _words("module.blocks.3.self_attn.LayerNorm1.gamma")
-        ('layer', '3', 'attn', 'norm', '1', 'weight')
-    """
-    made: list[str] = []
-    for part in name.split("."):
-        if part in WRAPPERS:
-            continue
-        plain = part.lower().replace("_", "") or part
-        if plain in _MEANING:
-            made.append(_MEANING[plain])
-        else:
-            made += [_MEANING.get(each, each) for each in _COMPONENT.findall(plain)]
-    return tuple(made)
-
-
-def _components(name: str) -> Parts:
-    """A name's components, each as the word that stands for all of its meaning."""
-    plain = (part.lower().replace("_", "") or part for part in name.split(".") if part not in WRAPPERS)
-    return tuple(_MEANING.get(each, each) for each in plain)
-
-
-def _are_contrary(theirs: Parts, ours: Parts) -> bool:
-    """Whether a component of one means what a component of the other is not."""
-    if len(theirs) != len(ours):
-        return False
-    different = [{a, b} for a, b in zip(theirs, ours, strict=True) if a != b]
-    return any(both <= those for both in different for those in CONTRARY)
 
 
 _OPEN, _LESS = "open", "less"
@@ -389,71 +435,7 @@ def _likeness(name: str, path: str) -> float:
     return SequenceMatcher(None, name, path, autojunk=False).ratio()
 
 
-class _Difference(NamedTuple):
-    """What makes one name of another: a run of components; ``#`` stands for a number in both."""
-
-    old: str
-    new: str
-    is_first: bool
-
-    @property
-    def reason(self) -> str:
-        if not self.new:
-            return f"the file's names {'begin with' if self.is_first else 'have'} {self.old} where the model's don't"
-        if not self.old:
-            return f"the model's names {'begin with' if self.is_first else 'have'} {self.new} where the file's don't"
-        return f"{self.old} in the file is {self.new} in the model"
-
-
-_NUMBER = re.compile(r"\d+")
-
-
-def _difference(old: str, new: str) -> _Difference:
-    """What makes one name of the other: the components between those that both begin and end with."""
-    olds, news = old.split("."), new.split(".")
-    start = 0
-    while start < min(len(olds), len(news)) and olds[start] == news[start]:
-        start += 1
-    end = 0
-    while end < min(len(olds), len(news)) - start and olds[-1 - end] == news[-1 - end]:
-        end += 1
-    before, after = olds[start : len(olds) - end], news[start : len(news) - end]
-    if not before and start:
-        # Something is put in the middle: the component before says where.
-        before, after, start = [olds[start - 1]], [news[start - 1], *after], start - 1
-    was, becomes = ".".join(before), ".".join(after)
-    if _NUMBER.findall(was) == _NUMBER.findall(becomes):
-        was, becomes = _NUMBER.sub("#", was), _NUMBER.sub("#", becomes)
-    # What comes or goes at the beginning does so there alone; a word is another one wherever it stands.
-    return _Difference(was, becomes, is_first=start == 0 and not (was and becomes))
-
-
-def in_short(renames: Mapping[str, str], names: Sequence[str]) -> dict[Any, str]:
-    """The fewest renames of parts of names that do what renames of whole names do; those where none were found.
-
-    Args:
-        renames: From the name in the file to the path in the model.
-        names: All names in the file.
-
-    Example:
-        >>> in_short({"module.0.weight": "0.weight", "module.0.bias": "0.bias"}, ["module.0.weight", "module.0.bias"])
-        {'module.': ''}
-    """
-    wanted = {name: renames.get(name, name) for name in names}
-    made: dict[Any, str] = {}
-    written = {name: name for name in names}
-    for name in renames:
-        if written[name] == wanted[name]:
-            continue
-        rule = _difference(written[name], wanted[name])
-        if len(made) == _MOST_SHORT or "#" in rule.old + rule.new:
-            return dict(renames)
-        made[f"{rule.old}." if not rule.new else rule.old or re.compile("^")] = rule.new if rule.old else f"{rule.new}."
-        try:
-            written = apply_renames(names, made)
-        except (PathNotFoundError, CheckpointMismatchError):
-            return dict(renames)
-    return made if written == wanted else dict(renames)
-
-
-_MOST_SHORT = 4
+def is_floating(dtype: Any) -> bool | None:
+    """Whether a dtype, or the name of one, is of floating point or complex numbers; None for none of torch's."""
+    found = getattr(torch, str(dtype).removeprefix("torch."), None)
+    return found.is_floating_point or found.is_complex if isinstance(found, torch.dtype) else None

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 import nnwidgets as nnw
@@ -55,6 +56,14 @@ def test_there_are_forty_pairs_each_with_its_source():
 def test_no_rename_of_a_real_pair_is_wrong(pair, tmp_path):
     found, right = found_in(pair, tmp_path)
     assert {name: path for name, path in found.items() if right.get(name) != path} == {}
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair["title"])
+def test_nothing_of_a_real_pair_is_taken_for_another_of_its_name(pair, tmp_path):
+    state, model, right = sides_of(pair)
+    torch.save(state, tmp_path / "x.pt")
+    taken = {entry.path: entry.source for entry in nnw.plan(model, tmp_path / "x.pt").entries if entry.source in state}
+    assert {path: name for path, name in taken.items() if path and right.get(name, path) != path} == {}
 
 
 def test_nine_of_ten_renames_of_real_pairs_are_found(tmp_path):
@@ -224,7 +233,54 @@ def test_projections_of_clip_are_turned_and_one_pixel_convolutions_are_linear(tm
         assert (entry.status, entry.source) == ("converted", source)
 
 
+def test_a_name_that_both_sides_have_for_two_tensors_is_no_match(tmp_path):
+    pair = next(pair for pair in PAIRS if pair["title"].startswith("Segment"))
+    state, model, _ = sides_of(pair)
+    torch.save(state, tmp_path / "x.pt")
+    name, before = "mask_decoder.iou_prediction_head.layers.0.weight", bits(model)
+    plan = nnw.plan(model, tmp_path / "x.pt")
+    assert any(f"{name} is a name of both sides for two tensors" in text for text in plan.obstacles)
+    for strict in (True, False):
+        with pytest.raises(nnw.CheckpointMismatchError, match="It would fit with"):
+            nnw.load(model, tmp_path / "x.pt", strict=strict)
+    assert is_same(bits(model), before)
+    report = nnw.load(model, tmp_path / "x.pt", rename=plan.renames)
+    assert torch.equal(model.state_dict()[name], state[name.replace("layers.0", "layers.1")])
+    assert nnw.diff(tmp_path / "x.pt", model).is_equal
+    loaded = bits(model)
+    assert is_same(replayed(report, model, before), loaded)
+
+
 # ---- what no rename can load ----
+
+
+@pytest.mark.parametrize("way", [{"format": "mlx"}, {"format": "pt"}, None])
+def test_a_convolution_of_mlx_whose_shape_does_not_show_its_order_is_refused(way, tmp_path):
+    source, net = (
+        nn.ModuleDict({"a": nn.Conv2d(3, 4, 3), "b": nn.Conv2d(4, 2, 1), "c": nn.Linear(3, 3)}) for _ in "12"
+    )
+    save_file(source.state_dict(), tmp_path / "x.safetensors", metadata=way)
+    if way != {"format": "mlx"}:
+        assert nnw.load(net, tmp_path / "x.safetensors").verified
+        return
+    before = bits(net)
+    with pytest.raises(nnw.CheckpointMismatchError, match=r"a\.weight: the file is laid out for MLX"):
+        nnw.load(net, tmp_path / "x.safetensors")
+    assert is_same(bits(net), before)
+    assert nnw.load(net, tmp_path / "x.safetensors", strict=False).left == ("a.weight",)
+
+
+@pytest.mark.parametrize("title", ["Flux", "SD3"])
+def test_a_modulation_whose_halves_are_the_other_way_round_is_refused_and_stays(title, tmp_path):
+    state, model, _ = sides_of(next(pair for pair in PAIRS if title in pair["title"]))
+    torch.save(state, tmp_path / "x.pt")
+    before, renames = bits(model), nnw.plan(model, tmp_path / "x.pt").renames
+    for rename in (None, renames):
+        with pytest.raises(nnw.CheckpointMismatchError, match="rows of the shift before those of the scale"):
+            nnw.load(model, tmp_path / "x.pt", rename=rename)
+    assert is_same(bits(model), before)
+    nnw.load(model, tmp_path / "x.pt", rename=renames, strict=False)
+    assert torch.equal(model.state_dict()["norm_out.linear.weight"], before["norm_out.linear.weight"])
 
 
 def old_norm(norm):

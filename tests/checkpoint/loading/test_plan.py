@@ -142,3 +142,46 @@ def test_what_is_no_tensor_is_told_before_and_after_loading(tmp_path):
     told = "_extra_state in the file is no tensor and is left out."
     assert told in nnw.plan(net, tmp_path / "x.pt").warnings
     assert told in nnw.load(net, tmp_path / "x.pt").warnings
+
+
+def expanded():
+    net = nn.Module()
+    net.register_buffer("x", torch.zeros(1).expand(3))
+    return net
+
+
+def made_for_inference():
+    with torch.inference_mode():
+        net = nn.Module()
+        net.register_buffer("x", torch.zeros(3))
+    return net
+
+
+@pytest.mark.parametrize("make", [expanded, made_for_inference])
+def test_a_plan_says_where_nothing_can_be_written(make, tmp_path):
+    save_file({"x": torch.ones(3)}, tmp_path / "x.safetensors")
+    net = make()
+    plan = nnw.plan(net, tmp_path / "x.safetensors")
+    assert not plan.is_exact
+    assert not plan.is_complete
+    with pytest.raises(nnw.InvalidTargetError, match="x can't be written") as caught:
+        nnw.load(net, tmp_path / "x.safetensors")
+    assert any(caught.value.message == text for text in plan.warnings)
+    assert plan.entries[0].reason == caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda: torch.zeros(3, device="meta"), "the file has no data for it"),
+        (lambda: torch.ones(3).to_sparse(), "it is sparse_coo in the file and strided in the model"),
+    ],
+)
+def test_what_has_the_shape_and_is_of_another_kind_is_not_told_by_its_shape(make, told, tmp_path):
+    torch.save({"x": make()}, tmp_path / "x.pt")
+    net = nn.Module()
+    net.register_buffer("x", torch.zeros(3))
+    assert nnw.plan(net, tmp_path / "x.pt").entries[0].reason.startswith(told)
+    with pytest.raises(nnw.CheckpointMismatchError, match=f"1 of another kind .x, {told}") as caught:
+        nnw.load(net, tmp_path / "x.pt")
+    assert "shape" not in str(caught.value)

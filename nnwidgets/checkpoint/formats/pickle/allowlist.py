@@ -15,6 +15,12 @@ import torch
 from nnwidgets.checkpoint.formats.pickle import numpy_values, rebuild_tensors, values
 from nnwidgets.checkpoint.formats.pickle.arguments import AllowedName, StorageType
 
+BEYOND_TORCHS = frozenset({
+    *numpy_values.CALLS, "collections.defaultdict", "builtins.frozenset", "builtins.bytes", "copyreg._reconstructor",
+    "copyreg.__newobj__",
+})  # fmt: skip
+"""Those of them that torch doesn't take."""
+
 
 @functools.cache
 def allowed_names() -> dict[str, Any]:

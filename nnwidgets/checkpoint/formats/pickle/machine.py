@@ -11,7 +11,7 @@ from typing import Any
 from nnwidgets.checkpoint.description import Opaque
 from nnwidgets.checkpoint.formats.malformed import BeyondLimits, Malformed, brief
 from nnwidgets.checkpoint.formats.pickle import names
-from nnwidgets.checkpoint.formats.pickle.allowlist import allowed_names
+from nnwidgets.checkpoint.formats.pickle.allowlist import BEYOND_TORCHS, allowed_names
 from nnwidgets.checkpoint.formats.pickle.arguments import Account, AllowedName
 from nnwidgets.formatting import inert, repr_start
 
@@ -50,6 +50,7 @@ class PickleResult:
         deeds: What it would do with them, in words.
         fault: Why the rest couldn't be looked at, where there are ``wanted``.
         attributes: Dicts that attributes were set on, each with these.
+        is_torchs: Whether ``torch.load(weights_only=True)`` takes all that it names.
     """
 
     content: Any = None
@@ -59,6 +60,7 @@ class PickleResult:
     deeds: list[str] = field(default_factory=list)
     fault: str = ""
     attributes: list[tuple[dict[Any, Any], dict[Any, Any]]] = field(default_factory=list)
+    is_torchs: bool = True
 
 
 class Machine:
@@ -154,6 +156,7 @@ class Machine:
             raise Malformed(f"has a pickle with a name of {n:,} characters, expected at most {_LONGEST_LINE:,}")
         whole = f"{module}.{name}"
         made = self.known.get(whole)
+        self.found.is_torchs &= made is not None and whole not in BEYOND_TORCHS
         if made is None:
             self.count(_A_NAME + n // 8)
             if names.is_named_only(whole):

@@ -47,6 +47,7 @@ class PlainPickle(TorchFile):
                 "several values, or damage"
             )
         self.content = found.content
+        self.is_torchs = False
 
     def refusal(self, found: PickleResult) -> UnsafeCheckpointError:
         """The error that says what it would do; tensors are pickled so by those who don't mean harm too."""

@@ -79,6 +79,7 @@ class TorchFile(CheckpointReader):
             raise self.refusal(found)
         self.departures += found.notes
         self.attributes = found.attributes
+        self.is_torchs &= found.is_torchs
         return found
 
     def refusal(self, found: PickleResult) -> UnsafeCheckpointError:

@@ -5,8 +5,9 @@ nothing, and `suggest_renames`, for the rest, `join_layouts.join`.
 
     known_layouts.toml  the table: a row for each tensor, a column for each library
     known_layouts.py    the table read; words that mean the same, wrappers, adapters, scales
-    join_layouts.py     names of a file set beside names of a model by the table
+    name_words.py       words of names: what means the same, and what is never one another
+    join_layouts.py     names of a file set beside names of a model by the table; names of both that mean two tensors
     conversions.py      values that lie otherwise in the file: how they are turned
     judge_pairs.py      of what goes together by name: what is turned, what is refused, and why
-    explain_rest.py     what the names mean that go with nothing: adapters, halves of a norm, fused weights
+    explain_rest.py     what the names mean that go with nothing: adapters, halves of a norm or a pruning, fused weights
 """

@@ -59,13 +59,15 @@ _HALVES = (
     ("weight_g", ("weight_v",), "weight norm"),
     ("parametrizations.weight.original0", ("parametrizations.weight.original1",), "weight norm"),
     ("weight_orig", ("weight_u", "weight_v"), "spectral norm"),
+    ("weight_orig", ("weight_mask",), "pruning"),
+    ("bias_orig", ("bias_mask",), "pruning"),
     ("parametrizations.weight.original", ("parametrizations.weight.0._u", "parametrizations.weight.0._v"),
      "spectral norm"),
 )  # fmt: skip
 
 
 def _norm_halves(left: Mapping[str, Described], parts: set[str]) -> tuple[list[str], str]:
-    """Parts that a norm makes a weight of, where the model has no such norm."""
+    """Parts that a norm or a pruning makes a weight of, where the model has no such thing."""
     those: list[str] = []
     told = ""
     for name in left:
@@ -75,11 +77,12 @@ def _norm_halves(left: Mapping[str, Described], parts: set[str]) -> tuple[list[s
                 continue
             together = [name, *(f"{owner}{other}" for other in others)]
             is_whole = all(each in left for each in together)
-            if is_whole and not {"weight_g", "weight_orig", "parametrizations"} & parts:
+            if is_whole and not {"weight_g", "weight_orig", "bias_orig", "parametrizations"} & parts:
                 those += together
+                what = "bias" if last.startswith("bias") else "weight"
                 told = told or (
-                    f"{' and '.join(together[:2])} in the file are parts of a {norm}, which makes the weight of them; "
-                    f"neither is {owner}weight. Put the {norm} on the model before loading, or take it off the one "
+                    f"{' and '.join(together[:2])} in the file are parts of a {norm}, which makes the {what} of them; "
+                    f"neither is {owner}{what}. Put the {norm} on the model before loading, or take it off the one "
                     "that is saved."
                 )
     return those, told

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from nnwidgets.checkpoint.loading.layouts.known_layouts import Cell, KnownLayouts, known_layouts
 
@@ -35,6 +35,18 @@ class Joined:
     form: str
     wanted: str
 
+    def fits(self, theirs: tuple[int, ...] | None, ours: tuple[int, ...] | None) -> bool:
+        """Whether shapes agree, given in which form the layout says that either side keeps the values."""
+        if ours is None or theirs is None:
+            return ours is None
+        theirs, ours = (*theirs,), (*ours,)
+        forms = {self.form, self.wanted}
+        if forms == {"T", ""}:
+            return ours == theirs[::-1]
+        if forms == {"1x1", ""}:
+            return (*ours, 1, 1) == theirs or (*theirs, 1, 1) == ours
+        return ours == theirs
+
 
 class _Meaning(NamedTuple):
     """What a name is in a column of the table.
@@ -50,7 +62,7 @@ class _Meaning(NamedTuple):
     before: str
 
 
-def join(names: Iterable[str], paths: Iterable[str]) -> list[list[Joined]]:
+def join(names: Collection[str], paths: Collection[str]) -> list[list[Joined]]:
     """What each layout says goes together, of those that are believed; the one that says most comes first.
 
     Where several names are the same tensor by the layout, those go together that stand behind the same, or behind the
@@ -64,8 +76,11 @@ def join(names: Iterable[str], paths: Iterable[str]) -> list[list[Joined]]:
     """
     known = known_layouts()
     ours, theirs = _by_column(paths, known), _by_column(names, known)
+    possible = known.possible((*names, *paths))
     made = []
     for (layout, column), found in theirs.items():
+        if layout not in possible:
+            continue
         for (other, to), wanted in ours.items():
             if other != layout or to == column:
                 continue
@@ -97,10 +112,44 @@ def join_pairs(sources: Mapping[str, str]) -> dict[str, Joined]:
                         if mine.key == its.key
                     ]
     made: dict[str, Joined] = {}
+    possible = known.possible((*sources, *sources.values())) if found else ()
     for (layout, _, _), pairs in sorted(found.items(), key=lambda each: -len(each[1])):
-        if len({pair.row for pair in pairs}) >= known.least[layout]:
+        if layout in possible and len({pair.row for pair in pairs}) >= known.least[layout]:
             for pair in pairs:
                 made.setdefault(pair.path, pair)
+    return made
+
+
+class Shaped(Protocol):
+    """A tensor of either side, as far as it matters here."""
+
+    @property
+    def shape(self) -> Any:
+        """Its sizes; None for a lazy one."""
+
+
+def namesakes(theirs: Mapping[str, Shaped], ours: Mapping[str, Shaped]) -> dict[str, Joined]:
+    """Names that both sides have for two tensors, as a layout says that is believed for others of its names.
+
+    Args:
+        theirs: Tensors of a file, by name.
+        ours: Those of a model, by path.
+
+    Returns:
+        By such a name: where the file's tensor of that name goes, or else what the model's is called in the file.
+    """
+    both = theirs.keys() & ours.keys()
+    if len(both) in (0, len(theirs), len(ours)):
+        return {}
+    known = known_layouts()
+    made: dict[str, Joined] = {}
+    for pairs in join(theirs, ours):
+        others = [pair for pair in pairs if pair.name != pair.path]
+        told = {pair.row for pair in others if pair.name not in both and pair.path not in both}
+        if len(told) >= known.least[pairs[0].layout]:
+            for pair in others:
+                if pair.fits(theirs[pair.name].shape, ours[pair.path].shape):
+                    made.update((name, made.get(name, pair)) for name in (pair.name, pair.path) if name in both)
     return made
 
 

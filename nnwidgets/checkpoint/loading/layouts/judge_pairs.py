@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 import torch
+from torch.nn.modules.conv import _ConvNd
 
 from nnwidgets.checkpoint.description import Described, Strided, dtype_name
 from nnwidgets.checkpoint.loading.layouts.conversions import convert, reshaped, rotary_rows, transposed
@@ -14,7 +15,7 @@ from nnwidgets.checkpoint.loading.layouts.join_layouts import Joined, join_pairs
 from nnwidgets.checkpoint.loading.layouts.known_layouts import HALVED_ROTARY, SCALES, may_be_turned
 from nnwidgets.checkpoint.records import Conversion
 from nnwidgets.formatting import and_more
-from nnwidgets.introspect.safe_access.objects import type_name
+from nnwidgets.introspect.safe_access.objects import is_a, type_name
 
 _MATRIX = 2
 
@@ -64,6 +65,8 @@ def judge(
     tensors: Mapping[str, Described],
     model: Mapping[str, Sized],
     modules: Mapping[str, Any],
+    *,
+    format_name: str = "",
 ) -> Judgement:
     """Find what is turned and what is refused.
 
@@ -72,11 +75,14 @@ def judge(
         tensors: Those of the file.
         model: Those of the model, by path.
         modules: The model's, by path.
+        format_name: What a safetensors file says that its values are laid out for.
     """
     made, pairs = Judgement(), _Pairs(sources, tensors, model, modules)
     _codes(made, pairs)
     _layout_forms(made, pairs)
     _turned_matrices(made, pairs)
+    if format_name == "mlx":
+        _channels_last(made, pairs)
     for path, conversion in list(made.conversions.items()):
         if convert(tensors[sources[path]], conversion) is None:
             del made.conversions[path]
@@ -128,6 +134,7 @@ def _is_wide_float(name: Any) -> bool:
 def _layout_forms(made: Judgement, of: _Pairs) -> None:
     """Pairs of a known layout whose values lie in two ways."""
     unsure: dict[str, list[str]] = {}
+    swapped: dict[str, list[str]] = {}
     for path, pair in join_pairs(of.sources).items():
         ours, theirs = of.model[path].shape, tuple(of.tensors[pair.name].shape)
         if pair.form == pair.wanted or ours is None or path in made.refused:
@@ -137,6 +144,14 @@ def _layout_forms(made: Judgement, of: _Pairs) -> None:
             made.conversions[path] = conversion
         elif {pair.form, pair.wanted} == {"pairs", "halves"} and ours == theirs:
             unsure.setdefault(pair.title, []).append(path)
+        elif {pair.form, pair.wanted} == {"shift-scale", "scale-shift"} and ours == theirs:
+            swapped.setdefault(pair.title, []).append(path)
+    for title, paths in swapped.items():
+        made.refuse(
+            f"{paths[0]}{and_more(len(paths) - 1)}: of {title}, one keeps the rows of the shift before those of the "
+            "scale and the other behind them. Swap the two halves of the rows in the file first",
+            paths,
+        )
     for title, paths in unsure.items():
         made.warnings.append(
             f"{paths[0]}{and_more(len(paths) - 1)}: of {title}, one keeps the rows of queries and keys in pairs and "
@@ -173,6 +188,25 @@ def _head_dim(module: Any) -> int:
     """How many rows a head has, as the attention itself says; 0 where it doesn't."""
     held = object.__getattribute__(module, "__dict__").get("head_dim") if module is not None else None
     return held if type(held) is int and held > 0 and held % 2 == 0 else 0
+
+
+def _channels_last(made: Judgement, of: _Pairs) -> None:
+    """Convolutions that MLX keeps ``[out, *kernel, in]``, where both ways make one shape."""
+    those = [
+        path
+        for path, name in of.sources.items()
+        if len(shape := tuple(of.tensors[name].shape)) > _MATRIX
+        and shape == of.model[path].shape == (shape[0], *shape[2:], shape[1])
+        and shape[1] > 1
+        and is_a(of.modules.get(path.rpartition(".")[0]), _ConvNd)
+    ]
+    if those:
+        made.refuse(
+            f"{those[0]}{and_more(len(those) - 1)}: the file is laid out for MLX, which keeps the channels of a "
+            "convolution last, and the shape doesn't show whether they were turned. Turn them first, and save without "
+            "the format mlx",
+            those,
+        )
 
 
 def _turned_matrices(made: Judgement, of: _Pairs) -> None:

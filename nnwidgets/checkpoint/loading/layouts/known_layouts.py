@@ -11,7 +11,11 @@ free. After ``@`` is the form of the values, where it isn't the same in all colu
 - ``q``, ``k``, ``v``: some rows of a fused tensor. What is fused has one name for three, and no rename leads from one
   to three: it is told, and not loaded.
 
-A layout is believed where names of ``least`` rows are found on both sides.
+- ``shift-scale`` and ``scale-shift``: the order of the two halves of a modulation's rows.
+
+A layout is believed where names of ``least`` rows are found on both sides; ``with`` are components of which one must be
+in a name of either side, ``without`` those of which none may: they tell apart libraries that call different tensors
+alike.
 
 The names are facts of the projects named as sources; none of their code is here.
 """
@@ -20,6 +24,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -51,14 +56,28 @@ class KnownLayouts:
     Attributes:
         titles: Of the layouts: whose names.
         least: How many rows each wants.
+        needed: Components of which each wants one, if any.
+        barred: Components of which each wants none.
         cells: By a name's components, numbers as ``#``.
         stems: Beginnings of components that a number is written to: ``"encoder_layer_"``.
     """
 
     titles: tuple[str, ...]
     least: tuple[int, ...]
+    needed: tuple[frozenset[str], ...]
+    barred: tuple[frozenset[str], ...]
     cells: dict[tuple[str, ...], list[Cell]]
     stems: frozenset[str]
+
+    def possible(self, names: Iterable[str]) -> frozenset[int]:
+        """The layouts that nothing in these names speaks against."""
+        telling = frozenset().union(*self.needed, *self.barred)
+        found = {part for name in names for part in name.split(".") if part in telling}
+        return frozenset(
+            layout
+            for layout, (needed, barred) in enumerate(zip(self.needed, self.barred, strict=True))
+            if barred.isdisjoint(found) and (not needed or not needed.isdisjoint(found))
+        )
 
     def split(self, name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """A name's components with ``#`` for each number, and the numbers.
@@ -100,7 +119,12 @@ def known_layouts() -> KnownLayouts:
                 cells.setdefault(key, []).append(Cell(layout, number, column, form, numbers))
                 stems |= {part[:-1] for part in key if part.endswith("#") and part != "#"}
     return KnownLayouts(
-        tuple(each["title"] for each in table), tuple(each["least"] for each in table), cells, frozenset(stems)
+        titles=tuple(each["title"] for each in table),
+        least=tuple(each["least"] for each in table),
+        needed=tuple(frozenset(each.get("with", "").split()) for each in table),
+        barred=tuple(frozenset(each.get("without", "").split()) for each in table),
+        cells=cells,
+        stems=frozenset(stems),
     )
 
 
@@ -152,19 +176,6 @@ SYNONYMS = (
 )
 """Components that mean the same wherever one stands in the other's place."""
 
-CONTRARY = tuple(
-    frozenset(words)
-    for words in (
-        ("weight", "bias", "runningmean", "runningvar", "numbatchestracked", "scale", "shift"),
-        ("q", "k", "v", "oproj"),
-        ("encoder", "decoder"), ("up", "down", "gate"), ("upproj", "downproj", "gateproj"),
-        ("in", "out"), ("input", "output"), ("inproj", "outproj"), ("first", "last"), ("left", "right"),
-        ("teacher", "student"), ("online", "target"), ("generator", "discriminator"), ("encoderq", "encoderk"),
-        ("visual", "text"), ("vision", "text"), ("mean", "var", "std"), ("real", "imag"), ("forward", "backward"),
-    )
-)  # fmt: skip
-"""Components, as `suggest_renames` writes them, that are never one another, however much speaks for it."""
-
 TRANSPOSED_MODULES = ("c_attn", "c_proj", "c_fc", "q_attn")
 """Modules of GPT-2 that transformers makes as ``Conv1D``, whose weight is ``[in, out]``, and others as ``nn.Linear``.
 
@@ -194,13 +205,14 @@ Source: ``models/*/modeling_*.py`` of https://github.com/huggingface/transformer
 
 SCALES = (
     "weight_scale", "weight_scale_inv", "weight_scales", "scale_weight", "weight_scale_2", "scale", "scales", "SCB",
-    "weight_scaler", "weight_zero_point",
+    "weight_scaler", "weight_zero_point", "_scale", "_weight_scale",
 )  # fmt: skip
 """What scales are called that lie beside codes.
 
 Sources: https://github.com/neuralmagic/compressed-tensors, https://github.com/deepseek-ai/DeepSeek-V3 (``scale_inv``),
 https://github.com/bitsandbytes-foundation/bitsandbytes (``SCB``), https://github.com/comfyanonymous/ComfyUI
-(``scale_weight``), https://github.com/google/gemma_pytorch (``weight_scaler``).
+(``scale_weight``), https://github.com/google/gemma_pytorch (``weight_scaler``),
+https://github.com/huggingface/optimum-quanto (``weight._scale``), https://github.com/pytorch/ao (``_weight_scale``).
 """
 
 ADAPTERS = {
