@@ -122,7 +122,8 @@ class PathNotFoundError(NNWidgetsError):
     @classmethod
     def among(cls, path: str, names: Iterable[str], *, where: str = "the model") -> PathNotFoundError:
         """Build the error for ``path``, with the closest of ``names`` as the hint."""
-        closest = closest_names(path, names)
+        known = list(names)
+        closest = tuple(dict.fromkeys([*_same_ending(path, known), *closest_names(path, known)]))[:_MOST_NAMED]
         hint: str = AdvisedText("", Advice.SEE_TREE, " lists them.")
         if closest:
             hint = f"Did you mean {' or '.join(repr(name) for name in closest)}?"
@@ -195,8 +196,23 @@ def closest_names(name: str, names: Iterable[str], *, n: int = 3) -> tuple[str, 
         tail = wanted.rsplit(".", 1)[-1]
         same_tail = [candidate for candidate in candidates if candidate.rsplit(".", 1)[-1] == tail]
         candidates = (same_tail or candidates)[:_MAX_CANDIDATES]
-    return tuple(difflib.get_close_matches(wanted, candidates, n=n, cutoff=0.5))
+    found = difflib.get_close_matches(wanted, candidates, n=n, cutoff=0.5)
+    if found:
+        return tuple(found)
+    folded = {candidate.casefold(): candidate for candidate in reversed(candidates)}
+    return tuple(folded[each] for each in difflib.get_close_matches(wanted.casefold(), folded, n=n, cutoff=0.75))
 
 
+def _same_ending(path: str, names: Iterable[str]) -> list[str]:
+    """The names that ``path`` is with components before it, longest first, else those that end in it."""
+    known = set(names)
+    parts = path.split(".")
+    shorter = [tail for start in range(1, len(parts)) if (tail := ".".join(parts[start:])) in known]
+    return shorter[:1] or sorted(
+        (name for name in known if name.endswith(f".{path}")), key=lambda name: (len(name), name)
+    )
+
+
+_MOST_NAMED = 3
 _MAX_COMPARED = 200
 _MAX_CANDIDATES = 2_000

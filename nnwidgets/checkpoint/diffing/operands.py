@@ -26,7 +26,7 @@ from nnwidgets.formatting import inert
 from nnwidgets.introspect import LiveModel
 from nnwidgets.introspect.module_tree.tree import tree_of
 from nnwidgets.introspect.safe_access.objects import is_a, is_module, is_tensor, plain_items, type_name
-from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, unreadable_reason
+from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, how_to_read, unreadable_reason
 
 
 class OperandTensor(Protocol):
@@ -195,7 +195,7 @@ def _state_of(module: Any, model: LiveModel) -> dict[str, Any]:
 def _live(tensor: Any, path: str) -> _LiveTensor:
     reason = unreadable_reason(tensor)
     if reason is not None:
-        raise InvalidTargetError(f"{path} can't be compared: {reason}.", path=path, hint="Give it data first.")
+        raise InvalidTargetError(f"{path} can't be compared: {reason}.", path=path, hint=how_to_read(tensor))
     return _LiveTensor(as_plain_tensor(tensor))
 
 

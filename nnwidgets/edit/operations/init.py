@@ -206,7 +206,8 @@ def _warnings(initializer: Initializer, kwargs: Mapping[str, Any], places: Seque
     if initializer.is_constant and weights:
         made.append(
             f"Every unit of {', '.join(weights[:3])}{' and others' if len(weights) > 3 else ''} "  # noqa: PLR2004 - three are named
-            "starts the same, gets the same gradient and so stays the same: the layer learns as one unit."
+            "starts with the same weights. Where the biases and what follows are alike too, each gets the same "
+            "gradient and so stays the same: the layer learns as one unit."
         )
     parts = [place for place in places if place.entry.held is not None and place.entry.held.is_part]
     if parts:

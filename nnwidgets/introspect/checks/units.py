@@ -112,8 +112,9 @@ def constant_weight(scan: ModelScan, place: Place, writer: ExpressionWriter) -> 
         "warning",
         place.row,
         scan.slot_path(place.slot),
-        f"{what}, so its {units.shape[0]:,} units compute the same, get the same gradient and stay the same: the layer "
-        "learns no more than one unit would. Random values break the tie.",
+        f"{what}, so its {units.shape[0]:,} units differ in their biases at most. Where those and what follows are "
+        "alike too, they get the same gradient and stay the same: the layer learns no more than one unit would. Random "
+        "values break the tie.",
         f"torch.nn.init.xavier_uniform_({writer.code(scan.slot_path(place.slot))})",
         type_name(type(module)),
     )
