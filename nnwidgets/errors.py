@@ -21,7 +21,7 @@ from collections.abc import Iterable, Mapping
 from enum import Enum
 from typing import ClassVar, Self
 
-from nnwidgets.formatting import cut
+from nnwidgets.formatting import cut, inert
 
 
 class Advice(Enum):
@@ -95,10 +95,11 @@ class NNWidgetsError(Exception):
     code: ClassVar[str] = "error"
 
     def __init__(self, message: str, *, path: str | None = None, hint: str = "") -> None:
-        super().__init__(f"{message} {hint}".rstrip())
-        self.message = message
+        # Names of a file or a model may hold what moves a terminal's cursor.
+        self.message = _inert_lines(message)
+        self.hint = hint if isinstance(hint, AdvisedText) else _inert_lines(hint)
+        super().__init__(f"{self.message} {_inert_lines(str(hint))}".rstrip())
         self.path = path
-        self.hint = hint
 
     @property
     def advice(self) -> Advice | None:
@@ -181,6 +182,10 @@ class SaveError(NNWidgetsError):
     """Nothing was saved; the old file, if any, is untouched."""
 
     code = "save"
+
+
+def _inert_lines(text: str) -> str:
+    return text if text.isprintable() else "\n".join(inert(line, len(line)) for line in text.split("\n"))
 
 
 def closest_names(name: str, names: Iterable[str], *, n: int = 3) -> tuple[str, ...]:

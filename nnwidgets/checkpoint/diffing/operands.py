@@ -20,7 +20,7 @@ from nnwidgets.checkpoint.loading.plan import state_dict_in
 from nnwidgets.checkpoint.own_code.parts import own_code_in
 from nnwidgets.checkpoint.read import ContentReader
 from nnwidgets.checkpoint.records import Conversion
-from nnwidgets.checkpoint.state_dict import StateDictLocation, saved_entries, state_of
+from nnwidgets.checkpoint.state_dict import StateDictLocation, name_in_state_dict, saved_entries, state_of
 from nnwidgets.errors import InvalidTargetError, PathNotFoundError
 from nnwidgets.formatting import inert
 from nnwidgets.introspect import LiveModel
@@ -189,7 +189,7 @@ def _state_of(module: Any, model: LiveModel) -> dict[str, Any]:
     if own_code_in(model.scan):
         return {str(name): each for name, each in plain_items(state_of(module).content)}
     saved, live = saved_entries(tree_of(model.scan)), model.tensors
-    return {path: live[entry.path] for path, entry in saved.items() if entry.path in live}
+    return {name_in_state_dict(path): live[entry.path] for path, entry in saved.items() if entry.path in live}
 
 
 def _live(tensor: Any, path: str) -> _LiveTensor:

@@ -29,7 +29,7 @@ from nnwidgets.checkpoint.own_code.torch_load import TorchLoad
 from nnwidgets.checkpoint.progress import Progress, tick_of
 from nnwidgets.checkpoint.read import ContentReader
 from nnwidgets.checkpoint.records import LOADED, LoadPlan, LoadReport, PlanEntry
-from nnwidgets.checkpoint.state_dict import StateDictLocation
+from nnwidgets.checkpoint.state_dict import StateDictLocation, saved_entries
 from nnwidgets.edit.code import Recipe
 from nnwidgets.edit.targets import ChangeScope, TensorTarget, check_writable, distinct_memory
 from nnwidgets.edit.transaction import Plan, WriteGuard, commit
@@ -114,7 +114,7 @@ def load(
             # What doesn't fit may do so for being damaged.
             held.verify_files(tick_of(progress, held.n_bytes_to_hash))
             raise
-        names = names_in_model(found, rename, parts) if parts else {}
+        names = names_in_model(found, rename, parts, saved_entries(scope.tree)) if parts else {}
         own = given_to(parts, scope, held, found, names, strict=strict)
         place = check_path(path)
         folder = place if place.is_dir() else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -21,7 +21,7 @@ from nnwidgets.checkpoint.loading.layouts.judge_pairs import judge
 from nnwidgets.checkpoint.loading.suggest_renames import Named, Suggested, suggest
 from nnwidgets.checkpoint.own_code.parts import OwnCode, own_code_in, own_code_warning, part_of
 from nnwidgets.checkpoint.records import LOADED, Conversion, LoadPlan, PlanEntry, Status, Suggestion
-from nnwidgets.checkpoint.state_dict import StateDictLocation, find, saved_entries
+from nnwidgets.checkpoint.state_dict import StateDictLocation, find, name_in_state_dict, saved_entries
 from nnwidgets.edit.targets import ChangeScope
 from nnwidgets.errors import CheckpointMismatchError, PathNotFoundError
 from nnwidgets.formatting import and_more, some
@@ -80,8 +80,8 @@ def plan(
 
 
 def forms_of(tree: ModuleTree) -> dict[str, tuple[tuple[int, ...] | None, str]]:
-    """Shape and dtype of each tensor of a model's state dict, by path."""
-    return {path: (each.shape, each.dtype) for path, each in saved_entries(tree).items()}
+    """Shape and dtype of each tensor of a model's state dict, by its name there."""
+    return {name_in_state_dict(path): (each.shape, each.dtype) for path, each in saved_entries(tree).items()}
 
 
 def state_dict_in(
@@ -119,7 +119,7 @@ def make_plan(
     model = _model_side(scope.tree)
     parts = own_code_in(scope.live.scan) if parts is None else parts
     tensors = found.tensors
-    names = names_in_model(found, rename, parts)
+    names = names_in_model(found, rename, parts, model)
     _check_targets(rename or {}, tensors, model, parts)
     # What a module's own code is given, it may rename and convert itself.
     own = {path for path in model if part_of(path, parts) is not None}
@@ -158,7 +158,11 @@ def make_plan(
     entries += [_left_entry(name, names[name], tensor, parts) for name, tensor in left.items()]
     own_values = {name for name in names if name not in tensors and part_of(names[name], parts) is not None}
     entries += [_left_entry(name, names[name], None, parts) for name in names if name in own_values]
-    already = {name: path for name, path in names.items() if name != path and path in model and name not in refused}
+    already = {
+        name: path
+        for name, path in names.items()
+        if path in model and name != path and name != name_in_state_dict(path) and name not in refused
+    }
     reasons = dict.fromkeys(judged.refused.values())
     obstacles = (
         *judged.warnings, *(f"{each}." for each in reasons), *rest.sentences, *suggested.doubts,
@@ -299,11 +303,13 @@ def _model_side(found: ModuleTree) -> dict[str, _Side]:
 
 
 def names_in_model(
-    found: StateDictLocation, rename: Mapping[Any, str] | None, parts: Mapping[str, OwnCode]
+    found: StateDictLocation, rename: Mapping[Any, str] | None, parts: Mapping[str, OwnCode], model: Iterable[str]
 ) -> dict[str, str]:
-    """What each name of the file is called in the model; of plain values too, where a module's own code takes such."""
+    """The path in the model of each name of the file; of plain values too, where a module's own code takes such."""
     values = [name for name in found.others if isinstance(name, str)] if parts else []
-    return apply_renames([*found.tensors, *values], {} if rename is None else rename)
+    made = apply_renames([*found.tensors, *values], {} if rename is None else rename)
+    path_of = {name_in_state_dict(path): path for path in model if "[" in path}
+    return {name: path_of.get(path, path) for name, path in made.items()} if path_of else made
 
 
 def _check_targets(
@@ -361,7 +367,7 @@ def _status(side: _Side, source: str | None, tensors: Mapping[str, Described]) -
         return "shape_mismatch"
     if ours.shape is not None and ours.dtype != dtype_name(theirs.dtype):
         return "dtype_cast"
-    return "match" if source == side.path else "renamed"
+    return "match" if source in (side.path, name_in_state_dict(side.path)) else "renamed"
 
 
 def _givers(statuses: Mapping[str, Status], model: Mapping[str, _Side], sources: Mapping[str, str]) -> dict[str, str]:
