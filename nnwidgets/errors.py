@@ -121,11 +121,13 @@ class PathNotFoundError(NNWidgetsError):
         self.closest = closest
 
     @classmethod
-    def among(cls, path: str, names: Iterable[str], *, where: str = "the model") -> PathNotFoundError:
-        """Build the error for ``path``, with the closest of ``names`` as the hint."""
+    def among(
+        cls, path: str, names: Iterable[str], *, where: str = "the model", listed_by: str | None = None
+    ) -> PathNotFoundError:
+        """Build the error for ``path``, with the closest of ``names`` as the hint, else what lists them."""
         known = list(names)
         closest = tuple(dict.fromkeys([*_same_ending(path, known), *closest_names(path, known)]))[:_MOST_NAMED]
-        hint: str = AdvisedText("", Advice.SEE_TREE, " lists them.")
+        hint = AdvisedText("", Advice.SEE_TREE, " lists them.") if listed_by is None else listed_by
         if closest:
             hint = f"Did you mean {' or '.join(repr(name) for name in closest)}?"
         return cls(f"No module or tensor at {cut(path)!r} in {where}.", path=path, hint=hint, closest=closest)

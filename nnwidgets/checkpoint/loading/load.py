@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
@@ -364,12 +365,19 @@ class _Load:
         first = wrong[0]
         if first.path in tied:
             names = " and ".join(tied[first.path].members[:_FEW])
+            members = set(tied[first.path].members)
+            sources = [
+                str(entry.source) for entry in self.entries if entry.path in members and entry.source is not None
+            ]
+            pattern = f"^{re.escape(sources[-1])}$"
             raise CheckpointMismatchError(
                 f"{names} share memory in the model and have different values in {self.held.path.name}; the model is "
                 "as it was.",
                 path=first.path,
                 hint=AdvisedText(
-                    "Untie them first, or load one name of them with ", Advice.LOAD_PARTLY, " and a rename."
+                    "Untie them first, or leave one name of them out: ",
+                    Advice.LOAD_PARTLY,
+                    f" with rename={{re.compile({pattern!r}): 'left out'}}.",
                 ),
             )
         raise CorruptCheckpointError(

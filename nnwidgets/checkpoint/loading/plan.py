@@ -29,6 +29,7 @@ from nnwidgets.introspect import ModuleTree, TensorEntry, TieGroup
 from nnwidgets.introspect.safe_access.scan import gc_paused
 
 _MOST_NAMED = 3
+_MOST_TRIED = 16
 _COUNTER = "num_batches_tracked"
 
 
@@ -191,17 +192,25 @@ def make_plan(
     )
 
 
-def entry_that_fits(plan: LoadPlan) -> str | None:
-    """The ``entry`` under which a file has all that a model has, where it has more beside it under other names."""
-    model = {each.path for each in plan.entries if each.path is not None}
-    beginnings = {source.removesuffix(path) for source, path in plan.renames.items()}
-    if set(plan.renames.values()) != model or len(beginnings) != 1:
-        return None
-    beginning = beginnings.pop()
-    others = [str(each.source) for each in plan.entries if each.path is None and each.source not in plan.renames]
-    if not beginning.endswith(".") or not others or any(name.startswith(beginning) for name in others):
-        return None
-    return f"{plan.entry.name}.{beginning[:-1]}" if plan.entry.name else beginning[:-1]
+def entries_that_fit(plan: LoadPlan) -> list[str]:
+    """The values of ``entry`` under which a file has all that a model has, where it has more beside it."""
+    model = {entry.path: entry.shape for entry in plan.entries if entry.path is not None}
+    left = {str(entry.source): entry.source_shape for entry in plan.entries if entry.path is None}
+    left |= {source: model[path] for source, path in plan.renames.items()}
+    wanted = {path: shape for path, shape in model.items() if path not in plan.kept}
+    first = next(iter(wanted), None)
+    if first is None or any(entry.source == entry.path for entry in plan.entries if entry.path is not None):
+        return []
+    beginnings = [name.removesuffix(first) for name in left if name.endswith(f".{first}")][:_MOST_TRIED]
+    fits = [
+        beginning
+        for beginning in beginnings
+        if all(f"{beginning}{path}" in left and shape in (None, left[f"{beginning}{path}"])
+               for path, shape in wanted.items())
+        and any(not name.startswith(beginning) for name in left)
+    ]  # fmt: skip
+    above = f"{plan.entry.name}." if plan.entry.name else ""
+    return [f"{above}{beginning[:-1]}" for beginning in fits]
 
 
 def _suggested(
@@ -320,6 +329,12 @@ def _check_targets(
 ) -> None:
     """A whole name must lead to a path of the model."""
     for key, path in rename.items():
+        if isinstance(key, str) and key not in tensors and key in model and path in tensors and path not in model:
+            raise PathNotFoundError(
+                f"The rename {key!r} to {path!r} is the wrong way round: the model has {key!r}, and the file {path!r}.",
+                path=key,
+                hint=f"Renames go from names in the file to paths in the model: {{{path!r}: {key!r}}}.",
+            )
         if isinstance(key, str) and key in tensors and path not in model and part_of(path, parts) is None:
             raise PathNotFoundError.among(path, model)
 
