@@ -96,13 +96,11 @@ class NNWidgetsError(Exception):
     code: ClassVar[str] = "error"
 
     def __init__(self, message: str, *, path: str | None = None, hint: str = "") -> None:
-        # Names in a model or a file may be anything: here none moves a cursor, nor is as long as it likes.
-        message = inert(message, _LONGEST)
-        hint = hint if isinstance(hint, AdvisedText) else inert(hint, _LONGEST)
-        super().__init__(f"{message} {hint}".rstrip())
-        self.message = message
+        # Names of a file or a model may hold what moves a terminal's cursor.
+        self.message = _inert_lines(message)
+        self.hint = hint if isinstance(hint, AdvisedText) else _inert_lines(hint)
+        super().__init__(f"{self.message} {_inert_lines(str(hint))}".rstrip())
         self.path = path
-        self.hint = hint
 
     @property
     def advice(self) -> Advice | None:
@@ -124,10 +122,13 @@ class PathNotFoundError(NNWidgetsError):
         self.closest = closest
 
     @classmethod
-    def among(cls, path: str, names: Iterable[str], *, where: str = "the model") -> PathNotFoundError:
-        """Build the error for ``path``, with the closest of ``names`` as the hint."""
-        closest = closest_names(path, names)
-        hint: str = AdvisedText("", Advice.SEE_TREE, " lists them.")
+    def among(
+        cls, path: str, names: Iterable[str], *, where: str = "the model", listed_by: str | None = None
+    ) -> PathNotFoundError:
+        """Build the error for ``path``, with the closest of ``names`` as the hint, else what lists them."""
+        known = list(names)
+        closest = tuple(dict.fromkeys([*_same_ending(path, known), *closest_names(path, known)]))[:_MOST_NAMED]
+        hint = AdvisedText("", Advice.SEE_TREE, " lists them.") if listed_by is None else listed_by
         if closest:
             hint = f"Did you mean {' or '.join(repr(name) for name in closest)}?"
         return cls(f"No module or tensor at {cut(path)!r} in {where}.", path=path, hint=hint, closest=closest)
@@ -186,6 +187,11 @@ class SaveError(NNWidgetsError):
     code = "save"
 
 
+def _inert_lines(text: str) -> str:
+    head = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+    return "\n".join(inert(line, _LONGEST) for line in head.split("\n"))
+
+
 def closest_names(name: str, names: Iterable[str], *, n: int = 3) -> tuple[str, ...]:
     """Return up to ``n`` of ``names`` that look most like ``name``, best first.
 
@@ -199,9 +205,24 @@ def closest_names(name: str, names: Iterable[str], *, n: int = 3) -> tuple[str, 
         tail = wanted.rsplit(".", 1)[-1]
         same_tail = [candidate for candidate in candidates if candidate.rsplit(".", 1)[-1] == tail]
         candidates = (same_tail or candidates)[:_MAX_CANDIDATES]
-    return tuple(difflib.get_close_matches(wanted, candidates, n=n, cutoff=0.5))
+    found = difflib.get_close_matches(wanted, candidates, n=n, cutoff=0.5)
+    if found:
+        return tuple(found)
+    folded = {candidate.casefold(): candidate for candidate in reversed(candidates)}
+    return tuple(folded[each] for each in difflib.get_close_matches(wanted.casefold(), folded, n=n, cutoff=0.75))
+
+
+def _same_ending(path: str, names: Iterable[str]) -> list[str]:
+    """The names that ``path`` is with components before it, longest first, else those that end in it."""
+    known = set(names)
+    parts = path.split(".")
+    shorter = [tail for start in range(1, len(parts)) if (tail := ".".join(parts[start:])) in known]
+    return shorter[:1] or sorted(
+        (name for name in known if name.endswith(f".{path}")), key=lambda name: (len(name), name)
+    )
 
 
 _LONGEST = 10_000
+_MOST_NAMED = 3
 _MAX_COMPARED = 200
 _MAX_CANDIDATES = 2_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -26,7 +27,7 @@ from nnwidgets.checkpoint.formats import CheckpointReader
 from nnwidgets.checkpoint.records import StateDictEntry
 from nnwidgets.errors import CheckpointMismatchError, InvalidTargetError, PathNotFoundError, SaveError
 from nnwidgets.formatting import and_more, inert
-from nnwidgets.introspect import LiveModel, ModuleTree, TensorEntry
+from nnwidgets.introspect import LiveModel, ModuleTree, TensorEntry, paths
 from nnwidgets.introspect.module_tree.tree import tree_of
 from nnwidgets.introspect.safe_access import objects
 
@@ -346,3 +347,18 @@ def saved_entries(tree: ModuleTree) -> dict[str, TensorEntry]:
         if owner is not None:
             made.update({path: owner for path in group.members if path not in listed})
     return made
+
+
+def name_in_state_dict(path: str) -> str:
+    """What ``state_dict`` calls the tensor at a path: its keys as they are; a path through other keys stays a path.
+
+    Example:
+        >>> name_in_state_dict("0.weight"), name_in_state_dict('heads["[CLS]"].weight'), name_in_state_dict("[0].bias")
+        ('0.weight', 'heads.[CLS].weight', '[0].bias')
+    """
+    if "[" not in path:
+        return path
+    parts = paths.split(path)
+    if any(part.startswith("[") and not part.startswith('["') for part in parts):
+        return path
+    return ".".join(json.loads(part[1:-1]) if part.startswith("[") else part for part in parts)

@@ -13,6 +13,7 @@ from nnwidgets.formatting import and_more
 from nnwidgets.introspect.records import Record, TensorStats, as_json
 
 Kind = Literal["init", "assign", "freeze", "unfreeze", "function", "load"]
+Outcome = Literal["done", "undone", "redone"]
 Statistics = Mapping[str, TensorStats]
 
 
@@ -43,6 +44,7 @@ class Change(Record):
     is_preview: bool
     _recipe: Recipe = field(repr=False)
     _numbers: Numbers = field(repr=False)
+    _outcome: Outcome = "done"
 
     @property
     def before(self) -> Statistics:
@@ -96,7 +98,13 @@ class Change(Record):
         warned = (
             f", {len(self.warnings)} warnings" if len(self.warnings) > 1 else ", 1 warning" if self.warnings else ""
         )
-        return f"Change({'preview of ' if self.is_preview else ''}{self.label}: {where}{seed}{warned})"
+        undone = ", undone" if self._outcome == "undone" else ""
+        return f"Change({'preview of ' if self.is_preview else ''}{self.label}: {where}{seed}{warned}{undone})"
+
+    @property
+    def outcome(self) -> Outcome:
+        """Whether it was made, taken back, or made again by the call that gave it."""
+        return self._outcome
 
     def to_dict(self) -> dict[str, Any]:
         """All fields and statistics, as JSON has them."""

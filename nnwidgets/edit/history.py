@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -293,7 +293,7 @@ def _swap(module: object, verb: str, *, force: bool) -> Change:
             begun.append((kept, log.state, kept.is_done))
             _turn(kept, entry.change.label, verb, force=force)
             log.state = after
-            return entry.change
+            return replace(entry.change, _outcome="undone" if verb == "undo" else "redone")
     except BaseException:
         with log.lock:
             for kept, before, was_done in begun:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -14,12 +15,13 @@ from nnwidgets.errors import Advice, AdvisedText, InvalidTargetError, PathNotFou
 from nnwidgets.formatting import shape_text, some
 from nnwidgets.introspect import LiveModel, ModuleNode, ModuleTree, TensorEntry, get, paths
 from nnwidgets.introspect.module_tree.tree import tree_of
-from nnwidgets.introspect.patterns import PatternMatcher
+from nnwidgets.introspect.patterns import PatternMatcher, glob, searchable
 from nnwidgets.introspect.records import Held, Record
 from nnwidgets.introspect.safe_access.objects import ORDINARY, is_tensor, no_torch_function, type_name
 from nnwidgets.introspect.safe_access.scan import gc_paused
 from nnwidgets.introspect.safe_access.tensors import (
     as_plain_tensor,
+    how_to_read,
     plain_runs,
     plain_torch,
     torch_attribute,
@@ -115,7 +117,7 @@ class ChangeScope:
                 picked.update((entry.path, entry) for entry in self.tree.tensors if entry.role == "parameter")
                 continue
             found = self._matcher.match(pattern, words=False)
-            tensors = [entry for entry in found.tensors if not self._is_computed(entry)]
+            tensors = [entry for entry in found.tensors if not self.is_computed(entry)]
             if found.meaning in {"class-tensor", "path", "nothing"} and len(tensors) == len(found.nodes) == 0:
                 self._refuse_computed(pattern, found.tensors)
             if not found.paths:
@@ -124,6 +126,7 @@ class ChangeScope:
                 self._note_computed(pattern)
             if found.meaning == "glob" and any(entry.role == "parameter" for entry in tensors):
                 tensors = [entry for entry in tensors if entry.role == "parameter"]
+                self._note_left_by_glob(pattern.strip(), {entry.path for entry in tensors})
             if not tensors and next(self._parameters_below(found.nodes), None) is None:
                 raise InvalidTargetError(
                     f"{found.paths[0] or 'The model'} has no parameters.",
@@ -148,9 +151,11 @@ class ChangeScope:
         list_of = self._nodes.get(f"{owner}parametrizations.{name}")
         if list_of is not None:
             return [entry.path for entry in list_of.tensors if entry.path[len(list_of.path) :].startswith(".original")]
-        return [each for end in ("_orig", "_g", "_v") if (each := f"{owner}{name}{end}") in self.by_path]
+        found = map(self.by_path.get, (f"{owner}{name}{end}" for end in ("_orig", "_g", "_v")))
+        return [entry.path for entry in found if entry is not None and entry.role == "parameter"]
 
-    def _is_computed(self, entry: TensorEntry) -> bool:
+    def is_computed(self, entry: TensorEntry) -> bool:
+        """Whether it is computed from others, so that what is written there would be lost."""
         return entry.role == "unregistered" and bool(self.computed_from(entry.path))
 
     def _computed_at(self, pattern: str, named: Iterable[TensorEntry] = ()) -> dict[str, list[str]]:
@@ -169,13 +174,48 @@ class ChangeScope:
             )
 
     def _note_computed(self, pattern: str) -> None:
-        passed = self._computed_at(pattern)
+        passed = list(self._computed_at(pattern))
         if passed:
-            path, originals = next(iter(passed.items()))
-            self.passed_over.append(
-                f"{pattern.strip()} passes over {some(list(passed), _MOST_NAMED)}, computed from others: {path} from "
-                f"{some(originals, _MOST_NAMED)}. Name those to change it."
-            )
+            self._tell_computed(pattern.strip(), passed)
+
+    def _note_left_by_glob(self, pattern: str, reached: AbstractSet[str]) -> None:
+        """Say of a glob which parameters a reader of it may miss: deeper ones, and those of computed tensors."""
+        if not pattern.startswith("**"):
+            fits = glob(f"*{pattern}").match if pattern.startswith("*") else None
+            deeper = [
+                entry.path
+                for entry in (self.tree.tensors if fits else ())
+                if entry.role == "parameter" and entry.path not in reached and fits and fits(searchable(entry.path))
+            ]
+            if deeper:
+                self.passed_over.append(
+                    f"{pattern} leaves {some(deeper, _MOST_NAMED)}, deeper down: '*' stands for one component. "
+                    f"*{pattern} names those too."
+                )
+        matches = glob(pattern).match
+        passed = [
+            path
+            for path, originals in self._computed.items()
+            if matches(searchable(path)) and not reached >= set(originals)
+        ]
+        if passed:
+            self._tell_computed(pattern, passed)
+
+    def _tell_computed(self, pattern: str, passed: Sequence[str]) -> None:
+        self.passed_over.append(
+            f"{pattern} passes over {some(list(passed), _MOST_NAMED)}, computed from others: {passed[0]} from "
+            f"{some(self.computed_from(passed[0]), _MOST_NAMED)}. Name those to change it."
+        )
+
+    @cached_property
+    def _computed(self) -> dict[str, list[str]]:
+        """Every computed tensor, with what it is computed from."""
+        known = [entry.path for entry in self.tree.tensors if entry.role == "unregistered"]
+        for node in self.tree.nodes:
+            owner, mark, name = node.path.rpartition("parametrizations.")
+            if mark and "." not in name:
+                known.append(owner + name)
+        return {path: originals for path in known if (originals := self.computed_from(path))}
 
     def _names(self, pattern: str) -> list[str]:
         """What a text may have meant: paths, classes, and where a class is written, its tensors."""
@@ -187,7 +227,15 @@ class ChangeScope:
             for node in self._matcher.of_class(f"{name}.")[0]
             for entry in node.tensors
         )
-        return [*dict.fromkeys(named), *self.by_path, *(node.path for node in self.tree.nodes), *self._matcher.classes]
+        deeper = [f"*{pattern.strip()}"] if pattern.strip().startswith("*") else []
+        deeper = [each for each in deeper if self._matcher.match(each, words=False).paths]
+        return [
+            *deeper,
+            *dict.fromkeys(named),
+            *self.by_path,
+            *(node.path for node in self.tree.nodes),
+            *self._matcher.classes,
+        ]
 
     def modules(self, target: Target) -> list[tuple[str, Any]]:
         """The modules a target names, each once, in walk order.
@@ -318,11 +366,11 @@ def _why_not(tensor: Any, held: Held | None) -> tuple[str, str]:  # noqa: PLR091
         return f"it is a {type_name(type(tensor))}, {held.how}", "Change the model before its tensors are made so."
     reason = unreadable_reason(tensor)
     if reason is not None:
-        return reason, "Give it data first: run a forward, or model.to_empty(device=…)."
+        return reason, how_to_read(tensor)
     if torch_attribute(tensor, "layout") is not torch.strided:
         return (
             f"its layout is {torch_attribute(tensor, 'layout')}, expected torch.strided",
-            "Assign a dense tensor instead.",
+            "Put a dense tensor in its place, such as its to_dense(), and change that.",
         )
     if torch_attribute(tensor, "is_quantized"):
         return f"it is quantized ({torch_attribute(tensor, 'dtype')})", "Change the float model and quantize it again."

@@ -1,6 +1,7 @@
 """Which modules and tensors of a tree a text means: a path, a glob, ``ClassName.tensor``, ``ClassName``, or words.
 
-A class stands for the classes derived from it too, as in ``isinstance``, and may be written ``nn.Linear``.
+A class stands for the classes derived from it too, as in ``isinstance``, and may be written ``nn.Linear``. A glob that
+fits no path is one over classes and their tensors: ``Conv*``, ``Conv*.weight``, ``LSTM.*``.
 ``*`` stands for anything within a component, ``**`` for anything at all, ``?`` for one character. Everything else
 stands for itself: a pattern is never a regular expression.
 """
@@ -146,7 +147,9 @@ class PatternMatcher:
             fits = glob(pattern).match
             nodes = tuple(node for node in tree.nodes if fits(searchable(node.path)))
             tensors = tuple(entry for entry in tree.tensors if fits(searchable(entry.path)))
-            return Match("glob" if nodes or tensors else "nothing", nodes, tensors)
+            if nodes or tensors:
+                return Match("glob", nodes, tensors)
+            return self._class_glob(_without_library(pattern))
         if tree.resolve(pattern) is not None:
             met = tree.find(pattern)
             return Match("path", (), (met,)) if isinstance(met, TensorEntry) else Match("path", (met,), ())
@@ -156,6 +159,29 @@ class PatternMatcher:
         nodes = tuple(node for node in tree.nodes if _has(f"{node.path} {node.class_name}", wanted))
         tensors = tuple(entry for entry in tree.tensors if _has(entry.path, wanted))
         return Match("words" if nodes or tensors else "nothing", nodes, tensors)
+
+    def _class_glob(self, pattern: str) -> Match:
+        """As a glob over classes, ``Conv*``, or over classes and the tensors in them, ``Conv*.weight``, ``LSTM.*``."""
+        nodes = self._of_classes(pattern)
+        if nodes:
+            return Match("class", nodes, ())
+        class_glob, _, name = pattern.rpartition(".")
+        fits = glob(name).match
+        tensors = tuple(
+            entry
+            for node in (self._of_classes(class_glob) if class_glob else ())
+            for entry in node.tensors
+            if fits(searchable(entry.path[len(node.path) :].removeprefix(".")))
+        )
+        return Match("glob" if tensors else "nothing", (), tensors)
+
+    def _of_classes(self, pattern: str) -> tuple[ModuleNode, ...]:
+        """The modules of the classes whose names a glob fits, in walk order."""
+        fits = glob(pattern).match
+        if not pattern.strip("*?"):
+            return ()
+        paths = {node.path for name, nodes in self._of_class.items() if fits(name) for node in nodes}
+        return tuple(node for node in self._tree.nodes if node.path in paths) if paths else ()
 
 
 _LIBRARY = re.compile(r"\A(?:torch\.)?nn\.(?:modules\.(?:[a-z]+\.)?)?(?=[A-Z_])")

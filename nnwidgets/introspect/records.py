@@ -197,7 +197,8 @@ class TensorStats(Record):
         hist_counts: Elements per bin.
         hist_edges: Bin edges, one more than bins, covering [min, max].
         is_exact: False for a sampled answer, and for one that isn't of the tensor's own elements, all of them.
-        of: Whose numbers these are: ``"all"``, a shard's ``"rank 2: 16 × 64 of 64 × 64"``, or codes'.
+        of: Whose numbers these are: ``"all"``, a shard's ``"rank 2: 16 × 64 of 64 × 64"``, codes', or, of complex
+            elements, ``"magnitudes"``.
     """
 
     n: int

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.formatters import PlainTextFormatter
@@ -17,20 +18,31 @@ _unguarded: Any = inspect.unwrap(PlainTextFormatter.__call__)
 
 
 class _TreeOnError(PlainTextFormatter):
-    """IPython's formatter of plain text; for modules alone it looks whether their ``repr`` raises."""
+    """IPython's formatter of plain text; for modules, and lists of them, it looks whether their ``repr`` raises."""
 
     def __call__(self, obj: Any) -> Any:
-        """Print a module, or its tree; leave anything else to IPython."""
+        """Print modules, or where a ``repr`` raises their trees; leave anything else to IPython."""
         if "torch" not in sys.modules or not self.enabled:
             return super().__call__(obj)
         from nnwidgets.introspect.safe_access.objects import is_module
 
-        if not is_module(obj):
+        held = _held(obj, is_module)
+        if not held:
             return super().__call__(obj)
         try:
             return _unguarded(self, obj)
         except Exception as error:  # noqa: BLE001 - whatever a module's repr raises, it becomes a line below the tree
-            return _tree_text(obj, error)
+            if obj is held[0]:
+                return _tree_text(obj, error)
+        return "\n\n".join(map(self, held))
+
+
+def _held(obj: Any, is_module: Callable[[Any], bool]) -> list[Any]:
+    """A module, or those in a plain list, tuple or dict of modules alone; none for anything else."""
+    if type(obj) not in (list, tuple, dict):
+        return [obj] if is_module(obj) else []
+    values = list(obj.values() if type(obj) is dict else obj)
+    return values if all(map(is_module, values)) else []
 
 
 def _tree_text(module: Any, error: Exception) -> str:

@@ -216,13 +216,43 @@ def test_a_constant_weight_is_allowed_with_the_reason_why_not():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         change = nnw.init(mlp(), "0.weight", "constant_", val=1.0)
-    assert "stays the same" in change.warnings[0]
+    assert "Where the biases and what follows are alike too, each gets the same gradient" in change.warnings[0]
     assert nnw.init(mlp(), "0.bias", "zeros").warnings == ()
 
 
 def test_names_go_with_and_without_their_underscore():
     for name in ("xavier_uniform", "xavier_uniform_", "nn.init.xavier_uniform_", nn.init.xavier_uniform_):
         assert nnw.init(mlp(), "0.weight", name, seed=1).label == "xavier_uniform_"
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("HeNormal", "kaiming_normal_"), ("keras.initializers.GlorotUniform", "xavier_uniform_"),
+        ("jax.nn.initializers.he_uniform", "kaiming_uniform_"), ("TruncatedNormal", "trunc_normal_"),
+        ("RandomUniform", "uniform_"), ("tf.keras.initializers.Zeros", "zeros_"), ("KaimingNormal", "kaiming_normal_"),
+        ("nn.init.Orthogonal", "orthogonal_"), ("random-normal", "normal_"),
+    ],
+)  # fmt: skip
+def test_names_of_other_libraries_are_understood_as_they_are_written(name, label):
+    assert nnw.init(mlp(), "0.weight", name, seed=1).label == label
+
+
+@pytest.mark.parametrize("name", ["LecunNormal", "lecun", "variance_scaling", "keras.initializers.VarianceScaling"])
+def test_names_that_leave_something_open_are_answered_with_what_there_is(name):
+    with pytest.raises(nnw.InitializerError, match="Did you mean kaiming_normal_"):
+        nnw.init(mlp(), "0.weight", name)
+
+
+def test_units_with_equal_weights_stay_so_where_the_warning_says_and_not_elsewhere():
+    for is_alike in (True, False):
+        net = nn.Sequential(nn.Linear(3, 4, bias=False), nn.Tanh(), nn.Linear(4, 1))
+        nnw.init(net, "0.weight", "constant_", val=0.5)
+        if is_alike:
+            nnw.init(net, "2.weight", "constant_", val=0.5)
+        net(torch.randn(5, 3)).square().sum().backward()
+        gradient = net[0].weight.grad
+        assert torch.allclose(gradient, gradient[:1].expand_as(gradient)) is is_alike
 
 
 def test_a_fan_hint_sees_the_activation_and_the_transposed_layer():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 from torch import nn
@@ -239,7 +241,7 @@ def moving(*layers):
     ("net", "target", "named"),
     [
         (lambda: moving(nn.Linear(4, 4), nn.BatchNorm1d(4)), "1", "1"),
-        (lambda: moving(nn.Linear(4, 4), nn.BatchNorm1d(4)), "BatchNorm1d.*", None),
+        (lambda: moving(nn.Linear(4, 4), nn.BatchNorm1d(4)), "BatchNorm1d.*", "1"),
         (lambda: moving(nn.Linear(4, 4), nn.BatchNorm1d(4, affine=False)), "**", "1"),
         (lambda: moving(nn.Linear(4, 4), nn.BatchNorm1d(4, affine=False)), "", "1"),
         (lambda: moving(nn.Conv1d(4, 4, 1), nn.InstanceNorm1d(4, affine=True, track_running_stats=True)), "", "1"),
@@ -247,21 +249,28 @@ def moving(*layers):
         (lambda: moving(nn.Linear(4, 4), nn.BatchNorm1d(4)), "0", None),
         (lambda: moving(nn.Linear(4, 4), nn.BatchNorm1d(4, track_running_stats=False)), "", None),
         (lambda: moving(nn.Linear(4, 4), nn.LayerNorm(4)), "", None),
+        (lambda: moving(nn.Linear(4, 4), nn.BatchNorm1d(4, momentum=0.0)), "", None),
         (lambda: moving(nn.Linear(4, 4), nn.BatchNorm1d(4)).eval(), "", None),
     ],
 )
 def test_a_frozen_norm_that_goes_on_changing_is_told_by_freeze_and_by_check(net, target, named):
     net = net()
-    try:
-        change = nnw.freeze(net, target)
-    except nnw.PathNotFoundError:
-        return
+    change = nnw.freeze(net, target)
     told = [each for each in change.warnings if "running statistics" in each]
     found = [each for each in nnw.check(net) if "running statistics" in each.message]
     assert [bool(told), bool(found)] == [named is not None] * 2
     assert all(each.startswith(f"{named} is in train mode") for each in told)
     assert not [each for each in nnw.check(net) if "as it is" in each.message]
     assert all(each.fix.endswith(".eval()") for each in found)
+    for each in told:
+        exec(re.search(r"until (net\S*\.eval\(\))\.$", each).group(1), {"net": net})  # noqa: S102 - what is advised
+    assert not any("running statistics" in each for each in nnw.freeze(net, target).warnings)
+
+
+def test_several_norms_that_go_on_changing_are_told_together():
+    (told,) = nnw.freeze(moving(nn.BatchNorm1d(4), nn.BatchNorm1d(4)), "").warnings
+    assert told.startswith("0, 1 are in train mode")
+    assert told.endswith("until each is in eval mode, the first by net[0].eval().")
 
 
 def test_a_part_in_another_mode_is_told_by_what_it_holds():
@@ -276,3 +285,101 @@ def test_a_part_in_another_mode_is_told_by_what_it_holds():
     assert "no Dropout and no BatchNorm" in said["3"]
     assert "Dropout does nothing." in said["1"]
     assert "Dropout" not in said["2"]
+
+
+def test_a_glob_says_which_deeper_parameters_it_leaves():
+    net = nn.Sequential(nn.Linear(2, 2), nn.Sequential(nn.Linear(2, 2)))
+    change = nnw.init(net, "*.bias", "ones")
+    assert change.paths == ("0.bias",)
+    assert change.warnings == (
+        "*.bias leaves 1.0.bias, deeper down: '*' stands for one component. **.bias names those too.",
+    )
+    every = nnw.init(net, "**.bias", "ones")
+    assert (every.paths, every.warnings) == (("0.bias", "1.0.bias"), ())
+    with pytest.raises(nnw.PathNotFoundError, match=r"'\*\*\.bias'"):
+        nnw.init(net[1:], "*.bias", "ones")
+
+
+@pytest.mark.parametrize("wrap", [parametrizations.weight_norm, weight_norm, old_spectral_norm])
+@pytest.mark.filterwarnings("ignore")
+def test_a_glob_says_which_computed_tensors_it_passes_over(wrap):
+    net = nn.Sequential(wrap(nn.Linear(3, 2)), nn.Linear(2, 2))
+    (told,) = nnw.init(net, "*.weight", "normal_", seed=1).warnings
+    assert told.startswith("*.weight passes over 0.weight, computed from others: 0.weight from 0.")
+    assert not any("passes over" in each for each in nnw.init(net, "**", "normal_", seed=1).warnings)
+
+
+@pytest.mark.parametrize(
+    ("target", "paths"),
+    [
+        ("Conv*", ("1.weight", "1.bias", "2.weight", "2.bias")),
+        ("Conv*.weight", ("1.weight", "2.weight")),
+        ("LSTM.weight_*", ("3.weight_ih_l0", "3.weight_hh_l0")),
+        ("nn.Linear.*", ("0.weight", "0.bias")),
+        ("Batch*.*", ("4.weight", "4.bias")),
+    ],
+)
+def test_a_glob_may_be_over_classes(target, paths):
+    net = nn.Sequential(nn.Linear(2, 2), nn.Conv1d(2, 2, 1), nn.Conv2d(2, 2, 1), nn.LSTM(2, 2), nn.BatchNorm1d(2))
+    assert nnw.init(net, target, "ones").paths == paths
+
+
+@pytest.mark.parametrize(
+    ("asked", "meant"),
+    [
+        ("net.0.weight", "0.weight"),
+        ("encoder.1.0.weight", "1.0.weight"),
+        ("LINEAR", "Linear"),
+        ("weight", "0.weight"),
+        ("linear.bias", "Linear.bias"),
+    ],
+)
+def test_the_first_name_that_is_suggested_is_the_one_that_is_meant(asked, meant):
+    net = nn.Sequential(nn.Linear(2, 2), nn.Sequential(nn.Linear(2, 2)))
+    with pytest.raises(nnw.PathNotFoundError) as raised:
+        nnw.init(net, asked, "ones")
+    assert raised.value.closest[0] == meant
+    assert nnw.init(net, raised.value.closest[0], "ones").paths
+
+
+def freed():
+    net = nn.Linear(2, 2)
+    net.weight.untyped_storage().resize_(0)
+    return net
+
+
+def holding(weight):
+    net = nn.Module()
+    net.weight = weight if isinstance(weight, nn.Parameter) else nn.Parameter(weight)
+    return net
+
+
+@pytest.mark.parametrize(
+    ("make", "hint"),
+    [
+        (lambda: nn.LazyLinear(2), r"Run one forward first\."),
+        (lambda: nn.Linear(2, 2, device="meta"), r"model\.to_empty\(device=\"cpu\"\), and then values\."),
+        (freed, "Gather its parts first"),
+        (lambda: holding(torch.nested.nested_tensor([torch.ones(2), torch.ones(3)])), r"unbind\(\)"),
+        (lambda: holding(torch.eye(3).to_sparse()), r"to_dense\(\)"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_what_can_not_be_written_is_told_with_what_helps_in_its_case(make, hint):
+    with pytest.raises(nnw.InvalidTargetError, match=hint):
+        nnw.init(make(), "weight", "normal_")
+
+
+def test_what_is_advised_for_tensors_without_data_makes_them_writable():
+    lazy, meta = nn.Sequential(nn.LazyLinear(2)), nn.Linear(2, 2, device="meta")
+    lazy(torch.ones(1, 3))
+    meta.to_empty(device="cpu")
+    assert nnw.init(lazy, "0.weight", "ones").paths == ("0.weight",)
+    assert nnw.init(meta, "weight", "ones").paths == ("weight",)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_reset_of_a_computed_weight_names_what_it_is_computed_from():
+    net = nn.Sequential(weight_norm(nn.Linear(3, 2)))
+    with pytest.raises(nnw.InvalidTargetError, match=r"0\.weight is computed from 0\.weight_g, 0\.weight_v: what is"):
+        nnw.init(net, "0", "reset")

@@ -240,6 +240,8 @@ def test_flat_parameters_of_fsdp_count_as_the_whole(mesh, keeps_originals):
     assert tree.n_params_torch < n_whole
     assert "flat shard (FSDP)" in tree.why
     assert [each for each in nnw.check(net) if each.severity != "note"] == [], "what FSDP keeps is no mistake"
+    assert tree.size_bytes == 4 * tree.n_params
+    assert tree.local_bytes == 4 * sum(each.numel() for each in net.parameters())
     if keeps_originals:
         assert "params[0]" not in [each.path for each in tree.tensors]
         assert nnw.ties(net) == (), "its parameters have no bytes in common"
@@ -308,3 +310,37 @@ def test_a_plan_says_which_tensors_are_sharded_and_what_loads_them(mesh, tmp_pat
     assert "set_model_state_dict(net, state" in caught.value.hint
     report = nnw.load(net, file, strict=False)
     assert (report.n_loaded, report.left) == (1, ("0.weight",))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("layout", [torch.strided, torch.jagged])
+def test_a_nested_tensor_counts_what_its_parts_have_and_is_not_said_to_be_without_a_shape_yet(layout):
+    parts = [torch.ones(2, 3), torch.ones(4, 3)]
+    net = with_weight(nn.Parameter(torch.nested.nested_tensor(parts, layout=layout)))
+    tree = nnw.tree(net)
+    assert (tree.n_params, tree.n_params_torch, tree.why) == (18, 18, None)
+    assert tree.size_bytes >= 4 * 18
+    assert tree.tensors[0].problem == "a nested tensor: its parts have shapes of their own"
+
+
+def test_memory_that_was_given_back_is_not_counted_as_held_here():
+    net = nn.Linear(3, 4)
+    net.weight.untyped_storage().resize_(0)
+    tree = nnw.tree(net)
+    assert (tree.n_params, tree.size_bytes, tree.local_bytes) == (16, 64, 16)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_totals_say_which_packed_weights_they_leave_out():
+    net = torch.ao.quantization.quantize_dynamic(nn.Sequential(nn.Linear(3, 4)), {nn.Linear})
+    assert str(nnw.tree(net)).endswith("not counted, being packed: 0._packed_params._packed_params")
+
+
+def test_statistics_say_of_which_numbers_they_are():
+    complex_ones = nnw.stats(torch.tensor([3 + 4j, 0j]))
+    assert (complex_ones.of, complex_ones.is_exact, complex_ones.max) == ("magnitudes", True, 5)
+    some = nnw.stats(torch.tensor([1.0, float("nan"), float("inf")]))
+    assert (some.of, some.mean) == ("all", 1)
+    assert "the 1 finite element" in str(some)
+    assert "finite" not in str(nnw.stats(torch.ones(3)))
+    assert str(nnw.stats(torch.ones(()))).startswith("1 element\n")

@@ -42,6 +42,23 @@ def tree():
         ("block2 weig", ("block2.0.weight",)),
         (".*", ()),
         ("nothing", ()),
+        ("Lin*.bias", ("block1.0.bias", "block2.0.bias", "odd[0].bias", 'odd["a.b"].bias')),
+        (
+            "nn.Linear.*",
+            (
+                "block1.0.weight",
+                "block1.0.bias",
+                "block2.0.weight",
+                "block2.0.bias",
+                "odd[0].weight",
+                "odd[0].bias",
+                'odd["a.b"].weight',
+                'odd["a.b"].bias',
+            ),
+        ),
+        ("Re*", ("block1.1", "block2.1")),
+        ("?eLU", ("block1.1", "block2.1")),
+        ("*.gone", ()),
     ],
 )
 def test_patterns(tree, pattern, expected):

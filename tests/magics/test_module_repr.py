@@ -34,6 +34,8 @@ def unnamed():
     (lambda: RaisingExtra(2, 3), "AttributeError"),
     (lambda: nn.Sequential(nn.Linear(2, 3), RaisingExtra(2, 3)), "AttributeError"),
     (unnamed, "repr raised"),
+    (lambda: [nn.ReLU(), Raising(2, 3)], "ValueError: no name yet"),
+    (lambda: {"first": Raising(2, 3)}, "ValueError: no name yet"),
 ])  # fmt: skip
 def test_it_prints_the_tree_and_why(make, why):
     with shell() as ip:
@@ -49,6 +51,9 @@ def test_it_prints_the_tree_and_why(make, why):
 
 def test_every_other_module_and_object_prints_as_ever():
     with shell() as ip:
-        for value, said in ((Fine(2, 3), "fine"), (nn.ReLU(), "ReLU()"), ([1, 2], "[1, 2]"), ("a", "'a'")):
+        for value, said in (
+            (Fine(2, 3), "fine"), (nn.ReLU(), "ReLU()"), ([1, 2], "[1, 2]"), ("a", "'a'"), ([], "[]"),
+            ([nn.ReLU()], "[ReLU()]"),
+        ):  # fmt: skip
             ip.variables["it"] = value
             assert ip.run("display(it)").text == said

@@ -89,3 +89,22 @@ def test_a_class_name_is_whole_in_the_tree():
     name = "NonDynamicallyQuantizableLinearWithAdaptersAndMore"
     net = nn.Sequential(type(name, (nn.Linear,), {})(2, 2))
     assert name in str(nnw.tree(net))
+
+
+def test_an_error_shows_names_of_a_file_and_a_model_as_text(tmp_path):
+    torch.save({"a\x1b[2J\u202eb.w": torch.ones(2), "\x1b[31mweight": torch.ones(3, 2)}, tmp_path / "it.pt")
+    with pytest.raises(nnw.CheckpointMismatchError, match=r"a\\x1b\[2J\\u202eb\.w") as raised:
+        nnw.load(nn.Linear(2, 3), tmp_path / "it.pt")
+    assert not {"\x1b", "\u202e"} & {*str(raised.value), *raised.value.message, *raised.value.hint}
+    with pytest.raises(nnw.PathNotFoundError, match=r"x\\x1by"):
+        nnw.init(nn.Linear(2, 3), "x\x1by", "ones")
+
+
+def test_what_undo_and_redo_return_says_so(net):
+    made = nnw.freeze(net, "0")
+    taken_back = nnw.undo(net)
+    assert str(taken_back).startswith("freeze · undone")
+    assert "frozen" not in str(taken_back)
+    assert repr(taken_back).endswith("undone)")
+    assert str(nnw.redo(net)).startswith("freeze · done again")
+    assert (made.outcome, taken_back.outcome) == ("done", "undone")

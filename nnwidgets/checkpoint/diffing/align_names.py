@@ -48,7 +48,7 @@ def align(one: Operand, other: Operand, rename: Mapping[Any, str] | None) -> Ali
     names = apply_renames(list(parts), _sure(parts, wanted) if rename is None else rename)
     for key, path in (rename or {}).items():
         if isinstance(key, str) and key in parts and path not in wanted:
-            raise PathNotFoundError.among(path, wanted, where="the other side")
+            raise PathNotFoundError.among(path, wanted, where="the other side", listed_by="")
     renamed = {names[name]: part for name, part in parts.items()}
     live = one.live if is_second else other.live
     if live is not None:

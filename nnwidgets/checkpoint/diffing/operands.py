@@ -16,26 +16,18 @@ from nnwidgets.checkpoint.description import Described, Strided, distinct_storag
 from nnwidgets.checkpoint.entries import EXTRA_STATE
 from nnwidgets.checkpoint.formats import CheckpointReader, open_checkpoint
 from nnwidgets.checkpoint.loading.layouts.conversions import as_wanted
-from nnwidgets.checkpoint.loading.materialize import has_no_data
 from nnwidgets.checkpoint.loading.plan import state_dict_in
 from nnwidgets.checkpoint.own_code.parts import own_code_in
 from nnwidgets.checkpoint.read import ContentReader
 from nnwidgets.checkpoint.records import Conversion
-from nnwidgets.checkpoint.state_dict import StateDictLocation, saved_entries, state_of
+from nnwidgets.checkpoint.state_dict import StateDictLocation, name_in_state_dict, saved_entries, state_of
 from nnwidgets.errors import InvalidTargetError, PathNotFoundError
 from nnwidgets.formatting import inert
 from nnwidgets.introspect import LiveModel
 from nnwidgets.introspect.module_tree.tree import tree_of
 from nnwidgets.introspect.safe_access.holders import is_wrapper, wrapped_tensors
-from nnwidgets.introspect.safe_access.objects import (
-    is_a,
-    is_module,
-    is_tensor,
-    plain_items,
-    type_name,
-    whole_name,
-)
-from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, unreadable_reason
+from nnwidgets.introspect.safe_access.objects import is_a, is_module, is_tensor, plain_items, type_name, whole_name
+from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, how_to_read, unreadable_reason
 
 
 class OperandTensor(Protocol):
@@ -223,14 +215,13 @@ def _state_of(module: Any, model: LiveModel) -> dict[str, Any]:
     if own_code_in(model.scan):
         return {str(name): each for name, each in plain_items(state_of(module).content)}
     saved, live = saved_entries(tree_of(model.scan)), model.tensors
-    return {path: live[entry.path] for path, entry in saved.items() if entry.path in live}
+    return {name_in_state_dict(path): live[entry.path] for path, entry in saved.items() if entry.path in live}
 
 
 def _live(tensor: Any, path: str) -> _LiveTensor:
     reason = unreadable_reason(tensor)
     if reason is not None:
-        hint = "Give it data first." if has_no_data(tensor) else ""
-        raise InvalidTargetError(f"{path} can't be compared: {reason}.", path=path, hint=hint)
+        raise InvalidTargetError(f"{path} can't be compared: {reason}.", path=path, hint=how_to_read(tensor))
     return _LiveTensor(as_plain_tensor(tensor))
 
 

@@ -7,11 +7,13 @@ Start at `open_checkpoint`, here; what it gives is a `reader.CheckpointReader`, 
     pickle/            the machine that reads their pickles and runs nothing
     safetensors/       safetensors files, shards and their index
     file.py            files opened to be read: regular ones only, never mapped
+    file_names.py      what libraries and trainers call their files
     folder_files.py    which files of a folder are the checkpoint, where no index says so
+    folder_without_weights.py  what a folder is that holds no weights itself
     paths.py           paths that a checkpoint names, kept within its folder
     crc32.py           checksums of storages, on a few threads
     sha256_sidecar.py  the SHA-256 of a whole file, beside it or in a hub's cache
-    other_kinds.py     what a file or folder is that is no checkpoint, and what to do with it
+    other_kinds/       what a file or folder is that is no checkpoint, and what to do with it
     malformed.py       what is raised for what makes no sense
 """
 
@@ -95,7 +97,11 @@ def _file(place: Path, number: int = 0, shard: str = "") -> CheckpointReader:
     file.close()
     if kind is not None:
         raise other_kinds.error_of(kind, place)
-    raise CorruptCheckpointError(
+    raise _unknown(place, start)
+
+
+def _unknown(place: Path, start: bytes) -> CorruptCheckpointError:
+    return CorruptCheckpointError(
         f"{place.name} is no checkpoint known here: it begins with {start[:8]!r}.",
         path=str(place),
         hint="Torch's files, safetensors, sharded and distributed checkpoints can be read.",
@@ -107,11 +113,14 @@ def _index(place: Path, file: File, start: bytes) -> Sharded:
     try:
         return Sharded(place, _file, file)
     except CorruptCheckpointError as error:
-        is_other = any(each in error.message for each in (" is no JSON", " has no weight_map"))
+        says = (" is no JSON", " has no weight_map")
+        is_other = not place.name.endswith(".index.json") and any(each in error.message for each in says)
         kind = other_kinds.kind_of_file(place, start, file) if is_other else None
-        if kind is None:
-            raise
-        raise other_kinds.error_of(kind, place) from None
+        if kind is not None:
+            raise other_kinds.error_of(kind, place) from None
+        if is_other:
+            raise _unknown(place, start) from None
+        raise
 
 
 def _folder(place: Path) -> CheckpointReader:

@@ -7,40 +7,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnwidgets.checkpoint.formats import other_kinds
 from nnwidgets.checkpoint.formats.file import File
+from nnwidgets.checkpoint.formats.file_names import BESIDE, OTHERS, SUFFIXES, USUAL
+from nnwidgets.checkpoint.formats.folder_without_weights import no_weights
 from nnwidgets.checkpoint.formats.safetensors import single_file
 from nnwidgets.checkpoint.formats.torch import legacy
 from nnwidgets.errors import CorruptCheckpointError, NNWidgetsError
 from nnwidgets.formatting import and_more, inert
 
-_USUAL = (
-    "model.safetensors", "pytorch_model.bin", "diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin",
-    "adapter_model.safetensors", "adapter_model.bin", "consolidated.safetensors", "consolidated.00.pth",
-)  # fmt: skip
-"""What libraries call a model's only file."""
-
-_SUFFIXES = frozenset({".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".params", ".tar", ".th", ".weights", ".model"})
-"""What names of files with weights end in; others are looked at where there are none of these."""
-
 _OPTIMIZER = re.compile(r"optimizer(_\d+)?\.(pt|pth|bin)")
-_BESIDE = re.compile(
-    r"(optimizer|scheduler|scaler|sampler|rng_state|random_states|training_args|lr_scheduler|dataloader)\b.*"
-    r"|(rng_state|random_states|optimizer|scheduler|sampler|dl_state_dict|custom_checkpoint)_\d+\b.*"
-    r"|.*zero_pp_rank_\d+.*"
-)
-"""What trainers write beside a model: ``optimizer.pt``, ``rng_state_0.pth``, ``training_args.bin``."""
-
 _PART = re.compile(r"(?P<before>.*?)(?P<number>\d{1,6})-of-(?P<of>\d{1,6})(?P<after>\.[A-Za-z]+)")
 """``pytorch_model-00001-of-00003.bin``, as transformers numbers parts: each tensor is in one of them, whole."""
 
 _SLICE = re.compile(r"consolidated\.(?P<number>\d{2})\.(pth|safetensors)|mp_rank_(?P<rank>\d{2})_model_states\.pt")
 """``consolidated.00.pth`` of Meta, ``mp_rank_00_model_states.pt`` of DeepSpeed: a slice of every tensor in each."""
-
-_OTHERS = frozenset(
-    {".zip", ".npz", ".json", ".docx", ".xlsx", ".pptx", ".whl", ".jar", ".egg", ".npy", ".h5", ".onnx"}
-)
-"""What names of files that hold something else end in."""
 
 _MOST_FILES = 2_000
 _MOST_NAMED = 3
@@ -68,7 +48,7 @@ def find_files(place: Path) -> FolderFiles:
     """
     names = _names(place)
     indexes = sorted(name for name in names if name.endswith(".index.json"))
-    usual = [name for name in _USUAL if name in names]
+    usual = [name for name in USUAL if name in names]
     chosen = [name for name in indexes if "safetensors" in name] or indexes or usual[:1]
     if len(chosen) > 1:
         raise CorruptCheckpointError(
@@ -92,13 +72,10 @@ def find_files(place: Path) -> FolderFiles:
         return FolderFiles(parts=parts)
     if len(weights) == 1:
         return FolderFiles(weights[0])
-    kind = None if weights else other_kinds.kind_of_folder(names)
-    if kind is not None:
-        raise other_kinds.error_of(kind, place)
+    if not weights:
+        raise no_weights(place, names)
     raise CorruptCheckpointError(
-        f"The folder {place.name} holds {len(weights)} files that may be the model: {_told(weights)}."
-        if weights
-        else f"The folder {place.name} holds no *.index.json, no .metadata and no file of weights.",
+        f"The folder {place.name} holds {len(weights)} files that may be the model: {_told(weights)}.",
         path=str(place),
         hint="Name the file you mean.",
     )
@@ -110,7 +87,7 @@ def is_checkpoint(place: Path) -> bool:
         names = _names(place)
     except CorruptCheckpointError:
         return False
-    return ".metadata" in names or any(name.endswith(".index.json") or name in _USUAL for name in names)
+    return ".metadata" in names or any(name.endswith(".index.json") or name in USUAL for name in names)
 
 
 def optimizer_files(place: Path) -> list[Path]:
@@ -129,10 +106,10 @@ def _names(place: Path) -> set[str]:
 
 def _weights(place: Path, names: set[str]) -> Iterator[str]:
     """The files that begin as checkpoints do, those that trainers write beside them left out."""
-    likely = sorted(name for name in names if not name.startswith(".") and not _BESIDE.fullmatch(name))
-    named = [name for name in likely if Path(name).suffix.lower() in _SUFFIXES]
+    likely = sorted(name for name in names if not name.startswith(".") and not BESIDE.fullmatch(name))
+    named = [name for name in likely if Path(name).suffix.lower() in SUFFIXES]
     found = [name for name in named[:_MOST_FILES] if _begins_like_one(place / name)]
-    others = (name for name in likely[:_MOST_FILES] if Path(name).suffix.lower() not in _SUFFIXES | _OTHERS)
+    others = (name for name in likely[:_MOST_FILES] if Path(name).suffix.lower() not in SUFFIXES | OTHERS)
     yield from found or filter(lambda name: _begins_like_one(place / name), others)
 
 

@@ -9,11 +9,24 @@ from nnwidgets.formatting import repr_start
 
 
 class Malformed(Exception):  # noqa: N818 - told on as a CorruptCheckpointError by who knows the file
-    """What was found makes no sense; the text continues ``"<file> "``."""
+    """What was found makes no sense; the text continues ``"<file> "``.
+
+    Args:
+        text: What.
+        hint: What to do, where that isn't the same for all that makes no sense; ``{file}`` stands for the file's name.
+    """
+
+    def __init__(self, text: str, hint: str = "") -> None:
+        super().__init__(text)
+        self.hint = hint
 
 
 class BeyondLimits(Malformed):
     """It may be sound, and is larger or deeper than what is read here; the text continues ``"<file> "``."""
+
+
+class Repacked(Malformed):
+    """A zip program packed it anew, so that it isn't as torch writes it; the text continues ``"<file> "``."""
 
 
 class Elsewhere(Malformed):

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nnwidgets.checkpoint.formats import CheckpointReader
-from nnwidgets.checkpoint.loading.plan import entry_that_fits, make_plan
+from nnwidgets.checkpoint.loading.plan import entries_that_fit, make_plan
 from nnwidgets.checkpoint.records import LOADED, LoadPlan, PlanEntry
 from nnwidgets.checkpoint.state_dict import StateDictLocation
 from nnwidgets.edit.targets import ChangeScope
@@ -91,11 +91,16 @@ def _name_of(entry: PlanEntry) -> str:
 
 def _hint(plan: LoadPlan, trial: LoadPlan | None, *, rename: Mapping[Any, str] | None, strict: bool) -> str:
     """What would help: of what was tried."""
-    entry = entry_that_fits(plan)
-    if entry is not None:
-        return f"All of the model is in the file under {entry!r}, with more beside it: entry={entry!r} takes it alone."
+    fit = entries_that_fit(plan)
+    if len(fit) == 1:
+        return (
+            f"All of the model is in the file under {fit[0]!r}, with more beside it: entry={fit[0]!r} takes it alone."
+        )
+    if fit:
+        named = " or ".join(f"entry={name!r}" for name in fit[:_FEW])
+        return f"All of the model is in the file {len(fit)} times: say which with {named}."
     why = "".join(f"{each} " for each in plan.obstacles[:_MOST_OBSTACLES])
-    call = "plan(net, file).renames" if not rename else "plan(net, file, rename=…).renames, with your rename,"
+    call = "plan(net, file).renames" if not rename else "plan(net, file, rename=yours).renames"
     n_model = sum(entry.path is not None for entry in plan.entries)
     if trial is not None:
         why += "".join(f"{each} " for each in trial.obstacles[:_MOST_OBSTACLES] if each not in plan.obstacles)

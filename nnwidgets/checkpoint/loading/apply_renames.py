@@ -55,7 +55,9 @@ def apply_renames(names: Sequence[str], rename: Mapping[Any, str]) -> dict[str, 
         if number not in used:
             text = key if isinstance(key, str) else key.pattern
             components = {part for name in names for part in name.split(".")}
-            raise PathNotFoundError.among(text.rstrip("."), [*names, *components], where="the file")
+            raise PathNotFoundError.among(
+                text.rstrip("."), [*names, *components], where="the file", listed_by="peek(file) lists them."
+            )
     _check_distinct(made)
     return made
 

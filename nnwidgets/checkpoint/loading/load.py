@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -31,7 +32,7 @@ from nnwidgets.checkpoint.own_code.torch_load import TorchLoad
 from nnwidgets.checkpoint.progress import Progress, tick_of
 from nnwidgets.checkpoint.read import ContentReader
 from nnwidgets.checkpoint.records import LOADED, LoadPlan, LoadReport, PlanEntry
-from nnwidgets.checkpoint.state_dict import StateDictLocation
+from nnwidgets.checkpoint.state_dict import StateDictLocation, saved_entries
 from nnwidgets.edit.code import Recipe
 from nnwidgets.edit.targets import ChangeScope, TensorTarget, check_writable, distinct_memory
 from nnwidgets.edit.transaction import Plan, WriteGuard, commit
@@ -117,7 +118,7 @@ def load(
             # What doesn't fit may do so for being damaged.
             held.verify_files(tick_of(progress, held.n_bytes_to_hash))
             raise
-        names = names_in_model(found, rename, parts) if parts else {}
+        names = names_in_model(found, rename, parts, saved_entries(scope.tree)) if parts else {}
         own = given_to(parts, scope, held, found, names, strict=strict)
         place = check_path(path)
         folder = place if place.is_dir() else None
@@ -380,12 +381,19 @@ class _Load:
         path, source = named[0]
         if path in tied:
             names = " and ".join(tied[path].members[:_FEW])
+            members = set(tied[path].members)
+            sources = [
+                str(entry.source) for entry in self.entries if entry.path in members and entry.source is not None
+            ]
+            pattern = f"^{re.escape(sources[-1])}$"
             raise CheckpointMismatchError(
                 f"{names} share memory in the model and have different values in {self.held.path.name}; the model is "
                 "as it was.",
                 path=path,
                 hint=AdvisedText(
-                    "Untie them first, or load one name of them with ", Advice.LOAD_PARTLY, " and a rename."
+                    "Untie them first, or leave one name of them out: ",
+                    Advice.LOAD_PARTLY,
+                    f" with rename={{re.compile({pattern!r}): 'left out'}}.",
                 ),
             )
         raise CorruptCheckpointError(

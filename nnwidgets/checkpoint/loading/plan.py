@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -24,7 +24,7 @@ from nnwidgets.checkpoint.loading.suggest_renames import Named, Suggested, is_fl
 from nnwidgets.checkpoint.loading.whole_tensors import refusals, sharded_warning
 from nnwidgets.checkpoint.own_code.parts import OwnCode, own_code_in, own_code_warning, part_of
 from nnwidgets.checkpoint.records import LOADED, Conversion, LoadPlan, PlanEntry, Status, Suggestion
-from nnwidgets.checkpoint.state_dict import StateDictLocation, find, saved_entries
+from nnwidgets.checkpoint.state_dict import StateDictLocation, find, name_in_state_dict, saved_entries
 from nnwidgets.edit.targets import ChangeScope, TensorTarget, check_writable
 from nnwidgets.errors import CheckpointMismatchError, InvalidTargetError, PathNotFoundError
 from nnwidgets.formatting import and_more, some
@@ -32,6 +32,7 @@ from nnwidgets.introspect import ModuleTree, TensorEntry, TieGroup
 from nnwidgets.introspect.safe_access.scan import gc_paused
 
 _MOST_NAMED = 3
+_MOST_TRIED = 16
 _COUNTER = "num_batches_tracked"
 
 
@@ -83,8 +84,8 @@ def plan(
 
 
 def forms_of(tree: ModuleTree) -> dict[str, tuple[tuple[int, ...] | None, str]]:
-    """Shape and dtype of each tensor of a model's state dict, by path."""
-    return {path: (each.shape, each.dtype) for path, each in saved_entries(tree).items()}
+    """Shape and dtype of each tensor of a model's state dict, by its name there."""
+    return {name_in_state_dict(path): (each.shape, each.dtype) for path, each in saved_entries(tree).items()}
 
 
 def state_dict_in(
@@ -121,7 +122,7 @@ def make_plan(
     """The plan for an open checkpoint; ``parts`` are the model's modules with code of their own, where known."""
     model = _model_side(scope.tree)
     parts = own_code_in(scope.live.scan) if parts is None else parts
-    tensors, names = loadable_tensors(found), names_in_model(found, rename, parts)
+    tensors, names = loadable_tensors(found), names_in_model(found, rename, parts, model)
     _check_targets(rename or {}, tensors, model, parts)
     # What a module's own code is given, it may rename and convert itself.
     own = {path for path in model if part_of(path, parts) is not None}
@@ -173,7 +174,11 @@ def make_plan(
     entries += [_left_entry(name, names[name], tensor, parts) for name, tensor in left.items()]
     own_values = {name for name in names if name not in found.tensors and part_of(names[name], parts) is not None}
     entries += [_left_entry(name, names[name], None, parts) for name in names if name in own_values]
-    already = {name: path for name, path in names.items() if name != path and path in model and name not in refused}
+    already = {
+        name: path
+        for name, path in names.items()
+        if path in model and name != path and name != name_in_state_dict(path) and name not in refused
+    }
     reasons = dict.fromkeys(judged.refused.values())
     sharded = [entry_of[path] for path, status in statuses.items() if status == "sharded"]
     obstacles = (
@@ -205,17 +210,25 @@ def make_plan(
     )
 
 
-def entry_that_fits(plan: LoadPlan) -> str | None:
-    """The ``entry`` under which a file has all that a model has, where it has more beside it under other names."""
-    model = {each.path for each in plan.entries if each.path is not None}
-    beginnings = {source.removesuffix(path) for source, path in plan.renames.items()}
-    if set(plan.renames.values()) != model or len(beginnings) != 1:
-        return None
-    beginning = beginnings.pop()
-    others = [str(each.source) for each in plan.entries if each.path is None and each.source not in plan.renames]
-    if not beginning.endswith(".") or not others or any(name.startswith(beginning) for name in others):
-        return None
-    return f"{plan.entry.name}.{beginning[:-1]}" if plan.entry.name else beginning[:-1]
+def entries_that_fit(plan: LoadPlan) -> list[str]:
+    """The values of ``entry`` under which a file has all that a model has, where it has more beside it."""
+    model = {entry.path: entry.shape for entry in plan.entries if entry.path is not None}
+    left = {str(entry.source): entry.source_shape for entry in plan.entries if entry.path is None}
+    left |= {source: model[path] for source, path in plan.renames.items()}
+    wanted = {path: shape for path, shape in model.items() if path not in plan.kept}
+    first = next(iter(wanted), None)
+    if first is None or any(entry.source == entry.path for entry in plan.entries if entry.path is not None):
+        return []
+    beginnings = [name.removesuffix(first) for name in left if name.endswith(f".{first}")][:_MOST_TRIED]
+    fits = [
+        beginning
+        for beginning in beginnings
+        if all(f"{beginning}{path}" in left and shape in (None, left[f"{beginning}{path}"])
+               for path, shape in wanted.items())
+        and any(not name.startswith(beginning) for name in left)
+    ]  # fmt: skip
+    above = f"{plan.entry.name}." if plan.entry.name else ""
+    return [f"{above}{beginning[:-1]}" for beginning in fits]
 
 
 def _suggested(
@@ -362,11 +375,13 @@ def loadable_tensors(found: StateDictLocation) -> dict[str, Any]:
 
 
 def names_in_model(
-    found: StateDictLocation, rename: Mapping[Any, str] | None, parts: Mapping[str, OwnCode]
+    found: StateDictLocation, rename: Mapping[Any, str] | None, parts: Mapping[str, OwnCode], model: Iterable[str]
 ) -> dict[str, str]:
-    """What each name of the file is called in the model; of plain values too, where a module's own code takes such."""
+    """The path in the model of each name of the file; of plain values too, where a module's own code takes such."""
     values = [name for name in found.others if isinstance(name, str)] if parts else wrapped_in(found.others)
-    return apply_renames([*found.tensors, *values], {} if rename is None else rename)
+    made = apply_renames([*found.tensors, *values], {} if rename is None else rename)
+    path_of = {name_in_state_dict(path): path for path in model if "[" in path}
+    return {name: path_of.get(path, path) for name, path in made.items()} if path_of else made
 
 
 def _check_targets(
@@ -377,6 +392,12 @@ def _check_targets(
 ) -> None:
     """A whole name must lead to a path of the model."""
     for key, path in rename.items():
+        if isinstance(key, str) and key not in tensors and key in model and path in tensors and path not in model:
+            raise PathNotFoundError(
+                f"The rename {key!r} to {path!r} is the wrong way round: the model has {key!r}, and the file {path!r}.",
+                path=key,
+                hint=f"Renames go from names in the file to paths in the model: {{{path!r}: {key!r}}}.",
+            )
         if isinstance(key, str) and key in tensors and path not in model and part_of(path, parts) is None:
             raise PathNotFoundError.among(path, model)
 
@@ -435,7 +456,7 @@ def _status(side: _Side, source: str | None, tensors: Mapping[str, Described]) -
         return "sharded"
     if ours.shape is not None and ours.dtype != dtype_name(theirs.dtype):
         return "dtype_cast"
-    return "match" if source == side.path else "renamed"
+    return "match" if source in (side.path, name_in_state_dict(side.path)) else "renamed"
 
 
 def _unlike(ours: TensorEntry, theirs: Described) -> str:

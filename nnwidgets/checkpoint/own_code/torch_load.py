@@ -21,7 +21,7 @@ from nnwidgets.checkpoint.read import ContentReader
 from nnwidgets.checkpoint.writing.tensors_to_save import CONVERT
 from nnwidgets.errors import Advice, AdvisedText, CheckpointMismatchError
 from nnwidgets.formatting import inert, some
-from nnwidgets.introspect.safe_access.objects import is_a, is_array, is_tensor, reason
+from nnwidgets.introspect.safe_access.objects import class_attribute, is_a, is_array, is_tensor, reason
 
 _MOST_NAMED = 3
 _MOST_LINES = 3
@@ -156,7 +156,9 @@ class TorchLoad:
         return CheckpointMismatchError(
             f"Loading {self._file} into {part}, torch {said} The model is as it was.",
             path=part.path or None,
-            hint="That is the module's own code, as load_state_dict runs it: does it know files of this version?",
+            hint=_QUANTIZED
+            if _is_quantized(part.module)
+            else "That is the module's own code, as load_state_dict runs it: does it know files of this version?",
         )
 
     def _refuse(self, part: OwnCode, missing: list[str], unexpected: list[str]) -> None:
@@ -165,13 +167,41 @@ class TorchLoad:
         raise CheckpointMismatchError(
             f"{self._file} doesn't fit {part}, whose own code loads it: {'; '.join(told)}. The model is as it was.",
             path=part.path or None,
-            hint=AdvisedText("plan(net, file) shows both sides; ", Advice.LOAD_PARTLY, " loads what fits."),
+            hint=AdvisedText(
+                f"{_parametrized(missing, unexpected)}plan(net, file) shows both sides; ",
+                Advice.LOAD_PARTLY,
+                " loads what fits.",
+            ),
         )
 
 
 def _given(name: str, value: Any) -> Any:
     """A value as a module is given it: arrays in extra state as what they are, those in place of weights as tensors."""
     return torch.from_numpy(value) if is_array(value) and not name.endswith(EXTRA_STATE) else value
+
+
+def _is_quantized(module: Any) -> bool:
+    """Whether a module is one of torch's that hold packed, quantized weights."""
+    home = class_attribute(type(module), "__module__")
+    return type(home) is str and home.startswith(_QUANTIZEDS)
+
+
+def _parametrized(missing: list[str], unexpected: list[str]) -> str:
+    """What to do where the file has a tensor whole that the model computes from others."""
+    whole = set(unexpected)
+    for path in missing:
+        owner, mark, rest = path.rpartition("parametrizations.")
+        name = f"{owner}{rest.partition('.')[0]}"
+        if mark and name in whole:
+            return f"The file has {name} whole, and the model computes it: load before the parametrization is put on. "
+    return ""
+
+
+_QUANTIZEDS = ("torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized", "torch.nn.quantized")
+_QUANTIZED = (
+    "It is a quantized module, whose files hold scales and packed weights. A file of the float model goes into the "
+    "float model, which is quantized after."
+)
 
 
 def _load(part: OwnCode, state: OrderedDict[str, Any], *, strict: bool) -> Any:

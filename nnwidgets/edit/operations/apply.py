@@ -254,6 +254,13 @@ def _places(model: ChangeScope, modules: Sequence[tuple[str, Any]]) -> list[Tens
     seen: set[int] = set()
     for entry in model.tensors_below(path for path, _ in modules):
         tensor = model.live.tensor(entry.path)
+        if model.is_computed(entry):
+            originals = some(model.computed_from(entry.path), _MOST_NAMED)
+            raise InvalidTargetError(
+                f"{entry.path} is computed from {originals}: what is written there would be lost.",
+                path=entry.path,
+                hint=f"Name an initializer for {originals}, or other modules.",
+            )
         if tensor is not None and id(tensor) not in seen:
             seen.add(id(tensor))
             if unreadable_reason(tensor) is None and entry.n_elements:

@@ -12,6 +12,7 @@ from nnwidgets.edit.undo_copy.undo import Flag
 from nnwidgets.errors import InvalidTargetError
 from nnwidgets.formatting import some
 from nnwidgets.introspect.checks.training import norms_that_move
+from nnwidgets.introspect.module_tree.expressions import ExpressionWriter
 from nnwidgets.introspect.safe_access.scan import gc_paused
 
 
@@ -115,10 +116,15 @@ def _moving(model: ChangeScope, frozen: set[int]) -> list[str]:
     if not rows:
         return []
     names = some([scan.path(row) or "the model" for row in rows], _MOST_NAMED)
-    code = expressions(model.module).code(scan.path(rows[0]))
-    have, its = ("is", "its") if len(rows) == 1 else ("are", "their")
-    said = f"{names} {have} in train mode: each forward goes on changing {its} running statistics"
-    return [f"{said}, until {code}.eval()."]
+    code = ExpressionWriter(model.module, "net").code(scan.path(rows[0]))
+    if len(rows) == 1:
+        said = f"{names} is in train mode: each forward goes on changing its running statistics, until {code}.eval()."
+    else:
+        said = (
+            f"{names} are in train mode: each forward goes on changing their running statistics, until each is in eval "
+            f"mode, the first by {code}.eval()."
+        )
+    return [said]
 
 
 _MOST_NAMED = 3

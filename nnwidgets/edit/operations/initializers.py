@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import numbers
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
@@ -31,6 +32,10 @@ _ALIASES = {
     "glorot_uniform": "xavier_uniform_",
     "truncated_normal": "trunc_normal_",
     "gaussian": "normal_",
+    "random_normal": "normal_",
+    "random_uniform": "uniform_",
+    "zero": "zeros_",
+    "one": "ones_",
     "identity": "eye_",
 }
 """What torch's documentation, or another library, calls them."""
@@ -41,10 +46,16 @@ _FAMILIES = {
     "msra": ("kaiming_normal_", "kaiming_uniform_"),
     "glorot": ("xavier_normal_", "xavier_uniform_"),
     "xavier": ("xavier_normal_", "xavier_uniform_"),
+    "variance_scaling": ("kaiming_normal_", "kaiming_uniform_", "xavier_normal_", "xavier_uniform_"),
+    "lecun": ("kaiming_normal_ with nonlinearity='linear'", "kaiming_uniform_ with nonlinearity='linear'"),
     "lecun_normal": ("kaiming_normal_ with nonlinearity='linear'",),
     "lecun_uniform": ("kaiming_uniform_ with nonlinearity='linear'",),
 }
 """Names that leave open which is meant, or a parameter."""
+_LIBRARY = re.compile(r"\A(?:[A-Za-z_]+\.)*(?:nn|init|initializers)\.(?=\w)")
+"""What stands before a name that is written in full: ``nn.init.``, ``keras.initializers.``."""
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+"""Where ``HeNormal`` has two words."""
 _CONSTANT = frozenset({"constant_", "zeros_", "ones_"})
 
 
@@ -208,19 +219,19 @@ def initializers() -> dict[str, Initializer]:
 
 
 def get_initializer(how: object, path: str | None = None) -> Initializer:
-    """The initializer of a name, with or without its trailing underscore, or a function.
+    """The initializer of a name as torch, Keras or JAX writes it, with its underscore or without; or a function.
 
     Raises:
         InitializerError: There is none; it names the closest.
     """
     offered = initializers()
     if type(how) is str:
-        name = how.strip().removeprefix("torch.").removeprefix("nn.").removeprefix("init.")
-        bare = name.casefold().replace("-", "_").rstrip("_")
+        name = _LIBRARY.sub("", how.strip())
+        bare = _HUMP.sub("_", name).casefold().replace("-", "_").rstrip("_")
         for candidate in (name, f"{name}_", bare, f"{bare}_", _ALIASES.get(bare, name)):
             if candidate in offered:
                 return offered[candidate]
-        looks = _FAMILIES.get(bare) or closest_names(name, [*offered, *_ALIASES])
+        looks = _FAMILIES.get(bare) or closest_names(bare, [*offered, *_ALIASES])
         closest = list(dict.fromkeys(_ALIASES.get(each, each) for each in looks))
         hint = f"Did you mean {' or '.join(closest)}?" if closest else f"There are {', '.join(offered)}."
         raise InitializerError(f"No initializer is named {name[:80]!r}.", path=path, hint=hint)

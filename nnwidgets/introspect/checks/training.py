@@ -126,7 +126,7 @@ def norms_that_move(scan: ModelScan, frozen: Collection[int] = ()) -> list[int]:
         module = scan.modules[row]
         if row in scan.first_met or own_attribute(module, "training") is not True:
             continue
-        if registered_by_name(module, "_buffers").get("running_mean") is None:
+        if registered_by_name(module, "_buffers").get("running_mean") is None or _keeps_its_own(module):
             continue
         has_own = n_held[first[row + 1]] > n_held[first[row]]
         part = row if has_own else max(scan.parents[row], 0)
@@ -134,6 +134,12 @@ def norms_that_move(scan: ModelScan, frozen: Collection[int] = ()) -> list[int]:
         if n_held[end] > n_held[begin] and n_asking[end] == n_asking[begin]:
             rows.append(row)
     return rows
+
+
+def _keeps_its_own(module: Any) -> bool:
+    """Whether a norm's momentum is 0, with which nothing of a batch comes into its running statistics."""
+    momentum = own_attribute(module, "momentum")
+    return type(momentum) in (int, float) and momentum == 0
 
 
 _NORM = nn.modules.batchnorm._NormBase  # noqa: SLF001 - the base of all norms that keep running statistics

@@ -57,7 +57,7 @@ class ParameterCounts:
                 self.repeated.setdefault(slot, []).append(shared)
 
     def _is_parameter(self, slot: int) -> bool:
-        return self._scan.role(slot, self._scan.owner(slot)) == "parameter"
+        return self._role(slot) == "parameter"
 
     def _itemsize(self, slot: int) -> int:
         return int(_BASE.element_size(self._addresses.tensors[slot]))
@@ -79,6 +79,9 @@ class ParameterCounts:
         for shared in self.repeated[slot]:
             n -= self._elements(shared, slot)
         return max(n, 0)
+
+    def _role(self, slot: int) -> str:
+        return self._scan.role(slot, self._scan.owner(slot))
 
     def freed_reasons(self) -> dict[int, str]:
         """For tensors that should have an address and have none: that their storage was given back."""
@@ -131,8 +134,11 @@ class ParameterCounts:
         if local and shards:
             sizes = [shards.get(slot, size) for slot, size in enumerate(sizes)]
         n = sum(sizes)
+        # FSDP1 keeps views of the flat parameter, whose memory it gives back, beside it.
+        freed = self.freed_reasons()
+        n -= sum(sizes[slot] for slot in freed if local or self._role(slot) == "unregistered")
         for slot in self.odd:
-            if slot not in shards:
+            if slot not in shards and slot not in freed:
                 n -= sizes[slot] - (self._distinct_bytes(slot) or sizes[slot])
         for shared in self._all:
             are_shards = shared.whole and all(slot in shards for slot in shared.slots)

@@ -13,13 +13,24 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 from nnwidgets.introspect.records import Held
 from nnwidgets.introspect.safe_access.holders import FLAT_PARAMETERS, PACKED, flattened, holder_of
 from nnwidgets.introspect.safe_access.modules import is_packed
-from nnwidgets.introspect.safe_access.objects import ORDINARY, descends, is_tensor, reason, refusing_dispatch, type_name
+from nnwidgets.introspect.safe_access.objects import (
+    ORDINARY,
+    descends,
+    is_tensor,
+    is_torchs_own,
+    reason,
+    refusing_dispatch,
+    tensor_dict,
+    type_name,
+)
 from nnwidgets.introspect.safe_access.scan import ModelScan
 from nnwidgets.introspect.safe_access.tensors import gradient_of
 from nnwidgets.introspect.sharing.addresses import sparse_components
 
 _BASE: Any = torch._C.TensorBase  # noqa: SLF001 - its properties can't be overridden by a subclass or an instance
-_shape, _dtype, _device, _layout = (getattr(_BASE, name).__get__ for name in ("shape", "dtype", "device", "layout"))
+_shape, _dtype, _device, _layout, _is_nested = (
+    getattr(_BASE, name).__get__ for name in ("shape", "dtype", "device", "layout", "is_nested")
+)
 _requires_grad: Any = _BASE.requires_grad.__get__
 
 
@@ -107,9 +118,13 @@ class TensorTable:
             self.class_names.append(type_name(type(tensor)))
             if problem:
                 self.problems[slot] = problem
-            if kind.shape is None:
+            if kind.shape is None and not kind.n_elements:
                 self.without_shape.append(slot)
-            elif is_tensor(tensor) and (id(type(tensor)) not in ORDINARY or _may_be_held(kind)):
+            elif (
+                kind.shape is not None
+                and is_tensor(tensor)
+                and (id(type(tensor)) not in ORDINARY or _may_be_held(kind))
+            ):
                 self._take(slot, tensor, holder_of(tensor))
 
     def first_size(self, row: int) -> str:
@@ -163,6 +178,9 @@ def facts(tensor: Any) -> Facts:
         n = 0 if is_lazy else math.prod(shape) if shape is not None else read(_BASE.numel, 0) if not problems else 0
         asks, holds = read(_requires_grad, False), read(gradient_of, None) is not None
         size = read(_size_bytes, 0) if layout is not None and not is_lazy and shape is not None else 0
+        if shape is None and not is_lazy and read(_is_nested, False):
+            n, problems = _nested_elements(tensor), ["a nested tensor: its parts have shapes of their own"]
+            size = n * int(_BASE.element_size(tensor))
     known = TensorSpec(
         shape, _name(dtype) if dtype else "?", str(device) if device else "?", _name(layout) if layout else "?", n, size
     )
@@ -179,6 +197,12 @@ def freed_reason(tensor: Any) -> str | None:
     except (RuntimeError, ValueError, NotImplementedError, TypeError):
         return None
     return f"its storage was freed: it has {held} bytes" if needed and held < needed and not held else None
+
+
+def _nested_elements(tensor: Any) -> int:
+    """How many elements the parts of a nested tensor have together; a jagged one keeps them in another tensor."""
+    values = tensor_dict(tensor).get("_values") if is_torchs_own(type(tensor)) else None
+    return int(_BASE.numel(values if is_tensor(values) else tensor))
 
 
 def _plain_shape(tensor: Any) -> tuple[int, ...]:

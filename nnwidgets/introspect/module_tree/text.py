@@ -6,7 +6,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from nnwidgets.formatting import align_columns, dtype_short, exact_count, inert, shape_text, short_bytes, short_count
+from nnwidgets.formatting import (
+    align_columns,
+    dtype_short,
+    exact_count,
+    inert,
+    shape_text,
+    short_bytes,
+    short_count,
+    some,
+)
 from nnwidgets.introspect.module_tree.folding import Alikes, FoldedRun, fold, only_run
 from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.records import TensorEntry
@@ -243,12 +252,16 @@ def totals_text(tree: ModuleTree) -> str:
     n_modules = sum(node.kind == "module" for node in tree.nodes)
     frozen = tree.n_params - tree.n_params_trainable
     said = [
-        f"{count_text(tree.n_params)} parameters" + (f", {count_text(frozen)} of them frozen" if frozen else ""),
+        f"{count_text(tree.n_params)} parameter{'s' if tree.n_params != 1 else ''}"
+        + (f", {count_text(frozen)} of them frozen" if frozen else ""),
         short_bytes(tree.size_bytes),
         f"{exact_count(n_modules)} module{'s' if n_modules != 1 else ''}",
     ]
     if tree.local_bytes != tree.size_bytes:
         said[1] += f", {short_bytes(tree.local_bytes)} of it here"
+    packed = [entry.path for entry in tree.tensors if entry.shape is None and "packed for" in (entry.problem or "")]
+    if packed:
+        said.append(f"not counted, being packed: {some(packed, _MOST_PACKED)}")
     if tree.why:
         said.append(tree.why)
     return " · ".join(said)
@@ -266,6 +279,7 @@ def count_text(n: int) -> str:
 
 
 MOST_LINES = 500
+_MOST_PACKED = 2
 
 
 def outline(tree: ModuleTree, *, most_lines: int = MOST_LINES) -> str:

@@ -59,6 +59,28 @@ def unreadable_reason(tensor: object) -> str | None:
             return f"torch can't look at it: {objects.reason(error).rstrip('.')}"
 
 
+def how_to_read(tensor: object) -> str:
+    """Say what gives a tensor data that can be read, one sentence, or "" where nothing is known to.
+
+    Example:
+        >>> import torch
+        >>> how_to_read(torch.empty(2, device="meta"))
+        'Give it memory first: model.to_empty(device="cpu"), and then values.'
+    """
+    reason = unreadable_reason(tensor) or ""
+    return next((hint for part, hint in _HOW_TO_READ if part in reason), "")
+
+
+_HOW_TO_READ = (
+    ("lazy parameter", "Run one forward first."),
+    ("on the meta device", 'Give it memory first: model.to_empty(device="cpu"), and then values.'),
+    ("nested tensor", "Work on its parts, which unbind() gives."),
+    ("storage was freed", "Gather its parts first, with what shards it."),
+    ("function transform", "Do it outside of the transform."),
+)
+"""A part of the reason, and what helps."""
+
+
 def as_plain_tensor(tensor: object) -> torch.Tensor:
     """Return a tensor's data as a plain ``torch.Tensor`` that shares its memory, for reading only.
 

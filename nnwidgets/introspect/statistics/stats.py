@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 
@@ -32,8 +33,8 @@ def stats(tensor: torch.Tensor, *, bins: int = 64, exact: bool = True) -> Tensor
 
     Runs no code of a tensor subclass, tracks no gradient, draws no global random number, and talks to no other process:
     of a sharded tensor the part that is here is described, of a packed one its codes, and ``of`` says so; neither is
-    exact. A complex tensor is described by its elements' magnitudes, a quantized one of torch's by what its codes stand
-    for, and a sparse one with its implicit zeros.
+    exact. A complex tensor is described by its elements' magnitudes, which ``of`` says too, a quantized one of torch's
+    by what its codes stand for, and a sparse one with its implicit zeros.
 
     Args:
         tensor: Any tensor whose data can be read, of any shape, dtype, layout and device.
@@ -55,7 +56,12 @@ def stats(tensor: torch.Tensor, *, bins: int = 64, exact: bool = True) -> Tensor
         >>> found.hist_counts, found.hist_edges
         ((2, 1), (0.0, 2.0, 4.0))
     """
-    return exact_stats(tensor, bins=bins) if exact else sampled_stats(tensor, bins=bins)
+    found = exact_stats(tensor, bins=bins) if exact else sampled_stats(tensor, bins=bins)
+    with no_torch_function():
+        is_complex = torch_attribute(tensor, "dtype").is_complex
+    if not is_complex:
+        return found
+    return replace(found, of="magnitudes" if found.of == "all" else f"magnitudes; {found.of}")
 
 
 def exact_stats(

@@ -11,6 +11,7 @@ from typing import Any
 from torch import nn
 
 from nnwidgets import edit
+from nnwidgets.edit.change import Outcome
 from nnwidgets.edit.optimizer_state import states_of, warning_of
 from nnwidgets.errors import InvalidTargetError
 from nnwidgets.introspect import LiveModel
@@ -21,7 +22,7 @@ from nnwidgets.magics.line.tokenizer import split_assignment
 from nnwidgets.magics.resolve import free_name, optimizers_in, resolve, tensor_names
 from nnwidgets.magics.subcommands.subcommand import Option, Request, Subcommand, TypedLine, complete_target
 from nnwidgets.text.document import Document, Note
-from nnwidgets.text.pages.changes import Outcome, change_page, code_page, history_page
+from nnwidgets.text.pages.changes import change_page, code_page, history_page
 
 _MOST_LITERAL = 100_000
 _FLOATS = frozenset(sign + word for sign in ("", "-", "+") for word in ("nan", "inf"))

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from nnwidgets.edit import Change, History, Tie
+from nnwidgets.edit.change import Outcome
 from nnwidgets.formatting import and_more, exact_count, short_bytes
 from nnwidgets.introspect.records import TensorStats
 from nnwidgets.text.document import Block, Code, Document, Facts, Note, Table, Title
 from nnwidgets.text.pages.model import MOST_ROWS, number
-
-Outcome = Literal["done", "undone", "redone"]
 
 MOST_TENSORS = 12
 """Tensors whose numbers are shown; the names of more are counted."""
@@ -26,15 +23,18 @@ _SAME = {
 _COLUMNS = ("mean", "std", "min", "max")
 
 
-def change_page(change: Change, *, name: str | None = None, outcome: Outcome = "done", next_step: str = "") -> Document:
+def change_page(
+    change: Change, *, name: str | None = None, outcome: Outcome | None = None, next_step: str = ""
+) -> Document:
     """A change: what, where, numbers before and after, what to know, what to do next.
 
     Args:
         change: The change.
         name: The variable that holds the model.
-        outcome: Whether it was just made, taken back, or made again.
+        outcome: Whether it was just made, taken back, or made again, where the change doesn't say.
         next_step: How to undo it, or what else can be done now.
     """
+    outcome = outcome or change.outcome
     done = {"done": "", "undone": "undone", "redone": "done again"}[outcome]
     detail = " · ".join(filter(None, ("preview" if change.is_preview else done, name)))
     blocks: list[Block] = [Title(change.label, detail), Facts(tuple(_facts(change)))]

@@ -48,7 +48,7 @@ def tensor_page(entry: TensorEntry, stats: TensorStats | None = None, *, unread:
 def stats_page(stats: TensorStats) -> Document:
     """Statistics of one tensor."""
     said = "" if stats.of == "all" else stats.of
-    return (Title(f"{exact_count(stats.n)} elements", said), *_statistics(stats))
+    return (Title(f"{exact_count(stats.n)} element{'s' if stats.n != 1 else ''}", said), *_statistics(stats))
 
 
 def module_page(
@@ -168,7 +168,10 @@ def _statistics(stats: TensorStats) -> list[Block]:
     about = "" if stats.is_exact else "≈ "
     pairs = [(name, about + number(getattr(stats, name))) for name in ("mean", "std", "min", "max", "norm")]
     pairs.append(("zeros", about + exact_count(stats.n_zero)))
-    pairs += [(name, exact_count(n)) for name, n in (("NaN", stats.n_nan), ("infinite", stats.n_inf)) if n]
+    odd = [(name, exact_count(n)) for name, n in (("NaN", stats.n_nan), ("infinite", stats.n_inf)) if n]
+    if odd:
+        n_finite = stats.n - stats.n_nan - stats.n_inf
+        pairs += [*odd, ("of", f"the {exact_count(n_finite)} finite element{'s' if n_finite != 1 else ''}")]
     if stats.of != "all":
         pairs.append(("of", stats.of))
     elif not stats.is_exact:

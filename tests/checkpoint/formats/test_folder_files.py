@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 
 import pytest
 import torch
@@ -120,3 +121,53 @@ def test_an_index_comes_before_all_that_is_guessed(place):
     net = nn.Linear(2, 3)
     nnw.load(net, place)
     assert torch.equal(net.weight, torch.ones(3, 2))
+
+
+NAMED_IN_A_FOLDER = {
+    "net.pth": (b"version https://git-lfs.github.com/spec/v1\noid sha256:aa\nsize 7\n", "net.pth is a Git LFS pointer"),
+    "model.onnx": (b"\x08\x08\x12\x07pytorch\x1a\x052.1.0:" + bytes(99), "model.onnx is an ONNX model"),
+    "q4.gguf": (b"GGUF" + bytes(99), "q4.gguf is a GGUF file"),
+    "model.h5": (b"\x89HDF\r\n\x1a\n" + bytes(99), "model.h5 is HDF5"),
+    "model.pkl": (b"\x80\x04N.", "model.pkl is a pickle .* Name it"),
+}
+
+
+@pytest.mark.parametrize("name", NAMED_IN_A_FOLDER)
+def test_the_file_of_another_kind_in_a_folder_is_named(name, place):
+    held, says = NAMED_IN_A_FOLDER[name]
+    (place / name).write_bytes(held)
+    with pytest.raises(nnw.InvalidTargetError, match=says):
+        nnw.load(nn.Linear(2, 3), place)
+
+
+BELOW = {
+    "a pipeline": "diffusion_pytorch_model.safetensors",
+    "a cache": "snapshots/0a1b/model.safetensors",
+    "logs of a trainer": "checkpoints/epoch=1.ckpt",
+    "DeepSpeed's": "global_step10/mp_rank_00_model_states.pt",
+}
+
+
+@pytest.mark.parametrize("kind", BELOW)
+def test_what_lies_in_folders_below_is_named_and_can_be_loaded_by_that_name(kind, place):
+    file = place / "vae" / BELOW[kind]
+    file.parent.mkdir(parents=True)
+    (save_file if file.suffix == ".safetensors" else torch.save)(nn.Linear(2, 3).state_dict(), file)
+    with pytest.raises(nnw.CorruptCheckpointError, match="no file of weights itself; below it is ") as raised:
+        nnw.load(nn.Linear(2, 3), place)
+    named = re.search(r"below it is (\S+)[.] ", str(raised.value)).group(1)
+    assert nnw.load(nn.Linear(2, 3), place / named).n_loaded == 2
+
+
+def test_a_folder_without_weights_says_what_is_in_it(place):
+    with pytest.raises(nnw.CorruptCheckpointError, match=r"no file of weights: it has README.md, config.json\."):
+        nnw.load(nn.Linear(2, 3), place)
+    (place / "empty").mkdir()
+    with pytest.raises(nnw.CorruptCheckpointError, match="The folder empty is empty"):
+        nnw.load(nn.Linear(2, 3), place / "empty")
+
+
+def test_a_shard_that_is_missing_is_named_and_nothing_else_is_suggested(place):
+    (place / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": "model-1.safetensors"}}))
+    with pytest.raises(nnw.CorruptCheckpointError, match=r"'model-1.safetensors', .* with its shard\.$"):
+        nnw.load(nn.Linear(2, 3), place)

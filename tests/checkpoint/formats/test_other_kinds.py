@@ -9,9 +9,12 @@ import json
 import lzma
 import pickle
 import re
+import shutil
 import struct
+import subprocess
 import tarfile
 import zipfile
+import zlib
 
 import numpy as np
 import pytest
@@ -30,10 +33,11 @@ def zipped(**members):
     return made.getvalue()
 
 
-def tar():
+def tar(*names):
     made = io.BytesIO()
     with tarfile.open(fileobj=made, mode="w") as file:
-        file.addfile(tarfile.TarInfo("model_config.yaml"), io.BytesIO())
+        for name in names or ("model_config.yaml",):
+            file.addfile(tarfile.TarInfo(name), io.BytesIO())
     return made.getvalue()
 
 
@@ -41,6 +45,11 @@ def numpy_file():
     made = io.BytesIO()
     np.save(made, np.zeros(3))
     return made.getvalue()
+
+
+def field(held, number=1):
+    """A field of a protobuf message."""
+    return bytes([number << 3 | 2, len(held)]) + held
 
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:aa\nsize 12345\n"
@@ -89,6 +98,34 @@ KINDS = {
     "a library": (b"\x7fELF\x02\x01\x01" + bytes(99), "ELF"),
     "an image": (b"\x89PNG\r\n\x1a\n" + bytes(99), "PNG"),
     "a PDF": (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3" + bytes(99), "PDF"),
+    "HDF5 after a block of the user's": (bytes(512) + b"\x89HDF\r\n\x1a\n" + bytes(99), "HDF5"),
+    "MATLAB 7.3": (b"MATLAB 7.3 MAT-file".ljust(512) + b"\x89HDF\r\n\x1a\n", "MATLAB file .HDF5"),
+    "ExecuTorch": (b"8\0\0\0ET12" + bytes(99), "a program of ExecuTorch"),
+    "TorchScript for phones": (b"8\0\0\0PTMF" + bytes(99), "TorchScript program for mobile"),
+    "ONNX Runtime": (b"8\0\0\0ORTM" + bytes(99), "ONNX Runtime"),
+    "TensorRT": (b"ftrt" + bytes(99), "engine of TensorRT"),
+    "MXNet": (struct.pack("<QQQ", 0x112, 0, 2) + bytes(99), "MXNet"),
+    "fastText": (struct.pack("<ii", 793712314, 12) + bytes(99), "fastText"),
+    "XGBoost": (b"{L\0\0\0\0\0\0\0\x07learner{" + bytes(99), "XGBoost"),
+    "SentencePiece": (b"\n\x0e\n\x05<unk>\x15\0\0\0\0\x18\x02\n\x0c\n\x03<s>", "SentencePiece"),
+    "MindSpore": (field(field(b"conv1.weight") + field(field(b"\6\1") + field(b"Float32", 2), 2)) * 2, "MindSpore"),
+    "a graph": (field(field(b"input") + field(b"Placeholder", 2)) * 2, "graph of TensorFlow"),
+    "macOS's litter": (b"\x00\x05\x16\x07\0\2\0\0Mac OS X" + bytes(99), "AppleDouble"),
+    "encrypted": (b"Salted__" + bytes(range(99)), "encrypted .OpenSSL"),
+    "zlib": (zlib.compress(b"x" * 99), "compressed .zlib"),
+    "tar, compressed": (gzip.compress(tar("net.pt")), r"tar archive, compressed \(gzip\). tar -xzf"),
+    "tar with a checkpoint": (tar("a/net.pt", "b"), "tar archive with a/net.pt in it. tar -xf .*Name the checkpoint"),
+    "NeMo": (tar("./model_config.yaml", "./model_weights.ckpt"), "NeMo.*model_weights.ckpt in it is the checkpoint"),
+    "TorchServe": (zipped(MAR_INF__MANIFEST_json="{}").replace(b"MAR.INF", b"MAR-INF"), "TorchServe"),
+    "a compiled model": (zipped(m__data__aotinductor__model__x_so="x", m__archive_format="pt2"), "AOTInductor"),
+    "an office document": (zipped(word__document_xml="x"), "zip archive of 1 files.*No name in it ends as a checkp"),
+    "a pointer with Windows's lines": (POINTER.replace(b"\n", b"\r\n"), "stands for a file of 12,345 bytes"),
+    "a pointer of DVC": (b"outs:\n- md5: a30\n  size: 3\n", "pointer of DVC"),
+    "text in UTF-16": ("Not found: sign in".encode("utf-16"), "Not found: sign in"),
+    "a page in Latin-1": ("<html><body>nicht verfügbar".encode("latin-1"), "web page"),
+    "a page without a head": (b"<script>window.x = 1</script>" + b"x" * 99, "web page"),
+    "an adapter's settings": (b'{"peft_type": "LORA", "r": 8}', "adapter's configuration"),
+    "OpenVINO": (b'<?xml version="1.0"?>\n<net name="m" version="11">', "OpenVINO's description"),
     "MATLAB": (b"MATLAB 5.0 MAT-file, Platform: GLNXA64" + bytes(99), "MATLAB"),
 }
 
@@ -118,6 +155,11 @@ BY_NAME = {
     "flax_model.msgpack": "Flax",
     "net.onnx": "ONNX",
     "net.pb": "TensorF",
+    "model.ckpt-10.data-00000-of-00001": "part of a TensorFlow checkpoint",
+    "net.onnx_data": "weights of an ONNX model",
+    "net.engine": "TensorRT",
+    "net.pdiparams": "PaddlePaddle",
+    "net.pt.003": "file that was split",
 }
 
 
@@ -134,6 +176,10 @@ FOLDERS = {
     "a Core ML package": ("Manifest.json", "Data"),
     "a folder of a Flax model": ("config.json", "flax_model.msgpack"),
     "JAX's Orbax": ("_CHECKPOINT_METADATA", "manifest.ocdbt"),
+    "checkpoint of JAX's Orbax": ("_METADATA", "manifest.ocdbt"),
+    "a TensorFlow checkpoint": ("model-1.index", "model-1.data-00000-of-00001"),
+    "DeepSpeed's ZeRO": ("zero_pp_rank_0_mp_rank_00_model_states.pt", "zero_pp_rank_0_mp_rank_00_optim_states.pt"),
+    "a model of OpenVINO": ("openvino_model.xml", "openvino_model.bin"),
 }
 
 
@@ -239,3 +285,113 @@ def test_an_index_that_is_broken_is_said_to_be(tmp_path):
         file.write_bytes(held)
         with pytest.raises(nnw.CorruptCheckpointError, match=says):
             peek(file)
+
+
+# ---- damage, with where it is ----
+
+
+def whole(net):
+    made = io.BytesIO()
+    torch.save(net.state_dict(), made)
+    return made.getvalue()
+
+
+CUT = {
+    "a zip file": (lambda data: data[:1_000], "has 1,000 bytes, and no directory among the last.*was cut short"),
+    "a zip file with room set aside": (lambda data: data[:900] + bytes(999), "the last of them, which are zeros"),
+    "a zip file with something after it": (lambda data: data + b"x" * 7, "7 bytes follow its end, at byte [0-9,]+[.]"),
+    "a zip file copied as text": (lambda data: data.replace(b"\n", b"\r\n"), "copied as if it were text"),
+    "a few bytes of a zip file": (lambda data: data[:4], "has 4 bytes, too few"),
+    "a few bytes": (lambda _: bytes([8, 1, 0, 0]), "4 bytes long, too short"),
+    "zeros alone": (lambda _: bytes(9_000), "9,000 bytes of zeros, its first 4,096 at least.*Get it again"),
+    "a pickle": (lambda _: pickle.dumps([0.5] * 99)[:50], "ends before its last opcode.*was cut short"),
+}
+
+
+@pytest.mark.parametrize("name", CUT)
+def test_a_file_that_was_cut_short_is_said_to_be_and_not_made_to_mislead(name, net, tmp_path):
+    change, says = CUT[name]
+    (tmp_path / "net.pt").write_bytes(change(whole(net)))
+    with pytest.raises(nnw.CorruptCheckpointError, match=f"(?s){says}") as raised:
+        peek(tmp_path / "net.pt")
+    assert "mislead" not in str(raised.value)
+
+
+# ---- files that a zip program packed anew, and those it unpacked ----
+
+
+def packed_anew(data, file, method, *, is_in_folder=True, is_mac=False, has_folders=False):
+    source = zipfile.ZipFile(io.BytesIO(data))
+    with zipfile.ZipFile(file, "w", method) as made:
+        if has_folders:
+            made.writestr("archive/", b"")
+        for name in source.namelist():
+            made.writestr(name if is_in_folder else name.partition("/")[2], source.read(name))
+            if is_mac:
+                made.writestr(f"__MACOSX/._{name}", b"x")
+
+
+ANEW = {
+    "compressed": (zipfile.ZIP_DEFLATED, {}),
+    "with folders": (zipfile.ZIP_STORED, {"has_folders": True}),
+    "without its folder": (zipfile.ZIP_STORED, {"is_in_folder": False}),
+    "compressed, without its folder": (zipfile.ZIP_DEFLATED, {"is_in_folder": False}),
+    "by macOS": (zipfile.ZIP_DEFLATED, {"is_mac": True}),
+}
+
+
+@pytest.mark.skipif(not shutil.which("zip") or not shutil.which("unzip"), reason="what is advised needs zip and unzip")
+@pytest.mark.parametrize("how", ANEW)
+def test_a_file_packed_anew_is_told_how_to_be_written_so_that_it_loads(how, net, tmp_path, monkeypatch):
+    method, others = ANEW[how]
+    packed_anew(whole(net), tmp_path / "net.pt", method, **others)
+    with pytest.raises(nnw.CorruptCheckpointError, match="A zip program packed it anew") as raised:
+        peek(tmp_path / "net.pt")
+    assert not re.search("damaged|mislead", str(raised.value))
+    call = re.search(r"torch\.save\(.*\)", raised.value.hint)
+    if call:
+        carry_out(call.group(), tmp_path, monkeypatch)
+    else:
+        command = re.search("unzip .*[^.]", raised.value.hint).group()
+        subprocess.run(command, shell=True, check=True, cwd=tmp_path)  # noqa: S602 - what the user is told to run
+    assert nnw.load(net, tmp_path / ("anew.pt" if call else "whole.pt")).n_loaded == 4
+
+
+@pytest.mark.skipif(not shutil.which("zip"), reason="what is advised needs zip")
+def test_a_file_that_was_unpacked_is_told_how_to_be_put_together_so_that_it_loads(net, tmp_path):
+    zipfile.ZipFile(io.BytesIO(whole(net))).extractall(tmp_path)  # noqa: S202 - made above
+    with pytest.raises(nnw.CorruptCheckpointError, match="below it is archive"):
+        peek(tmp_path)
+    with pytest.raises(nnw.InvalidTargetError, match=r"it is a file of torch\.save, unpacked") as raised:
+        peek(tmp_path / "archive")
+    command = re.search("zip .*'", raised.value.hint).group()
+    subprocess.run(command, shell=True, check=True, cwd=tmp_path)  # noqa: S602 - what the user is told to run
+    assert nnw.load(net, tmp_path / "whole.pt").n_loaded == 4
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, bz2.compress, lzma.compress])
+def test_a_compressed_file_is_told_how_to_be_unpacked_whatever_it_is_called(compress, net, tmp_path):
+    (tmp_path / "net.pt").write_bytes(compress(whole(net)))
+    with pytest.raises(nnw.InvalidTargetError, match="compressed") as raised:
+        peek(tmp_path / "net.pt")
+    command = re.search("[a-z0-9]+ -dc < 'net.pt' > unpacked", raised.value.hint).group()
+    if shutil.which(command.split()[0]):
+        subprocess.run(command, shell=True, check=True, cwd=tmp_path)  # noqa: S602 - what the user is told to run
+        assert nnw.load(net, tmp_path / "unpacked").n_loaded == 4
+
+
+def test_arrays_beside_text_and_objects_are_taken_by_what_is_advised(tmp_path, monkeypatch):
+    np.savez(tmp_path / "net.npz", weight=np.ones((3, 2), np.float32), bias=np.zeros(3, np.float32), note=np.array("x"))
+    carry_out(advice(tmp_path / "net.npz", nnw.InvalidTargetError), tmp_path, monkeypatch)
+    assert nnw.load(nn.Linear(2, 3), tmp_path / "weights.pt").n_loaded == 2
+
+
+def test_a_torch_package_is_named_and_its_advice_opens_it(net, tmp_path):
+    with torch.package.PackageExporter(tmp_path / "net.pt") as file:
+        file.extern("**")
+        file.save_pickle("model", "model.pkl", net)
+    with pytest.raises(
+        nnw.UnsafeCheckpointError, match=r"PackageImporter\('net\.pt'\) loads what is in it; file_structure"
+    ):
+        peek(tmp_path / "net.pt")
+    assert torch.package.PackageImporter(tmp_path / "net.pt").file_structure().has_file("model/model.pkl")

@@ -576,3 +576,24 @@ def test_a_counter_without_its_statistics_is_missing_all_the_same(tmp_path):
     save_file(state, tmp_path / "old.safetensors")
     with pytest.raises(nnw.CheckpointMismatchError, match="3 missing"):
         nnw.load(net, tmp_path / "old.safetensors")
+
+
+@pytest.mark.parametrize("name", ["[CLS]", 'a"b', "b]", "a[3m"])
+@pytest.mark.parametrize("ending", ["pt", "safetensors"])
+def test_names_that_paths_write_in_brackets_are_those_of_the_state_dict(name, ending, tmp_path):
+    def made():
+        net = nn.Module()
+        net.heads = nn.ModuleDict({name: nn.Linear(2, 3), "other": nn.BatchNorm1d(2)})
+        return net
+
+    source, net, again = made(), made(), made()
+    file = tmp_path / f"net.{ending}"
+    nnw.save(source, file)
+    plan = nnw.plan(net, file)
+    assert (plan.is_exact, dict(plan.renames), dict(plan.rename)) == (True, {}, {})
+    report = nnw.load(net, file)
+    assert all(torch.equal(each, source.state_dict()[key]) for key, each in net.state_dict().items())
+    assert nnw.diff(source, file).is_equal
+    assert nnw.diff(net, source).is_equal
+    exec(report.to_code(), {"net": again})  # noqa: S102 - what the user would paste
+    assert nnw.diff(again, file).is_equal

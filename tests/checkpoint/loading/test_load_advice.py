@@ -201,3 +201,72 @@ def test_a_comparison_refuses_renames_that_cannot_be(rename, error, tmp_path):
     rename = rename if "nothing" in rename or "bais" in str(rename) else {**rename, "module.backbone": "backbone"}
     with pytest.raises(error):
         nnw.diff(made(), tmp_path / "x.pt", rename=rename)
+
+
+def refused(net, file, **how):
+    with pytest.raises(nnw.NNWidgetsError) as caught:
+        nnw.load(net, file, **how)
+    return caught.value.hint
+
+
+def test_a_file_that_has_all_of_the_model_several_times_says_under_which_entries(tmp_path):
+    file = tmp_path / "x.pt"
+    averaged = {name: each + 1 for name, each in made().state_dict().items()}
+    torch.save({**prefixed(made().state_dict(), "net."), **prefixed(averaged, "ema.")}, file)
+    entries = re.findall(r"entry='(.*?)'", refused(made(), file))
+    assert entries == ["net", "ema"]
+    net = made()
+    nnw.load(net, file, entry=entries[1])
+    assert torch.equal(net.state_dict()["fc.weight"], averaged["fc.weight"])
+
+
+class Tied(nn.Module):
+    def __init__(self, *, is_tied=True):
+        super().__init__()
+        self.words, self.head = nn.Embedding(6, 4), nn.Linear(4, 6, bias=False)
+        if is_tied:
+            self.head.weight = self.words.weight
+
+
+def test_names_of_one_tensor_with_two_values_in_the_file_load_as_the_hint_says(tmp_path):
+    source, net = Tied(is_tied=False), Tied()
+    torch.save(source.state_dict(), tmp_path / "x.pt")
+    hint = refused(net, tmp_path / "x.pt")
+    rename = eval(re.search(r"with rename=(.*)\.$", hint)[1], {"re": re})  # noqa: S307 - what the user is told to pass
+    nnw.load(net, tmp_path / "x.pt", strict=False, rename=rename)
+    assert torch.equal(net.words.weight, source.words.weight)
+    assert net.head.weight is net.words.weight
+
+
+def test_a_rename_the_wrong_way_round_is_said_to_be_and_the_other_way_loads(tmp_path):
+    torch.save({"a.weight": torch.rand(3, 2), "bias": torch.rand(3)}, tmp_path / "x.pt")
+    hint = refused(nn.Linear(2, 3), tmp_path / "x.pt", rename={"weight": "a.weight"})
+    assert hint == "Renames go from names in the file to paths in the model: {'a.weight': 'weight'}."
+    assert nnw.load(nn.Linear(2, 3), tmp_path / "x.pt", rename={"a.weight": "weight"}).n_loaded == 2
+
+
+def test_a_rename_of_nothing_in_the_file_leads_to_what_lists_the_file(tmp_path):
+    torch.save(made().state_dict(), tmp_path / "x.pt")
+    assert refused(made(), tmp_path / "x.pt", rename={"zzzz.": ""}) == "peek(file) lists them."
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_quantized_module_and_a_float_file_are_told_apart_both_ways(tmp_path):
+    def quantized():
+        return torch.ao.quantization.quantize_dynamic(nn.Sequential(nn.Linear(4, 3)), {nn.Linear})
+
+    net = nn.Sequential(nn.Linear(4, 3))
+    torch.save(net.state_dict(), tmp_path / "float.pt")
+    torch.save(quantized().state_dict(), tmp_path / "quantized.pt")
+    assert "A file of the float model goes into the float model" in refused(quantized(), tmp_path / "float.pt")
+    assert "0.scale and 1 more" not in refused(net, tmp_path / "quantized.pt")
+    assert "0.scale in the file is of a quantized module" in refused(net, tmp_path / "quantized.pt")
+    assert nnw.load(net, tmp_path / "float.pt").n_loaded == 2
+    assert nnw.load(quantized(), tmp_path / "quantized.pt").n_loaded
+
+
+def test_a_weight_that_the_model_computes_is_to_be_loaded_before_it_does(tmp_path):
+    net = nn.Sequential(nn.Linear(4, 3))
+    torch.save(net.state_dict(), tmp_path / "x.pt")
+    computed = nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(4, 3)))
+    assert "load before the parametrization is put on" in refused(computed, tmp_path / "x.pt")

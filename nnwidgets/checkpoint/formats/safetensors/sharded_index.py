@@ -132,11 +132,11 @@ class Sharded(CheckpointReader):
             place = within(folder, name, self.path, links)
             try:
                 shard = open_one(place, number, name)
-            except PathNotFoundError as error:
+            except PathNotFoundError:
                 raise CorruptCheckpointError(
                     f"{self.path.name} speaks of the shard {name[:80]!r}, which isn't there.",
                     path=str(place),
-                    hint=f"Get it again, with all {len(names)} shards. {error.hint}".rstrip(),
+                    hint="Get it again, with " + (f"all {len(names):,} shards." if len(names) > 1 else "its shard."),
                 ) from None
             tensors[name] = self._add_shard(shard, number, name)
             if len(names) > MOST_OPEN:

@@ -52,6 +52,13 @@ class PlainPickle(TorchFile):
     def refusal(self, found: PickleResult) -> UnsafeCheckpointError:
         """The error that says what it would do; tensors are pickled so by those who don't mean harm too."""
         error = super().refusal(found)
+        if found.wanted == ["joblib.numpy_pickle.NumpyArrayWrapper"]:
+            return UnsafeCheckpointError(
+                f"{self.path.name} is a file of joblib's: a pickle with the bytes of NumPy's arrays between its "
+                "opcodes, which joblib reads by running it. Nothing was imported or run.",
+                path=str(self.path),
+                hint='Whoever wrote it can write its arrays anew: numpy.savez("weights.npz", **arrays).',
+            )
         if found.wanted != ["torch.storage._load_from_bytes"]:
             return error
         return UnsafeCheckpointError(

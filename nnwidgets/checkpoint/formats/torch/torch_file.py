@@ -12,7 +12,7 @@ import torch
 from nnwidgets.checkpoint.description import Composed, Described, Storage, Strided, dtype_name
 from nnwidgets.checkpoint.formats.malformed import BeyondLimits, Elsewhere, Malformed, brief
 from nnwidgets.checkpoint.formats.pickle.arguments import MOST, StorageType
-from nnwidgets.checkpoint.formats.pickle.machine import PickleResult
+from nnwidgets.checkpoint.formats.pickle.machine import PickleResult, Truncated
 from nnwidgets.checkpoint.formats.pickle.names import does_harm
 from nnwidgets.checkpoint.formats.pickle.rebuild_tensors import INTEGERS
 from nnwidgets.checkpoint.formats.pickle.unpickle import unpickle
@@ -112,10 +112,12 @@ class TorchFile(CheckpointReader):
 
     def fault(self, error: Malformed | str) -> CorruptCheckpointError:
         """The error that says what is wrong with the file."""
+        hint = error.hint if isinstance(error, Malformed) else ""
         return CorruptCheckpointError(
             f"{self.path.name} {error}.",
             path=str(self.path),
-            hint=_HINTS.get(type(error), "It was damaged, or made to mislead; get it again."),
+            hint=hint.replace("{file}", repr(self.path.name))
+            or _HINTS.get(type(error), "It was damaged, or made to mislead; get it again."),
         )
 
 
@@ -147,5 +149,6 @@ _FLOAT_ZEROS = (torch.float, torch.float)
 _PACKED = {torch.quint4x2, torch.quint2x4}
 _HINTS: dict[type, str] = {
     BeyondLimits: "No more of it is read: it may be made to take all memory, or hold more than weights.",
+    Truncated: "It was cut short, as by a download that ended early, or damaged; get it again.",
     Elsewhere: "Only the program that wrote it can read it; have it save a state dict with torch.save.",
 }

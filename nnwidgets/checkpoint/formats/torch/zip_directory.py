@@ -16,7 +16,7 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 
 from nnwidgets.checkpoint.formats.file import File
-from nnwidgets.checkpoint.formats.malformed import Malformed
+from nnwidgets.checkpoint.formats.malformed import Malformed, Repacked
 from nnwidgets.checkpoint.formats.paths import leads_elsewhere
 
 
@@ -82,11 +82,11 @@ def names_in(file: File) -> list[str]:
 def _ends(file: File) -> tuple[int, int, int]:
     """Where the central directory begins and ends, and how many members it has."""
     if file.n_bytes < _END.size:
-        raise Malformed(f"has {file.n_bytes:,} bytes, too few for a zip file")
+        raise Malformed(f"has {file.n_bytes:,} bytes, too few for a zip file", _CUT_SHORT)
     at = file.n_bytes - _END.size
     mark, disk, first_disk, n_here, n, size, start, comment = _END.unpack(file.read(at, _END.size))
     if mark != _END_MARK or comment:
-        raise Malformed("doesn't end as a zip file does: it was cut short, or something was added to it")
+        raise _no_end(file)
     if disk or first_disk or n_here != n:
         raise Malformed("is one of several parts of a zip file")
     wide_at = at - _LOCATOR.size
@@ -97,6 +97,29 @@ def _ends(file: File) -> tuple[int, int, int]:
     if start + size != at:
         raise Malformed(f"has a directory from byte {start:,} to {start + size:,}, expected it to end at {at:,}")
     return start, at, n
+
+
+def _no_end(file: File) -> Malformed:
+    """What a file that doesn't end in the end of a directory is instead."""
+    n_bytes = min(file.n_bytes, _MOST_END)
+    last, start = file.read(file.n_bytes - n_bytes, n_bytes), file.start()
+    found = last.rfind(_END_MARK, 0, len(last) - _END.size)
+    told = "doesn't end as a zip file does:"
+    if found >= 0:
+        at = file.n_bytes - n_bytes + found + _END.size
+        return Malformed(
+            f"{told} {file.n_bytes - at:,} bytes follow its end, at byte {at:,}",
+            "They were added to it; get it again without them.",
+        )
+    n_lines = start.count(b"\n")
+    if n_lines >= _FEW_LINES and start.count(b"\r\n") == n_lines:
+        return Malformed(
+            f"{told} each line feed in its first {len(start):,} bytes has a carriage return before it",
+            "It was copied as if it were text; get it again in binary mode.",
+        )
+    told += f" it has {file.n_bytes:,} bytes, and no directory among the last of them"
+    is_zero = not last[-_ONE_HEADER:].strip(b"\0")
+    return Malformed(told + (", which are zeros" if is_zero else ""), _CUT_SHORT)
 
 
 def _wide_end(file: File, at: int, found: tuple[Any, ...], narrow: tuple[int, int, int]) -> tuple[int, int, int, int]:
@@ -148,9 +171,9 @@ def _entries(held: bytes, n_entries: int) -> Iterator[_Entry]:
 
 def _check_plain(text: str, flags: int, method: int, attributes: int) -> None:
     if flags & _ENCRYPTED:
-        raise Malformed(f"has an encrypted member {text!r}")
+        raise Malformed(f"has an encrypted member {text!r}", "Unpack it with its password; torch writes none that are.")
     if method:
-        raise Malformed(f"has the member {text!r} compressed, which torch never does: unpacked it may have any size")
+        raise Repacked(f"has the member {text!r} compressed, which torch never does: unpacked it may have any size")
     if flags & ~(_DESCRIBED_AFTER | _UTF8):
         raise Malformed(f"has the member {text!r} with flags {flags:#06x}, which torch doesn't write")
     kind = stat.S_IFMT(attributes >> 16)
@@ -165,7 +188,7 @@ def _widen(text: str, extra: bytes, numbers: list[int]) -> list[int]:
         if kind == _ZIP64 and not wide:
             wide = field
         else:
-            raise Malformed(f"has a directory entry of {text!r} with a field {kind:#06x}, which torch doesn't write")
+            raise Repacked(f"has a directory entry of {text!r} with a field {kind:#06x}, which torch doesn't write")
     made = []
     for number in numbers:
         if number == _U32:
@@ -251,7 +274,7 @@ def _check_local(text: str, entry: _Entry, numbers: tuple[int, int, int], extra:
         if kind == _ZIP64:
             wide = field
         elif kind != _PADDING:
-            raise Malformed(f"has the member {text!r} with a field {kind:#06x}, which torch doesn't write")
+            raise Repacked(f"has the member {text!r} with a field {kind:#06x}, which torch doesn't write")
     after = bool(entry.flags & _DESCRIBED_AFTER)
     crc32, *sizes = numbers
     for size in sizes:
@@ -283,11 +306,14 @@ def _text(name: bytes) -> str:
         made = name.decode("utf-8")
     except UnicodeDecodeError:
         raise Malformed(f"has a member whose name is no text: {name[:60]!r}") from None
+    if made.endswith("/") and made.isprintable() and not leads_elsewhere(made[:-1].split("/")):
+        raise Repacked(f"has the folder {made[:60]!r} as a member, which torch doesn't write")
     if not made or not made.isprintable() or "\\" in made or leads_elsewhere(made.split("/")):
         raise Malformed(f"has a member named {made[:60]!r}: a path that leads elsewhere")
     return made
 
 
+_CUT_SHORT = "It was cut short, as by a download that ended early, or damaged; get it again."
 MOST_DIRECTORY_BYTES = 2**27
 """What a million and a half members take."""
 
@@ -311,6 +337,7 @@ _PLAIN_NAME = re.compile(rb"[\w-]+(?:/[\w-]+)*").fullmatch
 """What nearly all are, which leads nowhere else."""
 _BEFORE_LEFT = 12
 _MOST_AFTER = 24
+_FEW_LINES = 4
 _MOST_END = 2**16 + 22
 _MOST_TOLD = 2**24
 _MANY_HEADERS, _ONE_HEADER = 4_096, 512

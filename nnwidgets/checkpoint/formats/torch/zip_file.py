@@ -11,7 +11,7 @@ from nnwidgets.checkpoint.description import Storage, Strided, name_of, storages
 from nnwidgets.checkpoint.formats import other_kinds
 from nnwidgets.checkpoint.formats.crc32 import crc32, mismatches
 from nnwidgets.checkpoint.formats.file import File
-from nnwidgets.checkpoint.formats.malformed import BeyondLimits, Malformed
+from nnwidgets.checkpoint.formats.malformed import BeyondLimits, Malformed, Repacked
 from nnwidgets.checkpoint.formats.pickle.unpickle import MOST_BYTES
 from nnwidgets.checkpoint.formats.torch import zip_directory
 from nnwidgets.checkpoint.formats.torch.torch_file import TorchFile, as_flat_tensor, storage_id
@@ -19,6 +19,7 @@ from nnwidgets.checkpoint.formats.torch.zip_directory import Member
 from nnwidgets.checkpoint.progress import Tick
 from nnwidgets.checkpoint.records import Format
 from nnwidgets.errors import CorruptCheckpointError
+from nnwidgets.formatting import inert
 
 
 class TorchZip(TorchFile):
@@ -66,10 +67,17 @@ class TorchZip(TorchFile):
     def _read(self) -> None:
         try:
             members = zip_directory.members(self.files[0])
-        except Malformed:
-            self._refuse_other_kind(zip_directory.names_in(self.files[0]))
+        except Malformed as error:
+            names = zip_directory.names_in(self.files[0])
+            self._refuse_other_kind(names)
+            if type(error) is Repacked:
+                error.hint = _put_together(names)
             raise
         self._refuse_other_kind(members)
+        if not members:
+            raise Malformed(
+                "is a zip file with nothing in it: no file of torch.save", "Get it again, or save it again."
+            )
         self._prefix = _prefix(members)
         held = {name.removeprefix(self._prefix): each for name, each in members.items()}
         if _PICKLE not in held:
@@ -151,8 +159,25 @@ def _prefix(members: dict[str, Member]) -> str:
     prefix = first[: first.find("/") + 1]
     for name in members:
         if not prefix or not name.startswith(prefix):
-            raise Malformed(f"is a zip file whose members are not all in one folder: {first[:60]!r} and {name[:60]!r}")
+            raise Malformed(
+                f"is a zip file whose members are not all in one folder: {first[:60]!r} and {name[:60]!r}",
+                _put_together(members) if _PICKLE in (first, name) or _MACOS in f"{first}/{name}" else "",
+            )
     return prefix
+
+
+def _put_together(names: Iterable[str]) -> str:
+    """How a file that a zip program packed anew is written as torch does, with the names in it."""
+    held = list(names)
+    folder = next((name.partition("/")[0] for name in held if not name.startswith(_MACOS)), "")
+    if _PICKLE in held:
+        return f"{_PACKED}, without its folder: {_AS_TORCH} unzip -d whole {{file}} && zip -0 -X -D -r whole.pt whole."
+    if any(name.startswith(_MACOS) for name in held):
+        return (
+            f"{_PACKED}, with files of macOS's beside it: {_AS_TORCH} unzip -d it {{file}} && cd it && "
+            f"zip -0 -X -D -r ../whole.pt {inert(folder, _LONGEST_SHOWN)}."
+        )
+    return f'{_PACKED}. If you trust it: torch.save(torch.load({{file}}, weights_only=True), "anew.pt").'
 
 
 def _some(keys: Iterable[str]) -> str:
@@ -169,3 +194,6 @@ _SMALL = {
 }
 _MOST_SMALL = 4_096
 _MOST_NAMES = 6
+_MACOS = "__MACOSX/"
+_PACKED, _AS_TORCH = "A zip program packed it anew, as it seems", "put it together as torch does by"
+_LONGEST_SHOWN = 60

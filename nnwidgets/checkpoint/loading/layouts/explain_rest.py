@@ -35,7 +35,7 @@ def explain(left: Mapping[str, Described], missing: list[str]) -> Explained:
     parts = {part for path in missing for part in path.split(".")}
     made = Explained(set(), [])
     for those, sentence in (
-        _adapter(left, parts), _norm_halves(left, parts), _fused(left, parts), _codes(left)
+        _adapter(left, parts), _norm_halves(left, parts), _fused(left, parts), _codes(left), _quantized(left)
     ):  # fmt: skip
         made.names.update(those)
         if those:
@@ -106,4 +106,14 @@ def _codes(left: Mapping[str, Described]) -> tuple[list[str], str]:
     return [*scales, *scales.values()], (
         f"{first}{and_more(len(scales) - 1)} in the file holds codes, with their scale beside them in {scale}: the "
         "codes alone aren't the weights."
+    )
+
+
+def _quantized(left: Mapping[str, Described]) -> tuple[list[str], str]:
+    those = [name for name in left if name.endswith(".scale") and f"{name.removesuffix('scale')}zero_point" in left]
+    if not those:
+        return [], ""
+    return [each for name in those for each in (name, f"{name.removesuffix('scale')}zero_point")], (
+        f"{those[0]}{and_more(len(those) - 1)} in the file is of a quantized module, or one prepared for it: load the "
+        "file into a model that was quantized or prepared in the same way."
     )

@@ -104,7 +104,7 @@ def chosen_renames(file: Path, suggested: LoadPlan, body: Mapping[str, Any]) -> 
     names = dict.fromkeys(each.source for each in suggested.entries if each.source is not None)
     for source, path in body["rename"].items():
         if path is not None and source not in names:
-            raise PathNotFoundError.among(source, names, where=inert(file.name, _MOST_TEXT))
+            raise PathNotFoundError.among(source, names, where=inert(file.name, _MOST_TEXT), listed_by="")
     made = {source: path for source, path in body["rename"].items() if path is not None}
     if body["accept_all"]:
         taken = set(made.values())
