@@ -356,7 +356,7 @@ _REFUSED: dict[str, dict[str, str]] = {
     "quantized buffers": {".safetensors": "qint8, which safetensors has no name for"},
     "sparse": {".safetensors": "is sparse"},
 }
-_OF_A_CLASS = dict.fromkeys((".pt", ".safetensors"), "made of qdata 16 × 16 .* which only its class puts together")
+_OF_A_CLASS = {".safetensors": "is a .*Tensor, made of qdata"}
 
 ZOO: dict[str, Kind] = {
     name: Kind(make, _FRESH.get(name, make), _REFUSED.get(name, {}))

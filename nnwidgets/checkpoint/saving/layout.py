@@ -17,6 +17,7 @@ from nnwidgets.checkpoint.writing import safetensors_file, torch_zip_file
 from nnwidgets.checkpoint.writing.hashing_stream import HashingWriter
 from nnwidgets.checkpoint.writing.shared_bytes import element_key, sharing_groups
 from nnwidgets.checkpoint.writing.tensors_to_save import Contents, TensorToSave
+from nnwidgets.checkpoint.writing.wrapped_tensors import WrappedToSave
 from nnwidgets.edit.code import Recipe
 from nnwidgets.errors import SaveError
 from nnwidgets.formatting import inert, some
@@ -117,6 +118,8 @@ def _flat_dict(target: Target, contents: Contents) -> dict[str, TensorToSave]:
         if type(value) is not TensorToSave and key.rpartition(".")[2] == EXTRA_STATE:
             what = f"{inert(repr(key), 60)} is extra state of a module (what its get_extra_state gives)"
             raise _unfit_error(target, f"{what} and a {objects.type_name(type(value))}, no tensor")
+        if type(value) is WrappedToSave:
+            raise _unfit_error(target, f"{inert(repr(key), 60)} is a {objects.type_name(value.kind)}, {value.how}")
         if type(value) is not TensorToSave:
             raise _unfit_error(target, f"{inert(repr(key), 60)} is a {objects.type_name(type(value))}")
     return tree

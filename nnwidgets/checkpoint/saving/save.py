@@ -53,7 +53,8 @@ def save(
     command that renews it. A file in a hub's cache, which names it by its SHA-256, isn't replaced.
 
     Args:
-        obj: What to save. Tensors of other classes are saved as the plain tensors of their data.
+        obj: What to save. Tensors of other classes are saved as the plain tensors of their data, but for those that
+            hold others (torchao's): a torch file has them by the name of their class.
         path: ``.safetensors`` gives that format; an existing folder, or a path that ends in ``/``, shards with an
             index, named as transformers looks for them; everything else a torch file.
         optimizer: Saved beside it, as ``{"model": …, "optimizer": …}``; a torch file only.
@@ -107,7 +108,7 @@ def save(
         warnings += _place(folder, target, temps, layout.paths, overwrite=overwrite)
     return SaveReport(
         paths=tuple(map(str, layout.paths)),
-        n_tensors=len(contents.named),
+        n_tensors=contents.n_tensors,
         size_bytes=size_bytes,
         digest=digest_of_all(digests),
         verified=verify,

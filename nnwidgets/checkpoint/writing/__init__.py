@@ -4,6 +4,7 @@ Start at `tensors_to_save.contents_of`, which makes an object plain. `saving.lay
 file formats, whose ``layout`` says how long the file is and whose ``write`` writes it to a `HashingWriter`.
 
     tensors_to_save.py   an object made plain: containers, values, and for each tensor what its writing needs
+    wrapped_tensors.py   tensors of classes that hold others, by the class's name
     shared_bytes.py      which of the tensors have bytes in common
     torch_zip_file.py    a torch file; why `torch.save` isn't used
     zip_archive.py       the zip archive that it is

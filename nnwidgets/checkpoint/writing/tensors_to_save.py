@@ -15,10 +15,11 @@ import torch
 from torch import nn
 
 from nnwidgets.checkpoint.description import Step, dtype_name, name_of
+from nnwidgets.checkpoint.writing.wrapped_tensors import WrappedToSave, wrapped_to_save
 from nnwidgets.errors import InvalidTargetError, SaveError
 from nnwidgets.formatting import some
 from nnwidgets.introspect.safe_access import objects
-from nnwidgets.introspect.safe_access.holders import holder_of
+from nnwidgets.introspect.safe_access.holders import holder_of, is_wrapper
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, plain_torch, torch_attribute, unreadable_reason
 
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, bytearray)
@@ -74,11 +75,13 @@ class Contents:
     Attributes:
         tree: It, with a `TensorToSave` in place of each tensor.
         named: Every place of a tensor, in order, and what is there; one object under two names is one of these.
+        n_tensors: How many those are, one that holds others counted as one.
         warnings: What won't be as it was.
     """
 
     tree: Any
     named: list[tuple[str, TensorToSave]] = field(default_factory=list)
+    n_tensors: int = 0
     warnings: list[str] = field(default_factory=list)
 
 
@@ -92,7 +95,9 @@ def contents_of(obj: Any) -> Contents:
     try:
         with plain_torch():
             made.tree = _Walk(made).value(obj, ())
-            made.named = list(_named_tensors(made.tree, ()))
+            leaves = list(_named_leaves(made.tree, ()))
+            made.n_tensors = len(leaves)
+            made.named = [each for name, leaf in leaves for each in _tensors_of(name, leaf)]
     except RecursionError:
         raise SaveError(
             "It is nested too deeply to be saved.", hint="Save a flat dict of tensors instead. Nothing was changed."
@@ -105,7 +110,7 @@ class _Walk:
         self._made = made
         self._known: dict[int, Any] = {}
         self._open: set[int] = set()
-        self._tensors: dict[int, TensorToSave] = {}
+        self._tensors: dict[int, TensorToSave | WrappedToSave] = {}
         self._kept: list[Any] = []
 
     def value(self, value: Any, steps: tuple[Step, ...]) -> Any:
@@ -171,11 +176,31 @@ class _Walk:
             hint="Save it under names. Nothing was changed.",
         )
 
-    def _tensor(self, value: Any, steps: tuple[Step, ...]) -> TensorToSave:
+    def _tensor(self, value: Any, steps: tuple[Step, ...]) -> TensorToSave | WrappedToSave:
         known = self._tensors.get(id(value))
         if known is None:
-            known = self._tensors[id(value)] = self._to_save(value, name_of(steps))
+            known = self._wrapped(value, steps) if is_wrapper(value) else self._to_save(value, name_of(steps))
+            self._tensors[id(value)] = known
         return known
+
+    def _wrapped(self, value: Any, steps: tuple[Step, ...]) -> WrappedToSave:
+        name, kind = name_of(steps), objects.type_name(type(value))
+        with objects.no_torch_function():
+            held = holder_of(value)
+        how = "" if held is None else held.how
+
+        def to_save(part: str, tensor: Any) -> TensorToSave:
+            return self._to_save(tensor, name_of((*steps, _STATE, ("key", part))))
+
+        made = wrapped_to_save(value, how, to_save)
+        if made is None:
+            raise SaveError(
+                f"{name or 'The tensor'} can't be saved: it is a {kind}, {how}, and torch.load takes that class, or "
+                "something that it holds, for no plain data.",
+                path=name or None,
+                hint="Save it as plain tensors. Nothing was changed.",
+            )
+        return made
 
     def _to_save(self, value: Any, name: str) -> TensorToSave:
         kind = type(value)
@@ -226,16 +251,6 @@ def _is_ordinary(value: torch.Tensor) -> bool:
 
 
 def _data(value: Any, name: str) -> torch.Tensor:
-    with objects.no_torch_function():
-        held = holder_of(value) if id(type(value)) not in objects.ORDINARY else None
-    if held is not None and held.kind == "wrapper":
-        kind = objects.type_name(type(value))
-        raise SaveError(
-            f"{name or 'The tensor'} can't be saved: it is a {kind}, {held.how}, which only its class puts together.",
-            path=name or None,
-            hint="torch.save writes it with the name of its class, and nnwidgets.load reads that into a model that has "
-            "such tensors already. Nothing was changed.",
-        )
     try:
         data = as_plain_tensor(value)
     except InvalidTargetError as error:
@@ -252,15 +267,25 @@ def _data(value: Any, name: str) -> torch.Tensor:
     return data
 
 
-def _named_tensors(tree: Any, steps: tuple[Step, ...]) -> Iterator[tuple[str, TensorToSave]]:
-    if type(tree) is TensorToSave:
+def _named_leaves(tree: Any, steps: tuple[Step, ...]) -> Iterator[tuple[str, TensorToSave | WrappedToSave]]:
+    if type(tree) in (TensorToSave, WrappedToSave):
         yield name_of(steps), tree
     elif isinstance(tree, dict):
         for key, each in tree.items():
-            yield from _named_tensors(each, (*steps, ("key", key)))
+            yield from _named_leaves(each, (*steps, ("key", key)))
     elif isinstance(tree, list | tuple):
         for index, each in enumerate(tree):
-            yield from _named_tensors(each, (*steps, ("index", index)))
+            yield from _named_leaves(each, (*steps, ("index", index)))
+
+
+def _tensors_of(name: str, leaf: Any) -> list[tuple[str, Any]]:
+    """It, or what it holds, by the names that a reader of the file has for that."""
+    if type(leaf) is TensorToSave:
+        return [(name, leaf)]
+    return list(_named_leaves(leaf.state, (("key", name), _STATE) if name else (_STATE,)))
+
+
+_STATE: Step = ("key", "state")
 
 
 def _parts(name: str, **tensors: torch.Tensor) -> tuple[TensorToSave, ...]:

@@ -25,6 +25,7 @@ from nnwidgets.checkpoint.formats.crc32 import crc32
 from nnwidgets.checkpoint.writing.hashing_stream import HashingWriter
 from nnwidgets.checkpoint.writing.shared_bytes import SharingGroup, sharing_groups
 from nnwidgets.checkpoint.writing.tensors_to_save import Contents, TensorToSave
+from nnwidgets.checkpoint.writing.wrapped_tensors import ObjectToSave, WrappedToSave
 from nnwidgets.checkpoint.writing.zip_archive import ALIGNMENT, Zip, overhead
 from nnwidgets.errors import SaveError
 
@@ -128,6 +129,8 @@ class _Pickler(pickle.Pickler):
         return None
 
     def reducer_override(self, obj: Any) -> Any:
+        if type(obj) in (WrappedToSave, ObjectToSave):
+            return obj.reduced()
         if type(obj) is not TensorToSave:
             return NotImplemented
         if obj.is_parameter:

@@ -148,3 +148,28 @@ def test_such_tensors_cannot_be_edited_and_why_is_said():
     ) as raised:
         nnw.init(net, "0.weight", "zeros_")
     assert raised.value.hint == "Change the model before its tensors are made so."
+
+
+def test_a_class_that_torch_takes_for_no_plain_data_is_not_saved(tmp_path):
+    from torch.testing._internal.two_tensor import TwoTensor
+
+    net = nn.Linear(2, 2)
+    net.weight = nn.Parameter(TwoTensor(torch.zeros(2, 2), torch.ones(2, 2)))
+    with pytest.raises(nnw.SaveError, match="weight can't be saved: it is a TwoTensor, made of a 2 × 2 f32") as raised:
+        nnw.save(net, tmp_path / "net.pt")
+    assert raised.value.path == "weight"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_tensor_of_such_a_class_counts_as_one_and_keeps_its_ties(tmp_path):
+    net = torchao("Int8WeightOnlyConfig")
+    net.append(nn.Linear(16, 16, bias=False))
+    net[3].weight = net[0].weight
+    report = nnw.save(net, tmp_path / "net.pt")
+    assert (report.n_tensors, report.verified, report.warnings) == (5, True, ())
+    found = torch.load(tmp_path / "net.pt", weights_only=True)
+    assert found["0.weight"].qdata.data_ptr() == found["3.weight"].qdata.data_ptr()
+    assert nnw.load(net, tmp_path / "net.pt").verified
+    assert type(nnw.read(tmp_path / "net.pt")["0.weight"]) is nnw.Described
+    exec(report.to_code("net").replace("net.pt", "again.pt"), {"net": net})  # noqa: S102 - what the user would paste
+    assert nnw.diff(tmp_path / "again.pt", net).is_equal
