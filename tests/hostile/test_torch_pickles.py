@@ -260,6 +260,7 @@ PAYLOADS = {
         "the dtype 3",
     ),
     "call of a dtype": (lambda c: Call("torch", "float32", 1), CORRUPT, "nothing to call"),
+    "device of a number beyond all": (lambda c: Call("torch", "device", "cuda", 2**70), CORRUPT, "device that is none"),
     "device that is none": (lambda c: Call("torch", "device", "evil:1"), CORRUPT, "device that is none"),
     "state of a tensor": (lambda c: Raw(text(tensor()) + b"}b"), CORRUPT, "sets the state"),
     "items of a tuple": (lambda c: Raw(b")" + text("a") + b"Ns"), CORRUPT, "sets items of"),
@@ -273,6 +274,11 @@ PAYLOADS = {
     "persistent id of protocol 0": (lambda c: Raw(b"Pstorage\n"), CORRUPT, "refers to 'storage'"),
     "getattr of an object's dunder": (
         lambda c: Call("builtins", "getattr", Call("here", "Config"), "__class__"),
+        UNSAFE,
+        "builtins.getattr",
+    ),
+    "getattr of what is no name": (
+        lambda c: Call("builtins", "getattr", Global("here", "A"), Raw(b"]" * 100_000 + b"a" * 99_999)),
         UNSAFE,
         "builtins.getattr",
     ),

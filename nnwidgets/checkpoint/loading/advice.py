@@ -12,7 +12,7 @@ from nnwidgets.checkpoint.records import LOADED, LoadPlan, PlanEntry
 from nnwidgets.checkpoint.state_dict import StateDictLocation
 from nnwidgets.edit.targets import ChangeScope
 from nnwidgets.errors import Advice, AdvisedText, CheckpointMismatchError, NNWidgetsError
-from nnwidgets.formatting import and_more
+from nnwidgets.formatting import and_more, cut
 
 _FEW = 3
 _MOST_OBSTACLES = 3
@@ -81,12 +81,12 @@ def _mismatch(plan: LoadPlan, others: Sequence[PlanEntry], *, n_loaded: int) -> 
 
 
 def _name_of(entry: PlanEntry) -> str:
-    name = entry.path if entry.path is not None else entry.source
+    name = cut(str(entry.path if entry.path is not None else entry.source))
     if entry.status == "shape_mismatch" and entry.reason:
         return f"{name}, {entry.reason}"
     if entry.status == "shape_mismatch":
         return f"{name} is {entry.source_shape} in the file and {entry.shape} in the model"
-    return str(name)
+    return name
 
 
 def _hint(plan: LoadPlan, trial: LoadPlan | None, *, rename: Mapping[Any, str] | None, strict: bool) -> str:
@@ -106,7 +106,7 @@ def _hint(plan: LoadPlan, trial: LoadPlan | None, *, rename: Mapping[Any, str] |
         why += "".join(f"{each} " for each in trial.obstacles[:_MOST_OBSTACLES] if each not in plan.obstacles)
         n_new = len([name for name in plan.renames if name not in plan.rename])
         first = next(pair for pair in plan.renames.items() if pair[0] not in plan.rename)
-        such = f"{n_new} rename{'s' if n_new > 1 else ''}, such as {first[0]} to {first[1]}"
+        such = f"{n_new} rename{'s' if n_new > 1 else ''}, such as {cut(first[0])} to {cut(first[1])}"
         if trial.is_complete:
             return f"{why}It would fit with {such}: pass rename={call}."
         n = _n_loaded(trial)
@@ -132,9 +132,9 @@ def _n_loaded(plan: LoadPlan) -> int:
 
 def _rest(plan: LoadPlan) -> str:
     """What a partial load leaves."""
-    stay = [str(entry.path) for entry in plan.entries if entry.path is not None and entry.status not in LOADED]
+    stay = [cut(str(entry.path)) for entry in plan.entries if entry.path is not None and entry.status not in LOADED]
     if stay:
         as_before = "as it is" if len(stay) == 1 else "as they are"
         return f"{', '.join(stay[:_FEW])}{and_more(len(stay) - _FEW)} would stay {as_before}"
-    unused = [str(entry.source) for entry in plan.entries if entry.path is None]
+    unused = [cut(str(entry.source)) for entry in plan.entries if entry.path is None]
     return f"{', '.join(unused[:_FEW])}{and_more(len(unused) - _FEW)} of the file would be left out"

@@ -213,3 +213,6 @@ def test_names_of_very_many_components_are_told_and_never_suggested(tmp_path):
     found = nnw.plan(net, file)
     assert dict(found.renames) == {"out.weight": "output.weight"}
     assert [each.status for each in found.entries if each.path == "a.weight"] == ["missing"]
+    with pytest.raises(nnw.CheckpointMismatchError) as refused:
+        nnw.load(net, file)
+    assert len(str(refused.value)) < 1_000

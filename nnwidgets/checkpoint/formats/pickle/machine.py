@@ -192,9 +192,8 @@ class Machine:
             function = RefusedName(function.class_name)
         if type(function) is RefusedName:
             self.count()
-            self.deed(f"call {function.name}", args) if type(args) is tuple else self.deed(
-                f"call {function.name}(*", args, ")"
-            )
+            begin, end = ("", "") if type(args) is tuple else ("(*", ")")
+            self.deed(f"call {function.name}{begin}", args, end)
             return RefusedName(_called(function.name))
         if type(function) is Opaque:
             self.count(_AN_OBJECT)
@@ -214,9 +213,9 @@ class Machine:
         if function == "builtins.type" and args == (None,):
             made = AllowedName("types.NoneType")
         elif function == "builtins.getattr" and len(rest) == 1 and type(onto) in (AllowedName, Opaque):
-            name = rest[0]
+            name = rest[0] if type(rest[0]) is str else ""
             whole = f"{onto.class_name}.{name}"
-            if type(name) is str and name.isidentifier() and len(whole) <= _LONGEST_LINE:
+            if name.isidentifier() and len(whole) <= _LONGEST_LINE:
                 if names.is_named_only(whole):
                     made = AllowedName(whole)
                 else:

@@ -68,8 +68,8 @@ def _device(args: Any, _account: Account) -> torch.device:
     found = check_count("torch.device", args, 1, 2)
     try:
         return torch.device(*found)
-    except (RuntimeError, TypeError) as error:
-        raise Malformed(f"names a device that is none ({error})") from None
+    except (RuntimeError, TypeError, ValueError, OverflowError):
+        raise Malformed(f"names a device that is none: {brief(found)}") from None
 
 
 def _layout(args: Any, _account: Account) -> torch.layout:
