@@ -14,8 +14,7 @@ content is made of `description`. `state_dict.find` says which state dict in it 
     writing/        bytes on the disk: files whole or not at all, torch zip and safetensors
     state_dict.py   which state dict of a file is meant; what of a module is saved
     entries.py      the state dicts of a file, and how well each fits a model
-    pickled_module.py  the state dict of a module that a file holds whole
-    inside_objects.py  where state dicts are in other objects that a file holds whole
+    objects/        objects that a file holds whole: a pickled module's state dict, what else holds one
     description.py  what a file holds, each tensor by where its bytes lie
     bytes_equal.py  whether two tensors have the same bytes
     progress.py     how far a load, save or comparison is

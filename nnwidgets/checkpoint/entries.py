@@ -15,7 +15,7 @@ from itertools import islice
 from typing import Any, Literal
 
 from nnwidgets.checkpoint.description import DESCRIBED, Described, Opaque, Step, dtype_name, name_of, wrapped_in
-from nnwidgets.checkpoint.inside_objects import Insides
+from nnwidgets.checkpoint.objects.inside_objects import Insides
 from nnwidgets.checkpoint.records import StateDictEntry
 
 Model = Mapping[str, tuple[tuple[int, ...] | None, str]]

@@ -20,7 +20,7 @@ from nnwidgets.checkpoint.description import (
 )
 from nnwidgets.checkpoint.formats import CheckpointReader, open_checkpoint
 from nnwidgets.checkpoint.formats.reader import span
-from nnwidgets.checkpoint.pickled_module import is_pickled_module
+from nnwidgets.checkpoint.objects.pickled_module import is_pickled_module
 from nnwidgets.checkpoint.records import CheckpointIndex, StoredTensor
 from nnwidgets.checkpoint.state_dict import find, rest_of
 from nnwidgets.formatting import inert, letters, repr_start

@@ -16,7 +16,6 @@ Start at `load.load`. It opens the file (`formats.open_checkpoint`) and then:
     suggest_renames.py  names of the file that are others in the model, for sure or perhaps
     short_renames.py    renames in as few words as they can be told in
     layouts/            what the same tensors are called, and how they lie, in files of other libraries
-    lossy_casts.py      whether a cast can change a value
     advice.py           what of a plan is loaded, or why not, and what would help
     copy_tensors.py     bytes from the file into live tensors, by a few threads, and their comparison
     materialize.py      memory for tensors on the meta device and lazy ones

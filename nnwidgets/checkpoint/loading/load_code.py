@@ -10,9 +10,9 @@ from typing import Any
 from nnwidgets.checkpoint.description import Step
 from nnwidgets.checkpoint.entries import EXTRA_STATE, Part
 from nnwidgets.checkpoint.formats import CheckpointReader
-from nnwidgets.checkpoint.inside_objects import code_of
 from nnwidgets.checkpoint.loading.layouts.conversions import code as conversion_code
 from nnwidgets.checkpoint.loading.optimizer_state import LoadedState
+from nnwidgets.checkpoint.objects.inside_objects import code_of
 from nnwidgets.checkpoint.records import LoadPlan, PlanEntry
 from nnwidgets.checkpoint.state_dict import StateDictLocation, saved_entries
 from nnwidgets.edit.code import NET, Recipe, expressions, optimizer_name

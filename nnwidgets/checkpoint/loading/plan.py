@@ -18,7 +18,7 @@ from nnwidgets.checkpoint.loading.apply_renames import apply_renames
 from nnwidgets.checkpoint.loading.layouts.explain_rest import explain
 from nnwidgets.checkpoint.loading.layouts.join_layouts import Joined, namesakes
 from nnwidgets.checkpoint.loading.layouts.judge_pairs import judge
-from nnwidgets.checkpoint.loading.lossy_casts import loses
+from nnwidgets.checkpoint.loading.layouts.lossy_casts import loses
 from nnwidgets.checkpoint.loading.materialize import has_no_data
 from nnwidgets.checkpoint.loading.suggest_renames import Named, Suggested, is_floating, suggest
 from nnwidgets.checkpoint.loading.whole_tensors import refusals, sharded_warning

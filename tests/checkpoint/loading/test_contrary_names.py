@@ -24,6 +24,11 @@ CONTRARY = {
     "rnn.weight_hh_l0_reverse": "rnn.weight_hh_l0", "rnn.weight_ih_l0": "rnn.weight_ih_l1",
     "mlp.gate_proj.weight": "mlp.up_proj.weight", "bn.running_std": "bn.running_var", "bn.running_mean": "bn.bias",
     "snake.alpha": "snake.beta", "stages.0.0.gamma": "stages.0.0.norm.weight", "self_attn.weight": "cross_attn.weight",
+    "encoder.layers.0.self_attn.k.weight": "decoder.layers.0.encoder_attn.k.weight",
+    "self_attn.k.weight": "encoder_attn.k.weight", "lm_head.weight": "shared.weight",
+    "cross_attn_token_to_image.q.weight": "cross_attn_image_to_token.q.weight", "dwconv.bias": "layernorm.bias",
+    "layers.0.self_attn_layer_norm.weight": "layers.0.final_layer_norm.weight",
+    "layers.0.pre_feedforward_layernorm.weight": "layers.0.input_layernorm.weight",
     # Of the weight of that name, and not it.
     "conv.weight_orig": "conv.weight", "fc.weight_mask": "fc.weight", "fc.weight_grad": "fc.weight",
     "fc.weight_ema": "fc.weight", "fc.weight.exp_avg": "fc.weight", "exp_avg.fc.weight": "fc.weight",

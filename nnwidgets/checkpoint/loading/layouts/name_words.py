@@ -81,6 +81,8 @@ def _small_words(parts: Sequence[str], before: str) -> list[str]:
     made: list[str] = []
     for part, (_, meaning) in zip(parts, _plain_and_meaning(parts, before), strict=True):
         made += [each.lower() for each in _WORD.findall(part)] if meaning is None else [meaning]
+        if meaning == "attn" and "self" in part:
+            made.append("self")
     return made
 
 
@@ -99,11 +101,28 @@ def are_contrary(name: str, path: str, apart: tuple[Counter[str], Counter[str]] 
     theirs, ours = difference(name, path) if apart is None else apart
     if is_another_kind(name, path) or is_no_weights(theirs) or is_no_weights(ours):
         return True
+    if _are_contrary_in_place(name, path):
+        return True
     if not (theirs and ours):
         return not QUALIFIERS.isdisjoint(theirs or ours)
     if len(theirs) == len(ours) == 1 and all(len(each) == 1 and each.isalpha() for each in (*theirs, *ours)):
         return True
     return _are_numbered(name, theirs, path, ours) or _are_in_contrast(theirs, ours)
+
+
+def _are_contrary_in_place(name: str, path: str) -> bool:
+    """Whether components in one place are in contrast, or are one another turned round: ``a_to_b`` and ``b_to_a``."""
+    theirs, ours = _parts(name), _parts(path)
+    if len(theirs) != len(ours):
+        return False
+    for one, other in zip(theirs, ours, strict=True):
+        if one != other:
+            words, others = _small_words([one], ""), _small_words([other], "")
+            if "to" in words and sorted(words) == sorted(others):
+                return True
+            if _are_in_contrast(Counter(words), Counter(others)):
+                return True
+    return False
 
 
 def _are_numbered(name: str, theirs: Counter[str], path: str, ours: Counter[str]) -> bool:
@@ -186,8 +205,10 @@ CONTRASTS = (
     ("alpha", "beta", "gamma", "delta", "lambda", "mu", "sigma", "theta", "phi", "rho", "tau", "eps"),
     ("min", "max", "mean"), ("low", "high"), ("small", "large"), ("short", "long"), ("local", "global"),
     ("coarse", "fine"), ("shallow", "deep"), ("hard", "soft"), ("train", "eval", "test", "val"),
-    ("attn attention att", "mlp ffn ff feed feedforward"), ("embed embedding emb", "unembed", "norm ln bn"),
-    ("norm ln bn layernorm batchnorm", "proj linear lin fc dense conv"), ("encoderq", "encoderk"),
+    ("attn attention att input", "mlp ffn ff feed feedforward", "final"), ("encoderq", "encoderk"),
+    ("embed embedding emb embeddings", "unembed", "norm ln bn layernorm"),
+    ("lm", "shared"),
+    ("norm ln bn layernorm batchnorm", "proj linear lin fc dense conv dwconv"),
 )  # fmt: skip
 """Words that are never one another, however much speaks for it; those of one text mean the same here."""
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from nnwidgets.checkpoint.description import DESCRIBED, Opaque, Step
-from nnwidgets.checkpoint.pickled_module import Flattening, is_pickled_module
+from nnwidgets.checkpoint.objects.pickled_module import Flattening, is_pickled_module
 from nnwidgets.errors import CheckpointMismatchError
 
 _CONTAINERS = (dict, list, tuple, Opaque)
