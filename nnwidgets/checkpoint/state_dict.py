@@ -26,7 +26,7 @@ from nnwidgets.checkpoint.entries import (
 from nnwidgets.checkpoint.formats import CheckpointReader
 from nnwidgets.checkpoint.records import StateDictEntry
 from nnwidgets.errors import CheckpointMismatchError, InvalidTargetError, PathNotFoundError, SaveError
-from nnwidgets.formatting import and_more, inert
+from nnwidgets.formatting import and_more, inert, shape_text
 from nnwidgets.introspect import LiveModel, ModuleTree, TensorEntry, paths
 from nnwidgets.introspect.module_tree.tree import tree_of
 from nnwidgets.introspect.safe_access import objects
@@ -290,7 +290,23 @@ def state_of(module: Any) -> State:
     odd = next((key for key, _ in objects.plain_items(made) if objects.text_of(key) is None), None)
     if odd is not None:
         return _by_path(module, f"its state_dict() has a key that is a {objects.type_name(type(odd))}")
+    _refuse_stubs(module, made)
     return State(made)
+
+
+def _refuse_stubs(module: Any, made: Any) -> None:
+    """Make sure that no empty tensor stands for one whose elements are elsewhere; a state dict says nothing of it."""
+    if all(each.numel() for _, each in objects.plain_items(made) if type(each) is torch.Tensor):
+        return
+    for entry in tree_of(LiveModel(module).scan).tensors:
+        held = entry.held
+        if held is not None and held.is_part and not held.placements and entry.path in made:
+            raise SaveError(
+                f"{entry.path} is {held.how}: this process has {shape_text(held.local_shape)} of its "
+                f"{shape_text(held.shape)}.",
+                path=entry.path,
+                hint="Gather it first, as deepspeed.zero.GatheredParameters does. Nothing was changed.",
+            )
 
 
 def optimizer_state(optimizer: Any) -> Any:

@@ -282,3 +282,10 @@ def test_a_key_that_is_no_string_is_spelled_so_that_the_code_runs():
     nnw.init(net, "**.weight", "normal_", seed=2)
     run(nnw.history(net).to_code("other"), other=other)
     assert bits(other) == bits(net)
+
+
+@pytest.mark.parametrize(
+    "layer", [nn.Embedding(4, 3), nn.EmbeddingBag(4, 3), nn.LayerNorm((2, 3)), nn.Conv2d(4, 4, 3, groups=4)]
+)
+def test_nothing_is_said_of_units_that_see_different_inputs(layer):
+    assert nnw.init(nn.Sequential(layer), "0.weight", "ones").warnings == ()

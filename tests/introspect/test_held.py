@@ -344,3 +344,25 @@ def test_statistics_say_of_which_numbers_they_are():
     assert "the 1 finite element" in str(some)
     assert "finite" not in str(nnw.stats(torch.ones(3)))
     assert str(nnw.stats(torch.ones(()))).startswith("1 element\n")
+
+
+def test_a_stub_of_zero_3_is_neither_saved_as_empty_nor_compared(tmp_path):
+    net = nn.Linear(4, 8)
+    stub(net, "weight")
+    with pytest.raises(
+        nnw.SaveError, match=r"weight is a stub, .*ZeRO-3.*: this process has 8 of its 8 × 4\. Gather it"
+    ):
+        nnw.save(net, tmp_path / "net.pt")
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(nnw.InvalidTargetError, match="can't be compared: it is a stub"):
+        nnw.diff(net, nn.Linear(4, 8))
+    whole = nn.Linear(4, 0)
+    assert nnw.save(whole, tmp_path / "net.pt").n_tensors == 2
+
+
+def test_a_shard_is_not_compared_as_if_it_were_the_whole(mesh):
+    from torch.distributed.tensor import DTensor, Shard
+
+    part = DTensor.from_local(torch.ones(2, 4), mesh, [Shard(0), Shard(0)], run_check=False)
+    with pytest.raises(nnw.InvalidTargetError, match=r"this process has 2 × 4 of 8 × 4\. Gather it first"):
+        nnw.diff(with_weight(nn.Parameter(part)), with_weight(nn.Parameter(torch.ones(8, 4))))

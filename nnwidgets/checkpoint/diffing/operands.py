@@ -22,12 +22,21 @@ from nnwidgets.checkpoint.read import ContentReader
 from nnwidgets.checkpoint.records import Conversion
 from nnwidgets.checkpoint.state_dict import StateDictLocation, name_in_state_dict, saved_entries, state_of
 from nnwidgets.errors import InvalidTargetError, PathNotFoundError
-from nnwidgets.formatting import inert
+from nnwidgets.formatting import inert, shape_text
 from nnwidgets.introspect import LiveModel
 from nnwidgets.introspect.module_tree.tree import tree_of
-from nnwidgets.introspect.safe_access.holders import is_wrapper, wrapped_tensors
-from nnwidgets.introspect.safe_access.objects import is_a, is_module, is_tensor, plain_items, type_name, whole_name
-from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, how_to_read, unreadable_reason
+from nnwidgets.introspect.safe_access.holders import holder_of, is_wrapper, wrapped_tensors
+from nnwidgets.introspect.safe_access.objects import (
+    ORDINARY,
+    is_a,
+    is_module,
+    is_tensor,
+    no_torch_function,
+    plain_items,
+    type_name,
+    whole_name,
+)
+from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, how_to_read, torch_attribute, unreadable_reason
 
 
 class OperandTensor(Protocol):
@@ -219,6 +228,16 @@ def _state_of(module: Any, model: LiveModel) -> dict[str, Any]:
 
 
 def _live(tensor: Any, path: str) -> _LiveTensor:
+    with no_torch_function():
+        is_ordinary = id(type(tensor)) in ORDINARY and torch_attribute(tensor, "numel")()
+        held = None if is_ordinary else holder_of(tensor)
+    if held is not None and held.is_part:
+        raise InvalidTargetError(
+            f"{path} can't be compared: it is {held.how}, and this process has {shape_text(held.local_shape)} of "
+            f"{shape_text(held.shape)}.",
+            path=path,
+            hint="Gather it first.",
+        )
     reason = unreadable_reason(tensor)
     if reason is not None:
         raise InvalidTargetError(f"{path} can't be compared: {reason}.", path=path, hint=how_to_read(tensor))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import stat
 import threading
 from abc import ABC, abstractmethod
@@ -251,6 +252,8 @@ def _kind(mode: int) -> str:
 
 
 def _closest(path: Path) -> str:
+    if _ADDRESS.match(str(path)):
+        return "It is an address: download the file, and name that."
     try:
         names = sorted(each.name for each in path.absolute().parent.iterdir())[:_MOST_NAMES]
     except OSError:
@@ -260,3 +263,4 @@ def _closest(path: Path) -> str:
 
 
 _MOST_NAMES = 2_000
+_ADDRESS = re.compile(r"(https?|s3|gs|hf|ftp):/")

@@ -21,6 +21,8 @@ from nnwidgets.edit.transaction import Plan, WriteGuard, commit, preview_change,
 from nnwidgets.edit.undo_copy.undo import summarize
 from nnwidgets.errors import Advice, AdvisedText, InitializerError, NNWidgetsError
 from nnwidgets.formatting import some
+from nnwidgets.introspect.checks.units import has_units
+from nnwidgets.introspect.paths import parent
 from nnwidgets.introspect.records import TensorStats
 from nnwidgets.introspect.safe_access.objects import type_name
 from nnwidgets.introspect.safe_access.scan import gc_paused
@@ -203,7 +205,7 @@ def _make_plan(
         write=write,
         code=lambda: _recipe(model, filler, places, lines),
         seed=seed if uses_seed else None,
-        warnings=[*model.passed_over, *warnings, *_warnings(initializer, kwargs, places)],
+        warnings=[*model.passed_over, *warnings, *_warnings(model, initializer, kwargs, places)],
     )
     plan.told_after = lambda changed: padding_warnings(padding_rows(model, changed))
     everyone = [*pairs, *((tie.path, model.tensor(tie.path)) for tie in plan.ties)]
@@ -211,9 +213,15 @@ def _make_plan(
     return plan, filler
 
 
-def _warnings(initializer: Initializer, kwargs: Mapping[str, Any], places: Sequence[TensorTarget]) -> list[str]:
+def _warnings(
+    model: ChangeScope, initializer: Initializer, kwargs: Mapping[str, Any], places: Sequence[TensorTarget]
+) -> list[str]:
     made = []
-    weights = [place.path for place in places if len(place.entry.shape or ()) >= _MATRIX]
+    weights = [
+        place.path
+        for place in places
+        if len(place.entry.shape or ()) >= _MATRIX and has_units(model.live.modules.get(parent(place.path)))
+    ]
     if initializer.is_constant and weights:
         made.append(
             f"Every unit of {', '.join(weights[:3])}{' and others' if len(weights) > 3 else ''} "  # noqa: PLR2004 - three are named

@@ -58,6 +58,13 @@ class ConstantWeight:
     is_zero: bool
 
 
+def has_units(module: Any) -> bool:
+    """Whether a layer's weight is one of units that see the same input: no embedding's, no norm's, of no groups."""
+    kind = type(module)
+    is_embedding = any(is_a(module, each) for each in EMBEDDINGS)
+    return not is_embedding and "norm" not in type_name(kind).lower() and _groups(module) == 1
+
+
 def is_weight(scan: ModelScan, place: Place) -> bool:
     """Say whether this is the trained weight of a layer of units: a matrix or more, no embedding, no norm."""
     module = scan.modules[place.row]

@@ -395,3 +395,8 @@ def test_a_torch_package_is_named_and_its_advice_opens_it(net, tmp_path):
     ):
         peek(tmp_path / "net.pt")
     assert torch.package.PackageImporter(tmp_path / "net.pt").file_structure().has_file("model/model.pkl")
+
+
+def test_an_address_is_said_to_be_one():
+    with pytest.raises(nnw.PathNotFoundError, match="It is an address: download the file"):
+        peek("https://huggingface.co/x/y/resolve/main/model.safetensors")
