@@ -97,9 +97,9 @@ class NNWidgetsError(Exception):
 
     def __init__(self, message: str, *, path: str | None = None, hint: str = "") -> None:
         # Names of a file or a model may hold what moves a terminal's cursor.
-        self.message = _inert_lines(message)
-        self.hint = hint if isinstance(hint, AdvisedText) else _inert_lines(hint)
-        super().__init__(f"{self.message} {_inert_lines(str(hint))}".rstrip())
+        self.message = inert(message, _LONGEST)
+        self.hint = hint if isinstance(hint, AdvisedText) else inert(hint, _LONGEST)
+        super().__init__(f"{self.message} {inert(str(hint), _LONGEST)}".rstrip())
         self.path = path
 
     @property
@@ -185,11 +185,6 @@ class SaveError(NNWidgetsError):
     """Nothing was saved; the old file, if any, is untouched."""
 
     code = "save"
-
-
-def _inert_lines(text: str) -> str:
-    head = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
-    return "\n".join(inert(line, _LONGEST) for line in head.split("\n"))
 
 
 def closest_names(name: str, names: Iterable[str], *, n: int = 3) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ Example:
     generator = torch.Generator("cpu").manual_seed(7)
     nn.init.xavier_uniform_(net[0].weight, gain=2, generator=generator)
     <BLANKLINE>
-    >>> undo(net) is change
+    >>> undo(net).label == change.label
     True
 """
 

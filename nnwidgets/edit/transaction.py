@@ -122,10 +122,10 @@ def commit(model: ChangeScope, plan: Plan) -> Change:
 
 
 def _carry_out(model: ChangeScope, plan: Plan, log: Log, begun: list[tuple[UndoRecord, State]]) -> Change:
-    paths = model.in_walk_order([*(place.path for place in plan.places), *(tie.path for tie in plan.ties)])
+    known = {place.path: place.tensor for place in plan.places}
+    paths = model.in_walk_order([*known, *(tie.path for tie in plan.ties)])
     size = _size_within(log, plan)
     with _as_no_room(plan, size), gc_paused():
-        known = {place.path: place.tensor for place in plan.places}
         sites = sites_of((path, known[path] if path in known else model.tensor(path)) for path in paths)
         undo = UndoRecord(sites, plan.plains, plan.flags, plan.states, log.make_room(size))
         # Before anything is copied: wherever that is interrupted, its threads have to be called off.

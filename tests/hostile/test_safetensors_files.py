@@ -117,7 +117,7 @@ def test_what_is_no_regular_file_is_not_waited_for(kind, confined, tmp_path):
         held.bind("it.safetensors")
         held.close()
     error = CORRUPT if kind in ("folder", "socket") else UNSAFE
-    refused(confined, path, error, "no regular file|holds no|can't be opened", tmp_path / "canary")
+    refused(confined, path, error, "no regular file|holds no|is empty|can't be opened", tmp_path / "canary")
 
 
 def test_the_sound_file_that_hostile_ones_are_made_from_is_read(confined, tmp_path):

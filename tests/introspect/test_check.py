@@ -157,7 +157,7 @@ def test_constant_initialization_of_every_layer():
     net.apply(init_constant)
     assert codes(net) == [("constant-weight", "warning", "0.weight"), ("constant-weight", "warning", "2.weight")]
     assert (
-        "All its elements are 1, so its 8 units differ in their biases at most. Where those and what follows"
+        "All its elements are 1, so its 8 units compute the same. Unless what follows treats each otherwise"
         in nnw.check(net)[0].message
     )
     for finding in nnw.check(net):

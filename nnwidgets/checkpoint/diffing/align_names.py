@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from nnwidgets.checkpoint.diffing.operands import FileTensor, Operand, OperandTensor
-from nnwidgets.checkpoint.loading.apply_renames import apply_renames
 from nnwidgets.checkpoint.loading.layouts.join_layouts import namesakes
 from nnwidgets.checkpoint.loading.layouts.judge_pairs import judge
-from nnwidgets.checkpoint.loading.suggest_renames import Named, is_floating, suggest
+from nnwidgets.checkpoint.loading.renames.apply_renames import apply_renames
+from nnwidgets.checkpoint.loading.renames.suggest_renames import Named, is_floating, suggest
 from nnwidgets.errors import PathNotFoundError
 from nnwidgets.introspect import LiveModel
 from nnwidgets.introspect.module_tree.tree import tree_of

@@ -12,9 +12,8 @@ Start at `load.load`. It opens the file (`formats.open_checkpoint`) and then:
 
     load.py             the load, step by step
     plan.py             what it would do, tensor by tensor
-    apply_renames.py    names of the file turned into the model's, as the caller asks
-    suggest_renames.py  names of the file that are others in the model, for sure or perhaps
-    short_renames.py    renames in as few words as they can be told in
+    plan_warnings.py    what to know of that before it is carried out
+    renames/            names of the file that are others in the model, for sure, perhaps, or as the caller says
     layouts/            what the same tensors are called, and how they lie, in files of other libraries
     advice.py           what of a plan is loaded, or why not, and what would help
     copy_tensors.py     bytes from the file into live tensors, by a few threads, and their comparison

@@ -11,23 +11,30 @@ from typing import Any, NamedTuple
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
-from nnwidgets.checkpoint.description import Composed, Described, Opaque, dtype_name, wrapped_in
+from nnwidgets.checkpoint.description import Composed, Described, dtype_name, wrapped_in
 from nnwidgets.checkpoint.entries import EXTRA_STATE, Model
 from nnwidgets.checkpoint.formats import CheckpointReader, open_checkpoint
-from nnwidgets.checkpoint.loading.apply_renames import apply_renames
 from nnwidgets.checkpoint.loading.layouts.explain_rest import explain
-from nnwidgets.checkpoint.loading.layouts.join_layouts import Joined, namesakes
+from nnwidgets.checkpoint.loading.layouts.join_layouts import namesakes
 from nnwidgets.checkpoint.loading.layouts.judge_pairs import judge
-from nnwidgets.checkpoint.loading.layouts.lossy_casts import loses
 from nnwidgets.checkpoint.loading.materialize import has_no_data
-from nnwidgets.checkpoint.loading.suggest_renames import Named, Suggested, is_floating, suggest
-from nnwidgets.checkpoint.loading.whole_tensors import refusals, sharded_warning
+from nnwidgets.checkpoint.loading.plan_warnings import (
+    casts_and_alternatives,
+    converted_warnings,
+    kept_warning,
+    leftover_warning,
+    namesakes_warning,
+    unsaved_warning,
+    unwritable_warning,
+)
+from nnwidgets.checkpoint.loading.renames.apply_renames import apply_renames
+from nnwidgets.checkpoint.loading.renames.suggest_renames import Named, Suggested, is_floating, suggest
+from nnwidgets.checkpoint.loading.whole_tensors import is_whole, refusals, sharded_warning
 from nnwidgets.checkpoint.own_code.parts import OwnCode, own_code_in, own_code_warning, part_of
 from nnwidgets.checkpoint.records import LOADED, Conversion, LoadPlan, PlanEntry, Status, Suggestion
 from nnwidgets.checkpoint.state_dict import StateDictLocation, find, name_in_state_dict, saved_entries
 from nnwidgets.edit.targets import ChangeScope, TensorTarget, check_writable
 from nnwidgets.errors import CheckpointMismatchError, InvalidTargetError, PathNotFoundError
-from nnwidgets.formatting import and_more, some
 from nnwidgets.introspect import ModuleTree, TensorEntry, TieGroup
 from nnwidgets.introspect.safe_access.scan import gc_paused
 
@@ -183,8 +190,8 @@ def make_plan(
     sharded = [entry_of[path] for path, status in statuses.items() if status == "sharded"]
     obstacles = (
         *judged.warnings, *(f"{each}." for each in reasons), *sharded_warning(sharded), *rest.sentences,
-        *suggested.doubts, *_apart(apart),
-        *_unsaved_warning(scope.tree, [names[name] for name in left]),
+        *suggested.doubts, *namesakes_warning(apart),
+        *unsaved_warning(scope.tree, [names[name] for name in left]),
     )  # fmt: skip
     return LoadPlan(
         file=str(held.path),
@@ -196,12 +203,12 @@ def make_plan(
         warnings=(
             *own_code_warning(parts.values()),
             *obstacles,
-            *_converted_warnings(entries),
-            *_unwritable_warning(entries),
-            *_warnings(entries, found),
+            *converted_warnings(entries),
+            *unwritable_warning(entries),
+            *casts_and_alternatives(entries, found),
             *_tie_warnings(entries, model, tensors),
-            *_kept_warning(kept),
-            *_leftover_warning(found, own_values | tensors.keys()),
+            *kept_warning(kept),
+            *leftover_warning(found, own_values | tensors.keys()),
         ),
         kept=kept,
         entry=found.entry,
@@ -260,7 +267,13 @@ def _with_unwritable(scope: ChangeScope, entries: list[PlanEntry]) -> list[PlanE
     """The entries; that of the first tensor of the model that nothing can be written into with its reason."""
     taken = [str(entry.path) for entry in entries if entry.status in LOADED - {"own_code", "tied"}]
     try:
-        live: list[TensorTarget] = [TensorTarget(scope.tree.find(path), scope.tensor(path)) for path in taken]  # type: ignore[arg-type] # tensors
+        named = ((scope.tree.find(path), scope.tensor(path)) for path in taken)
+        # What torch copies as a whole isn't written in place.
+        live: list[TensorTarget] = [
+            TensorTarget(entry, tensor)  # type: ignore[arg-type] # they are tensors'
+            for entry, tensor in named
+            if entry.held is None and not is_whole(tensor)  # type: ignore[union-attr] # the same
+        ]
         try:
             check_writable(live)
         except InvalidTargetError:
@@ -269,44 +282,6 @@ def _with_unwritable(scope: ChangeScope, entries: list[PlanEntry]) -> list[PlanE
     except InvalidTargetError as error:
         return [replace(each, reason=error.message) if each.path == error.path else each for each in entries]
     return entries
-
-
-def _unwritable_warning(entries: Sequence[PlanEntry]) -> list[str]:
-    return [f"{each.reason}" for each in entries if each.status in LOADED and each.reason]
-
-
-def _apart(those: Mapping[str, Joined]) -> list[str]:
-    """Of names that both sides have for two tensors."""
-    if not those:
-        return []
-    name, first = next(iter(those.items()))
-    is_theirs = first.name == name
-    what = f"{first.path} in the model" if is_theirs else f"{first.name} in the file"
-    said = f"{name}{and_more(len(those) - 1)} is a name of both sides for two tensors, by {first.title}"
-    return [f"{said}: the {'file' if is_theirs else 'model'}'s is {what}. None is loaded under its own name."]
-
-
-def _converted_warnings(entries: Sequence[PlanEntry]) -> list[str]:
-    """What is done to values, one sentence for each way."""
-    by_reason: dict[str, list[PlanEntry]] = {}
-    for entry in entries:
-        if entry.conversion is not None:
-            by_reason.setdefault(entry.conversion.reason, []).append(entry)
-    return [
-        f"{those[0].path}{and_more(len(those) - 1)} {'is' if len(those) == 1 else 'are'} converted: {reason}."
-        for reason, those in by_reason.items()
-    ]
-
-
-def _unsaved_warning(found: ModuleTree, paths: Sequence[str]) -> list[str]:
-    """Of what only the file has: what the model has under that name too, and doesn't save."""
-    unsaved = {each.path for each in found.tensors if each.role == "buffer" and not each.persistent}
-    made = [path for path in paths if path in unsaved]
-    if not made:
-        return []
-    what, verb = ("is a buffer", "is") if len(made) == 1 else ("are buffers", "are")
-    said = f"{some(made, _MOST_NAMED)} {what} that the model makes itself and doesn't save"
-    return [f"{said}: the file's {verb} left out."]
 
 
 def _kept_counters(scope: ChangeScope, entries: Sequence[PlanEntry], model: Mapping[str, _Side]) -> tuple[str, ...]:
@@ -326,27 +301,6 @@ def _kept_counters(scope: ChangeScope, entries: Sequence[PlanEntry], model: Mapp
         for path in missing
         if isinstance(modules.get(model[path].entry.path.removesuffix(_COUNTER).rstrip(".")), _NormBase)
     )
-
-
-def _leftover_warning(found: StateDictLocation, taken: set[str]) -> list[str]:
-    names = [name for name in found.others if isinstance(name, str) and name not in taken]
-    opaque = {name: each.class_name for name in names if isinstance(each := found.others[name], Opaque)}
-    plain = [name for name in names if name not in opaque]
-    made = []
-    if plain:
-        what = "is no tensor and is" if len(plain) == 1 else "are no tensors and are"
-        made.append(f"{some(plain, _MOST_NAMED)} in the file {what} left out.")
-    if opaque:
-        of, verb = some(list(dict.fromkeys(opaque.values())), _MOST_NAMED), "is" if len(opaque) == 1 else "are"
-        made.append(f"{some(list(opaque), _MOST_NAMED)} in the file {verb} described only ({of}) and {verb} left out.")
-    return made
-
-
-def _kept_warning(kept: Sequence[str]) -> list[str]:
-    if not kept:
-        return []
-    more = and_more(len(kept) - 1)
-    return [f"{kept[0]}{more} isn't in the file, as in those of older torch; the counter keeps its value."]
 
 
 class _Side(NamedTuple):
@@ -400,15 +354,6 @@ def _check_targets(
             )
         if isinstance(key, str) and key in tensors and path not in model and part_of(path, parts) is None:
             raise PathNotFoundError.among(path, model)
-
-
-def _may_be_codes(entry: PlanEntry) -> bool:
-    """Whether narrow whole numbers go where a matrix of floating point ones is."""
-    return (
-        entry.source_dtype in {"int8", "uint8", "int4", "uint4"}
-        and len(entry.shape or ()) > 1
-        and bool(is_floating(entry.dtype))
-    )
 
 
 def _entry(  # noqa: PLR0917 - as its fields
@@ -489,30 +434,6 @@ def _givers(statuses: Mapping[str, Status], model: Mapping[str, _Side], sources:
 def _covers(giver: _Side, other: _Side) -> bool:
     """Whether filling one tensor fills the other: they have the same bytes, all of them."""
     return giver.entry.size_bytes == other.entry.size_bytes
-
-
-def _warnings(entries: Sequence[PlanEntry], found: StateDictLocation) -> list[str]:
-    made = []
-    lossy = [entry for entry in entries if entry.status == "dtype_cast" and loses(entry.dtype, entry.source_dtype)]
-    if lossy:
-        first = lossy[0]
-        more = and_more(len(lossy) - 1)
-        made.append(
-            f"{first.path}{more}: {first.source_dtype} in the file becomes {first.dtype}, which can't hold every value."
-        )
-    whole = [entry for entry in entries if entry.status == "dtype_cast" and _may_be_codes(entry)]
-    if whole:
-        first = whole[0]
-        made.append(
-            f"{first.path}{and_more(len(whole) - 1)}: whole numbers ({first.source_dtype}) in the file become "
-            f"{first.dtype}; where they are codes of a quantized model, they aren't the weights."
-        )
-    if found.alternatives:
-        made.append(
-            f"The file has other state dicts too, at {', '.join(map(repr, found.alternatives[:_MOST_NAMED]))}"
-            f"{and_more(len(found.alternatives) - _MOST_NAMED)}. Taken is {found.entry}."
-        )
-    return made
 
 
 def _tie_warnings(

@@ -77,6 +77,7 @@ _HOW_TO_READ = (
     ("nested tensor", "Work on its parts, which unbind() gives."),
     ("storage was freed", "Gather its parts first, with what shards it."),
     ("function transform", "Do it outside of the transform."),
+    ("behind its own code", "Use the tensors that it is made of."),
 )
 """A part of the reason, and what helps."""
 

@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 
 from nnwidgets import checkpoint
 from nnwidgets.checkpoint.formats.folder_files import is_checkpoint
-from nnwidgets.checkpoint.loading.short_renames import in_short
+from nnwidgets.checkpoint.loading.renames.short_renames import in_short
 from nnwidgets.checkpoint.records import LOADED
 from nnwidgets.errors import InvalidTargetError, NNWidgetsError
 from nnwidgets.formatting import and_more, inert

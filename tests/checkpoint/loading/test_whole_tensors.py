@@ -29,8 +29,8 @@ UNLIKE = {
     "quantized into plain": (quantized(), torch.zeros(3), "t in the file is quantized (qint8), and the model's isn't"),
     "another integer": (quantized(), quantized(dtype=torch.quint8), "t in the file is qint8, and the model's quint8"),
     "doubles into quantized": (torch.ones(3).double(), quantized(), "t in the file is float64, which torch doesn't"),
-    "sparse into plain": (DENSE.to_sparse(), DENSE, "t in the file is sparse_coo, and the model's is strided"),
-    "plain into sparse": (DENSE, DENSE.to_sparse_csr(), "t in the file is strided, and the model's is sparse_csr"),
+    "sparse into plain": (DENSE.to_sparse(), DENSE, "it is sparse_coo in the file and strided in the model"),
+    "plain into sparse": (DENSE, DENSE.to_sparse_csr(), "it is strided in the file and sparse_csr in the model"),
 }
 
 
@@ -48,7 +48,7 @@ def test_what_torch_would_not_copy_is_refused_with_the_reason(case, tmp_path):
     assert entry.reason.startswith(why)
     with pytest.raises(nnw.CheckpointMismatchError) as raised:
         nnw.load(net, tmp_path / "net.pt")
-    assert why in raised.value.hint
+    assert why in str(raised.value)
     assert unchanged(net, before)
 
 
@@ -108,7 +108,7 @@ def test_tensors_of_a_class_made_of_others_must_be_made_alike(tmp_path):
         before = attributes(made)
         with pytest.raises(nnw.CheckpointMismatchError) as raised:
             nnw.load(made, file)
-        assert why in raised.value.hint
+        assert why in str(raised.value)
         assert "0.weight and 1 more" in raised.value.hint
         assert unchanged(made, before)
         assert nnw.load(made, file, strict=False).n_loaded >= 2, "the biases"

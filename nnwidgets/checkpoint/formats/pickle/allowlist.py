@@ -14,12 +14,19 @@ import torch
 
 from nnwidgets.checkpoint.formats.pickle import numpy_values, rebuild_tensors, values
 from nnwidgets.checkpoint.formats.pickle.arguments import AllowedName, StorageType
+from nnwidgets.introspect.safe_access.objects import whole_name
 
 BEYOND_TORCHS = frozenset({
     *numpy_values.CALLS, "collections.defaultdict", "builtins.frozenset", "builtins.bytes", "copyreg._reconstructor",
     "copyreg.__newobj__",
 })  # fmt: skip
 """Those of them that torch doesn't take."""
+
+
+def is_known_to_torch(name: str) -> bool:
+    """Whether torch was told of a class that it is plain data."""
+    told = torch.serialization.get_safe_globals()
+    return any(isinstance(each, type) and whole_name(each) == name for each in told)
 
 
 @functools.cache

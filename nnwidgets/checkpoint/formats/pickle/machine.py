@@ -11,7 +11,7 @@ from typing import Any
 from nnwidgets.checkpoint.description import Opaque
 from nnwidgets.checkpoint.formats.malformed import BeyondLimits, Malformed, brief
 from nnwidgets.checkpoint.formats.pickle import names
-from nnwidgets.checkpoint.formats.pickle.allowlist import BEYOND_TORCHS, allowed_names
+from nnwidgets.checkpoint.formats.pickle.allowlist import BEYOND_TORCHS, allowed_names, is_known_to_torch
 from nnwidgets.checkpoint.formats.pickle.arguments import Account, AllowedName
 from nnwidgets.formatting import inert, repr_start
 
@@ -156,8 +156,9 @@ class Machine:
             raise Malformed(f"has a pickle with a name of {n:,} characters, expected at most {_LONGEST_LINE:,}")
         whole = f"{module}.{name}"
         made = self.known.get(whole)
-        self.found.is_torchs &= made is not None and whole not in BEYOND_TORCHS
+        self.found.is_torchs &= whole not in BEYOND_TORCHS
         if made is None:
+            self.found.is_torchs &= is_known_to_torch(whole)
             self.count(_A_NAME + n // 8)
             if names.is_named_only(whole):
                 made = AllowedName(whole)

@@ -22,7 +22,7 @@ from nnwidgets.checkpoint.loading.layouts.name_words import (
     is_no_weights,
     words,
 )
-from nnwidgets.checkpoint.loading.short_renames import name_change
+from nnwidgets.checkpoint.loading.renames.short_renames import name_change
 from nnwidgets.checkpoint.records import Suggestion
 
 Shape = tuple[int, ...] | None

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from nnwidgets.checkpoint.loading.apply_renames import apply_renames
+from nnwidgets.checkpoint.loading.renames.apply_renames import apply_renames
 from nnwidgets.errors import CheckpointMismatchError, PathNotFoundError
 
 
