@@ -29,7 +29,7 @@ from nnwidgets.checkpoint.loading.plan_warnings import (
 )
 from nnwidgets.checkpoint.loading.renames.apply_renames import apply_renames
 from nnwidgets.checkpoint.loading.renames.suggest_renames import Named, Suggested, is_floating, suggest
-from nnwidgets.checkpoint.loading.whole_tensors import is_whole, refusals, sharded_warning
+from nnwidgets.checkpoint.loading.whole_tensors import refusals, sharded_warning
 from nnwidgets.checkpoint.own_code.parts import OwnCode, own_code_in, own_code_warning, part_of
 from nnwidgets.checkpoint.records import LOADED, Conversion, LoadPlan, PlanEntry, Status, Suggestion
 from nnwidgets.checkpoint.state_dict import StateDictLocation, find, name_in_state_dict, saved_entries
@@ -176,7 +176,7 @@ def make_plan(
         )
         for path, side in model.items()
     ]  # fmt: skip
-    entries = _with_unwritable(scope, entries)
+    entries = _with_unwritable(scope, entries, model)
     kept = _kept_counters(scope, entries, model)
     entries += [_left_entry(name, names[name], tensor, parts) for name, tensor in left.items()]
     own_values = {name for name in names if name not in found.tensors and part_of(names[name], parts) is not None}
@@ -263,16 +263,16 @@ def _suggested(
     )
 
 
-def _with_unwritable(scope: ChangeScope, entries: list[PlanEntry]) -> list[PlanEntry]:
+def _with_unwritable(scope: ChangeScope, entries: list[PlanEntry], model: Mapping[str, _Side]) -> list[PlanEntry]:
     """The entries; that of the first tensor of the model that nothing can be written into with its reason."""
     taken = [str(entry.path) for entry in entries if entry.status in LOADED - {"own_code", "tied"}]
     try:
-        named = ((scope.tree.find(path), scope.tensor(path)) for path in taken)
+        named = ((model[path].entry, scope.tensor(path)) for path in taken)
         # What torch copies as a whole isn't written in place.
-        live: list[TensorTarget] = [
-            TensorTarget(entry, tensor)  # type: ignore[arg-type] # they are tensors'
+        live = [
+            TensorTarget(entry, tensor)
             for entry, tensor in named
-            if entry.held is None and not is_whole(tensor)  # type: ignore[union-attr] # the same
+            if entry.held is None and entry.layout == "strided" and entry.dtype[:1] != "q"
         ]
         try:
             check_writable(live)
