@@ -72,6 +72,8 @@ class NNMagics(Magics):
         ``net`` is a variable, an attribute or an item of one: ``net``, ``trainer.model``, ``nets[0]``. A subcommand's
         name alone, where a variable of that name holds a model, explores that variable.
 
+        Names of the package's functions will do too: ``stats``, ``ties``, ``history``, ``peek``, ``assign``, ``plan``.
+
         ``path`` is what ``named_modules`` and ``named_parameters`` say, ``0.weight``, or a glob or class that means one
         thing: ``*.bias``, ``Linear.weight``. Where tensors are changed, it may mean several.
 

@@ -11,7 +11,7 @@ from nnwidgets.magics.line.grammar import Command, LineError, MisuseError, cut
 from nnwidgets.magics.line.tokenizer import Word, words
 from nnwidgets.magics.subcommands.cell import NN_INIT
 from nnwidgets.magics.subcommands.subcommand import Subcommand
-from nnwidgets.magics.subcommands.table import SUBCOMMANDS, usage_of_all
+from nnwidgets.magics.subcommands.table import SUBCOMMANDS, SYNONYMS, usage_of_all
 
 _HELP = frozenset({"--help", "-h"})
 
@@ -32,13 +32,21 @@ def parse(line: str, models: Container[str] = ()) -> Command:
         >>> found = parse("tree net 2 --depth 1")
         >>> found.name, found.model, found.target, found.depth
         ('tree', 'net', '2', 1)
-        >>> parse("net").name
-        'explore'
+        >>> parse("net").name, parse("plan net mlp.params").name
+        ('explore', 'load')
     """
     found = words(line)
     if not found:
         return Command("explore")
     first = found[0].text
+    if len(found) > 1 and first in SYNONYMS:
+        line = f"{SYNONYMS[first]}{line[found[0].start + len(first) :]}{' --dry-run' * (first == 'plan')}"
+        found = words(line)
+        first = found[0].text
+    if first not in models and first in ("explore", "help"):
+        if first == "explore" and len(found) == len(("explore", "net")):
+            return Command("explore", model=found[1].text)
+        raise LineError(usage_of_all())
     subcommand = SUBCOMMANDS.get(first)
     if subcommand is None or (len(found) == 1 and first in models):
         return _parse_model(first, found[1:], models)

@@ -165,3 +165,30 @@ def test_any_line_gives_a_command_or_one_line(line):
         assert len(str(error)) < 600  # noqa: PT017
     else:
         assert command.name in {*SUBCOMMANDS, "explore", "help"}
+
+
+@pytest.mark.parametrize(
+    ("line", "same"),
+    [
+        ("stats net 0.weight", "show net 0.weight"),
+        ("ties net", "tied net"),
+        ("history net", "log net"),
+        ("peek mlp.params", "ls mlp.params"),
+        ("assign net 0.weight[0, 1] = 4", "set net 0.weight[0, 1] = 4"),
+        ("plan net mlp.params --rename a=b", "load net mlp.params --rename a=b --dry-run"),
+        ("explore net", "net"),
+    ],
+)
+def test_names_of_the_packages_functions_will_do(line, same):
+    assert parse(line) == parse(same)
+
+
+def test_a_model_of_such_a_name_is_explored():
+    assert parse("history", models={"history"}) == Command("explore", model="history")
+    assert parse("explore", models={"explore"}) == Command("explore", model="explore")
+
+
+@pytest.mark.parametrize("line", ["help", "help net", "explore", "explore net 0"])
+def test_what_asks_for_help_gets_the_usage(line):
+    with pytest.raises(LineError, match="Usage: %nn net"):
+        parse(line)

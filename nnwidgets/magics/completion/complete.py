@@ -10,7 +10,7 @@ from nnwidgets.magics.line.grammar import Candidate
 from nnwidgets.magics.line.tokenizer import words_so_far
 from nnwidgets.magics.resolve import model_candidates
 from nnwidgets.magics.subcommands.subcommand import Subcommand, TypedLine
-from nnwidgets.magics.subcommands.table import ENTRIES, SUBCOMMANDS
+from nnwidgets.magics.subcommands.table import ENTRIES, SUBCOMMANDS, SYNONYMS
 
 MOST = 300
 """The most candidates given."""
@@ -52,8 +52,8 @@ def _candidates(before: list[str], last: str, namespace: dict[str, Any]) -> Iter
     if not before:
         yield from (Candidate(name, "keyword") for name in SUBCOMMANDS)
         yield from model_candidates(last, namespace)
-    elif before[0] in ENTRIES:
-        yield from _after(ENTRIES[before[0]], before[1:], last, namespace)
+    elif (name := SYNONYMS.get(before[0], before[0])) in ENTRIES:
+        yield from _after(ENTRIES[name], before[1:], last, namespace)
 
 
 def _after(subcommand: Subcommand, before: list[str], last: str, namespace: dict[str, Any]) -> Iterator[Candidate]:

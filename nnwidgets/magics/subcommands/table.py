@@ -15,6 +15,12 @@ ENTRIES = {**SUBCOMMANDS, NN_INIT.name: NN_INIT}
 """All that lines can begin with, the cell magic too."""
 
 
+SYNONYMS = {
+    "stats": "show", "ties": "tied", "history": "log", "peek": "ls", "assign": "set", "plan": "load",
+}  # fmt: skip
+"""What functions of the package are on a line; ``plan`` is ``load --dry-run``."""
+
+
 def usage_of_all() -> str:
     """One line with the shape of every line.
 
