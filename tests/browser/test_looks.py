@@ -82,3 +82,36 @@ def test_narrow_the_inspector_stands_below_and_nothing_sticks_out(lab, theme):
     )
     assert sticking_out == []
     explorer.screenshot(f"narrow-{theme}")
+
+
+TICKED = "net(torch.randint(50, (2, 5))).sum().backward()\nfor _ in range(3):\n    view.tick()"
+ENDS = """(root) => {
+  const grid = root.querySelector('.nnw-grid').getBoundingClientRect();
+  const cells = [...root.querySelectorAll('.nnw-row > *')].filter((cell) => cell.getBoundingClientRect().width > 0);
+  const names = [...root.querySelectorAll('.nnw-row:not(.nnw-head) > .nnw-name')];
+  return {
+    beyond: cells.filter((cell) => {
+      const box = cell.getBoundingClientRect(), row = cell.parentElement.getBoundingClientRect();
+      return box.right > grid.right + 1 || box.bottom > row.bottom + 1;
+    }).map((cell) => cell.className),
+    name: Math.min(...names.map((name) => name.getBoundingClientRect().width)),
+  };
+}"""
+
+
+def test_at_every_width_names_have_room_and_no_cell_ends_beyond_the_tree(lab):
+    lab.page.set_viewport_size({"width": 2400, "height": 1000})
+    notebook = lab.open([models.LOAD, models.BLOCKS, "import nnwidgets as nnw\nview = nnw.explore(net)\nview", TICKED])
+    notebook.run(0, 1, 2)
+    explorer = notebook.explorer(2)
+    for is_ticking in (False, True):
+        if is_ticking:
+            notebook.run(3)
+            expect(explorer.root.locator(".nnw-pulse path").first).to_be_attached()
+        for width in (240, 280, 320, 360, 420, 560, 640, 800, 1000, 1008, 1120, 1168, 1440, 2000):
+            explorer.root.evaluate("(root, width) => { root.style.width = `${width}px`; }", width)
+            ends = explorer.root.evaluate(ENDS)
+            assert ends["beyond"] == [], (width, is_ticking)
+            assert ends["name"] >= (100 if is_ticking else 140), (width, is_ticking)
+            if width in (240, 360, 1008):
+                explorer.screenshot(f"width-{width}-{'ticking' if is_ticking else 'still'}")
