@@ -162,12 +162,17 @@ class Opaque:
         return self.state is None and not self.arguments and self.entries is None and self.items is None
 
     @property
+    def roles(self) -> dict[str, Any]:
+        """What there is of its arguments, state, entries and items, by these names."""
+        given = {"arguments": self.arguments, "state": self.attributes, "entries": self.entries, "items": self.items}
+        return {name: each for name, each in given.items() if not (each is None or each == ())}
+
+    @property
     def told(self) -> Any:
         """What it holds: its state, entries, items or arguments where it has one of them, else a dict of these."""
         if not self.arguments and self.entries is None and self.items is None:
             return self.attributes
-        given = {"arguments": self.arguments, "state": self.attributes, "entries": self.entries, "items": self.items}
-        given = {name: each for name, each in given.items() if not (each is None or each == ())}
+        given = self.roles
         return next(iter(given.values()), None) if len(given) < _SEVERAL else given
 
 

@@ -44,7 +44,7 @@ def parse(line: str, models: Container[str] = ()) -> Command:
         found = words(line)
         first = found[0].text
     if first not in models and first in ("explore", "help"):
-        if first == "explore" and len(found) == len(("explore", "net")):
+        if first == "explore" and found[1:] and not found[2:]:
             return Command("explore", model=found[1].text)
         raise LineError(usage_of_all())
     subcommand = SUBCOMMANDS.get(first)

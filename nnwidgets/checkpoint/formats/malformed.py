@@ -21,6 +21,10 @@ class Malformed(Exception):  # noqa: N818 - told on as a CorruptCheckpointError 
         self.hint = hint
 
 
+CUT_SHORT = "It was cut short, as by a download that ended early, or damaged; get it again."
+"""What to do with a file that ends before it should."""
+
+
 class BeyondLimits(Malformed):
     """It may be sound, and is larger or deeper than what is read here; the text continues ``"<file> "``."""
 

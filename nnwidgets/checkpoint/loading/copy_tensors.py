@@ -55,7 +55,7 @@ class Transfer:
         """
         self._held = held
         self._is_kept = is_kept
-        self._begun: list[int] = []
+        self._begun: set[int] = set()
         self._done: list[tuple[int, int]] = []
         self._tick = tick
         self._pairs = pairs
@@ -82,7 +82,7 @@ class Transfer:
                 self._move(piece, room)
             else:
                 made = _read(self._held, piece, room)
-                self._begun.append(id(piece.pair))
+                self._begun.add(id(piece.pair))
                 piece.target.copy_(made)
             self._done.append((id(piece.pair), piece.n_bytes))
 
@@ -95,7 +95,7 @@ class Transfer:
             self._held.read_bytes(storage, start, room.chunk[:n_bytes])
             # Of what was read, not of what is live: another thread may be writing there.
             self._read[storage.key, start, address] = digest(room.address, n_bytes)
-            self._begun.append(id(piece.pair))
+            self._begun.add(id(piece.pair))
             ctypes.memmove(address, room.address, n_bytes)
 
     def progress_by_path(self) -> dict[str, str]:
@@ -103,9 +103,8 @@ class Transfer:
         n_done: dict[int, int] = {}
         for key, n_bytes in self._done:
             n_done[key] = n_done.get(key, 0) + n_bytes
-        begun = set(self._begun)
         return {
-            pair.path: "old" if id(pair) not in begun
+            pair.path: "old" if id(pair) not in self._begun
             else "new" if n_done.get(id(pair), -1) >= size(pair.described) else "mixed"
             for pair in self._pairs
         }  # fmt: skip

@@ -29,7 +29,7 @@ from nnwidgets.checkpoint.loading.plan_warnings import (
 )
 from nnwidgets.checkpoint.loading.renames.apply_renames import apply_renames
 from nnwidgets.checkpoint.loading.renames.suggest_renames import Named, Suggested, is_floating, suggest
-from nnwidgets.checkpoint.loading.whole_tensors import refusals, sharded_warning
+from nnwidgets.checkpoint.loading.whole_tensors import is_written_in_place, refusals, sharded_warning
 from nnwidgets.checkpoint.own_code.parts import OwnCode, own_code_in, own_code_warning, part_of
 from nnwidgets.checkpoint.records import LOADED, Conversion, LoadPlan, PlanEntry, Status, Suggestion
 from nnwidgets.checkpoint.state_dict import StateDictLocation, find, name_in_state_dict, saved_entries
@@ -143,7 +143,11 @@ def make_plan(
     for why, paths in refusals(plain, tensors, entry_of, scope.tensor):
         judged.refuse(why, paths)
     refused = {sources.pop(path) for path in judged.refused}
-    left = {name: tensor for name, tensor in tensors.items() if names[name] not in model or name in refused | misnamed}
+    unloaded = refused | misnamed
+    left = {name: tensor for name, tensor in tensors.items() if names[name] not in model or name in unloaded}
+    loose = {
+        name: tensor for name, tensor in left.items() if name not in refused and part_of(names[name], parts) is None
+    }
     statuses: dict[str, Status] = {
         path: "own_code" if path in own
         else "converted" if path in judged.conversions
@@ -153,17 +157,12 @@ def make_plan(
     givers = _givers(statuses, model, sources)
     missing = [side for path, side in model.items() if path not in sources and path not in givers]
     rest = explain(
-        {
-            names[name]: tensor
-            for name, tensor in left.items()
-            if name not in refused and part_of(names[name], parts) is None
-        },
+        {names[name]: tensor for name, tensor in loose.items()},
         [each.path for each in missing if each.path not in own],
     )
     suggested = _suggested(
         [side for side in missing if side.path not in judged.refused],
-        {names[name]: (name, tensor) for name, tensor in left.items()
-         if name not in refused and names[name] not in rest.names and part_of(names[name], parts) is None},
+        {names[name]: (name, tensor) for name, tensor in loose.items() if names[name] not in rest.names},
         [Named(path, tuple(tensors[name].shape)) for path, name in sources.items() if statuses[path] in LOADED],
         [shape for path, name in sources.items() if statuses[path] == "shape_mismatch"
          for shape in (tuple(tensors[name].shape), model[path].entry.shape)],
@@ -268,12 +267,7 @@ def _with_unwritable(scope: ChangeScope, entries: list[PlanEntry], model: Mappin
     taken = [str(entry.path) for entry in entries if entry.status in LOADED - {"own_code", "tied"}]
     try:
         named = ((model[path].entry, scope.tensor(path)) for path in taken)
-        # What torch copies as a whole isn't written in place.
-        live = [
-            TensorTarget(entry, tensor)
-            for entry, tensor in named
-            if entry.held is None and entry.layout == "strided" and entry.dtype[:1] != "q"
-        ]
+        live = [TensorTarget(entry, tensor) for entry, tensor in named if is_written_in_place(entry)]
         try:
             check_writable(live)
         except InvalidTargetError:

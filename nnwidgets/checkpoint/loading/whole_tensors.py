@@ -145,6 +145,11 @@ def is_whole(tensor: Any) -> bool:
     return torch_attribute(tensor, "layout") is not torch.strided or bool(torch_attribute(tensor, "is_quantized"))
 
 
+def is_written_in_place(entry: TensorEntry) -> bool:
+    """Whether a tensor of the model is one whose elements are written where they lie: none of the above, no part."""
+    return entry.held is None and entry.layout == "strided" and entry.dtype[:1] != "q"
+
+
 def refusals(
     sources: Mapping[str, str],
     tensors: Mapping[str, Described | Wrapped],
@@ -162,8 +167,8 @@ def refusals(
     reasons: dict[str, list[str]] = {}
     for path, name in sources.items():
         ours, theirs = entries[path], tensors[name]
-        is_plain = type(theirs) is Strided and theirs.quantizer is None and ours.held is None
-        if (is_plain and ours.layout == "strided" and ours.dtype[:1] != "q") or ours.shape != tuple(theirs.shape):
+        is_plain = type(theirs) is Strided and theirs.quantizer is None
+        if (is_plain and is_written_in_place(ours)) or ours.shape != tuple(theirs.shape):
             continue
         why = _why_not(ours, theirs, live)
         if why:

@@ -82,9 +82,7 @@ def _place(value: Opaque, role: str) -> str:
     """How `Described.state` is asked for one of the things that an object is made of."""
     if role == "argument":
         return f"{_place(value, 'arguments')}[0]"
-    held = {"arguments": value.arguments, "state": value.attributes, "entries": value.entries, "items": value.items}
-    roles = [name for name, each in held.items() if not (each is None or each == ())]
-    return f"[{role!r}]" if len(roles) > 1 else ""
+    return f"[{role!r}]" if len(value.roles) > 1 else ""
 
 
 def code_of(content: Any, steps: Sequence[Step], root: str) -> tuple[str, bool]:

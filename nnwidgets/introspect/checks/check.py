@@ -30,8 +30,8 @@ def check(module: nn.Module, *, optimizer: Any = None) -> tuple[Finding, ...]:
     the source is read. Data is read where it is in the CPU's memory, all of it up to 8 GiB.
 
     Codes: ``non-string-key``, ``unregistered-tensor``, ``unregistered-module``, ``cycle``, ``constant-weight``,
-    ``data-in-forward``, ``nan-or-inf``, ``dead-units``, ``broken-tie``, ``uninitialized``,
-    ``frozen``, ``stale-optimizer``, ``non-persistent-buffer``, ``mixed-training``, ``mixed-dtypes``, ``mixed-devices``,
+    ``data-in-forward``, ``nan-or-inf``, ``dead-units``, ``broken-tie``, ``uninitialized``, ``frozen``,
+    ``stale-optimizer``, ``non-persistent-buffer``, ``mixed-training``, ``mixed-dtypes``, ``mixed-devices``,
     ``not-read``, ``unreadable-module``.
 
     Args:

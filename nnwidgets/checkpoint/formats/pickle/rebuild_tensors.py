@@ -69,8 +69,8 @@ def _wrapper(kind: Any, made_from: Any, state: Any, account: Account) -> Any:
     if type(kind) is not AllowedName or type(made_from) is not tuple or len(made_from) < _WRAPPED:
         raise Malformed(f"rebuilds a tensor of {brief(kind)} from {brief(made_from)}")
     shape = sizes(made_from[2], "shape")
-    account.copy(sum(len(each) for each in state if type(each) is dict) if type(state) is tuple else 0)
     made = Opaque(kind.class_name, (made_from[1], shape), state)
+    account.copy(made.n_merged)
     held = made.attributes if type(made.attributes) is dict else {}
     local, spec = held.get("_local_tensor"), held.get("_spec")
     if not kind.class_name.endswith(".DTensor") or not isinstance(local, Strided | Composed):

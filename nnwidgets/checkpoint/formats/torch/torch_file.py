@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from nnwidgets.checkpoint.description import Composed, Described, Storage, Strided, dtype_name
-from nnwidgets.checkpoint.formats.malformed import BeyondLimits, Elsewhere, Malformed, brief
+from nnwidgets.checkpoint.formats.malformed import CUT_SHORT, BeyondLimits, Elsewhere, Malformed, brief
 from nnwidgets.checkpoint.formats.pickle.arguments import MOST, StorageType
 from nnwidgets.checkpoint.formats.pickle.machine import PickleResult, Truncated
 from nnwidgets.checkpoint.formats.pickle.names import does_harm
@@ -149,6 +149,6 @@ _FLOAT_ZEROS = (torch.float, torch.float)
 _PACKED = {torch.quint4x2, torch.quint2x4}
 _HINTS: dict[type, str] = {
     BeyondLimits: "No more of it is read: it may be made to take all memory, or hold more than weights.",
-    Truncated: "It was cut short, as by a download that ended early, or damaged; get it again.",
+    Truncated: CUT_SHORT,
     Elsewhere: "Only the program that wrote it can read it; have it save a state dict with torch.save.",
 }

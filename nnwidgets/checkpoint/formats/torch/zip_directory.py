@@ -16,7 +16,7 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 
 from nnwidgets.checkpoint.formats.file import File
-from nnwidgets.checkpoint.formats.malformed import Malformed, Repacked
+from nnwidgets.checkpoint.formats.malformed import CUT_SHORT, Malformed, Repacked
 from nnwidgets.checkpoint.formats.paths import leads_elsewhere
 
 
@@ -82,7 +82,7 @@ def names_in(file: File) -> list[str]:
 def _ends(file: File) -> tuple[int, int, int]:
     """Where the central directory begins and ends, and how many members it has."""
     if file.n_bytes < _END.size:
-        raise Malformed(f"has {file.n_bytes:,} bytes, too few for a zip file", _CUT_SHORT)
+        raise Malformed(f"has {file.n_bytes:,} bytes, too few for a zip file", CUT_SHORT)
     at = file.n_bytes - _END.size
     mark, disk, first_disk, n_here, n, size, start, comment = _END.unpack(file.read(at, _END.size))
     if mark != _END_MARK or comment:
@@ -119,7 +119,7 @@ def _no_end(file: File) -> Malformed:
         )
     told += f" it has {file.n_bytes:,} bytes, and no directory among the last of them"
     is_zero = not last[-_ONE_HEADER:].strip(b"\0")
-    return Malformed(told + (", which are zeros" if is_zero else ""), _CUT_SHORT)
+    return Malformed(told + (", which are zeros" if is_zero else ""), CUT_SHORT)
 
 
 def _wide_end(file: File, at: int, found: tuple[Any, ...], narrow: tuple[int, int, int]) -> tuple[int, int, int, int]:
@@ -313,7 +313,6 @@ def _text(name: bytes) -> str:
     return made
 
 
-_CUT_SHORT = "It was cut short, as by a download that ended early, or damaged; get it again."
 MOST_DIRECTORY_BYTES = 2**27
 """What a million and a half members take."""
 
