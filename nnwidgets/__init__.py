@@ -5,7 +5,7 @@
 
 or, from Python, ``import nnwidgets as nnw`` and ``nnw.explore(net)``, ``nnw.tree(net)``, ``nnw.ties(net)``,
 ``nnw.stats(tensor)``, ``nnw.check(net)``, ``nnw.trace(net, x)``; ``nnw.init(net, "0.weight", "xavier_uniform_")``,
-``nnw.assign``, ``nnw.freeze``, ``nnw.undo(net)``, ``nnw.history(net)``; ``nnw.save(net, "mlp.params")``,
+``nnw.apply``, ``nnw.assign``, ``nnw.freeze``, ``nnw.undo(net)``, ``nnw.history(net)``; ``nnw.save(net, "mlp.params")``,
 ``nnw.read("mlp.params")``. Names load on first use, so that the import
 itself costs little more than torch's.
 """
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
         read,
         save,
     )
-    from nnwidgets.edit import Change, History, assign, freeze, history, init, initializer, redo, undo, unfreeze
+    from nnwidgets.edit import Change, History, apply, assign, freeze, history, init, initializer, redo, undo, unfreeze
     from nnwidgets.errors import (
         CheckpointMismatchError,
         CorruptCheckpointError,
@@ -86,7 +86,10 @@ _HOME = {
             "tree", "ties", "stats", "check", "trace", "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup",
             "TensorStats", "Finding", "Trace", "TraceCall",
         ),
-        "edit": ("init", "assign", "freeze", "unfreeze", "undo", "redo", "history", "initializer", "Change", "History"),
+        "edit": (
+            "init", "apply", "assign", "freeze", "unfreeze", "undo", "redo", "history", "initializer", "Change",
+            "History",
+        ),
         "checkpoint": (
             "save", "read", "peek", "plan", "load", "diff", "CheckpointIndex", "StoredTensor", "LoadPlan", "PlanEntry",
             "LoadReport", "SaveReport", "StateDiff", "Changed", "Described",
@@ -102,8 +105,8 @@ _HOME = {
 """Where each public name is imported from when it is first used. `__all__` is written out for type checkers."""
 
 __all__ = [  # noqa: RUF022 - functions first, then what they give, then errors: the order a reader wants
-    "explore", "tree", "ties", "stats", "check", "trace", "init", "assign", "freeze", "unfreeze", "undo", "redo",
-    "history", "initializer", "save", "read", "peek", "plan", "load", "diff", "handle",
+    "explore", "tree", "ties", "stats", "check", "trace", "init", "apply", "assign", "freeze", "unfreeze", "undo",
+    "redo", "history", "initializer", "save", "read", "peek", "plan", "load", "diff", "handle",
     "Explorer", "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup", "TensorStats", "Finding", "Trace", "TraceCall",
     "Change", "History", "CheckpointIndex", "StoredTensor", "LoadPlan", "PlanEntry", "LoadReport", "SaveReport",
     "StateDiff", "Changed", "Described",

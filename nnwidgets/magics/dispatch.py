@@ -8,12 +8,11 @@ from IPython.display import display
 
 from nnwidgets.errors import NNWidgetsError
 from nnwidgets.magics.display import DisplayedPage
-from nnwidgets.magics.explore import explore_line
 from nnwidgets.magics.line.advice import in_words_of_a_line
 from nnwidgets.magics.line.grammar import LineError
 from nnwidgets.magics.parse import parse, parse_cell
 from nnwidgets.magics.resolve import model_names
-from nnwidgets.magics.subcommands.subcommand import Request, help_page
+from nnwidgets.magics.subcommands.subcommand import Request
 from nnwidgets.magics.subcommands.table import ENTRIES
 
 if TYPE_CHECKING:
@@ -45,13 +44,9 @@ def run(
     # A cell runs among the user's variables, not in a copy of them.
     namespace = shell.user_ns if cell is not None else {**shell.user_ns, **(local_names or {})}
     command = parse(line, model_names(namespace)) if cell is None else parse_cell(line)
-    if command.name == "explore":
-        explore_line(command.model, namespace)
-    elif command.name == "help":
-        display(DisplayedPage(help_page(ENTRIES[command.target])))
-    else:
-        try:
-            page = ENTRIES[command.name].run(Request(command, namespace, shell, auto, cell or ""))
-        except NNWidgetsError as error:
-            raise LineError(in_words_of_a_line(error, command.model or "net")) from None
+    try:
+        page = ENTRIES[command.name].run(Request(command, namespace, shell, auto, cell or ""))
+    except NNWidgetsError as error:
+        raise LineError(in_words_of_a_line(error, command.model or "net")) from None
+    if page:
         display(DisplayedPage(page))

@@ -45,7 +45,8 @@ class NNMagics(Magics):
 
         ::
 
-            %nn net                          explore: the tree, its tensors, statistics, ties, findings
+            %nn net [path] [--filter text]   explore: the tree, its tensors, statistics, ties, findings
+            %nn explore net [path]           the same, as nnw.explore; %nn help lists all lines
             %nn                              explore the only model there is, or list the models
             %nn tree net [path] [--depth 2]  the tree as text
             %nn show net [path]              one tensor, with statistics, or one module
@@ -75,7 +76,8 @@ class NNMagics(Magics):
         Names of the package's functions will do too: ``stats``, ``ties``, ``history``, ``peek``, ``assign``, ``plan``.
 
         ``path`` is what ``named_modules`` and ``named_parameters`` say, ``0.weight``, or a glob or class that means one
-        thing: ``*.bias``, ``Linear.weight``. Where tensors are changed, it may mean several.
+        thing: ``*.bias``, ``Linear.weight``. Where tensors are changed, it may mean several, ``h.{0…11}`` and
+        ``h.[0-2].*`` are ranges, several may follow each other, and ``!h.11`` leaves out what it names.
 
         ``--input 2,20`` is the shape of one input, batch included; give it once for each input, with a dtype after a
         colon if it is not that of the parameters: ``--input 2,20:int64``. The model is afterwards as it was.

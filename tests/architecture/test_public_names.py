@@ -14,7 +14,7 @@ import nnwidgets
 
 DESIGNED = {
     "explore", "tree", "ties", "stats", "check", "trace", "handle",
-    "init", "assign", "freeze", "unfreeze", "undo", "redo", "history", "initializer", "Change", "History",
+    "init", "apply", "assign", "freeze", "unfreeze", "undo", "redo", "history", "initializer", "Change", "History",
     "save", "read", "peek", "plan", "load", "diff", "CheckpointIndex", "StoredTensor", "LoadPlan", "PlanEntry",
     "LoadReport", "SaveReport", "StateDiff", "Changed", "Described",
     "Explorer", "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup", "TensorStats", "Finding", "Trace", "TraceCall",
@@ -27,9 +27,10 @@ SIGNATURES = {
     "explore": ["module", "optimizer", "name", "height"],
     "tree": ["module"],
     "ties": ["module"],
-    "stats": ["tensor", "bins", "exact"],
+    "stats": ["tensor", "path", "bins", "exact"],
     "trace": ["module", "args", "kwargs"],
     "init": ["module", "target", "how", "seed", "optimizer", "preview", "clear_state", "kwargs"],
+    "apply": ["module", "target", "fn", "label", "source", "seed", "optimizer", "preview", "clear_state"],
     "assign": ["module", "target", "value"],
     "freeze": ["module", "target"],
     "unfreeze": ["module", "target"],

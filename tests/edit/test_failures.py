@@ -100,7 +100,7 @@ ACTS = {
     "sparse": lambda net, adam: nnw.init(net, "odd", "sparse_", sparsity=0.5),
     "overlap": lambda net, adam: nnw.init(net, ["low", "high", "even"], "uniform_"),
     "reset": lambda net, adam: nnw.init(net, "Linear", "reset", optimizer=adam, clear_state=True),
-    "function": lambda net, adam: edit.apply_function(net, "Linear", _user),
+    "function": lambda net, adam: edit.apply(net, "Linear", _user),
     "assign": lambda net, adam: nnw.assign(net, "even[:, 1]", 7.0),
     "freeze": lambda net, adam: nnw.freeze(net, "Linear"),
     "undo": lambda net, adam: nnw.undo(net),
@@ -173,7 +173,7 @@ def test_a_users_function_that_fails_at_its_kth_operation_changes_nothing(at, er
                 m.bias.mul_(2)
 
     with pytest.raises((nnw.InitializerError, KeyboardInterrupt)):
-        edit.apply_function(net, "Linear", partly)
+        edit.apply(net, "Linear", partly)
     assert bits(net) == before
     assert nnw.history(net).changes == ()
 
@@ -253,7 +253,7 @@ def test_a_function_that_replaces_what_must_stay_is_refused_and_taken_back(repla
         replace(m)
 
     with pytest.raises(nnw.InitializerError, match=r"(?i)nothing was changed|use freeze"):
-        edit.apply_function(net, "0", act)
+        edit.apply(net, "0", act)
     assert bits(net) == before
     assert net[0].weight is weight
     assert weight.data_ptr() == address

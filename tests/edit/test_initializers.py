@@ -201,9 +201,9 @@ def test_a_function_over_modules_is_one_change():
 
     net, other = mlp(), mlp()
     before = bits(net)
-    shown = edit.apply_function(net, "Linear", halve, preview=True)
+    shown = edit.apply(net, "Linear", halve, preview=True)
     assert bits(net) == before
-    change = edit.apply_function(net, "Linear", halve)
+    change = edit.apply(net, "Linear", halve)
     assert change.after == {path: shown.after[path] for path in change.paths}
     assert change.paths == ("0.weight", "0.bias", "2.weight", "2.bias")
     run(change.to_code(), net=other)

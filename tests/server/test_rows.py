@@ -138,6 +138,15 @@ def test_a_filter_finds_paths_globs_classes_and_parts_of_names(ask, words, n):
     assert ask(GPT(), filter=words)["n_matches"] == n
 
 
+def test_a_filter_finds_choices_ranges_and_the_tensors_that_have_a_gradient(ask):
+    net = GPT()
+    net.h[1].norm.weight.grad = torch.ones(4)
+    for words, n in (("h.{0,2}.norm", 2), ("h.[1-3].norm.bias", 3), ("h.0-1.mlp", 2), ("h.1.norm.weight.grad", 1)):
+        assert ask(net, filter=words)["n_matches"] == n
+    assert ask(net, filter="**.grad")["n_matches"] == 1
+    assert ask(net, filter="h.2.norm.weight.grad")["n_matches"] == 0
+
+
 def test_a_filter_too_long_to_read_says_so_and_shows_all(ask):
     reply = ask(GPT(), filter="x" * 5_000, expanded=["m:"])
     assert "5,000" in reply["problem"]

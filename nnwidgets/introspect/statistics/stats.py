@@ -5,12 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import torch
+from torch import nn
 
 from nnwidgets.errors import NNWidgetsError
 from nnwidgets.introspect.records import TensorStats
 from nnwidgets.introspect.safe_access.holders import part_here
+from nnwidgets.introspect.safe_access.lookup import get
 from nnwidgets.introspect.safe_access.objects import no_torch_function
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, plain_torch, torch_attribute
 from nnwidgets.introspect.statistics.accumulator import Accumulator
@@ -28,7 +31,9 @@ class CancelledError(NNWidgetsError):
     code = "cancelled"
 
 
-def stats(tensor: torch.Tensor, *, bins: int = 64, exact: bool = True) -> TensorStats:
+def stats(
+    tensor: torch.Tensor | nn.Module, path: str | None = None, *, bins: int = 64, exact: bool = True
+) -> TensorStats:
     """Describe a tensor's elements: range, mean, spread, norm, zeros, NaN, infinities and a histogram.
 
     Runs no code of a tensor subclass, tracks no gradient, draws no global random number, and talks to no other process:
@@ -37,7 +42,8 @@ def stats(tensor: torch.Tensor, *, bins: int = 64, exact: bool = True) -> Tensor
     by what its codes stand for, and a sparse one with its implicit zeros.
 
     Args:
-        tensor: Any tensor whose data can be read, of any shape, dtype, layout and device.
+        tensor: Any tensor whose data can be read, of any shape, dtype, layout and device; or a module, and then
+        path: Of a tensor in it, or of the gradient of one: ``"0.weight.grad"``.
         bins: The most bins the histogram may have, 1 to 4,096.
         exact: Read every element; else a sample of at most 65,536, and the result says so.
 
@@ -47,6 +53,7 @@ def stats(tensor: torch.Tensor, *, bins: int = 64, exact: bool = True) -> Tensor
 
     Raises:
         InvalidTargetError: It isn't a tensor, its data can't be read, or ``bins`` is out of range.
+        PathNotFoundError: The module has nothing at ``path``.
 
     Example:
         >>> import torch
@@ -55,10 +62,13 @@ def stats(tensor: torch.Tensor, *, bins: int = 64, exact: bool = True) -> Tensor
         (4, 1.0, 1.0, 1, 1)
         >>> found.hist_counts, found.hist_edges
         ((2, 1), (0.0, 2.0, 4.0))
+        >>> stats(torch.nn.Linear(2, 3), "weight").n
+        6
     """
-    found = exact_stats(tensor, bins=bins) if exact else sampled_stats(tensor, bins=bins)
+    described: Any = tensor if path is None else get(tensor, path)
+    found = exact_stats(described, bins=bins) if exact else sampled_stats(described, bins=bins)
     with no_torch_function():
-        is_complex = torch_attribute(tensor, "dtype").is_complex
+        is_complex = torch_attribute(described, "dtype").is_complex
     if not is_complex:
         return found
     return replace(found, of="magnitudes" if found.of == "all" else f"magnitudes; {found.of}")

@@ -10,7 +10,7 @@ from itertools import takewhile
 from typing import Any
 
 from nnwidgets.errors import InvalidTargetError, PathNotFoundError
-from nnwidgets.formatting import exact_count, inert
+from nnwidgets.formatting import exact_count, inert, some
 from nnwidgets.introspect.checks.check import all_findings
 from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.module_tree.tree import tree
@@ -22,6 +22,7 @@ from nnwidgets.introspect.safe_access.tensors import unreadable_reason
 from nnwidgets.introspect.sharing.ties import ties
 from nnwidgets.introspect.statistics.stats import stats
 from nnwidgets.introspect.tracing.trace import trace
+from nnwidgets.magics.line.advice import in_words_of_a_line
 from nnwidgets.magics.line.grammar import (
     KEYWORD,
     Candidate,
@@ -47,7 +48,7 @@ def _parse_target(command: Command, words: list[str]) -> Command:
     return replace(command, target=unquote(words[0])) if words else command
 
 
-def _find_one(found: ModuleTree, target: str) -> ModuleNode | TensorEntry:
+def _find_one(found: ModuleTree, target: str, name: str) -> ModuleNode | TensorEntry:
     """Return the module or tensor that a path, glob or class means; the model itself for ``""``.
 
     Raises:
@@ -58,7 +59,7 @@ def _find_one(found: ModuleTree, target: str) -> ModuleNode | TensorEntry:
     try:
         return found.find(target)
     except (InvalidTargetError, PathNotFoundError) as error:
-        missing = inert(str(error), 500)
+        missing = inert(in_words_of_a_line(error, name), 500)
     try:
         paths = match(found, target, words=False).paths
     except InvalidTargetError as error:
@@ -75,13 +76,18 @@ def _find_one(found: ModuleTree, target: str) -> ModuleNode | TensorEntry:
 def _run_tree(request: Request) -> Document:
     command = request.command
     found = tree(request.module)
-    at = _find_one(found, command.target)
+    at = _find_one(found, command.target, command.model)
     return model.tree_page(found, path=at.path, name=command.model, depth=command.depth)
 
 
 def _run_show(request: Request) -> Document:
-    found = tree(request.module)
-    at = _find_one(found, request.command.target)
+    found, target = tree(request.module), request.command.target
+    of = _gradient_in(found, target, request.command.model)
+    if of is not None:
+        gradient = lookup.get(request.module, f"{of.path}.grad")
+        unread = unreadable_reason(gradient)
+        return model.gradient_page(of, unread if unread is not None else stats(gradient))
+    at = _find_one(found, target, request.command.model)
     if not isinstance(at, TensorEntry):
         return model.module_page(found, at.path, name=request.command.model)
     if at.problem is not None:
@@ -90,7 +96,24 @@ def _run_show(request: Request) -> Document:
     unread = unreadable_reason(tensor)
     if unread is not None:
         return model.tensor_page(at, unread=unread)
-    return model.tensor_page(at, stats(tensor))
+    gradient = lookup.get(request.module, f"{at.path}.grad") if at.has_grad else None
+    told = None if gradient is None or unreadable_reason(gradient) is not None else stats(gradient)
+    return model.tensor_page(at, stats(tensor), gradient=told)
+
+
+def _gradient_in(found: ModuleTree, target: str, name: str) -> TensorEntry | None:
+    """The tensor whose gradient ``0.weight.grad`` means; None where it means none.
+
+    Raises:
+        LineError: The tensor has none.
+    """
+    of, dot, last = target.rpartition(".")
+    if last != "grad" or not dot or found.resolve(target) is not None:
+        return None
+    at = _find_one(found, of, name)
+    if isinstance(at, TensorEntry) and not at.has_grad:
+        raise LineError(f"{inert(at.path, 200)} has no gradient: .grad is None before backward().")
+    return at if isinstance(at, TensorEntry) else None
 
 
 def _run_check(request: Request) -> Document:
@@ -114,6 +137,8 @@ def _run_trace(request: Request) -> Document:
     def value(expression: str) -> Any:
         return resolve(expression, namespace, among=tensor_names(namespace), kind="tensor")
 
+    if not (command.arguments or command.keywords or command.inputs):
+        _require_no_input(request)
     arguments = [value(expression) for expression in command.arguments]
     keywords = {name: value(expression) for name, expression in command.keywords}
     found = trace(request.module, *arguments, **keywords)
@@ -123,6 +148,29 @@ def _run_trace(request: Request) -> Document:
         view.show_trace(found)
     named = "Explorers" if len(views) > 1 else "Explorer"
     return (*page, Note(f"Shown in the open {named} of {command.model} too.")) if views else page
+
+
+def _require_no_input(request: Request) -> None:
+    """Refuse a forward that takes an input and is given none."""
+    taken = _taken_by_forward(request.module)
+    if not taken:
+        return
+    name = request.command.model
+    here = tensor_names(request.namespace)
+    those = f"{some(here, _MOST_MEANT)}" if here else "none"
+    raise LineError(
+        f"%nn trace: the forward of {inert(name, 80)} takes {' and '.join(taken)}, and no input is named. Tensors "
+        f"here: {those}. %nn trace {inert(name, 80)} {here[0] if here else 'X'} passes one."
+    )
+
+
+def _taken_by_forward(module: Any) -> tuple[str, ...]:
+    """The names without a default that a model's forward takes; none where it isn't plain Python."""
+    forward = class_attribute(type(module), "forward")
+    if type(forward) is not types.FunctionType:
+        return ()
+    code, defaults = forward.__code__, len(forward.__defaults__ or ())
+    return code.co_varnames[1 : code.co_argcount - defaults]
 
 
 def _complete_trace(typed: TypedLine) -> Iterator[Candidate]:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nnwidgets.errors import NNWidgetsError
 from nnwidgets.introspect.records import TensorEntry
@@ -14,6 +14,7 @@ from nnwidgets.server.rows.tree_index import TreeIndex, is_frozen
 from nnwidgets.wire.schema.tree import ChipCounts
 
 _GLOB = frozenset("*?[")
+_GRADIENT = ".grad"
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,10 @@ def chip_counts(index: TreeIndex) -> ChipCounts:
 
 def _target_rows(index: TreeIndex, target: str) -> tuple[set[int], set[int]]:
     found = index.matcher.match(target, words=False)
+    if not found.paths and target.endswith(_GRADIENT):
+        # A gradient is shown with its tensor.
+        of = index.matcher.match(target.removesuffix(_GRADIENT), words=False)
+        found = replace(of, nodes=(), tensors=tuple(entry for entry in of.tensors if entry.has_grad))
     nodes = {index.number[node.path] for node in found.nodes}
     tensors = {index.tensor_at[entry.path] for entry in found.tensors if entry.path in index.tensor_at}
     for entry in found.tensors:
