@@ -40,14 +40,17 @@ class Injected(RuntimeError):
 
 
 def leaves_a_with(frame):
-    """Whether the next thing is the call of an ``__exit__``: nothing comes between, signals are heard after calls."""
+    """Whether the next thing is the call of an ``__exit__``: nothing comes between, signals are heard after calls.
+
+    Nor are they at a bare ``try:``, which is no step: what is around it doesn't cover it.
+    """
     code, at = frame.f_code.co_code, frame.f_lasti
     if code[at] == dis.opmap.get("SWAP"):  # what is returned from within
         at += 2
     if code[at] == dis.opmap.get("PUSH_EXC_INFO"):
         at += 2
     is_quiet = code[at] == dis.opmap["LOAD_CONST"] and code[at : at + 2] == code[at + 2 : at + 4]
-    return is_quiet or code[at] == dis.opmap["WITH_EXCEPT_START"]
+    return is_quiet or code[at] in (dis.opmap["WITH_EXCEPT_START"], dis.opmap["NOP"])
 
 
 class Tracer:

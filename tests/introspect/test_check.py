@@ -612,6 +612,46 @@ def test_non_persistent_buffers_are_noted():
     assert codes(net) == [("non-persistent-buffer", "note", "mask")]
 
 
+def test_what_freeze_froze_needs_no_note_until_something_else_is_frozen_with_it():
+    net = nn.Sequential(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)), nn.Linear(2, 2))
+    nnw.freeze(net, ["0", "1.bias"])
+    assert not nnw.check(net)
+    nnw.unfreeze(net, "0.1")
+    net[0][1].weight.requires_grad_(False)
+    assert codes(net) == [("frozen", "note", "0.1.weight")]
+    nnw.freeze(net, "0.1.weight")
+    assert not nnw.check(net)
+    nnw.undo(net)
+    assert codes(net) == [("frozen", "note", "0.1.weight")]
+
+
+class LoRA(nn.Module):
+    def __init__(self, base):
+        super().__init__()
+        self.base = base.requires_grad_(False)
+        self.A, self.B = nn.Parameter(torch.rand(2, 4)), nn.Parameter(torch.zeros(4, 2))
+
+
+class Peft(nn.Module):
+    def __init__(self, base):
+        super().__init__()
+        self.base_layer = base.requires_grad_(False)
+        self.lora_A = nn.ModuleDict({"default": nn.Linear(4, 2)})
+
+
+@pytest.mark.parametrize("kind", [LoRA, Peft])
+def test_what_an_adapter_adapts_is_frozen_on_purpose(kind):
+    net = nn.Sequential(kind(nn.Linear(4, 4)), nn.Linear(4, 4).requires_grad_(False))
+    assert [(code, path) for code, _, path in codes(net) if code == "frozen"] == [("frozen", "1")]
+
+
+def test_a_frozen_part_beside_a_trained_token_is_noted():
+    net = nn.Module()
+    net.token, net.place = nn.Parameter(torch.rand(1, 4)), nn.Parameter(torch.rand(3, 4))
+    net.encoder = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4)).requires_grad_(False)
+    assert codes(net) == [("frozen", "note", "encoder")]
+
+
 def test_frozen_parts_are_noted_at_the_largest_that_is_frozen_whole():
     net = nn.Sequential(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)), nn.Linear(2, 2), nn.Linear(2, 2))
     net[0].requires_grad_(False)
