@@ -4,7 +4,7 @@
     %nn net
 
 or, from Python, ``import nnwidgets as nnw`` and ``nnw.explore(net)``, ``nnw.tree(net)``, ``nnw.ties(net)``,
-``nnw.stats(tensor)``, ``nnw.check(net)``, ``nnw.trace(net, x)``; ``nnw.init(net, "0.weight", "xavier_uniform_")``,
+``nnw.stats(net)``, ``nnw.check(net)``, ``nnw.trace(net, x)``; ``nnw.init(net, "0.weight", "xavier_uniform_")``,
 ``nnw.assign``, ``nnw.freeze``, ``nnw.undo(net)``, ``nnw.history(net)``; ``nnw.save(net, "mlp.params")``,
 ``nnw.read("mlp.params")``. Names load on first use, so that the import
 itself costs little more than torch's.
@@ -52,6 +52,8 @@ if TYPE_CHECKING:
         Finding,
         ModuleNode,
         ModuleTree,
+        StatsRow,
+        StatsTable,
         TensorEntry,
         TensorStats,
         TieGroup,
@@ -84,7 +86,7 @@ _HOME = {
         "widgets": ("explore", "Explorer"),
         "introspect": (
             "tree", "ties", "stats", "check", "trace", "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup",
-            "TensorStats", "Finding", "Trace", "TraceCall",
+            "TensorStats", "StatsTable", "StatsRow", "Finding", "Trace", "TraceCall",
         ),
         "edit": ("init", "assign", "freeze", "unfreeze", "undo", "redo", "history", "initializer", "Change", "History"),
         "checkpoint": (
@@ -104,7 +106,8 @@ _HOME = {
 __all__ = [  # noqa: RUF022 - functions first, then what they give, then errors: the order a reader wants
     "explore", "tree", "ties", "stats", "check", "trace", "init", "assign", "freeze", "unfreeze", "undo", "redo",
     "history", "initializer", "save", "read", "peek", "plan", "load", "diff", "handle",
-    "Explorer", "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup", "TensorStats", "Finding", "Trace", "TraceCall",
+    "Explorer", "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup", "TensorStats", "StatsTable", "StatsRow",
+    "Finding", "Trace", "TraceCall",
     "Change", "History", "CheckpointIndex", "StoredTensor", "LoadPlan", "PlanEntry", "LoadReport", "SaveReport",
     "StateDiff", "Changed", "Described",
     "NNWidgetsError", "PathNotFoundError", "InvalidTargetError", "InitializerError", "UnsafeCheckpointError",

@@ -49,6 +49,7 @@ class NNMagics(Magics):
             %nn                              explore the only model there is, or list the models
             %nn tree net [path] [--depth 2]  the tree as text
             %nn show net [path]              one tensor, with statistics, or one module
+            %nn stats net [path]             statistics of every tensor, a row each
             %nn summary net --input 2,20     torchinfo's table; without --input, no forward is run
             %nn tied net                     tensors that share bytes
             %nn check net                    what looks wrong, each with code that mends it

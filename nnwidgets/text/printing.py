@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 PAGES: dict[tuple[str, str], tuple[str, str]] = {
     ("nnwidgets.introspect.module_tree.nodes", "ModuleTree"): ("model", "tree_page"),
     ("nnwidgets.introspect.records", "TensorStats"): ("model", "stats_page"),
+    ("nnwidgets.introspect.stats_table", "StatsTable"): ("tensor_table", "stats_table_page"),
     ("nnwidgets.introspect.records", "TieGroups"): ("model", "ties_page"),
     ("nnwidgets.introspect.records", "Finding"): ("model", "finding_page"),
     ("nnwidgets.introspect.records", "Findings"): ("model", "findings_page"),

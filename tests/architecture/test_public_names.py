@@ -17,7 +17,8 @@ DESIGNED = {
     "init", "assign", "freeze", "unfreeze", "undo", "redo", "history", "initializer", "Change", "History",
     "save", "read", "peek", "plan", "load", "diff", "CheckpointIndex", "StoredTensor", "LoadPlan", "PlanEntry",
     "LoadReport", "SaveReport", "StateDiff", "Changed", "Described",
-    "Explorer", "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup", "TensorStats", "Finding", "Trace", "TraceCall",
+    "Explorer", "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup", "TensorStats", "StatsTable", "StatsRow",
+    "Finding", "Trace", "TraceCall",
     "NNWidgetsError", "PathNotFoundError", "InvalidTargetError", "InitializerError", "UnsafeCheckpointError",
     "CorruptCheckpointError", "CheckpointMismatchError", "SaveError",
     "load_ipython_extension", "unload_ipython_extension",
@@ -27,7 +28,7 @@ SIGNATURES = {
     "explore": ["module", "optimizer", "name", "height"],
     "tree": ["module"],
     "ties": ["module"],
-    "stats": ["tensor", "bins", "exact"],
+    "stats": ["tensor", "target", "bins", "exact", "since"],
     "trace": ["module", "args", "kwargs"],
     "init": ["module", "target", "how", "seed", "optimizer", "preview", "clear_state", "kwargs"],
     "assign": ["module", "target", "value"],
@@ -45,7 +46,7 @@ SIGNATURES = {
 }
 
 RESULTS = (
-    "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup", "TensorStats", "Finding", "Trace", "TraceCall",
+    "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup", "TensorStats", "StatsRow", "Finding", "Trace", "TraceCall",
     "Change", "History", "CheckpointIndex", "StoredTensor", "LoadPlan", "PlanEntry", "LoadReport", "SaveReport",
     "StateDiff", "Changed", "Described",
 )  # fmt: skip
@@ -110,6 +111,7 @@ def _made(folder):
         "TensorEntry": tree.tensors[0],
         "TieGroup": tree.ties[0],
         "TensorStats": nnwidgets.stats(odd),
+        "StatsRow": nnwidgets.stats(net)[0],
         "Finding": nnwidgets.check(net)[0],
         "Trace": trace,
         "TraceCall": trace.calls[0],

@@ -51,6 +51,7 @@ class Command:
         optimizer: ``--optimizer``, as written.
         entry: ``--entry``: the name of a state dict in the file.
         shard_bytes: ``--shards``, or None.
+        sort: ``--sort``, or None.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Command:
     optimizer: str = ""
     entry: str | None = None
     shard_bytes: int | None = None
+    sort: str | None = None
 
 
 @dataclass(frozen=True)

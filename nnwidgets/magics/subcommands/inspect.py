@@ -1,4 +1,4 @@
-"""``%nn tree``, ``show``, ``tied``, ``check`` and ``trace``, which look at a model; ``%nn auto``."""
+"""``%nn tree``, ``show``, ``stats``, ``tied``, ``check`` and ``trace``, which look at a model; ``%nn auto``."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from nnwidgets.introspect.safe_access.objects import class_attribute
 from nnwidgets.introspect.safe_access.tensors import unreadable_reason
 from nnwidgets.introspect.sharing.ties import ties
 from nnwidgets.introspect.statistics.stats import stats
+from nnwidgets.introspect.stats_table import COLUMNS
 from nnwidgets.introspect.tracing.trace import trace
 from nnwidgets.magics.line.grammar import (
     KEYWORD,
@@ -34,10 +35,11 @@ from nnwidgets.magics.line.grammar import (
     unquote,
 )
 from nnwidgets.magics.resolve import resolve, tensor_names
-from nnwidgets.magics.subcommands.subcommand import Request, Subcommand, TypedLine, complete_target
+from nnwidgets.magics.subcommands.subcommand import Option, Request, Subcommand, TypedLine, complete_target
 from nnwidgets.magics.subcommands.summary import SUMMARY, depth_option
 from nnwidgets.text.document import Document, Note
 from nnwidgets.text.pages import model
+from nnwidgets.text.pages.tensor_table import stats_table_page
 
 _MOST_MEANT = 3
 
@@ -91,6 +93,16 @@ def _run_show(request: Request) -> Document:
     if unread is not None:
         return model.tensor_page(at, unread=unread)
     return model.tensor_page(at, stats(tensor))
+
+
+def _run_stats(request: Request) -> Document:
+    command = request.command
+    found = stats(request.module, command.target or None)
+    return stats_table_page(found if command.sort is None else found.sort(command.sort))
+
+
+def _complete_column(typed: TypedLine) -> Iterator[Candidate]:
+    yield from (Candidate(name, "value") for name in COLUMNS if name.startswith(typed.last))
 
 
 def _run_check(request: Request) -> Document:
@@ -170,6 +182,13 @@ INSPECT = (
     Subcommand(
         "show", "One tensor, with statistics, or one module.", _run_show,
         arguments="net [path]", parse=_parse_target, complete=partial(complete_target, tensors=True),
+    ),
+    Subcommand(
+        "stats", "Statistics of all tensors, or of those that a path, a glob or a class names: a row each.", _run_stats,
+        arguments="net [path]", parse=_parse_target,
+        complete=partial(complete_target, tensors=True, classes=True),
+        options=(Option("--sort", "the greatest first, by that column", "std", "sort", complete=_complete_column),),
+        examples="%nn stats net\n%nn stats net Linear.weight --sort std",
     ),
     SUMMARY,
     Subcommand("tied", "Tensors that share bytes.", lambda request: model.ties_page(ties(request.module))),
