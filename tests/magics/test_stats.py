@@ -49,5 +49,5 @@ def test_what_is_not_there_is_refused_with_what_is(ip, net):
 
 def test_tab_offers_tensors_classes_and_columns(ip, net):
     assert {"0.weight", "0.bias"} <= set(ip.completions("%nn stats net 0."))
-    assert "Linear.weight" in ip.completions("%nn stats net Lin")
+    assert "Linear.weight" in ip.completions("%nn stats net Linear.")
     assert ip.completions("%nn stats net --sort no") == ["norm", "note"]

@@ -186,7 +186,7 @@ INSPECT = (
     Subcommand(
         "stats", "Statistics of all tensors, or of those that a path, a glob or a class names: a row each.", _run_stats,
         arguments="net [path]", parse=_parse_target,
-        complete=partial(complete_target, tensors=True, classes=True),
+        complete=partial(complete_target, tensors=True),
         options=(Option("--sort", "the greatest first, by that column", "std", "sort", complete=_complete_column),),
         examples="%nn stats net\n%nn stats net Linear.weight --sort std",
     ),
