@@ -188,6 +188,33 @@ def some(names: Sequence[str], most: int) -> str:
     return f"{told}{and_more(len(names) - most)}"
 
 
+def counted(n: int, noun: str, write: Callable[[int], str] = "{:,}".format) -> str:
+    """A count with its noun, one or many of it.
+
+    Args:
+        n: How many.
+        noun: Of what; the last of its words is the one that changes.
+        write: How the number is written, such as `exact_count`.
+
+    Example:
+        >>> counted(1, "tensor"), counted(1024, "more element"), counted(0, "entry")
+        ('1 tensor', '1,024 more elements', '0 entries')
+    """
+    return f"{write(n)} {noun if n == 1 else plural(noun)}"
+
+
+def plural(noun: str) -> str:
+    """Many of what a noun, or the last word of a phrase, is one of.
+
+    Example:
+        >>> plural("state dict"), plural("index"), plural("entry")
+        ('state dicts', 'indexes', 'entries')
+    """
+    if noun.endswith("y") and noun[-2:-1] not in "aeiou":
+        return f"{noun[:-1]}ies"
+    return noun + ("es" if noun.endswith(("s", "x", "ch", "sh")) else "s")
+
+
 def short_count(n: int) -> str:
     """A count in at most four digits and a unit.
 

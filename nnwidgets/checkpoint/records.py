@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
-from nnwidgets.formatting import short_bytes, short_repr, some
+from nnwidgets.formatting import counted, short_bytes, short_repr, some
 from nnwidgets.introspect.records import Record, TieGroup
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ class CheckpointIndex(Record):
         return sum(each.n_elements for each in self.tensors)
 
     def __repr__(self) -> str:
-        told = f"{len(self.tensors):,} tensors, {short_bytes(self.size_bytes)}"
+        told = f"{counted(len(self.tensors), 'tensor')}, {short_bytes(self.size_bytes)}"
         return f"CheckpointIndex({self.path!r}, {self.format}, {told})"
 
 
@@ -292,7 +292,7 @@ class LoadPlan(Record):
 
     def __repr__(self) -> str:
         told = ", ".join(f"{n} {status}" for status, n in self.counts.items())
-        more = f", {len(self.renames):,} renames sure" if self.renames else ""
+        more = f", {counted(len(self.renames), 'rename')} sure" if self.renames else ""
         more += f", {len(self.suggestions):,} with candidates" if self.suggestions else ""
         return f"LoadPlan({self.file!r}: {told or 'nothing'}{more})"
 
@@ -336,13 +336,13 @@ class LoadReport(Record):
         return self.plan.entries
 
     def __repr__(self) -> str:
-        n_tensors, n_elements = f"{self.n_loaded:,}", f"{self.n_elements:,}"
+        tensors, elements = counted(self.n_loaded, "tensor"), counted(self.n_elements, "element")
         if self.left:
-            n_tensors += f" of {self.n_loaded + self.n_left:,}"
-            n_elements += f" of {self.n_elements + self.n_left_elements:,}"
+            tensors = f"{self.n_loaded:,} of {counted(self.n_loaded + self.n_left, 'tensor')}"
+            elements = f"{self.n_elements:,} of {counted(self.n_elements + self.n_left_elements, 'element')}"
         checked = ", verified" if self.verified else ""
         stayed = f"; {some(self.left, _FEW)} as before" if self.left else ""
-        return f"LoadReport({self.plan.file!r}: {n_tensors} tensors, {n_elements} elements{checked}{stayed})"
+        return f"LoadReport({self.plan.file!r}: {tensors}, {elements}{checked}{stayed})"
 
     def to_code(self, name: str = "net", optimizer: str = "optimizer") -> str:
         """Python that loads the same with torch (and safetensors, for its files) alone."""
@@ -410,9 +410,9 @@ class SaveReport(Record):
         return script([self._recipes[which]], name, optimizer)
 
     def __repr__(self) -> str:
-        first = self.paths[0] if len(self.paths) == 1 else f"{len(self.paths)} files"
+        first = self.paths[0] if len(self.paths) == 1 else counted(len(self.paths), "file")
         checked = ", verified" if self.verified else ""
-        return f"SaveReport({first}: {self.n_tensors:,} tensors, {short_bytes(self.size_bytes)}{checked})"
+        return f"SaveReport({first}: {counted(self.n_tensors, 'tensor')}, {short_bytes(self.size_bytes)}{checked})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -469,7 +469,7 @@ class StateDiff(Record):
 
     def __repr__(self) -> str:
         if self.is_equal:
-            return f"StateDiff({self.a} = {self.b}: {len(self.equal):,} tensors, bit-equal)"
+            return f"StateDiff({self.a} = {self.b}: {counted(len(self.equal), 'tensor')}, bit-equal)"
         return (
             f"StateDiff({self.a} → {self.b}: {len(self.changed):,} changed, {len(self.added):,} added, "
             f"{len(self.removed):,} removed, {len(self.equal):,} equal)"

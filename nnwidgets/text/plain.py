@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nnwidgets.formatting import align_columns, exact_count, fit, inert, pad, width
+from nnwidgets.formatting import align_columns, counted, exact_count, fit, inert, pad, width
 from nnwidgets.introspect.module_tree.text import MOST_CELLS, lay_out
 from nnwidgets.text.document import Bars, Block, Code, Document, Facts, Note, Outline, Preformatted, Table, Title
 from nnwidgets.text.pages.model import inert_code
@@ -104,7 +104,7 @@ def _code_lines(source: str) -> list[str]:
     """Code keeps its lines whole: cut ones would not run."""
     found = [inert(line, 10 * MOST_CELLS) for line in source.split("\n")]
     more = len(found) - _MOST_CODE_LINES
-    return [*found[:_MOST_CODE_LINES], f"# … {more} more lines"] if more > 0 else found
+    return [*found[:_MOST_CODE_LINES], f"# … {counted(more, 'more line')}"] if more > 0 else found
 
 
 def _bars(block: Bars) -> list[str]:

@@ -21,7 +21,7 @@ from nnwidgets.checkpoint.records import LOADED, LoadPlan
 from nnwidgets.checkpoint.state_dict import StateDictLocation
 from nnwidgets.edit.targets import ChangeScope
 from nnwidgets.errors import CheckpointMismatchError, InvalidTargetError
-from nnwidgets.formatting import and_more, inert
+from nnwidgets.formatting import and_more, counted, inert
 from nnwidgets.introspect.optimizers import optimizers_in
 from nnwidgets.introspect.safe_access.objects import type_name
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, plain_torch
@@ -141,7 +141,7 @@ def optimizer_states(
     if not given:
         return None
     if len(given) > 1:
-        raise InvalidTargetError(f"{len(given)} optimizers were passed, expected one.", hint="Pass one of them.")
+        raise InvalidTargetError(f"{counted(len(given), 'optimizer')} passed, expected one.", hint="Pass one of them.")
     live = given[0]
     with ExitStack() as opened:
         saved = [SavedState(held, steps, content) for steps, content in found.optimizers.values()]
@@ -223,7 +223,7 @@ def _targets(saved: SavedState, live: Optimizer, model: ChangeScope, plan: LoadP
         targets = parameters
     if len(numbers) != len(targets):
         raise CheckpointMismatchError(
-            f"The optimizer in {name} has {len(numbers)} parameters, and the one passed has {len(targets)}.",
+            f"The optimizer in {name} has {counted(len(numbers), 'parameter')}, and the one passed has {len(targets)}.",
             path=path,
             hint="Make it over the same parameters as the saved one.",
         )
@@ -272,7 +272,8 @@ def _check_groups(live: Optimizer, groups: list[dict[str, Any]], held: Checkpoin
     kind = type_name(type(live))
     if len(groups) != len(live.param_groups):
         raise CheckpointMismatchError(
-            f"The optimizer in {held.path.name} has {len(groups)} groups of parameters, and the {kind} passed has "
+            f"The optimizer in {held.path.name} has {counted(len(groups), 'group')} of parameters, and the "
+            f"{kind} passed has "
             f"{len(live.param_groups)}.",
             path=str(held.path),
             hint="Make it with the same groups.",

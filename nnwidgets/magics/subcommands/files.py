@@ -19,7 +19,7 @@ from nnwidgets.checkpoint.formats.folder_files import is_checkpoint
 from nnwidgets.checkpoint.loading.renames.short_renames import in_short
 from nnwidgets.checkpoint.records import LOADED
 from nnwidgets.errors import InvalidTargetError, NNWidgetsError
-from nnwidgets.formatting import and_more, inert
+from nnwidgets.formatting import and_more, counted, inert
 from nnwidgets.introspect import LiveModel
 from nnwidgets.introspect.safe_access.objects import is_a, is_module, is_tensor, type_name
 from nnwidgets.magics.line.grammar import Candidate, Command, LineError, MisuseError, cut, require_at_most, unquote
@@ -182,7 +182,7 @@ def _next_step(command: Command, plan: checkpoint.LoadPlan, trial: checkpoint.Lo
         return f"{line} {' '.join(inert(word, 120) for word in words[:_MOST_WORDS])}{more}{partly}"
     n = sum(entry.status in LOADED for entry in plan.entries)
     n_model = sum(entry.path is not None for entry in plan.entries)
-    return f"{line} --partial loads the {n} of {n_model} tensors that fit." if n else ""
+    return f"{line} --partial loads the {n} of {counted(n_model, 'tensor')} that fit." if n else ""
 
 
 def _in_quotes(name: str) -> str:

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from nnwidgets.errors import closest_names
+from nnwidgets.formatting import counted
 from nnwidgets.introspect.module_tree.nodes import ModuleTree
 from nnwidgets.introspect.module_tree.tree import tree
 from nnwidgets.introspect.records import Trace
@@ -89,7 +90,7 @@ def _make(size: InputSize, found: ModuleTree) -> torch.Tensor:
 def _first_lines(table: str) -> str:
     lines = table.split("\n")
     more = len(lines) - _MOST_LINES
-    return "\n".join([*lines[:_MOST_LINES], f"… {more:,} more lines"]) if more > 0 else table
+    return "\n".join([*lines[:_MOST_LINES], f"… {counted(more, 'more line')}"]) if more > 0 else table
 
 
 def _read_depth(value: str) -> int:
@@ -111,7 +112,7 @@ def _read_input(value: str) -> InputSize:
     for size in shape:
         n_elements *= size
     if n_elements > _MOST_ELEMENTS:
-        raise LineError(f"--input {cut(value)} is too large to make: {n_elements:,} elements.")
+        raise LineError(f"--input {cut(value)} is too large to make: {counted(n_elements, 'element')}.")
     if ":" in value and dtype not in _DTYPES:
         near = closest_names(dtype, _DTYPES, n=1)
         known = f"did you mean {near[0]}?" if near else f"known are {', '.join(_DTYPES)}."

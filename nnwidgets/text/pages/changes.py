@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nnwidgets.edit import Change, History, Tie
 from nnwidgets.edit.change import Outcome
-from nnwidgets.formatting import and_more, exact_count, short_bytes
+from nnwidgets.formatting import and_more, counted, exact_count, short_bytes
 from nnwidgets.introspect.records import TensorStats
 from nnwidgets.text.document import Block, Code, Document, Facts, Note, Table, Title
 from nnwidgets.text.pages.model import MOST_ROWS, number
@@ -73,7 +73,7 @@ def history_page(history: History, *, name: str | None = None, next_step: str = 
         Table(("change", "#", "time", "tensors", "elements", "seed", ""), tuple(rows[n_more:]), right=(1, 4, 5)),
     ]
     if n_more:
-        blocks.insert(0, Note(f"… {exact_count(n_more)} older changes"))
+        blocks.insert(0, Note(f"… {counted(n_more, 'older change', exact_count)}"))
     copies = f"Undo copies: {short_bytes(history.kept_bytes)} of {short_bytes(history.budget_bytes)}."
     if history.n_dropped:
         copies += f" The oldest {exact_count(history.n_dropped)} can't be undone: their copies were dropped."
@@ -93,7 +93,9 @@ def code_page(source: str, *, whole: str = "history(net).to_code()") -> Document
     if not source.strip():
         return (Note("No changes yet, so no code."),)
     if len(source) > _MOST_CODE:
-        said = f"The code has {exact_count(len(source))} characters, too many to show: print({whole}) gives it."
+        said = (
+            f"The code has {counted(len(source), 'character', exact_count)}, too many to show: print({whole}) gives it."
+        )
         return (Note(said, "note"),)
     return (Code(source.rstrip("\n"), is_whole=True),)
 

@@ -21,7 +21,7 @@ from nnwidgets.checkpoint import (
 )
 from nnwidgets.checkpoint.diffing.diff import NOT_READ
 from nnwidgets.checkpoint.records import WORST_FIRST
-from nnwidgets.formatting import and_more, exact_count, shape_text, short_bytes, some
+from nnwidgets.formatting import and_more, counted, exact_count, shape_text, short_bytes, some
 from nnwidgets.text.document import Block, Document, Facts, Note, Table, Title
 from nnwidgets.text.pages.model import MOST_ROWS, number
 
@@ -64,7 +64,7 @@ def index_page(index: CheckpointIndex) -> Document:
     facts = [
         ("format", index.format),
         ("size", short_bytes(index.size_bytes)),
-        ("tensors", f"{exact_count(len(index.tensors))} · {exact_count(index.n_elements)} elements"),
+        ("tensors", f"{exact_count(len(index.tensors))} · {counted(index.n_elements, 'element', exact_count)}"),
     ]
     if len(index.files) > 1:
         facts.append(("files", exact_count(len(index.files))))
@@ -104,9 +104,8 @@ def folder_page(listing: Listing) -> Document:
         rows = tuple(_listing_row(each) for each in shown[:MOST_ROWS])
         n_more = max(0, len(shown) - MOST_ROWS)
         blocks.append(Table(("name", "what", "tensors", "size", "changed"), rows, right=(2, 3), n_more=n_more))
-    files = "file" if n_other == 1 else "files"
-    other = "other " if shown else ""
-    blocks.append(Note(f"{exact_count(n_other)} {other}{files}, no checkpoints.") if n_other else Note(""))
+    other = counted(n_other, "other file" if shown else "file", exact_count)
+    blocks.append(Note(f"{other}, no checkpoints.") if n_other else Note(""))
     blocks += [Note(each.problem, "warning", each.name) for each in shown if each.problem]
     return tuple(block for block in blocks if not isinstance(block, Note) or block.text)
 
@@ -143,10 +142,16 @@ def load_page(report: LoadReport, *, next_step: str = "") -> Document:
     """
     plan = report.plan
     n_model = sum(entry.path is not None for entry in plan.entries)
-    of_all = f" of {exact_count(n_model)}" if report.left else ""
-    of_elements = f" of {exact_count(report.n_elements + report.n_left_elements)}" if report.left else ""
+    tensors, elements = (
+        counted(report.n_loaded, "tensor", exact_count),
+        counted(report.n_elements, "element", exact_count),
+    )
+    if report.left:
+        n_all = report.n_elements + report.n_left_elements
+        tensors = f"{exact_count(report.n_loaded)} of {counted(n_model, 'tensor', exact_count)}"
+        elements = f"{exact_count(report.n_elements)} of {counted(n_all, 'element', exact_count)}"
     facts = [
-        ("loaded", f"{_tensors(report.n_loaded)}{of_all} · {exact_count(report.n_elements)}{of_elements} elements"),
+        ("loaded", f"{tensors} · {elements}"),
         ("verified", "✓ equal to the file" if report.verified else "no"),
     ]
     if plan.entry.name:
@@ -166,7 +171,7 @@ def save_page(report: SaveReport) -> Document:
     paths = [PurePath(path).name for path in report.paths]
     more = and_more(len(paths) - _MOST_MEMBERS)
     facts = (
-        ("saved", f"{_tensors(report.n_tensors)} · {short_bytes(report.size_bytes)}"),
+        ("saved", f"{counted(report.n_tensors, 'tensor', exact_count)} · {short_bytes(report.size_bytes)}"),
         ("files", ", ".join(paths[:_MOST_MEMBERS]) + more),
         ("verified", "✓ read back, equal" if report.verified else "no"),
         ("digest", report.digest),
@@ -179,7 +184,7 @@ def save_page(report: SaveReport) -> Document:
 def diff_page(diff: StateDiff) -> Document:
     """What differs, and by how much."""
     if diff.is_equal:
-        said = f"{_tensors(len(diff.equal))}, every bit the same."
+        said = f"{counted(len(diff.equal), 'tensor', exact_count)}, every bit the same."
         return (Title(f"{diff.a} = {diff.b}", "equal"), Note(said))
     counts = (("changed", diff.changed), ("added", diff.added), ("removed", diff.removed), ("equal", diff.equal))
     facts = tuple((word, exact_count(len(those))) for word, those in counts)
@@ -196,10 +201,6 @@ def diff_page(diff: StateDiff) -> Document:
     if diff.equal:
         blocks.append(Note(f"Bit-equal: {some(diff.equal, _MOST_EQUAL)}."))
     return tuple(blocks)
-
-
-def _tensors(n: int) -> str:
-    return f"{exact_count(n)} {'tensor' if n == 1 else 'tensors'}"
 
 
 def _stored_row(tensor: StoredTensor) -> tuple[str, ...]:
@@ -283,7 +284,7 @@ def _change(each: Changed) -> tuple[str, str, str]:
         unread = next((each for each in each.dtypes if each.endswith(NOT_READ)), None)
         return "another value" if unread is None else f"not compared: {unread}", "", ""
     is_cast = each.kind == "dtype"
-    how = " became ".join(each.dtypes) if is_cast else f"{exact_count(each.n_different or 0)} elements"
+    how = " became ".join(each.dtypes) if is_cast else counted(each.n_different or 0, "element", exact_count)
     greatest, relative = each.max_abs_difference, each.relative_norm
     return how, "" if greatest is None else number(greatest), _share(relative)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nnwidgets.formatting import dtype_short, exact_count, inert, shape_text, short_bytes, short_count
+from nnwidgets.formatting import counted, dtype_short, exact_count, inert, shape_text, short_bytes, short_count
 from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.module_tree.text import count_text, lines, totals_text
 from nnwidgets.introspect.records import Finding, TensorEntry, TensorStats, TieGroup, Trace, TraceCall
@@ -48,7 +48,7 @@ def tensor_page(entry: TensorEntry, stats: TensorStats | None = None, *, unread:
 def stats_page(stats: TensorStats) -> Document:
     """Statistics of one tensor."""
     said = "" if stats.of == "all" else stats.of
-    return (Title(f"{exact_count(stats.n)} element{'s' if stats.n != 1 else ''}", said), *_statistics(stats))
+    return (Title(counted(stats.n, "element", exact_count), said), *_statistics(stats))
 
 
 def module_page(
@@ -110,7 +110,7 @@ def findings_page(findings: Sequence[Finding]) -> Document:
         if finding.fix:
             blocks.append(Code(finding.fix))
     if len(findings) > MOST_ROWS:
-        blocks.append(Note(f"… {exact_count(len(findings) - MOST_ROWS)} more findings"))
+        blocks.append(Note(f"… {counted(len(findings) - MOST_ROWS, 'more finding', exact_count)}"))
     return tuple(blocks)
 
 
@@ -132,7 +132,7 @@ def trace_page(trace: Trace, *, name: str | None = None) -> Document:
         blocks.append(Note(f"raised{given}: {trace.error}", "error", where=at))
     else:
         flops = f" · {_flops(trace.flops)} flops" if trace.flops is not None else ""
-        blocks.append(Note(f"{exact_count(len(trace.calls))} calls · {_seconds(trace.seconds)}{flops}"))
+        blocks.append(Note(f"{counted(len(trace.calls), 'call', exact_count)} · {_seconds(trace.seconds)}{flops}"))
     if trace.unused:
         more = len(trace.unused) - _MOST_UNUSED
         names = ", ".join(trace.unused[:_MOST_UNUSED]) + (f" and {exact_count(more)} more" if more > 0 else "")
@@ -171,11 +171,11 @@ def _statistics(stats: TensorStats) -> list[Block]:
     odd = [(name, exact_count(n)) for name, n in (("NaN", stats.n_nan), ("infinite", stats.n_inf)) if n]
     if odd:
         n_finite = stats.n - stats.n_nan - stats.n_inf
-        pairs += [*odd, ("of", f"the {exact_count(n_finite)} finite element{'s' if n_finite != 1 else ''}")]
+        pairs += [*odd, ("of", f"the {counted(n_finite, 'finite element', exact_count)}")]
     if stats.of != "all":
         pairs.append(("of", stats.of))
     elif not stats.is_exact:
-        pairs.append(("from", f"a sample of {short_count(stats.n)} elements"))
+        pairs.append(("from", f"a sample of {counted(stats.n, 'element', short_count)}"))
     blocks: list[Block] = [Facts(tuple(pairs))]
     if any(stats.hist_counts):
         blocks.append(Bars(stats.hist_counts, number(stats.hist_edges[0]), number(stats.hist_edges[-1])))
