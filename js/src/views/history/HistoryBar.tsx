@@ -26,7 +26,7 @@ export function HistoryBar({ changes, alive, children, onLeave }: HistoryBarProp
   const entries = history?.entries ?? [];
   const last = entries.findLast(({ state }) => state !== "undone");
   const n = history?.n_changes ?? 0;
-  const words = t(n === 1 ? "{0} change" : "{0} changes", n);
+  const words = t("{0} {0|change|changes}", n);
   const button = (turn: Turn, key: string, label: string | null) => {
     const canTurn = alive && !isBusy && label !== null;
     const isUndo = turn === "undo";
