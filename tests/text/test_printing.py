@@ -77,6 +77,19 @@ def test_each_result_prints_as_the_magics_print_it(net, tmp_path):
     assert repr(change) == "Change(normal_: 0.weight, again.weight, seed 7)"
 
 
+@pytest.mark.parametrize(
+    ("saved", "held", "says"),
+    [
+        (torch.float32, torch.float16, "equal to the file, as converted"),
+        (torch.bfloat16, torch.float32, "equal to the file\n"),
+        (torch.float32, torch.float32, "equal to the file\n"),
+    ],
+)
+def test_a_load_is_equal_to_the_file_as_far_as_values_could_stay(saved, held, says, tmp_path):
+    torch.save({"weight": torch.full((2, 2), 1e6, dtype=saved)}, tmp_path / "it.pt")
+    assert says in str(nnw.load(nn.Linear(2, 2, bias=False, dtype=held), tmp_path / "it.pt")) + "\n"
+
+
 def test_names_of_the_model_are_inert_where_they_are_printed():
     net = nn.Module()
     net.add_module("a\x1b[2Jb", nn.Linear(2, 2))

@@ -20,6 +20,7 @@ from nnwidgets.checkpoint import (
     StoredTensor,
 )
 from nnwidgets.checkpoint.diffing.diff import NOT_READ
+from nnwidgets.checkpoint.loading.layouts.lossy_casts import loses
 from nnwidgets.checkpoint.records import WORST_FIRST
 from nnwidgets.formatting import and_more, counted, exact_count, shape_text, short_bytes, some
 from nnwidgets.text.document import Block, Document, Facts, Note, Table, Title
@@ -152,7 +153,7 @@ def load_page(report: LoadReport, *, next_step: str = "") -> Document:
         elements = f"{exact_count(report.n_elements)} of {counted(n_all, 'element', exact_count)}"
     facts = [
         ("loaded", f"{tensors} · {elements}"),
-        ("verified", "✓ equal to the file" if report.verified else "no"),
+        ("verified", _compared(plan) if report.verified else "no"),
     ]
     if plan.entry.name:
         facts.insert(0, ("state dict", str(plan.entry)))
@@ -164,6 +165,15 @@ def load_page(report: LoadReport, *, next_step: str = "") -> Document:
     if next_step:
         blocks.append(Note(next_step))
     return tuple(blocks)
+
+
+def _compared(plan: LoadPlan) -> str:
+    """What the loaded values are equal to: the file's, or what was made of them."""
+    made = any(
+        entry.status == "converted" or (entry.status == "dtype_cast" and loses(entry.dtype, entry.source_dtype))
+        for entry in plan.entries
+    )
+    return "✓ equal to the file, as converted" if made else "✓ equal to the file"
 
 
 def save_page(report: SaveReport) -> Document:
