@@ -200,16 +200,18 @@ def counted(n: int, noun: str, write: Callable[[int], str] = "{:,}".format) -> s
         >>> counted(1, "tensor"), counted(1024, "more element"), counted(0, "entry")
         ('1 tensor', '1,024 more elements', '0 entries')
     """
-    return f"{write(n)} {noun if n == 1 else plural(noun)}"
+    return f"{write(n)} {plural(noun, n)}"
 
 
-def plural(noun: str) -> str:
-    """Many of what a noun, or the last word of a phrase, is one of.
+def plural(noun: str, n: int = 2) -> str:
+    """What ``n`` of a noun are called; of a phrase, the last word changes.
 
     Example:
-        >>> plural("state dict"), plural("index"), plural("entry")
-        ('state dicts', 'indexes', 'entries')
+        >>> plural("state dict"), plural("index"), plural("entry"), plural("view", 1)
+        ('state dicts', 'indexes', 'entries', 'view')
     """
+    if n == 1:
+        return noun
     if noun.endswith("y") and noun[-2:-1] not in "aeiou":
         return f"{noun[:-1]}ies"
     return noun + ("es" if noun.endswith(("s", "x", "ch", "sh")) else "s")
