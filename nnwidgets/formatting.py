@@ -251,6 +251,19 @@ def short_bytes(n: int) -> str:
     return " ".join(_scale(n, _BYTE_UNITS))
 
 
+def budget_text(n: int) -> str:
+    """A size that somebody set, in the units it was set in.
+
+    Example:
+        >>> budget_text(2 * 2**30), budget_text(500_000_000)
+        ('2 GiB', '500.0 MB')
+    """
+    for power, unit in ((40, "TiB"), (30, "GiB"), (20, "MiB")):
+        if n and n % 2**power == 0:
+            return f"{n >> power} {unit}"
+    return short_bytes(n)
+
+
 def _scale(n: int, units: Sequence[str]) -> tuple[str, str]:
     value, step = float(n), 0
     while abs(value) >= 999.95 and step < len(units) - 1:  # noqa: PLR2004 - what would round to 1000.0

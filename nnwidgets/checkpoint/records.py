@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
-from nnwidgets.formatting import counted, short_bytes, short_repr, some
+from nnwidgets.formatting import counted, inert, short_bytes, short_repr, some
 from nnwidgets.introspect.records import Record, TieGroup
 
 if TYPE_CHECKING:
     from nnwidgets.edit import Change
     from nnwidgets.edit.code import Recipe
+    from nnwidgets.edit.optimizer_state import OptimizerState
 
 Format = Literal["torch-zip", "torch-legacy", "pickle", "safetensors", "sharded", "distributed"]
 Status = Literal[
@@ -163,6 +164,9 @@ class Suggestion(Record):
     reason: str
     confidence: float
 
+    def __str__(self) -> str:
+        return inert(f"{self.source} ({self.confidence:.0%}: {self.reason})", 400)
+
 
 @dataclass(frozen=True, slots=True)
 class Conversion(Record):
@@ -181,6 +185,9 @@ class Conversion(Record):
     swap: tuple[int, int]
     shape: tuple[int, ...]
     reason: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,6 +318,7 @@ class LoadReport(Record):
         n_elements: Elements that were read from the file for them, once for names of the same tensor.
         left: Paths of the model's tensors that stay as they were.
         n_left_elements: Their elements, once for names of the same tensor.
+        optimizer: What the optimizer got; None where none was passed.
         verified: Whether every loaded tensor was compared with the file afterwards.
         change: The load as a change: undoable, in the history; None where it wrote nothing.
         warnings: What to know.
@@ -324,6 +332,7 @@ class LoadReport(Record):
     warnings: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
     n_left_elements: int = 0
+    optimizer: OptimizerState | None = None
 
     @property
     def n_left(self) -> int:
@@ -365,6 +374,7 @@ class SaveReport(Record):
         verified: Whether it was read back and compared.
         seconds: How long it took.
         warnings: What to know.
+        optimizer: What was saved of the optimizer; None where none was passed.
     """
 
     paths: tuple[str, ...]
@@ -374,6 +384,7 @@ class SaveReport(Record):
     verified: bool
     seconds: float
     warnings: tuple[str, ...] = ()
+    optimizer: OptimizerState | None = None
     _recipes: tuple[Recipe, Recipe] | None = None
 
     def to_code(self, name: str = "net", optimizer: str = "optimizer") -> str:

@@ -79,6 +79,9 @@ class Held(Record):
     n_replicas: int = 1
     is_part: bool = False
 
+    def __str__(self) -> str:
+        return self.how
+
     @property
     def n_elements(self) -> int:
         """Number of elements as a whole."""

@@ -55,19 +55,17 @@ def _fit_inert(text: str, most: int = MOST_CELLS) -> str:
 
 
 def _facts(block: Facts) -> list[str]:
-    cells = [(_fit_inert(name, 20), _fit_inert(value, 60)) for name, value in block.pairs]
-    found: list[str] = []
-    columns = [cells[start::_PAIRS_PER_LINE] for start in range(_PAIRS_PER_LINE)]
-    spans = [
-        (max((width(name) for name, _ in column), default=0), max((width(value) for _, value in column), default=0))
-        for column in columns
-    ]
-    for start in range(0, len(cells), _PAIRS_PER_LINE):
-        pairs = [
-            f"{pad(name, spans[at][0])}  {pad(value, spans[at][1])}"
-            for at, (name, value) in enumerate(cells[start : start + _PAIRS_PER_LINE])
-        ]
-        found.append(fit(("  " + "    ".join(pairs)).rstrip(), MOST_CELLS))
+    cells = [(_fit_inert(name, 20), _fit_inert(value, 90)) for name, value in block.pairs]
+    for n_columns in range(_PAIRS_PER_LINE, 0, -1):
+        columns = [cells[start::n_columns] for start in range(n_columns)]
+        spans = [[max(map(width, words), default=0) for words in zip(*column, strict=True)] for column in columns]
+        found = []
+        for start in range(0, len(cells), n_columns):
+            pairs = zip(cells[start : start + n_columns], spans, strict=False)
+            words = (f"{pad(name, span[0])}  {pad(value, span[1])}" for (name, value), span in pairs)
+            found.append(("  " + "    ".join(words)).rstrip())
+        if all(width(line) <= MOST_CELLS for line in found):
+            break
     return found
 
 

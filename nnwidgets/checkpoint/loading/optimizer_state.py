@@ -19,6 +19,7 @@ from nnwidgets.checkpoint.formats import CheckpointReader, open_checkpoint
 from nnwidgets.checkpoint.formats.folder_files import optimizer_files
 from nnwidgets.checkpoint.records import LOADED, LoadPlan
 from nnwidgets.checkpoint.state_dict import StateDictLocation
+from nnwidgets.edit.optimizer_state import summary_of
 from nnwidgets.edit.targets import ChangeScope
 from nnwidgets.errors import CheckpointMismatchError, InvalidTargetError
 from nnwidgets.formatting import and_more, counted, inert
@@ -66,6 +67,7 @@ class LoadedState:
         self.has_text_numbers = saved.held.format == "distributed" and all(
             str(each).isdigit() for each in saved.content["state"]
         )
+        self.summary = summary_of(type_name(type(optimizer)), [state for _, state in states])
         self._optimizer = weakref.ref(optimizer)
         self._states: list[tuple[weakref.ref[Any], Any]] = [(weakref.ref(held), state) for held, state in states]
         self._groups = list(groups)

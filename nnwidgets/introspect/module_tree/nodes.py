@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 from nnwidgets.errors import InvalidTargetError, PathNotFoundError
-from nnwidgets.formatting import counted, inert
+from nnwidgets.formatting import counted, inert, printed
 from nnwidgets.introspect import paths
 from nnwidgets.introspect.records import TensorEntry, TieGroup
 from nnwidgets.introspect.safe_access.objects import text_of
@@ -54,6 +54,9 @@ class ModuleNode:
     def __repr__(self) -> str:
         what = f"→ {self.alias_of}" if self.alias_of is not None else counted(self.n_params, "parameter")
         return f"ModuleNode({inert(self.path, 80)!r}, {self.class_name}, {what})"
+
+    def __str__(self) -> str:
+        return printed(self)
 
     def __eq__(self, other: object) -> bool:
         return _equal(self, other) if isinstance(other, ModuleNode) else NotImplemented

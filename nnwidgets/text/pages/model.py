@@ -58,23 +58,35 @@ def module_page(
     node = tree.find(path) if path else tree.root
     if not isinstance(node, ModuleNode):
         raise TypeError(f"{path} is a tensor")
-    pairs = [("path", path or "the model itself"), ("parameters", count_text(node.n_params))]
+    pairs = [("path", node.path or "the model itself"), ("parameters", count_text(node.n_params))]
     if node.summary:
         pairs.insert(1, ("shape", node.summary))
     if node.training is not None:
         pairs.append(("mode", "train" if node.training else "eval"))
     if node.alias_of is not None:
         pairs.append(("same module as", node.alias_of or "the model itself"))
-    blocks: list[Block] = [Title(path or name or node.class_name, node.class_name), Facts(tuple(pairs))]
+    blocks: list[Block] = [Title(path or name or node.path or node.class_name, node.class_name), Facts(tuple(pairs))]
     if node.problem:
         blocks.append(Note(node.problem, "warning"))
-    shown, n_more = lines(tree, path=path, name=path or name, depth=1, most=most)
+    shown, n_more = lines(tree, path=path, name=path or name or node.path, depth=1, most=most)
     if len(shown) > 1:
         blocks.append(Outline(shown, n_more))
     here = [finding for finding in findings if _is_within(finding.path, path)]
     if here:
         blocks += findings_page(here)
     return tuple(blocks)
+
+
+def node_page(node: ModuleNode) -> Document:
+    """One module, without the tree that it is in."""
+    nodes = tuple(node.walk())
+    tensors = tuple(entry for each in nodes for entry in each.tensors)
+    return module_page(ModuleTree(node, nodes, tensors, (), node.n_params, node.n_params, 0), "")
+
+
+def tie_page(group: TieGroup) -> Document:
+    """One group of names."""
+    return ties_page((group,))
 
 
 def ties_page(ties: Sequence[TieGroup]) -> Document:
@@ -121,9 +133,7 @@ def finding_page(finding: Finding) -> Document:
 
 def trace_page(trace: Trace, *, name: str | None = None) -> Document:
     """A forward pass, call by call, and where it raised."""
-    rows = tuple(_call_row(call, name) for call in trace.calls[:MOST_ROWS])
-    heads = ("call", "input", "output", "time", "flops")
-    blocks: list[Block] = [Table(heads, rows, right=(3, 4), n_more=max(0, len(trace.calls) - MOST_ROWS))]
+    blocks: list[Block] = [_calls(trace.calls, name)]
     if trace.error is not None:
         where = trace.failed_at
         at = "the forward" if where is None else where or name or "the model itself"
@@ -138,6 +148,17 @@ def trace_page(trace: Trace, *, name: str | None = None) -> Document:
         names = ", ".join(trace.unused[:_MOST_UNUSED]) + (f" and {exact_count(more)} more" if more > 0 else "")
         blocks.append(Note(f"never called: {names}", "note"))
     return tuple(blocks)
+
+
+def call_page(call: TraceCall) -> Document:
+    """One call."""
+    return (_calls((call,), None),)
+
+
+def _calls(calls: Sequence[TraceCall], name: str | None) -> Table:
+    rows = tuple(_call_row(call, name) for call in calls[:MOST_ROWS])
+    heads = ("call", "input", "output", "time", "flops")
+    return Table(heads, rows, right=(3, 4), n_more=max(0, len(calls) - MOST_ROWS))
 
 
 def _tensor_facts(entry: TensorEntry) -> list[tuple[str, str]]:
