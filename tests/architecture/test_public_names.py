@@ -11,6 +11,8 @@ import pytest
 import torch
 
 import nnwidgets
+from nnwidgets.text.plain import render_text
+from nnwidgets.text.printing import page_of
 
 DESIGNED = {
     "explore", "tree", "ties", "stats", "check", "trace", "handle",
@@ -93,6 +95,8 @@ def test_results_are_frozen_records_with_a_dict_that_json_takes(name, tmp_path):
         setattr(record, dataclasses.fields(record)[0].name, "elsewhere")
     json.dumps(record.to_dict(), allow_nan=False)
     assert " at 0x" not in repr(record)
+    assert " at 0x" not in str(record)
+    assert name == "Described" or str(record) == render_text(page_of(record))
 
 
 def _made(folder):
