@@ -56,7 +56,7 @@ export function Preview({ reply, isStale, isApplied, alive, onNavigate }: Previe
       <Section
         title={
           reply.n_tensors === 1
-            ? t(isApplied ? "{0} tensor changed" : "{0} tensor change", 1)
+            ? t(isApplied ? "{0} tensor changed" : "{0} tensor changes", 1)
             : t(isApplied ? "{0} tensors changed" : "{0} tensors change", exactCount(reply.n_tensors))
         }
         caption={t(
