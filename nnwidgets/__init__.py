@@ -6,7 +6,7 @@
 or, from Python, ``import nnwidgets as nnw`` and ``nnw.explore(net)``, ``nnw.tree(net)``, ``nnw.ties(net)``,
 ``nnw.stats(net)``, ``nnw.check(net)``, ``nnw.trace(net, x)``; ``nnw.init(net, "0.weight", "xavier_uniform_")``,
 ``nnw.assign``, ``nnw.freeze``, ``nnw.undo(net)``, ``nnw.history(net)``; ``nnw.save(net, "mlp.params")``,
-``nnw.read("mlp.params")``. Names load on first use, so that the import
+``nnw.read("mlp.params")``; ``nnw.snapshot(net)``, ``nnw.diff(net, mark)``. Names load on first use, so that the import
 itself costs little more than torch's.
 """
 
@@ -28,14 +28,17 @@ if TYPE_CHECKING:
         LoadReport,
         PlanEntry,
         SaveReport,
+        Snapshot,
         StateDiff,
         StoredTensor,
+        assert_equal,
         diff,
         load,
         peek,
         plan,
         read,
         save,
+        snapshot,
     )
     from nnwidgets.edit import Change, History, assign, freeze, history, init, initializer, redo, undo, unfreeze
     from nnwidgets.errors import (
@@ -90,8 +93,9 @@ _HOME = {
         ),
         "edit": ("init", "assign", "freeze", "unfreeze", "undo", "redo", "history", "initializer", "Change", "History"),
         "checkpoint": (
-            "save", "read", "peek", "plan", "load", "diff", "CheckpointIndex", "StoredTensor", "LoadPlan", "PlanEntry",
-            "LoadReport", "SaveReport", "StateDiff", "Changed", "Described",
+            "save", "read", "peek", "plan", "load", "diff", "assert_equal", "CheckpointIndex", "StoredTensor",
+            "LoadPlan", "PlanEntry", "LoadReport", "SaveReport", "StateDiff", "Changed", "Described",
+            "Snapshot", "snapshot",
         ),
         "server.handle": ("handle",),
         "errors": (
@@ -105,11 +109,11 @@ _HOME = {
 
 __all__ = [  # noqa: RUF022 - functions first, then what they give, then errors: the order a reader wants
     "explore", "tree", "ties", "stats", "check", "trace", "init", "assign", "freeze", "unfreeze", "undo", "redo",
-    "history", "initializer", "save", "read", "peek", "plan", "load", "diff", "handle",
+    "history", "initializer", "save", "read", "peek", "plan", "load", "diff", "assert_equal", "snapshot", "handle",
     "Explorer", "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup", "TensorStats", "StatsTable", "StatsRow",
     "Finding", "Trace", "TraceCall",
     "Change", "History", "CheckpointIndex", "StoredTensor", "LoadPlan", "PlanEntry", "LoadReport", "SaveReport",
-    "StateDiff", "Changed", "Described",
+    "StateDiff", "Changed", "Described", "Snapshot",
     "NNWidgetsError", "PathNotFoundError", "InvalidTargetError", "InitializerError", "UnsafeCheckpointError",
     "CorruptCheckpointError", "CheckpointMismatchError", "SaveError",
     "load_ipython_extension", "unload_ipython_extension",

@@ -6,7 +6,7 @@ import importlib
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 import torch
 from torch import nn
@@ -26,11 +26,23 @@ from nnwidgets.introspect.statistics.exact_stats import each_stats
 Target = str | nn.Module | torch.Tensor | Sequence[str | nn.Module | torch.Tensor]
 
 
+class Moved(NamedTuple):
+    """How far a tensor has moved.
+
+    Attributes:
+        by: The norm of the change over the norm before; None where that can't be told.
+        said: Why it can't, or what else became of the tensor; mostly empty.
+    """
+
+    by: float | None
+    said: str = ""
+
+
 class Mark(Protocol):
     """What a model was like once."""
 
-    def moved(self, module: object) -> Mapping[str, float | str]:
-        """How far each tensor has moved since: the norm of the change over the norm then; or why that can't be told."""
+    def moved(self, module: object) -> Mapping[str, Moved]:
+        """How far each tensor has moved since, by path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,17 +271,15 @@ def stats_table(
 
 
 def _row(
-    entry: TensorEntry, tensor: Any, found: TensorStats | None, gradient: TensorStats | None, moved: float | str | None
+    entry: TensorEntry, tensor: Any, found: TensorStats | None, gradient: TensorStats | None, moved: Moved | None
 ) -> StatsRow:
-    said = list(_what_it_is(entry, tensor, found))
-    if isinstance(moved, str):
-        said.append(moved)
+    said = [*_what_it_is(entry, tensor, found), *(() if moved is None or not moved.said else (moved.said,))]
     return StatsRow(
         path=entry.path, shape=entry.shape, dtype=entry.dtype, role=entry.role, n_elements=entry.n_elements,
         **({} if found is None else {name: getattr(found, name) for name in _MEASURED}),
         grad_norm=None if gradient is None else gradient.norm,
         n_grad_bad=None if gradient is None else gradient.n_nan + gradient.n_inf,
-        moved=None if isinstance(moved, str) else moved,
+        moved=None if moved is None else moved.by,
         note=" · ".join(said),
     )  # fmt: skip
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from nnwidgets.errors import NNWidgetsError
+from nnwidgets.formatting import counted
 from nnwidgets.introspect.records import TensorStats
 from nnwidgets.introspect.safe_access.holders import part_here
 from nnwidgets.introspect.safe_access.objects import is_tensor, no_torch_function
@@ -72,7 +73,7 @@ def exact_stats(
         nonlocal done, due
         done += n
         if cancelled is not None and cancelled():
-            raise CancelledError(f"Stopped after {done} of {total} elements.")
+            raise CancelledError(f"Stopped after {done} of {counted(total, 'element')}.")
         if progress is not None and done < total and time.monotonic() >= due:
             progress(done, total)
             due = time.monotonic() + _SECONDS_BETWEEN_REPORTS
@@ -132,7 +133,7 @@ def each_stats(
                 made[index] = each
             done += sum(sizes[index] for index in indices)
             if cancelled is not None and cancelled():
-                raise CancelledError(f"Stopped after {done} of {total} elements.")
+                raise CancelledError(f"Stopped after {done} of {counted(total, 'element')}.")
 
     def report(n: int, _total: int) -> None:
         if progress is not None:

@@ -38,7 +38,7 @@ def stats(
             or a list of these; all of it where None.
         bins: Of a tensor, the most bins the histogram may have, 1 to 4,096.
         exact: Of a tensor, read every element; else a sample of at most 65,536, and the result says so.
-        since: Of a module, a `Mark` of it: each row then says how far its tensor has moved.
+        since: Of a module, a mark that `snapshot` made: each row then says how far its tensor has moved.
 
     Returns:
         The statistics. ``std`` has Bessel's correction; ``hist_counts`` is what ``numpy.histogram`` gives of the

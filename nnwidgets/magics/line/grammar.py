@@ -52,6 +52,7 @@ class Command:
         entry: ``--entry``: the name of a state dict in the file.
         shard_bytes: ``--shards``, or None.
         sort: ``--sort``, or None.
+        since: ``--since``, as written.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Command:
     entry: str | None = None
     shard_bytes: int | None = None
     sort: str | None = None
+    since: str = ""
 
 
 @dataclass(frozen=True)

@@ -11,5 +11,5 @@ Start at `subcommand.Subcommand`. A new one is an entry in the file of its kind,
     edit.py              set, freeze, unfreeze, undo, redo, log, code
     cell.py              `%%nn_init`: a cell as the body of a function
     captured_globals.py  what that function takes from the notebook, as code that runs elsewhere
-    files.py             save, load, diff, ls
+    files.py             save, load, diff, snapshot, ls
 """

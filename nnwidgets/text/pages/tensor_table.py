@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from nnwidgets.formatting import dtype_short, exact_count, shape_text, short_count
+from nnwidgets.formatting import counted, dtype_short, exact_count, shape_text, short_count
 from nnwidgets.introspect import StatsRow, StatsTable
 from nnwidgets.text.document import Block, Document, Note, Table
 from nnwidgets.text.pages.model import MOST_ROWS
@@ -20,16 +20,21 @@ def stats_table_page(table: StatsTable) -> Document:
     rows = tuple(tuple(column.text(row) for column in shown) for row in table[:MOST_ROWS])
     right = tuple(at for at, column in enumerate(shown) if column.is_number)
     n_elements = sum(row.n_elements for row in table if not row.tied_to)
-    said = f"{_counted(len(table), 'tensor')} · {short_count(n_elements)} elements"
+    said = f"{counted(len(table), 'tensor', exact_count)} · {counted(n_elements, 'element', short_count)}"
     tied = sum(bool(row.tied_to) for row in table)
     said += f", {exact_count(tied)} of the tensors measured under another name" if tied else ""
     heads = tuple(column.head for column in shown)
     blocks: list[Block] = [Table(heads, rows, right, n_more=len(table) - len(rows)), Note(said)]
     odd = [row.path for row in table if row.n_nan or row.n_inf or row.n_grad_bad]
     if odd:
-        named = f"{odd[0]} and {_counted(len(odd) - 1, 'other')}" if len(odd) > 1 else odd[0]
+        named = f"{odd[0]} and {counted(len(odd) - 1, 'other', exact_count)}" if len(odd) > 1 else odd[0]
         blocks.append(Note(f"NaN or infinite elements in {named}.", "warning"))
     return tuple(blocks)
+
+
+def stats_row_page(row: StatsRow) -> Document:
+    """Statistics of one tensor of a table."""
+    return stats_table_page(StatsTable((row,)))[:1]
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,3 @@ _COLUMNS = (
     _Column("moved", lambda row: row.moved),
     _Column("", lambda row: f"= {row.tied_to}" if row.tied_to else row.note, is_number=False),
 )
-
-
-def _counted(n: int, noun: str) -> str:
-    return f"{exact_count(n)} {noun}{'' if n == 1 else 's'}"
