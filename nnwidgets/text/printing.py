@@ -15,6 +15,7 @@ PAGES: dict[tuple[str, str], tuple[str, str]] = {
     ("nnwidgets.introspect.records", "Finding"): ("model", "finding_page"),
     ("nnwidgets.introspect.records", "Findings"): ("model", "findings_page"),
     ("nnwidgets.introspect.records", "Trace"): ("model", "trace_page"),
+    ("nnwidgets.introspect.cost_records", "Costs"): ("costs", "costs_page"),
     ("nnwidgets.edit.change", "Change"): ("changes", "change_page"),
     ("nnwidgets.edit.history", "History"): ("changes", "history_page"),
     ("nnwidgets.checkpoint.records", "CheckpointIndex"): ("checkpoints", "index_page"),

@@ -121,9 +121,11 @@ def finding_page(finding: Finding) -> Document:
 
 def trace_page(trace: Trace, *, name: str | None = None) -> Document:
     """A forward pass, call by call, and where it raised."""
-    rows = tuple(_call_row(call, name) for call in trace.calls[:MOST_ROWS])
-    heads = ("call", "input", "output", "time", "flops")
-    blocks: list[Block] = [Table(heads, rows, right=(3, 4), n_more=max(0, len(trace.calls) - MOST_ROWS))]
+    heads: tuple[str, ...] = ("call", "input", "output", "time", "flops", "mult-adds", "kept for backward")
+    if trace.saved_bytes is None:
+        heads = heads[:-1]
+    rows = tuple(_call_row(call, name)[: len(heads)] for call in trace.calls[:MOST_ROWS])
+    blocks: list[Block] = [Table(heads, rows, right=(3, 4, 5, 6), n_more=max(0, len(trace.calls) - MOST_ROWS))]
     if trace.error is not None:
         where = trace.failed_at
         at = "the forward" if where is None else where or name or "the model itself"
@@ -131,8 +133,11 @@ def trace_page(trace: Trace, *, name: str | None = None) -> Document:
         given = f" on {shapes_text(got.input_shapes, got.input_dtypes)}" if got is not None else ""
         blocks.append(Note(f"raised{given}: {trace.error}", "error", where=at))
     else:
-        flops = f" · {_flops(trace.flops)} flops" if trace.flops is not None else ""
-        blocks.append(Note(f"{exact_count(len(trace.calls))} calls · {_seconds(trace.seconds)}{flops}"))
+        said = [f"{exact_count(len(trace.calls))} call{'s' if len(trace.calls) != 1 else ''}", _seconds(trace.seconds)]
+        said += work_text(trace.flops)
+        if trace.saved_bytes is not None:
+            said.append(f"autograd keeps {short_bytes(trace.saved_bytes)} for a backward")
+        blocks.append(Note(" · ".join(said)))
     if trace.unused:
         more = len(trace.unused) - _MOST_UNUSED
         names = ", ".join(trace.unused[:_MOST_UNUSED]) + (f" and {exact_count(more)} more" if more > 0 else "")
@@ -201,7 +206,9 @@ def _call_row(call: TraceCall, name: str | None) -> tuple[str, ...]:
         shapes_text(call.input_shapes, call.input_dtypes),
         "raised" if failed else shapes_text(call.output_shapes, call.output_dtypes),
         "" if call.seconds is None else _seconds(call.seconds),
-        "" if call.flops is None else _flops(call.flops),
+        "" if call.flops is None else short_count(call.flops),
+        "" if call.mult_adds is None else short_count(call.mult_adds),
+        "" if call.saved_bytes is None else short_bytes(call.saved_bytes),
     )
 
 
@@ -218,8 +225,14 @@ def shapes_text(shapes: Sequence[tuple[int, ...]], dtypes: Sequence[str]) -> str
     return f"{shown}, … {more} more" if more > 0 else shown or "–"
 
 
-def _flops(flops: int) -> str:
-    return short_count(flops)
+def work_text(flops: int | None) -> list[str]:
+    """Floating-point operations as they are told in a line; nothing where they aren't known.
+
+    Example:
+        >>> work_text(30_720)
+        ['30.72 K flops (15.36 K mult-adds)']
+    """
+    return [] if flops is None else [f"{short_count(flops)} flops ({short_count(flops // 2)} mult-adds)"]
 
 
 def _seconds(seconds: float) -> str:
