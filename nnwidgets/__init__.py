@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         SaveReport,
         StateDiff,
         StoredTensor,
+        assert_equal,
         diff,
         load,
         peek,
@@ -91,8 +92,8 @@ _HOME = {
         ),
         "edit": ("init", "assign", "freeze", "unfreeze", "undo", "redo", "history", "initializer", "Change", "History"),
         "checkpoint": (
-            "save", "read", "peek", "plan", "load", "diff", "CheckpointIndex", "StoredTensor", "LoadPlan", "PlanEntry",
-            "LoadReport", "SaveReport", "StateDiff", "Changed", "Described",
+            "save", "read", "peek", "plan", "load", "diff", "assert_equal", "CheckpointIndex", "StoredTensor",
+            "LoadPlan", "PlanEntry", "LoadReport", "SaveReport", "StateDiff", "Changed", "Described",
         ),
         "server.handle": ("handle",),
         "errors": (
@@ -106,7 +107,7 @@ _HOME = {
 
 __all__ = [  # noqa: RUF022 - functions first, then what they give, then errors: the order a reader wants
     "explore", "tree", "ties", "stats", "check", "trace", "costs", "init", "assign", "freeze", "unfreeze", "undo",
-    "redo", "history", "initializer", "save", "read", "peek", "plan", "load", "diff", "handle",
+    "redo", "history", "initializer", "save", "read", "peek", "plan", "load", "diff", "assert_equal", "handle",
     "Explorer", "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup", "TensorStats", "Finding", "Trace", "TraceCall",
     "Costs", "ModuleCosts",
     "Change", "History", "CheckpointIndex", "StoredTensor", "LoadPlan", "PlanEntry", "LoadReport", "SaveReport",

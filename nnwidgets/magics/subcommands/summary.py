@@ -8,13 +8,14 @@ import torch
 from torch import nn
 
 from nnwidgets.errors import InvalidTargetError
+from nnwidgets.formatting import counted
 from nnwidgets.introspect.module_tree.tree import tree_of
 from nnwidgets.introspect.records import Trace
 from nnwidgets.introspect.safe_access.scan import read
 from nnwidgets.introspect.tracing.inputs import DTYPES, InputSize, make_inputs, read_input_size
 from nnwidgets.introspect.tracing.trace import trace
 from nnwidgets.magics.line.grammar import Candidate, LineError, cut
-from nnwidgets.magics.subcommands.subcommand import Option, Subcommand, TypedLine
+from nnwidgets.magics.subcommands.subcommand import Answer, Option, Subcommand, TypedLine
 from nnwidgets.magics.subcommands.torchinfo_table import DeclinedError, torchinfo_table
 from nnwidgets.text.document import Document, Note, Preformatted
 from nnwidgets.text.pages.model import shapes_text
@@ -68,7 +69,7 @@ def _trace(module: nn.Module, inputs: Sequence[torch.Tensor]) -> Trace:
 def _first_lines(table: str) -> str:
     lines = table.split("\n")
     more = len(lines) - _MOST_LINES
-    return "\n".join([*lines[:_MOST_LINES], f"… {more:,} more lines"]) if more > 0 else table
+    return "\n".join([*lines[:_MOST_LINES], f"… {counted(more, 'more line')}"]) if more > 0 else table
 
 
 def _read_depth(value: str) -> int:
@@ -107,7 +108,7 @@ def input_option(about: str = "") -> Option:
 SUMMARY = Subcommand(
     "summary",
     "torchinfo's table. --input is the shape of one input, batch included; without it no forward is run.",
-    lambda request: summary_page(request.module, request.command.inputs, depth=request.command.depth),
+    lambda request: Answer(summary_page(request.module, request.command.inputs, depth=request.command.depth)),
     options=(
         input_option(),
         depth_option("3"),

@@ -26,18 +26,17 @@ _COLUMNS: tuple[_Column, ...] = (
 def costs_page(costs: Costs, *, name: str | None = None, depth: int | None = None, most: int = MOST_ROWS) -> Document:
     """What each module costs, ``depth`` levels of them, a run of like ones as their sum; empty columns left out."""
     total = costs.total
-    columns = [each for each in _COLUMNS if each[0] == "parameters" or each[1](total)]
+    columns = _columns(total)
     by_path = {each.path: each for each in costs.modules}
     shown, n_more = lines(costs._tree, name=name, depth=depth, most=most)  # noqa: SLF001 - kept for this
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for line in shown:
         if line.kind == "tensor":
             continue
         meant = [by_path[path] for path in line.members or (line.path,)]
         cells = [_cell([of(each) for each in meant], text) for _, of, text in columns]
         rows.append(("  " * min(line.level, 12) + line.name, line.class_name if line.level else "", *cells))
-    heads = ("module", "class", *(head for head, _, _ in columns))
-    blocks: list[Block] = [Table(heads, tuple(rows), right=tuple(range(2, len(heads))))]
+    blocks: list[Block] = [_table(columns, rows)]
     if n_more:
         blocks.append(Note("Further modules are left out; a smaller depth shows the upper ones."))
     said = [f"{short_bytes(total.size_bytes)} together"]
@@ -46,6 +45,22 @@ def costs_page(costs: Costs, *, name: str | None = None, depth: int | None = Non
     blocks.append(Note(" · ".join(said)))
     blocks += [Note(f"Not in it: {each}.") for each in _missing(costs)]
     return tuple(blocks)
+
+
+def module_costs_page(costs: ModuleCosts) -> Document:
+    """What one module costs."""
+    columns = _columns(costs)
+    cells = [_cell([of(costs)], text) for _, of, text in columns]
+    return (_table(columns, [(costs.path or "the model itself", costs.class_name, *cells)]),)
+
+
+def _columns(total: ModuleCosts) -> list[_Column]:
+    return [each for each in _COLUMNS if each[0] == "parameters" or each[1](total)]
+
+
+def _table(columns: Sequence[_Column], rows: Sequence[tuple[str, ...]]) -> Table:
+    heads = ("module", "class", *(head for head, _, _ in columns))
+    return Table(heads, tuple(rows), right=tuple(range(2, len(heads))))
 
 
 def _cell(values: Sequence[int | None], text: Callable[[int], str]) -> str:

@@ -67,7 +67,7 @@ function Strip({ fold, onPick }: { readonly fold: Fold; readonly onPick: (member
         const words = [
           member.label,
           member.frozen ? t("frozen") : null,
-          member.findings > 0 ? t("{0} findings", member.findings) : null,
+          member.findings > 0 ? t("{0} {0|finding|findings}", member.findings) : null,
         ];
         return (
           <button
@@ -146,11 +146,7 @@ export function MarksCell({ row, onFreeze }: { readonly row: Row; readonly onFre
           />
         ) : null}
         {!row.trace?.failed && row.findings === null && inside > 0 && !row.expanded ? (
-          <Mark
-            icon="warning"
-            words={t(inside === 1 ? "{0} finding inside" : "{0} findings inside", countText(inside))}
-            tone="nnw-dim"
-          />
+          <Mark icon="warning" words={t("{0} {0|finding|findings} inside", countText(inside))} tone="nnw-dim" />
         ) : null}
       </span>
     </>
