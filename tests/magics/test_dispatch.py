@@ -244,3 +244,11 @@ def test_lines_on_a_model_that_torch_cannot_name(ip):
     assert "nnwidgets' own table" in ip.nn("summary chain --input 1,3")
     assert "1 × 3 f32" in ip.nn("trace chain Z")
     assert "non-string-key" in ip.nn("check chain")
+
+
+def test_the_help_of_init_has_each_parameter_whole(ip):
+    text = ip.nn("init --help")
+    table = text[text.index("fills with") :]
+    assert "a=0, mode='fan_in', nonlinearity='leaky_relu'" in table
+    assert "mean=0.0, std=1.0, a=-2.0, b=2.0" in table
+    assert not {"…", "`", ":math:"} & set(re.findall(r"…|`|:math:", table))

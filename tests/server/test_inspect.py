@@ -102,3 +102,14 @@ def test_a_module_that_holds_many_tied_tensors_is_looked_into_once(ask, looked_u
     assert member == 2
     _, modules = looked_up
     assert len(modules) == len({id(module) for module in modules}) == 41
+
+
+def test_what_a_class_says_of_itself_is_free_of_the_marks_of_sphinx(ask):
+    class Marked(nn.Module):
+        """As :class:`~torch.nn.Linear` with ``bias``, see `Linear <https://example.org>`_: :math:`\\mathcal{U}(a)`."""
+
+    docs = [ask(net, "inspect", path="")["module"]["doc"] for net in (nn.Linear(2, 2), nn.LSTM(2, 2), Marked())]
+    assert docs[0].endswith("to the incoming data: y = xA^T + b.")
+    assert "multi-layer long short-term memory (LSTM) RNN" in docs[1]
+    assert "__init__" not in docs[1]
+    assert docs[2] == "As Linear with bias, see Linear: U(a)."
