@@ -16,7 +16,7 @@ from nnwidgets.introspect.records import Trace
 from nnwidgets.introspect.safe_access.scan import read
 from nnwidgets.introspect.tracing.trace import trace
 from nnwidgets.magics.line.grammar import Candidate, InputSize, LineError, cut
-from nnwidgets.magics.subcommands.subcommand import Answer, Option, Subcommand, TypedLine
+from nnwidgets.magics.subcommands.subcommand import Option, Subcommand, TypedLine
 from nnwidgets.magics.subcommands.torchinfo_table import DeclinedError, torchinfo_table
 from nnwidgets.text.document import Document, Note, Preformatted
 from nnwidgets.text.pages.model import shapes_text
@@ -138,7 +138,7 @@ def depth_option(value: str) -> Option:
 SUMMARY = Subcommand(
     "summary",
     "torchinfo's table. --input is the shape of one input, batch included; without it no forward is run.",
-    lambda request: Answer(summary_page(request.module, request.command.inputs, depth=request.command.depth)),
+    lambda request: summary_page(request.module, request.command.inputs, depth=request.command.depth),
     options=(
         Option("--input", "", "2,20", "inputs", _read_input, _complete_input, is_repeated=True),
         depth_option("3"),
