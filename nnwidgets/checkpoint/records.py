@@ -463,6 +463,7 @@ class StateDiff(Record):
         changed: Those that differ.
         equal: Names of those that are bit-equal.
         renames: Names of a side that go by another here, from what they are there.
+        close: Those that differ by no more than ``rtol`` and ``atol`` let pass.
     """
 
     a: str
@@ -472,10 +473,16 @@ class StateDiff(Record):
     changed: tuple[Changed, ...]
     equal: tuple[str, ...]
     renames: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    close: tuple[Changed, ...] = ()
 
     @property
     def is_equal(self) -> bool:
         """Whether both have the same names with the same bits."""
+        return self.is_close and not self.close
+
+    @property
+    def is_close(self) -> bool:
+        """Whether both have the same names, with the same bits but for what ``rtol`` and ``atol`` let pass."""
         return not (self.added or self.removed or self.changed)
 
     def __repr__(self) -> str:
@@ -483,12 +490,13 @@ class StateDiff(Record):
             return f"StateDiff({self.a} = {self.b}: {counted(len(self.equal), 'tensor')}, bit-equal)"
         return (
             f"StateDiff({self.a} → {self.b}: {len(self.changed):,} changed, {len(self.added):,} added, "
-            f"{len(self.removed):,} removed, {len(self.equal):,} equal)"
+            f"{len(self.removed):,} removed{f', {len(self.close):,} close' if self.close else ''}, "
+            f"{len(self.equal):,} equal)"
         )
 
     def to_dict(self) -> dict[str, Any]:
         """All fields, as JSON has them."""
-        return {**Record.to_dict(self), "is_equal": self.is_equal}
+        return {**Record.to_dict(self), "is_equal": self.is_equal, "is_close": self.is_close}
 
 
 _FEW = 4

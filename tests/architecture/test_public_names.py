@@ -18,8 +18,8 @@ from nnwidgets.text.printing import page_of
 DESIGNED = {
     "explore", "tree", "ties", "stats", "check", "trace", "handle",
     "init", "assign", "freeze", "unfreeze", "undo", "redo", "history", "initializer", "Change", "History",
-    "save", "read", "peek", "plan", "load", "diff", "CheckpointIndex", "StoredTensor", "LoadPlan", "PlanEntry",
-    "LoadReport", "SaveReport", "StateDiff", "Changed", "Described",
+    "save", "read", "peek", "plan", "load", "diff", "assert_equal", "CheckpointIndex", "StoredTensor", "LoadPlan",
+    "PlanEntry", "LoadReport", "SaveReport", "StateDiff", "Changed", "Described",
     "Explorer", "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup", "TensorStats", "Finding", "Trace", "TraceCall",
     "NNWidgetsError", "PathNotFoundError", "InvalidTargetError", "ChangedSinceError", "InitializerError",
     "UnsafeCheckpointError",
@@ -45,7 +45,8 @@ SIGNATURES = {
     "peek": ["path"],
     "plan": ["module", "path", "rename", "entry"],
     "load": ["module", "path", "rename", "entry", "strict", "optimizer", "undo", "progress"],
-    "diff": ["a", "b", "rename", "entry", "progress"],
+    "diff": ["a", "b", "rename", "entry", "rtol", "atol", "progress"],
+    "assert_equal": ["a", "b", "rename", "entry", "rtol", "atol"],
 }
 
 RESULTS = (

@@ -99,6 +99,8 @@ function unwrapped(source: string): string[] {
 const MANY = /\{\d\} (?!follows|as…|is |was )(?:[a-z]+ ){0,2}?[a-z]+s\b/;
 /** Labels that stand where there are several; for one there is another label. */
 const SEVERAL = [
+  "each bar is {0} blocks, by the greatest",
+  "{0} in {1} cells of {2}",
   "Accept all {0} suggested renames",
   "Standard deviation of {0} in each of {1} blocks",
   "called {0} times",

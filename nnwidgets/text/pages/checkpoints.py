@@ -211,15 +211,21 @@ def diff_page(diff: StateDiff) -> Document:
     """What differs, and by how much."""
     if diff.is_equal:
         said = f"{counted(len(diff.equal), 'tensor', exact_count)}, every bit the same."
-        return (Title(f"{diff.a} = {diff.b}", "equal"), Note(said))
-    counts = (("changed", diff.changed), ("added", diff.added), ("removed", diff.removed), ("equal", diff.equal))
+        return (Title(f"{diff.a} = {diff.b}", "equal"), Note(said), *_renamed(diff))
+    counts: list[tuple[str, Sequence[object]]] = [
+        ("changed", diff.changed), ("added", diff.added), ("removed", diff.removed), ("equal", diff.equal),
+    ]  # fmt: skip
+    if diff.close:
+        counts.insert(3, ("close enough", diff.close))
     facts = tuple((word, exact_count(len(those))) for word, those in counts)
     rows = [
         *map(_changed_row, diff.changed),
+        *(("≈ close", each.path, *_change(each)) for each in diff.close),
         *(("+ added", name, "", "", "") for name in diff.added),
         *(("− removed", name, "", "", "") for name in diff.removed),
     ]
-    blocks: list[Block] = [Title(f"{diff.a} → {diff.b}", "differences"), Facts(facts), _differences(rows)]
+    what = "close enough" if diff.is_close else "differences"
+    blocks: list[Block] = [Title(f"{diff.a} → {diff.b}", what), Facts(facts), _differences(rows), *_renamed(diff)]
     if diff.equal:
         blocks.append(Note(f"Bit-equal: {some(diff.equal, _MOST_EQUAL)}."))
     return tuple(blocks)
@@ -254,6 +260,12 @@ def _listed(entries: Sequence[Listed]) -> Table:
     heads = ("name", "what", "tensors", "size", "changed")
     rows = tuple(map(_listing_row, entries[:MOST_ROWS]))
     return Table(heads, rows, right=(2, 3), n_more=max(0, len(entries) - MOST_ROWS))
+
+
+def _renamed(diff: StateDiff) -> list[Note]:
+    """That names of a side were taken for others."""
+    names = [f"{name} as {path}" for name, path in diff.renames.items()]
+    return [Note(f"Compared under another name: {some(names, _MOST_EQUAL)}.", "note")] if names else []
 
 
 def _stored_row(tensor: StoredTensor) -> tuple[str, ...]:

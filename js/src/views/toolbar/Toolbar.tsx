@@ -10,7 +10,8 @@ const CHIPS: readonly { readonly chip: Chip; readonly glyph: IconName; readonly 
   { chip: word("trainable"), glyph: "unlock", title: word("Only parameters that ask for gradients") },
   { chip: word("frozen"), glyph: "lock", title: word("Only parameters with requires_grad False") },
   { chip: word("tied"), glyph: "link", title: word("Only tensors that share bytes with another") },
-  { chip: word("findings"), glyph: "warning", title: word("Only rows with a finding") },
+  { chip: word("findings"), glyph: "warning", title: word("Only rows with an error or a warning") },
+  { chip: word("notes"), glyph: "info", title: word("Only rows with a note") },
 ];
 
 interface ToolbarProps {
@@ -23,6 +24,7 @@ interface ToolbarProps {
   readonly box: RefObject<HTMLInputElement | null>;
   readonly onFilter: (text: string) => void;
   readonly onChip: (chip: Chip) => void;
+  readonly onHelp: () => void;
   /** The keyboard leaves the box for the tree. */
   readonly onLeave: () => void;
   /** Opens the panel of checkpoints; `opener` is its button. */
@@ -74,7 +76,7 @@ export function Toolbar(props: ToolbarProps) {
   );
 }
 
-function FilterBox({ filter, alive, box, onFilter, onLeave }: ToolbarProps) {
+function FilterBox({ filter, alive, box, onFilter, onHelp, onLeave }: ToolbarProps) {
   const [text, setText] = useState(filter);
   const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
   const sent = useRef(filter);
@@ -93,7 +95,7 @@ function FilterBox({ filter, alive, box, onFilter, onLeave }: ToolbarProps) {
     }
   };
   return (
-    <label class="nnw-find">
+    <div class="nnw-find">
       <Icon name="search" class="nnw-dim" />
       <input
         ref={box}
@@ -124,7 +126,17 @@ function FilterBox({ filter, alive, box, onFilter, onLeave }: ToolbarProps) {
         }}
       />
       <kbd>/</kbd>
-    </label>
+      <button
+        type="button"
+        class="nnw-icon-button"
+        aria-label={t("What the filter understands, and keys")}
+        title={t("What the filter understands, and keys (?)")}
+        disabled={!alive}
+        onClick={onHelp}
+      >
+        ?
+      </button>
+    </div>
   );
 }
 

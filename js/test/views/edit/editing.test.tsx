@@ -89,7 +89,7 @@ test("what is refused says why, and can't be applied or previewed", async () => 
   const before = client.of("preview").length;
   fireEvent.change(field(view, "Initializer"), { target: { value: "zeros_" } });
   await calm();
-  expect(view.container.textContent).toContain("zeros_ is refused here.Every unit would stay the same.");
+  expect(view.container.textContent).toContain("zeros_ can’t fill this.Every unit would stay the same.");
   expect(view.getByRole("button", { name: /Apply/ }).getAttribute("aria-disabled")).toBe("true");
   fireEvent.keyDown(field(view, "Initializer"), { key: "Enter", ctrlKey: true });
   await calm();
