@@ -10,14 +10,13 @@ or, from Python, ``import nnwidgets as nnw`` and ``nnw.explore(net)``, ``nnw.tre
 Names load on first use, so that the import itself costs little more than torch's.
 """
 
-from __future__ import annotations
+# Names below begin with an underscore, for those that Tab offers to be the package's own.
+import importlib as _importlib
+import typing as _typing
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from nnwidgets.formatting import set_printer as _set_printer
 
-from nnwidgets.formatting import set_printer
-
-if TYPE_CHECKING:
+if _typing.TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from nnwidgets.checkpoint import (
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
     )
     from nnwidgets.edit import Change, History, assign, freeze, history, init, initializer, redo, undo, unfreeze
     from nnwidgets.errors import (
+        ChangedSinceError,
         CheckpointMismatchError,
         CorruptCheckpointError,
         InitializerError,
@@ -78,7 +78,7 @@ def _as_page(record: object) -> str:
     return as_text(record)
 
 
-set_printer(_as_page)
+_set_printer(_as_page)
 
 __version__ = "0.1.0"
 
@@ -97,8 +97,8 @@ _HOME = {
         ),
         "server.handle": ("handle",),
         "errors": (
-            "NNWidgetsError", "PathNotFoundError", "InvalidTargetError", "InitializerError", "UnsafeCheckpointError",
-            "CorruptCheckpointError", "CheckpointMismatchError", "SaveError",
+            "NNWidgetsError", "PathNotFoundError", "InvalidTargetError", "ChangedSinceError", "InitializerError",
+            "UnsafeCheckpointError", "CorruptCheckpointError", "CheckpointMismatchError", "SaveError",
         ),
     }.items()
     for name in names
@@ -112,23 +112,23 @@ __all__ = [  # noqa: RUF022 - functions first, then what they give, then errors:
     "Costs", "ModuleCosts",
     "Change", "History", "CheckpointIndex", "StoredTensor", "LoadPlan", "PlanEntry", "LoadReport", "SaveReport",
     "StateDiff", "Changed", "Described",
-    "NNWidgetsError", "PathNotFoundError", "InvalidTargetError", "InitializerError", "UnsafeCheckpointError",
-    "CorruptCheckpointError", "CheckpointMismatchError", "SaveError",
+    "NNWidgetsError", "PathNotFoundError", "InvalidTargetError", "ChangedSinceError", "InitializerError",
+    "UnsafeCheckpointError", "CorruptCheckpointError", "CheckpointMismatchError", "SaveError",
     "load_ipython_extension", "unload_ipython_extension",
 ]  # fmt: skip
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     home = _HOME.get(name)
     if home is None:
         raise AttributeError(f"module 'nnwidgets' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"nnwidgets.{home}"), name)
+    value = getattr(_importlib.import_module(f"nnwidgets.{home}"), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted([*__all__, *(name for name in globals() if name.startswith("__"))])
 
 
 def _jupyter_labextension_paths() -> list[dict[str, str]]:
@@ -136,14 +136,14 @@ def _jupyter_labextension_paths() -> list[dict[str, str]]:
     return [{"src": "labextension", "dest": "nnwidgets"}]
 
 
-def load_ipython_extension(ipython: InteractiveShell) -> None:
+def load_ipython_extension(ipython: "InteractiveShell") -> None:
     """Register the ``%nn`` magic, its completion and the comm target; ``%load_ext nnwidgets`` calls this."""
     from nnwidgets.magics import load
 
     load(ipython)
 
 
-def unload_ipython_extension(ipython: InteractiveShell) -> None:
+def unload_ipython_extension(ipython: "InteractiveShell") -> None:
     """Take back what `load_ipython_extension` registered."""
     from nnwidgets.magics import unload
 

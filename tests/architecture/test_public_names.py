@@ -1,5 +1,6 @@
 """What the package offers is what it says it offers."""
 
+import ast
 import dataclasses
 import doctest
 import importlib
@@ -21,7 +22,8 @@ DESIGNED = {
     "PlanEntry", "LoadReport", "SaveReport", "StateDiff", "Changed", "Described",
     "Explorer", "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup", "TensorStats", "Finding", "Trace", "TraceCall",
     "Costs", "ModuleCosts",
-    "NNWidgetsError", "PathNotFoundError", "InvalidTargetError", "InitializerError", "UnsafeCheckpointError",
+    "NNWidgetsError", "PathNotFoundError", "InvalidTargetError", "ChangedSinceError", "InitializerError",
+    "UnsafeCheckpointError",
     "CorruptCheckpointError", "CheckpointMismatchError", "SaveError",
     "load_ipython_extension", "unload_ipython_extension",
 }  # fmt: skip
@@ -84,6 +86,22 @@ def test_check_takes_a_module_and_perhaps_an_optimizer():
     parameters = inspect.signature(nnwidgets.check).parameters
     assert next(iter(parameters)) == "module"
     assert set(parameters) <= {"module", "optimizer"}
+
+
+def test_only_public_names_are_offered():
+    import nnwidgets.edit
+    import nnwidgets.wire
+
+    assert {name for name in dir(nnwidgets) if not name.startswith("__")} == DESIGNED
+    assert "nnwidgets.wire" in nnwidgets.wire.__name__
+    written = ast.parse(inspect.getsource(nnwidgets)).body
+    bound = {
+        alias.asname or alias.name
+        for node in written
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+    }
+    assert all(name.startswith("_") for name in bound)
 
 
 def test_a_name_that_is_not_there_raises_as_any_module_does():

@@ -266,3 +266,11 @@ def test_costs_count_the_optimizers_among_the_variables_and_what_a_forward_keeps
         assert re.search(r"^net +31\.78 kB +31\.78 kB +63\.58 kB +2\.21 kB +30\.72 K +15\.36 K$", text, re.MULTILINE)
         assert "Not in it" not in text
     assert ip.nn("costs net --depth 0").count("\n") == 3
+
+
+def test_the_help_of_init_has_each_parameter_whole(ip):
+    text = ip.nn("init --help")
+    table = text[text.index("fills with") :]
+    assert "a=0, mode='fan_in', nonlinearity='leaky_relu'" in table
+    assert "mean=0.0, std=1.0, a=-2.0, b=2.0" in table
+    assert not {"…", "`", ":math:"} & set(re.findall(r"…|`|:math:", table))

@@ -37,7 +37,7 @@ from nnwidgets.magics.line.grammar import (
 from nnwidgets.magics.resolve import optimizers_in, resolve, tensor_names
 from nnwidgets.magics.subcommands.subcommand import Answer, Request, Subcommand, TypedLine, complete_target
 from nnwidgets.magics.subcommands.summary import SUMMARY, depth_option, input_option
-from nnwidgets.text.document import Note
+from nnwidgets.text.document import Document, Note
 from nnwidgets.text.pages import model
 from nnwidgets.text.pages.costs import costs_page
 
@@ -171,12 +171,12 @@ def _parse_auto(command: Command, words: list[str]) -> Command:
     return replace(command, is_on=words[0] == "on")
 
 
-def _run_auto(request: Request) -> Answer:
+def _run_auto(request: Request) -> Document:
     if request.command.is_on:
         request.auto.on()
-        return Answer((Note("A model at the end of a cell now explores; %nn auto off undoes it."),))
+        return (Note("A model at the end of a cell now explores; %nn auto off undoes it."),)
     request.auto.off()
-    return Answer((Note("Models print again."),))
+    return (Note("Models print again."),)
 
 
 def _complete_auto(typed: TypedLine) -> Iterator[Candidate]:
