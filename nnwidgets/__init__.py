@@ -4,10 +4,10 @@
     %nn net
 
 or, from Python, ``import nnwidgets as nnw`` and ``nnw.explore(net)``, ``nnw.tree(net)``, ``nnw.ties(net)``,
-``nnw.stats(tensor)``, ``nnw.check(net)``, ``nnw.trace(net, x)``; ``nnw.init(net, "0.weight", "xavier_uniform_")``,
-``nnw.assign``, ``nnw.freeze``, ``nnw.undo(net)``, ``nnw.history(net)``; ``nnw.save(net, "mlp.params")``,
-``nnw.read("mlp.params")``. Names load on first use, so that the import
-itself costs little more than torch's.
+``nnw.stats(tensor)``, ``nnw.check(net)``, ``nnw.trace(net, x)``, ``nnw.costs(net, x)``;
+``nnw.init(net, "0.weight", "xavier_uniform_")``, ``nnw.assign``, ``nnw.freeze``, ``nnw.undo(net)``,
+``nnw.history(net)``; ``nnw.save(net, "mlp.params")``, ``nnw.read("mlp.params")``.
+Names load on first use, so that the import itself costs little more than torch's.
 """
 
 # Names below begin with an underscore, for those that Tab offers to be the package's own.
@@ -50,7 +50,9 @@ if _typing.TYPE_CHECKING:
         UnsafeCheckpointError,
     )
     from nnwidgets.introspect import (
+        Costs,
         Finding,
+        ModuleCosts,
         ModuleNode,
         ModuleTree,
         TensorEntry,
@@ -59,6 +61,7 @@ if _typing.TYPE_CHECKING:
         Trace,
         TraceCall,
         check,
+        costs,
         stats,
         ties,
         trace,
@@ -84,8 +87,8 @@ _HOME = {
     for home, names in {
         "widgets": ("explore", "Explorer"),
         "introspect": (
-            "tree", "ties", "stats", "check", "trace", "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup",
-            "TensorStats", "Finding", "Trace", "TraceCall",
+            "tree", "ties", "stats", "check", "trace", "costs", "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup",
+            "TensorStats", "Finding", "Trace", "TraceCall", "Costs", "ModuleCosts",
         ),
         "edit": ("init", "assign", "freeze", "unfreeze", "undo", "redo", "history", "initializer", "Change", "History"),
         "checkpoint": (
@@ -103,9 +106,10 @@ _HOME = {
 """Where each public name is imported from when it is first used. `__all__` is written out for type checkers."""
 
 __all__ = [  # noqa: RUF022 - functions first, then what they give, then errors: the order a reader wants
-    "explore", "tree", "ties", "stats", "check", "trace", "init", "assign", "freeze", "unfreeze", "undo", "redo",
-    "history", "initializer", "save", "read", "peek", "plan", "load", "diff", "assert_equal", "handle",
+    "explore", "tree", "ties", "stats", "check", "trace", "costs", "init", "assign", "freeze", "unfreeze", "undo",
+    "redo", "history", "initializer", "save", "read", "peek", "plan", "load", "diff", "assert_equal", "handle",
     "Explorer", "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup", "TensorStats", "Finding", "Trace", "TraceCall",
+    "Costs", "ModuleCosts",
     "Change", "History", "CheckpointIndex", "StoredTensor", "LoadPlan", "PlanEntry", "LoadReport", "SaveReport",
     "StateDiff", "Changed", "Described",
     "NNWidgetsError", "PathNotFoundError", "InvalidTargetError", "ChangedSinceError", "InitializerError",

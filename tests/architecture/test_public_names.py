@@ -16,11 +16,12 @@ from nnwidgets.text.plain import render_text
 from nnwidgets.text.printing import page_of
 
 DESIGNED = {
-    "explore", "tree", "ties", "stats", "check", "trace", "handle",
+    "explore", "tree", "ties", "stats", "check", "trace", "costs", "handle",
     "init", "assign", "freeze", "unfreeze", "undo", "redo", "history", "initializer", "Change", "History",
     "save", "read", "peek", "plan", "load", "diff", "assert_equal", "CheckpointIndex", "StoredTensor", "LoadPlan",
     "PlanEntry", "LoadReport", "SaveReport", "StateDiff", "Changed", "Described",
     "Explorer", "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup", "TensorStats", "Finding", "Trace", "TraceCall",
+    "Costs", "ModuleCosts",
     "NNWidgetsError", "PathNotFoundError", "InvalidTargetError", "ChangedSinceError", "InitializerError",
     "UnsafeCheckpointError",
     "CorruptCheckpointError", "CheckpointMismatchError", "SaveError",
@@ -32,7 +33,8 @@ SIGNATURES = {
     "tree": ["module"],
     "ties": ["module"],
     "stats": ["tensor", "bins", "exact"],
-    "trace": ["module", "args", "kwargs"],
+    "trace": ["module", "args", "input_size", "kwargs"],
+    "costs": ["module", "args", "optimizer", "input_size", "kwargs"],
     "init": ["module", "target", "how", "seed", "optimizer", "preview", "clear_state", "kwargs"],
     "assign": ["module", "target", "value"],
     "freeze": ["module", "target"],
@@ -51,6 +53,7 @@ SIGNATURES = {
 
 RESULTS = (
     "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup", "TensorStats", "Finding", "Trace", "TraceCall",
+    "Costs", "ModuleCosts",
     "Change", "History", "CheckpointIndex", "StoredTensor", "LoadPlan", "PlanEntry", "LoadReport", "SaveReport",
     "StateDiff", "Changed", "Described",
 )  # fmt: skip
@@ -136,6 +139,8 @@ def _made(folder):
         "Finding": nnwidgets.check(net)[0],
         "Trace": trace,
         "TraceCall": trace.calls[0],
+        "Costs": nnwidgets.costs(net),
+        "ModuleCosts": nnwidgets.costs(net, torch.ones(1, 2)).total,
         "Change": nnwidgets.init(net, "0.weight", "normal_", seed=7),
         "SaveReport": saved,
         "CheckpointIndex": index,

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from nnwidgets.introspect.module_tree.tree import tree
-from nnwidgets.magics.line.grammar import InputSize, LineError
+from nnwidgets.introspect.tracing.inputs import InputSize
+from nnwidgets.magics.line.grammar import LineError
 from nnwidgets.magics.subcommands.summary import summary_page
 from nnwidgets.text.document import Note, Preformatted
 from nnwidgets.text.pages.summary_table import summary_table
