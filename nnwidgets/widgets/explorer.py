@@ -18,7 +18,7 @@ from nnwidgets.introspect.records import Trace
 from nnwidgets.introspect.safe_access.objects import require_module, type_name
 from nnwidgets.server.handlers.open_and_rows import first_view
 from nnwidgets.server.handlers.registry import handlers, is_long, is_patient
-from nnwidgets.server.notebook.ipykernel import after_each_cell, answer_where_asked
+from nnwidgets.server.notebook.ipykernel import after_each_cell, answer_where_asked, is_unattended
 from nnwidgets.server.notebook.variables import name_of, notebook
 from nnwidgets.server.session import open_views
 from nnwidgets.server.session.session import Session
@@ -31,6 +31,8 @@ from nnwidgets.wire.schema.envelope import VERSION
 from nnwidgets.wire.threads import Workers
 
 _HEIGHTS = range(160, 4_001)
+_VIEW_OR_TREE = "application/vnd.nnwidgets.explorer+json"
+"""What our extension of JupyterLab shows an output by: the widget, or where there is none any more, the HTML."""
 
 
 class NoSuchPathError(PathNotFoundError, TraitError):
@@ -55,6 +57,7 @@ class Explorer(anywidget.AnyWidget):
     filter = Unicode("").tag(sync=True)
 
     _session: Session | None = None
+    _is_shown = True
     _ipython_display_ = None
     """That of ipywidgets 7 would be asked before `_repr_mimebundle_`, and leave the static tree out."""
 
@@ -77,8 +80,10 @@ class Explorer(anywidget.AnyWidget):
             emit=self._emit,
         )
         first = first_view(session)
-        page = bundle.traits()
+        self._is_shown = not is_unattended()
+        page = bundle.traits() if self._is_shown else {}
         self._session = session
+        self._name = first["name"]
         self._workers = Workers(limit=1)
         self._ticks = TrainingTicks()
         answers = handlers(self._session_for)
@@ -89,17 +94,26 @@ class Explorer(anywidget.AnyWidget):
             _height=height,
             _seen=datetime.now(UTC).isoformat(timespec="seconds"),
         )
-        answer_where_asked(self.comm)
-        answer_where_asked(self.layout.comm)
+        if self._is_shown:
+            answer_where_asked(self.comm)
+            answer_where_asked(self.layout.comm)
         self.on_msg(self._receive)
         self._stop_watching = after_each_cell(self._on_cell_run)
         open_views.add(self)
         marimo.when_cell_ends(self.close)
 
+    def __repr__(self) -> str:
+        return f"{'closed ' if self._session is None else ''}Explorer of {self._name}"
+
     @property
     def model(self) -> nn.Module | None:
         """The model in view, or None once it is gone or the view is closed."""
         return self._session.model_or_none if self._session is not None else None
+
+    def open(self) -> None:
+        """Have the page make the view; where a program runs the notebook there is no page, and nothing to be saved."""
+        if self._is_shown:
+            super().open()
 
     def tick(self) -> None:
         """Say that a step was made; for use in a training loop, after each ``optimizer.step()``.
@@ -142,18 +156,23 @@ class Explorer(anywidget.AnyWidget):
             self._emit("closed", {"code": "view-closed", "message": "The view was closed."})
             session.close()
             open_views.remove(self)
-            self.layout.close()
+            if self._is_shown:
+                self.layout.close()
         super().close()
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         if self._session is None:
-            return {"text/plain": "<Explorer, closed>"}
+            return {"text/plain": repr(self)}
+        static = static_bundle(self._session)
+        if not self._is_shown:
+            return static
         made: Any = super()._repr_mimebundle_(**kwargs)
         data, metadata = made if isinstance(made, tuple) else (made, {})
-        static = static_bundle(self._session)
         if "google.colab" in sys.modules:
             # Of HTML and a widget in one output it isn't known which Colab would show.
             static.pop("text/html", None)
+        elif "text/html" in static:
+            data = {**data, _VIEW_OR_TREE: {}}
         return {**data, **static}, metadata
 
     @validate("selected")
@@ -177,7 +196,11 @@ class Explorer(anywidget.AnyWidget):
         return session
 
     def _receive(self, _widget: object, content: object, _buffers: object) -> None:
-        self._dispatcher.receive(content)
+        if content == {"tell": "bundle"}:
+            bundle.tell_again()
+            self.send({"told": "bundle"})
+        else:
+            self._dispatcher.receive(content)
 
     def _send_wire(self, message: dict[str, Any], buffers: list[bytes | memoryview]) -> None:
         if self.comm is not None:

@@ -254,6 +254,23 @@ def test_a_cell_run_again_shows_a_new_view_in_place_of_the_earlier(notebook):
     expect(notebook.output(MAGIC).locator(".nnw-explorer")).to_have_count(1)
 
 
+def test_a_window_loaded_anew_has_the_tree_as_html_and_the_view_once_the_cell_is_run_on_the_same_kernel(notebook):
+    notebook.reload()
+    output = notebook.output(MAGIC)
+    expect(output.get_by_text("Run the cell for the live view")).to_be_visible()
+    expect(output.locator("summary").get_by_text("Linear")).to_be_visible()
+    weight = output.get_by_text("weight", exact=True)
+    expect(weight).to_be_visible()
+    output.locator("summary").click()
+    expect(weight).to_be_hidden()
+    notebook.take_kernel()
+    notebook.run(MAGIC)
+    explorer = notebook.explorer(MAGIC)
+    explorer.select("weight")
+    mean = notebook.kernel("net.weight.double().mean().item()")
+    assert explorer.statistics()["mean"] == pytest.approx(mean, rel=1e-9)
+
+
 @pytest.mark.parametrize("how", ["restart", "shut_down"])
 def test_without_its_kernel_a_view_says_so_and_stays_readable(notebook, how):
     explorer = notebook.explorer(MAGIC)
