@@ -13,6 +13,7 @@ from torch import nn
 from traitlets import Bytes, Int, TraitError, Unicode, validate
 
 from nnwidgets.errors import InvalidTargetError, PathNotFoundError
+from nnwidgets.formatting import inert
 from nnwidgets.introspect.optimizers import optimizers_in
 from nnwidgets.introspect.records import Trace
 from nnwidgets.introspect.safe_access.objects import require_module, type_name
@@ -35,15 +36,16 @@ _VIEW_OR_TREE = "application/vnd.nnwidgets.explorer+json"
 """What our extension of JupyterLab shows an output by: the widget, or where there is none any more, the HTML."""
 
 
-class NoSuchPathError(PathNotFoundError, TraitError):
-    """A path set as `selected` names nothing in the model; the trait keeps its value."""
+class _PathNotFoundError(PathNotFoundError, TraitError):
+    """One that traitlets takes for its own too, so that `selected` keeps its value."""
 
 
 class Explorer(anywidget.AnyWidget):
     """A view of a live model; made by `explore`.
 
     Attributes:
-        selected: Path of the selected row, ``""`` for the model itself; set it to select.
+        selected: Path of the selected row, ``""`` for the model itself; set it to select. A path that the model hasn't
+            is refused with a `PathNotFoundError`.
         filter: Text of the filter box; set it to filter.
     """
 
@@ -58,6 +60,7 @@ class Explorer(anywidget.AnyWidget):
 
     _session: Session | None = None
     _is_shown = True
+    _name = "a model"
     _ipython_display_ = None
     """That of ipywidgets 7 would be asked before `_repr_mimebundle_`, and leave the static tree out."""
 
@@ -82,8 +85,7 @@ class Explorer(anywidget.AnyWidget):
         first = first_view(session)
         self._is_shown = not is_unattended()
         page = bundle.traits() if self._is_shown else {}
-        self._session = session
-        self._name = first["name"]
+        self._session, self._name = session, session.name or type_name(type(module))
         self._workers = Workers(limit=1)
         self._ticks = TrainingTicks()
         answers = handlers(self._session_for)
@@ -102,13 +104,13 @@ class Explorer(anywidget.AnyWidget):
         open_views.add(self)
         marimo.when_cell_ends(self.close)
 
-    def __repr__(self) -> str:
-        return f"{'closed ' if self._session is None else ''}Explorer of {self._name}"
-
     @property
     def model(self) -> nn.Module | None:
         """The model in view, or None once it is gone or the view is closed."""
         return self._session.model_or_none if self._session is not None else None
+
+    def __repr__(self) -> str:
+        return f"{'closed ' if self._session is None else ''}Explorer of {inert(self._name, 80)}"
 
     def open(self) -> None:
         """Have the page make the view; where a program runs the notebook there is no page, and nothing to be saved."""
@@ -182,7 +184,9 @@ class Explorer(anywidget.AnyWidget):
             try:
                 self._session.index().place(path)
             except PathNotFoundError as error:
-                raise NoSuchPathError(error.message, path=error.path, hint=error.hint, closest=error.closest) from None
+                raise _PathNotFoundError(
+                    error.message, path=error.path, hint=error.hint, closest=error.closest
+                ) from None
         return path
 
     # ---- to and from the page ----
