@@ -31,21 +31,22 @@ Example:
 
 from __future__ import annotations
 
+from nnwidgets.checkpoint.diffing.assert_equal import assert_equal
 from nnwidgets.checkpoint.diffing.diff import diff
+from nnwidgets.checkpoint.diffing.snapshot import Snapshot, snapshot
+from nnwidgets.checkpoint.diffing.state_diff import Changed, StateDiff
 from nnwidgets.checkpoint.folder import Listed, Listing, folder
 from nnwidgets.checkpoint.loading.load import load
 from nnwidgets.checkpoint.loading.plan import plan
 from nnwidgets.checkpoint.peek import peek
 from nnwidgets.checkpoint.read import read
 from nnwidgets.checkpoint.records import (
-    Changed,
     CheckpointIndex,
     Described,
     LoadPlan,
     LoadReport,
     PlanEntry,
     SaveReport,
-    StateDiff,
     StoredTensor,
 )
 from nnwidgets.checkpoint.saving.save import save
@@ -60,8 +61,10 @@ __all__ = [
     "LoadReport",
     "PlanEntry",
     "SaveReport",
+    "Snapshot",
     "StateDiff",
     "StoredTensor",
+    "assert_equal",
     "diff",
     "folder",
     "load",
@@ -69,4 +72,5 @@ __all__ = [
     "plan",
     "read",
     "save",
+    "snapshot",
 ]

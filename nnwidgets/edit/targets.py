@@ -84,6 +84,7 @@ class ChangeScope:
         self.by_path = {entry.path: entry for entry in self.tree.tensors}
         self._order = {path: index for index, path in enumerate(self.by_path)}
         self._matcher = PatternMatcher(self.tree)
+        self._read: dict[int, tuple[Target, tuple[list[str], list[str]]]] = {}
         self.passed_over: list[str] = []
 
     def tensor(self, path: str) -> Any:
@@ -193,10 +194,15 @@ class ChangeScope:
         return found
 
     def _patterns(self, target: Target) -> tuple[list[str], list[str]]:
-        """The patterns of a target, live objects as their paths, and those of what it leaves out."""
+        """The patterns of a target, live objects as their paths, and those of what it leaves out; read once."""
+        if id(target) not in self._read:
+            self._read[id(target)] = target, self._patterns_of(_each_of(target))
+        return self._read[id(target)][1]
+
+    def _patterns_of(self, several: Sequence[Any]) -> tuple[list[str], list[str]]:
         wanted: list[str] = []
         left_out: list[str] = []
-        for each in _each_of(target):
+        for each in several:
             if is_a(each, type) and descends(nn.Module, each):
                 wanted.append(type_name(each))
             elif type(each) is not str:
@@ -444,10 +450,10 @@ _A_TARGET = "Pass a module or tensor of it, or a path."
 
 
 def _each_of(target: Any) -> Sequence[Any]:
+    if type(target) is GeneratorType:
+        target = tuple(target)
     if type(target) in (list, tuple) and target:
         return tuple(target)
-    if type(target) is GeneratorType:
-        return list(target)
     if type(target) in (list, tuple, dict, set):
         raise InvalidTargetError(
             f"The target is {'empty' if not target else f'of type {type_name(type(target))}'}, expected {_EXPECTED}.",

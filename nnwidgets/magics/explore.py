@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from IPython.display import display
 from torch import nn
 
 from nnwidgets.introspect.module_tree.text import count_text
@@ -14,16 +13,17 @@ from nnwidgets.introspect.patterns import match
 from nnwidgets.introspect.safe_access import lookup
 from nnwidgets.magics.line.grammar import LineError
 from nnwidgets.magics.resolve import model_names
-from nnwidgets.magics.subcommands.subcommand import Request
+from nnwidgets.magics.subcommands.subcommand import Answer, Request
 from nnwidgets.text.document import Document, Note, Table
+
+if TYPE_CHECKING:
+    from nnwidgets.widgets import Explorer
 
 _MOST_MODELS = 100
 
 
-def show_explorer(
-    module: nn.Module, name: str | None, namespace: Mapping[str, Any], *, selected: str = "", filter_text: str = ""
-) -> None:
-    """Show an Explorer of ``module``.
+def make_explorer(module: nn.Module, name: str | None, namespace: Mapping[str, Any]) -> Explorer:
+    """Make an Explorer of ``module``.
 
     Args:
         module: The model.
@@ -36,12 +36,10 @@ def show_explorer(
 
     if name is None:
         name = next((known for known in model_names(namespace) if namespace[known] is module), None)
-    view = explore(module, name=name)
-    view.selected, view.filter = selected, filter_text
-    display(view)
+    return explore(module, name=name)
 
 
-def explore_line(request: Request, usage: str) -> Document:
+def explore_line(request: Request, usage: str) -> Answer:
     """Explore the model that a line names, or the only one there is; several are listed.
 
     Args:
@@ -61,16 +59,16 @@ def explore_line(request: Request, usage: str) -> Document:
             else:
                 # Of several the filter shows all; of none the path is looked for, to say what is near.
                 text = command.target if found else lookup.get(module, command.target)
-        show_explorer(module, command.model, namespace, selected=selected, filter_text=text)
-        return ()
+        view = make_explorer(module, command.model, namespace)
+        view.selected, view.filter = selected, text
+        return Answer(None, view)
     names = model_names(namespace)
     distinct = {id(namespace[name]): name for name in reversed(names)}
     if len(distinct) == 1:
         (name,) = distinct.values()
-        show_explorer(namespace[name], name, namespace)
-        return ()
+        return Answer(None, make_explorer(namespace[name], name, namespace))
     if names:
-        return _models_page(names, namespace, usage)
+        return Answer(_models_page(names, namespace, usage))
     raise LineError(f"No variable holds a model yet. {usage}")
 
 

@@ -415,6 +415,17 @@ def test_a_live_module_a_tensor_a_class_and_a_generator_are_targets():
     assert len(frozen(net)) == len(list(net.parameters()))
 
 
+def test_a_generator_is_gone_through_once_and_an_empty_one_means_nothing():
+    net = Model()
+    assert nnw.init(net, net.hidden.parameters(), lambda t: t.fill_(3)).paths == ("hidden.weight", "hidden.bias")
+    assert nnw.init(net, (each for each in net.h[:1]), "normal_").paths == tuple(
+        f"h.0.{name}" for name, _ in net.h[0].named_parameters()
+    )
+    with pytest.raises(nnw.InvalidTargetError, match="The target is empty"):
+        nnw.freeze(net, nn.ReLU().parameters())
+    assert not frozen(net)
+
+
 @pytest.mark.parametrize(
     ("passed", "said"),
     [

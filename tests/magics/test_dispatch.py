@@ -297,6 +297,38 @@ def test_show_tells_of_a_gradient_beside_its_tensor_and_as_a_place_of_its_own(ip
     assert text.startswith("0.weight.grad")
     assert re.search(r"NaN +1 +infinite +1", text)
     assert ip.nn("stats net 2.bias.grad").startswith("2.bias.grad")
+    listed = ip.nn("stats net 0 2.bias !0.weight")
+    assert [line.split()[0] for line in listed.splitlines()[1:-1]] == ["0.bias", "2.bias"]
     net[2].bias.grad = None
     assert "2.bias has no gradient" in ip.refused("show net 2.bias.grad")
     assert "%nn tree net lists them" in ip.refused("show net xxxxxxxx")
+
+
+def test_trace_makes_its_input_from_a_size(ip):
+    text = ip.nn("trace net --input 2,20")
+    assert "2 × 20 f32" in text
+    assert "15.36 K mult-adds" in text
+    assert "autograd keeps 2.21 kB" in text
+    assert "no dtype 'float31'; did you mean float32?" in ip.refused("trace net --input 2,20:float31")
+
+
+def test_costs_count_the_optimizers_among_the_variables_and_what_a_forward_keeps(ip, variables):
+    net = variables["net"]
+    adam = torch.optim.Adam(net.parameters())
+    net(variables["X"]).sum().backward()
+    adam.step()
+    assert "for want of one" in ip.nn("costs net")
+    ip.variables["adam"] = adam
+    for line in ("costs net X", "costs net --input 2,20", "costs net input=X"):
+        text = ip.nn(line)
+        assert re.search(r"^net +31\.78 kB +31\.78 kB +63\.58 kB +2\.21 kB +30\.72 K +15\.36 K$", text, re.MULTILINE)
+        assert "Not in it" not in text
+    assert ip.nn("costs net --depth 0").count("\n") == 3
+
+
+def test_the_help_of_init_has_each_parameter_whole(ip):
+    text = ip.nn("init --help")
+    table = text[text.index("fills with") :]
+    assert "a=0, mode='fan_in', nonlinearity='leaky_relu'" in table
+    assert "mean=0.0, std=1.0, a=-2.0, b=2.0" in table
+    assert not {"…", "`", ":math:"} & set(re.findall(r"…|`|:math:", table))

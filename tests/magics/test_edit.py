@@ -320,7 +320,7 @@ def test_a_subcommand_documents_itself(ip, asked):
     text = ip.run(asked).text
     assert "%nn init net 0.weight xavier_uniform_" in text
     assert "--clear-state" in text
-    assert "kaiming_normal_(a=0, mode='fan_in'" in text
+    assert "a=0, mode='fan_in', nonlinearity='leaky_relu'" in text
 
 
 def test_a_question_inside_a_text_or_another_cell_magic_is_left_alone(ip):

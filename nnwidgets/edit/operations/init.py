@@ -21,7 +21,7 @@ from nnwidgets.edit.transaction import Plan, WriteGuard, commit, preview_change,
 from nnwidgets.edit.undo_copy.undo import summarize
 from nnwidgets.edit.writable import check_writable, distinct_memory
 from nnwidgets.errors import Advice, AdvisedText, InitializerError, NNWidgetsError
-from nnwidgets.formatting import some
+from nnwidgets.formatting import counted, some
 from nnwidgets.introspect.checks.units import has_units
 from nnwidgets.introspect.paths import parent
 from nnwidgets.introspect.records import TensorStats
@@ -155,7 +155,9 @@ class _Filler:
         for place, data in zip(plan.places, plan.plains, strict=True):
             total += data.numel()
             if within and total > _MOST_PREVIEWED:
-                plan.warnings.append(f"The preview shows {len(within)} of {len(plan.places)} tensors, the first ones.")
+                plan.warnings.append(
+                    f"The preview shows {len(within)} of {counted(len(plan.places), 'tensor')}, the first ones."
+                )
                 break
             within.append(place)
         shown = {place.path for place in within}

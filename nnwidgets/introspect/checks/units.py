@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from nnwidgets.formatting import counted
 from nnwidgets.introspect.checks.findings import SingleFinding
 from nnwidgets.introspect.checks.forward_source import names_in_forward
 from nnwidgets.introspect.module_tree.expressions import ExpressionWriter
@@ -165,7 +166,7 @@ def constant_weight_findings(
             continue
         fix = f"torch.nn.init.xavier_uniform_({writer.code(path)})"
         severity, what_follows = _by_what_follows(scan, weight, after.get(place.slot))
-        said = f"{weight.what}, so its {_n_units(scan.modules[place.row], place.data):,} units {what_follows}"
+        said = f"{weight.what}, so its {counted(_n_units(scan.modules[place.row], place.data), 'unit')} {what_follows}"
         yield SingleFinding("constant-weight", severity, place.row, path, said, fix, f"{like} {severity}")
 
 
@@ -230,7 +231,9 @@ def dead_units(scan: ModelScan, place: Place, writer: ExpressionWriter) -> Itera
     listed = ", ".join(str(unit) for unit in dead[:_MOST_LISTED]) + (" …" if len(dead) > _MOST_LISTED else "")
     expression = writer.code(scan.slot_path(place.slot))
     meets_relu = _meets_relu(scan, place.row)
-    what = f"{len(dead):,} of its {units.shape[0]:,} units ({listed}) have only zero weights and no positive bias"
+    what = (
+        f"{len(dead):,} of its {counted(units.shape[0], 'unit')} ({listed}) have only zero weights and no positive bias"
+    )
     yield SingleFinding(
         "dead-units",
         "warning" if meets_relu else "note",

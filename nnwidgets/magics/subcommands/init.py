@@ -28,13 +28,12 @@ from nnwidgets.magics.line.grammar import (
 )
 from nnwidgets.magics.resolve import optimizers_in
 from nnwidgets.magics.subcommands.edit import TARGET, page_of_change, parse_literal
-from nnwidgets.magics.subcommands.subcommand import Option, Request, Subcommand, TypedLine, complete_target
-from nnwidgets.text.document import Block, Document, Table
+from nnwidgets.magics.subcommands.subcommand import Answer, Option, Request, Subcommand, TypedLine, complete_target
+from nnwidgets.text.document import Block, Table
 
-_MATH = re.compile(r":math:`\\text\{(\w+)\}`")
 _COMMA = re.compile(r",\s*(?=[^\W\d]\w*=)|,\Z")
 """What some write between parameters, or behind one."""
-_FILLS = re.compile(r"^Fill the (?:input )?`?Tensor`? with (?:values (?:using|drawn from) )?")
+_FILLS = re.compile(r"Fill the (?:(.*) )?(?:input )?Tensor (?:with|as) (?:values (?:using|drawn from) )?(.*)")
 
 
 def _read_seed(text: str) -> int:
@@ -83,7 +82,7 @@ def _place_of_initializer(words: list[str]) -> int:
     return next(known, max(len(named) - 1, 0))
 
 
-def _run(request: Request) -> Document:
+def _run(request: Request) -> Answer:
     command, module = request.command, request.module
     how = _resolve_how(command.how, request.namespace)
     if type(how) is str:
@@ -91,7 +90,7 @@ def _run(request: Request) -> Document:
     change = edit.init(
         module, list(command.arguments), how, **init_arguments(request), **_parameters(command, get_initializer(how))
     )
-    return page_of_change(change, command.model)
+    return Answer(page_of_change(change, command.model), change)
 
 
 def _resolve_how(name: str, namespace: Mapping[str, Any]) -> Any:
@@ -179,13 +178,19 @@ def _complete_parameter(how: str, before: list[str], last: str) -> Iterator[Cand
 
 
 def _initializer_table() -> tuple[Block, ...]:
-    rows = tuple((each.signature, _first_sentence(each)) for each in initializers().values())
-    return (Table(("initializer", "what it does"), rows),)
+    rows = []
+    for each in initializers().values():
+        parameters = each.signature.removeprefix(f"{each.name}(").removesuffix(")")
+        rows.append((each.name, parameters, _first_sentence(each)))
+    return (Table(("initializer", "parameters", "fills with"), tuple(rows)),)
 
 
 def _first_sentence(initializer: Initializer) -> str:
-    sentence = _MATH.sub(r"`\1`", initializer.doc.split(". ")[0].rstrip("."))
-    return _FILLS.sub("", sentence) or "yours"
+    sentence = initializer.doc.split(". ")[0].rstrip(".")
+    found = _FILLS.fullmatch(sentence)
+    if found is None:
+        return sentence or "what you wrote"
+    return f"{found[2]} ({found[1].removesuffix(' input')})" if found[1] and found[1] != "input" else found[2]
 
 
 INIT = Subcommand(

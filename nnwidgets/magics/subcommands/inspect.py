@@ -1,4 +1,4 @@
-"""``%nn tree``, ``show``, ``tied``, ``check`` and ``trace``, which look at a model; ``%nn auto``."""
+"""``%nn tree``, ``show``, ``stats``, ``tied``, ``check``, ``trace``, ``costs``, which look at a model; ``%nn auto``."""
 
 from __future__ import annotations
 
@@ -10,17 +10,19 @@ from itertools import takewhile
 from typing import Any
 
 from nnwidgets.errors import InvalidTargetError, PathNotFoundError
-from nnwidgets.formatting import exact_count, inert, some
+from nnwidgets.formatting import exact_count, inert, plural, some
 from nnwidgets.introspect.checks.check import all_findings
+from nnwidgets.introspect.costs import costs
 from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.module_tree.tree import tree
 from nnwidgets.introspect.patterns import match
-from nnwidgets.introspect.records import TensorEntry
+from nnwidgets.introspect.records import Findings, TensorEntry
 from nnwidgets.introspect.safe_access import lookup
 from nnwidgets.introspect.safe_access.objects import class_attribute
 from nnwidgets.introspect.safe_access.tensors import unreadable_reason
 from nnwidgets.introspect.sharing.ties import ties
 from nnwidgets.introspect.statistics.stats import stats
+from nnwidgets.introspect.stats_table import COLUMNS
 from nnwidgets.introspect.tracing.trace import trace
 from nnwidgets.magics.line.advice import in_words_of_a_line
 from nnwidgets.magics.line.grammar import (
@@ -34,11 +36,13 @@ from nnwidgets.magics.line.grammar import (
     require_at_most,
     unquote,
 )
-from nnwidgets.magics.resolve import resolve, tensor_names
-from nnwidgets.magics.subcommands.subcommand import Request, Subcommand, TypedLine, complete_target
-from nnwidgets.magics.subcommands.summary import SUMMARY, depth_option
+from nnwidgets.magics.resolve import mark_names, optimizers_in, resolve, resolve_mark, tensor_names
+from nnwidgets.magics.subcommands.subcommand import Answer, Option, Request, Subcommand, TypedLine, complete_target
+from nnwidgets.magics.subcommands.summary import SUMMARY, depth_option, input_option
 from nnwidgets.text.document import Document, Note
 from nnwidgets.text.pages import model
+from nnwidgets.text.pages.costs import costs_page
+from nnwidgets.text.pages.tensor_table import stats_table_page
 
 _MOST_MEANT = 3
 
@@ -46,6 +50,11 @@ _MOST_MEANT = 3
 def _parse_target(command: Command, words: list[str]) -> Command:
     require_at_most(1, words)
     return replace(command, target=unquote(words[0])) if words else command
+
+
+def _parse_targets(command: Command, words: list[str]) -> Command:
+    targets = tuple(map(unquote, words))
+    return replace(command, target=targets[0] if len(targets) == 1 else "", arguments=targets)
 
 
 def _find_one(found: ModuleTree, target: str, name: str) -> ModuleNode | TensorEntry:
@@ -73,32 +82,35 @@ def _find_one(found: ModuleTree, target: str, name: str) -> ModuleNode | TensorE
     raise LineError(f"{cut(target)} is ambiguous, it means {shown}{more}; name one of them.")
 
 
-def _run_tree(request: Request) -> Document:
+def _run_tree(request: Request) -> Answer:
     command = request.command
     found = tree(request.module)
     at = _find_one(found, command.target, command.model)
-    return model.tree_page(found, path=at.path, name=command.model, depth=command.depth)
+    page = model.tree_page(found, path=at.path, name=command.model, depth=command.depth)
+    return Answer(page, at if command.target else found)
 
 
-def _run_show(request: Request) -> Document:
+def _run_show(request: Request) -> Answer:
     found, target = tree(request.module), request.command.target
     of = _gradient_in(found, target, request.command.model)
     if of is not None:
         gradient = lookup.get(request.module, f"{of.path}.grad")
         unread = unreadable_reason(gradient)
-        return model.gradient_page(of, unread if unread is not None else stats(gradient))
+        described = unread if unread is not None else stats(gradient)
+        return Answer(model.gradient_page(of, described), None if unread is not None else described)
     at = _find_one(found, target, request.command.model)
     if not isinstance(at, TensorEntry):
-        return model.module_page(found, at.path, name=request.command.model)
+        return Answer(model.module_page(found, at.path, name=request.command.model), at)
     if at.problem is not None:
-        return model.tensor_page(at)
+        return Answer(model.tensor_page(at), at)
     tensor = lookup.get(request.module, at.path)
     unread = unreadable_reason(tensor)
     if unread is not None:
-        return model.tensor_page(at, unread=unread)
+        return Answer(model.tensor_page(at, unread=unread), at)
     gradient = lookup.get(request.module, f"{at.path}.grad") if at.has_grad else None
     told = None if gradient is None or unreadable_reason(gradient) is not None else stats(gradient)
-    return model.tensor_page(at, stats(tensor), gradient=told)
+    figures = stats(tensor)
+    return Answer(model.tensor_page(at, figures, gradient=told), figures)
 
 
 def _gradient_in(found: ModuleTree, target: str, name: str) -> TensorEntry | None:
@@ -116,8 +128,32 @@ def _gradient_in(found: ModuleTree, target: str, name: str) -> TensorEntry | Non
     return at if isinstance(at, TensorEntry) else None
 
 
-def _run_check(request: Request) -> Document:
-    return model.findings_page(all_findings(request.module, name=request.command.model))
+def _complete_mark(typed: TypedLine) -> Iterator[Candidate]:
+    yield from (Candidate(name, "value") for name in mark_names(typed.namespace) if name.startswith(typed.last))
+
+
+def _run_tied(request: Request) -> Answer:
+    groups = ties(request.module)
+    return Answer(model.ties_page(groups), groups)
+
+
+def _run_stats(request: Request) -> Answer:
+    command = request.command
+    if "grad" in command.target and _gradient_in(tree(request.module), command.target, command.model) is not None:
+        return _run_show(request)
+    since = resolve_mark(command.since, request.namespace) if command.since else None
+    found = stats(request.module, list(command.arguments) or None, since=since)
+    found = found if command.sort is None else found.sort(command.sort)
+    return Answer(stats_table_page(found), found)
+
+
+def _complete_column(typed: TypedLine) -> Iterator[Candidate]:
+    yield from (Candidate(name, "value") for name in COLUMNS if name.startswith(typed.last))
+
+
+def _run_check(request: Request) -> Answer:
+    found = Findings(all_findings(request.module, name=request.command.model))
+    return Answer(model.findings_page(found), found)
 
 
 def _parse_trace(command: Command, words: list[str]) -> Command:
@@ -128,26 +164,41 @@ def _parse_trace(command: Command, words: list[str]) -> Command:
     return replace(command, arguments=arguments, keywords=keywords)
 
 
-def _run_trace(request: Request) -> Document:
-    # Imported late: tracing without a view open needs nothing of the views.
-    from nnwidgets.server.session.open_views import views_of
-
+def _forward_arguments(request: Request) -> tuple[list[Any], dict[str, Any]]:
+    """What a line passes to a forward, by position and by name."""
     command, namespace = request.command, request.namespace
 
     def value(expression: str) -> Any:
         return resolve(expression, namespace, among=tensor_names(namespace), kind="tensor")
 
+    return [value(each) for each in command.arguments], {name: value(each) for name, each in command.keywords}
+
+
+def _run_trace(request: Request) -> Answer:
+    # Imported late: tracing without a view open needs nothing of the views.
+    from nnwidgets.server.session.open_views import views_of
+
+    command = request.command
     if not (command.arguments or command.keywords or command.inputs):
         _require_no_input(request)
-    arguments = [value(expression) for expression in command.arguments]
-    keywords = {name: value(expression) for name, expression in command.keywords}
-    found = trace(request.module, *arguments, **keywords)
+    arguments, keywords = _forward_arguments(request)
+    found = trace(request.module, *arguments, input_size=command.inputs or None, **keywords)
     page = model.trace_page(found, name=command.model)
     views = views_of(request.module)
     for view in views:
         view.show_trace(found)
-    named = "Explorers" if len(views) > 1 else "Explorer"
-    return (*page, Note(f"Shown in the open {named} of {command.model} too.")) if views else page
+    if views:
+        page = (*page, Note(f"Shown in the open {plural('Explorer', len(views))} of {command.model} too."))
+    return Answer(page, found)
+
+
+def _run_costs(request: Request) -> Answer:
+    command, namespace = request.command, request.namespace
+    arguments, keywords = _forward_arguments(request)
+    optimizers = list(optimizers_in(namespace, request.module).values())
+    size = command.inputs or None
+    found = costs(request.module, *arguments, optimizer=optimizers, input_size=size, **keywords)
+    return Answer(costs_page(found, name=command.model, depth=command.depth), found)
 
 
 def _require_no_input(request: Request) -> None:
@@ -160,7 +211,8 @@ def _require_no_input(request: Request) -> None:
     those = f"{some(here, _MOST_MEANT)}" if here else "none"
     raise LineError(
         f"%nn trace: the forward of {inert(name, 80)} takes {' and '.join(taken)}, and no input is named. Tensors "
-        f"here: {those}. %nn trace {inert(name, 80)} {here[0] if here else 'X'} passes one."
+        f"here: {those}. %nn trace {inert(name, 80)} {here[0] if here else 'X'} passes one; --input 2,20 makes one of "
+        "that size."
     )
 
 
@@ -209,6 +261,8 @@ def _complete_auto(typed: TypedLine) -> Iterator[Candidate]:
 
 _SWITCH = ("on", "off")
 
+_SIZE = "in place of X, the size of an input to make, batch included; 2,20:int64 with its dtype"
+
 INSPECT = (
     Subcommand(
         "tree", "Every module and tensor as text, or what is below a path; --depth says how many levels.", _run_tree,
@@ -219,12 +273,30 @@ INSPECT = (
         "show", "One tensor, with statistics, or one module.", _run_show,
         arguments="net [path]", parse=_parse_target, complete=partial(complete_target, tensors=True),
     ),
+    Subcommand(
+        "stats", "Statistics of all tensors, or of those that a path, a glob or a class names: a row each.", _run_stats,
+        arguments="net [path]", parse=_parse_targets,
+        complete=partial(complete_target, tensors=True, is_repeated=True),
+        options=(
+            Option("--sort", "the greatest first, by that column", "std", "sort", complete=_complete_column),
+            Option("--since", "how far each has moved since a mark, which %nn snapshot makes", "mark", "since",
+                   complete=_complete_mark),
+        ),
+        examples="%nn stats net\n%nn stats net Linear.weight --sort std\n%nn stats net ** !h.{0…9}\n"
+        "%nn stats net 0.weight.grad",
+    ),
     SUMMARY,
-    Subcommand("tied", "Tensors that share bytes.", lambda request: model.ties_page(ties(request.module))),
+    Subcommand("tied", "Tensors that share bytes.", _run_tied),
     Subcommand("check", "What looks wrong, each with code that mends it.", _run_check),
     Subcommand(
         "trace", "One forward pass, call by call. X and M are variables, or plain constants.", _run_trace,
         arguments="net X [mask=M]", parse=_parse_trace, complete=_complete_trace,
+        options=(input_option(_SIZE),),
+    ),
+    Subcommand(
+        "costs", "Memory of parameters, gradients, optimizers and activations, and arithmetic, module by module.",
+        _run_costs, arguments="net [X]", parse=_parse_trace, complete=_complete_trace,
+        options=(input_option(_SIZE), depth_option("2")),
     ),
 )  # fmt: skip
 

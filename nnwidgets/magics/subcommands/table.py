@@ -13,11 +13,19 @@ from nnwidgets.magics.subcommands.edit import EDIT
 from nnwidgets.magics.subcommands.files import FILES
 from nnwidgets.magics.subcommands.init import INIT
 from nnwidgets.magics.subcommands.inspect import AUTO, INSPECT
-from nnwidgets.magics.subcommands.subcommand import Option, Request, Subcommand, TypedLine, complete_target, help_page
+from nnwidgets.magics.subcommands.subcommand import (
+    Answer,
+    Option,
+    Request,
+    Subcommand,
+    TypedLine,
+    complete_target,
+    help_page,
+)
 from nnwidgets.text.document import Document, Note, Table, Title
 
 
-def _explore(request: Request) -> Document:
+def _explore(request: Request) -> Answer:
     return explore_line(request, usage_of_all())
 
 
@@ -79,7 +87,7 @@ ENTRIES: dict[str, Subcommand] = {**SUBCOMMANDS, NN_INIT.name: NN_INIT}
 
 
 SYNONYMS = {
-    "stats": "show", "ties": "tied", "history": "log", "peek": "ls", "assign": "set", "plan": "load",
+    "ties": "tied", "history": "log", "peek": "ls", "assign": "set", "plan": "load",
 }  # fmt: skip
 """What functions of the package are on a line; ``plan`` is ``load --dry-run``."""
 
@@ -88,8 +96,8 @@ def usage_of_all() -> str:
     """One line with the shape of every line.
 
     Example:
-        >>> usage_of_all()[:56]
-        'Usage: %nn net | %nn tree|show|summary|tied|check|trace '
+        >>> usage_of_all()[:68]
+        'Usage: %nn net | %nn tree|show|stats|summary|tied|check|trace|costs '
     """
     names: dict[tuple[int, str], list[str]] = {}
     for number, group in enumerate((INSPECT, (INIT, *EDIT), FILES, (AUTO,))):
