@@ -7,6 +7,7 @@ An attribute is looked for where it is stored (a module's registries, an instanc
 from __future__ import annotations
 
 import ast
+import re
 import types
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
@@ -33,6 +34,7 @@ from nnwidgets.magics.line.grammar import Candidate, LineError, cut
 _REGISTRIES = ("_modules", "_parameters", "_buffers")
 _MAX_EXPRESSION = 10_000
 _MAX_LISTED = 5
+_INDEXED = re.compile(r"\[(\d+)\](?=[.\[])")
 
 
 class _NothingThereError(LookupError):
@@ -86,6 +88,27 @@ def resolve_model(expression: str, namespace: Mapping[str, Any]) -> nn.Module:
     if not is_module(value):
         raise LineError(_not_a_module(expression, value, namespace))
     return value
+
+
+def in_two_words(expression: str, namespace: Mapping[str, Any]) -> str:
+    """The model and the path of what is written in one word, ``net.hidden.weight``; empty where no model begins it.
+
+    Example:
+        >>> in_two_words("net.hidden.weight[0, 0]", {"net": nn.Linear(2, 2)})
+        'net hidden.weight[0, 0]'
+        >>> in_two_words("models[0].weight", {"models": [nn.Linear(2, 2)]})
+        'models[0] weight'
+    """
+    for end in re.finditer(r"\.|(?=\[)", expression):
+        model, path = expression[: end.start()], expression[end.end() :]
+        try:
+            value = resolve(model, namespace, among=(), kind="model")
+        except LineError:
+            return ""
+        if is_module(value) and path and len(path) < _MAX_EXPRESSION:
+            path = _INDEXED.sub(r".\1", path)
+            return f"{model} {path.removeprefix('.')}"
+    return ""
 
 
 def resolve(expression: str, namespace: Mapping[str, Any], *, among: Iterable[str], kind: str) -> Any:
@@ -244,9 +267,9 @@ def _not_a_module(expression: str, value: Any, namespace: Mapping[str, Any]) -> 
     if is_a(value, type) and nn.Module in type.__dict__["__mro__"].__get__(value):
         return f"{named} is a class, expected a module made from it: net = {named}(…)."
     what = f"{named} is {_article(type_name(kind))}, expected a torch.nn.Module"
-    if is_tensor(value) and "." in expression:
-        owner, _, name = expression.rpartition(".")
-        return f"{what}. For one tensor: %nn show {inert(owner, 80)} {inert(name, 80)}"
+    words = in_two_words(expression, namespace) if is_tensor(value) else ""
+    if words:
+        return f"{what}. The model and what is in it are two words: {inert(words, 160)}."
     names = model_names(namespace)
     return f"{what}; {_names_here(names)}." if names else f"{what}; no variable holds one."
 

@@ -354,6 +354,8 @@ def _change(each: Changed) -> tuple[str, str, str]:
     is_cast = each.kind == "dtype"
     how = " became ".join(each.dtypes) if is_cast else counted(each.n_different or 0, "element", exact_count)
     greatest, relative = each.max_abs_difference, each.relative_norm
+    if relative == math.inf and greatest is not None and math.isfinite(greatest):
+        return how, number(greatest), "from 0"
     return how, "" if greatest is None else number(greatest), _share(relative)
 
 
