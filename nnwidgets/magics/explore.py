@@ -1,4 +1,4 @@
-"""``%nn net``: an Explorer of a model; ``%nn`` alone explores the only model there is, or lists the models."""
+"""``%nn net``: an Explorer of a model, or of a file; ``%nn`` alone explores the only model, or lists them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import Any
 from IPython.display import display
 from torch import nn
 
+from nnwidgets.errors import NNWidgetsError
 from nnwidgets.introspect.module_tree.text import count_text
 from nnwidgets.introspect.module_tree.tree import tree
 from nnwidgets.magics.display import DisplayedPage
 from nnwidgets.magics.line.grammar import LineError
-from nnwidgets.magics.resolve import model_names, resolve_model
+from nnwidgets.magics.resolve import file_of, model_names, resolve_model
 from nnwidgets.magics.subcommands.table import usage_of_all
 from nnwidgets.text.document import Document, Note, Table
 
@@ -45,6 +46,15 @@ def explore_line(model: str, namespace: Mapping[str, Any]) -> None:
         LineError: There is none.
     """
     if model:
+        file = file_of(model, namespace)
+        if file is not None:
+            from nnwidgets.widgets import explore
+
+            try:
+                display(explore(file))
+            except NNWidgetsError as error:
+                raise LineError(str(error)) from None
+            return
         show_explorer(resolve_model(model, namespace), model, namespace)
         return
     names = model_names(namespace)

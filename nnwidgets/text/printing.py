@@ -22,6 +22,7 @@ PAGES: dict[tuple[str, str], tuple[str, str]] = {
     ("nnwidgets.checkpoint.records", "LoadReport"): ("checkpoints", "load_page"),
     ("nnwidgets.checkpoint.records", "SaveReport"): ("checkpoints", "save_page"),
     ("nnwidgets.checkpoint.records", "StateDiff"): ("checkpoints", "diff_page"),
+    ("nnwidgets.checkpoint.without_model.examine", "FileReport"): ("files", "report_page"),
     ("nnwidgets.checkpoint.folder", "Listing"): ("checkpoints", "folder_page"),
 }
 """By module and name, so that none is imported before it is shown: where its page is made."""

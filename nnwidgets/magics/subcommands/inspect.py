@@ -9,6 +9,7 @@ from functools import partial
 from itertools import takewhile
 from typing import Any
 
+from nnwidgets.checkpoint.without_model import examine, file_module
 from nnwidgets.errors import InvalidTargetError, PathNotFoundError
 from nnwidgets.formatting import exact_count, inert
 from nnwidgets.introspect.checks.check import all_findings
@@ -38,6 +39,7 @@ from nnwidgets.magics.subcommands.subcommand import Request, Subcommand, TypedLi
 from nnwidgets.magics.subcommands.summary import SUMMARY, depth_option
 from nnwidgets.text.document import Document, Note
 from nnwidgets.text.pages import model
+from nnwidgets.text.pages.files import file_tree_page, report_page
 
 _MOST_MEANT = 3
 
@@ -74,19 +76,22 @@ def _find_one(found: ModuleTree, target: str) -> ModuleNode | TensorEntry:
 
 def _run_tree(request: Request) -> Document:
     command = request.command
-    found = tree(request.module)
+    # Of a file the header says all that a tree shows.
+    found = tree(request.module if request.file is None else file_module(request.file))
     at = _find_one(found, command.target)
+    if request.file is not None:
+        return file_tree_page(found, request.file.name, path=at.path, depth=command.depth)
     return model.tree_page(found, path=at.path, name=command.model, depth=command.depth)
 
 
 def _run_show(request: Request) -> Document:
-    found = tree(request.module)
+    found = tree(request.seen)
     at = _find_one(found, request.command.target)
     if not isinstance(at, TensorEntry):
         return model.module_page(found, at.path, name=request.command.model)
     if at.problem is not None:
         return model.tensor_page(at)
-    tensor = lookup.get(request.module, at.path)
+    tensor = lookup.get(request.seen, at.path)
     unread = unreadable_reason(tensor)
     if unread is not None:
         return model.tensor_page(at, unread=unread)
@@ -94,6 +99,8 @@ def _run_show(request: Request) -> Document:
 
 
 def _run_check(request: Request) -> Document:
+    if request.file is not None:
+        return report_page(examine(request.file))
     return model.findings_page(all_findings(request.module, name=request.command.model))
 
 
@@ -172,7 +179,7 @@ INSPECT = (
         arguments="net [path]", parse=_parse_target, complete=partial(complete_target, tensors=True),
     ),
     SUMMARY,
-    Subcommand("tied", "Tensors that share bytes.", lambda request: model.ties_page(ties(request.module))),
+    Subcommand("tied", "Tensors that share bytes.", lambda request: model.ties_page(ties(request.seen))),
     Subcommand("check", "What looks wrong, each with code that mends it.", _run_check),
     Subcommand(
         "trace", "One forward pass, call by call. X and M are variables, or plain constants.", _run_trace,

@@ -3,6 +3,7 @@
 Start at `model.tree_page`.
 
     model.py          a tree, a tensor, a module, ties, findings, a trace
+    files.py          a file by itself: its names as a tree, its numbers, what looks wrong in it
     changes.py        a change, a history, the code of either
     checkpoints.py    what is in a file or folder, plans, loads, saves, differences
     summary_table.py  a table in torchinfo's columns
