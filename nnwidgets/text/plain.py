@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nnwidgets.formatting import align_columns, exact_count, fit, inert, pad, width
+from nnwidgets.formatting import align_columns, counted, exact_count, fit, inert, pad, width
 from nnwidgets.introspect.module_tree.text import MOST_CELLS, lay_out
 from nnwidgets.text.document import Bars, Block, Code, Document, Facts, Note, Outline, Preformatted, Table, Title
 from nnwidgets.text.pages.model import inert_code
@@ -14,6 +14,8 @@ _MOST_CODE_LINES = 200
 _PAIRS_PER_LINE = 3
 _LEVELS = " ▁▂▃▄▅▆▇█"
 _N_BARS = 64
+_LEAST_ROOM = 30
+"""Cells that a column must have for sentences in it to be wrapped."""
 _SIGNS = {"error": "✗ error", "warning": "▲ warning", "note": "ℹ note"}
 
 
@@ -55,28 +57,41 @@ def _fit_inert(text: str, most: int = MOST_CELLS) -> str:
 
 
 def _facts(block: Facts) -> list[str]:
-    cells = [(_fit_inert(name, 20), _fit_inert(value, 60)) for name, value in block.pairs]
-    found: list[str] = []
-    columns = [cells[start::_PAIRS_PER_LINE] for start in range(_PAIRS_PER_LINE)]
-    spans = [
-        (max((width(name) for name, _ in column), default=0), max((width(value) for _, value in column), default=0))
-        for column in columns
-    ]
-    for start in range(0, len(cells), _PAIRS_PER_LINE):
-        pairs = [
-            f"{pad(name, spans[at][0])}  {pad(value, spans[at][1])}"
-            for at, (name, value) in enumerate(cells[start : start + _PAIRS_PER_LINE])
-        ]
-        found.append(fit(("  " + "    ".join(pairs)).rstrip(), MOST_CELLS))
+    cells = [(_fit_inert(name, 20), _fit_inert(value, 90)) for name, value in block.pairs]
+    for n_columns in range(_PAIRS_PER_LINE, 0, -1):
+        columns = [cells[start::n_columns] for start in range(n_columns)]
+        spans = [[max(map(width, words), default=0) for words in zip(*column, strict=True)] for column in columns]
+        found = []
+        for start in range(0, len(cells), n_columns):
+            pairs = zip(cells[start : start + n_columns], spans, strict=False)
+            words = (f"{pad(name, span[0])}  {pad(value, span[1])}" for (name, value), span in pairs)
+            found.append(("  " + "    ".join(words)).rstrip())
+        if all(width(line) <= MOST_CELLS for line in found):
+            break
     return found
 
 
 def _table(block: Table) -> list[str]:
-    rows = [block.heads, *(tuple(inert(cell, MOST_CELLS) for cell in row) for row in block.rows)]
-    found = align_columns(rows, right=block.right, most=MOST_CELLS)
+    rows = [
+        block.heads,
+        *((*(inert(cell, MOST_CELLS) for cell in row[:-1]), inert(row[-1], 400)) for row in block.rows),
+    ]
+    found = align_columns(_last_wrapped(rows), right=block.right, most=MOST_CELLS)
     if block.n_more:
         found.append(f"… {exact_count(block.n_more)} more")
     return found
+
+
+def _last_wrapped(rows: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Rows whose last cell, where it is a sentence too long for its column, goes on in lines of its own."""
+    room = MOST_CELLS - sum(max(map(width, column)) + 2 for column in list(zip(*rows, strict=True))[:-1])
+    if room < _LEAST_ROOM or all(width(row[-1]) <= room for row in rows):
+        return [*rows]
+    return [
+        (*(row[:-1] if at == 0 else ("",) * (len(row) - 1)), line)
+        for row in rows
+        for at, line in enumerate(_wrap(row[-1], "", room))
+    ]
 
 
 def _note(block: Note) -> list[str]:
@@ -88,15 +103,15 @@ def _note(block: Note) -> list[str]:
     return [_fit_inert(f"{sign} {block.where}"), *_wrap(block.line, "  ")]
 
 
-def _wrap(text: str, indent: str) -> list[str]:
+def _wrap(text: str, indent: str, most: int = MOST_CELLS) -> list[str]:
     """Break a sentence at spaces; a word too long for a line is cut."""
     found: list[str] = []
     line = ""
     for word in inert(text, _MOST_WORDS).split(" "):
-        if line and width(indent) + width(line) + 1 + width(word) > MOST_CELLS:
+        if line and width(indent) + width(line) + 1 + width(word) > most:
             found.append(indent + line)
             line = ""
-        line = f"{line} {word}" if line else fit(word, MOST_CELLS - len(indent))
+        line = f"{line} {word}" if line else fit(word, most - len(indent))
     return [*found, indent + line]
 
 
@@ -104,7 +119,7 @@ def _code_lines(source: str) -> list[str]:
     """Code keeps its lines whole: cut ones would not run."""
     found = [inert(line, 10 * MOST_CELLS) for line in source.split("\n")]
     more = len(found) - _MOST_CODE_LINES
-    return [*found[:_MOST_CODE_LINES], f"# … {more} more lines"] if more > 0 else found
+    return [*found[:_MOST_CODE_LINES], f"# … {counted(more, 'more line')}"] if more > 0 else found
 
 
 def _bars(block: Bars) -> list[str]:

@@ -29,6 +29,16 @@ def torchs(name, path, seed, **kwargs):
         torch.manual_seed(seed)
         fill(like, **kwargs)
     return bits(like)"""
+LEAST_GAP = """table => Math.min(...[...table.rows].flatMap(row => {
+    const boxes = [...row.cells].filter(cell => cell.textContent).map(cell => {
+        const range = document.createRange();
+        range.selectNodeContents(cell);
+        return range.getBoundingClientRect();
+    });
+    return boxes.slice(1).map((box, at) => box.left - boxes[at].right);
+}))"""
+"""The narrowest gap between two numbers of a row."""
+
 FILLERS = """[name for name, fill in vars(nn.init).items() if name.endswith('_') and not name.startswith('_')
  and next(iter(__import__('inspect').signature(fill).parameters)) == 'tensor']"""
 ON_BIAS = {"constant_", "ones_", "zeros_"}
@@ -103,6 +113,9 @@ def test_a_tied_tensor_changes_under_both_names_and_back_and_its_code_gives_the_
     expect(changes).to_contain_text("head.weight")
     expect(changes).to_contain_text("same object")
     code = panel.locator(".nnw-code pre").inner_text()
+    for width in ("355px", "220px", ""):
+        panel.evaluate("(panel, width) => { panel.style.width = width; }", width)
+        assert panel.locator(".nnw-figure-table").evaluate(LEAST_GAP) >= 8
     assert tied.kernel("torch.equal(net.embed.weight, before.embed.weight)"), "a preview wrote"
     panel.get_by_role("button", name="Copy the code").click()
     apply(panel)
@@ -156,7 +169,7 @@ def test_every_initializer_offered_gives_torchs_bits_through_the_button(lab):
     fillers = notebook.kernel(FILLERS)
     panel = open_panel(explorer, "weight")
     offered = [
-        text.removesuffix(" (not here)")
+        text.removesuffix(" (can’t fill this)")
         for text in panel.get_by_label("Initializer").locator("option").all_inner_texts()
     ]
     assert set(fillers) < set(offered)
@@ -172,14 +185,16 @@ def test_every_initializer_offered_gives_torchs_bits_through_the_button(lab):
     expect(bar(explorer)).to_contain_text(f"{len(fillers)} changes")
 
 
-def test_a_constant_weight_is_refused_with_the_reason_and_wrong_parameters_where_they_stand(lab):
+def test_a_constant_fills_a_weight_with_a_warning_and_wrong_parameters_are_told_where_they_stand(lab):
     notebook = lab.open([models.LOAD, TARGETS, "%nn net"])
     notebook.run(0, 1, 2)
     explorer = notebook.explorer(2)
     panel = open_panel(explorer, "weight")
-    choose(panel, "zeros_")
-    expect(panel).to_contain_text("Every unit would start the same")
-    expect(panel.get_by_role("button", name="Apply")).to_be_disabled()
+    choose(panel, "constant_", val=0.5)
+    expect(panel).to_contain_text("Every unit of weight has the same weights")
+    expect(panel.get_by_role("region", name="1 tensor changes")).to_be_visible()
+    apply(panel)
+    assert notebook.kernel("net.weight.unique().tolist()") == [0.5]
     choose(panel, "normal_", std="wide")
     expect(panel.get_by_label("std", exact=True)).to_have_accessible_description("expects a number")
     expect(panel.get_by_role("button", name="Apply")).to_be_disabled()

@@ -19,8 +19,8 @@ from nnwidgets.checkpoint.records import CheckpointIndex
 from nnwidgets.checkpoint.state_dict import find
 from nnwidgets.checkpoint.without_model.file_module import form_of
 from nnwidgets.errors import InvalidTargetError
-from nnwidgets.formatting import exact_count, some
-from nnwidgets.introspect.records import Finding, Findings, Record, TensorStats
+from nnwidgets.formatting import counted, exact_count, some
+from nnwidgets.introspect.records import Finding, Findings, Record, Severity, TensorStats
 from nnwidgets.introspect.statistics.stats import stats
 
 _N_BINS = 16
@@ -150,9 +150,8 @@ class _Seen:
 def _odd_numbers(name: str, found: TensorStats) -> Finding:
     counts = ((found.n_nan, "NaN"), (found.n_inf, "infinite"))
     told = " and ".join(f"{exact_count(n)} {what}" for n, what in counts if n)
-    return Finding(
-        "nan-or-inf", "error" if found.n_nan else "warning", name, f"{told} of {exact_count(found.n)} elements."
-    )
+    severity: Severity = "error" if found.n_nan else "warning"
+    return Finding("nan-or-inf", severity, name, f"{told} of {counted(found.n, 'element', exact_count)}.")
 
 
 def _shared(index: CheckpointIndex, named: Mapping[str, Any]) -> Iterator[Finding]:

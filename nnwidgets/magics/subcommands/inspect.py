@@ -1,4 +1,4 @@
-"""``%nn tree``, ``show``, ``tied``, ``check`` and ``trace``, which look at a model; ``%nn auto``."""
+"""``%nn tree``, ``show``, ``stats``, ``tied``, ``check``, ``trace``, ``costs``, which look at a model; ``%nn auto``."""
 
 from __future__ import annotations
 
@@ -11,17 +11,19 @@ from typing import Any
 
 from nnwidgets.checkpoint.without_model import examine, file_module
 from nnwidgets.errors import InvalidTargetError, PathNotFoundError
-from nnwidgets.formatting import exact_count, inert
+from nnwidgets.formatting import exact_count, inert, plural
 from nnwidgets.introspect.checks.check import all_findings
+from nnwidgets.introspect.costs import costs
 from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.module_tree.tree import tree
 from nnwidgets.introspect.patterns import match
-from nnwidgets.introspect.records import TensorEntry
+from nnwidgets.introspect.records import Findings, TensorEntry
 from nnwidgets.introspect.safe_access import lookup
 from nnwidgets.introspect.safe_access.objects import class_attribute
 from nnwidgets.introspect.safe_access.tensors import unreadable_reason
 from nnwidgets.introspect.sharing.ties import ties
 from nnwidgets.introspect.statistics.stats import stats
+from nnwidgets.introspect.stats_table import COLUMNS
 from nnwidgets.introspect.tracing.trace import trace
 from nnwidgets.magics.line.grammar import (
     KEYWORD,
@@ -34,12 +36,14 @@ from nnwidgets.magics.line.grammar import (
     require_at_most,
     unquote,
 )
-from nnwidgets.magics.resolve import resolve, tensor_names
-from nnwidgets.magics.subcommands.subcommand import Request, Subcommand, TypedLine, complete_target
-from nnwidgets.magics.subcommands.summary import SUMMARY, depth_option
+from nnwidgets.magics.resolve import mark_names, optimizers_in, resolve, resolve_mark, tensor_names
+from nnwidgets.magics.subcommands.subcommand import Answer, Option, Request, Subcommand, TypedLine, complete_target
+from nnwidgets.magics.subcommands.summary import SUMMARY, depth_option, input_option
 from nnwidgets.text.document import Document, Note
 from nnwidgets.text.pages import model
+from nnwidgets.text.pages.costs import costs_page
 from nnwidgets.text.pages.files import file_tree_page, report_page
+from nnwidgets.text.pages.tensor_table import stats_table_page
 
 _MOST_MEANT = 3
 
@@ -74,34 +78,60 @@ def _find_one(found: ModuleTree, target: str) -> ModuleNode | TensorEntry:
     raise LineError(f"{cut(target)} is ambiguous, it means {shown}{more}; name one of them.")
 
 
-def _run_tree(request: Request) -> Document:
+def _run_tree(request: Request) -> Answer:
     command = request.command
     # Of a file the header says all that a tree shows.
     found = tree(request.module if request.file is None else file_module(request.file))
     at = _find_one(found, command.target)
     if request.file is not None:
-        return file_tree_page(found, request.file.name, path=at.path, depth=command.depth)
-    return model.tree_page(found, path=at.path, name=command.model, depth=command.depth)
+        page = file_tree_page(found, request.file.name, path=at.path, depth=command.depth)
+    else:
+        page = model.tree_page(found, path=at.path, name=command.model, depth=command.depth)
+    return Answer(page, at if command.target else found)
 
 
-def _run_show(request: Request) -> Document:
+def _run_show(request: Request) -> Answer:
     found = tree(request.seen)
     at = _find_one(found, request.command.target)
     if not isinstance(at, TensorEntry):
-        return model.module_page(found, at.path, name=request.command.model)
+        return Answer(model.module_page(found, at.path, name=request.command.model), at)
     if at.problem is not None:
-        return model.tensor_page(at)
+        return Answer(model.tensor_page(at), at)
     tensor = lookup.get(request.seen, at.path)
     unread = unreadable_reason(tensor)
     if unread is not None:
-        return model.tensor_page(at, unread=unread)
-    return model.tensor_page(at, stats(tensor))
+        return Answer(model.tensor_page(at, unread=unread), at)
+    figures = stats(tensor)
+    return Answer(model.tensor_page(at, figures), figures)
 
 
-def _run_check(request: Request) -> Document:
+def _complete_mark(typed: TypedLine) -> Iterator[Candidate]:
+    yield from (Candidate(name, "value") for name in mark_names(typed.namespace) if name.startswith(typed.last))
+
+
+def _run_tied(request: Request) -> Answer:
+    groups = ties(request.seen)
+    return Answer(model.ties_page(groups), groups)
+
+
+def _run_stats(request: Request) -> Answer:
+    command = request.command
+    since = resolve_mark(command.since, request.namespace) if command.since else None
+    found = stats(request.seen, command.target or None, since=since)
+    found = found if command.sort is None else found.sort(command.sort)
+    return Answer(stats_table_page(found), found)
+
+
+def _complete_column(typed: TypedLine) -> Iterator[Candidate]:
+    yield from (Candidate(name, "value") for name in COLUMNS if name.startswith(typed.last))
+
+
+def _run_check(request: Request) -> Answer:
     if request.file is not None:
-        return report_page(examine(request.file))
-    return model.findings_page(all_findings(request.module, name=request.command.model))
+        report = examine(request.file)
+        return Answer(report_page(report), report)
+    found = Findings(all_findings(request.module, name=request.command.model))
+    return Answer(model.findings_page(found), found)
 
 
 def _parse_trace(command: Command, words: list[str]) -> Command:
@@ -112,24 +142,39 @@ def _parse_trace(command: Command, words: list[str]) -> Command:
     return replace(command, arguments=arguments, keywords=keywords)
 
 
-def _run_trace(request: Request) -> Document:
-    # Imported late: tracing without a view open needs nothing of the views.
-    from nnwidgets.server.session.open_views import views_of
-
+def _forward_arguments(request: Request) -> tuple[list[Any], dict[str, Any]]:
+    """What a line passes to a forward, by position and by name."""
     command, namespace = request.command, request.namespace
 
     def value(expression: str) -> Any:
         return resolve(expression, namespace, among=tensor_names(namespace), kind="tensor")
 
-    arguments = [value(expression) for expression in command.arguments]
-    keywords = {name: value(expression) for name, expression in command.keywords}
-    found = trace(request.module, *arguments, **keywords)
+    return [value(each) for each in command.arguments], {name: value(each) for name, each in command.keywords}
+
+
+def _run_trace(request: Request) -> Answer:
+    # Imported late: tracing without a view open needs nothing of the views.
+    from nnwidgets.server.session.open_views import views_of
+
+    command = request.command
+    arguments, keywords = _forward_arguments(request)
+    found = trace(request.module, *arguments, input_size=command.inputs or None, **keywords)
     page = model.trace_page(found, name=command.model)
     views = views_of(request.module)
     for view in views:
         view.show_trace(found)
-    named = "Explorers" if len(views) > 1 else "Explorer"
-    return (*page, Note(f"Shown in the open {named} of {command.model} too.")) if views else page
+    if views:
+        page = (*page, Note(f"Shown in the open {plural('Explorer', len(views))} of {command.model} too."))
+    return Answer(page, found)
+
+
+def _run_costs(request: Request) -> Answer:
+    command, namespace = request.command, request.namespace
+    arguments, keywords = _forward_arguments(request)
+    optimizers = list(optimizers_in(namespace, request.module).values())
+    size = command.inputs or None
+    found = costs(request.module, *arguments, optimizer=optimizers, input_size=size, **keywords)
+    return Answer(costs_page(found, name=command.model, depth=command.depth), found)
 
 
 def _complete_trace(typed: TypedLine) -> Iterator[Candidate]:
@@ -168,6 +213,8 @@ def _complete_auto(typed: TypedLine) -> Iterator[Candidate]:
 
 _SWITCH = ("on", "off")
 
+_SIZE = "in place of X, the size of an input to make, batch included; 2,20:int64 with its dtype"
+
 INSPECT = (
     Subcommand(
         "tree", "Every module and tensor as text, or what is below a path; --depth says how many levels.", _run_tree,
@@ -178,12 +225,29 @@ INSPECT = (
         "show", "One tensor, with statistics, or one module.", _run_show,
         arguments="net [path]", parse=_parse_target, complete=partial(complete_target, tensors=True),
     ),
+    Subcommand(
+        "stats", "Statistics of all tensors, or of those that a path, a glob or a class names: a row each.", _run_stats,
+        arguments="net [path]", parse=_parse_target,
+        complete=partial(complete_target, tensors=True),
+        options=(
+            Option("--sort", "the greatest first, by that column", "std", "sort", complete=_complete_column),
+            Option("--since", "how far each has moved since a mark, which %nn snapshot makes", "mark", "since",
+                   complete=_complete_mark),
+        ),
+        examples="%nn stats net\n%nn stats net Linear.weight --sort std",
+    ),
     SUMMARY,
-    Subcommand("tied", "Tensors that share bytes.", lambda request: model.ties_page(ties(request.seen))),
+    Subcommand("tied", "Tensors that share bytes.", _run_tied),
     Subcommand("check", "What looks wrong, each with code that mends it.", _run_check),
     Subcommand(
         "trace", "One forward pass, call by call. X and M are variables, or plain constants.", _run_trace,
         arguments="net X [mask=M]", parse=_parse_trace, complete=_complete_trace,
+        options=(input_option(_SIZE),),
+    ),
+    Subcommand(
+        "costs", "Memory of parameters, gradients, optimizers and activations, and arithmetic, module by module.",
+        _run_costs, arguments="net [X]", parse=_parse_trace, complete=_complete_trace,
+        options=(input_option(_SIZE), depth_option("2")),
     ),
 )  # fmt: skip
 

@@ -8,7 +8,7 @@ from pathlib import PurePath
 
 from nnwidgets.checkpoint.without_model import FileReport
 from nnwidgets.checkpoint.without_model.file_module import GROUP
-from nnwidgets.formatting import exact_count, short_bytes
+from nnwidgets.formatting import counted, exact_count, short_bytes
 from nnwidgets.introspect.module_tree.nodes import ModuleTree
 from nnwidgets.introspect.module_tree.text import TextRow, count_text, lines
 from nnwidgets.introspect.records import TensorStats
@@ -42,9 +42,9 @@ def file_tree_page(
     rows = tuple(map(_row, shown))
     cells = {at: _cells(found) for at, found in (numbers or {}).items()}
     n_elements = sum(each.n_elements for each in tree.tensors)
-    n, n_buffers = len(tree.tensors), sum(each.n_elements for each in tree.tensors if each.role == "buffer")
+    n_buffers = sum(each.n_elements for each in tree.tensors if each.role == "buffer")
     said = (
-        f"{exact_count(n)} tensor{'s' if n != 1 else ''} · {count_text(n_elements)} elements"
+        f"{counted(len(tree.tensors), 'tensor', exact_count)} · {counted(n_elements, 'element', count_text)}"
         f"{f', {count_text(n_buffers)} of them in buffers' if n_buffers else ''} · {short_bytes(tree.size_bytes)}"
     )
     return (Outline(rows, n_more, _HEADS if cells else (), cells), Note(said))
@@ -54,7 +54,7 @@ def report_page(report: FileReport) -> Document:
     """What was found wrong in a file, and how much of it was read."""
     n_elements = sum(each.n for each in report.numbers.values())
     n = len(report.numbers)
-    read = f"{exact_count(n)} tensor{'s' if n != 1 else ''} read · {count_text(n_elements)} elements"
+    read = f"{counted(n, 'tensor', exact_count)} read · {counted(n_elements, 'element', count_text)}"
     return (Title(PurePath(report.index.path).name, report.index.format), *findings_page(report.findings), Note(read))
 
 

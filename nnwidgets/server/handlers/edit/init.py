@@ -19,8 +19,8 @@ from nnwidgets.introspect import stats
 from nnwidgets.introspect.records import TensorStats
 from nnwidgets.introspect.safe_access.lookup import Lookup
 from nnwidgets.introspect.safe_access.objects import type_name
+from nnwidgets.introspect.statistics.exact_stats import version
 from nnwidgets.introspect.statistics.sampling import sampled_stats
-from nnwidgets.introspect.statistics.stats import version
 from nnwidgets.server.handlers.edit.initializers import refusal
 from nnwidgets.server.handlers.edit.overlay import overlay
 from nnwidgets.server.handlers.edit.target import ResolvedTarget, resolve_target
@@ -58,7 +58,7 @@ def _fill(session: Session, body: Mapping[str, Any], job: Job, *, is_preview: bo
     initializer = get_initializer(body["how"], body["path"])
     refused = refusal(initializer, target)
     if refused is not None:
-        raise InitializerError(f"{initializer.name} is refused here. {refused}", path=body["path"])
+        raise InitializerError(f"{initializer.name} can't fill this. {refused}", path=body["path"])
     kwargs = _arguments(initializer, body.get("kwargs", {}), body["path"])
     before = _before(session, target, is_preview=is_preview)
     optimizers = session.optimizers()
