@@ -946,10 +946,15 @@ export interface CodeReply {
   readonly code: string;
 }
 
-/** A folder under the notebook's own; "" is that itself. */
+/**
+ * A folder under the notebook's own; "" is that itself.
+ *
+ * checkpoints_only: leave out what is no checkpoint by its name and first bytes.
+ */
 export interface FolderBody {
   readonly model?: string;
   readonly path: string;
+  readonly checkpoints_only?: boolean;
 }
 
 /**
@@ -977,14 +982,15 @@ export interface Crumb {
 /**
  * What is in a folder, the newest first; at most 2,000 come, `n_entries` says how many there are.
  *
- * Names that begin with a dot are left out. Where `is_checkpoint`, the folder itself is one, sharded or distributed:
- * `peek` of its path tells.
+ * Names that begin with a dot are left out; so are `n_hidden` more where only checkpoints were asked for.
+ * Where `is_checkpoint`, the folder itself is one, sharded or distributed: `peek` of its path tells.
  */
 export interface FolderReply {
   readonly path: string;
   readonly crumbs: readonly Crumb[];
   readonly entries: readonly FileBody[];
   readonly n_entries: number;
+  readonly n_hidden: number;
   readonly is_checkpoint: boolean;
 }
 
