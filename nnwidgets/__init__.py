@@ -55,6 +55,10 @@ if TYPE_CHECKING:
         ModuleCosts,
         ModuleNode,
         ModuleTree,
+        OptimizerGroup,
+        OptimizerTable,
+        ParameterState,
+        StateTensor,
         TensorEntry,
         TensorStats,
         TieGroup,
@@ -62,6 +66,7 @@ if TYPE_CHECKING:
         TraceCall,
         check,
         costs,
+        optimizer,
         stats,
         ties,
         trace,
@@ -87,8 +92,10 @@ _HOME = {
     for home, names in {
         "widgets": ("explore", "Explorer"),
         "introspect": (
-            "tree", "ties", "stats", "check", "trace", "costs", "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup",
+            "tree", "ties", "stats", "check", "trace", "costs", "optimizer", "ModuleTree", "ModuleNode", "TensorEntry",
+            "TieGroup",
             "TensorStats", "Finding", "Trace", "TraceCall", "Costs", "ModuleCosts",
+            "OptimizerTable", "OptimizerGroup", "ParameterState", "StateTensor",
         ),
         "edit": ("init", "assign", "freeze", "unfreeze", "undo", "redo", "history", "initializer", "Change", "History"),
         "checkpoint": (
@@ -106,10 +113,10 @@ _HOME = {
 """Where each public name is imported from when it is first used. `__all__` is written out for type checkers."""
 
 __all__ = [  # noqa: RUF022 - functions first, then what they give, then errors: the order a reader wants
-    "explore", "tree", "ties", "stats", "check", "trace", "costs", "init", "assign", "freeze", "unfreeze", "undo",
-    "redo", "history", "initializer", "save", "read", "peek", "plan", "load", "diff", "assert_equal", "handle",
+    "explore", "tree", "ties", "stats", "check", "trace", "costs", "optimizer", "init", "assign", "freeze", "unfreeze",
+    "undo", "redo", "history", "initializer", "save", "read", "peek", "plan", "load", "diff", "assert_equal", "handle",
     "Explorer", "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup", "TensorStats", "Finding", "Trace", "TraceCall",
-    "Costs", "ModuleCosts",
+    "Costs", "ModuleCosts", "OptimizerTable", "OptimizerGroup", "ParameterState", "StateTensor",
     "Change", "History", "CheckpointIndex", "StoredTensor", "LoadPlan", "PlanEntry", "LoadReport", "SaveReport",
     "StateDiff", "Changed", "Described",
     "NNWidgetsError", "PathNotFoundError", "InvalidTargetError", "InitializerError", "UnsafeCheckpointError",

@@ -24,6 +24,8 @@ from nnwidgets.introspect.cost_records import Costs, ModuleCosts
 from nnwidgets.introspect.costs import costs
 from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.module_tree.tree import tree
+from nnwidgets.introspect.optimizers.optimizer import optimizer
+from nnwidgets.introspect.optimizers.table_records import OptimizerGroup, OptimizerTable, ParameterState, StateTensor
 from nnwidgets.introspect.records import Finding, TensorEntry, TensorStats, TieGroup, Trace, TraceCall
 from nnwidgets.introspect.safe_access.lookup import LiveModel, get
 from nnwidgets.introspect.sharing.ties import ties
@@ -38,6 +40,10 @@ __all__ = [
     "ModuleCosts",
     "ModuleNode",
     "ModuleTree",
+    "OptimizerGroup",
+    "OptimizerTable",
+    "ParameterState",
+    "StateTensor",
     "TensorEntry",
     "TensorStats",
     "TieGroup",
@@ -46,6 +52,7 @@ __all__ = [
     "check",
     "costs",
     "get",
+    "optimizer",
     "sampled_stats",
     "stats",
     "ties",

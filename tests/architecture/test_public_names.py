@@ -15,12 +15,12 @@ from nnwidgets.text.plain import render_text
 from nnwidgets.text.printing import page_of
 
 DESIGNED = {
-    "explore", "tree", "ties", "stats", "check", "trace", "costs", "handle",
+    "explore", "tree", "ties", "stats", "check", "trace", "costs", "optimizer", "handle",
     "init", "assign", "freeze", "unfreeze", "undo", "redo", "history", "initializer", "Change", "History",
     "save", "read", "peek", "plan", "load", "diff", "assert_equal", "CheckpointIndex", "StoredTensor", "LoadPlan",
     "PlanEntry", "LoadReport", "SaveReport", "StateDiff", "Changed", "Described",
     "Explorer", "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup", "TensorStats", "Finding", "Trace", "TraceCall",
-    "Costs", "ModuleCosts",
+    "Costs", "ModuleCosts", "OptimizerTable", "OptimizerGroup", "ParameterState", "StateTensor",
     "NNWidgetsError", "PathNotFoundError", "InvalidTargetError", "InitializerError", "UnsafeCheckpointError",
     "CorruptCheckpointError", "CheckpointMismatchError", "SaveError",
     "load_ipython_extension", "unload_ipython_extension",
@@ -33,6 +33,7 @@ SIGNATURES = {
     "stats": ["tensor", "bins", "exact"],
     "trace": ["module", "args", "input_size", "kwargs"],
     "costs": ["module", "args", "optimizer", "input_size", "kwargs"],
+    "optimizer": ["module", "optimizer"],
     "init": ["module", "target", "how", "seed", "optimizer", "preview", "clear_state", "kwargs"],
     "assign": ["module", "target", "value"],
     "freeze": ["module", "target"],
@@ -51,7 +52,7 @@ SIGNATURES = {
 
 RESULTS = (
     "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup", "TensorStats", "Finding", "Trace", "TraceCall",
-    "Costs", "ModuleCosts",
+    "Costs", "ModuleCosts", "OptimizerTable", "OptimizerGroup", "ParameterState", "StateTensor",
     "Change", "History", "CheckpointIndex", "StoredTensor", "LoadPlan", "PlanEntry", "LoadReport", "SaveReport",
     "StateDiff", "Changed", "Described",
 )  # fmt: skip
@@ -108,6 +109,10 @@ def _made(folder):
     net[1].weight = net[0].weight
     net.loose = torch.ones(2)
     tree, trace = nnwidgets.tree(net), nnwidgets.trace(net, torch.ones(1, 2))
+    adam = torch.optim.Adam(net.parameters())
+    net[0](torch.ones(1, 2)).sum().backward()
+    adam.step()
+    trained = nnwidgets.optimizer(net, adam)
     odd = torch.tensor([float("nan"), float("inf")])
     saved = nnwidgets.save(net, folder / "net.pt")
     index, plan = nnwidgets.peek(folder / "net.pt"), nnwidgets.plan(net, folder / "net.pt")
@@ -121,6 +126,10 @@ def _made(folder):
         "Finding": nnwidgets.check(net)[0],
         "Trace": trace,
         "TraceCall": trace.calls[0],
+        "OptimizerTable": trained,
+        "OptimizerGroup": trained.groups[0],
+        "ParameterState": trained.parameters[0],
+        "StateTensor": trained.parameters[0].state[0],
         "Costs": nnwidgets.costs(net),
         "ModuleCosts": nnwidgets.costs(net, torch.ones(1, 2)).total,
         "Change": nnwidgets.init(net, "0.weight", "normal_", seed=7),

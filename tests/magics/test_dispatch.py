@@ -266,3 +266,14 @@ def test_costs_count_the_optimizers_among_the_variables_and_what_a_forward_keeps
         assert re.search(r"^net +31\.78 kB +31\.78 kB +63\.58 kB +2\.21 kB +30\.72 K +15\.36 K$", text, re.MULTILINE)
         assert "Not in it" not in text
     assert ip.nn("costs net --depth 0").count("\n") == 3
+
+
+def test_optimizer_shows_those_among_the_variables_or_the_one_named(ip, variables):
+    net = variables["net"]
+    assert "No variable holds an optimizer of net" in ip.refused("optimizer net")
+    ip.variables["adam"] = torch.optim.Adam(net[0].parameters(), weight_decay=0.5)
+    ip.variables["sgd"] = torch.optim.SGD(net[2].parameters(), lr=0.25)
+    both = ip.nn("optimizer net")
+    assert re.search(r"adam · Adam +2 +5\s376 +0\.001 +0\.5 ", both)
+    assert "in no group" not in both
+    assert "in no group here: 0.weight, 0.bias" in ip.nn("optimizer net sgd")

@@ -1,4 +1,4 @@
-"""``%nn tree``, ``show``, ``tied``, ``check``, ``trace`` and ``costs``, which look at a model; ``%nn auto``."""
+"""``%nn tree``, ``show``, ``tied``, ``check``, ``trace``, ``costs``, ``optimizer``, which look at a model; ``auto``."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from nnwidgets.introspect.checks.check import all_findings
 from nnwidgets.introspect.costs import costs
 from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.module_tree.tree import tree
+from nnwidgets.introspect.optimizers.optimizer import optimizer
 from nnwidgets.introspect.patterns import match
 from nnwidgets.introspect.records import Findings, TensorEntry
 from nnwidgets.introspect.safe_access import lookup
@@ -40,6 +41,7 @@ from nnwidgets.magics.subcommands.summary import SUMMARY, depth_option, input_op
 from nnwidgets.text.document import Note
 from nnwidgets.text.pages import model
 from nnwidgets.text.pages.costs import costs_page
+from nnwidgets.text.pages.optimizer import optimizer_page
 
 _MOST_MEANT = 3
 
@@ -150,6 +152,27 @@ def _run_costs(request: Request) -> Answer:
     return Answer(costs_page(found, name=command.model, depth=command.depth), found)
 
 
+def _parse_optimizer(command: Command, words: list[str]) -> Command:
+    require_at_most(1, words)
+    return replace(command, optimizer=words[0]) if words else command
+
+
+def _run_optimizer(request: Request) -> Answer:
+    known = optimizers_in(request.namespace, request.module)
+    if request.command.optimizer:
+        name = request.command.optimizer
+        known = {name: resolve(name, request.namespace, among=known, kind="optimizer")}
+    if not known:
+        raise LineError(f"No variable holds an optimizer of {request.command.model}.")
+    found = optimizer(request.module, list(known.values()))
+    return Answer(optimizer_page(found, names=list(known)), found)
+
+
+def _complete_optimizer(typed: TypedLine) -> Iterator[Candidate]:
+    if typed.module is not None and not typed.words[1:]:
+        yield from (Candidate(name, "value") for name in optimizers_in(typed.namespace, typed.module))
+
+
 def _complete_trace(typed: TypedLine) -> Iterator[Candidate]:
     """Tensors, and by name what the model's forward takes."""
     name, equals, _ = typed.last.partition("=")
@@ -210,6 +233,10 @@ INSPECT = (
         "costs", "Memory of parameters, gradients, optimizers and activations, and arithmetic, module by module.",
         _run_costs, arguments="net [X]", parse=_parse_trace, complete=_complete_trace,
         options=(input_option(_SIZE), depth_option("2")),
+    ),
+    Subcommand(
+        "optimizer", "Groups, settings, and what is remembered of each parameter; without adam, of all that train it.",
+        _run_optimizer, arguments="net [adam]", parse=_parse_optimizer, complete=_complete_optimizer,
     ),
 )  # fmt: skip
 
