@@ -1,5 +1,6 @@
 """What the package offers is what it says it offers."""
 
+import ast
 import dataclasses
 import doctest
 import importlib
@@ -17,11 +18,14 @@ from nnwidgets.text.printing import page_of
 DESIGNED = {
     "explore", "tree", "ties", "stats", "check", "trace", "costs", "optimizer", "handle",
     "init", "assign", "freeze", "unfreeze", "undo", "redo", "history", "initializer", "Change", "History",
-    "save", "read", "peek", "plan", "load", "diff", "assert_equal", "CheckpointIndex", "StoredTensor", "LoadPlan",
+    "save", "read", "peek", "plan", "load", "diff", "assert_equal", "snapshot", "Snapshot",
+    "CheckpointIndex", "StoredTensor", "LoadPlan",
     "PlanEntry", "LoadReport", "SaveReport", "StateDiff", "Changed", "Described",
-    "Explorer", "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup", "TensorStats", "Finding", "Trace", "TraceCall",
+    "Explorer", "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup", "TensorStats", "StatsTable", "StatsRow",
+    "Finding", "Trace", "TraceCall",
     "Costs", "ModuleCosts", "OptimizerTable", "OptimizerGroup", "ParameterState", "StateTensor",
-    "NNWidgetsError", "PathNotFoundError", "InvalidTargetError", "InitializerError", "UnsafeCheckpointError",
+    "NNWidgetsError", "PathNotFoundError", "InvalidTargetError", "ChangedSinceError", "InitializerError",
+    "UnsafeCheckpointError",
     "CorruptCheckpointError", "CheckpointMismatchError", "SaveError",
     "load_ipython_extension", "unload_ipython_extension",
 }  # fmt: skip
@@ -30,7 +34,7 @@ SIGNATURES = {
     "explore": ["module", "optimizer", "name", "height"],
     "tree": ["module"],
     "ties": ["module"],
-    "stats": ["tensor", "bins", "exact"],
+    "stats": ["tensor", "target", "bins", "exact", "since"],
     "trace": ["module", "args", "input_size", "kwargs"],
     "costs": ["module", "args", "optimizer", "input_size", "kwargs"],
     "optimizer": ["module", "optimizer"],
@@ -46,12 +50,13 @@ SIGNATURES = {
     "peek": ["path"],
     "plan": ["module", "path", "rename", "entry"],
     "load": ["module", "path", "rename", "entry", "strict", "optimizer", "undo", "progress"],
+    "snapshot": ["module", "values"],
     "diff": ["a", "b", "rename", "entry", "rtol", "atol", "progress"],
     "assert_equal": ["a", "b", "rename", "entry", "rtol", "atol"],
 }
 
 RESULTS = (
-    "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup", "TensorStats", "Finding", "Trace", "TraceCall",
+    "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup", "TensorStats", "StatsRow", "Finding", "Trace", "TraceCall",
     "Costs", "ModuleCosts", "OptimizerTable", "OptimizerGroup", "ParameterState", "StateTensor",
     "Change", "History", "CheckpointIndex", "StoredTensor", "LoadPlan", "PlanEntry", "LoadReport", "SaveReport",
     "StateDiff", "Changed", "Described",
@@ -85,6 +90,22 @@ def test_check_takes_a_module_and_perhaps_an_optimizer():
     parameters = inspect.signature(nnwidgets.check).parameters
     assert next(iter(parameters)) == "module"
     assert set(parameters) <= {"module", "optimizer"}
+
+
+def test_only_public_names_are_offered():
+    import nnwidgets.edit
+    import nnwidgets.wire
+
+    assert {name for name in dir(nnwidgets) if not name.startswith("__")} == DESIGNED
+    assert "nnwidgets.wire" in nnwidgets.wire.__name__
+    written = ast.parse(inspect.getsource(nnwidgets)).body
+    bound = {
+        alias.asname or alias.name
+        for node in written
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+    }
+    assert all(name.startswith("_") for name in bound)
 
 
 def test_a_name_that_is_not_there_raises_as_any_module_does():
@@ -123,6 +144,7 @@ def _made(folder):
         "TensorEntry": tree.tensors[0],
         "TieGroup": tree.ties[0],
         "TensorStats": nnwidgets.stats(odd),
+        "StatsRow": nnwidgets.stats(net)[0],
         "Finding": nnwidgets.check(net)[0],
         "Trace": trace,
         "TraceCall": trace.calls[0],

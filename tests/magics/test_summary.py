@@ -304,3 +304,10 @@ def test_a_forward_that_writes_a_parameter_and_raises_leaves_it():
     with contextlib.suppress(LineError):
         summarize(net, (1,))
     assert torch.equal(net.weight, torch.ones(3))
+
+
+def test_torchinfos_units_are_letters():
+    table, said = summarize(nn.Linear(20, 256), (2, 20))
+    assert said.startswith("torchinfo's")
+    assert "Total mult-adds (M):" in table
+    assert "Units" not in table

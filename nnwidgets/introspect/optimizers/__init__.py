@@ -16,6 +16,8 @@ from nnwidgets.introspect.optimizers.live_optimizers import (
     optimizer_variables,
     optimizers_holding,
     optimizers_in,
+    tensors_elsewhere,
+    training_of,
 )
 
 __all__ = [
@@ -25,4 +27,6 @@ __all__ = [
     "optimizers_holding",
     "optimizers_in",
     "states_by_id",
+    "tensors_elsewhere",
+    "training_of",
 ]

@@ -1,4 +1,4 @@
-"""``%nn tree``, ``show``, ``tied``, ``check``, ``trace``, ``costs``, ``optimizer``, which look at a model; ``auto``."""
+"""``%nn tree``, ``show``, ``stats``, ``tied``, ``check``, ``trace``, ``costs``, ``optimizer``; ``%nn auto``."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from nnwidgets.introspect.checks.check import all_findings
 from nnwidgets.introspect.costs import costs
 from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.module_tree.tree import tree
+from nnwidgets.introspect.optimizers import training_of
 from nnwidgets.introspect.optimizers.optimizer import optimizer
 from nnwidgets.introspect.patterns import match
 from nnwidgets.introspect.records import Findings, TensorEntry
@@ -23,6 +24,7 @@ from nnwidgets.introspect.safe_access.objects import class_attribute
 from nnwidgets.introspect.safe_access.tensors import unreadable_reason
 from nnwidgets.introspect.sharing.ties import ties
 from nnwidgets.introspect.statistics.stats import stats
+from nnwidgets.introspect.stats_table import COLUMNS
 from nnwidgets.introspect.tracing.trace import trace
 from nnwidgets.magics.line.grammar import (
     KEYWORD,
@@ -35,13 +37,14 @@ from nnwidgets.magics.line.grammar import (
     require_at_most,
     unquote,
 )
-from nnwidgets.magics.resolve import optimizers_in, resolve, tensor_names
-from nnwidgets.magics.subcommands.subcommand import Answer, Request, Subcommand, TypedLine, complete_target
+from nnwidgets.magics.resolve import mark_names, optimizers_in, resolve, resolve_mark, tensor_names
+from nnwidgets.magics.subcommands.subcommand import Answer, Option, Request, Subcommand, TypedLine, complete_target
 from nnwidgets.magics.subcommands.summary import SUMMARY, depth_option, input_option
-from nnwidgets.text.document import Note
+from nnwidgets.text.document import Document, Note
 from nnwidgets.text.pages import model
 from nnwidgets.text.pages.costs import costs_page
 from nnwidgets.text.pages.optimizer import optimizer_page
+from nnwidgets.text.pages.tensor_table import stats_table_page
 
 _MOST_MEANT = 3
 
@@ -99,13 +102,31 @@ def _run_show(request: Request) -> Answer:
     return Answer(model.tensor_page(at, figures), figures)
 
 
+def _complete_mark(typed: TypedLine) -> Iterator[Candidate]:
+    yield from (Candidate(name, "value") for name in mark_names(typed.namespace) if name.startswith(typed.last))
+
+
 def _run_tied(request: Request) -> Answer:
     groups = ties(request.module)
     return Answer(model.ties_page(groups), groups)
 
 
+def _run_stats(request: Request) -> Answer:
+    command = request.command
+    since = resolve_mark(command.since, request.namespace) if command.since else None
+    found = stats(request.module, command.target or None, since=since)
+    found = found if command.sort is None else found.sort(command.sort)
+    return Answer(stats_table_page(found), found)
+
+
+def _complete_column(typed: TypedLine) -> Iterator[Candidate]:
+    yield from (Candidate(name, "value") for name in COLUMNS if name.startswith(typed.last))
+
+
 def _run_check(request: Request) -> Answer:
-    found = Findings(all_findings(request.module, name=request.command.model))
+    optimizers, elsewhere = training_of(request.module, request.namespace)
+    name = request.command.model
+    found = Findings(all_findings(request.module, name=name, optimizers=optimizers, elsewhere=elsewhere))
     return Answer(model.findings_page(found), found)
 
 
@@ -194,12 +215,12 @@ def _parse_auto(command: Command, words: list[str]) -> Command:
     return replace(command, is_on=words[0] == "on")
 
 
-def _run_auto(request: Request) -> Answer:
+def _run_auto(request: Request) -> Document:
     if request.command.is_on:
         request.auto.on()
-        return Answer((Note("A model at the end of a cell now explores; %nn auto off undoes it."),))
+        return (Note("A model at the end of a cell now explores; %nn auto off undoes it."),)
     request.auto.off()
-    return Answer((Note("Models print again."),))
+    return (Note("Models print again."),)
 
 
 def _complete_auto(typed: TypedLine) -> Iterator[Candidate]:
@@ -220,6 +241,17 @@ INSPECT = (
     Subcommand(
         "show", "One tensor, with statistics, or one module.", _run_show,
         arguments="net [path]", parse=_parse_target, complete=partial(complete_target, tensors=True),
+    ),
+    Subcommand(
+        "stats", "Statistics of all tensors, or of those that a path, a glob or a class names: a row each.", _run_stats,
+        arguments="net [path]", parse=_parse_target,
+        complete=partial(complete_target, tensors=True),
+        options=(
+            Option("--sort", "the greatest first, by that column", "std", "sort", complete=_complete_column),
+            Option("--since", "how far each has moved since a mark, which %nn snapshot makes", "mark", "since",
+                   complete=_complete_mark),
+        ),
+        examples="%nn stats net\n%nn stats net Linear.weight --sort std",
     ),
     SUMMARY,
     Subcommand("tied", "Tensors that share bytes.", _run_tied),

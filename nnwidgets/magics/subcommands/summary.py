@@ -15,7 +15,7 @@ from nnwidgets.introspect.safe_access.scan import read
 from nnwidgets.introspect.tracing.inputs import DTYPES, InputSize, make_inputs, read_input_size
 from nnwidgets.introspect.tracing.trace import trace
 from nnwidgets.magics.line.grammar import Candidate, LineError, cut
-from nnwidgets.magics.subcommands.subcommand import Answer, Option, Subcommand, TypedLine
+from nnwidgets.magics.subcommands.subcommand import Option, Subcommand, TypedLine
 from nnwidgets.magics.subcommands.torchinfo_table import DeclinedError, torchinfo_table
 from nnwidgets.text.document import Document, Note, Preformatted
 from nnwidgets.text.pages.model import shapes_text
@@ -108,7 +108,7 @@ def input_option(about: str = "") -> Option:
 SUMMARY = Subcommand(
     "summary",
     "torchinfo's table. --input is the shape of one input, batch included; without it no forward is run.",
-    lambda request: Answer(summary_page(request.module, request.command.inputs, depth=request.command.depth)),
+    lambda request: summary_page(request.module, request.command.inputs, depth=request.command.depth),
     options=(
         input_option(),
         depth_option("3"),
