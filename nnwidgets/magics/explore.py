@@ -1,4 +1,4 @@
-"""``%nn net``: an Explorer of a model or a file, at a row where one is named; ``%nn`` alone explores or lists models."""
+"""``%nn net``: an Explorer of a model or a file, at a row where one is named; ``%nn`` alone lists models."""
 
 from __future__ import annotations
 

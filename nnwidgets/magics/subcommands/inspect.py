@@ -1,4 +1,4 @@
-"""``%nn tree``, ``show``, ``stats``, ``tied``, ``check``, ``trace``, ``costs``, which look at a model; ``%nn auto``."""
+"""``%nn tree``, ``show``, ``stats``, ``tied``, ``check``, ``trace``, ``costs``, ``optimizer``; ``%nn auto``."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from nnwidgets.introspect.checks.check import all_findings
 from nnwidgets.introspect.costs import costs
 from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.module_tree.tree import tree
+from nnwidgets.introspect.optimizers import training_of
+from nnwidgets.introspect.optimizers.optimizer import optimizer
 from nnwidgets.introspect.patterns import match
 from nnwidgets.introspect.records import Findings, TensorEntry
 from nnwidgets.introspect.safe_access import lookup
@@ -44,6 +46,7 @@ from nnwidgets.text.document import Document, Note
 from nnwidgets.text.pages import model
 from nnwidgets.text.pages.costs import costs_page
 from nnwidgets.text.pages.files import file_tree_page, report_page
+from nnwidgets.text.pages.optimizer import optimizer_page
 from nnwidgets.text.pages.tensor_table import stats_table_page
 
 _MOST_MEANT = 3
@@ -161,7 +164,9 @@ def _run_check(request: Request) -> Answer:
     if request.file is not None:
         report = examine(request.file)
         return Answer(report_page(report), report)
-    found = Findings(all_findings(request.module, name=request.command.model))
+    optimizers, elsewhere = training_of(request.module, request.namespace)
+    name = request.command.model
+    found = Findings(all_findings(request.module, name=name, optimizers=optimizers, elsewhere=elsewhere))
     return Answer(model.findings_page(found), found)
 
 
@@ -232,6 +237,27 @@ def _taken_by_forward(module: Any) -> tuple[str, ...]:
         return ()
     code, defaults = forward.__code__, len(forward.__defaults__ or ())
     return code.co_varnames[1 : code.co_argcount - defaults]
+
+
+def _parse_optimizer(command: Command, words: list[str]) -> Command:
+    require_at_most(1, words)
+    return replace(command, optimizer=words[0]) if words else command
+
+
+def _run_optimizer(request: Request) -> Answer:
+    known = optimizers_in(request.namespace, request.module)
+    if request.command.optimizer:
+        name = request.command.optimizer
+        known = {name: resolve(name, request.namespace, among=known, kind="optimizer")}
+    if not known:
+        raise LineError(f"No variable holds an optimizer of {request.command.model}.")
+    found = optimizer(request.module, list(known.values()))
+    return Answer(optimizer_page(found, names=list(known)), found)
+
+
+def _complete_optimizer(typed: TypedLine) -> Iterator[Candidate]:
+    if typed.module is not None and not typed.words[1:]:
+        yield from (Candidate(name, "value") for name in optimizers_in(typed.namespace, typed.module))
 
 
 def _complete_trace(typed: TypedLine) -> Iterator[Candidate]:
@@ -306,6 +332,10 @@ INSPECT = (
         "costs", "Memory of parameters, gradients, optimizers and activations, and arithmetic, module by module.",
         _run_costs, arguments="net [X]", parse=_parse_trace, complete=_complete_trace,
         options=(input_option(_SIZE), depth_option("2")),
+    ),
+    Subcommand(
+        "optimizer", "Groups, settings, and what is remembered of each parameter; without adam, of all that train it.",
+        _run_optimizer, arguments="net [adam]", parse=_parse_optimizer, complete=_complete_optimizer,
     ),
 )  # fmt: skip
 
