@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from playwright.sync_api import expect
 
-from lab_driver import ColabNotebook, models
+import nnwidgets
+from lab_driver import ColabNotebook, Lab, LabServer, models
 from lab_driver.axe import violations
 from lab_driver.colab import STACK
 from lab_driver.picture import picture
@@ -16,15 +19,17 @@ print('works')
 while not os.path.exists('stop'):
     time.sleep(0.01)"""
 CELLS = [models.LOAD, models.MLP, "%nn net", "%nn net", EXPLORE, "view", WORK]
+SOURCE = Path(nnwidgets.__file__).parents[1]
 MAGIC, SAME, VIEW, AGAIN, WORKING = range(2, 7)
 BUSY = "The kernel is busy: it answers when the running cell has ended."
+
+
+pytestmark = pytest.mark.skipif(not STACK.exists(), reason=f"There is no {STACK}: make test-stacks makes it")
 
 
 @pytest.fixture(scope="module")
 def notebook(chromium, server):
     """One notebook in one tab for all tests here: they follow one another."""
-    if not STACK.exists():
-        pytest.skip(f"There is no {STACK}: make test-stacks makes it")
     notebook = ColabNotebook(server, chromium, CELLS)
     notebook.run(0, 1, MAGIC, SAME, VIEW, AGAIN)
     yield notebook
@@ -142,3 +147,20 @@ def test_a_cell_run_again_closes_its_earlier_view_in_every_frame_and_no_other_ce
     expect(notebook.output(AGAIN).locator(".nnw-explorer")).to_have_count(0)
     for cell in (MAGIC, SAME):
         expect(notebook.explorer(cell).row("0.weight")).to_be_visible()
+
+
+def test_jupyterlab_with_the_widget_manager_of_ipywidgets_8_shows_the_view_of_a_kernel_with_7(
+    chromium, tmp_path_factory
+):
+    server = LabServer(tmp_path_factory.mktemp("lab"), source=SOURCE, python=str(STACK / "bin" / "python"))
+    lab = Lab(server, chromium)
+    in_lab = lab.open([models.LOAD, models.MLP, "%nn net"])
+    in_lab.run(0, 1, 2)
+    explorer = in_lab.explorer(2)
+    explorer.select("0.weight")
+    mean = in_lab.kernel("net[0].weight.double().mean().item()")
+    assert explorer.statistics()["mean"] == pytest.approx(mean, rel=1e-9)
+    explorer.screenshot("lab-with-ipywidgets-7")
+    assert lab.faults == []
+    lab.page.close()
+    server.end()
