@@ -12,7 +12,7 @@ from typing import Any
 
 import anywidget
 from torch import nn
-from traitlets import Bytes, Int, TraitError, Unicode, validate
+from traitlets import Bool, Bytes, Int, TraitError, Unicode, validate
 
 from nnwidgets.checkpoint.peek import peek
 from nnwidgets.checkpoint.without_model import file_module
@@ -23,11 +23,18 @@ from nnwidgets.introspect.records import Trace
 from nnwidgets.introspect.safe_access.objects import require_module, type_name
 from nnwidgets.server.handlers.open_and_rows import first_view
 from nnwidgets.server.handlers.registry import handlers, is_long, is_patient
-from nnwidgets.server.notebook.ipykernel import after_each_cell, answer_where_asked, is_unattended
+from nnwidgets.server.notebook.ipykernel import (
+    after_each_cell,
+    answer_where_asked,
+    before_each_cell_that_keeps_views_waiting,
+    is_unattended,
+    keeps_views_waiting,
+)
 from nnwidgets.server.notebook.variables import name_of, notebook
 from nnwidgets.server.session import open_views
 from nnwidgets.server.session.session import Session
 from nnwidgets.widgets import bundle, marimo
+from nnwidgets.widgets.any_base import AnyLayout
 from nnwidgets.widgets.static_output import static_bundle
 from nnwidgets.widgets.training_ticks import TrainingTicks
 from nnwidgets.wire.codec import encode
@@ -61,6 +68,8 @@ class Explorer(anywidget.AnyWidget):
     _first = Bytes().tag(sync=True)
     _height = Int(None, allow_none=True).tag(sync=True)
     _seen = Unicode().tag(sync=True)
+    _must_wait = Bool(False).tag(sync=True)
+    """For hosts that show a page nothing of the kernel: a cell runs, and what is asked is answered after it."""
     selected = Unicode("").tag(sync=True)
     filter = Unicode("").tag(sync=True)
 
@@ -98,15 +107,20 @@ class Explorer(anywidget.AnyWidget):
         self._dispatcher = Dispatcher(answers, self._send_wire, background=is_long, patient=is_patient)
         super().__init__(
             **page,
+            layout=AnyLayout(),
             _first=bundle.compress(json.dumps(first, separators=(",", ":"))),
             _height=height,
             _seen=datetime.now(UTC).isoformat(timespec="seconds"),
+            _must_wait=keeps_views_waiting(),
         )
         if self._is_shown:
             answer_where_asked(self.comm)
             answer_where_asked(self.layout.comm)
         self.on_msg(self._receive)
-        self._stop_watching = after_each_cell(self._on_cell_run)
+        self._stop_watching = (
+            before_each_cell_that_keeps_views_waiting(self._on_cell_begins),
+            after_each_cell(self._on_cell_run),
+        )
         open_views.add(self)
         marimo.when_cell_ends(self.close)
 
@@ -159,7 +173,8 @@ class Explorer(anywidget.AnyWidget):
         session, self._session = self._session, None
         if session is not None:
             self._ticks = TrainingTicks()
-            self._stop_watching()
+            for stop in self._stop_watching:
+                stop()
             self._dispatcher.close()
             self._emit("closed", {"code": "view-closed", "message": "The view was closed."})
             session.close()
@@ -220,7 +235,11 @@ class Explorer(anywidget.AnyWidget):
         message, _ = encode({"v": VERSION, "event": event, "body": body})
         self._send_wire(message, [])
 
+    def _on_cell_begins(self) -> None:
+        self._must_wait = True
+
     def _on_cell_run(self) -> None:
+        self._must_wait = False
         if self._session is not None:
             self._session.report_possible_change()
 
