@@ -17,6 +17,7 @@ import hashlib
 from functools import cache
 from pathlib import Path
 
+import ipywidgets
 from traitlets import Bytes, Unicode
 
 from nnwidgets.server.notebook.ipykernel import answer_where_asked

@@ -227,7 +227,7 @@ def _of_packed(tensor: Any) -> Held | None:
         return Held("packed", own, own, n_bytes, how=f"packed {_BITS // _PER_BYTE[dtype]}-bit")
     attributes = objects.tensor_dict(tensor)
     state = attributes.get("quant_state")
-    about = state if (type(state) is not dict) else objects.object_dict(state)
+    about = state if type(state) is dict else objects.object_dict(state)
     shape = _sizes(about.get("shape"))
     if shape is not None and math.prod(shape) > n:
         quant = about.get("quant_type")
