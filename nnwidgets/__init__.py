@@ -58,6 +58,10 @@ if _typing.TYPE_CHECKING:
         ModuleCosts,
         ModuleNode,
         ModuleTree,
+        OptimizerGroup,
+        OptimizerTable,
+        ParameterState,
+        StateTensor,
         StatsRow,
         StatsTable,
         TensorEntry,
@@ -67,6 +71,7 @@ if _typing.TYPE_CHECKING:
         TraceCall,
         check,
         costs,
+        optimizer,
         stats,
         ties,
         trace,
@@ -92,8 +97,9 @@ _HOME = {
     for home, names in {
         "widgets": ("explore", "Explorer"),
         "introspect": (
-            "tree", "ties", "stats", "check", "trace", "costs", "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup",
-            "TensorStats", "StatsTable", "StatsRow", "Finding", "Trace", "TraceCall", "Costs", "ModuleCosts",
+            "tree", "ties", "stats", "check", "trace", "costs", "optimizer", "ModuleTree", "ModuleNode", "TensorEntry",
+            "TieGroup", "TensorStats", "StatsTable", "StatsRow", "Finding", "Trace", "TraceCall",
+            "Costs", "ModuleCosts", "OptimizerTable", "OptimizerGroup", "ParameterState", "StateTensor",
         ),
         "edit": (
             "init", "apply", "assign", "freeze", "unfreeze", "undo", "redo", "history", "initializer", "Change",
@@ -115,13 +121,13 @@ _HOME = {
 """Where each public name is imported from when it is first used. `__all__` is written out for type checkers."""
 
 __all__ = [  # noqa: RUF022 - functions first, then what they give, then errors: the order a reader wants
-    "explore", "tree", "ties", "stats", "check", "trace", "costs", "init", "apply", "assign", "freeze", "unfreeze",
-    "undo", "redo", "history", "initializer", "save", "read", "peek", "plan", "load", "diff", "assert_equal",
-    "snapshot", "handle",
+    "explore", "tree", "ties", "stats", "check", "trace", "costs", "optimizer", "init", "apply", "assign",
+    "freeze", "unfreeze", "undo", "redo", "history", "initializer", "save", "read", "peek", "plan", "load",
+    "diff", "assert_equal", "snapshot", "handle",
     "Explorer", "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup", "TensorStats", "StatsTable", "StatsRow",
-    "Finding", "Trace", "TraceCall", "Costs", "ModuleCosts",
-    "Change", "History", "CheckpointIndex", "StoredTensor", "LoadPlan", "PlanEntry", "LoadReport", "SaveReport",
-    "StateDiff", "Changed", "Described", "Snapshot",
+    "Finding", "Trace", "TraceCall", "Costs", "ModuleCosts", "OptimizerTable", "OptimizerGroup",
+    "ParameterState", "StateTensor", "Change", "History", "CheckpointIndex", "StoredTensor", "LoadPlan",
+    "PlanEntry", "LoadReport", "SaveReport", "StateDiff", "Changed", "Described", "Snapshot",
     "NNWidgetsError", "PathNotFoundError", "InvalidTargetError", "ChangedSinceError", "InitializerError",
     "UnsafeCheckpointError", "CorruptCheckpointError", "CheckpointMismatchError", "SaveError",
     "load_ipython_extension", "unload_ipython_extension",

@@ -1,4 +1,4 @@
-"""``%nn net``: an Explorer of a model, at a row where one is named; ``%nn`` alone explores or lists what there is."""
+"""``%nn net``: an Explorer of a model or a file, at a row where one is named; ``%nn`` alone lists models."""
 
 from __future__ import annotations
 
@@ -50,6 +50,10 @@ def explore_line(request: Request, usage: str) -> Answer:
         LineError: There is none, or nothing is at the path.
     """
     command, namespace = request.command, request.namespace
+    if command.model and request.file is not None:
+        from nnwidgets.widgets import explore
+
+        return Answer(None, explore(request.file))
     if command.model:
         module, selected, text = request.module, "", command.filter
         if command.target:

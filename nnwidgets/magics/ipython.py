@@ -56,6 +56,7 @@ class NNMagics(Magics):
             %nn check net                    what looks wrong, each with code that mends it
             %nn trace net X [mask=M]         one forward pass, call by call; --input 2,20 makes an input
             %nn costs net [X]                memory and arithmetic, module by module
+            %nn optimizer net [adam]         groups, settings, and what is remembered of each parameter
             %nn auto on|off                  whether a bare `net` at the end of a cell explores
 
             %nn init net 0.weight xavier_uniform_ gain=2 --seed 7      fill tensors anew

@@ -11,6 +11,7 @@ import re
 import types
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from torch import nn
@@ -29,7 +30,7 @@ from nnwidgets.introspect.safe_access.objects import (
     plain_items,
     type_name,
 )
-from nnwidgets.magics.line.grammar import Candidate, LineError, cut
+from nnwidgets.magics.line.grammar import Candidate, LineError, cut, unquote
 
 _REGISTRIES = ("_modules", "_parameters", "_buffers")
 _MAX_EXPRESSION = 10_000
@@ -133,6 +134,21 @@ def resolve(expression: str, namespace: Mapping[str, Any], *, among: Iterable[st
         except KeyError:
             raise LineError(_no_variable(inert(str(step.value), 80), among, kind)) from None
     return value
+
+
+def file_of(word: str, namespace: Mapping[str, Any]) -> Path | None:
+    """Return the file or folder that a word names where a model could stand; None where a variable is called so.
+
+    Example:
+        >>> file_of("net", {"net": nn.ReLU()}) is None, file_of("/dev/null/x", {}) is None
+        (True, True)
+    """
+    name = unquote(word)
+    place = Path(name).expanduser() if name and "\0" not in name else None
+    try:
+        return place if place is not None and name not in namespace and place.exists() else None
+    except OSError:
+        return None
 
 
 class _Step(NamedTuple):

@@ -772,6 +772,32 @@ def test_an_optimizer_of_a_part_and_one_of_more():
     assert nnw.check(net, optimizer=more) == ()
 
 
+def test_a_parameter_held_by_two_optimizers():
+    net = mlp()
+    both = [torch.optim.Adam(net.parameters()), torch.optim.SGD(net[2].parameters(), lr=0.1)]
+    finding = only(net, "two-optimizers", optimizer=both)
+    assert (finding.severity, finding.path) == ("warning", "2.weight")
+    assert "2 parameters (2.weight, 2.bias) are held by 2 optimizers (Adam, SGD)" in finding.message
+
+
+def test_a_frozen_parameter_that_the_next_step_moves_by_a_gradient_left_over():
+    net = nn.Sequential(nn.Linear(20, 20), nn.Linear(20, 10))
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    net(torch.rand(2, 20)).sum().backward()
+    net[0].weight.requires_grad_(False)
+    finding = only(net, "frozen-but-moved", optimizer=optimizer)
+    assert (finding.severity, finding.path) == ("warning", "0.weight")
+
+    before = net[0].weight.clone()
+    optimizer.step()
+    assert not torch.equal(before, net[0].weight)
+    apply_fix(finding, net, optimizer)
+    assert "frozen-but-moved" not in {code for code, _, _ in codes(net, optimizer=optimizer)}
+    before = net[0].weight.clone()
+    optimizer.step()
+    assert torch.equal(before, net[0].weight)
+
+
 def test_what_is_not_an_optimizer_is_refused():
     with pytest.raises(nnw.InvalidTargetError, match="expected a torch"):
         nnw.check(mlp(), optimizer=0.1)

@@ -326,9 +326,30 @@ def test_costs_count_the_optimizers_among_the_variables_and_what_a_forward_keeps
     assert ip.nn("costs net --depth 0").count("\n") == 3
 
 
+def test_optimizer_shows_those_among_the_variables_or_the_one_named(ip, variables):
+    net = variables["net"]
+    assert "No variable holds an optimizer of net" in ip.refused("optimizer net")
+    ip.variables["adam"] = torch.optim.Adam(net[0].parameters(), weight_decay=0.5)
+    ip.variables["sgd"] = torch.optim.SGD(net[2].parameters(), lr=0.25)
+    both = ip.nn("optimizer net")
+    assert re.search(r"adam · Adam +2 +5\s376 +0\.001 +0\.5 ", both)
+    assert "in no group" not in both
+    assert "in no group here: 0.weight, 0.bias" in ip.nn("optimizer net sgd")
+
+
 def test_the_help_of_init_has_each_parameter_whole(ip):
     text = ip.nn("init --help")
     table = text[text.index("fills with") :]
     assert "a=0, mode='fan_in', nonlinearity='leaky_relu'" in table
     assert "mean=0.0, std=1.0, a=-2.0, b=2.0" in table
     assert not {"…", "`", ":math:"} & set(re.findall(r"…|`|:math:", table))
+
+
+def test_check_looks_at_the_optimizers_among_the_variables_and_knows_of_other_models(ip, variables):
+    net = variables["net"]
+    ip.variables["head"] = nn.Linear(10, 2)
+    ip.variables["adam"] = torch.optim.Adam([*net.parameters(), *ip.variables["head"].parameters()])
+    assert "stale-optimizer" not in ip.nn("check net")
+    assert "stale-optimizer" not in ip.nn("check head")
+    net[2] = nn.Linear(256, 10)
+    assert "stale-optimizer" in ip.nn("check net")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from itertools import chain
 from typing import Any
 
@@ -31,7 +31,8 @@ def check(module: nn.Module, *, optimizer: Any = None) -> tuple[Finding, ...]:
 
     Codes: ``non-string-key``, ``unregistered-tensor``, ``unregistered-module``, ``cycle``, ``constant-weight``,
     ``data-in-forward``, ``nan-or-inf``, ``dead-units``, ``broken-tie``, ``uninitialized``, ``frozen``,
-    ``stale-optimizer``, ``non-persistent-buffer``, ``mixed-training``, ``mixed-dtypes``, ``mixed-devices``,
+    ``stale-optimizer``, ``two-optimizers``, ``frozen-but-moved``,
+    ``non-persistent-buffer``, ``mixed-training``, ``mixed-dtypes``, ``mixed-devices``,
     ``not-read``, ``unreadable-module``.
 
     Args:
@@ -61,20 +62,25 @@ def check(module: nn.Module, *, optimizer: Any = None) -> tuple[Finding, ...]:
     return Findings(all_findings(module, optimizers=optimizers_in(optimizer)))
 
 
-def all_findings(module: nn.Module, *, name: str = "net", optimizers: Sequence[Any] = ()) -> tuple[Finding, ...]:
+def all_findings(
+    module: nn.Module, *, name: str = "net", optimizers: Sequence[Any] = (), elsewhere: Container[int] = ()
+) -> tuple[Finding, ...]:
     """Return what structure and data tell of a model, the worst first, ``name`` being the variable it is in."""
     scan = read(module)
-    found = structural_findings(scan, name=name, optimizers=optimizers)
+    found = structural_findings(scan, name=name, optimizers=optimizers, elsewhere=elsewhere)
     return worst_first((*found, *data_findings(scan, name=name)))
 
 
-def structural_findings(scan: ModelScan, *, name: str = "net", optimizers: Sequence[Any] = ()) -> tuple[Finding, ...]:
+def structural_findings(
+    scan: ModelScan, *, name: str = "net", optimizers: Sequence[Any] = (), elsewhere: Container[int] = ()
+) -> tuple[Finding, ...]:
     """Return what can be found without reading the data of a tensor: quick for any model.
 
     Args:
         scan: The model as read.
         name: The variable it is in, for the fixes.
         optimizers: What trains it.
+        elsewhere: Ids of tensors of other models, which these optimizers may hold too.
     """
     writer = ExpressionWriter(scan.modules[0], name)
     with no_torch_function():
@@ -84,7 +90,7 @@ def structural_findings(scan: ModelScan, *, name: str = "net", optimizers: Seque
                 declared_tie_findings(scan, writer),
                 gradient_findings(scan),
                 state_findings(scan),
-                training_findings(scan, writer, optimizers),
+                training_findings(scan, writer, optimizers, elsewhere),
             )
         )
 

@@ -274,7 +274,9 @@ def work_text(flops: int | None) -> list[str]:
         >>> work_text(30_720)
         ['30.72 K flops (15.36 K mult-adds)']
     """
-    return [] if flops is None else [f"{short_count(flops)} flops ({short_count(flops // 2)} mult-adds)"]
+    if flops is None:
+        return []
+    return [f"{counted(flops, 'flop', short_count)} ({counted(flops // 2, 'mult-add', short_count)})"]
 
 
 def _seconds(seconds: float) -> str:
