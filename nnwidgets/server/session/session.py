@@ -16,14 +16,17 @@ from typing import Any
 from torch import nn
 from torch.optim import Optimizer
 
+from nnwidgets.checkpoint import Snapshot
 from nnwidgets.introspect.checks import data_findings, structural_findings, worst_first
+from nnwidgets.introspect.checks.training import untrained_paths
 from nnwidgets.introspect.module_tree.expressions import is_identifier
 from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.module_tree.tree import tree
-from nnwidgets.introspect.optimizers import optimizers_holding
+from nnwidgets.introspect.optimizers import optimizers_holding, tensors_elsewhere
 from nnwidgets.introspect.records import Finding, TensorStats, Trace
 from nnwidgets.introspect.safe_access.scan import read
 from nnwidgets.introspect.statistics.exact_stats import CancelledError
+from nnwidgets.introspect.stats_table import StatsTable
 from nnwidgets.server.notebook.variables import name_of, notebook, optimizers
 from nnwidgets.server.rows.flatten import FlatTree, ViewState, flatten
 from nnwidgets.server.rows.trace_marks import TraceMarks
@@ -97,8 +100,11 @@ class Session:
         self._is_checking = False
         self._trace: Trace | None = None
         self.trace_marks = TraceMarks(None)
+        self.untrained: frozenset[str] = frozenset()
         self.preview_stats: dict[tuple[str, int | None], TensorStats] = {}
         self.file_cache = FileCache()
+        self.stats_table: StatsTable | None = None
+        self.mark: Snapshot | None = None
         self._windows_shown: deque[list[str]] = deque(maxlen=_WINDOWS_KEPT)
         _SESSIONS.append(weakref.ref(self, _SESSIONS.remove))
 
@@ -152,6 +158,7 @@ class Session:
         self._trace, self.trace_marks = None, TraceMarks(None)
         self.preview_stats = {}
         self.file_cache.clear()
+        self.stats_table = self.mark = None
 
     # ---- what was read ----
 
@@ -267,7 +274,12 @@ class Session:
         checked, began = self._n_trees, time.monotonic()
         reading = read(self.module)
         name = self.variable or "net"
-        found = structural_findings(reading, name=name, optimizers=self._passed_optimizers())
+        training = self.optimizers()
+        others = tensors_elsewhere(self.module, training, notebook().values())
+        found = structural_findings(
+            reading, name=name, optimizers=self._passed_optimizers() or training, elsewhere=others
+        )
+        self.untrained = untrained_paths(reading, training)
         self._take_findings(worst_first((*found, *self._of_data)))
         self._of_data = data_findings(reading, name=name, cancelled=lambda: cancelled() or self.model_or_none is None)
         every = worst_first((*found, *self._of_data))

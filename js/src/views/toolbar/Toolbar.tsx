@@ -14,6 +14,16 @@ const CHIPS: readonly { readonly chip: Chip; readonly glyph: IconName; readonly 
   { chip: word("notes"), glyph: "info", title: word("Only rows with a note") },
 ];
 
+const OPENERS = [
+  { of: "table", glyph: "table", label: word("Table"), title: word("All tensors: sort, copy, see what moved") },
+  {
+    of: "checkpoints",
+    glyph: "box",
+    label: word("Checkpoints"),
+    title: word("Save, browse, compare and load checkpoints"),
+  },
+] as const;
+
 interface ToolbarProps {
   readonly open: OpenReply;
   readonly filter: string;
@@ -27,14 +37,13 @@ interface ToolbarProps {
   readonly onHelp: () => void;
   /** The keyboard leaves the box for the tree. */
   readonly onLeave: () => void;
-  /** Opens the panel of checkpoints; `opener` is its button. */
-  readonly onCheckpoints: () => void;
-  readonly opener: RefObject<HTMLButtonElement | null>;
+  /** Opens a view in place of the tree. */
+  readonly onOpen: (of: "checkpoints" | "table") => void;
 }
 
 /** Filter box, chips and totals. */
 export function Toolbar(props: ToolbarProps) {
-  const { open, chips, problem, alive, isBusy, onChip, onCheckpoints, opener } = props;
+  const { open, chips, problem, alive, isBusy, onChip, onOpen } = props;
   return (
     <div class="nnw-toolbar" role="group" aria-label={t("Filter and totals")}>
       <FilterBox {...props} />
@@ -54,18 +63,21 @@ export function Toolbar(props: ToolbarProps) {
       ))}
       <span class="nnw-space" />
       <Totals open={open} />
-      <button
-        ref={opener}
-        type="button"
-        class="nnw-button nnw-opener"
-        aria-label={t("Checkpoints")}
-        title={t("Save, browse, compare and load checkpoints")}
-        disabled={!alive}
-        onClick={onCheckpoints}
-      >
-        <Icon name="box" />
-        <span class="nnw-wide-only">{t("Checkpoints")}</span>
-      </button>
+      {OPENERS.map(({ of, glyph, label, title }) => (
+        <button
+          key={of}
+          name={of}
+          type="button"
+          class="nnw-button nnw-opener"
+          aria-label={t(label)}
+          title={t(title)}
+          disabled={!alive}
+          onClick={() => onOpen(of)}
+        >
+          <Icon name={glyph} />
+          <span class="nnw-wide-only">{t(label)}</span>
+        </button>
+      ))}
       {problem === null ? null : (
         <div class="nnw-problem" role="alert">
           <Icon name="warning" class="nnw-warn" /> {problem}
