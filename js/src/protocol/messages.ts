@@ -1174,12 +1174,14 @@ export interface PlanReply {
  * text: keeps the names that hold it.
  * start, count: the window; at most 500 rows come.
  * entry: which state dict of the files that have it; without it, the one that fits the other side best.
+ * copy: all rows that come, whatever the window, as text too.
  */
 export interface DiffBody {
   readonly model?: string;
   readonly path: string;
   readonly entry?: string | null;
   readonly other: string | null;
+  readonly copy?: "markdown" | "csv";
   readonly fresh: boolean;
   readonly keep: readonly ("values" | "shape" | "dtype" | "added" | "removed" | "equal")[];
   readonly text: string;
@@ -1198,7 +1200,11 @@ export interface DiffRow {
   readonly n_different: number | string | null;
 }
 
-/** A comparison at a glance, with a window of its rows, the greatest first. `a` and `b` name the sides. */
+/**
+ * A comparison at a glance, with a window of its rows, the greatest first. `a` and `b` name the sides.
+ *
+ * copied: what `copy` asked for.
+ */
 export interface DiffReply {
   readonly a: string;
   readonly b: string;
@@ -1207,6 +1213,7 @@ export interface DiffReply {
   readonly total: number;
   readonly start: number;
   readonly rows: readonly DiffRow[];
+  readonly copied?: string;
 }
 
 /**

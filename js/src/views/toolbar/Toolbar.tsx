@@ -15,7 +15,7 @@ const CHIPS: readonly { readonly chip: Chip; readonly glyph: IconName; readonly 
 ];
 
 const OPENERS = [
-  { of: "table", glyph: "table", label: word("Table"), title: word("All tensors: sort, copy, see what moved") },
+  { of: "table", glyph: "table", label: word("Table"), title: word("All tensors: sort, copy, compare") },
   {
     of: "checkpoints",
     glyph: "box",
