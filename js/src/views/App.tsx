@@ -267,6 +267,10 @@ export function App({
             onHelp={openHelp}
             onCheckpoints={() => open(checkpointsPart, setPart)}
             opener={opener}
+            onTrace={() => {
+              select("");
+              inspector.current?.showTrace();
+            }}
           />
         ) : null}
         <Notices store={store} alive={alive} ended={ended} lastSeen={lastSeen} />

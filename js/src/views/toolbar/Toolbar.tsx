@@ -30,11 +30,13 @@ interface ToolbarProps {
   /** Opens the panel of checkpoints; `opener` is its button. */
   readonly onCheckpoints: () => void;
   readonly opener: RefObject<HTMLButtonElement | null>;
+  /** Shows what runs a forward, and the last one. */
+  readonly onTrace: () => void;
 }
 
 /** Filter box, chips and totals. */
 export function Toolbar(props: ToolbarProps) {
-  const { open, chips, problem, alive, isBusy, onChip, onCheckpoints, opener } = props;
+  const { open, chips, problem, alive, isBusy, onChip, onCheckpoints, opener, onTrace } = props;
   return (
     <div class="nnw-toolbar" role="group" aria-label={t("Filter and totals")}>
       <FilterBox {...props} />
@@ -54,6 +56,17 @@ export function Toolbar(props: ToolbarProps) {
       ))}
       <span class="nnw-space" />
       <Totals open={open} />
+      <button
+        type="button"
+        class="nnw-button nnw-opener"
+        aria-label={t("Trace")}
+        title={t("Run a forward: shapes, times and FLOPs of each call on the rows")}
+        disabled={!alive}
+        onClick={onTrace}
+      >
+        <Icon name="alias" />
+        <span class="nnw-wide-only">{t("Trace")}</span>
+      </button>
       <button
         ref={opener}
         type="button"
