@@ -57,9 +57,9 @@ def _groups(table: OptimizerTable, names: Sequence[str]) -> Table:
     for at, group in enumerate(table.groups):
         called = names[group.optimizer] if group.optimizer < len(names) else ""
         others = ", ".join(
-            f"{name}={_setting(value)}" for name, value in group.options.items() if _is_told(name, value)
+            f"{name}={setting_text(value)}" for name, value in group.options.items() if _is_told(name, value)
         )
-        own = [_setting(group.options[name]) if name in group.options else "" for name in _OWN_COLUMNS]
+        own = [setting_text(group.options[name]) if name in group.options else "" for name in _OWN_COLUMNS]
         said = f"{called} · {group.class_name}" if called else group.class_name
         rows.append((str(at), said, exact_count(group.n_tensors), short_count(group.n_elements), *own, others))
     heads = ("group", "optimizer", "tensors", "elements", "lr", "weight decay", "else")
@@ -70,11 +70,17 @@ def _is_told(name: str, value: Any) -> bool:
     return name not in _OWN_COLUMNS and name != "initial_lr" and value is not False
 
 
-def _setting(value: Any) -> str:
+def setting_text(value: Any) -> str:
+    """A setting of a group: numbers in six digits.
+
+    Example:
+        >>> setting_text(1e-3), setting_text((0.9, 0.999)), setting_text(None)
+        ('0.001', '(0.9, 0.999)', 'None')
+    """
     if type(value) is float:
         return number(value)
     if type(value) is tuple:
-        return f"({', '.join(map(_setting, value))})"
+        return f"({', '.join(map(setting_text, value))})"
     return str(value)
 
 
