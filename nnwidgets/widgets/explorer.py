@@ -273,8 +273,9 @@ def explore(
         >>> view = explore(nn.Sequential(nn.Linear(20, 256), nn.ReLU()), name="net")  # doctest: +SKIP
         >>> view.selected = "0.weight"  # doctest: +SKIP
     """
-    if isinstance(module, str | os.PathLike):
-        file = Path(os.fsdecode(module))
+    given: Any = module  # a user's object may lie about its class
+    if issubclass(type(given), str | os.PathLike):
+        file = Path(os.fsdecode(given))
         with_values = peek(file).size_bytes <= _MOST_READ
         made = file_module(file, with_values=with_values)
         return Explorer(made, optimizer=optimizer, name=name or file.name, height=height)
@@ -282,7 +283,7 @@ def explore(
     if name is None:
         frame = sys._getframe(1)  # noqa: SLF001 - whose variable it is, only the caller's frame knows
         name = name_of(module, notebook(), frame.f_locals, frame.f_globals)
-    return Explorer(module, optimizer=optimizer, name=name, height=height)
+    return Explorer(given, optimizer=optimizer, name=name, height=height)
 
 
 def _check(module: object, name: object, height: object) -> None:

@@ -86,7 +86,9 @@ GIVEN = {
     "diff net it.pt": "StateDiff",
     "ls it.pt": "CheckpointIndex",
     "ls": "Listing",
+    "optimizer net": "OptimizerTable",
     "net": "Explorer",
+    "explore net": "Explorer",
 }
 
 
@@ -96,7 +98,7 @@ def test_each_subcommand_of_a_model_gives_its_result():
 
 
 def test_a_line_gives_what_it_shows_and_shows_it_once(ip):
-    ip.run("X = torch.ones(1, 2)\nmade = None")
+    ip.run("X = torch.ones(1, 2)\nmade = None\nadam = torch.optim.Adam(net.parameters())")
     for line, kind in GIVEN.items():
         ran = ip.run(f"result = %nn {line}")
         assert ran.error is None, (line, ran.printed)
