@@ -99,7 +99,7 @@ class Explorer(anywidget.AnyWidget):
         )
         first = first_view(session)
         self._is_shown = not is_unattended()
-        page = bundle.traits() if self._is_shown else {}
+        page = {**bundle.traits(), "layout": AnyLayout()} if self._is_shown else {}
         self._session, self._name = session, session.name or type_name(type(module))
         self._workers = Workers(limit=1)
         self._ticks = TrainingTicks()
@@ -107,7 +107,6 @@ class Explorer(anywidget.AnyWidget):
         self._dispatcher = Dispatcher(answers, self._send_wire, background=is_long, patient=is_patient)
         super().__init__(
             **page,
-            layout=AnyLayout(),
             _first=bundle.compress(json.dumps(first, separators=(",", ":"))),
             _height=height,
             _seen=datetime.now(UTC).isoformat(timespec="seconds"),
