@@ -9,15 +9,20 @@ Start at `module_tree/tree.py`: one scan of a model becomes the records that all
     sharing/       who shares bytes with whom
     patterns.py    which modules and tensors of a tree a text means
     statistics/    numbers of one tensor, exact or of a sample; norms of a model in training
+    stats_table.py those of all tensors of a model, a row each
     heatmap/       a window of a tensor as a matrix of a bounded number of cells
     tracing/       a forward pass call by call, and the model as it was afterwards
-    optimizers.py  which optimizers were passed, are among variables, train a model
+    optimizers/    which train a model, what they hold of it and remember
+    costs.py       memory and arithmetic, module by module
+    cost_records.py  these as records
     checks/        what is wrong or worth knowing in a model
 """
 
 from __future__ import annotations
 
 from nnwidgets.introspect.checks import check
+from nnwidgets.introspect.cost_records import Costs, ModuleCosts
+from nnwidgets.introspect.costs import costs
 from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.module_tree.tree import tree
 from nnwidgets.introspect.records import Finding, TensorEntry, TensorStats, TieGroup, Trace, TraceCall
@@ -25,19 +30,25 @@ from nnwidgets.introspect.safe_access.lookup import LiveModel, get
 from nnwidgets.introspect.sharing.ties import ties
 from nnwidgets.introspect.statistics.sampling import sampled_stats
 from nnwidgets.introspect.statistics.stats import stats
+from nnwidgets.introspect.stats_table import StatsRow, StatsTable
 from nnwidgets.introspect.tracing.trace import trace
 
 __all__ = [
+    "Costs",
     "Finding",
     "LiveModel",
+    "ModuleCosts",
     "ModuleNode",
     "ModuleTree",
+    "StatsRow",
+    "StatsTable",
     "TensorEntry",
     "TensorStats",
     "TieGroup",
     "Trace",
     "TraceCall",
     "check",
+    "costs",
     "get",
     "sampled_stats",
     "stats",

@@ -10,7 +10,7 @@ from typing import Any
 
 import anywidget
 from torch import nn
-from traitlets import Bool, Bytes, Int, TraitError, Unicode, validate
+from traitlets import Bytes, Int, TraitError, Unicode, default, validate
 
 from nnwidgets.errors import InvalidTargetError, PathNotFoundError
 from nnwidgets.formatting import inert
@@ -19,12 +19,7 @@ from nnwidgets.introspect.records import Trace
 from nnwidgets.introspect.safe_access.objects import require_module, type_name
 from nnwidgets.server.handlers.open_and_rows import first_view
 from nnwidgets.server.handlers.registry import handlers, is_long, is_patient
-from nnwidgets.server.notebook.ipykernel import (
-    after_each_cell,
-    answer_where_asked,
-    before_each_cell_that_keeps_views_waiting,
-    keeps_views_waiting,
-)
+from nnwidgets.server.notebook.ipykernel import after_each_cell, answer_where_asked, is_unattended
 from nnwidgets.server.notebook.variables import name_of, notebook
 from nnwidgets.server.session import open_views
 from nnwidgets.server.session.session import Session
@@ -38,17 +33,20 @@ from nnwidgets.wire.schema.envelope import VERSION
 from nnwidgets.wire.threads import Workers
 
 _HEIGHTS = range(160, 4_001)
+_VIEW_OR_TREE = "application/vnd.nnwidgets.explorer+json"
+"""What our extension of JupyterLab shows an output by: the widget, or where there is none any more, the HTML."""
 
 
-class NoSuchPathError(PathNotFoundError, TraitError):
-    """A path set as `selected` names nothing in the model; the trait keeps its value."""
+class _PathNotFoundError(PathNotFoundError, TraitError):
+    """One that traitlets takes for its own too, so that `selected` keeps its value."""
 
 
 class Explorer(anywidget.AnyWidget):
     """A view of a live model; made by `explore`.
 
     Attributes:
-        selected: Path of the selected row, ``""`` for the model itself; set it to select.
+        selected: Path of the selected row, ``""`` for the model itself; set it to select. A path that the model hasn't
+            is refused with a `PathNotFoundError`.
         filter: Text of the filter box; set it to filter.
     """
 
@@ -58,12 +56,11 @@ class Explorer(anywidget.AnyWidget):
     _first = Bytes().tag(sync=True)
     _height = Int(None, allow_none=True).tag(sync=True)
     _seen = Unicode().tag(sync=True)
-    _must_wait = Bool(False).tag(sync=True)
-    """For hosts that show a page nothing of the kernel: a cell runs, and what is asked is answered after it."""
     selected = Unicode("").tag(sync=True)
     filter = Unicode("").tag(sync=True)
 
     _session: Session | None = None
+    _is_shown = True
     _name = "a model"
     _ipython_display_ = None
     """That of ipywidgets 7 would be asked before `_repr_mimebundle_`, and leave the static tree out."""
@@ -87,7 +84,8 @@ class Explorer(anywidget.AnyWidget):
             emit=self._emit,
         )
         first = first_view(session)
-        page = bundle.traits()
+        self._is_shown = not is_unattended()
+        page = bundle.traits() if self._is_shown else {}
         self._session, self._name = session, session.name or type_name(type(module))
         self._workers = Workers(limit=1)
         self._ticks = TrainingTicks()
@@ -95,19 +93,15 @@ class Explorer(anywidget.AnyWidget):
         self._dispatcher = Dispatcher(answers, self._send_wire, background=is_long, patient=is_patient)
         super().__init__(
             **page,
-            layout=AnyLayout(),
             _first=bundle.compress(json.dumps(first, separators=(",", ":"))),
             _height=height,
             _seen=datetime.now(UTC).isoformat(timespec="seconds"),
-            _must_wait=keeps_views_waiting(),
         )
-        answer_where_asked(self.comm)
-        answer_where_asked(self.layout.comm)
+        if self._is_shown:
+            answer_where_asked(self.comm)
+            answer_where_asked(self.layout.comm)
         self.on_msg(self._receive)
-        self._stop_watching = (
-            before_each_cell_that_keeps_views_waiting(self._on_cell_begins),
-            after_each_cell(self._on_cell_run),
-        )
+        self._stop_watching = after_each_cell(self._on_cell_run)
         open_views.add(self)
         marimo.when_cell_ends(self.close)
 
@@ -118,6 +112,11 @@ class Explorer(anywidget.AnyWidget):
 
     def __repr__(self) -> str:
         return f"{'closed ' if self._session is None else ''}Explorer of {inert(self._name, 80)}"
+
+    def open(self) -> None:
+        """Have the page make the view; where a program runs the notebook there is no page, and nothing to be saved."""
+        if self._is_shown:
+            super().open()
 
     def tick(self) -> None:
         """Say that a step was made; for use in a training loop, after each ``optimizer.step()``.
@@ -155,25 +154,33 @@ class Explorer(anywidget.AnyWidget):
         session, self._session = self._session, None
         if session is not None:
             self._ticks = TrainingTicks()
-            for stop in self._stop_watching:
-                stop()
+            self._stop_watching()
             self._dispatcher.close()
             self._emit("closed", {"code": "view-closed", "message": "The view was closed."})
             session.close()
             open_views.remove(self)
-            self.layout.close()
+            if self._is_shown:
+                self.layout.close()
         super().close()
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         if self._session is None:
             return {"text/plain": repr(self)}
+        static = static_bundle(self._session)
+        if not self._is_shown:
+            return static
         made: Any = super()._repr_mimebundle_(**kwargs)
         data, metadata = made if isinstance(made, tuple) else (made, {})
-        static = static_bundle(self._session)
         if "google.colab" in sys.modules:
             # Of HTML and a widget in one output it isn't known which Colab would show.
             static.pop("text/html", None)
+        elif "text/html" in static:
+            data = {**data, _VIEW_OR_TREE: {}}
         return {**data, **static}, metadata
+
+    @default("layout")
+    def _make_layout(self) -> AnyLayout:
+        return AnyLayout()
 
     @validate("selected")
     def _check_selected(self, proposal: Mapping[str, Any]) -> str:
@@ -182,7 +189,9 @@ class Explorer(anywidget.AnyWidget):
             try:
                 self._session.index().place(path)
             except PathNotFoundError as error:
-                raise NoSuchPathError(error.message, path=error.path, hint=error.hint, closest=error.closest) from None
+                raise _PathNotFoundError(
+                    error.message, path=error.path, hint=error.hint, closest=error.closest
+                ) from None
         return path
 
     # ---- to and from the page ----
@@ -196,7 +205,11 @@ class Explorer(anywidget.AnyWidget):
         return session
 
     def _receive(self, _widget: object, content: object, _buffers: object) -> None:
-        self._dispatcher.receive(content)
+        if content == {"tell": "bundle"}:
+            bundle.tell_again()
+            self.send({"told": "bundle"})
+        else:
+            self._dispatcher.receive(content)
 
     def _send_wire(self, message: dict[str, Any], buffers: list[bytes | memoryview]) -> None:
         if self.comm is not None:
@@ -206,11 +219,7 @@ class Explorer(anywidget.AnyWidget):
         message, _ = encode({"v": VERSION, "event": event, "body": body})
         self._send_wire(message, [])
 
-    def _on_cell_begins(self) -> None:
-        self._must_wait = True
-
     def _on_cell_run(self) -> None:
-        self._must_wait = False
         if self._session is not None:
             self._session.report_possible_change()
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from nnwidgets.formatting import inert
+
+if TYPE_CHECKING:
+    from nnwidgets.introspect.tracing.inputs import InputSize
 
 KEYWORD = re.compile(r"([^\W\d]\w*)=(?!=)(.*)", re.DOTALL)
 """A word that passes a value by name: ``gain=2``."""
@@ -18,14 +22,6 @@ class LineError(ValueError):
 
 class MisuseError(ValueError):
     """What is wrong with the words of a line; the parser adds whose words they are, and how they should be."""
-
-
-@dataclass(frozen=True)
-class InputSize:
-    """One ``--input``: a shape, and the name of a dtype; empty for that of the parameters."""
-
-    shape: tuple[int, ...]
-    dtype: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,6 +47,8 @@ class Command:
         optimizer: ``--optimizer``, as written.
         entry: ``--entry``: the name of a state dict in the file.
         shard_bytes: ``--shards``, or None.
+        sort: ``--sort``, or None.
+        since: ``--since``, as written.
     """
 
     name: str
@@ -71,6 +69,8 @@ class Command:
     optimizer: str = ""
     entry: str | None = None
     shard_bytes: int | None = None
+    sort: str | None = None
+    since: str = ""
 
 
 @dataclass(frozen=True)
