@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import anywidget
 from torch import nn
 from traitlets import Bytes, Int, TraitError, Unicode, default, validate
 
+from nnwidgets.checkpoint.peek import peek
+from nnwidgets.checkpoint.without_model import file_module
 from nnwidgets.errors import InvalidTargetError, PathNotFoundError
 from nnwidgets.formatting import inert
 from nnwidgets.introspect.optimizers import optimizers_in
@@ -33,6 +37,8 @@ from nnwidgets.wire.schema.envelope import VERSION
 from nnwidgets.wire.threads import Workers
 
 _HEIGHTS = range(160, 4_001)
+_MOST_READ = 2**31
+"""Bytes of a file whose values are read to be shown."""
 _VIEW_OR_TREE = "application/vnd.nnwidgets.explorer+json"
 """What our extension of JupyterLab shows an output by: the widget, or where there is none any more, the HTML."""
 
@@ -225,26 +231,39 @@ class Explorer(anywidget.AnyWidget):
 
 
 def explore(
-    module: nn.Module, *, optimizer: object | None = None, name: str | None = None, height: int | None = None
+    module: nn.Module | str | os.PathLike[str],
+    *,
+    optimizer: object | None = None,
+    name: str | None = None,
+    height: int | None = None,
 ) -> Explorer:
-    """Show a live model in the notebook.
+    """Show a live model in the notebook, or what is in a checkpoint.
 
     The view holds the model only while it is open, and where a variable holds the model, not even that: ``del net``
     frees it. Running the cell again closes the view that its last run made.
 
     Args:
-        module: The model, of any kind that torch knows.
+        module: The model, of any kind that torch knows. Of a checkpoint's path a copy is shown, its names as modules:
+            with values up to 2 GiB, above that names and shapes alone. What is done to it doesn't touch the file.
         optimizer: Its optimizer, or a list of them, to check that it holds the model's parameters.
         name: What to call the model; by default the variable that holds it.
         height: Of the view, in pixels; by default the page's own.
 
     Raises:
         InvalidTargetError: ``module`` is not a module, or an option makes no sense.
+        PathNotFoundError: There is no such file.
+        UnsafeCheckpointError: The file would have to run code to be read.
+        CorruptCheckpointError: It is damaged, or no checkpoint.
 
     Example:
         >>> view = explore(nn.Sequential(nn.Linear(20, 256), nn.ReLU()), name="net")  # doctest: +SKIP
         >>> view.selected = "0.weight"  # doctest: +SKIP
     """
+    if isinstance(module, str | os.PathLike):
+        file = Path(os.fsdecode(module))
+        with_values = peek(file).size_bytes <= _MOST_READ
+        made = file_module(file, with_values=with_values)
+        return Explorer(made, optimizer=optimizer, name=name or file.name, height=height)
     require_module(module)
     if name is None:
         frame = sys._getframe(1)  # noqa: SLF001 - whose variable it is, only the caller's frame knows
