@@ -12,7 +12,7 @@ from typing import Any
 
 import anywidget
 from torch import nn
-from traitlets import Bool, Bytes, Int, TraitError, Unicode, validate
+from traitlets import Bytes, Int, TraitError, Unicode, default, validate
 
 from nnwidgets.checkpoint.peek import peek
 from nnwidgets.checkpoint.without_model import file_module
@@ -23,13 +23,7 @@ from nnwidgets.introspect.records import Trace
 from nnwidgets.introspect.safe_access.objects import require_module, type_name
 from nnwidgets.server.handlers.open_and_rows import first_view
 from nnwidgets.server.handlers.registry import handlers, is_long, is_patient
-from nnwidgets.server.notebook.ipykernel import (
-    after_each_cell,
-    answer_where_asked,
-    before_each_cell_that_keeps_views_waiting,
-    is_unattended,
-    keeps_views_waiting,
-)
+from nnwidgets.server.notebook.ipykernel import after_each_cell, answer_where_asked, is_unattended
 from nnwidgets.server.notebook.variables import name_of, notebook
 from nnwidgets.server.session import open_views
 from nnwidgets.server.session.session import Session
@@ -68,8 +62,6 @@ class Explorer(anywidget.AnyWidget):
     _first = Bytes().tag(sync=True)
     _height = Int(None, allow_none=True).tag(sync=True)
     _seen = Unicode().tag(sync=True)
-    _must_wait = Bool(False).tag(sync=True)
-    """For hosts that show a page nothing of the kernel: a cell runs, and what is asked is answered after it."""
     selected = Unicode("").tag(sync=True)
     filter = Unicode("").tag(sync=True)
 
@@ -110,16 +102,12 @@ class Explorer(anywidget.AnyWidget):
             _first=bundle.compress(json.dumps(first, separators=(",", ":"))),
             _height=height,
             _seen=datetime.now(UTC).isoformat(timespec="seconds"),
-            _must_wait=keeps_views_waiting(),
         )
         if self._is_shown:
             answer_where_asked(self.comm)
             answer_where_asked(self.layout.comm)
         self.on_msg(self._receive)
-        self._stop_watching = (
-            before_each_cell_that_keeps_views_waiting(self._on_cell_begins),
-            after_each_cell(self._on_cell_run),
-        )
+        self._stop_watching = after_each_cell(self._on_cell_run)
         open_views.add(self)
         marimo.when_cell_ends(self.close)
 
@@ -172,8 +160,7 @@ class Explorer(anywidget.AnyWidget):
         session, self._session = self._session, None
         if session is not None:
             self._ticks = TrainingTicks()
-            for stop in self._stop_watching:
-                stop()
+            self._stop_watching()
             self._dispatcher.close()
             self._emit("closed", {"code": "view-closed", "message": "The view was closed."})
             session.close()
@@ -196,6 +183,10 @@ class Explorer(anywidget.AnyWidget):
         elif "text/html" in static:
             data = {**data, _VIEW_OR_TREE: {}}
         return {**data, **static}, metadata
+
+    @default("layout")
+    def _make_layout(self) -> AnyLayout:
+        return AnyLayout()
 
     @validate("selected")
     def _check_selected(self, proposal: Mapping[str, Any]) -> str:
@@ -234,11 +225,7 @@ class Explorer(anywidget.AnyWidget):
         message, _ = encode({"v": VERSION, "event": event, "body": body})
         self._send_wire(message, [])
 
-    def _on_cell_begins(self) -> None:
-        self._must_wait = True
-
     def _on_cell_run(self) -> None:
-        self._must_wait = False
         if self._session is not None:
             self._session.report_possible_change()
 
