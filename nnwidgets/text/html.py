@@ -28,6 +28,9 @@ _NUMBER = "text-align:right;font-variant-numeric:tabular-nums"
 _LIST = "list-style:none;margin:0;padding-left:1.4em"
 _LEAF = "padding-left:1.1em"
 _CODE = "margin:2px 0 12px 1.4em;padding-left:8px;border-left:2px solid;opacity:.85"
+_TABLE = '<table cellpadding="4">'
+"""Keeps columns apart where nothing else does: any style that a host has for tables goes before it."""
+
 DOCTYPE = "<!doctype html>"
 """How a page begins."""
 
@@ -99,7 +102,7 @@ def _safe_lines(text: str, most: int) -> str:
 
 
 def _facts(block: Facts) -> Iterator[str]:
-    yield "<table><tbody>"
+    yield f"{_TABLE}<tbody>"
     for name, value in block.pairs:
         yield f'<tr><th scope="row" style="text-align:left;{_DIM}">{_safe(name)}</th>'
         yield f'<td style="text-align:left">{_safe(value)}</td></tr>'
@@ -107,7 +110,7 @@ def _facts(block: Facts) -> Iterator[str]:
 
 
 def _table(block: Table) -> Iterator[str]:
-    yield "<table><thead><tr>"
+    yield f"{_TABLE}<thead><tr>"
     yield from (
         f'<th scope="col"{_alignment(column, block.right)}>{_safe(head)}</th>'
         for column, head in enumerate(block.heads)

@@ -78,7 +78,7 @@ def test_the_output_says_seed_numbers_before_and_after_and_how_to_undo(ip, net):
     assert "xavier_uniform_(gain=2)" in lines[0]
     assert "seed  7" in ran.text
     assert "%nn undo net" in ran.text
-    assert "<table>" in ran.html[0]
+    assert "<table" in ran.html[0]
     assert "<script" not in ran.html[0]
 
 

@@ -1,4 +1,5 @@
 import { useState } from "preact/hooks";
+import { CopyButton } from "../../components/CopyButton.tsx";
 import { Icon } from "../../components/Icon.tsx";
 import { VirtualList, WaitingRow } from "../../components/VirtualList.tsx";
 import { useUniqueId } from "../../hooks/useUniqueId.ts";
@@ -11,6 +12,10 @@ import { Search } from "./Search.tsx";
 import { DIFFERENCES, differenceLabel, type StatusLabel, shortDtype } from "./statusLabels.tsx";
 
 const ROW_HEIGHT = 26;
+const COPIES = [
+  ["markdown", "Markdown"],
+  ["csv", "CSV"],
+] as const;
 
 interface DiffProps {
   readonly store: CheckpointsStore;
@@ -57,6 +62,17 @@ export function Diff({ store, name, alive }: DiffProps) {
             {t("Compare")}
           </button>
           <span class="nnw-space" />
+          {reply === null
+            ? null
+            : COPIES.map(([kind, name]) => (
+                <CopyButton
+                  key={kind}
+                  text={() => store.copyDiff(kind)}
+                  label={t("Copy as {0}", name)}
+                  words={name}
+                  disabled={!alive || store.work !== null}
+                />
+              ))}
           {reply === null ? null : (
             <Search
               text={asked.text}
