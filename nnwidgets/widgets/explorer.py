@@ -12,6 +12,7 @@ import anywidget
 from torch import nn
 from traitlets import Bytes, Int, TraitError, Unicode, validate
 
+from nnwidgets.checkpoint import Snapshot
 from nnwidgets.errors import InvalidTargetError, PathNotFoundError
 from nnwidgets.formatting import inert
 from nnwidgets.introspect.optimizers import optimizers_in
@@ -147,6 +148,22 @@ class Explorer(anywidget.AnyWidget):
             )
         if self._session is not None:
             self._session.show_trace(trace)
+
+    def show_mark(self, mark: Snapshot | None) -> None:
+        """Have the rows tell how far they have moved since a mark, again after each cell and each change.
+
+        Args:
+            mark: What `snapshot` gave for this model; None to end it.
+
+        Raises:
+            InvalidTargetError: It is not a `Snapshot`.
+        """
+        if mark is not None and not isinstance(mark, Snapshot):
+            raise InvalidTargetError(
+                f"A {type_name(type(mark))} is not a Snapshot.", hint="Pass what nnw.snapshot(net) gives."
+            )
+        if self._session is not None:
+            self._session.show_mark(mark)
 
     def close(self) -> None:
         """End the view: what is pending is answered, the model is let go, the page is told. Idempotent."""
