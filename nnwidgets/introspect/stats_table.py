@@ -325,13 +325,19 @@ def _entries_meant(tree: ModuleTree, target: Any, path_of: Mapping[int, str]) ->
 
     Args:
         tree: Where.
-        target: A pattern, a module or tensor of the model, or several of these.
+        target: A pattern, a module or tensor of the model, or several of these; ``!pattern`` leaves out what it names.
         path_of: Paths of live objects by their ids.
     """
     matcher = PatternMatcher(tree)
     named: set[str] = set()
     below: list[ModuleNode] = []
-    for each in target if type(target) in (list, tuple) else (target,):
+    several = target if type(target) in (list, tuple) else (target,)
+    excluding = [each for each in several if type(each) is str and each.startswith("!") and not matcher.names(each)]
+    if excluding:
+        without = {entry.path for entry in _entries_meant(tree, [each[1:] for each in excluding], path_of)}
+        kept = [each for each in several if not any(each is other for other in excluding)]
+        return [entry for entry in _entries_meant(tree, kept or "", path_of) if entry.path not in without]
+    for each in several:
         pattern = each if type(each) is str else path_of.get(id(each))
         if pattern is None:
             raise InvalidTargetError(

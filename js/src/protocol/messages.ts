@@ -313,6 +313,8 @@ export interface RowTrace {
   readonly seconds: number | null;
   readonly failed: boolean;
   readonly unused: boolean;
+  readonly flops?: number | string | null;
+  readonly saved_bytes?: number | string | null;
 }
 
 /**
@@ -329,6 +331,7 @@ export interface RowTrace {
  * frozen: "all", "some" of the parameters here and below, or None.
  * findings: worst severity on this very row; findings_inside: count below it; worst_inside: their worst severity.
  * note: hover text: why counts differ, what is special.
+ * untrained: true for a parameter that asks for gradients and is in no optimizer, where the model has one.
  */
 export interface Row {
   readonly id: string;
@@ -360,6 +363,7 @@ export interface Row {
   readonly matched: boolean;
   readonly fold: Fold | null;
   readonly trace: RowTrace | null;
+  readonly untrained?: boolean;
 }
 
 /** A tick of the overview ruler, at row `index` of the flattened tree. */
@@ -511,9 +515,42 @@ export interface ModuleTensor {
   readonly n_elements: number | string;
 }
 
+/** A setting of an optimizer's group, and how it is written. */
+export interface Setting {
+  readonly name: string;
+  readonly value: string;
+}
+
+/** What an optimizer remembers of a parameter: its norm where `is_norm`, else a number or how large it is. */
+export interface Remembered {
+  readonly name: string;
+  readonly value: string;
+  readonly is_norm: boolean;
+  readonly shape: string;
+  readonly dtype: string;
+  readonly size_bytes: number | string;
+}
+
+/**
+ * A group of an optimizer that holds the inspected parameter. `name` is its variable's, or its class's.
+ *
+ * step: how many steps the parameter has made, where that is counted.
+ */
+export interface OptimizerPlace {
+  readonly name: string;
+  readonly class_name: string;
+  readonly group: number;
+  readonly n_groups: number;
+  readonly settings: readonly Setting[];
+  readonly step: number | string | null;
+  readonly state: readonly Remembered[];
+}
+
 /**
  * `tensor` or `module` is set, the other None.
  *
+ * optimizers: of a parameter, where an optimizer of the model is known; empty where the parameter asks for gradients
+ *     and none holds it.
  * stats: where `bins` was asked and the values are at hand.
  * windows: where they were asked and the values are at hand and few: each as `values` answers, or None where that
  *     would be an error.
@@ -534,6 +571,7 @@ export interface InspectReply {
   readonly trace: readonly TraceCallBody[];
   readonly stats?: StatsReply;
   readonly windows?: readonly (ValuesReply | null)[];
+  readonly optimizers?: readonly OptimizerPlace[];
 }
 
 /** `exact` False answers from a sample at once; True (the default) reads everything, with progress, cancellably. */
@@ -662,9 +700,43 @@ export interface TraceCallBody {
   readonly output_dtypes: readonly string[];
   readonly seconds: number | null;
   readonly flops: number | string | null;
+  readonly saved_bytes?: number | string | null;
 }
 
-/** The last trace shown in this view; `calls` is cut to 2,000, `n_calls` says how many there were. */
+/**
+ * Run a forward in the main thread, once no cell runs: on tensors among the variables, or on inputs of a size.
+ *
+ * inputs: names of variables, passed by position.
+ * size: a size of one input, such as `2,20` or `2,20:int64`; made and passed where no inputs are named.
+ */
+export interface ForwardBody {
+  readonly model?: string;
+  readonly inputs?: readonly string[];
+  readonly size?: string;
+}
+
+/** A variable of the kernel that holds a tensor. */
+export interface TensorVariable {
+  readonly name: string;
+  readonly shape: string;
+  readonly dtype: string;
+}
+
+/** Tensors among the kernel's variables, in the order they were made, at most 200. */
+export interface TensorsReply {
+  readonly tensors: readonly TensorVariable[];
+}
+
+/** Whether a trace was shown until now. */
+export interface ClearReply {
+  readonly cleared: boolean;
+}
+
+/**
+ * The last trace shown in this view; `calls` is cut to 2,000, `n_calls` says how many there were.
+ *
+ * saved_bytes: what autograd keeps for a backward, None where gradients were off or it isn't known.
+ */
 export interface TraceReply {
   readonly calls: readonly TraceCallBody[];
   readonly n_calls: number;
@@ -673,6 +745,7 @@ export interface TraceReply {
   readonly unused: readonly string[];
   readonly seconds: number;
   readonly flops: number | string | null;
+  readonly saved_bytes?: number | string | null;
 }
 
 /**
@@ -949,10 +1022,15 @@ export interface CodeReply {
   readonly code: string;
 }
 
-/** A folder under the notebook's own; "" is that itself. */
+/**
+ * A folder under the notebook's own; "" is that itself.
+ *
+ * checkpoints_only: leave out what is no checkpoint by its name and first bytes.
+ */
 export interface FolderBody {
   readonly model?: string;
   readonly path: string;
+  readonly checkpoints_only?: boolean;
 }
 
 /**
@@ -980,14 +1058,15 @@ export interface Crumb {
 /**
  * What is in a folder, the newest first; at most 2,000 come, `n_entries` says how many there are.
  *
- * Names that begin with a dot are left out. Where `is_checkpoint`, the folder itself is one, sharded or distributed:
- * `peek` of its path tells.
+ * Names that begin with a dot are left out; so are `n_hidden` more where only checkpoints were asked for.
+ * Where `is_checkpoint`, the folder itself is one, sharded or distributed: `peek` of its path tells.
  */
 export interface FolderReply {
   readonly path: string;
   readonly crumbs: readonly Crumb[];
   readonly entries: readonly FileBody[];
   readonly n_entries: number;
+  readonly n_hidden: number;
   readonly is_checkpoint: boolean;
 }
 
@@ -1281,6 +1360,9 @@ export interface Bodies {
   readonly trace: ModelBody;
   readonly table: TableBody;
   readonly mark: MarkBody;
+  readonly forward: ForwardBody;
+  readonly clear_trace: ModelBody;
+  readonly tensors: ModelBody;
   readonly models: ModelBody;
   readonly variables: VariablesBody;
   readonly initializers: TargetBody;
@@ -1316,6 +1398,9 @@ export interface Replies {
   readonly trace: TraceReply;
   readonly table: TableReply;
   readonly mark: MarkReply;
+  readonly forward: TraceReply;
+  readonly clear_trace: ClearReply;
+  readonly tensors: TensorsReply;
   readonly models: ModelsReply;
   readonly variables: VariablesReply;
   readonly initializers: InitializersReply;

@@ -20,10 +20,11 @@ from torch.optim import Optimizer
 from nnwidgets.checkpoint import Snapshot
 from nnwidgets.errors import NNWidgetsError
 from nnwidgets.introspect.checks import data_findings, structural_findings, worst_first
+from nnwidgets.introspect.checks.training import untrained_paths
 from nnwidgets.introspect.module_tree.expressions import is_identifier
 from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.module_tree.tree import tree
-from nnwidgets.introspect.optimizers import optimizers_holding
+from nnwidgets.introspect.optimizers import optimizers_holding, tensors_elsewhere
 from nnwidgets.introspect.records import Finding, TensorStats, Trace
 from nnwidgets.introspect.safe_access.scan import read
 from nnwidgets.introspect.statistics.exact_stats import CancelledError
@@ -103,6 +104,7 @@ class Session:
         self._is_checking = False
         self._trace: Trace | None = None
         self.trace_marks = TraceMarks(None)
+        self.untrained: frozenset[str] = frozenset()
         self.preview_stats: dict[tuple[str, int | None], TensorStats] = {}
         self.file_cache = FileCache()
         self.stats_table: StatsTable | None = None
@@ -138,6 +140,12 @@ class Session:
     def optimizers(self) -> list[Optimizer]:
         """The live optimizers of the model: those passed, then those in the notebook's variables."""
         return optimizers_holding(self.module, [*self._passed_optimizers(), *optimizers().values()])
+
+    def named_optimizers(self) -> list[tuple[str | None, Any]]:
+        """The optimizers passed and those in the notebook's variables, each once, under their variables' names."""
+        named = {id(each): (name, each) for name, each in reversed(optimizers().items())}
+        passed = {id(each): named.get(id(each), (None, each)) for each in self._passed_optimizers()}
+        return list((passed | named).values())
 
     def _passed_optimizers(self) -> list[Any]:
         return [optimizer for held in self._optimizers if (optimizer := held.get()) is not None]
@@ -329,7 +337,12 @@ class Session:
         checked, began = self._n_trees, time.monotonic()
         reading = read(self.module)
         name = self.variable or "net"
-        found = structural_findings(reading, name=name, optimizers=self._passed_optimizers())
+        training = self.optimizers()
+        others = tensors_elsewhere(self.module, training, notebook().values())
+        found = structural_findings(
+            reading, name=name, optimizers=self._passed_optimizers() or training, elsewhere=others
+        )
+        self.untrained = untrained_paths(reading, training)
         self._take_findings(worst_first((*found, *self._of_data)))
         self._of_data = data_findings(reading, name=name, cancelled=lambda: cancelled() or self.model_or_none is None)
         every = worst_first((*found, *self._of_data))
@@ -353,8 +366,15 @@ class Session:
         """The last trace shown in this view."""
         return self._trace
 
-    def show_trace(self, trace: Trace) -> None:
-        """Show ``trace`` on the rows."""
+    def show_trace_in_all(self, trace: Trace | None) -> None:
+        """Show a trace on the rows of every view of the model; None takes the last one away."""
+        module = self.module
+        for session in [reference() for reference in _SESSIONS.copy()]:
+            if session is not None and session.model_or_none is module:
+                session.show_trace(trace)
+
+    def show_trace(self, trace: Trace | None) -> None:
+        """Show ``trace`` on the rows; None takes the last one away."""
         self._trace, self.trace_marks = trace, TraceMarks(trace)
         self.emit("traced", {})
 
