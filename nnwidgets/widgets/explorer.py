@@ -14,6 +14,7 @@ import anywidget
 from torch import nn
 from traitlets import Bytes, Int, TraitError, Unicode, default, validate
 
+from nnwidgets.checkpoint import Snapshot
 from nnwidgets.checkpoint.peek import peek
 from nnwidgets.checkpoint.without_model import file_module
 from nnwidgets.errors import InvalidTargetError, PathNotFoundError
@@ -154,6 +155,22 @@ class Explorer(anywidget.AnyWidget):
             )
         if self._session is not None:
             self._session.show_trace(trace)
+
+    def show_mark(self, mark: Snapshot | None) -> None:
+        """Have the rows tell how far they have moved since a mark, again after each cell and each change.
+
+        Args:
+            mark: What `snapshot` gave for this model; None to end it.
+
+        Raises:
+            InvalidTargetError: It is not a `Snapshot`.
+        """
+        if mark is not None and not isinstance(mark, Snapshot):
+            raise InvalidTargetError(
+                f"A {type_name(type(mark))} is not a Snapshot.", hint="Pass what nnw.snapshot(net) gives."
+            )
+        if self._session is not None:
+            self._session.show_mark(mark)
 
     def close(self) -> None:
         """End the view: what is pending is answered, the model is let go, the page is told. Idempotent."""
