@@ -45,7 +45,8 @@ class NNMagics(Magics):
 
         ::
 
-            %nn net                          explore: the tree, its tensors, statistics, ties, findings
+            %nn net [path] [--filter text]   explore: the tree, its tensors, statistics, ties, findings
+            %nn explore net [path]           the same, as nnw.explore; %nn help lists all lines
             %nn                              explore the only model there is, or list the models
             %nn tree net [path] [--depth 2]  the tree as text
             %nn show net [path]              one tensor, with statistics, or one module
@@ -79,7 +80,8 @@ class NNMagics(Magics):
         Names of the package's functions will do too: ``stats``, ``ties``, ``history``, ``peek``, ``assign``, ``plan``.
 
         ``path`` is what ``named_modules`` and ``named_parameters`` say, ``0.weight``, or a glob or class that means one
-        thing: ``*.bias``, ``Linear.weight``. Where tensors are changed, it may mean several.
+        thing: ``*.bias``, ``Linear.weight``. Where tensors are changed, it may mean several, ``h.{0…11}`` and
+        ``h.[0-2].*`` are ranges, several may follow each other, and ``!h.11`` leaves out what it names.
 
         ``r = %nn …`` keeps what the function of that name would give, beside showing it; a line that ends with ``;``
         shows nothing.

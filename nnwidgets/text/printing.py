@@ -38,6 +38,7 @@ PAGES: dict[tuple[str, str], tuple[str, str]] = {
     ("nnwidgets.checkpoint.records", "SaveReport"): ("checkpoints", "save_page"),
     ("nnwidgets.checkpoint.diffing.state_diff", "StateDiff"): ("checkpoints", "diff_page"),
     ("nnwidgets.checkpoint.diffing.state_diff", "Changed"): ("checkpoints", "changed_page"),
+    ("nnwidgets.checkpoint.without_model.examine", "FileReport"): ("files", "report_page"),
     ("nnwidgets.checkpoint.folder", "Listed"): ("checkpoints", "listed_page"),
     ("nnwidgets.checkpoint.folder", "Listing"): ("checkpoints", "folder_page"),
 }

@@ -23,11 +23,12 @@ from traitlets import Bytes, Unicode
 from nnwidgets.server.notebook.ipykernel import answer_where_asked
 from nnwidgets.server.page_files import read_page_file
 from nnwidgets.widgets import marimo
+from nnwidgets.widgets.any_base import AnyBase
 
 _open: Bundle | None = None
 
 
-class Bundle(ipywidgets.Widget):
+class Bundle(AnyBase):
     """The hidden widget: the page's script and style, compressed, and a digest to know them by."""
 
     code = Bytes().tag(sync=True)

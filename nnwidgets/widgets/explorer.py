@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import anywidget
 from torch import nn
-from traitlets import Bytes, Int, TraitError, Unicode, validate
+from traitlets import Bool, Bytes, Int, TraitError, Unicode, validate
 
+from nnwidgets.checkpoint.peek import peek
+from nnwidgets.checkpoint.without_model import file_module
 from nnwidgets.errors import InvalidTargetError, PathNotFoundError
 from nnwidgets.formatting import inert
 from nnwidgets.introspect.optimizers import optimizers_in
@@ -19,11 +23,18 @@ from nnwidgets.introspect.records import Trace
 from nnwidgets.introspect.safe_access.objects import require_module, type_name
 from nnwidgets.server.handlers.open_and_rows import first_view
 from nnwidgets.server.handlers.registry import handlers, is_long, is_patient
-from nnwidgets.server.notebook.ipykernel import after_each_cell, answer_where_asked, is_unattended
+from nnwidgets.server.notebook.ipykernel import (
+    after_each_cell,
+    answer_where_asked,
+    before_each_cell_that_keeps_views_waiting,
+    is_unattended,
+    keeps_views_waiting,
+)
 from nnwidgets.server.notebook.variables import name_of, notebook
 from nnwidgets.server.session import open_views
 from nnwidgets.server.session.session import Session
 from nnwidgets.widgets import bundle, marimo
+from nnwidgets.widgets.any_base import AnyLayout
 from nnwidgets.widgets.static_output import static_bundle
 from nnwidgets.widgets.training_ticks import TrainingTicks
 from nnwidgets.wire.codec import encode
@@ -32,6 +43,8 @@ from nnwidgets.wire.schema.envelope import VERSION
 from nnwidgets.wire.threads import Workers
 
 _HEIGHTS = range(160, 4_001)
+_MOST_READ = 2**31
+"""Bytes of a file whose values are read to be shown."""
 _VIEW_OR_TREE = "application/vnd.nnwidgets.explorer+json"
 """What our extension of JupyterLab shows an output by: the widget, or where there is none any more, the HTML."""
 
@@ -55,6 +68,8 @@ class Explorer(anywidget.AnyWidget):
     _first = Bytes().tag(sync=True)
     _height = Int(None, allow_none=True).tag(sync=True)
     _seen = Unicode().tag(sync=True)
+    _must_wait = Bool(False).tag(sync=True)
+    """For hosts that show a page nothing of the kernel: a cell runs, and what is asked is answered after it."""
     selected = Unicode("").tag(sync=True)
     filter = Unicode("").tag(sync=True)
 
@@ -92,15 +107,20 @@ class Explorer(anywidget.AnyWidget):
         self._dispatcher = Dispatcher(answers, self._send_wire, background=is_long, patient=is_patient)
         super().__init__(
             **page,
+            layout=AnyLayout(),
             _first=bundle.compress(json.dumps(first, separators=(",", ":"))),
             _height=height,
             _seen=datetime.now(UTC).isoformat(timespec="seconds"),
+            _must_wait=keeps_views_waiting(),
         )
         if self._is_shown:
             answer_where_asked(self.comm)
             answer_where_asked(self.layout.comm)
         self.on_msg(self._receive)
-        self._stop_watching = after_each_cell(self._on_cell_run)
+        self._stop_watching = (
+            before_each_cell_that_keeps_views_waiting(self._on_cell_begins),
+            after_each_cell(self._on_cell_run),
+        )
         open_views.add(self)
         marimo.when_cell_ends(self.close)
 
@@ -153,7 +173,8 @@ class Explorer(anywidget.AnyWidget):
         session, self._session = self._session, None
         if session is not None:
             self._ticks = TrainingTicks()
-            self._stop_watching()
+            for stop in self._stop_watching:
+                stop()
             self._dispatcher.close()
             self._emit("closed", {"code": "view-closed", "message": "The view was closed."})
             session.close()
@@ -214,32 +235,49 @@ class Explorer(anywidget.AnyWidget):
         message, _ = encode({"v": VERSION, "event": event, "body": body})
         self._send_wire(message, [])
 
+    def _on_cell_begins(self) -> None:
+        self._must_wait = True
+
     def _on_cell_run(self) -> None:
+        self._must_wait = False
         if self._session is not None:
             self._session.report_possible_change()
 
 
 def explore(
-    module: nn.Module, *, optimizer: object | None = None, name: str | None = None, height: int | None = None
+    module: nn.Module | str | os.PathLike[str],
+    *,
+    optimizer: object | None = None,
+    name: str | None = None,
+    height: int | None = None,
 ) -> Explorer:
-    """Show a live model in the notebook.
+    """Show a live model in the notebook, or what is in a checkpoint.
 
     The view holds the model only while it is open, and where a variable holds the model, not even that: ``del net``
     frees it. Running the cell again closes the view that its last run made.
 
     Args:
-        module: The model, of any kind that torch knows.
+        module: The model, of any kind that torch knows. Of a checkpoint's path a copy is shown, its names as modules:
+            with values up to 2 GiB, above that names and shapes alone. What is done to it doesn't touch the file.
         optimizer: Its optimizer, or a list of them, to check that it holds the model's parameters.
         name: What to call the model; by default the variable that holds it.
         height: Of the view, in pixels; by default the page's own.
 
     Raises:
         InvalidTargetError: ``module`` is not a module, or an option makes no sense.
+        PathNotFoundError: There is no such file.
+        UnsafeCheckpointError: The file would have to run code to be read.
+        CorruptCheckpointError: It is damaged, or no checkpoint.
 
     Example:
         >>> view = explore(nn.Sequential(nn.Linear(20, 256), nn.ReLU()), name="net")  # doctest: +SKIP
         >>> view.selected = "0.weight"  # doctest: +SKIP
     """
+    if isinstance(module, str | os.PathLike):
+        file = Path(os.fsdecode(module))
+        with_values = peek(file).size_bytes <= _MOST_READ
+        made = file_module(file, with_values=with_values)
+        return Explorer(made, optimizer=optimizer, name=name or file.name, height=height)
     require_module(module)
     if name is None:
         frame = sys._getframe(1)  # noqa: SLF001 - whose variable it is, only the caller's frame knows

@@ -17,7 +17,7 @@ from nnwidgets.text.printing import page_of
 
 DESIGNED = {
     "explore", "tree", "ties", "stats", "check", "trace", "costs", "optimizer", "handle",
-    "init", "assign", "freeze", "unfreeze", "undo", "redo", "history", "initializer", "Change", "History",
+    "init", "apply", "assign", "freeze", "unfreeze", "undo", "redo", "history", "initializer", "Change", "History",
     "save", "read", "peek", "plan", "load", "diff", "assert_equal", "snapshot", "Snapshot",
     "CheckpointIndex", "StoredTensor", "LoadPlan",
     "PlanEntry", "LoadReport", "SaveReport", "StateDiff", "Changed", "Described",
@@ -39,6 +39,7 @@ SIGNATURES = {
     "costs": ["module", "args", "optimizer", "input_size", "kwargs"],
     "optimizer": ["module", "optimizer"],
     "init": ["module", "target", "how", "seed", "optimizer", "preview", "clear_state", "kwargs"],
+    "apply": ["module", "target", "fn", "label", "source", "seed", "optimizer", "preview", "clear_state"],
     "assign": ["module", "target", "value"],
     "freeze": ["module", "target"],
     "unfreeze": ["module", "target"],

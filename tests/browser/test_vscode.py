@@ -101,6 +101,7 @@ def test_a_tensor_is_initialized_anew_by_a_button_and_undone(notebook):
     explorer.root.get_by_role("button", name="Undo").first.click()
     notebook.wait_for("torch.equal(net.frozen.bias, before)", True)
     explorer.tab("Overview")
+    expect(explorer.part("Statistics")).not_to_contain_text("0.25")
     assert explorer.statistics()["mean"] == pytest.approx(notebook.kernel("before.double().mean().item()"), rel=1e-9)
 
 

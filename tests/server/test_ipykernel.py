@@ -10,6 +10,11 @@ from nnwidgets.server.notebook import ipykernel
 
 
 class View:
+    began = 0
+
+    def begins(self):
+        self.began += 1
+
     def ran(self):
         pass
 
@@ -68,6 +73,22 @@ def test_outside_of_a_kernel_and_of_a_cell_nobody_is_said_to_be_away(monkeypatch
     assert not ipykernel.is_unattended()
     monkeypatch.setattr(ipykernel, "running_kernel", lambda: None)
     assert not ipykernel.is_unattended()
+
+
+@pytest.mark.parametrize("features", [[], ["kernel subshells"]])
+def test_views_hear_of_a_cells_begin_where_it_keeps_them_waiting_and_not_beside_subshells(shell, features):
+    kernel = ipykernel.running_kernel()
+    kernel.kernel_info = {"supported_features": features}
+    view = View()
+    stop = ipykernel.before_each_cell_that_keeps_views_waiting(view.begins)
+    shell.run_cell("1")
+    assert view.began == (not features)
+    kernel.get_parent("shell")["header"]["msg_type"] = "execute_request"
+    kernel.get_parent("shell")["content"]["code"] = "1"
+    assert ipykernel.keeps_views_waiting() == (not features)
+    stop()
+    shell.run_cell("1")
+    assert view.began == (not features)
 
 
 def test_work_for_the_main_thread_waits_until_no_cell_runs_and_can_be_called_off(monkeypatch):

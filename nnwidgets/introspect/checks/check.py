@@ -47,15 +47,17 @@ def check(module: nn.Module, *, optimizer: Any = None) -> tuple[Finding, ...]:
         InvalidTargetError: If ``module`` is not a module, or ``optimizer`` not an optimizer.
 
     Example:
+        >>> import math
         >>> import torch
         >>> net = torch.nn.Sequential(torch.nn.Linear(20, 256), torch.nn.ReLU(), torch.nn.Linear(256, 10))
         >>> check(net)
         Nothing found.
-        >>> _ = torch.nn.init.constant_(net[0].weight, 1)
+        >>> _ = torch.nn.init.constant_(net[0].weight, math.nan)
         >>> [(finding.code, finding.severity, finding.path) for finding in check(net)]
-        [('constant-weight', 'warning', '0.weight')]
-        >>> check(net)[0].fix
-        'torch.nn.init.xavier_uniform_(net[0].weight)'
+        [('nan-or-inf', 'error', '0.weight')]
+        >>> print(check(net)[0].fix)
+        with torch.no_grad():
+            net[0].weight.nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0)
     """
     return Findings(all_findings(module, optimizers=optimizers_in(optimizer)))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from bisect import bisect_left
 from collections.abc import Collection, Container, Iterator, Sequence
 from functools import partial
@@ -39,7 +40,11 @@ def _frozen(scan: ModelScan, writer: ExpressionWriter) -> Iterator[SingleFinding
     n_frozen, n_trained = [0, *accumulate(frozen)], [0, *accumulate(trained)]
     if not n_frozen[-1]:
         return
+    values = scan.slot_values
+    told = [each and not is_kept_frozen(values[slot]) for slot, each in enumerate(frozen)]
+    n_told = [0, *accumulate(told)]
     moving = norms_that_move(scan)
+    adapted: dict[int, bool] = {}
     row = 0
     while row < len(scan.modules):
         begin, end = first[row], first[ends[row]]
@@ -47,13 +52,64 @@ def _frozen(scan: ModelScan, writer: ExpressionWriter) -> Iterator[SingleFinding
             row = ends[row]
         elif n_trained[end] == n_trained[begin]:
             within = _within(moving, row, ends[row])
-            yield _frozen_part(scan, row, n_frozen[end] - n_frozen[begin], writer, within)
+            holder = scan.parents[row]
+            if holder not in adapted:
+                adapted[holder] = holder >= 0 and _holds_adapters(scan, holder, n_trained)
+            if within or (n_told[end] > n_told[begin] and not adapted[holder]):
+                yield _frozen_part(scan, row, n_frozen[end] - n_frozen[begin], writer, within)
             row = ends[row]
         else:
             for slot in range(begin, first[row + 1]):
-                if frozen[slot]:
+                if told[slot]:
                     yield _frozen_parameter(scan, slot, row, writer)
             row += 1
+
+
+def _holds_adapters(scan: ModelScan, row: int, n_trained: Sequence[int]) -> bool:
+    """Whether trained parts of a module adapt the frozen ones beside them, as their names say, or as LoRA is built."""
+    first, ends = scan.first_slot, scan.ends()
+    own = range(first[row], first[row + 1])
+    n_factors = sum(n_trained[slot + 1] > n_trained[slot] and scan.slot_values[slot].dim() == 2 for slot in own)  # noqa: PLR2004 - a matrix
+    if n_factors > 1 and 1 < ends[row] - row <= _FEW:
+        return True
+    at, above = row + 1, len(scan.path(row))
+    while at < ends[row]:
+        is_trained = n_trained[first[ends[at]]] > n_trained[first[at]]
+        if is_trained and scan.path(at)[above:].lstrip(".").startswith(_ADAPTERS):
+            return True
+        at = ends[at]
+    return False
+
+
+_ADAPTERS = ("lora_", "adapter", "ia3_", "vera_", "oft_", "hada_", "lokr_")
+"""How the names of the modules begin that adapt what stands beside them."""
+_FEW = 3
+"""Modules of a home-made adapter: itself, what it adapts, and perhaps a dropout."""
+
+_KEPT_FROZEN: dict[int, weakref.ref[Any]] = {}
+
+
+def keep_frozen(tensor: Any, *, is_kept: bool) -> None:
+    """Remember, or forget, that a parameter was frozen on purpose, so that nothing needs to be said of it.
+
+    Example:
+        >>> import torch
+        >>> weight = nn.Parameter(torch.ones(2), requires_grad=False)
+        >>> keep_frozen(weight, is_kept=True)
+        >>> is_kept_frozen(weight)
+        True
+    """
+    key = id(tensor)
+    if is_kept:
+        _KEPT_FROZEN[key] = weakref.ref(tensor, lambda _: _KEPT_FROZEN.pop(key, None))
+    else:
+        _KEPT_FROZEN.pop(key, None)
+
+
+def is_kept_frozen(tensor: Any) -> bool:
+    """Whether a parameter was frozen on purpose."""
+    found = _KEPT_FROZEN.get(id(tensor))
+    return found is not None and found() is tensor
 
 
 def _trainability(scan: ModelScan) -> tuple[list[int], list[int]]:
@@ -342,7 +398,7 @@ def _held_twice(
         row,
         scan.slot_path(slot),
         f"{counted(len(twice), 'parameter')} ({some(paths, _MOST_NAMED)}) {'is' if is_one else 'are'} held by "
-        f"{len(names)} optimizers ({', '.join(names)}): each one's step moves {'it' if is_one else 'them'}.",
+        f"{counted(len(names), 'optimizer')} ({', '.join(names)}): each one's step moves {'it' if is_one else 'them'}.",
     )
 
 

@@ -115,8 +115,27 @@ _WATCHED: weakref.WeakSet[Any] = weakref.WeakSet()
 _RUNNING = threading.Event()
 
 
+def keeps_views_waiting() -> bool:
+    """Return whether a cell is being run, and the kernel answers nothing before it ends."""
+    return cell_now() is not None and not _has_subshells(running_kernel())
+
+
+def before_each_cell_that_keeps_views_waiting(callback: Callable[[], None]) -> Callable[[], None]:
+    """As `after_each_cell`, as a cell begins; never in a kernel that answers views beside the cell."""
+    kernel = running_kernel()
+    return _at_each_cell("pre_run_cell", callback) if not _has_subshells(kernel) else lambda: None
+
+
+def _has_subshells(kernel: Any) -> bool:
+    return "kernel subshells" in getattr(kernel, "kernel_info", {}).get("supported_features", ())
+
+
 def after_each_cell(callback: Callable[[], None]) -> Callable[[], None]:
     """Call the bound method ``callback`` after each cell, as long as its object lives; return what stops it."""
+    return _at_each_cell("post_run_cell", callback)
+
+
+def _at_each_cell(event: str, callback: Callable[[], None]) -> Callable[[], None]:
     kernel = running_kernel()
     shell = getattr(kernel, "shell", None)
     if shell is None:
@@ -130,10 +149,10 @@ def after_each_cell(callback: Callable[[], None]) -> Callable[[], None]:
             live()
 
     def stop() -> None:
-        if call_back in shell.events.callbacks["post_run_cell"]:
-            shell.events.unregister("post_run_cell", call_back)
+        if call_back in shell.events.callbacks[event]:
+            shell.events.unregister(event, call_back)
 
-    shell.events.register("post_run_cell", call_back)
+    shell.events.register(event, call_back)
     return stop
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from torch import nn
 from torch.optim import Optimizer
 
+from nnwidgets.checkpoint import Snapshot
 from nnwidgets.introspect.checks import data_findings, structural_findings, worst_first
 from nnwidgets.introspect.checks.training import untrained_paths
 from nnwidgets.introspect.module_tree.expressions import is_identifier
@@ -25,6 +26,7 @@ from nnwidgets.introspect.optimizers import optimizers_holding, tensors_elsewher
 from nnwidgets.introspect.records import Finding, TensorStats, Trace
 from nnwidgets.introspect.safe_access.scan import read
 from nnwidgets.introspect.statistics.exact_stats import CancelledError
+from nnwidgets.introspect.stats_table import StatsTable
 from nnwidgets.server.notebook.variables import name_of, notebook, optimizers
 from nnwidgets.server.rows.flatten import FlatTree, ViewState, flatten
 from nnwidgets.server.rows.trace_marks import TraceMarks
@@ -101,6 +103,8 @@ class Session:
         self.untrained: frozenset[str] = frozenset()
         self.preview_stats: dict[tuple[str, int | None], TensorStats] = {}
         self.file_cache = FileCache()
+        self.stats_table: StatsTable | None = None
+        self.mark: Snapshot | None = None
         self._windows_shown: deque[list[str]] = deque(maxlen=_WINDOWS_KEPT)
         _SESSIONS.append(weakref.ref(self, _SESSIONS.remove))
 
@@ -160,6 +164,7 @@ class Session:
         self._trace, self.trace_marks = None, TraceMarks(None)
         self.preview_stats = {}
         self.file_cache.clear()
+        self.stats_table = self.mark = None
 
     # ---- what was read ----
 

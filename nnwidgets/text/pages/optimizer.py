@@ -25,11 +25,8 @@ def optimizer_page(table: OptimizerTable, *, names: Sequence[str] = ()) -> Docum
     """
     blocks: list[Block] = [_groups(table, names), _parameters(table.parameters)]
     if table.missing:
-        n = len(table.missing)
-        blocks.append(
-            Note(f"{counted(n, 'parameter')} that ask{'s' * (n == 1)} for gradients, in no group here: "
-                 f"{some(table.missing, _MOST_NAMED)}", "warning")
-        )  # fmt: skip
+        missing = f"{counted(len(table.missing), 'trainable parameter')} in no group here"
+        blocks.append(Note(f"{missing}: {some(table.missing, _MOST_NAMED)}", "warning"))
     if table.repeated:
         named = some(table.repeated, _MOST_NAMED)
         blocks.append(Note(f"In several groups, each of which moves them: {named}", "warning"))
