@@ -139,9 +139,11 @@ class _Seen:
         groups = [names for names in self._names.values() if len(names) > 1]
         for names in groups[:_MOST_GROUPS]:
             told = some(names, _MOST_NAMED)
-            yield Finding("same-bits", "note", names[0], f"The same bits are stored {len(names):,} times: {told}.")
+            yield Finding(
+                "same-bits", "note", names[0], f"The same bits are stored {counted(len(names), 'time')}: {told}."
+            )
         if len(groups) > _MOST_GROUPS:
-            more = f"{len(groups) - _MOST_GROUPS:,} more groups of tensors have the same bits each."
+            more = f"And {counted(len(groups) - _MOST_GROUPS, 'more group')} of tensors of the same bits each."
             yield Finding("same-bits", "note", groups[_MOST_GROUPS][0], more)
         for why, names in self._unread.items():
             yield Finding("not-read", "note", names[0], f"Not looked at, since {why}: {some(names, _MOST_NAMED)}.")
@@ -158,9 +160,9 @@ def _shared(index: CheckpointIndex, named: Mapping[str, Any]) -> Iterator[Findin
     groups = [each for each in index.ties if any(name in named for name in each.members)]
     for group in groups[:_MOST_GROUPS]:
         told = some(group.members, _MOST_NAMED)
-        yield Finding("shared-bytes", "note", group.members[0], f"{told} share {group.shared_bytes:,} bytes.")
+        yield Finding("shared-bytes", "note", group.members[0], f"{told} share {counted(group.shared_bytes, 'byte')}.")
     if len(groups) > _MOST_GROUPS:
-        more = f"{len(groups) - _MOST_GROUPS:,} more groups of names share bytes."
+        more = f"And {counted(len(groups) - _MOST_GROUPS, 'more group')} of names over the same bytes."
         yield Finding("shared-bytes", "note", groups[_MOST_GROUPS].members[0], more)
 
 

@@ -398,7 +398,7 @@ def _held_twice(
         row,
         scan.slot_path(slot),
         f"{counted(len(twice), 'parameter')} ({some(paths, _MOST_NAMED)}) {'is' if is_one else 'are'} held by "
-        f"{len(names)} optimizers ({', '.join(names)}): each one's step moves {'it' if is_one else 'them'}.",
+        f"{counted(len(names), 'optimizer')} ({', '.join(names)}): each one's step moves {'it' if is_one else 'them'}.",
     )
 
 
