@@ -70,6 +70,8 @@ GIVEN = {
     "check net": "Findings",
     "trace net X": "Trace",
     "costs net X": "Costs",
+    "optimizer net": "OptimizerTable",
+    "explore net": "Explorer",
     "init net 0.weight zeros --preview": "Change",
     "set net 0.bias[0] = 1": "Change",
     "freeze net 0": "Change",
@@ -86,9 +88,7 @@ GIVEN = {
     "diff net it.pt": "StateDiff",
     "ls it.pt": "CheckpointIndex",
     "ls": "Listing",
-    "optimizer net": "OptimizerTable",
     "net": "Explorer",
-    "explore net": "Explorer",
 }
 
 
