@@ -53,6 +53,9 @@ X, x, tensor, a, b = torch.rand(2, 20), torch.ones(3), net[0].weight, net, net
 adam = torch.optim.Adam(net.parameters())
 def fn(m):
     m.weight.mul_(1)
+@nnw.initializer
+def mine(tensor, generator):
+    tensor.normal_(generator=generator)
 state = net.state_dict()
 torch.save({name.replace("output", "out"): value for name, value in state.items()}, "old.params")
 torch.save({"g": {"w": x}, "d": state, "d_ema": state}, "gan.pt")

@@ -105,7 +105,7 @@ def test_zeros_and_what_is_stored_twice_or_shared_are_noted(tmp_path):
     assert codes(tmp_path / "x.pt") == {
         ("all-zero", "note"): "Nothing but zeros: zeros.",
         ("same-bits", "note"): "The same bits are stored 2 times: a, b.",
-        ("shared-bytes", "note"): "a, c share 256 bytes.",
+        ("shared-bytes", "note"): "a, c share 256 B.",
     }
 
 

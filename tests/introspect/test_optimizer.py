@@ -41,7 +41,7 @@ def test_groups_have_their_settings_and_what_is_in_none_or_in_several_is_named()
     assert (table.missing, table.repeated) == (("0.bias",), ("2.weight",))
     assert by_path(table)["2.weight"].groups == (1, 2)
     printed = str(table)
-    assert "1 parameter that asks for gradients, in no group here: 0.bias" in printed
+    assert "1 trainable parameter in no group here: 0.bias" in printed
     assert "none, frozen" in printed
     assert "2 tensors in these groups aren't parameters of this model" in printed
 

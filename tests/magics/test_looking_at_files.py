@@ -45,7 +45,7 @@ def test_a_tensor_of_a_file_is_shown_with_its_numbers(ip, net):
 
 
 def test_a_file_is_checked(ip, net):
-    assert "share 80 bytes" in ip.nn('check "my net.pt"')
+    assert "share 80 B" in ip.nn('check "my net.pt"')
     with torch.no_grad():
         net[2].bias[0] = torch.nan
     nnw.save(net, "odd.pt")

@@ -89,3 +89,42 @@ def test_views_hear_of_a_cells_begin_where_it_keeps_them_waiting_and_not_beside_
     stop()
     shell.run_cell("1")
     assert view.began == (not features)
+
+
+def test_work_for_the_main_thread_waits_until_no_cell_runs_and_can_be_called_off(monkeypatch):
+    waiting = []
+    loop = types.SimpleNamespace(add_callback=waiting.append)
+    monkeypatch.setattr(ipykernel, "running_kernel", lambda: types.SimpleNamespace(io_loop=loop))
+    assert ipykernel.on_main_thread(threading.get_ident, lambda: False) == threading.get_ident()
+    assert not waiting
+
+    def ask(work, is_cancelled, answers):
+        def run():
+            try:
+                answers.append(ipykernel.on_main_thread(work, is_cancelled))
+            except Exception as error:
+                answers.append(error)
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        return thread
+
+    answers = []
+    thread = ask(threading.get_ident, lambda: False, answers)
+    while not waiting:
+        thread.join(0.01)
+    waiting.pop()()
+    thread.join()
+    assert answers == [threading.get_ident()]
+    thread = ask(lambda: answers.append("ran"), lambda: True, answers)
+    thread.join()
+    waiting.pop()()
+    assert isinstance(answers[1], ipykernel.CancelledError)
+    assert len(answers) == 2
+
+    thread = ask(lambda: 1 / 0, lambda: False, answers)
+    while not waiting:
+        thread.join(0.01)
+    waiting.pop()()
+    thread.join()
+    assert isinstance(answers[2], ZeroDivisionError)

@@ -310,6 +310,8 @@ export interface RowTrace {
   readonly seconds: number | null;
   readonly failed: boolean;
   readonly unused: boolean;
+  readonly flops?: number | string | null;
+  readonly saved_bytes?: number | string | null;
 }
 
 /**
@@ -326,6 +328,7 @@ export interface RowTrace {
  * frozen: "all", "some" of the parameters here and below, or None.
  * findings: worst severity on this very row; findings_inside: count below it; worst_inside: their worst severity.
  * note: hover text: why counts differ, what is special.
+ * untrained: true for a parameter that asks for gradients and is in no optimizer, where the model has one.
  */
 export interface Row {
   readonly id: string;
@@ -357,6 +360,7 @@ export interface Row {
   readonly matched: boolean;
   readonly fold: Fold | null;
   readonly trace: RowTrace | null;
+  readonly untrained?: boolean;
 }
 
 /** A tick of the overview ruler, at row `index` of the flattened tree. */
@@ -508,9 +512,42 @@ export interface ModuleTensor {
   readonly n_elements: number | string;
 }
 
+/** A setting of an optimizer's group, and how it is written. */
+export interface Setting {
+  readonly name: string;
+  readonly value: string;
+}
+
+/** What an optimizer remembers of a parameter: its norm where `is_norm`, else a number or how large it is. */
+export interface Remembered {
+  readonly name: string;
+  readonly value: string;
+  readonly is_norm: boolean;
+  readonly shape: string;
+  readonly dtype: string;
+  readonly size_bytes: number | string;
+}
+
+/**
+ * A group of an optimizer that holds the inspected parameter. `name` is its variable's, or its class's.
+ *
+ * step: how many steps the parameter has made, where that is counted.
+ */
+export interface OptimizerPlace {
+  readonly name: string;
+  readonly class_name: string;
+  readonly group: number;
+  readonly n_groups: number;
+  readonly settings: readonly Setting[];
+  readonly step: number | string | null;
+  readonly state: readonly Remembered[];
+}
+
 /**
  * `tensor` or `module` is set, the other None.
  *
+ * optimizers: of a parameter, where an optimizer of the model is known; empty where the parameter asks for gradients
+ *     and none holds it.
  * stats: where `bins` was asked and the values are at hand.
  * windows: where they were asked and the values are at hand and few: each as `values` answers, or None where that
  *     would be an error.
@@ -531,6 +568,7 @@ export interface InspectReply {
   readonly trace: readonly TraceCallBody[];
   readonly stats?: StatsReply;
   readonly windows?: readonly (ValuesReply | null)[];
+  readonly optimizers?: readonly OptimizerPlace[];
 }
 
 /** `exact` False answers from a sample at once; True (the default) reads everything, with progress, cancellably. */
@@ -659,9 +697,43 @@ export interface TraceCallBody {
   readonly output_dtypes: readonly string[];
   readonly seconds: number | null;
   readonly flops: number | string | null;
+  readonly saved_bytes?: number | string | null;
 }
 
-/** The last trace shown in this view; `calls` is cut to 2,000, `n_calls` says how many there were. */
+/**
+ * Run a forward in the main thread, once no cell runs: on tensors among the variables, or on inputs of a size.
+ *
+ * inputs: names of variables, passed by position.
+ * size: a size of one input, such as `2,20` or `2,20:int64`; made and passed where no inputs are named.
+ */
+export interface ForwardBody {
+  readonly model?: string;
+  readonly inputs?: readonly string[];
+  readonly size?: string;
+}
+
+/** A variable of the kernel that holds a tensor. */
+export interface TensorVariable {
+  readonly name: string;
+  readonly shape: string;
+  readonly dtype: string;
+}
+
+/** Tensors among the kernel's variables, in the order they were made, at most 200. */
+export interface TensorsReply {
+  readonly tensors: readonly TensorVariable[];
+}
+
+/** Whether a trace was shown until now. */
+export interface ClearReply {
+  readonly cleared: boolean;
+}
+
+/**
+ * The last trace shown in this view; `calls` is cut to 2,000, `n_calls` says how many there were.
+ *
+ * saved_bytes: what autograd keeps for a backward, None where gradients were off or it isn't known.
+ */
 export interface TraceReply {
   readonly calls: readonly TraceCallBody[];
   readonly n_calls: number;
@@ -670,6 +742,7 @@ export interface TraceReply {
   readonly unused: readonly string[];
   readonly seconds: number;
   readonly flops: number | string | null;
+  readonly saved_bytes?: number | string | null;
 }
 
 /**
@@ -1174,12 +1247,14 @@ export interface PlanReply {
  * text: keeps the names that hold it.
  * start, count: the window; at most 500 rows come.
  * entry: which state dict of the files that have it; without it, the one that fits the other side best.
+ * copy: all rows that come, whatever the window, as text too.
  */
 export interface DiffBody {
   readonly model?: string;
   readonly path: string;
   readonly entry?: string | null;
   readonly other: string | null;
+  readonly copy?: "markdown" | "csv";
   readonly fresh: boolean;
   readonly keep: readonly ("values" | "shape" | "dtype" | "added" | "removed" | "equal")[];
   readonly text: string;
@@ -1198,7 +1273,11 @@ export interface DiffRow {
   readonly n_different: number | string | null;
 }
 
-/** A comparison at a glance, with a window of its rows, the greatest first. `a` and `b` name the sides. */
+/**
+ * A comparison at a glance, with a window of its rows, the greatest first. `a` and `b` name the sides.
+ *
+ * copied: what `copy` asked for.
+ */
 export interface DiffReply {
   readonly a: string;
   readonly b: string;
@@ -1207,6 +1286,7 @@ export interface DiffReply {
   readonly total: number;
   readonly start: number;
   readonly rows: readonly DiffRow[];
+  readonly copied?: string;
 }
 
 /**
@@ -1277,6 +1357,9 @@ export interface Bodies {
   readonly trace: ModelBody;
   readonly table: TableBody;
   readonly mark: MarkBody;
+  readonly forward: ForwardBody;
+  readonly clear_trace: ModelBody;
+  readonly tensors: ModelBody;
   readonly models: ModelBody;
   readonly variables: VariablesBody;
   readonly initializers: TargetBody;
@@ -1312,6 +1395,9 @@ export interface Replies {
   readonly trace: TraceReply;
   readonly table: TableReply;
   readonly mark: MarkReply;
+  readonly forward: TraceReply;
+  readonly clear_trace: ClearReply;
+  readonly tensors: TensorsReply;
   readonly models: ModelsReply;
   readonly variables: VariablesReply;
   readonly initializers: InitializersReply;

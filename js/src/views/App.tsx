@@ -268,6 +268,10 @@ export function App({
             onLeave={focusTree}
             onHelp={openHelp}
             onOpen={openPanel}
+            onTrace={() => {
+              select("");
+              inspector.current?.showTrace();
+            }}
           />
         ) : null}
         <Notices store={store} alive={alive} ended={ended} lastSeen={lastSeen} />

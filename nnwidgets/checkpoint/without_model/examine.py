@@ -19,7 +19,7 @@ from nnwidgets.checkpoint.records import CheckpointIndex
 from nnwidgets.checkpoint.state_dict import find
 from nnwidgets.checkpoint.without_model.file_module import form_of
 from nnwidgets.errors import InvalidTargetError
-from nnwidgets.formatting import counted, exact_count, some
+from nnwidgets.formatting import counted, exact_count, short_bytes, some
 from nnwidgets.introspect.records import Finding, Findings, Record, Severity, TensorStats
 from nnwidgets.introspect.statistics.stats import stats
 
@@ -143,7 +143,7 @@ class _Seen:
                 "same-bits", "note", names[0], f"The same bits are stored {counted(len(names), 'time')}: {told}."
             )
         if len(groups) > _MOST_GROUPS:
-            more = f"And {counted(len(groups) - _MOST_GROUPS, 'more group')} of tensors of the same bits each."
+            more = f"{counted(len(groups) - _MOST_GROUPS, 'more group')} of tensors: the same bits within each."
             yield Finding("same-bits", "note", groups[_MOST_GROUPS][0], more)
         for why, names in self._unread.items():
             yield Finding("not-read", "note", names[0], f"Not looked at, since {why}: {some(names, _MOST_NAMED)}.")
@@ -160,9 +160,9 @@ def _shared(index: CheckpointIndex, named: Mapping[str, Any]) -> Iterator[Findin
     groups = [each for each in index.ties if any(name in named for name in each.members)]
     for group in groups[:_MOST_GROUPS]:
         told = some(group.members, _MOST_NAMED)
-        yield Finding("shared-bytes", "note", group.members[0], f"{told} share {counted(group.shared_bytes, 'byte')}.")
+        yield Finding("shared-bytes", "note", group.members[0], f"{told} share {short_bytes(group.shared_bytes)}.")
     if len(groups) > _MOST_GROUPS:
-        more = f"And {counted(len(groups) - _MOST_GROUPS, 'more group')} of names over the same bytes."
+        more = f"{counted(len(groups) - _MOST_GROUPS, 'more group')} of names: shared bytes within each."
         yield Finding("shared-bytes", "note", groups[_MOST_GROUPS].members[0], more)
 
 

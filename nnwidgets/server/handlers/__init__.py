@@ -10,7 +10,7 @@ here; where its file is new, it is imported below.
     stats.py              `stats`: statistics of a tensor, and their form on the wire
     values.py             `values`: a window of a tensor as a matrix
     depth.py              `depth`: the same tensor across the members of a fold
-    findings_and_ties.py  `findings`, `ties`, `trace`: of the whole model
+    findings_and_ties.py  `findings`, `ties`, `trace`, `forward`, `clear_trace`: of the whole model
     paging.py             the window of a long list, for `rows` and all that comes of files
     models_and_parts.py   `models`, `variables`, `part`: what is about no model
     all_tensors/          `table`, `mark`: statistics of all tensors, and how far they moved

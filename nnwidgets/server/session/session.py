@@ -136,6 +136,12 @@ class Session:
         """The live optimizers of the model: those passed, then those in the notebook's variables."""
         return optimizers_holding(self.module, [*self._passed_optimizers(), *optimizers().values()])
 
+    def named_optimizers(self) -> list[tuple[str | None, Any]]:
+        """The optimizers passed and those in the notebook's variables, each once, under their variables' names."""
+        named = {id(each): (name, each) for name, each in reversed(optimizers().items())}
+        passed = {id(each): named.get(id(each), (None, each)) for each in self._passed_optimizers()}
+        return list((passed | named).values())
+
     def _passed_optimizers(self) -> list[Any]:
         return [optimizer for held in self._optimizers if (optimizer := held.get()) is not None]
 
@@ -303,8 +309,15 @@ class Session:
         """The last trace shown in this view."""
         return self._trace
 
-    def show_trace(self, trace: Trace) -> None:
-        """Show ``trace`` on the rows."""
+    def show_trace_in_all(self, trace: Trace | None) -> None:
+        """Show a trace on the rows of every view of the model; None takes the last one away."""
+        module = self.module
+        for session in [reference() for reference in _SESSIONS.copy()]:
+            if session is not None and session.model_or_none is module:
+                session.show_trace(trace)
+
+    def show_trace(self, trace: Trace | None) -> None:
+        """Show ``trace`` on the rows; None takes the last one away."""
         self._trace, self.trace_marks = trace, TraceMarks(trace)
         self.emit("traced", {})
 

@@ -17,7 +17,7 @@ from nnwidgets.text.pages.model import MOST_ROWS, findings_page, number
 
 _MOST_ROWS_OF_A_PAGE = 20_000
 _NO_DATA = "meta: no data"
-_HEADS = ("mean", "std", "min", "max", "norm", "zeros", "NaN", "infinite")
+_HEADS = ("mean", "std", "min", "max", "norm", "zeros", "NaN", "inf")
 
 
 def file_tree_page(

@@ -25,11 +25,8 @@ def optimizer_page(table: OptimizerTable, *, names: Sequence[str] = ()) -> Docum
     """
     blocks: list[Block] = [_groups(table, names), _parameters(table.parameters)]
     if table.missing:
-        n = len(table.missing)
-        blocks.append(
-            Note(f"{counted(n, 'parameter')} that ask{'s' * (n == 1)} for gradients, in no group here: "
-                 f"{some(table.missing, _MOST_NAMED)}", "warning")
-        )  # fmt: skip
+        missing = f"{counted(len(table.missing), 'trainable parameter')} in no group here"
+        blocks.append(Note(f"{missing}: {some(table.missing, _MOST_NAMED)}", "warning"))
     if table.repeated:
         named = some(table.repeated, _MOST_NAMED)
         blocks.append(Note(f"In several groups, each of which moves them: {named}", "warning"))
@@ -60,9 +57,9 @@ def _groups(table: OptimizerTable, names: Sequence[str]) -> Table:
     for at, group in enumerate(table.groups):
         called = names[group.optimizer] if group.optimizer < len(names) else ""
         others = ", ".join(
-            f"{name}={_setting(value)}" for name, value in group.options.items() if _is_told(name, value)
+            f"{name}={setting_text(value)}" for name, value in group.options.items() if _is_told(name, value)
         )
-        own = [_setting(group.options[name]) if name in group.options else "" for name in _OWN_COLUMNS]
+        own = [setting_text(group.options[name]) if name in group.options else "" for name in _OWN_COLUMNS]
         said = f"{called} · {group.class_name}" if called else group.class_name
         rows.append((str(at), said, exact_count(group.n_tensors), short_count(group.n_elements), *own, others))
     heads = ("group", "optimizer", "tensors", "elements", "lr", "weight decay", "else")
@@ -73,11 +70,17 @@ def _is_told(name: str, value: Any) -> bool:
     return name not in _OWN_COLUMNS and name != "initial_lr" and value is not False
 
 
-def _setting(value: Any) -> str:
+def setting_text(value: Any) -> str:
+    """A setting of a group: numbers in six digits.
+
+    Example:
+        >>> setting_text(1e-3), setting_text((0.9, 0.999)), setting_text(None)
+        ('0.001', '(0.9, 0.999)', 'None')
+    """
     if type(value) is float:
         return number(value)
     if type(value) is tuple:
-        return f"({', '.join(map(_setting, value))})"
+        return f"({', '.join(map(setting_text, value))})"
     return str(value)
 
 

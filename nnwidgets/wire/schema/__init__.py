@@ -5,7 +5,7 @@ its JSON head plus one binary buffer beside the message.
 
     envelope.py     request, reply, error, progress, events, arrays; what several parts are made of
     tree.py         `open`, `rows`, `locate`: the model as rows
-    inspect.py      `inspect`, `stats`, `values`, `depth`, `ties`, `findings`, `trace`: one row, looked at
+    inspect.py      `inspect`, `stats`, `values`, `depth`, `ties`, `findings`, `trace`, `forward`: one row, looked at
     table.py        `table`, `mark`: all tensors at once
     changes.py      `initializers` to `code`: what changes a model
     checkpoints.py  `folder` to `save`: what speaks of files
@@ -51,12 +51,15 @@ from nnwidgets.wire.schema.envelope import (
     VariablesReply,
 )
 from nnwidgets.wire.schema.inspect import (
+    ClearReply,
     DepthReply,
     FindingsReply,
+    ForwardBody,
     InspectBody,
     InspectReply,
     StatsBody,
     StatsReply,
+    TensorsReply,
     TiesReply,
     TraceReply,
     ValuesBody,
@@ -78,6 +81,9 @@ KINDS: dict[str, tuple[type, type]] = {
     "trace": (ModelBody, TraceReply),
     "table": (TableBody, TableReply),
     "mark": (MarkBody, MarkReply),
+    "forward": (ForwardBody, TraceReply),
+    "clear_trace": (ModelBody, ClearReply),
+    "tensors": (ModelBody, TensorsReply),
     "models": (ModelBody, ModelsReply),
     "variables": (VariablesBody, VariablesReply),
     "initializers": (TargetBody, InitializersReply),

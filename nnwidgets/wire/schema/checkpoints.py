@@ -246,11 +246,13 @@ class DiffBody(ModelBody):
     text: keeps the names that hold it.
     start, count: the window; at most 500 rows come.
     entry: which state dict of the files that have it; without it, the one that fits the other side best.
+    copy: all rows that come, whatever the window, as text too.
     """
 
     path: str
     entry: NotRequired[str | None]
     other: str | None
+    copy: NotRequired[Literal["markdown", "csv"]]
     fresh: bool
     keep: list[Difference]
     text: str
@@ -271,7 +273,10 @@ class DiffRow(TypedDict):
 
 
 class DiffReply(TypedDict):
-    """A comparison at a glance, with a window of its rows, the greatest first. `a` and `b` name the sides."""
+    """A comparison at a glance, with a window of its rows, the greatest first. `a` and `b` name the sides.
+
+    copied: what `copy` asked for.
+    """
 
     a: str
     b: str
@@ -280,6 +285,7 @@ class DiffReply(TypedDict):
     total: int
     start: int
     rows: list[DiffRow]
+    copied: NotRequired[str]
 
 
 class LoadBody(ModelBody):

@@ -2,6 +2,7 @@ import { word } from "../../i18n/translate.ts";
 import { type PageError, toPageError } from "../../lib/errors.ts";
 import type { Client } from "../../protocol/client.ts";
 import type {
+  DiffBody,
   Difference,
   DiffReply,
   DiffRow,
@@ -422,10 +423,20 @@ export class CheckpointsStore {
     return (await this.#client.request("plan", body, { signal })).body;
   }
 
-  async #askDiff(start: number, count: number, signal: AbortSignal): Promise<DiffReply> {
+  /** All differences that are kept, as a table. */
+  async copyDiff(copy: "markdown" | "csv"): Promise<string> {
+    const body = { ...this.#diffBody(0, 0), fresh: false, copy };
+    return (await this.#client.request("diff", body)).body.copied ?? "";
+  }
+
+  #diffBody(start: number, count: number): DiffBody {
     const { path, entry, other, kinds, text, tab } = this.#asked;
     const found = { keep: kinds, text: tab === "diff" ? text : "", start, count };
-    const body = { path: path ?? "", entry, other, fresh: this.#isFresh, ...found };
+    return { path: path ?? "", entry, other, fresh: this.#isFresh, ...found };
+  }
+
+  async #askDiff(start: number, count: number, signal: AbortSignal): Promise<DiffReply> {
+    const body = this.#diffBody(start, count);
     const onProgress = (done: number, total: number): void => this.#onProgress(done, total);
     return (await this.#client.request("diff", body, { signal, onProgress })).body;
   }

@@ -20,6 +20,10 @@ export interface TablePanelProps {
 }
 
 const TYPING_MS = 200;
+const COPIES = [
+  ["markdown", "Markdown"],
+  ["csv", "CSV"],
+] as const;
 
 /** Statistics of all tensors, a row each: sorted by a click on a head, filtered as the tree is, to be copied. */
 export function TablePanel({ client, kept, alive, onFilter, onSelect, onClose }: TablePanelProps) {
@@ -99,13 +103,15 @@ export function TablePanel({ client, kept, alive, onFilter, onSelect, onClose }:
         >
           <Icon name={mark === null ? "plus" : "close"} /> {t("Mark")}
         </button>
-        <CopyButton
-          text={() => store.text("markdown")}
-          label={t("Copy as Markdown")}
-          words={t("Markdown")}
-          disabled={isOff}
-        />
-        <CopyButton text={() => store.text("csv")} label={t("Copy as CSV")} words={t("CSV")} disabled={isOff} />
+        {COPIES.map(([kind, name]) => (
+          <CopyButton
+            key={kind}
+            text={() => store.text(kind)}
+            label={t("Copy as {0}", name)}
+            words={name}
+            disabled={isOff}
+          />
+        ))}
       </div>
       {store.rows.isBusy && store.progress !== null ? (
         <div class="nnw-table-progress" role="progressbar" aria-label={t("Measuring all tensors")}>

@@ -15,7 +15,7 @@ const CHIPS: readonly { readonly chip: Chip; readonly glyph: IconName; readonly 
 ];
 
 const OPENERS = [
-  { of: "table", glyph: "table", label: word("Table"), title: word("All tensors: sort, copy, see what moved") },
+  { of: "table", glyph: "table", label: word("Table"), title: word("All tensors: sort, copy, compare") },
   {
     of: "checkpoints",
     glyph: "box",
@@ -39,11 +39,13 @@ interface ToolbarProps {
   readonly onLeave: () => void;
   /** Opens a view in place of the tree. */
   readonly onOpen: (of: "checkpoints" | "table") => void;
+  /** Shows what runs a forward, and the last one. */
+  readonly onTrace: () => void;
 }
 
 /** Filter box, chips and totals. */
 export function Toolbar(props: ToolbarProps) {
-  const { open, chips, problem, alive, isBusy, onChip, onOpen } = props;
+  const { open, chips, problem, alive, isBusy, onChip, onOpen, onTrace } = props;
   return (
     <div class="nnw-toolbar" role="group" aria-label={t("Filter and totals")}>
       <FilterBox {...props} />
@@ -63,6 +65,17 @@ export function Toolbar(props: ToolbarProps) {
       ))}
       <span class="nnw-space" />
       <Totals open={open} />
+      <button
+        type="button"
+        class="nnw-button nnw-opener"
+        aria-label={t("Trace")}
+        title={t("Run a forward: shapes, times and FLOPs of each call on the rows")}
+        disabled={!alive}
+        onClick={onTrace}
+      >
+        <Icon name="alias" />
+        <span class="nnw-wide-only">{t("Trace")}</span>
+      </button>
       {OPENERS.map(({ of, glyph, label, title }) => (
         <button
           key={of}
