@@ -38,7 +38,7 @@ def printed(codes: Sequence[str]) -> list[str]:
         script.write_text(f"\nprint({_END!r})\n".join(codes), encoding="utf-8")
         command = [sys.executable, "-W", "error::UserWarning", str(script)]
         ran = subprocess.run(  # noqa: S603 - the documents' own code
-            command, capture_output=True, text=True, check=False, timeout=120
+            command, cwd=folder, capture_output=True, text=True, check=False, timeout=120
         )
     if ran.returncode:
         raise RuntimeError(ran.stderr)

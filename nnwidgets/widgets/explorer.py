@@ -21,7 +21,7 @@ from nnwidgets.errors import InvalidTargetError, PathNotFoundError
 from nnwidgets.formatting import inert
 from nnwidgets.introspect.optimizers import optimizers_in
 from nnwidgets.introspect.records import Trace
-from nnwidgets.introspect.safe_access.objects import require_module, type_name
+from nnwidgets.introspect.safe_access.objects import is_module, require_module, type_name
 from nnwidgets.server.handlers.open_and_rows import first_view
 from nnwidgets.server.handlers.registry import handlers, is_long, is_patient
 from nnwidgets.server.notebook.ipykernel import after_each_cell, answer_where_asked, is_unattended
@@ -276,9 +276,9 @@ def explore(
         >>> view = explore(nn.Sequential(nn.Linear(20, 256), nn.ReLU()), name="net")  # doctest: +SKIP
         >>> view.selected = "0.weight"  # doctest: +SKIP
     """
-    given: Any = module  # a user's object may lie about its class
-    if issubclass(type(given), str | os.PathLike):
-        file = Path(os.fsdecode(given))
+    # Asking a module would run what it has for `__class__`.
+    if not is_module(module) and isinstance(module, str | os.PathLike):
+        file = Path(os.fsdecode(module))
         with_values = peek(file).size_bytes <= _MOST_READ
         made = file_module(file, with_values=with_values)
         return Explorer(made, optimizer=optimizer, name=name or file.name, height=height)
@@ -286,7 +286,7 @@ def explore(
     if name is None:
         frame = sys._getframe(1)  # noqa: SLF001 - whose variable it is, only the caller's frame knows
         name = name_of(module, notebook(), frame.f_locals, frame.f_globals)
-    return Explorer(given, optimizer=optimizer, name=name, height=height)
+    return Explorer(module, optimizer=optimizer, name=name, height=height)  # type: ignore[arg-type] # it is a module
 
 
 def _check(module: object, name: object, height: object) -> None:

@@ -209,3 +209,19 @@ def test_names_of_one_tensor_that_a_file_has_once_are_equal(kept, tmp_path):
     assert {each.path for each in nnw.diff(net, tmp_path / "x.safetensors").changed} == {"0.weight", "2.weight"}
     net[2].weight = nn.Parameter(net[0].weight.detach().clone())
     assert nnw.diff(net, tmp_path / "x.safetensors").removed == tuple(gone)
+
+
+def test_comparing_live_models_asks_none_for_its_class():
+    asked = []
+
+    class Loud(nn.Module):
+        @property
+        def __class__(self):
+            asked.append("__class__")
+            return Loud
+
+    net = Loud()
+    net.layer = nn.Linear(2, 2)
+    asked.clear()
+    assert nnw.diff(net, net).is_equal
+    assert asked == []

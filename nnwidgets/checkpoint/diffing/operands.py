@@ -152,7 +152,7 @@ def _open(value: Any, opened: ExitStack, *, with_own_code: bool) -> Operand | Ch
     if is_a(value, MadeSide):
         made: Operand = value.as_operand()
         return made
-    if isinstance(value, str | os.PathLike):
+    if not is_module(value) and isinstance(value, str | os.PathLike):
         return opened.enter_context(open_checkpoint(value))
     if is_module(value):
         live = LiveModel(value)
