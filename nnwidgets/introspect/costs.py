@@ -66,6 +66,9 @@ def costs(
         [('0', 21504), ('1', 0), ('2', 10280)]
     """
     optimizers = optimizers_in(optimizer)
+    # Before the forward, which may leave other tensors in a model, as FSDP2's does.
+    scan = read(module)
+    held = _Memory(scan, optimizers)
     found = None
     if args or kwargs or input_size is not None:
         found = trace(module, *args, input_size=input_size, **kwargs)
@@ -76,47 +79,43 @@ def costs(
                 path=found.failed_at,
                 hint="Pass what the model's forward takes; trace(net, …) tells which shapes each module got.",
             )
-    return costs_of(read(module), optimizers, found)
-
-
-def costs_of(scan: ModelScan, optimizers: Sequence[Any] = (), found: Trace | None = None) -> Costs:
-    """Tell what costs what was read.
-
-    Args:
-        scan: The model.
-        optimizers: What trains it.
-        found: A forward of it.
-    """
-    tree = tree_of(scan)
-    with no_torch_function(), gc_paused():
-        table = TensorTable(scan)
-        addresses = address_intervals(scan, table.sizes)
-        param_counts = ParameterCounts(scan, addresses, slot_groups(scan, addresses), table)
-        of_parameters, of_all = param_counts.bytes_by_row(parameters=True), param_counts.bytes_by_row()
-        gradients = {
-            slot: [gradient]
-            for slot, tensor in enumerate(scan.slot_values)
-            if table.with_grad[slot] and (gradient := gradient_of(tensor)) is not None
-        }
-        of_gradients = _by_row(scan, gradients)
-        of_states = _by_row(scan, _states(scan, optimizers))
-        to_come = _trainable_without_gradient(scan, tree)
     activations, flops, n_calls = _traced(scan, found)
     modules = tuple(
         ModuleCosts(
             path=node.path,
             class_name=node.class_name,
-            parameter_bytes=of_parameters[row],
-            buffer_bytes=of_all[row] - of_parameters[row],
-            gradient_bytes=of_gradients[row],
-            optimizer_bytes=of_states[row],
+            parameter_bytes=held.of_parameters[row],
+            buffer_bytes=held.of_all[row] - held.of_parameters[row],
+            gradient_bytes=held.of_gradients[row],
+            optimizer_bytes=held.of_states[row],
             activation_bytes=activations[row],
             flops=flops[row],
             n_calls=n_calls[row],
         )
-        for row, node in enumerate(tree.nodes)
+        for row, node in enumerate(held.tree.nodes)
     )
-    return Costs(modules, to_come, found is not None, len(optimizers), _tree=tree)
+    return Costs(modules, held.missing_gradients, found is not None, len(optimizers), _tree=held.tree)
+
+
+class _Memory:
+    """Bytes at and below each row of a scan, as they are when it is made."""
+
+    def __init__(self, scan: ModelScan, optimizers: Sequence[Any]) -> None:
+        self.tree = tree_of(scan)
+        with no_torch_function(), gc_paused():
+            table = TensorTable(scan)
+            addresses = address_intervals(scan, table.sizes)
+            param_counts = ParameterCounts(scan, addresses, slot_groups(scan, addresses), table)
+            self.of_parameters = param_counts.bytes_by_row(parameters=True)
+            self.of_all = param_counts.bytes_by_row()
+            gradients = {
+                slot: [gradient]
+                for slot, tensor in enumerate(scan.slot_values)
+                if table.with_grad[slot] and (gradient := gradient_of(tensor)) is not None
+            }
+            self.of_gradients = _by_row(scan, gradients)
+            self.of_states = _by_row(scan, _states(scan, optimizers))
+        self.missing_gradients = _trainable_without_gradient(scan, self.tree)
 
 
 def _states(scan: ModelScan, optimizers: Iterable[Any]) -> dict[int, list[Any]]:

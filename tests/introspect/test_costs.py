@@ -315,3 +315,16 @@ def test_costs_print_repeated_blocks_as_their_sum():
     assert lines[2].split() == ["0", "…", "5", "6", "×", "Sequential", "480", "B", "224", "B", "384", "192"]
     assert lines[3].split()[:3] == ["0", "Linear", "80"]
     assert len(lines) < 10
+
+
+def test_memory_is_told_as_it_was_before_the_forward():
+    class Replacing(nn.Linear):
+        def forward(self, x):
+            made = super().forward(x)
+            self.weight = nn.Parameter(self.weight.detach().clone())
+            return made
+
+    net = Replacing(4, 4)
+    net(torch.ones(1, 4)).sum().backward()
+    net.weight.grad = torch.ones(4, 4)
+    assert nnw.costs(net, torch.ones(1, 4)).total.gradient_bytes == 4 * 4 * 4 + 4 * 4
