@@ -92,9 +92,10 @@ _HOME = {
             "LoadReport", "SaveReport", "StateDiff", "Changed", "Described",
         ),
         "server.handle": ("handle",),
+        "distributed": ("ranks", "Ranks", "RankedModel", "RankStatus"),
         "errors": (
             "NNWidgetsError", "PathNotFoundError", "InvalidTargetError", "InitializerError", "UnsafeCheckpointError",
-            "CorruptCheckpointError", "CheckpointMismatchError", "SaveError",
+            "CorruptCheckpointError", "CheckpointMismatchError", "SaveError", "RankMissingError", "RanksDisagreeError",
         ),
     }.items()
     for name in names

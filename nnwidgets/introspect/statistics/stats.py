@@ -9,6 +9,7 @@ from dataclasses import replace
 import torch
 
 from nnwidgets.errors import NNWidgetsError
+from nnwidgets.introspect.handles import over_handles
 from nnwidgets.introspect.records import TensorStats
 from nnwidgets.introspect.safe_access.holders import part_here
 from nnwidgets.introspect.safe_access.objects import no_torch_function
@@ -28,6 +29,7 @@ class CancelledError(NNWidgetsError):
     code = "cancelled"
 
 
+@over_handles
 def stats(tensor: torch.Tensor, *, bins: int = 64, exact: bool = True) -> TensorStats:
     """Describe a tensor's elements: range, mean, spread, norm, zeros, NaN, infinities and a histogram.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nnwidgets.formatting import dtype_short, exact_count, inert, shape_text, short_bytes, short_count
+from nnwidgets.formatting import dtype_short, exact_count, inert, rank_names, shape_text, short_bytes, short_count
 from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.module_tree.text import count_text, lines, totals_text
 from nnwidgets.introspect.records import Finding, TensorEntry, TensorStats, TieGroup, Trace, TraceCall
@@ -106,7 +106,10 @@ def findings_page(findings: Sequence[Finding]) -> Document:
         return (Note("Nothing found."),)
     blocks: list[Block] = []
     for finding in findings[:MOST_ROWS]:
-        blocks.append(Note(f"{finding.message} [{finding.code}]", finding.severity, where=finding.path or "the model"))
+        where = finding.path or "the model"
+        if finding.ranks:
+            where += f" on {rank_names(finding.ranks)}"
+        blocks.append(Note(f"{finding.message} [{finding.code}]", finding.severity, where=where))
         if finding.fix:
             blocks.append(Code(finding.fix))
     if len(findings) > MOST_ROWS:

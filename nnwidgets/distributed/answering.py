@@ -1,0 +1,116 @@
+"""What one rank answers of a model of its own, as JSON: nothing is sent to other ranks, nothing waited for."""
+
+from __future__ import annotations
+
+import base64
+import os
+import socket
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from nnwidgets.distributed.merging.stats import rows_of
+from nnwidgets.distributed.merging.trees import digest_of, facts_of, to_json
+from nnwidgets.distributed.shares import Share, share_of, stats_of
+from nnwidgets.distributed.unsharded import unsharded_modules
+from nnwidgets.edit.undo_copy.digest import digest
+from nnwidgets.errors import NNWidgetsError
+from nnwidgets.introspect.checks import check
+from nnwidgets.introspect.module_tree.tree import tree
+from nnwidgets.introspect.records import TensorEntry
+from nnwidgets.introspect.safe_access.lookup import Lookup
+from nnwidgets.introspect.safe_access.objects import no_torch_function
+from nnwidgets.introspect.safe_access.tensors import as_plain_tensor
+
+Reply = dict[str, Any]
+
+
+def place_in_group() -> tuple[int, int]:
+    """This process's rank and how many there are; 0 of 1 outside of a process group."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        return torch.distributed.get_rank(), torch.distributed.get_world_size()
+    return 0, 1
+
+
+def answer(module: nn.Module, kind: str, body: Mapping[str, Any]) -> Reply:
+    """Answer one question about a model.
+
+    Args:
+        module: This rank's.
+        kind: ``"rank_tree"``, ``"rank_stats"`` or ``"rank_check"``.
+        body: ``{"full": True}`` for the tree itself; ``{"paths": […]}`` for the tensors whose statistics are meant.
+
+    Returns:
+        The answer, ready for ``json.dumps``, with rank, number of ranks, host and process id.
+    """
+    rank, world_size = place_in_group()
+    who = {"rank": rank, "world_size": world_size, "host": socket.gethostname(), "pid": os.getpid()}
+    return {**who, **_ANSWERS[kind](module, body)}
+
+
+def _tree(module: nn.Module, body: Mapping[str, Any]) -> Reply:
+    read = tree(module)
+    facts = facts_of(read)
+    reply: Reply = {"digest": digest_of(facts, read.ties), "local_bytes": read.local_bytes}
+    if body.get("full"):
+        reply |= {"tree": to_json(read), "facts": facts}
+    return reply
+
+
+def _stats(module: nn.Module, body: Mapping[str, Any]) -> Reply:
+    lookup, place = Lookup(module), place_in_group()
+    shares: list[list[Any]] = []
+    found = []
+    for path in body["paths"]:
+        tensor = lookup.get(path)
+        share = share_of(tensor, *place)
+        part = stats_of(tensor, share)
+        state = "unreadable" if part is None and share.state == "held" else share.state
+        shares.append([state, list(share.part), share.n_parts, share.n_elements])
+        found.append(part)
+    return {"shares": shares, "rows": base64.b64encode(rows_of(found).to_bytes()).decode("ascii")}
+
+
+def _check(module: nn.Module, body: Mapping[str, Any]) -> Reply:  # noqa: ARG001 - as the others are called
+    read, lookup, place = tree(module), Lookup(module), place_in_group()
+    parts = {entry.path: _fingerprint(entry, lookup.get(entry.path), place) for entry in _counted(read.tensors)}
+    return {
+        "digest": digest_of(facts_of(read), read.ties),
+        "facts": facts_of(read),
+        "local_bytes": read.local_bytes,
+        "findings": [finding.to_dict() for finding in check(module)],
+        "parts": {path: part for path, part in parts.items() if part is not None},
+        "unreduced": [entry.path for entry in read.tensors if any(p.startswith("Partial") for p in entry.placements)],
+        "unsharded": unsharded_modules(module),
+    }
+
+
+def _counted(tensors: Iterable[TensorEntry]) -> Iterable[TensorEntry]:
+    """The tensors but for second names of the same bytes."""
+    return (entry for entry in tensors if entry.problem is None and (entry.n_counted or entry.role == "buffer"))
+
+
+def _fingerprint(entry: TensorEntry, tensor: Any, place: tuple[int, int]) -> list[Any] | None:
+    """Which part of a tensor is here, a fingerprint of its bytes, and whether all of its elements are one number."""
+    share: Share = share_of(tensor, *place)
+    if share.state != "held" or entry.device == "meta":
+        return None
+    try:
+        plain = as_plain_tensor(tensor)
+        with no_torch_function():
+            if plain.layout is not torch.strided or plain.is_quantized:
+                return None
+            data = plain.cpu().contiguous()
+            varied = plain.numel() > 1 and bool((plain != plain.flatten()[0]).any())
+    except (NNWidgetsError, RuntimeError):
+        return None
+    return [list(share.part), digest(data.data_ptr(), data.nbytes).hex(), varied]
+
+
+_ANSWERS: dict[str, Callable[[nn.Module, Mapping[str, Any]], Reply]] = {
+    "rank_tree": _tree,
+    "rank_stats": _stats,
+    "rank_check": _check,
+}
