@@ -4,7 +4,7 @@ Start at `ranks.ranks`. Looking starts no collective: each rank answers of what 
 brings the answers that come in time, and `merging` makes them one.
 
     ranks.py      `ranks()["net"]`, and what it is to `tree`, `ties`, `stats` and `check`
-    sources/      what takes a question to each rank: the process group's store
+    sources/      what takes a question to each rank: the process group's store, ipyparallel
     answering.py  what one rank answers
     shares.py     which part of a tensor is here
     unsharded.py  what FSDP2 keeps whole since the last forward

@@ -23,8 +23,9 @@ from nnwidgets.introspect.records import TensorEntry
 from nnwidgets.introspect.safe_access.lookup import Lookup
 from nnwidgets.introspect.safe_access.objects import no_torch_function
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor
+from nnwidgets.wire.schema.ranks import RankReply
 
-Reply = dict[str, Any]
+Said = dict[str, Any]
 
 
 def place_in_group() -> tuple[int, int]:
@@ -34,32 +35,31 @@ def place_in_group() -> tuple[int, int]:
     return 0, 1
 
 
-def answer(module: nn.Module, kind: str, body: Mapping[str, Any]) -> Reply:
+def answer(module: nn.Module, body: Mapping[str, Any]) -> RankReply:
     """Answer one question about a model.
 
     Args:
         module: This rank's.
-        kind: ``"rank_tree"``, ``"rank_stats"`` or ``"rank_check"``.
-        body: ``{"full": True}`` for the tree itself; ``{"paths": […]}`` for the tensors whose statistics are meant.
+        body: Of a request of kind `rank`: what is asked, and of which tensors.
 
     Returns:
-        The answer, ready for ``json.dumps``, with rank, number of ranks, host and process id.
+        The reply's body, ready for ``json.dumps``.
     """
     rank, world_size = place_in_group()
-    who = {"rank": rank, "world_size": world_size, "host": socket.gethostname(), "pid": os.getpid()}
-    return {**who, **_ANSWERS[kind](module, body)}
+    said = _ANSWERS[body["ask"]](module, body)
+    return {"rank": rank, "world_size": world_size, "host": socket.gethostname(), "pid": os.getpid(), "said": said}
 
 
-def _tree(module: nn.Module, body: Mapping[str, Any]) -> Reply:
+def _tree(module: nn.Module, body: Mapping[str, Any]) -> Said:
     read = tree(module)
     facts = facts_of(read)
-    reply: Reply = {"digest": digest_of(facts, read.ties), "local_bytes": read.local_bytes}
+    said: Said = {"digest": digest_of(facts, read.ties), "local_bytes": read.local_bytes}
     if body.get("full"):
-        reply |= {"tree": to_json(read), "facts": facts}
-    return reply
+        said |= {"tree": to_json(read), "facts": facts}
+    return said
 
 
-def _stats(module: nn.Module, body: Mapping[str, Any]) -> Reply:
+def _stats(module: nn.Module, body: Mapping[str, Any]) -> Said:
     lookup, place = Lookup(module), place_in_group()
     shares: list[list[Any]] = []
     found = []
@@ -73,7 +73,7 @@ def _stats(module: nn.Module, body: Mapping[str, Any]) -> Reply:
     return {"shares": shares, "rows": base64.b64encode(rows_of(found).to_bytes()).decode("ascii")}
 
 
-def _check(module: nn.Module, body: Mapping[str, Any]) -> Reply:  # noqa: ARG001 - as the others are called
+def _check(module: nn.Module, body: Mapping[str, Any]) -> Said:  # noqa: ARG001 - as the others are called
     read, lookup, place = tree(module), Lookup(module), place_in_group()
     parts = {entry.path: _fingerprint(entry, lookup.get(entry.path), place) for entry in _counted(read.tensors)}
     return {
@@ -84,6 +84,7 @@ def _check(module: nn.Module, body: Mapping[str, Any]) -> Reply:  # noqa: ARG001
         "parts": {path: part for path, part in parts.items() if part is not None},
         "unreduced": [entry.path for entry in read.tensors if any(p.startswith("Partial") for p in entry.placements)],
         "unsharded": unsharded_modules(module),
+        "is_group": place[1] > 1,
     }
 
 
@@ -109,8 +110,8 @@ def _fingerprint(entry: TensorEntry, tensor: Any, place: tuple[int, int]) -> lis
     return [list(share.part), digest(data.data_ptr(), data.nbytes).hex(), varied]
 
 
-_ANSWERS: dict[str, Callable[[nn.Module, Mapping[str, Any]], Reply]] = {
-    "rank_tree": _tree,
-    "rank_stats": _stats,
-    "rank_check": _check,
+_ANSWERS: dict[str, Callable[[nn.Module, Mapping[str, Any]], Said]] = {
+    "tree": _tree,
+    "stats": _stats,
+    "check": _check,
 }

@@ -15,16 +15,20 @@ from torch import nn
 
 from nnwidgets.distributed import merging
 from nnwidgets.distributed.answering import answer
+from nnwidgets.distributed.sources.ipyparallel import EngineSource, is_ipyparallel
 from nnwidgets.distributed.sources.process_group import ProcessGroupSource
-from nnwidgets.distributed.sources.source import Missing
+from nnwidgets.distributed.sources.source import Missing, Source
 from nnwidgets.errors import InvalidTargetError, NNWidgetsError, RankMissingError
 from nnwidgets.formatting import inert
+from nnwidgets.introspect.checks.findings import worst_first
 from nnwidgets.introspect.handles import Handle
 from nnwidgets.introspect.module_tree.nodes import ModuleTree
 from nnwidgets.introspect.records import Finding, Findings, Record, TensorStats, TieGroup, TieGroups
 from nnwidgets.introspect.safe_access.objects import is_module
 
 _NUMBERS = itertools.count()
+_IDS = itertools.count(1)
+
 Replies = dict[int, Mapping[str, Any]]
 
 
@@ -35,28 +39,35 @@ class RankStatus(Record):
     Attributes:
         rank: Which.
         host: Where it runs; ``""`` where it has never answered.
-        state: ``"idle"`` it answered, ``"missing"`` it didn't.
-        since: Seconds on the clock of `time.monotonic` since when that is so.
+        state: ``"idle"`` it answered, ``"missing"`` it didn't, ``"dead"`` its process is gone.
+        since: On the clock of `time.monotonic`, since when that is so.
         doing: What is known of it: ``"no answer for 5.0 s"``.
     """
 
     rank: int
     host: str
-    state: Literal["idle", "missing"]
+    state: Literal["idle", "missing", "dead"]
     since: float
     doing: str = ""
 
 
-def ranks(source: object = None, *, timeout: float = 5.0) -> Ranks:
+def ranks(source: Any = None, *, timeout: float = 5.0) -> Ranks:
     """See what several processes hold as one.
 
-    Called in a process group by every rank on the same line, as all that is asked of the result: each rank gives its
-    own answer and takes the others' over the store that the group was started with. No collective is started, and a
-    rank that isn't there is waited for no longer than ``timeout``, then named.
+    In a process group every rank runs the same lines: this, and each question asked of the result. Each gives its own
+    answer and takes the others' over the store that the group was started with. From a notebook, ipyparallel's engines
+    are asked, which need not run anything for it.
+
+    No collective is started, and a rank that doesn't answer is waited for no longer than ``timeout``, then named.
 
     Args:
-        source: None for the default process group.
+        source: None for the default process group; a Client or DirectView of ipyparallel's; or an adapter for another
+            engine: any object whose ``call(request, ranks, deadline)`` takes a request to `nnwidgets.handle` on each
+            rank and gives the replies by rank.
         timeout: Seconds that an answer may take.
+
+    Returns:
+        The ranks; ``ranks()["net"]`` is the model that each has in its variable ``net``.
 
     Raises:
         InvalidTargetError: There is no process group, or ``source`` is nothing that can be asked.
@@ -67,91 +78,115 @@ def ranks(source: object = None, *, timeout: float = 5.0) -> Ranks:
         Traceback (most recent call last):
         nnwidgets.errors.InvalidTargetError: There is no process group here. Call ranks() after init_process_group.
     """
-    if source is not None:
+    if source is None:
+        if not dist.is_available() or not dist.is_initialized():
+            raise InvalidTargetError("There is no process group here.", hint="Call ranks() after init_process_group.")
+        return Ranks(None, timeout)
+    if is_ipyparallel(source):
+        return Ranks(EngineSource(source), timeout)
+    if not callable(getattr(source, "call", None)):
         raise InvalidTargetError(
             f"A {type(source).__name__[:80]} is no source of ranks.",
-            hint="Call ranks() on every rank of a process group.",
+            hint="Pass a Client of ipyparallel's, an object with call(request, ranks, deadline), or nothing.",
         )
-    if not dist.is_available() or not dist.is_initialized():
-        raise InvalidTargetError("There is no process group here.", hint="Call ranks() after init_process_group.")
-    return Ranks(timeout)
+    return Ranks(source, timeout)
 
 
 class Ranks:
-    """The ranks of a process group. ``ranks()["net"]`` is the model that each holds in its variable ``net``.
+    """The ranks of a job. ``ranks()["net"]`` is the model that each holds in its variable ``net``.
 
     Args:
+        source: What takes questions to them; None for the process group that this process is in.
         timeout: Seconds that an answer may take.
     """
 
-    def __init__(self, timeout: float) -> None:
+    def __init__(self, source: Source | None, timeout: float) -> None:
         self.timeout = timeout
         self._asked_of: nn.Module | None = None
-        self._source = ProcessGroupSource(self._answer, next(_NUMBERS))
-        self.world_size = self._source.world_size
-        self._statuses = {
-            rank: RankStatus(rank, "", "missing", time.monotonic(), "not asked") for rank in range(self.world_size)
-        }
+        self._is_in_group = source is None
+        self._source = ProcessGroupSource(self._answer, next(_NUMBERS)) if source is None else source
+        self._statuses: dict[int, RankStatus] = {}
+
+    @property
+    def world_size(self) -> int:
+        """How many there are; 0 before the first question where that isn't known."""
+        return dist.get_world_size() if self._is_in_group else len(self._statuses)
 
     @property
     def statuses(self) -> tuple[RankStatus, ...]:
-        """How each rank was when it was last asked, in their order."""
+        """How each rank was when it was last asked, in their order; empty before the first question."""
         return tuple(self._statuses.values())
 
     def __getitem__(self, name: str) -> RankedModel:
         if type(name) is not str:
-            raise InvalidTargetError(
-                f"A model is named by its variable, got {type(name).__name__[:80]}.", hint='Such as ["net"].'
-            )
-        return RankedModel(self, name, _variable(name, sys._getframe(1)))  # noqa: SLF001 - it may be a function's own
+            got = type(name).__name__[:80]
+            raise InvalidTargetError(f"A model is named by its variable, got {got}.", hint='Such as ["net"].')
+        # The line that every rank runs may be a function's, and the variable its own.
+        module = _variable(name, sys._getframe(1)) if self._is_in_group else None  # noqa: SLF001
+        return RankedModel(self, name, module)
 
     def __repr__(self) -> str:
         there = sum(status.state == "idle" for status in self._statuses.values())
-        return f"Ranks({self.world_size}, {there} answered last)"
+        return f"Ranks({self.world_size} ranks, {there} answered last)"
 
     def close(self) -> None:
         """Let go of the model that was asked last."""
         self._asked_of = None
 
-    def ask(self, module: nn.Module | None, kind: str, body: Mapping[str, Any]) -> tuple[Replies, dict[int, Missing]]:
-        """Ask every rank about a model, of which this rank has ``module``.
+    def ask(self, module: nn.Module | None, body: Mapping[str, Any]) -> tuple[Replies, dict[int, Missing]]:
+        """Ask every rank.
+
+        Args:
+            module: The model, where this process is one of the ranks.
+            body: Of the request of kind `rank`.
 
         Returns:
-            The answers, and what stands for those that didn't come, by rank.
+            What each said, by rank, and what stands for answers that didn't come.
 
         Raises:
-            RankMissingError: A rank has no such model, or couldn't answer; it says why.
+            RankMissingError: No rank answered, or one has no such model, or can't answer; it says why.
         """
-        request = {"v": 1, "id": "0", "kind": kind, "body": dict(body)}
         self._asked_of = module
-        answers = self._source.call(request, range(self.world_size), time.monotonic() + self.timeout)
+        request = {"v": 1, "id": str(next(_IDS)), "kind": "rank", "body": dict(body)}
+        answers = self._source.call(request, None, time.monotonic() + self.timeout)
         replies: Replies = {}
         missing: dict[int, Missing] = {}
+        refused: dict[int, str] = {}
         for rank, reply in answers.items():
-            before = self._statuses[rank]
+            self._note(rank, reply)
             if isinstance(reply, Missing):
                 missing[rank] = reply
-                since = before.since if before.state == "missing" else time.monotonic()
-                self._statuses[rank] = replace(before, state="missing", since=since, doing=reply.why)
-                continue
-            since = before.since if before.state == "idle" else time.monotonic()
-            self._statuses[rank] = RankStatus(rank, str(reply.get("host", "")), "idle", since)
-            replies[rank] = reply
-        refused = {rank: str(reply["error"]) for rank, reply in replies.items() if "error" in reply}
-        if refused:
-            words = "; ".join(f"rank {rank}: {inert(why, 200)}" for rank, why in refused.items())
-            raise RankMissingError(f"Not every rank can answer. {words}", ranks=tuple(refused))
+            elif not reply.get("ok"):
+                refused[rank] = inert(str(reply["error"]["message"]), 200)
+            else:
+                replies[rank] = reply["body"]["said"]
+        if refused or not replies:
+            why = "; ".join(f"rank {rank}: {what}" for rank, what in refused.items())
+            why = why or "; ".join(f"rank {rank}: {each.why}" for rank, each in missing.items())
+            raise RankMissingError(f"Not every rank can answer. {why}", ranks=tuple(refused or missing))
         return replies, missing
 
+    def _note(self, rank: int, reply: Mapping[str, Any] | Missing) -> None:
+        """Keep how a rank is, and since when."""
+        before = self._statuses.get(rank)
+        host = before.host if before is not None else ""
+        if isinstance(reply, Missing):
+            now = RankStatus(rank, host, "dead" if reply.is_dead else "missing", time.monotonic(), reply.why)
+        else:
+            now = RankStatus(rank, str(reply.get("body", {}).get("host", host)), "idle", time.monotonic())
+        if before is not None and before.state == now.state:
+            now = replace(now, since=before.since)
+        self._statuses[rank] = now
+
     def _answer(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What this rank says, as `nnwidgets.handle` would."""
         body = request["body"]
-        module = self._asked_of
-        if module is None:
-            return {"error": f"No variable {body['model']!r} with a module here."}
         try:
-            return answer(module, request["kind"], body)
+            if self._asked_of is None:
+                raise InvalidTargetError(f"No variable {body['model']!r} with a module here.")
+            return {"ok": True, "body": answer(self._asked_of, body)}
         except NNWidgetsError as error:
-            return {"error": str(error)}
+            return {"ok": False, "error": {"code": error.code, "message": str(error)}}
 
 
 def _variable(name: str, frame: FrameType | None) -> nn.Module | None:
@@ -171,7 +206,7 @@ class RankedModel(Handle):
     Args:
         ranks: Which.
         name: The variable that each has it in.
-        module: What this rank has there; None where it has no module of that name.
+        module: What this process has there, where it is one of the ranks.
     """
 
     __slots__ = ("_module", "_ranks", "name")
@@ -189,44 +224,40 @@ class RankedModel(Handle):
 
     def answer(self, function: str, arguments: tuple[Any, ...], options: Mapping[str, Any]) -> Any:
         """What a public function gives of the whole model."""
-        if function == "stats" and arguments:
-            return self[arguments[0]].answer(function, arguments[1:], options)
         if function not in _OF_MODEL or arguments or options:
             so = " with these arguments" if function in _OF_MODEL else ""
             raise InvalidTargetError(
-                f"{function} of a model over ranks isn't possible{so}.", hint=f"{', '.join(_OF_MODEL)} and stats are."
+                f"{function} of a model over ranks isn't possible{so}.",
+                hint=f"{', '.join(_OF_MODEL)} are, and stats(net[path]).",
             )
         return getattr(self, f"_{function}")()
 
-    def ask(self, kind: str, **body: Any) -> tuple[Replies, dict[int, Missing]]:
+    def ask(self, ask: str, **body: Any) -> tuple[Replies, dict[int, Missing]]:
         """Ask every rank about this model; see `Ranks.ask`."""
-        return self._ranks.ask(self._module, kind, {"model": self.name, **body})
+        return self._ranks.ask(self._module, {"model": self.name, "ask": ask, **body})
 
     def _tree(self) -> ModuleTree:
-        replies, _ = self.ask("rank_tree", full=True)
-        same = len({reply["digest"] for reply in replies.values()}) == 1
-        first = next(iter(replies))
-        trees = {rank: merging.trees.from_json(replies[rank]["tree"]) for rank in ([first] if same else replies)}
-        held = [int(replies[rank]["local_bytes"]) if rank in replies else 0 for rank in range(self._ranks.world_size)]
-        return merging.trees.merged(trees, held)
+        replies, missing = self.ask("tree", full=True)
+        is_same = len({reply["digest"] for reply in replies.values()}) == 1
+        trees = {
+            rank: merging.trees.from_json(reply["tree"])
+            for rank, reply in itertools.islice(replies.items(), 1 if is_same else None)
+        }
+        held = {**dict.fromkeys(missing, 0), **{rank: int(reply["local_bytes"]) for rank, reply in replies.items()}}
+        return merging.trees.merged(trees, [held[rank] for rank in sorted(held)])
 
     def _ties(self) -> tuple[TieGroup, ...]:
         return TieGroups(self._tree().ties)
 
     def _check(self) -> tuple[Finding, ...]:
-        replies, missing = self.ask("rank_check")
-        found = merging.findings.merged(replies, self.name)
-        lost = tuple(
+        replies, missing = self.ask("check")
+        lost = (
             Finding(
-                "rank-missing",
-                "warning",
-                "",
-                f"Rank {rank} gave {why.why}; what follows is of the others.",
-                ranks=(rank,),
+                "rank-missing", "warning", "", f"{each.why.capitalize()}. The rest is of the others.", ranks=(rank,)
             )
-            for rank, why in missing.items()
+            for rank, each in missing.items()
         )
-        return Findings((*lost, *found))
+        return Findings(worst_first((*lost, *merging.findings.merged(replies, self.name))))
 
 
 _OF_MODEL = ("tree", "ties", "check")
@@ -253,6 +284,6 @@ class RankedTensor(Handle):
         """Statistics of the whole tensor."""
         if function != "stats" or arguments or options:
             raise InvalidTargetError(f"{function} of a tensor over ranks isn't possible.", hint="stats(net[path]) is.")
-        replies, missing = self._model.ask("rank_stats", paths=[self.path])
+        replies, missing = self._model.ask("stats", paths=[self.path])
         (found,) = merging.shares.merged(replies, missing)
         return found

@@ -55,7 +55,8 @@ def _differing(replies: Replies, name: str) -> Iterator[_Over]:
     for rank, reply in replies.items():
         for path, (part, digest, varied) in reply["parts"].items():
             held.setdefault(path, {})[rank] = tuple(part), digest, varied
-    facts = next(iter(replies.values()))["facts"]
+    first = next(iter(replies.values()))
+    facts, in_group = first["facts"], first["is_group"]
     for row, (path, by_rank) in enumerate(held.items()):
         replicas: dict[tuple[int, ...], dict[str, list[int]]] = {}
         for rank, (part, digest, _) in by_rank.items():
@@ -64,11 +65,11 @@ def _differing(replies: Replies, name: str) -> Iterator[_Over]:
         for part, digests in replicas.items():
             if len(digests) > 1:
                 odd = _odd(digests)
-                every = rank_names(chain(*digests.values())).capitalize()
-                message = f"{every} hold the same part of it, and that of {rank_names(odd)} differs."
+                every, has = rank_names(chain(*digests.values())), "has" if len(odd) == 1 else "have"
+                message = f"It should be the same on {every}, and {rank_names(odd)} {has} other values."
                 which = f"{name}.get_{'buffer' if is_buffer else 'parameter'}({path!r})"
                 source = max(digests.values(), key=len)[0]
-                fix = None if part else f"torch.distributed.broadcast({which}.data, src={source})"
+                fix = f"torch.distributed.broadcast({which}.data, src={source})" if in_group and not part else None
                 severity: Severity = "note" if is_buffer else "warning"
                 yield odd, SingleFinding("replicas-differ", severity, row, path, message, fix)
         parts = {part: digest for part, digest, _ in by_rank.values()}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch.distributed as dist
@@ -35,30 +35,29 @@ class ProcessGroupSource:
         self._rank, self.world_size = dist.get_rank(), dist.get_world_size()
         self._asked = 0
 
-    def call(self, request: Mapping[str, Any], ranks: Sequence[int], deadline: float) -> Answers:
+    def call(self, request: Mapping[str, Any], ranks: None, deadline: float) -> Answers:  # noqa: ARG002 - all
         """Give this rank's answer and take the others', who ask the same at the same turn.
 
         Raises:
             RanksDisagreeError: Another rank asked something else at this turn.
         """
         self._asked += 1
-        question = json.dumps([request["kind"], request["body"]], sort_keys=True)
+        question = json.dumps(request["body"], sort_keys=True)
         mine, began = dict(self._answer(request)), time.monotonic()
         self._store.set(f"{self._asked}/{self._rank}", json.dumps([question, mine]))
         answers: dict[int, Mapping[str, Any] | Missing] = {}
-        for rank in ranks:
+        for rank in range(self.world_size):
             if rank == self._rank:
                 answers[rank] = mine
                 continue
             taken = self._take(f"{self._asked}/{rank}", deadline)
             if taken is None:
-                waited = max(time.monotonic() - began, 0.0)
-                answers[rank] = Missing(f"no answer for {waited:.1f} s", waited)
+                answers[rank] = Missing(f"no answer for {time.monotonic() - began:.1f} s")
                 continue
             theirs, answers[rank] = json.loads(taken)
             if theirs != question:
                 self._leave(self._asked)
-                what = f"{request['kind']} of {request['body'].get('model')!r}"
+                what = f"{request['body']['ask']} of {request['body']['model']!r}"
                 raise RanksDisagreeError(
                     f"Rank {self._rank} asks {what} where rank {rank} asks something else.",
                     hint="Every rank runs the same lines.",

@@ -48,7 +48,29 @@ def tensor_page(entry: TensorEntry, stats: TensorStats | None = None, *, unread:
 def stats_page(stats: TensorStats) -> Document:
     """Statistics of one tensor."""
     said = "" if stats.of == "all" else stats.of
-    return (Title(f"{exact_count(stats.n)} element{'s' if stats.n != 1 else ''}", said), *_statistics(stats))
+    title = Title(f"{exact_count(stats.n)} element{'s' if stats.n != 1 else ''}", said)
+    return (title, *_statistics(stats), *_shares(stats))
+
+
+def _shares(stats: TensorStats) -> list[Block]:
+    """What each rank holds of a tensor over ranks."""
+    rows = [
+        (
+            str(each.rank),
+            ", ".join(map(str, each.part)) or "all",
+            exact_count(each.n),
+            *(number(value) for value in (each.min, each.mean, each.max, each.norm)),
+            exact_count(each.n_nan + each.n_inf),
+        )
+        for each in stats.by_rank[:MOST_ROWS]
+    ]
+    blocks: list[Block] = [Table(_SHARE_HEADS, tuple(rows))] if rows else []
+    if stats.missing:
+        blocks.append(Note(f"The part of {rank_names(stats.missing)} is missing: no answer came.", "warning"))
+    return blocks
+
+
+_SHARE_HEADS = ("rank", "part", "elements", "min", "mean", "max", "norm", "NaN or inf")
 
 
 def module_page(

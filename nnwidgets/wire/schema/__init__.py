@@ -8,6 +8,7 @@ its JSON head plus one binary buffer beside the message.
     inspect.py      `inspect`, `stats`, `values`, `depth`, `ties`, `findings`, `trace`: one row, looked at
     changes.py      `initializers` to `code`: what changes a model
     checkpoints.py  `folder` to `save`: what speaks of files
+    ranks.py        `rank`: what a process says of its part of a model
 """
 
 from __future__ import annotations
@@ -61,6 +62,7 @@ from nnwidgets.wire.schema.inspect import (
     ValuesBody,
     ValuesReply,
 )
+from nnwidgets.wire.schema.ranks import RankBody, RankReply
 from nnwidgets.wire.schema.tree import LocateBody, LocateReply, OpenBody, OpenReply, RowsBody, RowsReply
 
 KINDS: dict[str, tuple[type, type]] = {
@@ -93,6 +95,7 @@ KINDS: dict[str, tuple[type, type]] = {
     "diff": (DiffBody, DiffReply),
     "load": (LoadBody, LoadReply),
     "save": (SaveBody, SaveReply),
+    "rank": (RankBody, RankReply),
     "cancel": (CancelBody, CancelReply),
 }
 """Every request kind with its body and its reply."""
