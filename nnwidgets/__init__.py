@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         SaveReport,
         StateDiff,
         StoredTensor,
+        assert_equal,
         diff,
         load,
         peek,
@@ -88,8 +89,8 @@ _HOME = {
         ),
         "edit": ("init", "assign", "freeze", "unfreeze", "undo", "redo", "history", "initializer", "Change", "History"),
         "checkpoint": (
-            "save", "read", "peek", "plan", "load", "diff", "CheckpointIndex", "StoredTensor", "LoadPlan", "PlanEntry",
-            "LoadReport", "SaveReport", "StateDiff", "Changed", "Described",
+            "save", "read", "peek", "plan", "load", "diff", "assert_equal", "CheckpointIndex", "StoredTensor",
+            "LoadPlan", "PlanEntry", "LoadReport", "SaveReport", "StateDiff", "Changed", "Described",
         ),
         "server.handle": ("handle",),
         "distributed": ("ranks", "Ranks", "RankedModel", "RankStatus"),
@@ -104,7 +105,7 @@ _HOME = {
 
 __all__ = [  # noqa: RUF022 - functions first, then what they give, then errors: the order a reader wants
     "explore", "tree", "ties", "stats", "check", "trace", "init", "assign", "freeze", "unfreeze", "undo", "redo",
-    "history", "initializer", "save", "read", "peek", "plan", "load", "diff", "handle",
+    "history", "initializer", "save", "read", "peek", "plan", "load", "diff", "assert_equal", "handle",
     "Explorer", "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup", "TensorStats", "Finding", "Trace", "TraceCall",
     "Change", "History", "CheckpointIndex", "StoredTensor", "LoadPlan", "PlanEntry", "LoadReport", "SaveReport",
     "StateDiff", "Changed", "Described",

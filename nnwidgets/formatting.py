@@ -188,6 +188,7 @@ def some(names: Sequence[str], most: int) -> str:
     return f"{told}{and_more(len(names) - most)}"
 
 
+<<<<<<< HEAD
 def rank_names(ranks: Iterable[int]) -> str:
     """Ranks in words, runs of them cut.
 
@@ -203,6 +204,35 @@ def rank_names(ranks: Iterable[int]) -> str:
 
 
 _LEAST_RUN, _MOST_RANKS = 2, 8
+=======
+def counted(n: int, noun: str, write: Callable[[int], str] = "{:,}".format) -> str:
+    """A count with its noun, one or many of it.
+
+    Args:
+        n: How many.
+        noun: Of what; the last of its words is the one that changes.
+        write: How the number is written, such as `exact_count`.
+
+    Example:
+        >>> counted(1, "tensor"), counted(1024, "more element"), counted(0, "entry")
+        ('1 tensor', '1,024 more elements', '0 entries')
+    """
+    return f"{write(n)} {plural(noun, n)}"
+
+
+def plural(noun: str, n: int = 2) -> str:
+    """What ``n`` of a noun are called; of a phrase, the last word changes.
+
+    Example:
+        >>> plural("state dict"), plural("index"), plural("entry"), plural("view", 1)
+        ('state dicts', 'indexes', 'entries', 'view')
+    """
+    if n == 1:
+        return noun
+    if noun.endswith("y") and noun[-2:-1] not in "aeiou":
+        return f"{noun[:-1]}ies"
+    return noun + ("es" if noun.endswith(("s", "x", "ch", "sh")) else "s")
+>>>>>>> main
 
 
 def short_count(n: int) -> str:
@@ -237,6 +267,19 @@ def short_bytes(n: int) -> str:
     if abs(n) < 1_000:  # noqa: PLR2004 - SI
         return f"{n} B"
     return " ".join(_scale(n, _BYTE_UNITS))
+
+
+def budget_text(n: int) -> str:
+    """A size that somebody set, in the units it was set in.
+
+    Example:
+        >>> budget_text(2 * 2**30), budget_text(500_000_000)
+        ('2 GiB', '500.0 MB')
+    """
+    for power, unit in ((40, "TiB"), (30, "GiB"), (20, "MiB")):
+        if n and n % 2**power == 0:
+            return f"{n >> power} {unit}"
+    return short_bytes(n)
 
 
 def _scale(n: int, units: Sequence[str]) -> tuple[str, str]:

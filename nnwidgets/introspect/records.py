@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
-from nnwidgets.formatting import inert, printed
+from nnwidgets.formatting import counted, inert, printed
 
 Role = Literal["parameter", "buffer", "unregistered"]
 TieKind = Literal["object", "storage", "view", "overlap"]
@@ -78,6 +78,9 @@ class Held(Record):
     mesh: tuple[tuple[str, int], ...] = ()
     n_replicas: int = 1
     is_part: bool = False
+
+    def __str__(self) -> str:
+        return self.how
 
     @property
     def n_elements(self) -> int:
@@ -251,7 +254,9 @@ class TensorStats(Record):
         names = ("n", "mean", "std", "min", "max", "norm", "n_zero", "n_nan", "n_inf")
         told = ", ".join(f"{name}={getattr(self, name):.6g}" for name in names)
         of = "" if self.of == "all" else f", of={self.of!r}"
-        return f"TensorStats({told}, {len(self.hist_counts)} bins{'' if self.is_exact else ', not exact'}{of})"
+        return (
+            f"TensorStats({told}, {counted(len(self.hist_counts), 'bin')}{'' if self.is_exact else ', not exact'}{of})"
+        )
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: ARG002 - as IPython calls it
         printer.text(str(self))
@@ -348,9 +353,9 @@ class Trace(Record):
     flops: int | None
 
     def __repr__(self) -> str:
-        what = f"{len(self.calls):,} {'call' if len(self.calls) == 1 else 'calls'}, {self.seconds:.3g} s"
+        what = f"{counted(len(self.calls), 'call')}, {self.seconds:.3g} s"
         if self.flops is not None:
-            what += f", {self.flops:,} floating-point operations"
+            what += f", {counted(self.flops, 'floating-point operation')}"
         if self.unused:
             what += f", {len(self.unused):,} unused"
         if self.error is not None:

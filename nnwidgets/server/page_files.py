@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nnwidgets.errors import NNWidgetsError
 
-_STYLED = {"checkpoints", "pulse"}
+_STYLED = {"checkpoints", "help", "pulse"}
 _STATIC = Path(__file__).parent.parent / "static"
 
 

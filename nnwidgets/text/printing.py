@@ -10,18 +10,27 @@ if TYPE_CHECKING:
 
 PAGES: dict[tuple[str, str], tuple[str, str]] = {
     ("nnwidgets.introspect.module_tree.nodes", "ModuleTree"): ("model", "tree_page"),
+    ("nnwidgets.introspect.module_tree.nodes", "ModuleNode"): ("model", "node_page"),
+    ("nnwidgets.introspect.records", "TensorEntry"): ("model", "tensor_page"),
     ("nnwidgets.introspect.records", "TensorStats"): ("model", "stats_page"),
+    ("nnwidgets.introspect.records", "TieGroup"): ("model", "tie_page"),
     ("nnwidgets.introspect.records", "TieGroups"): ("model", "ties_page"),
     ("nnwidgets.introspect.records", "Finding"): ("model", "finding_page"),
     ("nnwidgets.introspect.records", "Findings"): ("model", "findings_page"),
     ("nnwidgets.introspect.records", "Trace"): ("model", "trace_page"),
+    ("nnwidgets.introspect.records", "TraceCall"): ("model", "call_page"),
     ("nnwidgets.edit.change", "Change"): ("changes", "change_page"),
+    ("nnwidgets.edit.targets", "Tie"): ("changes", "tie_page"),
     ("nnwidgets.edit.history", "History"): ("changes", "history_page"),
     ("nnwidgets.checkpoint.records", "CheckpointIndex"): ("checkpoints", "index_page"),
+    ("nnwidgets.checkpoint.records", "StoredTensor"): ("checkpoints", "stored_page"),
+    ("nnwidgets.checkpoint.records", "PlanEntry"): ("checkpoints", "entry_page"),
     ("nnwidgets.checkpoint.records", "LoadPlan"): ("checkpoints", "plan_page"),
     ("nnwidgets.checkpoint.records", "LoadReport"): ("checkpoints", "load_page"),
     ("nnwidgets.checkpoint.records", "SaveReport"): ("checkpoints", "save_page"),
     ("nnwidgets.checkpoint.records", "StateDiff"): ("checkpoints", "diff_page"),
+    ("nnwidgets.checkpoint.records", "Changed"): ("checkpoints", "changed_page"),
+    ("nnwidgets.checkpoint.folder", "Listed"): ("checkpoints", "listed_page"),
     ("nnwidgets.checkpoint.folder", "Listing"): ("checkpoints", "folder_page"),
 }
 """By module and name, so that none is imported before it is shown: where its page is made."""

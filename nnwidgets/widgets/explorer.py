@@ -13,6 +13,7 @@ from torch import nn
 from traitlets import Bytes, Int, TraitError, Unicode, validate
 
 from nnwidgets.errors import InvalidTargetError, PathNotFoundError
+from nnwidgets.formatting import inert
 from nnwidgets.introspect.optimizers import optimizers_in
 from nnwidgets.introspect.records import Trace
 from nnwidgets.introspect.safe_access.objects import require_module, type_name
@@ -55,6 +56,7 @@ class Explorer(anywidget.AnyWidget):
     filter = Unicode("").tag(sync=True)
 
     _session: Session | None = None
+    _name = "a model"
     _ipython_display_ = None
     """That of ipywidgets 7 would be asked before `_repr_mimebundle_`, and leave the static tree out."""
 
@@ -78,7 +80,7 @@ class Explorer(anywidget.AnyWidget):
         )
         first = first_view(session)
         page = bundle.traits()
-        self._session = session
+        self._session, self._name = session, session.name or type_name(type(module))
         self._workers = Workers(limit=1)
         self._ticks = TrainingTicks()
         answers = handlers(self._session_for)
@@ -100,6 +102,9 @@ class Explorer(anywidget.AnyWidget):
     def model(self) -> nn.Module | None:
         """The model in view, or None once it is gone or the view is closed."""
         return self._session.model_or_none if self._session is not None else None
+
+    def __repr__(self) -> str:
+        return f"{'closed ' if self._session is None else ''}Explorer of {inert(self._name, 80)}"
 
     def tick(self) -> None:
         """Say that a step was made; for use in a training loop, after each ``optimizer.step()``.
@@ -147,7 +152,7 @@ class Explorer(anywidget.AnyWidget):
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         if self._session is None:
-            return {"text/plain": "<Explorer, closed>"}
+            return {"text/plain": repr(self)}
         made: Any = super()._repr_mimebundle_(**kwargs)
         data, metadata = made if isinstance(made, tuple) else (made, {})
         static = static_bundle(self._session)

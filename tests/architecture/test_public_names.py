@@ -11,12 +11,14 @@ import pytest
 import torch
 
 import nnwidgets
+from nnwidgets.text.plain import render_text
+from nnwidgets.text.printing import page_of
 
 DESIGNED = {
     "explore", "tree", "ties", "stats", "check", "trace", "handle",
     "init", "assign", "freeze", "unfreeze", "undo", "redo", "history", "initializer", "Change", "History",
-    "save", "read", "peek", "plan", "load", "diff", "CheckpointIndex", "StoredTensor", "LoadPlan", "PlanEntry",
-    "LoadReport", "SaveReport", "StateDiff", "Changed", "Described",
+    "save", "read", "peek", "plan", "load", "diff", "assert_equal", "CheckpointIndex", "StoredTensor", "LoadPlan",
+    "PlanEntry", "LoadReport", "SaveReport", "StateDiff", "Changed", "Described",
     "Explorer", "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup", "TensorStats", "Finding", "Trace", "TraceCall",
     "NNWidgetsError", "PathNotFoundError", "InvalidTargetError", "InitializerError", "UnsafeCheckpointError",
     "CorruptCheckpointError", "CheckpointMismatchError", "SaveError",
@@ -41,7 +43,8 @@ SIGNATURES = {
     "peek": ["path"],
     "plan": ["module", "path", "rename", "entry"],
     "load": ["module", "path", "rename", "entry", "strict", "optimizer", "undo", "progress"],
-    "diff": ["a", "b", "rename", "entry", "progress"],
+    "diff": ["a", "b", "rename", "entry", "rtol", "atol", "progress"],
+    "assert_equal": ["a", "b", "rename", "entry", "rtol", "atol"],
 }
 
 RESULTS = (
@@ -93,6 +96,8 @@ def test_results_are_frozen_records_with_a_dict_that_json_takes(name, tmp_path):
         setattr(record, dataclasses.fields(record)[0].name, "elsewhere")
     json.dumps(record.to_dict(), allow_nan=False)
     assert " at 0x" not in repr(record)
+    assert " at 0x" not in str(record)
+    assert name == "Described" or str(record) == render_text(page_of(record))
 
 
 def _made(folder):

@@ -156,7 +156,7 @@ def test_every_initializer_offered_gives_torchs_bits_through_the_button(lab):
     fillers = notebook.kernel(FILLERS)
     panel = open_panel(explorer, "weight")
     offered = [
-        text.removesuffix(" (not here)")
+        text.removesuffix(" (can’t fill this)")
         for text in panel.get_by_label("Initializer").locator("option").all_inner_texts()
     ]
     assert set(fillers) < set(offered)
@@ -172,14 +172,16 @@ def test_every_initializer_offered_gives_torchs_bits_through_the_button(lab):
     expect(bar(explorer)).to_contain_text(f"{len(fillers)} changes")
 
 
-def test_a_constant_weight_is_refused_with_the_reason_and_wrong_parameters_where_they_stand(lab):
+def test_a_constant_fills_a_weight_with_a_warning_and_wrong_parameters_are_told_where_they_stand(lab):
     notebook = lab.open([models.LOAD, TARGETS, "%nn net"])
     notebook.run(0, 1, 2)
     explorer = notebook.explorer(2)
     panel = open_panel(explorer, "weight")
-    choose(panel, "zeros_")
-    expect(panel).to_contain_text("Every unit would start the same")
-    expect(panel.get_by_role("button", name="Apply")).to_be_disabled()
+    choose(panel, "constant_", val=0.5)
+    expect(panel).to_contain_text("Every unit of weight has the same weights")
+    expect(panel.get_by_role("region", name="1 tensor changes")).to_be_visible()
+    apply(panel)
+    assert notebook.kernel("net.weight.unique().tolist()") == [0.5]
     choose(panel, "normal_", std="wide")
     expect(panel.get_by_label("std", exact=True)).to_have_accessible_description("expects a number")
     expect(panel.get_by_role("button", name="Apply")).to_be_disabled()

@@ -47,7 +47,13 @@ def test_the_findings_chip_keeps_only_rows_that_have_some(lab):
     expect(chip).to_have_attribute("aria-pressed", "true")
     expect(explorer.row("scale")).to_be_visible()
     expect(explorer.row("embed")).to_have_count(0)
+    expect(explorer.row("frozen")).to_have_count(0)
     chip.click()
+    explorer.root.get_by_role("button", name="notes").click()
+    expect(explorer.row("frozen")).to_be_visible()
+    expect(explorer.row("frozen").locator(".nnw-icon-info")).to_be_visible()
+    expect(explorer.row("scale")).to_have_count(0)
+    explorer.root.get_by_role("button", name="notes").click()
     expect(explorer.row("embed")).to_be_visible()
 
 

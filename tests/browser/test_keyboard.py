@@ -44,10 +44,19 @@ def test_a_whole_pass_with_the_keyboard_only(notebook):
     keys.press("Home")
     explorer.wait_focused("")
 
+    # What keys and the filter's words mean, and back.
+    keys.press("?")
+    help_ = explorer.root.get_by_role("dialog", name="Filter and keys")
+    expect(help_).to_contain_text("next tensor tied to this one")
+    expect(help_).to_contain_text("dtype:bf16")
+    keys.press("Escape")
+    expect(help_).to_have_count(0)
+    explorer.wait_focused("")
+
     # The filter, from anywhere in the tree.
     keys.press("/")
     expect(explorer.filter_box).to_be_focused()
-    keys.type("blocks.2.linear.weight")
+    keys.type("net.blocks[2].linear.weight")
     expect(explorer.row("blocks.2.linear.weight")).to_be_visible()
     keys.press("ArrowDown")
     assert explorer.focused() is not None

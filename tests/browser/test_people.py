@@ -39,10 +39,12 @@ SNAPSHOT = """
 - 'region "nnwidgets Explorer: net, Stack"':
   - group "Filter and totals":
     - searchbox "Filter by path, glob or class"
+    - button "What the filter understands, and keys": "?"
     - button "trainable 26"
     - button "frozen 2"
     - button "tied 2"
-    - button "findings 2"
+    - button "findings 1"
+    - button "notes 1"
     - button "Checkpoints"
   - treegrid "Modules and tensors of net":
     - row "Name Class Shape Params Type Marks":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.sync_api import expect
 
@@ -50,6 +52,35 @@ def test_the_first_message_for_100k_modules_is_small_and_so_is_every_other(lab):
     first = lab.sizes_of("comm_open")[with_bundle:]
     assert 0 < sum(first) <= 64_000
     assert max(lab.sizes_of("comm_msg")) <= 500 * MOST_ROWS
+
+
+DEEP = """net = nn.Sequential(*[nn.Sequential(nn.Linear(4, 4), nn.ReLU()) for _ in range(320)])
+net[300].requires_grad_(False)
+with torch.no_grad():
+    net[317][0].weight.mul_(9)"""
+
+
+def test_all_of_320_blocks_are_in_the_strip_and_across_depth(lab):
+    notebook = lab.open([models.LOAD, DEEP, "%nn net"])
+    notebook.run(0, 1, 2)
+    explorer = notebook.explorer(2)
+    fold = explorer.row("0", kind="f")
+    cells = fold.locator(".nnw-strip button")
+    expect(cells).to_have_count(64)
+    expect(fold).to_contain_text("×5")
+    expect(fold.get_by_role("button", name=re.compile(r"^300 … 304, partly frozen"))).to_be_visible()
+    cells.last.click()
+    expect(explorer.row("315", kind="m")).to_be_visible()
+    explorer.expand("315", "315.0")
+    explorer.select("315.0.weight")
+    depth = explorer.part("Across depth")
+    expect(depth).to_contain_text("std of 0.weight, 0 to 319")
+    bars = depth.get_by_role("group").get_by_role("button")
+    expect(bars).to_have_count(107)
+    heights = bars.locator("b").evaluate_all("(all) => all.map((bar) => parseFloat(bar.style.height))")
+    assert heights.index(max(heights)) == 317 // 3
+    bars.nth(317 // 3).click()
+    explorer.wait_inspecting("315.0.weight")
 
 
 @pytest.mark.parametrize("further", [1, 5])

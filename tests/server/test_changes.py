@@ -148,7 +148,7 @@ def test_a_target_means_what_it_says(body, paths):
     assert [place.path for place in resolve_target(view, body).places] == paths
 
 
-def test_a_constant_is_offered_for_a_bias_and_refused_for_a_weight():
+def test_a_constant_is_offered_for_a_weight_too_and_its_preview_and_change_warn():
     view, _ = session(net(), hold=True)
     refused = {
         path: {
@@ -156,13 +156,17 @@ def test_a_constant_is_offered_for_a_bias_and_refused_for_a_weight():
         }
         for path in ("0.weight", "0.bias", "0")
     }
-    assert "stay the same" in refused["0.weight"]["zeros_"]
-    assert refused["0.bias"]["zeros_"] is None
+    assert refused["0.weight"]["zeros_"] is refused["0.bias"]["zeros_"] is None
     assert "fewer than 2 dimensions" in refused["0.bias"]["xavier_uniform_"]
     assert refused["0"]["reset"] is None
     assert "whole modules" in refused["0.weight"]["reset"]
-    with pytest.raises(InitializerError, match="zeros_ is refused here"):
-        init.answer_init(view, {"path": "0", "how": "zeros_"}, Job())
+    with pytest.raises(InitializerError, match=r"reset can't fill this\. It resets whole modules"):
+        init.answer_init(view, {"path": "0.weight", "how": "reset"}, Job())
+    asked = {"path": "0.weight", "how": "constant_", "kwargs": {"val": 0.5}}
+    for answer in (init.answer_preview, init.answer_init):
+        (warning,) = answer(view, asked, Job())["warnings"]
+        assert "0.weight has the same weights" in warning
+    assert set(view.module[0].weight.flatten().tolist()) == {0.5}
 
 
 def test_a_reset_says_what_it_leaves():

@@ -102,3 +102,26 @@ def test_a_module_that_holds_many_tied_tensors_is_looked_into_once(ask, looked_u
     assert member == 2
     _, modules = looked_up
     assert len(modules) == len({id(module) for module in modules}) == 41
+
+
+def test_across_depth_has_all_members_each_bar_with_the_greatest_and_least_of_its_own(ask):
+    net = nn.Sequential(*[nn.Linear(4, 4) for _ in range(320)])
+    with torch.no_grad():
+        for block in net:
+            block.weight.copy_(torch.tensor([-1.0, 1.0]).repeat(8).view(4, 4))
+        net[319].weight.mul_(5)
+        net[10].weight.fill_(float("nan"))
+    found = ask(net, "depth", path="301.weight")
+    assert (found["per_bar"], found["n_members"], found["n_read"]) == (3, 320, 320)
+    assert (found["labels"][0], found["labels"][-1], found["paths"][-1]) == ("0 … 2", "318 … 319", "318.weight")
+    assert found["labels"][found["index"]] == "300 … 302"
+    assert found["std"][-1] == pytest.approx(5 * found["least"][-1])
+    assert [at for at, std in enumerate(found["std"]) if std == "NaN"] == [3]
+
+
+def test_across_depth_of_very_many_members_reads_some_and_says_how_many(ask):
+    net = nn.Sequential(*[nn.LayerNorm(1) for _ in range(5_000)])
+    found = ask(net, "depth", path="1.weight")
+    assert found["n_members"] == 5_000
+    assert 1_000 < found["n_read"] <= 4_096
+    assert len(found["std"]) <= 128

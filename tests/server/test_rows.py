@@ -130,12 +130,56 @@ def test_a_filter_reaches_rows_never_shown_and_shows_their_ancestors(ask):
         ("NORM", 6),
         ("mlp.2 bias", 6),
         ("Block", 6),
+        ("h.2 Linear", 2),
+        ("mlp weight", 12),
+        ("asked_about.h[0].mlp[2].weight", 1),
+        ("gpt.h[-1].norm", 1),
+        ('net.get_submodule("h.3")', 1),
+        ("gpt2.h[0].mlp.3", 0),
+        ("2", 7),
+        ("shape:8", 18),
+        ("10", 2),
+        ("shape:4x8 !h.0", 5),
+        ("shape:*,8", 6),
+        ("!norm !mlp", 4),
+        ("mlp !bias", 12),
+        ("!**.bias h.1", 3),
+        ("dtype:f32", 40),
+        ("dtype:float", 40),
+        ("dtype:bf16", 0),
+        ("tied", 2),
+        ("is:buffer", 1),
+        ("is:unregistered", 1),
+        ("params>39", 2),
+        (">=0.04k", 2),
+        ("params<1e1 norm", 12),
+        ("frozen", 0),
         ("nothing-like-it", 0),
         ("*.nothing", 0),
     ],
 )
 def test_a_filter_finds_paths_globs_classes_and_parts_of_names(ask, words, n):
     assert ask(GPT(), filter=words)["n_matches"] == n
+
+
+def test_a_state_in_the_filter_is_that_of_tensors_unless_something_is_called_so(ask):
+    net = nn.ModuleDict({"head": nn.Linear(2, 2), "body": nn.Linear(2, 2)})
+    net["head"].requires_grad_(False)
+    assert [row["path"] for row in ask(net, filter="frozen")["rows"] if row["kind"] == "tensor"] == [
+        "head.weight",
+        "head.bias",
+    ]
+    net["frozen"] = nn.Linear(2, 2)
+    assert [row["path"] for row in ask(net, filter="frozen")["rows"]] == ["", "frozen"]
+    assert ask(net, filter="is:frozen")["n_matches"] == 2
+
+
+@pytest.mark.parametrize("word", ["shape:big", "size:3", "is:heavy", "dtype:", "params>1e", "params>1.2.3"])
+def test_a_condition_that_is_not_known_says_which_are(ask, word):
+    reply = ask(GPT(), filter=f"mlp {word}", expanded=["m:"])
+    assert repr(word) in reply["problem"]
+    assert "shape:768" in reply["problem"]
+    assert reply["total"] == 8
 
 
 def test_a_filter_too_long_to_read_says_so_and_shows_all(ask):
@@ -233,7 +277,18 @@ def test_findings_stand_on_their_rows_and_are_counted_above_them(ask):
     assert at(reply, "h.3")["findings_inside"] == at(reply, "h.3.mlp")["findings_inside"] == 1
     assert [cell["findings"] for cell in at(reply, "h.0", "fold")["fold"]["members"]] == [0, 0, 0, 1, 0, 0]
     assert "h.3.mlp.0.weight" in {mark["path"] for mark in reply["ruler"] if mark["severity"] == "error"}
-    assert ask(net, chips=["findings"])["n_matches"] == len(found)
+    by_kind = {kind: sum(each["severity"] in kind for each in found) for kind in ("error warning", "note")}
+    assert ask(net, chips=["findings"])["n_matches"] == by_kind["error warning"]
+    assert ask(net, chips=["notes"])["n_matches"] == by_kind["note"]
+    assert ask(net, chips=["findings", "notes"])["n_matches"] == len(found)
+
+
+def test_notes_are_counted_apart_from_findings(ask):
+    net = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    net[0].requires_grad_(False)
+    ask(net, "findings")
+    assert (ask(net, "open")["chips"]["findings"], ask(net, "open")["chips"]["notes"]) == (0, 1)
+    assert at(ask(net, expanded=[]), "")["worst_inside"] == "note"
 
 
 def test_locate_opens_and_picks_what_hides_a_path(ask):
@@ -270,13 +325,25 @@ def test_stepping_to_the_next_member_shows_the_same_tensor_there(ask):
     assert not any(row.startswith("m:h.2") for row in there["expanded"])
 
 
-def test_a_fold_of_many_sends_a_strip_around_the_picked_member(ask):
-    net = nn.Sequential(*[nn.Linear(2, 2) for _ in range(1_000)])
-    fold = at(ask(net, expanded=["m:"], picked={"f:0": 500}), "0")["fold"]
-    assert fold["count"] == 1_000
-    assert len(fold["members"]) == 64
-    assert fold["first"] <= 500 < fold["first"] + 64
-    assert fold["members"][500 - fold["first"]]["path"] == "500"
+def test_the_cells_of_a_fold_of_many_hold_all_its_members_with_what_is_in_any_of_them(ask):
+    net = nn.Sequential(*[nn.Linear(2, 2) for _ in range(320)])
+    with torch.no_grad():
+        net[319].weight[0, 0] = float("nan")
+    net[100].requires_grad_(False)
+    for block in net[5:10]:
+        block.requires_grad_(False)
+    ask(net, "findings")
+    row = at(ask(net, expanded=["m:"], picked={"f:0": 301}), "0")
+    fold = row["fold"]
+    assert (fold["count"], fold["picked"], fold["picked_path"], fold["per_cell"]) == (320, 301, "301", 5)
+    assert [cell["label"] for cell in fold["members"]] == [f"{at} … {at + 4}" for at in range(0, 320, 5)]
+    assert [cell["path"] for cell in fold["members"]] == [str(at) for at in range(0, 320, 5)]
+    frozen = {cell["path"]: cell["frozen"] for cell in fold["members"] if cell["frozen"] is not None}
+    assert frozen == {"5": "all", "100": "some"}
+    worst = {cell["path"]: (cell["findings"], cell["worst"]) for cell in fold["members"] if cell["findings"]}
+    # Like findings are told once, of the first.
+    assert worst == {"5": (1, "note"), "315": (1, "error")}
+    assert (row["findings_inside"], row["worst_inside"]) == (2, "error")
 
 
 def test_five_thousand_levels_open_locate_and_filter(ask):

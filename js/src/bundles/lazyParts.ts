@@ -4,11 +4,18 @@ import type { Client } from "../protocol/client.ts";
 import type { PartBody, PartReply, TickedBody } from "../protocol/messages.ts";
 import type { PanelProps } from "../views/checkpoints/Panel.tsx";
 import type { ReinitializeProps } from "../views/edit/Reinitialize.tsx";
+import type { HelpProps } from "../views/help/Help.tsx";
 import * as shared from "./sharedModules.ts";
 
 /** The panel of checkpoints, once it is here, and the style it needs. */
 export interface CheckpointsPart {
   readonly Panel: FunctionComponent<PanelProps>;
+  readonly style: string;
+}
+
+/** The words of the filter and the keys. */
+export interface HelpPart {
+  readonly Help: FunctionComponent<HelpProps>;
   readonly style: string;
 }
 
@@ -44,6 +51,14 @@ function fetchOnce<Made>(
 export function checkpointsPart(client: Client): Promise<CheckpointsPart> {
   return fetchOnce(client, "checkpoints", async (part) => ({
     Panel: await evaluate<CheckpointsPart["Panel"]>(part),
+    style: part.style,
+  }));
+}
+
+/** What the filter and the keys mean. */
+export function helpPart(client: Client): Promise<HelpPart> {
+  return fetchOnce(client, "help", async (part) => ({
+    Help: await evaluate<HelpPart["Help"]>(part),
     style: part.style,
   }));
 }

@@ -1,6 +1,7 @@
 import checkpointsCss from "style:checkpoints";
+import helpCss from "style:help";
 import pulseCss from "style:pulse";
-import type { CheckpointsPart, TrainingPart } from "../bundles/lazyParts.ts";
+import type { CheckpointsPart, HelpPart, TrainingPart } from "../bundles/lazyParts.ts";
 import training from "../bundles/training.ts";
 import type { Catalogue } from "../i18n/translate.ts";
 import zh from "../i18n/zh.json";
@@ -8,6 +9,7 @@ import type { Client } from "../protocol/client.ts";
 import type { TickedBody } from "../protocol/messages.ts";
 import { Panel } from "../views/checkpoints/Panel.tsx";
 import { Reinitialize } from "../views/edit/Reinitialize.tsx";
+import { Help } from "../views/help/Help.tsx";
 
 /** The extension has the panel of checkpoints with it: what a kernel would send may be of another version. */
 export async function checkpointsPart(): Promise<CheckpointsPart> {
@@ -22,6 +24,10 @@ export async function pulsePart(
 ): Promise<TrainingPart> {
   style(pulseCss);
   return training();
+}
+
+export async function helpPart(): Promise<HelpPart> {
+  return { Help, style: helpCss };
 }
 
 export async function reinitializePart(): Promise<typeof Reinitialize> {

@@ -8,7 +8,7 @@ export type Severity = "error" | "warning" | "note";
 
 export type RowKind = "module" | "fold" | "alias" | "cycle" | "tensor" | "problem";
 
-export type Chip = "trainable" | "frozen" | "tied" | "findings";
+export type Chip = "trainable" | "frozen" | "tied" | "findings" | "notes";
 
 export type Of = "value" | "grad";
 
@@ -192,10 +192,10 @@ export interface CancelReply {
  * Which part of the page.
  *
  * name: `checkpoints` is its panel of checkpoints, `reinitialize` what fills tensors anew, `pulse` the column of a
- *     training's course, `zh` its words in Simplified Chinese.
+ *     training's course, `help` what the filter and the keys mean, `zh` its words in Simplified Chinese.
  */
 export interface PartBody {
-  readonly name: "checkpoints" | "reinitialize" | "pulse" | "zh";
+  readonly name: "checkpoints" | "reinitialize" | "pulse" | "help" | "zh";
 }
 
 /**
@@ -228,12 +228,13 @@ export interface Totals {
   readonly why: string | null;
 }
 
-/** Rows each chip would keep: tensors for the first three, findings for the last. */
+/** What each chip is about: tensors for the first three, errors and warnings, notes. */
 export interface ChipCounts {
   readonly trainable: number;
   readonly frozen: number;
   readonly tied: number;
   readonly findings: number;
+  readonly notes: number;
 }
 
 /** The model at a glance, with the first window of rows. */
@@ -252,9 +253,11 @@ export interface OpenReply {
  * picked: for an open fold, the index of the member shown (default 0). What was open below another member is open
  *     below this one, and the reply's `expanded` says so.
  * unfolded: folds opened as all their members.
- * filter: words of the filter box, all of which must hold; "" for none. A word is a path, a glob, a class, or a part
- *     of a name. In a filtered view every ancestor of a match is open, and nothing is folded but below a match.
- * chips: every chip must hold, but `trainable` and `frozen` together keep both.
+ * filter: words of the filter box, all of which must hold; "" for none. A word is a path, a glob, a class, Python that
+ *     leads to a part (`net.h[0]`), a part of a name, or a condition on tensors: `shape:768`, `shape:256x*`,
+ *     `dtype:bf16`, `device:cuda`, `is:buffer`, `params>1e6`, `frozen`, `trainable`, `tied`, `!word`. In a filtered
+ *     view every ancestor of a match is open, and nothing is folded but below a match.
+ * chips: every chip must hold, but `trainable` and `frozen` together keep both, and so do `findings` and `notes`.
  * start, count: the window; at most 500 rows come.
  */
 export interface RowsBody {
@@ -263,25 +266,37 @@ export interface RowsBody {
   readonly picked: Readonly<Record<string, number>>;
   readonly unfolded: readonly string[];
   readonly filter: string;
-  readonly chips: readonly ("trainable" | "frozen" | "tied" | "findings")[];
+  readonly chips: readonly ("trainable" | "frozen" | "tied" | "findings" | "notes")[];
   readonly start: number;
   readonly count: number;
 }
 
-/** One cell of a fold's strip. */
+/**
+ * One cell of a fold's strip: a member, or several in a row, of which `path` is the first's.
+ *
+ * label: the member's name, or the first one's and the last one's. frozen: "all", "some" of their parameters, or None.
+ * findings: how many are within, the gravest of them being `worst`.
+ */
 export interface FoldMember {
   readonly path: string;
   readonly label: string;
-  readonly frozen: boolean;
+  readonly frozen: "all" | "some" | null;
   readonly findings: number;
+  readonly worst: "error" | "warning" | "note" | null;
 }
 
-/** A run of like siblings shown as one row. `members` holds at most 64 cells around `picked`, from `first`. */
+/**
+ * A run of like siblings shown as one row.
+ *
+ * `members` are at most 64 cells, each of `per_cell` members (the last perhaps of fewer). `picked_path` is the path of
+ * the member shown.
+ */
 export interface Fold {
   readonly count: number;
   readonly picked: number;
+  readonly picked_path: string;
   readonly unfolded: boolean;
-  readonly first: number;
+  readonly per_cell: number;
   readonly members: readonly FoldMember[];
 }
 
@@ -306,7 +321,7 @@ export interface RowTrace {
  * dtype: "float32"; dtype_short: "f32". Empty for modules.
  * tie: letter of the group this tensor is in. tie_inside: of the first group with a member below.
  * frozen: "all", "some" of the parameters here and below, or None.
- * findings: worst severity on this very row; findings_inside: count below it.
+ * findings: worst severity on this very row; findings_inside: count below it; worst_inside: their worst severity.
  * note: hover text: why counts differ, what is special.
  */
 export interface Row {
@@ -332,6 +347,7 @@ export interface Row {
   readonly frozen: "all" | "some" | null;
   readonly findings: "error" | "warning" | "note" | null;
   readonly findings_inside: number;
+  readonly worst_inside: "error" | "warning" | "note" | null;
   readonly alias_of: string | null;
   readonly problem: string | null;
   readonly note: string | null;
@@ -373,7 +389,7 @@ export interface LocateBody {
   readonly picked: Readonly<Record<string, number>>;
   readonly unfolded: readonly string[];
   readonly filter: string;
-  readonly chips: readonly ("trainable" | "frozen" | "tied" | "findings")[];
+  readonly chips: readonly ("trainable" | "frozen" | "tied" | "findings" | "notes")[];
 }
 
 /** The row's index in the flattened tree once `expanded` and `picked` are taken over. */
@@ -599,14 +615,24 @@ export interface ValuesReply {
   readonly shape: readonly number[];
 }
 
-/** Standard deviation of the same tensor in each member of its fold, sampled; at most 256 members. */
+/**
+ * Standard deviation of the same tensor in each member of its fold, sampled, as at most 128 bars.
+ *
+ * labels, paths: of each bar; it stands for `per_bar` members in a row (the last perhaps for fewer), and leads to the
+ * first. std, least: the greatest and the least among them, NaN where one can't be told. index: the bar of the tensor
+ * asked about. n_members: of the fold; n_read: how many were read, at most 4,096.
+ */
 export interface DepthReply {
   readonly name: string;
   readonly labels: readonly string[];
   readonly paths: readonly string[];
   readonly std: readonly (number | string)[];
+  readonly least: readonly (number | string)[];
   readonly is_exact: boolean;
   readonly index: number;
+  readonly per_bar: number;
+  readonly n_members: number;
+  readonly n_read: number;
 }
 
 /** All groups. */
@@ -656,7 +682,7 @@ export interface TargetBody {
   readonly scope?: "here" | "fold" | "filter";
   readonly only?: "all" | "weights" | "vectors";
   readonly filter?: string;
-  readonly chips?: readonly ("trainable" | "frozen" | "tied" | "findings")[];
+  readonly chips?: readonly ("trainable" | "frozen" | "tied" | "findings" | "notes")[];
 }
 
 /** A parameter of an initializer. `type`: "float", "int", "bool", "str", "any"; `choices` is empty where open. */
@@ -727,7 +753,7 @@ export interface InitBody {
   readonly scope?: "here" | "fold" | "filter";
   readonly only?: "all" | "weights" | "vectors";
   readonly filter?: string;
-  readonly chips?: readonly ("trainable" | "frozen" | "tied" | "findings")[];
+  readonly chips?: readonly ("trainable" | "frozen" | "tied" | "findings" | "notes")[];
   readonly how: string;
   readonly kwargs?: Readonly<Record<string, number | string | boolean | null>>;
   readonly seed?: number | string | null;

@@ -1,5 +1,13 @@
 import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
-import { type CheckpointsPart, checkpointsPart, chinese, pulsePart, type TrainingPart } from "../bundles/lazyParts.ts";
+import {
+  type CheckpointsPart,
+  checkpointsPart,
+  chinese,
+  type HelpPart,
+  helpPart,
+  pulsePart,
+  type TrainingPart,
+} from "../bundles/lazyParts.ts";
 import { Banner } from "../components/Banner.tsx";
 import { LanguageSwitch } from "../components/LanguageSwitch.tsx";
 import { useLanguage } from "../i18n/language.ts";
@@ -186,18 +194,25 @@ export function App({
   const [part, setPart] = useState<CheckpointsPart | null>(null);
   const [missing, setMissing] = useState<PageError | null>(null);
   const opener = useRef<HTMLButtonElement>(null);
-  const openCheckpoints = async (): Promise<void> => {
+  const [help, setHelp] = useState<HelpPart | null>(null);
+  const tryAgain = useRef(() => {});
+  const open = async <Part extends { readonly style: string }>(
+    load: (client: Client) => Promise<Part>,
+    show: (part: Part) => void,
+  ): Promise<void> => {
+    tryAgain.current = () => void open(load, show);
     setMissing(null);
     try {
-      const made = await checkpointsPart(client);
+      const made = await load(client);
       if (root.current !== null) {
         addStyle(root.current, made.style);
-        setPart(made);
+        show(made);
       }
     } catch (error) {
       setMissing(toPageError(error));
     }
   };
+  const openHelp = (): void => void open(helpPart, setHelp);
   const wasOpen = useRef(false);
   useLayoutEffect(() => {
     if (part === null && wasOpen.current) {
@@ -249,7 +264,8 @@ export function App({
             }}
             onChip={(chip) => store.toggleChip(chip)}
             onLeave={focusTree}
-            onCheckpoints={openCheckpoints}
+            onHelp={openHelp}
+            onCheckpoints={() => open(checkpointsPart, setPart)}
             opener={opener}
           />
         ) : null}
@@ -265,7 +281,7 @@ export function App({
             title={missing.message}
             text={missing.hint}
             isError
-            action={{ label: t("Try again"), run: openCheckpoints }}
+            action={{ label: t("Try again"), run: () => tryAgain.current() }}
           />
         )}
         {part === null ? null : (
@@ -281,6 +297,7 @@ export function App({
             onSelect={select}
             onInspect={focusInspector}
             onFilter={() => box.current?.focus()}
+            onHelp={openHelp}
             onStep={step}
             alive={isLive}
           />
@@ -297,6 +314,14 @@ export function App({
             touched={touched}
           />
         </div>
+        {help === null || part !== null ? null : (
+          <help.Help
+            onClose={() => {
+              setHelp(null);
+              focusTree();
+            }}
+          />
+        )}
         <HistoryBar changes={changes} alive={isLive} onLeave={focusTree}>
           <LanguageSwitch alive={isLive} />
         </HistoryBar>

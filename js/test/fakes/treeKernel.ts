@@ -125,7 +125,7 @@ export class TreeKernel implements Channel {
         n_tensors: 10,
         why: "parameters() counts embed.weight twice.",
       },
-      chips: { trainable: 10, frozen: 0, tied: 2, findings: 0 },
+      chips: { trainable: 10, frozen: 0, tied: 2, findings: 0, notes: 0 },
       rows: this.#rows(asked, 0, 40),
     };
   }
@@ -267,7 +267,7 @@ function lay(model: Part, asked: Asked): { readonly row: Row }[] {
 function rowOf(part: Part, place: Partial<Row>, asked: Asked): Row {
   const members = part.row.kind === "fold" ? part.children : [];
   const cells = members.map(
-    (child): FoldMember => ({ path: child.path, label: child.path, frozen: false, findings: 0 }),
+    (child): FoldMember => ({ path: child.path, label: child.path, frozen: null, findings: 0, worst: null }),
   );
   return {
     id: part.id,
@@ -292,6 +292,7 @@ function rowOf(part: Part, place: Partial<Row>, asked: Asked): Row {
     frozen: null,
     findings: null,
     findings_inside: 0,
+    worst_inside: null,
     alias_of: null,
     problem: null,
     note: null,
@@ -302,8 +303,9 @@ function rowOf(part: Part, place: Partial<Row>, asked: Asked): Row {
         ? {
             count: cells.length,
             picked: asked.picked[part.id] ?? 0,
+            picked_path: part.children[asked.picked[part.id] ?? 0]?.path ?? "",
             unfolded: asked.unfolded.includes(part.id),
-            first: 0,
+            per_cell: 1,
             members: cells,
           }
         : null,

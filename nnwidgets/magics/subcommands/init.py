@@ -25,8 +25,8 @@ from nnwidgets.magics.line.grammar import (
 )
 from nnwidgets.magics.resolve import optimizers_in
 from nnwidgets.magics.subcommands.edit import TARGET, page_of_change, parse_literal
-from nnwidgets.magics.subcommands.subcommand import Option, Request, Subcommand, TypedLine, complete_target
-from nnwidgets.text.document import Block, Document, Table
+from nnwidgets.magics.subcommands.subcommand import Answer, Option, Request, Subcommand, TypedLine, complete_target
+from nnwidgets.text.document import Block, Table
 
 _MATH = re.compile(r":math:`\\text\{(\w+)\}`")
 _FILLS = re.compile(r"^Fill the (?:input )?`?Tensor`? with (?:values (?:using|drawn from) )?")
@@ -69,12 +69,12 @@ def _parse(command: Command, words: list[str]) -> Command:
     return replace(command, target=target, arguments=(target,), how=unquote(words[1]), keywords=keywords)
 
 
-def _run(request: Request) -> Document:
+def _run(request: Request) -> Answer:
     command, module = request.command, request.module
     _require_order(command)
     kwargs = _parameters(command)
     change = edit.init(module, command.target, command.how, **init_arguments(request), **kwargs)
-    return page_of_change(change, command.model)
+    return Answer(page_of_change(change, command.model), change)
 
 
 def _require_order(command: Command) -> None:

@@ -10,12 +10,12 @@ from itertools import takewhile
 from typing import Any
 
 from nnwidgets.errors import InvalidTargetError, PathNotFoundError
-from nnwidgets.formatting import exact_count, inert
+from nnwidgets.formatting import exact_count, inert, plural
 from nnwidgets.introspect.checks.check import all_findings
 from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.module_tree.tree import tree
 from nnwidgets.introspect.patterns import match
-from nnwidgets.introspect.records import TensorEntry
+from nnwidgets.introspect.records import Findings, TensorEntry
 from nnwidgets.introspect.safe_access import lookup
 from nnwidgets.introspect.safe_access.objects import class_attribute
 from nnwidgets.introspect.safe_access.tensors import unreadable_reason
@@ -34,9 +34,9 @@ from nnwidgets.magics.line.grammar import (
     unquote,
 )
 from nnwidgets.magics.resolve import resolve, tensor_names
-from nnwidgets.magics.subcommands.subcommand import Request, Subcommand, TypedLine, complete_target
+from nnwidgets.magics.subcommands.subcommand import Answer, Request, Subcommand, TypedLine, complete_target
 from nnwidgets.magics.subcommands.summary import SUMMARY, depth_option
-from nnwidgets.text.document import Document, Note
+from nnwidgets.text.document import Note
 from nnwidgets.text.pages import model
 
 _MOST_MEANT = 3
@@ -72,29 +72,37 @@ def _find_one(found: ModuleTree, target: str) -> ModuleNode | TensorEntry:
     raise LineError(f"{cut(target)} is ambiguous, it means {shown}{more}; name one of them.")
 
 
-def _run_tree(request: Request) -> Document:
+def _run_tree(request: Request) -> Answer:
     command = request.command
     found = tree(request.module)
     at = _find_one(found, command.target)
-    return model.tree_page(found, path=at.path, name=command.model, depth=command.depth)
+    page = model.tree_page(found, path=at.path, name=command.model, depth=command.depth)
+    return Answer(page, at if command.target else found)
 
 
-def _run_show(request: Request) -> Document:
+def _run_show(request: Request) -> Answer:
     found = tree(request.module)
     at = _find_one(found, request.command.target)
     if not isinstance(at, TensorEntry):
-        return model.module_page(found, at.path, name=request.command.model)
+        return Answer(model.module_page(found, at.path, name=request.command.model), at)
     if at.problem is not None:
-        return model.tensor_page(at)
+        return Answer(model.tensor_page(at), at)
     tensor = lookup.get(request.module, at.path)
     unread = unreadable_reason(tensor)
     if unread is not None:
-        return model.tensor_page(at, unread=unread)
-    return model.tensor_page(at, stats(tensor))
+        return Answer(model.tensor_page(at, unread=unread), at)
+    figures = stats(tensor)
+    return Answer(model.tensor_page(at, figures), figures)
 
 
-def _run_check(request: Request) -> Document:
-    return model.findings_page(all_findings(request.module, name=request.command.model))
+def _run_tied(request: Request) -> Answer:
+    groups = ties(request.module)
+    return Answer(model.ties_page(groups), groups)
+
+
+def _run_check(request: Request) -> Answer:
+    found = Findings(all_findings(request.module, name=request.command.model))
+    return Answer(model.findings_page(found), found)
 
 
 def _parse_trace(command: Command, words: list[str]) -> Command:
@@ -105,7 +113,7 @@ def _parse_trace(command: Command, words: list[str]) -> Command:
     return replace(command, arguments=arguments, keywords=keywords)
 
 
-def _run_trace(request: Request) -> Document:
+def _run_trace(request: Request) -> Answer:
     # Imported late: tracing without a view open needs nothing of the views.
     from nnwidgets.server.session.open_views import views_of
 
@@ -121,8 +129,9 @@ def _run_trace(request: Request) -> Document:
     views = views_of(request.module)
     for view in views:
         view.show_trace(found)
-    named = "Explorers" if len(views) > 1 else "Explorer"
-    return (*page, Note(f"Shown in the open {named} of {command.model} too.")) if views else page
+    if views:
+        page = (*page, Note(f"Shown in the open {plural('Explorer', len(views))} of {command.model} too."))
+    return Answer(page, found)
 
 
 def _complete_trace(typed: TypedLine) -> Iterator[Candidate]:
@@ -146,12 +155,12 @@ def _parse_auto(command: Command, words: list[str]) -> Command:
     return replace(command, is_on=words[0] == "on")
 
 
-def _run_auto(request: Request) -> Document:
+def _run_auto(request: Request) -> Answer:
     if request.command.is_on:
         request.auto.on()
-        return (Note("A model at the end of a cell now explores; %nn auto off undoes it."),)
+        return Answer((Note("A model at the end of a cell now explores; %nn auto off undoes it."),))
     request.auto.off()
-    return (Note("Models print again."),)
+    return Answer((Note("Models print again."),))
 
 
 def _complete_auto(typed: TypedLine) -> Iterator[Candidate]:
@@ -172,7 +181,7 @@ INSPECT = (
         arguments="net [path]", parse=_parse_target, complete=partial(complete_target, tensors=True),
     ),
     SUMMARY,
-    Subcommand("tied", "Tensors that share bytes.", lambda request: model.ties_page(ties(request.module))),
+    Subcommand("tied", "Tensors that share bytes.", _run_tied),
     Subcommand("check", "What looks wrong, each with code that mends it.", _run_check),
     Subcommand(
         "trace", "One forward pass, call by call. X and M are variables, or plain constants.", _run_trace,

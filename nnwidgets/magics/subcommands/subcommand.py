@@ -49,6 +49,19 @@ class Request:
 
 
 @dataclass(frozen=True)
+class Answer:
+    """What a line gives.
+
+    Attributes:
+        page: What is shown; None where the record is.
+        record: What the magic returns, for ``r = %nn …``: the result that the page says.
+    """
+
+    page: Document | None
+    record: Any = None
+
+
+@dataclass(frozen=True)
 class TypedLine:
     """A line that is being typed.
 
@@ -143,7 +156,7 @@ class Subcommand:
 
     name: str
     about: str
-    run: Callable[[Request], Document]
+    run: Callable[[Request], Answer]
     arguments: str = "net"
     below: str = ""
     summary: str = "net …"

@@ -9,13 +9,14 @@ import torch
 from torch import nn
 
 from nnwidgets.errors import closest_names
+from nnwidgets.formatting import counted
 from nnwidgets.introspect.module_tree.nodes import ModuleTree
 from nnwidgets.introspect.module_tree.tree import tree
 from nnwidgets.introspect.records import Trace
 from nnwidgets.introspect.safe_access.scan import read
 from nnwidgets.introspect.tracing.trace import trace
 from nnwidgets.magics.line.grammar import Candidate, InputSize, LineError, cut
-from nnwidgets.magics.subcommands.subcommand import Option, Subcommand, TypedLine
+from nnwidgets.magics.subcommands.subcommand import Answer, Option, Subcommand, TypedLine
 from nnwidgets.magics.subcommands.torchinfo_table import DeclinedError, torchinfo_table
 from nnwidgets.text.document import Document, Note, Preformatted
 from nnwidgets.text.pages.model import shapes_text
@@ -89,7 +90,7 @@ def _make(size: InputSize, found: ModuleTree) -> torch.Tensor:
 def _first_lines(table: str) -> str:
     lines = table.split("\n")
     more = len(lines) - _MOST_LINES
-    return "\n".join([*lines[:_MOST_LINES], f"… {more:,} more lines"]) if more > 0 else table
+    return "\n".join([*lines[:_MOST_LINES], f"… {counted(more, 'more line')}"]) if more > 0 else table
 
 
 def _read_depth(value: str) -> int:
@@ -111,7 +112,7 @@ def _read_input(value: str) -> InputSize:
     for size in shape:
         n_elements *= size
     if n_elements > _MOST_ELEMENTS:
-        raise LineError(f"--input {cut(value)} is too large to make: {n_elements:,} elements.")
+        raise LineError(f"--input {cut(value)} is too large to make: {counted(n_elements, 'element')}.")
     if ":" in value and dtype not in _DTYPES:
         near = closest_names(dtype, _DTYPES, n=1)
         known = f"did you mean {near[0]}?" if near else f"known are {', '.join(_DTYPES)}."
@@ -137,7 +138,7 @@ def depth_option(value: str) -> Option:
 SUMMARY = Subcommand(
     "summary",
     "torchinfo's table. --input is the shape of one input, batch included; without it no forward is run.",
-    lambda request: summary_page(request.module, request.command.inputs, depth=request.command.depth),
+    lambda request: Answer(summary_page(request.module, request.command.inputs, depth=request.command.depth)),
     options=(
         Option("--input", "", "2,20", "inputs", _read_input, _complete_input, is_repeated=True),
         depth_option("3"),

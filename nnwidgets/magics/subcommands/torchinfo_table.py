@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from nnwidgets.formatting import counted
 from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.safe_access.objects import instance_dict, reason, type_mro, type_name
 from nnwidgets.introspect.tracing.restore import restore_on_exit
@@ -133,4 +134,4 @@ def _require_short(tree: ModuleTree) -> None:
         height[node.path] = 1 + max((height[child.path] for child in children), default=0)
         total += steps
         if total > _MOST_STEPS or height[node.path] > _MOST_LEVELS:
-            raise DeclinedError(f"would take too long on {len(tree.nodes):,} modules")
+            raise DeclinedError(f"would take too long on {counted(len(tree.nodes), 'module')}")

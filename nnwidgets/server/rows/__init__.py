@@ -3,7 +3,8 @@
 Start at `flatten.flatten`; `Session.flat` calls it, and `handlers.open_and_rows` takes a window of what it gives.
 
     tree_index.py   a tree turned into arrays: places, runs of like siblings, what lies below each node
-    filter.py       what the filter box and the chips keep
+    filter_words.py the language of the filter box: paths, Python, conditions, parts of names
+    filter.py       what its words and the chips keep together
     flatten.py      the rows there are, in a state of the view; the marks of the overview ruler
     row_body.py     what the page gets of one row
     trace_marks.py  what the last trace says of each row

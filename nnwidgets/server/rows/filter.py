@@ -10,10 +10,9 @@ from dataclasses import dataclass
 
 from nnwidgets.errors import NNWidgetsError
 from nnwidgets.introspect.records import TensorEntry
+from nnwidgets.server.rows.filter_words import Kept, below, is_trainable, kept_by, target_rows
 from nnwidgets.server.rows.tree_index import TreeIndex, is_frozen
 from nnwidgets.wire.schema.tree import ChipCounts
-
-_GLOB = frozenset("*?[")
 
 
 @dataclass(frozen=True)
@@ -53,8 +52,9 @@ class Matches:
 def matches(index: TreeIndex, text: str, chips: frozenset[str]) -> Matches:
     """Return what ``text`` and ``chips`` keep of ``index``: every word must hold, and every chip.
 
-    ``trainable`` and ``frozen`` chosen together keep both. A word is a target (a path, a glob, ``ClassName``,
-    ``ClassName.tensor``) or, where no target of that spelling exists, a part of a row's own name or class in any case.
+    A word holds for what it names and for all below; kept is what a word names itself and for which all the others
+    hold. With a condition among the words tensors alone are kept. Of the chips ``trainable`` and ``frozen`` chosen
+    together keep both, and so do ``findings`` and ``notes``. The words: `filter_words`.
     """
     words = text.split()
     if not words and not chips:
@@ -62,57 +62,38 @@ def matches(index: TreeIndex, text: str, chips: frozenset[str]) -> Matches:
     nodes: set[int] | None = None
     tensors: set[int] | None = None
     try:
-        found = [_target_rows(index, text.strip())] if len(words) > 1 else []
-        if not any(map(any, found)):
-            found = [_word_rows(index, word) for word in words]
+        whole = target_rows(index, text.strip()) if len(words) > 1 else (set(), set())
+        found = [Kept(*whole)] if any(whole) else [kept_by(index, word) for word in words]
     except NNWidgetsError as error:
         return Matches(problem=error.message)
-    for found_nodes, found_tensors in found:
-        nodes = found_nodes if nodes is None else nodes & found_nodes
-        tensors = found_tensors if tensors is None else tensors & found_tensors
+    if found:
+        nodes, tensors = _all_hold(index, found)
     return _combine(index, nodes, tensors, chips)
 
 
+def _all_hold(index: TreeIndex, found: list[Kept]) -> tuple[set[int], set[int]]:
+    """Return the modules and tensors that a word names and for which all words hold."""
+    if len(found) == 1:
+        return found[0].nodes, found[0].tensors
+    named = [each for each in found if not each.is_condition]
+    conditions = [each.tensors for each in found if each.is_condition]
+    reached = [below(index, each.nodes) for each in named]
+    nodes = set().union(*(each.nodes for each in named)).intersection(*(inside for inside, _ in reached))
+    within = [each.tensors | inside for each, (_, inside) in zip(named, reached, strict=True)]
+    if conditions:
+        return set(), set.intersection(*within, *conditions)
+    return nodes, set().union(*(each.tensors for each in named)).intersection(*within)
+
+
 def chip_counts(index: TreeIndex) -> ChipCounts:
-    """Return how many tensors are trainable, frozen and tied, and how many findings there are."""
+    """Return how many tensors are trainable, frozen and tied, and how many findings and notes there are."""
+    n_notes = sum(finding.severity == "note" for finding in index.findings)
     return {
-        "trainable": sum(map(_is_trainable, index.tensors)),
+        "trainable": sum(map(is_trainable, index.tensors)),
         "frozen": index.n_frozen[0],
         "tied": sum(index.tie(entry) is not None for entry in index.tensors),
-        "findings": len(index.findings),
-    }
-
-
-def _target_rows(index: TreeIndex, target: str) -> tuple[set[int], set[int]]:
-    found = index.matcher.match(target, words=False)
-    nodes = {index.number[node.path] for node in found.nodes}
-    tensors = {index.tensor_at[entry.path] for entry in found.tensors if entry.path in index.tensor_at}
-    for entry in found.tensors:
-        place = index.resolve(entry.path) if entry.path not in index.tensor_at else None
-        if place is not None:
-            nodes.add(place.row)
-    return nodes, tensors
-
-
-def _word_rows(index: TreeIndex, word: str) -> tuple[set[int], set[int]]:
-    nodes, tensors = _target_rows(index, word)
-    if nodes or tensors or not _GLOB.isdisjoint(word):
-        return nodes, tensors
-    return _part_rows(index, word.casefold())
-
-
-def _part_rows(index: TreeIndex, part: str) -> tuple[set[int], set[int]]:
-    """Return the rows whose own name or class holds ``part``; with a dot in it, those whose path does."""
-    if "." in part:
-        nodes = {number for number, node in enumerate(index.nodes) if part in node.path.casefold()}
-        return nodes, {number for number, entry in enumerate(index.tensors) if part in entry.path.casefold()}
-    nodes = {
-        number
-        for number, node in enumerate(index.nodes)
-        if part in node.path.rpartition(".")[2].casefold() or part in node.class_name.casefold()
-    }
-    return nodes, {
-        number for number, entry in enumerate(index.tensors) if part in entry.path.rpartition(".")[2].casefold()
+        "findings": len(index.findings) - n_notes,
+        "notes": n_notes,
     }
 
 
@@ -122,8 +103,8 @@ def _combine(index: TreeIndex, nodes: set[int] | None, tensors: set[int] | None,
         for chip_set in _chip_sets(index, chips):
             kept = kept & chip_set
         tensors = kept
-        found = {index.number[path] for path in index.findings_at if path in index.number}
-        nodes = set() if chips != {"findings"} else found if nodes is None else nodes & found
+        found = {index.number[path] for path in _findings_of(index, chips) if path in index.number}
+        nodes = set() if chips - _BY_FINDING else found if nodes is None else nodes & found
     return Matches(is_filter=True, nodes=frozenset(nodes or ()), tensors=frozenset(tensors or ()))
 
 
@@ -134,12 +115,16 @@ def _chip_sets(index: TreeIndex, chips: frozenset[str]) -> Iterator[set[int]]:
         yield {number for number, entry in enumerate(index.tensors) if any(test(entry) for test in chosen)}
     if "tied" in chips:
         yield {number for number, entry in enumerate(index.tensors) if index.tie(entry) is not None}
-    if "findings" in chips:
-        yield {index.tensor_at[path] for path in index.findings_at if path in index.tensor_at}
+    if chips & _BY_FINDING:
+        yield {index.tensor_at[path] for path in _findings_of(index, chips) if path in index.tensor_at}
 
 
-def _is_trainable(entry: TensorEntry) -> bool:
-    return entry.role == "parameter" and entry.requires_grad
+def _findings_of(index: TreeIndex, chips: frozenset[str]) -> Iterator[str]:
+    """Give the paths with findings of the kinds chosen."""
+    for path, findings in index.findings_at.items():
+        if chips & {"notes" if finding.severity == "note" else "findings" for finding in findings}:
+            yield path
 
 
-_BY_STATE: dict[str, Callable[[TensorEntry], bool]] = {"trainable": _is_trainable, "frozen": is_frozen}
+_BY_FINDING = frozenset({"findings", "notes"})
+_BY_STATE: dict[str, Callable[[TensorEntry], bool]] = {"trainable": is_trainable, "frozen": is_frozen}

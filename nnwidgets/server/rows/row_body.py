@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal
 
 from nnwidgets.formatting import dtype_short, inert, shape_text
 from nnwidgets.introspect.module_tree.nodes import ModuleNode
@@ -42,6 +43,12 @@ def own_name(index: TreeIndex, number: int, *, in_fold: bool = True) -> str:
     return inert(path[len(above) :].removeprefix("."), _MAX_NAME)
 
 
+def run_label(index: TreeIndex, members: Sequence[int]) -> str:
+    """Return what some members of a fold are called: ``h.3``, ``h.0 … h.4``."""
+    ends = dict.fromkeys((members[0], members[-1]))
+    return " … ".join(own_name(index, each) for each in ends)
+
+
 def _blank(index: TreeIndex, row: FlatRow) -> dict[str, Any]:
     return {
         "id": row_id(index, row),
@@ -62,6 +69,7 @@ def _blank(index: TreeIndex, row: FlatRow) -> dict[str, Any]:
         "frozen": None,
         "findings": None,
         "findings_inside": 0,
+        "worst_inside": None,
         "alias_of": None,
         "problem": None,
         "note": None,
@@ -86,6 +94,7 @@ def _module_row(index: TreeIndex, row: FlatRow, name: str, trace: TraceMarks) ->
         tie_inside=index.tie_inside[number],
         findings=index.severity(node.path),
         findings_inside=index.findings_inside[number] - len(index.findings_at.get(node.path, ())),
+        worst_inside=index.worst_below(number),
         alias_of=node.alias_of,
         problem=inert(node.problem) if node.problem else None,
         trace=trace.row(node.path),
@@ -129,14 +138,14 @@ def _tensor_row(index: TreeIndex, row: FlatRow) -> Row:
 
 def _fold_row(flat: FlatTree, row: FlatRow, run: RowRun) -> Row:
     index = flat.index
-    first, last = run.members[0], run.members[-1]
+    first = run.members[0]
     made = _blank(index, row)
     below = index.totals_of(run)
     container = index.nodes[run.container].path if run.container is not None else None
     on_container = index.findings_at.get(container, []) if container is not None else []
     made.update(
         kind="fold",
-        name=f"{own_name(index, first)} … {own_name(index, last)}",
+        name=run_label(index, run.members),
         path=index.nodes[first].path,
         class_name=f"{len(run.members)} × {inert(index.nodes[first].class_name)}",
         shape=inert(index.nodes[first].summary),
@@ -148,36 +157,39 @@ def _fold_row(flat: FlatTree, row: FlatRow, run: RowRun) -> Row:
         frozen=_frozen(below.n_frozen, below.n_parameters),
         findings=index.severity(container) if on_container and container is not None else None,
         findings_inside=below.n_findings,
+        worst_inside=index.worst_of(run.members),
         fold=_fold(flat, run),
     )
     return made  # type: ignore[return-value] # made of all the keys; the wire tests check every reply
 
 
 def _fold(flat: FlatTree, run: RowRun) -> Fold:
-    index = flat.index
+    index, members = flat.index, run.members
     picked = picked_member(index, run, flat.state.picked)
-    first = max(0, min(picked - _MAX_CELLS // 2, len(run.members) - _MAX_CELLS))
-    cells = run.members[first : first + _MAX_CELLS]
+    per_cell = -(-len(members) // _MAX_CELLS)
     return {
-        "count": len(run.members),
+        "count": len(members),
         "picked": picked,
+        "picked_path": index.nodes[members[picked]].path,
         "unfolded": fold_id(index, run) in flat.state.unfolded,
-        "first": first,
-        "members": [_cell(index, member) for member in cells],
+        "per_cell": per_cell,
+        "members": [_cell(index, members[at : at + per_cell]) for at in range(0, len(members), per_cell)],
     }
 
 
-def _cell(index: TreeIndex, member: int) -> FoldMember:
-    n_parameters = index.n_parameters[member]
+def _cell(index: TreeIndex, members: Sequence[int]) -> FoldMember:
     return {
-        "path": index.nodes[member].path,
-        "label": own_name(index, member),
-        "frozen": n_parameters > 0 and index.n_frozen[member] == n_parameters,
-        "findings": index.findings_inside[member],
+        "path": index.nodes[members[0]].path,
+        "label": run_label(index, members),
+        "frozen": _frozen(
+            sum(index.n_frozen[each] for each in members), sum(index.n_parameters[each] for each in members)
+        ),
+        "findings": sum(index.findings_inside[each] for each in members),
+        "worst": index.worst_of(members),
     }
 
 
-def _frozen(n_frozen: int, n_parameters: int) -> str | None:
+def _frozen(n_frozen: int, n_parameters: int) -> Literal["all", "some"] | None:
     if not n_frozen:
         return None
     return "all" if n_frozen == n_parameters else "some"

@@ -24,6 +24,7 @@ from nnwidgets.introspect.records import Finding, Severity, TensorEntry, TieGrou
 
 _Join = Callable[[int, int], int]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
+_RANKED = (*SEVERITIES, None)
 """Worst first."""
 
 
@@ -283,6 +284,27 @@ class TreeIndex:
         for path, findings in self.findings_at.items():
             counts[self._row_of(path)] += len(findings)
         return self._sum_up(counts)
+
+    @cached_property
+    def _worst(self) -> tuple[list[int], list[int]]:
+        """The ranks of the gravest finding on each node, and of the gravest below it, its tensors' included."""
+        on, below = ([len(SEVERITIES)] * len(self.nodes) for _ in range(2))
+        for path, findings in self.findings_at.items():
+            place, number = below if path in self.tensor_at else on, self._row_of(path)
+            place[number] = min(place[number], *(SEVERITIES.index(finding.severity) for finding in findings))
+        for number in range(len(self.nodes) - 1, 0, -1):
+            parent = self.parent[number]
+            below[parent] = min(below[parent], below[number], on[number])
+        return on, below
+
+    def worst_below(self, number: int) -> Severity | None:
+        """Return the worst severity of the findings below node ``number``, those on its tensors included."""
+        return _RANKED[self._worst[1][number]]
+
+    def worst_of(self, numbers: Iterable[int]) -> Severity | None:
+        """Return the worst severity of the findings on and below nodes."""
+        on, below = self._worst
+        return _RANKED[min(min(on[number], below[number]) for number in numbers)]
 
     def findings_below(self, number: int) -> list[Finding]:
         """Return the findings on node ``number``, on its tensors and below."""

@@ -6,6 +6,7 @@ from typing import Literal, NotRequired, TypedDict
 
 from nnwidgets.wire.schema.envelope import ModelBody, Number, PathBody
 from nnwidgets.wire.schema.inspect import Figures
+from nnwidgets.wire.schema.tree import Chip
 
 Scope = Literal["here", "fold", "filter"]
 Only = Literal["all", "weights", "vectors"]
@@ -22,7 +23,7 @@ class TargetBody(PathBody):
     scope: NotRequired[Scope]
     only: NotRequired[Only]
     filter: NotRequired[str]
-    chips: NotRequired[list[Literal["trainable", "frozen", "tied", "findings"]]]
+    chips: NotRequired[list[Chip]]
 
 
 class ParameterBody(TypedDict):

@@ -173,10 +173,10 @@ class PartBody(TypedDict):
     """Which part of the page.
 
     name: `checkpoints` is its panel of checkpoints, `reinitialize` what fills tensors anew, `pulse` the column of a
-        training's course, `zh` its words in Simplified Chinese.
+        training's course, `help` what the filter and the keys mean, `zh` its words in Simplified Chinese.
     """
 
-    name: Literal["checkpoints", "reinitialize", "pulse", "zh"]
+    name: Literal["checkpoints", "reinitialize", "pulse", "help", "zh"]
 
 
 class PartReply(TypedDict):

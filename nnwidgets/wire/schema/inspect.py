@@ -219,14 +219,23 @@ class ValuesReply(TypedDict):
 
 
 class DepthReply(TypedDict):
-    """Standard deviation of the same tensor in each member of its fold, sampled; at most 256 members."""
+    """Standard deviation of the same tensor in each member of its fold, sampled, as at most 128 bars.
+
+    labels, paths: of each bar; it stands for `per_bar` members in a row (the last perhaps for fewer), and leads to the
+    first. std, least: the greatest and the least among them, NaN where one can't be told. index: the bar of the tensor
+    asked about. n_members: of the fold; n_read: how many were read, at most 4,096.
+    """
 
     name: str
     labels: list[str]
     paths: list[str]
     std: list[Number]
+    least: list[Number]
     is_exact: bool
     index: int
+    per_bar: int
+    n_members: int
+    n_read: int
 
 
 class TiesReply(TypedDict):

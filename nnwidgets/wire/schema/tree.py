@@ -10,7 +10,7 @@ from nnwidgets.wire.schema.inspect import Severity
 RowKind = Literal["module", "fold", "alias", "cycle", "tensor", "problem"]
 
 
-Chip = Literal["trainable", "frozen", "tied", "findings"]
+Chip = Literal["trainable", "frozen", "tied", "findings", "notes"]
 
 
 class OpenBody(ModelBody):
@@ -33,12 +33,13 @@ class Totals(TypedDict):
 
 
 class ChipCounts(TypedDict):
-    """Rows each chip would keep: tensors for the first three, findings for the last."""
+    """What each chip is about: tensors for the first three, errors and warnings, notes."""
 
     trainable: int
     frozen: int
     tied: int
     findings: int
+    notes: int
 
 
 class OpenReply(TypedDict):
@@ -58,9 +59,11 @@ class RowsBody(TypedDict):
     picked: for an open fold, the index of the member shown (default 0). What was open below another member is open
         below this one, and the reply's `expanded` says so.
     unfolded: folds opened as all their members.
-    filter: words of the filter box, all of which must hold; "" for none. A word is a path, a glob, a class, or a part
-        of a name. In a filtered view every ancestor of a match is open, and nothing is folded but below a match.
-    chips: every chip must hold, but `trainable` and `frozen` together keep both.
+    filter: words of the filter box, all of which must hold; "" for none. A word is a path, a glob, a class, Python that
+        leads to a part (`net.h[0]`), a part of a name, or a condition on tensors: `shape:768`, `shape:256x*`,
+        `dtype:bf16`, `device:cuda`, `is:buffer`, `params>1e6`, `frozen`, `trainable`, `tied`, `!word`. In a filtered
+        view every ancestor of a match is open, and nothing is folded but below a match.
+    chips: every chip must hold, but `trainable` and `frozen` together keep both, and so do `findings` and `notes`.
     start, count: the window; at most 500 rows come.
     """
 
@@ -75,21 +78,31 @@ class RowsBody(TypedDict):
 
 
 class FoldMember(TypedDict):
-    """One cell of a fold's strip."""
+    """One cell of a fold's strip: a member, or several in a row, of which `path` is the first's.
+
+    label: the member's name, or the first one's and the last one's. frozen: "all", "some" of their parameters, or None.
+    findings: how many are within, the gravest of them being `worst`.
+    """
 
     path: str
     label: str
-    frozen: bool
+    frozen: Literal["all", "some"] | None
     findings: int
+    worst: Severity | None
 
 
 class Fold(TypedDict):
-    """A run of like siblings shown as one row. `members` holds at most 64 cells around `picked`, from `first`."""
+    """A run of like siblings shown as one row.
+
+    `members` are at most 64 cells, each of `per_cell` members (the last perhaps of fewer). `picked_path` is the path of
+    the member shown.
+    """
 
     count: int
     picked: int
+    picked_path: str
     unfolded: bool
-    first: int
+    per_cell: int
     members: list[FoldMember]
 
 
@@ -115,7 +128,7 @@ class Row(TypedDict):
     dtype: "float32"; dtype_short: "f32". Empty for modules.
     tie: letter of the group this tensor is in. tie_inside: of the first group with a member below.
     frozen: "all", "some" of the parameters here and below, or None.
-    findings: worst severity on this very row; findings_inside: count below it.
+    findings: worst severity on this very row; findings_inside: count below it; worst_inside: their worst severity.
     note: hover text: why counts differ, what is special.
     """
 
@@ -141,6 +154,7 @@ class Row(TypedDict):
     frozen: Literal["all", "some"] | None
     findings: Severity | None
     findings_inside: int
+    worst_inside: Severity | None
     alias_of: str | None
     problem: str | None
     note: str | None

@@ -17,7 +17,8 @@ export type Command =
   | "copy"
   | "freeze"
   | "undo"
-  | "redo";
+  | "redo"
+  | "help";
 
 interface Binding {
   readonly key: string;
@@ -49,6 +50,7 @@ export const KEYMAP: readonly Binding[] = [
   { key: "U", command: "redo" }, // Redo
   { key: "Z", control: true, command: "redo" }, // Redo
   { key: "y", control: true, command: "redo" }, // Redo
+  { key: "?", command: "help" }, // What the filter and the keys mean
 ];
 
 interface Press {

@@ -1,4 +1,4 @@
-import type { Chip, Fold, OpenReply, Row, RowsReply, RulerMark } from "../../protocol/messages.ts";
+import type { Chip, OpenReply, Row, RowsReply, RulerMark } from "../../protocol/messages.ts";
 
 /** Which rows there should be: what the page asks the kernel to flatten. */
 export interface Question {
@@ -138,12 +138,7 @@ function sameRecord(a: Readonly<Record<string, number>>, b: Readonly<Record<stri
 
 /** The path that a row stands for: a fold's is that of the member it shows. */
 export function pathOf(row: Row): string {
-  return row.fold === null ? row.path : (memberPath(row.fold, row.fold.picked) ?? row.path);
-}
-
-/** The path of a fold's member, where it is among the cells of the strip. */
-export function memberPath(fold: Fold, member: number): string | null {
-  return fold.members[member - fold.first]?.path ?? null;
+  return row.fold?.picked_path ?? row.path;
 }
 
 /** `path` with the module `from` above it replaced by `to`; null where it isn't below `from`. */

@@ -6,7 +6,6 @@ import {
   firstMatch,
   initialState,
   isFiltered,
-  memberPath,
   type Question,
   reduce,
   replaceAncestor,
@@ -89,14 +88,14 @@ export class TreeStore {
 
   /** Shows another member of a fold. What is selected in the one before gives way to its like in this one. */
   async pick(row: Row, member: number): Promise<void> {
-    const { fold } = row;
-    if (fold === null) {
+    const from = row.fold?.picked_path;
+    if (from === undefined) {
       return;
     }
-    const [from, to] = [memberPath(fold, fold.picked), memberPath(fold, member)];
     const { selectedId, selectedPath } = this.#state;
     await this.#ask(withPicked(this.#asked, row.id, member));
-    const like = from === null || to === null ? null : replaceAncestor(selectedPath, from, to);
+    const to = [...this.#state.rows.values()].find(({ id }) => id === row.id)?.fold?.picked_path;
+    const like = to === undefined ? null : replaceAncestor(selectedPath, from, to);
     if (like === null || like === selectedPath) {
       return;
     }

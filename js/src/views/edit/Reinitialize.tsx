@@ -73,9 +73,13 @@ export function Reinitialize({ client, path, editing, generation, alive, onNavig
   const known = useRef<InitializersReply | null>(null);
   useLayoutEffect(() => {
     if (isOffered && offer !== known.current) {
-      const isOtherKind = known.current?.suggested !== offer.suggested && offer.suggested === "reset";
+      const before = known.current;
       known.current = offer;
       const wanted = offer.initializers.find(({ name }) => name === form.how);
+      const isOtherKind =
+        (before?.suggested !== offer.suggested && offer.suggested === "reset") ||
+        // A constant that a bias was given is for weights only if asked for.
+        (wanted?.is_constant && before?.n_weights === 0 && offer.n_weights > 0);
       if (isOtherKind || wanted?.refused !== null) {
         change(suggestion(offer));
       }
@@ -131,7 +135,7 @@ export function Reinitialize({ client, path, editing, generation, alive, onNavig
         >
           {offer.initializers.map(({ name, refused }) => (
             <option key={name} value={name}>
-              {refused === null ? name : t("{0} (not here)", name)}
+              {refused === null ? name : t("{0} (can’t fill this)", name)}
             </option>
           ))}
         </select>
@@ -182,7 +186,7 @@ export function Reinitialize({ client, path, editing, generation, alive, onNavig
       )}
       {offer.problem === null && initializer?.refused ? (
         <Note kind="error">
-          <b>{t("{0} is refused here.", initializer.name)}</b>
+          <b>{t("{0} can’t fill this.", initializer.name)}</b>
           <p>{initializer.refused}</p>
         </Note>
       ) : null}
@@ -269,7 +273,7 @@ function Targets({ offer, scope, only, onChoose }: TargetsProps) {
   if (scopes.length < 2 && !hasKinds && only === "all") {
     return null;
   }
-  const count = (n: number): string => t(n === 1 ? "{0} tensor" : "{0} tensors", n);
+  const count = (n: number): string => t("{0} {0|tensor|tensors}", n);
   return (
     <div class="nnw-line">
       <label for={`${id}-scope`}>{t("Target")}</label>
@@ -293,7 +297,7 @@ function Targets({ offer, scope, only, onChoose }: TargetsProps) {
           >
             <option value="all">{count(n_weights + n_vectors)}</option>
             <option value="weights">{t("{0} of 2 or more dimensions", n_weights)}</option>
-            <option value="vectors">{t("{0} vectors", n_vectors)}</option>
+            <option value="vectors">{t("{0} {0|vector|vectors}", n_vectors)}</option>
           </select>
         ) : null}
       </div>

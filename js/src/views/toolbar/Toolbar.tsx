@@ -10,7 +10,8 @@ const CHIPS: readonly { readonly chip: Chip; readonly glyph: IconName; readonly 
   { chip: word("trainable"), glyph: "unlock", title: word("Only parameters that ask for gradients") },
   { chip: word("frozen"), glyph: "lock", title: word("Only parameters with requires_grad False") },
   { chip: word("tied"), glyph: "link", title: word("Only tensors that share bytes with another") },
-  { chip: word("findings"), glyph: "warning", title: word("Only rows with a finding") },
+  { chip: word("findings"), glyph: "warning", title: word("Only rows with an error or a warning") },
+  { chip: word("notes"), glyph: "info", title: word("Only rows with a note") },
 ];
 
 interface ToolbarProps {
@@ -23,6 +24,7 @@ interface ToolbarProps {
   readonly box: RefObject<HTMLInputElement | null>;
   readonly onFilter: (text: string) => void;
   readonly onChip: (chip: Chip) => void;
+  readonly onHelp: () => void;
   /** The keyboard leaves the box for the tree. */
   readonly onLeave: () => void;
   /** Opens the panel of checkpoints; `opener` is its button. */
@@ -74,7 +76,7 @@ export function Toolbar(props: ToolbarProps) {
   );
 }
 
-function FilterBox({ filter, alive, box, onFilter, onLeave }: ToolbarProps) {
+function FilterBox({ filter, alive, box, onFilter, onHelp, onLeave }: ToolbarProps) {
   const [text, setText] = useState(filter);
   const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
   const sent = useRef(filter);
@@ -93,7 +95,7 @@ function FilterBox({ filter, alive, box, onFilter, onLeave }: ToolbarProps) {
     }
   };
   return (
-    <label class="nnw-find">
+    <div class="nnw-find">
       <Icon name="search" class="nnw-dim" />
       <input
         ref={box}
@@ -124,7 +126,17 @@ function FilterBox({ filter, alive, box, onFilter, onLeave }: ToolbarProps) {
         }}
       />
       <kbd>/</kbd>
-    </label>
+      <button
+        type="button"
+        class="nnw-icon-button"
+        aria-label={t("What the filter understands, and keys")}
+        title={t("What the filter understands, and keys (?)")}
+        disabled={!alive}
+        onClick={onHelp}
+      >
+        ?
+      </button>
+    </div>
   );
 }
 
@@ -132,8 +144,12 @@ function Totals({ open }: { readonly open: OpenReply }) {
   const { n_params, n_modules, n_tensors, size_bytes, why, n_params_trainable } = open.totals;
   const { value, unit } = shortCount(n_params);
   const hover = [
-    t("{0} parameters, {1} trainable, each element counted once", exactCount(n_params), exactCount(n_params_trainable)),
-    t("{0} tensors", exactCount(n_tensors)),
+    t(
+      "{0} {0|parameter|parameters}, {1} trainable, each element counted once",
+      exactCount(n_params),
+      exactCount(n_params_trainable),
+    ),
+    t("{0} {0|tensor|tensors}", exactCount(n_tensors)),
     why,
   ];
   return (
@@ -144,7 +160,7 @@ function Totals({ open }: { readonly open: OpenReply }) {
       </b>
       <span class="nnw-wide-only">
         {" · "}
-        {t(n_modules === 1 ? "{0} module" : "{0} modules", exactCount(n_modules))}
+        {t("{0} {0|module|modules}", exactCount(n_modules))}
       </span>
       <span title={exactBytes(size_bytes)}> · {bytesText(size_bytes)}</span>
     </div>

@@ -37,6 +37,7 @@ interface TreeGridProps {
   readonly onSelect: (path: string) => void;
   readonly onInspect: () => void;
   readonly onFilter: () => void;
+  readonly onHelp: () => void;
   readonly onStep: (step: -1 | 1) => void;
   /** Whether rows that are not here yet will come. */
   readonly alive: boolean;
@@ -53,6 +54,7 @@ export function TreeGrid({
   onSelect,
   onInspect,
   onFilter,
+  onHelp,
   onStep,
   alive,
   Sparkline,
@@ -147,6 +149,7 @@ export function TreeGrid({
     },
     freeze: actions.freeze,
     turn: (turn) => void changes.turn(turn),
+    help: onHelp,
     copy: async (row) => {
       const code = await actions.code(row);
       if (code !== null && frame.current !== null) {
@@ -212,7 +215,7 @@ export function TreeGrid({
         {isFiltered(state.question) && state.nMatches === 0 && state.problem === null ? (
           <div class="nnw-empty">
             {tx(
-              "Nothing matches. Try a path, a glob ({0}, {1}) or a class ({2}).",
+              "Nothing matches. Try a path, a glob ({0}, {1}) or a class ({2}); the ? in the filter says what else.",
               <code>h.*.attn</code>,
               <code>**.bias</code>,
               <code>Linear.weight</code>,
@@ -222,7 +225,7 @@ export function TreeGrid({
       </div>
       <Ruler marks={state.ruler} total={state.total} lit={letter} onJump={onSelect} />
       <div class="nnw-hidden" role="status">
-        {isFiltered(state.question) ? t("{0} matches", exactCount(state.nMatches)) : ""}
+        {isFiltered(state.question) ? t("{0} {0|match|matches}", exactCount(state.nMatches)) : ""}
       </div>
     </fieldset>
   );

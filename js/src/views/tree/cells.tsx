@@ -58,16 +58,18 @@ export function ShapeCell({ row, onPick, onNavigate }: ShapeCellProps) {
   );
 }
 
-/** One cell for each member of a fold; a click shows that member. */
+/** One cell for each member of a fold, or for several in a row; a click shows that member, or the first of them. */
 function Strip({ fold, onPick }: { readonly fold: Fold; readonly onPick: (member: number) => void }) {
+  const { per_cell, picked } = fold;
   return (
     <span class="nnw-strip">
-      {fold.members.map((member, offset) => {
-        const at = fold.first + offset;
+      {fold.members.map((member, cell) => {
+        const at = cell * per_cell;
+        const isOn = picked >= at && picked < at + per_cell;
         const words = [
           member.label,
-          member.frozen ? t("frozen") : null,
-          member.findings > 0 ? t("{0} findings", member.findings) : null,
+          member.frozen === null ? null : t(member.frozen === "all" ? "frozen" : "partly frozen"),
+          member.findings > 0 ? t("{0} {0|finding|findings}", member.findings) : null,
         ];
         return (
           <button
@@ -76,12 +78,12 @@ function Strip({ fold, onPick }: { readonly fold: Fold; readonly onPick: (member
             tabIndex={-1}
             class={[
               "nnw-cell",
-              at === fold.picked ? "nnw-cell-on" : "",
-              member.frozen ? "nnw-cell-frozen" : "",
-              member.findings > 0 ? "nnw-cell-finding" : "",
+              isOn ? "nnw-cell-on" : "",
+              member.frozen === null ? "" : `nnw-cell-${member.frozen}-frozen`,
+              member.worst === null ? "" : `nnw-cell-${member.worst}`,
             ].join(" ")}
             aria-label={words.filter(Boolean).join(", ")}
-            aria-pressed={at === fold.picked}
+            aria-pressed={isOn}
             title={words.filter(Boolean).join(" · ")}
             onClick={(event) => {
               event.stopPropagation();
@@ -90,6 +92,14 @@ function Strip({ fold, onPick }: { readonly fold: Fold; readonly onPick: (member
           />
         );
       })}
+      {per_cell === 1 ? null : (
+        <span
+          class="nnw-dim nnw-per-cell"
+          title={t("{0} in {1} cells of {2}", fold.count, fold.members.length, per_cell)}
+        >
+          ×{per_cell}
+        </span>
+      )}
     </span>
   );
 }
@@ -147,8 +157,8 @@ export function MarksCell({ row, onFreeze }: { readonly row: Row; readonly onFre
         ) : null}
         {!row.trace?.failed && row.findings === null && inside > 0 && !row.expanded ? (
           <Mark
-            icon="warning"
-            words={t(inside === 1 ? "{0} finding inside" : "{0} findings inside", countText(inside))}
+            icon={row.worst_inside === "note" ? "info" : "warning"}
+            words={t("{0} {0|finding|findings} inside", countText(inside))}
             tone="nnw-dim"
           />
         ) : null}

@@ -16,6 +16,7 @@ export interface Handlers {
   readonly copy: (row: Row) => unknown;
   readonly freeze: (row: Row) => void;
   readonly turn: (turn: Turn) => void;
+  readonly help: () => void;
 }
 
 /** Carries out a command on the active row. */
@@ -43,6 +44,9 @@ export function runCommand(command: Command, state: TreeState, handlers: Handler
     case "undo":
     case "redo":
       handlers.turn(command);
+      return;
+    case "help":
+      handlers.help();
       return;
   }
   if (row === undefined) {

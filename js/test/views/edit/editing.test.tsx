@@ -89,7 +89,7 @@ test("what is refused says why, and can't be applied or previewed", async () => 
   const before = client.of("preview").length;
   fireEvent.change(field(view, "Initializer"), { target: { value: "zeros_" } });
   await calm();
-  expect(view.container.textContent).toContain("zeros_ is refused here.Every unit would stay the same.");
+  expect(view.container.textContent).toContain("zeros_ can’t fill this.Every unit would stay the same.");
   expect(view.getByRole("button", { name: /Apply/ }).getAttribute("aria-disabled")).toBe("true");
   fireEvent.keyDown(field(view, "Initializer"), { key: "Enter", ctrlKey: true });
   await calm();
@@ -241,7 +241,7 @@ test("the bar tells the last change, and the log all, undone and dropped ones ma
     "normal_(std=0.02) → 0.weight and 4 moreseed 7",
     "ones_ → 0.weightcan’t be undone: its copy was dropped",
   ]);
-  expect(view.container.textContent).toContain("undo holds 9.44\u00a0MB of 2.15\u00a0GB");
+  expect(view.container.textContent).toContain("undo holds 9.44\u00a0MB of 2\u00a0GiB");
 });
 
 test("undo that would overwrite an edit asks; keeping it changes nothing", async () => {

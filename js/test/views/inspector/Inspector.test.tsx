@@ -130,8 +130,12 @@ function depthReply() {
     labels: ["h.0", "h.1", "h.2"],
     paths: ["h.0.weight", "h.1.weight", "h.2.weight"],
     std: [0.1, "NaN", 0.2],
+    least: [0.1, "NaN", 0.2],
     is_exact: false,
     index: 0,
+    per_bar: 1,
+    n_members: 3,
+    n_read: 3,
   };
 }
 

@@ -22,6 +22,7 @@ function ran(command: Command, active: number, expanded = ["m:", "m:embed"]) {
     freeze: vi.fn(),
     turn: vi.fn(),
     copy: vi.fn(),
+    help: vi.fn(),
   } satisfies Handlers;
   runCommand(command, state, handlers);
   return { handlers, row: state.rows.get(active) };
@@ -70,6 +71,10 @@ describe("commands", () => {
   test("unfold is for folds", () => {
     expect(ran("unfold", 3).handlers.unfold).toHaveBeenCalled();
     expect(ran("unfold", 1).handlers.unfold).not.toHaveBeenCalled();
+  });
+
+  test("? opens the help", () => {
+    expect(ran("help", 1).handlers.help).toHaveBeenCalledOnce();
   });
 
   test("members step both ways", () => {

@@ -58,7 +58,7 @@ def _fill(session: Session, body: Mapping[str, Any], job: Job, *, is_preview: bo
     initializer = get_initializer(body["how"], body["path"])
     refused = refusal(initializer, target)
     if refused is not None:
-        raise InitializerError(f"{initializer.name} is refused here. {refused}", path=body["path"])
+        raise InitializerError(f"{initializer.name} can't fill this. {refused}", path=body["path"])
     kwargs = _arguments(initializer, body.get("kwargs", {}), body["path"])
     before = _before(session, target, is_preview=is_preview)
     optimizers = session.optimizers()

@@ -22,7 +22,6 @@ _MOST_TRIED = 64
 _MOST_DOC = 400
 _MARKUP = re.compile(r":\w+:`(?:\\text\{)?([^`}]*)\}?`")
 _SAMPLES = {"float": 0.5, "int": 1, "bool": False, "str": "", "any": 0.5}
-CONSTANT = "Every unit would start the same, get the same gradient and so stay the same."
 
 
 @handles("initializers", long=True)
@@ -52,10 +51,10 @@ def answer_initializers(session: Session, body: Mapping[str, Any], _job: Job) ->
 
 
 def refusal(initializer: Initializer, target: ResolvedTarget) -> str | None:
-    """Return why a button won't let ``initializer`` at a target, or None."""
-    if initializer.name == RESET:
-        return None if target.is_modules else "It resets whole modules: select one, with all its parameters."
-    return CONSTANT if initializer.is_constant and target.weights else None
+    """Return why ``initializer`` can't fill a target, or None."""
+    if initializer.name == RESET and not target.is_modules:
+        return "It resets whole modules: select one, with all its parameters."
+    return None
 
 
 def _problem(target: ResolvedTarget) -> str | None:
@@ -119,7 +118,8 @@ def _suggestion(target: ResolvedTarget, made: list[InitializerBody], hint: FanHi
         wanted = "zeros_" if first.path.endswith("bias") else "ones_"
     else:
         wanted = "kaiming_normal_" if hint is not None and "relu" in (hint.activation or "") else "xavier_uniform_"
-    possible = [each["name"] for each in made if each["refused"] is None]
+    free = [each for each in made if each["refused"] is None]
+    possible = [each["name"] for each in free if not (each["is_constant"] and target.weights)]
     return wanted if wanted in possible or not possible else "normal_" if "normal_" in possible else possible[0]
 
 

@@ -3,7 +3,7 @@ import { ErrorNote } from "../../../components/Note.tsx";
 import { Section } from "../../../components/Section.tsx";
 import { useQuery } from "../../../hooks/useQuery.ts";
 import { t } from "../../../i18n/translate.ts";
-import { floatText, toNumber } from "../../../lib/format.ts";
+import { exactCount, floatText, toNumber } from "../../../lib/format.ts";
 import { consumeEvent } from "../../../lib/keyEvents.ts";
 import type { Client } from "../../../protocol/client.ts";
 import type { DepthReply } from "../../../protocol/messages.ts";
@@ -51,9 +51,14 @@ export function AcrossBlocks({ client, path, generation, alive, onNavigate }: De
   );
 }
 
-function caption({ name, labels, is_exact }: DepthReply): string {
-  const what = t("std of {0}, {1} to {2}", name, labels[0] ?? "", labels.at(-1) ?? "");
-  return is_exact ? what : t("{0} · sampled", what);
+function caption({ name, labels, is_exact, per_bar, n_members, n_read }: DepthReply): string {
+  const [first = "", last = ""] = [labels[0], labels.at(-1)].map((label, end) => label?.split(" … ").at(-end));
+  const what = t("std of {0}, {1} to {2}", name, first, last);
+  return [
+    is_exact ? what : t("{0} · sampled", what),
+    ...(per_bar === 1 ? [] : [t("each bar is {0} blocks, by the greatest", per_bar)]),
+    ...(n_read === n_members ? [] : [t("{0} of {1} read", exactCount(n_read), exactCount(n_members))]),
+  ].join(" · ");
 }
 
 interface BarsProps {
@@ -87,12 +92,14 @@ function Bars({ reply, alive, onNavigate }: BarsProps) {
         class="nnw-depth"
         style={columns}
         role="group"
-        aria-label={t("Standard deviation of {0} in each of {1} blocks", reply.name, labels.length)}
+        aria-label={t("Standard deviation of {0} in each of {1} blocks", reply.name, reply.n_members)}
         ref={list}
         onKeyDown={onKeyDown}
       >
         {std.map((value, i) => {
-          const text = t("{0}: std {1}", labels[i] ?? "", floatText(value));
+          const least = toNumber(reply.least[i] ?? value);
+          const range = least === value || Number.isNaN(value) ? "" : `${floatText(least)} – `;
+          const text = t("{0}: std {1}", labels[i] ?? "", range + floatText(value));
           return (
             <button
               key={paths[i]}
@@ -124,7 +131,8 @@ function Bars({ reply, alive, onNavigate }: BarsProps) {
   );
 }
 
-/** The last part of "h.3": under its bar there is room for a number. */
+/** The last part of "h.3", or of the first of "h.3 … h.5": under its bar there is room for a number. */
 function shortLabel(label: string): string {
-  return label.slice(label.lastIndexOf(".") + 1);
+  const first = label.split(" … ")[0] ?? "";
+  return first.slice(first.lastIndexOf(".") + 1);
 }
