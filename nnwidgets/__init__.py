@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         read,
         save,
     )
+    from nnwidgets.distributed import RankedModel, Ranks, RankStatus, ranks
     from nnwidgets.edit import Change, History, assign, freeze, history, init, initializer, redo, undo, unfreeze
     from nnwidgets.errors import (
         CheckpointMismatchError,
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
         InvalidTargetError,
         NNWidgetsError,
         PathNotFoundError,
+        RankMissingError,
+        RanksDisagreeError,
         SaveError,
         UnsafeCheckpointError,
     )
@@ -105,12 +108,12 @@ _HOME = {
 
 __all__ = [  # noqa: RUF022 - functions first, then what they give, then errors: the order a reader wants
     "explore", "tree", "ties", "stats", "check", "trace", "init", "assign", "freeze", "unfreeze", "undo", "redo",
-    "history", "initializer", "save", "read", "peek", "plan", "load", "diff", "assert_equal", "handle",
+    "history", "initializer", "save", "read", "peek", "plan", "load", "diff", "assert_equal", "ranks", "handle",
     "Explorer", "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup", "TensorStats", "Finding", "Trace", "TraceCall",
     "Change", "History", "CheckpointIndex", "StoredTensor", "LoadPlan", "PlanEntry", "LoadReport", "SaveReport",
-    "StateDiff", "Changed", "Described",
+    "StateDiff", "Changed", "Described", "Ranks", "RankedModel", "RankStatus",
     "NNWidgetsError", "PathNotFoundError", "InvalidTargetError", "InitializerError", "UnsafeCheckpointError",
-    "CorruptCheckpointError", "CheckpointMismatchError", "SaveError",
+    "CorruptCheckpointError", "CheckpointMismatchError", "SaveError", "RankMissingError", "RanksDisagreeError",
     "load_ipython_extension", "unload_ipython_extension",
 ]  # fmt: skip
 

@@ -188,7 +188,6 @@ def some(names: Sequence[str], most: int) -> str:
     return f"{told}{and_more(len(names) - most)}"
 
 
-<<<<<<< HEAD
 def rank_names(ranks: Iterable[int]) -> str:
     """Ranks in words, runs of them cut.
 
@@ -204,7 +203,8 @@ def rank_names(ranks: Iterable[int]) -> str:
 
 
 _LEAST_RUN, _MOST_RANKS = 2, 8
-=======
+
+
 def counted(n: int, noun: str, write: Callable[[int], str] = "{:,}".format) -> str:
     """A count with its noun, one or many of it.
 
@@ -232,7 +232,6 @@ def plural(noun: str, n: int = 2) -> str:
     if noun.endswith("y") and noun[-2:-1] not in "aeiou":
         return f"{noun[:-1]}ies"
     return noun + ("es" if noun.endswith(("s", "x", "ch", "sh")) else "s")
->>>>>>> main
 
 
 def short_count(n: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
-import socket
+import platform
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -47,7 +47,7 @@ def answer(module: nn.Module, body: Mapping[str, Any]) -> RankReply:
     """
     rank, world_size = place_in_group()
     said = _ANSWERS[body["ask"]](module, body)
-    return {"rank": rank, "world_size": world_size, "host": socket.gethostname(), "pid": os.getpid(), "said": said}
+    return {"rank": rank, "world_size": world_size, "host": platform.node(), "pid": os.getpid(), "said": said}
 
 
 def _tree(module: nn.Module, body: Mapping[str, Any]) -> Said:

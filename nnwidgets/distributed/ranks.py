@@ -285,5 +285,5 @@ class RankedTensor(Handle):
         if function != "stats" or arguments or options:
             raise InvalidTargetError(f"{function} of a tensor over ranks isn't possible.", hint="stats(net[path]) is.")
         replies, missing = self._model.ask("stats", paths=[self.path])
-        (found,) = merging.shares.merged(replies, missing)
+        (found,) = merging.tensors.merged(replies, missing)
         return found

@@ -21,7 +21,8 @@ DESIGNED = {
     "PlanEntry", "LoadReport", "SaveReport", "StateDiff", "Changed", "Described",
     "Explorer", "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup", "TensorStats", "Finding", "Trace", "TraceCall",
     "NNWidgetsError", "PathNotFoundError", "InvalidTargetError", "InitializerError", "UnsafeCheckpointError",
-    "CorruptCheckpointError", "CheckpointMismatchError", "SaveError",
+    "CorruptCheckpointError", "CheckpointMismatchError", "SaveError", "RankMissingError", "RanksDisagreeError",
+    "ranks", "Ranks", "RankedModel", "RankStatus",
     "load_ipython_extension", "unload_ipython_extension",
 }  # fmt: skip
 
@@ -44,6 +45,7 @@ SIGNATURES = {
     "plan": ["module", "path", "rename", "entry"],
     "load": ["module", "path", "rename", "entry", "strict", "optimizer", "undo", "progress"],
     "diff": ["a", "b", "rename", "entry", "rtol", "atol", "progress"],
+    "ranks": ["source", "timeout"],
     "assert_equal": ["a", "b", "rename", "entry", "rtol", "atol"],
 }
 

@@ -1204,6 +1204,7 @@ export interface Bodies {
   readonly diff: DiffBody;
   readonly load: LoadBody;
   readonly save: SaveBody;
+  readonly rank: RankBody;
   readonly cancel: CancelBody;
 }
 
@@ -1237,6 +1238,7 @@ export interface Replies {
   readonly diff: DiffReply;
   readonly load: LoadReply;
   readonly save: SaveReply;
+  readonly rank: RankReply;
   readonly cancel: CancelReply;
 }
 

@@ -8,7 +8,7 @@ from itertools import chain
 from typing import Any
 
 from nnwidgets.distributed.merging.trees import NOWHERE, disagreements
-from nnwidgets.formatting import inert, rank_names, short_bytes
+from nnwidgets.formatting import counted, inert, rank_names, short_bytes
 from nnwidgets.introspect.checks.findings import SingleFinding, findings, worst_first
 from nnwidgets.introspect.records import Finding, Severity
 
@@ -74,9 +74,8 @@ def _differing(replies: Replies, name: str) -> Iterator[_Over]:
                 yield odd, SingleFinding("replicas-differ", severity, row, path, message, fix)
         parts = {part: digest for part, digest, _ in by_rank.values()}
         if len(parts) > 1 and len({*parts.values()}) == 1 and all(varied for _, _, varied in by_rank.values()):
-            message = (
-                f"Its {len(parts)} parts on {rank_names(by_rank)} are bit for bit the same, as if drawn from one seed."
-            )
+            where = f"{counted(len(parts), 'part')} on {rank_names(by_rank)}"
+            message = f"Its {where} are bit for bit the same, as if drawn from one seed."
             yield tuple(by_rank), SingleFinding("equal-shards", "warning", row, path, message)
 
 

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import torch
 
+from nnwidgets.formatting import counted
 from nnwidgets.introspect.records import TensorStats
 from nnwidgets.introspect.statistics.histogram import WIDEST, Histogram
 
@@ -53,7 +54,7 @@ class StatsRows(NamedTuple):
         """
         widths = _COUNTS + BINS, len(_REAL)
         if len(data) != 8 * n * sum(widths):
-            raise ValueError(f"{len(data)} bytes, expected {8 * n * sum(widths)} for {n} tensors")
+            raise ValueError(f"{counted(len(data), 'byte')}, expected {8 * n * sum(widths)}")
         if not n:
             return rows_of([])
         whole = torch.frombuffer(bytearray(data), dtype=torch.int64, count=n * widths[0])

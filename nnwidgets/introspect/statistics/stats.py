@@ -9,11 +9,8 @@ from dataclasses import replace
 import torch
 
 from nnwidgets.errors import NNWidgetsError
-<<<<<<< HEAD
-from nnwidgets.introspect.handles import over_handles
-=======
 from nnwidgets.formatting import counted
->>>>>>> main
+from nnwidgets.introspect.handles import over_handles
 from nnwidgets.introspect.records import TensorStats
 from nnwidgets.introspect.safe_access.holders import part_here
 from nnwidgets.introspect.safe_access.objects import no_torch_function

@@ -15,7 +15,7 @@ here; where its file is new, it is imported below.
     models_and_parts.py   `models`, `variables`, `part`: what is about no model
     edit/                 `initializers` to `code`: what changes a model
     checkpoints/          `folder` to `save`: what speaks of files
-    ranks/                `rank`: what speaks of models over several processes
+    over_ranks/           `rank`: what speaks of models over several processes
 """
 
 from nnwidgets.server.handlers import (  # noqa: F401 - each says what it answers as it is imported
@@ -30,4 +30,4 @@ from nnwidgets.server.handlers import (  # noqa: F401 - each says what it answer
 )
 from nnwidgets.server.handlers.checkpoints import browse, diff, load_save, plan  # noqa: F401 - the same
 from nnwidgets.server.handlers.edit import changes, init, initializers  # noqa: F401 - the same
-from nnwidgets.server.handlers.ranks import rank  # noqa: F401 - the same
+from nnwidgets.server.handlers.over_ranks import rank  # noqa: F401 - the same

@@ -10,6 +10,7 @@ from typing import Any
 from nnwidgets.distributed.merging.stats import StatsRows
 from nnwidgets.distributed.merging.stats import merged as merged_rows
 from nnwidgets.errors import InvalidTargetError
+from nnwidgets.formatting import counted
 from nnwidgets.introspect.records import RankStats, TensorStats
 
 Replies = Mapping[int, Mapping[str, Any]]
@@ -52,7 +53,7 @@ def merged(replies: Replies, missing: Iterable[int]) -> list[TensorStats]:
         if not taken[at] and not lost:
             raise InvalidTargetError("No rank has data of it that can be read.")
         is_whole = len(taken[at]) == n_parts and whole.n == n_elements
-        of = "all" if is_whole else f"{len(taken[at])} of {n_parts} parts"
+        of = "all" if is_whole else f"{len(taken[at])} of {counted(n_parts, 'part')}"
         if is_whole and not _replicas_agree(by_rank):
             is_whole, of = False, f"rank {by_rank[0].rank}: its replicas differ"
         absent = lost if len(taken[at]) < n_parts else ()
