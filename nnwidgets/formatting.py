@@ -153,6 +153,24 @@ _SHORT.maxlevel, _SHORT.maxdict, _SHORT.maxlist, _SHORT.maxstring, _SHORT.maxoth
 _BRACKETS: dict[type, Sequence[str]] = {list: "[]", tuple: "()", set: "{}", frozenset: ("frozenset({", "})")}
 
 
+_ROLE = re.compile(r"(?::(?:\w+:)+)?`(?:~?[\w.]*\.)?([^`<]*?)(?:\s*<[^`>]*>)?`_{0,2}")
+_LATEX = re.compile(r"\\(?:text|mathcal|mathrm|mathbf|mathbb|texttt)\{([^{}]*)\}|\\(?=[a-zA-Z])")
+
+
+def plain_doc(text: str) -> str:
+    r"""A docstring's words without the marks that Sphinx reads.
+
+    Example:
+        >>> plain_doc(r"Applies :math:`y = xA^T + b`, see :class:`~torch.nn.Bilinear` and ``bias``.")
+        'Applies y = xA^T + b, see Bilinear and bias.'
+        >>> plain_doc(r"Draws from :math:`\mathcal{U}(a, b)`, a `Tensor`.")
+        'Draws from U(a, b), a Tensor.'
+        >>> plain_doc("See `Huber loss <https://example.org>`_.")
+        'See Huber loss.'
+    """
+    return _LATEX.sub(r"\1", _ROLE.sub(r"\1", text.replace("``", "`")))
+
+
 def cut(text: str, limit: int = 120) -> str:
     """The first ``limit`` characters, what is left out marked by ``…``.
 

@@ -488,11 +488,9 @@ class StateDiff(Record):
     def __repr__(self) -> str:
         if self.is_equal:
             return f"StateDiff({self.a} = {self.b}: {counted(len(self.equal), 'tensor')}, bit-equal)"
-        return (
-            f"StateDiff({self.a} → {self.b}: {len(self.changed):,} changed, {len(self.added):,} added, "
-            f"{len(self.removed):,} removed{f', {len(self.close):,} close' if self.close else ''}, "
-            f"{len(self.equal):,} equal)"
-        )
+        close = f", {len(self.close):,} close" if self.close else ""
+        counts = f"{len(self.changed):,} changed, {len(self.added):,} added, {len(self.removed):,} removed{close}"
+        return f"StateDiff({self.a} → {self.b}: {counts}, {len(self.equal):,} equal)"
 
     def to_dict(self) -> dict[str, Any]:
         """All fields, as JSON has them."""

@@ -305,6 +305,10 @@ class TieGroups(tuple[TieGroup, ...]):
     __str__ = __repr__
 
 
+def _halved(flops: int | None) -> int | None:
+    return None if flops is None else flops // 2
+
+
 @dataclass(frozen=True, slots=True)
 class TraceCall(Record):
     """One call of one module in a traced forward pass.
@@ -319,6 +323,8 @@ class TraceCall(Record):
         seconds: Wall time inside the call, its descendants included; None where it raised.
         flops: Floating-point operations of the call, its descendants included; None where unknown.
         depth: How deep in the call stack, 0 for the model itself.
+        saved_bytes: Bytes that autograd keeps for the backward of the call, its descendants included, as in `Trace`;
+            None where it raised, and where gradients are off.
     """
 
     path: str
@@ -330,6 +336,16 @@ class TraceCall(Record):
     seconds: float | None
     flops: int | None
     depth: int
+    saved_bytes: int | None = None
+
+    @property
+    def mult_adds(self) -> int | None:
+        """Multiplications with their additions, two floating-point operations each; None where unknown."""
+        return _halved(self.flops)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields, as JSON has them, and ``mult_adds``."""
+        return {**Record.to_dict(self), "mult_adds": self.mult_adds}
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,6 +359,9 @@ class Trace(Record):
         unused: Registered modules that were never called.
         seconds: Wall time of the whole forward.
         flops: Floating-point operations of the whole forward; None where unknown.
+        saved_bytes: Bytes of memory that autograd keeps for a backward from the result, parameters and buffers of the
+            model aside; each piece of memory counts once and whole, for the call in which it was first kept. None
+            where gradients are off, the forward raised, or its result holds no tensor.
     """
 
     calls: tuple[TraceCall, ...]
@@ -351,6 +370,16 @@ class Trace(Record):
     unused: tuple[str, ...]
     seconds: float
     flops: int | None
+    saved_bytes: int | None = None
+
+    @property
+    def mult_adds(self) -> int | None:
+        """Multiplications with their additions, two floating-point operations each; None where unknown."""
+        return _halved(self.flops)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields, as JSON has them, and ``mult_adds``."""
+        return {**Record.to_dict(self), "mult_adds": self.mult_adds}
 
     def __repr__(self) -> str:
         what = f"{counted(len(self.calls), 'call')}, {self.seconds:.3g} s"

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from nnwidgets.magics.auto_explore import AutoExplore
+    from nnwidgets.text.document import Document
 
 _END = re.compile(r";\s*(?:#[^\"']*)?\Z")
 
@@ -49,15 +50,17 @@ def run(
     namespace = shell.user_ns if cell is not None else {**shell.user_ns, **(local_names or {})}
     line, n_ends = _END.subn("", line)
     command = parse(line, model_names(namespace)) if cell is None else parse_cell(line)
+    answer: Answer | Document
     if command.name == "explore":
         answer = explore_line(command.model, namespace)
     elif command.name == "help":
-        answer = Answer(help_page(ENTRIES[command.target]))
+        answer = help_page(ENTRIES[command.target])
     else:
         try:
             answer = ENTRIES[command.name].run(Request(command, namespace, shell, auto, cell or ""))
         except NNWidgetsError as error:
             raise LineError(in_words_of_a_line(error, command.model or "net")) from None
+    page, record = (answer.page, answer.record) if isinstance(answer, Answer) else (answer, None)
     if not n_ends:
-        display(answer.record if answer.page is None else DisplayedPage(answer.page))
-    return answer.record
+        display(record if page is None else DisplayedPage(page))
+    return record

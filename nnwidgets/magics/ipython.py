@@ -52,7 +52,8 @@ class NNMagics(Magics):
             %nn summary net --input 2,20     torchinfo's table; without --input, no forward is run
             %nn tied net                     tensors that share bytes
             %nn check net                    what looks wrong, each with code that mends it
-            %nn trace net X [mask=M]         one forward pass, call by call
+            %nn trace net X [mask=M]         one forward pass, call by call; --input 2,20 makes an input
+            %nn costs net [X]                memory and arithmetic, module by module
             %nn auto on|off                  whether a bare `net` at the end of a cell explores
 
             %nn init net 0.weight xavier_uniform_ gain=2 --seed 7      fill tensors anew

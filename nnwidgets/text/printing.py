@@ -18,6 +18,8 @@ PAGES: dict[tuple[str, str], tuple[str, str]] = {
     ("nnwidgets.introspect.records", "Finding"): ("model", "finding_page"),
     ("nnwidgets.introspect.records", "Findings"): ("model", "findings_page"),
     ("nnwidgets.introspect.records", "Trace"): ("model", "trace_page"),
+    ("nnwidgets.introspect.cost_records", "Costs"): ("costs", "costs_page"),
+    ("nnwidgets.introspect.cost_records", "ModuleCosts"): ("costs", "module_costs_page"),
     ("nnwidgets.introspect.records", "TraceCall"): ("model", "call_page"),
     ("nnwidgets.edit.change", "Change"): ("changes", "change_page"),
     ("nnwidgets.edit.targets", "Tie"): ("changes", "tie_page"),

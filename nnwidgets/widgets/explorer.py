@@ -34,15 +34,16 @@ from nnwidgets.wire.threads import Workers
 _HEIGHTS = range(160, 4_001)
 
 
-class NoSuchPathError(PathNotFoundError, TraitError):
-    """A path set as `selected` names nothing in the model; the trait keeps its value."""
+class _PathNotFoundError(PathNotFoundError, TraitError):
+    """One that traitlets takes for its own too, so that `selected` keeps its value."""
 
 
 class Explorer(anywidget.AnyWidget):
     """A view of a live model; made by `explore`.
 
     Attributes:
-        selected: Path of the selected row, ``""`` for the model itself; set it to select.
+        selected: Path of the selected row, ``""`` for the model itself; set it to select. A path that the model hasn't
+            is refused with a `PathNotFoundError`.
         filter: Text of the filter box; set it to filter.
     """
 
@@ -168,7 +169,9 @@ class Explorer(anywidget.AnyWidget):
             try:
                 self._session.index().place(path)
             except PathNotFoundError as error:
-                raise NoSuchPathError(error.message, path=error.path, hint=error.hint, closest=error.closest) from None
+                raise _PathNotFoundError(
+                    error.message, path=error.path, hint=error.hint, closest=error.closest
+                ) from None
         return path
 
     # ---- to and from the page ----

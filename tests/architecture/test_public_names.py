@@ -1,5 +1,6 @@
 """What the package offers is what it says it offers."""
 
+import ast
 import dataclasses
 import doctest
 import importlib
@@ -15,14 +16,16 @@ from nnwidgets.text.plain import render_text
 from nnwidgets.text.printing import page_of
 
 DESIGNED = {
-    "explore", "tree", "ties", "stats", "check", "trace", "handle",
+    "explore", "tree", "ties", "stats", "check", "trace", "costs", "handle",
     "init", "assign", "freeze", "unfreeze", "undo", "redo", "history", "initializer", "Change", "History",
     "save", "read", "peek", "plan", "load", "diff", "assert_equal", "CheckpointIndex", "StoredTensor", "LoadPlan",
     "PlanEntry", "LoadReport", "SaveReport", "StateDiff", "Changed", "Described",
     "Explorer", "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup", "TensorStats", "Finding", "Trace", "TraceCall",
-    "NNWidgetsError", "PathNotFoundError", "InvalidTargetError", "InitializerError", "UnsafeCheckpointError",
-    "CorruptCheckpointError", "CheckpointMismatchError", "SaveError", "RankMissingError", "RanksDisagreeError",
-    "ranks", "Ranks", "RankedModel", "RankStatus",
+    "Costs", "ModuleCosts",
+    "NNWidgetsError", "PathNotFoundError", "InvalidTargetError", "ChangedSinceError", "InitializerError",
+    "UnsafeCheckpointError",
+    "CorruptCheckpointError", "CheckpointMismatchError", "SaveError",
+    "RankMissingError", "RanksDisagreeError", "ranks", "Ranks", "RankedModel", "RankStatus",
     "load_ipython_extension", "unload_ipython_extension",
 }  # fmt: skip
 
@@ -31,7 +34,8 @@ SIGNATURES = {
     "tree": ["module"],
     "ties": ["module"],
     "stats": ["tensor", "bins", "exact"],
-    "trace": ["module", "args", "kwargs"],
+    "trace": ["module", "args", "input_size", "kwargs"],
+    "costs": ["module", "args", "optimizer", "input_size", "kwargs"],
     "init": ["module", "target", "how", "seed", "optimizer", "preview", "clear_state", "kwargs"],
     "assign": ["module", "target", "value"],
     "freeze": ["module", "target"],
@@ -51,6 +55,7 @@ SIGNATURES = {
 
 RESULTS = (
     "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup", "TensorStats", "Finding", "Trace", "TraceCall",
+    "Costs", "ModuleCosts",
     "Change", "History", "CheckpointIndex", "StoredTensor", "LoadPlan", "PlanEntry", "LoadReport", "SaveReport",
     "StateDiff", "Changed", "Described",
 )  # fmt: skip
@@ -83,6 +88,22 @@ def test_check_takes_a_module_and_perhaps_an_optimizer():
     parameters = inspect.signature(nnwidgets.check).parameters
     assert next(iter(parameters)) == "module"
     assert set(parameters) <= {"module", "optimizer"}
+
+
+def test_only_public_names_are_offered():
+    import nnwidgets.edit
+    import nnwidgets.wire
+
+    assert {name for name in dir(nnwidgets) if not name.startswith("__")} == DESIGNED
+    assert "nnwidgets.wire" in nnwidgets.wire.__name__
+    written = ast.parse(inspect.getsource(nnwidgets)).body
+    bound = {
+        alias.asname or alias.name
+        for node in written
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+    }
+    assert all(name.startswith("_") for name in bound)
 
 
 def test_a_name_that_is_not_there_raises_as_any_module_does():
@@ -120,6 +141,8 @@ def _made(folder):
         "Finding": nnwidgets.check(net)[0],
         "Trace": trace,
         "TraceCall": trace.calls[0],
+        "Costs": nnwidgets.costs(net),
+        "ModuleCosts": nnwidgets.costs(net, torch.ones(1, 2)).total,
         "Change": nnwidgets.init(net, "0.weight", "normal_", seed=7),
         "SaveReport": saved,
         "CheckpointIndex": index,

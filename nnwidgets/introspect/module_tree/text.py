@@ -40,6 +40,7 @@ class TextRow:
         n_params: Parameter elements, None where there are none to count.
         dtype: ``"f32"`` for a tensor, else empty.
         marks: What is special, a few words each: ``"tied A"``, ``"frozen"``, ``"buffer"``.
+        members: Of a fold, the paths of all that it stands for.
     """
 
     level: int
@@ -51,6 +52,7 @@ class TextRow:
     n_params: int | None
     dtype: str
     marks: tuple[str, ...]
+    members: tuple[str, ...] = ()
 
 
 def lines(
@@ -148,6 +150,7 @@ def _module_line(run: Sequence[ModuleNode], level: int, name: str, above: str) -
         n_params=sum(member.n_params for member in run) if holds_parameters else None,
         dtype="",
         marks=tuple(marks),
+        members=tuple(member.path for member in run) if kind == "fold" else (),
     )
 
 

@@ -28,8 +28,7 @@ from nnwidgets.magics.subcommands.edit import TARGET, page_of_change, parse_lite
 from nnwidgets.magics.subcommands.subcommand import Answer, Option, Request, Subcommand, TypedLine, complete_target
 from nnwidgets.text.document import Block, Table
 
-_MATH = re.compile(r":math:`\\text\{(\w+)\}`")
-_FILLS = re.compile(r"^Fill the (?:input )?`?Tensor`? with (?:values (?:using|drawn from) )?")
+_FILLS = re.compile(r"Fill the (?:(.*) )?(?:input )?Tensor (?:with|as) (?:values (?:using|drawn from) )?(.*)")
 
 
 def _read_seed(text: str) -> int:
@@ -145,13 +144,19 @@ def _complete_parameter(how: str, before: list[str], last: str) -> Iterator[Cand
 
 
 def _initializer_table() -> tuple[Block, ...]:
-    rows = tuple((each.signature, _first_sentence(each)) for each in initializers().values())
-    return (Table(("initializer", "what it does"), rows),)
+    rows = []
+    for each in initializers().values():
+        parameters = each.signature.removeprefix(f"{each.name}(").removesuffix(")")
+        rows.append((each.name, parameters, _first_sentence(each)))
+    return (Table(("initializer", "parameters", "fills with"), tuple(rows)),)
 
 
 def _first_sentence(initializer: Initializer) -> str:
-    sentence = _MATH.sub(r"`\1`", initializer.doc.split(". ")[0].rstrip("."))
-    return _FILLS.sub("", sentence) or "yours"
+    sentence = initializer.doc.split(". ")[0].rstrip(".")
+    found = _FILLS.fullmatch(sentence)
+    if found is None:
+        return sentence or "what you wrote"
+    return f"{found[2]} ({found[1].removesuffix(' input')})" if found[1] and found[1] != "input" else found[2]
 
 
 INIT = Subcommand(

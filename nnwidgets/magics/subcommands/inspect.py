@@ -1,4 +1,4 @@
-"""``%nn tree``, ``show``, ``tied``, ``check`` and ``trace``, which look at a model; ``%nn auto``."""
+"""``%nn tree``, ``show``, ``tied``, ``check``, ``trace`` and ``costs``, which look at a model; ``%nn auto``."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 from nnwidgets.errors import InvalidTargetError, PathNotFoundError
 from nnwidgets.formatting import exact_count, inert, plural
 from nnwidgets.introspect.checks.check import all_findings
+from nnwidgets.introspect.costs import costs
 from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.module_tree.tree import tree
 from nnwidgets.introspect.patterns import match
@@ -33,11 +34,12 @@ from nnwidgets.magics.line.grammar import (
     require_at_most,
     unquote,
 )
-from nnwidgets.magics.resolve import resolve, tensor_names
+from nnwidgets.magics.resolve import optimizers_in, resolve, tensor_names
 from nnwidgets.magics.subcommands.subcommand import Answer, Request, Subcommand, TypedLine, complete_target
-from nnwidgets.magics.subcommands.summary import SUMMARY, depth_option
-from nnwidgets.text.document import Note
+from nnwidgets.magics.subcommands.summary import SUMMARY, depth_option, input_option
+from nnwidgets.text.document import Document, Note
 from nnwidgets.text.pages import model
+from nnwidgets.text.pages.costs import costs_page
 
 _MOST_MEANT = 3
 
@@ -113,18 +115,23 @@ def _parse_trace(command: Command, words: list[str]) -> Command:
     return replace(command, arguments=arguments, keywords=keywords)
 
 
-def _run_trace(request: Request) -> Answer:
-    # Imported late: tracing without a view open needs nothing of the views.
-    from nnwidgets.server.session.open_views import views_of
-
+def _forward_arguments(request: Request) -> tuple[list[Any], dict[str, Any]]:
+    """What a line passes to a forward, by position and by name."""
     command, namespace = request.command, request.namespace
 
     def value(expression: str) -> Any:
         return resolve(expression, namespace, among=tensor_names(namespace), kind="tensor")
 
-    arguments = [value(expression) for expression in command.arguments]
-    keywords = {name: value(expression) for name, expression in command.keywords}
-    found = trace(request.module, *arguments, **keywords)
+    return [value(each) for each in command.arguments], {name: value(each) for name, each in command.keywords}
+
+
+def _run_trace(request: Request) -> Answer:
+    # Imported late: tracing without a view open needs nothing of the views.
+    from nnwidgets.server.session.open_views import views_of
+
+    command = request.command
+    arguments, keywords = _forward_arguments(request)
+    found = trace(request.module, *arguments, input_size=command.inputs or None, **keywords)
     page = model.trace_page(found, name=command.model)
     views = views_of(request.module)
     for view in views:
@@ -132,6 +139,15 @@ def _run_trace(request: Request) -> Answer:
     if views:
         page = (*page, Note(f"Shown in the open {plural('Explorer', len(views))} of {command.model} too."))
     return Answer(page, found)
+
+
+def _run_costs(request: Request) -> Answer:
+    command, namespace = request.command, request.namespace
+    arguments, keywords = _forward_arguments(request)
+    optimizers = list(optimizers_in(namespace, request.module).values())
+    size = command.inputs or None
+    found = costs(request.module, *arguments, optimizer=optimizers, input_size=size, **keywords)
+    return Answer(costs_page(found, name=command.model, depth=command.depth), found)
 
 
 def _complete_trace(typed: TypedLine) -> Iterator[Candidate]:
@@ -155,12 +171,12 @@ def _parse_auto(command: Command, words: list[str]) -> Command:
     return replace(command, is_on=words[0] == "on")
 
 
-def _run_auto(request: Request) -> Answer:
+def _run_auto(request: Request) -> Document:
     if request.command.is_on:
         request.auto.on()
-        return Answer((Note("A model at the end of a cell now explores; %nn auto off undoes it."),))
+        return (Note("A model at the end of a cell now explores; %nn auto off undoes it."),)
     request.auto.off()
-    return Answer((Note("Models print again."),))
+    return (Note("Models print again."),)
 
 
 def _complete_auto(typed: TypedLine) -> Iterator[Candidate]:
@@ -169,6 +185,8 @@ def _complete_auto(typed: TypedLine) -> Iterator[Candidate]:
 
 
 _SWITCH = ("on", "off")
+
+_SIZE = "in place of X, the size of an input to make, batch included; 2,20:int64 with its dtype"
 
 INSPECT = (
     Subcommand(
@@ -186,6 +204,12 @@ INSPECT = (
     Subcommand(
         "trace", "One forward pass, call by call. X and M are variables, or plain constants.", _run_trace,
         arguments="net X [mask=M]", parse=_parse_trace, complete=_complete_trace,
+        options=(input_option(_SIZE),),
+    ),
+    Subcommand(
+        "costs", "Memory of parameters, gradients, optimizers and activations, and arithmetic, module by module.",
+        _run_costs, arguments="net [X]", parse=_parse_trace, complete=_complete_trace,
+        options=(input_option(_SIZE), depth_option("2")),
     ),
 )  # fmt: skip
 

@@ -140,7 +140,7 @@ class Subcommand:
     Attributes:
         name: ``"tree"``; with its percent signs where it is a magic of its own.
         about: What it does, for ``%nn tree?``.
-        run: Does it, and says what was done.
+        run: Does it, and says what was done: a page, or an `Answer` where there is a result too.
         arguments: What stands after it, for the usage.
         below: What the usage says of a cell below.
         summary: What stands after it, in the usage of all.
@@ -156,7 +156,7 @@ class Subcommand:
 
     name: str
     about: str
-    run: Callable[[Request], Answer]
+    run: Callable[[Request], Answer | Document]
     arguments: str = "net"
     below: str = ""
     summary: str = "net …"

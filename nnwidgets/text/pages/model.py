@@ -175,8 +175,10 @@ def trace_page(trace: Trace, *, name: str | None = None) -> Document:
         given = f" on {shapes_text(got.input_shapes, got.input_dtypes)}" if got is not None else ""
         blocks.append(Note(f"raised{given}: {trace.error}", "error", where=at))
     else:
-        flops = f" · {_flops(trace.flops)} flops" if trace.flops is not None else ""
-        blocks.append(Note(f"{counted(len(trace.calls), 'call', exact_count)} · {_seconds(trace.seconds)}{flops}"))
+        said = [counted(len(trace.calls), "call", exact_count), _seconds(trace.seconds), *work_text(trace.flops)]
+        if trace.saved_bytes is not None:
+            said.append(f"autograd keeps {short_bytes(trace.saved_bytes)} for a backward")
+        blocks.append(Note(" · ".join(said)))
     if trace.unused:
         more = len(trace.unused) - _MOST_UNUSED
         names = ", ".join(trace.unused[:_MOST_UNUSED]) + (f" and {exact_count(more)} more" if more > 0 else "")
@@ -190,9 +192,11 @@ def call_page(call: TraceCall) -> Document:
 
 
 def _calls(calls: Sequence[TraceCall], name: str | None) -> Table:
-    rows = tuple(_call_row(call, name) for call in calls[:MOST_ROWS])
-    heads = ("call", "input", "output", "time", "flops")
-    return Table(heads, rows, right=(3, 4), n_more=max(0, len(calls) - MOST_ROWS))
+    heads: tuple[str, ...] = ("call", "input", "output", "time", "flops", "mult-adds", "kept for backward")
+    if all(call.saved_bytes is None for call in calls):
+        heads = heads[:-1]
+    rows = tuple(_call_row(call, name)[: len(heads)] for call in calls[:MOST_ROWS])
+    return Table(heads, rows, right=(3, 4, 5, 6), n_more=max(0, len(calls) - MOST_ROWS))
 
 
 def _tensor_facts(entry: TensorEntry) -> list[tuple[str, str]]:
@@ -256,7 +260,9 @@ def _call_row(call: TraceCall, name: str | None) -> tuple[str, ...]:
         shapes_text(call.input_shapes, call.input_dtypes),
         "raised" if failed else shapes_text(call.output_shapes, call.output_dtypes),
         "" if call.seconds is None else _seconds(call.seconds),
-        "" if call.flops is None else _flops(call.flops),
+        "" if call.flops is None else short_count(call.flops),
+        "" if call.mult_adds is None else short_count(call.mult_adds),
+        "" if call.saved_bytes is None else short_bytes(call.saved_bytes),
     )
 
 
@@ -273,8 +279,14 @@ def shapes_text(shapes: Sequence[tuple[int, ...]], dtypes: Sequence[str]) -> str
     return f"{shown}, … {more} more" if more > 0 else shown or "–"
 
 
-def _flops(flops: int) -> str:
-    return short_count(flops)
+def work_text(flops: int | None) -> list[str]:
+    """Floating-point operations as they are told in a line; nothing where they aren't known.
+
+    Example:
+        >>> work_text(30_720)
+        ['30.72 K flops (15.36 K mult-adds)']
+    """
+    return [] if flops is None else [f"{short_count(flops)} flops ({short_count(flops // 2)} mult-adds)"]
 
 
 def _seconds(seconds: float) -> str:
