@@ -7,7 +7,6 @@ brings the answers that come in time, and `merging` makes them one.
     sources/      what takes a question to each rank: the process group's store, ipyparallel
     answering.py  what one rank answers
     shares.py     which part of a tensor is here
-    unsharded.py  what FSDP2 keeps whole since the last forward
     merging/      answers made one
 """
 

@@ -14,15 +14,16 @@ from torch import nn
 from nnwidgets.distributed.merging.stats import rows_of
 from nnwidgets.distributed.merging.trees import digest_of, facts_of, to_json
 from nnwidgets.distributed.shares import Share, share_of, stats_of
-from nnwidgets.distributed.unsharded import unsharded_modules
 from nnwidgets.edit.undo_copy.digest import digest
 from nnwidgets.errors import NNWidgetsError
 from nnwidgets.introspect.checks import check
-from nnwidgets.introspect.module_tree.tree import tree
+from nnwidgets.introspect.module_tree.tree import tree, tree_of
 from nnwidgets.introspect.records import TensorEntry
 from nnwidgets.introspect.safe_access.lookup import Lookup
 from nnwidgets.introspect.safe_access.objects import no_torch_function
+from nnwidgets.introspect.safe_access.scan import read
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor
+from nnwidgets.introspect.tracing.unsharded import unsharded_modules
 from nnwidgets.wire.schema.ranks import RankReply
 
 Said = dict[str, Any]
@@ -51,11 +52,11 @@ def answer(module: nn.Module, body: Mapping[str, Any]) -> RankReply:
 
 
 def _tree(module: nn.Module, body: Mapping[str, Any]) -> Said:
-    read = tree(module)
-    facts = facts_of(read)
-    said: Said = {"digest": digest_of(facts, read.ties), "local_bytes": read.local_bytes}
+    found = tree(module)
+    facts = facts_of(found)
+    said: Said = {"digest": digest_of(facts, found.ties), "local_bytes": found.local_bytes}
     if body.get("full"):
-        said |= {"tree": to_json(read), "facts": facts}
+        said |= {"tree": to_json(found), "facts": facts}
     return said
 
 
@@ -74,16 +75,17 @@ def _stats(module: nn.Module, body: Mapping[str, Any]) -> Said:
 
 
 def _check(module: nn.Module, body: Mapping[str, Any]) -> Said:  # noqa: ARG001 - as the others are called
-    read, lookup, place = tree(module), Lookup(module), place_in_group()
-    parts = {entry.path: _fingerprint(entry, lookup.get(entry.path), place) for entry in _counted(read.tensors)}
+    scan, lookup, place = read(module), Lookup(module), place_in_group()
+    found = tree_of(scan)
+    parts = {entry.path: _fingerprint(entry, lookup.get(entry.path), place) for entry in _counted(found.tensors)}
     return {
-        "digest": digest_of(facts_of(read), read.ties),
-        "facts": facts_of(read),
-        "local_bytes": read.local_bytes,
+        "digest": digest_of(facts_of(found), found.ties),
+        "facts": facts_of(found),
+        "local_bytes": found.local_bytes,
         "findings": [finding.to_dict() for finding in check(module)],
         "parts": {path: part for path, part in parts.items() if part is not None},
-        "unreduced": [entry.path for entry in read.tensors if any(p.startswith("Partial") for p in entry.placements)],
-        "unsharded": unsharded_modules(module),
+        "unreduced": [entry.path for entry in found.tensors if any(p.startswith("Partial") for p in entry.placements)],
+        "unsharded": list(unsharded_modules(scan)),
         "is_group": place[1] > 1,
     }
 

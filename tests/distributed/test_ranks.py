@@ -159,6 +159,15 @@ def faulty(rank, world_size):
     exec(found["after a forward"][0][-1], {"net": net})  # noqa: S102 - the fix is run
     found["sharded again"] = seen(net)
 
+    kinds = [type(parameter) for parameter in net.parameters()]
+    traced = nnw.trace(net, torch.ones(2, 16))
+    found["traced"] = (
+        seen(net),
+        kinds == [type(parameter) for parameter in net.parameters()],
+        traced.flops,
+        traced.error,
+    )
+
     net = nn.Module()
     net.layers = nn.ModuleDict({str(rank): nn.Linear(8, 8)})
     tree = nnw.tree(job["net"])
@@ -225,6 +234,12 @@ def test_shards_drawn_from_one_seed_are_found(faults):
 def test_what_fsdp_keeps_whole_is_told_until_it_is_sharded_again(faults):
     assert faults[1]["after a forward"] == [("unsharded", "note", "", (0, 1, 2, 3), "net.reshard()")]
     assert faults[1]["sharded again"] == []
+
+
+def test_a_trace_leaves_what_is_sharded_as_it_was(faults):
+    for found in faults:
+        check, is_same_kind, _, error = found["traced"]
+        assert (check, is_same_kind, error) == ([], True, None)
 
 
 def test_stages_of_a_pipeline_are_one_model(faults):

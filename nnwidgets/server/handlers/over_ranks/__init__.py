@@ -2,5 +2,5 @@
 
 Start at `rank.py`.
 
-rank.py  `rank`: what this process answers for itself
+    rank.py  `rank`: what this process answers for itself
 """
