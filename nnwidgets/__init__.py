@@ -4,9 +4,10 @@
     %nn net
 
 or, from Python, ``import nnwidgets as nnw`` and ``nnw.explore(net)``, ``nnw.tree(net)``, ``nnw.ties(net)``,
-``nnw.stats(tensor)``, ``nnw.check(net)``, ``nnw.trace(net, x)``, ``nnw.costs(net, x)``;
+``nnw.stats(net)``, ``nnw.check(net)``, ``nnw.trace(net, x)``, ``nnw.costs(net, x)``;
 ``nnw.init(net, "0.weight", "xavier_uniform_")``, ``nnw.assign``, ``nnw.freeze``, ``nnw.undo(net)``,
-``nnw.history(net)``; ``nnw.save(net, "mlp.params")``, ``nnw.read("mlp.params")``.
+``nnw.history(net)``; ``nnw.save(net, "mlp.params")``, ``nnw.read("mlp.params")``;
+``nnw.snapshot(net)``, ``nnw.diff(net, mark)``.
 Names load on first use, so that the import itself costs little more than torch's.
 """
 
@@ -27,6 +28,7 @@ if _typing.TYPE_CHECKING:
         LoadReport,
         PlanEntry,
         SaveReport,
+        Snapshot,
         StateDiff,
         StoredTensor,
         assert_equal,
@@ -36,6 +38,7 @@ if _typing.TYPE_CHECKING:
         plan,
         read,
         save,
+        snapshot,
     )
     from nnwidgets.distributed import RankedModel, Ranks, RankStatus, ranks
     from nnwidgets.edit import Change, History, assign, freeze, history, init, initializer, redo, undo, unfreeze
@@ -58,6 +61,8 @@ if _typing.TYPE_CHECKING:
         ModuleCosts,
         ModuleNode,
         ModuleTree,
+        StatsRow,
+        StatsTable,
         TensorEntry,
         TensorStats,
         TieGroup,
@@ -91,12 +96,13 @@ _HOME = {
         "widgets": ("explore", "Explorer"),
         "introspect": (
             "tree", "ties", "stats", "check", "trace", "costs", "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup",
-            "TensorStats", "Finding", "Trace", "TraceCall", "Costs", "ModuleCosts",
+            "TensorStats", "StatsTable", "StatsRow", "Finding", "Trace", "TraceCall", "Costs", "ModuleCosts",
         ),
         "edit": ("init", "assign", "freeze", "unfreeze", "undo", "redo", "history", "initializer", "Change", "History"),
         "checkpoint": (
             "save", "read", "peek", "plan", "load", "diff", "assert_equal", "CheckpointIndex", "StoredTensor",
             "LoadPlan", "PlanEntry", "LoadReport", "SaveReport", "StateDiff", "Changed", "Described",
+            "Snapshot", "snapshot",
         ),
         "server.handle": ("handle",),
         "distributed": ("ranks", "Ranks", "RankedModel", "RankStatus"),
@@ -112,12 +118,12 @@ _HOME = {
 
 __all__ = [  # noqa: RUF022 - functions first, then what they give, then errors: the order a reader wants
     "explore", "tree", "ties", "stats", "check", "trace", "costs", "init", "assign", "freeze", "unfreeze", "undo",
-    "redo", "history", "initializer", "save", "read", "peek", "plan", "load", "diff", "assert_equal", "ranks",
-    "handle",
-    "Explorer", "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup", "TensorStats", "Finding", "Trace", "TraceCall",
-    "Costs", "ModuleCosts",
+    "redo", "history", "initializer", "save", "read", "peek", "plan", "load", "diff", "assert_equal", "snapshot",
+    "ranks", "handle",
+    "Explorer", "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup", "TensorStats", "StatsTable", "StatsRow",
+    "Finding", "Trace", "TraceCall", "Costs", "ModuleCosts",
     "Change", "History", "CheckpointIndex", "StoredTensor", "LoadPlan", "PlanEntry", "LoadReport", "SaveReport",
-    "StateDiff", "Changed", "Described", "Ranks", "RankedModel", "RankStatus",
+    "StateDiff", "Changed", "Described", "Snapshot", "Ranks", "RankedModel", "RankStatus",
     "NNWidgetsError", "PathNotFoundError", "InvalidTargetError", "ChangedSinceError", "InitializerError",
     "UnsafeCheckpointError", "CorruptCheckpointError", "CheckpointMismatchError", "SaveError",
     "RankMissingError", "RanksDisagreeError",

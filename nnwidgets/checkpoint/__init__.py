@@ -33,20 +33,20 @@ from __future__ import annotations
 
 from nnwidgets.checkpoint.diffing.assert_equal import assert_equal
 from nnwidgets.checkpoint.diffing.diff import diff
+from nnwidgets.checkpoint.diffing.snapshot import Snapshot, snapshot
+from nnwidgets.checkpoint.diffing.state_diff import Changed, StateDiff
 from nnwidgets.checkpoint.folder import Listed, Listing, folder
 from nnwidgets.checkpoint.loading.load import load
 from nnwidgets.checkpoint.loading.plan import plan
 from nnwidgets.checkpoint.peek import peek
 from nnwidgets.checkpoint.read import read
 from nnwidgets.checkpoint.records import (
-    Changed,
     CheckpointIndex,
     Described,
     LoadPlan,
     LoadReport,
     PlanEntry,
     SaveReport,
-    StateDiff,
     StoredTensor,
 )
 from nnwidgets.checkpoint.saving.save import save
@@ -61,6 +61,7 @@ __all__ = [
     "LoadReport",
     "PlanEntry",
     "SaveReport",
+    "Snapshot",
     "StateDiff",
     "StoredTensor",
     "assert_equal",
@@ -71,4 +72,5 @@ __all__ = [
     "plan",
     "read",
     "save",
+    "snapshot",
 ]

@@ -15,10 +15,10 @@ from nnwidgets.distributed.merging.stats import rows_of
 from nnwidgets.distributed.merging.trees import digest_of, facts_of, to_json
 from nnwidgets.distributed.shares import Share, share_of, stats_of
 from nnwidgets.edit.undo_copy.digest import digest
-from nnwidgets.errors import NNWidgetsError
+from nnwidgets.errors import NNWidgetsError, PathNotFoundError
 from nnwidgets.introspect.checks import check
 from nnwidgets.introspect.module_tree.tree import tree, tree_of
-from nnwidgets.introspect.records import TensorEntry
+from nnwidgets.introspect.records import TensorEntry, TensorStats
 from nnwidgets.introspect.safe_access.lookup import Lookup
 from nnwidgets.introspect.safe_access.objects import no_torch_function
 from nnwidgets.introspect.safe_access.scan import read
@@ -63,9 +63,14 @@ def _tree(module: nn.Module, body: Mapping[str, Any]) -> Said:
 def _stats(module: nn.Module, body: Mapping[str, Any]) -> Said:
     lookup, place = Lookup(module), place_in_group()
     shares: list[list[Any]] = []
-    found = []
+    found: list[TensorStats | None] = []
     for path in body["paths"]:
-        tensor = lookup.get(path)
+        try:
+            tensor = lookup.get(path)
+        except PathNotFoundError:  # as of another stage of a pipeline
+            shares.append(["absent", [], 1, 0])
+            found.append(None)
+            continue
         share = share_of(tensor, *place)
         part = stats_of(tensor, share)
         state = "unreadable" if part is None and share.state == "held" else share.state

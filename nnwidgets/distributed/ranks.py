@@ -23,8 +23,9 @@ from nnwidgets.formatting import inert
 from nnwidgets.introspect.checks.findings import worst_first
 from nnwidgets.introspect.handles import Handle
 from nnwidgets.introspect.module_tree.nodes import ModuleTree
-from nnwidgets.introspect.records import Finding, Findings, Record, TensorStats, TieGroup, TieGroups
+from nnwidgets.introspect.records import Finding, Findings, Record, TensorEntry, TensorStats, TieGroup, TieGroups
 from nnwidgets.introspect.safe_access.objects import is_module
+from nnwidgets.introspect.stats_table import StatsRow, StatsTable
 
 _NUMBERS = itertools.count()
 _IDS = itertools.count(1)
@@ -228,7 +229,7 @@ class RankedModel(Handle):
             so = " with these arguments" if function in _OF_MODEL else ""
             raise InvalidTargetError(
                 f"{function} of a model over ranks isn't possible{so}.",
-                hint=f"{', '.join(_OF_MODEL)} are, and stats(net[path]).",
+                hint=f"{', '.join(_OF_MODEL)} are.",
             )
         return getattr(self, f"_{function}")()
 
@@ -246,6 +247,18 @@ class RankedModel(Handle):
         held = {**dict.fromkeys(missing, 0), **{rank: int(reply["local_bytes"]) for rank, reply in replies.items()}}
         return merging.trees.merged(trees, [held[rank] for rank in sorted(held)])
 
+    def _stats(self) -> StatsTable:
+        tree = self._tree()
+        same = (group for group in tree.ties if group.kind in {"object", "storage"})
+        first = {path: group.members[0] for group in same for path in group.members[1:]}
+        entries = [entry for entry in tree.tensors if entry.path not in first]
+        replies, missing = self.ask("stats", paths=[entry.path for entry in entries])
+        found = dict(zip((entry.path for entry in entries), merging.tensors.merged(replies, missing), strict=True))
+        rows = (
+            _row(entry, found[first.get(entry.path, entry.path)], first.get(entry.path, "")) for entry in tree.tensors
+        )
+        return StatsTable(rows, tree)
+
     def _ties(self) -> tuple[TieGroup, ...]:
         return TieGroups(self._tree().ties)
 
@@ -260,7 +273,22 @@ class RankedModel(Handle):
         return Findings(worst_first((*lost, *merging.findings.merged(replies, self.name))))
 
 
-_OF_MODEL = ("tree", "ties", "check")
+_OF_MODEL = ("tree", "ties", "stats", "check")
+_MEASURED = ("mean", "std", "min", "max", "norm", "n_zero", "n_nan", "n_inf")
+
+
+def _row(entry: TensorEntry, found: TensorStats | str, tied_to: str) -> StatsRow:
+    """A tensor's row in the table of all."""
+    notes = [entry.held.how] if entry.held is not None else []
+    if isinstance(found, str):
+        notes.append(found)
+    elif found.of != "all":
+        notes.append(f"numbers of {found.of}")
+    numbers = {} if isinstance(found, str) else {name: getattr(found, name) for name in _MEASURED}
+    return StatsRow(
+        entry.path, entry.shape, entry.dtype, entry.role, entry.n_elements, **numbers, tied_to=tied_to,
+        note=" · ".join(notes),
+    )  # fmt: skip
 
 
 class RankedTensor(Handle):
@@ -286,4 +314,6 @@ class RankedTensor(Handle):
             raise InvalidTargetError(f"{function} of a tensor over ranks isn't possible.", hint="stats(net[path]) is.")
         replies, missing = self._model.ask("stats", paths=[self.path])
         (found,) = merging.tensors.merged(replies, missing)
+        if isinstance(found, str):
+            raise InvalidTargetError(f"{inert(self.path, 80)} has no statistics: {found}.")
         return found

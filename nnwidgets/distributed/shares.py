@@ -13,7 +13,7 @@ from nnwidgets.introspect.records import TensorStats
 from nnwidgets.introspect.safe_access import objects
 from nnwidgets.introspect.safe_access.holders import holder_of, is_dtensor, part_here
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor
-from nnwidgets.introspect.statistics.stats import exact_stats
+from nnwidgets.introspect.statistics.exact_stats import exact_stats
 
 State = Literal["held", "nothing", "unreduced", "unreadable"]
 

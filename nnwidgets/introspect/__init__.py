@@ -10,6 +10,7 @@ Start at `module_tree/tree.py`: one scan of a model becomes the records that all
     sharing/       who shares bytes with whom
     patterns.py    which modules and tensors of a tree a text means
     statistics/    numbers of one tensor, exact or of a sample; norms of a model in training
+    stats_table.py those of all tensors of a model, a row each
     heatmap/       a window of a tensor as a matrix of a bounded number of cells
     tracing/       a forward pass call by call, and the model as it was afterwards
     optimizers/    which train a model, what they hold of it and remember
@@ -30,6 +31,7 @@ from nnwidgets.introspect.safe_access.lookup import LiveModel, get
 from nnwidgets.introspect.sharing.ties import ties
 from nnwidgets.introspect.statistics.sampling import sampled_stats
 from nnwidgets.introspect.statistics.stats import stats
+from nnwidgets.introspect.stats_table import StatsRow, StatsTable
 from nnwidgets.introspect.tracing.trace import trace
 
 __all__ = [
@@ -39,6 +41,8 @@ __all__ = [
     "ModuleCosts",
     "ModuleNode",
     "ModuleTree",
+    "StatsRow",
+    "StatsTable",
     "TensorEntry",
     "TensorStats",
     "TieGroup",

@@ -49,6 +49,7 @@ class NNMagics(Magics):
             %nn                              explore the only model there is, or list the models
             %nn tree net [path] [--depth 2]  the tree as text
             %nn show net [path]              one tensor, with statistics, or one module
+            %nn stats net [path]             statistics of all tensors, a row each
             %nn summary net --input 2,20     torchinfo's table; without --input, no forward is run
             %nn tied net                     tensors that share bytes
             %nn check net                    what looks wrong, each with code that mends it
@@ -68,6 +69,7 @@ class NNMagics(Magics):
             %nn save net mlp.params          save a model, or a tensor, list or dict: whole or not at all, then verified
             %nn load net mlp.params [--dry-run] [--rename out=output]      planned, checked, all or nothing, undoable
             %nn diff net mlp.params          what differs, and by how much
+            %nn snapshot net before          a mark in memory: %nn diff before net, %nn stats net --since before
             %nn ls [folder|file]             the checkpoints of a folder, the tensors of a file
 
         ``net`` is a variable, an attribute or an item of one: ``net``, ``trainer.model``, ``nets[0]``. A subcommand's

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from torch import nn
 from torch.optim import Optimizer
 
+from nnwidgets.checkpoint import Snapshot
 from nnwidgets.errors import closest_names
 from nnwidgets.formatting import and_more, counted, inert
 from nnwidgets.introspect.optimizers import optimizer_variables, optimizers_holding
@@ -51,6 +52,24 @@ def model_names(namespace: Mapping[str, Any]) -> list[str]:
 def tensor_names(namespace: Mapping[str, Any]) -> list[str]:
     """Names of the user's variables that hold a tensor, in the order they were made."""
     return [name for name, value in list(namespace.items()) if not name.startswith("_") and is_tensor(value)]
+
+
+def mark_names(namespace: Mapping[str, Any]) -> list[str]:
+    """Names of the user's variables that hold a mark, in the order they were made."""
+    return [name for name, value in list(namespace.items()) if not name.startswith("_") and is_a(value, Snapshot)]
+
+
+def resolve_mark(expression: str, namespace: Mapping[str, Any]) -> Snapshot:
+    """The mark that ``expression`` names.
+
+    Raises:
+        LineError: It names none.
+    """
+    found: Any = resolve(expression, namespace, among=mark_names(namespace), kind="mark")
+    if not is_a(found, Snapshot):
+        raise LineError(f"{cut(expression)} is no mark; %nn snapshot net {cut(expression)} makes one.")
+    made: Snapshot = found
+    return made
 
 
 def resolve_model(expression: str, namespace: Mapping[str, Any]) -> nn.Module:

@@ -19,7 +19,7 @@ from nnwidgets.introspect.records import Trace
 from nnwidgets.introspect.safe_access.objects import require_module, type_name
 from nnwidgets.server.handlers.open_and_rows import first_view
 from nnwidgets.server.handlers.registry import handlers, is_long, is_patient
-from nnwidgets.server.notebook.ipykernel import after_each_cell, answer_where_asked
+from nnwidgets.server.notebook.ipykernel import after_each_cell, answer_where_asked, is_unattended
 from nnwidgets.server.notebook.variables import name_of, notebook
 from nnwidgets.server.session import open_views
 from nnwidgets.server.session.session import Session
@@ -32,6 +32,8 @@ from nnwidgets.wire.schema.envelope import VERSION
 from nnwidgets.wire.threads import Workers
 
 _HEIGHTS = range(160, 4_001)
+_VIEW_OR_TREE = "application/vnd.nnwidgets.explorer+json"
+"""What our extension of JupyterLab shows an output by: the widget, or where there is none any more, the HTML."""
 
 
 class _PathNotFoundError(PathNotFoundError, TraitError):
@@ -57,6 +59,7 @@ class Explorer(anywidget.AnyWidget):
     filter = Unicode("").tag(sync=True)
 
     _session: Session | None = None
+    _is_shown = True
     _name = "a model"
     _ipython_display_ = None
     """That of ipywidgets 7 would be asked before `_repr_mimebundle_`, and leave the static tree out."""
@@ -80,7 +83,8 @@ class Explorer(anywidget.AnyWidget):
             emit=self._emit,
         )
         first = first_view(session)
-        page = bundle.traits()
+        self._is_shown = not is_unattended()
+        page = bundle.traits() if self._is_shown else {}
         self._session, self._name = session, session.name or type_name(type(module))
         self._workers = Workers(limit=1)
         self._ticks = TrainingTicks()
@@ -92,8 +96,9 @@ class Explorer(anywidget.AnyWidget):
             _height=height,
             _seen=datetime.now(UTC).isoformat(timespec="seconds"),
         )
-        answer_where_asked(self.comm)
-        answer_where_asked(self.layout.comm)
+        if self._is_shown:
+            answer_where_asked(self.comm)
+            answer_where_asked(self.layout.comm)
         self.on_msg(self._receive)
         self._stop_watching = after_each_cell(self._on_cell_run)
         open_views.add(self)
@@ -106,6 +111,11 @@ class Explorer(anywidget.AnyWidget):
 
     def __repr__(self) -> str:
         return f"{'closed ' if self._session is None else ''}Explorer of {inert(self._name, 80)}"
+
+    def open(self) -> None:
+        """Have the page make the view; where a program runs the notebook there is no page, and nothing to be saved."""
+        if self._is_shown:
+            super().open()
 
     def tick(self) -> None:
         """Say that a step was made; for use in a training loop, after each ``optimizer.step()``.
@@ -148,18 +158,23 @@ class Explorer(anywidget.AnyWidget):
             self._emit("closed", {"code": "view-closed", "message": "The view was closed."})
             session.close()
             open_views.remove(self)
-            self.layout.close()
+            if self._is_shown:
+                self.layout.close()
         super().close()
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         if self._session is None:
             return {"text/plain": repr(self)}
+        static = static_bundle(self._session)
+        if not self._is_shown:
+            return static
         made: Any = super()._repr_mimebundle_(**kwargs)
         data, metadata = made if isinstance(made, tuple) else (made, {})
-        static = static_bundle(self._session)
         if "google.colab" in sys.modules:
             # Of HTML and a widget in one output it isn't known which Colab would show.
             static.pop("text/html", None)
+        elif "text/html" in static:
+            data = {**data, _VIEW_OR_TREE: {}}
         return {**data, **static}, metadata
 
     @validate("selected")
@@ -185,7 +200,11 @@ class Explorer(anywidget.AnyWidget):
         return session
 
     def _receive(self, _widget: object, content: object, _buffers: object) -> None:
-        self._dispatcher.receive(content)
+        if content == {"tell": "bundle"}:
+            bundle.tell_again()
+            self.send({"told": "bundle"})
+        else:
+            self._dispatcher.receive(content)
 
     def _send_wire(self, message: dict[str, Any], buffers: list[bytes | memoryview]) -> None:
         if self.comm is not None:

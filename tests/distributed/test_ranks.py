@@ -78,6 +78,8 @@ def looked_at(rank, world_size):
             "wanted ties": [group.members for group in nnw.ties(whole)],
             "stats": stats,
             "wanted": wanted,
+            "table": nnw.stats(job["net"]),
+            "wanted table": nnw.stats(whole),
             "check": [finding.code for finding in nnw.check(job["net"])],
         }
     return found
@@ -109,6 +111,16 @@ def test_each_rank_sees_the_whole_model(kind, spread):
                 )
         for path, stats in seen["stats"].items():
             assert stats.to_dict() == spread[0][kind]["stats"][path].to_dict()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_table_of_all_tensors_is_the_whole_models(kind, spread):
+    seen = spread[3][kind]
+    for row, wanted in zip(seen["table"], seen["wanted table"], strict=True):
+        assert row.path.removeprefix("module.") == wanted.path
+        assert (row.shape, row.min, row.max, row.n_zero) == (wanted.shape, wanted.min, wanted.max, wanted.n_zero)
+        assert row.norm == pytest.approx(wanted.norm, rel=1e-12)
+        assert row.tied_to == wanted.tied_to
 
 
 def test_each_rank_s_share_is_beside_the_whole(spread):
@@ -171,6 +183,7 @@ def faulty(rank, world_size):
     net = nn.Module()
     net.layers = nn.ModuleDict({str(rank): nn.Linear(8, 8)})
     tree = nnw.tree(job["net"])
+    found["table of stages"] = [(row.path, row.norm is not None) for row in nnw.stats(job["net"])]
     found["stages"] = seen(net), tree.n_params, [node.path for node in tree.nodes], len(tree.tensors)
 
     net = nn.Linear(3, 1, bias=False)
@@ -245,6 +258,9 @@ def test_a_trace_leaves_what_is_sharded_as_it_was(faults):
 def test_stages_of_a_pipeline_are_one_model(faults):
     check, n_params, paths, n_tensors = faults[2]["stages"]
     assert (n_params, n_tensors) == (4 * 72, 8)
+    assert faults[2]["table of stages"] == [
+        (f"layers.{stage}.{name}", True) for stage in range(4) for name in ("weight", "bias")
+    ]
     assert paths == ["", "layers", *(f"layers.{stage}" for stage in range(4))]
     assert [(code, severity, ranks) for code, severity, _, ranks, _ in check] == [
         ("ranks-disagree", "note", (stage,)) for stage in range(4)

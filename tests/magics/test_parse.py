@@ -171,7 +171,6 @@ def test_any_line_gives_a_command_or_one_line(line):
 @pytest.mark.parametrize(
     ("line", "same"),
     [
-        ("stats net 0.weight", "show net 0.weight"),
         ("ties net", "tied net"),
         ("history net", "log net"),
         ("peek mlp.params", "ls mlp.params"),

@@ -143,6 +143,24 @@ def test_the_bundle_is_sent_again_only_after_every_widget_was_closed(kernel):
     assert n_bundles(kernel) == before + 1
 
 
+def test_a_page_that_lacks_the_bundle_is_told_of_it_again_on_the_views_own_line(kernel):
+    kernel.run("view = nnw.explore(nn.Linear(2, 2), name='small')", cell="told")
+    first = [m for m in kernel.opened() if "digest" in m["content"]["data"].get("state", {})][-1]
+    before = len(kernel.heard)
+    comm = kernel.explorers()[-1]
+    kernel.send(comm, {"method": "custom", "content": {"tell": "bundle"}})
+    told = {"method": "custom", "content": {"told": "bundle"}}
+    kernel.wait(lambda m: m["content"].get("comm_id") == comm and m["content"].get("data") == told)
+    (again,) = (m for m in kernel.heard[before:] if m["msg_type"] == "comm_open")
+    assert again["content"] == first["content"]
+    assert again["metadata"] == first["metadata"]
+    assert [bytes(buffer) for buffer in again["buffers"]] == [bytes(buffer) for buffer in first["buffers"]]
+    assert (
+        kernel.run("print(view, end=', ')\nview.close()\nprint(view)")
+        == "Explorer of small, closed Explorer of small\n"
+    )
+
+
 def n_bundles(kernel):
     return sum("digest" in m["content"]["data"].get("state", {}) for m in kernel.opened())
 

@@ -40,3 +40,31 @@ def test_a_cell_runs_from_its_first_line_to_its_last_even_one_that_raises(shell)
     shell.run_cell("ask(); 1 / 0")
     ask()
     assert asked == [False, True, False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("content", "metadata", "software", "is_so"),
+    [
+        ({"allow_stdin": False}, {}, "", True),
+        ({"allow_stdin": True}, {}, "", False),
+        ({}, {}, "", False),
+        ({"allow_stdin": False}, {"cellId": "a"}, "", False),
+        ({"allow_stdin": False}, {"colab": {"cell_id": "a"}}, "", False),
+        ({"allow_stdin": False}, {}, "voila/0.5", False),
+    ],
+    ids=["nbclient", "Jupyter", "unknown", "VS Code", "Colab", "Voilà"],
+)
+def test_nobody_looks_on_where_a_program_runs_cells_that_have_no_id_and_may_ask_nothing(
+    monkeypatch, content, metadata, software, is_so
+):
+    request = {"header": {"msg_type": "execute_request", "msg_id": "1"}, "content": content, "metadata": metadata}
+    kernel = types.SimpleNamespace(get_parent=lambda _channel: request)
+    monkeypatch.setattr(ipykernel, "running_kernel", lambda: kernel)
+    monkeypatch.setenv("SERVER_SOFTWARE", software)
+    assert ipykernel.is_unattended() is is_so
+
+
+def test_outside_of_a_kernel_and_of_a_cell_nobody_is_said_to_be_away(monkeypatch, shell):
+    assert not ipykernel.is_unattended()
+    monkeypatch.setattr(ipykernel, "running_kernel", lambda: None)
+    assert not ipykernel.is_unattended()

@@ -1,6 +1,6 @@
 import type { FunctionComponent } from "preact";
 import type { Catalogue } from "../i18n/translate.ts";
-import type { Client } from "../protocol/client.ts";
+import type { Client, RequestOptions } from "../protocol/client.ts";
 import type { PartBody, PartReply, TickedBody } from "../protocol/messages.ts";
 import type { PanelProps } from "../views/checkpoints/Panel.tsx";
 import type { ReinitializeProps } from "../views/edit/Reinitialize.tsx";
@@ -33,11 +33,12 @@ function fetchOnce<Made>(
   client: Client,
   name: PartBody["name"],
   make: (part: PartReply) => Made | Promise<Made>,
+  options: RequestOptions = {},
 ): Promise<Made> {
   const found =
     coming.get(name) ??
     client
-      .request("part", { name })
+      .request("part", { name }, options)
       .then(({ body }) => make(body))
       .catch((error: unknown) => {
         coming.delete(name);
@@ -70,12 +71,12 @@ export function reinitializePart(client: Client): Promise<FunctionComponent<Rein
 
 /** The words of Chinese. */
 export function chinese(client: Client): Promise<Catalogue> {
-  return fetchOnce(client, "zh", ({ code }) => JSON.parse(code) as Catalogue);
+  return fetchOnce(client, "zh", ({ code }) => JSON.parse(code) as Catalogue, { isUnasked: true });
 }
 
 /** What draws a training, from its first event, or asked for where that was not heard; `style` gets its style. */
 export async function pulsePart(client: Client, body: TickedBody, style: (css: string) => void): Promise<TrainingPart> {
-  const part = body.part ?? (await client.request("part", { name: "pulse" })).body;
+  const part = body.part ?? (await client.request("part", { name: "pulse" }, { isUnasked: true })).body;
   style(part.style);
   return (await evaluate<() => TrainingPart>(part))();
 }

@@ -3,6 +3,7 @@ import { addStyle } from "../lib/addStyle.ts";
 import { gunzip } from "../lib/gunzip.ts";
 import { type Channel, ChannelClient } from "../protocol/client.ts";
 import { asDataView } from "../protocol/codec.ts";
+import { holdingChanges } from "../protocol/heldChanges.ts";
 import { type KernelWatch, unwatchedKernel, type WidgetManager, watchKernel } from "../protocol/kernelStatus.ts";
 import type { OpenReply } from "../protocol/messages.ts";
 import { App } from "../views/App.tsx";
@@ -35,7 +36,7 @@ async function render({ model, el, style }: RenderContext): Promise<() => void> 
   const kernel = bundle === "" ? unwatchedKernel() : await watchKernel(model.widget_manager, bundle);
   const first = JSON.parse(await gunzip(model.get("_first") as DataView<ArrayBuffer>)) as OpenReply;
   // Another tab's views hear the replies to this one's requests: counted ids would be theirs too.
-  const client = new ChannelClient(channelOf(model, kernel), `${Math.random()}.`);
+  const client = new ChannelClient(holdingChanges(channelOf(model, kernel), kernel), `${Math.random()}.`);
   if (style !== undefined) {
     addStyle(el, style);
   }

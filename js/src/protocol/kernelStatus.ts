@@ -49,17 +49,19 @@ const PREFIX = "IPY_MODEL_";
 /** A kernel of which no model tells, as in marimo: gone once a message can't reach it, and not there in an export. */
 export function unwatchedKernel(): KernelWatch {
   let isReached = !("__MARIMO_STATIC__" in globalThis);
-  let tell = (): void => {};
+  const listeners = new Set<() => void>();
   return {
     isAlive: () => isReached,
     isTaken: () => false,
     onChange: (listener) => {
-      tell = listener;
-      return () => {};
+      listeners.add(listener);
+      return () => listeners.delete(listener);
     },
     onUnreached: () => {
       isReached = false;
-      tell();
+      for (const listener of listeners) {
+        listener();
+      }
     },
   };
 }

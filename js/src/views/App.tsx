@@ -270,11 +270,6 @@ export function App({
           />
         ) : null}
         <Notices store={store} alive={alive} ended={ended} lastSeen={lastSeen} />
-        {isWaiting && isLive ? (
-          <div class="nnw-banner nnw-over" role="status">
-            {t("The kernel is busy: it answers when the running cell has ended.")}
-          </div>
-        ) : null}
         {missing === null ? null : (
           <Banner
             glyph="warning"
@@ -322,6 +317,11 @@ export function App({
             }}
           />
         )}
+        {isWaiting && isLive ? (
+          <div class="nnw-banner nnw-taken" role="status">
+            {t("The kernel is busy: it answers when the running cell has ended.")}
+          </div>
+        ) : null}
         <HistoryBar changes={changes} alive={isLive} onLeave={focusTree}>
           <LanguageSwitch alive={isLive} />
         </HistoryBar>

@@ -9,22 +9,21 @@ from typing import Any
 
 from nnwidgets.distributed.merging.stats import StatsRows
 from nnwidgets.distributed.merging.stats import merged as merged_rows
-from nnwidgets.errors import InvalidTargetError
 from nnwidgets.formatting import counted
 from nnwidgets.introspect.records import RankStats, TensorStats
 
 Replies = Mapping[int, Mapping[str, Any]]
 
 
-def merged(replies: Replies, missing: Iterable[int]) -> list[TensorStats]:
+def merged(replies: Replies, missing: Iterable[int]) -> list[TensorStats | str]:
     """Make the statistics of whole tensors of what each rank answered of its shares.
 
     Args:
-        replies: Of the ranks that answered, what `answering.answer` gives of ``"rank_stats"``.
+        replies: Of the ranks that answered, what `answering.answer` says of ``"stats"``.
         missing: The others.
 
-    Raises:
-        InvalidTargetError: A tensor can't be summarized: its values are unreduced, or no rank can read them.
+    Returns:
+        Of each tensor its statistics, or in words why it has none.
     """
     n = len(next(iter(replies.values()))["shares"])
     rows = {rank: StatsRows.from_bytes(base64.b64decode(reply["rows"]), n) for rank, reply in replies.items()}
@@ -33,25 +32,21 @@ def merged(replies: Replies, missing: Iterable[int]) -> list[TensorStats]:
     taken: list[dict[tuple[int, ...], int]] = [{} for _ in range(n)]
     for rank, reply in replies.items():
         for at, (state, part, _, _) in enumerate(reply["shares"]):
-            if state == "held" and taken[at].setdefault(tuple(part), rank) == rank:
-                continue
-            owned[rank].whole[at] = 0
-            owned[rank].real[at] = 0
+            if state != "held" or taken[at].setdefault(tuple(part), rank) != rank:
+                owned[rank].whole[at] = 0
+                owned[rank].real[at] = 0
     wholes = merged_rows(list(owned.values()))
     alone = {rank: merged_rows([each]) for rank, each in rows.items()}
     lost = tuple(missing)
-    made = []
+    made: list[TensorStats | str] = []
     for at, whole in enumerate(wholes):
         shares = {rank: reply["shares"][at] for rank, reply in replies.items()}
+        if not taken[at]:
+            states = {share[0] for share in shares.values()}
+            made.append(next((why for state, why in _WHY_NONE.items() if state in states), "no rank has it"))
+            continue
         by_rank = tuple(_of_rank(rank, share, alone[rank][at]) for rank, share in shares.items() if share[0] == "held")
-        _, _, n_parts, n_elements = next(iter(shares.values()))
-        if not taken[at] and any(share[0] == "unreduced" for share in shares.values()):
-            raise InvalidTargetError(
-                "Each rank has a summand of its values (Partial), not the values.",
-                hint="Reduce it first: redistribute it.",
-            )
-        if not taken[at] and not lost:
-            raise InvalidTargetError("No rank has data of it that can be read.")
+        _, _, n_parts, n_elements = shares[by_rank[0].rank]
         is_whole = len(taken[at]) == n_parts and whole.n == n_elements
         of = "all" if is_whole else f"{len(taken[at])} of {counted(n_parts, 'part')}"
         if is_whole and not _replicas_agree(by_rank):
@@ -59,6 +54,12 @@ def merged(replies: Replies, missing: Iterable[int]) -> list[TensorStats]:
         absent = lost if len(taken[at]) < n_parts else ()
         made.append(replace(whole, is_exact=is_whole, of=of, by_rank=by_rank, missing=absent))
     return made
+
+
+_WHY_NONE = {
+    "unreduced": "each rank has a summand of its values (Partial), not the values",
+    "unreadable": "no rank has data of it that can be read",
+}
 
 
 def _of_rank(rank: int, share: Any, found: TensorStats) -> RankStats:

@@ -23,7 +23,7 @@ from nnwidgets.formatting import some
 from nnwidgets.introspect.records import TensorStats
 from nnwidgets.introspect.safe_access.objects import class_attribute, is_module
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, plain_torch, unreadable_reason
-from nnwidgets.introspect.statistics.stats import version
+from nnwidgets.introspect.statistics.exact_stats import version
 
 _MOST_NAMED = 6
 _RESETS = ("reset_parameters", "_reset_parameters")

@@ -23,7 +23,7 @@ from nnwidgets.introspect.safe_access import tensors
 from nnwidgets.introspect.safe_access.holders import holder_of
 from nnwidgets.introspect.safe_access.objects import ORDINARY, is_tensor, type_mro, type_name
 from nnwidgets.introspect.safe_access.scan import ModelScan
-from nnwidgets.introspect.statistics.stats import CancelledError
+from nnwidgets.introspect.statistics.exact_stats import CancelledError
 
 EXACT_BYTES = 8 * 2**30
 """Bytes that a check reads in full; of what is beyond, 65,536 elements spread over each tensor are looked at."""

@@ -47,6 +47,8 @@ class Command:
         optimizer: ``--optimizer``, as written.
         entry: ``--entry``: the name of a state dict in the file.
         shard_bytes: ``--shards``, or None.
+        sort: ``--sort``, or None.
+        since: ``--since``, as written.
     """
 
     name: str
@@ -67,6 +69,8 @@ class Command:
     optimizer: str = ""
     entry: str | None = None
     shard_bytes: int | None = None
+    sort: str | None = None
+    since: str = ""
 
 
 @dataclass(frozen=True)

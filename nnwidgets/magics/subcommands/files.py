@@ -1,4 +1,4 @@
-"""``%nn save``, ``load``, ``diff`` and ``ls``: what `nnwidgets.checkpoint` does, in a line's words."""
+"""``%nn save``, ``load``, ``diff``, ``snapshot`` and ``ls``: what `nnwidgets.checkpoint` does, in a line's words."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from nnwidgets.introspect import LiveModel
 from nnwidgets.introspect.safe_access.objects import is_a, is_module, is_tensor, type_name
 from nnwidgets.magics.line.grammar import Candidate, Command, LineError, MisuseError, cut, require_at_most, unquote
 from nnwidgets.magics.line.tokenizer import split_assignment
-from nnwidgets.magics.resolve import model_candidates, model_names, optimizers_in, resolve
+from nnwidgets.magics.resolve import mark_names, model_candidates, model_names, optimizers_in, resolve
 from nnwidgets.magics.subcommands.edit import optimizer_warnings
 from nnwidgets.magics.subcommands.subcommand import Answer, Option, Request, Subcommand, TypedLine
 from nnwidgets.text.document import Note
@@ -99,8 +99,32 @@ def _resolve_side(word: str, namespace: Mapping[str, Any]) -> Any:
         return word
     first = re.split(r"[.\[]", word, maxsplit=1)[0]
     if first in namespace and not any(mark in word for mark in "/\\"):
-        return resolve(word, namespace, among=model_names(namespace), kind="model")
+        return resolve(word, namespace, among=[*model_names(namespace), *mark_names(namespace)], kind="model")
     return word
+
+
+def _parse_snapshot(command: Command, words: list[str]) -> Command:
+    require_at_most(1, words)
+    name = words[0] if words else "mark"
+    if not name.isidentifier() or keyword.iskeyword(name):
+        raise MisuseError(f"{cut(name)} is no name for a variable")
+    return replace(command, target=name)
+
+
+def _run_snapshot(request: Request) -> Answer:
+    command, namespace = request.command, request.namespace
+    name, module = command.target, request.module
+    if namespace.get(name) is not None and not is_a(namespace[name], checkpoint.Snapshot):
+        raise LineError(
+            f"{name} is a {type_name(type(namespace[name]))} of yours, and a mark would take its place; name another: "
+            f"%nn snapshot {command.model} before"
+        )
+    mark = checkpoint.snapshot(module, values="--digests" not in command.flags)
+    request.shell.push({name: mark})
+    said = f"{name}: {mark}. %nn diff {name} {command.model} tells what moved since."
+    return Answer(
+        (Note(said), *(Note(f"Not read: {why}", "note") for why in list(mark.unread.values())[:_MOST_WORDS])), mark
+    )
 
 
 def _run_save(request: Request) -> Answer:
@@ -220,6 +244,7 @@ def _complete_file(typed: TypedLine, *, most: int = 1) -> Iterator[Candidate]:
 def _complete_side(typed: TypedLine) -> Iterator[Candidate]:
     if len(typed.words) < 2:  # noqa: PLR2004 - two sides
         yield from model_candidates(typed.last, typed.namespace)
+        yield from (Candidate(name, "value") for name in mark_names(typed.namespace) if name.startswith(typed.last))
     yield from _complete_file(typed)
 
 
@@ -268,7 +293,7 @@ def _optimizer_option(about: str) -> Option:
 
 _PARSE_FILE = partial(_parse_files, least=1, most=1, otherwise="no file is named")
 _PARSE_SIDES = partial(
-    _parse_files, least=2, most=2, otherwise="two sides are compared: a model and a file, or two of either"
+    _parse_files, least=2, most=2, otherwise="two sides are compared, each a model, a mark or a file"
 )
 
 SAVE = Subcommand(
@@ -306,10 +331,20 @@ LOAD = Subcommand(
 )  # fmt: skip
 
 DIFF = Subcommand(
-    "diff", "Compare two state dicts, each in a model or a file: what was added, removed, changed, and by how much.",
+    "diff",
+    "Compare two state dicts, of a model, a mark of one or a file: what was added, removed, changed, and by how much.",
     _run_diff, arguments="net mlp.params", summary="net file", parse=_PARSE_SIDES, complete=_complete_side,
     options=(_ENTRY,),
-    examples="%nn diff net mlp.params\n%nn diff before.pt after.pt", takes_model=False,
+    examples="%nn diff net mlp.params\n%nn diff before.pt after.pt\n%nn diff net other", takes_model=False,
+)  # fmt: skip
+
+SNAPSHOT = Subcommand(
+    "snapshot",
+    "Mark what a model's tensors are now, in memory: %nn diff tells what moved since, %nn stats --since by how much.",
+    _run_snapshot, arguments="net [name]", summary="net [name]", parse=_parse_snapshot,
+    options=(Option("--digests", "keep no values: tells what moved, not by how much, in next to no memory"),),
+    details=(("name", "the variable that holds the mark; without one it is called mark"),),
+    examples="%nn snapshot net\n%nn snapshot net before --digests\n%nn diff before net",
 )  # fmt: skip
 
 LS = Subcommand(
@@ -319,4 +354,4 @@ LS = Subcommand(
     examples="%nn ls\n%nn ls mlp.params", takes_model=False,
 )  # fmt: skip
 
-FILES = (SAVE, LOAD, DIFF, LS)
+FILES = (SAVE, LOAD, DIFF, SNAPSHOT, LS)

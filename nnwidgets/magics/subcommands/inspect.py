@@ -1,4 +1,4 @@
-"""``%nn tree``, ``show``, ``tied``, ``check``, ``trace`` and ``costs``, which look at a model; ``%nn auto``."""
+"""``%nn tree``, ``show``, ``stats``, ``tied``, ``check``, ``trace``, ``costs``, which look at a model; ``%nn auto``."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from nnwidgets.introspect.safe_access.objects import class_attribute
 from nnwidgets.introspect.safe_access.tensors import unreadable_reason
 from nnwidgets.introspect.sharing.ties import ties
 from nnwidgets.introspect.statistics.stats import stats
+from nnwidgets.introspect.stats_table import COLUMNS
 from nnwidgets.introspect.tracing.trace import trace
 from nnwidgets.magics.line.grammar import (
     KEYWORD,
@@ -34,12 +35,13 @@ from nnwidgets.magics.line.grammar import (
     require_at_most,
     unquote,
 )
-from nnwidgets.magics.resolve import optimizers_in, resolve, tensor_names
-from nnwidgets.magics.subcommands.subcommand import Answer, Request, Subcommand, TypedLine, complete_target
+from nnwidgets.magics.resolve import mark_names, optimizers_in, resolve, resolve_mark, tensor_names
+from nnwidgets.magics.subcommands.subcommand import Answer, Option, Request, Subcommand, TypedLine, complete_target
 from nnwidgets.magics.subcommands.summary import SUMMARY, depth_option, input_option
 from nnwidgets.text.document import Document, Note
 from nnwidgets.text.pages import model
 from nnwidgets.text.pages.costs import costs_page
+from nnwidgets.text.pages.tensor_table import stats_table_page
 
 _MOST_MEANT = 3
 
@@ -97,9 +99,25 @@ def _run_show(request: Request) -> Answer:
     return Answer(model.tensor_page(at, figures), figures)
 
 
+def _complete_mark(typed: TypedLine) -> Iterator[Candidate]:
+    yield from (Candidate(name, "value") for name in mark_names(typed.namespace) if name.startswith(typed.last))
+
+
 def _run_tied(request: Request) -> Answer:
     groups = ties(request.module)
     return Answer(model.ties_page(groups), groups)
+
+
+def _run_stats(request: Request) -> Answer:
+    command = request.command
+    since = resolve_mark(command.since, request.namespace) if command.since else None
+    found = stats(request.module, command.target or None, since=since)
+    found = found if command.sort is None else found.sort(command.sort)
+    return Answer(stats_table_page(found), found)
+
+
+def _complete_column(typed: TypedLine) -> Iterator[Candidate]:
+    yield from (Candidate(name, "value") for name in COLUMNS if name.startswith(typed.last))
 
 
 def _run_check(request: Request) -> Answer:
@@ -197,6 +215,17 @@ INSPECT = (
     Subcommand(
         "show", "One tensor, with statistics, or one module.", _run_show,
         arguments="net [path]", parse=_parse_target, complete=partial(complete_target, tensors=True),
+    ),
+    Subcommand(
+        "stats", "Statistics of all tensors, or of those that a path, a glob or a class names: a row each.", _run_stats,
+        arguments="net [path]", parse=_parse_target,
+        complete=partial(complete_target, tensors=True),
+        options=(
+            Option("--sort", "the greatest first, by that column", "std", "sort", complete=_complete_column),
+            Option("--since", "how far each has moved since a mark, which %nn snapshot makes", "mark", "since",
+                   complete=_complete_mark),
+        ),
+        examples="%nn stats net\n%nn stats net Linear.weight --sort std",
     ),
     SUMMARY,
     Subcommand("tied", "Tensors that share bytes.", _run_tied),

@@ -16,7 +16,7 @@ ENTRIES = {**SUBCOMMANDS, NN_INIT.name: NN_INIT}
 
 
 SYNONYMS = {
-    "stats": "show", "ties": "tied", "history": "log", "peek": "ls", "assign": "set", "plan": "load",
+    "ties": "tied", "history": "log", "peek": "ls", "assign": "set", "plan": "load",
 }  # fmt: skip
 """What functions of the package are on a line; ``plan`` is ``load --dry-run``."""
 
@@ -25,8 +25,8 @@ def usage_of_all() -> str:
     """One line with the shape of every line.
 
     Example:
-        >>> usage_of_all()[:62]
-        'Usage: %nn net | %nn tree|show|summary|tied|check|trace|costs '
+        >>> usage_of_all()[:68]
+        'Usage: %nn net | %nn tree|show|stats|summary|tied|check|trace|costs '
     """
     names: dict[tuple[int, str], list[str]] = {}
     for number, group in enumerate((INSPECT, (INIT, *EDIT), FILES, (AUTO,))):

@@ -8,8 +8,8 @@ from typing import Any
 from nnwidgets.formatting import inert
 from nnwidgets.introspect.records import TensorStats
 from nnwidgets.introspect.safe_access.objects import no_torch_function
+from nnwidgets.introspect.statistics.exact_stats import exact_stats, version
 from nnwidgets.introspect.statistics.sampling import sampled_stats
-from nnwidgets.introspect.statistics.stats import exact_stats, version
 from nnwidgets.server.handlers.registry import handles
 from nnwidgets.server.notebook.ipykernel import is_cell_running
 from nnwidgets.server.session.live_tensor import LiveTensor, live_tensor
@@ -76,7 +76,7 @@ def figures(found: TensorStats, n_total: int) -> Figures:
         "n_inf": found.n_inf,
         "is_exact": found.is_exact,
     }
-    if found.of != "all":
+    if found.of not in {"all", "magnitudes"}:  # the page knows complex tensors
         made["of"] = inert(found.of, _MOST_TEXT)
     return made
 

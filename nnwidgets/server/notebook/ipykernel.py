@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import weakref
@@ -32,14 +33,28 @@ def running_kernel() -> Any | None:
 
 def cell_now() -> Cell | None:
     """Return the cell that is being run, or None where none is."""
-    kernel = running_kernel()
-    if kernel is None:
-        return None
-    request = kernel.get_parent("shell")
-    if request.get("header", {}).get("msg_type") != "execute_request":
+    request = _request_of_cell()
+    if request is None:
         return None
     cell = _cell_id(request.get("metadata", {})) or request.get("content", {}).get("code")
     return Cell(str(cell), str(request["header"]["msg_id"])) if cell else None
+
+
+def is_unattended() -> bool:
+    """Return whether a program runs the notebook that nobody looks at, as nbclient and nbconvert do.
+
+    Such a program has no answer to `input`, and no ids of cells. Voilà is one too, but shows its page to somebody.
+    """
+    request = _request_of_cell()
+    if request is None or os.environ.get("SERVER_SOFTWARE", "").startswith("voila"):
+        return False
+    return request.get("content", {}).get("allow_stdin") is False and not _cell_id(request.get("metadata", {}))
+
+
+def _request_of_cell() -> dict[str, Any] | None:
+    kernel = running_kernel()
+    request: dict[str, Any] = {} if kernel is None else kernel.get_parent("shell")
+    return request if request.get("header", {}).get("msg_type") == "execute_request" else None
 
 
 def _cell_id(metadata: dict[str, Any]) -> Any:

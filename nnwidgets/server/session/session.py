@@ -23,7 +23,7 @@ from nnwidgets.introspect.module_tree.tree import tree
 from nnwidgets.introspect.optimizers import optimizers_holding
 from nnwidgets.introspect.records import Finding, TensorStats, Trace
 from nnwidgets.introspect.safe_access.scan import read
-from nnwidgets.introspect.statistics.stats import CancelledError
+from nnwidgets.introspect.statistics.exact_stats import CancelledError
 from nnwidgets.server.notebook.variables import name_of, notebook, optimizers
 from nnwidgets.server.rows.flatten import FlatTree, ViewState, flatten
 from nnwidgets.server.rows.trace_marks import TraceMarks

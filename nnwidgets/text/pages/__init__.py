@@ -3,6 +3,7 @@
 Start at `model.tree_page`.
 
     model.py          a tree, a tensor, a module, ties, findings, a trace
+    tensor_table.py   statistics of all tensors, a row each
     costs.py          memory and arithmetic, module by module
     changes.py        a change, a history, the code of either
     checkpoints.py    what is in a file or folder, plans, loads, saves, differences

@@ -346,6 +346,8 @@ def _candidates(plan: LoadPlan) -> list[Block]:
 def _change(each: Changed) -> tuple[str, str, str]:
     if each.kind == "shape":
         return f"{shape_text(each.shapes[0])} became {shape_text(each.shapes[1])}", "", ""
+    if each.note:
+        return " · ".join((*((" became ".join(each.dtypes),) if each.kind == "dtype" else ()), each.note)), "", ""
     if each.n_different is None:
         unread = next((each for each in each.dtypes if each.endswith(NOT_READ)), None)
         return "another value" if unread is None else f"not compared: {unread}", "", ""

@@ -19,8 +19,8 @@ from nnwidgets.introspect import stats
 from nnwidgets.introspect.records import TensorStats
 from nnwidgets.introspect.safe_access.lookup import Lookup
 from nnwidgets.introspect.safe_access.objects import type_name
+from nnwidgets.introspect.statistics.exact_stats import version
 from nnwidgets.introspect.statistics.sampling import sampled_stats
-from nnwidgets.introspect.statistics.stats import version
 from nnwidgets.server.handlers.edit.initializers import refusal
 from nnwidgets.server.handlers.edit.overlay import overlay
 from nnwidgets.server.handlers.edit.target import ResolvedTarget, resolve_target
