@@ -9,6 +9,7 @@ content is made of `description`. `state_dict.find` says which state dict in it 
     loading/        what a load would do; the load
     saving/         a save, from the object to the file's name
     diffing/        two state dicts, compared
+    without_model/  a file by itself: as a module of its names, and what looks wrong in it
     own_code/       modules that take part in saving and loading with code of their own
     formats/        torch's files, safetensors, shards, distributed ones: opened by content, checked, nothing run
     writing/        bytes on the disk: files whole or not at all, torch zip and safetensors

@@ -26,6 +26,8 @@ from nnwidgets.introspect.cost_records import Costs, ModuleCosts
 from nnwidgets.introspect.costs import costs
 from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.module_tree.tree import tree
+from nnwidgets.introspect.optimizers.optimizer import optimizer
+from nnwidgets.introspect.optimizers.table_records import OptimizerGroup, OptimizerTable, ParameterState, StateTensor
 from nnwidgets.introspect.records import Finding, TensorEntry, TensorStats, TieGroup, Trace, TraceCall
 from nnwidgets.introspect.safe_access.lookup import LiveModel, get
 from nnwidgets.introspect.sharing.ties import ties
@@ -41,6 +43,10 @@ __all__ = [
     "ModuleCosts",
     "ModuleNode",
     "ModuleTree",
+    "OptimizerGroup",
+    "OptimizerTable",
+    "ParameterState",
+    "StateTensor",
     "StatsRow",
     "StatsTable",
     "TensorEntry",
@@ -51,6 +57,7 @@ __all__ = [
     "check",
     "costs",
     "get",
+    "optimizer",
     "sampled_stats",
     "stats",
     "ties",

@@ -123,7 +123,7 @@ class StatsTable(tuple[StatsRow, ...]):  # noqa: SLOT001 - a tuple of any length
     __str__ = __repr__
 
     def sort(self, by: str, *, descending: bool | None = None) -> StatsTable:
-        """The same rows in another order; those without that number come last, NaN before them.
+        """The same rows in another order; NaN counts as the greatest, rows without that number come last.
 
         Args:
             by: A field of `StatsRow`.
@@ -139,10 +139,8 @@ class StatsTable(tuple[StatsRow, ...]):  # noqa: SLOT001 - a tuple of any length
                 hint=f"Did you mean {near[0]}?" if near else f"It has {', '.join(COLUMNS)}.",
             )
         is_text = by in _TEXTS
-        known = [row for row in self if _is_known(getattr(row, by))]
-        rest = sorted(
-            (row for row in self if not _is_known(getattr(row, by))), key=lambda row: getattr(row, by) is None
-        )
+        known = [row for row in self if getattr(row, by) is not None]
+        rest = [row for row in self if getattr(row, by) is None]
         is_down = not is_text if descending is None else descending
         known.sort(key=lambda row: _rank(getattr(row, by)), reverse=is_down)
         return StatsTable((*known, *rest), self._tree)
@@ -209,12 +207,10 @@ _TEXTS = frozenset(("path", "shape", "dtype", "role", "tied_to", "note"))
 _OPTIONAL = frozenset(("n_nan", "n_inf", "grad_norm", "n_grad_bad", "moved", "tied_to", "note"))
 
 
-def _is_known(value: Any) -> bool:
-    return value is not None and value == value  # noqa: PLR0124 - NaN differs from itself
-
-
 def _rank(value: Any) -> Any:
-    return (math.prod(value), value) if isinstance(value, tuple) else value
+    if isinstance(value, tuple):
+        return math.prod(value), value
+    return isinstance(value, float) and math.isnan(value), value
 
 
 def _cell(value: Any) -> Any:
@@ -329,13 +325,19 @@ def _entries_meant(tree: ModuleTree, target: Any, path_of: Mapping[int, str]) ->
 
     Args:
         tree: Where.
-        target: A pattern, a module or tensor of the model, or several of these.
+        target: A pattern, a module or tensor of the model, or several of these; ``!pattern`` leaves out what it names.
         path_of: Paths of live objects by their ids.
     """
     matcher = PatternMatcher(tree)
     named: set[str] = set()
     below: list[ModuleNode] = []
-    for each in target if type(target) in (list, tuple) else (target,):
+    several = target if type(target) in (list, tuple) else (target,)
+    excluding = [each for each in several if type(each) is str and each.startswith("!") and not matcher.names(each)]
+    if excluding:
+        without = {entry.path for entry in _entries_meant(tree, [each[1:] for each in excluding], path_of)}
+        kept = [each for each in several if not any(each is other for other in excluding)]
+        return [entry for entry in _entries_meant(tree, kept or "", path_of) if entry.path not in without]
+    for each in several:
         pattern = each if type(each) is str else path_of.get(id(each))
         if pattern is None:
             raise InvalidTargetError(

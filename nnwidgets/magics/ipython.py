@@ -45,7 +45,8 @@ class NNMagics(Magics):
 
         ::
 
-            %nn net                          explore: the tree, its tensors, statistics, ties, findings
+            %nn net [path] [--filter text]   explore: the tree, its tensors, statistics, ties, findings
+            %nn explore net [path]           the same, as nnw.explore; %nn help lists all lines
             %nn                              explore the only model there is, or list the models
             %nn tree net [path] [--depth 2]  the tree as text
             %nn show net [path]              one tensor, with statistics, or one module
@@ -55,6 +56,7 @@ class NNMagics(Magics):
             %nn check net                    what looks wrong, each with code that mends it
             %nn trace net X [mask=M]         one forward pass, call by call; --input 2,20 makes an input
             %nn costs net [X]                memory and arithmetic, module by module
+            %nn optimizer net [adam]         groups, settings, and what is remembered of each parameter
             %nn auto on|off                  whether a bare `net` at the end of a cell explores
 
             %nn init net 0.weight xavier_uniform_ gain=2 --seed 7      fill tensors anew
@@ -78,7 +80,8 @@ class NNMagics(Magics):
         Names of the package's functions will do too: ``stats``, ``ties``, ``history``, ``peek``, ``assign``, ``plan``.
 
         ``path`` is what ``named_modules`` and ``named_parameters`` say, ``0.weight``, or a glob or class that means one
-        thing: ``*.bias``, ``Linear.weight``. Where tensors are changed, it may mean several.
+        thing: ``*.bias``, ``Linear.weight``. Where tensors are changed, it may mean several, ``h.{0…11}`` and
+        ``h.[0-2].*`` are ranges, several may follow each other, and ``!h.11`` leaves out what it names.
 
         ``r = %nn …`` keeps what the function of that name would give, beside showing it; a line that ends with ``;``
         shows nothing.

@@ -20,6 +20,10 @@ PAGES: dict[tuple[str, str], tuple[str, str]] = {
     ("nnwidgets.introspect.records", "Finding"): ("model", "finding_page"),
     ("nnwidgets.introspect.records", "Findings"): ("model", "findings_page"),
     ("nnwidgets.introspect.records", "Trace"): ("model", "trace_page"),
+    ("nnwidgets.introspect.optimizers.table_records", "OptimizerTable"): ("optimizer", "optimizer_page"),
+    ("nnwidgets.introspect.optimizers.table_records", "OptimizerGroup"): ("optimizer", "group_page"),
+    ("nnwidgets.introspect.optimizers.table_records", "ParameterState"): ("optimizer", "state_page"),
+    ("nnwidgets.introspect.optimizers.table_records", "StateTensor"): ("optimizer", "state_tensor_page"),
     ("nnwidgets.introspect.cost_records", "Costs"): ("costs", "costs_page"),
     ("nnwidgets.introspect.cost_records", "ModuleCosts"): ("costs", "module_costs_page"),
     ("nnwidgets.introspect.records", "TraceCall"): ("model", "call_page"),
@@ -34,6 +38,7 @@ PAGES: dict[tuple[str, str], tuple[str, str]] = {
     ("nnwidgets.checkpoint.records", "SaveReport"): ("checkpoints", "save_page"),
     ("nnwidgets.checkpoint.diffing.state_diff", "StateDiff"): ("checkpoints", "diff_page"),
     ("nnwidgets.checkpoint.diffing.state_diff", "Changed"): ("checkpoints", "changed_page"),
+    ("nnwidgets.checkpoint.without_model.examine", "FileReport"): ("files", "report_page"),
     ("nnwidgets.checkpoint.folder", "Listed"): ("checkpoints", "listed_page"),
     ("nnwidgets.checkpoint.folder", "Listing"): ("checkpoints", "folder_page"),
 }

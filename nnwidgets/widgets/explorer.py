@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import anywidget
 from torch import nn
-from traitlets import Bytes, Int, TraitError, Unicode, validate
+from traitlets import Bytes, Int, TraitError, Unicode, default, validate
 
+from nnwidgets.checkpoint import Snapshot
+from nnwidgets.checkpoint.peek import peek
+from nnwidgets.checkpoint.without_model import file_module
 from nnwidgets.errors import InvalidTargetError, PathNotFoundError
 from nnwidgets.formatting import inert
 from nnwidgets.introspect.optimizers import optimizers_in
@@ -24,6 +29,7 @@ from nnwidgets.server.notebook.variables import name_of, notebook
 from nnwidgets.server.session import open_views
 from nnwidgets.server.session.session import Session
 from nnwidgets.widgets import bundle, marimo
+from nnwidgets.widgets.any_base import AnyLayout
 from nnwidgets.widgets.static_output import static_bundle
 from nnwidgets.widgets.training_ticks import TrainingTicks
 from nnwidgets.wire.codec import encode
@@ -32,6 +38,8 @@ from nnwidgets.wire.schema.envelope import VERSION
 from nnwidgets.wire.threads import Workers
 
 _HEIGHTS = range(160, 4_001)
+_MOST_READ = 2**31
+"""Bytes of a file whose values are read to be shown."""
 _VIEW_OR_TREE = "application/vnd.nnwidgets.explorer+json"
 """What our extension of JupyterLab shows an output by: the widget, or where there is none any more, the HTML."""
 
@@ -84,7 +92,7 @@ class Explorer(anywidget.AnyWidget):
         )
         first = first_view(session)
         self._is_shown = not is_unattended()
-        page = bundle.traits() if self._is_shown else {}
+        page = {**bundle.traits(), "layout": AnyLayout()} if self._is_shown else {}
         self._session, self._name = session, session.name or type_name(type(module))
         self._workers = Workers(limit=1)
         self._ticks = TrainingTicks()
@@ -148,6 +156,22 @@ class Explorer(anywidget.AnyWidget):
         if self._session is not None:
             self._session.show_trace(trace)
 
+    def show_mark(self, mark: Snapshot | None) -> None:
+        """Have the rows tell how far they have moved since a mark, again after each cell and each change.
+
+        Args:
+            mark: What `snapshot` gave for this model; None to end it.
+
+        Raises:
+            InvalidTargetError: It is not a `Snapshot`.
+        """
+        if mark is not None and not isinstance(mark, Snapshot):
+            raise InvalidTargetError(
+                f"A {type_name(type(mark))} is not a Snapshot.", hint="Pass what nnw.snapshot(net) gives."
+            )
+        if self._session is not None:
+            self._session.show_mark(mark)
+
     def close(self) -> None:
         """End the view: what is pending is answered, the model is let go, the page is told. Idempotent."""
         session, self._session = self._session, None
@@ -176,6 +200,10 @@ class Explorer(anywidget.AnyWidget):
         elif "text/html" in static:
             data = {**data, _VIEW_OR_TREE: {}}
         return {**data, **static}, metadata
+
+    @default("layout")
+    def _make_layout(self) -> AnyLayout:
+        return AnyLayout()
 
     @validate("selected")
     def _check_selected(self, proposal: Mapping[str, Any]) -> str:
@@ -220,31 +248,45 @@ class Explorer(anywidget.AnyWidget):
 
 
 def explore(
-    module: nn.Module, *, optimizer: object | None = None, name: str | None = None, height: int | None = None
+    module: nn.Module | str | os.PathLike[str],
+    *,
+    optimizer: object | None = None,
+    name: str | None = None,
+    height: int | None = None,
 ) -> Explorer:
-    """Show a live model in the notebook.
+    """Show a live model in the notebook, or what is in a checkpoint.
 
     The view holds the model only while it is open, and where a variable holds the model, not even that: ``del net``
     frees it. Running the cell again closes the view that its last run made.
 
     Args:
-        module: The model, of any kind that torch knows.
+        module: The model, of any kind that torch knows. Of a checkpoint's path a copy is shown, its names as modules:
+            with values up to 2 GiB, above that names and shapes alone. What is done to it doesn't touch the file.
         optimizer: Its optimizer, or a list of them, to check that it holds the model's parameters.
         name: What to call the model; by default the variable that holds it.
         height: Of the view, in pixels; by default the page's own.
 
     Raises:
         InvalidTargetError: ``module`` is not a module, or an option makes no sense.
+        PathNotFoundError: There is no such file.
+        UnsafeCheckpointError: The file would have to run code to be read.
+        CorruptCheckpointError: It is damaged, or no checkpoint.
 
     Example:
         >>> view = explore(nn.Sequential(nn.Linear(20, 256), nn.ReLU()), name="net")  # doctest: +SKIP
         >>> view.selected = "0.weight"  # doctest: +SKIP
     """
+    given: Any = module  # a user's object may lie about its class
+    if issubclass(type(given), str | os.PathLike):
+        file = Path(os.fsdecode(given))
+        with_values = peek(file).size_bytes <= _MOST_READ
+        made = file_module(file, with_values=with_values)
+        return Explorer(made, optimizer=optimizer, name=name or file.name, height=height)
     require_module(module)
     if name is None:
         frame = sys._getframe(1)  # noqa: SLF001 - whose variable it is, only the caller's frame knows
         name = name_of(module, notebook(), frame.f_locals, frame.f_globals)
-    return Explorer(module, optimizer=optimizer, name=name, height=height)
+    return Explorer(given, optimizer=optimizer, name=name, height=height)
 
 
 def _check(module: object, name: object, height: object) -> None:

@@ -134,7 +134,7 @@ def test_a_tied_tensor_changes_under_both_names_and_back_and_its_code_gives_the_
     assert tied.kernel("torch.equal(net.embed.weight, changed.embed.weight)")
     tied.execute("net = changed")
 
-    bar(explorer).get_by_role("button", name="Copy all changes as code").click()
+    bar(explorer).get_by_role("button", name="Copy all as code").click()
     expect(bar(explorer)).to_contain_text("Copied")
     assert explorer.page.evaluate("() => navigator.clipboard.readText()") == code
 

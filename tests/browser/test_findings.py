@@ -102,3 +102,15 @@ def test_every_row_has_a_button_that_copies_its_python(lab):
     row.get_by_role("button", name="Copy").click()
     explorer.page.wait_for_function("() => navigator.clipboard.readText().then((text) => text.startsWith('net'))")
     assert notebook.kernel(f"({copied(explorer)}) is net.embed.weight")
+
+
+def test_a_line_opens_at_its_path_where_a_gradient_with_nan_is_counted_and_marked(lab):
+    broken = "net(torch.rand(3, 20)).sum().backward()\nnet[0].weight.grad[0, 0] = float('nan')"
+    notebook = lab.open([models.LOAD, models.MLP, broken, "%nn net 0.weight"])
+    notebook.run(0, 1, 2, 3)
+    explorer = notebook.explorer(3)
+    expect(explorer.inspector.get_by_role("heading", name="0.weight")).to_be_visible()
+    expect(explorer.part("Gradient")).to_contain_text("1 NaN")
+    expect(explorer.row("0.weight").locator(".nnw-icon-warning")).to_be_visible()
+    expect(explorer.inspector.get_by_role("list", name="Findings")).to_contain_text("Its gradient has 1 NaN")
+    explorer.screenshot("gradient-nan")

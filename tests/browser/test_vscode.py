@@ -101,6 +101,7 @@ def test_a_tensor_is_initialized_anew_by_a_button_and_undone(notebook):
     explorer.root.get_by_role("button", name="Undo").first.click()
     notebook.wait_for("torch.equal(net.frozen.bias, before)", True)
     explorer.tab("Overview")
+    expect(explorer.part("Statistics")).not_to_contain_text("0.25")
     assert explorer.statistics()["mean"] == pytest.approx(notebook.kernel("before.double().mean().item()"), rel=1e-9)
 
 
@@ -255,6 +256,9 @@ def test_a_cell_run_again_shows_a_new_view_in_place_of_the_earlier(notebook):
 
 
 def test_a_window_loaded_anew_has_the_tree_as_html_and_the_view_once_the_cell_is_run_on_the_same_kernel(notebook):
+    notebook.execute("net = nn.Linear(3, 7)")
+    notebook.run(MAGIC)
+    notebook.explorer(MAGIC)
     notebook.reload()
     output = notebook.output(MAGIC)
     expect(output.get_by_text("Run the cell for the live view")).to_be_visible()

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from nnwidgets.magics.subcommands.table import SUBCOMMANDS
 from tests.support.ipython_shell import shell
 
 
@@ -62,14 +63,22 @@ GIVEN = {
     "tree net": "ModuleTree",
     "tree net 0": "ModuleNode",
     "show net 0.weight": "TensorStats",
+    "stats net": "StatsTable",
+    "summary net": "str",
     "show net 0": "ModuleNode",
     "tied net": "TieGroups",
     "check net": "Findings",
     "trace net X": "Trace",
+    "costs net X": "Costs",
+    "optimizer net": "OptimizerTable",
+    "explore net": "Explorer",
     "init net 0.weight zeros --preview": "Change",
     "set net 0.bias[0] = 1": "Change",
     "freeze net 0": "Change",
+    "unfreeze net 0": "Change",
     "undo net": "Change",
+    "redo net": "Change",
+    "snapshot net before": "Snapshot",
     "log net": "History",
     "code net": "str",
     "save net it.pt --overwrite": "SaveReport",
@@ -83,8 +92,13 @@ GIVEN = {
 }
 
 
+def test_each_subcommand_of_a_model_gives_its_result():
+    given = {line.split()[0] for line in GIVEN}
+    assert {each.name for each in SUBCOMMANDS.values() if each.takes_model} <= given
+
+
 def test_a_line_gives_what_it_shows_and_shows_it_once(ip):
-    ip.run("X = torch.ones(1, 2)\nmade = None")
+    ip.run("X = torch.ones(1, 2)\nmade = None\nadam = torch.optim.Adam(net.parameters())")
     for line, kind in GIVEN.items():
         ran = ip.run(f"result = %nn {line}")
         assert ran.error is None, (line, ran.printed)

@@ -143,6 +143,20 @@ def test_two_files_are_compared_and_neither_may_lie_outside(folder, net):
 # ---- load ----
 
 
+def test_differences_are_copied_as_a_table_whole_and_as_they_are_kept(folder, net):
+    save_file({"<b>|x": torch.ones(2), "y": torch.ones(3)}, folder / "a.safetensors")
+    save_file({"<b>|x": torch.full((2,), 1.5), "y": torch.ones(3)}, folder / "b.safetensors")
+    sides = {**DIFF, "other": "b.safetensors", "count": 0}
+    body = ask("diff", path="a.safetensors", **sides, copy="csv")["body"]
+    assert body["rows"] == []
+    assert [line.split(",")[:2] for line in body["copied"].splitlines()] == [
+        ["kind", "path"], ["values", "<b>|x"], ["equal", "y"],
+    ]  # fmt: skip
+    assert body["copied"].splitlines()[1].endswith(",0.5,0.5,2")
+    body = ask("diff", path="a.safetensors", **{**sides, "keep": ["values"]}, copy="markdown")["body"]
+    assert body["copied"].splitlines()[2:] == ["| values | \\<b>\\|x | 2 → 2 | float32 → float32 | 0.5 | 0.5 | 2 |"]
+
+
 def test_a_load_with_accepted_renames_is_one_verified_change_that_undo_takes_back(folder, net):
     source, before = old(folder), bits(net)
     body = ask("load", path="old.safetensors", **{**LOAD, "accept_all": True})["body"]

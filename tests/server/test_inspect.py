@@ -136,3 +136,67 @@ def test_across_depth_of_very_many_members_reads_some_and_says_how_many(ask):
     assert found["n_members"] == 5_000
     assert 1_000 < found["n_read"] <= 4_096
     assert len(found["std"]) <= 128
+
+
+def test_a_parameter_tells_its_group_and_what_the_optimizer_remembers_of_it(ask, monkeypatch):
+    import __main__
+
+    net = nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 2))
+    adam = torch.optim.Adam([{"params": net[0].bias}, {"params": net[0].weight, "weight_decay": 0.5}])
+    net(torch.ones(1, 4)).sum().backward()
+    adam.step()
+    monkeypatch.setattr(__main__, "adam", adam, raising=False)
+    [place] = ask(net, "inspect", path="0.weight")["optimizers"]
+    assert (place["name"], place["class_name"], place["group"], place["n_groups"], place["step"]) == (
+        "adam", "Adam", 1, 2, 1,
+    )  # fmt: skip
+    assert {"name": "weight_decay", "value": "0.5"} in place["settings"]
+    assert [(kept["name"], kept["is_norm"], kept["shape"]) for kept in place["state"]] == [
+        ("exp_avg", True, "3 × 4"), ("exp_avg_sq", True, "3 × 4"),
+    ]  # fmt: skip
+    ask(net, "findings")
+    assert ask(net, "inspect", path="1.weight")["optimizers"] == []
+    rows = ask(
+        net, "rows", expanded=["m:", "m:0", "m:1"], picked={}, unfolded=[], filter="", chips=[], start=0, count=9
+    )
+    marked = [row["path"] for row in rows["rows"] if row.get("untrained")]
+    assert marked == ["1.weight", "1.bias"]
+
+
+def test_a_model_without_an_optimizer_says_nothing_of_one(ask):
+    net = nn.Linear(4, 3)
+    ask(net, "findings")
+    assert "optimizers" not in ask(net, "inspect", path="weight")
+    assert "optimizers" not in ask(net, "inspect", path="")
+
+
+def test_a_forward_runs_on_a_variable_or_a_size_and_is_shown_until_it_is_cleared(ask, monkeypatch):
+    import __main__
+
+    net = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3))
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    monkeypatch.setattr(__main__, "batch", torch.ones(2, 4), raising=False)
+    assert {"name": "batch", "shape": "2 × 4", "dtype": "float32"} in ask(net, "tensors")["tensors"]
+    for body in ({"inputs": ["batch"]}, {"size": "2,4"}):
+        found = ask(net, "forward", **body)
+        assert (found["error"], found["n_calls"], found["flops"]) == (None, 3, 2 * 2 * 4 * 3)
+        assert found["saved_bytes"] > 0
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+    row = {"expanded": None, "picked": {}, "unfolded": [], "filter": "", "chips": [], "start": 0, "count": 9}
+    assert [each["trace"]["flops"] for each in ask(net, "rows", **row)["rows"][:2]] == [48, 48]
+    assert ask(net, "forward", size="2,5")["failed_at"] == "0"
+    assert ask(net, "clear_trace") == {"cleared": True}
+    assert ask(net, "clear_trace") == {"cleared": False}
+    assert {each["trace"] and each["trace"]["shape"] for each in ask(net, "rows", **row)["rows"]} == {None}
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [({}, "invalid-target"), ({"inputs": ["no_such_tensor"]}, "invalid-target"), ({"size": "2,x"}, "invalid-target")],
+)
+def test_a_forward_without_an_input_that_is_one_is_refused(monkeypatch, body, code):
+    import __main__
+
+    monkeypatch.setattr(__main__, "asked_about", nn.Linear(2, 2), raising=False)
+    reply = nnw.handle({"v": 1, "id": "1", "kind": "forward", "body": {"model": "asked_about", **body}})
+    assert reply["error"]["code"] == code

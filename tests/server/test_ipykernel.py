@@ -1,5 +1,6 @@
 """Whether a cell runs is known from the shell's own events, whatever thread asks."""
 
+import sys
 import threading
 import types
 
@@ -10,6 +11,11 @@ from nnwidgets.server.notebook import ipykernel
 
 
 class View:
+    began = 0
+
+    def begins(self):
+        self.began += 1
+
     def ran(self):
         pass
 
@@ -49,10 +55,10 @@ def test_a_cell_runs_from_its_first_line_to_its_last_even_one_that_raises(shell)
         ({"allow_stdin": True}, {}, "", False),
         ({}, {}, "", False),
         ({"allow_stdin": False}, {"cellId": "a"}, "", False),
-        ({"allow_stdin": False}, {"colab": {"cell_id": "a"}}, "", False),
+        ({"allow_stdin": False}, {"commandId": "a"}, "", False),
         ({"allow_stdin": False}, {}, "voila/0.5", False),
     ],
-    ids=["nbclient", "Jupyter", "unknown", "VS Code", "Colab", "Voilà"],
+    ids=["nbclient", "Jupyter", "unknown", "VS Code", "Databricks", "Voilà"],
 )
 def test_nobody_looks_on_where_a_program_runs_cells_that_have_no_id_and_may_ask_nothing(
     monkeypatch, content, metadata, software, is_so
@@ -62,9 +68,66 @@ def test_nobody_looks_on_where_a_program_runs_cells_that_have_no_id_and_may_ask_
     monkeypatch.setattr(ipykernel, "running_kernel", lambda: kernel)
     monkeypatch.setenv("SERVER_SOFTWARE", software)
     assert ipykernel.is_unattended() is is_so
+    monkeypatch.setitem(sys.modules, "google.colab", types.ModuleType("google.colab"))
+    assert not ipykernel.is_unattended()
 
 
 def test_outside_of_a_kernel_and_of_a_cell_nobody_is_said_to_be_away(monkeypatch, shell):
     assert not ipykernel.is_unattended()
     monkeypatch.setattr(ipykernel, "running_kernel", lambda: None)
     assert not ipykernel.is_unattended()
+
+
+@pytest.mark.parametrize("features", [[], ["kernel subshells"]])
+def test_views_hear_of_a_cells_begin_where_it_keeps_them_waiting_and_not_beside_subshells(shell, features):
+    kernel = ipykernel.running_kernel()
+    kernel.kernel_info = {"supported_features": features}
+    view = View()
+    stop = ipykernel.before_each_cell_that_keeps_views_waiting(view.begins)
+    shell.run_cell("1")
+    assert view.began == (not features)
+    kernel.get_parent("shell")["header"]["msg_type"] = "execute_request"
+    kernel.get_parent("shell")["content"]["code"] = "1"
+    assert ipykernel.keeps_views_waiting() == (not features)
+    stop()
+    shell.run_cell("1")
+    assert view.began == (not features)
+
+
+def test_work_for_the_main_thread_waits_until_no_cell_runs_and_can_be_called_off(monkeypatch):
+    waiting = []
+    loop = types.SimpleNamespace(add_callback=waiting.append)
+    monkeypatch.setattr(ipykernel, "running_kernel", lambda: types.SimpleNamespace(io_loop=loop))
+    assert ipykernel.on_main_thread(threading.get_ident, lambda: False) == threading.get_ident()
+    assert not waiting
+
+    def ask(work, is_cancelled, answers):
+        def run():
+            try:
+                answers.append(ipykernel.on_main_thread(work, is_cancelled))
+            except Exception as error:
+                answers.append(error)
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        return thread
+
+    answers = []
+    thread = ask(threading.get_ident, lambda: False, answers)
+    while not waiting:
+        thread.join(0.01)
+    waiting.pop()()
+    thread.join()
+    assert answers == [threading.get_ident()]
+    thread = ask(lambda: answers.append("ran"), lambda: True, answers)
+    thread.join()
+    waiting.pop()()
+    assert isinstance(answers[1], ipykernel.CancelledError)
+    assert len(answers) == 2
+
+    thread = ask(lambda: 1 / 0, lambda: False, answers)
+    while not waiting:
+        thread.join(0.01)
+    waiting.pop()()
+    thread.join()
+    assert isinstance(answers[2], ZeroDivisionError)

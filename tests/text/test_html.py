@@ -8,6 +8,7 @@ from torch import nn
 
 import nnwidgets as nnw
 from nnwidgets.text.html import render_html
+from nnwidgets.text.pages.changes import change_page
 from nnwidgets.text.pages.model import findings_page, tensor_page, trace_page, tree_page
 
 
@@ -107,3 +108,9 @@ def test_colours_are_the_pages_own():
     styles = re.findall(r'style="([^"]*)"', markup)
     assert styles
     assert not any(re.search(r"#[0-9a-f]{3}|rgb|(?<!-)color:", style) for style in styles)
+
+
+def test_columns_are_apart_where_a_host_has_no_style_for_tables():
+    change = nnw.init(nn.Linear(2, 2), "weight", "normal_", preview=True)
+    made = render_html(change_page(change))
+    assert made.count("<table") == made.count('<table cellpadding="4">') == 2

@@ -5,17 +5,19 @@ import type { PartBody, PartReply, TickedBody } from "../protocol/messages.ts";
 import type { PanelProps } from "../views/checkpoints/Panel.tsx";
 import type { ReinitializeProps } from "../views/edit/Reinitialize.tsx";
 import type { HelpProps } from "../views/help/Help.tsx";
+import type { TablePanelProps } from "../views/table/TablePanel.tsx";
 import * as shared from "./sharedModules.ts";
 
-/** The panel of checkpoints, once it is here, and the style it needs. */
-export interface CheckpointsPart {
-  readonly Panel: FunctionComponent<PanelProps>;
-  readonly style: string;
+/** What stands in place of the tree, or over it: what each takes. */
+export interface ViewProps {
+  readonly checkpoints: PanelProps;
+  readonly table: TablePanelProps;
+  readonly help: HelpProps;
 }
 
-/** The words of the filter and the keys. */
-export interface HelpPart {
-  readonly Help: FunctionComponent<HelpProps>;
+/** Such a view, once it is here, and the style it needs. */
+export interface ViewPart<Name extends keyof ViewProps> {
+  readonly View: FunctionComponent<ViewProps[Name]>;
   readonly style: string;
 }
 
@@ -48,18 +50,10 @@ function fetchOnce<Made>(
   return found as Promise<Made>;
 }
 
-/** The panel of checkpoints. */
-export function checkpointsPart(client: Client): Promise<CheckpointsPart> {
-  return fetchOnce(client, "checkpoints", async (part) => ({
-    Panel: await evaluate<CheckpointsPart["Panel"]>(part),
-    style: part.style,
-  }));
-}
-
-/** What the filter and the keys mean. */
-export function helpPart(client: Client): Promise<HelpPart> {
-  return fetchOnce(client, "help", async (part) => ({
-    Help: await evaluate<HelpPart["Help"]>(part),
+/** A view in place of the tree, or over it. */
+export function viewPart<Name extends keyof ViewProps>(client: Client, name: Name): Promise<ViewPart<Name>> {
+  return fetchOnce(client, name, async (part) => ({
+    View: await evaluate<ViewPart<Name>["View"]>(part),
     style: part.style,
   }));
 }

@@ -6,6 +6,7 @@ export interface WidgetManager {
 
 interface LiveModel {
   readonly comm_live?: boolean;
+  get(name: string): unknown;
   on?(event: string, listener: () => void): void;
   off?(event: string, listener: () => void): void;
 }
@@ -45,6 +46,7 @@ export interface KernelWatch {
 
 const GONE = new Set(["dead", "terminating", "restarting", "autorestarting"]);
 const PREFIX = "IPY_MODEL_";
+const MUST_WAIT = "must_wait";
 
 /** A kernel of which no model tells, as in marimo: gone once a message can't reach it, and not there in an export. */
 export function unwatchedKernel(): KernelWatch {
@@ -68,7 +70,7 @@ export function unwatchedKernel(): KernelWatch {
 
 /**
  * Watches the kernel through the hidden bundle's model, which lives and dies with it, and through the connection where
- * the host shows it.
+ * the host shows it. Where it doesn't, the bundle's model tells whether a cell keeps the kernel.
  */
 export async function watchKernel(manager: WidgetManager, bundle: string): Promise<KernelWatch> {
   const model = await manager.get_model(bundle.slice(PREFIX.length));
@@ -84,7 +86,8 @@ export async function watchKernel(manager: WidgetManager, bundle: string): Promi
       // A restarted kernel is another one: it knows nothing of this view.
       return model.comm_live !== false && !hasRestarted && connection?.isDisposed !== true;
     },
-    isTaken: () => isCellRunning && !connection?.supportsSubshells,
+    isTaken: () =>
+      connection === null ? model.get(MUST_WAIT) === true : isCellRunning && !connection.supportsSubshells,
     onUnreached: () => {},
     onChange: (listener) => {
       const follow = (_: unknown, { parent_header, content }: StatusMessage): void => {
@@ -102,11 +105,13 @@ export async function watchKernel(manager: WidgetManager, bundle: string): Promi
       };
       const signals = [connection?.statusChanged, connection?.disposed];
       model.on?.("comm_live_update", heard);
+      model.on?.(`change:${MUST_WAIT}`, heard);
       for (const signal of signals) {
         signal?.connect(heard);
       }
       return () => {
         model.off?.("comm_live_update", heard);
+        model.off?.(`change:${MUST_WAIT}`, heard);
         connection?.iopubMessage?.disconnect(follow);
         for (const signal of signals) {
           signal?.disconnect(heard);

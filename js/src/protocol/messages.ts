@@ -12,6 +12,8 @@ export type Chip = "trainable" | "frozen" | "tied" | "findings" | "notes";
 
 export type Of = "value" | "grad";
 
+export type Column = "path" | "shape" | "dtype" | "mean" | "std" | "min" | "max" | "norm" | "n_zero" | "n_nan" | "n_inf" | "grad_norm" | "n_grad_bad" | "moved" | "note";
+
 export type Scope = "here" | "fold" | "filter";
 
 export type Only = "all" | "weights" | "vectors";
@@ -116,11 +118,14 @@ export interface ClosedBody {
  * step: how many times `tick()` was called.
  * beats: for each row by path the norm of its trainable parameters, that of their gradients, and how far the step
  *     moved them, over the norm; null where there is none, or it isn't known.
+ * moved: how far rows have moved since a mark, by path, over the norm then; null where only that they did is known,
+ *     and none for those that didn't. Such an event has no beats.
  * part: with the first such event, the part of the page `pulse`, since a busy kernel answers no requests.
  */
 export interface TickedBody {
   readonly step: number;
   readonly beats: Readonly<Record<string, readonly (number | string | null)[]>>;
+  readonly moved?: Readonly<Record<string, number | string | null>>;
   readonly part?: PartReply;
 }
 
@@ -192,10 +197,11 @@ export interface CancelReply {
  * Which part of the page.
  *
  * name: `checkpoints` is its panel of checkpoints, `reinitialize` what fills tensors anew, `pulse` the column of a
- *     training's course, `help` what the filter and the keys mean, `zh` its words in Simplified Chinese.
+ *     training's course, `help` what the filter and the keys mean, `table` the view of all tensors, a row each, `zh`
+ *     its words in Simplified Chinese.
  */
 export interface PartBody {
-  readonly name: "checkpoints" | "reinitialize" | "pulse" | "help" | "zh";
+  readonly name: "checkpoints" | "reinitialize" | "pulse" | "help" | "table" | "zh";
 }
 
 /**
@@ -307,6 +313,8 @@ export interface RowTrace {
   readonly seconds: number | null;
   readonly failed: boolean;
   readonly unused: boolean;
+  readonly flops?: number | string | null;
+  readonly saved_bytes?: number | string | null;
 }
 
 /**
@@ -323,6 +331,7 @@ export interface RowTrace {
  * frozen: "all", "some" of the parameters here and below, or None.
  * findings: worst severity on this very row; findings_inside: count below it; worst_inside: their worst severity.
  * note: hover text: why counts differ, what is special.
+ * untrained: true for a parameter that asks for gradients and is in no optimizer, where the model has one.
  */
 export interface Row {
   readonly id: string;
@@ -354,6 +363,7 @@ export interface Row {
   readonly matched: boolean;
   readonly fold: Fold | null;
   readonly trace: RowTrace | null;
+  readonly untrained?: boolean;
 }
 
 /** A tick of the overview ruler, at row `index` of the flattened tree. */
@@ -505,9 +515,42 @@ export interface ModuleTensor {
   readonly n_elements: number | string;
 }
 
+/** A setting of an optimizer's group, and how it is written. */
+export interface Setting {
+  readonly name: string;
+  readonly value: string;
+}
+
+/** What an optimizer remembers of a parameter: its norm where `is_norm`, else a number or how large it is. */
+export interface Remembered {
+  readonly name: string;
+  readonly value: string;
+  readonly is_norm: boolean;
+  readonly shape: string;
+  readonly dtype: string;
+  readonly size_bytes: number | string;
+}
+
+/**
+ * A group of an optimizer that holds the inspected parameter. `name` is its variable's, or its class's.
+ *
+ * step: how many steps the parameter has made, where that is counted.
+ */
+export interface OptimizerPlace {
+  readonly name: string;
+  readonly class_name: string;
+  readonly group: number;
+  readonly n_groups: number;
+  readonly settings: readonly Setting[];
+  readonly step: number | string | null;
+  readonly state: readonly Remembered[];
+}
+
 /**
  * `tensor` or `module` is set, the other None.
  *
+ * optimizers: of a parameter, where an optimizer of the model is known; empty where the parameter asks for gradients
+ *     and none holds it.
  * stats: where `bins` was asked and the values are at hand.
  * windows: where they were asked and the values are at hand and few: each as `values` answers, or None where that
  *     would be an error.
@@ -528,6 +571,7 @@ export interface InspectReply {
   readonly trace: readonly TraceCallBody[];
   readonly stats?: StatsReply;
   readonly windows?: readonly (ValuesReply | null)[];
+  readonly optimizers?: readonly OptimizerPlace[];
 }
 
 /** `exact` False answers from a sample at once; True (the default) reads everything, with progress, cancellably. */
@@ -656,9 +700,43 @@ export interface TraceCallBody {
   readonly output_dtypes: readonly string[];
   readonly seconds: number | null;
   readonly flops: number | string | null;
+  readonly saved_bytes?: number | string | null;
 }
 
-/** The last trace shown in this view; `calls` is cut to 2,000, `n_calls` says how many there were. */
+/**
+ * Run a forward in the main thread, once no cell runs: on tensors among the variables, or on inputs of a size.
+ *
+ * inputs: names of variables, passed by position.
+ * size: a size of one input, such as `2,20` or `2,20:int64`; made and passed where no inputs are named.
+ */
+export interface ForwardBody {
+  readonly model?: string;
+  readonly inputs?: readonly string[];
+  readonly size?: string;
+}
+
+/** A variable of the kernel that holds a tensor. */
+export interface TensorVariable {
+  readonly name: string;
+  readonly shape: string;
+  readonly dtype: string;
+}
+
+/** Tensors among the kernel's variables, in the order they were made, at most 200. */
+export interface TensorsReply {
+  readonly tensors: readonly TensorVariable[];
+}
+
+/** Whether a trace was shown until now. */
+export interface ClearReply {
+  readonly cleared: boolean;
+}
+
+/**
+ * The last trace shown in this view; `calls` is cut to 2,000, `n_calls` says how many there were.
+ *
+ * saved_bytes: what autograd keeps for a backward, None where gradients were off or it isn't known.
+ */
 export interface TraceReply {
   readonly calls: readonly TraceCallBody[];
   readonly n_calls: number;
@@ -667,6 +745,88 @@ export interface TraceReply {
   readonly unused: readonly string[];
   readonly seconds: number;
   readonly flops: number | string | null;
+  readonly saved_bytes?: number | string | null;
+}
+
+/**
+ * Statistics of all tensors, a row each, as a window.
+ *
+ * fresh: measure anew; without it a window of what was measured last comes. It is exact and tells how far it is.
+ * filter, chips: as in `rows`; a module that they keep stands for the tensors below it.
+ * sort: the column to go by, None for walk order. NaN is the greatest; what has no such number comes last.
+ * start, count: the window; at most 500 rows come.
+ * text: "markdown" or "csv" for all rows that are kept, as text; "" for none.
+ */
+export interface TableBody {
+  readonly model?: string;
+  readonly fresh: boolean;
+  readonly filter: string;
+  readonly chips: readonly ("trainable" | "frozen" | "tied" | "findings" | "notes")[];
+  readonly sort: "path" | "shape" | "dtype" | "mean" | "std" | "min" | "max" | "norm" | "n_zero" | "n_nan" | "n_inf" | "grad_norm" | "n_grad_bad" | "moved" | "note" | null;
+  readonly descending: boolean;
+  readonly start: number;
+  readonly count: number;
+  readonly text: "" | "markdown" | "csv";
+}
+
+/**
+ * One tensor; numbers are None where nothing was measured, or there is no gradient or mark.
+ *
+ * n_grad_bad: NaN and infinite elements of the gradient. moved: the norm of the change since the mark over the norm
+ * then. tied_to: the path of the first tensor over the very same elements, whose numbers these are, or "". note: what
+ * it is, where that isn't a plain tensor of its own elements; why nothing was measured.
+ */
+export interface TableRow {
+  readonly path: string;
+  readonly shape: readonly number[] | null;
+  readonly dtype: string;
+  readonly mean: number | string | null;
+  readonly std: number | string | null;
+  readonly min: number | string | null;
+  readonly max: number | string | null;
+  readonly norm: number | string | null;
+  readonly n_zero: number | string | null;
+  readonly n_nan: number | string | null;
+  readonly n_inf: number | string | null;
+  readonly grad_norm: number | string | null;
+  readonly n_grad_bad: number | string | null;
+  readonly moved: number | string | null;
+  readonly tied_to: string;
+  readonly note: string;
+}
+
+/**
+ * A window of the table.
+ *
+ * columns: those in which something stands. n_tensors: of the whole model. mark: what rows have moved since, or None.
+ * problem: why the filter can't be read, or None.
+ */
+export interface TableReply {
+  readonly columns: readonly ("path" | "shape" | "dtype" | "mean" | "std" | "min" | "max" | "norm" | "n_zero" | "n_nan" | "n_inf" | "grad_norm" | "n_grad_bad" | "moved" | "note")[];
+  readonly n_tensors: number;
+  readonly total: number;
+  readonly start: number;
+  readonly rows: readonly TableRow[];
+  readonly mark: string | null;
+  readonly problem: string | null;
+  readonly text: string;
+}
+
+/** Keep what the tensors are now, for `table` to tell how far they move; `set` false lets go of it. */
+export interface MarkBody {
+  readonly model?: string;
+  readonly set: boolean;
+}
+
+/**
+ * The mark that there is now, or None; what it holds in memory.
+ *
+ * has_values: false where the values would not fit the undo budget, so that only what moved is told, not how far.
+ */
+export interface MarkReply {
+  readonly mark: string | null;
+  readonly size_bytes: number | string;
+  readonly has_values: boolean;
 }
 
 /**
@@ -862,10 +1022,15 @@ export interface CodeReply {
   readonly code: string;
 }
 
-/** A folder under the notebook's own; "" is that itself. */
+/**
+ * A folder under the notebook's own; "" is that itself.
+ *
+ * checkpoints_only: leave out what is no checkpoint by its name and first bytes.
+ */
 export interface FolderBody {
   readonly model?: string;
   readonly path: string;
+  readonly checkpoints_only?: boolean;
 }
 
 /**
@@ -893,14 +1058,15 @@ export interface Crumb {
 /**
  * What is in a folder, the newest first; at most 2,000 come, `n_entries` says how many there are.
  *
- * Names that begin with a dot are left out. Where `is_checkpoint`, the folder itself is one, sharded or distributed:
- * `peek` of its path tells.
+ * Names that begin with a dot are left out; so are `n_hidden` more where only checkpoints were asked for.
+ * Where `is_checkpoint`, the folder itself is one, sharded or distributed: `peek` of its path tells.
  */
 export interface FolderReply {
   readonly path: string;
   readonly crumbs: readonly Crumb[];
   readonly entries: readonly FileBody[];
   readonly n_entries: number;
+  readonly n_hidden: number;
   readonly is_checkpoint: boolean;
 }
 
@@ -1084,12 +1250,14 @@ export interface PlanReply {
  * text: keeps the names that hold it.
  * start, count: the window; at most 500 rows come.
  * entry: which state dict of the files that have it; without it, the one that fits the other side best.
+ * copy: all rows that come, whatever the window, as text too.
  */
 export interface DiffBody {
   readonly model?: string;
   readonly path: string;
   readonly entry?: string | null;
   readonly other: string | null;
+  readonly copy?: "markdown" | "csv";
   readonly fresh: boolean;
   readonly keep: readonly ("values" | "shape" | "dtype" | "added" | "removed" | "equal")[];
   readonly text: string;
@@ -1108,7 +1276,11 @@ export interface DiffRow {
   readonly n_different: number | string | null;
 }
 
-/** A comparison at a glance, with a window of its rows, the greatest first. `a` and `b` name the sides. */
+/**
+ * A comparison at a glance, with a window of its rows, the greatest first. `a` and `b` name the sides.
+ *
+ * copied: what `copy` asked for.
+ */
 export interface DiffReply {
   readonly a: string;
   readonly b: string;
@@ -1117,6 +1289,7 @@ export interface DiffReply {
   readonly total: number;
   readonly start: number;
   readonly rows: readonly DiffRow[];
+  readonly copied?: string;
 }
 
 /**
@@ -1185,6 +1358,11 @@ export interface Bodies {
   readonly ties: ModelBody;
   readonly findings: ModelBody;
   readonly trace: ModelBody;
+  readonly table: TableBody;
+  readonly mark: MarkBody;
+  readonly forward: ForwardBody;
+  readonly clear_trace: ModelBody;
+  readonly tensors: ModelBody;
   readonly models: ModelBody;
   readonly variables: VariablesBody;
   readonly initializers: TargetBody;
@@ -1219,6 +1397,11 @@ export interface Replies {
   readonly ties: TiesReply;
   readonly findings: FindingsReply;
   readonly trace: TraceReply;
+  readonly table: TableReply;
+  readonly mark: MarkReply;
+  readonly forward: TraceReply;
+  readonly clear_trace: ClearReply;
+  readonly tensors: TensorsReply;
   readonly models: ModelsReply;
   readonly variables: VariablesReply;
   readonly initializers: InitializersReply;

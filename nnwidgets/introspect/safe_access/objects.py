@@ -208,7 +208,7 @@ _ANY_HINT = "Pass the model itself, such as nn.Linear(2, 3)."
 _HINTS = {
     "tensor": "Pass the module that holds it; stats(tensor) reads a single tensor.",
     "dict": "If it is a state_dict, load it into a model and pass the model.",
-    "str": "Pass the model, not its name or its file's.",
+    "str": "Pass the model, not its name; explore(path) and peek(path) look into a file.",
     "list": "Wrap the modules in nn.ModuleList or nn.Sequential, or pass one of them.",
     "Optimizer": "Pass the model that the optimizer trains.",
 }

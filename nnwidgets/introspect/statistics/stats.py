@@ -7,10 +7,11 @@ from typing import Any, overload
 import torch
 from torch import nn
 
-from nnwidgets.errors import InvalidTargetError
+from nnwidgets.errors import InvalidTargetError, NNWidgetsError
 from nnwidgets.introspect.handles import over_handles
 from nnwidgets.introspect.records import TensorStats
-from nnwidgets.introspect.safe_access.objects import is_module
+from nnwidgets.introspect.safe_access.lookup import get
+from nnwidgets.introspect.safe_access.objects import is_module, is_tensor
 from nnwidgets.introspect.statistics.exact_stats import exact_stats
 from nnwidgets.introspect.statistics.histogram import check_bins
 from nnwidgets.introspect.statistics.sampling import sampled_stats
@@ -37,7 +38,7 @@ def stats(
     Args:
         tensor: Any tensor whose data can be read, of any shape, dtype, layout and device; or a module.
         target: Of a module, what to describe: a path, a glob, a class or ``Linear.weight``, a module or tensor of it,
-            or a list of these; all of it where None.
+            or a list of these; all of it where None. ``"0.weight.grad"`` is that gradient, as a tensor.
         bins: Of a tensor, the most bins the histogram may have, 1 to 4,096.
         exact: Of a tensor, read every element; else a sample of at most 65,536, and the result says so.
         since: Of a module, a mark that `snapshot` made: each row then says how far its tensor has moved.
@@ -62,8 +63,23 @@ def stats(
         [('0.weight', (3, 2)), ('0.bias', (3,))]
     """
     if is_module(tensor):
-        return stats_table(tensor, target, since=since)
+        gradient = _gradient_at(tensor, target) if since is None else None
+        if gradient is None:
+            return stats_table(tensor, target, since=since)
+        tensor, target = gradient, None
     if target is not None or since is not None:
         raise InvalidTargetError("A target and a mark are of a module.", hint="Such as stats(net, '0.weight').")
     check_bins(bins)
     return exact_stats(tensor, bins=bins) if exact else sampled_stats(tensor, bins=bins)
+
+
+def _gradient_at(module: nn.Module, target: Any) -> Any:
+    """The gradient that a path such as ``0.weight.grad`` names; None where it is another target."""
+    of, dot, name = target.rpartition(".") if type(target) is str else ("", "", "")
+    if not dot or name != "grad":
+        return None
+    try:
+        tensor = get(module, of)
+    except NNWidgetsError:
+        return None
+    return get(module, target) if is_tensor(tensor) else None

@@ -16,9 +16,10 @@ from torch.optim import Optimizer
 
 from nnwidgets import checkpoint
 from nnwidgets.checkpoint.formats.folder_files import is_checkpoint
+from nnwidgets.checkpoint.loading.plan import entries_that_fit
 from nnwidgets.checkpoint.loading.renames.short_renames import in_short
 from nnwidgets.checkpoint.records import LOADED
-from nnwidgets.errors import InvalidTargetError, NNWidgetsError
+from nnwidgets.errors import CheckpointMismatchError, InvalidTargetError, NNWidgetsError
 from nnwidgets.formatting import and_more, counted, inert
 from nnwidgets.introspect import LiveModel
 from nnwidgets.introspect.safe_access.objects import is_a, is_module, is_tensor, type_name
@@ -38,6 +39,7 @@ _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 _MOST_FILES = 2_000
 _MOST_NAMES = 10_000
 _MOST_WORDS = 4
+_MOST_OBSTACLES = 3
 
 
 def _parse_files(command: Command, words: list[str], *, least: int, most: int, otherwise: str = "") -> Command:
@@ -88,8 +90,9 @@ def _run_ls(request: Request) -> Answer:
 
 
 def _run_diff(request: Request) -> Answer:
-    one, other = (_resolve_side(word, request.namespace) for word in request.command.files)
-    found = checkpoint.diff(one, other, entry=request.command.entry)
+    words = request.command.files
+    one, other = (_resolve_side(word, request.namespace) for word in words)
+    found = replace(checkpoint.diff(one, other, entry=request.command.entry), a=words[0], b=words[1])
     return Answer(pages.diff_page(found), found)
 
 
@@ -112,6 +115,9 @@ def _parse_snapshot(command: Command, words: list[str]) -> Command:
 
 
 def _run_snapshot(request: Request) -> Answer:
+    # Imported late: a mark without a view open needs nothing of the views.
+    from nnwidgets.server.session.open_views import views_of
+
     command, namespace = request.command, request.namespace
     name, module = command.target, request.module
     if namespace.get(name) is not None and not is_a(namespace[name], checkpoint.Snapshot):
@@ -121,6 +127,8 @@ def _run_snapshot(request: Request) -> Answer:
         )
     mark = checkpoint.snapshot(module, values="--digests" not in command.flags)
     request.shell.push({name: mark})
+    for view in views_of(module):
+        view.show_mark(mark)
     said = f"{name}: {mark}. %nn diff {name} {command.model} tells what moved since."
     return Answer(
         (Note(said), *(Note(f"Not read: {why}", "note") for why in list(mark.unread.values())[:_MOST_WORDS])), mark
@@ -150,17 +158,43 @@ def _run_load(request: Request) -> Answer:
         return Answer((Note(f"{inert(command.model, 80)} is now what {inert(file, 80)} holds."),), held)
     rename = dict(command.renames) or None
     if "--dry-run" in command.flags:
-        plan = checkpoint.plan(value, file, rename=rename, entry=command.entry)
-        trial = checkpoint.plan(value, file, rename=plan.renames, entry=command.entry) if plan.renames else None
+        plan, trial = _plans(command, value, rename)
         return Answer(pages.plan_page(plan, next_step=_next_step(command, plan, trial)), plan)
-    report = checkpoint.load(
-        value, file, rename=rename, entry=command.entry, strict="--partial" not in command.flags,
-        optimizer=_resolve_optimizer(command, value, namespace),
-    )  # fmt: skip
+    try:
+        report = checkpoint.load(
+            value, file, rename=rename, entry=command.entry, strict="--partial" not in command.flags,
+            optimizer=_resolve_optimizer(command, value, namespace),
+        )  # fmt: skip
+    except CheckpointMismatchError as error:
+        raise _in_a_lines_words(error, command, value, rename) from None
     if report.change is not None and not command.optimizer:
         more = optimizer_warnings(report.change, value, namespace)
         report = replace(report, warnings=(*report.warnings, *more))
     return Answer(pages.load_page(report, next_step=f"%nn undo {command.model} takes it back."), report)
+
+
+def _plans(command: Command, module: Any, rename: Any) -> tuple[checkpoint.LoadPlan, checkpoint.LoadPlan | None]:
+    """What is planned, and with all renames that are sure, where there are some."""
+    plan = checkpoint.plan(module, command.files[0], rename=rename, entry=command.entry)
+    if not plan.renames:
+        return plan, None
+    return plan, checkpoint.plan(module, command.files[0], rename=plan.renames, entry=command.entry)
+
+
+def _in_a_lines_words(error: CheckpointMismatchError, command: Command, module: Any, rename: Any) -> Exception:
+    """A load that was refused, with the line that goes through, or the one that shows both sides."""
+    try:
+        plan, trial = _plans(command, module, rename)
+    except NNWidgetsError:
+        return error
+    if plan.is_complete:
+        return error
+    line = f"%nn load {command.model} {command.files[0]}"
+    step = _next_step(command, plan, trial)
+    if step and (trial is not None or entries_that_fit(plan)):
+        step = f"{'This loads more' if trial is not None and not trial.is_complete else 'This fits'}: {step}."
+    why = " ".join(plan.obstacles[:_MOST_OBSTACLES])
+    return LineError(" ".join(filter(None, (error.message, why, step, f"{line} --dry-run shows both sides."))))
 
 
 def _resolve_destination(command: Command, namespace: Mapping[str, Any]) -> Any:
@@ -197,6 +231,9 @@ def _next_step(command: Command, plan: checkpoint.LoadPlan, trial: checkpoint.Lo
     line = f"%nn load {command.model} {command.files[0]}"
     if command.entry is not None:
         line += f" --entry {_in_quotes(command.entry)}"
+    fit = entries_that_fit(plan)
+    if fit:
+        return f"{line} --entry {_in_quotes(fit[0])}"
     if plan.is_complete:
         return f"Without --dry-run the same line loads it{'' if not command.renames else ', renames and all'}."
     if trial is not None:

@@ -15,7 +15,7 @@ from nnwidgets.introspect.safe_access.scan import read
 from nnwidgets.introspect.tracing.inputs import DTYPES, InputSize, make_inputs, read_input_size
 from nnwidgets.introspect.tracing.trace import trace
 from nnwidgets.magics.line.grammar import Candidate, LineError, cut
-from nnwidgets.magics.subcommands.subcommand import Option, Subcommand, TypedLine
+from nnwidgets.magics.subcommands.subcommand import Answer, Option, Request, Subcommand, TypedLine
 from nnwidgets.magics.subcommands.torchinfo_table import DeclinedError, torchinfo_table
 from nnwidgets.text.document import Document, Note, Preformatted
 from nnwidgets.text.pages.model import shapes_text
@@ -100,6 +100,12 @@ def depth_option(value: str) -> Option:
     return Option("--depth", value=value, field="depth", read=_read_depth, complete=_complete_depth)
 
 
+def _run(request: Request) -> Answer:
+    """The table, as a page and as text."""
+    page = summary_page(request.module, request.command.inputs, depth=request.command.depth)
+    return Answer(page, next(block.text for block in page if isinstance(block, Preformatted)))
+
+
 def input_option(about: str = "") -> Option:
     """``--input``: a size of one input, as often as there are inputs."""
     return Option("--input", about, "2,20", "inputs", _read_input, _complete_input, is_repeated=True)
@@ -108,7 +114,7 @@ def input_option(about: str = "") -> Option:
 SUMMARY = Subcommand(
     "summary",
     "torchinfo's table. --input is the shape of one input, batch included; without it no forward is run.",
-    lambda request: summary_page(request.module, request.command.inputs, depth=request.command.depth),
+    _run,
     options=(
         input_option(),
         depth_option("3"),

@@ -10,9 +10,10 @@ here; where its file is new, it is imported below.
     stats.py              `stats`: statistics of a tensor, and their form on the wire
     values.py             `values`: a window of a tensor as a matrix
     depth.py              `depth`: the same tensor across the members of a fold
-    findings_and_ties.py  `findings`, `ties`, `trace`: of the whole model
+    findings_and_ties.py  `findings`, `ties`, `trace`, `forward`, `clear_trace`: of the whole model
     paging.py             the window of a long list, for `rows` and all that comes of files
     models_and_parts.py   `models`, `variables`, `part`: what is about no model
+    all_tensors/          `table`, `mark`: statistics of all tensors, and how far they moved
     edit/                 `initializers` to `code`: what changes a model
     checkpoints/          `folder` to `save`: what speaks of files
     over_ranks/           `rank`: what speaks of models over several processes
@@ -28,6 +29,7 @@ from nnwidgets.server.handlers import (  # noqa: F401 - each says what it answer
     stats,
     values,
 )
+from nnwidgets.server.handlers.all_tensors import mark, table  # noqa: F401 - the same
 from nnwidgets.server.handlers.checkpoints import browse, diff, load_save, plan  # noqa: F401 - the same
 from nnwidgets.server.handlers.edit import changes, init, initializers  # noqa: F401 - the same
 from nnwidgets.server.handlers.over_ranks import rank  # noqa: F401 - the same

@@ -1,4 +1,4 @@
-"""Answers to `findings`, `ties` and `trace`: what was found in the whole model, as the page takes it.
+"""Answers to `findings`, `ties`, `trace`, `forward`: what was found in the whole model, as the page takes it.
 
 `inspect` and `init` use the bodies here for the one row or the few tensors that they speak of.
 """
@@ -15,13 +15,16 @@ from nnwidgets.formatting import inert, shape_text
 from nnwidgets.introspect.records import Finding, TieGroup
 from nnwidgets.introspect.safe_access.lookup import Lookup
 from nnwidgets.introspect.safe_access.objects import no_torch_function
+from nnwidgets.introspect.tracing.trace import trace
 from nnwidgets.server.handlers.registry import handles
+from nnwidgets.server.notebook.ipykernel import on_main_thread
+from nnwidgets.server.notebook.variables import tensors
 from nnwidgets.server.rows.trace_marks import trace_body
 from nnwidgets.server.rows.tree_index import TreeIndex
 from nnwidgets.server.session.session import Session
 from nnwidgets.wire.dispatch import Job
 from nnwidgets.wire.errors import RequestError
-from nnwidgets.wire.schema.inspect import FindingBody, FindingsReply, TieBody, TiesReply, TraceReply
+from nnwidgets.wire.schema.inspect import ClearReply, FindingBody, FindingsReply, TieBody, TiesReply, TraceReply
 
 _MAX_FINDINGS = 1_000
 _MAX_MEMBERS = 200
@@ -58,6 +61,43 @@ def answer_trace(session: Session, _body: Mapping[str, Any], _job: Job) -> Trace
             hint="Use nnw.trace(net, x) and explorer.show_trace(...), or %nn trace.",
         )
     return trace_body(session.trace)
+
+
+@handles("forward", long=True)
+def answer_forward(session: Session, body: Mapping[str, Any], job: Job) -> TraceReply:
+    """Run a forward as `trace` does, in the thread that cells run in, and show it in every view of the model.
+
+    Raises:
+        RequestError: `model-gone`, `invalid-target`: no such tensors, or neither these nor a size.
+        InvalidTargetError: The size is none, or the model is lazy.
+        CancelledError: The request was cancelled.
+    """
+    module, size = session.module, body.get("size", "").strip()
+    inputs = [_variable(name) for name in body.get("inputs", [])]
+    if not inputs and not size:
+        raise RequestError(
+            "invalid-target", "A forward needs an input.", hint="Choose a tensor, or write its size, such as 2,20."
+        )
+    found = on_main_thread(lambda: trace(module, *inputs, input_size=None if inputs else size), lambda: job.cancelled)
+    session.show_trace_in_all(found)
+    return trace_body(found)
+
+
+def _variable(name: str) -> Any:
+    found = tensors().get(name)
+    if found is None:
+        raise RequestError(
+            "invalid-target", f"No variable {inert(name, 80)} holds a tensor.", hint="Open the menu again."
+        )
+    return found
+
+
+@handles("clear_trace")
+def answer_clear_trace(session: Session, _body: Mapping[str, Any], _job: Job) -> ClearReply:
+    """Take the last trace off the rows, in every view of the model."""
+    was_shown = session.trace is not None
+    session.show_trace_in_all(None)
+    return {"cleared": was_shown}
 
 
 def finding_body(finding: Finding) -> FindingBody:

@@ -34,6 +34,7 @@ from nnwidgets.server.handlers.values import values_of
 from nnwidgets.server.rows.row_body import own_name
 from nnwidgets.server.rows.tree_index import TreeIndex
 from nnwidgets.server.session.live_tensor import LiveTensor
+from nnwidgets.server.session.optimizer_places import optimizer_places
 from nnwidgets.server.session.session import Session
 from nnwidgets.wire.dispatch import Job
 from nnwidgets.wire.errors import RequestError
@@ -99,6 +100,9 @@ def answer_inspect(session: Session, body: Mapping[str, Any], job: Job) -> Inspe
     }
     if live is not None:
         _add_values(reply, live, body, job)
+        places = optimizer_places(session, live)
+        if places is not None:
+            reply["optimizers"] = places
     return reply
 
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from nnwidgets.formatting import inert
-from nnwidgets.introspect.safe_access.objects import type_name
+from nnwidgets.formatting import inert, shape_text
+from nnwidgets.introspect.module_tree.tensor_metadata import facts
+from nnwidgets.introspect.safe_access.objects import no_torch_function, type_name
 from nnwidgets.server.handlers.registry import handles_without_model
-from nnwidgets.server.notebook.variables import Identities, modules, optimizers
+from nnwidgets.server.notebook.variables import Identities, modules, optimizers, tensors
 from nnwidgets.server.page_files import part
 from nnwidgets.wire.dispatch import Job
 from nnwidgets.wire.schema.envelope import ModelsReply, PartReply, Variable, VariablesReply
+from nnwidgets.wire.schema.inspect import TensorsReply
+
+_MOST_TENSORS = 200
 
 _identities = Identities()
 
@@ -35,6 +39,15 @@ def _variables(values: Mapping[str, object]) -> list[Variable]:
         {"name": name, "class_name": type_name(type(value)), "identity": _identities.of(value)}
         for name, value in values.items()
     ]
+
+
+@handles_without_model("tensors")
+def answer_tensors(_body: Mapping[str, Any], _job: Job) -> TensorsReply:
+    """Name the notebook's tensors, with shapes and dtypes."""
+    found = list(tensors().items())[:_MOST_TENSORS]
+    with no_torch_function():
+        kinds = [(name, facts(tensor).kind) for name, tensor in found]
+    return {"tensors": [{"name": name, "shape": shape_text(kind.shape), "dtype": kind.dtype} for name, kind in kinds]}
 
 
 @handles_without_model("part")

@@ -60,6 +60,9 @@ def _window(session: Session, flat: FlatTree, start: int, count: int) -> RowsRep
     start, rows = window(flat.rows, start, count)
     name = session.name or inert(flat.index.nodes[0].class_name)
     made = [row_body(flat, row, name, session.trace_marks) for row in rows]
+    for each in made:
+        if each["kind"] == "tensor" and each["path"] in session.untrained:
+            each["untrained"] = True
     session.note_shown([each["path"] for each in made])
     return {
         "generation": session.generation,

@@ -7,7 +7,12 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from concurrent.futures import Future, wait
+from typing import Any, NamedTuple, TypeVar
+
+from nnwidgets.introspect.statistics.exact_stats import CancelledError
+
+Result = TypeVar("Result")
 
 
 class Cell(NamedTuple):
@@ -43,10 +48,12 @@ def cell_now() -> Cell | None:
 def is_unattended() -> bool:
     """Return whether a program runs the notebook that nobody looks at, as nbclient and nbconvert do.
 
-    Such a program has no answer to `input`, and no ids of cells. Voilà is one too, but shows its page to somebody.
+    Such a program has no answer to `input`, and no ids of cells. Voilà is one too, but shows its page to somebody, and
+    Colab asks in a way of its own.
     """
     request = _request_of_cell()
-    if request is None or os.environ.get("SERVER_SOFTWARE", "").startswith("voila"):
+    is_seen = "google.colab" in sys.modules or os.environ.get("SERVER_SOFTWARE", "").startswith("voila")
+    if request is None or is_seen:
         return False
     return request.get("content", {}).get("allow_stdin") is False and not _cell_id(request.get("metadata", {}))
 
@@ -68,6 +75,34 @@ def is_cell_running() -> bool:
     return _RUNNING.is_set()
 
 
+def on_main_thread(work: Callable[[], Result], is_cancelled: Callable[[], bool]) -> Result:
+    """Do something in the thread that cells run in, when none runs; here and now where there is no such thread.
+
+    Raises:
+        CancelledError: It was called off before it began.
+    """
+    loop = getattr(running_kernel(), "io_loop", None)
+    if loop is None or threading.current_thread() is threading.main_thread():
+        return work()
+    future: Future[Result] = Future()
+
+    def do() -> None:
+        if future.set_running_or_notify_cancel():
+            try:
+                future.set_result(work())
+            except BaseException as error:  # noqa: BLE001 - whatever it is, it is raised where it was asked for
+                future.set_exception(error)
+
+    loop.add_callback(do)
+    while not wait([future], timeout=_ASKED_EVERY).done:
+        if is_cancelled() and future.cancel():
+            raise CancelledError("It was cancelled before it began.")
+    return future.result()
+
+
+_ASKED_EVERY = 0.1
+
+
 def _watch_cells(shell: Any) -> None:
     if shell in _WATCHED:
         return
@@ -82,8 +117,27 @@ _WATCHED: weakref.WeakSet[Any] = weakref.WeakSet()
 _RUNNING = threading.Event()
 
 
+def keeps_views_waiting() -> bool:
+    """Return whether a cell is being run, and the kernel answers nothing before it ends."""
+    return cell_now() is not None and not _has_subshells(running_kernel())
+
+
+def before_each_cell_that_keeps_views_waiting(callback: Callable[[], None]) -> Callable[[], None]:
+    """As `after_each_cell`, as a cell begins; never in a kernel that answers views beside the cell."""
+    kernel = running_kernel()
+    return _at_each_cell("pre_run_cell", callback) if not _has_subshells(kernel) else lambda: None
+
+
+def _has_subshells(kernel: Any) -> bool:
+    return "kernel subshells" in getattr(kernel, "kernel_info", {}).get("supported_features", ())
+
+
 def after_each_cell(callback: Callable[[], None]) -> Callable[[], None]:
     """Call the bound method ``callback`` after each cell, as long as its object lives; return what stops it."""
+    return _at_each_cell("post_run_cell", callback)
+
+
+def _at_each_cell(event: str, callback: Callable[[], None]) -> Callable[[], None]:
     kernel = running_kernel()
     shell = getattr(kernel, "shell", None)
     if shell is None:
@@ -97,10 +151,10 @@ def after_each_cell(callback: Callable[[], None]) -> Callable[[], None]:
             live()
 
     def stop() -> None:
-        if call_back in shell.events.callbacks["post_run_cell"]:
-            shell.events.unregister("post_run_cell", call_back)
+        if call_back in shell.events.callbacks[event]:
+            shell.events.unregister(event, call_back)
 
-    shell.events.register("post_run_cell", call_back)
+    shell.events.register(event, call_back)
     return stop
 
 

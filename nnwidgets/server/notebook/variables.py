@@ -15,7 +15,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from nnwidgets.introspect.optimizers import is_users_name, optimizer_variables
-from nnwidgets.introspect.safe_access.objects import is_module
+from nnwidgets.introspect.safe_access.objects import is_module, is_tensor
 
 
 def notebook() -> Mapping[str, Any]:
@@ -31,6 +31,11 @@ def modules() -> dict[str, nn.Module]:
 def optimizers() -> dict[str, Optimizer]:
     """Return the notebook's variables that hold a torch optimizer, in the order they were made."""
     return optimizer_variables(notebook())
+
+
+def tensors() -> dict[str, Any]:
+    """Return the notebook's variables that hold a tensor, in the order they were made."""
+    return {name: value for name, value in list(notebook().items()) if is_tensor(value) and is_users_name(name)}
 
 
 def name_of(value: object, *namespaces: Mapping[str, Any]) -> str | None:

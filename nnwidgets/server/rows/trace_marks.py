@@ -34,6 +34,8 @@ class TraceMarks:
             "seconds": sum(seconds) if seconds else None,
             "failed": path == self._failed_at,
             "unused": not calls,
+            "flops": _sum([call.flops for call in calls]),
+            "saved_bytes": _sum([call.saved_bytes for call in calls]),
         }
 
     def calls(self, path: str) -> list[TraceCallBody]:
@@ -51,6 +53,7 @@ def trace_body(trace: Trace) -> TraceReply:
         "unused": list(trace.unused[:_MAX_CALLS]),
         "seconds": trace.seconds,
         "flops": trace.flops,
+        "saved_bytes": trace.saved_bytes,
     }
 
 
@@ -66,7 +69,13 @@ def call_body(call: TraceCall) -> TraceCallBody:
         "output_dtypes": list(call.output_dtypes),
         "seconds": call.seconds,
         "flops": call.flops,
+        "saved_bytes": call.saved_bytes,
     }
+
+
+def _sum(values: list[int | None]) -> int | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known and len(known) == len(values) else None
 
 
 def _in_out(call: TraceCall) -> str:

@@ -8,6 +8,7 @@ import time
 import weakref
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from itertools import starmap
@@ -16,16 +17,22 @@ from typing import Any
 from torch import nn
 from torch.optim import Optimizer
 
+from nnwidgets.checkpoint import Snapshot
+from nnwidgets.errors import NNWidgetsError
 from nnwidgets.introspect.checks import data_findings, structural_findings, worst_first
+from nnwidgets.introspect.checks.training import untrained_paths
 from nnwidgets.introspect.module_tree.expressions import is_identifier
 from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.module_tree.tree import tree
-from nnwidgets.introspect.optimizers import optimizers_holding
+from nnwidgets.introspect.optimizers import optimizers_holding, tensors_elsewhere
 from nnwidgets.introspect.records import Finding, TensorStats, Trace
 from nnwidgets.introspect.safe_access.scan import read
 from nnwidgets.introspect.statistics.exact_stats import CancelledError
+from nnwidgets.introspect.stats_table import StatsTable
 from nnwidgets.server.notebook.variables import name_of, notebook, optimizers
+from nnwidgets.server.page_files import part
 from nnwidgets.server.rows.flatten import FlatTree, ViewState, flatten
+from nnwidgets.server.rows.moved_marks import moved_rows
 from nnwidgets.server.rows.trace_marks import TraceMarks
 from nnwidgets.server.rows.tree_index import TreeIndex
 from nnwidgets.server.session.file_cache import FileCache
@@ -97,8 +104,12 @@ class Session:
         self._is_checking = False
         self._trace: Trace | None = None
         self.trace_marks = TraceMarks(None)
+        self.untrained: frozenset[str] = frozenset()
         self.preview_stats: dict[tuple[str, int | None], TensorStats] = {}
         self.file_cache = FileCache()
+        self.stats_table: StatsTable | None = None
+        self._mark: Snapshot | None = None
+        self._is_comparing = self._is_comparison_due = self._has_moved_part = False
         self._windows_shown: deque[list[str]] = deque(maxlen=_WINDOWS_KEPT)
         _SESSIONS.append(weakref.ref(self, _SESSIONS.remove))
 
@@ -130,6 +141,12 @@ class Session:
         """The live optimizers of the model: those passed, then those in the notebook's variables."""
         return optimizers_holding(self.module, [*self._passed_optimizers(), *optimizers().values()])
 
+    def named_optimizers(self) -> list[tuple[str | None, Any]]:
+        """The optimizers passed and those in the notebook's variables, each once, under their variables' names."""
+        named = {id(each): (name, each) for name, each in reversed(optimizers().items())}
+        passed = {id(each): named.get(id(each), (None, each)) for each in self._passed_optimizers()}
+        return list((passed | named).values())
+
     def _passed_optimizers(self) -> list[Any]:
         return [optimizer for held in self._optimizers if (optimizer := held.get()) is not None]
 
@@ -152,6 +169,7 @@ class Session:
         self._trace, self.trace_marks = None, TraceMarks(None)
         self.preview_stats = {}
         self.file_cache.clear()
+        self.stats_table = self._mark = None
 
     # ---- what was read ----
 
@@ -189,6 +207,7 @@ class Session:
         if self.model_or_none is not None:
             self.mark_stale()
             self.emit("changed", {"structure": True})
+            self._tell_moved()
 
     def report_change(self, *, structure: bool) -> None:
         """Tell every view of the model that a change was made; ``structure`` where its rows look different now."""
@@ -197,6 +216,7 @@ class Session:
             if session is not None and session.model_or_none is module:
                 session.mark_stale()
                 session.emit("changed", {"structure": structure})
+                session._tell_moved()  # noqa: SLF001 - the same class
 
     def mark_stale(self) -> None:
         """Read the model again at the next request, unless it takes long to read and was read just now."""
@@ -228,6 +248,56 @@ class Session:
     def shown_paths(self) -> list[str]:
         """Paths of the rows that the page was sent last, the latest first."""
         return list(dict.fromkeys(path for paths in reversed(self._windows_shown.copy()) for path in paths))
+
+    # ---- what moved ----
+
+    @property
+    def mark(self) -> Snapshot | None:
+        """What the tensors were at one moment; the rows tell how far they have moved since."""
+        return self._mark
+
+    def show_mark(self, mark: Snapshot | None) -> None:
+        """Have the rows tell what moved since a mark, again after each cell and each change; None ends that."""
+        had, self._mark = self._mark, mark
+        if mark is not None:
+            self._tell_moved()
+        elif had is not None:
+            self._send_moved({})
+
+    def _tell_moved(self) -> None:
+        with self._lock:
+            if self._mark is None:
+                return
+            self._is_comparison_due = True
+            if self._is_comparing:
+                return
+            self._is_comparing = True
+        Workers().run(self._compare)
+
+    def _compare(self) -> None:
+        """Compare with the mark, and again for what has changed meanwhile; for a thread of its own."""
+        while True:
+            with self._lock:
+                mark, module = self._mark, self.model_or_none
+                if not self._is_comparison_due or mark is None or module is None:
+                    self._is_comparing = False
+                    return
+                self._is_comparison_due = False
+            # A model that is gone, or can't be compared now, has nothing to tell.
+            try:
+                with suppress(RequestError, NNWidgetsError):
+                    self._send_moved(moved_rows(self.index(), mark, module))
+            except BaseException:
+                self._is_comparing = False
+                raise
+
+    def _send_moved(self, moved: dict[str, float | None]) -> None:
+        body: dict[str, Any] = {"step": 0, "beats": {}, "moved": moved}
+        if not self._has_moved_part:
+            code, style = part("pulse")
+            body["part"] = {"code": code, "style": style}
+            self._has_moved_part = True
+        self.emit("ticked", body)
 
     # ---- what was found ----
 
@@ -267,7 +337,12 @@ class Session:
         checked, began = self._n_trees, time.monotonic()
         reading = read(self.module)
         name = self.variable or "net"
-        found = structural_findings(reading, name=name, optimizers=self._passed_optimizers())
+        training = self.optimizers()
+        others = tensors_elsewhere(self.module, training, notebook().values())
+        found = structural_findings(
+            reading, name=name, optimizers=self._passed_optimizers() or training, elsewhere=others
+        )
+        self.untrained = untrained_paths(reading, training)
         self._take_findings(worst_first((*found, *self._of_data)))
         self._of_data = data_findings(reading, name=name, cancelled=lambda: cancelled() or self.model_or_none is None)
         every = worst_first((*found, *self._of_data))
@@ -291,8 +366,15 @@ class Session:
         """The last trace shown in this view."""
         return self._trace
 
-    def show_trace(self, trace: Trace) -> None:
-        """Show ``trace`` on the rows."""
+    def show_trace_in_all(self, trace: Trace | None) -> None:
+        """Show a trace on the rows of every view of the model; None takes the last one away."""
+        module = self.module
+        for session in [reference() for reference in _SESSIONS.copy()]:
+            if session is not None and session.model_or_none is module:
+                session.show_trace(trace)
+
+    def show_trace(self, trace: Trace | None) -> None:
+        """Show ``trace`` on the rows; None takes the last one away."""
         self._trace, self.trace_marks = trace, TraceMarks(trace)
         self.emit("traced", {})
 

@@ -5,7 +5,8 @@ its JSON head plus one binary buffer beside the message.
 
     envelope.py     request, reply, error, progress, events, arrays; what several parts are made of
     tree.py         `open`, `rows`, `locate`: the model as rows
-    inspect.py      `inspect`, `stats`, `values`, `depth`, `ties`, `findings`, `trace`: one row, looked at
+    inspect.py      `inspect`, `stats`, `values`, `depth`, `ties`, `findings`, `trace`, `forward`: one row, looked at
+    table.py        `table`, `mark`: all tensors at once
     changes.py      `initializers` to `code`: what changes a model
     checkpoints.py  `folder` to `save`: what speaks of files
     ranks.py        `rank`: what a process says of its part of a model
@@ -51,18 +52,22 @@ from nnwidgets.wire.schema.envelope import (
     VariablesReply,
 )
 from nnwidgets.wire.schema.inspect import (
+    ClearReply,
     DepthReply,
     FindingsReply,
+    ForwardBody,
     InspectBody,
     InspectReply,
     StatsBody,
     StatsReply,
+    TensorsReply,
     TiesReply,
     TraceReply,
     ValuesBody,
     ValuesReply,
 )
 from nnwidgets.wire.schema.ranks import RankBody, RankReply
+from nnwidgets.wire.schema.table import MarkBody, MarkReply, TableBody, TableReply
 from nnwidgets.wire.schema.tree import LocateBody, LocateReply, OpenBody, OpenReply, RowsBody, RowsReply
 
 KINDS: dict[str, tuple[type, type]] = {
@@ -76,6 +81,11 @@ KINDS: dict[str, tuple[type, type]] = {
     "ties": (ModelBody, TiesReply),
     "findings": (ModelBody, FindingsReply),
     "trace": (ModelBody, TraceReply),
+    "table": (TableBody, TableReply),
+    "mark": (MarkBody, MarkReply),
+    "forward": (ForwardBody, TraceReply),
+    "clear_trace": (ModelBody, ClearReply),
+    "tensors": (ModelBody, TensorsReply),
     "models": (ModelBody, ModelsReply),
     "variables": (VariablesBody, VariablesReply),
     "initializers": (TargetBody, InitializersReply),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, NotRequired, TypedDict
 
-from nnwidgets.wire.schema.envelope import Array, Number, PathBody
+from nnwidgets.wire.schema.envelope import Array, ModelBody, Number, PathBody
 
 Of = Literal["value", "grad"]
 
@@ -126,9 +126,44 @@ class ModuleTensor(TypedDict):
     n_elements: Number
 
 
+class Setting(TypedDict):
+    """A setting of an optimizer's group, and how it is written."""
+
+    name: str
+    value: str
+
+
+class Remembered(TypedDict):
+    """What an optimizer remembers of a parameter: its norm where `is_norm`, else a number or how large it is."""
+
+    name: str
+    value: str
+    is_norm: bool
+    shape: str
+    dtype: str
+    size_bytes: Number
+
+
+class OptimizerPlace(TypedDict):
+    """A group of an optimizer that holds the inspected parameter. `name` is its variable's, or its class's.
+
+    step: how many steps the parameter has made, where that is counted.
+    """
+
+    name: str
+    class_name: str
+    group: int
+    n_groups: int
+    settings: list[Setting]
+    step: Number | None
+    state: list[Remembered]
+
+
 class InspectReply(TypedDict):
     """`tensor` or `module` is set, the other None.
 
+    optimizers: of a parameter, where an optimizer of the model is known; empty where the parameter asks for gradients
+        and none holds it.
     stats: where `bins` was asked and the values are at hand.
     windows: where they were asked and the values are at hand and few: each as `values` answers, or None where that
         would be an error.
@@ -149,6 +184,7 @@ class InspectReply(TypedDict):
     trace: list[TraceCallBody]
     stats: NotRequired[StatsReply]
     windows: NotRequired[list[ValuesReply | None]]
+    optimizers: NotRequired[list[OptimizerPlace]]
 
 
 class StatsBody(PathBody):
@@ -262,10 +298,45 @@ class TraceCallBody(TypedDict):
     output_dtypes: list[str]
     seconds: float | None
     flops: Number | None
+    saved_bytes: NotRequired[Number | None]
+
+
+class ForwardBody(ModelBody):
+    """Run a forward in the main thread, once no cell runs: on tensors among the variables, or on inputs of a size.
+
+    inputs: names of variables, passed by position.
+    size: a size of one input, such as `2,20` or `2,20:int64`; made and passed where no inputs are named.
+    """
+
+    inputs: NotRequired[list[str]]
+    size: NotRequired[str]
+
+
+class TensorVariable(TypedDict):
+    """A variable of the kernel that holds a tensor."""
+
+    name: str
+    shape: str
+    dtype: str
+
+
+class TensorsReply(TypedDict):
+    """Tensors among the kernel's variables, in the order they were made, at most 200."""
+
+    tensors: list[TensorVariable]
+
+
+class ClearReply(TypedDict):
+    """Whether a trace was shown until now."""
+
+    cleared: bool
 
 
 class TraceReply(TypedDict):
-    """The last trace shown in this view; `calls` is cut to 2,000, `n_calls` says how many there were."""
+    """The last trace shown in this view; `calls` is cut to 2,000, `n_calls` says how many there were.
+
+    saved_bytes: what autograd keeps for a backward, None where gradients were off or it isn't known.
+    """
 
     calls: list[TraceCallBody]
     n_calls: int
@@ -274,3 +345,4 @@ class TraceReply(TypedDict):
     unused: list[str]
     seconds: float
     flops: Number | None
+    saved_bytes: NotRequired[Number | None]

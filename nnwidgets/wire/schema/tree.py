@@ -114,6 +114,8 @@ class RowTrace(TypedDict):
     seconds: float | None
     failed: bool
     unused: bool
+    flops: NotRequired[Number | None]
+    saved_bytes: NotRequired[Number | None]
 
 
 class Row(TypedDict):
@@ -130,6 +132,7 @@ class Row(TypedDict):
     frozen: "all", "some" of the parameters here and below, or None.
     findings: worst severity on this very row; findings_inside: count below it; worst_inside: their worst severity.
     note: hover text: why counts differ, what is special.
+    untrained: true for a parameter that asks for gradients and is in no optimizer, where the model has one.
     """
 
     id: str
@@ -161,6 +164,7 @@ class Row(TypedDict):
     matched: bool
     fold: Fold | None
     trace: RowTrace | None
+    untrained: NotRequired[bool]
 
 
 class RulerMark(TypedDict):

@@ -2,6 +2,7 @@ import { word } from "../../i18n/translate.ts";
 import { type PageError, toPageError } from "../../lib/errors.ts";
 import type { Client } from "../../protocol/client.ts";
 import type {
+  DiffBody,
   Difference,
   DiffReply,
   DiffRow,
@@ -80,6 +81,8 @@ export class CheckpointsStore {
   #isFresh = true;
   folder: FolderReply | null = null;
   folderError: PageError | null = null;
+  /** Whether files that are no checkpoints are listed too. */
+  showsAll = false;
   work: Work | null = null;
   outcome: Outcome | null = null;
   /** Paths that this view has loaded or saved, and how they were found to be; gone when the file has changed. */
@@ -128,7 +131,11 @@ export class CheckpointsStore {
     this.#listing = listing;
     this.#notify();
     try {
-      const { body } = await this.#client.request("folder", { path }, { signal: listing.signal });
+      const { body } = await this.#client.request(
+        "folder",
+        { path, checkpoints_only: !this.showsAll },
+        { signal: listing.signal },
+      );
       if (this.#listing === listing) {
         this.folder = body;
         this.folderError = null;
@@ -148,6 +155,12 @@ export class CheckpointsStore {
   }
 
   // ---- one file ----
+
+  /** Lists files that are no checkpoints, or leaves them out. */
+  showAll(isOn: boolean): void {
+    this.showsAll = isOn;
+    void this.list();
+  }
 
   /** Looks into a file, or into the folder in sight as one checkpoint. */
   async open(path: string): Promise<void> {
@@ -410,10 +423,20 @@ export class CheckpointsStore {
     return (await this.#client.request("plan", body, { signal })).body;
   }
 
-  async #askDiff(start: number, count: number, signal: AbortSignal): Promise<DiffReply> {
+  /** All differences that are kept, as a table. */
+  async copyDiff(copy: "markdown" | "csv"): Promise<string> {
+    const body = { ...this.#diffBody(0, 0), fresh: false, copy };
+    return (await this.#client.request("diff", body)).body.copied ?? "";
+  }
+
+  #diffBody(start: number, count: number): DiffBody {
     const { path, entry, other, kinds, text, tab } = this.#asked;
     const found = { keep: kinds, text: tab === "diff" ? text : "", start, count };
-    const body = { path: path ?? "", entry, other, fresh: this.#isFresh, ...found };
+    return { path: path ?? "", entry, other, fresh: this.#isFresh, ...found };
+  }
+
+  async #askDiff(start: number, count: number, signal: AbortSignal): Promise<DiffReply> {
+    const body = this.#diffBody(start, count);
     const onProgress = (done: number, total: number): void => this.#onProgress(done, total);
     return (await this.#client.request("diff", body, { signal, onProgress })).body;
   }

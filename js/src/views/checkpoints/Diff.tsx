@@ -1,9 +1,10 @@
 import { useState } from "preact/hooks";
+import { CopyButton } from "../../components/CopyButton.tsx";
 import { Icon } from "../../components/Icon.tsx";
 import { VirtualList, WaitingRow } from "../../components/VirtualList.tsx";
 import { useUniqueId } from "../../hooks/useUniqueId.ts";
 import { t } from "../../i18n/translate.ts";
-import { exactCount, floatText, shapeText } from "../../lib/format.ts";
+import { exactCount, floatText, shapeText, toNumber } from "../../lib/format.ts";
 import type { DiffRow } from "../../protocol/messages.ts";
 import type { CheckpointsStore } from "../../state/checkpoints/store.ts";
 import { Bar, Chips } from "./Chips.tsx";
@@ -11,6 +12,10 @@ import { Search } from "./Search.tsx";
 import { DIFFERENCES, differenceLabel, type StatusLabel, shortDtype } from "./statusLabels.tsx";
 
 const ROW_HEIGHT = 26;
+const COPIES = [
+  ["markdown", "Markdown"],
+  ["csv", "CSV"],
+] as const;
 
 interface DiffProps {
   readonly store: CheckpointsStore;
@@ -57,6 +62,17 @@ export function Diff({ store, name, alive }: DiffProps) {
             {t("Compare")}
           </button>
           <span class="nnw-space" />
+          {reply === null
+            ? null
+            : COPIES.map(([kind, name]) => (
+                <CopyButton
+                  key={kind}
+                  text={() => store.copyDiff(kind)}
+                  label={t("Copy as {0}", name)}
+                  words={name}
+                  disabled={!alive || store.work !== null}
+                />
+              ))}
           {reply === null ? null : (
             <Search
               text={asked.text}
@@ -164,8 +180,14 @@ function measureText({ kind, shapes, dtypes, max_abs_difference, relative_norm }
   const cast =
     kind === "dtype" && from !== undefined && to !== undefined ? `${shortDtype(from)} → ${shortDtype(to)}` : "";
   const size = max_abs_difference === null ? "" : t("max {0}", floatText(max_abs_difference, 3));
-  const norm = relative_norm === null ? "" : t("rel {0}", floatText(relative_norm, 3));
+  const norm = relative_norm === null ? "" : relativeText(relative_norm, max_abs_difference);
   return [cast, size, norm].filter(Boolean).join(" · ");
+}
+
+/** The norm of the difference over that of the first; of what began at zero there is none. */
+export function relativeText(norm: number | string, greatest: number | string | null): string {
+  const isFromZero = toNumber(norm) === Number.POSITIVE_INFINITY && Number.isFinite(toNumber(greatest ?? 0));
+  return isFromZero ? t("from 0") : t("rel {0}", floatText(norm, 3));
 }
 
 function measureTitle({ max_abs_difference, relative_norm, n_different }: DiffRow): string | undefined {

@@ -78,8 +78,23 @@ export function Files({ store, alive }: FilesProps) {
       {folder !== null && folder.n_entries > folder.entries.length ? (
         <p class="nnw-dim nnw-small nnw-cut">{t("The newest {0} are listed.", exactCount(folder.entries.length))}</p>
       ) : null}
+      {folder !== null && (folder.n_hidden > 0 || store.showsAll) ? (
+        <label class="nnw-all-files nnw-dim nnw-small">
+          <input
+            type="checkbox"
+            checked={store.showsAll}
+            disabled={!alive}
+            onChange={(event) => store.showAll(event.currentTarget.checked)}
+          />
+          {folder.n_hidden > 0 ? t("Show all files, {0} more", exactCount(folder.n_hidden)) : t("Show all files")}
+        </label>
+      ) : null}
       {folder !== null && entries.length === 0 ? (
-        <p class="nnw-empty">{t("Nothing here yet. Save a model, and it shows in this list.")}</p>
+        <p class="nnw-empty">
+          {folder.n_hidden > 0
+            ? t("No checkpoint is here yet. Save a model, and it shows in this list.")
+            : t("Nothing here yet. Save a model, and it shows in this list.")}
+        </p>
       ) : (
         <PickList
           class="nnw-files"

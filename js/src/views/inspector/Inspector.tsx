@@ -15,9 +15,11 @@ import type { InspectReply, ValuesBody } from "../../protocol/messages.ts";
 import { type Editing, EditingContext } from "../edit/editingContext.ts";
 import { LazyReinitialize } from "../edit/LazyReinitialize.tsx";
 import { Findings } from "./Findings.tsx";
+import { ForwardForm } from "./ForwardForm.tsx";
 import { Header } from "./Header.tsx";
 import type { PrefetchedValues } from "./heatmap/useHeatMap.ts";
 import { ModuleOverview } from "./ModuleOverview.tsx";
+import { OptimizerSection } from "./OptimizerSection.tsx";
 import { BINS } from "./stats/statsRequest.ts";
 import { TensorOverview } from "./TensorOverview.tsx";
 import { Ties } from "./Ties.tsx";
@@ -28,6 +30,8 @@ import { useTraced } from "./useTraced.ts";
 export interface InspectorHandle {
   /** Puts the keyboard focus on the selected tab. */
   readonly focus: () => void;
+  /** Shows the tab of forward passes, which the model's own row has. */
+  readonly showTrace: () => void;
 }
 
 export interface InspectorProps {
@@ -93,7 +97,8 @@ export function Inspector(props: InspectorProps) {
   }, [reply]);
 
   const isUnread = !alive && !inspect.isCurrent && inspect.error === null;
-  const tabs = tabsFor(reply, trace.answer !== null && trace.error === null, editing !== null);
+  const lastTrace = trace.error === null ? trace.answer : null;
+  const tabs = tabsFor(reply, path === "" && (editing !== null || lastTrace !== null), editing !== null);
   const [wanted, setWanted] = useState<TabId>("overview");
   const selected = tabs.some((tab) => tab.id === wanted) ? wanted : "overview";
   const hasMore = path === "" && selected === "findings" && (reply?.findings.length ?? 0) >= MOST_INSPECTED;
@@ -101,7 +106,7 @@ export function Inspector(props: InspectorProps) {
 
   const list = useRef<HTMLDivElement | null>(null);
   const focus = useCallback(() => list.current?.querySelector<HTMLElement>("[aria-selected=true]")?.focus(), []);
-  useImperativeHandle(handle ?? null, () => ({ focus }), [focus]);
+  useImperativeHandle(handle ?? null, () => ({ focus, showTrace: () => setWanted("trace") }), [focus]);
   const cancel = useRef<(() => void) | null>(null);
   const onCancellable = useCallback((next: (() => void) | null) => {
     cancel.current = next;
@@ -198,8 +203,11 @@ export function Inspector(props: InspectorProps) {
                   {...{ alive, onNavigate }}
                 />
               ) : null}
-              {selected === "trace" && trace.answer !== null ? (
-                <WholeTrace reply={trace.answer.body} {...{ alive, onNavigate }} />
+              {selected === "trace" && editing !== null ? (
+                <ForwardForm {...{ client, alive }} generation={generation + touched} hasTrace={lastTrace !== null} />
+              ) : null}
+              {selected === "trace" && lastTrace !== null ? (
+                <WholeTrace reply={lastTrace.body} {...{ alive, onNavigate }} />
               ) : null}
             </div>
           )}
@@ -277,6 +285,7 @@ function Overview({ reply, onCancellable, ...rest }: OverviewProps) {
           onCancellable={onCancellable}
         />
       )}
+      {reply.optimizers === undefined ? null : <OptimizerSection places={reply.optimizers} />}
       {reply.module === null ? null : (
         <ModuleOverview module={reply.module} calls={reply.trace} {...{ alive, onNavigate }} />
       )}

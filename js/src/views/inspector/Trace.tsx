@@ -1,7 +1,16 @@
 import { Note } from "../../components/Note.tsx";
 import { PathLink } from "../../components/PathText.tsx";
 import { t, tx } from "../../i18n/translate.ts";
-import { countText, exactCount, exactFloat, flopsText, secondsText, shapeText } from "../../lib/format.ts";
+import {
+  bytesText,
+  countText,
+  exactBytes,
+  exactCount,
+  exactFloat,
+  flopsText,
+  secondsText,
+  shapeText,
+} from "../../lib/format.ts";
 import type { TraceCallBody, TraceReply } from "../../protocol/messages.ts";
 
 interface CallsProps {
@@ -19,6 +28,7 @@ const FIRST_CALLS = 200;
 /** Calls of a forward pass: shapes in and out, time, arithmetic. */
 export function Calls({ calls, withPath, failedAt, alive, onNavigate }: CallsProps) {
   const shown = calls.slice(0, FIRST_CALLS);
+  const keeps = shown.some(({ saved_bytes }) => saved_bytes != null);
   return (
     <>
       <table class="nnw-calls">
@@ -27,13 +37,18 @@ export function Calls({ calls, withPath, failedAt, alive, onNavigate }: CallsPro
             <th scope="col">{withPath ? t("Module, input → output") : t("Input → output")}</th>
             <th scope="col">{t("Time")}</th>
             <th scope="col">FLOPs</th>
+            {keeps ? (
+              <th scope="col" title={t("Bytes that autograd keeps for the backward, each memory once")}>
+                {t("Kept")}
+              </th>
+            ) : null}
           </tr>
         </thead>
         <tbody>
           {shown.map((call) => (
             <Call
               key={`${call.path} ${call.call_index}`}
-              {...{ call, withPath, alive, onNavigate }}
+              {...{ call, withPath, keeps, alive, onNavigate }}
               hasFailed={call.path === failedAt && call.seconds === null}
             />
           ))}
@@ -55,12 +70,13 @@ export function Calls({ calls, withPath, failedAt, alive, onNavigate }: CallsPro
 interface CallProps {
   readonly call: TraceCallBody;
   readonly withPath: boolean;
+  readonly keeps: boolean;
   readonly hasFailed: boolean;
   readonly alive: boolean;
   readonly onNavigate: (path: string) => void;
 }
 
-function Call({ call, withPath, hasFailed, alive, onNavigate }: CallProps) {
+function Call({ call, withPath, keeps, hasFailed, alive, onNavigate }: CallProps) {
   return (
     <tr>
       <th scope="row" style={withPath ? { paddingInlineStart: `${Math.min(call.depth, 8) * 8}px` } : undefined}>
@@ -80,6 +96,11 @@ function Call({ call, withPath, hasFailed, alive, onNavigate }: CallProps) {
       <td title={call.flops === null ? t("Not known for this module") : exactCount(call.flops)}>
         {call.flops === null ? "–" : flopsText(call.flops)}
       </td>
+      {keeps ? (
+        <td title={call.saved_bytes == null ? undefined : exactBytes(call.saved_bytes)}>
+          {call.saved_bytes == null ? "–" : bytesText(call.saved_bytes)}
+        </td>
+      ) : null}
     </tr>
   );
 }
@@ -115,6 +136,15 @@ export function WholeTrace({ reply, alive, onNavigate }: WholeTraceProps) {
           <>
             {" · "}
             <b title={exactCount(reply.flops)}>{flopsText(reply.flops)}</b>
+          </>
+        )}
+        {reply.saved_bytes == null ? null : (
+          <>
+            {" · "}
+            {tx(
+              "autograd keeps {0}",
+              <b title={t("For a backward, parameters and buffers aside")}>{bytesText(reply.saved_bytes)}</b>,
+            )}
           </>
         )}
       </p>

@@ -14,6 +14,16 @@ const CHIPS: readonly { readonly chip: Chip; readonly glyph: IconName; readonly 
   { chip: word("notes"), glyph: "info", title: word("Only rows with a note") },
 ];
 
+const OPENERS = [
+  { of: "table", glyph: "table", label: word("Table"), title: word("All tensors: sort, copy, compare") },
+  {
+    of: "checkpoints",
+    glyph: "box",
+    label: word("Checkpoints"),
+    title: word("Save, browse, compare and load checkpoints"),
+  },
+] as const;
+
 interface ToolbarProps {
   readonly open: OpenReply;
   readonly filter: string;
@@ -27,14 +37,15 @@ interface ToolbarProps {
   readonly onHelp: () => void;
   /** The keyboard leaves the box for the tree. */
   readonly onLeave: () => void;
-  /** Opens the panel of checkpoints; `opener` is its button. */
-  readonly onCheckpoints: () => void;
-  readonly opener: RefObject<HTMLButtonElement | null>;
+  /** Opens a view in place of the tree. */
+  readonly onOpen: (of: "checkpoints" | "table") => void;
+  /** Shows what runs a forward, and the last one. */
+  readonly onTrace: () => void;
 }
 
 /** Filter box, chips and totals. */
 export function Toolbar(props: ToolbarProps) {
-  const { open, chips, problem, alive, isBusy, onChip, onCheckpoints, opener } = props;
+  const { open, chips, problem, alive, isBusy, onChip, onOpen, onTrace } = props;
   return (
     <div class="nnw-toolbar" role="group" aria-label={t("Filter and totals")}>
       <FilterBox {...props} />
@@ -55,17 +66,31 @@ export function Toolbar(props: ToolbarProps) {
       <span class="nnw-space" />
       <Totals open={open} />
       <button
-        ref={opener}
         type="button"
         class="nnw-button nnw-opener"
-        aria-label={t("Checkpoints")}
-        title={t("Save, browse, compare and load checkpoints")}
+        aria-label={t("Trace")}
+        title={t("Run a forward: shapes, times and FLOPs of each call on the rows")}
         disabled={!alive}
-        onClick={onCheckpoints}
+        onClick={onTrace}
       >
-        <Icon name="box" />
-        <span class="nnw-wide-only">{t("Checkpoints")}</span>
+        <Icon name="alias" />
+        <span class="nnw-wide-only">{t("Trace")}</span>
       </button>
+      {OPENERS.map(({ of, glyph, label, title }) => (
+        <button
+          key={of}
+          name={of}
+          type="button"
+          class="nnw-button nnw-opener"
+          aria-label={t(label)}
+          title={t(title)}
+          disabled={!alive}
+          onClick={() => onOpen(of)}
+        >
+          <Icon name={glyph} />
+          <span class="nnw-wide-only">{t(label)}</span>
+        </button>
+      ))}
       {problem === null ? null : (
         <div class="nnw-problem" role="alert">
           <Icon name="warning" class="nnw-warn" /> {problem}

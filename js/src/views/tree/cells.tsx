@@ -1,7 +1,7 @@
 import { Icon, type IconName } from "../../components/Icon.tsx";
 import { TieBadge } from "../../components/TieBadge.tsx";
 import { t, word } from "../../i18n/translate.ts";
-import { countText, exactCount, secondsText, shortCount } from "../../lib/format.ts";
+import { bytesText, countText, exactCount, flopsText, secondsText, shortCount } from "../../lib/format.ts";
 import type { Fold, Row } from "../../protocol/messages.ts";
 
 const SHARE_WIDTH = 34;
@@ -36,15 +36,25 @@ export function ShapeCell({ row, onPick, onNavigate }: ShapeCellProps) {
     );
   }
   if (row.trace !== null && row.trace.shape !== "") {
-    const { n_calls, shape, seconds } = row.trace;
+    const { n_calls, shape, seconds, flops = null, saved_bytes: kept = null } = row.trace;
     const times = t(n_calls === 1 ? "called once" : "called {0} times", exactCount(n_calls));
     return (
       <span
         class="nnw-traced"
-        title={[times, seconds === null ? null : secondsText(seconds), shape].filter(Boolean).join(" · ")}
+        title={[
+          t("Last trace"),
+          times,
+          seconds === null ? null : secondsText(seconds),
+          flops === null ? null : flopsText(flops),
+          kept === null ? null : t("autograd keeps {0}", bytesText(kept)),
+          shape,
+        ]
+          .filter(Boolean)
+          .join(" · ")}
       >
         {shape}
         {n_calls > 1 ? <span class="nnw-dim"> ×{n_calls}</span> : null}
+        {flops === null || Number(flops) === 0 ? null : <span class="nnw-dim"> · {flopsText(flops)}</span>}
       </span>
     );
   }
@@ -154,6 +164,9 @@ export function MarksCell({ row, onFreeze }: { readonly row: Row; readonly onFre
             words={t("finding: {0}", t(row.findings))}
             tone={TONES[row.findings]}
           />
+        ) : null}
+        {!row.trace?.failed && row.findings === null && row.untrained ? (
+          <Mark icon="no" words={t("in no optimizer that trains this model")} tone="nnw-warn" />
         ) : null}
         {!row.trace?.failed && row.findings === null && inside > 0 && !row.expanded ? (
           <Mark

@@ -485,3 +485,13 @@ test("numbers of the values are never told as the gradient's while those are on 
   expect(picture()).toContain("At row 0, column 0: 0.5.");
   expect(getByRole("grid").getAttribute("aria-busy")).toBe("false");
 });
+
+test("what of a gradient is not finite is counted beside its spread", async () => {
+  const client = kernel((path) => inspectReply({ path, tensor: tensorFacts({ has_grad: true }) })).answer(
+    "stats",
+    ({ of }) => (of === "grad" ? { ...statsReply(), std: 0.0998, n_nan: 1, n_inf: 2 } : statsReply()),
+  );
+  const { getByRole } = await shown(client);
+  expect(getByRole("region", { name: "Gradient" }).textContent).toMatch(/std 0\.0998 1 NaN 2 inf/);
+  expect(getByRole("region", { name: "Values" }).textContent).not.toContain("NaN");
+});

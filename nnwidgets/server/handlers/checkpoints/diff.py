@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal
 
 from nnwidgets.checkpoint import Changed, StateDiff, diff
-from nnwidgets.formatting import inert
+from nnwidgets.formatting import csv_table, inert, markdown_table, shape_text
 from nnwidgets.server.handlers.paging import holds, window
 from nnwidgets.server.handlers.registry import handles
 from nnwidgets.server.notebook.folder import errors_named_from_here, resolve_in_folder
@@ -17,6 +17,9 @@ from nnwidgets.wire.dispatch import Job
 from nnwidgets.wire.schema.checkpoints import Difference, DiffReply, DiffRow
 
 _MOST_TEXT = 200
+_NUMBERS: tuple[Literal["max_abs_difference", "relative_norm", "n_different"], ...] = (
+    "max_abs_difference", "relative_norm", "n_different",
+)  # fmt: skip
 _ORDER: tuple[Difference, ...] = ("shape", "dtype", "values", "removed", "added", "equal")
 
 
@@ -51,7 +54,7 @@ def answer_diff(session: Session, body: Mapping[str, Any], job: Job) -> DiffRepl
     keep, text = set(body["keep"]), body["text"]
     kept = [each for each in rows if (not keep or each["kind"] in keep) and holds(text, [each["path"]])]
     start, shown = window(kept, body["start"], body["count"])
-    return {
+    made: DiffReply = {
         "a": inert(found.a, _MOST_TEXT),
         "b": inert(name if two is None else found.b, _MOST_TEXT),
         "counts": {kind: n for kind, n in counts.items() if n},
@@ -60,6 +63,25 @@ def answer_diff(session: Session, body: Mapping[str, Any], job: Job) -> DiffRepl
         "start": start,
         "rows": list(shown),
     }
+    if "copy" in body:
+        made["copied"] = _as_text(kept, body["copy"])
+    return made
+
+
+def _as_text(rows: Sequence[DiffRow], form: str) -> str:
+    """The rows as a table; numbers in full."""
+    cells = [
+        [
+            each["kind"],
+            each["path"],
+            " → ".join(map(shape_text, each["shapes"])),
+            " → ".join(each["dtypes"]),
+            *("" if each[name] is None else str(each[name]) for name in _NUMBERS),
+        ]
+        for each in rows
+    ]
+    heads = ["kind", "path", "shapes", "dtypes", *_NUMBERS]
+    return csv_table(heads, cells) if form == "csv" else markdown_table(heads, cells, right=[4, 5, 6])
 
 
 def _rows(found: StateDiff) -> Iterator[DiffRow]:

@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 from nnwidgets.edit import Change, Initializer, init
 from nnwidgets.edit.operations.initializers import get_initializer
 from nnwidgets.edit.optimizer_state import states_of
-from nnwidgets.edit.targets import check_writable
+from nnwidgets.edit.writable import check_writable
 from nnwidgets.errors import AdvisedText, InitializerError, NNWidgetsError
 from nnwidgets.formatting import inert, shape_text
 from nnwidgets.introspect import stats

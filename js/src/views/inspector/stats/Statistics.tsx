@@ -1,4 +1,5 @@
 import type { ComponentChildren } from "preact";
+import { CopyButton } from "../../../components/CopyButton.tsx";
 import { ErrorNote } from "../../../components/Note.tsx";
 import { Section } from "../../../components/Section.tsx";
 import { t } from "../../../i18n/translate.ts";
@@ -46,6 +47,8 @@ export function Statistics({ stats, path, isComplex, alive }: StatisticsProps) {
     </Section>
   );
 }
+
+const COPIED = ["mean", "std", "min", "max", "norm", "n_zero", "n_nan", "n_inf"] as const;
 
 /** Whether what is shown is from some of the values; all of a shard's, or of codes, come last and aren't the tensor's. */
 function isSample(reply: StatsReply, isDone: boolean): boolean {
@@ -124,34 +127,50 @@ function Figure({ name, children, title, isBad = false }: FigureProps) {
 
 const UNKNOWN = "…";
 
-/** Eight figures. What a sample can't tell waits as an ellipsis, so that nothing moves when the exact ones come. */
+/** Eight figures, to be copied in full. What a sample can't tell waits as an ellipsis, so that nothing moves when the exact ones come. */
 function Grid({ reply, isSample }: { readonly reply: StatsReply; readonly isSample: boolean }) {
   const isEmpty = toNumber(reply.n) === 0 || [reply.min, reply.max].every((end) => Number.isNaN(toNumber(end)));
   const about = isSample ? "≈ " : "";
   const value = (text: string, sign = about): string => (isEmpty ? "–" : `${sign}${text}`);
   const exact = (number: number | string): string | undefined =>
     isEmpty ? undefined : isSample ? t("in the sample: {0}", exactFloat(number)) : exactFloat(number);
+  const isOdd = Number.isNaN(toNumber(reply.std));
+  const figures = [
+    [t("mean"), value(meanText(reply.mean, reply.std)), exact(reply.mean)],
+    [t("std"), isOdd ? "–" : value(floatText(reply.std)), exact(reply.std)],
+    [t("min"), value(floatText(reply.min), isSample ? "≤ " : ""), exact(reply.min)],
+    [t("max"), value(floatText(reply.max), isSample ? "≥ " : ""), exact(reply.max)],
+    [t("L2 norm"), isSample ? UNKNOWN : floatText(reply.norm), isSample ? undefined : exact(reply.norm)],
+  ] as const;
+  const rows = [COPIED, COPIED.map(() => "---:"), COPIED.map((name) => reply[name])];
+  const copies = {
+    Markdown: rows.map((row) => `| ${row.join(" | ")} |`),
+    CSV: [rows[0], rows[2]],
+  };
   return (
-    <dl class="nnw-figures">
-      <Figure name={t("mean")} title={exact(reply.mean)}>
-        {value(meanText(reply.mean, reply.std))}
-      </Figure>
-      <Figure name={t("std")} title={exact(reply.std)}>
-        {Number.isNaN(toNumber(reply.std)) ? "–" : value(floatText(reply.std))}
-      </Figure>
-      <Figure name={t("min")} title={exact(reply.min)}>
-        {value(floatText(reply.min), isSample ? "≤ " : "")}
-      </Figure>
-      <Figure name={t("max")} title={exact(reply.max)}>
-        {value(floatText(reply.max), isSample ? "≥ " : "")}
-      </Figure>
-      <Figure name={t("L2 norm")} title={isSample ? undefined : exact(reply.norm)}>
-        {isSample ? UNKNOWN : floatText(reply.norm)}
-      </Figure>
-      <Tally name={t("zeros")} count={reply.n_zero} {...{ reply, isSample }} />
-      <Tally name="NaN" count={reply.n_nan} {...{ reply, isSample }} isBad />
-      <Tally name="inf" count={reply.n_inf} {...{ reply, isSample }} isBad />
-    </dl>
+    <>
+      <dl class="nnw-figures">
+        {figures.map(([name, shown, title]) => (
+          <Figure key={name} name={name} title={title}>
+            {shown}
+          </Figure>
+        ))}
+        <Tally name={t("zeros")} count={reply.n_zero} {...{ reply, isSample }} />
+        <Tally name="NaN" count={reply.n_nan} {...{ reply, isSample }} isBad />
+        <Tally name="inf" count={reply.n_inf} {...{ reply, isSample }} isBad />
+      </dl>
+      <div class="nnw-actions">
+        {Object.entries(copies).map(([name, lines]) => (
+          <CopyButton
+            key={name}
+            text={lines.join("\n")}
+            label={t("Copy as {0}", name)}
+            words={name}
+            disabled={isSample}
+          />
+        ))}
+      </div>
+    </>
   );
 }
 

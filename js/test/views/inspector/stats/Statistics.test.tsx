@@ -162,6 +162,27 @@ describe("as shown", () => {
     expect(container.textContent).not.toContain("≈");
   });
 
+  test("figures are copied in full, once all values are read", async () => {
+    const copied = vi.spyOn(navigator.clipboard, "writeText").mockResolvedValue();
+    const reply = statsReply({ mean: 0.1 + 0.2, std: "NaN", min: -1, max: 2, norm: 5, n_zero: 1, n_nan: 2, n_inf: 0 });
+    const { getByRole } = shown({ reply });
+    getByRole("button", { name: "CSV" }).click();
+    await settle();
+    expect(copied).toHaveBeenLastCalledWith(
+      "mean,std,min,max,norm,n_zero,n_nan,n_inf\n0.30000000000000004,NaN,-1,2,5,1,2,0",
+    );
+    getByRole("button", { name: "Markdown" }).click();
+    await settle();
+    expect(copied.mock.lastCall?.[0].split("\n")).toEqual([
+      "| mean | std | min | max | norm | n_zero | n_nan | n_inf |",
+      "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+      "| 0.30000000000000004 | NaN | -1 | 2 | 5 | 1 | 2 | 0 |",
+    ]);
+    cleanup();
+    const sampled = shown({ reply: SAMPLED, phase: "exact" });
+    expect(sampled.getByRole("button", { name: "CSV" })).toHaveProperty("disabled", true);
+  });
+
   test("exact figures say so and stand without signs", () => {
     const { figures, container } = shown({ reply: statsReply({ n: 2_359_296, n_total: 2_359_296 }) });
     expect(figures).toEqual({

@@ -1,0 +1,98 @@
+import { useState } from "preact/hooks";
+import { ErrorNote } from "../../components/Note.tsx";
+import { useQuery } from "../../hooks/useQuery.ts";
+import { t } from "../../i18n/translate.ts";
+import { type PageError, toPageError } from "../../lib/errors.ts";
+import type { Client } from "../../protocol/client.ts";
+
+interface ForwardFormProps {
+  readonly client: Client;
+  readonly alive: boolean;
+  /** Goes up when the variables may have changed. */
+  readonly generation: number;
+  /** Whether there is a trace to clear. */
+  readonly hasTrace: boolean;
+}
+
+const OWN_SIZE = "";
+
+/** Runs a forward on a tensor among the variables, or on an input of a size, and shows it on the rows. */
+export function ForwardForm({ client, alive, generation, hasTrace }: ForwardFormProps) {
+  const { answer } = useQuery(client, "tensors", {}, { generation, alive });
+  const tensors = answer?.body.tensors ?? [];
+  const [chosen, setChosen] = useState<string | null>(null);
+  const [size, setSize] = useState("");
+  const [isRunning, setRunning] = useState(false);
+  const [error, setError] = useState<PageError | null>(null);
+  const name = tensors.some((each) => each.name === chosen) ? (chosen as string) : (tensors[0]?.name ?? OWN_SIZE);
+  const isOwn = chosen === OWN_SIZE || name === OWN_SIZE;
+  const ask = async (request: () => Promise<unknown>): Promise<void> => {
+    setRunning(true);
+    setError(null);
+    try {
+      await request();
+    } catch (failure) {
+      setError(toPageError(failure));
+    } finally {
+      setRunning(false);
+    }
+  };
+  const run = (): void => void ask(() => client.request("forward", isOwn ? { size: size.trim() } : { inputs: [name] }));
+  return (
+    <form
+      class="nnw-forward"
+      onSubmit={(event) => {
+        event.preventDefault();
+        run();
+      }}
+    >
+      <label>
+        <span class="nnw-dim">{t("Input")}</span>
+        <select
+          value={isOwn ? OWN_SIZE : name}
+          disabled={!alive || isRunning}
+          onChange={(event) => setChosen(event.currentTarget.value)}
+        >
+          {tensors.map((each) => (
+            <option key={each.name} value={each.name}>
+              {`${each.name} · ${each.shape} ${each.dtype}`}
+            </option>
+          ))}
+          <option value={OWN_SIZE}>{t("of a size …")}</option>
+        </select>
+      </label>
+      {isOwn ? (
+        <label>
+          <span class="nnw-dim">{t("Size")}</span>
+          <input
+            type="text"
+            value={size}
+            placeholder="2,20"
+            title={t("Batch included: 2,20, or 2,20:int64 with the dtype. Random values; integers are zero.")}
+            spellcheck={false}
+            autocomplete="off"
+            disabled={!alive || isRunning}
+            onInput={(event) => setSize(event.currentTarget.value)}
+          />
+        </label>
+      ) : null}
+      <button type="submit" class="nnw-button" disabled={!alive || isRunning || (isOwn && size.trim() === "")}>
+        {isRunning ? t("Running …") : t("Run a forward")}
+      </button>
+      {hasTrace ? (
+        <button
+          type="button"
+          class="nnw-button"
+          disabled={!alive || isRunning}
+          title={t("Rows show the shapes that layers were made with again")}
+          onClick={() => void ask(() => client.request("clear_trace", {}))}
+        >
+          {t("Clear")}
+        </button>
+      ) : null}
+      {error === null ? null : (
+        <ErrorNote error={error} path="" what={t("The forward was not run.")} alive={alive} onRetry={run} />
+      )}
+    </form>
+  );
+}
