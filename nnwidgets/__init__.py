@@ -40,6 +40,7 @@ if _typing.TYPE_CHECKING:
         save,
         snapshot,
     )
+    from nnwidgets.distributed import RankedModel, Ranks, RankStatus, ranks
     from nnwidgets.edit import Change, History, apply, assign, freeze, history, init, initializer, redo, undo, unfreeze
     from nnwidgets.errors import (
         ChangedSinceError,
@@ -49,6 +50,8 @@ if _typing.TYPE_CHECKING:
         InvalidTargetError,
         NNWidgetsError,
         PathNotFoundError,
+        RankMissingError,
+        RanksDisagreeError,
         SaveError,
         UnsafeCheckpointError,
     )
@@ -111,9 +114,11 @@ _HOME = {
             "Snapshot", "snapshot",
         ),
         "server.handle": ("handle",),
+        "distributed": ("ranks", "Ranks", "RankedModel", "RankStatus"),
         "errors": (
             "NNWidgetsError", "PathNotFoundError", "InvalidTargetError", "ChangedSinceError", "InitializerError",
             "UnsafeCheckpointError", "CorruptCheckpointError", "CheckpointMismatchError", "SaveError",
+            "RankMissingError", "RanksDisagreeError",
         ),
     }.items()
     for name in names
@@ -123,13 +128,15 @@ _HOME = {
 __all__ = [  # noqa: RUF022 - functions first, then what they give, then errors: the order a reader wants
     "explore", "tree", "ties", "stats", "check", "trace", "costs", "optimizer", "init", "apply", "assign",
     "freeze", "unfreeze", "undo", "redo", "history", "initializer", "save", "read", "peek", "plan", "load",
-    "diff", "assert_equal", "snapshot", "handle",
+    "diff", "assert_equal", "snapshot", "ranks", "handle",
     "Explorer", "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup", "TensorStats", "StatsTable", "StatsRow",
     "Finding", "Trace", "TraceCall", "Costs", "ModuleCosts", "OptimizerTable", "OptimizerGroup",
     "ParameterState", "StateTensor", "Change", "History", "CheckpointIndex", "StoredTensor", "LoadPlan",
     "PlanEntry", "LoadReport", "SaveReport", "StateDiff", "Changed", "Described", "Snapshot",
+    "Ranks", "RankedModel", "RankStatus",
     "NNWidgetsError", "PathNotFoundError", "InvalidTargetError", "ChangedSinceError", "InitializerError",
     "UnsafeCheckpointError", "CorruptCheckpointError", "CheckpointMismatchError", "SaveError",
+    "RankMissingError", "RanksDisagreeError",
     "load_ipython_extension", "unload_ipython_extension",
 ]  # fmt: skip
 

@@ -8,7 +8,9 @@
     ├── UnsafeCheckpointError      unsafe-checkpoint
     ├── CorruptCheckpointError     corrupt-checkpoint
     ├── CheckpointMismatchError    checkpoint-mismatch
-    └── SaveError                  save
+    ├── SaveError                  save
+    ├── RankMissingError           rank-missing
+    └── RanksDisagreeError         ranks-disagree
 
 Each carries a stable ``code`` for programs, the ``path`` it speaks of, and a ``hint``: what to do next. Where that is a
 call, the hint is an `AdvisedText`, so that a front end can say it in words of its own.
@@ -188,6 +190,26 @@ class SaveError(NNWidgetsError):
     """Nothing was saved; the old file, if any, is untouched."""
 
     code = "save"
+
+
+class RankMissingError(NNWidgetsError):
+    """A rank gave no answer, or can't give one.
+
+    Attributes:
+        ranks: Which.
+    """
+
+    code = "rank-missing"
+
+    def __init__(self, message: str, *, ranks: tuple[int, ...] = (), path: str | None = None, hint: str = "") -> None:
+        super().__init__(message, path=path, hint=hint)
+        self.ranks = ranks
+
+
+class RanksDisagreeError(NNWidgetsError):
+    """The ranks of a job were asked different things, or hold different things where they must hold the same."""
+
+    code = "ranks-disagree"
 
 
 def closest_names(name: str, names: Iterable[str], *, n: int = 3) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import io
 import re
 import reprlib
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -206,6 +206,23 @@ def some(names: Sequence[str], most: int) -> str:
     """
     told = ", ".join(inert(each, 60) for each in names[:most])
     return f"{told}{and_more(len(names) - most)}"
+
+
+def rank_names(ranks: Iterable[int]) -> str:
+    """Ranks in words, runs of them cut.
+
+    Example:
+        >>> rank_names([2]), rank_names([0, 1, 2, 3]), rank_names([0, 2])
+        ('rank 2', 'ranks 0–3', 'ranks 0, 2')
+    """
+    each = sorted(ranks)
+    if len(each) == 1:
+        return f"rank {each[0]}"
+    is_run = len(each) > _LEAST_RUN and each[-1] - each[0] == len(each) - 1
+    return f"ranks {each[0]}–{each[-1]}" if is_run else f"ranks {some([str(rank) for rank in each], _MOST_RANKS)}"
+
+
+_LEAST_RUN, _MOST_RANKS = 2, 8
 
 
 def counted(n: int, noun: str, write: Callable[[int], str] = "{:,}".format) -> str:

@@ -183,6 +183,34 @@ class TieGroup(Record):
     shared_bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class RankStats(Record):
+    """What one rank holds of a tensor, in a few numbers.
+
+    Attributes:
+        rank: Which.
+        part: Which part it has: its place along each dimension of the mesh that the tensor is cut over, ``(2,)``;
+            ``()`` where it has all. Ranks with the same part are replicas.
+        n: Its elements.
+        min: Least finite one.
+        max: Greatest finite one.
+        mean: Of the finite ones.
+        norm: L2 norm.
+        n_nan: NaN elements.
+        n_inf: Infinite elements.
+    """
+
+    rank: int
+    part: tuple[int, ...]
+    n: int
+    min: float
+    max: float
+    mean: float
+    norm: float
+    n_nan: int
+    n_inf: int
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class TensorStats(Record):
     """Statistics of one tensor; NaN and infinite elements are counted and left out of the rest.
@@ -202,6 +230,8 @@ class TensorStats(Record):
         is_exact: False for a sampled answer, and for one that isn't of the tensor's own elements, all of them.
         of: Whose numbers these are: ``"all"``, a shard's ``"rank 2: 16 × 64 of 64 × 64"``, codes', or, of complex
             elements, ``"magnitudes"``.
+        by_rank: Of a tensor over ranks, what each holds of it, in the order of ranks; else empty.
+        missing: Ranks whose part of it is missing here, because they didn't answer.
     """
 
     n: int
@@ -217,6 +247,8 @@ class TensorStats(Record):
     hist_edges: tuple[float, ...]
     is_exact: bool
     of: str = "all"
+    by_rank: tuple[RankStats, ...] = ()
+    missing: tuple[int, ...] = ()
 
     def __repr__(self) -> str:
         names = ("n", "mean", "std", "min", "max", "norm", "n_zero", "n_nan", "n_inf")
@@ -240,6 +272,7 @@ class Finding(Record):
         path: Where; ``""`` for the model itself.
         message: One or two plain sentences.
         fix: Python source that mends it, or None.
+        ranks: Of a model over ranks, those that it was found on; else empty.
     """
 
     code: str
@@ -247,6 +280,7 @@ class Finding(Record):
     path: str
     message: str
     fix: str | None = None
+    ranks: tuple[int, ...] = ()
 
 
 class Findings(tuple[Finding, ...]):

@@ -27,6 +27,7 @@ DESIGNED = {
     "NNWidgetsError", "PathNotFoundError", "InvalidTargetError", "ChangedSinceError", "InitializerError",
     "UnsafeCheckpointError",
     "CorruptCheckpointError", "CheckpointMismatchError", "SaveError",
+    "RankMissingError", "RanksDisagreeError", "ranks", "Ranks", "RankedModel", "RankStatus",
     "load_ipython_extension", "unload_ipython_extension",
 }  # fmt: skip
 
@@ -53,6 +54,7 @@ SIGNATURES = {
     "load": ["module", "path", "rename", "entry", "strict", "optimizer", "undo", "progress"],
     "snapshot": ["module", "values"],
     "diff": ["a", "b", "rename", "entry", "rtol", "atol", "progress"],
+    "ranks": ["source", "timeout"],
     "assert_equal": ["a", "b", "rename", "entry", "rtol", "atol"],
 }
 

@@ -170,6 +170,8 @@ class Far:
             message["body"]["seconds"] = 0.0
             for call in message["body"].get("calls", []):
                 call["seconds"] = 0.0
+        if "pid" in message.get("body", {}):
+            message["body"].update(host="here", pid=1)
         with self.changed:
             self.messages.append((message, [bytes(buffer).hex() for buffer in buffers]))
             self.changed.notify_all()

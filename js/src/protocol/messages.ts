@@ -1382,6 +1382,7 @@ export interface Bodies {
   readonly diff: DiffBody;
   readonly load: LoadBody;
   readonly save: SaveBody;
+  readonly rank: RankBody;
   readonly cancel: CancelBody;
 }
 
@@ -1420,6 +1421,7 @@ export interface Replies {
   readonly diff: DiffReply;
   readonly load: LoadReply;
   readonly save: SaveReply;
+  readonly rank: RankReply;
   readonly cancel: CancelReply;
 }
 

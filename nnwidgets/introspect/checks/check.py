@@ -15,6 +15,7 @@ from nnwidgets.introspect.checks.registration import registration_findings
 from nnwidgets.introspect.checks.tensor_state import state_findings
 from nnwidgets.introspect.checks.tensor_values import EXACT_BYTES, value_findings
 from nnwidgets.introspect.checks.training import training_findings
+from nnwidgets.introspect.handles import over_handles
 from nnwidgets.introspect.module_tree.expressions import ExpressionWriter
 from nnwidgets.introspect.optimizers import optimizers_in
 from nnwidgets.introspect.records import Finding, Findings
@@ -22,6 +23,7 @@ from nnwidgets.introspect.safe_access.objects import no_torch_function
 from nnwidgets.introspect.safe_access.scan import ModelScan, read
 
 
+@over_handles
 def check(module: nn.Module, *, optimizer: Any = None) -> tuple[Finding, ...]:
     """Find what is wrong or worth knowing in a model, the worst first.
 

@@ -101,7 +101,9 @@ class ModuleTree:
         size_bytes: Bytes of parameters, buffers and unregistered tensors, each counted once.
         n_params_torch: What ``sum(p.numel() for p in module.parameters())`` gives; None where that raises.
         why: Why ``n_params_torch`` is not ``n_params``, or None where it is.
-        local_bytes: Of ``size_bytes``, those that this process holds: fewer where tensors are sharded.
+        local_bytes: Of ``size_bytes``, those that this process holds: fewer where tensors are sharded. Of a model over
+            ranks, those of all together, replicas as often as they are held.
+        by_rank: Of a model over ranks, the bytes that each holds, in the order of ranks; else empty.
     """
 
     root: ModuleNode
@@ -114,6 +116,7 @@ class ModuleTree:
     n_params_torch: int | None = None
     why: str | None = None
     local_bytes: int = 0
+    by_rank: tuple[int, ...] = ()
     _index: list[dict[str, ModuleNode | TensorEntry]] = field(default_factory=list, repr=False)
 
     def find(self, path: str) -> ModuleNode | TensorEntry:

@@ -268,7 +268,9 @@ def totals_text(tree: ModuleTree) -> str:
         short_bytes(tree.size_bytes),
         counted(n_modules, "module", exact_count),
     ]
-    if tree.local_bytes != tree.size_bytes:
+    if tree.by_rank:
+        said[1] += f", {_held_by(tree.by_rank)}"
+    elif tree.local_bytes != tree.size_bytes:
         said[1] += f", {short_bytes(tree.local_bytes)} of it here"
     packed = [entry.path for entry in tree.tensors if entry.shape is None and "packed for" in (entry.problem or "")]
     if packed:
@@ -276,6 +278,17 @@ def totals_text(tree: ModuleTree) -> str:
     if tree.why:
         said.append(tree.why)
     return " · ".join(said)
+
+
+def _held_by(by_rank: tuple[int, ...]) -> str:
+    """Bytes of ranks in words.
+
+    Example:
+        >>> _held_by((4000, 4000)), _held_by((4000, 3000, 4000))
+        ('4.00 kB on each of 2 ranks', '3.00 kB to 4.00 kB on each of 3 ranks')
+    """
+    least, most = (short_bytes(size) for size in (min(by_rank), max(by_rank)))
+    return f"{least if least == most else f'{least} to {most}'} on each of {counted(len(by_rank), 'rank')}"
 
 
 def count_text(n: int) -> str:

@@ -6,6 +6,7 @@ from itertools import islice
 from typing import Any
 
 from nnwidgets.formatting import inert
+from nnwidgets.introspect.handles import over_handles
 from nnwidgets.introspect.module_tree.counts import ParameterCounts
 from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.module_tree.shape_summary import Summarizer, summarizer
@@ -37,6 +38,7 @@ def mutable_class(record: type) -> Any:
 _OpenEntry, _OpenNode = mutable_class(TensorEntry), mutable_class(ModuleNode)
 
 
+@over_handles
 def tree(module: object) -> ModuleTree:
     """Read a module: every module and tensor of it, ties and counts; its code isn't run and it isn't changed.
 

@@ -10,6 +10,7 @@ from operator import gt
 from typing import Any
 
 from nnwidgets.formatting import letters
+from nnwidgets.introspect.handles import over_handles
 from nnwidgets.introspect.records import TieGroup, TieGroups, TieKind
 from nnwidgets.introspect.safe_access.holders import holder_of
 from nnwidgets.introspect.safe_access.modules import is_packed
@@ -52,6 +53,7 @@ class SlotGroup:
     shared_bytes: int
 
 
+@over_handles
 def ties(module: object) -> tuple[TieGroup, ...]:
     """Find all names of a module's tensors that reach the same bytes.
 

@@ -15,7 +15,8 @@ from nnwidgets.errors import InvalidTargetError
 MOST_BINS = 4096
 _MANTISSA_BITS = 53
 _LEAST_EXPONENT = -1074
-_WIDEST = math.ldexp(1.0 - 2.0**-53, 1023) * 2.0
+WIDEST = math.ldexp(1.0 - 2.0**-53, 1023) * 2.0
+"""The largest finite float64: edges go no further."""
 
 
 def check_bins(bins: object) -> int:
@@ -120,7 +121,7 @@ def _clamped_ldexp(index: int, exponent: int) -> float:
     try:
         return math.ldexp(float(index), exponent)
     except OverflowError:
-        return math.copysign(_WIDEST, index)
+        return math.copysign(WIDEST, index)
 
 
 def _around(value: float) -> tuple[float, float]:
@@ -128,4 +129,4 @@ def _around(value: float) -> tuple[float, float]:
     low, high = value - half, value + half
     if half == 0.0 or low >= value or high <= value:
         low, high = math.nextafter(value, -math.inf), math.nextafter(value, math.inf)
-    return max(low, -_WIDEST), min(high, _WIDEST)
+    return max(low, -WIDEST), min(high, WIDEST)

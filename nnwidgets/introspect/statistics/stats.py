@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from nnwidgets.errors import InvalidTargetError, NNWidgetsError
+from nnwidgets.introspect.handles import over_handles
 from nnwidgets.introspect.records import TensorStats
 from nnwidgets.introspect.safe_access.lookup import get
 from nnwidgets.introspect.safe_access.objects import is_module, is_tensor
@@ -21,6 +22,7 @@ from nnwidgets.introspect.stats_table import Mark, StatsTable, Target, stats_tab
 def stats(tensor: torch.Tensor, *, bins: int = 64, exact: bool = True) -> TensorStats: ...
 @overload
 def stats(tensor: nn.Module, target: Target | None = None, *, since: Mark | None = None) -> StatsTable: ...
+@over_handles
 def stats(
     tensor: Any, target: Any = None, *, bins: int = 64, exact: bool = True, since: Mark | None = None
 ) -> TensorStats | StatsTable:

@@ -9,4 +9,5 @@ Start at `trace.trace`: it notes the state, hooks every module, runs the forward
     flops.py          every operator below the modules: its floating-point operations, its writes
     saved_tensors.py  what autograd keeps for the backward
     restore.py        what a forward may change in a model, put back
+    unsharded.py      what a forward has FSDP make whole, cut again
 """

@@ -33,6 +33,7 @@ from nnwidgets.introspect.tracing.inputs import InputSize, input_sizes, make_inp
 from nnwidgets.introspect.tracing.restore import ForwardState
 from nnwidgets.introspect.tracing.saved_tensors import SavedBytes
 from nnwidgets.introspect.tracing.shapes import tensors_in
+from nnwidgets.introspect.tracing.unsharded import shard_again, unsharded_modules
 
 _ERROR_LIMIT = 2_000
 _LAZY = UninitializedParameter.__mro__[1]
@@ -47,8 +48,9 @@ def trace(module: nn.Module, /, *args: Any, input_size: InputSizes | None = None
     """Run one forward pass and tell it call by call, leaving the model as it was.
 
     The forward runs under the caller's grad mode, autocast and training flags. Buffers (BatchNorm's statistics),
-    parameters, gradients, training flags and the state of the random generators are afterwards what they were before;
-    the result of the forward is dropped, and no tensor is kept. A compiled module is run uncompiled.
+    parameters, gradients, training flags and the state of the random generators are afterwards what they were before,
+    and what FSDP had cut is cut again; the result of the forward is dropped, and no tensor is kept. A compiled module
+    is run uncompiled.
 
     A forward that raises does not raise here: ``failed_at`` and ``error`` of the result tell where and what, and the
     calls up to there have the shapes they got. What is not an error, such as a keyboard interrupt, passes through,
@@ -98,6 +100,7 @@ def trace(module: nn.Module, /, *args: Any, input_size: InputSizes | None = None
     state = ForwardState(
         found for row, found in enumerate(scan.modules) if row not in scan.first_met and is_module(found)
     )
+    whole = unsharded_modules(scan)
     counter = OperatorCounter(state.before_write)
     recorder = CallRecorder(counter, _synchronizers(scan))
     failure: Exception | None = None
@@ -117,6 +120,7 @@ def trace(module: nn.Module, /, *args: Any, input_size: InputSizes | None = None
                 _name_modules(paths, read(module))
         finally:
             state.restore()
+            shard_again(scan, whole)
     if failure is None and torch.is_grad_enabled() and any(True for _ in tensors_in(result)):
         with no_torch_function():
             saved = SavedBytes(result, filter(is_tensor, scan.slot_values))

@@ -16,6 +16,7 @@ here; where its file is new, it is imported below.
     all_tensors/          `table`, `mark`: statistics of all tensors, and how far they moved
     edit/                 `initializers` to `code`: what changes a model
     checkpoints/          `folder` to `save`: what speaks of files
+    over_ranks/           `rank`: what speaks of models over several processes
 """
 
 from nnwidgets.server.handlers import (  # noqa: F401 - each says what it answers as it is imported
@@ -31,3 +32,4 @@ from nnwidgets.server.handlers import (  # noqa: F401 - each says what it answer
 from nnwidgets.server.handlers.all_tensors import mark, table  # noqa: F401 - the same
 from nnwidgets.server.handlers.checkpoints import browse, diff, load_save, plan  # noqa: F401 - the same
 from nnwidgets.server.handlers.edit import changes, init, initializers  # noqa: F401 - the same
+from nnwidgets.server.handlers.over_ranks import rank  # noqa: F401 - the same

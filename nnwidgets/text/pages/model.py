@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nnwidgets.formatting import counted, dtype_short, exact_count, inert, shape_text, short_bytes, short_count
+from nnwidgets.formatting import (
+    counted,
+    dtype_short,
+    exact_count,
+    inert,
+    rank_names,
+    shape_text,
+    short_bytes,
+    short_count,
+)
 from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.module_tree.text import count_text, lines, totals_text
 from nnwidgets.introspect.records import Finding, TensorEntry, TensorStats, TieGroup, Trace, TraceCall
@@ -64,7 +73,29 @@ def gradient_page(of: TensorEntry, found: TensorStats | str) -> Document:
 def stats_page(stats: TensorStats) -> Document:
     """Statistics of one tensor."""
     said = "" if stats.of == "all" else stats.of
-    return (Title(counted(stats.n, "element", exact_count), said), *_statistics(stats))
+    title = Title(counted(stats.n, "element", exact_count), said)
+    return (title, *_statistics(stats), *_shares(stats))
+
+
+def _shares(stats: TensorStats) -> list[Block]:
+    """What each rank holds of a tensor over ranks."""
+    rows = [
+        (
+            str(each.rank),
+            ", ".join(map(str, each.part)) or "all",
+            exact_count(each.n),
+            *(number(value) for value in (each.min, each.mean, each.max, each.norm)),
+            exact_count(each.n_nan + each.n_inf),
+        )
+        for each in stats.by_rank[:MOST_ROWS]
+    ]
+    blocks: list[Block] = [Table(_SHARE_HEADS, tuple(rows))] if rows else []
+    if stats.missing:
+        blocks.append(Note(f"The part of {rank_names(stats.missing)} is missing: no answer came.", "warning"))
+    return blocks
+
+
+_SHARE_HEADS = ("rank", "part", "elements", "min", "mean", "max", "norm", "NaN or inf")
 
 
 def module_page(
@@ -134,7 +165,10 @@ def findings_page(findings: Sequence[Finding]) -> Document:
         return (Note("Nothing found."),)
     blocks: list[Block] = []
     for finding in findings[:MOST_ROWS]:
-        blocks.append(Note(f"{finding.message} [{finding.code}]", finding.severity, where=finding.path or "the model"))
+        where = finding.path or "the model"
+        if finding.ranks:
+            where += f" on {rank_names(finding.ranks)}"
+        blocks.append(Note(f"{finding.message} [{finding.code}]", finding.severity, where=where))
         if finding.fix:
             blocks.append(Code(finding.fix))
     if len(findings) > MOST_ROWS:

@@ -9,6 +9,7 @@ its JSON head plus one binary buffer beside the message.
     table.py        `table`, `mark`: all tensors at once
     changes.py      `initializers` to `code`: what changes a model
     checkpoints.py  `folder` to `save`: what speaks of files
+    ranks.py        `rank`: what a process says of its part of a model
 """
 
 from __future__ import annotations
@@ -65,6 +66,7 @@ from nnwidgets.wire.schema.inspect import (
     ValuesBody,
     ValuesReply,
 )
+from nnwidgets.wire.schema.ranks import RankBody, RankReply
 from nnwidgets.wire.schema.table import MarkBody, MarkReply, TableBody, TableReply
 from nnwidgets.wire.schema.tree import LocateBody, LocateReply, OpenBody, OpenReply, RowsBody, RowsReply
 
@@ -103,6 +105,7 @@ KINDS: dict[str, tuple[type, type]] = {
     "diff": (DiffBody, DiffReply),
     "load": (LoadBody, LoadReply),
     "save": (SaveBody, SaveReply),
+    "rank": (RankBody, RankReply),
     "cancel": (CancelBody, CancelReply),
 }
 """Every request kind with its body and its reply."""

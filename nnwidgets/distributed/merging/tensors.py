@@ -1,0 +1,76 @@
+"""Statistics of the shares that ranks hold, made those of whole tensors: each part once, and what is missing said."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from nnwidgets.distributed.merging.stats import StatsRows
+from nnwidgets.distributed.merging.stats import merged as merged_rows
+from nnwidgets.formatting import counted
+from nnwidgets.introspect.records import RankStats, TensorStats
+
+Replies = Mapping[int, Mapping[str, Any]]
+
+
+def merged(replies: Replies, missing: Iterable[int]) -> list[TensorStats | str]:
+    """Make the statistics of whole tensors of what each rank answered of its shares.
+
+    Args:
+        replies: Of the ranks that answered, what `answering.answer` says of ``"stats"``.
+        missing: The others.
+
+    Returns:
+        Of each tensor its statistics, or in words why it has none.
+    """
+    n = len(next(iter(replies.values()))["shares"])
+    rows = {rank: StatsRows.from_bytes(base64.b64decode(reply["rows"]), n) for rank, reply in replies.items()}
+    # A part that several hold is taken of the first: the others' rows are of no elements then.
+    owned = {rank: StatsRows(each.whole.clone(), each.real.clone()) for rank, each in rows.items()}
+    taken: list[dict[tuple[int, ...], int]] = [{} for _ in range(n)]
+    for rank, reply in replies.items():
+        for at, (state, part, _, _) in enumerate(reply["shares"]):
+            if state != "held" or taken[at].setdefault(tuple(part), rank) != rank:
+                owned[rank].whole[at] = 0
+                owned[rank].real[at] = 0
+    wholes = merged_rows(list(owned.values()))
+    alone = {rank: merged_rows([each]) for rank, each in rows.items()}
+    lost = tuple(missing)
+    made: list[TensorStats | str] = []
+    for at, whole in enumerate(wholes):
+        shares = {rank: reply["shares"][at] for rank, reply in replies.items()}
+        if not taken[at]:
+            states = {share[0] for share in shares.values()}
+            made.append(next((why for state, why in _WHY_NONE.items() if state in states), "no rank has it"))
+            continue
+        by_rank = tuple(_of_rank(rank, share, alone[rank][at]) for rank, share in shares.items() if share[0] == "held")
+        _, _, n_parts, n_elements = shares[by_rank[0].rank]
+        is_whole = len(taken[at]) == n_parts and whole.n == n_elements
+        of = "all" if is_whole else f"{len(taken[at])} of {counted(n_parts, 'part')}"
+        if is_whole and not _replicas_agree(by_rank):
+            is_whole, of = False, f"rank {by_rank[0].rank}: its replicas differ"
+        absent = lost if len(taken[at]) < n_parts else ()
+        made.append(replace(whole, is_exact=is_whole, of=of, by_rank=by_rank, missing=absent))
+    return made
+
+
+_WHY_NONE = {
+    "unreduced": "each rank has a summand of its values (Partial), not the values",
+    "unreadable": "no rank has data of it that can be read",
+}
+
+
+def _of_rank(rank: int, share: Any, found: TensorStats) -> RankStats:
+    return RankStats(
+        rank, tuple(share[1]), found.n, found.min, found.max, found.mean, found.norm, found.n_nan, found.n_inf
+    )
+
+
+def _replicas_agree(by_rank: tuple[RankStats, ...]) -> bool:
+    """Whether those that hold one part have the same numbers."""
+    numbers: dict[tuple[int, ...], set[str]] = {}
+    for each in by_rank:
+        numbers.setdefault(each.part, set()).add(repr(replace(each, rank=0)))
+    return all(len(said) == 1 for said in numbers.values())

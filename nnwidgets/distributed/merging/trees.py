@@ -1,0 +1,200 @@
+"""The trees that the ranks read made into one: the whole model, each element once, and where the ranks disagree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from itertools import chain
+from typing import Any
+
+import xxhash
+
+from nnwidgets.formatting import letters
+from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
+from nnwidgets.introspect.records import Held, TensorEntry, TieGroup
+
+Facts = Mapping[str, str]
+"""What all ranks should say the same of, by the path of a module or a tensor."""
+
+
+def facts_of(tree: ModuleTree) -> dict[str, str]:
+    """What a rank says of each module and tensor, but for what is its own: which part it holds, on which device.
+
+    Example:
+        >>> from torch import nn
+        >>> from nnwidgets.introspect import tree
+        >>> facts_of(tree(nn.Sequential(nn.ReLU()).eval()))
+        {'': 'Sequential, eval', '0': 'ReLU, eval'}
+    """
+    made = {}
+    for node in tree.nodes:
+        mode = {True: "training", False: "eval", None: "no mode"}[node.training]
+        made[node.path] = f"{node.class_name}, {mode}" if node.alias_of is None else f"another name of {node.alias_of}"
+    for entry in tree.tensors:
+        shape = "no shape" if entry.shape is None else " × ".join(map(str, entry.shape)) or "()"
+        trained = ", trained" if entry.requires_grad else ""
+        where = f", {entry.held.how}" if entry.held is not None and entry.placements else ""
+        made.setdefault(entry.path, f"{entry.role} {shape} {entry.dtype}{trained}{where}")
+    return made
+
+
+def digest_of(facts: Facts, ties: Iterable[TieGroup]) -> str:
+    """A fingerprint of facts and ties; equal ones need no closer look."""
+    made = xxhash.xxh3_128()
+    groups = (f"{group.id} {group.kind} {group.members}" for group in ties)
+    made.update("\n".join(chain(facts, facts.values(), groups)).encode("utf-8", "surrogatepass"))
+    return made.hexdigest()
+
+
+def to_json(tree: ModuleTree) -> dict[str, Any]:
+    """The tree as JSON, to be made again by `from_json`; keys that aren't text are left behind."""
+    rows = []
+    for node in tree.nodes:
+        own = {name: getattr(node, name) for name in _NODE}
+        own["key"] = node.key if type(node.key) is str else None
+        own["tensors"] = [{name: getattr(entry, name) for name in _ENTRY} | _held(entry) for entry in node.tensors]
+        rows.append([own, len(node.children)])
+    totals = {name: getattr(tree, name) for name in _TOTALS}
+    return {"rows": rows, "totals": totals, "ties": [[getattr(group, name) for name in _TIE] for group in tree.ties]}
+
+
+def from_json(made: Mapping[str, Any]) -> ModuleTree:
+    """The tree that `to_json` was given."""
+    nodes: list[ModuleNode] = []
+    ready: list[ModuleNode] = []
+    for own, n_children in reversed(made["rows"]):
+        children = tuple(ready.pop() for _ in range(n_children))
+        tensors = tuple(map(_entry, own["tensors"]))
+        node = ModuleNode(**{**own, "bases": tuple(own["bases"]), "tensors": tensors, "children": children})
+        ready.append(node)
+        nodes.append(node)
+    nodes.reverse()
+    return ModuleTree(
+        root=nodes[0],
+        nodes=tuple(nodes),
+        tensors=tuple(entry for node in nodes for entry in node.tensors),
+        ties=tuple(TieGroup(name, kind, tuple(members), n) for name, kind, members, n in made["ties"]),
+        **made["totals"],
+    )
+
+
+_NODE = [name for name in ModuleNode.__dataclass_fields__ if name not in {"children", "tensors"}]
+_ENTRY = [name for name in TensorEntry.__dataclass_fields__ if name != "held"]
+_TIE = list(TieGroup.__dataclass_fields__)
+_TOTALS = ["n_params", "n_params_trainable", "size_bytes", "n_params_torch", "why", "local_bytes"]
+
+
+def _held(entry: TensorEntry) -> dict[str, Any]:
+    held = entry.held
+    return {"held": None if held is None else {name: getattr(held, name) for name in Held.__dataclass_fields__}}
+
+
+def _entry(made: Mapping[str, Any]) -> TensorEntry:
+    held, shape = made["held"], made["shape"]
+    if held is not None:
+        mesh = tuple((name, size) for name, size in held["mesh"])
+        lists = {name: tuple(held[name]) for name in ("shape", "local_shape", "placements")}
+        held = Held(**{**held, **lists, "mesh": mesh})
+    return TensorEntry(**{**made, "held": held, "shape": None if shape is None else tuple(shape)})
+
+
+def merged(trees: Mapping[int, ModuleTree], local_bytes: Sequence[int]) -> ModuleTree:
+    """Make one tree of those of several ranks: each module and tensor of any, once, as its first rank has it.
+
+    Args:
+        trees: By rank. Where all ranks say the same, that of one is enough.
+        local_bytes: Held by each rank, in their order.
+    """
+    first, *others = trees.values()
+    if others:
+        first = _joined([first, *others])
+    return replace(first, by_rank=tuple(local_bytes), local_bytes=sum(local_bytes), _index=[])
+
+
+def _joined(trees: Sequence[ModuleTree]) -> ModuleTree:
+    """The union of trees by path: parts that one rank alone has, as the stages of a pipeline, beside the others'."""
+    nodes: dict[str, ModuleNode] = {}
+    tensors: dict[str, dict[str, TensorEntry]] = {}
+    below: dict[str, dict[str, None]] = {}
+    ties, letter_of = _all_ties(trees)
+    for tree in trees:
+        for node in tree.nodes:
+            nodes.setdefault(node.path, node)
+            below.setdefault(node.path, {}).update((child.path, None) for child in node.children)
+            held = tensors.setdefault(node.path, {})
+            for entry in node.tensors:
+                held.setdefault(entry.path, replace(entry, tie=letter_of.get(entry.path)))
+    if all(len(tree.nodes) == len(nodes) for tree in trees) and all(
+        len(tree.tensors) == sum(map(len, tensors.values())) for tree in trees
+    ):
+        return trees[0]
+    made: dict[str, ModuleNode] = {}
+    order = _walk(below, trees[0].root.path)
+    for path in reversed(order):
+        children = tuple(made[child] for child in below[path])
+        own = tuple(tensors[path].values())
+        n_params = sum(entry.n_counted for entry in own if entry.role == "parameter")
+        made[path] = replace(
+            nodes[path],
+            children=children,
+            tensors=own,
+            n_params=n_params + sum(child.n_params for child in children),
+            n_params_torch=None,
+            why=None,
+        )
+    every = [entry for path in order for entry in made[path].tensors]
+    return replace(
+        trees[0],
+        root=made[order[0]],
+        nodes=tuple(made[path] for path in order),
+        tensors=tuple(every),
+        ties=ties,
+        n_params=made[order[0]].n_params,
+        n_params_trainable=sum(e.n_counted for e in every if e.role == "parameter" and e.requires_grad),
+        size_bytes=sum(e.size_bytes for e in every if e.n_counted or e.role != "parameter"),
+        n_params_torch=None,
+        why=None,
+    )
+
+
+def _all_ties(trees: Sequence[ModuleTree]) -> tuple[tuple[TieGroup, ...], dict[str, str]]:
+    """The ties of all, lettered anew, and the letter of each name; a name has that of the first rank that ties it."""
+    groups = {group.members: group for tree in trees for group in tree.ties}
+    made = tuple(replace(group, id=letters(at)) for at, group in enumerate(groups.values()))
+    letter_of: dict[str, str] = {}
+    for group in made:
+        for path in group.members:
+            letter_of.setdefault(path, group.id)
+    return made, letter_of
+
+
+def _walk(below: Mapping[str, Iterable[str]], root: str) -> list[str]:
+    order, waiting = [], [root]
+    while waiting:
+        path = waiting.pop()
+        order.append(path)
+        waiting.extend(reversed(list(below[path])))
+    return order
+
+
+NOWHERE = "nothing"
+"""What a rank says of a path that it doesn't have."""
+
+
+def disagreements(facts: Mapping[int, Facts]) -> Iterable[tuple[str, dict[str, list[int]]]]:
+    """Where ranks say different things of one path: what is said, and by which ranks.
+
+    Of what some ranks don't have at all only the topmost module is told.
+    """
+    told: set[str] = set()
+    for path in dict.fromkeys(chain.from_iterable(facts.values())):
+        said: dict[str, list[int]] = {}
+        for rank, each in facts.items():
+            said.setdefault(each.get(path, NOWHERE), []).append(rank)
+        if len(said) == 1:
+            continue
+        if NOWHERE in said:
+            told.add(path)
+            if path.rpartition(".")[0] in told:
+                continue
+        yield path, said

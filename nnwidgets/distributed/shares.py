@@ -1,0 +1,91 @@
+"""What this rank holds of a tensor: which part of how many, told by metadata alone; nothing is sent or waited for."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal, NamedTuple
+
+import torch
+
+from nnwidgets.distributed.merging.stats import BINS
+from nnwidgets.errors import NNWidgetsError
+from nnwidgets.introspect.records import TensorStats
+from nnwidgets.introspect.safe_access import objects
+from nnwidgets.introspect.safe_access.holders import holder_of, is_dtensor, part_here
+from nnwidgets.introspect.safe_access.tensors import as_plain_tensor
+from nnwidgets.introspect.statistics.exact_stats import exact_stats
+
+State = Literal["held", "nothing", "unreduced", "unreadable"]
+
+
+class Share(NamedTuple):
+    """What a rank holds of a tensor.
+
+    Attributes:
+        state: ``"held"`` its elements can be read, ``"nothing"`` it is in no part of the mesh, ``"unreduced"`` it has
+            a summand of the values rather than the values, ``"unreadable"`` it has no data here that can be read.
+        part: Its place along each dimension of the mesh that the tensor is cut over; ``()`` where it holds all.
+        n_parts: How many parts there are.
+        n_elements: The elements of all parts together.
+    """
+
+    state: State
+    part: tuple[int, ...]
+    n_parts: int
+    n_elements: int
+
+
+def share_of(tensor: Any, rank: int, world_size: int) -> Share:
+    """Tell what this rank holds of a tensor.
+
+    Example:
+        >>> share_of(torch.ones(2, 3), rank=1, world_size=4)
+        Share(state='held', part=(), n_parts=1, n_elements=6)
+    """
+    with objects.no_torch_function():
+        held = holder_of(tensor)
+        if held is None:
+            return Share("held", (), 1, tensor.numel())
+        if is_dtensor(type(tensor)):
+            return _of_dtensor(tensor, held.placements, held.n_elements)
+        if held.is_part:  # ZeRO-3, FSDP1: cut over all ranks, in their order
+            return Share("held", (rank,), world_size, held.n_elements)
+    return Share("held", (), 1, math.prod(held.local_shape))
+
+
+def _of_dtensor(tensor: Any, placements: tuple[str, ...], n_elements: int) -> Share:
+    mesh = tensor._spec.mesh  # noqa: SLF001 - torch's own record; `DTensor.device_mesh` asks a subclass
+    coordinate = mesh.get_coordinate()
+    if coordinate is None:
+        return Share("nothing", (), 1, n_elements)
+    if any(word.startswith("Partial") for word in placements):
+        return Share("unreduced", tuple(coordinate), mesh.size(), n_elements)
+    cut = [dim for dim, word in enumerate(placements) if not word.startswith("Replicate")]
+    return Share("held", tuple(coordinate[dim] for dim in cut), math.prod(mesh.size(dim) for dim in cut), n_elements)
+
+
+def stats_of(tensor: Any, share: Share) -> TensorStats | None:
+    """Statistics of what is held; None where there is nothing to read."""
+    if share.state != "held":
+        return None
+    padding = _padding(tensor, share)
+    try:
+        if padding is None:
+            return exact_stats(tensor, bins=BINS)
+        return exact_stats(as_plain_tensor(part_here(tensor)).flatten()[:padding], bins=BINS)
+    except NNWidgetsError:
+        return None
+
+
+def _padding(tensor: Any, share: Share) -> int | None:
+    """How many elements of a padded part are the tensor's own; None where it has no padding.
+
+    ZeRO-3 and FSDP1's flat parameter cut a flat run of elements into parts of one size, the last ones filled up.
+    """
+    if share.n_parts == 1 or is_dtensor(type(tensor)):
+        return None
+    with objects.no_torch_function():
+        size = objects.tensor_dict(tensor).get("ds_tensor")
+        here = int(torch._C.TensorBase.numel(part_here(tensor)))  # noqa: SLF001 - its methods can't be overridden
+        is_padded = size is not None or objects.tensor_dict(tensor).get("_is_flat_param") is True
+    return min(max(share.n_elements - share.part[0] * here, 0), here) if is_padded else None

@@ -1,0 +1,41 @@
+"""What stands for a model, or a tensor of one, that isn't in this process alone: a module to each public function.
+
+A function marked with `over_handles` gives a handle's own answer where one comes in a module's or a tensor's place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Handle:
+    """Stands for a module or a tensor; says itself what each public function gives of it."""
+
+    __slots__ = ()
+
+    def answer(self, function: str, arguments: tuple[Any, ...], options: Mapping[str, Any]) -> Any:
+        """What a public function gives of this.
+
+        Args:
+            function: Its name.
+            arguments: What it was called with after this.
+            options: The same, by name.
+        """
+        raise NotImplementedError
+
+
+def over_handles(function: Callable[P, T]) -> Callable[P, T]:
+    """Have a public function ask a handle that comes as its first argument."""
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        # By its class alone: `isinstance` would ask the value, which may be a user's.
+        handle: Any = args[0] if args and issubclass(type(args[0]), Handle) else None
+        return function(*args, **kwargs) if handle is None else handle.answer(function.__name__, args[1:], kwargs)
+
+    return call

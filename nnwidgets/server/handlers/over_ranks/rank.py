@@ -1,0 +1,22 @@
+"""Answers to `rank`: what this process holds of a model, for whoever asks all ranks and merges what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from nnwidgets.distributed.answering import answer
+from nnwidgets.server.handlers.registry import handles
+from nnwidgets.server.session.session import Session
+from nnwidgets.wire.dispatch import Job
+from nnwidgets.wire.schema.ranks import RankReply
+
+
+@handles("rank", long=True)
+def answer_rank(session: Session, body: Mapping[str, Any], _job: Job) -> RankReply:
+    """Give this rank's part of the answer.
+
+    Raises:
+        PathNotFoundError: A tensor that is asked for isn't here.
+    """
+    return answer(session.module, body)

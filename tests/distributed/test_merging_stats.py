@@ -1,0 +1,83 @@
+"""Statistics of parts merged are those of the whole: to the bit where they are counts and ends, else to rounding."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import nnwidgets as nnw
+from nnwidgets.distributed.merging.stats import StatsRows, merged, rows_of
+
+SAME = ("n", "n_zero", "n_nan", "n_inf", "min", "max", "hist_counts", "hist_edges", "is_exact")
+
+
+def sent(parts):
+    """Rows of the statistics of parts of one tensor, one rank each, through the bytes that travel."""
+    rows = [rows_of([nnw.stats(part) if part.numel() else None]) for part in parts]
+    return [StatsRows.from_bytes(each.to_bytes(), 1) for each in rows]
+
+
+def assert_equal(found, whole):
+    for name in SAME:
+        assert getattr(found, name) == pytest.approx(getattr(whole, name), rel=0, abs=0, nan_ok=True), name
+    size = max(abs(whole.min), abs(whole.max))
+    for name in ("mean", "std"):
+        allowed = {"rel": 1e-12, "abs": 1e-13 * size if math.isfinite(size) else 0.0}
+        assert getattr(found, name) == pytest.approx(getattr(whole, name), nan_ok=True, **allowed), name
+    assert found.norm == pytest.approx(whole.norm, rel=1e-12)
+
+
+floats = st.one_of(
+    st.floats(allow_nan=True, allow_infinity=True, width=64),
+    st.floats(min_value=-1.0, max_value=1.0),
+    st.sampled_from([0.0, -0.0, 1.0, 5e-324, 1.7976931348623157e308, -1.7976931348623157e308, 1e-200]),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(floats, max_size=60), st.lists(st.integers(0, 60), min_size=0, max_size=6))
+def test_any_cut_of_any_numbers_gives_the_statistics_of_the_whole(values, cuts):
+    whole = torch.tensor(values, dtype=torch.float64)
+    ends = [0, *sorted(min(cut, len(values)) for cut in cuts), len(values)]
+    parts = [whole[begin:end] for begin, end in pairwise(ends)]
+    (found,) = merged(sent(parts))
+    if values:
+        assert_equal(found, nnw.stats(whole))
+    else:
+        assert found.n == 0
+
+
+@pytest.mark.parametrize("spread", ["normal", "wide", "far from zero", "one value", "not finite"])
+def test_shards_of_large_tensors_give_the_statistics_of_the_whole(spread):
+    torch.manual_seed(1)
+    whole = torch.randn(257, 33)
+    if spread == "wide":
+        whole = whole * 10 ** torch.linspace(-20, 20, 257)[:, None]
+    elif spread == "far from zero":
+        whole = whole + 1e6
+    elif spread == "one value":
+        whole = torch.full_like(whole, 0.3)
+    elif spread == "not finite":
+        whole[0, 0], whole[-1, -1], whole[1] = float("nan"), float("inf"), 0.0
+    for dim in (0, 1):
+        (found,) = merged(sent(whole.chunk(4, dim)))
+        assert_equal(found, nnw.stats(whole))
+
+
+def test_many_tensors_are_merged_at_once_each_by_itself():
+    torch.manual_seed(1)
+    wholes = [torch.randn(8, n + 1) * 10.0**n for n in range(20)]
+    ranks = [rows_of([nnw.stats(whole[2 * rank : 2 * rank + 2]) for whole in wholes]) for rank in range(4)]
+    for found, whole in zip(merged(ranks), wholes, strict=True):
+        assert_equal(found, nnw.stats(whole))
+
+
+def test_bytes_of_another_number_of_tensors_are_refused():
+    data = rows_of([nnw.stats(torch.ones(3))]).to_bytes()
+    with pytest.raises(ValueError, match="expected"):
+        StatsRows.from_bytes(data, 2)

@@ -1,0 +1,295 @@
+"""Models over four processes, seen as one from each: DDP, FSDP2, HSDP, tensor parallel, uneven, empty, in stages."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+import torch
+import torch.distributed as dist
+from torch import nn
+
+import nnwidgets as nnw
+from tests.support.gloo import on_ranks
+
+COUNTS = ("n_params", "n_params_trainable", "size_bytes")
+SAME = ("n", "n_zero", "n_nan", "n_inf", "min", "max", "hist_counts", "hist_edges", "is_exact", "of")
+
+
+def mlp():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(16, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 10))
+
+
+def made():
+    """Each way of spreading the same network over four ranks."""
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+    from torch.distributed.tensor import Shard, distribute_tensor
+    from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
+
+    flat = init_device_mesh("cpu", (4,), mesh_dim_names=("dp",))
+    square = init_device_mesh("cpu", (2, 2), mesh_dim_names=("rep", "shard"))
+    plan = {"0": ColwiseParallel(), "2": RowwiseParallel()}
+
+    def fsdp(net, mesh):
+        fully_shard(net[0], mesh=mesh)
+        return fully_shard(net, mesh=mesh)
+
+    def tied(net):
+        net[4] = nn.Linear(32, 32)
+        net[4].weight = net[2].weight
+        return net
+
+    def uneven(rows):
+        net = nn.Sequential(nn.Linear(6, rows))
+        torch.manual_seed(1)
+        net[0].weight = nn.Parameter(distribute_tensor(torch.randn(rows, 6), flat, [Shard(0)]))
+        return net
+
+    yield "DDP", mlp(), nn.parallel.DistributedDataParallel(mlp())
+    yield "FSDP2", mlp(), fsdp(mlp(), flat)
+    yield "HSDP", mlp(), fsdp(mlp(), square)
+    yield "TP", mlp(), parallelize_module(mlp(), flat, plan)
+    yield "TP × FSDP2", mlp(), fsdp(parallelize_module(mlp(), square["shard"], plan), square["rep"])
+    yield "tied", tied(mlp()), fsdp(tied(mlp()), flat)
+    for rows in (7, 3):
+        net = uneven(rows)
+        whole = nn.Sequential(nn.Linear(6, rows))
+        torch.manual_seed(1)
+        whole[0].weight.data, whole[0].bias.data = torch.randn(rows, 6), net[0].bias.data
+        yield f"{rows} rows", whole, net
+
+
+def looked_at(rank, world_size):
+    found, job = {}, nnw.ranks(timeout=60.0)
+    for name, whole, net in made():
+        tree = nnw.tree(job["net"])
+        prefix = "module." if name == "DDP" else ""
+        stats = {path: nnw.stats(job["net"][prefix + path]) for path, _ in whole.named_parameters()}
+        wanted = {path: nnw.stats(parameter) for path, parameter in whole.named_parameters()}
+        found[name] = {
+            "counts": [getattr(tree, each) for each in COUNTS],
+            "wanted counts": [
+                getattr(nnw.tree(whole), each) for each in ("n_params", "n_params_trainable", "size_bytes")
+            ],
+            "bytes": (tree.by_rank, nnw.tree(net).local_bytes),
+            "ties": [group.members for group in nnw.ties(job["net"])],
+            "wanted ties": [group.members for group in nnw.ties(whole)],
+            "stats": stats,
+            "wanted": wanted,
+            "table": nnw.stats(job["net"]),
+            "wanted table": nnw.stats(whole),
+            "check": [finding.code for finding in nnw.check(job["net"])],
+        }
+    return found
+
+
+@pytest.fixture(scope="module")
+def spread():
+    return on_ranks(looked_at)
+
+
+KINDS = ("DDP", "FSDP2", "HSDP", "TP", "TP × FSDP2", "tied", "7 rows", "3 rows")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_rank_sees_the_whole_model(kind, spread):
+    for rank, found in enumerate(spread):
+        seen = found[kind]
+        assert seen["counts"] == seen["wanted counts"]
+        assert seen["bytes"][0][rank] == seen["bytes"][1]
+        assert seen["ties"] == seen["wanted ties"]
+        assert set(seen["check"]) <= {"uneven-memory"}
+        for path, wanted in seen["wanted"].items():
+            for name in SAME:
+                assert getattr(seen["stats"][path], name) == getattr(wanted, name), (path, name)
+            for name in ("mean", "std", "norm"):
+                assert getattr(seen["stats"][path], name) == pytest.approx(getattr(wanted, name), rel=1e-12), (
+                    path,
+                    name,
+                )
+        for path, stats in seen["stats"].items():
+            assert stats.to_dict() == spread[0][kind]["stats"][path].to_dict()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_table_of_all_tensors_is_the_whole_models(kind, spread):
+    seen = spread[3][kind]
+    for row, wanted in zip(seen["table"], seen["wanted table"], strict=True):
+        assert row.path.removeprefix("module.") == wanted.path
+        assert (row.shape, row.min, row.max, row.n_zero) == (wanted.shape, wanted.min, wanted.max, wanted.n_zero)
+        assert row.norm == pytest.approx(wanted.norm, rel=1e-12)
+        assert row.tied_to == wanted.tied_to
+
+
+def test_each_rank_s_share_is_beside_the_whole(spread):
+    by_rank = spread[1]["HSDP"]["stats"]["0.weight"].by_rank
+    assert [(each.rank, each.part, each.n) for each in by_rank] == [
+        (0, (0,), 256), (1, (1,), 256), (2, (0,), 256), (3, (1,), 256)
+    ]  # fmt: skip
+    assert [each.n for each in spread[0]["3 rows"]["stats"]["0.weight"].by_rank] == [6, 6, 6, 0]
+
+
+def faulty(rank, world_size):
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+    from torch.distributed.tensor import DTensor, Partial
+
+    job, found = nnw.ranks(timeout=60.0), {}
+
+    def seen(net):
+        return [(each.code, each.severity, each.path, each.ranks, each.fix) for each in nnw.check(job["net"])]
+
+    net = fully_shard(mlp())
+    if rank == 2:
+        with torch.no_grad():
+            net[0].weight._local_tensor[0, 0] = float("nan")
+    found["NaN on rank 2"] = seen(net)
+
+    net = fully_shard(mlp())
+    net[0].weight.requires_grad_(rank != 0)
+    found["frozen on rank 0"] = seen(net)
+
+    net = nn.parallel.DistributedDataParallel(mlp())
+    if rank == 1:
+        net.module[0].weight.data[0, 0] += 1
+    found["other on rank 1"] = seen(net)
+    found["stats of it"] = nnw.stats(job["net"]["module.0.weight"])
+    exec(found["other on rank 1"][0][-1], {"net": net, "torch": torch})  # noqa: S102 - the fix is run, as the page says
+    found["broadcast"] = seen(net)
+
+    net = fully_shard(mlp())
+    torch.manual_seed(7)
+    with torch.no_grad():
+        net[2].weight._local_tensor.normal_()
+    found["one seed"] = seen(net)
+
+    net = fully_shard(mlp())
+    net(torch.ones(2, 16))
+    found["after a forward"] = seen(net)
+    exec(found["after a forward"][0][-1], {"net": net})  # noqa: S102 - the fix is run
+    found["sharded again"] = seen(net)
+
+    kinds = [type(parameter) for parameter in net.parameters()]
+    traced = nnw.trace(net, torch.ones(2, 16))
+    found["traced"] = (
+        seen(net),
+        kinds == [type(parameter) for parameter in net.parameters()],
+        traced.flops,
+        traced.error,
+    )
+
+    net = nn.Module()
+    net.layers = nn.ModuleDict({str(rank): nn.Linear(8, 8)})
+    tree = nnw.tree(job["net"])
+    found["table of stages"] = [(row.path, row.norm is not None) for row in nnw.stats(job["net"])]
+    found["stages"] = seen(net), tree.n_params, [node.path for node in tree.nodes], len(tree.tensors)
+
+    net = nn.Linear(3, 1, bias=False)
+    mesh = init_device_mesh("cpu", (world_size,))
+    net.weight = nn.Parameter(DTensor.from_local(torch.ones(1, 3), mesh, [Partial()]))
+    found["unreduced"] = seen(net)
+    try:
+        nnw.stats(job["net"]["weight"])
+    except nnw.InvalidTargetError as error:
+        found["unreduced"].append(str(error))
+
+    if rank != 3:
+        model = mlp()  # noqa: F841 - found by its name
+    try:
+        nnw.tree(job["model"])
+    except nnw.RankMissingError as error:
+        found["no such name"] = str(error), error.ranks
+
+    net = mlp()
+    try:
+        nnw.check(job["net"]) if rank == 2 else nnw.tree(job["net"])
+    except nnw.RanksDisagreeError as error:
+        found["asked otherwise"] = str(error)
+
+    job.timeout, began = 1.0, time.monotonic()
+    dist.barrier()
+    if rank == 3:
+        time.sleep(2.5)
+    found["late"] = seen(net), [status.state for status in job.statuses]
+    found["waited"] = time.monotonic() - began
+    found["late stats"] = nnw.stats(job["net"]["0.weight"]) if rank != 3 else None
+    job.close()
+    return found
+
+
+@pytest.fixture(scope="module")
+def faults():
+    return on_ranks(faulty)
+
+
+def test_what_only_some_ranks_have_is_named_with_them(faults):
+    found = faults[0]
+    assert ("nan-or-inf", (2,)) in [(code, ranks) for code, _, _, ranks, _ in found["NaN on rank 2"]]
+    assert ("ranks-disagree", "error", "0.weight", (0,), None) in found["frozen on rank 0"]
+    assert all(each["NaN on rank 2"] == found["NaN on rank 2"] for each in faults)
+
+
+def test_replicas_that_differ_are_found_and_made_the_same_by_the_fix(faults):
+    ((code, severity, path, ranks, fix),) = faults[0]["other on rank 1"]
+    assert (code, severity, path, ranks) == ("replicas-differ", "warning", "module.0.weight", (1,))
+    assert "src=0" in fix
+    assert faults[3]["broadcast"] == []
+    stats = faults[2]["stats of it"]
+    assert (stats.is_exact, stats.of) == (False, "rank 0: its replicas differ")
+
+
+def test_shards_drawn_from_one_seed_are_found(faults):
+    assert [each[:3] for each in faults[0]["one seed"]] == [("equal-shards", "warning", "2.weight")]
+
+
+def test_what_fsdp_keeps_whole_is_told_until_it_is_sharded_again(faults):
+    assert faults[1]["after a forward"] == [("unsharded", "note", "", (0, 1, 2, 3), "net.reshard()")]
+    assert faults[1]["sharded again"] == []
+
+
+def test_a_trace_leaves_what_is_sharded_as_it_was(faults):
+    for found in faults:
+        check, is_same_kind, _, error = found["traced"]
+        assert (check, is_same_kind, error) == ([], True, None)
+
+
+def test_stages_of_a_pipeline_are_one_model(faults):
+    check, n_params, paths, n_tensors = faults[2]["stages"]
+    assert (n_params, n_tensors) == (4 * 72, 8)
+    assert faults[2]["table of stages"] == [
+        (f"layers.{stage}.{name}", True) for stage in range(4) for name in ("weight", "bias")
+    ]
+    assert paths == ["", "layers", *(f"layers.{stage}" for stage in range(4))]
+    assert [(code, severity, ranks) for code, severity, _, ranks, _ in check] == [
+        ("ranks-disagree", "note", (stage,)) for stage in range(4)
+    ]
+
+
+def test_summands_are_told_and_not_summarized(faults):
+    *check, error = faults[0]["unreduced"]
+    assert ("partial-parameter", "weight") in [(code, path) for code, _, path, _, _ in check]
+    assert "Partial" in error
+
+
+def test_a_name_that_a_rank_lacks_is_told_with_the_rank(faults):
+    text, ranks = faults[0]["no such name"]
+    assert ranks == (3,)
+    assert "rank 3: No variable 'model'" in text
+
+
+def test_ranks_that_run_other_lines_are_told_so(faults):
+    assert "rank 2 asks something else" in faults[0]["asked otherwise"]
+    assert "asked otherwise" in faults[2]
+
+
+def test_a_rank_that_comes_late_is_named_and_holds_up_nobody(faults):
+    for rank in range(3):
+        check, states = faults[rank]["late"]
+        assert check[0][:4] == ("rank-missing", "warning", "", (3,))
+        assert states == ["idle", "idle", "idle", "missing"]
+        assert 1.0 <= faults[rank]["waited"] < 2.5
+    assert faults[3]["late"] == ([], ["idle"] * 4)
+    whole = faults[0]["late stats"]  # a replica's numbers stand for those of the one that is missing
+    assert (whole.is_exact, whole.missing, len(whole.by_rank)) == (True, (), 3)

@@ -1,0 +1,137 @@
+"""Where ranks are: ipyparallel's engines asked from a notebook, busy and dead ones too, and engines by an adapter."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import sys
+import time
+
+import pytest
+import torch
+from torch import nn
+
+import nnwidgets as nnw
+from nnwidgets.distributed.sources.source import Missing
+
+MODEL = """
+import torch
+from torch import nn
+torch.manual_seed(0)
+net = nn.Sequential(nn.Linear(16, 32), nn.ReLU(), nn.Linear(32, 10))
+"""
+
+
+@pytest.fixture(scope="module")
+def engines():
+    parallel = pytest.importorskip("ipyparallel")
+    cluster = parallel.Cluster(n=2, log_level=logging.ERROR)
+    client = cluster.start_and_connect_sync(activate=False)
+    client[:].execute(MODEL, block=True)
+    yield client
+    cluster.stop_cluster_sync()
+
+
+def test_engines_are_asked_while_idle_busy_and_dead(engines):
+    job = nnw.ranks(engines, timeout=60.0)
+    net = job["net"]
+    whole: dict = {}
+    exec(MODEL, whole)  # noqa: S102 - the text above
+    assert nnw.tree(net).n_params == 874
+    assert nnw.stats(net["0.weight"]).to_dict() == {
+        **nnw.stats(whole["net"][0].weight).to_dict(),
+        "by_rank": [each.to_dict() for each in nnw.stats(net["0.weight"]).by_rank],
+    }
+    assert nnw.check(net) == ()
+    assert [status.state for status in job.statuses] == ["idle", "idle"]
+    with pytest.raises(nnw.RankMissingError, match=r"rank 0: .*'nothing'"):
+        nnw.tree(job["nothing"])
+
+    engines[1].execute("net[0].weight.data[0, 0] = float('nan')", block=True)
+    assert {(each.code, each.ranks) for each in nnw.check(net)} == {("nan-or-inf", (1,)), ("replicas-differ", (1,))}
+
+    job.timeout = 1.0
+    busy = engines[0].execute("import time; time.sleep(3)", block=False)
+    began = time.monotonic()
+    assert ("rank-missing", (0,)) in [(each.code, each.ranks) for each in nnw.check(net)]
+    assert time.monotonic() - began < 2.5
+    assert [status.state for status in job.statuses] == ["missing", "idle"]
+    busy.wait(60)
+
+    job.timeout = 60.0
+    os.kill(engines[1].apply_sync(os.getpid), signal.SIGKILL)
+    deadline = time.monotonic() + 30
+    while 1 in engines.ids and time.monotonic() < deadline:
+        time.sleep(0.05)
+    nnw.tree(net)
+    assert [status.state for status in job.statuses] == ["idle", "dead"]
+
+
+class TwoHere:
+    """Two ranks played by this process: each has its own model under the same name."""
+
+    def __init__(self, models):
+        self.models = models
+        self.asked = []
+
+    def call(self, request, ranks, deadline):
+        assert ranks is None
+        assert deadline > time.monotonic()
+        self.asked.append(json.loads(json.dumps(request)))
+        answers = {}
+        for rank, model in enumerate(self.models):
+            if model is None:
+                answers[rank] = Missing("no answer: not started")
+                continue
+            sys.modules["__main__"].net_of_rank = model
+            answers[rank] = json.loads(json.dumps(nnw.handle(self.asked[-1])))
+        return answers
+
+
+@pytest.fixture
+def two():
+    yield TwoHere([nn.Linear(2, 3), nn.Linear(2, 3)])
+    vars(sys.modules["__main__"]).pop("net_of_rank", None)
+
+
+def test_any_object_that_can_be_called_is_a_source(two):
+    two.models[1].load_state_dict(two.models[0].state_dict())
+    job = nnw.ranks(two)
+    assert nnw.tree(job["net_of_rank"]).n_params == 9
+    assert nnw.check(job["net_of_rank"]) == ()
+    assert two.asked[0]["kind"] == "rank"
+    assert repr(job) == "Ranks(2 ranks, 2 answered last)"
+    assert "36 B on each of 2 ranks" in str(nnw.tree(job["net_of_rank"]))
+
+
+def test_what_a_rank_that_is_missing_holds_is_told_to_be_missing(two):
+    two.models[1] = None
+    job = nnw.ranks(two)
+    assert [each.message for each in nnw.check(job["net_of_rank"])] == [
+        "No answer: not started. The rest is of the others."
+    ]
+    two.models[0] = None
+    with pytest.raises(nnw.RankMissingError, match="rank 0: no answer: not started; rank 1"):
+        nnw.stats(job["net_of_rank"]["weight"])
+
+
+def test_statistics_print_what_each_rank_holds(two):
+    text = str(nnw.stats(nnw.ranks(two)["net_of_rank"]["weight"]))
+    assert "rank 0: its replicas differ" in text
+    assert [line.split()[:3] for line in text.splitlines() if line.strip()[:1] in "01"][-2:] == [
+        ["0", "all", "6"], ["1", "all", "6"]
+    ]  # fmt: skip
+
+
+def test_what_can_not_be_asked_of_ranks_is_refused(two):
+    net = nnw.ranks(two)["net_of_rank"]
+    with pytest.raises(nnw.InvalidTargetError, match="check of a model over ranks isn't possible with these"):
+        nnw.check(net, optimizer=torch.optim.SGD([torch.zeros(1, requires_grad=True)]))
+    with pytest.raises(nnw.InvalidTargetError, match="named by its variable"):
+        nnw.ranks(two)[net]
+    with pytest.raises(nnw.InvalidTargetError, match="no source of ranks"):
+        nnw.ranks(3)
+    with pytest.raises(nnw.InvalidTargetError, match="no process group"):
+        nnw.ranks()
