@@ -288,7 +288,8 @@ def _held_by(by_rank: tuple[int, ...]) -> str:
         ('4.00 kB on each of 2 ranks', '3.00 kB to 4.00 kB on each of 3 ranks')
     """
     least, most = (short_bytes(size) for size in (min(by_rank), max(by_rank)))
-    return f"{least if least == most else f'{least} to {most}'} on each of {counted(len(by_rank), 'rank')}"
+    size = least if least == most else f"{least} to {most}"
+    return f"{size} on {'each of ' if len(by_rank) > 1 else ''}{counted(len(by_rank), 'rank')}"
 
 
 def count_text(n: int) -> str:
