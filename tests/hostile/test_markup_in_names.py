@@ -50,7 +50,7 @@ class Strict(HTMLParser):
 
     def handle_starttag(self, tag, attributes):
         assert tag in ALLOWED, tag
-        assert {name for name, _ in attributes} <= {"style", "open", "scope", "aria-hidden"}
+        assert {name for name, _ in attributes} <= {"cellpadding", "style", "open", "scope", "aria-hidden"}
         assert not any("url(" in (value or "") or "expression" in (value or "") for _, value in attributes)
         if tag not in VOID:
             self.open.append(tag)

@@ -82,7 +82,6 @@ UNREADABLE = {
     "None": (lambda: None, "not a tensor but None"),
     "int": (lambda: 3, "not a tensor but an int"),
     "list": (lambda: [torch.ones(2)], "not a tensor but a list"),
-    "module": (lambda: nn.Linear(2, 2), "not a tensor but a Linear"),
     "liar": (LoudClass, "not a tensor but a LoudClass"),
 }
 
