@@ -14,6 +14,7 @@ import anywidget
 from torch import nn
 from traitlets import Bytes, Int, TraitError, Unicode, default, validate
 
+from nnwidgets.checkpoint import Snapshot
 from nnwidgets.checkpoint.peek import peek
 from nnwidgets.checkpoint.without_model import file_module
 from nnwidgets.errors import InvalidTargetError, PathNotFoundError
@@ -91,7 +92,7 @@ class Explorer(anywidget.AnyWidget):
         )
         first = first_view(session)
         self._is_shown = not is_unattended()
-        page = bundle.traits() if self._is_shown else {}
+        page = {**bundle.traits(), "layout": AnyLayout()} if self._is_shown else {}
         self._session, self._name = session, session.name or type_name(type(module))
         self._workers = Workers(limit=1)
         self._ticks = TrainingTicks()
@@ -154,6 +155,22 @@ class Explorer(anywidget.AnyWidget):
             )
         if self._session is not None:
             self._session.show_trace(trace)
+
+    def show_mark(self, mark: Snapshot | None) -> None:
+        """Have the rows tell how far they have moved since a mark, again after each cell and each change.
+
+        Args:
+            mark: What `snapshot` gave for this model; None to end it.
+
+        Raises:
+            InvalidTargetError: It is not a `Snapshot`.
+        """
+        if mark is not None and not isinstance(mark, Snapshot):
+            raise InvalidTargetError(
+                f"A {type_name(type(mark))} is not a Snapshot.", hint="Pass what nnw.snapshot(net) gives."
+            )
+        if self._session is not None:
+            self._session.show_mark(mark)
 
     def close(self) -> None:
         """End the view: what is pending is answered, the model is let go, the page is told. Idempotent."""
@@ -259,8 +276,9 @@ def explore(
         >>> view = explore(nn.Sequential(nn.Linear(20, 256), nn.ReLU()), name="net")  # doctest: +SKIP
         >>> view.selected = "0.weight"  # doctest: +SKIP
     """
-    if isinstance(module, str | os.PathLike):
-        file = Path(os.fsdecode(module))
+    given: Any = module  # a user's object may lie about its class
+    if issubclass(type(given), str | os.PathLike):
+        file = Path(os.fsdecode(given))
         with_values = peek(file).size_bytes <= _MOST_READ
         made = file_module(file, with_values=with_values)
         return Explorer(made, optimizer=optimizer, name=name or file.name, height=height)
@@ -268,7 +286,7 @@ def explore(
     if name is None:
         frame = sys._getframe(1)  # noqa: SLF001 - whose variable it is, only the caller's frame knows
         name = name_of(module, notebook(), frame.f_locals, frame.f_globals)
-    return Explorer(module, optimizer=optimizer, name=name, height=height)
+    return Explorer(given, optimizer=optimizer, name=name, height=height)
 
 
 def _check(module: object, name: object, height: object) -> None:
