@@ -57,3 +57,22 @@ def test_the_module_that_raised_is_lit_with_the_shapes_it_got(notebook):
     explorer.select("")
     expect(explorer.tab("Trace")).to_contain_text("mat1 and mat2 shapes cannot be multiplied")
     expect(notebook.output(6)).to_contain_text("head")
+
+
+def test_a_forward_is_run_from_the_page_and_cleared(notebook):
+    explorer = notebook.explorer(2)
+    explorer.root.get_by_role("button", name="Trace", exact=True).click()
+    form = explorer.inspector.locator("form")
+    expect(form.get_by_label("Input")).to_have_value("X")
+    form.get_by_role("button", name="Run a forward").click()
+    expect(explorer.row("head")).to_contain_text("2 × 20 → 2 × 10")
+    expect(explorer.inspector).to_contain_text("autograd keeps")
+    form.get_by_label("Input").select_option(label="of a size …")
+    form.get_by_label("Size", exact=True).fill("3,20")
+    form.get_by_role("button", name="Run a forward").click()
+    expect(explorer.row("head")).to_contain_text("3 × 20 → 3 × 10")
+    form.get_by_label("Size", exact=True).fill("3,x")
+    form.get_by_role("button", name="Run a forward").click()
+    expect(form.get_by_role("alert")).to_contain_text("is not a shape")
+    form.get_by_role("button", name="Clear").click()
+    expect(explorer.row("head")).not_to_contain_text("3 × 20")

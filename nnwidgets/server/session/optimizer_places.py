@@ -8,7 +8,7 @@ from nnwidgets.introspect.optimizers.optimizer import table_of
 from nnwidgets.introspect.safe_access.objects import type_name
 from nnwidgets.server.session.live_tensor import LiveTensor
 from nnwidgets.server.session.session import Session
-from nnwidgets.text.pages.optimizer import setting_text, state_text
+from nnwidgets.text.pages.optimizer import is_worth_telling, setting_text, state_text
 from nnwidgets.wire.schema.inspect import OptimizerPlace
 
 _MOST_SETTINGS = 30
@@ -37,13 +37,13 @@ def optimizer_places(session: Session, live: LiveTensor) -> list[OptimizerPlace]
         parameter = table.parameters[0]
         for at in parameter.groups:
             group = table.groups[at]
-            options = list(group.options.items())[:_MOST_SETTINGS]
+            options = [(key, value) for key, value in group.options.items() if is_worth_telling(key, value)]
             made.append({
                 "name": inert(name or type_name(type(each)), 80),
                 "class_name": group.class_name,
                 "group": group.index,
                 "n_groups": len(table.groups),
-                "settings": [{"name": key, "value": setting_text(value)} for key, value in options],
+                "settings": [{"name": key, "value": setting_text(value)} for key, value in options[:_MOST_SETTINGS]],
                 "step": parameter.step,
                 "state": [
                     {

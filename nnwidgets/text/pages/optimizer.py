@@ -57,7 +57,9 @@ def _groups(table: OptimizerTable, names: Sequence[str]) -> Table:
     for at, group in enumerate(table.groups):
         called = names[group.optimizer] if group.optimizer < len(names) else ""
         others = ", ".join(
-            f"{name}={setting_text(value)}" for name, value in group.options.items() if _is_told(name, value)
+            f"{name}={setting_text(value)}"
+            for name, value in group.options.items()
+            if name not in _OWN_COLUMNS and is_worth_telling(name, value)
         )
         own = [setting_text(group.options[name]) if name in group.options else "" for name in _OWN_COLUMNS]
         said = f"{called} · {group.class_name}" if called else group.class_name
@@ -66,8 +68,14 @@ def _groups(table: OptimizerTable, names: Sequence[str]) -> Table:
     return Table(heads, tuple(rows), right=(2, 3, 4, 5))
 
 
-def _is_told(name: str, value: Any) -> bool:
-    return name not in _OWN_COLUMNS and name != "initial_lr" and value is not False
+def is_worth_telling(name: str, value: Any) -> bool:
+    """Whether a setting says something: not that a variant is off, nor where a schedule began.
+
+    Example:
+        >>> is_worth_telling("lr", 0.1), is_worth_telling("amsgrad", False), is_worth_telling("initial_lr", 0.1)
+        (True, False, False)
+    """
+    return name != "initial_lr" and value is not False
 
 
 def setting_text(value: Any) -> str:
