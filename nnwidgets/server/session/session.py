@@ -28,7 +28,9 @@ from nnwidgets.introspect.optimizers import optimizers_holding, tensors_elsewher
 from nnwidgets.introspect.records import Finding, TensorStats, Trace
 from nnwidgets.introspect.safe_access.scan import read
 from nnwidgets.introspect.statistics.exact_stats import CancelledError
+from nnwidgets.introspect.statistics.threads import single_thread
 from nnwidgets.introspect.stats_table import StatsTable
+from nnwidgets.server.notebook.ipykernel import is_cell_running
 from nnwidgets.server.notebook.variables import name_of, notebook, optimizers
 from nnwidgets.server.page_files import part
 from nnwidgets.server.rows.flatten import FlatTree, ViewState, flatten
@@ -285,7 +287,7 @@ class Session:
                 self._is_comparison_due = False
             # A model that is gone, or can't be compared now, has nothing to tell.
             try:
-                with suppress(RequestError, NNWidgetsError):
+                with suppress(RequestError, NNWidgetsError), single_thread(is_cell_running):
                     self._send_moved(moved_rows(self.index(), mark, module))
             except BaseException:
                 self._is_comparing = False
