@@ -18,9 +18,14 @@ from functools import cache
 from pathlib import Path
 
 import ipywidgets
-from traitlets import Bytes, Unicode
+from traitlets import Bool, Bytes, Unicode
 
-from nnwidgets.server.notebook.ipykernel import answer_where_asked
+from nnwidgets.server.notebook.ipykernel import (
+    after_each_cell,
+    answer_where_asked,
+    before_each_cell_that_keeps_views_waiting,
+    keeps_views_waiting,
+)
 from nnwidgets.server.page_files import read_page_file
 from nnwidgets.widgets import marimo
 from nnwidgets.widgets.any_base import AnyBase
@@ -34,6 +39,27 @@ class Bundle(AnyBase):
     code = Bytes().tag(sync=True)
     style = Bytes().tag(sync=True)
     digest = Unicode().tag(sync=True)
+    must_wait = Bool(False).tag(sync=True)
+    """For hosts that show a page nothing of the kernel: a cell runs, and what is asked is answered after it."""
+
+    def __init__(self, **state: object) -> None:
+        super().__init__(**state, must_wait=keeps_views_waiting())
+        self._stop_watching = (
+            before_each_cell_that_keeps_views_waiting(self._begin_to_wait),
+            after_each_cell(self._end_to_wait),
+        )
+
+    def close(self) -> None:
+        """Close it; may be called again."""
+        for stop in self._stop_watching:
+            stop()
+        super().close()
+
+    def _begin_to_wait(self) -> None:
+        self.must_wait = True
+
+    def _end_to_wait(self) -> None:
+        self.must_wait = False
 
 
 def traits() -> dict[str, str]:

@@ -12,8 +12,9 @@ from typing import Any
 
 import anywidget
 from torch import nn
-from traitlets import Bool, Bytes, Int, TraitError, Unicode, validate
+from traitlets import Bytes, Int, TraitError, Unicode, default, validate
 
+from nnwidgets.checkpoint import Snapshot
 from nnwidgets.checkpoint.peek import peek
 from nnwidgets.checkpoint.without_model import file_module
 from nnwidgets.errors import InvalidTargetError, PathNotFoundError
@@ -23,13 +24,7 @@ from nnwidgets.introspect.records import Trace
 from nnwidgets.introspect.safe_access.objects import require_module, type_name
 from nnwidgets.server.handlers.open_and_rows import first_view
 from nnwidgets.server.handlers.registry import handlers, is_long, is_patient
-from nnwidgets.server.notebook.ipykernel import (
-    after_each_cell,
-    answer_where_asked,
-    before_each_cell_that_keeps_views_waiting,
-    is_unattended,
-    keeps_views_waiting,
-)
+from nnwidgets.server.notebook.ipykernel import after_each_cell, answer_where_asked, is_unattended
 from nnwidgets.server.notebook.variables import name_of, notebook
 from nnwidgets.server.session import open_views
 from nnwidgets.server.session.session import Session
@@ -68,8 +63,6 @@ class Explorer(anywidget.AnyWidget):
     _first = Bytes().tag(sync=True)
     _height = Int(None, allow_none=True).tag(sync=True)
     _seen = Unicode().tag(sync=True)
-    _must_wait = Bool(False).tag(sync=True)
-    """For hosts that show a page nothing of the kernel: a cell runs, and what is asked is answered after it."""
     selected = Unicode("").tag(sync=True)
     filter = Unicode("").tag(sync=True)
 
@@ -99,7 +92,7 @@ class Explorer(anywidget.AnyWidget):
         )
         first = first_view(session)
         self._is_shown = not is_unattended()
-        page = bundle.traits() if self._is_shown else {}
+        page = {**bundle.traits(), "layout": AnyLayout()} if self._is_shown else {}
         self._session, self._name = session, session.name or type_name(type(module))
         self._workers = Workers(limit=1)
         self._ticks = TrainingTicks()
@@ -107,20 +100,15 @@ class Explorer(anywidget.AnyWidget):
         self._dispatcher = Dispatcher(answers, self._send_wire, background=is_long, patient=is_patient)
         super().__init__(
             **page,
-            layout=AnyLayout(),
             _first=bundle.compress(json.dumps(first, separators=(",", ":"))),
             _height=height,
             _seen=datetime.now(UTC).isoformat(timespec="seconds"),
-            _must_wait=keeps_views_waiting(),
         )
         if self._is_shown:
             answer_where_asked(self.comm)
             answer_where_asked(self.layout.comm)
         self.on_msg(self._receive)
-        self._stop_watching = (
-            before_each_cell_that_keeps_views_waiting(self._on_cell_begins),
-            after_each_cell(self._on_cell_run),
-        )
+        self._stop_watching = after_each_cell(self._on_cell_run)
         open_views.add(self)
         marimo.when_cell_ends(self.close)
 
@@ -168,13 +156,28 @@ class Explorer(anywidget.AnyWidget):
         if self._session is not None:
             self._session.show_trace(trace)
 
+    def show_mark(self, mark: Snapshot | None) -> None:
+        """Have the rows tell how far they have moved since a mark, again after each cell and each change.
+
+        Args:
+            mark: What `snapshot` gave for this model; None to end it.
+
+        Raises:
+            InvalidTargetError: It is not a `Snapshot`.
+        """
+        if mark is not None and not isinstance(mark, Snapshot):
+            raise InvalidTargetError(
+                f"A {type_name(type(mark))} is not a Snapshot.", hint="Pass what nnw.snapshot(net) gives."
+            )
+        if self._session is not None:
+            self._session.show_mark(mark)
+
     def close(self) -> None:
         """End the view: what is pending is answered, the model is let go, the page is told. Idempotent."""
         session, self._session = self._session, None
         if session is not None:
             self._ticks = TrainingTicks()
-            for stop in self._stop_watching:
-                stop()
+            self._stop_watching()
             self._dispatcher.close()
             self._emit("closed", {"code": "view-closed", "message": "The view was closed."})
             session.close()
@@ -197,6 +200,10 @@ class Explorer(anywidget.AnyWidget):
         elif "text/html" in static:
             data = {**data, _VIEW_OR_TREE: {}}
         return {**data, **static}, metadata
+
+    @default("layout")
+    def _make_layout(self) -> AnyLayout:
+        return AnyLayout()
 
     @validate("selected")
     def _check_selected(self, proposal: Mapping[str, Any]) -> str:
@@ -235,11 +242,7 @@ class Explorer(anywidget.AnyWidget):
         message, _ = encode({"v": VERSION, "event": event, "body": body})
         self._send_wire(message, [])
 
-    def _on_cell_begins(self) -> None:
-        self._must_wait = True
-
     def _on_cell_run(self) -> None:
-        self._must_wait = False
         if self._session is not None:
             self._session.report_possible_change()
 
@@ -273,8 +276,9 @@ def explore(
         >>> view = explore(nn.Sequential(nn.Linear(20, 256), nn.ReLU()), name="net")  # doctest: +SKIP
         >>> view.selected = "0.weight"  # doctest: +SKIP
     """
-    if isinstance(module, str | os.PathLike):
-        file = Path(os.fsdecode(module))
+    given: Any = module  # a user's object may lie about its class
+    if issubclass(type(given), str | os.PathLike):
+        file = Path(os.fsdecode(given))
         with_values = peek(file).size_bytes <= _MOST_READ
         made = file_module(file, with_values=with_values)
         return Explorer(made, optimizer=optimizer, name=name or file.name, height=height)
@@ -282,7 +286,7 @@ def explore(
     if name is None:
         frame = sys._getframe(1)  # noqa: SLF001 - whose variable it is, only the caller's frame knows
         name = name_of(module, notebook(), frame.f_locals, frame.f_globals)
-    return Explorer(module, optimizer=optimizer, name=name, height=height)
+    return Explorer(given, optimizer=optimizer, name=name, height=height)
 
 
 def _check(module: object, name: object, height: object) -> None:

@@ -51,7 +51,7 @@ def test_an_untrusted_notebook_shows_the_tree_as_html_without_script(lab, saved)
     # Trust goes by content: this is another notebook than the one that was signed.
     notebook = lab.open_document(nbformat.from_dict({**saved, "metadata": {**saved.metadata, "title": "A stranger's"}}))
     output = notebook.output(2)
-    expect(output.get_by_text("Stack", exact=True)).to_be_visible()
+    expect(output.locator("summary").get_by_text("net", exact=True)).to_be_visible()
     expect(output.get_by_text("Run the cell for the live view")).to_be_visible()
     expect(output.locator(".nnw-explorer, script")).to_have_count(0)
     weight = output.get_by_text("weight", exact=True).first
@@ -85,7 +85,7 @@ def tab(request, server: LabServer, context: BrowserContext) -> Iterator[Lab | N
 def check_tree(output: Locator) -> None:
     """The tree as HTML, alone, which folds."""
     expect(output.get_by_text("Run the cell for the live view")).to_be_visible()
-    expect(output.get_by_text("Stack", exact=True)).to_be_visible()
+    expect(output.locator("summary").get_by_text("net", exact=True)).to_be_visible()
     expect(output).not_to_contain_text("Error displaying")
     expect(output).not_to_contain_text("Loading widget")
     expect(output.locator(".nnw-explorer")).to_have_count(0)

@@ -30,7 +30,7 @@ def first_path(explorer):
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_all_tensors_are_a_table_to_sort_filter_copy_and_compare_with_a_mark(lab, theme):
-    notebook = lab.open([models.LOAD, models.TIED, "%nn net", STEP])
+    notebook = lab.open([models.LOAD, models.TIED, "%nn net", STEP, "%nn snapshot net"])
     notebook.run(0, 1, 2)
     lab.theme(f"JupyterLab {theme.capitalize()}")
     explorer = notebook.explorer(2)
@@ -65,6 +65,12 @@ def test_all_tensors_are_a_table_to_sort_filter_copy_and_compare_with_a_mark(lab
     expect(frame(explorer)).to_be_visible()
     page.keyboard.press("Escape")
     expect(root.get_by_role("button", name="Table")).to_be_focused()
+    explorer.filter("")
+    expect(explorer.row("body.2.bias")).to_contain_text("moved 100")
+    expect(explorer.row("body.0.bias")).not_to_contain_text("moved")
+    explorer.screenshot(f"table-moved-{theme}")
+    notebook.run(4)
+    expect(explorer.row("body.2.bias")).not_to_contain_text("moved")
 
 
 def test_the_table_of_a_narrow_view_scrolls_within_it(lab):

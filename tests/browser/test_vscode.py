@@ -256,6 +256,9 @@ def test_a_cell_run_again_shows_a_new_view_in_place_of_the_earlier(notebook):
 
 
 def test_a_window_loaded_anew_has_the_tree_as_html_and_the_view_once_the_cell_is_run_on_the_same_kernel(notebook):
+    notebook.execute("net = nn.Linear(3, 7)")
+    notebook.run(MAGIC)
+    notebook.explorer(MAGIC)
     notebook.reload()
     output = notebook.output(MAGIC)
     expect(output.get_by_text("Run the cell for the live view")).to_be_visible()

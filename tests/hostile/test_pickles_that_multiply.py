@@ -31,7 +31,7 @@ def test_dicts_that_repeat_each_other_are_no_state_dict_of_thousands_of_names(tm
         dicts += aside(b"}(" + opcodes("a") + get(level) + opcodes("b") + get(level) + b"u", level + 1)
     path = tmp_path / "tree.pt"
     path.write_bytes(torch_zip({"w": tensor(), "x": Raw(dicts + get(15))}))
-    with pytest.raises(nnw.CorruptCheckpointError, match=r"stands for .* tensors and containers by repeating 32"):
+    with pytest.raises(nnw.CorruptCheckpointError, match=r"stands for .* objects by repeating 32"):
         nnw.plan(nn.Linear(2, 2), path)
 
 

@@ -90,7 +90,11 @@ ZIPS = {
     "flags that torch doesn't write": (with_member(flags=0x2808), CORRUPT, "with flags"),
     "field that torch doesn't write": (with_member(extra=b"\x99\x99\x00\x00"), CORRUPT, "field 0x9999"),
     "field that is cut": (with_member(extra=b"\x01\x00\xff\x00"), CORRUPT, "field that is cut"),
-    "zip64 field with nothing to say": (with_member(extra=struct.pack("<2HQ", 1, 8, 3)), CORRUPT, "stand for nothing"),
+    "zip64 field with nothing to say": (
+        with_member(extra=struct.pack("<2HQ", 1, 8, 3)),
+        CORRUPT,
+        "8 bytes without a meaning",
+    ),
     "zip64 field that is missing": (with_member(n_bytes=2**32 - 1, packed=2**32 - 1), CORRUPT, "hasn't"),
     "zip64 field of exabytes": (
         with_member(n_bytes=2**32 - 1, packed=2**32 - 1, extra=struct.pack("<2H2Q", 1, 16, 2**62, 2**62)),

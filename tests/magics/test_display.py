@@ -70,6 +70,8 @@ GIVEN = {
     "check net": "Findings",
     "trace net X": "Trace",
     "costs net X": "Costs",
+    "optimizer net": "OptimizerTable",
+    "explore net": "Explorer",
     "init net 0.weight zeros --preview": "Change",
     "set net 0.bias[0] = 1": "Change",
     "freeze net 0": "Change",
@@ -96,7 +98,7 @@ def test_each_subcommand_of_a_model_gives_its_result():
 
 
 def test_a_line_gives_what_it_shows_and_shows_it_once(ip):
-    ip.run("X = torch.ones(1, 2)\nmade = None")
+    ip.run("X = torch.ones(1, 2)\nmade = None\nadam = torch.optim.Adam(net.parameters())")
     for line, kind in GIVEN.items():
         ran = ip.run(f"result = %nn {line}")
         assert ran.error is None, (line, ran.printed)

@@ -1,5 +1,6 @@
 """Whether a cell runs is known from the shell's own events, whatever thread asks."""
 
+import sys
 import threading
 import types
 
@@ -54,10 +55,10 @@ def test_a_cell_runs_from_its_first_line_to_its_last_even_one_that_raises(shell)
         ({"allow_stdin": True}, {}, "", False),
         ({}, {}, "", False),
         ({"allow_stdin": False}, {"cellId": "a"}, "", False),
-        ({"allow_stdin": False}, {"colab": {"cell_id": "a"}}, "", False),
+        ({"allow_stdin": False}, {"commandId": "a"}, "", False),
         ({"allow_stdin": False}, {}, "voila/0.5", False),
     ],
-    ids=["nbclient", "Jupyter", "unknown", "VS Code", "Colab", "Voilà"],
+    ids=["nbclient", "Jupyter", "unknown", "VS Code", "Databricks", "Voilà"],
 )
 def test_nobody_looks_on_where_a_program_runs_cells_that_have_no_id_and_may_ask_nothing(
     monkeypatch, content, metadata, software, is_so
@@ -67,6 +68,8 @@ def test_nobody_looks_on_where_a_program_runs_cells_that_have_no_id_and_may_ask_
     monkeypatch.setattr(ipykernel, "running_kernel", lambda: kernel)
     monkeypatch.setenv("SERVER_SOFTWARE", software)
     assert ipykernel.is_unattended() is is_so
+    monkeypatch.setitem(sys.modules, "google.colab", types.ModuleType("google.colab"))
+    assert not ipykernel.is_unattended()
 
 
 def test_outside_of_a_kernel_and_of_a_cell_nobody_is_said_to_be_away(monkeypatch, shell):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import queue
 
 import pytest
 import torch
@@ -10,7 +11,9 @@ from torch import nn
 
 import nnwidgets as nnw
 from nnwidgets.edit import set_budget
+from nnwidgets.server.session.session import Session
 from nnwidgets.wire.schema import KINDS
+from nnwidgets.wire.schema.envelope import TickedBody
 from nnwidgets.wire.validation import validate
 
 WHOLE = {
@@ -100,3 +103,45 @@ def test_a_mark_that_would_not_fit_keeps_digests(net):
     row = ask(filter="2.bias")["rows"][0]
     assert row["moved"] is None
     assert row["note"].startswith("another digest")
+
+
+@pytest.fixture
+def told(net):
+    """A session of the model, and the next of what it tells of rows that moved."""
+    events = queue.Queue()
+
+    def hear(event, body):
+        if event == "ticked":
+            validate(body, TickedBody)
+            events.put(body)
+
+    session = Session(net, name="net", emit=hear)
+    yield session, lambda: events.get(timeout=60)
+    session.close()
+
+
+def test_rows_are_told_what_moved_since_a_mark_after_each_cell_and_each_change(told, net):
+    session, heard = told
+    session.show_mark(nnw.snapshot(net))
+    first = heard()
+    assert first["moved"] == {}
+    assert first["part"]["code"]
+    net[2].bias.data.mul_(3.0)
+    session.report_possible_change()
+    second = heard()
+    assert "part" not in second
+    assert second["moved"] == pytest.approx({"": 2.0, "2": 2.0, "2.bias": 2.0})
+    net[0].weight.data.mul_(1.5)
+    session.report_change(structure=False)
+    assert heard()["moved"] == pytest.approx({"": 2.0, "2": 2.0, "2.bias": 2.0, "0": 0.5, "0.weight": 0.5}, rel=1e-4)
+    session.show_mark(None)
+    assert heard()["moved"] == {}
+
+
+def test_a_mark_of_digests_tells_that_rows_moved(told, net):
+    session, heard = told
+    session.show_mark(nnw.snapshot(net, values=False))
+    heard()
+    net[2].bias.data.mul_(3.0)
+    session.report_possible_change()
+    assert heard()["moved"] == {"": None, "2": None, "2.bias": None}

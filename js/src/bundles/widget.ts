@@ -33,7 +33,7 @@ const TELL_AFTER_MS = 100;
 
 async function render({ model, el, style }: RenderContext): Promise<() => void> {
   const bundle = model.get("_bundle") as string;
-  const kernel = bundle === "" ? unwatchedKernel() : await watchKernel(model.widget_manager, bundle, model);
+  const kernel = bundle === "" ? unwatchedKernel() : await watchKernel(model.widget_manager, bundle);
   const first = JSON.parse(await gunzip(model.get("_first") as DataView<ArrayBuffer>)) as OpenReply;
   // Another tab's views hear the replies to this one's requests: counted ids would be theirs too.
   const client = new ChannelClient(holdingChanges(channelOf(model, kernel), kernel), `${Math.random()}.`);

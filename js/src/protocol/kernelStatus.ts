@@ -6,15 +6,9 @@ export interface WidgetManager {
 
 interface LiveModel {
   readonly comm_live?: boolean;
+  get(name: string): unknown;
   on?(event: string, listener: () => void): void;
   off?(event: string, listener: () => void): void;
-}
-
-/** The Explorer's own model. */
-interface ViewModel {
-  get(name: string): unknown;
-  on(event: string, listener: () => void): void;
-  off(event: string, listener: () => void): void;
 }
 
 interface Signal<Slot = () => void> {
@@ -52,7 +46,7 @@ export interface KernelWatch {
 
 const GONE = new Set(["dead", "terminating", "restarting", "autorestarting"]);
 const PREFIX = "IPY_MODEL_";
-const MUST_WAIT = "_must_wait";
+const MUST_WAIT = "must_wait";
 
 /** A kernel of which no model tells, as in marimo: gone once a message can't reach it, and not there in an export. */
 export function unwatchedKernel(): KernelWatch {
@@ -76,9 +70,9 @@ export function unwatchedKernel(): KernelWatch {
 
 /**
  * Watches the kernel through the hidden bundle's model, which lives and dies with it, and through the connection where
- * the host shows it. Where it doesn't, the view's model tells whether a cell keeps the kernel.
+ * the host shows it. Where it doesn't, the bundle's model tells whether a cell keeps the kernel.
  */
-export async function watchKernel(manager: WidgetManager, bundle: string, view: ViewModel): Promise<KernelWatch> {
+export async function watchKernel(manager: WidgetManager, bundle: string): Promise<KernelWatch> {
   const model = await manager.get_model(bundle.slice(PREFIX.length));
   const connection = manager.kernel ?? null;
   let hasRestarted = false;
@@ -93,7 +87,7 @@ export async function watchKernel(manager: WidgetManager, bundle: string, view: 
       return model.comm_live !== false && !hasRestarted && connection?.isDisposed !== true;
     },
     isTaken: () =>
-      connection === null ? view.get(MUST_WAIT) === true : isCellRunning && !connection.supportsSubshells,
+      connection === null ? model.get(MUST_WAIT) === true : isCellRunning && !connection.supportsSubshells,
     onUnreached: () => {},
     onChange: (listener) => {
       const follow = (_: unknown, { parent_header, content }: StatusMessage): void => {
@@ -111,13 +105,13 @@ export async function watchKernel(manager: WidgetManager, bundle: string, view: 
       };
       const signals = [connection?.statusChanged, connection?.disposed];
       model.on?.("comm_live_update", heard);
-      view.on(`change:${MUST_WAIT}`, heard);
+      model.on?.(`change:${MUST_WAIT}`, heard);
       for (const signal of signals) {
         signal?.connect(heard);
       }
       return () => {
         model.off?.("comm_live_update", heard);
-        view.off(`change:${MUST_WAIT}`, heard);
+        model.off?.(`change:${MUST_WAIT}`, heard);
         connection?.iopubMessage?.disconnect(follow);
         for (const signal of signals) {
           signal?.disconnect(heard);

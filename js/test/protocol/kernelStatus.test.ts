@@ -20,16 +20,16 @@ test("a page that marimo has exported has no kernel", () => {
 
 type Message = { parent_header: { msg_type?: string }; content: { execution_state?: string } };
 
-/** A view's model, of which a kernel says that it must wait, or that it needn't. */
+/** The bundle's model, of which a kernel says that it must wait, or that it needn't. */
 function modelOf(mustWait: boolean) {
   const listeners = new Map<string, () => void>();
   return {
-    get: (name: string) => name === "_must_wait" && mustWait,
+    get: (name: string) => name === "must_wait" && mustWait,
     on: (event: string, listener: () => void) => listeners.set(event, listener),
     off: (event: string) => listeners.delete(event),
     say: (next: boolean) => {
       mustWait = next;
-      listeners.get("change:_must_wait")?.();
+      listeners.get("change:must_wait")?.();
     },
   };
 }
@@ -45,8 +45,8 @@ async function watched(connection: { status?: string; supportsSubshells?: boolea
       slot = null;
     },
   };
-  const manager = { get_model: async () => ({}), kernel: { status: "idle", ...connection, iopubMessage } };
-  const kernel = await watchKernel(manager, "IPY_MODEL_1", modelOf(false));
+  const manager = { get_model: async () => modelOf(false), kernel: { status: "idle", ...connection, iopubMessage } };
+  const kernel = await watchKernel(manager, "IPY_MODEL_1");
   const heard = vi.fn();
   const stop = kernel.onChange(heard);
   const say = (asked: string, state?: string): void =>
@@ -92,9 +92,9 @@ test("a watch that was stopped hears nothing more", async () => {
   expect(heard).not.toHaveBeenCalled();
 });
 
-test("a kernel of which the host shows nothing is taken while the view's model says so", async () => {
+test("a kernel of which the host shows nothing is taken while the bundle's model says so", async () => {
   const model = modelOf(true);
-  const kernel = await watchKernel({ get_model: async () => ({}) }, "IPY_MODEL_1", model);
+  const kernel = await watchKernel({ get_model: async () => model }, "IPY_MODEL_1");
   const heard = vi.fn();
   const stop = kernel.onChange(heard);
   expect(kernel.isTaken()).toBe(true);

@@ -115,6 +115,9 @@ def _parse_snapshot(command: Command, words: list[str]) -> Command:
 
 
 def _run_snapshot(request: Request) -> Answer:
+    # Imported late: a mark without a view open needs nothing of the views.
+    from nnwidgets.server.session.open_views import views_of
+
     command, namespace = request.command, request.namespace
     name, module = command.target, request.module
     if namespace.get(name) is not None and not is_a(namespace[name], checkpoint.Snapshot):
@@ -124,6 +127,8 @@ def _run_snapshot(request: Request) -> Answer:
         )
     mark = checkpoint.snapshot(module, values="--digests" not in command.flags)
     request.shell.push({name: mark})
+    for view in views_of(module):
+        view.show_mark(mark)
     said = f"{name}: {mark}. %nn diff {name} {command.model} tells what moved since."
     return Answer(
         (Note(said), *(Note(f"Not read: {why}", "note") for why in list(mark.unread.values())[:_MOST_WORDS])), mark

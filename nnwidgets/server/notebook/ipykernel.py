@@ -48,10 +48,12 @@ def cell_now() -> Cell | None:
 def is_unattended() -> bool:
     """Return whether a program runs the notebook that nobody looks at, as nbclient and nbconvert do.
 
-    Such a program has no answer to `input`, and no ids of cells. Voilà is one too, but shows its page to somebody.
+    Such a program has no answer to `input`, and no ids of cells. Voilà is one too, but shows its page to somebody, and
+    Colab asks in a way of its own.
     """
     request = _request_of_cell()
-    if request is None or os.environ.get("SERVER_SOFTWARE", "").startswith("voila"):
+    is_seen = "google.colab" in sys.modules or os.environ.get("SERVER_SOFTWARE", "").startswith("voila")
+    if request is None or is_seen:
         return False
     return request.get("content", {}).get("allow_stdin") is False and not _cell_id(request.get("metadata", {}))
 

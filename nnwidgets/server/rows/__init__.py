@@ -7,5 +7,6 @@ Start at `flatten.flatten`; `Session.flat` calls it, and `handlers.open_and_rows
     filter.py       what its words and the chips keep together
     flatten.py      the rows there are, in a state of the view; the marks of the overview ruler
     row_body.py     what the page gets of one row
+    moved_marks.py  how far rows have moved since a mark
     trace_marks.py  what the last trace says of each row
 """

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from torch import nn
 
+from nnwidgets.checkpoint import Snapshot
 from nnwidgets.introspect.records import Trace
 from nnwidgets.server.notebook.ipykernel import Cell, cell_now
 
@@ -26,6 +27,9 @@ class View(Protocol):
 
     def show_trace(self, trace: Trace) -> None:
         """Show a trace's calls on the rows."""
+
+    def show_mark(self, mark: Snapshot | None) -> None:
+        """Have the rows tell what moved since a mark."""
 
 
 _views: list[tuple[weakref.ref[View], Cell | None]] = []

@@ -8,6 +8,7 @@ import time
 import weakref
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from itertools import starmap
@@ -17,6 +18,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from nnwidgets.checkpoint import Snapshot
+from nnwidgets.errors import NNWidgetsError
 from nnwidgets.introspect.checks import data_findings, structural_findings, worst_first
 from nnwidgets.introspect.checks.training import untrained_paths
 from nnwidgets.introspect.module_tree.expressions import is_identifier
@@ -28,7 +30,9 @@ from nnwidgets.introspect.safe_access.scan import read
 from nnwidgets.introspect.statistics.exact_stats import CancelledError
 from nnwidgets.introspect.stats_table import StatsTable
 from nnwidgets.server.notebook.variables import name_of, notebook, optimizers
+from nnwidgets.server.page_files import part
 from nnwidgets.server.rows.flatten import FlatTree, ViewState, flatten
+from nnwidgets.server.rows.moved_marks import moved_rows
 from nnwidgets.server.rows.trace_marks import TraceMarks
 from nnwidgets.server.rows.tree_index import TreeIndex
 from nnwidgets.server.session.file_cache import FileCache
@@ -104,7 +108,8 @@ class Session:
         self.preview_stats: dict[tuple[str, int | None], TensorStats] = {}
         self.file_cache = FileCache()
         self.stats_table: StatsTable | None = None
-        self.mark: Snapshot | None = None
+        self._mark: Snapshot | None = None
+        self._is_comparing = self._is_comparison_due = self._has_moved_part = False
         self._windows_shown: deque[list[str]] = deque(maxlen=_WINDOWS_KEPT)
         _SESSIONS.append(weakref.ref(self, _SESSIONS.remove))
 
@@ -164,7 +169,7 @@ class Session:
         self._trace, self.trace_marks = None, TraceMarks(None)
         self.preview_stats = {}
         self.file_cache.clear()
-        self.stats_table = self.mark = None
+        self.stats_table = self._mark = None
 
     # ---- what was read ----
 
@@ -202,6 +207,7 @@ class Session:
         if self.model_or_none is not None:
             self.mark_stale()
             self.emit("changed", {"structure": True})
+            self._tell_moved()
 
     def report_change(self, *, structure: bool) -> None:
         """Tell every view of the model that a change was made; ``structure`` where its rows look different now."""
@@ -210,6 +216,7 @@ class Session:
             if session is not None and session.model_or_none is module:
                 session.mark_stale()
                 session.emit("changed", {"structure": structure})
+                session._tell_moved()  # noqa: SLF001 - the same class
 
     def mark_stale(self) -> None:
         """Read the model again at the next request, unless it takes long to read and was read just now."""
@@ -241,6 +248,56 @@ class Session:
     def shown_paths(self) -> list[str]:
         """Paths of the rows that the page was sent last, the latest first."""
         return list(dict.fromkeys(path for paths in reversed(self._windows_shown.copy()) for path in paths))
+
+    # ---- what moved ----
+
+    @property
+    def mark(self) -> Snapshot | None:
+        """What the tensors were at one moment; the rows tell how far they have moved since."""
+        return self._mark
+
+    def show_mark(self, mark: Snapshot | None) -> None:
+        """Have the rows tell what moved since a mark, again after each cell and each change; None ends that."""
+        had, self._mark = self._mark, mark
+        if mark is not None:
+            self._tell_moved()
+        elif had is not None:
+            self._send_moved({})
+
+    def _tell_moved(self) -> None:
+        with self._lock:
+            if self._mark is None:
+                return
+            self._is_comparison_due = True
+            if self._is_comparing:
+                return
+            self._is_comparing = True
+        Workers().run(self._compare)
+
+    def _compare(self) -> None:
+        """Compare with the mark, and again for what has changed meanwhile; for a thread of its own."""
+        while True:
+            with self._lock:
+                mark, module = self._mark, self.model_or_none
+                if not self._is_comparison_due or mark is None or module is None:
+                    self._is_comparing = False
+                    return
+                self._is_comparison_due = False
+            # A model that is gone, or can't be compared now, has nothing to tell.
+            try:
+                with suppress(RequestError, NNWidgetsError):
+                    self._send_moved(moved_rows(self.index(), mark, module))
+            except BaseException:
+                self._is_comparing = False
+                raise
+
+    def _send_moved(self, moved: dict[str, float | None]) -> None:
+        body: dict[str, Any] = {"step": 0, "beats": {}, "moved": moved}
+        if not self._has_moved_part:
+            code, style = part("pulse")
+            body["part"] = {"code": code, "style": style}
+            self._has_moved_part = True
+        self.emit("ticked", body)
 
     # ---- what was found ----
 

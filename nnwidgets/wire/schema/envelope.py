@@ -91,11 +91,14 @@ class TickedBody(TypedDict):
     step: how many times `tick()` was called.
     beats: for each row by path the norm of its trainable parameters, that of their gradients, and how far the step
         moved them, over the norm; null where there is none, or it isn't known.
+    moved: how far rows have moved since a mark, by path, over the norm then; null where only that they did is known,
+        and none for those that didn't. Such an event has no beats.
     part: with the first such event, the part of the page `pulse`, since a busy kernel answers no requests.
     """
 
     step: int
     beats: dict[str, list[Number | None]]
+    moved: NotRequired[dict[str, Number | None]]
     part: NotRequired[PartReply]
 
 

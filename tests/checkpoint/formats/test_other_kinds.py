@@ -263,7 +263,7 @@ def test_a_plain_pickle_of_tensors_says_how_to_write_it_so_that_it_is_read(net, 
 
 def test_two_pickles_in_a_file_are_not_called_damaged_alone(tmp_path):
     (tmp_path / "it.pkl").write_bytes(pickle.dumps(1) + pickle.dumps(2))
-    with pytest.raises(nnw.CorruptCheckpointError, match="ends at byte 5, and 5 bytes follow it: several values, or"):
+    with pytest.raises(nnw.CorruptCheckpointError, match="ends at byte 5, followed by 5 bytes: several values, or"):
         peek(tmp_path / "it.pkl")
 
 

@@ -37,7 +37,7 @@ def test_cancelling_stops_after_the_block_in_hand():
         asked.append(True)
         return len(asked) == 2
 
-    with pytest.raises(CancelledError, match=r"Stopped after \d+ of 9000000 elements") as caught:
+    with pytest.raises(CancelledError, match=r"Stopped after \d+ of 9,000,000 elements") as caught:
         exact_stats(torch.randn(9_000_000), cancelled=enough)
     assert caught.value.code == "cancelled"
     assert len(asked) == 2

@@ -22,7 +22,7 @@ export function SparklineCell({ history, path }: SparklineCellProps) {
   useEffect(() => history.subscribe(() => redraw((count) => count + 1)), [history]);
   const courses = history.of(path);
   if (courses === null) {
-    return <div class="nnw-pulse" role="gridcell" />;
+    return <Moved by={history.moved.get(path)} />;
   }
   const words = courses.map((course, at) => courseText(course, SERIES[at] ?? "norm", history.brokenSince(path, at)));
   return (
@@ -32,6 +32,20 @@ export function SparklineCell({ history, path }: SparklineCellProps) {
           <Line course={course} />
         </span>
       ))}
+    </div>
+  );
+}
+
+/** How far a row has moved since a mark, where no training is drawn; nothing where it has not. */
+function Moved({ by }: { readonly by: number | null | undefined }) {
+  if (by === undefined) {
+    return <div class="nnw-pulse" role="gridcell" />;
+  }
+  const words =
+    by === null ? t("moved") : t("moved {0}", Number.isFinite(by) ? `${floatText(100 * by, 3)}\u00a0%` : floatText(by));
+  return (
+    <div class="nnw-pulse" role="gridcell" title={t("Since the mark: the norm of the change over the norm then")}>
+      <b class="nnw-pulse-moved">{words}</b>
     </div>
   );
 }

@@ -15,7 +15,13 @@ export class TrainingHistory {
   readonly #broken = new Map<string, number>();
   readonly #listeners = new Set<() => void>();
 
-  add({ step, beats }: TickedBody): void {
+  /** How far rows have moved since a mark; null where only that they did is known. */
+  moved: ReadonlyMap<string, number | null> = new Map();
+
+  add({ step, beats, moved }: TickedBody): void {
+    if (moved !== undefined) {
+      this.moved = new Map(Object.entries(moved).map(([path, by]) => [path, by === null ? null : toNumber(by)]));
+    }
     for (const [path, values] of Object.entries(beats)) {
       const row = this.#rows.get(path) ?? SERIES.map(() => []);
       this.#rows.set(path, row);

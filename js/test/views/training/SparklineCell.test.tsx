@@ -52,3 +52,18 @@ test("a line spans its room from the least to the greatest, and leaves gaps wher
   expect(lineOf([5, Number.NaN, 5])).toBe("M1.0 8.0M35.0 8.0");
   expect(lineOf([0, 0])).toBe("M1.0 8.0L35.0 8.0");
 });
+
+test("a row that no training is drawn of tells how far it has moved since a mark", () => {
+  const { add, Cell } = training();
+  const { getByRole } = render(<Cell path="w" />);
+  const told = (moved: Record<string, number | string | null>) => {
+    act(() => add({ step: 0, beats: {}, moved }));
+    return getByRole("gridcell").textContent;
+  };
+  expect(told({ w: 0.125, v: 1 })).toBe("moved 12.5\u00a0%");
+  expect(told({ w: "Infinity" })).toBe("moved inf");
+  expect(told({ w: null })).toBe("moved");
+  expect(told({})).toBe("");
+  act(() => add({ step: 1, beats: { w: [1, 1, 1] } }));
+  expect(told({ w: 0.5 })).toBe("");
+});

@@ -16,12 +16,12 @@ from nnwidgets.wire.schema.table import MarkReply
 @handles("mark", long=True)
 def answer_mark(session: Session, body: Mapping[str, Any], _job: Job) -> MarkReply:
     """Set a mark, with the values where the undo budget has room for them, or let go of it."""
-    session.mark = None
+    session.show_mark(None)
     if body["set"]:
         try:
-            session.mark = snapshot(session.module)
+            session.show_mark(snapshot(session.module))
         except InvalidTargetError:
-            session.mark = snapshot(session.module, values=False)
+            session.show_mark(snapshot(session.module, values=False))
     made = session.mark
     return {
         "mark": None if made is None else made.label,
