@@ -129,7 +129,11 @@ def test_a_view_keeps_all_of_its_storage():
     assert nnw.trace(Head(), torch.rand(3, 100)).saved_bytes == 3 * 100 * 4
 
 
-def test_a_checkpointed_part_keeps_its_inputs_alone():
+@pytest.mark.parametrize("reentrant", [True, False])
+def test_a_checkpointed_part_keeps_its_inputs_alone(reentrant):
+    if not reentrant and not hasattr(torch._C._autograd.SavedTensor, "unpack_hook"):
+        pytest.skip("this torch doesn't tell of hooks, on which these inputs hang")
+
     class Checkpointed(nn.Module):
         def __init__(self, *, reentrant):
             super().__init__()
@@ -142,11 +146,10 @@ def test_a_checkpointed_part_keeps_its_inputs_alone():
         def forward(self, x):
             return checkpoint(self.inner, self.first(x), use_reentrant=self.reentrant)
 
-    for reentrant in (True, False):
-        calls = nnw.trace(Checkpointed(reentrant=reentrant), torch.rand(3, 8))
-        assert calls.error is None
-        # The input of `first`, and its output as the input of what is computed again.
-        assert calls.saved_bytes == 2 * 3 * 8 * 4
+    calls = nnw.trace(Checkpointed(reentrant=reentrant), torch.rand(3, 8))
+    assert calls.error is None
+    # The input of `first`, and its output as the input of what is computed again.
+    assert calls.saved_bytes == 2 * 3 * 8 * 4
 
 
 def test_nothing_is_said_of_memory_where_gradients_are_off_or_the_forward_raised():

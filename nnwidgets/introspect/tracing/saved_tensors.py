@@ -143,7 +143,10 @@ _HAS_DATA = hasattr(_SAVED, "data")
 
 
 def _checkpoints(node: Any) -> Iterator[Any]:
-    """The checkpointed parts that a node belongs to: their inputs hang on the hooks of what they don't save."""
+    """The checkpointed parts that a node belongs to: their inputs hang on the hooks of what they don't save.
+
+    None with a torch that doesn't tell of hooks, as 2.4.
+    """
     kind = getattr(sys.modules.get("torch.utils.checkpoint"), "_CheckpointFrame", None)
     for held in _held(node) if kind is not None and _HAS_DATA else ():
         hook = getattr(held, "unpack_hook", None)
