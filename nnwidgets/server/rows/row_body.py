@@ -157,7 +157,7 @@ def _fold_row(flat: FlatTree, row: FlatRow, run: RowRun) -> Row:
         frozen=_frozen(below.n_frozen, below.n_parameters),
         findings=index.severity(container) if on_container and container is not None else None,
         findings_inside=below.n_findings,
-        worst_inside=index.worst_of(run.members),
+        worst_inside=below.worst,
         fold=_fold(flat, run),
     )
     return made  # type: ignore[return-value] # made of all the keys; the wire tests check every reply
@@ -173,8 +173,15 @@ def _fold(flat: FlatTree, run: RowRun) -> Fold:
         "picked_path": index.nodes[members[picked]].path,
         "unfolded": fold_id(index, run) in flat.state.unfolded,
         "per_cell": per_cell,
-        "members": [_cell(index, members[at : at + per_cell]) for at in range(0, len(members), per_cell)],
+        "members": _cells(index, members, per_cell),
     }
+
+
+def _cells(index: TreeIndex, members: Sequence[int], per_cell: int) -> list[FoldMember]:
+    """A cell for every so many members; made once, so that scrolling past them is cheap."""
+    if members[0] not in index.cells:
+        index.cells[members[0]] = [_cell(index, members[at : at + per_cell]) for at in range(0, len(members), per_cell)]
+    return index.cells[members[0]]
 
 
 def _cell(index: TreeIndex, members: Sequence[int]) -> FoldMember:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from nnwidgets.errors import PathNotFoundError
 from nnwidgets.introspect import paths
@@ -50,6 +50,7 @@ class RunTotals(NamedTuple):
         n_frozen: Those that ask for no gradient.
         n_counted: Those that hold an element without an earlier name.
         n_findings: Findings.
+        worst: The worst severity of these.
         tie: The first tie group, in the order of letters, with a member there.
     """
 
@@ -58,6 +59,7 @@ class RunTotals(NamedTuple):
     n_frozen: int
     n_counted: int
     n_findings: int
+    worst: Severity | None
     tie: str | None
 
 
@@ -82,6 +84,9 @@ class TreeIndex:
     Args:
         tree: The tree; raw keys of it are not kept, since they may be modules.
         findings: What `check` found; those whose path is not in the tree stand at the model itself.
+
+    Attributes:
+        cells: What the row of a run shows of its members, by the first of them; kept by who makes it.
     """
 
     def __init__(self, tree: ModuleTree, findings: Iterable[Finding] = ()) -> None:
@@ -103,6 +108,7 @@ class TreeIndex:
         self._items: dict[int, tuple[int | RowRun, ...]] = {}
         self._run_of: dict[int | None, RowRun] = {}
         self._totals: dict[int, RunTotals] = {}
+        self.cells: dict[int, Any] = {}
 
     def children(self, number: int) -> Iterator[int]:
         """Give the numbers of the children of node ``number``, in order."""
@@ -332,6 +338,7 @@ class TreeIndex:
                 n_frozen=sum([self.n_frozen[member] for member in members]),
                 n_counted=sum([self.n_counted[member] for member in members]),
                 n_findings=sum([self.findings_inside[member] for member in members]),
+                worst=self.worst_of(members),
                 tie=min(ties, key=self._tie_rank.__getitem__, default=None),
             )
         return self._totals[first]
