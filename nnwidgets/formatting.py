@@ -167,6 +167,19 @@ def _escape(match: re.Match[str]) -> str:
     return match.group().encode("unicode_escape").decode("ascii")
 
 
+_MARKUP = re.compile(r":\w+:`(?:\\text\{)?([^`}]*)\}?`")
+
+
+def without_markup(text: str) -> str:
+    """A docstring's text without the marks of reStructuredText.
+
+    Example:
+        >>> without_markup("Applies a map: :math:`y = xA^T + b`. See ``bias``.")
+        'Applies a map: y = xA^T + b. See bias.'
+    """
+    return _MARKUP.sub(r"\1", text).replace("`", "")
+
+
 def and_more(n: int) -> str:
     """What follows the first of several names: that there are ``n`` more, or nothing.
 

@@ -64,7 +64,7 @@ def lab_of_the_wheel(
 def test_the_wheel_holds_the_page_and_its_types_and_nothing_of_the_tests(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     both = (f"{name}.{kind}" for name in ("nnwidgets", "checkpoints", "help", "pulse") for kind in ("js", "css"))
-    page = {f"nnwidgets/static/{name}" for name in (*both, "reinitialize.js", "zh.json")}
+    page = {f"nnwidgets/static/{name}" for name in (*both, "depth.js", "reinitialize.js", "zh.json")}
     assert page | {"nnwidgets/py.typed"} <= set(names)
     assert zipfile.ZipFile(wheel).getinfo("nnwidgets/static/nnwidgets.js").file_size <= 120_000
     version = wheel.name.split("-")[1]

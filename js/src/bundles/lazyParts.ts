@@ -5,6 +5,8 @@ import type { PartBody, PartReply, TickedBody } from "../protocol/messages.ts";
 import type { PanelProps } from "../views/checkpoints/Panel.tsx";
 import type { ReinitializeProps } from "../views/edit/Reinitialize.tsx";
 import type { HelpProps } from "../views/help/Help.tsx";
+import type { DepthProps } from "../views/inspector/stats/AcrossBlocks.tsx";
+import type { AlarmProps } from "../views/training/Alarm.tsx";
 import * as shared from "./sharedModules.ts";
 
 /** The panel of checkpoints, once it is here, and the style it needs. */
@@ -23,6 +25,8 @@ export interface HelpPart {
 export interface TrainingPart {
   readonly add: (body: TickedBody) => void;
   readonly Cell: FunctionComponent<{ readonly path: string }>;
+  /** Where NaN and infinities came in. */
+  readonly Alarm: FunctionComponent<AlarmProps>;
 }
 
 /** What the kernel has sent or is sending, one for all Explorers of the page, as this module is. */
@@ -61,6 +65,11 @@ export function helpPart(client: Client): Promise<HelpPart> {
     Help: await evaluate<HelpPart["Help"]>(part),
     style: part.style,
   }));
+}
+
+/** The same tensor in every block. */
+export function depthPart(client: Client): Promise<FunctionComponent<DepthProps>> {
+  return fetchOnce(client, "depth", evaluate<FunctionComponent<DepthProps>>);
 }
 
 /** What fills tensors anew. */

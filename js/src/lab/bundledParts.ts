@@ -10,6 +10,7 @@ import type { TickedBody } from "../protocol/messages.ts";
 import { Panel } from "../views/checkpoints/Panel.tsx";
 import { Reinitialize } from "../views/edit/Reinitialize.tsx";
 import { Help } from "../views/help/Help.tsx";
+import { AcrossBlocks } from "../views/inspector/stats/AcrossBlocks.tsx";
 
 /** The extension has the panel of checkpoints with it: what a kernel would send may be of another version. */
 export async function checkpointsPart(): Promise<CheckpointsPart> {
@@ -28,6 +29,10 @@ export async function pulsePart(
 
 export async function helpPart(): Promise<HelpPart> {
   return { Help, style: helpCss };
+}
+
+export async function depthPart(): Promise<typeof AcrossBlocks> {
+  return AcrossBlocks;
 }
 
 export async function reinitializePart(): Promise<typeof Reinitialize> {

@@ -75,7 +75,7 @@ export function App({
 
   const [ended, setEnded] = useState<string | null>(null);
   const [lastSeen, setLastSeen] = useState(() => new Date(seen));
-  const [Sparkline, setBeat] = useState<TrainingPart["Cell"] | null>(null);
+  const [training, setTraining] = useState<TrainingPart | null>(null);
   const pulse = useRef<Promise<TrainingPart> | null>(null);
   useEffect(
     () =>
@@ -86,9 +86,9 @@ export function App({
           const body = event.body as unknown as TickedBody;
           pulse.current ??= pulsePart(client, body, (css) => root.current && addStyle(root.current, css));
           void pulse.current.then(
-            ({ add: hear, Cell }) => {
-              hear(body);
-              setBeat(() => Cell);
+            (part) => {
+              part.add(body);
+              setTraining(part);
             },
             () => {
               pulse.current = null;
@@ -270,6 +270,7 @@ export function App({
           />
         ) : null}
         <Notices store={store} alive={alive} ended={ended} lastSeen={lastSeen} />
+        {training === null ? null : <training.Alarm onNavigate={select} alive={isLive} />}
         {isWaiting && isLive ? (
           <div class="nnw-banner nnw-over" role="status">
             {t("The kernel is busy: it answers when the running cell has ended.")}
@@ -289,7 +290,7 @@ export function App({
         )}
         <div class="nnw-body" hidden={part !== null}>
           <TreeGrid
-            Sparkline={Sparkline}
+            Sparkline={training?.Cell ?? null}
             store={store}
             client={client}
             changes={changes}

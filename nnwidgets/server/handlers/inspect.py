@@ -11,7 +11,7 @@ from typing import Any
 from torch import nn
 
 from nnwidgets.errors import NNWidgetsError
-from nnwidgets.formatting import inert, shape_text
+from nnwidgets.formatting import inert, shape_text, without_markup
 from nnwidgets.introspect.module_tree.expressions import expression_for
 from nnwidgets.introspect.module_tree.nodes import ModuleNode
 from nnwidgets.introspect.records import TensorEntry, TieGroup
@@ -171,6 +171,9 @@ def _tensor_facts(live: LiveTensor) -> TensorFacts:
 
 
 def _module_facts(index: TreeIndex, number: int, module: Any) -> ModuleFacts:
+    # Below another name of a module nothing is listed: its numbers are those of its first name.
+    first = index.nodes[number].alias_of
+    number = number if first is None else index.number.get(first, number)
     node = index.nodes[number]
     span = range(number, number + index.size[number])
     return {
@@ -179,6 +182,8 @@ def _module_facts(index: TreeIndex, number: int, module: Any) -> ModuleFacts:
         "size_bytes": _size_bytes(index, span),
         "n_modules": sum(index.nodes[below].kind == "module" for below in span),
         "n_tensors": index.n_tensors[number],
+        "n_parameters": index.n_parameters[number],
+        "n_frozen": index.n_frozen[number],
         "training": node.training,
         "extra": _extra(module),
         "hooks": _hooks(module),
@@ -261,7 +266,7 @@ def _doc(kind: type) -> str:
     text = class_attribute(kind, "__doc__")
     if type(text) is not str:
         return ""
-    return inert(text.strip().split("\n\n", 1)[0].replace("\n", " "), _MAX_TEXT)
+    return inert(without_markup(text.strip().split("\n\n", 1)[0].replace("\n", " ")), _MAX_TEXT)
 
 
 _MAX_CODE = 20_000

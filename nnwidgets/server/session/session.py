@@ -7,10 +7,11 @@ import threading
 import time
 import weakref
 from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import starmap
+from types import MappingProxyType
 from typing import Any
 
 from torch import nn
@@ -30,6 +31,7 @@ from nnwidgets.server.rows.trace_marks import TraceMarks
 from nnwidgets.server.rows.tree_index import TreeIndex
 from nnwidgets.server.session.file_cache import FileCache
 from nnwidgets.server.session.model_ref import ModelRef
+from nnwidgets.server.session.stats_cache import StatsCache
 from nnwidgets.wire.errors import RequestError
 from nnwidgets.wire.threads import Workers
 
@@ -99,7 +101,11 @@ class Session:
         self.trace_marks = TraceMarks(None)
         self.preview_stats: dict[tuple[str, int | None], TensorStats] = {}
         self.file_cache = FileCache()
+        self.stats_cache = StatsCache()
+        self.n_changes = 0
+        self.hears_of_cells = False
         self._windows_shown: deque[list[str]] = deque(maxlen=_WINDOWS_KEPT)
+        self._folds_shown: deque[Mapping[str, list[str]]] = deque(maxlen=_WINDOWS_KEPT)
         _SESSIONS.append(weakref.ref(self, _SESSIONS.remove))
 
     # ---- the model ----
@@ -152,6 +158,7 @@ class Session:
         self._trace, self.trace_marks = None, TraceMarks(None)
         self.preview_stats = {}
         self.file_cache.clear()
+        self.stats_cache.clear()
 
     # ---- what was read ----
 
@@ -185,7 +192,8 @@ class Session:
             return index
 
     def report_possible_change(self) -> None:
-        """Read the model again at the next request, and tell the page."""
+        """Read the model again at the next request, and tell the page; for the end of each cell."""
+        self.hears_of_cells = True
         if self.model_or_none is not None:
             self.mark_stale()
             self.emit("changed", {"structure": True})
@@ -200,6 +208,7 @@ class Session:
 
     def mark_stale(self) -> None:
         """Read the model again at the next request, unless it takes long to read and was read just now."""
+        self.n_changes += 1
         if time.monotonic() - self._read_at >= _TIMES_LEFT_ALONE * self._read_seconds:
             self._is_stale = True
             if self._check_seconds < _CHEAP_CHECK:
@@ -220,14 +229,19 @@ class Session:
                 self._flats.move_to_end(key)
             return flat
 
-    def note_shown(self, paths: list[str]) -> None:
-        """Remember that the page was sent the rows of these paths."""
+    def note_shown(self, paths: list[str], folds: Mapping[str, list[str]] = MappingProxyType({})) -> None:
+        """Remember that the page was sent the rows of these paths, and these folds by their ids, with their members."""
         self._windows_shown.append(paths)
+        self._folds_shown.append(folds)
 
     @property
     def shown_paths(self) -> list[str]:
         """Paths of the rows that the page was sent last, the latest first."""
         return list(dict.fromkeys(path for paths in reversed(self._windows_shown.copy()) for path in paths))
+
+    def shown_folds(self) -> dict[str, list[str]]:
+        """The folds that the page was sent last: by their ids the paths of their members."""
+        return {fold: members for folds in self._folds_shown.copy() for fold, members in folds.items()}
 
     # ---- what was found ----
 

@@ -1,5 +1,5 @@
 import type { RefObject } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Icon, type IconName } from "../../components/Icon.tsx";
 import { t, word } from "../../i18n/translate.ts";
 import { bytesText, exactBytes, exactCount, shortCount } from "../../lib/format.ts";
@@ -86,7 +86,6 @@ function FilterBox({ filter, alive, box, onFilter, onHelp, onLeave }: ToolbarPro
       setText(filter);
     }
   }, [filter]);
-  useEffect(() => () => clearTimeout(timer.current), []);
   const send = (next: string): void => {
     clearTimeout(timer.current);
     if (next !== sent.current) {
@@ -94,6 +93,10 @@ function FilterBox({ filter, alive, box, onFilter, onHelp, onLeave }: ToolbarPro
       onFilter(next);
     }
   };
+  // What was typed last counts, also where the box goes before it was sent.
+  const flush = useRef(() => {});
+  flush.current = () => send(text);
+  useLayoutEffect(() => () => flush.current(), []);
   return (
     <div class="nnw-find">
       <Icon name="search" class="nnw-dim" />

@@ -5,6 +5,8 @@ import { countText, exactCount, secondsText, shortCount } from "../../lib/format
 import type { Fold, Row } from "../../protocol/messages.ts";
 
 const SHARE_WIDTH = 34;
+/** More cells than this have no room between them. */
+const MOST_APART = 20;
 const LEAST_SHARE = 1.5;
 
 interface ShapeCellProps {
@@ -62,7 +64,7 @@ export function ShapeCell({ row, onPick, onNavigate }: ShapeCellProps) {
 function Strip({ fold, onPick }: { readonly fold: Fold; readonly onPick: (member: number) => void }) {
   const { per_cell, picked } = fold;
   return (
-    <span class="nnw-strip">
+    <span class={fold.members.length > MOST_APART ? "nnw-strip nnw-strip-close" : "nnw-strip"}>
       {fold.members.map((member, cell) => {
         const at = cell * per_cell;
         const isOn = picked >= at && picked < at + per_cell;

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +10,7 @@ from nnwidgets.edit.operations.initializers import RESET, Parameter, dry_run
 from nnwidgets.edit.rng import fork_generators
 from nnwidgets.edit.targets import TensorTarget, check_writable
 from nnwidgets.errors import NNWidgetsError
-from nnwidgets.formatting import inert
+from nnwidgets.formatting import inert, without_markup
 from nnwidgets.server.handlers.edit.target import ResolvedTarget, resolve_target, scopes
 from nnwidgets.server.handlers.registry import handles
 from nnwidgets.server.session.session import Session
@@ -20,7 +19,6 @@ from nnwidgets.wire.schema.changes import FanBody, InitializerBody, Initializers
 
 _MOST_TRIED = 64
 _MOST_DOC = 400
-_MARKUP = re.compile(r":\w+:`(?:\\text\{)?([^`}]*)\}?`")
 _SAMPLES = {"float": 0.5, "int": 1, "bool": False, "str": "", "any": 0.5}
 
 
@@ -72,7 +70,7 @@ def _body(initializer: Initializer, target: ResolvedTarget) -> InitializerBody:
     return {
         "name": initializer.name,
         "kind": initializer.kind,
-        "doc": inert(_MARKUP.sub(r"\1", initializer.doc).replace("`", ""), _MOST_DOC),
+        "doc": inert(without_markup(initializer.doc), _MOST_DOC),
         "signature": initializer.signature,
         "parameters": [_parameter(each) for each in initializer.parameters if each.name != "**"],
         "draws": initializer.kind != "torch" or initializer.takes_generator,
