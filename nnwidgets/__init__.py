@@ -4,20 +4,19 @@
     %nn net
 
 or, from Python, ``import nnwidgets as nnw`` and ``nnw.explore(net)``, ``nnw.tree(net)``, ``nnw.ties(net)``,
-``nnw.stats(tensor)``, ``nnw.check(net)``, ``nnw.trace(net, x)``; ``nnw.init(net, "0.weight", "xavier_uniform_")``,
-``nnw.assign``, ``nnw.freeze``, ``nnw.undo(net)``, ``nnw.history(net)``; ``nnw.save(net, "mlp.params")``,
-``nnw.read("mlp.params")``. Names load on first use, so that the import
-itself costs little more than torch's.
+``nnw.stats(tensor)``, ``nnw.check(net)``, ``nnw.trace(net, x)``, ``nnw.costs(net, x)``;
+``nnw.init(net, "0.weight", "xavier_uniform_")``, ``nnw.assign``, ``nnw.freeze``, ``nnw.undo(net)``,
+``nnw.history(net)``; ``nnw.save(net, "mlp.params")``, ``nnw.read("mlp.params")``.
+Names load on first use, so that the import itself costs little more than torch's.
 """
 
-from __future__ import annotations
+# Names below begin with an underscore, for those that Tab offers to be the package's own.
+import importlib as _importlib
+import typing as _typing
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from nnwidgets.formatting import set_printer as _set_printer
 
-from nnwidgets.formatting import set_printer
-
-if TYPE_CHECKING:
+if _typing.TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from nnwidgets.checkpoint import (
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
         SaveReport,
         StateDiff,
         StoredTensor,
+        assert_equal,
         diff,
         load,
         peek,
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     )
     from nnwidgets.edit import Change, History, assign, freeze, history, init, initializer, redo, undo, unfreeze
     from nnwidgets.errors import (
+        ChangedSinceError,
         CheckpointMismatchError,
         CorruptCheckpointError,
         InitializerError,
@@ -49,7 +50,9 @@ if TYPE_CHECKING:
         UnsafeCheckpointError,
     )
     from nnwidgets.introspect import (
+        Costs,
         Finding,
+        ModuleCosts,
         ModuleNode,
         ModuleTree,
         TensorEntry,
@@ -58,6 +61,7 @@ if TYPE_CHECKING:
         Trace,
         TraceCall,
         check,
+        costs,
         stats,
         ties,
         trace,
@@ -74,7 +78,7 @@ def _as_page(record: object) -> str:
     return as_text(record)
 
 
-set_printer(_as_page)
+_set_printer(_as_page)
 
 __version__ = "0.1.0"
 
@@ -83,18 +87,18 @@ _HOME = {
     for home, names in {
         "widgets": ("explore", "Explorer"),
         "introspect": (
-            "tree", "ties", "stats", "check", "trace", "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup",
-            "TensorStats", "Finding", "Trace", "TraceCall",
+            "tree", "ties", "stats", "check", "trace", "costs", "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup",
+            "TensorStats", "Finding", "Trace", "TraceCall", "Costs", "ModuleCosts",
         ),
         "edit": ("init", "assign", "freeze", "unfreeze", "undo", "redo", "history", "initializer", "Change", "History"),
         "checkpoint": (
-            "save", "read", "peek", "plan", "load", "diff", "CheckpointIndex", "StoredTensor", "LoadPlan", "PlanEntry",
-            "LoadReport", "SaveReport", "StateDiff", "Changed", "Described",
+            "save", "read", "peek", "plan", "load", "diff", "assert_equal", "CheckpointIndex", "StoredTensor",
+            "LoadPlan", "PlanEntry", "LoadReport", "SaveReport", "StateDiff", "Changed", "Described",
         ),
         "server.handle": ("handle",),
         "errors": (
-            "NNWidgetsError", "PathNotFoundError", "InvalidTargetError", "InitializerError", "UnsafeCheckpointError",
-            "CorruptCheckpointError", "CheckpointMismatchError", "SaveError",
+            "NNWidgetsError", "PathNotFoundError", "InvalidTargetError", "ChangedSinceError", "InitializerError",
+            "UnsafeCheckpointError", "CorruptCheckpointError", "CheckpointMismatchError", "SaveError",
         ),
     }.items()
     for name in names
@@ -102,28 +106,29 @@ _HOME = {
 """Where each public name is imported from when it is first used. `__all__` is written out for type checkers."""
 
 __all__ = [  # noqa: RUF022 - functions first, then what they give, then errors: the order a reader wants
-    "explore", "tree", "ties", "stats", "check", "trace", "init", "assign", "freeze", "unfreeze", "undo", "redo",
-    "history", "initializer", "save", "read", "peek", "plan", "load", "diff", "handle",
+    "explore", "tree", "ties", "stats", "check", "trace", "costs", "init", "assign", "freeze", "unfreeze", "undo",
+    "redo", "history", "initializer", "save", "read", "peek", "plan", "load", "diff", "assert_equal", "handle",
     "Explorer", "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup", "TensorStats", "Finding", "Trace", "TraceCall",
+    "Costs", "ModuleCosts",
     "Change", "History", "CheckpointIndex", "StoredTensor", "LoadPlan", "PlanEntry", "LoadReport", "SaveReport",
     "StateDiff", "Changed", "Described",
-    "NNWidgetsError", "PathNotFoundError", "InvalidTargetError", "InitializerError", "UnsafeCheckpointError",
-    "CorruptCheckpointError", "CheckpointMismatchError", "SaveError",
+    "NNWidgetsError", "PathNotFoundError", "InvalidTargetError", "ChangedSinceError", "InitializerError",
+    "UnsafeCheckpointError", "CorruptCheckpointError", "CheckpointMismatchError", "SaveError",
     "load_ipython_extension", "unload_ipython_extension",
 ]  # fmt: skip
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     home = _HOME.get(name)
     if home is None:
         raise AttributeError(f"module 'nnwidgets' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"nnwidgets.{home}"), name)
+    value = getattr(_importlib.import_module(f"nnwidgets.{home}"), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted([*__all__, *(name for name in globals() if name.startswith("__"))])
 
 
 def _jupyter_labextension_paths() -> list[dict[str, str]]:
@@ -131,14 +136,14 @@ def _jupyter_labextension_paths() -> list[dict[str, str]]:
     return [{"src": "labextension", "dest": "nnwidgets"}]
 
 
-def load_ipython_extension(ipython: InteractiveShell) -> None:
+def load_ipython_extension(ipython: "InteractiveShell") -> None:
     """Register the ``%nn`` magic, its completion and the comm target; ``%load_ext nnwidgets`` calls this."""
     from nnwidgets.magics import load
 
     load(ipython)
 
 
-def unload_ipython_extension(ipython: InteractiveShell) -> None:
+def unload_ipython_extension(ipython: "InteractiveShell") -> None:
     """Take back what `load_ipython_extension` registered."""
     from nnwidgets.magics import unload
 

@@ -153,6 +153,24 @@ _SHORT.maxlevel, _SHORT.maxdict, _SHORT.maxlist, _SHORT.maxstring, _SHORT.maxoth
 _BRACKETS: dict[type, Sequence[str]] = {list: "[]", tuple: "()", set: "{}", frozenset: ("frozenset({", "})")}
 
 
+_ROLE = re.compile(r"(?::(?:\w+:)+)?`(?:~?[\w.]*\.)?([^`<]*?)(?:\s*<[^`>]*>)?`_{0,2}")
+_LATEX = re.compile(r"\\(?:text|mathcal|mathrm|mathbf|mathbb|texttt)\{([^{}]*)\}|\\(?=[a-zA-Z])")
+
+
+def plain_doc(text: str) -> str:
+    r"""A docstring's words without the marks that Sphinx reads.
+
+    Example:
+        >>> plain_doc(r"Applies :math:`y = xA^T + b`, see :class:`~torch.nn.Bilinear` and ``bias``.")
+        'Applies y = xA^T + b, see Bilinear and bias.'
+        >>> plain_doc(r"Draws from :math:`\mathcal{U}(a, b)`, a `Tensor`.")
+        'Draws from U(a, b), a Tensor.'
+        >>> plain_doc("See `Huber loss <https://example.org>`_.")
+        'See Huber loss.'
+    """
+    return _LATEX.sub(r"\1", _ROLE.sub(r"\1", text.replace("``", "`")))
+
+
 def cut(text: str, limit: int = 120) -> str:
     """The first ``limit`` characters, what is left out marked by ``…``.
 
@@ -165,19 +183,6 @@ def cut(text: str, limit: int = 120) -> str:
 
 def _escape(match: re.Match[str]) -> str:
     return match.group().encode("unicode_escape").decode("ascii")
-
-
-_MARKUP = re.compile(r":\w+:`(?:\\text\{)?([^`}]*)\}?`")
-
-
-def without_markup(text: str) -> str:
-    """A docstring's text without the marks of reStructuredText.
-
-    Example:
-        >>> without_markup("Applies a map: :math:`y = xA^T + b`. See ``bias``.")
-        'Applies a map: y = xA^T + b. See bias.'
-    """
-    return _MARKUP.sub(r"\1", text).replace("`", "")
 
 
 def and_more(n: int) -> str:
@@ -199,6 +204,35 @@ def some(names: Sequence[str], most: int) -> str:
     """
     told = ", ".join(inert(each, 60) for each in names[:most])
     return f"{told}{and_more(len(names) - most)}"
+
+
+def counted(n: int, noun: str, write: Callable[[int], str] = "{:,}".format) -> str:
+    """A count with its noun, one or many of it.
+
+    Args:
+        n: How many.
+        noun: Of what; the last of its words is the one that changes.
+        write: How the number is written, such as `exact_count`.
+
+    Example:
+        >>> counted(1, "tensor"), counted(1024, "more element"), counted(0, "entry")
+        ('1 tensor', '1,024 more elements', '0 entries')
+    """
+    return f"{write(n)} {plural(noun, n)}"
+
+
+def plural(noun: str, n: int = 2) -> str:
+    """What ``n`` of a noun are called; of a phrase, the last word changes.
+
+    Example:
+        >>> plural("state dict"), plural("index"), plural("entry"), plural("view", 1)
+        ('state dicts', 'indexes', 'entries', 'view')
+    """
+    if n == 1:
+        return noun
+    if noun.endswith("y") and noun[-2:-1] not in "aeiou":
+        return f"{noun[:-1]}ies"
+    return noun + ("es" if noun.endswith(("s", "x", "ch", "sh")) else "s")
 
 
 def short_count(n: int) -> str:
@@ -233,6 +267,19 @@ def short_bytes(n: int) -> str:
     if abs(n) < 1_000:  # noqa: PLR2004 - SI
         return f"{n} B"
     return " ".join(_scale(n, _BYTE_UNITS))
+
+
+def budget_text(n: int) -> str:
+    """A size that somebody set, in the units it was set in.
+
+    Example:
+        >>> budget_text(2 * 2**30), budget_text(500_000_000)
+        ('2 GiB', '500.0 MB')
+    """
+    for power, unit in ((40, "TiB"), (30, "GiB"), (20, "MiB")):
+        if n and n % 2**power == 0:
+            return f"{n >> power} {unit}"
+    return short_bytes(n)
 
 
 def _scale(n: int, units: Sequence[str]) -> tuple[str, str]:

@@ -31,6 +31,7 @@ Example:
 
 from __future__ import annotations
 
+from nnwidgets.checkpoint.diffing.assert_equal import assert_equal
 from nnwidgets.checkpoint.diffing.diff import diff
 from nnwidgets.checkpoint.folder import Listed, Listing, folder
 from nnwidgets.checkpoint.loading.load import load
@@ -62,6 +63,7 @@ __all__ = [
     "SaveReport",
     "StateDiff",
     "StoredTensor",
+    "assert_equal",
     "diff",
     "folder",
     "load",

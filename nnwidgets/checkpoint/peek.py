@@ -23,7 +23,7 @@ from nnwidgets.checkpoint.formats.reader import span
 from nnwidgets.checkpoint.objects.pickled_module import is_pickled_module
 from nnwidgets.checkpoint.records import CheckpointIndex, StoredTensor
 from nnwidgets.checkpoint.state_dict import find, rest_of
-from nnwidgets.formatting import inert, letters, repr_start
+from nnwidgets.formatting import counted, inert, letters, repr_start
 from nnwidgets.introspect.module_tree.tree import mutable_class
 from nnwidgets.introspect.records import TieGroup, TieKind
 from nnwidgets.introspect.safe_access.scan import gc_paused
@@ -127,7 +127,8 @@ def _ties(named: Mapping[str, Described]) -> tuple[tuple[TieGroup, ...], dict[st
                 groups += _connected(names, named)
             except byte_ranges.Interleaved:
                 said.append(
-                    f"Which of {len(names):,} tensors over one storage, {inert(names[0])} the first, share bytes isn't "
+                    f"Which of {counted(len(names), 'tensor')} over one storage, {inert(names[0])} the first, "
+                    "share bytes isn't "
                     "told: they lie through each other too finely."
                 )
     order = {name: index for index, name in enumerate(named)}

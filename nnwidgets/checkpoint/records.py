@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
-from nnwidgets.formatting import short_bytes, short_repr, some
+from nnwidgets.formatting import counted, inert, short_bytes, short_repr, some
 from nnwidgets.introspect.records import Record, TieGroup
 
 if TYPE_CHECKING:
     from nnwidgets.edit import Change
     from nnwidgets.edit.code import Recipe
+    from nnwidgets.edit.optimizer_state import OptimizerState
 
 Format = Literal["torch-zip", "torch-legacy", "pickle", "safetensors", "sharded", "distributed"]
 Status = Literal[
@@ -145,7 +146,7 @@ class CheckpointIndex(Record):
         return sum(each.n_elements for each in self.tensors)
 
     def __repr__(self) -> str:
-        told = f"{len(self.tensors):,} tensors, {short_bytes(self.size_bytes)}"
+        told = f"{counted(len(self.tensors), 'tensor')}, {short_bytes(self.size_bytes)}"
         return f"CheckpointIndex({self.path!r}, {self.format}, {told})"
 
 
@@ -162,6 +163,9 @@ class Suggestion(Record):
     source: str
     reason: str
     confidence: float
+
+    def __str__(self) -> str:
+        return inert(f"{self.source} ({self.confidence:.0%}: {self.reason})", 400)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +185,9 @@ class Conversion(Record):
     swap: tuple[int, int]
     shape: tuple[int, ...]
     reason: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,7 +299,7 @@ class LoadPlan(Record):
 
     def __repr__(self) -> str:
         told = ", ".join(f"{n} {status}" for status, n in self.counts.items())
-        more = f", {len(self.renames):,} renames sure" if self.renames else ""
+        more = f", {counted(len(self.renames), 'rename')} sure" if self.renames else ""
         more += f", {len(self.suggestions):,} with candidates" if self.suggestions else ""
         return f"LoadPlan({self.file!r}: {told or 'nothing'}{more})"
 
@@ -311,6 +318,7 @@ class LoadReport(Record):
         n_elements: Elements that were read from the file for them, once for names of the same tensor.
         left: Paths of the model's tensors that stay as they were.
         n_left_elements: Their elements, once for names of the same tensor.
+        optimizer: What the optimizer got; None where none was passed.
         verified: Whether every loaded tensor was compared with the file afterwards.
         change: The load as a change: undoable, in the history; None where it wrote nothing.
         warnings: What to know.
@@ -324,6 +332,7 @@ class LoadReport(Record):
     warnings: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
     n_left_elements: int = 0
+    optimizer: OptimizerState | None = None
 
     @property
     def n_left(self) -> int:
@@ -336,13 +345,13 @@ class LoadReport(Record):
         return self.plan.entries
 
     def __repr__(self) -> str:
-        n_tensors, n_elements = f"{self.n_loaded:,}", f"{self.n_elements:,}"
+        tensors, elements = counted(self.n_loaded, "tensor"), counted(self.n_elements, "element")
         if self.left:
-            n_tensors += f" of {self.n_loaded + self.n_left:,}"
-            n_elements += f" of {self.n_elements + self.n_left_elements:,}"
+            tensors = f"{self.n_loaded:,} of {counted(self.n_loaded + self.n_left, 'tensor')}"
+            elements = f"{self.n_elements:,} of {counted(self.n_elements + self.n_left_elements, 'element')}"
         checked = ", verified" if self.verified else ""
         stayed = f"; {some(self.left, _FEW)} as before" if self.left else ""
-        return f"LoadReport({self.plan.file!r}: {n_tensors} tensors, {n_elements} elements{checked}{stayed})"
+        return f"LoadReport({self.plan.file!r}: {tensors}, {elements}{checked}{stayed})"
 
     def to_code(self, name: str = "net", optimizer: str = "optimizer") -> str:
         """Python that loads the same with torch (and safetensors, for its files) alone."""
@@ -365,6 +374,7 @@ class SaveReport(Record):
         verified: Whether it was read back and compared.
         seconds: How long it took.
         warnings: What to know.
+        optimizer: What was saved of the optimizer; None where none was passed.
     """
 
     paths: tuple[str, ...]
@@ -374,6 +384,7 @@ class SaveReport(Record):
     verified: bool
     seconds: float
     warnings: tuple[str, ...] = ()
+    optimizer: OptimizerState | None = None
     _recipes: tuple[Recipe, Recipe] | None = None
 
     def to_code(self, name: str = "net", optimizer: str = "optimizer") -> str:
@@ -410,9 +421,9 @@ class SaveReport(Record):
         return script([self._recipes[which]], name, optimizer)
 
     def __repr__(self) -> str:
-        first = self.paths[0] if len(self.paths) == 1 else f"{len(self.paths)} files"
+        first = self.paths[0] if len(self.paths) == 1 else counted(len(self.paths), "file")
         checked = ", verified" if self.verified else ""
-        return f"SaveReport({first}: {self.n_tensors:,} tensors, {short_bytes(self.size_bytes)}{checked})"
+        return f"SaveReport({first}: {counted(self.n_tensors, 'tensor')}, {short_bytes(self.size_bytes)}{checked})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -452,6 +463,7 @@ class StateDiff(Record):
         changed: Those that differ.
         equal: Names of those that are bit-equal.
         renames: Names of a side that go by another here, from what they are there.
+        close: Those that differ by no more than ``rtol`` and ``atol`` let pass.
     """
 
     a: str
@@ -461,23 +473,28 @@ class StateDiff(Record):
     changed: tuple[Changed, ...]
     equal: tuple[str, ...]
     renames: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    close: tuple[Changed, ...] = ()
 
     @property
     def is_equal(self) -> bool:
         """Whether both have the same names with the same bits."""
+        return self.is_close and not self.close
+
+    @property
+    def is_close(self) -> bool:
+        """Whether both have the same names, with the same bits but for what ``rtol`` and ``atol`` let pass."""
         return not (self.added or self.removed or self.changed)
 
     def __repr__(self) -> str:
         if self.is_equal:
-            return f"StateDiff({self.a} = {self.b}: {len(self.equal):,} tensors, bit-equal)"
-        return (
-            f"StateDiff({self.a} → {self.b}: {len(self.changed):,} changed, {len(self.added):,} added, "
-            f"{len(self.removed):,} removed, {len(self.equal):,} equal)"
-        )
+            return f"StateDiff({self.a} = {self.b}: {counted(len(self.equal), 'tensor')}, bit-equal)"
+        close = f", {len(self.close):,} close" if self.close else ""
+        counts = f"{len(self.changed):,} changed, {len(self.added):,} added, {len(self.removed):,} removed{close}"
+        return f"StateDiff({self.a} → {self.b}: {counts}, {len(self.equal):,} equal)"
 
     def to_dict(self) -> dict[str, Any]:
         """All fields, as JSON has them."""
-        return {**Record.to_dict(self), "is_equal": self.is_equal}
+        return {**Record.to_dict(self), "is_equal": self.is_equal, "is_close": self.is_close}
 
 
 _FEW = 4

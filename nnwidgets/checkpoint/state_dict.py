@@ -26,7 +26,7 @@ from nnwidgets.checkpoint.entries import (
 from nnwidgets.checkpoint.formats import CheckpointReader
 from nnwidgets.checkpoint.records import StateDictEntry
 from nnwidgets.errors import CheckpointMismatchError, InvalidTargetError, PathNotFoundError, SaveError
-from nnwidgets.formatting import and_more, inert, shape_text
+from nnwidgets.formatting import and_more, counted, inert, shape_text
 from nnwidgets.introspect import LiveModel, ModuleTree, TensorEntry, paths
 from nnwidgets.introspect.module_tree.tree import tree_of
 from nnwidgets.introspect.safe_access import objects
@@ -169,7 +169,8 @@ def _undecided(held: CheckpointReader, best: Sequence[Reading], n_model: int) ->
     fit = best[0].fit
     said = f"{fit.n_named} by name and shape" if fit.n_named else f"{fit.n_shaped} by shape"
     return CheckpointMismatchError(
-        f"{held.path.name} holds {len(names)} state dicts that fit equally, {said} of {n_model} tensors: "
+        f"{held.path.name} holds {counted(len(names), 'state dict')} that fit equally, {said} of "
+        f"{counted(n_model, 'tensor')}: "
         f"{', '.join(names[:_MOST_NAMED])}{more}. Nothing was loaded.",
         path=str(held.path),
         hint=f"Say which one: entry={names[0]} or entry={names[1]}.",
@@ -178,9 +179,9 @@ def _undecided(held: CheckpointReader, best: Sequence[Reading], n_model: int) ->
 
 def _why(reading: Reading, choice: Choice, n_model: int) -> str:
     fit = reading.fit
-    told = f"it has {fit.n_named} of the model's {n_model} tensors by name and shape"
+    told = f"it has {fit.n_named} of the model's {counted(n_model, 'tensor')} by name and shape"
     if not fit.n_named:
-        told = f"it has {fit.n_shaped} of the model's {n_model} tensors by shape, none by name"
+        told = f"it has {fit.n_shaped} of the model's {counted(n_model, 'tensor')} by shape, none by name"
     elif fit.prefix:
         told += f", but for the prefix {inert(repr(fit.prefix), _MOST_TEXT)}"
     if reading.together:

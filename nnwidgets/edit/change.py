@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from nnwidgets.edit.code import Recipe, script
 from nnwidgets.edit.targets import Tie
-from nnwidgets.formatting import and_more
+from nnwidgets.formatting import and_more, counted
 from nnwidgets.introspect.records import Record, TensorStats, as_json
 
 Kind = Literal["init", "assign", "freeze", "unfreeze", "function", "load"]
@@ -95,9 +95,7 @@ class Change(Record):
     def __repr__(self) -> str:
         where = ", ".join(self.paths[:3]) + and_more(len(self.paths) - 3)
         seed = "" if self.seed is None else f", seed {self.seed}"
-        warned = (
-            f", {len(self.warnings)} warnings" if len(self.warnings) > 1 else ", 1 warning" if self.warnings else ""
-        )
+        warned = f", {counted(len(self.warnings), 'warning')}" if self.warnings else ""
         undone = ", undone" if self._outcome == "undone" else ""
         return f"Change({'preview of ' if self.is_preview else ''}{self.label}: {where}{seed}{warned}{undone})"
 

@@ -14,7 +14,7 @@ from nnwidgets.edit.code import script
 from nnwidgets.edit.undo_copy.threads import retry_until_complete
 from nnwidgets.edit.undo_copy.undo import UndoRecord
 from nnwidgets.errors import Advice, AdvisedText, ChangedSinceError, InvalidTargetError
-from nnwidgets.formatting import and_more, inert, short_bytes, some
+from nnwidgets.formatting import and_more, budget_text, inert, short_bytes, some
 from nnwidgets.introspect import LiveModel
 from nnwidgets.introspect.records import Record
 from nnwidgets.introspect.safe_access.objects import require_module
@@ -166,7 +166,7 @@ class History(Record):
             for index, change in enumerate(self.changes, start=1)
         ]
         lines += [_line(index, change, "undone") for index, change in enumerate(self.undone, start=len(lines) + 1)]
-        lines.append(f"undo copies: {short_bytes(self.kept_bytes)} of {short_bytes(self.budget_bytes)}")
+        lines.append(f"undo copies: {short_bytes(self.kept_bytes)} of {budget_text(self.budget_bytes)}")
         return "\n".join(lines)
 
 
@@ -328,7 +328,7 @@ def _usable(module: object, log: Log, entry: Entry, verb: str) -> UndoRecord:
         raise InvalidTargetError(f"{label} can't be undone: {entry.final}", hint=_SHOWN_IN_HISTORY)
     if kept is None:
         raise InvalidTargetError(
-            f"{label} can't be undone any more: its copy was dropped to stay within {short_bytes(log.budget_bytes)}.",
+            f"{label} can't be undone any more: its copy was dropped to stay within {budget_text(log.budget_bytes)}.",
             hint="Raise the budget with nnwidgets.edit.set_budget(net, n_bytes) before large changes.",
         )
     live = LiveModel(module)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch.optim import Optimizer
 
 from nnwidgets.errors import Advice, AdvisedText
-from nnwidgets.formatting import and_more
+from nnwidgets.formatting import and_more, counted, inert
+from nnwidgets.introspect.records import Record
 from nnwidgets.introspect.safe_access.objects import is_a, is_tensor, type_name
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, plain_torch, unreadable_reason
 
@@ -59,6 +62,56 @@ def _numbers(state: Any) -> str:
         elif isinstance(value, int | float):
             parts.append(f"{name} {value:.6g}")
     return ", ".join(parts) or "some state"
+
+
+@dataclass(frozen=True, slots=True)
+class OptimizerState(Record):
+    """What of an optimizer was saved or loaded.
+
+    Attributes:
+        class_name: The optimizer's class; ``"the optimizer"`` where a state dict was passed.
+        n_parameters: How many parameters it has a state for.
+        n_tensors: Tensors in these, and among its settings.
+        steps: The least and the greatest number of steps that one of them has made; None where that isn't counted.
+    """
+
+    class_name: str
+    n_parameters: int
+    n_tensors: int
+    steps: tuple[int, int] | None
+
+    def __str__(self) -> str:
+        if not self.n_parameters:
+            return f"{inert(self.class_name, 80)}'s settings; it has no state yet"
+        first, last = self.steps or (None, None)
+        steps = "" if first is None else f" step {first}," if first == last else f" steps {first} to {last},"
+        return f"{inert(self.class_name, 80)}'s state,{steps} of {counted(self.n_parameters, 'parameter')}"
+
+
+def summary_of(class_name: str, states: Iterable[Any], groups: Iterable[Any] = ()) -> OptimizerState:
+    """Sum up the states that an optimizer has for its parameters.
+
+    Args:
+        class_name: What it is called.
+        states: For each parameter, a dict of values by name.
+        groups: For each group, the same of its settings.
+
+    Example:
+        >>> print(summary_of("Adam", [{"step": torch.tensor(3.0), "exp_avg": torch.zeros(2)}]))
+        Adam's state, step 3, of 1 parameter
+    """
+    held = [state for state in states if is_a(state, dict) and state]
+    with plain_torch():
+        steps = [_step(dict.get(state, "step")) for state in held]
+    known = [step for step in steps if step is not None]
+    n_tensors = sum(is_tensor(value) for each in (*held, *groups) for value in dict.values(each))
+    return OptimizerState(class_name, len(held), n_tensors, (min(known), max(known)) if known else None)
+
+
+def _step(value: Any) -> int | None:
+    if is_tensor(value) and unreadable_reason(value) is None and as_plain_tensor(value).numel() == 1:
+        value = as_plain_tensor(value).item()
+    return int(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
 class KeptState:

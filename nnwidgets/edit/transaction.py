@@ -23,7 +23,7 @@ from nnwidgets.edit.targets import ChangeScope, TensorTarget, Tie
 from nnwidgets.edit.undo_copy.threads import retry_until_complete
 from nnwidgets.edit.undo_copy.undo import Exchangeable, Flag, UndoRecord, sites_of, summarize
 from nnwidgets.errors import InvalidTargetError, NNWidgetsError
-from nnwidgets.formatting import short_bytes
+from nnwidgets.formatting import budget_text, short_bytes
 from nnwidgets.introspect import sampled_stats
 from nnwidgets.introspect.optimizers import optimizers_in
 from nnwidgets.introspect.records import TensorStats
@@ -164,13 +164,13 @@ def _size_within(log: Log, plan: Plan) -> int:
     size = sum(data.numel() * data.element_size() for data in plan.plains)
     if size > log.budget_bytes and plan.may_exceed_budget:
         plan.warnings.append(
-            f"It can't be undone: the undo copies of this model may hold {short_bytes(log.budget_bytes)}, and its own "
+            f"It can't be undone: the undo copies of this model may hold {budget_text(log.budget_bytes)}, and its own "
             f"would be {short_bytes(size)}. nnwidgets.edit.set_budget(net, {size}) raises that."
         )
     elif size > log.budget_bytes:
         raise InvalidTargetError(
             f"{plan.label} would change {short_bytes(size)}, and the undo copies of this model may hold "
-            f"{short_bytes(log.budget_bytes)}.",
+            f"{budget_text(log.budget_bytes)}.",
             path=plan.places[0].path if plan.places else None,
             hint=f"Raise the budget: nnwidgets.edit.set_budget(net, {size}).",
         )

@@ -11,13 +11,17 @@ Start at `module_tree/tree.py`: one scan of a model becomes the records that all
     statistics/    numbers of one tensor, exact or of a sample; norms of a model in training
     heatmap/       a window of a tensor as a matrix of a bounded number of cells
     tracing/       a forward pass call by call, and the model as it was afterwards
-    optimizers.py  which optimizers were passed, are among variables, train a model
+    optimizers/    which train a model, what they hold of it and remember
+    costs.py       memory and arithmetic, module by module
+    cost_records.py  these as records
     checks/        what is wrong or worth knowing in a model
 """
 
 from __future__ import annotations
 
 from nnwidgets.introspect.checks import check
+from nnwidgets.introspect.cost_records import Costs, ModuleCosts
+from nnwidgets.introspect.costs import costs
 from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.module_tree.tree import tree
 from nnwidgets.introspect.records import Finding, TensorEntry, TensorStats, TieGroup, Trace, TraceCall
@@ -28,8 +32,10 @@ from nnwidgets.introspect.statistics.stats import stats
 from nnwidgets.introspect.tracing.trace import trace
 
 __all__ = [
+    "Costs",
     "Finding",
     "LiveModel",
+    "ModuleCosts",
     "ModuleNode",
     "ModuleTree",
     "TensorEntry",
@@ -38,6 +44,7 @@ __all__ = [
     "Trace",
     "TraceCall",
     "check",
+    "costs",
     "get",
     "sampled_stats",
     "stats",

@@ -17,6 +17,7 @@ from itertools import chain
 from typing import Literal
 
 from nnwidgets.errors import InvalidTargetError
+from nnwidgets.formatting import counted
 from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.records import TensorEntry
 
@@ -91,7 +92,9 @@ class PatternMatcher:
                 "The target is empty, expected a path, a glob or a class.", hint="Such as 0.weight."
             )
         if len(pattern) > LONGEST:
-            raise InvalidTargetError(f"The target has {len(pattern):,} characters, expected at most {LONGEST:,}.")
+            raise InvalidTargetError(
+                f"The target has {counted(len(pattern), 'character')}, expected at most {LONGEST:,}."
+            )
         bare = pattern.strip()
         exact = self._exact(pattern) or self._exact(bare) or self._exact(_without_library(bare))
         return exact or self._loose(bare, words=words)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
-from nnwidgets.formatting import inert, printed
+from nnwidgets.formatting import counted, inert, printed
 
 Role = Literal["parameter", "buffer", "unregistered"]
 TieKind = Literal["object", "storage", "view", "overlap"]
@@ -78,6 +78,9 @@ class Held(Record):
     mesh: tuple[tuple[str, int], ...] = ()
     n_replicas: int = 1
     is_part: bool = False
+
+    def __str__(self) -> str:
+        return self.how
 
     @property
     def n_elements(self) -> int:
@@ -219,7 +222,9 @@ class TensorStats(Record):
         names = ("n", "mean", "std", "min", "max", "norm", "n_zero", "n_nan", "n_inf")
         told = ", ".join(f"{name}={getattr(self, name):.6g}" for name in names)
         of = "" if self.of == "all" else f", of={self.of!r}"
-        return f"TensorStats({told}, {len(self.hist_counts)} bins{'' if self.is_exact else ', not exact'}{of})"
+        return (
+            f"TensorStats({told}, {counted(len(self.hist_counts), 'bin')}{'' if self.is_exact else ', not exact'}{of})"
+        )
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: ARG002 - as IPython calls it
         printer.text(str(self))
@@ -266,6 +271,10 @@ class TieGroups(tuple[TieGroup, ...]):
     __str__ = __repr__
 
 
+def _halved(flops: int | None) -> int | None:
+    return None if flops is None else flops // 2
+
+
 @dataclass(frozen=True, slots=True)
 class TraceCall(Record):
     """One call of one module in a traced forward pass.
@@ -280,6 +289,8 @@ class TraceCall(Record):
         seconds: Wall time inside the call, its descendants included; None where it raised.
         flops: Floating-point operations of the call, its descendants included; None where unknown.
         depth: How deep in the call stack, 0 for the model itself.
+        saved_bytes: Bytes that autograd keeps for the backward of the call, its descendants included, as in `Trace`;
+            None where it raised, and where gradients are off.
     """
 
     path: str
@@ -291,6 +302,16 @@ class TraceCall(Record):
     seconds: float | None
     flops: int | None
     depth: int
+    saved_bytes: int | None = None
+
+    @property
+    def mult_adds(self) -> int | None:
+        """Multiplications with their additions, two floating-point operations each; None where unknown."""
+        return _halved(self.flops)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields, as JSON has them, and ``mult_adds``."""
+        return {**Record.to_dict(self), "mult_adds": self.mult_adds}
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,6 +325,9 @@ class Trace(Record):
         unused: Registered modules that were never called.
         seconds: Wall time of the whole forward.
         flops: Floating-point operations of the whole forward; None where unknown.
+        saved_bytes: Bytes of memory that autograd keeps for a backward from the result, parameters and buffers of the
+            model aside; each piece of memory counts once and whole, for the call in which it was first kept. None
+            where gradients are off, the forward raised, or its result holds no tensor.
     """
 
     calls: tuple[TraceCall, ...]
@@ -312,11 +336,21 @@ class Trace(Record):
     unused: tuple[str, ...]
     seconds: float
     flops: int | None
+    saved_bytes: int | None = None
+
+    @property
+    def mult_adds(self) -> int | None:
+        """Multiplications with their additions, two floating-point operations each; None where unknown."""
+        return _halved(self.flops)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields, as JSON has them, and ``mult_adds``."""
+        return {**Record.to_dict(self), "mult_adds": self.mult_adds}
 
     def __repr__(self) -> str:
-        what = f"{len(self.calls):,} {'call' if len(self.calls) == 1 else 'calls'}, {self.seconds:.3g} s"
+        what = f"{counted(len(self.calls), 'call')}, {self.seconds:.3g} s"
         if self.flops is not None:
-            what += f", {self.flops:,} floating-point operations"
+            what += f", {counted(self.flops, 'floating-point operation')}"
         if self.unused:
             what += f", {len(self.unused):,} unused"
         if self.error is not None:

@@ -27,9 +27,11 @@ class _ExploringFormatter(IPythonDisplayFormatter):
 
         if not self.enabled or not is_module(obj):
             return super().__call__(obj)
-        from nnwidgets.magics.explore import show_explorer
+        from IPython.display import display
 
-        show_explorer(obj, None, self._shell.user_ns)
+        from nnwidgets.magics.explore import make_explorer
+
+        display(make_explorer(obj, None, self._shell.user_ns))
         return True
 
 

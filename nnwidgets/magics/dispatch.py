@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from IPython.display import display
@@ -13,13 +14,16 @@ from nnwidgets.magics.line.advice import in_words_of_a_line
 from nnwidgets.magics.line.grammar import LineError
 from nnwidgets.magics.parse import parse, parse_cell
 from nnwidgets.magics.resolve import model_names
-from nnwidgets.magics.subcommands.subcommand import Request, help_page
+from nnwidgets.magics.subcommands.subcommand import Answer, Request, help_page
 from nnwidgets.magics.subcommands.table import ENTRIES
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from nnwidgets.magics.auto_explore import AutoExplore
+    from nnwidgets.text.document import Document
+
+_END = re.compile(r";\s*(?:#[^\"']*)?\Z")
 
 
 def run(
@@ -29,11 +33,11 @@ def run(
     *,
     local_names: dict[str, Any] | None = None,
     cell: str | None = None,
-) -> None:
-    """Do what a line asks for and show the outcome.
+) -> Any:
+    """Do what a line asks for, show the outcome, and return it.
 
     Args:
-        line: What stands after ``%nn``, or after ``%%nn_init``.
+        line: What stands after ``%nn``, or after ``%%nn_init``; one that ends with ``;`` shows nothing.
         shell: The shell.
         auto: What ``%nn auto`` switches.
         local_names: The variables of the function the line stands in.
@@ -44,14 +48,19 @@ def run(
     """
     # A cell runs among the user's variables, not in a copy of them.
     namespace = shell.user_ns if cell is not None else {**shell.user_ns, **(local_names or {})}
+    line, n_ends = _END.subn("", line)
     command = parse(line, model_names(namespace)) if cell is None else parse_cell(line)
+    answer: Answer | Document
     if command.name == "explore":
-        explore_line(command.model, namespace)
+        answer = explore_line(command.model, namespace)
     elif command.name == "help":
-        display(DisplayedPage(help_page(ENTRIES[command.target])))
+        answer = help_page(ENTRIES[command.target])
     else:
         try:
-            page = ENTRIES[command.name].run(Request(command, namespace, shell, auto, cell or ""))
+            answer = ENTRIES[command.name].run(Request(command, namespace, shell, auto, cell or ""))
         except NNWidgetsError as error:
             raise LineError(in_words_of_a_line(error, command.model or "net")) from None
-        display(DisplayedPage(page))
+    page, record = (answer.page, answer.record) if isinstance(answer, Answer) else (answer, None)
+    if not n_ends:
+        display(record if page is None else DisplayedPage(page))
+    return record

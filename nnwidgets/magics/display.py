@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,26 @@ def unregister_records(shell: InteractiveShell) -> None:
             found = formatter.pop(f"{module}.{name}", None)
             if found not in (None, _as_html):
                 formatter.for_type_by_name(module, name, found)
+
+
+class ShownOnce(ast.NodeTransformer):
+    """Has IPython not show what a line of ours returns where nobody takes it: the line has shown it already."""
+
+    def visit_Expr(self, node: ast.Expr) -> ast.Expr:
+        """Make ``magic(…)`` to ``(magic(…), None)[1]``."""
+        if _is_ours(node.value):
+            pair = ast.Tuple([node.value, ast.Constant(None)], ast.Load())
+            node.value = ast.Subscript(pair, ast.Constant(1), ast.Load())
+        return node
+
+
+def _is_ours(called: ast.expr) -> bool:
+    match called:
+        case ast.Call(
+            func=ast.Attribute(attr="run_line_magic" | "run_cell_magic"), args=[ast.Constant(value=name), *_]
+        ):
+            return name in ("nn", "nn_init")
+    return False
 
 
 def _as_html(record: Any) -> str | None:

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from IPython.display import display
 from torch import nn
 
 from nnwidgets.introspect.module_tree.text import count_text
 from nnwidgets.introspect.module_tree.tree import tree
-from nnwidgets.magics.display import DisplayedPage
 from nnwidgets.magics.line.grammar import LineError
 from nnwidgets.magics.resolve import model_names, resolve_model
+from nnwidgets.magics.subcommands.subcommand import Answer
 from nnwidgets.magics.subcommands.table import usage_of_all
 from nnwidgets.text.document import Document, Note, Table
+
+if TYPE_CHECKING:
+    from nnwidgets.widgets import Explorer
 
 _MOST_MODELS = 100
 
 
-def show_explorer(module: nn.Module, name: str | None, namespace: Mapping[str, Any]) -> None:
-    """Show an Explorer of ``module``.
+def make_explorer(module: nn.Module, name: str | None, namespace: Mapping[str, Any]) -> Explorer:
+    """Make an Explorer of ``module``.
 
     Args:
         module: The model.
@@ -31,10 +33,10 @@ def show_explorer(module: nn.Module, name: str | None, namespace: Mapping[str, A
 
     if name is None:
         name = next((known for known in model_names(namespace) if namespace[known] is module), None)
-    display(explore(module, name=name))
+    return explore(module, name=name)
 
 
-def explore_line(model: str, namespace: Mapping[str, Any]) -> None:
+def explore_line(model: str, namespace: Mapping[str, Any]) -> Answer:
     """Explore a model.
 
     Args:
@@ -45,17 +47,15 @@ def explore_line(model: str, namespace: Mapping[str, Any]) -> None:
         LineError: There is none.
     """
     if model:
-        show_explorer(resolve_model(model, namespace), model, namespace)
-        return
+        return Answer(None, make_explorer(resolve_model(model, namespace), model, namespace))
     names = model_names(namespace)
     distinct = {id(namespace[name]): name for name in reversed(names)}
     if len(distinct) == 1:
         (name,) = distinct.values()
-        show_explorer(namespace[name], name, namespace)
-    elif names:
-        display(DisplayedPage(_models_page(names, namespace)))
-    else:
-        raise LineError(f"No variable holds a model yet. {usage_of_all()}")
+        return Answer(None, make_explorer(namespace[name], name, namespace))
+    if names:
+        return Answer(_models_page(names, namespace))
+    raise LineError(f"No variable holds a model yet. {usage_of_all()}")
 
 
 def _models_page(names: list[str], namespace: Mapping[str, Any]) -> Document:

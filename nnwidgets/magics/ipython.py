@@ -11,7 +11,7 @@ from IPython.core.error import UsageError
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, needs_local_scope, no_var_expand
 
 from nnwidgets.magics.completion.tab import complete_in
-from nnwidgets.magics.display import register_records, unregister_records
+from nnwidgets.magics.display import ShownOnce, register_records, unregister_records
 from nnwidgets.magics.module_repr import ModuleRepr
 from nnwidgets.magics.preload import Preloader
 
@@ -40,7 +40,7 @@ class NNMagics(Magics):
     @no_var_expand
     @needs_local_scope
     @line_magic
-    def nn(self, line: str, local_ns: dict[str, Any] | None = None) -> None:
+    def nn(self, line: str, local_ns: dict[str, Any] | None = None) -> Any:
         """Explore a live PyTorch model, and change it undoably.
 
         ::
@@ -52,7 +52,8 @@ class NNMagics(Magics):
             %nn summary net --input 2,20     torchinfo's table; without --input, no forward is run
             %nn tied net                     tensors that share bytes
             %nn check net                    what looks wrong, each with code that mends it
-            %nn trace net X [mask=M]         one forward pass, call by call
+            %nn trace net X [mask=M]         one forward pass, call by call; --input 2,20 makes an input
+            %nn costs net [X]                memory and arithmetic, module by module
             %nn auto on|off                  whether a bare `net` at the end of a cell explores
 
             %nn init net 0.weight xavier_uniform_ gain=2 --seed 7      fill tensors anew
@@ -77,6 +78,9 @@ class NNMagics(Magics):
         ``path`` is what ``named_modules`` and ``named_parameters`` say, ``0.weight``, or a glob or class that means one
         thing: ``*.bias``, ``Linear.weight``. Where tensors are changed, it may mean several.
 
+        ``r = %nn …`` keeps what the function of that name would give, beside showing it; a line that ends with ``;``
+        shows nothing.
+
         ``--input 2,20`` is the shape of one input, batch included; give it once for each input, with a dtype after a
         colon if it is not that of the parameters: ``--input 2,20:int64``. The model is afterwards as it was.
 
@@ -87,11 +91,11 @@ class NNMagics(Magics):
         from nnwidgets.magics.dispatch import run
 
         with _errors_in_one_line():
-            run(line, self._shell, self._auto, local_names=local_ns)
+            return run(line, self._shell, self._auto, local_names=local_ns)
 
     @no_var_expand
     @cell_magic
-    def nn_init(self, line: str, cell: str) -> None:
+    def nn_init(self, line: str, cell: str) -> Any:
         """Run the cell as the body of ``fn(m)`` on each module that matches, as one undoable change.
 
         ::
@@ -108,7 +112,7 @@ class NNMagics(Magics):
         from nnwidgets.magics.dispatch import run
 
         with _errors_in_one_line():
-            run(line, self._shell, self._auto, cell=cell)
+            return run(line, self._shell, self._auto, cell=cell)
 
 
 @contextmanager
@@ -165,6 +169,7 @@ class _Extension:
         self._magics = NNMagics(shell, self._auto)
         self._module_repr = ModuleRepr(shell)
         self._preloader = Preloader(shell)
+        self._shown_once = ShownOnce()
         self._comms: Any = getattr(getattr(shell, "kernel", None), "comm_manager", None)
 
     def add(self) -> None:
@@ -173,6 +178,7 @@ class _Extension:
         register_records(self._shell)
         self._module_repr.on()
         self._shell.input_transformers_cleanup.append(help_lines)
+        self._shell.ast_transformers.append(self._shown_once)
         self._end_completion = complete_in(self._shell)
         if self._comms is not None:
             self._comms.register_target(_TARGET, self._answer_first_comm)
@@ -188,9 +194,13 @@ class _Extension:
             registry = self._shell.magics_manager.magics[kind]
             if getattr(registry.get(name), "__self__", None) is self._magics:
                 del registry[name]
-        transformers = self._shell.input_transformers_cleanup
-        if help_lines in transformers:
-            transformers.remove(help_lines)
+        added: tuple[tuple[list[Any], Any], ...] = (
+            (self._shell.input_transformers_cleanup, help_lines),
+            (self._shell.ast_transformers, self._shown_once),
+        )
+        for transformers, ours in added:
+            if ours in transformers:
+                transformers.remove(ours)
         self._shell.magics_manager.registry.pop(type(self._magics).__name__, None)
         if self._end_completion is not None:
             self._end_completion()

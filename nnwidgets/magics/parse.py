@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from nnwidgets.errors import closest_names
+from nnwidgets.formatting import counted
 from nnwidgets.magics.line.grammar import Command, LineError, MisuseError, cut
 from nnwidgets.magics.line.tokenizer import Word, words
 from nnwidgets.magics.subcommands.cell import NN_INIT
@@ -141,7 +142,7 @@ def _read_values(subcommand: Subcommand, values: dict[str, list[str]]) -> dict[s
         if option.is_repeated:
             fields[option.field] = tuple(map(option.read, given))
         elif len(given) > 1:
-            raise LineError(f"{name} is given {len(given)} times, expected once.")
+            raise LineError(f"{name} is given {counted(len(given), 'time')}, expected once.")
         elif given:
             fields[option.field] = option.read(given[0])
     return fields

@@ -16,7 +16,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from nnwidgets.errors import closest_names
-from nnwidgets.formatting import and_more, inert
+from nnwidgets.formatting import and_more, counted, inert
 from nnwidgets.introspect.optimizers import optimizer_variables, optimizers_holding
 from nnwidgets.introspect.safe_access.objects import (
     class_attribute,
@@ -180,7 +180,7 @@ def _item(value: Any, so_far: str, index: int | str) -> Any:
     if sequence is not None and type(index) is int:
         if -len(sequence) <= index < len(sequence):
             return sequence[index]
-        raise _NothingThereError(f"{so_far} has {len(sequence)} items, no [{index}].")
+        raise _NothingThereError(f"{so_far} has {counted(len(sequence), 'item')}, no [{index}].")
     if mapping is not None and (type(index) is str or not is_module(value)):
         for key, item in mapping:
             if type(key) is type(index) and key == index:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterator, Sequence
 
-from nnwidgets.formatting import exact_count, inert
+from nnwidgets.formatting import counted, exact_count, inert
 from nnwidgets.introspect.module_tree.text import TextRow
 from nnwidgets.text.document import Bars, Block, Code, Document, Facts, Note, Outline, Preformatted, Table, Title
 from nnwidgets.text.pages.model import inert_code
@@ -122,7 +122,7 @@ def _outline(block: Outline) -> Iterator[str]:
                 n_open -= 1
     yield "</ul>"
     if block.n_more:
-        yield f"<p>… {exact_count(block.n_more)} more modules and tensors</p>"
+        yield f"<p>… {counted(block.n_more, 'more row', exact_count)}</p>"
 
 
 def _line(line: TextRow) -> str:

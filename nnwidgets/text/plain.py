@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nnwidgets.formatting import align_columns, exact_count, fit, inert, pad, width
+from nnwidgets.formatting import align_columns, counted, exact_count, fit, inert, pad, width
 from nnwidgets.introspect.module_tree.text import MOST_CELLS, lay_out
 from nnwidgets.text.document import Bars, Block, Code, Document, Facts, Note, Outline, Preformatted, Table, Title
 from nnwidgets.text.pages.model import inert_code
@@ -55,19 +55,17 @@ def _fit_inert(text: str, most: int = MOST_CELLS) -> str:
 
 
 def _facts(block: Facts) -> list[str]:
-    cells = [(_fit_inert(name, 20), _fit_inert(value, 60)) for name, value in block.pairs]
-    found: list[str] = []
-    columns = [cells[start::_PAIRS_PER_LINE] for start in range(_PAIRS_PER_LINE)]
-    spans = [
-        (max((width(name) for name, _ in column), default=0), max((width(value) for _, value in column), default=0))
-        for column in columns
-    ]
-    for start in range(0, len(cells), _PAIRS_PER_LINE):
-        pairs = [
-            f"{pad(name, spans[at][0])}  {pad(value, spans[at][1])}"
-            for at, (name, value) in enumerate(cells[start : start + _PAIRS_PER_LINE])
-        ]
-        found.append(fit(("  " + "    ".join(pairs)).rstrip(), MOST_CELLS))
+    cells = [(_fit_inert(name, 20), _fit_inert(value, 90)) for name, value in block.pairs]
+    for n_columns in range(_PAIRS_PER_LINE, 0, -1):
+        columns = [cells[start::n_columns] for start in range(n_columns)]
+        spans = [[max(map(width, words), default=0) for words in zip(*column, strict=True)] for column in columns]
+        found = []
+        for start in range(0, len(cells), n_columns):
+            pairs = zip(cells[start : start + n_columns], spans, strict=False)
+            words = (f"{pad(name, span[0])}  {pad(value, span[1])}" for (name, value), span in pairs)
+            found.append(("  " + "    ".join(words)).rstrip())
+        if all(width(line) <= MOST_CELLS for line in found):
+            break
     return found
 
 
@@ -104,7 +102,7 @@ def _code_lines(source: str) -> list[str]:
     """Code keeps its lines whole: cut ones would not run."""
     found = [inert(line, 10 * MOST_CELLS) for line in source.split("\n")]
     more = len(found) - _MOST_CODE_LINES
-    return [*found[:_MOST_CODE_LINES], f"# … {more} more lines"] if more > 0 else found
+    return [*found[:_MOST_CODE_LINES], f"# … {counted(more, 'more line')}"] if more > 0 else found
 
 
 def _bars(block: Bars) -> list[str]:

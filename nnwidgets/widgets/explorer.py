@@ -13,6 +13,7 @@ from torch import nn
 from traitlets import Bytes, Int, TraitError, Unicode, validate
 
 from nnwidgets.errors import InvalidTargetError, PathNotFoundError
+from nnwidgets.formatting import inert
 from nnwidgets.introspect.optimizers import optimizers_in
 from nnwidgets.introspect.records import Trace
 from nnwidgets.introspect.safe_access.objects import require_module, type_name
@@ -33,15 +34,16 @@ from nnwidgets.wire.threads import Workers
 _HEIGHTS = range(160, 4_001)
 
 
-class NoSuchPathError(PathNotFoundError, TraitError):
-    """A path set as `selected` names nothing in the model; the trait keeps its value."""
+class _PathNotFoundError(PathNotFoundError, TraitError):
+    """One that traitlets takes for its own too, so that `selected` keeps its value."""
 
 
 class Explorer(anywidget.AnyWidget):
     """A view of a live model; made by `explore`.
 
     Attributes:
-        selected: Path of the selected row, ``""`` for the model itself; set it to select.
+        selected: Path of the selected row, ``""`` for the model itself; set it to select. A path that the model hasn't
+            is refused with a `PathNotFoundError`.
         filter: Text of the filter box; set it to filter.
     """
 
@@ -55,6 +57,7 @@ class Explorer(anywidget.AnyWidget):
     filter = Unicode("").tag(sync=True)
 
     _session: Session | None = None
+    _name = "a model"
     _ipython_display_ = None
     """That of ipywidgets 7 would be asked before `_repr_mimebundle_`, and leave the static tree out."""
 
@@ -78,7 +81,7 @@ class Explorer(anywidget.AnyWidget):
         )
         first = first_view(session)
         page = bundle.traits()
-        self._session = session
+        self._session, self._name = session, session.name or type_name(type(module))
         self._workers = Workers(limit=1)
         self._ticks = TrainingTicks()
         answers = handlers(self._session_for)
@@ -100,6 +103,9 @@ class Explorer(anywidget.AnyWidget):
     def model(self) -> nn.Module | None:
         """The model in view, or None once it is gone or the view is closed."""
         return self._session.model_or_none if self._session is not None else None
+
+    def __repr__(self) -> str:
+        return f"{'closed ' if self._session is None else ''}Explorer of {inert(self._name, 80)}"
 
     def tick(self, *, stop_on_nan: bool = False) -> None:
         """Say that a step was made; for use in a training loop, after each ``optimizer.step()``.
@@ -155,7 +161,7 @@ class Explorer(anywidget.AnyWidget):
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         if self._session is None:
-            return {"text/plain": "<Explorer, closed>"}
+            return {"text/plain": repr(self)}
         made: Any = super()._repr_mimebundle_(**kwargs)
         data, metadata = made if isinstance(made, tuple) else (made, {})
         static = static_bundle(self._session)
@@ -171,7 +177,9 @@ class Explorer(anywidget.AnyWidget):
             try:
                 self._session.index().place(path)
             except PathNotFoundError as error:
-                raise NoSuchPathError(error.message, path=error.path, hint=error.hint, closest=error.closest) from None
+                raise _PathNotFoundError(
+                    error.message, path=error.path, hint=error.hint, closest=error.closest
+                ) from None
         return path
 
     # ---- to and from the page ----

@@ -136,5 +136,9 @@ def _show(value: Any) -> str:
     if isinstance(value, list):
         return f"a list of {len(value)}"
     if isinstance(value, dict):
-        return f"an object with {len(value)} keys" if value else "an empty object"
+        return (
+            ("an object with 1 key" if len(value) == 1 else f"an object with {len(value)} keys")
+            if value
+            else "an empty object"
+        )
     return f"a {type(value).__name__}"

@@ -1,5 +1,6 @@
 """What the package offers is what it says it offers."""
 
+import ast
 import dataclasses
 import doctest
 import importlib
@@ -11,14 +12,18 @@ import pytest
 import torch
 
 import nnwidgets
+from nnwidgets.text.plain import render_text
+from nnwidgets.text.printing import page_of
 
 DESIGNED = {
-    "explore", "tree", "ties", "stats", "check", "trace", "handle",
+    "explore", "tree", "ties", "stats", "check", "trace", "costs", "handle",
     "init", "assign", "freeze", "unfreeze", "undo", "redo", "history", "initializer", "Change", "History",
-    "save", "read", "peek", "plan", "load", "diff", "CheckpointIndex", "StoredTensor", "LoadPlan", "PlanEntry",
-    "LoadReport", "SaveReport", "StateDiff", "Changed", "Described",
+    "save", "read", "peek", "plan", "load", "diff", "assert_equal", "CheckpointIndex", "StoredTensor", "LoadPlan",
+    "PlanEntry", "LoadReport", "SaveReport", "StateDiff", "Changed", "Described",
     "Explorer", "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup", "TensorStats", "Finding", "Trace", "TraceCall",
-    "NNWidgetsError", "PathNotFoundError", "InvalidTargetError", "InitializerError", "UnsafeCheckpointError",
+    "Costs", "ModuleCosts",
+    "NNWidgetsError", "PathNotFoundError", "InvalidTargetError", "ChangedSinceError", "InitializerError",
+    "UnsafeCheckpointError",
     "CorruptCheckpointError", "CheckpointMismatchError", "SaveError",
     "load_ipython_extension", "unload_ipython_extension",
 }  # fmt: skip
@@ -28,7 +33,8 @@ SIGNATURES = {
     "tree": ["module"],
     "ties": ["module"],
     "stats": ["tensor", "bins", "exact"],
-    "trace": ["module", "args", "kwargs"],
+    "trace": ["module", "args", "input_size", "kwargs"],
+    "costs": ["module", "args", "optimizer", "input_size", "kwargs"],
     "init": ["module", "target", "how", "seed", "optimizer", "preview", "clear_state", "kwargs"],
     "assign": ["module", "target", "value"],
     "freeze": ["module", "target"],
@@ -41,11 +47,13 @@ SIGNATURES = {
     "peek": ["path"],
     "plan": ["module", "path", "rename", "entry"],
     "load": ["module", "path", "rename", "entry", "strict", "optimizer", "undo", "progress"],
-    "diff": ["a", "b", "rename", "entry", "progress"],
+    "diff": ["a", "b", "rename", "entry", "rtol", "atol", "progress"],
+    "assert_equal": ["a", "b", "rename", "entry", "rtol", "atol"],
 }
 
 RESULTS = (
     "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup", "TensorStats", "Finding", "Trace", "TraceCall",
+    "Costs", "ModuleCosts",
     "Change", "History", "CheckpointIndex", "StoredTensor", "LoadPlan", "PlanEntry", "LoadReport", "SaveReport",
     "StateDiff", "Changed", "Described",
 )  # fmt: skip
@@ -80,6 +88,22 @@ def test_check_takes_a_module_and_perhaps_an_optimizer():
     assert set(parameters) <= {"module", "optimizer"}
 
 
+def test_only_public_names_are_offered():
+    import nnwidgets.edit
+    import nnwidgets.wire
+
+    assert {name for name in dir(nnwidgets) if not name.startswith("__")} == DESIGNED
+    assert "nnwidgets.wire" in nnwidgets.wire.__name__
+    written = ast.parse(inspect.getsource(nnwidgets)).body
+    bound = {
+        alias.asname or alias.name
+        for node in written
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+    }
+    assert all(name.startswith("_") for name in bound)
+
+
 def test_a_name_that_is_not_there_raises_as_any_module_does():
     with pytest.raises(AttributeError, match="has no attribute 'missing'"):
         _ = nnwidgets.missing
@@ -93,6 +117,8 @@ def test_results_are_frozen_records_with_a_dict_that_json_takes(name, tmp_path):
         setattr(record, dataclasses.fields(record)[0].name, "elsewhere")
     json.dumps(record.to_dict(), allow_nan=False)
     assert " at 0x" not in repr(record)
+    assert " at 0x" not in str(record)
+    assert name == "Described" or str(record) == render_text(page_of(record))
 
 
 def _made(folder):
@@ -113,6 +139,8 @@ def _made(folder):
         "Finding": nnwidgets.check(net)[0],
         "Trace": trace,
         "TraceCall": trace.calls[0],
+        "Costs": nnwidgets.costs(net),
+        "ModuleCosts": nnwidgets.costs(net, torch.ones(1, 2)).total,
         "Change": nnwidgets.init(net, "0.weight", "normal_", seed=7),
         "SaveReport": saved,
         "CheckpointIndex": index,

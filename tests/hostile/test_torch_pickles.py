@@ -208,7 +208,7 @@ PAYLOADS = {
     "rebuild with too few arguments": (
         lambda c: Call("torch._utils", "_rebuild_tensor_v2", Storage()),
         CORRUPT,
-        "passes 1 arguments",
+        "passes 1 argument",
     ),
     "rebuild with a number for arguments": (
         lambda c: Raw(text(Global("torch._utils", "_rebuild_tensor_v2")) + b"K\x01R"),
@@ -314,7 +314,7 @@ PAYLOADS = {
     "number of other bytes than its dtype's": (
         lambda c: Call("numpy.core.multiarray", "scalar", Call("numpy", "dtype", "f8"), Raw(b"C\x01a")),
         CORRUPT,
-        "dtype f8 with 1 bytes",
+        "dtype f8 with 1 byte",
     ),
     "opcode that is none": (lambda c: Raw(b"\xff"), CORRUPT, "opcode 0xff"),
     "protocol 200": (lambda c: Raw(b"\x80\xc8N"), CORRUPT, "protocol 200"),

@@ -26,6 +26,11 @@ def strange():
     net._buffers["gone"] = None
     net._buffers[4] = torch.zeros(2)
     net._buffers["mean"] = torch.zeros(2)
+    net.row = nn.Sequential(nn.ReLU(), nn.ReLU())
+    net.row.add_module("block 1", nn.Linear(2, 2))
+    net.row.add_module("head", nn.Linear(2, 2))
+    net.row._modules[nn.ReLU()] = nn.Linear(2, 2)
+    net._parameters["no parameter"] = torch.ones(2)
     net.kept = [torch.ones(1), {"k": torch.ones(1), 5: torch.ones(1)}]
     return net
 
@@ -36,6 +41,23 @@ def test_the_code_of_every_path_gives_what_is_at_it():
     for path, value in (LiveModel(net).modules | LiveModel(net).tensors).items():
         code = writer.code(path)
         assert eval(code, {"net": net}) is value, (path, code)  # noqa: S307 - what a user would paste
+
+
+def test_what_can_be_had_in_public_is_had_so():
+    writer = ExpressionWriter(strange(), "net")
+    written = {
+        "row.0": "net.row[0]",
+        "row.block 1.weight": "net.row[2].weight",
+        "row.head.weight": "net.row.head.weight",
+        "row[4].weight": "net.row[4].weight",
+        "class.weight": 'net.get_submodule("class").weight',
+        "x y": 'net.get_parameter("x y")',
+        "no parameter": 'net._parameters["no parameter"]',
+        "training.weight": 'net._modules["training"].weight',
+        '["with.dot"].weight': 'net._modules["with.dot"].weight',
+        "named.a b.weight": 'net.named["a b"].weight',
+    }
+    assert {path: writer.code(path) for path in written} == written
 
 
 def test_a_fix_writes_a_row_as_its_inspector_does():

@@ -244,3 +244,33 @@ def test_lines_on_a_model_that_torch_cannot_name(ip):
     assert "nnwidgets' own table" in ip.nn("summary chain --input 1,3")
     assert "1 × 3 f32" in ip.nn("trace chain Z")
     assert "non-string-key" in ip.nn("check chain")
+
+
+def test_trace_makes_its_input_from_a_size(ip):
+    text = ip.nn("trace net --input 2,20")
+    assert "2 × 20 f32" in text
+    assert "15.36 K mult-adds" in text
+    assert "autograd keeps 2.21 kB" in text
+    assert "no dtype 'float31'; did you mean float32?" in ip.refused("trace net --input 2,20:float31")
+
+
+def test_costs_count_the_optimizers_among_the_variables_and_what_a_forward_keeps(ip, variables):
+    net = variables["net"]
+    adam = torch.optim.Adam(net.parameters())
+    net(variables["X"]).sum().backward()
+    adam.step()
+    assert "for want of one" in ip.nn("costs net")
+    ip.variables["adam"] = adam
+    for line in ("costs net X", "costs net --input 2,20", "costs net input=X"):
+        text = ip.nn(line)
+        assert re.search(r"^net +31\.78 kB +31\.78 kB +63\.58 kB +2\.21 kB +30\.72 K +15\.36 K$", text, re.MULTILINE)
+        assert "Not in it" not in text
+    assert ip.nn("costs net --depth 0").count("\n") == 3
+
+
+def test_the_help_of_init_has_each_parameter_whole(ip):
+    text = ip.nn("init --help")
+    table = text[text.index("fills with") :]
+    assert "a=0, mode='fan_in', nonlinearity='leaky_relu'" in table
+    assert "mean=0.0, std=1.0, a=-2.0, b=2.0" in table
+    assert not {"…", "`", ":math:"} & set(re.findall(r"…|`|:math:", table))

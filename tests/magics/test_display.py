@@ -56,3 +56,65 @@ def test_names_in_it_are_inert(ip):
     for expression in ("nnw.tree(net)", "nnw.peek('odd.pt')", "nnw.plan(net, 'odd.pt')", "nnw.diff(net, 'odd.pt')"):
         (html,) = ip.run(f"display({expression})").html
         assert "<img" not in html
+
+
+GIVEN = {
+    "tree net": "ModuleTree",
+    "tree net 0": "ModuleNode",
+    "show net 0.weight": "TensorStats",
+    "show net 0": "ModuleNode",
+    "tied net": "TieGroups",
+    "check net": "Findings",
+    "trace net X": "Trace",
+    "init net 0.weight zeros --preview": "Change",
+    "set net 0.bias[0] = 1": "Change",
+    "freeze net 0": "Change",
+    "undo net": "Change",
+    "log net": "History",
+    "code net": "str",
+    "save net it.pt --overwrite": "SaveReport",
+    "load net it.pt --dry-run": "LoadPlan",
+    "load net it.pt": "LoadReport",
+    "load made it.pt": "dict",
+    "diff net it.pt": "StateDiff",
+    "ls it.pt": "CheckpointIndex",
+    "ls": "Listing",
+    "net": "Explorer",
+}
+
+
+def test_a_line_gives_what_it_shows_and_shows_it_once(ip):
+    ip.run("X = torch.ones(1, 2)\nmade = None")
+    for line, kind in GIVEN.items():
+        ran = ip.run(f"result = %nn {line}")
+        assert ran.error is None, (line, ran.printed)
+        assert type(ip.variables.pop("result")).__name__ == kind, line
+        assert len(ran.outputs) == 1, line
+
+
+@pytest.mark.parametrize("interactivity", ["last_expr", "all"])
+def test_a_bare_line_is_shown_once_wherever_it_stands(ip, interactivity):
+    cells = {
+        "%nn tree net": 1,
+        "%nn tree net\n%nn tied net": 2,
+        "for _ in range(3):\n    %nn check net": 3,
+        "%%nn_init net Linear\nm.weight.zero_()": 1,
+        "%nn net": 1,
+    }
+    ip.ip.ast_node_interactivity = interactivity
+    try:
+        for cell, n in cells.items():
+            ran = ip.run(cell)
+            assert (len(ran.outputs), ran.printed) == (n, ""), cell
+    finally:
+        ip.ip.ast_node_interactivity = "last_expr"
+
+
+def test_a_semicolon_at_its_end_shows_nothing_and_gives_the_result(ip):
+    for line in ("tree net;", "show net 0.weight ;  # quietly", "net;", "freeze net 0;"):
+        ran = ip.run(f"%nn {line}")
+        assert ran.error is None, ran.printed
+        assert (ran.outputs, ran.printed) == ([], ""), line
+    assert not ip.variables["net"][0].weight.requires_grad
+    ip.run("tree = %nn tree net;")
+    assert str(ip.variables["tree"]).startswith("Sequential")

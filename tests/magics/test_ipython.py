@@ -46,6 +46,7 @@ def _state(ip):
         set(ip.magics_manager.registry),
         {kind: set(known) for kind, known in ip.magics_manager.magics.items()},
         list(ip.input_transformers_cleanup),
+        list(ip.ast_transformers),
         dict(ip.display_formatter.formatters["text/html"].deferred_printers),
         dict(ip.display_formatter.formatters["text/html"].type_printers),
     )

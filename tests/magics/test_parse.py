@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nnwidgets.magics.line.grammar import Command, InputSize, LineError
+from nnwidgets.introspect.tracing.inputs import InputSize
+from nnwidgets.magics.line.grammar import Command, LineError
 from nnwidgets.magics.parse import parse, parse_cell
 from nnwidgets.magics.subcommands.table import SUBCOMMANDS
 

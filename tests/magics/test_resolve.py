@@ -132,7 +132,7 @@ def test_a_tensor_of_a_module_is_pointed_to_show():
 
 def test_items_that_are_not_there_say_what_is():
     names = {"nets": [nn.ReLU()], "by": {"left": nn.ReLU()}}
-    with pytest.raises(LineError, match=r"nets has 1 items, no \[3\]"):
+    with pytest.raises(LineError, match=r"nets has 1 item, no \[3\]"):
         found("nets[3]", names)
     with pytest.raises(LineError, match="did you mean left"):
         found("by['lefd']", names)

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from nnwidgets.introspect.module_tree.tree import tree
-from nnwidgets.magics.line.grammar import InputSize, LineError
+from nnwidgets.introspect.tracing.inputs import InputSize
+from nnwidgets.magics.line.grammar import LineError
 from nnwidgets.magics.subcommands.summary import summary_page
 from nnwidgets.text.document import Note, Preformatted
 from nnwidgets.text.pages.summary_table import summary_table
@@ -303,3 +304,10 @@ def test_a_forward_that_writes_a_parameter_and_raises_leaves_it():
     with contextlib.suppress(LineError):
         summarize(net, (1,))
     assert torch.equal(net.weight, torch.ones(3))
+
+
+def test_torchinfos_units_are_letters():
+    table, said = summarize(nn.Linear(20, 256), (2, 20))
+    assert said.startswith("torchinfo's")
+    assert "Total mult-adds (M):" in table
+    assert "Units" not in table

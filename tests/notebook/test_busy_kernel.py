@@ -70,7 +70,9 @@ def test_ticks_and_traits_set_by_the_cell_do_not_draw_the_clicks_to_it(kernel, b
     assert is_busy(kernel, run)
 
 
-TRAIN = """net = nn.Linear(20, 20)
+TRAIN = """from nnwidgets.widgets import training_ticks
+training_ticks.SHARE_OF_TIME = 1  # however slow the machine
+net = nn.Linear(20, 20)
 view = nnw.explore(net)
 view.selected = 'weight'
 def step(broken=False):

@@ -108,6 +108,17 @@ def test_a_module_that_holds_many_tied_tensors_is_looked_into_once(ask, looked_u
     assert len(modules) == len({id(module) for module in modules}) == 41
 
 
+def test_what_a_class_says_of_itself_is_free_of_the_marks_of_sphinx(ask):
+    class Marked(nn.Module):
+        """As :class:`~torch.nn.Linear` with ``bias``, see `Linear <https://example.org>`_: :math:`\\mathcal{U}(a)`."""
+
+    docs = [ask(net, "inspect", path="")["module"]["doc"] for net in (nn.Linear(2, 2), nn.LSTM(2, 2), Marked())]
+    assert docs[0].endswith("to the incoming data: y = xA^T + b.")
+    assert "multi-layer long short-term memory (LSTM) RNN" in docs[1]
+    assert "__init__" not in docs[1]
+    assert docs[2] == "As Linear with bias, see Linear: U(a)."
+
+
 def test_across_depth_has_all_members_each_bar_with_the_greatest_and_least_of_its_own(ask):
     net = nn.Sequential(*[nn.Linear(4, 4) for _ in range(320)])
     with torch.no_grad():

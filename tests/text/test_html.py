@@ -79,7 +79,7 @@ def test_a_tree_can_begin_at_a_path_and_stop_at_a_depth():
 def test_tables_have_heads():
     trace = nnw.trace(nn.Sequential(nn.Linear(2, 3)), torch.ones(1, 2))
     markup = render_html(trace_page(trace, name="net"))
-    assert markup.count("<th ") == 5
+    assert markup.count("<th ") == 7
     assert "1 × 3 f32" in markup
 
 

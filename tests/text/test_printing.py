@@ -10,6 +10,7 @@ from torch import nn
 
 import nnwidgets as nnw
 from nnwidgets.introspect.records import Findings, TieGroups
+from nnwidgets.text.pages.alike_rows import fold_rows
 
 
 @pytest.fixture
@@ -77,6 +78,19 @@ def test_each_result_prints_as_the_magics_print_it(net, tmp_path):
     assert repr(change) == "Change(normal_: 0.weight, again.weight, seed 7)"
 
 
+@pytest.mark.parametrize(
+    ("saved", "held", "says"),
+    [
+        (torch.float32, torch.float16, "equal to the file, as converted"),
+        (torch.bfloat16, torch.float32, "equal to the file\n"),
+        (torch.float32, torch.float32, "equal to the file\n"),
+    ],
+)
+def test_a_load_is_equal_to_the_file_as_far_as_values_could_stay(saved, held, says, tmp_path):
+    torch.save({"weight": torch.full((2, 2), 1e6, dtype=saved)}, tmp_path / "it.pt")
+    assert says in str(nnw.load(nn.Linear(2, 2, bias=False, dtype=held), tmp_path / "it.pt")) + "\n"
+
+
 def test_names_of_the_model_are_inert_where_they_are_printed():
     net = nn.Module()
     net.add_module("a\x1b[2Jb", nn.Linear(2, 2))
@@ -108,3 +122,97 @@ def test_what_undo_and_redo_return_says_so(net):
     assert repr(taken_back).endswith("undone)")
     assert str(nnw.redo(net)).startswith("freeze · done again")
     assert (made.outcome, taken_back.outcome) == ("done", "undone")
+
+
+def test_one_record_of_many_prints_as_its_row_of_the_table(net, tmp_path):
+    nnw.save(net, tmp_path / "it.pt")
+    trace, plan, index = nnw.trace(net[:3], torch.ones(2, 4)), nnw.plan(net, tmp_path / "it.pt"), None
+    index = nnw.peek(tmp_path / "it.pt")
+    nn.init.zeros_(net[0].bias)
+    tree, diff = nnw.tree(net), nnw.diff(net, tmp_path / "it.pt")
+    pairs = [
+        (trace.calls[1], trace),
+        (plan.entries[0], plan),
+        (index.tensors[0], index),
+        (diff.changed[0], diff),
+        (tree.ties[0], nnw.ties(net)),
+    ]
+    for one, all_of_them in pairs:
+        head, row, *_ = str(one).split("\n")
+        printed = {" ".join(line.split()) for line in str(all_of_them).split("\n")}
+        assert {" ".join(line.split()) for line in (head, row)} <= printed
+    assert "4 → 3" in str(tree.find("0"))
+    assert "same module as" in str(tree.find("again"))
+    assert "trainable" in str(tree.find("0.weight"))
+    assert str(nnw.freeze(net, "0").ties[0]).startswith("0.weight is tied")
+    assert repr(tree.find("0")) == "ModuleNode('0', Linear, 15 parameters)"
+
+
+def test_like_tensors_are_one_row_where_there_would_be_hundreds(tmp_path):
+    net = nn.ModuleList(
+        [nn.ModuleDict({"fc": nn.Linear(2, 2), "h": nn.ModuleList([nn.Linear(2, 1)] * 1)}) for _ in range(60)]
+    )
+    frozen = str(nnw.freeze(net, "**")).split("\n")
+    assert [line.split() for line in frozen[3:]] == [
+        ["{0…59}.fc.weight", "60", "frozen"],
+        ["{0…59}.fc.bias", "60", "frozen"],
+        ["{0…59}.h.0.weight", "60", "frozen"],
+        ["{0…59}.h.0.bias", "60", "frozen"],
+    ]
+    nnw.save(net, tmp_path / "it.pt")
+    assert "40 × 16 B" not in str(nnw.peek(tmp_path / "it.pt"))
+    assert "60 × 16 B" in str(nnw.peek(tmp_path / "it.pt"))
+    plan = str(nnw.plan(net[:20], tmp_path / "it.pt"))
+    assert "✓ match × 20" in plan
+    assert "{0…19}.fc.weight 2 × 2" in plan
+    assert "+ unexpected × 40" in plan
+    assert "{20…59}.fc.weight 2 × 2" in plan
+    assert len(plan.split("\n")) < 20
+    assert "The others:" in str(nnw.init(net, "**.bias", "zeros"))
+
+
+def test_a_row_of_like_tensors_stands_for_these_and_no_others():
+    paths = [f"layers.{i}.experts.{j}.w" for i in (0, 1, 2, 5) for j in range(4)] + ["layers.7.experts.0.w", "head.w"]
+    folded = fold_rows([(path, "x") for path in paths], 0)
+    assert [(cells[0], n) for cells, n in folded] == [
+        ("layers.{0,1,2,5}.experts.{0…3}.w", 16),
+        ("layers.7.experts.0.w", 1),
+        ("head.w", 1),
+    ]
+    odd = [(f"a{{}}.{i}.\0b", f"a{{}}.{i + 1}.b") for i in range(20)]
+    assert [cells for cells, _ in fold_rows(odd, 0, 1)] == odd
+    moved = [(f"h.{i}.w", f"h.{i + 1}.w") for i in range(20)]
+    assert [cells for cells, _ in fold_rows(moved, 0, 1)] == moved
+
+
+def test_what_became_of_an_optimizer_is_said_by_a_save_and_a_load(net, tmp_path):
+    adam = torch.optim.Adam(net.parameters())
+    assert "Adam's settings; it has no state yet" in str(nnw.save(net, tmp_path / "it.pt", optimizer=adam))
+    net[:3](torch.ones(2, 4)).sum().backward()
+    adam.step()
+    saved = nnw.save(net, tmp_path / "it.pt", optimizer=adam, overwrite=True)
+    loaded = nnw.load(net, tmp_path / "it.pt", optimizer=adam)
+    for report in (saved, loaded):
+        assert "Adam's state, step 1, of 4 parameters" in str(report)
+        assert "6 tensors" in str(report)
+        assert report.to_dict()["optimizer"] == {
+            "class_name": "Adam",
+            "n_parameters": 4,
+            "n_tensors": 12,
+            "steps": [1, 1],
+        }
+    assert nnw.load(net, tmp_path / "it.pt").optimizer is None
+    assert "the optimizer's state" in str(nnw.save(net, tmp_path / "b.pt", optimizer=adam.state_dict()))
+
+
+def test_facts_are_whole_and_take_more_lines_where_they_need_them(net, tmp_path):
+    torch.save({"a_rather_long_name_of_a_state_dict": net.state_dict(), "epoch": 3}, tmp_path / "it.pt")
+    assert "equal to the file" in str(nnw.load(net, tmp_path / "it.pt"))
+    assert "of 2 GiB" in str(nnw.history(net))
+
+
+def test_a_view_says_what_it_is_of(net):
+    view = nnw.explore(net, name="net")
+    assert repr(view) == "Explorer of net"
+    view.close()
+    assert repr(view) == "closed Explorer of net"

@@ -15,7 +15,7 @@ export function currentCatalogue(): Catalogue {
   return catalogue;
 }
 
-/** `english` in the reader's language, its `{0}`, `{1}` … replaced by numbers and names. */
+/** `english` in the reader's language: `{0}`, `{1}` … become numbers and names, `{0|row|rows}` one or many of it. */
 export function t(english: string, ...values: readonly (string | number)[]): string {
   return tx(english, ...values).join("");
 }
@@ -23,8 +23,14 @@ export function t(english: string, ...values: readonly (string | number)[]): str
 /** The same where some of what replaces `{0}`, `{1}` … are elements. */
 export function tx(english: string, ...values: readonly ComponentChild[]): readonly ComponentChild[] {
   return (catalogue[english] ?? english)
-    .split(/\{(\d)\}/)
-    .map((piece, at) => (at % 2 === 0 ? piece : values[Number(piece)]));
+    .split(/\{(\d(?:\|[^|}]*){0,2})\}/)
+    .map((piece, at) => (at % 2 === 0 ? piece : valueAt(piece, values)));
+}
+
+function valueAt(place: string, values: readonly ComponentChild[]): ComponentChild {
+  const [at, one, many] = place.split("|");
+  const value = values[Number(at)];
+  return many === undefined ? value : String(value) === "1" ? one : many;
 }
 
 /** Marks English that stands in a table: `t` is called on it where it is shown. */

@@ -80,6 +80,13 @@ export function bytesText(bytes: Numeric): string {
   return joinUnit(scale(toNumber(bytes), 1000, BYTE_UNITS));
 }
 
+/** A size that somebody set, in the units it was set in: "2 GiB", "500.0 MB". */
+export function budgetText(bytes: Numeric): string {
+  const value = toNumber(bytes);
+  const power = [...BINARY_UNITS.keys()].findLast((each) => each > 1 && value > 0 && value % 1024 ** each === 0);
+  return power === undefined ? bytesText(bytes) : `${value / 1024 ** power}${NBSP}${BINARY_UNITS[power]}`;
+}
+
 /** For hovering: "9 437 184 bytes · 9.00 MiB". */
 export function exactBytes(bytes: Numeric): string {
   const value = toNumber(bytes);

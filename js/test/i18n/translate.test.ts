@@ -95,6 +95,19 @@ function unwrapped(source: string): string[] {
   return found;
 }
 
+/** A number with many of something after it, whatever the number is; `{0|row|rows}` would choose. */
+const MANY = /\{\d\} (?!follows|as…|is |was )(?:[a-z]+ ){0,2}?[a-z]+s\b/;
+/** Labels that stand where there are several; for one there is another label. */
+const SEVERAL = [
+  "each bar is {0} blocks, by the greatest",
+  "{0} in {1} cells of {2}",
+  "Accept all {0} suggested renames",
+  "Standard deviation of {0} in each of {1} blocks",
+  "called {0} times",
+  "size of {0} files",
+];
+const MEASURES = ["{0} of 2 or more dimensions", "{0} of the values lie outside; show the whole range", "{0} s left"];
+
 const placeholders = (text: string): string[] => [...new Set(text.match(/\{\d\}/g))].sort();
 
 afterEach(() => setCatalogue({}));
@@ -113,6 +126,12 @@ describe("the page's words", () => {
       ([english, chinese]) => placeholders(english).join() !== placeholders(chinese).join(),
     );
     expect(unlike).toEqual([]);
+  });
+
+  test("a number is followed by one or many, as it says", () => {
+    expect(MANY.test("{0} more matches")).toBe(true);
+    const fixed = [...keys].filter((key) => MANY.test(key));
+    expect(fixed.filter((key) => ![...SEVERAL, ...MEASURES].includes(key))).toEqual([]);
   });
 
   test("the catalogue is in order, so that two who add a label meet in one place", () => {
@@ -145,6 +164,15 @@ describe("t", () => {
   test("puts values where the translation has them", () => {
     setCatalogue({ "{0} of {1} values": "{1} 个值中的 {0} 个" });
     expect(t("{0} of {1} values", 3, 7)).toBe("7 个值中的 3 个");
+  });
+
+  test.each([
+    [1, "1 match"],
+    ["1", "1 match"],
+    [0, "0 matches"],
+    ["1.00 K", "1.00 K matches"],
+  ])("writes %j with one or many of it", (n, written) => {
+    expect(t("{0} {0|match|matches}", n)).toBe(written);
   });
 
   test("leaves what is in a value as it is", () => {

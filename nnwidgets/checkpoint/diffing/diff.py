@@ -19,11 +19,13 @@ from torch import nn
 from nnwidgets.checkpoint.bytes_equal import is_same
 from nnwidgets.checkpoint.description import dtype_name
 from nnwidgets.checkpoint.diffing.align_names import align
-from nnwidgets.checkpoint.diffing.numeric import Scratch, differences, squares
+from nnwidgets.checkpoint.diffing.numeric import Scratch, differences, is_within, squares
 from nnwidgets.checkpoint.diffing.operands import ClassName, Operand, OperandTensor, operands_of
 from nnwidgets.checkpoint.own_code.torch_load import is_equal
 from nnwidgets.checkpoint.progress import Progress, Tick, tick_of
 from nnwidgets.checkpoint.records import Changed, Described, StateDiff
+from nnwidgets.errors import InvalidTargetError
+from nnwidgets.formatting import short_repr
 from nnwidgets.introspect.safe_access.objects import type_name
 from nnwidgets.introspect.safe_access.tensors import plain_torch
 
@@ -42,6 +44,8 @@ def diff(
     *,
     rename: Mapping[Any, str] | None = None,
     entry: str | None = None,
+    rtol: float = 0.0,
+    atol: float = 0.0,
     progress: Progress | None = None,
 ) -> StateDiff:
     """Compare two state dicts: what was added, removed, and changed, and by how much.
@@ -53,6 +57,9 @@ def diff(
             second. None for those that are sure, which it finds as `plan` does; ``{}`` for none at all.
         entry: Which state dict of a file, by its name in ``peek(path).entries``; of two files, of those that have it.
             Otherwise the one that fits the other side best.
+        rtol: How far an element may be from the second side's, as a part of that; what differs by no more than this
+            and ``atol`` together is listed as ``close``. Whole numbers have to be equal.
+        atol: The same, in absolute terms.
         progress: Told bytes done and in all; what it raises cancels it.
 
     Returns:
@@ -63,7 +70,8 @@ def diff(
     Raises:
         PathNotFoundError: There is no such file, or no state dict called ``entry``, or a rename names nothing.
         CheckpointMismatchError: A file holds no state dict, or several that fit the other side equally.
-        InvalidTargetError: A side is something else, or a tensor of a model has no data.
+        InvalidTargetError: A side is something else, a tensor of a model has no data, or a tolerance is negative or no
+            number.
 
     Example:
         >>> net = nn.Linear(2, 3)
@@ -73,11 +81,12 @@ def diff(
         >>> found.equal, [change.path for change in found.changed]
         (('weight',), ['bias'])
     """
+    tolerance = _checked(rtol, "rtol"), _checked(atol, "atol")
     one, other = operands_of(a, b, entry)
     try:
         sides = align(one, other, rename)
         common = [name for name in sides.one if name in sides.other]
-        comparisons = [_Comparison(name, sides.one[name], sides.other[name]) for name in common]
+        comparisons = [_Comparison(name, sides.one[name], sides.other[name], tolerance) for name in common]
         comparable = [each for each in comparisons if each.is_comparable]
         total = sum(each.n_bytes for each in comparable)
         _run((piece for each in comparable for piece in each.pieces()), tick_of(progress, total))
@@ -93,7 +102,7 @@ def diff(
         added=tuple(name for name in others if name not in names),
         removed=tuple(name for name in names if name not in others),
         changed=(
-            *(each.change() for each in comparisons if not each.is_equal),
+            *(each.change() for each in comparisons if not each.is_equal and not each.is_close),
             *(
                 _changed_value(name, one, other)
                 for name in values
@@ -102,6 +111,15 @@ def diff(
         ),
         equal=tuple(each.name for each in comparisons if each.is_equal),
         renames=MappingProxyType(sides.renames),
+        close=tuple(each.change() for each in comparisons if not each.is_equal and each.is_close),
+    )
+
+
+def _checked(tolerance: Any, name: str) -> float:
+    if type(tolerance) in (int, float) and 0 <= tolerance < math.inf:
+        return float(tolerance)
+    raise InvalidTargetError(
+        f"{name} is {short_repr(tolerance)}, expected a number that isn't negative.", hint=f"Such as {name}=1e-5."
     )
 
 
@@ -124,8 +142,8 @@ def _kind_of(value: Any) -> str:
 class _Comparison:
     """One name that both sides have."""
 
-    def __init__(self, name: str, one: OperandTensor, other: OperandTensor) -> None:
-        self.name, self.one, self.other = name, one, other
+    def __init__(self, name: str, one: OperandTensor, other: OperandTensor, tolerance: tuple[float, float]) -> None:
+        self.name, self.one, self.other, self.tolerance = name, one, other, tolerance
         self.is_comparable = one.shape == other.shape
         # Not by rows where it can be helped: the only row of a tensor of shape [1, n] is all of it.
         self.is_run = one.is_run and other.is_run
@@ -134,6 +152,7 @@ class _Comparison:
         self.has_odd_nan = False
         self.squares = 0.0
         self.squares_of_one = 0.0
+        self.is_within = any(tolerance)
         self._equal_pieces: list[_Piece] = []
 
     @property
@@ -141,6 +160,11 @@ class _Comparison:
         """Whether all bits are the same; asked when all pieces are compared."""
         is_alike = self.one.dtype is self.other.dtype and self.one.quantizer == self.other.quantizer
         return self.is_comparable and is_alike and not self.n_different
+
+    @property
+    def is_close(self) -> bool:
+        """Whether it differs in values alone, by no more than was let pass; asked when all pieces are compared."""
+        return self.is_comparable and self.one.dtype is self.other.dtype and self.is_within
 
     @property
     def n_bytes(self) -> int:
@@ -167,6 +191,7 @@ class _Comparison:
             self._equal_pieces.append(piece)
             return
         found = differences(one, other, scratch)
+        self.is_within = self.is_within and is_within(one, other, *self.tolerance)
         self.n_different += found.n_different
         self.has_odd_nan = self.has_odd_nan or found.has_odd_nan
         self.greatest = max(self.greatest, found.greatest)

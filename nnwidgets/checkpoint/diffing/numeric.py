@@ -149,4 +149,19 @@ def _bits_differ(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
     return one.view(word) != other.view(word)
 
 
+def is_within(one: torch.Tensor, other: torch.Tensor, rtol: float, atol: float) -> bool:
+    """Whether no element of the first side is further from the other's than ``atol`` and ``rtol`` of that.
+
+    Whole numbers are within only where they are equal; NaN and NaN are, and equal infinities.
+
+    Example:
+        >>> import torch
+        >>> is_within(torch.tensor([1.0]), torch.tensor([1.001]), 0.01, 0.0)
+        True
+    """
+    if not (one.is_floating_point() or one.is_complex()):
+        return torch.equal(one, other)
+    return bool(torch.isclose(one.to(_wide(one)), other.to(_wide(other)), rtol=rtol, atol=atol, equal_nan=True).all())
+
+
 _WORDS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}

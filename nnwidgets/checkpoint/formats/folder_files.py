@@ -13,7 +13,7 @@ from nnwidgets.checkpoint.formats.folder_without_weights import no_weights
 from nnwidgets.checkpoint.formats.safetensors import single_file
 from nnwidgets.checkpoint.formats.torch import legacy
 from nnwidgets.errors import CorruptCheckpointError, NNWidgetsError
-from nnwidgets.formatting import and_more, inert
+from nnwidgets.formatting import and_more, counted, inert
 
 _OPTIMIZER = re.compile(r"optimizer(_\d+)?\.(pt|pth|bin)")
 _PART = re.compile(r"(?P<before>.*?)(?P<number>\d{1,6})-of-(?P<of>\d{1,6})(?P<after>\.[A-Za-z]+)")
@@ -52,7 +52,7 @@ def find_files(place: Path) -> FolderFiles:
     chosen = [name for name in indexes if "safetensors" in name] or indexes or usual[:1]
     if len(chosen) > 1:
         raise CorruptCheckpointError(
-            f"The folder {place.name} holds {len(chosen)} indexes: {_told(chosen)}.",
+            f"The folder {place.name} holds {counted(len(chosen), 'index')}: {_told(chosen)}.",
             path=str(place),
             hint="Name the index you mean.",
         )
@@ -75,7 +75,7 @@ def find_files(place: Path) -> FolderFiles:
     if not weights:
         raise no_weights(place, names)
     raise CorruptCheckpointError(
-        f"The folder {place.name} holds {len(weights)} files that may be the model: {_told(weights)}.",
+        f"The folder {place.name} holds {counted(len(weights), 'file')} that may be the model: {_told(weights)}.",
         path=str(place),
         hint="Name the file you mean.",
     )
@@ -137,7 +137,8 @@ def _parts(place: Path, weights: list[str]) -> tuple[str, ...]:
     missing = [number for number in range(1, min(int(of), _MOST_FILES) + 1) if number not in by_number]
     if missing or len(by_number) != int(of):
         raise CorruptCheckpointError(
-            f"The folder {place.name} holds {len(found)} of {int(of)} numbered parts, {_told(sorted(found)[:1])} first"
+            f"The folder {place.name} holds {len(found)} of {counted(int(of), 'numbered part')}, "
+            f"{_told(sorted(found)[:1])} first"
             f"{f'; number {missing[0]}{and_more(len(missing) - 1)} is missing' if missing else ''}.",
             path=str(place),
             hint="Get all of them, or name one to look into it.",

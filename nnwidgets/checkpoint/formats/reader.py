@@ -16,6 +16,7 @@ from nnwidgets.checkpoint.formats.file import Closing, File, memory_of
 from nnwidgets.checkpoint.progress import Tick
 from nnwidgets.checkpoint.records import Format
 from nnwidgets.errors import CorruptCheckpointError
+from nnwidgets.formatting import counted
 from nnwidgets.introspect.safe_access.tensors import plain_torch
 
 MOST_OPEN = 64
@@ -166,7 +167,8 @@ class CheckpointReader(Closing):
             return torch.empty(n, dtype=dtype, device="cpu")
         except RuntimeError:
             raise CorruptCheckpointError(
-                f"{self.path.name} holds more than there is memory for: another {n * dtype.itemsize:,} bytes of "
+                f"{self.path.name} holds more than there is memory for: another "
+                f"{counted(n * dtype.itemsize, 'byte')} of "
                 f"{dtype_name(dtype)}.",
                 path=str(self.path),
                 hint="load takes its tensors one by one.",

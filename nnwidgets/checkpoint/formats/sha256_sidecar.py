@@ -20,6 +20,7 @@ from nnwidgets.checkpoint.formats.file import File
 from nnwidgets.checkpoint.formats.paths import within
 from nnwidgets.checkpoint.progress import Tick
 from nnwidgets.errors import CorruptCheckpointError, NNWidgetsError
+from nnwidgets.formatting import counted
 
 ENDING = ".sha256"
 """Of the names of side files."""
@@ -122,7 +123,7 @@ def lines_of(side: Path) -> list[Line]:
         within(side.parent, side.name, side)
     with File(side) as file:
         if file.n_bytes > _MOST_BYTES:
-            raise ValueError(f"has {file.n_bytes:,} bytes, more than is read of a list of checksums")
+            raise ValueError(f"has {counted(file.n_bytes, 'byte')}, more than is read of a list of checksums")
         text = os.fsdecode(file.read(0, file.n_bytes))
     return [_line(each.removesuffix("\r")) for each in text.split("\n") if each.strip()]
 

@@ -12,7 +12,7 @@ from nnwidgets.checkpoint.records import LOADED, LoadPlan, PlanEntry
 from nnwidgets.checkpoint.state_dict import StateDictLocation
 from nnwidgets.edit.targets import ChangeScope
 from nnwidgets.errors import Advice, AdvisedText, CheckpointMismatchError, NNWidgetsError
-from nnwidgets.formatting import and_more, cut
+from nnwidgets.formatting import and_more, counted, cut
 
 _FEW = 3
 _MOST_OBSTACLES = 3
@@ -77,7 +77,9 @@ def _mismatch(plan: LoadPlan, others: Sequence[PlanEntry], *, n_loaded: int) -> 
             more = and_more(len(those) - _FEW)
             told.append(f"{len(those)} {verb} ({names}{more})")
     n_model = sum(entry.path is not None for entry in plan.entries)
-    return f"{os.path.basename(plan.file)} fits {n_loaded} of the model's {n_model} tensors: {'; '.join(told)}."  # noqa: PTH119 - text
+    return (
+        f"{os.path.basename(plan.file)} fits {n_loaded} of the model's {counted(n_model, 'tensor')}: {'; '.join(told)}."  # noqa: PTH119 - text
+    )
 
 
 def _name_of(entry: PlanEntry) -> str:
@@ -98,7 +100,7 @@ def _hint(plan: LoadPlan, trial: LoadPlan | None, *, rename: Mapping[Any, str] |
         )
     if fit:
         named = " or ".join(f"entry={name!r}" for name in fit[:_FEW])
-        return f"All of the model is in the file {len(fit)} times: say which with {named}."
+        return f"All of the model is in the file {counted(len(fit), 'time')}: say which with {named}."
     why = "".join(f"{each} " for each in plan.obstacles[:_MOST_OBSTACLES])
     call = "plan(net, file).renames" if not rename else "plan(net, file, rename=yours).renames"
     n_model = sum(entry.path is not None for entry in plan.entries)
@@ -106,7 +108,7 @@ def _hint(plan: LoadPlan, trial: LoadPlan | None, *, rename: Mapping[Any, str] |
         why += "".join(f"{each} " for each in trial.obstacles[:_MOST_OBSTACLES] if each not in plan.obstacles)
         n_new = len([name for name in plan.renames if name not in plan.rename])
         first = next(pair for pair in plan.renames.items() if pair[0] not in plan.rename)
-        such = f"{n_new} rename{'s' if n_new > 1 else ''}, such as {cut(first[0])} to {cut(first[1])}"
+        such = f"{counted(n_new, 'rename')}, such as {cut(first[0])} to {cut(first[1])}"
         if trial.is_complete:
             return f"{why}It would fit with {such}: pass rename={call}."
         n = _n_loaded(trial)
@@ -119,7 +121,7 @@ def _hint(plan: LoadPlan, trial: LoadPlan | None, *, rename: Mapping[Any, str] |
     seen = f"{why}plan(net, file) shows both sides"
     if plan.suggestions:
         n_names = len(plan.suggestions)
-        seen += f", with candidates for {n_names:,} name{'s' if n_names > 1 else ''}"
+        seen += f", with candidates for {counted(n_names, 'name')}"
     n = _n_loaded(plan)
     if strict and n:
         return AdvisedText(f"{seen}; ", Advice.LOAD_PARTLY, f" loads the {n} of {n_model} that fit.")

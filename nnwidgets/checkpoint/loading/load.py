@@ -292,6 +292,7 @@ class _Load:
             warnings=tuple(plan.warnings),
             left=tuple(str(entry.path) for entry in left),
             n_left_elements=sum(_own_elements(model, left).values()),
+            optimizer=None if states is None else states.summary,
         )
 
     def _torch_load(self, model: ChangeScope) -> TorchLoad | None:

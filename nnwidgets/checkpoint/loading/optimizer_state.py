@@ -19,9 +19,10 @@ from nnwidgets.checkpoint.formats import CheckpointReader, open_checkpoint
 from nnwidgets.checkpoint.formats.folder_files import optimizer_files
 from nnwidgets.checkpoint.records import LOADED, LoadPlan
 from nnwidgets.checkpoint.state_dict import StateDictLocation
+from nnwidgets.edit.optimizer_state import summary_of
 from nnwidgets.edit.targets import ChangeScope
 from nnwidgets.errors import CheckpointMismatchError, InvalidTargetError
-from nnwidgets.formatting import and_more, inert
+from nnwidgets.formatting import and_more, counted, inert
 from nnwidgets.introspect.optimizers import optimizers_in
 from nnwidgets.introspect.safe_access.objects import type_name
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, plain_torch
@@ -66,6 +67,7 @@ class LoadedState:
         self.has_text_numbers = saved.held.format == "distributed" and all(
             str(each).isdigit() for each in saved.content["state"]
         )
+        self.summary = summary_of(type_name(type(optimizer)), [state for _, state in states])
         self._optimizer = weakref.ref(optimizer)
         self._states: list[tuple[weakref.ref[Any], Any]] = [(weakref.ref(held), state) for held, state in states]
         self._groups = list(groups)
@@ -141,7 +143,7 @@ def optimizer_states(
     if not given:
         return None
     if len(given) > 1:
-        raise InvalidTargetError(f"{len(given)} optimizers were passed, expected one.", hint="Pass one of them.")
+        raise InvalidTargetError(f"{counted(len(given), 'optimizer')} passed, expected one.", hint="Pass one of them.")
     live = given[0]
     with ExitStack() as opened:
         saved = [SavedState(held, steps, content) for steps, content in found.optimizers.values()]
@@ -223,7 +225,7 @@ def _targets(saved: SavedState, live: Optimizer, model: ChangeScope, plan: LoadP
         targets = parameters
     if len(numbers) != len(targets):
         raise CheckpointMismatchError(
-            f"The optimizer in {name} has {len(numbers)} parameters, and the one passed has {len(targets)}.",
+            f"The optimizer in {name} has {counted(len(numbers), 'parameter')}, and the one passed has {len(targets)}.",
             path=path,
             hint="Make it over the same parameters as the saved one.",
         )
@@ -272,7 +274,8 @@ def _check_groups(live: Optimizer, groups: list[dict[str, Any]], held: Checkpoin
     kind = type_name(type(live))
     if len(groups) != len(live.param_groups):
         raise CheckpointMismatchError(
-            f"The optimizer in {held.path.name} has {len(groups)} groups of parameters, and the {kind} passed has "
+            f"The optimizer in {held.path.name} has {counted(len(groups), 'group')} of parameters, and the "
+            f"{kind} passed has "
             f"{len(live.param_groups)}.",
             path=str(held.path),
             hint="Make it with the same groups.",

@@ -24,6 +24,7 @@ from nnwidgets.checkpoint.writing.atomic_file import TargetDirectory, TempFile, 
 from nnwidgets.checkpoint.writing.hashing_stream import HashingWriter
 from nnwidgets.checkpoint.writing.tensors_to_save import Versions, contents_of
 from nnwidgets.edit.history import log_of
+from nnwidgets.edit.optimizer_state import OptimizerState, summary_of
 from nnwidgets.errors import InvalidTargetError, SaveError
 from nnwidgets.introspect.safe_access import objects
 from nnwidgets.introspect.safe_access.tensors import plain_torch
@@ -92,7 +93,8 @@ def save(
         folder = _folder(target, stack, overwrite=overwrite)
         with _edits_locked(obj):
             state = state_of(obj) if objects.is_module(obj) else State(obj)
-            contents = contents_of(_wrap(state.content, optimizer, extra))
+            held = None if optimizer is None else optimizer_state(optimizer)
+            contents = contents_of(_wrap(state.content, held, extra))
             layout = lay_out(target, contents, _recipe_facts(obj, state, target, optimizer, extra))
             versions = Versions(contents.named)
             n_bytes = sum(file.n_bytes for file in layout.files)
@@ -114,6 +116,7 @@ def save(
         verified=verify,
         seconds=time.perf_counter() - start,
         warnings=tuple(warnings),
+        optimizer=None if optimizer is None else _summary(optimizer, held),
         _recipes=layout.recipes,
     )
 
@@ -139,12 +142,22 @@ def _check_alone(target: Target, optimizer: Any, extra: Mapping[str, Any] | None
     )
 
 
+def _summary(optimizer: Any, held: Any) -> OptimizerState:
+    name = "the optimizer" if optimizer is held else objects.type_name(type(optimizer))
+    states, groups = (held.get(key) if objects.is_a(held, dict) else None for key in ("state", "param_groups"))
+    return summary_of(
+        name,
+        states.values() if isinstance(states, dict) else (),
+        [each for each in groups if objects.is_a(each, dict)] if isinstance(groups, list) else (),
+    )
+
+
 def _wrap(content: Any, optimizer: Any, extra: Mapping[str, Any] | None) -> Any:
     if optimizer is None and not extra:
         return content
     made = {"model": content}
     if optimizer is not None:
-        made["optimizer"] = optimizer_state(optimizer)
+        made["optimizer"] = optimizer
     for key, value in (extra or {}).items():
         if type(key) is not str or key in made:
             raise InvalidTargetError(

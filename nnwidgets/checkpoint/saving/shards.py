@@ -21,6 +21,7 @@ from nnwidgets.checkpoint.saving.target import INDEX
 from nnwidgets.checkpoint.writing.atomic_file import TargetDirectory, TempFile, exists_error, write_all
 from nnwidgets.checkpoint.writing.tensors_to_save import TensorToSave
 from nnwidgets.errors import SaveError
+from nnwidgets.formatting import counted
 
 JOURNAL = re.compile(r"\.nnw-[0-9a-f]{16}\.journal")
 """Names of journals."""
@@ -66,7 +67,7 @@ def index_of(shards: Sequence[Mapping[str, TensorToSave]], files: Sequence[str])
     text = (json.dumps(index, indent=2, ensure_ascii=False) + "\n").encode("utf-8")
     if len(text) > MOST_BYTES:
         raise SaveError(
-            f"The index would have {len(text):,} bytes; it can have {MOST_BYTES:,}.",
+            f"The index would have {counted(len(text), 'byte')}; it can have {MOST_BYTES:,}.",
             hint="Save to a torch file. Nothing was changed.",
         )
     return text

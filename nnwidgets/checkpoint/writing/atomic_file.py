@@ -18,7 +18,7 @@ from pathlib import Path
 
 from nnwidgets.checkpoint.formats.file import Closing
 from nnwidgets.errors import Advice, AdvisedText, SaveError
-from nnwidgets.formatting import short_bytes
+from nnwidgets.formatting import counted, short_bytes
 
 try:
     import fcntl
@@ -262,7 +262,7 @@ def check_space(folder: TargetDirectory, n_bytes: int, target: Path) -> None:
     free = folder.free_bytes()
     if free is not None and n_bytes > free:
         raise SaveError(
-            f"{target.name} needs {short_bytes(n_bytes)} ({n_bytes:,} bytes), and {str(folder.path)!r} has "
+            f"{target.name} needs {short_bytes(n_bytes)} ({counted(n_bytes, 'byte')}), and {str(folder.path)!r} has "
             f"{short_bytes(free)} free.",
             path=str(target),
             hint=f"{_HINTS[errno.ENOSPC]} {_UNTOUCHED}",

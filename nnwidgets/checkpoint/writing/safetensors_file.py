@@ -19,6 +19,7 @@ from nnwidgets.checkpoint.formats.safetensors.strict_json import MOST_BYTES
 from nnwidgets.checkpoint.writing.hashing_stream import HashingWriter
 from nnwidgets.checkpoint.writing.tensors_to_save import TensorToSave
 from nnwidgets.errors import SaveError
+from nnwidgets.formatting import counted
 
 CODES = {dtype: code for code, dtype in DTYPES.items()}
 """The format's names of dtypes."""
@@ -68,7 +69,7 @@ def layout(named: Mapping[str, TensorToSave], metadata: Mapping[str, str]) -> La
     text += b" " * (-len(text) % _ALIGNMENT)
     if len(text) > MOST_BYTES:
         raise SaveError(
-            f"The header would have {len(text):,} bytes; it can have {MOST_BYTES:,}.",
+            f"The header would have {counted(len(text), 'byte')}; it can have {MOST_BYTES:,}.",
             hint="Pass shard_size to save several files. Nothing was changed.",
         )
     header = len(text).to_bytes(8, "little") + text

@@ -19,7 +19,7 @@ from nnwidgets.edit.targets import ChangeScope, TensorTarget, check_writable, di
 from nnwidgets.edit.transaction import Plan, WriteGuard, commit
 from nnwidgets.edit.undo_copy.undo import summarize
 from nnwidgets.errors import InvalidTargetError, PathNotFoundError
-from nnwidgets.formatting import shape_text
+from nnwidgets.formatting import counted, shape_text
 from nnwidgets.introspect.safe_access.objects import is_tensor
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, plain_torch
 
@@ -216,7 +216,9 @@ def _tensor_code(made: torch.Tensor) -> str:
                 text = repr(numbers).replace("nan", 'float("nan")').replace("inf", 'float("inf")')
                 return f"torch.tensor({text}, dtype={dtype})"
         if held.nbytes > _MOST_CODE_BYTES:
-            return f"# The value, {held.nbytes} bytes, is too large to be written as code: save it and load it."
+            return (
+                f"# The value, {counted(held.nbytes, 'byte')}, is too large to be written as code: save it and load it."
+            )
         flat = held.reshape(-1).view(torch.uint8)
         encoded = base64.b64encode(bytes(flat.tolist())).decode("ascii")
         shape = tuple(held.shape)

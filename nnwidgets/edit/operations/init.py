@@ -20,7 +20,7 @@ from nnwidgets.edit.targets import ChangeScope, Target, TensorTarget, check_writ
 from nnwidgets.edit.transaction import Plan, WriteGuard, commit, preview_change, with_optimizers
 from nnwidgets.edit.undo_copy.undo import summarize
 from nnwidgets.errors import Advice, AdvisedText, InitializerError, NNWidgetsError
-from nnwidgets.formatting import some
+from nnwidgets.formatting import counted, some
 from nnwidgets.introspect.checks.units import has_units
 from nnwidgets.introspect.paths import parent
 from nnwidgets.introspect.records import TensorStats
@@ -144,7 +144,9 @@ class _Filler:
         for place, data in zip(plan.places, plan.plains, strict=True):
             total += data.numel()
             if within and total > _MOST_PREVIEWED:
-                plan.warnings.append(f"The preview shows {len(within)} of {len(plan.places)} tensors, the first ones.")
+                plan.warnings.append(
+                    f"The preview shows {len(within)} of {counted(len(plan.places), 'tensor')}, the first ones."
+                )
                 break
             within.append(place)
         shown = {place.path for place in within}

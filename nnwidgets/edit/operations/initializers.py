@@ -18,6 +18,7 @@ from torch.nn import init as torch_init
 
 from nnwidgets.edit.code import source_of
 from nnwidgets.errors import InitializerError, closest_names
+from nnwidgets.formatting import plain_doc
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -305,7 +306,7 @@ def _mismatch(parameter: Parameter, value: Any) -> str | None:
 
 
 def _first_paragraph(function: Any) -> str:
-    return " ".join((inspect.getdoc(function) or "").split("\n\n", 1)[0].split())
+    return plain_doc(" ".join((inspect.getdoc(function) or "").split("\n\n", 1)[0].split()))
 
 
 def dry_run(initializer: Initializer, tensor: torch.Tensor, kwargs: Mapping[str, Any], path: str) -> None:
@@ -350,7 +351,7 @@ _RESET = Initializer(
     name=RESET,
     kind="reset",
     parameters=(),
-    doc="Call each module's own reset_parameters, as when it was made.",
+    doc="What each module's own reset_parameters gives.",
     takes_generator=False,
     is_constant=False,
     function=None,

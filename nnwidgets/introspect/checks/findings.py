@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from nnwidgets.formatting import counted
 from nnwidgets.introspect.records import Finding, Severity
 
 _FOLD_FROM = 3
@@ -61,13 +62,13 @@ def worst_first(found: Iterable[Finding]) -> tuple[Finding, ...]:
 
 def _fold(group: list[SingleFinding]) -> SingleFinding:
     first, second, last = group[0], group[1], group[-1]
-    message = f"{first.message} The same at {len(group) - 1:,} more places: {second.path} … {last.path}."
+    message = f"{first.message} The same at {counted(len(group) - 1, 'more place')}: {second.path} … {last.path}."
     fixes = [single.fix for single in group if single.fix is not None]
     fix = first.fix
     if fix is not None:
         whole = "\n".join(fixes)
         is_short = whole.count("\n") < _MOST_FIX_LINES
-        fix = whole if is_short else f"{fix}\n# and the same for the other {len(group) - 1:,} places"
+        fix = whole if is_short else f"{fix}\n# and the same for {counted(len(group) - 1, 'other place')}"
     return SingleFinding(first.code, first.severity, first.row, first.path, message, fix, first.like)
 
 
@@ -89,7 +90,7 @@ def _cap(singles: list[SingleFinding]) -> list[Finding]:
             code,
             rest[0].severity,
             rest[0].path,
-            f"And {len(rest):,} more findings of this kind, from {rest[0].path or 'the model itself'} on, "
+            f"And {counted(len(rest), 'more finding')} of this kind, from {rest[0].path or 'the model itself'} on, "
             "left out here: check a part of the model to see its own.",
         )
         for code, rest in left.items()

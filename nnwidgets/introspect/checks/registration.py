@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from nnwidgets.formatting import counted
 from nnwidgets.introspect import paths
 from nnwidgets.introspect.checks.findings import SingleFinding
 from nnwidgets.introspect.checks.forward_source import names_in_forward
@@ -143,7 +144,7 @@ def _tensors_in_container(
     owner = writer.code(scan.path(row))
     held = own_attribute(scan.modules[row], attribute)
     wrapper = "ParameterDict" if is_a(held, dict) else "ParameterList"
-    what = "a parameter" if len(trained) == 1 else f"{len(trained)} parameters"
+    what = "a parameter" if len(trained) == 1 else counted(len(trained), "parameter")
     unsaved = _UNSAVED[_saves_its_own_way(type(scan.modules[row]))].format("them")
     return SingleFinding(
         "unregistered-tensor",
@@ -203,7 +204,7 @@ class _Inside:
     @property
     def harm(self) -> str:
         if self.n_trained:
-            what = "its parameter is" if self.n_trained == 1 else f"its {self.n_trained:,} parameters are"
+            what = "its parameter is" if self.n_trained == 1 else f"its {counted(self.n_trained, 'parameter')} are"
             return f"{what} left out of parameters() and never trained, and state_dict() doesn't save what is inside"
         if self.n_tensors:
             return "state_dict() doesn't save what is inside, and to(device), train() and eval() don't reach it"
@@ -221,7 +222,7 @@ def _hidden_modules(
     in_container = modules[0].in_container
     wrapper = "ModuleDict" if is_a(held, dict) else "ModuleList"
     first = type_name(type(modules[0].value))
-    what = f"a {first}" if len(modules) == 1 else f"{len(modules)} modules ({first} the first)"
+    what = f"a {first}" if len(modules) == 1 else f"{counted(len(modules), 'module')} ({first} the first)"
     place = f"is a plain {type_name(type(held))} that holds {what}" if in_container else f"holds {what} unregistered"
     if in_container:
         fix = f"{owner}.{attribute} = torch.nn.{wrapper}({owner}.{attribute})"

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from torch.nn.parameter import UninitializedParameter
 
+from nnwidgets.formatting import counted
 from nnwidgets.introspect.checks.findings import SingleFinding
 from nnwidgets.introspect.safe_access.modules import own_attribute
 from nnwidgets.introspect.safe_access.objects import is_a, is_tensor, type_name
@@ -165,7 +166,7 @@ def _find_mixed(tensors: _Tensors) -> Iterator[SingleFinding]:
             "note",
             0,
             "",
-            f"The model's parameters have {len(dtypes)} dtypes ({listed}): an "
+            f"The model's parameters have {counted(len(dtypes), 'dtype')} ({listed}): an "
             "operation that meets two of them raises, unless autocast or the class converts.",
         )
     if len(devices) > 1:
@@ -175,7 +176,7 @@ def _find_mixed(tensors: _Tensors) -> Iterator[SingleFinding]:
             "note",
             0,
             "",
-            f"The model's tensors are on {len(devices)} devices ({listed}): a "
+            f"The model's tensors are on {counted(len(devices), 'device')} ({listed}): a "
             "forward must move what it computes from one to the other.",
         )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import torch
 
+from nnwidgets.formatting import counted
 from nnwidgets.introspect.checks.findings import SingleFinding
 from nnwidgets.introspect.checks.units import (
     EMBEDDINGS,
@@ -159,7 +160,8 @@ def _not_finite(
             "warning",
             place.row,
             scan.slot_path(place.slot),
-            f"Its gradient has {found} of {place.data.numel():,} elements{here}: the next step takes them over into "
+            f"Its gradient has {found} of {counted(place.data.numel(), 'element')}{here}: the next step takes "
+            "them over into "
             "the values, unless a gradient scaler skips it. Look for what made them (a log or a division by zero, an "
             "overflow of half precision) before it.",
             f"{expression}.grad = None",
@@ -170,7 +172,7 @@ def _not_finite(
         "error" if role == "parameter" else "warning",
         place.row,
         scan.slot_path(place.slot),
-        f"{found} of its {place.data.numel():,} elements{here}: whatever they "
+        f"{found} of its {counted(place.data.numel(), 'element')}{here}: whatever they "
         "touch becomes NaN too, the loss first. Look for what made them (a learning rate too high, a log or a division "
         "by zero) and go back to values from before.",
         f"with torch.no_grad():\n    {expression}.nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0)"
@@ -205,7 +207,8 @@ def _limits(effort: _Effort, exact_bytes: int) -> Iterator[SingleFinding]:
             "note",
             0,
             "",
-            f"{effort.n_sampled:,} tensors were looked at by a sample of {_SAMPLE:,} elements each: the model is "
+            f"Of {counted(effort.n_sampled, 'tensor')} only a sample of {_SAMPLE:,} elements was looked at: the "
+            "model is "
             f"larger than the {exact_bytes / 2**30:.3g} GiB that a check reads in full.",
         )
     if effort.n_elsewhere:
@@ -215,6 +218,7 @@ def _limits(effort: _Effort, exact_bytes: int) -> Iterator[SingleFinding]:
             "note",
             0,
             "",
-            f"The data of {effort.n_elsewhere:,} tensors on {devices} was not read: a check reads what is in the CPU's "
+            f"The data of {counted(effort.n_elsewhere, 'tensor')} on {devices} was not read: a check reads what "
+            "is in the CPU's "
             "memory. stats(tensor) reads a single one.",
         )

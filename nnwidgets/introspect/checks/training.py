@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import nn
 
-from nnwidgets.formatting import some
+from nnwidgets.formatting import counted, some
 from nnwidgets.introspect.checks.findings import SingleFinding
 from nnwidgets.introspect.module_tree.expressions import ExpressionWriter
 from nnwidgets.introspect.optimizers import held_tensors
@@ -82,7 +82,7 @@ def _trainability(scan: ModelScan) -> tuple[list[int], list[int]]:
 def _frozen_part(
     scan: ModelScan, row: int, n_frozen: int, writer: ExpressionWriter, moving: Sequence[int]
 ) -> SingleFinding:
-    what = f"Its {n_frozen:,} parameters have" if n_frozen > 1 else "Its parameter has"
+    what = f"Its {counted(n_frozen, 'parameter')} have" if n_frozen > 1 else "Its parameter has"
     kind, also = type_name(type(scan.modules[row])), ""
     if moving:
         of = "" if list(moving) == [row] else f" of {some([scan.path(each) for each in moving], _MOST_NAMED)}"
@@ -280,4 +280,4 @@ def _stale_optimizer(scan: ModelScan, writer: ExpressionWriter, optimizers: Sequ
 
 
 def _parameters(count: int) -> str:
-    return "one parameter" if count == 1 else f"{count:,} parameters"
+    return "one parameter" if count == 1 else counted(count, "parameter")

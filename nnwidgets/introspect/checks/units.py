@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from nnwidgets.formatting import counted
 from nnwidgets.introspect.checks.findings import SingleFinding
 from nnwidgets.introspect.checks.forward_source import names_in_forward
 from nnwidgets.introspect.module_tree.expressions import ExpressionWriter
@@ -119,7 +120,7 @@ def constant_weight(scan: ModelScan, place: Place, writer: ExpressionWriter) -> 
         "warning",
         place.row,
         scan.slot_path(place.slot),
-        f"{what}, so its {units.shape[0]:,} units {_alike(scan, place)}. Random values break the tie.",
+        f"{what}, so its {counted(units.shape[0], 'unit')} {_alike(scan, place)}. Random values break the tie.",
         f"torch.nn.init.xavier_uniform_({writer.code(scan.slot_path(place.slot))})",
         type_name(type(module)),
     )
@@ -195,7 +196,9 @@ def dead_units(scan: ModelScan, place: Place, writer: ExpressionWriter) -> Itera
     listed = ", ".join(str(unit) for unit in dead[:_MOST_LISTED]) + (" …" if len(dead) > _MOST_LISTED else "")
     expression = writer.code(scan.slot_path(place.slot))
     meets_relu = _meets_relu(scan, place.row)
-    what = f"{len(dead):,} of its {units.shape[0]:,} units ({listed}) have only zero weights and no positive bias"
+    what = (
+        f"{len(dead):,} of its {counted(units.shape[0], 'unit')} ({listed}) have only zero weights and no positive bias"
+    )
     yield SingleFinding(
         "dead-units",
         "warning" if meets_relu else "note",

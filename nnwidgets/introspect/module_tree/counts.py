@@ -129,21 +129,41 @@ class ParameterCounts:
 
     def size_bytes(self, *, local: bool = False) -> int:
         """Bytes of all tensors, each once; of what this process holds of them where asked."""
-        sizes, held = self._table.sizes, self._table.held
-        shards = {slot: each.local_bytes for slot, each in held.items() if each.kind == "shard"}
-        if local and shards:
-            sizes = [shards.get(slot, size) for slot, size in enumerate(sizes)]
-        n = sum(sizes)
-        # FSDP1 keeps views of the flat parameter, whose memory it gives back, beside it.
-        freed = self.freed_reasons()
-        n -= sum(sizes[slot] for slot in freed if local or self._role(slot) == "unregistered")
+        sizes = self._sizes(local=local)
+        return total(sizes, self._common_bytes(sizes, self._all))
+
+    def bytes_by_row(self, *, parameters: bool = False) -> list[int]:
+        """Bytes at and below each row that this process holds, each once; of its parameters alone where asked."""
+        sizes = self._sizes(local=True)
+        if parameters:
+            sizes = [size if self._is_parameter(slot) else 0 for slot, size in enumerate(sizes)]
+        shared = self._of_params if parameters else self._all
+        return counts(self._scan, self._by_row(sizes), self._common_bytes(sizes, shared))
+
+    def _sizes(self, *, local: bool) -> list[int]:
+        """By slot, the bytes of each tensor by itself."""
+        sizes, shards, freed = list(self._table.sizes), self._shards(), self.freed_reasons()
         for slot in self.odd:
             if slot not in shards and slot not in freed:
-                n -= sizes[slot] - (self._distinct_bytes(slot) or sizes[slot])
-        for shared in self._all:
-            are_shards = shared.whole and all(slot in shards for slot in shared.slots)
-            n -= sum(sizes[slot] if are_shards else shared.n_bytes or sizes[slot] for slot in shared.slots[1:])
-        return n
+                sizes[slot] = self._distinct_bytes(slot) or sizes[slot]
+        for slot, n_bytes in shards.items() if local else ():
+            sizes[slot] = n_bytes
+        for slot in freed:
+            # FSDP1 keeps views of the flat parameter, whose memory it gives back, beside it.
+            if local or self._role(slot) == "unregistered":
+                sizes[slot] = 0
+        return sizes
+
+    def _shards(self) -> dict[int, int]:
+        return {slot: each.local_bytes for slot, each in self._table.held.items() if each.kind == "shard"}
+
+    def _common_bytes(self, sizes: Sequence[int], of: Sequence[Shared]) -> list[Common]:
+        shards = self._shards()
+        made: list[Common] = []
+        for shared in of:
+            in_full = not shared.n_bytes or (shared.whole and all(slot in shards for slot in shared.slots))
+            made.append((shared.slots, tuple(sizes[slot] if in_full else shared.n_bytes for slot in shared.slots)))
+        return made
 
     def _by_row(self, of_slots: Sequence[int]) -> list[int]:
         """Sums over the slots of each row."""

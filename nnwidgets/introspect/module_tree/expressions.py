@@ -19,7 +19,8 @@ from nnwidgets.introspect.safe_access.scan import step
 
 _quoted = json.JSONEncoder(ensure_ascii=False).encode
 _POSITION = slice(1, -1)
-_REGISTRIES = ("_modules", "_parameters", "_buffers")
+_GETTERS = {"_modules": "get_submodule", "_parameters": "get_parameter", "_buffers": "get_buffer"}
+_REGISTRIES = tuple(_GETTERS)
 
 
 class Expression(NamedTuple):
@@ -51,7 +52,7 @@ class ExpressionWriter:
         self._module = module
         self._variable = variable
         self._below: dict[int, dict[str, tuple[str, str, Any, bool]]] = {}
-        self._keys: dict[tuple[int, str, str], tuple[str, str, str, bool]] = {}
+        self._keys: dict[tuple[int, str, str], tuple[str, tuple[str, ...], str, bool]] = {}
         self._reached: dict[str, _Step | None] = {"": (variable, module, True)}
 
     def code(self, path: str) -> str:
@@ -110,30 +111,39 @@ class ExpressionWriter:
                 for position, (key, value) in enumerate(plain_items(held)):
                     if value is None:
                         continue
+                    is_child = registry == "_modules"
+                    in_order = f"[{position}]" if is_child and _is_indexed_in_order(kind) else ""
                     if type(key) is str:
-                        name, attribute, item, is_name = self._written(kind, registry, key)
-                        index = _index(kind, key, position) if registry == "_modules" else ""
-                        after = index or (attribute if attribute and key not in own else item)
+                        name, public, item, is_name = self._written(kind, registry, key)
+                        index = _index(kind, key, position) if is_child else ""
+                        found = [each for each in public if key not in own and _gives(each, value)]
+                        after = next(filter(None, (index, *found[:1], in_order, *found, item)))
                         known.setdefault(name, ("", after, value, is_name))
                     else:
-                        name = step(key, position if registry == "_modules" else n_tensors)
-                        known.setdefault(name, ("list(", f".{registry}.values())[{position}]", value, False))
-                    n_tensors += registry != "_modules"
+                        name = step(key, position if is_child else n_tensors)
+                        before, after = ("", in_order) if in_order else ("list(", f".{registry}.values())[{position}]")
+                        known.setdefault(name, (before, after, value, False))
+                    n_tensors += not is_child
         return known
 
-    def _written(self, kind: type, registry: str, key: str) -> tuple[str, str, str, bool]:
+    def _written(self, kind: type, registry: str, key: str) -> tuple[str, tuple[str, ...], str, bool]:
         """How a key is written below modules of a class.
 
         Returns:
-            The component of a path; after a dot, empty where torch doesn't find it so; as an item of the registry;
-            whether a dotted name would do.
+            The component of a path; how torch finds it, after a dot and by its method, if it does; as an item of the
+            registry; whether a dotted name would do.
         """
         asked = id(kind), registry, key
         if asked not in self._keys:
-            is_found = is_identifier(key) and class_attribute(kind, key) is None and _getattr_is_torchs(kind)
             item = f".{registry}[{_quoted(key)}]"
             is_name = "." not in key and bool(key)
-            self._keys[asked] = paths.component(key), f".{key}" if is_found else "", item, is_name
+            public: tuple[str, ...] = ()
+            if is_name and class_attribute(kind, key) is None and _getattr_is_torchs(kind):
+                getter = _GETTERS[registry]
+                is_torchs = class_attribute(kind, getter) is class_attribute(nn.Module, getter)
+                by_method = f".{getter}({_quoted(key)})" if is_torchs else item
+                public = f".{key}" if is_identifier(key) else "", by_method
+            self._keys[asked] = paths.component(key), public, item, is_name
         return self._keys[asked]
 
 
@@ -159,6 +169,17 @@ def _index(kind: type, key: str, position: int) -> str:
         return f"[{_quoted(key)}]"
     is_list = getter in (nn.Sequential.__getitem__, nn.ModuleList.__getitem__)
     return f"[{key}]" if is_list and key == str(position) else ""
+
+
+def _is_indexed_in_order(kind: type) -> bool:
+    """Whether a child of any key is had by its position."""
+    torchs = (nn.Sequential.__getitem__, nn.Sequential.__len__)
+    return (class_attribute(kind, "__getitem__"), class_attribute(kind, "__len__")) == torchs
+
+
+def _gives(code: str, value: Any) -> bool:
+    """Whether a way to write a thing gives it: ``get_parameter`` gives nothing else than a `Parameter`."""
+    return not code.startswith(".get_parameter(") or is_a(value, nn.Parameter)
 
 
 def _below_container(code: str, parent: Any, component: str) -> _Step | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 from nnwidgets.errors import InvalidTargetError, PathNotFoundError
-from nnwidgets.formatting import inert
+from nnwidgets.formatting import counted, inert, printed
 from nnwidgets.introspect import paths
 from nnwidgets.introspect.records import TensorEntry, TieGroup
 from nnwidgets.introspect.safe_access.objects import text_of
@@ -52,8 +52,11 @@ class ModuleNode:
     bases: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        what = f"→ {self.alias_of}" if self.alias_of is not None else f"{self.n_params:,} parameters"
+        what = f"→ {self.alias_of}" if self.alias_of is not None else counted(self.n_params, "parameter")
         return f"ModuleNode({inert(self.path, 80)!r}, {self.class_name}, {what})"
+
+    def __str__(self) -> str:
+        return printed(self)
 
     def __eq__(self, other: object) -> bool:
         return _equal(self, other) if isinstance(other, ModuleNode) else NotImplemented
@@ -174,8 +177,9 @@ class ModuleTree:
 
     def __repr__(self) -> str:
         return (
-            f"ModuleTree({self.root.class_name}, {len(self.nodes):,} modules, {len(self.tensors):,} tensors, "
-            f"{self.n_params:,} parameters)"
+            f"ModuleTree({self.root.class_name}, {counted(len(self.nodes), 'module')}, "
+            f"{counted(len(self.tensors), 'tensor')}, "
+            f"{counted(self.n_params, 'parameter')})"
         )
 
     def __str__(self) -> str:

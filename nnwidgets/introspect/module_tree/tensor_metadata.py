@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
+from nnwidgets.formatting import counted
 from nnwidgets.introspect.records import Held
 from nnwidgets.introspect.safe_access.holders import FLAT_PARAMETERS, PACKED, flattened, holder_of
 from nnwidgets.introspect.safe_access.modules import is_packed
@@ -196,7 +197,7 @@ def freed_reason(tensor: Any) -> str | None:
             needed, held = _BASE.nbytes.__get__(tensor), _BASE.untyped_storage(tensor).nbytes()
     except (RuntimeError, ValueError, NotImplementedError, TypeError):
         return None
-    return f"its storage was freed: it has {held} bytes" if needed and held < needed and not held else None
+    return f"its storage was freed: it has {counted(held, 'byte')}" if needed and held < needed and not held else None
 
 
 def _nested_elements(tensor: Any) -> int:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from nnwidgets.formatting import (
     align_columns,
+    counted,
     dtype_short,
     exact_count,
     inert,
@@ -39,6 +40,7 @@ class TextRow:
         n_params: Parameter elements, None where there are none to count.
         dtype: ``"f32"`` for a tensor, else empty.
         marks: What is special, a few words each: ``"tied A"``, ``"frozen"``, ``"buffer"``.
+        members: Of a fold, the paths of all that it stands for.
     """
 
     level: int
@@ -50,6 +52,7 @@ class TextRow:
     n_params: int | None
     dtype: str
     marks: tuple[str, ...]
+    members: tuple[str, ...] = ()
 
 
 def lines(
@@ -147,6 +150,7 @@ def _module_line(run: Sequence[ModuleNode], level: int, name: str, above: str) -
         n_params=sum(member.n_params for member in run) if holds_parameters else None,
         dtype="",
         marks=tuple(marks),
+        members=tuple(member.path for member in run) if kind == "fold" else (),
     )
 
 
@@ -232,7 +236,7 @@ def lay_out(lines: Sequence[TextRow], *, n_more: int = 0, most_cells: int = MOST
     ]
     found = align_columns(rows, right=(3,), most=most_cells)
     if n_more:
-        found.append(f"… {exact_count(n_more)} more modules and tensors; name a path, or a smaller depth, to see them")
+        found.append(f"… {counted(n_more, 'more row', exact_count)}; name a path, or a smaller depth, to see them")
     return found
 
 
@@ -252,10 +256,9 @@ def totals_text(tree: ModuleTree) -> str:
     n_modules = sum(node.kind == "module" for node in tree.nodes)
     frozen = tree.n_params - tree.n_params_trainable
     said = [
-        f"{count_text(tree.n_params)} parameter{'s' if tree.n_params != 1 else ''}"
-        + (f", {count_text(frozen)} of them frozen" if frozen else ""),
+        counted(tree.n_params, "parameter", count_text) + (f", {count_text(frozen)} of them frozen" if frozen else ""),
         short_bytes(tree.size_bytes),
-        f"{exact_count(n_modules)} module{'s' if n_modules != 1 else ''}",
+        counted(n_modules, "module", exact_count),
     ]
     if tree.local_bytes != tree.size_bytes:
         said[1] += f", {short_bytes(tree.local_bytes)} of it here"

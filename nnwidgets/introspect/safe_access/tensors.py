@@ -20,6 +20,7 @@ from torch.nn.parameter import UninitializedTensorMixin  # type: ignore[attr-def
 from torch.utils._python_dispatch import _disable_current_modes
 
 from nnwidgets.errors import InvalidTargetError
+from nnwidgets.formatting import counted
 from nnwidgets.introspect.safe_access import objects
 from nnwidgets.introspect.safe_access.holders import local_shard
 
@@ -278,7 +279,7 @@ def _storage_reason(tensor: Any) -> str | None:
     if held == 0:
         return "its storage was freed"
     if held < needed:
-        return f"its storage holds {held} bytes, its elements reach to byte {needed}"
+        return f"its storage holds {counted(held, 'byte')}, its elements reach to byte {needed}"
     if _address(storage) == 0:
         return f"no data of its own: {objects.type_name(type(tensor))} keeps it behind its own code"
     return None

@@ -9,6 +9,7 @@ from dataclasses import replace
 import torch
 
 from nnwidgets.errors import NNWidgetsError
+from nnwidgets.formatting import counted
 from nnwidgets.introspect.records import TensorStats
 from nnwidgets.introspect.safe_access.holders import part_here
 from nnwidgets.introspect.safe_access.objects import no_torch_function
@@ -103,7 +104,7 @@ def exact_stats(
         nonlocal done, due
         done += n
         if cancelled is not None and cancelled():
-            raise CancelledError(f"Stopped after {done} of {total} elements.")
+            raise CancelledError(f"Stopped after {done} of {counted(total, 'element')}.")
         if progress is not None and done < total and time.monotonic() >= due:
             progress(done, total)
             due = time.monotonic() + _SECONDS_BETWEEN_REPORTS

@@ -2,9 +2,11 @@
 
 Start at `trace.trace`: it notes the state, hooks every module, runs the forward, puts the state back.
 
-    trace.py    the pass: what is called, what raised, what was never called
-    hooks.py    each call of a module noted while the forward runs
-    shapes.py   the tensors that go in and come out, told by shape and dtype
-    flops.py    every operator below the modules: its floating-point operations, its writes
-    restore.py  what a forward may change in a model, put back
+    trace.py          the pass: what is called, what raised, what was never called
+    inputs.py         inputs made from their sizes
+    hooks.py          each call of a module noted while the forward runs
+    shapes.py         the tensors that go in and come out, told by shape and dtype
+    flops.py          every operator below the modules: its floating-point operations, its writes
+    saved_tensors.py  what autograd keeps for the backward
+    restore.py        what a forward may change in a model, put back
 """

@@ -19,6 +19,7 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 
 from nnwidgets.introspect.records import TraceCall
 from nnwidgets.introspect.tracing.flops import OperatorCounter
+from nnwidgets.introspect.tracing.saved_tensors import SavedBytes, graph_position
 from nnwidgets.introspect.tracing.shapes import Dtypes, Shapes, describe
 
 
@@ -35,6 +36,8 @@ class _Call:
     began: float = 0.0
     flops_before: int = 0
     n_unknown_before: int = 0
+    graph_begin: int = 0
+    graph_end: int = 0
     output_shapes: Shapes = ()
     output_dtypes: Dtypes = ()
     seconds: float | None = None
@@ -84,6 +87,7 @@ class CallRecorder:
         self._open.append(call)
         call.flops_before = self._counter.flops
         call.n_unknown_before = self._counter.n_unknown
+        call.graph_begin = graph_position()
         self._counter.overhead_seconds += perf_counter() - began
         call.began = self.now()
 
@@ -105,12 +109,18 @@ class CallRecorder:
         call.outer_error = None
         call.output_shapes, call.output_dtypes = describe(output)
         call.seconds = ended - call.began
+        call.graph_end = graph_position()
         if call.n_unknown_before == self._counter.n_unknown:
             call.flops = self._counter.flops - call.flops_before
         self._counter.overhead_seconds += perf_counter() - began
 
-    def calls(self, paths: dict[int, str]) -> tuple[TraceCall, ...]:
-        """Return the calls of the model's own modules; those of passing ones, made in a forward, are left out."""
+    def calls(self, paths: dict[int, str], saved: SavedBytes | None = None) -> tuple[TraceCall, ...]:
+        """Return the calls of the model's own modules; those of passing ones, made in a forward, are left out.
+
+        Args:
+            paths: Of the modules, by their ids.
+            saved: What autograd keeps of the forward, where it keeps anything and that is known.
+        """
         made: list[TraceCall] = []
         counts: dict[str, int] = {}
         named: list[int] = []
@@ -133,6 +143,9 @@ class CallRecorder:
                     seconds=call.seconds,
                     flops=call.flops,
                     depth=len(named),
+                    saved_bytes=None
+                    if saved is None or call.seconds is None
+                    else saved.between(call.graph_begin, call.graph_end),
                 )
             )
             named.append(call.depth)

@@ -32,7 +32,7 @@ def describe(*values: Any) -> tuple[Shapes, Dtypes]:
     shapes: list[tuple[int, ...]] = []
     dtypes: list[str] = []
     with torch._C.DisableTorchFunctionSubclass():  # noqa: SLF001 - a subclass's own code must not run to read a shape
-        for tensor in _tensors(values):
+        for tensor in tensors_in(values):
             shapes.append(_shape(tensor))
             dtypes.append(str(tensor.dtype).removeprefix("torch."))
             if len(shapes) == _MAX_TENSORS:
@@ -40,7 +40,7 @@ def describe(*values: Any) -> tuple[Shapes, Dtypes]:
     return tuple(shapes), tuple(dtypes)
 
 
-def _tensors(value: Any) -> Iterator[torch.Tensor]:
+def tensors_in(value: Any) -> Iterator[torch.Tensor]:
     """Yield the tensors in a value, first to last, without recursion, each container once."""
     waiting = [value]
     opened: set[int] = set()

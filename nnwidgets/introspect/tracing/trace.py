@@ -6,7 +6,7 @@ import contextlib
 import itertools
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from time import perf_counter
 from typing import Any
 
@@ -23,19 +23,27 @@ from nnwidgets.introspect.safe_access.objects import (
     is_a,
     is_module,
     is_tensor,
+    no_torch_function,
     type_name,
 )
 from nnwidgets.introspect.safe_access.scan import ModelScan, read
 from nnwidgets.introspect.tracing.flops import OperatorCounter
 from nnwidgets.introspect.tracing.hooks import CallRecorder
+from nnwidgets.introspect.tracing.inputs import InputSize, input_sizes, make_inputs
 from nnwidgets.introspect.tracing.restore import ForwardState
+from nnwidgets.introspect.tracing.saved_tensors import SavedBytes
+from nnwidgets.introspect.tracing.shapes import tensors_in
 
 _ERROR_LIMIT = 2_000
 _LAZY = UninitializedParameter.__mro__[1]
 """What lazy parameters and lazy buffers have in common."""
 
 
-def trace(module: nn.Module, /, *args: Any, **kwargs: Any) -> Trace:
+InputSizes = str | Sequence[int | str | InputSize | Sequence[int]]
+"""``(2, 20)``, ``"2,20:int64"``, or a list of these."""
+
+
+def trace(module: nn.Module, /, *args: Any, input_size: InputSizes | None = None, **kwargs: Any) -> Trace:
     """Run one forward pass and tell it call by call, leaving the model as it was.
 
     The forward runs under the caller's grad mode, autocast and training flags. Buffers (BatchNorm's statistics),
@@ -47,20 +55,27 @@ def trace(module: nn.Module, /, *args: Any, **kwargs: Any) -> Trace:
     after everything was put back.
 
     ``seconds`` are wall time less the tracing's own. ``flops`` count what torch's counter counts: products, not
-    element-wise operations; None where a call did work that there is no formula for. Shapes are those the caller
-    passed, before the module's own hooks. Inside a scripted module, and in the replicas that `nn.DataParallel` makes
+    element-wise operations; None where a call did work that there is no formula for. ``mult_adds`` are half as many.
+    ``saved_bytes`` is the memory that autograd keeps for a backward from the result, where gradients are on: each
+    storage once and whole, those of the model's own tensors aside, an input that a layer keeps included. What code
+    keeps elsewhere isn't in it, nor what a forward needs only for a moment. Shapes are those the caller passed, before
+    the module's own hooks. Inside a scripted module, and in the replicas that `nn.DataParallel` makes
     on several devices, calls can't be seen.
 
     Args:
         module: The model.
         *args: What its forward takes.
+        input_size: Sizes of inputs to be made and passed before ``args``, batch included: ``(2, 20)``,
+            ``"2,20:int64"``, or a list of these. They are random, integers zero, on the device and in the dtype of the
+            first parameter. An argument of the forward that has this name can be passed by position.
         **kwargs: The same, by name.
 
     Returns:
         The calls, in the order they began.
 
     Raises:
-        InvalidTargetError: If ``module`` is not a module, or has lazy parameters, which a forward would create.
+        InvalidTargetError: If ``module`` is not a module, has lazy parameters, which a forward would create, or
+            ``input_size`` is no size.
 
     Example:
         >>> import torch
@@ -70,9 +85,14 @@ def trace(module: nn.Module, /, *args: Any, **kwargs: Any) -> Trace:
         [('', ((2, 20),), ((2, 10),)), ('0', ((2, 20),), ((2, 256),))]
         >>> trace(net, torch.rand(2, 21)).failed_at
         '0'
+        >>> found = trace(net, input_size=(2, 20))
+        >>> found.mult_adds, found.saved_bytes  # 2·20 values into the first layer and 2·256 into the last
+        (15360, 2208)
     """
     scan = read(module)
     _refuse_lazy(scan)
+    if input_size is not None:
+        args = (*make_inputs(input_sizes(input_size), scan), *args)
     paths: dict[int, str] = {}
     _name_modules(paths, scan)
     state = ForwardState(
@@ -81,11 +101,12 @@ def trace(module: nn.Module, /, *args: Any, **kwargs: Any) -> Trace:
     counter = OperatorCounter(state.before_write)
     recorder = CallRecorder(counter, _synchronizers(scan))
     failure: Exception | None = None
+    result = saved = None
     began = ended = recorder.now()
     try:
         with _without_compilation(scan), recorder.hooks(), counter:
             began = recorder.now()
-            module(*args, **kwargs)
+            result = module(*args, **kwargs)
             ended = recorder.now()
     except Exception as raised:  # noqa: BLE001 - whatever a user's forward raises is the answer
         ended = perf_counter() - counter.overhead_seconds
@@ -96,7 +117,11 @@ def trace(module: nn.Module, /, *args: Any, **kwargs: Any) -> Trace:
                 _name_modules(paths, read(module))
         finally:
             state.restore()
-    calls = recorder.calls(paths)
+    if failure is None and torch.is_grad_enabled() and any(True for _ in tensors_in(result)):
+        with no_torch_function():
+            saved = SavedBytes(result, filter(is_tensor, scan.slot_values))
+    result = None
+    calls = recorder.calls(paths, saved)
     failed_at = error = None
     if failure is not None:
         failed_at, error = recorder.failed_at(failure, paths), _error_text(failure)
@@ -110,6 +135,7 @@ def trace(module: nn.Module, /, *args: Any, **kwargs: Any) -> Trace:
         unused=_unused_paths(scan, {call.path for call in calls}),
         seconds=ended - began,
         flops=None if counter.n_unknown or error is not None else counter.flops,
+        saved_bytes=None if saved is None else saved.total,
     )
 
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from nnwidgets.formatting import inert
+
+if TYPE_CHECKING:
+    from nnwidgets.introspect.tracing.inputs import InputSize
 
 KEYWORD = re.compile(r"([^\W\d]\w*)=(?!=)(.*)", re.DOTALL)
 """A word that passes a value by name: ``gain=2``."""
@@ -18,14 +22,6 @@ class LineError(ValueError):
 
 class MisuseError(ValueError):
     """What is wrong with the words of a line; the parser adds whose words they are, and how they should be."""
-
-
-@dataclass(frozen=True)
-class InputSize:
-    """One ``--input``: a shape, and the name of a dtype; empty for that of the parameters."""
-
-    shape: tuple[int, ...]
-    dtype: str = ""
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,7 @@ from nnwidgets.magics.line.grammar import Command, LineError, MisuseError
 from nnwidgets.magics.subcommands.captured_globals import captured_lines
 from nnwidgets.magics.subcommands.edit import page_of_change, parse_targets
 from nnwidgets.magics.subcommands.init import INIT_OPTIONS, init_arguments
-from nnwidgets.magics.subcommands.subcommand import Request, Subcommand, complete_target
-from nnwidgets.text.document import Document
+from nnwidgets.magics.subcommands.subcommand import Answer, Request, Subcommand, complete_target
 
 _INDENT = "    "
 _LABEL = "fn(m)"
@@ -35,7 +34,7 @@ def _parse(command: Command, words: list[str]) -> Command:
     return parse_targets(command, words)
 
 
-def _run(request: Request) -> Document:
+def _run(request: Request) -> Answer:
     command, module = request.command, request.module
     function, source = _compile_cell(request.cell, request.namespace, request.shell.compile)
     try:
@@ -44,7 +43,7 @@ def _run(request: Request) -> Document:
         )
     except InitializerError as error:
         raise _error_in_cell(error, function.__code__.co_filename, request.cell) from None
-    return page_of_change(change, command.model)
+    return Answer(page_of_change(change, command.model), change)
 
 
 def _compile_cell(cell: str, namespace: dict[str, Any], compiler: CachingCompiler) -> tuple[types.FunctionType, str]:

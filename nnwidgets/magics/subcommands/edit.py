@@ -20,7 +20,7 @@ from nnwidgets.magics.line.advice import in_words_of_a_line
 from nnwidgets.magics.line.grammar import Candidate, Command, LineError, MisuseError, cut, require_at_most, unquote
 from nnwidgets.magics.line.tokenizer import split_assignment
 from nnwidgets.magics.resolve import free_name, optimizers_in, resolve, tensor_names
-from nnwidgets.magics.subcommands.subcommand import Option, Request, Subcommand, TypedLine, complete_target
+from nnwidgets.magics.subcommands.subcommand import Answer, Option, Request, Subcommand, TypedLine, complete_target
 from nnwidgets.text.document import Document, Note
 from nnwidgets.text.pages.changes import change_page, code_page, history_page
 
@@ -111,7 +111,7 @@ def _parse_set(command: Command, words: list[str]) -> Command:
     return replace(command, target=unquote(target), value=value)
 
 
-def _run_set(request: Request) -> Document:
+def _run_set(request: Request) -> Answer:
     command, namespace = request.command, request.namespace
     module = request.module
     try:
@@ -119,8 +119,8 @@ def _run_set(request: Request) -> Document:
     except ValueError:
         value = resolve(command.value, namespace, among=tensor_names(namespace), kind="tensor")
     change = edit.assign(module, command.target, value)
-    warnings = (*change.warnings, *optimizer_warnings(change, module, namespace))
-    return page_of_change(replace(change, warnings=warnings), command.model)
+    change = replace(change, warnings=(*change.warnings, *optimizer_warnings(change, module, namespace)))
+    return Answer(page_of_change(change, command.model), change)
 
 
 def _complete_set(typed: TypedLine) -> Iterator[Candidate]:
@@ -133,22 +133,23 @@ def _complete_set(typed: TypedLine) -> Iterator[Candidate]:
         yield Candidate("=", "keyword")
 
 
-def _run_on_targets(freeze: Callable[..., edit.Change], request: Request) -> Document:
-    return page_of_change(freeze(request.module, list(request.command.arguments)), request.command.model)
+def _run_on_targets(freeze: Callable[..., edit.Change], request: Request) -> Answer:
+    change = freeze(request.module, list(request.command.arguments))
+    return Answer(page_of_change(change, request.command.model), change)
 
 
-def _run_turn(undo: Callable[..., edit.Change], outcome: Outcome, request: Request) -> Document:
+def _run_turn(undo: Callable[..., edit.Change], outcome: Outcome, request: Request) -> Answer:
     change = undo(request.module, force=_FORCE.name in request.command.flags)
-    return page_of_change(change, request.command.model, outcome=outcome)
+    return Answer(page_of_change(change, request.command.model, outcome=outcome), change)
 
 
-def _run_log(request: Request) -> Document:
+def _run_log(request: Request) -> Answer:
     history = edit.history(request.module)
     name = request.command.model
     steps = [f"%nn undo {name}"] * bool(history.changes) + [f"%nn redo {name}"] * bool(history.undone)
     if history.changes:
         steps.append(f"%nn code {name} [#]")
-    return history_page(history, name=name, next_step=" · ".join(steps))
+    return Answer(history_page(history, name=name, next_step=" · ".join(steps)), history)
 
 
 def _parse_code(command: Command, words: list[str]) -> Command:
@@ -161,7 +162,7 @@ def _parse_code(command: Command, words: list[str]) -> Command:
     return replace(command, number=int(word))
 
 
-def _run_code(request: Request) -> Document:
+def _run_code(request: Request) -> Answer:
     command, namespace = request.command, request.namespace
     history = edit.history(request.module)
     optimizers = list(optimizers_in(namespace, request.module))
@@ -171,13 +172,14 @@ def _run_code(request: Request) -> Document:
         before = f"{name} = {command.model}\n"
     optimizer = optimizers[0] if optimizers else "optimizer"
     code = _of_number(history, command.number).to_code(name, optimizer)
-    blocks = list(code_page(before + code if code else "", whole=f"nnw.history({command.model}).to_code()"))
+    code = before + code if code else ""
+    blocks = list(code_page(code, whole=f"nnw.history({command.model}).to_code()"))
     if len(optimizers) > 1 and f"{optimizer}_2" in code:
         names = ", ".join(f"{optimizer}_{number} is {each}" for number, each in enumerate(optimizers[1:], start=2))
         blocks.append(Note(f"In it, {names}."))
     if command.number is None and history.undone and code:
         blocks.append(Note("What was undone is left out."))
-    return tuple(blocks)
+    return Answer(tuple(blocks), code)
 
 
 def _of_number(history: edit.History, number: int | None) -> edit.History | edit.Change:

@@ -6,7 +6,7 @@ import keyword
 import os
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,15 +19,15 @@ from nnwidgets.checkpoint.formats.folder_files import is_checkpoint
 from nnwidgets.checkpoint.loading.renames.short_renames import in_short
 from nnwidgets.checkpoint.records import LOADED
 from nnwidgets.errors import InvalidTargetError, NNWidgetsError
-from nnwidgets.formatting import and_more, inert
+from nnwidgets.formatting import and_more, counted, inert
 from nnwidgets.introspect import LiveModel
 from nnwidgets.introspect.safe_access.objects import is_a, is_module, is_tensor, type_name
 from nnwidgets.magics.line.grammar import Candidate, Command, LineError, MisuseError, cut, require_at_most, unquote
 from nnwidgets.magics.line.tokenizer import split_assignment
 from nnwidgets.magics.resolve import model_candidates, model_names, optimizers_in, resolve
 from nnwidgets.magics.subcommands.edit import optimizer_warnings
-from nnwidgets.magics.subcommands.subcommand import Option, Request, Subcommand, TypedLine
-from nnwidgets.text.document import Document, Note
+from nnwidgets.magics.subcommands.subcommand import Answer, Option, Request, Subcommand, TypedLine
+from nnwidgets.text.document import Note
 from nnwidgets.text.pages import checkpoints as pages
 
 _PATTERN = "re:"
@@ -76,20 +76,21 @@ def _read_size(text: str) -> int:
     return n_bytes
 
 
-def _run_ls(request: Request) -> Document:
+def _run_ls(request: Request) -> Answer:
     command = request.command
     place = Path(command.files[0] if command.files else ".").expanduser()
-    if not place.is_dir():
-        return pages.index_page(checkpoint.peek(place))
-    if is_checkpoint(place):
-        with suppress(NNWidgetsError):
-            return pages.index_page(checkpoint.peek(place))
-    return pages.folder_page(checkpoint.folder(place))
+    if not place.is_dir() or is_checkpoint(place):
+        with suppress(NNWidgetsError) if place.is_dir() else nullcontext():
+            index = checkpoint.peek(place)
+            return Answer(pages.index_page(index), index)
+    listing = checkpoint.folder(place)
+    return Answer(pages.folder_page(listing), listing)
 
 
-def _run_diff(request: Request) -> Document:
+def _run_diff(request: Request) -> Answer:
     one, other = (_resolve_side(word, request.namespace) for word in request.command.files)
-    return pages.diff_page(checkpoint.diff(one, other, entry=request.command.entry))
+    found = checkpoint.diff(one, other, entry=request.command.entry)
+    return Answer(pages.diff_page(found), found)
 
 
 def _resolve_side(word: str, namespace: Mapping[str, Any]) -> Any:
@@ -102,7 +103,7 @@ def _resolve_side(word: str, namespace: Mapping[str, Any]) -> Any:
     return word
 
 
-def _run_save(request: Request) -> Document:
+def _run_save(request: Request) -> Answer:
     command, namespace = request.command, request.namespace
     value = resolve(command.model, namespace, among=model_names(namespace), kind="model")
     report = checkpoint.save(
@@ -110,23 +111,24 @@ def _run_save(request: Request) -> Document:
         overwrite="--overwrite" in command.flags, shard_size=command.shard_bytes,
         verify="--no-verify" not in command.flags,
     )  # fmt: skip
-    return pages.save_page(report)
+    return Answer(pages.save_page(report), report)
 
 
-def _run_load(request: Request) -> Document:
+def _run_load(request: Request) -> Answer:
     command, namespace = request.command, request.namespace
     value = _resolve_destination(command, namespace)
     file = command.files[0]
     if not is_module(value):
         if command.flags or command.renames or command.optimizer or command.entry is not None:
             raise LineError(f"%nn load: {cut(command.model)} holds no model, so options have no meaning.")
-        request.shell.push({command.model: checkpoint.read(file)})
-        return (Note(f"{inert(command.model, 80)} is now what {inert(file, 80)} holds."),)
+        held = checkpoint.read(file)
+        request.shell.push({command.model: held})
+        return Answer((Note(f"{inert(command.model, 80)} is now what {inert(file, 80)} holds."),), held)
     rename = dict(command.renames) or None
     if "--dry-run" in command.flags:
         plan = checkpoint.plan(value, file, rename=rename, entry=command.entry)
         trial = checkpoint.plan(value, file, rename=plan.renames, entry=command.entry) if plan.renames else None
-        return pages.plan_page(plan, next_step=_next_step(command, plan, trial))
+        return Answer(pages.plan_page(plan, next_step=_next_step(command, plan, trial)), plan)
     report = checkpoint.load(
         value, file, rename=rename, entry=command.entry, strict="--partial" not in command.flags,
         optimizer=_resolve_optimizer(command, value, namespace),
@@ -134,7 +136,7 @@ def _run_load(request: Request) -> Document:
     if report.change is not None and not command.optimizer:
         more = optimizer_warnings(report.change, value, namespace)
         report = replace(report, warnings=(*report.warnings, *more))
-    return pages.load_page(report, next_step=f"%nn undo {command.model} takes it back.")
+    return Answer(pages.load_page(report, next_step=f"%nn undo {command.model} takes it back."), report)
 
 
 def _resolve_destination(command: Command, namespace: Mapping[str, Any]) -> Any:
@@ -182,7 +184,7 @@ def _next_step(command: Command, plan: checkpoint.LoadPlan, trial: checkpoint.Lo
         return f"{line} {' '.join(inert(word, 120) for word in words[:_MOST_WORDS])}{more}{partly}"
     n = sum(entry.status in LOADED for entry in plan.entries)
     n_model = sum(entry.path is not None for entry in plan.entries)
-    return f"{line} --partial loads the {n} of {n_model} tensors that fit." if n else ""
+    return f"{line} --partial loads the {n} of {counted(n_model, 'tensor')} that fit." if n else ""
 
 
 def _in_quotes(name: str) -> str:

@@ -25,11 +25,10 @@ from nnwidgets.magics.line.grammar import (
 )
 from nnwidgets.magics.resolve import optimizers_in
 from nnwidgets.magics.subcommands.edit import TARGET, page_of_change, parse_literal
-from nnwidgets.magics.subcommands.subcommand import Option, Request, Subcommand, TypedLine, complete_target
-from nnwidgets.text.document import Block, Document, Table
+from nnwidgets.magics.subcommands.subcommand import Answer, Option, Request, Subcommand, TypedLine, complete_target
+from nnwidgets.text.document import Block, Table
 
-_MATH = re.compile(r":math:`\\text\{(\w+)\}`")
-_FILLS = re.compile(r"^Fill the (?:input )?`?Tensor`? with (?:values (?:using|drawn from) )?")
+_FILLS = re.compile(r"Fill the (?:(.*) )?(?:input )?Tensor (?:with|as) (?:values (?:using|drawn from) )?(.*)")
 
 
 def _read_seed(text: str) -> int:
@@ -69,12 +68,12 @@ def _parse(command: Command, words: list[str]) -> Command:
     return replace(command, target=target, arguments=(target,), how=unquote(words[1]), keywords=keywords)
 
 
-def _run(request: Request) -> Document:
+def _run(request: Request) -> Answer:
     command, module = request.command, request.module
     _require_order(command)
     kwargs = _parameters(command)
     change = edit.init(module, command.target, command.how, **init_arguments(request), **kwargs)
-    return page_of_change(change, command.model)
+    return Answer(page_of_change(change, command.model), change)
 
 
 def _require_order(command: Command) -> None:
@@ -145,13 +144,19 @@ def _complete_parameter(how: str, before: list[str], last: str) -> Iterator[Cand
 
 
 def _initializer_table() -> tuple[Block, ...]:
-    rows = tuple((each.signature, _first_sentence(each)) for each in initializers().values())
-    return (Table(("initializer", "what it does"), rows),)
+    rows = []
+    for each in initializers().values():
+        parameters = each.signature.removeprefix(f"{each.name}(").removesuffix(")")
+        rows.append((each.name, parameters, _first_sentence(each)))
+    return (Table(("initializer", "parameters", "fills with"), tuple(rows)),)
 
 
 def _first_sentence(initializer: Initializer) -> str:
-    sentence = _MATH.sub(r"`\1`", initializer.doc.split(". ")[0].rstrip("."))
-    return _FILLS.sub("", sentence) or "yours"
+    sentence = initializer.doc.split(". ")[0].rstrip(".")
+    found = _FILLS.fullmatch(sentence)
+    if found is None:
+        return sentence or "what you wrote"
+    return f"{found[2]} ({found[1].removesuffix(' input')})" if found[1] and found[1] != "input" else found[2]
 
 
 INIT = Subcommand(

@@ -1,4 +1,4 @@
-"""``%nn tree``, ``show``, ``tied``, ``check`` and ``trace``, which look at a model; ``%nn auto``."""
+"""``%nn tree``, ``show``, ``tied``, ``check``, ``trace`` and ``costs``, which look at a model; ``%nn auto``."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from itertools import takewhile
 from typing import Any
 
 from nnwidgets.errors import InvalidTargetError, PathNotFoundError
-from nnwidgets.formatting import exact_count, inert
+from nnwidgets.formatting import exact_count, inert, plural
 from nnwidgets.introspect.checks.check import all_findings
+from nnwidgets.introspect.costs import costs
 from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.module_tree.tree import tree
 from nnwidgets.introspect.patterns import match
-from nnwidgets.introspect.records import TensorEntry
+from nnwidgets.introspect.records import Findings, TensorEntry
 from nnwidgets.introspect.safe_access import lookup
 from nnwidgets.introspect.safe_access.objects import class_attribute
 from nnwidgets.introspect.safe_access.tensors import unreadable_reason
@@ -33,11 +34,12 @@ from nnwidgets.magics.line.grammar import (
     require_at_most,
     unquote,
 )
-from nnwidgets.magics.resolve import resolve, tensor_names
-from nnwidgets.magics.subcommands.subcommand import Request, Subcommand, TypedLine, complete_target
-from nnwidgets.magics.subcommands.summary import SUMMARY, depth_option
+from nnwidgets.magics.resolve import optimizers_in, resolve, tensor_names
+from nnwidgets.magics.subcommands.subcommand import Answer, Request, Subcommand, TypedLine, complete_target
+from nnwidgets.magics.subcommands.summary import SUMMARY, depth_option, input_option
 from nnwidgets.text.document import Document, Note
 from nnwidgets.text.pages import model
+from nnwidgets.text.pages.costs import costs_page
 
 _MOST_MEANT = 3
 
@@ -72,29 +74,37 @@ def _find_one(found: ModuleTree, target: str) -> ModuleNode | TensorEntry:
     raise LineError(f"{cut(target)} is ambiguous, it means {shown}{more}; name one of them.")
 
 
-def _run_tree(request: Request) -> Document:
+def _run_tree(request: Request) -> Answer:
     command = request.command
     found = tree(request.module)
     at = _find_one(found, command.target)
-    return model.tree_page(found, path=at.path, name=command.model, depth=command.depth)
+    page = model.tree_page(found, path=at.path, name=command.model, depth=command.depth)
+    return Answer(page, at if command.target else found)
 
 
-def _run_show(request: Request) -> Document:
+def _run_show(request: Request) -> Answer:
     found = tree(request.module)
     at = _find_one(found, request.command.target)
     if not isinstance(at, TensorEntry):
-        return model.module_page(found, at.path, name=request.command.model)
+        return Answer(model.module_page(found, at.path, name=request.command.model), at)
     if at.problem is not None:
-        return model.tensor_page(at)
+        return Answer(model.tensor_page(at), at)
     tensor = lookup.get(request.module, at.path)
     unread = unreadable_reason(tensor)
     if unread is not None:
-        return model.tensor_page(at, unread=unread)
-    return model.tensor_page(at, stats(tensor))
+        return Answer(model.tensor_page(at, unread=unread), at)
+    figures = stats(tensor)
+    return Answer(model.tensor_page(at, figures), figures)
 
 
-def _run_check(request: Request) -> Document:
-    return model.findings_page(all_findings(request.module, name=request.command.model))
+def _run_tied(request: Request) -> Answer:
+    groups = ties(request.module)
+    return Answer(model.ties_page(groups), groups)
+
+
+def _run_check(request: Request) -> Answer:
+    found = Findings(all_findings(request.module, name=request.command.model))
+    return Answer(model.findings_page(found), found)
 
 
 def _parse_trace(command: Command, words: list[str]) -> Command:
@@ -105,24 +115,39 @@ def _parse_trace(command: Command, words: list[str]) -> Command:
     return replace(command, arguments=arguments, keywords=keywords)
 
 
-def _run_trace(request: Request) -> Document:
-    # Imported late: tracing without a view open needs nothing of the views.
-    from nnwidgets.server.session.open_views import views_of
-
+def _forward_arguments(request: Request) -> tuple[list[Any], dict[str, Any]]:
+    """What a line passes to a forward, by position and by name."""
     command, namespace = request.command, request.namespace
 
     def value(expression: str) -> Any:
         return resolve(expression, namespace, among=tensor_names(namespace), kind="tensor")
 
-    arguments = [value(expression) for expression in command.arguments]
-    keywords = {name: value(expression) for name, expression in command.keywords}
-    found = trace(request.module, *arguments, **keywords)
+    return [value(each) for each in command.arguments], {name: value(each) for name, each in command.keywords}
+
+
+def _run_trace(request: Request) -> Answer:
+    # Imported late: tracing without a view open needs nothing of the views.
+    from nnwidgets.server.session.open_views import views_of
+
+    command = request.command
+    arguments, keywords = _forward_arguments(request)
+    found = trace(request.module, *arguments, input_size=command.inputs or None, **keywords)
     page = model.trace_page(found, name=command.model)
     views = views_of(request.module)
     for view in views:
         view.show_trace(found)
-    named = "Explorers" if len(views) > 1 else "Explorer"
-    return (*page, Note(f"Shown in the open {named} of {command.model} too.")) if views else page
+    if views:
+        page = (*page, Note(f"Shown in the open {plural('Explorer', len(views))} of {command.model} too."))
+    return Answer(page, found)
+
+
+def _run_costs(request: Request) -> Answer:
+    command, namespace = request.command, request.namespace
+    arguments, keywords = _forward_arguments(request)
+    optimizers = list(optimizers_in(namespace, request.module).values())
+    size = command.inputs or None
+    found = costs(request.module, *arguments, optimizer=optimizers, input_size=size, **keywords)
+    return Answer(costs_page(found, name=command.model, depth=command.depth), found)
 
 
 def _complete_trace(typed: TypedLine) -> Iterator[Candidate]:
@@ -161,6 +186,8 @@ def _complete_auto(typed: TypedLine) -> Iterator[Candidate]:
 
 _SWITCH = ("on", "off")
 
+_SIZE = "in place of X, the size of an input to make, batch included; 2,20:int64 with its dtype"
+
 INSPECT = (
     Subcommand(
         "tree", "Every module and tensor as text, or what is below a path; --depth says how many levels.", _run_tree,
@@ -172,11 +199,17 @@ INSPECT = (
         arguments="net [path]", parse=_parse_target, complete=partial(complete_target, tensors=True),
     ),
     SUMMARY,
-    Subcommand("tied", "Tensors that share bytes.", lambda request: model.ties_page(ties(request.module))),
+    Subcommand("tied", "Tensors that share bytes.", _run_tied),
     Subcommand("check", "What looks wrong, each with code that mends it.", _run_check),
     Subcommand(
         "trace", "One forward pass, call by call. X and M are variables, or plain constants.", _run_trace,
         arguments="net X [mask=M]", parse=_parse_trace, complete=_complete_trace,
+        options=(input_option(_SIZE),),
+    ),
+    Subcommand(
+        "costs", "Memory of parameters, gradients, optimizers and activations, and arithmetic, module by module.",
+        _run_costs, arguments="net [X]", parse=_parse_trace, complete=_complete_trace,
+        options=(input_option(_SIZE), depth_option("2")),
     ),
 )  # fmt: skip
 

@@ -49,6 +49,19 @@ class Request:
 
 
 @dataclass(frozen=True)
+class Answer:
+    """What a line gives.
+
+    Attributes:
+        page: What is shown; None where the record is.
+        record: What the magic returns, for ``r = %nn …``: the result that the page says.
+    """
+
+    page: Document | None
+    record: Any = None
+
+
+@dataclass(frozen=True)
 class TypedLine:
     """A line that is being typed.
 
@@ -127,7 +140,7 @@ class Subcommand:
     Attributes:
         name: ``"tree"``; with its percent signs where it is a magic of its own.
         about: What it does, for ``%nn tree?``.
-        run: Does it, and says what was done.
+        run: Does it, and says what was done: a page, or an `Answer` where there is a result too.
         arguments: What stands after it, for the usage.
         below: What the usage says of a cell below.
         summary: What stands after it, in the usage of all.
@@ -143,7 +156,7 @@ class Subcommand:
 
     name: str
     about: str
-    run: Callable[[Request], Document]
+    run: Callable[[Request], Answer | Document]
     arguments: str = "net"
     below: str = ""
     summary: str = "net …"

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 
 import torch
 from torch import nn
 
-from nnwidgets.errors import closest_names
-from nnwidgets.introspect.module_tree.nodes import ModuleTree
-from nnwidgets.introspect.module_tree.tree import tree
+from nnwidgets.errors import InvalidTargetError
+from nnwidgets.formatting import counted
+from nnwidgets.introspect.module_tree.tree import tree_of
 from nnwidgets.introspect.records import Trace
 from nnwidgets.introspect.safe_access.scan import read
+from nnwidgets.introspect.tracing.inputs import DTYPES, InputSize, make_inputs, read_input_size
 from nnwidgets.introspect.tracing.trace import trace
-from nnwidgets.magics.line.grammar import Candidate, InputSize, LineError, cut
+from nnwidgets.magics.line.grammar import Candidate, LineError, cut
 from nnwidgets.magics.subcommands.subcommand import Option, Subcommand, TypedLine
 from nnwidgets.magics.subcommands.torchinfo_table import DeclinedError, torchinfo_table
 from nnwidgets.text.document import Document, Note, Preformatted
@@ -22,15 +22,7 @@ from nnwidgets.text.pages.model import shapes_text
 from nnwidgets.text.pages.summary_table import DEFAULT_DEPTH, summary_table
 
 _MOST_LINES = 2_000
-_MOST_ELEMENTS = 2**31
-_MOST_DIMENSIONS = 25
 _MOST_DEPTH = 9
-_SHAPE = re.compile(r"\(?\s*(\d+(?:\s*,\s*\d+)*)?\s*,?\s*\)?")
-_DTYPES = (
-    "float32", "float64", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool",
-    "complex64", "complex128",
-)  # fmt: skip
-"""What ``--input 2,20:dtype`` can name."""
 
 
 def summary_page(module: nn.Module, sizes: Sequence[InputSize], *, depth: int | None = None) -> Document:
@@ -44,10 +36,13 @@ def summary_page(module: nn.Module, sizes: Sequence[InputSize], *, depth: int | 
     Raises:
         LineError: If its forward can't take such inputs.
     """
-    found = tree(module)
-    inputs = [_make(size, found) for size in sizes]
-    depth = DEFAULT_DEPTH if depth is None else depth
     reading = read(module)
+    found = tree_of(reading)
+    try:
+        inputs = make_inputs(sizes, reading)
+    except InvalidTargetError as error:
+        raise LineError(str(error)) from None
+    depth = DEFAULT_DEPTH if depth is None else depth
     live = [part for row, part in enumerate(reading.modules) if row not in reading.first_met]
     try:
         made = torchinfo_table(module, found, live, inputs, depth=depth)
@@ -71,25 +66,10 @@ def _trace(module: nn.Module, inputs: Sequence[torch.Tensor]) -> Trace:
     return traced
 
 
-def _make(size: InputSize, found: ModuleTree) -> torch.Tensor:
-    """Make an input: random for floating-point dtypes, zeros for others, on the model's device."""
-    parameter = next((entry for entry in found.tensors if entry.role == "parameter" and entry.shape is not None), None)
-    device = parameter.device if parameter is not None else "cpu"
-    dtype = getattr(torch, size.dtype or (parameter.dtype if parameter is not None else "float32"))
-    if not dtype.is_floating_point and not size.dtype:
-        dtype = torch.float32
-    try:
-        if device == "meta" or not dtype.is_floating_point or dtype.itemsize < 2:  # noqa: PLR2004 - float8 has no rand
-            return torch.zeros(size.shape, dtype=dtype, device=device)
-        return torch.rand(size.shape, dtype=dtype, generator=torch.Generator().manual_seed(0)).to(device)
-    except (RuntimeError, MemoryError) as error:
-        raise LineError(f"An input of {tuple(size.shape)} can't be made: {str(error).splitlines()[0]}") from None
-
-
 def _first_lines(table: str) -> str:
     lines = table.split("\n")
     more = len(lines) - _MOST_LINES
-    return "\n".join([*lines[:_MOST_LINES], f"… {more:,} more lines"]) if more > 0 else table
+    return "\n".join([*lines[:_MOST_LINES], f"… {counted(more, 'more line')}"]) if more > 0 else table
 
 
 def _read_depth(value: str) -> int:
@@ -99,24 +79,10 @@ def _read_depth(value: str) -> int:
 
 
 def _read_input(value: str) -> InputSize:
-    sizes, _, dtype = value.partition(":")
-    match = _SHAPE.fullmatch(sizes)
-    if match is None:
-        raise LineError(f"--input {cut(value)} is not a shape such as 2,20 or 2,20:int64.")
-    numbers = match[1].split(",") if match[1] else []
-    if any(len(number.strip()) > 12 for number in numbers) or len(numbers) > _MOST_DIMENSIONS:  # noqa: PLR2004 - a size
-        raise LineError(f"--input {cut(value)} is too large to make.")
-    shape = tuple(int(number) for number in numbers)
-    n_elements = 1
-    for size in shape:
-        n_elements *= size
-    if n_elements > _MOST_ELEMENTS:
-        raise LineError(f"--input {cut(value)} is too large to make: {n_elements:,} elements.")
-    if ":" in value and dtype not in _DTYPES:
-        near = closest_names(dtype, _DTYPES, n=1)
-        known = f"did you mean {near[0]}?" if near else f"known are {', '.join(_DTYPES)}."
-        raise LineError(f"--input {cut(value)}: no dtype {cut(dtype)}; {known}")
-    return InputSize(shape, dtype)
+    try:
+        return read_input_size(value)
+    except InvalidTargetError as error:
+        raise LineError(f"--input {error}") from None
 
 
 def _complete_depth(_typed: TypedLine) -> Iterator[Candidate]:
@@ -126,7 +92,7 @@ def _complete_depth(_typed: TypedLine) -> Iterator[Candidate]:
 def _complete_input(typed: TypedLine) -> Iterator[Candidate]:
     shape, colon, _ = typed.last.partition(":")
     if colon:
-        yield from (Candidate(f"{shape}:{dtype}", "value") for dtype in _DTYPES)
+        yield from (Candidate(f"{shape}:{dtype}", "value") for dtype in DTYPES)
 
 
 def depth_option(value: str) -> Option:
@@ -134,12 +100,17 @@ def depth_option(value: str) -> Option:
     return Option("--depth", value=value, field="depth", read=_read_depth, complete=_complete_depth)
 
 
+def input_option(about: str = "") -> Option:
+    """``--input``: a size of one input, as often as there are inputs."""
+    return Option("--input", about, "2,20", "inputs", _read_input, _complete_input, is_repeated=True)
+
+
 SUMMARY = Subcommand(
     "summary",
     "torchinfo's table. --input is the shape of one input, batch included; without it no forward is run.",
     lambda request: summary_page(request.module, request.command.inputs, depth=request.command.depth),
     options=(
-        Option("--input", "", "2,20", "inputs", _read_input, _complete_input, is_repeated=True),
+        input_option(),
         depth_option("3"),
     ),
 )

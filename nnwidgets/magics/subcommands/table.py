@@ -25,8 +25,8 @@ def usage_of_all() -> str:
     """One line with the shape of every line.
 
     Example:
-        >>> usage_of_all()[:56]
-        'Usage: %nn net | %nn tree|show|summary|tied|check|trace '
+        >>> usage_of_all()[:62]
+        'Usage: %nn net | %nn tree|show|summary|tied|check|trace|costs '
     """
     names: dict[tuple[int, str], list[str]] = {}
     for number, group in enumerate((INSPECT, (INIT, *EDIT), FILES, (AUTO,))):

@@ -7,12 +7,14 @@ cache forgets, and where its way of walking would run the user's code or not end
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import nn
 
+from nnwidgets.formatting import counted
 from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.safe_access.objects import instance_dict, reason, type_mro, type_name
 from nnwidgets.introspect.tracing.restore import restore_on_exit
@@ -20,6 +22,9 @@ from nnwidgets.introspect.tracing.restore import restore_on_exit
 _MOST_STEPS = 200_000
 _MOST_LEVELS = 100
 _PLAIN_TENSORS = frozenset(("Parameter", "Tensor", "Buffer"))
+_UNIT = re.compile(r"\bUnits\.(\w+)")
+"""What torchinfo writes for ``M`` where Python's enumerations format themselves by name."""
+
 _USED = (
     "train", "eval", "modules", "named_modules", "children", "named_children", "parameters", "named_parameters",
     "register_forward_hook", "register_forward_pre_hook", "kernel_size", "training", "__getattr__",
@@ -59,7 +64,7 @@ def torchinfo_table(
             statistics = torchinfo.summary(
                 module, input_data=list(inputs) or None, depth=depth, verbose=0, device=None if inputs else "meta"
             )
-            return str(statistics)
+            return _UNIT.sub(lambda found: str(torchinfo.Units[found[1]].value), str(statistics))
     except Exception as error:  # noqa: BLE001 - whatever it raises, the answer is a table of our own
         raise DeclinedError(f"raised {reason(error.__cause__ or error)}") from None
     finally:
@@ -133,4 +138,4 @@ def _require_short(tree: ModuleTree) -> None:
         height[node.path] = 1 + max((height[child.path] for child in children), default=0)
         total += steps
         if total > _MOST_STEPS or height[node.path] > _MOST_LEVELS:
-            raise DeclinedError(f"would take too long on {len(tree.nodes):,} modules")
+            raise DeclinedError(f"would take too long on {counted(len(tree.nodes), 'module')}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import types
 from collections.abc import Mapping
 from contextlib import suppress
@@ -11,7 +12,7 @@ from typing import Any
 from torch import nn
 
 from nnwidgets.errors import NNWidgetsError
-from nnwidgets.formatting import inert, shape_text, without_markup
+from nnwidgets.formatting import inert, plain_doc, shape_text
 from nnwidgets.introspect.module_tree.expressions import expression_for
 from nnwidgets.introspect.module_tree.nodes import ModuleNode
 from nnwidgets.introspect.records import TensorEntry, TieGroup
@@ -262,11 +263,18 @@ def _callable_name(hook: object) -> str:
     return inert(hook.__qualname__) if type(hook) is types.FunctionType else type_name(type(hook))
 
 
+_MAX_DOC = 20_000
+_SIGNATURE = re.compile(r"\w+\(.*\)")
+
+
 def _doc(kind: type) -> str:
     text = class_attribute(kind, "__doc__")
     if type(text) is not str:
         return ""
-    return inert(without_markup(text.strip().split("\n\n", 1)[0].replace("\n", " ")), _MAX_TEXT)
+    paragraphs = (" ".join(each.split()) for each in text[:_MAX_DOC].split("\n\n"))
+    # That of torch's LSTM begins with how it is called.
+    first = next((each for each in paragraphs if each and not _SIGNATURE.fullmatch(each)), "")
+    return inert(plain_doc(first), _MAX_TEXT)
 
 
 _MAX_CODE = 20_000

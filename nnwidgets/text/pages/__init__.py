@@ -3,7 +3,9 @@
 Start at `model.tree_page`.
 
     model.py          a tree, a tensor, a module, ties, findings, a trace
+    costs.py          memory and arithmetic, module by module
     changes.py        a change, a history, the code of either
     checkpoints.py    what is in a file or folder, plans, loads, saves, differences
+    alike_rows.py     rows that differ in numbers alone, as one: `h.{0…11}.weight`
     summary_table.py  a table in torchinfo's columns
 """

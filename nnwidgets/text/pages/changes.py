@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from nnwidgets.edit import Change, History, Tie
 from nnwidgets.edit.change import Outcome
-from nnwidgets.formatting import and_more, exact_count, short_bytes
+from nnwidgets.formatting import and_more, budget_text, counted, exact_count, short_bytes, some
 from nnwidgets.introspect.records import TensorStats
 from nnwidgets.text.document import Block, Code, Document, Facts, Note, Table, Title
+from nnwidgets.text.pages.alike_rows import fold_rows
 from nnwidgets.text.pages.model import MOST_ROWS, number
 
 MOST_TENSORS = 12
@@ -42,6 +43,9 @@ def change_page(
         blocks.append(_flags(change, is_undone=outcome == "undone"))
     elif change.paths:
         blocks.append(_numbers(change, is_undone=outcome == "undone"))
+        others = [cells[0] for cells, _ in fold_rows([(path,) for path in change.paths[MOST_TENSORS:]], 0)]
+        if others:
+            blocks.append(Note(f"The others: {some(others, _MOST_NAMES)}."))
     blocks += [Note(_tie_text(of_one, ties), "note") for of_one, ties in _by_owner(change).items()]
     if outcome != "undone":
         blocks += [Note(warning, "warning") for warning in change.warnings]
@@ -73,8 +77,8 @@ def history_page(history: History, *, name: str | None = None, next_step: str = 
         Table(("change", "#", "time", "tensors", "elements", "seed", ""), tuple(rows[n_more:]), right=(1, 4, 5)),
     ]
     if n_more:
-        blocks.insert(0, Note(f"… {exact_count(n_more)} older changes"))
-    copies = f"Undo copies: {short_bytes(history.kept_bytes)} of {short_bytes(history.budget_bytes)}."
+        blocks.insert(0, Note(f"… {counted(n_more, 'older change', exact_count)}"))
+    copies = f"Undo copies: {short_bytes(history.kept_bytes)} of {budget_text(history.budget_bytes)}."
     if history.n_dropped:
         copies += f" The oldest {exact_count(history.n_dropped)} can't be undone: their copies were dropped."
     blocks.append(Note(copies))
@@ -93,7 +97,9 @@ def code_page(source: str, *, whole: str = "history(net).to_code()") -> Document
     if not source.strip():
         return (Note("No changes yet, so no code."),)
     if len(source) > _MOST_CODE:
-        said = f"The code has {exact_count(len(source))} characters, too many to show: print({whole}) gives it."
+        said = (
+            f"The code has {counted(len(source), 'character', exact_count)}, too many to show: print({whole}) gives it."
+        )
         return (Note(said, "note"),)
     return (Code(source.rstrip("\n"), is_whole=True),)
 
@@ -108,8 +114,9 @@ def _facts(change: Change) -> list[tuple[str, str]]:
 
 def _flags(change: Change, *, is_undone: bool) -> Table:
     now = "as before" if is_undone else "frozen" if change.kind == "freeze" else "trainable"
-    shown = change.paths[:MOST_ROWS]
-    return Table(("tensor", ""), tuple((path, now) for path in shown), n_more=len(change.paths) - len(shown))
+    folded = fold_rows([(path,) for path in change.paths], 0)
+    rows = tuple((*cells, now if n == 1 else f"{exact_count(n)} {now}") for cells, n in folded[:MOST_ROWS])
+    return Table(("tensor", ""), rows, n_more=max(0, len(folded) - MOST_ROWS))
 
 
 def _numbers(change: Change, *, is_undone: bool) -> Table:
@@ -151,6 +158,11 @@ def _tie_text(of: str, ties: list[Tie]) -> str:
     names = ", ".join(f"{tie.path} ({_SAME.get(tie.relation, tie.relation)})" for tie in ties[:_MOST_NAMES])
     more = f" and {exact_count(len(ties) - _MOST_NAMES)} more" if len(ties) > _MOST_NAMES else ""
     return f"{of} is tied, so these change with it: {names}{more}."
+
+
+def tie_page(tie: Tie) -> Document:
+    """One name that changed with another."""
+    return (Note(_tie_text(tie.of, [tie])),)
 
 
 def _row(number: int, change: Change, mark: str) -> tuple[str, ...]:

@@ -20,9 +20,11 @@ from nnwidgets.checkpoint import (
     StoredTensor,
 )
 from nnwidgets.checkpoint.diffing.diff import NOT_READ
+from nnwidgets.checkpoint.loading.layouts.lossy_casts import loses
 from nnwidgets.checkpoint.records import WORST_FIRST
-from nnwidgets.formatting import and_more, exact_count, shape_text, short_bytes, some
+from nnwidgets.formatting import and_more, counted, exact_count, shape_text, short_bytes, some
 from nnwidgets.text.document import Block, Document, Facts, Note, Table, Title
+from nnwidgets.text.pages.alike_rows import fold_rows
 from nnwidgets.text.pages.model import MOST_ROWS, number
 
 _MOST_VALUES = 12
@@ -64,7 +66,7 @@ def index_page(index: CheckpointIndex) -> Document:
     facts = [
         ("format", index.format),
         ("size", short_bytes(index.size_bytes)),
-        ("tensors", f"{exact_count(len(index.tensors))} · {exact_count(index.n_elements)} elements"),
+        ("tensors", f"{exact_count(len(index.tensors))} · {counted(index.n_elements, 'element', exact_count)}"),
     ]
     if len(index.files) > 1:
         facts.append(("files", exact_count(len(index.files))))
@@ -83,10 +85,8 @@ def index_page(index: CheckpointIndex) -> Document:
         )
         n_left_out = max(0, len(index.entries) - MOST_ROWS)
         blocks.append(Table(("state dict", "tensors", "elements"), entries, right=(1, 2), n_more=n_left_out))
-    rows = tuple(_stored_row(each) for each in (index.tensors or index.rest)[:MOST_ROWS])
-    n_more = max(0, len(index.tensors or index.rest) - MOST_ROWS)
-    if rows:
-        blocks.append(Table(("name", "shape", "dtype", "size", "tie"), rows, right=(3,), n_more=n_more))
+    if index.tensors or index.rest:
+        blocks.append(_stored(index.tensors or index.rest))
     values = list(index.values.items())[:_MOST_VALUES]
     if values:
         blocks.append(Facts(tuple(values)))
@@ -95,20 +95,27 @@ def index_page(index: CheckpointIndex) -> Document:
     return tuple(blocks)
 
 
+def stored_page(tensor: StoredTensor) -> Document:
+    """One tensor in a file."""
+    return (_stored((tensor,)),)
+
+
 def folder_page(listing: Listing) -> Document:
     """The checkpoints of a folder, and how much else is in it."""
     shown = [each for each in listing.entries if each.kind != "other"]
     n_other = len(listing.entries) - len(shown) + listing.n_more
     blocks: list[Block] = [Title(listing.path, "folder")]
     if shown:
-        rows = tuple(_listing_row(each) for each in shown[:MOST_ROWS])
-        n_more = max(0, len(shown) - MOST_ROWS)
-        blocks.append(Table(("name", "what", "tensors", "size", "changed"), rows, right=(2, 3), n_more=n_more))
-    files = "file" if n_other == 1 else "files"
-    other = "other " if shown else ""
-    blocks.append(Note(f"{exact_count(n_other)} {other}{files}, no checkpoints.") if n_other else Note(""))
+        blocks.append(_listed(shown))
+    other = counted(n_other, "other file" if shown else "file", exact_count)
+    blocks.append(Note(f"{other}, no checkpoints.") if n_other else Note(""))
     blocks += [Note(each.problem, "warning", each.name) for each in shown if each.problem]
     return tuple(block for block in blocks if not isinstance(block, Note) or block.text)
+
+
+def listed_page(listed: Listed) -> Document:
+    """One file or folder of a folder."""
+    return (_listed((listed,)), *([Note(listed.problem, "warning")] if listed.problem else []))
 
 
 def plan_page(plan: LoadPlan, *, next_step: str = "") -> Document:
@@ -134,6 +141,11 @@ def plan_page(plan: LoadPlan, *, next_step: str = "") -> Document:
     return tuple(blocks)
 
 
+def entry_page(entry: PlanEntry) -> Document:
+    """What a load would do with one tensor."""
+    return tuple(_entries([entry]))
+
+
 def load_page(report: LoadReport, *, next_step: str = "") -> Document:
     """What was loaded.
 
@@ -143,12 +155,20 @@ def load_page(report: LoadReport, *, next_step: str = "") -> Document:
     """
     plan = report.plan
     n_model = sum(entry.path is not None for entry in plan.entries)
-    of_all = f" of {exact_count(n_model)}" if report.left else ""
-    of_elements = f" of {exact_count(report.n_elements + report.n_left_elements)}" if report.left else ""
+    tensors, elements = (
+        counted(report.n_loaded, "tensor", exact_count),
+        counted(report.n_elements, "element", exact_count),
+    )
+    if report.left:
+        n_all = report.n_elements + report.n_left_elements
+        tensors = f"{exact_count(report.n_loaded)} of {counted(n_model, 'tensor', exact_count)}"
+        elements = f"{exact_count(report.n_elements)} of {counted(n_all, 'element', exact_count)}"
     facts = [
-        ("loaded", f"{_tensors(report.n_loaded)}{of_all} · {exact_count(report.n_elements)}{of_elements} elements"),
-        ("verified", "✓ equal to the file" if report.verified else "no"),
+        ("loaded", f"{tensors} · {elements}"),
+        ("verified", _compared(plan) if report.verified else "no"),
     ]
+    if report.optimizer is not None:
+        facts.insert(1, ("and", str(report.optimizer)))
     if plan.entry.name:
         facts.insert(0, ("state dict", str(plan.entry)))
     if report.left:
@@ -161,12 +181,23 @@ def load_page(report: LoadReport, *, next_step: str = "") -> Document:
     return tuple(blocks)
 
 
+def _compared(plan: LoadPlan) -> str:
+    """What the loaded values are equal to: the file's, or what was made of them."""
+    made = any(
+        entry.status == "converted" or (entry.status == "dtype_cast" and loses(entry.dtype, entry.source_dtype))
+        for entry in plan.entries
+    )
+    return "✓ equal to the file, as converted" if made else "✓ equal to the file"
+
+
 def save_page(report: SaveReport) -> Document:
     """What was saved."""
     paths = [PurePath(path).name for path in report.paths]
     more = and_more(len(paths) - _MOST_MEMBERS)
+    n_others = 0 if report.optimizer is None else report.optimizer.n_tensors
     facts = (
-        ("saved", f"{_tensors(report.n_tensors)} · {short_bytes(report.size_bytes)}"),
+        ("saved", f"{counted(report.n_tensors - n_others, 'tensor', exact_count)} · {short_bytes(report.size_bytes)}"),
+        *([("and", str(report.optimizer))] if report.optimizer is not None else []),
         ("files", ", ".join(paths[:_MOST_MEMBERS]) + more),
         ("verified", "✓ read back, equal" if report.verified else "no"),
         ("digest", report.digest),
@@ -179,27 +210,62 @@ def save_page(report: SaveReport) -> Document:
 def diff_page(diff: StateDiff) -> Document:
     """What differs, and by how much."""
     if diff.is_equal:
-        said = f"{_tensors(len(diff.equal))}, every bit the same."
-        return (Title(f"{diff.a} = {diff.b}", "equal"), Note(said))
-    counts = (("changed", diff.changed), ("added", diff.added), ("removed", diff.removed), ("equal", diff.equal))
+        said = f"{counted(len(diff.equal), 'tensor', exact_count)}, every bit the same."
+        return (Title(f"{diff.a} = {diff.b}", "equal"), Note(said), *_renamed(diff))
+    counts: list[tuple[str, Sequence[object]]] = [
+        ("changed", diff.changed), ("added", diff.added), ("removed", diff.removed), ("equal", diff.equal),
+    ]  # fmt: skip
+    if diff.close:
+        counts.insert(3, ("close enough", diff.close))
     facts = tuple((word, exact_count(len(those))) for word, those in counts)
     rows = [
-        *(("~ changed", each.path, *_change(each)) for each in diff.changed),
+        *map(_changed_row, diff.changed),
+        *(("≈ close", each.path, *_change(each)) for each in diff.close),
         *(("+ added", name, "", "", "") for name in diff.added),
         *(("− removed", name, "", "", "") for name in diff.removed),
     ]
-    table = Table(
-        ("what", "tensor", "how", "greatest difference", "relative norm"), tuple(rows[:MOST_ROWS]), right=(3, 4),
-        n_more=max(0, len(rows) - MOST_ROWS),
-    )  # fmt: skip
-    blocks: list[Block] = [Title(f"{diff.a} → {diff.b}", "differences"), Facts(facts), table]
+    what = "close enough" if diff.is_close else "differences"
+    blocks: list[Block] = [Title(f"{diff.a} → {diff.b}", what), Facts(facts), _differences(rows), *_renamed(diff)]
     if diff.equal:
         blocks.append(Note(f"Bit-equal: {some(diff.equal, _MOST_EQUAL)}."))
     return tuple(blocks)
 
 
-def _tensors(n: int) -> str:
-    return f"{exact_count(n)} {'tensor' if n == 1 else 'tensors'}"
+def changed_page(changed: Changed) -> Document:
+    """How one tensor differs."""
+    return (_differences([_changed_row(changed)]),)
+
+
+def _differences(rows: Sequence[tuple[str, ...]]) -> Table:
+    heads = ("what", "tensor", "how", "greatest difference", "relative norm")
+    folded = fold_rows(rows, 1)
+    rows = [(f"{what} × {exact_count(n)}" if n > 1 else what, *cells) for (what, *cells), n in folded]
+    return Table(heads, tuple(rows[:MOST_ROWS]), right=(3, 4), n_more=max(0, len(rows) - MOST_ROWS))
+
+
+def _changed_row(each: Changed) -> tuple[str, ...]:
+    return ("~ changed", each.path, *_change(each))
+
+
+def _stored(tensors: Sequence[StoredTensor]) -> Table:
+    folded = fold_rows([_stored_row(each) for each in tensors], 0)
+    rows = tuple(
+        (*cells[:3], f"{exact_count(n)} × {cells[3]}" if n > 1 else cells[3], *cells[4:]) for cells, n in folded
+    )
+    heads = ("name", "shape", "dtype", "size", "tie")
+    return Table(heads, rows[:MOST_ROWS], right=(3,), n_more=max(0, len(rows) - MOST_ROWS))
+
+
+def _listed(entries: Sequence[Listed]) -> Table:
+    heads = ("name", "what", "tensors", "size", "changed")
+    rows = tuple(map(_listing_row, entries[:MOST_ROWS]))
+    return Table(heads, rows, right=(2, 3), n_more=max(0, len(entries) - MOST_ROWS))
+
+
+def _renamed(diff: StateDiff) -> list[Note]:
+    """That names of a side were taken for others."""
+    names = [f"{name} as {path}" for name, path in diff.renames.items()]
+    return [Note(f"Compared under another name: {some(names, _MOST_EQUAL)}.", "note")] if names else []
 
 
 def _stored_row(tensor: StoredTensor) -> tuple[str, ...]:
@@ -236,11 +302,12 @@ def _entries(entries: Iterable[PlanEntry]) -> list[Block]:
     """A table of what is worth a look, the worst first; what merely matches is counted elsewhere."""
     rank = {status: index for index, status in enumerate(WORST_FIRST)}
     listed = sorted(entries, key=lambda entry: rank[entry.status])
-    rows = tuple(_entry(entry) for entry in listed[:MOST_ROWS])
-    if not rows:
+    folded = fold_rows([_entry(entry) for entry in listed], 1, 2)
+    if not folded:
         return []
+    rows = tuple((f"{status} × {exact_count(n)}" if n > 1 else status, *cells) for (status, *cells), n in folded)
     heads = ("status", "in the model", "in the file", "")
-    return [Table(heads, rows, n_more=max(0, len(listed) - MOST_ROWS))]
+    return [Table(heads, rows[:MOST_ROWS], n_more=max(0, len(rows) - MOST_ROWS))]
 
 
 def _entry(entry: PlanEntry) -> tuple[str, ...]:
@@ -283,7 +350,7 @@ def _change(each: Changed) -> tuple[str, str, str]:
         unread = next((each for each in each.dtypes if each.endswith(NOT_READ)), None)
         return "another value" if unread is None else f"not compared: {unread}", "", ""
     is_cast = each.kind == "dtype"
-    how = " became ".join(each.dtypes) if is_cast else f"{exact_count(each.n_different or 0)} elements"
+    how = " became ".join(each.dtypes) if is_cast else counted(each.n_different or 0, "element", exact_count)
     greatest, relative = each.max_abs_difference, each.relative_norm
     return how, "" if greatest is None else number(greatest), _share(relative)
 

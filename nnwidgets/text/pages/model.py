@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nnwidgets.formatting import dtype_short, exact_count, inert, shape_text, short_bytes, short_count
+from nnwidgets.formatting import counted, dtype_short, exact_count, inert, shape_text, short_bytes, short_count
 from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.module_tree.text import count_text, lines, totals_text
 from nnwidgets.introspect.records import Finding, TensorEntry, TensorStats, TieGroup, Trace, TraceCall
@@ -48,7 +48,7 @@ def tensor_page(entry: TensorEntry, stats: TensorStats | None = None, *, unread:
 def stats_page(stats: TensorStats) -> Document:
     """Statistics of one tensor."""
     said = "" if stats.of == "all" else stats.of
-    return (Title(f"{exact_count(stats.n)} element{'s' if stats.n != 1 else ''}", said), *_statistics(stats))
+    return (Title(counted(stats.n, "element", exact_count), said), *_statistics(stats))
 
 
 def module_page(
@@ -58,23 +58,35 @@ def module_page(
     node = tree.find(path) if path else tree.root
     if not isinstance(node, ModuleNode):
         raise TypeError(f"{path} is a tensor")
-    pairs = [("path", path or "the model itself"), ("parameters", count_text(node.n_params))]
+    pairs = [("path", node.path or "the model itself"), ("parameters", count_text(node.n_params))]
     if node.summary:
         pairs.insert(1, ("shape", node.summary))
     if node.training is not None:
         pairs.append(("mode", "train" if node.training else "eval"))
     if node.alias_of is not None:
         pairs.append(("same module as", node.alias_of or "the model itself"))
-    blocks: list[Block] = [Title(path or name or node.class_name, node.class_name), Facts(tuple(pairs))]
+    blocks: list[Block] = [Title(path or name or node.path or node.class_name, node.class_name), Facts(tuple(pairs))]
     if node.problem:
         blocks.append(Note(node.problem, "warning"))
-    shown, n_more = lines(tree, path=path, name=path or name, depth=1, most=most)
+    shown, n_more = lines(tree, path=path, name=path or name or node.path, depth=1, most=most)
     if len(shown) > 1:
         blocks.append(Outline(shown, n_more))
     here = [finding for finding in findings if _is_within(finding.path, path)]
     if here:
         blocks += findings_page(here)
     return tuple(blocks)
+
+
+def node_page(node: ModuleNode) -> Document:
+    """One module, without the tree that it is in."""
+    nodes = tuple(node.walk())
+    tensors = tuple(entry for each in nodes for entry in each.tensors)
+    return module_page(ModuleTree(node, nodes, tensors, (), node.n_params, node.n_params, 0), "")
+
+
+def tie_page(group: TieGroup) -> Document:
+    """One group of names."""
+    return ties_page((group,))
 
 
 def ties_page(ties: Sequence[TieGroup]) -> Document:
@@ -110,7 +122,7 @@ def findings_page(findings: Sequence[Finding]) -> Document:
         if finding.fix:
             blocks.append(Code(finding.fix))
     if len(findings) > MOST_ROWS:
-        blocks.append(Note(f"… {exact_count(len(findings) - MOST_ROWS)} more findings"))
+        blocks.append(Note(f"… {counted(len(findings) - MOST_ROWS, 'more finding', exact_count)}"))
     return tuple(blocks)
 
 
@@ -121,9 +133,7 @@ def finding_page(finding: Finding) -> Document:
 
 def trace_page(trace: Trace, *, name: str | None = None) -> Document:
     """A forward pass, call by call, and where it raised."""
-    rows = tuple(_call_row(call, name) for call in trace.calls[:MOST_ROWS])
-    heads = ("call", "input", "output", "time", "flops")
-    blocks: list[Block] = [Table(heads, rows, right=(3, 4), n_more=max(0, len(trace.calls) - MOST_ROWS))]
+    blocks: list[Block] = [_calls(trace.calls, name)]
     if trace.error is not None:
         where = trace.failed_at
         at = "the forward" if where is None else where or name or "the model itself"
@@ -131,13 +141,28 @@ def trace_page(trace: Trace, *, name: str | None = None) -> Document:
         given = f" on {shapes_text(got.input_shapes, got.input_dtypes)}" if got is not None else ""
         blocks.append(Note(f"raised{given}: {trace.error}", "error", where=at))
     else:
-        flops = f" · {_flops(trace.flops)} flops" if trace.flops is not None else ""
-        blocks.append(Note(f"{exact_count(len(trace.calls))} calls · {_seconds(trace.seconds)}{flops}"))
+        said = [counted(len(trace.calls), "call", exact_count), _seconds(trace.seconds), *work_text(trace.flops)]
+        if trace.saved_bytes is not None:
+            said.append(f"autograd keeps {short_bytes(trace.saved_bytes)} for a backward")
+        blocks.append(Note(" · ".join(said)))
     if trace.unused:
         more = len(trace.unused) - _MOST_UNUSED
         names = ", ".join(trace.unused[:_MOST_UNUSED]) + (f" and {exact_count(more)} more" if more > 0 else "")
         blocks.append(Note(f"never called: {names}", "note"))
     return tuple(blocks)
+
+
+def call_page(call: TraceCall) -> Document:
+    """One call."""
+    return (_calls((call,), None),)
+
+
+def _calls(calls: Sequence[TraceCall], name: str | None) -> Table:
+    heads: tuple[str, ...] = ("call", "input", "output", "time", "flops", "mult-adds", "kept for backward")
+    if all(call.saved_bytes is None for call in calls):
+        heads = heads[:-1]
+    rows = tuple(_call_row(call, name)[: len(heads)] for call in calls[:MOST_ROWS])
+    return Table(heads, rows, right=(3, 4, 5, 6), n_more=max(0, len(calls) - MOST_ROWS))
 
 
 def _tensor_facts(entry: TensorEntry) -> list[tuple[str, str]]:
@@ -171,11 +196,11 @@ def _statistics(stats: TensorStats) -> list[Block]:
     odd = [(name, exact_count(n)) for name, n in (("NaN", stats.n_nan), ("infinite", stats.n_inf)) if n]
     if odd:
         n_finite = stats.n - stats.n_nan - stats.n_inf
-        pairs += [*odd, ("of", f"the {exact_count(n_finite)} finite element{'s' if n_finite != 1 else ''}")]
+        pairs += [*odd, ("of", f"the {counted(n_finite, 'finite element', exact_count)}")]
     if stats.of != "all":
         pairs.append(("of", stats.of))
     elif not stats.is_exact:
-        pairs.append(("from", f"a sample of {short_count(stats.n)} elements"))
+        pairs.append(("from", f"a sample of {counted(stats.n, 'element', short_count)}"))
     blocks: list[Block] = [Facts(tuple(pairs))]
     if any(stats.hist_counts):
         blocks.append(Bars(stats.hist_counts, number(stats.hist_edges[0]), number(stats.hist_edges[-1])))
@@ -201,7 +226,9 @@ def _call_row(call: TraceCall, name: str | None) -> tuple[str, ...]:
         shapes_text(call.input_shapes, call.input_dtypes),
         "raised" if failed else shapes_text(call.output_shapes, call.output_dtypes),
         "" if call.seconds is None else _seconds(call.seconds),
-        "" if call.flops is None else _flops(call.flops),
+        "" if call.flops is None else short_count(call.flops),
+        "" if call.mult_adds is None else short_count(call.mult_adds),
+        "" if call.saved_bytes is None else short_bytes(call.saved_bytes),
     )
 
 
@@ -218,8 +245,14 @@ def shapes_text(shapes: Sequence[tuple[int, ...]], dtypes: Sequence[str]) -> str
     return f"{shown}, … {more} more" if more > 0 else shown or "–"
 
 
-def _flops(flops: int) -> str:
-    return short_count(flops)
+def work_text(flops: int | None) -> list[str]:
+    """Floating-point operations as they are told in a line; nothing where they aren't known.
+
+    Example:
+        >>> work_text(30_720)
+        ['30.72 K flops (15.36 K mult-adds)']
+    """
+    return [] if flops is None else [f"{short_count(flops)} flops ({short_count(flops // 2)} mult-adds)"]
 
 
 def _seconds(seconds: float) -> str:

@@ -147,7 +147,7 @@ def test_what_the_index_does_not_say_is_told_as_a_departure(tmp_path):
     path.write_text(json.dumps(index))
     said = " ".join(nnw.peek(path).departures)
     assert "hold tensors that the index hasn't, and that aren't read: 0.bias" in said
-    assert "The index says 7 bytes" in said
+    assert "The index says total_size 7" in said
 
 
 def test_a_folder_with_the_usual_file_is_that_file(tmp_path):

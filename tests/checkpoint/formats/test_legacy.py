@@ -99,7 +99,7 @@ def test_bytes_after_the_last_storage_are_told_of(tmp_path):
     file = saved([torch.zeros(2)], tmp_path, _use_new_zipfile_serialization=False)
     file.write_bytes(file.read_bytes() + b"more")
     with open_checkpoint(file) as held:
-        assert held.departures == ["4 bytes follow its last storage."]
+        assert held.departures == ["Its last storage is followed by 4 bytes."]
 
 
 def test_a_pickle_longer_than_one_read_is_read(tmp_path):

@@ -118,7 +118,7 @@ KINDS = {
     "NeMo": (tar("./model_config.yaml", "./model_weights.ckpt"), "NeMo.*model_weights.ckpt in it is the checkpoint"),
     "TorchServe": (zipped(MAR_INF__MANIFEST_json="{}").replace(b"MAR.INF", b"MAR-INF"), "TorchServe"),
     "a compiled model": (zipped(m__data__aotinductor__model__x_so="x", m__archive_format="pt2"), "AOTInductor"),
-    "an office document": (zipped(word__document_xml="x"), "zip archive of 1 files.*No name in it ends as a checkp"),
+    "an office document": (zipped(word__document_xml="x"), "zip archive of 1 file .*No name in it ends as a checkp"),
     "a pointer with Windows's lines": (POINTER.replace(b"\n", b"\r\n"), "stands for a file of 12,345 bytes"),
     "a pointer of DVC": (b"outs:\n- md5: a30\n  size: 3\n", "pointer of DVC"),
     "text in UTF-16": ("Not found: sign in".encode("utf-16"), "Not found: sign in"),
@@ -299,7 +299,10 @@ def whole(net):
 CUT = {
     "a zip file": (lambda data: data[:1_000], "has 1,000 bytes, and no directory among the last.*was cut short"),
     "a zip file with room set aside": (lambda data: data[:900] + bytes(999), "the last of them, which are zeros"),
-    "a zip file with something after it": (lambda data: data + b"x" * 7, "7 bytes follow its end, at byte [0-9,]+[.]"),
+    "a zip file with something after it": (
+        lambda data: data + b"x" * 7,
+        "its end, at byte [0-9,]+, is followed by 7 by",
+    ),
     "a zip file copied as text": (lambda data: data.replace(b"\n", b"\r\n"), "copied as if it were text"),
     "a few bytes of a zip file": (lambda data: data[:4], "has 4 bytes, too few"),
     "a few bytes": (lambda _: bytes([8, 1, 0, 0]), "4 bytes long, too short"),

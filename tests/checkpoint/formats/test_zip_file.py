@@ -151,7 +151,7 @@ def test_members_that_torch_does_not_write_and_storages_of_no_tensor_are_told(tm
     with open_checkpoint(file) as held:
         assert held.departures == [
             "Its member 'notes.txt' is none that torch.save writes.",
-            "1 storages in it belong to no tensor (7).",
+            "It has 1 storage of no tensor (7).",
         ]
 
 

@@ -125,7 +125,7 @@ function NameRow({ id, row, top, isActive, onClick }: NameRowProps) {
         {row.note === "" ? null : <bdi class="nnw-dim nnw-small">{row.note}</bdi>}
       </span>
       <span class={isGroup ? "nnw-dim" : "nnw-mono"}>
-        {isGroup ? t(n === 1 ? "{0} tensor" : "{0} tensors", exactCount(n)) : shapeText(row.shape)}
+        {isGroup ? t("{0} {0|tensor|tensors}", exactCount(n)) : shapeText(row.shape)}
       </span>
       <span class="nnw-dim nnw-wide-only" title={row.dtype}>
         {shortDtype(row.dtype)}

@@ -174,7 +174,7 @@ function measureTitle({ max_abs_difference, relative_norm, n_different }: DiffRo
     : [
         t("greatest difference {0}", max_abs_difference),
         relative_norm === null ? "" : t("norm of the difference over that of the first {0}", relative_norm),
-        n_different === null ? "" : t("{0} elements differ", exactCount(n_different)),
+        n_different === null ? "" : t("{0} {0|element differs|elements differ}", exactCount(n_different)),
       ]
         .filter(Boolean)
         .join(" · ");

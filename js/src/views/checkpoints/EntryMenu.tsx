@@ -34,8 +34,7 @@ export function EntryMenu({ store, alive }: EntryMenuProps) {
         <option value={BEST}>{t("the one that fits best")}</option>
         {entries.map(({ name, n_tensors }) => (
           <option key={name} value={name}>
-            {name === "" ? t("the whole file") : name} ·{" "}
-            {t(n_tensors === 1 ? "{0} tensor" : "{0} tensors", exactCount(n_tensors))}
+            {name === "" ? t("the whole file") : name} · {t("{0} {0|tensor|tensors}", exactCount(n_tensors))}
           </option>
         ))}
       </select>

@@ -20,7 +20,7 @@ export function Header({ store }: { readonly store: CheckpointsStore }) {
         {t("Header")} <span class="nnw-dim">{t("no tensor data read")}</span>
       </h3>
       <dl>
-        <Fact label={t("tensors")} title={t("{0} elements", exactCount(reply.n_elements))}>
+        <Fact label={t("tensors")} title={t("{0} {0|element|elements}", exactCount(reply.n_elements))}>
           {exactCount(reply.n_tensors)}
         </Fact>
         <Fact label={t("elements")} title={exactCount(reply.n_elements)}>
@@ -37,7 +37,7 @@ export function Header({ store }: { readonly store: CheckpointsStore }) {
           {bytesText(reply.size_bytes)}
         </Fact>
         <Fact label={t("tied names")}>
-          {reply.n_ties === 0 ? t("none") : t("{0} groups", exactCount(reply.n_ties))}
+          {reply.n_ties === 0 ? t("none") : t("{0} {0|group|groups}", exactCount(reply.n_ties))}
         </Fact>
         {reply.state_dict ? <Fact label={t("state dict at")}>{reply.state_dict}</Fact> : null}
         {reply.optimizer === null ? null : <Fact label={t("optimizer at")}>{reply.optimizer}</Fact>}
@@ -81,10 +81,7 @@ function Departures({ departures }: { readonly departures: readonly string[] }) 
   return departures.length === 0 ? null : (
     <details>
       <summary class="nnw-warn">
-        {t(
-          departures.length === 1 ? "{0} departure from the format" : "{0} departures from the format",
-          exactCount(departures.length),
-        )}
+        {t("{0} {0|departure|departures} from the format", exactCount(departures.length))}
       </summary>
       <ul>
         {departures.map((each) => (

@@ -133,15 +133,13 @@ function OutcomeNote({ outcome, canUndo, alive, onUndo, onClose }: EndedProps) {
         <span>
           {outcome.what === "load"
             ? tx(
-                outcome.reply.n_loaded === 1
-                  ? "Loaded {0} tensor, {1} elements, from {2}"
-                  : "Loaded {0} tensors, {1} elements, from {2}",
+                "Loaded {0} {0|tensor|tensors}, {1} {1|element|elements}, from {2}",
                 exactCount(outcome.reply.n_loaded),
                 countText(outcome.reply.n_elements),
                 <bdi class="nnw-mono">{outcome.path}</bdi>,
               )
             : tx(
-                outcome.reply.n_tensors === 1 ? "Saved {0} tensor, {1}, as {2}" : "Saved {0} tensors, {1}, as {2}",
+                "Saved {0} {0|tensor|tensors}, {1}, as {2}",
                 exactCount(outcome.reply.n_tensors),
                 bytesText(outcome.reply.size_bytes),
                 <bdi class="nnw-mono">{outcome.path}</bdi>,

@@ -19,7 +19,7 @@ export function FreezeButton({ path, n, nFrozen, isTensor = false }: FreezeButto
   const words = t(isFrozen ? "frozen" : nFrozen > 0 ? "partly frozen" : "trainable");
   const title =
     nFrozen > 0 && !isTensor
-      ? t("{0} of {1} parameters: requires_grad is False", exactCount(nFrozen), exactCount(n))
+      ? t("{0} of {1} {1|parameter|parameters}: requires_grad is False", exactCount(nFrozen), exactCount(n))
       : "";
   const state = <span title={title || (isFrozen ? t("requires_grad is False") : undefined)}>{words}</span>;
   if (editing === null || path === null) {
@@ -31,9 +31,7 @@ export function FreezeButton({ path, n, nFrozen, isTensor = false }: FreezeButto
     ? t(isFrozen ? "Unfreeze in all blocks" : "Freeze in all blocks")
     : isTensor
       ? t(isFrozen ? "Unfreeze" : "Freeze")
-      : count === 1
-        ? t(isFrozen ? "Unfreeze 1 tensor" : "Freeze 1 tensor")
-        : t(isFrozen ? "Unfreeze {0} tensors" : "Freeze {0} tensors", exactCount(count));
+      : t(isFrozen ? "Unfreeze {0} {0|tensor|tensors}" : "Freeze {0} {0|tensor|tensors}", exactCount(count));
   return (
     <>
       {state}

@@ -54,13 +54,14 @@ export function Preview({ reply, isStale, isApplied, alive, onNavigate }: Previe
         <Table tensor={shown} />
       </Section>
       <Section
-        title={
-          reply.n_tensors === 1
-            ? t(isApplied ? "{0} tensor changed" : "{0} tensor changes", 1)
-            : t(isApplied ? "{0} tensors changed" : "{0} tensors change", exactCount(reply.n_tensors))
-        }
+        title={t(
+          isApplied ? "{0} {0|tensor|tensors} changed" : "{0} {0|tensor changes|tensors change}",
+          exactCount(reply.n_tensors),
+        )}
         caption={t(
-          reply.tensors.some(({ how }) => how !== "target") ? "{0} values, each storage filled once" : "{0} values",
+          reply.tensors.some(({ how }) => how !== "target")
+            ? "{0} {0|value|values}, each storage filled once"
+            : "{0} {0|value|values}",
           countText(reply.n_elements),
         )}
         isStale={isStale}

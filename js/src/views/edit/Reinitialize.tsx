@@ -280,7 +280,7 @@ function Targets({ offer, scope, only, onChoose }: TargetsProps) {
   if (scopes.length < 2 && !hasKinds && only === "all") {
     return null;
   }
-  const count = (n: number): string => t(n === 1 ? "{0} tensor" : "{0} tensors", n);
+  const count = (n: number): string => t("{0} {0|tensor|tensors}", n);
   return (
     <div class="nnw-line">
       <label for={`${id}-scope`}>{t("Target")}</label>
@@ -304,7 +304,7 @@ function Targets({ offer, scope, only, onChoose }: TargetsProps) {
           >
             <option value="all">{count(n_weights + n_vectors)}</option>
             <option value="weights">{t("{0} of 2 or more dimensions", n_weights)}</option>
-            <option value="vectors">{t("{0} vectors", n_vectors)}</option>
+            <option value="vectors">{t("{0} {0|vector|vectors}", n_vectors)}</option>
           </select>
         ) : null}
       </div>

@@ -5,7 +5,7 @@ import { Icon } from "../../components/Icon.tsx";
 import { Note } from "../../components/Note.tsx";
 import { useChanges } from "../../hooks/useChanges.ts";
 import { t, tx } from "../../i18n/translate.ts";
-import { bytesText } from "../../lib/format.ts";
+import { budgetText, bytesText } from "../../lib/format.ts";
 import type { HistoryEntry } from "../../protocol/messages.ts";
 import type { ChangesStore, Turn } from "../../state/changesStore.ts";
 import { timeText, whereText } from "./changeText.ts";
@@ -27,8 +27,7 @@ export function HistoryBar({ changes, alive, children, onLeave }: HistoryBarProp
   const last = entries.findLast(({ state }) => state !== "undone");
   const n = history?.n_changes ?? 0;
   const nUndone = entries.filter(({ state }) => state === "undone").length;
-  const undone = t(nUndone === 1 ? "{0} change undone" : "{0} changes undone", nUndone);
-  const words = n === 0 && nUndone > 0 ? undone : t(n === 1 ? "{0} change" : "{0} changes", n);
+  const words = n === 0 && nUndone > 0 ? t("{0} {0|change|changes} undone", nUndone) : t("{0} {0|change|changes}", n);
   const button = (turn: Turn, key: string, label: string | null) => {
     const canTurn = alive && !isBusy && label !== null;
     const isUndo = turn === "undo";
@@ -70,7 +69,7 @@ export function HistoryBar({ changes, alive, children, onLeave }: HistoryBarProp
         {button("redo", "Shift+U", history?.redo ?? null)}
         <span class="nnw-last nnw-ellipsis">
           {isLogOpen && history !== null ? (
-            t("undo holds {0} of {1}", bytesText(history.kept_bytes), bytesText(history.budget_bytes))
+            t("undo holds {0} of {1}", bytesText(history.kept_bytes), budgetText(history.budget_bytes))
           ) : last === undefined ? (
             <span class="nnw-dim">
               {history === null ? "" : nUndone > 0 ? t("No changes in force") : t("No changes yet")}

@@ -114,7 +114,7 @@ function TensorLine({ tensor, path }: { readonly tensor: TensorFacts; readonly p
   const isStrided = tensor.layout === "strided" || tensor.layout === "";
   return (
     <>
-      <b title={t("{0} values", exactCount(tensor.n_elements))}>{shapeText(tensor.shape)}</b>
+      <b title={t("{0} {0|value|values}", exactCount(tensor.n_elements))}>{shapeText(tensor.shape)}</b>
       {fact(tensor.dtype)}
       {fact(tensor.device)}
       {fact(bytesText(tensor.size_bytes), exactBytes(tensor.size_bytes))}
@@ -143,8 +143,8 @@ function ModuleLine({ module, className, path }: ModuleLineProps) {
   return (
     <>
       <b>{className}</b>
-      <span title={t("{0} parameters", exactCount(module.n_params))}>
-        {t("{0} parameters", countText(module.n_params))}
+      <span title={t("{0} {0|parameter|parameters}", exactCount(module.n_params))}>
+        {t("{0} {0|parameter|parameters}", countText(module.n_params))}
       </span>
       {module.n_parameters === 0 ? null : (
         <FreezeButton path={path} n={module.n_parameters} nFrozen={module.n_frozen} />

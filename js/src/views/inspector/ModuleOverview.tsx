@@ -110,7 +110,7 @@ function OwnTensors({ tensors, alive, onNavigate }: OwnTensorsProps) {
           <PathLink path={tensor.path} text={tensor.name} onNavigate={onNavigate} alive={alive} />
           <span>{tensor.shape}</span>
           <span class="nnw-dim">{tensor.dtype}</span>
-          <span class="nnw-dim nnw-count" title={t("{0} values", exactCount(tensor.n_elements))}>
+          <span class="nnw-dim nnw-count" title={t("{0} {0|value|values}", exactCount(tensor.n_elements))}>
             {toNumber(tensor.n_elements) === 0 ? t("empty") : countText(tensor.n_elements)}
           </span>
         </li>

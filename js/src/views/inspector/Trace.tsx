@@ -42,7 +42,7 @@ export function Calls({ calls, withPath, failedAt, alive, onNavigate }: CallsPro
       {calls.length > shown.length ? (
         <p class="nnw-dim nnw-quiet">
           {t(
-            "The first {0} of {1} calls. Select a module for its own.",
+            "The first {0} of {1} {1|call|calls}. Select a module for its own.",
             exactCount(shown.length),
             countText(calls.length),
           )}
@@ -109,7 +109,7 @@ export function WholeTrace({ reply, alive, onNavigate }: WholeTraceProps) {
   return (
     <>
       <p class="nnw-trace-total">
-        {tx(Number(reply.n_calls) === 1 ? "{0} call" : "{0} calls", <b>{countText(reply.n_calls)}</b>)} ·{" "}
+        {tx("{0} {1|call|calls}", <b>{countText(reply.n_calls)}</b>, reply.n_calls)} ·{" "}
         <b>{secondsText(reply.seconds)}</b>
         {reply.flops === null ? null : (
           <>
@@ -138,9 +138,7 @@ export function WholeTrace({ reply, alive, onNavigate }: WholeTraceProps) {
         <section class="nnw-section" aria-label={t("Never called")}>
           <div class="nnw-section-line">
             <h3>{t("Never called")}</h3>
-            <span class="nnw-caption">
-              {t(unused.length === 1 ? "{0} registered module" : "{0} registered modules", exactCount(unused.length))}
-            </span>
+            <span class="nnw-caption">{t("{0} registered {0|module|modules}", exactCount(unused.length))}</span>
           </div>
           <ul class="nnw-unused">
             {unused.slice(0, FIRST_CALLS).map((path) => (

@@ -147,8 +147,12 @@ function Totals({ open }: { readonly open: OpenReply }) {
   const { n_params, n_modules, n_tensors, size_bytes, why, n_params_trainable } = open.totals;
   const { value, unit } = shortCount(n_params);
   const hover = [
-    t("{0} parameters, {1} trainable, each element counted once", exactCount(n_params), exactCount(n_params_trainable)),
-    t("{0} tensors", exactCount(n_tensors)),
+    t(
+      "{0} {0|parameter|parameters}, {1} trainable, each element counted once",
+      exactCount(n_params),
+      exactCount(n_params_trainable),
+    ),
+    t("{0} {0|tensor|tensors}", exactCount(n_tensors)),
     why,
   ];
   return (
@@ -159,7 +163,7 @@ function Totals({ open }: { readonly open: OpenReply }) {
       </b>
       <span class="nnw-wide-only">
         {" · "}
-        {t(n_modules === 1 ? "{0} module" : "{0} modules", exactCount(n_modules))}
+        {t("{0} {0|module|modules}", exactCount(n_modules))}
       </span>
       <span title={exactBytes(size_bytes)}> · {bytesText(size_bytes)}</span>
     </div>

@@ -168,7 +168,10 @@ function countName(row: Row): string {
     return row.kind === "tensor" && row.problem === null ? t("not known yet") : t("no parameters");
   }
   const isOfParameters = row.role === null || row.role === "parameter";
-  const count = t(isOfParameters ? "{0} parameters" : "{0} elements", exactCount(row.n_params));
+  const count = t(
+    isOfParameters ? "{0} {0|parameter|parameters}" : "{0} {0|element|elements}",
+    exactCount(row.n_params),
+  );
   return row.counted ? count : t("{0}, already counted under an earlier name", count);
 }
 

@@ -225,7 +225,7 @@ export function TreeGrid({
       </div>
       <Ruler marks={state.ruler} total={state.total} lit={letter} onJump={onSelect} />
       <div class="nnw-hidden" role="status">
-        {isFiltered(state.question) ? t("{0} matches", exactCount(state.nMatches)) : ""}
+        {isFiltered(state.question) ? t("{0} {0|match|matches}", exactCount(state.nMatches)) : ""}
       </div>
     </fieldset>
   );

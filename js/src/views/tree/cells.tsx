@@ -71,7 +71,7 @@ function Strip({ fold, onPick }: { readonly fold: Fold; readonly onPick: (member
         const words = [
           member.label,
           member.frozen === null ? null : t(member.frozen === "all" ? "frozen" : "partly frozen"),
-          member.findings > 0 ? t(member.findings === 1 ? "{0} finding" : "{0} findings", member.findings) : null,
+          member.findings > 0 ? t("{0} {0|finding|findings}", member.findings) : null,
         ];
         return (
           <button
@@ -160,7 +160,7 @@ export function MarksCell({ row, onFreeze }: { readonly row: Row; readonly onFre
         {!row.trace?.failed && row.findings === null && inside > 0 && !row.expanded ? (
           <Mark
             icon={row.worst_inside === "note" ? "info" : "warning"}
-            words={t(inside === 1 ? "{0} finding inside" : "{0} findings inside", countText(inside))}
+            words={t("{0} {0|finding|findings} inside", countText(inside))}
             tone="nnw-dim"
           />
         ) : null}

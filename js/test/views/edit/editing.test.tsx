@@ -271,7 +271,7 @@ test("the bar tells the last change, and the log all, undone and dropped ones ma
     "normal_(std=0.02) → 0.weight and 4 moreseed 7",
     "ones_ → 0.weightcan’t be undone: its copy was dropped",
   ]);
-  expect(view.container.textContent).toContain("undo holds 9.44\u00a0MB of 2.15\u00a0GB");
+  expect(view.container.textContent).toContain("undo holds 9.44\u00a0MB of 2\u00a0GiB");
 });
 
 test("undo that would overwrite an edit asks; keeping it changes nothing", async () => {

@@ -15,7 +15,7 @@ from typing import Any
 from nnwidgets.checkpoint.formats.file import File
 from nnwidgets.checkpoint.formats.other_kinds.kind import Kind
 from nnwidgets.errors import UnsafeCheckpointError
-from nnwidgets.formatting import and_more, inert
+from nnwidgets.formatting import and_more, counted, inert
 
 
 def kind_of_zip(names: Iterable[str]) -> Kind | None:
@@ -69,7 +69,7 @@ def _archive(what: str, names: Sequence[str]) -> Kind:
         shown = f"{', '.join(inert(name, 60) for name in inner[:_FEW])}{and_more(len(inner) - _FEW)}"
         return Kind(f"{what} with {shown} in it", f"Unpack it into a folder of its own. {_NAME_INNER.capitalize()}")
     shown = f"{', '.join(inert(name, 40) for name in names[:_FEW])}{and_more(len(names) - _FEW)}"
-    told = f"{what} of {len(names):,} files ({shown})" if names else f"{what} with nothing in it"
+    told = f"{what} of {counted(len(names), 'file')} ({shown})" if names else f"{what} with nothing in it"
     return Kind(told, "No name in it ends as a checkpoint's does." if names else "")
 
 

@@ -15,6 +15,7 @@ from nnwidgets.checkpoint.formats.other_kinds.binary_messages import CORE_ML, FL
 from nnwidgets.checkpoint.formats.other_kinds.kind import Kind
 from nnwidgets.checkpoint.formats.other_kinds.text_files import lfs_pointer, text
 from nnwidgets.errors import CorruptCheckpointError, UnsafeCheckpointError
+from nnwidgets.formatting import counted
 
 
 def kind_of_file(path: Path, start: bytes, file: File) -> Kind | None:
@@ -47,12 +48,12 @@ def _marked(_path: Path, start: bytes, _file: File) -> Kind | None:
 def _too_little(start: bytes, file: File) -> Kind | None:
     """A file that has too few bytes, or none but zeros where something should be."""
     if file.n_bytes < _FEWEST:
-        return Kind(f"{file.n_bytes} bytes long, too short for a checkpoint", _AGAIN, CorruptCheckpointError)
+        return Kind(f"{counted(file.n_bytes, 'byte')} long, too short for a checkpoint", _AGAIN, CorruptCheckpointError)
     if start.strip(b"\0"):
         return None
     some = f", its first {len(start):,} at least" if file.n_bytes > len(start) else ""
     return Kind(
-        f"{file.n_bytes:,} bytes of zeros{some}",
+        f"{counted(file.n_bytes, 'byte')} of zeros{some}",
         "A download that ended early leaves such a file, and so does a disk that was full. Get it again.",
         CorruptCheckpointError,
     )

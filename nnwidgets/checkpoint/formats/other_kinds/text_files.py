@@ -10,7 +10,7 @@ from typing import Any
 from nnwidgets.checkpoint.formats.file import File
 from nnwidgets.checkpoint.formats.other_kinds.kind import Kind
 from nnwidgets.errors import CorruptCheckpointError, InvalidTargetError
-from nnwidgets.formatting import inert
+from nnwidgets.formatting import counted, inert
 
 
 def lfs_pointer(_path: Path, start: bytes, _file: File) -> Kind | None:
@@ -18,7 +18,7 @@ def lfs_pointer(_path: Path, start: bytes, _file: File) -> Kind | None:
     if not start.startswith(b"version https://git-lfs.github.com/spec/"):
         return None
     size = start.partition(b"\nsize ")[2].split(b"\n")[0].strip().decode("ascii", "replace")
-    told = f" of {int(size):,} bytes" if size.isdecimal() and len(size) < _LONGEST_SIZE else ""
+    told = f" of {counted(int(size), 'byte')}" if size.isdecimal() and len(size) < _LONGEST_SIZE else ""
     return Kind(
         f"a Git LFS pointer, which stands for a file{told} that wasn't fetched",
         "Run git lfs pull in its repository, or download the file itself.",

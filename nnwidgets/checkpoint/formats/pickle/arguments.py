@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from nnwidgets.checkpoint.formats.malformed import Malformed, brief
+from nnwidgets.formatting import counted
 
 
 @dataclass(slots=True)
@@ -89,7 +90,7 @@ def check_count(name: str, args: Any, *lengths: int) -> tuple[Any, ...]:
         Malformed: There are more or fewer.
     """
     if type(args) is not tuple or not lengths[0] <= len(args) <= lengths[-1]:
-        given = f"{len(args)} arguments" if type(args) is tuple else brief(args)
+        given = counted(len(args), "argument") if type(args) is tuple else brief(args)
         raise Malformed(f"passes {given} to {name}, expected {' or '.join(map(str, dict.fromkeys(lengths)))}")
     return args
 

@@ -13,7 +13,7 @@ from nnwidgets.checkpoint.formats.malformed import BeyondLimits, Malformed, brie
 from nnwidgets.checkpoint.formats.pickle import names
 from nnwidgets.checkpoint.formats.pickle.allowlist import BEYOND_TORCHS, allowed_names, is_known_to_torch
 from nnwidgets.checkpoint.formats.pickle.arguments import Account, AllowedName
-from nnwidgets.formatting import inert, repr_start
+from nnwidgets.formatting import counted, inert, repr_start
 
 Persistent = Callable[[Any], Any]
 """Gives what a persistent id stands for; raises `Malformed`."""
@@ -153,7 +153,9 @@ class Machine:
             module = IMPORT_MAPPING.get(module, module)
         n = len(module) + len(name)
         if n > _LONGEST_LINE:
-            raise Malformed(f"has a pickle with a name of {n:,} characters, expected at most {_LONGEST_LINE:,}")
+            raise Malformed(
+                f"has a pickle with a name of {counted(n, 'character')}, expected at most {_LONGEST_LINE:,}"
+            )
         whole = f"{module}.{name}"
         made = self.known.get(whole)
         self.found.is_torchs &= whole not in BEYOND_TORCHS

@@ -18,6 +18,7 @@ import torch
 from nnwidgets.checkpoint.description import Opaque, Storage, Strided
 from nnwidgets.checkpoint.formats.malformed import Malformed
 from nnwidgets.checkpoint.formats.pickle.arguments import Account, AllowedName, Call, check_count, sizes
+from nnwidgets.formatting import counted
 
 
 def array_with_state(onto: Opaque, state: Any, account: Account) -> Strided | None:
@@ -50,7 +51,7 @@ def _tensor(held: Any, dtype: Any, shape: Any, account: Account, *, is_fortran: 
         return None
     shape, kind = sizes(shape, "shape"), _DTYPES[code]
     if math.prod(shape) * kind.itemsize != len(held):
-        raise Malformed(f"has an array of shape {shape} and dtype {code} with {len(held):,} bytes")
+        raise Malformed(f"has an array of shape {shape} and dtype {code} with {counted(len(held), 'byte')}")
     steps = [max(each, 1) for each in (shape if is_fortran else reversed(shape))]
     strides = [1, *accumulate(steps, mul)][: len(shape)]
     storage = Storage(f"array{next(_NUMBERS)}", 0, 0, len(held), None, is_swapped, bytes(held))
@@ -67,7 +68,7 @@ def _scalar(args: Any, _account: Account) -> Any:
         return Opaque("numpy.generic", args)
     form = struct.Struct((">" if is_swapped is (sys.byteorder == "little") else "<") + _NUMBERS_AS[code])
     if form.size != len(held):
-        raise Malformed(f"has a number of dtype {code} with {len(held)} bytes")
+        raise Malformed(f"has a number of dtype {code} with {counted(len(held), 'byte')}")
     made = form.unpack(held)
     return complex(*made) if len(made) > 1 else made[0]
 

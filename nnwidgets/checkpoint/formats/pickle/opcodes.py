@@ -17,6 +17,7 @@ from nnwidgets.checkpoint.formats.pickle.arguments import AllowedName
 from nnwidgets.checkpoint.formats.pickle.machine import Machine, RefusedName
 from nnwidgets.checkpoint.formats.pickle.numpy_values import array_with_state
 from nnwidgets.checkpoint.formats.pickle.values import check_key
+from nnwidgets.formatting import counted
 
 
 def _proto(m: Machine) -> None:
@@ -59,7 +60,9 @@ def _long(m: Machine) -> None:
 def _long4(m: Machine) -> None:
     n = m.number(_I4)
     if not 0 <= n <= _LONGEST_NUMBER:
-        raise BeyondLimits(f"has a pickle with a whole number of {n:,} bytes, expected at most {_LONGEST_NUMBER:,}")
+        raise BeyondLimits(
+            f"has a pickle with a whole number of {counted(n, 'byte')}, expected at most {_LONGEST_NUMBER:,}"
+        )
     m.stack.append(int.from_bytes(m.take(n), "little", signed=True))
 
 

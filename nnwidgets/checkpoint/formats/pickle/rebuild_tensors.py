@@ -14,6 +14,7 @@ from nnwidgets.checkpoint.description import Composed, Described, Opaque, Stride
 from nnwidgets.checkpoint.formats.malformed import Malformed, brief, note
 from nnwidgets.checkpoint.formats.pickle.arguments import MOST, Account, AllowedName, Call, check_count, sizes
 from nnwidgets.checkpoint.formats.reader import span
+from nnwidgets.formatting import counted
 
 
 def _tensor(args: Any, _account: Account) -> Strided:
@@ -105,12 +106,14 @@ def _quantizer(found: Any, made: Strided, account: Account) -> tuple[Any, ...]:
     if type(found) is tuple and found and found[0] in _PER_CHANNEL and len(found) == 4:  # noqa: PLR2004
         _, *given, axis = found
         if type(axis) is not int or not 0 <= axis < len(made.shape):
-            raise Malformed(f"quantizes along axis {brief(axis)} of a tensor of {len(made.shape)} dimensions")
+            raise Malformed(
+                f"quantizes along axis {brief(axis)} of a tensor of {counted(len(made.shape), 'dimension')}"
+            )
         for each in given:
             account.copy(len(each) if type(each) is list else 0)
             n = len(each) if type(each) is list else each.n_elements if type(each) is Strided else -1
             if n != made.shape[axis] or (type(each) is list and any(type(one) not in (int, float) for one in each)):
-                raise Malformed(f"quantizes {made.shape[axis]} channels by {brief(each)}")
+                raise Malformed(f"quantizes {counted(made.shape[axis], 'channel')} by {brief(each)}")
             if type(each) is Strided:
                 _own(each)
         return found
@@ -188,7 +191,8 @@ def _view(  # noqa: PLR0917 - as torch's own takes them
     there = whole.shape[0] * stored_width
     if needed > there:
         raise Malformed(
-            f"has a tensor of shape {made.shape} that needs {needed:,} bytes of storage {whole.storage.key[:40]!r}, "
+            f"has a tensor of shape {made.shape} that needs {counted(needed, 'byte')} of storage "
+            f"{whole.storage.key[:40]!r}, "
             f"and that has {there:,}"
         )
     if metadata:
@@ -206,7 +210,9 @@ def _view(  # noqa: PLR0917 - as torch's own takes them
 def _own(part: Strided) -> None:
     """A tensor that is made anew is no larger than its storage: else a few bytes could stand for terabytes."""
     if part.n_elements * part.dtype.itemsize > part.storage.n_bytes:
-        raise Malformed(f"has a tensor made of one of shape {part.shape} that repeats {part.storage.n_bytes:,} bytes")
+        raise Malformed(
+            f"has a tensor made of one of shape {part.shape} that repeats {counted(part.storage.n_bytes, 'byte')}"
+        )
 
 
 def _as_parameter(data: Any, requires_grad: Any) -> Described:

@@ -15,6 +15,7 @@ from nnwidgets.checkpoint.description import DESCRIBED, Opaque
 from nnwidgets.checkpoint.formats.malformed import BeyondLimits, Malformed, brief
 from nnwidgets.checkpoint.formats.pickle.machine import Machine, Persistent, PickleResult, Truncated
 from nnwidgets.checkpoint.formats.pickle.opcodes import OPERATIONS
+from nnwidgets.formatting import counted
 
 MOST_BYTES = 2**27
 """Of one pickle: what describes half a million tensors."""
@@ -78,12 +79,12 @@ def check_size(content: Any, n_bytes: int = 0) -> None:
         whole = extents[id(root)]
         n_stands_for = max(whole.n_values, n_merged)
         if n_stands_for > _REPEATED * n_values + _FREE:
-            raise Malformed(f"stands for {n_stands_for:,} values by repeating {n_values:,}")
+            raise Malformed(f"stands for {counted(n_stands_for, 'value')} by repeating {n_values:,}")
         if whole.n_named > _REPEATED * n_named + _FREE_NAMED:
-            raise Malformed(f"stands for {whole.n_named:,} tensors and containers by repeating {n_named:,}")
+            raise Malformed(f"stands for {counted(whole.n_named, 'object')} by repeating {n_named:,}")
         n_characters += whole.n_characters + whole.n_named * n_above
         if n_characters > _NAMED * n_bytes + _FREE_CHARACTERS:
-            raise BeyondLimits(f"has values whose whole names take more than {n_characters:,} characters")
+            raise BeyondLimits(f"has values whose whole names take more than {counted(n_characters, 'character')}")
         for each, at in objects:
             if id(each) not in seen:
                 seen[id(each)] = each

@@ -24,7 +24,7 @@ from nnwidgets.checkpoint.formats.safetensors.strict_json import MOST_BYTES, dec
 from nnwidgets.checkpoint.progress import Tick
 from nnwidgets.checkpoint.records import Format
 from nnwidgets.errors import CorruptCheckpointError, PathNotFoundError
-from nnwidgets.formatting import and_more
+from nnwidgets.formatting import and_more, counted
 
 _MOST_NAMED = 3
 
@@ -86,7 +86,7 @@ class Sharded(CheckpointReader):
     def _index(self) -> dict[str, Any]:
         file = self.files[0]
         if file.n_bytes > MOST_BYTES:
-            raise self._fault(f"has {file.n_bytes:,} bytes; an index can have {MOST_BYTES:,}")
+            raise self._fault(f"has {counted(file.n_bytes, 'byte')}; an index can have {MOST_BYTES:,}")
         try:
             index = decode(file.read(0, file.n_bytes).decode("utf-8"), may_have_nan=True)
         except Malformed:
@@ -136,7 +136,8 @@ class Sharded(CheckpointReader):
                 raise CorruptCheckpointError(
                     f"{self.path.name} speaks of the shard {name[:80]!r}, which isn't there.",
                     path=str(place),
-                    hint="Get it again, with " + (f"all {len(names):,} shards." if len(names) > 1 else "its shard."),
+                    hint="Get it again, with "
+                    + (f"all {counted(len(names), 'shard')}." if len(names) > 1 else "its shard."),
                 ) from None
             tensors[name] = self._add_shard(shard, number, name)
             if len(names) > MOST_OPEN:
@@ -176,7 +177,9 @@ class Sharded(CheckpointReader):
             return
         found = sum(storage.n_bytes for storage in distinct_storages(self.content.values()).values())
         if not math.isfinite(said) or int(said) != found:
-            self.departures.append(f"The index says {said:,} bytes of tensors, and the shards have {found:,}.")
+            self.departures.append(
+                f"The index says total_size {said:,}, and the shards have {counted(found, 'byte')} of tensors."
+            )
 
     def _fault(self, what: str) -> CorruptCheckpointError:
         return CorruptCheckpointError(

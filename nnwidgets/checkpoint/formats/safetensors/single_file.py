@@ -25,6 +25,7 @@ from nnwidgets.checkpoint.formats.safetensors.strict_json import MOST_BYTES, dec
 from nnwidgets.checkpoint.progress import Tick
 from nnwidgets.checkpoint.records import Format
 from nnwidgets.errors import CorruptCheckpointError
+from nnwidgets.formatting import counted
 
 _NAMES = {
     "BOOL": "bool", "U8": "uint8", "I8": "int8", "U16": "uint16", "I16": "int16", "U32": "uint32", "I32": "int32",
@@ -106,7 +107,8 @@ class Safetensors(CheckpointReader):
         n_bytes = int.from_bytes(length, "little")
         if n_bytes > MOST_BYTES or n_bytes > file.n_bytes - _LENGTH:
             raise self._fault(
-                f"says its header has {n_bytes:,} bytes; it can have {min(file.n_bytes - _LENGTH, MOST_BYTES):,}"
+                f"says its header has {counted(n_bytes, 'byte')}; it can have "
+                f"{min(file.n_bytes - _LENGTH, MOST_BYTES):,}"
             )
         held = file.read(_LENGTH, n_bytes)
         try:
@@ -137,7 +139,7 @@ class Safetensors(CheckpointReader):
         if made:
             self.files[0].check(made[-1].offset, made[-1].n_bytes)
         if at != self.files[0].n_bytes:
-            raise self._fault(f"has {self.files[0].n_bytes:,} bytes, and its tensors end at {at:,}")
+            raise self._fault(f"has {counted(self.files[0].n_bytes, 'byte')}, and its tensors end at {at:,}")
         return made
 
     def _tensor(self, name: str, found: Any, start: int) -> Strided:
@@ -163,7 +165,9 @@ class Safetensors(CheckpointReader):
         strides, n_elements, extent = _contiguous_layout(sizes)
         n_bytes = n_elements * width
         if n_bytes != end - first:
-            raise self._fault(f"gives {name[:80]!r} {end - first:,} bytes, and its shape {shape[:8]} needs {n_bytes:,}")
+            raise self._fault(
+                f"gives {name[:80]!r} {counted(end - first, 'byte')}, and its shape {shape[:8]} needs {n_bytes:,}"
+            )
         if extent > _MOST:
             raise self._fault(f"has {name[:80]!r} of shape {shape[:8]}: more elements than there can be")
         storage = Storage(self._prefix + name, self._number, start + first, n_bytes)

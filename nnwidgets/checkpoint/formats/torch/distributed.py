@@ -33,6 +33,7 @@ from nnwidgets.checkpoint.formats.torch.zip_file import TorchZip
 from nnwidgets.checkpoint.progress import Tick
 from nnwidgets.checkpoint.records import Format
 from nnwidgets.errors import CorruptCheckpointError, UnsafeCheckpointError
+from nnwidgets.formatting import counted
 
 METADATA = ".metadata"
 
@@ -98,7 +99,7 @@ class Distributed(CheckpointReader):
     def _read(self) -> None:
         file = self.files[0]
         if file.n_bytes > MOST_BYTES:
-            raise Malformed(f"has {file.n_bytes:,} bytes; it can have {MOST_BYTES:,}")
+            raise Malformed(f"has {counted(file.n_bytes, 'byte')}; it can have {MOST_BYTES:,}")
         found = unpickle(file.read(0, file.n_bytes), 0, _no_storages)
         if found.wanted:
             raise UnsafeCheckpointError(
@@ -174,7 +175,9 @@ class Distributed(CheckpointReader):
         if storage is None:
             raise Malformed(f"doesn't say where the piece of {name[:80]!r} at {tuple(offsets)} is")
         if math.prod(sizes) * dtype.itemsize > storage.n_bytes:
-            raise Malformed(f"gives a piece of {name[:80]!r} {storage.n_bytes:,} bytes, too few for {tuple(sizes)}")
+            raise Malformed(
+                f"gives a piece of {name[:80]!r} {counted(storage.n_bytes, 'byte')}, too few for {tuple(sizes)}"
+            )
         strides = [math.prod(max(each, 1) for each in sizes[dim + 1 :]) for dim in range(len(sizes))]
         return tuple(offsets), Strided(dtype, tuple(sizes), tuple(strides), storage)
 
@@ -248,7 +251,9 @@ def _check_whole(name: str, shape: tuple[int, ...], pieces: list[tuple[tuple[int
         reaching = [each for each in reaching if each[0][along] + each[1][along] > start[along]]
         n_compared += len(reaching)
         if n_compared > _MOST_COMPARED:
-            raise Malformed(f"has {len(pieces):,} pieces of {name[:80]!r}, cut in more ways than can be checked")
+            raise Malformed(
+                f"has {counted(len(pieces), 'piece')} of {name[:80]!r}, cut in more ways than can be checked"
+            )
         for other, others in reaching:
             if all(a < b + m and b < a + n for a, n, b, m in zip(start, sizes, other, others, strict=True)):
                 raise Malformed(f"has pieces of {name[:80]!r} that overlap")

@@ -20,6 +20,7 @@ from nnwidgets.checkpoint.formats.pickle.unpickle import MOST_BYTES
 from nnwidgets.checkpoint.formats.torch.torch_file import TorchFile, as_flat_tensor, storage_id
 from nnwidgets.checkpoint.records import Format
 from nnwidgets.errors import UnsafeCheckpointError
+from nnwidgets.formatting import counted
 
 
 class TorchLegacy(TorchFile):
@@ -101,7 +102,9 @@ class TorchLegacy(TorchFile):
             self._storages[key] = storage, kind.dtype.itemsize, n
         storage = self._storages[key][0]
         if not 0 <= storage.n_bytes - n_bytes < kind.dtype.itemsize:
-            raise Malformed(f"names the storage {key[:40]!r} with {storage.n_bytes:,} bytes and with {n_bytes:,}")
+            raise Malformed(
+                f"names the storage {key[:40]!r} with {counted(storage.n_bytes, 'byte')} and with {n_bytes:,}"
+            )
         root = as_flat_tensor(kind, storage, n)
         return root if found[5] is None else self._view(root, found[5])
 
@@ -122,20 +125,21 @@ class TorchLegacy(TorchFile):
             raise Malformed(f"has {brief(keys)} where it should list its storages")
         if len(keys) != len(self._storages) or set(keys) != self._storages.keys():
             raise Malformed(
-                f"lists {len(keys):,} storages and has tensors of {len(self._storages):,}, expected the same ones"
+                f"lists {counted(len(keys), 'storage')} and has tensors of {len(self._storages):,}, expected the "
+                "same ones"
             )
         file = self.files[0]
         for key in keys:
             storage, width, n = self._storages[key]
             found = int.from_bytes(file.read(at, _LENGTH), "little", signed=True)
             if found != n:
-                raise Malformed(f"has a storage {key[:40]!r} of {found:,} elements, and its pickle says {n:,}")
+                raise Malformed(f"has a storage {key[:40]!r} of {counted(found, 'element')}, and its pickle says {n:,}")
             at += _LENGTH
             file.check(at, storage.n_bytes)
             self._storages[key] = Storage(key, 0, at, storage.n_bytes, None, storage.is_swapped), width, n
             at += storage.n_bytes
         if at != file.n_bytes:
-            self.departures.append(f"{file.n_bytes - at:,} bytes follow its last storage.")
+            self.departures.append(f"Its last storage is followed by {counted(file.n_bytes - at, 'byte')}.")
 
 
 def recognizes(start: bytes) -> bool:

@@ -15,6 +15,7 @@ from nnwidgets.checkpoint.formats.pickle.unpickle import MOST_BYTES
 from nnwidgets.checkpoint.formats.torch.torch_file import TorchFile
 from nnwidgets.checkpoint.records import Format
 from nnwidgets.errors import UnsafeCheckpointError
+from nnwidgets.formatting import counted
 
 
 class PlainPickle(TorchFile):
@@ -39,11 +40,14 @@ class PlainPickle(TorchFile):
     def _read(self) -> None:
         file = self.files[0]
         if file.n_bytes > MOST_BYTES:
-            raise BeyondLimits(f"is a plain pickle of {file.n_bytes:,} bytes, of which {MOST_BYTES:,} can be read")
+            raise BeyondLimits(
+                f"is a plain pickle of {counted(file.n_bytes, 'byte')}, of which {MOST_BYTES:,} can be read"
+            )
         found = self.unpickle(file.read(0, file.n_bytes), 0, _no_storages)
         if found.end != file.n_bytes:
             raise Malformed(
-                f"is a pickle that ends at byte {found.end:,}, and {file.n_bytes - found.end:,} bytes follow it: "
+                f"is a pickle that ends at byte {found.end:,}, followed by "
+                f"{counted(file.n_bytes - found.end, 'byte')}: "
                 "several values, or damage"
             )
         self.content = found.content

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from nnwidgets.checkpoint.formats.file import File
 from nnwidgets.checkpoint.formats.malformed import CUT_SHORT, Malformed, Repacked
 from nnwidgets.checkpoint.formats.paths import leads_elsewhere
+from nnwidgets.formatting import counted
 
 
 class Member(NamedTuple):
@@ -54,7 +55,9 @@ def members(file: File) -> dict[str, Member]:
     """
     directory, end, n_entries = _ends(file)
     if end - directory > MOST_DIRECTORY_BYTES:
-        raise Malformed(f"has a directory of {end - directory:,} bytes, expected at most {MOST_DIRECTORY_BYTES:,}")
+        raise Malformed(
+            f"has a directory of {counted(end - directory, 'byte')}, expected at most {MOST_DIRECTORY_BYTES:,}"
+        )
     entries = sorted(_entries(file.read(directory, end - directory), n_entries), key=_HEADER)
     return {each.name: each for each in _locate(file, entries, directory)}
 
@@ -82,7 +85,7 @@ def names_in(file: File) -> list[str]:
 def _ends(file: File) -> tuple[int, int, int]:
     """Where the central directory begins and ends, and how many members it has."""
     if file.n_bytes < _END.size:
-        raise Malformed(f"has {file.n_bytes:,} bytes, too few for a zip file", CUT_SHORT)
+        raise Malformed(f"has {counted(file.n_bytes, 'byte')}, too few for a zip file", CUT_SHORT)
     at = file.n_bytes - _END.size
     mark, disk, first_disk, n_here, n, size, start, comment = _END.unpack(file.read(at, _END.size))
     if mark != _END_MARK or comment:
@@ -108,16 +111,16 @@ def _no_end(file: File) -> Malformed:
     if found >= 0:
         at = file.n_bytes - n_bytes + found + _END.size
         return Malformed(
-            f"{told} {file.n_bytes - at:,} bytes follow its end, at byte {at:,}",
+            f"{told} its end, at byte {at:,}, is followed by {counted(file.n_bytes - at, 'byte')}",
             "They were added to it; get it again without them.",
         )
     n_lines = start.count(b"\n")
     if n_lines >= _FEW_LINES and start.count(b"\r\n") == n_lines:
         return Malformed(
-            f"{told} each line feed in its first {len(start):,} bytes has a carriage return before it",
+            f"{told} each line feed in its first {counted(len(start), 'byte')} has a carriage return before it",
             "It was copied as if it were text; get it again in binary mode.",
         )
-    told += f" it has {file.n_bytes:,} bytes, and no directory among the last of them"
+    told += f" it has {counted(file.n_bytes, 'byte')}, and no directory among the last of them"
     is_zero = not last[-_ONE_HEADER:].strip(b"\0")
     return Malformed(told + (", which are zeros" if is_zero else ""), CUT_SHORT)
 
@@ -142,7 +145,7 @@ def _entries(held: bytes, n_entries: int) -> Iterator[_Entry]:
     seen: set[bytes] = set()
     for _ in range(n_entries):
         if at + _CENTRAL.size > len(held):
-            raise Malformed(f"says it has {n_entries:,} members, and its directory ends after {len(seen):,}")
+            raise Malformed(f"says it has {counted(n_entries, 'member')}, and its directory ends after {len(seen):,}")
         (
             mark, _, _, flags, method, _, _, crc32, packed, n_bytes, n_name, n_extra, n_comment, disk, _, attributes,
             header,
@@ -161,12 +164,12 @@ def _entries(held: bytes, n_entries: int) -> Iterator[_Entry]:
         if extra or _U32 in (n_bytes, packed, header):
             n_bytes, packed, header = _widen(text, extra, [n_bytes, packed, header])
         if packed != n_bytes:
-            raise Malformed(f"has the member {text!r} of {n_bytes:,} bytes stored as {packed:,}")
+            raise Malformed(f"has the member {text!r} of {counted(n_bytes, 'byte')} stored as {packed:,}")
         if disk or n_comment:
             raise Malformed(f"has a comment on the member {text!r}, or has it in another file; torch writes neither")
         yield _Entry(name, text, flags, crc32, n_bytes, header)
     if at != len(held):
-        raise Malformed(f"has {len(held) - at:,} bytes in its directory that belong to no member")
+        raise Malformed(f"has {counted(len(held) - at, 'byte')} of no member in its directory")
 
 
 def _check_plain(text: str, flags: int, method: int, attributes: int) -> None:
@@ -199,7 +202,7 @@ def _widen(text: str, extra: bytes, numbers: list[int]) -> list[int]:
         else:
             made.append(number)
     if wide:
-        raise Malformed(f"has a zip64 field of {text!r} with {len(wide)} bytes that stand for nothing")
+        raise Malformed(f"has a zip64 field of {text!r} with {counted(len(wide), 'byte')} without a meaning")
     return made
 
 
@@ -235,7 +238,7 @@ class _Window:
 def _locate(file: File, entries: list[_Entry], directory: int) -> Iterator[Member]:
     """Members where their bytes are, each header compared with the directory, nothing left between them."""
     if entries and entries[0].header:
-        raise Malformed(f"begins with {entries[0].header:,} bytes that belong to no member")
+        raise Malformed(f"begins with {counted(entries[0].header, 'byte')} of no member")
     window = _Window(file, _MANY_HEADERS if directory < len(entries) * _MANY_HEADERS else _ONE_HEADER)
     for entry, after in pairwise([*entries, _Entry(b"", "", 0, 0, 0, directory)]):
         yield _member(window, entry, after.header)
@@ -259,12 +262,12 @@ def _member(window: _Window, entry: _Entry, following: int) -> Member:
     offset = entry.header + _LOCAL.size + n_name + n_extra
     gap = following - offset - entry.n_bytes
     if gap < 0:
-        raise Malformed(f"has the member {text!r} of {entry.n_bytes:,} bytes overlap what follows it")
+        raise Malformed(f"has the member {text!r} of {counted(entry.n_bytes, 'byte')} overlap what follows it")
     if is_after:
         if gap > _MOST_AFTER or not _is_descriptor(window.read(offset + entry.n_bytes, gap), entry):
             raise Malformed(f"has no word on the member {text!r} after it, or another than its directory")
     elif gap:
-        raise Malformed(f"has {gap:,} bytes after the member {text!r} that belong to nothing")
+        raise Malformed(f"has {counted(gap, 'byte')} of no member after {text!r}")
     return Member(text, offset, entry.n_bytes, entry.crc32)
 
 
@@ -280,7 +283,9 @@ def _check_local(text: str, entry: _Entry, numbers: tuple[int, int, int], extra:
     for size in sizes:
         is_wide = size == _U32 and int.from_bytes(wide[:_EIGHT], "little") in (entry.n_bytes, 0 if after else -1)
         if size != entry.n_bytes and not is_wide and not (after and not size):
-            raise Malformed(f"has the member {text!r} of {entry.n_bytes:,} bytes, and before it stands {size:,}")
+            raise Malformed(
+                f"has the member {text!r} of {counted(entry.n_bytes, 'byte')}, and before it stands {size:,}"
+            )
     if crc32 != entry.crc32 and not (after and not crc32):
         raise Malformed(f"has two checksums of the member {text!r}")
 
@@ -301,7 +306,7 @@ def _text(name: bytes) -> str:
     if len(name) <= _LONGEST_NAME and _PLAIN_NAME(name):
         return name.decode("ascii")
     if len(name) > _LONGEST_NAME:
-        raise Malformed(f"has a member whose name has {len(name):,} bytes, expected at most {_LONGEST_NAME}")
+        raise Malformed(f"has a member whose name has {counted(len(name), 'byte')}, expected at most {_LONGEST_NAME}")
     try:
         made = name.decode("utf-8")
     except UnicodeDecodeError:

@@ -19,7 +19,7 @@ from nnwidgets.checkpoint.formats.torch.zip_directory import Member
 from nnwidgets.checkpoint.progress import Tick
 from nnwidgets.checkpoint.records import Format
 from nnwidgets.errors import CorruptCheckpointError
-from nnwidgets.formatting import inert
+from nnwidgets.formatting import counted, inert
 
 
 class TorchZip(TorchFile):
@@ -90,11 +90,11 @@ class TorchZip(TorchFile):
         pickle = self._bytes(held[_PICKLE], MOST_BYTES)
         found = self.unpickle(pickle, 0, self._storage)
         if found.end != len(pickle):
-            raise Malformed(f"has {len(pickle) - found.end:,} bytes after its pickle")
+            raise Malformed(f"has {counted(len(pickle) - found.end, 'byte')} after its pickle")
         self.content = found.content
         unused = self._members.keys() - self._storages.keys()
         if unused:
-            self.departures.append(f"{len(unused):,} storages in it belong to no tensor ({_some(unused)}).")
+            self.departures.append(f"It has {counted(len(unused), 'storage')} of no tensor ({_some(unused)}).")
 
     def _read_small(self, held: dict[str, Member]) -> None:
         """The members beside the pickle and the storages."""
@@ -121,7 +121,7 @@ class TorchZip(TorchFile):
 
     def _bytes(self, member: Member, most: int) -> bytes:
         if member.n_bytes > most:
-            told = f"has a member {member.name[:80]!r} of {member.n_bytes:,} bytes, expected at most {most:,}"
+            told = f"has a member {member.name[:80]!r} of {counted(member.n_bytes, 'byte')}, expected at most {most:,}"
             raise BeyondLimits(told)
         made = self.files[0].read(member.offset, member.n_bytes)
         if self._has_checksums and crc32(made, 0) != member.crc32:
@@ -147,7 +147,8 @@ class TorchZip(TorchFile):
         width = kind.dtype.itemsize
         if not 0 <= storage.n_bytes - n * width < width:
             raise Malformed(
-                f"has a storage {key[:40]!r} of {storage.n_bytes:,} bytes, and its pickle says {n:,} elements of "
+                f"has a storage {key[:40]!r} of {counted(storage.n_bytes, 'byte')}, and its pickle says "
+                f"{counted(n, 'element')} of "
                 f"{width}"
             )
         return as_flat_tensor(kind, storage, n)

@@ -10,7 +10,7 @@ from torch.optim import Optimizer
 
 from nnwidgets.checkpoint import load, save
 from nnwidgets.errors import SaveError
-from nnwidgets.formatting import inert
+from nnwidgets.formatting import counted, inert
 from nnwidgets.server.handlers.checkpoints.plan import chosen_renames, plan_for
 from nnwidgets.server.handlers.registry import handles
 from nnwidgets.server.notebook.folder import errors_named_from_here, name_from_here, relative, resolve_in_folder
@@ -110,7 +110,7 @@ def _optimizer(session: Session) -> Optimizer:
     live = session.optimizers()
     if len(live) == 1:
         return live[0]
-    found = "No live optimizer" if not live else f"{len(live)} live optimizers"
+    found = "No live optimizer" if not live else counted(len(live), "live optimizer")
     raise SaveError(f"{found} of the model found, expected one.", hint="Use nnw.save(net, path, optimizer=…).")
 
 

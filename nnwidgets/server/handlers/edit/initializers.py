@@ -10,7 +10,7 @@ from nnwidgets.edit.operations.initializers import RESET, Parameter, dry_run
 from nnwidgets.edit.rng import fork_generators
 from nnwidgets.edit.targets import TensorTarget, check_writable
 from nnwidgets.errors import NNWidgetsError
-from nnwidgets.formatting import inert, without_markup
+from nnwidgets.formatting import inert
 from nnwidgets.server.handlers.edit.target import ResolvedTarget, resolve_target, scopes
 from nnwidgets.server.handlers.registry import handles
 from nnwidgets.server.session.session import Session
@@ -70,7 +70,7 @@ def _body(initializer: Initializer, target: ResolvedTarget) -> InitializerBody:
     return {
         "name": initializer.name,
         "kind": initializer.kind,
-        "doc": inert(without_markup(initializer.doc), _MOST_DOC),
+        "doc": inert(initializer.doc, _MOST_DOC),
         "signature": initializer.signature,
         "parameters": [_parameter(each) for each in initializer.parameters if each.name != "**"],
         "draws": initializer.kind != "torch" or initializer.takes_generator,

@@ -8,7 +8,7 @@ from typing import Any
 
 from nnwidgets.edit.targets import ChangeScope, TensorTarget
 from nnwidgets.errors import InvalidTargetError
-from nnwidgets.formatting import inert
+from nnwidgets.formatting import counted, inert
 from nnwidgets.server.rows.filter import matches
 from nnwidgets.server.rows.row_body import own_name
 from nnwidgets.server.rows.tree_index import TreeIndex
@@ -67,7 +67,9 @@ def resolve_target(session: Session, body: Mapping[str, Any]) -> ResolvedTarget:
     is_whole = only == "all" and body.get("scope") != "filter"
     named = paths if is_whole else [place.path for place in places]
     if len(named) > _MOST_NAMED:
-        raise InvalidTargetError(f"These are {len(named):,} tensors, more than {_MOST_NAMED:,}.", hint="Choose a part.")
+        raise InvalidTargetError(
+            f"These are {counted(len(named), 'tensor')}, more than {_MOST_NAMED:,}.", hint="Choose a part."
+        )
     return ResolvedTarget(scope, named, places, is_whole and not any(path in index.tensor_at for path in paths))
 
 
@@ -115,7 +117,9 @@ def _filter_paths(index: TreeIndex, text: str, chips: frozenset[str]) -> list[st
     if found.problem is not None:
         raise InvalidTargetError(found.problem, hint="Mend the filter.")
     if found.n > _MOST_NAMED or not found.n:
-        raise InvalidTargetError(f"The filter keeps {found.n:,} rows.", hint="Write one that keeps some, not all.")
+        raise InvalidTargetError(
+            f"The filter keeps {counted(found.n, 'row')}.", hint="Write one that keeps some, not all."
+        )
     return [
         *(index.nodes[number].path for number in sorted(found.nodes) if index.n_tensors[number]),
         *(index.tensors[number].path for number in sorted(found.tensors)),

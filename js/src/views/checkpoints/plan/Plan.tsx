@@ -157,7 +157,7 @@ function Suggestions({ reply, canReset, canEdit, onAccept, onReset }: Suggestion
       )}
       {canReset ? (
         <button type="button" class="nnw-button" disabled={!canEdit} onClick={onReset}>
-          {t(reply.n_renames === 1 ? "Take back {0} rename" : "Take back {0} renames", exactCount(reply.n_renames))}
+          {t("Take back {0} {0|rename|renames}", exactCount(reply.n_renames))}
         </button>
       ) : null}
     </>

@@ -192,8 +192,8 @@ function pictureLabel(of: Of, about: ValuesReply, heat: HeatMapState): string {
     text === undefined || !isTableCurrent ? "" : t("At row {0}, column {1}: {2}.", focus.row, focus.column, text);
   const what = t(
     of === "grad"
-      ? "Heat map of the gradient, {0} rows by {1} columns, scaled to plus or minus {2}."
-      : "Heat map of the values, {0} rows by {1} columns, scaled to plus or minus {2}.",
+      ? "Heat map of the gradient, {0} {0|row|rows} by {1} {1|column|columns}, scaled to plus or minus {2}."
+      : "Heat map of the values, {0} {0|row|rows} by {1} {1|column|columns}, scaled to plus or minus {2}.",
     size.rows,
     size.columns,
     floatText(limit, 2),

@@ -63,7 +63,7 @@ function caption({ name, labels, is_exact }: DepthReply): string {
 /** What a bar stands for, where it isn't one block. */
 function note({ per_bar, n_members, n_read }: DepthReply): string {
   return [
-    ...(per_bar === 1 ? [] : [t("Each bar is {0} blocks, by the greatest.", per_bar)]),
+    ...(per_bar === 1 ? [] : [t("Each bar is {0} {0|block|blocks}, by the greatest.", per_bar)]),
     ...(n_read === n_members ? [] : [t("{0} of {1} read.", exactCount(n_read), exactCount(n_members))]),
   ].join(" ");
 }

@@ -55,10 +55,11 @@ function isSample(reply: StatsReply, isDone: boolean): boolean {
 function Source({ reply, isComplex }: { readonly reply: StatsReply; readonly isComplex: boolean }) {
   if (reply.is_exact) {
     return (
-      <span title={t("{0} values", exactCount(reply.n_total))}>
-        {toNumber(reply.n_total) === 1
-          ? t(isComplex ? "{0} magnitude · exact" : "{0} value · exact", countText(reply.n_total))
-          : t(isComplex ? "{0} magnitudes · exact" : "{0} values · exact", countText(reply.n_total))}
+      <span title={t("{0} {0|value|values}", exactCount(reply.n_total))}>
+        {t(
+          isComplex ? "{0} {0|magnitude|magnitudes} · exact" : "{0} {0|value|values} · exact",
+          countText(reply.n_total),
+        )}
       </span>
     );
   }
@@ -66,9 +67,9 @@ function Source({ reply, isComplex }: { readonly reply: StatsReply; readonly isC
     return <span class="nnw-warn">{t("of {0}", reply.of)}</span>;
   }
   return (
-    <span class="nnw-warn" title={t("{0} of {1} values", exactCount(reply.n), exactCount(reply.n_total))}>
+    <span class="nnw-warn" title={t("{0} of {1} {1|value|values}", exactCount(reply.n), exactCount(reply.n_total))}>
       {t(
-        isComplex ? "≈ from {0} of {1} magnitudes" : "≈ from {0} of {1} values",
+        isComplex ? "≈ from {0} of {1} {1|magnitude|magnitudes}" : "≈ from {0} of {1} {1|value|values}",
         exactCount(reply.n),
         countText(reply.n_total),
       )}

@@ -9,8 +9,9 @@ from typing import Any
 from torch.optim import Optimizer
 
 from nnwidgets.errors import InvalidTargetError
-from nnwidgets.introspect.safe_access.lookup import LiveModel
-from nnwidgets.introspect.safe_access.objects import is_a, is_tensor, type_name
+from nnwidgets.introspect.optimizers.group_fields import held_tensors
+from nnwidgets.introspect.safe_access.objects import is_a, type_name
+from nnwidgets.introspect.safe_access.scan import read
 
 _IPYTHON_CACHE = re.compile(r"_+|_\d+|_i+|_i\d+|_oh|_dh|_ih|_iii|In|Out")
 """Names under which IPython itself keeps results; they are not the user's."""
@@ -72,14 +73,5 @@ def optimizers_holding(module: object, objects: Iterable[object]) -> list[Optimi
         True
     """
     found: dict[int, Any] = {id(each): each for each in objects if is_a(each, Optimizer)}
-    own = {id(tensor) for tensor in LiveModel(module).tensors.values()} if found else set()
+    own = set(map(id, read(module).slot_values)) if found else set()
     return [each for each in found.values() if any(id(tensor) in own for tensor in held_tensors(each))]
-
-
-def held_tensors(optimizer: Any) -> list[Any]:
-    """Return the tensors that an optimizer trains, group by group."""
-    groups = object.__getattribute__(optimizer, "__dict__").get("param_groups")
-    if type(groups) is not list:
-        return []
-    lists = [group.get("params") for group in groups if type(group) is dict]
-    return [tensor for held in lists if type(held) is list for tensor in held if is_tensor(tensor)]

@@ -1,0 +1,79 @@
+"""Rows of a table that differ in the numbers of their names alone, such as those of twelve like blocks, as one row."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+FEW = 12
+"""A table of no more rows than this is shown row by row."""
+
+_NUMBER = re.compile(r"(?<![^.\[])[0-9]+(?![^.\] ])")
+_PLACE = "\0"
+
+
+class AlikeRows(NamedTuple):
+    """The cells of one row, and for how many it stands."""
+
+    cells: tuple[str, ...]
+    n: int
+
+
+def fold_rows(rows: Sequence[tuple[str, ...]], *names: int) -> list[AlikeRows]:
+    """Put rows together whose cells are alike but for the numbers in their names, where there are more than a few.
+
+    Args:
+        rows: The cells of each.
+        names: The columns that hold names; where several do, their numbers go together.
+
+    Example:
+        >>> rows = [(f"h.{block}.{name}", "frozen") for block in range(12) for name in ("weight", "bias")]
+        >>> fold_rows(rows, 0)
+        [AlikeRows(cells=('h.{0…11}.weight', 'frozen'), n=12), AlikeRows(cells=('h.{0…11}.bias', 'frozen'), n=12)]
+    """
+    if len(rows) <= FEW:
+        return [AlikeRows(row, 1) for row in rows]
+    groups: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
+    for row in rows:
+        named = [row[at] for at in names if row[at]]
+        numbers = tuple(_NUMBER.findall(named[0])) if named else ()
+        is_one = all(tuple(_NUMBER.findall(each)) == numbers and _PLACE not in each for each in named)
+        alike = tuple(_NUMBER.sub(_PLACE, cell) if at in names and is_one else cell for at, cell in enumerate(row))
+        groups.setdefault(alike, []).append(numbers if is_one else ())
+    return [
+        AlikeRows(tuple(_written(cell, labels) if at in names else cell for at, cell in enumerate(alike)), n)
+        for alike, those in groups.items()
+        for labels, n in _products(those)
+    ]
+
+
+def _written(template: str, labels: Sequence[str]) -> str:
+    if not labels:
+        return template
+    pieces = template.split(_PLACE)
+    return "".join(each for pair in zip(pieces, (*labels, ""), strict=False) for each in pair)
+
+
+def _products(numbers: Sequence[tuple[str, ...]]) -> list[tuple[tuple[str, ...], int]]:
+    """Tuples of numbers as few tuples of sets of them, and how many each stands for."""
+    found = [(each, 1) for each in numbers]
+    for place in reversed(range(len(numbers[0]))):
+        merged: dict[tuple[tuple[str, ...], int], list[tuple[str, int]]] = {}
+        for each, n in found:
+            merged.setdefault(((*each[:place], *each[place + 1 :]), n), []).append((each[place], n))
+        found = [
+            ((*rest[:place], _label([number for number, _ in those]), *rest[place:]), sum(n for _, n in those))
+            for (rest, _), those in merged.items()
+        ]
+    return found
+
+
+def _label(numbers: Sequence[str]) -> str:
+    """Numbers as a target takes them: ``{0…11}``, ``{0,2}``."""
+    if len(numbers) == 1:
+        return numbers[0]
+    first, n = int(numbers[0]), len(numbers)
+    if n > 2 and [*numbers] == [str(first + step) for step in range(n)]:  # noqa: PLR2004 - two are listed
+        return f"{{{numbers[0]}…{numbers[-1]}}}"
+    return f"{{{','.join(numbers)}}}"
