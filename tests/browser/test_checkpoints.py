@@ -272,6 +272,8 @@ def test_errors_show_in_place_with_what_to_do(lab):
     expect(root.get_by_role("alert")).to_contain_text("This file can’t be read.")
     expect(root.get_by_role("alert")).to_contain_text("get it again")
     expect(root.get_by_role("option", name="broken")).to_contain_text("can’t be read")
+    expect(root.get_by_role("option", name="notes.txt")).to_have_count(0)
+    root.get_by_role("button", name="other files 1").click()
     root.get_by_role("option", name="notes.txt").click()
     expect(root.get_by_role("alert")).to_contain_text("no checkpoint")
     root.get_by_role("option", name="evil.pt").click()

@@ -190,7 +190,13 @@ export interface Variable {
   readonly identity: number;
 }
 
-/** Modules and torch optimizers among the kernel's variables, in the order they were made; none is looked into. */
+/**
+ * Modules and torch optimizers among the kernel's variables, in the order they were made.
+ *
+ * Modules right within a list, a dict or an object's attributes come after, by Python's names: `models[0]`,
+ * `nets["a"]`, `trainer.model`; requests may name them so. No code of theirs runs. Names that begin with an underscore
+ * are left out.
+ */
 export interface VariablesReply {
   readonly modules: readonly Variable[];
   readonly optimizers: readonly Variable[];

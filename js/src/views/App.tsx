@@ -44,6 +44,8 @@ export interface AppProps {
   readonly alive: boolean;
   /** Whether something was asked that the kernel answers only when the running cell has ended. */
   readonly isWaiting?: boolean;
+  /** Shows the model in the host's panel, where it has one. */
+  readonly onPanel?: (() => void) | undefined;
 }
 
 const DEFAULT_HEIGHT = 560;
@@ -61,6 +63,7 @@ export function App({
   onFilter,
   alive,
   isWaiting,
+  onPanel,
 }: AppProps) {
   const store = useMemo(() => new TreeStore(client, first), [client, first]);
   const [, redraw] = useState(0);
@@ -265,6 +268,7 @@ export function App({
             onChip={(chip) => store.toggleChip(chip)}
             onLeave={focusTree}
             onHelp={openHelp}
+            onPanel={onPanel}
             onCheckpoints={() => open(checkpointsPart, setPart)}
             opener={opener}
           />

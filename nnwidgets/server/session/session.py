@@ -17,6 +17,7 @@ from typing import Any
 from torch import nn
 from torch.optim import Optimizer
 
+from nnwidgets.edit import history
 from nnwidgets.introspect.checks import data_findings, structural_findings, worst_first
 from nnwidgets.introspect.module_tree.expressions import is_identifier
 from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
@@ -25,10 +26,10 @@ from nnwidgets.introspect.optimizers import optimizers_holding
 from nnwidgets.introspect.records import Finding, TensorStats, Trace
 from nnwidgets.introspect.safe_access.scan import read
 from nnwidgets.introspect.statistics.stats import CancelledError
-from nnwidgets.server.notebook.variables import name_of, notebook, optimizers
+from nnwidgets.server.notebook.variables import is_place, name_of, notebook, optimizers
 from nnwidgets.server.rows.flatten import FlatTree, ViewState, flatten
 from nnwidgets.server.rows.trace_marks import TraceMarks
-from nnwidgets.server.rows.tree_index import TreeIndex
+from nnwidgets.server.rows.tree_index import TreeIndex, is_frozen
 from nnwidgets.server.session.file_cache import FileCache
 from nnwidgets.server.session.model_ref import ModelRef
 from nnwidgets.server.session.stats_cache import StatsCache
@@ -130,7 +131,8 @@ class Session:
     @property
     def code_name(self) -> str:
         """What pasted code calls the model."""
-        return self.variable if is_identifier(self.variable) else "model"
+        name = self.variable
+        return name if name is not None and (is_identifier(name) or is_place(name)) else "model"
 
     def optimizers(self) -> list[Optimizer]:
         """The live optimizers of the model: those passed, then those in the notebook's variables."""
@@ -281,7 +283,7 @@ class Session:
         checked, began = self._n_trees, time.monotonic()
         reading = read(self.module)
         name = self.variable or "net"
-        found = structural_findings(reading, name=name, optimizers=self._passed_optimizers())
+        found = self._unasked(structural_findings(reading, name=name, optimizers=self._passed_optimizers()))
         self._take_findings(worst_first((*found, *self._of_data)))
         self._of_data = data_findings(reading, name=name, cancelled=lambda: cancelled() or self.model_or_none is None)
         every = worst_first((*found, *self._of_data))
@@ -289,6 +291,30 @@ class Session:
         self._check_seconds = time.monotonic() - began
         self._checked = checked
         return every
+
+    def _unasked(self, findings: Sequence[Finding]) -> tuple[Finding, ...]:
+        """Leave out the notes on what is frozen where it was frozen through nnwidgets, on purpose."""
+        frozen: set[str] = set()
+        for change in history(self.module).changes:
+            if change.kind == "freeze":
+                frozen.update(change.paths)
+            elif change.kind == "unfreeze":
+                frozen.difference_update(change.paths)
+        if not frozen:
+            return tuple(findings)
+        index = self.index()
+
+        def is_asked(finding: Finding) -> bool:
+            place = index.resolve(finding.path) if finding.code == "frozen" else None
+            if place is None:
+                return False
+            if place.entry is not None:
+                return place.entry.path in frozen
+            below = range(place.row, place.row + index.size[place.row])
+            held = (entry.path for number in below for entry in index.nodes[number].tensors if is_frozen(entry))
+            return all(path in frozen for path in held)
+
+        return tuple(finding for finding in findings if not is_asked(finding))
 
     def _take_findings(self, findings: tuple[Finding, ...]) -> None:
         with self._lock:

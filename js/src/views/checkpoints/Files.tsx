@@ -7,6 +7,7 @@ import { t, word } from "../../i18n/translate.ts";
 import { bytesText, exactBytes, exactCount } from "../../lib/format.ts";
 import type { FileBody } from "../../protocol/messages.ts";
 import type { CheckpointsStore } from "../../state/checkpoints/store.ts";
+import { Search } from "./Search.tsx";
 import { StatusMark } from "./StatusMark.tsx";
 import { dateText } from "./statusLabels.tsx";
 
@@ -22,8 +23,20 @@ export function Files({ store, alive }: FilesProps) {
   const { folder, folderError } = store;
   const id = useUniqueId();
   const [active, setActive] = useState(0);
-  useEffect(() => setActive(0), [folder?.path]);
-  const entries = folder === null ? [] : withItself(folder.path, folder.is_checkpoint, folder.entries);
+  const [text, setText] = useState("");
+  const [isAll, setAll] = useState(false);
+  useEffect(() => setActive(0), [folder?.path, text, isAll]);
+  const all = folder === null ? [] : withItself(folder.path, folder.is_checkpoint, folder.entries);
+  const named = all.filter(({ name }) => name.toLowerCase().includes(text.trim().toLowerCase()));
+  const entries = named.filter((entry) => isAll || isCheckpointLike(entry));
+  const nOther = named.length - named.filter(isCheckpointLike).length;
+  const go = (typed: string): void => {
+    const path = typed.trim().replace(/^\.\//, "");
+    if (path.includes("/")) {
+      setText("");
+      void (path.endsWith("/") ? store.list(path.replace(/\/+$/, "")) : store.open(path));
+    }
+  };
   const pick = (index: number): void => {
     const entry = entries[index];
     if (entry === undefined || entry.refused !== null || !alive) {
@@ -66,6 +79,27 @@ export function Files({ store, alive }: FilesProps) {
           <Icon name="cycle" />
         </button>
       </div>
+      {folder === null || folder.n_entries === 0 ? null : (
+        <div class="nnw-way nnw-narrowing">
+          <Search
+            text={text}
+            label={t("Part of a name, or a path below the notebook’s folder")}
+            alive={alive}
+            onText={setText}
+            onEnter={go}
+          />
+          {nOther === 0 ? null : (
+            <button type="button" class="nnw-chip" aria-pressed={isAll} onClick={() => setAll(!isAll)}>
+              {t("other files")} <b>{exactCount(nOther)}</b>
+            </button>
+          )}
+        </div>
+      )}
+      {folder?.path === "" ? (
+        <p class="nnw-dim nnw-small nnw-cut">
+          {t("Files of the notebook’s folder and below it; %nn load reads any other.")}
+        </p>
+      ) : null}
       {folderError === null ? null : (
         <ErrorNote
           error={folderError}
@@ -79,7 +113,11 @@ export function Files({ store, alive }: FilesProps) {
         <p class="nnw-dim nnw-small nnw-cut">{t("The newest {0} are listed.", exactCount(folder.entries.length))}</p>
       ) : null}
       {folder !== null && entries.length === 0 ? (
-        <p class="nnw-empty">{t("Nothing here yet. Save a model, and it shows in this list.")}</p>
+        <p class="nnw-empty">
+          {all.length === 0
+            ? t("Nothing here yet. Save a model, and it shows in this list.")
+            : t("No checkpoint here has such a name.")}
+        </p>
       ) : (
         <PickList
           class="nnw-files"
@@ -115,6 +153,17 @@ export function Files({ store, alive }: FilesProps) {
       )}
     </>
   );
+}
+
+const OTHER_FILES =
+  /\.(ipynb|py|pyc|md|rst|txt|csv|tsv|log|ya?ml|toml|cfg|ini|html?|css|m?js|tsx?|pdf|png|jpe?g|gif|svg|webp|sh|lock)$/i;
+const OTHER_FOLDERS = /^(__pycache__|node_modules|wandb|mlruns)$/;
+
+/** Whether an entry may be a checkpoint, by its name: anything but what is known to be something else. */
+function isCheckpointLike({ name, kind }: FileBody): boolean {
+  return kind === "folder"
+    ? !OTHER_FOLDERS.test(name)
+    : !OTHER_FILES.test(name) && (!name.endsWith(".json") || name.endsWith(".index.json"));
 }
 
 /** A folder that is a checkpoint by itself comes before what is in it. */

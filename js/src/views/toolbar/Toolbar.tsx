@@ -25,6 +25,7 @@ interface ToolbarProps {
   readonly onFilter: (text: string) => void;
   readonly onChip: (chip: Chip) => void;
   readonly onHelp: () => void;
+  readonly onPanel: (() => void) | undefined;
   /** The keyboard leaves the box for the tree. */
   readonly onLeave: () => void;
   /** Opens the panel of checkpoints; `opener` is its button. */
@@ -34,7 +35,7 @@ interface ToolbarProps {
 
 /** Filter box, chips and totals. */
 export function Toolbar(props: ToolbarProps) {
-  const { open, chips, problem, alive, isBusy, onChip, onCheckpoints, opener } = props;
+  const { open, chips, problem, alive, isBusy, onChip, onPanel, onCheckpoints, opener } = props;
   return (
     <div class="nnw-toolbar" role="group" aria-label={t("Filter and totals")}>
       <FilterBox {...props} />
@@ -54,6 +55,18 @@ export function Toolbar(props: ToolbarProps) {
       ))}
       <span class="nnw-space" />
       <Totals open={open} />
+      {onPanel === undefined ? null : (
+        <button
+          type="button"
+          class="nnw-icon-button"
+          aria-label={t("Open in the panel")}
+          title={t("Open in the panel at the side, where it stays in sight")}
+          disabled={!alive}
+          onClick={onPanel}
+        >
+          <Icon name="panel" />
+        </button>
+      )}
       <button
         ref={opener}
         type="button"

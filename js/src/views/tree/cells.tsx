@@ -64,7 +64,10 @@ export function ShapeCell({ row, onPick, onNavigate }: ShapeCellProps) {
 function Strip({ fold, onPick }: { readonly fold: Fold; readonly onPick: (member: number) => void }) {
   const { per_cell, picked } = fold;
   return (
-    <span class={fold.members.length > MOST_APART ? "nnw-strip nnw-strip-close" : "nnw-strip"}>
+    <span
+      class={fold.members.length > MOST_APART ? "nnw-strip nnw-strip-close" : "nnw-strip"}
+      style={{ gap: fold.members.length > MOST_APART ? (fold.members.length > 2 * MOST_APART ? 0 : "1px") : undefined }}
+    >
       {fold.members.map((member, cell) => {
         const at = cell * per_cell;
         const isOn = picked >= at && picked < at + per_cell;
