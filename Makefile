@@ -111,7 +111,7 @@ unit: $(VENV)/test node_modules/made
 # One at a time: a server, a kernel and a browser take all there is of two cores. Where the system gives a network of
 # its own, they have loopback alone; only the test that installs the wheel needs more.
 ON_LOOPBACK := $(shell unshare --net sh tests/browser/on_loopback.sh true 2>/dev/null && echo unshare --net sh tests/browser/on_loopback.sh)
-browser: $(VENV)/test chromium
+browser: $(VENV)/test $(OLDEST)/made chromium
 	$(ON_LOOPBACK) $(BIN)/python -m pytest -m "browser and not network"
 	$(BIN)/python -m pytest -m "browser and network"
 
@@ -122,8 +122,11 @@ $(OLDEST)/made: constraints-oldest.txt pyproject.toml $(PAGE)
 	$(OLDEST)/bin/python -m pip --disable-pip-version-check install -q -c constraints-oldest.txt setuptools torch==$(shell sed -n 's/^torch==//p' constraints-oldest.txt) ipython ipykernel ipywidgets traitlets anywidget numpy safetensors torchinfo xxhash transformers nbclient pytest pytest-xdist pytest-rerunfailures hypothesis psutil
 	touch $@
 
+# An install of the wheel would change nothing there, as it says; nothing else is looked for on the network.
 .PHONY: test-stacks
 test-stacks: $(OLDEST)/made
+	rm -rf build/stack && $(PIP) wheel -q --no-deps --no-build-isolation --wheel-dir build/stack .
+	$(OLDEST)/bin/python -m pip install --dry-run --no-index build/stack/*.whl | tail -n 1 | tee /dev/stderr | grep -qx "Would install nnwidgets-[^ ]*"
 	$(OLDEST)/bin/python -m pytest -p no:cacheprovider -m "not browser" -n auto --maxprocesses=4 --dist worksteal \
 		tests/magics tests/wire tests/text $(addprefix tests/notebook/test_,magics_kernel.py explorer_life.py examples.py)
 

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from benchmarks.common import Row, against, medians, parser, peak_mib, report
+from benchmarks.models import gpt2
 from nnwidgets.introspect.heatmap.window import window
 from nnwidgets.introspect.statistics.sampling import sampled_stats
 from nnwidgets.introspect.statistics.stats import stats
@@ -55,6 +57,16 @@ def gpt2_parameters() -> list[torch.Tensor]:
     block += [(width,)] * 2 + [(width, 4 * width), (4 * width,), (4 * width, width), (width,)]
     shapes = [(_GPT2_WORDS, width), (_GPT2_PLACES, width), *block * _GPT2_LAYERS, (width,), (width,)]
     return [torch.randn(shape) * 0.02 for shape in shapes]
+
+
+def small_layers() -> nn.Module:
+    """10,000 tensors of some elements each."""
+    return nn.ModuleList(nn.Linear(10, 10) for _ in range(5_000))
+
+
+def five_calls(tensor: torch.Tensor) -> list[torch.Tensor]:
+    """The numbers of a row, as people type them; zeros and NaN aren't counted."""
+    return [tensor.mean(), tensor.std(), tensor.min(), tensor.max(), tensor.norm()]
 
 
 def torch_calls(tensor: torch.Tensor) -> list[object]:
@@ -140,6 +152,17 @@ def rows(peers: bool) -> list[Row]:
             theirs_is="sum() of each",
         )
     )
+    for name, net in {"GPT-2": gpt2(), "10,000 small tensors": small_layers()}.items():
+        parameters = list(net.parameters())
+        found.append(
+            against(
+                f"stats of all tensors, {name}",
+                lambda net=net: stats(net),
+                lambda parameters=parameters: [five_calls(each) for each in parameters],
+                limit=1.5,
+                theirs_is="mean, std, min, max and norm of each by torch",
+            )
+        )
     if peers:
         tensor = finite()
         for name, call in {"torch's calls": torch_calls, "NumPy's calls": numpy_calls}.items():

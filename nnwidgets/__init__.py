@@ -4,9 +4,10 @@
     %nn net
 
 or, from Python, ``import nnwidgets as nnw`` and ``nnw.explore(net)``, ``nnw.tree(net)``, ``nnw.ties(net)``,
-``nnw.stats(tensor)``, ``nnw.check(net)``, ``nnw.trace(net, x)``, ``nnw.costs(net, x)``;
-``nnw.init(net, "0.weight", "xavier_uniform_")``, ``nnw.assign``, ``nnw.freeze``, ``nnw.undo(net)``,
-``nnw.history(net)``; ``nnw.save(net, "mlp.params")``, ``nnw.read("mlp.params")``.
+``nnw.stats(net)``, ``nnw.check(net)``, ``nnw.trace(net, x)``, ``nnw.costs(net, x)``;
+``nnw.init(net, "0.weight", "xavier_uniform_")``, ``nnw.apply``, ``nnw.assign``, ``nnw.freeze``, ``nnw.undo(net)``,
+``nnw.history(net)``; ``nnw.save(net, "mlp.params")``, ``nnw.read("mlp.params")``;
+``nnw.snapshot(net)``, ``nnw.diff(net, mark)``.
 Names load on first use, so that the import itself costs little more than torch's.
 """
 
@@ -27,6 +28,7 @@ if _typing.TYPE_CHECKING:
         LoadReport,
         PlanEntry,
         SaveReport,
+        Snapshot,
         StateDiff,
         StoredTensor,
         assert_equal,
@@ -36,8 +38,9 @@ if _typing.TYPE_CHECKING:
         plan,
         read,
         save,
+        snapshot,
     )
-    from nnwidgets.edit import Change, History, assign, freeze, history, init, initializer, redo, undo, unfreeze
+    from nnwidgets.edit import Change, History, apply, assign, freeze, history, init, initializer, redo, undo, unfreeze
     from nnwidgets.errors import (
         ChangedSinceError,
         CheckpointMismatchError,
@@ -55,6 +58,12 @@ if _typing.TYPE_CHECKING:
         ModuleCosts,
         ModuleNode,
         ModuleTree,
+        OptimizerGroup,
+        OptimizerTable,
+        ParameterState,
+        StateTensor,
+        StatsRow,
+        StatsTable,
         TensorEntry,
         TensorStats,
         TieGroup,
@@ -62,6 +71,7 @@ if _typing.TYPE_CHECKING:
         TraceCall,
         check,
         costs,
+        optimizer,
         stats,
         ties,
         trace,
@@ -87,13 +97,18 @@ _HOME = {
     for home, names in {
         "widgets": ("explore", "Explorer"),
         "introspect": (
-            "tree", "ties", "stats", "check", "trace", "costs", "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup",
-            "TensorStats", "Finding", "Trace", "TraceCall", "Costs", "ModuleCosts",
+            "tree", "ties", "stats", "check", "trace", "costs", "optimizer", "ModuleTree", "ModuleNode", "TensorEntry",
+            "TieGroup", "TensorStats", "StatsTable", "StatsRow", "Finding", "Trace", "TraceCall",
+            "Costs", "ModuleCosts", "OptimizerTable", "OptimizerGroup", "ParameterState", "StateTensor",
         ),
-        "edit": ("init", "assign", "freeze", "unfreeze", "undo", "redo", "history", "initializer", "Change", "History"),
+        "edit": (
+            "init", "apply", "assign", "freeze", "unfreeze", "undo", "redo", "history", "initializer", "Change",
+            "History",
+        ),
         "checkpoint": (
             "save", "read", "peek", "plan", "load", "diff", "assert_equal", "CheckpointIndex", "StoredTensor",
             "LoadPlan", "PlanEntry", "LoadReport", "SaveReport", "StateDiff", "Changed", "Described",
+            "Snapshot", "snapshot",
         ),
         "server.handle": ("handle",),
         "errors": (
@@ -106,12 +121,13 @@ _HOME = {
 """Where each public name is imported from when it is first used. `__all__` is written out for type checkers."""
 
 __all__ = [  # noqa: RUF022 - functions first, then what they give, then errors: the order a reader wants
-    "explore", "tree", "ties", "stats", "check", "trace", "costs", "init", "assign", "freeze", "unfreeze", "undo",
-    "redo", "history", "initializer", "save", "read", "peek", "plan", "load", "diff", "assert_equal", "handle",
-    "Explorer", "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup", "TensorStats", "Finding", "Trace", "TraceCall",
-    "Costs", "ModuleCosts",
-    "Change", "History", "CheckpointIndex", "StoredTensor", "LoadPlan", "PlanEntry", "LoadReport", "SaveReport",
-    "StateDiff", "Changed", "Described",
+    "explore", "tree", "ties", "stats", "check", "trace", "costs", "optimizer", "init", "apply", "assign",
+    "freeze", "unfreeze", "undo", "redo", "history", "initializer", "save", "read", "peek", "plan", "load",
+    "diff", "assert_equal", "snapshot", "handle",
+    "Explorer", "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup", "TensorStats", "StatsTable", "StatsRow",
+    "Finding", "Trace", "TraceCall", "Costs", "ModuleCosts", "OptimizerTable", "OptimizerGroup",
+    "ParameterState", "StateTensor", "Change", "History", "CheckpointIndex", "StoredTensor", "LoadPlan",
+    "PlanEntry", "LoadReport", "SaveReport", "StateDiff", "Changed", "Described", "Snapshot",
     "NNWidgetsError", "PathNotFoundError", "InvalidTargetError", "ChangedSinceError", "InitializerError",
     "UnsafeCheckpointError", "CorruptCheckpointError", "CheckpointMismatchError", "SaveError",
     "load_ipython_extension", "unload_ipython_extension",

@@ -36,6 +36,9 @@ class Advice(Enum):
     SEE_TREE = "tree(model)"
     LOAD_PARTLY = "strict=False"
     OVERWRITE = "overwrite=True"
+    SEE_FILE = "peek(file)"
+    SEE_ENTRIES = "nnwidgets.peek(path).entries"
+    ENTRY = "entry="
 
 
 class AdvisedText(str):

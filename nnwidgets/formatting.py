@@ -5,6 +5,8 @@ Numbers below 10,000 are exact with narrow spaces (``1 536``), above they are sh
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 import reprlib
 import unicodedata
@@ -410,6 +412,50 @@ def align_columns(
         )
         for row in rows
     ]
+
+
+def markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> str:
+    r"""Rows as a Markdown table; what Markdown, HTML or a formula would make of a cell's text is taken from it.
+
+    Example:
+        >>> print(markdown_table(["name", "mean"], [["a|b", "0.5"], ["<b>", ""]], right=[1]))
+        | name | mean |
+        | --- | ---: |
+        | a\|b | 0.5 |
+        | \<b> |  |
+    """
+    rule = ["---:" if column in right else "---" for column in range(len(heads))]
+    lines = [[_MARKDOWN.sub(r"\\\g<0>", inert(cell, _MOST_OF_A_CELL)) for cell in row] for row in (heads, *rows)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (lines[0], rule, *lines[1:]))
+
+
+def csv_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    r"""Rows as comma-separated values; text that a spreadsheet would take for a formula gets a quote before it.
+
+    Example:
+        >>> csv_table(["name", "mean"], [["=1+1", "-0.5"], ["a,b", ""]])
+        'name,mean\n\'=1+1,-0.5\n"a,b",'
+    """
+    made = io.StringIO()
+    writer = csv.writer(made, lineterminator="\n")
+    writer.writerow(heads)
+    writer.writerows(
+        [f"'{cell}" if _FORMULA.match(cell) and not _is_number(cell) else cell for cell in row] for row in rows
+    )
+    return made.getvalue().removesuffix("\n")
+
+
+_MOST_OF_A_CELL = 1_000
+_MARKDOWN = re.compile(r"[\\`*\[<|~$&]|(?<!\w)_|_(?!\w)")
+_FORMULA = re.compile(r"[=+\-@\t\r]")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _cells(character: str) -> int:

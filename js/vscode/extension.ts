@@ -59,6 +59,14 @@ export class Extension {
     this.#join();
   }
 
+  /** Takes up a kernel that runs already, as a window does that was loaded anew. */
+  async take(id: string): Promise<void> {
+    await this.#kernels.ready;
+    this.#kernel = this.#kernels.connectTo({ model: { id, name: "" }, handleComms: false });
+    await this.#kernel.info;
+    this.#join();
+  }
+
   /** Has the webview start anew with this kernel. */
   #join(): void {
     const { clientId, username, model } = this.kernel;

@@ -1,10 +1,11 @@
 import { dress, forbid, type Theme } from "./conditions.ts";
-import { Extension } from "./extension.ts";
+import { Extension, type Output } from "./extension.ts";
 import { Webview } from "./webview.ts";
 
 /** One cell: where its outputs are shown, and how to take them away. */
 interface Cell {
   readonly element: HTMLElement;
+  readonly outputs: Output["data"][];
   readonly shown: Promise<() => void>[];
   isRunning: boolean;
 }
@@ -28,15 +29,39 @@ class Page {
     dress(theme);
   }
 
-  async start(nCells: number, kernel: string): Promise<void> {
+  open(nCells: number): void {
     for (let index = 0; index < nCells; index += 1) {
       const element = document.createElement("div");
       element.className = "cell_container";
       element.dataset.testCell = String(index);
-      this.#cells.push({ element, shown: [], isRunning: false });
+      this.#cells.push({ element, outputs: [], shown: [], isRunning: false });
       document.querySelector("#container")?.append(element);
     }
-    await this.#extension.start(kernel);
+  }
+
+  /** Starts a kernel; gives its id. */
+  async start(name: string): Promise<string> {
+    await this.#extension.start(name);
+    return this.#extension.kernel.id;
+  }
+
+  take(kernel: string): Promise<void> {
+    return this.#extension.take(kernel);
+  }
+
+  /** Adds one output to a cell, as a run gave it or a file holds it. */
+  show(index: number, data: Output["data"]): void {
+    const cell = this.#cell(index);
+    const output = document.createElement("div");
+    output.className = "output";
+    cell.element.append(output);
+    cell.outputs.push(data);
+    cell.shown.push(this.#webview.show(data, output));
+  }
+
+  /** What a file would hold of a cell's outputs. */
+  outputs(index: number): readonly Output["data"][] {
+    return this.#cell(index).outputs;
   }
 
   /** Runs a cell to its end, until all it gave is on the page. */
@@ -45,12 +70,7 @@ class Page {
     await this.clear(index);
     cell.isRunning = true;
     try {
-      const reply = await this.#extension.run(`cell:${index}`, code, ({ data }) => {
-        const output = document.createElement("div");
-        output.className = "output";
-        cell.element.append(output);
-        cell.shown.push(this.#webview.show(data, output));
-      });
+      const reply = await this.#extension.run(`cell:${index}`, code, ({ data }) => this.show(index, data));
       await Promise.all(cell.shown);
       return reply.content;
     } finally {
@@ -63,7 +83,8 @@ class Page {
   }
 
   async clear(index: number): Promise<void> {
-    const { element, shown } = this.#cell(index);
+    const { element, outputs, shown } = this.#cell(index);
+    outputs.length = 0;
     for (const takeAway of await Promise.all(shown.splice(0))) {
       takeAway();
     }

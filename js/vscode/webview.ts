@@ -110,9 +110,9 @@ export class Webview {
     }
   }
 
-  /** Shows an output in the richest way there is; gives how to take it away. */
+  /** Shows an output in the richest way there is, as a widget where there is a kernel; gives how to take it away. */
   async show(data: Readonly<Record<string, unknown>>, container: HTMLElement): Promise<() => void> {
-    if (WIDGET in data) {
+    if (WIDGET in data && this.#manager !== null) {
       return await this.#showWidget((data[WIDGET] as { model_id: string }).model_id, container);
     }
     if ("text/html" in data) {

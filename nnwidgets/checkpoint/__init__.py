@@ -9,6 +9,7 @@ content is made of `description`. `state_dict.find` says which state dict in it 
     loading/        what a load would do; the load
     saving/         a save, from the object to the file's name
     diffing/        two state dicts, compared
+    without_model/  a file by itself: as a module of its names, and what looks wrong in it
     own_code/       modules that take part in saving and loading with code of their own
     formats/        torch's files, safetensors, shards, distributed ones: opened by content, checked, nothing run
     writing/        bytes on the disk: files whole or not at all, torch zip and safetensors
@@ -33,20 +34,20 @@ from __future__ import annotations
 
 from nnwidgets.checkpoint.diffing.assert_equal import assert_equal
 from nnwidgets.checkpoint.diffing.diff import diff
+from nnwidgets.checkpoint.diffing.snapshot import Snapshot, snapshot
+from nnwidgets.checkpoint.diffing.state_diff import Changed, StateDiff
 from nnwidgets.checkpoint.folder import Listed, Listing, folder
 from nnwidgets.checkpoint.loading.load import load
 from nnwidgets.checkpoint.loading.plan import plan
 from nnwidgets.checkpoint.peek import peek
 from nnwidgets.checkpoint.read import read
 from nnwidgets.checkpoint.records import (
-    Changed,
     CheckpointIndex,
     Described,
     LoadPlan,
     LoadReport,
     PlanEntry,
     SaveReport,
-    StateDiff,
     StoredTensor,
 )
 from nnwidgets.checkpoint.saving.save import save
@@ -61,6 +62,7 @@ __all__ = [
     "LoadReport",
     "PlanEntry",
     "SaveReport",
+    "Snapshot",
     "StateDiff",
     "StoredTensor",
     "assert_equal",
@@ -71,4 +73,5 @@ __all__ = [
     "plan",
     "read",
     "save",
+    "snapshot",
 ]

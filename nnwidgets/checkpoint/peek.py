@@ -22,7 +22,7 @@ from nnwidgets.checkpoint.formats import CheckpointReader, open_checkpoint
 from nnwidgets.checkpoint.formats.reader import span
 from nnwidgets.checkpoint.objects.pickled_module import is_pickled_module
 from nnwidgets.checkpoint.records import CheckpointIndex, StoredTensor
-from nnwidgets.checkpoint.state_dict import find, rest_of
+from nnwidgets.checkpoint.state_dict import StateDictLocation, find, rest_of
 from nnwidgets.formatting import counted, inert, letters, repr_start
 from nnwidgets.introspect.module_tree.tree import mutable_class
 from nnwidgets.introspect.records import TieGroup, TieKind
@@ -62,13 +62,14 @@ def peek(path: str | os.PathLike[str]) -> CheckpointIndex:
 
 
 @gc_paused()
-def index_of(held: CheckpointReader) -> CheckpointIndex:
-    """The index of an open checkpoint."""
-    found = find(held)
-    named: Mapping[str, Described] = found.tensors
-    rest = rest_of(held.content, found)
-    if found.key is None:
-        named, rest = rest, {}
+def index_of(held: CheckpointReader, entry: str | None = None) -> CheckpointIndex:
+    """The index of an open checkpoint; its ``tensors`` are those of the state dict called ``entry``.
+
+    Raises:
+        PathNotFoundError: There is no state dict of that name.
+    """
+    found = find(held, None, entry)
+    named, rest = named_tensors(held, found)
     ties, letter_of, said = _ties(named)
     names = tuple(file.path.name for file in held.files)
     return CheckpointIndex(
@@ -86,6 +87,14 @@ def index_of(held: CheckpointReader) -> CheckpointIndex:
         departures=(*held.departures, *said),
         entries=found.entries,
     )
+
+
+def named_tensors(
+    held: CheckpointReader, found: StateDictLocation
+) -> tuple[Mapping[str, Described], Mapping[str, Described]]:
+    """The tensors of a state dict by name, and the others of its file by place; all by place where there is none."""
+    rest = rest_of(held.content, found)
+    return (rest, {}) if found.key is None else (found.tensors, rest)
 
 
 def size_bytes(tensor: Described) -> int:

@@ -25,7 +25,14 @@ from nnwidgets.checkpoint.entries import (
 )
 from nnwidgets.checkpoint.formats import CheckpointReader
 from nnwidgets.checkpoint.records import StateDictEntry
-from nnwidgets.errors import CheckpointMismatchError, InvalidTargetError, PathNotFoundError, SaveError
+from nnwidgets.errors import (
+    Advice,
+    AdvisedText,
+    CheckpointMismatchError,
+    InvalidTargetError,
+    PathNotFoundError,
+    SaveError,
+)
 from nnwidgets.formatting import and_more, counted, inert, shape_text
 from nnwidgets.introspect import LiveModel, ModuleTree, TensorEntry, paths
 from nnwidgets.introspect.module_tree.tree import tree_of
@@ -127,6 +134,9 @@ def _fitting(held: CheckpointReader, contents: Contents, model: Model) -> tuple[
     return largest, "no state dict in the file has half of the model; it is the largest"
 
 
+_LISTED = AdvisedText("", Advice.SEE_ENTRIES, " lists them.")
+
+
 def _asked_for(held: CheckpointReader, contents: Contents, model: Callable[[], Model] | None, entry: Any) -> Reading:
     """The state dict of a name; of ways to read it, the one that fits best.
 
@@ -139,7 +149,7 @@ def _asked_for(held: CheckpointReader, contents: Contents, model: Callable[[], M
     if not isinstance(entry, str):
         raise InvalidTargetError(
             f"entry is {inert(repr(entry), _MOST_TEXT)}, expected the name of a state dict in the file.",
-            hint="nnwidgets.peek(path).entries lists them.",
+            hint=_LISTED,
         )
     node = next((each for each in contents.nodes if each.name == entry), None)
     if node is not None:
@@ -158,7 +168,7 @@ def _asked_for(held: CheckpointReader, contents: Contents, model: Callable[[], M
         f"{held.path.name} holds no state dict at {inert(repr(entry), _MOST_TEXT)}; it has {told or 'none'}"
         f"{and_more(sum(1 for _ in contents.listed()) - _MOST_NAMED)}.",
         path=entry,
-        hint=error.hint if error.closest else "nnwidgets.peek(path).entries lists them.",
+        hint=error.hint if error.closest else _LISTED,
         closest=error.closest,
     )
 
@@ -173,7 +183,7 @@ def _undecided(held: CheckpointReader, best: Sequence[Reading], n_model: int) ->
         f"{counted(n_model, 'tensor')}: "
         f"{', '.join(names[:_MOST_NAMED])}{more}. Nothing was loaded.",
         path=str(held.path),
-        hint=f"Say which one: entry={names[0]} or entry={names[1]}.",
+        hint=AdvisedText("Say which one: ", Advice.ENTRY, f"{names[0]} or {names[1]}."),
     )
 
 

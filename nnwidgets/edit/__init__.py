@@ -1,14 +1,15 @@
 """The one thing that writes a model's tensors: changes as transactions, previewed, logged, undone, and told as code.
 
-Every kind of change (`init`, `assign`, `freeze`, `unfreeze`, `apply_function`) is planned and checked whole, copies the
+Every kind of change (`init`, `assign`, `freeze`, `unfreeze`, `apply`) is planned and checked whole, copies the
 old bytes, writes in place, and on any failure leaves each bit as it was. What was done is a `Change`; `history` lists
 them, `undo` and `redo` go through them, and ``to_code()`` of either is Python that does the same with torch alone.
 
 Start at `transaction.commit`: every operation makes a plan and has it carried out there.
 
-    targets.py          which tensors a target means, what they are tied to, whether they can be written
+    targets.py          which tensors or modules a target means, and what these are tied to
+    writable.py         whether they can be written, and which of them where they share bytes
     transaction.py      a plan, carried out as a whole or not at all
-    operations/         `init`, `assign`, `freeze`, `unfreeze`, `apply_function`: what each plans
+    operations/         `init`, `apply`, `assign`, `freeze`, `unfreeze`: what each plans
     undo_copy/          old bytes kept beside live ones, to undo and redo
     change.py           `Change`, the record of what was done
     history.py          what was done to each model; `history`, `undo`, `redo`
@@ -35,7 +36,7 @@ from __future__ import annotations
 
 from nnwidgets.edit.change import Change
 from nnwidgets.edit.history import History, history, redo, set_budget, undo
-from nnwidgets.edit.operations.apply import apply_function
+from nnwidgets.edit.operations.apply import apply
 from nnwidgets.edit.operations.assign import assign
 from nnwidgets.edit.operations.fan import FanHint, fan_hint
 from nnwidgets.edit.operations.freeze import freeze, unfreeze
@@ -50,7 +51,7 @@ __all__ = [
     "Initializer",
     "Parameter",
     "Tie",
-    "apply_function",
+    "apply",
     "assign",
     "fan_hint",
     "freeze",

@@ -28,7 +28,7 @@ class Change(Record):
         seed: What the random numbers came from; None where there were none.
         warnings: What its author should know.
         time: Seconds since the epoch.
-        n_elements: Elements written, each once.
+        n_elements: Elements written, each once; of a function or a reset, those of the tensors that changed.
         ties: The names among ``paths`` that were reached through another one, and how.
         is_preview: Whether nothing was written.
     """

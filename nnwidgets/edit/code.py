@@ -7,7 +7,7 @@ import inspect
 import keyword
 import re
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,7 +68,7 @@ def optimizer_name(number: int) -> str:
     return _OPTIMIZER.format(number)
 
 
-def arguments(kwargs: dict[str, Any]) -> str:
+def arguments(kwargs: Mapping[str, Any]) -> str:
     """Keyword arguments as text, each with a comma before it."""
     return "".join(f", {name}={literal(value)}" for name, value in kwargs.items())
 

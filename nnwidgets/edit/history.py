@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import weakref
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
@@ -42,19 +42,38 @@ class State:
     undone: tuple[Entry, ...] = ()
 
 
+class Mark(Protocol):
+    """What `nnwidgets.checkpoint.snapshot` gives."""
+
+    @property
+    def size_bytes(self) -> int:
+        """What it holds in memory."""
+
+
 class Log:
     """The history of one model.
 
     Attributes:
         lock: Held by whoever writes the model.
         state: What was done and undone.
-        budget_bytes: How much undo copies may hold.
+        budget_bytes: How much undo copies and marks may hold.
     """
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.state = State()
         self.budget_bytes = DEFAULT_BUDGET_BYTES
+        self._marks: weakref.WeakSet[Mark] = weakref.WeakSet()
+
+    @property
+    def marked_bytes(self) -> int:
+        """What marks of the model hold that are still kept."""
+        return sum(mark.size_bytes for mark in self._marks)
+
+    def add_mark(self, mark: Mark) -> None:
+        """Count a mark for as long as it is kept; undo copies that don't fit beside it are dropped."""
+        self._marks.add(mark)
+        self.trim()
 
     @property
     def kept_bytes(self) -> int:
@@ -85,7 +104,7 @@ class Log:
         return [undo.release() for undo in gone]
 
     def _within_budget(self, done: tuple[Entry, ...], n_more: int = 0) -> tuple[Entry, ...]:
-        left, kept = self.budget_bytes - n_more, []
+        left, kept = self.budget_bytes - n_more - self.marked_bytes, []
         is_full = False
         for entry in reversed(done):
             size = entry.undo.size_bytes if entry.undo is not None else 0
@@ -137,7 +156,8 @@ class History(Record):
         undone: Those that `redo` would bring back, the next one first.
         n_dropped: How many of ``changes`` can't be undone any more, the oldest ones, for the budget's sake.
         kept_bytes: Bytes of the undo copies.
-        budget_bytes: How much they may be.
+        budget_bytes: How much they may be, with those of marks.
+        marked_bytes: Bytes of the marks that `snapshot` made and somebody still keeps.
     """
 
     changes: tuple[Change, ...]
@@ -145,6 +165,7 @@ class History(Record):
     n_dropped: int = 0
     kept_bytes: int = 0
     budget_bytes: int = DEFAULT_BUDGET_BYTES
+    marked_bytes: int = 0
 
     def to_code(self, name: str = "net", optimizer: str = "optimizer") -> str:
         """Python that makes all changes in force again, in order, bit for bit, with torch alone.
@@ -166,7 +187,8 @@ class History(Record):
             for index, change in enumerate(self.changes, start=1)
         ]
         lines += [_line(index, change, "undone") for index, change in enumerate(self.undone, start=len(lines) + 1)]
-        lines.append(f"undo copies: {short_bytes(self.kept_bytes)} of {budget_text(self.budget_bytes)}")
+        marks = f", marks: {short_bytes(self.marked_bytes)}" if self.marked_bytes else ""
+        lines.append(f"undo copies: {short_bytes(self.kept_bytes)} of {budget_text(self.budget_bytes)}{marks}")
         return "\n".join(lines)
 
 
@@ -190,6 +212,7 @@ def history_of(log: Log) -> History:
             n_dropped=sum(entry.undo is None for entry in state.done),
             kept_bytes=log.kept_bytes,
             budget_bytes=log.budget_bytes,
+            marked_bytes=log.marked_bytes,
         )
 
 

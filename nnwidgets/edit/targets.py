@@ -1,35 +1,35 @@
-"""Which tensors a change would write: found, told apart from their ties, and checked before anything is written."""
+"""Which tensors or modules of a model a target means, and what these are tied to.
+
+A target is a pattern (`nnwidgets.introspect.patterns`), a module or tensor of the model, or several of these;
+``!pattern`` among them leaves out what it names.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cached_property
+from types import GeneratorType
 from typing import Any
 
 import torch
+from torch import nn
 
-from nnwidgets.edit.undo_copy.memory_blocks import overlaps_itself, piece_of
 from nnwidgets.errors import Advice, AdvisedText, InvalidTargetError, PathNotFoundError
-from nnwidgets.formatting import shape_text, some
+from nnwidgets.formatting import some
 from nnwidgets.introspect import LiveModel, ModuleNode, ModuleTree, TensorEntry, get, paths
 from nnwidgets.introspect.module_tree.tree import tree_of
-from nnwidgets.introspect.patterns import PatternMatcher, glob, searchable
-from nnwidgets.introspect.records import Held, Record
-from nnwidgets.introspect.safe_access.objects import ORDINARY, is_tensor, no_torch_function, type_name
+from nnwidgets.introspect.patterns import Match, PatternMatcher, alternatives, glob, searchable
+from nnwidgets.introspect.records import Record
+from nnwidgets.introspect.safe_access.objects import descends, is_a, is_module, is_tensor, type_name
 from nnwidgets.introspect.safe_access.scan import gc_paused
-from nnwidgets.introspect.safe_access.tensors import (
-    as_plain_tensor,
-    how_to_read,
-    plain_runs,
-    plain_torch,
-    torch_attribute,
-    unreadable_reason,
-)
-from nnwidgets.introspect.sharing import byte_ranges
+from nnwidgets.introspect.safe_access.tensors import gradient_of, shares_storage
 
-Target = str | Sequence[str]
+_MOST_NAMED = 3
+
+Target = str | nn.Module | torch.Tensor | type[nn.Module] | Sequence[str | nn.Module | torch.Tensor | type[nn.Module]]
+"""What `init` and others take; a generator, such as ``net.parameters()``, will do as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +84,7 @@ class ChangeScope:
         self.by_path = {entry.path: entry for entry in self.tree.tensors}
         self._order = {path: index for index, path in enumerate(self.by_path)}
         self._matcher = PatternMatcher(self.tree)
+        self._read: dict[int, tuple[Target, tuple[list[str], list[str]]]] = {}
         self.passed_over: list[str] = []
 
     def tensor(self, path: str) -> Any:
@@ -104,15 +105,17 @@ class ChangeScope:
     def places(self, target: Target) -> list[TensorTarget]:
         """The tensors a target means, in walk order: tensors it names, and parameters at or below modules it names.
 
-        A glob means parameters, and other tensors only where it names no parameter.
+        A glob means parameters, and other tensors only where it names no parameter. What ``!pattern`` names is left
+        out, and with it what shares bytes with that.
 
         Raises:
-            PathNotFoundError: It names nothing.
-            InvalidTargetError: It names modules without parameters.
+            PathNotFoundError: It names nothing, or what it leaves out isn't there.
+            InvalidTargetError: It names modules without parameters, or leaves out all that it names.
         """
         picked: dict[str, TensorEntry] = {}
         roots: list[ModuleNode] = []
-        for pattern in _patterns(target):
+        patterns, left_out = self._patterns(target)
+        for pattern in patterns or ("",):
             if not pattern.strip():
                 picked.update((entry.path, entry) for entry in self.tree.tensors if entry.role == "parameter")
                 continue
@@ -136,11 +139,108 @@ class ChangeScope:
             picked.update((entry.path, entry) for entry in tensors)
             roots += found.nodes
         picked.update((entry.path, entry) for entry in self._parameters_below(roots))
+        if left_out:
+            picked = self._without(picked, left_out)
         live = self.live.tensors
         return [
             TensorTarget(picked[path], live[path] if path in live else self.tensor(path))
             for path in self.in_walk_order(picked)
         ]
+
+    def names_modules(self, target: Target) -> bool:
+        """Whether a target names a module, and not tensors alone."""
+        patterns = self._patterns(target)[0]
+        return not patterns or any(
+            not each.strip() or self._matcher.match(each, words=False).nodes for each in patterns
+        )
+
+    def path_of(self, value: Any) -> str:
+        """The first path of a module or tensor of the model.
+
+        Raises:
+            InvalidTargetError: It is none of the model's; it says what it comes from.
+        """
+        path = self._path_of_id.get(id(value))
+        if path is not None:
+            return path
+        if is_module(value):
+            said, hint = f"The {type_name(type(value))} that was passed is no part of the model.", _A_TARGET
+        elif is_tensor(value):
+            said, hint = "The tensor that was passed is none of the model's.", _A_TARGET
+            of = self._made_from(value)
+            if of is not None:
+                said = f"The tensor that was passed is {of[0]}, and not one of the model's."
+                hint = f"Name {of[1]!r}; a part of it is set by assign(net, '{of[1]}[0, 0]', value)."
+        else:
+            said = f"The target is of type {type_name(type(value))}, expected {_EXPECTED}."
+            hint = "Such as 0.weight."
+        raise InvalidTargetError(said, hint=hint)
+
+    def _made_from(self, value: Any) -> tuple[str, str] | None:
+        """What a tensor is of one of the model, and the path of that."""
+        for path, tensor in self.live.tensors.items():
+            if gradient_of(tensor) is value:
+                return f"the gradient of {path}", path
+            if shares_storage(tensor, value):
+                return f"in the memory of {path}", path
+        return None
+
+    @cached_property
+    def _path_of_id(self) -> dict[int, str]:
+        found: dict[int, str] = {}
+        for known in (self.live.modules, self.live.tensors):
+            for path, value in known.items():
+                found.setdefault(id(value), path)
+        return found
+
+    def _patterns(self, target: Target) -> tuple[list[str], list[str]]:
+        """The patterns of a target, live objects as their paths, and those of what it leaves out; read once."""
+        if id(target) not in self._read:
+            self._read[id(target)] = target, self._patterns_of(_each_of(target))
+        return self._read[id(target)][1]
+
+    def _patterns_of(self, several: Sequence[Any]) -> tuple[list[str], list[str]]:
+        wanted: list[str] = []
+        left_out: list[str] = []
+        for each in several:
+            if is_a(each, type) and descends(nn.Module, each):
+                wanted.append(type_name(each))
+            elif type(each) is not str:
+                wanted.append(self.path_of(each))
+            elif self._matcher.names(each) or not each.strip():
+                wanted.append(each)
+            elif each.strip().startswith("!"):
+                left_out += alternatives(each.strip()[1:].strip())
+            else:
+                wanted += alternatives(each)
+        return wanted, left_out
+
+    def _found_of(self, patterns: Iterable[str]) -> list[Match]:
+        """What patterns that leave something out name."""
+        found = []
+        for pattern in patterns:
+            found.append(self._matcher.match(pattern, words=False))
+            if not found[-1].paths:
+                raise PathNotFoundError.among(pattern, self._names(pattern))
+        return found
+
+    def _without(self, picked: Mapping[str, TensorEntry], patterns: Sequence[str]) -> dict[str, TensorEntry]:
+        """Those of entries that patterns don't name, and that share no bytes with what they name."""
+        named: dict[str, TensorEntry] = {}
+        for found in self._found_of(patterns):
+            below = (entry for node in self._nodes_below(found.nodes) for entry in node.tensors)
+            for entry in (*found.tensors, *below):
+                path = self._path_of_id.get(id(self.live.tensor(entry.path)), entry.path)
+                named[path] = self.by_path.get(path, entry)
+        ties = {entry.tie for entry in named.values()} - {None}
+        left = {path: entry for path, entry in picked.items() if path not in named and entry.tie not in ties}
+        tied = [path for path, entry in picked.items() if path not in named and entry.tie in ties]
+        said = " and ".join(f"!{pattern}" for pattern in patterns[:_MOST_NAMED])
+        if not left:
+            raise InvalidTargetError(f"{said} leaves out all that is named.", hint="Leave out less, or name more.")
+        if tied:
+            self.passed_over.append(f"{some(tied, _MOST_NAMED)}: left too, for sharing bytes with what {said} names.")
+        return left
 
     def computed_from(self, path: str) -> list[str]:
         """The parameters that a tensor at a path is computed from; none where it isn't, as far as torch's own ways go.
@@ -241,12 +341,12 @@ class ChangeScope:
         """The modules a target names, each once, in walk order.
 
         Raises:
-            PathNotFoundError: It names nothing.
-            InvalidTargetError: It names tensors only.
+            PathNotFoundError: It names nothing, or what it leaves out isn't there.
+            InvalidTargetError: It names tensors, or leaves out all that it names.
         """
         live = self.live.modules
         wanted: set[str] = set()
-        for pattern in _patterns(target):
+        for pattern in self._patterns(target)[0] or ("**",):
             if not pattern.strip() or pattern in live:
                 wanted.add(pattern.strip())
                 continue
@@ -260,15 +360,38 @@ class ChangeScope:
                     hint="Name the module that holds it, or a class such as Linear.",
                 )
             wanted.update(node.alias_of or node.path for node in found.nodes)
-        return self._distinct_modules(wanted)
+        kept = self._distinct_modules(wanted - self.left_out(target))
+        if wanted and not kept:
+            raise InvalidTargetError("The target leaves out all that it names.", hint="Leave out less, or name more.")
+        return kept
 
-    def modules_below(self, paths: Iterable[str]) -> list[tuple[str, Any]]:
-        """The modules at some paths and below, each once, in walk order."""
-        return self._distinct_modules(node.path for node in self._nodes_below(self._nodes[path] for path in paths))
+    def left_out(self, target: Target) -> set[str]:
+        """The paths of the modules at and below those that ``!pattern`` in a target names.
 
-    def tensors_below(self, paths: Iterable[str]) -> list[TensorEntry]:
-        """The tensors of modules at some paths and below, in walk order."""
-        found = [entry for node in self._nodes_below(self._nodes[path] for path in paths) for entry in node.tensors]
+        Raises:
+            PathNotFoundError: It names nothing.
+            InvalidTargetError: It names tensors.
+        """
+        out: set[str] = set()
+        for found in self._found_of(self._patterns(target)[1]):
+            if not found.nodes:
+                raise InvalidTargetError(
+                    f"!{found.paths[0]} leaves out a tensor, and this is done to whole modules.",
+                    path=found.paths[0],
+                    hint="Leave out the module that holds it.",
+                )
+            out.update(node.path for node in self._nodes_below(found.nodes))
+        return out
+
+    def modules_below(self, paths: Iterable[str], without: AbstractSet[str] = frozenset()) -> list[tuple[str, Any]]:
+        """The modules at some paths and below, each once, in walk order, but for some."""
+        below = (node.path for node in self._nodes_below(self._nodes[path] for path in paths))
+        return self._distinct_modules(path for path in below if path not in without)
+
+    def tensors_below(self, paths: Iterable[str], without: AbstractSet[str] = frozenset()) -> list[TensorEntry]:
+        """The tensors of modules at some paths and below, in walk order, but for those of some modules."""
+        below = self._nodes_below(self._nodes[path] for path in paths)
+        found = [entry for node in below if node.path not in without for entry in node.tensors]
         return sorted(found, key=lambda entry: self._order[entry.path])
 
     def ties_of(self, places: Iterable[TensorTarget]) -> tuple[Tie, ...]:
@@ -322,153 +445,18 @@ class ChangeScope:
         return list(picked.values())
 
 
-def _patterns(target: Target) -> Sequence[str]:
-    if type(target) is str:
-        return (target,)
-    if type(target) in (list, tuple) and target and all(type(each) is str for each in target):
-        return target
-    raise InvalidTargetError(
-        f"The target is of type {type_name(type(target))}, expected text or a list of paths.", hint="Such as 0.weight."
-    )
+_EXPECTED = "text, a module or tensor of the model, or a list of them"
+_A_TARGET = "Pass a module or tensor of it, or a path."
 
 
-def check_writable(places: Sequence[TensorTarget]) -> list[torch.Tensor]:
-    """Give the plain data of tensors that can all be written in place.
-
-    Raises:
-        InvalidTargetError: One can't, and why.
-    """
-    tensors = [place.tensor for place in places]
-    data = plain_runs(tensors)
-    # Of torch's own classes, each one run of memory: what doesn't ask for gradients is a leaf too.
-    are_whole = all(place.entry.held is None for place in places)
-    if data is not None and are_whole and all(map(_is_leaf, tensors)) and not any(map(_is_inference, tensors)):
-        return data
-    for place in places:
-        with no_torch_function():
-            problem, hint = _why_not(place.tensor, place.entry.held)
-        if problem:
-            raise InvalidTargetError(f"{place.path} can't be written: {problem}.", path=place.path, hint=hint)
-    return list(map(as_plain_tensor, tensors))
-
-
-_is_leaf: Any = torch.Tensor.is_leaf.__get__  # type: ignore[attr-defined] # it is a property
-_is_inference: Any = torch.Tensor.is_inference
-
-
-def _why_not(tensor: Any, held: Held | None) -> tuple[str, str]:  # noqa: PLR0911 - one reason each
-    if held is not None and held.is_part and (held.placements or not tensor.numel()):
-        return (
-            f"it is {held.how}, and this process has {shape_text(held.local_shape)} of {shape_text(held.shape)}",
-            "Change it before it is sharded; a change on one process alone would leave the others as they are.",
+def _each_of(target: Any) -> Sequence[Any]:
+    if type(target) is GeneratorType:
+        target = tuple(target)
+    if type(target) in (list, tuple) and target:
+        return tuple(target)
+    if type(target) in (list, tuple, dict, set):
+        raise InvalidTargetError(
+            f"The target is {'empty' if not target else f'of type {type_name(type(target))}'}, expected {_EXPECTED}.",
+            hint="Such as 0.weight.",
         )
-    if held is not None and held.kind == "wrapper":
-        return f"it is a {type_name(type(tensor))}, {held.how}", "Change the model before its tensors are made so."
-    reason = unreadable_reason(tensor)
-    if reason is not None:
-        return reason, how_to_read(tensor)
-    if torch_attribute(tensor, "layout") is not torch.strided:
-        return (
-            f"its layout is {torch_attribute(tensor, 'layout')}, expected torch.strided",
-            "Put a dense tensor in its place, such as its to_dense(), and change that.",
-        )
-    if torch_attribute(tensor, "is_quantized"):
-        return f"it is quantized ({torch_attribute(tensor, 'dtype')})", "Change the float model and quantize it again."
-    if torch_attribute(tensor, "is_inference")():
-        return (
-            "it was made in inference mode, where torch forbids changes in place outside of it",
-            "Replace it by tensor.clone() made outside inference mode.",
-        )
-    kind = type(tensor)
-    if id(kind) not in ORDINARY and not _is_ordinary_below(kind):
-        return (
-            f"it is a {type_name(kind)}, whose bytes are kept by its own class",
-            "Change the local tensors it is made of.",
-        )
-    if torch_attribute(tensor, "requires_grad") and not torch_attribute(tensor, "is_leaf"):
-        return (
-            "it is computed from other tensors, so the next forward would overwrite it",
-            "Change the tensor it is computed from.",
-        )
-    data = as_plain_tensor(tensor)
-    if not data.is_contiguous() and overlaps_itself(data):
-        return "some of its elements are the same memory (it was expanded)", "Change the tensor it is a view of."
-    return "", ""
-
-
-def _is_ordinary_below(kind: type) -> bool:
-    """A subclass of Tensor or Parameter that leaves operations as they are."""
-    own = getattr(kind, "__torch_function__", None)
-    plain_function = own is torch._C._disabled_torch_function_impl or (  # noqa: SLF001 - what Parameter has
-        getattr(own, "__func__", None) is torch.Tensor.__torch_function__.__func__  # type: ignore[attr-defined]
-    )
-    return plain_function and kind.__dict__.get("__torch_dispatch__") is None and "DTensor" not in kind.__name__
-
-
-def distinct_memory(places: Sequence[TensorTarget]) -> tuple[list[TensorTarget], list[str]]:
-    """Leave out places whose bytes earlier ones have, and say where they overlap in part.
-
-    Returns:
-        The places to fill, in order, and warnings.
-    """
-    first_of, ranges = _memory_of(places)
-    if not first_of:
-        return list(places), []
-    shared = _bytes_by_owners(places, ranges)
-    kept: list[TensorTarget] = []
-    written: set[int] = set()
-    warnings: list[str] = []
-    for index, place in enumerate(places):
-        if first_of.get(index, index) != index:
-            continue
-        met = sorted({each for owners in shared.get(index, ()) for each in owners if each in written})
-        if met and all(not owners.isdisjoint(written) for owners in shared[index]):
-            if not any(_is_view(ranges[index], ranges[each]) for each in met):
-                names = ", ".join(places[each].path for each in met[:_MOST_NAMED])
-                warnings.append(f"{place.path} lies within {names} and is filled with it.")
-            continue
-        if met:
-            warnings.append(
-                f"{place.path} overlaps {places[met[0]].path}: it is filled after it, "
-                "and their common elements get its numbers."
-            )
-        written.add(index)
-        kept.append(place)
-    return kept, warnings
-
-
-def _memory_of(places: Sequence[TensorTarget]) -> tuple[dict[int, int], dict[int, byte_ranges.ByteRanges]]:
-    """Of places that are tied, by index: the first one over the very same bytes, and those bytes of each first one."""
-    sites: dict[tuple[Any, ...], int] = {}
-    first_of: dict[int, int] = {}
-    ranges: dict[int, byte_ranges.ByteRanges] = {}
-    with plain_torch():
-        for index, place in enumerate(places):
-            found = piece_of(as_plain_tensor(place.tensor), index) if place.entry.tie is not None else None
-            if found is not None:
-                first_of[index] = sites.setdefault((place.tensor.device, *found[:3]), index)
-                if first_of[index] == index:
-                    ranges[index] = found
-    return first_of, ranges
-
-
-def _bytes_by_owners(
-    places: Sequence[TensorTarget], ranges: dict[int, byte_ranges.ByteRanges]
-) -> dict[int, list[frozenset[int]]]:
-    """For each place, by index: the sets of places that have some of its bytes together, itself among them."""
-    by_device: dict[torch.device, list[byte_ranges.ByteRanges]] = {}
-    for index, each in ranges.items():
-        by_device.setdefault(places[index].tensor.device, []).append(each)
-    shared: dict[int, list[frozenset[int]]] = {}
-    for held in by_device.values():
-        for owners in byte_ranges.coverage(held):
-            for owner in owners:
-                shared.setdefault(owner, []).append(owners)
-    return shared
-
-
-_MOST_NAMED = 3
-
-
-def _is_view(one: byte_ranges.ByteRanges, other: byte_ranges.ByteRanges) -> bool:
-    return one.start == other.start and byte_ranges.n_bytes(one) == byte_ranges.n_bytes(other)
+    return (target,)

@@ -22,6 +22,7 @@ from nnwidgets.edit.optimizer_state import KeptState, states_of, warning_of
 from nnwidgets.edit.targets import ChangeScope, TensorTarget, Tie
 from nnwidgets.edit.undo_copy.threads import retry_until_complete
 from nnwidgets.edit.undo_copy.undo import Exchangeable, Flag, UndoRecord, sites_of, summarize
+from nnwidgets.edit.writable import n_distinct_elements
 from nnwidgets.errors import InvalidTargetError, NNWidgetsError
 from nnwidgets.formatting import budget_text, short_bytes
 from nnwidgets.introspect import sampled_stats
@@ -141,8 +142,11 @@ def _carry_out(model: ChangeScope, plan: Plan, log: Log, begun: list[tuple[UndoR
         if not state.is_changed:
             state.exchange()
     undo.touch()
+    n_elements = plan.n_elements
     if plan.reports_changed:
         paths = tuple(undo.changed())
+        named = set(paths)
+        n_elements = n_distinct_elements([place for place in plan.places if place.path in named])
         if not paths:
             plan.warnings.append("It changed nothing.")
     if plan.told_after is not None:
@@ -150,7 +154,7 @@ def _carry_out(model: ChangeScope, plan: Plan, log: Log, begun: list[tuple[UndoR
     is_few = len(paths) <= FEW and plan.kind not in ("freeze", "unfreeze")
     at_once = {path: sampled_stats(model.tensor(path)) for path in paths} if is_few else {}
     paths = model.in_walk_order([*paths, *plan.others]) if plan.others else paths
-    change = _change(plan, paths, _numbers(undo, at_once, plan.beforehand))
+    change = _change(plan, paths, _numbers(undo, at_once, plan.beforehand), n_elements)
     log.push(Entry(change, None if plan.final else undo, plan.final))
     return change
 
@@ -190,7 +194,9 @@ def _as_no_room(plan: Plan, size: int) -> Iterator[None]:
         ) from error
 
 
-def _change(plan: Plan, paths: tuple[str, ...], numbers: Numbers, *, is_preview: bool = False) -> Change:
+def _change(
+    plan: Plan, paths: tuple[str, ...], numbers: Numbers, n_elements: int, *, is_preview: bool = False
+) -> Change:
     return Change(
         label=plan.label,
         kind=plan.kind,
@@ -198,7 +204,7 @@ def _change(plan: Plan, paths: tuple[str, ...], numbers: Numbers, *, is_preview:
         seed=plan.seed,
         warnings=tuple(plan.warnings),
         time=time.time(),
-        n_elements=plan.n_elements,
+        n_elements=n_elements,
         ties=plan.ties,
         is_preview=is_preview,
         _recipe=plan.code(),
@@ -210,7 +216,7 @@ def preview_change(model: ChangeScope, plan: Plan, after: dict[str, TensorStats]
     """The change a plan would make, with statistics made beforehand."""
     paths = model.in_walk_order([*(place.path for place in plan.places), *(tie.path for tie in plan.ties)])
     before = {path: summarize(model.tensor(path)) for path in paths if path in after}
-    return _change(plan, paths, Numbers(lambda _: before, lambda _: after), is_preview=True)
+    return _change(plan, paths, Numbers(lambda _: before, lambda _: after), plan.n_elements, is_preview=True)
 
 
 def _numbers(undo: UndoRecord, at_once: dict[str, TensorStats], beforehand: dict[str, TensorStats]) -> Numbers:

@@ -9,6 +9,7 @@ Start at `module_tree/tree.py`: one scan of a model becomes the records that all
     sharing/       who shares bytes with whom
     patterns.py    which modules and tensors of a tree a text means
     statistics/    numbers of one tensor, exact or of a sample; norms of a model in training
+    stats_table.py those of all tensors of a model, a row each
     heatmap/       a window of a tensor as a matrix of a bounded number of cells
     tracing/       a forward pass call by call, and the model as it was afterwards
     optimizers/    which train a model, what they hold of it and remember
@@ -24,11 +25,14 @@ from nnwidgets.introspect.cost_records import Costs, ModuleCosts
 from nnwidgets.introspect.costs import costs
 from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.module_tree.tree import tree
+from nnwidgets.introspect.optimizers.optimizer import optimizer
+from nnwidgets.introspect.optimizers.table_records import OptimizerGroup, OptimizerTable, ParameterState, StateTensor
 from nnwidgets.introspect.records import Finding, TensorEntry, TensorStats, TieGroup, Trace, TraceCall
 from nnwidgets.introspect.safe_access.lookup import LiveModel, get
 from nnwidgets.introspect.sharing.ties import ties
 from nnwidgets.introspect.statistics.sampling import sampled_stats
 from nnwidgets.introspect.statistics.stats import stats
+from nnwidgets.introspect.stats_table import StatsRow, StatsTable
 from nnwidgets.introspect.tracing.trace import trace
 
 __all__ = [
@@ -38,6 +42,12 @@ __all__ = [
     "ModuleCosts",
     "ModuleNode",
     "ModuleTree",
+    "OptimizerGroup",
+    "OptimizerTable",
+    "ParameterState",
+    "StateTensor",
+    "StatsRow",
+    "StatsTable",
     "TensorEntry",
     "TensorStats",
     "TieGroup",
@@ -46,6 +56,7 @@ __all__ = [
     "check",
     "costs",
     "get",
+    "optimizer",
     "sampled_stats",
     "stats",
     "ties",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from nnwidgets.formatting import short_bytes
+from nnwidgets.formatting import counted, short_bytes
 from nnwidgets.introspect.module_tree.nodes import ModuleTree
 from nnwidgets.introspect.records import Record
 
@@ -76,7 +76,8 @@ class Costs(Record):
         return self.modules[0]
 
     def __repr__(self) -> str:
-        return f"Costs({self.total.class_name}, {len(self.modules):,} modules, {short_bytes(self.total.size_bytes)})"
+        n_modules = counted(len(self.modules), "module")
+        return f"Costs({self.total.class_name}, {n_modules}, {short_bytes(self.total.size_bytes)})"
 
     def to_dict(self) -> dict[str, Any]:
         """All fields, as JSON has them, and ``total``."""

@@ -2,12 +2,14 @@
 
 A class stands for the classes derived from it too, as in ``isinstance``, and may be written ``nn.Linear``. A glob that
 fits no path is one over classes and their tensors: ``Conv*``, ``Conv*.weight``, ``LSTM.*``.
-``*`` stands for anything within a component, ``**`` for anything at all, ``?`` for one character. Everything else
-stands for itself: a pattern is never a regular expression.
+``*`` stands for anything within a component, ``**`` for anything at all, ``?`` for one character; ``{0…11}``,
+``{0..11}``, ``[0-11]`` and the component ``0-11`` for the whole numbers of a range, and ``{attn,mlp}`` for each of its
+parts in turn. Everything else stands for itself: a pattern is never a regular expression.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable
@@ -23,6 +25,7 @@ from nnwidgets.introspect.records import TensorEntry
 
 LONGEST = 2_000
 """Characters of a pattern."""
+_MOST_ALTERNATIVES = 500
 
 Meaning = Literal["path", "glob", "class", "class-tensor", "words", "nothing"]
 
@@ -97,7 +100,21 @@ class PatternMatcher:
             )
         bare = pattern.strip()
         exact = self._exact(pattern) or self._exact(bare) or self._exact(_without_library(bare))
-        return exact or self._loose(bare, words=words)
+        return exact or self._of_each(alternatives(bare), words=words)
+
+    def names(self, path: str) -> bool:
+        """Whether a module or a tensor has this very path."""
+        return path in self._at
+
+    def _of_each(self, patterns: list[str], *, words: bool) -> Match:
+        """What several patterns name together, in walk order."""
+        if len(patterns) == 1:
+            return self._loose(patterns[0], words=words)
+        found = [self.match(each, words=words) for each in patterns]
+        named = {id(each) for one in found for each in (*one.nodes, *one.tensors)}
+        nodes = tuple(node for node in self._tree.nodes if id(node) in named)
+        tensors = tuple(entry for entry in self._tree.tensors if id(entry) in named)
+        return Match("glob" if named else "nothing", nodes, tensors)
 
     @cached_property
     def _at(self) -> dict[str, list[ModuleNode | TensorEntry]]:
@@ -146,13 +163,15 @@ class PatternMatcher:
     def _loose(self, pattern: str, *, words: bool) -> Match:
         """As a glob, a path through an alias, or words."""
         tree = self._tree
-        if "*" in pattern or "?" in pattern:
+        if is_glob(pattern):
             fits = glob(pattern).match
             nodes = tuple(node for node in tree.nodes if fits(searchable(node.path)))
             tensors = tuple(entry for entry in tree.tensors if fits(searchable(entry.path)))
             if nodes or tensors:
                 return Match("glob", nodes, tensors)
-            return self._class_glob(_without_library(pattern))
+            found = self._class_glob(_without_library(pattern))
+            if found.paths or "*" in pattern or "?" in pattern:
+                return found
         if tree.resolve(pattern) is not None:
             met = tree.find(pattern)
             return Match("path", (), (met,)) if isinstance(met, TensorEntry) else Match("path", (met,), ())
@@ -205,13 +224,54 @@ def _without_library(pattern: str) -> str:
     return pattern[len(library_of(pattern)) :]
 
 
+def is_glob(pattern: str) -> bool:
+    """Whether a pattern may stand for several names of a kind, by its form.
+
+    Example:
+        >>> is_glob("*.bias"), is_glob("h.{0…11}"), is_glob("h.[0-2].attn"), is_glob("block[0].weight")
+        (True, True, True, False)
+    """
+    has_braces = any(found[1] for found in _BRACES.finditer(pattern))
+    return has_braces or "*" in pattern or "?" in pattern or _mark_ranges(pattern) != pattern
+
+
+def alternatives(pattern: str) -> list[str]:
+    """The patterns that one with braces stands for.
+
+    Raises:
+        InvalidTargetError: They are too many.
+
+    Example:
+        >>> alternatives("h.{0,1}.{attn,mlp}"), alternatives("h.{0…11}")
+        (['h.0.attn', 'h.0.mlp', 'h.1.attn', 'h.1.mlp'], ['h.{0…11}'])
+    """
+    made = [pattern]
+    for _ in range(pattern.count("{")):
+        split = [_in_braces(each) for each in made]
+        if sum(map(len, split)) > _MOST_ALTERNATIVES:
+            raise InvalidTargetError(
+                f"{pattern[:80]} stands for more than {_MOST_ALTERNATIVES} targets.", hint="Write a range or a star."
+            )
+        made = list(itertools.chain.from_iterable(split))
+    return list(dict.fromkeys(made))
+
+
+def _in_braces(pattern: str) -> list[str]:
+    """A pattern once for each part between its first innermost braces; as it is where it has none with a comma."""
+    for found in _BRACES.finditer(pattern):
+        if found[1]:
+            before, after = pattern[: found.start()], pattern[found.end() :]
+            return [f"{before}{part.strip()}{after}" for part in found[1].split(",")]
+    return [pattern]
+
+
 def glob(pattern: str) -> re.Pattern[str]:
     """A glob over paths as a regular expression for `searchable` text; no path takes it long.
 
     Between two stars each fixed part is taken where it first fits and never tried again (an atomic group), which finds
     a match wherever there is one, so that nothing is gone through twice.
     """
-    spans = [_fixed_parts(span) for span in re.split(r"\*{2,}", searchable(pattern))]
+    spans = [_fixed_parts(span) for span in re.split(r"\*{2,}", searchable(_mark_ranges(pattern)))]
     made = []
     for index, parts in enumerate(spans):
         is_last = index == len(spans) - 1
@@ -241,8 +301,65 @@ _QUOTED = re.compile(r'\["(?:[^"\\]|\\.)*"\]', re.DOTALL)
 _OPENING = re.compile(r"(?<=[^.])\[")
 
 
+_BRACES = re.compile(r'\["(?:[^"\\]|\\.)*"\]|\{([^{}]*,[^{}]*)\}', re.DOTALL)
+_RANGE = re.compile(
+    r'\["(?:[^"\\]|\\.)*"\]'
+    r"|(?P<open>[{\[])(?P<low>\d{1,9})(?:…|\.\.\.?|-)(?P<high>\d{1,9})[}\]]"
+    r"|(?<![^.])(?P<first>\d{1,9})-(?P<last>\d{1,9})(?![^.])",
+    re.DOTALL,
+)
+_MARKED = re.compile(r"(\A|.)\x02([bni])(\d+)-(\d+)\x03(?=(.?))", re.DOTALL)
+
+
+def _mark_ranges(pattern: str) -> str:
+    """A pattern with its ranges of numbers between characters that no name has, without dots and brackets."""
+
+    def marked(found: re.Match[str]) -> str:
+        if found["low"]:
+            return f"\x02{'i' if found['open'] == '[' else 'b'}{found['low']}-{found['high']}\x03"
+        return f"\x02n{found['first']}-{found['last']}\x03" if found["first"] else found.group()
+
+    return _RANGE.sub(marked, pattern)
+
+
 def _fixed_parts(span: str) -> list[str]:
-    return ["[^.]".join(map(re.escape, part.split("?"))) for part in span.split("*")]
+    return ["[^.]".join(map(_fixed, part.split("?"))) for part in span.split("*")]
+
+
+def _fixed(part: str) -> str:
+    """A part without stars as a regular expression: each range as its numbers, all else as it is."""
+    made, at = "", 0
+    for found in _MARKED.finditer(part):
+        before, kind, low, high, after = found.groups()
+        number = f"{'' if before else r'(?<![0-9])'}{_numbers(low, high)}{'' if after.isdigit() else r'(?![0-9])'}"
+        if kind == "i":
+            # As Python and as a shell has it: net.h[0] is h.0, and layer[1-4] are layer1 to layer4.
+            number = rf"(?:{number}|{'' if before in {'', '.'} else '[.]'}(?:\[{number}\]|{number}))"
+        elif kind == "n":
+            number = f"(?:{number}|{low}-{high})"
+        made += re.escape(part[at : found.start()] + before) + number
+        at = found.end()
+    return made + re.escape(part[at:])
+
+
+def _numbers(low: str, high: str) -> str:
+    """The whole numbers of a range as a regular expression, those of ``00`` to ``11`` with their zeros.
+
+    Example:
+        >>> _numbers("0", "11"), _numbers("08", "11")
+        ('(?:[0-9]|10|11)', '(?:08|09|10|11)')
+    """
+    at, end = sorted((int(low), int(high)))
+    width = len(low) if low[0] == "0" and len(low) > 1 else 1
+    made = []
+    while at <= end:
+        free = 0
+        while at % 10 ** (free + 1) == 0 and at + 10 ** (free + 1) - 1 <= end and (at or free + 1 <= width):
+            free += 1
+        rest = at // 10**free
+        made.append((str(rest).zfill(width - free) if rest or width > free else "") + "[0-9]" * free)
+        at += 10**free
+    return f"(?:{'|'.join(made)})"
 
 
 def _has(text: str, wanted: list[str]) -> bool:

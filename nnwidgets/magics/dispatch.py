@@ -9,12 +9,11 @@ from IPython.display import display
 
 from nnwidgets.errors import NNWidgetsError
 from nnwidgets.magics.display import DisplayedPage
-from nnwidgets.magics.explore import explore_line
 from nnwidgets.magics.line.advice import in_words_of_a_line
 from nnwidgets.magics.line.grammar import LineError
 from nnwidgets.magics.parse import parse, parse_cell
 from nnwidgets.magics.resolve import model_names
-from nnwidgets.magics.subcommands.subcommand import Answer, Request, help_page
+from nnwidgets.magics.subcommands.subcommand import Answer, Request
 from nnwidgets.magics.subcommands.table import ENTRIES
 
 if TYPE_CHECKING:
@@ -50,16 +49,10 @@ def run(
     namespace = shell.user_ns if cell is not None else {**shell.user_ns, **(local_names or {})}
     line, n_ends = _END.subn("", line)
     command = parse(line, model_names(namespace)) if cell is None else parse_cell(line)
-    answer: Answer | Document
-    if command.name == "explore":
-        answer = explore_line(command.model, namespace)
-    elif command.name == "help":
-        answer = help_page(ENTRIES[command.target])
-    else:
-        try:
-            answer = ENTRIES[command.name].run(Request(command, namespace, shell, auto, cell or ""))
-        except NNWidgetsError as error:
-            raise LineError(in_words_of_a_line(error, command.model or "net")) from None
+    try:
+        answer: Answer | Document = ENTRIES[command.name].run(Request(command, namespace, shell, auto, cell or ""))
+    except NNWidgetsError as error:
+        raise LineError(in_words_of_a_line(error, command.model or "net")) from None
     page, record = (answer.page, answer.record) if isinstance(answer, Answer) else (answer, None)
     if not n_ends:
         display(record if page is None else DisplayedPage(page))

@@ -1,4 +1,4 @@
-"""``%nn net``: an Explorer of a model; ``%nn`` alone explores the only model there is, or lists the models."""
+"""``%nn net``: an Explorer of a model or a file, at a row where one is named; ``%nn`` alone lists models."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from torch import nn
 
 from nnwidgets.introspect.module_tree.text import count_text
 from nnwidgets.introspect.module_tree.tree import tree
+from nnwidgets.introspect.patterns import match
+from nnwidgets.introspect.safe_access import lookup
 from nnwidgets.magics.line.grammar import LineError
-from nnwidgets.magics.resolve import model_names, resolve_model
-from nnwidgets.magics.subcommands.subcommand import Answer
-from nnwidgets.magics.subcommands.table import usage_of_all
+from nnwidgets.magics.resolve import model_names
+from nnwidgets.magics.subcommands.subcommand import Answer, Request
 from nnwidgets.text.document import Document, Note, Table
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ def make_explorer(module: nn.Module, name: str | None, namespace: Mapping[str, A
         module: The model.
         name: How it was written; None to look for the variable that holds it.
         namespace: The user's variables.
+        selected: The path of the row to open at.
+        filter_text: What the filter box is to hold.
     """
     from nnwidgets.widgets import explore
 
@@ -36,33 +39,48 @@ def make_explorer(module: nn.Module, name: str | None, namespace: Mapping[str, A
     return explore(module, name=name)
 
 
-def explore_line(model: str, namespace: Mapping[str, Any]) -> Answer:
-    """Explore a model.
+def explore_line(request: Request, usage: str) -> Answer:
+    """Explore the model that a line names, or the only one there is; several are listed.
 
     Args:
-        model: How it is written; empty for the only one there is.
-        namespace: The user's variables.
+        request: The line.
+        usage: How lines are written.
 
     Raises:
-        LineError: There is none.
+        LineError: There is none, or nothing is at the path.
     """
-    if model:
-        return Answer(None, make_explorer(resolve_model(model, namespace), model, namespace))
+    command, namespace = request.command, request.namespace
+    if command.model and request.file is not None:
+        from nnwidgets.widgets import explore
+
+        return Answer(None, explore(request.file))
+    if command.model:
+        module, selected, text = request.module, "", command.filter
+        if command.target:
+            found = match(tree(module), command.target, words=False).paths
+            if len(found) == 1:
+                selected = found[0]
+            else:
+                # Of several the filter shows all; of none the path is looked for, to say what is near.
+                text = command.target if found else lookup.get(module, command.target)
+        view = make_explorer(module, command.model, namespace)
+        view.selected, view.filter = selected, text
+        return Answer(None, view)
     names = model_names(namespace)
     distinct = {id(namespace[name]): name for name in reversed(names)}
     if len(distinct) == 1:
         (name,) = distinct.values()
         return Answer(None, make_explorer(namespace[name], name, namespace))
     if names:
-        return Answer(_models_page(names, namespace))
-    raise LineError(f"No variable holds a model yet. {usage_of_all()}")
+        return Answer(_models_page(names, namespace, usage))
+    raise LineError(f"No variable holds a model yet. {usage}")
 
 
-def _models_page(names: list[str], namespace: Mapping[str, Any]) -> Document:
+def _models_page(names: list[str], namespace: Mapping[str, Any], usage: str) -> Document:
     rows = []
     for name in names[:_MOST_MODELS]:
         found = tree(namespace[name])
         rows.append((name, found.root.class_name, count_text(found.n_params)))
     n_more = max(0, len(names) - _MOST_MODELS)
     table = Table(("model", "class", "parameters"), tuple(rows), right=(2,), n_more=n_more)
-    return (table, Note(usage_of_all()))
+    return (table, Note(usage))

@@ -45,15 +45,18 @@ class NNMagics(Magics):
 
         ::
 
-            %nn net                          explore: the tree, its tensors, statistics, ties, findings
+            %nn net [path] [--filter text]   explore: the tree, its tensors, statistics, ties, findings
+            %nn explore net [path]           the same, as nnw.explore; %nn help lists all lines
             %nn                              explore the only model there is, or list the models
             %nn tree net [path] [--depth 2]  the tree as text
             %nn show net [path]              one tensor, with statistics, or one module
+            %nn stats net [path]             statistics of all tensors, a row each
             %nn summary net --input 2,20     torchinfo's table; without --input, no forward is run
             %nn tied net                     tensors that share bytes
             %nn check net                    what looks wrong, each with code that mends it
             %nn trace net X [mask=M]         one forward pass, call by call; --input 2,20 makes an input
             %nn costs net [X]                memory and arithmetic, module by module
+            %nn optimizer net [adam]         groups, settings, and what is remembered of each parameter
             %nn auto on|off                  whether a bare `net` at the end of a cell explores
 
             %nn init net 0.weight xavier_uniform_ gain=2 --seed 7      fill tensors anew
@@ -68,6 +71,7 @@ class NNMagics(Magics):
             %nn save net mlp.params          save a model, or a tensor, list or dict: whole or not at all, then verified
             %nn load net mlp.params [--dry-run] [--rename out=output]      planned, checked, all or nothing, undoable
             %nn diff net mlp.params          what differs, and by how much
+            %nn snapshot net before          a mark in memory: %nn diff before net, %nn stats net --since before
             %nn ls [folder|file]             the checkpoints of a folder, the tensors of a file
 
         ``net`` is a variable, an attribute or an item of one: ``net``, ``trainer.model``, ``nets[0]``. A subcommand's
@@ -76,7 +80,8 @@ class NNMagics(Magics):
         Names of the package's functions will do too: ``stats``, ``ties``, ``history``, ``peek``, ``assign``, ``plan``.
 
         ``path`` is what ``named_modules`` and ``named_parameters`` say, ``0.weight``, or a glob or class that means one
-        thing: ``*.bias``, ``Linear.weight``. Where tensors are changed, it may mean several.
+        thing: ``*.bias``, ``Linear.weight``. Where tensors are changed, it may mean several, ``h.{0…11}`` and
+        ``h.[0-2].*`` are ranges, several may follow each other, and ``!h.11`` leaves out what it names.
 
         ``r = %nn …`` keeps what the function of that name would give, beside showing it; a line that ends with ``;``
         shows nothing.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container, Sequence
 from dataclasses import replace
+from difflib import SequenceMatcher
 from typing import Any
 
 from nnwidgets.errors import closest_names
@@ -12,9 +14,12 @@ from nnwidgets.magics.line.grammar import Command, LineError, MisuseError, cut
 from nnwidgets.magics.line.tokenizer import Word, words
 from nnwidgets.magics.subcommands.cell import NN_INIT
 from nnwidgets.magics.subcommands.subcommand import Subcommand
-from nnwidgets.magics.subcommands.table import SUBCOMMANDS, SYNONYMS, usage_of_all
+from nnwidgets.magics.subcommands.table import EXPLORE, SUBCOMMANDS, SYNONYMS, WRITING, usage_of_all
 
 _HELP = frozenset({"--help", "-h"})
+_ALIKE = 0.6
+_TYPED_WRONG = 0.75
+"""How alike a word and a subcommand that writes must be, for the one to be the other with a slip of the finger."""
 
 
 def parse(line: str, models: Container[str] = ()) -> Command:
@@ -35,6 +40,8 @@ def parse(line: str, models: Container[str] = ()) -> Command:
         ('tree', 'net', '2', 1)
         >>> parse("net").name, parse("plan net mlp.params").name
         ('explore', 'load')
+        >>> parse("net 0.weight", models={"net"}).target
+        '0.weight'
     """
     found = words(line)
     if not found:
@@ -44,13 +51,9 @@ def parse(line: str, models: Container[str] = ()) -> Command:
         line = f"{SYNONYMS[first]}{line[found[0].start + len(first) :]}{' --dry-run' * (first == 'plan')}"
         found = words(line)
         first = found[0].text
-    if first not in models and first in ("explore", "help"):
-        if first == "explore" and found[1:] and not found[2:]:
-            return Command("explore", model=found[1].text)
-        raise LineError(usage_of_all())
     subcommand = SUBCOMMANDS.get(first)
     if subcommand is None or (len(found) == 1 and first in models):
-        return _parse_model(first, found[1:], models)
+        return _parse_model(line, found, models)
     return _parse_subcommand(subcommand, line, found[1:])
 
 
@@ -68,17 +71,28 @@ def parse_cell(line: str) -> Command:
     return _parse_subcommand(NN_INIT, line, words(line))
 
 
-def _parse_model(model: str, rest: Sequence[Word], models: Container[str]) -> Command:
+def _parse_model(line: str, found: Sequence[Word], models: Container[str]) -> Command:
+    model = found[0].text
     if model.startswith("-"):
         raise LineError(f"{cut(model)} is an option without a subcommand. {usage_of_all()}")
-    if not rest:
-        return Command("explore", model=model)
-    near = () if model in models else closest_names(model, SUBCOMMANDS, n=1)
+    variable = re.split(r"[.\[]", model, maxsplit=1)[0]
+    if len(found) == 1 or variable in models or variable != model:
+        return _parse_subcommand(EXPLORE, line, found)
+    near = _meant(model)
     if near:
-        raise LineError(f"{cut(model)} is no subcommand; did you mean {near[0]!r}? Usage: {SUBCOMMANDS[near[0]].line}")
-    raise LineError(
-        f"{cut(rest[0].text)} is one word too many after {cut(model)}, which is no subcommand. {usage_of_all()}"
-    )
+        raise LineError(f"{cut(model)} is no subcommand; did you mean {near!r}? Usage: {SUBCOMMANDS[near].line}")
+    raise LineError(f"{cut(model)} is no subcommand and no model. {usage_of_all()}")
+
+
+def _meant(word: str) -> str:
+    """The subcommand that a word is like; one that writes only where the word can't be anything else."""
+    for near in closest_names(word, [*SUBCOMMANDS, *SYNONYMS]):
+        name, ratio = SYNONYMS.get(near, near), SequenceMatcher(None, word, near).ratio()
+        if name in WRITING and (ratio < _TYPED_WRONG or near[0] != word[0]):
+            continue
+        if ratio >= _ALIKE:
+            return name
+    return ""
 
 
 def _parse_subcommand(subcommand: Subcommand, line: str, rest: Sequence[Word]) -> Command:

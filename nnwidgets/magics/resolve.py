@@ -7,14 +7,17 @@ An attribute is looked for where it is stored (a module's registries, an instanc
 from __future__ import annotations
 
 import ast
+import re
 import types
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from torch import nn
 from torch.optim import Optimizer
 
+from nnwidgets.checkpoint import Snapshot
 from nnwidgets.errors import closest_names
 from nnwidgets.formatting import and_more, counted, inert
 from nnwidgets.introspect.optimizers import optimizer_variables, optimizers_holding
@@ -27,11 +30,12 @@ from nnwidgets.introspect.safe_access.objects import (
     plain_items,
     type_name,
 )
-from nnwidgets.magics.line.grammar import Candidate, LineError, cut
+from nnwidgets.magics.line.grammar import Candidate, LineError, cut, unquote
 
 _REGISTRIES = ("_modules", "_parameters", "_buffers")
 _MAX_EXPRESSION = 10_000
 _MAX_LISTED = 5
+_INDEXED = re.compile(r"\[(\d+)\](?=[.\[])")
 
 
 class _NothingThereError(LookupError):
@@ -53,6 +57,24 @@ def tensor_names(namespace: Mapping[str, Any]) -> list[str]:
     return [name for name, value in list(namespace.items()) if not name.startswith("_") and is_tensor(value)]
 
 
+def mark_names(namespace: Mapping[str, Any]) -> list[str]:
+    """Names of the user's variables that hold a mark, in the order they were made."""
+    return [name for name, value in list(namespace.items()) if not name.startswith("_") and is_a(value, Snapshot)]
+
+
+def resolve_mark(expression: str, namespace: Mapping[str, Any]) -> Snapshot:
+    """The mark that ``expression`` names.
+
+    Raises:
+        LineError: It names none.
+    """
+    found: Any = resolve(expression, namespace, among=mark_names(namespace), kind="mark")
+    if not is_a(found, Snapshot):
+        raise LineError(f"{cut(expression)} is no mark; %nn snapshot net {cut(expression)} makes one.")
+    made: Snapshot = found
+    return made
+
+
 def resolve_model(expression: str, namespace: Mapping[str, Any]) -> nn.Module:
     """Return the module that ``expression`` names.
 
@@ -67,6 +89,27 @@ def resolve_model(expression: str, namespace: Mapping[str, Any]) -> nn.Module:
     if not is_module(value):
         raise LineError(_not_a_module(expression, value, namespace))
     return value
+
+
+def in_two_words(expression: str, namespace: Mapping[str, Any]) -> str:
+    """The model and the path of what is written in one word, ``net.hidden.weight``; empty where no model begins it.
+
+    Example:
+        >>> in_two_words("net.hidden.weight[0, 0]", {"net": nn.Linear(2, 2)})
+        'net hidden.weight[0, 0]'
+        >>> in_two_words("models[0].weight", {"models": [nn.Linear(2, 2)]})
+        'models[0] weight'
+    """
+    for end in re.finditer(r"\.|(?=\[)", expression):
+        model, path = expression[: end.start()], expression[end.end() :]
+        try:
+            value = resolve(model, namespace, among=(), kind="model")
+        except LineError:
+            return ""
+        if is_module(value) and path and len(path) < _MAX_EXPRESSION:
+            path = _INDEXED.sub(r".\1", path)
+            return f"{model} {path.removeprefix('.')}"
+    return ""
 
 
 def resolve(expression: str, namespace: Mapping[str, Any], *, among: Iterable[str], kind: str) -> Any:
@@ -91,6 +134,21 @@ def resolve(expression: str, namespace: Mapping[str, Any], *, among: Iterable[st
         except KeyError:
             raise LineError(_no_variable(inert(str(step.value), 80), among, kind)) from None
     return value
+
+
+def file_of(word: str, namespace: Mapping[str, Any]) -> Path | None:
+    """Return the file or folder that a word names where a model could stand; None where a variable is called so.
+
+    Example:
+        >>> file_of("net", {"net": nn.ReLU()}) is None, file_of("/dev/null/x", {}) is None
+        (True, True)
+    """
+    name = unquote(word)
+    place = Path(name).expanduser() if name and "\0" not in name else None
+    try:
+        return place if place is not None and name not in namespace and place.exists() else None
+    except OSError:
+        return None
 
 
 class _Step(NamedTuple):
@@ -225,9 +283,9 @@ def _not_a_module(expression: str, value: Any, namespace: Mapping[str, Any]) -> 
     if is_a(value, type) and nn.Module in type.__dict__["__mro__"].__get__(value):
         return f"{named} is a class, expected a module made from it: net = {named}(…)."
     what = f"{named} is {_article(type_name(kind))}, expected a torch.nn.Module"
-    if is_tensor(value) and "." in expression:
-        owner, _, name = expression.rpartition(".")
-        return f"{what}. For one tensor: %nn show {inert(owner, 80)} {inert(name, 80)}"
+    words = in_two_words(expression, namespace) if is_tensor(value) else ""
+    if words:
+        return f"{what}. The model and what is in it are two words: {inert(words, 160)}."
     names = model_names(namespace)
     return f"{what}; {_names_here(names)}." if names else f"{what}; no variable holds one."
 

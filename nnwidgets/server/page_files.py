@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nnwidgets.errors import NNWidgetsError
 
-_STYLED = {"checkpoints", "help", "pulse"}
+_STYLED = {"checkpoints", "help", "pulse", "table"}
 _STATIC = Path(__file__).parent.parent / "static"
 
 

@@ -7,7 +7,8 @@ document can hold any class name or path as it is.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from nnwidgets.introspect.module_tree.text import TextRow
 from nnwidgets.introspect.records import Severity
@@ -54,10 +55,14 @@ class Outline:
     Attributes:
         lines: The rows, in order.
         n_more: Rows left out at the end.
+        heads: Of the columns of ``numbers``.
+        numbers: More cells of a tensor's row by its path, which HTML alone shows.
     """
 
     lines: tuple[TextRow, ...]
     n_more: int = 0
+    heads: tuple[str, ...] = ()
+    numbers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,15 @@ _NUMBER = "text-align:right;font-variant-numeric:tabular-nums"
 _LIST = "list-style:none;margin:0;padding-left:1.4em"
 _LEAF = "padding-left:1.1em"
 _CODE = "margin:2px 0 12px 1.4em;padding-left:8px;border-left:2px solid;opacity:.85"
+DOCTYPE = "<!doctype html>"
+"""How a page begins."""
+
+_STYLE = (
+    ":root{color-scheme:light dark}body{margin:1.5em auto;padding:0 1em;max-width:90em}"
+    "table{border-collapse:collapse;margin:2px 0 8px}th,td{padding:1px 14px 1px 0;white-space:nowrap}"
+    "thead th{font-weight:500;opacity:.75}tbody tr:hover{background:#8882}summary{cursor:pointer}"
+    "li{overflow-x:auto}"
+)
 _SIGNS = {"error": "✗ error", "warning": "▲ warning", "note": "ℹ note"}
 
 
@@ -39,6 +48,22 @@ def render_html(document: Document) -> str:
         True
     """
     return f'<div style="{_FONT}">{"".join(part for block in document for part in _parts(block))}</div>'
+
+
+def render_page(document: Document, title: str) -> str:
+    """A document as a page by itself: no script, nothing from elsewhere, and a policy that lets neither in.
+
+    Example:
+        >>> page = render_page((Title("<b>", "Linear"),), "<b>")
+        >>> page[:15], "<title>&lt;b&gt;</title>" in page, "<script" in page
+        ('<!doctype html>', True, False)
+    """
+    return (
+        f'{DOCTYPE}\n<html lang="en"><head><meta charset="utf-8">'
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
+        '<meta name="viewport" content="width=device-width">'
+        f"<title>{_safe(title)}</title><style>{_STYLE}</style></head><body>{render_html(document)}</body></html>\n"
+    )
 
 
 def _parts(block: Block) -> Iterator[str]:
@@ -107,22 +132,48 @@ def _outline(block: Outline) -> Iterator[str]:
     """Nest the rows by their level; beyond a hundred levels they stay side by side, with the level said."""
     lines = block.lines
     levels = [min(line.level, _MOST_LEVELS) for line in lines]
-    n_open = 0
+    n_open = at = 0
     yield f'<ul style="{_LIST}">'
-    for at, line in enumerate(lines):
-        below = levels[at + 1] if at + 1 < len(lines) else 0
+    while at < len(lines):
+        line, end = lines[at], _end_of_tensors(block, at)
+        below = levels[end] if end < len(lines) else 0
         if below > levels[at]:
             is_open = " open" if line.level < _OPEN_LEVELS and line.kind != "fold" else ""
             yield f'<li><details{is_open}><summary>{_line(line)}</summary><ul style="{_LIST}">'
             n_open += 1
         else:
-            yield f'<li style="{_LEAF}">{_line(line)}</li>'
-            for _ in range(levels[at] - below if at + 1 < len(lines) else n_open):
+            told = _line(line) if line.path not in block.numbers else "".join(_numbers(block, lines[at:end]))
+            yield f'<li style="{_LEAF}">{told}</li>'
+            for _ in range(levels[at] - below if end < len(lines) else n_open):
                 yield "</ul></details></li>"
                 n_open -= 1
+        at = end
     yield "</ul>"
     if block.n_more:
         yield f"<p>… {counted(block.n_more, 'more row', exact_count)}</p>"
+
+
+def _end_of_tensors(block: Outline, at: int) -> int:
+    """Where the tensors beside each other end that have numbers, which make a table; of any other row, the next."""
+    first, end = block.lines[at], at + 1
+    while first.path in block.numbers and end < len(block.lines) and _is_beside(block, first, block.lines[end]):
+        end += 1
+    return end
+
+
+def _is_beside(block: Outline, first: TextRow, other: TextRow) -> bool:
+    return other.level == first.level and other.kind == first.kind == "tensor" and other.path in block.numbers
+
+
+def _numbers(block: Outline, rows: Sequence[TextRow]) -> Iterator[str]:
+    """Tensors as a table, without the columns in which none of them has anything."""
+    heads = ("tensor", "shape", "dtype", *block.heads, "")
+    cells = [(row.name, row.shape, row.dtype, *block.numbers[row.path], " · ".join(row.marks)) for row in rows]
+    kept = [at for at in range(len(heads)) if any(row[at] for row in cells)]
+    right = tuple(place for place, at in enumerate(kept) if 3 <= at < len(heads) - 1)  # noqa: PLR2004 - the numbers
+    yield from _table(
+        Table(tuple(heads[at] for at in kept), tuple(tuple(row[at] for at in kept) for row in cells), right)
+    )
 
 
 def _line(line: TextRow) -> str:

@@ -14,6 +14,8 @@ _MOST_CODE_LINES = 200
 _PAIRS_PER_LINE = 3
 _LEVELS = " ▁▂▃▄▅▆▇█"
 _N_BARS = 64
+_LEAST_ROOM = 30
+"""Cells that a column must have for sentences in it to be wrapped."""
 _SIGNS = {"error": "✗ error", "warning": "▲ warning", "note": "ℹ note"}
 
 
@@ -70,11 +72,26 @@ def _facts(block: Facts) -> list[str]:
 
 
 def _table(block: Table) -> list[str]:
-    rows = [block.heads, *(tuple(inert(cell, MOST_CELLS) for cell in row) for row in block.rows)]
-    found = align_columns(rows, right=block.right, most=MOST_CELLS)
+    rows = [
+        block.heads,
+        *((*(inert(cell, MOST_CELLS) for cell in row[:-1]), inert(row[-1], 400)) for row in block.rows),
+    ]
+    found = align_columns(_last_wrapped(rows), right=block.right, most=MOST_CELLS)
     if block.n_more:
         found.append(f"… {exact_count(block.n_more)} more")
     return found
+
+
+def _last_wrapped(rows: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Rows whose last cell, where it is a sentence too long for its column, goes on in lines of its own."""
+    room = MOST_CELLS - sum(max(map(width, column)) + 2 for column in list(zip(*rows, strict=True))[:-1])
+    if room < _LEAST_ROOM or all(width(row[-1]) <= room for row in rows):
+        return [*rows]
+    return [
+        (*(row[:-1] if at == 0 else ("",) * (len(row) - 1)), line)
+        for row in rows
+        for at, line in enumerate(_wrap(row[-1], "", room))
+    ]
 
 
 def _note(block: Note) -> list[str]:
@@ -86,15 +103,15 @@ def _note(block: Note) -> list[str]:
     return [_fit_inert(f"{sign} {block.where}"), *_wrap(block.line, "  ")]
 
 
-def _wrap(text: str, indent: str) -> list[str]:
+def _wrap(text: str, indent: str, most: int = MOST_CELLS) -> list[str]:
     """Break a sentence at spaces; a word too long for a line is cut."""
     found: list[str] = []
     line = ""
     for word in inert(text, _MOST_WORDS).split(" "):
-        if line and width(indent) + width(line) + 1 + width(word) > MOST_CELLS:
+        if line and width(indent) + width(line) + 1 + width(word) > most:
             found.append(indent + line)
             line = ""
-        line = f"{line} {word}" if line else fit(word, MOST_CELLS - len(indent))
+        line = f"{line} {word}" if line else fit(word, most - len(indent))
     return [*found, indent + line]
 
 

@@ -13,6 +13,7 @@ Start at `explorer.explore`. Who calls whom:
     explorer.py        the widget, and `explore`
     stub.js            the page module of one Explorer: it finds the bundle, and starts its code
     bundle.py          the page's code, sent once however many Explorers there are
+    any_base.py        models of ipywidgets' own that every front end has
     static_output.py   a static tree for where no widget can be
     training_ticks.py  what the page hears as the model trains
     marimo.py          what a running marimo notebook tells

@@ -1,7 +1,8 @@
 """The page's code, sent to the page once however many Explorers there are.
 
-A hidden widget holds it. Each Explorer brings only ``stub.js``, which finds that widget and imports its code from a
-Blob URL that the whole page shares. What most never open comes in parts of its own, each when a page first asks for it.
+A hidden widget holds it. Each Explorer brings only ``stub.js``, which finds that widget, or has the kernel tell of it
+again where the page knows none, and imports its code from a Blob URL that the whole page shares. What most never open
+comes in parts of its own, each when a page first asks for it.
 
 marimo keeps a widget's code as a file named by its content, and closes what a cell has made when the cell runs again:
 there each Explorer names the whole code as its own.
@@ -22,11 +23,12 @@ from traitlets import Bytes, Unicode
 from nnwidgets.server.notebook.ipykernel import answer_where_asked
 from nnwidgets.server.page_files import read_page_file
 from nnwidgets.widgets import marimo
+from nnwidgets.widgets.any_base import AnyBase
 
 _open: Bundle | None = None
 
 
-class Bundle(ipywidgets.Widget):
+class Bundle(AnyBase):
     """The hidden widget: the page's script and style, compressed, and a digest to know them by."""
 
     code = Bytes().tag(sync=True)
@@ -58,6 +60,16 @@ def _reference() -> str:
         _open = Bundle(code=compress(code), style=compress(style), digest=digest)
         answer_where_asked(_open.comm)
     return f"IPY_MODEL_{_open.model_id}"
+
+
+def tell_again() -> None:
+    """Tell the page of the bundle once more: one that was loaded anew may know nothing of it, and ask for nothing."""
+    if _open is not None and _open.comm is not None:
+        state = _open.get_state()
+        paths = ["code", "style"]
+        data = {"buffer_paths": [[path] for path in paths], "state": state}
+        buffers = [state.pop(path) for path in paths]
+        _open.comm.open(data, metadata={"version": ipywidgets.__protocol_version__}, buffers=buffers)
 
 
 def compress(text: str) -> bytes:

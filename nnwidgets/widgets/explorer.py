@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import anywidget
 from torch import nn
-from traitlets import Bytes, Int, TraitError, Unicode, validate
+from traitlets import Bool, Bytes, Int, TraitError, Unicode, validate
 
+from nnwidgets.checkpoint.peek import peek
+from nnwidgets.checkpoint.without_model import file_module
 from nnwidgets.errors import InvalidTargetError, PathNotFoundError
 from nnwidgets.formatting import inert
 from nnwidgets.introspect.optimizers import optimizers_in
@@ -19,11 +23,18 @@ from nnwidgets.introspect.records import Trace
 from nnwidgets.introspect.safe_access.objects import require_module, type_name
 from nnwidgets.server.handlers.open_and_rows import first_view
 from nnwidgets.server.handlers.registry import handlers, is_long, is_patient
-from nnwidgets.server.notebook.ipykernel import after_each_cell, answer_where_asked
+from nnwidgets.server.notebook.ipykernel import (
+    after_each_cell,
+    answer_where_asked,
+    before_each_cell_that_keeps_views_waiting,
+    is_unattended,
+    keeps_views_waiting,
+)
 from nnwidgets.server.notebook.variables import name_of, notebook
 from nnwidgets.server.session import open_views
 from nnwidgets.server.session.session import Session
 from nnwidgets.widgets import bundle, marimo
+from nnwidgets.widgets.any_base import AnyLayout
 from nnwidgets.widgets.static_output import static_bundle
 from nnwidgets.widgets.training_ticks import TrainingTicks
 from nnwidgets.wire.codec import encode
@@ -32,6 +43,10 @@ from nnwidgets.wire.schema.envelope import VERSION
 from nnwidgets.wire.threads import Workers
 
 _HEIGHTS = range(160, 4_001)
+_MOST_READ = 2**31
+"""Bytes of a file whose values are read to be shown."""
+_VIEW_OR_TREE = "application/vnd.nnwidgets.explorer+json"
+"""What our extension of JupyterLab shows an output by: the widget, or where there is none any more, the HTML."""
 
 
 class _PathNotFoundError(PathNotFoundError, TraitError):
@@ -53,10 +68,13 @@ class Explorer(anywidget.AnyWidget):
     _first = Bytes().tag(sync=True)
     _height = Int(None, allow_none=True).tag(sync=True)
     _seen = Unicode().tag(sync=True)
+    _must_wait = Bool(False).tag(sync=True)
+    """For hosts that show a page nothing of the kernel: a cell runs, and what is asked is answered after it."""
     selected = Unicode("").tag(sync=True)
     filter = Unicode("").tag(sync=True)
 
     _session: Session | None = None
+    _is_shown = True
     _name = "a model"
     _ipython_display_ = None
     """That of ipywidgets 7 would be asked before `_repr_mimebundle_`, and leave the static tree out."""
@@ -80,7 +98,8 @@ class Explorer(anywidget.AnyWidget):
             emit=self._emit,
         )
         first = first_view(session)
-        page = bundle.traits()
+        self._is_shown = not is_unattended()
+        page = bundle.traits() if self._is_shown else {}
         self._session, self._name = session, session.name or type_name(type(module))
         self._workers = Workers(limit=1)
         self._ticks = TrainingTicks()
@@ -88,14 +107,20 @@ class Explorer(anywidget.AnyWidget):
         self._dispatcher = Dispatcher(answers, self._send_wire, background=is_long, patient=is_patient)
         super().__init__(
             **page,
+            layout=AnyLayout(),
             _first=bundle.compress(json.dumps(first, separators=(",", ":"))),
             _height=height,
             _seen=datetime.now(UTC).isoformat(timespec="seconds"),
+            _must_wait=keeps_views_waiting(),
         )
-        answer_where_asked(self.comm)
-        answer_where_asked(self.layout.comm)
+        if self._is_shown:
+            answer_where_asked(self.comm)
+            answer_where_asked(self.layout.comm)
         self.on_msg(self._receive)
-        self._stop_watching = after_each_cell(self._on_cell_run)
+        self._stop_watching = (
+            before_each_cell_that_keeps_views_waiting(self._on_cell_begins),
+            after_each_cell(self._on_cell_run),
+        )
         open_views.add(self)
         marimo.when_cell_ends(self.close)
 
@@ -106,6 +131,11 @@ class Explorer(anywidget.AnyWidget):
 
     def __repr__(self) -> str:
         return f"{'closed ' if self._session is None else ''}Explorer of {inert(self._name, 80)}"
+
+    def open(self) -> None:
+        """Have the page make the view; where a program runs the notebook there is no page, and nothing to be saved."""
+        if self._is_shown:
+            super().open()
 
     def tick(self, *, stop_on_nan: bool = False) -> None:
         """Say that a step was made; for use in a training loop, after each ``optimizer.step()``.
@@ -151,23 +181,29 @@ class Explorer(anywidget.AnyWidget):
         session, self._session = self._session, None
         if session is not None:
             self._ticks = TrainingTicks()
-            self._stop_watching()
+            for stop in self._stop_watching:
+                stop()
             self._dispatcher.close()
             self._emit("closed", {"code": "view-closed", "message": "The view was closed."})
             session.close()
             open_views.remove(self)
-            self.layout.close()
+            if self._is_shown:
+                self.layout.close()
         super().close()
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         if self._session is None:
             return {"text/plain": repr(self)}
+        static = static_bundle(self._session)
+        if not self._is_shown:
+            return static
         made: Any = super()._repr_mimebundle_(**kwargs)
         data, metadata = made if isinstance(made, tuple) else (made, {})
-        static = static_bundle(self._session)
         if "google.colab" in sys.modules:
             # Of HTML and a widget in one output it isn't known which Colab would show.
             static.pop("text/html", None)
+        elif "text/html" in static:
+            data = {**data, _VIEW_OR_TREE: {}}
         return {**data, **static}, metadata
 
     @validate("selected")
@@ -193,7 +229,11 @@ class Explorer(anywidget.AnyWidget):
         return session
 
     def _receive(self, _widget: object, content: object, _buffers: object) -> None:
-        self._dispatcher.receive(content)
+        if content == {"tell": "bundle"}:
+            bundle.tell_again()
+            self.send({"told": "bundle"})
+        else:
+            self._dispatcher.receive(content)
 
     def _send_wire(self, message: dict[str, Any], buffers: list[bytes | memoryview]) -> None:
         if self.comm is not None:
@@ -203,32 +243,49 @@ class Explorer(anywidget.AnyWidget):
         message, _ = encode({"v": VERSION, "event": event, "body": body})
         self._send_wire(message, [])
 
+    def _on_cell_begins(self) -> None:
+        self._must_wait = True
+
     def _on_cell_run(self) -> None:
+        self._must_wait = False
         if self._session is not None:
             self._session.report_possible_change()
 
 
 def explore(
-    module: nn.Module, *, optimizer: object | None = None, name: str | None = None, height: int | None = None
+    module: nn.Module | str | os.PathLike[str],
+    *,
+    optimizer: object | None = None,
+    name: str | None = None,
+    height: int | None = None,
 ) -> Explorer:
-    """Show a live model in the notebook.
+    """Show a live model in the notebook, or what is in a checkpoint.
 
     The view holds the model only while it is open, and where a variable holds the model, not even that: ``del net``
     frees it. Running the cell again closes the view that its last run made.
 
     Args:
-        module: The model, of any kind that torch knows.
+        module: The model, of any kind that torch knows. Of a checkpoint's path a copy is shown, its names as modules:
+            with values up to 2 GiB, above that names and shapes alone. What is done to it doesn't touch the file.
         optimizer: Its optimizer, or a list of them, to check that it holds the model's parameters.
         name: What to call the model; by default the variable that holds it.
         height: Of the view, in pixels; by default the page's own.
 
     Raises:
         InvalidTargetError: ``module`` is not a module, or an option makes no sense.
+        PathNotFoundError: There is no such file.
+        UnsafeCheckpointError: The file would have to run code to be read.
+        CorruptCheckpointError: It is damaged, or no checkpoint.
 
     Example:
         >>> view = explore(nn.Sequential(nn.Linear(20, 256), nn.ReLU()), name="net")  # doctest: +SKIP
         >>> view.selected = "0.weight"  # doctest: +SKIP
     """
+    if isinstance(module, str | os.PathLike):
+        file = Path(os.fsdecode(module))
+        with_values = peek(file).size_bytes <= _MOST_READ
+        made = file_module(file, with_values=with_values)
+        return Explorer(made, optimizer=optimizer, name=name or file.name, height=height)
     require_module(module)
     if name is None:
         frame = sys._getframe(1)  # noqa: SLF001 - whose variable it is, only the caller's frame knows

@@ -24,7 +24,7 @@ def static_bundle(session: Session) -> dict[str, str]:
     read = Note(f"As read on {datetime.now().astimezone():%Y-%m-%d %H:%M}. Run the cell for the live view.")
     made = {"text/plain": _cut(str(tree))}
     for depth, most in _CUTS:
-        html = render_html((*tree_page(tree, depth=depth, most=most), read))
+        html = render_html((*tree_page(tree, name=session.name, depth=depth, most=most), read))
         if len(html.encode()) <= _MAX_HTML:
             made["text/html"] = html
             break

@@ -3,8 +3,35 @@ const loaded = (globalThis.__nnwidgets ??= new Map());
 
 const text = (bytes) => new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
 
-async function page(model) {
-  const bundle = await model.widget_manager.get_model(model.get("_bundle").slice("IPY_MODEL_".length));
+const say = (el, words) => el.replaceChildren(Object.assign(document.createElement("pre"), { textContent: words }));
+
+async function bundleOf(model, el) {
+  const find = async () => {
+    const bundle = await model.widget_manager.get_model(model.get("_bundle").slice("IPY_MODEL_".length));
+    return bundle ?? Promise.reject(new Error("the page's code is not here"));
+  };
+  return find().catch(async () => {
+    // A page that was loaded anew, in a host that asks the kernel for no models: the kernel is to tell of it again.
+    const words = "The Explorer waits for the kernel: until the running cell has ended, or until the cell is run again.";
+    const late = setTimeout(() => say(el, words), 500);
+    await new Promise((told) => {
+      const hear = (message) => {
+        if (message.told === "bundle") {
+          model.off("msg:custom", hear);
+          told();
+        }
+      };
+      model.on("msg:custom", hear);
+      model.send({ tell: "bundle" });
+    });
+    clearTimeout(late);
+    el.replaceChildren();
+    return find();
+  });
+}
+
+async function page(model, el) {
+  const bundle = await bundleOf(model, el);
   const digest = bundle.get("digest");
   if (!loaded.has(digest)) {
     const read = async () => {
@@ -19,19 +46,13 @@ async function page(model) {
   return loaded.get(digest);
 }
 
-async function call(name, context) {
-  const { page: hooks, style } = await page(context.model);
-  return hooks[name]?.({ ...context, style });
-}
-
 export default {
-  initialize: (context) => call("initialize", context),
   async render(context) {
     try {
-      return await call("render", context);
+      const { page: hooks, style } = await page(context.model, context.el);
+      return await hooks.render({ ...context, style });
     } catch (error) {
-      const text = `The Explorer can't start: ${error}. Run the cell again; if it stays, restart the kernel.`;
-      context.el.replaceChildren(Object.assign(document.createElement("pre"), { textContent: text }));
+      say(context.el, `The Explorer can't start: ${error}. Run the cell again; if it stays, restart the kernel.`);
     }
   },
 };

@@ -13,7 +13,9 @@ ROOT = Path(__file__).parents[2]
 TEXTS = {quick.shown(file): file.read_text(encoding="utf-8") for file in quick.TESTS.rglob("test_*.py")}
 
 
-@pytest.mark.parametrize("folder", ["introspect", "edit", "checkpoint", "text", "wire", "server", "magics"])
+@pytest.mark.parametrize(
+    "folder", ["introspect", "edit", "checkpoint", "text", "wire", "server", "magics", "command_line"]
+)
 def test_every_module_of_a_package_has_tests_of_its_package_nearest(folder):
     for file in (ROOT / "nnwidgets" / folder).rglob("*.py"):
         taken, _ = quick.choose(quick.tests_of(quick.shown(file), TEXTS))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import re
 import subprocess
 import sys
@@ -9,21 +10,33 @@ import sys
 import pytest
 
 import nnwidgets as nnw
-from tests.support.documents import DOCS, code_in
+from tests.support.documents import DOCS, code_in, shown_in
+from tests.support.ipython_shell import shell
 
 SHOWN = [DOCS / "tutorial.md", *sorted((DOCS / "how-to").glob("*.md"))]
 
 
+END = "\0"
+"""What is printed between two blocks."""
+
+LENIENT = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+
+
 @pytest.mark.parametrize("page", SHOWN, ids=lambda page: page.stem)
-def test_the_code_of_a_page_runs_from_top_to_bottom(page, tmp_path):
-    blocks = code_in(page, "python")
+def test_the_code_of_a_page_runs_from_top_to_bottom_and_prints_what_is_shown(page, tmp_path):
+    """An ``…`` in what is shown stands for what differs each time: seconds, a digest, a folder's name."""
+    blocks = shown_in(page)
     assert blocks
+    assert [code for code, _ in blocks] == code_in(page, "python")
     script = tmp_path / "page.py"
-    script.write_text("\n".join(blocks), encoding="utf-8")
+    script.write_text(f"\nprint({END!r})\n".join(code for code, _ in blocks), encoding="utf-8")
     ran = subprocess.run(
         [sys.executable, "-W", "error::UserWarning", script], capture_output=True, text=True, check=False, timeout=120
     )
     assert ran.returncode == 0, ran.stderr
+    for (code, shown), printed in zip(blocks, ran.stdout.split(f"{END}\n"), strict=True):
+        wanted = shown.replace("…", "...")
+        assert doctest.OutputChecker().check_output(wanted, printed, LENIENT), f"{code}\nprints\n{printed}"
 
 
 def test_the_reference_has_every_public_name_once():
@@ -31,3 +44,40 @@ def test_the_reference_has_every_public_name_once():
         r"^::: nnwidgets\.(?:\w+\.)*(\w+)$", (DOCS / "api.md").read_text(encoding="utf-8"), flags=re.MULTILINE
     )
     assert sorted(listed) == sorted(nnw.__all__)
+
+
+README_MODEL = """
+import torch, nnwidgets as nnw
+from torch import nn
+torch.manual_seed(0)
+net = nn.Sequential(nn.Linear(20, 256), nn.ReLU(), nn.Linear(256, 10))
+net.output = nn.Linear(10, 4)
+X, x, tensor, a, b = torch.rand(2, 20), torch.ones(3), net[0].weight, net, net
+adam = torch.optim.Adam(net.parameters())
+def fn(m):
+    m.weight.mul_(1)
+state = net.state_dict()
+torch.save({name.replace("output", "out"): value for name, value in state.items()}, "old.params")
+torch.save({"g": {"w": x}, "d": state, "d_ema": state}, "gan.pt")
+nnw.save(x, "x-file")
+nnw.save(net, "mlp.safetensors")
+"""
+
+
+def test_each_line_of_the_readmes_table_does_what_it_says(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    table = (DOCS.parent / "README.md").read_text(encoding="utf-8").split("| in a cell | from Python | gives |")[1]
+    rows = table.split("\n\n")[0].split("\n")[2:]
+    spans = re.findall("`([^`]+)`", "\n".join(" | ".join(row.split(" | ")[:2]) for row in rows))
+    lines = [re.sub(r" \[[^\]]*\]", "", span.replace("\\|", "|")) for span in spans]
+    runs = [line for line in lines if re.match(r"%|nnw\.|\w+ = nnw\.|view\.", line)]
+    assert len(runs) > 35
+    with shell() as ip:
+        ran = ip.run(README_MODEL)
+        assert ran.error is None, ran.printed
+        for line in runs:
+            if "save" in line:
+                (tmp_path / "mlp.params").unlink(missing_ok=True)
+            fitting = line.replace("mlp.params", "old.params") if re.search(r"out\W+output", line) else line
+            ran = ip.run(f"{fitting}\n{'m.weight.mul_(1)' if line.startswith('%%') else ''}")
+            assert ran.error is None, f"{line}: {ran.printed}"

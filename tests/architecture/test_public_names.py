@@ -16,12 +16,14 @@ from nnwidgets.text.plain import render_text
 from nnwidgets.text.printing import page_of
 
 DESIGNED = {
-    "explore", "tree", "ties", "stats", "check", "trace", "costs", "handle",
-    "init", "assign", "freeze", "unfreeze", "undo", "redo", "history", "initializer", "Change", "History",
-    "save", "read", "peek", "plan", "load", "diff", "assert_equal", "CheckpointIndex", "StoredTensor", "LoadPlan",
+    "explore", "tree", "ties", "stats", "check", "trace", "costs", "optimizer", "handle",
+    "init", "apply", "assign", "freeze", "unfreeze", "undo", "redo", "history", "initializer", "Change", "History",
+    "save", "read", "peek", "plan", "load", "diff", "assert_equal", "snapshot", "Snapshot",
+    "CheckpointIndex", "StoredTensor", "LoadPlan",
     "PlanEntry", "LoadReport", "SaveReport", "StateDiff", "Changed", "Described",
-    "Explorer", "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup", "TensorStats", "Finding", "Trace", "TraceCall",
-    "Costs", "ModuleCosts",
+    "Explorer", "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup", "TensorStats", "StatsTable", "StatsRow",
+    "Finding", "Trace", "TraceCall",
+    "Costs", "ModuleCosts", "OptimizerTable", "OptimizerGroup", "ParameterState", "StateTensor",
     "NNWidgetsError", "PathNotFoundError", "InvalidTargetError", "ChangedSinceError", "InitializerError",
     "UnsafeCheckpointError",
     "CorruptCheckpointError", "CheckpointMismatchError", "SaveError",
@@ -32,10 +34,12 @@ SIGNATURES = {
     "explore": ["module", "optimizer", "name", "height"],
     "tree": ["module"],
     "ties": ["module"],
-    "stats": ["tensor", "bins", "exact"],
+    "stats": ["tensor", "target", "bins", "exact", "since"],
     "trace": ["module", "args", "input_size", "kwargs"],
     "costs": ["module", "args", "optimizer", "input_size", "kwargs"],
+    "optimizer": ["module", "optimizer"],
     "init": ["module", "target", "how", "seed", "optimizer", "preview", "clear_state", "kwargs"],
+    "apply": ["module", "target", "fn", "label", "source", "seed", "optimizer", "preview", "clear_state"],
     "assign": ["module", "target", "value"],
     "freeze": ["module", "target"],
     "unfreeze": ["module", "target"],
@@ -47,13 +51,14 @@ SIGNATURES = {
     "peek": ["path"],
     "plan": ["module", "path", "rename", "entry"],
     "load": ["module", "path", "rename", "entry", "strict", "optimizer", "undo", "progress"],
+    "snapshot": ["module", "values"],
     "diff": ["a", "b", "rename", "entry", "rtol", "atol", "progress"],
     "assert_equal": ["a", "b", "rename", "entry", "rtol", "atol"],
 }
 
 RESULTS = (
-    "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup", "TensorStats", "Finding", "Trace", "TraceCall",
-    "Costs", "ModuleCosts",
+    "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup", "TensorStats", "StatsRow", "Finding", "Trace", "TraceCall",
+    "Costs", "ModuleCosts", "OptimizerTable", "OptimizerGroup", "ParameterState", "StateTensor",
     "Change", "History", "CheckpointIndex", "StoredTensor", "LoadPlan", "PlanEntry", "LoadReport", "SaveReport",
     "StateDiff", "Changed", "Described",
 )  # fmt: skip
@@ -126,6 +131,10 @@ def _made(folder):
     net[1].weight = net[0].weight
     net.loose = torch.ones(2)
     tree, trace = nnwidgets.tree(net), nnwidgets.trace(net, torch.ones(1, 2))
+    adam = torch.optim.Adam(net.parameters())
+    net[0](torch.ones(1, 2)).sum().backward()
+    adam.step()
+    trained = nnwidgets.optimizer(net, adam)
     odd = torch.tensor([float("nan"), float("inf")])
     saved = nnwidgets.save(net, folder / "net.pt")
     index, plan = nnwidgets.peek(folder / "net.pt"), nnwidgets.plan(net, folder / "net.pt")
@@ -136,9 +145,14 @@ def _made(folder):
         "TensorEntry": tree.tensors[0],
         "TieGroup": tree.ties[0],
         "TensorStats": nnwidgets.stats(odd),
+        "StatsRow": nnwidgets.stats(net)[0],
         "Finding": nnwidgets.check(net)[0],
         "Trace": trace,
         "TraceCall": trace.calls[0],
+        "OptimizerTable": trained,
+        "OptimizerGroup": trained.groups[0],
+        "ParameterState": trained.parameters[0],
+        "StateTensor": trained.parameters[0].state[0],
         "Costs": nnwidgets.costs(net),
         "ModuleCosts": nnwidgets.costs(net, torch.ones(1, 2)).total,
         "Change": nnwidgets.init(net, "0.weight", "normal_", seed=7),

@@ -29,6 +29,16 @@ def torchs(name, path, seed, **kwargs):
         torch.manual_seed(seed)
         fill(like, **kwargs)
     return bits(like)"""
+LEAST_GAP = """table => Math.min(...[...table.rows].flatMap(row => {
+    const boxes = [...row.cells].filter(cell => cell.textContent).map(cell => {
+        const range = document.createRange();
+        range.selectNodeContents(cell);
+        return range.getBoundingClientRect();
+    });
+    return boxes.slice(1).map((box, at) => box.left - boxes[at].right);
+}))"""
+"""The narrowest gap between two numbers of a row."""
+
 FILLERS = """[name for name, fill in vars(nn.init).items() if name.endswith('_') and not name.startswith('_')
  and next(iter(__import__('inspect').signature(fill).parameters)) == 'tensor']"""
 ON_BIAS = {"constant_", "ones_", "zeros_"}
@@ -103,6 +113,9 @@ def test_a_tied_tensor_changes_under_both_names_and_back_and_its_code_gives_the_
     expect(changes).to_contain_text("head.weight")
     expect(changes).to_contain_text("same object")
     code = panel.locator(".nnw-code pre").inner_text()
+    for width in ("355px", "220px", ""):
+        panel.evaluate("(panel, width) => { panel.style.width = width; }", width)
+        assert panel.locator(".nnw-figure-table").evaluate(LEAST_GAP) >= 8
     assert tied.kernel("torch.equal(net.embed.weight, before.embed.weight)"), "a preview wrote"
     panel.get_by_role("button", name="Copy the code").click()
     apply(panel)
@@ -121,7 +134,7 @@ def test_a_tied_tensor_changes_under_both_names_and_back_and_its_code_gives_the_
     assert tied.kernel("torch.equal(net.embed.weight, changed.embed.weight)")
     tied.execute("net = changed")
 
-    bar(explorer).get_by_role("button", name="Copy all changes as code").click()
+    bar(explorer).get_by_role("button", name="Copy all as code").click()
     expect(bar(explorer)).to_contain_text("Copied")
     assert explorer.page.evaluate("() => navigator.clipboard.readText()") == code
 

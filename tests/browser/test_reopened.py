@@ -1,15 +1,18 @@
-"""A notebook opened again in JupyterLab, without the kernel that made its Explorers."""
+"""A notebook opened again in JupyterLab and Notebook 7, with and without the kernel that made its Explorers."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import nbformat
 import pytest
-from nbclient import NotebookClient
-from playwright.sync_api import expect
+from playwright.sync_api import BrowserContext, Locator, expect
 
-from lab_driver import models
+from lab_driver import Lab, LabServer, Notebook, NotebookSeven, models
 from lab_driver.axe import violations
 from lab_driver.explorer import NO_KERNEL
+from lab_driver.picture import picture
+from tests.support.notebook_runs import run_notebook
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +22,7 @@ def saved():
     document = nbformat.v4.new_notebook(
         cells=cells, metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     )
-    NotebookClient(document, timeout=120).execute()
+    run_notebook(document, is_attended=True)
     return document
 
 
@@ -55,3 +58,77 @@ def test_an_untrusted_notebook_shows_the_tree_as_html_without_script(lab, saved)
     expect(weight).to_be_visible()
     output.locator("summary", has_text="embed").click()
     expect(weight).to_be_hidden()
+
+
+CELLS = [models.LOAD, models.BLOCKS, "%nn net"]
+WATCH = """() => {
+  window.flashed = [];
+  const look = (node) => node.nodeType === 1 && /As read on|Error displaying/.exec(node.textContent ?? '');
+  new MutationObserver((all) => {
+    const found = all.flatMap(({ addedNodes }) => [...addedNodes].map(look)).find(Boolean);
+    if (found) window.flashed.push(found[0]);
+  }).observe(document, { childList: true, subtree: true });
+}"""
+
+
+@pytest.fixture(params=[Lab, NotebookSeven])
+def tab(request, server: LabServer, context: BrowserContext) -> Iterator[Lab | NotebookSeven]:
+    """One of the two, from the same server, with a page of its own."""
+    tab = request.param(server, context)
+    tab.page.add_init_script(f"({WATCH})()")
+    yield tab
+    server.end_kernels()
+    # Notebook 7.6 itself throws while it loads its settings.
+    assert [fault for fault in tab.faults if "labextensions" in fault or "blob:" in fault] == []
+
+
+def check_tree(output: Locator) -> None:
+    """The tree as HTML, alone, which folds."""
+    expect(output.get_by_text("Run the cell for the live view")).to_be_visible()
+    expect(output.get_by_text("Stack", exact=True)).to_be_visible()
+    expect(output).not_to_contain_text("Error displaying")
+    expect(output).not_to_contain_text("Loading widget")
+    expect(output.locator(".nnw-explorer")).to_have_count(0)
+    weight = output.get_by_text("weight", exact=True).first
+    expect(weight).to_be_visible()
+    output.locator("summary", has_text="embed").click()
+    expect(weight).to_be_hidden()
+
+
+def check_live(notebook: Notebook) -> None:
+    """One live view, and nothing beside it."""
+    explorer = notebook.explorer(2)
+    expect(notebook.output(2).locator(".nnw-explorer")).to_have_count(1)
+    expect(notebook.output(2)).not_to_contain_text("Run the cell for the live view")
+    explorer.reach("head.weight")
+    explorer.select("head.weight")
+    mean = notebook.kernel("net.head.weight.double().mean().item()")
+    assert explorer.statistics()["mean"] == pytest.approx(mean, rel=1e-9)
+
+
+def test_saved_with_default_settings_it_is_live_while_there_is_its_kernel_and_else_the_tree_as_html(tab, server):
+    notebook = tab.open(CELLS)
+    notebook.run(0, 1, 2)
+    check_live(notebook)
+    notebook.save()
+    assert "widgets" not in nbformat.read(server.work / notebook.path, as_version=4).metadata
+    notebook = tab.reload(notebook)
+    check_live(notebook)
+    assert tab.page.evaluate("() => window.flashed") == []
+    # Either is the end of what it showed.
+    notebook.restart() if isinstance(tab, Lab) else notebook.shut_down()
+    notebook = tab.reload(notebook)
+    check_tree(notebook.output(2))
+    picture(tab.page, f"reopened-html-{type(tab).__name__}")
+    notebook.run(0, 1, 2)
+    check_live(notebook)
+
+
+def test_opened_with_no_kernel_at_all_it_is_the_tree_as_html(lab, saved):
+    document = nbformat.from_dict({**saved, "metadata": {"kernelspec": {"name": "gone", "display_name": "Gone"}}})
+    name = lab.write(document, trusted=True)
+    lab.page.evaluate("(path) => void window.jupyterapp.commands.execute('docmanager:open', { path })", name)
+    lab.page.get_by_role("dialog").get_by_role("button", name="No Kernel").click()
+    check_tree(lab.page.locator(".jp-Cell-outputArea").last)
+    assert lab.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session") is None
+    lab.page.evaluate("() => window.jupyterapp.shell.currentWidget.dispose()")

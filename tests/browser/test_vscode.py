@@ -19,6 +19,7 @@ while not os.path.exists('stop'):
     optimizer.zero_grad()
     net(torch.randint(50, (2, 5))).square().mean().backward()
     optimizer.step()
+    explorer.tick()
     steps += 1
     if steps == 1:
         print('trains')"""
@@ -39,6 +40,15 @@ BACKGROUNDS = {
     "high-contrast-light": "rgb(255, 255, 255)",
 }
 FAR = 20
+WATCH = """(root) => {
+  window.said = [];
+  const look = () => /kernel is busy|Waiting for the kernel/.test(root.outerHTML) && window.said.push(root.innerText);
+  new MutationObserver(look).observe(root, { childList: true, subtree: true, characterData: true });
+}"""
+UNCOVERED = """(root) => [...root.querySelectorAll('[role=columnheader], .nnw-inspector h2')].every((head) => {
+  const { left, top, width, height } = head.getBoundingClientRect();
+  return width === 0 || head.contains(document.elementFromPoint(left + width / 2, top + height / 2));
+})"""
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +101,7 @@ def test_a_tensor_is_initialized_anew_by_a_button_and_undone(notebook):
     explorer.root.get_by_role("button", name="Undo").first.click()
     notebook.wait_for("torch.equal(net.frozen.bias, before)", True)
     explorer.tab("Overview")
+    expect(explorer.part("Statistics")).not_to_contain_text("0.25")
     assert explorer.statistics()["mean"] == pytest.approx(notebook.kernel("before.double().mean().item()"), rel=1e-9)
 
 
@@ -198,18 +209,27 @@ def test_it_is_as_legible_where_the_background_stays_white_under_a_dark_theme(no
     forced.evaluate("(style) => style.remove()")
 
 
-def test_during_a_cell_the_view_says_that_the_kernel_is_busy_and_answers_after_it(notebook, server):
+def test_a_training_says_nothing_of_waiting_before_something_is_asked_and_answers_after_it(notebook, server):
     stop = server.work / "stop"
-    explorer = notebook.explorer(MAGIC)
-    explorer.select("")
+    notebook.run(TRAITS)
+    explorer = notebook.explorer(TRAITS)
     explorer.expand("embed", "frozen")
-    expect(explorer.root).not_to_contain_text(BUSY)
+    explorer.select("embed.weight")
+    explorer.statistics()
+    explorer.root.scroll_into_view_if_needed()
+    explorer.root.evaluate(WATCH)
     notebook.start(TRAINING)
     try:
-        expect(notebook.output(TRAINING)).to_contain_text("trains", timeout=60_000)
-        expect(explorer.root).not_to_contain_text(BUSY)
+        line = explorer.row("embed.weight").locator(".nnw-pulse path").first
+        drawn = {line.get_attribute("d", timeout=60_000)}
+        while len(drawn) < 8:
+            drawn.add(line.get_attribute("d"))
+        assert notebook.page.evaluate("() => window.said") == []
+        assert explorer.root.evaluate(UNCOVERED)
+        explorer.screenshot("vscode-training")
         explorer.row("frozen.weight").locator(".nnw-label").click()
         expect(explorer.root.get_by_text(BUSY)).to_be_visible()
+        assert explorer.root.evaluate(UNCOVERED)
         explorer.row("embed.weight").locator(".nnw-label").click()
         expect(explorer.row("embed.weight")).to_have_attribute("aria-selected", "true")
         expect(explorer.inspector.get_by_role("tabpanel").locator("[aria-busy=true]").first).to_be_hidden()
@@ -224,6 +244,7 @@ def test_during_a_cell_the_view_says_that_the_kernel_is_busy_and_answers_after_i
     expect(explorer.root).not_to_contain_text(BUSY)
     mean = notebook.kernel("net.embed.weight.double().mean().item()")
     assert explorer.statistics()["mean"] == pytest.approx(mean, rel=1e-9)
+    notebook.execute("explorer.close()")
 
 
 def test_a_cell_run_again_shows_a_new_view_in_place_of_the_earlier(notebook):
@@ -232,6 +253,23 @@ def test_a_cell_run_again_shows_a_new_view_in_place_of_the_earlier(notebook):
     explorer = notebook.explorer(MAGIC)
     expect(explorer.row("")).to_contain_text("Linear")
     expect(notebook.output(MAGIC).locator(".nnw-explorer")).to_have_count(1)
+
+
+def test_a_window_loaded_anew_has_the_tree_as_html_and_the_view_once_the_cell_is_run_on_the_same_kernel(notebook):
+    notebook.reload()
+    output = notebook.output(MAGIC)
+    expect(output.get_by_text("Run the cell for the live view")).to_be_visible()
+    expect(output.locator("summary").get_by_text("Linear")).to_be_visible()
+    weight = output.get_by_text("weight", exact=True)
+    expect(weight).to_be_visible()
+    output.locator("summary").click()
+    expect(weight).to_be_hidden()
+    notebook.take_kernel()
+    notebook.run(MAGIC)
+    explorer = notebook.explorer(MAGIC)
+    explorer.select("weight")
+    mean = notebook.kernel("net.weight.double().mean().item()")
+    assert explorer.statistics()["mean"] == pytest.approx(mean, rel=1e-9)
 
 
 @pytest.mark.parametrize("how", ["restart", "shut_down"])

@@ -40,14 +40,17 @@ class Injected(RuntimeError):
 
 
 def leaves_a_with(frame):
-    """Whether the next thing is the call of an ``__exit__``: nothing comes between, signals are heard after calls."""
+    """Whether the next thing is the call of an ``__exit__``: nothing comes between, signals are heard after calls.
+
+    Nor are they at a bare ``try:``, which is no step: what is around it doesn't cover it.
+    """
     code, at = frame.f_code.co_code, frame.f_lasti
     if code[at] == dis.opmap.get("SWAP"):  # what is returned from within
         at += 2
     if code[at] == dis.opmap.get("PUSH_EXC_INFO"):
         at += 2
     is_quiet = code[at] == dis.opmap["LOAD_CONST"] and code[at : at + 2] == code[at + 2 : at + 4]
-    return is_quiet or code[at] == dis.opmap["WITH_EXCEPT_START"]
+    return is_quiet or code[at] in (dis.opmap["WITH_EXCEPT_START"], dis.opmap["NOP"])
 
 
 class Tracer:
@@ -100,7 +103,7 @@ ACTS = {
     "sparse": lambda net, adam: nnw.init(net, "odd", "sparse_", sparsity=0.5),
     "overlap": lambda net, adam: nnw.init(net, ["low", "high", "even"], "uniform_"),
     "reset": lambda net, adam: nnw.init(net, "Linear", "reset", optimizer=adam, clear_state=True),
-    "function": lambda net, adam: edit.apply_function(net, "Linear", _user),
+    "function": lambda net, adam: edit.apply(net, "Linear", _user),
     "assign": lambda net, adam: nnw.assign(net, "even[:, 1]", 7.0),
     "freeze": lambda net, adam: nnw.freeze(net, "Linear"),
     "undo": lambda net, adam: nnw.undo(net),
@@ -173,7 +176,7 @@ def test_a_users_function_that_fails_at_its_kth_operation_changes_nothing(at, er
                 m.bias.mul_(2)
 
     with pytest.raises((nnw.InitializerError, KeyboardInterrupt)):
-        edit.apply_function(net, "Linear", partly)
+        edit.apply(net, "Linear", partly)
     assert bits(net) == before
     assert nnw.history(net).changes == ()
 
@@ -253,7 +256,7 @@ def test_a_function_that_replaces_what_must_stay_is_refused_and_taken_back(repla
         replace(m)
 
     with pytest.raises(nnw.InitializerError, match=r"(?i)nothing was changed|use freeze"):
-        edit.apply_function(net, "0", act)
+        edit.apply(net, "0", act)
     assert bits(net) == before
     assert net[0].weight is weight
     assert weight.data_ptr() == address

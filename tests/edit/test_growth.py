@@ -91,7 +91,7 @@ def steps(make, n, tmp_path):
         "freeze": lambda: nnw.freeze(net, "**"),
         "unfreeze": lambda: nnw.unfreeze(net, "**"),
         "assign": lambda: nnw.assign(net, names[-1], 1.0),
-        "a function": lambda: edit.apply_function(net, "", lambda m: None, label="nothing", seed=1),
+        "a function": lambda: edit.apply(net, "", lambda m: None, label="nothing", seed=1),
         "plan": lambda: nnw.plan(net, file),
         "load": lambda: nnw.load(net, file),
         "history": lambda: str(nnw.history(net)),

@@ -53,7 +53,7 @@ def take(net, step, seed):
         case ("unfreeze", target):
             nnw.unfreeze(net, target)
         case ("function", target):
-            edit.apply_function(net, target, _shrink, seed=seed)
+            edit.apply(net, target, _shrink, seed=seed)
         case ("reset", target):
             nnw.init(net, target, "reset", seed=seed)
 

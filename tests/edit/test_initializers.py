@@ -201,9 +201,9 @@ def test_a_function_over_modules_is_one_change():
 
     net, other = mlp(), mlp()
     before = bits(net)
-    shown = edit.apply_function(net, "Linear", halve, preview=True)
+    shown = edit.apply(net, "Linear", halve, preview=True)
     assert bits(net) == before
-    change = edit.apply_function(net, "Linear", halve)
+    change = edit.apply(net, "Linear", halve)
     assert change.after == {path: shown.after[path] for path in change.paths}
     assert change.paths == ("0.weight", "0.bias", "2.weight", "2.bias")
     run(change.to_code(), net=other)
@@ -216,7 +216,7 @@ def test_a_constant_weight_is_allowed_with_the_reason_why_not():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         change = nnw.init(mlp(), "0.weight", "constant_", val=1.0)
-    assert "Unless biases or what follows tell units apart, they get the same gradient" in change.warnings[0]
+    assert "Unless biases, what follows or, in a last layer, the targets tell units apart" in change.warnings[0]
     assert nnw.init(mlp(), "0.bias", "zeros").warnings == ()
 
 

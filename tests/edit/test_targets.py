@@ -383,3 +383,107 @@ def test_a_reset_of_a_computed_weight_names_what_it_is_computed_from():
     net = nn.Sequential(weight_norm(nn.Linear(3, 2)))
     with pytest.raises(nnw.InvalidTargetError, match=r"0\.weight is computed from 0\.weight_g, 0\.weight_v: what is"):
         nnw.init(net, "0", "reset")
+
+
+class Model(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.hidden = nn.Linear(3, 3)
+        self.h = nn.ModuleList(nn.Sequential(nn.Linear(3, 3), nn.LayerNorm(3)) for _ in range(12))
+        self.wte = nn.Embedding(5, 3)
+        self.head = nn.Linear(3, 5, bias=False)
+        self.head.weight = self.wte.weight
+
+
+def frozen(net):
+    return [name for name, each in net.named_parameters() if not each.requires_grad]
+
+
+def test_a_live_module_a_tensor_a_class_and_a_generator_are_targets():
+    net = Model()
+    assert nnw.init(net, net.hidden, "normal_", preview=True).paths == ("hidden.weight", "hidden.bias")
+    assert nnw.init(net, [net.hidden.bias, "h.0.0.bias"], "normal_").paths == ("hidden.bias", "h.0.0.bias")
+    assert nnw.assign(net, net.hidden.weight, 3.0).paths == ("hidden.weight",)
+    assert bool((net.hidden.weight == 3).all())
+    nnw.freeze(net, net.h[:-1].parameters())
+    assert frozen(net) == [name for name, _ in net.named_parameters() if name.startswith("h.") and "h.11" not in name]
+    nnw.undo(net)
+    nnw.freeze(net, nn.LayerNorm)
+    assert frozen(net) == [name for name, _ in net.named_parameters() if name.startswith("h.") and ".1." in name[3:]]
+    nnw.undo(net)
+    nnw.freeze(net, net)
+    assert len(frozen(net)) == len(list(net.parameters()))
+
+
+def test_a_generator_is_gone_through_once_and_an_empty_one_means_nothing():
+    net = Model()
+    assert nnw.init(net, net.hidden.parameters(), lambda t: t.fill_(3)).paths == ("hidden.weight", "hidden.bias")
+    assert nnw.init(net, (each for each in net.h[:1]), "normal_").paths == tuple(
+        f"h.0.{name}" for name, _ in net.h[0].named_parameters()
+    )
+    with pytest.raises(nnw.InvalidTargetError, match="The target is empty"):
+        nnw.freeze(net, nn.ReLU().parameters())
+    assert not frozen(net)
+
+
+@pytest.mark.parametrize(
+    ("passed", "said"),
+    [
+        (lambda net: net.hidden.weight[0], "in the memory of hidden.weight"),
+        (lambda net: net.hidden.weight.data, "Name 'hidden.weight'"),
+        (lambda net: net.hidden.weight.grad, "the gradient of hidden.weight"),
+        (lambda _: torch.ones(3), "none of the model's"),
+        (lambda _: nn.Linear(2, 2), "The Linear that was passed is no part of the model"),
+        (lambda _: {"hidden": 1}, "of type dict, expected text, a module or tensor"),
+        (lambda _: [], "The target is empty"),
+    ],
+)
+def test_a_live_target_that_is_none_of_the_models_is_told_with_what_it_comes_from(passed, said):
+    net = Model()
+    net.hidden.weight.grad = torch.ones(3, 3)
+    with pytest.raises(nnw.InvalidTargetError, match=re.escape(said)):
+        nnw.init(net, passed(net), "normal_")
+
+
+def test_what_is_left_out_stays_as_it_was_with_all_that_shares_its_bytes():
+    net = Model()
+    nnw.freeze(net, ["**", "!h.{10,11}", "!hidden.bias"])
+    assert {name.rpartition(".")[0] for name, each in net.named_parameters() if each.requires_grad} == {
+        "h.10.0", "h.10.1", "h.11.0", "h.11.1", "hidden",
+    }  # fmt: skip
+    nnw.undo(net)
+    change = nnw.init(net, "!wte", "ones_")
+    assert not bool((net.wte.weight == 1).all())
+    assert not {"wte.weight", "head.weight"} & set(change.paths)
+    nnw.init(net, ["h", "!h.[1-11]"], "reset")
+    assert bool((net.h[1][0].weight == 1).all())
+    assert not bool((net.h[0][0].weight == 1).all())
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        (["h", "!k"], "No module or tensor at 'k'"),
+        (["wte", "!head"], "leaves out all that is named"),
+        ("h.{0,12}.1", "No module or tensor at 'h.12.1'"),
+    ],
+)
+def test_a_part_of_a_target_that_names_nothing_is_refused_before_anything_is_done(target, said):
+    net = Model()
+    with pytest.raises(nnw.NNWidgetsError, match=re.escape(said)):
+        nnw.freeze(net, target)
+    assert not frozen(net)
+
+
+def test_a_reset_can_leave_out_modules_and_no_tensor_of_one():
+    with pytest.raises(nnw.InvalidTargetError, match="leaves out a tensor, and this is done to whole modules"):
+        nnw.init(Model(), ["h", "!h.0.0.bias"], "reset")
+
+
+def test_a_name_that_is_written_like_a_pattern_is_that_name():
+    net = nn.Module()
+    for name in ("!a", "{b,c}", "0-2", "b"):
+        net.add_module(name, nn.Linear(2, 2))
+    assert [nnw.freeze(net, name).paths[0] for name in ("!a", "{b,c}", "0-2")] == [
+        "!a.weight", "{b,c}.weight", "0-2.weight",
+    ]  # fmt: skip

@@ -156,7 +156,7 @@ ASSIGNED = [
     ("none", 1, InvalidTargetError, "selects no element"),
     ("0.wieght[0]", 1, PathNotFoundError, "0.weight"),
     ("", 1, InvalidTargetError, "names no tensor"),
-    (None, 1, InvalidTargetError, "no text"),
+    (None, 1, InvalidTargetError, "expected text"),
 ]
 
 
@@ -241,7 +241,7 @@ def test_an_initializer_needs_a_tensor_and_a_generator():
     with pytest.raises(InitializerError, match="no function"):
         nnw.init(net(), "0.weight", 7)
     with pytest.raises(InitializerError, match="can't be called"):
-        edit.apply_function(net(), "Linear", "double")
+        edit.apply(net(), "Linear", "double")
 
 
 def test_no_code_of_a_tensor_in_the_model_runs():

@@ -14,8 +14,9 @@ import nnwidgets
 from nnwidgets.errors import InvalidTargetError
 from nnwidgets.introspect.heatmap.window import window
 from nnwidgets.introspect.safe_access.tensors import unreadable_reason
+from nnwidgets.introspect.statistics.exact_stats import version
 from nnwidgets.introspect.statistics.sampling import sampled_stats
-from nnwidgets.introspect.statistics.stats import stats, version
+from nnwidgets.introspect.statistics.stats import stats
 
 
 def freed(n_bytes=0):

@@ -155,10 +155,10 @@ def test_constant_initialization_of_every_layer():
             nn.init.zeros_(module.bias)
 
     net.apply(init_constant)
-    assert codes(net) == [("constant-weight", "warning", "0.weight"), ("constant-weight", "warning", "2.weight")]
+    assert codes(net) == [("constant-weight", "warning", "0.weight"), ("constant-weight", "note", "2.weight")]
     assert (
-        "All its elements are 1, so its 8 units compute the same. Unless what follows treats each otherwise"
-        in nnw.check(net)[0].message
+        "All its elements are 1, so its 8 units compute the same. 2.weight, the next in order, treats them alike too. "
+        "Unless what follows treats each otherwise" in nnw.check(net)[0].message
     )
     for finding in nnw.check(net):
         apply_fix(finding, net)
@@ -169,12 +169,12 @@ def test_units_of_equal_weights_are_said_to_stay_the_same_only_unless_what_follo
     net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
     nn.init.ones_(net[0].weight)
     (finding,) = nnw.check(net)
-    assert "so its 8 units differ by their biases alone: each gives the same function of its input" in finding.message
-    assert "gradient" not in finding.message
+    assert "so its 8 units differ by their biases alone now. 2.weight, the next in order, has other" in finding.message
 
     nn.init.zeros_(net[0].bias)
     (finding,) = nnw.check(net)
-    assert "compute the same. Unless what follows treats each otherwise, as random weights" in finding.message
+    assert "compute the same now. 2.weight, the next in order, has other weights for each" in finding.message
+    assert finding.severity == "note"
     net(torch.ones(1, 4)).sum().backward()
     assert not torch.equal(net[0].weight.grad[0], net[0].weight.grad[1])
 
@@ -461,7 +461,46 @@ def test_units_that_are_equal_but_not_constant():
             layer.bias.zero_()
     assert [path for code, _, path in codes(net) if code == "constant-weight"] == ["3.weight", "4.weight"]
     nn.init.ones_(net[0].bias)
-    assert [path for _, _, path in codes(net)] == ["0.weight", "3.weight", "4.weight"]
+    assert codes(net) == [
+        ("constant-weight", "warning", "3.weight"),
+        ("constant-weight", "note", "0.weight"),
+        ("constant-weight", "note", "4.weight"),
+    ]
+
+
+def step(net, x, loss):
+    """One step of plain SGD."""
+    loss(net(x)).backward()
+    with torch.no_grad():
+        for each in net.parameters():
+            each.sub_(each.grad if each.grad is not None else 0)
+            each.grad = None
+
+
+@pytest.mark.parametrize(("follows", "severity"), [("constant", "warning"), ("random", "note")])
+def test_units_alike_are_warned_of_only_where_what_follows_treats_them_alike(follows, severity):
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 3))
+    nn.init.constant_(net[0].weight, 0.5)
+    nn.init.zeros_(net[0].bias)
+    if follows == "constant":
+        nn.init.constant_(net[2].weight, 0.5)
+    said = {found.path: found for found in nnw.check(net)}
+    assert said["0.weight"].severity == severity
+    step(net, torch.randn(16, 4), lambda y: nn.functional.cross_entropy(y, torch.arange(16) % 3))
+    assert (len(net[0].weight.detach().unique(dim=0)) == 1) == (severity == "warning")
+
+
+def test_a_constant_last_layer_is_told_apart_by_its_targets_and_only_noted():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 3))
+    nn.init.constant_(net[2].weight, 0.5)
+    (found,) = nnw.check(net)
+    assert (found.severity, found.path) == ("note", "2.weight")
+    assert "their targets tell them apart" in found.message
+    step(net, torch.randn(16, 4), lambda y: nn.functional.cross_entropy(y, torch.arange(16) % 3))
+    assert len(net[2].weight.detach().unique(dim=0)) == 3
+    assert not nnw.check(net)
 
 
 def test_constants_that_are_no_problem():
@@ -482,7 +521,7 @@ def test_a_zero_start_of_a_branch_is_a_note_and_zeros_everywhere_a_warning():
     nn.init.zeros_(net[2].weight)
     assert codes(net) == [("constant-weight", "note", "2.weight")]
     nn.init.zeros_(net[0].weight)
-    assert codes(net) == [("constant-weight", "warning", "0.weight"), ("constant-weight", "warning", "2.weight")]
+    assert codes(net) == [("constant-weight", "warning", "0.weight"), ("constant-weight", "note", "2.weight")]
 
 
 def test_dead_units_behind_a_relu():
@@ -571,6 +610,46 @@ def test_non_persistent_buffers_are_noted():
     net.register_buffer("mask", torch.ones(2), persistent=False)
     net.register_buffer("kept", torch.ones(2))
     assert codes(net) == [("non-persistent-buffer", "note", "mask")]
+
+
+def test_what_freeze_froze_needs_no_note_until_something_else_is_frozen_with_it():
+    net = nn.Sequential(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)), nn.Linear(2, 2))
+    nnw.freeze(net, ["0", "1.bias"])
+    assert not nnw.check(net)
+    nnw.unfreeze(net, "0.1")
+    net[0][1].weight.requires_grad_(False)
+    assert codes(net) == [("frozen", "note", "0.1.weight")]
+    nnw.freeze(net, "0.1.weight")
+    assert not nnw.check(net)
+    nnw.undo(net)
+    assert codes(net) == [("frozen", "note", "0.1.weight")]
+
+
+class LoRA(nn.Module):
+    def __init__(self, base):
+        super().__init__()
+        self.base = base.requires_grad_(False)
+        self.A, self.B = nn.Parameter(torch.rand(2, 4)), nn.Parameter(torch.zeros(4, 2))
+
+
+class Peft(nn.Module):
+    def __init__(self, base):
+        super().__init__()
+        self.base_layer = base.requires_grad_(False)
+        self.lora_A = nn.ModuleDict({"default": nn.Linear(4, 2)})
+
+
+@pytest.mark.parametrize("kind", [LoRA, Peft])
+def test_what_an_adapter_adapts_is_frozen_on_purpose(kind):
+    net = nn.Sequential(kind(nn.Linear(4, 4)), nn.Linear(4, 4).requires_grad_(False))
+    assert [(code, path) for code, _, path in codes(net) if code == "frozen"] == [("frozen", "1")]
+
+
+def test_a_frozen_part_beside_a_trained_token_is_noted():
+    net = nn.Module()
+    net.token, net.place = nn.Parameter(torch.rand(1, 4)), nn.Parameter(torch.rand(3, 4))
+    net.encoder = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4)).requires_grad_(False)
+    assert codes(net) == [("frozen", "note", "encoder")]
 
 
 def test_frozen_parts_are_noted_at_the_largest_that_is_frozen_whole():
@@ -691,6 +770,32 @@ def test_an_optimizer_of_a_part_and_one_of_more():
     assert (finding.severity, finding.path) == ("warning", "")
     apply_fix(finding, net, more)
     assert nnw.check(net, optimizer=more) == ()
+
+
+def test_a_parameter_held_by_two_optimizers():
+    net = mlp()
+    both = [torch.optim.Adam(net.parameters()), torch.optim.SGD(net[2].parameters(), lr=0.1)]
+    finding = only(net, "two-optimizers", optimizer=both)
+    assert (finding.severity, finding.path) == ("warning", "2.weight")
+    assert "2 parameters (2.weight, 2.bias) are held by 2 optimizers (Adam, SGD)" in finding.message
+
+
+def test_a_frozen_parameter_that_the_next_step_moves_by_a_gradient_left_over():
+    net = nn.Sequential(nn.Linear(20, 20), nn.Linear(20, 10))
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    net(torch.rand(2, 20)).sum().backward()
+    net[0].weight.requires_grad_(False)
+    finding = only(net, "frozen-but-moved", optimizer=optimizer)
+    assert (finding.severity, finding.path) == ("warning", "0.weight")
+
+    before = net[0].weight.clone()
+    optimizer.step()
+    assert not torch.equal(before, net[0].weight)
+    apply_fix(finding, net, optimizer)
+    assert "frozen-but-moved" not in {code for code, _, _ in codes(net, optimizer=optimizer)}
+    before = net[0].weight.clone()
+    optimizer.step()
+    assert torch.equal(before, net[0].weight)
 
 
 def test_what_is_not_an_optimizer_is_refused():

@@ -45,3 +45,16 @@ def test_a_module_that_registered_nothing_is_an_error():
     (found,) = nnw.check(Bare())
     assert (found.code, found.severity) == ("unreadable-module", "error")
     assert "super().__init__()" in found.message
+
+
+def test_a_gradient_is_a_place_that_can_be_looked_at():
+    net = trained()
+    net[0].weight.grad[0, 1] = math.nan
+    assert nnw.stats(net, "0.weight.grad") == nnw.stats(net[0].weight.grad)
+    assert [row.path for row in nnw.stats(net, "2.bias")] == ["2.bias"]
+    net[2].weight.grad = None
+    with pytest.raises(nnw.PathNotFoundError, match=r"'2.weight' has no gradient"):
+        nnw.stats(net, "2.weight.grad")
+    held = nn.Module()
+    held.grad = nn.Linear(2, 2)
+    assert [row.path for row in nnw.stats(held, "grad")] == ["grad.weight", "grad.bias"]

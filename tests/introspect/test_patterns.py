@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -109,3 +111,57 @@ def test_globs_are_what_their_definition_says(pattern, text):
 def test_patterns_made_to_backtrack_do_not():
     assert not glob("*a" * 500 + "b").match("a" * 2_000)
     assert not glob("**a" * 500 + "b").match("a" * 2_000)
+
+
+class Blocks(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.h = nn.ModuleList(nn.ReLU() for _ in range(13))
+        for number in range(1, 13):
+            self.add_module(f"layer{number}", nn.ReLU())
+        self._modules[object()] = nn.ReLU()
+        self.add_module("a", nn.Sequential(nn.ReLU()))
+        self.add_module("{x}", nn.ReLU())
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("h.{0,2}", ("h.0", "h.2")),
+        ("{a,h}.0", ("h.0", "a.0")),
+        ("h.{0…11}", tuple(f"h.{i}" for i in range(12))),
+        ("h.{9..11}", ("h.9", "h.10", "h.11")),
+        ("h.{11-9}", ("h.9", "h.10", "h.11")),
+        ("h.[9-11]", ("h.9", "h.10", "h.11")),
+        ("h[1-2]", ("h.1", "h.2")),
+        ("h.1[0-1]", ("h.10", "h.11")),
+        ("h.10-12", ("h.10", "h.11", "h.12")),
+        ("layer[2-3]", ("layer2", "layer3")),
+        ("layer{1…2}*", ("layer1", "layer2")),
+        ("{h.0,layer1}", ("h.0", "layer1")),
+        ("h.{{0,1},7}", ("h.0", "h.1", "h.7")),
+        ("[0-40]", ("[13]",)),
+        ("{x}", ("{x}",)),
+        ("{ReLU,Missing}", tuple([f"h.{i}" for i in range(13)])),
+    ],
+)
+def test_choices_and_ranges_of_whole_numbers(pattern, expected):
+    paths = match(nn_tree(), pattern).paths
+    assert paths[: len(expected)] == expected
+    assert pattern == "{ReLU,Missing}" or len(paths) == len(expected)
+
+
+@functools.cache
+def nn_tree():
+    return nnw.tree(Blocks())
+
+
+@given(st.integers(0, 3_000), st.integers(0, 3_000), st.integers(0, 4_000))
+def test_a_range_has_each_number_from_its_first_to_its_last(low, high, number):
+    fits = glob(f"h.{{{low}…{high}}}.w").match(f"h.{number}.w") is not None
+    assert fits == (min(low, high) <= number <= max(low, high))
+
+
+def test_braces_without_end_are_refused_and_not_gone_through():
+    with pytest.raises(nnw.InvalidTargetError, match="more than 500 targets"):
+        match(nn_tree(), "{a,b}" * 300)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from nnwidgets.errors import InvalidTargetError
 from nnwidgets.introspect.heatmap.matrix_view import matrix_shape
 from nnwidgets.introspect.heatmap.window import window
-from nnwidgets.introspect.statistics.stats import CancelledError
+from nnwidgets.introspect.statistics.exact_stats import CancelledError
 
 
 def as_matrix(tensor):

@@ -38,7 +38,19 @@ GIVEN = {
     Advice.LOAD_PARTLY: (
         "torch.save({'0.bias': torch.ones(3)}, 'part.pt')",
         "%nn load net part.pt",
-        "; --partial loads the 1 of 2 that fit.",
+        "%nn load net part.pt --partial loads the 1 of 2 tensors that fit.",
+    ),
+    Advice.SEE_FILE: (
+        "torch.save(net.state_dict(), 'it.pt')", "%nn load net it.pt --rename zzzzzz.=0.",
+        "%nn ls and its name lists them.",
+    ),
+    Advice.SEE_ENTRIES: (
+        "torch.save({'a': net.state_dict()}, 'it.pt')", "%nn load net it.pt --entry zzzzzz",
+        "Tab after --entry lists them.",
+    ),
+    Advice.ENTRY: (
+        "torch.save({'a': net.state_dict(), 'b': {k: v + 1 for k, v in net.state_dict().items()}}, 'it.pt')",
+        "%nn load net it.pt", "Say which one: --entry 'a' or 'b'.",
     ),
     Advice.OVERWRITE: ("%nn save net it.pt", "%nn save net it.pt", "Pass --overwrite to replace it, or choose"),
 }  # fmt: skip

@@ -182,3 +182,12 @@ def test_state_of_an_optimizer_is_cleared_and_comes_back(ip, net):
     assert net[0].weight not in adam.state
     ip.nn("undo net")
     assert net[0].weight in adam.state
+
+
+def test_the_log_tells_cells_apart_by_their_first_line_and_counts_what_changed(ip, net):
+    ip.run("%%nn_init net Linear\nm.weight *= 2")
+    ip.run("%%nn_init net 0\n# the bias\n\nm.bias += 1\nm.weight += 0")
+    lines = ip.nn("log net").splitlines()
+    assert [line.split("  ")[0] for line in lines[1:3]] == ["fn(m): m.weight *= 2", "fn(m): m.bias += 1"]
+    of_weights = net[0].weight.numel() + net[2].weight.numel()
+    assert [change.n_elements for change in edit.history(net).changes] == [of_weights, net[0].bias.numel()]

@@ -69,6 +69,9 @@ OFFERED = {
     "%nn show net ": {"0", "1", "2"},
     "%nn show net 0.": {"0.weight", "0.bias"},
     "%nn tree net 0": {"0"},
+    "%nn net 2.": {"2.weight", "2.bias"},
+    "%nn explore net --f": {"--filter"},
+    "%nn net --filter Lin": {"Linear"},
     "%nn show net 2.b": {"2.bias"},
     "%nn show encoder ": {"h", "[1]", '"a b"', '["c.d"]', "mean", "scale"},
     "%nn show encoder h.": {"h.0", "h.1", "h.2"},
@@ -136,7 +139,6 @@ def test_every_path_that_is_offered_can_be_shown(ip, line):
 @pytest.mark.parametrize(
     "line",
     [
-        "%nn init net 0.weight zzz ",
         "%nn log net 0",
         "%nn set net 0.bias = X ",
         "%nn zzz",
@@ -183,3 +185,21 @@ def test_an_index_is_offered_only_where_it_can_be_followed():
     held = {"by_key": nn.ModuleDict({"a": nn.ReLU()}), "row": nn.ModuleList([nn.ReLU()]), "own": nn.Transformer(8, 2)}
     offered = [each.text for name in held for each in complete(f"tree {name}[", held).candidates]
     assert offered == ["by_key['a']", "row[0]"]
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        ("freeze encoder !h.1", ["!h.1"]),
+        ("freeze encoder h.{0,", ["h.{0,0", "h.{0,1", "h.{0,2"]),
+        ("freeze encoder {mean,h.2.w", ["{mean,h.2.weight"]),
+        ("freeze encoder h.{0…", ["h.{0…0", "h.{0…1", "h.{0…2"]),
+        ("freeze encoder h.{0,2}.w", ["h.0.weight", "h.2.weight"]),
+        ("init encoder h.[1-2].b", ["h.1.bias", "h.2.bias"]),
+        ("init encoder mean h.0.w", ["h.0.weight"]),
+        ("init encoder mean h.0.weight norm", ["normal_", "normal"]),
+        ("init encoder mean h.0.weight normal_ ", ["mean=", "std="]),
+    ],
+)
+def test_several_targets_choices_ranges_and_what_is_left_out_complete(ip, line, wanted):
+    assert [each.text for each in complete(line, {"encoder": ip.variables["encoder"]}).candidates] == wanted

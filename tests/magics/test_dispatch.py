@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from nnwidgets.magics.subcommands.table import SUBCOMMANDS
+from nnwidgets.server.session.open_views import views_of
 from tests.support.ipython_shell import shell
 
 
@@ -246,6 +247,63 @@ def test_lines_on_a_model_that_torch_cannot_name(ip):
     assert "non-string-key" in ip.nn("check chain")
 
 
+def test_a_line_opens_the_explorer_at_a_path_and_with_a_filter(ip):
+    net = ip.variables["net"] = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    for line, selected, filtered in (
+        ("net 0.weight", "0.weight", ""),
+        ("net --filter bias", "", "bias"),
+        ("net Linear.bias", "", "Linear.bias"),
+    ):
+        ip.nn(line)
+        (view,) = views_of(net)
+        assert (view.selected, view.filter) == (selected, filtered)
+        view.close()
+    assert "Did you mean '0.weight'" in ip.refused("net 0.wieght")
+    assert not views_of(net)
+
+
+def test_what_is_written_in_one_word_is_answered_with_the_two_that_were_meant(ip):
+    ip.variables["net"] = nn.Sequential(nn.Linear(2, 2))
+    assert "%nn set net 0.weight[0,0] = 42" in ip.refused("set net[0].weight[0,0] = 42")
+    assert "two words: net 0.weight." in ip.refused("show net[0].weight")
+
+
+def test_a_trace_without_an_input_says_what_forward_takes_and_which_tensors_there_are(ip):
+    ip.variables.update(net=nn.Sequential(nn.Linear(2, 2)), X=torch.rand(3, 2), fixed=NoInput())
+    said = ip.refused("trace net")
+    assert "takes input, and no input is named. Tensors here: X. %nn trace net X" in said
+    assert "1 call" in ip.nn("trace fixed")
+
+
+class NoInput(nn.Module):
+    def forward(self, scale=1.0):
+        return torch.ones(1) * scale
+
+
+def test_help_lists_all_lines_and_explains_one(ip):
+    listed = ip.nn("help")
+    assert all(f"%nn {name}" in listed for name in SUBCOMMANDS)
+    assert "%nn init net 0.weight" in ip.nn("help init")
+    assert ip.completions("%nn help fre") == ["freeze"]
+
+
+def test_show_tells_of_a_gradient_beside_its_tensor_and_as_a_place_of_its_own(ip, variables):
+    net = variables["net"]
+    net(variables["X"]).sum().backward()
+    net[0].weight.grad[0, 0] = float("nan")
+    net[0].weight.grad[0, 1] = -float("inf")
+    assert re.search(r"gradient +std \S+ · 1 NaN · 1 inf", ip.nn("show net 0.weight"))
+    text = ip.nn("show net 0.weight.grad")
+    assert text.startswith("0.weight.grad")
+    assert re.search(r"NaN +1 +infinite +1", text)
+    assert ip.nn("stats net 2.bias.grad").startswith("2.bias.grad")
+    listed = ip.nn("stats net 0 2.bias !0.weight")
+    assert [line.split()[0] for line in listed.splitlines()[1:-1]] == ["0.bias", "2.bias"]
+    net[2].bias.grad = None
+    assert "2.bias has no gradient" in ip.refused("show net 2.bias.grad")
+    assert "%nn tree net lists them" in ip.refused("show net xxxxxxxx")
+
+
 def test_trace_makes_its_input_from_a_size(ip):
     text = ip.nn("trace net --input 2,20")
     assert "2 × 20 f32" in text
@@ -268,9 +326,30 @@ def test_costs_count_the_optimizers_among_the_variables_and_what_a_forward_keeps
     assert ip.nn("costs net --depth 0").count("\n") == 3
 
 
+def test_optimizer_shows_those_among_the_variables_or_the_one_named(ip, variables):
+    net = variables["net"]
+    assert "No variable holds an optimizer of net" in ip.refused("optimizer net")
+    ip.variables["adam"] = torch.optim.Adam(net[0].parameters(), weight_decay=0.5)
+    ip.variables["sgd"] = torch.optim.SGD(net[2].parameters(), lr=0.25)
+    both = ip.nn("optimizer net")
+    assert re.search(r"adam · Adam +2 +5\s376 +0\.001 +0\.5 ", both)
+    assert "in no group" not in both
+    assert "in no group here: 0.weight, 0.bias" in ip.nn("optimizer net sgd")
+
+
 def test_the_help_of_init_has_each_parameter_whole(ip):
     text = ip.nn("init --help")
     table = text[text.index("fills with") :]
     assert "a=0, mode='fan_in', nonlinearity='leaky_relu'" in table
     assert "mean=0.0, std=1.0, a=-2.0, b=2.0" in table
     assert not {"…", "`", ":math:"} & set(re.findall(r"…|`|:math:", table))
+
+
+def test_check_looks_at_the_optimizers_among_the_variables_and_knows_of_other_models(ip, variables):
+    net = variables["net"]
+    ip.variables["head"] = nn.Linear(10, 2)
+    ip.variables["adam"] = torch.optim.Adam([*net.parameters(), *ip.variables["head"].parameters()])
+    assert "stale-optimizer" not in ip.nn("check net")
+    assert "stale-optimizer" not in ip.nn("check head")
+    net[2] = nn.Linear(256, 10)
+    assert "stale-optimizer" in ip.nn("check net")

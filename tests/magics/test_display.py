@@ -66,6 +66,7 @@ GIVEN = {
     "tied net": "TieGroups",
     "check net": "Findings",
     "trace net X": "Trace",
+    "costs net X": "Costs",
     "init net 0.weight zeros --preview": "Change",
     "set net 0.bias[0] = 1": "Change",
     "freeze net 0": "Change",

@@ -116,8 +116,11 @@ def test_a_tied_name_is_told_and_changes_too(ip, net):
 
 def test_a_constant_weight_is_warned_of(ip, net):
     told = " ".join(ip.nn("init net 0.weight constant_ val=1").split())
-    assert "has the same weights. Unless biases or what follows tell units apart" in told
+    assert "has the same weights. Unless biases, what follows or, in a last layer, the targets tell units apart" in told
     assert "the layer learns as one unit" in told
+    told = " ".join(ip.nn("init net 2.weight zeros_").split())
+    assert "All elements of 2.weight are 0. That is right for the last layer of a model, an adapter" in told
+    assert "learns as one unit" not in told
 
 
 def test_optimizers_among_the_variables_are_found_told_with_numbers_and_cleared(ip, net):
@@ -317,7 +320,7 @@ def test_a_subcommand_documents_itself(ip, asked):
     text = ip.run(asked).text
     assert "%nn init net 0.weight xavier_uniform_" in text
     assert "--clear-state" in text
-    assert "kaiming_normal_(a=0, mode='fan_in'" in text
+    assert "a=0, mode='fan_in', nonlinearity='leaky_relu'" in text
 
 
 def test_a_question_inside_a_text_or_another_cell_magic_is_left_alone(ip):
@@ -330,3 +333,25 @@ def test_every_subcommand_has_documentation(ip):
 
     for name in SUBCOMMANDS:
         assert f"%nn {name}" in ip.run(f"%nn {name}?").text
+
+
+def test_several_targets_stand_before_the_initializer_and_commas_between_parameters_do_no_harm(ip, net):
+    ip.nn("init net 0.weight 2.weight normal_ mean=3, std=0.01 --seed 7")
+    assert [round(net[at].weight.mean().item()) for at in (0, 2)] == [3, 3]
+    ip.nn("init net ** !0 uniform_ a=5,b=6")
+    assert float(net[2].bias.min()) >= 5
+    assert round(net[0].weight.mean().item()) == 3
+    ip.nn("freeze net {0,2}.weight !2")
+    assert [net[at].weight.requires_grad for at in (0, 2)] == [False, True]
+    assert "'0.01' is one word too many" in ip.refused("init net 0.weight normal_ 0.01")
+    assert "No initializer is named '2.weight'" in ip.refused("init net 0.weight 2.weight")
+
+
+def test_a_function_of_the_notebook_stands_in_place_of_an_initializer(ip, net):
+    ip.run("def init_fn(m):\n    nn.init.constant_(m.bias, 5)\ndef other(t, generator):\n    t.fill_(7)")
+    ip.nn("init net Linear init_fn")
+    assert float(net[2].bias.min()) == 5
+    ip.nn("init net 0.bias other")
+    assert float(net[0].bias.min()) == 7
+    assert "init_fn" in ip.completions("%nn init net Linear ini")
+    assert "No initializer is named 'missing'" in ip.refused("init net Linear missing")

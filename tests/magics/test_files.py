@@ -277,3 +277,59 @@ def test_ls_lists_a_folder_that_holds_one_file(ip, net, tmp_path):
     torch.save(net.state_dict(), "sub/it.pt")
     assert "it.pt" in ip.nn("ls sub")
     ip.nn("load net sub")
+
+
+def test_a_refused_load_ends_in_the_line_that_goes_through(ip, net):
+    torch.save(mlp(out="out").state_dict(), "other.params")
+    said = ip.refused("load net other.params")
+    assert "plan(net" not in said
+    assert "This fits: %nn load net other.params --rename out=output." in said
+    assert said.endswith("%nn load net other.params --dry-run shows both sides.")
+    ip.nn("load net other.params --rename out=output")
+    assert torch.equal(net.output.bias, torch.load("other.params")["out.bias"])
+
+
+def test_the_sides_of_a_difference_are_called_what_was_typed_and_two_models_are_compared(ip, net):
+    ip.nn("save net mlp.params")
+    ip.variables["other"] = mlp()
+    with torch.no_grad():
+        net.hidden.bias.zero_()
+    text = ip.nn("diff net other")
+    assert text.splitlines()[0].startswith("net → other")
+    assert next(line for line in text.splitlines() if "hidden.bias" in line).endswith("from 0")
+    assert "mlp.params → net" in ip.nn("diff mlp.params net")
+    assert "inf" not in text
+    assert ip.nn("diff net net").startswith("net = net")
+
+
+def test_a_mark_is_a_variable_and_a_side_of_diff_and_a_column_of_stats(ip, net):
+    text = ip.nn("snapshot net before")
+    assert isinstance(ip.variables["before"], nnw.Snapshot)
+    assert "4 tensors, values in 31.78 kB" in text
+    assert "%nn diff before net tells what moved since." in text
+    assert "every bit the same" in ip.nn("diff before net")
+    with torch.no_grad():
+        net.hidden.bias.mul_(2.0)
+    assert "hidden.bias" in ip.nn("diff before net")
+    assert "100.00%" in ip.nn("diff before net")
+    ip.nn("snapshot net --digests")
+    assert not ip.variables["mark"].has_values
+    assert "every bit the same" in ip.nn("diff mark net")
+    assert ip.nn("stats net --since before --sort moved").splitlines()[1].startswith("hidden.bias")
+    assert {"before", "mark"} <= set(ip.completions("%nn stats net --since "))
+    assert "before" in ip.completions("%nn diff bef")
+
+
+def test_a_mark_takes_the_place_of_no_variable_but_a_mark(ip, net):
+    ip.variables["kept"] = 42
+    assert "kept is a int of yours" in ip.refused("snapshot net kept")
+    assert ip.variables["kept"] == 42
+    assert "no name for a variable" in ip.refused("snapshot net 0.weight")
+    assert "is no mark" in ip.refused("stats net --since kept")
+    ip.nn("snapshot net m")
+    ip.nn("snapshot net m")
+
+
+def test_two_models_are_compared(ip, net):
+    ip.variables["other"] = mlp()
+    assert "hidden.weight" in ip.nn("diff net other")

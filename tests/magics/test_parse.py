@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from nnwidgets.introspect.tracing.inputs import InputSize
 from nnwidgets.magics.line.grammar import Command, LineError
 from nnwidgets.magics.parse import parse, parse_cell
-from nnwidgets.magics.subcommands.table import SUBCOMMANDS
+from nnwidgets.magics.subcommands.table import SUBCOMMANDS, WRITING
 
 
 def test_no_subcommand_explores():
@@ -98,7 +98,13 @@ REFUSED = {
     "tree": ["no model is named", "%nn tree net [path]"],
     "tree net 0 1": ["'1' is one word too many", "%nn tree"],
     "tied net 0": ["'0' is one word too many", "%nn tied net"],
-    "net 0": ["'0' is one word too many"],
+    "net 0 1": ["'1' is one word too many"],
+    "explore": ["no model is named", "%nn explore net [path]"],
+    "help net": ["'net' is no subcommand"],
+    "open net": ["'open' is no subcommand and no model", "%nn net"],
+    "get net 0.weight": ["'get' is no subcommand and no model"],
+    "stat net": ["did you mean 'stats'"],
+    "inti net": ["did you mean 'init'"],
     "tre net": ["did you mean 'tree'"],
     "tree net --depht 2": ["did you mean --depth"],
     "tree net --depth": ["--depth wants a value"],
@@ -171,7 +177,6 @@ def test_any_line_gives_a_command_or_one_line(line):
 @pytest.mark.parametrize(
     ("line", "same"),
     [
-        ("stats net 0.weight", "show net 0.weight"),
         ("ties net", "tied net"),
         ("history net", "log net"),
         ("peek mlp.params", "ls mlp.params"),
@@ -189,7 +194,17 @@ def test_a_model_of_such_a_name_is_explored():
     assert parse("explore", models={"explore"}) == Command("explore", model="explore")
 
 
-@pytest.mark.parametrize("line", ["help", "help net", "explore", "explore net 0"])
-def test_what_asks_for_help_gets_the_usage(line):
-    with pytest.raises(LineError, match="Usage: %nn net"):
-        parse(line)
+@pytest.mark.parametrize("word", ["get", "see", "stat", "test", "view", "open", "print", "let", "look"])
+def test_nothing_that_writes_is_proposed_to_who_wants_to_read(word):
+    with pytest.raises(LineError) as caught:
+        parse(f"{word} net")
+    assert not any(f"did you mean {name!r}" in str(caught.value) for name in WRITING)
+
+
+def test_a_path_and_a_filter_after_the_model_open_there():
+    assert parse("net 0.weight", {"net"}) == parse("explore net 0.weight")
+    assert parse("trainer.model 0.weight --filter Linear").filter == "Linear"
+    assert parse("nets[0] 'a b'").target == "a b"
+    assert parse("help init") == parse("init --help")
+    assert parse("help ties") == Command("help", target="tied")
+    assert parse("help") == Command("help")

@@ -126,7 +126,7 @@ def test_a_value_that_is_no_module_is_said_to_be_what_it_is(value, said):
 
 
 def test_a_tensor_of_a_module_is_pointed_to_show():
-    with pytest.raises(LineError, match=r"For one tensor: %nn show net weight$"):
+    with pytest.raises(LineError, match=r"are two words: net weight\.$"):
         found("net.weight", {"net": nn.Linear(2, 2)})
 
 

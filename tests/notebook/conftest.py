@@ -44,7 +44,7 @@ class Notebook:
             "silent": False,
             "store_history": True,
             "user_expressions": {},
-            "allow_stdin": False,
+            "allow_stdin": True,
             "stop_on_error": False,
         }
         message = session.msg("execute_request", content, metadata={"cellId": cell} if cell else metadata)

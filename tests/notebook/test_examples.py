@@ -11,9 +11,9 @@ import nbformat
 import pytest
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
-from nbclient import NotebookClient
 
 import nnwidgets
+from tests.support.notebook_runs import run_notebook
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 NAMES = sorted(path.stem for path in EXAMPLES.glob("*.ipynb"))
@@ -58,8 +58,8 @@ def test_an_example_is_stored_valid_and_without_outputs(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_an_example_runs_clean_and_every_exploring_cell_gives_a_view_with_fallbacks(name, clean_kernel, tmp_path):
     notebook = read(name)
-    client = NotebookClient(notebook, km=clean_kernel, timeout=300, resources={"metadata": {"path": str(tmp_path)}})
-    client.execute()
+    where = {"metadata": {"path": str(tmp_path)}}
+    run_notebook(notebook, is_attended=True, km=clean_kernel, resources=where)
 
     explored = 0
     for cell in notebook.cells:

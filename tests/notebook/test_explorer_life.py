@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import ipywidgets
 import pytest
 
 MEMORY = """
@@ -35,6 +36,18 @@ del net
     grown, more_comms = map(int, printed.split())
     assert grown < 50 * MIB
     assert more_comms == 0
+
+
+def test_of_ipywidgets_own_models_those_of_7_are_asked_for_by_a_version_that_every_widget_manager_has(kernel):
+    kernel.run("nnw.explore(nn.Linear(2, 2))")
+    states = [message["content"]["data"]["state"] for message in kernel.opened()]
+    own = [state for state in states if state["_model_module"] == "@jupyter-widgets/base"]
+    asked = ">=1.2.0" if ipywidgets.__version__.startswith("7.") else "2.0.0"
+    assert {state["_model_name"]: state["_model_module_version"] for state in own} == {
+        "WidgetModel": asked,
+        "LayoutModel": asked,
+    }
+    assert {state["_view_module_version"] for state in own if state["_view_name"]} == {asked}
 
 
 def test_running_one_cell_fifty_times_leaves_one_view(kernel):
@@ -141,6 +154,24 @@ def test_the_bundle_is_sent_again_only_after_every_widget_was_closed(kernel):
     kernel.run("import ipywidgets; ipywidgets.Widget.close_all()")
     kernel.run("nnw.explore(nn.Linear(2, 2)); nnw.explore(nn.Linear(2, 2))", cell="first")
     assert n_bundles(kernel) == before + 1
+
+
+def test_a_page_that_lacks_the_bundle_is_told_of_it_again_on_the_views_own_line(kernel):
+    kernel.run("view = nnw.explore(nn.Linear(2, 2), name='small')", cell="told")
+    first = [m for m in kernel.opened() if "digest" in m["content"]["data"].get("state", {})][-1]
+    before = len(kernel.heard)
+    comm = kernel.explorers()[-1]
+    kernel.send(comm, {"method": "custom", "content": {"tell": "bundle"}})
+    told = {"method": "custom", "content": {"told": "bundle"}}
+    kernel.wait(lambda m: m["content"].get("comm_id") == comm and m["content"].get("data") == told)
+    (again,) = (m for m in kernel.heard[before:] if m["msg_type"] == "comm_open")
+    assert again["content"] == first["content"]
+    assert again["metadata"] == first["metadata"]
+    assert [bytes(buffer) for buffer in again["buffers"]] == [bytes(buffer) for buffer in first["buffers"]]
+    assert (
+        kernel.run("print(view, end=', ')\nview.close()\nprint(view)")
+        == "Explorer of small, closed Explorer of small\n"
+    )
 
 
 def n_bundles(kernel):

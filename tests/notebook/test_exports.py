@@ -7,8 +7,9 @@ from html.parser import HTMLParser
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
 from nbconvert import HTMLExporter
+
+from tests.support.notebook_runs import run_notebook
 
 LOAD = """import torch
 from torch import nn
@@ -28,16 +29,16 @@ LIMIT_BYTES = 300_000
 TEN = [f"nnw.explore({MODELS[at % len(MODELS)]}, name='net')" for at in range(10)]
 
 
-def executed(cells, *, store_widget_state):
+def executed(cells, *, is_attended=False):
     document = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
-    NotebookClient(document, kernel_name="python3", timeout=120, store_widget_state=store_widget_state).execute()
+    run_notebook(document, is_attended=is_attended, kernel_name="python3")
     return document
 
 
 @pytest.fixture(scope="module")
 def with_state():
-    """Ten Explorers, saved with the state of their widgets."""
-    return executed([LOAD, *TEN], store_widget_state=True)
+    """Ten Explorers that somebody looked at, saved with the state of their widgets."""
+    return executed([LOAD, *TEN], is_attended=True)
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +103,7 @@ def test_nbconvert_shows_the_tree_without_a_widget_where_no_state_was_saved(with
     html, _ = HTMLExporter().from_notebook_node(without_state)
     assert VIEW not in html
     for name, count in {"Sequential": 3, "TransformerEncoder": 3, "Transformer": 2, "ModuleDict": 2}.items():
-        assert html.count(f"<summary><b>{name}</b>") == count
+        assert html.count(f'<summary><b>net</b> <span style="opacity:.75">{name} ·') == count
     assert "<b>self_attn</b>" in html
     assert "<long>" not in html
 
@@ -113,3 +114,16 @@ def test_text_alone_still_tells_the_tree(without_state):
     assert text.startswith("TransformerEncoder")
     assert "12 × TransformerEncoderLayer" in text
     assert "in_proj_weight" in text
+
+
+def test_a_notebook_that_a_program_ran_holds_trees_and_no_widgets_and_is_exported_so_without_a_network():
+    document = executed(
+        [LOAD, f"net = {MODELS[0]}", "view = nnw.explore(net)\nview", "view.selected = '0'\nview.close()"]
+    )
+    (shown,) = (output.data for output in document.cells[2].outputs)
+    assert set(shown) == {"text/html", "text/plain"}
+    assert "widgets" not in document.metadata
+    assert document.cells[3].outputs == []
+    html, _ = HTMLExporter().from_notebook_node(document)
+    assert "<summary><b>net</b> <span" in html
+    assert VIEW not in html

@@ -181,3 +181,31 @@ def test_a_file_that_has_changed_is_read_again(folder):
     for n in (1, 2):
         save_file({f"t{k}": torch.zeros(1) for k in range(n)}, folder / "f.safetensors")
         assert ask("peek", path="f.safetensors", **ASK)["body"]["n_tensors"] == n
+
+
+def test_only_what_may_be_a_checkpoint_is_listed_where_that_is_asked_for(folder):
+    torch.save({"w": torch.ones(2)}, folder / "no suffix")
+    torch.save({"w": torch.ones(2)}, folder / "old", _use_new_zipfile_serialization=False)
+    save_file({"w": torch.ones(2)}, folder / "x.safetensors")
+    (folder / "damaged.pt").write_bytes(b"")
+    (folder / "model.safetensors.index.json").write_text("{}")
+    for name in ("a.ipynb", "b.py", "config.json", "c.csv", "README", "picture", "a.npz"):
+        (folder / name).write_bytes(b"{}" if "." in name else b"words")
+    for name in ("runs", "wandb", "__pycache__"):
+        (folder / name).mkdir()
+    os.mkfifo(folder / "pipe")
+    every, only = ask("folder", path=""), ask("folder", path="", checkpoints_only=True)
+    wanted = {"no suffix", "old", "x.safetensors", "damaged.pt", "model.safetensors.index.json", "runs", "pipe"}
+    assert set(named(only)) == wanted
+    assert (only["body"]["n_entries"], only["body"]["n_hidden"]) == (7, 9)
+    assert (every["body"]["n_entries"], every["body"]["n_hidden"]) == (16, 0)
+    assert only["body"]["is_checkpoint"] is True
+
+
+def test_the_newest_checkpoints_are_listed_however_many_other_files_are_newer(folder):
+    torch.save({"w": torch.ones(2)}, folder / "old.pt")
+    os.utime(folder / "old.pt", (1e9, 1e9))
+    for number in range(2_100):
+        (folder / f"{number}.log").touch()
+    assert "old.pt" not in named(ask("folder", path=""))
+    assert set(named(ask("folder", path="", checkpoints_only=True))) == {"old.pt"}

@@ -10,6 +10,11 @@ from nnwidgets.server.notebook import ipykernel
 
 
 class View:
+    began = 0
+
+    def begins(self):
+        self.began += 1
+
     def ran(self):
         pass
 
@@ -40,3 +45,47 @@ def test_a_cell_runs_from_its_first_line_to_its_last_even_one_that_raises(shell)
     shell.run_cell("ask(); 1 / 0")
     ask()
     assert asked == [False, True, False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("content", "metadata", "software", "is_so"),
+    [
+        ({"allow_stdin": False}, {}, "", True),
+        ({"allow_stdin": True}, {}, "", False),
+        ({}, {}, "", False),
+        ({"allow_stdin": False}, {"cellId": "a"}, "", False),
+        ({"allow_stdin": False}, {"colab": {"cell_id": "a"}}, "", False),
+        ({"allow_stdin": False}, {}, "voila/0.5", False),
+    ],
+    ids=["nbclient", "Jupyter", "unknown", "VS Code", "Colab", "Voilà"],
+)
+def test_nobody_looks_on_where_a_program_runs_cells_that_have_no_id_and_may_ask_nothing(
+    monkeypatch, content, metadata, software, is_so
+):
+    request = {"header": {"msg_type": "execute_request", "msg_id": "1"}, "content": content, "metadata": metadata}
+    kernel = types.SimpleNamespace(get_parent=lambda _channel: request)
+    monkeypatch.setattr(ipykernel, "running_kernel", lambda: kernel)
+    monkeypatch.setenv("SERVER_SOFTWARE", software)
+    assert ipykernel.is_unattended() is is_so
+
+
+def test_outside_of_a_kernel_and_of_a_cell_nobody_is_said_to_be_away(monkeypatch, shell):
+    assert not ipykernel.is_unattended()
+    monkeypatch.setattr(ipykernel, "running_kernel", lambda: None)
+    assert not ipykernel.is_unattended()
+
+
+@pytest.mark.parametrize("features", [[], ["kernel subshells"]])
+def test_views_hear_of_a_cells_begin_where_it_keeps_them_waiting_and_not_beside_subshells(shell, features):
+    kernel = ipykernel.running_kernel()
+    kernel.kernel_info = {"supported_features": features}
+    view = View()
+    stop = ipykernel.before_each_cell_that_keeps_views_waiting(view.begins)
+    shell.run_cell("1")
+    assert view.began == (not features)
+    kernel.get_parent("shell")["header"]["msg_type"] = "execute_request"
+    kernel.get_parent("shell")["content"]["code"] = "1"
+    assert ipykernel.keeps_views_waiting() == (not features)
+    stop()
+    shell.run_cell("1")
+    assert view.began == (not features)

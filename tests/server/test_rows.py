@@ -162,6 +162,15 @@ def test_a_filter_finds_paths_globs_classes_and_parts_of_names(ask, words, n):
     assert ask(GPT(), filter=words)["n_matches"] == n
 
 
+def test_a_filter_finds_choices_ranges_and_the_tensors_that_have_a_gradient(ask):
+    net = GPT()
+    net.h[1].norm.weight.grad = torch.ones(4)
+    for words, n in (("h.{0,2}.norm", 2), ("h.[1-3].norm.bias", 3), ("h.0-1.mlp", 2), ("h.1.norm.weight.grad", 1)):
+        assert ask(net, filter=words)["n_matches"] == n
+    assert ask(net, filter="**.grad")["n_matches"] == 1
+    assert ask(net, filter="h.2.norm.weight.grad")["n_matches"] == 0
+
+
 def test_a_state_in_the_filter_is_that_of_tensors_unless_something_is_called_so(ask):
     net = nn.ModuleDict({"head": nn.Linear(2, 2), "body": nn.Linear(2, 2)})
     net["head"].requires_grad_(False)

@@ -9,6 +9,7 @@ from torch import nn
 import nnwidgets as nnw
 from nnwidgets.formatting import align_columns, fit, pad, width
 from nnwidgets.introspect.records import Finding
+from nnwidgets.text.document import Table
 from nnwidgets.text.pages.model import findings_page, tensor_page, ties_page, trace_page, tree_page
 from nnwidgets.text.plain import render_text
 
@@ -159,3 +160,13 @@ def test_the_first_column_gives_way():
     lines = align_columns([("x" * 300, "right")], most=50)
     assert width(lines[0]) <= 50
     assert lines[0].endswith("right")
+
+
+def test_a_sentence_at_the_end_of_a_row_goes_on_below_it():
+    said = "because " * 30
+    table = Table(("name", "why"), (("h.0.weight", said), ("h.1.weight", "short")))
+    lines = render_text((table,)).split("\n")
+    assert " ".join(line.split("  ")[-1].strip() for line in lines[1:-1]) == said.strip()
+    assert lines[2].startswith(" " * 12 + "because")
+    assert lines[-1] == "h.1.weight  short"
+    assert max(map(len, lines)) <= 120

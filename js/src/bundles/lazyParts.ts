@@ -1,23 +1,25 @@
 import type { FunctionComponent } from "preact";
 import type { Catalogue } from "../i18n/translate.ts";
-import type { Client } from "../protocol/client.ts";
+import type { Client, RequestOptions } from "../protocol/client.ts";
 import type { PartBody, PartReply, TickedBody } from "../protocol/messages.ts";
 import type { PanelProps } from "../views/checkpoints/Panel.tsx";
 import type { ReinitializeProps } from "../views/edit/Reinitialize.tsx";
 import type { HelpProps } from "../views/help/Help.tsx";
 import type { DepthProps } from "../views/inspector/stats/AcrossBlocks.tsx";
+import type { TablePanelProps } from "../views/table/TablePanel.tsx";
 import type { AlarmProps } from "../views/training/Alarm.tsx";
 import * as shared from "./sharedModules.ts";
 
-/** The panel of checkpoints, once it is here, and the style it needs. */
-export interface CheckpointsPart {
-  readonly Panel: FunctionComponent<PanelProps>;
-  readonly style: string;
+/** What stands in place of the tree, or over it: what each takes. */
+export interface ViewProps {
+  readonly checkpoints: PanelProps;
+  readonly table: TablePanelProps;
+  readonly help: HelpProps;
 }
 
-/** The words of the filter and the keys. */
-export interface HelpPart {
-  readonly Help: FunctionComponent<HelpProps>;
+/** Such a view, once it is here, and the style it needs. */
+export interface ViewPart<Name extends keyof ViewProps> {
+  readonly View: FunctionComponent<ViewProps[Name]>;
   readonly style: string;
 }
 
@@ -37,11 +39,12 @@ function fetchOnce<Made>(
   client: Client,
   name: PartBody["name"],
   make: (part: PartReply) => Made | Promise<Made>,
+  options: RequestOptions = {},
 ): Promise<Made> {
   const found =
     coming.get(name) ??
     client
-      .request("part", { name })
+      .request("part", { name }, options)
       .then(({ body }) => make(body))
       .catch((error: unknown) => {
         coming.delete(name);
@@ -51,18 +54,10 @@ function fetchOnce<Made>(
   return found as Promise<Made>;
 }
 
-/** The panel of checkpoints. */
-export function checkpointsPart(client: Client): Promise<CheckpointsPart> {
-  return fetchOnce(client, "checkpoints", async (part) => ({
-    Panel: await evaluate<CheckpointsPart["Panel"]>(part),
-    style: part.style,
-  }));
-}
-
-/** What the filter and the keys mean. */
-export function helpPart(client: Client): Promise<HelpPart> {
-  return fetchOnce(client, "help", async (part) => ({
-    Help: await evaluate<HelpPart["Help"]>(part),
+/** A view in place of the tree, or over it. */
+export function viewPart<Name extends keyof ViewProps>(client: Client, name: Name): Promise<ViewPart<Name>> {
+  return fetchOnce(client, name, async (part) => ({
+    View: await evaluate<ViewPart<Name>["View"]>(part),
     style: part.style,
   }));
 }
@@ -79,12 +74,12 @@ export function reinitializePart(client: Client): Promise<FunctionComponent<Rein
 
 /** The words of Chinese. */
 export function chinese(client: Client): Promise<Catalogue> {
-  return fetchOnce(client, "zh", ({ code }) => JSON.parse(code) as Catalogue);
+  return fetchOnce(client, "zh", ({ code }) => JSON.parse(code) as Catalogue, { isUnasked: true });
 }
 
 /** What draws a training, from its first event, or asked for where that was not heard; `style` gets its style. */
 export async function pulsePart(client: Client, body: TickedBody, style: (css: string) => void): Promise<TrainingPart> {
-  const part = body.part ?? (await client.request("part", { name: "pulse" })).body;
+  const part = body.part ?? (await client.request("part", { name: "pulse" }, { isUnasked: true })).body;
   style(part.style);
   return (await evaluate<() => TrainingPart>(part))();
 }

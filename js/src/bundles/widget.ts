@@ -4,6 +4,7 @@ import { gunzip } from "../lib/gunzip.ts";
 import { panelOpener } from "../lib/hostPanel.ts";
 import { type Channel, ChannelClient } from "../protocol/client.ts";
 import { asDataView } from "../protocol/codec.ts";
+import { holdingChanges } from "../protocol/heldChanges.ts";
 import { type KernelWatch, unwatchedKernel, type WidgetManager, watchKernel } from "../protocol/kernelStatus.ts";
 import type { OpenReply } from "../protocol/messages.ts";
 import { App } from "../views/App.tsx";
@@ -33,10 +34,10 @@ const TELL_AFTER_MS = 100;
 
 async function render({ model, el, style }: RenderContext): Promise<() => void> {
   const bundle = model.get("_bundle") as string;
-  const kernel = bundle === "" ? unwatchedKernel() : await watchKernel(model.widget_manager, bundle);
+  const kernel = bundle === "" ? unwatchedKernel() : await watchKernel(model.widget_manager, bundle, model);
   const first = JSON.parse(await gunzip(model.get("_first") as DataView<ArrayBuffer>)) as OpenReply;
   // Another tab's views hear the replies to this one's requests: counted ids would be theirs too.
-  const client = new ChannelClient(channelOf(model, kernel), `${Math.random()}.`);
+  const client = new ChannelClient(holdingChanges(channelOf(model, kernel), kernel), `${Math.random()}.`);
   if (style !== undefined) {
     addStyle(el, style);
   }

@@ -85,7 +85,9 @@ export function useQuery<K extends Kind>(
         setTurn((count) => count + 1);
       }
     };
-    client.request(kind, { ...asked, ...beside?.() }, { signal: stop.signal }).then(
+    // What was answered before is asked anew by itself.
+    const isUnasked = held.answer?.key === key || held.error?.key === key;
+    client.request(kind, { ...asked, ...beside?.() }, { signal: stop.signal, isUnasked }).then(
       (reply) => ended(() => ({ answer: { key, body: reply.body, buffers: reply.buffers }, error: null })),
       (error: unknown) => ended(({ answer }) => ({ answer, error: { key, error: toPageError(error) } })),
     );

@@ -22,6 +22,8 @@ export const WIRE_WORDS = [
   word("uninitialized"),
   word("frozen"),
   word("stale-optimizer"),
+  word("two-optimizers"),
+  word("frozen-but-moved"),
   word("non-persistent-buffer"),
   // How one tied tensor lies to another.
   word("object"),

@@ -1,7 +1,8 @@
 import checkpointsCss from "style:checkpoints";
 import helpCss from "style:help";
 import pulseCss from "style:pulse";
-import type { CheckpointsPart, HelpPart, TrainingPart } from "../bundles/lazyParts.ts";
+import tableCss from "style:table";
+import type { TrainingPart, ViewPart, ViewProps } from "../bundles/lazyParts.ts";
 import training from "../bundles/training.ts";
 import type { Catalogue } from "../i18n/translate.ts";
 import zh from "../i18n/zh.json";
@@ -11,10 +12,17 @@ import { Panel } from "../views/checkpoints/Panel.tsx";
 import { Reinitialize } from "../views/edit/Reinitialize.tsx";
 import { Help } from "../views/help/Help.tsx";
 import { AcrossBlocks } from "../views/inspector/stats/AcrossBlocks.tsx";
+import { TablePanel } from "../views/table/TablePanel.tsx";
 
-/** The extension has the panel of checkpoints with it: what a kernel would send may be of another version. */
-export async function checkpointsPart(): Promise<CheckpointsPart> {
-  return { Panel, style: checkpointsCss };
+const VIEWS: { readonly [Name in keyof ViewProps]: ViewPart<Name> } = {
+  checkpoints: { View: Panel, style: checkpointsCss },
+  table: { View: TablePanel, style: tableCss },
+  help: { View: Help, style: helpCss },
+};
+
+/** The extension has the views with it: what a kernel would send may be of another version. */
+export async function viewPart<Name extends keyof ViewProps>(_client: Client, name: Name): Promise<ViewPart<Name>> {
+  return VIEWS[name];
 }
 
 /** So it has what draws a training, what fills tensors anew, and the words of Chinese. */
@@ -25,10 +33,6 @@ export async function pulsePart(
 ): Promise<TrainingPart> {
   style(pulseCss);
   return training();
-}
-
-export async function helpPart(): Promise<HelpPart> {
-  return { Help, style: helpCss };
 }
 
 export async function depthPart(): Promise<typeof AcrossBlocks> {

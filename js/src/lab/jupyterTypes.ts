@@ -67,3 +67,38 @@ export interface NotebookTracker {
   readonly currentWidget: NotebookPanel | null;
   readonly currentChanged: Signal<unknown, unknown>;
 }
+
+export interface MimeModel {
+  readonly data: Readonly<Record<string, unknown>>;
+}
+
+/** Draws one output; that of widgets holds the view as its child. */
+export interface Renderer {
+  readonly node: HTMLElement;
+  readonly widgets: readonly unknown[];
+  hasClass(name: string): boolean;
+  renderModel(model: MimeModel): Promise<void>;
+}
+
+export interface RendererFactory {
+  readonly safe: boolean;
+  readonly mimeTypes: readonly string[];
+  createRenderer(options: { readonly mimeType: string }): Renderer;
+}
+
+/** A notebook as what draws outputs: the kind of the lowest rank first. */
+export interface DrawingPanel {
+  readonly content: {
+    readonly rendermime: {
+      getFactory(mimeType: string): RendererFactory | undefined;
+      addFactory(factory: RendererFactory, rank: number): void;
+    };
+  };
+  readonly sessionContext: { readonly session: { readonly kernel: unknown } | null };
+}
+
+/** All notebooks of the page, and each that is opened. */
+export interface Notebooks extends NotebookTracker {
+  forEach(each: (panel: DrawingPanel) => void): void;
+  readonly widgetAdded: Signal<unknown, DrawingPanel>;
+}

@@ -2,7 +2,8 @@ import { chooseLanguage } from "../i18n/language.ts";
 import { offerPanel } from "../lib/hostPanel.ts";
 import { ActiveModel } from "./activeModel.ts";
 import { addCommands, SHOW } from "./commands.ts";
-import type { NotebookTracker } from "./jupyterTypes.ts";
+import type { Notebooks } from "./jupyterTypes.ts";
+import { showSavedOutputs } from "./savedOutputs.ts";
 import type { Application, Host, Palette, Plugin, Restorer, SettingRegistry } from "./services.ts";
 import { DEFAULTS, settingsOf } from "./settings.ts";
 import { PANEL_ID, sidePanel } from "./sidePanel.ts";
@@ -15,7 +16,7 @@ const RANK = 900;
 export function plugin(host: Host, styles: readonly string[]): Plugin {
   const activate = (
     app: Application,
-    tracker: NotebookTracker | null,
+    tracker: Notebooks | null,
     palette: Palette | null,
     registry: SettingRegistry | null,
     restorer: Restorer | null,
@@ -24,6 +25,8 @@ export function plugin(host: Host, styles: readonly string[]): Plugin {
       // A page without notebooks, such as Notebook 7's list of files.
       return;
     }
+    tracker.forEach(showSavedOutputs);
+    tracker.widgetAdded.connect((_, panel) => showSavedOutputs(panel));
     const activeModel = new ActiveModel(tracker);
     let isRestored = false;
     void app.restored.then(() => {

@@ -1,4 +1,4 @@
-import type { NotebookTracker } from "./jupyterTypes.ts";
+import type { Notebooks } from "./jupyterTypes.ts";
 import { type ShareScope, sharedModule } from "./moduleFederation.ts";
 
 /** A Lumino widget, as far as the panel is one. */
@@ -52,7 +52,7 @@ export interface Plugin {
   readonly optional: readonly unknown[];
   readonly activate: (
     app: Application,
-    tracker: NotebookTracker | null,
+    tracker: Notebooks | null,
     palette: Palette | null,
     registry: SettingRegistry | null,
     restorer: Restorer | null,

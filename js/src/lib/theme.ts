@@ -24,7 +24,8 @@ export function watchTheme(element: HTMLElement, onTheme: (theme: Theme) => void
     }
   };
   const changes = new MutationObserver(read);
-  const seen = { attributes: true, attributeFilter: ["class", "style", "data-jp-theme-light", "data-jp-theme-name"] };
+  const names = ["class", "style", "theme", "data-jp-theme-light", "data-jp-theme-name"];
+  const seen = { attributes: true, attributeFilter: names };
   for (const target of [page.documentElement, page.body]) {
     changes.observe(target, seen);
   }

@@ -8,6 +8,8 @@ export interface RequestOptions {
   readonly onProgress?: (done: number, total: number) => void;
   /** What was aborted still waits for its reply: only that tells whether the work was done all the same. */
   readonly awaitsEnd?: boolean;
+  /** Nobody waits for the answer: the view asks by itself, since the model may have changed. */
+  readonly isUnasked?: boolean;
 }
 
 /** Asks the kernel. */
@@ -52,6 +54,7 @@ interface Waiting {
   readonly reject: (error: Error) => void;
   readonly onProgress: ((done: number, total: number) => void) | undefined;
   readonly end: () => void;
+  readonly isUnasked: boolean;
 }
 
 /** One conversation over one channel: a reply to each request, in any order. */
@@ -76,15 +79,15 @@ export class ChannelClient implements Client {
     return this.#channel.isAlive();
   }
 
-  /** How many requests wait for their reply. */
+  /** How many requests of the user's wait for their reply. */
   get nWaiting(): number {
-    return this.#waiting.size;
+    return [...this.#waiting.values()].filter(({ isUnasked }) => !isUnasked).length;
   }
 
   request<K extends Kind>(
     kind: K,
     body: Bodies[K],
-    { signal, onProgress, awaitsEnd = false }: RequestOptions = {},
+    { signal, onProgress, awaitsEnd = false, isUnasked = false }: RequestOptions = {},
   ): Promise<{ body: Replies[K]; buffers: DataView[] }> {
     return new Promise((resolve, reject) => {
       if (signal?.aborted) {
@@ -112,6 +115,7 @@ export class ChannelClient implements Client {
         reject,
         onProgress,
         end: () => signal?.removeEventListener("abort", onAbort),
+        isUnasked,
       });
       this.onTurn();
       this.#send(id, kind, body);

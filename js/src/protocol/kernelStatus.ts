@@ -10,6 +10,13 @@ interface LiveModel {
   off?(event: string, listener: () => void): void;
 }
 
+/** The Explorer's own model. */
+interface ViewModel {
+  get(name: string): unknown;
+  on(event: string, listener: () => void): void;
+  off(event: string, listener: () => void): void;
+}
+
 interface Signal<Slot = () => void> {
   connect(slot: Slot): unknown;
   disconnect(slot: Slot): unknown;
@@ -45,30 +52,33 @@ export interface KernelWatch {
 
 const GONE = new Set(["dead", "terminating", "restarting", "autorestarting"]);
 const PREFIX = "IPY_MODEL_";
+const MUST_WAIT = "_must_wait";
 
 /** A kernel of which no model tells, as in marimo: gone once a message can't reach it, and not there in an export. */
 export function unwatchedKernel(): KernelWatch {
   let isReached = !("__MARIMO_STATIC__" in globalThis);
-  let tell = (): void => {};
+  const listeners = new Set<() => void>();
   return {
     isAlive: () => isReached,
     isTaken: () => false,
     onChange: (listener) => {
-      tell = listener;
-      return () => {};
+      listeners.add(listener);
+      return () => listeners.delete(listener);
     },
     onUnreached: () => {
       isReached = false;
-      tell();
+      for (const listener of listeners) {
+        listener();
+      }
     },
   };
 }
 
 /**
  * Watches the kernel through the hidden bundle's model, which lives and dies with it, and through the connection where
- * the host shows it.
+ * the host shows it. Where it doesn't, the view's model tells whether a cell keeps the kernel.
  */
-export async function watchKernel(manager: WidgetManager, bundle: string): Promise<KernelWatch> {
+export async function watchKernel(manager: WidgetManager, bundle: string, view: ViewModel): Promise<KernelWatch> {
   const model = await manager.get_model(bundle.slice(PREFIX.length));
   const connection = manager.kernel ?? null;
   let hasRestarted = false;
@@ -82,7 +92,8 @@ export async function watchKernel(manager: WidgetManager, bundle: string): Promi
       // A restarted kernel is another one: it knows nothing of this view.
       return model.comm_live !== false && !hasRestarted && connection?.isDisposed !== true;
     },
-    isTaken: () => isCellRunning && !connection?.supportsSubshells,
+    isTaken: () =>
+      connection === null ? view.get(MUST_WAIT) === true : isCellRunning && !connection.supportsSubshells,
     onUnreached: () => {},
     onChange: (listener) => {
       const follow = (_: unknown, { parent_header, content }: StatusMessage): void => {
@@ -100,11 +111,13 @@ export async function watchKernel(manager: WidgetManager, bundle: string): Promi
       };
       const signals = [connection?.statusChanged, connection?.disposed];
       model.on?.("comm_live_update", heard);
+      view.on(`change:${MUST_WAIT}`, heard);
       for (const signal of signals) {
         signal?.connect(heard);
       }
       return () => {
         model.off?.("comm_live_update", heard);
+        view.off(`change:${MUST_WAIT}`, heard);
         connection?.iopubMessage?.disconnect(follow);
         for (const signal of signals) {
           signal?.disconnect(heard);

@@ -12,6 +12,8 @@ export type Chip = "trainable" | "frozen" | "tied" | "findings" | "notes";
 
 export type Of = "value" | "grad";
 
+export type Column = "path" | "shape" | "dtype" | "mean" | "std" | "min" | "max" | "norm" | "n_zero" | "n_nan" | "n_inf" | "grad_norm" | "n_grad_bad" | "moved" | "note";
+
 export type Scope = "here" | "fold" | "filter";
 
 export type Only = "all" | "weights" | "vectors";
@@ -216,11 +218,11 @@ export interface CancelReply {
  * Which part of the page.
  *
  * name: `checkpoints` is its panel of checkpoints, `reinitialize` what fills tensors anew, `pulse` the column of a
- *     training's course, `help` what the filter and the keys mean, `depth` a tensor in every block, `zh` its words in
- *     Simplified Chinese.
+ *     training's course, `help` what the filter and the keys mean, `depth` a tensor in every block, `table` the view
+ *     of all tensors, a row each, `zh` its words in Simplified Chinese.
  */
 export interface PartBody {
-  readonly name: "checkpoints" | "reinitialize" | "pulse" | "help" | "depth" | "zh";
+  readonly name: "checkpoints" | "reinitialize" | "pulse" | "help" | "depth" | "table" | "zh";
 }
 
 /**
@@ -715,6 +717,87 @@ export interface TraceReply {
 }
 
 /**
+ * Statistics of all tensors, a row each, as a window.
+ *
+ * fresh: measure anew; without it a window of what was measured last comes. It is exact and tells how far it is.
+ * filter, chips: as in `rows`; a module that they keep stands for the tensors below it.
+ * sort: the column to go by, None for walk order. NaN is the greatest; what has no such number comes last.
+ * start, count: the window; at most 500 rows come.
+ * text: "markdown" or "csv" for all rows that are kept, as text; "" for none.
+ */
+export interface TableBody {
+  readonly model?: string;
+  readonly fresh: boolean;
+  readonly filter: string;
+  readonly chips: readonly ("trainable" | "frozen" | "tied" | "findings" | "notes")[];
+  readonly sort: "path" | "shape" | "dtype" | "mean" | "std" | "min" | "max" | "norm" | "n_zero" | "n_nan" | "n_inf" | "grad_norm" | "n_grad_bad" | "moved" | "note" | null;
+  readonly descending: boolean;
+  readonly start: number;
+  readonly count: number;
+  readonly text: "" | "markdown" | "csv";
+}
+
+/**
+ * One tensor; numbers are None where nothing was measured, or there is no gradient or mark.
+ *
+ * n_grad_bad: NaN and infinite elements of the gradient. moved: the norm of the change since the mark over the norm
+ * then. tied_to: the path of the first tensor over the very same elements, whose numbers these are, or "". note: what
+ * it is, where that isn't a plain tensor of its own elements; why nothing was measured.
+ */
+export interface TableRow {
+  readonly path: string;
+  readonly shape: readonly number[] | null;
+  readonly dtype: string;
+  readonly mean: number | string | null;
+  readonly std: number | string | null;
+  readonly min: number | string | null;
+  readonly max: number | string | null;
+  readonly norm: number | string | null;
+  readonly n_zero: number | string | null;
+  readonly n_nan: number | string | null;
+  readonly n_inf: number | string | null;
+  readonly grad_norm: number | string | null;
+  readonly n_grad_bad: number | string | null;
+  readonly moved: number | string | null;
+  readonly tied_to: string;
+  readonly note: string;
+}
+
+/**
+ * A window of the table.
+ *
+ * columns: those in which something stands. n_tensors: of the whole model. mark: what rows have moved since, or None.
+ * problem: why the filter can't be read, or None.
+ */
+export interface TableReply {
+  readonly columns: readonly ("path" | "shape" | "dtype" | "mean" | "std" | "min" | "max" | "norm" | "n_zero" | "n_nan" | "n_inf" | "grad_norm" | "n_grad_bad" | "moved" | "note")[];
+  readonly n_tensors: number;
+  readonly total: number;
+  readonly start: number;
+  readonly rows: readonly TableRow[];
+  readonly mark: string | null;
+  readonly problem: string | null;
+  readonly text: string;
+}
+
+/** Keep what the tensors are now, for `table` to tell how far they move; `set` false lets go of it. */
+export interface MarkBody {
+  readonly model?: string;
+  readonly set: boolean;
+}
+
+/**
+ * The mark that there is now, or None; what it holds in memory.
+ *
+ * has_values: false where the values would not fit the undo budget, so that only what moved is told, not how far.
+ */
+export interface MarkReply {
+  readonly mark: string | null;
+  readonly size_bytes: number | string;
+  readonly has_values: boolean;
+}
+
+/**
  * Which tensors: one, all parameters of a module, the like of them in each member of a fold, or the filter's rows.
  *
  * scope: `here` (the default) is `path` itself, `fold` the same path in every member of the innermost fold around it,
@@ -907,10 +990,15 @@ export interface CodeReply {
   readonly code: string;
 }
 
-/** A folder under the notebook's own; "" is that itself. */
+/**
+ * A folder under the notebook's own; "" is that itself.
+ *
+ * checkpoints_only: leave out what is no checkpoint by its name and first bytes.
+ */
 export interface FolderBody {
   readonly model?: string;
   readonly path: string;
+  readonly checkpoints_only?: boolean;
 }
 
 /**
@@ -938,14 +1026,15 @@ export interface Crumb {
 /**
  * What is in a folder, the newest first; at most 2,000 come, `n_entries` says how many there are.
  *
- * Names that begin with a dot are left out. Where `is_checkpoint`, the folder itself is one, sharded or distributed:
- * `peek` of its path tells.
+ * Names that begin with a dot are left out; so are `n_hidden` more where only checkpoints were asked for.
+ * Where `is_checkpoint`, the folder itself is one, sharded or distributed: `peek` of its path tells.
  */
 export interface FolderReply {
   readonly path: string;
   readonly crumbs: readonly Crumb[];
   readonly entries: readonly FileBody[];
   readonly n_entries: number;
+  readonly n_hidden: number;
   readonly is_checkpoint: boolean;
 }
 
@@ -1230,6 +1319,8 @@ export interface Bodies {
   readonly ties: ModelBody;
   readonly findings: ModelBody;
   readonly trace: ModelBody;
+  readonly table: TableBody;
+  readonly mark: MarkBody;
   readonly models: ModelBody;
   readonly variables: VariablesBody;
   readonly initializers: TargetBody;
@@ -1263,6 +1354,8 @@ export interface Replies {
   readonly ties: TiesReply;
   readonly findings: FindingsReply;
   readonly trace: TraceReply;
+  readonly table: TableReply;
+  readonly mark: MarkReply;
   readonly models: ModelsReply;
   readonly variables: VariablesReply;
   readonly initializers: InitializersReply;

@@ -97,7 +97,7 @@ export class ChangesStore {
     try {
       while (this.#isDirty) {
         this.#isDirty = false;
-        const { body } = await this.#client.request("history", {});
+        const { body } = await this.#client.request("history", {}, { isUnasked: true });
         this.dispatch({ type: "loaded", history: body });
       }
     } catch {

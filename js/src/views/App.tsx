@@ -1,13 +1,6 @@
+import type { FunctionComponent } from "preact";
 import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
-import {
-  type CheckpointsPart,
-  checkpointsPart,
-  chinese,
-  type HelpPart,
-  helpPart,
-  pulsePart,
-  type TrainingPart,
-} from "../bundles/lazyParts.ts";
+import { chinese, pulsePart, type TrainingPart, type ViewPart, viewPart } from "../bundles/lazyParts.ts";
 import { Banner } from "../components/Banner.tsx";
 import { LanguageSwitch } from "../components/LanguageSwitch.tsx";
 import { useLanguage } from "../i18n/language.ts";
@@ -23,9 +16,11 @@ import { ChangesStore } from "../state/changesStore.ts";
 import { commandFor } from "../state/tree/keymap.ts";
 import { isFiltered } from "../state/tree/treeState.ts";
 import { TreeStore } from "../state/tree/treeStore.ts";
+import type { PanelProps } from "./checkpoints/Panel.tsx";
 import type { Editing } from "./edit/editingContext.ts";
 import { HistoryBar } from "./history/HistoryBar.tsx";
 import { Inspector, type InspectorHandle } from "./inspector/Inspector.tsx";
+import type { TablePanelProps } from "./table/TablePanel.tsx";
 import { Toolbar } from "./toolbar/Toolbar.tsx";
 import { TreeGrid } from "./tree/TreeGrid.tsx";
 
@@ -46,6 +41,11 @@ export interface AppProps {
   readonly isWaiting?: boolean;
   /** Shows the model in the host's panel, where it has one. */
   readonly onPanel?: (() => void) | undefined;
+}
+
+/** A view in place of the tree; each takes some of this. */
+interface AnyPanel {
+  readonly View: FunctionComponent<PanelProps & TablePanelProps>;
 }
 
 const DEFAULT_HEIGHT = 560;
@@ -194,19 +194,18 @@ export function App({
     [store],
   );
 
-  const [part, setPart] = useState<CheckpointsPart | null>(null);
+  const [panel, setPanel] = useState<{ readonly of: "checkpoints" | "table"; readonly part: AnyPanel } | null>(null);
   const [missing, setMissing] = useState<PageError | null>(null);
-  const opener = useRef<HTMLButtonElement>(null);
-  const [help, setHelp] = useState<HelpPart | null>(null);
+  const [help, setHelp] = useState<ViewPart<"help"> | null>(null);
   const tryAgain = useRef(() => {});
-  const open = async <Part extends { readonly style: string }>(
-    load: (client: Client) => Promise<Part>,
-    show: (part: Part) => void,
+  const open = async <Name extends "checkpoints" | "table" | "help">(
+    name: Name,
+    show: (part: ViewPart<Name>) => void,
   ): Promise<void> => {
-    tryAgain.current = () => void open(load, show);
+    tryAgain.current = () => void open(name, show);
     setMissing(null);
     try {
-      const made = await load(client);
+      const made = await viewPart(client, name);
       if (root.current !== null) {
         addStyle(root.current, made.style);
         show(made);
@@ -215,14 +214,20 @@ export function App({
       setMissing(toPageError(error));
     }
   };
-  const openHelp = (): void => void open(helpPart, setHelp);
-  const wasOpen = useRef(false);
+  const openHelp = (): void => void open("help", setHelp);
+  const openPanel = (of: "checkpoints" | "table"): void => void open(of, (part) => setPanel({ of, part }));
+  // The button that opened it gets the focus back.
+  const opener = useRef("");
   useLayoutEffect(() => {
-    if (part === null && wasOpen.current) {
-      opener.current?.focus();
+    if (panel === null && opener.current !== "") {
+      root.current?.querySelector<HTMLElement>(`.nnw-opener[name=${opener.current}]`)?.focus();
     }
-    wasOpen.current = part !== null;
-  }, [part]);
+    opener.current = panel?.of ?? "";
+  }, [panel]);
+  const changeFilter = (text: string): void => {
+    store.setFilter(text);
+    onFilter(text);
+  };
 
   return (
     <div
@@ -252,7 +257,7 @@ export function App({
       onKeyPress={keep}
     >
       <div class="nnw-frame" style={{ "--nnw-height": `${height ?? DEFAULT_HEIGHT}px` }}>
-        {part === null ? (
+        {panel === null ? (
           <Toolbar
             open={store.open}
             filter={filter}
@@ -261,25 +266,16 @@ export function App({
             alive={isLive}
             isBusy={store.nPending > 0}
             box={box}
-            onFilter={(text) => {
-              store.setFilter(text);
-              onFilter(text);
-            }}
+            onFilter={changeFilter}
             onChip={(chip) => store.toggleChip(chip)}
             onLeave={focusTree}
             onHelp={openHelp}
             onPanel={onPanel}
-            onCheckpoints={() => open(checkpointsPart, setPart)}
-            opener={opener}
+            onOpen={openPanel}
           />
         ) : null}
         <Notices store={store} alive={alive} ended={ended} lastSeen={lastSeen} />
         {training === null ? null : <training.Alarm onNavigate={select} alive={isLive} />}
-        {isWaiting && isLive ? (
-          <div class="nnw-banner nnw-over" role="status">
-            {t("The kernel is busy: it answers when the running cell has ended.")}
-          </div>
-        ) : null}
         {missing === null ? null : (
           <Banner
             glyph="warning"
@@ -289,10 +285,22 @@ export function App({
             action={{ label: t("Try again"), run: () => tryAgain.current() }}
           />
         )}
-        {part === null ? null : (
-          <part.Panel {...{ client, changes }} name={first.name} alive={isLive} onClose={() => setPart(null)} />
+        {panel === null ? null : (
+          <panel.part.View
+            {...{ client, changes }}
+            name={first.name}
+            alive={isLive}
+            kept={question}
+            onFilter={changeFilter}
+            onSelect={(next) => {
+              opener.current = "";
+              setPanel(null);
+              void store.reveal(next);
+            }}
+            onClose={() => setPanel(null)}
+          />
         )}
-        <div class="nnw-body" hidden={part !== null}>
+        <div class="nnw-body" hidden={panel !== null}>
           <TreeGrid
             Sparkline={training?.Cell ?? null}
             store={store}
@@ -319,14 +327,19 @@ export function App({
             touched={touched}
           />
         </div>
-        {help === null || part !== null ? null : (
-          <help.Help
+        {help === null || panel !== null ? null : (
+          <help.View
             onClose={() => {
               setHelp(null);
               focusTree();
             }}
           />
         )}
+        {isWaiting && isLive ? (
+          <div class="nnw-banner nnw-taken" role="status">
+            {t("The kernel is busy: it answers when the running cell has ended.")}
+          </div>
+        ) : null}
         <HistoryBar changes={changes} alive={isLive} onLeave={focusTree}>
           <LanguageSwitch alive={isLive} />
         </HistoryBar>

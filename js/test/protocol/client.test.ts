@@ -136,6 +136,17 @@ describe("closing", () => {
   });
 });
 
+test("what a view asks by itself is answered like the rest, and nobody waits for it", async () => {
+  const { channel, client } = opened();
+  const own = client.request("history", {}, { isUnasked: true });
+  expect(client.nWaiting).toBe(0);
+  void client.request("ties", {});
+  expect(client.nWaiting).toBe(1);
+  channel.reply({ entries: [] }, { at: 0 });
+  expect((await own).body).toEqual({ entries: [] });
+  expect(client.nWaiting).toBe(1);
+});
+
 test.each([
   null,
   "text",

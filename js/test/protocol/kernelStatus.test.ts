@@ -20,6 +20,20 @@ test("a page that marimo has exported has no kernel", () => {
 
 type Message = { parent_header: { msg_type?: string }; content: { execution_state?: string } };
 
+/** A view's model, of which a kernel says that it must wait, or that it needn't. */
+function modelOf(mustWait: boolean) {
+  const listeners = new Map<string, () => void>();
+  return {
+    get: (name: string) => name === "_must_wait" && mustWait,
+    on: (event: string, listener: () => void) => listeners.set(event, listener),
+    off: (event: string) => listeners.delete(event),
+    say: (next: boolean) => {
+      mustWait = next;
+      listeners.get("change:_must_wait")?.();
+    },
+  };
+}
+
 /** A watch of a kernel, and how to have that kernel say what it does. */
 async function watched(connection: { status?: string; supportsSubshells?: boolean } = {}) {
   let slot: ((sender: unknown, message: Message) => void) | null = null;
@@ -32,7 +46,7 @@ async function watched(connection: { status?: string; supportsSubshells?: boolea
     },
   };
   const manager = { get_model: async () => ({}), kernel: { status: "idle", ...connection, iopubMessage } };
-  const kernel = await watchKernel(manager, "IPY_MODEL_1");
+  const kernel = await watchKernel(manager, "IPY_MODEL_1", modelOf(false));
   const heard = vi.fn();
   const stop = kernel.onChange(heard);
   const say = (asked: string, state?: string): void =>
@@ -76,4 +90,18 @@ test("a watch that was stopped hears nothing more", async () => {
   stop();
   say("execute_request", "busy");
   expect(heard).not.toHaveBeenCalled();
+});
+
+test("a kernel of which the host shows nothing is taken while the view's model says so", async () => {
+  const model = modelOf(true);
+  const kernel = await watchKernel({ get_model: async () => ({}) }, "IPY_MODEL_1", model);
+  const heard = vi.fn();
+  const stop = kernel.onChange(heard);
+  expect(kernel.isTaken()).toBe(true);
+  model.say(false);
+  expect(kernel.isTaken()).toBe(false);
+  expect(heard).toHaveBeenCalledTimes(1);
+  stop();
+  model.say(true);
+  expect(heard).toHaveBeenCalledTimes(1);
 });

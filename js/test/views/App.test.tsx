@@ -64,6 +64,25 @@ describe("the first picture", () => {
   });
 });
 
+describe("what the view asks by itself", () => {
+  test("is not waited for by anyone; what is selected is", async () => {
+    const { kernel, props, row } = await shown();
+    const client = props.client as ChannelClient;
+    expect(client.nWaiting).toBe(0);
+    kernel.isSlow = true;
+    const before = kernel.asked.length;
+    kernel.emit("changed", { structure: true });
+    await drawn();
+    expect(kernel.asked.slice(before).map(({ kind }) => kind)).toEqual(
+      expect.arrayContaining(["open", "history", "inspect"]),
+    );
+    expect(client.nWaiting).toBe(0);
+    fireEvent.click(row("m:head"));
+    await drawn();
+    expect(client.nWaiting).toBe(1);
+  });
+});
+
 describe("rows", () => {
   test("say their place to a screen reader", async () => {
     const { row, view } = await shown();

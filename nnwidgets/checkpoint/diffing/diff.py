@@ -19,15 +19,18 @@ from torch import nn
 from nnwidgets.checkpoint.bytes_equal import is_same
 from nnwidgets.checkpoint.description import dtype_name
 from nnwidgets.checkpoint.diffing.align_names import align
+from nnwidgets.checkpoint.diffing.digests import DigestTensor, digest_of
 from nnwidgets.checkpoint.diffing.numeric import Scratch, differences, is_within, squares
-from nnwidgets.checkpoint.diffing.operands import ClassName, Operand, OperandTensor, operands_of
+from nnwidgets.checkpoint.diffing.operands import ClassName, LiveTensor, MadeSide, Operand, OperandTensor, operands_of
+from nnwidgets.checkpoint.diffing.state_diff import Changed, Difference, StateDiff
 from nnwidgets.checkpoint.own_code.torch_load import is_equal
 from nnwidgets.checkpoint.progress import Progress, Tick, tick_of
-from nnwidgets.checkpoint.records import Changed, Described, StateDiff
+from nnwidgets.checkpoint.records import Described
 from nnwidgets.errors import InvalidTargetError
 from nnwidgets.formatting import short_repr
 from nnwidgets.introspect.safe_access.objects import type_name
 from nnwidgets.introspect.safe_access.tensors import plain_torch
+from nnwidgets.introspect.statistics.exact_stats import exact_stats
 
 PIECE_BYTES = 2**21
 """Of one side: many enough to share out, few enough for the cache that the cores have in common."""
@@ -35,7 +38,7 @@ PIECE_BYTES = 2**21
 NOT_READ = " (not read)"
 """Ends the class of extra state that is only described, and so not compared."""
 
-SideLike = str | os.PathLike[str] | nn.Module | Mapping[str, torch.Tensor]
+SideLike = str | os.PathLike[str] | nn.Module | MadeSide | Mapping[str, torch.Tensor]
 
 
 def diff(
@@ -51,7 +54,8 @@ def diff(
     """Compare two state dicts: what was added, removed, and changed, and by how much.
 
     Args:
-        a: A checkpoint's path, a module, or a dict of tensors such as an earlier ``state_dict()``.
+        a: A checkpoint's path, a module, a mark of one that `snapshot` made, or a dict of tensors such as an earlier
+            ``state_dict()``.
         b: The same.
         rename: As for `plan`: names of a file to paths of a model; of two files, names of the first to those of the
             second. None for those that are sure, which it finds as `plan` does; ``{}`` for none at all.
@@ -65,7 +69,7 @@ def diff(
     Returns:
         The differences, from ``a`` to ``b``. Tensors are equal where all bits are, so NaN equals the same NaN. A module
         with code of its own for state dicts is asked for its ``state_dict()``, as `save` asks it; extra state that is
-        no tensor is compared by value.
+        no tensor is compared by value. With a mark neither is looked at: no code of the model's own runs then.
 
     Raises:
         PathNotFoundError: There is no such file, or no state dict called ``entry``, or a rename names nothing.
@@ -82,11 +86,22 @@ def diff(
         (('weight',), ['bias'])
     """
     tolerance = _checked(rtol, "rtol"), _checked(atol, "atol")
-    one, other = operands_of(a, b, entry)
+    return diff_of(*operands_of(a, b, entry), rename=rename, tolerance=tolerance, progress=progress)
+
+
+def diff_of(
+    one: Operand,
+    other: Operand,
+    *,
+    rename: Mapping[Any, str] | None = None,
+    tolerance: tuple[float, float] = (0.0, 0.0),
+    progress: Progress | None = None,
+) -> StateDiff:
+    """As `diff`, of sides that are open; closes them."""
     try:
         sides = align(one, other, rename)
         common = [name for name in sides.one if name in sides.other]
-        comparisons = [_Comparison(name, sides.one[name], sides.other[name], tolerance) for name in common]
+        comparisons = [_comparison(name, sides.one[name], sides.other[name], tolerance) for name in common]
         comparable = [each for each in comparisons if each.is_comparable]
         total = sum(each.n_bytes for each in comparable)
         _run((piece for each in comparable for piece in each.pieces()), tick_of(progress, total))
@@ -172,7 +187,7 @@ class _Comparison:
         n = math.prod(self.one.shape)
         return n * (self.one.dtype.itemsize + self.other.dtype.itemsize)
 
-    def pieces(self) -> Iterator[_Piece]:
+    def pieces(self) -> Iterator[_Piece | _DigestPiece]:
         """Parts to be compared by themselves."""
         width = max(self.one.dtype.itemsize, self.other.dtype.itemsize)
         if self.is_run:
@@ -227,6 +242,54 @@ class _Comparison:
         return dtype_name(self.one.dtype), dtype_name(self.other.dtype)
 
 
+class _DigestComparison(_Comparison):
+    """One name that both sides have, one of them by its digest alone."""
+
+    is_same = True
+
+    @property
+    def is_equal(self) -> bool:
+        is_alike = self.one.dtype is self.other.dtype and self.one.quantizer == self.other.quantizer
+        return self.is_comparable and is_alike and self.is_same
+
+    @property
+    def is_close(self) -> bool:
+        return False
+
+    def pieces(self) -> Iterator[_Piece | _DigestPiece]:
+        yield _DigestPiece(self)
+
+    def change(self) -> Changed:
+        if not self.is_comparable:
+            return super().change()
+        kind: Difference = "values" if self.one.dtype is self.other.dtype else "dtype"
+        norms = " → ".join(f"{norm:.6g}" for norm in map(_norm_of, (self.one, self.other)) if norm is not None)
+        note = f"another digest; norm {norms}" if norms else "another digest"
+        return Changed(self.name, kind, (self.one.shape, self.other.shape), self._dtypes(), None, None, None, note)
+
+
+def _norm_of(side: OperandTensor) -> float | None:
+    if isinstance(side, DigestTensor):
+        return None if side.stats is None else side.stats.norm
+    return exact_stats(side.data, bins=0).norm if isinstance(side, LiveTensor) else None
+
+
+def _comparison(name: str, one: OperandTensor, other: OperandTensor, tolerance: tuple[float, float]) -> _Comparison:
+    is_digest = isinstance(one, DigestTensor) or isinstance(other, DigestTensor)
+    return (_DigestComparison if is_digest else _Comparison)(name, one, other, tolerance)
+
+
+@dataclass(frozen=True, slots=True)
+class _DigestPiece:
+    of: _DigestComparison
+
+    def run(self, buffer: torch.Tensor, other_buffer: torch.Tensor, scratch: Scratch) -> int:  # noqa: ARG002 - as of `_Piece`
+        """Compare the digests; gives the bytes of both sides."""
+        if self.of.one.dtype is self.of.other.dtype:
+            self.of.is_same = digest_of(self.of.one) == digest_of(self.of.other)
+        return self.of.n_bytes
+
+
 @dataclass(frozen=True, slots=True)
 class _Piece:
     of: _Comparison
@@ -249,7 +312,7 @@ class _Piece:
         return (side.elements if self.of.is_run else side.rows)(self.start, self.stop, buffer)
 
 
-def _run(pieces: Iterable[_Piece], tick: Tick) -> None:
+def _run(pieces: Iterable[_Piece | _DigestPiece], tick: Tick) -> None:
     buffer, other_buffer = (torch.empty(PIECE_BYTES, dtype=torch.uint8, device="cpu") for _ in range(2))
     scratch = Scratch()
     with plain_torch():

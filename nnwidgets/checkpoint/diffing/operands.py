@@ -100,6 +100,16 @@ class Operand:
             self._held.close()
 
 
+class MadeSide:
+    """What is a side by itself, such as a mark."""
+
+    __slots__ = ()
+
+    def as_operand(self) -> Operand:
+        """The side."""
+        raise NotImplementedError
+
+
 def operands_of(a: Any, b: Any, entry: str | None = None) -> tuple[Operand, Operand]:
     """Make the two sides of a comparison, each of a path, a module, or a dict of tensors.
 
@@ -112,7 +122,9 @@ def operands_of(a: Any, b: Any, entry: str | None = None) -> tuple[Operand, Oper
         CheckpointMismatchError: A file holds no state dict, or several that fit equally.
     """
     with ExitStack() as opened:
-        sides = [_open(each, opened) for each in (a, b)]
+        # A mark has what the tree has: no code of the model's own was run for it.
+        is_tree = any(is_a(each, MadeSide) for each in (a, b))
+        sides = [_open(each, opened, with_own_code=not is_tree) for each in (a, b)]
         files = [each for each in sides if isinstance(each, CheckpointReader)]
         if entry is not None and not files:
             raise InvalidTargetError(
@@ -135,19 +147,22 @@ def operands_of(a: Any, b: Any, entry: str | None = None) -> tuple[Operand, Oper
         return made[0], made[1]
 
 
-def _open(value: Any, opened: ExitStack) -> Operand | CheckpointReader:
+def _open(value: Any, opened: ExitStack, *, with_own_code: bool) -> Operand | CheckpointReader:
     """A side in memory, or an open file."""
+    if is_a(value, MadeSide):
+        made: Operand = value.as_operand()
+        return made
     if isinstance(value, str | os.PathLike):
         return opened.enter_context(open_checkpoint(value))
     if is_module(value):
         live = LiveModel(value)
-        state = _state_of(value, live)
+        state = _state_of(value, live) if with_own_code else _saved_tensors(live)
         values = {path: each for path, each in state.items() if not is_tensor(each) and path.endswith(EXTRA_STATE)}
         return _operand_in_memory(type_name(type(value)), state, values, live)
     if is_a(value, dict) and all(is_tensor(each) for each in dict.values(value)):
         return _operand_in_memory("a dict", {str(key): each for key, each in dict.items(value)}, {}, None)
     raise InvalidTargetError(
-        f"A {type_name(type(value))} can't be compared, expected a path, a module, or a dict of tensors.",
+        f"A {type_name(type(value))} can't be compared, expected a path, a module, a snapshot, or a dict of tensors.",
         hint='Such as diff("before.pt", net).',
     )
 
@@ -223,11 +238,29 @@ def _state_of(module: Any, model: LiveModel) -> dict[str, Any]:
     """
     if own_code_in(model.scan):
         return {str(name): each for name, each in plain_items(state_of(module).content)}
+    return _saved_tensors(model)
+
+
+def _saved_tensors(model: LiveModel) -> dict[str, Any]:
     saved, live = saved_entries(tree_of(model.scan)), model.tensors
     return {name_in_state_dict(path): live[entry.path] for path, entry in saved.items() if entry.path in live}
 
 
-def _live(tensor: Any, path: str) -> _LiveTensor:
+def tensors_here(model: LiveModel) -> tuple[dict[str, LiveTensor], dict[str, str]]:
+    """The tensors of a model that a state dict has, without any code of the model's own; and why some can't be read."""
+    parts: dict[str, LiveTensor] = {}
+    unread: dict[str, str] = {}
+    for name, tensor in _saved_tensors(model).items():
+        named = ((f"{name}.{part}", each) for part, each in wrapped_tensors(tensor))
+        for path, each in named if is_wrapper(tensor) else ((name, tensor),):
+            try:
+                parts[path] = _live(each, path)
+            except InvalidTargetError as error:
+                unread[path] = error.message
+    return parts, unread
+
+
+def _live(tensor: Any, path: str) -> LiveTensor:
     with no_torch_function():
         is_ordinary = id(type(tensor)) in ORDINARY and torch_attribute(tensor, "numel")()
         held = None if is_ordinary else holder_of(tensor)
@@ -241,10 +274,16 @@ def _live(tensor: Any, path: str) -> _LiveTensor:
     reason = unreadable_reason(tensor)
     if reason is not None:
         raise InvalidTargetError(f"{path} can't be compared: {reason}.", path=path, hint=how_to_read(tensor))
-    return _LiveTensor(as_plain_tensor(tensor))
+    return LiveTensor(as_plain_tensor(tensor))
 
 
-class _LiveTensor:
+class LiveTensor:
+    """A tensor in memory; see `OperandTensor`.
+
+    Attributes:
+        data: It, plain.
+    """
+
     def __init__(self, data: torch.Tensor) -> None:
         self.data = data
         self.shape = tuple(data.shape)
@@ -253,10 +292,20 @@ class _LiveTensor:
         self.is_cut = data.layout is torch.strided and self.quantizer is None
         self.is_run = self.is_cut and data.is_contiguous()
 
+    @property
+    def n_bytes(self) -> int:
+        """Of its elements; of a sparse one, of those that it stores and where they are."""
+        if self.data.layout is torch.strided:
+            return self.data.numel() * self.data.element_size()
+        indices = () if self.data.layout is not torch.sparse_coo else (self.data._indices(), self.data._values())  # noqa: SLF001 - the public ones want it coalesced
+        return sum(each.numel() * each.element_size() for each in indices)
+
     def elements(self, start: int, stop: int, buffer: torch.Tensor) -> torch.Tensor:  # noqa: ARG002 - it lies in memory
+        """As `OperandTensor` says."""
         return as_contiguous_cpu(self.data.view(-1)[start:stop])
 
     def rows(self, start: int, stop: int, buffer: torch.Tensor) -> torch.Tensor:  # noqa: ARG002 - it lies in memory
+        """As `OperandTensor` says."""
         data = self.data[start:stop] if self.is_cut and self.shape else self.data
         return as_contiguous_cpu(data if self.quantizer is None else data.dequantize())
 

@@ -22,3 +22,12 @@ BESIDE = re.compile(
 
 OTHERS = frozenset({".zip", ".npz", ".json", ".docx", ".xlsx", ".pptx", ".whl", ".jar", ".egg", ".npy", ".h5", ".onnx"})
 """What names of files that hold something else end in."""
+
+TEXTS = frozenset({
+    ".ipynb", ".py", ".md", ".txt", ".csv", ".tsv", ".log", ".yaml", ".yml", ".toml", ".html", ".js", ".ts", ".css",
+    ".png", ".jpg", ".jpeg", ".svg", ".gif", ".pdf", ".sh", ".ini", ".cfg", ".lock", ".sha256",
+})  # fmt: skip
+"""What names of texts and pictures end in, which lie beside checkpoints and begin like none."""
+
+TOOLS_FOLDERS = frozenset({"__pycache__", "node_modules", "wandb"})
+"""Folders in which tools keep their own files."""

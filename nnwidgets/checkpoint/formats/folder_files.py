@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nnwidgets.checkpoint.formats.file import File
-from nnwidgets.checkpoint.formats.file_names import BESIDE, OTHERS, SUFFIXES, USUAL
+from nnwidgets.checkpoint.formats.file_names import BESIDE, OTHERS, SUFFIXES, TEXTS, TOOLS_FOLDERS, USUAL
 from nnwidgets.checkpoint.formats.folder_without_weights import no_weights
 from nnwidgets.checkpoint.formats.safetensors import single_file
 from nnwidgets.checkpoint.formats.torch import legacy
@@ -88,6 +88,23 @@ def is_checkpoint(place: Path) -> bool:
     except CorruptCheckpointError:
         return False
     return ".metadata" in names or any(name.endswith(".index.json") or name in USUAL for name in names)
+
+
+def may_be_checkpoint(place: Path, *, is_folder: bool) -> bool:
+    """Whether a file or folder is worth a look by who looks for checkpoints: told by its name, else its first bytes.
+
+    Folders are, for what may be in them, but for those that tools keep their own files in.
+
+    Example:
+        >>> may_be_checkpoint(Path("last.ckpt"), is_folder=False), may_be_checkpoint(Path("a.ipynb"), is_folder=False)
+        (True, False)
+    """
+    if is_folder:
+        return place.name not in TOOLS_FOLDERS
+    suffix = place.suffix.lower()
+    if suffix in SUFFIXES or place.name.endswith(".index.json"):
+        return True
+    return suffix not in OTHERS | TEXTS and _begins_like_one(place)
 
 
 def optimizer_files(place: Path) -> list[Path]:

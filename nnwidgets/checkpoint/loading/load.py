@@ -34,9 +34,10 @@ from nnwidgets.checkpoint.read import ContentReader
 from nnwidgets.checkpoint.records import LOADED, LoadPlan, LoadReport, PlanEntry
 from nnwidgets.checkpoint.state_dict import StateDictLocation, saved_entries
 from nnwidgets.edit.code import Recipe
-from nnwidgets.edit.targets import ChangeScope, TensorTarget, check_writable, distinct_memory
+from nnwidgets.edit.targets import ChangeScope, TensorTarget
 from nnwidgets.edit.transaction import Plan, WriteGuard, commit
 from nnwidgets.edit.undo_copy.undo import Exchangeable
+from nnwidgets.edit.writable import check_writable, distinct_memory
 from nnwidgets.errors import Advice, AdvisedText, CheckpointMismatchError, CorruptCheckpointError, NNWidgetsError
 from nnwidgets.formatting import some
 from nnwidgets.introspect.safe_access.scan import gc_paused

@@ -33,7 +33,8 @@ from nnwidgets.checkpoint.loading.whole_tensors import is_written_in_place, refu
 from nnwidgets.checkpoint.own_code.parts import OwnCode, own_code_in, own_code_warning, part_of
 from nnwidgets.checkpoint.records import LOADED, Conversion, LoadPlan, PlanEntry, Status, Suggestion
 from nnwidgets.checkpoint.state_dict import StateDictLocation, find, name_in_state_dict, saved_entries
-from nnwidgets.edit.targets import ChangeScope, TensorTarget, check_writable
+from nnwidgets.edit.targets import ChangeScope, TensorTarget
+from nnwidgets.edit.writable import check_writable
 from nnwidgets.errors import CheckpointMismatchError, InvalidTargetError, PathNotFoundError
 from nnwidgets.introspect import ModuleTree, TensorEntry, TieGroup
 from nnwidgets.introspect.safe_access.scan import gc_paused

@@ -168,7 +168,7 @@ class TorchLoad:
             f"{self._file} doesn't fit {part}, whose own code loads it: {'; '.join(told)}. The model is as it was.",
             path=part.path or None,
             hint=AdvisedText(
-                f"{_parametrized(missing, unexpected)}plan(net, file) shows both sides; ",
+                f"{_parametrized(missing, unexpected)}A plan shows both sides; ",
                 Advice.LOAD_PARTLY,
                 " loads what fits.",
             ),

@@ -18,7 +18,7 @@ from typing import Any
 
 from nnwidgets.checkpoint.formats.safetensors.strict_json import MOST_BYTES
 from nnwidgets.checkpoint.saving.target import INDEX
-from nnwidgets.checkpoint.writing.atomic_file import TargetDirectory, TempFile, exists_error, write_all
+from nnwidgets.checkpoint.writing.atomic_file import TargetDirectory, TempFile, exists_error, sync, write_all
 from nnwidgets.checkpoint.writing.tensors_to_save import TensorToSave
 from nnwidgets.errors import SaveError
 from nnwidgets.formatting import counted
@@ -166,4 +166,4 @@ def _indexed_shards(folder: TargetDirectory) -> set[str]:
 
 def _write(journal: TempFile, names: Mapping[str, Sequence[str]]) -> None:
     write_all(journal.fd, json.dumps(names).encode("utf-8"))
-    os.fsync(journal.fd)
+    sync(journal.fd)

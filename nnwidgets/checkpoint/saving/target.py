@@ -53,7 +53,8 @@ def target_of(path: str | os.PathLike[str], shard_size: int | str | None, *, ove
     """
     place = check_path(path)
     given = str(place)
-    is_folder = os.fsdecode(os.fspath(path)).endswith(os.sep) or os.path.isdir(place)  # noqa: PTH112 - is_dir raises on long names
+    separators = (os.sep, os.altsep or os.sep)
+    is_folder = os.fsdecode(os.fspath(path)).endswith(separators) or os.path.isdir(place)  # noqa: PTH112 - is_dir raises on long names
     size = _size(shard_size)
     if size is not None and not is_folder and place.name.lower().endswith(_FILE_ENDS):
         raise SaveError(

@@ -10,29 +10,31 @@ from typing import Any
 import torch
 
 from nnwidgets.edit.change import Change
-from nnwidgets.edit.code import Recipe, expressions, source_of
+from nnwidgets.edit.code import Recipe, arguments, expressions, source_of
 from nnwidgets.edit.operations.module_structure import Structure
 from nnwidgets.edit.operations.padding_rows import padding_rows, padding_warnings
 from nnwidgets.edit.operations.stand_ins import Scratch
 from nnwidgets.edit.rng import check_seed, fork_generators
-from nnwidgets.edit.targets import ChangeScope, Target, TensorTarget, check_writable
+from nnwidgets.edit.targets import ChangeScope, Target, TensorTarget
 from nnwidgets.edit.transaction import Plan, WriteGuard, commit, preview_change, with_optimizers
 from nnwidgets.edit.undo_copy.undo import summarize
+from nnwidgets.edit.writable import check_writable
 from nnwidgets.errors import InitializerError, InvalidTargetError, NNWidgetsError
 from nnwidgets.formatting import some
+from nnwidgets.introspect import LiveModel
 from nnwidgets.introspect.records import TensorStats
-from nnwidgets.introspect.safe_access.objects import class_attribute, is_module
-from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, plain_torch, unreadable_reason
-from nnwidgets.introspect.statistics.stats import version
+from nnwidgets.introspect.safe_access.objects import class_attribute, is_module, is_tensor
+from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, plain_torch, shares_storage, unreadable_reason
+from nnwidgets.introspect.statistics.exact_stats import version
 
 _MOST_NAMED = 6
 _RESETS = ("reset_parameters", "_reset_parameters")
 
 
-def apply_function(
+def apply(
     module: Any,
     target: Target,
-    function: Callable[[Any], Any],
+    fn: Callable[[Any], Any],
     *,
     label: str | None = None,
     source: str | None = None,
@@ -41,15 +43,17 @@ def apply_function(
     preview: bool = False,
     clear_state: bool = False,
 ) -> Change:
-    """Call ``function(m)`` on each module a target names, in walk order, as one undoable change.
+    """Call ``fn(m)`` on each module a target names, in walk order, as one undoable change: ``%%nn_init`` from Python.
 
     It runs under ``no_grad`` with torch's global generators seeded, and may change tensors in place. Where it raises,
-    or replaces a Parameter, a tensor's memory or a submodule, everything is put back, bit for bit.
+    gives a tensor of its own in place of writing into the module's, or replaces a Parameter, a tensor's memory or a
+    submodule, everything is put back, bit for bit. ``"**"`` is every module, as ``Module.apply`` goes through them.
 
     Args:
         module: The model.
-        target: Modules: a path, a glob, a class such as ``"Linear"``, or a list of them; ``""`` is the model itself.
-        function: Takes a module.
+        target: Modules: a path, a glob, a class such as ``"Linear"``, a live one, or a list of them, with ``"!h.11"``
+            for what is left out; ``""`` is the model itself.
+        fn: Takes a module.
         label: What the history says; the function's name where nothing is given.
         source: The ``def`` of it for `Change.to_code`; found where it can be.
         seed: Of torch's global generators inside; drawn and shown where none is given.
@@ -68,27 +72,60 @@ def apply_function(
     Example:
         >>> from torch import nn
         >>> net = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
-        >>> apply_function(net, "Linear", lambda m: m.bias.fill_(1.0), label="ones", seed=7)
+        >>> apply(net, "Linear", lambda m: m.bias.fill_(1.0), label="ones", seed=7)
         Change(ones: 0.bias, seed 7)
+        >>> net[0].bias.tolist()
+        [1.0, 1.0]
     """
-    if not callable(function):
-        raise InitializerError(f"{function!r} can't be called.", hint="Pass a function of one module.")
+    if not callable(fn):
+        raise InitializerError(f"{fn!r} can't be called.", hint="Pass a function of one module.")
     model = ChangeScope(module)
+    return _call_on(
+        model, model.modules(target), fn, {}, label=label, source=source, seed=check_seed(seed),
+        optimizer=optimizer, preview=preview, clear_state=clear_state,
+    )  # fmt: skip
+
+
+def apply_below(
+    model: ChangeScope, target: Target, function: Callable[..., Any], kwargs: Mapping[str, Any], **how: Any
+) -> Change:
+    """Call a function on the modules at and below those that a target names, children first, as ``Module.apply``."""
+    named = (path for path, _ in model.modules(target))
+    modules = _children_first(model.modules_below(named, model.left_out(target)), model)
+    try:
+        return _call_on(model, modules, function, kwargs, **how)
+    except InitializerError as error:
+        if isinstance(error.__cause__, AttributeError | TypeError):
+            hint = "Nothing was changed. It got the module; for a function of tensors name these, as in Linear.weight."
+            raise InitializerError(error.message, path=error.path, hint=hint) from error.__cause__
+        raise
+
+
+def _call_on(
+    model: ChangeScope,
+    modules: Sequence[tuple[str, Any]],
+    function: Callable[..., Any],
+    kwargs: Mapping[str, Any],
+    *,
+    label: str | None = None,
+    source: str | None = None,
+    **how: Any,
+) -> Change:
     name = getattr(function, "__name__", "function")
     text = source if source is not None else source_of(function)
-    modules = model.modules(target)
     call = name if text is None else _defined_name(text, name)
+    passed = arguments(kwargs)
 
     def recipe(found: Sequence[tuple[str, Any]], number: int) -> Recipe:
         if text is None:
             said = f"{call} has no source to show: it is a lambda or a closure, or was typed elsewhere."
             return Recipe((f"# {said}", f"raise NotImplementedError({said!r})"), ())
         lines = [*text.rstrip().splitlines(), ""]
-        return _recipe(model, found, number, f"{call}(module)", lines)
+        return _recipe(model, found, number, f"{call}(module{passed})", lines)
 
     return _run(
-        model, modules, function, recipe, label=label or name, seed=check_seed(seed),
-        kind="function", optimizer=optimizer, preview=preview, clear_state=clear_state,
+        model, modules, lambda each: function(each, **kwargs), recipe,
+        label=label or (f"{name}({passed[2:]})" if kwargs else name), kind="function", **how,
     )  # fmt: skip
 
 
@@ -97,7 +134,8 @@ def reset_modules(
 ) -> Change:
     """Let each module at or below a target reset itself, those below first, as ``Module.apply`` goes."""
     named = model.modules(target)
-    below = model.modules_below(path for path, _ in named)
+    left_out = model.left_out(target)
+    below = model.modules_below((path for path, _ in named), left_out)
     modules = [(path, each) for path, each in below if _reset_name(each)]
     modules = _children_first(modules, model)
     if not modules:
@@ -107,7 +145,8 @@ def reset_modules(
             hint="Name an initializer for its tensors, such as normal_.",
         )
 
-    entries = [entry for entry in model.tensors_below(path for path, _ in named) if entry.role == "parameter"]
+    kept = (path for path, _ in named)
+    entries = [entry for entry in model.tensors_below(kept, left_out) if entry.role == "parameter"]
     own = [TensorTarget(entry, model.tensor(entry.path)) for entry in entries if entry.n_elements]
 
     def recipe(found: Sequence[tuple[str, Any]], number: int) -> Recipe:
@@ -193,7 +232,7 @@ def _call(modules: Sequence[tuple[str, Any]], function: Callable[[Any], Any], la
     with fork_generators(seed), torch.no_grad():
         for path, each in modules:
             try:
-                function(each)
+                _check_returned(function(each), each, label, path)
             except NNWidgetsError:
                 raise
             except Exception as error:
@@ -202,6 +241,20 @@ def _call(modules: Sequence[tuple[str, Any]], function: Callable[[Any], Any], la
                     path=path,
                     hint="Nothing was changed.",
                 ) from error
+
+
+def _check_returned(made: Any, module: Any, label: str, path: str) -> None:
+    """Refuse a tensor that nothing takes; one of the module's own is what a call in place gives."""
+    if not is_tensor(made):
+        return
+    own = LiveModel(module).tensors.values()
+    if not any(made is each or shares_storage(made, each) for each in own):
+        raise InitializerError(
+            f"{label} returned a tensor for {path or 'the model'}, which nothing takes: it is to write into the "
+            "module's own.",
+            path=path,
+            hint="Nothing was changed. Write m.weight.copy_(…) in place of return.",
+        )
 
 
 def _preview(

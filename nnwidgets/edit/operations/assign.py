@@ -15,9 +15,10 @@ from nnwidgets.edit.change import Change
 from nnwidgets.edit.code import Recipe, expressions, literal
 from nnwidgets.edit.history import FEW
 from nnwidgets.edit.operations.padding_rows import padding_rows, padding_warnings
-from nnwidgets.edit.targets import ChangeScope, TensorTarget, check_writable, distinct_memory
+from nnwidgets.edit.targets import ChangeScope, TensorTarget
 from nnwidgets.edit.transaction import Plan, WriteGuard, commit
 from nnwidgets.edit.undo_copy.undo import summarize
+from nnwidgets.edit.writable import check_writable, distinct_memory
 from nnwidgets.errors import InvalidTargetError, PathNotFoundError
 from nnwidgets.formatting import counted, shape_text
 from nnwidgets.introspect.safe_access.objects import is_tensor
@@ -27,12 +28,13 @@ _MOST_CODE_BYTES = 4 * 2**20
 _MOST_LITERAL = 64
 
 
-def assign(module: nn.Module, target: str, value: Any) -> Change:
+def assign(module: nn.Module, target: str | torch.Tensor, value: Any) -> Change:
     """Set a tensor, or a part of it, to a value, in place and undoable.
 
     Args:
         module: The model.
-        target: A tensor's path, perhaps with an index after it: integers, slices and ``...`` as Python has them.
+        target: A tensor of the model, or its path, perhaps with an index after it: integers, slices and ``...`` as
+            Python has them.
         value: A number, for every element chosen; or a tensor, array or nested list of the very shape chosen.
 
     Returns:
@@ -86,11 +88,9 @@ def assign(module: nn.Module, target: str, value: Any) -> Change:
     return commit(model, plan)
 
 
-def _resolve(model: ChangeScope, target: str) -> tuple[list[TensorTarget], list[str]]:
+def _resolve(model: ChangeScope, target: str | torch.Tensor) -> tuple[list[TensorTarget], list[str]]:
     """The tensors, with as much of the text as names something read as a path and the rest as indexes."""
-    if type(target) is not str:
-        raise InvalidTargetError("The target is no text.", hint="Such as 0.weight[0, 0].")
-    base, indexes = split_index(target)
+    base, indexes = split_index(target if isinstance(target, str) else model.path_of(target))
     missing: PathNotFoundError | None = None
     for n_in_path in range(len(indexes), -1, -1):
         text = base + "".join(f"[{index}]" for index in indexes[:n_in_path])

@@ -11,14 +11,15 @@ from torch import nn
 
 from nnwidgets.edit.change import Change
 from nnwidgets.edit.code import Recipe, arguments, expressions
-from nnwidgets.edit.operations.apply import reset_modules
+from nnwidgets.edit.operations.apply import apply_below, reset_modules
 from nnwidgets.edit.operations.initializers import Initializer, dry_run, get_initializer
 from nnwidgets.edit.operations.padding_rows import padding_rows, padding_warnings
 from nnwidgets.edit.operations.stand_ins import Scratch
 from nnwidgets.edit.rng import Generators, check_seed, fork_generators
-from nnwidgets.edit.targets import ChangeScope, Target, TensorTarget, check_writable, distinct_memory
+from nnwidgets.edit.targets import ChangeScope, Target, TensorTarget
 from nnwidgets.edit.transaction import Plan, WriteGuard, commit, preview_change, with_optimizers
 from nnwidgets.edit.undo_copy.undo import summarize
+from nnwidgets.edit.writable import check_writable, distinct_memory
 from nnwidgets.errors import Advice, AdvisedText, InitializerError, NNWidgetsError
 from nnwidgets.formatting import counted, some
 from nnwidgets.introspect.checks.units import has_units
@@ -53,9 +54,12 @@ def init(
 
     Args:
         module: The model.
-        target: A path, a glob, ``ClassName.tensor``, a module (then all parameters at and below it), or a list of them.
+        target: A path, a glob, ``ClassName.tensor``, a module (then all parameters at and below it), also as the live
+            module or tensor, or a list of them; ``"h.{0…11}"`` are the blocks of a range, ``"!h.11"`` leaves some out.
         how: Name of an initializer, with or without its trailing underscore; ``"reset"`` for the modules' own
-            ``reset_parameters``; or a function ``fn(tensor, generator, **kwargs)``.
+            ``reset_parameters``; a function ``fn(tensor, generator, **kwargs)``; or one of a single argument, as
+            ``Module.apply`` takes it: where the target names modules it is called with each at and below them, else
+            with each tensor.
         seed: What random numbers come from; drawn and shown where none is given.
         optimizer: One or several that hold the tensors: what they remember of the old values is told.
         preview: Write nothing; give the change with the very numbers that the same seed gives.
@@ -84,6 +88,10 @@ def init(
     number = check_seed(seed)
     if initializer.kind == "reset":
         return reset_modules(model, target, number, optimizer=optimizer, preview=preview, clear_state=clear_state)
+    if initializer.kind == "user" and not initializer.takes_generator and model.names_modules(target):
+        return apply_below(
+            model, target, how, passed, seed=number, optimizer=optimizer, preview=preview, clear_state=clear_state
+        )
     plan, filler = _make_plan(model, target, initializer, passed, seed=number, optimizer=optimizer, clear=clear_state)
     if preview:
         return preview_change(model, plan, filler.preview(model, plan))
@@ -124,7 +132,8 @@ class _Filler:
         generator = generators.on(tensor.device)
         try:
             if initializer.kind == "user":
-                _check_returned(function(tensor, generator, **self.kwargs), tensor, initializer, path)  # type: ignore[misc] # a user's has one
+                passed = (tensor, generator) if initializer.takes_generator else (tensor,)
+                _check_returned(function(*passed, **self.kwargs), tensor, initializer, path)  # type: ignore[misc] # a user's has one
             elif initializer.takes_generator:
                 function(tensor, **self.kwargs, generator=generator)  # type: ignore[misc] # torch's fillers have one
             else:
@@ -132,10 +141,12 @@ class _Filler:
         except NNWidgetsError:
             raise
         except Exception as error:
+            of_modules = initializer.kind == "user" and not initializer.takes_generator
             raise InitializerError(
                 f"{initializer.name} raised on {path}: {type(error).__name__}: {str(error).rstrip('.')}.",
                 path=path,
-                hint="Nothing was changed.",
+                hint="Nothing was changed."
+                + f" It got the tensor; for a function of modules name the module, {parent(path)!r}." * of_modules,
             ) from error
 
     def preview(self, model: ChangeScope, plan: Plan) -> dict[str, TensorStats]:
@@ -209,6 +220,7 @@ def _make_plan(
         seed=seed if uses_seed else None,
         warnings=[*model.passed_over, *warnings, *_warnings(model, initializer, kwargs, places)],
     )
+    plan.reports_changed = initializer.kind == "user" and not initializer.takes_generator
     plan.told_after = lambda changed: padding_warnings(padding_rows(model, changed))
     everyone = [*pairs, *((tie.path, model.tensor(tie.path)) for tie in plan.ties)]
     lines += with_optimizers(model.module, plan, optimizer, everyone, clear=clear)
@@ -224,12 +236,9 @@ def _warnings(
         for place in places
         if len(place.entry.shape or ()) >= _MATRIX and has_units(model.live.modules.get(parent(place.path)))
     ]
-    if initializer.is_constant and weights:
-        made.append(
-            f"Every unit of {', '.join(weights[:3])}{' and others' if len(weights) > 3 else ''} "  # noqa: PLR2004 - three are named
-            "has the same weights. Unless biases or what follows tell units apart, they get the same gradient and stay "
-            "the same: the layer learns as one unit."
-        )
+    if weights and initializer.is_constant:
+        is_zero = initializer.name == "zeros_" or kwargs.get("val") == 0
+        made.append((_ALL_ZERO if is_zero else _ALL_ALIKE).format(some(weights, _MOST_NAMED)))
     parts = [place for place in places if place.entry.held is not None and place.entry.held.is_part]
     if parts:
         names = some([each.path for each in parts], _MOST_NAMED)
@@ -237,6 +246,16 @@ def _warnings(
     odd = [name for name, value in kwargs.items() if isinstance(value, float) and value != value]  # noqa: PLR0124 - NaN
     made += [f"{name} is NaN, and so will the values be." for name in odd]
     return made
+
+
+_ALL_ZERO = (
+    "All elements of {} are 0. That is right for the last layer of a model, an adapter or a residual branch, and for a "
+    "gate; anywhere else nothing of its input passes, and no gradient comes back through it."
+)
+_ALL_ALIKE = (
+    "Every unit of {} has the same weights. Unless biases, what follows or, in a last layer, the targets tell units "
+    "apart, they get the same gradient and stay the same: the layer learns as one unit."
+)
 
 
 @gc_paused()
@@ -247,14 +266,15 @@ def _recipe(model: ChangeScope, filler: _Filler, places: Sequence[TensorTarget],
         return Recipe((f"# {said}", f"raise NotImplementedError({said!r})"), ())
     code = expressions(model.module).code
     devices = list(dict.fromkeys(place.tensor.device for place in places))
-    draws = initializer.kind == "user" or initializer.takes_generator
+    draws = initializer.takes_generator
     names = {device: "generator" if len(devices) == 1 else f"generator_{i}" for i, device in enumerate(devices)}
     lines = []
     if draws:
         lines += [f'{name} = torch.Generator("{device}").manual_seed({filler.seed})' for device, name in names.items()]
     rest = arguments(dict(filler.kwargs))
     if initializer.kind == "user":
-        called, ends = initializer.name, {device: f", {name}{rest})" for device, name in names.items()}
+        called = initializer.name
+        ends = {device: f"{f', {name}' if draws else ''}{rest})" for device, name in names.items()}
     else:
         called = f"nn.init.{initializer.name}"
         ends = {device: f"{rest}{f', generator={name}' if draws else ''})" for device, name in names.items()}

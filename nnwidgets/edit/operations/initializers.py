@@ -200,11 +200,35 @@ def user_initializer(function: Any) -> Initializer:
     if len(parameters) < 2 or any(each.kind not in positional for each in parameters[:2]):  # noqa: PLR2004 - these two
         raise InitializerError(
             f"{name} must take a tensor and a generator first.",
-            hint=f"Such as def {name}(tensor, generator, scale=1.0).",
+            hint=f"Such as def {name}(tensor, generator, scale=1.0). One that takes a module needs no decorator: "
+            f'apply(net, "Linear", {name}).',
         )
-    doc = _first_paragraph(function)
-    source = source_of(function)
-    return Initializer(name, "user", _parameters(function, parameters[2:]), doc, True, False, function, source)
+    return _users(function, parameters[2:], takes_generator=True)
+
+
+def _users(function: Any, own: list[inspect.Parameter], *, takes_generator: bool) -> Initializer:
+    name, doc, source = getattr(function, "__name__", "function"), _first_paragraph(function), source_of(function)
+    return Initializer(
+        name, "user", _parameters(function, own), doc, takes_generator, False, function, source
+    )  # fmt: skip
+
+
+def takes_one(function: object) -> bool:
+    """Whether a function is one of a tensor or a module alone, as those that ``Module.apply`` takes.
+
+    Example:
+        >>> takes_one(lambda m: None), takes_one(lambda m, std=0.1: None), takes_one(lambda tensor, generator: None)
+        (True, True, False)
+    """
+    if type(function) is str or not callable(function):
+        return False
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        return False
+    positional = {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
+    taken = [each for each in parameters if each.kind in positional]
+    return bool(taken) and all(each.default is not inspect.Parameter.empty for each in taken[1:])
 
 
 def initializers() -> dict[str, Initializer]:
@@ -239,6 +263,9 @@ def get_initializer(how: object, path: str | None = None) -> Initializer:
     for each in offered.values():
         if each.function is how:
             return each
+    if takes_one(how):
+        own = list(inspect.signature(how).parameters.values())[1:]  # type: ignore[arg-type] # it was seen to have one
+        return _users(how, own, takes_generator=False)
     return user_initializer(how)
 
 

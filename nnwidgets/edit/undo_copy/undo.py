@@ -11,6 +11,7 @@ import torch
 from nnwidgets.edit.undo_copy.swap import KeptBytes
 from nnwidgets.edit.undo_copy.threads import retry_until_complete
 from nnwidgets.introspect import sampled_stats, stats
+from nnwidgets.introspect.checks.training import keep_frozen
 from nnwidgets.introspect.records import TensorStats
 from nnwidgets.introspect.safe_access.objects import ORDINARY, no_torch_function
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, plain_torch, unreadable_reason
@@ -32,6 +33,7 @@ class Flag:
         tensor = self._tensor()
         if tensor is not None:
             tensor.requires_grad_(self._after if after else self._before)
+            keep_frozen(tensor, is_kept=after and not self._after)
 
     def is_as_left(self, *, after: bool) -> bool:
         """Whether nobody changed it since."""

@@ -9,7 +9,7 @@ Start at `check.check`: each check yields single findings, which `findings` fold
     detached_parameters.py  parameters that no gradient reaches, by the source of `forward`
     forward_source.py       what a `forward` reads of `self`, parsed, never run
     tensor_state.py         tensors without data, left out of files, of mixed dtypes or devices
-    training.py             frozen parameters, training flags, an optimizer of another model
+    training.py             frozen parameters, training flags, parameters in no optimizer or in two
     tensor_values.py        NaN and infinities: every element read once
     units.py                units of a layer that are all alike, or dead
 """

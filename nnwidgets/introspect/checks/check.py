@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from itertools import chain
 from typing import Any
 
@@ -31,7 +31,8 @@ def check(module: nn.Module, *, optimizer: Any = None) -> tuple[Finding, ...]:
 
     Codes: ``non-string-key``, ``unregistered-tensor``, ``unregistered-module``, ``cycle``, ``constant-weight``,
     ``data-in-forward``, ``nan-or-inf``, ``dead-units``, ``broken-tie``, ``uninitialized``, ``frozen``,
-    ``stale-optimizer``, ``non-persistent-buffer``, ``mixed-training``, ``mixed-dtypes``, ``mixed-devices``,
+    ``stale-optimizer``, ``two-optimizers``, ``frozen-but-moved``,
+    ``non-persistent-buffer``, ``mixed-training``, ``mixed-dtypes``, ``mixed-devices``,
     ``not-read``, ``unreadable-module``.
 
     Args:
@@ -46,33 +47,40 @@ def check(module: nn.Module, *, optimizer: Any = None) -> tuple[Finding, ...]:
         InvalidTargetError: If ``module`` is not a module, or ``optimizer`` not an optimizer.
 
     Example:
+        >>> import math
         >>> import torch
         >>> net = torch.nn.Sequential(torch.nn.Linear(20, 256), torch.nn.ReLU(), torch.nn.Linear(256, 10))
         >>> check(net)
         Nothing found.
-        >>> _ = torch.nn.init.constant_(net[0].weight, 1)
+        >>> _ = torch.nn.init.constant_(net[0].weight, math.nan)
         >>> [(finding.code, finding.severity, finding.path) for finding in check(net)]
-        [('constant-weight', 'warning', '0.weight')]
-        >>> check(net)[0].fix
-        'torch.nn.init.xavier_uniform_(net[0].weight)'
+        [('nan-or-inf', 'error', '0.weight')]
+        >>> print(check(net)[0].fix)
+        with torch.no_grad():
+            net[0].weight.nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0)
     """
     return Findings(all_findings(module, optimizers=optimizers_in(optimizer)))
 
 
-def all_findings(module: nn.Module, *, name: str = "net", optimizers: Sequence[Any] = ()) -> tuple[Finding, ...]:
+def all_findings(
+    module: nn.Module, *, name: str = "net", optimizers: Sequence[Any] = (), elsewhere: Container[int] = ()
+) -> tuple[Finding, ...]:
     """Return what structure and data tell of a model, the worst first, ``name`` being the variable it is in."""
     scan = read(module)
-    found = structural_findings(scan, name=name, optimizers=optimizers)
+    found = structural_findings(scan, name=name, optimizers=optimizers, elsewhere=elsewhere)
     return worst_first((*found, *data_findings(scan, name=name)))
 
 
-def structural_findings(scan: ModelScan, *, name: str = "net", optimizers: Sequence[Any] = ()) -> tuple[Finding, ...]:
+def structural_findings(
+    scan: ModelScan, *, name: str = "net", optimizers: Sequence[Any] = (), elsewhere: Container[int] = ()
+) -> tuple[Finding, ...]:
     """Return what can be found without reading the data of a tensor: quick for any model.
 
     Args:
         scan: The model as read.
         name: The variable it is in, for the fixes.
         optimizers: What trains it.
+        elsewhere: Ids of tensors of other models, which these optimizers may hold too.
     """
     writer = ExpressionWriter(scan.modules[0], name)
     with no_torch_function():
@@ -82,7 +90,7 @@ def structural_findings(scan: ModelScan, *, name: str = "net", optimizers: Seque
                 declared_tie_findings(scan, writer),
                 gradient_findings(scan),
                 state_findings(scan),
-                training_findings(scan, writer, optimizers),
+                training_findings(scan, writer, optimizers, elsewhere),
             )
         )
 

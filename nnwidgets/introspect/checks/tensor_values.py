@@ -23,7 +23,7 @@ from nnwidgets.introspect.safe_access import tensors
 from nnwidgets.introspect.safe_access.holders import holder_of
 from nnwidgets.introspect.safe_access.objects import ORDINARY, is_tensor, type_mro, type_name
 from nnwidgets.introspect.safe_access.scan import ModelScan
-from nnwidgets.introspect.statistics.stats import CancelledError
+from nnwidgets.introspect.statistics.exact_stats import CancelledError
 
 EXACT_BYTES = 8 * 2**30
 """Bytes that a check reads in full; of what is beyond, 65,536 elements spread over each tensor are looked at."""
@@ -54,7 +54,7 @@ def value_findings(
     effort = _Effort(cancelled, exact_bytes)
     singles: list[SingleFinding] = []
     constant: list[ConstantWeight] = []
-    n_weights = 0
+    weights: list[Place] = []
     with tensors.plain_torch():
         for place in _places(scan, effort):
             single = _not_finite(scan, place, writer, effort)
@@ -72,13 +72,13 @@ def value_findings(
             if scan.role(place.slot, place.row) != "parameter":
                 continue
             if is_weight(scan, place):
-                n_weights += 1
-                weight = constant_weight(scan, place, writer)
+                weights.append(place)
+                weight = constant_weight(scan, place)
                 if weight is not None:
                     constant.append(weight)
                     continue
             singles.extend(dead_units(scan, place, writer))
-    return [*singles, *constant_weight_findings(constant, n_weights), *_limits(effort, exact_bytes)]
+    return [*singles, *constant_weight_findings(scan, writer, constant, weights), *_limits(effort, exact_bytes)]
 
 
 def _places(scan: ModelScan, effort: _Effort) -> Iterator[Place]:
@@ -219,6 +219,5 @@ def _limits(effort: _Effort, exact_bytes: int) -> Iterator[SingleFinding]:
             0,
             "",
             f"The data of {counted(effort.n_elsewhere, 'tensor')} on {devices} was not read: a check reads what "
-            "is in the CPU's "
-            "memory. stats(tensor) reads a single one.",
+            "is in the CPU's memory. Statistics of a single one read that.",
         )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import weakref
 from bisect import bisect_left
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Container, Iterator, Sequence
 from functools import partial
 from itertools import accumulate, compress
 from operator import add
@@ -19,14 +20,17 @@ from nnwidgets.introspect.safe_access.holders import is_wrapper
 from nnwidgets.introspect.safe_access.modules import own_attribute, registered_by_name
 from nnwidgets.introspect.safe_access.objects import class_attribute, descends, is_tensor, type_name
 from nnwidgets.introspect.safe_access.scan import ModelScan
+from nnwidgets.introspect.safe_access.tensors import gradient_of
 
 
-def training_findings(scan: ModelScan, writer: ExpressionWriter, optimizers: Sequence[Any]) -> Iterator[SingleFinding]:
+def training_findings(
+    scan: ModelScan, writer: ExpressionWriter, optimizers: Sequence[Any], elsewhere: Container[int]
+) -> Iterator[SingleFinding]:
     """Yield what training this model would meet."""
     yield from _frozen(scan, writer)
     yield from _training_flags(scan, writer)
     if optimizers:
-        yield from _stale_optimizer(scan, writer, optimizers)
+        yield from optimizer_findings(scan, writer, optimizers, elsewhere)
 
 
 def _frozen(scan: ModelScan, writer: ExpressionWriter) -> Iterator[SingleFinding]:
@@ -36,7 +40,11 @@ def _frozen(scan: ModelScan, writer: ExpressionWriter) -> Iterator[SingleFinding
     n_frozen, n_trained = [0, *accumulate(frozen)], [0, *accumulate(trained)]
     if not n_frozen[-1]:
         return
+    values = scan.slot_values
+    told = [each and not is_kept_frozen(values[slot]) for slot, each in enumerate(frozen)]
+    n_told = [0, *accumulate(told)]
     moving = norms_that_move(scan)
+    adapted: dict[int, bool] = {}
     row = 0
     while row < len(scan.modules):
         begin, end = first[row], first[ends[row]]
@@ -44,13 +52,64 @@ def _frozen(scan: ModelScan, writer: ExpressionWriter) -> Iterator[SingleFinding
             row = ends[row]
         elif n_trained[end] == n_trained[begin]:
             within = _within(moving, row, ends[row])
-            yield _frozen_part(scan, row, n_frozen[end] - n_frozen[begin], writer, within)
+            holder = scan.parents[row]
+            if holder not in adapted:
+                adapted[holder] = holder >= 0 and _holds_adapters(scan, holder, n_trained)
+            if within or (n_told[end] > n_told[begin] and not adapted[holder]):
+                yield _frozen_part(scan, row, n_frozen[end] - n_frozen[begin], writer, within)
             row = ends[row]
         else:
             for slot in range(begin, first[row + 1]):
-                if frozen[slot]:
+                if told[slot]:
                     yield _frozen_parameter(scan, slot, row, writer)
             row += 1
+
+
+def _holds_adapters(scan: ModelScan, row: int, n_trained: Sequence[int]) -> bool:
+    """Whether trained parts of a module adapt the frozen ones beside them, as their names say, or as LoRA is built."""
+    first, ends = scan.first_slot, scan.ends()
+    own = range(first[row], first[row + 1])
+    n_factors = sum(n_trained[slot + 1] > n_trained[slot] and scan.slot_values[slot].dim() == 2 for slot in own)  # noqa: PLR2004 - a matrix
+    if n_factors > 1 and 1 < ends[row] - row <= _FEW:
+        return True
+    at, above = row + 1, len(scan.path(row))
+    while at < ends[row]:
+        is_trained = n_trained[first[ends[at]]] > n_trained[first[at]]
+        if is_trained and scan.path(at)[above:].lstrip(".").startswith(_ADAPTERS):
+            return True
+        at = ends[at]
+    return False
+
+
+_ADAPTERS = ("lora_", "adapter", "ia3_", "vera_", "oft_", "hada_", "lokr_")
+"""How the names of the modules begin that adapt what stands beside them."""
+_FEW = 3
+"""Modules of a home-made adapter: itself, what it adapts, and perhaps a dropout."""
+
+_KEPT_FROZEN: dict[int, weakref.ref[Any]] = {}
+
+
+def keep_frozen(tensor: Any, *, is_kept: bool) -> None:
+    """Remember, or forget, that a parameter was frozen on purpose, so that nothing needs to be said of it.
+
+    Example:
+        >>> import torch
+        >>> weight = nn.Parameter(torch.ones(2), requires_grad=False)
+        >>> keep_frozen(weight, is_kept=True)
+        >>> is_kept_frozen(weight)
+        True
+    """
+    key = id(tensor)
+    if is_kept:
+        _KEPT_FROZEN[key] = weakref.ref(tensor, lambda _: _KEPT_FROZEN.pop(key, None))
+    else:
+        _KEPT_FROZEN.pop(key, None)
+
+
+def is_kept_frozen(tensor: Any) -> bool:
+    """Whether a parameter was frozen on purpose."""
+    found = _KEPT_FROZEN.get(id(tensor))
+    return found is not None and found() is tensor
 
 
 def _trainability(scan: ModelScan) -> tuple[list[int], list[int]]:
@@ -218,19 +277,60 @@ def _minds_mode(kind: type) -> bool:
 _MINDFUL = (_DROPOUT, _NORM, nn.RReLU, nn.RNNBase, nn.MultiheadAttention)
 
 
-def _stale_optimizer(scan: ModelScan, writer: ExpressionWriter, optimizers: Sequence[Any]) -> Iterator[SingleFinding]:
-    own: dict[int, tuple[int, int, Any]] = {}
+_Own = dict[int, tuple[int, int, Any]]
+"""By id of a parameter: its first slot, the row of that, itself."""
+
+
+def own_parameters(scan: ModelScan) -> _Own:
+    """The parameters of a model, each at its first slot."""
+    own: _Own = {}
     for row, begin in enumerate(scan.first_slot[:-1]):
-        for slot in range(begin, scan.first_slot[row + 1]):
-            tensor = scan.slots[slot][1]
-            if is_tensor(tensor) and scan.role(slot, row) == "parameter":
+        end = scan.splits[row][0] if row in scan.splits else scan.first_slot[row + 1]
+        for slot in range(begin, end):
+            tensor = scan.slot_values[slot]
+            if is_tensor(tensor):
                 own.setdefault(id(tensor), (slot, row, tensor))
-    held = {id(tensor): tensor for optimizer in optimizers for tensor in held_tensors(optimizer)}
-    n_foreign = sum(1 for key in held if key not in own)
+    return own
+
+
+def untrained_paths(scan: ModelScan, optimizers: Sequence[Any]) -> frozenset[str]:
+    """Paths of the parameters that ask for gradients and that none of the optimizers holds; none without optimizers."""
+    held = {id(tensor) for each in optimizers for tensor in held_tensors(each)}
+    own = own_parameters(scan) if held else {}
+    missing = [slot for key, (slot, _, tensor) in own.items() if key not in held and tensor.requires_grad]
+    return frozenset(map(scan.slot_path, missing))
+
+
+def optimizer_findings(
+    scan: ModelScan, writer: ExpressionWriter, optimizers: Sequence[Any], elsewhere: Container[int]
+) -> Iterator[SingleFinding]:
+    """Yield what is odd between a model and its optimizers.
+
+    Args:
+        scan: The model.
+        writer: Writes code that leads to its parts.
+        optimizers: What trains it.
+        elsewhere: Ids of tensors that belong to other models: that an optimizer holds these too is no fault.
+    """
+    own = own_parameters(scan)
+    held = [{id(tensor) for tensor in held_tensors(each)} for each in optimizers]
+    yield from _stale(scan, writer, own, held, elsewhere)
+    yield from _held_twice(scan, own, optimizers, held)
+    yield from _frozen_and_moved(scan, writer, own, held)
+
+
+def _stale(
+    scan: ModelScan, writer: ExpressionWriter, own: _Own, of_each: Sequence[set[int]], elsewhere: Container[int]
+) -> Iterator[SingleFinding]:
+    held = set().union(*of_each)
+    n_foreign = sum(1 for key in held if key not in own and key not in elsewhere)
     missing = [place for key, place in own.items() if key not in held and place[2].requires_grad]
     first_missing = scan.slot_path(missing[0][0]) if missing else ""
     row = missing[0][1] if missing else 0
-    can_fix = len(optimizers) == 1
+    can_fix = len(of_each) == 1
+    the = "The optimizer holds" if can_fix else "The optimizers hold"
+    lack = "The optimizer does not hold" if can_fix else "No optimizer holds"
+    its = "its steps move" if can_fix else "their steps move"
     net = writer.code("")
     add = (
         "held = {id(p) for group in optimizer.param_groups for p in group['params']}\n"
@@ -251,10 +351,9 @@ def _stale_optimizer(scan: ModelScan, writer: ExpressionWriter, optimizers: Sequ
             "error",
             row,
             first_missing,
-            f"The optimizer holds {_parameters(n_foreign)} that the model no longer has, and not "
-            f"{_parameters(len(missing))} that it has (the first: {first_missing}). A layer was replaced after the "
-            "optimizer was made: its steps move the old one and never the new. Make the optimizer anew, or give it "
-            "the new parameters.",
+            f"{the} {_parameters(n_foreign)} that the model doesn't have, and not {_parameters(len(missing))} that it "
+            f"has (the first: {first_missing}), as when a layer is replaced after the optimizer was made: {its} what "
+            "is held and never what isn't. Make the optimizer anew, or give it the parameters that it lacks.",
             f"{drop}\n{add}" if can_fix else None,
         )
     elif missing:
@@ -263,8 +362,8 @@ def _stale_optimizer(scan: ModelScan, writer: ExpressionWriter, optimizers: Sequ
             "warning",
             row,
             first_missing,
-            f"The optimizer does not hold {_parameters(len(missing))} that ask for gradients (the first: "
-            f"{first_missing}): they get gradients but are never updated.",
+            f"{lack} {_parameters(len(missing))} that ask for gradients (the first: {first_missing}): they get "
+            f"gradients, and no step {'of it' if can_fix else 'of these'} moves them.",
             add if can_fix else None,
         )
     elif n_foreign:
@@ -273,11 +372,50 @@ def _stale_optimizer(scan: ModelScan, writer: ExpressionWriter, optimizers: Sequ
             "warning",
             0,
             "",
-            f"The optimizer holds {_parameters(n_foreign)} that this model doesn't have. If it doesn't train another "
-            "model too, they are what is left of a replaced layer, and keep its memory in use.",
+            f"{the} {_parameters(n_foreign)} that this model doesn't have. If no other model is trained with it, they "
+            "are what is left of a replaced layer, and keep its memory in use.",
             drop if can_fix else None,
         )
 
 
 def _parameters(count: int) -> str:
     return "one parameter" if count == 1 else counted(count, "parameter")
+
+
+def _held_twice(
+    scan: ModelScan, own: _Own, optimizers: Sequence[Any], held: Sequence[set[int]]
+) -> Iterator[SingleFinding]:
+    twice = [key for key in own if sum(key in each for each in held) > 1] if len(held) > 1 else []
+    if not twice:
+        return
+    slot, row, _ = own[twice[0]]
+    names = [type_name(type(each)) for each, keys in zip(optimizers, held, strict=True) if twice[0] in keys]
+    paths = [scan.slot_path(own[key][0]) for key in twice]
+    is_one = len(twice) == 1
+    yield SingleFinding(
+        "two-optimizers",
+        "warning",
+        row,
+        scan.slot_path(slot),
+        f"{counted(len(twice), 'parameter')} ({some(paths, _MOST_NAMED)}) {'is' if is_one else 'are'} held by "
+        f"{len(names)} optimizers ({', '.join(names)}): each one's step moves {'it' if is_one else 'them'}.",
+    )
+
+
+def _frozen_and_moved(
+    scan: ModelScan, writer: ExpressionWriter, own: _Own, held: Sequence[set[int]]
+) -> Iterator[SingleFinding]:
+    """Tell of frozen parameters that have a gradient still: torch's optimizers go by that."""
+    for key, (slot, row, tensor) in own.items():
+        if not tensor.requires_grad and gradient_of(tensor) is not None and any(key in each for each in held):
+            path = scan.slot_path(slot)
+            yield SingleFinding(
+                "frozen-but-moved",
+                "warning",
+                row,
+                path,
+                f"{scan.slot_name(slot, row)} has requires_grad=False, but a gradient is left over and an optimizer "
+                "holds it: torch's optimizers go by the gradient, so that the next step moves it all the same.",
+                f"{writer.code(path)}.grad = None",
+                type_name(type(scan.modules[row])),
+            )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from nnwidgets.formatting import counted
 from nnwidgets.introspect.checks.findings import SingleFinding
 from nnwidgets.introspect.checks.forward_source import names_in_forward
 from nnwidgets.introspect.module_tree.expressions import ExpressionWriter
+from nnwidgets.introspect.records import Severity
 from nnwidgets.introspect.safe_access.modules import own_attribute
 from nnwidgets.introspect.safe_access.objects import class_attribute, is_a, is_tensor, type_mro, type_name
 from nnwidgets.introspect.safe_access.scan import ModelScan
@@ -51,11 +53,13 @@ class ConstantWeight:
     """A weight all of whose units are equal.
 
     Attributes:
-        single: What to say of it on its own.
+        place: Where it is.
+        what: What was seen of it, as the beginning of a sentence.
         is_zero: Whether all is 0.
     """
 
-    single: SingleFinding
+    place: Place
+    what: str
     is_zero: bool
 
 
@@ -102,39 +106,18 @@ def _n_units(module: Any, data: torch.Tensor) -> int:
     return min(data.shape[0], data.shape[1]) if axis is None else data.shape[axis]
 
 
-def constant_weight(scan: ModelScan, place: Place, writer: ExpressionWriter) -> ConstantWeight | None:
-    """Return what to say of a weight whose units are all equal; None where they aren't."""
-    module, axis = scan.modules[place.row], _unit_axis(scan.modules[place.row])
+def constant_weight(scan: ModelScan, place: Place) -> ConstantWeight | None:
+    """Return what there is to see of a weight whose units are all equal; None where they aren't."""
+    axis = _unit_axis(scan.modules[place.row])
     units = _comparable(place.data).movedim(axis or 0, 0)
     first = units[0].flatten()[0]
     if not bool((units[0] == units[-1]).all()):
         return None
     if all(bool((unit == first).all()) for unit in units):
-        what = f"All its elements are {float(first):g}"
-    elif axis is not None and all(bool((unit == units[0]).all()) for unit in units) and _same_bias(scan, place):
-        what = "All its units have the same weights"
-    else:
-        return None
-    single = SingleFinding(
-        "constant-weight",
-        "warning",
-        place.row,
-        scan.slot_path(place.slot),
-        f"{what}, so its {counted(units.shape[0], 'unit')} {_alike(scan, place)}. Random values break the tie.",
-        f"torch.nn.init.xavier_uniform_({writer.code(scan.slot_path(place.slot))})",
-        type_name(type(module)),
-    )
-    return ConstantWeight(single, is_zero=what.startswith("All its elements") and not bool(first))
-
-
-def _alike(scan: ModelScan, place: Place) -> str:
-    """What units of equal weights have in common: what follows them isn't known here."""
-    if not _same_bias(scan, place):
-        return "differ by their biases alone: each gives the same function of its input, shifted"
-    return (
-        "compute the same. Unless what follows treats each otherwise, as random weights or dropout do, they get the "
-        "same gradient too and stay the same: the layer then learns no more than one unit would"
-    )
+        return ConstantWeight(place, f"All its elements are {float(first):g}", not bool(first))
+    is_alike = axis is not None and all(bool((unit == units[0]).all()) for unit in units)
+    is_alike = is_alike and _same_bias(scan, place)
+    return ConstantWeight(place, "All its units have the same weights", is_zero=False) if is_alike else None
 
 
 def _comparable(data: torch.Tensor) -> torch.Tensor:
@@ -154,25 +137,77 @@ def _bias(scan: ModelScan, row: int) -> torch.Tensor | None:
     return None
 
 
-def constant_weight_findings(constant: list[ConstantWeight], n_weights: int) -> Iterator[SingleFinding]:
-    """Take a layer of zeros for the start of a branch, as adapters and residual blocks have, unless all are so."""
-    all_of_them = len(constant) == n_weights > 1
+def constant_weight_findings(
+    scan: ModelScan, writer: ExpressionWriter, constant: Sequence[ConstantWeight], weights: Sequence[Place]
+) -> Iterator[SingleFinding]:
+    """Say of weights of equal units what comes of it, by what follows them: that is the next weight in walk order.
+
+    A layer of zeros is taken for the start of a branch, as adapters and residual blocks have, unless all are so.
+
+    Args:
+        scan: The model.
+        writer: Of fixes.
+        constant: The weights of equal units.
+        weights: All weights of units, in walk order.
+    """
+    after = {place.slot: following for place, following in pairwise(weights)}
+    all_of_them = len(constant) == len(weights) > 1
     for weight in constant:
-        single = weight.single
+        place = weight.place
+        path = scan.slot_path(place.slot)
+        like = type_name(type(scan.modules[place.row]))
         if weight.is_zero and not all_of_them:
-            yield SingleFinding(
-                single.code,
-                "note",
-                single.row,
-                single.path,
+            said = (
                 "All its elements are 0. That is how adapters, gates and the last layers of residual branches are "
                 "often started, and there it is right; anywhere else the layer passes nothing of its input on, and no "
-                "gradient back to it.",
-                None,
-                single.like,
+                "gradient back to it."
             )
-        else:
-            yield single
+            yield SingleFinding("constant-weight", "note", place.row, path, said, None, like)
+            continue
+        fix = f"torch.nn.init.xavier_uniform_({writer.code(path)})"
+        severity, what_follows = _by_what_follows(scan, weight, after.get(place.slot))
+        said = f"{weight.what}, so its {counted(_n_units(scan.modules[place.row], place.data), 'unit')} {what_follows}"
+        yield SingleFinding("constant-weight", severity, place.row, path, said, fix, f"{like} {severity}")
+
+
+def _by_what_follows(scan: ModelScan, weight: ConstantWeight, following: Place | None) -> tuple[Severity, str]:
+    """How bad it is that units have equal weights, and what they have in common."""
+    has_alike_biases = _same_bias(scan, weight.place)
+    now = f"{'compute the same' if has_alike_biases else 'differ by their biases alone'} now"
+    if following is None:
+        return "note", (
+            f"{now}. No other weight of units follows: where it is the last layer of the model, their targets tell "
+            "them apart as soon as these differ."
+        )
+    is_alike = _treats_alike(scan, weight.place, following)
+    name = scan.slot_path(following.slot)
+    if is_alike is False:
+        return "note", (
+            f"{now}. {name}, the next in order, has other weights for each of them: where it is what follows, their "
+            "gradients differ, and the first step tells them apart."
+        )
+    if not has_alike_biases:
+        return "warning", (
+            "differ by their biases alone: each gives the same function of its input, shifted. Random values break "
+            "the tie."
+        )
+    also = f"{name}, the next in order, treats them alike too. " if is_alike else ""
+    return "warning", (
+        f"compute the same. {also}Unless what follows treats each otherwise, as random weights or dropout do, they get "
+        "the same gradient too and stay the same: the layer then learns no more than one unit would. Random values "
+        "break the tie."
+    )
+
+
+def _treats_alike(scan: ModelScan, place: Place, following: Place) -> bool | None:
+    """Whether a weight reads all units of one before it alike; None where it doesn't read them one by one."""
+    axis = _unit_axis(scan.modules[following.row])
+    if axis is None or following.data.dim() < _MATRIX:
+        return None
+    read = _comparable(following.data).movedim(1 - axis, 0)
+    if read.shape[0] != _n_units(scan.modules[place.row], place.data):
+        return None
+    return all(bool((each == read[0]).all()) for each in read)
 
 
 def dead_units(scan: ModelScan, place: Place, writer: ExpressionWriter) -> Iterator[SingleFinding]:

@@ -14,8 +14,8 @@ from nnwidgets.introspect.heatmap.downsample import dense_cells, sparse_cells
 from nnwidgets.introspect.heatmap.exact_text import texts
 from nnwidgets.introspect.heatmap.matrix_view import Matrix, matrix_shape
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, plain_torch
+from nnwidgets.introspect.statistics.exact_stats import CancelledError
 from nnwidgets.introspect.statistics.sampling import sample
-from nnwidgets.introspect.statistics.stats import CancelledError
 
 MOST_TEXTS = 4096
 _MOST_SIDE = 1024

@@ -71,6 +71,11 @@ def fold(children: Sequence[ModuleNode]) -> list[FoldedRun]:
     return _runs(children, _numbers([node for child in children for node in child.walk()]))
 
 
+def one_by_one(children: Sequence[ModuleNode]) -> list[FoldedRun]:
+    """Children as runs of one each."""
+    return [FoldedRun((node,)) for node in children]
+
+
 def only_run(node: ModuleNode, fold_like: Callable[[Sequence[ModuleNode]], list[FoldedRun]]) -> FoldedRun | None:
     """The run that a view shows in place of a node: that of a bare list which holds nothing else. None for all others.
 

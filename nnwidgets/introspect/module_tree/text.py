@@ -17,7 +17,7 @@ from nnwidgets.formatting import (
     short_count,
     some,
 )
-from nnwidgets.introspect.module_tree.folding import Alikes, FoldedRun, fold, only_run
+from nnwidgets.introspect.module_tree.folding import Alikes, FoldedRun, fold, one_by_one, only_run
 from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.records import TensorEntry
 
@@ -56,7 +56,13 @@ class TextRow:
 
 
 def lines(
-    tree: ModuleTree, *, path: str = "", name: str | None = None, depth: int | None = None, most: int = 500
+    tree: ModuleTree,
+    *,
+    path: str = "",
+    name: str | None = None,
+    depth: int | None = None,
+    most: int = 500,
+    is_folded: bool = True,
 ) -> tuple[tuple[TextRow, ...], int]:
     """The rows of a tree, or of what is below ``path``, in walk order, and how many modules and tensors are left out.
 
@@ -68,6 +74,7 @@ def lines(
         name: What the first row is called; its class where None.
         depth: How many levels of modules below it to show; None for all.
         most: The most rows given.
+        is_folded: Whether runs of like siblings are one row.
 
     Raises:
         PathNotFoundError: If no module is there.
@@ -85,6 +92,7 @@ def lines(
     if not isinstance(begin, ModuleNode):
         return (_tensor_line(begin, 0, "", first_names),), 0
     fold_like = Alikes(tree).fold if not path or any(node is begin for node in tree.nodes) else fold
+    fold_like = fold_like if is_folded else one_by_one
     shown: list[TextRow] = []
     waiting: list[tuple[Sequence[ModuleNode], str, int]] = [((begin,), "", 0)]
     n_more = 0

@@ -10,7 +10,7 @@ from torch.optim import Optimizer
 
 from nnwidgets.errors import InvalidTargetError
 from nnwidgets.introspect.optimizers.group_fields import held_tensors
-from nnwidgets.introspect.safe_access.objects import is_a, type_name
+from nnwidgets.introspect.safe_access.objects import is_a, is_module, type_name
 from nnwidgets.introspect.safe_access.scan import read
 
 _IPYTHON_CACHE = re.compile(r"_+|_\d+|_i+|_i\d+|_oh|_dh|_ih|_iii|In|Out")
@@ -75,3 +75,32 @@ def optimizers_holding(module: object, objects: Iterable[object]) -> list[Optimi
     found: dict[int, Any] = {id(each): each for each in objects if is_a(each, Optimizer)}
     own = set(map(id, read(module).slot_values)) if found else set()
     return [each for each in found.values() if any(id(tensor) in own for tensor in held_tensors(each))]
+
+
+def training_of(module: object, variables: Mapping[str, Any]) -> tuple[list[Optimizer], set[int]]:
+    """The optimizers among variables that hold a tensor of a model, and the ids of tensors of other models there.
+
+    The latter are looked for where these optimizers hold what isn't the model's.
+
+    Example:
+        >>> import torch
+        >>> net, head = torch.nn.Linear(2, 3), torch.nn.Linear(3, 1)
+        >>> adam = torch.optim.Adam([*net.parameters(), *head.parameters()])
+        >>> found, elsewhere = training_of(net, {"net": net, "head": head, "adam": adam})
+        >>> found == [adam], id(head.weight) in elsewhere, id(net.weight) in elsewhere
+        (True, True, False)
+    """
+    found = optimizers_holding(module, optimizer_variables(variables).values())
+    return found, tensors_elsewhere(module, found, variables.values())
+
+
+def tensors_elsewhere(module: object, optimizers: Iterable[object], objects: Iterable[object]) -> set[int]:
+    """Ids of the tensors of other modules among ``objects``, where optimizers hold what isn't this module's."""
+    held = {id(tensor) for each in optimizers for tensor in held_tensors(each)}
+    if not held:
+        return set()
+    own = set(map(id, read(module).slot_values))
+    if held <= own:
+        return set()
+    others = {id(each): each for each in list(objects) if is_module(each) and each is not module}
+    return {id(value) for each in others.values() for value in read(each).slot_values} - own

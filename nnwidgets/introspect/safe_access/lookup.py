@@ -7,14 +7,16 @@ from functools import cached_property
 from typing import Any
 
 from nnwidgets.errors import PathNotFoundError
+from nnwidgets.formatting import cut
 from nnwidgets.introspect import paths
 from nnwidgets.introspect.safe_access.modules import Parts, found_in, parts
 from nnwidgets.introspect.safe_access.objects import is_module, is_tensor, no_torch_function, require_module
 from nnwidgets.introspect.safe_access.scan import read, step
+from nnwidgets.introspect.safe_access.tensors import gradient_of
 
 
 def get(module: object, path: str) -> Any:
-    """Give the live object at ``path``: a module, or a tensor of whatever role.
+    """Give the live object at ``path``: a module, a tensor of whatever role, or its gradient, ``0.weight.grad``.
 
     Raises:
         PathNotFoundError: If nothing is there; it names the closest paths.
@@ -48,6 +50,8 @@ class Lookup:
             here: Any = self._module
             at = 0
             while at < len(steps):
+                if is_tensor(here) and steps[at:] == ["grad"]:
+                    return self._gradient(here, path)
                 if not is_module(here):
                     raise PathNotFoundError.among(path, LiveModel(self._module).tensors)
                 below = self._value_below(here, steps[at])
@@ -59,6 +63,13 @@ class Lookup:
                 here = below
                 at += 1
         return here
+
+    def _gradient(self, tensor: Any, path: str) -> Any:
+        found = gradient_of(tensor)
+        if found is None:
+            of = path.rpartition(".")[0]
+            raise PathNotFoundError(f"{cut(of)!r} has no gradient.", path=path, hint="Run backward first.")
+        return found
 
     def _value_below(self, module: Any, wanted: str) -> Any:
         """What a module holds at one component: a child, a registered tensor, an attribute, an item of one."""

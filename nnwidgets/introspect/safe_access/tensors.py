@@ -124,6 +124,22 @@ def gradient_of(tensor: Any) -> Any:
         return None
 
 
+def shares_storage(one: object, other: object) -> bool:
+    """Whether two tensors lie in one storage, the same bytes of it or not; False where that can't be read.
+
+    Example:
+        >>> import torch
+        >>> whole = torch.ones(4)
+        >>> shares_storage(whole, whole[2:]), shares_storage(whole, torch.ones(4))
+        (True, False)
+    """
+    if unreadable_reason(one) is not None or unreadable_reason(other) is not None:
+        return False
+    with plain_torch():
+        first, second = (as_plain_tensor(each).untyped_storage().data_ptr() for each in (one, other))
+    return first == second != 0
+
+
 @contextmanager
 def plain_torch() -> Iterator[None]:
     """Compute on plain tensors as if nothing around were in force: no gradient, autocast, mode or subclass.

@@ -1,8 +1,9 @@
 """Numbers of one tensor: range, mean, spread, norm, zeros, NaN, infinities, a histogram.
 
-Start at `stats.exact_stats`: it feeds a tensor block by block to an accumulator.
+Start at `exact_stats.exact_stats`: it feeds a tensor block by block to an accumulator.
 
-    stats.py           exact statistics with progress and cancelling; or those of a sample
+    stats.py           exact statistics, those of a sample, or a table of a module's
+    exact_stats.py     exact ones with progress and cancelling; of many small tensors together
     sampling.py        the sample: of a fixed size, the same each time
     dtype_readers.py   how a tensor of each dtype and layout is fed to an accumulator
     blocks.py          any strided tensor cut into blocks, each element once

@@ -33,7 +33,7 @@ class Accumulator:
     """What has been learnt from the blocks so far.
 
     Args:
-        bins: The most bins the histogram may have.
+        bins: The most bins the histogram may have; 0 for none, which halves the work.
     """
 
     def __init__(self, bins: int) -> None:
@@ -78,11 +78,12 @@ class Accumulator:
             return
         low, high = kernels.extremes(values)
         self._cover(low, high)
-        exponent = self._histogram.exponent
-        first, last = Histogram.index(low, exponent), Histogram.index(high, exponent)
-        indices = kernels.bin_indices(values, exponent, torch.empty_like(values)).sub_(first).long()
-        cells = torch.zeros(last - first + 1, dtype=torch.int64, device="cpu").index_add_(0, indices, tally)
-        self._histogram.add(first, cells.tolist())
+        if self._bins:
+            exponent = self._histogram.exponent
+            first, last = Histogram.index(low, exponent), Histogram.index(high, exponent)
+            indices = kernels.bin_indices(values, exponent, torch.empty_like(values)).sub_(first).long()
+            cells = torch.zeros(last - first + 1, dtype=torch.int64, device="cpu").index_add_(0, indices, tally)
+            self._histogram.add(first, cells.tolist())
         n, weights = int(tally.sum()), tally.double()
         values = kernels.scale_(values, -self._rescale(max(abs(low), abs(high))))
         mean = torch.dot(values, weights).item() / n
@@ -145,6 +146,8 @@ class Accumulator:
         if not self._sum(block, low, high, stand_in, scratch):
             return False
         self._cover(low, high)
+        if not self._bins:
+            return True
         exponent = self._histogram.exponent
         first = Histogram.index(low, exponent)
         size = Histogram.index(high, exponent) - first + 1
@@ -178,7 +181,8 @@ class Accumulator:
 
     def _cover(self, low: float, high: float) -> None:
         self._low, self._high = min(self._low, low), max(self._high, high)
-        self._histogram.cover(low, high)
+        if self._bins:
+            self._histogram.cover(low, high)
 
     def _rescale(self, largest: float) -> int:
         """Return the shift for values up to ``largest``, having brought the moments so far to it."""

@@ -13,7 +13,8 @@ import torch
 
 from nnwidgets.introspect.records import TensorStats
 from nnwidgets.introspect.safe_access.holders import part_here, whose
-from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, plain_torch
+from nnwidgets.introspect.safe_access.objects import no_torch_function
+from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, plain_torch, torch_attribute
 from nnwidgets.introspect.statistics.accumulator import Accumulator
 from nnwidgets.introspect.statistics.blocks import Runs
 from nnwidgets.introspect.statistics.dtype_readers import feed, quantized_codes, stored_values
@@ -50,9 +51,12 @@ def sampled_stats(tensor: torch.Tensor, *, bins: int = 64) -> TensorStats:
 
 
 def as_of(found: TensorStats, tensor: torch.Tensor) -> TensorStats:
-    """Statistics with whose they are: those of a shard or of codes aren't the tensor's."""
+    """Statistics with whose they are: those of a shard or of codes aren't the tensor's, nor are magnitudes."""
     of = whose(tensor)
-    return found if of == "all" else replace(found, of=of, is_exact=False)
+    with no_torch_function():
+        is_complex = torch_attribute(tensor, "dtype").is_complex
+    told = of if not is_complex else "magnitudes" if of == "all" else f"magnitudes; {of}"
+    return found if told == "all" else replace(found, of=told, is_exact=found.is_exact and of == "all")
 
 
 def sample(data: torch.Tensor, size: int = SAMPLE_SIZE) -> torch.Tensor:

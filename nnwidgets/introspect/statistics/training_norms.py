@@ -18,6 +18,8 @@ from nnwidgets.introspect.safe_access.scan import ModelScan, read
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, plain_torch, torch_attribute
 
 _PARTS: tuple[Literal["gradient"], Literal["value"]] = ("gradient", "value")
+_MOST_NARROW = 2**24
+
 SAMPLE = 1_024
 """Most elements of a tensor that are kept to tell how far a step moved it."""
 
@@ -169,7 +171,7 @@ class Pulse:
             samples = {key: _sample(each) for key, each in data.items()}
             both = ((key, now, self._samples.get(key)) for key, now in samples.items())
             moved = {key: now - old for key, now, old in both if old is not None and _is_like(now, old)}
-            norms, gradient_norms, moves = _norms([data, gradients, moved])
+            norms, gradient_norms, moves = norms_of([data, gradients, moved])
             self._samples = {key: now.clone() for key, now in samples.items()}
         # Of all elements, from those of the sample.
         steps = {key: move * math.sqrt(data[key].numel() / moved[key].numel()) for key, move in moves.items()}
@@ -240,8 +242,9 @@ def _is_like(one: torch.Tensor, other: torch.Tensor) -> bool:
     return one.shape == other.shape and one.device == other.device and one.numel() > 0
 
 
-def _norms(groups: Sequence[Mapping[int, torch.Tensor]]) -> list[dict[int, float]]:
+def norms_of(groups: Iterable[Mapping[int, torch.Tensor]]) -> list[dict[int, float]]:
     """2-norms of many tensors, brought to the host in one go for each device."""
+    groups = list(groups)
     return _read_norms(_stacked(groups), len(groups))
 
 
@@ -272,7 +275,9 @@ def _read_norms(stacks: _Stacks, n_groups: int) -> list[dict[int, float]]:
 def _norm(data: torch.Tensor) -> torch.Tensor:
     if data.is_complex():
         data = torch.view_as_real(data)
-    kind = torch.float64 if data.dtype is torch.float64 else torch.float32
+    # Sums of float32 lose half a percent of 67 million elements.
+    is_wide = data.dtype is torch.float64 or (data.numel() > _MOST_NARROW and data.device.type != "mps")
+    kind = torch.float64 if is_wide else torch.float32
     made: torch.Tensor = torch.linalg.vector_norm(data, dtype=kind)
     return made
 

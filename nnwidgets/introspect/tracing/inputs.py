@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from nnwidgets.errors import InvalidTargetError, closest_names
-from nnwidgets.formatting import cut, repr_start
+from nnwidgets.formatting import counted, cut, repr_start
 from nnwidgets.introspect.safe_access.objects import is_tensor
 from nnwidgets.introspect.safe_access.scan import ModelScan
 from nnwidgets.introspect.safe_access.tensors import torch_attribute
@@ -93,7 +93,7 @@ def _checked(size: InputSize, said: str) -> InputSize:
         raise InvalidTargetError(f"{said} is too large to make.")
     n_elements = math.prod(size.shape)
     if n_elements > _MOST_ELEMENTS:
-        raise InvalidTargetError(f"{said} is too large to make: {n_elements:,} elements.")
+        raise InvalidTargetError(f"{said} is too large to make: {counted(n_elements, 'element')}.")
     return size
 
 

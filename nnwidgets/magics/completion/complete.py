@@ -6,16 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from nnwidgets.introspect.patterns import is_glob
 from nnwidgets.magics.line.grammar import Candidate
 from nnwidgets.magics.line.tokenizer import words_so_far
 from nnwidgets.magics.resolve import model_candidates
 from nnwidgets.magics.subcommands.subcommand import Subcommand, TypedLine
-from nnwidgets.magics.subcommands.table import ENTRIES, SUBCOMMANDS, SYNONYMS
+from nnwidgets.magics.subcommands.table import ENTRIES, EXPLORE, SUBCOMMANDS, SYNONYMS
 
 MOST = 300
 """The most candidates given."""
-
-_GLOB = frozenset("*?")
 
 
 @dataclass(frozen=True)
@@ -40,8 +39,9 @@ def complete(line: str, namespace: dict[str, Any]) -> Completion:
     """
     *before, last = [word.text for word in words_so_far(line)] or [""]
     fitting: dict[str, Candidate] = {}
+    means_others = is_glob(last.removeprefix("!"))  # what a glob means doesn't begin like it
     for candidate in _candidates(before, last, namespace):
-        if candidate.text.startswith(last) or (_GLOB & set(last)):  # what a glob means doesn't begin like it
+        if candidate.text.startswith(last) or means_others:
             fitting.setdefault(candidate.text, candidate)
             if len(fitting) == MOST:
                 break
@@ -54,6 +54,8 @@ def _candidates(before: list[str], last: str, namespace: dict[str, Any]) -> Iter
         yield from model_candidates(last, namespace)
     elif (name := SYNONYMS.get(before[0], before[0])) in ENTRIES:
         yield from _after(ENTRIES[name], before[1:], last, namespace)
+    else:
+        yield from _after(EXPLORE, before, last, namespace)
 
 
 def _after(subcommand: Subcommand, before: list[str], last: str, namespace: dict[str, Any]) -> Iterator[Candidate]:

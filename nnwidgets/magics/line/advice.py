@@ -14,6 +14,9 @@ _WORDS = {
     Advice.SEE_TREE: "%nn tree {model}",
     Advice.LOAD_PARTLY: "--partial",
     Advice.OVERWRITE: "--overwrite",
+    Advice.SEE_FILE: "%nn ls and its name",
+    Advice.SEE_ENTRIES: "Tab after --entry",
+    Advice.ENTRY: "--entry ",
 }
 
 

@@ -46,7 +46,10 @@ class Command:
         renames: Each ``--rename``: a name or pattern in the file, and what it is in the model.
         optimizer: ``--optimizer``, as written.
         entry: ``--entry``: the name of a state dict in the file.
+        filter: ``--filter``: what the Explorer's filter box is to hold.
         shard_bytes: ``--shards``, or None.
+        sort: ``--sort``, or None.
+        since: ``--since``, as written.
     """
 
     name: str
@@ -66,7 +69,10 @@ class Command:
     renames: tuple[tuple[str | re.Pattern[str], str], ...] = ()
     optimizer: str = ""
     entry: str | None = None
+    filter: str = ""
     shard_bytes: int | None = None
+    sort: str | None = None
+    since: str = ""
 
 
 @dataclass(frozen=True)

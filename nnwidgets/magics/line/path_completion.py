@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from nnwidgets.errors import NNWidgetsError
 from nnwidgets.introspect import paths
 from nnwidgets.introspect.module_tree.tree import tree
-from nnwidgets.introspect.patterns import library_of, match
+from nnwidgets.introspect.patterns import is_glob, library_of, match
 from nnwidgets.introspect.safe_access import lookup
 from nnwidgets.introspect.safe_access.modules import found_in, parts
 from nnwidgets.introspect.safe_access.objects import base_names, is_module, is_tensor, no_torch_function, type_name
 from nnwidgets.introspect.safe_access.scan import read
 
-_GLOB = frozenset("*?")
+_IN_BRACES = re.compile(r"(.*)([{\[](?:.*,|\d+(?:…|\.\.\.?|-))?)([^][{}]*)", re.DOTALL)
+"""What stands before braces that are still open, and what in them before the part that is being typed."""
 
 
 def target_completions(module: Any, typed: str, *, tensors: bool, classes: bool = False) -> Iterator[str]:
     """Ways to go on from what is typed of a target.
 
     These are the paths up to the end of the component being typed; without any, classes and ``Class.tensor``; and
-    where a glob is typed, the paths that it means.
+    where a glob is typed, the paths that it means. Behind ``!``, and between braces, it is the same.
 
     Args:
         module: The model.
@@ -35,7 +37,16 @@ def target_completions(module: Any, typed: str, *, tensors: bool, classes: bool 
         >>> list(target_completions(net, "0.", tensors=True)), list(target_completions(net, "Lin", tensors=True))
         (['0.weight', '0.bias'], ['Linear'])
     """
-    if _GLOB & set(typed):
+    if typed.startswith("!"):
+        yield from (f"!{each}" for each in target_completions(module, typed[1:], tensors=tensors, classes=classes))
+        return
+    opened = _IN_BRACES.fullmatch(typed)
+    if opened is not None and opened[2] != "[":
+        before, inside, part = opened.groups()
+        found = target_completions(module, before + part, tensors=tensors, classes=classes)
+        yield from (f"{before}{inside}{each[len(before) :]}" for each in found if each.startswith(before))
+        return
+    if is_glob(typed):
         yield from _glob_matches(module, typed, tensors=tensors)
         return
     below = _paths_below(module, typed, tensors=tensors)

@@ -4,12 +4,12 @@ Start at `subcommand.Subcommand`. A new one is an entry in the file of its kind,
 
     subcommand.py        the record, its options, what it is run and completed with, its help
     table.py             all of them, and the usage of all
-    inspect.py           tree, show, tied, check, trace, costs; auto
+    inspect.py           tree, show, stats, tied, check, trace, costs, optimizer; auto
     summary.py           summary
     torchinfo_table.py   torchinfo's table, where it can be had without harm
     init.py              init
     edit.py              set, freeze, unfreeze, undo, redo, log, code
     cell.py              `%%nn_init`: a cell as the body of a function
     captured_globals.py  what that function takes from the notebook, as code that runs elsewhere
-    files.py             save, load, diff, ls
+    files.py             save, load, diff, snapshot, ls
 """

@@ -25,7 +25,7 @@ from nnwidgets.magics.subcommands.init import INIT_OPTIONS, init_arguments
 from nnwidgets.magics.subcommands.subcommand import Answer, Request, Subcommand, complete_target
 
 _INDENT = "    "
-_LABEL = "fn(m)"
+_MOST_IN_LABEL = 60
 
 
 def _parse(command: Command, words: list[str]) -> Command:
@@ -38,12 +38,24 @@ def _run(request: Request) -> Answer:
     command, module = request.command, request.module
     function, source = _compile_cell(request.cell, request.namespace, request.shell.compile)
     try:
-        change = edit.apply_function(
-            module, list(command.arguments), function, label=_LABEL, source=source, **init_arguments(request)
+        change = edit.apply(
+            module,
+            list(command.arguments),
+            function,
+            label=_label(request.cell),
+            source=source,
+            **init_arguments(request),
         )
     except InitializerError as error:
         raise _error_in_cell(error, function.__code__.co_filename, request.cell) from None
     return Answer(page_of_change(change, command.model), change)
+
+
+def _label(cell: str) -> str:
+    """What the log calls it: the first line that does something, so that several can be told apart."""
+    lines = (line.strip() for line in cell.split("\n"))
+    first = next((line for line in lines if line and not line.startswith("#")), "")
+    return f"fn(m): {inert(first, _MOST_IN_LABEL)}"
 
 
 def _compile_cell(cell: str, namespace: dict[str, Any], compiler: CachingCompiler) -> tuple[types.FunctionType, str]:

@@ -14,12 +14,13 @@ from nnwidgets import edit
 from nnwidgets.edit.change import Outcome
 from nnwidgets.edit.optimizer_state import states_of, warning_of
 from nnwidgets.errors import InvalidTargetError
+from nnwidgets.formatting import inert
 from nnwidgets.introspect import LiveModel
 from nnwidgets.introspect.safe_access.objects import is_tensor
 from nnwidgets.magics.line.advice import in_words_of_a_line
 from nnwidgets.magics.line.grammar import Candidate, Command, LineError, MisuseError, cut, require_at_most, unquote
 from nnwidgets.magics.line.tokenizer import split_assignment
-from nnwidgets.magics.resolve import free_name, optimizers_in, resolve, tensor_names
+from nnwidgets.magics.resolve import free_name, in_two_words, optimizers_in, resolve, tensor_names
 from nnwidgets.magics.subcommands.subcommand import Answer, Option, Request, Subcommand, TypedLine, complete_target
 from nnwidgets.text.document import Document, Note
 from nnwidgets.text.pages.changes import change_page, code_page, history_page
@@ -30,8 +31,9 @@ _FLOATS = frozenset(sign + word for sign in ("", "-", "+") for word in ("nan", "
 TARGET = (
     "target",
     (
-        "a path (0.weight), a glob (block*.0.weight, **.bias), a class (Linear), a tensor of a class (Linear.weight); "
-        "a module means all parameters at and below it"
+        "a path (0.weight), a glob (block*.0.weight, **.bias), a range or a choice (h.{0…11}, h.[0-2].**, h.{0,3}), a "
+        "class (Linear), a tensor of a class (Linear.weight); a module means all parameters at and below it; several "
+        "may follow each other, and !h.11 leaves out what it names"
     ),
 )
 """What a target may be, for the help."""
@@ -104,7 +106,7 @@ def _parse_set(command: Command, words: list[str]) -> Command:
     if parts is None:
         raise MisuseError("there is no = and value")
     target, value = parts
-    if not target:
+    if not target and command.model.isidentifier():
         raise MisuseError("no tensor is named before the =")
     if not value or value.startswith("="):
         raise MisuseError("no value stands after the =")
@@ -113,6 +115,11 @@ def _parse_set(command: Command, words: list[str]) -> Command:
 
 def _run_set(request: Request) -> Answer:
     command, namespace = request.command, request.namespace
+    if not command.target:
+        words = in_two_words(command.model, namespace)
+        such = f"%nn set {inert(words, 160)} = {cut(command.value)[1:-1]}"
+        end = f"; the model and what is in it are two words: {such}" if words else f". Usage: {SET.line}"
+        raise LineError(f"%nn set: no tensor is named before the ={end}")
     module = request.module
     try:
         value = parse_literal(command.value)
@@ -213,21 +220,23 @@ _FORCE = Option("--force", "do it even where other code has written over what th
 
 def _freeze_entry(name: str, about: str, act: Callable[..., edit.Change]) -> Subcommand:
     return Subcommand(
-        name, f"{about}; several targets may follow each other.", partial(_run_on_targets, act), arguments="net 0.*",
+        name, f"{about}.", partial(_run_on_targets, act), arguments="net 0.*",
         parse=parse_targets, complete=partial(complete_target, tensors=True, is_repeated=True),
-        details=(TARGET,), examples=f"%nn {name} net 0.*",
+        details=(TARGET,), examples=f"%nn {name} net 0.*\n%nn {name} net ** !h.11",
     )  # fmt: skip
 
 
+SET = Subcommand(
+    "set",
+    "Set a tensor, or the part of it an index chooses, to a number, a nested list, or a variable that holds a "
+    "tensor or array of that shape.",
+    _run_set, arguments="net 0.weight[0,0] = 42", parse=_parse_set, complete=_complete_set, takes_text=True,
+    details=(("index", "integers, slices and ... as Python has them: [0, 0], [:, 1:3], [..., -1]"),),
+    examples="%nn set net 0.weight[0,0] = 42\n%nn set net 0.bias = some_tensor",
+)  # fmt: skip
+
 EDIT = (
-    Subcommand(
-        "set",
-        "Set a tensor, or the part of it an index chooses, to a number, a nested list, or a variable that holds a "
-        "tensor or array of that shape.",
-        _run_set, arguments="net 0.weight[0,0] = 42", parse=_parse_set, complete=_complete_set, takes_text=True,
-        details=(("index", "integers, slices and ... as Python has them: [0, 0], [:, 1:3], [..., -1]"),),
-        examples="%nn set net 0.weight[0,0] = 42\n%nn set net 0.bias = some_tensor",
-    ),
+    SET,
     _freeze_entry("freeze", "Stop parameters from asking for gradients", edit.freeze),
     _freeze_entry("unfreeze", "Let parameters ask for gradients again", edit.unfreeze),
     Subcommand(

@@ -1,4 +1,4 @@
-"""``%nn save``, ``load``, ``diff`` and ``ls``: what `nnwidgets.checkpoint` does, in a line's words."""
+"""``%nn save``, ``load``, ``diff``, ``snapshot`` and ``ls``: what `nnwidgets.checkpoint` does, in a line's words."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ from torch.optim import Optimizer
 
 from nnwidgets import checkpoint
 from nnwidgets.checkpoint.formats.folder_files import is_checkpoint
+from nnwidgets.checkpoint.loading.plan import entries_that_fit
 from nnwidgets.checkpoint.loading.renames.short_renames import in_short
 from nnwidgets.checkpoint.records import LOADED
-from nnwidgets.errors import InvalidTargetError, NNWidgetsError
+from nnwidgets.errors import CheckpointMismatchError, InvalidTargetError, NNWidgetsError
 from nnwidgets.formatting import and_more, counted, inert
 from nnwidgets.introspect import LiveModel
 from nnwidgets.introspect.safe_access.objects import is_a, is_module, is_tensor, type_name
 from nnwidgets.magics.line.grammar import Candidate, Command, LineError, MisuseError, cut, require_at_most, unquote
 from nnwidgets.magics.line.tokenizer import split_assignment
-from nnwidgets.magics.resolve import model_candidates, model_names, optimizers_in, resolve
+from nnwidgets.magics.resolve import mark_names, model_candidates, model_names, optimizers_in, resolve
 from nnwidgets.magics.subcommands.edit import optimizer_warnings
 from nnwidgets.magics.subcommands.subcommand import Answer, Option, Request, Subcommand, TypedLine
 from nnwidgets.text.document import Note
@@ -38,6 +39,7 @@ _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 _MOST_FILES = 2_000
 _MOST_NAMES = 10_000
 _MOST_WORDS = 4
+_MOST_OBSTACLES = 3
 
 
 def _parse_files(command: Command, words: list[str], *, least: int, most: int, otherwise: str = "") -> Command:
@@ -88,8 +90,9 @@ def _run_ls(request: Request) -> Answer:
 
 
 def _run_diff(request: Request) -> Answer:
-    one, other = (_resolve_side(word, request.namespace) for word in request.command.files)
-    found = checkpoint.diff(one, other, entry=request.command.entry)
+    words = request.command.files
+    one, other = (_resolve_side(word, request.namespace) for word in words)
+    found = replace(checkpoint.diff(one, other, entry=request.command.entry), a=words[0], b=words[1])
     return Answer(pages.diff_page(found), found)
 
 
@@ -99,8 +102,32 @@ def _resolve_side(word: str, namespace: Mapping[str, Any]) -> Any:
         return word
     first = re.split(r"[.\[]", word, maxsplit=1)[0]
     if first in namespace and not any(mark in word for mark in "/\\"):
-        return resolve(word, namespace, among=model_names(namespace), kind="model")
+        return resolve(word, namespace, among=[*model_names(namespace), *mark_names(namespace)], kind="model")
     return word
+
+
+def _parse_snapshot(command: Command, words: list[str]) -> Command:
+    require_at_most(1, words)
+    name = words[0] if words else "mark"
+    if not name.isidentifier() or keyword.iskeyword(name):
+        raise MisuseError(f"{cut(name)} is no name for a variable")
+    return replace(command, target=name)
+
+
+def _run_snapshot(request: Request) -> Answer:
+    command, namespace = request.command, request.namespace
+    name, module = command.target, request.module
+    if namespace.get(name) is not None and not is_a(namespace[name], checkpoint.Snapshot):
+        raise LineError(
+            f"{name} is a {type_name(type(namespace[name]))} of yours, and a mark would take its place; name another: "
+            f"%nn snapshot {command.model} before"
+        )
+    mark = checkpoint.snapshot(module, values="--digests" not in command.flags)
+    request.shell.push({name: mark})
+    said = f"{name}: {mark}. %nn diff {name} {command.model} tells what moved since."
+    return Answer(
+        (Note(said), *(Note(f"Not read: {why}", "note") for why in list(mark.unread.values())[:_MOST_WORDS])), mark
+    )
 
 
 def _run_save(request: Request) -> Answer:
@@ -126,17 +153,43 @@ def _run_load(request: Request) -> Answer:
         return Answer((Note(f"{inert(command.model, 80)} is now what {inert(file, 80)} holds."),), held)
     rename = dict(command.renames) or None
     if "--dry-run" in command.flags:
-        plan = checkpoint.plan(value, file, rename=rename, entry=command.entry)
-        trial = checkpoint.plan(value, file, rename=plan.renames, entry=command.entry) if plan.renames else None
+        plan, trial = _plans(command, value, rename)
         return Answer(pages.plan_page(plan, next_step=_next_step(command, plan, trial)), plan)
-    report = checkpoint.load(
-        value, file, rename=rename, entry=command.entry, strict="--partial" not in command.flags,
-        optimizer=_resolve_optimizer(command, value, namespace),
-    )  # fmt: skip
+    try:
+        report = checkpoint.load(
+            value, file, rename=rename, entry=command.entry, strict="--partial" not in command.flags,
+            optimizer=_resolve_optimizer(command, value, namespace),
+        )  # fmt: skip
+    except CheckpointMismatchError as error:
+        raise _in_a_lines_words(error, command, value, rename) from None
     if report.change is not None and not command.optimizer:
         more = optimizer_warnings(report.change, value, namespace)
         report = replace(report, warnings=(*report.warnings, *more))
     return Answer(pages.load_page(report, next_step=f"%nn undo {command.model} takes it back."), report)
+
+
+def _plans(command: Command, module: Any, rename: Any) -> tuple[checkpoint.LoadPlan, checkpoint.LoadPlan | None]:
+    """What is planned, and with all renames that are sure, where there are some."""
+    plan = checkpoint.plan(module, command.files[0], rename=rename, entry=command.entry)
+    if not plan.renames:
+        return plan, None
+    return plan, checkpoint.plan(module, command.files[0], rename=plan.renames, entry=command.entry)
+
+
+def _in_a_lines_words(error: CheckpointMismatchError, command: Command, module: Any, rename: Any) -> Exception:
+    """A load that was refused, with the line that goes through, or the one that shows both sides."""
+    try:
+        plan, trial = _plans(command, module, rename)
+    except NNWidgetsError:
+        return error
+    if plan.is_complete:
+        return error
+    line = f"%nn load {command.model} {command.files[0]}"
+    step = _next_step(command, plan, trial)
+    if step and (trial is not None or entries_that_fit(plan)):
+        step = f"{'This loads more' if trial is not None and not trial.is_complete else 'This fits'}: {step}."
+    why = " ".join(plan.obstacles[:_MOST_OBSTACLES])
+    return LineError(" ".join(filter(None, (error.message, why, step, f"{line} --dry-run shows both sides."))))
 
 
 def _resolve_destination(command: Command, namespace: Mapping[str, Any]) -> Any:
@@ -173,6 +226,9 @@ def _next_step(command: Command, plan: checkpoint.LoadPlan, trial: checkpoint.Lo
     line = f"%nn load {command.model} {command.files[0]}"
     if command.entry is not None:
         line += f" --entry {_in_quotes(command.entry)}"
+    fit = entries_that_fit(plan)
+    if fit:
+        return f"{line} --entry {_in_quotes(fit[0])}"
     if plan.is_complete:
         return f"Without --dry-run the same line loads it{'' if not command.renames else ', renames and all'}."
     if trial is not None:
@@ -220,6 +276,7 @@ def _complete_file(typed: TypedLine, *, most: int = 1) -> Iterator[Candidate]:
 def _complete_side(typed: TypedLine) -> Iterator[Candidate]:
     if len(typed.words) < 2:  # noqa: PLR2004 - two sides
         yield from model_candidates(typed.last, typed.namespace)
+        yield from (Candidate(name, "value") for name in mark_names(typed.namespace) if name.startswith(typed.last))
     yield from _complete_file(typed)
 
 
@@ -268,7 +325,7 @@ def _optimizer_option(about: str) -> Option:
 
 _PARSE_FILE = partial(_parse_files, least=1, most=1, otherwise="no file is named")
 _PARSE_SIDES = partial(
-    _parse_files, least=2, most=2, otherwise="two sides are compared: a model and a file, or two of either"
+    _parse_files, least=2, most=2, otherwise="two sides are compared, each a model, a mark or a file"
 )
 
 SAVE = Subcommand(
@@ -306,10 +363,20 @@ LOAD = Subcommand(
 )  # fmt: skip
 
 DIFF = Subcommand(
-    "diff", "Compare two state dicts, each in a model or a file: what was added, removed, changed, and by how much.",
+    "diff",
+    "Compare two state dicts, of a model, a mark of one or a file: what was added, removed, changed, and by how much.",
     _run_diff, arguments="net mlp.params", summary="net file", parse=_PARSE_SIDES, complete=_complete_side,
     options=(_ENTRY,),
-    examples="%nn diff net mlp.params\n%nn diff before.pt after.pt", takes_model=False,
+    examples="%nn diff net mlp.params\n%nn diff before.pt after.pt\n%nn diff net other", takes_model=False,
+)  # fmt: skip
+
+SNAPSHOT = Subcommand(
+    "snapshot",
+    "Mark what a model's tensors are now, in memory: %nn diff tells what moved since, %nn stats --since by how much.",
+    _run_snapshot, arguments="net [name]", summary="net [name]", parse=_parse_snapshot,
+    options=(Option("--digests", "keep no values: tells what moved, not by how much, in next to no memory"),),
+    details=(("name", "the variable that holds the mark; without one it is called mark"),),
+    examples="%nn snapshot net\n%nn snapshot net before --digests\n%nn diff before net",
 )  # fmt: skip
 
 LS = Subcommand(
@@ -319,4 +386,4 @@ LS = Subcommand(
     examples="%nn ls\n%nn ls mlp.params", takes_model=False,
 )  # fmt: skip
 
-FILES = (SAVE, LOAD, DIFF, LS)
+FILES = (SAVE, LOAD, DIFF, SNAPSHOT, LS)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import types
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import takewhile
 from typing import Any
 
 from nnwidgets import edit
@@ -13,6 +15,7 @@ from nnwidgets.edit.code import literal
 from nnwidgets.edit.operations.initializers import get_initializer
 from nnwidgets.errors import InitializerError
 from nnwidgets.formatting import inert
+from nnwidgets.introspect.safe_access.objects import is_a
 from nnwidgets.magics.line.grammar import (
     KEYWORD,
     Candidate,
@@ -28,6 +31,8 @@ from nnwidgets.magics.subcommands.edit import TARGET, page_of_change, parse_lite
 from nnwidgets.magics.subcommands.subcommand import Answer, Option, Request, Subcommand, TypedLine, complete_target
 from nnwidgets.text.document import Block, Table
 
+_COMMA = re.compile(r",\s*(?=[^\W\d]\w*=)|,\Z")
+"""What some write between parameters, or behind one."""
 _FILLS = re.compile(r"Fill the (?:(.*) )?(?:input )?Tensor (?:with|as) (?:values (?:using|drawn from) )?(.*)")
 
 
@@ -60,20 +65,38 @@ def init_arguments(request: Request) -> dict[str, Any]:
 def _parse(command: Command, words: list[str]) -> Command:
     if not words:
         raise MisuseError("no tensor or module is named")
-    if len(words) == 1 or KEYWORD.fullmatch(words[1]):
+    at = _place_of_initializer(words)
+    if not at:
         raise MisuseError("no initializer is named")
     otherwise = "is one word too many; parameters are written as gain=2"
-    keywords = keyword_pairs(words[2:], value="a value", otherwise=otherwise)
-    target = unquote(words[0])
-    return replace(command, target=target, arguments=(target,), how=unquote(words[1]), keywords=keywords)
+    pairs = [pair for word in words[at + 1 :] for pair in _COMMA.split(word) if pair]
+    keywords = keyword_pairs(pairs, value="a value", otherwise=otherwise)
+    targets = tuple(map(unquote, words[:at]))
+    return replace(command, target=targets[0], arguments=targets, how=unquote(words[at]), keywords=keywords)
+
+
+def _place_of_initializer(words: list[str]) -> int:
+    """Which word is the initializer: behind the targets, before the parameters; 0 where there is none."""
+    named = list(takewhile(lambda word: not KEYWORD.fullmatch(word), words))
+    known = (at for at in range(len(named) - 1, 0, -1) if _is_initializer(unquote(named[at])))
+    return next(known, max(len(named) - 1, 0))
 
 
 def _run(request: Request) -> Answer:
     command, module = request.command, request.module
-    _require_order(command)
-    kwargs = _parameters(command)
-    change = edit.init(module, command.target, command.how, **init_arguments(request), **kwargs)
+    how = _resolve_how(command.how, request.namespace)
+    if type(how) is str:
+        _require_order(command)
+    change = edit.init(
+        module, list(command.arguments), how, **init_arguments(request), **_parameters(command, get_initializer(how))
+    )
     return Answer(page_of_change(change, command.model), change)
+
+
+def _resolve_how(name: str, namespace: Mapping[str, Any]) -> Any:
+    """The name of an initializer, or a function of the user's that is no initializer yet."""
+    is_theirs = not _is_initializer(name) and is_a(namespace.get(name), types.FunctionType)
+    return namespace[name] if is_theirs else name
 
 
 def _require_order(command: Command) -> None:
@@ -91,9 +114,9 @@ def _is_initializer(name: str) -> bool:
     return True
 
 
-def _parameters(command: Command) -> dict[str, Any]:
+def _parameters(command: Command, initializer: Initializer) -> dict[str, Any]:
     """What the initializer is passed: literals, and bare words where it takes text."""
-    takes_text = {each.name for each in get_initializer(command.how).parameters if each.type == "str"}
+    takes_text = {each.name for each in initializer.parameters if each.type == "str"}
     values: dict[str, Any] = {}
     for name, text in command.keywords:
         try:
@@ -116,15 +139,26 @@ def _parameters(command: Command) -> dict[str, Any]:
 
 def _complete(typed: TypedLine) -> Iterator[Candidate]:
     _, *words = typed.words
-    if not words:
-        yield from complete_target(typed, tensors=True)
-    elif len(words) == 1:
+    at = next((at for at in range(len(words) - 1, 0, -1) if _is_initializer(unquote(words[at]))), 0)
+    if at:
+        yield from _complete_parameter(unquote(words[at]), words[at + 1 :], typed.last)
+        return
+    if words:
         offered = initializers()
         yield from (Candidate(name, "function") for name in offered)
         short = (name.removesuffix("_") for name, each in offered.items() if each.kind == "torch")
         yield from (Candidate(name, "function") for name in short)
-    else:
-        yield from _complete_parameter(unquote(words[1]), words[2:], typed.last)
+        yield from (Candidate(name, "function") for name in _functions_in(typed.namespace))
+    if typed.last or not words:
+        yield from complete_target(typed, tensors=True, is_repeated=True)
+
+
+def _functions_in(namespace: Mapping[str, Any]) -> Iterator[str]:
+    """The functions that were written in the notebook."""
+    here = namespace.get("__name__")
+    for name, value in list(namespace.items()):
+        if is_a(value, types.FunctionType) and value.__module__ == here and not name.startswith("_"):
+            yield name
 
 
 def _complete_parameter(how: str, before: list[str], last: str) -> Iterator[Candidate]:
@@ -164,7 +198,11 @@ INIT = Subcommand(
     "Fill tensors anew, in place and undoable. A seed is drawn and shown where none is given; torch's global random "
     "state stays as it was.",
     _run, arguments="net 0.weight xavier_uniform_ [gain=2]", options=INIT_OPTIONS, parse=_parse, complete=_complete,
-    details=(TARGET, ("gain=2", "a parameter, as a plain value")),
+    details=(
+        TARGET,
+        ("gain=2", "a parameter, as a plain value"),
+        ("a function of yours", "in place of an initializer: of one module, as net.apply takes it, or of one tensor"),
+    ),
     examples="%nn init net 0.weight xavier_uniform_ gain=2 --seed 7\n%nn init net Linear.weight normal_ std=0.01\n"
     "%nn init net 0 reset",
     appendix=_initializer_table,

@@ -1,4 +1,4 @@
-"""``%nn tree``, ``show``, ``tied``, ``check``, ``trace`` and ``costs``, which look at a model; ``%nn auto``."""
+"""``%nn tree``, ``show``, ``stats``, ``tied``, ``check``, ``trace``, ``costs``, ``optimizer``; ``%nn auto``."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from functools import partial
 from itertools import takewhile
 from typing import Any
 
+from nnwidgets.checkpoint.without_model import examine, file_module
 from nnwidgets.errors import InvalidTargetError, PathNotFoundError
-from nnwidgets.formatting import exact_count, inert, plural
+from nnwidgets.formatting import exact_count, inert, plural, some
 from nnwidgets.introspect.checks.check import all_findings
 from nnwidgets.introspect.costs import costs
 from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.module_tree.tree import tree
+from nnwidgets.introspect.optimizers import training_of
+from nnwidgets.introspect.optimizers.optimizer import optimizer
 from nnwidgets.introspect.patterns import match
 from nnwidgets.introspect.records import Findings, TensorEntry
 from nnwidgets.introspect.safe_access import lookup
@@ -22,7 +25,9 @@ from nnwidgets.introspect.safe_access.objects import class_attribute
 from nnwidgets.introspect.safe_access.tensors import unreadable_reason
 from nnwidgets.introspect.sharing.ties import ties
 from nnwidgets.introspect.statistics.stats import stats
+from nnwidgets.introspect.stats_table import COLUMNS
 from nnwidgets.introspect.tracing.trace import trace
+from nnwidgets.magics.line.advice import in_words_of_a_line
 from nnwidgets.magics.line.grammar import (
     KEYWORD,
     Candidate,
@@ -34,12 +39,15 @@ from nnwidgets.magics.line.grammar import (
     require_at_most,
     unquote,
 )
-from nnwidgets.magics.resolve import optimizers_in, resolve, tensor_names
-from nnwidgets.magics.subcommands.subcommand import Answer, Request, Subcommand, TypedLine, complete_target
+from nnwidgets.magics.resolve import mark_names, optimizers_in, resolve, resolve_mark, tensor_names
+from nnwidgets.magics.subcommands.subcommand import Answer, Option, Request, Subcommand, TypedLine, complete_target
 from nnwidgets.magics.subcommands.summary import SUMMARY, depth_option, input_option
 from nnwidgets.text.document import Document, Note
 from nnwidgets.text.pages import model
 from nnwidgets.text.pages.costs import costs_page
+from nnwidgets.text.pages.files import file_tree_page, report_page
+from nnwidgets.text.pages.optimizer import optimizer_page
+from nnwidgets.text.pages.tensor_table import stats_table_page
 
 _MOST_MEANT = 3
 
@@ -49,7 +57,12 @@ def _parse_target(command: Command, words: list[str]) -> Command:
     return replace(command, target=unquote(words[0])) if words else command
 
 
-def _find_one(found: ModuleTree, target: str) -> ModuleNode | TensorEntry:
+def _parse_targets(command: Command, words: list[str]) -> Command:
+    targets = tuple(map(unquote, words))
+    return replace(command, target=targets[0] if len(targets) == 1 else "", arguments=targets)
+
+
+def _find_one(found: ModuleTree, target: str, name: str) -> ModuleNode | TensorEntry:
     """Return the module or tensor that a path, glob or class means; the model itself for ``""``.
 
     Raises:
@@ -60,7 +73,7 @@ def _find_one(found: ModuleTree, target: str) -> ModuleNode | TensorEntry:
     try:
         return found.find(target)
     except (InvalidTargetError, PathNotFoundError) as error:
-        missing = inert(str(error), 500)
+        missing = inert(in_words_of_a_line(error, name), 500)
     try:
         paths = match(found, target, words=False).paths
     except InvalidTargetError as error:
@@ -76,34 +89,84 @@ def _find_one(found: ModuleTree, target: str) -> ModuleNode | TensorEntry:
 
 def _run_tree(request: Request) -> Answer:
     command = request.command
-    found = tree(request.module)
-    at = _find_one(found, command.target)
-    page = model.tree_page(found, path=at.path, name=command.model, depth=command.depth)
+    # Of a file the header says all that a tree shows.
+    found = tree(request.module if request.file is None else file_module(request.file))
+    at = _find_one(found, command.target, command.model)
+    if request.file is not None:
+        page = file_tree_page(found, request.file.name, path=at.path, depth=command.depth)
+    else:
+        page = model.tree_page(found, path=at.path, name=command.model, depth=command.depth)
     return Answer(page, at if command.target else found)
 
 
 def _run_show(request: Request) -> Answer:
-    found = tree(request.module)
-    at = _find_one(found, request.command.target)
+    found, target = tree(request.seen), request.command.target
+    of = _gradient_in(found, target, request.command.model)
+    if of is not None:
+        gradient = lookup.get(request.seen, f"{of.path}.grad")
+        unread = unreadable_reason(gradient)
+        described = unread if unread is not None else stats(gradient)
+        return Answer(model.gradient_page(of, described), None if unread is not None else described)
+    at = _find_one(found, target, request.command.model)
     if not isinstance(at, TensorEntry):
         return Answer(model.module_page(found, at.path, name=request.command.model), at)
     if at.problem is not None:
         return Answer(model.tensor_page(at), at)
-    tensor = lookup.get(request.module, at.path)
+    tensor = lookup.get(request.seen, at.path)
     unread = unreadable_reason(tensor)
     if unread is not None:
         return Answer(model.tensor_page(at, unread=unread), at)
+    gradient = lookup.get(request.seen, f"{at.path}.grad") if at.has_grad else None
+    told = None if gradient is None or unreadable_reason(gradient) is not None else stats(gradient)
     figures = stats(tensor)
-    return Answer(model.tensor_page(at, figures), figures)
+    return Answer(model.tensor_page(at, figures, gradient=told), figures)
+
+
+def _gradient_in(found: ModuleTree, target: str, name: str) -> TensorEntry | None:
+    """The tensor whose gradient ``0.weight.grad`` means; None where it means none.
+
+    Raises:
+        LineError: The tensor has none.
+    """
+    of, dot, last = target.rpartition(".")
+    if last != "grad" or not dot or found.resolve(target) is not None:
+        return None
+    at = _find_one(found, of, name)
+    if isinstance(at, TensorEntry) and not at.has_grad:
+        raise LineError(f"{inert(at.path, 200)} has no gradient: .grad is None before backward().")
+    return at if isinstance(at, TensorEntry) else None
+
+
+def _complete_mark(typed: TypedLine) -> Iterator[Candidate]:
+    yield from (Candidate(name, "value") for name in mark_names(typed.namespace) if name.startswith(typed.last))
 
 
 def _run_tied(request: Request) -> Answer:
-    groups = ties(request.module)
+    groups = ties(request.seen)
     return Answer(model.ties_page(groups), groups)
 
 
+def _run_stats(request: Request) -> Answer:
+    command = request.command
+    if "grad" in command.target and _gradient_in(tree(request.seen), command.target, command.model) is not None:
+        return _run_show(request)
+    since = resolve_mark(command.since, request.namespace) if command.since else None
+    found = stats(request.seen, list(command.arguments) or None, since=since)
+    found = found if command.sort is None else found.sort(command.sort)
+    return Answer(stats_table_page(found), found)
+
+
+def _complete_column(typed: TypedLine) -> Iterator[Candidate]:
+    yield from (Candidate(name, "value") for name in COLUMNS if name.startswith(typed.last))
+
+
 def _run_check(request: Request) -> Answer:
-    found = Findings(all_findings(request.module, name=request.command.model))
+    if request.file is not None:
+        report = examine(request.file)
+        return Answer(report_page(report), report)
+    optimizers, elsewhere = training_of(request.module, request.namespace)
+    name = request.command.model
+    found = Findings(all_findings(request.module, name=name, optimizers=optimizers, elsewhere=elsewhere))
     return Answer(model.findings_page(found), found)
 
 
@@ -130,6 +193,8 @@ def _run_trace(request: Request) -> Answer:
     from nnwidgets.server.session.open_views import views_of
 
     command = request.command
+    if not (command.arguments or command.keywords or command.inputs):
+        _require_no_input(request)
     arguments, keywords = _forward_arguments(request)
     found = trace(request.module, *arguments, input_size=command.inputs or None, **keywords)
     page = model.trace_page(found, name=command.model)
@@ -148,6 +213,51 @@ def _run_costs(request: Request) -> Answer:
     size = command.inputs or None
     found = costs(request.module, *arguments, optimizer=optimizers, input_size=size, **keywords)
     return Answer(costs_page(found, name=command.model, depth=command.depth), found)
+
+
+def _require_no_input(request: Request) -> None:
+    """Refuse a forward that takes an input and is given none."""
+    taken = _taken_by_forward(request.module)
+    if not taken:
+        return
+    name = request.command.model
+    here = tensor_names(request.namespace)
+    those = f"{some(here, _MOST_MEANT)}" if here else "none"
+    raise LineError(
+        f"%nn trace: the forward of {inert(name, 80)} takes {' and '.join(taken)}, and no input is named. Tensors "
+        f"here: {those}. %nn trace {inert(name, 80)} {here[0] if here else 'X'} passes one; --input 2,20 makes one of "
+        "that size."
+    )
+
+
+def _taken_by_forward(module: Any) -> tuple[str, ...]:
+    """The names without a default that a model's forward takes; none where it isn't plain Python."""
+    forward = class_attribute(type(module), "forward")
+    if type(forward) is not types.FunctionType:
+        return ()
+    code, defaults = forward.__code__, len(forward.__defaults__ or ())
+    return code.co_varnames[1 : code.co_argcount - defaults]
+
+
+def _parse_optimizer(command: Command, words: list[str]) -> Command:
+    require_at_most(1, words)
+    return replace(command, optimizer=words[0]) if words else command
+
+
+def _run_optimizer(request: Request) -> Answer:
+    known = optimizers_in(request.namespace, request.module)
+    if request.command.optimizer:
+        name = request.command.optimizer
+        known = {name: resolve(name, request.namespace, among=known, kind="optimizer")}
+    if not known:
+        raise LineError(f"No variable holds an optimizer of {request.command.model}.")
+    found = optimizer(request.module, list(known.values()))
+    return Answer(optimizer_page(found, names=list(known)), found)
+
+
+def _complete_optimizer(typed: TypedLine) -> Iterator[Candidate]:
+    if typed.module is not None and not typed.words[1:]:
+        yield from (Candidate(name, "value") for name in optimizers_in(typed.namespace, typed.module))
 
 
 def _complete_trace(typed: TypedLine) -> Iterator[Candidate]:
@@ -198,6 +308,18 @@ INSPECT = (
         "show", "One tensor, with statistics, or one module.", _run_show,
         arguments="net [path]", parse=_parse_target, complete=partial(complete_target, tensors=True),
     ),
+    Subcommand(
+        "stats", "Statistics of all tensors, or of those that a path, a glob or a class names: a row each.", _run_stats,
+        arguments="net [path]", parse=_parse_targets,
+        complete=partial(complete_target, tensors=True, is_repeated=True),
+        options=(
+            Option("--sort", "the greatest first, by that column", "std", "sort", complete=_complete_column),
+            Option("--since", "how far each has moved since a mark, which %nn snapshot makes", "mark", "since",
+                   complete=_complete_mark),
+        ),
+        examples="%nn stats net\n%nn stats net Linear.weight --sort std\n%nn stats net ** !h.{0…9}\n"
+        "%nn stats net 0.weight.grad",
+    ),
     SUMMARY,
     Subcommand("tied", "Tensors that share bytes.", _run_tied),
     Subcommand("check", "What looks wrong, each with code that mends it.", _run_check),
@@ -210,6 +332,10 @@ INSPECT = (
         "costs", "Memory of parameters, gradients, optimizers and activations, and arithmetic, module by module.",
         _run_costs, arguments="net [X]", parse=_parse_trace, complete=_complete_trace,
         options=(input_option(_SIZE), depth_option("2")),
+    ),
+    Subcommand(
+        "optimizer", "Groups, settings, and what is remembered of each parameter; without adam, of all that train it.",
+        _run_optimizer, arguments="net [adam]", parse=_parse_optimizer, complete=_complete_optimizer,
     ),
 )  # fmt: skip
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
+from nnwidgets.checkpoint.without_model import file_module
 from nnwidgets.magics.line.grammar import Candidate, Command, LineError, require_at_most
 from nnwidgets.magics.line.path_completion import target_completions
-from nnwidgets.magics.resolve import resolve_model
+from nnwidgets.magics.resolve import file_of, resolve_model
 from nnwidgets.text.document import Block, Code, Document, Note, Title
 
 if TYPE_CHECKING:
@@ -46,6 +48,20 @@ class Request:
             LineError: What the line names is none.
         """
         return resolve_model(self.command.model, self.namespace)
+
+    @cached_property
+    def file(self) -> Path | None:
+        """The file that stands where a model could, for subcommands that look at either."""
+        return file_of(self.command.model, self.namespace)
+
+    @cached_property
+    def seen(self) -> nn.Module:
+        """The live model, or a file's names and values as one.
+
+        Raises:
+            LineError: What the line names is neither.
+        """
+        return self.module if self.file is None else file_module(self.file, with_values=True)
 
 
 @dataclass(frozen=True)

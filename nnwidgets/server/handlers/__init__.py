@@ -13,6 +13,7 @@ here; where its file is new, it is imported below.
     findings_and_ties.py  `findings`, `ties`, `trace`: of the whole model
     paging.py             the window of a long list, for `rows` and all that comes of files
     models_and_parts.py   `models`, `variables`, `part`: what is about no model
+    all_tensors/          `table`, `mark`: statistics of all tensors, and how far they moved
     edit/                 `initializers` to `code`: what changes a model
     checkpoints/          `folder` to `save`: what speaks of files
 """
@@ -27,5 +28,6 @@ from nnwidgets.server.handlers import (  # noqa: F401 - each says what it answer
     stats,
     values,
 )
+from nnwidgets.server.handlers.all_tensors import mark, table  # noqa: F401 - the same
 from nnwidgets.server.handlers.checkpoints import browse, diff, load_save, plan  # noqa: F401 - the same
 from nnwidgets.server.handlers.edit import changes, init, initializers  # noqa: F401 - the same

@@ -26,7 +26,7 @@ from nnwidgets.introspect.safe_access.objects import (
     type_name,
 )
 from nnwidgets.introspect.safe_access.tensors import gradient_of
-from nnwidgets.introspect.statistics.stats import version
+from nnwidgets.introspect.statistics.exact_stats import version
 from nnwidgets.server.handlers.findings_and_ties import finding_body, tie_body
 from nnwidgets.server.handlers.registry import handles
 from nnwidgets.server.handlers.stats import stats_of

@@ -60,10 +60,8 @@ def _window(session: Session, flat: FlatTree, start: int, count: int) -> RowsRep
     start, rows = window(flat.rows, start, count)
     name = session.name or inert(flat.index.nodes[0].class_name)
     made = [row_body(flat, row, name, session.trace_marks) for row in rows]
-    nodes = flat.index.nodes
-    runs = ((each["id"], row.run) for row, each in zip(rows, made, strict=True))
-    folds = {fold: [nodes[at].path for at in run.members] for fold, run in runs if run is not None}
-    session.note_shown([each["path"] for each in made if each["fold"] is None], folds)
+    folds = {each["id"]: row.run for row, each in zip(rows, made, strict=True) if row.run is not None}
+    session.note_shown([each["path"] for each in made if each["fold"] is None], (flat.index, folds))
     return {
         "generation": session.generation,
         "total": len(flat.rows),

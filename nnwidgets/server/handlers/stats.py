@@ -11,8 +11,9 @@ from nnwidgets.introspect.records import TensorStats
 from nnwidgets.introspect.safe_access.holders import part_here
 from nnwidgets.introspect.safe_access.objects import no_torch_function
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, plain_torch
+from nnwidgets.introspect.statistics.exact_stats import exact_stats, version
 from nnwidgets.introspect.statistics.sampling import sample, sampled_stats
-from nnwidgets.introspect.statistics.stats import exact_stats, stats, version
+from nnwidgets.introspect.statistics.stats import stats
 from nnwidgets.server.handlers.registry import handles
 from nnwidgets.server.notebook.ipykernel import is_cell_running
 from nnwidgets.server.session.live_tensor import LiveTensor, live_tensor
@@ -102,7 +103,7 @@ def figures(found: TensorStats, n_total: int) -> Figures:
         "n_inf": found.n_inf,
         "is_exact": found.is_exact,
     }
-    if found.of != "all":
+    if found.of not in {"all", "magnitudes"}:  # the page knows complex tensors
         made["of"] = inert(found.of, _MOST_TEXT)
     return made
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePath
 
+from nnwidgets.checkpoint.formats.folder_files import may_be_checkpoint
 from nnwidgets.errors import NNWidgetsError
 from nnwidgets.formatting import inert
 from nnwidgets.wire.errors import RequestError
@@ -61,11 +62,14 @@ def relative(file: str | os.PathLike[str]) -> str:
     return Path(file).name
 
 
-def list_folder(path: str, cancelled: Callable[[], bool] = lambda: False) -> FolderReply:
-    """Return what is in a folder; no file is opened.
+def list_folder(
+    path: str, cancelled: Callable[[], bool] = lambda: False, *, checkpoints_only: bool = False
+) -> FolderReply:
+    """Return what is in a folder; no file is opened, but for its first bytes where ``checkpoints_only``.
 
     Args:
         path: Of the folder, as in `resolve_in_folder`.
+        checkpoints_only: Leave out what is no checkpoint by its name and first bytes.
         cancelled: Asked at each entry; true ends the listing.
 
     Raises:
@@ -75,7 +79,7 @@ def list_folder(path: str, cancelled: Callable[[], bool] = lambda: False) -> Fol
     here = PurePath(path).as_posix() if path else ""
     here = "" if here == "." else here
     entries: list[FileBody] = []
-    is_checkpoint = False
+    is_checkpoint, n_hidden = False, 0
     try:
         with os.scandir(file) as found:
             for entry in found:
@@ -83,7 +87,10 @@ def list_folder(path: str, cancelled: Callable[[], bool] = lambda: False) -> Fol
                     raise RequestError("cancelled", "The request was cancelled.")
                 is_checkpoint = is_checkpoint or entry.name == ".metadata" or entry.name.endswith(".index.json")
                 if not entry.name.startswith("."):
-                    entries.append(_entry(entry, f"{here}/{entry.name}" if here else entry.name))
+                    made = _entry(entry, f"{here}/{entry.name}" if here else entry.name)
+                    is_shown = not checkpoints_only or _may_be_checkpoint(file, made)
+                    entries += [made] if is_shown else []
+                    n_hidden += not is_shown
     except OSError as error:
         raise RequestError(
             "path-not-found",
@@ -98,6 +105,7 @@ def list_folder(path: str, cancelled: Callable[[], bool] = lambda: False) -> Fol
         "crumbs": _crumbs(here),
         "entries": entries[:_MOST_ENTRIES],
         "n_entries": len(entries),
+        "n_hidden": n_hidden,
         "is_checkpoint": is_checkpoint,
     }
 
@@ -147,6 +155,12 @@ def _entry(entry: os.DirEntry[str], path: str) -> FileBody:
         "modified": None if found is None else found.st_mtime,
         "refused": refused,
     }
+
+
+def _may_be_checkpoint(folder: Path, entry: FileBody) -> bool:
+    """Whether an entry is listed among checkpoints; what is refused is, with why."""
+    is_folder = entry["kind"] == "folder"
+    return entry["refused"] is not None or may_be_checkpoint(folder / entry["name"], is_folder=is_folder)
 
 
 def _crumbs(path: str) -> list[Crumb]:

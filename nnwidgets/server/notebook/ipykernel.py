@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import weakref
@@ -32,14 +33,28 @@ def running_kernel() -> Any | None:
 
 def cell_now() -> Cell | None:
     """Return the cell that is being run, or None where none is."""
-    kernel = running_kernel()
-    if kernel is None:
-        return None
-    request = kernel.get_parent("shell")
-    if request.get("header", {}).get("msg_type") != "execute_request":
+    request = _request_of_cell()
+    if request is None:
         return None
     cell = _cell_id(request.get("metadata", {})) or request.get("content", {}).get("code")
     return Cell(str(cell), str(request["header"]["msg_id"])) if cell else None
+
+
+def is_unattended() -> bool:
+    """Return whether a program runs the notebook that nobody looks at, as nbclient and nbconvert do.
+
+    Such a program has no answer to `input`, and no ids of cells. Voilà is one too, but shows its page to somebody.
+    """
+    request = _request_of_cell()
+    if request is None or os.environ.get("SERVER_SOFTWARE", "").startswith("voila"):
+        return False
+    return request.get("content", {}).get("allow_stdin") is False and not _cell_id(request.get("metadata", {}))
+
+
+def _request_of_cell() -> dict[str, Any] | None:
+    kernel = running_kernel()
+    request: dict[str, Any] = {} if kernel is None else kernel.get_parent("shell")
+    return request if request.get("header", {}).get("msg_type") == "execute_request" else None
 
 
 def _cell_id(metadata: dict[str, Any]) -> Any:
@@ -67,8 +82,27 @@ _WATCHED: weakref.WeakSet[Any] = weakref.WeakSet()
 _RUNNING = threading.Event()
 
 
+def keeps_views_waiting() -> bool:
+    """Return whether a cell is being run, and the kernel answers nothing before it ends."""
+    return cell_now() is not None and not _has_subshells(running_kernel())
+
+
+def before_each_cell_that_keeps_views_waiting(callback: Callable[[], None]) -> Callable[[], None]:
+    """As `after_each_cell`, as a cell begins; never in a kernel that answers views beside the cell."""
+    kernel = running_kernel()
+    return _at_each_cell("pre_run_cell", callback) if not _has_subshells(kernel) else lambda: None
+
+
+def _has_subshells(kernel: Any) -> bool:
+    return "kernel subshells" in getattr(kernel, "kernel_info", {}).get("supported_features", ())
+
+
 def after_each_cell(callback: Callable[[], None]) -> Callable[[], None]:
     """Call the bound method ``callback`` after each cell, as long as its object lives; return what stops it."""
+    return _at_each_cell("post_run_cell", callback)
+
+
+def _at_each_cell(event: str, callback: Callable[[], None]) -> Callable[[], None]:
     kernel = running_kernel()
     shell = getattr(kernel, "shell", None)
     if shell is None:
@@ -82,10 +116,10 @@ def after_each_cell(callback: Callable[[], None]) -> Callable[[], None]:
             live()
 
     def stop() -> None:
-        if call_back in shell.events.callbacks["post_run_cell"]:
-            shell.events.unregister("post_run_cell", call_back)
+        if call_back in shell.events.callbacks[event]:
+            shell.events.unregister(event, call_back)
 
-    shell.events.register("post_run_cell", call_back)
+    shell.events.register(event, call_back)
     return stop
 
 

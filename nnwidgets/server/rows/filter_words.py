@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nnwidgets.errors import InvalidTargetError
 from nnwidgets.formatting import cut, dtype_short
@@ -17,6 +17,7 @@ from nnwidgets.introspect.records import TensorEntry
 from nnwidgets.server.rows.tree_index import TreeIndex, is_frozen
 
 _GLOB = frozenset("*?[")
+_GRADIENT = ".grad"
 CONDITIONS = "shape:768, shape:256x*, dtype:bf16, device:cuda, is:buffer, params>1e6, frozen, trainable, tied, !word"
 
 
@@ -63,6 +64,10 @@ def target_rows(index: TreeIndex, target: str) -> tuple[set[int], set[int]]:
         InvalidTargetError: It is too long.
     """
     found = index.matcher.match(target, words=False)
+    if not found.paths and target.endswith(_GRADIENT):
+        # A gradient is shown with its tensor.
+        of = index.matcher.match(target.removesuffix(_GRADIENT), words=False)
+        found = replace(of, nodes=(), tensors=tuple(entry for entry in of.tensors if entry.has_grad))
     nodes = {index.number[node.path] for node in found.nodes}
     tensors = {index.tensor_at[entry.path] for entry in found.tensors if entry.path in index.tensor_at}
     for entry in found.tensors:

@@ -157,7 +157,7 @@ def _fold_row(flat: FlatTree, row: FlatRow, run: RowRun) -> Row:
         frozen=_frozen(below.n_frozen, below.n_parameters),
         findings=index.severity(container) if on_container and container is not None else None,
         findings_inside=below.n_findings,
-        worst_inside=index.worst_of(run.members),
+        worst_inside=below.worst,
         fold=_fold(flat, run),
     )
     return made  # type: ignore[return-value] # made of all the keys; the wire tests check every reply
@@ -167,13 +167,17 @@ def _fold(flat: FlatTree, run: RowRun) -> Fold:
     index, members = flat.index, run.members
     picked = picked_member(index, run, flat.state.picked)
     per_cell = -(-len(members) // _MAX_CELLS)
+    cells = index.cells.get(members[0])
+    if cells is None:
+        cells = [_cell(index, members[at : at + per_cell]) for at in range(0, len(members), per_cell)]
+        index.cells[members[0]] = cells
     return {
         "count": len(members),
         "picked": picked,
         "picked_path": index.nodes[members[picked]].path,
         "unfolded": fold_id(index, run) in flat.state.unfolded,
         "per_cell": per_cell,
-        "members": [_cell(index, members[at : at + per_cell]) for at in range(0, len(members), per_cell)],
+        "members": cells,
     }
 
 

@@ -21,6 +21,7 @@ from nnwidgets.introspect.module_tree.folding import Alikes, only_run
 from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.patterns import PatternMatcher
 from nnwidgets.introspect.records import Finding, Severity, TensorEntry, TieGroup
+from nnwidgets.wire.schema.tree import FoldMember
 
 _Join = Callable[[int, int], int]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
@@ -51,6 +52,7 @@ class RunTotals(NamedTuple):
         n_counted: Those that hold an element without an earlier name.
         n_findings: Findings.
         tie: The first tie group, in the order of letters, with a member there.
+        worst: The worst severity of the findings.
     """
 
     n_params: int
@@ -59,6 +61,7 @@ class RunTotals(NamedTuple):
     n_counted: int
     n_findings: int
     tie: str | None
+    worst: Severity | None
 
 
 class TreePlace(NamedTuple):
@@ -103,6 +106,8 @@ class TreeIndex:
         self._items: dict[int, tuple[int | RowRun, ...]] = {}
         self._run_of: dict[int | None, RowRun] = {}
         self._totals: dict[int, RunTotals] = {}
+        self.cells: dict[int, list[FoldMember]] = {}
+        """Cells of folds by their first member, as `row_body` made them: scrolling past a fold is cheap."""
 
     def children(self, number: int) -> Iterator[int]:
         """Give the numbers of the children of node ``number``, in order."""
@@ -333,6 +338,7 @@ class TreeIndex:
                 n_counted=sum([self.n_counted[member] for member in members]),
                 n_findings=sum([self.findings_inside[member] for member in members]),
                 tie=min(ties, key=self._tie_rank.__getitem__, default=None),
+                worst=self.worst_of(members),
             )
         return self._totals[first]
 

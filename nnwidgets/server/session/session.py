@@ -11,25 +11,27 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import starmap
-from types import MappingProxyType
 from typing import Any
 
 from torch import nn
 from torch.optim import Optimizer
 
+from nnwidgets.checkpoint import Snapshot
 from nnwidgets.edit import history
 from nnwidgets.introspect.checks import data_findings, structural_findings, worst_first
+from nnwidgets.introspect.checks.training import untrained_paths
 from nnwidgets.introspect.module_tree.expressions import is_identifier
 from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.module_tree.tree import tree
-from nnwidgets.introspect.optimizers import optimizers_holding
+from nnwidgets.introspect.optimizers import optimizers_holding, tensors_elsewhere
 from nnwidgets.introspect.records import Finding, TensorStats, Trace
 from nnwidgets.introspect.safe_access.scan import read
-from nnwidgets.introspect.statistics.stats import CancelledError
+from nnwidgets.introspect.statistics.exact_stats import CancelledError
+from nnwidgets.introspect.stats_table import StatsTable
 from nnwidgets.server.notebook.variables import is_place, name_of, notebook, optimizers
 from nnwidgets.server.rows.flatten import FlatTree, ViewState, flatten
 from nnwidgets.server.rows.trace_marks import TraceMarks
-from nnwidgets.server.rows.tree_index import TreeIndex, is_frozen
+from nnwidgets.server.rows.tree_index import RowRun, TreeIndex, is_frozen
 from nnwidgets.server.session.file_cache import FileCache
 from nnwidgets.server.session.model_ref import ModelRef
 from nnwidgets.server.session.stats_cache import StatsCache
@@ -100,13 +102,16 @@ class Session:
         self._is_checking = False
         self._trace: Trace | None = None
         self.trace_marks = TraceMarks(None)
+        self.untrained: frozenset[str] = frozenset()
         self.preview_stats: dict[tuple[str, int | None], TensorStats] = {}
         self.file_cache = FileCache()
         self.stats_cache = StatsCache()
         self.n_changes = 0
         self.hears_of_cells = False
+        self.stats_table: StatsTable | None = None
+        self.mark: Snapshot | None = None
         self._windows_shown: deque[list[str]] = deque(maxlen=_WINDOWS_KEPT)
-        self._folds_shown: deque[Mapping[str, list[str]]] = deque(maxlen=_WINDOWS_KEPT)
+        self._folds_shown: deque[tuple[TreeIndex, Mapping[str, RowRun]]] = deque(maxlen=_WINDOWS_KEPT)
         _SESSIONS.append(weakref.ref(self, _SESSIONS.remove))
 
     # ---- the model ----
@@ -161,6 +166,8 @@ class Session:
         self.preview_stats = {}
         self.file_cache.clear()
         self.stats_cache.clear()
+        self._folds_shown.clear()
+        self.stats_table = self.mark = None
 
     # ---- what was read ----
 
@@ -231,10 +238,11 @@ class Session:
                 self._flats.move_to_end(key)
             return flat
 
-    def note_shown(self, paths: list[str], folds: Mapping[str, list[str]] = MappingProxyType({})) -> None:
-        """Remember that the page was sent the rows of these paths, and these folds by their ids, with their members."""
+    def note_shown(self, paths: list[str], folds: tuple[TreeIndex, Mapping[str, RowRun]] | None = None) -> None:
+        """Remember that the page was sent the rows of these paths, and these folds of an index by their ids."""
         self._windows_shown.append(paths)
-        self._folds_shown.append(folds)
+        if folds is not None:
+            self._folds_shown.append(folds)
 
     @property
     def shown_paths(self) -> list[str]:
@@ -243,7 +251,12 @@ class Session:
 
     def shown_folds(self) -> dict[str, list[str]]:
         """The folds that the page was sent last: by their ids the paths of their members."""
-        return {fold: members for folds in self._folds_shown.copy() for fold, members in folds.items()}
+        shown = self._folds_shown.copy()
+        return {
+            fold: [index.nodes[member].path for member in run.members]
+            for index, folds in shown
+            for fold, run in folds.items()
+        }
 
     # ---- what was found ----
 
@@ -283,7 +296,12 @@ class Session:
         checked, began = self._n_trees, time.monotonic()
         reading = read(self.module)
         name = self.variable or "net"
-        found = self._unasked(structural_findings(reading, name=name, optimizers=self._passed_optimizers()))
+        training = self.optimizers()
+        others = tensors_elsewhere(self.module, training, notebook().values())
+        found = self._unasked(
+            structural_findings(reading, name=name, optimizers=self._passed_optimizers() or training, elsewhere=others)
+        )
+        self.untrained = untrained_paths(reading, training)
         self._take_findings(worst_first((*found, *self._of_data)))
         self._of_data = data_findings(reading, name=name, cancelled=lambda: cancelled() or self.model_or_none is None)
         every = worst_first((*found, *self._of_data))

@@ -32,19 +32,24 @@ def fold_rows(rows: Sequence[tuple[str, ...]], *names: int) -> list[AlikeRows]:
         >>> fold_rows(rows, 0)
         [AlikeRows(cells=('h.{0…11}.weight', 'frozen'), n=12), AlikeRows(cells=('h.{0…11}.bias', 'frozen'), n=12)]
     """
+    return [AlikeRows(cells, len(members)) for cells, members in fold_members(rows, *names)]
+
+
+def fold_members(rows: Sequence[tuple[str, ...]], *names: int) -> list[tuple[tuple[str, ...], list[int]]]:
+    """As `fold_rows`, with the places of the rows that each row stands for."""
     if len(rows) <= FEW:
-        return [AlikeRows(row, 1) for row in rows]
-    groups: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
-    for row in rows:
+        return [(row, [at]) for at, row in enumerate(rows)]
+    groups: dict[tuple[str, ...], list[tuple[tuple[str, ...], int]]] = {}
+    for place, row in enumerate(rows):
         named = [row[at] for at in names if row[at]]
         numbers = tuple(_NUMBER.findall(named[0])) if named else ()
         is_one = all(tuple(_NUMBER.findall(each)) == numbers and _PLACE not in each for each in named)
         alike = tuple(_NUMBER.sub(_PLACE, cell) if at in names and is_one else cell for at, cell in enumerate(row))
-        groups.setdefault(alike, []).append(numbers if is_one else ())
+        groups.setdefault(alike, []).append((numbers if is_one else (), place))
     return [
-        AlikeRows(tuple(_written(cell, labels) if at in names else cell for at, cell in enumerate(alike)), n)
+        (tuple(_written(cell, labels) if at in names else cell for at, cell in enumerate(alike)), members)
         for alike, those in groups.items()
-        for labels, n in _products(those)
+        for labels, members in _products(those)
     ]
 
 
@@ -55,15 +60,18 @@ def _written(template: str, labels: Sequence[str]) -> str:
     return "".join(each for pair in zip(pieces, (*labels, ""), strict=False) for each in pair)
 
 
-def _products(numbers: Sequence[tuple[str, ...]]) -> list[tuple[tuple[str, ...], int]]:
-    """Tuples of numbers as few tuples of sets of them, and how many each stands for."""
-    found = [(each, 1) for each in numbers]
-    for place in reversed(range(len(numbers[0]))):
-        merged: dict[tuple[tuple[str, ...], int], list[tuple[str, int]]] = {}
-        for each, n in found:
-            merged.setdefault(((*each[:place], *each[place + 1 :]), n), []).append((each[place], n))
+def _products(numbered: Sequence[tuple[tuple[str, ...], int]]) -> list[tuple[tuple[str, ...], list[int]]]:
+    """Tuples of numbers as few tuples of sets of them, and the rows that each stands for."""
+    found = [(each, [row]) for each, row in numbered]
+    for place in reversed(range(len(numbered[0][0]))):
+        merged: dict[tuple[tuple[str, ...], int], list[tuple[str, list[int]]]] = {}
+        for each, rows in found:
+            merged.setdefault(((*each[:place], *each[place + 1 :]), len(rows)), []).append((each[place], rows))
         found = [
-            ((*rest[:place], _label([number for number, _ in those]), *rest[place:]), sum(n for _, n in those))
+            (
+                (*rest[:place], _label([number for number, _ in those]), *rest[place:]),
+                [row for _, rows in those for row in rows],
+            )
             for (rest, _), those in merged.items()
         ]
     return found

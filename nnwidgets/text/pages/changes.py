@@ -79,6 +79,8 @@ def history_page(history: History, *, name: str | None = None, next_step: str = 
     if n_more:
         blocks.insert(0, Note(f"… {counted(n_more, 'older change', exact_count)}"))
     copies = f"Undo copies: {short_bytes(history.kept_bytes)} of {budget_text(history.budget_bytes)}."
+    if history.marked_bytes:
+        copies += f" Marks hold {short_bytes(history.marked_bytes)} of that too."
     if history.n_dropped:
         copies += f" The oldest {exact_count(history.n_dropped)} can't be undone: their copies were dropped."
     blocks.append(Note(copies))

@@ -118,24 +118,28 @@ def listed_page(listed: Listed) -> Document:
     return (_listed((listed,)), *([Note(listed.problem, "warning")] if listed.problem else []))
 
 
-def plan_page(plan: LoadPlan, *, next_step: str = "") -> Document:
+def plan_page(plan: LoadPlan, *, next_step: str = "", layout: str = "") -> Document:
     """What a load would do, what it wouldn't first.
 
     Args:
         plan: It.
         next_step: What to do now.
+        layout: The file whose names stand for a model's.
     """
+    model = layout or "the model"
     facts = [("tensors", _counts(plan))]
     if plan.entry.name:
         facts.insert(0, ("state dict", str(plan.entry)))
-    blocks: list[Block] = [Title(PurePath(plan.file).name, "plan of a load"), Facts(tuple(facts))]
-    blocks += _entries(plan.entries)
-    blocks += _candidates(plan)
+    what = f"into the names of {layout}" if layout else "plan of a load"
+    blocks: list[Block] = [Title(PurePath(plan.file).name, what), Facts(tuple(facts))]
+    blocks += _entries(plan.entries, model)
+    blocks += _candidates(plan, model)
     blocks += [Note(each, "warning") for each in plan.warnings]
     if plan.is_exact:
         place = f"the state dict at {plan.entry.name!r}" if plan.entry.name else "the file"
-        blocks.append(Note(f"Every tensor of the model is in {place}, and no other."))
-    blocks.append(Note("Nothing was loaded."))
+        blocks.append(Note(f"Every tensor of {model} is in {place}, and no other."))
+    if not layout:
+        blocks.append(Note("Nothing was loaded."))
     if next_step:
         blocks.append(Note(next_step))
     return tuple(blocks)
@@ -298,7 +302,7 @@ def _counts(plan: LoadPlan) -> str:
     return " · ".join(words) or "none on either side"
 
 
-def _entries(entries: Iterable[PlanEntry]) -> list[Block]:
+def _entries(entries: Iterable[PlanEntry], model: str = "the model") -> list[Block]:
     """A table of what is worth a look, the worst first; what merely matches is counted elsewhere."""
     rank = {status: index for index, status in enumerate(WORST_FIRST)}
     listed = sorted(entries, key=lambda entry: rank[entry.status])
@@ -306,7 +310,7 @@ def _entries(entries: Iterable[PlanEntry]) -> list[Block]:
     if not folded:
         return []
     rows = tuple((f"{status} × {exact_count(n)}" if n > 1 else status, *cells) for (status, *cells), n in folded)
-    heads = ("status", "in the model", "in the file", "")
+    heads = ("status", f"in {model}", "in the file", "")
     return [Table(heads, rows[:MOST_ROWS], n_more=max(0, len(rows) - MOST_ROWS))]
 
 
@@ -330,7 +334,7 @@ def _remark(entry: PlanEntry) -> str:
     return entry.reason
 
 
-def _candidates(plan: LoadPlan) -> list[Block]:
+def _candidates(plan: LoadPlan, model: str) -> list[Block]:
     """What may be in the file under another name, with what speaks for each."""
     rows = [
         (path, f"{each.source} ?", f"{each.confidence:.0%}: {each.reason}")
@@ -339,19 +343,23 @@ def _candidates(plan: LoadPlan) -> list[Block]:
     ]
     if not rows:
         return []
-    heads = ("in the model", "perhaps in the file", "what speaks for it")
+    heads = (f"in {model}", "perhaps in the file", "what speaks for it")
     return [Table(heads, tuple(rows[:MOST_ROWS]), n_more=max(0, len(rows) - MOST_ROWS))]
 
 
 def _change(each: Changed) -> tuple[str, str, str]:
     if each.kind == "shape":
         return f"{shape_text(each.shapes[0])} became {shape_text(each.shapes[1])}", "", ""
+    if each.note:
+        return " · ".join((*((" became ".join(each.dtypes),) if each.kind == "dtype" else ()), each.note)), "", ""
     if each.n_different is None:
         unread = next((each for each in each.dtypes if each.endswith(NOT_READ)), None)
         return "another value" if unread is None else f"not compared: {unread}", "", ""
     is_cast = each.kind == "dtype"
     how = " became ".join(each.dtypes) if is_cast else counted(each.n_different or 0, "element", exact_count)
     greatest, relative = each.max_abs_difference, each.relative_norm
+    if relative == math.inf and greatest is not None and math.isfinite(greatest):
+        return how, number(greatest), "from 0"
     return how, "" if greatest is None else number(greatest), _share(relative)
 
 

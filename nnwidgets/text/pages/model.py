@@ -27,15 +27,24 @@ def tree_page(
     return (outline,) if path else (outline, Note(totals_text(tree)))
 
 
-def tensor_page(entry: TensorEntry, stats: TensorStats | None = None, *, unread: str | None = None) -> Document:
+def tensor_page(
+    entry: TensorEntry,
+    stats: TensorStats | None = None,
+    *,
+    unread: str | None = None,
+    gradient: TensorStats | None = None,
+) -> Document:
     """One tensor: what is known without its data and, where it was read, its statistics.
 
     Args:
         entry: The tensor.
         stats: Its statistics.
         unread: Why there are none.
+        gradient: Those of its gradient.
     """
-    blocks: list[Block] = [Title(entry.path, entry.class_name), Facts(tuple(_tensor_facts(entry)))]
+    facts = [(name, _of_gradient(gradient) if name == "gradient" and gradient else said)
+             for name, said in _tensor_facts(entry)]  # fmt: skip
+    blocks: list[Block] = [Title(entry.path, entry.class_name), Facts(tuple(facts))]
     if entry.problem:
         blocks.append(Note(entry.problem, "warning"))
     if stats is not None:
@@ -43,6 +52,13 @@ def tensor_page(entry: TensorEntry, stats: TensorStats | None = None, *, unread:
     elif unread and unread != entry.problem:
         blocks.append(Note(f"No statistics: {unread}", "note"))
     return tuple(blocks)
+
+
+def gradient_page(of: TensorEntry, found: TensorStats | str) -> Document:
+    """The gradient of a tensor, with its statistics or why there are none."""
+    facts = tuple(fact for fact in _tensor_facts(of) if fact[0] in {"shape", "device", "elements"})
+    about = [Note(f"No statistics: {found}", "note")] if isinstance(found, str) else _statistics(found)
+    return (Title(f"{of.path}.grad", "gradient"), Facts(facts), *about)
 
 
 def stats_page(stats: TensorStats) -> Document:
@@ -189,6 +205,12 @@ def _tensor_facts(entry: TensorEntry) -> list[tuple[str, str]]:
     return facts
 
 
+def _of_gradient(stats: TensorStats) -> str:
+    """The gradient in a few words: its spread, and what of it is not finite."""
+    odd = [f"{exact_count(count)} {what}" for count, what in ((stats.n_nan, "NaN"), (stats.n_inf, "inf")) if count]
+    return " · ".join([f"std {number(stats.std)}", *odd])
+
+
 def _statistics(stats: TensorStats) -> list[Block]:
     about = "" if stats.is_exact else "≈ "
     pairs = [(name, about + number(getattr(stats, name))) for name in ("mean", "std", "min", "max", "norm")]
@@ -252,7 +274,9 @@ def work_text(flops: int | None) -> list[str]:
         >>> work_text(30_720)
         ['30.72 K flops (15.36 K mult-adds)']
     """
-    return [] if flops is None else [f"{short_count(flops)} flops ({short_count(flops // 2)} mult-adds)"]
+    if flops is None:
+        return []
+    return [f"{counted(flops, 'flop', short_count)} ({counted(flops // 2, 'mult-add', short_count)})"]
 
 
 def _seconds(seconds: float) -> str:

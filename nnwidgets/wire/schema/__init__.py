@@ -6,6 +6,7 @@ its JSON head plus one binary buffer beside the message.
     envelope.py     request, reply, error, progress, events, arrays; what several parts are made of
     tree.py         `open`, `rows`, `locate`: the model as rows
     inspect.py      `inspect`, `stats`, `values`, `depth`, `ties`, `findings`, `trace`: one row, looked at
+    table.py        `table`, `mark`: all tensors at once
     changes.py      `initializers` to `code`: what changes a model
     checkpoints.py  `folder` to `save`: what speaks of files
 """
@@ -61,6 +62,7 @@ from nnwidgets.wire.schema.inspect import (
     ValuesBody,
     ValuesReply,
 )
+from nnwidgets.wire.schema.table import MarkBody, MarkReply, TableBody, TableReply
 from nnwidgets.wire.schema.tree import LocateBody, LocateReply, OpenBody, OpenReply, RowsBody, RowsReply
 
 KINDS: dict[str, tuple[type, type]] = {
@@ -74,6 +76,8 @@ KINDS: dict[str, tuple[type, type]] = {
     "ties": (ModelBody, TiesReply),
     "findings": (ModelBody, FindingsReply),
     "trace": (ModelBody, TraceReply),
+    "table": (TableBody, TableReply),
+    "mark": (MarkBody, MarkReply),
     "models": (ModelBody, ModelsReply),
     "variables": (VariablesBody, VariablesReply),
     "initializers": (TargetBody, InitializersReply),

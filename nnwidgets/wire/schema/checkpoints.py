@@ -17,9 +17,13 @@ Difference = Literal["values", "shape", "dtype", "added", "removed", "equal"]
 
 
 class FolderBody(ModelBody):
-    """A folder under the notebook's own; "" is that itself."""
+    """A folder under the notebook's own; "" is that itself.
+
+    checkpoints_only: leave out what is no checkpoint by its name and first bytes.
+    """
 
     path: str
+    checkpoints_only: NotRequired[bool]
 
 
 class FileBody(TypedDict):
@@ -48,14 +52,15 @@ class Crumb(TypedDict):
 class FolderReply(TypedDict):
     """What is in a folder, the newest first; at most 2,000 come, `n_entries` says how many there are.
 
-    Names that begin with a dot are left out. Where `is_checkpoint`, the folder itself is one, sharded or distributed:
-    `peek` of its path tells.
+    Names that begin with a dot are left out; so are `n_hidden` more where only checkpoints were asked for.
+    Where `is_checkpoint`, the folder itself is one, sharded or distributed: `peek` of its path tells.
     """
 
     path: str
     crumbs: list[Crumb]
     entries: list[FileBody]
     n_entries: int
+    n_hidden: int
     is_checkpoint: bool
 
 

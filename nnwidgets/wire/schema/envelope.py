@@ -196,11 +196,11 @@ class PartBody(TypedDict):
     """Which part of the page.
 
     name: `checkpoints` is its panel of checkpoints, `reinitialize` what fills tensors anew, `pulse` the column of a
-        training's course, `help` what the filter and the keys mean, `depth` a tensor in every block, `zh` its words in
-        Simplified Chinese.
+        training's course, `help` what the filter and the keys mean, `depth` a tensor in every block, `table` the view
+        of all tensors, a row each, `zh` its words in Simplified Chinese.
     """
 
-    name: Literal["checkpoints", "reinitialize", "pulse", "help", "depth", "zh"]
+    name: Literal["checkpoints", "reinitialize", "pulse", "help", "depth", "table", "zh"]
 
 
 class PartReply(TypedDict):

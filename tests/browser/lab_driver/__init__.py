@@ -1,6 +1,7 @@
-"""Drives real Jupyter front ends, VS Code's widget manager and marimo in a real Chromium."""
+"""Drives real Jupyter front ends, VS Code's widget manager, Colab's frames and marimo in a real Chromium."""
 
 from lab_driver.browser import launched
+from lab_driver.colab import ColabNotebook
 from lab_driver.explorer import Explorer
 from lab_driver.forked_kernels import KernelHost
 from lab_driver.lab import Lab
@@ -12,6 +13,7 @@ from lab_driver.server import LabServer
 from lab_driver.vscode import VSCodeNotebook
 
 __all__ = [
+    "ColabNotebook",
     "Explorer",
     "KernelHost",
     "Lab",

@@ -17,9 +17,9 @@ RUN = """async (root) => {
 
 def violations(explorer: Explorer) -> list[str]:
     """Return every violation of every rule within the Explorer, one line each."""
-    if not explorer.page.evaluate("() => 'axe' in window"):
+    if not explorer.root.evaluate("() => 'axe' in window"):
         # require.js is on JupyterLab's page: an anonymous define would take the module away from us.
         source = AXE.read_text(encoding="utf-8")
-        explorer.page.evaluate(f"() => {{ const define = undefined; const module = undefined; {source} }}")
+        explorer.root.evaluate(f"() => {{ const define = undefined; const module = undefined; {source} }}")
     found: list[str] = explorer.root.evaluate(RUN)
     return found

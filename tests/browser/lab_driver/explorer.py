@@ -12,6 +12,7 @@ from lab_driver.picture import picture
 from lab_driver.waiting import press_until
 
 if TYPE_CHECKING:
+    from lab_driver.colab import ColabNotebook
     from lab_driver.marimo import MarimoNotebook
     from lab_driver.notebook import Notebook
     from lab_driver.vscode import VSCodeNotebook
@@ -63,7 +64,7 @@ class Explorer:
         inspector: Its right side.
     """
 
-    def __init__(self, notebook: Notebook | MarimoNotebook | VSCodeNotebook, root: Locator) -> None:
+    def __init__(self, notebook: Notebook | MarimoNotebook | VSCodeNotebook | ColabNotebook, root: Locator) -> None:
         self.notebook = notebook
         self.page = notebook.page
         self.root = root
@@ -121,9 +122,7 @@ class Explorer:
 
     def wait_focused(self, path: str) -> None:
         """Wait until the row of ``path`` has the focus."""
-        self.page.wait_for_function(
-            f"([grid, path]) => ({FOCUSED})(grid) === path", arg=[self.grid.element_handle(), path]
-        )
+        self._wait_for(f"([grid, path]) => ({FOCUSED})(grid) === path", path)
 
     def tab_in(self, *, within: int) -> None:
         """Press Tab until a row of the tree has the focus, at most ``within`` times."""
@@ -139,9 +138,13 @@ class Explorer:
 
     def wait_focused_other_than(self, path: str | None) -> None:
         """Wait until the focus is on a row, and not on that of ``path``."""
-        self.page.wait_for_function(
-            f"([grid, path]) => ![null, path].includes(({FOCUSED})(grid))", arg=[self.grid.element_handle(), path]
-        )
+        self._wait_for(f"([grid, path]) => ![null, path].includes(({FOCUSED})(grid))", path)
+
+    def _wait_for(self, expression: str, path: str | None) -> None:
+        grid = self.grid.element_handle()
+        frame = grid.owner_frame()
+        assert frame is not None
+        frame.wait_for_function(expression, arg=[grid, path])
 
     def _scroller(self, act: str, argument: object = None) -> float:
         found: float = self.grid.evaluate(

@@ -69,8 +69,9 @@ class LabServer:
         self.extensions.mkdir(parents=True)
         if source is not None:
             (self.extensions / "nnwidgets").symlink_to(source / "nnwidgets" / "labextension")
+        self.kernels = folder / "first" / "kernels"
         if kernels is not None:
-            kernels.write_spec(folder / "first" / "kernels")
+            kernels.write_spec(self.kernels)
         self._process = subprocess.Popen(
             [
                 *(python, "-m", app, "--no-browser", "--allow-root", "--ip=127.0.0.1"),

@@ -47,16 +47,26 @@ class Tab:
 
     def open_document(self, document: Any, *, trusted: bool = False) -> Notebook:
         """Open a notebook given as nbformat has it, trusted as one is that this server has run."""
+        return self.open_file(self.write(document, trusted=trusted))
+
+    def write(self, document: Any, *, trusted: bool = False) -> str:
+        """Write a notebook into the server's folder; return its name there."""
         name = f"notebook-{next(_names)}.ipynb"
         nbformat.write(document, self.server.work / name)
         if trusted:
             self.server.trust(document)
-        return self.open_file(name)
+        return name
 
     def open_file(self, name: str) -> Notebook:
         """Open a notebook that is in the server's folder already."""
         self._show(name)
         return Notebook(self, name)
+
+    def reload(self, notebook: Notebook) -> Notebook:
+        """Load the page anew, which brings its notebooks back as its user would find them."""
+        self.page.reload()
+        self._wait_loaded()
+        return self.open_file(notebook.path)
 
     def sizes_of(self, *message_types: str) -> list[int]:
         """Return how many bytes each message of these types had that the kernel has sent to the page."""
@@ -83,6 +93,9 @@ class Tab:
 
     def _load(self, path: str) -> None:
         self.page.goto(f"{self.server.url}/{path}token={self.server.token}")
+        self._wait_loaded()
+
+    def _wait_loaded(self) -> None:
         self.page.wait_for_function(
             "() => window.jupyterapp?.restored.then(() => true)", timeout=SECONDS_TO_LOAD * 1000
         )

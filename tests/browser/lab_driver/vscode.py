@@ -72,8 +72,25 @@ class VSCodeNotebook(AsksKernel):
         self.page.on("pageerror", lambda error: self.faults.append(str(error.stack or error)))
         self.page.route("**/*", self._refuse_strays)
         self.page.goto(f"{address}?token={server.token}")
+        self._open()
+        self._kernel = self.page.evaluate("() => window.vscode.start('python3')")
+
+    def _open(self) -> None:
         self.page.wait_for_function("() => 'vscode' in window")
-        self.page.evaluate("(n) => window.vscode.start(n, 'python3')", len(self.cells))
+        self.page.evaluate("(n) => window.vscode.open(n)", len(self.cells))
+
+    def reload(self) -> None:
+        """Load the window anew: a page that knows of no kernel, with the outputs that a file holds."""
+        outputs = [self.page.evaluate("(index) => window.vscode.outputs(index)", at) for at in range(len(self.cells))]
+        self.page.reload()
+        self._open()
+        for index, found in enumerate(outputs):
+            for data in found:
+                self.page.evaluate("([index, data]) => window.vscode.show(index, data)", [index, data])
+
+    def take_kernel(self) -> None:
+        """Take up the kernel that outlived the window, as an existing Jupyter server's does."""
+        self.page.evaluate("(id) => window.vscode.take(id)", self._kernel)
 
     def _refuse_strays(self, route: Route) -> None:
         if route.request.url.startswith(self._own):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -88,3 +89,31 @@ def test_overwriting_has_to_be_asked_for_and_keeps_permissions_and_links(tmp_pat
     dangling.symlink_to("made.pt")
     nnw.save({"x": torch.ones(1)}, dangling)
     assert (tmp_path / "made.pt").is_file()
+
+
+def test_a_path_that_ends_in_either_separator_of_the_system_names_a_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "altsep", "|")
+    report = nnw.save({"x": torch.zeros(3)}, f"{tmp_path}/out|")
+    assert {Path(path).parent.name for path in report.paths} == {"out|"}
+
+
+@pytest.mark.parametrize("can", [True, False])
+def test_a_save_leaves_nothing_in_the_drives_cache_where_the_system_says_how(can, tmp_path, monkeypatch):
+    fcntl = pytest.importorskip("fcntl")
+    flushed, synced, control = [], [], fcntl.fcntl
+    flush = 51
+
+    def controlled(fd, command, *rest):
+        if command != flush:
+            return control(fd, command, *rest)
+        flushed.append(stat.S_IFMT(os.fstat(fd).st_mode))
+        if not can:
+            raise OSError(errno.ENOTSUP, "not supported")
+        return 0
+
+    monkeypatch.setattr(fcntl, "F_FULLFSYNC", flush, raising=False)
+    monkeypatch.setattr(fcntl, "fcntl", controlled)
+    monkeypatch.setattr(os, "fsync", lambda fd: synced.append(stat.S_IFMT(os.fstat(fd).st_mode)))
+    nnw.save({"x": torch.zeros(3)}, tmp_path / "x.safetensors")
+    assert flushed == [stat.S_IFREG, stat.S_IFDIR]
+    assert synced == ([] if can else flushed)

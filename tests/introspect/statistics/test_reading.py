@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from nnwidgets.introspect.heatmap.window import window
+from nnwidgets.introspect.statistics.exact_stats import CancelledError, exact_stats, version
 from nnwidgets.introspect.statistics.sampling import sampled_stats
-from nnwidgets.introspect.statistics.stats import CancelledError, exact_stats, stats, version
+from nnwidgets.introspect.statistics.stats import stats
 
 
 def test_progress_ends_at_all_elements_and_never_goes_back():

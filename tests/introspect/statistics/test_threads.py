@@ -8,7 +8,7 @@ import threading
 import pytest
 import torch
 
-from nnwidgets.introspect.statistics.stats import exact_stats
+from nnwidgets.introspect.statistics.exact_stats import exact_stats
 from nnwidgets.introspect.statistics.threads import single_thread
 
 pytestmark = pytest.mark.skipif(

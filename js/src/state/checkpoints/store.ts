@@ -80,6 +80,8 @@ export class CheckpointsStore {
   #isFresh = true;
   folder: FolderReply | null = null;
   folderError: PageError | null = null;
+  /** Whether files that are no checkpoints are listed too. */
+  showsAll = false;
   work: Work | null = null;
   outcome: Outcome | null = null;
   /** Paths that this view has loaded or saved, and how they were found to be; gone when the file has changed. */
@@ -128,7 +130,11 @@ export class CheckpointsStore {
     this.#listing = listing;
     this.#notify();
     try {
-      const { body } = await this.#client.request("folder", { path }, { signal: listing.signal });
+      const { body } = await this.#client.request(
+        "folder",
+        { path, checkpoints_only: !this.showsAll },
+        { signal: listing.signal },
+      );
       if (this.#listing === listing) {
         this.folder = body;
         this.folderError = null;
@@ -148,6 +154,12 @@ export class CheckpointsStore {
   }
 
   // ---- one file ----
+
+  /** Lists files that are no checkpoints, or leaves them out. */
+  showAll(isOn: boolean): void {
+    this.showsAll = isOn;
+    void this.list();
+  }
 
   /** Looks into a file, or into the folder in sight as one checkpoint. */
   async open(path: string): Promise<void> {

@@ -1,5 +1,5 @@
 import { type PageError, toPageError } from "../../lib/errors.ts";
-import type { Client } from "../../protocol/client.ts";
+import type { Client, RequestOptions } from "../../protocol/client.ts";
 import type { Chip, LocateReply, OpenReply, Row, TieBody } from "../../protocol/messages.ts";
 import {
   type Action,
@@ -42,6 +42,7 @@ export class TreeStore {
   /** Goes up when values may have changed: what is shown of them is read again. */
   valuesGeneration = 0;
   error: PageError | null = null;
+  /** Requests of the user's under way. */
   nPending = 0;
   /** Hears that the filter was cleared to reach a row that it hid. */
   onFilterCleared: () => void = () => undefined;
@@ -115,7 +116,7 @@ export class TreeStore {
       await this.pick(row, Math.max(0, Math.min(count - 1, picked + by)));
       return;
     }
-    const reply = await this.#request((signal) => this.#client.request("inspect", { path: selectedPath }, { signal }));
+    const reply = await this.#request((options) => this.#client.request("inspect", { path: selectedPath }, options));
     const to = by < 0 ? reply?.siblings?.previous : reply?.siblings?.next;
     if (to != null) {
       await this.reveal(to);
@@ -176,7 +177,7 @@ export class TreeStore {
   /** The next member of a tie group after `path`, in walk order, around the corner; null where there is none. */
   async nextTied(path: string, letter: string): Promise<string | null> {
     if (this.#ties === null || this.#ties.generation !== this.#state.generation) {
-      const reply = await this.#request((signal) => this.#client.request("ties", {}, { signal }));
+      const reply = await this.#request((options) => this.#client.request("ties", {}, options));
       if (reply === null) {
         return null;
       }
@@ -194,10 +195,10 @@ export class TreeStore {
     if (!isStructure) {
       return;
     }
-    const open = await this.#request((signal) => this.#client.request("open", {}, { signal }));
+    const open = await this.#request((options) => this.#client.request("open", {}, options), { isUnasked: true });
     if (open !== null) {
       this.#open = open;
-      await this.#ask(this.#asked);
+      await this.#ask(this.#asked, true);
     }
   }
 
@@ -222,7 +223,7 @@ export class TreeStore {
 
   async #locate(path: string, question: Question, isQuiet = false): Promise<LocateReply | null> {
     const before = this.error;
-    const located = await this.#request((signal) => this.#client.request("locate", { ...question, path }, { signal }));
+    const located = await this.#request((options) => this.#client.request("locate", { ...question, path }, options));
     if (isQuiet && this.error?.code === "path-not-found") {
       this.error = before;
     }
@@ -267,14 +268,14 @@ export class TreeStore {
   // ---- asking ----
 
   /** Asks for the rows of another question; whether its answer came before the next was asked. */
-  #ask(question: Question): Promise<boolean> {
+  #ask(question: Question, isUnasked = false): Promise<boolean> {
     const asking = new AbortController();
-    const isAnswered = this.#answerTo(question, asking);
+    const isAnswered = this.#answerTo(question, asking, isUnasked);
     this.#current = { question, asking, isAnswered };
     return isAnswered;
   }
 
-  async #answerTo(question: Question, asking: AbortController): Promise<boolean> {
+  async #answerTo(question: Question, asking: AbortController, isUnasked: boolean): Promise<boolean> {
     this.#asking?.abort();
     this.#window?.request.abort();
     this.#window = null;
@@ -282,8 +283,8 @@ export class TreeStore {
     this.#asked = question;
     const start = Math.max(0, this.#sight.first - MARGIN_ROWS);
     const reply = await this.#request(
-      (signal) => this.#client.request("rows", { ...question, start, count: WINDOW_ROWS }, { signal }),
-      asking,
+      (options) => this.#client.request("rows", { ...question, start, count: WINDOW_ROWS }, options),
+      { controller: asking, isUnasked },
     );
     if (this.#asking !== asking) {
       // The same question asked again, as a refresh does, is answered by the later reply.
@@ -328,7 +329,10 @@ export class TreeStore {
     const asked = { start, stop: start + WINDOW_ROWS + MARGIN_ROWS, request };
     this.#window = asked;
     const body = { ...question, start, count: asked.stop - start };
-    const reply = await this.#request((signal) => this.#client.request("rows", body, { signal }), request);
+    const reply = await this.#request((options) => this.#client.request("rows", body, options), {
+      controller: request,
+      isUnasked: inSight === null,
+    });
     if (this.#window !== asked) {
       return;
     }
@@ -341,13 +345,14 @@ export class TreeStore {
 
   /** Makes a request; null where it was aborted or failed, the failure being told. */
   async #request<Body>(
-    make: (signal: AbortSignal) => Promise<{ body: Body }>,
-    controller = new AbortController(),
+    make: (options: RequestOptions) => Promise<{ body: Body }>,
+    { controller = new AbortController(), isUnasked = false } = {},
   ): Promise<Body | null> {
-    this.nPending += 1;
+    const nAsked = isUnasked ? 0 : 1;
+    this.nPending += nAsked;
     this.#notify();
     try {
-      const { body } = await make(controller.signal);
+      const { body } = await make({ signal: controller.signal, isUnasked });
       this.error = null;
       return body;
     } catch (error) {
@@ -356,7 +361,7 @@ export class TreeStore {
       }
       return null;
     } finally {
-      this.nPending -= 1;
+      this.nPending -= nAsked;
       this.#notify();
     }
   }

@@ -24,12 +24,9 @@ export function Files({ store, alive }: FilesProps) {
   const id = useUniqueId();
   const [active, setActive] = useState(0);
   const [text, setText] = useState("");
-  const [isAll, setAll] = useState(false);
-  useEffect(() => setActive(0), [folder?.path, text, isAll]);
+  useEffect(() => setActive(0), [folder?.path, text]);
   const all = folder === null ? [] : withItself(folder.path, folder.is_checkpoint, folder.entries);
-  const named = all.filter(({ name }) => name.toLowerCase().includes(text.trim().toLowerCase()));
-  const entries = named.filter((entry) => isAll || isCheckpointLike(entry));
-  const nOther = named.length - named.filter(isCheckpointLike).length;
+  const entries = all.filter(({ name }) => name.toLowerCase().includes(text.trim().toLowerCase()));
   const go = (typed: string): void => {
     const path = typed.trim().replace(/^\.\//, "");
     if (path.includes("/")) {
@@ -88,11 +85,6 @@ export function Files({ store, alive }: FilesProps) {
             onText={setText}
             onEnter={go}
           />
-          {nOther === 0 ? null : (
-            <button type="button" class="nnw-chip" aria-pressed={isAll} onClick={() => setAll(!isAll)}>
-              {t("other files")} <b>{exactCount(nOther)}</b>
-            </button>
-          )}
         </div>
       )}
       {folder?.path === "" ? (
@@ -112,11 +104,24 @@ export function Files({ store, alive }: FilesProps) {
       {folder !== null && folder.n_entries > folder.entries.length ? (
         <p class="nnw-dim nnw-small nnw-cut">{t("The newest {0} are listed.", exactCount(folder.entries.length))}</p>
       ) : null}
+      {folder !== null && (folder.n_hidden > 0 || store.showsAll) ? (
+        <label class="nnw-all-files nnw-dim nnw-small">
+          <input
+            type="checkbox"
+            checked={store.showsAll}
+            disabled={!alive}
+            onChange={(event) => store.showAll(event.currentTarget.checked)}
+          />
+          {folder.n_hidden > 0 ? t("Show all files, {0} more", exactCount(folder.n_hidden)) : t("Show all files")}
+        </label>
+      ) : null}
       {folder !== null && entries.length === 0 ? (
         <p class="nnw-empty">
-          {all.length === 0
-            ? t("Nothing here yet. Save a model, and it shows in this list.")
-            : t("No checkpoint here has such a name.")}
+          {all.length > 0
+            ? t("No checkpoint here has such a name.")
+            : folder.n_hidden > 0
+              ? t("No checkpoint is here yet. Save a model, and it shows in this list.")
+              : t("Nothing here yet. Save a model, and it shows in this list.")}
         </p>
       ) : (
         <PickList
@@ -153,17 +158,6 @@ export function Files({ store, alive }: FilesProps) {
       )}
     </>
   );
-}
-
-const OTHER_FILES =
-  /\.(ipynb|py|pyc|md|rst|txt|csv|tsv|log|ya?ml|toml|cfg|ini|html?|css|m?js|tsx?|pdf|png|jpe?g|gif|svg|webp|sh|lock)$/i;
-const OTHER_FOLDERS = /^(__pycache__|node_modules|wandb|mlruns)$/;
-
-/** Whether an entry may be a checkpoint, by its name: anything but what is known to be something else. */
-function isCheckpointLike({ name, kind }: FileBody): boolean {
-  return kind === "folder"
-    ? !OTHER_FOLDERS.test(name)
-    : !OTHER_FILES.test(name) && (!name.endsWith(".json") || name.endsWith(".index.json"));
 }
 
 /** A folder that is a checkpoint by itself comes before what is in it. */

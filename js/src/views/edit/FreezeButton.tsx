@@ -9,19 +9,14 @@ interface FreezeButtonProps {
   /** Parameters there, and how many of them ask for no gradient. */
   readonly n: number;
   readonly nFrozen: number;
-  readonly isTensor?: boolean;
 }
 
 /** Says whether gradients are asked for, by all, some or none, and beside that changes it where it can be changed. */
-export function FreezeButton({ path, n, nFrozen, isTensor = false }: FreezeButtonProps) {
+export function FreezeButton({ path, n, nFrozen }: FreezeButtonProps) {
   const editing = useEditing();
   const isFrozen = nFrozen === n;
   const words = t(isFrozen ? "frozen" : nFrozen > 0 ? "partly frozen" : "trainable");
-  const title =
-    nFrozen > 0 && !isTensor
-      ? t("{0} of {1} {1|parameter|parameters}: requires_grad is False", exactCount(nFrozen), exactCount(n))
-      : "";
-  const state = <span title={title || (isFrozen ? t("requires_grad is False") : undefined)}>{words}</span>;
+  const state = <span title={isFrozen ? t("requires_grad is False") : undefined}>{words}</span>;
   if (editing === null || path === null) {
     return state;
   }
@@ -29,9 +24,7 @@ export function FreezeButton({ path, n, nFrozen, isTensor = false }: FreezeButto
   const count = isFrozen ? n : n - nFrozen;
   const act = isFold
     ? t(isFrozen ? "Unfreeze in all blocks" : "Freeze in all blocks")
-    : isTensor
-      ? t(isFrozen ? "Unfreeze" : "Freeze")
-      : t(isFrozen ? "Unfreeze {0} {0|tensor|tensors}" : "Freeze {0} {0|tensor|tensors}", exactCount(count));
+    : t(isFrozen ? "Unfreeze {0} {0|tensor|tensors}" : "Freeze {0} {0|tensor|tensors}", exactCount(count));
   return (
     <>
       {state}
@@ -39,7 +32,7 @@ export function FreezeButton({ path, n, nFrozen, isTensor = false }: FreezeButto
         type="button"
         class="nnw-button-tiny nnw-freeze"
         disabled={!alive}
-        title={t(isFrozen ? "Sets requires_grad to True; can be undone" : "Sets requires_grad to False; can be undone")}
+        title={t("Sets requires_grad; can be undone")}
         onClick={() => changes.freeze({ path, ...(isFold ? { scope: "fold" } : {}) }, isFrozen)}
       >
         <Icon name={isFrozen ? "unlock" : "lock"} /> {act}

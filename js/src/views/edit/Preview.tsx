@@ -144,44 +144,42 @@ function OverlayPlot({ overlay, tensor }: { readonly overlay: Overlay; readonly 
   );
 }
 
-const COLUMNS = ["mean", "std", "min", "max", "norm"] as const;
+const FIGURES = ["mean", "std", "min", "max", "norm"] as const;
 
+/** A line for each figure: side by side, five of them would touch where the inspector is narrow. */
 function Table({ tensor }: { readonly tensor: ChangedTensor }) {
-  const line = (name: string, figures: Figures | null) => (
-    <tr>
-      <th scope="row">{name}</th>
-      {COLUMNS.map((column) => (
-        <td key={column} title={figures === null ? undefined : exactFloat(figures[column])}>
-          {figures === null ? "–" : cell(figures, column)}
-        </td>
-      ))}
-    </tr>
+  const value = (figures: Figures | null, name: (typeof FIGURES)[number]) => (
+    <td title={figures === null ? undefined : exactFloat(figures[name])}>
+      {figures === null ? "–" : cell(figures, name)}
+    </td>
   );
   return (
     <table class="nnw-figure-table" aria-label={t("Statistics of {0}", tensor.path)}>
       <thead>
         <tr>
           <td />
-          {COLUMNS.map((column) => (
-            <th key={column} scope="col">
-              {t(column === "norm" ? "L2 norm" : column)}
-            </th>
-          ))}
+          <th scope="col">{t("before")}</th>
+          <th scope="col">{t("after")}</th>
         </tr>
       </thead>
       <tbody>
-        {line(t("before"), tensor.before)}
-        {line(t("after"), tensor.after)}
+        {FIGURES.map((name) => (
+          <tr key={name}>
+            <th scope="row">{t(name === "norm" ? "L2 norm" : name)}</th>
+            {value(tensor.before, name)}
+            {value(tensor.after, name)}
+          </tr>
+        ))}
       </tbody>
     </table>
   );
 }
 
 /** A sample can't tell the norm, and its ends are not the tensor's. */
-function cell(figures: Figures, column: (typeof COLUMNS)[number]): string {
-  const text = column === "mean" ? meanText(figures.mean, figures.std) : floatText(figures[column]);
+function cell(figures: Figures, name: (typeof FIGURES)[number]): string {
+  const text = name === "mean" ? meanText(figures.mean, figures.std) : floatText(figures[name]);
   if (figures.is_exact) {
     return text;
   }
-  return { mean: "≈", std: "≈", min: "≤", max: "≥", norm: "" }[column] + (column === "norm" ? "…" : text);
+  return { mean: "≈", std: "≈", min: "≤", max: "≥", norm: "" }[name] + (name === "norm" ? "…" : text);
 }

@@ -92,7 +92,7 @@ export function HistoryBar({ changes, alive, children, onLeave }: HistoryBarProp
             {n === 0 ? null : (
               <CopyButton
                 text={() => changes.code()}
-                label={t("Copy all changes as code")}
+                label={t("Copy all as code")}
                 words={<span class="nnw-wide-only">{t("Copy all as code")}</span>}
                 disabled={!alive}
               />

@@ -120,9 +120,7 @@ function TensorLine({ tensor, path }: { readonly tensor: TensorFacts; readonly p
       {fact(bytesText(tensor.size_bytes), exactBytes(tensor.size_bytes))}
       {tensor.role === "parameter" ? null : fact(t(tensor.role), t(ROLE_NOTES[tensor.role]))}
       {tensor.role === "buffer" && !tensor.persistent ? fact(t("not persistent"), t("Left out of state_dict()")) : null}
-      {tensor.role === "parameter" ? (
-        <FreezeButton path={path} n={1} nFrozen={tensor.requires_grad ? 0 : 1} isTensor />
-      ) : null}
+      {tensor.role === "parameter" ? <FreezeButton path={path} n={1} nFrozen={tensor.requires_grad ? 0 : 1} /> : null}
       {tensor.role !== "parameter" && tensor.requires_grad ? fact(t("requires grad")) : null}
       {isStrided ? null : fact(tensor.layout)}
       {isStrided && tensor.is_contiguous === false

@@ -7,7 +7,7 @@ import { ErrorNote, Note } from "../../components/Note.tsx";
 import { Section } from "../../components/Section.tsx";
 import { t, word } from "../../i18n/translate.ts";
 import type { Theme } from "../../lib/colormap.ts";
-import { floatText, toNumber } from "../../lib/format.ts";
+import { countText, floatText, toNumber } from "../../lib/format.ts";
 import type { Client } from "../../protocol/client.ts";
 import type { StatsReply, TensorFacts } from "../../protocol/messages.ts";
 import { HeatMap } from "./heatmap/HeatMap.tsx";
@@ -128,7 +128,7 @@ function Readable(props: TensorOverviewProps & { readonly children: ComponentChi
             <Histogram reply={stats.reply} label={t("Histogram of the values")} hue="value" isLog={isLog} />
           )}
         </Section>
-        <Section title={t("Gradient")} caption={tensor.has_grad ? caption(grad) : null} isStale={isGradStale}>
+        <Section title={t("Gradient")} caption={tensor.has_grad ? gradientCaption(grad) : null} isStale={isGradStale}>
           <Gradient tensor={tensor} grad={grad} path={path} alive={alive} isLog={isLog} />
         </Section>
       </div>
@@ -143,6 +143,33 @@ function caption({ reply }: Stats): string | null {
     return null;
   }
   return t(reply.is_exact ? "std {0}" : "std ≈ {0}", floatText(reply.std, 3));
+}
+
+/** Its spread, and what of it is not finite, which no histogram shows. */
+function gradientCaption(grad: Stats): ComponentChildren {
+  const { reply } = grad;
+  const tallies =
+    reply === null
+      ? []
+      : ([
+          ["NaN", reply.n_nan],
+          ["inf", reply.n_inf],
+        ] as const);
+  const bad = tallies.filter(([, count]) => toNumber(count) > 0);
+  if (bad.length === 0) {
+    return caption(grad);
+  }
+  const about = reply?.is_exact ? "" : "≥ ";
+  return (
+    <>
+      {caption(grad)}
+      {bad.map(([name, count]) => (
+        <b key={name} class="nnw-err">
+          {` ${about}${countText(count)} ${name}`}
+        </b>
+      ))}
+    </>
+  );
 }
 
 function Waiting() {

@@ -10,9 +10,19 @@ const CHIPS: readonly { readonly chip: Chip; readonly glyph: IconName; readonly 
   { chip: word("trainable"), glyph: "unlock", title: word("Only parameters that ask for gradients") },
   { chip: word("frozen"), glyph: "lock", title: word("Only parameters with requires_grad False") },
   { chip: word("tied"), glyph: "link", title: word("Only tensors that share bytes with another") },
-  { chip: word("findings"), glyph: "warning", title: word("Only rows with an error or a warning") },
-  { chip: word("notes"), glyph: "info", title: word("Only rows with a note") },
+  { chip: word("findings"), glyph: "warning", title: word("Only errors and warnings") },
+  { chip: word("notes"), glyph: "info", title: word("Only notes") },
 ];
+
+const OPENERS = [
+  { of: "table", glyph: "table", label: word("Table"), title: word("All tensors: sort, copy, see what moved") },
+  {
+    of: "checkpoints",
+    glyph: "box",
+    label: word("Checkpoints"),
+    title: word("Save, browse, compare and load checkpoints"),
+  },
+] as const;
 
 interface ToolbarProps {
   readonly open: OpenReply;
@@ -28,14 +38,13 @@ interface ToolbarProps {
   readonly onPanel: (() => void) | undefined;
   /** The keyboard leaves the box for the tree. */
   readonly onLeave: () => void;
-  /** Opens the panel of checkpoints; `opener` is its button. */
-  readonly onCheckpoints: () => void;
-  readonly opener: RefObject<HTMLButtonElement | null>;
+  /** Opens a view in place of the tree. */
+  readonly onOpen: (of: "checkpoints" | "table") => void;
 }
 
 /** Filter box, chips and totals. */
 export function Toolbar(props: ToolbarProps) {
-  const { open, chips, problem, alive, isBusy, onChip, onPanel, onCheckpoints, opener } = props;
+  const { open, chips, problem, alive, isBusy, onChip, onPanel, onOpen } = props;
   return (
     <div class="nnw-toolbar" role="group" aria-label={t("Filter and totals")}>
       <FilterBox {...props} />
@@ -59,26 +68,28 @@ export function Toolbar(props: ToolbarProps) {
         <button
           type="button"
           class="nnw-icon-button"
-          aria-label={t("Open in the panel")}
-          title={t("Open in the panel at the side, where it stays in sight")}
+          title={t("Open in the panel")}
           disabled={!alive}
           onClick={onPanel}
         >
           <Icon name="panel" />
         </button>
       )}
-      <button
-        ref={opener}
-        type="button"
-        class="nnw-button nnw-opener"
-        aria-label={t("Checkpoints")}
-        title={t("Save, browse, compare and load checkpoints")}
-        disabled={!alive}
-        onClick={onCheckpoints}
-      >
-        <Icon name="box" />
-        <span class="nnw-wide-only">{t("Checkpoints")}</span>
-      </button>
+      {OPENERS.map(({ of, glyph, label, title }) => (
+        <button
+          key={of}
+          name={of}
+          type="button"
+          class="nnw-button nnw-opener"
+          aria-label={t(label)}
+          title={t(title)}
+          disabled={!alive}
+          onClick={() => onOpen(of)}
+        >
+          <Icon name={glyph} />
+          <span class="nnw-wide-only">{t(label)}</span>
+        </button>
+      ))}
       {problem === null ? null : (
         <div class="nnw-problem" role="alert">
           <Icon name="warning" class="nnw-warn" /> {problem}
@@ -146,7 +157,7 @@ function FilterBox({ filter, alive, box, onFilter, onHelp, onLeave }: ToolbarPro
         type="button"
         class="nnw-icon-button"
         aria-label={t("What the filter understands, and keys")}
-        title={t("What the filter understands, and keys (?)")}
+        title={t("What the filter understands, and keys")}
         disabled={!alive}
         onClick={onHelp}
       >

@@ -98,10 +98,7 @@ function Strip({ fold, onPick }: { readonly fold: Fold; readonly onPick: (member
         );
       })}
       {per_cell === 1 ? null : (
-        <span
-          class="nnw-dim nnw-per-cell"
-          title={t("{0} in {1} cells of {2}", fold.count, fold.members.length, per_cell)}
-        >
+        <span class="nnw-dim nnw-per-cell" title={t("{0} in a cell", per_cell)}>
           ×{per_cell}
         </span>
       )}

@@ -78,8 +78,12 @@ class Kernel extends TestChannel {
       folder: {
         path: "",
         crumbs: [{ name: "work", path: "" }],
-        entries: [{ ...FILE, name: "a.pt", path: "a.pt" }],
-        n_entries: 1,
+        entries: [
+          { ...FILE, name: "a.pt", path: "a.pt" },
+          ...(body.checkpoints_only === true ? [] : [{ ...FILE, name: "notes.ipynb", path: "notes.ipynb" }]),
+        ],
+        n_entries: body.checkpoints_only === true ? 1 : 2,
+        n_hidden: body.checkpoints_only === true ? 1 : 0,
         is_checkpoint: false,
       },
       peek: this.header,
@@ -136,6 +140,14 @@ async function loading(): Promise<void> {
 test("nothing is looked into before it is clicked", async () => {
   await screen.findByRole("option");
   expect(kernel.asked("peek")).toEqual([]);
+});
+
+test("only checkpoints are listed until all files are asked for", async () => {
+  expect(await screen.findAllByRole("option")).toHaveLength(1);
+  fireEvent.click(screen.getByRole("checkbox", { name: "Show all files, 1 more" }));
+  expect(await screen.findByText("notes.ipynb")).toBeTruthy();
+  fireEvent.click(screen.getByRole("checkbox", { name: "Show all files" }));
+  await waitFor(() => expect(screen.queryByText("notes.ipynb")).toBeNull());
 });
 
 test("keys are the panel's from its first sight on", () => {

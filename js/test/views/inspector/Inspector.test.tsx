@@ -145,16 +145,6 @@ function depthReply() {
   };
 }
 
-test("a bar across depth leads to the same tensor in its block, and says its figure", async () => {
-  const siblings = { label: "h.0", index: 0, count: 3, previous: null, next: "h.1.weight" };
-  const { getByRole, props } = await shown(
-    kernel((path) => inspectReply({ path, siblings })).answer("depth", depthReply),
-  );
-  getByRole("button", { name: "h.2: std 0.2" }).click();
-  expect(props.onNavigate).toHaveBeenCalledExactlyOnceWith("h.2.weight");
-  expect(getByRole("button", { name: "h.1: std NaN" })).toBeTruthy();
-});
-
 test("pointing at a tie group lights it, leaving ends it, and its members lead to their rows", async () => {
   const tie = {
     id: "B",
@@ -492,4 +482,14 @@ test("numbers of the values are never told as the gradient's while those are on 
   await calm();
   expect(picture()).toContain("At row 0, column 0: 0.5.");
   expect(getByRole("grid").getAttribute("aria-busy")).toBe("false");
+});
+
+test("what of a gradient is not finite is counted beside its spread", async () => {
+  const client = kernel((path) => inspectReply({ path, tensor: tensorFacts({ has_grad: true }) })).answer(
+    "stats",
+    ({ of }) => (of === "grad" ? { ...statsReply(), std: 0.0998, n_nan: 1, n_inf: 2 } : statsReply()),
+  );
+  const { getByRole } = await shown(client);
+  expect(getByRole("region", { name: "Gradient" }).textContent).toMatch(/std 0\.0998 1 NaN 2 inf/);
+  expect(getByRole("region", { name: "Values" }).textContent).not.toContain("NaN");
 });

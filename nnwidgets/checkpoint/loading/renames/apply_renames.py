@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nnwidgets.errors import CheckpointMismatchError, InvalidTargetError, PathNotFoundError
+from nnwidgets.errors import Advice, AdvisedText, CheckpointMismatchError, InvalidTargetError, PathNotFoundError
 
 
 def apply_renames(names: Sequence[str], rename: Mapping[Any, str]) -> dict[str, str]:
@@ -56,8 +56,9 @@ def apply_renames(names: Sequence[str], rename: Mapping[Any, str]) -> dict[str, 
             text = key if isinstance(key, str) else key.pattern
             components = {part for name in names for part in name.split(".")}
             raise PathNotFoundError.among(
-                text.rstrip("."), [*names, *components], where="the file", listed_by="peek(file) lists them."
-            )
+                text.rstrip("."), [*names, *components], where="the file",
+                listed_by=AdvisedText("", Advice.SEE_FILE, " lists them."),
+            )  # fmt: skip
     _check_distinct(made)
     return made
 

@@ -36,7 +36,8 @@ def answer_folder(_session: Session, body: Mapping[str, Any], job: Job) -> Folde
     Raises:
         RequestError: `outside-folder`, `path-not-found`.
     """
-    return list_folder(body["path"], lambda: job.cancelled)
+    only = body.get("checkpoints_only", False)
+    return list_folder(body["path"], lambda: job.cancelled, checkpoints_only=only)
 
 
 @handles("peek", long=True)

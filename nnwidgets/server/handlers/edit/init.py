@@ -12,15 +12,15 @@ from torch.optim import Optimizer
 from nnwidgets.edit import Change, Initializer, init
 from nnwidgets.edit.operations.initializers import get_initializer
 from nnwidgets.edit.optimizer_state import states_of
-from nnwidgets.edit.targets import check_writable
+from nnwidgets.edit.writable import check_writable
 from nnwidgets.errors import AdvisedText, InitializerError, NNWidgetsError
 from nnwidgets.formatting import inert, shape_text
 from nnwidgets.introspect import stats
 from nnwidgets.introspect.records import TensorStats
 from nnwidgets.introspect.safe_access.lookup import Lookup
 from nnwidgets.introspect.safe_access.objects import type_name
+from nnwidgets.introspect.statistics.exact_stats import version
 from nnwidgets.introspect.statistics.sampling import sampled_stats
-from nnwidgets.introspect.statistics.stats import version
 from nnwidgets.server.handlers.edit.initializers import refusal
 from nnwidgets.server.handlers.edit.overlay import overlay
 from nnwidgets.server.handlers.edit.target import ResolvedTarget, resolve_target

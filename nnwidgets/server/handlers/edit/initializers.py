@@ -8,7 +8,8 @@ from typing import Any
 from nnwidgets.edit import FanHint, Initializer, fan_hint, initializers
 from nnwidgets.edit.operations.initializers import RESET, Parameter, dry_run
 from nnwidgets.edit.rng import fork_generators
-from nnwidgets.edit.targets import TensorTarget, check_writable
+from nnwidgets.edit.targets import TensorTarget
+from nnwidgets.edit.writable import check_writable
 from nnwidgets.errors import NNWidgetsError
 from nnwidgets.formatting import inert
 from nnwidgets.server.handlers.edit.target import ResolvedTarget, resolve_target, scopes

@@ -193,13 +193,9 @@ export function useHeatMap(input: HeatMapInput): HeatMapState {
 
 /** The largest finite magnitude; a cell that stands for many has theirs. */
 function largestOf(tile: Tile | null): number {
-  let largest = 0;
-  for (const value of tile?.values ?? []) {
-    if (Number.isFinite(value)) {
-      largest = Math.max(largest, Math.abs(value));
-    }
-  }
-  return largest;
+  return (
+    tile?.values.reduce((most, value) => (Math.abs(value) < Infinity ? Math.max(most, Math.abs(value)) : most), 0) ?? 0
+  );
 }
 
 function usePicture(tile: Tile | null, limit: number, theme: Theme): Picture | null {

@@ -1,5 +1,5 @@
 import { type PageError, toPageError } from "../../../lib/errors.ts";
-import type { Client } from "../../../protocol/client.ts";
+import type { Client, RequestOptions } from "../../../protocol/client.ts";
 import type { Of, StatsReply } from "../../../protocol/messages.ts";
 
 /** What is asked: one tensor's values or its gradient. */
@@ -44,6 +44,7 @@ export const BINS = 1024;
 interface Run {
   readonly exactToo?: boolean;
   readonly sampled?: StatsReply | null;
+  readonly isUnasked?: boolean;
 }
 
 /** Sampled statistics first, the exact ones after them, for one subject at a time. */
@@ -75,9 +76,9 @@ export class StatsRequest {
     if (this.#stop !== null) {
       this.#isDirty = true;
     } else if (phase === "cancelled") {
-      void this.#run(subject, { exactToo: false });
+      void this.#run(subject, { exactToo: false, isUnasked: true });
     } else {
-      void this.#run(subject);
+      void this.#run(subject, { isUnasked: true });
     }
   }
 
@@ -109,12 +110,15 @@ export class StatsRequest {
     this.#show(this.#state);
   }
 
-  async #run(subject: StatsSubject, { exactToo = true, sampled: known = null }: Run = {}): Promise<void> {
+  async #run(
+    subject: StatsSubject,
+    { exactToo = true, sampled: known = null, isUnasked = false }: Run = {},
+  ): Promise<void> {
     const stop = new AbortController();
     this.#stop = stop;
     let slow: ReturnType<typeof setTimeout> | undefined;
     try {
-      const sampled = known ?? (await this.#ask(subject, false, stop));
+      const sampled = known ?? (await this.#ask(subject, false, { signal: stop.signal, isUnasked }));
       if (stop.signal.aborted) {
         return;
       }
@@ -124,7 +128,7 @@ export class StatsRequest {
         const hadExact = this.#state.phase === "done" && this.#state.reply?.is_exact === true;
         this.#set(hadExact ? { phase: "exact" } : { reply: sampled, replyOf: subject, phase: "exact", error: null });
         slow = setTimeout(() => this.#set({ isSlow: true }), SLOW_MS);
-        const exact = await this.#ask(subject, true, stop);
+        const exact = await this.#ask(subject, true, { signal: stop.signal, isUnasked });
         if (stop.signal.aborted) {
           return;
         }
@@ -149,18 +153,13 @@ export class StatsRequest {
     }
   }
 
-  async #ask({ path, of }: StatsSubject, exact: boolean, stop: AbortController): Promise<StatsReply> {
+  async #ask({ path, of }: StatsSubject, exact: boolean, options: RequestOptions): Promise<StatsReply> {
     const onProgress = (done: number, total: number): void => {
-      if (!stop.signal.aborted) {
+      if (!options.signal?.aborted) {
         this.#set({ progress: { done, total } });
       }
     };
     const body = { path, of, exact, bins: BINS };
-    const reply = await this.#client.request(
-      "stats",
-      body,
-      exact ? { signal: stop.signal, onProgress } : { signal: stop.signal },
-    );
-    return reply.body;
+    return (await this.#client.request("stats", body, exact ? { ...options, onProgress } : options)).body;
   }
 }

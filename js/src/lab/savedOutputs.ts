@@ -1,0 +1,56 @@
+import type { DrawingPanel, MimeModel, Renderer } from "./jupyterTypes.ts";
+
+/** What an Explorer's output also has: it ranks before the widget, where this extension is. */
+const EXPLORER = "application/vnd.nnwidgets.explorer+json";
+const WIDGET = "application/vnd.jupyter.widget-view+json";
+const HTML = "text/html";
+/** Widgets have -10. */
+const RANK = -20;
+/** What the host's renderer of widgets gets when it has given up. */
+const FAILED = "jupyter-widgets";
+/** A kernel that is there is connected to sooner. */
+const PATIENCE_MS = 3_000;
+
+/** Has a notebook show the live view of an Explorer where there is one, and else its tree as HTML. */
+export function showSavedOutputs({ content: { rendermime }, sessionContext }: DrawingPanel): void {
+  rendermime.addFactory(
+    {
+      safe: false,
+      mimeTypes: [EXPLORER],
+      createRenderer: (options) => {
+        const make = (mimeType: string): Renderer | undefined =>
+          rendermime.getFactory(mimeType)?.createRenderer({ ...options, mimeType });
+        const view = make(WIDGET);
+        if (view !== undefined) {
+          fallBack(view, () => make(HTML), sessionContext);
+        }
+        return (view ?? make(HTML)) as Renderer;
+      },
+    },
+    RANK,
+  );
+}
+
+/** Has the host's own renderer of a widget show something else whenever it finds no widget, or has no kernel to ask. */
+function fallBack(
+  view: Renderer,
+  makeOther: () => Renderer | undefined,
+  context: DrawingPanel["sessionContext"],
+): void {
+  const render = view.renderModel.bind(view);
+  view.renderModel = async (model: MimeModel): Promise<void> => {
+    const showOther = async (): Promise<void> => {
+      const other = makeOther();
+      await other?.renderModel(model);
+      if (other !== undefined && view.widgets.length === 0) {
+        view.node.replaceChildren(other.node);
+      }
+    };
+    // Without a kernel it waits for one forever, and no one tells that there is none.
+    setTimeout(() => !context.session?.kernel && view.widgets.length === 0 && showOther(), PATIENCE_MS);
+    await render(model);
+    if (view.hasClass(FAILED)) {
+      await showOther();
+    }
+  };
+}
