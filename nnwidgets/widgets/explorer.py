@@ -125,12 +125,20 @@ class Explorer(anywidget.AnyWidget):
         if self._is_shown:
             super().open()
 
-    def tick(self) -> None:
+    def tick(self, *, stop_on_nan: bool = False) -> None:
         """Say that a step was made; for use in a training loop, after each ``optimizer.step()``.
 
         The page draws the course of each parameter's norm, its gradient's, and how far a step moves it, on the rows in
-        sight, and reads anew what else is in sight; NaN and infinities light up. It hears of at most four steps a
-        second, and of fewer where measuring would take more than a fiftieth of the time.
+        sight, and reads anew what else is in sight. It hears of at most four steps a second, and of fewer where
+        measuring would take more than a fiftieth of the time. NaN and infinities are looked for in all gradients, after
+        each step where that time allows: the view tells the first tensor with some, after which step, and which step
+        had none.
+
+        Args:
+            stop_on_nan: Look after each step, however long that takes, and raise when something isn't finite.
+
+        Raises:
+            FloatingPointError: A gradient, or a value, isn't finite, and ``stop_on_nan``; it says which and since when.
 
         Example:
             >>> net = nn.Linear(2, 3)
@@ -138,7 +146,7 @@ class Explorer(anywidget.AnyWidget):
             >>> view.tick()  # doctest: +SKIP
         """
         if self._session is not None:
-            self._ticks.tick(self._session)
+            self._ticks.tick(self._session, stop_on_nan=stop_on_nan)
 
     def show_trace(self, trace: Trace) -> None:
         """Show a trace's calls, shapes and times on the rows, and where it failed.

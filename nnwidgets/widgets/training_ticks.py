@@ -4,48 +4,72 @@ from __future__ import annotations
 
 import math
 import time
+from typing import Any
 
-from nnwidgets.introspect.statistics.training_norms import Beat, Pulse
+from nnwidgets.introspect.statistics.training_norms import Beat, FiniteWatch, NotFinite, Pulse, together
 from nnwidgets.server.page_files import part
 from nnwidgets.server.session.session import Session
 
 SECONDS_BETWEEN = 0.25
 SHARE_OF_TIME = 0.02
-"""Most of the training's time that is taken."""
+"""Most of the training's time that is taken: so much of it by the watch for NaN, the rest by the norms."""
+_OF_WATCH = 0.3
 
 _MOST_SENT = 600
+_READ_ANEW = 20
+"""After so many measured steps the watch reads what the model is made of: tensors may have been added."""
 
 
 class TrainingTicks:
-    """Decides at each tick whether it is one that the page hears of.
+    """Decides at each tick whether it is one that the page hears of, and whether NaN is looked for.
 
     The tick before such a one keeps a sample of the model, so that the page hears how far a single step moved it.
     """
 
     def __init__(self) -> None:
         self._pulse = Pulse()
+        self._watch = FiniteWatch()
         self._n_ticks = 0
-        self._last = self._last_sent = self._due = -math.inf
+        self._last = self._last_sent = self._due = self._watch_due = -math.inf
         self._has_sample = False
         self._cost_of_sample = 0.0
         self._has_part = False
+        self._looked_at = self._n_sent = 0
+        self._last_clean: int | None = None
+        self._broken: dict[str, Any] | None = None
 
-    def tick(self, session: Session) -> None:
-        """Tell the page of the session's model, if it is time to."""
+    def tick(self, session: Session, *, stop_on_nan: bool = False) -> None:
+        """Tell the page of the session's model, if it is time to.
+
+        Raises:
+            FloatingPointError: Something isn't finite, with ``stop_on_nan``.
+        """
         module = session.model_or_none
         if module is None:
             return
         now = time.monotonic()
         between, self._last = now - self._last, now
         self._n_ticks += 1
+        if stop_on_nan or now >= self._watch_due:
+            self._look(session, module, wait=stop_on_nan)
+            now, began = time.monotonic(), now
+            self._watch_due = now + (now - began) / (SHARE_OF_TIME * _OF_WATCH)
+            if stop_on_nan and self._broken is not None:
+                raise FloatingPointError(self._words(self._broken))
         if now >= self._last_sent + SECONDS_BETWEEN:
             self._last_sent = now
             session.emit("changed", {"structure": False})
         if self._has_sample:
-            self._send(session, self._pulse.beats(module))
+            self._n_sent += 1
+            if self._n_sent % _READ_ANEW == 0 and not self._watch.is_waiting:
+                self._watch.forget()
+            beats = self._pulse.beats(module)
+            if self._broken is None and "" in beats and not all(map(math.isfinite, filter(None, beats[""][:2]))):
+                self._look(session, module, wait=True)
+            self._send(session, beats)
             cost = self._cost_of_sample + time.monotonic() - now
             self._cost_of_sample = 0.0
-            self._due = now + max(SECONDS_BETWEEN, cost / SHARE_OF_TIME)
+            self._due = now + max(SECONDS_BETWEEN, cost / (SHARE_OF_TIME * (1 - _OF_WATCH)))
             self._has_sample = now + between >= self._due
             if not self._has_sample:
                 self._pulse.forget()
@@ -54,13 +78,42 @@ class TrainingTicks:
             self._cost_of_sample = time.monotonic() - now
             self._has_sample = True
 
+    def _look(self, session: Session, module: object, *, wait: bool) -> None:
+        """Look for what isn't finite; the page hears at once when some comes in."""
+        if self._watch.is_waiting:
+            self._take(session, self._watch.ready(), self._looked_at)
+        self._looked_at = self._n_ticks
+        met = self._watch.look(module, wait=wait)
+        if not self._watch.is_waiting:
+            self._take(session, met, self._n_ticks)
+
+    def _take(self, session: Session, met: NotFinite | None, step: int) -> None:
+        if met is None:
+            self._last_clean, self._broken = step, None
+        elif self._broken is None:
+            self._broken = {"step": step, "last_clean": self._last_clean, **met._asdict()}
+            self._send(session, {})
+
+    @staticmethod
+    def _words(broken: dict[str, Any]) -> str:
+        """What is raised where the training is to stop."""
+        also = "" if broken["n_tensors"] == 1 else f" So have {broken['n_tensors'] - 1:,} other tensors."
+        since = "it was never seen without" if broken["last_clean"] is None else f"step {broken['last_clean']} had none"
+        return (
+            f"The {broken['of']} of {broken['path']} has NaN or infinities after step {broken['step']}; {since}.{also} "
+            "nnw.check(net) tells what has some."
+        )
+
     def _send(self, session: Session, beats: dict[str, Beat]) -> None:
         """Send what is in sight, and first the part of the page that draws it: a busy kernel answers no request."""
         seen = [path for path in session.shown_paths if path in beats][:_MOST_SENT]
-        body: dict[str, object] = {
-            "step": self._n_ticks,
-            "beats": {path: list(map(_round, beats[path])) for path in seen},
-        }
+        made = {path: list(map(_round, beats[path])) for path in seen}
+        folds = session.shown_folds() if beats else {}
+        for fold, members in folds.items():
+            held = [beats[path] for path in members if path in beats]
+            if held:
+                made[fold] = list(map(_round, together(held)))
+        body: dict[str, Any] = {"step": self._n_ticks, "beats": made, "broken": self._broken}
         if not self._has_part:
             code, style = part("pulse")
             body["part"] = {"code": code, "style": style}

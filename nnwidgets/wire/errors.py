@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import logging
 
-from nnwidgets.errors import NNWidgetsError
+from nnwidgets.errors import Advice, NNWidgetsError, worded
 from nnwidgets.formatting import cut
 from nnwidgets.wire.schema import ERROR_CODES
 from nnwidgets.wire.schema.envelope import WireError
 
 _LOG = logging.getLogger(__name__)
+_ON_THE_PAGE = {
+    Advice.CLEAR_STATE: "“Clear them too”",
+    Advice.FORCE_UNDO: "“Undo anyway”",
+    Advice.FORCE_REDO: "“Redo anyway”",
+    Advice.SEE_HISTORY: "The log",
+    Advice.ASSIGN: "Typing over a value",
+    Advice.FREEZE: "the lock on a row",
+    Advice.SEE_TREE: "the tree",
+    Advice.LOAD_PARTLY: "a load that isn't strict",
+    Advice.OVERWRITE: "“Replace it”",
+}
+"""What Python does by a call or an argument, as the page has it."""
 _MAX_MESSAGE = 2_000
 
 
@@ -38,7 +50,7 @@ def wire_error(error: BaseException) -> WireError:
     """
     if isinstance(error, NNWidgetsError):
         code = error.code if error.code in ERROR_CODES else "invalid-target"
-        message, hint = cut(error.message, _MAX_MESSAGE), cut(error.hint, _MAX_MESSAGE)
+        message, hint = cut(error.message, _MAX_MESSAGE), cut(worded(error.hint, _ON_THE_PAGE), _MAX_MESSAGE)
         return {"code": code, "message": message, "path": error.path, "hint": hint}
     if isinstance(error, KeyboardInterrupt):
         return {"code": "cancelled", "message": "The kernel was interrupted.", "path": None, "hint": "Ask again."}

@@ -182,7 +182,7 @@ def test_an_edit_shows_as_a_difference_and_a_load_with_renames_is_verified_and_u
     )
 
     done.get_by_role("button", name="Undo").click()
-    expect(bar(explorer)).to_contain_text("No changes yet")
+    expect(bar(explorer)).to_contain_text("No changes in force")
     assert notebook.kernel("all(torch.equal(v, before[k]) for k, v in net.state_dict().items())")
 
 
@@ -262,7 +262,7 @@ def test_a_long_load_is_cancelled_and_leaves_the_model_as_it_was(lab):
     cancel.click()
     expect(explorer.root.get_by_role("status").filter(has_text="The load was cancelled")).to_be_visible(timeout=60_000)
     assert notebook.kernel("all((p == 3).all().item() for p in net.parameters())")
-    expect(bar(explorer)).to_contain_text("No changes yet")
+    expect(bar(explorer)).to_contain_text("No changes in force")
 
 
 def test_errors_show_in_place_with_what_to_do(lab):

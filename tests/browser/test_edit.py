@@ -139,7 +139,7 @@ def test_a_tied_tensor_changes_under_both_names_and_back_and_its_code_gives_the_
     assert explorer.page.evaluate("() => navigator.clipboard.readText()") == code
 
     bar(explorer).get_by_role("button", name="Undo normal_").click()
-    expect(bar(explorer)).to_contain_text("No changes yet")
+    expect(bar(explorer)).to_contain_text("No changes in force")
     assert tied.kernel("torch.equal(net.embed.weight, before.embed.weight)")
     for path in ("embed.weight", "head.weight"):
         assert figures(explorer, path) == old
@@ -158,7 +158,7 @@ def test_moments_that_go_stale_are_told_cleared_with_it_and_brought_back(tied):
     apply(panel)
     assert not tied.kernel("net.body[0].weight in optimizer.state")
     panel.get_by_role("button", name="Undo").click()
-    expect(bar(explorer)).to_contain_text("No changes yet")
+    expect(bar(explorer)).to_contain_text("No changes in force")
     assert tied.kernel("net.body[0].weight in optimizer.state")
 
 
@@ -247,7 +247,7 @@ def test_an_apply_during_a_training_cell_is_whole(lab):
         apply(panel)
         expect(bar(explorer)).to_contain_text("eye_ → 0.weight")
         bar(explorer).get_by_role("button", name="Undo eye_").click()
-        expect(bar(explorer)).to_contain_text("No changes yet")
+        expect(bar(explorer)).to_contain_text("No changes in force")
         bar(explorer).get_by_role("button", name="Redo eye_").click()
         expect(bar(explorer)).to_contain_text("1 change")
         assert notebook.executing(3), "the cell ended before the clicks were answered"
@@ -276,7 +276,7 @@ def test_undo_over_an_edit_of_ones_own_asks(tied):
     assert tied.kernel("net.body[0].bias[0].item()") == 5
     undo.click()
     question.get_by_role("button", name="Undo anyway").click()
-    expect(bar(explorer)).to_contain_text("No changes yet")
+    expect(bar(explorer)).to_contain_text("No changes in force")
     assert tied.kernel("torch.equal(net.body[0].bias, before.body[0].bias)")
 
 
@@ -291,8 +291,8 @@ def test_a_row_is_frozen_and_thawed_from_its_lock_from_the_inspector_and_by_key(
     expect(fold.get_by_role("button", name=re.compile("^frozen"))).to_be_visible()
     assert notebook.kernel(asks) == 0
     fold.locator(".nnw-label").click()
-    explorer.inspector.get_by_role("button", name="frozen: unfreeze all members").click()
-    expect(explorer.inspector.get_by_role("button", name="trainable: freeze all members")).to_be_visible()
+    explorer.inspector.get_by_role("button", name="Unfreeze in all blocks").click()
+    expect(explorer.inspector.get_by_role("button", name="Freeze in all blocks")).to_be_visible()
     assert notebook.kernel(asks) == 24
     explorer.row("head").locator(".nnw-label").click()
     explorer.page.keyboard.press("f")
@@ -395,7 +395,7 @@ def test_a_pass_of_the_panel_without_a_mouse(lab):
     keys.press("Escape")
     explorer.wait_focused("0.weight")
     keys.press("Control+z")
-    expect(bar(explorer)).to_contain_text("No changes yet")
+    expect(bar(explorer)).to_contain_text("No changes in force")
     keys.press("Shift+U")
     expect(bar(explorer)).to_contain_text("1 change")
     assert notebook.cells()[-1] == "precious = 1"

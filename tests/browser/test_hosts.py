@@ -83,7 +83,7 @@ def test_a_tensor_is_filled_anew_and_it_is_taken_back(stage: Stage):
     assert stage.mean("0.weight") == 1 / 256, "twenty ones in 256 rows of 20"
     history = explorer.root.get_by_role("region", name="History")
     history.get_by_role("button", name="Undo eye_").click()
-    expect(history).to_contain_text("No changes yet")
+    expect(history).to_contain_text("No changes in force")
     assert stage.mean("0.weight") == before
     explorer.tab("Overview")
     saw("re-initialize, undo", stage)

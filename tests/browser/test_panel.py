@@ -196,3 +196,20 @@ def test_notebook_7_has_the_panel(notebook_seven: NotebookSeven):
     assert box is not None
     assert box["x"] + box["width"] <= notebook_seven.page.viewport_size["width"]
     panel.screenshot("panel-notebook-7")
+
+
+def test_a_view_leads_to_the_panel_which_lists_what_is_right_within_variables_too(lab):
+    notebook = lab.open(
+        [f"{MODEL}\nmodels, _hidden = [net[0], nn.Tanh()], nn.ReLU()", "%load_ext nnwidgets", "%nn net"]
+    )
+    notebook.run(0, 1, 2)
+    notebook.explorer(2).root.get_by_role("button", name="Open in the panel").click()
+    panel = Panel(lab)
+    explorer = panel.explorer(notebook, "net")
+    expect(explorer.root.get_by_role("button", name="Open in the panel")).to_have_count(0)
+    expect(panel.models.get_by_role("button")).to_have_count(3)
+    panel.models.get_by_role("button", name="models[1]").click()
+    expect(panel.explorer(notebook, r"models\[1\]").row("")).to_contain_text("Tanh")
+    history = panel.root.get_by_role("region", name="History").bounding_box()
+    whole = panel.root.bounding_box()
+    assert history["y"] + history["height"] >= whole["y"] + whole["height"] - 3, "the view fills the panel"

@@ -61,7 +61,7 @@ SNAPSHOT = """
   - region "Inspector":
     - heading "head.weight" [level=2]
     - button "Copy net.head.weight"
-    - 'button "trainable: freeze"'
+    - button "Freeze 1 tensor"
     - img "Tie group A"
     - tablist "Inspector":
       - tab "Overview" [selected]

@@ -44,7 +44,11 @@ def test_norms_and_steps_are_drawn_while_a_cell_trains_and_nan_lights_up(lab):
     assert violations(explorer) == []
     explorer.screenshot("training")
     (work / "break").touch()
-    expect(explorer.row("").locator(".nnw-pulse")).to_have_attribute("aria-label", re.compile("NaN since step"))
+    expect(explorer.row("").locator(".nnw-pulse")).to_have_attribute("aria-label", re.compile("NaN first seen at step"))
+    alarm = explorer.root.get_by_role("alert")
+    expect(alarm).to_contain_text(re.compile(r"gradient of 0\.weight and of 3 more.*step \d+; step \d+ was clean"))
+    alarm.get_by_role("button", name="Show it").click()
+    explorer.wait_inspecting("0.weight")
     (work / "stop").touch()
     notebook.wait_ended(3)
     (work / "stop").unlink()

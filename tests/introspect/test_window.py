@@ -211,6 +211,11 @@ def test_full_colour_is_nearly_the_largest_magnitude_and_never_zero():
     outlier[0, 0] = 1e30
     assert window(outlier).scale < 4
     assert window(torch.tensor([3 + 4j])).scale == 5.0
+    few = torch.randn(8, 8, generator=torch.Generator().manual_seed(0)) * 0.1
+    largest = few.abs().max().item()
+    few[0, 0] = 100
+    assert window(few).scale == pytest.approx(largest)
+    assert window(torch.eye(8)).scale == 1.0
 
 
 @pytest.mark.parametrize(

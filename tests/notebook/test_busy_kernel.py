@@ -70,7 +70,9 @@ def test_ticks_and_traits_set_by_the_cell_do_not_draw_the_clicks_to_it(kernel, b
     assert is_busy(kernel, run)
 
 
-TRAIN = """net = nn.Linear(20, 20)
+TRAIN = """from nnwidgets.widgets import training_ticks
+training_ticks.SHARE_OF_TIME = 1  # however slow the machine
+net = nn.Linear(20, 20)
 view = nnw.explore(net)
 view.selected = 'weight'
 def step(broken=False):
@@ -105,6 +107,39 @@ def test_a_training_tells_norms_and_steps_of_what_is_in_sight_without_being_aske
     assert update < 1
     kernel.run("step(broken=True); time.sleep(0.3); step(broken=True); step(broken=True)")
     assert ticked(kernel, comm)[-1]["beats"]["weight"][1] == "NaN"
+    broken = ticked(kernel, comm)[-1]["broken"]
+    assert (broken["path"], broken["of"], broken["n_tensors"]) == ("weight", "gradient", 2)
+    assert broken["last_clean"] < broken["step"]
+
+
+def test_a_fold_in_sight_hears_of_its_members_and_nan_in_any_of_them_names_the_tensor_and_can_stop_the_loop(kernel):
+    kernel.run(
+        "net = nn.Sequential(*[nn.Sequential(nn.Linear(4, 4), nn.ReLU()) for _ in range(6)])\n"
+        "view = nnw.explore(net)\n"
+        "import time\n"
+        "from nnwidgets.widgets import training_ticks\n"
+        "training_ticks.SHARE_OF_TIME = 1  # however slow the machine\n"
+        "def step(broken=False, **kwargs):\n"
+        "    net.zero_grad()\n"
+        "    net(torch.ones(2, 4)).sum().backward()\n"
+        "    if broken:\n"
+        "        net[4][0].bias.grad[1] = float('inf')\n"
+        "    view.tick(**kwargs)",
+        cell="fold",
+    )
+    comm = kernel.explorers()[-1]
+    kernel.run("for _ in range(8):\n    step(); time.sleep(0.1)")
+    assert min(ticked(kernel, comm)[-1]["beats"]["f:0"][:2]) > 0
+    kernel.run("step(stop_on_nan=True)\nstep(broken=True)")
+    kernel.run(
+        "for _ in range(8):\n    step(broken=True); time.sleep(0.1)\n"
+        "try:\n    step(broken=True, stop_on_nan=True)\nexcept FloatingPointError as error:\n    said = str(error)\n"
+        "step(stop_on_nan=True)"
+    )
+    told = ticked(kernel, comm)
+    assert next(body["broken"] for body in told if body["broken"])["path"] == "4.0.bias"
+    assert "Infinity" in {body["beats"]["f:0"][1] for body in told if body["broken"] and body["beats"]}
+    kernel.run("assert said.startswith('The gradient of 4.0.bias has NaN or infinities after step '), said")
 
 
 def test_a_closed_view_hears_of_no_training_and_keeps_nothing_of_it(kernel):

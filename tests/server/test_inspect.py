@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
@@ -9,6 +11,8 @@ from torch import nn
 import nnwidgets as nnw
 from nnwidgets.introspect import ModuleTree
 from nnwidgets.introspect.safe_access import lookup
+from nnwidgets.server.handlers import stats
+from nnwidgets.server.session.session import Session
 
 
 @pytest.fixture
@@ -200,3 +204,80 @@ def test_a_forward_without_an_input_that_is_one_is_refused(monkeypatch, body, co
     monkeypatch.setattr(__main__, "asked_about", nn.Linear(2, 2), raising=False)
     reply = nnw.handle({"v": 1, "id": "1", "kind": "forward", "body": {"model": "asked_about", **body}})
     assert reply["error"]["code"] == code
+
+
+def test_another_name_of_a_module_has_the_numbers_of_the_module(ask):
+    net = nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.Linear(3, 3), nn.ReLU()))
+    net.append(net[1])
+    first, other = (ask(net, "inspect", path=path) for path in ("1", "2"))
+    assert other["alias_of"] == "1"
+    assert other["module"] == first["module"]
+    assert (other["module"]["n_tensors"], other["module"]["n_modules"]) == (2, 3)
+
+
+def test_what_a_class_says_of_itself_comes_without_markup(ask):
+    doc = ask(nn.Linear(2, 2), "inspect", path="")["module"]["doc"]
+    assert "y = xA^T + b" in doc
+    assert ":math:" not in doc
+    assert "`" not in doc
+
+
+def test_how_many_parameters_of_a_module_are_frozen_is_told(ask):
+    net = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3), nn.Linear(3, 3))
+    net[0].requires_grad_(False)
+    facts = ask(net, "inspect", path="")["module"]
+    assert (facts["n_parameters"], facts["n_frozen"], facts["n_tensors"]) == (6, 2, 9)
+
+
+def test_a_value_far_off_comes_with_a_histogram_of_all_the_others(ask):
+    torch.manual_seed(0)
+    net = nn.Linear(16, 16)
+    nn.init.normal_(net.weight, 0, 0.01)
+    assert "bulk" not in ask(net, "stats", path="weight")
+    with torch.no_grad():
+        net.weight[0, 0] = 42
+    found = ask(net, "stats", path="weight")
+    assert sum(found["hist_counts"]) == 256
+    bulk = found["bulk"]
+    assert max(map(abs, bulk["hist_edges"])) < 0.06
+    assert sum(bulk["hist_counts"]) == 255
+    assert bulk["outside"] == pytest.approx(1 / 256)
+    assert sum(map(bool, bulk["hist_counts"])) > 20
+
+
+@pytest.mark.parametrize("fill", [torch.zeros, torch.eye, lambda n: torch.full((n, n), 3.0)])
+def test_a_few_values_that_are_no_exception_are_not_set_apart(ask, fill):
+    net = nn.Module()
+    net.register_buffer("mask", fill(40))
+    assert "bulk" not in ask(net, "stats", path="mask")
+
+
+def test_exact_statistics_are_measured_again_only_when_something_may_have_changed(monkeypatch):
+    measured = []
+    exact = stats.exact_stats
+    monkeypatch.setattr(stats, "exact_stats", lambda tensor, **kwargs: measured.append(1) or exact(tensor, **kwargs))
+    net = nn.Linear(400, 300)
+    view = Session(net, name="net", hold=True)
+    view.report_possible_change()
+    ask = partial(stats.answer_stats, view, {"path": "weight"}, Silent())
+    first = ask()
+    assert ask() == first
+    assert len(measured) == 1
+    with torch.no_grad():
+        net.weight[0, 0] = 42
+    assert ask()["max"] == 42
+    net.weight.data[299, 399] = 43  # unknown to the version counter, and to the sample perhaps
+    view.report_possible_change()
+    assert ask()["max"] == 43
+    net.weight = nn.Parameter(torch.zeros(400, 300))
+    assert ask()["max"] == 0
+    assert len(measured) == 4
+
+
+class Silent:
+    """A request that nobody cancels or watches."""
+
+    cancelled = False
+
+    def progress(self, done, total):
+        pass

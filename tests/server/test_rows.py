@@ -292,6 +292,19 @@ def test_findings_stand_on_their_rows_and_are_counted_above_them(ask):
     assert ask(net, chips=["findings", "notes"])["n_matches"] == len(found)
 
 
+def test_what_was_frozen_through_nnwidgets_is_no_note_of_the_view(ask):
+    net = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2), nn.Linear(2, 2, bias=False))
+    nnw.freeze(net, "0")
+    nnw.freeze(net, "1.bias")
+    assert ask(net, "findings")["findings"] == []
+    net[2].requires_grad_(False)
+    assert [each["path"] for each in ask(net, "findings")["findings"]] == ["2"]
+    nnw.undo(net)
+    net[1].bias.requires_grad_(False)
+    assert {each["path"] for each in ask(net, "findings")["findings"]} == {"1.bias", "2"}
+    assert [each.path for each in nnw.check(net)], "asked for, all is told"
+
+
 def test_notes_are_counted_apart_from_findings(ask):
     net = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
     net[0].requires_grad_(False)

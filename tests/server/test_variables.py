@@ -89,3 +89,40 @@ def test_a_listed_model_is_not_kept_alive():
     gc.collect()
     assert gone() is None
     assert numbers._known == {}
+
+
+class Trainer:
+    """Holds a model as a trainer does; answers for nothing that it wasn't given."""
+
+    def __init__(self, model):
+        self.model = model
+        self._hidden = model
+
+    def __getattr__(self, name):
+        raise RuntimeError(f"asked for {name}")
+
+
+def test_models_right_within_variables_are_listed_and_reached_by_what_python_calls_them(cell):
+    nets = [nn.Linear(2, 3), nn.ReLU(), nn.Tanh(), nn.Conv1d(1, 1, 1)]
+    cell(
+        models=[nets[0], "no model", nets[1]],
+        by_name={"a b": nets[2], 3: nets[0]},
+        trainer=Trainer(nets[3]),
+        _hidden=nn.Linear(9, 9),
+        again=nets[1],
+        kinds=nn,
+    )
+    told = names(variables()["modules"])
+    assert told == [("again", "ReLU"), ("models[0]", "Linear"), ("by_name['a b']", "Tanh"), ("trainer.model", "Conv1d")]
+    for name, class_name in told:
+        reply = nnwidgets.handle({"v": 1, "id": "1", "kind": "open", "body": {"model": name}})
+        assert reply["body"]["class_name"] == class_name
+    reply = nnwidgets.handle({"v": 1, "id": "1", "kind": "inspect", "body": {"model": "models[0]", "path": "weight"}})
+    assert reply["body"]["code"][0]["code"] == "models[0].weight"
+
+
+@pytest.mark.parametrize("name", ["trainer.gone", "models[7]", "models[0].weight", "print(1)", "trainer.__class__"])
+def test_no_other_expression_is_a_name(cell, name):
+    cell(models=[nn.Linear(2, 3)], trainer=Trainer(nn.ReLU()))
+    reply = nnwidgets.handle({"v": 1, "id": "1", "kind": "open", "body": {"model": name}})
+    assert reply["error"]["code"] == "model-not-found"

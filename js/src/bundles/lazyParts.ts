@@ -5,7 +5,9 @@ import type { PartBody, PartReply, TickedBody } from "../protocol/messages.ts";
 import type { PanelProps } from "../views/checkpoints/Panel.tsx";
 import type { ReinitializeProps } from "../views/edit/Reinitialize.tsx";
 import type { HelpProps } from "../views/help/Help.tsx";
+import type { DepthProps } from "../views/inspector/stats/AcrossBlocks.tsx";
 import type { TablePanelProps } from "../views/table/TablePanel.tsx";
+import type { AlarmProps } from "../views/training/Alarm.tsx";
 import * as shared from "./sharedModules.ts";
 
 /** What stands in place of the tree, or over it: what each takes. */
@@ -25,6 +27,8 @@ export interface ViewPart<Name extends keyof ViewProps> {
 export interface TrainingPart {
   readonly add: (body: TickedBody) => void;
   readonly Cell: FunctionComponent<{ readonly path: string }>;
+  /** Where NaN and infinities came in. */
+  readonly Alarm: FunctionComponent<AlarmProps>;
 }
 
 /** What the kernel has sent or is sending, one for all Explorers of the page, as this module is. */
@@ -56,6 +60,11 @@ export function viewPart<Name extends keyof ViewProps>(client: Client, name: Nam
     View: await evaluate<ViewPart<Name>["View"]>(part),
     style: part.style,
   }));
+}
+
+/** The same tensor in every block. */
+export function depthPart(client: Client): Promise<FunctionComponent<DepthProps>> {
+  return fetchOnce(client, "depth", evaluate<FunctionComponent<DepthProps>>);
 }
 
 /** What fills tensors anew. */

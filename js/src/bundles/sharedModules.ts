@@ -1,6 +1,7 @@
 // What a part of the page that comes later takes from the first instead of bringing it along; the build reads this list.
 export { Fragment, h } from "preact";
 export { useCallback, useEffect, useLayoutEffect, useMemo, useReducer, useRef, useState } from "preact/hooks";
+export { Banner } from "../components/Banner.tsx";
 export { Code } from "../components/Code.tsx";
 export { CopyButton } from "../components/CopyButton.tsx";
 export { Ticks } from "../components/Histogram.tsx";

@@ -1,5 +1,6 @@
 import { h } from "preact";
 import type { TickedBody } from "../protocol/messages.ts";
+import { Alarm, type AlarmProps } from "../views/training/Alarm.tsx";
 import { TrainingHistory } from "../views/training/history.ts";
 import { SparklineCell } from "../views/training/SparklineCell.tsx";
 
@@ -9,5 +10,6 @@ export default function training() {
   return {
     add: (body: TickedBody): void => history.add(body),
     Cell: ({ path }: { readonly path: string }) => h(SparklineCell, { history, path }),
+    Alarm: (props: AlarmProps) => h(Alarm, { history, ...props }),
   };
 }

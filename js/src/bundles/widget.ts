@@ -1,6 +1,7 @@
 import { render as draw, h } from "preact";
 import { addStyle } from "../lib/addStyle.ts";
 import { gunzip } from "../lib/gunzip.ts";
+import { panelOpener } from "../lib/hostPanel.ts";
 import { type Channel, ChannelClient } from "../protocol/client.ts";
 import { asDataView } from "../protocol/codec.ts";
 import { holdingChanges } from "../protocol/heldChanges.ts";
@@ -69,6 +70,7 @@ async function render({ model, el, style }: RenderContext): Promise<() => void> 
         onFilter,
         alive: kernel.isAlive(),
         isWaiting: client.nWaiting > 0 && kernel.isTaken(),
+        onPanel: panelOpener(el.ownerDocument, first.name),
       }),
       host,
     );

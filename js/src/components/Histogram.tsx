@@ -86,7 +86,7 @@ export function Histogram({ reply, label, hue, isLog }: HistogramProps) {
           }
           onClick={() => setIsWhole(!isWhole)}
         >
-          {isWhole ? t("all") : `+${percentText(outside)}`}
+          {isWhole ? t("full range") : t("{0} outside", percentText(outside))}
         </button>
       ) : null}
       <Ticks bins={bins} />
@@ -98,7 +98,12 @@ function shownBins(reply: StatsReply, isWhole: boolean): { bins: Bins; outside: 
   const counts = reply.hist_counts.map(toNumber);
   const edges = reply.hist_edges.map(toNumber);
   const all = counts.reduce((sum, count) => sum + count, 0);
-  const cropped = isWhole ? { counts, edges, outside: 0 } : crop({ counts, edges });
+  const { bulk } = reply;
+  const cropped = isWhole
+    ? { counts, edges, outside: 0 }
+    : bulk === undefined
+      ? crop({ counts, edges })
+      : { counts: bulk.hist_counts.map(toNumber), edges: bulk.hist_edges.map(toNumber), outside: bulk.outside };
   return { bins: regroup(cropped, barsFor(all)), outside: cropped.outside, all };
 }
 

@@ -1,4 +1,3 @@
-import { t } from "../i18n/translate.ts";
 import type { PageError } from "../lib/errors.ts";
 import { ErrorNote } from "./Note.tsx";
 
@@ -7,13 +6,15 @@ interface PendingProps {
   readonly path: string;
   readonly alive: boolean;
   readonly onRetry: () => void;
+  /** What can't be done. */
+  readonly what: string;
 }
 
-/** Stands for the panel that fills tensors anew while what it needs is on its way, or tells why that did not come. */
-export function Pending({ error, ...rest }: PendingProps) {
+/** Stands for a part while what it needs is on its way, or tells why that did not come. */
+export function Pending({ error, what, ...rest }: PendingProps) {
   return error === null ? (
     <div class="nnw-skeleton nnw-skeleton-map" aria-hidden="true" />
   ) : (
-    <ErrorNote error={error} what={t("This can’t be re-initialized.")} {...rest} />
+    <ErrorNote error={error} what={what} {...rest} />
   );
 }

@@ -11,6 +11,7 @@ import type { TickedBody } from "../protocol/messages.ts";
 import { Panel } from "../views/checkpoints/Panel.tsx";
 import { Reinitialize } from "../views/edit/Reinitialize.tsx";
 import { Help } from "../views/help/Help.tsx";
+import { AcrossBlocks } from "../views/inspector/stats/AcrossBlocks.tsx";
 import { TablePanel } from "../views/table/TablePanel.tsx";
 
 const VIEWS: { readonly [Name in keyof ViewProps]: ViewPart<Name> } = {
@@ -32,6 +33,10 @@ export async function pulsePart(
 ): Promise<TrainingPart> {
   style(pulseCss);
   return training();
+}
+
+export async function depthPart(): Promise<typeof AcrossBlocks> {
+  return AcrossBlocks;
 }
 
 export async function reinitializePart(): Promise<typeof Reinitialize> {

@@ -1,6 +1,7 @@
 import { chooseLanguage } from "../i18n/language.ts";
+import { offerPanel } from "../lib/hostPanel.ts";
 import { ActiveModel } from "./activeModel.ts";
-import { addCommands } from "./commands.ts";
+import { addCommands, SHOW } from "./commands.ts";
 import type { Notebooks } from "./jupyterTypes.ts";
 import { showSavedOutputs } from "./savedOutputs.ts";
 import type { Application, Host, Palette, Plugin, Restorer, SettingRegistry } from "./services.ts";
@@ -36,6 +37,7 @@ export function plugin(host: Host, styles: readonly string[]): Plugin {
     app.shell.add(panel, "right", { rank: RANK });
     restorer?.add(panel, PANEL_ID);
     addCommands(app, host, activeModel, palette);
+    offerPanel(document, (name) => void app.commands.execute(SHOW, { name }));
     panel.paint(DEFAULTS);
     activeModel.isAutomatic = DEFAULTS.autoDisplay;
     registry?.load(ID).then(

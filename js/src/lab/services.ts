@@ -16,6 +16,7 @@ export interface Application {
       id: string,
       options: { label: () => string; caption: () => string; execute: (args: CommandArguments) => unknown },
     ): void;
+    execute(id: string, args: CommandArguments): Promise<unknown>;
   };
   readonly shell: {
     add(widget: HostWidget, area: string, options: { rank: number }): void;

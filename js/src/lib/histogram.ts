@@ -153,7 +153,12 @@ export function ticks({ edges }: Bins): Tick[] {
   const at = (value: number): number => (value - low) / span;
   const values = low < 0 && high > 0 ? [roundTowardsZero(low), 0, roundTowardsZero(high)] : ends(low, high);
   const shown = values.filter((value) => value >= low && value <= high).map((value) => ({ value, at: at(value) }));
-  return shown.filter((tick, i) => i === 0 || tick.at - (shown[i - 1]?.at ?? 0) > 0.16 || tick.value === 0);
+  const zero = shown.find((tick) => tick.value === 0);
+  const apart = (one: Tick, other: Tick): boolean => Math.abs(one.at - other.at) > 0.16;
+  return shown.filter(
+    (tick, i) =>
+      tick === zero || ((i === 0 || apart(tick, shown[i - 1] ?? tick)) && (zero === undefined || apart(tick, zero))),
+  );
 }
 
 /** The largest number of one or two digits that is not beyond `value`. */

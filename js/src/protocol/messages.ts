@@ -22,6 +22,8 @@ export type Status = "match" | "renamed" | "shape_mismatch" | "dtype_cast" | "mi
 
 export type Difference = "values" | "shape" | "dtype" | "added" | "removed" | "equal";
 
+export type Ask = "tree" | "stats" | "check";
+
 export type ErrorCode =
   | "malformed"
   | "unsupported-version"
@@ -113,11 +115,28 @@ export interface ClosedBody {
 }
 
 /**
+ * NaN and infinities in what trains.
+ *
+ * step: the first after which some were seen. last_clean: the last before it after which there were none, null where
+ *     that was never seen.
+ * path: the first tensor with some; `of`: whether in its gradient or its values.
+ * n_tensors: how many tensors had some then.
+ */
+export interface NotFinite {
+  readonly step: number;
+  readonly last_clean: number | null;
+  readonly path: string;
+  readonly of: "gradient" | "value";
+  readonly n_tensors: number;
+}
+
+/**
  * One step of a training, of the rows that the page was sent last.
  *
  * step: how many times `tick()` was called.
- * beats: for each row by path the norm of its trainable parameters, that of their gradients, and how far the step
- *     moved them, over the norm; null where there is none, or it isn't known.
+ * broken: where NaN and infinities came in, null while there are none.
+ * beats: for each row by path, for a fold by its id, the norm of its trainable parameters, that of their gradients,
+ *     and how far the step moved them, over the norm; null where there is none, or it isn't known.
  * moved: how far rows have moved since a mark, by path, over the norm then; null where only that they did is known,
  *     and none for those that didn't. Such an event has no beats.
  * part: with the first such event, the part of the page `pulse`, since a busy kernel answers no requests.
@@ -125,6 +144,7 @@ export interface ClosedBody {
 export interface TickedBody {
   readonly step: number;
   readonly beats: Readonly<Record<string, readonly (number | string | null)[]>>;
+  readonly broken: NotFinite | null;
   readonly moved?: Readonly<Record<string, number | string | null>>;
   readonly part?: PartReply;
 }
@@ -177,7 +197,13 @@ export interface Variable {
   readonly identity: number;
 }
 
-/** Modules and torch optimizers among the kernel's variables, in the order they were made; none is looked into. */
+/**
+ * Modules and torch optimizers among the kernel's variables, in the order they were made.
+ *
+ * Modules right within a list, a dict or an object's attributes come after, by Python's names: `models[0]`,
+ * `nets["a"]`, `trainer.model`; requests may name them so. No code of theirs runs. Names that begin with an underscore
+ * are left out.
+ */
 export interface VariablesReply {
   readonly modules: readonly Variable[];
   readonly optimizers: readonly Variable[];
@@ -197,11 +223,11 @@ export interface CancelReply {
  * Which part of the page.
  *
  * name: `checkpoints` is its panel of checkpoints, `reinitialize` what fills tensors anew, `pulse` the column of a
- *     training's course, `help` what the filter and the keys mean, `table` the view of all tensors, a row each, `zh`
- *     its words in Simplified Chinese.
+ *     training's course, `help` what the filter and the keys mean, `depth` a tensor in every block, `table` the view
+ *     of all tensors, a row each, `zh` its words in Simplified Chinese.
  */
 export interface PartBody {
-  readonly name: "checkpoints" | "reinitialize" | "pulse" | "help" | "table" | "zh";
+  readonly name: "checkpoints" | "reinitialize" | "pulse" | "help" | "depth" | "table" | "zh";
 }
 
 /**
@@ -491,13 +517,20 @@ export interface TensorFacts {
   readonly readable: string | null;
 }
 
-/** What is known of a module. `extra` is its guarded, cut `extra_repr` equivalent, from plain attributes. */
+/**
+ * What is known of a module; of another name of one, what is known of the module.
+ *
+ * n_parameters, n_frozen: tensors that are parameters, and those of them that ask for no gradient.
+ * extra: its guarded, cut `extra_repr` equivalent, from plain attributes.
+ */
 export interface ModuleFacts {
   readonly n_params: number | string;
   readonly n_params_trainable: number | string;
   readonly size_bytes: number | string;
   readonly n_modules: number;
   readonly n_tensors: number;
+  readonly n_parameters: number;
+  readonly n_frozen: number;
   readonly training: boolean | null;
   readonly extra: string;
   readonly hooks: readonly string[];
@@ -603,7 +636,18 @@ export interface Figures {
   readonly of?: string;
 }
 
-/** `TensorStats`, field by field; `n_total` is the tensor's element count, `version` its version counter. */
+/** A histogram of the range that nearly all values of a sample lie in; `outside` is the share of the others. */
+export interface Bulk {
+  readonly hist_counts: readonly (number | string)[];
+  readonly hist_edges: readonly (number | string)[];
+  readonly outside: number;
+}
+
+/**
+ * `TensorStats`, field by field; `n_total` is the tensor's element count, `version` its version counter.
+ *
+ * bulk: where a few values lie so far off that the histogram has the rest in a few bins.
+ */
 export interface StatsReply {
   readonly n: number | string;
   readonly n_total: number | string;
@@ -619,6 +663,7 @@ export interface StatsReply {
   readonly of?: string;
   readonly hist_counts: readonly (number | string)[];
   readonly hist_edges: readonly (number | string)[];
+  readonly bulk?: Bulk;
   readonly version: number | null;
 }
 
@@ -641,7 +686,8 @@ export interface ValuesBody {
  * values: float32. Cell [i, j] is element (row + i * row_step, column + j * column_step) or, where a step is above 1,
  *     the element of largest magnitude in its block.
  * texts: each cell's exact text, where nothing was thinned and the window is at most 4,096 cells.
- * scale: the magnitude at full colour (99.5th percentile of |value| of a sample of the whole tensor).
+ * scale: the magnitude at full colour (99.5th percentile of |value| of a sample of the whole tensor, without those
+ *     that are more than four times as large as nine tenths of them).
  * row_axes, column_axes: the tensor's dimensions that a row or column runs over.
  */
 export interface ValuesReply {
@@ -1345,6 +1391,30 @@ export interface SaveReply {
   readonly seconds: number;
   readonly warnings: readonly string[];
   readonly code: string;
+}
+
+/**
+ * What this process is asked of its model.
+ *
+ * ask: "tree" its structure, "stats" statistics of its share of each tensor at `paths`, "check" what it finds and
+ *     fingerprints of its shares.
+ * full: whether "tree" gives the tree itself, not its fingerprint alone.
+ * paths: the tensors that "stats" is of.
+ */
+export interface RankBody {
+  readonly model?: string;
+  readonly ask: "tree" | "stats" | "check";
+  readonly full?: boolean;
+  readonly paths?: readonly string[];
+}
+
+/** What one rank says; `said` is for `nnwidgets` on the other side and may change with its version. */
+export interface RankReply {
+  readonly rank: number;
+  readonly world_size: number;
+  readonly host: string;
+  readonly pid: number;
+  readonly said: Readonly<Record<string, unknown>>;
 }
 
 export interface Bodies {

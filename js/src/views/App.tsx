@@ -39,6 +39,8 @@ export interface AppProps {
   readonly alive: boolean;
   /** Whether something was asked that the kernel answers only when the running cell has ended. */
   readonly isWaiting?: boolean;
+  /** Shows the model in the host's panel, where it has one. */
+  readonly onPanel?: (() => void) | undefined;
 }
 
 /** A view in place of the tree; each takes some of this. */
@@ -61,6 +63,7 @@ export function App({
   onFilter,
   alive,
   isWaiting,
+  onPanel,
 }: AppProps) {
   const store = useMemo(() => new TreeStore(client, first), [client, first]);
   const [, redraw] = useState(0);
@@ -75,7 +78,7 @@ export function App({
 
   const [ended, setEnded] = useState<string | null>(null);
   const [lastSeen, setLastSeen] = useState(() => new Date(seen));
-  const [Sparkline, setBeat] = useState<TrainingPart["Cell"] | null>(null);
+  const [training, setTraining] = useState<TrainingPart | null>(null);
   const pulse = useRef<Promise<TrainingPart> | null>(null);
   useEffect(
     () =>
@@ -86,9 +89,9 @@ export function App({
           const body = event.body as unknown as TickedBody;
           pulse.current ??= pulsePart(client, body, (css) => root.current && addStyle(root.current, css));
           void pulse.current.then(
-            ({ add: hear, Cell }) => {
-              hear(body);
-              setBeat(() => Cell);
+            (part) => {
+              part.add(body);
+              setTraining(part);
             },
             () => {
               pulse.current = null;
@@ -267,6 +270,7 @@ export function App({
             onChip={(chip) => store.toggleChip(chip)}
             onLeave={focusTree}
             onHelp={openHelp}
+            onPanel={onPanel}
             onOpen={openPanel}
             onTrace={() => {
               select("");
@@ -275,6 +279,7 @@ export function App({
           />
         ) : null}
         <Notices store={store} alive={alive} ended={ended} lastSeen={lastSeen} />
+        {training === null ? null : <training.Alarm onNavigate={select} alive={isLive} />}
         {missing === null ? null : (
           <Banner
             glyph="warning"
@@ -301,7 +306,7 @@ export function App({
         )}
         <div class="nnw-body" hidden={panel !== null}>
           <TreeGrid
-            Sparkline={Sparkline}
+            Sparkline={training?.Cell ?? null}
             store={store}
             client={client}
             changes={changes}

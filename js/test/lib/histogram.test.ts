@@ -94,6 +94,11 @@ describe("axis", () => {
     expect(found[1]?.at).toBeCloseTo(0.5);
   });
 
+  test("leave room for zero, which is named whatever is near it", () => {
+    expect(ticks({ counts: [], edges: [-0.25, 42] }).map(({ value }) => value)).toEqual([0, 40]);
+    expect(ticks({ counts: [], edges: [-42, 0.25] }).map(({ value }) => value)).toEqual([-40, 0]);
+  });
+
   test("away from zero, round numbers inside the range", () => {
     const found = ticks({ counts: [], edges: [0.91, 1.12] });
     for (const { value, at } of found) {

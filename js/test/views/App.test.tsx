@@ -186,6 +186,14 @@ describe("keys", () => {
     expect(document.activeElement).toBe(row("m:embed"));
   });
 
+  test("what was typed in the filter counts, also where the box goes at once", async () => {
+    const { view, props } = await shown();
+    fireEvent.input(view.getByRole("searchbox"), { target: { value: "bias" } });
+    await drawn();
+    view.unmount();
+    expect(props.onFilter).toHaveBeenCalledExactlyOnceWith("bias");
+  });
+
   test("slash goes to the filter, Escape clears it and comes back", async () => {
     const { row, press, view, ids } = await shown();
     row("m:").focus();

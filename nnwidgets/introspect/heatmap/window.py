@@ -20,6 +20,8 @@ from nnwidgets.introspect.statistics.sampling import sample
 MOST_TEXTS = 4096
 _MOST_SIDE = 1024
 _FULL_COLOUR = 0.995
+_MOST = 0.9
+_FAR = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,8 @@ class Window:
         values: The cells as float32, row by row, little-endian: each the element of largest magnitude of its block,
             NaN or infinite where one of them is. Finite values beyond float32's range are its largest.
         texts: Each cell's exact text, where every cell is one element and there are at most 4,096; else None.
-        scale: Magnitude at full colour: the 99.5th percentile of a sample's finite magnitudes.
+        scale: Magnitude at full colour: the 99.5th percentile of a sample's finite magnitudes, without those that are
+            more than four times as large as nine tenths of them.
         row_axes: Dimensions of the tensor that a row index runs over.
         column_axes: Dimensions that a column index runs over, last fastest.
         tensor_shape: The tensor's sizes.
@@ -167,6 +170,10 @@ def _scale(data: torch.Tensor, cells: torch.Tensor) -> float:
         if finite.numel():
             place = min(finite.numel(), max(1, math.ceil(_FULL_COLOUR * finite.numel())))
             found = finite.kthvalue(place).values.item() or finite.max().item()
+            near = _FAR * finite.kthvalue(max(1, math.ceil(_MOST * finite.numel()))).values.item()
+            if 0.0 < near < found:
+                # A few that lie far off the rest would leave the rest without colour.
+                found = finite[finite <= near].max().item()
             if found > 0.0:
                 return found
     return 1.0

@@ -1,4 +1,4 @@
-"""The pulse of a model in training: how large its parameters and gradients are, and how far a step moves them.
+"""The pulse of a model in training: sizes of parameters, gradients and steps, and where NaN and infinities come in.
 
 Norms are of whole tensors, so that no NaN is missed. How far a step moved a tensor is told from a sample of it, taken
 before the step and compared after: no second copy of the model is held.
@@ -7,8 +7,9 @@ before the step and compared after: no second copy of the model is held.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+import weakref
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal, NamedTuple
 
 import torch
 
@@ -16,6 +17,7 @@ from nnwidgets.errors import InvalidTargetError
 from nnwidgets.introspect.safe_access.scan import ModelScan, read
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, plain_torch, torch_attribute
 
+_PARTS: tuple[Literal["gradient"], Literal["value"]] = ("gradient", "value")
 _MOST_NARROW = 2**24
 
 SAMPLE = 1_024
@@ -34,6 +36,94 @@ class Beat(NamedTuple):
     norm: float
     gradient: float | None
     update: float | None
+
+
+class NotFinite(NamedTuple):
+    """Where NaN and infinities were first met.
+
+    Attributes:
+        path: The first tensor in walk order that has some.
+        of: Whether they are in its "gradient" or, where that is finite or there is none, in its "value".
+        n_tensors: How many have some.
+    """
+
+    path: str
+    of: Literal["gradient", "value"]
+    n_tensors: int
+
+
+class FiniteWatch:
+    """Looks for NaN and infinities in what trains, again and again, reading each gradient once; holds no tensor.
+
+    Values are read where there is no gradient: what an optimizer makes of a finite gradient is met in the next one.
+
+    Example:
+        >>> from torch import nn
+        >>> net = nn.Linear(2, 1)
+        >>> watch = FiniteWatch()
+        >>> watch.look(net)
+        >>> net(torch.full((1, 2), float("nan"))).sum().backward()
+        >>> watch.look(net)
+        NotFinite(path='weight', of='gradient', n_tensors=1)
+    """
+
+    def __init__(self) -> None:
+        self._slots: list[tuple[str, weakref.ref[torch.Tensor]]] = []
+        self._pending: _Stacks = []
+
+    def forget(self) -> None:
+        """Read anew at the next look what the model is made of; what a device was asked is dropped."""
+        self._slots, self._pending = [], []
+
+    def look(self, module: object, *, wait: bool = True) -> NotFinite | None:
+        """Return what isn't finite now, or None where all is, or where a device has yet to be waited for.
+
+        What the model is made of is that of the first look. Without ``wait`` a device other than the CPU goes on with
+        its work meanwhile: `ready` then tells what it found, a step later say.
+
+        Raises:
+            InvalidTargetError: ``module`` is no module.
+        """
+        held = [(path, reference()) for path, reference in self._slots]
+        if not held or any(tensor is None for _, tensor in held):
+            found = read(module)
+            slots = [(found.slot_path(slot), tensor) for slot, tensor in _trainable(found)]
+            self._slots = [(path, weakref.ref(tensor)) for path, tensor in slots]
+            held = list(slots)
+        tensors = {place: tensor for place, (_, tensor) in enumerate(held) if tensor is not None}
+        with plain_torch():
+            gradients = {key: grad for key, each in tensors.items() if (grad := _gradient(each)) is not None}
+            values = _readable({key: each for key, each in tensors.items() if key not in gradients})
+            stacks = _stacked([gradients, values])
+            if not wait and any(stack.device.type != "cpu" for _, stack in stacks):
+                self._pending = stacks
+                return None
+            return self._of_norms(stacks, [gradients, values])
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a device has something to tell that it was asked without waiting."""
+        return bool(self._pending)
+
+    def ready(self) -> NotFinite | None:
+        """Return what a device found that was not waited for, or None where all was finite."""
+        stacks, self._pending = self._pending, []
+        with plain_torch():
+            return self._of_norms(stacks, None)
+
+    def _of_norms(self, stacks: _Stacks, groups: Sequence[Mapping[int, torch.Tensor]] | None) -> NotFinite | None:
+        met = [
+            (key, number)
+            for number, norms in enumerate(_read_norms(stacks, len(_PARTS)))
+            for key, norm in norms.items()
+            # A norm of finite numbers may be too large for its type.
+            if math.isnan(norm)
+            or (math.isinf(norm) and (groups is None or not bool(torch.isfinite(groups[number][key]).all())))
+        ]
+        if not met:
+            return None
+        first, number = min(met)
+        return NotFinite(self._slots[first][0], _PARTS[number], len(met))
 
 
 class Pulse:
@@ -86,6 +176,20 @@ class Pulse:
         # Of all elements, from those of the sample.
         steps = {key: move * math.sqrt(data[key].numel() / moved[key].numel()) for key, move in moves.items()}
         return _by_path(found, slots, norms, gradient_norms, steps)
+
+
+def together(beats: Iterable[Beat]) -> Beat:
+    """One beat of several parts that hold no tensor together; NaN where one of them has some.
+
+    Example:
+        >>> together([Beat(3.0, None, 0.1), Beat(4.0, 2.0, None)])
+        Beat(norm=5.0, gradient=2.0, update=0.06)
+    """
+    held: dict[int, list[float | None]] = {}
+    for norm, gradient, update in beats:
+        moved = None if update is None else update * norm
+        _add(held, 0, [None if value is None else value * value for value in (norm, gradient, moved)])
+    return _root(held[0])
 
 
 def _trainable(found: ModelScan) -> list[tuple[int, torch.Tensor]]:
@@ -141,15 +245,29 @@ def _is_like(one: torch.Tensor, other: torch.Tensor) -> bool:
 def norms_of(groups: Iterable[Mapping[int, torch.Tensor]]) -> list[dict[int, float]]:
     """2-norms of many tensors, brought to the host in one go for each device."""
     groups = list(groups)
+    return _read_norms(_stacked(groups), len(groups))
+
+
+_Stacks = list[tuple[list[tuple[int, int]], torch.Tensor]]
+"""Norms of a device and type, and for each the number of its group and its key there."""
+
+
+def _stacked(groups: Sequence[Mapping[int, torch.Tensor]]) -> _Stacks:
     alike: dict[tuple[torch.device, torch.dtype], list[tuple[int, int, torch.Tensor]]] = {}
     for number, group in enumerate(groups):
         for key, data in group.items():
             norm = _norm(data)
             alike.setdefault((norm.device, norm.dtype), []).append((number, key, norm))
-    made: list[dict[int, float]] = [{} for _ in groups]
-    for those in alike.values():
-        values = torch.stack([norm for _, _, norm in those]).tolist()
-        for (number, key, _), value in zip(those, values, strict=True):
+    return [
+        ([(number, key) for number, key, _ in those], torch.stack([norm for _, _, norm in those]))
+        for those in alike.values()
+    ]
+
+
+def _read_norms(stacks: _Stacks, n_groups: int) -> list[dict[int, float]]:
+    made: list[dict[int, float]] = [{} for _ in range(n_groups)]
+    for those, norms in stacks:
+        for (number, key), value in zip(those, norms.tolist(), strict=True):
             made[number][key] = value
     return made
 
@@ -185,8 +303,7 @@ def _by_path(
         if row in sums:
             _add(sums, found.parents[row], sums[row])
     for row, held in sums.items():
-        norm, gradient, moved = (None if each is None else math.sqrt(each) for each in held)
-        made[found.path(row)] = _beat(norm or 0.0, gradient, moved)
+        made[found.path(row)] = _root(held)
     return made
 
 
@@ -195,6 +312,11 @@ def _add(sums: dict[int, list[float | None]], row: int, squares: list[float | No
     for at, square in enumerate(squares):
         if square is not None:
             held[at] = (held[at] or 0.0) + square
+
+
+def _root(squares: list[float | None]) -> Beat:
+    norm, gradient, moved = (None if each is None else math.sqrt(each) for each in squares)
+    return _beat(norm or 0.0, gradient, moved)
 
 
 def _beat(norm: float, gradient: float | None, moved: float | None) -> Beat:

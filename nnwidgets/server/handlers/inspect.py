@@ -176,6 +176,9 @@ def _tensor_facts(live: LiveTensor) -> TensorFacts:
 
 
 def _module_facts(index: TreeIndex, number: int, module: Any) -> ModuleFacts:
+    # Below another name of a module nothing is listed: its numbers are those of its first name.
+    first = index.nodes[number].alias_of
+    number = number if first is None else index.number.get(first, number)
     node = index.nodes[number]
     span = range(number, number + index.size[number])
     return {
@@ -184,6 +187,8 @@ def _module_facts(index: TreeIndex, number: int, module: Any) -> ModuleFacts:
         "size_bytes": _size_bytes(index, span),
         "n_modules": sum(index.nodes[below].kind == "module" for below in span),
         "n_tensors": index.n_tensors[number],
+        "n_parameters": index.n_parameters[number],
+        "n_frozen": index.n_frozen[number],
         "training": node.training,
         "extra": _extra(module),
         "hooks": _hooks(module),

@@ -9,7 +9,7 @@ from nnwidgets.formatting import inert, shape_text
 from nnwidgets.introspect.module_tree.tensor_metadata import facts
 from nnwidgets.introspect.safe_access.objects import no_torch_function, type_name
 from nnwidgets.server.handlers.registry import handles_without_model
-from nnwidgets.server.notebook.variables import Identities, modules, optimizers, tensors
+from nnwidgets.server.notebook.variables import Identities, listed_modules, modules, optimizers, tensors
 from nnwidgets.server.page_files import part
 from nnwidgets.wire.dispatch import Job
 from nnwidgets.wire.schema.envelope import ModelsReply, PartReply, Variable, VariablesReply
@@ -30,8 +30,9 @@ def answer_models(_body: Mapping[str, Any], _job: Job) -> ModelsReply:
 
 @handles_without_model("variables")
 def answer_variables(_body: Mapping[str, Any], _job: Job) -> VariablesReply:
-    """Name the notebook's modules and optimizers, by their types alone."""
-    return {"modules": _variables(modules()), "optimizers": _variables(optimizers())}
+    """Name the notebook's modules, those right within its variables too, and its optimizers, by their types alone."""
+    listed = {name: each for name, each in optimizers().items() if not name.startswith("_")}
+    return {"modules": _variables(listed_modules()), "optimizers": _variables(listed)}
 
 
 def _variables(values: Mapping[str, object]) -> list[Variable]:

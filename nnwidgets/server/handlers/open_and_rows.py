@@ -63,7 +63,8 @@ def _window(session: Session, flat: FlatTree, start: int, count: int) -> RowsRep
     for each in made:
         if each["kind"] == "tensor" and each["path"] in session.untrained:
             each["untrained"] = True
-    session.note_shown([each["path"] for each in made])
+    folds = {each["id"]: row.run for row, each in zip(rows, made, strict=True) if row.run is not None}
+    session.note_shown([each["path"] for each in made if each["fold"] is None], (flat.index, folds))
     return {
         "generation": session.generation,
         "total": len(flat.rows),

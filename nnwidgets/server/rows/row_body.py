@@ -167,21 +167,18 @@ def _fold(flat: FlatTree, run: RowRun) -> Fold:
     index, members = flat.index, run.members
     picked = picked_member(index, run, flat.state.picked)
     per_cell = -(-len(members) // _MAX_CELLS)
+    cells = index.cells.get(members[0])
+    if cells is None:
+        cells = [_cell(index, members[at : at + per_cell]) for at in range(0, len(members), per_cell)]
+        index.cells[members[0]] = cells
     return {
         "count": len(members),
         "picked": picked,
         "picked_path": index.nodes[members[picked]].path,
         "unfolded": fold_id(index, run) in flat.state.unfolded,
         "per_cell": per_cell,
-        "members": _cells(index, members, per_cell),
+        "members": cells,
     }
-
-
-def _cells(index: TreeIndex, members: Sequence[int], per_cell: int) -> list[FoldMember]:
-    """A cell for every so many members; made once, so that scrolling past them is cheap."""
-    if members[0] not in index.cells:
-        index.cells[members[0]] = [_cell(index, members[at : at + per_cell]) for at in range(0, len(members), per_cell)]
-    return index.cells[members[0]]
 
 
 def _cell(index: TreeIndex, members: Sequence[int]) -> FoldMember:

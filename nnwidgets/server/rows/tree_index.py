@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from nnwidgets.errors import PathNotFoundError
 from nnwidgets.introspect import paths
@@ -21,6 +21,7 @@ from nnwidgets.introspect.module_tree.folding import Alikes, only_run
 from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.patterns import PatternMatcher
 from nnwidgets.introspect.records import Finding, Severity, TensorEntry, TieGroup
+from nnwidgets.wire.schema.tree import FoldMember
 
 _Join = Callable[[int, int], int]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
@@ -50,8 +51,8 @@ class RunTotals(NamedTuple):
         n_frozen: Those that ask for no gradient.
         n_counted: Those that hold an element without an earlier name.
         n_findings: Findings.
-        worst: The worst severity of these.
         tie: The first tie group, in the order of letters, with a member there.
+        worst: The worst severity of the findings.
     """
 
     n_params: int
@@ -59,8 +60,8 @@ class RunTotals(NamedTuple):
     n_frozen: int
     n_counted: int
     n_findings: int
-    worst: Severity | None
     tie: str | None
+    worst: Severity | None
 
 
 class TreePlace(NamedTuple):
@@ -84,9 +85,6 @@ class TreeIndex:
     Args:
         tree: The tree; raw keys of it are not kept, since they may be modules.
         findings: What `check` found; those whose path is not in the tree stand at the model itself.
-
-    Attributes:
-        cells: What the row of a run shows of its members, by the first of them; kept by who makes it.
     """
 
     def __init__(self, tree: ModuleTree, findings: Iterable[Finding] = ()) -> None:
@@ -108,7 +106,8 @@ class TreeIndex:
         self._items: dict[int, tuple[int | RowRun, ...]] = {}
         self._run_of: dict[int | None, RowRun] = {}
         self._totals: dict[int, RunTotals] = {}
-        self.cells: dict[int, Any] = {}
+        self.cells: dict[int, list[FoldMember]] = {}
+        """Cells of folds by their first member, as `row_body` made them: scrolling past a fold is cheap."""
 
     def children(self, number: int) -> Iterator[int]:
         """Give the numbers of the children of node ``number``, in order."""
@@ -338,8 +337,8 @@ class TreeIndex:
                 n_frozen=sum([self.n_frozen[member] for member in members]),
                 n_counted=sum([self.n_counted[member] for member in members]),
                 n_findings=sum([self.findings_inside[member] for member in members]),
-                worst=self.worst_of(members),
                 tie=min(ties, key=self._tie_rank.__getitem__, default=None),
+                worst=self.worst_of(members),
             )
         return self._totals[first]
 

@@ -9,4 +9,5 @@ Start at `session.Session`: each Explorer has one, and `NamedSessions` has one f
     by_name.py      sessions by the name of a variable
     open_views.py   which Explorers are open
     file_cache.py   what was last read of files
+    stats_cache.py  exact statistics that hold until something may have changed
 """

@@ -9,7 +9,7 @@ from torch import nn
 
 from nnwidgets.errors import closest_names
 from nnwidgets.introspect.safe_access.objects import is_module
-from nnwidgets.server.notebook.variables import modules, name_of, notebook
+from nnwidgets.server.notebook.variables import is_place, listed_modules, modules, name_of, notebook
 from nnwidgets.server.session.open_views import open_models
 from nnwidgets.server.session.session import Emit, Session
 from nnwidgets.wire.errors import RequestError
@@ -63,6 +63,8 @@ class NamedSessions:
 
     def _module_named(self, name: str) -> nn.Module:
         value: Any = notebook().get(name)
+        if value is None and is_place(name):
+            value = listed_modules().get(name)
         if is_module(value):
             self._known.add(name)
             return cast("nn.Module", value)

@@ -7,7 +7,7 @@ import threading
 import time
 import weakref
 from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -18,6 +18,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from nnwidgets.checkpoint import Snapshot
+from nnwidgets.edit import history
 from nnwidgets.errors import NNWidgetsError
 from nnwidgets.introspect.checks import data_findings, structural_findings, worst_first
 from nnwidgets.introspect.checks.training import untrained_paths
@@ -31,14 +32,15 @@ from nnwidgets.introspect.statistics.exact_stats import CancelledError
 from nnwidgets.introspect.statistics.threads import single_thread
 from nnwidgets.introspect.stats_table import StatsTable
 from nnwidgets.server.notebook.ipykernel import is_cell_running
-from nnwidgets.server.notebook.variables import name_of, notebook, optimizers
+from nnwidgets.server.notebook.variables import is_place, name_of, notebook, optimizers
 from nnwidgets.server.page_files import part
 from nnwidgets.server.rows.flatten import FlatTree, ViewState, flatten
 from nnwidgets.server.rows.moved_marks import moved_rows
 from nnwidgets.server.rows.trace_marks import TraceMarks
-from nnwidgets.server.rows.tree_index import TreeIndex
+from nnwidgets.server.rows.tree_index import RowRun, TreeIndex, is_frozen
 from nnwidgets.server.session.file_cache import FileCache
 from nnwidgets.server.session.model_ref import ModelRef
+from nnwidgets.server.session.stats_cache import StatsCache
 from nnwidgets.wire.errors import RequestError
 from nnwidgets.wire.threads import Workers
 
@@ -109,10 +111,14 @@ class Session:
         self.untrained: frozenset[str] = frozenset()
         self.preview_stats: dict[tuple[str, int | None], TensorStats] = {}
         self.file_cache = FileCache()
+        self.stats_cache = StatsCache()
+        self.n_changes = 0
+        self.hears_of_cells = False
         self.stats_table: StatsTable | None = None
         self._mark: Snapshot | None = None
         self._is_comparing = self._is_comparison_due = self._has_moved_part = False
         self._windows_shown: deque[list[str]] = deque(maxlen=_WINDOWS_KEPT)
+        self._folds_shown: deque[tuple[TreeIndex, Mapping[str, RowRun]]] = deque(maxlen=_WINDOWS_KEPT)
         _SESSIONS.append(weakref.ref(self, _SESSIONS.remove))
 
     # ---- the model ----
@@ -137,7 +143,8 @@ class Session:
     @property
     def code_name(self) -> str:
         """What pasted code calls the model."""
-        return self.variable if is_identifier(self.variable) else "model"
+        name = self.variable
+        return name if name is not None and (is_identifier(name) or is_place(name)) else "model"
 
     def optimizers(self) -> list[Optimizer]:
         """The live optimizers of the model: those passed, then those in the notebook's variables."""
@@ -171,6 +178,8 @@ class Session:
         self._trace, self.trace_marks = None, TraceMarks(None)
         self.preview_stats = {}
         self.file_cache.clear()
+        self.stats_cache.clear()
+        self._folds_shown.clear()
         self.stats_table = self._mark = None
 
     # ---- what was read ----
@@ -205,7 +214,8 @@ class Session:
             return index
 
     def report_possible_change(self) -> None:
-        """Read the model again at the next request, and tell the page."""
+        """Read the model again at the next request, and tell the page; for the end of each cell."""
+        self.hears_of_cells = True
         if self.model_or_none is not None:
             self.mark_stale()
             self.emit("changed", {"structure": True})
@@ -222,6 +232,7 @@ class Session:
 
     def mark_stale(self) -> None:
         """Read the model again at the next request, unless it takes long to read and was read just now."""
+        self.n_changes += 1
         if time.monotonic() - self._read_at >= _TIMES_LEFT_ALONE * self._read_seconds:
             self._is_stale = True
             if self._check_seconds < _CHEAP_CHECK:
@@ -242,14 +253,25 @@ class Session:
                 self._flats.move_to_end(key)
             return flat
 
-    def note_shown(self, paths: list[str]) -> None:
-        """Remember that the page was sent the rows of these paths."""
+    def note_shown(self, paths: list[str], folds: tuple[TreeIndex, Mapping[str, RowRun]] | None = None) -> None:
+        """Remember that the page was sent the rows of these paths, and these folds of an index by their ids."""
         self._windows_shown.append(paths)
+        if folds is not None:
+            self._folds_shown.append(folds)
 
     @property
     def shown_paths(self) -> list[str]:
         """Paths of the rows that the page was sent last, the latest first."""
         return list(dict.fromkeys(path for paths in reversed(self._windows_shown.copy()) for path in paths))
+
+    def shown_folds(self) -> dict[str, list[str]]:
+        """The folds that the page was sent last: by their ids the paths of their members."""
+        shown = self._folds_shown.copy()
+        return {
+            fold: [index.nodes[member].path for member in run.members]
+            for index, folds in shown
+            for fold, run in folds.items()
+        }
 
     # ---- what moved ----
 
@@ -294,7 +316,7 @@ class Session:
                 raise
 
     def _send_moved(self, moved: dict[str, float | None]) -> None:
-        body: dict[str, Any] = {"step": 0, "beats": {}, "moved": moved}
+        body: dict[str, Any] = {"step": 0, "beats": {}, "broken": None, "moved": moved}
         if not self._has_moved_part:
             code, style = part("pulse")
             body["part"] = {"code": code, "style": style}
@@ -341,8 +363,8 @@ class Session:
         name = self.variable or "net"
         training = self.optimizers()
         others = tensors_elsewhere(self.module, training, notebook().values())
-        found = structural_findings(
-            reading, name=name, optimizers=self._passed_optimizers() or training, elsewhere=others
+        found = self._unasked(
+            structural_findings(reading, name=name, optimizers=self._passed_optimizers() or training, elsewhere=others)
         )
         self.untrained = untrained_paths(reading, training)
         self._take_findings(worst_first((*found, *self._of_data)))
@@ -352,6 +374,30 @@ class Session:
         self._check_seconds = time.monotonic() - began
         self._checked = checked
         return every
+
+    def _unasked(self, findings: Sequence[Finding]) -> tuple[Finding, ...]:
+        """Leave out the notes on what is frozen where it was frozen through nnwidgets, on purpose."""
+        frozen: set[str] = set()
+        for change in history(self.module).changes:
+            if change.kind == "freeze":
+                frozen.update(change.paths)
+            elif change.kind == "unfreeze":
+                frozen.difference_update(change.paths)
+        if not frozen:
+            return tuple(findings)
+        index = self.index()
+
+        def is_asked(finding: Finding) -> bool:
+            place = index.resolve(finding.path) if finding.code == "frozen" else None
+            if place is None:
+                return False
+            if place.entry is not None:
+                return place.entry.path in frozen
+            below = range(place.row, place.row + index.size[place.row])
+            held = (entry.path for number in below for entry in index.nodes[number].tensors if is_frozen(entry))
+            return all(path in frozen for path in held)
+
+        return tuple(finding for finding in findings if not is_asked(finding))
 
     def _take_findings(self, findings: tuple[Finding, ...]) -> None:
         with self._lock:

@@ -85,12 +85,29 @@ class ClosedBody(TypedDict):
     message: str
 
 
+class NotFinite(TypedDict):
+    """NaN and infinities in what trains.
+
+    step: the first after which some were seen. last_clean: the last before it after which there were none, null where
+        that was never seen.
+    path: the first tensor with some; `of`: whether in its gradient or its values.
+    n_tensors: how many tensors had some then.
+    """
+
+    step: int
+    last_clean: int | None
+    path: str
+    of: Literal["gradient", "value"]
+    n_tensors: int
+
+
 class TickedBody(TypedDict):
     """One step of a training, of the rows that the page was sent last.
 
     step: how many times `tick()` was called.
-    beats: for each row by path the norm of its trainable parameters, that of their gradients, and how far the step
-        moved them, over the norm; null where there is none, or it isn't known.
+    broken: where NaN and infinities came in, null while there are none.
+    beats: for each row by path, for a fold by its id, the norm of its trainable parameters, that of their gradients,
+        and how far the step moved them, over the norm; null where there is none, or it isn't known.
     moved: how far rows have moved since a mark, by path, over the norm then; null where only that they did is known,
         and none for those that didn't. Such an event has no beats.
     part: with the first such event, the part of the page `pulse`, since a busy kernel answers no requests.
@@ -98,6 +115,7 @@ class TickedBody(TypedDict):
 
     step: int
     beats: dict[str, list[Number | None]]
+    broken: NotFinite | None
     moved: NotRequired[dict[str, Number | None]]
     part: NotRequired[PartReply]
 
@@ -154,7 +172,12 @@ class Variable(TypedDict):
 
 
 class VariablesReply(TypedDict):
-    """Modules and torch optimizers among the kernel's variables, in the order they were made; none is looked into."""
+    """Modules and torch optimizers among the kernel's variables, in the order they were made.
+
+    Modules right within a list, a dict or an object's attributes come after, by Python's names: `models[0]`,
+    `nets["a"]`, `trainer.model`; requests may name them so. No code of theirs runs. Names that begin with an underscore
+    are left out.
+    """
 
     modules: list[Variable]
     optimizers: list[Variable]
@@ -176,11 +199,11 @@ class PartBody(TypedDict):
     """Which part of the page.
 
     name: `checkpoints` is its panel of checkpoints, `reinitialize` what fills tensors anew, `pulse` the column of a
-        training's course, `help` what the filter and the keys mean, `table` the view of all tensors, a row each, `zh`
-        its words in Simplified Chinese.
+        training's course, `help` what the filter and the keys mean, `depth` a tensor in every block, `table` the view
+        of all tensors, a row each, `zh` its words in Simplified Chinese.
     """
 
-    name: Literal["checkpoints", "reinitialize", "pulse", "help", "table", "zh"]
+    name: Literal["checkpoints", "reinitialize", "pulse", "help", "depth", "table", "zh"]
 
 
 class PartReply(TypedDict):

@@ -101,13 +101,19 @@ class TensorFacts(TypedDict):
 
 
 class ModuleFacts(TypedDict):
-    """What is known of a module. `extra` is its guarded, cut `extra_repr` equivalent, from plain attributes."""
+    """What is known of a module; of another name of one, what is known of the module.
+
+    n_parameters, n_frozen: tensors that are parameters, and those of them that ask for no gradient.
+    extra: its guarded, cut `extra_repr` equivalent, from plain attributes.
+    """
 
     n_params: Number
     n_params_trainable: Number
     size_bytes: Number
     n_modules: int
     n_tensors: int
+    n_parameters: int
+    n_frozen: int
     training: bool | None
     extra: str
     hooks: list[str]
@@ -215,11 +221,23 @@ class Figures(TypedDict):
     of: NotRequired[str]
 
 
-class StatsReply(Figures):
-    """`TensorStats`, field by field; `n_total` is the tensor's element count, `version` its version counter."""
+class Bulk(TypedDict):
+    """A histogram of the range that nearly all values of a sample lie in; `outside` is the share of the others."""
 
     hist_counts: list[Number]
     hist_edges: list[Number]
+    outside: float
+
+
+class StatsReply(Figures):
+    """`TensorStats`, field by field; `n_total` is the tensor's element count, `version` its version counter.
+
+    bulk: where a few values lie so far off that the histogram has the rest in a few bins.
+    """
+
+    hist_counts: list[Number]
+    hist_edges: list[Number]
+    bulk: NotRequired[Bulk]
     version: int | None
 
 
@@ -236,7 +254,8 @@ class ValuesReply(TypedDict):
     values: float32. Cell [i, j] is element (row + i * row_step, column + j * column_step) or, where a step is above 1,
         the element of largest magnitude in its block.
     texts: each cell's exact text, where nothing was thinned and the window is at most 4,096 cells.
-    scale: the magnitude at full colour (99.5th percentile of |value| of a sample of the whole tensor).
+    scale: the magnitude at full colour (99.5th percentile of |value| of a sample of the whole tensor, without those
+        that are more than four times as large as nine tenths of them).
     row_axes, column_axes: the tensor's dimensions that a row or column runs over.
     """
 

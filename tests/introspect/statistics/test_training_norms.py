@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import copy
+import gc
 import math
+import weakref
 
 import pytest
 import torch
 from torch import nn
 
-from nnwidgets.introspect.statistics.training_norms import Pulse
+from nnwidgets.introspect.statistics.training_norms import FiniteWatch, Pulse
 
 
 def trained(net, x, loss_of, lr=0.1):
@@ -122,3 +124,44 @@ def test_it_changes_nothing():
     assert torch.equal(net.weight.grad, before[1])
     assert torch.equal(torch.get_rng_state(), before[2])
     assert [parameter._version for parameter in net.parameters()] == versions
+
+
+def with_gradients():
+    net = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
+    for parameter in net.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    return net
+
+
+def test_the_watch_names_the_first_tensor_with_nan_or_infinities_and_counts_them():
+    net, watch = with_gradients(), FiniteWatch()
+    assert watch.look(net) is None
+    net[1].weight.grad[0, 0] = float("inf")
+    net[1].bias.grad[2] = float("nan")
+    assert watch.look(net) == ("1.weight", "gradient", 2)
+    net[1].weight.grad.zero_()
+    net[1].bias.grad.zero_()
+    assert watch.look(net) is None
+
+
+def test_the_watch_takes_no_large_numbers_for_infinities_and_reads_values_where_no_gradient_is():
+    net, watch = with_gradients(), FiniteWatch()
+    net[0].weight.grad.fill_(3e38)
+    assert watch.look(net) is None
+    with torch.no_grad():
+        net[1].bias[0] = float("nan")
+    assert watch.look(net) is None, "its gradient is what is read"
+    net[1].bias.grad = None
+    assert watch.look(net) == ("1.bias", "value", 1)
+
+
+def test_the_watch_follows_a_model_whose_parameters_are_replaced_and_keeps_none_of_them():
+    net, watch = with_gradients(), FiniteWatch()
+    watch.look(net)
+    held = weakref.ref(net[1].weight)
+    net[1] = nn.Linear(3, 3)
+    gc.collect()
+    assert held() is None
+    with torch.no_grad():
+        net[1].weight[0, 0] = float("nan")
+    assert watch.look(net) == ("1.weight", "value", 1)

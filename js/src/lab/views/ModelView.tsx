@@ -71,7 +71,7 @@ export function ModelView({ shown: { connection, variable }, settings }: ModelVi
   }, []);
 
   return (
-    <div ref={frame} class="nnw-panel-model">
+    <div ref={frame} class="nnw-panel-model" style={{ "--nnw-panel-height": `${size.height - 1}px` }}>
       {opened !== null ? (
         <App
           client={opened.client}

@@ -7,6 +7,7 @@ import { t, word } from "../../i18n/translate.ts";
 import { bytesText, exactBytes, exactCount } from "../../lib/format.ts";
 import type { FileBody } from "../../protocol/messages.ts";
 import type { CheckpointsStore } from "../../state/checkpoints/store.ts";
+import { Search } from "./Search.tsx";
 import { StatusMark } from "./StatusMark.tsx";
 import { dateText } from "./statusLabels.tsx";
 
@@ -22,8 +23,17 @@ export function Files({ store, alive }: FilesProps) {
   const { folder, folderError } = store;
   const id = useUniqueId();
   const [active, setActive] = useState(0);
-  useEffect(() => setActive(0), [folder?.path]);
-  const entries = folder === null ? [] : withItself(folder.path, folder.is_checkpoint, folder.entries);
+  const [text, setText] = useState("");
+  useEffect(() => setActive(0), [folder?.path, text]);
+  const all = folder === null ? [] : withItself(folder.path, folder.is_checkpoint, folder.entries);
+  const entries = all.filter(({ name }) => name.toLowerCase().includes(text.trim().toLowerCase()));
+  const go = (typed: string): void => {
+    const path = typed.trim().replace(/^\.\//, "");
+    if (path.includes("/")) {
+      setText("");
+      void (path.endsWith("/") ? store.list(path.replace(/\/+$/, "")) : store.open(path));
+    }
+  };
   const pick = (index: number): void => {
     const entry = entries[index];
     if (entry === undefined || entry.refused !== null || !alive) {
@@ -66,6 +76,22 @@ export function Files({ store, alive }: FilesProps) {
           <Icon name="cycle" />
         </button>
       </div>
+      {folder === null || folder.n_entries === 0 ? null : (
+        <div class="nnw-way nnw-narrowing">
+          <Search
+            text={text}
+            label={t("Part of a name, or a path below the notebook’s folder")}
+            alive={alive}
+            onText={setText}
+            onEnter={go}
+          />
+        </div>
+      )}
+      {folder?.path === "" ? (
+        <p class="nnw-dim nnw-small nnw-cut">
+          {t("Files of the notebook’s folder and below it; %nn load reads any other.")}
+        </p>
+      ) : null}
       {folderError === null ? null : (
         <ErrorNote
           error={folderError}
@@ -91,9 +117,11 @@ export function Files({ store, alive }: FilesProps) {
       ) : null}
       {folder !== null && entries.length === 0 ? (
         <p class="nnw-empty">
-          {folder.n_hidden > 0
-            ? t("No checkpoint is here yet. Save a model, and it shows in this list.")
-            : t("Nothing here yet. Save a model, and it shows in this list.")}
+          {all.length > 0
+            ? t("No checkpoint here has such a name.")
+            : folder.n_hidden > 0
+              ? t("No checkpoint is here yet. Save a model, and it shows in this list.")
+              : t("Nothing here yet. Save a model, and it shows in this list.")}
         </p>
       ) : (
         <PickList

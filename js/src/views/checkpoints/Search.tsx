@@ -9,10 +9,12 @@ interface SearchProps {
   readonly label: string;
   readonly alive: boolean;
   readonly onText: (text: string) => void;
+  /** Told what stands there when Enter is pressed. */
+  readonly onEnter?: (text: string) => void;
 }
 
 /** Narrows a list by a part of the names in it. */
-export function Search({ text, label, alive, onText }: SearchProps) {
+export function Search({ text, label, alive, onText, onEnter }: SearchProps) {
   const [typed, setTyped] = useState(text);
   const sent = useRef(text);
   const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
@@ -54,6 +56,7 @@ export function Search({ text, label, alive, onText }: SearchProps) {
             send("");
           } else if (event.key === "Enter") {
             send(event.currentTarget.value);
+            onEnter?.(event.currentTarget.value);
           }
         }}
       />

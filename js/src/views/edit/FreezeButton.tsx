@@ -1,28 +1,42 @@
+import { Icon } from "../../components/Icon.tsx";
 import { t } from "../../i18n/translate.ts";
+import { exactCount } from "../../lib/format.ts";
 import { useEditing } from "./editingContext.ts";
 
-/** Says whether gradients are asked for and, where the model can be changed, changes that. */
-export function FreezeButton({ path, isFrozen }: { readonly path: string; readonly isFrozen: boolean }) {
+interface FreezeButtonProps {
+  /** Null where it is changed at another name. */
+  readonly path: string | null;
+  /** Parameters there, and how many of them ask for no gradient. */
+  readonly n: number;
+  readonly nFrozen: number;
+}
+
+/** Says whether gradients are asked for, by all, some or none, and beside that changes it where it can be changed. */
+export function FreezeButton({ path, n, nFrozen }: FreezeButtonProps) {
   const editing = useEditing();
-  const words = t(isFrozen ? "frozen" : "trainable");
-  if (editing === null) {
-    return <span title={isFrozen ? t("requires_grad is False") : undefined}>{words}</span>;
+  const isFrozen = nFrozen === n;
+  const words = t(isFrozen ? "frozen" : nFrozen > 0 ? "partly frozen" : "trainable");
+  const state = <span title={isFrozen ? t("requires_grad is False") : undefined}>{words}</span>;
+  if (editing === null || path === null) {
+    return state;
   }
   const { changes, isFold, alive } = editing;
+  const count = isFrozen ? n : n - nFrozen;
   const act = isFold
-    ? t(isFrozen ? "unfreeze all members" : "freeze all members")
-    : t(isFrozen ? "unfreeze" : "freeze");
+    ? t(isFrozen ? "Unfreeze in all blocks" : "Freeze in all blocks")
+    : t(isFrozen ? "Unfreeze {0} {0|tensor|tensors}" : "Freeze {0} {0|tensor|tensors}", exactCount(count));
   return (
-    <button
-      type="button"
-      class="nnw-freeze"
-      disabled={!alive}
-      aria-pressed={isFrozen}
-      aria-label={t("{0}: {1}", words, act)}
-      title={isFrozen ? t("requires_grad is False; {0}", act) : t(isFold ? "Freeze all members" : "Freeze")}
-      onClick={() => changes.freeze({ path, ...(isFold ? { scope: "fold" } : {}) }, isFrozen)}
-    >
-      {words}
-    </button>
+    <>
+      {state}
+      <button
+        type="button"
+        class="nnw-button-tiny nnw-freeze"
+        disabled={!alive}
+        title={t("Sets requires_grad; can be undone")}
+        onClick={() => changes.freeze({ path, ...(isFold ? { scope: "fold" } : {}) }, isFrozen)}
+      >
+        <Icon name={isFrozen ? "unlock" : "lock"} /> {act}
+      </button>
+    </>
   );
 }

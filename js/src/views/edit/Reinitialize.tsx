@@ -113,7 +113,14 @@ export function Reinitialize({ client, path, editing, generation, alive, onNavig
   };
   const id = useUniqueId();
   if (offer === null) {
-    return <Pending error={offered.error} onRetry={offered.retry} {...{ path, alive }} />;
+    return (
+      <Pending
+        error={offered.error}
+        onRetry={offered.retry}
+        what={t("This can’t be re-initialized.")}
+        {...{ path, alive }}
+      />
+    );
   }
   const { fan } = offer;
   const value = (name: string): string => {

@@ -73,12 +73,17 @@ export function Help({ onClose }: HelpProps) {
         }
       }}
     >
-      <button type="button" class="nnw-button" onClick={onClose}>
-        {t("Close")} <kbd>Esc</kbd>
-      </button>
-      <List title={t("In the filter")} lines={WORDS} />
-      <List title={t("Keys in the tree")} lines={keys} />
-      <List title={t("Keys elsewhere")} lines={ELSEWHERE} />
+      <header>
+        <h2>{t("Filter and keys")}</h2>
+        <button type="button" class="nnw-button" onClick={onClose}>
+          {t("Close")} <kbd>Esc</kbd>
+        </button>
+      </header>
+      <div class="nnw-help-lists">
+        <List title={t("In the filter")} lines={WORDS} />
+        <List title={t("Keys in the tree")} lines={keys} />
+        <List title={t("Keys elsewhere")} lines={ELSEWHERE} />
+      </div>
     </div>
   );
 }

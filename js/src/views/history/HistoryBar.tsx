@@ -26,7 +26,8 @@ export function HistoryBar({ changes, alive, children, onLeave }: HistoryBarProp
   const entries = history?.entries ?? [];
   const last = entries.findLast(({ state }) => state !== "undone");
   const n = history?.n_changes ?? 0;
-  const words = t("{0} {0|change|changes}", n);
+  const nUndone = entries.filter(({ state }) => state === "undone").length;
+  const words = n === 0 && nUndone > 0 ? t("{0} {0|change|changes} undone", nUndone) : t("{0} {0|change|changes}", n);
   const button = (turn: Turn, key: string, label: string | null) => {
     const canTurn = alive && !isBusy && label !== null;
     const isUndo = turn === "undo";
@@ -70,7 +71,9 @@ export function HistoryBar({ changes, alive, children, onLeave }: HistoryBarProp
           {isLogOpen && history !== null ? (
             t("undo holds {0} of {1}", bytesText(history.kept_bytes), budgetText(history.budget_bytes))
           ) : last === undefined ? (
-            <span class="nnw-dim">{history === null ? "" : t("No changes yet")}</span>
+            <span class="nnw-dim">
+              {history === null ? "" : nUndone > 0 ? t("No changes in force") : t("No changes yet")}
+            </span>
           ) : (
             <Last entry={last} />
           )}

@@ -4,7 +4,7 @@ import { Icon } from "../../components/Icon.tsx";
 import { PathText } from "../../components/PathText.tsx";
 import { TieBadge } from "../../components/TieBadge.tsx";
 import { t, word } from "../../i18n/translate.ts";
-import { bytesText, countText, exactBytes, exactCount, shapeText, toNumber } from "../../lib/format.ts";
+import { bytesText, countText, exactBytes, exactCount, shapeText } from "../../lib/format.ts";
 import type { InspectReply, ModuleFacts, TensorFacts } from "../../protocol/messages.ts";
 import { FreezeButton } from "../edit/FreezeButton.tsx";
 
@@ -120,7 +120,7 @@ function TensorLine({ tensor, path }: { readonly tensor: TensorFacts; readonly p
       {fact(bytesText(tensor.size_bytes), exactBytes(tensor.size_bytes))}
       {tensor.role === "parameter" ? null : fact(t(tensor.role), t(ROLE_NOTES[tensor.role]))}
       {tensor.role === "buffer" && !tensor.persistent ? fact(t("not persistent"), t("Left out of state_dict()")) : null}
-      {tensor.role === "parameter" ? <FreezeButton path={path} isFrozen={!tensor.requires_grad} /> : null}
+      {tensor.role === "parameter" ? <FreezeButton path={path} n={1} nFrozen={tensor.requires_grad ? 0 : 1} /> : null}
       {tensor.role !== "parameter" && tensor.requires_grad ? fact(t("requires grad")) : null}
       {isStrided ? null : fact(tensor.layout)}
       {isStrided && tensor.is_contiguous === false
@@ -144,8 +144,8 @@ function ModuleLine({ module, className, path }: ModuleLineProps) {
       <span title={t("{0} {0|parameter|parameters}", exactCount(module.n_params))}>
         {t("{0} {0|parameter|parameters}", countText(module.n_params))}
       </span>
-      {path === null || toNumber(module.n_params) === 0 ? null : (
-        <FreezeButton path={path} isFrozen={toNumber(module.n_params_trainable) === 0} />
+      {module.n_parameters === 0 ? null : (
+        <FreezeButton path={path} n={module.n_parameters} nFrozen={module.n_frozen} />
       )}
       {module.training === null ? null : <span>{module.training ? t("training") : t("eval")}</span>}
     </>

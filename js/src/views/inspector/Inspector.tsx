@@ -1,19 +1,20 @@
 import type { RefObject } from "preact";
 import { useCallback, useEffect, useImperativeHandle, useMemo, useRef, useState } from "preact/hooks";
+import { lazily } from "../../bundles/lazily.tsx";
+import { reinitializePart } from "../../bundles/lazyParts.ts";
 import { CodePanel } from "../../components/Code.tsx";
 import { ErrorNote, Note } from "../../components/Note.tsx";
 import { PathLink } from "../../components/PathText.tsx";
 import { type Tab, Tabs, tabIds } from "../../components/Tabs.tsx";
 import { type Answer, useQuery } from "../../hooks/useQuery.ts";
 import { useUniqueId } from "../../hooks/useUniqueId.ts";
-import { t, tx } from "../../i18n/translate.ts";
+import { t, tx, word } from "../../i18n/translate.ts";
 import type { Theme } from "../../lib/colormap.ts";
 import { plainText, toNumber } from "../../lib/format.ts";
 import { consumeEvent, isModified } from "../../lib/keyEvents.ts";
 import type { Client } from "../../protocol/client.ts";
 import type { InspectReply, ValuesBody } from "../../protocol/messages.ts";
 import { type Editing, EditingContext } from "../edit/editingContext.ts";
-import { LazyReinitialize } from "../edit/LazyReinitialize.tsx";
 import { Findings } from "./Findings.tsx";
 import { ForwardForm } from "./ForwardForm.tsx";
 import { Header } from "./Header.tsx";
@@ -25,6 +26,8 @@ import { TensorOverview } from "./TensorOverview.tsx";
 import { Ties } from "./Ties.tsx";
 import { WholeTrace } from "./Trace.tsx";
 import { useTraced } from "./useTraced.ts";
+
+const LazyReinitialize = lazily(reinitializePart, word("This can’t be re-initialized."));
 
 /** What the tree may ask of the inspector. */
 export interface InspectorHandle {
@@ -287,7 +290,7 @@ function Overview({ reply, onCancellable, ...rest }: OverviewProps) {
       )}
       {reply.optimizers === undefined ? null : <OptimizerSection places={reply.optimizers} />}
       {reply.module === null ? null : (
-        <ModuleOverview module={reply.module} calls={reply.trace} {...{ alive, onNavigate }} />
+        <ModuleOverview module={reply.module} aliasOf={reply.alias_of} calls={reply.trace} {...{ alive, onNavigate }} />
       )}
     </>
   );

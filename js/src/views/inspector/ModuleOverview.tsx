@@ -7,6 +7,8 @@ import type { ModuleFacts, ModuleTensor, TraceCallBody } from "../../protocol/me
 import { Calls } from "./Trace.tsx";
 
 interface ModuleOverviewProps {
+  /** Where this is another name of a module: its first one. */
+  readonly aliasOf: string | null;
   readonly module: ModuleFacts;
   readonly calls: readonly TraceCallBody[];
   readonly alive: boolean;
@@ -14,11 +16,11 @@ interface ModuleOverviewProps {
 }
 
 /** A module at a glance: its size, its settings, the tensors it holds itself, how it was called. */
-export function ModuleOverview({ module, calls, alive, onNavigate }: ModuleOverviewProps) {
+export function ModuleOverview({ module, aliasOf, calls, alive, onNavigate }: ModuleOverviewProps) {
   return (
     <>
       {module.doc === "" ? null : <p class="nnw-doc">{module.doc}</p>}
-      <Section title={t("Size")}>
+      <Section title={t("Size")} caption={aliasOf === null ? null : t("counted at {0}", aliasOf || t("the model"))}>
         <dl class="nnw-figures">
           <Fact name={t("parameters")} title={exactCount(module.n_params)}>
             {countText(module.n_params)}

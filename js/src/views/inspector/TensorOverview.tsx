@@ -1,18 +1,21 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
+import { lazily } from "../../bundles/lazily.tsx";
+import { depthPart } from "../../bundles/lazyParts.ts";
 import { Histogram } from "../../components/Histogram.tsx";
 import { ErrorNote, Note } from "../../components/Note.tsx";
 import { Section } from "../../components/Section.tsx";
-import { t } from "../../i18n/translate.ts";
+import { t, word } from "../../i18n/translate.ts";
 import type { Theme } from "../../lib/colormap.ts";
 import { countText, floatText, toNumber } from "../../lib/format.ts";
 import type { Client } from "../../protocol/client.ts";
 import type { StatsReply, TensorFacts } from "../../protocol/messages.ts";
 import { HeatMap } from "./heatmap/HeatMap.tsx";
 import type { PrefetchedValues } from "./heatmap/useHeatMap.ts";
-import { AcrossBlocks } from "./stats/AcrossBlocks.tsx";
 import { Statistics } from "./stats/Statistics.tsx";
 import { type Stats, useStats } from "./stats/useStats.ts";
+
+const LazyDepth = lazily(depthPart, word("The other blocks can’t be read now."));
 
 interface TensorOverviewProps {
   readonly client: Client;
@@ -35,7 +38,7 @@ interface TensorOverviewProps {
 export function TensorOverview(props: TensorOverviewProps) {
   const { client, path, tensor, isInFold, generation, alive, theme, along, onNavigate } = props;
   const depth = isInFold ? (
-    <AcrossBlocks client={client} path={path} generation={generation} alive={alive} onNavigate={onNavigate} />
+    <LazyDepth client={client} path={path} generation={generation} alive={alive} onNavigate={onNavigate} />
   ) : null;
   if (tensor.readable !== null) {
     return (

@@ -1,5 +1,5 @@
 import type { RefObject } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Icon, type IconName } from "../../components/Icon.tsx";
 import { t, word } from "../../i18n/translate.ts";
 import { bytesText, exactBytes, exactCount, shortCount } from "../../lib/format.ts";
@@ -10,8 +10,8 @@ const CHIPS: readonly { readonly chip: Chip; readonly glyph: IconName; readonly 
   { chip: word("trainable"), glyph: "unlock", title: word("Only parameters that ask for gradients") },
   { chip: word("frozen"), glyph: "lock", title: word("Only parameters with requires_grad False") },
   { chip: word("tied"), glyph: "link", title: word("Only tensors that share bytes with another") },
-  { chip: word("findings"), glyph: "warning", title: word("Only rows with an error or a warning") },
-  { chip: word("notes"), glyph: "info", title: word("Only rows with a note") },
+  { chip: word("findings"), glyph: "warning", title: word("Only errors and warnings") },
+  { chip: word("notes"), glyph: "info", title: word("Only notes") },
 ];
 
 const OPENERS = [
@@ -35,6 +35,7 @@ interface ToolbarProps {
   readonly onFilter: (text: string) => void;
   readonly onChip: (chip: Chip) => void;
   readonly onHelp: () => void;
+  readonly onPanel: (() => void) | undefined;
   /** The keyboard leaves the box for the tree. */
   readonly onLeave: () => void;
   /** Opens a view in place of the tree. */
@@ -45,7 +46,7 @@ interface ToolbarProps {
 
 /** Filter box, chips and totals. */
 export function Toolbar(props: ToolbarProps) {
-  const { open, chips, problem, alive, isBusy, onChip, onOpen, onTrace } = props;
+  const { open, chips, problem, alive, isBusy, onChip, onPanel, onOpen, onTrace } = props;
   return (
     <div class="nnw-toolbar" role="group" aria-label={t("Filter and totals")}>
       <FilterBox {...props} />
@@ -65,6 +66,17 @@ export function Toolbar(props: ToolbarProps) {
       ))}
       <span class="nnw-space" />
       <Totals open={open} />
+      {onPanel === undefined ? null : (
+        <button
+          type="button"
+          class="nnw-icon-button"
+          title={t("Open in the panel")}
+          disabled={!alive}
+          onClick={onPanel}
+        >
+          <Icon name="panel" />
+        </button>
+      )}
       <button
         type="button"
         class="nnw-button nnw-opener"
@@ -111,7 +123,6 @@ function FilterBox({ filter, alive, box, onFilter, onHelp, onLeave }: ToolbarPro
       setText(filter);
     }
   }, [filter]);
-  useEffect(() => () => clearTimeout(timer.current), []);
   const send = (next: string): void => {
     clearTimeout(timer.current);
     if (next !== sent.current) {
@@ -119,6 +130,10 @@ function FilterBox({ filter, alive, box, onFilter, onHelp, onLeave }: ToolbarPro
       onFilter(next);
     }
   };
+  // What was typed last counts, also where the box goes before it was sent.
+  const flush = useRef(() => {});
+  flush.current = () => send(text);
+  useLayoutEffect(() => () => flush.current(), []);
   return (
     <div class="nnw-find">
       <Icon name="search" class="nnw-dim" />
@@ -155,7 +170,7 @@ function FilterBox({ filter, alive, box, onFilter, onHelp, onLeave }: ToolbarPro
         type="button"
         class="nnw-icon-button"
         aria-label={t("What the filter understands, and keys")}
-        title={t("What the filter understands, and keys (?)")}
+        title={t("What the filter understands, and keys")}
         disabled={!alive}
         onClick={onHelp}
       >

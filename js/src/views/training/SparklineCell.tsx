@@ -1,7 +1,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { t, word } from "../../i18n/translate.ts";
 import { floatText } from "../../lib/format.ts";
-import { type Course, SERIES, type TrainingHistory } from "./history.ts";
+import { type Course, SERIES, type Since, type TrainingHistory } from "./history.ts";
 
 const WIDTH = 36;
 const HEIGHT = 16;
@@ -88,8 +88,13 @@ export function lineOf(course: Course): string {
     .join("");
 }
 
-function courseText(course: Course, series: keyof typeof WORDS, brokenSince: number | undefined): string {
+function courseText(course: Course, series: keyof typeof WORDS, since: Since | undefined): string {
   const last = course.at(-1) ?? null;
   const what = `${t(WORDS[series])} ${last === null ? t("none") : floatText(last, 3)}`;
-  return brokenSince === undefined ? what : t("{0} since step {1}", what, brokenSince);
+  if (since === undefined) {
+    return what;
+  }
+  return since.lastClean === null
+    ? t("{0} first seen at step {1}", what, since.step)
+    : t("{0} first seen at step {1}, step {2} was clean", what, since.step, since.lastClean);
 }

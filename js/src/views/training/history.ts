@@ -1,5 +1,5 @@
 import { toNumber } from "../../lib/format.ts";
-import type { TickedBody } from "../../protocol/messages.ts";
+import type { NotFinite, TickedBody } from "../../protocol/messages.ts";
 
 /** What is followed of each row, in the order of the wire. */
 export const SERIES = ["norm", "gradient", "update"] as const;
@@ -9,18 +9,30 @@ const MOST_VALUES = 40;
 /** The last values of one series of one row, the latest last; null where a beat had none. */
 export type Course = readonly (number | null)[];
 
+/** The steps between which something became no finite number, as far as the page heard of them. */
+export interface Since {
+  readonly step: number;
+  readonly lastClean: number | null;
+}
+
 /** The last beats of each row, and who wants to hear of more. */
 export class TrainingHistory {
   readonly #rows = new Map<string, (number | null)[][]>();
-  readonly #broken = new Map<string, number>();
+  /** By series and row: the step first heard of with no finite number, and the last one before with one. */
+  readonly #broken = new Map<string, Since>();
+  readonly #clean = new Map<string, number>();
   readonly #listeners = new Set<() => void>();
 
   /** How far rows have moved since a mark; null where only that they did is known. */
   moved: ReadonlyMap<string, number | null> = new Map();
+  /** Where something that isn't finite came in; null while all is. */
+  broken: NotFinite | null = null;
 
-  add({ step, beats, moved }: TickedBody): void {
+  add({ step, beats, broken, moved }: TickedBody): void {
     if (moved !== undefined) {
       this.moved = new Map(Object.entries(moved).map(([path, by]) => [path, by === null ? null : toNumber(by)]));
+    } else {
+      this.broken = broken;
     }
     for (const [path, values] of Object.entries(beats)) {
       const row = this.#rows.get(path) ?? SERIES.map(() => []);
@@ -33,8 +45,9 @@ export class TrainingHistory {
         const key = `${at} ${path}`;
         if (number === null || Number.isFinite(number)) {
           this.#broken.delete(key);
+          this.#clean.set(key, step);
         } else if (!this.#broken.has(key)) {
-          this.#broken.set(key, step);
+          this.#broken.set(key, { step, lastClean: this.#clean.get(key) ?? null });
         }
       });
     }
@@ -53,8 +66,8 @@ export class TrainingHistory {
     return this.#rows.get(path) ?? null;
   }
 
-  /** The step since which a series is no finite number; undefined where it is one. */
-  brokenSince(path: string, series: number): number | undefined {
+  /** Since when a series is no finite number; undefined where it is one. */
+  brokenSince(path: string, series: number): Since | undefined {
     return this.#broken.get(`${series} ${path}`);
   }
 }

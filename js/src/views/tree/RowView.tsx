@@ -110,7 +110,7 @@ function Line({ id, row, index, isSelected, isActive, isLit, why, actions, Spark
           <div class="nnw-dim nnw-dtype" role="gridcell" title={row.dtype}>
             {row.dtype_short}
           </div>
-          {Sparkline === null ? null : <Sparkline path={row.path} />}
+          {Sparkline === null ? null : <Sparkline path={row.fold === null ? row.path : row.id} />}
         </>
       )}
       <div class="nnw-marks" role="gridcell">

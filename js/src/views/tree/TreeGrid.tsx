@@ -215,7 +215,7 @@ export function TreeGrid({
         {isFiltered(state.question) && state.nMatches === 0 && state.problem === null ? (
           <div class="nnw-empty">
             {tx(
-              "Nothing matches. Try a path, a glob ({0}, {1}) or a class ({2}); the ? in the filter says what else.",
+              "Nothing matches. Try a path, a glob ({0}, {1}) or a class ({2}); ? tells more.",
               <code>h.*.attn</code>,
               <code>**.bias</code>,
               <code>Linear.weight</code>,

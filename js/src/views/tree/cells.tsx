@@ -5,6 +5,8 @@ import { bytesText, countText, exactCount, flopsText, secondsText, shortCount } 
 import type { Fold, Row } from "../../protocol/messages.ts";
 
 const SHARE_WIDTH = 34;
+/** More cells than this have no room between them. */
+const MOST_APART = 20;
 const LEAST_SHARE = 1.5;
 
 interface ShapeCellProps {
@@ -72,7 +74,10 @@ export function ShapeCell({ row, onPick, onNavigate }: ShapeCellProps) {
 function Strip({ fold, onPick }: { readonly fold: Fold; readonly onPick: (member: number) => void }) {
   const { per_cell, picked } = fold;
   return (
-    <span class="nnw-strip">
+    <span
+      class={fold.members.length > MOST_APART ? "nnw-strip nnw-strip-close" : "nnw-strip"}
+      style={{ gap: fold.members.length > MOST_APART ? (fold.members.length > 2 * MOST_APART ? 0 : "1px") : undefined }}
+    >
       {fold.members.map((member, cell) => {
         const at = cell * per_cell;
         const isOn = picked >= at && picked < at + per_cell;
@@ -103,10 +108,7 @@ function Strip({ fold, onPick }: { readonly fold: Fold; readonly onPick: (member
         );
       })}
       {per_cell === 1 ? null : (
-        <span
-          class="nnw-dim nnw-per-cell"
-          title={t("{0} in {1} cells of {2}", fold.count, fold.members.length, per_cell)}
-        >
+        <span class="nnw-dim nnw-per-cell" title={t("{0} in a cell", per_cell)}>
           ×{per_cell}
         </span>
       )}

@@ -3,6 +3,8 @@ import { act, cleanup, fireEvent, render } from "@testing-library/preact";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import type { HistoryReply, InitializersReply, InitReply } from "../../../src/protocol/messages.ts";
 import { ChangesStore } from "../../../src/state/changesStore.ts";
+import { type Editing, EditingContext } from "../../../src/views/edit/editingContext.ts";
+import { FreezeButton } from "../../../src/views/edit/FreezeButton.tsx";
 import { Reinitialize } from "../../../src/views/edit/Reinitialize.tsx";
 import { ValueInput } from "../../../src/views/edit/ValueInput.tsx";
 import { HistoryBar } from "../../../src/views/history/HistoryBar.tsx";
@@ -219,6 +221,34 @@ test("an unchanged model has a quiet bar", async () => {
   const { view } = await bar({});
   expect(view.container.textContent).toBe("No changes yet");
   expect(view.getAllByRole("button").map((each) => each.getAttribute("aria-disabled"))).toEqual(["true", "true"]);
+});
+
+test("a model whose changes were all taken back says so, and how many", async () => {
+  const { view } = await bar({ entries: [entry({ state: "undone" })], n_changes: 0, redo: "normal_" });
+  expect(view.container.textContent).toContain("No changes in force");
+  expect(view.getByRole("button", { name: /1 change undone/ })).toBeTruthy();
+});
+
+test("the button that freezes says what it does to how many tensors, beside the state of three", async () => {
+  const client = new TestClient().answer("history", () => historyReply()).answer("freeze", () => ({}) as never);
+  const changes = new ChangesStore(client);
+  const shown = (n: number, nFrozen: number, change: Partial<Editing> = {}) => {
+    cleanup();
+    const editing = { changes, filter: "", chips: [], isFold: false, alive: true, ...change };
+    return render(
+      <EditingContext.Provider value={editing}>
+        <FreezeButton path="h" n={n} nFrozen={nFrozen} />
+      </EditingContext.Provider>,
+    );
+  };
+  expect(shown(149, 0).container.textContent).toBe("trainable Freeze 149 tensors");
+  expect(shown(149, 125).container.textContent).toBe("partly frozen Freeze 24 tensors");
+  expect(shown(149, 149).container.textContent).toBe("frozen Unfreeze 149 tensors");
+  expect(shown(2, 1).container.textContent).toBe("partly frozen Freeze 1 tensor");
+  const view = shown(4, 0, { isFold: true });
+  fireEvent.click(view.getByRole("button", { name: "Freeze in all blocks" }));
+  await calm();
+  expect(client.of("freeze")[0]?.body).toEqual({ path: "h", scope: "fold" });
 });
 
 test("the bar tells the last change, and the log all, undone and dropped ones marked", async () => {

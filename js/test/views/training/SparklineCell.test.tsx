@@ -1,6 +1,6 @@
 // @vitest-environment happy-dom
 import { act, cleanup, render } from "@testing-library/preact";
-import { afterEach, expect, test } from "vitest";
+import { afterEach, expect, test, vi } from "vitest";
 import training from "../../../src/bundles/training.ts";
 import { lineOf } from "../../../src/views/training/SparklineCell.tsx";
 
@@ -11,8 +11,8 @@ test("a row tells its last beat in words, and draws a line for each series", () 
   const { getByRole, container } = render(<Cell path="0.weight" />);
   expect(getByRole("gridcell").hasAttribute("aria-label")).toBe(false);
   act(() => {
-    add({ step: 1, beats: { "0.weight": [2, 0.5, null], bias: [9, 9, 9] } });
-    add({ step: 2, beats: { "0.weight": [2.5, 0.25, 0.125] } });
+    add({ step: 1, beats: { "0.weight": [2, 0.5, null], bias: [9, 9, 9] }, broken: null });
+    add({ step: 2, beats: { "0.weight": [2.5, 0.25, 0.125] }, broken: null });
   });
   expect(getByRole("gridcell").getAttribute("aria-label")).toBe(
     "norm 2.5, gradient’s norm 0.25, last step over norm 0.125",
@@ -24,15 +24,35 @@ test("what is no number is lit, with the step it began at, and goes out when it 
   const { add, Cell } = training();
   const { getByRole, container } = render(<Cell path="w" />);
   act(() => {
-    add({ step: 7, beats: { w: [2, "NaN", 0.1] } });
-    add({ step: 8, beats: { w: [2, "NaN", "Infinity"] } });
+    add({ step: 7, beats: { w: [2, "NaN", 0.1] }, broken: null });
+    add({ step: 8, beats: { w: [2, "NaN", "Infinity"] }, broken: null });
   });
   expect(getByRole("gridcell").getAttribute("aria-label")).toBe(
-    "norm 2, gradient’s norm NaN since step 7, last step over norm inf since step 8",
+    "norm 2, gradient’s norm NaN first seen at step 7, last step over norm inf first seen at step 8, step 7 was clean",
   );
   expect([...container.querySelectorAll("b")].map((each) => each.textContent)).toEqual(["NaN", "inf"]);
-  act(() => add({ step: 9, beats: { w: [2, 0.5, 0.1] } }));
+  act(() => add({ step: 9, beats: { w: [2, 0.5, 0.1] }, broken: null }));
   expect(container.querySelector("b")).toBeNull();
+});
+
+test("an alarm names the first tensor that isn't finite and the steps it came in between, leads to it, and goes out", () => {
+  const { add, Alarm } = training();
+  const onNavigate = vi.fn();
+  const { getByRole, queryByRole } = render(<Alarm onNavigate={onNavigate} alive />);
+  expect(queryByRole("alert")).toBeNull();
+  const broken = { step: 42, last_clean: 39, path: "h.3.weight", of: "gradient", n_tensors: 1 } as const;
+  act(() => add({ step: 42, beats: {}, broken }));
+  expect(getByRole("alert").textContent).toContain(
+    "NaN or inf in the gradient of h.3.weight. First seen after step 42; step 39 was clean.",
+  );
+  getByRole("button", { name: "Show it" }).click();
+  expect(onNavigate).toHaveBeenCalledExactlyOnceWith("h.3.weight");
+  act(() => add({ step: 43, beats: {}, broken: { ...broken, of: "value", last_clean: null, n_tensors: 148 } }));
+  expect(getByRole("alert").textContent).toContain(
+    "NaN or inf in the values of h.3.weight and of 147 more. First seen after step 42.",
+  );
+  act(() => add({ step: 44, beats: {}, broken: null }));
+  expect(queryByRole("alert")).toBeNull();
 });
 
 test("no more than the last forty beats are kept", () => {
@@ -40,7 +60,7 @@ test("no more than the last forty beats are kept", () => {
   const { container } = render(<Cell path="w" />);
   act(() => {
     for (let step = 1; step <= 90; step += 1) {
-      add({ step, beats: { w: [step, step, step] } });
+      add({ step, beats: { w: [step, step, step] }, broken: null });
     }
   });
   expect(container.querySelector("path")?.getAttribute("d")?.match(/[ML]/g)).toHaveLength(40);
@@ -57,13 +77,13 @@ test("a row that no training is drawn of tells how far it has moved since a mark
   const { add, Cell } = training();
   const { getByRole } = render(<Cell path="w" />);
   const told = (moved: Record<string, number | string | null>) => {
-    act(() => add({ step: 0, beats: {}, moved }));
+    act(() => add({ step: 0, beats: {}, broken: null, moved }));
     return getByRole("gridcell").textContent;
   };
   expect(told({ w: 0.125, v: 1 })).toBe("moved 12.5\u00a0%");
   expect(told({ w: "Infinity" })).toBe("moved inf");
   expect(told({ w: null })).toBe("moved");
   expect(told({})).toBe("");
-  act(() => add({ step: 1, beats: { w: [1, 1, 1] } }));
+  act(() => add({ step: 1, beats: { w: [1, 1, 1] }, broken: null }));
   expect(told({ w: 0.5 })).toBe("");
 });

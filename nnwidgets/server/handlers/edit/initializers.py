@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,7 +20,6 @@ from nnwidgets.wire.schema.changes import FanBody, InitializerBody, Initializers
 
 _MOST_TRIED = 64
 _MOST_DOC = 400
-_MARKUP = re.compile(r":\w+:`(?:\\text\{)?([^`}]*)\}?`")
 _SAMPLES = {"float": 0.5, "int": 1, "bool": False, "str": "", "any": 0.5}
 
 
@@ -73,7 +71,7 @@ def _body(initializer: Initializer, target: ResolvedTarget) -> InitializerBody:
     return {
         "name": initializer.name,
         "kind": initializer.kind,
-        "doc": inert(_MARKUP.sub(r"\1", initializer.doc).replace("`", ""), _MOST_DOC),
+        "doc": inert(initializer.doc, _MOST_DOC),
         "signature": initializer.signature,
         "parameters": [_parameter(each) for each in initializer.parameters if each.name != "**"],
         "draws": initializer.kind != "torch" or initializer.takes_generator,

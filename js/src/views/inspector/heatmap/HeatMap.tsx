@@ -30,6 +30,7 @@ interface HeatMapProps {
 const TALLEST = 190;
 const TABLE_ROWS = 4;
 const TABLE_CELL = 49;
+const LEAST_CELL = 41;
 const TABLE_AXIS = 32;
 const ZOOM = 2;
 
@@ -40,7 +41,8 @@ export function HeatMap({ client, path, shape, hasGrad, generation, alive, theme
   const frame = useRef<HTMLDivElement | null>(null);
   const width = useWidth(frame, 378);
   const density = globalThis.devicePixelRatio || 1;
-  const tableColumns = Math.max(3, Math.min(16, Math.floor((width - TABLE_AXIS) / TABLE_CELL)));
+  const tableColumns = columnsFor(width, shape);
+  const [isFullRange, setFullRange] = useState(false);
   const heat = useHeatMap({
     client,
     path,
@@ -53,6 +55,7 @@ export function HeatMap({ client, path, shape, hasGrad, generation, alive, theme
     maxColumns: Math.ceil(width * density),
     tableRows: TABLE_ROWS,
     tableColumns,
+    isFullRange,
     along,
   });
   const editing = useEditing();
@@ -65,9 +68,26 @@ export function HeatMap({ client, path, shape, hasGrad, generation, alive, theme
   const isSingle = size.rows === 1 && size.columns === 1;
   return (
     <Section
-      title={isSingle ? t("Value") : t("Heat map")}
+      title={isSingle ? t("Value") : fitsTable ? t("Numbers") : t("Heat map")}
       caption={about === null || isEmpty || isSingle ? null : <span aria-live="polite">{placeText(about, heat)}</span>}
-      tools={about === null || isEmpty || isSingle ? null : <Legend about={about} heat={heat} theme={theme} />}
+      tools={
+        about === null || isEmpty || isSingle ? null : (
+          <>
+            {heat.largest > Number(about.scale) ? (
+              <button
+                type="button"
+                class="nnw-button-tiny"
+                aria-pressed={isFullRange}
+                title={t("Colours up to the largest magnitude, {0}", floatText(heat.largest))}
+                onClick={() => setFullRange(!isFullRange)}
+              >
+                {t("full range")}
+              </button>
+            ) : null}
+            <Legend heat={heat} theme={theme} />
+          </>
+        )
+      }
       isStale={about !== null && !heat.isCurrent && error === null}
     >
       <div ref={frame}>
@@ -101,7 +121,7 @@ export function HeatMap({ client, path, shape, hasGrad, generation, alive, theme
               tile={heat.tableTile}
               isStale={!heat.isTableCurrent}
               focus={focus}
-              limit={Number(about.scale)}
+              limit={heat.limit}
               theme={theme}
               onFocus={heat.setFocus}
               onSet={
@@ -129,6 +149,18 @@ export function HeatMap({ client, path, shape, hasGrad, generation, alive, theme
   );
 }
 
+/** How many numbers stand side by side; a row of a few more is written as one, and a longer one on lines of a length. */
+function columnsFor(width: number, shape: readonly number[] | null): number {
+  const room = Math.max(3, Math.min(16, Math.floor((width - TABLE_AXIS) / TABLE_CELL)));
+  const n = (shape ?? []).reduce((product, size) => product * size, 1);
+  const isLine = shape !== null && shape.filter((size) => size !== 1).length === 1;
+  if (!isLine || n > TABLE_ROWS * room) {
+    return room;
+  }
+  const fits = Math.floor((width - TABLE_AXIS) / LEAST_CELL);
+  return n <= fits ? n : Math.ceil(n / Math.ceil(n / room));
+}
+
 /** Few rows are drawn taller than they are wide, so that they can be seen and pointed at. */
 function lowest(rows: number): number {
   return Math.min(95, Math.max(28, rows * 4));
@@ -149,7 +181,8 @@ function axesText(axes: readonly number[]): string {
   return axes.length === 0 ? t("none") : t(axes.length === 1 ? "axis {0}" : "axes {0}", axes.join(", "));
 }
 
-function pictureLabel(of: Of, about: ValuesReply, { size, focus, tableTile, isTableCurrent }: HeatMapState): string {
+function pictureLabel(of: Of, about: ValuesReply, heat: HeatMapState): string {
+  const { size, focus, tableTile, isTableCurrent, limit } = heat;
   const axes =
     about.shape.length > 2
       ? t("Rows are {0}, columns {1}.", axesText(about.row_axes), axesText(about.column_axes))
@@ -163,21 +196,13 @@ function pictureLabel(of: Of, about: ValuesReply, { size, focus, tableTile, isTa
       : "Heat map of the values, {0} {0|row|rows} by {1} {1|column|columns}, scaled to plus or minus {2}.",
     size.rows,
     size.columns,
-    floatText(about.scale, 2),
+    floatText(limit, 2),
   );
   return [what, axes, value, t("Arrows move, plus and minus zoom.")].filter(Boolean).join(" ");
 }
 
-function Legend({
-  about,
-  heat,
-  theme,
-}: {
-  readonly about: ValuesReply;
-  readonly heat: HeatMapState;
-  readonly theme: Theme;
-}) {
-  const limit = floatText(heat.pictures.at(-1)?.limit ?? about.scale, 2);
+function Legend({ heat, theme }: { readonly heat: HeatMapState; readonly theme: Theme }) {
+  const limit = floatText(heat.pictures.at(-1)?.limit ?? heat.limit, 2);
   const nan = heat.pictures.some((picture) => picture.nan > 0);
   const infinite = heat.pictures.some((picture) => picture.infinite > 0);
   const colors = specialColors(theme);

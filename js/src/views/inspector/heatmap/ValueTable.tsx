@@ -132,7 +132,7 @@ export function ValueTable(props: ValueTableProps) {
   return (
     <>
       <table
-        class={props.isStale ? "nnw-zoom nnw-stale" : "nnw-zoom"}
+        class={`nnw-zoom${props.isStale ? " nnw-stale" : ""}${props.onSet === null ? "" : " nnw-editable"}`}
         // biome-ignore lint/a11y/noNoninteractiveElementToInteractiveRole: arrows move from cell to cell.
         role="grid"
         aria-label={t("Values round the focus")}
@@ -145,7 +145,7 @@ export function ValueTable(props: ValueTableProps) {
             <td style={{ width: `${Math.max(30, longest * 7 + 4)}px` }} />
             {lines[0]?.cells.map((_cell, at) => (
               <th key={at} scope="col">
-                {size.rows > 1 ? window.column + at : `+${at}`}
+                {size.rows > 1 || lines.length === 1 ? window.column + at : `+${at}`}
               </th>
             ))}
           </tr>
@@ -153,7 +153,7 @@ export function ValueTable(props: ValueTableProps) {
         <tbody>
           {lines.map(({ name, cells }) => (
             <tr key={name}>
-              <th scope="row">{name}</th>
+              <th scope="row">{size.rows === 1 && lines.length === 1 ? "" : name}</th>
               {cells.map((where, at) =>
                 where === null ? (
                   <td key={at} />
@@ -173,6 +173,9 @@ export function ValueTable(props: ValueTableProps) {
           ))}
         </tbody>
       </table>
+      {props.onSet === null ? null : (
+        <p class="nnw-dim nnw-how-to-edit">{t("Double-click or Enter changes a number.")}</p>
+      )}
       {told}
     </>
   );

@@ -44,6 +44,8 @@ interface HeatMapInput {
   /** Rows and columns of the table of numbers. */
   readonly tableRows: number;
   readonly tableColumns: number;
+  /** Whether the largest magnitude is at full colour, not the one that nearly all are below. */
+  readonly isFullRange: boolean;
   readonly along: PrefetchedValues;
 }
 
@@ -61,6 +63,9 @@ export interface HeatMapState {
   readonly view: Window;
   readonly focus: Cell;
   readonly pictures: readonly Picture[];
+  /** The magnitude at full colour, and the largest there is. */
+  readonly limit: number;
+  readonly largest: number;
   readonly tableWindow: Window;
   /** The table shows everything: no picture is needed. */
   readonly fitsTable: boolean;
@@ -98,6 +103,7 @@ function useTile(answer: Answer<"values"> | null): { readonly tile: Tile | null;
  */
 export function useHeatMap(input: HeatMapInput): HeatMapState {
   const { client, path, of, generation, alive, theme, maxRows, maxColumns, tableRows, tableColumns, along } = input;
+  const { isFullRange } = input;
   const options = { generation, alive, came: along.came };
   const picture: ValuesBody = { path, of, max_rows: maxRows, max_columns: maxColumns };
   const overview = useQuery(client, "values", picture, options);
@@ -152,7 +158,8 @@ export function useHeatMap(input: HeatMapInput): HeatMapState {
   along.asked = asked.current === null ? [picture] : [picture, asked.current];
   const { tile: numbersTile, error: numbersError } = useTile(numbers.answer);
 
-  const limit = Number(about?.scale ?? 0);
+  const largest = useMemo(() => largestOf(overviewTile), [overviewTile]);
+  const limit = isFullRange ? largest : Number(about?.scale ?? 0);
   const coarse = usePicture(overviewTile, limit, theme);
   const fine = usePicture(detailTile, limit, theme);
   const pictures = useMemo(
@@ -165,6 +172,8 @@ export function useHeatMap(input: HeatMapInput): HeatMapState {
     view,
     focus,
     pictures,
+    limit,
+    largest,
     tableWindow,
     fitsTable,
     tableTile: hasTexts ? overviewTile : numbersTile !== null && isFull(numbersTile) ? numbersTile : null,
@@ -180,6 +189,13 @@ export function useHeatMap(input: HeatMapInput): HeatMapState {
     setFocus: (cell) =>
       setPlace({ shape, view: isWholeWindow(view, size) ? null : scrollToCell(view, cell, size), focus: cell }),
   };
+}
+
+/** The largest finite magnitude; a cell that stands for many has theirs. */
+function largestOf(tile: Tile | null): number {
+  return (
+    tile?.values.reduce((most, value) => (Math.abs(value) < Infinity ? Math.max(most, Math.abs(value)) : most), 0) ?? 0
+  );
 }
 
 function usePicture(tile: Tile | null, limit: number, theme: Theme): Picture | null {

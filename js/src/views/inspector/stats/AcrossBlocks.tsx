@@ -8,7 +8,7 @@ import { consumeEvent } from "../../../lib/keyEvents.ts";
 import type { Client } from "../../../protocol/client.ts";
 import type { DepthReply } from "../../../protocol/messages.ts";
 
-interface DepthProps {
+export interface DepthProps {
   readonly client: Client;
   readonly path: string;
   readonly generation: number;
@@ -45,20 +45,27 @@ export function AcrossBlocks({ client, path, generation, alive, onNavigate }: De
       {reply === null ? (
         <div class="nnw-skeleton nnw-skeleton-depth" aria-hidden="true" />
       ) : (
-        <Bars reply={reply} alive={alive} onNavigate={onNavigate} />
+        <>
+          <Bars reply={reply} alive={alive} onNavigate={onNavigate} />
+          {note(reply) === "" ? null : <p class="nnw-dim nnw-how-to-edit">{note(reply)}</p>}
+        </>
       )}
     </Section>
   );
 }
 
-function caption({ name, labels, is_exact, per_bar, n_members, n_read }: DepthReply): string {
+function caption({ name, labels, is_exact }: DepthReply): string {
   const [first = "", last = ""] = [labels[0], labels.at(-1)].map((label, end) => label?.split(" … ").at(-end));
   const what = t("std of {0}, {1} to {2}", name, first, last);
+  return is_exact ? what : t("{0} · sampled", what);
+}
+
+/** What a bar stands for, where it isn't one block. */
+function note({ per_bar, n_members, n_read }: DepthReply): string {
   return [
-    is_exact ? what : t("{0} · sampled", what),
-    ...(per_bar === 1 ? [] : [t("each bar is {0} blocks, by the greatest", per_bar)]),
-    ...(n_read === n_members ? [] : [t("{0} of {1} read", exactCount(n_read), exactCount(n_members))]),
-  ].join(" · ");
+    ...(per_bar === 1 ? [] : [t("Each bar is {0} {0|block|blocks}, by the greatest.", per_bar)]),
+    ...(n_read === n_members ? [] : [t("{0} of {1} read.", exactCount(n_read), exactCount(n_members))]),
+  ].join(" ");
 }
 
 interface BarsProps {
@@ -119,7 +126,8 @@ function Bars({ reply, alive, onNavigate }: BarsProps) {
       </div>
       <div class="nnw-depth-labels" style={columns} aria-hidden="true">
         {labels.map((label, i) => {
-          const isShown = i === index || (i % every === 0 && Math.abs(i - index) >= Math.min(every, 2));
+          const isShown =
+            i === index || (i % every === 0 && Math.abs(i - index) >= (every === 1 ? 1 : Math.ceil(every / 2)));
           return (
             <span key={paths[i]} class={i === index ? "nnw-here" : undefined}>
               {isShown ? shortLabel(label) : ""}

@@ -26,8 +26,8 @@ test("a bar of several blocks says which, and between what their figures lie", a
   await settle();
   getByRole("button", { name: "h.4 … h.5: std 0.15 – 0.2" }).click();
   expect(onNavigate).toHaveBeenCalledExactlyOnceWith("h.4.weight");
+  expect(getByRole("button", { name: "h.2 … h.3: std NaN" })).toBeTruthy();
   expect(getByRole("group", { name: "Standard deviation of weight in each of 6 blocks" })).toBeTruthy();
-  expect(container.textContent).toContain(
-    "std of weight, h.0 to h.5 · sampled · each bar is 2 blocks, by the greatest",
-  );
+  expect(container.textContent).toContain("std of weight, h.0 to h.5 · sampled");
+  expect(container.textContent).toContain("Each bar is 2 blocks, by the greatest.");
 });
