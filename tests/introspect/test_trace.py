@@ -247,7 +247,7 @@ def test_a_forward_that_raises_names_the_innermost_module_and_the_shapes_it_got(
     trace = traced(net, torch.rand(2, 20))
 
     assert trace.failed_at == "1.1"
-    assert trace.error.startswith("RuntimeError: mat1 and mat2 shapes cannot be multiplied (2x20 and 30x5)")
+    assert "mat1 and mat2 shapes cannot be multiplied (2x20 and 30x5)" in trace.error
     failed = trace.calls[-1]
     assert (failed.path, failed.input_shapes, failed.output_shapes) == ("1.1", ((2, 20),), ())
     assert (failed.seconds, failed.flops, trace.flops) == (None, None, None)
