@@ -71,7 +71,7 @@ def test_names_are_text_in_every_output(capsys, tmp_path, name):
 
 
 def test_names_without_end_take_neither_memory_nor_time(tmp_path, capsys):
-    names = [".".join(["a"] * 5_000) + f".{at}" for at in range(100)] + ["." * 20_000]
+    names = [".".join(["a"] * 5_000) + f".{at}" for at in range(40)] + ["." * 20_000]
     save_file({name: torch.ones(1) for name in names}, tmp_path / "it.safetensors")
     assert ran(capsys, "tree", "--html", tmp_path / "report.html", tmp_path / "it.safetensors")[0] == 0
     assert ran(capsys, "plan", tmp_path / "it.safetensors", tmp_path / "it.safetensors")[0] == 0

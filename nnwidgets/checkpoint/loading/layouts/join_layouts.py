@@ -199,7 +199,8 @@ def _meanings(name: str, known: KnownLayouts) -> dict[tuple[int, int], list[_Mea
     made: dict[tuple[int, int], list[_Meaning]] = {}
     before = 0
     for start, part in enumerate(parts):
-        for end in (len(parts), len(parts) - 1):
+        # A run longer than any that is known is none of them, and cutting it out of a name without end takes long.
+        for end in (len(parts), len(parts) - 1) if len(parts) - start <= known.longest + 1 else ():
             found: dict[tuple[int, int], list[_Meaning]] = {}
             for cell in known.cells.get(parts[start:end], ()) if end > start else ():
                 free = _free(cell, numbers[before:])

@@ -59,6 +59,7 @@ class KnownLayouts:
         needed: Components of which each wants one, if any.
         barred: Components of which each wants none.
         cells: By a name's components, numbers as ``#``.
+        longest: The most components that a name among these has.
         stems: Beginnings of components that a number is written to: ``"encoder_layer_"``.
     """
 
@@ -67,6 +68,7 @@ class KnownLayouts:
     needed: tuple[frozenset[str], ...]
     barred: tuple[frozenset[str], ...]
     cells: dict[tuple[str, ...], list[Cell]]
+    longest: int
     stems: frozenset[str]
 
     def possible(self, names: Iterable[str]) -> frozenset[int]:
@@ -124,6 +126,7 @@ def known_layouts() -> KnownLayouts:
         needed=tuple(frozenset(each.get("with", "").split()) for each in table),
         barred=tuple(frozenset(each.get("without", "").split()) for each in table),
         cells=cells,
+        longest=max(map(len, cells)),
         stems=frozenset(stems),
     )
 
