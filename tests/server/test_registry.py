@@ -13,19 +13,9 @@ from nnwidgets.wire.schema import KINDS
 
 FOLDER = Path(nnwidgets.server.handlers.__file__).parent
 QUICK = {
-    "open",
-    "rows",
-    "locate",
-    "inspect",
-    "ties",
-    "trace",
-    "models",
-    "variables",
-    "tensors",
-    "clear_trace",
-    "part",
+    "open", "rows", "locate", "inspect", "ties", "trace", "clear_trace", "tensors", "models", "variables", "part",
     "cancel",
-}
+}  # fmt: skip
 
 
 def test_every_kind_of_the_schema_but_cancel_has_a_handler_and_no_other_kind_has():
