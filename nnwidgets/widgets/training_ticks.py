@@ -6,6 +6,7 @@ import math
 import time
 from typing import Any
 
+from nnwidgets.formatting import counted
 from nnwidgets.introspect.statistics.training_norms import Beat, FiniteWatch, NotFinite, Pulse, together
 from nnwidgets.server.page_files import part
 from nnwidgets.server.session.session import Session
@@ -97,7 +98,8 @@ class TrainingTicks:
     @staticmethod
     def _words(broken: dict[str, Any]) -> str:
         """What is raised where the training is to stop."""
-        also = "" if broken["n_tensors"] == 1 else f" So have {broken['n_tensors'] - 1:,} other tensors."
+        more = broken["n_tensors"] - 1
+        also = f" So {'has' if more == 1 else 'have'} {counted(more, 'other tensor')}." if more else ""
         since = "it was never seen without" if broken["last_clean"] is None else f"step {broken['last_clean']} had none"
         return (
             f"The {broken['of']} of {broken['path']} has NaN or infinities after step {broken['step']}; {since}.{also} "

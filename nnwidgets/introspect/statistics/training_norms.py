@@ -182,8 +182,8 @@ def together(beats: Iterable[Beat]) -> Beat:
     """One beat of several parts that hold no tensor together; NaN where one of them has some.
 
     Example:
-        >>> together([Beat(3.0, None, 0.1), Beat(4.0, 2.0, None)])
-        Beat(norm=5.0, gradient=2.0, update=0.06)
+        >>> together([Beat(3.0, None, 0.5), Beat(4.0, 2.0, None)])
+        Beat(norm=5.0, gradient=2.0, update=0.3)
     """
     held: dict[int, list[float | None]] = {}
     for norm, gradient, update in beats:
