@@ -10,6 +10,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 PYTHON ?= python3
 VENV := .venv
+OLDEST := $(VENV)-oldest
 BIN := $(VENV)/bin
 LAB_ARGS ?=
 
@@ -116,7 +117,6 @@ browser: $(VENV)/test $(OLDEST)/made chromium
 	$(BIN)/python -m pytest -m "browser and network"
 
 # Colab's versions, in an environment of their own.
-OLDEST := $(VENV)-oldest
 $(OLDEST)/made: constraints-oldest.txt pyproject.toml $(PAGE)
 	$(PYTHON) -m venv $(OLDEST)
 	$(OLDEST)/bin/python -m pip --disable-pip-version-check install -q -c constraints-oldest.txt setuptools torch==$(shell sed -n 's/^torch==//p' constraints-oldest.txt) ipython ipykernel ipywidgets traitlets anywidget numpy safetensors torchinfo xxhash transformers nbclient pytest pytest-xdist pytest-rerunfailures hypothesis psutil
