@@ -126,7 +126,9 @@ $(OLDEST)/made: constraints-oldest.txt pyproject.toml $(PAGE)
 .PHONY: test-stacks
 test-stacks: $(OLDEST)/made
 	rm -rf build/stack && $(PIP) wheel -q --no-deps --no-build-isolation --wheel-dir build/stack .
-	$(OLDEST)/bin/python -m pip install --dry-run --no-index build/stack/*.whl | tail -n 1 | tee /dev/stderr | grep -qx "Would install nnwidgets-[^ ]*"
+	$(OLDEST)/bin/python -m pip install --dry-run --no-index build/stack/*.whl | tail -n 1 >build/stack/would-install
+	cat build/stack/would-install
+	grep -qx "Would install nnwidgets-[^ ]*" build/stack/would-install
 	$(OLDEST)/bin/python -m pytest -p no:cacheprovider -m "not browser" -n auto --maxprocesses=4 --dist worksteal \
 		tests/magics tests/wire tests/text $(addprefix tests/notebook/test_,magics_kernel.py explorer_life.py examples.py)
 
