@@ -75,6 +75,7 @@ export interface MimeModel {
 /** Draws one output; that of widgets holds the view as its child. */
 export interface Renderer {
   readonly node: HTMLElement;
+  readonly isDisposed: boolean;
   readonly widgets: readonly unknown[];
   hasClass(name: string): boolean;
   renderModel(model: MimeModel): Promise<void>;

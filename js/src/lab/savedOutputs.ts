@@ -39,15 +39,17 @@ function fallBack(
 ): void {
   const render = view.renderModel.bind(view);
   view.renderModel = async (model: MimeModel): Promise<void> => {
+    // Of a notebook that was closed there is nothing to ask.
+    const isEmpty = (): boolean => !view.isDisposed && view.widgets.length === 0;
     const showOther = async (): Promise<void> => {
       const other = makeOther();
       await other?.renderModel(model);
-      if (other !== undefined && view.widgets.length === 0) {
+      if (other !== undefined && isEmpty()) {
         view.node.replaceChildren(other.node);
       }
     };
     // Without a kernel it waits for one forever, and no one tells that there is none.
-    setTimeout(() => !context.session?.kernel && view.widgets.length === 0 && showOther(), PATIENCE_MS);
+    setTimeout(() => isEmpty() && !context.session?.kernel && showOther(), PATIENCE_MS);
     await render(model);
     if (view.hasClass(FAILED)) {
       await showOther();

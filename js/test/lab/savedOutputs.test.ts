@@ -10,7 +10,15 @@ const MODEL = { data: { "text/html": "<b>Stack</b>" } };
 /** A renderer that writes `text`, and draws a view, gives up or waits, as JupyterLab's of widgets does. */
 class FakeRenderer implements Renderer {
   readonly node = document.createElement("div");
-  readonly widgets: unknown[] = [];
+  /** As JupyterLab's, which has none once it is disposed of. */
+  get widgets(): unknown[] {
+    if (this.isDisposed) {
+      throw new TypeError("Cannot read properties of null (reading 'widgets')");
+    }
+    return this.#widgets;
+  }
+  isDisposed = false;
+  readonly #widgets: unknown[] = [];
   readonly #draw: (renderer: FakeRenderer, model: MimeModel) => Promise<void> | void;
 
   constructor(draw: (renderer: FakeRenderer, model: MimeModel) => Promise<void> | void) {
@@ -87,4 +95,14 @@ test("while a kernel may still tell of the widget nothing else is shown, and wit
   await vi.runAllTimersAsync();
   expect(connected.textContent).toBe("Loading widget...");
   expect(none.textContent).toBe("the tree: <b>Stack</b>");
+});
+
+test("of a notebook that is closed meanwhile nothing is asked any more", async () => {
+  const dispose = (renderer: FakeRenderer): Promise<void> => {
+    renderer.isDisposed = true;
+    return waiting(renderer);
+  };
+  const node = output(dispose, null);
+  await vi.runAllTimersAsync();
+  expect(node.textContent).toBe("Loading widget...");
 });
