@@ -262,7 +262,7 @@ def test_a_long_load_is_cancelled_and_leaves_the_model_as_it_was(lab):
     cancel.click()
     expect(explorer.root.get_by_role("status").filter(has_text="The load was cancelled")).to_be_visible(timeout=60_000)
     assert notebook.kernel("all((p == 3).all().item() for p in net.parameters())")
-    expect(bar(explorer)).to_contain_text("No changes in force")
+    expect(bar(explorer)).to_contain_text("No changes yet")
 
 
 def test_errors_show_in_place_with_what_to_do(lab):
