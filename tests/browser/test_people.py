@@ -33,7 +33,7 @@ WORDS = """(root) => {
   return [...new Set(found)];
 }"""
 # dtypes, devices, units, signs of numbers and formats are the same in every language.
-SAME = {"float", "cpu", "kB", "NaN", "inf", "std", "pt", "torch", "zip"}
+SAME = {"float", "cpu", "kB", "NaN", "inf", "std", "pt", "torch", "zip", "CSV", "Markdown"}
 # As a screen reader goes through it: roles, names and states.
 SNAPSHOT = """
 - 'region "nnwidgets Explorer: net, Stack"':
