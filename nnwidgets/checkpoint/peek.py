@@ -58,17 +58,12 @@ def peek(path: str | os.PathLike[str]) -> CheckpointIndex:
         (('0.bias', '0.weight'), (3, 2))
     """
     with open_checkpoint(path) as held:
-        return index_of(held)
+        return index_of(held, find(held))
 
 
 @gc_paused()
-def index_of(held: CheckpointReader, entry: str | None = None) -> CheckpointIndex:
-    """The index of an open checkpoint; its ``tensors`` are those of the state dict called ``entry``.
-
-    Raises:
-        PathNotFoundError: There is no state dict of that name.
-    """
-    found = find(held, None, entry)
+def index_of(held: CheckpointReader, found: StateDictLocation) -> CheckpointIndex:
+    """The index of an open checkpoint; its ``tensors`` are those of a state dict in it."""
     named, rest = named_tensors(held, found)
     ties, letter_of, said = _ties(named)
     names = tuple(file.path.name for file in held.files)

@@ -13,7 +13,7 @@ from nnwidgets import checkpoint
 from nnwidgets.checkpoint import CheckpointIndex, LoadPlan, StateDiff
 from nnwidgets.checkpoint.formats import open_checkpoint
 from nnwidgets.checkpoint.peek import index_of
-from nnwidgets.checkpoint.state_dict import name_in_state_dict
+from nnwidgets.checkpoint.state_dict import find, name_in_state_dict
 from nnwidgets.checkpoint.without_model import FileReport, examine, file_module
 from nnwidgets.errors import InvalidTargetError, NNWidgetsError, PathNotFoundError
 from nnwidgets.formatting import cut
@@ -109,12 +109,14 @@ def unreadable(error: NNWidgetsError, file: str | None = None) -> Outcome:
 def _peek(given: argparse.Namespace, file: str) -> Outcome:
     index = _index(file, given)
     page = pages.index_page(index)
-    return Outcome(FINE, index, page, (*page, *_tree_page(given, file)) if given.html else ())
+    report = (*page, *file_tree_page(_names(given, file), _name(file))) if given.html else ()
+    return Outcome(FINE, index, page, report)
 
 
 def _tree(given: argparse.Namespace, file: str) -> Outcome:
     if not given.html:
-        made = tree(file_module(file, entry=given.entry, keep=(keep := _Filter(given.filter))))
+        keep = _Filter(given.filter)
+        made = _names(given, file, keep)
         keep.require_use(file)
         return Outcome(FINE, made, file_tree_page(made, _name(file), depth=given.depth))
     report = _examined(given, file)
@@ -132,7 +134,7 @@ def _check(given: argparse.Namespace, file: str) -> Outcome:
 
 def _index(file: str, given: argparse.Namespace) -> CheckpointIndex:
     with open_checkpoint(file) as held:
-        index = index_of(held, given.entry)
+        index = index_of(held, find(held, entry=given.entry))
     keep = _Filter(given.filter)
     if not keep.patterns:
         return index
@@ -148,13 +150,12 @@ def _examined(given: argparse.Namespace, file: str) -> FileReport:
     return report
 
 
-def _tree_page(given: argparse.Namespace, file: str) -> Document:
-    made = tree(file_module(file, entry=given.entry, keep=_Filter(given.filter)))
-    return file_tree_page(made, _name(file))
+def _names(given: argparse.Namespace, file: str, keep: _Filter | None = None) -> ModuleTree:
+    return tree(file_module(file, entry=given.entry, keep=keep or _Filter(given.filter)))
 
 
 def _tree_with_numbers(given: argparse.Namespace, file: str, report: FileReport) -> tuple[Any, Document]:
-    made = tree(file_module(file, entry=given.entry, keep=_Filter(given.filter)))
+    made = _names(given, file)
     names = {each.path: name_in_state_dict(each.path) for each in made.tensors}
     numbers = {path: report.numbers[name] for path, name in names.items() if name in report.numbers}
     return made, file_tree_page(made, _name(file), numbers=numbers)

@@ -13,16 +13,15 @@ from torch import nn
 
 from nnwidgets.distributed.merging.stats import rows_of
 from nnwidgets.distributed.merging.trees import digest_of, facts_of, to_json
-from nnwidgets.distributed.shares import Share, share_of, stats_of
+from nnwidgets.distributed.shares import ABSENT, Share, share_of, stats_of
 from nnwidgets.edit.undo_copy.digest import digest
-from nnwidgets.errors import NNWidgetsError, PathNotFoundError
-from nnwidgets.introspect.checks import check
+from nnwidgets.errors import NNWidgetsError
+from nnwidgets.introspect.checks import data_findings, structural_findings, worst_first
 from nnwidgets.introspect.module_tree.tree import tree, tree_of
 from nnwidgets.introspect.records import TensorEntry, TensorStats
-from nnwidgets.introspect.safe_access.lookup import Lookup
+from nnwidgets.introspect.safe_access.lookup import LiveModel
 from nnwidgets.introspect.safe_access.objects import no_torch_function
-from nnwidgets.introspect.safe_access.scan import read
-from nnwidgets.introspect.safe_access.tensors import as_plain_tensor
+from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, gradient_of
 from nnwidgets.introspect.tracing.unsharded import unsharded_modules
 from nnwidgets.wire.schema.ranks import RankReply
 
@@ -61,36 +60,46 @@ def _tree(module: nn.Module, body: Mapping[str, Any]) -> Said:
 
 
 def _stats(module: nn.Module, body: Mapping[str, Any]) -> Said:
-    lookup, place = Lookup(module), place_in_group()
-    shares: list[list[Any]] = []
+    live, place = LiveModel(module), place_in_group()
+    shares: list[Share] = []
     found: list[TensorStats | None] = []
     for path in body["paths"]:
-        try:
-            tensor = lookup.get(path)
-        except PathNotFoundError:  # as of another stage of a pipeline
-            shares.append(["absent", [], 1, 0])
+        tensor = _tensor_at(live, path)
+        if tensor is None:
+            shares.append(ABSENT)
             found.append(None)
             continue
         share = share_of(tensor, *place)
         part = stats_of(tensor, share)
-        state = "unreadable" if part is None and share.state == "held" else share.state
-        shares.append([state, list(share.part), share.n_parts, share.n_elements])
+        shares.append(share._replace(state="unreadable") if part is None and share.state == "held" else share)
         found.append(part)
-    return {"shares": shares, "rows": base64.b64encode(rows_of(found).to_bytes()).decode("ascii")}
+    said = [[each.state, list(each.part), each.n_parts, each.n_elements] for each in shares]
+    return {"shares": said, "rows": base64.b64encode(rows_of(found).to_bytes()).decode("ascii")}
+
+
+def _tensor_at(live: LiveModel, path: str) -> Any:
+    """The tensor or gradient at a path; None where there is none, as of most paths in a stage of a pipeline."""
+    tensor = live.tensor(path)
+    if tensor is None and path.endswith(".grad"):
+        of = live.tensor(path.removesuffix(".grad"))
+        return None if of is None else gradient_of(of)
+    return tensor
 
 
 def _check(module: nn.Module, body: Mapping[str, Any]) -> Said:  # noqa: ARG001 - as the others are called
-    scan, lookup, place = read(module), Lookup(module), place_in_group()
-    found = tree_of(scan)
-    parts = {entry.path: _fingerprint(entry, lookup.get(entry.path), place) for entry in _counted(found.tensors)}
+    live, place = LiveModel(module), place_in_group()
+    found = tree_of(live.scan)
+    facts = facts_of(found)
+    checked = worst_first((*structural_findings(live.scan), *data_findings(live.scan)))
+    parts = {entry.path: _fingerprint(entry, live.tensors[entry.path], place) for entry in _counted(found.tensors)}
     return {
-        "digest": digest_of(facts_of(found), found.ties),
-        "facts": facts_of(found),
+        "digest": digest_of(facts, found.ties),
+        "facts": facts,
         "local_bytes": found.local_bytes,
-        "findings": [finding.to_dict() for finding in check(module)],
+        "findings": [finding.to_dict() for finding in checked],
         "parts": {path: part for path, part in parts.items() if part is not None},
         "unreduced": [entry.path for entry in found.tensors if any(p.startswith("Partial") for p in entry.placements)],
-        "unsharded": list(unsharded_modules(scan)),
+        "unsharded": list(unsharded_modules(live.scan)),
         "is_group": place[1] > 1,
     }
 

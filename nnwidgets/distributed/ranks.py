@@ -25,7 +25,7 @@ from nnwidgets.introspect.handles import Handle
 from nnwidgets.introspect.module_tree.nodes import ModuleTree
 from nnwidgets.introspect.records import Finding, Findings, Record, TensorEntry, TensorStats, TieGroup, TieGroups
 from nnwidgets.introspect.safe_access.objects import is_module
-from nnwidgets.introspect.stats_table import StatsRow, StatsTable
+from nnwidgets.introspect.stats_table import StatsRow, StatsTable, row_of
 
 _NUMBERS = itertools.count()
 _IDS = itertools.count(1)
@@ -274,7 +274,6 @@ class RankedModel(Handle):
 
 
 _OF_MODEL = ("tree", "ties", "stats", "check")
-_MEASURED = ("mean", "std", "min", "max", "norm", "n_zero", "n_nan", "n_inf")
 
 
 def _row(entry: TensorEntry, found: TensorStats | str, tied_to: str) -> StatsRow:
@@ -284,11 +283,7 @@ def _row(entry: TensorEntry, found: TensorStats | str, tied_to: str) -> StatsRow
         notes.append(found)
     elif found.of != "all":
         notes.append(f"numbers of {found.of}")
-    numbers = {} if isinstance(found, str) else {name: getattr(found, name) for name in _MEASURED}
-    return StatsRow(
-        entry.path, entry.shape, entry.dtype, entry.role, entry.n_elements, **numbers, tied_to=tied_to,
-        note=" · ".join(notes),
-    )  # fmt: skip
+    return row_of(entry, None if isinstance(found, str) else found, notes, tied_to=tied_to)
 
 
 class RankedTensor(Handle):

@@ -15,7 +15,7 @@ from nnwidgets.introspect.safe_access.holders import holder_of, is_dtensor, part
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor
 from nnwidgets.introspect.statistics.exact_stats import exact_stats
 
-State = Literal["held", "nothing", "unreduced", "unreadable"]
+State = Literal["held", "nothing", "unreduced", "unreadable", "absent"]
 
 
 class Share(NamedTuple):
@@ -23,7 +23,8 @@ class Share(NamedTuple):
 
     Attributes:
         state: ``"held"`` its elements can be read, ``"nothing"`` it is in no part of the mesh, ``"unreduced"`` it has
-            a summand of the values rather than the values, ``"unreadable"`` it has no data here that can be read.
+            a summand of the values rather than the values, ``"unreadable"`` it has no data here that can be read,
+            ``"absent"`` the model here has no such tensor.
         part: Its place along each dimension of the mesh that the tensor is cut over; ``()`` where it holds all.
         n_parts: How many parts there are.
         n_elements: The elements of all parts together.
@@ -33,6 +34,10 @@ class Share(NamedTuple):
     part: tuple[int, ...]
     n_parts: int
     n_elements: int
+
+
+ABSENT = Share("absent", (), 1, 0)
+"""Of a tensor that is in the model of other ranks only, as in another stage of a pipeline."""
 
 
 def share_of(tensor: Any, rank: int, world_size: int) -> Share:

@@ -7,7 +7,7 @@ from typing import Any
 
 from nnwidgets.formatting import counted, short_bytes
 from nnwidgets.introspect.module_tree.nodes import ModuleTree
-from nnwidgets.introspect.records import Record
+from nnwidgets.introspect.records import Record, halved
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class ModuleCosts(Record):
     @property
     def mult_adds(self) -> int | None:
         """Multiplications with their additions, two floating-point operations each; None where unknown."""
-        return None if self.flops is None else self.flops // 2
+        return halved(self.flops)
 
     @property
     def size_bytes(self) -> int:

@@ -9,13 +9,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from nnwidgets.formatting import counted, inert, printed
 
 Role = Literal["parameter", "buffer", "unregistered"]
 TieKind = Literal["object", "storage", "view", "overlap"]
 Severity = Literal["error", "warning", "note"]
+SEVERITIES: tuple[Severity, ...] = get_args(Severity)
+"""The worst first."""
 
 
 class Record:
@@ -305,7 +307,8 @@ class TieGroups(tuple[TieGroup, ...]):
     __str__ = __repr__
 
 
-def _halved(flops: int | None) -> int | None:
+def halved(flops: int | None) -> int | None:
+    """Multiplications with their additions, of floating-point operations; None where these are unknown."""
     return None if flops is None else flops // 2
 
 
@@ -341,7 +344,7 @@ class TraceCall(Record):
     @property
     def mult_adds(self) -> int | None:
         """Multiplications with their additions, two floating-point operations each; None where unknown."""
-        return _halved(self.flops)
+        return halved(self.flops)
 
     def to_dict(self) -> dict[str, Any]:
         """All fields, as JSON has them, and ``mult_adds``."""
@@ -375,7 +378,7 @@ class Trace(Record):
     @property
     def mult_adds(self) -> int | None:
         """Multiplications with their additions, two floating-point operations each; None where unknown."""
-        return _halved(self.flops)
+        return halved(self.flops)
 
     def to_dict(self) -> dict[str, Any]:
         """All fields, as JSON has them, and ``mult_adds``."""

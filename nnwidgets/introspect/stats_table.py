@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any, NamedTuple, Protocol, Self
 
 import torch
@@ -261,22 +261,41 @@ def stats_table(
     moved = {} if since is None else since.moved(module)
     rows = []
     for entry, tensor, at in zip(entries, tensors, first, strict=True):
-        row = _row(entry, tensor, of_values[at], of_gradients.get(at), moved.get(entry.path))
-        rows.append(row if entries[at] is entry else replace(row, tied_to=entries[at].path))
+        since_then = moved.get(entry.path, Moved(None))
+        notes = [*_what_it_is(entry, tensor, of_values[at]), since_then.said]
+        tied_to = "" if entries[at] is entry else entries[at].path
+        of_gradient = of_gradients.get(at)
+        rows.append(row_of(entry, of_values[at], notes, gradient=of_gradient, moved=since_then.by, tied_to=tied_to))
     return StatsTable(rows, tree)
 
 
-def _row(
-    entry: TensorEntry, tensor: Any, found: TensorStats | None, gradient: TensorStats | None, moved: Moved | None
+def row_of(
+    entry: TensorEntry,
+    found: TensorStats | None,
+    notes: Iterable[str],
+    *,
+    gradient: TensorStats | None = None,
+    moved: float | None = None,
+    tied_to: str = "",
 ) -> StatsRow:
-    said = [*_what_it_is(entry, tensor, found), *(() if moved is None or not moved.said else (moved.said,))]
+    """Make the row of a tensor.
+
+    Args:
+        entry: The tensor.
+        found: Its statistics; None where nothing was measured.
+        notes: What it is, and why nothing was measured; empty ones are left out.
+        gradient: Those of its gradient.
+        moved: As `StatsRow` has it.
+        tied_to: The same.
+    """
     return StatsRow(
         path=entry.path, shape=entry.shape, dtype=entry.dtype, role=entry.role, n_elements=entry.n_elements,
         **({} if found is None else {name: getattr(found, name) for name in _MEASURED}),
         grad_norm=None if gradient is None else gradient.norm,
         n_grad_bad=None if gradient is None else gradient.n_nan + gradient.n_inf,
-        moved=None if moved is None else moved.by,
-        note=" · ".join(said),
+        moved=moved,
+        tied_to=tied_to,
+        note=" · ".join(filter(None, notes)),
     )  # fmt: skip
 
 

@@ -29,8 +29,6 @@ def make_explorer(module: nn.Module, name: str | None, namespace: Mapping[str, A
         module: The model.
         name: How it was written; None to look for the variable that holds it.
         namespace: The user's variables.
-        selected: The path of the row to open at.
-        filter_text: What the filter box is to hold.
     """
     from nnwidgets.widgets import explore
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from nnwidgets.formatting import counted
 from nnwidgets.introspect.statistics.training_norms import Beat, FiniteWatch, NotFinite, Pulse, together
-from nnwidgets.server.page_files import part
 from nnwidgets.server.session.session import Session
 
 SECONDS_BETWEEN = 0.25
@@ -34,7 +33,6 @@ class TrainingTicks:
         self._last = self._last_sent = self._due = self._watch_due = -math.inf
         self._has_sample = False
         self._cost_of_sample = 0.0
-        self._has_part = False
         self._looked_at = self._n_sent = 0
         self._last_clean: int | None = None
         self._broken: dict[str, Any] | None = None
@@ -107,7 +105,7 @@ class TrainingTicks:
         )
 
     def _send(self, session: Session, beats: dict[str, Beat]) -> None:
-        """Send what is in sight, and first the part of the page that draws it: a busy kernel answers no request."""
+        """Send what is in sight."""
         seen = [path for path in session.shown_paths if path in beats][:_MOST_SENT]
         made = {path: list(map(_round, beats[path])) for path in seen}
         folds = session.shown_folds() if beats else {}
@@ -115,12 +113,7 @@ class TrainingTicks:
             held = [beats[path] for path in members if path in beats]
             if held:
                 made[fold] = list(map(_round, together(held)))
-        body: dict[str, Any] = {"step": self._n_ticks, "beats": made, "broken": self._broken}
-        if not self._has_part:
-            code, style = part("pulse")
-            body["part"] = {"code": code, "style": style}
-            self._has_part = True
-        session.emit("ticked", body)
+        session.send_tick({"step": self._n_ticks, "beats": made, "broken": self._broken})
 
 
 def _round(value: float | None) -> float | None:

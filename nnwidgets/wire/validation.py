@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any, Literal, NotRequired, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 from nnwidgets.errors import closest_names
-from nnwidgets.formatting import cut
+from nnwidgets.formatting import counted, cut
 from nnwidgets.wire.errors import RequestError
 
 _NAMES: dict[Any, str] = {
@@ -136,9 +136,5 @@ def _show(value: Any) -> str:
     if isinstance(value, list):
         return f"a list of {len(value)}"
     if isinstance(value, dict):
-        return (
-            ("an object with 1 key" if len(value) == 1 else f"an object with {len(value)} keys")
-            if value
-            else "an empty object"
-        )
+        return f"an object with {counted(len(value), 'key')}" if value else "an empty object"
     return f"a {type(value).__name__}"

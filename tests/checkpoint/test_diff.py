@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 import nnwidgets as nnw
-from nnwidgets.checkpoint.diffing.diff import PIECE_BYTES
+from nnwidgets.checkpoint.diffing.operands import PIECE_BYTES
 
 
 def changed(a, b):

@@ -21,7 +21,16 @@ from nnwidgets.checkpoint.description import dtype_name
 from nnwidgets.checkpoint.diffing.align_names import align
 from nnwidgets.checkpoint.diffing.digests import DigestTensor, digest_of
 from nnwidgets.checkpoint.diffing.numeric import Scratch, differences, is_within, squares
-from nnwidgets.checkpoint.diffing.operands import ClassName, LiveTensor, MadeSide, Operand, OperandTensor, operands_of
+from nnwidgets.checkpoint.diffing.operands import (
+    PIECE_BYTES,
+    ClassName,
+    LiveTensor,
+    MadeSide,
+    Operand,
+    OperandTensor,
+    operands_of,
+    piece_bounds,
+)
 from nnwidgets.checkpoint.diffing.state_diff import Changed, Difference, StateDiff
 from nnwidgets.checkpoint.own_code.torch_load import is_equal
 from nnwidgets.checkpoint.progress import Progress, Tick, tick_of
@@ -31,9 +40,6 @@ from nnwidgets.formatting import short_repr
 from nnwidgets.introspect.safe_access.objects import type_name
 from nnwidgets.introspect.safe_access.tensors import plain_torch
 from nnwidgets.introspect.statistics.exact_stats import exact_stats
-
-PIECE_BYTES = 2**21
-"""Of one side: many enough to share out, few enough for the cache that the cores have in common."""
 
 NOT_READ = " (not read)"
 """Ends the class of extra state that is only described, and so not compared."""
@@ -173,13 +179,16 @@ class _Comparison:
     @property
     def is_equal(self) -> bool:
         """Whether all bits are the same; asked when all pieces are compared."""
-        is_alike = self.one.dtype is self.other.dtype and self.one.quantizer == self.other.quantizer
-        return self.is_comparable and is_alike and not self.n_different
+        return self.is_comparable and self._is_alike and not self.n_different
 
     @property
     def is_close(self) -> bool:
         """Whether it differs in values alone, by no more than was let pass; asked when all pieces are compared."""
         return self.is_comparable and self.one.dtype is self.other.dtype and self.is_within
+
+    @property
+    def _is_alike(self) -> bool:
+        return self.one.dtype is self.other.dtype and self.one.quantizer == self.other.quantizer
 
     @property
     def n_bytes(self) -> int:
@@ -190,15 +199,9 @@ class _Comparison:
     def pieces(self) -> Iterator[_Piece | _DigestPiece]:
         """Parts to be compared by themselves."""
         width = max(self.one.dtype.itemsize, self.other.dtype.itemsize)
-        if self.is_run:
-            n, step = math.prod(self.one.shape), PIECE_BYTES // width
-            yield from (_Piece(self, start, min(n, start + step)) for start in range(0, n, step))
-            return
-        n_rows = self.one.shape[0] if self.one.shape else 1
-        per_row = max(1, math.prod(self.one.shape[1:]) * width)
-        step = max(1, PIECE_BYTES // per_row) if self.one.is_cut and self.other.is_cut else max(1, n_rows)
-        for start in range(0, n_rows, step):
-            yield _Piece(self, start, min(n_rows, start + step))
+        is_cut = self.one.is_cut and self.other.is_cut
+        for start, stop in piece_bounds(self.one.shape, width, is_run=self.is_run, is_cut=is_cut):
+            yield _Piece(self, start, stop)
 
     def compare(self, piece: _Piece, one: torch.Tensor, other: torch.Tensor, scratch: Scratch) -> None:
         """Compare a piece of either side, and add it up."""
@@ -249,8 +252,7 @@ class _DigestComparison(_Comparison):
 
     @property
     def is_equal(self) -> bool:
-        is_alike = self.one.dtype is self.other.dtype and self.one.quantizer == self.other.quantizer
-        return self.is_comparable and is_alike and self.is_same
+        return self.is_comparable and self._is_alike and self.is_same
 
     @property
     def is_close(self) -> bool:

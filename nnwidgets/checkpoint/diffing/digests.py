@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import ctypes
-import math
-from collections.abc import Iterator
-from typing import Any
-
 import torch
 import xxhash
 
-from nnwidgets.checkpoint.diffing.operands import OperandTensor
+from nnwidgets.checkpoint.diffing.operands import PIECE_BYTES, OperandTensor, piece_bounds
+from nnwidgets.checkpoint.formats.file import memory_of
 from nnwidgets.introspect.records import TensorStats
-
-_PIECE_BYTES = 2**21
 
 
 class DigestTensor:
@@ -44,17 +38,8 @@ def digest_of(part: OperandTensor) -> bytes:
     if isinstance(part, DigestTensor):
         return part.digest
     made = xxhash.xxh3_128()
-    for data in _pieces(part):
-        n_bytes = data.numel() * data.element_size()
-        if n_bytes:
-            made.update((ctypes.c_char * n_bytes).from_address(data.data_ptr()))
+    buffer = torch.empty(PIECE_BYTES, dtype=torch.uint8, device="cpu")
+    read = part.elements if part.is_run else part.rows
+    for start, stop in piece_bounds(part.shape, part.dtype.itemsize, is_run=part.is_run, is_cut=part.is_cut):
+        made.update(memory_of(read(start, stop, buffer)))
     return made.digest()
-
-
-def _pieces(part: OperandTensor) -> Iterator[torch.Tensor]:
-    buffer = torch.empty(_PIECE_BYTES, dtype=torch.uint8, device="cpu")
-    read: Any = part.elements if part.is_run else part.rows
-    n = math.prod(part.shape) if part.is_run else part.shape[0] if part.shape else 1
-    per_step = 1 if part.is_run else max(1, math.prod(part.shape[1:]))
-    step = max(1, _PIECE_BYTES // (per_step * part.dtype.itemsize)) if part.is_cut else max(1, n)
-    yield from (read(start, min(n, start + step), buffer) for start in range(0, n, step))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import PurePath
 from typing import Any, Protocol
@@ -37,6 +37,24 @@ from nnwidgets.introspect.safe_access.objects import (
     whole_name,
 )
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, how_to_read, torch_attribute, unreadable_reason
+
+PIECE_BYTES = 2**21
+"""Of one side: many enough to share out, few enough for the cache that the cores have in common."""
+
+
+def piece_bounds(shape: tuple[int, ...], width: int, *, is_run: bool, is_cut: bool) -> Iterator[tuple[int, int]]:
+    """Where the pieces of a tensor begin and end, of a run counted in elements, else in rows.
+
+    Args:
+        shape: Its sizes.
+        width: Bytes of an element.
+        is_run: As `OperandTensor` has it.
+        is_cut: The same.
+    """
+    n = math.prod(shape) if is_run else shape[0] if shape else 1
+    n_bytes = width if is_run else max(1, math.prod(shape[1:]) * width)
+    step = max(1, PIECE_BYTES // n_bytes if is_run or is_cut else n)
+    return ((start, min(n, start + step)) for start in range(0, n, step))
 
 
 class OperandTensor(Protocol):

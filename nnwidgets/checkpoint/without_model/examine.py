@@ -20,6 +20,7 @@ from nnwidgets.checkpoint.state_dict import find
 from nnwidgets.checkpoint.without_model.file_module import form_of
 from nnwidgets.errors import InvalidTargetError
 from nnwidgets.formatting import counted, exact_count, short_bytes, some
+from nnwidgets.introspect.checks import worst_first
 from nnwidgets.introspect.records import Finding, Findings, Record, Severity, TensorStats
 from nnwidgets.introspect.statistics.stats import stats
 
@@ -29,7 +30,6 @@ _FEWEST = 16
 
 _MOST_NAMED = 6
 _MOST_GROUPS = 50
-_WORST_FIRST = ("error", "warning", "note")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,18 +78,18 @@ def examine(
         [('nan-or-inf', 'w')]
     """
     with open_checkpoint(path) as held:
-        index = index_of(held, entry)
-        tensors, rest = named_tensors(held, find(held, None, entry))
+        chosen = find(held, entry=entry)
+        index = index_of(held, chosen)
+        tensors, rest = named_tensors(held, chosen)
         named = {name: each for name, each in {**rest, **tensors}.items() if keep is None or keep(name)}
         held.verify_files()
         held.verify(distinct_storages(named.values()).values())
         seen = _Seen()
         for name, described in named.items():
             seen.look(name, described, held)
-    found = [*seen.findings(), *_shared(index, named), *(_departure(each) for each in index.departures)]
-    found.sort(key=lambda each: _WORST_FIRST.index(each.severity))
-    return FileReport(index, MappingProxyType({name: seen.numbers[name] for name in named if name in seen.numbers}),
-                      Findings(found))  # fmt: skip
+    found = worst_first((*seen.findings(), *_shared(index, named), *map(_departure, index.departures)))
+    numbers = {name: seen.numbers[name] for name in named if name in seen.numbers}
+    return FileReport(index, MappingProxyType(numbers), Findings(found))
 
 
 class _Seen:

@@ -65,7 +65,7 @@ def file_module(
         ('safetensors', torch.Size([3, 2]))
     """
     with open_checkpoint(path) as held:
-        named, _ = named_tensors(held, find(held, None, entry))
+        named, _ = named_tensors(held, find(held, entry=entry))
         # How safetensors says that names are tied: by the one that holds the bytes.
         tied = {name: kept for name, kept in held.metadata.items() if name not in named and kept in named}
         names = {**{name: name for name in named}, **tied}

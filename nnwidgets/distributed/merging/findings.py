@@ -15,8 +15,7 @@ from nnwidgets.introspect.records import Finding, Severity
 _UNEVEN = 1.5
 
 Replies = Mapping[int, Mapping[str, Any]]
-"""By rank, what `answering.answer` gives of ``"rank_check"``."""
-
+"""By rank, what `answering.answer` says of ``"check"``."""
 
 _Over = tuple[tuple[int, ...], SingleFinding]
 """What a look at several ranks finds, with the ranks that it is of."""
@@ -101,23 +100,26 @@ def _disagreeing(replies: Replies) -> Iterator[_Over]:
             yield _odd(said), SingleFinding("ranks-disagree", "error", row, path, message)
 
 
-def _unsharded(replies: Replies, name: str) -> Iterator[_Over]:
-    whole: dict[str, list[int]] = {}
+def _ranks_of(replies: Replies, said: str) -> dict[str, list[int]]:
+    """The ranks that name each of the paths in one of their lists."""
+    ranks: dict[str, list[int]] = {}
     for rank, reply in replies.items():
-        for path in reply["unsharded"]:
-            whole.setdefault(path, []).append(rank)
-    for row, (path, ranks) in enumerate(whole.items()):
+        for path in reply[said]:
+            ranks.setdefault(path, []).append(rank)
+    return ranks
+
+
+def _unsharded(replies: Replies, name: str) -> Iterator[_Over]:
+    for row, (path, ranks) in enumerate(_ranks_of(replies, "unsharded").items()):
         at = f"{name}.get_submodule({path!r})" if path else name
         message = "FSDP keeps its parameters whole since the last forward."
         yield tuple(ranks), SingleFinding("unsharded", "note", row, path, message, f"{at}.reshard()")
 
 
 def _unreduced(replies: Replies) -> Iterator[_Over]:
-    paths = dict.fromkeys(path for reply in replies.values() for path in reply["unreduced"])
-    for row, path in enumerate(paths):
-        ranks = tuple(rank for rank, reply in replies.items() if path in reply["unreduced"])
+    for row, (path, ranks) in enumerate(_ranks_of(replies, "unreduced").items()):
         message = "Each rank has a summand of its values (Partial), not the values: they are the sum over the ranks."
-        yield ranks, SingleFinding("partial-parameter", "warning", row, path, message)
+        yield tuple(ranks), SingleFinding("partial-parameter", "warning", row, path, message)
 
 
 def _uneven(replies: Replies) -> Iterator[_Over]:

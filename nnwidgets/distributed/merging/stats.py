@@ -57,8 +57,9 @@ class StatsRows(NamedTuple):
             raise ValueError(f"{counted(len(data), 'byte')}, expected {8 * n * sum(widths)}")
         if not n:
             return rows_of([])
-        whole = torch.frombuffer(bytearray(data), dtype=torch.int64, count=n * widths[0])
-        real = torch.frombuffer(bytearray(data), dtype=torch.float64, offset=8 * n * widths[0])
+        held = bytearray(data)
+        whole = torch.frombuffer(held, dtype=torch.int64, count=n * widths[0])
+        real = torch.frombuffer(held, dtype=torch.float64, offset=8 * n * widths[0])
         return cls(whole.reshape(n, widths[0]), real.reshape(n, widths[1]))
 
 

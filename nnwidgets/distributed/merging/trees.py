@@ -10,7 +10,7 @@ from typing import Any
 import xxhash
 
 from nnwidgets.formatting import letters
-from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
+from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree, rows_of, tree_from_rows
 from nnwidgets.introspect.records import Held, TensorEntry, TieGroup
 
 Facts = Mapping[str, str]
@@ -49,36 +49,24 @@ def digest_of(facts: Facts, ties: Iterable[TieGroup]) -> str:
 def to_json(tree: ModuleTree) -> dict[str, Any]:
     """The tree as JSON, to be made again by `from_json`; keys that aren't text are left behind."""
     rows = []
-    for node in tree.nodes:
-        own = {name: getattr(node, name) for name in _NODE}
-        own["key"] = node.key if type(node.key) is str else None
-        own["tensors"] = [{name: getattr(entry, name) for name in _ENTRY} | _held(entry) for entry in node.tensors]
-        rows.append([own, len(node.children)])
+    for own, n_children in rows_of(tree.root):
+        key = own["key"] if type(own["key"]) is str else None
+        tensors = [{name: getattr(entry, name) for name in _ENTRY} | _held(entry) for entry in own["tensors"]]
+        rows.append([{**own, "key": key, "tensors": tensors}, n_children])
     totals = {name: getattr(tree, name) for name in _TOTALS}
     return {"rows": rows, "totals": totals, "ties": [[getattr(group, name) for name in _TIE] for group in tree.ties]}
 
 
 def from_json(made: Mapping[str, Any]) -> ModuleTree:
     """The tree that `to_json` was given."""
-    nodes: list[ModuleNode] = []
-    ready: list[ModuleNode] = []
-    for own, n_children in reversed(made["rows"]):
-        children = tuple(ready.pop() for _ in range(n_children))
-        tensors = tuple(map(_entry, own["tensors"]))
-        node = ModuleNode(**{**own, "bases": tuple(own["bases"]), "tensors": tensors, "children": children})
-        ready.append(node)
-        nodes.append(node)
-    nodes.reverse()
-    return ModuleTree(
-        root=nodes[0],
-        nodes=tuple(nodes),
-        tensors=tuple(entry for node in nodes for entry in node.tensors),
-        ties=tuple(TieGroup(name, kind, tuple(members), n) for name, kind, members, n in made["ties"]),
-        **made["totals"],
-    )
+    rows = [
+        ({**own, "bases": tuple(own["bases"]), "tensors": tuple(map(_entry, own["tensors"]))}, n_children)
+        for own, n_children in made["rows"]
+    ]
+    ties = tuple(TieGroup(name, kind, tuple(members), n) for name, kind, members, n in made["ties"])
+    return tree_from_rows(rows, {"ties": ties, **made["totals"]})
 
 
-_NODE = [name for name in ModuleNode.__dataclass_fields__ if name not in {"children", "tensors"}]
 _ENTRY = [name for name in TensorEntry.__dataclass_fields__ if name != "held"]
 _TIE = list(TieGroup.__dataclass_fields__)
 _TOTALS = ["n_params", "n_params_trainable", "size_bytes", "n_params_torch", "why", "local_bytes"]

@@ -7,13 +7,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from nnwidgets.formatting import counted
-from nnwidgets.introspect.records import Finding, Severity
+from nnwidgets.introspect.records import SEVERITIES, Finding, Severity
 
 _FOLD_FROM = 3
 _MOST_OF_A_CODE = 20
 _MOST_FIX_LINES = 60
 _NUMBER = re.compile(r"(?:(?<=\.)|(?<=\[)|^)\d+(?=[.\[\]]|$)")
-_RANKS: dict[Severity, int] = {"error": 0, "warning": 1, "note": 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +50,13 @@ def findings(singles: Iterable[SingleFinding]) -> tuple[Finding, ...]:
     for single in singles:
         groups.setdefault((single.code, single.severity, _NUMBER.sub("*", single.path), single.like), []).append(single)
     folded = [single for group in groups.values() for single in ([_fold(group)] if len(group) >= _FOLD_FROM else group)]
-    folded.sort(key=lambda single: (_RANKS[single.severity], single.row))
+    folded.sort(key=lambda single: (SEVERITIES.index(single.severity), single.row))
     return worst_first(_cap(folded))
 
 
 def worst_first(found: Iterable[Finding]) -> tuple[Finding, ...]:
     """Return findings ordered by severity, otherwise as they came."""
-    return tuple(sorted(found, key=lambda finding: _RANKS[finding.severity]))
+    return tuple(sorted(found, key=lambda finding: SEVERITIES.index(finding.severity)))
 
 
 def _fold(group: list[SingleFinding]) -> SingleFinding:

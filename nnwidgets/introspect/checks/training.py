@@ -277,26 +277,10 @@ def _minds_mode(kind: type) -> bool:
 _MINDFUL = (_DROPOUT, _NORM, nn.RReLU, nn.RNNBase, nn.MultiheadAttention)
 
 
-_Own = dict[int, tuple[int, int, Any]]
-"""By id of a parameter: its first slot, the row of that, itself."""
-
-
-def own_parameters(scan: ModelScan) -> _Own:
-    """The parameters of a model, each at its first slot."""
-    own: _Own = {}
-    for row, begin in enumerate(scan.first_slot[:-1]):
-        end = scan.splits[row][0] if row in scan.splits else scan.first_slot[row + 1]
-        for slot in range(begin, end):
-            tensor = scan.slot_values[slot]
-            if is_tensor(tensor):
-                own.setdefault(id(tensor), (slot, row, tensor))
-    return own
-
-
 def untrained_paths(scan: ModelScan, optimizers: Sequence[Any]) -> frozenset[str]:
     """Paths of the parameters that ask for gradients and that none of the optimizers holds; none without optimizers."""
     held = {id(tensor) for each in optimizers for tensor in held_tensors(each)}
-    own = own_parameters(scan) if held else {}
+    own = scan.parameters if held else {}
     missing = [slot for key, (slot, _, tensor) in own.items() if key not in held and tensor.requires_grad]
     return frozenset(map(scan.slot_path, missing))
 
@@ -312,17 +296,16 @@ def optimizer_findings(
         optimizers: What trains it.
         elsewhere: Ids of tensors that belong to other models: that an optimizer holds these too is no fault.
     """
-    own = own_parameters(scan)
     held = [{id(tensor) for tensor in held_tensors(each)} for each in optimizers]
-    yield from _stale(scan, writer, own, held, elsewhere)
-    yield from _held_twice(scan, own, optimizers, held)
-    yield from _frozen_and_moved(scan, writer, own, held)
+    yield from _stale(scan, writer, held, elsewhere)
+    yield from _held_twice(scan, optimizers, held)
+    yield from _frozen_and_moved(scan, writer, held)
 
 
 def _stale(
-    scan: ModelScan, writer: ExpressionWriter, own: _Own, of_each: Sequence[set[int]], elsewhere: Container[int]
+    scan: ModelScan, writer: ExpressionWriter, of_each: Sequence[set[int]], elsewhere: Container[int]
 ) -> Iterator[SingleFinding]:
-    held = set().union(*of_each)
+    own, held = scan.parameters, set().union(*of_each)
     n_foreign = sum(1 for key in held if key not in own and key not in elsewhere)
     missing = [place for key, place in own.items() if key not in held and place[2].requires_grad]
     first_missing = scan.slot_path(missing[0][0]) if missing else ""
@@ -382,9 +365,8 @@ def _parameters(count: int) -> str:
     return "one parameter" if count == 1 else counted(count, "parameter")
 
 
-def _held_twice(
-    scan: ModelScan, own: _Own, optimizers: Sequence[Any], held: Sequence[set[int]]
-) -> Iterator[SingleFinding]:
+def _held_twice(scan: ModelScan, optimizers: Sequence[Any], held: Sequence[set[int]]) -> Iterator[SingleFinding]:
+    own = scan.parameters
     twice = [key for key in own if sum(key in each for each in held) > 1] if len(held) > 1 else []
     if not twice:
         return
@@ -402,11 +384,9 @@ def _held_twice(
     )
 
 
-def _frozen_and_moved(
-    scan: ModelScan, writer: ExpressionWriter, own: _Own, held: Sequence[set[int]]
-) -> Iterator[SingleFinding]:
+def _frozen_and_moved(scan: ModelScan, writer: ExpressionWriter, held: Sequence[set[int]]) -> Iterator[SingleFinding]:
     """Tell of frozen parameters that have a gradient still: torch's optimizers go by that."""
-    for key, (slot, row, tensor) in own.items():
+    for key, (slot, row, tensor) in scan.parameters.items():
         if not tensor.requires_grad and gradient_of(tensor) is not None and any(key in each for each in held):
             path = scan.slot_path(slot)
             yield SingleFinding(

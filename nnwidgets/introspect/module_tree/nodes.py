@@ -65,7 +65,7 @@ class ModuleNode:
         return hash((self.path, self.class_name, self.n_params))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _node_from_rows, (_rows(self),)
+        return _node_from_rows, (rows_of(self),)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ModuleNode:
         return self
@@ -203,7 +203,7 @@ class ModuleTree:
 
     def __reduce__(self) -> tuple[Any, ...]:
         rest = {name: getattr(self, name) for name in _names(self) if name not in _FROM_ROWS}
-        return _tree_from_rows, (_rows(self.root), rest)
+        return tree_from_rows, (rows_of(self.root), rest)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ModuleTree:
         return self
@@ -218,27 +218,29 @@ class ModuleTree:
         return made
 
 
-_Row = tuple[dict[str, Any], int]
+NodeRow = tuple[dict[str, Any], int]
 """A node's own fields and how many children it has; the rows of a subtree follow in walk order."""
 
 _FROM_ROWS = ("root", "nodes", "tensors")
 
 
-def _rows(node: ModuleNode) -> list[_Row]:
+def rows_of(node: ModuleNode) -> list[NodeRow]:
+    """The rows of a subtree, from which `tree_from_rows` makes it again, however deep it is."""
     return [(_own_fields(each), len(each.children)) for each in node.walk()]
 
 
-def _node_from_rows(made: list[_Row]) -> ModuleNode:
+def _node_from_rows(made: list[NodeRow]) -> ModuleNode:
     return _nodes(made)[0]
 
 
-def _tree_from_rows(made: list[_Row], rest: dict[str, Any]) -> ModuleTree:
+def tree_from_rows(made: list[NodeRow], rest: dict[str, Any]) -> ModuleTree:
+    """The tree of rows; ``rest`` are its other fields."""
     nodes = _nodes(made)
     tensors = tuple(entry for node in nodes for entry in node.tensors)
     return ModuleTree(root=nodes[0], nodes=tuple(nodes), tensors=tensors, **rest)
 
 
-def _nodes(made: list[_Row]) -> list[ModuleNode]:
+def _nodes(made: list[NodeRow]) -> list[ModuleNode]:
     """Nodes of rows in walk order, built from the last one up."""
     ready: list[ModuleNode] = []
     nodes: list[ModuleNode] = []

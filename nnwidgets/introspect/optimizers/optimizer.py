@@ -22,7 +22,7 @@ from nnwidgets.introspect.safe_access.objects import (
     plain_items,
     type_name,
 )
-from nnwidgets.introspect.safe_access.scan import ModelScan, gc_paused, read
+from nnwidgets.introspect.safe_access.scan import gc_paused, read
 from nnwidgets.introspect.safe_access.tensors import (
     as_plain_tensor,
     gradient_of,
@@ -64,20 +64,7 @@ def optimizer(module: nn.Module, optimizer: Any) -> OptimizerTable:
     """
     optimizers = optimizers_in(optimizer)
     scan = read(module)
-    slots = _parameters(scan)
-    entries = [(scan.slot_path(slot), scan.slot_values[slot]) for slot in slots]
-    return table_of(entries, optimizers)
-
-
-def _parameters(scan: ModelScan) -> list[int]:
-    """The slots of a model's parameters, each at its first."""
-    first: dict[int, int] = {}
-    for row, begin in enumerate(scan.first_slot[:-1]):
-        end = scan.splits[row][0] if row in scan.splits else scan.first_slot[row + 1]
-        for slot in range(begin, end):
-            if is_tensor(scan.slot_values[slot]):
-                first.setdefault(id(scan.slot_values[slot]), slot)
-    return list(first.values())
+    return table_of([(scan.slot_path(slot), tensor) for slot, _, tensor in scan.parameters.values()], optimizers)
 
 
 def table_of(parameters: Sequence[tuple[str, Any]], optimizers: Iterable[Any]) -> OptimizerTable:

@@ -26,6 +26,7 @@ from nnwidgets.introspect.safe_access.objects import (
     ORDINARY,
     instance_dict,
     is_module,
+    is_tensor,
     no_torch_function,
     plain_items,
     reason,
@@ -99,6 +100,18 @@ class ModelScan:
     def is_ordinary(self) -> bool:
         """Whether all slots hold tensors of classes without Python code of their own."""
         return ORDINARY.issuperset(map(id, map(type, self.slot_values)))
+
+    @cached_property
+    def parameters(self) -> dict[int, tuple[int, int, Any]]:
+        """The parameters by their ids: the first slot of each, the row of that, itself."""
+        found: dict[int, tuple[int, int, Any]] = {}
+        for row, begin in enumerate(self.first_slot[:-1]):
+            end = self.splits[row][0] if row in self.splits else self.first_slot[row + 1]
+            for slot in range(begin, end):
+                tensor = self.slot_values[slot]
+                if is_tensor(tensor):
+                    found.setdefault(id(tensor), (slot, row, tensor))
+        return found
 
     def ends(self) -> list[int]:
         """One past the last row of the subtree of each row."""

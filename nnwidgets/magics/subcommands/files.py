@@ -6,7 +6,7 @@ import keyword
 import os
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -81,12 +81,18 @@ def _read_size(text: str) -> int:
 def _run_ls(request: Request) -> Answer:
     command = request.command
     place = Path(command.files[0] if command.files else ".").expanduser()
-    if not place.is_dir() or is_checkpoint(place):
-        with suppress(NNWidgetsError) if place.is_dir() else nullcontext():
-            index = checkpoint.peek(place)
-            return Answer(pages.index_page(index), index)
+    if not place.is_dir():
+        return _look_into(place)
+    if is_checkpoint(place):
+        with suppress(NNWidgetsError):
+            return _look_into(place)
     listing = checkpoint.folder(place)
     return Answer(pages.folder_page(listing), listing)
+
+
+def _look_into(place: Path) -> Answer:
+    index = checkpoint.peek(place)
+    return Answer(pages.index_page(index), index)
 
 
 def _run_diff(request: Request) -> Answer:

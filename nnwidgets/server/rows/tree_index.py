@@ -20,13 +20,11 @@ from nnwidgets.introspect import paths
 from nnwidgets.introspect.module_tree.folding import Alikes, only_run
 from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.patterns import PatternMatcher
-from nnwidgets.introspect.records import Finding, Severity, TensorEntry, TieGroup
+from nnwidgets.introspect.records import SEVERITIES, Finding, Severity, TensorEntry, TieGroup
 from nnwidgets.wire.schema.tree import FoldMember
 
 _Join = Callable[[int, int], int]
-SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 _RANKED = (*SEVERITIES, None)
-"""Worst first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,7 +116,7 @@ class Session:
         self.hears_of_cells = False
         self.stats_table: StatsTable | None = None
         self._mark: Snapshot | None = None
-        self._is_comparing = self._is_comparison_due = self._has_moved_part = False
+        self._is_comparing = self._is_comparison_due = self._has_pulse = False
         self._windows_shown: deque[list[str]] = deque(maxlen=_WINDOWS_KEPT)
         self._folds_shown: deque[tuple[TreeIndex, Mapping[str, RowRun]]] = deque(maxlen=_WINDOWS_KEPT)
         _SESSIONS.append(weakref.ref(self, _SESSIONS.remove))
@@ -223,12 +223,15 @@ class Session:
 
     def report_change(self, *, structure: bool) -> None:
         """Tell every view of the model that a change was made; ``structure`` where its rows look different now."""
-        module = self.module
-        for session in [reference() for reference in _SESSIONS.copy()]:
-            if session is not None and session.model_or_none is module:
-                session.mark_stale()
-                session.emit("changed", {"structure": structure})
-                session._tell_moved()  # noqa: SLF001 - the same class
+        for session in self._all_of_model():
+            session.mark_stale()
+            session.emit("changed", {"structure": structure})
+            session._tell_moved()  # noqa: SLF001 - the same class
+
+    def _all_of_model(self) -> list[Session]:
+        """The sessions of all views of the model, this one among them."""
+        module, known = self.module, [reference() for reference in _SESSIONS.copy()]
+        return [session for session in known if session is not None and session.model_or_none is module]
 
     def mark_stale(self) -> None:
         """Read the model again at the next request, unless it takes long to read and was read just now."""
@@ -316,11 +319,17 @@ class Session:
                 raise
 
     def _send_moved(self, moved: dict[str, float | None]) -> None:
-        body: dict[str, Any] = {"step": 0, "beats": {}, "broken": None, "moved": moved}
-        if not self._has_moved_part:
+        self.send_tick({"step": 0, "beats": {}, "broken": None, "moved": moved})
+
+    def send_tick(self, body: dict[str, Any]) -> None:
+        """Send what is drawn beside the rows; the first brings the part of the page that draws it.
+
+        A kernel that trains answers no request for that part.
+        """
+        if not self._has_pulse:
             code, style = part("pulse")
-            body["part"] = {"code": code, "style": style}
-            self._has_moved_part = True
+            body = {**body, "part": {"code": code, "style": style}}
+            self._has_pulse = True
         self.emit("ticked", body)
 
     # ---- what was found ----
@@ -416,10 +425,8 @@ class Session:
 
     def show_trace_in_all(self, trace: Trace | None) -> None:
         """Show a trace on the rows of every view of the model; None takes the last one away."""
-        module = self.module
-        for session in [reference() for reference in _SESSIONS.copy()]:
-            if session is not None and session.model_or_none is module:
-                session.show_trace(trace)
+        for session in self._all_of_model():
+            session.show_trace(trace)
 
     def show_trace(self, trace: Trace | None) -> None:
         """Show ``trace`` on the rows; None takes the last one away."""

@@ -14,9 +14,5 @@ from nnwidgets.wire.schema.ranks import RankReply
 
 @handles("rank", long=True)
 def answer_rank(session: Session, body: Mapping[str, Any], _job: Job) -> RankReply:
-    """Give this rank's part of the answer.
-
-    Raises:
-        PathNotFoundError: A tensor that is asked for isn't here.
-    """
+    """Give this rank's part of the answer."""
     return answer(session.module, body)
