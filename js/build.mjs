@@ -87,6 +87,9 @@ const part = (name, shared) => ({
   plugins: [fromThePage(shared)],
 });
 
+/** What each Explorer brings: the fewer bytes, the better. */
+const stub = { ...options, inject: [], entryPoints: ["js/src/bundles/stub.js"], format: "esm" };
+
 /** The words of Chinese, without line breaks. */
 async function writeWords() {
   await mkdir(OUT, { recursive: true });
@@ -97,7 +100,7 @@ async function buildAll() {
   await writeWords();
   const shared = await sharedModules();
   const parts = await Promise.all(Object.keys(PARTS_BUDGET_BYTES).map((name) => context(part(name, shared))));
-  const all = [await context(page), ...parts, await labextension(options)];
+  const all = [await context(page), await context(stub), ...parts, await labextension(options)];
   await Promise.all(all.map((each) => each.rebuild()));
   return all;
 }

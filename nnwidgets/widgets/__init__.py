@@ -11,7 +11,6 @@ Start at `explorer.explore`. Who calls whom:
 - Where no widget can be shown, the output has the text and HTML of `static_bundle` beside it.
 
     explorer.py        the widget, and `explore`
-    stub.js            the page module of one Explorer: it finds the bundle, and starts its code
     bundle.py          the page's code, sent once however many Explorers there are
     any_base.py        models of ipywidgets' own that every front end has
     static_output.py   a static tree for where no widget can be

@@ -1,8 +1,8 @@
 """The page's code, sent to the page once however many Explorers there are.
 
-A hidden widget holds it. Each Explorer brings only ``stub.js``, which finds that widget, or has the kernel tell of it
-again where the page knows none, and imports its code from a Blob URL that the whole page shares. What most never open
-comes in parts of its own, each when a page first asks for it.
+A hidden widget holds it. Each Explorer brings only ``static/stub.js``, which finds that widget, or has the kernel tell
+of it again where the page knows none, and imports its code from a Blob URL that the whole page shares. What most never
+open comes in parts of its own, each when a page first asks for it.
 
 marimo keeps a widget's code as a file named by its content, and closes what a cell has made when the cell runs again:
 there each Explorer names the whole code as its own.
@@ -14,8 +14,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-from functools import cache
-from pathlib import Path
 
 import ipywidgets
 from traitlets import Bool, Bytes, Unicode
@@ -70,7 +68,7 @@ def traits() -> dict[str, str]:
     """
     if marimo.is_running():
         return {"_esm": read_page_file("nnwidgets.js"), "_css": read_page_file("nnwidgets.css")}
-    return {"_esm": _stub(), "_bundle": _reference()}
+    return {"_esm": read_page_file("stub.js"), "_bundle": _reference()}
 
 
 def _reference() -> str:
@@ -101,10 +99,3 @@ def tell_again() -> None:
 def compress(text: str) -> bytes:
     """Return ``text`` as the page decompresses it: gzip of its UTF-8."""
     return gzip.compress(text.encode(), mtime=0)
-
-
-@cache
-def _stub() -> str:
-    """Return the page module of one Explorer, without comments and indentation: each Explorer sends it."""
-    lines = (Path(__file__).parent / "stub.js").read_text(encoding="utf-8").splitlines()
-    return "\n".join(line.strip() for line in lines if not line.lstrip().startswith("//"))

@@ -19,22 +19,18 @@ def explorer(lab):
     return explorer
 
 
-def fill(row):
-    return row.evaluate("(row) => getComputedStyle(row).backgroundColor")
+def edge(row):
+    return row.evaluate("(row) => getComputedStyle(row).outlineStyle")
 
 
 def test_hovering_a_tied_row_lights_its_whole_group_and_nothing_else(explorer):
     other, stranger = explorer.row("head.weight"), explorer.row("body.0.weight")
-    dark, strange = fill(other), fill(stranger)
+    assert edge(other) == "none"
     explorer.row("embed.weight").hover()
-    explorer.page.wait_for_function(
-        "([row, dark]) => getComputedStyle(row).backgroundColor !== dark", arg=[other.element_handle(), dark]
-    )
-    assert fill(stranger) == strange
+    expect(other).to_have_css("outline-style", "dashed")
+    assert edge(stranger) == "none"
     stranger.hover()
-    explorer.page.wait_for_function(
-        "([row, dark]) => getComputedStyle(row).backgroundColor === dark", arg=[other.element_handle(), dark]
-    )
+    expect(other).to_have_css("outline-style", "none")
 
 
 def test_a_tie_is_told_by_a_letter_too(explorer):

@@ -28,10 +28,10 @@ interface RenderContext {
   readonly style?: string;
 }
 
-/** Draws one view of one Explorer; returns how to take it away. */
 /** What was selected is asked about first, and told to Python after that: the kernel does one thing at a time. */
 const TELL_AFTER_MS = 100;
 
+/** Draws one view of one Explorer; returns how to take it away. */
 async function render({ model, el, style }: RenderContext): Promise<() => void> {
   const bundle = model.get("_bundle") as string;
   const kernel = bundle === "" ? unwatchedKernel() : await watchKernel(model.widget_manager, bundle);

@@ -1,5 +1,6 @@
 // The whole page module of one Explorer: finds the bundle that all share in a hidden widget, and imports it once.
-const loaded = (globalThis.__nnwidgets ??= new Map());
+globalThis.__nnwidgets ??= new Map();
+const loaded = globalThis.__nnwidgets;
 
 const text = (bytes) => new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
 
@@ -12,7 +13,8 @@ async function bundleOf(model, el) {
   };
   return find().catch(async () => {
     // A page that was loaded anew, in a host that asks the kernel for no models: the kernel is to tell of it again.
-    const words = "The Explorer waits for the kernel: until the running cell has ended, or until the cell is run again.";
+    const words =
+      "The Explorer waits for the kernel: until the running cell has ended, or until the cell is run again.";
     const late = setTimeout(() => say(el, words), 500);
     await new Promise((told) => {
       const hear = (message) => {
