@@ -7,11 +7,11 @@ from typing import Any
 
 from nnwidgets.formatting import counted, short_bytes
 from nnwidgets.introspect.module_tree.nodes import ModuleTree
-from nnwidgets.introspect.records import Record, halved
+from nnwidgets.introspect.records import Record, Work
 
 
 @dataclass(frozen=True, slots=True)
-class ModuleCosts(Record):
+class ModuleCosts(Work):
     """What a module and all below it cost; bytes are those of this process, each once.
 
     Attributes:
@@ -38,11 +38,6 @@ class ModuleCosts(Record):
     n_calls: int
 
     @property
-    def mult_adds(self) -> int | None:
-        """Multiplications with their additions, two floating-point operations each; None where unknown."""
-        return halved(self.flops)
-
-    @property
     def size_bytes(self) -> int:
         """All of its memory together."""
         held = self.parameter_bytes + self.buffer_bytes + self.gradient_bytes + self.optimizer_bytes
@@ -50,7 +45,7 @@ class ModuleCosts(Record):
 
     def to_dict(self) -> dict[str, Any]:
         """All fields, as JSON has them, and ``mult_adds`` and ``size_bytes``."""
-        return {**Record.to_dict(self), "mult_adds": self.mult_adds, "size_bytes": self.size_bytes}
+        return {**Work.to_dict(self), "size_bytes": self.size_bytes}
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -307,13 +307,25 @@ class TieGroups(tuple[TieGroup, ...]):
     __str__ = __repr__
 
 
-def halved(flops: int | None) -> int | None:
-    """Multiplications with their additions, of floating-point operations; None where these are unknown."""
-    return None if flops is None else flops // 2
+class Work(Record):
+    """A record of floating-point operations, which tells them as multiplications with their additions too."""
+
+    __slots__ = ()
+
+    flops: int | None
+
+    @property
+    def mult_adds(self) -> int | None:
+        """Multiplications with their additions, two floating-point operations each; None where unknown."""
+        return None if self.flops is None else self.flops // 2
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields, as JSON has them, and ``mult_adds``."""
+        return {**Record.to_dict(self), "mult_adds": self.mult_adds}
 
 
 @dataclass(frozen=True, slots=True)
-class TraceCall(Record):
+class TraceCall(Work):
     """One call of one module in a traced forward pass.
 
     Attributes:
@@ -341,18 +353,9 @@ class TraceCall(Record):
     depth: int
     saved_bytes: int | None = None
 
-    @property
-    def mult_adds(self) -> int | None:
-        """Multiplications with their additions, two floating-point operations each; None where unknown."""
-        return halved(self.flops)
-
-    def to_dict(self) -> dict[str, Any]:
-        """All fields, as JSON has them, and ``mult_adds``."""
-        return {**Record.to_dict(self), "mult_adds": self.mult_adds}
-
 
 @dataclass(frozen=True, slots=True)
-class Trace(Record):
+class Trace(Work):
     """A forward pass, call by call, in the order the calls began.
 
     Attributes:
@@ -374,15 +377,6 @@ class Trace(Record):
     seconds: float
     flops: int | None
     saved_bytes: int | None = None
-
-    @property
-    def mult_adds(self) -> int | None:
-        """Multiplications with their additions, two floating-point operations each; None where unknown."""
-        return halved(self.flops)
-
-    def to_dict(self) -> dict[str, Any]:
-        """All fields, as JSON has them, and ``mult_adds``."""
-        return {**Record.to_dict(self), "mult_adds": self.mult_adds}
 
     def __repr__(self) -> str:
         what = f"{counted(len(self.calls), 'call')}, {self.seconds:.3g} s"

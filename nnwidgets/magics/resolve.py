@@ -62,6 +62,11 @@ def mark_names(namespace: Mapping[str, Any]) -> list[str]:
     return [name for name, value in list(namespace.items()) if not name.startswith("_") and is_a(value, Snapshot)]
 
 
+def mark_candidates(typed: str, namespace: Mapping[str, Any]) -> Iterator[Candidate]:
+    """The marks whose names begin as what is typed."""
+    return (Candidate(name, "value") for name in mark_names(namespace) if name.startswith(typed))
+
+
 def resolve_mark(expression: str, namespace: Mapping[str, Any]) -> Snapshot:
     """The mark that ``expression`` names.
 

@@ -192,12 +192,8 @@ def user_initializer(function: Any) -> Initializer:
         raise InitializerError(
             f"{function!r} is no function with a name.", hint="Pass fn(tensor, generator, **kwargs)."
         )
-    try:
-        parameters = list(inspect.signature(function).parameters.values())
-    except (TypeError, ValueError):
-        parameters = []
-    positional = {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
-    if len(parameters) < 2 or any(each.kind not in positional for each in parameters[:2]):  # noqa: PLR2004 - these two
+    parameters = _signature(function)
+    if len(parameters) < 2 or any(each.kind not in _POSITIONAL for each in parameters[:2]):  # noqa: PLR2004 - these two
         raise InitializerError(
             f"{name} must take a tensor and a generator first.",
             hint=f"Such as def {name}(tensor, generator, scale=1.0). One that takes a module needs no decorator: "
@@ -208,9 +204,18 @@ def user_initializer(function: Any) -> Initializer:
 
 def _users(function: Any, own: list[inspect.Parameter], *, takes_generator: bool) -> Initializer:
     name, doc, source = getattr(function, "__name__", "function"), _first_paragraph(function), source_of(function)
-    return Initializer(
-        name, "user", _parameters(function, own), doc, takes_generator, False, function, source
-    )  # fmt: skip
+    return Initializer(name, "user", _parameters(function, own), doc, takes_generator, False, function, source)
+
+
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+def _signature(function: Any) -> list[inspect.Parameter]:
+    """The parameters of a function; none where they can't be known."""
+    try:
+        return list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        return []
 
 
 def takes_one(function: object) -> bool:
@@ -222,12 +227,7 @@ def takes_one(function: object) -> bool:
     """
     if type(function) is str or not callable(function):
         return False
-    try:
-        parameters = list(inspect.signature(function).parameters.values())
-    except (TypeError, ValueError):
-        return False
-    positional = {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
-    taken = [each for each in parameters if each.kind in positional]
+    taken = [each for each in _signature(function) if each.kind in _POSITIONAL]
     return bool(taken) and all(each.default is not inspect.Parameter.empty for each in taken[1:])
 
 
@@ -264,8 +264,7 @@ def get_initializer(how: object, path: str | None = None) -> Initializer:
         if each.function is how:
             return each
     if takes_one(how):
-        own = list(inspect.signature(how).parameters.values())[1:]  # type: ignore[arg-type] # it was seen to have one
-        return _users(how, own, takes_generator=False)
+        return _users(how, _signature(how)[1:], takes_generator=False)
     return user_initializer(how)
 
 

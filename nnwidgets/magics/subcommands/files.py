@@ -25,7 +25,7 @@ from nnwidgets.introspect import LiveModel
 from nnwidgets.introspect.safe_access.objects import is_a, is_module, is_tensor, type_name
 from nnwidgets.magics.line.grammar import Candidate, Command, LineError, MisuseError, cut, require_at_most, unquote
 from nnwidgets.magics.line.tokenizer import split_assignment
-from nnwidgets.magics.resolve import mark_names, model_candidates, model_names, optimizers_in, resolve
+from nnwidgets.magics.resolve import mark_candidates, mark_names, model_candidates, model_names, optimizers_in, resolve
 from nnwidgets.magics.subcommands.edit import optimizer_warnings
 from nnwidgets.magics.subcommands.subcommand import Answer, Option, Request, Subcommand, TypedLine
 from nnwidgets.text.document import Note
@@ -287,7 +287,7 @@ def _complete_file(typed: TypedLine, *, most: int = 1) -> Iterator[Candidate]:
 def _complete_side(typed: TypedLine) -> Iterator[Candidate]:
     if len(typed.words) < 2:  # noqa: PLR2004 - two sides
         yield from model_candidates(typed.last, typed.namespace)
-        yield from (Candidate(name, "value") for name in mark_names(typed.namespace) if name.startswith(typed.last))
+        yield from mark_candidates(typed.last, typed.namespace)
     yield from _complete_file(typed)
 
 

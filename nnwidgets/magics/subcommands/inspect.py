@@ -39,7 +39,7 @@ from nnwidgets.magics.line.grammar import (
     require_at_most,
     unquote,
 )
-from nnwidgets.magics.resolve import mark_names, optimizers_in, resolve, resolve_mark, tensor_names
+from nnwidgets.magics.resolve import mark_candidates, optimizers_in, resolve, resolve_mark, tensor_names
 from nnwidgets.magics.subcommands.subcommand import Answer, Option, Request, Subcommand, TypedLine, complete_target
 from nnwidgets.magics.subcommands.summary import SUMMARY, depth_option, input_option
 from nnwidgets.text.document import Document, Note
@@ -138,7 +138,7 @@ def _gradient_in(found: ModuleTree, target: str, name: str) -> TensorEntry | Non
 
 
 def _complete_mark(typed: TypedLine) -> Iterator[Candidate]:
-    yield from (Candidate(name, "value") for name in mark_names(typed.namespace) if name.startswith(typed.last))
+    yield from mark_candidates(typed.last, typed.namespace)
 
 
 def _run_tied(request: Request) -> Answer:

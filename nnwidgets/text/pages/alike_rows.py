@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from nnwidgets.formatting import exact_count
+
 FEW = 12
 """A table of no more rows than this is shown row by row."""
 
@@ -33,6 +35,16 @@ def fold_rows(rows: Sequence[tuple[str, ...]], *names: int) -> list[AlikeRows]:
         [AlikeRows(cells=('h.{0…11}.weight', 'frozen'), n=12), AlikeRows(cells=('h.{0…11}.bias', 'frozen'), n=12)]
     """
     return [AlikeRows(cells, len(members)) for cells, members in fold_members(rows, *names)]
+
+
+def times(word: str, n: int) -> str:
+    """A word, and for how many rows it stands where these are several.
+
+    Example:
+        >>> times("≈ close", 1), times("~ changed", 12)
+        ('≈ close', '~ changed × 12')
+    """
+    return f"{word} × {exact_count(n)}" if n > 1 else word
 
 
 def fold_members(rows: Sequence[tuple[str, ...]], *names: int) -> list[tuple[tuple[str, ...], list[int]]]:

@@ -8,7 +8,7 @@ from nnwidgets.formatting import and_more, budget_text, counted, exact_count, sh
 from nnwidgets.introspect.records import TensorStats
 from nnwidgets.text.document import Block, Code, Document, Facts, Note, Table, Title
 from nnwidgets.text.pages.alike_rows import fold_rows
-from nnwidgets.text.pages.model import MOST_ROWS, number
+from nnwidgets.text.pages.model import MOST_ROWS, number, table_of
 
 MOST_TENSORS = 12
 """Tensors whose numbers are shown; the names of more are counted."""
@@ -117,8 +117,7 @@ def _facts(change: Change) -> list[tuple[str, str]]:
 def _flags(change: Change, *, is_undone: bool) -> Table:
     now = "as before" if is_undone else "frozen" if change.kind == "freeze" else "trainable"
     folded = fold_rows([(path,) for path in change.paths], 0)
-    rows = tuple((*cells, now if n == 1 else f"{exact_count(n)} {now}") for cells, n in folded[:MOST_ROWS])
-    return Table(("tensor", ""), rows, n_more=max(0, len(folded) - MOST_ROWS))
+    return table_of(("tensor", ""), [(*cells, now if n == 1 else f"{exact_count(n)} {now}") for cells, n in folded])
 
 
 def _numbers(change: Change, *, is_undone: bool) -> Table:

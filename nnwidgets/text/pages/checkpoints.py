@@ -24,8 +24,8 @@ from nnwidgets.checkpoint.loading.layouts.lossy_casts import loses
 from nnwidgets.checkpoint.records import WORST_FIRST
 from nnwidgets.formatting import and_more, counted, exact_count, shape_text, short_bytes, some
 from nnwidgets.text.document import Block, Document, Facts, Note, Table, Title
-from nnwidgets.text.pages.alike_rows import fold_rows
-from nnwidgets.text.pages.model import MOST_ROWS, number
+from nnwidgets.text.pages.alike_rows import fold_rows, times
+from nnwidgets.text.pages.model import MOST_ROWS, number, table_of
 
 _MOST_VALUES = 12
 _MOST_EQUAL = 8
@@ -243,8 +243,7 @@ def changed_page(changed: Changed) -> Document:
 def _differences(rows: Sequence[tuple[str, ...]]) -> Table:
     heads = ("what", "tensor", "how", "greatest difference", "relative norm")
     folded = fold_rows(rows, 1)
-    rows = [(f"{what} × {exact_count(n)}" if n > 1 else what, *cells) for (what, *cells), n in folded]
-    return Table(heads, tuple(rows[:MOST_ROWS]), right=(3, 4), n_more=max(0, len(rows) - MOST_ROWS))
+    return table_of(heads, [(times(what, n), *cells) for (what, *cells), n in folded], right=(3, 4))
 
 
 def _changed_row(each: Changed) -> tuple[str, ...]:
@@ -257,13 +256,12 @@ def _stored(tensors: Sequence[StoredTensor]) -> Table:
         (*cells[:3], f"{exact_count(n)} × {cells[3]}" if n > 1 else cells[3], *cells[4:]) for cells, n in folded
     )
     heads = ("name", "shape", "dtype", "size", "tie")
-    return Table(heads, rows[:MOST_ROWS], right=(3,), n_more=max(0, len(rows) - MOST_ROWS))
+    return table_of(heads, rows, right=(3,))
 
 
 def _listed(entries: Sequence[Listed]) -> Table:
     heads = ("name", "what", "tensors", "size", "changed")
-    rows = tuple(map(_listing_row, entries[:MOST_ROWS]))
-    return Table(heads, rows, right=(2, 3), n_more=max(0, len(entries) - MOST_ROWS))
+    return table_of(heads, tuple(map(_listing_row, entries)), right=(2, 3))
 
 
 def _renamed(diff: StateDiff) -> list[Note]:
@@ -309,9 +307,9 @@ def _entries(entries: Iterable[PlanEntry], model: str = "the model") -> list[Blo
     folded = fold_rows([_entry(entry) for entry in listed], 1, 2)
     if not folded:
         return []
-    rows = tuple((f"{status} × {exact_count(n)}" if n > 1 else status, *cells) for (status, *cells), n in folded)
+    rows = [(times(status, n), *cells) for (status, *cells), n in folded]
     heads = ("status", f"in {model}", "in the file", "")
-    return [Table(heads, rows[:MOST_ROWS], n_more=max(0, len(rows) - MOST_ROWS))]
+    return [table_of(heads, rows)]
 
 
 def _entry(entry: PlanEntry) -> tuple[str, ...]:
@@ -344,7 +342,7 @@ def _candidates(plan: LoadPlan, model: str) -> list[Block]:
     if not rows:
         return []
     heads = (f"in {model}", "perhaps in the file", "what speaks for it")
-    return [Table(heads, tuple(rows[:MOST_ROWS]), n_more=max(0, len(rows) - MOST_ROWS))]
+    return [table_of(heads, rows)]
 
 
 def _change(each: Changed) -> tuple[str, str, str]:

@@ -63,6 +63,11 @@ def tensor_page(
     return tuple(blocks)
 
 
+def table_of(heads: Sequence[str], rows: Sequence[tuple[str, ...]], *, right: tuple[int, ...] = ()) -> Table:
+    """A table of the first rows, and how many more there are."""
+    return Table(tuple(heads), tuple(rows[:MOST_ROWS]), right, max(0, len(rows) - MOST_ROWS))
+
+
 def gradient_page(of: TensorEntry, found: TensorStats | str) -> Document:
     """The gradient of a tensor, with its statistics or why there are none."""
     facts = tuple(fact for fact in _tensor_facts(of) if fact[0] in {"shape", "device", "elements"})
