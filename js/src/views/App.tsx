@@ -271,8 +271,11 @@ export function App({
             onLeave={focusTree}
             onHelp={openHelp}
             onPanel={onPanel}
-            onOpen={openPanel}
-            onTrace={() => {
+            onOpen={(of) => {
+              if (of !== "trace") {
+                openPanel(of);
+                return;
+              }
               select("");
               inspector.current?.showTrace();
             }}

@@ -1,13 +1,13 @@
 import { useEffect, useState } from "preact/hooks";
 import { Icon } from "../../components/Icon.tsx";
 import { ErrorNote } from "../../components/Note.tsx";
+import { Search } from "../../components/Search.tsx";
 import { PickList } from "../../components/VirtualList.tsx";
 import { useUniqueId } from "../../hooks/useUniqueId.ts";
 import { t, word } from "../../i18n/translate.ts";
 import { bytesText, exactBytes, exactCount } from "../../lib/format.ts";
 import type { FileBody } from "../../protocol/messages.ts";
 import type { CheckpointsStore } from "../../state/checkpoints/store.ts";
-import { Search } from "./Search.tsx";
 import { StatusMark } from "./StatusMark.tsx";
 import { dateText } from "./statusLabels.tsx";
 
