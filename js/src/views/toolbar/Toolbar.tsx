@@ -101,21 +101,23 @@ export function Toolbar(props: ToolbarProps) {
           <Icon name="panel" />
         </button>
       )}
-      {OPENERS.map(({ of, glyph, label, title }) => (
-        <button
-          key={of}
-          name={of}
-          type="button"
-          class="nnw-button nnw-opener"
-          aria-label={t(label)}
-          title={t(title)}
-          disabled={!alive}
-          onClick={() => onOpen(of)}
-        >
-          <Icon name={glyph} />
-          <span class="nnw-wide-only">{t(label)}</span>
-        </button>
-      ))}
+      <div class="nnw-openers">
+        {OPENERS.map(({ of, glyph, label, title }) => (
+          <button
+            key={of}
+            name={of}
+            type="button"
+            class="nnw-button nnw-opener"
+            aria-label={t(label)}
+            title={t(title)}
+            disabled={!alive}
+            onClick={() => onOpen(of)}
+          >
+            <Icon name={glyph} />
+            <span class="nnw-wide-only">{t(label)}</span>
+          </button>
+        ))}
+      </div>
       {problem === null ? null : (
         <div class="nnw-problem" role="alert">
           <Icon name="warning" class="nnw-warn" /> {problem}

@@ -179,7 +179,8 @@ function LoadBar({ store, reply, canLoad }: LoadBarProps) {
     <div class="nnw-act">
       <button
         type="button"
-        class="nnw-button nnw-primary"
+        // What has just been loaded needs no second load.
+        class={store.outcome?.what === "load" ? "nnw-button" : "nnw-button nnw-primary"}
         disabled={!canLoad || isRefused || n === 0}
         onClick={() => store.load()}
       >
