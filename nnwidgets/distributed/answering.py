@@ -53,7 +53,9 @@ def answer(module: nn.Module, body: Mapping[str, Any]) -> RankReply:
 def _tree(module: nn.Module, body: Mapping[str, Any]) -> Said:
     found = tree(module)
     facts = facts_of(found)
-    said: Said = {"digest": digest_of(facts, found.ties), "local_bytes": found.local_bytes}
+    # No matter of agreement, but a tree that was sent before lacks it.
+    own = {"": facts[""] + "".join(f" {entry.device} {entry.has_grad}" for entry in found.tensors)}
+    said: Said = {"digest": digest_of({**facts, **own}, found.ties), "local_bytes": found.local_bytes}
     if body.get("full"):
         said |= {"tree": to_json(found), "facts": facts}
     return said

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Any, Literal
@@ -21,8 +21,9 @@ from nnwidgets.distributed.sources.source import Missing, Source
 from nnwidgets.errors import InvalidTargetError, NNWidgetsError, RankMissingError
 from nnwidgets.formatting import inert
 from nnwidgets.introspect.checks.findings import worst_first
-from nnwidgets.introspect.handles import Handle
+from nnwidgets.introspect.handles import Handle, Handles, ModelHandle
 from nnwidgets.introspect.module_tree.nodes import ModuleTree
+from nnwidgets.introspect.module_tree.tree import tree
 from nnwidgets.introspect.records import Finding, Findings, Record, TensorEntry, TensorStats, TieGroup, TieGroups
 from nnwidgets.introspect.safe_access.objects import is_module
 from nnwidgets.introspect.stats_table import StatsRow, StatsTable, row_of
@@ -93,7 +94,7 @@ def ranks(source: Any = None, *, timeout: float = 5.0) -> Ranks:
     return Ranks(source, timeout)
 
 
-class Ranks:
+class Ranks(Handles):
     """The ranks of a job. ``ranks()["net"]`` is the model that each holds in its variable ``net``.
 
     Args:
@@ -201,7 +202,22 @@ def _variable(name: str, frame: FrameType | None) -> nn.Module | None:
     return value if is_module(value) else None
 
 
-class RankedModel(Handle):
+@dataclass(frozen=True)
+class Reading:
+    """What the ranks said of a model's structure.
+
+    Attributes:
+        tree: The whole model's.
+        digests: By rank, a fingerprint of what it has; of the ranks that answered.
+        owners: Where they have different things, the ranks that have each tensor, by path; else empty: all have all.
+    """
+
+    tree: ModuleTree
+    digests: Mapping[int, str]
+    owners: Mapping[str, Sequence[int]]
+
+
+class RankedModel(ModelHandle):
     """A model that ranks hold together: a module to `tree`, `ties`, `stats` and `check`.
 
     Args:
@@ -210,15 +226,22 @@ class RankedModel(Handle):
         module: What this process has there, where it is one of the ranks.
     """
 
-    __slots__ = ("_module", "_ranks", "name")
+    __slots__ = ("module", "ranks")
 
     def __init__(self, ranks: Ranks, name: str, module: nn.Module | None) -> None:
-        self._ranks = ranks
+        self.ranks = ranks
         self.name = name
-        self._module = module
+        self.module = module
 
     def __repr__(self) -> str:
-        return f"RankedModel({self.name!r}, {self._ranks.world_size} ranks)"
+        return f"RankedModel({self.name!r}, {self.ranks.world_size} ranks)"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: ARG002 - as IPython calls it
+        # What is shown on one rank alone can't ask the others, who don't ask at this turn.
+        try:
+            printer.text(str(self._tree() if self.module is None else tree(self.module)))
+        except NNWidgetsError as error:
+            printer.text(f"{self!r}: {error}")
 
     def __getitem__(self, path: str) -> RankedTensor:
         return RankedTensor(self, path)
@@ -235,17 +258,37 @@ class RankedModel(Handle):
 
     def ask(self, ask: str, **body: Any) -> tuple[Replies, dict[int, Missing]]:
         """Ask every rank about this model; see `Ranks.ask`."""
-        return self._ranks.ask(self._module, {"model": self.name, "ask": ask, **body})
+        return self.ranks.ask(self.module, {"model": self.name, "ask": ask, **body})
 
     def _tree(self) -> ModuleTree:
-        replies, missing = self.ask("tree", full=True)
-        is_same = len({reply["digest"] for reply in replies.values()}) == 1
+        return self.read().tree
+
+    def read(self, before: Reading | None = None) -> Reading:
+        """Read the model of every rank.
+
+        Args:
+            before: What was read last: where all ranks that answer say that theirs is the same still, its tree is not
+                sent again.
+        """
+        replies, missing = self.ask("tree", full=before is None)
+        digests = {rank: str(reply["digest"]) for rank, reply in replies.items()}
+        if before is not None and not digests.items() <= before.digests.items():
+            return self.read()
+        held = {**dict.fromkeys(missing, 0), **{rank: int(reply["local_bytes"]) for rank, reply in replies.items()}}
+        local_bytes = tuple(held[rank] for rank in sorted(held))
+        if before is not None:
+            tree = replace(before.tree, by_rank=local_bytes, local_bytes=sum(local_bytes))
+            return replace(before, tree=tree, digests={**before.digests, **digests})
+        is_same = len({*digests.values()}) == 1
         trees = {
             rank: merging.trees.from_json(reply["tree"])
             for rank, reply in itertools.islice(replies.items(), 1 if is_same else None)
         }
-        held = {**dict.fromkeys(missing, 0), **{rank: int(reply["local_bytes"]) for rank, reply in replies.items()}}
-        return merging.trees.merged(trees, [held[rank] for rank in sorted(held)])
+        owners: dict[str, list[int]] = {}
+        for rank, tree in trees.items() if not is_same else ():
+            for entry in tree.tensors:
+                owners.setdefault(entry.path, []).append(rank)
+        return Reading(merging.trees.merged(trees, local_bytes), digests, owners)
 
     def _stats(self) -> StatsTable:
         tree = self._tree()
