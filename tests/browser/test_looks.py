@@ -99,11 +99,27 @@ ENDS = """(root) => {
 }"""
 
 
+MISLEADING = """(root) => [...root.querySelectorAll('*')].filter((element) => {
+  const style = getComputedStyle(element);
+  const hints = style.textDecorationStyle === 'dotted' && element.closest('button, a') !== null;
+  const isSwitch = element.matches('button[aria-pressed]') && element.getBoundingClientRect().width > 0;
+  const hasEdge = style.borderTopWidth !== '0px' && style.borderTopColor !== 'rgba(0, 0, 0, 0)';
+  return hints || (isSwitch && !hasEdge && style.backgroundColor === 'rgba(0, 0, 0, 0)'
+    && getComputedStyle(element.parentElement).borderTopWidth === '0px' && style.boxShadow === 'none');
+}).map((element) => element.outerHTML.slice(0, 120))"""
+OPENERS = """(root) => [...root.querySelectorAll('.nnw-opener')].map((button) => {
+  const { top, width } = button.getBoundingClientRect();
+  return { top, says: button.innerText.trim(), width };
+})"""
+
+
 def test_at_every_width_names_have_room_and_no_cell_ends_beyond_the_tree(lab):
     lab.page.set_viewport_size({"width": 2400, "height": 1000})
     notebook = lab.open([models.LOAD, models.BLOCKS, "import nnwidgets as nnw\nview = nnw.explore(net)\nview", TICKED])
     notebook.run(0, 1, 2)
     explorer = notebook.explorer(2)
+    explorer.select("embed.weight")
+    explorer.statistics()
     for is_ticking in (False, True):
         if is_ticking:
             notebook.run(3)
@@ -113,5 +129,9 @@ def test_at_every_width_names_have_room_and_no_cell_ends_beyond_the_tree(lab):
             ends = explorer.root.evaluate(ENDS)
             assert ends["beyond"] == [], (width, is_ticking)
             assert ends["name"] >= (100 if is_ticking else 140), (width, is_ticking)
+            openers = explorer.root.evaluate(OPENERS)
+            assert [each["says"] for each in openers] == ["Trace", "Table", "Checkpoints"], width
+            assert len({each["top"] for each in openers}) == 1 or width < 360, width
+            assert explorer.root.evaluate(MISLEADING) == []
             if width in (240, 360, 1008):
                 explorer.screenshot(f"width-{width}-{'ticking' if is_ticking else 'still'}")
