@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Any, Literal
@@ -22,7 +22,7 @@ from nnwidgets.distributed.sources.source import Missing, Source
 from nnwidgets.errors import InvalidTargetError, NNWidgetsError, RankMissingError
 from nnwidgets.formatting import inert
 from nnwidgets.introspect.checks.findings import worst_first
-from nnwidgets.introspect.handles import Handle
+from nnwidgets.introspect.handles import Handle, Handles, ModelHandle
 from nnwidgets.introspect.module_tree.nodes import ModuleTree
 from nnwidgets.introspect.module_tree.tree import tree
 from nnwidgets.introspect.records import Finding, Findings, Record, TensorEntry, TensorStats, TieGroup, TieGroups, Trace
@@ -95,7 +95,7 @@ def ranks(source: Any = None, *, timeout: float = 5.0) -> Ranks:
     return Ranks(source, timeout)
 
 
-class Ranks:
+class Ranks(Handles):
     """The ranks of a job. ``ranks()["net"]`` is the model that each holds in its variable ``net``.
 
     Args:
@@ -218,7 +218,22 @@ def _variable(name: str, frame: FrameType | None) -> nn.Module | None:
     return value if is_module(value) else None
 
 
-class RankedModel(Handle):
+@dataclass(frozen=True)
+class Reading:
+    """What the ranks said of a model's structure.
+
+    Attributes:
+        tree: The whole model's.
+        digests: By rank, a fingerprint of what it has; of the ranks that answered.
+        owners: Where they have different things, the ranks that have each tensor, by path; else empty: all have all.
+    """
+
+    tree: ModuleTree
+    digests: Mapping[int, str]
+    owners: Mapping[str, Sequence[int]]
+
+
+class RankedModel(ModelHandle):
     """A model that ranks hold together: a module to `tree`, `ties`, `stats`, `check` and `trace`.
 
     Args:
@@ -227,15 +242,22 @@ class RankedModel(Handle):
         module: What this process has there, where it is one of the ranks.
     """
 
-    __slots__ = ("_module", "_ranks", "name")
+    __slots__ = ("module", "ranks")
 
     def __init__(self, ranks: Ranks, name: str, module: nn.Module | None) -> None:
-        self._ranks = ranks
+        self.ranks = ranks
         self.name = name
-        self._module = module
+        self.module = module
 
     def __repr__(self) -> str:
-        return f"RankedModel({self.name!r}, {self._ranks.world_size} ranks)"
+        return f"RankedModel({self.name!r}, {self.ranks.world_size} ranks)"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: ARG002 - as IPython calls it
+        # What is shown on one rank alone can't ask the others, who don't ask at this turn.
+        try:
+            printer.text(str(self._tree() if self.module is None else tree(self.module)))
+        except NNWidgetsError as error:
+            printer.text(f"{self!r}: {error}")
 
     def __getitem__(self, path: str) -> RankedTensor:
         return RankedTensor(self, path)
@@ -254,22 +276,22 @@ class RankedModel(Handle):
 
     def ask(self, ask: str, **body: Any) -> tuple[Replies, dict[int, Missing]]:
         """Ask every rank about this model; see `Ranks.ask`."""
-        return self._ranks.ask(self._module, {"model": self.name, "ask": ask, **body})
+        return self.ranks.ask(self.module, {"model": self.name, "ask": ask, **body})
 
     def _trace(self, arguments: tuple[Any, ...], options: Mapping[str, Any]) -> Trace:
         """One forward of all ranks, each on what it was given here, or on what is sent to all."""
-        patience = self._ranks.timeout
+        patience = self.ranks.timeout
         body: dict[str, Any] = {"model": self.name, "ask": "trace"}
         said = None
-        if self._ranks.is_in_group:
-            if self._module is None:
+        if self.ranks.is_in_group:
+            if self.module is None:
                 raise InvalidTargetError(f"No variable {self.name!r} with a module here.")
-            said = traced(self._module, arguments, options, patience)
+            said = traced(self.module, arguments, options, patience)
         else:
             body |= {"inputs": to_json((arguments, dict(options))), "patience": patience}
             _, missing = self.ask("here")
             self._need_all(missing)
-        replies, missing = self._ranks.ask(self._module, body, said=said, seconds=patience + _LONGEST_FORWARD)
+        replies, missing = self.ranks.ask(self.module, body, said=said, seconds=patience + _LONGEST_FORWARD)
         self._need_all(missing)
         return merging.traces.merged({rank: merging.traces.from_json(each) for rank, each in sorted(replies.items())})
 
@@ -279,23 +301,39 @@ class RankedModel(Handle):
             raise RankMissingError(f"A forward needs every rank. {why}", ranks=tuple(missing))
 
     def _tree(self) -> ModuleTree:
-        is_in_group = self._ranks.is_in_group
-        here = tree(self._module) if is_in_group and self._module is not None else None
-        # Ranks that say the same have the same tree: one of them gives it, or it is here.
-        for full in ("" if is_in_group else "first", "all"):
+        return self.read().tree
+
+    def read(self, before: Reading | None = None) -> Reading:
+        """Read the model of every rank.
+
+        Args:
+            before: What was read last: where all ranks that answer say that theirs is the same still, its tree is not
+                sent again.
+        """
+        here = tree(self.module) if self.ranks.is_in_group and self.module is not None else None
+        # Ranks that say the same have the same tree: one of them gives it, or it is here, or was read before.
+        for full in ("" if before is not None or self.ranks.is_in_group else "first", "all"):
             said = None if here is None else tree_said(here, full)
             body = {"model": self.name, "ask": "tree", "full": full}
-            replies, missing = self._ranks.ask(self._module, body, said=said)
-            given = {rank: reply["tree"] for rank, reply in sorted(replies.items()) if "tree" in reply}
+            replies, missing = self.ranks.ask(self.module, body, said=said)
+            digests = {rank: str(reply["digest"]) for rank, reply in replies.items()}
             held: dict[int, Any] = {rank: reply["local_bytes"] for rank, reply in replies.items()}
-            is_same = len({reply["digest"] for reply in replies.values()}) == 1
-            if is_same and (here is not None or given):
+            held |= dict.fromkeys(missing, ())
+            if before is not None and digests.items() <= before.digests.items():
+                by_rank = tuple(each[0] if each else 0 for _, each in sorted(held.items()))
+                known = replace(before.tree, by_rank=by_rank, local_bytes=sum(by_rank))
+                return replace(before, tree=known, digests={**before.digests, **digests})
+            given = {rank: reply["tree"] for rank, reply in sorted(replies.items()) if "tree" in reply}
+            if len({*digests.values()}) == 1 and (here is not None or given):
                 whole = here if here is not None else merging.tree_json.from_json(next(iter(given.values())))
-                return merging.trees.merged({0: whole}, held | dict.fromkeys(missing, ()))
+                return Reading(merging.trees.merged({0: whole}, held), digests, {})
         trees = {rank: merging.tree_json.from_json(each) for rank, each in given.items()}
+        owners: dict[str, list[int]] = {}
         for rank, found in trees.items():
             held[rank] = dict(zip((node.path for node in found.nodes), held[rank], strict=True))
-        return merging.trees.merged(trees, held | dict.fromkeys(missing, ()))
+            for entry in found.tensors:
+                owners.setdefault(entry.path, []).append(rank)
+        return Reading(merging.trees.merged(trees, held), digests, owners)
 
     def _stats(self) -> StatsTable:
         whole = self._tree()

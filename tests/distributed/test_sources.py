@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import signal
-import sys
 import time
 
 import pytest
@@ -14,7 +12,7 @@ import torch
 from torch import nn
 
 import nnwidgets as nnw
-from nnwidgets.distributed.sources.source import Missing
+from tests.support.ranks_here import RanksHere
 
 MODEL = """
 import torch
@@ -78,31 +76,11 @@ def test_engines_are_asked_while_idle_busy_and_dead(engines):
     assert [status.state for status in job.statuses] == ["idle", "dead"]
 
 
-class TwoHere:
-    """Two ranks played by this process: each has its own model under the same name."""
-
-    def __init__(self, models):
-        self.models = models
-        self.asked = []
-
-    def call(self, request, ranks, deadline):
-        assert ranks is None
-        assert deadline > time.monotonic()
-        self.asked.append(json.loads(json.dumps(request)))
-        answers = {}
-        for rank, model in enumerate(self.models):
-            if model is None:
-                answers[rank] = Missing("no answer: not started")
-                continue
-            sys.modules["__main__"].net_of_rank = model
-            answers[rank] = json.loads(json.dumps(nnw.handle(self.asked[-1])))
-        return answers
-
-
 @pytest.fixture
 def two():
-    yield TwoHere([nn.Linear(2, 3), nn.Linear(2, 3)])
-    vars(sys.modules["__main__"]).pop("net_of_rank", None)
+    made = RanksHere([nn.Linear(2, 3), nn.Linear(2, 3)])
+    yield made
+    made.close()
 
 
 def test_any_object_that_can_be_called_is_a_source(two):

@@ -240,6 +240,12 @@ export interface PartReply {
   readonly style: string;
 }
 
+/** A dimension of a mesh of ranks. */
+export interface MeshDimension {
+  readonly name: string;
+  readonly size: number;
+}
+
 /** `model` names a variable of the kernel; a widget's own messages leave it out. */
 export interface OpenBody {
   readonly model?: string;
@@ -269,13 +275,40 @@ export interface ChipCounts {
   readonly notes: number;
 }
 
-/** The model at a glance, with the first window of rows. */
+/**
+ * How a rank was when it was last asked.
+ *
+ * host: "" where it has never answered. doing: what is known of it, such as "no answer for 5.0 s". local_bytes: of the
+ *     model, that it holds.
+ */
+export interface RankState {
+  readonly rank: number;
+  readonly host: string;
+  readonly state: "idle" | "busy" | "stuck" | "missing" | "dead";
+  readonly doing: string;
+  readonly local_bytes: number | string;
+}
+
+/**
+ * Of a model over ranks, which can be looked at alone: who holds it.
+ *
+ * mesh: of the tensor that is spread over the most dimensions; empty where none is. problem: why the ranks couldn't
+ *     say what the model is now; the rows are then as last read.
+ */
+export interface RanksState {
+  readonly mesh: readonly MeshDimension[];
+  readonly ranks: readonly RankState[];
+  readonly problem: string | null;
+}
+
+/** The model at a glance, with the first window of rows. `ranks` comes for a model over ranks. */
 export interface OpenReply {
   readonly name: string;
   readonly class_name: string;
   readonly totals: Totals;
   readonly chips: ChipCounts;
   readonly rows: RowsReply;
+  readonly ranks?: RanksState;
 }
 
 /**
@@ -358,6 +391,7 @@ export interface RowTrace {
  * findings: worst severity on this very row; findings_inside: count below it; worst_inside: their worst severity.
  * note: hover text: why counts differ, what is special.
  * untrained: true for a parameter that asks for gradients and is in no optimizer, where the model has one.
+ * placement: how a DTensor is spread over its mesh, in short: "S0 · R".
  */
 export interface Row {
   readonly id: string;
@@ -390,6 +424,7 @@ export interface Row {
   readonly fold: Fold | null;
   readonly trace: RowTrace | null;
   readonly untrained?: boolean;
+  readonly placement?: string;
 }
 
 /** A tick of the overview ruler, at row `index` of the flattened tree. */
@@ -499,7 +534,12 @@ export interface Siblings {
   readonly next: string | null;
 }
 
-/** What is known of a tensor without reading its data. */
+/**
+ * What is known of a tensor without reading its data.
+ *
+ * placements, mesh, local_shape: of a DTensor, how it is spread over each dimension of its mesh (`Shard(0)`), and the
+ *     shape of the part here; of a model over ranks, of the part on the first rank that has it.
+ */
 export interface TensorFacts {
   readonly shape: readonly number[] | null;
   readonly dtype: string;
@@ -515,6 +555,9 @@ export interface TensorFacts {
   readonly is_contiguous: boolean | null;
   readonly version: number | null;
   readonly readable: string | null;
+  readonly placements?: readonly string[];
+  readonly mesh?: readonly MeshDimension[];
+  readonly local_shape?: readonly number[] | null;
 }
 
 /**
@@ -644,9 +687,29 @@ export interface Bulk {
 }
 
 /**
+ * What one rank holds of a tensor.
+ *
+ * part: its place along each dimension of the mesh that the tensor is cut over; empty where it has all. Ranks of one
+ *     part are replicas.
+ */
+export interface RankFigures {
+  readonly rank: number;
+  readonly part: readonly number[];
+  readonly n: number | string;
+  readonly min: number | string;
+  readonly mean: number | string;
+  readonly max: number | string;
+  readonly norm: number | string;
+  readonly n_nan: number | string;
+  readonly n_inf: number | string;
+}
+
+/**
  * `TensorStats`, field by field; `n_total` is the tensor's element count, `version` its version counter.
  *
  * bulk: where a few values lie so far off that the histogram has the rest in a few bins.
+ * by_rank: of a model over ranks, a line for each that holds some of it. There is nothing more exact to be asked for.
+ * missing: the ranks that didn't answer; where what they hold is missing here, `of` says so.
  */
 export interface StatsReply {
   readonly n: number | string;
@@ -664,6 +727,8 @@ export interface StatsReply {
   readonly hist_counts: readonly (number | string)[];
   readonly hist_edges: readonly (number | string)[];
   readonly bulk?: Bulk;
+  readonly by_rank?: readonly RankFigures[];
+  readonly missing?: readonly number[];
   readonly version: number | null;
 }
 
@@ -1085,11 +1150,13 @@ export interface FolderBody {
  * size_bytes: None for a folder.
  * modified: seconds since 1970, None where it can't be told.
  * refused: why it can't be opened here, None where it can.
+ * format: as in `PeekReply`, told by the first bytes; absent where they tell none or all files were asked for.
  */
 export interface FileBody {
   readonly name: string;
   readonly path: string;
   readonly kind: "folder" | "file";
+  readonly format?: string;
   readonly size_bytes: number | string | null;
   readonly modified: number | null;
   readonly refused: string | null;

@@ -41,10 +41,13 @@ def facts_of(tree: ModuleTree) -> dict[str, str]:
 
 
 def digest_of(tree: ModuleTree) -> str:
-    """A fingerprint of what ranks should say the same; equal ones need no closer look."""
+    """A fingerprint of what ranks should say the same, and of what a tree that was read before may lack."""
     modules, kinds = interned(map(attrgetter("class_name", "training", "alias_of"), tree.nodes))
-    each, said = interned(map(attrgetter("role", "shape", "dtype", "requires_grad", "held"), tree.tensors))
-    place, kinds_of_tensors = interned((*rest, _how(held)) for *rest, held in said)
+    each, said = interned(
+        map(attrgetter("role", "shape", "dtype", "requires_grad", "has_grad", "device", "held"), tree.tensors)
+    )
+    # Of a device its kind: each rank has a GPU of its own.
+    place, kinds_of_tensors = interned((*rest, device.partition(":")[0], _how(held)) for *rest, device, held in said)
     made = xxhash.xxh3_128()
     paths = chain((node.path for node in tree.nodes), (entry.path for entry in tree.tensors))
     made.update("\n".join(paths).encode("utf-8", "surrogatepass"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, NotRequired, TypedDict
 
 from nnwidgets.wire.schema.envelope import ModelBody, Number
-from nnwidgets.wire.schema.inspect import Severity
+from nnwidgets.wire.schema.inspect import MeshDimension, Severity
 
 RowKind = Literal["module", "fold", "alias", "cycle", "tensor", "problem"]
 
@@ -42,14 +42,41 @@ class ChipCounts(TypedDict):
     notes: int
 
 
+class RankState(TypedDict):
+    """How a rank was when it was last asked.
+
+    host: "" where it has never answered. doing: what is known of it, such as "no answer for 5.0 s". local_bytes: of the
+        model, that it holds.
+    """
+
+    rank: int
+    host: str
+    state: Literal["idle", "busy", "stuck", "missing", "dead"]
+    doing: str
+    local_bytes: Number
+
+
+class RanksState(TypedDict):
+    """Of a model over ranks, which can be looked at alone: who holds it.
+
+    mesh: of the tensor that is spread over the most dimensions; empty where none is. problem: why the ranks couldn't
+        say what the model is now; the rows are then as last read.
+    """
+
+    mesh: list[MeshDimension]
+    ranks: list[RankState]
+    problem: str | None
+
+
 class OpenReply(TypedDict):
-    """The model at a glance, with the first window of rows."""
+    """The model at a glance, with the first window of rows. `ranks` comes for a model over ranks."""
 
     name: str
     class_name: str
     totals: Totals
     chips: ChipCounts
     rows: RowsReply
+    ranks: NotRequired[RanksState]
 
 
 class RowsBody(TypedDict):
@@ -133,6 +160,7 @@ class Row(TypedDict):
     findings: worst severity on this very row; findings_inside: count below it; worst_inside: their worst severity.
     note: hover text: why counts differ, what is special.
     untrained: true for a parameter that asks for gradients and is in no optimizer, where the model has one.
+    placement: how a DTensor is spread over its mesh, in short: "S0 · R".
     """
 
     id: str
@@ -165,6 +193,7 @@ class Row(TypedDict):
     fold: Fold | None
     trace: RowTrace | None
     untrained: NotRequired[bool]
+    placement: NotRequired[str]
 
 
 class RulerMark(TypedDict):
