@@ -17,7 +17,7 @@ from nnwidgets.distributed.merging import traces
 from nnwidgets.distributed.merging.stats import rows_of
 from nnwidgets.distributed.merging.tree_json import to_json
 from nnwidgets.distributed.merging.trees import digest_of, facts_of
-from nnwidgets.distributed.shares import ABSENT, Share, share_of, stats_of
+from nnwidgets.distributed.shares import ABSENT, Share, flat_sizes, share_of, stats_of
 from nnwidgets.edit.undo_copy.digest import digest
 from nnwidgets.errors import NNWidgetsError
 from nnwidgets.introspect.checks import data_findings, structural_findings, worst_first
@@ -79,6 +79,7 @@ def tree_said(found: ModuleTree, full: str) -> Said:
 
 def _stats(module: nn.Module, body: Mapping[str, Any]) -> Said:
     live, place = LiveModel(module), place_in_group()
+    flat = flat_sizes(live.scan)
     shares: list[Share] = []
     found: list[TensorStats | None] = []
     for path in body["paths"]:
@@ -87,7 +88,7 @@ def _stats(module: nn.Module, body: Mapping[str, Any]) -> Said:
             shares.append(ABSENT)
             found.append(None)
             continue
-        share = share_of(tensor, *place)
+        share = share_of(tensor, *place, flat)
         part = stats_of(tensor, share)
         shares.append(share._replace(state="unreadable") if part is None and share.state == "held" else share)
         found.append(part)
@@ -109,7 +110,11 @@ def _check(module: nn.Module, body: Mapping[str, Any]) -> Said:  # noqa: ARG001 
     found = tree_of(live.scan)
     facts = facts_of(found)
     checked = worst_first((*structural_findings(live.scan), *data_findings(live.scan)))
-    parts = {entry.path: _fingerprint(entry, live.tensors[entry.path], place) for entry in _counted(found.tensors)}
+    flat = flat_sizes(live.scan)
+    parts = {
+        entry.path: _fingerprint(entry, live.tensors[entry.path], share_of(live.tensors[entry.path], *place, flat))
+        for entry in _counted(found.tensors)
+    }
     return {
         "digest": digest_of(found),
         "facts": facts,
@@ -156,9 +161,8 @@ def _counted(tensors: Iterable[TensorEntry]) -> Iterable[TensorEntry]:
     return (entry for entry in tensors if entry.problem is None and (entry.n_counted or entry.role == "buffer"))
 
 
-def _fingerprint(entry: TensorEntry, tensor: Any, place: tuple[int, int]) -> list[Any] | None:
+def _fingerprint(entry: TensorEntry, tensor: Any, share: Share) -> list[Any] | None:
     """Which part of a tensor is here, a fingerprint of its bytes, and whether all of its elements are one number."""
-    share: Share = share_of(tensor, *place)
     if share.state != "held" or entry.device == "meta":
         return None
     try:

@@ -41,10 +41,6 @@ def made():
         net[4].weight = net[2].weight
         return net
 
-    def small(*sizes):
-        torch.manual_seed(1)
-        return nn.Sequential(*(nn.Linear(*each) for each in pairwise(sizes)))
-
     yield "DDP", mlp(), nn.parallel.DistributedDataParallel(mlp())
     yield "FSDP2", mlp(), fsdp(mlp(), flat)
     yield "HSDP", mlp(), fsdp(mlp(), square)
@@ -58,6 +54,8 @@ def made():
 
 
 def looked_at(rank, world_size):
+    from torch.distributed.fsdp import FullyShardedDataParallel
+
     found, job = {}, nnw.ranks(timeout=60.0)
     for name, whole, net in made():
         tree = nnw.tree(job["net"])
@@ -87,7 +85,22 @@ def looked_at(rank, world_size):
             "gradients": [(row.grad_norm, row.n_grad_bad) for row in nnw.stats(job["net"])],
             "wanted gradients": [(row.grad_norm, row.n_grad_bad) for row in nnw.stats(whole)],
         }
+    for keeps_originals in (False, True):
+        whole = small(7, 5, 3)
+        net = FullyShardedDataParallel(small(7, 5, 3), use_orig_params=keeps_originals, device_id=torch.device("cpu"))
+        table = {row.path: row for row in nnw.stats(job["net"]) if row.role == "parameter"}
+        found["FSDP1", keeps_originals] = {
+            "n_params": nnw.tree(job["net"]).n_params,
+            "stats": {path: nnw.stats(job["net"][path]) for path in table},
+            "check": [each.code for each in nnw.check(job["net"]) if each.severity != "note"],
+            "trace": nnw.trace(job["net"], torch.ones(2, 7)).flops,
+        }
     return found
+
+
+def small(*sizes):
+    torch.manual_seed(1)
+    return nn.Sequential(*(nn.Linear(*each) for each in pairwise(sizes)))
 
 
 @pytest.fixture(scope="module")
@@ -175,6 +188,24 @@ def test_what_each_rank_did_in_a_trace_is_beside_the_whole(spread):
     assert "kept for backward" in str(spread[0]["TP"]["trace"])
 
 
+def test_flat_parameters_of_fsdp_are_read_without_their_padding(spread):
+    whole = small(7, 5, 3)
+    flat = torch.cat([each.detach().flatten() for each in whole.parameters()])
+    for found in spread:
+        flattened, original = found["FSDP1", False], found["FSDP1", True]
+        (stats,) = flattened["stats"].values()
+        assert [each.n for each in stats.by_rank] == [15, 15, 15, 13]
+        for name in SAME:
+            assert getattr(stats, name) == getattr(nnw.stats(flat), name), name
+        for path, parameter in whole.named_parameters():
+            stats = original["stats"][f"_fsdp_wrapped_module.{path}"]
+            for name in SAME:
+                assert getattr(stats, name) == getattr(nnw.stats(parameter), name), (path, name)
+        assert {each["n_params"] for each in (flattened, original)} == {58}
+        assert flattened["check"] == original["check"] == []
+        assert {each["trace"] for each in (flattened, original)} == {2 * 2 * (7 * 5 + 5 * 3)}
+
+
 def faulty(rank, world_size):
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
@@ -260,8 +291,11 @@ def faulty(rank, world_size):
     found["late"] = seen(net), [status.state for status in job.statuses]
     found["waited"] = time.monotonic() - began
     found["late stats"] = nnw.stats(job["net"]["0.weight"]) if rank != 3 else None
+    job.close()
+    job = nnw.ranks(timeout=1.0)
     if rank != 3:
         found["late trace"] = refusal(lambda: nnw.trace(job["net"], torch.ones(2, 16)))
+    dist.barrier()
     job.timeout = 60.0
     found["trace in time"] = nnw.trace(job["net"], torch.ones(2, 16)).error
     job.close()
