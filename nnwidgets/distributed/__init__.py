@@ -7,6 +7,7 @@ brings the answers that come in time, and `merging` makes them one.
     sources/      what takes a question to each rank: the process group's store, ipyparallel
     answering.py  what one rank answers
     shares.py     which part of a tensor is here
+    tiles.py      what is here of a window of a tensor seen as a matrix
     merging/      answers made one
 """
 

@@ -14,6 +14,7 @@ from torch import nn
 from nnwidgets.distributed.merging.stats import rows_of
 from nnwidgets.distributed.merging.trees import digest_of, facts_of, to_json
 from nnwidgets.distributed.shares import ABSENT, Share, share_of, stats_of
+from nnwidgets.distributed.tiles import tile_of
 from nnwidgets.edit.undo_copy.digest import digest
 from nnwidgets.errors import NNWidgetsError
 from nnwidgets.introspect.checks import data_findings, structural_findings, worst_first
@@ -128,8 +129,13 @@ def _fingerprint(entry: TensorEntry, tensor: Any, place: tuple[int, int]) -> lis
     return [list(share.part), digest(data.data_ptr(), data.nbytes).hex(), varied]
 
 
+def _values(module: nn.Module, body: Mapping[str, Any]) -> Said:
+    return {"tile": tile_of(_tensor_at(LiveModel(module), body["paths"][0]), body["window"], place_in_group())}
+
+
 _ANSWERS: dict[str, Callable[[nn.Module, Mapping[str, Any]], Said]] = {
     "tree": _tree,
     "stats": _stats,
+    "values": _values,
     "check": _check,
 }

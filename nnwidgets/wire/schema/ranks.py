@@ -6,21 +6,23 @@ from typing import Any, Literal, NotRequired, TypedDict
 
 from nnwidgets.wire.schema.envelope import ModelBody
 
-Ask = Literal["tree", "stats", "check"]
+Ask = Literal["tree", "stats", "values", "check"]
 
 
 class RankBody(ModelBody):
     """What this process is asked of its model.
 
-    ask: "tree" its structure, "stats" statistics of its share of each tensor at `paths`, "check" what it finds and
-        fingerprints of its shares.
+    ask: "tree" its structure, "stats" statistics of its share of each tensor at `paths`, "values" cells of the
+        tensor at the first of them, "check" what it finds and fingerprints of its shares.
     full: whether "tree" gives the tree itself, not its fingerprint alone.
-    paths: the tensors that "stats" is of.
+    paths: the tensors that "stats" and "values" are of.
+    window: for "values", `area`, first row, first column, rows and columns, and `steps`, rows and columns per cell.
     """
 
     ask: Ask
     full: NotRequired[bool]
     paths: NotRequired[list[str]]
+    window: NotRequired[dict[str, list[int]]]
 
 
 class RankReply(TypedDict):

@@ -14,6 +14,9 @@ const CHIPS: readonly { readonly chip: Chip; readonly glyph: IconName; readonly 
   { chip: word("notes"), glyph: "info", title: word("Only notes") },
 ];
 
+/** Why some of it is disabled for a model over ranks. */
+export const LOOK_ONLY = word("A model over ranks is looked at here; change, run, save and load it on every rank.");
+
 const OPENERS = [
   { of: "table", glyph: "table", label: word("Table"), title: word("All tensors: sort, copy, compare") },
   {
@@ -47,6 +50,7 @@ interface ToolbarProps {
 /** Filter box, chips and totals. */
 export function Toolbar(props: ToolbarProps) {
   const { open, chips, problem, alive, isBusy, onChip, onPanel, onOpen, onTrace } = props;
+  const isLookOnly = open.ranks !== undefined;
   return (
     <div class="nnw-toolbar" role="group" aria-label={t("Filter and totals")}>
       <FilterBox {...props} />
@@ -81,8 +85,8 @@ export function Toolbar(props: ToolbarProps) {
         type="button"
         class="nnw-button nnw-opener"
         aria-label={t("Trace")}
-        title={t("Run a forward: shapes, times and FLOPs of each call on the rows")}
-        disabled={!alive}
+        title={t(isLookOnly ? LOOK_ONLY : "Run a forward: shapes, times and FLOPs of each call on the rows")}
+        disabled={!alive || isLookOnly}
         onClick={onTrace}
       >
         <Icon name="alias" />
@@ -95,8 +99,8 @@ export function Toolbar(props: ToolbarProps) {
           type="button"
           class="nnw-button nnw-opener"
           aria-label={t(label)}
-          title={t(title)}
-          disabled={!alive}
+          title={t(isLookOnly && of === "checkpoints" ? LOOK_ONLY : title)}
+          disabled={!alive || (isLookOnly && of === "checkpoints")}
           onClick={() => onOpen(of)}
         >
           <Icon name={glyph} />
