@@ -1172,11 +1172,13 @@ export interface FolderBody {
  * size_bytes: None for a folder.
  * modified: seconds since 1970, None where it can't be told.
  * refused: why it can't be opened here, None where it can.
+ * format: as in `PeekReply`, told by the first bytes; absent where they tell none or all files were asked for.
  */
 export interface FileBody {
   readonly name: string;
   readonly path: string;
   readonly kind: "folder" | "file";
+  readonly format?: string;
   readonly size_bytes: number | string | null;
   readonly modified: number | null;
   readonly refused: string | null;

@@ -3,6 +3,7 @@ import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } fr
 import { chinese, pulsePart, ranksPart, type TrainingPart, type ViewPart, viewPart } from "../bundles/lazyParts.ts";
 import { Banner } from "../components/Banner.tsx";
 import { LanguageSwitch } from "../components/LanguageSwitch.tsx";
+import type { Memory } from "../hooks/useRemembered.ts";
 import { useLanguage } from "../i18n/language.ts";
 import { t } from "../i18n/translate.ts";
 import { addStyle } from "../lib/addStyle.ts";
@@ -42,6 +43,8 @@ export interface AppProps {
   readonly isWaiting?: boolean;
   /** Shows the model in the host's panel, where it has one. */
   readonly onPanel?: (() => void) | undefined;
+  /** Of what was typed, where the host may draw the view anew. */
+  readonly memory?: Memory;
 }
 
 /** A view in place of the tree; each takes some of this. */
@@ -65,7 +68,9 @@ export function App({
   alive,
   isWaiting,
   onPanel,
+  memory: given,
 }: AppProps) {
+  const memory = useMemo(() => given ?? new Map(), [given]);
   const store = useMemo(() => new TreeStore(client, first), [client, first]);
   const [, redraw] = useState(0);
   useLanguage(() => chinese(client), alive);
@@ -198,6 +203,7 @@ export function App({
     ...(isFiltered(question) ? { filter: question.filter, chips: question.chips } : { filter: "", chips: [] }),
     isFold: selectedId.startsWith("f:"),
     alive: isLive,
+    memory,
   };
 
   const box = useRef<HTMLInputElement>(null);
@@ -218,6 +224,11 @@ export function App({
 
   const [panel, setPanel] = useState<{ readonly of: "checkpoints" | "table"; readonly part: AnyPanel } | null>(null);
   const [missing, setMissing] = useState<PageError | null>(null);
+  useEffect(() => {
+    if (memory.get("panel") !== undefined) {
+      openPanel(memory.get("panel") as "checkpoints" | "table");
+    }
+  }, []);
   const [help, setHelp] = useState<ViewPart<"help"> | null>(null);
   const tryAgain = useRef(() => {});
   const open = async <Name extends "checkpoints" | "table" | "help">(
@@ -237,7 +248,16 @@ export function App({
     }
   };
   const openHelp = (): void => void open("help", setHelp);
-  const openPanel = (of: "checkpoints" | "table"): void => void open(of, (part) => setPanel({ of, part }));
+  const openPanel = (of: "checkpoints" | "table"): void =>
+    void open(of, (part) => {
+      memory.set("panel", of);
+      setPanel({ of, part });
+    });
+  const closePanel = (): void => {
+    memory.delete("panel");
+    memory.delete("asked");
+    setPanel(null);
+  };
   // The button that opened it gets the focus back.
   const opener = useRef("");
   useLayoutEffect(() => {
@@ -294,8 +314,11 @@ export function App({
             onLeave={focusTree}
             onHelp={openHelp}
             onPanel={onPanel}
-            onOpen={openPanel}
-            onTrace={() => {
+            onOpen={(of) => {
+              if (of !== "trace") {
+                openPanel(of);
+                return;
+              }
               select("");
               inspector.current?.showTrace();
             }}
@@ -315,17 +338,17 @@ export function App({
         )}
         {panel === null ? null : (
           <panel.part.View
-            {...{ client, changes }}
+            {...{ client, changes, memory }}
             name={first.name}
             alive={isLive}
             kept={question}
             onFilter={changeFilter}
             onSelect={(next) => {
               opener.current = "";
-              setPanel(null);
+              closePanel();
               void store.reveal(next);
             }}
-            onClose={() => setPanel(null)}
+            onClose={closePanel}
           />
         )}
         <div class="nnw-body" hidden={panel !== null}>

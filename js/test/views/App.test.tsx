@@ -64,6 +64,20 @@ describe("the first picture", () => {
   });
 });
 
+describe("a host that draws the view anew", () => {
+  test("shows the tab that was open, and what was typed there", async () => {
+    const memory = new Map();
+    const { view } = await shown(NET, { memory });
+    fireEvent.click(view.getByRole("tab", { name: "Trace" }));
+    fireEvent.input(view.getByPlaceholderText("2,20"), { target: { value: "4,20" } });
+    await drawn();
+    view.unmount();
+    const again = await shown(NET, { memory });
+    expect(again.view.getByRole("tab", { name: "Trace" }).getAttribute("aria-selected")).toBe("true");
+    expect((again.view.getByPlaceholderText("2,20") as HTMLInputElement).value).toBe("4,20");
+  });
+});
+
 describe("what the view asks by itself", () => {
   test("is not waited for by anyone; what is selected is", async () => {
     const { kernel, props, row } = await shown();

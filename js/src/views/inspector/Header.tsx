@@ -85,6 +85,11 @@ const MOST_BADGES = 4;
 function Facts({ reply }: { readonly reply: InspectReply }) {
   return (
     <>
+      {reply.tie === null ? null : <TieBadge letter={reply.tie.id} />}
+      {reply.ties_inside.slice(0, MOST_BADGES).map((tie) => (
+        <TieBadge key={tie.id} letter={tie.id} isInside />
+      ))}
+      {reply.ties_inside.length > MOST_BADGES ? <span>+{reply.ties_inside.length - MOST_BADGES}</span> : null}
       {reply.tensor === null ? null : <TensorLine tensor={reply.tensor} path={reply.path} />}
       {reply.module === null ? null : (
         <ModuleLine
@@ -94,11 +99,6 @@ function Facts({ reply }: { readonly reply: InspectReply }) {
         />
       )}
       {reply.tensor === null && reply.module === null ? <b>{reply.class_name}</b> : null}
-      {reply.tie === null ? null : <TieBadge letter={reply.tie.id} />}
-      {reply.ties_inside.slice(0, MOST_BADGES).map((tie) => (
-        <TieBadge key={tie.id} letter={tie.id} isInside />
-      ))}
-      {reply.ties_inside.length > MOST_BADGES ? <span>+{reply.ties_inside.length - MOST_BADGES}</span> : null}
     </>
   );
 }

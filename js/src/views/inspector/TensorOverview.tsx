@@ -195,7 +195,11 @@ function Gradient({ tensor, grad, path, alive, isLog }: GradientProps) {
   if (!tensor.has_grad) {
     return (
       <p class="nnw-dim nnw-quiet">
-        {t(tensor.requires_grad ? "No gradient yet: none before backward()." : "No gradient: requires_grad is False.")}
+        {t(
+          tensor.requires_grad
+            ? "No gradient: none before backward(), nor after zero_grad()."
+            : "No gradient: requires_grad is False.",
+        )}
       </p>
     );
   }

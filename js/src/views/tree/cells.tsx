@@ -72,13 +72,12 @@ export function ShapeCell({ row, onPick, onNavigate }: ShapeCellProps) {
 
 /** One cell for each member of a fold, or for several in a row; a click shows that member, or the first of them. */
 function Strip({ fold, onPick }: { readonly fold: Fold; readonly onPick: (member: number) => void }) {
-  const { per_cell, picked } = fold;
+  const { per_cell, picked, members } = fold;
+  const isClose = members.length > MOST_APART;
+  const isDense = members.length > 2 * MOST_APART;
   return (
-    <span
-      class={fold.members.length > MOST_APART ? "nnw-strip nnw-strip-close" : "nnw-strip"}
-      style={{ gap: fold.members.length > MOST_APART ? (fold.members.length > 2 * MOST_APART ? 0 : "1px") : undefined }}
-    >
-      {fold.members.map((member, cell) => {
+    <span class={`nnw-strip${isClose ? " nnw-strip-close" : ""}${isDense ? " nnw-strip-dense" : ""}`}>
+      {members.map((member, cell) => {
         const at = cell * per_cell;
         const isOn = picked >= at && picked < at + per_cell;
         const words = [
