@@ -59,7 +59,13 @@ export function RanksLine({ ranks: { ranks, mesh, problem } }: RanksLineProps) {
 }
 
 function titleOf({ rank, host, state, doing, local_bytes }: RankState): string {
-  return [t("rank {0}", rank), t(STATES[state]), doing, host, t("holds {0} of the model", bytesText(local_bytes))]
+  return [
+    t("rank {0}", rank),
+    state === "missing" && doing !== "" ? "" : t(STATES[state]),
+    doing,
+    host,
+    t("holds {0} of the model", bytesText(local_bytes)),
+  ]
     .filter((each) => each !== "")
     .join(" · ");
 }
