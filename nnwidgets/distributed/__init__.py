@@ -8,6 +8,7 @@ brings the answers that come in time, and `merging` makes them one.
     answering.py  what one rank answers
     inputs.py     what a forward is given, sent to ranks
     shares.py     which part of a tensor is here
+    tiles.py      what is here of a window of a tensor seen as a matrix
     merging/      answers made one
 """
 

@@ -18,6 +18,7 @@ from nnwidgets.distributed.merging.stats import rows_of
 from nnwidgets.distributed.merging.tree_json import to_json
 from nnwidgets.distributed.merging.trees import digest_of, facts_of
 from nnwidgets.distributed.shares import ABSENT, Share, flat_sizes, share_of, stats_of
+from nnwidgets.distributed.tiles import tile_of
 from nnwidgets.edit.undo_copy.digest import digest
 from nnwidgets.errors import NNWidgetsError
 from nnwidgets.introspect.checks import data_findings, structural_findings, worst_first
@@ -177,9 +178,14 @@ def _fingerprint(entry: TensorEntry, tensor: Any, share: Share) -> list[Any] | N
     return [list(share.part), digest(data.data_ptr(), data.nbytes).hex(), varied]
 
 
+def _values(module: nn.Module, body: Mapping[str, Any]) -> Said:
+    return {"tile": tile_of(_tensor_at(LiveModel(module), body["paths"][0]), body["window"], place_in_group())}
+
+
 _ANSWERS: dict[str, Callable[[nn.Module, Mapping[str, Any]], Said]] = {
     "tree": _tree,
     "stats": _stats,
+    "values": _values,
     "check": _check,
     "here": _here,
     "trace": _trace,

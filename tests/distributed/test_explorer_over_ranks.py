@@ -9,10 +9,9 @@ import torch
 from torch import nn
 
 import nnwidgets as nnw
-from nnwidgets.server.handlers.registry import handlers
-from nnwidgets.wire.dispatch import Dispatcher
 from tests.support.ipython_shell import shell as running_shell
 from tests.support.ranks_here import RanksHere
+from tests.support.requests import asked
 
 
 def mlp():
@@ -32,16 +31,6 @@ def view(ranks):
     view = nnw.explore(nnw.ranks(ranks)["net_of_rank"])
     yield view
     view.close()
-
-
-def asked(view, kind, **body):
-    sent = []
-    answers = handlers(view._session_for)
-    Dispatcher(answers, lambda message, _: sent.append(message)).receive(
-        {"v": 1, "id": "1", "kind": kind, "body": body}
-    )
-    reply = sent[-1]
-    return reply["body"] if reply["ok"] else reply["error"]
 
 
 def within(holds, seconds=20.0):

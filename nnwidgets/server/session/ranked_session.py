@@ -15,6 +15,7 @@ from nnwidgets.checkpoint import Snapshot
 from nnwidgets.distributed.ranks import RankedModel, RankStatus, Reading
 from nnwidgets.errors import InvalidTargetError, NNWidgetsError
 from nnwidgets.introspect.checks.check import check
+from nnwidgets.introspect.module_tree.nodes import ModuleTree
 from nnwidgets.introspect.records import Finding
 from nnwidgets.introspect.statistics.stats import stats
 from nnwidgets.introspect.stats_table import StatsTable
@@ -105,6 +106,9 @@ class RankedSession(Session):
                 self._is_stale, self._is_reading = False, True
                 Workers().run(self._read_again)
             return self._index
+
+    def _index_of(self, made: ModuleTree) -> TreeIndex:
+        return TreeIndex(made, self._findings, self._reading.owners if self._reading is not None else None)
 
     def _read_again(self) -> None:
         """Read what may have changed and tell the page; for a thread of its own, which a silent rank may hold up."""
