@@ -57,7 +57,8 @@ def _tree(module: nn.Module, body: Mapping[str, Any]) -> Said:
     # No matter of agreement, but a tree that was sent before lacks it.
     own = {"": facts[""] + "".join(f" {entry.device} {entry.has_grad}" for entry in found.tensors)}
     said: Said = {"digest": digest_of({**facts, **own}, found.ties), "local_bytes": found.local_bytes}
-    if body.get("full"):
+    rank = place_in_group()[0]
+    if body.get("full") and body.get("full_of", rank) == rank:
         said |= {"tree": to_json(found), "facts": facts}
     return said
 

@@ -270,7 +270,7 @@ class RankedModel(ModelHandle):
             before: What was read last: where all ranks that answer say that theirs is the same still, its tree is not
                 sent again.
         """
-        replies, missing = self.ask("tree", full=before is None)
+        replies, missing = self._ask_trees() if before is None else self.ask("tree")
         digests = {rank: str(reply["digest"]) for rank, reply in replies.items()}
         if before is not None and not digests.items() <= before.digests.items():
             return self.read()
@@ -280,15 +280,23 @@ class RankedModel(ModelHandle):
             tree = replace(before.tree, by_rank=local_bytes, local_bytes=sum(local_bytes))
             return replace(before, tree=tree, digests={**before.digests, **digests})
         is_same = len({*digests.values()}) == 1
-        trees = {
-            rank: merging.trees.from_json(reply["tree"])
-            for rank, reply in itertools.islice(replies.items(), 1 if is_same else None)
-        }
+        told = [(rank, reply["tree"]) for rank, reply in replies.items() if "tree" in reply]
+        trees = {rank: merging.trees.from_json(made) for rank, made in (told[:1] if is_same else told)}
         owners: dict[str, list[int]] = {}
         for rank, tree in trees.items() if not is_same else ():
             for entry in tree.tensors:
                 owners.setdefault(entry.path, []).append(rank)
         return Reading(merging.trees.merged(trees, local_bytes), digests, owners)
+
+    def _ask_trees(self) -> tuple[Replies, dict[int, Missing]]:
+        """What each rank has, with its tree; where all have the same, that of one is enough."""
+        if self.module is not None:  # in a process group all ask the same number of times, whoever is missing
+            return self.ask("tree", full=True)
+        replies, missing = self.ask("tree", full=True, full_of=0)
+        n_told = sum("tree" in reply for reply in replies.values())
+        is_same = len({reply["digest"] for reply in replies.values()}) == 1
+        is_enough = n_told == len(replies) or (is_same and n_told > 0)
+        return (replies, missing) if is_enough else self.ask("tree", full=True)
 
     def _stats(self) -> StatsTable:
         tree = self._tree()

@@ -14,13 +14,14 @@ class RankBody(ModelBody):
 
     ask: "tree" its structure, "stats" statistics of its share of each tensor at `paths`, "values" cells of the
         tensor at the first of them, "check" what it finds and fingerprints of its shares.
-    full: whether "tree" gives the tree itself, not its fingerprint alone.
+    full: whether "tree" gives the tree itself, not its fingerprint alone. full_of: the rank whose tree is enough.
     paths: the tensors that "stats" and "values" are of.
     window: for "values", `area`, first row, first column, rows and columns, and `steps`, rows and columns per cell.
     """
 
     ask: Ask
     full: NotRequired[bool]
+    full_of: NotRequired[int]
     paths: NotRequired[list[str]]
     window: NotRequired[dict[str, list[int]]]
 
