@@ -14,7 +14,8 @@ import torch.distributed as dist
 from torch import nn
 
 from nnwidgets.distributed import merging
-from nnwidgets.distributed.answering import answer
+from nnwidgets.distributed.answering import answer, traced, tree_said
+from nnwidgets.distributed.inputs import to_json
 from nnwidgets.distributed.sources.ipyparallel import EngineSource, is_ipyparallel
 from nnwidgets.distributed.sources.process_group import ProcessGroupSource
 from nnwidgets.distributed.sources.source import Missing, Source
@@ -24,7 +25,7 @@ from nnwidgets.introspect.checks.findings import worst_first
 from nnwidgets.introspect.handles import Handle, Handles, ModelHandle
 from nnwidgets.introspect.module_tree.nodes import ModuleTree
 from nnwidgets.introspect.module_tree.tree import tree
-from nnwidgets.introspect.records import Finding, Findings, Record, TensorEntry, TensorStats, TieGroup, TieGroups
+from nnwidgets.introspect.records import Finding, Findings, Record, TensorEntry, TensorStats, TieGroup, TieGroups, Trace
 from nnwidgets.introspect.safe_access.objects import is_module
 from nnwidgets.introspect.stats_table import StatsRow, StatsTable, row_of
 
@@ -105,6 +106,7 @@ class Ranks(Handles):
     def __init__(self, source: Source | None, timeout: float) -> None:
         self.timeout = timeout
         self._asked_of: nn.Module | None = None
+        self._said: Mapping[str, Any] | None = None
         self._is_in_group = source is None
         self._source = ProcessGroupSource(self._answer, next(_NUMBERS)) if source is None else source
         self._statuses: dict[int, RankStatus] = {}
@@ -133,14 +135,28 @@ class Ranks(Handles):
 
     def close(self) -> None:
         """Let go of the model that was asked last."""
-        self._asked_of = None
+        self._asked_of = self._said = None
 
-    def ask(self, module: nn.Module | None, body: Mapping[str, Any]) -> tuple[Replies, dict[int, Missing]]:
+    @property
+    def is_in_group(self) -> bool:
+        """Whether this process is one of the ranks, all of which run the same lines."""
+        return self._is_in_group
+
+    def ask(
+        self,
+        module: nn.Module | None,
+        body: Mapping[str, Any],
+        *,
+        said: Mapping[str, Any] | None = None,
+        seconds: float | None = None,
+    ) -> tuple[Replies, dict[int, Missing]]:
         """Ask every rank.
 
         Args:
             module: The model, where this process is one of the ranks.
             body: Of the request of kind `rank`.
+            said: What this rank says to it, where it is one and has made that already.
+            seconds: How long an answer may take; None for ``timeout``.
 
         Returns:
             What each said, by rank, and what stands for answers that didn't come.
@@ -148,9 +164,9 @@ class Ranks(Handles):
         Raises:
             RankMissingError: No rank answered, or one has no such model, or can't answer; it says why.
         """
-        self._asked_of = module
+        self._asked_of, self._said = module, said
         request = {"v": 1, "id": str(next(_IDS)), "kind": "rank", "body": dict(body)}
-        answers = self._source.call(request, None, time.monotonic() + self.timeout)
+        answers = self._source.call(request, None, time.monotonic() + (self.timeout if seconds is None else seconds))
         replies: Replies = {}
         missing: dict[int, Missing] = {}
         refused: dict[int, str] = {}
@@ -186,7 +202,7 @@ class Ranks(Handles):
         try:
             if self._asked_of is None:
                 raise InvalidTargetError(f"No variable {body['model']!r} with a module here.")
-            return {"ok": True, "body": answer(self._asked_of, body)}
+            return {"ok": True, "body": answer(self._asked_of, body, self._said)}
         except NNWidgetsError as error:
             return {"ok": False, "error": {"code": error.code, "message": str(error)}}
 
@@ -218,7 +234,7 @@ class Reading:
 
 
 class RankedModel(ModelHandle):
-    """A model that ranks hold together: a module to `tree`, `ties`, `stats` and `check`.
+    """A model that ranks hold together: a module to `tree`, `ties`, `stats`, `check` and `trace`.
 
     Args:
         ranks: Which.
@@ -248,17 +264,41 @@ class RankedModel(ModelHandle):
 
     def answer(self, function: str, arguments: tuple[Any, ...], options: Mapping[str, Any]) -> Any:
         """What a public function gives of the whole model."""
+        if function == "trace":
+            return self._trace(arguments, options)
         if function not in _OF_MODEL or arguments or options:
             so = " with these arguments" if function in _OF_MODEL else ""
             raise InvalidTargetError(
                 f"{function} of a model over ranks isn't possible{so}.",
-                hint=f"{', '.join(_OF_MODEL)} are.",
+                hint=f"{', '.join(_OF_MODEL)} and trace are.",
             )
         return getattr(self, f"_{function}")()
 
     def ask(self, ask: str, **body: Any) -> tuple[Replies, dict[int, Missing]]:
         """Ask every rank about this model; see `Ranks.ask`."""
         return self.ranks.ask(self.module, {"model": self.name, "ask": ask, **body})
+
+    def _trace(self, arguments: tuple[Any, ...], options: Mapping[str, Any]) -> Trace:
+        """One forward of all ranks, each on what it was given here, or on what is sent to all."""
+        patience = self.ranks.timeout
+        body: dict[str, Any] = {"model": self.name, "ask": "trace"}
+        said = None
+        if self.ranks.is_in_group:
+            if self.module is None:
+                raise InvalidTargetError(f"No variable {self.name!r} with a module here.")
+            said = traced(self.module, arguments, options, patience)
+        else:
+            body |= {"inputs": to_json((arguments, dict(options))), "patience": patience}
+            _, missing = self.ask("here")
+            self._need_all(missing)
+        replies, missing = self.ranks.ask(self.module, body, said=said, seconds=patience + _LONGEST_FORWARD)
+        self._need_all(missing)
+        return merging.traces.merged({rank: merging.traces.from_json(each) for rank, each in sorted(replies.items())})
+
+    def _need_all(self, missing: Mapping[int, Missing]) -> None:
+        if missing:
+            why = "; ".join(f"rank {rank}: {each.why}" for rank, each in missing.items())
+            raise RankMissingError(f"A forward needs every rank. {why}", ranks=tuple(missing))
 
     def _tree(self) -> ModuleTree:
         return self.read().tree
@@ -270,45 +310,45 @@ class RankedModel(ModelHandle):
             before: What was read last: where all ranks that answer say that theirs is the same still, its tree is not
                 sent again.
         """
-        replies, missing = self._ask_trees() if before is None else self.ask("tree")
-        digests = {rank: str(reply["digest"]) for rank, reply in replies.items()}
-        if before is not None and not digests.items() <= before.digests.items():
-            return self.read()
-        held = {**dict.fromkeys(missing, 0), **{rank: int(reply["local_bytes"]) for rank, reply in replies.items()}}
-        local_bytes = tuple(held[rank] for rank in sorted(held))
-        if before is not None:
-            tree = replace(before.tree, by_rank=local_bytes, local_bytes=sum(local_bytes))
-            return replace(before, tree=tree, digests={**before.digests, **digests})
-        is_same = len({*digests.values()}) == 1
-        told = [(rank, reply["tree"]) for rank, reply in replies.items() if "tree" in reply]
-        trees = {rank: merging.trees.from_json(made) for rank, made in (told[:1] if is_same else told)}
+        here = tree(self.module) if self.ranks.is_in_group and self.module is not None else None
+        # Ranks that say the same have the same tree: one of them gives it, or it is here, or was read before.
+        for full in ("" if before is not None or self.ranks.is_in_group else "first", "all"):
+            said = None if here is None else tree_said(here, full)
+            body = {"model": self.name, "ask": "tree", "full": full}
+            replies, missing = self.ranks.ask(self.module, body, said=said)
+            digests = {rank: str(reply["digest"]) for rank, reply in replies.items()}
+            held: dict[int, Any] = {rank: reply["local_bytes"] for rank, reply in replies.items()}
+            held |= dict.fromkeys(missing, ())
+            if before is not None and digests.items() <= before.digests.items():
+                by_rank = tuple(each[0] if each else 0 for _, each in sorted(held.items()))
+                known = replace(before.tree, by_rank=by_rank, local_bytes=sum(by_rank))
+                return replace(before, tree=known, digests={**before.digests, **digests})
+            given = {rank: reply["tree"] for rank, reply in sorted(replies.items()) if "tree" in reply}
+            if len({*digests.values()}) == 1 and (here is not None or given):
+                whole = here if here is not None else merging.tree_json.from_json(next(iter(given.values())))
+                return Reading(merging.trees.merged({0: whole}, held), digests, {})
+        trees = {rank: merging.tree_json.from_json(each) for rank, each in given.items()}
         owners: dict[str, list[int]] = {}
-        for rank, tree in trees.items() if not is_same else ():
-            for entry in tree.tensors:
+        for rank, found in trees.items():
+            held[rank] = dict(zip((node.path for node in found.nodes), held[rank], strict=True))
+            for entry in found.tensors:
                 owners.setdefault(entry.path, []).append(rank)
-        return Reading(merging.trees.merged(trees, local_bytes), digests, owners)
-
-    def _ask_trees(self) -> tuple[Replies, dict[int, Missing]]:
-        """What each rank has, with its tree; where all have the same, that of one is enough."""
-        if self.module is not None:  # in a process group all ask the same number of times, whoever is missing
-            return self.ask("tree", full=True)
-        replies, missing = self.ask("tree", full=True, full_of=0)
-        n_told = sum("tree" in reply for reply in replies.values())
-        is_same = len({reply["digest"] for reply in replies.values()}) == 1
-        is_enough = n_told == len(replies) or (is_same and n_told > 0)
-        return (replies, missing) if is_enough else self.ask("tree", full=True)
+        return Reading(merging.trees.merged(trees, held), digests, owners)
 
     def _stats(self) -> StatsTable:
-        tree = self._tree()
-        same = (group for group in tree.ties if group.kind in {"object", "storage"})
+        whole = self._tree()
+        same = (group for group in whole.ties if group.kind in {"object", "storage"})
         first = {path: group.members[0] for group in same for path in group.members[1:]}
-        entries = [entry for entry in tree.tensors if entry.path not in first]
-        replies, missing = self.ask("stats", paths=[entry.path for entry in entries])
-        found = dict(zip((entry.path for entry in entries), merging.tensors.merged(replies, missing), strict=True))
-        rows = (
-            _row(entry, found[first.get(entry.path, entry.path)], first.get(entry.path, "")) for entry in tree.tensors
-        )
-        return StatsTable(rows, tree)
+        entries = [entry for entry in whole.tensors if entry.path not in first]
+        asked = [entry.path for entry in entries] + [f"{entry.path}.grad" for entry in entries if entry.has_grad]
+        replies, missing = self.ask("stats", paths=asked)
+        found = dict(zip(asked, merging.tensors.merged(replies, missing), strict=True))
+        rows = []
+        for entry in whole.tensors:
+            at = first.get(entry.path, entry.path)
+            gradient = found.get(f"{at}.grad", "")
+            rows.append(_row(entry, found[at], gradient, first.get(entry.path, "")))
+        return StatsTable(rows, whole)
 
     def _ties(self) -> tuple[TieGroup, ...]:
         return TieGroups(self._tree().ties)
@@ -324,17 +364,20 @@ class RankedModel(ModelHandle):
         return Findings(worst_first((*lost, *merging.findings.merged(replies, self.name))))
 
 
+_LONGEST_FORWARD = 60.0
+"""Seconds that a forward may take before a rank that is in it counts as missing."""
 _OF_MODEL = ("tree", "ties", "stats", "check")
 
 
-def _row(entry: TensorEntry, found: TensorStats | str, tied_to: str) -> StatsRow:
+def _row(entry: TensorEntry, found: TensorStats | str, gradient: TensorStats | str, tied_to: str) -> StatsRow:
     """A tensor's row in the table of all."""
     notes = [entry.held.how] if entry.held is not None else []
     if isinstance(found, str):
         notes.append(found)
     elif found.of != "all":
         notes.append(f"numbers of {found.of}")
-    return row_of(entry, None if isinstance(found, str) else found, notes, tied_to=tied_to)
+    measured, of_gradient = (None if isinstance(each, str) else each for each in (found, gradient))
+    return row_of(entry, measured, notes, gradient=of_gradient, tied_to=tied_to)
 
 
 class RankedTensor(Handle):

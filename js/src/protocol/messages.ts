@@ -22,7 +22,7 @@ export type Status = "match" | "renamed" | "shape_mismatch" | "dtype_cast" | "mi
 
 export type Difference = "values" | "shape" | "dtype" | "added" | "removed" | "equal";
 
-export type Ask = "tree" | "stats" | "values" | "check";
+export type Ask = "here" | "tree" | "stats" | "values" | "check" | "trace";
 
 export type ErrorCode =
   | "malformed"
@@ -1487,18 +1487,22 @@ export interface SaveReply {
  * What this process is asked of its model.
  *
  * ask: "tree" its structure, "stats" statistics of its share of each tensor at `paths`, "values" cells of the
- *     tensor at the first of them, "check" what it finds and fingerprints of its shares.
- * full: whether "tree" gives the tree itself, not its fingerprint alone. full_of: the rank whose tree is enough.
+ *     tensor at the first of them, "check" what it finds and fingerprints of its shares, "trace" one forward pass,
+ *     begun when all ranks have come, "here" only whether it has the model.
+ * full: whether "tree" gives the tree itself, not its fingerprint alone: on rank 0, or on all.
  * paths: the tensors that "stats" and "values" are of.
  * window: for "values", `area`, first row, first column, rows and columns, and `steps`, rows and columns per cell.
+ * inputs: what "trace" gives to the forward: `nnwidgets.distributed.inputs` makes it.
+ * patience: seconds that "trace" waits for the other ranks.
  */
 export interface RankBody {
   readonly model?: string;
-  readonly ask: "tree" | "stats" | "values" | "check";
-  readonly full?: boolean;
-  readonly full_of?: number;
+  readonly ask: "here" | "tree" | "stats" | "values" | "check" | "trace";
+  readonly full?: "" | "first" | "all";
   readonly paths?: readonly string[];
   readonly window?: Readonly<Record<string, readonly number[]>>;
+  readonly inputs?: Readonly<Record<string, unknown>>;
+  readonly patience?: number;
 }
 
 /** What one rank says; `said` is for `nnwidgets` on the other side and may change with its version. */

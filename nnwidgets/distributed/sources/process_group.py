@@ -17,8 +17,7 @@ from torch.distributed.distributed_c10d import PrefixStore, _get_default_store
 
 from nnwidgets.distributed.sources.source import Answers, Missing
 from nnwidgets.errors import RanksDisagreeError
-
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.0002, 0.01
+from nnwidgets.introspect.tracing.together import wait_for
 
 
 class ProcessGroupSource:
@@ -72,14 +71,7 @@ class ProcessGroupSource:
                 self._store.delete_key(f"{turn}/{name}")
 
     def _take(self, key: str, deadline: float) -> bytes | None:
-        pause = _FIRST_PAUSE
         try:
-            # Not the store's own wait, which complains on stderr where nothing comes.
-            while not self._store.check([key]):
-                if time.monotonic() >= deadline:
-                    return None
-                time.sleep(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE)
-            return bytes(self._store.get(key))
+            return wait_for(self._store, key, deadline)
         except RuntimeError:  # the store is gone, with the rank that had it
             return None
