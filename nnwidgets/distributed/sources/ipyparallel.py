@@ -56,7 +56,8 @@ def _taken(result: Any) -> Mapping[str, Any] | Missing:
         return dict(result.get(0))
     except Exception as error:  # noqa: BLE001 - whatever the engine or the way to it raises is told
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
-        return Missing(f"no answer: {why}", is_dead="died" in why)
+        is_dead = "died" in why
+        return Missing("no answer: the engine died" if is_dead else f"no answer: {why}", is_dead)
 
 
 def _by_rank(found: Mapping[int, Mapping[str, Any] | Missing]) -> Answers:

@@ -29,6 +29,11 @@ from nnwidgets.wire.threads import Workers
 T = TypeVar("T")
 
 
+def has_answered(status: RankStatus) -> bool:
+    """Whether a rank did, when it was last asked."""
+    return status.state not in {"missing", "dead"}
+
+
 class RankedSession(Session):
     """The kernel's half of a view of a model over ranks.
 
