@@ -4,7 +4,9 @@ Start at `ranks.ranks`. Looking starts no collective: each rank answers of what 
 brings the answers that come in time, and `merging` makes them one.
 
     ranks.py      `ranks()["net"]`, and what it is to `tree`, `ties`, `stats` and `check`
-    sources/      what takes a question to each rank: the process group's store, ipyparallel
+    sources/      what takes a question to each rank: the process group's store, ipyparallel, side doors
+    serving/      the side door of a rank: answers while it trains, waits or is stuck
+    job.py        a job that serves: side doors for all ranks of a process group, and one token
     answering.py  what one rank answers
     shares.py     which part of a tensor is here
     merging/      answers made one

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import importlib
 import os
 import platform
 from collections.abc import Callable, Iterable, Mapping
@@ -15,14 +16,15 @@ from nnwidgets.distributed.merging.stats import rows_of
 from nnwidgets.distributed.merging.trees import digest_of, facts_of, to_json
 from nnwidgets.distributed.shares import ABSENT, Share, share_of, stats_of
 from nnwidgets.edit.undo_copy.digest import digest
-from nnwidgets.errors import NNWidgetsError
+from nnwidgets.errors import NNWidgetsError, RanksDisagreeError
+from nnwidgets.formatting import inert
 from nnwidgets.introspect.checks import data_findings, structural_findings, worst_first
-from nnwidgets.introspect.module_tree.tree import tree, tree_of
+from nnwidgets.introspect.module_tree.tree import tree_of
 from nnwidgets.introspect.records import TensorEntry, TensorStats
 from nnwidgets.introspect.safe_access.lookup import LiveModel
 from nnwidgets.introspect.safe_access.objects import no_torch_function
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, gradient_of
-from nnwidgets.introspect.tracing.unsharded import unsharded_modules
+from nnwidgets.introspect.tracing.unsharded import read_shards, unsharded_modules
 from nnwidgets.wire.schema.ranks import RankReply
 
 Said = dict[str, Any]
@@ -47,11 +49,44 @@ def answer(module: nn.Module, body: Mapping[str, Any]) -> RankReply:
     """
     rank, world_size = place_in_group()
     said = _ANSWERS[body["ask"]](module, body)
-    return {"rank": rank, "world_size": world_size, "host": platform.node(), "pid": os.getpid(), "said": said}
+    return {
+        "rank": rank,
+        "world_size": world_size,
+        "host": platform.node(),
+        "pid": os.getpid(),
+        "version": version(),
+        "said": said,
+    }
+
+
+def version() -> str:
+    """That of nnwidgets here."""
+    return str(importlib.import_module("nnwidgets").__version__)
+
+
+def check_versions(replies: Mapping[int, Mapping[str, Any]]) -> None:
+    """Refuse replies of ranks whose nnwidgets is another: what they say may mean something else.
+
+    Raises:
+        RanksDisagreeError: It names them.
+    """
+    here = version()
+    others = {rank: reply["version"] for rank, reply in replies.items() if reply.get("version", here) != here}
+    if others:
+        said = "; ".join(f"rank {rank} has {inert(str(other), 40)}" for rank, other in others.items())
+        raise RanksDisagreeError(
+            f"This process has nnwidgets {here}, but {said}.", hint="Install the same everywhere, and start again."
+        )
+
+
+def _live(module: nn.Module) -> LiveModel:
+    live = LiveModel(module)
+    read_shards(live.scan)
+    return live
 
 
 def _tree(module: nn.Module, body: Mapping[str, Any]) -> Said:
-    found = tree(module)
+    found = tree_of(_live(module).scan)
     facts = facts_of(found)
     # No matter of agreement, but a tree that was sent before lacks it.
     own = {"": facts[""] + "".join(f" {entry.device} {entry.has_grad}" for entry in found.tensors)}
@@ -62,7 +97,7 @@ def _tree(module: nn.Module, body: Mapping[str, Any]) -> Said:
 
 
 def _stats(module: nn.Module, body: Mapping[str, Any]) -> Said:
-    live, place = LiveModel(module), place_in_group()
+    live, place = _live(module), place_in_group()
     shares: list[Share] = []
     found: list[TensorStats | None] = []
     for path in body["paths"]:
@@ -88,11 +123,12 @@ def _tensor_at(live: LiveModel, path: str) -> Any:
     return tensor
 
 
-def _check(module: nn.Module, body: Mapping[str, Any]) -> Said:  # noqa: ARG001 - as the others are called
-    live, place = LiveModel(module), place_in_group()
+def _check(module: nn.Module, body: Mapping[str, Any]) -> Said:
+    live, place = _live(module), place_in_group()
     found = tree_of(live.scan)
     facts = facts_of(found)
-    checked = worst_first((*structural_findings(live.scan), *data_findings(live.scan)))
+    name = str(body["model"])
+    checked = worst_first((*structural_findings(live.scan, name=name), *data_findings(live.scan, name=name)))
     parts = {entry.path: _fingerprint(entry, live.tensors[entry.path], place) for entry in _counted(found.tensors)}
     return {
         "digest": digest_of(facts, found.ties),
