@@ -8,26 +8,28 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import FrameType
-from typing import Any, Literal
+from typing import Any
 
 import torch.distributed as dist
 from torch import nn
 
 from nnwidgets.distributed import merging
-from nnwidgets.distributed.answering import answer, check_versions
+from nnwidgets.distributed.answering import answer, check_versions, traced, tree_said
+from nnwidgets.distributed.inputs import to_json
 from nnwidgets.distributed.job import Served, checked_token, open_doors, served_at
 from nnwidgets.distributed.serving.door import Door
 from nnwidgets.distributed.sources.ipyparallel import EngineSource, is_ipyparallel
 from nnwidgets.distributed.sources.process_group import ProcessGroupSource
 from nnwidgets.distributed.sources.side_door import DoorSource, Way, source_at
 from nnwidgets.distributed.sources.source import Answers, Missing, Source
+from nnwidgets.distributed.status import RankStatus, status_of
 from nnwidgets.errors import InvalidTargetError, NNWidgetsError, RankMissingError
 from nnwidgets.formatting import inert
 from nnwidgets.introspect.checks.findings import worst_first
 from nnwidgets.introspect.handles import Handle, Handles, ModelHandle
 from nnwidgets.introspect.module_tree.nodes import ModuleTree
 from nnwidgets.introspect.module_tree.tree import tree
-from nnwidgets.introspect.records import Finding, Findings, Record, TensorEntry, TensorStats, TieGroup, TieGroups
+from nnwidgets.introspect.records import Finding, Findings, TensorEntry, TensorStats, TieGroup, TieGroups, Trace
 from nnwidgets.introspect.safe_access.frames import local_variable
 from nnwidgets.introspect.safe_access.objects import is_module
 from nnwidgets.introspect.stats_table import StatsRow, StatsTable, row_of
@@ -36,29 +38,6 @@ _NUMBERS = itertools.count()
 _IDS = itertools.count(1)
 
 Replies = dict[int, Mapping[str, Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class RankStatus(Record):
-    """How a rank was when it was last asked.
-
-    Attributes:
-        rank: Which.
-        host: Where it runs; ``""`` where it has never answered.
-        state: ``"idle"`` it has nothing to do, ``"busy"`` it computes, ``"stuck"`` it has waited for a second or more
-            in one call, such as a collective that another rank doesn't come to; ``"missing"`` it didn't answer,
-            ``"dead"`` its process is gone. Without a side door a rank that answers is idle.
-        since: On the clock of `time.monotonic`, since when that is so.
-        doing: What is known of it: ``"in all_reduce at train.py:88"``, ``"hasn't answered for 5.0 s"``.
-        answered: Whether it did, when it was last asked: a stuck rank can, at a side door.
-    """
-
-    rank: int
-    host: str
-    state: Literal["idle", "busy", "stuck", "missing", "dead"]
-    since: float
-    doing: str = ""
-    answered: bool = True
 
 
 def ranks(source: Any = None, *, timeout: float = 5.0, token: str | None = None) -> Ranks:
@@ -122,6 +101,7 @@ class Ranks(Handles):
         self._door: Door | None = None
         self._looked_at = 0.0
         self._asked_of: nn.Module | None = None
+        self._said: Mapping[str, Any] | None = None
         self._group = ProcessGroupSource(self._answer, next(_NUMBERS)) if source is None else None
         self._source: Source = source or self._group  # type: ignore[assignment] # one of them there is
         self._statuses: dict[int, RankStatus] = {}
@@ -187,17 +167,31 @@ class Ranks(Handles):
 
     def close(self) -> None:
         """Let go of the model that was asked last, and serve no more."""
-        self._asked_of = None
+        self._asked_of = self._said = None
         if self._door is not None:
             self._door.close()
             self._door = None
 
-    def ask(self, module: nn.Module | None, body: Mapping[str, Any]) -> tuple[Replies, dict[int, Missing]]:
+    @property
+    def is_in_group(self) -> bool:
+        """Whether this process is one of the ranks, all of which run the same lines."""
+        return self._group is not None
+
+    def ask(
+        self,
+        module: nn.Module | None,
+        body: Mapping[str, Any],
+        *,
+        said: Mapping[str, Any] | None = None,
+        seconds: float | None = None,
+    ) -> tuple[Replies, dict[int, Missing]]:
         """Ask every rank.
 
         Args:
             module: The model, where this process is one of the ranks.
             body: Of the request of kind `rank`.
+            said: What this rank says to it, where it is one and has made that already.
+            seconds: How long an answer may take; None for ``timeout``.
 
         Returns:
             What each said, by rank, and what stands for answers that didn't come.
@@ -206,9 +200,10 @@ class Ranks(Handles):
             RankMissingError: No rank answered, or one has no such model, or can't answer; it says why.
             RanksDisagreeError: They have different versions of nnwidgets, which may say things differently.
         """
-        self._asked_of = module
+        self._asked_of, self._said = module, said
         request = {"v": 1, "id": str(next(_IDS)), "kind": "rank", "body": dict(body)}
-        answers = self._told_where(self._source.call(request, None, time.monotonic() + self.timeout))
+        deadline = time.monotonic() + (self.timeout if seconds is None else seconds)
+        answers = self._told_where(self._source.call(request, None, deadline))
         replies: Replies = {}
         missing: dict[int, Missing] = {}
         refused: dict[int, str] = {}
@@ -252,24 +247,7 @@ class Ranks(Handles):
         """Keep how each rank is, and since when."""
         self._looked_at = time.monotonic()
         for rank, reply in answers.items():
-            before = self._statuses.get(rank)
-            if isinstance(reply, Missing):
-                host, where, doing = reply.host, reply.where, reply.why
-                otherwise = "dead" if reply.is_dead else "missing"
-            else:
-                host = str(reply.get("host") or reply.get("body", {}).get("host", ""))
-                where, doing, otherwise = reply.get("where", {}), "", "idle"
-            now = RankStatus(
-                rank,
-                host or (before.host if before is not None else ""),
-                where.get("state", otherwise),
-                self._looked_at - where.get("seconds", 0.0),
-                inert(where.get("doing") or doing, 200),
-                not isinstance(reply, Missing),
-            )
-            if before is not None and before.state == now.state != "stuck":
-                now = replace(now, since=before.since)
-            self._statuses[rank] = now
+            self._statuses[rank] = status_of(rank, reply, self._statuses.get(rank), self._looked_at)
         self._statuses = dict(sorted(self._statuses.items()))
 
     def _answer(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -277,8 +255,8 @@ class Ranks(Handles):
         body = request["body"]
         try:
             if self._asked_of is None:
-                raise InvalidTargetError(f"No variable {body['model']!r} holds a module here.")
-            return {"ok": True, "body": answer(self._asked_of, body)}
+                raise InvalidTargetError(f"No variable {body['model']!r} with a module here.")
+            return {"ok": True, "body": answer(self._asked_of, body, self._said)}
         except NNWidgetsError as error:
             return {"ok": False, "error": {"code": error.code, "message": str(error)}}
 
@@ -313,7 +291,7 @@ class Reading:
 
 
 class RankedModel(ModelHandle):
-    """A model that ranks hold together: a module to `tree`, `ties`, `stats` and `check`.
+    """A model that ranks hold together: a module to `tree`, `ties`, `stats`, `check` and `trace`.
 
     Args:
         ranks: Which.
@@ -343,17 +321,41 @@ class RankedModel(ModelHandle):
 
     def answer(self, function: str, arguments: tuple[Any, ...], options: Mapping[str, Any]) -> Any:
         """What a public function gives of the whole model."""
+        if function == "trace":
+            return self._trace(arguments, options)
         if function not in _OF_MODEL or arguments or options:
             so = " with these arguments" if function in _OF_MODEL else ""
             raise InvalidTargetError(
                 f"{function} of a model over ranks isn't possible{so}.",
-                hint=f"{', '.join(_OF_MODEL)} are.",
+                hint=f"{', '.join(_OF_MODEL)} and trace are.",
             )
         return getattr(self, f"_{function}")()
 
     def ask(self, ask: str, **body: Any) -> tuple[Replies, dict[int, Missing]]:
         """Ask every rank about this model; see `Ranks.ask`."""
         return self.ranks.ask(self.module, {"model": self.name, "ask": ask, **body})
+
+    def _trace(self, arguments: tuple[Any, ...], options: Mapping[str, Any]) -> Trace:
+        """One forward of all ranks, each on what it was given here, or on what is sent to all."""
+        patience = self.ranks.timeout
+        body: dict[str, Any] = {"model": self.name, "ask": "trace"}
+        said = None
+        if self.ranks.is_in_group:
+            if self.module is None:
+                raise InvalidTargetError(f"No variable {self.name!r} with a module here.")
+            said = traced(self.module, arguments, options, patience)
+        else:
+            body |= {"inputs": to_json((arguments, dict(options))), "patience": patience}
+            _, missing = self.ask("here")
+            self._need_all(missing)
+        replies, missing = self.ranks.ask(self.module, body, said=said, seconds=patience + _LONGEST_FORWARD)
+        self._need_all(missing)
+        return merging.traces.merged({rank: merging.traces.from_json(each) for rank, each in sorted(replies.items())})
+
+    def _need_all(self, missing: Mapping[int, Missing]) -> None:
+        if missing:
+            why = " ".join(each.told(rank, ()) for rank, each in missing.items())
+            raise RankMissingError(f"A forward needs every rank. {why}", ranks=tuple(missing))
 
     def _tree(self) -> ModuleTree:
         return self.read().tree
@@ -365,37 +367,45 @@ class RankedModel(ModelHandle):
             before: What was read last: where all ranks that answer say that theirs is the same still, its tree is not
                 sent again.
         """
-        replies, missing = self.ask("tree", full=before is None)
-        digests = {rank: str(reply["digest"]) for rank, reply in replies.items()}
-        if before is not None and not digests.items() <= before.digests.items():
-            return self.read()
-        held = {**dict.fromkeys(missing, 0), **{rank: int(reply["local_bytes"]) for rank, reply in replies.items()}}
-        local_bytes = tuple(held[rank] for rank in sorted(held))
-        if before is not None:
-            tree = replace(before.tree, by_rank=local_bytes, local_bytes=sum(local_bytes))
-            return replace(before, tree=tree, digests={**before.digests, **digests})
-        is_same = len({*digests.values()}) == 1
-        trees = {
-            rank: merging.trees.from_json(reply["tree"])
-            for rank, reply in itertools.islice(replies.items(), 1 if is_same else None)
-        }
+        here = tree(self.module) if self.ranks.is_in_group and self.module is not None else None
+        # Ranks that say the same have the same tree: one of them gives it, or it is here, or was read before.
+        for full in ("" if before is not None or self.ranks.is_in_group else "first", "all"):
+            said = None if here is None else tree_said(here, full)
+            body = {"model": self.name, "ask": "tree", "full": full}
+            replies, missing = self.ranks.ask(self.module, body, said=said)
+            digests = {rank: str(reply["digest"]) for rank, reply in replies.items()}
+            held: dict[int, Any] = {rank: reply["local_bytes"] for rank, reply in replies.items()}
+            held |= dict.fromkeys(missing, ())
+            if before is not None and digests.items() <= before.digests.items():
+                by_rank = tuple(each[0] if each else 0 for _, each in sorted(held.items()))
+                known = replace(before.tree, by_rank=by_rank, local_bytes=sum(by_rank))
+                return replace(before, tree=known, digests={**before.digests, **digests})
+            given = {rank: reply["tree"] for rank, reply in sorted(replies.items()) if "tree" in reply}
+            if len({*digests.values()}) == 1 and (here is not None or given):
+                whole = here if here is not None else merging.tree_json.from_json(next(iter(given.values())))
+                return Reading(merging.trees.merged({0: whole}, held), digests, {})
+        trees = {rank: merging.tree_json.from_json(each) for rank, each in given.items()}
         owners: dict[str, list[int]] = {}
-        for rank, tree in trees.items() if not is_same else ():
-            for entry in tree.tensors:
+        for rank, found in trees.items():
+            held[rank] = dict(zip((node.path for node in found.nodes), held[rank], strict=True))
+            for entry in found.tensors:
                 owners.setdefault(entry.path, []).append(rank)
-        return Reading(merging.trees.merged(trees, local_bytes), digests, owners)
+        return Reading(merging.trees.merged(trees, held), digests, owners)
 
     def _stats(self) -> StatsTable:
-        tree = self._tree()
-        same = (group for group in tree.ties if group.kind in {"object", "storage"})
+        whole = self._tree()
+        same = (group for group in whole.ties if group.kind in {"object", "storage"})
         first = {path: group.members[0] for group in same for path in group.members[1:]}
-        entries = [entry for entry in tree.tensors if entry.path not in first]
-        replies, missing = self.ask("stats", paths=[entry.path for entry in entries])
-        found = dict(zip((entry.path for entry in entries), merging.tensors.merged(replies, missing), strict=True))
-        rows = (
-            _row(entry, found[first.get(entry.path, entry.path)], first.get(entry.path, "")) for entry in tree.tensors
-        )
-        return StatsTable(rows, tree)
+        entries = [entry for entry in whole.tensors if entry.path not in first]
+        asked = [entry.path for entry in entries] + [f"{entry.path}.grad" for entry in entries if entry.has_grad]
+        replies, missing = self.ask("stats", paths=asked)
+        found = dict(zip(asked, merging.tensors.merged(replies, missing), strict=True))
+        rows = []
+        for entry in whole.tensors:
+            at = first.get(entry.path, entry.path)
+            gradient = found.get(f"{at}.grad", "")
+            rows.append(_row(entry, found[at], gradient, first.get(entry.path, "")))
+        return StatsTable(rows, whole)
 
     def _ties(self) -> tuple[TieGroup, ...]:
         return TieGroups(self._tree().ties)
@@ -411,17 +421,20 @@ class RankedModel(ModelHandle):
         return Findings(worst_first((*lost, *merging.findings.merged(replies, self.name))))
 
 
+_LONGEST_FORWARD = 60.0
+"""Seconds that a forward may take before a rank that is in it counts as missing."""
 _OF_MODEL = ("tree", "ties", "stats", "check")
 
 
-def _row(entry: TensorEntry, found: TensorStats | str, tied_to: str) -> StatsRow:
+def _row(entry: TensorEntry, found: TensorStats | str, gradient: TensorStats | str, tied_to: str) -> StatsRow:
     """A tensor's row in the table of all."""
     notes = [entry.held.how] if entry.held is not None else []
     if isinstance(found, str):
         notes.append(found)
     elif found.of != "all":
         notes.append(f"numbers of {found.of}")
-    return row_of(entry, None if isinstance(found, str) else found, notes, tied_to=tied_to)
+    measured, of_gradient = (None if isinstance(each, str) else each for each in (found, gradient))
+    return row_of(entry, measured, notes, gradient=of_gradient, tied_to=tied_to)
 
 
 class RankedTensor(Handle):

@@ -118,9 +118,7 @@ def test_what_changes_is_shown_once_it_was_read_again(view, ranks):
     n = len(ranks.asked)
     view._session.mark_stale()
     asked(view, "open")
-    assert within(
-        lambda: [each["body"]["full"] for each in ranks.asked[n:] if each["body"]["ask"] == "tree"] == [False]
-    )
+    assert within(lambda: [each["body"]["full"] for each in ranks.asked[n:] if each["body"]["ask"] == "tree"] == [""])
 
 
 def test_a_name_that_is_gone_is_told_and_the_rows_stay(view, ranks):

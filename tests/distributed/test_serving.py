@@ -245,11 +245,13 @@ def test_strangers_get_nothing_and_hold_up_nobody(served):
             each.close()
 
 
-def test_a_reply_is_no_question_s_but_its_own_and_nothing_is_changed_by_asking(served):
+def test_nothing_is_changed_and_nothing_run_by_asking(served):
     request = {"v": 1, "id": "1", "kind": "assign", "body": {"model": "net", "path": "0.bias", "value": "0"}}
     said = exchange(served.way(2), {"request": request}, time.monotonic() + 10)
     assert said["reply"]["error"]["code"] == "unknown-kind"
     assert said["reply"]["ok"] is False
+    with pytest.raises(nnw.RankMissingError, match="a forward needs the rank's own thread"):
+        nnw.trace(served.net, torch.ones(2, 16))
 
 
 def test_a_second_notebook_asks_the_same_job(served):

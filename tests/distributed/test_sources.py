@@ -52,6 +52,13 @@ def test_engines_are_asked_while_idle_busy_and_dead(engines):
     assert {status.host for status in job.statuses} == {platform.node()}
     with pytest.raises(nnw.RankMissingError, match=r"rank 0: .*'nothing'"):
         nnw.tree(job["nothing"])
+    inputs = torch.ones(2, 16, dtype=torch.float64).float()
+    trace, wanted = nnw.trace(net, inputs), nnw.trace(whole["net"], inputs)
+    assert [(call.path, call.output_shapes, call.flops) for call in trace.calls] == [
+        (call.path, call.output_shapes, call.flops) for call in wanted.calls
+    ]
+    assert [each.flops for each in trace.by_rank] == [wanted.flops] * 2
+    assert nnw.trace(net, input_size=(2, 17)).error.endswith("(on ranks 0, 1)")
 
     engines[1].execute("net[0].weight.data[0, 0] = float('nan')", block=True)
     assert {(each.code, each.ranks) for each in nnw.check(net)} == {("nan-or-inf", (1,)), ("replicas-differ", (1,))}
@@ -66,6 +73,10 @@ def test_engines_are_asked_while_idle_busy_and_dead(engines):
     assert [(status.state, status.doing) for status in job.statuses] == [("busy", DOING[0]), ("stuck", DOING[1])]
     assert not busy.ready()
     assert not stuck.ready()
+    job.timeout = 1.0  # a forward is run by the engine's own thread, or by none
+    with pytest.raises(nnw.RankMissingError, match=r"Rank 0 .*hasn't answered"):
+        nnw.trace(net, inputs)
+    job.timeout = 60.0
 
     os.kill(pids[1], signal.SIGKILL)
     deadline = time.monotonic() + 30
@@ -123,3 +134,13 @@ def test_what_can_not_be_asked_of_ranks_is_refused(two):
         nnw.ranks(3)
     with pytest.raises(nnw.InvalidTargetError, match="no process group"):
         nnw.ranks()
+
+
+def test_what_can_not_be_sent_to_ranks_is_refused_before_anything_runs(two):
+    net = nnw.ranks(two)["net_of_rank"]
+    with pytest.raises(nnw.InvalidTargetError, match="holds a slice, which can't be sent to ranks"):
+        nnw.trace(net, slice(3))
+    assert two.asked == []
+    given = {"x": [torch.ones(2), (True, None, "a")]}
+    assert "takes 2 positional" in nnw.trace(net, torch.ones(1), given).error
+    assert nnw.trace(net, torch.ones(4, 2)).by_rank[1].flops == 2 * 4 * 2 * 3

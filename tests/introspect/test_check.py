@@ -12,7 +12,21 @@ from torch.nn.utils import prune
 import nnwidgets as nnw
 from nnwidgets.introspect.checks import data_findings, structural_findings
 from nnwidgets.introspect.safe_access.scan import read
+from tests.support.chinese import without_chinese
 from tests.support.zoo import torchao
+
+
+@pytest.fixture(autouse=True)
+def _each_finding_has_its_chinese(monkeypatch):
+    """All that these tests find can be shown in Chinese."""
+    check = nnw.check
+
+    def checked(*args, **kwargs):
+        found = check(*args, **kwargs)
+        assert without_chinese(finding.message for finding in found) == []
+        return found
+
+    monkeypatch.setattr(nnw, "check", checked)
 
 
 def codes(net, **kwargs):

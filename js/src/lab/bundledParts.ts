@@ -6,6 +6,7 @@ import type { TrainingPart, ViewPart, ViewProps } from "../bundles/lazyParts.ts"
 import training from "../bundles/training.ts";
 import type { Catalogue } from "../i18n/translate.ts";
 import zh from "../i18n/zh.json";
+import findings from "../i18n/zh-sentences.json";
 import type { Client } from "../protocol/client.ts";
 import type { TickedBody } from "../protocol/messages.ts";
 import { Panel } from "../views/checkpoints/Panel.tsx";
@@ -44,5 +45,5 @@ export async function reinitializePart(): Promise<typeof Reinitialize> {
 }
 
 export async function chinese(): Promise<Catalogue> {
-  return zh;
+  return { ...zh, ...findings };
 }

@@ -22,7 +22,7 @@ export type Status = "match" | "renamed" | "shape_mismatch" | "dtype_cast" | "mi
 
 export type Difference = "values" | "shape" | "dtype" | "added" | "removed" | "equal";
 
-export type Ask = "tree" | "stats" | "check";
+export type Ask = "here" | "tree" | "stats" | "check" | "trace";
 
 export type ErrorCode =
   | "malformed"
@@ -1464,15 +1464,20 @@ export interface SaveReply {
  * What this process is asked of its model.
  *
  * ask: "tree" its structure, "stats" statistics of its share of each tensor at `paths`, "check" what it finds and
- *     fingerprints of its shares.
- * full: whether "tree" gives the tree itself, not its fingerprint alone.
+ *     fingerprints of its shares, "trace" one forward pass, begun when all ranks have come, "here" only whether it has
+ *     the model.
+ * full: whether "tree" gives the tree itself, not its fingerprint alone: on rank 0, or on all.
  * paths: the tensors that "stats" is of.
+ * inputs: what "trace" gives to the forward: `nnwidgets.distributed.inputs` makes it.
+ * patience: seconds that "trace" waits for the other ranks.
  */
 export interface RankBody {
   readonly model?: string;
-  readonly ask: "tree" | "stats" | "check";
-  readonly full?: boolean;
+  readonly ask: "here" | "tree" | "stats" | "check" | "trace";
+  readonly full?: "" | "first" | "all";
   readonly paths?: readonly string[];
+  readonly inputs?: Readonly<Record<string, unknown>>;
+  readonly patience?: number;
 }
 
 /** What one rank says; `said` is for `nnwidgets` of the same `version` on the other side. */

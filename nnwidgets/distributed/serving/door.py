@@ -25,6 +25,9 @@ from nnwidgets.introspect.statistics.threads import single_thread
 Address = tuple[str, int]
 Answer = Callable[[dict[str, Any]], Mapping[str, Any]]
 
+LOOKS = frozenset(("tree", "stats", "check"))
+"""What may be asked beside whatever the rank does."""
+
 _MOST_AT_ONCE = 16
 _GREETING_SECONDS = 5.0
 _CLOSING_SECONDS = 5.0
@@ -125,8 +128,9 @@ class Door:
 
     def _answer_in_turn(self, request: Any, seconds: float) -> Mapping[str, Any]:
         if not isinstance(request, dict) or request.get("kind") != "rank":
-            error = {"code": "unknown-kind", "message": "A rank answers requests of kind 'rank' alone."}
-            return {"ok": False, "error": error}
+            return _refused("unknown-kind", "A rank answers requests of kind 'rank' alone.")
+        if request.get("body", {}).get("ask") not in LOOKS:
+            return _refused("invalid-target", "A side door is for looking: a forward needs the rank's own thread.")
         if not self._one_at_a_time.acquire(timeout=seconds):
             raise TimeoutError
         try:
@@ -134,6 +138,10 @@ class Door:
                 return self._answer(request)
         finally:
             self._one_at_a_time.release()
+
+
+def _refused(code: str, message: str) -> Mapping[str, Any]:
+    return {"ok": False, "error": {"code": code, "message": message}}
 
 
 _OPEN: weakref.WeakSet[Door] = weakref.WeakSet()

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from nnwidgets.distributed.serving.door import handled, open_shared
+from nnwidgets.distributed.serving.door import LOOKS, handled, open_shared
 from nnwidgets.distributed.sources.side_door import DoorSource, Way
 from nnwidgets.distributed.sources.source import Answers, Missing
 
@@ -44,7 +44,9 @@ class EngineSource:
         self._open(engine for engine in engines if engine not in gone)
         self._learn()
         answers: dict[int, Mapping[str, Any] | Missing] = {}
-        doors = {engine: way for engine in engines if engine not in gone and (way := self._doors.get(engine))}
+        # What isn't only looked at is for the engine's own thread.
+        known = self._doors if request["body"]["ask"] in LOOKS else dict.fromkeys(engines)
+        doors = {engine: way for engine in engines if engine not in gone and (way := known.get(engine))}
         beside = threading.Thread(
             target=lambda: answers.update(DoorSource(doors).call(request, None, deadline)), name="nnwidgets-ask"
         )
@@ -53,8 +55,8 @@ class EngineSource:
         asked: dict[int, Any] = {}
         while left and time.monotonic() < deadline:
             self._learn()
-            for engine in left & self._doors.keys():
-                way = self._doors[engine]
+            for engine in left & known.keys():
+                way = known[engine]
                 if way is not None:  # it has just had time for that
                     answers.update(DoorSource({engine: way}).call(request, None, deadline))
                 elif engine not in asked:

@@ -17,8 +17,8 @@ from torch.distributed.distributed_c10d import PrefixStore, _get_default_store
 
 from nnwidgets.distributed.sources.source import Answers, Missing
 from nnwidgets.errors import InvalidTargetError, RankMissingError, RanksDisagreeError
+from nnwidgets.introspect.tracing.together import wait_for
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.0002, 0.01
 _TURNS_KEPT = 8
 
 
@@ -72,7 +72,7 @@ class ProcessGroupSource:
             self._store.set(f"{self._asked}/{self.rank}", said)
             answers: dict[int, Mapping[str, Any] | Missing] = {}
             for rank in range(self.world_size):
-                taken = said if rank == self.rank else self._take(f"{self._asked}/{rank}", deadline)
+                taken = said if rank == self.rank else wait_for(self._store, f"{self._asked}/{rank}", deadline)
                 if taken is None:
                     answers[rank] = Missing(f"hasn't answered for {time.monotonic() - began:.1f} s")
                     continue
@@ -98,13 +98,3 @@ class ProcessGroupSource:
         if turn > 0:
             for name in (self.rank, "left"):
                 self._store.delete_key(f"{turn}/{name}")
-
-    def _take(self, key: str, deadline: float) -> bytes | None:
-        pause = _FIRST_PAUSE
-        # Not the store's own wait, which complains on stderr where nothing comes.
-        while not self._store.check([key]):
-            if time.monotonic() >= deadline:
-                return None
-            time.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE)
-        return bytes(self._store.get(key))

@@ -1,9 +1,10 @@
-"""FSDP2's modules whose parameters are whole on this rank, since a forward; read from torch's own records."""
+"""FSDP2's groups of parameters, and those that are whole on this rank since a forward; read from torch's records."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 from torch import nn
@@ -14,6 +15,17 @@ from nnwidgets.introspect.safe_access.scan import ModelScan
 _STATES = "torch.distributed._composable_state"
 
 
+def fsdp_groups(scan: ModelScan) -> dict[str, Any]:
+    """FSDP2's groups of parameters, by the path of the module that each is of, the first of several there.
+
+    Example:
+        >>> from nnwidgets.introspect.safe_access.scan import read
+        >>> fsdp_groups(read(nn.Linear(2, 2)))
+        {}
+    """
+    return {path: groups[0] for path, _, groups in _with_groups(scan)}
+
+
 def unsharded_modules(scan: ModelScan) -> dict[str, nn.Module]:
     """The modules that hold their parameters whole until they are sharded again, by path.
 
@@ -22,9 +34,16 @@ def unsharded_modules(scan: ModelScan) -> dict[str, nn.Module]:
         >>> unsharded_modules(read(nn.Linear(2, 2)))
         {}
     """
-    whole = {id(module) for module, group in _groups() if _is_whole(group)}
-    rows = zip(scan.row_paths, scan.modules, strict=True) if whole else ()
-    return {path: module for path, module in rows if id(module) in whole}
+    return {path: module for path, module, groups in _with_groups(scan) if any(map(_is_whole, groups))}
+
+
+def _with_groups(scan: ModelScan) -> Iterator[tuple[str, nn.Module, list[Any]]]:
+    states = getattr(sys.modules.get(_STATES), "_module_state_mapping", None)
+    held = {id(module): _groups(state()) for module, state in list(states.items())} if states else {}
+    for path, module in zip(scan.row_paths, scan.modules, strict=True) if held else ():
+        groups = held.get(id(module))
+        if groups:
+            yield path, module, groups
 
 
 def read_shards(scan: ModelScan) -> None:
@@ -33,9 +52,8 @@ def read_shards(scan: ModelScan) -> None:
     Their memory stays as long as they do, whatever another thread trains meanwhile; the whole's is freed beneath it.
     """
     shards: dict[int, Any] = {}
-    for _, group in _groups():
-        for each in object_dict(group).get("fsdp_params") or ():
-            own = object_dict(each)
+    for group in chain.from_iterable(groups for _, _, groups in _with_groups(scan)):
+        for own in map(object_dict, object_dict(group).get("fsdp_params") or ()):
             if "_unsharded_param" in own and is_tensor(own.get("sharded_param")):
                 shards[id(own["_unsharded_param"])] = own["sharded_param"]
     if shards:
@@ -49,17 +67,12 @@ def shard_again(scan: ModelScan, before: dict[str, nn.Module]) -> None:
             module.reshard()  # type: ignore[operator] # FSDP2 gives the module's class this method
 
 
-def _groups() -> Iterator[tuple[Any, Any]]:
-    """FSDP2's groups of parameters in this process, each with the module that it is of."""
-    states = getattr(sys.modules.get(_STATES), "_module_state_mapping", None)
-    for module, reference in list(states.items()) if states else ():
-        state = reference()
-        if type_name(type(state)) == "FSDPState" and is_torchs_own(type(state)):
-            # One group in older torch, several since 2.10 or so.
-            own = object_dict(state)
-            for group in own.get("_fsdp_param_groups") or [own.get("_fsdp_param_group")]:
-                if group:
-                    yield module, group
+def _groups(state: object) -> list[Any]:
+    if type_name(type(state)) != "FSDPState" or not is_torchs_own(type(state)):
+        return []
+    # One group in older torch, several since 2.10 or so.
+    groups = object_dict(state).get("_fsdp_param_groups") or [object_dict(state).get("_fsdp_param_group")]
+    return [group for group in groups if group]
 
 
 def _is_whole(group: object) -> bool:

@@ -12,7 +12,8 @@ from typing import TypeVar, cast
 from torch import nn
 
 from nnwidgets.checkpoint import Snapshot
-from nnwidgets.distributed.ranks import RankedModel, RankStatus, Reading
+from nnwidgets.distributed.ranks import RankedModel, Reading
+from nnwidgets.distributed.status import RankStatus
 from nnwidgets.errors import InvalidTargetError, NNWidgetsError
 from nnwidgets.introspect.checks.check import check
 from nnwidgets.introspect.records import Finding

@@ -6,21 +6,26 @@ from typing import Any, Literal, NotRequired, TypedDict
 
 from nnwidgets.wire.schema.envelope import ModelBody
 
-Ask = Literal["tree", "stats", "check"]
+Ask = Literal["here", "tree", "stats", "check", "trace"]
 
 
 class RankBody(ModelBody):
     """What this process is asked of its model.
 
     ask: "tree" its structure, "stats" statistics of its share of each tensor at `paths`, "check" what it finds and
-        fingerprints of its shares.
-    full: whether "tree" gives the tree itself, not its fingerprint alone.
+        fingerprints of its shares, "trace" one forward pass, begun when all ranks have come, "here" only whether it has
+        the model.
+    full: whether "tree" gives the tree itself, not its fingerprint alone: on rank 0, or on all.
     paths: the tensors that "stats" is of.
+    inputs: what "trace" gives to the forward: `nnwidgets.distributed.inputs` makes it.
+    patience: seconds that "trace" waits for the other ranks.
     """
 
     ask: Ask
-    full: NotRequired[bool]
+    full: NotRequired[Literal["", "first", "all"]]
     paths: NotRequired[list[str]]
+    inputs: NotRequired[dict[str, Any]]
+    patience: NotRequired[float]
 
 
 class RankReply(TypedDict):
