@@ -55,7 +55,9 @@ def merging_row() -> Row:
     """Statistics of many tensors of four ranks, made one."""
     net = nn.ParameterList([torch.randn(64) for _ in range(N_TENSORS)])
     said: Any = answer(net, {"ask": "stats", "paths": [str(n) for n in range(N_TENSORS)]})["said"]
-    replies = dict.fromkeys(range(N_RANKS), said)
+    replies = {
+        rank: said | {"shares": [["held", [rank], N_RANKS, 64 * N_RANKS]] * N_TENSORS} for rank in range(N_RANKS)
+    }
     (taken,) = medians(lambda: merging.tensors.merged(replies, ()))
     return Row(f"merging {N_TENSORS:,} tensors' statistics of {N_RANKS} ranks", taken * 1e3, "ms", 20.0)
 

@@ -325,8 +325,12 @@ class RankedModel(ModelHandle):
                 return replace(before, tree=known, digests={**before.digests, **digests})
             given = {rank: reply["tree"] for rank, reply in sorted(replies.items()) if "tree" in reply}
             if len({*digests.values()}) == 1 and (here is not None or given):
-                whole = here if here is not None else merging.tree_json.from_json(next(iter(given.values())))
-                return Reading(merging.trees.merged({0: whole}, held), digests, {})
+                n_nodes = len(next(iter(held.values())))
+                of_nodes = [each or [0] * n_nodes for _, each in sorted(held.items())]
+                if here is not None:
+                    return Reading(merging.tree_json.with_bytes(here, of_nodes), digests, {})
+                return Reading(merging.tree_json.from_json(next(iter(given.values())), of_nodes), digests, {})
+        held |= {rank: {} for rank in missing}
         trees = {rank: merging.tree_json.from_json(each) for rank, each in given.items()}
         owners: dict[str, list[int]] = {}
         for rank, found in trees.items():

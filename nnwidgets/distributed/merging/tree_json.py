@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, make_dataclass, replace
 from itertools import islice
 from operator import attrgetter
 from typing import Any
@@ -19,7 +19,7 @@ _ENTRY = tuple(each.name for each in fields(TensorEntry) if each.name != "path")
 _TIE = tuple(each.name for each in fields(TieGroup))
 _HELD = tuple(each.name for each in fields(Held))
 _TOTALS = ("n_params", "n_params_trainable", "size_bytes", "n_params_torch", "why", "local_bytes")
-_new: Any = object.__new__
+_OF_RANKS = frozenset(("children", "local_bytes", "by_rank"))
 
 
 def to_json(tree: ModuleTree) -> dict[str, Any]:
@@ -44,8 +44,13 @@ def to_json(tree: ModuleTree) -> dict[str, Any]:
 
 
 @gc_paused()
-def from_json(made: Mapping[str, Any]) -> ModuleTree:
-    """The tree that `to_json` was given."""
+def from_json(made: Mapping[str, Any], by_rank: Sequence[Sequence[int]] = ()) -> ModuleTree:
+    """The tree that `to_json` was given.
+
+    Args:
+        made: By `to_json`.
+        by_rank: The bytes that each rank holds of the nodes in walk order, to be told by the tree.
+    """
     kinds = [[_frozen(value) for value in each] for each in made["distinct_tensors"]]
     entries = copies(
         TensorEntry,
@@ -53,18 +58,15 @@ def from_json(made: Mapping[str, Any]) -> ModuleTree:
         ((path, *kinds[at]) for path, at in zip(made["tensors"], made["tensors_alike"], strict=True)),
     )
     alike = [[_frozen(value) for value in each] for each in made["distinct"]]
-    rows = zip(*(made["nodes"][name] for name in _OWN), made["alike"], strict=True)
     tensors = iter(entries)
-    of_nodes = [tuple(islice(tensors, n)) for n in made["n_tensors"]]
-    nodes = copies(
-        ModuleNode,
-        (*_OWN, *_ALIKE, "tensors", "by_rank", "children"),
-        ((*own, *alike[at], held, (), ()) for (*own, at), held in zip(rows, of_nodes, strict=True)),
-        n_children=made["n_children"],
-    )
+    columns = [made["nodes"][name] for name in _OWN]
+    of_nodes = [tuple(islice(tensors, n)) if n else () for n in made["n_tensors"]]
+    rows = ((*own, held, *alike[at]) for *own, at, held in zip(*columns, made["alike"], of_nodes, strict=True))
+    nodes = _nodes((*_OWN, "tensors", *_ALIKE), rows, made["n_children"], by_rank)
     ties = tuple(TieGroup(*map(_frozen, each)) for each in made["ties"])
     totals = {name: made["totals"][name] for name in _TOTALS}
-    return ModuleTree(root=nodes[0], nodes=tuple(nodes), tensors=tuple(entries), ties=ties, **totals)
+    tree = ModuleTree(root=nodes[0], nodes=tuple(nodes), tensors=tuple(entries), ties=ties, **totals)
+    return _with_totals(tree) if by_rank else tree
 
 
 @gc_paused()
@@ -75,18 +77,33 @@ def with_bytes(tree: ModuleTree, by_rank: Sequence[Sequence[int]]) -> ModuleTree
         tree: Any.
         by_rank: Of each rank, of the nodes in walk order.
     """
-    names = tuple(each.name for each in fields(ModuleNode) if each.name not in {"children", "local_bytes", "by_rank"})
-    held = list(zip(*by_rank, strict=True))
-    rows = zip(map(attrgetter(*names), tree.nodes), held, strict=True)
+    names = ("local_bytes", *(each.name for each in fields(ModuleNode) if each.name not in _OF_RANKS))
+    n_children = [len(node.children) for node in tree.nodes]
+    nodes = _nodes(names, map(attrgetter(*names), tree.nodes), n_children, by_rank)
+    return _with_totals(replace(tree, root=nodes[0], nodes=tuple(nodes), _index=[]))
+
+
+def _nodes(
+    names: Sequence[str], rows: Iterable[Sequence[Any]], n_children: Sequence[int], by_rank: Sequence[Sequence[int]]
+) -> list[ModuleNode]:
+    held = list(zip(*by_rank, strict=True)) if by_rank else [()] * len(n_children)
     nodes = copies(
-        ModuleNode,
-        (*names, "local_bytes", "by_rank", "children"),
-        ((*own, sum(each), each, ()) for own, each in rows),
-        n_children=[len(node.children) for node in tree.nodes],
+        ModuleNode, (*names, "by_rank", "children"), ((*row, h, ()) for row, h in zip(rows, held, strict=True))
     )
-    rest = {each.name: getattr(tree, each.name) for each in fields(tree) if not each.name.startswith("_")}
-    total = held[0]
-    return ModuleTree(**{**rest, "root": nodes[0], "nodes": tuple(nodes), "local_bytes": sum(total), "by_rank": total})
+    put: Any = vars(ModuleNode)["children"].__set__
+    put_bytes: Any = vars(ModuleNode)["local_bytes"].__set__
+    ready: list[ModuleNode] = []
+    for node, n in zip(reversed(nodes), reversed(n_children), strict=True):
+        if n:
+            put(node, tuple(ready.pop() for _ in range(n)))
+        ready.append(node)
+    for node, each in zip(nodes, held, strict=True) if by_rank else ():
+        put_bytes(node, sum(each))
+    return nodes
+
+
+def _with_totals(tree: ModuleTree) -> ModuleTree:
+    return replace(tree, local_bytes=tree.root.local_bytes, by_rank=tree.root.by_rank, _index=[])
 
 
 def interned(rows: Iterable[Any]) -> tuple[list[int], list[Any]]:
@@ -100,26 +117,13 @@ def interned(rows: Iterable[Any]) -> tuple[list[int], list[Any]]:
     return [known.setdefault(row, len(known)) for row in rows], list(known)
 
 
-def copies(
-    record: type, names: Sequence[str], rows: Iterable[Sequence[Any]], *, n_children: Sequence[int] | None = None
-) -> list[Any]:
-    """Records of rows of fields, made as fast as can be; those of a tree get the children that follow them."""
+def copies(record: type, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[Any]:
+    """Records of rows of fields, made as fast as can be: a frozen one takes six times as long to make by its class."""
     open_class = mutable_class(record)
-    setters = [getattr(record, name).__set__ for name in names]
-    made = []
-    for row in rows:
-        each = _new(open_class)
+    open_class.__init__ = vars(make_dataclass(record.__name__, list(names)))["__init__"]
+    made = [open_class(*row) for row in rows]
+    for each in made:
         each.__class__ = record
-        for put, value in zip(setters, row, strict=True):
-            put(each, value)
-        made.append(each)
-    if n_children is not None:
-        put = setters[names.index("children")]
-        ready: list[Any] = []
-        for each, n in zip(reversed(made), reversed(n_children), strict=True):
-            if n:
-                put(each, tuple(ready.pop() for _ in range(n)))
-            ready.append(each)
     return made
 
 

@@ -63,23 +63,17 @@ def _how(held: Held | None) -> str:
     return held.how if held is not None and held.placements else ""
 
 
-def merged(trees: Mapping[int, ModuleTree], local_bytes: Mapping[int, Mapping[str, int] | Sequence[int]]) -> ModuleTree:
+def merged(trees: Mapping[int, ModuleTree], local_bytes: Mapping[int, Mapping[str, int]]) -> ModuleTree:
     """Make one tree of those of several ranks: each module and tensor of any, once, as its first rank has it.
 
     Args:
-        trees: By rank. Where all ranks say the same, that of one is enough.
-        local_bytes: By rank, what it holds of each node, by path, or in the order of the one tree; nothing of a rank
-            that is missing.
+        trees: By rank.
+        local_bytes: By rank, what it holds of each node, by path; nothing of a rank that is missing.
     """
-    first, *others = trees.values()
-    whole = _joined([first, *others]) if others else first
-    held = [
-        [each.get(node.path, 0) for node in whole.nodes]
-        if isinstance(each, Mapping)
-        else each or [0] * len(whole.nodes)
-        for _, each in sorted(local_bytes.items())
-    ]
-    return with_bytes(whole, held)
+    whole = _joined(list(trees.values()))
+    return with_bytes(
+        whole, [[each.get(node.path, 0) for node in whole.nodes] for _, each in sorted(local_bytes.items())]
+    )
 
 
 def _joined(trees: Sequence[ModuleTree]) -> ModuleTree:
