@@ -16,6 +16,7 @@ const PARTS_BUDGET_BYTES = {
   help: 6_000,
   depth: 6_000,
   table: 12_000,
+  ranks: 6_000,
 };
 /** Where a part is made, if not in a file of its name: the wire says "pulse". */
 const PART_FILES = { pulse: "training" };

@@ -22,7 +22,7 @@ export type Status = "match" | "renamed" | "shape_mismatch" | "dtype_cast" | "mi
 
 export type Difference = "values" | "shape" | "dtype" | "added" | "removed" | "equal";
 
-export type Ask = "tree" | "stats" | "check";
+export type Ask = "here" | "tree" | "stats" | "values" | "check" | "trace";
 
 export type ErrorCode =
   | "malformed"
@@ -224,10 +224,10 @@ export interface CancelReply {
  *
  * name: `checkpoints` is its panel of checkpoints, `reinitialize` what fills tensors anew, `pulse` the column of a
  *     training's course, `help` what the filter and the keys mean, `depth` a tensor in every block, `table` the view
- *     of all tensors, a row each, `zh` its words in Simplified Chinese.
+ *     of all tensors, a row each, `ranks` what is drawn of a model over ranks, `zh` its words in Simplified Chinese.
  */
 export interface PartBody {
-  readonly name: "checkpoints" | "reinitialize" | "pulse" | "help" | "depth" | "table" | "zh";
+  readonly name: "checkpoints" | "reinitialize" | "pulse" | "help" | "depth" | "table" | "ranks" | "zh";
 }
 
 /**
@@ -278,13 +278,14 @@ export interface ChipCounts {
 /**
  * How a rank was when it was last asked.
  *
- * host: "" where it has never answered. doing: what is known of it, such as "no answer for 5.0 s". local_bytes: of the
- *     model, that it holds.
+ * answered: whether it did. host: "" where it never has. doing: what is known of it: "hasn't answered for 5.0 s".
+ * local_bytes: of the model, that it holds.
  */
 export interface RankState {
   readonly rank: number;
   readonly host: string;
   readonly state: "idle" | "busy" | "stuck" | "missing" | "dead";
+  readonly answered: boolean;
   readonly doing: string;
   readonly local_bytes: number | string;
 }
@@ -320,7 +321,8 @@ export interface OpenReply {
  * unfolded: folds opened as all their members.
  * filter: words of the filter box, all of which must hold; "" for none. A word is a path, a glob, a class, Python that
  *     leads to a part (`net.h[0]`), a part of a name, or a condition on tensors: `shape:768`, `shape:256x*`,
- *     `dtype:bf16`, `device:cuda`, `is:buffer`, `params>1e6`, `frozen`, `trainable`, `tied`, `!word`. In a filtered
+ *     `dtype:bf16`, `device:cuda`, `is:buffer`, `params>1e6`, `frozen`, `trainable`, `tied`,
+ *     `@Shard(0)`, `@rank:3`, `!word`. In a filtered
  *     view every ancestor of a match is open, and nothing is folded but below a match.
  * chips: every chip must hold, but `trainable` and `frozen` together keep both, and so do `findings` and `notes`.
  * start, count: the window; at most 500 rows come.
@@ -745,6 +747,23 @@ export interface ValuesBody {
   readonly path: string;
 }
 
+/** A rectangle of the matrix that a tensor is seen as. */
+export interface MatrixBox {
+  readonly row: number;
+  readonly column: number;
+  readonly rows: number;
+  readonly columns: number;
+}
+
+/** The part of a tensor that some ranks have. */
+export interface ShardBox {
+  readonly row: number;
+  readonly column: number;
+  readonly rows: number;
+  readonly columns: number;
+  readonly ranks: readonly number[];
+}
+
 /**
  * A window of the `n_rows` × `n_columns` matrix that a tensor is seen as.
  *
@@ -754,6 +773,8 @@ export interface ValuesBody {
  * scale: the magnitude at full colour (99.5th percentile of |value| of a sample of the whole tensor, without those
  *     that are more than four times as large as nine tenths of them).
  * row_axes, column_axes: the tensor's dimensions that a row or column runs over.
+ * shards: of a model over ranks, each part with the ranks that have it. absent: what of the window none has that
+ *     answered; its values are 0, its texts dashes.
  */
 export interface ValuesReply {
   readonly n_rows: number;
@@ -768,6 +789,8 @@ export interface ValuesReply {
   readonly row_axes: readonly number[];
   readonly column_axes: readonly number[];
   readonly shape: readonly number[];
+  readonly shards?: readonly ShardBox[];
+  readonly absent?: readonly MatrixBox[];
 }
 
 /**
@@ -1463,24 +1486,32 @@ export interface SaveReply {
 /**
  * What this process is asked of its model.
  *
- * ask: "tree" its structure, "stats" statistics of its share of each tensor at `paths`, "check" what it finds and
- *     fingerprints of its shares.
- * full: whether "tree" gives the tree itself, not its fingerprint alone.
- * paths: the tensors that "stats" is of.
+ * ask: "tree" its structure, "stats" statistics of its share of each tensor at `paths`, "values" cells of the
+ *     tensor at the first of them, "check" what it finds and fingerprints of its shares, "trace" one forward pass,
+ *     begun when all ranks have come, "here" only whether it has the model.
+ * full: whether "tree" gives the tree itself, not its fingerprint alone: on rank 0, or on all.
+ * paths: the tensors that "stats" and "values" are of.
+ * window: for "values", `area`, first row, first column, rows and columns, and `steps`, rows and columns per cell.
+ * inputs: what "trace" gives to the forward: `nnwidgets.distributed.inputs` makes it.
+ * patience: seconds that "trace" waits for the other ranks.
  */
 export interface RankBody {
   readonly model?: string;
-  readonly ask: "tree" | "stats" | "check";
-  readonly full?: boolean;
+  readonly ask: "here" | "tree" | "stats" | "values" | "check" | "trace";
+  readonly full?: "" | "first" | "all";
   readonly paths?: readonly string[];
+  readonly window?: Readonly<Record<string, readonly number[]>>;
+  readonly inputs?: Readonly<Record<string, unknown>>;
+  readonly patience?: number;
 }
 
-/** What one rank says; `said` is for `nnwidgets` on the other side and may change with its version. */
+/** What one rank says; `said` is for `nnwidgets` of the same `version` on the other side. */
 export interface RankReply {
   readonly rank: number;
   readonly world_size: number;
   readonly host: string;
   readonly pid: number;
+  readonly version: string;
   readonly said: Readonly<Record<string, unknown>>;
 }
 

@@ -1,6 +1,6 @@
 import type { FunctionComponent } from "preact";
 import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
-import { chinese, pulsePart, type TrainingPart, type ViewPart, viewPart } from "../bundles/lazyParts.ts";
+import { chinese, pulsePart, ranksPart, type TrainingPart, type ViewPart, viewPart } from "../bundles/lazyParts.ts";
 import { Banner } from "../components/Banner.tsx";
 import { LanguageSwitch } from "../components/LanguageSwitch.tsx";
 import type { Memory } from "../hooks/useRemembered.ts";
@@ -21,8 +21,9 @@ import type { PanelProps } from "./checkpoints/Panel.tsx";
 import type { Editing } from "./edit/editingContext.ts";
 import { HistoryBar } from "./history/HistoryBar.tsx";
 import { Inspector, type InspectorHandle } from "./inspector/Inspector.tsx";
+import { type OverRanks, RanksContext } from "./ranks/ranksContext.ts";
 import type { TablePanelProps } from "./table/TablePanel.tsx";
-import { Toolbar } from "./toolbar/Toolbar.tsx";
+import { LOOK_ONLY, Toolbar } from "./toolbar/Toolbar.tsx";
 import { TreeGrid } from "./tree/TreeGrid.tsx";
 
 export interface AppProps {
@@ -81,6 +82,27 @@ export function App({
   const [theme, setTheme] = useState<Theme>("light");
   useLayoutEffect(() => (root.current === null ? undefined : watchTheme(root.current, setTheme)), []);
 
+  const isOverRanks = first.ranks !== undefined;
+  const loadChanges = (): void => {
+    if (!isOverRanks) {
+      void changes.load();
+    }
+  };
+  const [overRanks, setOverRanks] = useState<OverRanks | null>(isOverRanks ? { part: null } : null);
+  useEffect(() => {
+    if (alive && isOverRanks) {
+      ranksPart(client).then(
+        ({ part, style }) => {
+          if (root.current !== null) {
+            addStyle(root.current, style);
+            setOverRanks({ part });
+          }
+        },
+        (error) => setMissing(toPageError(error)),
+      );
+    }
+  }, [alive, client]);
+
   const [ended, setEnded] = useState<string | null>(null);
   const [lastSeen, setLastSeen] = useState(() => new Date(seen));
   const [training, setTraining] = useState<TrainingPart | null>(null);
@@ -105,7 +127,7 @@ export function App({
         } else {
           setLastSeen(new Date());
           void store.refresh(event.event === "traced" || event.body.structure !== false);
-          void changes.load();
+          loadChanges();
         }
       }),
     [client, store, changes],
@@ -114,7 +136,7 @@ export function App({
   useEffect(() => {
     if (alive) {
       void store.refresh(true);
-      void changes.load();
+      loadChanges();
     }
   }, [alive, store, changes]);
 
@@ -265,7 +287,8 @@ export function App({
           focusTree();
         }
         const command = event.ctrlKey || event.metaKey ? commandFor(event) : null;
-        if (isLive && !event.defaultPrevented && !isTextField(target) && (command === "undo" || command === "redo")) {
+        const isTurn = (command === "undo" || command === "redo") && !isOverRanks;
+        if (isLive && !event.defaultPrevented && !isTextField(target) && isTurn) {
           event.preventDefault();
           void changes.turn(command);
         }
@@ -301,6 +324,7 @@ export function App({
             }}
           />
         ) : null}
+        {overRanks?.part && store.open.ranks ? <overRanks.part.Line ranks={store.open.ranks} /> : null}
         <Notices store={store} alive={alive} ended={ended} lastSeen={lastSeen} />
         {training === null ? null : <training.Alarm onNavigate={select} alive={isLive} />}
         {missing === null ? null : (
@@ -332,7 +356,7 @@ export function App({
             Sparkline={training?.Cell ?? null}
             store={store}
             client={client}
-            changes={changes}
+            changes={isOverRanks ? null : changes}
             name={first.name}
             onSelect={select}
             onInspect={focusInspector}
@@ -341,18 +365,20 @@ export function App({
             onStep={step}
             alive={isLive}
           />
-          <Inspector
-            client={client}
-            path={path}
-            generation={store.valuesGeneration}
-            onNavigate={select}
-            onHover={(paths) => store.dispatch({ type: "glowed", paths })}
-            theme={theme}
-            alive={isLive}
-            handle={inspector}
-            editing={editing}
-            touched={touched}
-          />
+          <RanksContext.Provider value={overRanks}>
+            <Inspector
+              client={client}
+              path={path}
+              generation={store.valuesGeneration}
+              onNavigate={select}
+              onHover={(paths) => store.dispatch({ type: "glowed", paths })}
+              theme={theme}
+              alive={isLive}
+              handle={inspector}
+              {...(isOverRanks ? {} : { editing })}
+              touched={touched}
+            />
+          </RanksContext.Provider>
         </div>
         {help === null || panel !== null ? null : (
           <help.View
@@ -367,9 +393,16 @@ export function App({
             {t("The kernel is busy: it answers when the running cell has ended.")}
           </div>
         ) : null}
-        <HistoryBar changes={changes} alive={isLive} onLeave={focusTree}>
-          <LanguageSwitch alive={isLive} />
-        </HistoryBar>
+        {isOverRanks ? (
+          <div class="nnw-history nnw-bar">
+            <span class="nnw-dim nnw-last nnw-ellipsis">{t(LOOK_ONLY)}</span>
+            <LanguageSwitch alive={isLive} />
+          </div>
+        ) : (
+          <HistoryBar changes={changes} alive={isLive} onLeave={focusTree}>
+            <LanguageSwitch alive={isLive} />
+          </HistoryBar>
+        )}
       </div>
     </div>
   );

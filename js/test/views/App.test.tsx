@@ -50,6 +50,26 @@ async function shown(model: Part = NET, change: Partial<AppProps> = {}) {
   return { kernel, props, view, firstRows, row, ids, press, again };
 }
 
+test("a model over ranks is looked at: what changes it is disabled and says why, and no history is asked for", async () => {
+  const kernel = new TreeKernel(NET);
+  const first = { ...kernel.first(), ranks: { mesh: [], ranks: [], problem: null } };
+  kernel.first = () => first;
+  const { view, press, row } = await shown(NET, {
+    client: new ChannelClient(kernel),
+    first,
+  });
+  for (const name of ["Trace", "Checkpoints"]) {
+    const button = view.getByRole("button", { name }) as HTMLButtonElement;
+    expect(button.disabled).toBe(true);
+    expect(button.title).toContain("on every rank");
+  }
+  row("m:").focus();
+  await press("f");
+  await press("u");
+  expect(kernel.count("history") + kernel.count("freeze") + kernel.count("undo")).toBe(0);
+  expect(view.queryByRole("region", { name: "History" })).toBeNull();
+});
+
 describe("the first picture", () => {
   test("is drawn before the kernel answers anything", async () => {
     const { firstRows } = await shown();

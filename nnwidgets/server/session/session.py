@@ -217,11 +217,14 @@ class Session:
     def _take_tree(self, made: ModuleTree) -> TreeIndex:
         """Show a tree, unless it looks as the last one."""
         if self._index is None or not _look_same(self._index.tree, made):
-            self._index = TreeIndex(made, self._findings)
+            self._index = self._index_of(made)
             self._generation += 1
             self._n_trees += 1
             self._flats.clear()
         return self._index
+
+    def _index_of(self, made: ModuleTree) -> TreeIndex:
+        return TreeIndex(made, self._findings)
 
     def report_possible_change(self) -> None:
         """Read the model again at the next request, and tell the page; for the end of each cell."""
@@ -423,7 +426,7 @@ class Session:
             if findings == self._findings or self._index is None:
                 return
             self._findings = findings
-            self._index = TreeIndex(self._index.tree, findings)
+            self._index = self._index_of(self._index.tree)
             self._generation += 1
             self._flats.clear()
         self.emit("changed", {"structure": True})

@@ -284,6 +284,21 @@ class ValuesBody(WindowBody):
     path: str
 
 
+class MatrixBox(TypedDict):
+    """A rectangle of the matrix that a tensor is seen as."""
+
+    row: int
+    column: int
+    rows: int
+    columns: int
+
+
+class ShardBox(MatrixBox):
+    """The part of a tensor that some ranks have."""
+
+    ranks: list[int]
+
+
 class ValuesReply(TypedDict):
     """A window of the `n_rows` × `n_columns` matrix that a tensor is seen as.
 
@@ -293,6 +308,8 @@ class ValuesReply(TypedDict):
     scale: the magnitude at full colour (99.5th percentile of |value| of a sample of the whole tensor, without those
         that are more than four times as large as nine tenths of them).
     row_axes, column_axes: the tensor's dimensions that a row or column runs over.
+    shards: of a model over ranks, each part with the ranks that have it. absent: what of the window none has that
+        answered; its values are 0, its texts dashes.
     """
 
     n_rows: int
@@ -307,6 +324,8 @@ class ValuesReply(TypedDict):
     row_axes: list[int]
     column_axes: list[int]
     shape: list[int]
+    shards: NotRequired[list[ShardBox]]
+    absent: NotRequired[list[MatrixBox]]
 
 
 class DepthReply(TypedDict):

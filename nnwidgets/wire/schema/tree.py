@@ -45,13 +45,14 @@ class ChipCounts(TypedDict):
 class RankState(TypedDict):
     """How a rank was when it was last asked.
 
-    host: "" where it has never answered. doing: what is known of it, such as "no answer for 5.0 s". local_bytes: of the
-        model, that it holds.
+    answered: whether it did. host: "" where it never has. doing: what is known of it: "hasn't answered for 5.0 s".
+    local_bytes: of the model, that it holds.
     """
 
     rank: int
     host: str
     state: Literal["idle", "busy", "stuck", "missing", "dead"]
+    answered: bool
     doing: str
     local_bytes: Number
 
@@ -88,7 +89,8 @@ class RowsBody(TypedDict):
     unfolded: folds opened as all their members.
     filter: words of the filter box, all of which must hold; "" for none. A word is a path, a glob, a class, Python that
         leads to a part (`net.h[0]`), a part of a name, or a condition on tensors: `shape:768`, `shape:256x*`,
-        `dtype:bf16`, `device:cuda`, `is:buffer`, `params>1e6`, `frozen`, `trainable`, `tied`, `!word`. In a filtered
+        `dtype:bf16`, `device:cuda`, `is:buffer`, `params>1e6`, `frozen`, `trainable`, `tied`,
+        `@Shard(0)`, `@rank:3`, `!word`. In a filtered
         view every ancestor of a match is open, and nothing is folded but below a match.
     chips: every chip must hold, but `trainable` and `frozen` together keep both, and so do `findings` and `notes`.
     start, count: the window; at most 500 rows come.

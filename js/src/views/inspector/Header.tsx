@@ -118,6 +118,7 @@ function TensorLine({ tensor, path }: { readonly tensor: TensorFacts; readonly p
       {fact(tensor.dtype)}
       {fact(tensor.device)}
       {fact(bytesText(tensor.size_bytes), exactBytes(tensor.size_bytes))}
+      {tensor.placements === undefined ? null : fact(placementText(tensor), hereText(tensor))}
       {tensor.role === "parameter" ? null : fact(t(tensor.role), t(ROLE_NOTES[tensor.role]))}
       {tensor.role === "buffer" && !tensor.persistent ? fact(t("not persistent"), t("Left out of state_dict()")) : null}
       {tensor.role === "parameter" ? <FreezeButton path={path} n={1} nFrozen={tensor.requires_grad ? 0 : 1} /> : null}
@@ -128,6 +129,15 @@ function TensorLine({ tensor, path }: { readonly tensor: TensorFacts; readonly p
         : null}
     </>
   );
+}
+
+/** "Shard(0) over dp 2 · Replicate() over tp 2". */
+function placementText({ placements = [], mesh = [] }: TensorFacts): string {
+  return placements.map((each, at) => t("{0} over {1}", each, `${mesh[at]?.name} ${mesh[at]?.size}`)).join(" · ");
+}
+
+function hereText({ local_shape, shape }: TensorFacts): string {
+  return t("a part is {0} of {1}", shapeText(local_shape ?? null), shapeText(shape));
 }
 
 interface ModuleLineProps {

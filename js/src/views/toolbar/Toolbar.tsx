@@ -14,6 +14,9 @@ const CHIPS: readonly { readonly chip: Chip; readonly glyph: IconName; readonly 
   { chip: word("notes"), glyph: "info", title: word("Only notes") },
 ];
 
+/** Why some of it is disabled for a model over ranks. */
+export const LOOK_ONLY = word("A model over ranks is looked at here; change, run, save and load it on every rank.");
+
 const OPENERS = [
   {
     of: "trace",
@@ -52,6 +55,7 @@ interface ToolbarProps {
 export function Toolbar(props: ToolbarProps) {
   const { open, filter, chips, problem, alive, isBusy, box, onFilter, onChip, onHelp, onPanel, onLeave, onOpen } =
     props;
+  const isLookOnly = open.ranks !== undefined;
   return (
     <div class="nnw-toolbar" role="group" aria-label={t("Filter and totals")}>
       <Search
@@ -109,8 +113,8 @@ export function Toolbar(props: ToolbarProps) {
             type="button"
             class="nnw-button nnw-opener"
             aria-label={t(label)}
-            title={t(title)}
-            disabled={!alive}
+            title={t(isLookOnly && of !== "table" ? LOOK_ONLY : title)}
+            disabled={!alive || (isLookOnly && of !== "table")}
             onClick={() => onOpen(of)}
           >
             <Icon name={glyph} />

@@ -146,7 +146,7 @@ export function CountCell({ row, why }: { readonly row: Row; readonly why: strin
 }
 
 /** Three slots that stay where they are: tie, frozen or unregistered, finding. */
-export function MarksCell({ row, onFreeze }: { readonly row: Row; readonly onFreeze: () => void }) {
+export function MarksCell({ row, onFreeze }: { readonly row: Row; readonly onFreeze: (() => void) | null }) {
   const inside = row.findings_inside;
   return (
     <>
@@ -195,11 +195,11 @@ export function canFreeze(row: Row): boolean {
     : row.alias_of === null && row.kind !== "problem" && Number(row.n_params ?? 0) > 0;
 }
 
-function middleMark(row: Row, onFreeze: () => void) {
+function middleMark(row: Row, onFreeze: (() => void) | null) {
   if (row.role === "unregistered") {
     return <Mark icon="dashed" words={t("unregistered: state_dict() and .to() will not see it")} tone="nnw-dim" />;
   }
-  if (!canFreeze(row)) {
+  if (onFreeze === null || !canFreeze(row)) {
     return row.frozen === null ? null : <Mark icon="lock" words={t(FROZEN[row.frozen])} tone="nnw-dim" />;
   }
   const words = t(FROZEN[row.frozen ?? "none"]);
