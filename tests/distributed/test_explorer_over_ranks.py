@@ -86,7 +86,7 @@ def test_a_rank_that_is_missing_is_named_and_what_others_hold_is_shown(view, ran
     assert ("changed", {"structure": True}) in events
     assert asked(view, "open")["ranks"]["ranks"][1]["state"] == "missing"
     ranks.models[0] = None
-    assert "rank 0" in asked(view, "stats", path="0.weight")["message"]
+    assert "Rank 0" in asked(view, "stats", path="0.weight")["message"]
     assert asked(view, "open")["totals"]["n_params"] == 874
 
 

@@ -278,7 +278,7 @@ export interface ChipCounts {
 /**
  * How a rank was when it was last asked.
  *
- * answered: whether it did. host: "" where it never has. doing: what is known of it, such as "no answer for 5.0 s".
+ * answered: whether it did. host: "" where it never has. doing: what is known of it: "hasn't answered for 5.0 s".
  * local_bytes: of the model, that it holds.
  */
 export interface RankState {
@@ -1505,12 +1505,13 @@ export interface RankBody {
   readonly patience?: number;
 }
 
-/** What one rank says; `said` is for `nnwidgets` on the other side and may change with its version. */
+/** What one rank says; `said` is for `nnwidgets` of the same `version` on the other side. */
 export interface RankReply {
   readonly rank: number;
   readonly world_size: number;
   readonly host: string;
   readonly pid: number;
+  readonly version: string;
   readonly said: Readonly<Record<string, unknown>>;
 }
 

@@ -12,7 +12,7 @@ from nnwidgets.server.handlers.registry import handles
 from nnwidgets.server.rows.filter import chip_counts
 from nnwidgets.server.rows.flatten import FlatTree, ViewState
 from nnwidgets.server.rows.row_body import row_body, totals
-from nnwidgets.server.session.ranked_session import RankedSession, has_answered
+from nnwidgets.server.session.ranked_session import RankedSession
 from nnwidgets.server.session.session import Session
 from nnwidgets.wire.codec import encode
 from nnwidgets.wire.dispatch import Job
@@ -71,7 +71,7 @@ def _ranks(session: RankedSession) -> RanksState:
                 "rank": status.rank,
                 "host": inert(status.host, 80),
                 "state": status.state,
-                "answered": has_answered(status),
+                "answered": status.answered,
                 "doing": inert(status.doing, 300),
                 "local_bytes": held.get(at, 0),
             }

@@ -12,7 +12,8 @@ from typing import TypeVar, cast
 from torch import nn
 
 from nnwidgets.checkpoint import Snapshot
-from nnwidgets.distributed.ranks import RankedModel, RankStatus, Reading
+from nnwidgets.distributed.ranks import RankedModel, Reading
+from nnwidgets.distributed.status import RankStatus
 from nnwidgets.errors import InvalidTargetError, NNWidgetsError
 from nnwidgets.introspect.checks.check import check
 from nnwidgets.introspect.module_tree.nodes import ModuleTree
@@ -27,11 +28,6 @@ from nnwidgets.wire.errors import RequestError
 from nnwidgets.wire.threads import Workers
 
 T = TypeVar("T")
-
-
-def has_answered(status: RankStatus) -> bool:
-    """Whether a rank did, when it was last asked."""
-    return status.state not in {"missing", "dead"}
 
 
 def _states(statuses: Sequence[RankStatus]) -> list[tuple[int, str]]:

@@ -45,7 +45,7 @@ class ChipCounts(TypedDict):
 class RankState(TypedDict):
     """How a rank was when it was last asked.
 
-    answered: whether it did. host: "" where it never has. doing: what is known of it, such as "no answer for 5.0 s".
+    answered: whether it did. host: "" where it never has. doing: what is known of it: "hasn't answered for 5.0 s".
     local_bytes: of the model, that it holds.
     """
 

@@ -11,7 +11,6 @@ from nnwidgets.introspect.records import RankStats, TensorStats
 from nnwidgets.server.handlers.over_ranks.asked import path_in_question, session_over_ranks
 from nnwidgets.server.handlers.registry import handles_over_ranks
 from nnwidgets.server.handlers.stats import figures
-from nnwidgets.server.session.ranked_session import has_answered
 from nnwidgets.server.session.session import Session
 from nnwidgets.wire.dispatch import Job
 from nnwidgets.wire.errors import RequestError
@@ -43,7 +42,7 @@ def answer_stats_over_ranks(session: Session, body: Mapping[str, Any], _job: Job
         "hist_counts": list(found.hist_counts),
         "hist_edges": list(found.hist_edges),
         "by_rank": list(map(_line, found.by_rank)),
-        "missing": [status.rank for status in ranked.statuses if not has_answered(status)],
+        "missing": [status.rank for status in ranked.statuses if not status.answered],
         "version": None,
     }
 
