@@ -90,5 +90,8 @@ def test_a_model_over_engines_is_looked_at_and_an_engine_dies(notebook, lab):
     explorer.screenshot("ranks-dead-dark")
     barred += violations(explorer)
     lab.page.set_viewport_size({"width": 480, "height": 1200})
+    explorer.part("By rank").scroll_into_view_if_needed()
     explorer.screenshot("ranks-dead-narrow")
+    lines = explorer.root.locator(".nnw-rank-lines")
+    assert lines.evaluate("(lines) => lines.scrollWidth <= lines.clientWidth")
     assert barred == []
