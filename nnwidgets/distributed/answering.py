@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import importlib
 import json
 import os
 import platform
@@ -21,10 +22,11 @@ from nnwidgets.distributed.merging.trees import digest_of, facts_of
 from nnwidgets.distributed.shares import ABSENT, Share, flat_sizes, share_of, stats_of
 from nnwidgets.distributed.tiles import tile_of
 from nnwidgets.edit.undo_copy.digest import digest
-from nnwidgets.errors import NNWidgetsError
+from nnwidgets.errors import NNWidgetsError, RanksDisagreeError
+from nnwidgets.formatting import inert
 from nnwidgets.introspect.checks import data_findings, structural_findings, worst_first
 from nnwidgets.introspect.module_tree.nodes import ModuleTree
-from nnwidgets.introspect.module_tree.tree import tree, tree_of
+from nnwidgets.introspect.module_tree.tree import tree_of
 from nnwidgets.introspect.records import TensorEntry, TensorStats
 from nnwidgets.introspect.safe_access.lookup import LiveModel
 from nnwidgets.introspect.safe_access.objects import no_torch_function
@@ -33,7 +35,7 @@ from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, gradient_o
 from nnwidgets.introspect.tracing.inputs import device_of
 from nnwidgets.introspect.tracing.together import PATIENCE, come_together
 from nnwidgets.introspect.tracing.trace import run
-from nnwidgets.introspect.tracing.unsharded import unsharded_modules
+from nnwidgets.introspect.tracing.unsharded import read_shards, unsharded_modules
 from nnwidgets.wire.schema.ranks import RankReply
 
 Said = dict[str, Any]
@@ -59,11 +61,44 @@ def answer(module: nn.Module, body: Mapping[str, Any], said: Mapping[str, Any] |
     """
     rank, world_size = place_in_group()
     said = dict(_ANSWERS[body["ask"]](module, body) if said is None else said)
-    return {"rank": rank, "world_size": world_size, "host": platform.node(), "pid": os.getpid(), "said": said}
+    return {
+        "rank": rank,
+        "world_size": world_size,
+        "host": platform.node(),
+        "pid": os.getpid(),
+        "version": version(),
+        "said": said,
+    }
+
+
+def version() -> str:
+    """That of nnwidgets here."""
+    return str(importlib.import_module("nnwidgets").__version__)
+
+
+def check_versions(replies: Mapping[int, Mapping[str, Any]]) -> None:
+    """Refuse replies of ranks whose nnwidgets is another: what they say may mean something else.
+
+    Raises:
+        RanksDisagreeError: It names them.
+    """
+    here = version()
+    others = {rank: reply["version"] for rank, reply in replies.items() if reply.get("version", here) != here}
+    if others:
+        said = "; ".join(f"rank {rank} has {inert(str(other), 40)}" for rank, other in others.items())
+        raise RanksDisagreeError(
+            f"This process has nnwidgets {here}, but {said}.", hint="Install the same everywhere, and start again."
+        )
+
+
+def _live(module: nn.Module) -> LiveModel:
+    live = LiveModel(module)
+    read_shards(live.scan)
+    return live
 
 
 def _tree(module: nn.Module, body: Mapping[str, Any]) -> Said:
-    return tree_said(tree(module), body.get("full", ""))
+    return tree_said(tree_of(_live(module).scan), body.get("full", ""))
 
 
 def tree_said(found: ModuleTree, full: str) -> Said:
@@ -80,7 +115,7 @@ def tree_said(found: ModuleTree, full: str) -> Said:
 
 
 def _stats(module: nn.Module, body: Mapping[str, Any]) -> Said:
-    live, place = LiveModel(module), place_in_group()
+    live, place = _live(module), place_in_group()
     flat = flat_sizes(live.scan)
     shares: list[Share] = []
     found: list[TensorStats | None] = []
@@ -107,11 +142,12 @@ def _tensor_at(live: LiveModel, path: str) -> Any:
     return tensor
 
 
-def _check(module: nn.Module, body: Mapping[str, Any]) -> Said:  # noqa: ARG001 - as the others are called
-    live, place = LiveModel(module), place_in_group()
+def _check(module: nn.Module, body: Mapping[str, Any]) -> Said:
+    live, place = _live(module), place_in_group()
     found = tree_of(live.scan)
     facts = facts_of(found)
-    checked = worst_first((*structural_findings(live.scan), *data_findings(live.scan)))
+    name = str(body["model"])
+    checked = worst_first((*structural_findings(live.scan, name=name), *data_findings(live.scan, name=name)))
     flat = flat_sizes(live.scan)
     parts = {
         entry.path: _fingerprint(entry, live.tensors[entry.path], share_of(live.tensors[entry.path], *place, flat))

@@ -9,24 +9,29 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import FrameType
-from typing import Any, Literal
+from typing import Any
 
 import torch.distributed as dist
 from torch import nn
 
 from nnwidgets.distributed import merging
-from nnwidgets.distributed.answering import answer, traced, tree_said
+from nnwidgets.distributed.answering import answer, check_versions, traced, tree_said
 from nnwidgets.distributed.inputs import to_json
+from nnwidgets.distributed.job import Served, checked_token, open_doors, served_at
+from nnwidgets.distributed.serving.door import Door
 from nnwidgets.distributed.sources.ipyparallel import EngineSource, is_ipyparallel
 from nnwidgets.distributed.sources.process_group import ProcessGroupSource
-from nnwidgets.distributed.sources.source import Missing, Source
+from nnwidgets.distributed.sources.side_door import DoorSource, Way, source_at
+from nnwidgets.distributed.sources.source import Answers, Missing, Source
+from nnwidgets.distributed.status import RankStatus, status_of
 from nnwidgets.errors import InvalidTargetError, NNWidgetsError, RankMissingError
 from nnwidgets.formatting import inert
 from nnwidgets.introspect.checks.findings import worst_first
 from nnwidgets.introspect.handles import Handle, Handles, ModelHandle
 from nnwidgets.introspect.module_tree.nodes import ModuleTree
 from nnwidgets.introspect.module_tree.tree import tree
-from nnwidgets.introspect.records import Finding, Findings, Record, TensorEntry, TensorStats, TieGroup, TieGroups, Trace
+from nnwidgets.introspect.records import Finding, Findings, TensorEntry, TensorStats, TieGroup, TieGroups, Trace
+from nnwidgets.introspect.safe_access.frames import local_variable
 from nnwidgets.introspect.safe_access.objects import is_module
 from nnwidgets.introspect.stats_table import StatsRow, StatsTable, row_of
 
@@ -36,45 +41,29 @@ _IDS = itertools.count(1)
 Replies = dict[int, Mapping[str, Any]]
 
 
-@dataclass(frozen=True, slots=True)
-class RankStatus(Record):
-    """How a rank was when it was last asked.
-
-    Attributes:
-        rank: Which.
-        host: Where it runs; ``""`` where it has never answered.
-        state: ``"idle"`` it answered, ``"missing"`` it didn't, ``"dead"`` its process is gone.
-        since: On the clock of `time.monotonic`, since when that is so.
-        doing: What is known of it: ``"no answer for 5.0 s"``.
-    """
-
-    rank: int
-    host: str
-    state: Literal["idle", "missing", "dead"]
-    since: float
-    doing: str = ""
-
-
-def ranks(source: Any = None, *, timeout: float = 5.0) -> Ranks:
+def ranks(source: Any = None, *, timeout: float = 5.0, token: str | None = None) -> Ranks:
     """See what several processes hold as one.
 
     In a process group every rank runs the same lines: this, and each question asked of the result. Each gives its own
     answer and takes the others' over the store that the group was started with. From a notebook, ipyparallel's engines
-    are asked, which need not run anything for it.
+    are asked, which need not run anything for it, or the ranks of a job that called `Ranks.serve`, while they train.
 
     No collective is started, and a rank that doesn't answer is waited for no longer than ``timeout``, then named.
 
     Args:
-        source: None for the default process group; a Client or DirectView of ipyparallel's; or an adapter for another
-            engine: any object whose ``call(request, ranks, deadline)`` takes a request to `nnwidgets.handle` on each
-            rank and gives the replies by rank.
+        source: None for the default process group; a Client or DirectView of ipyparallel's; ``"host:port"`` of a job
+            that serves; or an adapter for another engine: any object whose ``call(request, ranks, deadline)`` takes a
+            request to `nnwidgets.handle` on each rank and gives the replies by rank.
         timeout: Seconds that an answer may take.
+        token: What opens the doors of a job that serves; in a process group, for `Ranks.serve` to use instead of one
+            that it draws, the same on every rank.
 
     Returns:
         The ranks; ``ranks()["net"]`` is the model that each has in its variable ``net``.
 
     Raises:
-        InvalidTargetError: There is no process group, or ``source`` is nothing that can be asked.
+        InvalidTargetError: There is no process group, ``source`` is nothing that can be asked, or the token is wrong.
+        RankMissingError: Nothing answers at ``"host:port"``.
 
     Example:
         >>> import nnwidgets as nnw
@@ -85,13 +74,15 @@ def ranks(source: Any = None, *, timeout: float = 5.0) -> Ranks:
     if source is None:
         if not dist.is_available() or not dist.is_initialized():
             raise InvalidTargetError("There is no process group here.", hint="Call ranks() after init_process_group.")
-        return Ranks(None, timeout)
+        return Ranks(None, timeout, token)
+    if type(source) is str:
+        return Ranks(source_at(source, token, timeout), timeout)
     if is_ipyparallel(source):
         return Ranks(EngineSource(source), timeout)
     if not callable(getattr(source, "call", None)):
         raise InvalidTargetError(
             f"A {type(source).__name__[:80]} is no source of ranks.",
-            hint="Pass a Client of ipyparallel's, an object with call(request, ranks, deadline), or nothing.",
+            hint='Pass an ipyparallel Client, "host:port", an object with call(request, ranks, deadline), or nothing.',
         )
     return Ranks(source, timeout)
 
@@ -102,24 +93,36 @@ class Ranks(Handles):
     Args:
         source: What takes questions to them; None for the process group that this process is in.
         timeout: Seconds that an answer may take.
+        token: For `serve`.
     """
 
-    def __init__(self, source: Source | None, timeout: float) -> None:
+    def __init__(self, source: Source | None, timeout: float, token: str | None = None) -> None:
         self.timeout = timeout
+        self._token = checked_token(token)
+        self._door: Door | None = None
+        self._looked_at = 0.0
         self._asked_of: nn.Module | None = None
         self._said: Mapping[str, Any] | None = None
-        self._is_in_group = source is None
-        self._source = ProcessGroupSource(self._answer, next(_NUMBERS)) if source is None else source
+        self._group = ProcessGroupSource(self._answer, next(_NUMBERS)) if source is None else None
+        self._source: Source = source or self._group  # type: ignore[assignment] # one of them there is
         self._statuses: dict[int, RankStatus] = {}
+        if isinstance(source, DoorSource):
+            self._look()
 
     @property
     def world_size(self) -> int:
         """How many there are; 0 before the first question where that isn't known."""
-        return dist.get_world_size() if self._is_in_group else len(self._statuses)
+        return len(self._statuses) if self._group is None else self._group.world_size
 
     @property
     def statuses(self) -> tuple[RankStatus, ...]:
-        """How each rank was when it was last asked, in their order; empty before the first question."""
+        """How each rank was when it was last asked, in their order; empty before the first question.
+
+        Ranks with a side door are asked now, if that was more than a second ago, and one that waits is looked at for a
+        second, to tell whether it is stuck.
+        """
+        if time.monotonic() - self._looked_at > _FRESH_SECONDS:
+            self._look()
         return tuple(self._statuses.values())
 
     def __getitem__(self, name: str) -> RankedModel:
@@ -127,21 +130,53 @@ class Ranks(Handles):
             got = type(name).__name__[:80]
             raise InvalidTargetError(f"A model is named by its variable, got {got}.", hint='Such as ["net"].')
         # The line that every rank runs may be a function's, and the variable its own.
-        module = _variable(name, sys._getframe(1)) if self._is_in_group else None  # noqa: SLF001
+        module = _variable(name, sys._getframe(1)) if self._group is not None else None  # noqa: SLF001
         return RankedModel(self, name, module)
 
     def __repr__(self) -> str:
-        there = sum(status.state == "idle" for status in self._statuses.values())
+        there = sum(status.answered for status in self._statuses.values())
         return f"Ranks({self.world_size} ranks, {there} answered last)"
 
+    def serve(self, host: str = "127.0.0.1", port: int = 0) -> Served:
+        """Let a notebook that is none of the ranks look at their models: ``nnw.ranks("host:port", token=…)``.
+
+        Every rank of the process group calls it. Each then listens in a thread that sleeps until somebody asks, and
+        answers while the rank trains, waits or is stuck. A model is found by its variable: the script's, or that of a
+        function that the main thread is in. Who has the token can look, and change nothing; nothing is encrypted.
+
+        Args:
+            host: Where to listen. ``"0.0.0.0"``: on all of a machine's addresses, so that others can ask; give all
+                ranks the same ``token=`` then.
+            port: Rank 0's; those of the others follow it. 0 for any that are free.
+
+        Returns:
+            Address and token. Rank 0 prints the line for the notebook, once, if the token was drawn.
+
+        Raises:
+            InvalidTargetError: These ranks are no process group's.
+            RankMissingError: A rank doesn't call it in time, or can't listen there.
+        """
+        if self._group is None:
+            raise InvalidTargetError("Only ranks of a process group serve.", hint="Call ranks().serve() on each rank.")
+        if self._door is not None:
+            self._door.close()
+        self._door = open_doors(self._group, self._token, host, port, self.timeout)
+        served = served_at(self._door, self._group.rank)
+        if self._token is None and self._group.rank == 0:
+            print(f"Look at this job from a notebook with\n\n    {served}\n", flush=True)  # noqa: T201 - for whoever started it
+        return served
+
     def close(self) -> None:
-        """Let go of the model that was asked last."""
+        """Let go of the model that was asked last, and serve no more."""
         self._asked_of = self._said = None
+        if self._door is not None:
+            self._door.close()
+            self._door = None
 
     @property
     def is_in_group(self) -> bool:
         """Whether this process is one of the ranks, all of which run the same lines."""
-        return self._is_in_group
+        return self._group is not None
 
     def ask(
         self,
@@ -164,38 +199,57 @@ class Ranks(Handles):
 
         Raises:
             RankMissingError: No rank answered, or one has no such model, or can't answer; it says why.
+            RanksDisagreeError: They have different versions of nnwidgets, which may say things differently.
         """
         self._asked_of, self._said = module, said
         request = {"v": 1, "id": str(next(_IDS)), "kind": "rank", "body": dict(body)}
-        answers = self._source.call(request, None, time.monotonic() + (self.timeout if seconds is None else seconds))
+        deadline = time.monotonic() + (self.timeout if seconds is None else seconds)
+        answers = self._told_where(self._source.call(request, None, deadline))
         replies: Replies = {}
         missing: dict[int, Missing] = {}
         refused: dict[int, str] = {}
         for rank, reply in answers.items():
-            self._note(rank, reply)
             if isinstance(reply, Missing):
-                missing[rank] = reply
+                known = self._statuses.get(rank)
+                missing[rank] = reply if reply.host or known is None else replace(reply, host=known.host)
             elif not reply.get("ok"):
                 refused[rank] = inert(str(reply["error"]["message"]), 200)
             else:
                 replies[rank] = reply["body"]["said"]
+        self._note(answers)
+        check_versions({rank: answers[rank]["body"] for rank in replies})  # type: ignore[index] # these answered
         if refused or not replies:
             why = "; ".join(f"rank {rank}: {what}" for rank, what in refused.items())
-            why = why or "; ".join(f"rank {rank}: {each.why}" for rank, each in missing.items())
+            why = why or " ".join(each.told(rank, ()) for rank, each in missing.items())
             raise RankMissingError(f"Not every rank can answer. {why}", ranks=tuple(refused or missing))
         return replies, missing
 
-    def _note(self, rank: int, reply: Mapping[str, Any] | Missing) -> None:
-        """Keep how a rank is, and since when."""
-        before = self._statuses.get(rank)
-        host = before.host if before is not None else ""
-        if isinstance(reply, Missing):
-            now = RankStatus(rank, host, "dead" if reply.is_dead else "missing", time.monotonic(), reply.why)
-        else:
-            now = RankStatus(rank, str(reply.get("body", {}).get("host", host)), "idle", time.monotonic())
-        if before is not None and before.state == now.state:
-            now = replace(now, since=before.since)
-        self._statuses[rank] = now
+    def _told_where(self, answers: Answers) -> Answers:
+        """Answers of a process group that serves, with what those do that gave none."""
+        silent = [rank for rank, reply in answers.items() if isinstance(reply, Missing)]
+        if self._door is None or not silent:
+            return answers
+        doors = DoorSource({rank: Way(address, self._door.token) for rank, address in self._door.doors.items()})
+        where = doors.where(silent)
+        known = {
+            rank: replace(reply, host=where[rank]["host"], where=where[rank]["where"])
+            for rank, reply in answers.items()
+            if isinstance(reply, Missing) and rank in where
+        }
+        return {**answers, **known}
+
+    def _look(self) -> None:
+        """See how the ranks are, where they tell that whatever they do."""
+        settled = getattr(self._source, "settled", None)
+        if settled is not None:
+            self._note(settled())
+
+    def _note(self, answers: Answers) -> None:
+        """Keep how each rank is, and since when."""
+        self._looked_at = time.monotonic()
+        for rank, reply in answers.items():
+            self._statuses[rank] = status_of(rank, reply, self._statuses.get(rank), self._looked_at)
+        self._statuses = dict(sorted(self._statuses.items()))
 
     def _answer(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         """What this rank says, as `nnwidgets.handle` would."""
@@ -211,12 +265,15 @@ class Ranks(Handles):
 def _variable(name: str, frame: FrameType | None) -> nn.Module | None:
     """The module that a name means on the line that asks, in the functions that called it, or in the notebook."""
     while frame is not None:
-        for held in (frame.f_locals, frame.f_globals):
-            if name in held:
-                return held[name] if is_module(held[name]) else None
+        for value in (local_variable(frame, name), frame.f_globals.get(name)):
+            if value is not None:
+                return value if is_module(value) else None
         frame = frame.f_back
     value = vars(sys.modules["__main__"]).get(name)
     return value if is_module(value) else None
+
+
+_FRESH_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -298,7 +355,7 @@ class RankedModel(ModelHandle):
 
     def _need_all(self, missing: Mapping[int, Missing]) -> None:
         if missing:
-            why = "; ".join(f"rank {rank}: {each.why}" for rank, each in missing.items())
+            why = " ".join(each.told(rank, ()) for rank, each in missing.items())
             raise RankMissingError(f"A forward needs every rank. {why}", ranks=tuple(missing))
 
     def _tree(self) -> ModuleTree:
@@ -362,7 +419,7 @@ class RankedModel(ModelHandle):
         replies, missing = self.ask("check")
         lost = (
             Finding(
-                "rank-missing", "warning", "", f"{each.why.capitalize()}. The rest is of the others.", ranks=(rank,)
+                "rank-missing", "warning", "", f"{each.told(rank, replies)} The rest is of the others.", ranks=(rank,)
             )
             for rank, each in missing.items()
         )

@@ -196,7 +196,7 @@ class Explorer(anywidget.AnyWidget):
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         if self._session is None:
             return {"text/plain": repr(self)}
-        static = static_bundle(self._session)
+        static = static_bundle(self._session, self.selected)
         if not self._is_shown:
             return static
         made: Any = super()._repr_mimebundle_(**kwargs)

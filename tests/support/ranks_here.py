@@ -34,7 +34,7 @@ class RanksHere:
             answers = {}
             for rank, model in enumerate(self.models):
                 if model is None:
-                    answers[rank] = Missing("no answer: not started")
+                    answers[rank] = Missing("isn't started")
                     continue
                 setattr(sys.modules["__main__"], NAME, model)
                 answers[rank] = json.loads(json.dumps(nnw.handle(json.loads(sent))))

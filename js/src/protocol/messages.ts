@@ -278,13 +278,14 @@ export interface ChipCounts {
 /**
  * How a rank was when it was last asked.
  *
- * host: "" where it has never answered. doing: what is known of it, such as "no answer for 5.0 s". local_bytes: of the
- *     model, that it holds.
+ * answered: whether it did. host: "" where it never has. doing: what is known of it: "hasn't answered for 5.0 s".
+ * local_bytes: of the model, that it holds.
  */
 export interface RankState {
   readonly rank: number;
   readonly host: string;
   readonly state: "idle" | "busy" | "stuck" | "missing" | "dead";
+  readonly answered: boolean;
   readonly doing: string;
   readonly local_bytes: number | string;
 }
@@ -773,7 +774,7 @@ export interface ShardBox {
  *     that are more than four times as large as nine tenths of them).
  * row_axes, column_axes: the tensor's dimensions that a row or column runs over.
  * shards: of a model over ranks, each part with the ranks that have it. absent: what of the window none has that
- *     answered; its values are NaN.
+ *     answered; its values are 0, its texts dashes.
  */
 export interface ValuesReply {
   readonly n_rows: number;
@@ -1504,12 +1505,13 @@ export interface RankBody {
   readonly patience?: number;
 }
 
-/** What one rank says; `said` is for `nnwidgets` on the other side and may change with its version. */
+/** What one rank says; `said` is for `nnwidgets` of the same `version` on the other side. */
 export interface RankReply {
   readonly rank: number;
   readonly world_size: number;
   readonly host: string;
   readonly pid: number;
+  readonly version: string;
   readonly said: Readonly<Record<string, unknown>>;
 }
 

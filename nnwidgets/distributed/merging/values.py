@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -24,7 +23,7 @@ class RankedWindow(NamedTuple):
     """A window, and who has what of the whole matrix.
 
     Attributes:
-        window: As of one tensor; NaN where nobody gave a value.
+        window: As of one tensor; 0 where nobody gave a value.
         shards: Each part's rectangle (first row, first column, rows, columns) and the ranks that have it.
         absent: Rectangles within the window that nobody who answered has.
     """
@@ -69,7 +68,7 @@ def merged(replies: Replies, shape: tuple[int, ...], area: Box, steps: tuple[int
         states = {reply["state"] for reply in replies.values()}
         return next((why for state, why in _WHY_NONE.items() if state in states), "no rank has it")
     n_cells = -(-area[2] // steps[0]), -(-area[3] // steps[1])
-    cells = torch.full(n_cells, math.nan, dtype=torch.float64)
+    cells = torch.zeros(n_cells, dtype=torch.float64)
     covered = torch.zeros(n_cells, dtype=torch.bool)
     words = [[UNKNOWN] * n_cells[1] for _ in range(n_cells[0])]
     owners: dict[tuple[Box, tuple[int, ...]], list[int]] = {}

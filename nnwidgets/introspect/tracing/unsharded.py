@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 from torch import nn
 
-from nnwidgets.introspect.safe_access.objects import is_torchs_own, object_dict, type_name
+from nnwidgets.introspect.safe_access.objects import is_tensor, is_torchs_own, object_dict, type_name
 from nnwidgets.introspect.safe_access.scan import ModelScan
 
 _STATES = "torch.distributed._composable_state"
@@ -43,6 +44,20 @@ def _with_groups(scan: ModelScan) -> Iterator[tuple[str, nn.Module, list[Any]]]:
         groups = held.get(id(module))
         if groups:
             yield path, module, groups
+
+
+def read_shards(scan: ModelScan) -> None:
+    """Have a scan's parameters that FSDP keeps whole for now be the shards that they are made of.
+
+    Their memory stays as long as they do, whatever another thread trains meanwhile; the whole's is freed beneath it.
+    """
+    shards: dict[int, Any] = {}
+    for group in chain.from_iterable(groups for _, _, groups in _with_groups(scan)):
+        for own in map(object_dict, object_dict(group).get("fsdp_params") or ()):
+            if "_unsharded_param" in own and is_tensor(own.get("sharded_param")):
+                shards[id(own["_unsharded_param"])] = own["sharded_param"]
+    if shards:
+        scan.slot_values[:] = [shards.get(id(value), value) for value in scan.slot_values]
 
 
 def shard_again(scan: ModelScan, before: dict[str, nn.Module]) -> None:

@@ -71,6 +71,7 @@ def _ranks(session: RankedSession) -> RanksState:
                 "rank": status.rank,
                 "host": inert(status.host, 80),
                 "state": status.state,
+                "answered": status.answered,
                 "doing": inert(status.doing, 300),
                 "local_bytes": held.get(at, 0),
             }

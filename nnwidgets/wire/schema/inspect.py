@@ -309,7 +309,7 @@ class ValuesReply(TypedDict):
         that are more than four times as large as nine tenths of them).
     row_axes, column_axes: the tensor's dimensions that a row or column runs over.
     shards: of a model over ranks, each part with the ranks that have it. absent: what of the window none has that
-        answered; its values are NaN.
+        answered; its values are 0, its texts dashes.
     """
 
     n_rows: int

@@ -31,10 +31,11 @@ class RankBody(ModelBody):
 
 
 class RankReply(TypedDict):
-    """What one rank says; `said` is for `nnwidgets` on the other side and may change with its version."""
+    """What one rank says; `said` is for `nnwidgets` of the same `version` on the other side."""
 
     rank: int
     world_size: int
     host: str
     pid: int
+    version: str
     said: dict[str, Any]

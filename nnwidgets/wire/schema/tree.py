@@ -45,13 +45,14 @@ class ChipCounts(TypedDict):
 class RankState(TypedDict):
     """How a rank was when it was last asked.
 
-    host: "" where it has never answered. doing: what is known of it, such as "no answer for 5.0 s". local_bytes: of the
-        model, that it holds.
+    answered: whether it did. host: "" where it never has. doing: what is known of it: "hasn't answered for 5.0 s".
+    local_bytes: of the model, that it holds.
     """
 
     rank: int
     host: str
     state: Literal["idle", "busy", "stuck", "missing", "dead"]
+    answered: bool
     doing: str
     local_bytes: Number
 

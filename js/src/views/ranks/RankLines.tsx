@@ -8,8 +8,7 @@ export interface RankLinesProps {
   readonly isStale: boolean;
 }
 
-/** More ranks than this scroll. */
-const MOST_SHOWN = 256;
+const MOST_SHOWN = 64;
 
 /** What each rank holds of a tensor, a line each, and who didn't say. */
 export function RankLines({ reply, isStale }: RankLinesProps) {
@@ -24,7 +23,9 @@ export function RankLines({ reply, isStale }: RankLinesProps) {
             <tr>
               <th scope="col">{t("rank")}</th>
               {hasParts ? <th scope="col">{t("part")}</th> : null}
-              <th scope="col">{t("values")}</th>
+              <th scope="col" class="nnw-rank-n">
+                {t("values")}
+              </th>
               <th scope="col">{t("min")}</th>
               <th scope="col">{t("mean")}</th>
               <th scope="col">{t("max")}</th>
@@ -44,6 +45,7 @@ export function RankLines({ reply, isStale }: RankLinesProps) {
             ))}
           </tbody>
         </table>
+        {lines.length > MOST_SHOWN ? <p class="nnw-dim">+{lines.length - MOST_SHOWN}</p> : null}
       </div>
     </Section>
   );
@@ -56,10 +58,12 @@ function Line({ line, hasParts }: { readonly line: RankFigures; readonly hasPart
     <tr>
       <th scope="row">{line.rank}</th>
       {hasParts ? <td>{line.part.length === 0 ? t("all") : line.part.join(", ")}</td> : null}
-      <td title={exactCount(line.n)}>{countText(line.n)}</td>
+      <td class="nnw-rank-n" title={exactCount(line.n)}>
+        {countText(line.n)}
+      </td>
       {([line.min, line.mean, line.max, line.norm] as const).map((value, at) => (
         <td key={at} title={isEmpty ? undefined : exactFloat(value)}>
-          {isEmpty ? "–" : floatText(value, 4)}
+          {isEmpty ? "–" : floatText(value, 3)}
         </td>
       ))}
       <td

@@ -18,9 +18,9 @@ export interface RanksLineProps {
 
 /** Who holds the model: how many, on which mesh, how each was when it was last asked and how much it holds. */
 export function RanksLine({ ranks: { ranks, mesh, problem } }: RanksLineProps) {
-  const nAnswered = ranks.filter(({ state }) => state === "idle" || state === "busy").length;
+  const nAnswered = ranks.filter(({ answered }) => answered).length;
   const most = Math.max(1, ...ranks.map(({ local_bytes }) => toNumber(local_bytes)));
-  const silent = ranks.filter(({ state }) => state !== "idle" && state !== "busy");
+  const silent = ranks.filter(({ answered, state }) => !answered || state === "stuck");
   return (
     <div class="nnw-ranks" role="group" aria-label={t("Ranks")}>
       <b>{t("{0} {0|rank|ranks}", ranks.length)}</b>

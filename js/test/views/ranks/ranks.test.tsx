@@ -13,6 +13,7 @@ const rank = (change: Partial<RankState>): RankState => ({
   rank: 0,
   host: "node7",
   state: "idle",
+  answered: true,
   doing: "",
   local_bytes: 1000,
   ...change,
@@ -31,7 +32,7 @@ const line = (change: Partial<RankFigures>): RankFigures => ({
 });
 
 test("the header says how many ranks there are, on which mesh, and who gave no answer", () => {
-  const ranks = [rank({}), rank({ rank: 3, state: "missing", doing: "no answer for 5.0 s" })];
+  const ranks = [rank({}), rank({ rank: 3, state: "missing", answered: false, doing: "no answer for 5.0 s" })];
   const mesh = [
     { name: "dp", size: 2 },
     { name: "tp", size: 2 },
@@ -46,7 +47,9 @@ test("the header says how many ranks there are, on which mesh, and who gave no a
 });
 
 test("of very many ranks only those that don't answer have their number beside", () => {
-  const ranks = Array.from({ length: 64 }, (_, at) => rank({ rank: at, state: at === 40 ? "dead" : "idle" }));
+  const ranks = Array.from({ length: 64 }, (_, at) =>
+    rank({ rank: at, state: at === 40 ? "dead" : "idle", answered: at !== 40 }),
+  );
   const view = render(<RanksLine ranks={{ ranks, mesh: [], problem: null }} />);
   expect(view.container.querySelector(".nnw-dots")?.textContent).toBe("40");
 });

@@ -42,7 +42,7 @@ def answer_stats_over_ranks(session: Session, body: Mapping[str, Any], _job: Job
         "hist_counts": list(found.hist_counts),
         "hist_edges": list(found.hist_edges),
         "by_rank": list(map(_line, found.by_rank)),
-        "missing": [status.rank for status in ranked.statuses if status.state in {"missing", "dead", "stuck"}],
+        "missing": [status.rank for status in ranked.statuses if not status.answered],
         "version": None,
     }
 
