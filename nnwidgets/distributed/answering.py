@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import importlib
+import json
 import os
 import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -107,7 +108,7 @@ def tree_said(found: ModuleTree, full: str) -> Said:
         found: The tree.
         full: Which ranks give the tree itself: `"first"`, `"all"`, or none of them.
     """
-    said: Said = {"digest": digest_of(found), "local_bytes": [node.local_bytes for node in found.nodes]}
+    said: Said = {"digest": digest_of(found), "local_bytes": json.dumps([node.local_bytes for node in found.nodes])}
     if full == "all" or (full == "first" and place_in_group()[0] == 0):
         said["tree"] = to_json(found)
     return said

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import fields, make_dataclass, replace
 from itertools import islice
 from operator import attrgetter
@@ -22,14 +23,17 @@ _TOTALS = ("n_params", "n_params_trainable", "size_bytes", "n_params_torch", "wh
 _OF_RANKS = frozenset(("children", "local_bytes", "by_rank"))
 
 
-def to_json(tree: ModuleTree) -> dict[str, Any]:
-    """The tree as JSON, to be made again by `from_json`; keys that aren't text are left behind."""
+def to_json(tree: ModuleTree) -> str:
+    """The tree as JSON, to be made again by `from_json`; keys that aren't text are left behind.
+
+    As text: what carries it on then sees one string, not a million values.
+    """
     nodes, tensors = tree.nodes, tree.tensors
     alike, distinct = interned(map(attrgetter(*_ALIKE), nodes))
     entries_alike, distinct_entries = interned(map(attrgetter(*_ENTRY), tensors))
     columns = {name: [getattr(node, name) for node in nodes] for name in _OWN}
     columns["key"] = [key if type(key) is str else None for key in columns["key"]]
-    return {
+    said = {
         "nodes": columns,
         "n_children": [len(node.children) for node in nodes],
         "n_tensors": [len(node.tensors) for node in nodes],
@@ -41,16 +45,18 @@ def to_json(tree: ModuleTree) -> dict[str, Any]:
         "totals": {name: getattr(tree, name) for name in _TOTALS},
         "ties": [[getattr(group, name) for name in _TIE] for group in tree.ties],
     }
+    return json.dumps(said)
 
 
 @gc_paused()
-def from_json(made: Mapping[str, Any], by_rank: Sequence[Sequence[int]] = ()) -> ModuleTree:
+def from_json(text: str, by_rank: Sequence[Sequence[int]] = ()) -> ModuleTree:
     """The tree that `to_json` was given.
 
     Args:
-        made: By `to_json`.
+        text: By `to_json`.
         by_rank: The bytes that each rank holds of the nodes in walk order, to be told by the tree.
     """
+    made = json.loads(text)
     kinds = [[_frozen(value) for value in each] for each in made["distinct_tensors"]]
     entries = copies(
         TensorEntry,
