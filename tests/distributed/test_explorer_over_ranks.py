@@ -161,6 +161,8 @@ def test_lines_look_at_a_model_over_ranks(shell):
     assert "512" in shell.nn("show r.net_of_rank 0.weight")
     assert "No tensors are tied" in shell.nn("tied r.net_of_rank")
     assert "of all its tensors" in shell.refused("stats r.net_of_rank 0.weight")
+    shell.variables["X"] = torch.ones(2, 16)
+    assert "2 × 10" in shell.nn("trace r.net_of_rank X")
     shown = shell.run("view = %nn r.net_of_rank 0.weight")
     assert shown.error is None, shown.printed
     assert shell.variables["view"].selected == "0.weight"
@@ -176,10 +178,8 @@ def test_a_model_over_ranks_at_the_end_of_a_cell_prints_its_tree(shell):
     assert "874" in shell.nn("")
 
 
-@pytest.mark.parametrize(
-    "line", ["freeze r.net_of_rank *", "save r.net_of_rank x.params", "trace r.net_of_rank", "log r.net_of_rank"]
-)
+@pytest.mark.parametrize("line", ["freeze * 0", "save * x.params", "load * x.params", "diff * x.params", "log *"])
 def test_lines_that_change_or_file_say_what_to_do(shell, line):
-    said = shell.refused(line)
+    said = shell.refused(line.replace("*", "r.net_of_rank"))
     assert "of a model over ranks isn't there yet" in said
     assert f"below %%px, %nn {line.split()[0]} net_of_rank" in said

@@ -12,7 +12,6 @@ export { PathLink } from "../components/PathText.tsx";
 export { Pending } from "../components/Pending.tsx";
 export { Search } from "../components/Search.tsx";
 export { Section } from "../components/Section.tsx";
-export { StaleOptimizer } from "../components/StaleOptimizer.tsx";
 export { TieBadge } from "../components/TieBadge.tsx";
 export { useChanges } from "../hooks/useChanges.ts";
 export { useDebounced } from "../hooks/useDebounced.ts";
@@ -34,3 +33,4 @@ export {
 } from "../lib/format.ts";
 export { overlayPaths, zeroAt } from "../lib/histogram.ts";
 export { consumeEvent, isModified, keyOf } from "../lib/keyEvents.ts";
+export { StaleOptimizer } from "../views/edit/StaleOptimizer.tsx";

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from nnwidgets.formatting import dtype_short, exact_count, inert, shape_text
+from nnwidgets.formatting import counted, dtype_short, exact_count, inert, shape_text
 from nnwidgets.introspect.records import Held
 from nnwidgets.introspect.safe_access import objects
 
@@ -239,7 +239,7 @@ def _of_ranks_in_one(tensor: Any) -> Held | None:
     if not parts:
         return None
     own = _shape(tensor)
-    how = f"the parts of {len(parts)} ranks in one process (LocalTensor)"
+    how = f"the parts of {counted(len(parts), 'rank')} in one process (LocalTensor)"
     return Held("wrapper", own, own, sum(map(_n_bytes, parts.values())), how=how)
 
 

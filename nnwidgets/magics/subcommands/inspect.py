@@ -213,12 +213,12 @@ def _run_trace(request: Request) -> Answer:
     from nnwidgets.server.session.open_views import views_of
 
     command = request.command
-    if not (command.arguments or command.keywords or command.inputs):
+    if is_module(request.model) and not (command.arguments or command.keywords or command.inputs):
         _require_no_input(request)
     arguments, keywords = _forward_arguments(request)
-    found = trace(request.module, *arguments, input_size=command.inputs or None, **keywords)
+    found = trace(request.model, *arguments, input_size=command.inputs or None, **keywords)
     page = model.trace_page(found, name=command.model)
-    views = views_of(request.module)
+    views = views_of(request.model)
     for view in views:
         view.show_trace(found)
     if views:

@@ -90,8 +90,8 @@ def require_here(value: Any, name: str) -> Any:
         return value
     line = name if name.startswith("%") else f"%nn {name}"
     raise LineError(
-        f"{line} of a model over ranks isn't there yet; explore, tree, show, stats, tied and check are. On the ranks "
-        f"it works as ever: below %%px, {line} {inert(value.name, 80)} …"
+        f"{line} of a model over ranks isn't there yet; explore, tree, show, stats, tied, check and trace are. On the "
+        f"ranks it works as ever: below %%px, {line} {inert(value.name, 80)} …"
     )
 
 

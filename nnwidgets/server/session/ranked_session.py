@@ -30,6 +30,10 @@ from nnwidgets.wire.threads import Workers
 T = TypeVar("T")
 
 
+def _states(statuses: Sequence[RankStatus]) -> list[tuple[int, str]]:
+    return [(status.rank, status.state) for status in statuses]
+
+
 class RankedSession(Session):
     """The kernel's half of a view of a model over ranks.
 
@@ -56,6 +60,7 @@ class RankedSession(Session):
         super().__init__(cast("nn.Module", model), name=name or model.name, variable=variable, hold=True, emit=emit)
         self._reading: Reading | None = None
         self._is_reading = False
+        self._statuses: Sequence[RankStatus] = ()
         self.problem: str | None = None
 
     @property
@@ -70,7 +75,7 @@ class RankedSession(Session):
     @property
     def statuses(self) -> Sequence[RankStatus]:
         """How each rank was when it was last asked, in their order."""
-        return sorted(self.over_ranks.ranks.statuses, key=lambda status: status.rank)
+        return self._statuses
 
     @property
     def reading(self) -> Reading:
@@ -80,15 +85,14 @@ class RankedSession(Session):
 
     def ask(self, question: Callable[[RankedModel], T]) -> T:
         """Ask the ranks something, and tell the page where one isn't as it was before."""
-        before = self._states()
+        model, before = self.over_ranks, self._statuses
         try:
-            return question(self.over_ranks)
+            return question(model)
         finally:
-            if self._states() != before:
+            # Kept, since to ask for them may be a question to the ranks too.
+            self._statuses = sorted(model.ranks.statuses, key=lambda status: status.rank)
+            if before and _states(before) != _states(self._statuses):
                 self.emit("changed", {"structure": True})
-
-    def _states(self) -> list[tuple[int, str]]:
-        return [(status.rank, status.state) for status in self.statuses]
 
     def index(self) -> TreeIndex:
         """Return the model as it was last read; where something may have changed it, it is read again meanwhile.
@@ -97,11 +101,10 @@ class RankedSession(Session):
             RequestError: `model-gone`.
             RankMissingError: It was never read, and no rank answers, or one has no such model.
         """
-        model = self.over_ranks
         with self._lock:
             if self._index is None:
                 self._is_stale = False
-                self._reading = model.read()
+                self._reading = self.ask(lambda model: model.read())
                 return self._take_tree(self._reading.tree)
             if self._is_stale and not self._is_reading:
                 self._is_stale, self._is_reading = False, True

@@ -3,7 +3,6 @@ import { Code } from "../../components/Code.tsx";
 import { Icon } from "../../components/Icon.tsx";
 import { ErrorNote, Note } from "../../components/Note.tsx";
 import { Pending } from "../../components/Pending.tsx";
-import { StaleOptimizer } from "../../components/StaleOptimizer.tsx";
 import { useChanges } from "../../hooks/useChanges.ts";
 import { useDebounced } from "../../hooks/useDebounced.ts";
 import { useQuery } from "../../hooks/useQuery.ts";
@@ -29,6 +28,7 @@ import {
 import type { Editing } from "./editingContext.ts";
 import { Parameters } from "./Parameters.tsx";
 import { Preview } from "./Preview.tsx";
+import { StaleOptimizer } from "./StaleOptimizer.tsx";
 
 export interface ReinitializeProps {
   readonly client: Client;
