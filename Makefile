@@ -39,8 +39,9 @@ $(VENV)/lab: $(VENV)/made pyproject.toml constraints.txt
 	$(PIP) install -q -c constraints.txt hatchling hatch-jupyter-builder editables
 	touch $@
 
+# The page is built; npm would install once more, and take away node_modules/made.
 $(VENV)/package: $(VENV)/lab $(PAGE) pyproject.toml
-	$(PIP) install -q -c constraints.txt --no-build-isolation -e .
+	HATCH_JUPYTER_BUILDER_SKIP_NPM=1 $(PIP) install -q -c constraints.txt --no-build-isolation -e .
 	touch $@
 
 $(VENV)/test: $(VENV)/package

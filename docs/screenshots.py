@@ -6,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from playwright.sync_api import Browser
+from playwright.sync_api import BrowserContext
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "browser"))
@@ -73,9 +73,10 @@ def checkpoints(lab: Lab) -> Explorer:
     return explorer
 
 
-def started(server: LabServer, browser: Browser, tone: str) -> Lab:
+def started(server: LabServer, browser: BrowserContext, tone: str) -> Lab:
     """Start JupyterLab in a theme."""
-    lab = Lab(server, browser.new_context(viewport={"width": WIDTH, "height": HEIGHT}))
+    lab = Lab(server, browser)
+    lab.page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
     lab.theme(f"JupyterLab {tone.capitalize()}")
     return lab
 
@@ -83,8 +84,8 @@ def started(server: LabServer, browser: Browser, tone: str) -> Lab:
 def main() -> int:
     """Take every picture."""
     PICTURES.mkdir(exist_ok=True)
-    with launched() as browser, tempfile.TemporaryDirectory() as folder:
-        server = LabServer(Path(folder), source=ROOT)
+    with tempfile.TemporaryDirectory() as folder, launched(Path(folder) / "chromium") as browser:
+        server = LabServer(Path(folder) / "lab", source=ROOT)
         try:
             for tone in ("light", "dark"):
                 explorer = opened(started(server, browser, tone))

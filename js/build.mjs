@@ -16,6 +16,7 @@ const PARTS_BUDGET_BYTES = {
   help: 6_000,
   depth: 6_000,
   table: 12_000,
+  ranks: 6_000,
 };
 /** Where a part is made, if not in a file of its name: the wire says "pulse". */
 const PART_FILES = { pulse: "training" };
@@ -90,10 +91,13 @@ const part = (name, shared) => ({
 /** What each Explorer brings: the fewer bytes, the better. */
 const stub = { ...options, inject: [], entryPoints: ["js/src/bundles/stub.js"], format: "esm" };
 
-/** The words of Chinese, without line breaks. */
+/** The words of Chinese, without line breaks, and the sentences of findings. */
 async function writeWords() {
+  const [page, findings] = await Promise.all(
+    ["zh", "zh-sentences"].map(async (name) => JSON.parse(await readFile(`js/src/i18n/${name}.json`, "utf8"))),
+  );
   await mkdir(OUT, { recursive: true });
-  await writeFile(`${OUT}/zh.json`, JSON.stringify(JSON.parse(await readFile("js/src/i18n/zh.json", "utf8"))));
+  await writeFile(`${OUT}/zh.json`, JSON.stringify({ ...page, ...findings }));
 }
 
 async function buildAll() {

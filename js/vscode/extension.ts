@@ -1,4 +1,5 @@
-import { type Kernel, KernelManager, type KernelMessage, ServerConnection } from "@jupyterlab/services";
+import { type Kernel, KernelManager, ServerConnection } from "@jupyterlab/services";
+import { ask, follow, type Output } from "../colab/cells.ts";
 import type { Webview } from "./webview.ts";
 
 /** What a webview needs to act for the same client of the same kernel. */
@@ -8,10 +9,6 @@ export interface KernelOptions {
   readonly model: Kernel.IModel;
   /** Of the socket: how messages are written. */
   readonly protocol: string;
-}
-
-export interface Output {
-  readonly data: Readonly<Record<string, unknown>>;
 }
 
 /**
@@ -74,26 +71,16 @@ export class Extension {
   }
 
   /** Runs a cell to its end; `show` gets each output as it comes. */
-  async run(cell: string, code: string, show: (output: Output) => void): Promise<KernelMessage.IExecuteReplyMsg> {
+  async run(cell: string, code: string, show: (output: Output) => void): Promise<unknown> {
     const future = this.kernel.requestExecute({ code, stop_on_error: true }, true, { cellId: cell });
     // The webview hears the kernel's answer to a request that it never made: it is told of it first.
     this.#webview.mirror(future.msg);
-    future.onIOPub = ({ content, header }) => {
-      if ("data" in content && header.msg_type !== "update_display_data") {
-        show({ data: content.data as Output["data"] });
-      } else if (header.msg_type === "stream" && "text" in content) {
-        show({ data: { "text/plain": content.text } });
-      } else if (header.msg_type === "error" && "traceback" in content) {
-        show({ data: { "text/plain": (content.traceback as string[]).join("\n") } });
-      }
-    };
-    return (await future.done) as KernelMessage.IExecuteReplyMsg;
+    return await follow(future, show);
   }
 
   /** Evaluates expressions in the kernel after `code`, in no cell. */
   async ask(code: string, expressions: Record<string, string>): Promise<unknown> {
-    const options = { code, user_expressions: expressions, store_history: false, stop_on_error: false };
-    return (await this.kernel.requestExecute(options).done).content;
+    return await ask(this.kernel, code, expressions);
   }
 
   async restart(): Promise<void> {

@@ -1,5 +1,6 @@
+import type { Output } from "../colab/cells.ts";
 import { dress, forbid, type Theme } from "./conditions.ts";
-import { Extension, type Output } from "./extension.ts";
+import { Extension } from "./extension.ts";
 import { Webview } from "./webview.ts";
 
 /** One cell: where its outputs are shown, and how to take them away. */
@@ -70,9 +71,9 @@ class Page {
     await this.clear(index);
     cell.isRunning = true;
     try {
-      const reply = await this.#extension.run(`cell:${index}`, code, ({ data }) => this.show(index, data));
+      const content = await this.#extension.run(`cell:${index}`, code, ({ data }) => this.show(index, data));
       await Promise.all(cell.shown);
-      return reply.content;
+      return content;
     } finally {
       cell.isRunning = false;
     }

@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 import base64
+import importlib
 import os
 import platform
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 
+from nnwidgets.distributed.inputs import from_json
+from nnwidgets.distributed.merging import traces
 from nnwidgets.distributed.merging.stats import rows_of
-from nnwidgets.distributed.merging.trees import digest_of, facts_of, to_json
-from nnwidgets.distributed.shares import ABSENT, Share, share_of, stats_of
+from nnwidgets.distributed.merging.tree_json import to_json
+from nnwidgets.distributed.merging.trees import digest_of, facts_of
+from nnwidgets.distributed.shares import ABSENT, Share, flat_sizes, share_of, stats_of
+from nnwidgets.distributed.tiles import tile_of
 from nnwidgets.edit.undo_copy.digest import digest
-from nnwidgets.errors import NNWidgetsError
+from nnwidgets.errors import NNWidgetsError, RanksDisagreeError
+from nnwidgets.formatting import inert
 from nnwidgets.introspect.checks import data_findings, structural_findings, worst_first
-from nnwidgets.introspect.module_tree.tree import tree, tree_of
+from nnwidgets.introspect.module_tree.nodes import ModuleTree
+from nnwidgets.introspect.module_tree.tree import tree_of
 from nnwidgets.introspect.records import TensorEntry, TensorStats
 from nnwidgets.introspect.safe_access.lookup import LiveModel
 from nnwidgets.introspect.safe_access.objects import no_torch_function
+from nnwidgets.introspect.safe_access.scan import read
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, gradient_of
-from nnwidgets.introspect.tracing.unsharded import unsharded_modules
+from nnwidgets.introspect.tracing.inputs import device_of
+from nnwidgets.introspect.tracing.together import PATIENCE, come_together
+from nnwidgets.introspect.tracing.trace import run
+from nnwidgets.introspect.tracing.unsharded import read_shards, unsharded_modules
 from nnwidgets.wire.schema.ranks import RankReply
 
 Said = dict[str, Any]
@@ -35,32 +47,75 @@ def place_in_group() -> tuple[int, int]:
     return 0, 1
 
 
-def answer(module: nn.Module, body: Mapping[str, Any]) -> RankReply:
+def answer(module: nn.Module, body: Mapping[str, Any], said: Mapping[str, Any] | None = None) -> RankReply:
     """Answer one question about a model.
 
     Args:
         module: This rank's.
         body: Of a request of kind `rank`: what is asked, and of which tensors.
+        said: What this rank says to it, where that is made already.
 
     Returns:
         The reply's body, ready for ``json.dumps``.
     """
     rank, world_size = place_in_group()
-    said = _ANSWERS[body["ask"]](module, body)
-    return {"rank": rank, "world_size": world_size, "host": platform.node(), "pid": os.getpid(), "said": said}
+    said = dict(_ANSWERS[body["ask"]](module, body) if said is None else said)
+    return {
+        "rank": rank,
+        "world_size": world_size,
+        "host": platform.node(),
+        "pid": os.getpid(),
+        "version": version(),
+        "said": said,
+    }
+
+
+def version() -> str:
+    """That of nnwidgets here."""
+    return str(importlib.import_module("nnwidgets").__version__)
+
+
+def check_versions(replies: Mapping[int, Mapping[str, Any]]) -> None:
+    """Refuse replies of ranks whose nnwidgets is another: what they say may mean something else.
+
+    Raises:
+        RanksDisagreeError: It names them.
+    """
+    here = version()
+    others = {rank: reply["version"] for rank, reply in replies.items() if reply.get("version", here) != here}
+    if others:
+        said = "; ".join(f"rank {rank} has {inert(str(other), 40)}" for rank, other in others.items())
+        raise RanksDisagreeError(
+            f"This process has nnwidgets {here}, but {said}.", hint="Install the same everywhere, and start again."
+        )
+
+
+def _live(module: nn.Module) -> LiveModel:
+    live = LiveModel(module)
+    read_shards(live.scan)
+    return live
 
 
 def _tree(module: nn.Module, body: Mapping[str, Any]) -> Said:
-    found = tree(module)
-    facts = facts_of(found)
-    said: Said = {"digest": digest_of(facts, found.ties), "local_bytes": found.local_bytes}
-    if body.get("full"):
-        said |= {"tree": to_json(found), "facts": facts}
+    return tree_said(tree_of(_live(module).scan), body.get("full", ""))
+
+
+def tree_said(found: ModuleTree, full: str) -> Said:
+    """What a rank says of its tree.
+
+    Args:
+        found: The tree.
+        full: Which ranks give the tree itself: `"first"`, `"all"`, or none of them.
+    """
+    said: Said = {"digest": digest_of(found), "local_bytes": [node.local_bytes for node in found.nodes]}
+    if full == "all" or (full == "first" and place_in_group()[0] == 0):
+        said["tree"] = to_json(found)
     return said
 
 
 def _stats(module: nn.Module, body: Mapping[str, Any]) -> Said:
-    live, place = LiveModel(module), place_in_group()
+    live, place = _live(module), place_in_group()
+    flat = flat_sizes(live.scan)
     shares: list[Share] = []
     found: list[TensorStats | None] = []
     for path in body["paths"]:
@@ -69,7 +124,7 @@ def _stats(module: nn.Module, body: Mapping[str, Any]) -> Said:
             shares.append(ABSENT)
             found.append(None)
             continue
-        share = share_of(tensor, *place)
+        share = share_of(tensor, *place, flat)
         part = stats_of(tensor, share)
         shares.append(share._replace(state="unreadable") if part is None and share.state == "held" else share)
         found.append(part)
@@ -86,14 +141,19 @@ def _tensor_at(live: LiveModel, path: str) -> Any:
     return tensor
 
 
-def _check(module: nn.Module, body: Mapping[str, Any]) -> Said:  # noqa: ARG001 - as the others are called
-    live, place = LiveModel(module), place_in_group()
+def _check(module: nn.Module, body: Mapping[str, Any]) -> Said:
+    live, place = _live(module), place_in_group()
     found = tree_of(live.scan)
     facts = facts_of(found)
-    checked = worst_first((*structural_findings(live.scan), *data_findings(live.scan)))
-    parts = {entry.path: _fingerprint(entry, live.tensors[entry.path], place) for entry in _counted(found.tensors)}
+    name = str(body["model"])
+    checked = worst_first((*structural_findings(live.scan, name=name), *data_findings(live.scan, name=name)))
+    flat = flat_sizes(live.scan)
+    parts = {
+        entry.path: _fingerprint(entry, live.tensors[entry.path], share_of(live.tensors[entry.path], *place, flat))
+        for entry in _counted(found.tensors)
+    }
     return {
-        "digest": digest_of(facts, found.ties),
+        "digest": digest_of(found),
         "facts": facts,
         "local_bytes": found.local_bytes,
         "findings": [finding.to_dict() for finding in checked],
@@ -104,14 +164,42 @@ def _check(module: nn.Module, body: Mapping[str, Any]) -> Said:  # noqa: ARG001 
     }
 
 
+def _trace(module: nn.Module, body: Mapping[str, Any]) -> Said:
+    args, kwargs = from_json(body.get("inputs"), device_of(read(module)))
+    return traced(module, args, kwargs, float(body.get("patience", PATIENCE)))
+
+
+def traced(module: nn.Module, args: Sequence[Any], options: Mapping[str, Any], patience: float) -> Said:
+    """Run this rank's part of a forward, when all others have come to theirs.
+
+    Args:
+        module: This rank's.
+        args: As `nnwidgets.trace` takes them after the module.
+        options: The same, by name.
+        patience: Seconds to wait for the other ranks.
+
+    Raises:
+        RankMissingError: They didn't come.
+    """
+    kwargs = dict(options)
+    input_size = kwargs.pop("input_size", None)
+    _, world_size = place_in_group()
+    ranks = range(world_size) if world_size > 1 else ()
+    begin = partial(come_together, ranks, patience, "forward of all")
+    return traces.to_json(run(read(module), args, kwargs, input_size, begin=begin))
+
+
+def _here(module: nn.Module, body: Mapping[str, Any]) -> Said:  # noqa: ARG001 - as the others are called
+    return {}
+
+
 def _counted(tensors: Iterable[TensorEntry]) -> Iterable[TensorEntry]:
     """The tensors but for second names of the same bytes."""
     return (entry for entry in tensors if entry.problem is None and (entry.n_counted or entry.role == "buffer"))
 
 
-def _fingerprint(entry: TensorEntry, tensor: Any, place: tuple[int, int]) -> list[Any] | None:
+def _fingerprint(entry: TensorEntry, tensor: Any, share: Share) -> list[Any] | None:
     """Which part of a tensor is here, a fingerprint of its bytes, and whether all of its elements are one number."""
-    share: Share = share_of(tensor, *place)
     if share.state != "held" or entry.device == "meta":
         return None
     try:
@@ -126,8 +214,15 @@ def _fingerprint(entry: TensorEntry, tensor: Any, place: tuple[int, int]) -> lis
     return [list(share.part), digest(data.data_ptr(), data.nbytes).hex(), varied]
 
 
+def _values(module: nn.Module, body: Mapping[str, Any]) -> Said:
+    return {"tile": tile_of(_tensor_at(LiveModel(module), body["paths"][0]), body["window"], place_in_group())}
+
+
 _ANSWERS: dict[str, Callable[[nn.Module, Mapping[str, Any]], Said]] = {
     "tree": _tree,
     "stats": _stats,
+    "values": _values,
     "check": _check,
+    "here": _here,
+    "trace": _trace,
 }

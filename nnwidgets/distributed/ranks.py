@@ -5,25 +5,32 @@ from __future__ import annotations
 import itertools
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import FrameType
-from typing import Any, Literal
+from typing import Any
 
 import torch.distributed as dist
 from torch import nn
 
 from nnwidgets.distributed import merging
-from nnwidgets.distributed.answering import answer
+from nnwidgets.distributed.answering import answer, check_versions, traced, tree_said
+from nnwidgets.distributed.inputs import to_json
+from nnwidgets.distributed.job import Served, checked_token, open_doors, served_at
+from nnwidgets.distributed.serving.door import Door
 from nnwidgets.distributed.sources.ipyparallel import EngineSource, is_ipyparallel
 from nnwidgets.distributed.sources.process_group import ProcessGroupSource
-from nnwidgets.distributed.sources.source import Missing, Source
+from nnwidgets.distributed.sources.side_door import DoorSource, Way, source_at
+from nnwidgets.distributed.sources.source import Answers, Missing, Source
+from nnwidgets.distributed.status import RankStatus, status_of
 from nnwidgets.errors import InvalidTargetError, NNWidgetsError, RankMissingError
 from nnwidgets.formatting import inert
 from nnwidgets.introspect.checks.findings import worst_first
-from nnwidgets.introspect.handles import Handle
+from nnwidgets.introspect.handles import Handle, Handles, ModelHandle
 from nnwidgets.introspect.module_tree.nodes import ModuleTree
-from nnwidgets.introspect.records import Finding, Findings, Record, TensorEntry, TensorStats, TieGroup, TieGroups
+from nnwidgets.introspect.module_tree.tree import tree
+from nnwidgets.introspect.records import Finding, Findings, TensorEntry, TensorStats, TieGroup, TieGroups, Trace
+from nnwidgets.introspect.safe_access.frames import local_variable
 from nnwidgets.introspect.safe_access.objects import is_module
 from nnwidgets.introspect.stats_table import StatsRow, StatsTable, row_of
 
@@ -33,45 +40,29 @@ _IDS = itertools.count(1)
 Replies = dict[int, Mapping[str, Any]]
 
 
-@dataclass(frozen=True, slots=True)
-class RankStatus(Record):
-    """How a rank was when it was last asked.
-
-    Attributes:
-        rank: Which.
-        host: Where it runs; ``""`` where it has never answered.
-        state: ``"idle"`` it answered, ``"missing"`` it didn't, ``"dead"`` its process is gone.
-        since: On the clock of `time.monotonic`, since when that is so.
-        doing: What is known of it: ``"no answer for 5.0 s"``.
-    """
-
-    rank: int
-    host: str
-    state: Literal["idle", "missing", "dead"]
-    since: float
-    doing: str = ""
-
-
-def ranks(source: Any = None, *, timeout: float = 5.0) -> Ranks:
+def ranks(source: Any = None, *, timeout: float = 5.0, token: str | None = None) -> Ranks:
     """See what several processes hold as one.
 
     In a process group every rank runs the same lines: this, and each question asked of the result. Each gives its own
     answer and takes the others' over the store that the group was started with. From a notebook, ipyparallel's engines
-    are asked, which need not run anything for it.
+    are asked, which need not run anything for it, or the ranks of a job that called `Ranks.serve`, while they train.
 
     No collective is started, and a rank that doesn't answer is waited for no longer than ``timeout``, then named.
 
     Args:
-        source: None for the default process group; a Client or DirectView of ipyparallel's; or an adapter for another
-            engine: any object whose ``call(request, ranks, deadline)`` takes a request to `nnwidgets.handle` on each
-            rank and gives the replies by rank.
+        source: None for the default process group; a Client or DirectView of ipyparallel's; ``"host:port"`` of a job
+            that serves; or an adapter for another engine: any object whose ``call(request, ranks, deadline)`` takes a
+            request to `nnwidgets.handle` on each rank and gives the replies by rank.
         timeout: Seconds that an answer may take.
+        token: What opens the doors of a job that serves; in a process group, for `Ranks.serve` to use instead of one
+            that it draws, the same on every rank.
 
     Returns:
         The ranks; ``ranks()["net"]`` is the model that each has in its variable ``net``.
 
     Raises:
-        InvalidTargetError: There is no process group, or ``source`` is nothing that can be asked.
+        InvalidTargetError: There is no process group, ``source`` is nothing that can be asked, or the token is wrong.
+        RankMissingError: Nothing answers at ``"host:port"``.
 
     Example:
         >>> import nnwidgets as nnw
@@ -82,40 +73,55 @@ def ranks(source: Any = None, *, timeout: float = 5.0) -> Ranks:
     if source is None:
         if not dist.is_available() or not dist.is_initialized():
             raise InvalidTargetError("There is no process group here.", hint="Call ranks() after init_process_group.")
-        return Ranks(None, timeout)
+        return Ranks(None, timeout, token)
+    if type(source) is str:
+        return Ranks(source_at(source, token, timeout), timeout)
     if is_ipyparallel(source):
         return Ranks(EngineSource(source), timeout)
     if not callable(getattr(source, "call", None)):
         raise InvalidTargetError(
             f"A {type(source).__name__[:80]} is no source of ranks.",
-            hint="Pass a Client of ipyparallel's, an object with call(request, ranks, deadline), or nothing.",
+            hint='Pass an ipyparallel Client, "host:port", an object with call(request, ranks, deadline), or nothing.',
         )
     return Ranks(source, timeout)
 
 
-class Ranks:
+class Ranks(Handles):
     """The ranks of a job. ``ranks()["net"]`` is the model that each holds in its variable ``net``.
 
     Args:
         source: What takes questions to them; None for the process group that this process is in.
         timeout: Seconds that an answer may take.
+        token: For `serve`.
     """
 
-    def __init__(self, source: Source | None, timeout: float) -> None:
+    def __init__(self, source: Source | None, timeout: float, token: str | None = None) -> None:
         self.timeout = timeout
+        self._token = checked_token(token)
+        self._door: Door | None = None
+        self._looked_at = 0.0
         self._asked_of: nn.Module | None = None
-        self._is_in_group = source is None
-        self._source = ProcessGroupSource(self._answer, next(_NUMBERS)) if source is None else source
+        self._said: Mapping[str, Any] | None = None
+        self._group = ProcessGroupSource(self._answer, next(_NUMBERS)) if source is None else None
+        self._source: Source = source or self._group  # type: ignore[assignment] # one of them there is
         self._statuses: dict[int, RankStatus] = {}
+        if isinstance(source, DoorSource):
+            self._look()
 
     @property
     def world_size(self) -> int:
         """How many there are; 0 before the first question where that isn't known."""
-        return dist.get_world_size() if self._is_in_group else len(self._statuses)
+        return len(self._statuses) if self._group is None else self._group.world_size
 
     @property
     def statuses(self) -> tuple[RankStatus, ...]:
-        """How each rank was when it was last asked, in their order; empty before the first question."""
+        """How each rank was when it was last asked, in their order; empty before the first question.
+
+        Ranks with a side door are asked now, if that was more than a second ago, and one that waits is looked at for a
+        second, to tell whether it is stuck.
+        """
+        if time.monotonic() - self._looked_at > _FRESH_SECONDS:
+            self._look()
         return tuple(self._statuses.values())
 
     def __getitem__(self, name: str) -> RankedModel:
@@ -123,61 +129,126 @@ class Ranks:
             got = type(name).__name__[:80]
             raise InvalidTargetError(f"A model is named by its variable, got {got}.", hint='Such as ["net"].')
         # The line that every rank runs may be a function's, and the variable its own.
-        module = _variable(name, sys._getframe(1)) if self._is_in_group else None  # noqa: SLF001
+        module = _variable(name, sys._getframe(1)) if self._group is not None else None  # noqa: SLF001
         return RankedModel(self, name, module)
 
     def __repr__(self) -> str:
-        there = sum(status.state == "idle" for status in self._statuses.values())
+        there = sum(status.answered for status in self._statuses.values())
         return f"Ranks({self.world_size} ranks, {there} answered last)"
 
-    def close(self) -> None:
-        """Let go of the model that was asked last."""
-        self._asked_of = None
+    def serve(self, host: str = "127.0.0.1", port: int = 0) -> Served:
+        """Let a notebook that is none of the ranks look at their models: ``nnw.ranks("host:port", token=…)``.
 
-    def ask(self, module: nn.Module | None, body: Mapping[str, Any]) -> tuple[Replies, dict[int, Missing]]:
+        Every rank of the process group calls it. Each then listens in a thread that sleeps until somebody asks, and
+        answers while the rank trains, waits or is stuck. A model is found by its variable: the script's, or that of a
+        function that the main thread is in. Who has the token can look, and change nothing; nothing is encrypted.
+
+        Args:
+            host: Where to listen. ``"0.0.0.0"``: on all of a machine's addresses, so that others can ask; give all
+                ranks the same ``token=`` then.
+            port: Rank 0's; those of the others follow it. 0 for any that are free.
+
+        Returns:
+            Address and token. Rank 0 prints the line for the notebook, once, if the token was drawn.
+
+        Raises:
+            InvalidTargetError: These ranks are no process group's.
+            RankMissingError: A rank doesn't call it in time, or can't listen there.
+        """
+        if self._group is None:
+            raise InvalidTargetError("Only ranks of a process group serve.", hint="Call ranks().serve() on each rank.")
+        if self._door is not None:
+            self._door.close()
+        self._door = open_doors(self._group, self._token, host, port, self.timeout)
+        served = served_at(self._door, self._group.rank)
+        if self._token is None and self._group.rank == 0:
+            print(f"Look at this job from a notebook with\n\n    {served}\n", flush=True)  # noqa: T201 - for whoever started it
+        return served
+
+    def close(self) -> None:
+        """Let go of the model that was asked last, and serve no more."""
+        self._asked_of = self._said = None
+        if self._door is not None:
+            self._door.close()
+            self._door = None
+
+    @property
+    def is_in_group(self) -> bool:
+        """Whether this process is one of the ranks, all of which run the same lines."""
+        return self._group is not None
+
+    def ask(
+        self,
+        module: nn.Module | None,
+        body: Mapping[str, Any],
+        *,
+        said: Mapping[str, Any] | None = None,
+        seconds: float | None = None,
+    ) -> tuple[Replies, dict[int, Missing]]:
         """Ask every rank.
 
         Args:
             module: The model, where this process is one of the ranks.
             body: Of the request of kind `rank`.
+            said: What this rank says to it, where it is one and has made that already.
+            seconds: How long an answer may take; None for ``timeout``.
 
         Returns:
             What each said, by rank, and what stands for answers that didn't come.
 
         Raises:
             RankMissingError: No rank answered, or one has no such model, or can't answer; it says why.
+            RanksDisagreeError: They have different versions of nnwidgets, which may say things differently.
         """
-        self._asked_of = module
+        self._asked_of, self._said = module, said
         request = {"v": 1, "id": str(next(_IDS)), "kind": "rank", "body": dict(body)}
-        answers = self._source.call(request, None, time.monotonic() + self.timeout)
+        deadline = time.monotonic() + (self.timeout if seconds is None else seconds)
+        answers = self._told_where(self._source.call(request, None, deadline))
         replies: Replies = {}
         missing: dict[int, Missing] = {}
         refused: dict[int, str] = {}
         for rank, reply in answers.items():
-            self._note(rank, reply)
             if isinstance(reply, Missing):
-                missing[rank] = reply
+                known = self._statuses.get(rank)
+                missing[rank] = reply if reply.host or known is None else replace(reply, host=known.host)
             elif not reply.get("ok"):
                 refused[rank] = inert(str(reply["error"]["message"]), 200)
             else:
                 replies[rank] = reply["body"]["said"]
+        self._note(answers)
+        check_versions({rank: answers[rank]["body"] for rank in replies})  # type: ignore[index] # these answered
         if refused or not replies:
             why = "; ".join(f"rank {rank}: {what}" for rank, what in refused.items())
-            why = why or "; ".join(f"rank {rank}: {each.why}" for rank, each in missing.items())
+            why = why or " ".join(each.told(rank, ()) for rank, each in missing.items())
             raise RankMissingError(f"Not every rank can answer. {why}", ranks=tuple(refused or missing))
         return replies, missing
 
-    def _note(self, rank: int, reply: Mapping[str, Any] | Missing) -> None:
-        """Keep how a rank is, and since when."""
-        before = self._statuses.get(rank)
-        host = before.host if before is not None else ""
-        if isinstance(reply, Missing):
-            now = RankStatus(rank, host, "dead" if reply.is_dead else "missing", time.monotonic(), reply.why)
-        else:
-            now = RankStatus(rank, str(reply.get("body", {}).get("host", host)), "idle", time.monotonic())
-        if before is not None and before.state == now.state:
-            now = replace(now, since=before.since)
-        self._statuses[rank] = now
+    def _told_where(self, answers: Answers) -> Answers:
+        """Answers of a process group that serves, with what those do that gave none."""
+        silent = [rank for rank, reply in answers.items() if isinstance(reply, Missing)]
+        if self._door is None or not silent:
+            return answers
+        doors = DoorSource({rank: Way(address, self._door.token) for rank, address in self._door.doors.items()})
+        where = doors.where(silent)
+        known = {
+            rank: replace(reply, host=where[rank]["host"], where=where[rank]["where"])
+            for rank, reply in answers.items()
+            if isinstance(reply, Missing) and rank in where
+        }
+        return {**answers, **known}
+
+    def _look(self) -> None:
+        """See how the ranks are, where they tell that whatever they do."""
+        settled = getattr(self._source, "settled", None)
+        if settled is not None:
+            self._note(settled())
+
+    def _note(self, answers: Answers) -> None:
+        """Keep how each rank is, and since when."""
+        self._looked_at = time.monotonic()
+        for rank, reply in answers.items():
+            self._statuses[rank] = status_of(rank, reply, self._statuses.get(rank), self._looked_at)
+        self._statuses = dict(sorted(self._statuses.items()))
 
     def _answer(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         """What this rank says, as `nnwidgets.handle` would."""
@@ -185,7 +256,7 @@ class Ranks:
         try:
             if self._asked_of is None:
                 raise InvalidTargetError(f"No variable {body['model']!r} with a module here.")
-            return {"ok": True, "body": answer(self._asked_of, body)}
+            return {"ok": True, "body": answer(self._asked_of, body, self._said)}
         except NNWidgetsError as error:
             return {"ok": False, "error": {"code": error.code, "message": str(error)}}
 
@@ -193,16 +264,34 @@ class Ranks:
 def _variable(name: str, frame: FrameType | None) -> nn.Module | None:
     """The module that a name means on the line that asks, in the functions that called it, or in the notebook."""
     while frame is not None:
-        for held in (frame.f_locals, frame.f_globals):
-            if name in held:
-                return held[name] if is_module(held[name]) else None
+        for value in (local_variable(frame, name), frame.f_globals.get(name)):
+            if value is not None:
+                return value if is_module(value) else None
         frame = frame.f_back
     value = vars(sys.modules["__main__"]).get(name)
     return value if is_module(value) else None
 
 
-class RankedModel(Handle):
-    """A model that ranks hold together: a module to `tree`, `ties`, `stats` and `check`.
+_FRESH_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the ranks said of a model's structure.
+
+    Attributes:
+        tree: The whole model's.
+        digests: By rank, a fingerprint of what it has; of the ranks that answered.
+        owners: Where they have different things, the ranks that have each tensor, by path; else empty: all have all.
+    """
+
+    tree: ModuleTree
+    digests: Mapping[int, str]
+    owners: Mapping[str, Sequence[int]]
+
+
+class RankedModel(ModelHandle):
+    """A model that ranks hold together: a module to `tree`, `ties`, `stats`, `check` and `trace`.
 
     Args:
         ranks: Which.
@@ -210,54 +299,117 @@ class RankedModel(Handle):
         module: What this process has there, where it is one of the ranks.
     """
 
-    __slots__ = ("_module", "_ranks", "name")
+    __slots__ = ("module", "ranks")
 
     def __init__(self, ranks: Ranks, name: str, module: nn.Module | None) -> None:
-        self._ranks = ranks
+        self.ranks = ranks
         self.name = name
-        self._module = module
+        self.module = module
 
     def __repr__(self) -> str:
-        return f"RankedModel({self.name!r}, {self._ranks.world_size} ranks)"
+        return f"RankedModel({self.name!r}, {self.ranks.world_size} ranks)"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: ARG002 - as IPython calls it
+        # What is shown on one rank alone can't ask the others, who don't ask at this turn.
+        try:
+            printer.text(str(self._tree() if self.module is None else tree(self.module)))
+        except NNWidgetsError as error:
+            printer.text(f"{self!r}: {error}")
 
     def __getitem__(self, path: str) -> RankedTensor:
         return RankedTensor(self, path)
 
     def answer(self, function: str, arguments: tuple[Any, ...], options: Mapping[str, Any]) -> Any:
         """What a public function gives of the whole model."""
+        if function == "trace":
+            return self._trace(arguments, options)
         if function not in _OF_MODEL or arguments or options:
             so = " with these arguments" if function in _OF_MODEL else ""
             raise InvalidTargetError(
                 f"{function} of a model over ranks isn't possible{so}.",
-                hint=f"{', '.join(_OF_MODEL)} are.",
+                hint=f"{', '.join(_OF_MODEL)} and trace are.",
             )
         return getattr(self, f"_{function}")()
 
     def ask(self, ask: str, **body: Any) -> tuple[Replies, dict[int, Missing]]:
         """Ask every rank about this model; see `Ranks.ask`."""
-        return self._ranks.ask(self._module, {"model": self.name, "ask": ask, **body})
+        return self.ranks.ask(self.module, {"model": self.name, "ask": ask, **body})
+
+    def _trace(self, arguments: tuple[Any, ...], options: Mapping[str, Any]) -> Trace:
+        """One forward of all ranks, each on what it was given here, or on what is sent to all."""
+        patience = self.ranks.timeout
+        body: dict[str, Any] = {"model": self.name, "ask": "trace"}
+        said = None
+        if self.ranks.is_in_group:
+            if self.module is None:
+                raise InvalidTargetError(f"No variable {self.name!r} with a module here.")
+            said = traced(self.module, arguments, options, patience)
+        else:
+            body |= {"inputs": to_json((arguments, dict(options))), "patience": patience}
+            _, missing = self.ask("here")
+            self._need_all(missing)
+        replies, missing = self.ranks.ask(self.module, body, said=said, seconds=patience + _LONGEST_FORWARD)
+        self._need_all(missing)
+        return merging.traces.merged({rank: merging.traces.from_json(each) for rank, each in sorted(replies.items())})
+
+    def _need_all(self, missing: Mapping[int, Missing]) -> None:
+        if missing:
+            why = " ".join(each.told(rank, ()) for rank, each in missing.items())
+            raise RankMissingError(f"A forward needs every rank. {why}", ranks=tuple(missing))
 
     def _tree(self) -> ModuleTree:
-        replies, missing = self.ask("tree", full=True)
-        is_same = len({reply["digest"] for reply in replies.values()}) == 1
-        trees = {
-            rank: merging.trees.from_json(reply["tree"])
-            for rank, reply in itertools.islice(replies.items(), 1 if is_same else None)
-        }
-        held = {**dict.fromkeys(missing, 0), **{rank: int(reply["local_bytes"]) for rank, reply in replies.items()}}
-        return merging.trees.merged(trees, [held[rank] for rank in sorted(held)])
+        return self.read().tree
+
+    def read(self, before: Reading | None = None) -> Reading:
+        """Read the model of every rank.
+
+        Args:
+            before: What was read last: where all ranks that answer say that theirs is the same still, its tree is not
+                sent again.
+        """
+        here = tree(self.module) if self.ranks.is_in_group and self.module is not None else None
+        # Ranks that say the same have the same tree: one of them gives it, or it is here, or was read before.
+        for full in ("" if before is not None or self.ranks.is_in_group else "first", "all"):
+            said = None if here is None else tree_said(here, full)
+            body = {"model": self.name, "ask": "tree", "full": full}
+            replies, missing = self.ranks.ask(self.module, body, said=said)
+            digests = {rank: str(reply["digest"]) for rank, reply in replies.items()}
+            held: dict[int, Any] = {rank: reply["local_bytes"] for rank, reply in replies.items()}
+            held |= dict.fromkeys(missing, ())
+            if before is not None and digests.items() <= before.digests.items():
+                by_rank = tuple(each[0] if each else 0 for _, each in sorted(held.items()))
+                known = replace(before.tree, by_rank=by_rank, local_bytes=sum(by_rank))
+                return replace(before, tree=known, digests={**before.digests, **digests})
+            given = {rank: reply["tree"] for rank, reply in sorted(replies.items()) if "tree" in reply}
+            if len({*digests.values()}) == 1 and (here is not None or given):
+                n_nodes = len(next(iter(held.values())))
+                of_nodes = [each or [0] * n_nodes for _, each in sorted(held.items())]
+                if here is not None:
+                    return Reading(merging.tree_json.with_bytes(here, of_nodes), digests, {})
+                return Reading(merging.tree_json.from_json(next(iter(given.values())), of_nodes), digests, {})
+        held |= {rank: {} for rank in missing}
+        trees = {rank: merging.tree_json.from_json(each) for rank, each in given.items()}
+        owners: dict[str, list[int]] = {}
+        for rank, found in trees.items():
+            held[rank] = dict(zip((node.path for node in found.nodes), held[rank], strict=True))
+            for entry in found.tensors:
+                owners.setdefault(entry.path, []).append(rank)
+        return Reading(merging.trees.merged(trees, held), digests, owners)
 
     def _stats(self) -> StatsTable:
-        tree = self._tree()
-        same = (group for group in tree.ties if group.kind in {"object", "storage"})
+        whole = self._tree()
+        same = (group for group in whole.ties if group.kind in {"object", "storage"})
         first = {path: group.members[0] for group in same for path in group.members[1:]}
-        entries = [entry for entry in tree.tensors if entry.path not in first]
-        replies, missing = self.ask("stats", paths=[entry.path for entry in entries])
-        found = dict(zip((entry.path for entry in entries), merging.tensors.merged(replies, missing), strict=True))
-        rows = (
-            _row(entry, found[first.get(entry.path, entry.path)], first.get(entry.path, "")) for entry in tree.tensors
-        )
-        return StatsTable(rows, tree)
+        entries = [entry for entry in whole.tensors if entry.path not in first]
+        asked = [entry.path for entry in entries] + [f"{entry.path}.grad" for entry in entries if entry.has_grad]
+        replies, missing = self.ask("stats", paths=asked)
+        found = dict(zip(asked, merging.tensors.merged(replies, missing), strict=True))
+        rows = []
+        for entry in whole.tensors:
+            at = first.get(entry.path, entry.path)
+            gradient = found.get(f"{at}.grad", "")
+            rows.append(_row(entry, found[at], gradient, first.get(entry.path, "")))
+        return StatsTable(rows, whole)
 
     def _ties(self) -> tuple[TieGroup, ...]:
         return TieGroups(self._tree().ties)
@@ -266,24 +418,27 @@ class RankedModel(Handle):
         replies, missing = self.ask("check")
         lost = (
             Finding(
-                "rank-missing", "warning", "", f"{each.why.capitalize()}. The rest is of the others.", ranks=(rank,)
+                "rank-missing", "warning", "", f"{each.told(rank, replies)} The rest is of the others.", ranks=(rank,)
             )
             for rank, each in missing.items()
         )
         return Findings(worst_first((*lost, *merging.findings.merged(replies, self.name))))
 
 
+_LONGEST_FORWARD = 60.0
+"""Seconds that a forward may take before a rank that is in it counts as missing."""
 _OF_MODEL = ("tree", "ties", "stats", "check")
 
 
-def _row(entry: TensorEntry, found: TensorStats | str, tied_to: str) -> StatsRow:
+def _row(entry: TensorEntry, found: TensorStats | str, gradient: TensorStats | str, tied_to: str) -> StatsRow:
     """A tensor's row in the table of all."""
     notes = [entry.held.how] if entry.held is not None else []
     if isinstance(found, str):
         notes.append(found)
     elif found.of != "all":
         notes.append(f"numbers of {found.of}")
-    return row_of(entry, None if isinstance(found, str) else found, notes, tied_to=tied_to)
+    measured, of_gradient = (None if isinstance(each, str) else each for each in (found, gradient))
+    return row_of(entry, measured, notes, gradient=of_gradient, tied_to=tied_to)
 
 
 class RankedTensor(Handle):

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import sys
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -11,7 +14,8 @@ from nnwidgets.distributed.merging.stats import BINS
 from nnwidgets.errors import NNWidgetsError
 from nnwidgets.introspect.records import TensorStats
 from nnwidgets.introspect.safe_access import objects
-from nnwidgets.introspect.safe_access.holders import holder_of, is_dtensor, part_here
+from nnwidgets.introspect.safe_access.holders import FLAT_PARAMETERS, flat_originals, holder_of, is_dtensor, part_here
+from nnwidgets.introspect.safe_access.scan import ModelScan
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor
 from nnwidgets.introspect.statistics.exact_stats import exact_stats
 
@@ -40,13 +44,29 @@ ABSENT = Share("absent", (), 1, 0)
 """Of a tensor that is in the model of other ranks only, as in another stage of a pipeline."""
 
 
-def share_of(tensor: Any, rank: int, world_size: int) -> Share:
+def flat_sizes(scan: ModelScan) -> dict[int, int]:
+    """Elements of the whole of each parameter, by its id, that FSDP1 has flattened and cut, and keeps a piece of."""
+    if FLAT_PARAMETERS not in sys.modules:
+        return {}
+    with objects.no_torch_function():
+        return {id(each): math.prod(shape) for flat, each, shape in flat_originals(scan) if holder_of(flat) is not None}
+
+
+def share_of(tensor: Any, rank: int, world_size: int, flat: Mapping[int, int] = MappingProxyType({})) -> Share:
     """Tell what this rank holds of a tensor.
+
+    Args:
+        tensor: Any.
+        rank: This one.
+        world_size: How many there are.
+        flat: What `flat_sizes` says of the model.
 
     Example:
         >>> share_of(torch.ones(2, 3), rank=1, world_size=4)
         Share(state='held', part=(), n_parts=1, n_elements=6)
     """
+    if id(tensor) in flat:
+        return Share("held", (rank,), world_size, flat[id(tensor)])
     with objects.no_torch_function():
         held = holder_of(tensor)
         if held is None:

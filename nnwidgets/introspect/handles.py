@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
+from nnwidgets.introspect.safe_access.objects import is_a, is_module
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -27,6 +29,35 @@ class Handle:
             options: The same, by name.
         """
         raise NotImplementedError
+
+
+class ModelHandle(Handle):
+    """Stands for a model: what can be looked at where a module can.
+
+    Attributes:
+        name: What the model is called where it is.
+    """
+
+    __slots__ = ("name",)
+    name: str
+
+
+class Handles:
+    """Gives handles by name: ``names["net"]``."""
+
+    def __getitem__(self, name: str) -> ModelHandle:
+        """The model of that name."""
+        raise NotImplementedError
+
+
+def is_model(value: object) -> bool:
+    """Whether it is a module, or stands for one; no code of its own runs.
+
+    Example:
+        >>> is_model(ModelHandle()), is_model("net")
+        (True, False)
+    """
+    return is_module(value) or is_a(value, ModelHandle)
 
 
 def over_handles(function: Callable[P, T]) -> Callable[P, T]:

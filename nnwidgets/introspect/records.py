@@ -355,6 +355,27 @@ class TraceCall(Work):
 
 
 @dataclass(frozen=True, slots=True)
+class RankTrace(Work):
+    """What one rank did in a forward of a model over ranks.
+
+    Attributes:
+        rank: Which.
+        seconds: Wall time of its forward.
+        flops: Floating-point operations that it did; None where unknown.
+        saved_bytes: Bytes that autograd keeps there for a backward, as in `Trace`.
+        failed_at: Path of the innermost module whose forward raised there, or None.
+        error: What it raised, or None.
+    """
+
+    rank: int
+    seconds: float
+    flops: int | None
+    saved_bytes: int | None
+    failed_at: str | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Trace(Work):
     """A forward pass, call by call, in the order the calls began.
 
@@ -364,10 +385,14 @@ class Trace(Work):
         error: What it raised, as ``"RuntimeError: …"``, or None.
         unused: Registered modules that were never called.
         seconds: Wall time of the whole forward.
-        flops: Floating-point operations of the whole forward; None where unknown.
+        flops: Floating-point operations of the whole forward; None where unknown. Of layers that are cut over ranks,
+            those of the whole layers.
         saved_bytes: Bytes of memory that autograd keeps for a backward from the result, parameters and buffers of the
             model aside; each piece of memory counts once and whole, for the call in which it was first kept. None
             where gradients are off, the forward raised, or its result holds no tensor.
+        local_flops: Floating-point operations that this process did: fewer than ``flops`` where layers are cut over
+            ranks. Of a model over ranks, those of all together, as often as they are done.
+        by_rank: Of a model over ranks, what each did, in the order of ranks; else empty.
     """
 
     calls: tuple[TraceCall, ...]
@@ -377,11 +402,15 @@ class Trace(Work):
     seconds: float
     flops: int | None
     saved_bytes: int | None = None
+    local_flops: int | None = None
+    by_rank: tuple[RankTrace, ...] = ()
 
     def __repr__(self) -> str:
         what = f"{counted(len(self.calls), 'call')}, {self.seconds:.3g} s"
         if self.flops is not None:
             what += f", {counted(self.flops, 'floating-point operation')}"
+        if self.by_rank:
+            what += f" on {counted(len(self.by_rank), 'rank')}"
         if self.unused:
             what += f", {len(self.unused):,} unused"
         if self.error is not None:

@@ -23,9 +23,9 @@ class _ExploringFormatter(IPythonDisplayFormatter):
 
     def __call__(self, obj: Any) -> Any:
         """Explore a module; leave anything else to IPython."""
-        from nnwidgets.introspect.safe_access.objects import is_module
+        from nnwidgets.introspect.handles import is_model
 
-        if not self.enabled or not is_module(obj):
+        if not self.enabled or not is_model(obj):
             return super().__call__(obj)
         from IPython.display import display
 

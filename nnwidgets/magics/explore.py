@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
+from nnwidgets.introspect.handles import ModelHandle
 from nnwidgets.introspect.module_tree.text import count_text
 from nnwidgets.introspect.module_tree.tree import tree
 from nnwidgets.introspect.patterns import match
 from nnwidgets.introspect.safe_access import lookup
+from nnwidgets.introspect.safe_access.objects import is_module
 from nnwidgets.magics.line.grammar import LineError
 from nnwidgets.magics.resolve import model_names
 from nnwidgets.magics.subcommands.subcommand import Answer, Request
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 _MOST_MODELS = 100
 
 
-def make_explorer(module: nn.Module, name: str | None, namespace: Mapping[str, Any]) -> Explorer:
+def make_explorer(module: nn.Module | ModelHandle, name: str | None, namespace: Mapping[str, Any]) -> Explorer:
     """Make an Explorer of ``module``.
 
     Args:
@@ -34,7 +36,7 @@ def make_explorer(module: nn.Module, name: str | None, namespace: Mapping[str, A
 
     if name is None:
         name = next((known for known in model_names(namespace) if namespace[known] is module), None)
-    return explore(module, name=name)
+    return explore(module, name=name)  # type: ignore[arg-type] # what is over ranks is a RankedModel
 
 
 def explore_line(request: Request, usage: str) -> Answer:
@@ -53,14 +55,14 @@ def explore_line(request: Request, usage: str) -> Answer:
 
         return Answer(None, explore(request.file))
     if command.model:
-        module, selected, text = request.module, "", command.filter
+        module, selected, text = request.model, "", command.filter
         if command.target:
             found = match(tree(module), command.target, words=False).paths
             if len(found) == 1:
                 selected = found[0]
             else:
                 # Of several the filter shows all; of none the path is looked for, to say what is near.
-                text = command.target if found else lookup.get(module, command.target)
+                text = command.target if found or not is_module(module) else lookup.get(module, command.target)
         view = make_explorer(module, command.model, namespace)
         view.selected, view.filter = selected, text
         return Answer(None, view)

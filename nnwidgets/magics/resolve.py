@@ -20,6 +20,7 @@ from torch.optim import Optimizer
 from nnwidgets.checkpoint import Snapshot
 from nnwidgets.errors import closest_names
 from nnwidgets.formatting import and_more, counted, inert
+from nnwidgets.introspect.handles import Handles, ModelHandle, is_model
 from nnwidgets.introspect.optimizers import optimizer_variables, optimizers_holding
 from nnwidgets.introspect.safe_access.objects import (
     class_attribute,
@@ -43,13 +44,13 @@ class _NothingThereError(LookupError):
 
 
 def model_names(namespace: Mapping[str, Any]) -> list[str]:
-    """Names of the user's variables that hold a module, in the order they were made.
+    """Names of the user's variables that hold a model, in the order they were made.
 
     Example:
         >>> model_names({"net": nn.ReLU(), "_": nn.ReLU(), "x": 1})
         ['net']
     """
-    return [name for name, value in list(namespace.items()) if not name.startswith("_") and is_module(value)]
+    return [name for name, value in list(namespace.items()) if not name.startswith("_") and is_model(value)]
 
 
 def tensor_names(namespace: Mapping[str, Any]) -> list[str]:
@@ -80,8 +81,8 @@ def resolve_mark(expression: str, namespace: Mapping[str, Any]) -> Snapshot:
     return made
 
 
-def resolve_model(expression: str, namespace: Mapping[str, Any]) -> nn.Module:
-    """Return the module that ``expression`` names.
+def resolve_model(expression: str, namespace: Mapping[str, Any]) -> nn.Module | ModelHandle:
+    """Return the module that ``expression`` names, or the model over ranks.
 
     Raises:
         LineError: If it can't be read, names nothing, or names something else than a module.
@@ -91,7 +92,7 @@ def resolve_model(expression: str, namespace: Mapping[str, Any]) -> nn.Module:
         ReLU()
     """
     value: nn.Module = resolve(expression, namespace, among=model_names(namespace), kind="model")
-    if not is_module(value):
+    if not is_model(value):
         raise LineError(_not_a_module(expression, value, namespace))
     return value
 
@@ -210,6 +211,8 @@ def _take(value: Any, so_far: str, step: _Step, namespace: Mapping[str, Any]) ->
 
 
 def _attribute(value: Any, so_far: str, name: str) -> Any:
+    if is_a(value, Handles):
+        return value[name]
     stored = [(key, item) for key, item in _attributes(value) if type(key) is str]
     for key, item in stored:
         if key == name:
@@ -239,6 +242,8 @@ def _registry(module: nn.Module, registry: str) -> list[tuple[Any, Any]]:
 
 
 def _item(value: Any, so_far: str, index: int | str) -> Any:
+    if is_a(value, Handles) and type(index) is str:
+        return value[index]
     sequence, mapping = _sequence(value), _mapping(value)
     if sequence is not None and type(index) is int:
         if -len(sequence) <= index < len(sequence):

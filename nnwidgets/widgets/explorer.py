@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import anywidget
 from torch import nn
@@ -17,17 +17,19 @@ from traitlets import Bytes, Int, TraitError, Unicode, default, validate
 from nnwidgets.checkpoint import Snapshot
 from nnwidgets.checkpoint.peek import peek
 from nnwidgets.checkpoint.without_model import file_module
+from nnwidgets.distributed.ranks import RankedModel
 from nnwidgets.errors import InvalidTargetError, PathNotFoundError
 from nnwidgets.formatting import inert
 from nnwidgets.introspect.optimizers import optimizers_in
 from nnwidgets.introspect.records import Trace
-from nnwidgets.introspect.safe_access.objects import is_module, require_module, type_name
+from nnwidgets.introspect.safe_access.objects import is_a, is_module, require_module, type_name
 from nnwidgets.server.handlers.open_and_rows import first_view
-from nnwidgets.server.handlers.registry import handlers, is_long, is_patient
+from nnwidgets.server.handlers.registry import handlers, is_long, is_long_over_ranks, is_patient
 from nnwidgets.server.notebook.ipykernel import after_each_cell, answer_where_asked, is_unattended
 from nnwidgets.server.notebook.variables import name_of, notebook
 from nnwidgets.server.session import open_views
-from nnwidgets.server.session.session import Session
+from nnwidgets.server.session.ranked_session import RankedSession
+from nnwidgets.server.session.session import Emit, Session
 from nnwidgets.widgets import bundle, marimo
 from nnwidgets.widgets.any_base import AnyLayout
 from nnwidgets.widgets.static_output import static_bundle
@@ -74,22 +76,14 @@ class Explorer(anywidget.AnyWidget):
 
     def __init__(
         self,
-        module: nn.Module,
+        module: nn.Module | RankedModel,
         *,
         optimizer: object | None = None,
         name: str | None = None,
         height: int | None = None,
     ) -> None:
         _check(module, name, height)
-        variable = name_of(module, notebook())
-        session = Session(
-            module,
-            name=name if name is not None else variable,
-            variable=variable if variable is not None else name,
-            optimizers=optimizers_in(optimizer),
-            hold=variable is None,
-            emit=self._emit,
-        )
+        session = _session(module, name, optimizer, self._emit)
         first = first_view(session)
         self._is_shown = not is_unattended()
         page = {**bundle.traits(), "layout": AnyLayout()} if self._is_shown else {}
@@ -97,7 +91,8 @@ class Explorer(anywidget.AnyWidget):
         self._workers = Workers(limit=1)
         self._ticks = TrainingTicks()
         answers = handlers(self._session_for)
-        self._dispatcher = Dispatcher(answers, self._send_wire, background=is_long, patient=is_patient)
+        background = is_long if session.over_ranks is None else is_long_over_ranks
+        self._dispatcher = Dispatcher(answers, self._send_wire, background=background, patient=is_patient)
         super().__init__(
             **page,
             _first=bundle.compress(json.dumps(first, separators=(",", ":"))),
@@ -145,6 +140,10 @@ class Explorer(anywidget.AnyWidget):
             >>> view = explore(net)  # doctest: +SKIP
             >>> view.tick()  # doctest: +SKIP
         """
+        if self._session is not None and self._session.over_ranks is not None:
+            raise InvalidTargetError(
+                "The ranks of this model train, not this view of it.", hint="Call tick on a rank's."
+            )
         if self._session is not None:
             self._ticks.tick(self._session, stop_on_nan=stop_on_nan)
 
@@ -197,7 +196,7 @@ class Explorer(anywidget.AnyWidget):
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         if self._session is None:
             return {"text/plain": repr(self)}
-        static = static_bundle(self._session)
+        static = static_bundle(self._session, self.selected)
         if not self._is_shown:
             return static
         made: Any = super()._repr_mimebundle_(**kwargs)
@@ -256,7 +255,7 @@ class Explorer(anywidget.AnyWidget):
 
 
 def explore(
-    module: nn.Module | str | os.PathLike[str],
+    module: nn.Module | RankedModel | str | os.PathLike[str],
     *,
     optimizer: object | None = None,
     name: str | None = None,
@@ -268,8 +267,10 @@ def explore(
     frees it. Running the cell again closes the view that its last run made.
 
     Args:
-        module: The model, of any kind that torch knows. Of a checkpoint's path a copy is shown, its names as modules:
-            with values up to 2 GiB, above that names and shapes alone. What is done to it doesn't touch the file.
+        module: The model, of any kind that torch knows. One over ranks, ``ranks(client)["net"]``, can be looked at: its
+            numbers are the whole model's, with a line for each rank. Of a checkpoint's path a copy is shown, its names
+            as modules: with values up to 2 GiB, above that names and shapes alone. What is done to it doesn't touch the
+            file.
         optimizer: Its optimizer, or a list of them, to check that it holds the model's parameters.
         name: What to call the model; by default the variable that holds it.
         height: Of the view, in pixels; by default the page's own.
@@ -290,15 +291,36 @@ def explore(
         with_values = peek(file).size_bytes <= _MOST_READ
         made = file_module(file, with_values=with_values)
         return Explorer(made, optimizer=optimizer, name=name or file.name, height=height)
-    require_module(module)
+    if is_a(module, RankedModel):
+        # Where each rank runs this line nobody answers what is asked later: the view is of this rank's own.
+        module = cast("RankedModel", module).module or module
+    else:
+        require_module(module)
     if name is None:
         frame = sys._getframe(1)  # noqa: SLF001 - whose variable it is, only the caller's frame knows
         name = name_of(module, notebook(), frame.f_locals, frame.f_globals)
     return Explorer(module, optimizer=optimizer, name=name, height=height)  # type: ignore[arg-type] # it is a module
 
 
+def _session(module: nn.Module | RankedModel, name: str | None, optimizer: object, emit: Emit) -> Session:
+    variable = name_of(module, notebook())
+    if is_a(module, RankedModel):
+        if optimizer is not None:
+            raise InvalidTargetError("An optimizer of a model over ranks is on the ranks.", hint="Leave it out.")
+        return RankedSession(cast("RankedModel", module), name=name or variable, variable=variable, emit=emit)
+    return Session(
+        cast("nn.Module", module),
+        name=name if name is not None else variable,
+        variable=variable if variable is not None else name,
+        optimizers=optimizers_in(optimizer),
+        hold=variable is None,
+        emit=emit,
+    )
+
+
 def _check(module: object, name: object, height: object) -> None:
-    require_module(module)
+    if not is_a(module, RankedModel):
+        require_module(module)
     if name is not None and not isinstance(name, str):
         raise InvalidTargetError(f"The name is a {type_name(type(name))}, expected a string.")
     if height is not None and (isinstance(height, bool) or not isinstance(height, int) or height not in _HEIGHTS):

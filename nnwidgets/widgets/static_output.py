@@ -4,31 +4,55 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from nnwidgets.errors import InvalidTargetError, PathNotFoundError
+from nnwidgets.introspect import stats
+from nnwidgets.introspect.safe_access.objects import is_module
+from nnwidgets.server.session.live_tensor import live_tensor
 from nnwidgets.server.session.session import Session
-from nnwidgets.text.document import Note
+from nnwidgets.text.document import Document, Note
 from nnwidgets.text.html import render_html
-from nnwidgets.text.pages.model import MOST_ROWS, tree_page
+from nnwidgets.text.pages.model import MOST_ROWS, tensor_page, tree_page
 
 _MAX_HTML = 11_000
 _MAX_TEXT = 4_500
+_MOST_EXACT = 4_000_000
 _CUTS = ((None, MOST_ROWS), (4, MOST_ROWS), (3, MOST_ROWS), (2, MOST_ROWS), (1, MOST_ROWS), (1, 60), (1, 15))
 """Levels of the tree and rows of them, the most first."""
 
 
-def static_bundle(session: Session) -> dict[str, str]:
+def static_bundle(session: Session, selected: str = "") -> dict[str, str]:
     """Return the ``text/html`` and ``text/plain`` of a view, each small enough to sit in every saved notebook.
 
     Only a model whose very names are too long for that has no ``text/html``.
+
+    Args:
+        session: Of the view.
+        selected: Path of the row that the view begins with: of a tensor, its numbers stand below the tree.
     """
     tree = session.index().tree
     read = Note(f"As read on {datetime.now().astimezone():%Y-%m-%d %H:%M}. Run the cell for the live view.")
+    numbers = _numbers(session, selected)
     made = {"text/plain": _cut(str(tree))}
     for depth, most in _CUTS:
-        html = render_html((*tree_page(tree, name=session.name, depth=depth, most=most), read))
+        html = render_html((*tree_page(tree, name=session.name, depth=depth, most=most), *numbers, read))
         if len(html.encode()) <= _MAX_HTML:
             made["text/html"] = html
             break
     return made
+
+
+def _numbers(session: Session, selected: str) -> Document:
+    """What a tensor that is selected holds; from a sample where it has many elements."""
+    if not selected or not is_module(session.module):
+        return ()
+    try:
+        found = live_tensor(session, selected)
+    except (InvalidTargetError, PathNotFoundError):
+        # A module, or what is there no more.
+        return ()
+    if found.unreadable is not None:
+        return tensor_page(found.entry, unread=found.unreadable)
+    return tensor_page(found.entry, stats(found.tensor, exact=found.entry.n_elements <= _MOST_EXACT))
 
 
 def _cut(text: str) -> str:

@@ -54,7 +54,7 @@ SIGNATURES = {
     "load": ["module", "path", "rename", "entry", "strict", "optimizer", "undo", "progress"],
     "snapshot": ["module", "values"],
     "diff": ["a", "b", "rename", "entry", "rtol", "atol", "progress"],
-    "ranks": ["source", "timeout"],
+    "ranks": ["source", "timeout", "token"],
     "assert_equal": ["a", "b", "rename", "entry", "rtol", "atol"],
 }
 

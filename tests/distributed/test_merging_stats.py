@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import itertools
 import math
 from itertools import pairwise
 
@@ -11,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import nnwidgets as nnw
+from nnwidgets.distributed.merging import tensors
 from nnwidgets.distributed.merging.stats import StatsRows, merged, rows_of
 
 SAME = ("n", "n_zero", "n_nan", "n_inf", "min", "max", "hist_counts", "hist_edges", "is_exact")
@@ -50,6 +53,54 @@ def test_any_cut_of_any_numbers_gives_the_statistics_of_the_whole(values, cuts):
         assert_equal(found, nnw.stats(whole))
     else:
         assert found.n == 0
+
+
+def piece(whole, placements, sizes, coordinate):
+    """What a DTensor keeps at a coordinate of a mesh: dimensions cut in turn, the last pieces smaller or empty."""
+    for placement, size, at in zip(placements, sizes, coordinate, strict=True):
+        if placement is not None:
+            cut = list(whole.chunk(size, placement))
+            empty = whole.narrow(placement, 0, 0)
+            whole = (cut + [empty] * size)[at]
+    return whole
+
+
+meshes = st.lists(st.integers(1, 3), min_size=1, max_size=3)
+spreads = ["normal", "wide", "one value", "not finite"]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data(), meshes, st.tuples(st.integers(0, 9), st.integers(1, 7)), st.sampled_from(spreads))
+def test_any_mesh_gives_the_statistics_of_the_whole(data, sizes, shape, spread):
+    placements = [data.draw(st.sampled_from([None, 0, 1])) for _ in sizes]
+    cut = [dim for dim, placement in enumerate(placements) if placement is not None]
+    n_parts = math.prod(sizes[dim] for dim in cut)
+    whole = spread_out(torch.randn(shape, generator=torch.Generator().manual_seed(0)), spread)
+    replies = {}
+    for rank, coordinate in enumerate(itertools.product(*map(range, sizes))):
+        part = piece(whole, placements, sizes, coordinate)
+        row = rows_of([nnw.stats(part) if part.numel() else None])
+        share = ["held", [coordinate[dim] for dim in cut], n_parts, whole.numel()]
+        replies[rank] = {"shares": [share], "rows": base64.b64encode(row.to_bytes()).decode()}
+    (found,) = tensors.merged(replies, ())
+    assert (found.of, found.missing, len(found.by_rank)) == ("all", (), math.prod(sizes))
+    if whole.numel():
+        assert_equal(found, nnw.stats(whole))
+    lost = replies.pop(data.draw(st.sampled_from(sorted(replies))))
+    if replies:
+        (rest,) = tensors.merged(replies, (9,))
+        has_other = any(reply["shares"] == lost["shares"] for reply in replies.values())
+        assert (rest.is_exact, rest.missing) == ((True, ()) if has_other else (False, (9,)))
+
+
+def spread_out(whole, spread):
+    if spread == "wide":
+        return whole * 10 ** torch.linspace(-20, 20, len(whole))[:, None]
+    if spread == "one value":
+        return torch.full_like(whole, 0.3)
+    if spread == "not finite" and len(whole):
+        whole[0, 0], whole[-1, -1] = float("nan"), float("inf")
+    return whole
 
 
 @pytest.mark.parametrize("spread", ["normal", "wide", "far from zero", "one value", "not finite"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 
 import pytest
 import torch
@@ -25,7 +26,6 @@ def made():
     """Each way of spreading the same network over four ranks."""
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
-    from torch.distributed.tensor import Shard, distribute_tensor
     from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
 
     flat = init_device_mesh("cpu", (4,), mesh_dim_names=("dp",))
@@ -41,27 +41,21 @@ def made():
         net[4].weight = net[2].weight
         return net
 
-    def uneven(rows):
-        net = nn.Sequential(nn.Linear(6, rows))
-        torch.manual_seed(1)
-        net[0].weight = nn.Parameter(distribute_tensor(torch.randn(rows, 6), flat, [Shard(0)]))
-        return net
-
     yield "DDP", mlp(), nn.parallel.DistributedDataParallel(mlp())
     yield "FSDP2", mlp(), fsdp(mlp(), flat)
     yield "HSDP", mlp(), fsdp(mlp(), square)
     yield "TP", mlp(), parallelize_module(mlp(), flat, plan)
     yield "TP × FSDP2", mlp(), fsdp(parallelize_module(mlp(), square["shard"], plan), square["rep"])
     yield "tied", tied(mlp()), fsdp(tied(mlp()), flat)
-    for rows in (7, 3):
-        net = uneven(rows)
-        whole = nn.Sequential(nn.Linear(6, rows))
-        torch.manual_seed(1)
-        whole[0].weight.data, whole[0].bias.data = torch.randn(rows, 6), net[0].bias.data
-        yield f"{rows} rows", whole, net
+    yield "7 rows", small(16, 7), fully_shard(small(16, 7), mesh=flat)
+    yield "3 rows", small(16, 3), fully_shard(small(16, 3), mesh=flat)
+    plan = {"0": ColwiseParallel(use_local_output=False), "1": RowwiseParallel()}
+    yield "uneven TP", small(16, 30, 5), parallelize_module(small(16, 30, 5), flat, plan)
 
 
 def looked_at(rank, world_size):
+    from torch.distributed.fsdp import FullyShardedDataParallel
+
     found, job = {}, nnw.ranks(timeout=60.0)
     for name, whole, net in made():
         tree = nnw.tree(job["net"])
@@ -81,8 +75,32 @@ def looked_at(rank, world_size):
             "table": nnw.stats(job["net"]),
             "wanted table": nnw.stats(whole),
             "check": [finding.code for finding in nnw.check(job["net"])],
+            "trace": nnw.trace(job["net"], torch.ones(2, 16)),
+            "wanted trace": nnw.trace(whole, torch.ones(2, 16)),
+            "after the trace": [finding.code for finding in nnw.check(job["net"])],
+        }
+        for each in (net, whole):
+            each(torch.ones(2, 16)).sum().backward()
+        found[name] |= {
+            "gradients": [(row.grad_norm, row.n_grad_bad) for row in nnw.stats(job["net"])],
+            "wanted gradients": [(row.grad_norm, row.n_grad_bad) for row in nnw.stats(whole)],
+        }
+    for keeps_originals in (False, True):
+        whole = small(7, 5, 3)
+        net = FullyShardedDataParallel(small(7, 5, 3), use_orig_params=keeps_originals, device_id=torch.device("cpu"))
+        table = {row.path: row for row in nnw.stats(job["net"]) if row.role == "parameter"}
+        found["FSDP1", keeps_originals] = {
+            "n_params": nnw.tree(job["net"]).n_params,
+            "stats": {path: nnw.stats(job["net"][path]) for path in table},
+            "check": [each.code for each in nnw.check(job["net"]) if each.severity != "note"],
+            "trace": nnw.trace(job["net"], torch.ones(2, 7)).flops,
         }
     return found
+
+
+def small(*sizes):
+    torch.manual_seed(1)
+    return nn.Sequential(*(nn.Linear(*each) for each in pairwise(sizes)))
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +108,7 @@ def spread():
     return on_ranks(looked_at)
 
 
-KINDS = ("DDP", "FSDP2", "HSDP", "TP", "TP × FSDP2", "tied", "7 rows", "3 rows")
+KINDS = ("DDP", "FSDP2", "HSDP", "TP", "TP × FSDP2", "tied", "7 rows", "3 rows", "uneven TP")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -128,13 +146,71 @@ def test_each_rank_s_share_is_beside_the_whole(spread):
     assert [(each.rank, each.part, each.n) for each in by_rank] == [
         (0, (0,), 256), (1, (1,), 256), (2, (0,), 256), (3, (1,), 256)
     ]  # fmt: skip
-    assert [each.n for each in spread[0]["3 rows"]["stats"]["0.weight"].by_rank] == [6, 6, 6, 0]
+    assert [each.n for each in spread[0]["3 rows"]["stats"]["0.weight"].by_rank] == [16, 16, 16, 0]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_gradients_in_the_table_are_the_whole_models(kind, spread):
+    for found in spread:
+        for (norm, n_bad), (wanted, wanted_bad) in zip(
+            found[kind]["gradients"], found[kind]["wanted gradients"], strict=True
+        ):
+            assert (norm, n_bad) == (pytest.approx(wanted, rel=1e-6), wanted_bad)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_trace_is_of_the_whole_forward_and_leaves_all_as_it_was(kind, spread):
+    for found in spread:
+        trace, wanted = found[kind]["trace"], found[kind]["wanted trace"]
+        assert (trace.error, trace.unused, trace.flops) == (None, (), wanted.flops)
+        paths = [call.path for call in wanted.calls]
+        assert [call.path for call in trace.calls][-len(paths) + 1 :] == [
+            f"module.{path}" if kind == "DDP" else path for path in paths[1:]
+        ]
+        assert [call.flops for call in trace.calls][-len(paths) :] == [call.flops for call in wanted.calls]
+        assert (trace.calls[0].input_shapes, trace.calls[-1].output_shapes) == (
+            wanted.calls[0].input_shapes,
+            wanted.calls[-1].output_shapes,
+        )
+        assert found[kind]["after the trace"] == found[kind]["check"]
+
+
+def test_what_each_rank_did_in_a_trace_is_beside_the_whole(spread):
+    def done(kind):
+        return [each.flops for each in spread[0][kind]["trace"].by_rank]
+
+    first, second, last = 2 * 2 * 16 * 32, 2 * 2 * 32 * 32, 2 * 2 * 32 * 10
+    assert done("FSDP2") == [first + second + last] * 4
+    assert done("TP") == [first // 4 + second // 4 + last] * 4
+    assert done("TP × FSDP2") == [first // 2 + second // 2 + last] * 4
+    assert done("uneven TP") == [2 * 2 * (16 + 5) * columns for columns in (8, 8, 8, 6)]
+    assert spread[0]["TP"]["trace"].local_flops == sum(done("TP"))
+    assert "kept for backward" in str(spread[0]["TP"]["trace"])
+
+
+def test_flat_parameters_of_fsdp_are_read_without_their_padding(spread):
+    whole = small(7, 5, 3)
+    flat = torch.cat([each.detach().flatten() for each in whole.parameters()])
+    for found in spread:
+        flattened, original = found["FSDP1", False], found["FSDP1", True]
+        (stats,) = flattened["stats"].values()
+        assert [each.n for each in stats.by_rank] == [15, 15, 15, 13]
+        for name in SAME:
+            assert getattr(stats, name) == getattr(nnw.stats(flat), name), name
+        for path, parameter in whole.named_parameters():
+            stats = original["stats"][f"_fsdp_wrapped_module.{path}"]
+            for name in SAME:
+                assert getattr(stats, name) == getattr(nnw.stats(parameter), name), (path, name)
+        assert {each["n_params"] for each in (flattened, original)} == {58}
+        assert flattened["check"] == original["check"] == []
+        assert {each["trace"] for each in (flattened, original)} == {2 * 2 * (7 * 5 + 5 * 3)}
 
 
 def faulty(rank, world_size):
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
     from torch.distributed.tensor import DTensor, Partial
+    from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
 
     job, found = nnw.ranks(timeout=60.0), {}
 
@@ -216,7 +292,29 @@ def faulty(rank, world_size):
     found["waited"] = time.monotonic() - began
     found["late stats"] = nnw.stats(job["net"]["0.weight"]) if rank != 3 else None
     job.close()
+    job = nnw.ranks(timeout=1.0)
+    if rank != 3:
+        found["late trace"] = refusal(lambda: nnw.trace(job["net"], torch.ones(2, 16)))
+    dist.barrier()
+    job.timeout = 60.0
+    found["trace in time"] = nnw.trace(job["net"], torch.ones(2, 16)).error
+    job.close()
+
+    pair = init_device_mesh("cpu", (2, 2), mesh_dim_names=("dp", "tp"))["tp"]
+    net = parallelize_module(mlp(), pair, {"0": ColwiseParallel(), "2": RowwiseParallel()})
+    found["of two ranks"] = nnw.trace(net, torch.ones(2, 16)).error if rank < 2 else None
+    net = fully_shard(mlp())
+    if rank == 0:
+        found["alone"] = refusal(lambda: nnw.trace(net, torch.ones(2, 16)))
+    dist.barrier()
     return found
+
+
+def refusal(run):
+    try:
+        run()
+    except nnw.RankMissingError as error:
+        return str(error), error.ranks
 
 
 @pytest.fixture(scope="module")
@@ -293,3 +391,18 @@ def test_a_rank_that_comes_late_is_named_and_holds_up_nobody(faults):
     assert faults[3]["late"] == ([], ["idle"] * 4)
     whole = faults[0]["late stats"]  # a replica's numbers stand for those of the one that is missing
     assert (whole.is_exact, whole.missing, len(whole.by_rank)) == (True, (), 3)
+
+
+def test_a_forward_begins_on_all_ranks_or_on_none(faults):
+    for rank in range(3):
+        text, ranks = faults[rank]["late trace"]
+        assert ranks == (3,)
+        assert "rank 3 didn't come within 1.0 s. Nothing was run" in text
+    assert [found["trace in time"] for found in faults] == [None] * 4
+
+
+def test_a_plain_trace_waits_for_the_ranks_of_its_forward_and_no_others(faults):
+    assert faults[0]["of two ranks"] is faults[1]["of two ranks"] is None
+    text, ranks = faults[0]["alone"]
+    assert ranks == (1, 2, 3)
+    assert "needs ranks 0–3, and ranks 1–3 didn't come" in text

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
+import platform
 import signal
-import sys
 import time
 
 import pytest
@@ -14,7 +13,7 @@ import torch
 from torch import nn
 
 import nnwidgets as nnw
-from nnwidgets.distributed.sources.source import Missing
+from tests.support.ranks_here import RanksHere
 
 MODEL = """
 import torch
@@ -22,6 +21,9 @@ from torch import nn
 torch.manual_seed(0)
 net = nn.Sequential(nn.Linear(16, 32), nn.ReLU(), nn.Linear(32, 10))
 """
+
+
+DOING = ["at line 2 of a cell", "in wait at line 3 of a cell"]
 
 
 @pytest.fixture(scope="module")
@@ -45,55 +47,52 @@ def test_engines_are_asked_while_idle_busy_and_dead(engines):
         "by_rank": [each.to_dict() for each in nnw.stats(net["0.weight"]).by_rank],
     }
     assert nnw.check(net) == ()
+    pids = engines[:].apply_sync(os.getpid)
     assert [status.state for status in job.statuses] == ["idle", "idle"]
+    assert {status.host for status in job.statuses} == {platform.node()}
     with pytest.raises(nnw.RankMissingError, match=r"rank 0: .*'nothing'"):
         nnw.tree(job["nothing"])
+    inputs = torch.ones(2, 16, dtype=torch.float64).float()
+    trace, wanted = nnw.trace(net, inputs), nnw.trace(whole["net"], inputs)
+    assert [(call.path, call.output_shapes, call.flops) for call in trace.calls] == [
+        (call.path, call.output_shapes, call.flops) for call in wanted.calls
+    ]
+    assert [each.flops for each in trace.by_rank] == [wanted.flops] * 2
+    assert nnw.trace(net, input_size=(2, 17)).error.endswith("(on ranks 0, 1)")
 
     engines[1].execute("net[0].weight.data[0, 0] = float('nan')", block=True)
     assert {(each.code, each.ranks) for each in nnw.check(net)} == {("nan-or-inf", (1,)), ("replicas-differ", (1,))}
 
-    job.timeout = 1.0
-    busy = engines[0].execute("import time; time.sleep(3)", block=False)
-    began = time.monotonic()
-    assert ("rank-missing", (0,)) in [(each.code, each.ranks) for each in nnw.check(net)]
-    assert time.monotonic() - began < 2.5
-    assert [status.state for status in job.statuses] == ["missing", "idle"]
-    busy.wait(60)
-
+    # They answer beside a cell, and say where they are in it.
+    busy = engines[0].execute("import time\ntime.sleep(60)", block=False)
+    stuck = engines[1].execute("import threading\n\nthreading.Event().wait(60)", block=False)
+    deadline = time.monotonic() + 30
+    while [status.doing for status in job.statuses] != DOING and time.monotonic() < deadline:
+        assert {each.ranks for each in nnw.check(net)} == {(1,)}
+        time.sleep(1.1)
+    assert [(status.state, status.doing) for status in job.statuses] == [("busy", DOING[0]), ("stuck", DOING[1])]
+    assert not busy.ready()
+    assert not stuck.ready()
+    job.timeout = 1.0  # a forward is run by the engine's own thread, or by none
+    with pytest.raises(nnw.RankMissingError, match=r"Rank 0 .*hasn't answered"):
+        nnw.trace(net, inputs)
     job.timeout = 60.0
-    os.kill(engines[1].apply_sync(os.getpid), signal.SIGKILL)
+
+    os.kill(pids[1], signal.SIGKILL)
     deadline = time.monotonic() + 30
     while 1 in engines.ids and time.monotonic() < deadline:
         time.sleep(0.05)
     nnw.tree(net)
-    assert [status.state for status in job.statuses] == ["idle", "dead"]
-
-
-class TwoHere:
-    """Two ranks played by this process: each has its own model under the same name."""
-
-    def __init__(self, models):
-        self.models = models
-        self.asked = []
-
-    def call(self, request, ranks, deadline):
-        assert ranks is None
-        assert deadline > time.monotonic()
-        self.asked.append(json.loads(json.dumps(request)))
-        answers = {}
-        for rank, model in enumerate(self.models):
-            if model is None:
-                answers[rank] = Missing("no answer: not started")
-                continue
-            sys.modules["__main__"].net_of_rank = model
-            answers[rank] = json.loads(json.dumps(nnw.handle(self.asked[-1])))
-        return answers
+    assert [status.state for status in job.statuses] == ["busy", "dead"]
+    (found, *_) = nnw.check(net)
+    assert found.message.startswith(f"Rank 1 ({platform.node()}) is gone: its engine has ended; rank 0 answered.")
 
 
 @pytest.fixture
 def two():
-    yield TwoHere([nn.Linear(2, 3), nn.Linear(2, 3)])
-    vars(sys.modules["__main__"]).pop("net_of_rank", None)
+    made = RanksHere([nn.Linear(2, 3), nn.Linear(2, 3)])
+    yield made
+    made.close()
 
 
 def test_any_object_that_can_be_called_is_a_source(two):
@@ -110,10 +109,10 @@ def test_what_a_rank_that_is_missing_holds_is_told_to_be_missing(two):
     two.models[1] = None
     job = nnw.ranks(two)
     assert [each.message for each in nnw.check(job["net_of_rank"])] == [
-        "No answer: not started. The rest is of the others."
+        "Rank 1 isn't started; rank 0 answered. The rest is of the others."
     ]
     two.models[0] = None
-    with pytest.raises(nnw.RankMissingError, match="rank 0: no answer: not started; rank 1"):
+    with pytest.raises(nnw.RankMissingError, match=r"Rank 0 .*isn't started\. Rank 1"):
         nnw.stats(job["net_of_rank"]["weight"])
 
 
@@ -135,3 +134,13 @@ def test_what_can_not_be_asked_of_ranks_is_refused(two):
         nnw.ranks(3)
     with pytest.raises(nnw.InvalidTargetError, match="no process group"):
         nnw.ranks()
+
+
+def test_what_can_not_be_sent_to_ranks_is_refused_before_anything_runs(two):
+    net = nnw.ranks(two)["net_of_rank"]
+    with pytest.raises(nnw.InvalidTargetError, match="holds a slice, which can't be sent to ranks"):
+        nnw.trace(net, slice(3))
+    assert two.asked == []
+    given = {"x": [torch.ones(2), (True, None, "a")]}
+    assert "takes 2 positional" in nnw.trace(net, torch.ones(1), given).error
+    assert nnw.trace(net, torch.ones(4, 2)).by_rank[1].flops == 2 * 4 * 2 * 3

@@ -356,3 +356,28 @@ def test_a_shard_is_not_compared_as_if_it_were_the_whole(mesh):
     part = DTensor.from_local(torch.ones(2, 4), mesh, [Shard(0), Shard(0)], run_check=False)
     with pytest.raises(nnw.InvalidTargetError, match=r"this process has 2 × 4 of 8 × 4\. Gather it first"):
         nnw.diff(with_weight(nn.Parameter(part)), with_weight(nn.Parameter(torch.ones(8, 4))))
+
+
+def test_a_tensor_that_stands_for_several_ranks_says_so():
+    kinds = pytest.importorskip("torch.distributed._local_tensor", reason="this torch plays no ranks")
+    whole = kinds.LocalTensor({0: torch.ones(2), 1: torch.zeros(2)})
+    net = nn.Module()
+    net.w = whole
+    entry = nnw.tree(net).find("w")
+    assert entry.held.how == "the parts of 2 ranks in one process (LocalTensor)"
+    assert entry.local_bytes == 16
+    with pytest.raises(nnw.InvalidTargetError, match="stands for the parts of 2 ranks") as caught:
+        nnw.stats(whole)
+    assert "_local_tensors[0]" in caught.value.hint
+
+
+def test_a_stage_of_a_pipeline_says_what_to_pass():
+    class _PipelineStageBase:
+        pass
+
+    class PipelineStage(_PipelineStageBase):
+        pass
+
+    with pytest.raises(nnw.InvalidTargetError, match="A PipelineStage is not a") as caught:
+        nnw.tree(PipelineStage())
+    assert "submod" in caught.value.hint

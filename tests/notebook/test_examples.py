@@ -39,7 +39,14 @@ def clean_kernel(tmp_path, monkeypatch):
 
 
 def test_the_notebooks_are_there():
-    assert NAMES == ["00_tour", "01_layers_and_blocks", "02_parameters", "03_initialization", "04_files"]
+    assert NAMES == [
+        "00_tour",
+        "01_layers_and_blocks",
+        "02_parameters",
+        "03_initialization",
+        "04_files",
+        "05_many_ranks",
+    ]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -58,6 +65,8 @@ def test_an_example_is_stored_valid_and_without_outputs(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_an_example_runs_clean_and_every_exploring_cell_gives_a_view_with_fallbacks(name, clean_kernel, tmp_path):
     notebook = read(name)
+    if "import ipyparallel" in json.dumps(notebook):
+        pytest.importorskip("ipyparallel")
     where = {"metadata": {"path": str(tmp_path)}}
     run_notebook(notebook, is_attended=True, km=clean_kernel, resources=where)
 

@@ -29,6 +29,9 @@ LIMIT_BYTES = 300_000
 TEN = [f"nnw.explore({MODELS[at % len(MODELS)]}, name='net')" for at in range(10)]
 
 
+SELECTED = "view = nnw.explore(one)\nview.selected = 'weight'\nview"
+
+
 def executed(cells, *, is_attended=False):
     document = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     run_notebook(document, is_attended=is_attended, kernel_name="python3")
@@ -118,7 +121,10 @@ def test_text_alone_still_tells_the_tree(without_state):
 
 def test_a_notebook_that_a_program_ran_holds_trees_and_no_widgets_and_is_exported_so_without_a_network():
     document = executed(
-        [LOAD, f"net = {MODELS[0]}", "view = nnw.explore(net)\nview", "view.selected = '0'\nview.close()"]
+        [
+            *(LOAD, f"net = {MODELS[0]}", "view = nnw.explore(net)\nview", "view.selected = '0'\nview.close()"),
+            *("one = nn.Linear(2, 3, device='cpu')\nnn.init.constant_(one.weight, 0.625);", SELECTED),
+        ]
     )
     (shown,) = (output.data for output in document.cells[2].outputs)
     assert set(shown) == {"text/html", "text/plain"}
@@ -127,3 +133,8 @@ def test_a_notebook_that_a_program_ran_holds_trees_and_no_widgets_and_is_exporte
     html, _ = HTMLExporter().from_notebook_node(document)
     assert "<summary><b>net</b> <span" in html
     assert VIEW not in html
+    assert "0.625" not in shown["text/html"]
+    # A view that begins at a tensor has its numbers with it.
+    (numbers,) = (output.data["text/html"] for output in document.cells[5].outputs)
+    assert "0.625" in numbers
+    assert Tags(numbers).tags <= Tags(shown["text/html"]).tags | {"table", "tr", "td", "th", "tbody", "thead", "pre"}

@@ -209,3 +209,21 @@ def test_the_newest_checkpoints_are_listed_however_many_other_files_are_newer(fo
         (folder / f"{number}.log").touch()
     assert "old.pt" not in named(ask("folder", path=""))
     assert set(named(ask("folder", path="", checkpoints_only=True))) == {"old.pt"}
+
+
+def test_listed_checkpoints_tell_the_format_that_their_first_bytes_are_of(folder):
+    state = nn.Linear(3, 2).state_dict()
+    torch.save(state, folder / "net.bin")
+    torch.save(state, folder / "old.pt", _use_new_zipfile_serialization=False)
+    save_file(state, folder / "net.model")
+    (folder / "packed.pt").write_bytes(b"PK\3\4" + bytes(100))
+    (folder / "empty.pt").touch()
+    told = {name: entry.get("format") for name, entry in named(ask("folder", path="", checkpoints_only=True)).items()}
+    assert told == {
+        "net.bin": "torch-zip",
+        "old.pt": "torch-legacy",
+        "net.model": "safetensors",
+        "packed.pt": "zip",
+        "empty.pt": None,
+    }
+    assert "format" not in named(ask("folder", path=""))["net.bin"]

@@ -6,6 +6,9 @@ import type { PanelProps } from "../views/checkpoints/Panel.tsx";
 import type { ReinitializeProps } from "../views/edit/Reinitialize.tsx";
 import type { HelpProps } from "../views/help/Help.tsx";
 import type { DepthProps } from "../views/inspector/stats/AcrossBlocks.tsx";
+import type { BordersProps } from "../views/ranks/Borders.tsx";
+import type { RankLinesProps } from "../views/ranks/RankLines.tsx";
+import type { RanksLineProps } from "../views/ranks/RanksLine.tsx";
 import type { TablePanelProps } from "../views/table/TablePanel.tsx";
 import type { AlarmProps } from "../views/training/Alarm.tsx";
 import * as shared from "./sharedModules.ts";
@@ -29,6 +32,16 @@ export interface TrainingPart {
   readonly Cell: FunctionComponent<{ readonly path: string }>;
   /** Where NaN and infinities came in. */
   readonly Alarm: FunctionComponent<AlarmProps>;
+}
+
+/** What draws a model over ranks. */
+export interface RanksPart {
+  /** Who holds it and how they are. */
+  readonly Line: FunctionComponent<RanksLineProps>;
+  /** What each rank has of a tensor. */
+  readonly Lines: FunctionComponent<RankLinesProps>;
+  /** Where their parts of it end. */
+  readonly Borders: FunctionComponent<BordersProps>;
 }
 
 /** What the kernel has sent or is sending, one for all Explorers of the page, as this module is. */
@@ -70,6 +83,11 @@ export function depthPart(client: Client): Promise<FunctionComponent<DepthProps>
 /** What fills tensors anew. */
 export function reinitializePart(client: Client): Promise<FunctionComponent<ReinitializeProps>> {
   return fetchOnce(client, "reinitialize", evaluate<FunctionComponent<ReinitializeProps>>);
+}
+
+/** What draws a model over ranks, and the style it needs. */
+export function ranksPart(client: Client): Promise<{ readonly part: RanksPart; readonly style: string }> {
+  return fetchOnce(client, "ranks", async (sent) => ({ part: await evaluate<RanksPart>(sent), style: sent.style }));
 }
 
 /** The words of Chinese. */

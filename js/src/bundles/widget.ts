@@ -1,4 +1,5 @@
 import { render as draw, h } from "preact";
+import type { Memory } from "../hooks/useRemembered.ts";
 import { addStyle } from "../lib/addStyle.ts";
 import { gunzip } from "../lib/gunzip.ts";
 import { panelOpener } from "../lib/hostPanel.ts";
@@ -28,6 +29,9 @@ interface RenderContext {
   readonly style?: string;
 }
 
+/** What was typed in an Explorer, by what it first showed: a host may take its view away and draw it anew. */
+const memories = new WeakMap<object, Memory>();
+
 /** What was selected is asked about first, and told to Python after that: the kernel does one thing at a time. */
 const TELL_AFTER_MS = 100;
 
@@ -35,7 +39,10 @@ const TELL_AFTER_MS = 100;
 async function render({ model, el, style }: RenderContext): Promise<() => void> {
   const bundle = model.get("_bundle") as string;
   const kernel = bundle === "" ? unwatchedKernel() : await watchKernel(model.widget_manager, bundle);
-  const first = JSON.parse(await gunzip(model.get("_first") as DataView<ArrayBuffer>)) as OpenReply;
+  const packed = model.get("_first") as DataView<ArrayBuffer>;
+  const first = JSON.parse(await gunzip(packed)) as OpenReply;
+  const memory: Memory = memories.get(packed) ?? new Map();
+  memories.set(packed, memory);
   // Another tab's views hear the replies to this one's requests: counted ids would be theirs too.
   const client = new ChannelClient(holdingChanges(channelOf(model, kernel), kernel), `${Math.random()}.`);
   if (style !== undefined) {
@@ -71,6 +78,7 @@ async function render({ model, el, style }: RenderContext): Promise<() => void> 
         alive: kernel.isAlive(),
         isWaiting: client.nWaiting > 0 && kernel.isTaken(),
         onPanel: panelOpener(el.ownerDocument, first.name),
+        memory,
       }),
       host,
     );

@@ -6,7 +6,7 @@ import { Icon } from "./Icon.tsx";
 
 interface CopyButtonProps {
   /** Or what gets it. */
-  readonly text: string | (() => Promise<string>);
+  readonly text: string | (() => string | Promise<string>);
   /** What is copied: "Copy the code". */
   readonly label: string;
   /** Words beside the icon; without them the button is the icon alone. */

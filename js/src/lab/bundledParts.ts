@@ -1,11 +1,14 @@
 import checkpointsCss from "style:checkpoints";
 import helpCss from "style:help";
 import pulseCss from "style:pulse";
+import ranksCss from "style:ranks";
 import tableCss from "style:table";
-import type { TrainingPart, ViewPart, ViewProps } from "../bundles/lazyParts.ts";
+import type { RanksPart, TrainingPart, ViewPart, ViewProps } from "../bundles/lazyParts.ts";
+import ranks from "../bundles/ranks.ts";
 import training from "../bundles/training.ts";
 import type { Catalogue } from "../i18n/translate.ts";
 import zh from "../i18n/zh.json";
+import findings from "../i18n/zh-sentences.json";
 import type { Client } from "../protocol/client.ts";
 import type { TickedBody } from "../protocol/messages.ts";
 import { Panel } from "../views/checkpoints/Panel.tsx";
@@ -25,7 +28,7 @@ export async function viewPart<Name extends keyof ViewProps>(_client: Client, na
   return VIEWS[name];
 }
 
-/** So it has what draws a training, what fills tensors anew, and the words of Chinese. */
+/** So it has what draws a training and a model over ranks, what fills tensors anew, and the words of Chinese. */
 export async function pulsePart(
   _client: Client,
   _body: TickedBody,
@@ -33,6 +36,10 @@ export async function pulsePart(
 ): Promise<TrainingPart> {
   style(pulseCss);
   return training();
+}
+
+export async function ranksPart(): Promise<{ readonly part: RanksPart; readonly style: string }> {
+  return { part: ranks, style: ranksCss };
 }
 
 export async function depthPart(): Promise<typeof AcrossBlocks> {
@@ -44,5 +51,5 @@ export async function reinitializePart(): Promise<typeof Reinitialize> {
 }
 
 export async function chinese(): Promise<Catalogue> {
-  return zh;
+  return { ...zh, ...findings };
 }

@@ -1,3 +1,4 @@
+import { told } from "../i18n/kernelSentences.ts";
 import { t } from "../i18n/translate.ts";
 
 /** What went wrong, ready to be shown: the wire's error, or one of the page's own put in the same words. */
@@ -24,7 +25,7 @@ function isPageError(error: unknown): error is PageError {
 export function toPageError(error: unknown): PageError {
   if (isPageError(error)) {
     const path = "path" in error && typeof error.path === "string" ? error.path : null;
-    return { code: error.code, message: t(error.message), hint: t(error.hint), path };
+    return { code: error.code, message: told(t(error.message)), hint: told(t(error.hint)), path };
   }
   const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
   return { code: "internal", message, hint: "", path: null };

@@ -22,7 +22,7 @@ export type Status = "match" | "renamed" | "shape_mismatch" | "dtype_cast" | "mi
 
 export type Difference = "values" | "shape" | "dtype" | "added" | "removed" | "equal";
 
-export type Ask = "tree" | "stats" | "check";
+export type Ask = "here" | "tree" | "stats" | "values" | "check" | "trace";
 
 export type ErrorCode =
   | "malformed"
@@ -224,10 +224,10 @@ export interface CancelReply {
  *
  * name: `checkpoints` is its panel of checkpoints, `reinitialize` what fills tensors anew, `pulse` the column of a
  *     training's course, `help` what the filter and the keys mean, `depth` a tensor in every block, `table` the view
- *     of all tensors, a row each, `zh` its words in Simplified Chinese.
+ *     of all tensors, a row each, `ranks` what is drawn of a model over ranks, `zh` its words in Simplified Chinese.
  */
 export interface PartBody {
-  readonly name: "checkpoints" | "reinitialize" | "pulse" | "help" | "depth" | "table" | "zh";
+  readonly name: "checkpoints" | "reinitialize" | "pulse" | "help" | "depth" | "table" | "ranks" | "zh";
 }
 
 /**
@@ -238,6 +238,12 @@ export interface PartBody {
 export interface PartReply {
   readonly code: string;
   readonly style: string;
+}
+
+/** A dimension of a mesh of ranks. */
+export interface MeshDimension {
+  readonly name: string;
+  readonly size: number;
 }
 
 /** `model` names a variable of the kernel; a widget's own messages leave it out. */
@@ -269,13 +275,41 @@ export interface ChipCounts {
   readonly notes: number;
 }
 
-/** The model at a glance, with the first window of rows. */
+/**
+ * How a rank was when it was last asked.
+ *
+ * answered: whether it did. host: "" where it never has. doing: what is known of it: "hasn't answered for 5.0 s".
+ * local_bytes: of the model, that it holds.
+ */
+export interface RankState {
+  readonly rank: number;
+  readonly host: string;
+  readonly state: "idle" | "busy" | "stuck" | "missing" | "dead";
+  readonly answered: boolean;
+  readonly doing: string;
+  readonly local_bytes: number | string;
+}
+
+/**
+ * Of a model over ranks, which can be looked at alone: who holds it.
+ *
+ * mesh: of the tensor that is spread over the most dimensions; empty where none is. problem: why the ranks couldn't
+ *     say what the model is now; the rows are then as last read.
+ */
+export interface RanksState {
+  readonly mesh: readonly MeshDimension[];
+  readonly ranks: readonly RankState[];
+  readonly problem: string | null;
+}
+
+/** The model at a glance, with the first window of rows. `ranks` comes for a model over ranks. */
 export interface OpenReply {
   readonly name: string;
   readonly class_name: string;
   readonly totals: Totals;
   readonly chips: ChipCounts;
   readonly rows: RowsReply;
+  readonly ranks?: RanksState;
 }
 
 /**
@@ -287,7 +321,8 @@ export interface OpenReply {
  * unfolded: folds opened as all their members.
  * filter: words of the filter box, all of which must hold; "" for none. A word is a path, a glob, a class, Python that
  *     leads to a part (`net.h[0]`), a part of a name, or a condition on tensors: `shape:768`, `shape:256x*`,
- *     `dtype:bf16`, `device:cuda`, `is:buffer`, `params>1e6`, `frozen`, `trainable`, `tied`, `!word`. In a filtered
+ *     `dtype:bf16`, `device:cuda`, `is:buffer`, `params>1e6`, `frozen`, `trainable`, `tied`,
+ *     `@Shard(0)`, `@rank:3`, `!word`. In a filtered
  *     view every ancestor of a match is open, and nothing is folded but below a match.
  * chips: every chip must hold, but `trainable` and `frozen` together keep both, and so do `findings` and `notes`.
  * start, count: the window; at most 500 rows come.
@@ -358,6 +393,7 @@ export interface RowTrace {
  * findings: worst severity on this very row; findings_inside: count below it; worst_inside: their worst severity.
  * note: hover text: why counts differ, what is special.
  * untrained: true for a parameter that asks for gradients and is in no optimizer, where the model has one.
+ * placement: how a DTensor is spread over its mesh, in short: "S0 · R".
  */
 export interface Row {
   readonly id: string;
@@ -390,6 +426,7 @@ export interface Row {
   readonly fold: Fold | null;
   readonly trace: RowTrace | null;
   readonly untrained?: boolean;
+  readonly placement?: string;
 }
 
 /** A tick of the overview ruler, at row `index` of the flattened tree. */
@@ -499,7 +536,12 @@ export interface Siblings {
   readonly next: string | null;
 }
 
-/** What is known of a tensor without reading its data. */
+/**
+ * What is known of a tensor without reading its data.
+ *
+ * placements, mesh, local_shape: of a DTensor, how it is spread over each dimension of its mesh (`Shard(0)`), and the
+ *     shape of the part here; of a model over ranks, of the part on the first rank that has it.
+ */
 export interface TensorFacts {
   readonly shape: readonly number[] | null;
   readonly dtype: string;
@@ -515,6 +557,9 @@ export interface TensorFacts {
   readonly is_contiguous: boolean | null;
   readonly version: number | null;
   readonly readable: string | null;
+  readonly placements?: readonly string[];
+  readonly mesh?: readonly MeshDimension[];
+  readonly local_shape?: readonly number[] | null;
 }
 
 /**
@@ -644,9 +689,29 @@ export interface Bulk {
 }
 
 /**
+ * What one rank holds of a tensor.
+ *
+ * part: its place along each dimension of the mesh that the tensor is cut over; empty where it has all. Ranks of one
+ *     part are replicas.
+ */
+export interface RankFigures {
+  readonly rank: number;
+  readonly part: readonly number[];
+  readonly n: number | string;
+  readonly min: number | string;
+  readonly mean: number | string;
+  readonly max: number | string;
+  readonly norm: number | string;
+  readonly n_nan: number | string;
+  readonly n_inf: number | string;
+}
+
+/**
  * `TensorStats`, field by field; `n_total` is the tensor's element count, `version` its version counter.
  *
  * bulk: where a few values lie so far off that the histogram has the rest in a few bins.
+ * by_rank: of a model over ranks, a line for each that holds some of it. There is nothing more exact to be asked for.
+ * missing: the ranks that didn't answer; where what they hold is missing here, `of` says so.
  */
 export interface StatsReply {
   readonly n: number | string;
@@ -664,6 +729,8 @@ export interface StatsReply {
   readonly hist_counts: readonly (number | string)[];
   readonly hist_edges: readonly (number | string)[];
   readonly bulk?: Bulk;
+  readonly by_rank?: readonly RankFigures[];
+  readonly missing?: readonly number[];
   readonly version: number | null;
 }
 
@@ -680,6 +747,23 @@ export interface ValuesBody {
   readonly path: string;
 }
 
+/** A rectangle of the matrix that a tensor is seen as. */
+export interface MatrixBox {
+  readonly row: number;
+  readonly column: number;
+  readonly rows: number;
+  readonly columns: number;
+}
+
+/** The part of a tensor that some ranks have. */
+export interface ShardBox {
+  readonly row: number;
+  readonly column: number;
+  readonly rows: number;
+  readonly columns: number;
+  readonly ranks: readonly number[];
+}
+
 /**
  * A window of the `n_rows` × `n_columns` matrix that a tensor is seen as.
  *
@@ -689,6 +773,8 @@ export interface ValuesBody {
  * scale: the magnitude at full colour (99.5th percentile of |value| of a sample of the whole tensor, without those
  *     that are more than four times as large as nine tenths of them).
  * row_axes, column_axes: the tensor's dimensions that a row or column runs over.
+ * shards: of a model over ranks, each part with the ranks that have it. absent: what of the window none has that
+ *     answered; its values are 0, its texts dashes.
  */
 export interface ValuesReply {
   readonly n_rows: number;
@@ -703,6 +789,8 @@ export interface ValuesReply {
   readonly row_axes: readonly number[];
   readonly column_axes: readonly number[];
   readonly shape: readonly number[];
+  readonly shards?: readonly ShardBox[];
+  readonly absent?: readonly MatrixBox[];
 }
 
 /**
@@ -1085,11 +1173,13 @@ export interface FolderBody {
  * size_bytes: None for a folder.
  * modified: seconds since 1970, None where it can't be told.
  * refused: why it can't be opened here, None where it can.
+ * format: as in `PeekReply`, told by the first bytes; absent where they tell none or all files were asked for.
  */
 export interface FileBody {
   readonly name: string;
   readonly path: string;
   readonly kind: "folder" | "file";
+  readonly format?: string;
   readonly size_bytes: number | string | null;
   readonly modified: number | null;
   readonly refused: string | null;
@@ -1396,24 +1486,32 @@ export interface SaveReply {
 /**
  * What this process is asked of its model.
  *
- * ask: "tree" its structure, "stats" statistics of its share of each tensor at `paths`, "check" what it finds and
- *     fingerprints of its shares.
- * full: whether "tree" gives the tree itself, not its fingerprint alone.
- * paths: the tensors that "stats" is of.
+ * ask: "tree" its structure, "stats" statistics of its share of each tensor at `paths`, "values" cells of the
+ *     tensor at the first of them, "check" what it finds and fingerprints of its shares, "trace" one forward pass,
+ *     begun when all ranks have come, "here" only whether it has the model.
+ * full: whether "tree" gives the tree itself, not its fingerprint alone: on rank 0, or on all.
+ * paths: the tensors that "stats" and "values" are of.
+ * window: for "values", `area`, first row, first column, rows and columns, and `steps`, rows and columns per cell.
+ * inputs: what "trace" gives to the forward: `nnwidgets.distributed.inputs` makes it.
+ * patience: seconds that "trace" waits for the other ranks.
  */
 export interface RankBody {
   readonly model?: string;
-  readonly ask: "tree" | "stats" | "check";
-  readonly full?: boolean;
+  readonly ask: "here" | "tree" | "stats" | "values" | "check" | "trace";
+  readonly full?: "" | "first" | "all";
   readonly paths?: readonly string[];
+  readonly window?: Readonly<Record<string, readonly number[]>>;
+  readonly inputs?: Readonly<Record<string, unknown>>;
+  readonly patience?: number;
 }
 
-/** What one rank says; `said` is for `nnwidgets` on the other side and may change with its version. */
+/** What one rank says; `said` is for `nnwidgets` of the same `version` on the other side. */
 export interface RankReply {
   readonly rank: number;
   readonly world_size: number;
   readonly host: string;
   readonly pid: number;
+  readonly version: string;
   readonly said: Readonly<Record<string, unknown>>;
 }
 

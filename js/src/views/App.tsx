@@ -1,8 +1,9 @@
 import type { FunctionComponent } from "preact";
 import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
-import { chinese, pulsePart, type TrainingPart, type ViewPart, viewPart } from "../bundles/lazyParts.ts";
+import { chinese, pulsePart, ranksPart, type TrainingPart, type ViewPart, viewPart } from "../bundles/lazyParts.ts";
 import { Banner } from "../components/Banner.tsx";
 import { LanguageSwitch } from "../components/LanguageSwitch.tsx";
+import type { Memory } from "../hooks/useRemembered.ts";
 import { useLanguage } from "../i18n/language.ts";
 import { t } from "../i18n/translate.ts";
 import { addStyle } from "../lib/addStyle.ts";
@@ -20,8 +21,9 @@ import type { PanelProps } from "./checkpoints/Panel.tsx";
 import type { Editing } from "./edit/editingContext.ts";
 import { HistoryBar } from "./history/HistoryBar.tsx";
 import { Inspector, type InspectorHandle } from "./inspector/Inspector.tsx";
+import { type OverRanks, RanksContext } from "./ranks/ranksContext.ts";
 import type { TablePanelProps } from "./table/TablePanel.tsx";
-import { Toolbar } from "./toolbar/Toolbar.tsx";
+import { LOOK_ONLY, Toolbar } from "./toolbar/Toolbar.tsx";
 import { TreeGrid } from "./tree/TreeGrid.tsx";
 
 export interface AppProps {
@@ -41,6 +43,8 @@ export interface AppProps {
   readonly isWaiting?: boolean;
   /** Shows the model in the host's panel, where it has one. */
   readonly onPanel?: (() => void) | undefined;
+  /** Of what was typed, where the host may draw the view anew. */
+  readonly memory?: Memory;
 }
 
 /** A view in place of the tree; each takes some of this. */
@@ -64,7 +68,9 @@ export function App({
   alive,
   isWaiting,
   onPanel,
+  memory: given,
 }: AppProps) {
+  const memory = useMemo(() => given ?? new Map(), [given]);
   const store = useMemo(() => new TreeStore(client, first), [client, first]);
   const [, redraw] = useState(0);
   useLanguage(() => chinese(client), alive);
@@ -75,6 +81,27 @@ export function App({
   const root = useRef<HTMLDivElement>(null);
   const [theme, setTheme] = useState<Theme>("light");
   useLayoutEffect(() => (root.current === null ? undefined : watchTheme(root.current, setTheme)), []);
+
+  const isOverRanks = first.ranks !== undefined;
+  const loadChanges = (): void => {
+    if (!isOverRanks) {
+      void changes.load();
+    }
+  };
+  const [overRanks, setOverRanks] = useState<OverRanks | null>(isOverRanks ? { part: null } : null);
+  useEffect(() => {
+    if (alive && isOverRanks) {
+      ranksPart(client).then(
+        ({ part, style }) => {
+          if (root.current !== null) {
+            addStyle(root.current, style);
+            setOverRanks({ part });
+          }
+        },
+        (error) => setMissing(toPageError(error)),
+      );
+    }
+  }, [alive, client]);
 
   const [ended, setEnded] = useState<string | null>(null);
   const [lastSeen, setLastSeen] = useState(() => new Date(seen));
@@ -100,7 +127,7 @@ export function App({
         } else {
           setLastSeen(new Date());
           void store.refresh(event.event === "traced" || event.body.structure !== false);
-          void changes.load();
+          loadChanges();
         }
       }),
     [client, store, changes],
@@ -109,7 +136,7 @@ export function App({
   useEffect(() => {
     if (alive) {
       void store.refresh(true);
-      void changes.load();
+      loadChanges();
     }
   }, [alive, store, changes]);
 
@@ -176,6 +203,7 @@ export function App({
     ...(isFiltered(question) ? { filter: question.filter, chips: question.chips } : { filter: "", chips: [] }),
     isFold: selectedId.startsWith("f:"),
     alive: isLive,
+    memory,
   };
 
   const box = useRef<HTMLInputElement>(null);
@@ -196,6 +224,11 @@ export function App({
 
   const [panel, setPanel] = useState<{ readonly of: "checkpoints" | "table"; readonly part: AnyPanel } | null>(null);
   const [missing, setMissing] = useState<PageError | null>(null);
+  useEffect(() => {
+    if (memory.get("panel") !== undefined) {
+      openPanel(memory.get("panel") as "checkpoints" | "table");
+    }
+  }, []);
   const [help, setHelp] = useState<ViewPart<"help"> | null>(null);
   const tryAgain = useRef(() => {});
   const open = async <Name extends "checkpoints" | "table" | "help">(
@@ -215,7 +248,16 @@ export function App({
     }
   };
   const openHelp = (): void => void open("help", setHelp);
-  const openPanel = (of: "checkpoints" | "table"): void => void open(of, (part) => setPanel({ of, part }));
+  const openPanel = (of: "checkpoints" | "table"): void =>
+    void open(of, (part) => {
+      memory.set("panel", of);
+      setPanel({ of, part });
+    });
+  const closePanel = (): void => {
+    memory.delete("panel");
+    memory.delete("asked");
+    setPanel(null);
+  };
   // The button that opened it gets the focus back.
   const opener = useRef("");
   useLayoutEffect(() => {
@@ -245,7 +287,8 @@ export function App({
           focusTree();
         }
         const command = event.ctrlKey || event.metaKey ? commandFor(event) : null;
-        if (isLive && !event.defaultPrevented && !isTextField(target) && (command === "undo" || command === "redo")) {
+        const isTurn = (command === "undo" || command === "redo") && !isOverRanks;
+        if (isLive && !event.defaultPrevented && !isTextField(target) && isTurn) {
           event.preventDefault();
           void changes.turn(command);
         }
@@ -271,13 +314,17 @@ export function App({
             onLeave={focusTree}
             onHelp={openHelp}
             onPanel={onPanel}
-            onOpen={openPanel}
-            onTrace={() => {
+            onOpen={(of) => {
+              if (of !== "trace") {
+                openPanel(of);
+                return;
+              }
               select("");
               inspector.current?.showTrace();
             }}
           />
         ) : null}
+        {overRanks?.part && store.open.ranks ? <overRanks.part.Line ranks={store.open.ranks} /> : null}
         <Notices store={store} alive={alive} ended={ended} lastSeen={lastSeen} />
         {training === null ? null : <training.Alarm onNavigate={select} alive={isLive} />}
         {missing === null ? null : (
@@ -291,17 +338,17 @@ export function App({
         )}
         {panel === null ? null : (
           <panel.part.View
-            {...{ client, changes }}
+            {...{ client, changes, memory }}
             name={first.name}
             alive={isLive}
             kept={question}
             onFilter={changeFilter}
             onSelect={(next) => {
               opener.current = "";
-              setPanel(null);
+              closePanel();
               void store.reveal(next);
             }}
-            onClose={() => setPanel(null)}
+            onClose={closePanel}
           />
         )}
         <div class="nnw-body" hidden={panel !== null}>
@@ -309,7 +356,7 @@ export function App({
             Sparkline={training?.Cell ?? null}
             store={store}
             client={client}
-            changes={changes}
+            changes={isOverRanks ? null : changes}
             name={first.name}
             onSelect={select}
             onInspect={focusInspector}
@@ -318,18 +365,20 @@ export function App({
             onStep={step}
             alive={isLive}
           />
-          <Inspector
-            client={client}
-            path={path}
-            generation={store.valuesGeneration}
-            onNavigate={select}
-            onHover={(paths) => store.dispatch({ type: "glowed", paths })}
-            theme={theme}
-            alive={isLive}
-            handle={inspector}
-            editing={editing}
-            touched={touched}
-          />
+          <RanksContext.Provider value={overRanks}>
+            <Inspector
+              client={client}
+              path={path}
+              generation={store.valuesGeneration}
+              onNavigate={select}
+              onHover={(paths) => store.dispatch({ type: "glowed", paths })}
+              theme={theme}
+              alive={isLive}
+              handle={inspector}
+              {...(isOverRanks ? {} : { editing })}
+              touched={touched}
+            />
+          </RanksContext.Provider>
         </div>
         {help === null || panel !== null ? null : (
           <help.View
@@ -344,9 +393,16 @@ export function App({
             {t("The kernel is busy: it answers when the running cell has ended.")}
           </div>
         ) : null}
-        <HistoryBar changes={changes} alive={isLive} onLeave={focusTree}>
-          <LanguageSwitch alive={isLive} />
-        </HistoryBar>
+        {isOverRanks ? (
+          <div class="nnw-history nnw-bar">
+            <span class="nnw-dim nnw-last nnw-ellipsis">{t(LOOK_ONLY)}</span>
+            <LanguageSwitch alive={isLive} />
+          </div>
+        ) : (
+          <HistoryBar changes={changes} alive={isLive} onLeave={focusTree}>
+            <LanguageSwitch alive={isLive} />
+          </HistoryBar>
+        )}
       </div>
     </div>
   );

@@ -50,6 +50,26 @@ async function shown(model: Part = NET, change: Partial<AppProps> = {}) {
   return { kernel, props, view, firstRows, row, ids, press, again };
 }
 
+test("a model over ranks is looked at: what changes it is disabled and says why, and no history is asked for", async () => {
+  const kernel = new TreeKernel(NET);
+  const first = { ...kernel.first(), ranks: { mesh: [], ranks: [], problem: null } };
+  kernel.first = () => first;
+  const { view, press, row } = await shown(NET, {
+    client: new ChannelClient(kernel),
+    first,
+  });
+  for (const name of ["Trace", "Checkpoints"]) {
+    const button = view.getByRole("button", { name }) as HTMLButtonElement;
+    expect(button.disabled).toBe(true);
+    expect(button.title).toContain("on every rank");
+  }
+  row("m:").focus();
+  await press("f");
+  await press("u");
+  expect(kernel.count("history") + kernel.count("freeze") + kernel.count("undo")).toBe(0);
+  expect(view.queryByRole("region", { name: "History" })).toBeNull();
+});
+
 describe("the first picture", () => {
   test("is drawn before the kernel answers anything", async () => {
     const { firstRows } = await shown();
@@ -61,6 +81,20 @@ describe("the first picture", () => {
     const totals = view.container.querySelector(".nnw-totals");
     expect(totals?.textContent).toMatch(/38\.60.M · 11 modules · 154\.4.MB/);
     expect(totals?.querySelector("b")?.title).toMatch(/38.597.376 parameters.*counts embed\.weight twice/);
+  });
+});
+
+describe("a host that draws the view anew", () => {
+  test("shows the tab that was open, and what was typed there", async () => {
+    const memory = new Map();
+    const { view } = await shown(NET, { memory });
+    fireEvent.click(view.getByRole("tab", { name: "Trace" }));
+    fireEvent.input(view.getByPlaceholderText("2,20"), { target: { value: "4,20" } });
+    await drawn();
+    view.unmount();
+    const again = await shown(NET, { memory });
+    expect(again.view.getByRole("tab", { name: "Trace" }).getAttribute("aria-selected")).toBe("true");
+    expect((again.view.getByPlaceholderText("2,20") as HTMLInputElement).value).toBe("4,20");
   });
 });
 

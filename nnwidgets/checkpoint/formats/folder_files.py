@@ -25,6 +25,8 @@ _SLICE = re.compile(r"consolidated\.(?P<number>\d{2})\.(pth|safetensors)|mp_rank
 _MOST_FILES = 2_000
 _MOST_NAMED = 3
 _MOST_TEXT = 80
+_FIRST_NAME = 512
+"""Bytes at the beginning of a zip file that hold the name of its first member, in all that torch writes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,27 @@ def may_be_checkpoint(place: Path, *, is_folder: bool) -> bool:
     return suffix not in OTHERS | TEXTS and _begins_like_one(place)
 
 
+def begins_as(place: Path) -> str:
+    """Return the format that a file's first bytes are of, by the name in `CheckpointIndex.format`, else "".
+
+    "zip" is one that doesn't begin as torch's do.
+
+    Example:
+        >>> begins_as(Path(__file__))
+        ''
+    """
+    try:
+        with File(place) as file:
+            start = file.start()
+            if single_file.recognizes(start, file.n_bytes):
+                return "safetensors"
+    except NNWidgetsError:
+        return ""
+    if start.startswith(b"PK"):
+        return "torch-zip" if b"/data.pkl" in start[:_FIRST_NAME] else "zip"
+    return "torch-legacy" if legacy.recognizes(start) else ""
+
+
 def optimizer_files(place: Path) -> list[Path]:
     """The files of a trainer's folder that hold optimizers' states alone."""
     return [place / name for name in sorted(_names(place)) if _OPTIMIZER.fullmatch(name)]
@@ -131,12 +154,7 @@ def _weights(place: Path, names: set[str]) -> Iterator[str]:
 
 
 def _begins_like_one(place: Path) -> bool:
-    try:
-        with File(place) as file:
-            start = file.start()
-            return single_file.recognizes(start, file.n_bytes) or start.startswith(b"PK") or legacy.recognizes(start)
-    except NNWidgetsError:
-        return False
+    return begins_as(place) != ""
 
 
 def _parts(place: Path, weights: list[str]) -> tuple[str, ...]:

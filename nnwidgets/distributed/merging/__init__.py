@@ -2,12 +2,15 @@
 
 Start at `tensors.py`.
 
-    stats.py     statistics of parts, many tensors at once
-    tensors.py   which part of a tensor each rank had, and what is missing
-    trees.py     trees, and where ranks say different things
-    findings.py  what checks found, and what only a look at all ranks can find
+    stats.py      statistics of parts, many tensors at once
+    tensors.py    which part of a tensor each rank had, and what is missing
+    values.py     windows of tensors seen as matrices
+    trees.py      trees, and where ranks say different things
+    tree_json.py  a tree as JSON and back
+    traces.py     forward passes
+    findings.py   what checks found, and what only a look at all ranks can find
 """
 
-from nnwidgets.distributed.merging import findings, stats, tensors, trees
+from nnwidgets.distributed.merging import findings, stats, tensors, traces, tree_json, trees, values
 
-__all__ = ["findings", "stats", "tensors", "trees"]
+__all__ = ["findings", "stats", "tensors", "traces", "tree_json", "trees", "values"]

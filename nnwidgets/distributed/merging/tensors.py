@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -36,7 +37,7 @@ def merged(replies: Replies, missing: Iterable[int]) -> list[TensorStats | str]:
                 owned[rank].whole[at] = 0
                 owned[rank].real[at] = 0
     wholes = merged_rows(list(owned.values()))
-    alone = {rank: merged_rows([each]) for rank, each in rows.items()}
+    numbers = {rank: _numbers(each) for rank, each in rows.items()}
     lost = tuple(missing)
     made: list[TensorStats | str] = []
     for at, whole in enumerate(wholes):
@@ -45,11 +46,13 @@ def merged(replies: Replies, missing: Iterable[int]) -> list[TensorStats | str]:
             states = {share[0] for share in shares.values()}
             made.append(next((why for state, why in _WHY_NONE.items() if state in states), "no rank has it"))
             continue
-        by_rank = tuple(_of_rank(rank, share, alone[rank][at]) for rank, share in shares.items() if share[0] == "held")
+        by_rank = tuple(
+            RankStats(rank, tuple(share[1]), *numbers[rank][at]) for rank, share in shares.items() if share[0] == "held"
+        )
         _, _, n_parts, n_elements = shares[by_rank[0].rank]
         is_whole = len(taken[at]) == n_parts and whole.n == n_elements
         of = "all" if is_whole else f"{len(taken[at])} of {counted(n_parts, 'part')}"
-        if is_whole and not _replicas_agree(by_rank):
+        if is_whole and len(by_rank) > len(taken[at]) and not _replicas_agree(by_rank):
             is_whole, of = False, f"rank {by_rank[0].rank}: its replicas differ"
         absent = lost if len(taken[at]) < n_parts else ()
         made.append(replace(whole, is_exact=is_whole, of=of, by_rank=by_rank, missing=absent))
@@ -62,15 +65,22 @@ _WHY_NONE = {
 }
 
 
-def _of_rank(rank: int, share: Any, found: TensorStats) -> RankStats:
-    return RankStats(
-        rank, tuple(share[1]), found.n, found.min, found.max, found.mean, found.norm, found.n_nan, found.n_inf
-    )
+def _numbers(rows: StatsRows) -> list[tuple[Any, ...]]:
+    """Of each tensor of a rank, the numbers of `RankStats`; those of finite elements NaN where there are none."""
+    made: list[tuple[Any, ...]] = []
+    for (n, _, n_nan, n_inf), (mean, _, low, high, norm) in zip(
+        rows.whole[:, :4].tolist(), rows.real.tolist(), strict=True
+    ):
+        values = (low, high, mean) if n > n_nan + n_inf else (math.nan,) * 3
+        made.append((n, *values, norm, n_nan, n_inf))
+    return made
 
 
 def _replicas_agree(by_rank: tuple[RankStats, ...]) -> bool:
     """Whether those that hold one part have the same numbers."""
     numbers: dict[tuple[int, ...], set[str]] = {}
     for each in by_rank:
-        numbers.setdefault(each.part, set()).add(repr(replace(each, rank=0)))
+        # As text, in which NaN is NaN.
+        said = f"{each.n} {each.min} {each.max} {each.mean} {each.norm} {each.n_nan} {each.n_inf}"
+        numbers.setdefault(each.part, set()).add(said)
     return all(len(said) == 1 for said in numbers.values())

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
-from typing import Any
+from operator import attrgetter
 
+import torch
 import xxhash
 
+from nnwidgets.distributed.merging.tree_json import interned, with_bytes
 from nnwidgets.formatting import letters
-from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree, rows_of, tree_from_rows
+from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.records import Held, TensorEntry, TieGroup
 
 Facts = Mapping[str, str]
@@ -33,70 +35,45 @@ def facts_of(tree: ModuleTree) -> dict[str, str]:
     for entry in tree.tensors:
         shape = "no shape" if entry.shape is None else " × ".join(map(str, entry.shape)) or "()"
         trained = ", trained" if entry.requires_grad else ""
-        where = f", {entry.held.how}" if entry.held is not None and entry.placements else ""
-        made.setdefault(entry.path, f"{entry.role} {shape} {entry.dtype}{trained}{where}")
+        where = _how(entry.held)
+        made.setdefault(entry.path, f"{entry.role} {shape} {entry.dtype}{trained}{where and f', {where}'}")
     return made
 
 
-def digest_of(facts: Facts, ties: Iterable[TieGroup]) -> str:
-    """A fingerprint of facts and ties; equal ones need no closer look."""
+def digest_of(tree: ModuleTree) -> str:
+    """A fingerprint of what ranks should say the same, and of what a tree that was read before may lack."""
+    modules, kinds = interned(map(attrgetter("class_name", "training", "alias_of"), tree.nodes))
+    each, said = interned(
+        map(attrgetter("role", "shape", "dtype", "requires_grad", "has_grad", "device", "held"), tree.tensors)
+    )
+    # Of a device its kind: each rank has a GPU of its own.
+    place, kinds_of_tensors = interned((*rest, device.partition(":")[0], _how(held)) for *rest, device, held in said)
     made = xxhash.xxh3_128()
-    groups = (f"{group.id} {group.kind} {group.members}" for group in ties)
-    made.update("\n".join(chain(facts, facts.values(), groups)).encode("utf-8", "surrogatepass"))
+    paths = chain((node.path for node in tree.nodes), (entry.path for entry in tree.tensors))
+    made.update("\n".join(paths).encode("utf-8", "surrogatepass"))
+    for numbers in (modules, [place[at] for at in each]):
+        made.update(torch.tensor(numbers, dtype=torch.int64).numpy().tobytes())
+    groups = [(group.id, group.kind, group.members) for group in tree.ties]
+    made.update(repr((kinds, kinds_of_tensors, groups)).encode("utf-8", "surrogatepass"))
     return made.hexdigest()
 
 
-def to_json(tree: ModuleTree) -> dict[str, Any]:
-    """The tree as JSON, to be made again by `from_json`; keys that aren't text are left behind."""
-    rows = []
-    for own, n_children in rows_of(tree.root):
-        key = own["key"] if type(own["key"]) is str else None
-        tensors = [{name: getattr(entry, name) for name in _ENTRY} | _held(entry) for entry in own["tensors"]]
-        rows.append([{**own, "key": key, "tensors": tensors}, n_children])
-    totals = {name: getattr(tree, name) for name in _TOTALS}
-    return {"rows": rows, "totals": totals, "ties": [[getattr(group, name) for name in _TIE] for group in tree.ties]}
+def _how(held: Held | None) -> str:
+    """How a tensor is spread over ranks, which is the same on all of them; empty for what one of them does alone."""
+    return held.how if held is not None and held.placements else ""
 
 
-def from_json(made: Mapping[str, Any]) -> ModuleTree:
-    """The tree that `to_json` was given."""
-    rows = [
-        ({**own, "bases": tuple(own["bases"]), "tensors": tuple(map(_entry, own["tensors"]))}, n_children)
-        for own, n_children in made["rows"]
-    ]
-    ties = tuple(TieGroup(name, kind, tuple(members), n) for name, kind, members, n in made["ties"])
-    return tree_from_rows(rows, {"ties": ties, **made["totals"]})
-
-
-_ENTRY = [name for name in TensorEntry.__dataclass_fields__ if name != "held"]
-_TIE = list(TieGroup.__dataclass_fields__)
-_TOTALS = ["n_params", "n_params_trainable", "size_bytes", "n_params_torch", "why", "local_bytes"]
-
-
-def _held(entry: TensorEntry) -> dict[str, Any]:
-    held = entry.held
-    return {"held": None if held is None else {name: getattr(held, name) for name in Held.__dataclass_fields__}}
-
-
-def _entry(made: Mapping[str, Any]) -> TensorEntry:
-    held, shape = made["held"], made["shape"]
-    if held is not None:
-        mesh = tuple((name, size) for name, size in held["mesh"])
-        lists = {name: tuple(held[name]) for name in ("shape", "local_shape", "placements")}
-        held = Held(**{**held, **lists, "mesh": mesh})
-    return TensorEntry(**{**made, "held": held, "shape": None if shape is None else tuple(shape)})
-
-
-def merged(trees: Mapping[int, ModuleTree], local_bytes: Sequence[int]) -> ModuleTree:
+def merged(trees: Mapping[int, ModuleTree], local_bytes: Mapping[int, Mapping[str, int]]) -> ModuleTree:
     """Make one tree of those of several ranks: each module and tensor of any, once, as its first rank has it.
 
     Args:
-        trees: By rank. Where all ranks say the same, that of one is enough.
-        local_bytes: Held by each rank, in their order.
+        trees: By rank.
+        local_bytes: By rank, what it holds of each node, by path; nothing of a rank that is missing.
     """
-    first, *others = trees.values()
-    if others:
-        first = _joined([first, *others])
-    return replace(first, by_rank=tuple(local_bytes), local_bytes=sum(local_bytes), _index=[])
+    whole = _joined(list(trees.values()))
+    return with_bytes(
+        whole, [[each.get(node.path, 0) for node in whole.nodes] for _, each in sorted(local_bytes.items())]
+    )
 
 
 def _joined(trees: Sequence[ModuleTree]) -> ModuleTree:

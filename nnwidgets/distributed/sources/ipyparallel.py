@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
+import platform
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from nnwidgets.distributed.serving.door import LOOKS, handled, open_shared
+from nnwidgets.distributed.sources.side_door import DoorSource, Way
 from nnwidgets.distributed.sources.source import Answers, Missing
 
 _PAUSE = 0.001
@@ -20,29 +23,74 @@ def is_ipyparallel(source: object) -> bool:
 class EngineSource:
     """Engines, one rank each.
 
+    ipyparallel answers only between tasks. So each engine of this machine opens a side door as soon as it has time, and
+    tells where over ipyparallel's own signed channel; from then on it is asked there.
+
     Args:
         source: A Client, for all its engines, or a DirectView of some.
     """
 
     def __init__(self, source: Any) -> None:
         self._view = source if hasattr(source, "targets") else source[:]
+        self._opening: dict[int, Any] = {}
+        self._doors: dict[int, Way | None] = {}
+        self._ranks: dict[int, int] = {}
+        self._open(self._engines())
 
     def call(self, request: Mapping[str, Any], ranks: None, deadline: float) -> Answers:  # noqa: ARG002 - all
-        """Ask every engine at once; one that runs a cell answers when it ends, or is missing at the deadline."""
-        client, engines = self._view.client, self._engines()
+        """Ask every engine at once; one that has no door answers when its cell ends, or is missing at the deadline."""
+        client, engines, began = self._view.client, self._engines(), time.monotonic()
         gone = {engine for engine in engines if engine not in client.ids}
-        asked = {engine: client[engine].apply_async(_handle, dict(request)) for engine in engines if engine not in gone}
-        began = time.monotonic()
+        self._open(engine for engine in engines if engine not in gone)
+        self._learn()
         answers: dict[int, Mapping[str, Any] | Missing] = {}
-        while len(answers) < len(asked) and time.monotonic() < deadline:
-            for engine, result in asked.items():
-                if engine not in answers and result.ready():
-                    answers[engine] = _taken(result)
+        # What isn't only looked at is for the engine's own thread.
+        known = self._doors if request["body"]["ask"] in LOOKS else dict.fromkeys(engines)
+        doors = {engine: way for engine in engines if engine not in gone and (way := known.get(engine))}
+        beside = threading.Thread(
+            target=lambda: answers.update(DoorSource(doors).call(request, None, deadline)), name="nnwidgets-ask"
+        )
+        beside.start()
+        left = {engine for engine in engines if engine not in gone and engine not in doors}
+        asked: dict[int, Any] = {}
+        while left and time.monotonic() < deadline:
+            self._learn()
+            for engine in left & known.keys():
+                way = known[engine]
+                if way is not None:  # it has just had time for that
+                    answers.update(DoorSource({engine: way}).call(request, None, deadline))
+                elif engine not in asked:
+                    asked[engine] = client[engine].apply_async(handled, dict(request))
+                elif asked[engine].ready():
+                    answers[engine] = _taken(asked[engine])
+            left -= answers.keys()
             time.sleep(_PAUSE)
-        late = Missing(f"no answer for {time.monotonic() - began:.1f} s")
-        dead = Missing("no answer: the engine is gone", is_dead=True)
+        beside.join()
+        late = Missing(f"hasn't answered for {time.monotonic() - began:.1f} s")
+        dead = Missing("is gone: its engine has ended", is_dead=True)
         found = {engine: dead if engine in gone else answers.get(engine, late) for engine in engines}
-        return _by_rank(found)
+        self._ranks = _ranks_of(found)
+        return {self._ranks[engine]: found[engine] for engine in sorted(found, key=self._ranks.__getitem__)}
+
+    def settled(self) -> Answers:
+        """How each rank that was asked, and has a door, is at this moment."""
+        doors = {self._ranks[engine]: way for engine, way in self._doors.items() if way and engine in self._ranks}
+        return DoorSource(doors).settled()
+
+    def _open(self, engines: Iterable[int]) -> None:
+        for engine in engines:
+            if engine not in self._opening:
+                self._opening[engine] = self._view.client[engine].apply_async(open_shared)
+
+    def _learn(self) -> None:
+        for engine, opening in self._opening.items():
+            if engine not in self._doors and opening.ready():
+                try:
+                    host, address, token = opening.get(0)
+                except Exception:  # noqa: BLE001 - whatever the engine raises, it is asked as it was before it had doors
+                    self._doors[engine] = None
+                else:
+                    self._doors[engine] = Way((address[0], address[1]), token) if host == platform.node() else None
 
     def _engines(self) -> list[int]:
         targets = self._view.targets
@@ -56,23 +104,18 @@ def _taken(result: Any) -> Mapping[str, Any] | Missing:
         return dict(result.get(0))
     except Exception as error:  # noqa: BLE001 - whatever the engine or the way to it raises is told
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
-        return Missing(f"no answer: {why}", is_dead="died" in why)
+        if "died" in why:
+            return Missing("is gone: its engine has ended", is_dead=True)
+        return Missing(f"gave no answer: {why}")
 
 
-def _by_rank(found: Mapping[int, Mapping[str, Any] | Missing]) -> Answers:
-    """By the ranks that engines say they are; by the place among the engines where there is no process group."""
+def _ranks_of(found: Mapping[int, Mapping[str, Any] | Missing]) -> dict[int, int]:
+    """The ranks that engines say they are; their places among the engines where there is no process group."""
     places = {engine: place for place, engine in enumerate(found)}
     said = {
-        engine: reply["body"]["rank"]
+        engine: int(reply["body"]["rank"])
         for engine, reply in found.items()
         if not isinstance(reply, Missing) and reply.get("ok") and reply["body"]["world_size"] > 1
     }
     free = [place for place in places.values() if place not in said.values()]
-    ranks = {engine: said[engine] if engine in said else free.pop(0) for engine in found}
-    return {ranks[engine]: reply for engine, reply in sorted(found.items(), key=lambda each: ranks[each[0]])}
-
-
-def _handle(request: dict[str, Any]) -> dict[str, Any]:
-    """Runs on the engine, in an `nnwidgets` that is all there: what answers is above this package."""
-    answered: dict[str, Any] = importlib.import_module("nnwidgets").handle(request)
-    return answered
+    return {engine: said[engine] if engine in said else free.pop(0) for engine in found}

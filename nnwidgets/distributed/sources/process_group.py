@@ -2,7 +2,7 @@
 
 The store is the one that the group was started with. There is no collective, so a rank that isn't there holds up none:
 its answer is waited for until the deadline, and then missing. The last rank that has read the answers of a turn deletes
-them; those of a turn that a rank never comes to stay in the store as long as the group.
+them; those of a turn that a rank doesn't come to are there for it until the others are some turns further.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ import torch.distributed as dist
 from torch.distributed.distributed_c10d import PrefixStore, _get_default_store
 
 from nnwidgets.distributed.sources.source import Answers, Missing
-from nnwidgets.errors import RanksDisagreeError
+from nnwidgets.errors import InvalidTargetError, RankMissingError, RanksDisagreeError
+from nnwidgets.introspect.tracing.together import wait_for
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.0002, 0.01
+_TURNS_KEPT = 8
 
 
 class ProcessGroupSource:
@@ -32,7 +33,7 @@ class ProcessGroupSource:
     def __init__(self, answer: Callable[[Mapping[str, Any]], Mapping[str, Any]], number: int) -> None:
         self._answer = answer
         self._store = PrefixStore(f"nnwidgets/{number}", _get_default_store())
-        self._rank, self.world_size = dist.get_rank(), dist.get_world_size()
+        self.rank, self.world_size = dist.get_rank(), dist.get_world_size()
         self._asked = 0
 
     def call(self, request: Mapping[str, Any], ranks: None, deadline: float) -> Answers:  # noqa: ARG002 - all
@@ -41,28 +42,50 @@ class ProcessGroupSource:
         Raises:
             RanksDisagreeError: Another rank asked something else at this turn.
         """
-        self._asked += 1
         question = json.dumps(request["body"], sort_keys=True)
-        mine, began = dict(self._answer(request)), time.monotonic()
-        self._store.set(f"{self._asked}/{self._rank}", json.dumps([question, mine]))
-        answers: dict[int, Mapping[str, Any] | Missing] = {}
-        for rank in range(self.world_size):
-            if rank == self._rank:
-                answers[rank] = mine
-                continue
-            taken = self._take(f"{self._asked}/{rank}", deadline)
-            if taken is None:
-                answers[rank] = Missing(f"no answer for {time.monotonic() - began:.1f} s")
-                continue
-            theirs, answers[rank] = json.loads(taken)
-            if theirs != question:
-                self._leave(self._asked)
-                what = f"{request['body']['ask']} of {request['body']['model']!r}"
-                raise RanksDisagreeError(
-                    f"Rank {self._rank} asks {what} where rank {rank} asks something else.",
-                    hint="Every rank runs the same lines.",
-                )
-        self._leave(self._asked)
+        what = f"{request['body']['ask']} of {request['body']['model']!r}"
+        return self.exchange(question, self._answer(request), deadline, what)
+
+    def exchange(self, question: str, mine: Mapping[str, Any], deadline: float, what: str) -> Answers:
+        """Give this rank's answer to a question and take the others'.
+
+        Args:
+            question: The same on each rank.
+            mine: This rank's answer.
+            deadline: On the clock of `time.monotonic`.
+            what: The question, in words.
+
+        Raises:
+            InvalidTargetError: The group is gone.
+            RankMissingError: The store is gone, with the process that kept it.
+            RanksDisagreeError: Another rank asked something else at this turn.
+        """
+        if not dist.is_initialized():
+            raise InvalidTargetError(
+                "The process group is gone: destroy_process_group was called.", hint="Call ranks() in the new one."
+            )
+        self._asked += 1
+        began = time.monotonic()
+        try:
+            self._take_back(self._asked - _TURNS_KEPT)
+            said = json.dumps([question, mine])
+            self._store.set(f"{self._asked}/{self.rank}", said)
+            answers: dict[int, Mapping[str, Any] | Missing] = {}
+            for rank in range(self.world_size):
+                taken = said if rank == self.rank else wait_for(self._store, f"{self._asked}/{rank}", deadline)
+                if taken is None:
+                    answers[rank] = Missing(f"hasn't answered for {time.monotonic() - began:.1f} s")
+                    continue
+                theirs, answers[rank] = json.loads(taken)
+                if theirs != question:
+                    self._leave(self._asked)
+                    raise RanksDisagreeError(
+                        f"Rank {self.rank} asks {what} where rank {rank} asks something else.",
+                        hint="Every rank runs the same lines.",
+                    )
+            self._leave(self._asked)
+        except RuntimeError as error:
+            raise RankMissingError("The process group's store is gone, with the process that kept it.") from error
         return answers
 
     def _leave(self, turn: int) -> None:
@@ -71,15 +94,7 @@ class ProcessGroupSource:
             for name in (*range(self.world_size), "left"):
                 self._store.delete_key(f"{turn}/{name}")
 
-    def _take(self, key: str, deadline: float) -> bytes | None:
-        pause = _FIRST_PAUSE
-        try:
-            # Not the store's own wait, which complains on stderr where nothing comes.
-            while not self._store.check([key]):
-                if time.monotonic() >= deadline:
-                    return None
-                time.sleep(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE)
-            return bytes(self._store.get(key))
-        except RuntimeError:  # the store is gone, with the rank that had it
-            return None
+    def _take_back(self, turn: int) -> None:
+        if turn > 0:
+            for name in (self.rank, "left"):
+                self._store.delete_key(f"{turn}/{name}")

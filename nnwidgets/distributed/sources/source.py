@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+from nnwidgets.formatting import inert, rank_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,12 +14,30 @@ class Missing:
     """Stands for the answer of a rank that gave none.
 
     Attributes:
-        why: In a few words: ``"no answer for 5.0 s"``.
+        why: What the rank did instead: ``"hasn't answered for 5.0 s"``.
         is_dead: Whether the rank is known to be gone, rather than silent.
+        host: Where it runs, where that is known.
+        where: What it does meanwhile, where that is known: as `position.Watch.where` tells it.
     """
 
     why: str
     is_dead: bool = False
+    host: str = ""
+    where: Mapping[str, Any] = field(default_factory=dict)
+
+    def told(self, rank: int, answered: Iterable[int]) -> str:
+        """In a sentence.
+
+        Example:
+            >>> late = Missing("hasn't answered for 5.0 s", host="node7", where={"doing": "in wait at train.py:88"})
+            >>> late.told(3, [0, 1, 2])
+            "Rank 3 (node7) hasn't answered for 5.0 s; it is in wait at train.py:88; ranks 0–2 answered."
+        """
+        doing = self.where.get("doing")
+        said = f"Rank {rank}{f' ({inert(self.host, 80)})' if self.host else ''} {inert(self.why, 200)}"
+        said += f"; it is {inert(doing, 200)}" if doing else ""
+        others = sorted(answered)
+        return f"{said}; {rank_names(others)} answered." if others else f"{said}."
 
 
 Answers = Mapping[int, "Mapping[str, Any] | Missing"]

@@ -75,13 +75,13 @@ def _holds_adapters(scan: ModelScan, row: int, n_trained: Sequence[int]) -> bool
     at, above = row + 1, len(scan.path(row))
     while at < ends[row]:
         is_trained = n_trained[first[ends[at]]] > n_trained[first[at]]
-        if is_trained and scan.path(at)[above:].lstrip(".").startswith(_ADAPTERS):
+        if is_trained and scan.path(at)[above:].lstrip(".").startswith(ADAPTERS):
             return True
         at = ends[at]
     return False
 
 
-_ADAPTERS = ("lora_", "adapter", "ia3_", "vera_", "oft_", "hada_", "lokr_")
+ADAPTERS = ("lora_", "adapter", "ia3_", "vera_", "oft_", "hada_", "lokr_")
 """How the names of the modules begin that adapt what stands beside them."""
 _FEW = 3
 """Modules of a home-made adapter: itself, what it adapts, and perhaps a dropout."""

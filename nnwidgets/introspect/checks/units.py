@@ -13,6 +13,7 @@ from torch import nn
 from nnwidgets.formatting import counted
 from nnwidgets.introspect.checks.findings import SingleFinding
 from nnwidgets.introspect.checks.forward_source import names_in_forward
+from nnwidgets.introspect.checks.training import ADAPTERS
 from nnwidgets.introspect.module_tree.expressions import ExpressionWriter
 from nnwidgets.introspect.records import Severity
 from nnwidgets.introspect.safe_access.modules import own_attribute
@@ -157,6 +158,9 @@ def constant_weight_findings(
         path = scan.slot_path(place.slot)
         like = type_name(type(scan.modules[place.row]))
         if weight.is_zero and not all_of_them:
+            if any(part.startswith(ADAPTERS) for part in path.split(".")):
+                # So is an adapter's last factor made.
+                continue
             said = (
                 "All its elements are 0. That is how adapters, gates and the last layers of residual branches are "
                 "often started, and there it is right; anywhere else the layer passes nothing of its input on, and no "

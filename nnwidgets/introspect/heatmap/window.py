@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -137,9 +137,9 @@ def window(
             row_step=row_step,
             column_step=column_step,
             shape=shape,
-            values=_float32_bytes(cells),
+            values=float32_bytes(cells),
             texts=exact,
-            scale=_scale(data, cells),
+            scale=full_colour(_magnitudes(data, cells)),
             row_axes=row_axes,
             column_axes=column_axes,
             tensor_shape=tuple(data.shape),
@@ -153,7 +153,8 @@ def _within(name: str, start: int, count: int | None, size: int) -> tuple[int, i
     return start, min(size - start, size if count is None else count)
 
 
-def _float32_bytes(cells: torch.Tensor) -> bytes:
+def float32_bytes(cells: torch.Tensor) -> bytes:
+    """Cells as little-endian float32; finite values beyond its range are its largest."""
     if cells.numel() == 0:
         return b""
     largest = torch.finfo(torch.float32).max
@@ -163,9 +164,9 @@ def _float32_bytes(cells: torch.Tensor) -> bytes:
     return bytes(buffer)
 
 
-def _scale(data: torch.Tensor, cells: torch.Tensor) -> float:
-    """Return the magnitude at full colour: never 0, so that it can be divided by."""
-    for candidates in _magnitudes(data, cells):
+def full_colour(magnitudes: Iterable[torch.Tensor]) -> float:
+    """The magnitude at full colour, as `Window.scale`: of the first that have one; never 0, so it can be divided by."""
+    for candidates in magnitudes:
         finite = candidates[candidates.isfinite()]
         if finite.numel():
             place = min(finite.numel(), max(1, math.ceil(_FULL_COLOUR * finite.numel())))

@@ -34,6 +34,9 @@ class ModuleNode:
         n_params_torch: What ``sum(p.numel() for p in module.parameters())`` gives; None where that raises.
         why: Why ``n_params_torch`` is not ``n_params``, or None where it is.
         bases: Names of the classes between its own and ``nn.Module``, as ``isinstance`` goes by.
+        local_bytes: Bytes of it and its descendants that this process holds, each counted once; of a model over ranks,
+            those of all together, replicas as often as they are held.
+        by_rank: Of a model over ranks, the bytes that each holds, in the order of ranks; else empty.
     """
 
     path: str
@@ -50,6 +53,8 @@ class ModuleNode:
     n_params_torch: int | None = None
     why: str | None = None
     bases: tuple[str, ...] = ()
+    local_bytes: int = 0
+    by_rank: tuple[int, ...] = ()
 
     def __repr__(self) -> str:
         what = f"→ {self.alias_of}" if self.alias_of is not None else counted(self.n_params, "parameter")

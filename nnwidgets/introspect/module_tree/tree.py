@@ -82,7 +82,7 @@ def tree_of(scan: ModelScan) -> ModuleTree:
         n_params=nodes[0].n_params,
         n_params_trainable=param_counts.n_trainable(),
         size_bytes=param_counts.size_bytes(),
-        local_bytes=param_counts.size_bytes(local=True),
+        local_bytes=nodes[0].local_bytes,
         n_params_torch=nodes[0].n_params_torch,
         why=nodes[0].why,
     )
@@ -108,10 +108,10 @@ def _nodes(
     nodes: list[Any] = []
     classes, irregular = _Classes(), scan.irregular
     n_params, n_torch, whys = param_counts.counts()
-    ends = islice(scan.first_slot, 1, None)
-    each = zip(scan.row_paths, scan.keys, scan.modules, scan.owns, n_params, n_torch, ends, strict=True)
+    ends, local = islice(scan.first_slot, 1, None), param_counts.bytes_by_row()
+    each = zip(scan.row_paths, scan.keys, scan.modules, scan.owns, n_params, n_torch, local, ends, strict=True)
     begin = 0
-    for path, key, module, own, n, n_as_torch, end in each:
+    for path, key, module, own, n, n_as_torch, n_bytes, end in each:
         node = _new(_OpenNode)
         nodes.append(node)
         kind = type(module)
@@ -134,6 +134,8 @@ def _nodes(
         begin = end
         node.n_params = n
         node.n_params_torch = n_as_torch
+        node.local_bytes = n_bytes
+        node.by_rank = ()
         node.alias_of = node.problem = node.why = None
     for row, why in whys.items():
         nodes[row].why = why

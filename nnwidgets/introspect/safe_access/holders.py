@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from nnwidgets.formatting import dtype_short, exact_count, inert, shape_text
+from nnwidgets.formatting import counted, dtype_short, exact_count, inert, shape_text
 from nnwidgets.introspect.records import Held
 from nnwidgets.introspect.safe_access import objects
 
@@ -77,7 +77,13 @@ def holder_of(tensor: Any) -> Held | None:
         with objects.refusing_dispatch(kind):
             if is_dtensor(kind):
                 return _of_dtensor(tensor)
-            return _of_stub(tensor) or _of_flat(tensor) or _of_packed(tensor) or _of_wrapper(tensor)
+            return (
+                _of_ranks_in_one(tensor)
+                or _of_stub(tensor)
+                or _of_flat(tensor)
+                or _of_packed(tensor)
+                or _of_wrapper(tensor)
+            )
     except (RuntimeError, ValueError, NotImplementedError, TypeError, AttributeError):
         return None
 
@@ -101,6 +107,14 @@ def _of_dtensor(tensor: Any) -> Held | None:
         how=f"{', '.join(words)} over {' × '.join(f'{name} {size}' if name else str(size) for name, size in mesh)}",
         is_part=any(not word.startswith("Replicate") for word in words) and math.prod(size for _, size in mesh) > 1,
     )
+
+
+def ranks_in_one(tensor: Any) -> dict[int, Any]:
+    """By rank, the parts of one of torch's `LocalTensor`, with which it plays several ranks in one process."""
+    if objects.type_name(type(tensor)) != "LocalTensor" or not objects.is_torchs_own(type(tensor)):
+        return {}
+    held = _attribute(tensor, "_local_tensors")
+    return held if type(held) is dict else {}
 
 
 def whose(tensor: Any) -> str:
@@ -194,9 +208,8 @@ FLAT_PARAMETERS = "torch.distributed.fsdp._flat_param"
 """The module of torch without which no parameter was flattened."""
 
 
-def flattened(scan: ModelScan) -> Iterator[tuple[int, Held]]:
-    """Slots of parameters that FSDP1 has flattened, and what holds them: the flat ones, and the original ones in it."""
-    shapes: dict[int, tuple[int, ...]] = {}
+def flat_originals(scan: ModelScan) -> Iterator[tuple[Any, Any, tuple[int, ...]]]:
+    """The parameters that FSDP1 has flattened and keeps: the flat one that each is in, itself, and its whole shape."""
     for module, own in zip(scan.modules, scan.owns, strict=True):
         handle = (objects.own_dict(module) if own is None else own).get("_handle")
         if objects.type_name(type(handle)) == "FlatParamHandle" and objects.is_torchs_own(type(handle)):
@@ -204,7 +217,13 @@ def flattened(scan: ModelScan) -> Iterator[tuple[int, Held]]:
             attributes = objects.tensor_dict(flat) if objects.is_tensor(flat) else {}
             originals, whole = attributes.get("_params"), attributes.get("_shapes")
             if originals is not None and whole is not None:
-                shapes.update((id(each), tuple(shape)) for each, shape in zip(originals, whole, strict=False))
+                for each, shape in zip(originals, whole, strict=False):
+                    yield flat, each, tuple(shape)
+
+
+def flattened(scan: ModelScan) -> Iterator[tuple[int, Held]]:
+    """Slots of parameters that FSDP1 has flattened, and what holds them: the flat ones, and the original ones in it."""
+    shapes = {id(each): shape for _, each, shape in flat_originals(scan)}
     for slot, (name, tensor) in enumerate(zip(scan.slot_names, scan.slot_values, strict=True)):
         original = shapes.get(id(tensor))
         if type(name) is str and name == "_flat_param" and objects.is_tensor(tensor):
@@ -213,6 +232,15 @@ def flattened(scan: ModelScan) -> Iterator[tuple[int, Held]]:
                 yield slot, held
         elif original is not None and _shape(tensor) != original:
             yield slot, Held("shard", original, _shape(tensor), _n_bytes(tensor), _FLAT, is_part=True)
+
+
+def _of_ranks_in_one(tensor: Any) -> Held | None:
+    parts = ranks_in_one(tensor)
+    if not parts:
+        return None
+    own = _shape(tensor)
+    how = f"the parts of {counted(len(parts), 'rank')} in one process (LocalTensor)"
+    return Held("wrapper", own, own, sum(map(_n_bytes, parts.values())), how=how)
 
 
 def _of_packed(tensor: Any) -> Held | None:

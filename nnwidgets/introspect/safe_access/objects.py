@@ -217,11 +217,12 @@ def _family(value: object) -> str:
         return "str"
     if is_a(value, list) or is_a(value, tuple):
         return "list"
-    return "Optimizer" if "Optimizer" in kinds else ""
+    return next((kind for kind in ("Optimizer", "_PipelineStageBase") if kind in kinds), "")
 
 
 _ANY_HINT = "Pass the model itself, such as nn.Linear(2, 3)."
 _HINTS = {
+    "_PipelineStageBase": "Pass its submod, this rank's stage; ranks()[name] joins those of all.",
     "tensor": "Pass the module that holds it; stats(tensor) reads a single tensor.",
     "dict": "If it is a state_dict, load it into a model and pass the model.",
     "str": "Pass the model, not its name; explore(path) and peek(path) look into a file.",

@@ -22,7 +22,7 @@ from torch.utils._python_dispatch import _disable_current_modes
 from nnwidgets.errors import InvalidTargetError
 from nnwidgets.formatting import counted
 from nnwidgets.introspect.safe_access import objects
-from nnwidgets.introspect.safe_access.holders import local_shard
+from nnwidgets.introspect.safe_access.holders import local_shard, ranks_in_one
 
 _PACKED = {torch.quint4x2, torch.quint2x4}
 _SPARSE = {torch.sparse_coo, torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr, torch.sparse_bsc}
@@ -79,6 +79,7 @@ _HOW_TO_READ = (
     ("storage was freed", "Gather its parts first, with what shards it."),
     ("function transform", "Do it outside of the transform."),
     ("behind its own code", "Use the tensors that it is made of."),
+    ("(LocalTensor)", "Use that of one rank: tensor.to_local()._local_tensors[0], or without to_local()."),
 )
 """A part of the reason, and what helps."""
 
@@ -103,9 +104,8 @@ def as_plain_tensor(tensor: object) -> torch.Tensor:
         return known[0]
     reason = unreadable_reason(tensor)
     if reason is not None:
-        raise InvalidTargetError(
-            f"This can't be read: {reason}.", hint="" if objects.is_tensor(tensor) else "Pass a torch.Tensor."
-        )
+        hint = how_to_read(tensor) if objects.is_tensor(tensor) else "Pass a torch.Tensor."
+        raise InvalidTargetError(f"This can't be read: {reason}.", hint=hint)
     with plain_torch():
         return _plain(local_shard(tensor))
 
@@ -296,9 +296,14 @@ def _storage_reason(tensor: Any) -> str | None:
         return "its storage was freed"
     if held < needed:
         return f"its storage holds {counted(held, 'byte')}, its elements reach to byte {needed}"
-    if _address(storage) == 0:
-        return f"no data of its own: {objects.type_name(type(tensor))} keeps it behind its own code"
-    return None
+    return None if _address(storage) else _behind_code(tensor)
+
+
+def _behind_code(tensor: Any) -> str:
+    n_ranks = len(ranks_in_one(tensor))
+    if n_ranks:
+        return f"it stands for the parts of {counted(n_ranks, 'rank')} that torch plays in one process (LocalTensor)"
+    return f"no data of its own: {objects.type_name(type(tensor))} keeps it behind its own code"
 
 
 def _address(storage: torch.UntypedStorage) -> int:

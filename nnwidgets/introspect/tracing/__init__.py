@@ -7,7 +7,9 @@ Start at `trace.trace`: it notes the state, hooks every module, runs the forward
     hooks.py          each call of a module noted while the forward runs
     shapes.py         the tensors that go in and come out, told by shape and dtype
     flops.py          every operator below the modules: its floating-point operations, its writes
+    cut_tensors.py    parts of tensors that ranks hold together, followed through a forward
     saved_tensors.py  what autograd keeps for the backward
     restore.py        what a forward may change in a model, put back
+    together.py       ranks that begin a forward together, or not at all
     unsharded.py      what a forward has FSDP make whole, cut again
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from importlib import import_module
 from time import perf_counter
@@ -10,6 +11,9 @@ from typing import Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
+
+from nnwidgets.introspect.safe_access.holders import is_dtensor
+from nnwidgets.introspect.tracing.cut_tensors import CutTensors, tensors_among
 
 
 def _torch_flop_counter() -> Any:
@@ -45,9 +49,15 @@ class OperatorCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # to
     As torch's ``FlopCounterMode`` does, only products count (matrix products, convolutions, attention), a
     multiplication and an addition as two; element-wise operations are left out.
 
+    Where tensors are cut over ranks, an operator on DTensors counts as one on the whole tensors, and one on plain
+    tensors that are parts of cut ones as often as there are parts.
+
     Attributes:
-        flops: Operations so far.
-        n_unknown: How many operators so far did work that there is no formula for.
+        flops: Operations so far, of the whole tensors.
+        local_flops: Those that were done here.
+        n_unknown: How many operators so far did work that there is no formula for, or of which it isn't known what
+            part of the whole's it was.
+        n_unknown_here: How many of these are of the first kind.
         overhead_seconds: Time spent here and not in the operators themselves.
     """
 
@@ -60,10 +70,13 @@ class OperatorCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # to
 
     def __init__(self, before_write: _BeforeWrite) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # the same
-        self.flops = 0
-        self.n_unknown = 0
+        self.flops = self.local_flops = 0
+        self.n_unknown = self.n_unknown_here = 0
         self.overhead_seconds = 0.0
         self._before_write = before_write
+        self._cut = CutTensors()
+        self._is_counted = False
+        self._fake_mode = _fake_mode()
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -71,8 +84,10 @@ class OperatorCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # to
         """Run one operator, in parts where it has parts, and count it."""
         if func in _METADATA:
             return NotImplemented
-        began = perf_counter()
         kwargs = kwargs or {}
+        if self._cut and _fake_mode() is not self._fake_mode:
+            return func(*args, **kwargs)  # DTensor asks what shapes there will be
+        began = perf_counter()
         packet = getattr(func, "_overloadpacket", func)
         formula = _formula(packet)
         if formula is None and isinstance(func, torch._ops.OpOverload) and _has_parts(func):  # noqa: SLF001 - torch's type
@@ -80,25 +95,64 @@ class OperatorCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # to
                 parts = func.decompose(*args, **kwargs)
             if parts is not NotImplemented:
                 return parts
+        if any(map(is_dtensor, types)):
+            return self._of_dtensors(func, formula, args, kwargs)
         self._before_write(func, args, kwargs)
         ran = perf_counter()
         result = func(*args, **kwargs)
         done = perf_counter()
-        self._count(packet, formula, args, kwargs, result)
+        cuts = self._cut.of(tensors_among((args, *kwargs.values())))
+        work = _work(packet, formula, args, kwargs, result)
+        self._cut.follow(packet, args, cuts, result)
+        if work is None:
+            self.n_unknown_here += 1
+        else:
+            self.local_flops += work
+        if not self._is_counted:
+            parts = list(cuts.values()) if work else []
+            self._add(None if work is None or None in parts else work * math.prod(filter(None, parts)))
         self.overhead_seconds += (ran - began) + (perf_counter() - done)
         return result
 
-    def _count(
-        self, packet: Any, formula: Callable[..., int] | None, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any
-    ) -> None:
-        if formula is None:
-            self.n_unknown += _may_hide_products(packet)
-            return
-        try:
-            self.flops += int(formula(*args, **kwargs, out_val=out))
-        except (TypeError, ValueError, RuntimeError, AssertionError, IndexError, AttributeError):
-            # A shape the formula doesn't foresee (ragged, symbolic): the work was done, how much isn't known.
+    def _add(self, work: int | None) -> None:
+        if work is None:
             self.n_unknown += 1
+        else:
+            self.flops += work
+
+    def _of_dtensors(
+        self, func: Any, formula: Callable[..., int] | None, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """Have DTensor run an operator, in operators on what is here, and count it by the shapes of the whole."""
+        self._cut.note(tensors_among((args, *kwargs.values())))
+        if formula is None or self._is_counted:
+            return NotImplemented  # DTensor's own code runs next, and what it calls comes here
+        self._is_counted = True
+        try:
+            with self:
+                result = func(*args, **kwargs)
+        finally:
+            self._is_counted = False
+        self._add(_work(func._overloadpacket, formula, args, kwargs, result))  # noqa: SLF001 - as torch's counter does
+        self._cut.note(tensors_among(result))
+        return result
+
+
+def _work(
+    packet: Any, formula: Callable[..., int] | None, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any
+) -> int | None:
+    """The operations of one operator; None where it may have done some that there is no formula for."""
+    if formula is None:
+        return None if _may_hide_products(packet) else 0
+    try:
+        return int(formula(*args, **kwargs, out_val=out))
+    except (TypeError, ValueError, RuntimeError, AssertionError, IndexError, AttributeError):
+        # A shape the formula doesn't foresee (ragged, symbolic): the work was done, how much isn't known.
+        return None
+
+
+def _fake_mode() -> Any:
+    return torch._C._get_dispatch_mode(torch._C._TorchDispatchModeKey.FAKE)  # noqa: SLF001 - torch's names
 
 
 def _formula(packet: Any) -> Callable[..., int] | None:
@@ -126,7 +180,9 @@ def _may_hide_products(packet: Any) -> bool:
     return namespace not in _PLAIN_NAMESPACES or short in _PRODUCTS or short.startswith(_PRODUCT_FAMILIES)
 
 
-_PLAIN_NAMESPACES = frozenset({"aten", "prim", "prims", "profiler", "c10d", "_c10d_functional"})
+_PLAIN_NAMESPACES = frozenset({
+    "aten", "prim", "prims", "profiler", "c10d", "_c10d_functional", "_c10d_functional_autograd", "_dtensor", "fsdp",
+})  # fmt: skip
 _PRODUCT_FAMILIES = (
     "_fft_", "_sparse_semi_structured", "_weight_int", "_wrapped_", "conv_", "fbgemm_linear", "linalg_inv",
     "linalg_lu", "linalg_solve", "miopen_", "mkldnn_convolution", "mkldnn_linear", "mkldnn_rnn", "quantized_",

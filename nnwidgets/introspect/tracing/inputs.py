@@ -105,7 +105,25 @@ def make_inputs(sizes: Sequence[InputSize], scan: ModelScan) -> list[torch.Tenso
     Raises:
         InvalidTargetError: If one can't be made.
     """
-    parameter = next(
+    parameter = _first_parameter(scan)
+    return [_make(size, parameter) for size in sizes]
+
+
+def device_of(scan: ModelScan) -> torch.device:
+    """The device of a model's first parameter; the CPU where it has none.
+
+    Example:
+        >>> from nnwidgets.introspect.safe_access.scan import read
+        >>> device_of(read(torch.nn.Linear(2, 2)))
+        device(type='cpu')
+    """
+    parameter = _first_parameter(scan)
+    device: torch.device = torch.device("cpu") if parameter is None else torch_attribute(parameter, "device")
+    return device
+
+
+def _first_parameter(scan: ModelScan) -> Any:
+    return next(
         (
             value
             for slot, value in enumerate(scan.slot_values)
@@ -113,7 +131,6 @@ def make_inputs(sizes: Sequence[InputSize], scan: ModelScan) -> list[torch.Tenso
         ),
         None,
     )
-    return [_make(size, parameter) for size in sizes]
 
 
 def _make(size: InputSize, parameter: Any) -> torch.Tensor:

@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from nnwidgets.introspect.safe_access.holders import local_shard
 from nnwidgets.introspect.safe_access.objects import instance_dict, is_a, is_tensor
 from nnwidgets.introspect.safe_access.scan import read
 from nnwidgets.introspect.tracing.flops import OperatorCounter
@@ -70,6 +71,7 @@ class ForwardState:
                         self._save(key)
 
     def _watch(self, tensor: torch.Tensor | None) -> None:
+        tensor = local_shard(tensor)
         if tensor is not None and (key := _storage_key(tensor)) is not None:
             self._watched.setdefault(key, []).append(tensor)
 

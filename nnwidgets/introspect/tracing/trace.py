@@ -16,6 +16,7 @@ from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 from torch.nn.parameter import UninitializedParameter
 
 from nnwidgets.errors import InvalidTargetError
+from nnwidgets.introspect.handles import over_handles
 from nnwidgets.introspect.records import Trace
 from nnwidgets.introspect.safe_access.objects import (
     class_attribute,
@@ -33,6 +34,7 @@ from nnwidgets.introspect.tracing.inputs import InputSize, input_sizes, make_inp
 from nnwidgets.introspect.tracing.restore import ForwardState
 from nnwidgets.introspect.tracing.saved_tensors import SavedBytes
 from nnwidgets.introspect.tracing.shapes import tensors_in
+from nnwidgets.introspect.tracing.together import PATIENCE, come_together, ranks_of_forward
 from nnwidgets.introspect.tracing.unsharded import shard_again, unsharded_modules
 
 _ERROR_LIMIT = 2_000
@@ -44,6 +46,7 @@ InputSizes = str | Sequence[int | str | InputSize | Sequence[int]]
 """``(2, 20)``, ``"2,20:int64"``, or a list of these."""
 
 
+@over_handles
 def trace(module: nn.Module, /, *args: Any, input_size: InputSizes | None = None, **kwargs: Any) -> Trace:
     """Run one forward pass and tell it call by call, leaving the model as it was.
 
@@ -78,6 +81,7 @@ def trace(module: nn.Module, /, *args: Any, input_size: InputSizes | None = None
     Raises:
         InvalidTargetError: If ``module`` is not a module, has lazy parameters, which a forward would create, or
             ``input_size`` is no size.
+        RankMissingError: Other ranks, which the forward would wait for, didn't come; nothing was run.
 
     Example:
         >>> import torch
@@ -92,9 +96,32 @@ def trace(module: nn.Module, /, *args: Any, input_size: InputSizes | None = None
         (15360, 2208)
     """
     scan = read(module)
+    ranks = ranks_of_forward(scan)
+    return run(scan, args, kwargs, input_size, begin=lambda: come_together(ranks, PATIENCE))
+
+
+def run(
+    scan: ModelScan,
+    args: Sequence[Any],
+    kwargs: dict[str, Any],
+    input_size: InputSizes | None = None,
+    *,
+    begin: Callable[[], None],
+) -> Trace:
+    """As `trace` does.
+
+    Args:
+        scan: The model, read.
+        args: What its forward takes.
+        kwargs: The same, by name.
+        input_size: Sizes of inputs to be made.
+        begin: Called when all is ready and nothing was run; what it raises is passed on.
+    """
+    module = scan.modules[0]
     _refuse_lazy(scan)
     if input_size is not None:
         args = (*make_inputs(input_sizes(input_size), scan), *args)
+    begin()
     paths: dict[int, str] = {}
     _name_modules(paths, scan)
     state = ForwardState(
@@ -139,6 +166,7 @@ def trace(module: nn.Module, /, *args: Any, input_size: InputSizes | None = None
         unused=_unused_paths(scan, {call.path for call in calls}),
         seconds=ended - began,
         flops=None if counter.n_unknown or error is not None else counter.flops,
+        local_flops=None if counter.n_unknown_here or error is not None else counter.local_flops,
         saved_bytes=None if saved is None else saved.total,
     )
 

@@ -27,7 +27,7 @@ from nnwidgets.magics.line.grammar import Candidate, Command, LineError, MisuseE
 from nnwidgets.magics.line.tokenizer import split_assignment
 from nnwidgets.magics.resolve import mark_candidates, mark_names, model_candidates, model_names, optimizers_in, resolve
 from nnwidgets.magics.subcommands.edit import optimizer_warnings
-from nnwidgets.magics.subcommands.subcommand import Answer, Option, Request, Subcommand, TypedLine
+from nnwidgets.magics.subcommands.subcommand import Answer, Option, Request, Subcommand, TypedLine, require_here
 from nnwidgets.text.document import Note
 from nnwidgets.text.pages import checkpoints as pages
 
@@ -108,7 +108,8 @@ def _resolve_side(word: str, namespace: Mapping[str, Any]) -> Any:
         return word
     first = re.split(r"[.\[]", word, maxsplit=1)[0]
     if first in namespace and not any(mark in word for mark in "/\\"):
-        return resolve(word, namespace, among=[*model_names(namespace), *mark_names(namespace)], kind="model")
+        among = [*model_names(namespace), *mark_names(namespace)]
+        return require_here(resolve(word, namespace, among=among, kind="model"), "diff")
     return word
 
 
@@ -143,7 +144,7 @@ def _run_snapshot(request: Request) -> Answer:
 
 def _run_save(request: Request) -> Answer:
     command, namespace = request.command, request.namespace
-    value = resolve(command.model, namespace, among=model_names(namespace), kind="model")
+    value = require_here(resolve(command.model, namespace, among=model_names(namespace), kind="model"), command.name)
     report = checkpoint.save(
         value, command.files[0], optimizer=_resolve_optimizer(command, value, namespace),
         overwrite="--overwrite" in command.flags, shard_size=command.shard_bytes,
@@ -208,7 +209,7 @@ def _resolve_destination(command: Command, namespace: Mapping[str, Any]) -> Any:
     name = command.model
     if name.isidentifier() and not keyword.iskeyword(name) and name not in namespace:
         return None
-    value = resolve(name, namespace, among=model_names(namespace), kind="model")
+    value = require_here(resolve(name, namespace, among=model_names(namespace), kind="model"), command.name)
     if is_module(value):
         return value
     kinds = (list, tuple, dict)

@@ -12,7 +12,7 @@ from typing import Any
 from nnwidgets.checkpoint.without_model import examine, file_module
 from nnwidgets.errors import InvalidTargetError, PathNotFoundError
 from nnwidgets.formatting import exact_count, inert, plural, some
-from nnwidgets.introspect.checks.check import all_findings
+from nnwidgets.introspect.checks.check import all_findings, check
 from nnwidgets.introspect.costs import costs
 from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.module_tree.tree import tree
@@ -21,7 +21,7 @@ from nnwidgets.introspect.optimizers.optimizer import optimizer
 from nnwidgets.introspect.patterns import match
 from nnwidgets.introspect.records import Findings, TensorEntry
 from nnwidgets.introspect.safe_access import lookup
-from nnwidgets.introspect.safe_access.objects import class_attribute
+from nnwidgets.introspect.safe_access.objects import class_attribute, is_module
 from nnwidgets.introspect.safe_access.tensors import unreadable_reason
 from nnwidgets.introspect.sharing.ties import ties
 from nnwidgets.introspect.statistics.stats import stats
@@ -90,7 +90,7 @@ def _find_one(found: ModuleTree, target: str, name: str) -> ModuleNode | TensorE
 def _run_tree(request: Request) -> Answer:
     command = request.command
     # Of a file the header says all that a tree shows.
-    found = tree(request.module if request.file is None else file_module(request.file))
+    found = tree(request.model if request.file is None else file_module(request.file))
     at = _find_one(found, command.target, command.model)
     if request.file is not None:
         page = file_tree_page(found, request.file.name, path=at.path, depth=command.depth)
@@ -101,6 +101,8 @@ def _run_tree(request: Request) -> Answer:
 
 def _run_show(request: Request) -> Answer:
     found, target = tree(request.seen), request.command.target
+    if not is_module(request.seen):
+        return _show_over_ranks(request, found)
     of = _gradient_in(found, target, request.command.model)
     if of is not None:
         gradient = lookup.get(request.seen, f"{of.path}.grad")
@@ -120,6 +122,16 @@ def _run_show(request: Request) -> Answer:
     told = None if gradient is None or unreadable_reason(gradient) is not None else stats(gradient)
     figures = stats(tensor)
     return Answer(model.tensor_page(at, figures, gradient=told), figures)
+
+
+def _show_over_ranks(request: Request, found: ModuleTree) -> Answer:
+    target, name = request.command.target, request.command.model
+    of = _gradient_in(found, target, name)
+    at = _find_one(found, target, name) if of is None else of
+    if not isinstance(at, TensorEntry):
+        return Answer(model.module_page(found, at.path, name=name), at)
+    whole = stats(request.seen[at.path if of is None else target])
+    return Answer(model.tensor_page(at, whole) if of is None else model.gradient_page(at, whole), whole)
 
 
 def _gradient_in(found: ModuleTree, target: str, name: str) -> TensorEntry | None:
@@ -151,7 +163,12 @@ def _run_stats(request: Request) -> Answer:
     if "grad" in command.target and _gradient_in(tree(request.seen), command.target, command.model) is not None:
         return _run_show(request)
     since = resolve_mark(command.since, request.namespace) if command.since else None
-    found = stats(request.seen, list(command.arguments) or None, since=since)
+    if is_module(request.seen):
+        found = stats(request.seen, list(command.arguments) or None, since=since)
+    elif command.arguments or since is not None:
+        raise LineError(f"%nn stats of a model over ranks is of all its tensors; %nn show {command.model} … of one.")
+    else:
+        found = stats(request.seen)
     found = found if command.sort is None else found.sort(command.sort)
     return Answer(stats_table_page(found), found)
 
@@ -164,9 +181,12 @@ def _run_check(request: Request) -> Answer:
     if request.file is not None:
         report = examine(request.file)
         return Answer(report_page(report), report)
-    optimizers, elsewhere = training_of(request.module, request.namespace)
-    name = request.command.model
-    found = Findings(all_findings(request.module, name=name, optimizers=optimizers, elsewhere=elsewhere))
+    if is_module(request.model):
+        optimizers, elsewhere = training_of(request.module, request.namespace)
+        name = request.command.model
+        found = Findings(all_findings(request.module, name=name, optimizers=optimizers, elsewhere=elsewhere))
+    else:
+        found = Findings(check(request.model))
     return Answer(model.findings_page(found), found)
 
 

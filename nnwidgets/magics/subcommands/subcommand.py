@@ -6,11 +6,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from torch import nn
 
 from nnwidgets.checkpoint.without_model import file_module
+from nnwidgets.formatting import inert
+from nnwidgets.introspect.handles import ModelHandle
+from nnwidgets.introspect.safe_access.objects import is_a, is_module
 from nnwidgets.magics.line.grammar import Candidate, Command, LineError, require_at_most
 from nnwidgets.magics.line.path_completion import target_completions
 from nnwidgets.magics.resolve import file_of, resolve_model
@@ -41,8 +44,8 @@ class Request:
     cell: str = ""
 
     @cached_property
-    def module(self) -> nn.Module:
-        """The live model.
+    def model(self) -> Any:
+        """The live model, or one over ranks: what a public function that looks takes.
 
         Raises:
             LineError: What the line names is none.
@@ -50,18 +53,46 @@ class Request:
         return resolve_model(self.command.model, self.namespace)
 
     @cached_property
+    def module(self) -> nn.Module:
+        """The live model.
+
+        Raises:
+            LineError: What the line names is none, or is over ranks.
+        """
+        return cast("nn.Module", require_here(self.model, self.command.name))
+
+    @cached_property
     def file(self) -> Path | None:
         """The file that stands where a model could, for subcommands that look at either."""
         return file_of(self.command.model, self.namespace)
 
     @cached_property
-    def seen(self) -> nn.Module:
-        """The live model, or a file's names and values as one.
+    def seen(self) -> Any:
+        """The live model, one over ranks, or a file's names and values as one.
 
         Raises:
             LineError: What the line names is neither.
         """
-        return self.module if self.file is None else file_module(self.file, with_values=True)
+        return self.model if self.file is None else file_module(self.file, with_values=True)
+
+
+def require_here(value: Any, name: str) -> Any:
+    """What a line works on, unless other processes have it.
+
+    Args:
+        value: What was named.
+        name: Of the subcommand.
+
+    Raises:
+        LineError: It is a model over ranks.
+    """
+    if not is_a(value, ModelHandle):
+        return value
+    line = name if name.startswith("%") else f"%nn {name}"
+    raise LineError(
+        f"{line} of a model over ranks isn't there yet; explore, tree, show, stats, tied and check are. On the ranks "
+        f"it works as ever: below %%px, {line} {inert(value.name, 80)} …"
+    )
 
 
 @dataclass(frozen=True)
@@ -93,11 +124,12 @@ class TypedLine:
 
     @cached_property
     def module(self) -> nn.Module | None:
-        """The live model, if one is named."""
+        """The live model, if one is named that is in this process."""
         try:
-            return resolve_model(self.words[0], self.namespace) if self.words else None
+            found = resolve_model(self.words[0], self.namespace) if self.words else None
         except LineError:
             return None
+        return cast("nn.Module", found) if is_module(found) else None
 
 
 def parse_nothing(command: Command, words: list[str]) -> Command:

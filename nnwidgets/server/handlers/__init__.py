@@ -32,4 +32,4 @@ from nnwidgets.server.handlers import (  # noqa: F401 - each says what it answer
 from nnwidgets.server.handlers.all_tensors import mark, table  # noqa: F401 - the same
 from nnwidgets.server.handlers.checkpoints import browse, diff, load_save, plan  # noqa: F401 - the same
 from nnwidgets.server.handlers.edit import changes, init, initializers  # noqa: F401 - the same
-from nnwidgets.server.handlers.over_ranks import rank  # noqa: F401 - the same
+from nnwidgets.server.handlers.over_ranks import rank, stats_over_ranks, values_over_ranks  # noqa: F401 - the same

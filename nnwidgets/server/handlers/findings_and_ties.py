@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from nnwidgets.errors import NNWidgetsError
-from nnwidgets.formatting import inert, shape_text
+from nnwidgets.formatting import inert, rank_names, shape_text
 from nnwidgets.introspect.records import Finding, TieGroup
 from nnwidgets.introspect.safe_access.lookup import Lookup
 from nnwidgets.introspect.safe_access.objects import no_torch_function
@@ -32,21 +32,21 @@ _MAX_MESSAGE = 2_000
 _MATRIX = 2
 
 
-@handles("findings", long=True)
+@handles("findings", long=True, over_ranks=True)
 def answer_findings(session: Session, _body: Mapping[str, Any], job: Job) -> FindingsReply:
     """Check the model anew, and give what was found, worst first."""
     found = session.check(lambda: job.cancelled)
     return {"findings": [finding_body(finding) for finding in found[:_MAX_FINDINGS]]}
 
 
-@handles("ties")
+@handles("ties", over_ranks=True)
 def answer_ties(session: Session, _body: Mapping[str, Any], _job: Job) -> TiesReply:
     """Give every group."""
-    index, lookup = session.index(), Lookup(session.module)
+    index, lookup = session.index(), lookup_in(session)
     return {"ties": [tie_body(index, lookup, group, None) for group in index.tree.ties]}
 
 
-@handles("trace")
+@handles("trace", over_ranks=True)
 def answer_trace(session: Session, _body: Mapping[str, Any], _job: Job) -> TraceReply:
     """Give the last trace shown.
 
@@ -92,7 +92,7 @@ def _variable(name: str) -> Any:
     return found
 
 
-@handles("clear_trace")
+@handles("clear_trace", over_ranks=True)
 def answer_clear_trace(session: Session, _body: Mapping[str, Any], _job: Job) -> ClearReply:
     """Take the last trace off the rows, in every view of the model."""
     was_shown = session.trace is not None
@@ -102,16 +102,22 @@ def answer_clear_trace(session: Session, _body: Mapping[str, Any], _job: Job) ->
 
 def finding_body(finding: Finding) -> FindingBody:
     """Return one finding for the page."""
+    where = f"On {rank_names(finding.ranks)}: " if finding.ranks else ""
     return {
         "code": finding.code,
         "severity": finding.severity,
         "path": finding.path,
-        "message": inert(finding.message, _MAX_MESSAGE),
+        "message": inert(where + finding.message, _MAX_MESSAGE),
         "fix": finding.fix,
     }
 
 
-def tie_body(index: TreeIndex, lookup: Lookup, group: TieGroup, seen_from: str | None) -> TieBody:
+def lookup_in(session: Session) -> Lookup | None:
+    """What finds the live objects of a session's model; None where other processes have them."""
+    return Lookup(session.module) if session.over_ranks is None else None
+
+
+def tie_body(index: TreeIndex, lookup: Lookup | None, group: TieGroup, seen_from: str | None) -> TieBody:
     """Return a tie group for the page, its members as seen from one of them (by default the first)."""
     base = seen_from if seen_from is not None else group.members[0]
     return {
@@ -125,10 +131,12 @@ def tie_body(index: TreeIndex, lookup: Lookup, group: TieGroup, seen_from: str |
     }
 
 
-def relation(lookup: Lookup, path: str, base: str, kind: str) -> str:
+def relation(lookup: Lookup | None, path: str, base: str, kind: str) -> str:
     """Return how the tensor at ``path`` lies to the one at ``base``: "same object", "transposed view"."""
     if path == base:
         return "this one"
+    if lookup is None:
+        return _HOW_UNSEEN.get(kind, kind)
     tensor, subject = _tensor_or_none(lookup, path), _tensor_or_none(lookup, base)
     if tensor is None or subject is None:
         return kind
@@ -138,10 +146,13 @@ def relation(lookup: Lookup, path: str, base: str, kind: str) -> str:
         return _relation_of(tensor, subject, kind)
 
 
-def _shape(index: TreeIndex, lookup: Lookup, path: str) -> str:
+_HOW_UNSEEN = {"object": "same object", "storage": "same bytes"}
+
+
+def _shape(index: TreeIndex, lookup: Lookup | None, path: str) -> str:
     if path in index.tensor_at:
         return shape_text(index.tensors[index.tensor_at[path]].shape)
-    tensor = _tensor_or_none(lookup, path)
+    tensor = _tensor_or_none(lookup, path) if lookup is not None else None
     with no_torch_function():
         return shape_text(tuple(tensor.shape)) if tensor is not None else "?"
 

@@ -16,7 +16,6 @@ from nnwidgets.formatting import inert, plain_doc, shape_text
 from nnwidgets.introspect.module_tree.expressions import expression_for
 from nnwidgets.introspect.module_tree.nodes import ModuleNode
 from nnwidgets.introspect.records import TensorEntry, TieGroup
-from nnwidgets.introspect.safe_access.lookup import Lookup
 from nnwidgets.introspect.safe_access.objects import (
     class_attribute,
     instance_dict,
@@ -27,7 +26,7 @@ from nnwidgets.introspect.safe_access.objects import (
 )
 from nnwidgets.introspect.safe_access.tensors import gradient_of
 from nnwidgets.introspect.statistics.exact_stats import version
-from nnwidgets.server.handlers.findings_and_ties import finding_body, tie_body
+from nnwidgets.server.handlers.findings_and_ties import finding_body, lookup_in, tie_body
 from nnwidgets.server.handlers.registry import handles
 from nnwidgets.server.handlers.stats import stats_of
 from nnwidgets.server.handlers.values import values_of
@@ -66,7 +65,7 @@ _HOOKS = {
 _PLAIN = (bool, int, float, str, type(None))
 
 
-@handles("inspect")
+@handles("inspect", over_ranks=True)
 def answer_inspect(session: Session, body: Mapping[str, Any], job: Job) -> InspectReply:
     """Give the facts of a row, and of a tensor also statistics and windows of values, where they are at hand.
 
@@ -74,7 +73,7 @@ def answer_inspect(session: Session, body: Mapping[str, Any], job: Job) -> Inspe
         PathNotFoundError: Nothing is at the path.
     """
     index, path = session.index(), body["path"]
-    place, lookup = index.place(path), Lookup(session.module)
+    place, lookup = index.place(path), lookup_in(session)
     entry = place.entry
     number = place.row if entry is not None else index.number[place.path]
     node = index.nodes[number]
@@ -82,7 +81,7 @@ def answer_inspect(session: Session, body: Mapping[str, Any], job: Job) -> Inspe
     group = index.groups[entry.tie] if entry is not None and entry.tie is not None else None
     inside = [] if entry is not None else _ties_inside(index, number)
     found = index.findings_at.get(entry.path, []) if entry is not None else index.findings_below(number)
-    live = LiveTensor(path, entry, lookup.get(path)) if entry is not None else None
+    live = LiveTensor(path, entry, lookup.get(path)) if entry is not None and lookup is not None else None
     reply: InspectReply = {
         "path": path,
         "kind": "tensor" if entry is not None else node.kind,
@@ -92,10 +91,10 @@ def answer_inspect(session: Session, body: Mapping[str, Any], job: Job) -> Inspe
         "tie": tie_body(index, lookup, group, path) if group is not None else None,
         "ties_inside": [tie_body(index, lookup, each, None) for each in inside],
         "findings": [finding_body(finding) for finding in found[:_MAX_FINDINGS]],
-        "code": code_lines(session.module, session.code_name, path, entry.role if entry is not None else None),
+        "code": _code(session, path, entry),
         "siblings": _siblings(index, number, path),
-        "tensor": _tensor_facts(live) if live is not None else None,
-        "module": _module_facts(index, number, lookup.get(path)) if live is None else None,
+        "tensor": _tensor_facts(entry, live) if entry is not None else None,
+        "module": _module_facts(index, number, lookup and lookup.get(path)) if entry is None else None,
         "trace": [] if entry is not None else session.trace_marks.calls(node.path),
     }
     if live is not None:
@@ -151,13 +150,15 @@ def _siblings(index: TreeIndex, number: int, path: str) -> Siblings | None:
     }
 
 
-def _tensor_facts(live: LiveTensor) -> TensorFacts:
-    tensor, entry, strides, is_contiguous = live.tensor, live.entry, None, None
-    with no_torch_function():
-        has_grad = entry.has_grad if entry.problem else gradient_of(tensor) is not None
-        if entry.layout == "strided" and entry.shape is not None and not entry.problem:
-            strides, is_contiguous = list(tensor.stride()), bool(tensor.is_contiguous())
-    return {
+def _tensor_facts(entry: TensorEntry, live: LiveTensor | None) -> TensorFacts:
+    strides, is_contiguous, has_grad = None, None, entry.has_grad
+    if live is not None and not entry.problem:
+        with no_torch_function():
+            has_grad = gradient_of(live.tensor) is not None
+            if entry.layout == "strided" and entry.shape is not None:
+                strides, is_contiguous = list(live.tensor.stride()), bool(live.tensor.is_contiguous())
+    unreadable = entry.problem if live is None else live.unreadable
+    made: TensorFacts = {
         "shape": None if entry.shape is None else list(entry.shape),
         "dtype": entry.dtype,
         "device": entry.device,
@@ -170,9 +171,14 @@ def _tensor_facts(live: LiveTensor) -> TensorFacts:
         "has_grad": has_grad,
         "strides": strides,
         "is_contiguous": is_contiguous,
-        "version": None if entry.problem or live.unreadable is not None else version(tensor),
-        "readable": live.unreadable,
+        "version": None if live is None or entry.problem or unreadable is not None else version(live.tensor),
+        "readable": unreadable,
     }
+    if entry.placements:
+        made["placements"] = list(entry.placements)
+        made["mesh"] = [{"name": inert(name, 40), "size": size} for name, size in entry.mesh]
+        made["local_shape"] = None if entry.local_shape is None else list(entry.local_shape)
+    return made
 
 
 def _module_facts(index: TreeIndex, number: int, module: Any) -> ModuleFacts:
@@ -272,7 +278,7 @@ _SIGNATURE = re.compile(r"\w+\(.*\)")
 
 
 def _doc(kind: type) -> str:
-    text = class_attribute(kind, "__doc__")
+    text = class_attribute(kind, "__doc__") if kind is not type(None) else None
     if type(text) is not str:
         return ""
     paragraphs = (" ".join(each.split()) for each in text[:_MAX_DOC].split("\n\n"))
@@ -282,6 +288,19 @@ def _doc(kind: type) -> str:
 
 
 _MAX_CODE = 20_000
+
+
+def _code(session: Session, path: str, entry: TensorEntry | None) -> list[CodeLine]:
+    role = entry.role if entry is not None else None
+    if session.over_ranks is None:
+        return code_lines(session.module, session.code_name, path, role)
+    quoted, of_each = json.dumps(path, ensure_ascii=False), session.over_ranks.name
+    getter = {None: "get_submodule", "parameter": "get_parameter", "buffer": "get_buffer"}.get(role)
+    there = f"{of_each}.{getter}({quoted})" if path else of_each
+    lines: list[CodeLine] = [{"label": "On each rank", "code": there}] if getter is not None else []
+    if entry is not None:
+        lines.append({"label": "Statistics of the whole", "code": f"nnw.stats({session.code_name}[{quoted}])"})
+    return lines
 
 
 def code_lines(module: nn.Module, variable: str, path: str, role: str | None) -> list[CodeLine]:

@@ -14,7 +14,7 @@ from nnwidgets.wire.dispatch import Job
 from nnwidgets.wire.schema.tree import LocateReply
 
 
-@handles("locate")
+@handles("locate", over_ranks=True)
 def answer_locate(session: Session, body: Mapping[str, Any], _job: Job) -> LocateReply:
     """Open what hides a path, pick the fold members on the way, and say where its row is.
 

@@ -12,17 +12,18 @@ from nnwidgets.server.handlers.registry import handles
 from nnwidgets.server.rows.filter import chip_counts
 from nnwidgets.server.rows.flatten import FlatTree, ViewState
 from nnwidgets.server.rows.row_body import row_body, totals
+from nnwidgets.server.session.ranked_session import RankedSession
 from nnwidgets.server.session.session import Session
 from nnwidgets.wire.codec import encode
 from nnwidgets.wire.dispatch import Job
-from nnwidgets.wire.schema.tree import OpenReply, RowsReply
+from nnwidgets.wire.schema.tree import OpenReply, RanksState, RowsReply
 
 _MAX_EXPANDED = 20_000
 _FIRST_ROWS = 40
 _MAX_FIRST = 48_000
 
 
-@handles("open")
+@handles("open", over_ranks=True)
 def answer_open(session: Session, _body: Mapping[str, Any], _job: Job) -> OpenReply:
     """Give totals, chips and the first rows."""
     return _overview(session, _FIRST_ROWS)
@@ -38,7 +39,7 @@ def first_view(session: Session) -> dict[str, Any]:
     return reply
 
 
-@handles("rows")
+@handles("rows", over_ranks=True)
 def answer_rows(session: Session, body: Mapping[str, Any], _job: Job) -> RowsReply:
     """Give a window of the flattened tree."""
     return _window(session, session.flat(ViewState.of(body)), body["start"], body["count"])
@@ -47,12 +48,36 @@ def answer_rows(session: Session, body: Mapping[str, Any], _job: Job) -> RowsRep
 def _overview(session: Session, n_rows: int) -> OpenReply:
     flat = session.flat(ViewState())
     index = flat.index
-    return {
+    made: OpenReply = {
         "name": session.name or inert(index.nodes[0].class_name),
         "class_name": inert(index.nodes[0].class_name),
         "totals": totals(index),
         "chips": chip_counts(index),
         "rows": _window(session, flat, 0, n_rows),
+    }
+    if isinstance(session, RankedSession):
+        made["ranks"] = _ranks(session)
+    return made
+
+
+def _ranks(session: RankedSession) -> RanksState:
+    tree = session.reading.tree
+    mesh = max((entry.mesh for entry in tree.tensors), key=len, default=())
+    held = dict(enumerate(tree.by_rank))
+    return {
+        "mesh": [{"name": inert(name, 40), "size": size} for name, size in mesh],
+        "ranks": [
+            {
+                "rank": status.rank,
+                "host": inert(status.host, 80),
+                "state": status.state,
+                "answered": status.answered,
+                "doing": inert(status.doing, 300),
+                "local_bytes": held.get(at, 0),
+            }
+            for at, status in enumerate(session.statuses)
+        ],
+        "problem": None if session.problem is None else inert(session.problem, 500),
     }
 
 

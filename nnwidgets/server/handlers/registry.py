@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 from nnwidgets.introspect.statistics.threads import single_thread
 from nnwidgets.server.session.session import Session
 from nnwidgets.wire.dispatch import Handler, Job
+from nnwidgets.wire.errors import RequestError
 
 Body = Mapping[str, Any]
 Answer = Callable[[Session, Body, Job], Mapping[str, Any]]
@@ -27,13 +28,17 @@ class _Kind(NamedTuple):
     answer: Answer
     long: Rule
     patient: Rule
+    over_ranks: bool
 
 
 _OF_MODEL: dict[str, _Kind] = {}
+_OF_RANKS: dict[str, Answer] = {}
 _WITHOUT_MODEL: dict[str, Handler] = {}
 
 
-def handles(kind: str, *, long: Rule = False, patient: Rule = False) -> Callable[[AnswerT], AnswerT]:
+def handles(
+    kind: str, *, long: Rule = False, patient: Rule = False, over_ranks: bool = False
+) -> Callable[[AnswerT], AnswerT]:
     """Have a function answer a kind of request about a model, from its session, the request's body and its job.
 
     Args:
@@ -41,10 +46,21 @@ def handles(kind: str, *, long: Rule = False, patient: Rule = False) -> Callable
         long: Whether it may read much of a tensor or of the model, or waits for what is being written to it. It then
             has a thread of its own, and can be cancelled.
         patient: Whether it is for what the page shows last, and so, being long, lets all others go first.
+        over_ranks: Whether it asks the session alone, and so answers of a model over ranks too.
     """
 
     def register(answer: AnswerT) -> AnswerT:
-        _OF_MODEL[kind] = _Kind(answer, long, patient)
+        _OF_MODEL[kind] = _Kind(answer, long, patient, over_ranks)
+        return answer
+
+    return register
+
+
+def handles_over_ranks(kind: str) -> Callable[[AnswerT], AnswerT]:
+    """Have a function answer a kind of request about a model over ranks, whom it asks in a thread of its own."""
+
+    def register(answer: AnswerT) -> AnswerT:
+        _OF_RANKS[kind] = answer
         return answer
 
     return register
@@ -74,6 +90,11 @@ def is_long(kind: str, body: Body) -> bool:
     return kind in _OF_MODEL and (_holds(_OF_MODEL[kind].long, body) or is_patient(kind, body))
 
 
+def is_long_over_ranks(kind: str, body: Body) -> bool:
+    """Return whether a request about a model over ranks has a thread of its own."""
+    return kind in _OF_RANKS or is_long(kind, body)
+
+
 def is_patient(kind: str, body: Body) -> bool:
     """Return whether a request lets all others go first."""
     return kind in _OF_MODEL and _holds(_OF_MODEL[kind].patient, body)
@@ -84,5 +105,14 @@ def _holds(rule: Rule, body: Body) -> bool:
 
 
 def _answer(session_of: Callable[[Body], Session], kind: str, body: Body, job: Job) -> Mapping[str, Any]:
-    with nullcontext() if is_long(kind, body) else single_thread():
-        return _OF_MODEL[kind].answer(session_of(body), body, job)
+    session, of_model = session_of(body), _OF_MODEL[kind]
+    if session.over_ranks is None:
+        with nullcontext() if is_long(kind, body) else single_thread():
+            return of_model.answer(session, body, job)
+    if kind not in _OF_RANKS and not of_model.over_ranks:
+        raise RequestError(
+            "invalid-target",
+            "Models over ranks can be looked at, not changed, saved, loaded or run here yet.",
+            hint="Do it on every rank: run the same lines there.",
+        )
+    return _OF_RANKS.get(kind, of_model.answer)(session, body, job)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from nnwidgets.introspect.heatmap.window import window
+from nnwidgets.introspect.heatmap.window import Window, window
 from nnwidgets.server.handlers.registry import handles
 from nnwidgets.server.session.live_tensor import LiveTensor, live_tensor
 from nnwidgets.server.session.session import Session
@@ -38,16 +38,28 @@ def values_of(live: LiveTensor, wanted: Mapping[str, Any], job: Job) -> ValuesRe
     Raises:
         RequestError: `unreadable`.
     """
+    max_rows, max_columns = sides_of(wanted)
     found = window(
         live.part(wanted.get("of", "value")).readable(),
         row=wanted.get("row", 0),
         column=wanted.get("column", 0),
         rows=wanted.get("rows"),
         columns=wanted.get("columns"),
-        max_rows=min(max(wanted.get("max_rows", _DEFAULT_SIDE), 1), _MAX_SIDE),
-        max_columns=min(max(wanted.get("max_columns", _DEFAULT_SIDE), 1), _MAX_SIDE),
+        max_rows=max_rows,
+        max_columns=max_columns,
         cancelled=lambda: job.cancelled,
     )
+    return window_body(found)
+
+
+def sides_of(wanted: Mapping[str, Any]) -> tuple[int, int]:
+    """The most rows and columns of cells that a body wants."""
+    rows, columns = (min(max(wanted.get(side, _DEFAULT_SIDE), 1), _MAX_SIDE) for side in ("max_rows", "max_columns"))
+    return rows, columns
+
+
+def window_body(found: Window) -> ValuesReply:
+    """Return a window for the page."""
     return {
         "n_rows": found.n_rows,
         "n_columns": found.n_columns,

@@ -12,13 +12,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePath
 
-from nnwidgets.checkpoint.formats.folder_files import may_be_checkpoint
+from nnwidgets.checkpoint.formats.folder_files import begins_as, may_be_checkpoint
 from nnwidgets.errors import NNWidgetsError
 from nnwidgets.formatting import inert
 from nnwidgets.wire.errors import RequestError
 from nnwidgets.wire.schema.checkpoints import Crumb, FileBody, FolderReply
 
 _MOST_ENTRIES = 2_000
+_MOST_TOLD = 500
+"""Files of whose format is told, the newest: each is opened for it."""
 _MOST_TEXT = 200
 _AT_IMPORT = Path.cwd()
 _SAY = "Name one below the notebook's folder."
@@ -100,6 +102,11 @@ def list_folder(
         ) from None
     entries.sort(key=lambda each: each["name"])
     entries.sort(key=lambda each: -(each["modified"] or 0.0))
+    for each in entries[:_MOST_TOLD] if checkpoints_only else ():
+        if cancelled():
+            raise RequestError("cancelled", "The request was cancelled.")
+        if each["kind"] == "file" and each["refused"] is None and (found_format := begins_as(file / each["name"])):
+            each["format"] = found_format
     return {
         "path": here,
         "crumbs": _crumbs(here),

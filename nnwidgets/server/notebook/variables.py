@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import re
 import sys
+import threading
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
@@ -18,6 +19,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from nnwidgets.introspect.optimizers import is_users_name, optimizer_variables
+from nnwidgets.introspect.safe_access.frames import local_variable
 from nnwidgets.introspect.safe_access.objects import is_module, is_tensor, object_dict, plain_items
 
 
@@ -87,6 +89,18 @@ def _within(name: str, value: object) -> Iterator[tuple[str, nn.Module]]:
         for key, each in plain_items(object_dict(value))[:_MOST_WITHIN]:
             if is_module(each) and type(key) is str and not key.startswith("_") and key.isidentifier():
                 yield f"{name}.{key}", each
+
+
+def running_variable(name: str) -> nn.Module | None:
+    """Return the module that a function of the main thread has in a variable, the outermost's: of a script's `main`."""
+    frame = sys._current_frames().get(threading.main_thread().ident or 0)  # noqa: SLF001 - there is no other way
+    found = None
+    while frame is not None:
+        package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+        held = None if package in {"nnwidgets", "torch"} else local_variable(frame, name)
+        found = held if is_module(held) else found
+        frame = frame.f_back
+    return found
 
 
 def optimizers() -> dict[str, Optimizer]:

@@ -18,7 +18,10 @@ from nnwidgets.server.rows.tree_index import TreeIndex, is_frozen
 
 _GLOB = frozenset("*?[")
 _GRADIENT = ".grad"
-CONDITIONS = "shape:768, shape:256x*, dtype:bf16, device:cuda, is:buffer, params>1e6, frozen, trainable, tied, !word"
+CONDITIONS = (
+    "shape:768, shape:256x*, dtype:bf16, device:cuda, is:buffer, params>1e6, frozen, trainable, tied, @Shard(0), "
+    "@rank:3, !word"
+)
 
 
 @dataclass(frozen=True)
@@ -142,8 +145,8 @@ def _condition(index: TreeIndex, word: str) -> _Test | None:
     }
     if lowered in states:
         return states[lowered]
-    if lowered.isdecimal():
-        return _shape(word, lowered)
+    if lowered.isdecimal() or lowered.startswith("@"):
+        return _shape(word, lowered) if lowered.isdecimal() else _placed(index, word, lowered[1:])
     keyed = _KEYED.fullmatch(lowered)
     if keyed is None:
         return _size(word, lowered)
@@ -156,6 +159,23 @@ def _condition(index: TreeIndex, word: str) -> _Test | None:
     if key != "is" or value not in _ROLES:
         raise _unread(word)
     return lambda entry: entry.role == value
+
+
+def _placed(index: TreeIndex, word: str, lowered: str) -> _Test:
+    """``@Shard(0)``, ``@Replicate`` along some dimension of a mesh; ``@rank:3`` what a rank has some of."""
+    key, colon, value = lowered.partition(":")
+    if not colon and lowered:
+        return lambda entry: any(
+            lowered in (each.casefold(), each.casefold().partition("(")[0]) for each in entry.placements
+        )
+    if key != "rank" or not value.isdecimal():
+        raise _unread(word)
+    rank = int(value)
+    n = len(index.tree.by_rank)
+    if rank >= n:
+        why = f"there are {n}" if n else "one process holds the model"
+        raise InvalidTargetError(f"No rank {rank}: {why}.", path=word)
+    return lambda entry: not index.owners or rank in index.owners.get(entry.path, ())
 
 
 def _size(word: str, lowered: str) -> _Test | None:

@@ -133,7 +133,16 @@ def _tensor_row(index: TreeIndex, row: FlatRow) -> Row:
         problem=inert(entry.problem) if entry.problem else None,
         note=_tensor_note(index, entry),
     )
+    if entry.placements:
+        made["placement"] = " · ".join(map(_short_placement, entry.placements))
     return made  # type: ignore[return-value] # made of all the keys; the wire tests check every reply
+
+
+def _short_placement(placement: str) -> str:
+    """``S0`` of ``Shard(0)``, ``R`` of ``Replicate()``."""
+    word, _, inside = placement.lstrip("_").partition("(")
+    dimension = inside.removeprefix("dim=").split(",")[0].rstrip(")")
+    return inert(word[:1] + (dimension if dimension.isdecimal() else ""))
 
 
 def _fold_row(flat: FlatTree, row: FlatRow, run: RowRun) -> Row:

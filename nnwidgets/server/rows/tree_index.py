@@ -9,7 +9,7 @@ Tensors have numbers of their own, in the same order: those of node ``n`` are ``
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, pairwise
@@ -83,10 +83,14 @@ class TreeIndex:
     Args:
         tree: The tree; raw keys of it are not kept, since they may be modules.
         findings: What `check` found; those whose path is not in the tree stand at the model itself.
+        owners: Of a model over ranks that have different things, the ranks that have each tensor, by path.
     """
 
-    def __init__(self, tree: ModuleTree, findings: Iterable[Finding] = ()) -> None:
+    def __init__(
+        self, tree: ModuleTree, findings: Iterable[Finding] = (), owners: Mapping[str, Sequence[int]] | None = None
+    ) -> None:
         self.tree = tree
+        self.owners = owners or {}
         self.nodes: tuple[ModuleNode, ...] = tree.nodes
         self.parent, self.size = _shape_of(self.nodes)
         self.depth = _depths(self.parent)

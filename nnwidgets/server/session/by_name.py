@@ -8,8 +8,8 @@ from typing import Any, cast
 from torch import nn
 
 from nnwidgets.errors import closest_names
-from nnwidgets.introspect.safe_access.objects import is_module
-from nnwidgets.server.notebook.variables import is_place, listed_modules, modules, name_of, notebook
+from nnwidgets.introspect.safe_access.objects import is_module, type_name
+from nnwidgets.server.notebook.variables import is_place, listed_modules, modules, name_of, notebook, running_variable
 from nnwidgets.server.session.open_views import open_models
 from nnwidgets.server.session.session import Emit, Session
 from nnwidgets.wire.errors import RequestError
@@ -65,12 +65,19 @@ class NamedSessions:
         value: Any = notebook().get(name)
         if value is None and is_place(name):
             value = listed_modules().get(name)
+        if value is None:
+            value = running_variable(name)
         if is_module(value):
             self._known.add(name)
             return cast("nn.Module", value)
         if name in self._known:
             raise RequestError(
                 "model-gone", f"The variable {name!r} no longer holds a module.", hint="Run the cell that makes it."
+            )
+        if value is not None:
+            kind = type_name(type(value))
+            raise RequestError(
+                "model-not-found", f"The variable {name[:80]!r} holds no module, but an object of class {kind[:80]}."
             )
         close = closest_names(name, modules(), n=1)
         hint = f"Did you mean {close[0]!r}?" if close else _candidates()

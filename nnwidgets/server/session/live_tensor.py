@@ -81,11 +81,12 @@ def live_tensor(session: Session, path: str) -> LiveTensor:
     index = session.index()
     place = index.place(path)
     if place.entry is None:
-        raise _not_a_tensor(index, path, place.row)
+        raise not_a_tensor(index, path, place.row)
     return LiveTensor(path, place.entry, get(session.module, path))
 
 
-def _not_a_tensor(index: TreeIndex, path: str, row: int) -> InvalidTargetError:
+def not_a_tensor(index: TreeIndex, path: str, row: int) -> InvalidTargetError:
+    """The error for a module where a tensor was asked for."""
     names = [entry.path for entry in index.nodes[row].tensors[:_MAX_NAMED]]
     return InvalidTargetError(
         f"{inert(path)!r} is a module, expected a tensor.",

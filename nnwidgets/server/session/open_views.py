@@ -12,6 +12,7 @@ from torch import nn
 
 from nnwidgets.checkpoint import Snapshot
 from nnwidgets.introspect.records import Trace
+from nnwidgets.introspect.safe_access.objects import is_module
 from nnwidgets.server.notebook.ipykernel import Cell, cell_now
 
 
@@ -58,12 +59,12 @@ def remove(view: View) -> None:
 
 
 def open_models() -> list[nn.Module]:
-    """Return the distinct models of the open views, in the order they were opened."""
+    """Return the distinct models of the open views that are in this process, in the order they were opened."""
     models: dict[int, nn.Module] = {}
     for reference, _ in _views.copy():
         view = reference()
         model = view.model if view is not None else None
-        if model is not None:
+        if model is not None and is_module(model):
             models[id(model)] = model
     return list(models.values())
 

@@ -18,6 +18,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from nnwidgets.checkpoint import Snapshot
+from nnwidgets.distributed.ranks import RankedModel
 from nnwidgets.edit import history
 from nnwidgets.errors import NNWidgetsError
 from nnwidgets.introspect.checks import data_findings, structural_findings, worst_first
@@ -30,7 +31,7 @@ from nnwidgets.introspect.records import Finding, TensorStats, Trace
 from nnwidgets.introspect.safe_access.scan import read
 from nnwidgets.introspect.statistics.exact_stats import CancelledError
 from nnwidgets.introspect.statistics.threads import single_thread
-from nnwidgets.introspect.stats_table import StatsTable
+from nnwidgets.introspect.stats_table import StatsTable, stats_table
 from nnwidgets.server.notebook.ipykernel import is_cell_running
 from nnwidgets.server.notebook.variables import is_place, name_of, notebook, optimizers
 from nnwidgets.server.page_files import part
@@ -41,6 +42,7 @@ from nnwidgets.server.rows.tree_index import RowRun, TreeIndex, is_frozen
 from nnwidgets.server.session.file_cache import FileCache
 from nnwidgets.server.session.model_ref import ModelRef
 from nnwidgets.server.session.stats_cache import StatsCache
+from nnwidgets.wire.dispatch import Job
 from nnwidgets.wire.errors import RequestError
 from nnwidgets.wire.threads import Workers
 
@@ -141,6 +143,11 @@ class Session:
         return self._module.get()
 
     @property
+    def over_ranks(self) -> RankedModel | None:
+        """The model, where several processes hold it."""
+        return None
+
+    @property
     def code_name(self) -> str:
         """What pasted code calls the model."""
         name = self.variable
@@ -205,13 +212,19 @@ class Session:
             made = _without_raw_keys(tree(module))
             self._read_at = time.monotonic()
             self._read_seconds = max(0.0, self._read_at - began - _QUICK_READ)
-            if index is None or not _look_same(index.tree, made):
-                index = TreeIndex(made, self._findings)
-                self._generation += 1
-                self._n_trees += 1
-                self._flats.clear()
-                self._index = index
-            return index
+            return self._take_tree(made)
+
+    def _take_tree(self, made: ModuleTree) -> TreeIndex:
+        """Show a tree, unless it looks as the last one."""
+        if self._index is None or not _look_same(self._index.tree, made):
+            self._index = self._index_of(made)
+            self._generation += 1
+            self._n_trees += 1
+            self._flats.clear()
+        return self._index
+
+    def _index_of(self, made: ModuleTree) -> TreeIndex:
+        return TreeIndex(made, self._findings)
 
     def report_possible_change(self) -> None:
         """Read the model again at the next request, and tell the page; for the end of each cell."""
@@ -413,10 +426,21 @@ class Session:
             if findings == self._findings or self._index is None:
                 return
             self._findings = findings
-            self._index = TreeIndex(self._index.tree, findings)
+            self._index = self._index_of(self._index.tree)
             self._generation += 1
             self._flats.clear()
         self.emit("changed", {"structure": True})
+
+    def measure(self, job: Job) -> StatsTable:
+        """Statistics of all tensors.
+
+        Args:
+            job: Told of progress, and asked whether to stop.
+        """
+        return stats_table(
+            self.module, since=self.mark, progress=job.progress, cancelled=lambda: job.cancelled,
+            is_busy=is_cell_running,
+        )  # fmt: skip
 
     @property
     def trace(self) -> Trace | None:

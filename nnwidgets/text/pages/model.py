@@ -16,7 +16,7 @@ from nnwidgets.formatting import (
 )
 from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.module_tree.text import count_text, lines, totals_text
-from nnwidgets.introspect.records import Finding, TensorEntry, TensorStats, TieGroup, Trace, TraceCall
+from nnwidgets.introspect.records import Finding, RankTrace, TensorEntry, TensorStats, TieGroup, Trace, TraceCall
 from nnwidgets.text.document import Bars, Block, Code, Document, Facts, Note, Outline, Table, Title
 
 MOST_ROWS = 500
@@ -197,9 +197,13 @@ def trace_page(trace: Trace, *, name: str | None = None) -> Document:
         blocks.append(Note(f"raised{given}: {trace.error}", "error", where=at))
     else:
         said = [counted(len(trace.calls), "call", exact_count), _seconds(trace.seconds), *work_text(trace.flops)]
+        if trace.local_flops is not None and trace.local_flops != trace.flops:
+            said.append(f"{short_count(trace.local_flops)} done {'on all ranks' if trace.by_rank else 'here'}")
         if trace.saved_bytes is not None:
             said.append(f"autograd keeps {short_bytes(trace.saved_bytes)} for a backward")
         blocks.append(Note(" · ".join(said)))
+    if trace.by_rank:
+        blocks.append(_ranks_of_trace(trace.by_rank))
     if trace.unused:
         more = len(trace.unused) - _MOST_UNUSED
         names = ", ".join(trace.unused[:_MOST_UNUSED]) + (f" and {exact_count(more)} more" if more > 0 else "")
@@ -218,6 +222,27 @@ def _calls(calls: Sequence[TraceCall], name: str | None) -> Table:
         heads = heads[:-1]
     rows = tuple(_call_row(call, name)[: len(heads)] for call in calls[:MOST_ROWS])
     return Table(heads, rows, right=(3, 4, 5, 6), n_more=max(0, len(calls) - MOST_ROWS))
+
+
+def _ranks_of_trace(by_rank: Sequence[RankTrace]) -> Table:
+    rows = tuple(
+        (
+            str(each.rank),
+            _seconds(each.seconds),
+            "" if each.flops is None else short_count(each.flops),
+            "" if each.saved_bytes is None else short_bytes(each.saved_bytes),
+            "" if each.error is None else f"{each.failed_at or 'the model itself'}: {each.error}",
+        )
+        for each in by_rank[:MOST_ROWS]
+    )
+    heads = ("rank", "time", "flops done", "kept for backward", "raised")
+    n_heads = len(heads) if any(each.error for each in by_rank) else len(heads) - 1
+    return Table(
+        heads[:n_heads],
+        tuple(row[:n_heads] for row in rows),
+        right=(1, 2, 3),
+        n_more=max(0, len(by_rank) - MOST_ROWS),
+    )
 
 
 def _tensor_facts(entry: TensorEntry) -> list[tuple[str, str]]:

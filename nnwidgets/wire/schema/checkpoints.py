@@ -32,11 +32,13 @@ class FileBody(TypedDict):
     size_bytes: None for a folder.
     modified: seconds since 1970, None where it can't be told.
     refused: why it can't be opened here, None where it can.
+    format: as in `PeekReply`, told by the first bytes; absent where they tell none or all files were asked for.
     """
 
     name: str
     path: str
     kind: Literal["folder", "file"]
+    format: NotRequired[str]
     size_bytes: Number | None
     modified: float | None
     refused: str | None

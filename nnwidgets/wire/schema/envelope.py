@@ -200,10 +200,10 @@ class PartBody(TypedDict):
 
     name: `checkpoints` is its panel of checkpoints, `reinitialize` what fills tensors anew, `pulse` the column of a
         training's course, `help` what the filter and the keys mean, `depth` a tensor in every block, `table` the view
-        of all tensors, a row each, `zh` its words in Simplified Chinese.
+        of all tensors, a row each, `ranks` what is drawn of a model over ranks, `zh` its words in Simplified Chinese.
     """
 
-    name: Literal["checkpoints", "reinitialize", "pulse", "help", "depth", "table", "zh"]
+    name: Literal["checkpoints", "reinitialize", "pulse", "help", "depth", "table", "ranks", "zh"]
 
 
 class PartReply(TypedDict):

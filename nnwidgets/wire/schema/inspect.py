@@ -79,8 +79,19 @@ class Siblings(TypedDict):
     next: str | None
 
 
+class MeshDimension(TypedDict):
+    """A dimension of a mesh of ranks."""
+
+    name: str
+    size: int
+
+
 class TensorFacts(TypedDict):
-    """What is known of a tensor without reading its data."""
+    """What is known of a tensor without reading its data.
+
+    placements, mesh, local_shape: of a DTensor, how it is spread over each dimension of its mesh (`Shard(0)`), and the
+        shape of the part here; of a model over ranks, of the part on the first rank that has it.
+    """
 
     shape: list[int] | None
     dtype: str
@@ -98,6 +109,9 @@ class TensorFacts(TypedDict):
     """Its version counter, which changes in place raise; None where it keeps none."""
     readable: str | None
     """None where data can be read, else why not ("no data: on the meta device")."""
+    placements: NotRequired[list[str]]
+    mesh: NotRequired[list[MeshDimension]]
+    local_shape: NotRequired[list[int] | None]
 
 
 class ModuleFacts(TypedDict):
@@ -229,15 +243,37 @@ class Bulk(TypedDict):
     outside: float
 
 
+class RankFigures(TypedDict):
+    """What one rank holds of a tensor.
+
+    part: its place along each dimension of the mesh that the tensor is cut over; empty where it has all. Ranks of one
+        part are replicas.
+    """
+
+    rank: int
+    part: list[int]
+    n: Number
+    min: Number
+    mean: Number
+    max: Number
+    norm: Number
+    n_nan: Number
+    n_inf: Number
+
+
 class StatsReply(Figures):
     """`TensorStats`, field by field; `n_total` is the tensor's element count, `version` its version counter.
 
     bulk: where a few values lie so far off that the histogram has the rest in a few bins.
+    by_rank: of a model over ranks, a line for each that holds some of it. There is nothing more exact to be asked for.
+    missing: the ranks that didn't answer; where what they hold is missing here, `of` says so.
     """
 
     hist_counts: list[Number]
     hist_edges: list[Number]
     bulk: NotRequired[Bulk]
+    by_rank: NotRequired[list[RankFigures]]
+    missing: NotRequired[list[int]]
     version: int | None
 
 
@@ -246,6 +282,21 @@ class ValuesBody(WindowBody):
 
     model: NotRequired[str]
     path: str
+
+
+class MatrixBox(TypedDict):
+    """A rectangle of the matrix that a tensor is seen as."""
+
+    row: int
+    column: int
+    rows: int
+    columns: int
+
+
+class ShardBox(MatrixBox):
+    """The part of a tensor that some ranks have."""
+
+    ranks: list[int]
 
 
 class ValuesReply(TypedDict):
@@ -257,6 +308,8 @@ class ValuesReply(TypedDict):
     scale: the magnitude at full colour (99.5th percentile of |value| of a sample of the whole tensor, without those
         that are more than four times as large as nine tenths of them).
     row_axes, column_axes: the tensor's dimensions that a row or column runs over.
+    shards: of a model over ranks, each part with the ranks that have it. absent: what of the window none has that
+        answered; its values are 0, its texts dashes.
     """
 
     n_rows: int
@@ -271,6 +324,8 @@ class ValuesReply(TypedDict):
     row_axes: list[int]
     column_axes: list[int]
     shape: list[int]
+    shards: NotRequired[list[ShardBox]]
+    absent: NotRequired[list[MatrixBox]]
 
 
 class DepthReply(TypedDict):

@@ -6,28 +6,36 @@ from typing import Any, Literal, NotRequired, TypedDict
 
 from nnwidgets.wire.schema.envelope import ModelBody
 
-Ask = Literal["tree", "stats", "check"]
+Ask = Literal["here", "tree", "stats", "values", "check", "trace"]
 
 
 class RankBody(ModelBody):
     """What this process is asked of its model.
 
-    ask: "tree" its structure, "stats" statistics of its share of each tensor at `paths`, "check" what it finds and
-        fingerprints of its shares.
-    full: whether "tree" gives the tree itself, not its fingerprint alone.
-    paths: the tensors that "stats" is of.
+    ask: "tree" its structure, "stats" statistics of its share of each tensor at `paths`, "values" cells of the
+        tensor at the first of them, "check" what it finds and fingerprints of its shares, "trace" one forward pass,
+        begun when all ranks have come, "here" only whether it has the model.
+    full: whether "tree" gives the tree itself, not its fingerprint alone: on rank 0, or on all.
+    paths: the tensors that "stats" and "values" are of.
+    window: for "values", `area`, first row, first column, rows and columns, and `steps`, rows and columns per cell.
+    inputs: what "trace" gives to the forward: `nnwidgets.distributed.inputs` makes it.
+    patience: seconds that "trace" waits for the other ranks.
     """
 
     ask: Ask
-    full: NotRequired[bool]
+    full: NotRequired[Literal["", "first", "all"]]
     paths: NotRequired[list[str]]
+    window: NotRequired[dict[str, list[int]]]
+    inputs: NotRequired[dict[str, Any]]
+    patience: NotRequired[float]
 
 
 class RankReply(TypedDict):
-    """What one rank says; `said` is for `nnwidgets` on the other side and may change with its version."""
+    """What one rank says; `said` is for `nnwidgets` of the same `version` on the other side."""
 
     rank: int
     world_size: int
     host: str
     pid: int
+    version: str
     said: dict[str, Any]

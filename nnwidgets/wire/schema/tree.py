@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, NotRequired, TypedDict
 
 from nnwidgets.wire.schema.envelope import ModelBody, Number
-from nnwidgets.wire.schema.inspect import Severity
+from nnwidgets.wire.schema.inspect import MeshDimension, Severity
 
 RowKind = Literal["module", "fold", "alias", "cycle", "tensor", "problem"]
 
@@ -42,14 +42,42 @@ class ChipCounts(TypedDict):
     notes: int
 
 
+class RankState(TypedDict):
+    """How a rank was when it was last asked.
+
+    answered: whether it did. host: "" where it never has. doing: what is known of it: "hasn't answered for 5.0 s".
+    local_bytes: of the model, that it holds.
+    """
+
+    rank: int
+    host: str
+    state: Literal["idle", "busy", "stuck", "missing", "dead"]
+    answered: bool
+    doing: str
+    local_bytes: Number
+
+
+class RanksState(TypedDict):
+    """Of a model over ranks, which can be looked at alone: who holds it.
+
+    mesh: of the tensor that is spread over the most dimensions; empty where none is. problem: why the ranks couldn't
+        say what the model is now; the rows are then as last read.
+    """
+
+    mesh: list[MeshDimension]
+    ranks: list[RankState]
+    problem: str | None
+
+
 class OpenReply(TypedDict):
-    """The model at a glance, with the first window of rows."""
+    """The model at a glance, with the first window of rows. `ranks` comes for a model over ranks."""
 
     name: str
     class_name: str
     totals: Totals
     chips: ChipCounts
     rows: RowsReply
+    ranks: NotRequired[RanksState]
 
 
 class RowsBody(TypedDict):
@@ -61,7 +89,8 @@ class RowsBody(TypedDict):
     unfolded: folds opened as all their members.
     filter: words of the filter box, all of which must hold; "" for none. A word is a path, a glob, a class, Python that
         leads to a part (`net.h[0]`), a part of a name, or a condition on tensors: `shape:768`, `shape:256x*`,
-        `dtype:bf16`, `device:cuda`, `is:buffer`, `params>1e6`, `frozen`, `trainable`, `tied`, `!word`. In a filtered
+        `dtype:bf16`, `device:cuda`, `is:buffer`, `params>1e6`, `frozen`, `trainable`, `tied`,
+        `@Shard(0)`, `@rank:3`, `!word`. In a filtered
         view every ancestor of a match is open, and nothing is folded but below a match.
     chips: every chip must hold, but `trainable` and `frozen` together keep both, and so do `findings` and `notes`.
     start, count: the window; at most 500 rows come.
@@ -133,6 +162,7 @@ class Row(TypedDict):
     findings: worst severity on this very row; findings_inside: count below it; worst_inside: their worst severity.
     note: hover text: why counts differ, what is special.
     untrained: true for a parameter that asks for gradients and is in no optimizer, where the model has one.
+    placement: how a DTensor is spread over its mesh, in short: "S0 · R".
     """
 
     id: str
@@ -165,6 +195,7 @@ class Row(TypedDict):
     fold: Fold | None
     trace: RowTrace | None
     untrained: NotRequired[bool]
+    placement: NotRequired[str]
 
 
 class RulerMark(TypedDict):

@@ -12,10 +12,9 @@ from lab_driver.picture import picture
 from lab_driver.waiting import press_until
 
 if TYPE_CHECKING:
-    from lab_driver.colab import ColabNotebook
     from lab_driver.marimo import MarimoNotebook
     from lab_driver.notebook import Notebook
-    from lab_driver.vscode import VSCodeNotebook
+    from lab_driver.played_notebook import PlayedNotebook
 
 PLAIN = str.maketrans({"\u2212": "-", "\u202f": None, "\u00a0": None, "≈": None})
 FOCUSED = """(grid) => {
@@ -64,7 +63,7 @@ class Explorer:
         inspector: Its right side.
     """
 
-    def __init__(self, notebook: Notebook | MarimoNotebook | VSCodeNotebook | ColabNotebook, root: Locator) -> None:
+    def __init__(self, notebook: Notebook | MarimoNotebook | PlayedNotebook, root: Locator) -> None:
         self.notebook = notebook
         self.page = notebook.page
         self.root = root

@@ -75,7 +75,7 @@ export class CheckpointsStore {
   readonly #client: Client;
   readonly #changes: ChangesStore;
   readonly #listeners = new Set<() => void>();
-  #asked = NOTHING;
+  #asked: Asked;
   #listing: AbortController | null = null;
   #stop: AbortController | null = null;
   #isFresh = true;
@@ -91,7 +91,8 @@ export class CheckpointsStore {
   readonly plan: PagedList<PlanReply, PlanRow>;
   readonly diff: PagedList<DiffReply, DiffRow>;
 
-  constructor(client: Client, changes: ChangesStore) {
+  constructor(client: Client, changes: ChangesStore, asked = NOTHING) {
+    this.#asked = asked;
     this.#client = client;
     this.#changes = changes;
     const tell = (): void => this.#notify();
@@ -174,6 +175,18 @@ export class CheckpointsStore {
     this.contents.clear();
     this.plan.clear();
     this.diff.clear();
+    await this.#look();
+  }
+
+  /** Begins with what was asked for where the panel was drawn before. */
+  async resume(): Promise<void> {
+    void this.list();
+    if (this.#asked.path !== null) {
+      await this.#look();
+    }
+  }
+
+  async #look(): Promise<void> {
     if (!(await this.contents.restart())) {
       return;
     }

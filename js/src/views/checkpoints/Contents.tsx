@@ -1,5 +1,6 @@
 import { useEffect, useState } from "preact/hooks";
 import { Icon } from "../../components/Icon.tsx";
+import { Search } from "../../components/Search.tsx";
 import { TieBadge } from "../../components/TieBadge.tsx";
 import { PickList } from "../../components/VirtualList.tsx";
 import { useUniqueId } from "../../hooks/useUniqueId.ts";
@@ -7,7 +8,6 @@ import { t } from "../../i18n/translate.ts";
 import { bytesText, exactBytes, exactCount, shapeText } from "../../lib/format.ts";
 import type { StoredRow } from "../../protocol/messages.ts";
 import type { CheckpointsStore } from "../../state/checkpoints/store.ts";
-import { Search } from "./Search.tsx";
 import { shortDtype } from "./statusLabels.tsx";
 
 const ROW_HEIGHT = 24;

@@ -1,6 +1,7 @@
 import { useState } from "preact/hooks";
-import { CopyButton } from "../../components/CopyButton.tsx";
+import { CopyAs } from "../../components/CopyAs.tsx";
 import { Icon } from "../../components/Icon.tsx";
+import { Search } from "../../components/Search.tsx";
 import { VirtualList, WaitingRow } from "../../components/VirtualList.tsx";
 import { useUniqueId } from "../../hooks/useUniqueId.ts";
 import { t } from "../../i18n/translate.ts";
@@ -8,14 +9,9 @@ import { exactCount, floatText, shapeText, toNumber } from "../../lib/format.ts"
 import type { DiffRow } from "../../protocol/messages.ts";
 import type { CheckpointsStore } from "../../state/checkpoints/store.ts";
 import { Bar, Chips } from "./Chips.tsx";
-import { Search } from "./Search.tsx";
 import { DIFFERENCES, differenceLabel, type StatusLabel, shortDtype } from "./statusLabels.tsx";
 
 const ROW_HEIGHT = 26;
-const COPIES = [
-  ["markdown", "Markdown"],
-  ["csv", "CSV"],
-] as const;
 
 interface DiffProps {
   readonly store: CheckpointsStore;
@@ -62,24 +58,16 @@ export function Diff({ store, name, alive }: DiffProps) {
             {t("Compare")}
           </button>
           <span class="nnw-space" />
-          {reply === null
-            ? null
-            : COPIES.map(([kind, name]) => (
-                <CopyButton
-                  key={kind}
-                  text={() => store.copyDiff(kind)}
-                  label={t("Copy as {0}", name)}
-                  words={name}
-                  disabled={!alive || store.work !== null}
-                />
-              ))}
           {reply === null ? null : (
-            <Search
-              text={asked.text}
-              label={t("Find in the differences")}
-              alive={alive}
-              onText={(text) => store.search(text)}
-            />
+            <>
+              <CopyAs text={(kind) => store.copyDiff(kind)} disabled={!alive || store.work !== null} />
+              <Search
+                text={asked.text}
+                label={t("Find in the differences")}
+                alive={alive}
+                onText={(text) => store.search(text)}
+              />
+            </>
           )}
         </div>
         {reply === null ? null : (

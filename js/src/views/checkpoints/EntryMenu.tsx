@@ -31,18 +31,17 @@ export function EntryMenu({ store, alive }: EntryMenuProps) {
           void store.chooseEntry(chosen === BEST ? null : chosen);
         }}
       >
-        <option value={BEST}>{t("the one that fits best")}</option>
+        <option value={BEST} title={taken?.why}>
+          {entry === null && taken !== undefined
+            ? t("{0}, which fits best", taken.name === "" ? t("the whole file") : taken.name)
+            : t("the one that fits best")}
+        </option>
         {entries.map(({ name, n_tensors }) => (
           <option key={name} value={name}>
             {name === "" ? t("the whole file") : name} · {t("{0} {0|tensor|tensors}", exactCount(n_tensors))}
           </option>
         ))}
       </select>
-      {entry === null && taken !== undefined ? (
-        <span class="nnw-dim nnw-small nnw-ellipsis" title={taken.why}>
-          <bdi class="nnw-mono">{taken.name === "" ? t("the whole file") : taken.name}</bdi> {taken.why}
-        </span>
-      ) : null}
     </div>
   );
 }

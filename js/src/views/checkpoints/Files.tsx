@@ -1,13 +1,14 @@
 import { useEffect, useState } from "preact/hooks";
 import { Icon } from "../../components/Icon.tsx";
 import { ErrorNote } from "../../components/Note.tsx";
+import { Search } from "../../components/Search.tsx";
 import { PickList } from "../../components/VirtualList.tsx";
 import { useUniqueId } from "../../hooks/useUniqueId.ts";
 import { t, word } from "../../i18n/translate.ts";
 import { bytesText, exactBytes, exactCount } from "../../lib/format.ts";
 import type { FileBody } from "../../protocol/messages.ts";
+import { formatWords } from "../../state/checkpoints/fileNames.ts";
 import type { CheckpointsStore } from "../../state/checkpoints/store.ts";
-import { Search } from "./Search.tsx";
 import { StatusMark } from "./StatusMark.tsx";
 import { dateText } from "./statusLabels.tsx";
 
@@ -217,7 +218,12 @@ function File({ id, entry, isItself, isSelected, isActive, badge, refusal, top, 
         {size_bytes === null ? "" : bytesText(size_bytes)}
       </span>
       <span class="nnw-file-note">
-        <span>{refused ?? (modified === null ? "" : dateText(modified))}</span>
+        <span>
+          {refused ??
+            [modified === null ? "" : dateText(modified), t(formatWords(entry.format ?? ""))]
+              .filter((each) => each !== "")
+              .join(" · ")}
+        </span>
         {refusal !== null ? (
           <span class="nnw-tag nnw-err">
             <Icon name="no" /> {t(refusal)}

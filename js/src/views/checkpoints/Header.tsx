@@ -43,8 +43,8 @@ export function Header({ store }: { readonly store: CheckpointsStore }) {
         {reply.optimizer === null ? null : <Fact label={t("optimizer at")}>{reply.optimizer}</Fact>}
       </dl>
       <Departures departures={reply.departures} />
-      <Pairs label={t("Metadata")} pairs={reply.metadata} />
       <Pairs label={t("Values")} pairs={reply.values} />
+      <Pairs label={t("Metadata")} pairs={reply.metadata} isFolded={reply.format === "torch-zip"} />
     </section>
   );
 }
@@ -94,9 +94,16 @@ function Departures({ departures }: { readonly departures: readonly string[] }) 
   );
 }
 
-function Pairs({ label, pairs }: { readonly label: string; readonly pairs: readonly Pair[] }) {
+interface PairsProps {
+  readonly label: string;
+  readonly pairs: readonly Pair[];
+  /** What torch says of its own archive tells little of the checkpoint. */
+  readonly isFolded?: boolean;
+}
+
+function Pairs({ label, pairs, isFolded = false }: PairsProps) {
   return pairs.length === 0 ? null : (
-    <details open={pairs.length <= FIRST_PAIRS}>
+    <details open={!isFolded && pairs.length <= FIRST_PAIRS}>
       <summary>
         {label} <span class="nnw-dim">{exactCount(pairs.length)}</span>
       </summary>

@@ -1,10 +1,11 @@
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { Icon } from "../../components/Icon.tsx";
 import { useChanges } from "../../hooks/useChanges.ts";
+import { type Memory, useRemembered } from "../../hooks/useRemembered.ts";
 import { t, tx } from "../../i18n/translate.ts";
 import type { Client } from "../../protocol/client.ts";
 import type { ChangesStore } from "../../state/changesStore.ts";
-import { CheckpointsStore } from "../../state/checkpoints/store.ts";
+import { type Asked, CheckpointsStore } from "../../state/checkpoints/store.ts";
 import { Detail } from "./Detail.tsx";
 import { Files } from "./Files.tsx";
 import { Header } from "./Header.tsx";
@@ -18,28 +19,34 @@ export interface PanelProps {
   readonly name: string;
   /** Whether there is a kernel to ask. */
   readonly alive: boolean;
+  readonly memory?: Memory;
   readonly onClose: () => void;
 }
 
 /** Checkpoints: a folder's files on the left; what is in one, what a load would do and what differs on the right. */
-export function Panel({ client, changes, name, alive, onClose }: PanelProps) {
-  const store = useMemo(() => new CheckpointsStore(client, changes), [client, changes]);
+export function Panel({ client, changes, name, alive, memory, onClose }: PanelProps) {
+  const store = useMemo(
+    () => new CheckpointsStore(client, changes, memory?.get("asked") as Asked | undefined),
+    [client, changes],
+  );
   const [, redraw] = useState(0);
   useLayoutEffect(() => store.subscribe(() => redraw((count) => count + 1)), [store]);
   useEffect(() => {
-    void store.list();
+    void store.resume();
     return () => store.dispose();
   }, [store]);
   // What a cell, an undo or another view has changed can change the plan.
   useEffect(() => client.onEvent((event) => event.event === "changed" && store.refresh()), [client, store]);
   const { history } = useChanges(changes);
 
-  const [isSaving, setSaving] = useState(false);
+  memory?.set("asked", store.asked);
+  const [isSaving, setSaving] = useRemembered(memory, "isSaving", false);
   const back = useRef<HTMLButtonElement>(null);
   const saver = useRef<HTMLButtonElement>(null);
   // Before anything is painted: a key pressed at the first sight of the panel is for the panel.
   useLayoutEffect(() => back.current?.focus(), []);
   const closeForm = (): void => {
+    memory?.delete("saveAs");
     setSaving(false);
     saver.current?.focus();
   };
@@ -71,7 +78,7 @@ export function Panel({ client, changes, name, alive, onClose }: PanelProps) {
           {tx("Save {0} as…", <bdi>{name}</bdi>)}
         </button>
       </div>
-      {isSaving ? <SaveForm store={store} name={name} alive={alive} onDone={closeForm} /> : null}
+      {isSaving ? <SaveForm {...{ memory }} store={store} name={name} alive={alive} onDone={closeForm} /> : null}
       <ProgressBar
         store={store}
         changes={changes}

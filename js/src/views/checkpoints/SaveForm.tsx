@@ -1,5 +1,6 @@
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Note } from "../../components/Note.tsx";
+import { type Memory, useRemembered } from "../../hooks/useRemembered.ts";
 import { useUniqueId } from "../../hooks/useUniqueId.ts";
 import { t, tx } from "../../i18n/translate.ts";
 import { bytesText } from "../../lib/format.ts";
@@ -11,13 +12,14 @@ interface SaveFormProps {
   readonly store: CheckpointsStore;
   readonly name: string;
   readonly alive: boolean;
+  readonly memory?: Memory | undefined;
   readonly onDone: () => void;
 }
 
 /** Under which name to save the model; what is there already is replaced only after asking. */
-export function SaveForm({ store, name, alive, onDone }: SaveFormProps) {
+export function SaveForm({ store, name, alive, memory, onDone }: SaveFormProps) {
   const id = useUniqueId();
-  const [file, setFile] = useState(() => defaultName(name));
+  const [file, setFile] = useRemembered(memory, "saveAs", defaultName(name));
   const [verify, setVerify] = useState(true);
   const [optimizer, setOptimizer] = useState(false);
   const [isTaken, setTaken] = useState(false);

@@ -3,7 +3,6 @@ import { Code } from "../../components/Code.tsx";
 import { Icon } from "../../components/Icon.tsx";
 import { ErrorNote, Note } from "../../components/Note.tsx";
 import { Pending } from "../../components/Pending.tsx";
-import { StaleOptimizer } from "../../components/StaleOptimizer.tsx";
 import { useChanges } from "../../hooks/useChanges.ts";
 import { useDebounced } from "../../hooks/useDebounced.ts";
 import { useQuery } from "../../hooks/useQuery.ts";
@@ -19,6 +18,7 @@ import {
   type ChangeTarget,
   checkForm,
   drawSeed,
+  type InitForm,
   reduceForm,
   startingForm,
   suggestion,
@@ -28,6 +28,7 @@ import {
 import type { Editing } from "./editingContext.ts";
 import { Parameters } from "./Parameters.tsx";
 import { Preview } from "./Preview.tsx";
+import { StaleOptimizer } from "./StaleOptimizer.tsx";
 
 export interface ReinitializeProps {
   readonly client: Client;
@@ -47,15 +48,23 @@ interface Chosen {
   readonly only: Only;
 }
 
+interface Remembered {
+  readonly form: InitForm;
+  readonly chosen: Chosen;
+}
+
 const NO_PROBLEMS: Readonly<Record<string, string>> = {};
 
 /** Fills a tensor, a module, a fold or the filter's rows anew: chosen, previewed, applied. */
 export function Reinitialize({ client, path, editing, generation, alive, onNavigate, onCancel }: ReinitializeProps) {
-  const { changes, filter, chips, isFold } = editing;
-  const [form, change] = useReducer(reduceForm, undefined, startingForm);
+  const { changes, filter, chips, isFold, memory } = editing;
   // Held with what it was chosen for: it never aims at what is selected next, nor is taken back a moment later.
   const start: Chosen = { at: path + isFold, scope: isFold ? "fold" : "here", only: "all" };
-  const [chosen, choose] = useState(start);
+  const before = memory.get("form") as Remembered | undefined;
+  const last = before?.chosen.at === start.at ? before : undefined;
+  const [form, change] = useReducer(reduceForm, last?.form, (form) => form ?? startingForm());
+  const [chosen, choose] = useState(last?.chosen ?? start);
+  memory.set("form", { form, chosen } satisfies Remembered);
   const isMeant = chosen.at === start.at;
   const { scope, only } = isMeant ? chosen : start;
   if (!isMeant) {
@@ -77,7 +86,7 @@ export function Reinitialize({ client, path, editing, generation, alive, onNavig
       known.current = offer;
       const wanted = offer.initializers.find(({ name }) => name === form.how);
       const isOtherKind =
-        (before?.suggested !== offer.suggested && offer.suggested === "reset") ||
+        (before !== null && before.suggested !== offer.suggested && offer.suggested === "reset") ||
         // A constant that a bias was given is for weights only if asked for.
         (wanted?.is_constant && before?.n_weights === 0 && offer.n_weights > 0);
       if (isOtherKind || wanted?.refused !== null) {
@@ -104,6 +113,10 @@ export function Reinitialize({ client, path, editing, generation, alive, onNavig
       setError(null);
       changes.apply(body, key).catch((error: unknown) => setError(toPageError(error)));
     }
+  };
+  const cancel = (): void => {
+    memory.delete("form");
+    onCancel();
   };
   const onKeyDown = (event: KeyboardEvent): void => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
@@ -253,7 +266,7 @@ export function Reinitialize({ client, path, editing, generation, alive, onNavig
         >
           {t("Apply")} <kbd>Ctrl ↵</kbd>
         </button>
-        <button type="button" class="nnw-button" onClick={() => (isApplied ? changes.turn("undo") : onCancel())}>
+        <button type="button" class="nnw-button" onClick={() => (isApplied ? changes.turn("undo") : cancel())}>
           {isApplied ? t("Undo") : t("Cancel")}
         </button>
         <span class="nnw-space" />

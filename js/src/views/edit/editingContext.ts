@@ -1,5 +1,6 @@
 import { createContext } from "preact";
 import { useContext } from "preact/hooks";
+import type { Memory } from "../../hooks/useRemembered.ts";
 import type { Chip } from "../../protocol/messages.ts";
 import type { ChangesStore } from "../../state/changesStore.ts";
 
@@ -13,6 +14,7 @@ export interface Editing {
   readonly isFold: boolean;
   /** Whether there is a kernel to change it in. */
   readonly alive: boolean;
+  readonly memory: Memory;
 }
 
 export const EditingContext = createContext<Editing | null>(null);

@@ -20,6 +20,7 @@ export const WORDS: Lines = [
   ["params>1e6  <1K", word("tensors by their number of elements")],
   ["frozen  trainable  tied", word("the state of tensors")],
   ["is:buffer  is:unregistered", word("buffers; tensors that state_dict() leaves out")],
+  ["@Shard(0)  @rank:3", word("how a tensor is spread over ranks; what a rank has of a model over ranks")],
   ["!bias", word("tensors that the word doesn’t name")],
   ["h.0 !bias >100", word("all words hold; a name counts for what is below it too")],
 ];

@@ -1,6 +1,7 @@
 import { Code } from "../../components/Code.tsx";
 import { Note } from "../../components/Note.tsx";
 import { PathLink } from "../../components/PathText.tsx";
+import { told } from "../../i18n/kernelSentences.ts";
 import { t, tx, word } from "../../i18n/translate.ts";
 import type { FindingBody } from "../../protocol/messages.ts";
 
@@ -30,7 +31,7 @@ export function Findings({ findings, at, alive, onNavigate }: FindingsProps) {
                 ? tx(" at {0}", <PathLink path={finding.path} onNavigate={onNavigate} alive={alive} />)
                 : null}
             </p>
-            <p>{finding.message}</p>
+            <p>{told(finding.message)}</p>
             {finding.fix === null ? null : <Code code={finding.fix} label={t("Copy the fix")} />}
           </Note>
         </li>

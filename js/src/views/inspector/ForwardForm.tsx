@@ -1,6 +1,7 @@
 import { useState } from "preact/hooks";
 import { ErrorNote } from "../../components/Note.tsx";
 import { useQuery } from "../../hooks/useQuery.ts";
+import { type Memory, useRemembered } from "../../hooks/useRemembered.ts";
 import { t } from "../../i18n/translate.ts";
 import { type PageError, toPageError } from "../../lib/errors.ts";
 import type { Client } from "../../protocol/client.ts";
@@ -8,6 +9,7 @@ import type { Client } from "../../protocol/client.ts";
 interface ForwardFormProps {
   readonly client: Client;
   readonly alive: boolean;
+  readonly memory: Memory;
   /** Goes up when the variables may have changed. */
   readonly generation: number;
   /** Whether there is a trace to clear. */
@@ -17,11 +19,11 @@ interface ForwardFormProps {
 const OWN_SIZE = "";
 
 /** Runs a forward on a tensor among the variables, or on an input of a size, and shows it on the rows. */
-export function ForwardForm({ client, alive, generation, hasTrace }: ForwardFormProps) {
+export function ForwardForm({ client, alive, memory, generation, hasTrace }: ForwardFormProps) {
   const { answer } = useQuery(client, "tensors", {}, { generation, alive });
   const tensors = answer?.body.tensors ?? [];
-  const [chosen, setChosen] = useState<string | null>(null);
-  const [size, setSize] = useState("");
+  const [chosen, setChosen] = useRemembered<string | null>(memory, "input", null);
+  const [size, setSize] = useRemembered(memory, "size", "");
   const [isRunning, setRunning] = useState(false);
   const [error, setError] = useState<PageError | null>(null);
   const name = tensors.some((each) => each.name === chosen) ? (chosen as string) : (tensors[0]?.name ?? OWN_SIZE);

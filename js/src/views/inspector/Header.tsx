@@ -85,6 +85,11 @@ const MOST_BADGES = 4;
 function Facts({ reply }: { readonly reply: InspectReply }) {
   return (
     <>
+      {reply.tie === null ? null : <TieBadge letter={reply.tie.id} />}
+      {reply.ties_inside.slice(0, MOST_BADGES).map((tie) => (
+        <TieBadge key={tie.id} letter={tie.id} isInside />
+      ))}
+      {reply.ties_inside.length > MOST_BADGES ? <span>+{reply.ties_inside.length - MOST_BADGES}</span> : null}
       {reply.tensor === null ? null : <TensorLine tensor={reply.tensor} path={reply.path} />}
       {reply.module === null ? null : (
         <ModuleLine
@@ -94,11 +99,6 @@ function Facts({ reply }: { readonly reply: InspectReply }) {
         />
       )}
       {reply.tensor === null && reply.module === null ? <b>{reply.class_name}</b> : null}
-      {reply.tie === null ? null : <TieBadge letter={reply.tie.id} />}
-      {reply.ties_inside.slice(0, MOST_BADGES).map((tie) => (
-        <TieBadge key={tie.id} letter={tie.id} isInside />
-      ))}
-      {reply.ties_inside.length > MOST_BADGES ? <span>+{reply.ties_inside.length - MOST_BADGES}</span> : null}
     </>
   );
 }
@@ -118,6 +118,7 @@ function TensorLine({ tensor, path }: { readonly tensor: TensorFacts; readonly p
       {fact(tensor.dtype)}
       {fact(tensor.device)}
       {fact(bytesText(tensor.size_bytes), exactBytes(tensor.size_bytes))}
+      {tensor.placements === undefined ? null : fact(placementText(tensor), hereText(tensor))}
       {tensor.role === "parameter" ? null : fact(t(tensor.role), t(ROLE_NOTES[tensor.role]))}
       {tensor.role === "buffer" && !tensor.persistent ? fact(t("not persistent"), t("Left out of state_dict()")) : null}
       {tensor.role === "parameter" ? <FreezeButton path={path} n={1} nFrozen={tensor.requires_grad ? 0 : 1} /> : null}
@@ -128,6 +129,15 @@ function TensorLine({ tensor, path }: { readonly tensor: TensorFacts; readonly p
         : null}
     </>
   );
+}
+
+/** "Shard(0) over dp 2 · Replicate() over tp 2". */
+function placementText({ placements = [], mesh = [] }: TensorFacts): string {
+  return placements.map((each, at) => t("{0} over {1}", each, `${mesh[at]?.name} ${mesh[at]?.size}`)).join(" · ");
+}
+
+function hereText({ local_shape, shape }: TensorFacts): string {
+  return t("a part is {0} of {1}", shapeText(local_shape ?? null), shapeText(shape));
 }
 
 interface ModuleLineProps {

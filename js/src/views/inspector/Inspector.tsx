@@ -7,6 +7,7 @@ import { ErrorNote, Note } from "../../components/Note.tsx";
 import { PathLink } from "../../components/PathText.tsx";
 import { type Tab, Tabs, tabIds } from "../../components/Tabs.tsx";
 import { type Answer, useQuery } from "../../hooks/useQuery.ts";
+import { useRemembered } from "../../hooks/useRemembered.ts";
 import { useUniqueId } from "../../hooks/useUniqueId.ts";
 import { t, tx, word } from "../../i18n/translate.ts";
 import type { Theme } from "../../lib/colormap.ts";
@@ -102,7 +103,7 @@ export function Inspector(props: InspectorProps) {
   const isUnread = !alive && !inspect.isCurrent && inspect.error === null;
   const lastTrace = trace.error === null ? trace.answer : null;
   const tabs = tabsFor(reply, path === "" && (editing !== null || lastTrace !== null), editing !== null);
-  const [wanted, setWanted] = useState<TabId>("overview");
+  const [wanted, setWanted] = useRemembered<TabId>(editing?.memory, "tab", "overview");
   const selected = tabs.some((tab) => tab.id === wanted) ? wanted : "overview";
   const hasMore = path === "" && selected === "findings" && (reply?.findings.length ?? 0) >= MOST_INSPECTED;
   const allFindings = useQuery(client, "findings", hasMore ? {} : null, { generation, alive });
@@ -207,7 +208,12 @@ export function Inspector(props: InspectorProps) {
                 />
               ) : null}
               {selected === "trace" && editing !== null ? (
-                <ForwardForm {...{ client, alive }} generation={generation + touched} hasTrace={lastTrace !== null} />
+                <ForwardForm
+                  {...{ client, alive }}
+                  memory={editing.memory}
+                  generation={generation + touched}
+                  hasTrace={lastTrace !== null}
+                />
               ) : null}
               {selected === "trace" && lastTrace !== null ? (
                 <WholeTrace reply={lastTrace.body} {...{ alive, onNavigate }} />

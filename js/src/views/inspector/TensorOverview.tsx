@@ -10,6 +10,7 @@ import type { Theme } from "../../lib/colormap.ts";
 import { countText, floatText, toNumber } from "../../lib/format.ts";
 import type { Client } from "../../protocol/client.ts";
 import type { StatsReply, TensorFacts } from "../../protocol/messages.ts";
+import { useRanks } from "../ranks/ranksContext.ts";
 import { HeatMap } from "./heatmap/HeatMap.tsx";
 import type { PrefetchedValues } from "./heatmap/useHeatMap.ts";
 import { Statistics } from "./stats/Statistics.tsx";
@@ -37,9 +38,11 @@ interface TensorOverviewProps {
 /** A tensor at a glance: figures, distribution, gradient, values, and the same tensor across depth. */
 export function TensorOverview(props: TensorOverviewProps) {
   const { client, path, tensor, isInFold, generation, alive, theme, along, onNavigate } = props;
-  const depth = isInFold ? (
-    <LazyDepth client={client} path={path} generation={generation} alive={alive} onNavigate={onNavigate} />
-  ) : null;
+  const isWhole = useRanks() === null;
+  const depth =
+    isInFold && isWhole ? (
+      <LazyDepth client={client} path={path} generation={generation} alive={alive} onNavigate={onNavigate} />
+    ) : null;
   if (tensor.readable !== null) {
     return (
       <>
@@ -78,6 +81,7 @@ function sentence(text: string): string {
 function Readable(props: TensorOverviewProps & { readonly children: ComponentChildren }) {
   const { client, path, tensor, sampled, generation, alive, theme, along, onCancellable, children } = props;
   const [isLog, setIsLog] = useState(false);
+  const Lines = useRanks()?.part?.Lines;
   const stats = useStats(client, path, "value", { generation, alive, sampled });
   const isSettled = stats.phase !== "sampling" && stats.phase !== "exact";
   const [gradPath, setGradPath] = useState<string | null>(null);
@@ -132,6 +136,9 @@ function Readable(props: TensorOverviewProps & { readonly children: ComponentChi
           <Gradient tensor={tensor} grad={grad} path={path} alive={alive} isLog={isLog} />
         </Section>
       </div>
+      {Lines === undefined || stats.reply?.by_rank === undefined ? null : (
+        <Lines reply={stats.reply} isStale={!stats.isCurrent} />
+      )}
       <HeatMap {...{ client, path, generation, alive, theme, along }} shape={tensor.shape} hasGrad={tensor.has_grad} />
       {children}
     </>
@@ -188,7 +195,11 @@ function Gradient({ tensor, grad, path, alive, isLog }: GradientProps) {
   if (!tensor.has_grad) {
     return (
       <p class="nnw-dim nnw-quiet">
-        {t(tensor.requires_grad ? "No gradient yet: none before backward()." : "No gradient: requires_grad is False.")}
+        {t(
+          tensor.requires_grad
+            ? "No gradient: none before backward(), nor after zero_grad()."
+            : "No gradient: requires_grad is False.",
+        )}
       </p>
     );
   }

@@ -1,8 +1,8 @@
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
-import { CopyButton } from "../../components/CopyButton.tsx";
+import { CopyAs } from "../../components/CopyAs.tsx";
 import { Icon } from "../../components/Icon.tsx";
 import { ErrorNote } from "../../components/Note.tsx";
-import { useDebounced } from "../../hooks/useDebounced.ts";
+import { Search } from "../../components/Search.tsx";
 import { t } from "../../i18n/translate.ts";
 import { exactCount } from "../../lib/format.ts";
 import type { Client } from "../../protocol/client.ts";
@@ -19,12 +19,6 @@ export interface TablePanelProps {
   readonly onClose: () => void;
 }
 
-const TYPING_MS = 200;
-const COPIES = [
-  ["markdown", "Markdown"],
-  ["csv", "CSV"],
-] as const;
-
 /** Statistics of all tensors, a row each: sorted by a click on a head, filtered as the tree is, to be copied. */
 export function TablePanel({ client, kept, alive, onFilter, onSelect, onClose }: TablePanelProps) {
   const [, redraw] = useState(0);
@@ -34,15 +28,6 @@ export function TablePanel({ client, kept, alive, onFilter, onSelect, onClose }:
     return () => store.dispose();
   }, [store]);
   useEffect(() => client.onEvent((event) => event.event === "changed" && store.measure()), [client, store]);
-  const [text, setText] = useState(kept.filter);
-  const typed = useDebounced(text, text, TYPING_MS);
-  useEffect(() => {
-    if (typed !== kept.filter) {
-      onFilter(typed);
-      store.keep({ filter: typed, chips: kept.chips });
-    }
-  }, [typed]);
-
   const back = useRef<HTMLButtonElement>(null);
   useLayoutEffect(() => back.current?.focus(), []);
   const { reply, total } = store.rows;
@@ -63,19 +48,17 @@ export function TablePanel({ client, kept, alive, onFilter, onSelect, onClose }:
         <button ref={back} type="button" class="nnw-button nnw-button-quiet" onClick={onClose}>
           <Icon name="back" /> {t("Model")}
         </button>
-        <div class="nnw-find">
-          <Icon name="search" class="nnw-dim" />
-          <input
-            type="search"
-            value={text}
-            placeholder={t("Path, glob or class")}
-            aria-label={t("Filter by path, glob or class")}
-            spellcheck={false}
-            autocomplete="off"
-            disabled={!alive}
-            onInput={(event) => setText(event.currentTarget.value)}
-          />
-        </div>
+        <Search
+          text={kept.filter}
+          label={t("Filter by path, glob or class")}
+          placeholder={t("Path, glob or class")}
+          alive={alive}
+          isForOthers
+          onText={(filter) => {
+            onFilter(filter);
+            store.keep({ filter, chips: kept.chips });
+          }}
+        />
         {kept.chips.map((chip) => (
           <span key={chip} class="nnw-dim">
             {t(chip)}
@@ -103,15 +86,7 @@ export function TablePanel({ client, kept, alive, onFilter, onSelect, onClose }:
         >
           <Icon name={mark === null ? "plus" : "close"} /> {t("Mark")}
         </button>
-        {COPIES.map(([kind, name]) => (
-          <CopyButton
-            key={kind}
-            text={() => store.text(kind)}
-            label={t("Copy as {0}", name)}
-            words={name}
-            disabled={isOff}
-          />
-        ))}
+        <CopyAs text={(kind) => store.text(kind)} disabled={isOff} />
       </div>
       {store.rows.isBusy && store.progress !== null ? (
         <div class="nnw-table-progress" role="progressbar" aria-label={t("Measuring all tensors")}>

@@ -1,11 +1,11 @@
 import type { RefObject } from "preact";
-import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { Icon, type IconName } from "../../components/Icon.tsx";
+import { Search } from "../../components/Search.tsx";
 import { t, word } from "../../i18n/translate.ts";
 import { bytesText, exactBytes, exactCount, shortCount } from "../../lib/format.ts";
 import type { Chip, OpenReply } from "../../protocol/messages.ts";
 
-const TYPING_MS = 120;
 const CHIPS: readonly { readonly chip: Chip; readonly glyph: IconName; readonly title: string }[] = [
   { chip: word("trainable"), glyph: "unlock", title: word("Only parameters that ask for gradients") },
   { chip: word("frozen"), glyph: "lock", title: word("Only parameters with requires_grad False") },
@@ -14,7 +14,16 @@ const CHIPS: readonly { readonly chip: Chip; readonly glyph: IconName; readonly 
   { chip: word("notes"), glyph: "info", title: word("Only notes") },
 ];
 
+/** Why some of it is disabled for a model over ranks. */
+export const LOOK_ONLY = word("A model over ranks is looked at here; change, run, save and load it on every rank.");
+
 const OPENERS = [
+  {
+    of: "trace",
+    glyph: "alias",
+    label: word("Trace"),
+    title: word("Run a forward: shapes, times and FLOPs of each call on the rows"),
+  },
   { of: "table", glyph: "table", label: word("Table"), title: word("All tensors: sort, copy, compare") },
   {
     of: "checkpoints",
@@ -38,18 +47,37 @@ interface ToolbarProps {
   readonly onPanel: (() => void) | undefined;
   /** The keyboard leaves the box for the tree. */
   readonly onLeave: () => void;
-  /** Opens a view in place of the tree. */
-  readonly onOpen: (of: "checkpoints" | "table") => void;
-  /** Shows what runs a forward, and the last one. */
-  readonly onTrace: () => void;
+  /** Opens a view in place of the tree, or shows what runs a forward, and the last one. */
+  readonly onOpen: (of: "trace" | "checkpoints" | "table") => void;
 }
 
 /** Filter box, chips and totals. */
 export function Toolbar(props: ToolbarProps) {
-  const { open, chips, problem, alive, isBusy, onChip, onPanel, onOpen, onTrace } = props;
+  const { open, filter, chips, problem, alive, isBusy, box, onFilter, onChip, onHelp, onPanel, onLeave, onOpen } =
+    props;
+  const isLookOnly = open.ranks !== undefined;
   return (
     <div class="nnw-toolbar" role="group" aria-label={t("Filter and totals")}>
-      <FilterBox {...props} />
+      <Search
+        text={filter}
+        label={t("Filter by path, glob or class")}
+        placeholder={t("Path, glob or class")}
+        {...{ alive, box, onLeave }}
+        onText={onFilter}
+        isForOthers
+      >
+        <kbd>/</kbd>
+        <button
+          type="button"
+          class="nnw-icon-button"
+          aria-label={t("What the filter understands, and keys")}
+          title={t("What the filter understands, and keys")}
+          disabled={!alive}
+          onClick={onHelp}
+        >
+          ?
+        </button>
+      </Search>
       {CHIPS.filter(({ chip }) => open.chips[chip] > 0 || chips.includes(chip)).map(({ chip, glyph, title }) => (
         <button
           key={chip}
@@ -77,105 +105,29 @@ export function Toolbar(props: ToolbarProps) {
           <Icon name="panel" />
         </button>
       )}
-      <button
-        type="button"
-        class="nnw-button nnw-opener"
-        aria-label={t("Trace")}
-        title={t("Run a forward: shapes, times and FLOPs of each call on the rows")}
-        disabled={!alive}
-        onClick={onTrace}
-      >
-        <Icon name="alias" />
-        <span class="nnw-wide-only">{t("Trace")}</span>
-      </button>
-      {OPENERS.map(({ of, glyph, label, title }) => (
-        <button
-          key={of}
-          name={of}
-          type="button"
-          class="nnw-button nnw-opener"
-          aria-label={t(label)}
-          title={t(title)}
-          disabled={!alive}
-          onClick={() => onOpen(of)}
-        >
-          <Icon name={glyph} />
-          <span class="nnw-wide-only">{t(label)}</span>
-        </button>
-      ))}
+      <div class="nnw-openers">
+        {OPENERS.map(({ of, glyph, label, title }) => (
+          <button
+            key={of}
+            name={of}
+            type="button"
+            class="nnw-button nnw-opener"
+            aria-label={t(label)}
+            title={t(isLookOnly && of !== "table" ? LOOK_ONLY : title)}
+            disabled={!alive || (isLookOnly && of !== "table")}
+            onClick={() => onOpen(of)}
+          >
+            <Icon name={glyph} />
+            <span class="nnw-wide-only">{t(label)}</span>
+          </button>
+        ))}
+      </div>
       {problem === null ? null : (
         <div class="nnw-problem" role="alert">
           <Icon name="warning" class="nnw-warn" /> {problem}
         </div>
       )}
       <Busy isBusy={isBusy} />
-    </div>
-  );
-}
-
-function FilterBox({ filter, alive, box, onFilter, onHelp, onLeave }: ToolbarProps) {
-  const [text, setText] = useState(filter);
-  const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
-  const sent = useRef(filter);
-  useEffect(() => {
-    if (filter !== sent.current) {
-      sent.current = filter;
-      setText(filter);
-    }
-  }, [filter]);
-  const send = (next: string): void => {
-    clearTimeout(timer.current);
-    if (next !== sent.current) {
-      sent.current = next;
-      onFilter(next);
-    }
-  };
-  // What was typed last counts, also where the box goes before it was sent.
-  const flush = useRef(() => {});
-  flush.current = () => send(text);
-  useLayoutEffect(() => () => flush.current(), []);
-  return (
-    <div class="nnw-find">
-      <Icon name="search" class="nnw-dim" />
-      <input
-        ref={box}
-        type="search"
-        value={text}
-        placeholder={t("Path, glob or class")}
-        aria-label={t("Filter by path, glob or class")}
-        spellcheck={false}
-        autocomplete="off"
-        disabled={!alive}
-        onInput={(event) => {
-          const next = event.currentTarget.value;
-          setText(next);
-          clearTimeout(timer.current);
-          timer.current = setTimeout(() => send(next), TYPING_MS);
-        }}
-        onKeyDown={(event) => {
-          if (event.key === "Escape") {
-            event.preventDefault();
-            setText("");
-            send("");
-            onLeave();
-          } else if (event.key === "Enter" || event.key === "ArrowDown") {
-            event.preventDefault();
-            send(event.currentTarget.value);
-            onLeave();
-          }
-        }}
-      />
-      <kbd>/</kbd>
-      <button
-        type="button"
-        class="nnw-icon-button"
-        aria-label={t("What the filter understands, and keys")}
-        title={t("What the filter understands, and keys")}
-        disabled={!alive}
-        onClick={onHelp}
-      >
-        ?
-      </button>
     </div>
   );
 }

@@ -18,7 +18,8 @@ export interface RowActions {
   readonly navigate: (path: string) => void;
   readonly glow: (tie: string | null) => void;
   readonly inspect: () => void;
-  readonly freeze: (row: Row) => void;
+  /** Null where nothing can be changed. */
+  readonly freeze: ((row: Row) => void) | null;
   /** Python that gives the row's object. */
   readonly code: (row: Row) => Promise<string | null>;
 }
@@ -100,6 +101,11 @@ function Line({ id, row, index, isSelected, isActive, isLit, why, actions, Spark
         <>
           <div class="nnw-dim nnw-class" role="gridcell" title={row.class_name}>
             <bdi>{row.kind === "alias" ? t("same module") : row.kind === "cycle" ? t("cycle") : row.class_name}</bdi>
+            {row.placement === undefined ? null : (
+              <span class="nnw-placement" title={row.note ?? ""}>
+                {row.placement}
+              </span>
+            )}
           </div>
           <div class="nnw-shape" role="gridcell" title={row.problem ?? undefined}>
             <ShapeCell row={row} onPick={(member) => actions.pick(row, member, index)} onNavigate={actions.navigate} />
@@ -114,7 +120,7 @@ function Line({ id, row, index, isSelected, isActive, isLit, why, actions, Spark
         </>
       )}
       <div class="nnw-marks" role="gridcell">
-        <MarksCell row={row} onFreeze={() => actions.freeze(row)} />
+        <MarksCell row={row} onFreeze={actions.freeze && (() => actions.freeze?.(row))} />
       </div>
     </div>
   );

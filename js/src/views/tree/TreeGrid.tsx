@@ -32,7 +32,8 @@ const COLUMNS = [
 interface TreeGridProps {
   readonly store: TreeStore;
   readonly client: Client;
-  readonly changes: ChangesStore;
+  /** Null where nothing can be changed. */
+  readonly changes: ChangesStore | null;
   readonly name: string;
   readonly onSelect: (path: string) => void;
   readonly onInspect: () => void;
@@ -93,12 +94,14 @@ export function TreeGrid({
         store.dispatch({ type: "moved", index });
         void store.pick(row, member);
       },
-      freeze: (row) => {
-        if (canFreeze(row)) {
-          const scope = row.fold === null ? {} : ({ scope: "fold" } as const);
-          void changes.freeze({ path: pathOf(row), ...scope }, row.frozen === "all");
-        }
-      },
+      freeze:
+        changes &&
+        ((row) => {
+          if (canFreeze(row)) {
+            const scope = row.fold === null ? {} : ({ scope: "fold" } as const);
+            void changes.freeze({ path: pathOf(row), ...scope }, row.frozen === "all");
+          }
+        }),
       navigate: onSelect,
       glow: (tie) => store.dispatch({ type: "glowed", tie }),
       inspect: onInspect,
@@ -147,8 +150,8 @@ export function TreeGrid({
         onSelect(next);
       }
     },
-    freeze: actions.freeze,
-    turn: (turn) => void changes.turn(turn),
+    freeze: (row) => actions.freeze?.(row),
+    turn: (turn) => void changes?.turn(turn),
     help: onHelp,
     copy: async (row) => {
       const code = await actions.code(row);

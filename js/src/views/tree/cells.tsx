@@ -72,13 +72,12 @@ export function ShapeCell({ row, onPick, onNavigate }: ShapeCellProps) {
 
 /** One cell for each member of a fold, or for several in a row; a click shows that member, or the first of them. */
 function Strip({ fold, onPick }: { readonly fold: Fold; readonly onPick: (member: number) => void }) {
-  const { per_cell, picked } = fold;
+  const { per_cell, picked, members } = fold;
+  const isClose = members.length > MOST_APART;
+  const isDense = members.length > 2 * MOST_APART;
   return (
-    <span
-      class={fold.members.length > MOST_APART ? "nnw-strip nnw-strip-close" : "nnw-strip"}
-      style={{ gap: fold.members.length > MOST_APART ? (fold.members.length > 2 * MOST_APART ? 0 : "1px") : undefined }}
-    >
-      {fold.members.map((member, cell) => {
+    <span class={`nnw-strip${isClose ? " nnw-strip-close" : ""}${isDense ? " nnw-strip-dense" : ""}`}>
+      {members.map((member, cell) => {
         const at = cell * per_cell;
         const isOn = picked >= at && picked < at + per_cell;
         const words = [
@@ -147,7 +146,7 @@ export function CountCell({ row, why }: { readonly row: Row; readonly why: strin
 }
 
 /** Three slots that stay where they are: tie, frozen or unregistered, finding. */
-export function MarksCell({ row, onFreeze }: { readonly row: Row; readonly onFreeze: () => void }) {
+export function MarksCell({ row, onFreeze }: { readonly row: Row; readonly onFreeze: (() => void) | null }) {
   const inside = row.findings_inside;
   return (
     <>
@@ -196,11 +195,11 @@ export function canFreeze(row: Row): boolean {
     : row.alias_of === null && row.kind !== "problem" && Number(row.n_params ?? 0) > 0;
 }
 
-function middleMark(row: Row, onFreeze: () => void) {
+function middleMark(row: Row, onFreeze: (() => void) | null) {
   if (row.role === "unregistered") {
     return <Mark icon="dashed" words={t("unregistered: state_dict() and .to() will not see it")} tone="nnw-dim" />;
   }
-  if (!canFreeze(row)) {
+  if (onFreeze === null || !canFreeze(row)) {
     return row.frozen === null ? null : <Mark icon="lock" words={t(FROZEN[row.frozen])} tone="nnw-dim" />;
   }
   const words = t(FROZEN[row.frozen ?? "none"]);

@@ -2,6 +2,7 @@
 import { cleanup, fireEvent, render, screen, waitFor } from "@testing-library/preact";
 import { render as draw } from "preact";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import type { Memory } from "../../../src/hooks/useRemembered.ts";
 import { ChannelClient } from "../../../src/protocol/client.ts";
 import type { PlanReply, PlanRow } from "../../../src/protocol/messages.ts";
 import { ChangesStore } from "../../../src/state/changesStore.ts";
@@ -140,6 +141,30 @@ async function loading(): Promise<void> {
 test("nothing is looked into before it is clicked", async () => {
   await screen.findByRole("option");
   expect(kernel.asked("peek")).toEqual([]);
+});
+
+test("a panel drawn anew has the file, the renames and the name to save as that it had", async () => {
+  cleanup();
+  const memory: Memory = new Map();
+  const client = new ChannelClient(kernel);
+  const props = {
+    client,
+    memory,
+    changes: new ChangesStore(client),
+    name: "net",
+    alive: true,
+    onClose: () => undefined,
+  };
+  render(<Panel {...props} />);
+  await planned();
+  fireEvent.click(screen.getByRole("checkbox", { name: "Use out.weight for output.weight" }));
+  await screen.findByRole("button", { name: "Load all 1" });
+  fireEvent.click(screen.getByRole("button", { name: "Save net as…" }));
+  fireEvent.input(screen.getByRole("textbox", { name: "File name" }), { target: { value: "mine.pt" } });
+  cleanup();
+  render(<Panel {...props} />);
+  expect(await screen.findByRole("button", { name: "Load all 1" })).toBeTruthy();
+  expect((screen.getByRole("textbox", { name: "File name" }) as HTMLInputElement).value).toBe("mine.pt");
 });
 
 test("only checkpoints are listed until all files are asked for", async () => {

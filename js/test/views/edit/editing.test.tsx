@@ -1,6 +1,7 @@
 // @vitest-environment happy-dom
 import { act, cleanup, fireEvent, render } from "@testing-library/preact";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import type { Memory } from "../../../src/hooks/useRemembered.ts";
 import type { HistoryReply, InitializersReply, InitReply } from "../../../src/protocol/messages.ts";
 import { ChangesStore } from "../../../src/state/changesStore.ts";
 import { type Editing, EditingContext } from "../../../src/views/edit/editingContext.ts";
@@ -40,11 +41,12 @@ async function panel({ offer = {}, reply = {}, isFold = false }: Shown = {}) {
     .answer("history", () => historyReply());
   const changes = new ChangesStore(client);
   const onCancel = vi.fn();
+  const memory: Memory = new Map();
   const draw = (path: string) => (
     <Reinitialize
       client={client}
       path={path}
-      editing={{ changes, filter: "", chips: [], isFold, alive: true }}
+      editing={{ changes, filter: "", chips: [], isFold, alive: true, memory }}
       generation={0}
       alive
       onNavigate={vi.fn()}
@@ -54,7 +56,13 @@ async function panel({ offer = {}, reply = {}, isFold = false }: Shown = {}) {
   const view = render(draw("0.weight"));
   await calm();
   const select = (path: string) => view.rerender(draw(path));
-  return { client, view, select, onCancel, lastPreview: () => client.of("preview").at(-1)?.body };
+  const anew = async (path: string) => {
+    view.unmount();
+    const next = render(draw(path));
+    await calm();
+    return next;
+  };
+  return { client, view, select, anew, onCancel, lastPreview: () => client.of("preview").at(-1)?.body };
 }
 
 function field(view: ReturnType<typeof render>, name: string): HTMLInputElement {
@@ -68,6 +76,26 @@ test("opens with what is suggested, already previewed", async () => {
   expect(view.getByRole("table", { name: "Statistics of 0.weight" }).textContent).toContain("0.1294");
   expect(view.container.textContent).toContain("relu follows (1): gain 1.414.");
   expect(view.container.textContent).toContain("nothing is written until Apply");
+});
+
+test("what was typed is there when the form is drawn anew for the same tensor, until it is cancelled", async () => {
+  const { view, anew } = await panel({ offer: { suggested: "reset" } });
+  fireEvent.change(field(view, "Initializer"), { target: { value: "normal_" } });
+  fireEvent.input(field(view, "std"), { target: { value: "0.3" } });
+  fireEvent.input(field(view, "Seed"), { target: { value: "77" } });
+  await calm();
+  const again = await anew("0.weight");
+  expect(field(again, "Initializer").value).toBe("normal_");
+  expect(field(again, "std").value).toBe("0.3");
+  expect(field(again, "Seed").value).toBe("77");
+  fireEvent.click(again.getByRole("button", { name: "Cancel" }));
+  again.unmount();
+  const fresh = await anew("0.weight");
+  expect(field(fresh, "Initializer").value).not.toBe("normal_");
+  fireEvent.change(field(fresh, "Initializer"), { target: { value: "normal_" } });
+  await calm();
+  fresh.unmount();
+  expect(field(await anew("2.weight"), "Initializer").value).not.toBe("normal_");
 });
 
 test("Apply sends what was previewed, and Ctrl+Enter from a field does too", async () => {
@@ -234,7 +262,7 @@ test("the button that freezes says what it does to how many tensors, beside the 
   const changes = new ChangesStore(client);
   const shown = (n: number, nFrozen: number, change: Partial<Editing> = {}) => {
     cleanup();
-    const editing = { changes, filter: "", chips: [], isFold: false, alive: true, ...change };
+    const editing = { changes, filter: "", chips: [], isFold: false, alive: true, memory: new Map(), ...change };
     return render(
       <EditingContext.Provider value={editing}>
         <FreezeButton path="h" n={n} nFrozen={nFrozen} />

@@ -103,11 +103,16 @@ test("a mark is set, and the tensors are measured anew", async () => {
   expect(asked().at(-1)).toMatchObject({ fresh: true });
 });
 
-test("a path goes to the tree, Escape back to the model, and what fails says so", async () => {
-  const { onSelect, onClose } = shown();
+test("a path goes to the tree, Escape clears the filter, then goes back to the model, and what fails says so", async () => {
+  const { onSelect, onFilter, onClose } = shown();
   fireEvent.click(await screen.findByRole("button", { name: "0.weight" }));
   expect(onSelect).toHaveBeenCalledWith("0.weight");
-  fireEvent.keyDown(screen.getByRole("searchbox"), { key: "Escape" });
+  const box = screen.getByRole("searchbox");
+  fireEvent.keyDown(box, { key: "Escape" });
+  expect(onFilter).toHaveBeenLastCalledWith("");
+  expect(onClose).not.toHaveBeenCalled();
+  await waitFor(() => expect((box as HTMLInputElement).value).toBe(""));
+  fireEvent.keyDown(box, { key: "Escape" });
   expect(onClose).toHaveBeenCalled();
   cleanup();
   shown(new TestClient().refuse("table", "model-gone", "The model was deleted."));

@@ -7,10 +7,8 @@ from typing import Any, cast, get_args
 
 from nnwidgets.formatting import inert
 from nnwidgets.introspect import StatsRow, StatsTable
-from nnwidgets.introspect.stats_table import stats_table
 from nnwidgets.server.handlers.paging import window
 from nnwidgets.server.handlers.registry import handles
-from nnwidgets.server.notebook.ipykernel import is_cell_running
 from nnwidgets.server.rows.filter import matches
 from nnwidgets.server.rows.filter_words import below
 from nnwidgets.server.rows.tree_index import TreeIndex
@@ -23,17 +21,13 @@ _SELDOM = frozenset(("n_nan", "n_inf", "n_grad_bad"))
 _COLUMNS: tuple[Column, ...] = get_args(Column)
 
 
-@handles("table", long=True)
+@handles("table", long=True, over_ranks=True)
 def answer_table(session: Session, body: Mapping[str, Any], job: Job) -> TableReply:
     """Measure all tensors, with progress; the result holds no tensor and is kept for scrolling through it."""
     index = session.index()
     whole = session.stats_table
     if whole is None or body["fresh"]:
-        whole = stats_table(
-            session.module, since=session.mark, progress=job.progress, cancelled=lambda: job.cancelled,
-            is_busy=is_cell_running,
-        )  # fmt: skip
-        session.stats_table = whole
+        whole = session.stats_table = session.measure(job)
     kept, problem = _filtered(whole, index, body["filter"], frozenset(body["chips"]))
     if body["sort"] is not None:
         kept = kept.sort(body["sort"], descending=body["descending"])

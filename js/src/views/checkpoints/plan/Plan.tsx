@@ -1,5 +1,6 @@
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { ErrorNote, Note } from "../../../components/Note.tsx";
+import { Search } from "../../../components/Search.tsx";
 import { VirtualList, WaitingRow } from "../../../components/VirtualList.tsx";
 import { t } from "../../../i18n/translate.ts";
 import { type PageError, toPageError } from "../../../lib/errors.ts";
@@ -14,7 +15,6 @@ import {
 } from "../../../state/checkpoints/renames.ts";
 import type { CheckpointsStore } from "../../../state/checkpoints/store.ts";
 import { Bar, Chips } from "../Chips.tsx";
-import { Search } from "../Search.tsx";
 import { STATUSES, statusLabel } from "../statusLabels.tsx";
 import { PlanRowView, type RowActions, rowHeight } from "./PlanRowView.tsx";
 
@@ -179,7 +179,8 @@ function LoadBar({ store, reply, canLoad }: LoadBarProps) {
     <div class="nnw-act">
       <button
         type="button"
-        class="nnw-button nnw-primary"
+        // What has just been loaded needs no second load.
+        class={store.outcome?.what === "load" ? "nnw-button" : "nnw-button nnw-primary"}
         disabled={!canLoad || isRefused || n === 0}
         onClick={() => store.load()}
       >

@@ -1,3 +1,4 @@
+import type { ComponentChildren } from "preact";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import type { Theme } from "../../../lib/colormap.ts";
 import { consumeEvent, isModified } from "../../../lib/keyEvents.ts";
@@ -24,6 +25,8 @@ interface HeatCanvasProps {
   readonly height: number;
   readonly onFocus: (cell: Cell) => void;
   readonly onView: (view: Window) => void;
+  /** Lies over the picture. */
+  readonly children?: ComponentChildren;
 }
 
 const ZOOM = 2;
@@ -33,7 +36,7 @@ const SMALLEST_MARK = 8;
 
 /** The picture one points at: click, drag or arrows move the cell in focus; wheel, + and − zoom about it. */
 export function HeatCanvas(props: HeatCanvasProps) {
-  const { pictures, size, view, focus, theme, label, width, height, onFocus, onView } = props;
+  const { pictures, size, view, focus, theme, label, width, height, onFocus, onView, children } = props;
   const canvas = useRef<HTMLCanvasElement | null>(null);
   const live = useRef(props);
   live.current = props;
@@ -90,6 +93,7 @@ export function HeatCanvas(props: HeatCanvasProps) {
         }}
         onKeyDown={onKeyDown}
       />
+      {children}
       <Mark focus={focus} view={view} width={width} height={height} />
     </div>
   );

@@ -11,6 +11,7 @@ import { isWholeWindow, tensorIndex, wholeWindow, zoomWindow } from "../../../li
 import type { Client } from "../../../protocol/client.ts";
 import type { Of, ValuesReply } from "../../../protocol/messages.ts";
 import { useEditing } from "../../edit/editingContext.ts";
+import { useRanks } from "../../ranks/ranksContext.ts";
 import { HeatCanvas } from "./HeatCanvas.tsx";
 import { isFull } from "./tile.ts";
 import { type HeatMapState, type PrefetchedValues, useHeatMap } from "./useHeatMap.ts";
@@ -59,6 +60,7 @@ export function HeatMap({ client, path, shape, hasGrad, generation, alive, theme
     along,
   });
   const editing = useEditing();
+  const Borders = useRanks()?.part?.Borders;
   const { about, size, view, focus, error, fitsTable } = heat;
   const isEmpty = about !== null && (size.rows === 0 || size.columns === 0);
   const height = Math.min(
@@ -107,7 +109,9 @@ export function HeatMap({ client, path, shape, hasGrad, generation, alive, theme
                 label={pictureLabel(of, about, heat)}
                 onFocus={heat.setFocus}
                 onView={heat.setView}
-              />
+              >
+                {Borders === undefined ? null : <Borders {...{ about, view, width, height }} />}
+              </HeatCanvas>
             )}
             {fitsTable && !hasGrad ? null : (
               <Controls heat={heat} hasZoom={!fitsTable}>

@@ -23,6 +23,7 @@ const MOST_LABELS = 14;
 export function AcrossBlocks({ client, path, generation, alive, onNavigate }: DepthProps) {
   const { answer, isCurrent, error, retry } = useQuery(client, "depth", { path }, { generation, alive });
   const reply = answer?.body ?? null;
+  const note = reply === null ? "" : standsFor(reply);
   if (error !== null && !isCurrent) {
     return (
       <Section title={t("Across depth")}>
@@ -47,7 +48,7 @@ export function AcrossBlocks({ client, path, generation, alive, onNavigate }: De
       ) : (
         <>
           <Bars reply={reply} alive={alive} onNavigate={onNavigate} />
-          {note(reply) === "" ? null : <p class="nnw-dim nnw-how-to-edit">{note(reply)}</p>}
+          {note === "" ? null : <p class="nnw-dim nnw-how-to-edit">{note}</p>}
         </>
       )}
     </Section>
@@ -61,7 +62,7 @@ function caption({ name, labels, is_exact }: DepthReply): string {
 }
 
 /** What a bar stands for, where it isn't one block. */
-function note({ per_bar, n_members, n_read }: DepthReply): string {
+function standsFor({ per_bar, n_members, n_read }: DepthReply): string {
   return [
     ...(per_bar === 1 ? [] : [t("Each bar is {0} {0|block|blocks}, by the greatest.", per_bar)]),
     ...(n_read === n_members ? [] : [t("{0} of {1} read.", exactCount(n_read), exactCount(n_members))]),

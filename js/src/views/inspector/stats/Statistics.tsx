@@ -1,5 +1,5 @@
 import type { ComponentChildren } from "preact";
-import { CopyButton } from "../../../components/CopyButton.tsx";
+import { CopyAs } from "../../../components/CopyAs.tsx";
 import { ErrorNote } from "../../../components/Note.tsx";
 import { Section } from "../../../components/Section.tsx";
 import { t } from "../../../i18n/translate.ts";
@@ -144,8 +144,8 @@ function Grid({ reply, isSample }: { readonly reply: StatsReply; readonly isSamp
   ] as const;
   const rows = [COPIED, COPIED.map(() => "---:"), COPIED.map((name) => reply[name])];
   const copies = {
-    Markdown: rows.map((row) => `| ${row.join(" | ")} |`),
-    CSV: [rows[0], rows[2]],
+    markdown: rows.map((row) => `| ${row.join(" | ")} |`),
+    csv: [rows[0], rows[2]],
   };
   return (
     <>
@@ -160,15 +160,7 @@ function Grid({ reply, isSample }: { readonly reply: StatsReply; readonly isSamp
         <Tally name="inf" count={reply.n_inf} {...{ reply, isSample }} isBad />
       </dl>
       <div class="nnw-actions">
-        {Object.entries(copies).map(([name, lines]) => (
-          <CopyButton
-            key={name}
-            text={lines.join("\n")}
-            label={t("Copy as {0}", name)}
-            words={name}
-            disabled={isSample}
-          />
-        ))}
+        <CopyAs text={(kind) => copies[kind].join("\n")} disabled={isSample} />
       </div>
     </>
   );

@@ -122,7 +122,7 @@ export class StatsRequest {
       if (stop.signal.aborted) {
         return;
       }
-      if (sampled.is_exact) {
+      if (sampled.is_exact || sampled.by_rank !== undefined) {
         this.#set({ reply: sampled, replyOf: subject, phase: "done", error: null });
       } else if (exactToo) {
         const hadExact = this.#state.phase === "done" && this.#state.reply?.is_exact === true;

@@ -40,6 +40,14 @@ describe("sampled first, exact after", () => {
     expect(client.of("stats")).toHaveLength(2);
   });
 
+  test("of a model over ranks the first answer is all there is", async () => {
+    const { client, last, asked } = started();
+    const reply = statsReply({ is_exact: false, of: "3 of 4 parts", by_rank: [], missing: [3] });
+    await asked(0).reply(reply);
+    expect(last()).toMatchObject({ phase: "done", reply });
+    expect(client.of("stats")).toHaveLength(1);
+  });
+
   test("a sample that came with the facts shows at once, and only the exact answer is asked for", async () => {
     const { client, flow, last } = started();
     flow.start({ path: "v", of: "value" }, SAMPLED);

@@ -1,6 +1,6 @@
-import { t } from "../i18n/translate.ts";
-import type { StaleState } from "../protocol/messages.ts";
-import { Note } from "./Note.tsx";
+import { Note } from "../../components/Note.tsx";
+import { t } from "../../i18n/translate.ts";
+import type { StaleState } from "../../protocol/messages.ts";
 
 interface StaleOptimizerProps {
   readonly stale: readonly StaleState[];

@@ -1,0 +1,51 @@
+import { type Catalogue, currentCatalogue, t } from "./translate.ts";
+
+/** Begins, in a catalogue, what the kernel writes in sentences; the first that fits is taken. */
+const MARK = "§";
+
+interface Sentence {
+  readonly key: string;
+  readonly pattern: RegExp;
+  /** Which place each group of the pattern stands for. */
+  readonly places: readonly number[];
+}
+
+let read: { readonly of: Catalogue; readonly sentences: readonly Sentence[] } = { of: {}, sentences: [] };
+
+/** What the kernel said in the reader's language, where the catalogue has its like; names and numbers stay, and so does what it hasn't. */
+export function told(english: string): string {
+  const catalogue = currentCatalogue();
+  if (read.of !== catalogue) {
+    const keys = Object.keys(catalogue).filter((key) => key.startsWith(MARK));
+    read = { of: catalogue, sentences: keys.map(sentenceOf) };
+  }
+  for (const { key, pattern, places } of read.sentences) {
+    const found = pattern.exec(english);
+    if (found !== null) {
+      const values: string[] = [];
+      for (const [at, place] of places.entries()) {
+        values[place] = told(found[at + 1] ?? "");
+      }
+      return t(key, ...values);
+    }
+  }
+  return english;
+}
+
+/** `{0}` stands for anything, `{0|row|rows}` for either. */
+function sentenceOf(key: string): Sentence {
+  const places: number[] = [];
+  const pieces = key.slice(MARK.length).split(/\{(\d(?:\|[^|}]*){0,2})\}/);
+  const pattern = pieces.map((piece, at) => {
+    const [place = "", one, many] = piece.split("|");
+    if (at % 2 === 0) {
+      return piece.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+    }
+    if (many !== undefined) {
+      return `(?:${one}|${many})`;
+    }
+    places.push(Number(place));
+    return "(.*?)";
+  });
+  return { key, pattern: new RegExp(`^${pattern.join("")}$`, "s"), places };
+}

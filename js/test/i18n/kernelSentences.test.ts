@@ -1,0 +1,42 @@
+import { afterEach, expect, test } from "vitest";
+import { told } from "../../src/i18n/kernelSentences.ts";
+import { setCatalogue } from "../../src/i18n/translate.ts";
+import findings from "../../src/i18n/zh-sentences.json";
+
+afterEach(() => setCatalogue({}));
+
+const FROZEN = "Its 2 parameters have requires_grad=False: no gradient comes to them.";
+const HIDDEN =
+  "blocks is a plain list that holds 2 modules (Linear the first). torch doesn't look there: its 4 parameters are left " +
+  "out of parameters() and never trained, and state_dict() doesn't save what is inside. Use torch.nn.ModuleList.";
+
+test("a finding is told in the reader's language, what it says of its parts too, with the model's own names", () => {
+  expect(told(FROZEN)).toBe(FROZEN);
+  setCatalogue(findings);
+  expect(told(FROZEN)).toBe("其 2 个参数的 requires_grad=False：得不到梯度。");
+  expect(told(HIDDEN)).toBe(
+    "blocks 是普通的 list，其中有 2 个模块（第一个为 Linear）。torch 不会查看那里：其 4 个参数不在 parameters() 中，从不训练，" +
+      "state_dict() 也不保存其内容。请使用 torch.nn.ModuleList。",
+  );
+  expect(told(`${FROZEN} The same at 11 more places: h.1 … h.11.`)).toBe(
+    "其 2 个参数的 requires_grad=False：得不到梯度。另有 11 处相同：h.1 … h.11。",
+  );
+});
+
+test("what the catalogue doesn't have stays as it is, whatever signs are in it", () => {
+  setCatalogue(findings);
+  for (const said of ["Nothing like it.", "(.*?){0}", "a\nb", ""]) {
+    expect(told(said)).toBe(said);
+  }
+  expect(told("<b>{1}</b> can't be read in full: $&.")).toBe("<b>{1}</b> 无法完整读取：$&。");
+});
+
+test("each sentence keeps the places of its English", () => {
+  const places = (text: string) => new Set([...text.matchAll(/\{(\d)/g)].map(([, place]) => place));
+  for (const [english, chinese] of Object.entries(findings)) {
+    expect(
+      [...places(chinese)].filter((place) => !places(english).has(place)),
+      english,
+    ).toEqual([]);
+  }
+});

@@ -1,0 +1,81 @@
+"""The forward passes of several ranks, each of its own part and inputs, made one trace."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import Any
+
+from nnwidgets.formatting import rank_names
+from nnwidgets.introspect.records import RankTrace, Trace, TraceCall
+
+
+def to_json(trace: Trace) -> dict[str, Any]:
+    """A trace as JSON, to be made again by `from_json`."""
+    return {name: getattr(trace, name) for name in _TRACE} | {
+        "calls": [[getattr(call, name) for name in _CALL] for call in trace.calls]
+    }
+
+
+def from_json(made: Mapping[str, Any]) -> Trace:
+    """The trace that `to_json` was given."""
+    calls = tuple(TraceCall(**dict(zip(_CALL, map(_frozen, call), strict=True))) for call in made["calls"])
+    return Trace(**{**{name: _frozen(made[name]) for name in _TRACE}, "calls": calls, "by_rank": ()})
+
+
+_CALL = [each.name for each in fields(TraceCall)]
+_TRACE = [each.name for each in fields(Trace) if each.name not in {"calls", "by_rank"}]
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
+
+
+def merged(traces: Mapping[int, Trace]) -> Trace:
+    """Make one trace of those of several ranks.
+
+    Calls are those of the first rank, and of further ones those of modules that no rank before has, as of the stages of
+    a pipeline. Their shapes are those that the rank had in its hands.
+
+    Args:
+        traces: By rank.
+    """
+    first, *_ = traces.values()
+    calls = list(first.calls)
+    seen = {call.path for call in calls}
+    for trace in traces.values():
+        calls += [call for call in trace.calls if call.path not in seen]
+        seen.update(call.path for call in trace.calls)
+    failed = {rank: trace for rank, trace in traces.items() if trace.error is not None}
+    broken = next(iter(failed.values()), first)
+    return replace(
+        first,
+        calls=tuple(calls),
+        failed_at=broken.failed_at,
+        error=f"{broken.error} (on {rank_names(failed)})" if failed else None,
+        unused=tuple(path for path in first.unused if path not in seen),
+        seconds=max(trace.seconds for trace in traces.values()),
+        flops=None if failed else _whole_work(traces),
+        saved_bytes=_sum([trace.saved_bytes for trace in traces.values()]),
+        local_flops=_sum([trace.local_flops for trace in traces.values()]),
+        by_rank=tuple(
+            RankTrace(rank, each.seconds, each.local_flops, each.saved_bytes, each.failed_at, each.error)
+            for rank, each in traces.items()
+        ),
+    )
+
+
+def _whole_work(traces: Mapping[int, Trace]) -> int | None:
+    """The operations of the whole model: of ranks that run the same modules those of one, of stages those of all.
+
+    None where ranks that run the same were given inputs of different sizes.
+    """
+    of_part: dict[tuple[str, ...], set[int | None]] = {}
+    for trace in traces.values():
+        of_part.setdefault(tuple(call.path for call in trace.calls), set()).add(trace.flops)
+    return _sum([work.pop() if len(work) == 1 else None for work in of_part.values()])
+
+
+def _sum(numbers: list[int | None]) -> int | None:
+    known = [number for number in numbers if number is not None]
+    return sum(known) if len(known) == len(numbers) else None

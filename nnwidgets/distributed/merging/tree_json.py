@@ -1,0 +1,138 @@
+"""A tree as JSON and back, column by column: what many rows say alike is written once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields, make_dataclass, replace
+from itertools import islice
+from operator import attrgetter
+from typing import Any
+
+from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
+from nnwidgets.introspect.module_tree.tree import mutable_class
+from nnwidgets.introspect.records import Held, TensorEntry, TieGroup
+from nnwidgets.introspect.safe_access.scan import gc_paused
+
+_OWN = ("path", "key", "n_params", "n_params_torch", "local_bytes")
+_ALIKE = tuple(each.name for each in fields(ModuleNode) if each.name not in {*_OWN, "children", "tensors", "by_rank"})
+_ENTRY = tuple(each.name for each in fields(TensorEntry) if each.name != "path")
+_TIE = tuple(each.name for each in fields(TieGroup))
+_HELD = tuple(each.name for each in fields(Held))
+_TOTALS = ("n_params", "n_params_trainable", "size_bytes", "n_params_torch", "why", "local_bytes")
+_OF_RANKS = frozenset(("children", "local_bytes", "by_rank"))
+
+
+def to_json(tree: ModuleTree) -> dict[str, Any]:
+    """The tree as JSON, to be made again by `from_json`; keys that aren't text are left behind."""
+    nodes, tensors = tree.nodes, tree.tensors
+    alike, distinct = interned(map(attrgetter(*_ALIKE), nodes))
+    entries_alike, distinct_entries = interned(map(attrgetter(*_ENTRY), tensors))
+    columns = {name: [getattr(node, name) for node in nodes] for name in _OWN}
+    columns["key"] = [key if type(key) is str else None for key in columns["key"]]
+    return {
+        "nodes": columns,
+        "n_children": [len(node.children) for node in nodes],
+        "n_tensors": [len(node.tensors) for node in nodes],
+        "alike": alike,
+        "distinct": distinct,
+        "tensors": [entry.path for entry in tensors],
+        "tensors_alike": entries_alike,
+        "distinct_tensors": [[_held_to_json(value) for value in each] for each in distinct_entries],
+        "totals": {name: getattr(tree, name) for name in _TOTALS},
+        "ties": [[getattr(group, name) for name in _TIE] for group in tree.ties],
+    }
+
+
+@gc_paused()
+def from_json(made: Mapping[str, Any], by_rank: Sequence[Sequence[int]] = ()) -> ModuleTree:
+    """The tree that `to_json` was given.
+
+    Args:
+        made: By `to_json`.
+        by_rank: The bytes that each rank holds of the nodes in walk order, to be told by the tree.
+    """
+    kinds = [[_frozen(value) for value in each] for each in made["distinct_tensors"]]
+    entries = copies(
+        TensorEntry,
+        ("path", *_ENTRY),
+        ((path, *kinds[at]) for path, at in zip(made["tensors"], made["tensors_alike"], strict=True)),
+    )
+    alike = [[_frozen(value) for value in each] for each in made["distinct"]]
+    tensors = iter(entries)
+    columns = [made["nodes"][name] for name in _OWN]
+    of_nodes = [tuple(islice(tensors, n)) if n else () for n in made["n_tensors"]]
+    rows = ((*own, held, *alike[at]) for *own, at, held in zip(*columns, made["alike"], of_nodes, strict=True))
+    nodes = _nodes((*_OWN, "tensors", *_ALIKE), rows, made["n_children"], by_rank)
+    ties = tuple(TieGroup(*map(_frozen, each)) for each in made["ties"])
+    totals = {name: made["totals"][name] for name in _TOTALS}
+    tree = ModuleTree(root=nodes[0], nodes=tuple(nodes), tensors=tuple(entries), ties=ties, **totals)
+    return _with_totals(tree) if by_rank else tree
+
+
+@gc_paused()
+def with_bytes(tree: ModuleTree, by_rank: Sequence[Sequence[int]]) -> ModuleTree:
+    """The tree with the bytes that each rank holds of each node.
+
+    Args:
+        tree: Any.
+        by_rank: Of each rank, of the nodes in walk order.
+    """
+    names = ("local_bytes", *(each.name for each in fields(ModuleNode) if each.name not in _OF_RANKS))
+    n_children = [len(node.children) for node in tree.nodes]
+    nodes = _nodes(names, map(attrgetter(*names), tree.nodes), n_children, by_rank)
+    return _with_totals(replace(tree, root=nodes[0], nodes=tuple(nodes), _index=[]))
+
+
+def _nodes(
+    names: Sequence[str], rows: Iterable[Sequence[Any]], n_children: Sequence[int], by_rank: Sequence[Sequence[int]]
+) -> list[ModuleNode]:
+    held = list(zip(*by_rank, strict=True)) if by_rank else [()] * len(n_children)
+    nodes = copies(
+        ModuleNode, (*names, "by_rank", "children"), ((*row, h, ()) for row, h in zip(rows, held, strict=True))
+    )
+    put: Any = vars(ModuleNode)["children"].__set__
+    put_bytes: Any = vars(ModuleNode)["local_bytes"].__set__
+    ready: list[ModuleNode] = []
+    for node, n in zip(reversed(nodes), reversed(n_children), strict=True):
+        if n:
+            put(node, tuple(ready.pop() for _ in range(n)))
+        ready.append(node)
+    for node, each in zip(nodes, held, strict=True) if by_rank else ():
+        put_bytes(node, sum(each))
+    return nodes
+
+
+def _with_totals(tree: ModuleTree) -> ModuleTree:
+    return replace(tree, local_bytes=tree.root.local_bytes, by_rank=tree.root.by_rank, _index=[])
+
+
+def interned(rows: Iterable[Any]) -> tuple[list[int], list[Any]]:
+    """Each row as its place among the distinct ones, and these, in the order they are met.
+
+    Example:
+        >>> interned("abca")
+        ([0, 1, 2, 0], ['a', 'b', 'c'])
+    """
+    known: dict[Any, int] = {}
+    return [known.setdefault(row, len(known)) for row in rows], list(known)
+
+
+def copies(record: type, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[Any]:
+    """Records of rows of fields, made as fast as can be: a frozen one takes six times as long to make by its class."""
+    open_class = mutable_class(record)
+    open_class.__init__ = vars(make_dataclass(record.__name__, list(names)))["__init__"]
+    made = [open_class(*row) for row in rows]
+    for each in made:
+        each.__class__ = record
+    return made
+
+
+def _held_to_json(value: Any) -> Any:
+    return {name: getattr(value, name) for name in _HELD} if type(value) is Held else value
+
+
+def _frozen(value: Any) -> Any:
+    """A value of a record as it was before JSON, which has lists for tuples."""
+    if type(value) is dict:
+        return Held(**{name: _frozen(value[name]) for name in _HELD})
+    return tuple(map(_frozen, value)) if type(value) is list else value

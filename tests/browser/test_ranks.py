@@ -1,0 +1,94 @@
+"""One view of a model over four engines: looked at, filtered, and an engine killed while it is open."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from lab_driver import models
+from lab_driver.axe import violations
+
+ENGINES = """import logging, os, signal, tempfile
+import ipyparallel, nnwidgets as nnw
+cluster = ipyparallel.Cluster(n=4, log_level=logging.ERROR)
+client = cluster.start_and_connect_sync(activate=False)
+pids = client[:].apply_sync(os.getpid)
+client[:].scatter("rank", range(4), flatten=True, block=True)
+client[:].push({"store": tempfile.mktemp()}, block=True)"""
+MODEL = '''client[:].execute("""
+import torch, torch.distributed as dist
+from torch import nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
+dist.init_process_group("gloo", init_method="file://" + store, rank=rank, world_size=4)
+torch.manual_seed(0)
+mesh = init_device_mesh("cpu", (2, 2), mesh_dim_names=("dp", "tp"))
+net = nn.Sequential(nn.Linear(64, 96), nn.ReLU(), nn.Linear(96, 64))
+parallelize_module(net, mesh["tp"], {"0": ColwiseParallel(), "2": RowwiseParallel()})
+fully_shard(net, mesh=mesh["dp"])
+""", block=True)'''
+VIEW = "r = nnw.ranks(client)\n%nn r.net"
+STOP = "cluster.stop_cluster_sync()"
+
+
+def by_rank(explorer):
+    return explorer.part("By rank").get_by_role("row")
+
+
+@pytest.fixture
+def notebook(lab):
+    notebook = lab.open([models.LOAD, ENGINES, MODEL, VIEW, STOP])
+    try:
+        notebook.run(0, 1, 2, 3)
+        yield notebook
+    finally:
+        notebook.run(4)
+
+
+def test_a_model_over_engines_is_looked_at_and_an_engine_dies(notebook, lab):
+    explorer = notebook.explorer(3)
+    root = explorer.root
+    header = root.get_by_role("group", name="Ranks", exact=True)
+    expect(header).to_contain_text("4 ranks")
+    expect(header).to_contain_text("dp 2 × tp 2")
+    expect(header).to_contain_text("4 answered")
+    expect(header.get_by_role("img", name=re.compile("rank 2 · answered · .*holds"))).to_be_visible()
+    expect(root.get_by_role("button", name="Checkpoints")).to_be_disabled()
+    expect(root.get_by_role("button", name="Checkpoints")).to_have_attribute("title", re.compile("on every rank"))
+    expect(explorer.row("0.weight")).to_contain_text("S0 · S0")
+
+    explorer.select("2.weight")
+    explorer.statistics()
+    expect(by_rank(explorer)).to_have_count(5)
+    expect(root.locator(".nnw-shard")).to_have_count(4)
+    expect(root.locator(".nnw-absent")).to_have_count(0)
+    explorer.screenshot("ranks-light")
+    explorer.inspector.locator(".nnw-pane").evaluate("(pane) => pane.scrollTo(0, 400)")
+    explorer.screenshot("ranks-light-below")
+    barred = violations(explorer)
+    explorer.filter("@shard(1)")
+    expect(explorer.row("2.weight")).to_be_visible()
+    expect(explorer.row("0.weight")).to_have_count(0)
+    explorer.filter("")
+
+    notebook.execute("os.kill(pids[3], signal.SIGKILL)")
+    explorer.select("0.weight")
+    expect(by_rank(explorer).last).to_contain_text("no answer", timeout=30_000)
+    expect(header).to_contain_text("3 answered")
+    expect(header).to_contain_text("rank 3: no answer")
+    expect(root.locator(".nnw-absent")).to_have_count(1)
+    expect(by_rank(explorer)).to_have_count(5)
+    explorer.screenshot("ranks-dead-light")
+    explorer.inspector.locator(".nnw-pane").evaluate("(pane) => pane.scrollTo(0, 400)")
+    explorer.screenshot("ranks-dead-light-below")
+    lab.theme("JupyterLab Dark")
+    explorer.screenshot("ranks-dead-dark-below")
+    explorer.inspector.locator(".nnw-pane").evaluate("(pane) => pane.scrollTo(0, 0)")
+    explorer.screenshot("ranks-dead-dark")
+    barred += violations(explorer)
+    lab.page.set_viewport_size({"width": 480, "height": 1200})
+    explorer.screenshot("ranks-dead-narrow")
+    assert barred == []

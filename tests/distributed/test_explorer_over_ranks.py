@@ -1,0 +1,185 @@
+"""The Explorer and `%nn` of a model over ranks: what the page is answered, and what a line shows."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+import torch
+from torch import nn
+
+import nnwidgets as nnw
+from tests.support.ipython_shell import shell as running_shell
+from tests.support.ranks_here import RanksHere
+from tests.support.requests import asked
+
+
+def mlp():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(16, 32), nn.ReLU(), nn.Linear(32, 10))
+
+
+@pytest.fixture
+def ranks():
+    made = RanksHere([mlp(), mlp()])
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def view(ranks):
+    view = nnw.explore(nnw.ranks(ranks)["net_of_rank"])
+    yield view
+    view.close()
+
+
+def within(holds, seconds=20.0):
+    deadline = time.monotonic() + seconds
+    while not holds() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return holds()
+
+
+def test_the_view_shows_the_whole_model_and_its_ranks(view):
+    opened = asked(view, "open")
+    assert (opened["name"], opened["totals"]["n_params"]) == ("net_of_rank", 874)
+    assert [(each["rank"], each["state"], each["local_bytes"]) for each in opened["ranks"]["ranks"]] == [
+        (0, "idle", 3496), (1, "idle", 3496)
+    ]  # fmt: skip
+    alone = nnw.explore(mlp())
+    rows = asked(alone, "open")["rows"]["rows"]
+    assert [{**row, "name": ""} for row in opened["rows"]["rows"]] == [{**row, "name": ""} for row in rows]
+    assert "ranks" not in asked(alone, "open")
+    alone.close()
+
+
+def test_a_tensor_has_the_whole_s_statistics_and_a_line_for_each_rank(view, ranks):
+    with torch.no_grad():
+        ranks.models[1][0].weight[0, 0] = float("nan")
+    facts = asked(view, "inspect", path="0.weight", bins=64)["tensor"]
+    assert facts["shape"] == [32, 16]
+    found = asked(view, "stats", path="0.weight", exact=False)
+    assert found["n"] == found["n_total"] == 512
+    assert [(each["rank"], each["n_nan"]) for each in found["by_rank"]] == [(0, 0), (1, 1)]
+    assert found["of"] == "rank 0: its replicas differ"
+    ranks.models[0](torch.ones(2, 16)).sum().backward()
+    assert asked(view, "stats", path="0.weight", of="grad")["by_rank"][0]["rank"] == 0
+    assert asked(view, "stats", path="2.weight", of="grad")["n"] == 320
+    assert asked(view, "stats", path="0")["code"] == "invalid-target"
+    assert asked(view, "stats", path="no.such")["code"] == "path-not-found"
+
+
+def test_scrolling_and_filtering_ask_no_rank(view, ranks):
+    n = len(ranks.asked)
+    rows = {"expanded": None, "picked": {}, "unfolded": [], "filter": "Linear.weight", "chips": [], "start": 0}
+    assert asked(view, "rows", **rows, count=50)["n_matches"] == 2
+    assert asked(view, "inspect", path="0")["module"]["n_params"] == 544
+    assert len([each for each in ranks.asked[n:] if each["body"]["ask"] != "check"]) == 0
+
+
+def test_a_rank_that_is_missing_is_named_and_what_others_hold_is_shown(view, ranks):
+    events = []
+    view._session.emit = lambda event, body: events.append((event, body))
+    ranks.models[1] = None
+    found = asked(view, "stats", path="0.weight")
+    assert (found["is_exact"], found["missing"], len(found["by_rank"])) == (True, [1], 1)
+    assert ("changed", {"structure": True}) in events
+    assert asked(view, "open")["ranks"]["ranks"][1]["state"] == "missing"
+    ranks.models[0] = None
+    assert "Rank 0" in asked(view, "stats", path="0.weight")["message"]
+    assert asked(view, "open")["totals"]["n_params"] == 874
+
+
+def test_what_all_ranks_find_is_in_the_view(view, ranks):
+    ranks.models[1][0].weight.data[0, 0] += 1
+    (found,) = asked(view, "findings")["findings"]
+    assert (found["code"], found["path"]) == ("replicas-differ", "0.weight")
+    assert found["message"].startswith("On rank 1: ")
+    table = asked(view, "table", fresh=True, filter="", chips=[], sort=None, descending=True, start=0, count=9, text="")
+    assert [row["path"] for row in table["rows"]] == ["0.weight", "0.bias", "2.weight", "2.bias"]
+
+
+def test_what_changes_is_shown_once_it_was_read_again(view, ranks):
+    for model in ranks.models:
+        model.append(nn.Linear(10, 2))
+    view._session.mark_stale()
+    assert within(lambda: asked(view, "open")["totals"]["n_params"] == 896)
+    n = len(ranks.asked)
+    view._session.mark_stale()
+    asked(view, "open")
+    assert within(lambda: [each["body"]["full"] for each in ranks.asked[n:] if each["body"]["ask"] == "tree"] == [""])
+
+
+def test_a_name_that_is_gone_is_told_and_the_rows_stay(view, ranks):
+    ranks.models[:] = [3, 4]
+    view._session.mark_stale()
+    assert within(lambda: asked(view, "open")["ranks"]["problem"])
+    opened = asked(view, "open")
+    assert "rank 0: " in opened["ranks"]["problem"]
+    assert opened["totals"]["n_params"] == 874
+
+
+REFUSED = {
+    "freeze": {"path": "0.weight"},
+    "undo": {},
+    "history": {},
+    "mark": {"set": True},
+    "forward": {"size": "2,16"},
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_what_changes_or_runs_is_refused_with_what_to_do(view, kind):
+    refused = asked(view, kind, **REFUSED[kind])
+    assert refused["code"] == "invalid-target", refused
+    assert "on every rank" in refused["hint"]
+
+
+def test_an_explorer_over_ranks_refuses_what_needs_the_model_here(view, ranks):
+    with pytest.raises(nnw.InvalidTargetError, match="ranks of this model train"):
+        view.tick()
+    with pytest.raises(nnw.InvalidTargetError, match="Marks"):
+        view.show_mark(nnw.snapshot(mlp()))
+    with pytest.raises(nnw.InvalidTargetError, match="optimizer of a model over ranks"):
+        nnw.explore(nnw.ranks(ranks)["net_of_rank"], optimizer=object())
+    with pytest.raises(nnw.RankMissingError, match="rank 0: "):
+        nnw.explore(nnw.ranks(ranks)["nothing"])
+
+
+@pytest.fixture
+def shell(ranks):
+    with running_shell() as made:
+        made.variables["r"] = nnw.ranks(ranks)
+        yield made
+
+
+def test_lines_look_at_a_model_over_ranks(shell):
+    assert "3.50 kB on each of 2 ranks" in shell.nn("tree r.net_of_rank")
+    assert "874" in shell.nn('tree r["net_of_rank"]')
+    assert "Nothing found" in shell.nn("check r.net_of_rank")
+    assert "2.weight" in shell.nn("stats r.net_of_rank")
+    assert "512" in shell.nn("show r.net_of_rank 0.weight")
+    assert "No tensors are tied" in shell.nn("tied r.net_of_rank")
+    assert "of all its tensors" in shell.refused("stats r.net_of_rank 0.weight")
+    shown = shell.run("view = %nn r.net_of_rank 0.weight")
+    assert shown.error is None, shown.printed
+    assert shell.variables["view"].selected == "0.weight"
+    assert repr(shell.variables["view"]) == "Explorer of r.net_of_rank"
+    shell.variables["view"].close()
+
+
+def test_a_model_over_ranks_at_the_end_of_a_cell_prints_its_tree(shell):
+    assert "Sequential" in shell.run('r["net_of_rank"]').printed
+    assert "rank 0: No variable" in shell.run('r["nothing"]').printed
+    shell.run("%nn auto on")
+    assert "874" in shell.run('net = r["net_of_rank"]\nnet').text
+    assert "874" in shell.nn("")
+
+
+@pytest.mark.parametrize(
+    "line", ["freeze r.net_of_rank *", "save r.net_of_rank x.params", "trace r.net_of_rank", "log r.net_of_rank"]
+)
+def test_lines_that_change_or_file_say_what_to_do(shell, line):
+    said = shell.refused(line)
+    assert "of a model over ranks isn't there yet" in said
+    assert f"below %%px, %nn {line.split()[0]} net_of_rank" in said
