@@ -12,7 +12,7 @@ import nnwidgets as nnw
 from tests.support.architectures import MODELS, build
 from tests.support.saved_files import loaded, same
 
-pytest.importorskip("transformers")
+pytest.importorskip("transformers", minversion="5")
 
 IN_SHARDS = ["bart", "bert", "clip", "gpt2", "llama", "t5", "vit", "whisper"]
 

@@ -126,7 +126,7 @@ def test_a_nested_state_dict_fits_at_the_level_whose_names_are_the_models(tmp_pa
 def test_a_distributed_checkpoint_of_an_application(tmp_path):
     source, net = discriminator(), discriminator()
     everything = {"app": {"model": source.state_dict(), "optim": {}}, "step": 7}
-    dcp.save(everything, checkpoint_id=tmp_path / "dcp", no_dist=True)
+    dcp.save(everything, checkpoint_id=tmp_path / "dcp")
     report = nnw.load(net, tmp_path / "dcp")
     assert report.plan.entry.name == "app.model"
     assert is_loaded(net, source.state_dict())

@@ -94,6 +94,13 @@ def test_a_new_filler_of_torch_is_offered_without_a_change_here(monkeypatch):
     assert torch.equal(net[0].weight, expected)
 
 
+def test_what_kaiming_takes_is_offered_where_torch_annotates_no_more_than_text(monkeypatch):
+    offered = edit.initializers()["kaiming_uniform_"].parameters
+    monkeypatch.setattr(nn.init.kaiming_uniform_, "__annotations__", {"a": float, "mode": str, "nonlinearity": str})
+    assert edit.initializers()["kaiming_uniform_"].parameters == offered
+    assert {each.name: each.choices for each in offered}["mode"] == ("fan_in", "fan_out")
+
+
 def test_one_seed_fills_several_tensors_in_walk_order_from_one_generator():
     net = mlp()
     nnw.init(net, ["2.weight", "0.weight"], "normal_", seed=5)

@@ -34,7 +34,7 @@ def sharded(place):
 
 
 def distributed(place):
-    dcp.save(dict(STATE), checkpoint_id=place, no_dist=True)
+    dcp.save(dict(STATE), checkpoint_id=place)
 
 
 @pytest.fixture(scope="module", params=[sharded, distributed], ids=["sharded", "distributed"])

@@ -91,7 +91,7 @@ def test_a_dtype_of_less_than_a_byte_is_not_called_damage(code, tmp_path):
 
 def in_pieces(place, offsets, n_rows):
     """A tensor of ``n_rows`` rows, said to lie in pieces of two rows, all of them the same bytes of a file."""
-    dcp.save({"x": torch.ones(2, 3)}, checkpoint_id=place, no_dist=True)
+    dcp.save({"x": torch.ones(2, 3)}, checkpoint_id=place)
     metadata = pickle.loads((place / ".metadata").read_bytes())  # noqa: S301 - written above
     info = next(iter(metadata.storage_data.values()))
     metadata.storage_data = {MetadataIndex("x", torch.Size([at, 0])): info for at in offsets}

@@ -10,6 +10,7 @@ from torch import nn
 
 import nnwidgets as nnw
 from nnwidgets.introspect import get
+from tests.support.dtensors import Shard, distribute_tensor
 
 
 def problems(tree):
@@ -198,6 +199,18 @@ def test_broken_registries_are_said_and_the_rest_shows():
     assert tree.n_params == 12
 
 
+def test_what_has_all_that_a_module_has_but_its_class_is_no_module():
+    class Likeness:
+        pass
+
+    like = Likeness()
+    like.__dict__.update(nn.Linear(2, 2).__dict__)
+    net = nn.Sequential(nn.ReLU())
+    net._modules["1"] = like
+    assert nnw.tree(net).find("1").problem == "not a module: Likeness"
+    assert not nnw.tree(net).tensors
+
+
 def test_a_slot_that_holds_no_tensor_is_said():
     net = nn.Linear(2, 2)
     net._parameters["extra"] = "text"
@@ -245,7 +258,6 @@ def test_cycles_and_aliases():
 def test_dtensors_are_read_like_tensors():
     import torch.distributed as dist
     from torch.distributed.device_mesh import init_device_mesh
-    from torch.distributed.tensor import Shard, distribute_tensor
 
     dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
     try:

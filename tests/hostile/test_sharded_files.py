@@ -109,7 +109,7 @@ def test_a_shard_that_is_a_pickle_with_a_program_is_refused(confined, tmp_path):
 
 
 def distributed(place):
-    dcp.save({"x": torch.arange(6.0).view(2, 3), "n": 3}, checkpoint_id=place, no_dist=True)
+    dcp.save({"x": torch.arange(6.0).view(2, 3), "n": 3}, checkpoint_id=place)
     return place
 
 

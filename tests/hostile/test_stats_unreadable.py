@@ -74,16 +74,19 @@ UNREADABLE = {
     "fake": (fake, "no data: a fake tensor"),
     "nested": (lambda: torch.nested.nested_tensor([torch.ones(2), torch.ones(3)]), "a nested tensor"),
     "wrapper": (lambda: Wrapper(torch.ones(3)), "no data of its own: Wrapper"),
-    "float4": (
-        lambda: torch.zeros(2, dtype=torch.uint8).view(torch.float4_e2m1fn_x2),
-        "converts float4_e2m1fn_x2 to no",
-    ),
     "bits": (lambda: torch.empty(2, dtype=torch.bits8), "converts bits8 to no number"),
     "None": (lambda: None, "not a tensor but None"),
     "int": (lambda: 3, "not a tensor but an int"),
     "list": (lambda: [torch.ones(2)], "not a tensor but a list"),
     "liar": (LoudClass, "not a tensor but a LoudClass"),
 }
+
+
+if hasattr(torch, "float4_e2m1fn_x2"):
+    UNREADABLE["float4"] = (
+        lambda: torch.zeros(2, dtype=torch.uint8).view(torch.float4_e2m1fn_x2),
+        "converts float4_e2m1fn_x2 to no",
+    )
 
 
 @pytest.mark.parametrize("name", UNREADABLE)
@@ -118,7 +121,7 @@ def test_a_distributed_tensor_is_read_by_its_local_shard(tmp_path):
     script = tmp_path / "shard.py"
     script.write_text(
         "import torch, torch.distributed as dist\n"
-        "from torch.distributed.tensor import DTensor, Replicate\n"
+        "from tests.support.dtensors import DTensor, Replicate\n"
         "from torch.distributed.device_mesh import init_device_mesh\n"
         "from nnwidgets.introspect.statistics.stats import stats\n"
         f"dist.init_process_group('gloo', init_method='file://{tmp_path}/store', rank=0, world_size=1)\n"

@@ -45,7 +45,7 @@ def shards(net, folder):
 
 
 def distributed(net, folder):
-    dcp.save(net.state_dict(), checkpoint_id=folder, no_dist=True)
+    dcp.save(net.state_dict(), checkpoint_id=folder)
     return folder
 
 

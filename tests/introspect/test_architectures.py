@@ -13,7 +13,7 @@ import torch
 import nnwidgets.introspect as nnw
 from tests.support.architectures import MODELS, build
 
-pytest.importorskip("transformers")
+pytest.importorskip("transformers", minversion="5")
 
 
 @pytest.fixture(params=sorted(MODELS))

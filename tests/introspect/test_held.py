@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import types
+from collections import OrderedDict
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from torch import nn
 import nnwidgets as nnw
 from nnwidgets.text.pages.model import tensor_page
 from nnwidgets.text.plain import render_text
+from tests.support.dtensors import DTensor, Partial, Replicate, Shard
 
 
 class Wrapped(torch.Tensor):
@@ -70,8 +72,6 @@ def mesh():
 
 
 def sharded(mesh, *placements, local=(4, 4), shape=None):
-    from torch.distributed.tensor import DTensor
-
     more = {} if shape is None else {"shape": torch.Size(shape), "stride": (shape[1], 1)}
     return nn.Parameter(DTensor.from_local(torch.ones(local), mesh, list(placements), run_check=False, **more))
 
@@ -153,8 +153,6 @@ def test_no_element_is_said_to_be_repeated_where_none_is(make, n):
 
 
 def test_a_dtensor_is_counted_whole_with_its_part_beside(mesh):
-    from torch.distributed.tensor import Replicate, Shard
-
     net = with_weight(sharded(mesh, Replicate(), Shard(0)), bias=8)
     tree = nnw.tree(net)
     entry = tree.find("weight")
@@ -169,8 +167,6 @@ def test_a_dtensor_is_counted_whole_with_its_part_beside(mesh):
 
 
 def test_statistics_of_a_shard_say_so(mesh):
-    from torch.distributed.tensor import Partial, Replicate, Shard
-
     for exact in (True, False):
         stats = nnw.stats(sharded(mesh, Replicate(), Shard(0)), exact=exact)
         assert (stats.n, stats.is_exact, stats.of) == (16, False, "rank 1: 4 × 4 of 8 × 4")
@@ -180,8 +176,6 @@ def test_statistics_of_a_shard_say_so(mesh):
 
 
 def test_uneven_and_empty_shards_count_the_same_on_every_process(mesh):
-    from torch.distributed.tensor import Shard
-
     for local in ((4, 4), (0, 4)):
         tree = nnw.tree(with_weight(sharded(mesh, Shard(0), Shard(0), local=local, shape=(13, 4))))
         assert tree.n_params == tree.n_params_torch == 52
@@ -189,8 +183,6 @@ def test_uneven_and_empty_shards_count_the_same_on_every_process(mesh):
 
 
 def test_a_shard_tied_under_two_names_is_counted_whole_and_once(mesh):
-    from torch.distributed.tensor import Replicate, Shard
-
     net = nn.ModuleList([with_weight(sharded(mesh, Replicate(), Shard(0))), nn.Module()])
     net[1]._parameters["weight"] = net[0].weight
     tree = nnw.tree(net)
@@ -199,8 +191,6 @@ def test_a_shard_tied_under_two_names_is_counted_whole_and_once(mesh):
 
 
 def test_a_local_tensor_beside_its_dtensor_is_counted_within_it(mesh):
-    from torch.distributed.tensor import Replicate, Shard
-
     weight = sharded(mesh, Replicate(), Shard(0))
     both = [weight, nn.Parameter(weight._local_tensor.detach())]
     for named in (both, both[::-1]):
@@ -210,8 +200,6 @@ def test_a_local_tensor_beside_its_dtensor_is_counted_within_it(mesh):
 
 
 def test_nothing_is_claimed_of_the_units_of_a_shard(mesh):
-    from torch.distributed.tensor import Replicate, Shard
-
     net = nn.Linear(4, 8, bias=False)
     net.weight = sharded(mesh, Replicate(), Shard(0))
     assert not [each for each in nnw.check(net) if each.code in {"constant-weight", "dead-units"}]
@@ -220,8 +208,6 @@ def test_nothing_is_claimed_of_the_units_of_a_shard(mesh):
 
 
 def test_a_change_of_a_shard_is_refused_with_what_is_here(mesh):
-    from torch.distributed.tensor import Replicate, Shard
-
     net = with_weight(sharded(mesh, Replicate(), Shard(0)))
     with pytest.raises(nnw.InvalidTargetError, match="this process has 4 × 4 of 8 × 4") as caught:
         nnw.init(net, "weight", "zeros_")
@@ -247,6 +233,14 @@ def test_flat_parameters_of_fsdp_count_as_the_whole(mesh, keeps_originals):
         assert nnw.ties(net) == (), "its parameters have no bytes in common"
         assert tree.find("_fsdp_wrapped_module.0.weight").shape == (10, 8)
         assert not nnw.stats(net.module[0].weight).is_exact
+
+
+def test_flat_parameters_count_as_the_whole_where_registries_are_ordered_dicts(mesh):
+    from torch.distributed.fsdp import FullyShardedDataParallel
+
+    net = FullyShardedDataParallel(nn.Linear(8, 10), use_orig_params=True, device_id=torch.device("cpu"))
+    net.__dict__["_buffers"] = OrderedDict()  # as all of torch 2.4's are
+    assert nnw.tree(net).n_params == 90
 
 
 def stub(net, name, n_here=8):
@@ -295,8 +289,6 @@ def test_ties_without_data_tell_the_bytes_that_they_will_share():
 
 
 def test_a_plan_says_which_tensors_are_sharded_and_what_loads_them(mesh, tmp_path):
-    from torch.distributed.tensor import Replicate, Shard
-
     net = nn.Sequential(with_weight(sharded(mesh, Replicate(), Shard(0)), bias=8))
     file = tmp_path / "net.pt"
     torch.save({"0.weight": torch.ones(8, 4), "0.bias": torch.ones(net[0].bias.shape)}, file)
@@ -361,8 +353,6 @@ def test_a_stub_of_zero_3_is_neither_saved_as_empty_nor_compared(tmp_path):
 
 
 def test_a_shard_is_not_compared_as_if_it_were_the_whole(mesh):
-    from torch.distributed.tensor import DTensor, Shard
-
     part = DTensor.from_local(torch.ones(2, 4), mesh, [Shard(0), Shard(0)], run_check=False)
     with pytest.raises(nnw.InvalidTargetError, match=r"this process has 2 × 4 of 8 × 4\. Gather it first"):
         nnw.diff(with_weight(nn.Parameter(part)), with_weight(nn.Parameter(torch.ones(8, 4))))

@@ -1,4 +1,7 @@
-"""One of two processes that save a model of tensors spread over them: ``python gloo_saver.py RANK STORE FOLDER``."""
+"""One of two processes that save a model of tensors spread over them.
+
+Run as ``python -m tests.support.gloo_saver RANK STORE FOLDER``.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,9 @@ import sys
 import torch
 import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
-from torch.distributed.tensor import Replicate, Shard, distribute_tensor, init_device_mesh
+from torch.distributed.device_mesh import init_device_mesh
+
+from tests.support.dtensors import Replicate, Shard, distribute_tensor
 
 
 def whole():

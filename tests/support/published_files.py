@@ -5,21 +5,17 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 from torch import nn
 
 from tests.support.nested_modules import module_at
-
-FOLDER = Path(sys.prefix) / "share" / "published"
+from tests.support.stacks import beside
 
 BUFFERS = {"running_mean", "running_var", "num_batches_tracked"}
 
 
 def published(path):
     """Return a file of theirs."""
-    found = FOLDER / path
+    found = beside("published") / path
     assert found.exists(), f"{found} is missing: make .venv/test installs it"
     return found
 

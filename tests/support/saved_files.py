@@ -144,8 +144,10 @@ def names(folder):
 DTYPES = [
     torch.float64, torch.float16, torch.bfloat16, torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8,
     torch.uint16, torch.uint32, torch.uint64, torch.complex64, torch.float8_e4m3fn, torch.float8_e5m2,
-    torch.float8_e4m3fnuz, torch.float8_e5m2fnuz, torch.float8_e8m0fnu,
+    torch.float8_e4m3fnuz, torch.float8_e5m2fnuz,
 ]  # fmt: skip
+if hasattr(torch, "float8_e8m0fnu"):
+    DTYPES.append(torch.float8_e8m0fnu)
 
 
 def odd_tensors():

@@ -8,13 +8,13 @@ import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.utils import parametrizations, parametrize, prune
 
+from tests.support.stacks import beside
 from tests.support.stateful_modules import FRESH, OWN_CODE, PLAIN, Grown, Words
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -40,15 +40,13 @@ class Kind:
 
 def package(name: str) -> Any:
     """A package of those that ``make test`` unpacks beside the environment."""
-    if str(FOLDER) not in sys.path:
-        sys.path.append(str(FOLDER))
+    folder = str(beside("zoo"))
+    if folder not in sys.path:
+        sys.path.append(folder)
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise AssertionError(f"{name} is missing in {FOLDER}: make .venv/test installs it") from error
-
-
-FOLDER = Path(sys.prefix) / "share" / "zoo"
+        raise AssertionError(f"{name} is missing in {folder}: make .venv/test installs it") from error
 
 
 def _base(name: str) -> Any:

@@ -10,7 +10,7 @@ import inspect
 import numbers
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import torch
@@ -58,6 +58,14 @@ _LIBRARY = re.compile(r"\A(?:[A-Za-z_]+\.)*(?:nn|init|initializers)\.(?=\w)")
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 """Where ``HeNormal`` has two words."""
 _CONSTANT = frozenset({"constant_", "zeros_", "ones_"})
+_CHOICES = {
+    "mode": ("fan_in", "fan_out"),
+    "nonlinearity": (
+        *("linear", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"),
+        *("sigmoid", "tanh", "relu", "leaky_relu", "selu"),
+    ),
+}
+"""What torch's fillers take where an older torch annotates no more than text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,11 +285,11 @@ def _torchs() -> dict[str, Initializer]:
         if not parameters or parameters[0].name != "tensor":
             continue
         names = [each.name for each in parameters]
-        own = [each for each in parameters[1:] if each.name != "generator"]
+        own = _parameters(function, [each for each in parameters[1:] if each.name != "generator"])
         made[name] = Initializer(
             name=name,
             kind="torch",
-            parameters=_parameters(function, own),
+            parameters=tuple(replace(each, choices=each.choices or _CHOICES.get(each.name, ())) for each in own),
             doc=_first_paragraph(function),
             takes_generator="generator" in names,
             is_constant=name in _CONSTANT,

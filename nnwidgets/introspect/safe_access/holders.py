@@ -210,8 +210,8 @@ FLAT_PARAMETERS = "torch.distributed.fsdp._flat_param"
 
 def flat_originals(scan: ModelScan) -> Iterator[tuple[Any, Any, tuple[int, ...]]]:
     """The parameters that FSDP1 has flattened and keeps: the flat one that each is in, itself, and its whole shape."""
-    for own in filter(None, scan.owns):
-        handle = own.get("_handle")
+    for module, own in zip(scan.modules, scan.owns, strict=True):
+        handle = (objects.own_dict(module) if own is None else own).get("_handle")
         if objects.type_name(type(handle)) == "FlatParamHandle" and objects.is_torchs_own(type(handle)):
             flat = objects.object_dict(handle).get("flat_param")
             attributes = objects.tensor_dict(flat) if objects.is_tensor(flat) else {}

@@ -21,12 +21,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from nnwidgets.errors import InvalidTargetError
 from nnwidgets.formatting import inert
 
-instance_dict: Callable[[Any], dict[str, Any]] = nn.Module.__dict__["__dict__"].__get__
-"""The real ``__dict__`` of a module; TypeError for anything else."""
-
-tensor_dict: Callable[[Any], dict[str, Any]] = torch.Tensor.__dict__["__dict__"].__get__
-"""The real ``__dict__`` of a tensor."""
-
 no_torch_function: Callable[[], AbstractContextManager[None]] = torch._C.DisableTorchFunction  # noqa: SLF001 - see below
 """No torch function of a user's class or mode runs inside; torch's public guards leave modes on."""
 
@@ -37,6 +31,28 @@ _type_qualname: Callable[[type], str] = type.__dict__["__qualname__"].__get__
 
 descends: Callable[[type, type], bool] = type.__subclasscheck__
 """``descends(base, kind)``: whether ``kind`` really is ``base`` or a subclass; no metaclass is asked."""
+
+
+def _dict_of(kind: type) -> Callable[[Any], dict[str, Any]]:
+    """What reads the real ``__dict__`` of a class's instances, and has a TypeError for anything else."""
+    slot: Callable[[Any], dict[str, Any]] = kind.__dict__["__dict__"].__get__
+    if sys.version_info < (3, 15):
+        return slot
+
+    def checked(value: Any) -> dict[str, Any]:
+        # Since Python 3.15 all classes share one slot, which reads whatever has a dict.
+        if not descends(kind, type(value)):
+            raise TypeError(f"{type_name(type(value))} is no {kind.__name__}")
+        return slot(value)
+
+    return checked
+
+
+instance_dict = _dict_of(nn.Module)
+"""The real ``__dict__`` of a module; TypeError for anything else."""
+
+tensor_dict = _dict_of(torch.Tensor)
+"""The real ``__dict__`` of a tensor; TypeError for anything else."""
 
 _TEXTS = (BaseException.__str__, KeyError.__str__, OSError.__str__, UnicodeDecodeError.__str__)
 _TRIES = 100

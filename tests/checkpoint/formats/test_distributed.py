@@ -15,10 +15,13 @@ from tests.support import gloo_saver
 
 def test_tensors_spread_over_two_processes_come_back_whole(tmp_path):
     folder = tmp_path / "it"
-    source = str(Path(gloo_saver.__file__))
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     running = [
-        subprocess.Popen([sys.executable, source, str(rank), tmp_path / "store", folder], env=environment)
+        subprocess.Popen(
+            [sys.executable, "-m", gloo_saver.__name__, str(rank), tmp_path / "store", folder],
+            cwd=Path(__file__).parents[3],
+            env=environment,
+        )
         for rank in range(2)
     ]
     try:

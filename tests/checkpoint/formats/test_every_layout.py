@@ -53,7 +53,7 @@ def in_shards(net, place, *, ending):
 
 
 def distributed(net, place):
-    dcp.save(net.state_dict(), checkpoint_id=place / "dcp", no_dist=True)
+    dcp.save(net.state_dict(), checkpoint_id=place / "dcp")
     return place / "dcp"
 
 
@@ -96,7 +96,7 @@ def test_the_state_dict_is_found_beside_an_optimizer_and_plain_values(tmp_path):
     net, adam = net_and_adam()
     everything = {"epoch": 3, "model": net.state_dict(), "optimizer": adam.state_dict(), "best": torch.tensor(0.5)}
     torch.save(everything, tmp_path / "it.pt")
-    dcp.save(everything, checkpoint_id=tmp_path / "dcp", no_dist=True)
+    dcp.save(everything, checkpoint_id=tmp_path / "dcp")
     for path in (tmp_path / "it.pt", tmp_path / "dcp"):
         index = nnw.peek(path)
         assert (index.state_dict, index.optimizer) == ("model", "optimizer")
@@ -165,7 +165,7 @@ def test_pieces_of_a_distributed_tensor_are_put_together(tmp_path):
     from torch.distributed.checkpoint.metadata import ChunkStorageMetadata, MetadataIndex
 
     whole = torch.arange(12.0).view(4, 3)
-    dcp.save({"x": whole[:2].clone(), "y": whole[2:].clone()}, checkpoint_id=tmp_path, no_dist=True)
+    dcp.save({"x": whole[:2].clone(), "y": whole[2:].clone()}, checkpoint_id=tmp_path)
     metadata = pickle.loads((tmp_path / ".metadata").read_bytes())  # noqa: S301 - written above
     one = metadata.state_dict_metadata["x"]
     one.size = torch.Size([4, 3])

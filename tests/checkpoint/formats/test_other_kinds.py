@@ -304,6 +304,10 @@ CUT = {
         "its end, at byte [0-9,]+, is followed by 7 by",
     ),
     "a zip file copied as text": (lambda data: data.replace(b"\n", b"\r\n"), "copied as if it were text"),
+    "a zip file copied as text, without a line feed in its end": (
+        lambda _: whole(nn.Linear(2, 3)).replace(b"\n", b"\r\n"),
+        "copied as if it were text",
+    ),
     "a few bytes of a zip file": (lambda data: data[:4], "has 4 bytes, too few"),
     "a few bytes": (lambda _: bytes([8, 1, 0, 0]), "4 bytes long, too short"),
     "zeros alone": (lambda _: bytes(9_000), "9,000 bytes of zeros, its first 4,096 at least.*Get it again"),

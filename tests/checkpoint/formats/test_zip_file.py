@@ -18,6 +18,7 @@ from nnwidgets.checkpoint import peek
 from nnwidgets.checkpoint.description import name_of, storages_of, tensors_in
 from nnwidgets.checkpoint.formats import crc32, open_checkpoint
 from nnwidgets.errors import CorruptCheckpointError
+from tests.support.stacks import needs_torch
 from tests.support.torch_builder import Member, Storage, pickled, tensor, torch_members, zip_file
 from tests.support.torch_files import KINDS, same, saved
 
@@ -106,6 +107,7 @@ def test_a_file_cut_short_after_it_was_opened_gives_an_error(tmp_path):
             held.verify(every_storage(held))
 
 
+@needs_torch("serialization.set_crc32_options")
 def test_a_file_written_without_checksums_is_read_and_said_to_have_none(tmp_path):
     torch.serialization.set_crc32_options(compute_crc32=False)
     try:

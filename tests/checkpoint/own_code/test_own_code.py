@@ -16,6 +16,7 @@ from nnwidgets.checkpoint.own_code.parts import own_code_in
 from nnwidgets.introspect import LiveModel
 from tests.support.model_state import attributes, unchanged
 from tests.support.saved_files import same
+from tests.support.stacks import needs_torch
 from tests.support.stateful_modules import (
     Grown,
     Replaced,
@@ -193,6 +194,7 @@ class Odd:
     """A class that a file may name, and nobody may make."""
 
 
+@needs_torch("serialization.safe_globals")
 def test_extra_state_of_a_class_that_is_not_read_is_refused_by_name(tmp_path):
     net = Words("a")
     state = net.state_dict()

@@ -77,7 +77,7 @@ DISTRIBUTED = """
 import sys, torch
 import torch.distributed as dist
 from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.tensor import Replicate, Shard, distribute_tensor
+from tests.support.dtensors import Replicate, Shard, distribute_tensor
 from torch.testing._internal.distributed.fake_pg import FakeStore
 import nnwidgets as nnw
 

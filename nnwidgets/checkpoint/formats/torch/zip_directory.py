@@ -53,7 +53,10 @@ def members(file: File) -> dict[str, Member]:
         Malformed: It isn't as torch writes it; the text continues ``"<file> "``.
         CorruptCheckpointError: It can't be read.
     """
-    directory, end, n_entries = _ends(file)
+    try:
+        directory, end, n_entries = _ends(file)
+    except Malformed as found:
+        raise _copied_as_text(file) or found from None
     if end - directory > MOST_DIRECTORY_BYTES:
         raise Malformed(
             f"has a directory of {counted(end - directory, 'byte')}, expected at most {MOST_DIRECTORY_BYTES:,}"
@@ -105,7 +108,7 @@ def _ends(file: File) -> tuple[int, int, int]:
 def _no_end(file: File) -> Malformed:
     """What a file that doesn't end in the end of a directory is instead."""
     n_bytes = min(file.n_bytes, _MOST_END)
-    last, start = file.read(file.n_bytes - n_bytes, n_bytes), file.start()
+    last = file.read(file.n_bytes - n_bytes, n_bytes)
     found = last.rfind(_END_MARK, 0, len(last) - _END.size)
     told = "doesn't end as a zip file does:"
     if found >= 0:
@@ -114,15 +117,21 @@ def _no_end(file: File) -> Malformed:
             f"{told} its end, at byte {at:,}, is followed by {counted(file.n_bytes - at, 'byte')}",
             "They were added to it; get it again without them.",
         )
-    n_lines = start.count(b"\n")
-    if n_lines >= _FEW_LINES and start.count(b"\r\n") == n_lines:
-        return Malformed(
-            f"{told} each line feed in its first {counted(len(start), 'byte')} has a carriage return before it",
-            "It was copied as if it were text; get it again in binary mode.",
-        )
     told += f" it has {counted(file.n_bytes, 'byte')}, and no directory among the last of them"
     is_zero = not last[-_ONE_HEADER:].strip(b"\0")
     return Malformed(told + (", which are zeros" if is_zero else ""), CUT_SHORT)
+
+
+def _copied_as_text(file: File) -> Malformed | None:
+    """What a file is whose line feeds a program took for ends of lines: all that follows the first has moved."""
+    start = file.start()
+    n_lines = start.count(b"\n")
+    if n_lines < _FEW_LINES or start.count(b"\r\n") != n_lines:
+        return None
+    return Malformed(
+        f"has a carriage return before each line feed in its first {counted(len(start), 'byte')}",
+        "It was copied as if it were text; get it again in binary mode.",
+    )
 
 
 def _wide_end(file: File, at: int, found: tuple[Any, ...], narrow: tuple[int, int, int]) -> tuple[int, int, int, int]:
