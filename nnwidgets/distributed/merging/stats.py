@@ -9,8 +9,8 @@ tensor gives. Moments are joined by Chan, Golub and LeVeque's update ("Algorithm
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 
@@ -94,11 +94,14 @@ def _bins_of(part: TensorStats) -> tuple[int, int]:
     return bins.exponent, bins.first
 
 
-def merged(parts: Sequence[StatsRows]) -> list[TensorStats]:
+def merged(
+    parts: Sequence[StatsRows], beside: Callable[[int, int], Mapping[str, Any]] = lambda _at, _n: {"is_exact": True}
+) -> list[TensorStats]:
     """Merge the rows of several ranks, in their order, into the statistics of each whole tensor.
 
     Args:
         parts: Of each rank, rows of the same tensors, of elements that no other rank's are of.
+        beside: What else is said of a tensor, of its place and how many elements were found: fields of `TensorStats`.
 
     Returns:
         Statistics as of one reading: counts, least, greatest, bins and edges to the bit; moments to rounding.
@@ -122,7 +125,7 @@ def merged(parts: Sequence[StatsRows]) -> list[TensorStats]:
         counts.tolist(), mean.tolist(), std.tolist(), low.tolist(), high.tolist(), norm.tolist(), cells, binned, edges,
         strict=True,
     )  # fmt: skip
-    for (n, n_zero, n_nan, n_inf), one_mean, one_std, a, b, one_norm, bins, found, ends in each:
+    for at, ((n, n_zero, n_nan, n_inf), one_mean, one_std, a, b, one_norm, bins, found, ends) in enumerate(each):
         n_finite_of_all = n - n_nan - n_inf
         if a == b:
             bins.add(bins.first, found[:1])
@@ -142,7 +145,7 @@ def merged(parts: Sequence[StatsRows]) -> list[TensorStats]:
                 n_inf=n_inf,
                 hist_counts=hist[0],
                 hist_edges=hist[1],
-                is_exact=True,
+                **beside(at, n),
             )
         )
     return made

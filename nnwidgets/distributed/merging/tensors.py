@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from nnwidgets.distributed.merging.stats import StatsRows
@@ -36,27 +35,30 @@ def merged(replies: Replies, missing: Iterable[int]) -> list[TensorStats | str]:
             if state != "held" or taken[at].setdefault(tuple(part), rank) != rank:
                 owned[rank].whole[at] = 0
                 owned[rank].real[at] = 0
-    wholes = merged_rows(list(owned.values()))
     numbers = {rank: _numbers(each) for rank, each in rows.items()}
     lost = tuple(missing)
-    made: list[TensorStats | str] = []
-    for at, whole in enumerate(wholes):
-        shares = {rank: reply["shares"][at] for rank, reply in replies.items()}
+
+    def beside(at: int, n_found: int) -> dict[str, Any]:
         if not taken[at]:
-            states = {share[0] for share in shares.values()}
-            made.append(next((why for state, why in _WHY_NONE.items() if state in states), "no rank has it"))
-            continue
+            return {"is_exact": False}
+        shares = {rank: reply["shares"][at] for rank, reply in replies.items()}
         by_rank = tuple(
             RankStats(rank, tuple(share[1]), *numbers[rank][at]) for rank, share in shares.items() if share[0] == "held"
         )
         _, _, n_parts, n_elements = shares[by_rank[0].rank]
-        is_whole = len(taken[at]) == n_parts and whole.n == n_elements
+        is_whole = len(taken[at]) == n_parts and n_found == n_elements
         of = "all" if is_whole else f"{len(taken[at])} of {counted(n_parts, 'part')}"
         if is_whole and len(by_rank) > len(taken[at]) and not _replicas_agree(by_rank):
             is_whole, of = False, f"rank {by_rank[0].rank}: its replicas differ"
         absent = lost if len(taken[at]) < n_parts else ()
-        made.append(replace(whole, is_exact=is_whole, of=of, by_rank=by_rank, missing=absent))
-    return made
+        return {"is_exact": is_whole, "of": of, "by_rank": by_rank, "missing": absent}
+
+    def why_none(at: int) -> str:
+        states = {reply["shares"][at][0] for reply in replies.values()}
+        return next((why for state, why in _WHY_NONE.items() if state in states), "no rank has it")
+
+    wholes = merged_rows(list(owned.values()), beside)
+    return [whole if taken[at] else why_none(at) for at, whole in enumerate(wholes)]
 
 
 _WHY_NONE = {

@@ -64,10 +64,10 @@ class Histogram:
             return
         self._low, self._high = min(low, self._low), max(high, self._high)
         exponent = max(self.exponent, _start_exponent(self._low, self._high, self._cells))
-        while self.index(self._high, exponent) - self.index(self._low, exponent) >= self._cells:
-            exponent += 1
-        first = self.index(self._low, exponent)
-        counts = [0] * (self.index(self._high, exponent) - first + 1)
+        first, last = self.index(self._low, exponent), self.index(self._high, exponent)
+        while last - first >= self._cells:
+            exponent, first, last = exponent + 1, first >> 1, last >> 1
+        counts = [0] * (last - first + 1)
         shift = exponent - self.exponent
         for position, count in enumerate(self.counts):
             counts[((self.first + position) >> shift) - first] += count
