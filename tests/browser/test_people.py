@@ -33,7 +33,7 @@ WORDS = """(root) => {
   return [...new Set(found)];
 }"""
 # dtypes, devices, units, signs of numbers and formats are the same in every language.
-SAME = {"float", "cpu", "kB", "NaN", "inf", "std", "pt", "torch", "zip", "CSV", "Markdown"}
+SAME = {"float", "cpu", "kB", "NaN", "inf", "std", "pt", "torch", "zip", "safetensors", "CSV", "Markdown"}
 # As a screen reader goes through it: roles, names and states.
 SNAPSHOT = """
 - 'region "nnwidgets Explorer: net, Stack"':
@@ -61,8 +61,8 @@ SNAPSHOT = """
   - region "Inspector":
     - heading "head.weight" [level=2]
     - button "Copy net.head.weight"
-    - button "Freeze 1 tensor"
     - img "Tie group A"
+    - button "Freeze 1 tensor"
     - tablist "Inspector":
       - tab "Overview" [selected]
       - tab "Re-initialize"

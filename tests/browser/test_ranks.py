@@ -78,7 +78,7 @@ def test_a_model_over_engines_is_looked_at_and_an_engine_dies(notebook, lab):
     explorer.select("0.weight")
     expect(by_rank(explorer).last).to_contain_text("no answer", timeout=30_000)
     expect(header).to_contain_text("3 answered")
-    expect(header).to_contain_text("rank 3: no answer")
+    expect(header).to_contain_text("rank 3 is gone: its engine has ended")
     expect(root.locator(".nnw-absent")).to_have_count(1)
     expect(by_rank(explorer)).to_have_count(5)
     explorer.screenshot("ranks-dead-light")

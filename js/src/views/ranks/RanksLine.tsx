@@ -48,7 +48,7 @@ export function RanksLine({ ranks: { ranks, mesh, problem } }: RanksLineProps) {
         <span class="nnw-warn nnw-silent">
           {silent
             .slice(0, 3)
-            .map((each) => `${t("rank {0}", each.rank)}: ${each.doing === "" ? t(STATES[each.state]) : each.doing}`)
+            .map((each) => [t("rank {0}", each.rank), ...stateOf(each)].join(isTold(each) ? " " : ", "))
             .join(" · ")}
           {silent.length > 3 ? ` · +${silent.length - 3}` : ""}
         </span>
@@ -58,14 +58,18 @@ export function RanksLine({ ranks: { ranks, mesh, problem } }: RanksLineProps) {
   );
 }
 
-function titleOf({ rank, host, state, doing, local_bytes }: RankState): string {
-  return [
-    t("rank {0}", rank),
-    state === "missing" && doing !== "" ? "" : t(STATES[state]),
-    doing,
-    host,
-    t("holds {0} of the model", bytesText(local_bytes)),
-  ]
+/** Of a silent one, what the kernel says: "hasn't answered for 5.0 s". What others are doing stands beside their state. */
+function isTold({ state, doing }: RankState): boolean {
+  return (state === "missing" || state === "dead") && doing !== "";
+}
+
+function stateOf(each: RankState): string[] {
+  return isTold(each) ? [each.doing] : [t(STATES[each.state]), each.doing].filter((text) => text !== "");
+}
+
+function titleOf(each: RankState): string {
+  const { rank, host, local_bytes } = each;
+  return [t("rank {0}", rank), ...stateOf(each), host, t("holds {0} of the model", bytesText(local_bytes))]
     .filter((each) => each !== "")
     .join(" · ");
 }

@@ -32,7 +32,7 @@ const line = (change: Partial<RankFigures>): RankFigures => ({
 });
 
 test("the header says how many ranks there are, on which mesh, and who gave no answer", () => {
-  const ranks = [rank({}), rank({ rank: 3, state: "missing", answered: false, doing: "no answer for 5.0 s" })];
+  const ranks = [rank({}), rank({ rank: 3, state: "missing", answered: false, doing: "hasn't answered for 5.0 s" })];
   const mesh = [
     { name: "dp", size: 2 },
     { name: "tp", size: 2 },
@@ -40,10 +40,10 @@ test("the header says how many ranks there are, on which mesh, and who gave no a
   const view = render(<RanksLine ranks={{ ranks, mesh, problem: "It is gone." }} />);
   const text = view.container.textContent;
   expect(text).toContain("2 ranks· dp 2 × tp 2· 1 answered");
-  expect(text).toContain("rank 3: no answer for 5.0 s");
+  expect(text).toContain("rank 3 hasn't answered for 5.0 s");
   expect(text).toContain("It is gone.");
   expect(view.getByRole("img", { name: /rank 0 · answered · node7 · holds 1.00.kB of the model/ })).toBeDefined();
-  expect(view.getByRole("img", { name: /rank 3 · no answer/ }).className).toContain("nnw-rank-missing");
+  expect(view.getByRole("img", { name: /rank 3 · hasn't answered/ }).className).toContain("nnw-rank-missing");
 });
 
 test("of very many ranks only those that don't answer have their number beside", () => {
