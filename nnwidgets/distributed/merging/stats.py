@@ -105,6 +105,7 @@ def merged(
 
     Returns:
         Statistics as of one reading: counts, least, greatest, bins and edges to the bit; moments to rounding.
+        Where a part's deviation is infinite, of values beyond 1e307, the whole's is.
     """
     whole = torch.stack([part.whole for part in parts])
     real = torch.stack([part.real for part in parts])
