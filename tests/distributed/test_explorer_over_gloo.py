@@ -13,6 +13,9 @@ import nnwidgets as nnw
 from tests.distributed.test_ranks import KINDS, SAME, made, mlp, small
 from tests.support.gloo_ranks import GlooRanks
 from tests.support.requests import asked
+from tests.support.stacks import needs_torch
+
+pytestmark = needs_torch("distributed.fsdp.fully_shard")
 
 
 def spread():

@@ -12,6 +12,9 @@ from torch import nn
 
 import nnwidgets as nnw
 from tests.support.gloo import on_ranks
+from tests.support.stacks import needs_torch
+
+pytestmark = needs_torch("distributed.fsdp.fully_shard")
 
 COUNTS = ("n_params", "n_params_trainable", "size_bytes")
 SAME = ("n", "n_zero", "n_nan", "n_inf", "min", "max", "hist_counts", "hist_edges", "is_exact", "of")

@@ -23,6 +23,9 @@ import nnwidgets as nnw
 from nnwidgets.distributed.serving.door import Door
 from nnwidgets.distributed.sources.side_door import Way, exchange
 from tests.support.gloo import Group
+from tests.support.stacks import needs_torch
+
+pytestmark = needs_torch("distributed.fsdp.fully_shard")
 
 HERE = r"at test_serving\.py:\d+"
 

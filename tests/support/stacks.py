@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pkgutil
 import sys
 from pathlib import Path
 
@@ -11,10 +12,12 @@ import torch
 
 def needs_torch(path):
     """A mark that skips a test where torch has nothing at the path, such as ``serialization.safe_globals``."""
-    held = torch
-    for name in path.split("."):
-        held = getattr(held, name, None)
-    return pytest.mark.skipif(held is None, reason=f"torch {torch.__version__} has no torch.{path}")
+    try:
+        pkgutil.resolve_name(f"torch.{path}")
+        lacks = False
+    except (ImportError, AttributeError):
+        lacks = True
+    return pytest.mark.skipif(lacks, reason=f"torch {torch.__version__} has no torch.{path}")
 
 
 def beside(name):
