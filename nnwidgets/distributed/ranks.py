@@ -31,7 +31,7 @@ from nnwidgets.introspect.handles import Handle, Handles, ModelHandle
 from nnwidgets.introspect.module_tree.nodes import ModuleTree
 from nnwidgets.introspect.module_tree.tree import tree
 from nnwidgets.introspect.records import Finding, Findings, TensorEntry, TensorStats, TieGroup, TieGroups, Trace
-from nnwidgets.introspect.safe_access.frames import local_variable
+from nnwidgets.introspect.safe_access.frames import local_variable, outwards
 from nnwidgets.introspect.safe_access.objects import is_module
 from nnwidgets.introspect.stats_table import StatsRow, StatsTable, row_of
 
@@ -256,7 +256,7 @@ class Ranks(Handles):
         body = request["body"]
         try:
             if self._asked_of is None:
-                raise InvalidTargetError(f"No variable {body['model']!r} with a module here.")
+                raise _no_module(body["model"])
             return {"ok": True, "body": answer(self._asked_of, body, self._said)}
         except NNWidgetsError as error:
             return {"ok": False, "error": {"code": error.code, "message": str(error)}}
@@ -264,13 +264,16 @@ class Ranks(Handles):
 
 def _variable(name: str, frame: FrameType | None) -> nn.Module | None:
     """The module that a name means on the line that asks, in the functions that called it, or in the notebook."""
-    while frame is not None:
-        for value in (local_variable(frame, name), frame.f_globals.get(name)):
+    for each in outwards(frame):
+        for value in (local_variable(each, name), each.f_globals.get(name)):
             if value is not None:
                 return value if is_module(value) else None
-        frame = frame.f_back
     value = vars(sys.modules["__main__"]).get(name)
     return value if is_module(value) else None
+
+
+def _no_module(name: str) -> InvalidTargetError:
+    return InvalidTargetError(f"No variable {name!r} with a module here.")
 
 
 _FRESH_SECONDS = 1.0
@@ -343,7 +346,7 @@ class RankedModel(ModelHandle):
         said = None
         if self.ranks.is_in_group:
             if self.module is None:
-                raise InvalidTargetError(f"No variable {self.name!r} with a module here.")
+                raise _no_module(self.name)
             said = traced(self.module, arguments, options, patience)
         else:
             body |= {"inputs": to_json((arguments, dict(options))), "patience": patience}

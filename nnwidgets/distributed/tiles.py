@@ -12,18 +12,14 @@ import torch
 from nnwidgets.distributed.shares import ABSENT, Share, share_of
 from nnwidgets.errors import NNWidgetsError
 from nnwidgets.introspect.heatmap.downsample import dense_cells
-from nnwidgets.introspect.heatmap.exact_text import texts
+from nnwidgets.introspect.heatmap.exact_text import text_rows
 from nnwidgets.introspect.heatmap.matrix_view import Matrix, matrix_shape
-from nnwidgets.introspect.heatmap.window import MOST_TEXTS, float32_bytes
+from nnwidgets.introspect.heatmap.window import MOST_TEXTS, Box, float32_bytes, sampled_magnitudes
 from nnwidgets.introspect.safe_access import objects
 from nnwidgets.introspect.safe_access.holders import holder_of, is_dtensor, part_here
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, plain_torch
-from nnwidgets.introspect.statistics.sampling import sample
 
 _MOST_SAMPLED = 2_048
-
-Box = tuple[int, int, int, int]
-"""First row, first column, rows, columns of the whole matrix."""
 
 
 def tile_of(tensor: Any, wanted: Mapping[str, Any], place: tuple[int, int]) -> dict[str, Any]:
@@ -79,7 +75,7 @@ def _cells(data: torch.Tensor, box: Box, wanted: Mapping[str, Any]) -> dict[str,
     (row, column, rows, columns), (down, across) = wanted["area"], wanted["steps"]
     top, bottom = max(row, box[0]), min(row + rows, box[0] + box[2])
     left, right = max(column, box[1]), min(column + columns, box[1] + box[3])
-    picked = sample(data).abs().double().reshape(-1)
+    picked = sampled_magnitudes(data).reshape(-1)
     made: dict[str, Any] = {"sample": _packed(picked[:: -(-picked.numel() // _MOST_SAMPLED) or 1])}
     if top >= bottom or left >= right:
         return made
@@ -95,8 +91,7 @@ def _cells(data: torch.Tensor, box: Box, wanted: Mapping[str, Any]) -> dict[str,
     made |= {"at": list(first), "shape": list(shape), "values": _packed(cells)}
     if (down, across) == (1, 1) and rows * columns <= MOST_TEXTS:
         own = Matrix(data).piece(top - box[0], left - box[1], *shape).reshape(-1).cpu()
-        words = texts(own.resolve_conj().resolve_neg())
-        made["texts"] = [words[start : start + shape[1]] for start in range(0, len(words), shape[1])]
+        made["texts"] = text_rows(own, shape[1])
     return made
 
 

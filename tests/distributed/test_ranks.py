@@ -390,7 +390,7 @@ def test_a_rank_that_comes_late_is_named_and_holds_up_nobody(faults):
         check, states = faults[rank]["late"]
         assert check[0][:4] == ("rank-missing", "warning", "", (3,))
         assert states == ["idle", "idle", "idle", "missing"]
-        assert 1.0 <= faults[rank]["waited"] < 10
+        assert 1.0 <= faults[rank]["waited"] < 2.5
     assert faults[3]["late"] == ([], ["idle"] * 4)
     whole = faults[0]["late stats"]  # a replica's numbers stand for those of the one that is missing
     assert (whole.is_exact, whole.missing, len(whole.by_rank)) == (True, (), 3)

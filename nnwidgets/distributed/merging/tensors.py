@@ -53,16 +53,27 @@ def merged(replies: Replies, missing: Iterable[int]) -> list[TensorStats | str]:
         absent = lost if len(taken[at]) < n_parts else ()
         return {"is_exact": is_whole, "of": of, "by_rank": by_rank, "missing": absent}
 
-    def why_none(at: int) -> str:
-        states = {reply["shares"][at][0] for reply in replies.values()}
-        return next((why for state, why in _WHY_NONE.items() if state in states), "no rank has it")
-
     wholes = merged_rows(list(owned.values()), beside)
-    return [whole if taken[at] else why_none(at) for at, whole in enumerate(wholes)]
+    return [
+        whole if taken[at] else why_none(reply["shares"][at][0] for reply in replies.values())
+        for at, whole in enumerate(wholes)
+    ]
+
+
+def why_none(states: Iterable[str]) -> str:
+    """Why there is nothing of a tensor to show, in words, by what it is on each rank.
+
+    Example:
+        >>> why_none(["nothing", "unreadable"]), why_none(["nothing"])
+        ('no rank has data of it that can be read', 'no rank has it')
+    """
+    found = set(states)
+    return next((why for state, why in _WHY_NONE.items() if state in found), "no rank has it")
 
 
 _WHY_NONE = {
     "unreduced": "each rank has a summand of its values (Partial), not the values",
+    "scattered": "its parts are no rectangles, so no picture of the whole is made",
     "unreadable": "no rank has data of it that can be read",
 }
 

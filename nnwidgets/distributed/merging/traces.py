@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
 
+from nnwidgets.distributed.merging.tree_json import frozen
 from nnwidgets.formatting import rank_names
 from nnwidgets.introspect.records import RankTrace, Trace, TraceCall
 
@@ -19,16 +20,12 @@ def to_json(trace: Trace) -> dict[str, Any]:
 
 def from_json(made: Mapping[str, Any]) -> Trace:
     """The trace that `to_json` was given."""
-    calls = tuple(TraceCall(**dict(zip(_CALL, map(_frozen, call), strict=True))) for call in made["calls"])
-    return Trace(**{**{name: _frozen(made[name]) for name in _TRACE}, "calls": calls, "by_rank": ()})
+    calls = tuple(TraceCall(**dict(zip(_CALL, map(frozen, call), strict=True))) for call in made["calls"])
+    return Trace(**{**{name: frozen(made[name]) for name in _TRACE}, "calls": calls, "by_rank": ()})
 
 
 _CALL = [each.name for each in fields(TraceCall)]
 _TRACE = [each.name for each in fields(Trace) if each.name not in {"calls", "by_rank"}]
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
 def merged(traces: Mapping[int, Trace]) -> Trace:

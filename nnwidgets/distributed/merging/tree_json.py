@@ -57,19 +57,19 @@ def from_json(text: str, by_rank: Sequence[Sequence[int]] = ()) -> ModuleTree:
         by_rank: The bytes that each rank holds of the nodes in walk order, to be told by the tree.
     """
     made = json.loads(text)
-    kinds = [[_frozen(value) for value in each] for each in made["distinct_tensors"]]
+    kinds = [[frozen(value) for value in each] for each in made["distinct_tensors"]]
     entries = copies(
         TensorEntry,
         ("path", *_ENTRY),
         ((path, *kinds[at]) for path, at in zip(made["tensors"], made["tensors_alike"], strict=True)),
     )
-    alike = [[_frozen(value) for value in each] for each in made["distinct"]]
+    alike = [[frozen(value) for value in each] for each in made["distinct"]]
     tensors = iter(entries)
     columns = [made["nodes"][name] for name in _OWN]
     of_nodes = [tuple(islice(tensors, n)) if n else () for n in made["n_tensors"]]
     rows = ((*own, held, *alike[at]) for *own, at, held in zip(*columns, made["alike"], of_nodes, strict=True))
     nodes = _nodes((*_OWN, "tensors", *_ALIKE), rows, made["n_children"], by_rank)
-    ties = tuple(TieGroup(*map(_frozen, each)) for each in made["ties"])
+    ties = tuple(TieGroup(*map(frozen, each)) for each in made["ties"])
     totals = {name: made["totals"][name] for name in _TOTALS}
     tree = ModuleTree(root=nodes[0], nodes=tuple(nodes), tensors=tuple(entries), ties=ties, **totals)
     return _with_totals(tree) if by_rank else tree
@@ -137,8 +137,8 @@ def _held_to_json(value: Any) -> Any:
     return {name: getattr(value, name) for name in _HELD} if type(value) is Held else value
 
 
-def _frozen(value: Any) -> Any:
+def frozen(value: Any) -> Any:
     """A value of a record as it was before JSON, which has lists for tuples."""
     if type(value) is dict:
-        return Held(**{name: _frozen(value[name]) for name in _HELD})
-    return tuple(map(_frozen, value)) if type(value) is list else value
+        return Held(**{name: frozen(value[name]) for name in _HELD})
+    return tuple(map(frozen, value)) if type(value) is list else value

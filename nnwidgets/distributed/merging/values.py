@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 import torch
 
+from nnwidgets.distributed.merging.tensors import why_none
 from nnwidgets.introspect.heatmap.matrix_view import matrix_shape
-from nnwidgets.introspect.heatmap.window import Window, float32_bytes, full_colour
+from nnwidgets.introspect.heatmap.window import Box, Window, float32_bytes, full_colour
 
 Replies = Mapping[int, Mapping[str, Any]]
-Box = tuple[int, int, int, int]
 
 _MOST_BOXES = 256
 UNKNOWN = "–"
@@ -33,24 +33,6 @@ class RankedWindow(NamedTuple):
     absent: tuple[Box, ...]
 
 
-def grid(
-    shape: tuple[int, ...], start: tuple[int, int], count: tuple[int | None, int | None], most: tuple[int, int]
-) -> tuple[Box, tuple[int, int]]:
-    """The window that is meant within the matrix, and the rows and columns per cell.
-
-    Example:
-        >>> grid((10, 300), (2, 0), (None, 500), (4, 100))
-        ((2, 0, 8, 300), (2, 3))
-    """
-    sizes = matrix_shape(shape)[:2]
-    first = [min(at, max(size - 1, 0)) for at, size in zip(start, sizes, strict=True)]
-    lengths = [
-        min(size - at, size if wanted is None else wanted) for at, wanted, size in zip(first, count, sizes, strict=True)
-    ]
-    steps = [max(1, -(-length // limit)) for length, limit in zip(lengths, most, strict=True)]
-    return (first[0], first[1], lengths[0], lengths[1]), (steps[0], steps[1])
-
-
 def merged(replies: Replies, shape: tuple[int, ...], area: Box, steps: tuple[int, int]) -> RankedWindow | str:
     """Make one window of what each rank has of it.
 
@@ -65,8 +47,7 @@ def merged(replies: Replies, shape: tuple[int, ...], area: Box, steps: tuple[int
     """
     held = {rank: reply for rank, reply in replies.items() if reply["state"] == "held"}
     if not held:
-        states = {reply["state"] for reply in replies.values()}
-        return next((why for state, why in _WHY_NONE.items() if state in states), "no rank has it")
+        return why_none(reply["state"] for reply in replies.values())
     n_cells = -(-area[2] // steps[0]), -(-area[3] // steps[1])
     cells = torch.zeros(n_cells, dtype=torch.float64)
     covered = torch.zeros(n_cells, dtype=torch.bool)
@@ -109,13 +90,6 @@ def merged(replies: Replies, shape: tuple[int, ...], area: Box, steps: tuple[int
     shards = tuple((box, tuple(ranks)) for (box, _), ranks in owners.items())
     absent = tuple(_rectangles(~covered, area, steps))
     return RankedWindow(window, shards[:_MOST_BOXES], absent[:_MOST_BOXES])
-
-
-_WHY_NONE = {
-    "unreduced": "each rank has a summand of its values (Partial), not the values",
-    "scattered": "its parts are no rectangles, so no picture of the whole is made",
-    "unreadable": "no rank has data of it that can be read",
-}
 
 
 def _numbers(packed: str) -> torch.Tensor:

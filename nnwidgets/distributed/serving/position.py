@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import os
 import re
-import sys
 import sysconfig
 import threading
 import time
@@ -20,6 +19,7 @@ from typing import NamedTuple
 import torch
 
 from nnwidgets.formatting import inert
+from nnwidgets.introspect.safe_access.frames import main_frame, outwards
 
 STUCK_SECONDS = 1.0
 """For how long a call that waits must not have returned."""
@@ -54,12 +54,8 @@ class Position(NamedTuple):
 
 def position() -> Position:
     """Tell where the main thread is; nothing of the frames it is in is kept but the innermost, in ``call``."""
-    innermost = sys._current_frames().get(threading.main_thread().ident or 0)  # noqa: SLF001 - there is no other way
-    frames = []
-    frame = innermost
-    while frame is not None:
-        frames.append(frame)
-        frame = frame.f_back
+    innermost = main_frame()
+    frames = list(outwards(innermost))
     call = innermost, innermost.f_lasti if innermost is not None else 0
     if innermost is None or _is_event_loop(frames):
         return Position("", False, False, call)

@@ -13,6 +13,7 @@ from nnwidgets.distributed.sources.side_door import DoorSource, Way
 from nnwidgets.distributed.sources.source import Answers, Missing
 
 _PAUSE = 0.001
+_DEAD = Missing("is gone: its engine has ended", is_dead=True)
 
 
 def is_ipyparallel(source: object) -> bool:
@@ -66,9 +67,8 @@ class EngineSource:
             left -= answers.keys()
             time.sleep(_PAUSE)
         beside.join()
-        late = Missing(f"hasn't answered for {time.monotonic() - began:.1f} s")
-        dead = Missing("is gone: its engine has ended", is_dead=True)
-        found = {engine: dead if engine in gone else answers.get(engine, late) for engine in engines}
+        late = Missing.late(began)
+        found = {engine: _DEAD if engine in gone else answers.get(engine, late) for engine in engines}
         self._ranks = _ranks_of(found)
         return {self._ranks[engine]: found[engine] for engine in sorted(found, key=self._ranks.__getitem__)}
 
@@ -105,7 +105,7 @@ def _taken(result: Any) -> Mapping[str, Any] | Missing:
     except Exception as error:  # noqa: BLE001 - whatever the engine or the way to it raises is told
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
         if "died" in why:
-            return Missing("is gone: its engine has ended", is_dead=True)
+            return _DEAD
         return Missing(f"gave no answer: {why}")
 
 

@@ -74,7 +74,7 @@ class ProcessGroupSource:
             for rank in range(self.world_size):
                 taken = said if rank == self.rank else wait_for(self._store, f"{self._asked}/{rank}", deadline)
                 if taken is None:
-                    answers[rank] = Missing(f"hasn't answered for {time.monotonic() - began:.1f} s")
+                    answers[rank] = Missing.late(began)
                     continue
                 theirs, answers[rank] = json.loads(taken)
                 if theirs != question:

@@ -63,11 +63,9 @@ class DoorSource:
             if isinstance(said, dict):
                 answers[rank] = {**said.get("reply", {"ok": True}), "host": said["host"], "where": said["where"]}
             elif rank not in where:
-                answers[rank] = _why(said, time.monotonic() - began)
+                answers[rank] = _why(said, began)
             else:
-                there = where[rank]
-                why = f"hasn't answered for {time.monotonic() - began:.1f} s"
-                answers[rank] = Missing(why, host=there["host"], where=there["where"])
+                answers[rank] = Missing.late(began, where[rank]["host"], where[rank]["where"])
         return answers
 
     def _exchange(
@@ -108,14 +106,14 @@ def exchange(way: Way, question: Mapping[str, Any], deadline: float) -> dict[str
         return channel.receive()
 
 
-def _why(error: Exception | dict[str, Any], seconds: float) -> Missing:
+def _why(error: Exception | dict[str, Any], began: float) -> Missing:
     if isinstance(error, WrongTokenError):
         return Missing("has another token")
     if isinstance(error, ConnectionRefusedError):
         return Missing("is gone: its process has ended, or serves no more", is_dead=True)
     if isinstance(error, ConnectionError):
         return Missing("ended, or closed the connection, while it was asked", is_dead=True)
-    return Missing(f"hasn't answered for {seconds:.1f} s")
+    return Missing.late(began)
 
 
 def source_at(text: str, token: str | None, timeout: float) -> DoorSource:

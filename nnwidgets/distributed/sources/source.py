@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -24,6 +25,11 @@ class Missing:
     is_dead: bool = False
     host: str = ""
     where: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def late(cls, began: float, host: str = "", where: Mapping[str, Any] | None = None) -> Missing:
+        """Of a rank that was asked at a time of `time.monotonic`, and is silent since."""
+        return cls(f"hasn't answered for {time.monotonic() - began:.1f} s", host=host, where=where or {})
 
     def told(self, rank: int, answered: Iterable[int]) -> str:
         """In a sentence.

@@ -11,6 +11,12 @@ _SAFE_DIGITS = {torch.float32: 6, torch.float64: 15}
 """Decimals of so many digits survive the trip through the dtype, so where they do, none shorter is missed."""
 
 
+def text_rows(elements: torch.Tensor, n_columns: int) -> list[list[str]]:
+    """The exact texts of a matrix's elements, given row by row in one dimension."""
+    words = texts(elements.resolve_conj().resolve_neg())
+    return [words[start : start + n_columns] for start in range(0, len(words), max(n_columns, 1))]
+
+
 def texts(values: torch.Tensor) -> list[str]:
     """Return each element's exact text: whole numbers plain, floats in as few digits as tell them apart.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +11,14 @@ import torch
 
 from nnwidgets.errors import InvalidTargetError
 from nnwidgets.introspect.heatmap.downsample import dense_cells, sparse_cells
-from nnwidgets.introspect.heatmap.exact_text import texts
+from nnwidgets.introspect.heatmap.exact_text import text_rows
 from nnwidgets.introspect.heatmap.matrix_view import Matrix, matrix_shape
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, plain_torch
 from nnwidgets.introspect.statistics.exact_stats import CancelledError
 from nnwidgets.introspect.statistics.sampling import sample
+
+Box = tuple[int, int, int, int]
+"""First row, first column, rows, columns of a matrix."""
 
 MOST_TEXTS = 4096
 _MOST_SIDE = 1024
@@ -109,11 +112,9 @@ def window(
     data = as_plain_tensor(tensor)
     with plain_torch():
         n_rows, n_columns, row_axes, column_axes = matrix_shape(data.shape)
-        row, rows = _within("row", row, rows, n_rows)
-        column, columns = _within("column", column, columns, n_columns)
-        row_step, column_step = max(1, -(-rows // max_rows)), max(1, -(-columns // max_columns))
-        area = (row, column, rows, columns)
-        steps = (row_step, column_step)
+        area, steps = grid(data.shape, (row, column), (rows, columns), (max_rows, max_columns))
+        row, column, rows, columns = area
+        row_step, column_step = steps
         shape = (-(-rows // row_step), -(-columns // column_step))
         unthinned = steps == (1, 1) and rows * columns <= MOST_TEXTS
         is_strided = data.layout is torch.strided and not data.is_quantized
@@ -127,8 +128,7 @@ def window(
         exact = None
         if unthinned:
             own = Matrix(data).piece(*area).reshape(-1).cpu() if is_strided else cells.reshape(-1)
-            words = texts(own.resolve_conj().resolve_neg())
-            exact = [words[start : start + columns] for start in range(0, len(words), max(columns, 1))]
+            exact = text_rows(own, columns)
         return Window(
             n_rows=n_rows,
             n_columns=n_columns,
@@ -144,6 +144,24 @@ def window(
             column_axes=column_axes,
             tensor_shape=tuple(data.shape),
         )
+
+
+def grid(
+    shape: Sequence[int], start: tuple[int, int], count: tuple[int | None, int | None], most: tuple[int, int]
+) -> tuple[Box, tuple[int, int]]:
+    """The window that is meant within the matrix, and the rows and columns per cell.
+
+    Raises:
+        InvalidTargetError: It is no part of the matrix.
+
+    Example:
+        >>> grid((10, 300), (2, 0), (None, 500), (4, 100))
+        ((2, 0, 8, 300), (2, 3))
+    """
+    n_rows, n_columns, *_ = matrix_shape(shape)
+    row, rows = _within("row", start[0], count[0], n_rows)
+    column, columns = _within("column", start[1], count[1], n_columns)
+    return (row, column, rows, columns), (max(1, -(-rows // most[0])), max(1, -(-columns // most[1])))
 
 
 def _within(name: str, start: int, count: int | None, size: int) -> tuple[int, int]:
@@ -180,7 +198,12 @@ def full_colour(magnitudes: Iterable[torch.Tensor]) -> float:
     return 1.0
 
 
-def _magnitudes(data: torch.Tensor, cells: torch.Tensor) -> Iterator[torch.Tensor]:
+def sampled_magnitudes(data: torch.Tensor) -> torch.Tensor:
+    """Magnitudes of a sample of a tensor's elements, in float64."""
     picked = sample(data)
-    yield picked.to(torch.complex128 if picked.dtype.is_complex else torch.float64).abs()
+    return picked.to(torch.complex128 if picked.dtype.is_complex else torch.float64).abs()
+
+
+def _magnitudes(data: torch.Tensor, cells: torch.Tensor) -> Iterator[torch.Tensor]:
+    yield sampled_magnitudes(data)
     yield cells.abs().double().reshape(-1)

@@ -70,7 +70,7 @@ class ModuleNode:
         return hash((self.path, self.class_name, self.n_params))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _node_from_rows, (rows_of(self),)
+        return _node_from_rows, (_rows(self),)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ModuleNode:
         return self
@@ -208,7 +208,7 @@ class ModuleTree:
 
     def __reduce__(self) -> tuple[Any, ...]:
         rest = {name: getattr(self, name) for name in _names(self) if name not in _FROM_ROWS}
-        return tree_from_rows, (rows_of(self.root), rest)
+        return _tree_from_rows, (_rows(self.root), rest)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ModuleTree:
         return self
@@ -223,29 +223,27 @@ class ModuleTree:
         return made
 
 
-NodeRow = tuple[dict[str, Any], int]
+_Row = tuple[dict[str, Any], int]
 """A node's own fields and how many children it has; the rows of a subtree follow in walk order."""
 
 _FROM_ROWS = ("root", "nodes", "tensors")
 
 
-def rows_of(node: ModuleNode) -> list[NodeRow]:
-    """The rows of a subtree, from which `tree_from_rows` makes it again, however deep it is."""
+def _rows(node: ModuleNode) -> list[_Row]:
     return [(_own_fields(each), len(each.children)) for each in node.walk()]
 
 
-def _node_from_rows(made: list[NodeRow]) -> ModuleNode:
+def _node_from_rows(made: list[_Row]) -> ModuleNode:
     return _nodes(made)[0]
 
 
-def tree_from_rows(made: list[NodeRow], rest: dict[str, Any]) -> ModuleTree:
-    """The tree of rows; ``rest`` are its other fields."""
+def _tree_from_rows(made: list[_Row], rest: dict[str, Any]) -> ModuleTree:
     nodes = _nodes(made)
     tensors = tuple(entry for node in nodes for entry in node.tensors)
     return ModuleTree(root=nodes[0], nodes=tuple(nodes), tensors=tensors, **rest)
 
 
-def _nodes(made: list[NodeRow]) -> list[ModuleNode]:
+def _nodes(made: list[_Row]) -> list[ModuleNode]:
     """Nodes of rows in walk order, built from the last one up."""
     ready: list[ModuleNode] = []
     nodes: list[ModuleNode] = []

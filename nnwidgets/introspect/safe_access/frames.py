@@ -1,10 +1,30 @@
-"""Variables of functions that run, of this thread or another."""
+"""Functions that run, in this thread or another, and their variables."""
 
 from __future__ import annotations
 
 import inspect
+import sys
+import threading
+from collections.abc import Iterator
 from types import FrameType
 from typing import Any
+
+
+def main_frame() -> FrameType | None:
+    """The innermost function that the main thread is in."""
+    return sys._current_frames().get(threading.main_thread().ident or 0)  # noqa: SLF001 - there is no other way
+
+
+def outwards(frame: FrameType | None) -> Iterator[FrameType]:
+    """A function's frame, and those of the functions that called it, to the outermost.
+
+    Example:
+        >>> next(outwards(sys._getframe())).f_code.co_name
+        '<module>'
+    """
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
 
 
 def local_variable(frame: FrameType, name: str) -> Any:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import itertools
 import re
 import sys
-import threading
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
@@ -19,7 +18,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from nnwidgets.introspect.optimizers import is_users_name, optimizer_variables
-from nnwidgets.introspect.safe_access.frames import local_variable
+from nnwidgets.introspect.safe_access.frames import local_variable, main_frame, outwards
 from nnwidgets.introspect.safe_access.objects import is_module, is_tensor, object_dict, plain_items
 
 
@@ -93,13 +92,11 @@ def _within(name: str, value: object) -> Iterator[tuple[str, nn.Module]]:
 
 def running_variable(name: str) -> nn.Module | None:
     """Return the module that a function of the main thread has in a variable, the outermost's: of a script's `main`."""
-    frame = sys._current_frames().get(threading.main_thread().ident or 0)  # noqa: SLF001 - there is no other way
     found = None
-    while frame is not None:
+    for frame in outwards(main_frame()):
         package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
         held = None if package in {"nnwidgets", "torch"} else local_variable(frame, name)
         found = held if is_module(held) else found
-        frame = frame.f_back
     return found
 
 

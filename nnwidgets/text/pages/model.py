@@ -225,7 +225,7 @@ def _calls(calls: Sequence[TraceCall], name: str | None) -> Table:
 
 
 def _ranks_of_trace(by_rank: Sequence[RankTrace]) -> Table:
-    rows = tuple(
+    rows = [
         (
             str(each.rank),
             _seconds(each.seconds),
@@ -233,16 +233,11 @@ def _ranks_of_trace(by_rank: Sequence[RankTrace]) -> Table:
             "" if each.saved_bytes is None else short_bytes(each.saved_bytes),
             "" if each.error is None else f"{each.failed_at or 'the model itself'}: {each.error}",
         )
-        for each in by_rank[:MOST_ROWS]
-    )
+        for each in by_rank
+    ]
     heads = ("rank", "time", "flops done", "kept for backward", "raised")
     n_heads = len(heads) if any(each.error for each in by_rank) else len(heads) - 1
-    return Table(
-        heads[:n_heads],
-        tuple(row[:n_heads] for row in rows),
-        right=(1, 2, 3),
-        n_more=max(0, len(by_rank) - MOST_ROWS),
-    )
+    return table_of(heads[:n_heads], [row[:n_heads] for row in rows], right=(1, 2, 3))
 
 
 def _tensor_facts(entry: TensorEntry) -> list[tuple[str, str]]:

@@ -18,39 +18,30 @@ export function Borders({ about, view, width, height }: BordersProps) {
     const [across, down] = [width / view.columns, height / view.rows];
     const left = Math.max(0, (box.column - view.column) * across);
     const top = Math.max(0, (box.row - view.row) * down);
-    const right = Math.min(width, (box.column + box.columns - view.column) * across);
-    const bottom = Math.min(height, (box.row + box.rows - view.row) * down);
-    return { left, top, wide: right - left, high: bottom - top };
+    const wide = Math.min(width, (box.column + box.columns - view.column) * across) - left;
+    const high = Math.min(height, (box.row + box.rows - view.row) * down) - top;
+    const style = { left: `${left}px`, top: `${top}px`, width: `${wide}px`, height: `${high}px` };
+    return { key: `${box.row} ${box.column}`, wide, high, style };
   };
-  const shards = about.shards ?? [];
+  const inSight = <T extends MatrixBox>(boxes: readonly T[]) =>
+    boxes.map((box) => ({ ...place(box), box })).filter(({ wide, high }) => wide > 0 && high > 0);
+  const { shards = [], absent = [] } = about;
   return (
-    <div class="nnw-borders" aria-hidden={(about.absent ?? []).length === 0}>
-      {(about.absent ?? []).map((box) => {
-        const { left, top, wide, high } = place(box);
-        return wide <= 0 || high <= 0 ? null : (
-          <span
-            key={`${box.row} ${box.column}`}
-            class="nnw-absent"
-            role="img"
-            aria-label={t("rows {0} to {1}: no rank that answered has them", box.row, box.row + box.rows - 1)}
-            style={{ left: `${left}px`, top: `${top}px`, width: `${wide}px`, height: `${high}px` }}
-          />
-        );
-      })}
-      {shards.length < 2 && (about.absent ?? []).length === 0
-        ? null
-        : shards.map((box) => {
-            const { left, top, wide, high } = place(box);
-            return wide <= 0 || high <= 0 ? null : (
-              <span
-                key={`${box.row} ${box.column}`}
-                class="nnw-shard"
-                style={{ left: `${left}px`, top: `${top}px`, width: `${wide}px`, height: `${high}px` }}
-              >
-                {wide < LEAST_LABELLED[0] || high < LEAST_LABELLED[1] ? null : <b>{box.ranks.join(", ")}</b>}
-              </span>
-            );
-          })}
+    <div class="nnw-borders" aria-hidden={absent.length === 0}>
+      {inSight(absent).map(({ box, key, style }) => (
+        <span
+          key={key}
+          class="nnw-absent"
+          role="img"
+          aria-label={t("rows {0} to {1}: no rank that answered has them", box.row, box.row + box.rows - 1)}
+          style={style}
+        />
+      ))}
+      {inSight(shards.length < 2 && absent.length === 0 ? [] : shards).map(({ box, key, wide, high, style }) => (
+        <span key={key} class="nnw-shard" style={style}>
+          {wide < LEAST_LABELLED[0] || high < LEAST_LABELLED[1] ? null : <b>{box.ranks.join(", ")}</b>}
+        </span>
+      ))}
     </div>
   );
 }

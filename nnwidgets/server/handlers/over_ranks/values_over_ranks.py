@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from nnwidgets.distributed.merging.values import Box, grid, merged
+from nnwidgets.distributed.merging.values import merged
+from nnwidgets.introspect.heatmap.window import Box, grid
 from nnwidgets.server.handlers.over_ranks.asked import path_in_question, session_over_ranks
 from nnwidgets.server.handlers.registry import handles_over_ranks
 from nnwidgets.server.handlers.values import sides_of, window_body
