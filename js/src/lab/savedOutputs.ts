@@ -1,4 +1,4 @@
-import { t, word } from "../i18n/translate.ts";
+import { t } from "../i18n/translate.ts";
 import type { DrawingPanel, MimeModel, Renderer } from "./jupyterTypes.ts";
 
 /** What an Explorer's output also has: it ranks before the widget, where this extension is. */
@@ -11,11 +11,6 @@ const RANK = -20;
 const FAILED = "jupyter-widgets";
 /** What the host draws for a widget whose script it can't load, or that failed in it. */
 const ERROR = ".jupyter-widgets-error-widget";
-const NO_VIEW = word(
-  "This JupyterLab can't show the live view here: the error below the tree says why. Where it names two versions of " +
-    "anywidget, install the same one beside JupyterLab and beside the kernel, and load the page again.",
-);
-const IN_PANEL = word("Show the live view in the panel");
 /** A kernel that is there is connected to sooner. */
 const PATIENCE_MS = 3_000;
 
@@ -76,10 +71,13 @@ function fallBack(
 /** Says in the place of a view that there is none, and opens the panel, which needs no anywidget. */
 function noView(openPanel: () => void): HTMLElement {
   const [words, button] = [document.createElement("p"), document.createElement("button")];
-  words.textContent = t(NO_VIEW);
+  words.append(
+    `${t("This JupyterLab can’t show the live view here: the error below the tree says why.")} `,
+    `${t("Where it names two versions of anywidget, install one for JupyterLab and the kernel, and load the page again.")} `,
+    button,
+  );
   button.className = "jp-mod-styled";
-  button.textContent = t(IN_PANEL);
+  button.textContent = t("Show the live view in the panel");
   button.onclick = openPanel;
-  words.append(" ", button);
   return words;
 }

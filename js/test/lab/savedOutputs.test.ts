@@ -115,7 +115,7 @@ test("where the host shows that a widget failed, the tree stands above its error
   });
   await vi.advanceTimersByTimeAsync(0);
   expect([...node.children].map(({ textContent }) => textContent)).toEqual([
-    expect.stringContaining("This JupyterLab can't show the live view here"),
+    expect.stringContaining("This JupyterLab can’t show the live view here"),
     "the tree: <b>Stack</b>",
     "Click to show javascript error.",
   ]);
