@@ -101,3 +101,13 @@ def test_links_between_the_examples_lead_somewhere(name):
     text = json.dumps([cell.source for cell in read(name).cells])
     for target in re.findall(r"\]\((\w+\.ipynb)\)", text):
         assert (EXAMPLES / target).is_file()
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "05_many_ranks"])
+def test_an_example_with_live_views_speaks_of_them_as_they_are(name):
+    """Of how they follow the cells, of rows that are open at first, of the panel, of numbers as they are drawn."""
+    text = " ".join(cell.source for cell in read(name).cells if cell.cell_type == "markdown")
+    assert "one cell at a time" in text
+    assert not re.search(r"\bOpen(\*\*)? `|Open that too", text), "it is open already, and would be closed"
+    assert not re.search(r"histogram reaches that far|without a heat map", text)
+    assert ("Create New View" in text) <= ("panel **Neural network**" in text)
