@@ -10,6 +10,7 @@ from torch.utils.checkpoint import checkpoint
 
 import nnwidgets as nnw
 from nnwidgets.errors import InvalidTargetError
+from tests.support.stacks import needs_torch
 
 
 def mlp():
@@ -288,6 +289,7 @@ def test_an_interrupt_passes_through_and_leaves_nothing_hooked():
     assert all(parameter.grad is None for parameter in net.parameters())
 
 
+@needs_torch("compiler.set_stance")
 def test_a_compiled_model_is_seen_as_it_was_written():
     net = torch.compile(mlp(), backend="eager")
     found = nnw.activations(net, torch.randn(4, 20), loss="noise")
