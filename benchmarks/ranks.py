@@ -24,8 +24,11 @@ import nnwidgets as nnw
 from benchmarks.common import Row, medians, report
 from nnwidgets.distributed import merging
 from nnwidgets.distributed.answering import answer
+from nnwidgets.server.handlers.registry import handlers
+from nnwidgets.wire.dispatch import Dispatcher
 
 N_RANKS, N_TENSORS, DEADLINE = 4, 1_000, 1.0
+OPEN: dict[str, Any] = {"v": 1, "id": "1", "kind": "open", "body": {}}
 MODELS = """
 import os, time, torch, torch.distributed as dist
 from torch import nn
@@ -80,6 +83,16 @@ def over_engines(client: Any) -> Iterator[Row]:
         (over - alone) * 1e3, "ms", 60.0, f"{over * 1e3:.1f} ms against {alone * 1e3:.1f} ms",
     )  # fmt: skip
 
+    views = [nnw.explore(net), nnw.explore(here)]
+    over, alone = medians(*(lambda view=view: _click(view) for view in views), rounds=25)  # type: ignore[misc]
+    for view in views:
+        view.close()
+    yield Row(
+        f"a click on a tensor of a model on {N_RANKS} idle engines, beyond the same in one process",
+        (over - alone) * 1e3, "ms", 60.0,
+        f"{over * 1e3:.1f} ms against {alone * 1e3:.1f} ms for its facts, statistics, picture and numbers",
+    )  # fmt: skip
+
     patient, job.timeout = job.timeout, DEADLINE
     # Stopped, so that its side door is silent too.
     silent = client[N_RANKS - 1].apply_sync(os.getpid)
@@ -112,12 +125,27 @@ def over_engines(client: Any) -> Iterator[Row]:
     yield Row(f"{what}, from the notebook", notebook / theirs, "x", 1.5, f"{notebook:.1f} s against {note}")
 
 
+def _click(view: Any) -> None:
+    """What the page asks for when the row of a tensor is clicked, one after the other."""
+    replies: list[dict[str, Any]] = []
+    dispatcher = Dispatcher(handlers(view._session_for), lambda message, _buffers: replies.append(message))  # noqa: SLF001
+    picture, numbers = {"max_rows": 256, "max_columns": 256}, {"row": 0, "column": 0, "rows": 12, "columns": 8}
+    asked: list[tuple[str, dict[str, Any]]] = [
+        ("inspect", {"bins": 64}), ("stats", {}), ("values", picture), ("values", numbers),
+    ]  # fmt: skip
+    for kind, body in asked:
+        dispatcher.receive({"v": 1, "id": kind, "kind": kind, "body": {"path": "0.weight", **body}})
+    if not all(reply.get("ok", True) for reply in replies):
+        raise RuntimeError(f"A click was refused: {replies}")
+
+
 def training_row(client: Any) -> Row:
     """A training step while a view of the model is open in this process."""
     ratios, net = [], nnw.ranks(client)["ddp"]
     for _ in range(7):
         without = max(client[:].apply_sync(_steps))
         view = nnw.explore(net)
+        Dispatcher(handlers(view._session_for), lambda *_: None).receive(OPEN)  # noqa: SLF001
         with_view = max(client[:].apply_sync(_steps))
         view.close()
         ratios.append(with_view / without)

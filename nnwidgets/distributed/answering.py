@@ -29,7 +29,7 @@ from nnwidgets.introspect.module_tree.tree import tree_of
 from nnwidgets.introspect.records import TensorEntry
 from nnwidgets.introspect.safe_access.lookup import LiveModel
 from nnwidgets.introspect.safe_access.objects import no_torch_function
-from nnwidgets.introspect.safe_access.scan import read
+from nnwidgets.introspect.safe_access.scan import gc_paused, read
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, gradient_of
 from nnwidgets.introspect.tracing.inputs import device_of
 from nnwidgets.introspect.tracing.together import PATIENCE, come_together
@@ -97,9 +97,12 @@ def _live(module: nn.Module) -> LiveModel:
 
 
 def _tree(module: nn.Module, body: Mapping[str, Any]) -> Said:
-    return tree_said(tree_of(_live(module).scan), body.get("full", ""))
+    scan = read(module)
+    read_shards(scan)
+    return tree_said(tree_of(scan), body.get("full", ""))
 
 
+@gc_paused()
 def tree_said(found: ModuleTree, full: str) -> Said:
     """What a rank says of its tree.
 
