@@ -52,15 +52,22 @@ def steps(n):
 """
 
 
-def merging_row() -> Row:
-    """Statistics of many tensors of four ranks, made one."""
+def merging_rows() -> Iterator[Row]:
+    """Statistics of many tensors of four ranks, made one: as the table of all asks for them, and with bins."""
     net = nn.ParameterList([torch.randn(64) for _ in range(N_TENSORS)])
-    said: Any = answer(net, {"ask": "stats", "paths": [str(n) for n in range(N_TENSORS)]})["said"]
-    replies = {
-        rank: said | {"shares": [["held", [rank], N_RANKS, 64 * N_RANKS]] * N_TENSORS} for rank in range(N_RANKS)
-    }
-    (taken,) = medians(lambda: merging.tensors.merged(replies, ()))
-    return Row(f"merging {N_TENSORS:,} tensors' statistics of {N_RANKS} ranks", taken * 1e3, "ms", 20.0)
+    for bins in (False, True):
+        body = {"ask": "stats", "paths": [str(n) for n in range(N_TENSORS)], "bins": bins}
+        said: Any = answer(net, body)["said"]
+        replies = {rank: said | {"shares": [["held", [rank], N_RANKS, 64 * N_RANKS]]} for rank in range(N_RANKS)}
+        (taken,) = medians(lambda replies=replies, bins=bins: _merge(replies, bins))  # type: ignore[misc]
+        what = f"merging {N_TENSORS:,} tensors' statistics of {N_RANKS} ranks{', with bins' if bins else ''}"
+        yield Row(what, taken * 1e3, "ms", 20.0)
+
+
+def _merge(replies: Any, bins: bool) -> Any:
+    whole = merging.tensors.WholeTensors(replies, ())
+    # A record makes the bins of all.
+    return whole.brief(), whole[0] if bins else None
 
 
 def over_engines(client: Any) -> Iterator[Row]:
@@ -127,7 +134,7 @@ def rows() -> Iterator[Row]:
     """Merging here, then the rest on engines."""
     import ipyparallel
 
-    yield merging_row()
+    yield from merging_rows()
     cluster = ipyparallel.Cluster(n=N_RANKS, log_level=logging.ERROR)
     client = cluster.start_and_connect_sync(activate=False)
     try:
