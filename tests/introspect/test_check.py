@@ -318,6 +318,12 @@ def test_detach_no_grad_locals_and_helpers_are_seen():
     def decorated(self, x):
         return self.linear(x) @ self.weight
 
+    @torch.no_grad()
+    def as_newer_torch_decorates(self, x):
+        return self.linear(x) @ self.weight
+
+    as_newer_torch_decorates.__code__ = as_newer_torch_decorates.__code__.replace(co_name="no_grad")
+
     def renamed(self, x):
         w = self.weight
         return x @ w.data
@@ -334,6 +340,7 @@ def test_detach_no_grad_locals_and_helpers_are_seen():
     assert data_chains(detached) == ["weight"]
     assert data_chains(under_no_grad) == ["weight"]
     assert data_chains(decorated) == ["weight"]
+    assert data_chains(as_newer_torch_decorates) == ["weight"]
     assert data_chains(renamed) == ["weight"]
     assert data_chains(through_a_helper) == ["scale"]
     assert data_chains(with_methods_that_tensors_and_modules_share) == ["weight"]
