@@ -8,5 +8,6 @@ Start at `activations.activations`: a forward, a backward where there is a loss,
     saturation.py      which values of an output lie where its module is flat
     silent_units.py    which units are zero for all of a batch
     backward_state.py  the gradients of the caller, put back after a backward
+    signal_findings.py  what of it is worth knowing, and from where on
     signal_records.py  what was seen, as records
 """

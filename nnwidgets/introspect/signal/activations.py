@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -11,11 +11,14 @@ from torch import nn
 from nnwidgets.errors import InvalidTargetError
 from nnwidgets.formatting import shape_text, short_repr
 from nnwidgets.introspect.handles import over_handles
-from nnwidgets.introspect.safe_access.objects import is_tensor, type_name
+from nnwidgets.introspect.module_tree.expressions import ExpressionWriter
+from nnwidgets.introspect.records import Findings, TensorStats, Trace
+from nnwidgets.introspect.safe_access.objects import instance_dict, is_tensor, plain_items, type_name
 from nnwidgets.introspect.safe_access.scan import ModelScan, read
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, gradient_of, plain_torch
 from nnwidgets.introspect.signal.backward_state import gradients_aside
-from nnwidgets.introspect.signal.losses import NOISE, WHY_NO_GRAPH, Loss, loss_function
+from nnwidgets.introspect.signal.losses import NOISE, WHY_NO_GRAPH, Loss, floats_in, loss_function
+from nnwidgets.introspect.signal.signal_findings import CallFacts, NanBirth, call_facts, signal_findings
 from nnwidgets.introspect.signal.signal_records import Activations, CallSignal, ParameterSignal
 from nnwidgets.introspect.signal.summaries import Summaries, Summary
 from nnwidgets.introspect.statistics.exact_stats import each_stats
@@ -83,17 +86,12 @@ def activations(module: nn.Module, /, *args: Any, loss: Loss = None, **kwargs: A
             trace = run(scan, args, kwargs, begin=lambda: come_together(ranks, PATIENCE), observer=observer)
     finally:
         observer.forget()
-    return Activations(
-        calls=tuple(
-            CallSignal(call.path, call.call_index, kind, call.depth, tuple(each.record() for each in summaries))
-            for call, (kind, summaries) in zip(trace.calls, (each or ("", ()) for each in observer.noted), strict=True)
-        ),
-        parameters=observer.parameters,
-        loss=observer.loss,
-        failed_at=trace.failed_at,
-        error=observer.error if trace.error is None else trace.error,
-        failed_in=observer.failed_in if trace.error is None else "forward",
-    )
+    return observer.told(trace)
+
+
+class _Noted(NamedTuple):
+    facts: CallFacts
+    summaries: tuple[Summary, ...]
 
 
 class _Signal(Observer):
@@ -106,9 +104,46 @@ class _Signal(Observer):
         self.loss: float | None = None
         self.error: str | None = None
         self.failed_in: str | None = None
+        self._nan: tuple[_Noted, tuple[TensorStats, ...], tuple[str, ...]] | None = None
 
-    def returned(self, module: Any, args: tuple[Any, ...], output: Any) -> tuple[str, tuple[Summary, ...]]:  # noqa: ARG002 - as an observer is called
-        return type_name(type(module)), self._summaries.of_call(module, output)
+    def returned(self, module: Any, args: tuple[Any, ...], output: Any) -> _Noted:
+        noted = _Noted(call_facts(module, type_name(type(module))), self._summaries.of_call(module, output))
+        if self._nan is None and any(each.values.n_nan for each in noted.summaries):
+            inputs = tuple(found for found in each_stats(floats_in(args)) if found)
+            self._nan = noted, inputs, _bad_parameters(module)
+        return noted
+
+    def told(self, trace: Trace) -> Activations:
+        """All that was seen in a forward that has come to its end."""
+        calls = tuple(
+            CallSignal(
+                call.path,
+                call.call_index,
+                noted.facts.class_name if noted else "",
+                call.depth,
+                tuple(each.record() for each in noted.summaries) if noted else (),
+            )
+            for call, noted in zip(trace.calls, self.noted, strict=True)
+        )
+        birth = next(
+            (
+                NanBirth(at, *self._nan[1:])
+                for at, noted in enumerate(self.noted)
+                if self._nan and noted is self._nan[0]
+            ),
+            None,
+        )
+        facts = [noted and noted.facts for noted in self.noted]
+        writer = ExpressionWriter(self._scan.modules[0], "net")
+        return Activations(
+            calls=calls,
+            parameters=self.parameters,
+            loss=self.loss,
+            failed_at=trace.failed_at,
+            error=self.error if trace.error is None else trace.error,
+            failed_in=self.failed_in if trace.error is None else "forward",
+            findings=Findings(signal_findings(calls, facts, self.parameters, birth, writer)),
+        )
 
     def finished(self, result: Any) -> None:
         if self._compute is None:
@@ -129,6 +164,12 @@ class _Signal(Observer):
 
     def forget(self) -> None:
         self._summaries.forget()
+
+
+def _bad_parameters(module: Any) -> tuple[str, ...]:
+    own = [(name, value) for name, value in plain_items(instance_dict(module).get("_parameters")) if is_tensor(value)]
+    found = zip(own, each_stats([value for _, value in own]), strict=True)
+    return tuple(str(name) for (name, _), stats in found if stats and stats.n_nan + stats.n_inf)
 
 
 def _scalar(value: Any) -> torch.Tensor:

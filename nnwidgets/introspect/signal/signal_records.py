@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nnwidgets.formatting import counted, inert
-from nnwidgets.introspect.records import Record, TensorStats, as_json
+from nnwidgets.introspect.records import Finding, Record, TensorStats, as_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +94,7 @@ class Activations(Record):
         failed_at: Path of the innermost module whose forward raised, or None.
         error: What the forward, the loss or the backward raised, as ``"RuntimeError: …"``, or None.
         failed_in: ``"forward"``, ``"loss"`` or ``"backward"`` where it raised, or None.
+        findings: What is worth knowing of it, the worst first.
     """
 
     calls: tuple[CallSignal, ...]
@@ -102,6 +103,7 @@ class Activations(Record):
     failed_at: str | None
     error: str | None
     failed_in: str | None
+    findings: tuple[Finding, ...] = ()
 
     def __repr__(self) -> str:
         what = counted(len(self.calls), "call")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from nnwidgets.formatting import counted, exact_count, shape_text
 from nnwidgets.introspect.signal.signal_records import Activations, CallSignal, OutputSignal, ParameterSignal
 from nnwidgets.text.document import Block, Document, Note, Table
-from nnwidgets.text.pages.model import MOST_ROWS
+from nnwidgets.text.pages.model import MOST_ROWS, findings_page
 
 _COLUMNS: tuple[tuple[str, bool, Callable[[OutputSignal], str]], ...] = (
     ("output", True, lambda out: shape_text(out.shape)),
@@ -31,6 +31,8 @@ def activations_page(found: Activations) -> Document:
         blocks.append(Note(f"raised: {found.error}", "error", where=where))
     if found.parameters:
         blocks.append(_parameters(found.parameters))
+    if found.findings:
+        blocks += findings_page(found.findings)
     said = [counted(len(found.calls), "call", exact_count)]
     if found.loss is not None:
         said.append(f"loss {_number(found.loss)}")
