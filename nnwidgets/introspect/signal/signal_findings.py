@@ -143,11 +143,16 @@ class _Run:
             stds = [(at, found.std) for at, found in way if found.std > 0 and math.isfinite(found.std)]
             if len(stds) < max(LIMITS.n_layers, len(way) / 2):
                 continue
-            (begin, first), (end, last) = stds[0], stds[-1]
-            n_steps = len(stds) - 1
+            quarter = len(stds) // 4
+            begin, first = sorted(stds[:quarter], key=lambda each: each[1])[quarter // 2]
+            # A branch may carry little where the trunk carries all, as an attention's query does: all must have it.
+            end, last = max(stds[-quarter:], key=lambda each: each[1])
+            is_fading = last < first * LIMITS.faded
+            if not is_fading:
+                end, last = min(stds[-quarter:], key=lambda each: each[1])
+            n_steps = abs(self._layers.index(end) - self._layers.index(begin))
             rate = (last / first) ** (1 / n_steps)
-            is_fading = last < first * LIMITS.faded and rate < LIMITS.rate
-            if not is_fading and not (first < last * LIMITS.faded and rate > 1 / LIMITS.rate):
+            if not (is_fading and rate < LIMITS.rate) and not (first < last * LIMITS.faded and rate > 1 / LIMITS.rate):
                 continue
             yield SingleFinding(
                 f"{'vanishing' if is_fading else 'exploding'}-{name}",
