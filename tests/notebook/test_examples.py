@@ -9,6 +9,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import torch.distributed.fsdp
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 
@@ -67,6 +68,8 @@ def test_an_example_runs_clean_and_every_exploring_cell_gives_a_view_with_fallba
     notebook = read(name)
     if "import ipyparallel" in json.dumps(notebook):
         pytest.importorskip("ipyparallel")
+    if "fully_shard" in json.dumps(notebook) and not hasattr(torch.distributed.fsdp, "fully_shard"):
+        pytest.skip(f"torch {torch.__version__} has no torch.distributed.fsdp.fully_shard")
     where = {"metadata": {"path": str(tmp_path)}}
     run_notebook(notebook, is_attended=True, km=clean_kernel, resources=where)
 
