@@ -74,6 +74,7 @@ def from_json(text: str, by_rank: Sequence[Sequence[int]] = ()) -> ModuleTree:
     return with_bytes(tree, by_rank) if by_rank else tree
 
 
+@gc_paused()
 def with_bytes(tree: ModuleTree, by_rank: Sequence[Sequence[int]]) -> ModuleTree:
     """The tree with the bytes that each rank holds of each node.
 
