@@ -18,7 +18,7 @@ from nnwidgets.distributed.merging import traces
 from nnwidgets.distributed.merging.stats import rows_of
 from nnwidgets.distributed.merging.tree_json import interned, to_json
 from nnwidgets.distributed.merging.trees import digest_of, facts_of
-from nnwidgets.distributed.shares import ABSENT, Share, flat_sizes, share_of, stats_of
+from nnwidgets.distributed.shares import ABSENT, Share, flat_shares, share_of, stats_of
 from nnwidgets.distributed.tiles import tile_of
 from nnwidgets.edit.undo_copy.digest import digest
 from nnwidgets.errors import NNWidgetsError, RanksDisagreeError
@@ -118,7 +118,7 @@ def tree_said(found: ModuleTree, full: str) -> Said:
 
 def _stats(module: nn.Module, body: Mapping[str, Any]) -> Said:
     live, place = _live(module), place_in_group()
-    flat = flat_sizes(live.scan)
+    flat = flat_shares(live.scan)
     tensors = [_tensor_at(live, path) for path in body["paths"]]
     shares = [ABSENT if tensor is None else share_of(tensor, *place, flat) for tensor in tensors]
     found = stats_of(tensors, shares, bins=body.get("bins", True))
@@ -145,7 +145,7 @@ def _check(module: nn.Module, body: Mapping[str, Any]) -> Said:
     facts = facts_of(found)
     name = str(body["model"])
     checked = worst_first((*structural_findings(live.scan, name=name), *data_findings(live.scan, name=name)))
-    flat = flat_sizes(live.scan)
+    flat = flat_shares(live.scan)
     parts = {
         entry.path: _fingerprint(entry, live.tensors[entry.path], share_of(live.tensors[entry.path], *place, flat))
         for entry in _counted(found.tensors)

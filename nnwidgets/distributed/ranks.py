@@ -352,9 +352,13 @@ class RankedModel(ModelHandle):
             body |= {"inputs": to_json((arguments, dict(options))), "patience": patience}
             _, missing = self.ask("here")
             self._need_all(missing)
-        replies, missing = self.ranks.ask(self.module, body, said=said, seconds=patience + _LONGEST_FORWARD)
-        self._need_all(missing)
-        return merging.traces.merged({rank: merging.traces.from_json(each) for rank, each in sorted(replies.items())})
+        # Who has failed waits no longer for those that may wait for it.
+        longest = patience if said is not None and said["error"] is not None else patience + _LONGEST_FORWARD
+        replies, missing = self.ranks.ask(self.module, body, said=said, seconds=longest)
+        if all(reply["error"] is None for reply in replies.values()):
+            self._need_all(missing)
+        traces = {rank: merging.traces.from_json(each) for rank, each in sorted(replies.items())}
+        return merging.traces.merged(traces, missing)
 
     def _need_all(self, missing: Mapping[int, Missing]) -> None:
         if missing:

@@ -14,7 +14,7 @@ from nnwidgets.distributed.merging.stats import BINS
 from nnwidgets.errors import NNWidgetsError
 from nnwidgets.introspect.records import TensorStats
 from nnwidgets.introspect.safe_access import objects
-from nnwidgets.introspect.safe_access.holders import FLAT_PARAMETERS, flat_originals, holder_of, is_dtensor, part_here
+from nnwidgets.introspect.safe_access.holders import FLAT_PARAMETERS, flat_parameters, holder_of, is_dtensor, part_here
 from nnwidgets.introspect.safe_access.scan import ModelScan
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor
 from nnwidgets.introspect.statistics.exact_stats import each_stats, exact_stats
@@ -44,36 +44,43 @@ ABSENT = Share("absent", (), 1, 0)
 """Of a tensor that is in the model of other ranks only, as in another stage of a pipeline."""
 
 
-def flat_sizes(scan: ModelScan) -> dict[int, int]:
-    """Elements of the whole of each parameter, by its id, that FSDP1 has flattened and cut, and keeps a piece of."""
+def flat_shares(scan: ModelScan) -> dict[int, Share]:
+    """What is held of each parameter, by its id, that FSDP1 has flattened and cut over the ranks of a group of its."""
     if FLAT_PARAMETERS not in sys.modules:
         return {}
+    found: dict[int, Share] = {}
     with objects.no_torch_function():
-        return {id(each): math.prod(shape) for flat, each, shape in flat_originals(scan) if holder_of(flat) is not None}
+        for each in flat_parameters(scan):
+            held = holder_of(each.flat)
+            if held is not None:
+                found[id(each.flat)] = Share("held", (each.rank,), each.n_parts, held.n_elements)
+                for original, shape in each.originals:
+                    found[id(original)] = Share("held", (each.rank,), each.n_parts, math.prod(shape))
+    return found
 
 
-def share_of(tensor: Any, rank: int, world_size: int, flat: Mapping[int, int] = MappingProxyType({})) -> Share:
+def share_of(tensor: Any, rank: int, world_size: int, flat: Mapping[int, Share] = MappingProxyType({})) -> Share:
     """Tell what this rank holds of a tensor.
 
     Args:
         tensor: Any.
         rank: This one.
         world_size: How many there are.
-        flat: What `flat_sizes` says of the model.
+        flat: What `flat_shares` says of the model.
 
     Example:
         >>> share_of(torch.ones(2, 3), rank=1, world_size=4)
         Share(state='held', part=(), n_parts=1, n_elements=6)
     """
     if id(tensor) in flat:
-        return Share("held", (rank,), world_size, flat[id(tensor)])
+        return flat[id(tensor)]
     with objects.no_torch_function():
         held = holder_of(tensor)
         if held is None:
             return Share("held", (), 1, tensor.numel())
         if is_dtensor(type(tensor)):
             return _of_dtensor(tensor, held.placements, held.n_elements)
-        if held.is_part:  # ZeRO-3, FSDP1: cut over all ranks, in their order
+        if held.is_part:  # ZeRO-3: cut over all ranks, in their order
             return Share("held", (rank,), world_size, held.n_elements)
     return Share("held", (), 1, math.prod(held.local_shape))
 

@@ -156,6 +156,11 @@ def shell(ranks):
 def test_lines_look_at_a_model_over_ranks(shell):
     assert "3.50 kB on each of 2 ranks" in shell.nn("tree r.net_of_rank")
     assert "874" in shell.nn('tree r["net_of_rank"]')
+    shell.variables["net"] = mlp()
+    for line in ("tree * --depth 0", "tree * --depth 1", "tree * 0 --depth 1", "tree * --depth 2"):
+        shown, wanted = shell.nn(line.replace("*", "r.net_of_rank")), shell.nn(line.replace("*", "net"))
+        rows = [[part for part in text.splitlines() if "parameters" not in part] for text in (shown, wanted)]
+        assert [row.split()[1:] for row in rows[0]] == [row.split()[1:] for row in rows[1]], line
     assert "Nothing found" in shell.nn("check r.net_of_rank")
     assert "2.weight" in shell.nn("stats r.net_of_rank")
     assert "512" in shell.nn("show r.net_of_rank 0.weight")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import re
+import socket
 import time
 from itertools import pairwise
 
@@ -57,7 +60,8 @@ def made():
 
 
 def looked_at(rank, world_size):
-    from torch.distributed.fsdp import FullyShardedDataParallel
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import FullyShardedDataParallel, ShardingStrategy
 
     found, job = {}, nnw.ranks(timeout=60.0)
     for name, whole, net in made():
@@ -88,12 +92,17 @@ def looked_at(rank, world_size):
             "gradients": [(row.grad_norm, row.n_grad_bad) for row in nnw.stats(job["net"])],
             "wanted gradients": [(row.grad_norm, row.n_grad_bad) for row in nnw.stats(whole)],
         }
-    for keeps_originals in (False, True):
-        whole = small(7, 5, 3)
-        net = FullyShardedDataParallel(small(7, 5, 3), use_orig_params=keeps_originals, device_id=torch.device("cpu"))
+    square = init_device_mesh("cpu", (2, 2), mesh_dim_names=("rep", "shard"))
+    hybrid = {"device_mesh": square, "sharding_strategy": ShardingStrategy.HYBRID_SHARD}
+    for keeps_originals, more in ((False, {}), (True, {}), (False, hybrid), (True, hybrid)):
+        net = FullyShardedDataParallel(
+            small(7, 5, 3), use_orig_params=keeps_originals, device_id=torch.device("cpu"), **more
+        )
         table = {row.path: row for row in nnw.stats(job["net"]) if row.role == "parameter"}
-        found["FSDP1", keeps_originals] = {
+        found["FSDP1", keeps_originals, bool(more)] = {
             "n_params": nnw.tree(job["net"]).n_params,
+            "n_replicas": {each.n_replicas for each in nnw.tree(job["net"]).tensors if each.path in table},
+            "ties": nnw.ties(job["net"]),
             "stats": {path: nnw.stats(job["net"][path]) for path in table},
             "check": [each.code for each in nnw.check(job["net"]) if each.severity != "note"],
             "trace": nnw.trace(job["net"], torch.ones(2, 7)).flops,
@@ -195,18 +204,24 @@ def test_flat_parameters_of_fsdp_are_read_without_their_padding(spread):
     whole = small(7, 5, 3)
     flat = torch.cat([each.detach().flatten() for each in whole.parameters()])
     for found in spread:
-        flattened, original = found["FSDP1", False], found["FSDP1", True]
+        flattened, original = found["FSDP1", False, False], found["FSDP1", True, False]
         (stats,) = flattened["stats"].values()
         assert [each.n for each in stats.by_rank] == [15, 15, 15, 13]
+        hybrid, original_hybrid = found["FSDP1", False, True], found["FSDP1", True, True]
+        (halves,) = hybrid["stats"].values()
+        assert [(each.part, each.n) for each in halves.by_rank] == [((0,), 29), ((1,), 29)] * 2
+        assert halves.hist_counts == stats.hist_counts
+        assert [each["n_replicas"] for each in (flattened, original, hybrid, original_hybrid)] == [{1}, {1}, {2}, {2}]
         for name in SAME:
             assert getattr(stats, name) == getattr(nnw.stats(flat), name), name
         for path, parameter in whole.named_parameters():
-            stats = original["stats"][f"_fsdp_wrapped_module.{path}"]
-            for name in SAME:
-                assert getattr(stats, name) == getattr(nnw.stats(parameter), name), (path, name)
-        assert {each["n_params"] for each in (flattened, original)} == {58}
-        assert flattened["check"] == original["check"] == []
-        assert {each["trace"] for each in (flattened, original)} == {2 * 2 * (7 * 5 + 5 * 3)}
+            for each in (original, original_hybrid):
+                stats = each["stats"][f"_fsdp_wrapped_module.{path}"]
+                for name in SAME:
+                    assert getattr(stats, name) == getattr(nnw.stats(parameter), name), (path, name)
+        for each in (flattened, original, hybrid, original_hybrid):
+            assert (each["n_params"], each["check"], each["ties"]) == (58, [], ())
+            assert each["trace"] == 2 * 2 * (7 * 5 + 5 * 3)
 
 
 def faulty(rank, world_size):
@@ -311,6 +326,78 @@ def faulty(rank, world_size):
         found["alone"] = refusal(lambda: nnw.trace(net, torch.ones(2, 16)))
     dist.barrier()
     return found
+
+
+class Fails(nn.Module):
+    def forward(self, x):
+        if dist.get_rank() == 1:
+            raise ValueError("bad batch")
+        return x
+
+
+def failing(rank, world_size):
+    """A forward that raises on rank 1 while the others wait for it, as long as their group has patience."""
+    from torch.distributed.device_mesh import DeviceMesh
+    from torch.distributed.fsdp import fully_shard
+
+    group = dist.new_group(range(world_size), timeout=dt.timedelta(seconds=4))
+    net = nn.Sequential(nn.Linear(4, 4), Fails(), nn.Linear(4, 4))
+    mesh = DeviceMesh.from_group(group, "cpu")
+    for each in (net[0], net[2]):
+        fully_shard(each, mesh=mesh)
+    job, began = nnw.ranks(timeout=1.0), time.monotonic()
+    found = nnw.trace(job["net"], torch.ones(2, 4))
+    seconds = time.monotonic() - began
+    is_cut = all(parameter._local_tensor.numel() < parameter.numel() for parameter in net.parameters())
+    job.timeout = 60.0
+    return found.error, found.failed_at, [each.rank for each in found.by_rank], seconds, is_cut, nnw.check(job["net"])
+
+
+def test_a_forward_that_raises_on_one_rank_names_it_and_leaves_the_model_as_it_was():
+    found = on_ranks(failing)
+    for rank, (error, failed_at, by_rank, seconds, is_cut, check) in enumerate(found):
+        assert error.startswith("ValueError: bad batch (on rank 1)"), error
+        assert failed_at == "1"
+        assert is_cut
+        assert check == ()
+        if rank == 1:  # doesn't wait for those that wait for it
+            assert (by_rank, seconds < 4) == ([1], True)
+            assert re.search(
+                r"Rank 0 hasn't answered for 1\.\d s\..* ends there with the process group's own timeout", error
+            )
+        else:
+            assert by_rank == [0, 1, 2, 3]
+            assert "; ranks 0, 2, 3 failed after that, by_rank tells how" in error
+
+
+def alone(rank, world_size):
+    from torch.distributed.fsdp import fully_shard
+
+    whole = mlp()
+    net = fully_shard(mlp())  # noqa: F841 - found by its name
+    job = nnw.ranks(timeout=30.0)
+    served = job.serve()
+    address = served.address.split(":")
+    for asked in (job["net"], nnw.ranks(served.address, token=served.token, timeout=30.0)["net"]):
+        assert nnw.tree(asked).n_params == nnw.tree(whole).n_params
+        assert "on 1 rank" in str(nnw.tree(asked))
+        stats, wanted = nnw.stats(asked["0.weight"]), nnw.stats(whole[0].weight)
+        assert [getattr(stats, name) for name in SAME] == [getattr(wanted, name) for name in SAME]
+        assert (nnw.check(asked), nnw.ties(asked)) == ((), ())
+        assert len(nnw.stats(asked)) == 6
+    assert nnw.trace(job["net"], torch.ones(2, 16)).flops == nnw.trace(whole, torch.ones(2, 16)).flops
+    assert [status.state for status in job.statuses] == ["idle"]
+    dist.destroy_process_group()
+    with pytest.raises(nnw.InvalidTargetError, match="destroy_process_group was called"):
+        nnw.tree(job["net"])
+    job.close()
+    return address[0], int(address[1])
+
+
+def test_one_rank_is_a_job_like_others_served_too():
+    (address,) = on_ranks(alone, 1)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(address, timeout=5)
 
 
 def refusal(run):

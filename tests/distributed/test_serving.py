@@ -23,6 +23,7 @@ import nnwidgets as nnw
 from nnwidgets.distributed.serving.door import Door
 from nnwidgets.distributed.sources.side_door import Way, exchange
 from tests.support.gloo import Group
+from tests.support.requests import asked
 from tests.support.stacks import needs_torch
 
 pytestmark = needs_torch("distributed.fsdp.fully_shard")
@@ -159,6 +160,9 @@ def test_a_notebook_that_is_no_rank_sees_the_whole_model(served):
     assert nnw.check(served.net) == ()
     assert [row.path for row in nnw.stats(served.net)] == [path for path, _ in whole.named_parameters()]
     assert served.ranks.world_size == 4
+    view = nnw.explore(served.net)
+    assert [each["ranks"] for each in asked(view, "values", path="0.weight")["shards"]] == [[0], [1], [2], [3]]
+    view.close()
 
 
 def test_the_token_is_left_in_no_file_and_in_no_store(served):

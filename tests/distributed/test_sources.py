@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import platform
+import re
 import signal
+import threading
 import time
 
 import pytest
@@ -36,7 +38,11 @@ def engines():
     cluster.stop_cluster_sync()
 
 
-def test_engines_are_asked_while_idle_busy_and_dead(engines):
+def lost(findings):
+    return [each.message for each in findings if each.code == "rank-missing"]
+
+
+def test_engines_are_asked_while_idle_busy_and_dead(engines, monkeypatch):
     job = nnw.ranks(engines, timeout=60.0)
     net = job["net"]
     whole: dict = {}
@@ -63,6 +69,22 @@ def test_engines_are_asked_while_idle_busy_and_dead(engines):
     engines[1].execute("net[0].weight.data[0, 0] = float('nan')", block=True)
     assert {(each.code, each.ranks) for each in nnw.check(net)} == {("nan-or-inf", (1,)), ("replicas-differ", (1,))}
 
+    # One is a job like others; one on another host has no door, and answers between its cells.
+    only = nnw.ranks(engines[0], timeout=60.0)
+    assert nnw.tree(only["net"]).n_params == 874
+    assert nnw.check(only["net"]) == ()
+    assert only.world_size == 1
+    monkeypatch.setattr(platform, "node", lambda: "elsewhere")
+    away = nnw.ranks(engines, timeout=60.0)
+    assert nnw.tree(away["net"]).n_params == 874
+    busy = engines[0].execute("import time\ntime.sleep(2)", block=False)
+    away.timeout = 0.5
+    (found,) = lost(nnw.check(away["net"]))
+    assert re.search(r"hasn't answered for 0\.\d s: on another host than this notebook, .*serve\(host=", found)
+    assert found.endswith("asks it beside them); rank 1 answered. The rest is of the others.")
+    busy.wait(60)
+    monkeypatch.undo()
+
     # They answer beside a cell, and say where they are in it.
     busy = engines[0].execute("import time\ntime.sleep(60)", block=False)
     stuck = engines[1].execute("import threading\n\nthreading.Event().wait(60)", block=False)
@@ -78,7 +100,17 @@ def test_engines_are_asked_while_idle_busy_and_dead(engines):
         nnw.trace(net, inputs)
     job.timeout = 60.0
 
-    os.kill(pids[1], signal.SIGKILL)
+    # Killed while it is asked: stopped, so that it is.
+    os.kill(pids[1], signal.SIGSTOP)
+    killed = threading.Timer(0.5, lambda: os.kill(pids[1], signal.SIGKILL))
+    killed.start()
+    began = time.monotonic()
+    (during,) = lost(nnw.check(net))
+    assert time.monotonic() - began < 30
+    assert during.startswith(
+        f"Rank 1 ({platform.node()}) ended, or closed the connection, while it was asked; rank 0 answered."
+    )
+    killed.join()
     deadline = time.monotonic() + 30
     while 1 in engines.ids and time.monotonic() < deadline:
         time.sleep(0.05)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields, replace
+from types import MappingProxyType
 from typing import Any
 
 from nnwidgets.distributed.merging.tree_json import frozen
+from nnwidgets.distributed.sources.source import Missing
 from nnwidgets.formatting import rank_names
 from nnwidgets.introspect.records import RankTrace, Trace, TraceCall
 
@@ -28,7 +30,7 @@ _CALL = [each.name for each in fields(TraceCall)]
 _TRACE = [each.name for each in fields(Trace) if each.name not in {"calls", "by_rank"}]
 
 
-def merged(traces: Mapping[int, Trace]) -> Trace:
+def merged(traces: Mapping[int, Trace], missing: Mapping[int, Missing] = MappingProxyType({})) -> Trace:
     """Make one trace of those of several ranks.
 
     Calls are those of the first rank, and of further ones those of modules that no rank before has, as of the stages of
@@ -36,6 +38,7 @@ def merged(traces: Mapping[int, Trace]) -> Trace:
 
     Args:
         traces: By rank.
+        missing: What stands for those of ranks that wait in theirs for one that has failed.
     """
     first, *_ = traces.values()
     calls = list(first.calls)
@@ -44,12 +47,13 @@ def merged(traces: Mapping[int, Trace]) -> Trace:
         calls += [call for call in trace.calls if call.path not in seen]
         seen.update(call.path for call in trace.calls)
     failed = {rank: trace for rank, trace in traces.items() if trace.error is not None}
-    broken = next(iter(failed.values()), first)
+    # They began together, so who failed first wasn't failed by another that it waited for.
+    broken = min(failed.values(), key=lambda trace: trace.seconds, default=first)
     return replace(
         first,
         calls=tuple(calls),
         failed_at=broken.failed_at,
-        error=f"{broken.error} (on {rank_names(failed)})" if failed else None,
+        error=_told(broken, failed, missing) if failed else None,
         unused=tuple(path for path in first.unused if path not in seen),
         seconds=max(trace.seconds for trace in traces.values()),
         flops=None if failed else _whole_work(traces),
@@ -60,6 +64,19 @@ def merged(traces: Mapping[int, Trace]) -> Trace:
             for rank, each in traces.items()
         ),
     )
+
+
+def _told(broken: Trace, failed: Mapping[int, Trace], missing: Mapping[int, Missing]) -> str:
+    """What failed, on which ranks, and what became of those that waited for them."""
+    alike = [rank for rank, trace in failed.items() if trace.error == broken.error]
+    after = [rank for rank in failed if rank not in alike]
+    said = f"{broken.error} (on {rank_names(alike)})"
+    said += f"; {rank_names(after)} failed after that, by_rank tells how" if after else ""
+    waiting = " ".join(each.told(rank, ()) for rank, each in missing.items())
+    return f"{said}. {waiting} {_STILL_THERE}" if waiting else said
+
+
+_STILL_THERE = "A forward that has begun ends there with the process group's own timeout, and the group with it."
 
 
 def _whole_work(traces: Mapping[int, Trace]) -> int | None:

@@ -6,6 +6,7 @@ import platform
 import threading
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from nnwidgets.distributed.serving.door import LOOKS, handled, open_shared
@@ -14,6 +15,10 @@ from nnwidgets.distributed.sources.source import Answers, Missing
 
 _PAUSE = 0.001
 _DEAD = Missing("is gone: its engine has ended", is_dead=True)
+_ELSEWHERE = (
+    ": on another host than this notebook, it answers between its cells only (with nnw.ranks().serve(host=…) in them, "
+    "nnw.ranks(address, token=…) asks it beside them)"
+)
 
 
 def is_ipyparallel(source: object) -> bool:
@@ -35,6 +40,7 @@ class EngineSource:
         self._view = source if hasattr(source, "targets") else source[:]
         self._opening: dict[int, Any] = {}
         self._doors: dict[int, Way | None] = {}
+        self._elsewhere: dict[int, str] = {}
         self._ranks: dict[int, int] = {}
         self._open(self._engines())
 
@@ -54,6 +60,7 @@ class EngineSource:
         beside.start()
         left = {engine for engine in engines if engine not in gone and engine not in doors}
         asked: dict[int, Any] = {}
+        is_failed = False
         while left and time.monotonic() < deadline:
             self._learn()
             for engine in left & known.keys():
@@ -65,12 +72,26 @@ class EngineSource:
                 elif asked[engine].ready():
                     answers[engine] = _taken(asked[engine])
             left -= answers.keys()
+            if not is_failed and any(_has_failed(answer) for answer in answers.values()):
+                is_failed, deadline = True, min(deadline, time.monotonic() + request["body"].get("patience", 0.0))
             time.sleep(_PAUSE)
         beside.join()
-        late = Missing.late(began)
-        found = {engine: _DEAD if engine in gone else answers.get(engine, late) for engine in engines}
+        answers |= dict.fromkeys(gone, _DEAD)
+        answers |= self._late([engine for engine in engines if engine not in answers], began)
+        found = {engine: answers[engine] for engine in engines}
         self._ranks = _ranks_of(found)
         return {self._ranks[engine]: found[engine] for engine in sorted(found, key=self._ranks.__getitem__)}
+
+    def _late(self, engines: list[int], began: float) -> dict[int, Missing]:
+        """What stands for the answers of some that are silent, with what they do, where they have a door to tell it."""
+        ways = {engine: way for engine in engines if (way := self._doors.get(engine))}
+        where = DoorSource(ways).where(ways)
+        found = {}
+        for engine in engines:
+            said = where.get(engine, {})
+            late = Missing.late(began, said.get("host", self._elsewhere.get(engine, "")), said.get("where"))
+            found[engine] = replace(late, why=late.why + _ELSEWHERE) if engine in self._elsewhere else late
+        return found
 
     def settled(self) -> Answers:
         """How each rank that was asked, and has a door, is at this moment."""
@@ -91,12 +112,20 @@ class EngineSource:
                     self._doors[engine] = None
                 else:
                     self._doors[engine] = Way((address[0], address[1]), token) if host == platform.node() else None
+                    if self._doors[engine] is None:
+                        self._elsewhere[engine] = host
 
     def _engines(self) -> list[int]:
         targets = self._view.targets
         if targets is None or targets == "all":
             return list(self._view.client.ids)
         return [targets] if isinstance(targets, int) else list(targets)
+
+
+def _has_failed(answer: Mapping[str, Any] | Missing) -> bool:
+    """Whether it is a forward that raised: others may wait in theirs for this rank as long as the group's timeout."""
+    said = {} if isinstance(answer, Missing) else answer.get("body", {}).get("said", {})
+    return "calls" in said and said["error"] is not None
 
 
 def _taken(result: Any) -> Mapping[str, Any] | Missing:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from types import MemberDescriptorType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
@@ -208,30 +209,54 @@ FLAT_PARAMETERS = "torch.distributed.fsdp._flat_param"
 """The module of torch without which no parameter was flattened."""
 
 
-def flat_originals(scan: ModelScan) -> Iterator[tuple[Any, Any, tuple[int, ...]]]:
-    """The parameters that FSDP1 has flattened and keeps: the flat one that each is in, itself, and its whole shape."""
+class FlatParameter(NamedTuple):
+    """What FSDP1 has put the parameters of a module into, and cut.
+
+    Attributes:
+        flat: The flat parameter.
+        originals: The parameters in it that are kept as well, each with its whole shape.
+        rank: Which part is here.
+        n_parts: How many there are: the ranks of one node where it shards in hybrid, else those of the group.
+        n_replicas: How many ranks have the same part.
+    """
+
+    flat: Any
+    originals: tuple[tuple[Any, tuple[int, ...]], ...]
+    rank: int
+    n_parts: int
+    n_replicas: int
+
+
+def flat_parameters(scan: ModelScan) -> Iterator[FlatParameter]:
+    """What FSDP1 has flattened in a model."""
     for module, own in zip(scan.modules, scan.owns, strict=True):
-        handle = (objects.own_dict(module) if own is None else own).get("_handle")
+        of_module = objects.own_dict(module) if own is None else own
+        handle = of_module.get("_handle")
         if objects.type_name(type(handle)) == "FlatParamHandle" and objects.is_torchs_own(type(handle)):
-            flat = objects.object_dict(handle).get("flat_param")
+            about = objects.object_dict(handle)
+            flat = about.get("flat_param")
             attributes = objects.tensor_dict(flat) if objects.is_tensor(flat) else {}
-            originals, whole = attributes.get("_params"), attributes.get("_shapes")
-            if originals is not None and whole is not None:
-                for each, shape in zip(originals, whole, strict=False):
-                    yield flat, each, tuple(shape)
+            kept = zip(attributes.get("_params") or (), attributes.get("_shapes") or (), strict=False)
+            originals = tuple((each, tuple(shape)) for each, shape in kept)
+            replicas: Any = of_module.get("_inter_node_pg")
+            n_replicas = replicas.size() if objects.is_torchs_own(type(replicas)) else 1
+            yield FlatParameter(flat, originals, about.get("rank", 0), about.get("world_size", 1), n_replicas)
 
 
 def flattened(scan: ModelScan) -> Iterator[tuple[int, Held]]:
     """Slots of parameters that FSDP1 has flattened, and what holds them: the flat ones, and the original ones in it."""
-    shapes = {id(each): shape for _, each, shape in flat_originals(scan)}
+    found = list(flat_parameters(scan))
+    shapes = {id(original): (shape, each.n_replicas) for each in found for original, shape in each.originals}
+    n_replicas = {id(each.flat): each.n_replicas for each in found}
     for slot, (name, tensor) in enumerate(zip(scan.slot_names, scan.slot_values, strict=True)):
         original = shapes.get(id(tensor))
         if type(name) is str and name == "_flat_param" and objects.is_tensor(tensor):
             held = holder_of(tensor)
             if held is not None:
-                yield slot, held
-        elif original is not None and _shape(tensor) != original:
-            yield slot, Held("shard", original, _shape(tensor), _n_bytes(tensor), _FLAT, is_part=True)
+                yield slot, replace(held, n_replicas=n_replicas.get(id(tensor), 1))
+        elif original is not None and _shape(tensor) != original[0]:
+            shape, copies = original
+            yield slot, Held("shard", shape, _shape(tensor), _n_bytes(tensor), _FLAT, n_replicas=copies, is_part=True)
 
 
 def _of_ranks_in_one(tensor: Any) -> Held | None:
