@@ -5,6 +5,7 @@ Four engines of ipyparallel on this machine, in one gloo group, one thread each.
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -12,7 +13,7 @@ import socket
 import statistics
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -24,8 +25,11 @@ import nnwidgets as nnw
 from benchmarks.common import Row, medians, report
 from nnwidgets.distributed import merging
 from nnwidgets.distributed.answering import answer
+from nnwidgets.server.handlers.registry import handlers
+from nnwidgets.wire.dispatch import Dispatcher
 
 N_RANKS, N_TENSORS, DEADLINE = 4, 1_000, 1.0
+OPEN: dict[str, Any] = {"v": 1, "id": "1", "kind": "open", "body": {}}
 MODELS = """
 import os, time, torch, torch.distributed as dist
 from torch import nn
@@ -52,15 +56,22 @@ def steps(n):
 """
 
 
-def merging_row() -> Row:
-    """Statistics of many tensors of four ranks, made one."""
+def merging_rows() -> Iterator[Row]:
+    """Statistics of many tensors of four ranks, made one: as the table of all asks for them, and with bins."""
     net = nn.ParameterList([torch.randn(64) for _ in range(N_TENSORS)])
-    said: Any = answer(net, {"ask": "stats", "paths": [str(n) for n in range(N_TENSORS)]})["said"]
-    replies = {
-        rank: said | {"shares": [["held", [rank], N_RANKS, 64 * N_RANKS]] * N_TENSORS} for rank in range(N_RANKS)
-    }
-    (taken,) = medians(lambda: merging.tensors.merged(replies, ()))
-    return Row(f"merging {N_TENSORS:,} tensors' statistics of {N_RANKS} ranks", taken * 1e3, "ms", 20.0)
+    for bins in (False, True):
+        body = {"ask": "stats", "paths": [str(n) for n in range(N_TENSORS)], "bins": bins}
+        said: Any = answer(net, body)["said"]
+        replies = {rank: said | {"shares": [["held", [rank], N_RANKS, 64 * N_RANKS]]} for rank in range(N_RANKS)}
+        (taken,) = medians(lambda replies=replies, bins=bins: _merge(replies, bins))  # type: ignore[misc]
+        what = f"merging {N_TENSORS:,} tensors' statistics of {N_RANKS} ranks{', with bins' if bins else ''}"
+        yield Row(what, taken * 1e3, "ms", 20.0)
+
+
+def _merge(replies: Any, bins: bool) -> Any:
+    whole = merging.tensors.WholeTensors(replies, ())
+    # A record makes the bins of all.
+    return whole.brief(), whole[0] if bins else None
 
 
 def over_engines(client: Any) -> Iterator[Row]:
@@ -71,6 +82,16 @@ def over_engines(client: Any) -> Iterator[Row]:
     yield Row(
         f"statistics of a tensor on {N_RANKS} idle engines, beyond the same in one process",
         (over - alone) * 1e3, "ms", 60.0, f"{over * 1e3:.1f} ms against {alone * 1e3:.1f} ms",
+    )  # fmt: skip
+
+    views = [nnw.explore(net), nnw.explore(here)]
+    over, alone = medians(*(lambda view=view: _click(view) for view in views), rounds=25)  # type: ignore[misc]
+    for view in views:
+        view.close()
+    yield Row(
+        f"a click on a tensor of a model on {N_RANKS} idle engines, beyond the same in one process",
+        (over - alone) * 1e3, "ms", 60.0,
+        f"{over * 1e3:.1f} ms against {alone * 1e3:.1f} ms for its facts, statistics, picture and numbers",
     )  # fmt: skip
 
     patient, job.timeout = job.timeout, DEADLINE
@@ -86,35 +107,55 @@ def over_engines(client: Any) -> Iterator[Row]:
     job.timeout = patient
 
     large = job["large"]
-    whole, alike, group = [], [], []
-    for _ in range(3):
-        began = time.perf_counter()
-        client[:].execute("held = nnw.tree(large)", block=True)
-        alike.append(time.perf_counter() - began)
-        began = time.perf_counter()
-        client[:].execute("held = nnw.tree(job['large'])", block=True)
-        group.append(time.perf_counter() - began)
-        began = time.perf_counter()
-        nnw.tree(large)
-        whole.append(time.perf_counter() - began)
-    client[:].execute("del held", block=True)
-    theirs, ours, notebook = (statistics.median(each) for each in (alike, group, whole))
+    read: dict[str, Callable[[], Any]] = {
+        "alike": lambda: client[:].execute("held = nnw.tree(large)", block=True),
+        "group": lambda: client[:].execute("held = nnw.tree(job['large'])", block=True),
+        "notebook": lambda: nnw.tree(large),
+    }
+    taken: dict[str, list[float]] = {name: [] for name in read}
+    for _ in range(5):
+        for name, tree_of in read.items():
+            # Every few trees the collector goes through all of a process once: it is to be none of the three's.
+            client[:].execute("held = None; import gc; gc.collect()", block=True)
+            gc.collect()
+            began = time.perf_counter()
+            tree_of()
+            taken[name].append(time.perf_counter() - began)
+    theirs, ours, notebook = map(statistics.median, taken.values())
     what = f"tree of 100,000 modules over {N_RANKS} ranks"
     note = f"{theirs:.1f} s for a tree of its own on each of {N_RANKS} processes of {os.cpu_count()} cores at once"
     yield Row(f"{what}, in the group", ours / theirs, "x", 1.5, f"{ours:.1f} s against {note}")
     yield Row(f"{what}, from the notebook", notebook / theirs, "x", 1.5, f"{notebook:.1f} s against {note}")
 
 
+def _click(view: Any) -> None:
+    """What the page asks for when the row of a tensor is clicked, one after the other."""
+    replies: list[dict[str, Any]] = []
+    dispatcher = Dispatcher(handlers(view._session_for), lambda message, _buffers: replies.append(message))  # noqa: SLF001
+    picture, numbers = {"max_rows": 256, "max_columns": 256}, {"row": 0, "column": 0, "rows": 12, "columns": 8}
+    asked: list[tuple[str, dict[str, Any]]] = [
+        ("inspect", {"bins": 64}), ("stats", {}), ("values", picture), ("values", numbers),
+    ]  # fmt: skip
+    for kind, body in asked:
+        dispatcher.receive({"v": 1, "id": kind, "kind": kind, "body": {"path": "0.weight", **body}})
+    if not all(reply.get("ok", True) for reply in replies):
+        raise RuntimeError(f"A click was refused: {replies}")
+
+
 def training_row(client: Any) -> Row:
     """A training step while a view of the model is open in this process."""
-    ratios, net = [], nnw.ranks(client)["ddp"]
-    for _ in range(7):
-        without = max(client[:].apply_sync(_steps))
-        view = nnw.explore(net)
-        with_view = max(client[:].apply_sync(_steps))
-        view.close()
-        ratios.append(with_view / without)
-    return Row(f"training step of {N_RANKS} ranks with an idle Explorer", statistics.median(ratios), "x", 1.01)
+    net = nnw.ranks(client)["ddp"]
+    taken: dict[bool, list[float]] = {False: [], True: []}
+    for at in range(15):
+        for with_view in (False, True) if at % 2 else (True, False):
+            view = nnw.explore(net) if with_view else None
+            if view is not None:
+                Dispatcher(handlers(view._session_for), lambda *_: None).receive(OPEN)  # noqa: SLF001
+            taken[with_view].append(max(client[:].apply_sync(_steps)))
+            if view is not None:
+                view.close()
+    ratio = statistics.median(taken[True]) / statistics.median(taken[False])
+    return Row(f"training step of {N_RANKS} ranks with an idle Explorer", ratio, "x", 1.01)
 
 
 def _steps() -> float:
@@ -127,7 +168,7 @@ def rows() -> Iterator[Row]:
     """Merging here, then the rest on engines."""
     import ipyparallel
 
-    yield merging_row()
+    yield from merging_rows()
     cluster = ipyparallel.Cluster(n=N_RANKS, log_level=logging.ERROR)
     client = cluster.start_and_connect_sync(activate=False)
     try:

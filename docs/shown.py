@@ -42,7 +42,8 @@ def printed(codes: Sequence[str]) -> list[str]:
         )
     if ran.returncode:
         raise RuntimeError(ran.stderr)
-    return ran.stdout.split(f"{_END}\n")
+    # From torch 2.15 on the name of the operator stands before the sentence.
+    return ran.stdout.replace("RuntimeError: addmm: ", "RuntimeError: ").split(f"{_END}\n")
 
 
 def written(text: str) -> str:

@@ -4,7 +4,8 @@
     %nn net
 
 or, from Python, ``import nnwidgets as nnw`` and ``nnw.explore(net)``, ``nnw.tree(net)``, ``nnw.ties(net)``,
-``nnw.stats(net)``, ``nnw.check(net)``, ``nnw.trace(net, x)``, ``nnw.costs(net, x)``;
+``nnw.stats(net)``, ``nnw.check(net)``, ``nnw.trace(net, x)``, ``nnw.activations(net, x, loss=y)``,
+``nnw.costs(net, x)``;
 ``nnw.init(net, "0.weight", "xavier_uniform_")``, ``nnw.apply``, ``nnw.assign``, ``nnw.freeze``, ``nnw.undo(net)``,
 ``nnw.history(net)``; ``nnw.save(net, "mlp.params")``, ``nnw.read("mlp.params")``;
 ``nnw.snapshot(net)``, ``nnw.diff(net, mark)``.
@@ -56,6 +57,8 @@ if _typing.TYPE_CHECKING:
         UnsafeCheckpointError,
     )
     from nnwidgets.introspect import (
+        Activations,
+        CallSignal,
         Costs,
         Finding,
         ModuleCosts,
@@ -63,6 +66,8 @@ if _typing.TYPE_CHECKING:
         ModuleTree,
         OptimizerGroup,
         OptimizerTable,
+        OutputSignal,
+        ParameterSignal,
         ParameterState,
         StateTensor,
         StatsRow,
@@ -72,6 +77,7 @@ if _typing.TYPE_CHECKING:
         TieGroup,
         Trace,
         TraceCall,
+        activations,
         check,
         costs,
         optimizer,
@@ -100,9 +106,11 @@ _HOME = {
     for home, names in {
         "widgets": ("explore", "Explorer"),
         "introspect": (
-            "tree", "ties", "stats", "check", "trace", "costs", "optimizer", "ModuleTree", "ModuleNode", "TensorEntry",
-            "TieGroup", "TensorStats", "StatsTable", "StatsRow", "Finding", "Trace", "TraceCall",
+            "tree", "ties", "stats", "check", "trace", "activations", "costs", "optimizer",
+            "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup", "TensorStats", "StatsTable", "StatsRow", "Finding",
+            "Trace", "TraceCall",
             "Costs", "ModuleCosts", "OptimizerTable", "OptimizerGroup", "ParameterState", "StateTensor",
+            "Activations", "CallSignal", "OutputSignal", "ParameterSignal",
         ),
         "edit": (
             "init", "apply", "assign", "freeze", "unfreeze", "undo", "redo", "history", "initializer", "Change",
@@ -126,12 +134,14 @@ _HOME = {
 """Where each public name is imported from when it is first used. `__all__` is written out for type checkers."""
 
 __all__ = [  # noqa: RUF022 - functions first, then what they give, then errors: the order a reader wants
-    "explore", "tree", "ties", "stats", "check", "trace", "costs", "optimizer", "init", "apply", "assign",
-    "freeze", "unfreeze", "undo", "redo", "history", "initializer", "save", "read", "peek", "plan", "load",
+    "explore", "tree", "ties", "stats", "check", "trace", "activations", "costs", "optimizer", "init", "apply",
+    "assign", "freeze", "unfreeze", "undo", "redo", "history", "initializer", "save", "read", "peek", "plan", "load",
     "diff", "assert_equal", "snapshot", "ranks", "handle",
     "Explorer", "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup", "TensorStats", "StatsTable", "StatsRow",
     "Finding", "Trace", "TraceCall", "Costs", "ModuleCosts", "OptimizerTable", "OptimizerGroup",
-    "ParameterState", "StateTensor", "Change", "History", "CheckpointIndex", "StoredTensor", "LoadPlan",
+    "ParameterState", "StateTensor",
+    "Activations", "CallSignal", "OutputSignal", "ParameterSignal",
+    "Change", "History", "CheckpointIndex", "StoredTensor", "LoadPlan",
     "PlanEntry", "LoadReport", "SaveReport", "StateDiff", "Changed", "Described", "Snapshot",
     "Ranks", "RankedModel", "RankStatus",
     "NNWidgetsError", "PathNotFoundError", "InvalidTargetError", "ChangedSinceError", "InitializerError",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import importlib
 import json
 import os
@@ -17,7 +16,7 @@ from torch import nn
 from nnwidgets.distributed.inputs import from_json
 from nnwidgets.distributed.merging import traces
 from nnwidgets.distributed.merging.stats import rows_of
-from nnwidgets.distributed.merging.tree_json import to_json
+from nnwidgets.distributed.merging.tree_json import interned, to_json
 from nnwidgets.distributed.merging.trees import digest_of, facts_of
 from nnwidgets.distributed.shares import ABSENT, Share, flat_shares, share_of, stats_of
 from nnwidgets.distributed.tiles import tile_of
@@ -27,10 +26,10 @@ from nnwidgets.formatting import inert
 from nnwidgets.introspect.checks import data_findings, structural_findings, worst_first
 from nnwidgets.introspect.module_tree.nodes import ModuleTree
 from nnwidgets.introspect.module_tree.tree import tree_of
-from nnwidgets.introspect.records import TensorEntry, TensorStats
+from nnwidgets.introspect.records import TensorEntry
 from nnwidgets.introspect.safe_access.lookup import LiveModel
 from nnwidgets.introspect.safe_access.objects import no_torch_function
-from nnwidgets.introspect.safe_access.scan import read
+from nnwidgets.introspect.safe_access.scan import gc_paused, read
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, gradient_of
 from nnwidgets.introspect.tracing.inputs import device_of
 from nnwidgets.introspect.tracing.together import PATIENCE, come_together
@@ -98,9 +97,12 @@ def _live(module: nn.Module) -> LiveModel:
 
 
 def _tree(module: nn.Module, body: Mapping[str, Any]) -> Said:
-    return tree_said(tree_of(_live(module).scan), body.get("full", ""))
+    scan = read(module)
+    read_shards(scan)
+    return tree_said(tree_of(scan), body.get("full", ""))
 
 
+@gc_paused()
 def tree_said(found: ModuleTree, full: str) -> Said:
     """What a rank says of its tree.
 
@@ -117,20 +119,15 @@ def tree_said(found: ModuleTree, full: str) -> Said:
 def _stats(module: nn.Module, body: Mapping[str, Any]) -> Said:
     live, place = _live(module), place_in_group()
     flat = flat_shares(live.scan)
-    shares: list[Share] = []
-    found: list[TensorStats | None] = []
-    for path in body["paths"]:
-        tensor = _tensor_at(live, path)
-        if tensor is None:
-            shares.append(ABSENT)
-            found.append(None)
-            continue
-        share = share_of(tensor, *place, flat)
-        part = stats_of(tensor, share)
-        shares.append(share._replace(state="unreadable") if part is None and share.state == "held" else share)
-        found.append(part)
-    said = [[each.state, list(each.part), each.n_parts, each.n_elements] for each in shares]
-    return {"shares": said, "rows": base64.b64encode(rows_of(found).to_bytes()).decode("ascii")}
+    tensors = [_tensor_at(live, path) for path in body["paths"]]
+    shares = [ABSENT if tensor is None else share_of(tensor, *place, flat) for tensor in tensors]
+    found = stats_of(tensors, shares, bins=body.get("bins", True))
+    told = (
+        share._replace(state="unreadable") if part is None and share.state == "held" else share
+        for share, part in zip(shares, found, strict=True)
+    )
+    share_of_each, distinct = interned(told)
+    return {"shares": distinct, "share_of": share_of_each, "rows": rows_of(found).to_text()}
 
 
 def _tensor_at(live: LiveModel, path: str) -> Any:
@@ -216,7 +213,7 @@ def _fingerprint(entry: TensorEntry, tensor: Any, share: Share) -> list[Any] | N
 
 
 def _values(module: nn.Module, body: Mapping[str, Any]) -> Said:
-    return {"tile": tile_of(_tensor_at(LiveModel(module), body["paths"][0]), body["window"], place_in_group())}
+    return {"tile": tile_of(_tensor_at(_live(module), body["paths"][0]), body["window"], place_in_group())}
 
 
 _ANSWERS: dict[str, Callable[[nn.Module, Mapping[str, Any]], Said]] = {

@@ -410,8 +410,8 @@ class RankedModel(ModelHandle):
         first = {path: group.members[0] for group in same for path in group.members[1:]}
         entries = [entry for entry in whole.tensors if entry.path not in first]
         asked = [entry.path for entry in entries] + [f"{entry.path}.grad" for entry in entries if entry.has_grad]
-        replies, missing = self.ask("stats", paths=asked)
-        found = dict(zip(asked, merging.tensors.merged(replies, missing), strict=True))
+        replies, missing = self.ask("stats", paths=asked, bins=False)
+        found = dict(zip(asked, merging.tensors.WholeTensors(replies, missing).brief(), strict=True))
         rows = []
         for entry in whole.tensors:
             at = first.get(entry.path, entry.path)
@@ -471,7 +471,7 @@ class RankedTensor(Handle):
         if function != "stats" or arguments or options:
             raise InvalidTargetError(f"{function} of a tensor over ranks isn't possible.", hint="stats(net[path]) is.")
         replies, missing = self._model.ask("stats", paths=[self.path])
-        (found,) = merging.tensors.merged(replies, missing)
+        (found,) = merging.tensors.WholeTensors(replies, missing)
         if isinstance(found, str):
             raise InvalidTargetError(f"{inert(self.path, 80)} has no statistics: {found}.")
         return found

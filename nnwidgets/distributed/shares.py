@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
@@ -17,7 +17,7 @@ from nnwidgets.introspect.safe_access import objects
 from nnwidgets.introspect.safe_access.holders import FLAT_PARAMETERS, flat_parameters, holder_of, is_dtensor, part_here
 from nnwidgets.introspect.safe_access.scan import ModelScan
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor
-from nnwidgets.introspect.statistics.exact_stats import exact_stats
+from nnwidgets.introspect.statistics.exact_stats import each_stats, exact_stats
 
 State = Literal["held", "nothing", "unreduced", "unreadable", "absent"]
 
@@ -96,17 +96,28 @@ def _of_dtensor(tensor: Any, placements: tuple[str, ...], n_elements: int) -> Sh
     return Share("held", tuple(coordinate[dim] for dim in cut), math.prod(mesh.size(dim) for dim in cut), n_elements)
 
 
-def stats_of(tensor: Any, share: Share) -> TensorStats | None:
-    """Statistics of what is held; None where there is nothing to read."""
+def stats_of(tensors: Sequence[Any], shares: Sequence[Share], *, bins: bool) -> list[TensorStats | None]:
+    """Statistics of what is held of each tensor; None where there is nothing to read.
+
+    Args:
+        tensors: Any.
+        shares: What `share_of` says of each.
+        bins: Whether to count elements per bin too; without, small tensors are measured together.
+    """
+    held = [_held(tensor, share) for tensor, share in zip(tensors, shares, strict=True)]
+    return [None if each is None else exact_stats(each, bins=BINS) for each in held] if bins else each_stats(held)
+
+
+def _held(tensor: Any, share: Share) -> torch.Tensor | None:
+    """The elements of a tensor that are here and can be read."""
     if share.state != "held":
         return None
-    padding = _padding(tensor, share)
     try:
-        if padding is None:
-            return exact_stats(tensor, bins=BINS)
-        return exact_stats(as_plain_tensor(part_here(tensor)).flatten()[:padding], bins=BINS)
+        data = as_plain_tensor(part_here(tensor))
     except NNWidgetsError:
         return None
+    padding = _padding(tensor, share)
+    return data if padding is None else data.flatten()[:padding]
 
 
 def _padding(tensor: Any, share: Share) -> int | None:

@@ -13,6 +13,7 @@ Start at `module_tree/tree.py`: one scan of a model becomes the records that all
     stats_table.py those of all tensors of a model, a row each
     heatmap/       a window of a tensor as a matrix of a bounded number of cells
     tracing/       a forward pass call by call, and the model as it was afterwards
+    signal/        what a forward and a backward bring to each layer
     optimizers/    which train a model, what they hold of it and remember
     costs.py       memory and arithmetic, module by module
     cost_records.py  these as records
@@ -31,12 +32,16 @@ from nnwidgets.introspect.optimizers.table_records import OptimizerGroup, Optimi
 from nnwidgets.introspect.records import Finding, TensorEntry, TensorStats, TieGroup, Trace, TraceCall
 from nnwidgets.introspect.safe_access.lookup import LiveModel, get
 from nnwidgets.introspect.sharing.ties import ties
+from nnwidgets.introspect.signal.activations import activations
+from nnwidgets.introspect.signal.signal_records import Activations, CallSignal, OutputSignal, ParameterSignal
 from nnwidgets.introspect.statistics.sampling import sampled_stats
 from nnwidgets.introspect.statistics.stats import stats
 from nnwidgets.introspect.stats_table import StatsRow, StatsTable
 from nnwidgets.introspect.tracing.trace import trace
 
 __all__ = [
+    "Activations",
+    "CallSignal",
     "Costs",
     "Finding",
     "LiveModel",
@@ -45,6 +50,8 @@ __all__ = [
     "ModuleTree",
     "OptimizerGroup",
     "OptimizerTable",
+    "OutputSignal",
+    "ParameterSignal",
     "ParameterState",
     "StateTensor",
     "StatsRow",
@@ -54,6 +61,7 @@ __all__ = [
     "TieGroup",
     "Trace",
     "TraceCall",
+    "activations",
     "check",
     "costs",
     "get",

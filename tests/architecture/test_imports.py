@@ -47,6 +47,8 @@ def part_of(file):
 
 def test_arrows_of_the_design_are_the_only_ones():
     command = [Path(sys.executable).with_name("lint-imports"), "--config", "pyproject.toml"]
+    if not command[0].exists():
+        pytest.skip(f"{command[0]} is missing: import-linter isn't in this environment")
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "Arrows of the design KEPT" in ran.stdout

@@ -24,6 +24,7 @@ DESIGNED = {
     "Explorer", "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup", "TensorStats", "StatsTable", "StatsRow",
     "Finding", "Trace", "TraceCall",
     "Costs", "ModuleCosts", "OptimizerTable", "OptimizerGroup", "ParameterState", "StateTensor",
+    "activations", "Activations", "CallSignal", "OutputSignal", "ParameterSignal",
     "NNWidgetsError", "PathNotFoundError", "InvalidTargetError", "ChangedSinceError", "InitializerError",
     "UnsafeCheckpointError",
     "CorruptCheckpointError", "CheckpointMismatchError", "SaveError",
@@ -37,6 +38,7 @@ SIGNATURES = {
     "ties": ["module"],
     "stats": ["tensor", "target", "bins", "exact", "since"],
     "trace": ["module", "args", "input_size", "kwargs"],
+    "activations": ["module", "args", "loss", "kwargs"],
     "costs": ["module", "args", "optimizer", "input_size", "kwargs"],
     "optimizer": ["module", "optimizer"],
     "init": ["module", "target", "how", "seed", "optimizer", "preview", "clear_state", "kwargs"],
@@ -137,6 +139,7 @@ def _made(folder):
     net[0](torch.ones(1, 2)).sum().backward()
     adam.step()
     trained = nnwidgets.optimizer(net, adam)
+    signal = nnwidgets.activations(net, torch.ones(1, 2), loss="noise")
     odd = torch.tensor([float("nan"), float("inf")])
     saved = nnwidgets.save(net, folder / "net.pt")
     index, plan = nnwidgets.peek(folder / "net.pt"), nnwidgets.plan(net, folder / "net.pt")
@@ -151,6 +154,10 @@ def _made(folder):
         "Finding": nnwidgets.check(net)[0],
         "Trace": trace,
         "TraceCall": trace.calls[0],
+        "Activations": signal,
+        "CallSignal": signal.calls[0],
+        "OutputSignal": signal.calls[0].outputs[0],
+        "ParameterSignal": signal.parameters[0],
         "OptimizerTable": trained,
         "OptimizerGroup": trained.groups[0],
         "ParameterState": trained.parameters[0],

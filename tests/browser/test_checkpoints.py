@@ -176,6 +176,10 @@ def test_an_edit_shows_as_a_difference_and_a_load_with_renames_is_verified_and_u
     done = root.get_by_role("status").filter(has_text="Loaded 6 tensors")
     expect(done).to_contain_text("verified")
     expect(root.get_by_role("option", name="step-100")).to_contain_text("loaded, verified")
+    expect(root.get_by_role("option", name="step-100")).to_be_in_viewport()
+    for width in ("360px", ""):
+        root.evaluate("(root, width) => { root.style.width = width; }", width)
+        assert done.bounding_box()["height"] < 40, "it is one line, whose text is cut"
     expect(bar(explorer)).to_contain_text("load step-100.safetensors")
     assert notebook.kernel(
         "torch.equal(net.output.weight, old.out.weight) and torch.equal(net.body[0].bias, old.body[0].bias)"

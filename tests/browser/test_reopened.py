@@ -132,3 +132,25 @@ def test_opened_with_no_kernel_at_all_it_is_the_tree_as_html(lab, saved):
     check_tree(lab.page.locator(".jp-Cell-outputArea").last)
     assert lab.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session") is None
     lab.page.evaluate("() => window.jupyterapp.shell.currentWidget.dispose()")
+
+
+OTHER = """from traitlets import Unicode
+from nnwidgets.widgets import explorer
+class Explorer(explorer.Explorer):
+    _model_module_version = Unicode('~0.9.*').tag(sync=True)
+explorer.Explorer = Explorer"""
+
+
+def test_with_another_anywidget_in_the_kernel_the_tree_as_html_shows_and_a_button_opens_the_live_view(lab):
+    notebook = lab.open([*CELLS, OTHER])
+    notebook.run(0, 1, 3, 2)
+    output = notebook.output(2)
+    expect(output.locator("summary").get_by_text("net", exact=True)).to_be_visible()
+    expect(output).to_contain_text("Where it names two versions of anywidget")
+    output.get_by_text("Click to show javascript error").click()
+    expect(output).to_contain_text("Module anywidget, version ~0.9.* is not registered, however, 0.11.0 is")
+    picture(lab.page, "reopened-other-anywidget")
+    output.get_by_role("button", name="Show the live view in the panel").click()
+    expect(lab.page.locator("#nnwidgets-panel .nnw-explorer")).to_contain_text("embed")
+    lab.theme("JupyterLab Dark")
+    picture(lab.page, "reopened-other-anywidget-dark")

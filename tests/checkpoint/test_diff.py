@@ -44,7 +44,7 @@ def test_files_models_and_dicts_are_compared_with_each_other(tmp_path):
             found = nnw.diff(one, other)
             assert found.is_equal
             assert set(found.equal) == set(net.state_dict())
-    assert (nnw.diff(net, sides[1]).a, nnw.diff(net, sides[1]).b) == ("Sequential", "x.safetensors")
+    assert (nnw.diff(net, sides[1]).a, nnw.diff(net, sides[1]).b) == ("net", "x.safetensors")
 
 
 def test_what_training_changed_is_told_as_torch_tells_it(tmp_path):
@@ -225,3 +225,15 @@ def test_comparing_live_models_asks_none_for_its_class():
     asked.clear()
     assert nnw.diff(net, net).is_equal
     assert asked == []
+
+
+def test_sides_are_called_as_the_callers_variables_else_by_class_and_told_apart_where_they_are_alike(tmp_path):
+    ours, theirs = nn.Linear(2, 3), nn.Linear(2, 3)
+    before = ours.state_dict()
+    nnw.save(ours, tmp_path / "last.pt")
+    assert str(nnw.diff(ours, theirs)).startswith("ours → theirs")
+    assert str(nnw.diff(before, ours)).startswith("before = ours")
+    assert str(nnw.diff(tmp_path / "last.pt", ours)).startswith("last.pt = ours")
+    assert str(nnw.diff(nn.ReLU(), nn.ReLU())).startswith("ReLU (a) = ReLU (b)")
+    with pytest.raises(AssertionError, match=r"^ours → theirs"):
+        nnw.assert_equal(ours, theirs)

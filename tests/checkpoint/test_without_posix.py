@@ -7,6 +7,7 @@ import sys
 
 LINES = """
 import os, sys
+import IPython  # before: what IPython 7 takes for this system needs it
 sys.modules["fcntl"] = None
 for name in ("preadv", "pread", "readv", "pwritev", "fstatvfs", "O_DIRECTORY", "O_NOFOLLOW", "O_NONBLOCK"):
     delattr(os, name)

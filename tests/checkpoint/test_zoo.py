@@ -11,6 +11,7 @@ import nnwidgets as nnw
 from nnwidgets.checkpoint.formats import file as files
 from tests.support.model_state import attributes, copied, unchanged
 from tests.support.saved_files import same
+from tests.support.stacks import torch_keeps
 from tests.support.zoo import ZOO, quantized_recurrent
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("seeded")]
@@ -47,6 +48,8 @@ def saved(kind, net, file):
 def test_save_and_load_mean_what_torch_means(kind, suffix, tmp_path):
     net, other, theirs, replayed = kind.make(), *(kind.fresh() for _ in range(3))
     file, plain = saved(kind, net, tmp_path / f"ours{suffix}"), tmp_path / "theirs.pt"
+    if not torch_keeps(net.state_dict()):
+        pytest.skip("this torch doesn't load it with weights_only=True")
     torch.save(net.state_dict(), plain)
     read = torch.load(plain, weights_only=True)
     if file.suffix == ".pt":

@@ -27,9 +27,13 @@ def spread():
     conv = torch.nn.Conv2d(8, 6, 3)
     mesh = init_device_mesh("cpu", (dist.get_world_size(),))
     conv.weight = torch.nn.Parameter(distribute_tensor(conv.weight.data, mesh, [Shard(1)]))
+    from torch.distributed.fsdp import fully_shard
+
+    unsharded = fully_shard(mlp(), mesh=mesh, reshard_after_forward=False)
+    unsharded(torch.ones(2, 16))
     stage = torch.nn.Module()
     stage.layers = torch.nn.ModuleDict({str(dist.get_rank()): torch.nn.Linear(8, 8)})
-    return {**nets, "conv": conv, "stage": stage}
+    return {**nets, "conv": conv, "stage": stage, "unsharded": unsharded}
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +121,13 @@ def matches(view, text):
     rows = {"expanded": None, "picked": {}, "unfolded": [], "chips": [], "start": 0, "count": 500}
     found = asked(view, "rows", filter=text, **rows)
     return found["problem"] or [row["path"] for row in found["rows"] if row["matched"]]
+
+
+def test_of_what_fsdp_keeps_whole_after_a_forward_each_rank_shows_its_own_part(job):
+    view = nnw.explore(job["unsharded"])
+    shards = asked(view, "values", path="0.weight")["shards"]
+    assert [(each["row"], each["rows"], each["ranks"]) for each in shards] == [(8 * at, 8, [at]) for at in range(4)]
+    view.close()
 
 
 def test_the_filter_knows_placements_and_ranks(job):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import itertools
 import math
 import sys
@@ -15,7 +14,8 @@ from hypothesis import strategies as st
 
 import nnwidgets as nnw
 from nnwidgets.distributed.merging import tensors
-from nnwidgets.distributed.merging.stats import StatsRows, merged, rows_of
+from nnwidgets.distributed.merging.stats import MergedStats, StatsRows, rows_of
+from nnwidgets.introspect.statistics.histogram import Histogram, bins_of_many
 
 SAME = ("n", "n_zero", "n_nan", "n_inf", "min", "max", "hist_counts", "hist_edges", "is_exact")
 
@@ -23,7 +23,7 @@ SAME = ("n", "n_zero", "n_nan", "n_inf", "min", "max", "hist_counts", "hist_edge
 def sent(parts):
     """Rows of the statistics of parts of one tensor, one rank each, through the bytes that travel."""
     rows = [rows_of([nnw.stats(part) if part.numel() else None]) for part in parts]
-    return [StatsRows.from_bytes(each.to_bytes(), 1) for each in rows]
+    return [StatsRows.from_text(each.to_text(), 1) for each in rows]
 
 
 HUGE = 1e307
@@ -58,7 +58,7 @@ def test_any_cut_of_any_numbers_gives_the_statistics_of_the_whole(values, cuts):
     whole = torch.tensor(values, dtype=torch.float64)
     ends = [0, *sorted(min(cut, len(values)) for cut in cuts), len(values)]
     parts = [whole[begin:end] for begin, end in pairwise(ends)]
-    (found,) = merged(sent(parts))
+    (found,) = MergedStats(sent(parts))
     if values:
         assert_equal(found, nnw.stats(whole))
     else:
@@ -91,14 +91,14 @@ def test_any_mesh_gives_the_statistics_of_the_whole(data, sizes, shape, spread):
         part = piece(whole, placements, sizes, coordinate)
         row = rows_of([nnw.stats(part) if part.numel() else None])
         share = ["held", [coordinate[dim] for dim in cut], n_parts, whole.numel()]
-        replies[rank] = {"shares": [share], "rows": base64.b64encode(row.to_bytes()).decode()}
-    (found,) = tensors.merged(replies, ())
+        replies[rank] = {"shares": [share], "share_of": [0], "rows": row.to_text()}
+    (found,) = tensors.WholeTensors(replies, ())
     assert (found.of, found.missing, len(found.by_rank)) == ("all", (), math.prod(sizes))
     if whole.numel():
         assert_equal(found, nnw.stats(whole))
     lost = replies.pop(data.draw(st.sampled_from(sorted(replies))))
     if replies:
-        (rest,) = tensors.merged(replies, (9,))
+        (rest,) = tensors.WholeTensors(replies, (9,))
         has_other = any(reply["shares"] == lost["shares"] for reply in replies.values())
         assert (rest.is_exact, rest.missing) == ((True, ()) if has_other else (False, (9,)))
 
@@ -126,7 +126,7 @@ def test_shards_of_large_tensors_give_the_statistics_of_the_whole(spread):
     elif spread == "not finite":
         whole[0, 0], whole[-1, -1], whole[1] = float("nan"), float("inf"), 0.0
     for dim in (0, 1):
-        (found,) = merged(sent(whole.chunk(4, dim)))
+        (found,) = MergedStats(sent(whole.chunk(4, dim)))
         assert_equal(found, nnw.stats(whole))
 
 
@@ -134,11 +134,64 @@ def test_many_tensors_are_merged_at_once_each_by_itself():
     torch.manual_seed(1)
     wholes = [torch.randn(8, n + 1) * 10.0**n for n in range(20)]
     ranks = [rows_of([nnw.stats(whole[2 * rank : 2 * rank + 2]) for whole in wholes]) for rank in range(4)]
-    for found, whole in zip(merged(ranks), wholes, strict=True):
+    for found, whole in zip(MergedStats(ranks), wholes, strict=True):
         assert_equal(found, nnw.stats(whole))
 
 
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(floats, floats), min_size=1, max_size=20), st.integers(2, 100))
+def test_bins_of_many_ranges_are_those_of_each(ranges, n_bins):
+    ends = [sorted(each) for each in ranges]
+    low, high = torch.tensor(ends, dtype=torch.float64).unbind(1)
+    for (least, greatest), *found in zip(ends, *map(torch.Tensor.tolist, bins_of_many(low, high, n_bins)), strict=True):
+        if math.isfinite(least) and math.isfinite(greatest):
+            one = Histogram(n_bins)
+            one.cover(least, greatest)
+            assert found == [one.exponent, one.first, len(one.counts)]
+        else:
+            assert found[2] == 0
+
+
+def said_of(*parts, n_parts=1):
+    """What a rank of each part says of one tensor."""
+    n = n_parts * parts[0].numel()
+    for rank, part in enumerate(parts):
+        share = ["held", [] if n_parts == 1 else [rank % n_parts], n_parts, n]
+        yield rank, {"shares": [share], "share_of": [0], "rows": rows_of([nnw.stats(part)]).to_text()}
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("parts", "n_parts", "of"),
+    [
+        ([[1.0, NAN], [1.0, NAN]], 1, "all"),
+        ([[NAN], [NAN]], 1, "all"),
+        ([[0.0], [-0.0]], 1, "rank 0: its replicas differ"),
+        ([[1.0], [2.0], [1.0], [2.0]], 2, "all"),
+        ([[1.0], [2.0], [1.0], [3.0]], 2, "rank 0: its replicas differ"),
+        ([[1.0]], 2, "1 of 2 parts"),
+    ],
+)
+def test_what_is_brief_of_many_is_what_each_says(parts, n_parts, of):
+    whole = tensors.WholeTensors(dict(said_of(*map(torch.tensor, parts), n_parts=n_parts)), ())
+    (brief,), (found,) = whole.brief(), whole
+    for name in ("n", "mean", "std", "min", "max", "norm", "n_zero", "n_nan", "n_inf", "is_exact"):
+        assert getattr(brief, name) == pytest.approx(getattr(found, name), rel=0, abs=0, nan_ok=True), name
+    assert (brief.of, found.of, found.is_exact) == (of, of, of == "all")
+    assert (brief.hist_counts, brief.by_rank, len(found.by_rank)) == ((), (), len(parts))
+
+
+def test_counts_travel_in_the_narrowest_integers_that_hold_them():
+    few, many = (len(rows_of([nnw.stats(torch.ones(n))]).to_text()) for n in (255, 256))
+    assert few < many
+    (found,) = MergedStats(sent([torch.ones(40_000), torch.ones(300)]))
+    assert found.hist_counts == (40_300,)
+
+
 def test_bytes_of_another_number_of_tensors_are_refused():
-    data = rows_of([nnw.stats(torch.ones(3))]).to_bytes()
-    with pytest.raises(ValueError, match="expected"):
-        StatsRows.from_bytes(data, 2)
+    text = rows_of([nnw.stats(torch.ones(3))]).to_text()
+    for n in (0, 2):
+        with pytest.raises(ValueError, match="expected"):
+            StatsRows.from_text(text, n)

@@ -175,6 +175,8 @@ def test_ranks_that_train_answer_and_are_busy(served):
     try:
         found = [nnw.stats(served.net["2.weight"]) for _ in range(20)]
         tree = nnw.tree(served.net)
+        window = {"area": [0, 0, 1, 1], "steps": [1, 1]}
+        tiles, silent = served.net.ask("values", paths=["2.weight"], window=window)
         time.sleep(1.2)
         busy = served.ranks.statuses
     finally:
@@ -184,6 +186,7 @@ def test_ranks_that_train_answer_and_are_busy(served):
     # A shard is what is read, also where a forward has the whole for now.
     assert all((each.n, each.is_exact, len(each.by_rank)) == (320, True, 4) for each in found)
     assert {entry.placements for entry in tree.tensors} == {("Shard(0)",)}
+    assert ([each["tile"]["state"] for each in tiles.values()], silent) == (["held"] * 4, {})
     assert {status.state for status in busy} == {"busy"}
     assert all(re.fullmatch(f"in [a-z_]+ {HERE}", status.doing) for status in busy), busy
 

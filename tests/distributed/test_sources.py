@@ -156,6 +156,12 @@ def test_statistics_print_what_each_rank_holds(two):
     ]  # fmt: skip
 
 
+def test_the_table_of_all_tensors_is_one_question_and_asks_for_no_bins(two):
+    table = nnw.stats(nnw.ranks(two)["net_of_rank"])
+    (asked,) = [each["body"] for each in two.asked if each["body"]["ask"] == "stats"]
+    assert (asked["bins"], asked["paths"]) == (False, [row.path for row in table])
+
+
 def test_what_can_not_be_asked_of_ranks_is_refused(two):
     net = nnw.ranks(two)["net_of_rank"]
     with pytest.raises(nnw.InvalidTargetError, match="check of a model over ranks isn't possible with these"):

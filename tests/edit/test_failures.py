@@ -20,6 +20,7 @@ from tests.support.edited_models import bits, mlp, tied
 
 HOME = str(Path(edit.__file__).parent)
 N_INJECTED = 200
+LOADS_NONE = {dis.opmap[name] for name in ("LOAD_CONST", "LOAD_COMMON_CONSTANT") if name in dis.opmap}
 
 
 @pytest.fixture(autouse=True)
@@ -45,11 +46,11 @@ def leaves_a_with(frame):
     Nor are they at a bare ``try:``, which is no step: what is around it doesn't cover it.
     """
     code, at = frame.f_code.co_code, frame.f_lasti
-    if code[at] == dis.opmap.get("SWAP"):  # what is returned from within
+    while code[at] == dis.opmap.get("SWAP"):  # what is returned from within
         at += 2
     if code[at] == dis.opmap.get("PUSH_EXC_INFO"):
         at += 2
-    is_quiet = code[at] == dis.opmap["LOAD_CONST"] and code[at : at + 2] == code[at + 2 : at + 4]
+    is_quiet = code[at] in LOADS_NONE and code[at : at + 2] == code[at + 2 : at + 4]
     return is_quiet or code[at] in (dis.opmap["WITH_EXCEPT_START"], dis.opmap["NOP"])
 
 

@@ -81,6 +81,18 @@ def test_the_global_generator_is_left_as_it_was(name):
     assert torch.equal(torch.get_rng_state(), before)
 
 
+def test_a_filler_that_draws_beside_its_generator_leaves_the_global_one_too(monkeypatch):
+    def half_seeded_(tensor, generator=None):  # as sparse_ is in torch before 2.13
+        with torch.no_grad():
+            return tensor.normal_(generator=generator)[torch.randperm(len(tensor))]
+
+    monkeypatch.setattr(nn.init, "half_seeded_", half_seeded_, raising=False)
+    net, before = mlp(), torch.get_rng_state()
+    nnw.init(net, "0.weight", "half_seeded_", preview=True)
+    nnw.init(net, "0.weight", "half_seeded_")
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_a_new_filler_of_torch_is_offered_without_a_change_here(monkeypatch):
     def lecun_normal_(tensor, gain: float = 1.0, generator=None):
         """Fill it as LeCun would."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections import Counter
 from itertools import product
 
@@ -14,6 +15,7 @@ from torch import nn
 
 import nnwidgets as nnw
 from nnwidgets.introspect.sharing.byte_ranges import connected, coverage, n_bytes, piece
+from tests.support.line_counts import lines_run
 
 
 def holding(**tensors):
@@ -28,6 +30,20 @@ def holding(**tensors):
 
 def found(net):
     return [(group.id, group.kind, group.members, group.shared_bytes) for group in nnw.ties(net)]
+
+
+def test_tensors_in_the_low_heap_of_a_python_that_is_not_pie_take_no_more_steps_than_any():
+    n = 100
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x40  # MAP_32BIT, of x86-64 alone
+    low = torch.frombuffer(mmap.mmap(-1, n * 64, flags=flags), dtype=torch.float32)
+    if low.data_ptr() >= 1 << 40:
+        pytest.skip("this system gives no memory at a low address")
+    made = [
+        holding(**{f"t{at}": flat[16 * at : 16 * at + 4] for at in range(n)}) for flat in (low, torch.zeros(n * 16))
+    ]
+    one, other = (lines_run(lambda net=net: nnw.tree(net)) for net in made)
+    assert one < 1.5 * other
+    assert found(made[0]) == found(made[1]) == []
 
 
 def test_one_parameter_under_two_names_is_an_object_tie():

@@ -1,6 +1,8 @@
 import copy
 import gc
 import random
+import runpy
+import sys
 import threading
 import warnings
 import weakref
@@ -15,6 +17,7 @@ from torch.nn import functional as F
 from torch.nn.modules import module as torch_module
 
 import nnwidgets as nnw
+from nnwidgets.introspect.tracing import flops
 from tests.support.stacks import needs_torch
 
 
@@ -692,6 +695,29 @@ def test_meta_models_are_traced_without_data():
     trace = nnw.trace(net, x)
     assert trace.calls[-1].output_shapes == ((2, 10),)
     assert trace.flops == 2 * 2 * 20 * 256 + 2 * 2 * 256 * 10
+
+
+@pytest.mark.filterwarnings("ignore:.*found in sys.modules:RuntimeWarning")
+def test_a_torch_that_lacks_newer_operators_is_no_error(monkeypatch):
+    class OfOlderTorch:
+        def __getattr__(self, name):
+            if name.startswith("_"):  # torch's own, which come and go: _grouped_mm is there from 2.8 on
+                raise AttributeError(name)
+            return getattr(aten, name)
+
+    aten = torch.ops.aten
+    monkeypatch.setattr(torch.ops, "aten", OfOlderTorch())
+    runpy.run_module(flops.__name__)
+
+
+@pytest.mark.filterwarnings("ignore:.*found in sys.modules:RuntimeWarning")
+def test_torchs_word_that_triton_is_missing_is_no_matter_of_the_user(monkeypatch, caplog):
+    monkeypatch.setitem(sys.modules, "triton.runtime.jit", None)
+    monkeypatch.setattr(torch.version, "cuda", "12.8")
+    monkeypatch.setattr(torch.utils, "flop_counter", torch.utils.flop_counter)
+    monkeypatch.delitem(sys.modules, "torch.utils.flop_counter")
+    runpy.run_module(flops.__name__)
+    assert not caplog.records
 
 
 def test_tensor_subclasses_nested_and_sparse_inputs_are_described_without_their_code():

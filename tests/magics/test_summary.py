@@ -2,6 +2,7 @@
 
 import contextlib
 import random
+from collections import OrderedDict
 from typing import ClassVar
 
 import pytest
@@ -247,8 +248,13 @@ def test_a_deep_nest_ends(depth):
 
 def test_what_a_forward_leaves_on_a_module_is_taken_away():
     class Caches(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.ordered = OrderedDict(a=1, b=2)
+
         def forward(self, x):
-            self.seen = x
+            self.seen = self.ordered["c"] = x
+            self.ordered.move_to_end("a")
             self.extra = nn.ReLU()
             self.register_buffer("late", x)
             return x
@@ -258,6 +264,7 @@ def test_what_a_forward_leaves_on_a_module_is_taken_away():
     _, note = summarize(net, (2, 3))
     assert note.startswith("torchinfo's table")
     same(before, everything(net))
+    assert list(net.ordered.items()) == [("a", 1), ("b", 2)]
 
 
 def test_a_lazy_model_stays_lazy():

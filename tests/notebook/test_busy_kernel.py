@@ -17,9 +17,9 @@ def busy(kernel):
         kernel.wait(lambda m: m["msg_type"] == "stream" and "started" in m["content"]["text"], run)
         return run
 
+    subshell = kernel.subshell()
     runs = []
     yield lambda body="pass": runs.append(begin(body)) or runs[-1]
-    subshell = kernel.subshell()
     session = kernel.client.session
     for run in runs:
         message = session.msg(

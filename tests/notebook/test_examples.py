@@ -9,6 +9,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import torch.distributed.fsdp
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 
@@ -67,6 +68,8 @@ def test_an_example_runs_clean_and_every_exploring_cell_gives_a_view_with_fallba
     notebook = read(name)
     if "import ipyparallel" in json.dumps(notebook):
         pytest.importorskip("ipyparallel")
+    if "fully_shard" in json.dumps(notebook) and not hasattr(torch.distributed.fsdp, "fully_shard"):
+        pytest.skip(f"torch {torch.__version__} has no torch.distributed.fsdp.fully_shard")
     where = {"metadata": {"path": str(tmp_path)}}
     run_notebook(notebook, is_attended=True, km=clean_kernel, resources=where)
 
@@ -101,3 +104,13 @@ def test_links_between_the_examples_lead_somewhere(name):
     text = json.dumps([cell.source for cell in read(name).cells])
     for target in re.findall(r"\]\((\w+\.ipynb)\)", text):
         assert (EXAMPLES / target).is_file()
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "05_many_ranks"])
+def test_an_example_with_live_views_speaks_of_them_as_they_are(name):
+    """Of how they follow the cells, of rows that are open at first, of the panel, of numbers as they are drawn."""
+    text = " ".join(cell.source for cell in read(name).cells if cell.cell_type == "markdown")
+    assert "one cell at a time" in text
+    assert not re.search(r"\bOpen(\*\*)? `|Open that too", text), "it is open already, and would be closed"
+    assert not re.search(r"histogram reaches that far|without a heat map", text)
+    assert ("Create New View" in text) <= ("panel **Neural network**" in text)

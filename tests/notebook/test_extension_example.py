@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -19,6 +20,8 @@ NAMES = "print(sorted(name for name in globals() if not name.startswith('_')))"
 @pytest.fixture(scope="module")
 def example(tmp_path_factory):
     """The document's TypeScript, checked as strictly as the page's, and as a module that Node.js runs."""
+    if shutil.which("npx") is None:
+        pytest.skip("there is no Node.js on the path")
     shown = code_in(DOCS / "extensions.md", "typescript")
     source = tmp_path_factory.mktemp("extension") / "ask.ts"
     source.write_text("\n".join(shown), encoding="utf-8")

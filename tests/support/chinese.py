@@ -2,8 +2,14 @@
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import pytest
+
+import nnwidgets
 
 CATALOGUE = Path(__file__).parents[2] / "js" / "src" / "i18n" / "zh-sentences.json"
 PLACE = re.compile(r"\{\d(?:\|([^|}]*)\|([^|}]*))?\}")
@@ -23,3 +29,19 @@ def _pattern(key: str) -> re.Pattern[str]:
         made += re.escape(key[end : place.start()]) + (".*?" if many is None else f"(?:{one}|{many})")
         end = place.end()
     return re.compile(made + re.escape(key[end:]), re.DOTALL)
+
+
+@contextmanager
+def saying(name: str, texts: Callable[[Any], Iterable[str]]) -> Iterator[None]:
+    """While it is open, what a public function says in its result must have its Chinese."""
+    function = getattr(nnwidgets, name)
+
+    def said(*args: Any, **kwargs: Any) -> Any:
+        made = function(*args, **kwargs)
+        missing = without_chinese(texts(made))
+        assert missing == [], missing
+        return made
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(nnwidgets, name, said)
+        yield

@@ -129,7 +129,7 @@ def _lora_on_int8() -> Any:
 _TORCHAO: dict[str, Callable[[], Any]] = {
     "int8 weights": lambda: torchao("Int8WeightOnlyConfig"),
     "int8 weights, int8 activations": lambda: torchao("Int8DynamicActivationInt8WeightConfig"),
-    "int4 weights": lambda: torchao("IntxWeightOnlyConfig", weight_dtype=torch.int4),
+    "int4 weights": lambda: package("torchao") and torchao("IntxWeightOnlyConfig", weight_dtype=torch.int4),
     "nothing but int8 weights": lambda: torchao("Int8WeightOnlyConfig", bias=False),
     "below LoRA": lambda: _with_values(_lora_on_int8()),
     "float8 weights": lambda: torchao("Float8WeightOnlyConfig"),

@@ -18,6 +18,7 @@ export { useDebounced } from "../hooks/useDebounced.ts";
 export { useQuery } from "../hooks/useQuery.ts";
 export { useUniqueId } from "../hooks/useUniqueId.ts";
 export { drawnRows, scrollToRow, topOf, useVirtualRows } from "../hooks/useVirtualRows.ts";
+export { told } from "../i18n/kernelSentences.ts";
 export { t, tx, word } from "../i18n/translate.ts";
 export { toPageError } from "../lib/errors.ts";
 export {

@@ -1,6 +1,6 @@
 import { type Catalogue, currentCatalogue, t } from "./translate.ts";
 
-/** Begins, in a catalogue, what the kernel writes in sentences; the first that fits is taken. */
+/** Begins, in a catalogue, what the kernel writes in sentences; of those that fit the one of most words is taken. */
 const MARK = "§";
 
 interface Sentence {
@@ -17,7 +17,8 @@ export function told(english: string): string {
   const catalogue = currentCatalogue();
   if (read.of !== catalogue) {
     const keys = Object.keys(catalogue).filter((key) => key.startsWith(MARK));
-    read = { of: catalogue, sentences: keys.map(sentenceOf) };
+    const words = (key: string): number => key.replace(/\{[^}]*\}/g, "").length;
+    read = { of: catalogue, sentences: keys.sort((one, other) => words(other) - words(one)).map(sentenceOf) };
   }
   for (const { key, pattern, places } of read.sentences) {
     const found = pattern.exec(english);
@@ -42,7 +43,7 @@ function sentenceOf(key: string): Sentence {
       return piece.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
     }
     if (many !== undefined) {
-      return `(?:${one}|${many})`;
+      return `(?:${many}|${one})`;
     }
     places.push(Number(place));
     return "(.*?)";

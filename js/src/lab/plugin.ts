@@ -1,8 +1,8 @@
 import { chooseLanguage } from "../i18n/language.ts";
 import { offerPanel } from "../lib/hostPanel.ts";
 import { ActiveModel } from "./activeModel.ts";
-import { addCommands, SHOW } from "./commands.ts";
-import type { Notebooks } from "./jupyterTypes.ts";
+import { addCommands, OPEN, SHOW } from "./commands.ts";
+import type { DrawingPanel, Notebooks } from "./jupyterTypes.ts";
 import { showSavedOutputs } from "./savedOutputs.ts";
 import type { Application, Host, Palette, Plugin, Restorer, SettingRegistry } from "./services.ts";
 import { DEFAULTS, settingsOf } from "./settings.ts";
@@ -25,8 +25,9 @@ export function plugin(host: Host, styles: readonly string[]): Plugin {
       // A page without notebooks, such as Notebook 7's list of files.
       return;
     }
-    tracker.forEach(showSavedOutputs);
-    tracker.widgetAdded.connect((_, panel) => showSavedOutputs(panel));
+    const show = (panel: DrawingPanel): void => showSavedOutputs(panel, () => void app.commands.execute(OPEN, {}));
+    tracker.forEach(show);
+    tracker.widgetAdded.connect((_, panel) => show(panel));
     const activeModel = new ActiveModel(tracker);
     let isRestored = false;
     void app.restored.then(() => {

@@ -1,3 +1,4 @@
+import { t } from "../i18n/translate.ts";
 import type { DrawingPanel, MimeModel, Renderer } from "./jupyterTypes.ts";
 
 /** What an Explorer's output also has: it ranks before the widget, where this extension is. */
@@ -8,11 +9,16 @@ const HTML = "text/html";
 const RANK = -20;
 /** What the host's renderer of widgets gets when it has given up. */
 const FAILED = "jupyter-widgets";
+/** What the host draws for a widget whose script it can't load, or that failed in it. */
+const ERROR = ".jupyter-widgets-error-widget";
 /** A kernel that is there is connected to sooner. */
 const PATIENCE_MS = 3_000;
 
 /** Has a notebook show the live view of an Explorer where there is one, and else its tree as HTML. */
-export function showSavedOutputs({ content: { rendermime }, sessionContext }: DrawingPanel): void {
+export function showSavedOutputs(
+  { content: { rendermime }, sessionContext }: DrawingPanel,
+  openPanel: () => void,
+): void {
   rendermime.addFactory(
     {
       safe: false,
@@ -22,7 +28,7 @@ export function showSavedOutputs({ content: { rendermime }, sessionContext }: Dr
           rendermime.getFactory(mimeType)?.createRenderer({ ...options, mimeType });
         const view = make(WIDGET);
         if (view !== undefined) {
-          fallBack(view, () => make(HTML), sessionContext);
+          fallBack(view, () => make(HTML), sessionContext, openPanel);
         }
         return (view ?? make(HTML)) as Renderer;
       },
@@ -36,6 +42,7 @@ function fallBack(
   view: Renderer,
   makeOther: () => Renderer | undefined,
   context: DrawingPanel["sessionContext"],
+  openPanel: () => void,
 ): void {
   const render = view.renderModel.bind(view);
   view.renderModel = async (model: MimeModel): Promise<void> => {
@@ -53,6 +60,24 @@ function fallBack(
     await render(model);
     if (view.hasClass(FAILED)) {
       await showOther();
+    } else if (!view.isDisposed && view.node.querySelector(ERROR) !== null) {
+      const other = makeOther();
+      await other?.renderModel(model);
+      view.node.prepend(noView(openPanel), ...(other === undefined ? [] : [other.node]));
     }
   };
+}
+
+/** Says in the place of a view that there is none, and opens the panel, which needs no anywidget. */
+function noView(openPanel: () => void): HTMLElement {
+  const [words, button] = [document.createElement("p"), document.createElement("button")];
+  words.append(
+    `${t("This JupyterLab can’t show the live view here: the error below the tree says why.")} `,
+    `${t("Where it names two versions of anywidget, install one for JupyterLab and the kernel, and load the page again.")} `,
+    button,
+  );
+  button.className = "jp-mod-styled";
+  button.textContent = t("Show the live view in the panel");
+  button.onclick = openPanel;
+  return words;
 }

@@ -1491,6 +1491,7 @@ export interface SaveReply {
  *     begun when all ranks have come, "here" only whether it has the model.
  * full: whether "tree" gives the tree itself, not its fingerprint alone: on rank 0, or on all.
  * paths: the tensors that "stats" and "values" are of.
+ * bins: whether "stats" counts elements per bin too; it does unless told.
  * window: for "values", `area`, first row, first column, rows and columns, and `steps`, rows and columns per cell.
  * inputs: what "trace" gives to the forward: `nnwidgets.distributed.inputs` makes it.
  * patience: seconds that "trace" waits for the other ranks.
@@ -1500,6 +1501,7 @@ export interface RankBody {
   readonly ask: "here" | "tree" | "stats" | "values" | "check" | "trace";
   readonly full?: "" | "first" | "all";
   readonly paths?: readonly string[];
+  readonly bins?: boolean;
   readonly window?: Readonly<Record<string, readonly number[]>>;
   readonly inputs?: Readonly<Record<string, unknown>>;
   readonly patience?: number;

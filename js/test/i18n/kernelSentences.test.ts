@@ -40,3 +40,15 @@ test("each sentence keeps the places of its English", () => {
     ).toEqual([]);
   }
 });
+
+test("no sentence is taken for another, more general one that stands before it", () => {
+  setCatalogue(findings);
+  for (const [key, chinese] of Object.entries(findings)) {
+    const counts = new Set([...key.matchAll(/\{(\d)\|/g)].map(([, place]) => place));
+    const fill = (text: string) =>
+      text
+        .replace(/\{(\d)\}/g, (_, place) => (counts.has(place) ? "2" : `X${place}`))
+        .replace(/\{\d\|[^|}]*\|([^}]*)\}/g, "$1");
+    expect(told(fill(key.slice(1))), key).toBe(fill(chinese));
+  }
+});

@@ -62,7 +62,7 @@ function output(draw: (renderer: FakeRenderer) => Promise<void> | void, kernel: 
       ranks.set(EXPLORER, rank);
     },
   };
-  showSavedOutputs({ content: { rendermime }, sessionContext: { session: kernel && { kernel } } });
+  showSavedOutputs({ content: { rendermime }, sessionContext: { session: kernel && { kernel } } }, openPanel);
   // The widget manager may come after this extension.
   add(WIDGET, draw);
   expect(ranks.get(EXPLORER)).toBeLessThan(ranks.get(WIDGET) ?? 0);
@@ -71,6 +71,7 @@ function output(draw: (renderer: FakeRenderer) => Promise<void> | void, kernel: 
   return renderer.node;
 }
 
+const openPanel = vi.fn();
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
@@ -105,4 +106,19 @@ test("of a notebook that is closed meanwhile nothing is asked any more", async (
   const node = output(dispose, null);
   await vi.runAllTimersAsync();
   expect(node.textContent).toBe("Loading widget...");
+});
+
+test("where the host shows that a widget failed, the tree stands above its error, with what opens the panel", async () => {
+  const node = output((renderer) => {
+    drawn(renderer);
+    renderer.node.innerHTML = "<div class='jupyter-widgets-error-widget'>Click to show javascript error.</div>";
+  });
+  await vi.advanceTimersByTimeAsync(0);
+  expect([...node.children].map(({ textContent }) => textContent)).toEqual([
+    expect.stringContaining("This JupyterLab can’t show the live view here"),
+    "the tree: <b>Stack</b>",
+    "Click to show javascript error.",
+  ]);
+  node.querySelector("button")?.click();
+  expect(openPanel).toHaveBeenCalledOnce();
 });

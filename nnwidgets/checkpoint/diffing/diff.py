@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from types import MappingProxyType
+from types import FrameType, MappingProxyType
 from typing import Any
 
 import torch
@@ -37,7 +38,8 @@ from nnwidgets.checkpoint.progress import Progress, Tick, tick_of
 from nnwidgets.checkpoint.records import Described
 from nnwidgets.errors import InvalidTargetError
 from nnwidgets.formatting import short_repr
-from nnwidgets.introspect.safe_access.objects import type_name
+from nnwidgets.introspect.optimizers import is_users_name
+from nnwidgets.introspect.safe_access.objects import is_a, is_module, type_name
 from nnwidgets.introspect.safe_access.tensors import plain_torch
 from nnwidgets.introspect.statistics.exact_stats import exact_stats
 
@@ -73,9 +75,10 @@ def diff(
         progress: Told bytes done and in all; what it raises cancels it.
 
     Returns:
-        The differences, from ``a`` to ``b``. Tensors are equal where all bits are, so NaN equals the same NaN. A module
-        with code of its own for state dicts is asked for its ``state_dict()``, as `save` asks it; extra state that is
-        no tensor is compared by value. With a mark neither is looked at: no code of the model's own runs then.
+        The differences, from ``a`` to ``b``; a model or dict is called as the caller's variable is, else by its class.
+        Tensors are equal where all bits are, so NaN equals the same NaN. A module with code of its own for state dicts
+        is asked for its ``state_dict()``, as `save` asks it; extra state that is no tensor is compared by value. With a
+        mark neither is looked at: no code of the model's own runs then.
 
     Raises:
         PathNotFoundError: There is no such file, or no state dict called ``entry``, or a rename names nothing.
@@ -92,7 +95,9 @@ def diff(
         (('weight',), ['bias'])
     """
     tolerance = _checked(rtol, "rtol"), _checked(atol, "atol")
-    return diff_of(*operands_of(a, b, entry), rename=rename, tolerance=tolerance, progress=progress)
+    one, other = operands_of(a, b, entry)
+    one.label, other.label = _told_apart((a, one.label), (b, other.label))
+    return diff_of(one, other, rename=rename, tolerance=tolerance, progress=progress)
 
 
 def diff_of(
@@ -134,6 +139,24 @@ def diff_of(
         renames=MappingProxyType(sides.renames),
         close=tuple(each.change() for each in comparisons if not each.is_equal and each.is_close),
     )
+
+
+def _told_apart(one: tuple[object, str], other: tuple[object, str]) -> tuple[str, str]:
+    """What sides are called: one in memory by the caller's variable; two that are called alike by their place, too."""
+    frame: FrameType | None = sys._getframe()  # noqa: SLF001 - whose variables they are, only the caller's frame knows
+    while frame is not None and str(frame.f_globals.get("__name__")).startswith("nnwidgets."):
+        frame = frame.f_back
+    scopes = () if frame is None else (frame.f_locals, frame.f_globals)
+    a, b = (
+        next(
+            (name for scope in scopes for name, held in list(scope.items()) if held is side and is_users_name(name)),
+            label,
+        )
+        if is_module(side) or is_a(side, dict)
+        else label
+        for side, label in (one, other)
+    )
+    return (a, b) if a != b or one[0] is other[0] else (f"{a} (a)", f"{b} (b)")
 
 
 def _checked(tolerance: Any, name: str) -> float:

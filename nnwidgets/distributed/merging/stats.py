@@ -8,78 +8,93 @@ tensor gives. Moments are joined by Chan, Golub and LeVeque's update ("Algorithm
 
 from __future__ import annotations
 
+import base64
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import torch
 
 from nnwidgets.formatting import counted
 from nnwidgets.introspect.records import TensorStats
-from nnwidgets.introspect.statistics.histogram import WIDEST, Histogram
+from nnwidgets.introspect.statistics.histogram import WIDEST, Histogram, bins_of_many
 
 BINS = 64
 _WHOLE = ("n", "n_zero", "n_nan", "n_inf")
 _REAL = ("mean", "std", "min", "max", "norm")
 _N_BAD = slice(2, 4)
 _EXPONENT, _FIRST = len(_WHOLE), len(_WHOLE) + 1
-_COUNTS = len(_WHOLE) + 2
-_MEAN, _STD, _MIN, _MAX, _NORM = range(len(_REAL))
+_N_WHOLE = len(_WHOLE) + 2
+MEAN, STD, MIN, MAX, NORM = range(len(_REAL))
 _HALF = 0.5
 _TWO = torch.tensor(2.0, dtype=torch.float64)
+_COUNTS = (torch.uint8, torch.int16, torch.int32, torch.int64)
 
 
 class StatsRows(NamedTuple):
     """Statistics of some tensors as numbers, a row each; a row of zeros is a part without elements.
 
     Attributes:
-        whole: int64, (tensors, 6 + bins): counts of elements, zeros, NaN and infinities; the bins' width as the power
-            of two that it is, the first bin's index, and elements per bin.
+        whole: int64, (tensors, 6): counts of elements, zeros, NaN and infinities; the bins' width as the power of two
+            that it is, and the first bin's index.
         real: float64, (tensors, 5): mean, standard deviation, least, greatest, norm.
+        bins: (tensors, 64): elements per bin, in the narrowest integers that hold them; (tensors, 0) of statistics
+            without bins.
     """
 
     whole: torch.Tensor
     real: torch.Tensor
+    bins: torch.Tensor
 
-    def to_bytes(self) -> bytes:
-        """The rows in little-endian bytes."""
-        return self.whole.numpy().tobytes() + self.real.numpy().tobytes()
+    def to_text(self) -> str:
+        """The rows as base64 of little-endian bytes."""
+        return base64.b64encode(b"".join(each.numpy().tobytes() for each in self)).decode("ascii")
 
     @classmethod
-    def from_bytes(cls, data: bytes, n: int) -> StatsRows:
+    def from_text(cls, text: str, n: int) -> StatsRows:
         """The rows of ``n`` tensors.
 
         Raises:
             ValueError: The bytes are fewer or more.
         """
-        widths = _COUNTS + BINS, len(_REAL)
-        if len(data) != 8 * n * sum(widths):
-            raise ValueError(f"{counted(len(data), 'byte')}, expected {8 * n * sum(widths)}")
-        if not n:
+        data = bytearray(base64.b64decode(text))
+        if not n and not data:
             return rows_of([])
-        held = bytearray(data)
-        whole = torch.frombuffer(held, dtype=torch.int64, count=n * widths[0])
-        real = torch.frombuffer(held, dtype=torch.float64, offset=8 * n * widths[0])
-        return cls(whole.reshape(n, widths[0]), real.reshape(n, widths[1]))
+        widths = 8 * _N_WHOLE, 8 * len(_REAL)
+        sizes = {sum(widths) + BINS * dtype.itemsize: dtype for dtype in _COUNTS}
+        row_bytes, rest = divmod(len(data), max(n, 1))
+        if rest or not n or row_bytes not in {sum(widths), *sizes}:
+            wanted = " or ".join(str(n * size) for size in (sum(widths), *sizes))
+            raise ValueError(f"{counted(len(data), 'byte')}, expected {wanted}")
+        whole = torch.frombuffer(data, dtype=torch.int64, count=n * _N_WHOLE)
+        real = torch.frombuffer(data, dtype=torch.float64, offset=n * widths[0], count=n * len(_REAL))
+        if row_bytes in sizes:
+            bins = torch.frombuffer(data, dtype=sizes[row_bytes], offset=n * sum(widths)).reshape(n, BINS)
+        else:
+            bins = torch.zeros(n, 0, dtype=torch.uint8)
+        return cls(whole.reshape(n, _N_WHOLE), real.reshape(n, len(_REAL)), bins)
 
 
 def rows_of(parts: Sequence[TensorStats | None]) -> StatsRows:
     """Make rows of statistics with at most 64 bins; of None, where a rank owns nothing of a tensor, zeros."""
-    whole = torch.zeros(len(parts), _COUNTS + BINS, dtype=torch.int64)
+    whole = torch.zeros(len(parts), _N_WHOLE, dtype=torch.int64)
     real = torch.zeros(len(parts), len(_REAL), dtype=torch.float64)
     held = [(at, part) for at, part in enumerate(parts) if part is not None and part.n]
     if not held:
-        return StatsRows(whole, real)
-    wholes = []
-    for _, part in held:
-        counts, (exponent, first) = part.hist_counts, _bins_of(part)
-        head = (part.n, part.n_zero, part.n_nan, part.n_inf, exponent, first)
-        wholes.append((*head, *counts, *([0] * (BINS - len(counts)))))
+        return StatsRows(whole, real, torch.zeros(len(parts), 0, dtype=torch.uint8))
     places = torch.tensor([at for at, _ in held])
-    whole[places] = torch.tensor(wholes, dtype=torch.int64)
+    heads = [(part.n, part.n_zero, part.n_nan, part.n_inf, *_bins_of(part)) for _, part in held]
+    whole[places] = torch.tensor(heads, dtype=torch.int64)
     numbers = [(part.mean, part.std, part.min, part.max, part.norm) for _, part in held]
     real[places] = torch.tensor(numbers, dtype=torch.float64)
-    return StatsRows(whole, real)
+    if not any(part.hist_counts for _, part in held):
+        return StatsRows(whole, real, torch.zeros(len(parts), 0, dtype=torch.uint8))
+    counts = [(*part.hist_counts, *([0] * (BINS - len(part.hist_counts)))) for _, part in held]
+    bins = torch.zeros(len(parts), BINS, dtype=torch.int64)
+    bins[places] = torch.tensor(counts, dtype=torch.int64)
+    most = int(bins.max())
+    return StatsRows(whole, real, bins.to(next(dtype for dtype in _COUNTS if torch.iinfo(dtype).max >= most)))
 
 
 def _bins_of(part: TensorStats) -> tuple[int, int]:
@@ -94,70 +109,104 @@ def _bins_of(part: TensorStats) -> tuple[int, int]:
     return bins.exponent, bins.first
 
 
-def merged(
-    parts: Sequence[StatsRows], beside: Callable[[int, int], Mapping[str, Any]] = lambda _at, _n: {"is_exact": True}
-) -> list[TensorStats]:
-    """Merge the rows of several ranks, in their order, into the statistics of each whole tensor.
-
-    Args:
-        parts: Of each rank, rows of the same tensors, of elements that no other rank's are of.
-        beside: What else is said of a tensor, of its place and how many elements were found: fields of `TensorStats`.
-
-    Returns:
-        Statistics as of one reading: counts, least, greatest, bins and edges to the bit; moments to rounding.
-        Where a part's deviation is infinite, of values beyond 1e307, the whole's is.
-    """
-    whole = torch.stack([part.whole for part in parts])
-    real = torch.stack([part.real for part in parts])
-    counts = whole[..., : len(_WHOLE)].sum(0)
-    n_finite = whole[..., 0] - whole[..., _N_BAD].sum(-1)
-    there = n_finite > 0
-    low = real[..., _MIN].masked_fill(~there, math.inf).amin(0)
-    high = real[..., _MAX].masked_fill(~there, -math.inf).amax(0)
-    mean, std = _moments(n_finite, real, low, high)
-    norm = _hypot(real[..., _NORM].masked_fill(whole[..., 0] == 0, 0.0))
-    cells = [_bins(a, b) for a, b in zip(low.tolist(), high.tolist(), strict=True)]
-    exponent = torch.tensor([bins.exponent for bins in cells], dtype=torch.int64)[:, None]
-    first = torch.tensor([bins.first for bins in cells], dtype=torch.int64)[:, None]
-    binned = _rebinned(whole, exponent, first).tolist()
-    edges = _scaled((first + torch.arange(BINS + 1)).double(), exponent).clamp(-WIDEST, WIDEST).tolist()
-    made = []
-    each = zip(
-        counts.tolist(), mean.tolist(), std.tolist(), low.tolist(), high.tolist(), norm.tolist(), cells, binned, edges,
-        strict=True,
-    )  # fmt: skip
-    for at, ((n, n_zero, n_nan, n_inf), one_mean, one_std, a, b, one_norm, bins, found, ends) in enumerate(each):
-        n_finite_of_all = n - n_nan - n_inf
-        if a == b:
-            bins.add(bins.first, found[:1])
-            hist = bins.result(BINS)
-        else:
-            hist = tuple(found[: len(bins.counts)]), tuple(ends[: len(bins.counts) + 1 if bins.counts else 0])
-        made.append(
-            TensorStats(
-                n=n,
-                mean=min(max(one_mean, a), b) if n_finite_of_all else math.nan,
-                std=one_std if n_finite_of_all > 1 else math.nan,
-                min=a if n_finite_of_all else math.nan,
-                max=b if n_finite_of_all else math.nan,
-                norm=one_norm,
-                n_zero=n_zero,
-                n_nan=n_nan,
-                n_inf=n_inf,
-                hist_counts=hist[0],
-                hist_edges=hist[1],
-                **beside(at, n),
-            )
-        )
-    return made
-
-
 def _bins(low: float, high: float) -> Histogram:
     """The bins that a reading of values from ``low`` to ``high`` counts in; none where no value is finite."""
     bins = Histogram(BINS)
     if math.isfinite(low) and math.isfinite(high):
         bins.cover(low, high)
     return bins
+
+
+_Numbers = tuple[int, float, float, float, float, float, int, int, int]
+
+
+class MergedStats(Sequence[TensorStats]):
+    """The statistics of whole tensors, each made a record when it is asked for; bins are merged when first asked for.
+
+    Counts, least, greatest, bins and edges are as of one reading, to the bit; moments to rounding. Where a part's
+    deviation is infinite, of values beyond 1e307, the whole's is.
+
+    Args:
+        parts: Of each rank, in their order, rows of the same tensors, of elements that no other rank's are of.
+
+    Attributes:
+        numbers: Of each tensor what `TensorStats` begins with, from ``n`` to ``n_inf``.
+    """
+
+    def __init__(self, parts: Sequence[StatsRows]) -> None:
+        self._parts = parts
+        self._whole = torch.stack([part.whole for part in parts])
+        real = torch.stack([part.real for part in parts])
+        counts = self._whole[..., : len(_WHOLE)].sum(0)
+        n_finite = self._whole[..., 0] - self._whole[..., _N_BAD].sum(-1)
+        there = n_finite > 0
+        low = real[..., MIN].masked_fill(~there, math.inf).amin(0)
+        high = real[..., MAX].masked_fill(~there, -math.inf).amax(0)
+        mean, std = _moments(n_finite, real, low, high)
+        n_of_all = n_finite.sum(0)
+        mean = torch.minimum(torch.maximum(mean, low), high)
+        none = n_of_all == 0
+        columns = [column.masked_fill(none, math.nan) for column in (mean, low, high)]
+        norm = _hypot(real[..., NORM].masked_fill(self._whole[..., 0] == 0, 0.0))
+        self._low, self._high = low, high
+        least, greatest = columns[1].tolist(), columns[2].tolist()
+        std = std.masked_fill(n_of_all <= 1, math.nan)
+        n, n_zero, n_nan, n_inf = counts.T.tolist()
+        each: Any = zip(
+            n, columns[0].tolist(), std.tolist(), least, greatest, norm.tolist(), n_zero, n_nan, n_inf, strict=True
+        )
+        self.numbers: list[_Numbers] = list(each)
+
+    @cached_property
+    def bins(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Elements per bin, (tensors, 64), and edges, (tensors, 65), of all tensors at once."""
+        exponent, first, _ = self._cells
+        made = torch.zeros(len(self), BINS, dtype=torch.int64)
+        for whole, part in zip(self._whole, self._parts, strict=True):
+            if part.bins.shape[1]:
+                coarser = (exponent - whole[:, _EXPONENT]).clamp(0, 63)
+                index = whole[:, _FIRST, None] + torch.arange(BINS)
+                # An empty bin past the last may have an index beyond the merged ones; it adds nothing wherever it is.
+                place = ((index >> coarser[:, None]) - first[:, None]).clamp_(0, BINS - 1)
+                made.scatter_add_(1, place, part.bins.long())
+        index = first[:, None] + torch.arange(BINS + 1)
+        return made, _scaled(index.double(), exponent[:, None]).clamp(-WIDEST, WIDEST)
+
+    @cached_property
+    def _cells(self) -> tuple[torch.Tensor, torch.Tensor, list[int]]:
+        exponent, first, n = bins_of_many(self._low, self._high, BINS)
+        return exponent, first, n.tolist()
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, at: Any) -> Any:
+        if isinstance(at, slice):
+            return [self.record(each) for each in range(len(self))[at]]
+        return self.record(range(len(self))[at])
+
+    def record(self, at: int, *, has_bins: bool = True, is_exact: bool = True, **beside: Any) -> TensorStats:
+        """One tensor's statistics.
+
+        Args:
+            at: Which.
+            has_bins: Whether its bins are told.
+            is_exact: As `TensorStats` has it.
+            **beside: Its other fields.
+        """
+        counts, edges = self._histogram(at) if has_bins else ((), ())
+        return TensorStats(*self.numbers[at], counts, edges, is_exact, **beside)
+
+    def _histogram(self, at: int) -> tuple[tuple[int, ...], tuple[float, ...]]:
+        n, low, high = self._cells[2][at], float(self._low[at]), float(self._high[at])
+        if not n or not any(part.bins.shape[1] for part in self._parts):
+            return (), ()
+        counts, edges = self.bins
+        if low == high:
+            bins = _bins(low, high)
+            bins.add(bins.first, counts[at, :1].tolist())
+            return bins.result(BINS)
+        return tuple(counts[at, :n].tolist()), tuple(edges[at, : n + 1].tolist())
 
 
 def _moments(
@@ -172,8 +221,8 @@ def _moments(
         there = n > 0
         joined = total + n
         share = torch.where(there, n / joined.clamp(min=1.0), 0.0)
-        theirs = _scaled(torch.where(there, row[:, _MEAN], 0.0), -power)
-        spread = _scaled(torch.where(n > 1, row[:, _STD], 0.0), -power)
+        theirs = _scaled(torch.where(there, row[:, MEAN], 0.0), -power)
+        spread = _scaled(torch.where(n > 1, row[:, STD], 0.0), -power)
         delta = torch.where(there, theirs - mean, 0.0)
         about = about + spread * spread * (n - 1).clamp(min=0.0) + delta * delta * total * share
         mean = mean + delta * share
@@ -191,15 +240,3 @@ def _scaled(values: torch.Tensor, power: torch.Tensor) -> torch.Tensor:
     """Values times 2 to a power that may itself be out of float64's range."""
     half = power // 2
     return values * _TWO.pow(half) * _TWO.pow(power - half)
-
-
-def _rebinned(whole: torch.Tensor, exponent: torch.Tensor, first: torch.Tensor) -> torch.Tensor:
-    """Elements per merged bin, (tensors, bins); a bin of a part lies within one of the merged ones."""
-    index = whole[..., _FIRST, None] + torch.arange(BINS)
-    coarser = (exponent - whole[..., _EXPONENT, None]).clamp(0, 63)
-    # An empty bin past the last may have an index beyond the merged ones; it adds nothing wherever it is put.
-    place = ((index >> coarser) - first).clamp(0, BINS - 1)
-    made = torch.zeros(whole.shape[1], BINS, dtype=torch.int64)
-    for theirs, counts in zip(place, whole[..., _COUNTS:], strict=True):
-        made.scatter_add_(1, theirs, counts)
-    return made

@@ -2,62 +2,133 @@
 
 from __future__ import annotations
 
-import base64
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from nnwidgets.distributed.merging.stats import StatsRows
-from nnwidgets.distributed.merging.stats import merged as merged_rows
+import torch
+
+from nnwidgets.distributed.merging.stats import MAX, MEAN, MIN, NORM, MergedStats, StatsRows
 from nnwidgets.formatting import counted
 from nnwidgets.introspect.records import RankStats, TensorStats
 
 Replies = Mapping[int, Mapping[str, Any]]
 
+_COUNTED = [0, 2, 3]
+_NUMBERS = [MIN, MAX, MEAN, NORM]
 
-def merged(replies: Replies, missing: Iterable[int]) -> list[TensorStats | str]:
-    """Make the statistics of whole tensors of what each rank answered of its shares.
+
+class WholeTensors(Sequence["TensorStats | str"]):
+    """Of each tensor its statistics, or in words why it has none; all are merged at once, records made one by one.
 
     Args:
         replies: Of the ranks that answered, what `answering.answer` says of ``"stats"``.
         missing: The others.
-
-    Returns:
-        Of each tensor its statistics, or in words why it has none.
     """
-    n = len(next(iter(replies.values()))["shares"])
-    rows = {rank: StatsRows.from_bytes(base64.b64decode(reply["rows"]), n) for rank, reply in replies.items()}
-    # A part that several hold is taken of the first: the others' rows are of no elements then.
-    owned = {rank: StatsRows(each.whole.clone(), each.real.clone()) for rank, each in rows.items()}
-    taken: list[dict[tuple[int, ...], int]] = [{} for _ in range(n)]
-    for rank, reply in replies.items():
-        for at, (state, part, _, _) in enumerate(reply["shares"]):
-            if state != "held" or taken[at].setdefault(tuple(part), rank) != rank:
-                owned[rank].whole[at] = 0
-                owned[rank].real[at] = 0
-    numbers = {rank: _numbers(each) for rank, each in rows.items()}
-    lost = tuple(missing)
 
-    def beside(at: int, n_found: int) -> dict[str, Any]:
-        if not taken[at]:
-            return {"is_exact": False}
-        shares = {rank: reply["shares"][at] for rank, reply in replies.items()}
-        by_rank = tuple(
-            RankStats(rank, tuple(share[1]), *numbers[rank][at]) for rank, share in shares.items() if share[0] == "held"
+    def __init__(self, replies: Replies, missing: Iterable[int]) -> None:
+        self._ranks, self._missing = tuple(replies), tuple(missing)
+        self._shares, self._at = _interned(replies.values())
+        rows = [StatsRows.from_text(reply["rows"], self._at.shape[1]) for reply in replies.values()]
+        self._counts, self._real = (torch.stack(each) for each in ([r.whole for r in rows], [r.real for r in rows]))
+        parts: dict[tuple[int, ...], int] = {}
+        of_shares = [
+            (parts.setdefault(tuple(part), len(parts)) if state == "held" else -1, n_parts, n_elements)
+            for state, part, n_parts, n_elements in self._shares
+        ]
+        part, n_parts, n_elements = torch.tensor(of_shares, dtype=torch.int64).reshape(-1, 3)[self._at].unbind(-1)
+        self._held = part >= 0
+        # A part that several hold is taken of the first: the others' rows are of no elements then.
+        in_order, ranks = part.sort(dim=0, stable=True)
+        again = (in_order[1:] == in_order[:-1]) & (in_order[1:] >= 0)
+        taken = self._held.scatter(0, ranks[1:], ~again & (in_order[1:] >= 0))
+        self._merged = MergedStats(
+            [
+                StatsRows(*(numbers.masked_fill(~own[:, None], 0) for numbers in each))
+                for each, own in zip(rows, taken, strict=True)
+            ]
         )
-        _, _, n_parts, n_elements = shares[by_rank[0].rank]
-        is_whole = len(taken[at]) == n_parts and n_found == n_elements
-        of = "all" if is_whole else f"{len(taken[at])} of {counted(n_parts, 'part')}"
-        if is_whole and len(by_rank) > len(taken[at]) and not _replicas_agree(by_rank):
-            is_whole, of = False, f"rank {by_rank[0].rank}: its replicas differ"
-        absent = lost if len(taken[at]) < n_parts else ()
-        return {"is_exact": is_whole, "of": of, "by_rank": by_rank, "missing": absent}
+        self._first = self._held.to(torch.uint8).argmax(0)
+        self._n_taken = taken.sum(0)
+        self._n_parts, n_elements = (each.gather(0, self._first[None])[0] for each in (n_parts, n_elements))
+        n_found = (self._counts[..., 0] * taken).sum(0)
+        is_whole = (self._n_taken == self._n_parts) & (n_found == n_elements)
+        self._differ = is_whole & self._differing(again, ranks)
+        self._is_exact = is_whole & ~self._differ & (self._n_taken > 0)
 
-    wholes = merged_rows(list(owned.values()), beside)
-    return [
-        whole if taken[at] else why_none(reply["shares"][at][0] for reply in replies.values())
-        for at, whole in enumerate(wholes)
-    ]
+    def __len__(self) -> int:
+        return len(self._merged)
+
+    def __getitem__(self, at: Any) -> Any:
+        if isinstance(at, slice):
+            return [self._record(each) for each in range(len(self))[at]]
+        return self._record(range(len(self))[at])
+
+    def brief(self) -> list[TensorStats | str]:
+        """All, as a table shows them: without bins, and without the ranks' lines."""
+        each = enumerate(zip(self._merged.numbers, self._is_exact.tolist(), strict=True))
+        return [
+            TensorStats(*numbers, (), (), is_exact=True) if is_exact else self._record(at, is_brief=True)
+            for at, (numbers, is_exact) in each
+        ]
+
+    def _record(self, at: int, *, is_brief: bool = False) -> TensorStats | str:
+        if not self._n_taken[at]:
+            return why_none(self._shares[number][0] for number in self._at[:, at].tolist())
+        is_missing = bool(self._n_taken[at] < self._n_parts[at])
+        return self._merged.record(
+            at,
+            has_bins=not is_brief,
+            is_exact=bool(self._is_exact[at]),
+            of=self._of(at),
+            by_rank=() if is_brief else tuple(self._lines(at)),
+            missing=self._missing if is_missing else (),
+        )
+
+    def _of(self, at: int) -> str:
+        """Whose numbers a tensor's are."""
+        if self._is_exact[at]:
+            return "all"
+        if self._differ[at]:
+            return f"rank {self._ranks[int(self._first[at])]}: its replicas differ"
+        return f"{int(self._n_taken[at])} of {counted(int(self._n_parts[at]), 'part')}"
+
+    def _lines(self, at: int) -> Iterable[RankStats]:
+        """What each rank holds of a tensor; numbers of finite elements are NaN where there are none."""
+        held = zip(
+            self._ranks, self._held[:, at].tolist(), self._at[:, at].tolist(),
+            self._counts[:, at, :4].tolist(), self._real[:, at, _NUMBERS].tolist(), strict=True,
+        )  # fmt: skip
+        for rank, is_held, share, (n, _, n_nan, n_inf), (low, high, mean, norm) in held:
+            if is_held:
+                a, b, middle = (low, high, mean) if n > n_nan + n_inf else (math.nan, math.nan, math.nan)
+                yield RankStats(rank, tuple(self._shares[share][1]), n, a, b, middle, norm, n_nan, n_inf)
+
+    def _differing(self, again: torch.Tensor, ranks: torch.Tensor) -> torch.Tensor:
+        """Of which tensors those that hold one part have other numbers.
+
+        Args:
+            again: (ranks - 1, tensors), whether a rank has the part of the one before it in ``ranks``.
+            ranks: (ranks, tensors), in the order of parts.
+        """
+        if not again.any():
+            return torch.zeros(len(self), dtype=torch.bool)
+        # As bits, of which NaN has one pattern.
+        real = self._real[..., _NUMBERS]
+        bits = real.masked_fill(real.isnan(), math.nan).view(torch.int64)
+        numbers = torch.cat((self._counts[..., _COUNTED], bits), -1)
+        numbers = numbers.gather(0, ranks[..., None].expand_as(numbers))
+        return ((numbers[1:] != numbers[:-1]).any(-1) & again).any(0)
+
+
+def _interned(replies: Iterable[Mapping[str, Any]]) -> tuple[list[Any], torch.Tensor]:
+    """The distinct shares of all ranks, and by rank and tensor which of them the rank holds."""
+    distinct: list[Any] = []
+    places = []
+    for reply in replies:
+        places.append(torch.tensor(reply["share_of"], dtype=torch.int64) + len(distinct))
+        distinct += reply["shares"]
+    return distinct, torch.stack(places)
 
 
 def why_none(states: Iterable[str]) -> str:
@@ -76,24 +147,3 @@ _WHY_NONE = {
     "scattered": "its parts are no rectangles, so no picture of the whole is made",
     "unreadable": "no rank has data of it that can be read",
 }
-
-
-def _numbers(rows: StatsRows) -> list[tuple[Any, ...]]:
-    """Of each tensor of a rank, the numbers of `RankStats`; those of finite elements NaN where there are none."""
-    made: list[tuple[Any, ...]] = []
-    for (n, _, n_nan, n_inf), (mean, _, low, high, norm) in zip(
-        rows.whole[:, :4].tolist(), rows.real.tolist(), strict=True
-    ):
-        values = (low, high, mean) if n > n_nan + n_inf else (math.nan,) * 3
-        made.append((n, *values, norm, n_nan, n_inf))
-    return made
-
-
-def _replicas_agree(by_rank: tuple[RankStats, ...]) -> bool:
-    """Whether those that hold one part have the same numbers."""
-    numbers: dict[tuple[int, ...], set[str]] = {}
-    for each in by_rank:
-        # As text, in which NaN is NaN.
-        said = f"{each.n} {each.min} {each.max} {each.mean} {each.norm} {each.n_nan} {each.n_inf}"
-        numbers.setdefault(each.part, set()).add(said)
-    return all(len(said) == 1 for said in numbers.values())

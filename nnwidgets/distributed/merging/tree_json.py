@@ -20,7 +20,6 @@ _ENTRY = tuple(each.name for each in fields(TensorEntry) if each.name != "path")
 _TIE = tuple(each.name for each in fields(TieGroup))
 _HELD = tuple(each.name for each in fields(Held))
 _TOTALS = ("n_params", "n_params_trainable", "size_bytes", "n_params_torch", "why", "local_bytes")
-_OF_RANKS = frozenset(("children", "local_bytes", "by_rank"))
 
 
 def to_json(tree: ModuleTree) -> str:
@@ -68,11 +67,11 @@ def from_json(text: str, by_rank: Sequence[Sequence[int]] = ()) -> ModuleTree:
     columns = [made["nodes"][name] for name in _OWN]
     of_nodes = [tuple(islice(tensors, n)) if n else () for n in made["n_tensors"]]
     rows = ((*own, held, *alike[at]) for *own, at, held in zip(*columns, made["alike"], of_nodes, strict=True))
-    nodes = _nodes((*_OWN, "tensors", *_ALIKE), rows, made["n_children"], by_rank)
+    nodes = _nodes((*_OWN, "tensors", *_ALIKE), rows, made["n_children"])
     ties = tuple(TieGroup(*map(frozen, each)) for each in made["ties"])
     totals = {name: made["totals"][name] for name in _TOTALS}
     tree = ModuleTree(root=nodes[0], nodes=tuple(nodes), tensors=tuple(entries), ties=ties, **totals)
-    return _with_totals(tree) if by_rank else tree
+    return with_bytes(tree, by_rank) if by_rank else tree
 
 
 @gc_paused()
@@ -80,31 +79,28 @@ def with_bytes(tree: ModuleTree, by_rank: Sequence[Sequence[int]]) -> ModuleTree
     """The tree with the bytes that each rank holds of each node.
 
     Args:
-        tree: Any.
+        tree: Whose nodes nobody else has: they are written to, since new ones would take ten times as long.
         by_rank: Of each rank, of the nodes in walk order.
     """
-    names = ("local_bytes", *(each.name for each in fields(ModuleNode) if each.name not in _OF_RANKS))
-    n_children = [len(node.children) for node in tree.nodes]
-    nodes = _nodes(names, map(attrgetter(*names), tree.nodes), n_children, by_rank)
-    return _with_totals(replace(tree, root=nodes[0], nodes=tuple(nodes), _index=[]))
+    _put_bytes(tree.nodes, by_rank)
+    return _with_totals(tree)
 
 
-def _nodes(
-    names: Sequence[str], rows: Iterable[Sequence[Any]], n_children: Sequence[int], by_rank: Sequence[Sequence[int]]
-) -> list[ModuleNode]:
-    held = list(zip(*by_rank, strict=True)) if by_rank else [()] * len(n_children)
-    nodes = copies(
-        ModuleNode, (*names, "by_rank", "children"), ((*row, h, ()) for row, h in zip(rows, held, strict=True))
-    )
+def _put_bytes(nodes: Sequence[ModuleNode], by_rank: Sequence[Sequence[int]]) -> None:
+    put, put_sum = (vars(ModuleNode)[name].__set__ for name in ("by_rank", "local_bytes"))
+    for node, each in zip(nodes, zip(*by_rank, strict=True), strict=True):
+        put(node, each)
+        put_sum(node, sum(each))
+
+
+def _nodes(names: Sequence[str], rows: Iterable[Sequence[Any]], n_children: Sequence[int]) -> list[ModuleNode]:
+    nodes = copies(ModuleNode, (*names, "by_rank", "children"), ((*row, (), ()) for row in rows))
     put: Any = vars(ModuleNode)["children"].__set__
-    put_bytes: Any = vars(ModuleNode)["local_bytes"].__set__
     ready: list[ModuleNode] = []
     for node, n in zip(reversed(nodes), reversed(n_children), strict=True):
         if n:
             put(node, tuple(ready.pop() for _ in range(n)))
         ready.append(node)
-    for node, each in zip(nodes, held, strict=True) if by_rank else ():
-        put_bytes(node, sum(each))
     return nodes
 
 

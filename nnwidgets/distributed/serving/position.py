@@ -34,6 +34,8 @@ _LIBRARIES = (*_INSTALLED, _TORCH, str(Path(__file__).parents[2]) + os.sep, "<fr
 _WAITING_FILES = ("threading.py", "queue.py", "selectors.py", "subprocess.py", "socket.py", "connection.py")
 _WRAPPERS = {"wrapper", "inner", "decorate_context", "call", "fn"}
 _CELL = re.compile(r"<ipython-input-|ipykernel_\d+[/\\]")
+_OUTSIDE = re.compile(r"in <(?:module|cell line: \d+)> ")
+"""What code outside functions is called; the second by IPython 7."""
 
 
 class Position(NamedTuple):
@@ -61,7 +63,7 @@ def position() -> Position:
         return Position("", False, False, call)
     at = next((at for at, each in enumerate(frames) if not _is_library(each)), len(frames) - 1)
     inner = frames[:at][::-1]
-    doing = f"in {_name_of(inner, frames[at])} at {_line_of(frames[at])}".replace("in <module> ", "")
+    doing = _OUTSIDE.sub("", f"in {_name_of(inner, frames[at])} at {_line_of(frames[at])}")
     in_torch = innermost.f_code.co_filename.startswith(_TORCH)
     in_group = any(each.f_code.co_filename.startswith(_DISTRIBUTED) for each in inner)
     in_backward = innermost.f_code.co_name == "_engine_run_backward"

@@ -62,7 +62,7 @@ def worst_first(found: Iterable[Finding]) -> tuple[Finding, ...]:
 def _fold(group: list[SingleFinding]) -> SingleFinding:
     first, second, last = group[0], group[1], group[-1]
     message = f"{first.message} The same at {counted(len(group) - 1, 'more place')}: {second.path} … {last.path}."
-    fixes = [single.fix for single in group if single.fix is not None]
+    fixes = list(dict.fromkeys(single.fix for single in group if single.fix is not None))
     fix = first.fix
     if fix is not None:
         whole = "\n".join(fixes)

@@ -26,8 +26,13 @@ from nnwidgets.introspect.safe_access.objects import (
     type_name,
 )
 
-STANDARD = tuple(instance_dict(nn.Module()))
+_NEW = instance_dict(nn.Module())
+
+STANDARD = tuple(_NEW)
 """The attributes that ``nn.Module.__init__`` sets, in the order it sets them."""
+
+REGISTRY = type(_NEW["_parameters"])
+"""What it registers in: a plain dict, in torch 2.4 an ``OrderedDict``."""
 
 MOST_ITEMS = 1_000
 """How many items of a plain list or dict are looked at."""

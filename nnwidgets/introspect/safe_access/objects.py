@@ -164,7 +164,10 @@ def text_of(key: object) -> str | None:
 
 
 def plain_items(mapping: Any) -> list[tuple[Any, Any]]:
-    """The items of a dict of whatever subclass, in order, hashing no key; tried again where a thread changes it."""
+    """The items of a dict of whatever subclass, hashing no key of the user's; tried again where a thread changes it.
+
+    They are in order; those of an ``OrderedDict`` that has a key of a class of the user's as they were first put in.
+    """
     for _ in range(_TRIES - 1):
         try:
             return _items_once(mapping)
@@ -174,10 +177,10 @@ def plain_items(mapping: Any) -> list[tuple[Any, Any]]:
 
 
 def _items_once(mapping: Any) -> list[tuple[Any, Any]]:
-    if not is_a(mapping, OrderedDict):
-        return list(dict.items(mapping))
-    values = {id(key): (key, value) for key, value in dict.items(mapping)}
-    return [values[id(key)] for key in list(OrderedDict.keys(mapping))]
+    # An OrderedDict looks each key up, by the key's own code, where it tells its order.
+    if is_a(mapping, OrderedDict) and all(type(key) is str or type(key) is int for key in dict.keys(mapping)):
+        return list(OrderedDict.items(mapping))
+    return list(dict.items(mapping))
 
 
 def own_dict(value: object) -> dict[str, Any]:

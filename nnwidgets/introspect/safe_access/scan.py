@@ -10,7 +10,7 @@ from __future__ import annotations
 import gc
 import types
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from itertools import chain, islice, repeat
@@ -21,7 +21,15 @@ import torch
 
 from nnwidgets.introspect import paths
 from nnwidgets.introspect.records import Role
-from nnwidgets.introspect.safe_access.modules import MOST_ITEMS, STANDARD, Found, found_in, holds_nothing, parts
+from nnwidgets.introspect.safe_access.modules import (
+    MOST_ITEMS,
+    REGISTRY,
+    STANDARD,
+    Found,
+    found_in,
+    holds_nothing,
+    parts,
+)
 from nnwidgets.introspect.safe_access.objects import (
     ORDINARY,
     instance_dict,
@@ -49,6 +57,9 @@ _PLAIN = frozenset(
 
 _CONTAINERS = {id(tuple), id(list), id(dict)}
 
+
+_items_of: Callable[[Any], Iterable[tuple[Any, Any]]] = dict.items if REGISTRY is dict else plain_items
+"""The items of a registry; an ``OrderedDict``'s own method would hash each key, with the key's code."""
 
 _Siblings = tuple[list[tuple[Any, Any]], list[int] | None]
 """The children of a module by key, empty ones perhaps left out; then also the place of each."""
@@ -256,7 +267,7 @@ def _walk(model: Any) -> tuple[ModelScan, list[int]]:  # noqa: C901, PLR0912, PL
     modules, parents, keys, owns = scan.modules, scan.parents, scan.keys, scan.owns
     inner, first_met, first_slot, splits = scan.inner, scan.first_met, scan.first_slot, scan.splits
     names, values = scan.slot_names, scan.slot_values
-    plain = set(_PLAIN)
+    plain, items_of = set(_PLAIN), _items_of
     contained: list[int] = []
     seen: dict[int, int] = {}
     parent, row = -1, -1
@@ -285,15 +296,15 @@ def _walk(model: Any) -> tuple[ModelScan, list[int]]:  # noqa: C901, PLR0912, PL
             try:
                 own = instance_dict(module)
                 parameters, buffers, children = own["_parameters"], own["_buffers"], own["_modules"]
-                if type(own) is type(parameters) is type(buffers) is type(children) is dict:
+                if type(own) is dict and type(parameters) is type(buffers) is type(children) is REGISTRY:
                     if parameters:
-                        for name, value in parameters.items():
+                        for name, value in items_of(parameters):
                             if value is not None:
                                 names.append(name)
                                 values.append(value)
                     if buffers:
                         at_buffers = len(values)
-                        for name, value in buffers.items():
+                        for name, value in items_of(buffers):
                             if value is not None:
                                 names.append(name)
                                 values.append(value)
@@ -314,7 +325,7 @@ def _walk(model: Any) -> tuple[ModelScan, list[int]]:  # noqa: C901, PLR0912, PL
                         ):
                             is_plain = False
                     regular = n_attributes == len(own)
-                    below = list(children.items()) if children else None
+                    below = list(items_of(children)) if children else None
                 else:
                     regular = False
             except (TypeError, KeyError, RuntimeError):

@@ -24,7 +24,7 @@ EMPTY = torch.empty(0)
 """A tensor without bytes, to stand where there is none to read."""
 
 _LOWEST_ADDRESS = 1 << 40
-"""Below it an address may be a mere offset into a freed storage, and is looked at closely."""
+"""Below it an address may be a mere offset into a freed storage: there, or in the heap of a Python that isn't PIE."""
 
 _MOST_NESTING = 4
 _COMPONENTS = {
@@ -69,7 +69,11 @@ class AddressIntervals:
         closely = []
         ordinary: Sequence[Any] = tensors
         if min(starts, default=0) < _LOWEST_ADDRESS:
-            closely = [index for index, start in enumerate(starts) if 0 < start < _LOWEST_ADDRESS or start < 0]
+            closely = [
+                index
+                for index, start in enumerate(starts)
+                if start < 0 or (0 < start < _LOWEST_ADDRESS and _is_freed(tensors[index]))
+            ]
             if closely:
                 ordinary = list(tensors)
                 for index in closely:
@@ -158,6 +162,13 @@ def _addresses(tensors: Sequence[Any], *, is_ordinary: bool) -> list[int]:
             address = _data_ptr(tensor)
         made.append(address)
     return made
+
+
+def _is_freed(tensor: Any) -> bool:
+    try:
+        return not _storage(tensor).data_ptr()
+    except RuntimeError:
+        return True
 
 
 def _would_have(tensor: Any) -> int:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+import torch
+
 from nnwidgets.errors import InvalidTargetError
 
 MOST_BINS = 4096
@@ -130,3 +132,40 @@ def _around(value: float) -> tuple[float, float]:
     if half == 0.0 or low >= value or high <= value:
         low, high = math.nextafter(value, -math.inf), math.nextafter(value, math.inf)
     return max(low, -WIDEST), min(high, WIDEST)
+
+
+def bins_of_many(low: torch.Tensor, high: torch.Tensor, bins: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The bins that `Histogram.cover` makes of each range, of many at once.
+
+    Args:
+        low: float64, the least of each.
+        high: The greatest; where either isn't finite, there are no bins.
+        bins: As many as are allowed, 2 or more.
+
+    Returns:
+        Of each the exponent, the index of the first bin, and how many there are.
+
+    Example:
+        >>> exponent, first, n = bins_of_many(torch.tensor([0.0]).double(), torch.tensor([3.5]).double(), 4)
+        >>> exponent.item(), first.item(), n.item()
+        (0, 0, 4)
+    """
+    there = low.isfinite() & high.isfinite()
+    low, high = (each.masked_fill(~there, 0.0) for each in (low, high))
+    ends = [_mantissa_and_power(each) for each in (low, high)]
+    largest = torch.maximum(low.abs(), high.abs())
+    finest = torch.where(largest == 0, _LEAST_EXPONENT, _mantissa_and_power(largest)[1] - _MANTISSA_BITS)
+    # As `_start_exponent` has it.
+    span = (high / 2 - low / 2) / bins
+    start = torch.where(span == 0, finest, _mantissa_and_power(span)[1] - 1)
+    exponent = torch.maximum(finest, start).clamp(min=_LEAST_EXPONENT)
+    first, last = (scaled >> (exponent - power + _MANTISSA_BITS).clamp(0, 63) for scaled, power in ends)
+    while bool((wide := last - first >= bins).any()):
+        exponent, first, last = (exponent + wide), first >> wide.long(), last >> wide.long()
+    return exponent, first, torch.where(there, last - first + 1, 0)
+
+
+def _mantissa_and_power(values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mantissas as integers of 53 bits, and the powers of two that go with their fractions."""
+    mantissa, power = torch.frexp(values)
+    return (mantissa * 2.0**_MANTISSA_BITS).long(), power.long()

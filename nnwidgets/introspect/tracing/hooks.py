@@ -42,6 +42,23 @@ class _Call:
     output_dtypes: Dtypes = ()
     seconds: float | None = None
     flops: int | None = None
+    noted: Any = None
+
+
+class Observer:
+    """Sees what the calls of a forward give while they run.
+
+    Attributes:
+        noted: Afterwards, what was noted of each call of a trace, in its order; None where it raised.
+    """
+
+    noted: tuple[Any, ...] = ()
+
+    def returned(self, module: Any, args: tuple[Any, ...], output: Any) -> Any:
+        """What to note of a call that gave ``output``."""
+
+    def finished(self, result: Any) -> None:
+        """Go on with what the model gave, before its state is put back; called only where nothing raised."""
 
 
 class CallRecorder:
@@ -50,9 +67,13 @@ class CallRecorder:
     Args:
         counter: What counts the operations below the calls.
         synchronizers: What to wait for before looking at the clock, one function per device in use.
+        observer: What sees the calls' outputs.
     """
 
-    def __init__(self, counter: OperatorCounter, synchronizers: list[Callable[[], None]]) -> None:
+    def __init__(
+        self, counter: OperatorCounter, synchronizers: list[Callable[[], None]], observer: Observer | None = None
+    ) -> None:
+        self._observer = observer
         self._counter = counter
         self._synchronizers = synchronizers
         self._thread = threading.get_ident()
@@ -91,7 +112,7 @@ class CallRecorder:
         self._counter.overhead_seconds += perf_counter() - began
         call.began = self.now()
 
-    def _after(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:  # noqa: ARG002 - torch's signature
+    def _after(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         if threading.get_ident() != self._thread or not any(call.module is module for call in reversed(self._open)):
             return
         # torch calls this hook both ways; an error being handled that wasn't before is what tells them apart.
@@ -112,6 +133,8 @@ class CallRecorder:
         call.graph_end = graph_position()
         if call.n_unknown_before == self._counter.n_unknown:
             call.flops = self._counter.flops - call.flops_before
+        if self._observer is not None:
+            call.noted = self._observer.returned(module, args, output)
         self._counter.overhead_seconds += perf_counter() - began
 
     def calls(self, paths: dict[int, str], saved: SavedBytes | None = None) -> tuple[TraceCall, ...]:
@@ -150,6 +173,10 @@ class CallRecorder:
             )
             named.append(call.depth)
         return tuple(made)
+
+    def noted(self, paths: dict[int, str]) -> tuple[Any, ...]:
+        """What the observer noted of each of the `calls`."""
+        return tuple(call.noted for call in self._calls if id(call.module) in paths)
 
     def strangers(self, paths: dict[int, str]) -> bool:
         """Return whether a module was called that has no path."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import random
 import sys
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -21,7 +22,7 @@ import torch
 from torch import nn
 
 from nnwidgets.introspect.safe_access.holders import local_shard
-from nnwidgets.introspect.safe_access.objects import instance_dict, is_a, is_tensor
+from nnwidgets.introspect.safe_access.objects import instance_dict, is_a, is_tensor, plain_items
 from nnwidgets.introspect.safe_access.scan import read
 from nnwidgets.introspect.tracing.flops import OperatorCounter
 
@@ -295,7 +296,7 @@ class _Attributes:
     def __init__(self, own: dict[str, Any]) -> None:
         self._own = own
         self._before = dict(own)
-        self._registries = [(value, dict(value)) for value in own.values() if is_a(value, dict)]
+        self._registries = [(value, dict(plain_items(value))) for value in own.values() if is_a(value, dict)]
 
     def restore(self) -> None:
         _restore(self._own, self._before)
@@ -305,10 +306,12 @@ class _Attributes:
 
 def _restore(held: dict[Any, Any], before: dict[Any, Any]) -> None:
     """Write only where something changed, so that order stays what it was."""
-    now = list(dict.items(held))
+    now = plain_items(held)
     if len(now) == len(before) and all(
         key is wanted and value is kept for (key, value), (wanted, kept) in zip(now, dict.items(before), strict=True)
     ):
         return
-    dict.clear(held)
-    dict.update(held, before)
+    base: Any = OrderedDict if is_a(held, OrderedDict) else dict
+    base.clear(held)
+    for key, value in before.items():
+        base.__setitem__(held, key, value)

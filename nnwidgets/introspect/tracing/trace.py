@@ -29,7 +29,7 @@ from nnwidgets.introspect.safe_access.objects import (
 )
 from nnwidgets.introspect.safe_access.scan import ModelScan, read
 from nnwidgets.introspect.tracing.flops import OperatorCounter
-from nnwidgets.introspect.tracing.hooks import CallRecorder
+from nnwidgets.introspect.tracing.hooks import CallRecorder, Observer
 from nnwidgets.introspect.tracing.inputs import InputSize, input_sizes, make_inputs
 from nnwidgets.introspect.tracing.restore import ForwardState
 from nnwidgets.introspect.tracing.saved_tensors import SavedBytes
@@ -107,6 +107,7 @@ def run(
     input_size: InputSizes | None = None,
     *,
     begin: Callable[[], None],
+    observer: Observer | None = None,
 ) -> Trace:
     """As `trace` does.
 
@@ -116,6 +117,8 @@ def run(
         kwargs: The same, by name.
         input_size: Sizes of inputs to be made.
         begin: Called when all is ready and nothing was run; what it raises is passed on.
+        observer: Sees what the calls give, and goes on with the model's output; what it raises is passed on. What
+            autograd keeps isn't told then.
     """
     module = scan.modules[0]
     _refuse_lazy(scan)
@@ -129,18 +132,22 @@ def run(
     )
     whole = unsharded_modules(scan)
     counter = OperatorCounter(state.before_write)
-    recorder = CallRecorder(counter, _synchronizers(scan))
+    recorder = CallRecorder(counter, _synchronizers(scan), observer)
     failure: Exception | None = None
     result = saved = None
     began = ended = recorder.now()
     try:
-        with _without_compilation(scan), recorder.hooks(), counter:
-            began = recorder.now()
-            result = module(*args, **kwargs)
-            ended = recorder.now()
-    except Exception as raised:  # noqa: BLE001 - whatever a user's forward raises is the answer
-        ended = perf_counter() - counter.overhead_seconds
-        failure = raised
+        with _without_compilation(scan), counter:
+            try:
+                with recorder.hooks():
+                    began = recorder.now()
+                    result = module(*args, **kwargs)
+                    ended = recorder.now()
+            except Exception as raised:  # noqa: BLE001 - whatever a user's forward raises is the answer
+                ended = perf_counter() - counter.overhead_seconds
+                failure = raised
+            if observer is not None and failure is None:
+                observer.finished(result)
     finally:
         try:
             if recorder.strangers(paths):
@@ -148,14 +155,16 @@ def run(
         finally:
             state.restore()
             shard_again(scan, whole)
-    if failure is None and torch.is_grad_enabled() and any(True for _ in tensors_in(result)):
+    if failure is None and observer is None and torch.is_grad_enabled() and any(True for _ in tensors_in(result)):
         with no_torch_function():
             saved = SavedBytes(result, filter(is_tensor, scan.slot_values))
     result = None
     calls = recorder.calls(paths, saved)
+    if observer is not None:
+        observer.noted = recorder.noted(paths)
     failed_at = error = None
     if failure is not None:
-        failed_at, error = recorder.failed_at(failure, paths), _error_text(failure)
+        failed_at, error = recorder.failed_at(failure, paths), error_text(failure)
     # The failure's traceback holds this frame, and through it the inputs: neither may hold the other on.
     failure = None
     recorder.forget()
@@ -212,7 +221,13 @@ def _synchronizers(scan: ModelScan) -> list[Callable[[], None]]:
     return [backend.synchronize for kind, backend in backends.items() if kind in kinds]
 
 
-def _error_text(error: Exception) -> str:
+def error_text(error: Exception) -> str:
+    """What was raised, as ``"RuntimeError: …"``, cut where it is long.
+
+    Example:
+        >>> error_text(ValueError("no"))
+        'ValueError: no'
+    """
     try:
         message = str(error)
     except Exception:  # noqa: BLE001 - an exception class's own __str__ can do anything

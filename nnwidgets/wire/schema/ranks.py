@@ -17,6 +17,7 @@ class RankBody(ModelBody):
         begun when all ranks have come, "here" only whether it has the model.
     full: whether "tree" gives the tree itself, not its fingerprint alone: on rank 0, or on all.
     paths: the tensors that "stats" and "values" are of.
+    bins: whether "stats" counts elements per bin too; it does unless told.
     window: for "values", `area`, first row, first column, rows and columns, and `steps`, rows and columns per cell.
     inputs: what "trace" gives to the forward: `nnwidgets.distributed.inputs` makes it.
     patience: seconds that "trace" waits for the other ranks.
@@ -25,6 +26,7 @@ class RankBody(ModelBody):
     ask: Ask
     full: NotRequired[Literal["", "first", "all"]]
     paths: NotRequired[list[str]]
+    bins: NotRequired[bool]
     window: NotRequired[dict[str, list[int]]]
     inputs: NotRequired[dict[str, Any]]
     patience: NotRequired[float]

@@ -218,7 +218,7 @@ def test_views_and_strides_of_the_model_are_kept(tmp_path):
         "turned": torch.randn(4, 6), "scalar": torch.tensor(2.5), "nothing": torch.empty(0, 3),
         "complex": torch.randn(3, 2, dtype=torch.complex64), "bits": torch.tensor([False, False, True]),
     }  # fmt: skip
-    save_file(wanted, tmp_path / "x.safetensors")
+    nnw.save(wanted, tmp_path / "x.safetensors")
     strides = net.turned.stride()
     assert nnw.load(net, tmp_path / "x.safetensors").n_loaded == 5
     for name, value in wanted.items():

@@ -44,7 +44,7 @@ class Failing(nn.Module):
         if how == "hook after":
             self.register_load_state_dict_post_hook(self.fail)
         elif how == "hook before":
-            self.register_load_state_dict_pre_hook(self.fail)
+            self._register_load_state_dict_pre_hook(self.fail, with_module=True)  # torch 2.4 has no public one
 
     def fail(self, *_):
         self.seen["a"].append(3)

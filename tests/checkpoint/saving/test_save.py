@@ -14,6 +14,7 @@ from nnwidgets.checkpoint import peek
 from nnwidgets.checkpoint.formats import open_checkpoint
 from tests.support.edited_models import tied
 from tests.support.saved_files import FILES, MLP, NETS, loaded, names, odd_tensors, same, torch_only
+from tests.support.stacks import safetensors_reads, torch_keeps
 
 
 @pytest.mark.parametrize("file", FILES)
@@ -42,8 +43,11 @@ def test_an_odd_tensor_is_bit_equal_in_every_format_that_has_it(kind, file, tmp_
     tensor = odd_tensors().get(kind, torch.randn(3))
     path = f"{tmp_path}/{file}"
     assert nnw.save({"x": tensor}, path).warnings == ()
-    assert same({"x": tensor}, loaded(path))
     assert same({"x": tensor}, nnw.read(path))
+    of_torch = path.endswith((".pt", ".params"))
+    if not (torch_keeps({"x": tensor}) if of_torch else safetensors_reads(tensor.dtype)):
+        pytest.skip(f"this {'torch' if of_torch else 'safetensors'} doesn't read {tensor.dtype}")
+    assert same({"x": tensor}, loaded(path))
 
 
 @pytest.mark.filterwarnings("ignore:TypedStorage is deprecated")
@@ -71,7 +75,8 @@ def test_a_tensor_a_list_a_dict_and_nests_of_them_come_back_equal(tmp_path):
     for name, thing in things.items():
         nnw.save(thing, tmp_path / name)
         assert same(thing, nnw.read(tmp_path / name)), name
-        assert same(thing, torch.load(tmp_path / name, weights_only=True)), name
+        if torch_keeps(thing):
+            assert same(thing, torch.load(tmp_path / name, weights_only=True)), name
 
 
 def test_parameters_stay_parameters_and_what_needs_a_gradient_still_does(tmp_path):

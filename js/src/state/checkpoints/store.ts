@@ -87,6 +87,8 @@ export class CheckpointsStore {
   outcome: Outcome | null = null;
   /** Paths that this view has loaded or saved, and how they were found to be; gone when the file has changed. */
   readonly badges = new Map<string, { readonly word: string; readonly modified: number | null }>();
+  /** Of files that were looked into and hold a model and an optimizer's state: when they were written. */
+  readonly withOptimizer = new Map<string, number | null>();
   readonly contents: PagedList<PeekReply, StoredRow>;
   readonly plan: PagedList<PlanReply, PlanRow>;
   readonly diff: PagedList<DiffReply, DiffRow>;
@@ -191,6 +193,10 @@ export class CheckpointsStore {
       return;
     }
     const hasNames = this.contents.reply?.state_dict !== null;
+    const entry = this.folder?.entries.find(({ path }) => path === this.#asked.path);
+    if (entry !== undefined && hasNames && this.contents.reply?.optimizer !== null) {
+      this.withOptimizer.set(entry.path, entry.modified);
+    }
     if (!hasNames) {
       this.#asked = { ...this.#asked, tab: "contents" };
     } else {

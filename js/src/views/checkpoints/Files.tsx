@@ -150,6 +150,7 @@ export function Files({ store, alive }: FilesProps) {
                 isActive={index === active}
                 badge={store.badges.get(entry.path)?.word ?? null}
                 refusal={refusalOf(store, entry.path)}
+                hasOptimizer={store.withOptimizer.get(entry.path) === entry.modified}
                 top={top}
                 onPick={() => pick(index)}
               />
@@ -194,11 +195,12 @@ interface FileProps {
   readonly isActive: boolean;
   readonly badge: string | null;
   readonly refusal: string | null;
+  readonly hasOptimizer: boolean;
   readonly top: number;
   readonly onPick: () => void;
 }
 
-function File({ id, entry, isItself, isSelected, isActive, badge, refusal, top, onPick }: FileProps) {
+function File({ id, entry, isItself, isSelected, isActive, badge, refusal, hasOptimizer, top, onPick }: FileProps) {
   const { name, kind, size_bytes, modified, refused } = entry;
   return (
     // biome-ignore lint/a11y/useKeyWithClickEvents: the list itself has the focus and the keys.
@@ -220,7 +222,11 @@ function File({ id, entry, isItself, isSelected, isActive, badge, refusal, top, 
       <span class="nnw-file-note">
         <span>
           {refused ??
-            [modified === null ? "" : dateText(modified), t(formatWords(entry.format ?? ""))]
+            [
+              modified === null ? "" : dateText(modified),
+              t(formatWords(entry.format ?? "")),
+              hasOptimizer ? t("model + optimizer") : "",
+            ]
               .filter((each) => each !== "")
               .join(" · ")}
         </span>

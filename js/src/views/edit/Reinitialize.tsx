@@ -7,6 +7,7 @@ import { useChanges } from "../../hooks/useChanges.ts";
 import { useDebounced } from "../../hooks/useDebounced.ts";
 import { useQuery } from "../../hooks/useQuery.ts";
 import { useUniqueId } from "../../hooks/useUniqueId.ts";
+import { told } from "../../i18n/kernelSentences.ts";
 import { t, tx } from "../../i18n/translate.ts";
 import { type PageError, toPageError } from "../../lib/errors.ts";
 import { stdHint } from "../../lib/initGain.ts";
@@ -201,18 +202,18 @@ export function Reinitialize({ client, path, editing, generation, alive, onNavig
       {offer.problem === null ? null : (
         <Note kind="error">
           <b>{t("This can’t be re-initialized.")}</b>
-          <p>{offer.problem}</p>
+          <p>{told(offer.problem)}</p>
         </Note>
       )}
       {offer.problem === null && initializer?.refused ? (
         <Note kind="error">
           <b>{t("{0} can’t fill this.", initializer.name)}</b>
-          <p>{initializer.refused}</p>
+          <p>{told(initializer.refused)}</p>
         </Note>
       ) : null}
       {fan !== null && (fan.note !== "" || fan.activation !== null) ? (
         <Note kind="note">
-          {fan.note}
+          {told(fan.note)}
           {fan.activation === null ? null : (
             <>
               {" "}
@@ -243,7 +244,7 @@ export function Reinitialize({ client, path, editing, generation, alive, onNavig
           <Preview {...{ reply, isApplied, alive, onNavigate }} isStale={!isCurrent} />
           {reply.warnings.map((warning) => (
             <Note key={warning} kind="warning">
-              {warning}
+              {told(warning)}
             </Note>
           ))}
           <StaleOptimizer

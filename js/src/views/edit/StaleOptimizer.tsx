@@ -1,4 +1,5 @@
 import { Note } from "../../components/Note.tsx";
+import { told } from "../../i18n/kernelSentences.ts";
 import { t } from "../../i18n/translate.ts";
 import type { StaleState } from "../../protocol/messages.ts";
 
@@ -17,7 +18,7 @@ export function StaleOptimizer({ stale, clears, isApplied, onClears }: StaleOpti
   return (
     <Note kind="warning">
       {stale.map(({ optimizer, message }) => (
-        <p key={optimizer + message}>{message}</p>
+        <p key={optimizer + message}>{told(message)}</p>
       ))}
       {isApplied ? null : (
         <label class="nnw-check">

@@ -1,4 +1,5 @@
 import { Icon } from "../../components/Icon.tsx";
+import { told } from "../../i18n/kernelSentences.ts";
 import { t, word } from "../../i18n/translate.ts";
 import { exactCount } from "../../lib/format.ts";
 import type { HistoryEntry, HistoryReply } from "../../protocol/messages.ts";
@@ -29,7 +30,7 @@ export function Log({ history }: { readonly history: HistoryReply }) {
 function Line({ entry }: { readonly entry: HistoryEntry }) {
   const { label, seed, time, state, warnings, paths } = entry;
   const where = whereText(entry);
-  const marks = [state === "done" && warnings.length > 0 ? warnings.join(" ") : "", t(STATES[state])];
+  const marks = [state === "done" && warnings.length > 0 ? warnings.map(told).join(" ") : "", t(STATES[state])];
   return (
     <li
       class={state === "undone" ? "nnw-undone" : undefined}

@@ -9,6 +9,7 @@ import { type Tab, Tabs, tabIds } from "../../components/Tabs.tsx";
 import { type Answer, useQuery } from "../../hooks/useQuery.ts";
 import { useRemembered } from "../../hooks/useRemembered.ts";
 import { useUniqueId } from "../../hooks/useUniqueId.ts";
+import { told } from "../../i18n/kernelSentences.ts";
 import { t, tx, word } from "../../i18n/translate.ts";
 import type { Theme } from "../../lib/colormap.ts";
 import { plainText, toNumber } from "../../lib/format.ts";
@@ -274,7 +275,7 @@ function Overview({ reply, onCancellable, ...rest }: OverviewProps) {
       {reply.problem === null ? null : (
         <Note kind="error">
           <b>{t("Part of this can’t be read.")}</b>
-          <p>{reply.problem}</p>
+          <p>{told(reply.problem)}</p>
         </Note>
       )}
       {reply.alias_of === null ? null : (

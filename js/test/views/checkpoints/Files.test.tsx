@@ -19,6 +19,7 @@ function shown() {
     asked: { folder: "", path: null },
     contents: { error: null },
     badges: new Map(),
+    withOptimizer: new Map(),
     isListing: false,
     list: vi.fn(),
     open: vi.fn(),

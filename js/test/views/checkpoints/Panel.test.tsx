@@ -3,6 +3,8 @@ import { cleanup, fireEvent, render, screen, waitFor } from "@testing-library/pr
 import { render as draw } from "preact";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import type { Memory } from "../../../src/hooks/useRemembered.ts";
+import { setCatalogue } from "../../../src/i18n/translate.ts";
+import sentences from "../../../src/i18n/zh-sentences.json";
 import { ChannelClient } from "../../../src/protocol/client.ts";
 import type { PlanReply, PlanRow } from "../../../src/protocol/messages.ts";
 import { ChangesStore } from "../../../src/state/changesStore.ts";
@@ -137,6 +139,21 @@ async function loading(): Promise<void> {
   fireEvent.click(screen.getByRole("checkbox", { name: "Use out.weight for output.weight" }));
   fireEvent.click(await screen.findByRole("button", { name: "Load all 1" }));
 }
+
+test("a file that was looked into and holds a model and an optimizer says so in the list", async () => {
+  kernel.header = { ...HEADER, optimizer: "optimizer" };
+  const file = await screen.findByRole("option");
+  expect(file.textContent).not.toContain("model + optimizer");
+  await planned();
+  expect(file.textContent).toContain("model + optimizer");
+});
+
+test("why a rename is suggested, and what a plan warns of, are told in the reader's language", async () => {
+  setCatalogue(sentences);
+  await planned();
+  expect(screen.getByText("文件中的 out 即模型中的 output")).toBeTruthy();
+  setCatalogue({});
+});
 
 test("nothing is looked into before it is clicked", async () => {
   await screen.findByRole("option");

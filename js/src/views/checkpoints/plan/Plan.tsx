@@ -2,6 +2,7 @@ import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { ErrorNote, Note } from "../../../components/Note.tsx";
 import { Search } from "../../../components/Search.tsx";
 import { VirtualList, WaitingRow } from "../../../components/VirtualList.tsx";
+import { told } from "../../../i18n/kernelSentences.ts";
 import { t } from "../../../i18n/translate.ts";
 import { type PageError, toPageError } from "../../../lib/errors.ts";
 import { exactCount } from "../../../lib/format.ts";
@@ -101,7 +102,7 @@ export function Plan({ store, name, alive }: PlanProps) {
             </div>
             {reply.warnings.map((warning) => (
               <Note key={warning} kind="warning">
-                {warning}
+                {told(warning)}
               </Note>
             ))}
           </div>

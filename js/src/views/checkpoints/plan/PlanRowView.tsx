@@ -1,6 +1,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { Icon } from "../../../components/Icon.tsx";
 import { useUniqueId } from "../../../hooks/useUniqueId.ts";
+import { told } from "../../../i18n/kernelSentences.ts";
 import { t, tx } from "../../../i18n/translate.ts";
 import type { PageError } from "../../../lib/errors.ts";
 import { shapeText } from "../../../lib/format.ts";
@@ -130,7 +131,7 @@ function Why({ row, actions, onEdit }: WhyProps) {
     </button>
   );
   if (status === "shape_mismatch" || status === "converted") {
-    const text = row.note || t("The file’s is of another shape. Keeps its present values.");
+    const text = told(row.note) || t("The file’s is of another shape. Keeps its present values.");
     return <Reason text={text} />;
   }
   if (status === "renamed" && source !== null) {
@@ -147,7 +148,7 @@ function Why({ row, actions, onEdit }: WhyProps) {
           {t("use")}
         </label>
         {edit(t("edit"), t("edit for {0}", path ?? ""))}
-        <Reason text={suggestion?.reason ?? ""} />
+        <Reason text={told(suggestion?.reason ?? "")} />
       </>
     );
   }
@@ -155,7 +156,7 @@ function Why({ row, actions, onEdit }: WhyProps) {
     return <Candidates row={row} path={path} actions={actions} />;
   }
   if (suggestion === null || path === null) {
-    const text = row.note || t("Not in the file. Keeps its present values.");
+    const text = told(row.note) || t("Not in the file. Keeps its present values.");
     return (
       <>
         <Reason text={text} />
@@ -179,7 +180,7 @@ function Why({ row, actions, onEdit }: WhyProps) {
         {suggestion.source}
       </bdi>
       {edit(t("edit"), t("edit for {0}", path ?? ""))}
-      <Reason text={suggestion.reason} />
+      <Reason text={told(suggestion.reason)} />
     </>
   );
 }
@@ -237,7 +238,7 @@ function Candidates({ row, path, actions }: CandidatesProps) {
       >
         {t("use")}
       </button>
-      <Reason text={chosen.reason} />
+      <Reason text={told(chosen.reason)} />
     </>
   );
 }

@@ -1,4 +1,5 @@
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
+import { told } from "../../../i18n/kernelSentences.ts";
 import { t } from "../../../i18n/translate.ts";
 import { css, heatColor, type Theme, textOn } from "../../../lib/colormap.ts";
 import { cellText, exactFloat, MINUS } from "../../../lib/format.ts";
@@ -103,16 +104,16 @@ export function ValueTable(props: ValueTableProps) {
     setEdited(null);
     setWarnings(next ?? []);
   };
-  const told = warnings.map((warning) => (
+  const said = warnings.map((warning) => (
     <p key={warning} class="nnw-warn nnw-quiet" role="status">
-      {warning}
+      {told(warning)}
     </p>
   ));
   if (size.rows === 1 && size.columns === 1) {
     return (
       <>
         <Single {...props} isEdited={edited !== null} onEdit={() => edit(focus)} onClose={close} />
-        {told}
+        {said}
       </>
     );
   }
@@ -176,7 +177,7 @@ export function ValueTable(props: ValueTableProps) {
       {props.onSet === null ? null : (
         <p class="nnw-dim nnw-how-to-edit">{t("Double-click or Enter changes a number.")}</p>
       )}
-      {told}
+      {said}
     </>
   );
 }

@@ -1,0 +1,227 @@
+"""One forward and, where there is a loss, one backward, of which each output and each gradient is summed up."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from nnwidgets.errors import InvalidTargetError
+from nnwidgets.formatting import shape_text, short_repr
+from nnwidgets.introspect.handles import over_handles
+from nnwidgets.introspect.module_tree.expressions import ExpressionWriter
+from nnwidgets.introspect.records import Findings, TensorStats, Trace
+from nnwidgets.introspect.safe_access.objects import instance_dict, is_tensor, plain_items, type_name
+from nnwidgets.introspect.safe_access.scan import ModelScan, read
+from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, gradient_of, plain_torch
+from nnwidgets.introspect.signal.backward_state import gradients_aside
+from nnwidgets.introspect.signal.losses import NOISE, WHY_NO_GRAPH, Loss, floats_in, loss_function
+from nnwidgets.introspect.signal.signal_findings import CallFacts, NanBirth, call_facts, signal_findings
+from nnwidgets.introspect.signal.signal_records import Activations, CallSignal, ParameterSignal
+from nnwidgets.introspect.signal.summaries import Summaries, Summary
+from nnwidgets.introspect.statistics.exact_stats import each_stats
+from nnwidgets.introspect.tracing.hooks import Observer
+from nnwidgets.introspect.tracing.shapes import tensors_in
+from nnwidgets.introspect.tracing.together import PATIENCE, come_together, ranks_of_forward
+from nnwidgets.introspect.tracing.trace import error_text, run
+
+
+@over_handles
+def activations(module: nn.Module, /, *args: Any, loss: Loss = None, **kwargs: Any) -> Activations:
+    """Run one forward, and one backward where there is a loss, and tell what went through the layers.
+
+    Of each call of each module: statistics of the tensors of floating point that it gave and, after a backward, of the
+    gradients that arrived there. Of each parameter: the gradient's, beside its own. Of a tensor nothing is kept but
+    these; no histograms after the first 4,000.
+
+    The model is afterwards as `trace` leaves it, gradients included; hooks on modules and tensors run, but for those
+    after the accumulation of a gradient, as of an optimizer that steps within the backward. The forward runs under the
+    caller's autocast and training flags, with gradients on where there is a loss. A compiled module is run uncompiled.
+    What `nn.DataParallel` runs on replicas can't be seen.
+
+    What raises on the way doesn't raise here: ``error`` and ``failed_in`` tell, and what was seen until then is there.
+
+    Args:
+        module: The model.
+        *args: What its forward takes.
+        loss: Where the backward starts. A function of the output that gives a scalar; a target (`cross_entropy` of the
+            output's first tensor of floating point where it holds integers, else `mse_loss`); a pair of another of
+            torch's losses by name and a target, ``("l1_loss", y)``; or ``"noise"``, a standard-normal gradient from
+            each tensor of floating point of the output, the same one each time.
+        **kwargs: What its forward takes by name; an own argument ``loss`` by position.
+
+    Returns:
+        The calls, in the order they began, and the parameters that ask for a gradient.
+
+    Raises:
+        InvalidTargetError: If ``module`` is not a module or has lazy parameters, ``loss`` is none of these, or
+            gradients can't be had inside `torch.inference_mode`.
+        RankMissingError: As for `trace`.
+
+    Example:
+        >>> import torch
+        >>> _ = torch.manual_seed(0)
+        >>> net = torch.nn.Sequential(torch.nn.Linear(20, 256), torch.nn.Tanh(), torch.nn.Linear(256, 10))
+        >>> found = activations(net, torch.randn(64, 20), loss="noise")
+        >>> [(call.path, call.outputs[0].shape, round(call.outputs[0].values.std, 1)) for call in found.calls[1:]]
+        [('0', (64, 256), 0.6), ('1', (64, 256), 0.5), ('2', (64, 10), 0.3)]
+        >>> round(found.calls[3].outputs[0].gradient.std, 1)
+        1.0
+        >>> found.parameters[0].path, net[0].weight.grad
+        ('0.weight', None)
+    """
+    scan = read(module)
+    compute = None if loss is None else loss_function(loss)
+    if compute is not None and torch.is_inference_mode_enabled():
+        raise InvalidTargetError(
+            "Inside torch.inference_mode there are no gradients, which a loss asks for.",
+            hint="Leave inference mode, or leave the loss out for the forward alone.",
+        )
+    ranks = ranks_of_forward(scan)
+    observer = _Signal(scan, (args, kwargs), compute, is_noise=isinstance(loss, str) and loss == NOISE)
+    try:
+        with torch.enable_grad() if compute is not None else nullcontext():
+            trace = run(scan, args, kwargs, begin=lambda: come_together(ranks, PATIENCE), observer=observer)
+    finally:
+        observer.forget()
+    return observer.told(trace)
+
+
+class _Noted(NamedTuple):
+    facts: CallFacts
+    summaries: tuple[Summary, ...]
+
+
+class _Signal(Observer):
+    """Sums up what the calls give, then goes back from the loss."""
+
+    def __init__(self, scan: ModelScan, inputs: Any, compute: Any, *, is_noise: bool) -> None:
+        self._scan, self._inputs, self._compute, self._is_noise = scan, inputs, compute, is_noise
+        self._summaries = Summaries(with_gradients=compute is not None)
+        self.parameters: tuple[ParameterSignal, ...] = ()
+        self.loss: float | None = None
+        self.error: str | None = None
+        self.failed_in: str | None = None
+        self._nan: tuple[_Noted, tuple[TensorStats, ...], tuple[str, ...]] | None = None
+
+    def returned(self, module: Any, args: tuple[Any, ...], output: Any) -> _Noted:
+        noted = _Noted(call_facts(module, type_name(type(module))), self._summaries.of_call(module, output))
+        if self._nan is None and any(each.values.n_nan for each in noted.summaries):
+            inputs = tuple(found for found in each_stats(floats_in(args)) if found)
+            self._nan = noted, inputs, _bad_parameters(module)
+        return noted
+
+    def told(self, trace: Trace) -> Activations:
+        """All that was seen in a forward that has come to its end."""
+        calls = tuple(
+            CallSignal(
+                call.path,
+                call.call_index,
+                noted.facts.class_name if noted else "",
+                call.depth,
+                tuple(each.record() for each in noted.summaries) if noted else (),
+            )
+            for call, noted in zip(trace.calls, self.noted, strict=True)
+        )
+        birth = next(
+            (
+                NanBirth(at, *self._nan[1:])
+                for at, noted in enumerate(self.noted)
+                if self._nan and noted is self._nan[0]
+            ),
+            None,
+        )
+        facts = [noted and noted.facts for noted in self.noted]
+        writer = ExpressionWriter(self._scan.modules[0], "net")
+        return Activations(
+            calls=calls,
+            parameters=self.parameters,
+            loss=self.loss,
+            failed_at=trace.failed_at,
+            error=self.error if trace.error is None else trace.error,
+            failed_in=self.failed_in if trace.error is None else "forward",
+            findings=Findings(signal_findings(calls, facts, self.parameters, birth, writer)),
+        )
+
+    def finished(self, result: Any) -> None:
+        if self._compute is None:
+            return
+        try:
+            self.failed_in = "loss"
+            root = _scalar(self._compute(result))
+            if not self._is_noise:
+                self.loss = float(root.detach())
+            self.failed_in = "backward"
+            others = (*self._scan.slot_values, *tensors_in(self._inputs))
+            with gradients_aside(root, others), self._summaries.backward():
+                root.backward()  # type: ignore[no-untyped-call] # torch's
+                self.parameters = _parameters(self._scan)
+            self.failed_in = None
+        except Exception as raised:  # noqa: BLE001 - whatever a user's loss or backward raises is the answer
+            self.error = error_text(raised)
+
+    def forget(self) -> None:
+        self._summaries.forget()
+
+
+def _bad_parameters(module: Any) -> tuple[str, ...]:
+    own = [(name, value) for name, value in plain_items(instance_dict(module).get("_parameters")) if is_tensor(value)]
+    found = zip(own, each_stats([value for _, value in own]), strict=True)
+    return tuple(str(name) for (name, _), stats in found if stats and stats.n_nan + stats.n_inf)
+
+
+def _scalar(value: Any) -> torch.Tensor:
+    if not is_tensor(value):
+        raise InvalidTargetError(
+            f"The loss gave {short_repr(value)}, expected a tensor of one element.",
+            hint="Return what .backward() could be called on, not a number made by .item().",
+        )
+    found: torch.Tensor = value
+    if found.numel() != 1:
+        raise InvalidTargetError(
+            f"The loss is {shape_text(found.shape)}, expected one element.", hint="End it in .mean() or .sum()."
+        )
+    if not found.requires_grad:
+        raise InvalidTargetError(
+            "The loss has no graph to go back through.",
+            hint=WHY_NO_GRAPH,
+        )
+    return found
+
+
+def _parameters(scan: ModelScan) -> tuple[ParameterSignal, ...]:
+    asking = [(slot, value) for slot, _, value in scan.parameters.values() if value.requires_grad]
+    asking.sort(key=lambda each: each[0])
+    values = [value for _, value in asking]
+    gradients = [gradient_of(value) for value in values]
+    weights = each_stats(values)
+    found = each_stats(gradients)
+    return tuple(
+        ParameterSignal(scan.slot_path(slot), weight, gradient, _has_equal_units(of))
+        for (slot, _), weight, gradient, of in zip(asking, weights, found, gradients, strict=True)
+    )
+
+
+_MATRIX = 2
+
+
+def _has_equal_units(gradient: Any) -> bool:
+    """Whether all rows of a gradient are the same, up to rounding, and not zero."""
+    if not is_tensor(gradient) or not gradient.numel() or gradient.dim() < _MATRIX or gradient.shape[0] == 1:
+        return False
+    try:
+        rows = as_plain_tensor(gradient)
+    except InvalidTargetError:
+        return False
+    with plain_torch():
+        if rows.layout is not torch.strided or not bool(rows[0].ne(0).any()):
+            return False
+        # Two rows tell nearly always; the rest is read where they agree.
+        return all(_agree(rows[0], rows[at]) for at in range(1, rows.shape[0]))
+
+
+def _agree(one: torch.Tensor, other: torch.Tensor) -> bool:
+    tolerance = one.abs().max() * (1e-5 if one.dtype in (torch.float32, torch.float64) else 1e-2)
+    return bool((one - other).abs().max() <= tolerance)

@@ -1,0 +1,100 @@
+"""What there is to say of the signal through a model: calls with what they gave and got back, parameters' gradients."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+from nnwidgets.formatting import counted, exact_count, shape_text
+from nnwidgets.introspect.signal.signal_records import Activations, CallSignal, OutputSignal, ParameterSignal
+from nnwidgets.text.document import Block, Document, Note, Table
+from nnwidgets.text.pages.model import MOST_ROWS, findings_page
+
+_COLUMNS: tuple[tuple[str, bool, Callable[[OutputSignal], str]], ...] = (
+    ("output", True, lambda out: shape_text(out.shape)),
+    ("mean", True, lambda out: _number(out.values.mean)),
+    ("std", True, lambda out: _number(out.values.std)),
+    ("zeros", False, lambda out: _share(out.values.n_zero, out.values.n)),
+    ("saturated", False, lambda out: _share(out.n_saturated or 0, out.values.n)),
+    ("silent units", False, lambda out: f"{out.n_silent_units} of {out.n_units}" if out.n_silent_units else ""),
+    ("NaN or inf", False, lambda out: exact_count(n) if (n := out.values.n_nan + out.values.n_inf) else ""),
+    ("gradient's std", False, lambda out: "" if out.gradient is None else _number(out.gradient.std)),
+)
+"""Heads, whether a column is there where it is empty, and its cells."""
+
+
+def activations_page(found: Activations) -> Document:
+    """Each call with what it gave and what came back, then the parameters' gradients."""
+    blocks: list[Block] = [_calls(found.calls)]
+    if found.error is not None:
+        where = found.failed_at or "the model itself" if found.failed_in == "forward" else f"the {found.failed_in}"
+        blocks.append(Note(f"raised: {found.error}", "error", where=where))
+    if found.parameters:
+        blocks.append(_parameters(found.parameters))
+    if found.findings:
+        blocks += findings_page(found.findings)
+    said = [counted(len(found.calls), "call", exact_count)]
+    if found.loss is not None:
+        said.append(f"loss {_number(found.loss)}")
+    blocks.append(Note(" · ".join(said)))
+    return tuple(blocks)
+
+
+def call_signal_page(call: CallSignal) -> Document:
+    """One call."""
+    return (_calls((call,)),)
+
+
+def output_signal_page(output: OutputSignal) -> Document:
+    """One tensor that a call gave."""
+    heads, cells = _columns([output])
+    return (Table(heads, (tuple(cell(output) for cell in cells),), right=tuple(range(1, len(heads)))),)
+
+
+def parameter_signal_page(parameter: ParameterSignal) -> Document:
+    """The gradient of one parameter."""
+    return (_parameters((parameter,)),)
+
+
+def _calls(calls: Sequence[CallSignal]) -> Table:
+    shown = calls[:MOST_ROWS]
+    heads, cells = _columns([output for call in shown for output in call.outputs])
+    rows: list[tuple[str, ...]] = []
+    for call in shown:
+        again = f" (call {call.call_index + 1})" if call.call_index else ""
+        name = f"{'  ' * min(call.depth, 12)}{call.path or 'the model itself'}{again}"
+        each = [tuple(cell(output) for cell in cells) for output in call.outputs] or [("",) * len(cells)]
+        rows.append((name, call.class_name, *each[0]))
+        rows += [("", "", *further) for further in each[1:]]
+    heads = ("call", "class", *heads)
+    return Table(heads, tuple(rows), right=tuple(range(3, len(heads))), n_more=max(0, len(calls) - MOST_ROWS))
+
+
+def _columns(outputs: Sequence[OutputSignal]) -> tuple[tuple[str, ...], list[Callable[[OutputSignal], str]]]:
+    shown = [(head, cell) for head, is_always, cell in _COLUMNS if is_always or any(map(cell, outputs))]
+    return tuple(head for head, _ in shown), [cell for _, cell in shown]
+
+
+def _parameters(parameters: Sequence[ParameterSignal]) -> Table:
+    rows: tuple[tuple[str, ...], ...] = tuple(
+        (
+            each.path,
+            "" if each.weight is None else _number(each.weight.std),
+            "none came" if each.gradient is None else _number(each.gradient.std),
+            "" if math.isnan(each.ratio) else _number(each.ratio),
+            "the same for all units" if each.has_equal_units else "",
+        )
+        for each in parameters[:MOST_ROWS]
+    )
+    heads: tuple[str, ...] = ("parameter", "std", "gradient's std", "gradient : weight", "")
+    if not any(row[-1] for row in rows):
+        heads, rows = heads[:-1], tuple(row[:-1] for row in rows)
+    return Table(heads, rows, right=(1, 2, 3), n_more=max(0, len(parameters) - MOST_ROWS))
+
+
+def _number(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.3g}"
+
+
+def _share(n: int, total: int) -> str:
+    return f"{100 * n / total:.3g} %" if n else ""

@@ -1,0 +1,116 @@
+"""What a run through the layers finds: what theory says of deep nets, and what was planted."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+import nnwidgets as nnw
+
+INITS = {
+    "constant": lambda weight: nn.init.constant_(weight, 0.1),
+    "normal 0.01": lambda weight: nn.init.normal_(weight, std=0.01),
+    "normal 1": nn.init.normal_,
+    "xavier": nn.init.xavier_normal_,
+    "kaiming": lambda weight: nn.init.kaiming_normal_(weight, nonlinearity="relu"),
+    "orthogonal": nn.init.orthogonal_,
+}
+THEORY = {
+    ("Tanh", "constant"): {"saturated"},
+    ("Tanh", "normal 0.01"): {"vanishing-signal", "vanishing-gradient"},
+    ("Tanh", "normal 1"): {"saturated", "exploding-gradient"},
+    ("Tanh", "xavier"): set(),
+    ("Tanh", "kaiming"): set(),
+    ("Tanh", "orthogonal"): set(),
+    ("ReLU", "constant"): {"exploding-signal", "exploding-gradient", "symmetric-units"},
+    ("ReLU", "normal 0.01"): {"vanishing-signal", "vanishing-gradient"},
+    ("ReLU", "normal 1"): {"exploding-signal", "exploding-gradient"},
+    ("ReLU", "xavier"): set(),
+    ("ReLU", "kaiming"): set(),
+    ("ReLU", "orthogonal"): set(),
+}
+WIDTH = 128
+
+
+def deep(activation, init, n_layers=20):
+    torch.manual_seed(0)
+    layers = [each for _ in range(n_layers) for each in (nn.Linear(WIDTH, WIDTH), activation())]
+    net = nn.Sequential(*layers, nn.Linear(WIDTH, 10))
+    for layer in net[::2]:
+        init(layer.weight)
+        nn.init.zeros_(layer.bias)
+    return net
+
+
+def codes(net, x, **options):
+    return {found.code for found in nnw.activations(net, x, **options).findings if found.severity != "note"}
+
+
+@pytest.mark.parametrize(("activation", "init"), THEORY)
+def test_a_deep_net_gets_the_verdict_of_theory_and_its_fix_mends_it(activation, init):
+    net, x = deep(getattr(nn, activation), INITS[init]), torch.randn(256, WIDTH)
+    found = [each for each in nnw.activations(net, x, loss="noise").findings if each.severity != "note"]
+    assert {each.code for each in found} == THEORY[activation, init]
+    for each in found:
+        exec(each.fix, {"torch": torch, "net": net})  # noqa: S102 - the product's own words, which are to be true
+    assert codes(net, x, loss="noise") == set()
+
+
+@pytest.mark.parametrize(("gain", "factor"), [(1.0, math.sqrt(1 / 2)), (math.sqrt(2), 1.0)])
+def test_the_std_through_a_relu_net_is_that_of_he(gain, factor):
+    x = torch.randn(2048, WIDTH)
+    net = deep(nn.ReLU, lambda weight: nn.init.normal_(weight, std=gain / math.sqrt(WIDTH)), n_layers=6)
+    calls = [call for call in nnw.activations(net, x).calls if call.class_name == "Linear"][:-1]
+    squares = [call.outputs[0].values.norm ** 2 / call.outputs[0].values.n for call in calls]
+    for at, square in enumerate(squares):
+        assert math.sqrt(square) == pytest.approx(gain * factor**at, rel=0.25)
+
+
+def test_the_call_where_nan_is_born_is_named_with_what_went_in():
+    class Root(nn.Module):
+        def forward(self, x):
+            return x.sqrt()
+
+    net = nn.Sequential(nn.Linear(4, 8), Root(), nn.Linear(8, 2))
+    (found,) = [each for each in nnw.activations(net, torch.randn(64, 4)).findings if each.code == "first-nan"]
+    assert (found.path, found.fix) == ("1", None)
+    values = net[0](torch.zeros(0, 4))
+    assert "Its input goes from -" in found.message
+    assert values.shape == (0, 8)
+    with torch.no_grad():
+        net[0].weight[3, 1] = math.nan
+    (found,) = [each for each in nnw.activations(net, torch.randn(64, 4)).findings if each.code == "first-nan"]
+    assert found.path == "0"
+    assert "64 of 512 values" in found.message
+    assert "in its own weight" in found.message
+    exec(found.fix, {"torch": torch, "net": net})  # noqa: S102 - as above
+    assert not torch.isnan(net[0].weight).any()
+    (found,) = nnw.activations(net[2], torch.full((3, 8), math.nan)).findings
+    assert "NaN in its input already" in found.message
+
+
+def test_dead_units_are_told_where_they_are_and_not_what_chance_makes():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 36, 10))
+    assert nnw.activations(net, torch.randn(4, 3, 8, 8)).findings == ()
+    with torch.no_grad():
+        net[0].bias[:3] = -100
+    (found,) = nnw.activations(net, torch.randn(4, 3, 8, 8)).findings
+    assert (found.code, found.severity, found.path, found.fix) == ("dead-units", "note", "1", None)
+    assert "3 of 8 units are 0 for all of this batch, 144 values each" in found.message
+    with torch.no_grad():
+        net[0].bias[:] = -100
+    (found,) = nnw.activations(net, torch.randn(4, 3, 8, 8)).findings
+    assert found.severity == "error"
+    exec(found.fix, {"torch": torch, "net": net})  # noqa: S102 - as above
+    assert nnw.activations(net, torch.randn(4, 3, 8, 8)).findings == ()
+    small = nn.Sequential(nn.Linear(8, 64), nn.ReLU())
+    assert nnw.activations(small, torch.randn(1, 8)).findings == ()
+
+
+def test_findings_are_on_the_page():
+    net = deep(nn.Tanh, INITS["normal 0.01"])
+    told = str(nnw.activations(net, torch.randn(64, WIDTH), loss="noise"))
+    assert "vanishing-signal" in told
+    assert "per layer, over 15 layers" in told
