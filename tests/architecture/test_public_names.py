@@ -38,7 +38,7 @@ SIGNATURES = {
     "ties": ["module"],
     "stats": ["tensor", "target", "bins", "exact", "since"],
     "trace": ["module", "args", "input_size", "kwargs"],
-    "activations": ["module", "args", "loss", "kwargs"],
+    "activations": ["module", "args", "loss", "input_size", "kwargs"],
     "costs": ["module", "args", "optimizer", "input_size", "kwargs"],
     "optimizer": ["module", "optimizer"],
     "init": ["module", "target", "how", "seed", "optimizer", "preview", "clear_state", "kwargs"],

@@ -312,6 +312,20 @@ def test_trace_makes_its_input_from_a_size(ip):
     assert "no dtype 'float31'; did you mean float32?" in ip.refused("trace net --input 2,20:float31")
 
 
+def test_activations_take_a_target_a_function_or_noise_as_the_loss(ip, variables):
+    ip.variables["y"] = torch.zeros(len(variables["X"]), dtype=torch.int64)
+    ip.variables["half"] = lambda output: output.mean() / 2
+    assert "gradient's std" not in ip.nn("activations net X")
+    for line in ("activations net X --loss y", "activations net X --loss half", "activations net input=X --loss half"):
+        text = ip.nn(line)
+        assert "gradient : weight" in text
+        assert re.search(r"^net +Sequential .*\n  0 +Linear +2 × 256 ", text, re.MULTILINE)
+        assert "2 calls" not in text
+    assert "loss" not in ip.nn("activations net --input 2,20 --loss noise").splitlines()[-1]
+    assert "%nn activations: the forward of net takes input" in ip.refused("activations net")
+    assert "noise" in ip.refused("activations net X --loss nois")
+
+
 def test_costs_count_the_optimizers_among_the_variables_and_what_a_forward_keeps(ip, variables):
     net = variables["net"]
     adam = torch.optim.Adam(net.parameters())

@@ -69,6 +69,7 @@ GIVEN = {
     "tied net": "TieGroups",
     "check net": "Findings",
     "trace net X": "Trace",
+    "activations net X --loss noise": "Activations",
     "costs net X": "Costs",
     "optimizer net": "OptimizerTable",
     "explore net": "Explorer",

@@ -25,11 +25,13 @@ from nnwidgets.introspect.statistics.exact_stats import each_stats
 from nnwidgets.introspect.tracing.hooks import Observer
 from nnwidgets.introspect.tracing.shapes import tensors_in
 from nnwidgets.introspect.tracing.together import PATIENCE, come_together, ranks_of_forward
-from nnwidgets.introspect.tracing.trace import error_text, run
+from nnwidgets.introspect.tracing.trace import InputSizes, error_text, run
 
 
 @over_handles
-def activations(module: nn.Module, /, *args: Any, loss: Loss = None, **kwargs: Any) -> Activations:
+def activations(
+    module: nn.Module, /, *args: Any, loss: Loss = None, input_size: InputSizes | None = None, **kwargs: Any
+) -> Activations:
     """Run one forward, and one backward where there is a loss, and tell what went through the layers.
 
     Of each call of each module: statistics of the tensors of floating point that it gave and, after a backward, of the
@@ -50,14 +52,15 @@ def activations(module: nn.Module, /, *args: Any, loss: Loss = None, **kwargs: A
             output's first tensor of floating point where it holds integers, else `mse_loss`); a pair of another of
             torch's losses by name and a target, ``("l1_loss", y)``; or ``"noise"``, a standard-normal gradient from
             each tensor of floating point of the output, the same one each time.
+        input_size: Sizes of inputs to be made, as for `trace`.
         **kwargs: What its forward takes by name; an own argument ``loss`` by position.
 
     Returns:
         The calls, in the order they began, and the parameters that ask for a gradient.
 
     Raises:
-        InvalidTargetError: If ``module`` is not a module or has lazy parameters, ``loss`` is none of these, or
-            gradients can't be had inside `torch.inference_mode`.
+        InvalidTargetError: If ``module`` is not a module or has lazy parameters, ``loss`` is none of these,
+            ``input_size`` no size, or gradients can't be had inside `torch.inference_mode`.
         RankMissingError: As for `trace`.
 
     Example:
@@ -83,7 +86,7 @@ def activations(module: nn.Module, /, *args: Any, loss: Loss = None, **kwargs: A
     observer = _Signal(scan, (args, kwargs), compute, is_noise=isinstance(loss, str) and loss == NOISE)
     try:
         with torch.enable_grad() if compute is not None else nullcontext():
-            trace = run(scan, args, kwargs, begin=lambda: come_together(ranks, PATIENCE), observer=observer)
+            trace = run(scan, args, kwargs, input_size, begin=lambda: come_together(ranks, PATIENCE), observer=observer)
     finally:
         observer.forget()
     return observer.told(trace)

@@ -34,8 +34,8 @@ class Command:
         target: A path, glob or class below it; ``""`` for the model itself. What ``help`` is asked of.
         depth: ``--depth``, or None.
         inputs: Each ``--input``, in order.
-        arguments: What ``trace`` passes by position, or all targets of a change, as written.
-        keywords: What ``trace`` or ``init`` passes by name, as written.
+        arguments: What ``trace`` and its like pass by position, or all targets of a change, as written.
+        keywords: What ``trace`` and its like, or ``init``, pass by name, as written.
         is_on: What ``auto`` is to be.
         how: The initializer.
         value: What ``set`` sets, as written.
@@ -50,6 +50,7 @@ class Command:
         shard_bytes: ``--shards``, or None.
         sort: ``--sort``, or None.
         since: ``--since``, as written.
+        loss: ``--loss``, as written.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Command:
     shard_bytes: int | None = None
     sort: str | None = None
     since: str = ""
+    loss: str = ""
 
 
 @dataclass(frozen=True)

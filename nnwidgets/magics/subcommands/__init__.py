@@ -4,7 +4,7 @@ Start at `subcommand.Subcommand`. A new one is an entry in the file of its kind,
 
     subcommand.py        the record, its options, what it is run and completed with, its help
     table.py             all of them, and the usage of all
-    inspect.py           tree, show, stats, tied, check, trace, costs, optimizer; auto
+    inspect.py           tree, show, stats, tied, check, trace, activations, costs, optimizer; auto
     summary.py           summary
     torchinfo_table.py   torchinfo's table, where it can be had without harm
     init.py              init

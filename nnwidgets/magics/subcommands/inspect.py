@@ -1,4 +1,4 @@
-"""``%nn tree``, ``show``, ``stats``, ``tied``, ``check``, ``trace``, ``costs``, ``optimizer``; ``%nn auto``."""
+"""``%nn tree``, ``show``, ``stats``, ``tied``, ``check``, ``trace``, ``activations``, ``costs`` and the like."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ from nnwidgets.introspect.safe_access import lookup
 from nnwidgets.introspect.safe_access.objects import class_attribute, is_module
 from nnwidgets.introspect.safe_access.tensors import unreadable_reason
 from nnwidgets.introspect.sharing.ties import ties
+from nnwidgets.introspect.signal.activations import activations
+from nnwidgets.introspect.signal.losses import NOISE
 from nnwidgets.introspect.statistics.stats import stats
 from nnwidgets.introspect.stats_table import COLUMNS
 from nnwidgets.introspect.tracing.trace import trace
@@ -47,6 +49,7 @@ from nnwidgets.text.pages import model
 from nnwidgets.text.pages.costs import costs_page
 from nnwidgets.text.pages.files import file_tree_page, report_page
 from nnwidgets.text.pages.optimizer import optimizer_page
+from nnwidgets.text.pages.signal import activations_page
 from nnwidgets.text.pages.tensor_table import stats_table_page
 
 _MOST_MEANT = 3
@@ -226,6 +229,22 @@ def _run_trace(request: Request) -> Answer:
     return Answer(page, found)
 
 
+def _run_activations(request: Request) -> Answer:
+    command, namespace = request.command, request.namespace
+    arguments, keywords = _forward_arguments(request)
+    if not (arguments or keywords or command.inputs):
+        _require_no_input(request)
+    loss: Any = command.loss or None
+    if loss not in (None, NOISE):
+        loss = resolve(loss, namespace, among=(*tensor_names(namespace), NOISE), kind="loss")
+    found = activations(request.model, *arguments, loss=loss, input_size=command.inputs or None, **keywords)
+    return Answer(activations_page(found, name=command.model), found)
+
+
+def _complete_loss(typed: TypedLine) -> Iterator[Candidate]:
+    yield from (Candidate(each, "value") for each in (*tensor_names(typed.namespace), NOISE))
+
+
 def _run_costs(request: Request) -> Answer:
     command, namespace = request.command, request.namespace
     arguments, keywords = _forward_arguments(request)
@@ -240,12 +259,12 @@ def _require_no_input(request: Request) -> None:
     taken = _taken_by_forward(request.module)
     if not taken:
         return
-    name = request.command.model
+    line, name = request.command.name, request.command.model
     here = tensor_names(request.namespace)
     those = f"{some(here, _MOST_MEANT)}" if here else "none"
     raise LineError(
-        f"%nn trace: the forward of {inert(name, 80)} takes {' and '.join(taken)}, and no input is named. Tensors "
-        f"here: {those}. %nn trace {inert(name, 80)} {here[0] if here else 'X'} passes one; --input 2,20 makes one of "
+        f"%nn {line}: the forward of {inert(name, 80)} takes {' and '.join(taken)}, and no input is named. Tensors "
+        f"here: {those}. %nn {line} {inert(name, 80)} {here[0] if here else 'X'} passes one; --input 2,20 makes one of "
         "that size."
     )
 
@@ -347,6 +366,16 @@ INSPECT = (
         "trace", "One forward pass, call by call. X and M are variables, or plain constants.", _run_trace,
         arguments="net X [mask=M]", parse=_parse_trace, complete=_complete_trace,
         options=(input_option(_SIZE),),
+    ),
+    Subcommand(
+        "activations", "One forward and, with --loss, one backward: what each call gives, and the gradients there.",
+        _run_activations, arguments="net X [mask=M]", parse=_parse_trace, complete=_complete_trace,
+        options=(
+            Option("--loss", "a target, a function of the output, or noise for a standard-normal gradient", "y", "loss",
+                   complete=_complete_loss),
+            input_option(_SIZE),
+        ),
+        examples="%nn activations net X --loss y\n%nn activations net --input 32,20 --loss noise",
     ),
     Subcommand(
         "costs", "Memory of parameters, gradients, optimizers and activations, and arithmetic, module by module.",

@@ -96,8 +96,8 @@ def usage_of_all() -> str:
     """One line with the shape of every line.
 
     Example:
-        >>> usage_of_all()[:78]
-        'Usage: %nn net | %nn tree|show|stats|summary|tied|check|trace|costs|optimizer '
+        >>> usage_of_all()[:90]
+        'Usage: %nn net | %nn tree|show|stats|summary|tied|check|trace|activations|costs|optimizer '
     """
     names: dict[tuple[int, str], list[str]] = {}
     for number, group in enumerate((INSPECT, (INIT, *EDIT), FILES, (AUTO,))):

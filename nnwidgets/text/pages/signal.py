@@ -23,11 +23,13 @@ _COLUMNS: tuple[tuple[str, bool, Callable[[OutputSignal], str]], ...] = (
 """Heads, whether a column is there where it is empty, and its cells."""
 
 
-def activations_page(found: Activations) -> Document:
+def activations_page(found: Activations, *, name: str | None = None) -> Document:
     """Each call with what it gave and what came back, then the parameters' gradients."""
-    blocks: list[Block] = [_calls(found.calls)]
+    blocks: list[Block] = [_calls(found.calls, name)]
     if found.error is not None:
-        where = found.failed_at or "the model itself" if found.failed_in == "forward" else f"the {found.failed_in}"
+        where = (
+            found.failed_at or name or "the model itself" if found.failed_in == "forward" else f"the {found.failed_in}"
+        )
         blocks.append(Note(f"raised: {found.error}", "error", where=where))
     if found.parameters:
         blocks.append(_parameters(found.parameters))
@@ -56,15 +58,15 @@ def parameter_signal_page(parameter: ParameterSignal) -> Document:
     return (_parameters((parameter,)),)
 
 
-def _calls(calls: Sequence[CallSignal]) -> Table:
+def _calls(calls: Sequence[CallSignal], name: str | None = None) -> Table:
     shown = calls[:MOST_ROWS]
     heads, cells = _columns([output for call in shown for output in call.outputs])
     rows: list[tuple[str, ...]] = []
     for call in shown:
         again = f" (call {call.call_index + 1})" if call.call_index else ""
-        name = f"{'  ' * min(call.depth, 12)}{call.path or 'the model itself'}{again}"
+        where = f"{'  ' * min(call.depth, 12)}{call.path or name or 'the model itself'}{again}"
         each = [tuple(cell(output) for cell in cells) for output in call.outputs] or [("",) * len(cells)]
-        rows.append((name, call.class_name, *each[0]))
+        rows.append((where, call.class_name, *each[0]))
         rows += [("", "", *further) for further in each[1:]]
     heads = ("call", "class", *heads)
     return Table(heads, tuple(rows), right=tuple(range(3, len(heads))), n_more=max(0, len(calls) - MOST_ROWS))
