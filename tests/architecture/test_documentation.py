@@ -49,7 +49,7 @@ from torch import nn
 torch.manual_seed(0)
 net = nn.Sequential(nn.Linear(20, 256), nn.ReLU(), nn.Linear(256, 10))
 net.output = nn.Linear(10, 4)
-X, x, tensor, a, b = torch.rand(2, 20), torch.ones(3), net[0].weight, net, net
+X, y, x, tensor, a, b = torch.rand(2, 20), torch.tensor([0, 3]), torch.ones(3), net[0].weight, net, net
 adam = torch.optim.Adam(net.parameters())
 def fn(m):
     m.weight.mul_(1)

@@ -236,7 +236,7 @@ def _run_activations(request: Request) -> Answer:
         _require_no_input(request)
     loss: Any = command.loss or None
     if loss not in (None, NOISE):
-        loss = resolve(loss, namespace, among=(*tensor_names(namespace), NOISE), kind="loss")
+        loss = resolve(loss, namespace, among=(*tensor_names(namespace), NOISE), kind="value")
     found = activations(request.model, *arguments, loss=loss, input_size=command.inputs or None, **keywords)
     return Answer(activations_page(found, name=command.model), found)
 
