@@ -7,6 +7,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from playwright.sync_api import expect
 
 from lab_driver.picture import picture
 
@@ -14,11 +15,17 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 EXPLORES = re.compile(r"^%nn \w+$", re.MULTILINE)
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in EXAMPLES.glob("*.ipynb")))
-def test_every_exploring_cell_of_an_example_shows_an_explorer(lab, name):
+OVER_RANKS = "05_many_ranks"
+
+
+def run(lab, name, *, until=None):
+    """Run the cells of an example up to one, and give the notebook and its last Explorer."""
     document = nbformat.read(EXAMPLES / f"{name}.ipynb", as_version=4)
     notebook = lab.open_document(document)
+    explorer = None
     for index, cell in enumerate(document.cells):
+        if cell.id == until:
+            break
         if cell.cell_type != "code":
             continue
         notebook.run(index)
@@ -27,4 +34,26 @@ def test_every_exploring_cell_of_an_example_shows_an_explorer(lab, name):
             explorer = notebook.explorer(index)
             explorer.row("").wait_for()
             explorer.screenshot(f"{name}-{cell.id}")
+    return notebook, explorer
+
+
+@pytest.mark.parametrize("name", sorted({path.stem for path in EXAMPLES.glob("*.ipynb")} - {OVER_RANKS}))
+def test_every_exploring_cell_of_an_example_shows_an_explorer(lab, name):
+    run(lab, name)
     picture(lab.page, f"{name}-page")
+
+
+def test_the_view_of_the_example_over_ranks_goes_on_without_the_engine_that_is_killed(lab):
+    notebook, explorer = run(lab, OVER_RANKS, until="end")
+    try:
+        header = explorer.root.get_by_role("group", name="Ranks", exact=True)
+        explorer.reach("model.embed_tokens.weight").click()
+        expect(header).to_contain_text("3 answered", timeout=30_000)
+        expect(explorer.part("By rank").get_by_role("row").last).to_contain_text("no answer")
+        expect(explorer.root.locator(".nnw-absent")).to_have_count(1)
+        explorer.screenshot(f"{OVER_RANKS}-killed-light")
+        lab.theme("JupyterLab Dark")
+        explorer.screenshot(f"{OVER_RANKS}-killed-dark")
+        picture(lab.page, f"{OVER_RANKS}-page")
+    finally:
+        notebook.run(len(notebook.cells()) - 1)

@@ -98,7 +98,7 @@ def test_dead_units_are_told_where_they_are_and_not_what_chance_makes():
         net[0].bias[:3] = -100
     (found,) = nnw.activations(net, torch.randn(4, 3, 8, 8)).findings
     assert (found.code, found.severity, found.path, found.fix) == ("dead-units", "note", "1", None)
-    assert "3 of 8 units are 0 for all of this batch, 144 values each" in found.message
+    assert "3 of 8 units are 0 for all of this batch, each with 144 values" in found.message
     with torch.no_grad():
         net[0].bias[:] = -100
     (found,) = nnw.activations(net, torch.randn(4, 3, 8, 8)).findings

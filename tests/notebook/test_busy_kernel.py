@@ -114,6 +114,7 @@ def test_a_training_tells_norms_and_steps_of_what_is_in_sight_without_being_aske
 
 def test_a_fold_in_sight_hears_of_its_members_and_nan_in_any_of_them_names_the_tensor_and_can_stop_the_loop(kernel):
     kernel.run(
+        "torch.manual_seed(1)  # a net whose units aren't all silent\n"
         "net = nn.Sequential(*[nn.Sequential(nn.Linear(4, 4), nn.ReLU()) for _ in range(6)])\n"
         "view = nnw.explore(net)\n"
         "import time\n"

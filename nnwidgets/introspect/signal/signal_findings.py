@@ -182,7 +182,7 @@ class _Run:
                         at,
                         call.path,
                         f"{out.n_silent_units:,} of {counted(out.n_units, 'unit')} are 0 for all of this batch, "
-                        f"{n_each:,.0f} values each: no gradient passes there.",
+                        f"each with {counted(int(n_each), 'value')}: no gradient passes there.",
                         self._keep_std() if out.n_silent_units >= LIMITS.mostly_silent * out.n_units else None,
                         call.class_name,
                     )
