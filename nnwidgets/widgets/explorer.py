@@ -22,11 +22,12 @@ from nnwidgets.errors import InvalidTargetError, PathNotFoundError
 from nnwidgets.formatting import inert
 from nnwidgets.introspect.optimizers import optimizers_in
 from nnwidgets.introspect.records import Trace
+from nnwidgets.introspect.safe_access.frames import name_of
 from nnwidgets.introspect.safe_access.objects import is_a, is_module, require_module, type_name
 from nnwidgets.server.handlers.open_and_rows import first_view
 from nnwidgets.server.handlers.registry import handlers, is_long, is_long_over_ranks, is_patient
 from nnwidgets.server.notebook.ipykernel import after_each_cell, answer_where_asked, is_unattended
-from nnwidgets.server.notebook.variables import name_of, notebook
+from nnwidgets.server.notebook.variables import notebook
 from nnwidgets.server.session import open_views
 from nnwidgets.server.session.ranked_session import RankedSession
 from nnwidgets.server.session.session import Emit, Session

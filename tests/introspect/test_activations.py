@@ -76,7 +76,7 @@ def by_hooks(net, x, loss):
     seen = []
 
     def keep(module, _, output):
-        for tensor in nnw_floats(output):
+        for tensor in floats_of(output):
             if tensor.requires_grad:
                 gradient = []
                 seen.append((module, tensor.detach().clone(), gradient))
@@ -91,16 +91,16 @@ def by_hooks(net, x, loss):
     return outputs, {name: parameter.grad for name, parameter in net.named_parameters()}
 
 
-def nnw_floats(output):
+def floats_of(output):
     if isinstance(output, torch.Tensor):
         return [output] if output.is_floating_point() else []
     if isinstance(output, Answer):
         return [output.logits, output.extra["hidden"]]
-    return [tensor for each in output for tensor in nnw_floats(each)]
+    return [tensor for each in output for tensor in floats_of(each)]
 
 
 def first_of(output):
-    return nnw_floats(output)[0].float().square().mean()
+    return floats_of(output)[0].float().square().mean()
 
 
 @pytest.mark.parametrize("make", [mlp, cnn, Twice, Nested])

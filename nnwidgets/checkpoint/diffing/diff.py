@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from types import FrameType, MappingProxyType
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -38,7 +38,7 @@ from nnwidgets.checkpoint.progress import Progress, Tick, tick_of
 from nnwidgets.checkpoint.records import Described
 from nnwidgets.errors import InvalidTargetError
 from nnwidgets.formatting import short_repr
-from nnwidgets.introspect.optimizers import is_users_name
+from nnwidgets.introspect.safe_access.frames import name_of, outwards
 from nnwidgets.introspect.safe_access.objects import is_a, is_module, type_name
 from nnwidgets.introspect.safe_access.tensors import plain_torch
 from nnwidgets.introspect.statistics.exact_stats import exact_stats
@@ -143,19 +143,10 @@ def diff_of(
 
 def _told_apart(one: tuple[object, str], other: tuple[object, str]) -> tuple[str, str]:
     """What sides are called: one in memory by the caller's variable; two that are called alike by their place, too."""
-    frame: FrameType | None = sys._getframe()  # noqa: SLF001 - whose variables they are, only the caller's frame knows
-    while frame is not None and str(frame.f_globals.get("__name__")).startswith("nnwidgets."):
-        frame = frame.f_back
-    scopes = () if frame is None else (frame.f_locals, frame.f_globals)
-    a, b = (
-        next(
-            (name for scope in scopes for name, held in list(scope.items()) if held is side and is_users_name(name)),
-            label,
-        )
-        if is_module(side) or is_a(side, dict)
-        else label
-        for side, label in (one, other)
-    )
+    frames = outwards(sys._getframe())  # noqa: SLF001 - whose variables they are, only the caller's frame knows
+    caller = next((each for each in frames if not str(each.f_globals.get("__name__")).startswith("nnwidgets.")), None)
+    scopes = () if caller is None else (caller.f_locals, caller.f_globals)
+    a, b = (((is_module(side) or is_a(side, dict)) and name_of(side, *scopes)) or label for side, label in (one, other))
     return (a, b) if a != b or one[0] is other[0] else (f"{a} (a)", f"{b} (b)")
 
 

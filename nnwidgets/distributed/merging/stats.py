@@ -12,13 +12,15 @@ import base64
 import math
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 
 from nnwidgets.formatting import counted
 from nnwidgets.introspect.records import TensorStats
 from nnwidgets.introspect.statistics.histogram import WIDEST, Histogram, bins_of_many
+
+T = TypeVar("T")
 
 BINS = 64
 _WHOLE = ("n", "n_zero", "n_nan", "n_inf")
@@ -120,7 +122,20 @@ def _bins(low: float, high: float) -> Histogram:
 _Numbers = tuple[int, float, float, float, float, float, int, int, int]
 
 
-class MergedStats(Sequence[TensorStats]):
+class OnRequest(Sequence[T]):
+    """Records that are made each when it is asked for, by `record`."""
+
+    def record(self, at: int) -> T:
+        """The record at a place."""
+        raise NotImplementedError
+
+    def __getitem__(self, at: Any) -> Any:
+        if isinstance(at, slice):
+            return [self.record(each) for each in range(len(self))[at]]
+        return self.record(range(len(self))[at])
+
+
+class MergedStats(OnRequest[TensorStats]):
     """The statistics of whole tensors, each made a record when it is asked for; bins are merged when first asked for.
 
     Counts, least, greatest, bins and edges are as of one reading, to the bit; moments to rounding. Where a part's
@@ -179,11 +194,6 @@ class MergedStats(Sequence[TensorStats]):
 
     def __len__(self) -> int:
         return len(self.numbers)
-
-    def __getitem__(self, at: Any) -> Any:
-        if isinstance(at, slice):
-            return [self.record(each) for each in range(len(self))[at]]
-        return self.record(range(len(self))[at])
 
     def record(self, at: int, *, has_bins: bool = True, is_exact: bool = True, **beside: Any) -> TensorStats:
         """One tensor's statistics.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
 
-from nnwidgets.distributed.merging.stats import MAX, MEAN, MIN, NORM, MergedStats, StatsRows
+from nnwidgets.distributed.merging.stats import MAX, MEAN, MIN, NORM, MergedStats, OnRequest, StatsRows
 from nnwidgets.formatting import counted
 from nnwidgets.introspect.records import RankStats, TensorStats
 
@@ -18,7 +18,7 @@ _COUNTED = [0, 2, 3]
 _NUMBERS = [MIN, MAX, MEAN, NORM]
 
 
-class WholeTensors(Sequence["TensorStats | str"]):
+class WholeTensors(OnRequest["TensorStats | str"]):
     """Of each tensor its statistics, or in words why it has none; all are merged at once, records made one by one.
 
     Args:
@@ -59,20 +59,16 @@ class WholeTensors(Sequence["TensorStats | str"]):
     def __len__(self) -> int:
         return len(self._merged)
 
-    def __getitem__(self, at: Any) -> Any:
-        if isinstance(at, slice):
-            return [self._record(each) for each in range(len(self))[at]]
-        return self._record(range(len(self))[at])
-
     def brief(self) -> list[TensorStats | str]:
         """All, as a table shows them: without bins, and without the ranks' lines."""
         each = enumerate(zip(self._merged.numbers, self._is_exact.tolist(), strict=True))
         return [
-            TensorStats(*numbers, (), (), is_exact=True) if is_exact else self._record(at, is_brief=True)
+            TensorStats(*numbers, (), (), is_exact=True) if is_exact else self.record(at, is_brief=True)
             for at, (numbers, is_exact) in each
         ]
 
-    def _record(self, at: int, *, is_brief: bool = False) -> TensorStats | str:
+    def record(self, at: int, *, is_brief: bool = False) -> TensorStats | str:
+        """One tensor's; ``is_brief`` as `brief` has it."""
         if not self._n_taken[at]:
             return why_none(self._shares[number][0] for number in self._at[:, at].tolist())
         is_missing = bool(self._n_taken[at] < self._n_parts[at])

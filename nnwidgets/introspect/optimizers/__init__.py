@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from nnwidgets.introspect.optimizers.group_fields import held_tensors, states_by_id
 from nnwidgets.introspect.optimizers.live_optimizers import (
-    is_users_name,
     optimizer_variables,
     optimizers_holding,
     optimizers_in,
@@ -22,7 +21,6 @@ from nnwidgets.introspect.optimizers.live_optimizers import (
 
 __all__ = [
     "held_tensors",
-    "is_users_name",
     "optimizer_variables",
     "optimizers_holding",
     "optimizers_in",

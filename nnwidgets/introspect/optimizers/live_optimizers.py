@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -10,11 +9,9 @@ from torch.optim import Optimizer
 
 from nnwidgets.errors import InvalidTargetError
 from nnwidgets.introspect.optimizers.group_fields import held_tensors
+from nnwidgets.introspect.safe_access.frames import is_users_name
 from nnwidgets.introspect.safe_access.objects import is_a, is_module, type_name
 from nnwidgets.introspect.safe_access.scan import read
-
-_IPYTHON_CACHE = re.compile(r"_+|_\d+|_i+|_i\d+|_oh|_dh|_ih|_iii|In|Out")
-"""Names under which IPython itself keeps results; they are not the user's."""
 
 
 def optimizers_in(optimizer: object) -> tuple[Optimizer, ...]:
@@ -46,16 +43,6 @@ def optimizer_variables(variables: Mapping[str, Any]) -> dict[str, Optimizer]:
         ['_adam']
     """
     return {name: value for name, value in list(variables.items()) if is_a(value, Optimizer) and is_users_name(name)}
-
-
-def is_users_name(name: str) -> bool:
-    """Say whether a variable is the user's, not one in which IPython keeps what cells gave.
-
-    Example:
-        >>> [name for name in ("net", "_net", "_", "_12", "Out") if is_users_name(name)]
-        ['net', '_net']
-    """
-    return name.isidentifier() and not _IPYTHON_CACHE.fullmatch(name)
 
 
 def optimizers_holding(module: object, objects: Iterable[object]) -> list[Optimizer]:

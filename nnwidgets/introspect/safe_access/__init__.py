@@ -8,5 +8,5 @@ Start at `scan.read`: every tree, tie, check and look-up begins with it.
     modules.py  one module the careful way: every kind there is, each failure a text
     scan.py     a whole model as flat lists of modules and tensors, by a few list operations
     lookup.py   the live module or tensor at a path
-    frames.py   variables of functions that run
+    frames.py   functions that run, and what variables are called
 """

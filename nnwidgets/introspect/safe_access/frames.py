@@ -1,13 +1,17 @@
-"""Functions that run, in this thread or another, and their variables."""
+"""Functions that run, in this thread or another, and what their variables and a notebook's are called."""
 
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import FrameType
 from typing import Any
+
+_IPYTHON_CACHE = re.compile(r"_+|_\d+|_i+|_i\d+|_oh|_dh|_ih|_iii|In|Out")
+"""Names under which IPython itself keeps results; they are not the user's."""
 
 
 def main_frame() -> FrameType | None:
@@ -50,3 +54,28 @@ def local_variable(frame: FrameType, name: str) -> Any:
     if type(held) is dict and frame.f_trace is None:  # a debugger writes it back
         held.clear()
     return value
+
+
+def is_users_name(name: str) -> bool:
+    """Say whether a variable is the user's, not one in which IPython keeps what cells gave.
+
+    Example:
+        >>> [name for name in ("net", "_net", "_", "_12", "Out") if is_users_name(name)]
+        ['net', '_net']
+    """
+    return name.isidentifier() and not _IPYTHON_CACHE.fullmatch(name)
+
+
+def name_of(value: object, *namespaces: Mapping[str, Any]) -> str | None:
+    """Return the first name that holds ``value`` in the first of ``namespaces`` that has one.
+
+    Example:
+        >>> net = object()
+        >>> name_of(net, {"a": 1, "net": net})
+        'net'
+    """
+    for namespace in namespaces:
+        for name, held in list(namespace.items()):
+            if held is value and is_users_name(name):
+                return name
+    return None

@@ -12,7 +12,7 @@ from nnwidgets.errors import InvalidTargetError
 from nnwidgets.formatting import shape_text, short_repr
 from nnwidgets.introspect.handles import over_handles
 from nnwidgets.introspect.module_tree.expressions import ExpressionWriter
-from nnwidgets.introspect.records import Findings, TensorStats, Trace
+from nnwidgets.introspect.records import Findings, Trace
 from nnwidgets.introspect.safe_access.objects import instance_dict, is_tensor, plain_items, type_name
 from nnwidgets.introspect.safe_access.scan import ModelScan, read
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, gradient_of, plain_torch
@@ -107,14 +107,15 @@ class _Signal(Observer):
         self.loss: float | None = None
         self.error: str | None = None
         self.failed_in: str | None = None
-        self._nan: tuple[_Noted, tuple[TensorStats, ...], tuple[str, ...]] | None = None
+        self._met_nan = False
 
     def returned(self, module: Any, args: tuple[Any, ...], output: Any) -> _Noted:
-        noted = _Noted(call_facts(module, type_name(type(module))), self._summaries.of_call(module, output))
-        if self._nan is None and any(each.values.n_nan for each in noted.summaries):
+        facts, summaries = call_facts(module, type_name(type(module))), self._summaries.of_call(module, output)
+        if not self._met_nan and any(each.values.n_nan for each in summaries):
+            self._met_nan = True
             inputs = tuple(found for found in each_stats(floats_in(args)) if found)
-            self._nan = noted, inputs, _bad_parameters(module)
-        return noted
+            facts = facts._replace(birth=NanBirth(inputs, _bad_parameters(module)))
+        return _Noted(facts, summaries)
 
     def told(self, trace: Trace) -> Activations:
         """All that was seen in a forward that has come to its end."""
@@ -128,14 +129,6 @@ class _Signal(Observer):
             )
             for call, noted in zip(trace.calls, self.noted, strict=True)
         )
-        birth = next(
-            (
-                NanBirth(at, *self._nan[1:])
-                for at, noted in enumerate(self.noted)
-                if self._nan and noted is self._nan[0]
-            ),
-            None,
-        )
         facts = [noted and noted.facts for noted in self.noted]
         writer = ExpressionWriter(self._scan.modules[0], "net")
         return Activations(
@@ -145,7 +138,7 @@ class _Signal(Observer):
             failed_at=trace.failed_at,
             error=self.error if trace.error is None else trace.error,
             failed_in=self.failed_in if trace.error is None else "forward",
-            findings=Findings(signal_findings(calls, facts, self.parameters, birth, writer)),
+            findings=Findings(signal_findings(calls, facts, self.parameters, writer)),
         )
 
     def finished(self, result: Any) -> None:
@@ -222,9 +215,6 @@ def _has_equal_units(gradient: Any) -> bool:
         if rows.layout is not torch.strided or not bool(rows[0].ne(0).any()):
             return False
         # Two rows tell nearly always; the rest is read where they agree.
-        return all(_agree(rows[0], rows[at]) for at in range(1, rows.shape[0]))
-
-
-def _agree(one: torch.Tensor, other: torch.Tensor) -> bool:
-    tolerance = one.abs().max() * (1e-5 if one.dtype in (torch.float32, torch.float64) else 1e-2)
-    return bool((one - other).abs().max() <= tolerance)
+        first = rows[0]
+        tolerance = first.abs().max() * (1e-5 if first.dtype in (torch.float32, torch.float64) else 1e-2)
+        return all(bool((first - rows[at]).abs().max() <= tolerance) for at in range(1, rows.shape[0]))

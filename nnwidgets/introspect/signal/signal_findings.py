@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from torch import nn
@@ -54,6 +55,18 @@ _FIRING = (nn.ReLU, nn.ReLU6, nn.Threshold, nn.Hardtanh)
 _FLAT_AT_BOTH_ENDS = ("Tanh", "Sigmoid", "Softsign", "Hardtanh", "Hardsigmoid", "ReLU6")
 
 
+class NanBirth(NamedTuple):
+    """What is known of the first call that gave NaN.
+
+    Attributes:
+        inputs: Statistics of what went in.
+        bad_weights: Names of its own parameters that hold NaN or infinite elements.
+    """
+
+    inputs: tuple[TensorStats, ...]
+    bad_weights: tuple[str, ...]
+
+
 class CallFacts(NamedTuple):
     """What is known of a called module besides its output.
 
@@ -61,26 +74,13 @@ class CallFacts(NamedTuple):
         class_name: Its class.
         is_layer: Whether it has a weight of its own that its input is multiplied by.
         fires: Whether zero is what it gives where it doesn't fire.
+        birth: Where this call was the first that gave NaN, what went in.
     """
 
     class_name: str
     is_layer: bool
     fires: bool
-
-
-@dataclass(frozen=True)
-class NanBirth:
-    """The first call that gave NaN.
-
-    Attributes:
-        at: Its place among the calls.
-        inputs: Statistics of what went in.
-        bad_weights: Names of its own parameters that hold NaN or infinite elements.
-    """
-
-    at: int
-    inputs: tuple[TensorStats, ...]
-    bad_weights: tuple[str, ...]
+    birth: NanBirth | None = None
 
 
 def call_facts(module: Any, class_name: str) -> CallFacts:
@@ -103,7 +103,6 @@ def signal_findings(
     calls: Sequence[CallSignal],
     facts: Sequence[CallFacts | None],
     parameters: Sequence[ParameterSignal],
-    birth: NanBirth | None,
     writer: ExpressionWriter,
 ) -> tuple[Finding, ...]:
     """What a run tells, the worst first.
@@ -112,7 +111,6 @@ def signal_findings(
         calls: As they were seen.
         facts: Of each, what is known of its module; None where it raised.
         parameters: As they were seen.
-        birth: Where NaN came first, if it did.
         writer: What writes Python for the model.
     """
     seen = _Run(calls, facts, writer)
@@ -120,7 +118,7 @@ def signal_findings(
         (
             *seen.of_depth(),
             *seen.of_outputs(),
-            *(() if birth is None else seen.of_nan(birth)),
+            *seen.of_nan(),
             *_equal_units(parameters, len(calls), writer),
         )
     )
@@ -162,17 +160,13 @@ class _Run:
                 f"The std of the {what} goes from {first:.2g} at {self._name(begin)} to {last:.2g} at "
                 f"{self._name(end)}: {'' if is_fading else 'times '}{rate:.2g} {'of it ' if is_fading else ''}"
                 f"per layer, over {counted(n_steps + 1, 'layer')}.",
-                self._keep_std(),
+                self._keep_std,
             )
 
     def of_outputs(self) -> Iterator[SingleFinding]:
         """What single calls gave."""
-        told: set[int] = set()
         for at, (call, facts) in enumerate(zip(self._calls, self._facts, strict=True)):
             for out in call.outputs if facts else ():
-                if id(out) in told:
-                    continue
-                told.add(id(out))
                 n_each = out.values.n / max(out.n_units, 1)
                 is_known = facts is not None and facts.fires and n_each >= LIMITS.n_values
                 if is_known and out.n_silent_units >= LIMITS.silent * out.n_units > 0:
@@ -183,7 +177,7 @@ class _Run:
                         call.path,
                         f"{out.n_silent_units:,} of {counted(out.n_units, 'unit')} are 0 for all of this batch, "
                         f"each with {counted(int(n_each), 'value')}: no gradient passes there.",
-                        self._keep_std() if out.n_silent_units >= LIMITS.mostly_silent * out.n_units else None,
+                        self._keep_std if out.n_silent_units >= LIMITS.mostly_silent * out.n_units else None,
                         call.class_name,
                     )
                 share = (out.n_saturated or 0) / max(out.values.n, 1)
@@ -195,13 +189,16 @@ class _Run:
                         call.path,
                         f"{100 * share:.0f} % of the values of this {call.class_name} lie where it is flat: hardly any "
                         "gradient passes there.",
-                        self._keep_std(),
+                        self._keep_std,
                         call.class_name,
                     )
 
-    def of_nan(self, birth: NanBirth) -> Iterator[SingleFinding]:
+    def of_nan(self) -> Iterator[SingleFinding]:
         """Where NaN came first."""
-        call = self._calls[birth.at]
+        at, birth = next(((at, each.birth) for at, each in enumerate(self._facts) if each and each.birth), (0, None))
+        if birth is None:
+            return
+        call = self._calls[at]
         n_nan = sum(out.values.n_nan for out in call.outputs)
         of = sum(out.values.n for out in call.outputs)
         ranges = " and ".join(f"{found.min:.3g} to {found.max:.3g}" for found in birth.inputs if found.n > found.n_nan)
@@ -218,11 +215,12 @@ class _Run:
             fix = "with torch.no_grad():\n" + "\n".join(
                 f"    {code}.{name}.nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0)" for name in birth.bad_weights
             )
-        yield SingleFinding("first-nan", "error", birth.at, call.path, said, fix)
+        yield SingleFinding("first-nan", "error", at, call.path, said, fix)
 
     def _name(self, at: int) -> str:
         return self._calls[at].path or "the model itself"
 
+    @cached_property
     def _keep_std(self) -> str | None:
         """Python that fills the layers so that the std is kept; None without any."""
         if not self._layers:

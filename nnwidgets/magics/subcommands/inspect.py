@@ -211,14 +211,20 @@ def _forward_arguments(request: Request) -> tuple[list[Any], dict[str, Any]]:
     return [value(each) for each in command.arguments], {name: value(each) for name, each in command.keywords}
 
 
+def _needed_arguments(request: Request) -> tuple[list[Any], dict[str, Any]]:
+    """The same, of a line without which no forward is run."""
+    command = request.command
+    if is_module(request.model) and not (command.arguments or command.keywords or command.inputs):
+        _require_no_input(request)
+    return _forward_arguments(request)
+
+
 def _run_trace(request: Request) -> Answer:
     # Imported late: tracing without a view open needs nothing of the views.
     from nnwidgets.server.session.open_views import views_of
 
     command = request.command
-    if is_module(request.model) and not (command.arguments or command.keywords or command.inputs):
-        _require_no_input(request)
-    arguments, keywords = _forward_arguments(request)
+    arguments, keywords = _needed_arguments(request)
     found = trace(request.model, *arguments, input_size=command.inputs or None, **keywords)
     page = model.trace_page(found, name=command.model)
     views = views_of(request.model)
@@ -231,9 +237,7 @@ def _run_trace(request: Request) -> Answer:
 
 def _run_activations(request: Request) -> Answer:
     command, namespace = request.command, request.namespace
-    arguments, keywords = _forward_arguments(request)
-    if not (arguments or keywords or command.inputs):
-        _require_no_input(request)
+    arguments, keywords = _needed_arguments(request)
     loss: Any = command.loss or None
     if loss not in (None, NOISE):
         loss = resolve(loss, namespace, among=(*tensor_names(namespace), NOISE), kind="value")

@@ -17,8 +17,8 @@ from typing import Any, cast
 from torch import nn
 from torch.optim import Optimizer
 
-from nnwidgets.introspect.optimizers import is_users_name, optimizer_variables
-from nnwidgets.introspect.safe_access.frames import local_variable, main_frame, outwards
+from nnwidgets.introspect.optimizers import optimizer_variables
+from nnwidgets.introspect.safe_access.frames import is_users_name, local_variable, main_frame, name_of, outwards
 from nnwidgets.introspect.safe_access.objects import is_module, is_tensor, object_dict, plain_items
 
 
@@ -108,21 +108,6 @@ def optimizers() -> dict[str, Optimizer]:
 def tensors() -> dict[str, Any]:
     """Return the notebook's variables that hold a tensor, in the order they were made."""
     return {name: value for name, value in list(notebook().items()) if is_tensor(value) and is_users_name(name)}
-
-
-def name_of(value: object, *namespaces: Mapping[str, Any]) -> str | None:
-    """Return the first name that holds ``value`` in the first of ``namespaces`` that has one.
-
-    Example:
-        >>> net = object()
-        >>> name_of(net, {"a": 1, "net": net})
-        'net'
-    """
-    for namespace in namespaces:
-        for name, held in list(namespace.items()):
-            if held is value and is_users_name(name):
-                return name
-    return None
 
 
 def optimizer_name(live: Sequence[Optimizer]) -> str:

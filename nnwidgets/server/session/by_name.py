@@ -8,8 +8,9 @@ from typing import Any, cast
 from torch import nn
 
 from nnwidgets.errors import closest_names
+from nnwidgets.introspect.safe_access.frames import name_of
 from nnwidgets.introspect.safe_access.objects import is_module, type_name
-from nnwidgets.server.notebook.variables import is_place, listed_modules, modules, name_of, notebook, running_variable
+from nnwidgets.server.notebook.variables import is_place, listed_modules, modules, notebook, running_variable
 from nnwidgets.server.session.open_views import open_models
 from nnwidgets.server.session.session import Emit, Session
 from nnwidgets.wire.errors import RequestError

@@ -18,9 +18,10 @@ from nnwidgets.errors import InvalidTargetError, NNWidgetsError
 from nnwidgets.introspect.checks.check import check
 from nnwidgets.introspect.module_tree.nodes import ModuleTree
 from nnwidgets.introspect.records import Finding
+from nnwidgets.introspect.safe_access.frames import name_of
 from nnwidgets.introspect.statistics.stats import stats
 from nnwidgets.introspect.stats_table import StatsTable
-from nnwidgets.server.notebook.variables import name_of, notebook
+from nnwidgets.server.notebook.variables import notebook
 from nnwidgets.server.rows.tree_index import TreeIndex
 from nnwidgets.server.session.session import Emit, Session
 from nnwidgets.wire.dispatch import Job

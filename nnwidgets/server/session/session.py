@@ -28,12 +28,13 @@ from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.module_tree.tree import tree
 from nnwidgets.introspect.optimizers import optimizers_holding, tensors_elsewhere
 from nnwidgets.introspect.records import Finding, TensorStats, Trace
+from nnwidgets.introspect.safe_access.frames import name_of
 from nnwidgets.introspect.safe_access.scan import read
 from nnwidgets.introspect.statistics.exact_stats import CancelledError
 from nnwidgets.introspect.statistics.threads import single_thread
 from nnwidgets.introspect.stats_table import StatsTable, stats_table
 from nnwidgets.server.notebook.ipykernel import is_cell_running
-from nnwidgets.server.notebook.variables import is_place, name_of, notebook, optimizers
+from nnwidgets.server.notebook.variables import is_place, notebook, optimizers
 from nnwidgets.server.page_files import part
 from nnwidgets.server.rows.flatten import FlatTree, ViewState, flatten
 from nnwidgets.server.rows.moved_marks import moved_rows

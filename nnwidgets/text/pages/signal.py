@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from nnwidgets.formatting import counted, exact_count, shape_text
 from nnwidgets.introspect.signal.signal_records import Activations, CallSignal, OutputSignal, ParameterSignal
 from nnwidgets.text.document import Block, Document, Note, Table
-from nnwidgets.text.pages.model import MOST_ROWS, findings_page
+from nnwidgets.text.pages.model import MOST_ROWS, findings_page, table_of
 
 _COLUMNS: tuple[tuple[str, bool, Callable[[OutputSignal], str]], ...] = (
     ("output", True, lambda out: shape_text(out.shape)),
@@ -78,7 +78,7 @@ def _columns(outputs: Sequence[OutputSignal]) -> tuple[tuple[str, ...], list[Cal
 
 
 def _parameters(parameters: Sequence[ParameterSignal]) -> Table:
-    rows: tuple[tuple[str, ...], ...] = tuple(
+    rows: list[tuple[str, ...]] = [
         (
             each.path,
             "" if each.weight is None else _number(each.weight.std),
@@ -86,12 +86,12 @@ def _parameters(parameters: Sequence[ParameterSignal]) -> Table:
             "" if math.isnan(each.ratio) else _number(each.ratio),
             "the same for all units" if each.has_equal_units else "",
         )
-        for each in parameters[:MOST_ROWS]
-    )
+        for each in parameters
+    ]
     heads: tuple[str, ...] = ("parameter", "std", "gradient's std", "gradient : weight", "")
     if not any(row[-1] for row in rows):
-        heads, rows = heads[:-1], tuple(row[:-1] for row in rows)
-    return Table(heads, rows, right=(1, 2, 3), n_more=max(0, len(parameters) - MOST_ROWS))
+        heads, rows = heads[:-1], [row[:-1] for row in rows]
+    return table_of(heads, rows, right=(1, 2, 3))
 
 
 def _number(value: float) -> str:
