@@ -22,7 +22,7 @@ from nnwidgets.errors import InvalidTargetError, PathNotFoundError
 from nnwidgets.formatting import inert
 from nnwidgets.introspect.optimizers import optimizers_in
 from nnwidgets.introspect.records import Trace
-from nnwidgets.introspect.safe_access.frames import name_of
+from nnwidgets.introspect.safe_access.frames import callers_variables, name_of
 from nnwidgets.introspect.safe_access.objects import is_a, is_module, require_module, type_name
 from nnwidgets.server.handlers.open_and_rows import first_view
 from nnwidgets.server.handlers.registry import handlers, is_long, is_long_over_ranks, is_patient
@@ -298,8 +298,7 @@ def explore(
     else:
         require_module(module)
     if name is None:
-        frame = sys._getframe(1)  # noqa: SLF001 - whose variable it is, only the caller's frame knows
-        name = name_of(module, notebook(), frame.f_locals, frame.f_globals)
+        name = name_of(module, notebook(), *callers_variables())
     return Explorer(module, optimizer=optimizer, name=name, height=height)  # type: ignore[arg-type] # it is a module
 
 
