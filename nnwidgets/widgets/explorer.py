@@ -15,7 +15,6 @@ from torch import nn
 from traitlets import Bytes, Int, TraitError, Unicode, default, validate
 
 from nnwidgets.checkpoint import Snapshot
-from nnwidgets.checkpoint.peek import peek
 from nnwidgets.checkpoint.without_model import file_module
 from nnwidgets.distributed.ranks import RankedModel
 from nnwidgets.errors import InvalidTargetError, PathNotFoundError
@@ -289,8 +288,7 @@ def explore(
     # Asking a module would run what it has for `__class__`.
     if not is_module(module) and isinstance(module, str | os.PathLike):
         file = Path(os.fsdecode(module))
-        with_values = peek(file).size_bytes <= _MOST_READ
-        made = file_module(file, with_values=with_values)
+        made = file_module(file, most_read=_MOST_READ)
         return Explorer(made, optimizer=optimizer, name=name or file.name, height=height)
     if is_a(module, RankedModel):
         # Where each rank runs this line nobody answers what is asked later: the view is of this rank's own.
