@@ -129,7 +129,7 @@ function Cell({ name, row, onSelect }: CellProps) {
     return <div role="cell">{name === "shape" ? shapeText(row.shape) : row.dtype}</div>;
   }
   if (name === "note") {
-    const note = told(row.note);
+    const note = row.note.split(" · ").map(told).join(" · ");
     const said = row.tied_to === "" ? note : `= ${row.tied_to}${note === "" ? "" : ` · ${note}`}`;
     return (
       <div role="cell" class="nnw-dim" title={said}>
