@@ -2,6 +2,7 @@ import { useMemo, useState } from "preact/hooks";
 import type { TrainingPart } from "../../bundles/lazyParts.ts";
 import { Icon } from "../../components/Icon.tsx";
 import { tieColor } from "../../components/TieBadge.tsx";
+import { told } from "../../i18n/kernelSentences.ts";
 import { currentCatalogue, t, tx, word } from "../../i18n/translate.ts";
 import { copyText } from "../../lib/clipboard.ts";
 import { exactCount } from "../../lib/format.ts";
@@ -94,20 +95,20 @@ function Line({ id, row, index, isSelected, isActive, isLit, why, actions, Spark
         <CopyRow row={row} actions={actions} />
       </div>
       {isBroken ? (
-        <div class="nnw-why" role="gridcell" aria-colspan={4} title={row.problem ?? ""}>
-          {tx("can’t be read: {0}", <bdi>{row.problem}</bdi>)}
+        <div class="nnw-why" role="gridcell" aria-colspan={4} title={told(row.problem ?? "")}>
+          {tx("can’t be read: {0}", <bdi>{told(row.problem ?? "")}</bdi>)}
         </div>
       ) : (
         <>
           <div class="nnw-dim nnw-class" role="gridcell" title={row.class_name}>
             <bdi>{row.kind === "alias" ? t("same module") : row.kind === "cycle" ? t("cycle") : row.class_name}</bdi>
             {row.placement === undefined ? null : (
-              <span class="nnw-placement" title={row.note ?? ""}>
+              <span class="nnw-placement" title={told(row.note ?? "")}>
                 {row.placement}
               </span>
             )}
           </div>
-          <div class="nnw-shape" role="gridcell" title={row.problem ?? undefined}>
+          <div class="nnw-shape" role="gridcell" title={row.problem === null ? undefined : told(row.problem)}>
             <ShapeCell row={row} onPick={(member) => actions.pick(row, member, index)} onNavigate={actions.navigate} />
           </div>
           <div class="nnw-count" role="gridcell" aria-label={countName(row)}>
