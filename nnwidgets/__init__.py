@@ -15,8 +15,10 @@ Names load on first use, so that the import itself costs little more than torch'
 # Names below begin with an underscore, for those that Tab offers to be the package's own.
 import importlib as _importlib
 import typing as _typing
+from types import FunctionType as _FunctionType
 
 from nnwidgets.formatting import set_printer as _set_printer
+from nnwidgets.keywords import refusing_positional as _refusing_positional
 
 if _typing.TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -158,6 +160,8 @@ def __getattr__(name: str) -> object:
     if home is None:
         raise AttributeError(f"module 'nnwidgets' has no attribute {name!r}")
     value = getattr(_importlib.import_module(f"nnwidgets.{home}"), name)
+    if isinstance(value, _FunctionType):
+        value = _refusing_positional(value)
     globals()[name] = value
     return value
 

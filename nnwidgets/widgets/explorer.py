@@ -15,14 +15,13 @@ from torch import nn
 from traitlets import Bytes, Int, TraitError, Unicode, default, validate
 
 from nnwidgets.checkpoint import Snapshot
-from nnwidgets.checkpoint.peek import peek
 from nnwidgets.checkpoint.without_model import file_module
 from nnwidgets.distributed.ranks import RankedModel
 from nnwidgets.errors import InvalidTargetError, PathNotFoundError
 from nnwidgets.formatting import inert
 from nnwidgets.introspect.optimizers import optimizers_in
 from nnwidgets.introspect.records import Trace
-from nnwidgets.introspect.safe_access.frames import name_of
+from nnwidgets.introspect.safe_access.frames import callers_variables, name_of
 from nnwidgets.introspect.safe_access.objects import is_a, is_module, require_module, type_name
 from nnwidgets.server.handlers.open_and_rows import first_view
 from nnwidgets.server.handlers.registry import handlers, is_long, is_long_over_ranks, is_patient
@@ -292,8 +291,7 @@ def explore(
     # Asking a module would run what it has for `__class__`.
     if not is_module(module) and isinstance(module, str | os.PathLike):
         file = Path(os.fsdecode(module))
-        with_values = peek(file).size_bytes <= _MOST_READ
-        made = file_module(file, with_values=with_values)
+        made = file_module(file, most_read=_MOST_READ)
         return Explorer(made, optimizer=optimizer, name=name or file.name, height=height)
     if is_a(module, RankedModel):
         # Where each rank runs this line nobody answers what is asked later: the view is of this rank's own.
@@ -301,8 +299,7 @@ def explore(
     else:
         require_module(module)
     if name is None:
-        frame = sys._getframe(1)  # noqa: SLF001 - whose variable it is, only the caller's frame knows
-        name = name_of(module, notebook(), frame.f_locals, frame.f_globals)
+        name = name_of(module, notebook(), *callers_variables())
     return Explorer(module, optimizer=optimizer, name=name, height=height)  # type: ignore[arg-type] # it is a module
 
 

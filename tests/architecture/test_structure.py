@@ -95,7 +95,7 @@ def public_functions():
 
 @pytest.mark.parametrize("name", public_functions())
 def test_a_public_function_is_in_a_file_of_its_name(name):
-    module = getattr(nnwidgets, name).__module__
+    module = inspect.unwrap(getattr(nnwidgets, name)).__module__
     assert module.rpartition(".")[2] == LIVES_ELSEWHERE.get(name, name)
 
 

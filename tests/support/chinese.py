@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, wraps
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,7 @@ def saying(name: str, texts: Callable[[Any], Iterable[str]]) -> Iterator[None]:
     """While it is open, what a public function says in its result must have its Chinese."""
     function = getattr(nnwidgets, name)
 
+    @wraps(function)
     def said(*args: Any, **kwargs: Any) -> Any:
         made = function(*args, **kwargs)
         missing = without_chinese(texts(made))
