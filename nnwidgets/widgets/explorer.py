@@ -30,6 +30,7 @@ from nnwidgets.server.notebook.variables import notebook
 from nnwidgets.server.session import open_views
 from nnwidgets.server.session.ranked_session import RankedSession
 from nnwidgets.server.session.session import Emit, Session
+from nnwidgets.spoken_language import chosen_language
 from nnwidgets.widgets import bundle, marimo
 from nnwidgets.widgets.any_base import AnyLayout
 from nnwidgets.widgets.static_output import static_bundle
@@ -65,6 +66,7 @@ class Explorer(anywidget.AnyWidget):
     _first = Bytes().tag(sync=True)
     _height = Int(None, allow_none=True).tag(sync=True)
     _seen = Unicode().tag(sync=True)
+    _language = Unicode().tag(sync=True)
     selected = Unicode("").tag(sync=True)
     filter = Unicode("").tag(sync=True)
 
@@ -98,6 +100,7 @@ class Explorer(anywidget.AnyWidget):
             _first=bundle.compress(json.dumps(first, separators=(",", ":"))),
             _height=height,
             _seen=datetime.now(UTC).isoformat(timespec="seconds"),
+            _language=chosen_language(),
         )
         if self._is_shown:
             answer_where_asked(self.comm)

@@ -16,7 +16,8 @@ PACKAGE = Path(nnwidgets.__file__).parent
 NOT_ON_THE_PAGE = (
     "command_line/", "magics/", "text/", "widgets/",  # speak for themselves
     "wire/codec.py", "wire/validation.py", "wire/schema/",  # to who writes an extension
-    "introspect/checks/", "introspect/signal/",  # what they say is held where they are tested
+    "spoken_language.py",  # says that there is no Chinese
+    "introspect/checks/", "introspect/signal/signal_findings.py",  # what they say is held where they are tested
 )  # fmt: skip
 FILES = sorted(
     name
