@@ -7,7 +7,7 @@ child gave.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -56,10 +56,11 @@ class Summaries:
 
     Args:
         with_gradients: Whether a backward will follow.
+        watch: Called for each gradient that arrives.
     """
 
-    def __init__(self, *, with_gradients: bool) -> None:
-        self._with_gradients = with_gradients
+    def __init__(self, *, with_gradients: bool, watch: Callable[[], None] = lambda: None) -> None:
+        self._with_gradients, self._watch = with_gradients, watch
         self._known: dict[int, tuple[weakref.ref[torch.Tensor], int | None, Summary]] = {}
         self._of_module: dict[int, list[Summary]] = {}
         self._handles: list[Any] = []
@@ -113,6 +114,7 @@ class Summaries:
             return
 
         def arrived(gradient: torch.Tensor) -> None:
+            self._watch()
             try:
                 summary.gradient = exact_stats(gradient, bins=self._bins)
             except (InvalidTargetError, RuntimeError, NotImplementedError):
