@@ -1,5 +1,5 @@
 import { useMemo, useState } from "preact/hooks";
-import type { TrainingPart } from "../../bundles/lazyParts.ts";
+import type { ExtraCell } from "../../bundles/lazyParts.ts";
 import { Icon } from "../../components/Icon.tsx";
 import { tieColor } from "../../components/TieBadge.tsx";
 import { told } from "../../i18n/kernelSentences.ts";
@@ -35,8 +35,8 @@ interface RowViewProps {
   /** Why torch's own sum of the parameters is another one; for the model's own row. */
   readonly why: string | null;
   readonly actions: RowActions;
-  /** Draws the course of a training. */
-  readonly Sparkline: TrainingPart["Cell"] | null;
+  /** Draws the course of a training, or what a run through the layers gave. */
+  readonly Extra: ExtraCell | null;
 }
 
 /** One line of the tree grid. Few change at once: the others stay as they were drawn. */
@@ -44,7 +44,7 @@ export function RowView(props: RowViewProps) {
   return useMemo(() => <Line {...props} />, [...Object.values(props), currentCatalogue()]);
 }
 
-function Line({ id, row, index, isSelected, isActive, isLit, why, actions, Sparkline }: RowViewProps) {
+function Line({ id, row, index, isSelected, isActive, isLit, why, actions, Extra }: RowViewProps) {
   const isTensor = row.kind === "tensor";
   const role = t(ROLE_WORDS[row.role ?? "parameter"]);
   const isBroken = row.problem !== null && (row.kind === "problem" || row.shape === "");
@@ -117,7 +117,7 @@ function Line({ id, row, index, isSelected, isActive, isLit, why, actions, Spark
           <div class="nnw-dim nnw-dtype" role="gridcell" title={row.dtype}>
             {row.dtype_short}
           </div>
-          {Sparkline === null ? null : <Sparkline path={row.fold === null ? row.path : row.id} />}
+          {Extra === null ? null : <Extra row={row} />}
         </>
       )}
       <div class="nnw-marks" role="gridcell">
