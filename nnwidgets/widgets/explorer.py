@@ -15,15 +15,15 @@ from torch import nn
 from traitlets import Bytes, Int, TraitError, Unicode, default, validate
 
 from nnwidgets.checkpoint import Snapshot
-from nnwidgets.checkpoint.peek import peek
 from nnwidgets.checkpoint.without_model import file_module
 from nnwidgets.distributed.ranks import RankedModel
 from nnwidgets.errors import InvalidTargetError, PathNotFoundError
 from nnwidgets.formatting import inert
 from nnwidgets.introspect.optimizers import optimizers_in
 from nnwidgets.introspect.records import Trace
-from nnwidgets.introspect.safe_access.frames import name_of
+from nnwidgets.introspect.safe_access.frames import callers_variables, name_of
 from nnwidgets.introspect.safe_access.objects import is_a, is_module, require_module, type_name
+from nnwidgets.introspect.signal.signal_records import Activations
 from nnwidgets.server.handlers.open_and_rows import first_view
 from nnwidgets.server.handlers.registry import handlers, is_long, is_long_over_ranks, is_patient
 from nnwidgets.server.notebook.ipykernel import after_each_cell, answer_where_asked, is_unattended
@@ -31,6 +31,7 @@ from nnwidgets.server.notebook.variables import notebook
 from nnwidgets.server.session import open_views
 from nnwidgets.server.session.ranked_session import RankedSession
 from nnwidgets.server.session.session import Emit, Session
+from nnwidgets.spoken_language import chosen_language
 from nnwidgets.widgets import bundle, marimo
 from nnwidgets.widgets.any_base import AnyLayout
 from nnwidgets.widgets.static_output import static_bundle
@@ -66,6 +67,7 @@ class Explorer(anywidget.AnyWidget):
     _first = Bytes().tag(sync=True)
     _height = Int(None, allow_none=True).tag(sync=True)
     _seen = Unicode().tag(sync=True)
+    _language = Unicode().tag(sync=True)
     selected = Unicode("").tag(sync=True)
     filter = Unicode("").tag(sync=True)
 
@@ -99,6 +101,7 @@ class Explorer(anywidget.AnyWidget):
             _first=bundle.compress(json.dumps(first, separators=(",", ":"))),
             _height=height,
             _seen=datetime.now(UTC).isoformat(timespec="seconds"),
+            _language=chosen_language(),
         )
         if self._is_shown:
             answer_where_asked(self.comm)
@@ -163,6 +166,22 @@ class Explorer(anywidget.AnyWidget):
             )
         if self._session is not None:
             self._session.show_trace(trace)
+
+    def show_activations(self, found: Activations) -> None:
+        """Show the signal through the layers: as bars on the rows, and as curves in the tab Signal.
+
+        Args:
+            found: What `activations` gave for this model.
+
+        Raises:
+            InvalidTargetError: It is no `Activations`.
+        """
+        if not isinstance(found, Activations):
+            raise InvalidTargetError(
+                f"A {type_name(type(found))} is not an Activations.", hint="Pass what nnw.activations(net, x) gives."
+            )
+        if self._session is not None:
+            self._session.show_activations(found)
 
     def show_mark(self, mark: Snapshot | None) -> None:
         """Have the rows tell how far they have moved since a mark, again after each cell and each change.
@@ -289,8 +308,7 @@ def explore(
     # Asking a module would run what it has for `__class__`.
     if not is_module(module) and isinstance(module, str | os.PathLike):
         file = Path(os.fsdecode(module))
-        with_values = peek(file).size_bytes <= _MOST_READ
-        made = file_module(file, with_values=with_values)
+        made = file_module(file, most_read=_MOST_READ)
         return Explorer(made, optimizer=optimizer, name=name or file.name, height=height)
     if is_a(module, RankedModel):
         # Where each rank runs this line nobody answers what is asked later: the view is of this rank's own.
@@ -298,8 +316,7 @@ def explore(
     else:
         require_module(module)
     if name is None:
-        frame = sys._getframe(1)  # noqa: SLF001 - whose variable it is, only the caller's frame knows
-        name = name_of(module, notebook(), frame.f_locals, frame.f_globals)
+        name = name_of(module, notebook(), *callers_variables())
     return Explorer(module, optimizer=optimizer, name=name, height=height)  # type: ignore[arg-type] # it is a module
 
 

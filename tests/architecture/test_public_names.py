@@ -6,6 +6,7 @@ import doctest
 import importlib
 import inspect
 import json
+import pickle
 import pkgutil
 
 import pytest
@@ -16,7 +17,7 @@ from nnwidgets.text.plain import render_text
 from nnwidgets.text.printing import page_of
 
 DESIGNED = {
-    "explore", "tree", "ties", "stats", "check", "trace", "costs", "optimizer", "handle",
+    "explore", "tree", "ties", "stats", "check", "trace", "costs", "optimizer", "language", "handle",
     "init", "apply", "assign", "freeze", "unfreeze", "undo", "redo", "history", "initializer", "Change", "History",
     "save", "read", "peek", "plan", "load", "diff", "assert_equal", "snapshot", "Snapshot",
     "CheckpointIndex", "StoredTensor", "LoadPlan",
@@ -61,6 +62,7 @@ SIGNATURES = {
     "load": ["module", "path", "rename", "entry", "strict", "optimizer", "undo", "progress"],
     "snapshot": ["module", "values"],
     "diff": ["a", "b", "rename", "entry", "rtol", "atol", "progress"],
+    "language": ["code"],
     "ranks": ["source", "timeout", "token"],
     "assert_equal": ["a", "b", "rename", "entry", "rtol", "atol"],
 }  # fmt: skip
@@ -94,6 +96,22 @@ def test_each_public_name_exists_and_is_documented(name):
 @pytest.mark.parametrize("name", sorted(SIGNATURES))
 def test_signatures_are_the_designs(name):
     assert list(inspect.signature(getattr(nnwidgets, name)).parameters) == SIGNATURES[name]
+
+
+@pytest.mark.parametrize("name", sorted(SIGNATURES))
+def test_an_argument_that_goes_by_keyword_says_so_where_it_has_no_name(name):
+    function = getattr(nnwidgets, name)
+    parameters = inspect.signature(function).parameters.values()
+    if any(each.kind is each.VAR_POSITIONAL for each in parameters):
+        return
+    places = [object()] * sum(each.kind is each.POSITIONAL_OR_KEYWORD for each in parameters)
+    places[2:3] = ["normal_"] * len(places[2:3])
+    with pytest.raises(nnwidgets.NNWidgetsError, match=f"^{name} takes .* and got {len(places) + 1}\\. .") as raised:
+        function(*places, 1)
+    named = [each.name for each in parameters if each.kind is each.KEYWORD_ONLY]
+    if name not in {"init", "apply"}:
+        assert all(f"{each}=…" in raised.value.hint for each in named)
+    assert b"cnnwidgets\n" in pickle.dumps(function, 0)
 
 
 def test_check_takes_a_module_and_perhaps_an_optimizer():

@@ -27,11 +27,13 @@ from nnwidgets.introspect.records import TensorStats
 from nnwidgets.introspect.safe_access.objects import class_attribute, is_module, is_tensor
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, plain_torch, shares_storage, unreadable_reason
 from nnwidgets.introspect.statistics.exact_stats import version
+from nnwidgets.keywords import advises
 
 _MOST_NAMED = 6
 _RESETS = ("reset_parameters", "_reset_parameters")
 
 
+@advises(lambda message, *_: InvalidTargetError(message, hint="What fn needs goes into it: lambda m: fn(m, 0.1)."))
 def apply(
     module: Any,
     target: Target,

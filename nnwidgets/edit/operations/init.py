@@ -21,19 +21,30 @@ from nnwidgets.edit.transaction import Plan, WriteGuard, carry_out, with_optimiz
 from nnwidgets.edit.undo_copy.undo import summarize
 from nnwidgets.edit.writable import check_writable, distinct_memory
 from nnwidgets.errors import Advice, AdvisedText, InitializerError, NNWidgetsError
-from nnwidgets.formatting import counted, some
+from nnwidgets.formatting import counted, short_repr, some
 from nnwidgets.introspect.checks.units import has_units
 from nnwidgets.introspect.paths import parent
 from nnwidgets.introspect.records import TensorStats
 from nnwidgets.introspect.safe_access.objects import type_name
 from nnwidgets.introspect.safe_access.scan import gc_paused
 from nnwidgets.introspect.safe_access.tensors import plain_torch
+from nnwidgets.keywords import advises
 
 _MATRIX = 2
 _MOST_NAMED = 3
 _MOST_PREVIEWED = 32_000_000
 
 
+def _by_keyword(message: str, module: object, target: object, how: object, *values: object) -> InitializerError:  # noqa: ARG001 - as `init` is called
+    initializer = get_initializer(how, target if isinstance(target, str) else None)
+    names = [each.name for each in initializer.parameters if each.name != "**"]
+    if len(values) > len(names):
+        return InitializerError(message, hint=f"The signature is {initializer.signature}.")
+    given = ", ".join(f"{name}={short_repr(value)}" for name, value in zip(names, values, strict=False))
+    return InitializerError(message, hint=f"Parameters of {initializer.name} go by keyword: {given}.")
+
+
+@advises(_by_keyword)
 def init(
     module: nn.Module,
     target: Target,
