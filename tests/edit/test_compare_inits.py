@@ -1,5 +1,6 @@
 """Initializers tried on stand-ins: what they do to the signal, and the model as it was."""
 
+import gc
 import hashlib
 import math
 from collections import OrderedDict
@@ -10,6 +11,7 @@ from torch import nn
 from torch.nn.utils import parametrizations
 
 import nnwidgets as nnw
+from nnwidgets.errors import InitializerError, InvalidTargetError, NNWidgetsError, PathNotFoundError
 
 WIDTH = 64
 
@@ -155,3 +157,218 @@ def test_the_model_is_bit_for_bit_as_it_was_and_apply_gives_the_very_numbers(mak
     assert found.apply("recipe", seed=7, preview=True).is_preview
     assert digest(net)[-1] == before[-1]
     assert trainer.state == {}
+
+
+class Stop(Exception):
+    pass
+
+
+def plain():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.BatchNorm1d(5), nn.Linear(5, 4))
+
+
+class Failing(nn.Module):
+    """A part that raises where what comes in is large."""
+
+    def __init__(self, error):
+        super().__init__()
+        self.error = error
+
+    def forward(self, x):
+        if x.detach().abs().max() > 1e3:
+            raise self.error
+        return x
+
+
+def test_what_raises_is_named_and_the_others_go_on():
+    net, x = nn.Sequential(*plain(), Failing(ValueError("too large")), nn.Linear(4, 2)), torch.randn(8, 6)
+    before = digest(net)
+    found = nnw.compare_inits(
+        net, x, inits={"huge": "constant_ val=1e9", "fine": "xavier_normal_"}, target=["3.weight"]
+    )
+    huge, fine = found.candidates
+    assert (huge.error, huge.failed_in, huge.failed_at) == ("ValueError: too large", "forward", "4")
+    assert huge.verdict.startswith("raised ValueError: too large in the forward at 4; std is ")
+    assert fine.error is None
+    assert huge.forward[-1] is None
+    assert fine.forward[-1] is not None
+    assert digest(net) == before
+
+
+@pytest.mark.parametrize("stage", ["forward", "backward", "step", "progress", "initializer"])
+@pytest.mark.parametrize("raised", [KeyboardInterrupt, Stop])
+def test_an_interrupt_leaves_every_bit_and_no_hook(stage, raised):
+    def raising(*_):
+        raise raised
+
+    net = nn.Sequential(*plain(), Failing(raised())) if stage == "forward" else plain()
+    loss = torch.randn(8, 4)
+    options = {
+        "inits": ["constant_ val=1e6" if stage == "forward" else "normal_"],
+        "loss": loss,
+        "seeds": 2,
+        "steps": 2,
+    }
+    if stage == "backward":
+        net[0].weight.register_hook(raising)
+    elif stage == "step":
+        options["optimizer"] = lambda parameters: Broken(parameters, raised)
+    elif stage == "progress":
+        options["progress"] = lambda done, _: raising() if done else None
+    elif stage == "initializer":
+        options["inits"] = [lambda tensor: (tensor.fill_(3), raising())[0]]
+    net[3].weight.grad = torch.ones(4, 5)
+    before = digest(net)
+    if raised is Stop and stage in ("forward", "backward", "step"):
+        (found,) = nnw.compare_inits(net, torch.randn(8, 6), **options).candidates
+        assert (found.failed_in, found.error) == (stage, "Stop: ")
+    else:
+        with pytest.raises(InitializerError if raised is Stop and stage == "initializer" else raised):
+            nnw.compare_inits(net, torch.randn(8, 6), **options)
+    assert digest(net)[:-1] == before[:-1]  # but for the generator, which the input was drawn from
+    assert not nnw.history(net).changes
+
+
+class Broken(torch.optim.SGD):
+    def __init__(self, parameters, error):
+        super().__init__(parameters, lr=0.1)
+        self.error = error
+
+    def step(self):
+        super().step()
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "said"),
+    [
+        ({"inits": ["kaimin_normal_"]}, InitializerError, "Did you mean kaiming_normal_"),
+        ({"inits": {"mine": "normal_ sd=1"}}, InitializerError, "mine: normal_ has no parameter 'sd'"),
+        (
+            {"inits": ["normal_", "orthogonal_"], "target": "Linear.bias"},
+            InitializerError,
+            "orthogonal_ can't fill 0.bias",
+        ),
+        ({"inits": ["normal_"], "target": "Linar"}, PathNotFoundError, "normal_: No module or tensor at 'Linar'"),
+        ({"inits": [3]}, InitializerError, "3: 3 is no candidate. Candidates are None,"),
+        ({"inits": []}, InvalidTargetError, "nothing to compare"),
+        ({"inits": "normal_"}, InvalidTargetError, "expected a mapping or a list"),
+        ({"inits": ["normal_"], "seeds": 0}, InvalidTargetError, "seeds is 0"),
+        ({"inits": ["normal_"], "steps": 3}, InvalidTargetError, "needs a loss"),
+        ({"inits": ["normal_"], "steps": 1, "batches": [1]}, InvalidTargetError, "A batch is 1"),
+        ({"inits": ["normal_"], "loss": "mse"}, InvalidTargetError, "The loss is 'mse'"),
+        ({"inits": [{"0": "normal_", "9": None}, "2.weight"]}, InitializerError, "No initializer is named"),
+    ],
+)
+def test_what_can_not_be_is_refused_before_anything_runs(options, error, said):
+    class Counting(nn.Sequential):
+        n_calls = 0
+
+        def forward(self, x):
+            type(self).n_calls += 1
+            return super().forward(x)
+
+    net = Counting(*plain())
+    with pytest.raises(error, match=".*".join(said.split("…")).replace("(", r"\(")):
+        nnw.compare_inits(net, torch.randn(8, 6), **options)
+    assert Counting.n_calls == 0
+
+
+def test_tensors_that_can_not_be_written_are_refused_by_name():
+    x = torch.randn(8, 6)
+    lazy = nn.Sequential(nn.LazyLinear(5), nn.Linear(5, 2))
+    meta = nn.Sequential(nn.Linear(6, 5, device="meta"))
+    for net, where in ((lazy, "0.weight"), (meta, "0.weight")):
+        with pytest.raises(NNWidgetsError, match=where):
+            nnw.compare_inits(net, x, inits=["normal_"], target="0.weight")
+    for net in (nn.Sequential(nn.ReLU()), nn.Sequential(nn.LayerNorm(6))):
+        with pytest.raises(InvalidTargetError, match="no weight that an initializer could fill"):
+            nnw.compare_inits(net, x, inits=["normal_"])
+
+
+def test_a_loss_without_a_scalar_is_told_and_an_output_without_floats_is_compared_forward_alone():
+    net, x = plain(), torch.randn(8, 6)
+    (found,) = nnw.compare_inits(net, x, inits=["normal_"], loss=lambda out: out).candidates
+    assert found.failed_in == "loss"
+    assert "expected one element" in found.error
+    picks = nn.Sequential(*plain(), Picking())
+    for context in (torch.inference_mode, torch.no_grad, torch.enable_grad):
+        with context():
+            (found,) = nnw.compare_inits(picks, x, inits=["normal_"]).candidates
+        assert found.error is None
+        assert found.forward[0].mean > 1
+        assert found.backward == (None,) * 4
+    with torch.inference_mode(), pytest.raises(InvalidTargetError, match="inference_mode"):
+        nnw.compare_inits(net, x, inits=["normal_"], loss="noise")
+    assert not picks[0].weight.is_inference()
+
+
+class Picking(nn.Module):
+    def forward(self, x):
+        return x.argmax(1)
+
+
+def test_frozen_weights_stay_unless_they_are_named_and_biases_do():
+    net, x = plain(), torch.randn(8, 6)
+    net[0].weight.requires_grad_(False)
+    assert nnw.compare_inits(net, x, inits=["normal_"]).targets == ("3.weight",)
+    assert nnw.compare_inits(net, x, inits=["normal_"], target="0").targets == ("0.weight", "0.bias")
+    assert nnw.compare_inits(Twisted(), words(), inits=["normal_"]).targets == (
+        "rnn.weight_ih_l0", "rnn.weight_hh_l0", "inner.weight", "old.weight_v",
+        "new.parametrizations.weight.original",
+    )  # fmt: skip
+
+
+def test_a_short_training_goes_as_the_same_by_hand():
+    net, x, y = plain(), torch.randn(32, 6), torch.randint(4, (32,))
+    found = nnw.compare_inits(net, x, inits=["xavier_normal_"], loss=y, seeds=1, steps=5)
+    adam = nnw.compare_inits(
+        net, x, inits=["xavier_normal_"], seeds=1, steps=4, batches=[(x[:16], y[:16]), (x[16:], y[16:])],
+        optimizer=lambda parameters: torch.optim.Adam(parameters, lr=0.1),
+    )  # fmt: skip
+    found.apply("xavier_normal_")
+    trainer, losses, ratios = torch.optim.SGD(net.parameters(), lr=0.1), [], []
+    for _ in range(5):
+        loss = nn.functional.cross_entropy(net(x), y)
+        trainer.zero_grad()
+        loss.backward()
+        losses.append(loss.item())
+        old = net[0].weight.detach().clone()
+        trainer.step()
+        ratios.append(math.log10(((net[0].weight - old).std() / old.std()).item()))
+    assert [band.mean for band in found.candidates[0].losses] == losses
+    (ratio,) = [each for each in found.candidates[0].update_ratios if each.path == "0.weight"]
+    assert ratio.log10 == pytest.approx(ratios, abs=1e-4)
+    assert len(adam.candidates[0].losses) == 4
+
+
+def test_apply_needs_the_model_and_a_candidate_that_changes_something():
+    net, x = plain(), torch.randn(8, 6)
+    found = nnw.compare_inits(net, x, inits={"now": None, "xavier": "xavier_normal_"})
+    with pytest.raises(InvalidTargetError, match="nothing to fill"):
+        found.apply("now")
+    with pytest.raises(InvalidTargetError, match="Did you mean 'xavier'"):
+        found.apply("xavir")
+    del net
+    gc.collect()
+    with pytest.raises(InvalidTargetError, match="is gone"):
+        found.apply("xavier")
+
+
+def test_progress_tells_runs_and_no_more_than_one_copy_is_made(monkeypatch):
+    made = []
+    empty = torch.empty
+
+    def counting(*args, **kwargs):
+        found = empty(*args, **kwargs)
+        made.append(found.untyped_storage().nbytes() if found.dtype is torch.uint8 else 0)
+        return found
+
+    net, told = nn.Sequential(nn.Linear(256, 256), nn.Linear(256, 256)), []
+    monkeypatch.setattr(torch, "empty", counting)
+    nnw.compare_inits(
+        net, torch.randn(4, 256), inits=["normal_", "zeros_", None], seeds=2, progress=lambda *seen: told.append(seen)
+    )
+    assert sum(made) == 2 * 256 * 256 * 4
+    assert sorted(set(told)) == [(done, 4) for done in range(5)]

@@ -116,8 +116,8 @@ def read_initializer(text: str) -> tuple[str, dict[str, Any]]:
         except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
             if not (key in known and known[key].type == "str" and written.isidentifier()):
                 raise InitializerError(
-                    f"{name}: {key}={written} is no plain value, expected a number, text in quotes, True, False or "
-                    "None; nothing is computed here."
+                    f"{key}={written} is no plain value, expected a number, text in quotes, True, False or None; "
+                    "nothing is computed here."
                 ) from None
             values[key] = written
     return name.rstrip(", "), values

@@ -317,9 +317,7 @@ def _tell(
     candidate: Candidate, seen: Seen, points: Sequence[SignalPoint], seeds: tuple[int, ...]
 ) -> tuple[InitCandidate, Judged]:
     forward, backward = curves(seen, points)
-    where = (
-        f" in the {seen.failed_in}" if seen.failed_in != "forward" else f" at {seen.failed_at}" * bool(seen.failed_at)
-    )
+    where = f" in the {seen.failed_in}" + f" at {seen.failed_at}" * bool(seen.failed_at)
     error = None if seen.error is None else f"{seen.error}{where}"
     shares = sample_shares(seen, points)
     judged = judge(candidate.name, points, (forward, backward), shares, flaws=flaws_of(seen), error=error)

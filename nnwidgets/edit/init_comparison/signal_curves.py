@@ -10,7 +10,8 @@ from typing import Any
 from nnwidgets.edit.init_comparison.comparison_records import SignalBand, SignalPoint
 from nnwidgets.introspect import Activations, CallSignal, TensorStats
 from nnwidgets.introspect.safe_access.objects import is_module
-from nnwidgets.introspect.signal.signal_findings import LIMITS, call_facts
+from nnwidgets.introspect.signal.signal_findings import call_facts
+from nnwidgets.introspect.signal.thresholds import LIMITS
 
 Key = tuple[str, int]
 """A call: the module's path, and which of its calls it is."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from nnwidgets.edit.init_comparison.comparison_records import SignalBand, SignalPoint
 from nnwidgets.edit.init_comparison.signal_curves import Flaws
 from nnwidgets.formatting import counted, inert
-from nnwidgets.introspect.signal.signal_findings import LIMITS
+from nnwidgets.introspect.signal.thresholds import LIMITS
 
 KEPT = 10.0
 """How many times the first layer's the last's may be, or the first's the last's."""
@@ -66,7 +66,7 @@ class _Way:
     def is_kept(self) -> bool:
         """Whether it is there at the end, neither faded nor grown."""
         whole = self.bad is None and not self.n_zero and self.share > ALIKE
-        return whole and (len(self.stds) < LIMITS.n_layers or 1 / KEPT <= self.change <= KEPT)
+        return whole and 1 / KEPT <= self.change <= KEPT
 
     @property
     def distance(self) -> float:
@@ -75,7 +75,7 @@ class _Way:
             return math.inf
         if self.share <= ALIKE:
             return -math.log10(self.share) if self.share else math.inf
-        return abs(math.log10(self.stds[-1]) - math.log10(self.stds[0])) if self.has_depth else 0.0
+        return abs(math.log10(self.stds[-1]) - math.log10(self.stds[0]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,9 +240,8 @@ def compare(judged: Sequence[Judged]) -> str:
     clean = sorted((each for each in judged if each.is_clean), key=lambda each: each.distance)
     others = [each for each in judged if not each.is_clean]
     if not others:
-        has_depth = any(way and way.has_depth for each in judged for way in (each.forward, each.backward))
-        span = f", within {KEPT:.0f} times from the first layer to the last" if has_depth else ""
-        return f"All keep the signal{span}: {'; '.join(f'{_name(each)} {_numbers(each)}' for each in clean)}."
+        told = "; ".join(f"{_name(each)} {_numbers(each)}" for each in clean)
+        return f"All keep the signal within {KEPT:.0f} times from the first layer to the last: {told}."
     worst = max(others, key=lambda each: each.distance)
     if clean:
         told = "; ".join(f"{_name(each)} keeps {_numbers(each)}" for each in clean)
@@ -262,11 +261,10 @@ def _name(each: Judged) -> str:
 
 
 def _numbers(each: Judged) -> str:
-    said = []
-    for way, what in ((each.forward, ""), (each.backward, " of the gradient")):
-        if way is not None and way.has_depth:
-            said.append(f"{way.rate:.2g}{what}")
-        elif way is not None and not what:
-            said.append(f"std {way.stds[-1]:.2g} at {way.places[-1]}")
-    unit = " per layer" if any(way and way.has_depth for way in (each.forward, each.backward)) else ""
-    return f"{' and '.join(said)}{unit}"
+    """Rates per layer where there is depth, else what the last is of the first; of gradients the other way round."""
+    ways = [way for way in (each.forward, each.backward) if way is not None]
+    has_depth = all(way.has_depth for way in ways)
+    said = [f"{way.rate if has_depth else way.change:.2g}" for way in ways]
+    what = " of the std" if len(said) == 1 else f" of the std and {said[1]} of the gradient"
+    unit = " per layer" if has_depth else " from one end to the other"
+    return f"{said[0]}{what}{unit}"
