@@ -68,7 +68,7 @@ def spread_of(output: torch.Tensor, *, channels_first: bool) -> float | None:
         channels_first: Whether dimension 1 holds the units, and not the last.
 
     Example:
-        >>> spread_of(torch.tensor([[1.0, 50.0], [3.0, 50.0]]), channels_first=False)
+        >>> spread_of(torch.tensor([[1.0, 50.0], [3.0, 52.0]]), channels_first=False)
         1.0
     """
     try:

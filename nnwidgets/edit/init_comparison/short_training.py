@@ -43,7 +43,7 @@ def training_batches(
     """
     if batches is None:
         if loss is None or (type(loss) is str and loss == NOISE):
-            raise InvalidTargetError("A training needs a loss to go down.", hint="Pass loss=y, or batches=…")
+            raise InvalidTargetError("A training needs a loss to go down.", hint="Pass loss=y, or batches=….")
         return [(*inputs, loss_function(loss))] * n_steps
     made: list[Batch] = []
     for each in islice(batches, n_steps):

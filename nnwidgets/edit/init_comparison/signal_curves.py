@@ -118,8 +118,8 @@ def geometric_band(values: Sequence[float], n_nonfinite: int = 0) -> SignalBand:
     """The geometric mean of standard deviations, with the lowest and the highest.
 
     Example:
-        >>> geometric_band([0.1, 10.0, float("nan")])
-        SignalBand(mean=1.0, low=0.1, high=10.0, n_nonfinite=0)
+        >>> geometric_band([0.5, 2.0, float("nan")])
+        SignalBand(mean=1.0, low=0.5, high=2.0, n_nonfinite=0)
     """
     known = [each for each in values if math.isfinite(each)]
     if not known:
