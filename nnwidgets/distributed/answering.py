@@ -16,7 +16,7 @@ from torch import nn
 from nnwidgets.distributed.inputs import from_json
 from nnwidgets.distributed.merging import traces
 from nnwidgets.distributed.merging.stats import rows_of
-from nnwidgets.distributed.merging.tree_json import interned, to_json
+from nnwidgets.distributed.merging.tree_json import interned, kinds_of, to_json
 from nnwidgets.distributed.merging.trees import digest_of, facts_of
 from nnwidgets.distributed.shares import ABSENT, Share, flat_shares, share_of, stats_of
 from nnwidgets.distributed.tiles import tile_of
@@ -110,10 +110,11 @@ def tree_said(found: ModuleTree, full: str) -> Said:
         found: The tree.
         full: Which ranks give the tree itself: `"first"`, `"all"`, or none of them.
     """
-    said: Said = {"digest": digest_of(found), "local_bytes": json.dumps([node.local_bytes for node in found.nodes])}
-    if full == "all" or (full == "first" and place_in_group()[0] == 0):
-        said["tree"] = to_json(found)
-    return said
+    is_given = full == "all" or (full == "first" and place_in_group()[0] == 0)
+    kinds = kinds_of(found) if is_given else None
+    local_bytes = json.dumps([node.local_bytes for node in found.nodes])
+    said: Said = {"digest": digest_of(found, kinds), "local_bytes": local_bytes}
+    return said | {"tree": to_json(found, kinds)} if kinds is not None else said
 
 
 def _stats(module: nn.Module, body: Mapping[str, Any]) -> Said:
