@@ -89,6 +89,7 @@ if _typing.TYPE_CHECKING:
         tree,
     )
     from nnwidgets.server.handle import handle
+    from nnwidgets.spoken_language import language
     from nnwidgets.widgets import Explorer, explore
 
 
@@ -124,6 +125,7 @@ _HOME = {
             "Snapshot", "snapshot",
         ),
         "server.handle": ("handle",),
+        "spoken_language": ("language",),
         "distributed": ("ranks", "Ranks", "RankedModel", "RankStatus"),
         "errors": (
             "NNWidgetsError", "PathNotFoundError", "InvalidTargetError", "ChangedSinceError", "InitializerError",
@@ -138,7 +140,7 @@ _HOME = {
 __all__ = [  # noqa: RUF022 - functions first, then what they give, then errors: the order a reader wants
     "explore", "tree", "ties", "stats", "check", "trace", "activations", "costs", "optimizer", "init", "apply",
     "assign", "freeze", "unfreeze", "undo", "redo", "history", "initializer", "save", "read", "peek", "plan", "load",
-    "diff", "assert_equal", "snapshot", "ranks", "handle",
+    "diff", "assert_equal", "snapshot", "ranks", "language", "handle",
     "Explorer", "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup", "TensorStats", "StatsTable", "StatsRow",
     "Finding", "Trace", "TraceCall", "Costs", "ModuleCosts", "OptimizerTable", "OptimizerGroup",
     "ParameterState", "StateTensor",

@@ -127,11 +127,12 @@ def _errors_in_one_line() -> Iterator[None]:
     from nnwidgets.errors import NNWidgetsError
     from nnwidgets.formatting import inert
     from nnwidgets.magics.line.grammar import LineError
+    from nnwidgets.sentences import told
 
     try:
         yield
     except (LineError, NNWidgetsError) as error:
-        raise UsageError(inert(" ".join(str(error).split()), 1_000)) from None
+        raise UsageError(inert(" ".join(told(str(error)).split()), 1_000)) from None
 
 
 def help_lines(lines: list[str]) -> list[str]:

@@ -1,7 +1,8 @@
 """What is to be said, before it is text or HTML: blocks of plain records, with the model's own words still raw.
 
 `pages` makes documents, `plain` and `html` write them out; whatever came from a model is made inert there, so that a
-document can hold any class name or path as it is.
+document can hold any class name or path as it is. They write it in the language that was chosen, so that it is English
+here.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ from dataclasses import dataclass, field
 
 from nnwidgets.introspect.module_tree.text import TextRow
 from nnwidgets.introspect.records import Severity
+from nnwidgets.sentences import head, told
 
 _BREAKS = re.compile(r"[ \t\r\n]+")
+_SIGNS = {"error": "✗", "warning": "▲", "note": "ℹ"}
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,13 @@ class Note:
     @property
     def line(self) -> str:
         """The sentence in one line; the narrow spaces inside numbers stay."""
-        return _BREAKS.sub(" ", self.text).strip()
+        return _BREAKS.sub(" ", told(self.text)).strip()
+
+    @property
+    def sign(self) -> str:
+        """How much it matters, as a sign and a word."""
+        severity = self.severity or "note"
+        return f"{_SIGNS[severity]} {head(severity)}"
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from nnwidgets.formatting import counted, exact_count, inert
 from nnwidgets.introspect.module_tree.text import TextRow
+from nnwidgets.sentences import head, told_where_it_speaks
 from nnwidgets.text.document import Bars, Block, Code, Document, Facts, Note, Outline, Preformatted, Table, Title
 from nnwidgets.text.pages.model import inert_code
 
@@ -40,7 +41,6 @@ _STYLE = (
     "thead th{font-weight:500;opacity:.75}tbody tr:hover{background:#8882}summary{cursor:pointer}"
     "li{overflow-x:auto}"
 )
-_SIGNS = {"error": "✗ error", "warning": "▲ warning", "note": "ℹ note"}
 
 
 def render_html(document: Document) -> str:
@@ -81,8 +81,8 @@ def _parts(block: Block) -> Iterator[str]:
         case Outline():
             yield from _outline(block)
         case Note():
-            sign = f"<b>{_SIGNS[block.severity]}</b> " if block.severity else ""
-            where = f"<code>{_safe(block.where)}</code>: " if block.where else ""
+            sign = f"<b>{block.sign}</b> " if block.severity else ""
+            where = f"<code>{_safe(told_where_it_speaks(block.where))}</code>: " if block.where else ""
             yield f"<p>{sign}{where}{_safe(block.line, _MOST_WORDS)}</p>"
         case Code():
             whole = html.escape(inert_code(block.source)) if block.is_whole else ""
@@ -104,23 +104,24 @@ def _safe_lines(text: str, most: int) -> str:
 def _facts(block: Facts) -> Iterator[str]:
     yield f"{_TABLE}<tbody>"
     for name, value in block.pairs:
-        yield f'<tr><th scope="row" style="text-align:left;{_DIM}">{_safe(name)}</th>'
-        yield f'<td style="text-align:left">{_safe(value)}</td></tr>'
+        yield f'<tr><th scope="row" style="text-align:left;{_DIM}">{_safe(head(name))}</th>'
+        yield f'<td style="text-align:left">{_safe(told_where_it_speaks(value))}</td></tr>'
     yield "</tbody></table>"
 
 
 def _table(block: Table) -> Iterator[str]:
     yield f"{_TABLE}<thead><tr>"
     yield from (
-        f'<th scope="col"{_alignment(column, block.right)}>{_safe(head)}</th>'
-        for column, head in enumerate(block.heads)
+        f'<th scope="col"{_alignment(column, block.right)}>{_safe(head(each))}</th>'
+        for column, each in enumerate(block.heads)
     )
     yield "</tr></thead><tbody>"
     for row in block.rows:
         yield "<tr>"
         for column, cell in enumerate(row):
             indent = len(cell) - len(cell.lstrip(" "))
-            yield f"<td{_alignment(column, block.right)}>{'&nbsp;' * min(indent, 40)}{_safe(cell.lstrip(' '))}</td>"
+            said = _safe(told_where_it_speaks(cell.lstrip(" ")))
+            yield f"<td{_alignment(column, block.right)}>{'&nbsp;' * min(indent, 40)}{said}</td>"
         yield "</tr>"
     yield "</tbody></table>"
     if block.n_more:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 
 from nnwidgets.formatting import align_columns, counted, exact_count, fit, inert, pad, width
 from nnwidgets.introspect.module_tree.text import MOST_CELLS, lay_out
+from nnwidgets.sentences import head, told_where_it_speaks
 from nnwidgets.text.document import Bars, Block, Code, Document, Facts, Note, Outline, Preformatted, Table, Title
 from nnwidgets.text.pages.model import inert_code
 
@@ -14,9 +16,10 @@ _MOST_CODE_LINES = 200
 _PAIRS_PER_LINE = 3
 _LEVELS = " ▁▂▃▄▅▆▇█"
 _N_BARS = 64
+_CHINESE = "\u2e80-\u9fff\uff00-\uffef"
+_WORD = re.compile(rf" *(?:[{_CHINESE}]|[^ {_CHINESE}]+)[，。；：、）”]*")
 _LEAST_ROOM = 30
 """Cells that a column must have for sentences in it to be wrapped."""
-_SIGNS = {"error": "✗ error", "warning": "▲ warning", "note": "ℹ note"}
 
 
 def render_text(document: Document) -> str:
@@ -57,7 +60,7 @@ def _fit_inert(text: str, most: int = MOST_CELLS) -> str:
 
 
 def _facts(block: Facts) -> list[str]:
-    cells = [(_fit_inert(name, 20), _fit_inert(value, 90)) for name, value in block.pairs]
+    cells = [(_fit_inert(head(name), 20), _fit_inert(told_where_it_speaks(value), 90)) for name, value in block.pairs]
     for n_columns in range(_PAIRS_PER_LINE, 0, -1):
         columns = [cells[start::n_columns] for start in range(n_columns)]
         spans = [[max(map(width, words), default=0) for words in zip(*column, strict=True)] for column in columns]
@@ -73,13 +76,19 @@ def _facts(block: Facts) -> list[str]:
 
 def _table(block: Table) -> list[str]:
     rows = [
-        block.heads,
-        *((*(inert(cell, MOST_CELLS) for cell in row[:-1]), inert(row[-1], 400)) for row in block.rows),
+        tuple(map(head, block.heads)),
+        *((*(inert(cell, MOST_CELLS) for cell in row[:-1]), inert(row[-1], 400)) for row in _told(block.rows)),
     ]
     found = align_columns(_last_wrapped(rows), right=block.right, most=MOST_CELLS)
     if block.n_more:
         found.append(f"… {exact_count(block.n_more)} more")
     return found
+
+
+def _told(rows: Iterable[tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
+    """Rows with what speaks in them in the language that was chosen; how far a cell is indented stays."""
+    for row in rows:
+        yield tuple(cell[: len(cell) - len(cell.lstrip())] + told_where_it_speaks(cell.lstrip()) for cell in row)
 
 
 def _last_wrapped(rows: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
@@ -97,21 +106,20 @@ def _last_wrapped(rows: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
 def _note(block: Note) -> list[str]:
     if block.severity is None and not block.where:
         return _wrap(block.line, "")
-    sign = _SIGNS.get(block.severity or "note", "")
     if not block.where:
-        return _wrap(f"{sign}: {block.line}", "")
-    return [_fit_inert(f"{sign} {block.where}"), *_wrap(block.line, "  ")]
+        return _wrap(f"{block.sign}: {block.line}", "")
+    return [_fit_inert(f"{block.sign} {told_where_it_speaks(block.where)}"), *_wrap(block.line, "  ")]
 
 
 def _wrap(text: str, indent: str, most: int = MOST_CELLS) -> list[str]:
-    """Break a sentence at spaces; a word too long for a line is cut."""
+    """Break a sentence at spaces, and between Chinese characters; a word too long for a line is cut."""
     found: list[str] = []
     line = ""
-    for word in inert(text, _MOST_WORDS).split(" "):
-        if line and width(indent) + width(line) + 1 + width(word) > most:
+    for word in _WORD.findall(inert(text, _MOST_WORDS)):
+        if line and width(indent) + width(line) + width(word) > most:
             found.append(indent + line)
             line = ""
-        line = f"{line} {word}" if line else fit(word, most - len(indent))
+        line = line + word if line else fit(word.lstrip(" "), most - len(indent))
     return [*found, indent + line]
 
 

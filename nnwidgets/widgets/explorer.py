@@ -23,6 +23,7 @@ from nnwidgets.introspect.optimizers import optimizers_in
 from nnwidgets.introspect.records import Trace
 from nnwidgets.introspect.safe_access.frames import callers_variables, name_of
 from nnwidgets.introspect.safe_access.objects import is_a, is_module, require_module, type_name
+from nnwidgets.introspect.signal.signal_records import Activations
 from nnwidgets.server.handlers.open_and_rows import first_view
 from nnwidgets.server.handlers.registry import handlers, is_long, is_long_over_ranks, is_patient
 from nnwidgets.server.notebook.ipykernel import after_each_cell, answer_where_asked, is_unattended
@@ -30,6 +31,7 @@ from nnwidgets.server.notebook.variables import notebook
 from nnwidgets.server.session import open_views
 from nnwidgets.server.session.ranked_session import RankedSession
 from nnwidgets.server.session.session import Emit, Session
+from nnwidgets.spoken_language import chosen_language
 from nnwidgets.widgets import bundle, marimo
 from nnwidgets.widgets.any_base import AnyLayout
 from nnwidgets.widgets.static_output import static_bundle
@@ -65,6 +67,7 @@ class Explorer(anywidget.AnyWidget):
     _first = Bytes().tag(sync=True)
     _height = Int(None, allow_none=True).tag(sync=True)
     _seen = Unicode().tag(sync=True)
+    _language = Unicode().tag(sync=True)
     selected = Unicode("").tag(sync=True)
     filter = Unicode("").tag(sync=True)
 
@@ -98,6 +101,7 @@ class Explorer(anywidget.AnyWidget):
             _first=bundle.compress(json.dumps(first, separators=(",", ":"))),
             _height=height,
             _seen=datetime.now(UTC).isoformat(timespec="seconds"),
+            _language=chosen_language(),
         )
         if self._is_shown:
             answer_where_asked(self.comm)
@@ -166,6 +170,22 @@ class Explorer(anywidget.AnyWidget):
             )
         if self._session is not None:
             self._session.show_trace(trace)
+
+    def show_activations(self, found: Activations) -> None:
+        """Show the signal through the layers: as bars on the rows, and as curves in the tab Signal.
+
+        Args:
+            found: What `activations` gave for this model.
+
+        Raises:
+            InvalidTargetError: It is no `Activations`.
+        """
+        if not isinstance(found, Activations):
+            raise InvalidTargetError(
+                f"A {type_name(type(found))} is not an Activations.", hint="Pass what nnw.activations(net, x) gives."
+            )
+        if self._session is not None:
+            self._session.show_activations(found)
 
     def show_mark(self, mark: Snapshot | None) -> None:
         """Have the rows tell how far they have moved since a mark, again after each cell and each change.

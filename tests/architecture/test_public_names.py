@@ -17,7 +17,7 @@ from nnwidgets.text.plain import render_text
 from nnwidgets.text.printing import page_of
 
 DESIGNED = {
-    "explore", "tree", "ties", "stats", "check", "trace", "costs", "optimizer", "handle",
+    "explore", "tree", "ties", "stats", "check", "trace", "costs", "optimizer", "language", "handle",
     "init", "apply", "assign", "freeze", "unfreeze", "undo", "redo", "history", "initializer", "Change", "History",
     "save", "read", "peek", "plan", "load", "diff", "assert_equal", "snapshot", "Snapshot",
     "CheckpointIndex", "StoredTensor", "LoadPlan",
@@ -57,6 +57,7 @@ SIGNATURES = {
     "load": ["module", "path", "rename", "entry", "strict", "optimizer", "undo", "progress"],
     "snapshot": ["module", "values"],
     "diff": ["a", "b", "rename", "entry", "rtol", "atol", "progress"],
+    "language": ["code"],
     "ranks": ["source", "timeout", "token"],
     "assert_equal": ["a", "b", "rename", "entry", "rtol", "atol"],
 }

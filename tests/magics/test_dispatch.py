@@ -165,6 +165,19 @@ def test_trace_is_shown_on_the_open_explorers_of_the_model(ip, variables):
         other.close()
 
 
+def test_activations_are_shown_on_the_open_explorers_of_the_model(ip, variables):
+    from nnwidgets import explore
+
+    view = explore(variables["net"], name="net")
+    shown = []
+    view.show_activations = shown.append
+    try:
+        assert "Shown in the open Explorer of net too." in ip.nn("activations net X --loss noise")
+        assert [call.path for call in shown[0].calls] == ["", "0", "1", "2"]
+    finally:
+        view.close()
+
+
 def test_a_model_may_be_named_as_a_subcommand(ip):
     ip.variables["tree"] = nn.Tanh()
     assert "Tanh" in ip.run("%nn tree").text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any, NamedTuple
 
@@ -76,6 +77,29 @@ def activations(
         >>> found.parameters[0].path, net[0].weight.grad
         ('0.weight', None)
     """
+    return watched_activations(module, args, kwargs, loss=loss, input_size=input_size)
+
+
+def watched_activations(
+    module: nn.Module,
+    args: Sequence[Any],
+    kwargs: dict[str, Any],
+    *,
+    loss: Loss,
+    input_size: InputSizes | None = None,
+    watch: Callable[[], None] = lambda: None,
+) -> Activations:
+    """As `activations` does.
+
+    Args:
+        module: The model.
+        args: What its forward takes.
+        kwargs: The same, by name.
+        loss: Where the backward starts.
+        input_size: Sizes of inputs to be made.
+        watch: Called for each call that gives something, and for each gradient that arrives; what it raises that is no
+            `Exception` ends the run and is passed on.
+    """
     scan = read(module)
     compute = None if loss is None else loss_function(loss)
     if compute is not None and torch.is_inference_mode_enabled():
@@ -84,7 +108,7 @@ def activations(
             hint="Leave inference mode, or leave the loss out for the forward alone.",
         )
     ranks = ranks_of_forward(scan)
-    observer = _Signal(scan, (args, kwargs), compute, is_noise=isinstance(loss, str) and loss == NOISE)
+    observer = _Signal(scan, (args, kwargs), compute, watch, is_noise=isinstance(loss, str) and loss == NOISE)
     try:
         with torch.enable_grad() if compute is not None else nullcontext():
             trace = run(scan, args, kwargs, input_size, begin=lambda: come_together(ranks, PATIENCE), observer=observer)
@@ -101,10 +125,13 @@ class _Noted(NamedTuple):
 class _Signal(Observer):
     """Sums up what the calls give, then goes back from the loss."""
 
-    def __init__(self, scan: ModelScan, inputs: Any, compute: Any, *, is_noise: bool) -> None:
+    def __init__(
+        self, scan: ModelScan, inputs: Any, compute: Any, watch: Callable[[], None], *, is_noise: bool
+    ) -> None:
         self._own = set(map(id, scan.modules))
         self._scan, self._inputs, self._compute, self._is_noise = scan, inputs, compute, is_noise
-        self._summaries = Summaries(with_gradients=compute is not None)
+        self._watch = watch
+        self._summaries = Summaries(with_gradients=compute is not None, watch=watch)
         self.parameters: tuple[ParameterSignal, ...] = ()
         self.loss: float | None = None
         self.error: str | None = None
@@ -112,6 +139,7 @@ class _Signal(Observer):
         self._met_nan = self._met_infinite = False
 
     def returned(self, module: Any, args: tuple[Any, ...], output: Any) -> _Noted:
+        self._watch()
         facts, summaries = call_facts(module, type_name(type(module))), self._summaries.of_call(module, output)
         if id(module) not in self._own:
             return _Noted(facts, summaries)

@@ -7,7 +7,7 @@ child gave.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -56,10 +56,11 @@ class Summaries:
 
     Args:
         with_gradients: Whether a backward will follow.
+        watch: Called for each gradient that arrives.
     """
 
-    def __init__(self, *, with_gradients: bool) -> None:
-        self._with_gradients = with_gradients
+    def __init__(self, *, with_gradients: bool, watch: Callable[[], None] = lambda: None) -> None:
+        self._with_gradients, self._watch = with_gradients, watch
         self._known: dict[int, tuple[weakref.ref[torch.Tensor], int | None, Summary]] = {}
         self._arrived: dict[int, tuple[weakref.ref[torch.Tensor], int | None, TensorStats]] = {}
         self._of_module: dict[int, list[Summary]] = {}
@@ -116,6 +117,7 @@ class Summaries:
             return
 
         def arrived(gradient: torch.Tensor) -> None:
+            self._watch()
             # A sum hands the same one on to each of its terms.
             now = version(gradient)
             known = self._arrived.get(id(gradient))

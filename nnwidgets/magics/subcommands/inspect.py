@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from itertools import takewhile
@@ -220,19 +220,23 @@ def _needed_arguments(request: Request) -> tuple[list[Any], dict[str, Any]]:
 
 
 def _run_trace(request: Request) -> Answer:
-    # Imported late: tracing without a view open needs nothing of the views.
-    from nnwidgets.server.session.open_views import views_of
-
     command = request.command
     arguments, keywords = _needed_arguments(request)
     found = trace(request.model, *arguments, input_size=command.inputs or None, **keywords)
     page = model.trace_page(found, name=command.model)
+    return Answer((*page, *_shown(request, lambda view: view.show_trace(found))), found)
+
+
+def _shown(request: Request, show: Callable[[Any], None]) -> Document:
+    """Show something in the open views of the model, and say so where there are any."""
+    # Imported late: without a view open nothing is needed of the views.
+    from nnwidgets.server.session.open_views import views_of
+
     views = views_of(request.model)
     for view in views:
-        view.show_trace(found)
-    if views:
-        page = (*page, Note(f"Shown in the open {plural('Explorer', len(views))} of {command.model} too."))
-    return Answer(page, found)
+        show(view)
+    where = f"Shown in the open {plural('Explorer', len(views))} of {request.command.model} too."
+    return (Note(where),) if views else ()
 
 
 def _run_activations(request: Request) -> Answer:
@@ -242,7 +246,8 @@ def _run_activations(request: Request) -> Answer:
     if loss not in (None, NOISE):
         loss = resolve(loss, namespace, among=(*tensor_names(namespace), NOISE), kind="value")
     found = activations(request.model, *arguments, loss=loss, input_size=command.inputs or None, **keywords)
-    return Answer(activations_page(found, name=command.model), found)
+    page = activations_page(found, name=command.model)
+    return Answer((*page, *_shown(request, lambda view: view.show_activations(found))), found)
 
 
 def _complete_loss(typed: TypedLine) -> Iterator[Candidate]:

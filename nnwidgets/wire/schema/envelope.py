@@ -65,10 +65,11 @@ class Event(TypedDict):
     closed: the view is over. `body` is a `ClosedBody`.
     traced: a trace arrived; `body` is empty.
     ticked: a step of a training was measured. `body` is a `TickedBody`.
+    activated: a run of `activations` arrived; `body` is empty.
     """
 
     v: int
-    event: Literal["changed", "closed", "traced", "ticked"]
+    event: Literal["changed", "closed", "traced", "ticked", "activated"]
     body: dict[str, Any]
 
 
@@ -203,10 +204,11 @@ class PartBody(TypedDict):
 
     name: `checkpoints` is its panel of checkpoints, `reinitialize` what fills tensors anew, `pulse` the column of a
         training's course, `help` what the filter and the keys mean, `depth` a tensor in every block, `table` the view
-        of all tensors, a row each, `ranks` what is drawn of a model over ranks, `zh` its words in Simplified Chinese.
+        of all tensors, a row each, `ranks` what is drawn of a model over ranks, `signal` what is drawn of a run of
+        `activations`, `zh` its words in Simplified Chinese.
     """
 
-    name: Literal["checkpoints", "reinitialize", "pulse", "help", "depth", "table", "ranks", "zh"]
+    name: Literal["checkpoints", "reinitialize", "pulse", "help", "depth", "table", "ranks", "signal", "zh"]
 
 
 class PartReply(TypedDict):

@@ -6,9 +6,11 @@ import { bandOf, lineOf } from "../../../src/views/training/SparklineCell.tsx";
 
 afterEach(cleanup);
 
+const rowOf = (path: string) => ({ path, id: `t:${path}`, fold: null });
+
 test("a row tells its last beat in words, and draws a line for each series", () => {
   const { add, Cell } = training();
-  const { getByRole, container } = render(<Cell path="0.weight" />);
+  const { getByRole, container } = render(<Cell row={rowOf("0.weight")} />);
   expect(getByRole("gridcell").hasAttribute("aria-label")).toBe(false);
   act(() => {
     add({ step: 1, beats: { "0.weight": [2, 0.5, null], bias: [9, 9, 9] }, broken: null });
@@ -22,7 +24,7 @@ test("a row tells its last beat in words, and draws a line for each series", () 
 
 test("what is no number is lit, with the step it began at, and goes out when it is one again", () => {
   const { add, Cell } = training();
-  const { getByRole, container } = render(<Cell path="w" />);
+  const { getByRole, container } = render(<Cell row={rowOf("w")} />);
   act(() => {
     add({ step: 7, beats: { w: [2, "NaN", 0.1] }, broken: null });
     add({ step: 8, beats: { w: [2, "NaN", "Infinity"] }, broken: null });
@@ -83,7 +85,7 @@ test("the signal of a module is a band around its mean, beside its other lines o
 
 test("no more than the last forty beats are kept", () => {
   const { add, Cell } = training();
-  const { container } = render(<Cell path="w" />);
+  const { container } = render(<Cell row={rowOf("w")} />);
   act(() => {
     for (let step = 1; step <= 90; step += 1) {
       add({ step, beats: { w: [step, step, step] }, broken: null });
@@ -101,7 +103,7 @@ test("a line spans its room from the least to the greatest, and leaves gaps wher
 
 test("a row that no training is drawn of tells how far it has moved since a mark", () => {
   const { add, Cell } = training();
-  const { getByRole } = render(<Cell path="w" />);
+  const { getByRole } = render(<Cell row={rowOf("w")} />);
   const told = (moved: Record<string, number | string | null>) => {
     act(() => add({ step: 0, beats: {}, broken: null, moved }));
     return getByRole("gridcell").textContent;
