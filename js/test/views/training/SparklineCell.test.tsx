@@ -61,8 +61,8 @@ test("the signal of a module is a band around its mean, beside its other lines o
   const { add, Cell } = training();
   const { getAllByRole, container } = render(
     <>
-      <Cell path="h.0" />
-      <Cell path="h.0.act" />
+      <Cell row={rowOf("h.0")} />
+      <Cell row={rowOf("h.0.act")} />
     </>,
   );
   act(() => {
