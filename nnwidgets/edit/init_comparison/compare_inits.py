@@ -256,7 +256,9 @@ class _Run:
         args, kwargs = self._inputs
         spread = SampleSpread(self._layers)
         with spread.watched():
-            found = watched_activations(self._model.module, args, kwargs, loss=self._loss, watch=self._watch)
+            found = watched_activations(
+                self._model.module, args, kwargs, loss=self._loss, watch=self._watch, with_histograms=False
+            )
         if found.failed_in == "loss" and not self._is_asked:
             found = replace(found, error=None, failed_in=None)
         seen.add(found, spread.found)

@@ -193,7 +193,7 @@ def _backward_words(way: _Way, noun: str) -> str:
     share = f"{way.change:.2g} of that at {way.places[0]}"
     if not way.has_depth:
         return f"the gradient at {way.places[-1]} is {share}"
-    return f"the gradient {_verb(way)} per {noun} on the way back: at {way.places[-1]} {share}{_on_the_way(way)}"
+    return f"the gradient {_verb(way)} per {noun} on the way back: at {way.places[-1]} it is {share}{_on_the_way(way)}"
 
 
 def _verb(way: _Way) -> str:

@@ -88,6 +88,7 @@ def watched_activations(
     loss: Loss,
     input_size: InputSizes | None = None,
     watch: Callable[[], None] = lambda: None,
+    with_histograms: bool = True,
 ) -> Activations:
     """As `activations` does.
 
@@ -99,6 +100,7 @@ def watched_activations(
         input_size: Sizes of inputs to be made.
         watch: Called for each call that gives something, and for each gradient that arrives; what it raises that is no
             `Exception` ends the run and is passed on.
+        with_histograms: Whether there are any; without them it is faster.
     """
     scan = read(module)
     compute = None if loss is None else loss_function(loss)
@@ -108,7 +110,10 @@ def watched_activations(
             hint="Leave inference mode, or leave the loss out for the forward alone.",
         )
     ranks = ranks_of_forward(scan)
-    observer = _Signal(scan, (args, kwargs), compute, watch, is_noise=isinstance(loss, str) and loss == NOISE)
+    summaries = Summaries(with_gradients=compute is not None, watch=watch, with_histograms=with_histograms)
+    observer = _Signal(
+        scan, (args, kwargs), compute, watch, summaries, is_noise=isinstance(loss, str) and loss == NOISE
+    )
     try:
         with torch.enable_grad() if compute is not None else nullcontext():
             trace = run(scan, args, kwargs, input_size, begin=lambda: come_together(ranks, PATIENCE), observer=observer)
@@ -126,12 +131,19 @@ class _Signal(Observer):
     """Sums up what the calls give, then goes back from the loss."""
 
     def __init__(
-        self, scan: ModelScan, inputs: Any, compute: Any, watch: Callable[[], None], *, is_noise: bool
+        self,
+        scan: ModelScan,
+        inputs: Any,
+        compute: Any,
+        watch: Callable[[], None],
+        summaries: Summaries,
+        *,
+        is_noise: bool,
     ) -> None:
         self._own = set(map(id, scan.modules))
         self._scan, self._inputs, self._compute, self._is_noise = scan, inputs, compute, is_noise
         self._watch = watch
-        self._summaries = Summaries(with_gradients=compute is not None, watch=watch)
+        self._summaries = summaries
         self.parameters: tuple[ParameterSignal, ...] = ()
         self.loss: float | None = None
         self.error: str | None = None

@@ -57,10 +57,14 @@ class Summaries:
     Args:
         with_gradients: Whether a backward will follow.
         watch: Called for each gradient that arrives.
+        with_histograms: Whether the first ones have histograms.
     """
 
-    def __init__(self, *, with_gradients: bool, watch: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, *, with_gradients: bool, watch: Callable[[], None] = lambda: None, with_histograms: bool = True
+    ) -> None:
         self._with_gradients, self._watch = with_gradients, watch
+        self._most_histograms = _MOST_HISTOGRAMS if with_histograms else 0
         self._known: dict[int, tuple[weakref.ref[torch.Tensor], int | None, Summary]] = {}
         self._arrived: dict[int, tuple[weakref.ref[torch.Tensor], int | None, TensorStats]] = {}
         self._of_module: dict[int, list[Summary]] = {}
@@ -110,7 +114,7 @@ class Summaries:
 
     @property
     def _bins(self) -> int:
-        return _BINS if self._n_made <= _MOST_HISTOGRAMS else 0
+        return _BINS if self._n_made <= self._most_histograms else 0
 
     def _hook(self, tensor: torch.Tensor, summary: Summary) -> None:
         if not self._with_gradients or not torch_attribute(tensor, "requires_grad"):
