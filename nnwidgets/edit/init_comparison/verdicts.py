@@ -173,7 +173,8 @@ def _forward_words(way: _Way, noun: str) -> str:
         return f"there are NaN or infinite values at {way.bad}"
     if way.n_zero:
         where = way.places[way.stds.index(0)]
-        return f"std is 0 at {where}, and at {way.n_zero} of {counted(len(way.stds), noun)}"
+        more = f", and at {way.n_zero} of {counted(len(way.stds), noun)}" if way.n_zero > 1 else ""
+        return f"std is 0 at {where}{more}"
     last = f"{way.stds[-1]:.2g} at {way.places[-1]}"
     if len(way.stds) == 1:
         return f"std is {last}"
@@ -263,6 +264,8 @@ def _name(each: Judged) -> str:
 def _numbers(each: Judged) -> str:
     """Rates per layer where there is depth, else what the last is of the first; of gradients the other way round."""
     ways = [way for way in (each.forward, each.backward) if way is not None]
+    if any(len(way.stds) == 1 for way in ways):
+        return f"a std of {ways[0].stds[-1]:.2g} at {ways[0].places[-1]}"
     has_depth = all(way.has_depth for way in ways)
     said = [f"{way.rate if has_depth else way.change:.2g}" for way in ways]
     what = " of the std" if len(said) == 1 else f" of the std and {said[1]} of the gradient"
