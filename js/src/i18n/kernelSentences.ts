@@ -6,6 +6,8 @@ const MARK = "§";
 interface Sentence {
   readonly key: string;
   readonly pattern: RegExp;
+  /** Its longest words between places: what lacks them can't fit. */
+  readonly needs: string;
   /** Which place each group of the pattern stands for. */
   readonly places: readonly number[];
 }
@@ -41,8 +43,8 @@ export function told(english: string): string {
 }
 
 function worded(english: string, sentences: readonly Sentence[]): string {
-  for (const { key, pattern, places } of sentences) {
-    const found = pattern.exec(english);
+  for (const { key, pattern, needs, places } of sentences) {
+    const found = english.includes(needs) ? pattern.exec(english) : null;
     if (found !== null) {
       const values: string[] = [];
       for (const [at, place] of places.entries()) {
@@ -69,5 +71,6 @@ function sentenceOf(key: string): Sentence {
     places.push(Number(place));
     return "(.*?)";
   });
-  return { key, pattern: new RegExp(`^${pattern.join("")}$`, "s"), places };
+  const words = pieces.filter((_, at) => at % 2 === 0).sort((one, other) => other.length - one.length);
+  return { key, pattern: new RegExp(`^${pattern.join("")}$`, "s"), needs: words[0] ?? "", places };
 }

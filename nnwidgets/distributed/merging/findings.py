@@ -114,8 +114,11 @@ def _other_code(replies: Replies) -> Iterator[_Over]:
                 facts = enumerate(replies[odd[0]]["facts"].items())
                 row, path = next((row, path) for row, (path, fact) in facts if fact.startswith(f"{name}, "))
                 every = rank_names(chain(*digests.values()))
-                message = f"The forward of {inert(name, 80)} isn't the same code on {every}: {rank_names(odd)} "
-                message += f"{'runs' if len(odd) == 1 else 'run'} another. Restart them from the same files."
+                one, runs = f"The forward of {inert(name, 80)}", "runs" if len(odd) == 1 else "run"
+                message = (
+                    f"{one} isn't the same code on {every}: {rank_names(odd)} {runs} another. Restart them from the "
+                    "same files."
+                )
                 yield odd, SingleFinding("ranks-disagree", "error", row, path, message)
 
 
