@@ -18,6 +18,7 @@ from nnwidgets.introspect.last_inputs import last_inputs
 from nnwidgets.server.handlers.registry import handlers, is_long
 from nnwidgets.server.rows.signal_marks import MOST_POINTS, SignalMarks
 from nnwidgets.server.session.session import Session
+from nnwidgets.widgets.static_output import static_bundle
 from nnwidgets.wire.dispatch import Dispatcher
 from tests.support.requests import asked
 
@@ -268,3 +269,14 @@ def test_a_comparison_without_inputs_says_what_to_choose():
     error = asked(view, "compare_inits", path="weight", candidates=CANDIDATES)
     view.close()
     assert error["hint"] == "Choose a tensor, or write a size, such as 2,20."
+
+
+def test_a_run_that_a_view_shows_is_in_its_static_html_as_curves_without_a_script(run):
+    view, net, _ = run
+    html = static_bundle(view._session)["text/html"]
+    assert "std through depth" in html
+    assert "<script" not in html
+    assert len(html) < 11_000
+    bare = nnw.explore(net, name="net")
+    assert "std through depth" not in static_bundle(bare._session)["text/html"]
+    bare.close()
