@@ -12,6 +12,7 @@ from nnwidgets.server.session.session import Session
 from nnwidgets.text.document import Document, Note
 from nnwidgets.text.html import render_html
 from nnwidgets.text.pages.model import MOST_ROWS, tensor_page, tree_page
+from nnwidgets.text.pages.signal import signal_curves_page
 
 _MAX_HTML = 11_000
 _MAX_TEXT = 4_500
@@ -27,11 +28,14 @@ def static_bundle(session: Session, selected: str = "") -> dict[str, str]:
 
     Args:
         session: Of the view.
-        selected: Path of the row that the view begins with: of a tensor, its numbers stand below the tree.
+        selected: Path of the row that the view begins with: of a tensor, its numbers stand below the tree. So do the
+            curves of a run of `activations` that the view shows.
     """
     tree = session.index().tree
     read = Note(f"As read on {datetime.now().astimezone():%Y-%m-%d %H:%M}. Run the cell for the live view.")
     numbers = _numbers(session, selected)
+    if session.signal.found is not None:
+        numbers = (*numbers, *signal_curves_page(session.signal.found))
     made = {"text/plain": _cut(str(tree))}
     for depth, most in _CUTS:
         html = render_html((*tree_page(tree, name=session.name, depth=depth, most=most), *numbers, read))

@@ -57,12 +57,12 @@ def test_by_mouse_the_curves_rows_and_histograms_tell_of_a_run(explorer):
     assert violations(explorer) == []
     points.nth(4).click()
     explorer.wait_inspecting("2.0")
-    expect(plot(explorer).get_by_role("button")).to_have_count(1)
+    expect(plot(explorer)).to_have_count(0)
     expect(inspector.get_by_role("img", name=re.compile("^Output of 2.0"))).to_be_visible()
     explorer.screenshot(f"signal-leaf-{theme}")
     explorer.select("")
     notebook.run(4, 5)
-    expect(plot(explorer).locator(".nnw-signal-nan")).to_have_count(20)
+    expect(plot(explorer).locator(".nnw-signal-bad[y='0']")).to_have_count(6)
     expect(inspector).to_contain_text("The first call that gives NaN")
     expect(explorer.row("")).to_have_accessible_name(re.compile("NaN or infinite"))
     explorer.screenshot(f"signal-nan-{theme}")
@@ -72,4 +72,59 @@ def test_by_mouse_the_curves_rows_and_histograms_tell_of_a_run(explorer):
     expect(explorer.root.get_by_role("button", name="Shut this column")).to_be_visible()
     explorer.root.evaluate("(root) => { root.style.width = '360px'; }")
     explorer.screenshot(f"signal-narrow-{theme}")
+    assert violations(explorer) == []
+
+
+@pytest.fixture
+def any_language(lab):
+    """The lab's tab; what is stored of a language is gone after it."""
+    yield lab
+    lab.page.evaluate("() => localStorage.removeItem('nnwidgets-language')")
+
+
+def test_by_keyboard_candidates_are_compared_on_data_applied_and_undone(any_language):
+    lab = any_language
+    notebook = lab.open([models.LOAD, DEEP, "%nn net", LINE])
+    notebook.run(0, 1, 2, 3)
+    explorer, keyboard = notebook.explorer(2), lab.page.keyboard
+    inspector = explorer.inspector
+    explorer.tab("Signal")
+    points = plot(explorer).get_by_role("button")
+    points.first.focus()
+    keyboard.press("End")
+    expect(points.last).to_be_focused()
+    expect(points.last).to_have_accessible_name(re.compile("^9.1: Tanh, std .*, gradient’s std"))
+    keyboard.press("ArrowLeft")
+    keyboard.press("Enter")
+    explorer.wait_inspecting("9.0")
+    inspector.get_by_role("button", name="the model").press("Enter")
+    explorer.wait_inspecting("")
+    inspector.get_by_role("tab", name="Signal").press("Home")
+    keyboard.press("ArrowRight")
+    expect(inspector.get_by_role("tab", name="Re-initialize")).to_have_attribute("aria-selected", "true")
+    inspector.get_by_label("Which tensors of it").select_option("weights")
+    compare = inspector.get_by_role("button", name="Compare on data")
+    expect(compare).to_be_enabled()
+    compare.press("Enter")
+    curves = inspector.get_by_role("img", name=re.compile("^output: "))
+    expect(curves).to_be_visible()
+    explorer.screenshot("signal-compare-light")
+    assert violations(explorer) == []
+    inspector.get_by_role("radio", name=re.compile("^xavier_normal_")).press("Space")
+    expect(inspector.get_by_label("Initializer", exact=True)).to_have_value("xavier_normal_")
+    explorer.screenshot("signal-chosen-light")
+    inspector.get_by_role("radio", name=re.compile("^xavier_normal_")).press("Control+Enter")
+    expect(inspector.get_by_role("status").filter(has_text="applied")).to_be_visible()
+    expect(inspector).to_contain_text("Compared before the model last changed.")
+    expect(explorer.root.get_by_role("button", name=re.compile("^Undo xavier_normal_"))).to_be_enabled()
+    keyboard.press("Control+z")
+    expect(explorer.root).to_contain_text("No changes in force")
+    lab.theme("JupyterLab Dark")
+    explorer.root.get_by_role("button", name="中文").click()
+    expect(explorer.root.get_by_role("button", name="在数据上比较")).to_be_visible()
+    explorer.screenshot("signal-compare-dark-zh")
+    explorer.root.get_by_role("tab", name="信号").click()
+    expect(explorer.root.get_by_role("group", name="经过 20 个点的信号")).to_be_visible()
+    explorer.root.evaluate("(root) => { root.style.width = '360px'; }")
+    explorer.screenshot("signal-narrow-dark-zh")
     assert violations(explorer) == []

@@ -18,6 +18,7 @@ from nnwidgets.introspect.last_inputs import last_inputs
 from nnwidgets.server.handlers.registry import handlers, is_long
 from nnwidgets.server.rows.signal_marks import MOST_POINTS, SignalMarks
 from nnwidgets.server.session.session import Session
+from nnwidgets.widgets.static_output import static_bundle
 from nnwidgets.wire.dispatch import Dispatcher
 from tests.support.requests import asked
 
@@ -202,3 +203,80 @@ def test_a_run_is_cancelled_between_two_calls_and_the_model_is_as_before():
 def test_a_run_of_no_calls_has_no_points():
     marks = SignalMarks(nnw.activations(nn.Linear(2, 2), torch.ones(3, 5)))
     assert (marks.points(""), marks.row("")) == (([], 0), None)
+
+
+CANDIDATES = [{"how": ""}, {"how": "normal_", "kwargs": {"std": 0.01}}, {"how": "xavier_normal_"}]
+
+
+def test_candidates_are_compared_on_the_last_inputs_and_the_model_is_as_it_was(run):
+    view, net, _ = run
+    x = torch.randn(8, 16)
+    nnw.trace(net, x)
+    before = [parameter.clone() for parameter in net.parameters()]
+    body = {"path": "", "only": "weights", "candidates": CANDIDATES, "seed": 7}
+    got = asked(view, "compare_inits", **body)
+    assert all(torch.equal(one, other) for one, other in zip(before, net.parameters(), strict=True))
+    weights = [name for name, value in net.named_parameters() if value.dim() > 1]
+    inits = {"as it is": None, "a": ("normal_", {"std": 0.01}), "b": "xavier_normal_"}
+    expected = nnw.compare_inits(net, x, inits=inits, target=weights, seeds=[7, 8, 9])
+    names = ["as it is", "normal_ std=0.01", "xavier_normal_"]
+    assert [each["name"] for each in got["candidates"]] == names
+    assert [point["path"] for point in got["points"]] == [point.path for point in expected.points]
+    for found, of in zip(got["candidates"], expected.candidates, strict=True):
+        for bands, ours in ((found["forward"], of.forward), (found["backward"], of.backward)):
+            assert bands == [pytest.approx([band.mean, band.low, band.high], rel=1e-4) for band in ours]
+    assert got["candidates"][1]["kwargs"] == {"std": 0.01}
+    assert (got["seed"], got["n_seeds"], got["n_calls"]) == (7, 3, len(got["points"]))
+    assert got["verdict"]
+
+
+def test_the_candidate_applied_has_the_numbers_it_was_compared_with(run):
+    view, net, _ = run
+    x = torch.randn(8, 16)
+    nnw.activations(net, x)
+    chosen = {"how": "normal_", "kwargs": {"std": 0.2}}
+    compared = nnw.compare_inits(
+        net, x, inits={"a": ("normal_", {"std": 0.2})}, target=[f"{at}.0.weight" for at in range(6)], seeds=[11]
+    )
+    assert asked(view, "init", path="", only="weights", seed=11, **chosen)["n_tensors"] == 6
+    applied = nnw.activations(net, x, loss="noise")
+    leaves = [call for call in applied.calls if call.class_name != "Sequential"]
+    bands = compared.candidates[0].forward
+    assert [call.outputs[0].values.std for call in leaves] == [band.low for band in bands]
+    asked(view, "undo")
+
+
+@pytest.mark.parametrize(
+    ("candidates", "said"),
+    [
+        ([{"how": "xavier_normall_"}], "xavier_normall_"),
+        ([{"how": "reset"}], "reset can't fill this"),
+        ([{"how": "normal_", "kwargs": {"std": "wide"}}], "std"),
+        ([], "inits is empty"),
+    ],
+)
+def test_a_candidate_that_is_none_is_refused_and_nothing_runs(run, candidates, said):
+    view, net, _ = run
+    x = torch.randn(8, 16)
+    nnw.trace(net, x)
+    error = asked(view, "compare_inits", path="", only="weights", candidates=candidates)
+    assert error["code"] in ("initializer", "invalid-target")
+    assert said in error["message"]
+
+
+def test_a_comparison_without_inputs_says_what_to_choose():
+    view = nnw.explore(nn.Linear(2, 2), name="net")
+    error = asked(view, "compare_inits", path="weight", candidates=CANDIDATES)
+    view.close()
+    assert error["hint"] == "Choose a tensor, or write a size, such as 2,20."
+
+
+def test_a_run_that_a_view_shows_is_in_its_static_html_as_curves_without_a_script(run):
+    view, net, _ = run
+    html = static_bundle(view._session)["text/html"]
+    assert "std through depth" in html
+    assert "<script" not in html
+    assert len(html) < 11_000
+    bare = nnw.explore(net, name="net")
+    assert "std through depth" not in static_bundle(bare._session)["text/html"]
+    bare.close()

@@ -9,6 +9,7 @@ import type { DepthProps } from "../views/inspector/stats/AcrossBlocks.tsx";
 import type { BordersProps } from "../views/ranks/Borders.tsx";
 import type { RankLinesProps } from "../views/ranks/RankLines.tsx";
 import type { RanksLineProps } from "../views/ranks/RanksLine.tsx";
+import type { CompareInitsProps } from "../views/signal/CompareInits.tsx";
 import type { SignalTabProps } from "../views/signal/SignalTab.tsx";
 import type { TablePanelProps } from "../views/table/TablePanel.tsx";
 import type { AlarmProps } from "../views/training/Alarm.tsx";
@@ -41,6 +42,7 @@ export interface TrainingPart {
 /** What draws a run of `activations`. */
 export interface SignalPart {
   readonly Tab: FunctionComponent<SignalTabProps>;
+  readonly Compare: FunctionComponent<CompareInitsProps>;
   readonly Cell: ExtraCell;
 }
 

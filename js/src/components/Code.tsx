@@ -4,12 +4,19 @@ import { tokenize } from "../lib/pythonTokens.ts";
 import type { CodeLine } from "../protocol/messages.ts";
 import { CopyButton } from "./CopyButton.tsx";
 
+interface CodeProps {
+  readonly code: string;
+  readonly label: string;
+  /** Long code is not shown whole: keys must reach it. */
+  readonly scrolls?: boolean;
+}
+
 /** Python with a quiet tint, as text nodes, and a copy button. */
-export function Code({ code, label }: { readonly code: string; readonly label: string }) {
+export function Code({ code, label, scrolls = false }: CodeProps) {
   const tokens = useMemo(() => tokenize(code), [code]);
   return (
     <div class="nnw-code">
-      <pre>
+      <pre tabIndex={scrolls ? 0 : undefined}>
         {tokens.map(({ kind, text }, i) =>
           kind === "plain" ? (
             text

@@ -30,7 +30,10 @@ export function isForView(event: KeyboardEvent): boolean {
 
 /** Whether what is typed there is text. */
 export function isTextField(target: EventTarget | undefined): target is HTMLElement {
-  return target instanceof HTMLElement && target.matches("input, textarea, [contenteditable]");
+  return (
+    target instanceof HTMLElement &&
+    target.matches("input:not([type=radio], [type=checkbox]), textarea, [contenteditable]")
+  );
 }
 
 /** Ctrl+Z, Ctrl+Y, Ctrl+Shift+Z, or with Command. */

@@ -1640,6 +1640,65 @@ export interface LastInputsReply {
   readonly inputs: string | null;
 }
 
+/** An initializer with its parameters, as for `init`; "" for the values as they are. */
+export interface CandidateBody {
+  readonly how: string;
+  readonly kwargs?: Readonly<Record<string, number | string | boolean | null>>;
+}
+
+/**
+ * Run candidates for a target on stand-ins, with three seeds from `seed` (0 by default) on; nothing is changed.
+ *
+ * inputs, size: as for `activations`.
+ */
+export interface CompareInitsBody {
+  readonly model?: string;
+  readonly path: string;
+  readonly scope?: "here" | "fold" | "filter";
+  readonly only?: "all" | "weights" | "vectors";
+  readonly filter?: string;
+  readonly chips?: readonly ("trainable" | "frozen" | "tied" | "findings" | "notes")[];
+  readonly candidates: readonly CandidateBody[];
+  readonly seed?: number | string | null;
+  readonly inputs?: readonly string[];
+  readonly size?: string;
+}
+
+/** A call that called nothing itself. */
+export interface ComparedPoint {
+  readonly path: string;
+  readonly call_index: number;
+  readonly class_name: string;
+}
+
+/**
+ * What goes through the layers with one candidate.
+ *
+ * how, kwargs: as they were sent. verdict: what it does, in a sentence with its numbers. forward, backward: at each
+ *     point the std over seeds as its mean, the lowest and the highest; None where nothing came. bad: the points where
+ *     there were NaN or infinite values. error: what a forward or a backward raised, or None.
+ */
+export interface Compared {
+  readonly name: string;
+  readonly how: string;
+  readonly kwargs: Readonly<Record<string, number | string | boolean | null>>;
+  readonly verdict: string;
+  readonly forward: readonly (readonly (number | string)[] | null)[];
+  readonly backward: readonly (readonly (number | string)[] | null)[];
+  readonly bad: readonly number[];
+  readonly error: string | null;
+}
+
+/** Candidates side by side, at up to 200 of `n_calls` points; `init` with `seed` gives the first run's numbers. */
+export interface CompareInitsReply {
+  readonly points: readonly ComparedPoint[];
+  readonly n_calls: number;
+  readonly candidates: readonly Compared[];
+  readonly verdict: string;
+  readonly seed: number | string;
+  readonly n_seeds: number;
+}
+
 export interface Bodies {
   readonly open: OpenBody;
   readonly rows: RowsBody;
@@ -1680,6 +1739,7 @@ export interface Bodies {
   readonly signal: PathBody;
   readonly signal_point: SignalPointBody;
   readonly last_inputs: ModelBody;
+  readonly compare_inits: CompareInitsBody;
   readonly cancel: CancelBody;
 }
 
@@ -1723,6 +1783,7 @@ export interface Replies {
   readonly signal: SignalReply;
   readonly signal_point: SignalPointReply;
   readonly last_inputs: LastInputsReply;
+  readonly compare_inits: CompareInitsReply;
   readonly cancel: CancelReply;
 }
 

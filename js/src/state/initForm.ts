@@ -56,7 +56,7 @@ export function suggestion({ initializers, suggested, fan }: InitializersReply):
   return { type: "chosen", how: suggested, texts: asks ? { nonlinearity: fan?.activation ?? "" } : {} };
 }
 
-export function textOf({ texts }: InitForm, { name, default: value }: ParameterBody): string {
+export function textOf({ texts }: Pick<InitForm, "texts">, { name, default: value }: ParameterBody): string {
   return texts[name] ?? (value === null ? "" : value === true ? "True" : value === false ? "False" : String(value));
 }
 

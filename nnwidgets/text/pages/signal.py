@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from nnwidgets.edit import InitCandidate, InitComparison, SignalBand, SignalPoint, UpdateRatio
+from nnwidgets.edit.init_comparison.signal_curves import leaf_calls
 from nnwidgets.formatting import counted, exact_count, shape_text
 from nnwidgets.introspect.signal.signal_records import Activations, CallSignal, OutputSignal, ParameterSignal
 from nnwidgets.text.document import Block, Curve, Curves, Document, Facts, Note, Table
@@ -57,6 +58,24 @@ def output_signal_page(output: OutputSignal) -> Document:
 def parameter_signal_page(parameter: ParameterSignal) -> Document:
     """The gradient of one parameter."""
     return (_parameters((parameter,)),)
+
+
+def signal_curves_page(found: Activations) -> Document:
+    """Std through the calls that called nothing themselves, forward and back, at up to 120 of them."""
+    calls = list(leaf_calls(found.calls))
+    if not calls:
+        return ()
+    outputs = [call.outputs[0] for call in calls[:: -(-len(calls) // _MOST_PLACES)]]
+    ways = (("output", [out.values for out in outputs]), ("gradient", [out.gradient for out in outputs]))
+    lines = [
+        (name, tuple(None if each is None or math.isnan(each.std) else each.std for each in of)) for name, of in ways
+    ]
+    curves = tuple(Curve(name, std, std, std) for name, std in lines if any(each is not None for each in std))
+    first, last = (call.path or "the model itself" for call in (calls[0], calls[-1]))
+    return (Curves("std through depth", first, last, curves),)
+
+
+_MOST_PLACES = 120
 
 
 def comparison_page(found: InitComparison, *, name: str | None = None) -> Document:

@@ -6,7 +6,7 @@ its JSON head plus one binary buffer beside the message.
     envelope.py     request, reply, error, progress, events, arrays; what several parts are made of
     tree.py         `open`, `rows`, `locate`: the model as rows
     inspect.py      `inspect`, `stats`, `values`, `depth`, `ties`, `findings`, `trace`, `forward`: one row, looked at
-    signal.py       `activations`, `signal`, `signal_point`, `last_inputs`: the signal through the layers
+    signal.py       `activations`, `signal` to `compare_inits`: the signal through the layers
     table.py        `table`, `mark`: all tensors at once
     changes.py      `initializers` to `code`: what changes a model
     checkpoints.py  `folder` to `save`: what speaks of files
@@ -70,6 +70,8 @@ from nnwidgets.wire.schema.inspect import (
 from nnwidgets.wire.schema.ranks import RankBody, RankReply
 from nnwidgets.wire.schema.signal import (
     ActivationsBody,
+    CompareInitsBody,
+    CompareInitsReply,
     LastInputsReply,
     SignalPointBody,
     SignalPointReply,
@@ -118,6 +120,7 @@ KINDS: dict[str, tuple[type, type]] = {
     "signal": (PathBody, SignalReply),
     "signal_point": (SignalPointBody, SignalPointReply),
     "last_inputs": (ModelBody, LastInputsReply),
+    "compare_inits": (CompareInitsBody, CompareInitsReply),
     "cancel": (CancelBody, CancelReply),
 }
 """Every request kind with its body and its reply."""

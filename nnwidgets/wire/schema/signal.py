@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, NotRequired, TypedDict
 
+from nnwidgets.wire.schema.changes import TargetBody
 from nnwidgets.wire.schema.envelope import ModelBody, Number
 from nnwidgets.wire.schema.inspect import FindingBody, ForwardBody, StatsReply
 
@@ -101,3 +102,59 @@ class LastInputsReply(TypedDict):
     """What the last forward that was traced of this model took, in words; None where that is gone, or none was."""
 
     inputs: str | None
+
+
+class CandidateBody(TypedDict):
+    """An initializer with its parameters, as for `init`; "" for the values as they are."""
+
+    how: str
+    kwargs: NotRequired[dict[str, Number | bool | None]]
+
+
+class CompareInitsBody(TargetBody):
+    """Run candidates for a target on stand-ins, with three seeds from `seed` (0 by default) on; nothing is changed.
+
+    inputs, size: as for `activations`.
+    """
+
+    candidates: list[CandidateBody]
+    seed: NotRequired[Number | None]
+    inputs: NotRequired[list[str]]
+    size: NotRequired[str]
+
+
+class ComparedPoint(TypedDict):
+    """A call that called nothing itself."""
+
+    path: str
+    call_index: int
+    class_name: str
+
+
+class Compared(TypedDict):
+    """What goes through the layers with one candidate.
+
+    how, kwargs: as they were sent. verdict: what it does, in a sentence with its numbers. forward, backward: at each
+        point the std over seeds as its mean, the lowest and the highest; None where nothing came. bad: the points where
+        there were NaN or infinite values. error: what a forward or a backward raised, or None.
+    """
+
+    name: str
+    how: str
+    kwargs: dict[str, Number | bool | None]
+    verdict: str
+    forward: list[list[Number] | None]
+    backward: list[list[Number] | None]
+    bad: list[int]
+    error: str | None
+
+
+class CompareInitsReply(TypedDict):
+    """Candidates side by side, at up to 200 of `n_calls` points; `init` with `seed` gives the first run's numbers."""
+
+    points: list[ComparedPoint]
+    n_calls: int
+    candidates: list[Compared]
+    verdict: str
+    seed: Number
+    n_seeds: int

@@ -1,3 +1,4 @@
+import type { FunctionComponent } from "preact";
 import { useEffect, useLayoutEffect, useReducer, useRef, useState } from "preact/hooks";
 import { Code } from "../../components/Code.tsx";
 import { Icon } from "../../components/Icon.tsx";
@@ -14,6 +15,7 @@ import { stdHint } from "../../lib/initGain.ts";
 import { consumeEvent } from "../../lib/keyEvents.ts";
 import type { Client } from "../../protocol/client.ts";
 import type { InitializersReply, Only, Scope } from "../../protocol/messages.ts";
+import { candidatesFor, choiceOf } from "../../state/initCandidates.ts";
 import {
   bodyOf,
   type ChangeTarget,
@@ -26,6 +28,7 @@ import {
   targetOf,
   textOf,
 } from "../../state/initForm.ts";
+import type { CompareInitsProps } from "../signal/CompareInits.tsx";
 import type { Editing } from "./editingContext.ts";
 import { Parameters } from "./Parameters.tsx";
 import { Preview } from "./Preview.tsx";
@@ -40,6 +43,8 @@ export interface ReinitializeProps {
   readonly onNavigate: (path: string) => void;
   /** Leaves the panel. */
   readonly onCancel: () => void;
+  /** Runs candidates on data, where there is a kernel that can. */
+  readonly Compare: FunctionComponent<CompareInitsProps>;
 }
 
 /** Which tensors are meant, of what was selected. */
@@ -57,7 +62,8 @@ interface Remembered {
 const NO_PROBLEMS: Readonly<Record<string, string>> = {};
 
 /** Fills a tensor, a module, a fold or the filter's rows anew: chosen, previewed, applied. */
-export function Reinitialize({ client, path, editing, generation, alive, onNavigate, onCancel }: ReinitializeProps) {
+export function Reinitialize(props: ReinitializeProps) {
+  const { client, path, editing, generation, alive, onNavigate, onCancel, Compare } = props;
   const { changes, filter, chips, isFold, memory } = editing;
   // Held with what it was chosen for: it never aims at what is selected next, nor is taken back a moment later.
   const start: Chosen = { at: path + isFold, scope: isFold ? "fold" : "here", only: "all" };
@@ -227,6 +233,18 @@ export function Reinitialize({ client, path, editing, generation, alive, onNavig
           )}
         </Note>
       ) : null}
+      {offer.problem === null && isOffered ? (
+        <Compare
+          {...{ client, path, generation, alive, memory }}
+          target={targetOf(aim)}
+          candidates={candidatesFor(offer, form)}
+          seed={form.seed}
+          onTake={(candidate, seed) => {
+            change(choiceOf(offer, candidate));
+            change({ type: "seeded", seed });
+          }}
+        />
+      ) : null}
       {failed === null ? null : (
         <ErrorNote
           error={failed}
@@ -253,7 +271,7 @@ export function Reinitialize({ client, path, editing, generation, alive, onNavig
             isApplied={isApplied}
             onClears={(clears) => change({ type: "clearing", clears })}
           />
-          <Code code={reply.code} label={t("Copy the code")} />
+          <Code code={reply.code} label={t("Copy the code")} scrolls />
         </>
       )}
       <footer class="nnw-apply">

@@ -31,6 +31,10 @@ import { WholeTrace } from "./Trace.tsx";
 import { useTraced } from "./useTraced.ts";
 
 const LazySignal = lazily((client) => signalPart(client).then(({ Tab }) => Tab), word("The signal can’t be shown."));
+const LazyCompare = lazily(
+  (client) => signalPart(client).then(({ Compare }) => Compare),
+  word("These can’t be compared."),
+);
 const LazyReinitialize = lazily(reinitializePart, word("This can’t be re-initialized."));
 
 /** What the tree may ask of the inspector. */
@@ -191,6 +195,7 @@ export function Inspector(props: InspectorProps) {
                 <LazyReinitialize
                   {...{ client, path: reply.path, editing, generation, onNavigate }}
                   alive={alive && inspect.isCurrent}
+                  Compare={LazyCompare}
                   onCancel={() => {
                     setWanted("overview");
                     focus();

@@ -9,6 +9,7 @@ import { pointName, pointWords } from "./pointWords.ts";
 
 const HEIGHT = 132;
 const LANE = 14;
+const FOOT = 18;
 const LEFT = 34;
 const START_WIDTH = 380;
 /** More dots than this would be a line. */
@@ -73,17 +74,9 @@ export function SignalChart(props: SignalChartProps) {
             </text>
           </g>
         ))}
-        {points.map((point, at) =>
-          isBad(point) ? (
-            <rect
-              key={point.at}
-              class="nnw-signal-bad"
-              x={x(at) - barWidth(step) / 2}
-              width={barWidth(step)}
-              height={HEIGHT}
-            />
-          ) : null,
-        )}
+        {points.map((point, at) => (
+          <Bad key={point.at} {...{ point }} x={x(at)} width={barWidth(step)} />
+        ))}
         <rect class="nnw-signal-current" x={x(current) - barWidth(step) / 2} width={barWidth(step)} height={height} />
         <Curve {...{ points, scale, x }} of="gradient" />
         <Curve {...{ points, scale, x }} of="std" />
@@ -96,13 +89,6 @@ export function SignalChart(props: SignalChartProps) {
             isLit={at === current || isLit(point)}
           />
         ))}
-        {points.map((point, at) =>
-          isBad(point) ? (
-            <text key={point.at} class="nnw-signal-nan" x={x(at)} y={11}>
-              !
-            </text>
-          ) : null,
-        )}
         {lanes.map(({ kind, words, shares }, lane) => {
           const bottom = HEIGHT + (lane + 1) * LANE;
           return (
@@ -153,8 +139,32 @@ export function SignalChart(props: SignalChartProps) {
   );
 }
 
-function isBad({ n_bad, n_bad_gradients }: SignalPoint): boolean {
-  return toNumber(n_bad) + toNumber(n_bad_gradients) > 0;
+interface BadProps {
+  readonly point: SignalPoint;
+  readonly x: number;
+  readonly width: number;
+}
+
+/** NaN and infinities: of an output over the whole height, of a gradient alone at its foot. */
+function Bad({ point, x, width }: BadProps) {
+  const isOutput = toNumber(point.n_bad) > 0;
+  if (!isOutput && toNumber(point.n_bad_gradients) === 0) {
+    return null;
+  }
+  return (
+    <>
+      <rect
+        class="nnw-signal-bad"
+        x={x - width / 2}
+        y={isOutput ? 0 : HEIGHT - FOOT}
+        width={width}
+        height={isOutput ? HEIGHT : FOOT}
+      />
+      <text class="nnw-signal-nan" x={x} y={isOutput ? 11 : HEIGHT - 4}>
+        !
+      </text>
+    </>
+  );
 }
 
 function barWidth(step: number): number {

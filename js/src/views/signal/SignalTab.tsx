@@ -111,18 +111,22 @@ function Run({ client, path, alive, column, reply, isStale, onNavigate, onHover 
         ) : (
           <>
             <Legend points={points} />
-            <p id={id} class="nnw-hidden">
-              {describe(reply)}
-            </p>
-            <SignalChart
-              {...{ points, alive }}
-              current={at}
-              describedBy={id}
-              isLit={(each) => lit !== null && isWithin(each.path, lit)}
-              onCurrent={setCurrent}
-              onPoint={(each) => onHover(each === null ? null : [each.path])}
-              onSelect={(each) => onNavigate(each.path)}
-            />
+            {points.length === 1 ? null : (
+              <>
+                <p id={id} class="nnw-hidden">
+                  {describe(reply)}
+                </p>
+                <SignalChart
+                  {...{ points, alive }}
+                  current={at}
+                  describedBy={id}
+                  isLit={(each) => lit !== null && isWithin(each.path, lit)}
+                  onCurrent={setCurrent}
+                  onPoint={(each) => onHover(each === null ? null : [each.path])}
+                  onSelect={(each) => onNavigate(each.path)}
+                />
+              </>
+            )}
             <p class="nnw-signal-reading">
               <PathLink path={point.path} text={pointName(point)} {...{ alive, onNavigate }} />
               <span class={badWords(point) === "" ? "nnw-dim" : "nnw-err"}>{pointWords(point)}</span>

@@ -51,6 +51,7 @@ async function panel({ offer = {}, reply = {}, isFold = false }: Shown = {}) {
       alive
       onNavigate={vi.fn()}
       onCancel={onCancel}
+      Compare={() => null}
     />
   );
   const view = render(draw("0.weight"));
