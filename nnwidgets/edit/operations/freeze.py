@@ -14,8 +14,14 @@ from nnwidgets.formatting import some
 from nnwidgets.introspect.checks.training import norms_that_move
 from nnwidgets.introspect.module_tree.expressions import ExpressionWriter
 from nnwidgets.introspect.safe_access.scan import gc_paused
+from nnwidgets.keywords import advises
 
 
+def _in_a_list(message: str, *_: object) -> InvalidTargetError:
+    return InvalidTargetError(message, hint='Several targets go into one list: ["0", "2.bias"].')
+
+
+@advises(_in_a_list)
 def freeze(module: nn.Module, target: Target) -> Change:
     """Stop parameters from asking for gradients; what is in ``.grad`` stays there.
 
@@ -40,6 +46,7 @@ def freeze(module: nn.Module, target: Target) -> Change:
     return _set(module, target, asks=False)
 
 
+@advises(_in_a_list)
 def unfreeze(module: nn.Module, target: Target) -> Change:
     """Let parameters ask for gradients again.
 
