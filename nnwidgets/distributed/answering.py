@@ -97,6 +97,7 @@ def _live(module: nn.Module) -> LiveModel:
     return live
 
 
+@gc_paused()  # until the tree is gone again, which the collector would go through otherwise
 def _tree(module: nn.Module, body: Mapping[str, Any]) -> Said:
     scan = read(module)
     read_shards(scan)

@@ -10,9 +10,10 @@ import torch
 import torch.distributed as dist
 
 import nnwidgets as nnw
-from tests.distributed.test_ranks import KINDS, SAME, made, mlp, small
+from tests.distributed.test_ranks import SAME
 from tests.support.gloo_ranks import GlooRanks
 from tests.support.requests import asked
+from tests.support.spread_models import KINDS, made, mlp, small
 from tests.support.stacks import needs_torch
 
 pytestmark = needs_torch("distributed.fsdp.fully_shard")

@@ -6,7 +6,6 @@ import datetime as dt
 import re
 import socket
 import time
-from itertools import pairwise
 
 import pytest
 import torch
@@ -15,6 +14,7 @@ from torch import nn
 
 import nnwidgets as nnw
 from tests.support.gloo import on_ranks
+from tests.support.spread_models import KINDS, made, mlp, small
 from tests.support.stacks import needs_torch
 
 pytestmark = needs_torch("distributed.fsdp.fully_shard")
@@ -23,40 +23,13 @@ COUNTS = ("n_params", "n_params_trainable", "size_bytes")
 SAME = ("n", "n_zero", "n_nan", "n_inf", "min", "max", "hist_counts", "hist_edges", "is_exact", "of")
 
 
-def mlp():
-    torch.manual_seed(0)
-    return nn.Sequential(nn.Linear(16, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 10))
-
-
-def made():
-    """Each way of spreading the same network over four ranks."""
-    from torch.distributed.device_mesh import init_device_mesh
-    from torch.distributed.fsdp import fully_shard
-    from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
-
-    flat = init_device_mesh("cpu", (4,), mesh_dim_names=("dp",))
-    square = init_device_mesh("cpu", (2, 2), mesh_dim_names=("rep", "shard"))
-    plan = {"0": ColwiseParallel(), "2": RowwiseParallel()}
-
-    def fsdp(net, mesh):
-        fully_shard(net[0], mesh=mesh)
-        return fully_shard(net, mesh=mesh)
-
-    def tied(net):
-        net[4] = nn.Linear(32, 32)
-        net[4].weight = net[2].weight
-        return net
-
-    yield "DDP", mlp(), nn.parallel.DistributedDataParallel(mlp())
-    yield "FSDP2", mlp(), fsdp(mlp(), flat)
-    yield "HSDP", mlp(), fsdp(mlp(), square)
-    yield "TP", mlp(), parallelize_module(mlp(), flat, plan)
-    yield "TP × FSDP2", mlp(), fsdp(parallelize_module(mlp(), square["shard"], plan), square["rep"])
-    yield "tied", tied(mlp()), fsdp(tied(mlp()), flat)
-    yield "7 rows", small(16, 7), fully_shard(small(16, 7), mesh=flat)
-    yield "3 rows", small(16, 3), fully_shard(small(16, 3), mesh=flat)
-    plan = {"0": ColwiseParallel(use_local_output=False), "1": RowwiseParallel()}
-    yield "uneven TP", small(16, 30, 5), parallelize_module(small(16, 30, 5), flat, plan)
+def rows_of(tree, prefix):
+    """What the rows of a tree say, but for the wrapper above and the classes that a wrapper renames."""
+    nodes = [node for node in tree.nodes if f"{node.path}.".startswith(prefix)]
+    return [(node.path.removeprefix(prefix.rstrip(".")).lstrip("."), node.n_params) for node in nodes], [
+        (each.path.removeprefix(prefix), each.shape, each.dtype, each.n_elements, each.size_bytes, each.tie)
+        for each in tree.tensors
+    ]
 
 
 def looked_at(rank, world_size):
@@ -71,9 +44,9 @@ def looked_at(rank, world_size):
         wanted = {path: nnw.stats(parameter) for path, parameter in whole.named_parameters()}
         found[name] = {
             "counts": [getattr(tree, each) for each in COUNTS],
-            "wanted counts": [
-                getattr(nnw.tree(whole), each) for each in ("n_params", "n_params_trainable", "size_bytes")
-            ],
+            "wanted counts": [getattr(nnw.tree(whole), each) for each in COUNTS],
+            "rows": rows_of(tree, prefix),
+            "wanted rows": rows_of(nnw.tree(whole), ""),
             "bytes": (tree.by_rank, nnw.tree(net).local_bytes),
             "ties": [group.members for group in nnw.ties(job["net"])],
             "wanted ties": [group.members for group in nnw.ties(whole)],
@@ -110,17 +83,9 @@ def looked_at(rank, world_size):
     return found
 
 
-def small(*sizes):
-    torch.manual_seed(1)
-    return nn.Sequential(*(nn.Linear(*each) for each in pairwise(sizes)))
-
-
 @pytest.fixture(scope="module")
 def spread():
     return on_ranks(looked_at)
-
-
-KINDS = ("DDP", "FSDP2", "HSDP", "TP", "TP × FSDP2", "tied", "7 rows", "3 rows", "uneven TP")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -128,6 +93,7 @@ def test_each_rank_sees_the_whole_model(kind, spread):
     for rank, found in enumerate(spread):
         seen = found[kind]
         assert seen["counts"] == seen["wanted counts"]
+        assert seen["rows"] == seen["wanted rows"]
         assert seen["bytes"][0][rank] == seen["bytes"][1]
         assert seen["ties"] == seen["wanted ties"]
         assert set(seen["check"]) <= {"uneven-memory"}
