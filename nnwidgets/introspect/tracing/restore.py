@@ -282,7 +282,7 @@ def restore_on_exit(module: nn.Module) -> Iterator[None]:
     attributes = [_Attributes(instance_dict(found)) for found in distinct]
     state = ForwardState(distinct)
     try:
-        with OperatorCounter(state.before_write):
+        with OperatorCounter(state.before_write, counts=False):
             yield
     finally:
         state.restore()
