@@ -31,10 +31,11 @@ export function chooseLanguage(language: Language | null): void {
   dispatchEvent(new CustomEvent(NAME, { detail: language }));
 }
 
-/** Notes what the kernel was told to speak: it stands above the page's language, and below what was chosen here. */
+/** Notes what the kernel of the newest view speaks: it stands above the page's language, below what was chosen here. */
 export function followKernel(language: unknown): void {
-  if ((language === "en" || language === "zh") && language !== asked) {
-    asked = language;
+  const wanted = language === "en" || language === "zh" ? language : "";
+  if (wanted !== asked) {
+    asked = wanted;
     dispatchEvent(new CustomEvent(NAME, { detail: chosen }));
   }
 }
