@@ -5,11 +5,12 @@ import math
 
 import pytest
 import torch
-from torch import nn
+from torch import distributed, nn
 from torch.autograd import Function
 
 import nnwidgets as nnw
 from tests.support.model_state import digest
+from tests.support.stacks import needs_torch
 
 X = torch.randn(64, 16, generator=torch.Generator().manual_seed(0))
 
@@ -275,6 +276,7 @@ ODD = {
     "in place": (nn.Sequential(nn.Linear(16, 16), nn.ReLU(inplace=True), nn.Linear(16, 4)), {"0": True, "1": True}),
     "its input in place": (nn.Sequential(Call(lambda x: x.mul_(2)), nn.Linear(16, 4)), {"0": False, "1": True}),
     "what it was given": (nn.Sequential(nn.Identity(), nn.Flatten(0), nn.Unflatten(0, (64, 16))), {"0": False}),
+    "DataParallel where there is one device": (nn.DataParallel(mlp(n=1)), {"module.0": True, "module.2": True}),
     "nothing": (Call(lambda _: None), {}),
     "whole numbers": (Call(lambda x: x.long()), {}),
     "no data": (nn.Sequential(nn.Linear(16, 4)).to("meta"), {}),
@@ -294,3 +296,21 @@ def test_odd_outputs_are_told_as_far_as_there_is_something_to_tell(odd):
     if not arrived and odd != "no data":
         assert "No tensor of floating point in the output" in found.error
         assert all(call.outputs == () for call in found.calls)
+
+
+@needs_torch("distributed.fsdp.fully_shard")
+def test_a_sharded_model_tells_what_the_whole_one_does_and_keeps_no_gradient(tmp_path):
+    whole = mlp()
+    expected = nnw.activations(whole, X, loss="noise")
+    distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
+    try:
+        mesh = distributed.device_mesh.init_device_mesh("cpu", (1,))
+        net = distributed.fsdp.fully_shard(copy.deepcopy(whole), mesh=mesh)
+        found = nnw.activations(net, X, loss="noise")
+        assert [call.outputs for call in found.calls] == [call.outputs for call in expected.calls]
+        stds = [each.gradient.std for each in found.parameters]
+        assert stds == pytest.approx([each.gradient.std for each in expected.parameters], rel=1e-12)
+        assert all(parameter.grad is None for parameter in net.parameters())
+        assert type(next(net.parameters()).data).__name__ == "DTensor"
+    finally:
+        distributed.destroy_process_group()

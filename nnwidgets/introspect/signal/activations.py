@@ -244,8 +244,8 @@ def _parameters(scan: ModelScan) -> tuple[ParameterSignal, ...]:
     asking.sort(key=lambda each: each[0])
     values = [value for _, value in asking]
     gradients = [gradient_of(value) for value in values]
-    weights = each_stats(values)
-    found = each_stats(gradients)
+    with plain_torch():  # small ones are measured together where no mode is in force
+        weights, found = each_stats(values), each_stats(gradients)
     return tuple(
         ParameterSignal(scan.slot_path(slot), weight, gradient, _has_equal_units(value, of))
         for (slot, value), weight, gradient, of in zip(asking, weights, found, gradients, strict=True)

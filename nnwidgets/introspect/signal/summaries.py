@@ -17,7 +17,6 @@ from torch.nn.modules.module import register_module_forward_hook
 
 from nnwidgets.errors import InvalidTargetError
 from nnwidgets.introspect.records import TensorStats
-from nnwidgets.introspect.safe_access.objects import no_torch_function
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, plain_torch, torch_attribute
 from nnwidgets.introspect.signal.losses import floats_in
 from nnwidgets.introspect.signal.saturation import n_saturated
@@ -75,7 +74,7 @@ class Summaries:
     def of_call(self, module: Any, output: Any) -> tuple[Summary, ...]:
         """What a call gave, summed up."""
         found = []
-        with no_torch_function():
+        with plain_torch():
             tensors = floats_in(output)
             told = has_channels_first(module)
             if told is not None and tensors:
@@ -129,7 +128,8 @@ class Summaries:
                 summary.gradient = known[2]
                 return
             try:
-                summary.gradient = exact_stats(gradient, bins=self._bins)
+                with plain_torch():
+                    summary.gradient = exact_stats(gradient, bins=self._bins)
             except (InvalidTargetError, RuntimeError, NotImplementedError):
                 summary.gradient = None
             else:
@@ -152,7 +152,7 @@ class Summaries:
 
     def _again(self, module: Any, args: tuple[Any, ...], output: Any) -> None:  # noqa: ARG002 - torch's signature
         first = self._of_module.get(id(module), [])
-        with no_torch_function():
+        with plain_torch():
             for tensor in floats_in(output):
                 if not torch_attribute(tensor, "requires_grad"):
                     continue

@@ -9,7 +9,7 @@ import math
 
 import torch
 
-_LARGEST_PAIRED = 64
+_LARGEST_PAIRED, _LEAST_PAIRED = 64, 8_192
 _BYTES, _LEAST_BYTE = 256, -128
 _FLOAT32_EXPONENTS = range(-120, 121)
 
@@ -196,7 +196,7 @@ def count_bins(block: torch.Tensor, exponent: int, first: int, size: int, scratc
 def _count(indices: torch.Tensor, first: int, size: int, scratch: Scratch) -> list[int]:
     """Count whole floats from ``first``, which stand at the start of the scratch's wide memory; writes over them."""
     n = indices.numel()
-    if n == 1 or size > _LARGEST_PAIRED:
+    if n < _LEAST_PAIRED or size > _LARGEST_PAIRED:
         counter = Counter(size, scratch)
         counter.add(indices.sub_(first))
         single: list[int] = counter.counts().tolist()

@@ -52,6 +52,10 @@ class OperatorCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # to
     Where tensors are cut over ranks, an operator on DTensors counts as one on the whole tensors, and one on plain
     tensors that are parts of cut ones as often as there are parts.
 
+    Args:
+        before_write: Called before each operator that may write.
+        counts: Whether to count at all, and not only to tell of writes: what was done isn't known then.
+
     Attributes:
         flops: Operations so far, of the whole tensors.
         local_flops: Those that were done here.
@@ -68,8 +72,9 @@ class OperatorCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # to
         """Keep torch from importing its compiler (seconds) for a mode under which nothing is compiled."""
         return False
 
-    def __init__(self, before_write: _BeforeWrite) -> None:
+    def __init__(self, before_write: _BeforeWrite, *, counts: bool = True) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # the same
+        self._counts = counts
         self.flops = self.local_flops = 0
         self.n_unknown = self.n_unknown_here = 0
         self.overhead_seconds = 0.0
@@ -96,8 +101,12 @@ class OperatorCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # to
             if parts is not NotImplemented:
                 return parts
         if any(map(is_dtensor, types)):
-            return self._of_dtensors(func, formula, args, kwargs)
+            return self._of_dtensors(func, formula, args, kwargs) if self._counts else NotImplemented
         self._before_write(func, args, kwargs)
+        if not self._counts:
+            self.n_unknown += 1
+            self.n_unknown_here += 1
+            return func(*args, **kwargs)
         ran = perf_counter()
         result = func(*args, **kwargs)
         done = perf_counter()

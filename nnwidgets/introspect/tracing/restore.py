@@ -281,7 +281,7 @@ def restore_on_exit(module: nn.Module) -> Iterator[None]:
     with attributes_kept(scan):
         state = ForwardState(_distinct(scan))
         try:
-            with OperatorCounter(state.before_write):
+            with OperatorCounter(state.before_write, counts=False):
                 yield
         finally:
             state.restore()

@@ -119,7 +119,7 @@ def run(
         input_size: Sizes of inputs to be made.
         begin: Called when all is ready and nothing was run; what it raises is passed on.
         observer: Sees what the calls give, and goes on with the model's output; what it raises is passed on. What
-            autograd keeps isn't told then.
+            autograd keeps and the operations aren't told then.
     """
     module = scan.modules[0]
     _refuse_lazy(scan)
@@ -134,7 +134,7 @@ def run(
         found for row, found in enumerate(scan.modules) if row not in scan.first_met and is_module(found)
     )
     whole = unsharded_modules(scan)
-    counter = OperatorCounter(state.before_write)
+    counter = OperatorCounter(state.before_write, counts=observer is None)
     recorder = CallRecorder(counter, _synchronizers(scan), observer)
     failure: Exception | None = None
     result = saved = None
