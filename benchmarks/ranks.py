@@ -162,8 +162,8 @@ class Counted:
 def training_rows(client: Any) -> Iterator[Row]:
     """A training step while a view of the model is open in this process, and was shown all it asked for.
 
-    The clock alone can't tell one part of a hundred: four ranks of two cores take turns as it happens, so the same steps
-    without a view, twice, differ by more. So what the view has threads do, here and on the engines, is measured too.
+    The clock alone can't tell one part of a hundred: four ranks of two cores take turns as it happens, so the same
+    steps without a view, twice, differ by more. So what the view has threads do, here and there, is measured too.
     """
     source = Counted(EngineSource(client))
     net = nnw.ranks(source)["ddp"]

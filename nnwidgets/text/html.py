@@ -7,12 +7,25 @@ every ``style`` away. Colours are the page's own, dimmed by opacity, so that lig
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Iterator, Sequence
 
 from nnwidgets.formatting import counted, exact_count, inert
 from nnwidgets.introspect.module_tree.text import TextRow
 from nnwidgets.sentences import head, told_where_it_speaks
-from nnwidgets.text.document import Bars, Block, Code, Document, Facts, Note, Outline, Preformatted, Table, Title
+from nnwidgets.text.document import (
+    Bars,
+    Block,
+    Code,
+    Curves,
+    Document,
+    Facts,
+    Note,
+    Outline,
+    Preformatted,
+    Table,
+    Title,
+)
 from nnwidgets.text.pages.model import inert_code
 
 _MOST_NAME = 120
@@ -89,6 +102,8 @@ def _parts(block: Block) -> Iterator[str]:
             yield f'<pre style="{_CODE}"><code>{whole or _safe_lines(block.source, _MOST_CODE)}</code></pre>'
         case Bars():
             yield from _bars(block)
+        case Curves():
+            yield from _curves(block)
         case Preformatted():
             yield f"<pre>{_safe_lines(block.text, _MOST_WRITTEN)}</pre>"
 
@@ -205,3 +220,51 @@ def _bars(block: Bars) -> Iterator[str]:
         percent = 100 * count / top
         yield f'<div style="flex:1;height:{percent:.1f}%;background:currentColor;opacity:.55;margin-right:1px"></div>'
     yield "</div>"
+
+
+_WIDTH, _HEIGHT = 420.0, 120.0
+_MOST_DECADES = 60
+
+
+def _curves(block: Curves) -> Iterator[str]:
+    """Draw curves over each other, each with the band that it had, under a sentence that says what they are of."""
+    span = block.decades
+    if span is None:
+        return
+    low, high = span
+    axis = f"{10**low:.2g} to {10**high:.2g}"
+    where = f"from {_safe(block.first)} to {_safe(block.last)}"
+    yield f"<p>{_safe(block.title)}, {axis} on a logarithmic axis, {where}:</p>"
+    size = f'width="{_WIDTH:.0f}" height="{_HEIGHT:.0f}"'
+    yield f'<svg aria-hidden="true" viewBox="0 0 {_WIDTH:.0f} {_HEIGHT:.0f}" {size}>'
+    step = 1 if high - low <= _MOST_DECADES / 4 else 10
+    for power in range(math.ceil(low / step) * step, math.floor(high) + 1, step):
+        y = _y(10.0**power, low, high)
+        yield f'<line x1="0" x2="{_WIDTH:.0f}" y1="{y}" y2="{y}" stroke="currentColor" stroke-opacity=".12"/>'
+    for at, curve in enumerate(block.curves):
+        colour = _colour(at, len(block.curves))
+        n = max(len(curve.values) - 1, 1)
+        places = [
+            (f"{i * _WIDTH / n:.1f}", value, lowest, highest)
+            for i, (value, lowest, highest) in enumerate(zip(curve.values, curve.lows, curve.highs, strict=True))
+            if value is not None and value > 0
+        ]
+        if any(lowest != highest for _, _, lowest, highest in places):
+            around = [f"{x},{_y(highest or value, low, high)}" for x, value, _, highest in places]
+            around += [f"{x},{_y(lowest or value, low, high)}" for x, value, lowest, _ in reversed(places)]
+            yield f'<polygon points="{" ".join(around)}" fill="{colour}" fill-opacity=".2"/>'
+        line = " ".join(f"{x},{_y(value, low, high)}" for x, value, _, _ in places)
+        yield f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="1.5"/>'
+    yield "</svg><p>"
+    for at, curve in enumerate(block.curves):
+        yield f'<span style="color:{_colour(at, len(block.curves))}" aria-hidden="true">■</span> {_safe(curve.name)} '
+    yield "</p>"
+
+
+def _y(value: float, low: float, high: float) -> str:
+    share = (math.log10(value) - low) / (high - low or 1)
+    return f"{_HEIGHT - 4 - min(max(share, 0), 1) * (_HEIGHT - 8):.1f}"
+
+
+def _colour(at: int, n: int) -> str:
+    return f"hsl({(210 + 360 * at / max(n, 1)) % 360:.0f},60%,50%)"

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from nnwidgets.formatting import align_columns, counted, exact_count, fit, inert, pad, width
 from nnwidgets.introspect.module_tree.text import MOST_CELLS, lay_out
 from nnwidgets.sentences import head, told_where_it_speaks
-from nnwidgets.text.document import Bars, Block, Code, Document, Facts, Note, Outline, Preformatted, Table, Title
+from nnwidgets.text.document import (
+    Bars,
+    Block,
+    Code,
+    Curves,
+    Document,
+    Facts,
+    Note,
+    Outline,
+    Preformatted,
+    Table,
+    Title,
+)
 from nnwidgets.text.pages.model import inert_code
 
 _MOST_WORDS = 2_000
@@ -33,7 +46,7 @@ def render_text(document: Document) -> str:
     return "\n".join(line for block in document for line in _lines(block))
 
 
-def _lines(block: Block) -> list[str]:  # noqa: PLR0911 - one way out per kind of block
+def _lines(block: Block) -> list[str]:  # noqa: C901, PLR0911 - one way out per kind of block
     match block:
         case Title():
             return [_fit_inert(" · ".join(filter(None, (block.text, block.detail))))]
@@ -51,6 +64,8 @@ def _lines(block: Block) -> list[str]:  # noqa: PLR0911 - one way out per kind o
             return [f"    {line}" for line in _code_lines(block.source)]
         case Bars():
             return _bars(block)
+        case Curves():
+            return _curves(block)
         case Preformatted():
             return [_fit_inert(line) for line in block.text.split("\n")]
 
@@ -138,6 +153,27 @@ def _bars(block: Bars) -> list[str]:
         f"  {_fit_inert(block.low, 20)} {drawn} {_fit_inert(block.high, 20)}",
         f"  the highest bar holds {exact_count(top)}",
     ]
+
+
+def _curves(block: Curves) -> list[str]:
+    """Each curve as a row of blocks, all on the one axis; a cell is the highest of its places."""
+    span = block.decades
+    if span is None:
+        return []
+    low, high = span
+    rows = []
+    for curve in block.curves:
+        heights = [None if value is None or not value > 0 else math.log10(value) for value in curve.values]
+        step = -(-len(heights) // _N_BARS)
+        cells = []
+        for start in range(0, len(heights), step):
+            known = [height for height in heights[start : start + step] if height is not None]
+            level = 1 + round((max(known) - low) / (high - low or 1) * (len(_LEVELS) - 2)) if known else 0
+            cells.append(_LEVELS[min(max(level, 0), len(_LEVELS) - 1)])
+        rows.append((f"  {_fit_inert(curve.name, 40)}", "".join(cells)))
+    axis = f"{10**low:.2g} to {10**high:.2g}"
+    head = f"{block.title}, {axis} on a logarithmic axis, from {block.first} to {block.last}"
+    return [_fit_inert(head), *align_columns(rows)]
 
 
 def merge_bins(counts: Sequence[int], most: int) -> list[int]:

@@ -124,7 +124,7 @@ class Explorer(anywidget.AnyWidget):
         if self._is_shown:
             super().open()
 
-    def tick(self, *, stop_on_nan: bool = False) -> None:
+    def tick(self, *, stop_on_nan: bool = False, activations: bool = False) -> None:
         """Say that a step was made; for use in a training loop, after each ``optimizer.step()``.
 
         The page draws the course of each parameter's norm, its gradient's, and how far a step moves it, on the rows in
@@ -135,6 +135,10 @@ class Explorer(anywidget.AnyWidget):
 
         Args:
             stop_on_nan: Look after each step, however long that takes, and raise when something isn't finite.
+            activations: Follow the signal as well: mean and standard deviation of what each module in sight gives, and
+                of the gradient that arrives there, from up to 4,096 elements of each. Every so often, as the same share
+                of the time allows, the step after a tick is watched for it, by a hook that goes with that step, with
+                the cell, or with the view. No forward is run for it. Compiled modules aren't watched.
 
         Raises:
             FloatingPointError: A gradient, or a value, isn't finite, and ``stop_on_nan``; it says which and since when.
@@ -149,7 +153,7 @@ class Explorer(anywidget.AnyWidget):
                 "The ranks of this model train, not this view of it.", hint="Call tick on a rank's."
             )
         if self._session is not None:
-            self._ticks.tick(self._session, stop_on_nan=stop_on_nan)
+            self._ticks.tick(self._session, stop_on_nan=stop_on_nan, activations=activations)
 
     def show_trace(self, trace: Trace) -> None:
         """Show a trace's calls, shapes and times on the rows, and where it failed.
@@ -203,6 +207,7 @@ class Explorer(anywidget.AnyWidget):
         """End the view: what is pending is answered, the model is let go, the page is told. Idempotent."""
         session, self._session = self._session, None
         if session is not None:
+            self._ticks.forget_step()
             self._ticks = TrainingTicks()
             self._stop_watching()
             self._dispatcher.close()
@@ -270,6 +275,7 @@ class Explorer(anywidget.AnyWidget):
         self._send_wire(message, [])
 
     def _on_cell_run(self) -> None:
+        self._ticks.forget_step()
         if self._session is not None:
             self._session.report_possible_change()
 

@@ -32,18 +32,19 @@ def test_each_sentence_of_an_error_a_warning_or_a_reason_has_its_chinese(file):
     assert without_chinese(found) == []
 
 
-@pytest.mark.parametrize("file", [file for file in FILES if file.startswith("checkpoint/formats/")])
-def test_each_fault_of_a_file_and_each_other_kind_has_its_chinese(file):
-    calls = [
-        (ast.unparse(node.func), list(map(_text, [*node.args, *(each.value for each in node.keywords)])))
-        for node in ast.walk(ast.parse((PACKAGE / file).read_text(encoding="utf-8")))
-        if isinstance(node, ast.Call)
-    ]
-    begun = [(name, said) for name, said in calls if name in {*FAULTS, "Kind"} and not said[0].startswith("…")]
-    faults = [f"… {said[0]}." for name, said in begun if name in FAULTS]
-    kinds = [said[0] for name, said in begun if name == "Kind" and " " in said[0]]
-    hints = [hint.replace("{file}", "…") for _, said in begun for hint in said[1:2] if hint not in {"", "…"}]
-    assert without_chinese([*faults, *kinds, *hints]) == []
+@pytest.mark.parametrize("file", [file for file in FILES if re.match("checkpoint/formats/|distributed/sources/", file)])
+def test_each_fault_of_a_file_each_other_kind_and_each_silence_of_a_rank_has_its_chinese(file):
+    said: dict[str, list[list[str]]] = {}
+    for node in ast.walk(ast.parse((PACKAGE / file).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call):
+            texts = list(map(_text, [*node.args, *(each.value for each in node.keywords)]))
+            if texts and not texts[0].startswith("…"):
+                said.setdefault(ast.unparse(node.func), []).append(texts)
+    faults = [texts for name in FAULTS for texts in said.get(name, ())]
+    kinds, silences = said.get("Kind", []), [texts[0] for texts in said.get("Missing", ())]
+    hints = [hint.replace("{file}", "…") for texts in (*faults, *kinds) for hint in texts[1:2] if hint not in {"", "…"}]
+    found = [f"… {texts[0]}." for texts in faults] + [texts[0] for texts in kinds if " " in texts[0]]
+    assert without_chinese([*found, *silences, *(f"Rank … {why}." for why in silences), *hints]) == []
 
 
 FAULTS = {"Malformed", "BeyondLimits", "Repacked", "Elsewhere", "Truncated", "self._fault"}

@@ -140,6 +140,8 @@ export interface NotFinite {
  *     and how far the step moved them, over the norm; null where there is none, or it isn't known.
  * moved: how far rows have moved since a mark, by path, over the norm then; null where only that they did is known,
  *     and none for those that didn't. Such an event has no beats.
+ * signals: of modules, by path or fold, the mean and the standard deviation of what they gave in this step, and the
+ *     standard deviation of the gradient that arrived there; null where none did. Such an event has no beats.
  * part: with the first such event, the part of the page `pulse`, since a busy kernel answers no requests.
  */
 export interface TickedBody {
@@ -147,6 +149,7 @@ export interface TickedBody {
   readonly beats: Readonly<Record<string, readonly (number | string | null)[]>>;
   readonly broken: NotFinite | null;
   readonly moved?: Readonly<Record<string, number | string | null>>;
+  readonly signals?: Readonly<Record<string, readonly (number | string | null)[]>>;
   readonly part?: PartReply;
 }
 

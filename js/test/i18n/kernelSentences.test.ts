@@ -36,6 +36,8 @@ test("what is wrong with a file is told with its counts, and the file's own name
   says("net.onnx is no checkpoint known here: it is a text file: it says 'a tensor of 2 bytes'.")(
     "net.onnx 不是已知的检查点：它是文本文件：内容为 'a tensor of 2 bytes'。",
   );
+  says("hasn't answered for 5.0 s")("已有 5.0 秒没有应答");
+  says("in all_reduce at train.py:88")("正在 train.py:88 处的 all_reduce 中");
   says("Rank 3 hasn't answered for 5.0 s; it is in wait at train.py:88; ranks 0–2 answered.")(
     "rank 3 已有 5.0 秒没有应答；它正在 train.py:88 处的 wait 中；ranks 0–2 已应答。",
   );

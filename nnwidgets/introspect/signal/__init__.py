@@ -9,6 +9,7 @@ Start at `activations.activations`: a forward, a backward where there is a loss,
     silent_units.py    which units are zero for all of a batch
     backward_state.py  the gradients of the caller, put back after a backward
     signal_findings.py  what of it is worth knowing, and from where on
+    step_signal.py     the same of a training's own step, by a sample of each output
     thresholds.py      from where on it is
     signal_records.py  what was seen, as records
 """

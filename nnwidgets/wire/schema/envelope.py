@@ -111,6 +111,8 @@ class TickedBody(TypedDict):
         and how far the step moved them, over the norm; null where there is none, or it isn't known.
     moved: how far rows have moved since a mark, by path, over the norm then; null where only that they did is known,
         and none for those that didn't. Such an event has no beats.
+    signals: of modules, by path or fold, the mean and the standard deviation of what they gave in this step, and the
+        standard deviation of the gradient that arrived there; null where none did. Such an event has no beats.
     part: with the first such event, the part of the page `pulse`, since a busy kernel answers no requests.
     """
 
@@ -118,6 +120,7 @@ class TickedBody(TypedDict):
     beats: dict[str, list[Number | None]]
     broken: NotFinite | None
     moved: NotRequired[dict[str, Number | None]]
+    signals: NotRequired[dict[str, list[Number | None]]]
     part: NotRequired[PartReply]
 
 

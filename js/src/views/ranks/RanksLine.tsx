@@ -65,7 +65,8 @@ function isTold({ state, doing }: RankState): boolean {
 }
 
 function stateOf(each: RankState): string[] {
-  return isTold(each) ? [each.doing] : [t(STATES[each.state]), each.doing].filter((text) => text !== "");
+  const doing = told(each.doing);
+  return isTold(each) ? [doing] : [t(STATES[each.state]), doing].filter((text) => text !== "");
 }
 
 function titleOf(each: RankState): string {

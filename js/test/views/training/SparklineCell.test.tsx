@@ -2,7 +2,7 @@
 import { act, cleanup, render } from "@testing-library/preact";
 import { afterEach, expect, test, vi } from "vitest";
 import training from "../../../src/bundles/training.ts";
-import { lineOf } from "../../../src/views/training/SparklineCell.tsx";
+import { bandOf, lineOf } from "../../../src/views/training/SparklineCell.tsx";
 
 afterEach(cleanup);
 
@@ -55,6 +55,32 @@ test("an alarm names the first tensor that isn't finite and the steps it came in
   );
   act(() => add({ step: 44, beats: {}, broken: null }));
   expect(queryByRole("alert")).toBeNull();
+});
+
+test("the signal of a module is a band around its mean, beside its other lines or alone", () => {
+  const { add, Cell } = training();
+  const { getAllByRole, container } = render(
+    <>
+      <Cell row={rowOf("h.0")} />
+      <Cell row={rowOf("h.0.act")} />
+    </>,
+  );
+  act(() => {
+    add({ step: 1, beats: { "h.0": [2, 0.5, null] }, broken: null });
+    add({ step: 2, beats: {}, broken: null, signals: { "h.0": [0.1, 0.5, 0.01], "h.0.act": [0.2, 0.3, null] } });
+    add({ step: 4, beats: {}, broken: null, signals: { "h.0": [0, 1, 0.02], "h.0.act": [0, 0, null] } });
+  });
+  expect(getAllByRole("gridcell").map((cell) => cell.getAttribute("aria-label"))).toEqual([
+    "norm 2, gradient’s norm 0.5, last step over norm none, output 0 ± 1, gradient that arrives ± 0.02",
+    "output 0 ± 0, no gradient arrives",
+  ]);
+  expect(container.querySelectorAll(".nnw-pulse-band")).toHaveLength(2);
+  act(() => add({ step: 5, beats: {}, broken: null, signals: { "h.0": ["NaN", "NaN", "NaN"] } }));
+  expect(container.querySelectorAll(".nnw-pulse-signal b, .nnw-pulse-arrived b")).toHaveLength(2);
+  expect(bandOf([0, null, 2], [1, 1, 1])).toEqual({
+    band: "M1.0 8.0L35.0 1.0L35.0 8.0L1.0 15.0Z",
+    line: "M1.0 11.5L35.0 4.5",
+  });
 });
 
 test("no more than the last forty beats are kept", () => {
