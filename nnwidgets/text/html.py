@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from nnwidgets.formatting import counted, exact_count, inert
 from nnwidgets.introspect.module_tree.text import TextRow
-from nnwidgets.sentences import head, told_where_it_speaks
+from nnwidgets.sentences import head, told, told_where_it_speaks
 from nnwidgets.text.document import (
     Bars,
     Block,
@@ -233,8 +233,8 @@ def _curves(block: Curves) -> Iterator[str]:
         return
     low, high = span
     axis = f"{10**low:.2g} to {10**high:.2g}"
-    where = f"from {_safe(block.first)} to {_safe(block.last)}"
-    yield f"<p>{_safe(block.title)}, {axis} on a logarithmic axis, {where}:</p>"
+    where = f"from {inert(block.first, _MOST_NAME)} to {inert(block.last, _MOST_NAME)}"
+    yield f"<p>{_safe(told(f'{block.title}, {axis} on a logarithmic axis, {where}'), _MOST_WORDS)}:</p>"
     size = f'width="{_WIDTH:.0f}" height="{_HEIGHT:.0f}"'
     yield f'<svg aria-hidden="true" viewBox="0 0 {_WIDTH:.0f} {_HEIGHT:.0f}" {size}>'
     step = 1 if high - low <= _MOST_DECADES / 4 else 10

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from nnwidgets.formatting import align_columns, counted, exact_count, fit, inert, pad, width
 from nnwidgets.introspect.module_tree.text import MOST_CELLS, lay_out
-from nnwidgets.sentences import head, told_where_it_speaks
+from nnwidgets.sentences import head, told, told_where_it_speaks
 from nnwidgets.text.document import (
     Bars,
     Block,
@@ -172,8 +172,8 @@ def _curves(block: Curves) -> list[str]:
             cells.append(_LEVELS[min(max(level, 0), len(_LEVELS) - 1)])
         rows.append((f"  {_fit_inert(curve.name, 40)}", "".join(cells)))
     axis = f"{10**low:.2g} to {10**high:.2g}"
-    head = f"{block.title}, {axis} on a logarithmic axis, from {block.first} to {block.last}"
-    return [_fit_inert(head), *align_columns(rows)]
+    about = told(f"{block.title}, {axis} on a logarithmic axis, from {block.first} to {block.last}")
+    return [_fit_inert(about), *align_columns(rows)]
 
 
 def merge_bins(counts: Sequence[int], most: int) -> list[int]:
