@@ -210,10 +210,11 @@ def _made(folder):
 @pytest.mark.parametrize("name", ["nnwidgets", *modules()])
 def test_examples_in_docstrings_run(name):
     module = importlib.import_module(name)
+    names = {"torch": torch, "nn": torch.nn}
     flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
     finder = doctest.DocTestFinder(exclude_empty=True)
     runner = doctest.DocTestRunner(optionflags=flags, verbose=False)
     report = []
-    for test in finder.find(module, name):
+    for test in finder.find(module, name, extraglobs=names):
         runner.run(test, out=report.append)
     assert not runner.failures, "".join(report)
