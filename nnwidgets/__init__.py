@@ -89,6 +89,7 @@ if _typing.TYPE_CHECKING:
         tree,
     )
     from nnwidgets.server.handle import handle
+    from nnwidgets.spoken_language import language
     from nnwidgets.widgets import Explorer, explore
 
 
@@ -115,8 +116,8 @@ _HOME = {
             "Activations", "CallSignal", "OutputSignal", "ParameterSignal",
         ),
         "edit": (
-            "init", "apply", "assign", "freeze", "unfreeze", "undo", "redo", "history", "initializer", "Change",
-            "History",
+            "init", "compare_inits", "apply", "assign", "freeze", "unfreeze", "undo", "redo", "history", "initializer",
+            "Change", "History", "InitComparison", "InitCandidate", "SignalPoint", "SignalBand", "UpdateRatio",
         ),
         "checkpoint": (
             "save", "read", "peek", "plan", "load", "diff", "assert_equal", "CheckpointIndex", "StoredTensor",
@@ -124,6 +125,7 @@ _HOME = {
             "Snapshot", "snapshot",
         ),
         "server.handle": ("handle",),
+        "spoken_language": ("language",),
         "distributed": ("ranks", "Ranks", "RankedModel", "RankStatus"),
         "errors": (
             "NNWidgetsError", "PathNotFoundError", "InvalidTargetError", "ChangedSinceError", "InitializerError",
@@ -136,13 +138,14 @@ _HOME = {
 """Where each public name is imported from when it is first used. `__all__` is written out for type checkers."""
 
 __all__ = [  # noqa: RUF022 - functions first, then what they give, then errors: the order a reader wants
-    "explore", "tree", "ties", "stats", "check", "trace", "activations", "costs", "optimizer", "init", "apply",
-    "assign", "freeze", "unfreeze", "undo", "redo", "history", "initializer", "save", "read", "peek", "plan", "load",
-    "diff", "assert_equal", "snapshot", "ranks", "handle",
+    "explore", "tree", "ties", "stats", "check", "trace", "activations", "costs", "optimizer", "init",
+    "compare_inits", "apply", "assign", "freeze", "unfreeze", "undo", "redo", "history", "initializer", "save", "read",
+    "peek", "plan", "load", "diff", "assert_equal", "snapshot", "ranks", "language", "handle",
     "Explorer", "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup", "TensorStats", "StatsTable", "StatsRow",
     "Finding", "Trace", "TraceCall", "Costs", "ModuleCosts", "OptimizerTable", "OptimizerGroup",
     "ParameterState", "StateTensor",
     "Activations", "CallSignal", "OutputSignal", "ParameterSignal",
+    "InitComparison", "InitCandidate", "SignalPoint", "SignalBand", "UpdateRatio",
     "Change", "History", "CheckpointIndex", "StoredTensor", "LoadPlan",
     "PlanEntry", "LoadReport", "SaveReport", "StateDiff", "Changed", "Described", "Snapshot",
     "Ranks", "RankedModel", "RankStatus",

@@ -26,6 +26,7 @@ LIVES_ELSEWHERE = {
     "unfreeze": "freeze",  # one change, two ways
     "undo": "history",  # both are steps in the history
     "redo": "history",
+    "language": "spoken_language",  # a module of that name would stand before the function in the package
     "initializer": "initializers",  # adds one to those offered
     "load_ipython_extension": "nnwidgets",  # IPython looks for them in the package itself
     "unload_ipython_extension": "nnwidgets",

@@ -47,6 +47,7 @@ def test_the_notebooks_are_there():
         "03_initialization",
         "04_files",
         "05_many_ranks",
+        "06_signal",
     ]
 
 

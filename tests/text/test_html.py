@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 import nnwidgets as nnw
+from nnwidgets.text.document import Curve, Curves
 from nnwidgets.text.html import render_html
 from nnwidgets.text.pages.changes import change_page
 from nnwidgets.text.pages.model import findings_page, tensor_page, trace_page, tree_page
@@ -114,3 +115,17 @@ def test_columns_are_apart_where_a_host_has_no_style_for_tables():
     change = nnw.init(nn.Linear(2, 2), "weight", "normal_", preview=True)
     made = render_html(change_page(change))
     assert made.count("<table") == made.count('<table cellpadding="4">') == 2
+
+
+def test_curves_are_drawn_without_script_and_their_names_are_text():
+    fading = Curve("<script>", (1.0, None, 0.01), (0.5, None, 0.01), (2.0, None, 0.01))
+    flat = Curve("flat", (1.0, 1.0, 1.0), (1.0, 1.0, 1.0), (1.0, 1.0, 1.0))
+    page = render_html((Curves("std", "0", "<b>", (fading, flat)),))
+    assert "<script" not in page
+    assert "std, 0.01 to 1 on a logarithmic axis, from 0 to &lt;b&gt;" in page
+    assert page.count("<polyline") == 2
+    assert page.count("<polygon") == 1
+    assert re.search(r'<polyline points="0.0,4.0 210.0,4.0 420.0,4.0"', page)
+    assert (
+        render_html((Curves("std", "0", "1", (Curve("none", (None, 0.0), (None, 0.0), (None, 0.0)),)),)).count("<") == 2
+    )

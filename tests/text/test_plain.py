@@ -9,7 +9,7 @@ from torch import nn
 import nnwidgets as nnw
 from nnwidgets.formatting import align_columns, fit, pad, width
 from nnwidgets.introspect.records import Finding
-from nnwidgets.text.document import Table
+from nnwidgets.text.document import Curve, Curves, Table
 from nnwidgets.text.pages.model import findings_page, tensor_page, ties_page, trace_page, tree_page
 from nnwidgets.text.plain import render_text
 
@@ -170,3 +170,12 @@ def test_a_sentence_at_the_end_of_a_row_goes_on_below_it():
     assert lines[2].startswith(" " * 12 + "because")
     assert lines[-1] == "h.1.weight  short"
     assert max(map(len, lines)) <= 120
+
+
+def test_curves_are_rows_of_blocks_on_one_axis():
+    falling, flat = (1.0, 0.1, 0.01, None), (0.01, 0.01, 0.01, 1.0)
+    text = render_text((Curves("std", "0", "3", (Curve("falling", *[falling] * 3), Curve("flat", *[flat] * 3))),))
+    head, one, other = text.splitlines()
+    assert head == "std, 0.01 to 1 on a logarithmic axis, from 0 to 3"
+    assert one.split("  ")[-1] == "█▅▁"
+    assert other.split() == ["flat", "▁▁▁█"]
