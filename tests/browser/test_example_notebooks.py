@@ -16,6 +16,27 @@ EXPLORES = re.compile(r"^%nn \w+$", re.MULTILINE)
 
 
 OVER_RANKS = "05_many_ranks"
+TOLD = {
+    "chain-explore": lambda view: [(view.row("[0].weight"), "256 × 20")],
+    "mlp-explore": lambda view: [(view.row("hidden.weight"), "256 × 20"), (view.row(""), "946")],
+    "flow-explore": lambda view: [(view.row("mixing"), "20 × 20")],
+    "chimera-explore": lambda view: [(view.row("0.body.2.weight"), "32 × 64")],
+    "centered-explore": lambda view: [(view.row("1"), "Centered"), (view.row("1"), "–")],
+    "blocks-explore": lambda view: [(view.row("0.block 0", kind="f"), "4 ×")],
+    "shared-explore": lambda view: [(view.row("4"), "same module"), (view.row("4"), "2"), (view.row("2.weight"), "A")],
+}
+"""What the text below a cell says is to be seen in its view as it opens: the row, and a part of its text."""
+MARKED = {
+    "dense-explore": [("0.weight", "warning")],
+}
+"""Rows that it says have a triangle, or are but a note."""
+
+
+def check_told(explorer, cell):
+    for where, text in TOLD.get(cell, lambda _: [])(explorer):
+        expect(where).to_contain_text(text)
+    for path, icon in MARKED.get(cell, []):
+        expect(explorer.row(path).locator(f".nnw-icon-{icon}")).to_be_visible()
 
 
 def run(lab, name, *, until=None):
@@ -33,12 +54,13 @@ def run(lab, name, *, until=None):
             notebook.scroll_to(index)
             explorer = notebook.explorer(index)
             explorer.row("").wait_for()
+            check_told(explorer, cell.id)
             explorer.screenshot(f"{name}-{cell.id}")
     return notebook, explorer
 
 
 @pytest.mark.parametrize("name", sorted({path.stem for path in EXAMPLES.glob("*.ipynb")} - {OVER_RANKS}))
-def test_every_exploring_cell_of_an_example_shows_an_explorer(lab, name):
+def test_every_exploring_cell_of_an_example_shows_what_the_text_below_it_tells(lab, name):
     run(lab, name)
     picture(lab.page, f"{name}-page")
 

@@ -108,6 +108,8 @@ MISLEADING = """(root) => [...root.querySelectorAll('*')].filter((element) => {
   return hints || (isSwitch && !hasEdge && style.backgroundColor === 'rgba(0, 0, 0, 0)'
     && getComputedStyle(element.parentElement).borderTopWidth === '0px' && style.boxShadow === 'none');
 }).map((element) => element.outerHTML.slice(0, 120))"""
+CUT = """(root) => [...root.querySelectorAll('.nnw-shape')].filter((cell) => cell.scrollWidth > cell.clientWidth)
+  .map((cell) => cell.innerText)"""
 OPENERS = """(root) => [...root.querySelectorAll('.nnw-opener')].map((button) => {
   const { top, width } = button.getBoundingClientRect();
   return { top, says: button.innerText.trim(), width };
@@ -140,3 +142,20 @@ def test_at_every_width_names_have_room_and_no_cell_ends_beyond_the_tree(lab):
             assert explorer.root.evaluate(MISLEADING) == []
             if width in (240, 360, 1008):
                 explorer.screenshot(f"width-{width}-{state}")
+
+
+def test_after_a_trace_names_and_shapes_share_the_room(lab):
+    lab.page.set_viewport_size({"width": 2400, "height": 1000})
+    notebook = lab.open([models.LOAD, models.BLOCKS, "%nn net", "%nn trace net --input 2,32:int64"])
+    notebook.run(0, 1, 2, 3)
+    explorer = notebook.explorer(2)
+    expect(explorer.row("embed")).to_contain_text("2 × 32 → 2 × 32 × 16")
+    cut = {}
+    for width in (360, 420, 560, 800, 1008, 1168, 1200, 1290, 1440):
+        explorer.root.evaluate("(root, width) => { root.style.width = `${width}px`; }", width)
+        ends = explorer.root.evaluate(ENDS)
+        assert ends["beyond"] == [], width
+        assert ends["name"] >= 140, width
+        cut[width] = explorer.root.evaluate(CUT)
+        explorer.screenshot(f"traced-{width}")
+    assert [width for width in cut if cut[width] and width >= 420] == [], cut

@@ -57,12 +57,12 @@ export function ShapeCell({ row, onPick, onNavigate }: ShapeCellProps) {
       >
         {shape}
         {n_calls > 1 ? <span class="nnw-dim"> ×{n_calls}</span> : null}
-        {flops === null || Number(flops) === 0 ? null : <span class="nnw-dim"> · {flopsText(flops)}</span>}
+        {flops === null || Number(flops) === 0 ? null : <span class="nnw-dim nnw-flops"> · {flopsText(flops)}</span>}
       </span>
     );
   }
   if (row.trace?.unused) {
-    return <span class="nnw-dim">{t("not called")}</span>;
+    return <span class="nnw-traced nnw-dim">{t("not called")}</span>;
   }
   return (
     <span class={row.shape.includes("=") ? "nnw-dim" : undefined} title={row.shape}>
