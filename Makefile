@@ -1,6 +1,6 @@
 # make lab    everything needed, then JupyterLab on the tour
 # make test   everything there is to check
-# make test-stacks  magics, kernel and notebooks on the oldest stack that is promised
+# make test-stacks  magics, saving, ranks, kernel and notebooks on the oldest stack that is promised
 # make quick  what your change touches, in under a minute; BASE=main for all that a branch has changed
 # make bench  the README's table of figures
 # make build  wheel and sdist in dist/
@@ -131,7 +131,8 @@ test-stacks: $(OLDEST)/made
 	cat build/stack/would-install
 	grep -qx "Would install nnwidgets-[^ ]*" build/stack/would-install
 	$(OLDEST)/bin/python -m pytest -p no:cacheprovider -m "not browser" -n auto --maxprocesses=4 --dist worksteal \
-		tests/magics tests/wire tests/text $(addprefix tests/notebook/test_,magics_kernel.py explorer_life.py examples.py)
+		tests/magics tests/wire tests/text tests/checkpoint/saving tests/checkpoint/test_without_posix.py \
+		tests/distributed/test_sources.py $(addprefix tests/notebook/test_,magics_kernel.py explorer_life.py busy_kernel.py examples.py)
 
 clean:
 	rm -rf $(VENV) $(OLDEST) node_modules build dist nnwidgets/static nnwidgets/labextension .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -17,6 +17,7 @@ const PARTS_BUDGET_BYTES = {
   depth: 6_000,
   table: 12_000,
   ranks: 6_000,
+  signal: 20_000,
 };
 /** Where a part is made, if not in a file of its name: the wire says "pulse". */
 const PART_FILES = { pulse: "training" };
@@ -91,13 +92,15 @@ const part = (name, shared) => ({
 /** What each Explorer brings: the fewer bytes, the better. */
 const stub = { ...options, inject: [], entryPoints: ["js/src/bundles/stub.js"], format: "esm" };
 
-/** The words of Chinese, without line breaks, and the sentences of findings. */
+/** The words of Chinese, without line breaks, the sentences of the kernel, and the heads of its tables. */
 async function writeWords() {
-  const [page, findings] = await Promise.all(
-    ["zh", "zh-sentences"].map(async (name) => JSON.parse(await readFile(`js/src/i18n/${name}.json`, "utf8"))),
+  const catalogues = await Promise.all(
+    ["zh", "zh-sentences", "zh-tables"].map(async (name) =>
+      JSON.parse(await readFile(`js/src/i18n/${name}.json`, "utf8")),
+    ),
   );
   await mkdir(OUT, { recursive: true });
-  await writeFile(`${OUT}/zh.json`, JSON.stringify({ ...page, ...findings }));
+  await writeFile(`${OUT}/zh.json`, JSON.stringify(Object.assign({}, ...catalogues)));
 }
 
 async function buildAll() {

@@ -15,8 +15,10 @@ Names load on first use, so that the import itself costs little more than torch'
 # Names below begin with an underscore, for those that Tab offers to be the package's own.
 import importlib as _importlib
 import typing as _typing
+from types import FunctionType as _FunctionType
 
 from nnwidgets.formatting import set_printer as _set_printer
+from nnwidgets.keywords import refusing_positional as _refusing_positional
 
 if _typing.TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -87,6 +89,7 @@ if _typing.TYPE_CHECKING:
         tree,
     )
     from nnwidgets.server.handle import handle
+    from nnwidgets.spoken_language import language
     from nnwidgets.widgets import Explorer, explore
 
 
@@ -113,8 +116,8 @@ _HOME = {
             "Activations", "CallSignal", "OutputSignal", "ParameterSignal",
         ),
         "edit": (
-            "init", "apply", "assign", "freeze", "unfreeze", "undo", "redo", "history", "initializer", "Change",
-            "History",
+            "init", "compare_inits", "apply", "assign", "freeze", "unfreeze", "undo", "redo", "history", "initializer",
+            "Change", "History", "InitComparison", "InitCandidate", "SignalPoint", "SignalBand", "UpdateRatio",
         ),
         "checkpoint": (
             "save", "read", "peek", "plan", "load", "diff", "assert_equal", "CheckpointIndex", "StoredTensor",
@@ -122,6 +125,7 @@ _HOME = {
             "Snapshot", "snapshot",
         ),
         "server.handle": ("handle",),
+        "spoken_language": ("language",),
         "distributed": ("ranks", "Ranks", "RankedModel", "RankStatus"),
         "errors": (
             "NNWidgetsError", "PathNotFoundError", "InvalidTargetError", "ChangedSinceError", "InitializerError",
@@ -134,13 +138,14 @@ _HOME = {
 """Where each public name is imported from when it is first used. `__all__` is written out for type checkers."""
 
 __all__ = [  # noqa: RUF022 - functions first, then what they give, then errors: the order a reader wants
-    "explore", "tree", "ties", "stats", "check", "trace", "activations", "costs", "optimizer", "init", "apply",
-    "assign", "freeze", "unfreeze", "undo", "redo", "history", "initializer", "save", "read", "peek", "plan", "load",
-    "diff", "assert_equal", "snapshot", "ranks", "handle",
+    "explore", "tree", "ties", "stats", "check", "trace", "activations", "costs", "optimizer", "init",
+    "compare_inits", "apply", "assign", "freeze", "unfreeze", "undo", "redo", "history", "initializer", "save", "read",
+    "peek", "plan", "load", "diff", "assert_equal", "snapshot", "ranks", "language", "handle",
     "Explorer", "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup", "TensorStats", "StatsTable", "StatsRow",
     "Finding", "Trace", "TraceCall", "Costs", "ModuleCosts", "OptimizerTable", "OptimizerGroup",
     "ParameterState", "StateTensor",
     "Activations", "CallSignal", "OutputSignal", "ParameterSignal",
+    "InitComparison", "InitCandidate", "SignalPoint", "SignalBand", "UpdateRatio",
     "Change", "History", "CheckpointIndex", "StoredTensor", "LoadPlan",
     "PlanEntry", "LoadReport", "SaveReport", "StateDiff", "Changed", "Described", "Snapshot",
     "Ranks", "RankedModel", "RankStatus",
@@ -156,6 +161,8 @@ def __getattr__(name: str) -> object:
     if home is None:
         raise AttributeError(f"module 'nnwidgets' has no attribute {name!r}")
     value = getattr(_importlib.import_module(f"nnwidgets.{home}"), name)
+    if isinstance(value, _FunctionType):
+        value = _refusing_positional(value)
     globals()[name] = value
     return value
 

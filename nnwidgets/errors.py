@@ -24,6 +24,7 @@ from enum import Enum
 from typing import ClassVar, Self
 
 from nnwidgets.formatting import cut, inert
+from nnwidgets.sentences import told_together
 
 
 class Advice(Enum):
@@ -85,8 +86,11 @@ def worded(text: str, words: Mapping[Advice, str]) -> str:
 class NNWidgetsError(Exception):
     """The base of every error nnwidgets raises on purpose.
 
+    As text it is in the language that `language` chose; what a program reads of it is English.
+
     Attributes:
         code: A stable name for programs, in kebab case.
+        message: What was found, and what was expected.
         path: The path in the model (or the file) that the error speaks of, or None.
         hint: What to do next, one sentence, or an empty string.
 
@@ -106,6 +110,9 @@ class NNWidgetsError(Exception):
         self.hint = hint if isinstance(hint, AdvisedText) else inert(hint, _LONGEST)
         super().__init__(f"{self.message} {inert(str(hint), _LONGEST)}".rstrip())
         self.path = path
+
+    def __str__(self) -> str:
+        return told_together(self.message, inert(str(self.hint), _LONGEST))
 
     @property
     def advice(self) -> Advice | None:

@@ -17,7 +17,7 @@ from nnwidgets.distributed import held_changes
 from nnwidgets.distributed.inputs import from_json
 from nnwidgets.distributed.merging import traces
 from nnwidgets.distributed.merging.stats import rows_of
-from nnwidgets.distributed.merging.tree_json import interned, to_json
+from nnwidgets.distributed.merging.tree_json import interned, kinds_of, to_json
 from nnwidgets.distributed.merging.trees import digest_of, facts_of
 from nnwidgets.distributed.shares import ABSENT, Share, flat_shares, share_of, stats_of
 from nnwidgets.distributed.tiles import tile_of
@@ -25,12 +25,13 @@ from nnwidgets.edit.undo_copy.digest import digest
 from nnwidgets.errors import NNWidgetsError, RanksDisagreeError
 from nnwidgets.formatting import inert
 from nnwidgets.introspect.checks import data_findings, structural_findings, worst_first
+from nnwidgets.introspect.checks.forward_source import forward_digest
 from nnwidgets.introspect.meeting import PATIENCE
 from nnwidgets.introspect.module_tree.nodes import ModuleTree
 from nnwidgets.introspect.module_tree.tree import tree_of
 from nnwidgets.introspect.records import TensorEntry
 from nnwidgets.introspect.safe_access.lookup import LiveModel
-from nnwidgets.introspect.safe_access.objects import no_torch_function
+from nnwidgets.introspect.safe_access.objects import no_torch_function, type_name
 from nnwidgets.introspect.safe_access.scan import gc_paused, read
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, gradient_of
 from nnwidgets.introspect.tracing.inputs import device_of
@@ -112,10 +113,11 @@ def tree_said(found: ModuleTree, full: str) -> Said:
         found: The tree.
         full: Which ranks give the tree itself: `"first"`, `"all"`, or none of them.
     """
-    said: Said = {"digest": digest_of(found), "local_bytes": json.dumps([node.local_bytes for node in found.nodes])}
-    if full == "all" or (full == "first" and place_in_group()[0] == 0):
-        said["tree"] = to_json(found)
-    return said
+    is_given = full == "all" or (full == "first" and place_in_group()[0] == 0)
+    kinds = kinds_of(found) if is_given else None
+    local_bytes = json.dumps([node.local_bytes for node in found.nodes])
+    said: Said = {"digest": digest_of(found, kinds), "local_bytes": local_bytes}
+    return said | {"tree": to_json(found, kinds)} if kinds is not None else said
 
 
 def _stats(module: nn.Module, body: Mapping[str, Any]) -> Said:
@@ -160,8 +162,17 @@ def _check(module: nn.Module, body: Mapping[str, Any]) -> Said:
         "parts": {path: part for path, part in parts.items() if part is not None},
         "unreduced": [entry.path for entry in found.tensors if any(p.startswith("Partial") for p in entry.placements)],
         "unsharded": list(unsharded_modules(live.scan)),
+        "forwards": _forwards(live.scan.modules),
         "is_group": place[1] > 1,
     }
+
+
+def _forwards(modules: Iterable[object]) -> dict[str, str]:
+    """By the name of each class, a fingerprint of its forward's code; of classes of one name, of all of theirs."""
+    found: dict[str, set[str]] = {}
+    for kind in set(map(type, modules)):
+        found.setdefault(type_name(kind), set()).add(forward_digest(kind))
+    return {name: f"{platform.python_version()} {' '.join(sorted(digests))}" for name, digests in found.items()}
 
 
 def _trace(module: nn.Module, body: Mapping[str, Any]) -> Said:

@@ -392,7 +392,8 @@ class RankedModel(ModelHandle):
             body = {"model": self.name, "ask": "tree", "full": full}
             replies, missing = self.ranks.ask(self.module, body, said=said)
             digests = {rank: str(reply["digest"]) for rank, reply in replies.items()}
-            held: dict[int, Any] = {rank: json.loads(reply["local_bytes"]) for rank, reply in replies.items()}
+            said_alike = {text: json.loads(text) for text in {reply["local_bytes"] for reply in replies.values()}}
+            held: dict[int, Any] = {rank: said_alike[reply["local_bytes"]] for rank, reply in replies.items()}
             held |= dict.fromkeys(missing, ())
             if before is not None and digests.items() <= before.digests.items():
                 by_rank = tuple(each[0] if each else 0 for _, each in sorted(held.items()))

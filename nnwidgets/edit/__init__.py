@@ -11,6 +11,7 @@ Start at `transaction.commit`: every operation makes a plan and has it carried o
     transaction.py      a plan, carried out as a whole or not at all
     over_ranks/         models that ranks hold together: the part here, and changes of all or none
     operations/         `init`, `apply`, `assign`, `freeze`, `unfreeze`: what each plans
+    init_comparison/    `compare_inits`: initializers side by side, before one is chosen
     undo_copy/          old bytes kept beside live ones, to undo and redo
     change.py           `Change`, the record of what was done
     history.py          what was done to each model; `history`, `undo`, `redo`
@@ -37,6 +38,14 @@ from __future__ import annotations
 
 from nnwidgets.edit.change import Change
 from nnwidgets.edit.history import History, history, redo, set_budget, undo
+from nnwidgets.edit.init_comparison.compare_inits import compare_inits
+from nnwidgets.edit.init_comparison.comparison_records import (
+    InitCandidate,
+    InitComparison,
+    SignalBand,
+    SignalPoint,
+    UpdateRatio,
+)
 from nnwidgets.edit.operations.apply import apply
 from nnwidgets.edit.operations.assign import assign
 from nnwidgets.edit.operations.fan import FanHint, fan_hint
@@ -49,11 +58,17 @@ __all__ = [
     "Change",
     "FanHint",
     "History",
+    "InitCandidate",
+    "InitComparison",
     "Initializer",
     "Parameter",
+    "SignalBand",
+    "SignalPoint",
     "Tie",
+    "UpdateRatio",
     "apply",
     "assign",
+    "compare_inits",
     "fan_hint",
     "freeze",
     "history",

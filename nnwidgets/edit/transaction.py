@@ -68,6 +68,7 @@ class Plan:
         told_after: Gives what to warn of once it is written, from the paths that changed.
         reports_changed: Whether only the tensors whose bytes came out different are named.
         recover: Puts back, before the bytes, what else ``write`` may have changed.
+        preview: Gives statistics of what it would write, by path, and writes nothing.
         beforehand: Statistics of old values that the undo copy won't give, since it holds a part of the tensor.
         may_exceed_budget: Whether it is made even where its undo copy is beyond the history's budget; the copy is then
             let go as soon as all went well.
@@ -91,6 +92,7 @@ class Plan:
     write: Callable[[WriteGuard], None] | None = None
     verify: Callable[[WriteGuard], None] | None = None
     recover: Callable[[], None] | None = None
+    preview: Callable[[], dict[str, TensorStats]] | None = None
     beforehand: dict[str, TensorStats] = field(default_factory=dict)
     may_exceed_budget: bool = False
     others: tuple[str, ...] = ()
@@ -105,6 +107,13 @@ class Plan:
         if any(place.entry.placements for place in self.places):
             return sum(place.entry.n_elements for place in self.places)
         return sum(data.numel() for data in self.plains) or sum(place.entry.n_elements for place in self.places)
+
+
+def carry_out(model: ChangeScope, plan: Plan, *, preview: bool) -> Change:
+    """Carry out a plan, or tell what it would do."""
+    if preview and plan.preview is not None:
+        return preview_change(model, plan, plan.preview())
+    return commit(model, plan)
 
 
 def commit(model: ChangeScope, plan: Plan) -> Change:

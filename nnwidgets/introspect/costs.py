@@ -12,17 +12,16 @@ from torch import nn
 
 from nnwidgets.errors import InvalidTargetError
 from nnwidgets.introspect.cost_records import Costs, ModuleCosts
-from nnwidgets.introspect.module_tree.counts import Common, ParameterCounts, counts
+from nnwidgets.introspect.module_tree.counts import Common, counts
 from nnwidgets.introspect.module_tree.nodes import ModuleTree
-from nnwidgets.introspect.module_tree.tensor_metadata import TensorTable, facts
-from nnwidgets.introspect.module_tree.tree import tree_of
+from nnwidgets.introspect.module_tree.tensor_metadata import facts
+from nnwidgets.introspect.module_tree.tree import counted_tree
 from nnwidgets.introspect.optimizers import optimizers_in, states_by_id
 from nnwidgets.introspect.records import Trace
 from nnwidgets.introspect.safe_access.holders import holder_of
 from nnwidgets.introspect.safe_access.objects import ORDINARY, no_torch_function
 from nnwidgets.introspect.safe_access.scan import ModelScan, gc_paused, read
 from nnwidgets.introspect.safe_access.tensors import gradient_of
-from nnwidgets.introspect.sharing.ties import address_intervals, slot_groups
 from nnwidgets.introspect.tracing.shapes import tensors_in
 from nnwidgets.introspect.tracing.trace import InputSizes, trace
 
@@ -101,17 +100,14 @@ class _Memory:
     """Bytes at and below each row of a scan, as they are when it is made."""
 
     def __init__(self, scan: ModelScan, optimizers: Sequence[Any]) -> None:
-        self.tree = tree_of(scan)
+        self.tree, param_counts = counted_tree(scan)
+        self.of_all = [node.local_bytes for node in self.tree.nodes]
         with no_torch_function(), gc_paused():
-            table = TensorTable(scan)
-            addresses = address_intervals(scan, table.sizes)
-            param_counts = ParameterCounts(scan, addresses, slot_groups(scan, addresses), table)
             self.of_parameters = param_counts.bytes_by_row(parameters=True)
-            self.of_all = param_counts.bytes_by_row()
             gradients = {
                 slot: [gradient]
                 for slot, tensor in enumerate(scan.slot_values)
-                if table.with_grad[slot] and (gradient := gradient_of(tensor)) is not None
+                if self.tree.tensors[slot].has_grad and (gradient := gradient_of(tensor)) is not None
             }
             self.of_gradients = _by_row(scan, gradients)
             self.of_states = _by_row(scan, _states(scan, optimizers))

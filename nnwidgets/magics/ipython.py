@@ -56,6 +56,7 @@ class NNMagics(Magics):
             %nn check net                    what looks wrong, each with code that mends it
             %nn trace net X [mask=M]         one forward pass, call by call; --input 2,20 makes an input
             %nn activations net X --loss y   what each call gives, and the gradients that arrive there
+            %nn inits net X xavier_uniform_ kaiming_normal_   what they would do to the signal
             %nn costs net [X]                memory and arithmetic, module by module
             %nn optimizer net [adam]         groups, settings, and what is remembered of each parameter
             %nn auto on|off                  whether a bare `net` at the end of a cell explores
@@ -127,11 +128,12 @@ def _errors_in_one_line() -> Iterator[None]:
     from nnwidgets.errors import NNWidgetsError
     from nnwidgets.formatting import inert
     from nnwidgets.magics.line.grammar import LineError
+    from nnwidgets.sentences import told
 
     try:
         yield
     except (LineError, NNWidgetsError) as error:
-        raise UsageError(inert(" ".join(str(error).split()), 1_000)) from None
+        raise UsageError(inert(" ".join(told(str(error)).split()), 1_000)) from None
 
 
 def help_lines(lines: list[str]) -> list[str]:

@@ -7,11 +7,25 @@ every ``style`` away. Colours are the page's own, dimmed by opacity, so that lig
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Iterator, Sequence
 
 from nnwidgets.formatting import counted, exact_count, inert
 from nnwidgets.introspect.module_tree.text import TextRow
-from nnwidgets.text.document import Bars, Block, Code, Document, Facts, Note, Outline, Preformatted, Table, Title
+from nnwidgets.sentences import head, told_where_it_speaks
+from nnwidgets.text.document import (
+    Bars,
+    Block,
+    Code,
+    Curves,
+    Document,
+    Facts,
+    Note,
+    Outline,
+    Preformatted,
+    Table,
+    Title,
+)
 from nnwidgets.text.pages.model import inert_code
 
 _MOST_NAME = 120
@@ -40,7 +54,6 @@ _STYLE = (
     "thead th{font-weight:500;opacity:.75}tbody tr:hover{background:#8882}summary{cursor:pointer}"
     "li{overflow-x:auto}"
 )
-_SIGNS = {"error": "✗ error", "warning": "▲ warning", "note": "ℹ note"}
 
 
 def render_html(document: Document) -> str:
@@ -81,14 +94,16 @@ def _parts(block: Block) -> Iterator[str]:
         case Outline():
             yield from _outline(block)
         case Note():
-            sign = f"<b>{_SIGNS[block.severity]}</b> " if block.severity else ""
-            where = f"<code>{_safe(block.where)}</code>: " if block.where else ""
+            sign = f"<b>{block.sign}</b> " if block.severity else ""
+            where = f"<code>{_safe(told_where_it_speaks(block.where))}</code>: " if block.where else ""
             yield f"<p>{sign}{where}{_safe(block.line, _MOST_WORDS)}</p>"
         case Code():
             whole = html.escape(inert_code(block.source)) if block.is_whole else ""
             yield f'<pre style="{_CODE}"><code>{whole or _safe_lines(block.source, _MOST_CODE)}</code></pre>'
         case Bars():
             yield from _bars(block)
+        case Curves():
+            yield from _curves(block)
         case Preformatted():
             yield f"<pre>{_safe_lines(block.text, _MOST_WRITTEN)}</pre>"
 
@@ -104,23 +119,24 @@ def _safe_lines(text: str, most: int) -> str:
 def _facts(block: Facts) -> Iterator[str]:
     yield f"{_TABLE}<tbody>"
     for name, value in block.pairs:
-        yield f'<tr><th scope="row" style="text-align:left;{_DIM}">{_safe(name)}</th>'
-        yield f'<td style="text-align:left">{_safe(value)}</td></tr>'
+        yield f'<tr><th scope="row" style="text-align:left;{_DIM}">{_safe(head(name))}</th>'
+        yield f'<td style="text-align:left">{_safe(told_where_it_speaks(value))}</td></tr>'
     yield "</tbody></table>"
 
 
 def _table(block: Table) -> Iterator[str]:
     yield f"{_TABLE}<thead><tr>"
     yield from (
-        f'<th scope="col"{_alignment(column, block.right)}>{_safe(head)}</th>'
-        for column, head in enumerate(block.heads)
+        f'<th scope="col"{_alignment(column, block.right)}>{_safe(head(each))}</th>'
+        for column, each in enumerate(block.heads)
     )
     yield "</tr></thead><tbody>"
     for row in block.rows:
         yield "<tr>"
         for column, cell in enumerate(row):
             indent = len(cell) - len(cell.lstrip(" "))
-            yield f"<td{_alignment(column, block.right)}>{'&nbsp;' * min(indent, 40)}{_safe(cell.lstrip(' '))}</td>"
+            said = _safe(told_where_it_speaks(cell.lstrip(" ")))
+            yield f"<td{_alignment(column, block.right)}>{'&nbsp;' * min(indent, 40)}{said}</td>"
         yield "</tr>"
     yield "</tbody></table>"
     if block.n_more:
@@ -204,3 +220,51 @@ def _bars(block: Bars) -> Iterator[str]:
         percent = 100 * count / top
         yield f'<div style="flex:1;height:{percent:.1f}%;background:currentColor;opacity:.55;margin-right:1px"></div>'
     yield "</div>"
+
+
+_WIDTH, _HEIGHT = 420.0, 120.0
+_MOST_DECADES = 60
+
+
+def _curves(block: Curves) -> Iterator[str]:
+    """Draw curves over each other, each with the band that it had, under a sentence that says what they are of."""
+    span = block.decades
+    if span is None:
+        return
+    low, high = span
+    axis = f"{10**low:.2g} to {10**high:.2g}"
+    where = f"from {_safe(block.first)} to {_safe(block.last)}"
+    yield f"<p>{_safe(block.title)}, {axis} on a logarithmic axis, {where}:</p>"
+    size = f'width="{_WIDTH:.0f}" height="{_HEIGHT:.0f}"'
+    yield f'<svg aria-hidden="true" viewBox="0 0 {_WIDTH:.0f} {_HEIGHT:.0f}" {size}>'
+    step = 1 if high - low <= _MOST_DECADES / 4 else 10
+    for power in range(math.ceil(low / step) * step, math.floor(high) + 1, step):
+        y = _y(10.0**power, low, high)
+        yield f'<line x1="0" x2="{_WIDTH:.0f}" y1="{y}" y2="{y}" stroke="currentColor" stroke-opacity=".12"/>'
+    for at, curve in enumerate(block.curves):
+        colour = _colour(at, len(block.curves))
+        n = max(len(curve.values) - 1, 1)
+        places = [
+            (f"{i * _WIDTH / n:.1f}", value, lowest, highest)
+            for i, (value, lowest, highest) in enumerate(zip(curve.values, curve.lows, curve.highs, strict=True))
+            if value is not None and value > 0
+        ]
+        if any(lowest != highest for _, _, lowest, highest in places):
+            around = [f"{x},{_y(highest or value, low, high)}" for x, value, _, highest in places]
+            around += [f"{x},{_y(lowest or value, low, high)}" for x, value, lowest, _ in reversed(places)]
+            yield f'<polygon points="{" ".join(around)}" fill="{colour}" fill-opacity=".2"/>'
+        line = " ".join(f"{x},{_y(value, low, high)}" for x, value, _, _ in places)
+        yield f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="1.5"/>'
+    yield "</svg><p>"
+    for at, curve in enumerate(block.curves):
+        yield f'<span style="color:{_colour(at, len(block.curves))}" aria-hidden="true">■</span> {_safe(curve.name)} '
+    yield "</p>"
+
+
+def _y(value: float, low: float, high: float) -> str:
+    share = (math.log10(value) - low) / (high - low or 1)
+    return f"{_HEIGHT - 4 - min(max(share, 0), 1) * (_HEIGHT - 8):.1f}"
+
+
+def _colour(at: int, n: int) -> str:
+    return f"hsl({(210 + 360 * at / max(n, 1)) % 360:.0f},60%,50%)"

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nnwidgets.text.document import Document
 
+_INITS = "nnwidgets.edit.init_comparison.comparison_records"
+
 PAGES: dict[tuple[str, str], tuple[str, str]] = {
     ("nnwidgets.introspect.module_tree.nodes", "ModuleTree"): ("model", "tree_page"),
     ("nnwidgets.introspect.module_tree.nodes", "ModuleNode"): ("model", "node_page"),
@@ -31,6 +33,11 @@ PAGES: dict[tuple[str, str], tuple[str, str]] = {
     ("nnwidgets.introspect.signal.signal_records", "OutputSignal"): ("signal", "output_signal_page"),
     ("nnwidgets.introspect.signal.signal_records", "ParameterSignal"): ("signal", "parameter_signal_page"),
     ("nnwidgets.introspect.records", "TraceCall"): ("model", "call_page"),
+    (_INITS, "InitComparison"): ("signal", "comparison_page"),
+    (_INITS, "InitCandidate"): ("signal", "candidate_page"),
+    (_INITS, "SignalPoint"): ("signal", "point_page"),
+    (_INITS, "SignalBand"): ("signal", "band_page"),
+    (_INITS, "UpdateRatio"): ("signal", "update_ratio_page"),
     ("nnwidgets.edit.change", "Change"): ("changes", "change_page"),
     ("nnwidgets.edit.targets", "Tie"): ("changes", "tie_page"),
     ("nnwidgets.edit.history", "History"): ("changes", "history_page"),

@@ -15,15 +15,15 @@ from torch import nn
 from traitlets import Bytes, Int, TraitError, Unicode, default, validate
 
 from nnwidgets.checkpoint import Snapshot
-from nnwidgets.checkpoint.peek import peek
 from nnwidgets.checkpoint.without_model import file_module
 from nnwidgets.distributed.ranks import RankedModel
 from nnwidgets.errors import InvalidTargetError, PathNotFoundError
 from nnwidgets.formatting import inert
 from nnwidgets.introspect.optimizers import optimizers_in
 from nnwidgets.introspect.records import Trace
-from nnwidgets.introspect.safe_access.frames import name_of
+from nnwidgets.introspect.safe_access.frames import callers_variables, name_of
 from nnwidgets.introspect.safe_access.objects import is_a, is_module, require_module, type_name
+from nnwidgets.introspect.signal.signal_records import Activations
 from nnwidgets.server.handlers.open_and_rows import first_view
 from nnwidgets.server.handlers.registry import handlers, is_long, is_long_over_ranks, is_patient
 from nnwidgets.server.notebook.ipykernel import after_each_cell, answer_where_asked, is_unattended
@@ -31,6 +31,7 @@ from nnwidgets.server.notebook.variables import notebook
 from nnwidgets.server.session import open_views
 from nnwidgets.server.session.ranked_session import RankedSession
 from nnwidgets.server.session.session import Emit, Session
+from nnwidgets.spoken_language import chosen_language
 from nnwidgets.widgets import bundle, marimo
 from nnwidgets.widgets.any_base import AnyLayout
 from nnwidgets.widgets.static_output import static_bundle
@@ -66,6 +67,7 @@ class Explorer(anywidget.AnyWidget):
     _first = Bytes().tag(sync=True)
     _height = Int(None, allow_none=True).tag(sync=True)
     _seen = Unicode().tag(sync=True)
+    _language = Unicode().tag(sync=True)
     selected = Unicode("").tag(sync=True)
     filter = Unicode("").tag(sync=True)
 
@@ -99,6 +101,7 @@ class Explorer(anywidget.AnyWidget):
             _first=bundle.compress(json.dumps(first, separators=(",", ":"))),
             _height=height,
             _seen=datetime.now(UTC).isoformat(timespec="seconds"),
+            _language=chosen_language(),
         )
         if self._is_shown:
             answer_where_asked(self.comm)
@@ -121,7 +124,7 @@ class Explorer(anywidget.AnyWidget):
         if self._is_shown:
             super().open()
 
-    def tick(self, *, stop_on_nan: bool = False) -> None:
+    def tick(self, *, stop_on_nan: bool = False, activations: bool = False) -> None:
         """Say that a step was made; for use in a training loop, after each ``optimizer.step()``.
 
         The page draws the course of each parameter's norm, its gradient's, and how far a step moves it, on the rows in
@@ -132,6 +135,10 @@ class Explorer(anywidget.AnyWidget):
 
         Args:
             stop_on_nan: Look after each step, however long that takes, and raise when something isn't finite.
+            activations: Follow the signal as well: mean and standard deviation of what each module in sight gives, and
+                of the gradient that arrives there, from up to 4,096 elements of each. Every so often, as the same share
+                of the time allows, the step after a tick is watched for it, by a hook that goes with that step, with
+                the cell, or with the view. No forward is run for it. Compiled modules aren't watched.
 
         Raises:
             FloatingPointError: A gradient, or a value, isn't finite, and ``stop_on_nan``; it says which and since when.
@@ -146,7 +153,7 @@ class Explorer(anywidget.AnyWidget):
                 "The ranks of this model train, not this view of it.", hint="Call tick on a rank's."
             )
         if self._session is not None:
-            self._ticks.tick(self._session, stop_on_nan=stop_on_nan)
+            self._ticks.tick(self._session, stop_on_nan=stop_on_nan, activations=activations)
 
     def show_trace(self, trace: Trace) -> None:
         """Show a trace's calls, shapes and times on the rows, and where it failed.
@@ -163,6 +170,22 @@ class Explorer(anywidget.AnyWidget):
             )
         if self._session is not None:
             self._session.show_trace(trace)
+
+    def show_activations(self, found: Activations) -> None:
+        """Show the signal through the layers: as bars on the rows, and as curves in the tab Signal.
+
+        Args:
+            found: What `activations` gave for this model.
+
+        Raises:
+            InvalidTargetError: It is no `Activations`.
+        """
+        if not isinstance(found, Activations):
+            raise InvalidTargetError(
+                f"A {type_name(type(found))} is not an Activations.", hint="Pass what nnw.activations(net, x) gives."
+            )
+        if self._session is not None:
+            self._session.show_activations(found)
 
     def show_mark(self, mark: Snapshot | None) -> None:
         """Have the rows tell how far they have moved since a mark, again after each cell and each change.
@@ -184,6 +207,7 @@ class Explorer(anywidget.AnyWidget):
         """End the view: what is pending is answered, the model is let go, the page is told. Idempotent."""
         session, self._session = self._session, None
         if session is not None:
+            self._ticks.forget_step()
             self._ticks = TrainingTicks()
             self._stop_watching()
             self._dispatcher.close()
@@ -251,6 +275,7 @@ class Explorer(anywidget.AnyWidget):
         self._send_wire(message, [])
 
     def _on_cell_run(self) -> None:
+        self._ticks.forget_step()
         if self._session is not None:
             self._session.report_possible_change()
 
@@ -289,8 +314,7 @@ def explore(
     # Asking a module would run what it has for `__class__`.
     if not is_module(module) and isinstance(module, str | os.PathLike):
         file = Path(os.fsdecode(module))
-        with_values = peek(file).size_bytes <= _MOST_READ
-        made = file_module(file, with_values=with_values)
+        made = file_module(file, most_read=_MOST_READ)
         return Explorer(made, optimizer=optimizer, name=name or file.name, height=height)
     if is_a(module, RankedModel):
         # Where each rank runs this line nobody answers what is asked later: the view is of this rank's own.
@@ -298,8 +322,7 @@ def explore(
     else:
         require_module(module)
     if name is None:
-        frame = sys._getframe(1)  # noqa: SLF001 - whose variable it is, only the caller's frame knows
-        name = name_of(module, notebook(), frame.f_locals, frame.f_globals)
+        name = name_of(module, notebook(), *callers_variables())
     return Explorer(module, optimizer=optimizer, name=name, height=height)  # type: ignore[arg-type] # it is a module
 
 

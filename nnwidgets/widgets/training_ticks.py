@@ -7,12 +7,16 @@ import time
 from typing import Any
 
 from nnwidgets.formatting import counted
+from nnwidgets.introspect.signal.step_signal import StepSignal, StepWatch
 from nnwidgets.introspect.statistics.training_norms import Beat, FiniteWatch, NotFinite, Pulse, together
 from nnwidgets.server.session.session import Session
 
 SECONDS_BETWEEN = 0.25
 SHARE_OF_TIME = 0.02
-"""Most of the training's time that is taken: so much of it by the watch for NaN, the rest by the norms."""
+"""Most of the training's time that is taken: so much of it by the watch for NaN, the rest by the norms.
+
+Where the signal is followed too, it and the norms have half of that rest each.
+"""
 _OF_WATCH = 0.3
 
 _MOST_SENT = 600
@@ -36,9 +40,16 @@ class TrainingTicks:
         self._looked_at = self._n_sent = 0
         self._last_clean: int | None = None
         self._broken: dict[str, Any] | None = None
+        self._step: StepWatch | None = None
+        self._signal_due = -math.inf
 
-    def tick(self, session: Session, *, stop_on_nan: bool = False) -> None:
+    def tick(self, session: Session, *, stop_on_nan: bool = False, activations: bool = False) -> None:
         """Tell the page of the session's model, if it is time to.
+
+        Args:
+            session: Of the model.
+            stop_on_nan: Look for NaN after each step.
+            activations: Tell of the signal through the layers too; the step after a tick is watched for that.
 
         Raises:
             FloatingPointError: Something isn't finite, with ``stop_on_nan``.
@@ -55,9 +66,17 @@ class TrainingTicks:
             self._watch_due = now + (now - began) / (SHARE_OF_TIME * _OF_WATCH)
             if stop_on_nan and self._broken is not None:
                 raise FloatingPointError(self._words(self._broken))
+        share = SHARE_OF_TIME * (1 - _OF_WATCH) / (2 if activations else 1)
+        if activations or self._step is not None:
+            self._follow_signal(session, share, is_due=activations and now + between >= self._signal_due)
+            now = time.monotonic()
         if now >= self._last_sent + SECONDS_BETWEEN:
             self._last_sent = now
             session.emit("changed", {"structure": False})
+        self._follow_norms(session, module, share, now, between)
+
+    def _follow_norms(self, session: Session, module: object, share: float, now: float, between: float) -> None:
+        """Tell of norms and how far the step went that a sample was taken before; else take one, if it is time to."""
         if self._has_sample:
             self._n_sent += 1
             if self._n_sent % _READ_ANEW == 0 and not self._watch.is_waiting:
@@ -68,7 +87,7 @@ class TrainingTicks:
             self._send(session, beats)
             cost = self._cost_of_sample + time.monotonic() - now
             self._cost_of_sample = 0.0
-            self._due = now + max(SECONDS_BETWEEN, cost / (SHARE_OF_TIME * (1 - _OF_WATCH)))
+            self._due = now + max(SECONDS_BETWEEN, cost / share)
             self._has_sample = now + between >= self._due
             if not self._has_sample:
                 self._pulse.forget()
@@ -76,6 +95,35 @@ class TrainingTicks:
             self._pulse.before_step(module)
             self._cost_of_sample = time.monotonic() - now
             self._has_sample = True
+
+    def forget_step(self) -> None:
+        """Watch the step that is no more to come no longer."""
+        if self._step is not None:
+            self._step.take()
+            self._step = None
+
+    def _follow_signal(self, session: Session, share: float, *, is_due: bool) -> None:
+        """Tell of the signal in the step that was watched, if one was; else watch the next, if it is time to."""
+        if self._step is not None:
+            watch, self._step = self._step, None
+            seen = watch.take()
+            began = time.monotonic()
+            self._send_signals(session, seen)
+            now = time.monotonic()
+            self._signal_due = now + max(SECONDS_BETWEEN, (watch.seconds + now - began) / share)
+        elif is_due:
+            folded = (path for members in session.shown_folds().values() for path in members)
+            self._step = StepWatch(session.model_or_none, [*session.shown_paths, *folded][:_MOST_SENT])
+
+    def _send_signals(self, session: Session, seen: dict[str, StepSignal]) -> None:
+        """Send what is in sight; of a fold the mean of its members."""
+        signals = {path: list(map(_round, seen[path])) for path in session.shown_paths if path in seen}
+        for fold, members in session.shown_folds().items():
+            held = [seen[path] for path in members if path in seen]
+            if held:
+                signals[fold] = [_round(_mean_of(each)) for each in zip(*held, strict=True)]
+        if signals:
+            session.send_tick({"step": self._n_ticks, "beats": {}, "broken": self._broken, "signals": signals})
 
     def _look(self, session: Session, module: object, *, wait: bool) -> None:
         """Look for what isn't finite; the page hears at once when some comes in."""
@@ -114,6 +162,11 @@ class TrainingTicks:
             if held:
                 made[fold] = list(map(_round, together(held)))
         session.send_tick({"step": self._n_ticks, "beats": made, "broken": self._broken})
+
+
+def _mean_of(values: tuple[float | None, ...]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
 
 
 def _round(value: float | None) -> float | None:

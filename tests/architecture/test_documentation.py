@@ -5,6 +5,8 @@ from __future__ import annotations
 import doctest
 import importlib.util
 import re
+import zlib
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +14,7 @@ import nnwidgets as nnw
 from tests.support.documents import DOCS, code_in
 from tests.support.ipython_shell import shell
 
+PAGE = Path(nnw.__file__).parent / "static"
 SHOWN = [DOCS / "tutorial.md", *sorted((DOCS / "how-to").glob("*.md"))]
 
 
@@ -81,3 +84,22 @@ def test_each_line_of_the_readmes_table_does_what_it_says(tmp_path, monkeypatch)
             fitting = line.replace("mlp.params", "old.params") if re.search(r"out\W+output", line) else line
             ran = ip.run(f"{fitting}\n{'m.weight.mul_(1)' if line.startswith('%%') else ''}")
             assert ran.error is None, f"{line}: {ran.printed}"
+
+
+def test_a_figure_of_the_readme_says_where_it_is_over_its_mark_and_the_bundle_is_as_large_as_it_says():
+    table = (DOCS.parent / "README.md").read_text(encoding="utf-8").split("## Figures")[1].split("\n\n")[2]
+    rows = [[cell.strip() for cell in row.strip("|").split("|")] for row in table.split("\n")[2:]]
+    assert len(rows) > 50
+    for what, measured, mark, note in rows:
+        found, most = (
+            [float(each.replace(",", "")) for each in re.findall(r"[\d,]*\.?\d+", cell)] for cell in (measured, mark)
+        )
+        is_over = any(a > b for a, b in zip(found, most * len(found) if len(most) == 1 else most, strict=bool(most)))
+        assert is_over == ("**over**" in note), what
+    (said,) = (note for what, _, _, note in rows if what == "bundle")
+    script, style = (PAGE / f"nnwidgets.{kind}" for kind in ("js", "css"))
+    sent = len(zlib.compress(script.read_bytes(), 9)) + len(zlib.compress(style.read_bytes(), 9))
+    (told,) = (measured for what, measured, _, _ in rows if what == "bundle")
+    numbers = [float(each) for each in re.findall(r"\d+\.?\d*", f"{told} {said}")]
+    sizes = [script.stat().st_size / 1e3, style.stat().st_size / 1e3, sent / 1e3]
+    assert numbers == pytest.approx(sizes, rel=0.03)

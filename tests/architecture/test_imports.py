@@ -17,7 +17,7 @@ ONLY_IN = {
     "IPython": {"magics"},
     "torchinfo": {"magics"},
 }
-TORCH_ONLY = {"introspect", "edit", "checkpoint", "text", "errors.py", "formatting.py"}
+TORCH_ONLY = {"introspect", "edit", "checkpoint", "text", "errors.py", "formatting.py", "keywords.py"}
 
 
 def imports_of(file):

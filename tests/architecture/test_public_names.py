@@ -6,6 +6,7 @@ import doctest
 import importlib
 import inspect
 import json
+import pickle
 import pkgutil
 
 import pytest
@@ -16,7 +17,7 @@ from nnwidgets.text.plain import render_text
 from nnwidgets.text.printing import page_of
 
 DESIGNED = {
-    "explore", "tree", "ties", "stats", "check", "trace", "costs", "optimizer", "handle",
+    "explore", "tree", "ties", "stats", "check", "trace", "costs", "optimizer", "language", "handle",
     "init", "apply", "assign", "freeze", "unfreeze", "undo", "redo", "history", "initializer", "Change", "History",
     "save", "read", "peek", "plan", "load", "diff", "assert_equal", "snapshot", "Snapshot",
     "CheckpointIndex", "StoredTensor", "LoadPlan",
@@ -25,6 +26,7 @@ DESIGNED = {
     "Finding", "Trace", "TraceCall",
     "Costs", "ModuleCosts", "OptimizerTable", "OptimizerGroup", "ParameterState", "StateTensor",
     "activations", "Activations", "CallSignal", "OutputSignal", "ParameterSignal",
+    "compare_inits", "InitComparison", "InitCandidate", "SignalPoint", "SignalBand", "UpdateRatio",
     "NNWidgetsError", "PathNotFoundError", "InvalidTargetError", "ChangedSinceError", "InitializerError",
     "UnsafeCheckpointError",
     "CorruptCheckpointError", "CheckpointMismatchError", "SaveError",
@@ -42,6 +44,10 @@ SIGNATURES = {
     "costs": ["module", "args", "optimizer", "input_size", "kwargs"],
     "optimizer": ["module", "optimizer"],
     "init": ["module", "target", "how", "seed", "optimizer", "preview", "clear_state", "kwargs"],
+    "compare_inits": [
+        "module", "args", "inits", "target", "loss", "seeds", "steps", "optimizer", "batches", "input_size", "progress",
+        "kwargs",
+    ],
     "apply": ["module", "target", "fn", "label", "source", "seed", "optimizer", "preview", "clear_state"],
     "assign": ["module", "target", "value"],
     "freeze": ["module", "target"],
@@ -56,15 +62,16 @@ SIGNATURES = {
     "load": ["module", "path", "rename", "entry", "strict", "optimizer", "undo", "progress"],
     "snapshot": ["module", "values"],
     "diff": ["a", "b", "rename", "entry", "rtol", "atol", "progress"],
+    "language": ["code"],
     "ranks": ["source", "timeout", "token"],
     "assert_equal": ["a", "b", "rename", "entry", "rtol", "atol"],
-}
+}  # fmt: skip
 
 RESULTS = (
     "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup", "TensorStats", "StatsRow", "Finding", "Trace", "TraceCall",
     "Costs", "ModuleCosts", "OptimizerTable", "OptimizerGroup", "ParameterState", "StateTensor",
     "Change", "History", "CheckpointIndex", "StoredTensor", "LoadPlan", "PlanEntry", "LoadReport", "SaveReport",
-    "StateDiff", "Changed", "Described",
+    "StateDiff", "Changed", "Described", "InitComparison", "InitCandidate", "SignalPoint", "SignalBand", "UpdateRatio",
 )  # fmt: skip
 
 
@@ -89,6 +96,22 @@ def test_each_public_name_exists_and_is_documented(name):
 @pytest.mark.parametrize("name", sorted(SIGNATURES))
 def test_signatures_are_the_designs(name):
     assert list(inspect.signature(getattr(nnwidgets, name)).parameters) == SIGNATURES[name]
+
+
+@pytest.mark.parametrize("name", sorted(SIGNATURES))
+def test_an_argument_that_goes_by_keyword_says_so_where_it_has_no_name(name):
+    function = getattr(nnwidgets, name)
+    parameters = inspect.signature(function).parameters.values()
+    if any(each.kind is each.VAR_POSITIONAL for each in parameters):
+        return
+    places = [object()] * sum(each.kind is each.POSITIONAL_OR_KEYWORD for each in parameters)
+    places[2:3] = ["normal_"] * len(places[2:3])
+    with pytest.raises(nnwidgets.NNWidgetsError, match=f"^{name} takes .* and got {len(places) + 1}\\. .") as raised:
+        function(*places, 1)
+    named = [each.name for each in parameters if each.kind is each.KEYWORD_ONLY]
+    if name not in {"init", "apply"}:
+        assert all(f"{each}=…" in raised.value.hint for each in named)
+    assert b"cnnwidgets\n" in pickle.dumps(function, 0)
 
 
 def test_check_takes_a_module_and_perhaps_an_optimizer():
@@ -140,6 +163,7 @@ def _made(folder):
     adam.step()
     trained = nnwidgets.optimizer(net, adam)
     signal = nnwidgets.activations(net, torch.ones(1, 2), loss="noise")
+    compared = nnwidgets.compare_inits(net, torch.ones(4, 2), inits=["zeros_"], loss=torch.rand(4, 2), steps=2)
     odd = torch.tensor([float("nan"), float("inf")])
     saved = nnwidgets.save(net, folder / "net.pt")
     index, plan = nnwidgets.peek(folder / "net.pt"), nnwidgets.plan(net, folder / "net.pt")
@@ -158,6 +182,11 @@ def _made(folder):
         "CallSignal": signal.calls[0],
         "OutputSignal": signal.calls[0].outputs[0],
         "ParameterSignal": signal.parameters[0],
+        "InitComparison": compared,
+        "InitCandidate": compared.candidates[0],
+        "SignalPoint": compared.points[0],
+        "SignalBand": compared.candidates[0].forward[0],
+        "UpdateRatio": compared.candidates[0].update_ratios[0],
         "OptimizerTable": trained,
         "OptimizerGroup": trained.groups[0],
         "ParameterState": trained.parameters[0],

@@ -303,28 +303,36 @@ def test_a_row_is_frozen_and_thawed_from_its_lock_from_the_inspector_and_by_key(
     notebook.wait_for("net.head.weight.requires_grad", True)
 
 
-def test_a_value_is_typed_over_in_the_grid(lab):
+def test_a_value_is_typed_over_in_the_grid_as_it_says_and_taken_back_from_there(lab):
     notebook = lab.open([models.LOAD, models.MLP, "%nn net"])
     notebook.run(0, 1, 2)
     explorer = notebook.explorer(2)
     explorer.reach("2.weight")
     explorer.select("2.weight")
+    before = notebook.kernel("net[2].weight[0, 0].item()")
+    expect(explorer.part("Heat map")).to_contain_text("Double-click or Enter changes a number.")
     grid = explorer.part("Heat map").get_by_role("grid")
-    cell = grid.locator("tbody td").nth(1)
+    cell = grid.locator("tbody td").nth(0)
     cell.dblclick()
-    field = grid.get_by_role("textbox", name="New value of row 0, column 1")
+    field = grid.get_by_role("textbox", name="New value of row 0, column 0")
     expect(field).to_be_focused()
     field.fill("many")
     field.press("Enter")
-    expect(grid.get_by_role("alert")).to_contain_text("'many' is no number.")
+    alert = grid.get_by_role("alert")
+    expect(alert).to_contain_text("'many' is no number.")
+    inner, outer = alert.bounding_box(), explorer.inspector.bounding_box()
+    assert outer["x"] <= inner["x"]
+    assert inner["x"] + inner["width"] <= outer["x"] + outer["width"]
     field.press("Escape")
     expect(field).to_have_count(0)
     cell.press("Enter")
     field.fill("42")
     field.press("Enter")
     expect(cell).to_have_text("42")
-    expect(bar(explorer)).to_contain_text("2.weight[0, 1] = 42")
-    assert notebook.kernel("net[2].weight[0, 1].item()") == 42
+    expect(bar(explorer)).to_contain_text("2.weight[0, 0] = 42")
+    assert notebook.kernel("net[2].weight[0, 0].item()") == 42
+    cell.press("Control+z")
+    notebook.wait_for("net[2].weight[0, 0].item()", before)
     cell.press("Enter")
     field.fill("nan")
     field.press("Enter")

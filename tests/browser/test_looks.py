@@ -85,6 +85,7 @@ def test_narrow_the_inspector_stands_below_and_nothing_sticks_out(lab, theme):
 
 
 TICKED = "net(torch.randint(50, (2, 5))).sum().backward()\nfor _ in range(3):\n    view.tick()"
+RUN = "tokens = torch.randint(50, (2, 5))\n%nn activations net tokens --loss noise"
 ENDS = """(root) => {
   const grid = root.querySelector('.nnw-grid').getBoundingClientRect();
   const cells = [...root.querySelectorAll('.nnw-row > *')].filter((cell) => cell.getBoundingClientRect().width > 0);
@@ -115,23 +116,27 @@ OPENERS = """(root) => [...root.querySelectorAll('.nnw-opener')].map((button) =>
 
 def test_at_every_width_names_have_room_and_no_cell_ends_beyond_the_tree(lab):
     lab.page.set_viewport_size({"width": 2400, "height": 1000})
-    notebook = lab.open([models.LOAD, models.BLOCKS, "import nnwidgets as nnw\nview = nnw.explore(net)\nview", TICKED])
+    view = "import nnwidgets as nnw\nview = nnw.explore(net)\nview"
+    notebook = lab.open([models.LOAD, models.BLOCKS, view, TICKED, RUN])
     notebook.run(0, 1, 2)
     explorer = notebook.explorer(2)
     explorer.select("embed.weight")
     explorer.statistics()
-    for is_ticking in (False, True):
-        if is_ticking:
+    for state in ("still", "ticking", "signal"):
+        if state == "ticking":
             notebook.run(3)
             expect(explorer.root.locator(".nnw-pulse path").first).to_be_attached()
+        if state == "signal":
+            notebook.run(4)
+            expect(explorer.root.locator(".nnw-signal > i").first).to_be_attached()
         for width in (240, 280, 320, 360, 420, 560, 640, 800, 1000, 1008, 1120, 1168, 1440, 2000):
             explorer.root.evaluate("(root, width) => { root.style.width = `${width}px`; }", width)
             ends = explorer.root.evaluate(ENDS)
-            assert ends["beyond"] == [], (width, is_ticking)
-            assert ends["name"] >= (100 if is_ticking else 140), (width, is_ticking)
+            assert ends["beyond"] == [], (width, state)
+            assert ends["name"] >= (140 if state == "still" else 100), (width, state)
             openers = explorer.root.evaluate(OPENERS)
             assert [each["says"] for each in openers] == ["Trace", "Table", "Checkpoints"], width
             assert len({each["top"] for each in openers}) == 1 or width < 360, width
             assert explorer.root.evaluate(MISLEADING) == []
             if width in (240, 360, 1008):
-                explorer.screenshot(f"width-{width}-{'ticking' if is_ticking else 'still'}")
+                explorer.screenshot(f"width-{width}-{state}")

@@ -20,9 +20,10 @@ while not os.path.exists('stop'):
         loss = loss * float('nan')
     loss.backward()
     optimizer.step()
-    explorer.tick()
+    explorer.tick(activations=True)
     time.sleep(0.02)"""
 
+SIGNAL = re.compile(r"(^|, )output −?[\d.e−]+ ± [\d.e−]+, gradient that arrives ± [\d.e−]+$")
 TOLD = re.compile(r"^norm [\d.]+, gradient’s norm [\d.e-]+, last step over norm [\d.e-]+$")
 
 
@@ -39,6 +40,10 @@ def test_norms_and_steps_are_drawn_while_a_cell_trains_and_nan_lights_up(lab):
         "aria-label", re.compile(r"^norm [\d.]+, gradient’s norm [\d.e-]+, last step over")
     )
     expect(explorer.grid.get_by_role("columnheader", name="Training")).to_be_visible()
+    for path, lines in {"": 6, "0": 6, "1": 3}.items():
+        module = explorer.row(path).locator(".nnw-pulse")
+        expect(module).to_have_attribute("aria-label", SIGNAL)
+        expect(module.locator("path")).to_have_count(lines)
     explorer.select("0.weight")
     assert notebook.executing(3)
     assert violations(explorer) == []

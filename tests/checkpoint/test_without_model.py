@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 
 import pytest
 import torch
@@ -25,7 +26,7 @@ def test_a_files_module_has_its_names_shapes_and_dtypes_and_no_data_unless_asked
     net = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2).bfloat16())
     file = tmp_path / f"net{suffix}"
     nnw.save(net, file)
-    bare, read = file_module(file), file_module(file, with_values=True)
+    bare, read = file_module(file), file_module(file, most_read=math.inf)
     wanted = net.state_dict()
     for made in (bare, read):
         state = made.state_dict()
@@ -43,15 +44,15 @@ def test_names_of_one_tensor_are_tied_in_its_module_too(tmp_path):
     net[1].weight = net[0].weight
     for file in (tmp_path / "net.pt", tmp_path / "net.safetensors"):
         nnw.save(net, file)
-        for with_values in (False, True):
-            (group,) = nnw.ties(file_module(file, with_values=with_values))
+        for most_read in (0, math.inf):
+            (group,) = nnw.ties(file_module(file, most_read=most_read))
             assert group.members == ("0.weight", "1.weight")
 
 
 def test_names_that_are_no_paths_are_kept_as_they_are(tmp_path):
     names = ["", ".", "a..b", "a", "a.b", "[0].w", "a[1]", '["x"].w', "ü.w", ".".join("abc" * 400)]
     torch.save({name: torch.full((2,), float(at)) for at, name in enumerate(names)}, tmp_path / "odd.pt")
-    made = file_module(tmp_path / "odd.pt", with_values=True)
+    made = file_module(tmp_path / "odd.pt", most_read=math.inf)
     found = nnw.diff(tmp_path / "odd.pt", made, rename={})
     assert set(found.equal) == set(names)
     assert found.is_equal
@@ -68,7 +69,7 @@ def test_tensors_of_every_kind_have_their_place_and_their_numbers(tmp_path):
     torch.save(tensors, tmp_path / "odd.pt")
     bare = file_module(tmp_path / "odd.pt")
     assert {name_in_state_dict(each.path) for each in nnw.tree(bare).tensors} == set(tensors)
-    read = file_module(tmp_path / "odd.pt", with_values=True).state_dict()
+    read = file_module(tmp_path / "odd.pt", most_read=math.inf).state_dict()
     assert all(same(read[name], tensor) for name, tensor in tensors.items())
     report = examine(tmp_path / "odd.pt")
     told = {name for each in report.findings for name in tensors if each.code == "not-read" and name in each.message}
@@ -126,5 +127,5 @@ def test_a_turned_bit_is_told_before_any_number(tmp_path):
     with pytest.raises(nnw.CorruptCheckpointError):
         examine(tmp_path / "x.pt")
     with pytest.raises(nnw.CorruptCheckpointError):
-        file_module(tmp_path / "x.pt", with_values=True)
+        file_module(tmp_path / "x.pt", most_read=math.inf)
     assert copy.deepcopy(file_module(tmp_path / "x.pt")) is not None

@@ -74,6 +74,9 @@ class Rank:
     def name(self, name, value):
         vars(sys.modules["__main__"])[name] = mlp() if value == "model" else value
 
+    def define(self, code):
+        exec(code, vars(sys.modules["__main__"]))  # noqa: S102 - the tests' own text
+
     def version(self, version):
         nnw.__version__ = version
 
@@ -297,6 +300,63 @@ def test_a_name_that_a_rank_lacks_or_has_for_something_else_is_told_with_the_ran
     ) as caught:
         nnw.check(served.ranks["other"])
     assert caught.value.ranks == (1, 3)
+
+
+NET = """
+import torch
+from torch import nn
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.last = nn.Linear(16, 32), nn.Linear(32, 10)
+    def act(self, x):
+        return x.relu()
+    def forward(self, x):
+        return self.last(self.act(self.first(x)))
+coded = Net()
+"""
+
+
+def test_ranks_of_other_code_are_named_with_the_class(served):
+    served.do("define", NET)
+    assert nnw.check(served.ranks["coded"]) == ()
+    served.do("define", "# elsewhere in its file" + NET, ranks=[0])
+    assert nnw.check(served.ranks["coded"]) == ()
+    served.do("define", NET.replace("relu", "tanh"), ranks=[2])
+    (found,) = nnw.check(served.ranks["coded"])
+    assert (found.code, found.severity, found.path, found.ranks) == ("ranks-disagree", "error", "", (2,))
+    assert found.message.startswith("The forward of Net isn't the same code on ranks 0–3: rank 2 runs another.")
+    served.do("define", NET.replace("16, 32", "16, 24").replace("32, 10", "24, 10"), ranks=[2])
+    found = nnw.check(served.ranks["coded"])
+    assert {each.ranks for each in found} == {(2,)}
+    assert "parameter 24 × 16 float32, trained on rank 2" in found[0].message
+    whole = nnw.stats(served.ranks["coded"]["first.weight"])
+    assert (whole.is_exact, whole.of) == (False, "rank 0: its replicas differ")
+    served.do("define", "coded = nn.ModuleDict({'last': coded.last})", ranks=[1, 2, 3])
+    assert ("ranks-disagree", "first", (0,)) in {
+        (each.code, each.path, each.ranks) for each in nnw.check(served.ranks["coded"])
+    }
+
+
+def test_a_model_that_is_moved_between_two_requests_is_seen_where_it_is(served):
+    served.do("define", NET)
+    net = served.ranks["coded"]
+    view = nnw.explore(net)
+    assert nnw.stats(net["first.weight"]).is_exact
+    served.do("define", "coded.half()")
+    assert {each.dtype for each in nnw.tree(net).tensors} == {"float16"}
+    assert asked(view, "stats", path="first.weight")["n"] == 512
+    served.do("define", "coded.to('meta')", ranks=[1])
+    assert nnw.stats(net["first.weight"]).is_exact  # a replica's numbers stand for those of the one without data
+    assert [(each.code, each.ranks) for each in nnw.check(net)] == [("uninitialized", (1,))]
+    served.do("define", "coded.to('meta')")
+    assert {each.device for each in nnw.tree(net).tensors} == {"meta"}
+    assert "no rank has data of it" in asked(view, "stats", path="first.weight")["message"]
+    view.close()
+    with pytest.raises(nnw.InvalidTargetError, match=r"first\.weight has no statistics: no rank has data of it"):
+        nnw.stats(net["first.weight"])
+    assert [(each.code, each.ranks) for each in nnw.check(net)] == [("uninitialized", (0, 1, 2, 3))]
 
 
 def test_ranks_of_another_version_are_told_apart(served):

@@ -7,14 +7,17 @@ import os
 import platform
 import re
 import signal
+import socket
 import threading
 import time
 
+import psutil
 import pytest
 import torch
 from torch import nn
 
 import nnwidgets as nnw
+from nnwidgets.distributed.sources.side_door import DoorSource
 from tests.support.ranks_here import RanksHere
 
 MODEL = """
@@ -22,6 +25,23 @@ import torch
 from torch import nn
 torch.manual_seed(0)
 net = nn.Sequential(nn.Linear(16, 32), nn.ReLU(), nn.Linear(32, 10))
+"""
+
+
+GROUP = """
+import datetime, os, time, torch.distributed as dist
+os.environ.update(RANK=str(rank), WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+dist.init_process_group("gloo", timeout=datetime.timedelta(seconds=6))
+class Meets(nn.Module):
+    def forward(self, x):
+        if rank == 1:
+            raise ValueError("bad batch")
+        dist.all_reduce(x)
+        return x
+class Slow(nn.Module):
+    def forward(self, x):
+        time.sleep(60)
+meets, slow = nn.Sequential(nn.Linear(4, 4), Meets()), nn.Sequential(Slow())
 """
 
 
@@ -40,6 +60,35 @@ def engines():
 
 def lost(findings):
     return [each.message for each in findings if each.code == "rank-missing"]
+
+
+def a_forward_that_raises_on_one_engine_is_told_with_it(engines, job):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    started = [engines[rank].execute(f"rank, port = {rank}, {port}\n{GROUP}", block=False) for rank in (0, 1)]
+    for each in started:
+        each.get(60)
+    job.timeout, began = 1.5, time.monotonic()
+    trace = nnw.trace(job["meets"], torch.ones(2, 4))
+    assert time.monotonic() - began < 6  # what the group waits for, the notebook doesn't
+    assert trace.error.startswith("ValueError: bad batch (on rank 1). Rank 0 ")
+    assert re.search(r"it is in all_reduce at line \d+ of a cell\. .*own timeout", trace.error)
+    assert (trace.failed_at, [each.rank for each in trace.by_rank]) == ("1", [1])
+    # Rank 0 is let go by the group's timeout, and both answer as before.
+    job.timeout = 60.0
+    for rank in (0, 1):
+        engines[rank].execute("dist.destroy_process_group()", block=True)
+    assert nnw.check(job["meets"]) == ()
+
+
+def an_engine_killed_in_its_own_forward_is_told_so(engines, job, pid):
+    job.timeout, began = 20.0, time.monotonic()
+    threading.Timer(1.0, lambda: os.kill(pid, signal.SIGKILL)).start()
+    with pytest.raises(nnw.RankMissingError, match=r"Rank 0 .*is gone: its engine has ended") as caught:
+        nnw.trace(job["slow"], torch.ones(1))
+    assert time.monotonic() - began < 20
+    assert caught.value.ranks == (0,)
 
 
 def test_engines_are_asked_while_idle_busy_and_dead(engines, monkeypatch):
@@ -65,6 +114,8 @@ def test_engines_are_asked_while_idle_busy_and_dead(engines, monkeypatch):
     ]
     assert [each.flops for each in trace.by_rank] == [wanted.flops] * 2
     assert nnw.trace(net, input_size=(2, 17)).error.endswith("(on ranks 0, 1)")
+
+    a_forward_that_raises_on_one_engine_is_told_with_it(engines, job)
 
     engines[1].execute("net[0].weight.data[0, 0] = float('nan')", block=True)
     assert {(each.code, each.ranks) for each in nnw.check(net)} == {("nan-or-inf", (1,)), ("replicas-differ", (1,))}
@@ -119,6 +170,13 @@ def test_engines_are_asked_while_idle_busy_and_dead(engines, monkeypatch):
     (found, *_) = nnw.check(net)
     assert found.message.startswith(f"Rank 1 ({platform.node()}) is gone: its engine has ended; rank 0 answered.")
 
+    os.kill(pids[0], signal.SIGINT)
+    busy.wait(30)
+    an_engine_killed_in_its_own_forward_is_told_so(engines, only, pids[0])
+    door = DoorSource({0: job._source._doors[0]}).call({}, None, time.monotonic() + 5)
+    assert door[0].is_dead
+    assert not any(map(psutil.pid_exists, pids))
+
 
 @pytest.fixture
 def two():
@@ -146,6 +204,27 @@ def test_what_a_rank_that_is_missing_holds_is_told_to_be_missing(two):
     two.models[0] = None
     with pytest.raises(nnw.RankMissingError, match=r"Rank 0 .*isn't started\. Rank 1"):
         nnw.stats(job["net_of_rank"]["weight"])
+
+
+class Once(nn.Linear):
+    """Of each rank that leaves out what it has."""
+
+    def __init__(self, leaves_out):
+        super().__init__(2, 3)
+        self.inner, self.leaves_out = nn.Linear(3, 3), leaves_out
+
+    def forward(self, x):
+        made = super().forward(x)
+        return made if self.leaves_out else self.inner(made)
+
+
+def test_operations_of_ranks_that_run_different_modules_are_not_added_up(two):
+    two.models[:] = [Once(False), Once(False)]
+    net = nnw.ranks(two)["net_of_rank"]
+    assert nnw.trace(net, torch.ones(2, 2)).flops == 2 * 2 * (2 * 3 + 3 * 3)
+    two.models[1] = Once(True)
+    trace = nnw.trace(net, torch.ones(2, 2))
+    assert (trace.flops, [each.flops for each in trace.by_rank]) == (None, [2 * 2 * (2 * 3 + 3 * 3), 2 * 2 * 2 * 3])
 
 
 def test_statistics_print_what_each_rank_holds(two):

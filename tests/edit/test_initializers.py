@@ -308,3 +308,29 @@ def test_a_key_that_is_no_string_is_spelled_so_that_the_code_runs():
 )
 def test_nothing_is_said_of_units_that_see_different_inputs(layer):
     assert nnw.init(nn.Sequential(layer), "0.weight", "ones").warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("how", "values", "hint"),
+    [
+        ("constant_", (1,), "Parameters of constant_ go by keyword: val=1."),
+        ("uniform", (-1, 1), "Parameters of uniform_ go by keyword: a=-1, b=1."),
+        ("normal_", (0, 1, 7), "The signature is normal_(mean=0.0, std=1.0)."),
+    ],
+)
+def test_parameters_without_their_names_are_told_by_name(how, values, hint):
+    net = nn.Linear(2, 3)
+    before = net.weight.clone()
+    with pytest.raises(nnw.InitializerError) as raised:
+        nnw.init(net, "weight", how, *values)
+    assert raised.value.hint == hint
+    assert torch.equal(net.weight, before)
+
+
+def test_several_targets_or_arguments_of_a_function_say_how_they_are_written():
+    net = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 3))
+    for verb in (nnw.freeze, nnw.unfreeze):
+        with pytest.raises(nnw.InvalidTargetError, match=r'one list: \["0", "2.bias"\]'):
+            verb(net, "0", "1")
+    with pytest.raises(nnw.InvalidTargetError, match=r"lambda m: fn\(m, 0.1\)"):
+        nnw.apply(net, "Linear", nn.init.normal_, 0.1)

@@ -10,6 +10,7 @@ from torch.utils.checkpoint import checkpoint
 
 import nnwidgets as nnw
 from nnwidgets.errors import InvalidTargetError
+from tests.support.model_state import digest
 from tests.support.stacks import needs_torch
 
 
@@ -292,6 +293,11 @@ def test_an_interrupt_passes_through_and_leaves_nothing_hooked():
 @needs_torch("compiler.set_stance")
 def test_a_compiled_model_is_seen_as_it_was_written():
     net = torch.compile(mlp(), backend="eager")
-    found = nnw.activations(net, torch.randn(4, 20), loss="noise")
+    x, before = torch.randn(4, 20), digest(net)
+    found = nnw.activations(net, x, loss="noise")
     assert found.error is None
     assert [call.class_name for call in found.calls].count("Linear") == 3
+    assert digest(net) == before
+    plain = nnw.activations(net._orig_mod, x, loss="noise")
+    assert [call.outputs for call in found.calls[1:]] == [call.outputs for call in plain.calls]
+    assert [each.gradient for each in found.parameters] == [each.gradient for each in plain.parameters]

@@ -11,6 +11,7 @@ from torch.utils.checkpoint import checkpoint
 from torch.utils.flop_counter import FlopCounterMode
 
 import nnwidgets as nnw
+from tests.support.line_counts import lines_run
 
 
 def mlp():
@@ -331,3 +332,9 @@ def test_memory_is_told_as_it_was_before_the_forward():
     net(torch.ones(1, 4)).sum().backward()
     net.weight.grad = torch.ones(4, 4)
     assert nnw.costs(net, torch.ones(1, 4)).total.gradient_bytes == 4 * 4 * 4 + 4 * 4
+
+
+def test_a_models_tensors_are_measured_once_for_its_tree_and_its_costs():
+    net = nn.Sequential(*(nn.Linear(2, 2) for _ in range(50)))
+    nnw.costs(net)
+    assert lines_run(lambda: nnw.costs(net)) < 1.5 * lines_run(lambda: nnw.tree(net))

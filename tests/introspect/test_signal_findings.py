@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 import nnwidgets as nnw
+from tests.support.chinese import saying
 
 INITS = {
     "constant": lambda weight: nn.init.constant_(weight, 0.1),
@@ -31,6 +32,12 @@ THEORY = {
     ("ReLU", "orthogonal"): set(),
 }
 WIDTH = 128
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _each_finding_has_its_chinese():
+    with saying("activations", lambda found: [each.message for each in found.findings]):
+        yield
 
 
 def deep(activation, init, n_layers=20):

@@ -165,6 +165,19 @@ def test_trace_is_shown_on_the_open_explorers_of_the_model(ip, variables):
         other.close()
 
 
+def test_activations_are_shown_on_the_open_explorers_of_the_model(ip, variables):
+    from nnwidgets import explore
+
+    view = explore(variables["net"], name="net")
+    shown = []
+    view.show_activations = shown.append
+    try:
+        assert "Shown in the open Explorer of net too." in ip.nn("activations net X --loss noise")
+        assert [call.path for call in shown[0].calls] == ["", "0", "1", "2"]
+    finally:
+        view.close()
+
+
 def test_a_model_may_be_named_as_a_subcommand(ip):
     ip.variables["tree"] = nn.Tanh()
     assert "Tanh" in ip.run("%nn tree").text
@@ -324,6 +337,39 @@ def test_activations_take_a_target_a_function_or_noise_as_the_loss(ip, variables
     assert "loss" not in ip.nn("activations net --input 2,20 --loss noise").splitlines()[-1]
     assert "%nn activations: the forward of net takes input" in ip.refused("activations net")
     assert "noise" in ip.refused("activations net X --loss nois")
+
+
+def test_inits_compares_what_is_named_and_leaves_the_model(ip, variables):
+    before = variables["net"][0].weight.clone()
+    ip.variables["y"] = torch.zeros(len(variables["X"]), dtype=torch.int64)
+    ip.variables["mine"] = lambda tensor: tensor.fill_(0.5)
+    line = 'inits net X mine xavier_normal_ gain=2 "normal_ std=0.01" "as it is" --loss y --seeds 2 --steps 2'
+    found = ip.ip.run_line_magic("nn", line)
+    assert [each.name for each in found.candidates] == ["mine", "xavier_normal_ gain=2", "normal_ std=0.01", "as it is"]
+    assert [each.seeds for each in found.candidates] == [(0, 1), (0, 1), (0, 1), (0,)]
+    assert len(found.candidates[0].losses) == 2
+    assert found.targets == ("0.weight", "2.weight")
+    assert torch.equal(variables["net"][0].weight, before)
+    text = ip.nn("inits net --input 4,20 kaiming_normal_ --target 0.weight --seeds 1")
+    assert re.search(r"^0 +Linear +[0-9.]+$", text, re.MULTILINE)
+    assert text.splitlines()[-1] == "1 run on stand-ins of 1 tensor; the model is as it was"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("inits net X", "no initializer is named. Usage: %nn inits net X"),
+        ("inits net xavier_uniform_", "%nn inits: the forward of net takes input"),
+        ("inits net X xavier_unifrm", "Did you mean xavier_uniform_"),
+        ("inits net X normal_ sdt=1", "has no parameter 'sdt'"),
+        ("inits net X normal_ std=n", "nothing is computed here"),
+        ("inits net X normal_ --seeds many", "--seeds 'many' is not a whole number"),
+        ("inits net X normal_ --steps 3", "--steps needs --loss"),
+        ("inits net X orthogonal_ --target Linear.bias", "orthogonal_ can't fill 0.bias"),
+    ],
+)
+def test_inits_says_what_is_wrong_with_a_line(ip, line, said):
+    assert said in ip.refused(line)
 
 
 def test_costs_count_the_optimizers_among_the_variables_and_what_a_forward_keeps(ip, variables):

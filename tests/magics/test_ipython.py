@@ -69,3 +69,16 @@ def test_loading_imports_neither_torch_nor_anywidget_nor_torchinfo():
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"
+
+
+def test_ipython_ends_without_a_word_where_a_view_is_open():
+    code = (
+        "from IPython.core.interactiveshell import InteractiveShell\n"
+        "import nnwidgets\n"
+        "from torch import nn\n"
+        "net = nn.ReLU()\n"
+        "view = nnwidgets.explore(net)\n"
+        "ip = InteractiveShell.instance()\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stderr == ""

@@ -11,6 +11,7 @@ from torch import nn
 import nnwidgets as nnw
 from nnwidgets.widgets import explorer
 from tests.support.ipython_shell import shell
+from tests.support.opened_files import opened_files
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +57,9 @@ def test_a_file_is_explored_as_a_copy_with_values(ip, net):
     ran = ip.run("%nn net.safetensors")
     assert ran.error is None
     assert "safetensors" in ran.html[0]
-    view = nnw.explore("my net.pt")
+    with opened_files() as opened:
+        view = nnw.explore("my net.pt")
+    assert opened["my net.pt"] == 1
     try:
         assert nnw.diff(view.model, net).is_equal
         nnw.init(view.model, "2.bias", "zeros_")

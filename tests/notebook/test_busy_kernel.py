@@ -143,6 +143,40 @@ def test_a_fold_in_sight_hears_of_its_members_and_nan_in_any_of_them_names_the_t
     kernel.run("assert said.startswith('The gradient of 4.0.bias has NaN or infinities after step '), said")
 
 
+def test_the_signal_of_some_steps_is_told_of_what_is_in_sight_and_nothing_stays_hooked(kernel):
+    kernel.run(
+        "net = nn.Sequential(nn.Linear(4, 8), *[nn.Sequential(nn.Linear(8, 8), nn.Tanh()) for _ in range(6)])\n"
+        "view = nnw.explore(net)\n"
+        "import time\n"
+        "from nnwidgets.widgets import training_ticks\n"
+        "training_ticks.SHARE_OF_TIME = 1  # however slow the machine\n"
+        "hooks, n_hooked, n_forwards = nn.modules.module._global_forward_hooks, 0, 0\n"
+        "def step(**kwargs):\n"
+        "    global n_hooked\n"
+        "    net.zero_grad()\n"
+        "    n_hooked += len(hooks)\n"
+        "    out = net(torch.randn(16, 4))\n"
+        "    assert not hooks\n"
+        "    out.square().mean().backward()\n"
+        "    view.tick(**kwargs)",
+        cell="signal",
+    )
+    comm = kernel.explorers()[-1]
+    kernel.run("for _ in range(12):\n    step(); time.sleep(0.05)\nassert n_hooked == 0")
+    assert not any("signals" in body for body in ticked(kernel, comm))
+    kernel.run("for _ in range(24):\n    step(activations=True); time.sleep(0.05)\nassert 2 <= n_hooked <= 5, n_hooked")
+    kernel.run("assert not hooks")
+    told = [body for body in ticked(kernel, comm) if "signals" in body]
+    assert 2 <= len(told) <= 5, "no more than four a second"
+    assert all(body["beats"] == {} for body in told)
+    assert set(told[-1]["signals"]) >= {"", "0", "f:1"}
+    for _, std, gradient in told[-1]["signals"].values():
+        assert std > 0
+        assert gradient > 0
+    assert any(body["beats"] for body in ticked(kernel, comm))
+    kernel.run("time.sleep(0.3)\nstep(activations=True)\nassert len(hooks) == 1\nview.close()\nassert not hooks")
+
+
 def test_a_closed_view_hears_of_no_training_and_keeps_nothing_of_it(kernel):
     kernel.run(TRAIN, cell="train")
     comm = kernel.explorers()[-1]

@@ -47,10 +47,11 @@ def test_the_notebooks_are_there():
         "03_initialization",
         "04_files",
         "05_many_ranks",
+        "06_signal",
     ]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, *(f"zh-CN/{name}" for name in NAMES)])
 def test_an_example_is_stored_valid_and_without_outputs(name):
     notebook = read(name)
     nbformat.validate(notebook)

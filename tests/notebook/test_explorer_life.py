@@ -139,6 +139,11 @@ def test_a_model_that_no_variable_holds_lives_until_the_view_is_closed(kernel):
     assert not [m for m in kernel.heard if kernel.wire(m).get("id") == reply]
 
 
+def test_a_view_that_a_function_opens_is_called_as_its_variable(kernel):
+    kernel.run("def opened():\n    little = nn.Linear(2, 2)\n    return nnw.explore(little)")
+    assert kernel.run("view = opened(); print(repr(view)); view.close()") == "Explorer of little\n"
+
+
 def test_a_further_explorer_costs_the_page_at_most_six_kilobytes_beside_its_rows(kernel):
     kernel.run("nnw.explore(nn.Linear(2, 2))", cell="first")
     before = len(kernel.heard)

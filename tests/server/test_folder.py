@@ -16,6 +16,7 @@ from torch import nn
 
 from nnwidgets import handle
 from nnwidgets.server.notebook import folder as notebook_folder
+from tests.support.opened_files import opened_files
 
 ASK = {"expanded": None, "text": "", "start": 0, "count": 100}
 
@@ -194,7 +195,10 @@ def test_only_what_may_be_a_checkpoint_is_listed_where_that_is_asked_for(folder)
     for name in ("runs", "wandb", "__pycache__"):
         (folder / name).mkdir()
     os.mkfifo(folder / "pipe")
-    every, only = ask("folder", path=""), ask("folder", path="", checkpoints_only=True)
+    every = ask("folder", path="")
+    with opened_files() as opened:
+        only = ask("folder", path="", checkpoints_only=True)
+    assert {opened[name] for name in ("no suffix", "old", "x.safetensors", "README", "picture")} == {1}
     wanted = {"no suffix", "old", "x.safetensors", "damaged.pt", "model.safetensors.index.json", "runs", "pipe"}
     assert set(named(only)) == wanted
     assert (only["body"]["n_entries"], only["body"]["n_hidden"]) == (7, 9)

@@ -238,6 +238,39 @@ OVERRIDES: dict[str, dict[str, Any]] = {
                 "decoder_num_attention_heads": 4},
 }  # fmt: skip
 
+IMAGES = {
+    "beit", "convnext", "deit", "detr", "dinov2", "mobilenet_v2", "mobilevit", "regnet", "resnet", "segformer", "vit",
+    "vit_mae", "yolos",
+}  # fmt: skip
+TEXT_AND_IMAGES = {"blip", "chinese_clip", "clip", "groupvit", "siglip", "vilt"}
+TWO_TEXTS = {
+    "blenderbot", "longt5", "m2m_100", "marian", "mt5", "pegasus", "prophetnet", "seamless_m4t", "switch_transformers",
+    "t5", "umt5",
+}  # fmt: skip
+OTHER_INPUTS = {
+    "audio-spectrogram-transformer", "blip-2", "clap", "codegen", "decision_transformer", "deepseek_v2", "deepseek_v3",
+    "encodec", "gptj", "hiera", "hubert", "idefics", "informer", "jamba", "kosmos-2", "layoutlmv3", "lxmert", "owlvit",
+    "patchtst", "qwen2_5_vl", "qwen2_vl", "qwen3_next", "recurrent_gemma", "reformer", "sam", "sew", "speech_to_text",
+    "speecht5", "splinter", "swin", "timesfm", "timesformer", "videomae", "wav2vec2", "wavlm", "whisper", "xlstm",
+}  # fmt: skip
+"""What takes neither tokens nor an image alone, or no forward at these sizes."""
+
+
+def inputs(model_type: str) -> dict[str, Any]:
+    """What a forward of the model of this type takes by name: 4 texts of 16 tokens, 4 images of 32 × 32, or both."""
+    import torch
+
+    torch.manual_seed(0)
+    tokens, images = torch.randint(3, 90, (4, 16)), torch.randn(4, 3, 32, 32)
+    if model_type in IMAGES:
+        return {"pixel_values": images}
+    made = {"input_ids": tokens}
+    if model_type in TWO_TEXTS:
+        made["decoder_input_ids"] = tokens
+    elif model_type in TEXT_AND_IMAGES:
+        made["pixel_values"] = images
+    return made
+
 
 def small_fields(config_class: type, depth: int = 0) -> dict[str, Any]:
     """Return the fields of `SMALL` that a config of this class has, its sub-configs' below their names."""

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache, wraps
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,12 @@ PLACE = re.compile(r"\{\d(?:\|([^|}]*)\|([^|}]*))?\}")
 
 def without_chinese(messages: Iterable[str]) -> list[str]:
     """Return those of some messages that no sentence of the catalogue fits."""
-    patterns = [_pattern(key.removeprefix("§")) for key in json.loads(CATALOGUE.read_text(encoding="utf-8"))]
-    return [message for message in messages if not any(pattern.fullmatch(message) for pattern in patterns)]
+    return [message for message in messages if not any(pattern.fullmatch(message) for pattern in _patterns())]
+
+
+@cache
+def _patterns() -> list[re.Pattern[str]]:
+    return [_pattern(key.removeprefix("§")) for key in json.loads(CATALOGUE.read_text(encoding="utf-8"))]
 
 
 def _pattern(key: str) -> re.Pattern[str]:
@@ -36,6 +41,7 @@ def saying(name: str, texts: Callable[[Any], Iterable[str]]) -> Iterator[None]:
     """While it is open, what a public function says in its result must have its Chinese."""
     function = getattr(nnwidgets, name)
 
+    @wraps(function)
     def said(*args: Any, **kwargs: Any) -> Any:
         made = function(*args, **kwargs)
         missing = without_chinese(texts(made))

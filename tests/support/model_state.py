@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import random
 
+import numpy as np
 import torch
 from torch.nn.parameter import UninitializedTensorMixin
 
@@ -50,3 +52,26 @@ def copied(value):
 
 def _is_lazy(tensor):
     return isinstance(tensor, UninitializedTensorMixin)
+
+
+def digest(net):
+    """All that a model is, to the last bit, its hooks and gradients, torch's global hooks and the random states."""
+    tensors = {id(value): value for value in (*net.parameters(), *net.buffers())}
+    gradients = {id(value.grad): value.grad for value in tensors.values() if value.is_leaf and value.grad is not None}
+    held = [
+        (path, key, tuple((name, id(each)) for name, each in value.items()) if isinstance(value, dict) else id(value))
+        for path, module in net.named_modules(remove_duplicate=False)
+        for key, value in vars(module).items()
+    ]
+    values = [
+        (key, value._version, value.requires_grad, value.detach().clone().view(-1).view(torch.uint8).tolist())
+        for key, value in (*tensors.items(), *gradients.items())
+    ]
+    hooks = [
+        (key, id(value.grad), dict(value._backward_hooks or {}), dict(value._post_accumulate_grad_hooks or {}))
+        for key, value in tensors.items()
+    ]
+    of_all_modules = [dict(each) for name, each in vars(torch.nn.modules.module).items() if name.startswith("_global_")
+                      and isinstance(each, dict)]  # fmt: skip
+    random_states = torch.get_rng_state().tolist(), random.getstate(), np.random.get_state()[1].tolist()  # noqa: NPY002 - the state that models draw from
+    return held, values, hooks, of_all_modules, random_states

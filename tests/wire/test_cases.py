@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import sys
@@ -15,13 +16,14 @@ from torch import nn
 
 from nnwidgets import edit
 from nnwidgets.edit import initializers
-from nnwidgets.introspect import Trace, TraceCall
+from nnwidgets.introspect import Activations, CallSignal, Finding, OutputSignal, TensorStats, Trace, TraceCall
 from nnwidgets.server import page_files
 from nnwidgets.server.handlers import models_and_parts
 from nnwidgets.server.handlers.edit import initializers as offering
 from nnwidgets.server.handlers.registry import handlers, is_long
 from nnwidgets.server.notebook import folder as notebook_folder
 from nnwidgets.server.notebook.variables import Identities
+from nnwidgets.server.rows import signal_marks
 from nnwidgets.server.session.by_name import NamedSessions
 from nnwidgets.server.session.session import Session
 from nnwidgets.wire.dispatch import Dispatcher
@@ -100,6 +102,19 @@ TWO = ("constant_", "kaiming_normal_")
 CALL = TraceCall("0", 0, ((8, 3),), ("float32",), ((8, 4),), ("float32",), 0.125, 192, 1)
 
 
+VALUES = TensorStats(8, 0.5, 0.25, 0.0, 1.0, 2.0, 3, 1, 0, (3, 4), (0.0, 0.5, 1.0), is_exact=True)
+GIVEN = OutputSignal((2, 4), "float32", VALUES, VALUES, 2, 4, 1)
+RUN = Activations(
+    calls=(CallSignal("", 0, "Sequential", 0, (GIVEN,)), CallSignal("0", 0, "Linear", 1, (GIVEN,))),
+    parameters=(),
+    loss=0.5,
+    failed_at=None,
+    error=None,
+    failed_in=None,
+    findings=(Finding("dead-units", "warning", "0", "1 of its 4 units is zero.", "net[0].reset_parameters()"),),
+)
+
+
 WHEN = 1_700_000_000
 
 
@@ -127,6 +142,10 @@ class Far:
         session = Session(self.held, name="net")
         if name == "traced":
             session.show_trace(Trace((CALL,), None, None, ("1",), 0.25, 2**60))
+        # Which run of this process it is depends on the tests before.
+        monkeypatch.setattr(signal_marks, "_runs", itertools.count(1))
+        if name == "activated":
+            session.show_activations(RUN)
         answers = handlers(lambda body: session)
         if name == "variables":
             main = sys.modules["__main__"]

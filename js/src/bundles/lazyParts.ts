@@ -1,7 +1,7 @@
 import type { FunctionComponent } from "preact";
 import type { Catalogue } from "../i18n/translate.ts";
 import type { Client, RequestOptions } from "../protocol/client.ts";
-import type { PartBody, PartReply, TickedBody } from "../protocol/messages.ts";
+import type { PartBody, PartReply, Row, TickedBody } from "../protocol/messages.ts";
 import type { PanelProps } from "../views/checkpoints/Panel.tsx";
 import type { ReinitializeProps } from "../views/edit/Reinitialize.tsx";
 import type { HelpProps } from "../views/help/Help.tsx";
@@ -9,6 +9,7 @@ import type { DepthProps } from "../views/inspector/stats/AcrossBlocks.tsx";
 import type { BordersProps } from "../views/ranks/Borders.tsx";
 import type { RankLinesProps } from "../views/ranks/RankLines.tsx";
 import type { RanksLineProps } from "../views/ranks/RanksLine.tsx";
+import type { SignalTabProps } from "../views/signal/SignalTab.tsx";
 import type { TablePanelProps } from "../views/table/TablePanel.tsx";
 import type { AlarmProps } from "../views/training/Alarm.tsx";
 import * as shared from "./sharedModules.ts";
@@ -26,12 +27,21 @@ export interface ViewPart<Name extends keyof ViewProps> {
   readonly style: string;
 }
 
+/** Draws a row's cell in a column that is there for as long as there is something to draw in it. */
+export type ExtraCell = FunctionComponent<{ readonly row: Pick<Row, "path" | "id" | "fold" | "signal"> }>;
+
 /** What one view hears and draws of a training. */
 export interface TrainingPart {
   readonly add: (body: TickedBody) => void;
-  readonly Cell: FunctionComponent<{ readonly path: string }>;
+  readonly Cell: ExtraCell;
   /** Where NaN and infinities came in. */
   readonly Alarm: FunctionComponent<AlarmProps>;
+}
+
+/** What draws a run of `activations`. */
+export interface SignalPart {
+  readonly Tab: FunctionComponent<SignalTabProps>;
+  readonly Cell: ExtraCell;
 }
 
 /** What draws a model over ranks. */
@@ -83,6 +93,11 @@ export function depthPart(client: Client): Promise<FunctionComponent<DepthProps>
 /** What fills tensors anew. */
 export function reinitializePart(client: Client): Promise<FunctionComponent<ReinitializeProps>> {
   return fetchOnce(client, "reinitialize", evaluate<FunctionComponent<ReinitializeProps>>);
+}
+
+/** What draws a run of `activations`. */
+export function signalPart(client: Client): Promise<SignalPart> {
+  return fetchOnce(client, "signal", evaluate<SignalPart>);
 }
 
 /** What draws a model over ranks, and the style it needs. */

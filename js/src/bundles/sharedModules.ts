@@ -5,7 +5,7 @@ export { Banner } from "../components/Banner.tsx";
 export { Code } from "../components/Code.tsx";
 export { CopyAs } from "../components/CopyAs.tsx";
 export { CopyButton } from "../components/CopyButton.tsx";
-export { Ticks } from "../components/Histogram.tsx";
+export { Histogram, Ticks } from "../components/Histogram.tsx";
 export { Icon } from "../components/Icon.tsx";
 export { ErrorNote, Note } from "../components/Note.tsx";
 export { PathLink } from "../components/PathText.tsx";
@@ -16,6 +16,7 @@ export { TieBadge } from "../components/TieBadge.tsx";
 export { useChanges } from "../hooks/useChanges.ts";
 export { useDebounced } from "../hooks/useDebounced.ts";
 export { useQuery } from "../hooks/useQuery.ts";
+export { useRemembered } from "../hooks/useRemembered.ts";
 export { useUniqueId } from "../hooks/useUniqueId.ts";
 export { drawnRows, scrollToRow, topOf, useVirtualRows } from "../hooks/useVirtualRows.ts";
 export { told } from "../i18n/kernelSentences.ts";
@@ -29,9 +30,11 @@ export {
   exactFloat,
   floatText,
   meanText,
+  percentText,
   shapeText,
   toNumber,
 } from "../lib/format.ts";
 export { overlayPaths, zeroAt } from "../lib/histogram.ts";
 export { consumeEvent, isModified, keyOf } from "../lib/keyEvents.ts";
 export { StaleOptimizer } from "../views/edit/StaleOptimizer.tsx";
+export { Findings } from "../views/inspector/Findings.tsx";

@@ -1,5 +1,6 @@
 import { render as draw, h } from "preact";
 import type { Memory } from "../hooks/useRemembered.ts";
+import { followKernel } from "../i18n/language.ts";
 import { addStyle } from "../lib/addStyle.ts";
 import { gunzip } from "../lib/gunzip.ts";
 import { panelOpener } from "../lib/hostPanel.ts";
@@ -37,6 +38,7 @@ const TELL_AFTER_MS = 100;
 
 /** Draws one view of one Explorer; returns how to take it away. */
 async function render({ model, el, style }: RenderContext): Promise<() => void> {
+  followKernel(model.get("_language"));
   const bundle = model.get("_bundle") as string;
   const kernel = bundle === "" ? unwatchedKernel() : await watchKernel(model.widget_manager, bundle);
   const packed = model.get("_first") as DataView<ArrayBuffer>;

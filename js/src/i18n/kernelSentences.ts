@@ -10,7 +10,15 @@ interface Sentence {
   readonly places: readonly number[];
 }
 
-let read: { readonly of: Catalogue; readonly sentences: readonly Sentence[] } = { of: {}, sentences: [] };
+interface Read {
+  readonly of: Catalogue;
+  readonly sentences: readonly Sentence[];
+  /** What was told of late: rows are drawn again and again. */
+  readonly known: Map<string, string>;
+}
+
+let read: Read = { of: {}, sentences: [], known: new Map() };
+const MOST_KNOWN = 1000;
 
 /** What the kernel said in the reader's language, where the catalogue has its like; names and numbers stay, and so does what it hasn't. */
 export function told(english: string): string {
@@ -18,9 +26,22 @@ export function told(english: string): string {
   if (read.of !== catalogue) {
     const keys = Object.keys(catalogue).filter((key) => key.startsWith(MARK));
     const words = (key: string): number => key.replace(/\{[^}]*\}/g, "").length;
-    read = { of: catalogue, sentences: keys.sort((one, other) => words(other) - words(one)).map(sentenceOf) };
+    const sentences = keys.sort((one, other) => words(other) - words(one)).map(sentenceOf);
+    read = { of: catalogue, sentences, known: new Map() };
   }
-  for (const { key, pattern, places } of read.sentences) {
+  let said = read.known.get(english);
+  if (said === undefined) {
+    said = worded(english, read.sentences);
+    if (read.known.size >= MOST_KNOWN) {
+      read.known.clear();
+    }
+    read.known.set(english, said);
+  }
+  return said;
+}
+
+function worded(english: string, sentences: readonly Sentence[]): string {
+  for (const { key, pattern, places } of sentences) {
     const found = pattern.exec(english);
     if (found !== null) {
       const values: string[] = [];

@@ -7,6 +7,7 @@ export type Language = "en" | "zh";
 const NAME = "nnwidgets-language";
 
 let chosen = readStored();
+let asked: Language | "" = "";
 addEventListener(NAME, (event) => {
   chosen = (event as CustomEvent<Language | null>).detail;
 });
@@ -30,9 +31,18 @@ export function chooseLanguage(language: Language | null): void {
   dispatchEvent(new CustomEvent(NAME, { detail: language }));
 }
 
-/** The language chosen, else that of the page, else the browser's. */
+/** Notes what the kernel of the newest view speaks: it stands above the page's language, below what was chosen here. */
+export function followKernel(language: unknown): void {
+  const wanted = language === "en" || language === "zh" ? language : "";
+  if (wanted !== asked) {
+    asked = wanted;
+    dispatchEvent(new CustomEvent(NAME, { detail: chosen }));
+  }
+}
+
+/** The language chosen, else the kernel's, else that of the page, else the browser's. */
 export function currentLanguage(): Language {
-  return chosen || ((document.documentElement.lang || navigator.language).startsWith("zh") ? "zh" : "en");
+  return chosen || asked || ((document.documentElement.lang || navigator.language).startsWith("zh") ? "zh" : "en");
 }
 
 /** Draws its component again once the page is to be in another language; `load` gets the words for it. */

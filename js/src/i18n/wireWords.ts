@@ -25,6 +25,13 @@ export const WIRE_WORDS = [
   word("two-optimizers"),
   word("frozen-but-moved"),
   word("non-persistent-buffer"),
+  word("vanishing-signal"),
+  word("exploding-signal"),
+  word("vanishing-gradient"),
+  word("exploding-gradient"),
+  word("saturated"),
+  word("first-nan"),
+  word("symmetric-units"),
   // How one tied tensor lies to another.
   word("object"),
   word("storage"),

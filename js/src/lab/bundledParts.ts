@@ -3,8 +3,9 @@ import helpCss from "style:help";
 import pulseCss from "style:pulse";
 import ranksCss from "style:ranks";
 import tableCss from "style:table";
-import type { RanksPart, TrainingPart, ViewPart, ViewProps } from "../bundles/lazyParts.ts";
+import type { RanksPart, SignalPart, TrainingPart, ViewPart, ViewProps } from "../bundles/lazyParts.ts";
 import ranks from "../bundles/ranks.ts";
+import signal from "../bundles/signal.ts";
 import training from "../bundles/training.ts";
 import type { Catalogue } from "../i18n/translate.ts";
 import zh from "../i18n/zh.json";
@@ -28,7 +29,7 @@ export async function viewPart<Name extends keyof ViewProps>(_client: Client, na
   return VIEWS[name];
 }
 
-/** So it has what draws a training and a model over ranks, what fills tensors anew, and the words of Chinese. */
+/** So it has what draws a training, a run through the layers and a model over ranks, what fills tensors anew, and the words of Chinese. */
 export async function pulsePart(
   _client: Client,
   _body: TickedBody,
@@ -40,6 +41,10 @@ export async function pulsePart(
 
 export async function ranksPart(): Promise<{ readonly part: RanksPart; readonly style: string }> {
   return { part: ranks, style: ranksCss };
+}
+
+export async function signalPart(): Promise<SignalPart> {
+  return signal;
 }
 
 export async function depthPart(): Promise<typeof AcrossBlocks> {

@@ -96,10 +96,11 @@ export interface Progress {
  * closed: the view is over. `body` is a `ClosedBody`.
  * traced: a trace arrived; `body` is empty.
  * ticked: a step of a training was measured. `body` is a `TickedBody`.
+ * activated: a run of `activations` arrived; `body` is empty.
  */
 export interface Event {
   readonly v: number;
-  readonly event: "changed" | "closed" | "traced" | "ticked";
+  readonly event: "changed" | "closed" | "traced" | "ticked" | "activated";
   readonly body: Readonly<Record<string, unknown>>;
 }
 
@@ -139,6 +140,8 @@ export interface NotFinite {
  *     and how far the step moved them, over the norm; null where there is none, or it isn't known.
  * moved: how far rows have moved since a mark, by path, over the norm then; null where only that they did is known,
  *     and none for those that didn't. Such an event has no beats.
+ * signals: of modules, by path or fold, the mean and the standard deviation of what they gave in this step, and the
+ *     standard deviation of the gradient that arrived there; null where none did. Such an event has no beats.
  * part: with the first such event, the part of the page `pulse`, since a busy kernel answers no requests.
  */
 export interface TickedBody {
@@ -146,6 +149,7 @@ export interface TickedBody {
   readonly beats: Readonly<Record<string, readonly (number | string | null)[]>>;
   readonly broken: NotFinite | null;
   readonly moved?: Readonly<Record<string, number | string | null>>;
+  readonly signals?: Readonly<Record<string, readonly (number | string | null)[]>>;
   readonly part?: PartReply;
 }
 
@@ -224,10 +228,11 @@ export interface CancelReply {
  *
  * name: `checkpoints` is its panel of checkpoints, `reinitialize` what fills tensors anew, `pulse` the column of a
  *     training's course, `help` what the filter and the keys mean, `depth` a tensor in every block, `table` the view
- *     of all tensors, a row each, `ranks` what is drawn of a model over ranks, `zh` its words in Simplified Chinese.
+ *     of all tensors, a row each, `ranks` what is drawn of a model over ranks, `signal` what is drawn of a run of
+ *     `activations`, `zh` its words in Simplified Chinese.
  */
 export interface PartBody {
-  readonly name: "checkpoints" | "reinitialize" | "pulse" | "help" | "depth" | "table" | "ranks" | "zh";
+  readonly name: "checkpoints" | "reinitialize" | "pulse" | "help" | "depth" | "table" | "ranks" | "signal" | "zh";
 }
 
 /**
@@ -302,7 +307,11 @@ export interface RanksState {
   readonly problem: string | null;
 }
 
-/** The model at a glance, with the first window of rows. `ranks` comes for a model over ranks. */
+/**
+ * The model at a glance, with the first window of rows.
+ *
+ * `ranks` comes for a model over ranks. `run` is the number of the last run of `activations` that the rows tell of.
+ */
 export interface OpenReply {
   readonly name: string;
   readonly class_name: string;
@@ -310,6 +319,7 @@ export interface OpenReply {
   readonly chips: ChipCounts;
   readonly rows: RowsReply;
   readonly ranks?: RanksState;
+  readonly run?: number;
 }
 
 /**
@@ -379,6 +389,20 @@ export interface RowTrace {
 }
 
 /**
+ * The last run of `activations`, on its row: of the module's last call, the first tensor that it gave.
+ *
+ * std, gradient: of its values, and of the gradient there, None where none came. level, gradient_level: how long their
+ *     bars are, 0 to 1, each on a logarithmic scale of all rows. n_bad: NaN and infinite values.
+ */
+export interface RowSignal {
+  readonly std: number | string;
+  readonly level: number;
+  readonly gradient: number | string | null;
+  readonly gradient_level: number | null;
+  readonly n_bad: number | string;
+}
+
+/**
  * One line of the tree grid.
  *
  * id: stable across requests: "m:" + path, "t:" + path, "f:" + path of the run's first member.
@@ -394,6 +418,7 @@ export interface RowTrace {
  * note: hover text: why counts differ, what is special.
  * untrained: true for a parameter that asks for gradients and is in no optimizer, where the model has one.
  * placement: how a DTensor is spread over its mesh, in short: "S0 · R".
+ * signal: of a module that was called in the last run of `activations`; of a fold, that of the member it shows.
  */
 export interface Row {
   readonly id: string;
@@ -427,6 +452,7 @@ export interface Row {
   readonly trace: RowTrace | null;
   readonly untrained?: boolean;
   readonly placement?: string;
+  readonly signal?: RowSignal;
 }
 
 /** A tick of the overview ruler, at row `index` of the flattened tree. */
@@ -1521,6 +1547,103 @@ export interface RankReply {
   readonly said: Readonly<Record<string, unknown>>;
 }
 
+/**
+ * Run a forward, and a backward where there is a loss, as `forward` does; shown in every view of the model.
+ *
+ * Without inputs and size, on what the last run of the model took, where that is still there.
+ *
+ * loss: `none` for the forward alone; `noise` sends a standard-normal gradient back from the output; `target` computes
+ *     the loss of the output and the tensor in the variable `target`: cross entropy where it holds integers, else the
+ *     mean squared error.
+ */
+export interface ActivationsBody {
+  readonly model?: string;
+  readonly inputs?: readonly string[];
+  readonly size?: string;
+  readonly loss: "none" | "noise" | "target";
+  readonly target?: string;
+}
+
+/**
+ * One call, or several in a row, of which it is the one whose std is in the middle.
+ *
+ * at: its place among all calls of the run. path, call_index, class_name: what was called. shape, mean, std: of the
+ *     first tensor of floating point that it gave. gradient: of the loss, its std there, None where none came.
+ * zeros: share of values that are zero. saturated: share that lies where the module is flat, None where that isn't one
+ *     that can be; the greatest of several calls. n_silent, n_units: units that are zero for all of the batch, of how
+ *     many; silent: their share, the greatest of several calls.
+ * n_bad, n_bad_gradients: NaN and infinite elements, of several calls together.
+ * n_calls: how many calls it stands for, where more than one; range, gradient_range: the least std and the greatest.
+ */
+export interface SignalPoint {
+  readonly at: number;
+  readonly path: string;
+  readonly call_index: number;
+  readonly class_name: string;
+  readonly shape: string;
+  readonly mean: number | string;
+  readonly std: number | string;
+  readonly gradient: number | string | null;
+  readonly zeros: number;
+  readonly saturated: number | null;
+  readonly n_silent: number;
+  readonly n_units: number;
+  readonly silent: number;
+  readonly n_bad: number | string;
+  readonly n_bad_gradients: number | string;
+  readonly n_calls?: number;
+  readonly range?: readonly (number | string)[];
+  readonly gradient_range?: readonly (number | string)[];
+}
+
+/**
+ * The last run shown in this view, of the calls within a module that called nothing themselves.
+ *
+ * run: which it is, 0 where there was none. points: at most 200, in the order of the calls. n_calls: how many calls
+ *     these are; n_all: of the whole model.
+ * has_gradients: whether a gradient came anywhere. loss: what it was, where there was one.
+ * failed_at, failed_in, error: where the forward, the loss or the backward raised, and what; None where nothing did.
+ * findings: those about the module and what is within, worst first, at most 50; n_findings: how many there are.
+ */
+export interface SignalReply {
+  readonly run: number;
+  readonly points: readonly SignalPoint[];
+  readonly n_calls: number;
+  readonly n_all: number;
+  readonly has_gradients: boolean;
+  readonly loss: number | string | null;
+  readonly failed_at: string | null;
+  readonly failed_in: "forward" | "loss" | "backward" | null;
+  readonly error: string | null;
+  readonly findings: readonly FindingBody[];
+  readonly n_findings: number;
+}
+
+/** A call of a run, by the run's number and its place among the run's calls. */
+export interface SignalPointBody {
+  readonly model?: string;
+  readonly run: number;
+  readonly at: number;
+}
+
+/**
+ * Statistics of what a call gave and of the gradient there, with histograms.
+ *
+ * n_outputs: how many tensors of floating point it gave; these are of the first. Calls after the first 4,000 outputs
+ *     and gradients have no histograms.
+ */
+export interface SignalPointReply {
+  readonly path: string;
+  readonly n_outputs: number;
+  readonly values: StatsReply;
+  readonly gradient: StatsReply | null;
+}
+
+/** What the last forward that was traced of this model took, in words; None where that is gone, or none was. */
+export interface LastInputsReply {
+  readonly inputs: string | null;
+}
+
 export interface Bodies {
   readonly open: OpenBody;
   readonly rows: RowsBody;
@@ -1557,6 +1680,10 @@ export interface Bodies {
   readonly load: LoadBody;
   readonly save: SaveBody;
   readonly rank: RankBody;
+  readonly activations: ActivationsBody;
+  readonly signal: PathBody;
+  readonly signal_point: SignalPointBody;
+  readonly last_inputs: ModelBody;
   readonly cancel: CancelBody;
 }
 
@@ -1596,6 +1723,10 @@ export interface Replies {
   readonly load: LoadReply;
   readonly save: SaveReply;
   readonly rank: RankReply;
+  readonly activations: SignalReply;
+  readonly signal: SignalReply;
+  readonly signal_point: SignalPointReply;
+  readonly last_inputs: LastInputsReply;
   readonly cancel: CancelReply;
 }
 

@@ -1,6 +1,15 @@
 import type { FunctionComponent } from "preact";
 import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
-import { chinese, pulsePart, ranksPart, type TrainingPart, type ViewPart, viewPart } from "../bundles/lazyParts.ts";
+import {
+  chinese,
+  pulsePart,
+  ranksPart,
+  type SignalPart,
+  signalPart,
+  type TrainingPart,
+  type ViewPart,
+  viewPart,
+} from "../bundles/lazyParts.ts";
 import { Banner } from "../components/Banner.tsx";
 import { LanguageSwitch } from "../components/LanguageSwitch.tsx";
 import type { Memory } from "../hooks/useRemembered.ts";
@@ -24,7 +33,7 @@ import { Inspector, type InspectorHandle } from "./inspector/Inspector.tsx";
 import { type OverRanks, RanksContext } from "./ranks/ranksContext.ts";
 import type { TablePanelProps } from "./table/TablePanel.tsx";
 import { LOOK_ONLY, Toolbar } from "./toolbar/Toolbar.tsx";
-import { TreeGrid } from "./tree/TreeGrid.tsx";
+import { type ExtraColumn, TreeGrid } from "./tree/TreeGrid.tsx";
 
 export interface AppProps {
   readonly client: Client;
@@ -119,6 +128,7 @@ export function App({
             (part) => {
               part.add(body);
               setTraining(part);
+              setColumn("pulse");
             },
             () => {
               pulse.current = null;
@@ -126,12 +136,34 @@ export function App({
           );
         } else {
           setLastSeen(new Date());
-          void store.refresh(event.event === "traced" || event.body.structure !== false);
+          void store.refresh(event.event !== "changed" || event.body.structure !== false);
           loadChanges();
         }
       }),
     [client, store, changes],
   );
+  // Of a training and a run through the layers, what came last has the column.
+  const run = store.open.run ?? 0;
+  const [signal, setSignal] = useState<SignalPart | null>(null);
+  const [column, setColumn] = useState<ExtraColumn["kind"] | null>(null);
+  useEffect(() => {
+    if (alive && run > 0) {
+      signalPart(client).then(
+        (part) => {
+          setSignal(part);
+          setColumn("signal");
+        },
+        (error) => setMissing(toPageError(error)),
+      );
+    }
+  }, [alive, client, run]);
+  const showSignal = (isShown: boolean): void => setColumn(isShown ? "signal" : training && "pulse");
+  const extra: ExtraColumn | null =
+    column === "signal" && signal !== null
+      ? { kind: column, Cell: signal.Cell, shut: () => showSignal(false) }
+      : column === "pulse" && training !== null
+        ? { kind: column, Cell: training.Cell }
+        : null;
   // A view that is shown again, after the page was reloaded say, starts from what came with the widget: read anew.
   useEffect(() => {
     if (alive) {
@@ -353,7 +385,7 @@ export function App({
         )}
         <div class="nnw-body" hidden={panel !== null}>
           <TreeGrid
-            Sparkline={training?.Cell ?? null}
+            extra={extra}
             store={store}
             client={client}
             changes={isOverRanks ? null : changes}
@@ -377,6 +409,7 @@ export function App({
               handle={inspector}
               {...(isOverRanks ? {} : { editing })}
               touched={touched}
+              signal={{ run, isShown: extra?.kind === "signal", show: showSignal }}
             />
           </RanksContext.Provider>
         </div>

@@ -23,6 +23,26 @@ test("a finding is told in the reader's language, what it says of its parts too,
   );
 });
 
+test("what is wrong with a file is told with its counts, and the file's own names stay", () => {
+  setCatalogue(findings);
+  const unsafe = "a.pt has a pickle with more than 1000 marks open.";
+  const says = (english: string) => (chinese: string) => expect(told(english)).toBe(chinese);
+  says("a.pt has the member 'a/data/0' of 64 bytes overlap what follows it.")(
+    "a.pt 中 64 字节的成员 'a/data/0' 与其后的内容重叠。",
+  );
+  says(`a.pt wants to import os.system. Nothing was imported or run. The rest of it can't be looked at: ${unsafe}`)(
+    "a.pt 想要导入 os.system。没有导入或运行任何内容。其余部分无法查看：a.pt 的 pickle 中有超过 1000 个未闭合的标记。",
+  );
+  says("net.onnx is no checkpoint known here: it is a text file: it says 'a tensor of 2 bytes'.")(
+    "net.onnx 不是已知的检查点：它是文本文件：内容为 'a tensor of 2 bytes'。",
+  );
+  says("hasn't answered for 5.0 s")("已有 5.0 秒没有应答");
+  says("in all_reduce at train.py:88")("正在 train.py:88 处的 all_reduce 中");
+  says("Rank 3 hasn't answered for 5.0 s; it is in wait at train.py:88; ranks 0–2 answered.")(
+    "rank 3 已有 5.0 秒没有应答；它正在 train.py:88 处的 wait 中；ranks 0–2 已应答。",
+  );
+});
+
 test("what the catalogue doesn't have stays as it is, whatever signs are in it", () => {
   setCatalogue(findings);
   for (const said of ["Nothing like it.", "(.*?){0}", "a\nb", ""]) {

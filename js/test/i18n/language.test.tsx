@@ -56,6 +56,21 @@ describe("the language", () => {
     expect(currentLanguage()).toBe("zh");
   });
 
+  test("that the kernel was told to speak stands above the page's, and below what was chosen", async () => {
+    vi.resetModules();
+    const { chooseLanguage, currentLanguage, followKernel } = await import("../../src/i18n/language.ts");
+    followKernel("zh");
+    expect(currentLanguage()).toBe("zh");
+    chooseLanguage("en");
+    expect(currentLanguage()).toBe("en");
+    chooseLanguage(null);
+    document.documentElement.lang = "zh-CN";
+    followKernel("en");
+    expect(currentLanguage()).toBe("en");
+    followKernel("");
+    expect(currentLanguage()).toBe("zh");
+  });
+
   test("chosen lasts as long as the page where nothing may be stored", () => {
     vi.spyOn(Storage.prototype, "setItem").mockImplementation(() => {
       throw new DOMException("denied", "SecurityError");

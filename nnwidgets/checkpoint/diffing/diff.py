@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import os
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -38,7 +37,7 @@ from nnwidgets.checkpoint.progress import Progress, Tick, tick_of
 from nnwidgets.checkpoint.records import Described
 from nnwidgets.errors import InvalidTargetError
 from nnwidgets.formatting import short_repr
-from nnwidgets.introspect.safe_access.frames import name_of, outwards
+from nnwidgets.introspect.safe_access.frames import callers_variables, name_of
 from nnwidgets.introspect.safe_access.objects import is_a, is_module, type_name
 from nnwidgets.introspect.safe_access.tensors import plain_torch
 from nnwidgets.introspect.statistics.exact_stats import exact_stats
@@ -143,9 +142,7 @@ def diff_of(
 
 def _told_apart(one: tuple[object, str], other: tuple[object, str]) -> tuple[str, str]:
     """What sides are called: one in memory by the caller's variable; two that are called alike by their place, too."""
-    frames = outwards(sys._getframe())  # noqa: SLF001 - whose variables they are, only the caller's frame knows
-    caller = next((each for each in frames if not str(each.f_globals.get("__name__")).startswith("nnwidgets.")), None)
-    scopes = () if caller is None else (caller.f_locals, caller.f_globals)
+    scopes = callers_variables()
     a, b = (((is_module(side) or is_a(side, dict)) and name_of(side, *scopes)) or label for side, label in (one, other))
     return (a, b) if a != b or one[0] is other[0] else (f"{a} (a)", f"{b} (b)")
 

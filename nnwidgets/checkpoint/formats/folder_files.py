@@ -92,21 +92,21 @@ def is_checkpoint(place: Path) -> bool:
     return ".metadata" in names or any(name.endswith(".index.json") or name in USUAL for name in names)
 
 
-def may_be_checkpoint(place: Path, *, is_folder: bool) -> bool:
-    """Whether a file or folder is worth a look by who looks for checkpoints: told by its name, else its first bytes.
+def is_named_as_checkpoint(place: Path, *, is_folder: bool) -> bool | None:
+    """Whether a file or folder is worth a look by who looks for checkpoints; None where its first bytes tell.
 
     Folders are, for what may be in them, but for those that tools keep their own files in.
 
     Example:
-        >>> may_be_checkpoint(Path("last.ckpt"), is_folder=False), may_be_checkpoint(Path("a.ipynb"), is_folder=False)
-        (True, False)
+        >>> [is_named_as_checkpoint(Path(name), is_folder=False) for name in ("last.ckpt", "a.ipynb", "last")]
+        [True, False, None]
     """
     if is_folder:
         return place.name not in TOOLS_FOLDERS
     suffix = place.suffix.lower()
     if suffix in SUFFIXES or place.name.endswith(".index.json"):
         return True
-    return suffix not in OTHERS | TEXTS and _begins_like_one(place)
+    return False if suffix in OTHERS | TEXTS else None
 
 
 def begins_as(place: Path) -> str:

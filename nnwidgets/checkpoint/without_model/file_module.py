@@ -38,7 +38,7 @@ def file_module(
     path: str | os.PathLike[str],
     *,
     entry: str | None = None,
-    with_values: bool = False,
+    most_read: float = 0,
     keep: Callable[[str], bool] | None = None,
 ) -> nn.Module:
     """Make modules of a file's names: its tensors are at their names, all else is plain.
@@ -46,8 +46,8 @@ def file_module(
     Args:
         path: A checkpoint of any format that `peek` knows.
         entry: Which state dict of it; the largest that isn't called an average where None.
-        with_values: Read the tensors, checksums compared first. Otherwise they are on the meta device, which has none,
-            and only the header is read.
+        most_read: Bytes of the largest file of which the tensors are read, checksums compared first. Otherwise they are
+            on the meta device, which has none, and only the header is read.
         keep: Asked of each name.
 
     Raises:
@@ -70,6 +70,7 @@ def file_module(
         tied = {name: kept for name, kept in held.metadata.items() if name not in named and kept in named}
         names = {**{name: name for name in named}, **tied}
         wanted = {name: named[of] for name, of in names.items() if keep is None or keep(name)}
+        with_values = held.size_bytes <= most_read
         if with_values:
             held.verify_files()
             held.verify(distinct_storages(wanted.values()).values())

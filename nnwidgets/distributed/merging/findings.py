@@ -33,8 +33,8 @@ def merged(replies: Replies, name: str) -> tuple[Finding, ...]:
         for each in reply["findings"]:
             alike.setdefault(Finding(**{**each, "ranks": ()}), []).append(rank)
     local = [replace(found, ranks=tuple(ranks)) for found, ranks in alike.items()]
-    over = [*_differing(replies, name), *_disagreeing(replies), *_unsharded(replies, name), *_uneven(replies)]
-    over += _unreduced(replies)
+    over = [*_differing(replies, name), *_disagreeing(replies), *_other_code(replies), *_unsharded(replies, name)]
+    over += [*_uneven(replies), *_unreduced(replies)]
     return worst_first((*_found(over), *local))
 
 
@@ -98,6 +98,25 @@ def _disagreeing(replies: Replies) -> Iterator[_Over]:
             words = "; ".join(f"{inert(what, 80)} on {rank_names(ranks)}" for what, ranks in said.items())
             message = f"The ranks have different things here: {words}."
             yield _odd(said), SingleFinding("ranks-disagree", "error", row, path, message)
+
+
+def _other_code(replies: Replies) -> Iterator[_Over]:
+    """Classes whose forward is other code on some ranks; of ranks of one Python, since each compiles in its own way."""
+    said: dict[str, dict[str, dict[str, list[int]]]] = {}
+    for rank, reply in replies.items():
+        for name, forward in reply["forwards"].items():
+            python, _, digest = forward.partition(" ")
+            said.setdefault(name, {}).setdefault(python, {}).setdefault(digest, []).append(rank)
+    for name, by_python in said.items():
+        for digests in by_python.values():
+            if len(digests) > 1:
+                odd = _odd(digests)
+                facts = enumerate(replies[odd[0]]["facts"].items())
+                row, path = next((row, path) for row, (path, fact) in facts if fact.startswith(f"{name}, "))
+                every = rank_names(chain(*digests.values()))
+                message = f"The forward of {inert(name, 80)} isn't the same code on {every}: {rank_names(odd)} "
+                message += f"{'runs' if len(odd) == 1 else 'run'} another. Restart them from the same files."
+                yield odd, SingleFinding("ranks-disagree", "error", row, path, message)
 
 
 def _ranks_of(replies: Replies, said: str) -> dict[str, list[int]]:

@@ -82,8 +82,11 @@ _STILL_THERE = "A forward that has begun ends there with the process group's own
 def _whole_work(traces: Mapping[int, Trace]) -> int | None:
     """The operations of the whole model: of ranks that run the same modules those of one, of stages those of all.
 
-    None where ranks that run the same were given inputs of different sizes.
+    None where ranks that run the same were given inputs of different sizes, or one leaves out what others run.
     """
+    called = {call.path for trace in traces.values() for call in trace.calls}
+    if not all(called.isdisjoint(trace.unused) for trace in traces.values()):
+        return None
     of_part: dict[tuple[str, ...], set[int | None]] = {}
     for trace in traces.values():
         of_part.setdefault(tuple(call.path for call in trace.calls), set()).add(trace.flops)

@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import fields, make_dataclass, replace
 from itertools import islice
-from operator import attrgetter
-from typing import Any
+from operator import attrgetter, itemgetter
+from typing import Any, NamedTuple
 
 from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.module_tree.tree import mutable_class
@@ -22,25 +22,53 @@ _HELD = tuple(each.name for each in fields(Held))
 _TOTALS = ("n_params", "n_params_trainable", "size_bytes", "n_params_torch", "why", "local_bytes")
 
 
-def to_json(tree: ModuleTree) -> str:
+class Kinds:
+    """Records that are alike in some fields: of which kind each is, and what the kinds have in these fields.
+
+    Args:
+        records: Nodes or tensors of a tree.
+        names: The fields, by which the kinds are in the order that they are met in.
+    """
+
+    def __init__(self, records: Iterable[Any], names: Sequence[str]) -> None:
+        self._names = names
+        self.of_each, self.distinct = interned(map(attrgetter(*names), records))
+
+    def by(self, names: Sequence[str]) -> tuple[list[int], list[Any]]:
+        """The same by some of the fields."""
+        place, distinct = interned(map(itemgetter(*map(self._names.index, names)), self.distinct))
+        return [place[kind] for kind in self.of_each], distinct
+
+
+class TreeKinds(NamedTuple):
+    """The kinds of a tree's nodes and of its tensors, by all that many of them have alike."""
+
+    nodes: Kinds
+    tensors: Kinds
+
+
+def kinds_of(tree: ModuleTree) -> TreeKinds:
+    """The kinds that `to_json` writes."""
+    return TreeKinds(Kinds(tree.nodes, _ALIKE), Kinds(tree.tensors, _ENTRY))
+
+
+def to_json(tree: ModuleTree, kinds: TreeKinds) -> str:
     """The tree as JSON, to be made again by `from_json`; keys that aren't text are left behind.
 
     As text: what carries it on then sees one string, not a million values.
     """
     nodes, tensors = tree.nodes, tree.tensors
-    alike, distinct = interned(map(attrgetter(*_ALIKE), nodes))
-    entries_alike, distinct_entries = interned(map(attrgetter(*_ENTRY), tensors))
     columns = {name: [getattr(node, name) for node in nodes] for name in _OWN}
     columns["key"] = [key if type(key) is str else None for key in columns["key"]]
     said = {
         "nodes": columns,
         "n_children": [len(node.children) for node in nodes],
         "n_tensors": [len(node.tensors) for node in nodes],
-        "alike": alike,
-        "distinct": distinct,
+        "alike": kinds.nodes.of_each,
+        "distinct": kinds.nodes.distinct,
         "tensors": [entry.path for entry in tensors],
-        "tensors_alike": entries_alike,
-        "distinct_tensors": [[_held_to_json(value) for value in each] for each in distinct_entries],
+        "tensors_alike": kinds.tensors.of_each,
+        "distinct_tensors": [[_held_to_json(value) for value in each] for each in kinds.tensors.distinct],
         "totals": {name: getattr(tree, name) for name in _TOTALS},
         "ties": [[getattr(group, name) for name in _TIE] for group in tree.ties],
     }

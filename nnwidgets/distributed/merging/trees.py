@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
-from operator import attrgetter
 
-import torch
 import xxhash
 
-from nnwidgets.distributed.merging.tree_json import interned, with_bytes
+from nnwidgets.distributed.merging.tree_json import Kinds, TreeKinds, interned, with_bytes
 from nnwidgets.formatting import letters
 from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.records import Held, TensorEntry, TieGroup
@@ -40,21 +39,29 @@ def facts_of(tree: ModuleTree) -> dict[str, str]:
     return made
 
 
-def digest_of(tree: ModuleTree) -> str:
-    """A fingerprint of what ranks should say the same, and of what a tree that was read before may lack."""
-    modules, kinds = interned(map(attrgetter("class_name", "training", "alias_of"), tree.nodes))
-    each, said = interned(
-        map(attrgetter("role", "shape", "dtype", "requires_grad", "has_grad", "device", "held"), tree.tensors)
-    )
+_OF_MODULES = ("class_name", "training", "alias_of")
+_OF_TENSORS = ("role", "shape", "dtype", "requires_grad", "has_grad", "device", "held")
+
+
+def digest_of(tree: ModuleTree, known: TreeKinds | None = None) -> str:
+    """A fingerprint of what ranks should say the same, and of what a tree that was read before may lack.
+
+    Args:
+        tree: The tree.
+        known: Its kinds by `kinds_of`, where they are worked out already.
+    """
+    kinds = known or TreeKinds(Kinds(tree.nodes, _OF_MODULES), Kinds(tree.tensors, _OF_TENSORS))
+    modules, kinds_of_modules = kinds.nodes.by(_OF_MODULES)
+    each, said = kinds.tensors.by(_OF_TENSORS)
     # Of a device its kind: each rank has a GPU of its own.
     place, kinds_of_tensors = interned((*rest, device.partition(":")[0], _how(held)) for *rest, device, held in said)
     made = xxhash.xxh3_128()
     paths = chain((node.path for node in tree.nodes), (entry.path for entry in tree.tensors))
     made.update("\n".join(paths).encode("utf-8", "surrogatepass"))
     for numbers in (modules, [place[at] for at in each]):
-        made.update(torch.tensor(numbers, dtype=torch.int64).numpy().tobytes())
+        made.update(array("q", numbers).tobytes())
     groups = [(group.id, group.kind, group.members) for group in tree.ties]
-    made.update(repr((kinds, kinds_of_tensors, groups)).encode("utf-8", "surrogatepass"))
+    made.update(repr((kinds_of_modules, kinds_of_tensors, groups)).encode("utf-8", "surrogatepass"))
     return made.hexdigest()
 
 

@@ -6,6 +6,7 @@ import ast
 import contextlib
 import copy
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ from nnwidgets.edit.over_ranks.agreement import on_all_ranks
 from nnwidgets.edit.over_ranks.whole import CODE, IMPORTS, whole_tensors
 from nnwidgets.edit.rng import check_seed, fork_generators
 from nnwidgets.edit.targets import ChangeScope, Target, TensorTarget
-from nnwidgets.edit.transaction import Plan, WriteGuard, commit, preview_change, with_optimizers
+from nnwidgets.edit.transaction import Plan, WriteGuard, carry_out, with_optimizers
 from nnwidgets.edit.undo_copy.undo import summarize
 from nnwidgets.edit.writable import check_writable
 from nnwidgets.errors import InitializerError, InvalidTargetError, NNWidgetsError
@@ -31,11 +32,13 @@ from nnwidgets.introspect.safe_access.holders import is_dtensor
 from nnwidgets.introspect.safe_access.objects import class_attribute, is_module, is_tensor
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, plain_torch, shares_storage, unreadable_reason
 from nnwidgets.introspect.statistics.exact_stats import version
+from nnwidgets.keywords import advises
 
 _MOST_NAMED = 6
 _RESETS = ("reset_parameters", "_reset_parameters")
 
 
+@advises(lambda message, *_: InvalidTargetError(message, hint="What fn needs goes into it: lambda m: fn(m, 0.1)."))
 @over_handles
 @on_all_ranks
 def apply(
@@ -90,25 +93,20 @@ def apply(
     if not callable(fn):
         raise InitializerError(f"{fn!r} can't be called.", hint="Pass a function of one module.")
     model = ChangeScope(module)
-    return _call_on(
+    plan = _call_on(
         model, model.modules(target), fn, {}, label=label, source=source, seed=check_seed(seed),
-        optimizer=optimizer, preview=preview, clear_state=clear_state,
+        optimizer=optimizer, clear_state=clear_state,
     )  # fmt: skip
+    return carry_out(model, plan, preview=preview)
 
 
-def apply_below(
+def plan_below(
     model: ChangeScope, target: Target, function: Callable[..., Any], kwargs: Mapping[str, Any], **how: Any
-) -> Change:
+) -> Plan:
     """Call a function on the modules at and below those that a target names, children first, as ``Module.apply``."""
     named = (path for path, _ in model.modules(target))
     modules = _children_first(model.modules_below(named, model.left_out(target)), model)
-    try:
-        return _call_on(model, modules, function, kwargs, **how)
-    except InitializerError as error:
-        if isinstance(error.__cause__, AttributeError | TypeError):
-            hint = "Nothing was changed. It got the module; for a function of tensors name these, as in Linear.weight."
-            raise InitializerError(error.message, path=error.path, hint=hint) from error.__cause__
-        raise
+    return _call_on(model, modules, function, kwargs, may_be_of_tensors=True, **how)
 
 
 def _call_on(
@@ -120,7 +118,7 @@ def _call_on(
     label: str | None = None,
     source: str | None = None,
     **how: Any,
-) -> Change:
+) -> Plan:
     name = getattr(function, "__name__", "function")
     text = source if source is not None else source_of(function)
     call = name if text is None else _defined_name(text, name)
@@ -133,15 +131,13 @@ def _call_on(
         lines = [*text.rstrip().splitlines(), ""]
         return _recipe(model, found, number, f"{call}(module{passed})", lines)
 
-    return _run(
+    return _plan(
         model, modules, lambda each: function(each, **kwargs), recipe,
         label=label or (f"{name}({passed[2:]})" if kwargs else name), kind="function", **how,
     )  # fmt: skip
 
 
-def reset_modules(
-    model: ChangeScope, target: Target, seed: int, *, optimizer: Any, preview: bool, clear_state: bool
-) -> Change:
+def plan_reset(model: ChangeScope, target: Target, seed: int, *, optimizer: Any, clear_state: bool) -> Plan:
     """Let each module at or below a target reset itself, those below first, as ``Module.apply`` goes."""
     named = model.modules(target)
     left_out = model.left_out(target)
@@ -167,13 +163,13 @@ def reset_modules(
         lines = [f"with torch.random.fork_rng(){without_grad}:", f"    torch.manual_seed({number})"]
         return Recipe((*lines, *(f"    {call}" for call in calls)))
 
-    return _run(
+    return _plan(
         model, modules, lambda each: getattr(each, _reset_name(each))(), recipe, label="reset", seed=seed,
-        kind="init", optimizer=optimizer, preview=preview, clear_state=clear_state, reached=own,
+        kind="init", optimizer=optimizer, clear_state=clear_state, reached=own,
     )  # fmt: skip
 
 
-def _run(
+def _plan(
     model: ChangeScope,
     modules: Sequence[tuple[str, Any]],
     function: Callable[[Any], Any],
@@ -183,10 +179,10 @@ def _run(
     seed: int,
     kind: Any,
     optimizer: Any,
-    preview: bool,
     clear_state: bool,
     reached: Sequence[TensorTarget] = (),
-) -> Change:
+    may_be_of_tensors: bool = False,
+) -> Plan:
     places = _places(model, modules)
     if not places:
         raise InvalidTargetError(
@@ -195,22 +191,17 @@ def _run(
             hint="Name modules that have.",
         )
     spread = [place.path for place in places if is_dtensor(type(place.tensor))]
-    if spread and preview:
-        raise InitializerError(
-            f"{label} can't be previewed: {some(spread, _MOST_NAMED)} is spread over ranks.",
-            path=spread[0],
-            hint="Apply it; undo takes it back.",
-        )
     if spread:
         model.reshard()
     structure = Structure(each for _, each in model.modules_below(path for path, _ in modules))
+    call = partial(_call, function=function, label=label, seed=seed, may_be_of_tensors=may_be_of_tensors)
 
     unwritten: list[str] = []
 
     def write(guard: WriteGuard) -> None:
         guard.before()
         versions = [version(place.tensor) for place in reached]
-        _call(modules, function, label, seed, is_spread=bool(spread))
+        call(modules, is_spread=bool(spread))
         now = zip(reached, versions, strict=True)
         unwritten.extend(place.path for place, before in now if version(place.tensor) == before)
 
@@ -240,14 +231,19 @@ def _run(
     )
     everyone = [*((place.path, place.tensor) for place in places), *((t.path, model.tensor(t.path)) for t in plan.ties)]
     more += with_optimizers(model.module, plan, optimizer, everyone, clear=clear_state)
-    if preview:
+    tensors = dict([*((place.path, place.tensor) for place in places), *everyone])
 
-        def call(copies: Sequence[tuple[str, Any]]) -> None:
-            _call(copies, function, label, seed)
+    def preview() -> dict[str, TensorStats]:
+        if spread:
+            raise InitializerError(
+                f"{label} can't be previewed: {some(spread, _MOST_NAMED)} is spread over ranks.",
+                path=spread[0],
+                hint="Apply it; undo takes it back.",
+            )
+        return _preview(plan, modules, tensors, call=call, reached=(model, reached))
 
-        tensors = dict([*((place.path, place.tensor) for place in places), *everyone])
-        return preview_change(model, plan, _preview(plan, modules, tensors, call=call, reached=(model, reached)))
-    return commit(model, plan)
+    plan.preview = preview
+    return plan
 
 
 def _call(
@@ -256,6 +252,7 @@ def _call(
     label: str,
     seed: int,
     *,
+    may_be_of_tensors: bool,
     is_spread: bool = False,
 ) -> None:
     with fork_generators(seed), torch.no_grad():
@@ -266,10 +263,14 @@ def _call(
             except NNWidgetsError:
                 raise
             except Exception as error:
+                is_lost = may_be_of_tensors and isinstance(error, AttributeError | TypeError)
                 raise InitializerError(
                     f"{label} raised on {path or 'the model'}: {type(error).__name__}: {str(error).rstrip('.')}.",
                     path=path,
-                    hint="Nothing was changed.",
+                    hint="Nothing was changed. It got the module; for a function of tensors name these, as in "
+                    "Linear.weight."
+                    if is_lost
+                    else "Nothing was changed.",
                 ) from error
 
 

@@ -16,8 +16,14 @@ from nnwidgets.introspect.checks.training import norms_that_move
 from nnwidgets.introspect.handles import over_handles
 from nnwidgets.introspect.module_tree.expressions import ExpressionWriter
 from nnwidgets.introspect.safe_access.scan import gc_paused
+from nnwidgets.keywords import advises
 
 
+def _in_a_list(message: str, *_: object) -> InvalidTargetError:
+    return InvalidTargetError(message, hint='Several targets go into one list: ["0", "2.bias"].')
+
+
+@advises(_in_a_list)
 @over_handles
 @on_all_ranks
 def freeze(module: nn.Module, target: Target) -> Change:
@@ -44,6 +50,7 @@ def freeze(module: nn.Module, target: Target) -> Change:
     return _set(module, target, asks=False)
 
 
+@advises(_in_a_list)
 @over_handles
 @on_all_ranks
 def unfreeze(module: nn.Module, target: Target) -> Change:

@@ -12,7 +12,7 @@ from torch import nn
 
 from nnwidgets.edit.change import Change
 from nnwidgets.edit.code import Recipe, arguments, expressions
-from nnwidgets.edit.operations.apply import apply_below, reset_modules
+from nnwidgets.edit.operations.apply import plan_below, plan_reset
 from nnwidgets.edit.operations.initializers import Initializer, dry_run, get_initializer
 from nnwidgets.edit.operations.padding_rows import padding_rows, padding_warnings
 from nnwidgets.edit.operations.stand_ins import Scratch
@@ -21,11 +21,11 @@ from nnwidgets.edit.over_ranks.draw import UnknownStepError, fill_part
 from nnwidgets.edit.over_ranks.part import IMPORT, data_of, part_of, whole_code
 from nnwidgets.edit.rng import Generators, check_seed, fork_generators
 from nnwidgets.edit.targets import ChangeScope, Target, TensorTarget
-from nnwidgets.edit.transaction import Plan, WriteGuard, commit, preview_change, with_optimizers
+from nnwidgets.edit.transaction import Plan, WriteGuard, carry_out, with_optimizers
 from nnwidgets.edit.undo_copy.undo import summarize
 from nnwidgets.edit.writable import check_writable, distinct_memory
 from nnwidgets.errors import Advice, AdvisedText, InitializerError, NNWidgetsError
-from nnwidgets.formatting import counted, some
+from nnwidgets.formatting import counted, short_repr, some
 from nnwidgets.introspect.checks.units import has_units
 from nnwidgets.introspect.handles import over_handles
 from nnwidgets.introspect.paths import parent
@@ -34,12 +34,23 @@ from nnwidgets.introspect.safe_access.holders import is_dtensor, whose
 from nnwidgets.introspect.safe_access.objects import type_name
 from nnwidgets.introspect.safe_access.scan import gc_paused
 from nnwidgets.introspect.safe_access.tensors import plain_torch
+from nnwidgets.keywords import advises
 
 _MATRIX = 2
 _MOST_NAMED = 3
 _MOST_PREVIEWED = 32_000_000
 
 
+def _by_keyword(message: str, module: object, target: object, how: object, *values: object) -> InitializerError:  # noqa: ARG001 - as `init` is called
+    initializer = get_initializer(how, target if isinstance(target, str) else None)
+    names = [each.name for each in initializer.parameters if each.name != "**"]
+    if len(values) > len(names):
+        return InitializerError(message, hint=f"The signature is {initializer.signature}.")
+    given = ", ".join(f"{name}={short_repr(value)}" for name, value in zip(names, values, strict=False))
+    return InitializerError(message, hint=f"Parameters of {initializer.name} go by keyword: {given}.")
+
+
+@advises(_by_keyword)
 @over_handles
 @on_all_ranks
 def init(
@@ -97,19 +108,29 @@ def init(
         (256, 0)
     """
     model = ChangeScope(module)
+    plan = plan_init(model, target, how, kwargs, seed=seed, optimizer=optimizer, clear_state=clear_state)
+    return carry_out(model, plan, preview=preview)
+
+
+def plan_init(
+    model: ChangeScope,
+    target: Target,
+    how: Any,
+    kwargs: Mapping[str, Any],
+    *,
+    seed: int | None = None,
+    optimizer: Any = None,
+    clear_state: bool = False,
+) -> Plan:
+    """What `init` of the same arguments would do, checked and not carried out; raises what it would."""
     initializer = get_initializer(how, target if isinstance(target, str) else None)
     passed = initializer.check(kwargs, target if isinstance(target, str) else None)
     number = check_seed(seed)
     if initializer.kind == "reset":
-        return reset_modules(model, target, number, optimizer=optimizer, preview=preview, clear_state=clear_state)
+        return plan_reset(model, target, number, optimizer=optimizer, clear_state=clear_state)
     if initializer.kind == "user" and not initializer.takes_generator and model.names_modules(target):
-        return apply_below(
-            model, target, how, passed, seed=number, optimizer=optimizer, preview=preview, clear_state=clear_state
-        )
-    plan, filler = _make_plan(model, target, initializer, passed, seed=number, optimizer=optimizer, clear=clear_state)
-    if preview:
-        return preview_change(model, plan, filler.preview(model, plan))
-    return commit(model, plan)
+        return plan_below(model, target, how, passed, seed=number, optimizer=optimizer, clear_state=clear_state)
+    return _make_plan(model, target, initializer, passed, seed=number, optimizer=optimizer, clear=clear_state)
 
 
 def _check_returned(made: Any, tensor: Any, initializer: Initializer, path: str) -> None:
@@ -207,7 +228,7 @@ def _make_plan(
     seed: int,
     optimizer: Any,
     clear: bool,
-) -> tuple[Plan, _Filler]:
+) -> Plan:
     named = model.places(target)
     writable = check_writable(named, parts=True)
     each = list(zip(named, writable, strict=True))
@@ -249,7 +270,8 @@ def _make_plan(
     plan.told_after = lambda changed: padding_warnings(padding_rows(model, changed))
     everyone = [*pairs, *((tie.path, model.tensor(tie.path)) for tie in plan.ties)]
     lines += with_optimizers(model.module, plan, optimizer, everyone, clear=clear)
-    return plan, filler
+    plan.preview = lambda: filler.preview(model, plan)
+    return plan
 
 
 def _warnings(

@@ -17,6 +17,7 @@ class Scratch:
     def __init__(self, tensors: Iterable[Any]) -> None:
         """Copy the memory of plain strided or parameter ``tensors``, storage by storage."""
         self._of: dict[int, Any] = {}
+        self._pieces: list[tuple[torch.Tensor, torch.Tensor]] = []
         with plain_torch():
             held: dict[tuple[torch.device, int], list[tuple[Any, torch.Tensor]]] = {}
             for tensor in tensors:
@@ -29,6 +30,12 @@ class Scratch:
     def of(self, tensor: Any) -> Any:
         """The stand-in of a tensor: plain, without gradient."""
         return self._of[id(tensor)]
+
+    def renew(self) -> None:
+        """Copy the tensors' memory once more, from where it was at first."""
+        with plain_torch():
+            for own, source in self._pieces:
+                own.copy_(source)
 
     def memo(self) -> dict[int, Any]:
         """What ``copy.deepcopy`` takes for the copies it has made already; parameters stay parameters."""
@@ -44,6 +51,7 @@ class Scratch:
         flat = torch.empty(0, dtype=torch.uint8, device=source.device)
         own = torch.empty(n_bytes, dtype=torch.uint8, device=source.device)
         own.copy_(flat.set_(storage, low, (n_bytes,), (1,)))
+        self._pieces.append((own, flat))
         for tensor, data in pairs:
             if id(tensor) in self._of:
                 continue

@@ -7,6 +7,7 @@ where there is nothing to find.
 from __future__ import annotations
 
 import ast
+import hashlib
 import inspect
 import linecache
 import textwrap
@@ -71,23 +72,55 @@ def names_in_forward(kind: type) -> set[str]:
     return set() if code is None else _names(code)
 
 
-def forward_reads(kind: type) -> ForwardReads:
-    """Return what ``kind``'s forward, and the methods of its own that it calls, read of ``self``."""
+def forward_digest(kind: type) -> str:
+    """Return a fingerprint of what ``kind``'s forward, and the methods of its own that it calls, do.
+
+    Two processes of one Python say the same of the same code, wherever its file is; comments don't count.
+
+    Example:
+        >>> forward_digest(nn.ReLU) == forward_digest(nn.ReLU6)
+        False
+    """
+    made = hashlib.sha256()
+    for method, code in _codes(kind).items():
+        made.update(f"{method} {_told(code)}\n".encode("utf-8", "surrogatepass"))
+    return made.hexdigest()[:32]
+
+
+def _told(value: object) -> str:
+    """Code, or a constant of it, as text without what depends on where it was written or on the process."""
+    if type(value) is types.CodeType:
+        parts = (value.co_code.hex(), value.co_names, value.co_varnames, value.co_freevars)
+        return f"{parts} {[_told(each) for each in value.co_consts if each != value.co_name]}"
+    if type(value) in (tuple, frozenset):
+        told = [_told(each) for each in cast("Any", value)]
+        return str(sorted(told) if type(value) is frozenset else told)
+    return repr(value)
+
+
+def _codes(kind: type) -> dict[str, types.CodeType]:
+    """Return the code of ``kind``'s forward and of the methods of its own that it calls, by their names."""
     waiting = ["forward"]
     done: set[str] = set()
-    codes: list[types.CodeType] = []
-    is_switched_off = False
+    codes: dict[str, types.CodeType] = {}
     while waiting and len(done) < _MOST_HELPERS:
         method = waiting.pop()
         done.add(method)
         code = _code(class_attribute(kind, method))
         if code is None:
             continue
-        codes.append(code)
-        is_switched_off |= _is_decorated_by_torch(class_attribute(kind, method))
+        codes[method] = code
         waiting.extend(
             name for name in sorted(_names(code)) if name not in done and name not in waiting and _is_own(kind, name)
         )
+    return codes
+
+
+def forward_reads(kind: type) -> ForwardReads:
+    """Return what ``kind``'s forward, and the methods of its own that it calls, read of ``self``."""
+    found = _codes(kind)
+    codes = found.values()
+    is_switched_off = any(_is_decorated_by_torch(class_attribute(kind, method)) for method in found)
     if not is_switched_off and not any(_names(code) & _DETACHING for code in codes):
         return ForwardReads()
     detached: list[Detached] = []

@@ -58,6 +58,11 @@ def tree(module: object) -> ModuleTree:
 
 def tree_of(scan: ModelScan) -> ModuleTree:
     """Make the tree of what was read."""
+    return counted_tree(scan)[0]
+
+
+def counted_tree(scan: ModelScan) -> tuple[ModuleTree, ParameterCounts]:
+    """Make the tree of what was read, and give the counts that it was made with."""
     with no_torch_function(), gc_paused():
         table = TensorTable(scan)
         addresses = address_intervals(scan, table.sizes)
@@ -74,7 +79,7 @@ def tree_of(scan: ModelScan) -> ModuleTree:
             entry.__class__ = TensorEntry
         tensors = tuple(entries)
         nodes = _nodes(scan, table, param_counts, tensors)
-    return ModuleTree(
+    tree = ModuleTree(
         root=nodes[0],
         nodes=tuple(nodes),
         tensors=tensors,
@@ -86,6 +91,7 @@ def tree_of(scan: ModelScan) -> ModuleTree:
         n_params_torch=nodes[0].n_params_torch,
         why=nodes[0].why,
     )
+    return tree, param_counts
 
 
 _Class = tuple[str, tuple[str, ...], Summarizer | None, bool]

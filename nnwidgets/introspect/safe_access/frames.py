@@ -31,6 +31,14 @@ def outwards(frame: FrameType | None) -> Iterator[FrameType]:
         frame = frame.f_back
 
 
+def callers_variables() -> tuple[Mapping[str, Any], ...]:
+    """Those of the innermost function that is not of this package, and its module's: what the user calls things."""
+    for frame in outwards(sys._getframe()):  # noqa: SLF001 - only frames know
+        if not str(frame.f_globals.get("__name__")).startswith("nnwidgets."):
+            return frame.f_locals, frame.f_globals
+    return ()
+
+
 def local_variable(frame: FrameType, name: str) -> Any:
     """What a running function has in a variable; None where it has none of that name.
 

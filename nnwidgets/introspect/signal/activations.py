@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any, NamedTuple
 
@@ -18,9 +19,10 @@ from nnwidgets.introspect.safe_access.scan import ModelScan, read
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, gradient_of, plain_torch
 from nnwidgets.introspect.signal.backward_state import gradients_aside
 from nnwidgets.introspect.signal.losses import NOISE, WHY_NO_GRAPH, Loss, floats_in, loss_function
-from nnwidgets.introspect.signal.signal_findings import CallFacts, NanBirth, call_facts, signal_findings
+from nnwidgets.introspect.signal.signal_findings import Birth, CallFacts, call_facts, signal_findings
 from nnwidgets.introspect.signal.signal_records import Activations, CallSignal, ParameterSignal
 from nnwidgets.introspect.signal.summaries import Summaries, Summary
+from nnwidgets.introspect.signal.thresholds import LIMITS
 from nnwidgets.introspect.statistics.exact_stats import each_stats
 from nnwidgets.introspect.tracing.hooks import Observer
 from nnwidgets.introspect.tracing.shapes import tensors_in
@@ -75,6 +77,29 @@ def activations(
         >>> found.parameters[0].path, net[0].weight.grad
         ('0.weight', None)
     """
+    return watched_activations(module, args, kwargs, loss=loss, input_size=input_size)
+
+
+def watched_activations(
+    module: nn.Module,
+    args: Sequence[Any],
+    kwargs: dict[str, Any],
+    *,
+    loss: Loss,
+    input_size: InputSizes | None = None,
+    watch: Callable[[], None] = lambda: None,
+) -> Activations:
+    """As `activations` does.
+
+    Args:
+        module: The model.
+        args: What its forward takes.
+        kwargs: The same, by name.
+        loss: Where the backward starts.
+        input_size: Sizes of inputs to be made.
+        watch: Called for each call that gives something, and for each gradient that arrives; what it raises that is no
+            `Exception` ends the run and is passed on.
+    """
     scan = read(module)
     compute = None if loss is None else loss_function(loss)
     if compute is not None and torch.is_inference_mode_enabled():
@@ -83,7 +108,7 @@ def activations(
             hint="Leave inference mode, or leave the loss out for the forward alone.",
         )
     ranks = ranks_of_forward(scan)
-    observer = _Signal(scan, (args, kwargs), compute, is_noise=isinstance(loss, str) and loss == NOISE)
+    observer = _Signal(scan, (args, kwargs), compute, watch, is_noise=isinstance(loss, str) and loss == NOISE)
     try:
         with torch.enable_grad() if compute is not None else nullcontext():
             trace = run(scan, args, kwargs, input_size, begin=lambda: come_together(ranks), observer=observer)
@@ -100,21 +125,32 @@ class _Noted(NamedTuple):
 class _Signal(Observer):
     """Sums up what the calls give, then goes back from the loss."""
 
-    def __init__(self, scan: ModelScan, inputs: Any, compute: Any, *, is_noise: bool) -> None:
+    def __init__(
+        self, scan: ModelScan, inputs: Any, compute: Any, watch: Callable[[], None], *, is_noise: bool
+    ) -> None:
+        self._own = set(map(id, scan.modules))
         self._scan, self._inputs, self._compute, self._is_noise = scan, inputs, compute, is_noise
-        self._summaries = Summaries(with_gradients=compute is not None)
+        self._watch = watch
+        self._summaries = Summaries(with_gradients=compute is not None, watch=watch)
         self.parameters: tuple[ParameterSignal, ...] = ()
         self.loss: float | None = None
         self.error: str | None = None
         self.failed_in: str | None = None
-        self._met_nan = False
+        self._met_nan = self._met_infinite = False
 
     def returned(self, module: Any, args: tuple[Any, ...], output: Any) -> _Noted:
+        self._watch()
         facts, summaries = call_facts(module, type_name(type(module))), self._summaries.of_call(module, output)
-        if not self._met_nan and any(each.values.n_nan for each in summaries):
-            self._met_nan = True
+        if id(module) not in self._own:
+            return _Noted(facts, summaries)
+        has_nan = not self._met_nan and any(each.values.n_nan for each in summaries)
+        is_new = facts.is_layer and not self._met_nan and not self._met_infinite
+        if has_nan or (is_new and any(each.values.n_inf for each in summaries)):
             inputs = tuple(found for found in each_stats(floats_in(args)) if found)
-            facts = facts._replace(birth=NanBirth(inputs, _bad_parameters(module)))
+            # A layer that was given infinite values, as a mask has, made none.
+            if has_nan or not any(found.n_inf for found in inputs):
+                self._met_nan, self._met_infinite = self._met_nan or has_nan, True
+                facts = facts._replace(birth=Birth(inputs, _bad_parameters(module)))
         return _Noted(facts, summaries)
 
     def told(self, trace: Trace) -> Activations:
@@ -152,7 +188,11 @@ class _Signal(Observer):
             self.failed_in = "backward"
             others = (*self._scan.slot_values, *tensors_in(self._inputs))
             with gradients_aside(root, others), self._summaries.backward():
-                root.backward()  # type: ignore[no-untyped-call] # torch's
+                try:
+                    root.backward()  # type: ignore[no-untyped-call] # torch's
+                except Exception:
+                    self.parameters = _parameters(self._scan)
+                    raise
                 self.parameters = _parameters(self._scan)
             self.failed_in = None
         except Exception as raised:  # noqa: BLE001 - whatever a user's loss or backward raises is the answer
@@ -195,26 +235,31 @@ def _parameters(scan: ModelScan) -> tuple[ParameterSignal, ...]:
     weights = each_stats(values)
     found = each_stats(gradients)
     return tuple(
-        ParameterSignal(scan.slot_path(slot), weight, gradient, _has_equal_units(of))
-        for (slot, _), weight, gradient, of in zip(asking, weights, found, gradients, strict=True)
+        ParameterSignal(scan.slot_path(slot), weight, gradient, _has_equal_units(value, of))
+        for (slot, value), weight, gradient, of in zip(asking, weights, found, gradients, strict=True)
     )
 
 
 _MATRIX = 2
 
 
-def _has_equal_units(gradient: Any) -> bool:
-    """Whether all rows of a gradient are the same, up to rounding, and not zero."""
+def _has_equal_units(weight: Any, gradient: Any) -> bool:
+    """Whether all rows of a weight are the same, up to rounding, and those of its gradient too, which isn't zero."""
     if not is_tensor(gradient) or not gradient.numel() or gradient.dim() < _MATRIX or gradient.shape[0] == 1:
         return False
+    return _has_equal_rows(gradient, may_be_zero=False) and _has_equal_rows(weight, may_be_zero=True)
+
+
+def _has_equal_rows(tensor: Any, *, may_be_zero: bool) -> bool:
     try:
-        rows = as_plain_tensor(gradient)
+        rows = as_plain_tensor(tensor)
     except InvalidTargetError:
         return False
     with plain_torch():
-        if rows.layout is not torch.strided or not bool(rows[0].ne(0).any()):
+        if rows.layout is not torch.strided or not (may_be_zero or bool(rows[0].ne(0).any())):
             return False
         # Two rows tell nearly always; the rest is read where they agree.
         first = rows[0]
-        tolerance = first.abs().max() * (1e-5 if first.dtype in (torch.float32, torch.float64) else 1e-2)
+        is_wide = first.dtype in (torch.float32, torch.float64)
+        tolerance = first.abs().max() * (LIMITS.equal if is_wide else LIMITS.equal_halves)
         return all(bool((first - rows[at]).abs().max() <= tolerance) for at in range(1, rows.shape[0]))

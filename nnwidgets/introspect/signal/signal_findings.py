@@ -7,12 +7,15 @@ calls. A signal that goes through n of them and is multiplied by c at each arriv
 
 from __future__ import annotations
 
+import itertools
 import math
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
+import torch
 from torch import nn
 
 from nnwidgets.formatting import counted
@@ -20,43 +23,13 @@ from nnwidgets.introspect.checks.findings import SingleFinding, findings
 from nnwidgets.introspect.module_tree.expressions import ExpressionWriter
 from nnwidgets.introspect.records import Finding, Severity, TensorStats
 from nnwidgets.introspect.safe_access.objects import instance_dict, is_a, is_tensor
+from nnwidgets.introspect.signal.saturation import flat_parts, is_flat_at_zero
 from nnwidgets.introspect.signal.signal_records import CallSignal, ParameterSignal
+from nnwidgets.introspect.signal.thresholds import LIMITS
 
 
-@dataclass(frozen=True)
-class Thresholds:
-    """From where on something is told.
-
-    Attributes:
-        faded: The last layer's std over the first's; the rounding of a half-precision number begins near there.
-        rate: What each layer multiplies by, on the average, in a signal that fades; one over it in one that grows.
-            Xavier and He keep 1; PyTorch's own `nn.Linear` keeps 0.58 with tanh and 0.41 with ReLU of zero biases.
-        n_layers: Fewer layers than these are no depth.
-        saturated: Share of an output where its module is flat. Karpathy (makemore, part 3) calls 5 % good and 20 % too
-            many.
-        silent: Share of units that are zero for all of the batch, from which dead units are told. Deep in a net of
-            ReLUs, samples become alike, and some are silent by that alone, whatever the weights.
-        mostly_silent: The same, from which that is a warning.
-        n_values: Values of a unit below which being zero for all of them may be chance: half of a ReLU's are.
-    """
-
-    faded: float = 1e-4
-    rate: float = 0.6
-    n_layers: int = 4
-    saturated: float = 0.3
-    silent: float = 0.25
-    mostly_silent: float = 0.75
-    n_values: int = 32
-
-
-LIMITS = Thresholds()
-
-_FIRING = (nn.ReLU, nn.ReLU6, nn.Threshold, nn.Hardtanh)
-_FLAT_AT_BOTH_ENDS = ("Tanh", "Sigmoid", "Softsign", "Hardtanh", "Hardsigmoid", "ReLU6")
-
-
-class NanBirth(NamedTuple):
-    """What is known of the first call that gave NaN.
+class Birth(NamedTuple):
+    """What is known of the first call that gave NaN, and of the first layer that gave infinite values.
 
     Attributes:
         inputs: Statistics of what went in.
@@ -73,14 +46,18 @@ class CallFacts(NamedTuple):
     Attributes:
         class_name: Its class.
         is_layer: Whether it has a weight of its own that its input is multiplied by.
-        fires: Whether zero is what it gives where it doesn't fire.
-        birth: Where this call was the first that gave NaN, what went in.
+        is_flat_at_zero: Whether no gradient passes where it gives zero.
+        tells_ends: Whether much at the ends of its range is worth telling.
+        nonlinearity: What `torch.nn.init.calculate_gain` calls it, where it has ends or is a ReLU of some kind.
+        birth: Where this call was the first that gave NaN or, of layers, infinite values: what went in.
     """
 
     class_name: str
     is_layer: bool
-    fires: bool
-    birth: NanBirth | None = None
+    is_flat_at_zero: bool
+    tells_ends: bool
+    nonlinearity: str | None
+    birth: Birth | None = None
 
 
 def call_facts(module: Any, class_name: str) -> CallFacts:
@@ -96,7 +73,15 @@ def call_facts(module: Any, class_name: str) -> CallFacts:
         is_tensor(weight) and weight.dim() > 1 and not own.get("_modules") and not is_a(module, nn.Embedding)
         and not is_a(module, nn.EmbeddingBag)
     )  # fmt: skip
-    return CallFacts(class_name, is_layer, any(is_a(module, kind) for kind in _FIRING))
+    parts = flat_parts(module)
+    tells_ends = parts is not None and parts.n_at_ends is not None and parts.is_told
+    gain = next((name for kind, name in _NONLINEARITIES if is_a(module, kind)), None)
+    return CallFacts(class_name, is_layer, is_flat_at_zero(module), tells_ends, gain)
+
+
+_NONLINEARITIES = (
+    (nn.ReLU, "relu"), (nn.ReLU6, "relu"), (nn.LeakyReLU, "relu"), (nn.Tanh, "tanh"), (nn.Sigmoid, "sigmoid"),
+)  # fmt: skip
 
 
 def signal_findings(
@@ -131,6 +116,7 @@ class _Run:
         self, calls: Sequence[CallSignal], facts: Sequence[CallFacts | None], writer: ExpressionWriter
     ) -> None:
         self._calls, self._facts, self._writer = calls, facts, writer
+        self._n_calls = Counter(call.path for call in calls)
         self._layers = [at for at, each in enumerate(facts) if each and each.is_layer and calls[at].outputs]
 
     def of_depth(self) -> Iterator[SingleFinding]:
@@ -141,6 +127,7 @@ class _Run:
             stds = [(at, found.std) for at, found in way if found.std > 0 and math.isfinite(found.std)]
             if len(stds) < max(LIMITS.n_layers, len(way) / 2):
                 continue
+            order = [at for at, _ in stds]
             quarter = len(stds) // 4
             begin, first = sorted(stds[:quarter], key=lambda each: each[1])[quarter // 2]
             # A branch may carry little where the trunk carries all, as an attention's query does: all must have it.
@@ -148,9 +135,16 @@ class _Run:
             is_fading = last < first * LIMITS.faded
             if not is_fading:
                 end, last = min(stds[-quarter:], key=lambda each: each[1])
-            n_steps = abs(self._layers.index(end) - self._layers.index(begin))
-            rate = (last / first) ** (1 / n_steps)
-            if not (is_fading and rate < LIMITS.rate) and not (first < last * LIMITS.faded and rate > 1 / LIMITS.rate):
+            through = [math.log(std) for _, std in stds[order.index(begin) : order.index(end) + 1]]
+            n_steps = len(through) - 1
+            rate = math.exp((through[-1] - through[0]) / n_steps)
+            if not is_fading and not first < last * LIMITS.faded:
+                continue
+            # One step alone, as of an input that isn't normalized, is no rate: the others must do as much each.
+            sign = -1 if is_fading else 1
+            steps = sorted(sign * (after - before) for before, after in itertools.pairwise(through))
+            least = max(-math.log(LIMITS.rate), -math.log(LIMITS.faded) / n_steps)
+            if sum(steps[:-1]) <= least * (n_steps - 1):
                 continue
             yield SingleFinding(
                 f"{'vanishing' if is_fading else 'exploding'}-{name}",
@@ -165,88 +159,126 @@ class _Run:
 
     def of_outputs(self) -> Iterator[SingleFinding]:
         """What single calls gave."""
+        last: dict[str, int] = {}
         for at, (call, facts) in enumerate(zip(self._calls, self._facts, strict=True)):
+            before = last.get(call.path, -1)
+            last[call.path] = at
             for out in call.outputs if facts else ():
                 n_each = out.values.n / max(out.n_units, 1)
-                is_known = facts is not None and facts.fires and n_each >= LIMITS.n_values
+                is_known = facts is not None and facts.is_flat_at_zero and n_each >= LIMITS.n_values
                 if is_known and out.n_silent_units >= LIMITS.silent * out.n_units > 0:
                     yield SingleFinding(
                         "dead-units",
                         _severity(out.n_silent_units / out.n_units),
                         at,
                         call.path,
-                        f"{out.n_silent_units:,} of {counted(out.n_units, 'unit')} are 0 for all of this batch, "
-                        f"each with {counted(int(n_each), 'value')}: no gradient passes there.",
-                        self._keep_std if out.n_silent_units >= LIMITS.mostly_silent * out.n_units else None,
+                        f"{out.n_silent_units:,} of {counted(out.n_units, 'unit')} are 0 for all of this batch"
+                        f"{self._which(at)}, each with {counted(int(n_each), 'value')}: no gradient passes there.",
+                        self._fix(before, at) if out.n_silent_units >= LIMITS.mostly_silent * out.n_units else None,
                         call.class_name,
                     )
                 share = (out.n_saturated or 0) / max(out.values.n, 1)
-                if share > LIMITS.saturated and call.class_name in _FLAT_AT_BOTH_ENDS:
+                # What a model ends in may be sure of itself, and a loss may be made for that, as cross entropy is.
+                is_told = facts is not None and facts.tells_ends and out not in self._calls[0].outputs
+                if is_told and share > LIMITS.saturated:
                     yield SingleFinding(
                         "saturated",
                         "warning",
                         at,
                         call.path,
-                        f"{100 * share:.0f} % of the values of this {call.class_name} lie where it is flat: hardly any "
-                        "gradient passes there.",
-                        self._keep_std,
+                        f"{100 * share:.0f} % of the values of this {call.class_name}{self._which(at)} lie where its "
+                        f"slope is below {100 * (1 - LIMITS.flat**2):.0f} % of the steepest: hardly any gradient "
+                        "passes there.",
+                        self._fix(before, at) if facts is not None and facts.nonlinearity else None,
                         call.class_name,
                     )
 
     def of_nan(self) -> Iterator[SingleFinding]:
-        """Where NaN came first."""
-        at, birth = next(((at, each.birth) for at, each in enumerate(self._facts) if each and each.birth), (0, None))
-        if birth is None:
-            return
-        call = self._calls[at]
-        n_nan = sum(out.values.n_nan for out in call.outputs)
-        of = sum(out.values.n for out in call.outputs)
-        ranges = " and ".join(f"{found.min:.3g} to {found.max:.3g}" for found in birth.inputs if found.n > found.n_nan)
-        n_inf = sum(found.n_inf for found in birth.inputs)
-        said = f"The first call that gives NaN: {n_nan:,} of {counted(of, 'value')}."
-        if any(found.n_nan for found in birth.inputs):
-            said += " There is NaN in its input already."
-        elif ranges:
-            said += f" Its input goes from {ranges}{f', and {n_inf:,} of it is infinite' if n_inf else ''}."
-        fix = None
-        if birth.bad_weights:
-            said += f" NaN or infinite elements are in its own {' and '.join(birth.bad_weights)}."
-            code = self._writer.code(call.path)
-            fix = "with torch.no_grad():\n" + "\n".join(
-                f"    {code}.{name}.nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0)" for name in birth.bad_weights
+        """Where NaN came first, and infinite values that a layer made of finite ones."""
+        born = [(at, each.birth) for at, each in enumerate(self._facts) if each and each.birth]
+        of_nan = next(((at, birth) for at, birth in born if self._count(at, "n_nan")), None)
+        for at, birth in born:
+            call = self._calls[at]
+            has_nan = bool(self._count(at, "n_nan"))
+            comes_of_infinite = any(found.n_inf and not found.n_nan for found in birth.inputs)
+            if has_nan and comes_of_infinite and len(born) > 1:
+                continue  # told where the infinite values were born
+            n_bad, n = (self._count(at, each) for each in ("n_nan" if has_nan else "n_inf", "n"))
+            said = f"The first call that gives {'NaN' if has_nan else 'infinite values'}{self._which(at)}: "
+            said += f"{n_bad:,} of {counted(n, 'value')}"
+            if not has_nan:
+                dtype = call.outputs[0].dtype
+                said += f" of {dtype}, whose largest number is {torch.finfo(getattr(torch, dtype)).max:.3g}"
+            said += "."
+            ranges = " and ".join(
+                f"{found.min:.3g} to {found.max:.3g}" for found in birth.inputs if math.isfinite(found.min)
             )
-        yield SingleFinding("first-nan", "error", at, call.path, said, fix)
+            n_inf = sum(found.n_inf for found in birth.inputs)
+            if any(found.n_nan for found in birth.inputs):
+                said += " There is NaN in its input already."
+            elif ranges:
+                said += f" Its input goes from {ranges}{f', and {n_inf:,} of it is infinite' if n_inf else ''}."
+            elif n_inf:
+                said += " All of its input is infinite."
+            fix = None
+            if birth.bad_weights:
+                said += f" NaN or infinite elements are in its own {' and '.join(birth.bad_weights)}."
+                code = self._writer.code(call.path)
+                fix = "with torch.no_grad():\n" + "\n".join(
+                    f"    {code}.{name}.nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0)" for name in birth.bad_weights
+                )
+            if not has_nan and of_nan is not None and any(found.n_inf for found in of_nan[1].inputs):
+                said += f" NaN comes of it in {self._name(of_nan[0])}."
+            yield SingleFinding("first-nan", "error", at, call.path, said, fix)
+
+    def _count(self, at: int, of: str) -> int:
+        return sum(getattr(out.values, of) for out in self._calls[at].outputs)
+
+    def _which(self, at: int) -> str:
+        """Which of its module's calls it is, where there are several."""
+        n = self._n_calls[self._calls[at].path]
+        return f" (call {self._calls[at].call_index + 1} of {n})" if n > 1 else ""
 
     def _name(self, at: int) -> str:
         return self._calls[at].path or "the model itself"
+
+    def _fix(self, before: int, at: int) -> str | None:
+        """What fills the layers, where one of them was called between two calls."""
+        following = bisect_left(self._layers, at)
+        return self._keep_std if following and self._layers[following - 1] > before else None
 
     @cached_property
     def _keep_std(self) -> str | None:
         """Python that fills the layers so that the std is kept; None without any."""
         if not self._layers:
             return None
-        layers = dict.fromkeys(self._writer.code(self._calls[at].path) for at in self._layers)
-        return (
+        fillers: dict[str, dict[str, None]] = {}
+        for at, following in itertools.zip_longest(self._layers, self._layers[1:]):
+            between = filter(None, self._facts[at + 1 : following])
+            after = next((each.nonlinearity for each in between if each.nonlinearity), None)
+            fillers.setdefault(_FILLERS[after], {}).setdefault(self._writer.code(self._calls[at].path))
+        return "\n".join(
             f"for layer in ({', '.join(layers)},):\n"
-            f"    torch.nn.init.{_filler([facts.class_name for facts in self._facts if facts])}\n"
+            f"    torch.nn.init.{filler}\n"
             '    if getattr(layer, "bias", None) is not None:\n'
             "        torch.nn.init.zeros_(layer.bias)"
+            for filler, layers in fillers.items()
         )
+
+
+_FILLERS: dict[str | None, str] = {
+    "relu": 'kaiming_normal_(layer.weight, nonlinearity="relu")',
+    **{
+        each: f'xavier_normal_(layer.weight, gain=torch.nn.init.calculate_gain("{each}"))'
+        for each in ("tanh", "sigmoid")
+    },
+    None: "xavier_normal_(layer.weight)",
+}
+"""What keeps the std, by what comes after a layer: He et al. (2015) for ReLU, else Glorot and Bengio (2010)."""
 
 
 def _severity(silent: float) -> Severity:
     return "error" if silent == 1 else "warning" if silent >= LIMITS.mostly_silent else "note"
-
-
-def _filler(class_names: Sequence[str]) -> str:
-    """He's initializer for nets with ReLU, Xavier's with the gain of what else there is most of."""
-    counts = {name: class_names.count(name) for name in ("ReLU", "LeakyReLU", "Tanh", "Sigmoid")}
-    most = max(counts, key=lambda name: counts[name])
-    if not counts[most]:
-        return "xavier_normal_(layer.weight)"
-    if most in ("ReLU", "LeakyReLU"):
-        return 'kaiming_normal_(layer.weight, nonlinearity="relu")'
-    return f'xavier_normal_(layer.weight, gain=torch.nn.init.calculate_gain("{most.lower()}"))'
 
 
 def _equal_units(
@@ -259,6 +291,6 @@ def _equal_units(
                 "warning",
                 n_calls + at,
                 each.path,
-                "All of its units get the same gradient: those of equal weights stay equal, however long they train.",
+                "All of its units have the same weights and get the same gradient: training keeps them alike.",
                 f"torch.nn.init.xavier_uniform_({writer.code(each.path)})",
             )

@@ -1,7 +1,8 @@
 """Which units of an output are zero for all of a batch.
 
 A unit is what has its own weights: a channel of a convolution (dimension 1), a feature of a linear layer (the last
-one). Which of the two the output of an activation function has, the last layer with weights before it says.
+one). Which of the two the output of an activation function has, the last layer with weights before it says: a
+convolution for all of as many dimensions as its own.
 """
 
 from __future__ import annotations

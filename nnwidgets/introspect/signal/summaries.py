@@ -7,7 +7,7 @@ child gave.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -56,24 +56,27 @@ class Summaries:
 
     Args:
         with_gradients: Whether a backward will follow.
+        watch: Called for each gradient that arrives.
     """
 
-    def __init__(self, *, with_gradients: bool) -> None:
-        self._with_gradients = with_gradients
+    def __init__(self, *, with_gradients: bool, watch: Callable[[], None] = lambda: None) -> None:
+        self._with_gradients, self._watch = with_gradients, watch
         self._known: dict[int, tuple[weakref.ref[torch.Tensor], int | None, Summary]] = {}
+        self._arrived: dict[int, tuple[weakref.ref[torch.Tensor], int | None, TensorStats]] = {}
         self._of_module: dict[int, list[Summary]] = {}
         self._handles: list[Any] = []
         self._n_made = 0
-        self._channels_first: bool | None = None
+        self._n_dims_of_images: int | None = None
 
     def of_call(self, module: Any, output: Any) -> tuple[Summary, ...]:
         """What a call gave, summed up."""
-        told = has_channels_first(module)
-        if told is not None:
-            self._channels_first = told
         found = []
         with no_torch_function():
-            for tensor in floats_in(output):
+            tensors = floats_in(output)
+            told = has_channels_first(module)
+            if told is not None and tensors:
+                self._n_dims_of_images = torch_attribute(tensors[0], "dim")() if told else 0
+            for tensor in tensors:
                 summary = self._of_tensor(module, tensor)
                 if summary is not None:
                     found.append(summary)
@@ -97,7 +100,8 @@ class Summaries:
             values = exact_stats(tensor, bins=self._bins)
             data = as_plain_tensor(tensor)
             with plain_torch():
-                is_first = data.dim() >= _IMAGES if self._channels_first is None else self._channels_first
+                n_dims = self._n_dims_of_images
+                is_first = data.dim() >= _IMAGES if n_dims is None else data.dim() == n_dims
                 units = silent_units(data, values.n_zero, channels_first=is_first)
                 saturated = n_saturated(module, data)
         except (InvalidTargetError, RuntimeError, NotImplementedError):
@@ -113,10 +117,19 @@ class Summaries:
             return
 
         def arrived(gradient: torch.Tensor) -> None:
+            self._watch()
+            # A sum hands the same one on to each of its terms.
+            now = version(gradient)
+            known = self._arrived.get(id(gradient))
+            if known is not None and known[0]() is gradient and known[1] == now:
+                summary.gradient = known[2]
+                return
             try:
                 summary.gradient = exact_stats(gradient, bins=self._bins)
             except (InvalidTargetError, RuntimeError, NotImplementedError):
                 summary.gradient = None
+            else:
+                self._arrived[id(gradient)] = weakref.ref(gradient), now, summary.gradient
 
         try:
             self._handles.append(torch_attribute(tensor, "register_hook")(arrived))
@@ -152,6 +165,7 @@ class Summaries:
             handle.remove()
         self._handles.clear()
         self._known.clear()
+        self._arrived.clear()
         self._of_module.clear()
 
 

@@ -9,9 +9,9 @@ import math
 
 import torch
 
-_LARGEST_PAIRED = 128
+_LARGEST_PAIRED = 64
+_BYTES, _LEAST_BYTE = 256, -128
 _FLOAT32_EXPONENTS = range(-120, 121)
-_EXACT_INTEGERS = {torch.float32: 2.0**23, torch.float64: 2.0**52}
 
 
 class Scratch:
@@ -41,13 +41,18 @@ class Scratch:
         """
         n = numbers.numel()
         half = self.limit // 2
-        if numbers.dtype is not torch.float32 or n > half:
+        if n > half or numbers.dtype not in (torch.float32, torch.uint16):
             return self._buffer("numbers", torch.int64)[:n].copy_(numbers)
-        # By way of int32: torch converts float32 to that, and that to int64, many at a time, but not straight.
-        # Half the wide memory is free: the numbers take a quarter, int32 the next, int64 the other half.
+        # Half the wide memory is free: the numbers take a quarter at most, int32 the next, int64 the other half.
         wide = self._buffer("wide", torch.float64)
-        narrow = wide.view(torch.int32)[half : half + n].copy_(numbers)
-        return wide.view(torch.int64)[half : half + n].copy_(narrow)
+        if numbers.dtype is torch.float32:
+            # By way of int32: torch converts float32 to that, and that to int64, many at a time, but not straight.
+            numbers = wide.view(torch.int32)[half : half + n].copy_(numbers)
+        return wide.view(torch.int64)[half : half + n].copy_(numbers)
+
+    def codes(self, numbers: torch.Tensor) -> torch.Tensor:
+        """Return whole numbers as int8."""
+        return self._buffer("codes", torch.int8)[: numbers.numel()].copy_(numbers)
 
     def ones(self, n: int) -> torch.Tensor:
         """Return ``n`` ones, to count with."""
@@ -191,26 +196,24 @@ def count_bins(block: torch.Tensor, exponent: int, first: int, size: int, scratc
 def _count(indices: torch.Tensor, first: int, size: int, scratch: Scratch) -> list[int]:
     """Count whole floats from ``first``, which stand at the start of the scratch's wide memory; writes over them."""
     n = indices.numel()
-    stride = 1 << (size - 1).bit_length()
-    if stride > _LARGEST_PAIRED or n == 1:
-        counter = Counter(stride, scratch)
+    if n == 1 or size > _LARGEST_PAIRED:
+        counter = Counter(size, scratch)
         counter.add(indices.sub_(first))
         single: list[int] = counter.counts().tolist()
         return single
-    # Two elements make one number below stride², so that half as many are counted one by one.
-    half = n // 2
-    offset = first * (1 + stride)
-    if abs(offset) > _EXACT_INTEGERS[indices.dtype] / 2 - stride * stride:
+    if first < _LEAST_BYTE or first + size > -_LEAST_BYTE:
         indices.sub_(first)
-        first = offset = 0
-    rest = [int(indices[-1].item()) - first] if n % 2 else []
-    pairs = torch.add(indices[:half], indices[half : 2 * half], alpha=stride, out=indices[:half])
-    counter = Counter(stride * stride, scratch)
-    counter.add(pairs.sub_(offset) if offset else pairs)
-    table = counter.counts().view(stride, stride)
-    counts: list[int] = (table.sum(0) + table.sum(1)).tolist()
-    for index in rest:
-        counts[min(max(index, 0), size - 1)] += 1
+        first = 0
+    # As bytes, two elements are one number, so that half as many are counted one by one.
+    codes = scratch.codes(indices)
+    if first:
+        codes.sub_(first)
+    counter = Counter(_BYTES * size, scratch)
+    counter.add(codes[: n - n % 2].view(torch.uint16))
+    table = counter.counts().view(size, _BYTES)
+    counts: list[int] = (table.sum(1) + table.sum(0)[:size]).tolist()
+    if n % 2:
+        counts[min(max(int(codes[-1].item()), 0), size - 1)] += 1
     return counts
 
 

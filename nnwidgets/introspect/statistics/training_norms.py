@@ -148,7 +148,7 @@ class Pulse:
         """Keep a sample of each trainable parameter, to compare with at the next beat; a beat does so itself."""
         trainable = {id(tensor): tensor for _, tensor in _trainable(read(module))}
         with plain_torch():
-            self._samples = {key: _sample(data).clone() for key, data in _readable(trainable).items()}
+            self._samples = {key: spread_sample(data).clone() for key, data in _readable(trainable).items()}
 
     def forget(self) -> None:
         """Let go of the samples."""
@@ -168,7 +168,7 @@ class Pulse:
         with plain_torch():
             data = _readable(trainable)
             gradients = {key: grad for key in data if (grad := _gradient(trainable[key])) is not None}
-            samples = {key: _sample(each) for key, each in data.items()}
+            samples = {key: spread_sample(each) for key, each in data.items()}
             both = ((key, now, self._samples.get(key)) for key, now in samples.items())
             moved = {key: now - old for key, now, old in both if old is not None and _is_like(now, old)}
             norms, gradient_norms, moves = norms_of([data, gradients, moved])
@@ -225,8 +225,13 @@ def _gradient(tensor: torch.Tensor) -> torch.Tensor | None:
     return data.coalesce().values() if data.is_sparse else data
 
 
-def _sample(data: torch.Tensor) -> torch.Tensor:
-    """Elements spread evenly over the tensor's memory; none where they don't lie densely."""
+def spread_sample(data: torch.Tensor, most: int = SAMPLE) -> torch.Tensor:
+    """Elements spread evenly over a plain tensor's memory, ``most`` or fewer; none where they don't lie densely.
+
+    Example:
+        >>> spread_sample(torch.arange(8.0), 3)
+        tensor([0., 3., 6.])
+    """
     n = data.numel()
     if data.layout is not torch.strided or not n or data.untyped_storage().nbytes() < n * data.element_size():
         return data.new_empty(0)
@@ -235,7 +240,7 @@ def _sample(data: torch.Tensor) -> torch.Tensor:
         if reach != n:
             return data.new_empty(0)
     # An odd step, so that a matrix is not sampled in one of its columns.
-    return data.as_strided((n,), (1,), data.storage_offset())[:: n // SAMPLE | 1][:SAMPLE]
+    return data.as_strided((n,), (1,), data.storage_offset())[:: n // most | 1][:most]
 
 
 def _is_like(one: torch.Tensor, other: torch.Tensor) -> bool:

@@ -55,7 +55,7 @@ class Observer:
     noted: tuple[Any, ...] = ()
 
     def returned(self, module: Any, args: tuple[Any, ...], output: Any) -> Any:
-        """What to note of a call that gave ``output``."""
+        """What to note of a call that was given ``args``, those by name after the others, and gave ``output``."""
 
     def finished(self, result: Any) -> None:
         """Go on with what the model gave, before its state is put back; called only where nothing raised."""
@@ -134,7 +134,7 @@ class CallRecorder:
         if call.n_unknown_before == self._counter.n_unknown:
             call.flops = self._counter.flops - call.flops_before
         if self._observer is not None:
-            call.noted = self._observer.returned(module, args, output)
+            call.noted = self._observer.returned(module, (*args, *_keywords_of_caller().values()), output)
         self._counter.overhead_seconds += perf_counter() - began
 
     def calls(self, paths: dict[int, str], saved: SavedBytes | None = None) -> tuple[TraceCall, ...]:

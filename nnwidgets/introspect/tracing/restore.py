@@ -23,7 +23,7 @@ from torch import nn
 
 from nnwidgets.introspect.safe_access.holders import local_shard
 from nnwidgets.introspect.safe_access.objects import instance_dict, is_a, is_tensor, plain_items
-from nnwidgets.introspect.safe_access.scan import read
+from nnwidgets.introspect.safe_access.scan import ModelScan, read
 from nnwidgets.introspect.tracing.flops import OperatorCounter
 
 _EAGER_STORAGE_BYTES = 16 * 2**20
@@ -278,16 +278,28 @@ def restore_on_exit(module: nn.Module) -> Iterator[None]:
         (True, False)
     """
     scan = read(module)
-    distinct = [found for row, found in enumerate(scan.modules) if row not in scan.first_met]
-    attributes = [_Attributes(instance_dict(found)) for found in distinct]
-    state = ForwardState(distinct)
+    with attributes_kept(scan):
+        state = ForwardState(_distinct(scan))
+        try:
+            with OperatorCounter(state.before_write):
+                yield
+        finally:
+            state.restore()
+
+
+@contextlib.contextmanager
+def attributes_kept(scan: ModelScan) -> Iterator[None]:
+    """Put the attributes and registries of every module of a model back at the end."""
+    attributes = [_Attributes(instance_dict(found)) for found in _distinct(scan)]
     try:
-        with OperatorCounter(state.before_write):
-            yield
+        yield
     finally:
-        state.restore()
         for held in attributes:
             held.restore()
+
+
+def _distinct(scan: ModelScan) -> list[Any]:
+    return [found for row, found in enumerate(scan.modules) if row not in scan.first_met]
 
 
 class _Attributes:

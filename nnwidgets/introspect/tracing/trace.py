@@ -17,6 +17,7 @@ from torch.nn.parameter import UninitializedParameter
 
 from nnwidgets.errors import InvalidTargetError
 from nnwidgets.introspect.handles import over_handles
+from nnwidgets.introspect.last_inputs import remember_inputs
 from nnwidgets.introspect.records import Trace
 from nnwidgets.introspect.safe_access.objects import (
     class_attribute,
@@ -122,9 +123,11 @@ def run(
     """
     module = scan.modules[0]
     _refuse_lazy(scan)
+    given = args
     if input_size is not None:
         args = (*make_inputs(input_sizes(input_size), scan), *args)
     begin()
+    remember_inputs(module, given, kwargs, input_size)
     paths: dict[int, str] = {}
     _name_modules(paths, scan)
     state = ForwardState(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nnwidgets.errors import Advice, NNWidgetsError, worded
+from nnwidgets.sentences import told_together
 
 _WORDS = {
     Advice.CLEAR_STATE: "--clear-state",
@@ -35,5 +36,5 @@ def in_words_of_a_line(said: NNWidgetsError | str, model: str) -> str:
     """
     words = {advice: text.format(model=model) for advice, text in _WORDS.items()}
     if isinstance(said, NNWidgetsError):
-        return f"{said.message} {worded(said.hint, words)}".rstrip()
+        return told_together(said.message, worded(said.hint, words))
     return worded(said, words)

@@ -38,6 +38,10 @@ class Command:
         keywords: What ``trace`` and its like, or ``init``, pass by name, as written.
         is_on: What ``auto`` is to be.
         how: The initializer.
+        inits: What ``inits`` compares, as written.
+        targets: Each ``--target``.
+        n_seeds: ``--seeds``.
+        steps: ``--steps``.
         value: What ``set`` sets, as written.
         seed: ``--seed``, or None.
         number: Which change ``code`` is asked for; None for all.
@@ -62,6 +66,10 @@ class Command:
     keywords: tuple[tuple[str, str], ...] = ()
     is_on: bool = False
     how: str = ""
+    inits: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
+    n_seeds: int = 3
+    steps: int = 0
     value: str = ""
     seed: int | None = None
     number: int | None = None

@@ -7,7 +7,7 @@ Start at `subcommand.Subcommand`. A new one is an entry in the file of its kind,
     inspect.py           tree, show, stats, tied, check, trace, activations, costs, optimizer; auto
     summary.py           summary
     torchinfo_table.py   torchinfo's table, where it can be had without harm
-    init.py              init
+    init.py              init, inits
     edit.py              set, freeze, unfreeze, undo, redo, log, code
     cell.py              `%%nn_init`: a cell as the body of a function
     captured_globals.py  what that function takes from the notebook, as code that runs elsewhere

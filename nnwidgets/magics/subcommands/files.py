@@ -28,6 +28,7 @@ from nnwidgets.magics.line.tokenizer import split_assignment
 from nnwidgets.magics.resolve import mark_candidates, mark_names, model_candidates, model_names, optimizers_in, resolve
 from nnwidgets.magics.subcommands.edit import optimizer_warnings
 from nnwidgets.magics.subcommands.subcommand import Answer, Option, Request, Subcommand, TypedLine, require_here
+from nnwidgets.sentences import told_together
 from nnwidgets.text.document import Note
 from nnwidgets.text.pages import checkpoints as pages
 
@@ -200,8 +201,8 @@ def _in_a_lines_words(error: CheckpointMismatchError, command: Command, module: 
     step = _next_step(command, plan, trial)
     if step and (trial is not None or entries_that_fit(plan)):
         step = f"{'This loads more' if trial is not None and not trial.is_complete else 'This fits'}: {step}."
-    why = " ".join(plan.obstacles[:_MOST_OBSTACLES])
-    return LineError(" ".join(filter(None, (error.message, why, step, f"{line} --dry-run shows both sides."))))
+    why = plan.obstacles[:_MOST_OBSTACLES]
+    return LineError(told_together(error.message, *why, step, f"{line} --dry-run shows both sides."))
 
 
 def _resolve_destination(command: Command, namespace: Mapping[str, Any]) -> Any:

@@ -1,21 +1,24 @@
-"""``%nn init``: fill tensors anew, by the name of an initializer."""
+"""``%nn init``: fill tensors anew, by the name of an initializer; ``%nn inits``: compare some before."""
 
 from __future__ import annotations
 
 import re
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from itertools import takewhile
 from typing import Any
 
 from nnwidgets import edit
 from nnwidgets.edit import Initializer, initializers
 from nnwidgets.edit.code import literal
+from nnwidgets.edit.init_comparison.candidates import AS_IT_IS
 from nnwidgets.edit.operations.initializers import get_initializer
-from nnwidgets.errors import InitializerError
+from nnwidgets.errors import InitializerError, closest_names
 from nnwidgets.formatting import inert
 from nnwidgets.introspect.safe_access.objects import is_a
+from nnwidgets.introspect.signal.losses import NOISE
 from nnwidgets.magics.line.grammar import (
     KEYWORD,
     Candidate,
@@ -28,8 +31,18 @@ from nnwidgets.magics.line.grammar import (
 )
 from nnwidgets.magics.resolve import optimizers_in
 from nnwidgets.magics.subcommands.edit import TARGET, page_of_change, parse_literal
+from nnwidgets.magics.subcommands.inspect import (
+    SIZE_OF_INPUT,
+    complete_inputs,
+    complete_loss,
+    loss_of,
+    needed_arguments,
+    parse_inputs,
+)
 from nnwidgets.magics.subcommands.subcommand import Answer, Option, Request, Subcommand, TypedLine, complete_target
+from nnwidgets.magics.subcommands.summary import input_option
 from nnwidgets.text.document import Block, Table
+from nnwidgets.text.pages.signal import comparison_page
 
 _COMMA = re.compile(r",\s*(?=[^\W\d]\w*=)|,\Z")
 """What some write between parameters, or behind one."""
@@ -207,4 +220,108 @@ INIT = Subcommand(
     examples="%nn init net 0.weight xavier_uniform_ gain=2 --seed 7\n%nn init net Linear.weight normal_ std=0.01\n"
     "%nn init net 0 reset",
     appendix=_initializer_table,
+)  # fmt: skip
+
+
+def _parse_inits(command: Command, words: list[str]) -> Command:
+    first = next((at for at, word in enumerate(words) if _is_candidate(word)), len(words))
+    command = parse_inputs(command, words[:first])
+    inits: list[str] = []
+    for word in words[first:]:
+        if KEYWORD.fullmatch(word) and inits:
+            inits[-1] += f" {word}"
+        else:
+            inits.append(unquote(word))
+    return replace(command, inits=tuple(inits))
+
+
+def _is_candidate(word: str) -> bool:
+    text = unquote(word)
+    name = re.split(r"[\s(,]", text, maxsplit=1)[0]
+    return text == AS_IT_IS or (not KEYWORD.fullmatch(word) and _is_initializer(name))
+
+
+def _run_inits(request: Request) -> Answer:
+    command, namespace = request.command, request.namespace
+    inputs, inits = list[str](), dict[str, Any]()
+    for word in command.arguments:
+        if is_a(namespace.get(word), types.FunctionType):
+            inits[word] = namespace[word]
+        else:
+            _refuse_misspelled(word, namespace)
+            inputs.append(word)
+    inits.update((each, _resolve_how(each, namespace)) for each in command.inits)
+    if not inits:
+        raise INITS.misuse("no initializer is named")
+    if command.steps and command.loss in ("", NOISE):
+        raise INITS.misuse("--steps needs --loss, a target or a function of the output")
+    request = replace(request, command=replace(command, arguments=tuple(inputs)))
+    arguments, keywords = needed_arguments(request)
+    found = edit.compare_inits(
+        request.module,
+        *arguments,
+        inits=inits,
+        target=list(command.targets) or None,
+        loss=loss_of(request),
+        input_size=command.inputs or None,
+        seeds=command.n_seeds,
+        steps=command.steps,
+        **keywords,
+    )
+    return Answer(comparison_page(found, name=command.model), found)
+
+
+def _refuse_misspelled(word: str, namespace: Mapping[str, Any]) -> None:
+    """Notice an initializer that isn't known where an input stands."""
+    if word.isidentifier() and word not in namespace and closest_names(word, initializers()):
+        get_initializer(word)
+
+
+def _complete_inits(typed: TypedLine) -> Iterator[Candidate]:
+    _, *words = typed.words
+    at = next((at for at in range(len(words) - 1, -1, -1) if _is_candidate(words[at])), None)
+    if at is not None and all(map(KEYWORD.fullmatch, words[at + 1 :])):
+        yield from _complete_parameter(unquote(words[at]).split()[0], words[at + 1 :], typed.last)
+    if at is None:
+        yield from complete_inputs(typed)
+    yield from (Candidate(name, "function") for name in initializers())
+    yield Candidate(f'"{AS_IT_IS}"', "keyword")
+    yield from (Candidate(name, "function") for name in _functions_in(typed.namespace))
+
+
+def _read_count(option: str) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS):
+            raise LineError(f"{option} {cut(text)} is not a whole number, such as 3.")
+        return int(text)
+
+    return read
+
+
+_MOST_DIGITS = 9
+
+INITS = Subcommand(
+    "inits",
+    "What initializers do to the signal: each fills stand-ins of the weights, with several seeds, and a forward and a "
+    "backward are run. The model stays as it is.",
+    _run_inits, arguments="net X xavier_uniform_ kaiming_normal_", parse=_parse_inits, complete=_complete_inits,
+    options=(
+        Option("--target", "what they fill, in place of all weights but embeddings' and norms'", "Linear.weight",
+               "targets", unquote, partial(complete_target, tensors=True, is_repeated=True), is_repeated=True),
+        Option("--loss", "a target or a function of the output, in place of a standard-normal gradient", "y", "loss",
+               complete=complete_loss),
+        Option("--seeds", "with how many seeds each is run", "3", "n_seeds", _read_count("--seeds")),
+        Option("--steps", "train each for so many steps of plain SGD too, which takes --loss", "20", "steps",
+               _read_count("--steps")),
+        input_option(SIZE_OF_INPUT),
+    ),
+    details=(
+        ("X", "what the forward takes, as of %nn activations"),
+        ("normal_ std=0.01", "an initializer with its parameters, in quotes or not"),
+        (f'"{AS_IT_IS}"', "the values now"),
+        ("a function of yours", "as of %nn init"),
+    ),
+    examples='%nn inits net X xavier_uniform_ kaiming_normal_ "normal_ std=0.01"\n'
+    '%nn inits net X "as it is" orthogonal_ --loss y --target Linear.weight\n'
+    "r = %nn inits net --input 32,20 xavier_normal_ kaiming_normal_ --loss noise",
 )  # fmt: skip

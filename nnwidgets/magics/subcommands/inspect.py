@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from itertools import takewhile
@@ -193,7 +193,8 @@ def _run_check(request: Request) -> Answer:
     return Answer(model.findings_page(found), found)
 
 
-def _parse_trace(command: Command, words: list[str]) -> Command:
+def parse_inputs(command: Command, words: list[str]) -> Command:
+    """Take words as what a forward takes, by position and by name."""
     arguments = tuple(takewhile(lambda word: not KEYWORD.fullmatch(word), words))
     by_name = words[len(arguments) :]
     first = by_name[0].partition("=")[0] if by_name else ""
@@ -211,7 +212,7 @@ def _forward_arguments(request: Request) -> tuple[list[Any], dict[str, Any]]:
     return [value(each) for each in command.arguments], {name: value(each) for name, each in command.keywords}
 
 
-def _needed_arguments(request: Request) -> tuple[list[Any], dict[str, Any]]:
+def needed_arguments(request: Request) -> tuple[list[Any], dict[str, Any]]:
     """The same, of a line without which no forward is run."""
     command = request.command
     if is_module(request.model) and not (command.arguments or command.keywords or command.inputs):
@@ -220,32 +221,44 @@ def _needed_arguments(request: Request) -> tuple[list[Any], dict[str, Any]]:
 
 
 def _run_trace(request: Request) -> Answer:
-    # Imported late: tracing without a view open needs nothing of the views.
-    from nnwidgets.server.session.open_views import views_of
-
     command = request.command
-    arguments, keywords = _needed_arguments(request)
+    arguments, keywords = needed_arguments(request)
     found = trace(request.model, *arguments, input_size=command.inputs or None, **keywords)
     page = model.trace_page(found, name=command.model)
+    return Answer((*page, *_shown(request, lambda view: view.show_trace(found))), found)
+
+
+def _shown(request: Request, show: Callable[[Any], None]) -> Document:
+    """Show something in the open views of the model, and say so where there are any."""
+    # Imported late: without a view open nothing is needed of the views.
+    from nnwidgets.server.session.open_views import views_of
+
     views = views_of(request.model)
     for view in views:
-        view.show_trace(found)
-    if views:
-        page = (*page, Note(f"Shown in the open {plural('Explorer', len(views))} of {command.model} too."))
-    return Answer(page, found)
+        show(view)
+    where = f"Shown in the open {plural('Explorer', len(views))} of {request.command.model} too."
+    return (Note(where),) if views else ()
 
 
 def _run_activations(request: Request) -> Answer:
-    command, namespace = request.command, request.namespace
-    arguments, keywords = _needed_arguments(request)
-    loss: Any = command.loss or None
-    if loss not in (None, NOISE):
-        loss = resolve(loss, namespace, among=(*tensor_names(namespace), NOISE), kind="value")
-    found = activations(request.model, *arguments, loss=loss, input_size=command.inputs or None, **keywords)
-    return Answer(activations_page(found, name=command.model), found)
+    command = request.command
+    arguments, keywords = needed_arguments(request)
+    size = command.inputs or None
+    found = activations(request.model, *arguments, loss=loss_of(request), input_size=size, **keywords)
+    page = activations_page(found, name=command.model)
+    return Answer((*page, *_shown(request, lambda view: view.show_activations(found))), found)
 
 
-def _complete_loss(typed: TypedLine) -> Iterator[Candidate]:
+def loss_of(request: Request) -> Any:
+    """What ``--loss`` names."""
+    loss, namespace = request.command.loss, request.namespace
+    if not loss or loss == NOISE:
+        return loss or None
+    return resolve(loss, namespace, among=(*tensor_names(namespace), NOISE), kind="value")
+
+
+def complete_loss(typed: TypedLine) -> Iterator[Candidate]:
+    """Offer what ``--loss`` may name."""
     yield from (Candidate(each, "value") for each in (*tensor_names(typed.namespace), NOISE))
 
 
@@ -303,7 +316,7 @@ def _complete_optimizer(typed: TypedLine) -> Iterator[Candidate]:
         yield from (Candidate(name, "value") for name in optimizers_in(typed.namespace, typed.module))
 
 
-def _complete_trace(typed: TypedLine) -> Iterator[Candidate]:
+def complete_inputs(typed: TypedLine) -> Iterator[Candidate]:
     """Tensors, and by name what the model's forward takes."""
     name, equals, _ = typed.last.partition("=")
     tensors = tensor_names(typed.namespace)
@@ -339,7 +352,7 @@ def _complete_auto(typed: TypedLine) -> Iterator[Candidate]:
 
 _SWITCH = ("on", "off")
 
-_SIZE = "in place of X, the size of an input to make, batch included; 2,20:int64 with its dtype"
+SIZE_OF_INPUT = "in place of X, the size of an input to make, batch included; 2,20:int64 with its dtype"
 
 INSPECT = (
     Subcommand(
@@ -368,23 +381,23 @@ INSPECT = (
     Subcommand("check", "What looks wrong, each with code that mends it.", _run_check),
     Subcommand(
         "trace", "One forward pass, call by call. X and M are variables, or plain constants.", _run_trace,
-        arguments="net X [mask=M]", parse=_parse_trace, complete=_complete_trace,
-        options=(input_option(_SIZE),),
+        arguments="net X [mask=M]", parse=parse_inputs, complete=complete_inputs,
+        options=(input_option(SIZE_OF_INPUT),),
     ),
     Subcommand(
         "activations", "One forward and, with --loss, one backward: what each call gives, and the gradients there.",
-        _run_activations, arguments="net X [mask=M]", parse=_parse_trace, complete=_complete_trace,
+        _run_activations, arguments="net X [mask=M]", parse=parse_inputs, complete=complete_inputs,
         options=(
             Option("--loss", "a target, a function of the output, or noise for a standard-normal gradient", "y", "loss",
-                   complete=_complete_loss),
-            input_option(_SIZE),
+                   complete=complete_loss),
+            input_option(SIZE_OF_INPUT),
         ),
         examples="%nn activations net X --loss y\n%nn activations net --input 32,20 --loss noise",
     ),
     Subcommand(
         "costs", "Memory of parameters, gradients, optimizers and activations, and arithmetic, module by module.",
-        _run_costs, arguments="net [X]", parse=_parse_trace, complete=_complete_trace,
-        options=(input_option(_SIZE), depth_option("2")),
+        _run_costs, arguments="net [X]", parse=parse_inputs, complete=complete_inputs,
+        options=(input_option(SIZE_OF_INPUT), depth_option("2")),
     ),
     Subcommand(
         "optimizer", "Groups, settings, and what is remembered of each parameter; without adam, of all that train it.",

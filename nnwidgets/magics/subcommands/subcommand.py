@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -78,7 +79,7 @@ class Request:
         Raises:
             LineError: What the line names is neither.
         """
-        return self.model if self.file is None else file_module(self.file, with_values=True)
+        return self.model if self.file is None else file_module(self.file, most_read=math.inf)
 
 
 def require_here(value: Any, name: str) -> Any:

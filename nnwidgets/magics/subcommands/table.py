@@ -11,7 +11,7 @@ from nnwidgets.magics.line.grammar import Candidate, Command, MisuseError, cut, 
 from nnwidgets.magics.subcommands.cell import NN_INIT
 from nnwidgets.magics.subcommands.edit import EDIT
 from nnwidgets.magics.subcommands.files import FILES
-from nnwidgets.magics.subcommands.init import INIT
+from nnwidgets.magics.subcommands.init import INIT, INITS
 from nnwidgets.magics.subcommands.inspect import AUTO, INSPECT
 from nnwidgets.magics.subcommands.subcommand import (
     Answer,
@@ -76,7 +76,7 @@ HELP = Subcommand(
     complete=_complete_help, takes_model=False,
 )  # fmt: skip
 
-SUBCOMMANDS = {each.name: each for each in (*INSPECT, AUTO, INIT, *EDIT, *FILES, EXPLORE, HELP)}
+SUBCOMMANDS = {each.name: each for each in (*INSPECT, AUTO, INIT, INITS, *EDIT, *FILES, EXPLORE, HELP)}
 """Every subcommand by name, in the order in which Tab offers them."""
 
 WRITING = frozenset({"init", "set", "freeze", "unfreeze", "undo", "redo", "save", "load"})
@@ -100,7 +100,7 @@ def usage_of_all() -> str:
         'Usage: %nn net | %nn tree|show|stats|summary|tied|check|trace|activations|costs|optimizer '
     """
     names: dict[tuple[int, str], list[str]] = {}
-    for number, group in enumerate((INSPECT, (INIT, *EDIT), FILES, (AUTO,))):
+    for number, group in enumerate((INSPECT, (INIT, INITS, *EDIT), FILES, (AUTO,))):
         for each in group:
             names.setdefault((number, each.summary), []).append(each.name)
     shapes = (f"%nn {'|'.join(group)} {summary}".rstrip() for (_, summary), group in names.items())

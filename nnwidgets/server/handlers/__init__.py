@@ -14,6 +14,7 @@ here; where its file is new, it is imported below.
     paging.py             the window of a long list, for `rows` and all that comes of files
     models_and_parts.py   `models`, `variables`, `part`: what is about no model
     all_tensors/          `table`, `mark`: statistics of all tensors, and how far they moved
+    signal/               `activations` to `last_inputs`: the signal through the layers
     edit/                 `initializers` to `code`: what changes a model
     checkpoints/          `folder` to `save`: what speaks of files
     over_ranks/           `rank`: what speaks of models over several processes
@@ -33,3 +34,4 @@ from nnwidgets.server.handlers.all_tensors import mark, table  # noqa: F401 - th
 from nnwidgets.server.handlers.checkpoints import browse, diff, load_save, plan  # noqa: F401 - the same
 from nnwidgets.server.handlers.edit import changes, init, initializers  # noqa: F401 - the same
 from nnwidgets.server.handlers.over_ranks import rank, stats_over_ranks, values_over_ranks  # noqa: F401 - the same
+from nnwidgets.server.handlers.signal import run_activations, signal_points  # noqa: F401 - the same

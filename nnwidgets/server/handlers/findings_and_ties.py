@@ -12,7 +12,7 @@ import torch
 
 from nnwidgets.errors import NNWidgetsError
 from nnwidgets.formatting import inert, rank_names, shape_text
-from nnwidgets.introspect.records import Finding, TieGroup
+from nnwidgets.introspect.records import Finding, TieGroup, Trace
 from nnwidgets.introspect.safe_access.lookup import Lookup
 from nnwidgets.introspect.safe_access.objects import no_torch_function
 from nnwidgets.introspect.tracing.trace import trace
@@ -73,17 +73,27 @@ def answer_forward(session: Session, body: Mapping[str, Any], job: Job) -> Trace
         CancelledError: The request was cancelled.
     """
     module, size = session.module, body.get("size", "").strip()
-    inputs = [_variable(name) for name in body.get("inputs", [])]
+    inputs = [tensor_variable(name) for name in body.get("inputs", [])]
     if not inputs and not size:
         raise RequestError(
             "invalid-target", "A forward needs an input.", hint="Choose a tensor, or write its size, such as 2,20."
         )
     found = on_main_thread(lambda: trace(module, *inputs, input_size=None if inputs else size), lambda: job.cancelled)
-    session.show_trace_in_all(found)
+    _show_in_all(session, found)
     return trace_body(found)
 
 
-def _variable(name: str) -> Any:
+def _show_in_all(session: Session, trace: Trace | None) -> None:
+    for each in session.all_of_model():
+        each.show_trace(trace)
+
+
+def tensor_variable(name: str) -> Any:
+    """Return the tensor that a variable of the notebook holds.
+
+    Raises:
+        RequestError: `invalid-target`: it holds none.
+    """
     found = tensors().get(name)
     if found is None:
         raise RequestError(
@@ -96,7 +106,7 @@ def _variable(name: str) -> Any:
 def answer_clear_trace(session: Session, _body: Mapping[str, Any], _job: Job) -> ClearReply:
     """Take the last trace off the rows, in every view of the model."""
     was_shown = session.trace is not None
-    session.show_trace_in_all(None)
+    _show_in_all(session, None)
     return {"cleared": was_shown}
 
 

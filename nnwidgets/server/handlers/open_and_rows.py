@@ -57,6 +57,8 @@ def _overview(session: Session, n_rows: int) -> OpenReply:
     }
     if isinstance(session, RankedSession):
         made["ranks"] = _ranks(session)
+    if session.signal.number:
+        made["run"] = session.signal.number
     return made
 
 
@@ -84,7 +86,7 @@ def _ranks(session: RankedSession) -> RanksState:
 def _window(session: Session, flat: FlatTree, start: int, count: int) -> RowsReply:
     start, rows = window(flat.rows, start, count)
     name = session.name or inert(flat.index.nodes[0].class_name)
-    made = [row_body(flat, row, name, session.trace_marks) for row in rows]
+    made = [row_body(flat, row, name, session.trace_marks, session.signal) for row in rows]
     for each in made:
         if each["kind"] == "tensor" and each["path"] in session.untrained:
             each["untrained"] = True

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePath
 
-from nnwidgets.checkpoint.formats.folder_files import begins_as, may_be_checkpoint
+from nnwidgets.checkpoint.formats.folder_files import begins_as, is_named_as_checkpoint
 from nnwidgets.errors import NNWidgetsError
 from nnwidgets.formatting import inert
 from nnwidgets.wire.errors import RequestError
@@ -90,7 +90,7 @@ def list_folder(
                 is_checkpoint = is_checkpoint or entry.name == ".metadata" or entry.name.endswith(".index.json")
                 if not entry.name.startswith("."):
                     made = _entry(entry, f"{here}/{entry.name}" if here else entry.name)
-                    is_shown = not checkpoints_only or _may_be_checkpoint(file, made)
+                    is_shown = not checkpoints_only or _is_checkpoint(file, made)
                     entries += [made] if is_shown else []
                     n_hidden += not is_shown
     except OSError as error:
@@ -105,8 +105,8 @@ def list_folder(
     for each in entries[:_MOST_TOLD] if checkpoints_only else ():
         if cancelled():
             raise RequestError("cancelled", "The request was cancelled.")
-        if each["kind"] == "file" and each["refused"] is None and (found_format := begins_as(file / each["name"])):
-            each["format"] = found_format
+        if each["kind"] == "file" and each["refused"] is None and "format" not in each:
+            _tell_format(file, each)
     return {
         "path": here,
         "crumbs": _crumbs(here),
@@ -164,10 +164,18 @@ def _entry(entry: os.DirEntry[str], path: str) -> FileBody:
     }
 
 
-def _may_be_checkpoint(folder: Path, entry: FileBody) -> bool:
+def _is_checkpoint(folder: Path, entry: FileBody) -> bool:
     """Whether an entry is listed among checkpoints; what is refused is, with why."""
-    is_folder = entry["kind"] == "folder"
-    return entry["refused"] is not None or may_be_checkpoint(folder / entry["name"], is_folder=is_folder)
+    named = is_named_as_checkpoint(folder / entry["name"], is_folder=entry["kind"] == "folder")
+    return entry["refused"] is not None or (_tell_format(folder, entry) if named is None else named)
+
+
+def _tell_format(folder: Path, entry: FileBody) -> bool:
+    """Put in the format that a file's first bytes are of, if they are of one."""
+    found = begins_as(folder / entry["name"])
+    if found:
+        entry["format"] = found
+    return found != ""
 
 
 def _crumbs(path: str) -> list[Crumb]:

@@ -9,6 +9,7 @@ from nnwidgets.formatting import dtype_short, inert, shape_text
 from nnwidgets.introspect.module_tree.nodes import ModuleNode
 from nnwidgets.introspect.records import TensorEntry
 from nnwidgets.server.rows.flatten import FlatRow, FlatTree, fold_id, picked_member, row_id
+from nnwidgets.server.rows.signal_marks import SignalMarks
 from nnwidgets.server.rows.trace_marks import TraceMarks
 from nnwidgets.server.rows.tree_index import RowRun, TreeIndex, is_frozen
 from nnwidgets.wire.schema.tree import Fold, FoldMember, Row, Totals
@@ -17,7 +18,7 @@ _MAX_CELLS = 64
 _MAX_NAME = 120
 
 
-def row_body(flat: FlatTree, row: FlatRow, name: str, trace: TraceMarks) -> Row:
+def row_body(flat: FlatTree, row: FlatRow, name: str, trace: TraceMarks, signal: SignalMarks) -> Row:
     """Return a row for the page.
 
     Args:
@@ -25,12 +26,15 @@ def row_body(flat: FlatTree, row: FlatRow, name: str, trace: TraceMarks) -> Row:
         row: Which one.
         name: What the model itself is called.
         trace: What the last trace says of each module.
+        signal: What the last run of `activations` does.
     """
-    if row.run is not None:
-        return _fold_row(flat, row, row.run)
-    if row.tensor >= 0:
+    if row.tensor >= 0 and row.run is None:
         return _tensor_row(flat.index, row)
-    return _module_row(flat.index, row, name, trace)
+    made = _module_row(flat.index, row, name, trace) if row.run is None else _fold_row(flat, row, row.run)
+    found = signal.row(made["path"] if made["fold"] is None else made["fold"]["picked_path"])
+    if found is not None:
+        made["signal"] = found
+    return made
 
 
 def own_name(index: TreeIndex, number: int, *, in_fold: bool = True) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import weakref
 from collections.abc import Callable
+from functools import partial
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -18,7 +20,8 @@ class ModelRef(Generic[T]):
     Args:
         value: The object.
         strong: Whether nobody else may be holding it.
-        gone: Called, from anywhere and at any time, once a weakly held object has died.
+        gone: Called, from anywhere and at any time, once a weakly held object has died; not when Python itself ends,
+            since what it needs may have gone already.
 
     Example:
         >>> class Model: pass
@@ -35,7 +38,7 @@ class ModelRef(Generic[T]):
         self._strong: T | None = value if strong else None
         self._weak: weakref.ref[object] | None = None
         if not strong:
-            self._weak = weakref.ref(value, None if gone is None else lambda _: gone())
+            self._weak = weakref.ref(value, None if gone is None else partial(_fallen, gone, sys.is_finalizing))
 
     def get(self) -> T | None:
         """Return the object, or None once it is gone or released."""
@@ -47,3 +50,8 @@ class ModelRef(Generic[T]):
         """Let go of it."""
         self._strong = None
         self._weak = None
+
+
+def _fallen(gone: Callable[[], None], is_finalizing: Callable[[], bool], _: object) -> None:
+    if not is_finalizing():
+        gone()

@@ -1,6 +1,6 @@
 """Which views are open, and closing those whose cell is run again.
 
-The Explorer adds and removes itself; requests that name no model, and `%nn trace`, ask what is open.
+The Explorer adds and removes itself; requests that name no model, `%nn trace` and `%nn activations` ask what is open.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from torch import nn
 from nnwidgets.checkpoint import Snapshot
 from nnwidgets.introspect.records import Trace
 from nnwidgets.introspect.safe_access.objects import is_module
+from nnwidgets.introspect.signal.signal_records import Activations
 from nnwidgets.server.notebook.ipykernel import Cell, cell_now
 
 
@@ -28,6 +29,9 @@ class View(Protocol):
 
     def show_trace(self, trace: Trace) -> None:
         """Show a trace's calls on the rows."""
+
+    def show_activations(self, found: Activations) -> None:
+        """Show a run of `activations` on the rows and as curves."""
 
     def show_mark(self, mark: Snapshot | None) -> None:
         """Have the rows tell what moved since a mark."""

@@ -30,6 +30,7 @@ from nnwidgets.introspect.optimizers import optimizers_holding, tensors_elsewher
 from nnwidgets.introspect.records import Finding, TensorStats, Trace
 from nnwidgets.introspect.safe_access.frames import name_of
 from nnwidgets.introspect.safe_access.scan import read
+from nnwidgets.introspect.signal.signal_records import Activations
 from nnwidgets.introspect.statistics.exact_stats import CancelledError
 from nnwidgets.introspect.statistics.threads import single_thread
 from nnwidgets.introspect.stats_table import StatsTable, stats_table
@@ -38,6 +39,7 @@ from nnwidgets.server.notebook.variables import is_place, notebook, optimizers
 from nnwidgets.server.page_files import part
 from nnwidgets.server.rows.flatten import FlatTree, ViewState, flatten
 from nnwidgets.server.rows.moved_marks import moved_rows
+from nnwidgets.server.rows.signal_marks import SignalMarks
 from nnwidgets.server.rows.trace_marks import TraceMarks
 from nnwidgets.server.rows.tree_index import RowRun, TreeIndex, is_frozen
 from nnwidgets.server.session.file_cache import FileCache
@@ -110,7 +112,7 @@ class Session:
         self._check_seconds = 0.0
         self._is_checking = False
         self._trace: Trace | None = None
-        self.trace_marks = TraceMarks(None)
+        self.trace_marks, self.signal = TraceMarks(None), SignalMarks(None)
         self.untrained: frozenset[str] = frozenset()
         self.preview_stats: dict[tuple[str, int | None], TensorStats] = {}
         self.file_cache = FileCache()
@@ -183,7 +185,7 @@ class Session:
         self._index = None
         self._flats = OrderedDict()
         self._findings = self._of_data = ()
-        self._trace, self.trace_marks = None, TraceMarks(None)
+        self._trace, self.trace_marks, self.signal = None, TraceMarks(None), SignalMarks(None)
         self.preview_stats = {}
         self.file_cache.clear()
         self.stats_cache.clear()
@@ -237,12 +239,12 @@ class Session:
 
     def report_change(self, *, structure: bool) -> None:
         """Tell every view of the model that a change was made; ``structure`` where its rows look different now."""
-        for session in self._all_of_model():
+        for session in self.all_of_model():
             session.mark_stale()
             session.emit("changed", {"structure": structure})
             session._tell_moved()  # noqa: SLF001 - the same class
 
-    def _all_of_model(self) -> list[Session]:
+    def all_of_model(self) -> list[Session]:
         """The sessions of all views of the model, this one among them."""
         module, known = self.module, [reference() for reference in _SESSIONS.copy()]
         return [session for session in known if session is not None and session.model_or_none is module]
@@ -448,15 +450,15 @@ class Session:
         """The last trace shown in this view."""
         return self._trace
 
-    def show_trace_in_all(self, trace: Trace | None) -> None:
-        """Show a trace on the rows of every view of the model; None takes the last one away."""
-        for session in self._all_of_model():
-            session.show_trace(trace)
-
     def show_trace(self, trace: Trace | None) -> None:
         """Show ``trace`` on the rows; None takes the last one away."""
         self._trace, self.trace_marks = trace, TraceMarks(trace)
         self.emit("traced", {})
+
+    def show_activations(self, found: Activations) -> None:
+        """Show a run of `activations` on the rows and as curves."""
+        self.signal = SignalMarks(found)
+        self.emit("activated", {})
 
 
 _SESSIONS: list[weakref.ref[Session]] = []

@@ -5,7 +5,7 @@ Start at `model.tree_page`.
     model.py          a tree, a tensor, a module, ties, findings, a trace
     optimizer.py      a model beside its optimizers
     tensor_table.py   statistics of all tensors, a row each
-    signal.py         what each call gave and what gradient came back
+    signal.py         what each call gave and what gradient came back; initializers beside each other
     costs.py          memory and arithmetic, module by module
     files.py          a file by itself: its names as a tree, its numbers, what looks wrong in it
     changes.py        a change, a history, the code of either

@@ -6,6 +6,7 @@ from nnwidgets.edit import Change, History, Tie
 from nnwidgets.edit.change import Outcome
 from nnwidgets.formatting import and_more, budget_text, counted, exact_count, short_bytes, some
 from nnwidgets.introspect.records import TensorStats
+from nnwidgets.sentences import head
 from nnwidgets.text.document import Block, Code, Document, Facts, Note, Table, Title
 from nnwidgets.text.pages.alike_rows import fold_rows
 from nnwidgets.text.pages.model import MOST_ROWS, number, table_of
@@ -129,8 +130,8 @@ def _numbers(change: Change, *, is_undone: bool) -> Table:
     odd = any(_odd(side[path]) for side in (then, now) for path in shown if path in side)
     rows = []
     for path in shown:
-        rows.append((path, first, *_cells(then.get(path), odd=odd)))
-        rows.append(("", second, *_cells(now.get(path), odd=odd)))
+        rows.append((path, head(first), *_cells(then.get(path), odd=odd)))
+        rows.append(("", head(second), *_cells(now.get(path), odd=odd)))
     heads = ("tensor", "", *_COLUMNS, *(("not finite",) if odd else ()))
     return Table(heads, tuple(rows), right=tuple(range(2, len(heads))), n_more=len(change.paths) - len(shown))
 

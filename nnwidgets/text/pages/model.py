@@ -17,6 +17,7 @@ from nnwidgets.formatting import (
 from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.module_tree.text import count_text, lines, totals_text
 from nnwidgets.introspect.records import Finding, RankTrace, TensorEntry, TensorStats, TieGroup, Trace, TraceCall
+from nnwidgets.sentences import told
 from nnwidgets.text.document import Bars, Block, Code, Document, Facts, Note, Outline, Table, Title
 
 MOST_ROWS = 500
@@ -173,7 +174,7 @@ def findings_page(findings: Sequence[Finding]) -> Document:
         where = finding.path or "the model"
         if finding.ranks:
             where += f" on {rank_names(finding.ranks)}"
-        blocks.append(Note(f"{finding.message} [{finding.code}]", finding.severity, where=where))
+        blocks.append(Note(f"{told(finding.message)} [{finding.code}]", finding.severity, where=where))
         if finding.fix:
             blocks.append(Code(finding.fix))
     if len(findings) > MOST_ROWS:

@@ -1,13 +1,14 @@
-"""What there is to say of the signal through a model: calls with what they gave and got back, parameters' gradients."""
+"""What there is to say of the signal through a model: calls with what they gave and got back, initializers compared."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
 
+from nnwidgets.edit import InitCandidate, InitComparison, SignalBand, SignalPoint, UpdateRatio
 from nnwidgets.formatting import counted, exact_count, shape_text
 from nnwidgets.introspect.signal.signal_records import Activations, CallSignal, OutputSignal, ParameterSignal
-from nnwidgets.text.document import Block, Document, Note, Table
+from nnwidgets.text.document import Block, Curve, Curves, Document, Facts, Note, Table
 from nnwidgets.text.pages.model import MOST_ROWS, findings_page, table_of
 
 _COLUMNS: tuple[tuple[str, bool, Callable[[OutputSignal], str]], ...] = (
@@ -56,6 +57,95 @@ def output_signal_page(output: OutputSignal) -> Document:
 def parameter_signal_page(parameter: ParameterSignal) -> Document:
     """The gradient of one parameter."""
     return (_parameters((parameter,)),)
+
+
+def comparison_page(found: InitComparison, *, name: str | None = None) -> Document:
+    """Candidates beside each other: what they do, their curves, and these as numbers."""
+    blocks: list[Block] = [Note(found.verdict)]
+    if len(found.candidates) > 1:
+        blocks += [Note(each.verdict, where=each.name) for each in found.candidates]
+    for title, way in _WAYS:
+        bands = [(each.name, way(each)) for each in found.candidates]
+        if any(band for _, each in bands for band in each):
+            first, last = (_place(point, name) for point in (found.points[0], found.points[-1]))
+            curves = tuple(_curve(each, of) for each, of in bands)
+            blocks += [Curves(title, first, last, curves), _points(found.points, bands, name)]
+    blocks += [each for candidate in found.candidates for each in _training(candidate)]
+    n_runs = sum(len(each.seeds) for each in found.candidates)
+    said = f"{counted(n_runs, 'run')} on stand-ins of {counted(len(found.targets), 'tensor')}; the model is as it was"
+    return (*blocks, Note(said))
+
+
+_WAYS: tuple[tuple[str, Callable[[InitCandidate], Sequence[SignalBand | None]]], ...] = (
+    ("std of what each call gives", lambda each: each.forward),
+    ("std of the gradient that arrives there", lambda each: each.backward),
+)
+
+
+def candidate_page(candidate: InitCandidate) -> Document:
+    """One candidate."""
+    findings = findings_page(candidate.findings) if candidate.findings else ()
+    return (Note(candidate.verdict, where=candidate.name), *_training(candidate), *findings)
+
+
+def point_page(point: SignalPoint) -> Document:
+    """One place on the way through the layers."""
+    return (Facts((("call", _place(point, None)), ("class", point.class_name))),)
+
+
+def band_page(band: SignalBand) -> Document:
+    """A number over seeds."""
+    pairs = [("mean", band.mean), ("lowest", band.low), ("highest", band.high)]
+    odd = [("NaN or infinite", counted(band.n_nonfinite, "seed"))] if band.n_nonfinite else []
+    return (Facts((*((name, _number(value) or "NaN") for name, value in pairs), *odd)),)
+
+
+def update_ratio_page(ratio: UpdateRatio) -> Document:
+    """How far steps move one weight."""
+    return (table_of(("step", "log10 of update : weight"), _steps(ratio.log10), right=(0, 1)),)
+
+
+def _steps(values: Sequence[float]) -> list[tuple[str, ...]]:
+    return [(exact_count(step), _number(value)) for step, value in enumerate(values)]
+
+
+def _training(candidate: InitCandidate) -> list[Block]:
+    if not candidate.losses:
+        return []
+    first, last = candidate.losses[0], candidate.losses[-1]
+    said = f"loss {_number(first.mean)} at step 0, {_number(last.mean)} at step {len(candidate.losses) - 1}"
+    ratios = sorted(each.log10[-1] for each in candidate.update_ratios if not math.isnan(each.log10[-1]))
+    if ratios:
+        said += f"; update : weight 10^{ratios[0]:.1f} to 10^{ratios[-1]:.1f} there"
+    return [Note(said, where=candidate.name)]
+
+
+def _curve(name: str, bands: Sequence[SignalBand | None]) -> Curve:
+    known = [band if band and not math.isnan(band.mean) else None for band in bands]
+    of = ([None if band is None else getattr(band, each) for band in known] for each in ("mean", "low", "high"))
+    return Curve(name, *map(tuple, of))
+
+
+def _points(
+    points: Sequence[SignalPoint], bands: Sequence[tuple[str, Sequence[SignalBand | None]]], name: str | None
+) -> Table:
+    rows = [
+        (_place(point, name), point.class_name, *(_band(each[at]) for _, each in bands))
+        for at, point in enumerate(points)
+    ]
+    heads = ("call", "class", *(each for each, _ in bands))
+    return table_of(heads, rows, right=tuple(range(2, len(heads))))
+
+
+def _band(band: SignalBand | None) -> str:
+    if band is None:
+        return ""
+    return f"{_number(band.mean)}{' NaN or inf' if band.n_nonfinite else ''}".strip()
+
+
+def _place(point: SignalPoint, name: str | None) -> str:
+    again = f" (call {point.call_index + 1})" if point.call_index else ""
+    return f"{point.path or name or 'the model itself'}{again}"
 
 
 def _calls(calls: Sequence[CallSignal], name: str | None = None) -> Table:

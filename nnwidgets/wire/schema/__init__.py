@@ -6,6 +6,7 @@ its JSON head plus one binary buffer beside the message.
     envelope.py     request, reply, error, progress, events, arrays; what several parts are made of
     tree.py         `open`, `rows`, `locate`: the model as rows
     inspect.py      `inspect`, `stats`, `values`, `depth`, `ties`, `findings`, `trace`, `forward`: one row, looked at
+    signal.py       `activations`, `signal`, `signal_point`, `last_inputs`: the signal through the layers
     table.py        `table`, `mark`: all tensors at once
     changes.py      `initializers` to `code`: what changes a model
     checkpoints.py  `folder` to `save`: what speaks of files
@@ -67,6 +68,13 @@ from nnwidgets.wire.schema.inspect import (
     ValuesReply,
 )
 from nnwidgets.wire.schema.ranks import RankBody, RankReply
+from nnwidgets.wire.schema.signal import (
+    ActivationsBody,
+    LastInputsReply,
+    SignalPointBody,
+    SignalPointReply,
+    SignalReply,
+)
 from nnwidgets.wire.schema.table import MarkBody, MarkReply, TableBody, TableReply
 from nnwidgets.wire.schema.tree import LocateBody, LocateReply, OpenBody, OpenReply, RowsBody, RowsReply
 
@@ -106,6 +114,10 @@ KINDS: dict[str, tuple[type, type]] = {
     "load": (LoadBody, LoadReply),
     "save": (SaveBody, SaveReply),
     "rank": (RankBody, RankReply),
+    "activations": (ActivationsBody, SignalReply),
+    "signal": (PathBody, SignalReply),
+    "signal_point": (SignalPointBody, SignalPointReply),
+    "last_inputs": (ModelBody, LastInputsReply),
     "cancel": (CancelBody, CancelReply),
 }
 """Every request kind with its body and its reply."""

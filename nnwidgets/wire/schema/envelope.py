@@ -65,10 +65,11 @@ class Event(TypedDict):
     closed: the view is over. `body` is a `ClosedBody`.
     traced: a trace arrived; `body` is empty.
     ticked: a step of a training was measured. `body` is a `TickedBody`.
+    activated: a run of `activations` arrived; `body` is empty.
     """
 
     v: int
-    event: Literal["changed", "closed", "traced", "ticked"]
+    event: Literal["changed", "closed", "traced", "ticked", "activated"]
     body: dict[str, Any]
 
 
@@ -110,6 +111,8 @@ class TickedBody(TypedDict):
         and how far the step moved them, over the norm; null where there is none, or it isn't known.
     moved: how far rows have moved since a mark, by path, over the norm then; null where only that they did is known,
         and none for those that didn't. Such an event has no beats.
+    signals: of modules, by path or fold, the mean and the standard deviation of what they gave in this step, and the
+        standard deviation of the gradient that arrived there; null where none did. Such an event has no beats.
     part: with the first such event, the part of the page `pulse`, since a busy kernel answers no requests.
     """
 
@@ -117,6 +120,7 @@ class TickedBody(TypedDict):
     beats: dict[str, list[Number | None]]
     broken: NotFinite | None
     moved: NotRequired[dict[str, Number | None]]
+    signals: NotRequired[dict[str, list[Number | None]]]
     part: NotRequired[PartReply]
 
 
@@ -200,10 +204,11 @@ class PartBody(TypedDict):
 
     name: `checkpoints` is its panel of checkpoints, `reinitialize` what fills tensors anew, `pulse` the column of a
         training's course, `help` what the filter and the keys mean, `depth` a tensor in every block, `table` the view
-        of all tensors, a row each, `ranks` what is drawn of a model over ranks, `zh` its words in Simplified Chinese.
+        of all tensors, a row each, `ranks` what is drawn of a model over ranks, `signal` what is drawn of a run of
+        `activations`, `zh` its words in Simplified Chinese.
     """
 
-    name: Literal["checkpoints", "reinitialize", "pulse", "help", "depth", "table", "ranks", "zh"]
+    name: Literal["checkpoints", "reinitialize", "pulse", "help", "depth", "table", "ranks", "signal", "zh"]
 
 
 class PartReply(TypedDict):

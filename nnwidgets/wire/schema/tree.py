@@ -70,7 +70,10 @@ class RanksState(TypedDict):
 
 
 class OpenReply(TypedDict):
-    """The model at a glance, with the first window of rows. `ranks` comes for a model over ranks."""
+    """The model at a glance, with the first window of rows.
+
+    `ranks` comes for a model over ranks. `run` is the number of the last run of `activations` that the rows tell of.
+    """
 
     name: str
     class_name: str
@@ -78,6 +81,7 @@ class OpenReply(TypedDict):
     chips: ChipCounts
     rows: RowsReply
     ranks: NotRequired[RanksState]
+    run: NotRequired[int]
 
 
 class RowsBody(TypedDict):
@@ -147,6 +151,20 @@ class RowTrace(TypedDict):
     saved_bytes: NotRequired[Number | None]
 
 
+class RowSignal(TypedDict):
+    """The last run of `activations`, on its row: of the module's last call, the first tensor that it gave.
+
+    std, gradient: of its values, and of the gradient there, None where none came. level, gradient_level: how long their
+        bars are, 0 to 1, each on a logarithmic scale of all rows. n_bad: NaN and infinite values.
+    """
+
+    std: Number
+    level: float
+    gradient: Number | None
+    gradient_level: float | None
+    n_bad: Number
+
+
 class Row(TypedDict):
     """One line of the tree grid.
 
@@ -163,6 +181,7 @@ class Row(TypedDict):
     note: hover text: why counts differ, what is special.
     untrained: true for a parameter that asks for gradients and is in no optimizer, where the model has one.
     placement: how a DTensor is spread over its mesh, in short: "S0 · R".
+    signal: of a module that was called in the last run of `activations`; of a fold, that of the member it shows.
     """
 
     id: str
@@ -196,6 +215,7 @@ class Row(TypedDict):
     trace: RowTrace | None
     untrained: NotRequired[bool]
     placement: NotRequired[str]
+    signal: NotRequired[RowSignal]
 
 
 class RulerMark(TypedDict):

@@ -147,6 +147,26 @@ export function replaceAncestor(path: string, from: string, to: string): string 
   return path.startsWith(from) && (rest === "" || rest.startsWith(".") || rest.startsWith("[")) ? to + rest : null;
 }
 
+/** The ids of the rows that stand for paths: each one's own, or else the innermost row that it is within. */
+export function rowsOf(rows: ReadonlyMap<number, Row>, paths: ReadonlySet<string>): ReadonlySet<string> {
+  const found = new Set<string>();
+  for (const path of paths) {
+    let best: { readonly id: string; readonly length: number } | null = null;
+    for (const row of rows.values()) {
+      for (const at of row.fold === null ? [row.path] : row.fold.members.map((member) => member.path)) {
+        // Of a fold and the member that it shows, which comes after it, the member.
+        if (replaceAncestor(path, at, "") !== null && at.length >= (best?.length ?? 0)) {
+          best = { id: row.id, length: at.length };
+        }
+      }
+    }
+    if (best !== null) {
+      found.add(best.id);
+    }
+  }
+  return found;
+}
+
 /** The first row that the filter asks for, or the first row. */
 export function firstMatch(state: TreeState): number {
   let first = Number.POSITIVE_INFINITY;

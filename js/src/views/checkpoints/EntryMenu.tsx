@@ -1,4 +1,5 @@
 import { useUniqueId } from "../../hooks/useUniqueId.ts";
+import { told } from "../../i18n/kernelSentences.ts";
 import { t } from "../../i18n/translate.ts";
 import { exactCount } from "../../lib/format.ts";
 import type { CheckpointsStore } from "../../state/checkpoints/store.ts";
@@ -31,7 +32,7 @@ export function EntryMenu({ store, alive }: EntryMenuProps) {
           void store.chooseEntry(chosen === BEST ? null : chosen);
         }}
       >
-        <option value={BEST} title={taken?.why}>
+        <option value={BEST} title={taken === undefined ? undefined : told(taken.why)}>
           {entry === null && taken !== undefined
             ? t("{0}, which fits best", taken.name === "" ? t("the whole file") : taken.name)
             : t("the one that fits best")}

@@ -4,6 +4,7 @@ import { ErrorNote } from "../../components/Note.tsx";
 import { Search } from "../../components/Search.tsx";
 import { PickList } from "../../components/VirtualList.tsx";
 import { useUniqueId } from "../../hooks/useUniqueId.ts";
+import { told } from "../../i18n/kernelSentences.ts";
 import { t, word } from "../../i18n/translate.ts";
 import { bytesText, exactBytes, exactCount } from "../../lib/format.ts";
 import type { FileBody } from "../../protocol/messages.ts";
@@ -221,7 +222,7 @@ function File({ id, entry, isItself, isSelected, isActive, badge, refusal, hasOp
       </span>
       <span class="nnw-file-note">
         <span>
-          {refused ??
+          {(refused === null ? null : told(refused)) ??
             [
               modified === null ? "" : dateText(modified),
               t(formatWords(entry.format ?? "")),

@@ -1,3 +1,4 @@
+import { told } from "../../i18n/kernelSentences.ts";
 import { t } from "../../i18n/translate.ts";
 import { bytesText, countText, exactBytes, exactCount } from "../../lib/format.ts";
 import type { Pair, PeekReply } from "../../protocol/messages.ts";
@@ -86,7 +87,7 @@ function Departures({ departures }: { readonly departures: readonly string[] }) 
       <ul>
         {departures.map((each) => (
           <li key={each}>
-            <bdi>{each}</bdi>
+            <bdi>{told(each)}</bdi>
           </li>
         ))}
       </ul>

@@ -8,7 +8,7 @@ import { t, tx } from "../../i18n/translate.ts";
 import { budgetText, bytesText } from "../../lib/format.ts";
 import type { HistoryEntry } from "../../protocol/messages.ts";
 import type { ChangesStore, Turn } from "../../state/changesStore.ts";
-import { timeText, whereText } from "./changeText.ts";
+import { labelText, timeText, whereText } from "./changeText.ts";
 import { Log } from "./Log.tsx";
 
 interface HistoryBarProps {
@@ -26,15 +26,16 @@ export function HistoryBar({ changes, alive, children, onLeave }: HistoryBarProp
   const entries = history?.entries ?? [];
   const last = entries.findLast(({ state }) => state !== "undone");
   const n = history?.n_changes ?? 0;
-  const nUndone = entries.filter(({ state }) => state === "undone").length;
+  const undone = entries.filter(({ state }) => state === "undone");
+  const nUndone = undone.length;
   const words = n === 0 && nUndone > 0 ? t("{0} {0|change|changes} undone", nUndone) : t("{0} {0|change|changes}", n);
-  const button = (turn: Turn, key: string, label: string | null) => {
+  const button = (turn: Turn, key: string, label: string | null, entry: HistoryEntry | undefined) => {
     const canTurn = alive && !isBusy && label !== null;
     const isUndo = turn === "undo";
     const name =
       label === null
         ? t(isUndo ? "Undo ({0})" : "Redo ({0})", key)
-        : t(isUndo ? "Undo {0} ({1})" : "Redo {0} ({1})", label, key);
+        : t(isUndo ? "Undo {0} ({1})" : "Redo {0} ({1})", entry?.label === label ? labelText(entry) : label, key);
     return (
       <button
         type="button"
@@ -65,8 +66,8 @@ export function HistoryBar({ changes, alive, children, onLeave }: HistoryBarProp
       )}
       {isLogOpen && history !== null ? <Log history={history} /> : null}
       <div class="nnw-bar">
-        {button("undo", "u", history?.undo ?? null)}
-        {button("redo", "Shift+U", history?.redo ?? null)}
+        {button("undo", "u", history?.undo ?? null, last)}
+        {button("redo", "Shift+U", history?.redo ?? null, undone[0])}
         <span class="nnw-last nnw-ellipsis">
           {isLogOpen && history !== null ? (
             t("undo holds {0} of {1}", bytesText(history.kept_bytes), budgetText(history.budget_bytes))
@@ -106,7 +107,8 @@ export function HistoryBar({ changes, alive, children, onLeave }: HistoryBarProp
 }
 
 function Last({ entry }: { readonly entry: HistoryEntry }) {
-  const { label, seed, time } = entry;
+  const { seed, time } = entry;
+  const label = labelText(entry);
   const where = whereText(entry);
   return (
     <span title={`${label} ${where}`}>

@@ -3,7 +3,7 @@ import { told } from "../../i18n/kernelSentences.ts";
 import { t, word } from "../../i18n/translate.ts";
 import { exactCount } from "../../lib/format.ts";
 import type { HistoryEntry, HistoryReply } from "../../protocol/messages.ts";
-import { timeText, whereText } from "./changeText.ts";
+import { labelText, timeText, whereText } from "./changeText.ts";
 
 const STATES = {
   done: "",
@@ -28,7 +28,8 @@ export function Log({ history }: { readonly history: HistoryReply }) {
 }
 
 function Line({ entry }: { readonly entry: HistoryEntry }) {
-  const { label, seed, time, state, warnings, paths } = entry;
+  const { seed, time, state, warnings, paths } = entry;
+  const label = labelText(entry);
   const where = whereText(entry);
   const marks = [state === "done" && warnings.length > 0 ? warnings.map(told).join(" ") : "", t(STATES[state])];
   return (

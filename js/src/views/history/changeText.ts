@@ -1,3 +1,4 @@
+import { told } from "../../i18n/kernelSentences.ts";
 import { t } from "../../i18n/translate.ts";
 import type { HistoryEntry } from "../../protocol/messages.ts";
 
@@ -5,6 +6,11 @@ import type { HistoryEntry } from "../../protocol/messages.ts";
 export function timeText(seconds: number): string {
   const time = new Date(seconds * 1000);
   return Number.isNaN(time.getTime()) ? "" : time.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
+}
+
+/** What was done, in the reader's words where they are not the user's own. */
+export function labelText({ label, kind }: HistoryEntry): string {
+  return kind === "function" ? label : told(label);
 }
 
 /** Which tensors, the first ones by name. */

@@ -13,10 +13,12 @@ interface FindingsProps {
   readonly at: string;
   readonly alive: boolean;
   readonly onNavigate: (path: string) => void;
+  /** Where much else is in view, a fix opens by a click. */
+  readonly isShort?: boolean;
 }
 
 /** What the checks found: the word and the icon for how bad, the message, the fix with its lines to paste. */
-export function Findings({ findings, at, alive, onNavigate }: FindingsProps) {
+export function Findings({ findings, at, alive, onNavigate, isShort = false }: FindingsProps) {
   if (findings.length === 0) {
     return null;
   }
@@ -32,7 +34,14 @@ export function Findings({ findings, at, alive, onNavigate }: FindingsProps) {
                 : null}
             </p>
             <p>{told(finding.message)}</p>
-            {finding.fix === null ? null : <Code code={finding.fix} label={t("Copy the fix")} />}
+            {finding.fix === null ? null : isShort ? (
+              <details>
+                <summary>{t("What to do")}</summary>
+                <Code code={finding.fix} label={t("Copy the fix")} />
+              </details>
+            ) : (
+              <Code code={finding.fix} label={t("Copy the fix")} />
+            )}
           </Note>
         </li>
       ))}

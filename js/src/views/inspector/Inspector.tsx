@@ -1,7 +1,7 @@
 import type { RefObject } from "preact";
 import { useCallback, useEffect, useImperativeHandle, useMemo, useRef, useState } from "preact/hooks";
 import { lazily } from "../../bundles/lazily.tsx";
-import { reinitializePart } from "../../bundles/lazyParts.ts";
+import { reinitializePart, signalPart } from "../../bundles/lazyParts.ts";
 import { CodePanel } from "../../components/Code.tsx";
 import { ErrorNote, Note } from "../../components/Note.tsx";
 import { PathLink } from "../../components/PathText.tsx";
@@ -17,6 +17,7 @@ import { consumeEvent, isModified } from "../../lib/keyEvents.ts";
 import type { Client } from "../../protocol/client.ts";
 import type { InspectReply, ValuesBody } from "../../protocol/messages.ts";
 import { type Editing, EditingContext } from "../edit/editingContext.ts";
+import type { SignalColumn } from "../signal/SignalTab.tsx";
 import { Findings } from "./Findings.tsx";
 import { ForwardForm } from "./ForwardForm.tsx";
 import { Header } from "./Header.tsx";
@@ -29,6 +30,7 @@ import { Ties } from "./Ties.tsx";
 import { WholeTrace } from "./Trace.tsx";
 import { useTraced } from "./useTraced.ts";
 
+const LazySignal = lazily((client) => signalPart(client).then(({ Tab }) => Tab), word("The signal can’t be shown."));
 const LazyReinitialize = lazily(reinitializePart, word("This can’t be re-initialized."));
 
 /** What the tree may ask of the inspector. */
@@ -56,16 +58,18 @@ export interface InspectorProps {
   readonly touched?: number;
   /** What it takes to change the model; without it the view only shows. */
   readonly editing?: Editing;
+  /** Which run through the layers the rows tell of, and their column. */
+  readonly signal?: SignalColumn & { readonly run: number };
 }
 
 /** So many findings come with a row at most; the model's own row can ask for all. */
 const MOST_INSPECTED = 50;
 
-type TabId = "overview" | "init" | "ties" | "code" | "findings" | "trace";
+type TabId = "overview" | "init" | "ties" | "code" | "findings" | "trace" | "signal";
 
 /** Everything about the selected row. */
 export function Inspector(props: InspectorProps) {
-  const { client, path, onNavigate, onHover, theme, alive, handle, editing = null, touched = 0 } = props;
+  const { client, path, onNavigate, onHover, theme, alive, handle, editing = null, touched = 0, signal } = props;
   const id = useUniqueId();
   const traced = useTraced(client);
   const [unannounced, setUnannounced] = useState(0);
@@ -208,6 +212,16 @@ export function Inspector(props: InspectorProps) {
                   {...{ alive, onNavigate }}
                 />
               ) : null}
+              {selected === "signal" && editing !== null && signal !== undefined ? (
+                <LazySignal
+                  {...{ client, path: reply.path, onNavigate, onHover }}
+                  alive={alive && inspect.isCurrent}
+                  memory={editing.memory}
+                  generation={generation + touched}
+                  run={signal.run}
+                  column={signal}
+                />
+              ) : null}
               {selected === "trace" && editing !== null ? (
                 <ForwardForm
                   {...{ client, alive }}
@@ -244,6 +258,9 @@ function tabsFor(reply: InspectReply | null, hasTrace: boolean, canEdit: boolean
     ...(nTies > 0 ? [{ id: "ties", label: t("Ties"), count: String(nTies) } as const] : []),
     ...(hasInside ? [{ id: "findings", label: t("Findings"), count: countOf(nFindings) } as const] : []),
     ...(hasTrace ? [{ id: "trace", label: t("Trace") } as const] : []),
+    ...(canEdit && reply?.module != null && reply.alias_of === null
+      ? [{ id: "signal", label: t("Signal") } as const]
+      : []),
     { id: "code", label: t("Code") },
   ];
 }

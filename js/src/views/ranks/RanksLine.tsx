@@ -1,3 +1,4 @@
+import { told } from "../../i18n/kernelSentences.ts";
 import { t, word } from "../../i18n/translate.ts";
 import { bytesText, toNumber } from "../../lib/format.ts";
 import type { RankState, RanksState } from "../../protocol/messages.ts";
@@ -53,7 +54,7 @@ export function RanksLine({ ranks: { ranks, mesh, problem } }: RanksLineProps) {
           {silent.length > 3 ? ` · +${silent.length - 3}` : ""}
         </span>
       )}
-      {problem === null ? null : <span class="nnw-err">{problem}</span>}
+      {problem === null ? null : <span class="nnw-err">{told(problem)}</span>}
     </div>
   );
 }
@@ -64,7 +65,8 @@ function isTold({ state, doing }: RankState): boolean {
 }
 
 function stateOf(each: RankState): string[] {
-  return isTold(each) ? [each.doing] : [t(STATES[each.state]), each.doing].filter((text) => text !== "");
+  const doing = told(each.doing);
+  return isTold(each) ? [doing] : [t(STATES[each.state]), doing].filter((text) => text !== "");
 }
 
 function titleOf(each: RankState): string {

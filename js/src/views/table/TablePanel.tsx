@@ -3,6 +3,7 @@ import { CopyAs } from "../../components/CopyAs.tsx";
 import { Icon } from "../../components/Icon.tsx";
 import { ErrorNote } from "../../components/Note.tsx";
 import { Search } from "../../components/Search.tsx";
+import { told } from "../../i18n/kernelSentences.ts";
 import { t } from "../../i18n/translate.ts";
 import { exactCount } from "../../lib/format.ts";
 import type { Client } from "../../protocol/client.ts";
@@ -104,7 +105,7 @@ export function TablePanel({ client, kept, alive, onFilter, onSelect, onClose }:
       )}
       {(reply?.problem ?? null) === null ? null : (
         <div class="nnw-problem" role="alert">
-          <Icon name="warning" class="nnw-warn" /> {reply?.problem}
+          <Icon name="warning" class="nnw-warn" /> {told(reply?.problem ?? "")}
         </div>
       )}
       {reply === null ? (

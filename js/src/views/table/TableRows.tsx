@@ -1,5 +1,6 @@
 import { useEffect, useRef } from "preact/hooks";
 import { drawnRows, topOf, useVirtualRows } from "../../hooks/useVirtualRows.ts";
+import { told } from "../../i18n/kernelSentences.ts";
 import { t, word } from "../../i18n/translate.ts";
 import { exactCount, exactFloat, floatText, shapeText } from "../../lib/format.ts";
 import type { Column, TableReply, TableRow } from "../../protocol/messages.ts";
@@ -128,7 +129,8 @@ function Cell({ name, row, onSelect }: CellProps) {
     return <div role="cell">{name === "shape" ? shapeText(row.shape) : row.dtype}</div>;
   }
   if (name === "note") {
-    const said = row.tied_to === "" ? row.note : `= ${row.tied_to}${row.note === "" ? "" : ` · ${row.note}`}`;
+    const note = row.note.split(" · ").map(told).join(" · ");
+    const said = row.tied_to === "" ? note : `= ${row.tied_to}${note === "" ? "" : ` · ${note}`}`;
     return (
       <div role="cell" class="nnw-dim" title={said}>
         <bdi>{said}</bdi>

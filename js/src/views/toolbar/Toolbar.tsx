@@ -2,6 +2,7 @@ import type { RefObject } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { Icon, type IconName } from "../../components/Icon.tsx";
 import { Search } from "../../components/Search.tsx";
+import { told } from "../../i18n/kernelSentences.ts";
 import { t, word } from "../../i18n/translate.ts";
 import { bytesText, exactBytes, exactCount, shortCount } from "../../lib/format.ts";
 import type { Chip, OpenReply } from "../../protocol/messages.ts";
@@ -124,7 +125,7 @@ export function Toolbar(props: ToolbarProps) {
       </div>
       {problem === null ? null : (
         <div class="nnw-problem" role="alert">
-          <Icon name="warning" class="nnw-warn" /> {problem}
+          <Icon name="warning" class="nnw-warn" /> {told(problem)}
         </div>
       )}
       <Busy isBusy={isBusy} />
@@ -142,7 +143,7 @@ function Totals({ open }: { readonly open: OpenReply }) {
       exactCount(n_params_trainable),
     ),
     t("{0} {0|tensor|tensors}", exactCount(n_tensors)),
-    why,
+    why === null ? null : told(why),
   ];
   return (
     <div class="nnw-totals">

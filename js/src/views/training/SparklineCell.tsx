@@ -16,22 +16,35 @@ interface SparklineCellProps {
   readonly path: string;
 }
 
-/** The course of a row's norm, gradient and steps, each as a line of its own scale. */
+/** The course of a row's norm, gradient and steps, each as a line of its own scale, and of its signal as a band. */
 export function SparklineCell({ history, path }: SparklineCellProps) {
   const [, redraw] = useState(0);
   useEffect(() => history.subscribe(() => redraw((count) => count + 1)), [history]);
-  const courses = history.of(path);
-  if (courses === null) {
+  const courses = history.of(path) ?? [];
+  const signal = history.signalOf(path);
+  if (courses.length === 0 && signal === null) {
     return <Moved by={history.moved.get(path)} />;
   }
   const words = courses.map((course, at) => courseText(course, SERIES[at] ?? "norm", history.brokenSince(path, at)));
+  const [means = [], stds = [], gradients = []] = signal ?? [];
+  const told = signal === null ? [] : signalText(means, stds, gradients);
   return (
-    <div class="nnw-pulse" role="gridcell" aria-label={words.join(", ")}>
+    <div class="nnw-pulse" role="gridcell" aria-label={[...words, ...told].join(", ")}>
       {courses.map((course, at) => (
         <span key={SERIES[at]} class={`nnw-pulse-${SERIES[at]}`} title={words[at]}>
           <Line course={course} />
         </span>
       ))}
+      {signal !== null && (
+        <>
+          <span class="nnw-pulse-signal" title={told[0]}>
+            <Band means={means} stds={stds} />
+          </span>
+          <span class="nnw-pulse-arrived" title={told[1]}>
+            <Line course={gradients} />
+          </span>
+        </>
+      )}
     </div>
   );
 }
@@ -48,6 +61,52 @@ function Moved({ by }: { readonly by: number | null | undefined }) {
       <b class="nnw-pulse-moved">{words}</b>
     </div>
   );
+}
+
+/** What a module gave over the steps: its mean as a line, in a band of a standard deviation to each side. */
+function Band({ means, stds }: { readonly means: Course; readonly stds: Course }) {
+  const last = (means.at(-1) ?? 0) + (stds.at(-1) ?? 0);
+  if (!Number.isFinite(last)) {
+    return <b class="nnw-pulse-broken">{Number.isNaN(last) ? "NaN" : "inf"}</b>;
+  }
+  const { band, line } = bandOf(means, stds);
+  return (
+    <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} width={WIDTH} height={HEIGHT} aria-hidden="true">
+      <path class="nnw-pulse-band" d={band} />
+      <path d={line} />
+    </svg>
+  );
+}
+
+/** A band around the finite means and the line through them, on one scale that holds them all. */
+export function bandOf(means: Course, stds: Course): { readonly band: string; readonly line: string } {
+  const points = means.flatMap((mean, at) => {
+    const std = stds[at] ?? null;
+    const isKnown = mean !== null && std !== null && Number.isFinite(mean) && Number.isFinite(std);
+    return isKnown ? [{ at, mean, low: mean - std, high: mean + std }] : [];
+  });
+  const [least, most] = [Math.min(...points.map(({ low }) => low)), Math.max(...points.map(({ high }) => high))];
+  const step = (WIDTH - 2) / Math.max(1, means.length - 1);
+  const place = (at: number, value: number) => {
+    const share = most > least ? (value - least) / (most - least) : 0.5;
+    return `${(1 + at * step).toFixed(1)} ${(HEIGHT - 1 - share * (HEIGHT - 2)).toFixed(1)}`;
+  };
+  const upper = points.map(({ at, high }) => place(at, high));
+  const lower = points.map(({ at, low }) => place(at, low)).reverse();
+  const middle = points.map(({ at, mean }) => place(at, mean));
+  const isOne = points.length === 1;
+  return {
+    band: points.length === 0 ? "" : `M${[...upper, ...lower].join("L")}${isOne ? "h1V1h-1" : ""}Z`,
+    line: points.length === 0 ? "" : `M${middle.join("L")}${isOne ? "h1" : ""}`,
+  };
+}
+
+function signalText(means: Course, stds: Course, gradients: Course): string[] {
+  const [mean, std, gradient] = [means, stds, gradients].map((course) => course.at(-1) ?? null);
+  return [
+    t("output {0} ± {1}", floatText(mean ?? Number.NaN, 3), floatText(std ?? Number.NaN, 3)),
+    gradient == null ? t("no gradient arrives") : t("gradient that arrives ± {0}", floatText(gradient, 3)),
+  ];
 }
 
 function Line({ course }: { readonly course: Course }) {

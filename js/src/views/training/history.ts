@@ -4,6 +4,9 @@ import type { NotFinite, TickedBody } from "../../protocol/messages.ts";
 /** What is followed of each row, in the order of the wire. */
 export const SERIES = ["norm", "gradient", "update"] as const;
 
+/** What is followed of the signal through each module, in the order of the wire. */
+export const SIGNAL = ["mean", "std", "gradient"] as const;
+
 const MOST_VALUES = 40;
 
 /** The last values of one series of one row, the latest last; null where a beat had none. */
@@ -18,6 +21,7 @@ export interface Since {
 /** The last beats of each row, and who wants to hear of more. */
 export class TrainingHistory {
   readonly #rows = new Map<string, (number | null)[][]>();
+  readonly #signals = new Map<string, (number | null)[][]>();
   /** By series and row: the step first heard of with no finite number, and the last one before with one. */
   readonly #broken = new Map<string, Since>();
   readonly #clean = new Map<string, number>();
@@ -28,20 +32,17 @@ export class TrainingHistory {
   /** Where something that isn't finite came in; null while all is. */
   broken: NotFinite | null = null;
 
-  add({ step, beats, broken, moved }: TickedBody): void {
+  add({ step, beats, broken, moved, signals }: TickedBody): void {
     if (moved !== undefined) {
       this.moved = new Map(Object.entries(moved).map(([path, by]) => [path, by === null ? null : toNumber(by)]));
     } else {
       this.broken = broken;
     }
+    for (const [path, values] of Object.entries(signals ?? {})) {
+      grown(this.#signals, path, values);
+    }
     for (const [path, values] of Object.entries(beats)) {
-      const row = this.#rows.get(path) ?? SERIES.map(() => []);
-      this.#rows.set(path, row);
-      values.forEach((value, at) => {
-        const course = row[at] ?? [];
-        const number = value === null ? null : toNumber(value);
-        course.push(number);
-        course.splice(0, course.length - MOST_VALUES);
+      grown(this.#rows, path, values).forEach((number, at) => {
         const key = `${at} ${path}`;
         if (number === null || Number.isFinite(number)) {
           this.#broken.delete(key);
@@ -66,8 +67,29 @@ export class TrainingHistory {
     return this.#rows.get(path) ?? null;
   }
 
+  /** The course of a module's mean and standard deviation, and of its gradient's; null for a row that has none. */
+  signalOf(path: string): readonly Course[] | null {
+    return this.#signals.get(path) ?? null;
+  }
+
   /** Since when a series is no finite number; undefined where it is one. */
   brokenSince(path: string, series: number): Since | undefined {
     return this.#broken.get(`${series} ${path}`);
   }
+}
+
+/** Add a value to each course of a row, and return these as numbers. */
+function grown(
+  rows: Map<string, (number | null)[][]>,
+  path: string,
+  values: TickedBody["beats"][string],
+): (number | null)[] {
+  const numbers = values.map((value) => (value === null ? null : toNumber(value)));
+  const row = rows.get(path) ?? numbers.map(() => []);
+  rows.set(path, row);
+  row.forEach((course, at) => {
+    course.push(numbers[at] ?? null);
+    course.splice(0, course.length - MOST_VALUES);
+  });
+  return numbers;
 }

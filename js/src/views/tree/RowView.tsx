@@ -1,7 +1,8 @@
 import { useMemo, useState } from "preact/hooks";
-import type { TrainingPart } from "../../bundles/lazyParts.ts";
+import type { ExtraCell } from "../../bundles/lazyParts.ts";
 import { Icon } from "../../components/Icon.tsx";
 import { tieColor } from "../../components/TieBadge.tsx";
+import { told } from "../../i18n/kernelSentences.ts";
 import { currentCatalogue, t, tx, word } from "../../i18n/translate.ts";
 import { copyText } from "../../lib/clipboard.ts";
 import { exactCount } from "../../lib/format.ts";
@@ -34,8 +35,8 @@ interface RowViewProps {
   /** Why torch's own sum of the parameters is another one; for the model's own row. */
   readonly why: string | null;
   readonly actions: RowActions;
-  /** Draws the course of a training. */
-  readonly Sparkline: TrainingPart["Cell"] | null;
+  /** Draws the course of a training, or what a run through the layers gave. */
+  readonly Extra: ExtraCell | null;
 }
 
 /** One line of the tree grid. Few change at once: the others stay as they were drawn. */
@@ -43,7 +44,7 @@ export function RowView(props: RowViewProps) {
   return useMemo(() => <Line {...props} />, [...Object.values(props), currentCatalogue()]);
 }
 
-function Line({ id, row, index, isSelected, isActive, isLit, why, actions, Sparkline }: RowViewProps) {
+function Line({ id, row, index, isSelected, isActive, isLit, why, actions, Extra }: RowViewProps) {
   const isTensor = row.kind === "tensor";
   const role = t(ROLE_WORDS[row.role ?? "parameter"]);
   const isBroken = row.problem !== null && (row.kind === "problem" || row.shape === "");
@@ -94,20 +95,20 @@ function Line({ id, row, index, isSelected, isActive, isLit, why, actions, Spark
         <CopyRow row={row} actions={actions} />
       </div>
       {isBroken ? (
-        <div class="nnw-why" role="gridcell" aria-colspan={4} title={row.problem ?? ""}>
-          {tx("can’t be read: {0}", <bdi>{row.problem}</bdi>)}
+        <div class="nnw-why" role="gridcell" aria-colspan={4} title={told(row.problem ?? "")}>
+          {tx("can’t be read: {0}", <bdi>{told(row.problem ?? "")}</bdi>)}
         </div>
       ) : (
         <>
           <div class="nnw-dim nnw-class" role="gridcell" title={row.class_name}>
             <bdi>{row.kind === "alias" ? t("same module") : row.kind === "cycle" ? t("cycle") : row.class_name}</bdi>
             {row.placement === undefined ? null : (
-              <span class="nnw-placement" title={row.note ?? ""}>
+              <span class="nnw-placement" title={told(row.note ?? "")}>
                 {row.placement}
               </span>
             )}
           </div>
-          <div class="nnw-shape" role="gridcell" title={row.problem ?? undefined}>
+          <div class="nnw-shape" role="gridcell" title={row.problem === null ? undefined : told(row.problem)}>
             <ShapeCell row={row} onPick={(member) => actions.pick(row, member, index)} onNavigate={actions.navigate} />
           </div>
           <div class="nnw-count" role="gridcell" aria-label={countName(row)}>
@@ -116,7 +117,7 @@ function Line({ id, row, index, isSelected, isActive, isLit, why, actions, Spark
           <div class="nnw-dim nnw-dtype" role="gridcell" title={row.dtype}>
             {row.dtype_short}
           </div>
-          {Sparkline === null ? null : <Sparkline path={row.fold === null ? row.path : row.id} />}
+          {Extra === null ? null : <Extra row={row} />}
         </>
       )}
       <div class="nnw-marks" role="gridcell">

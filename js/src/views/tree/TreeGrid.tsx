@@ -1,5 +1,6 @@
 import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
-import type { TrainingPart } from "../../bundles/lazyParts.ts";
+import type { ExtraCell } from "../../bundles/lazyParts.ts";
+import { Icon } from "../../components/Icon.tsx";
 import { useUniqueId } from "../../hooks/useUniqueId.ts";
 import { type Block, drawnRows, scrollToRow, useVirtualRows } from "../../hooks/useVirtualRows.ts";
 import { t, tx, word } from "../../i18n/translate.ts";
@@ -10,7 +11,7 @@ import type { Client } from "../../protocol/client.ts";
 import type { Row } from "../../protocol/messages.ts";
 import type { ChangesStore } from "../../state/changesStore.ts";
 import { commandFor } from "../../state/tree/keymap.ts";
-import { isFiltered, pathOf } from "../../state/tree/treeState.ts";
+import { isFiltered, pathOf, rowsOf } from "../../state/tree/treeState.ts";
 import type { TreeStore } from "../../state/tree/treeStore.ts";
 import { canFreeze } from "./cells.tsx";
 import { type Handlers, runCommand } from "./commands.ts";
@@ -26,6 +27,7 @@ const COLUMNS = [
   [word("Params"), "count"],
   [word("Type"), "dtype"],
   [word("Training"), "pulse"],
+  [word("Signal"), "signal"],
   [word("Marks"), "marks"],
 ] as const;
 
@@ -42,8 +44,15 @@ interface TreeGridProps {
   readonly onStep: (step: -1 | 1) => void;
   /** Whether rows that are not here yet will come. */
   readonly alive: boolean;
-  /** Draws the course of a training on a row, once there is one. */
-  readonly Sparkline: TrainingPart["Cell"] | null;
+  /** A column for the course of a training, or for what a run through the layers gave. */
+  readonly extra: ExtraColumn | null;
+}
+
+export interface ExtraColumn {
+  readonly kind: "pulse" | "signal";
+  readonly Cell: ExtraCell;
+  /** Shuts it, where it can be. */
+  readonly shut?: () => void;
 }
 
 /** The tree of modules and tensors: as many rows in the page as there are in sight. */
@@ -58,7 +67,7 @@ export function TreeGrid({
   onHelp,
   onStep,
   alive,
-  Sparkline,
+  extra,
 }: TreeGridProps) {
   const state = store.state;
   const id = useUniqueId();
@@ -170,7 +179,8 @@ export function TreeGrid({
     runCommand(command, store.state, handlers);
   };
 
-  const columns = COLUMNS.filter(([, kind]) => kind !== "pulse" || Sparkline !== null);
+  const columns = COLUMNS.filter(([, kind]) => (kind !== "pulse" && kind !== "signal") || kind === extra?.kind);
+  const lit = useMemo(() => rowsOf(state.rows, state.glow.paths), [state.rows, state.glow.paths]);
   const letter = state.glow.tie ?? state.rows.get(state.active)?.tie ?? null;
   return (
     // Without a kernel none of the buttons in it has anything to say.
@@ -190,6 +200,17 @@ export function TreeGrid({
           {columns.map(([column, kind]) => (
             <div key={column} class={`nnw-${kind}`} role="columnheader">
               {t(column)}
+              {kind !== "signal" || extra?.shut === undefined ? null : (
+                <button
+                  type="button"
+                  class="nnw-icon-button"
+                  aria-label={t("Shut this column")}
+                  title={t("Shut this column")}
+                  onClick={extra.shut}
+                >
+                  <Icon name="close" />
+                </button>
+              )}
             </div>
           ))}
         </div>
@@ -207,9 +228,10 @@ export function TreeGrid({
                 index={index}
                 isSelected={row.id === state.selectedId}
                 isActive={index === state.active}
-                isLit={(row.tie !== null && row.tie === letter) || state.glow.paths.has(row.path)}
+                isLit={(row.tie !== null && row.tie === letter) || lit.has(row.id)}
                 why={row.path === "" && row.level === 1 ? store.open.totals.why : null}
-                {...{ actions, Sparkline }}
+                actions={actions}
+                Extra={extra?.Cell ?? null}
               />
             );
           })}

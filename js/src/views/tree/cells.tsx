@@ -1,5 +1,6 @@
 import { Icon, type IconName } from "../../components/Icon.tsx";
 import { TieBadge } from "../../components/TieBadge.tsx";
+import { told } from "../../i18n/kernelSentences.ts";
 import { t, word } from "../../i18n/translate.ts";
 import { bytesText, countText, exactCount, flopsText, secondsText, shortCount } from "../../lib/format.ts";
 import type { Fold, Row } from "../../protocol/messages.ts";
@@ -130,8 +131,8 @@ export function CountCell({ row, why }: { readonly row: Row; readonly why: strin
   const { value, unit } = shortCount(row.n_params);
   const hover = [
     exactCount(row.n_params),
-    row.note ?? (row.counted ? null : t("counted once, at the first name")),
-    why,
+    (row.note === null ? null : told(row.note)) ?? (row.counted ? null : t("counted once, at the first name")),
+    why === null ? null : told(why),
   ];
   const width = row.share > 0 ? Math.max(LEAST_SHARE, SHARE_WIDTH * row.share) : 0;
   return (

@@ -2,13 +2,15 @@
 import { act, cleanup, render } from "@testing-library/preact";
 import { afterEach, expect, test, vi } from "vitest";
 import training from "../../../src/bundles/training.ts";
-import { lineOf } from "../../../src/views/training/SparklineCell.tsx";
+import { bandOf, lineOf } from "../../../src/views/training/SparklineCell.tsx";
 
 afterEach(cleanup);
 
+const rowOf = (path: string) => ({ path, id: `t:${path}`, fold: null });
+
 test("a row tells its last beat in words, and draws a line for each series", () => {
   const { add, Cell } = training();
-  const { getByRole, container } = render(<Cell path="0.weight" />);
+  const { getByRole, container } = render(<Cell row={rowOf("0.weight")} />);
   expect(getByRole("gridcell").hasAttribute("aria-label")).toBe(false);
   act(() => {
     add({ step: 1, beats: { "0.weight": [2, 0.5, null], bias: [9, 9, 9] }, broken: null });
@@ -22,7 +24,7 @@ test("a row tells its last beat in words, and draws a line for each series", () 
 
 test("what is no number is lit, with the step it began at, and goes out when it is one again", () => {
   const { add, Cell } = training();
-  const { getByRole, container } = render(<Cell path="w" />);
+  const { getByRole, container } = render(<Cell row={rowOf("w")} />);
   act(() => {
     add({ step: 7, beats: { w: [2, "NaN", 0.1] }, broken: null });
     add({ step: 8, beats: { w: [2, "NaN", "Infinity"] }, broken: null });
@@ -55,9 +57,35 @@ test("an alarm names the first tensor that isn't finite and the steps it came in
   expect(queryByRole("alert")).toBeNull();
 });
 
+test("the signal of a module is a band around its mean, beside its other lines or alone", () => {
+  const { add, Cell } = training();
+  const { getAllByRole, container } = render(
+    <>
+      <Cell row={rowOf("h.0")} />
+      <Cell row={rowOf("h.0.act")} />
+    </>,
+  );
+  act(() => {
+    add({ step: 1, beats: { "h.0": [2, 0.5, null] }, broken: null });
+    add({ step: 2, beats: {}, broken: null, signals: { "h.0": [0.1, 0.5, 0.01], "h.0.act": [0.2, 0.3, null] } });
+    add({ step: 4, beats: {}, broken: null, signals: { "h.0": [0, 1, 0.02], "h.0.act": [0, 0, null] } });
+  });
+  expect(getAllByRole("gridcell").map((cell) => cell.getAttribute("aria-label"))).toEqual([
+    "norm 2, gradient’s norm 0.5, last step over norm none, output 0 ± 1, gradient that arrives ± 0.02",
+    "output 0 ± 0, no gradient arrives",
+  ]);
+  expect(container.querySelectorAll(".nnw-pulse-band")).toHaveLength(2);
+  act(() => add({ step: 5, beats: {}, broken: null, signals: { "h.0": ["NaN", "NaN", "NaN"] } }));
+  expect(container.querySelectorAll(".nnw-pulse-signal b, .nnw-pulse-arrived b")).toHaveLength(2);
+  expect(bandOf([0, null, 2], [1, 1, 1])).toEqual({
+    band: "M1.0 8.0L35.0 1.0L35.0 8.0L1.0 15.0Z",
+    line: "M1.0 11.5L35.0 4.5",
+  });
+});
+
 test("no more than the last forty beats are kept", () => {
   const { add, Cell } = training();
-  const { container } = render(<Cell path="w" />);
+  const { container } = render(<Cell row={rowOf("w")} />);
   act(() => {
     for (let step = 1; step <= 90; step += 1) {
       add({ step, beats: { w: [step, step, step] }, broken: null });
@@ -75,7 +103,7 @@ test("a line spans its room from the least to the greatest, and leaves gaps wher
 
 test("a row that no training is drawn of tells how far it has moved since a mark", () => {
   const { add, Cell } = training();
-  const { getByRole } = render(<Cell path="w" />);
+  const { getByRole } = render(<Cell row={rowOf("w")} />);
   const told = (moved: Record<string, number | string | null>) => {
     act(() => add({ step: 0, beats: {}, broken: null, moved }));
     return getByRole("gridcell").textContent;

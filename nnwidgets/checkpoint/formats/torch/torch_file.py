@@ -85,7 +85,7 @@ class TorchFile(CheckpointReader):
     def refusal(self, found: PickleResult) -> UnsafeCheckpointError:
         """The error that says what a file would do."""
         does = f", to {', to '.join(found.deeds)}" if found.deeds else ""
-        rest = f" The rest of it can't be looked at: it {found.fault}." if found.fault else ""
+        rest = f" The rest of it can't be looked at: {self.path.name} {found.fault}." if found.fault else ""
         hint = (
             "State dicts need none of these: don't load it, whoever asks you to."
             if any(map(does_harm, found.wanted))

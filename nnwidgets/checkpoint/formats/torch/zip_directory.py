@@ -110,14 +110,15 @@ def _no_end(file: File) -> Malformed:
     n_bytes = min(file.n_bytes, _MOST_END)
     last = file.read(file.n_bytes - n_bytes, n_bytes)
     found = last.rfind(_END_MARK, 0, len(last) - _END.size)
-    told = "doesn't end as a zip file does:"
     if found >= 0:
         at = file.n_bytes - n_bytes + found + _END.size
         return Malformed(
-            f"{told} its end, at byte {at:,}, is followed by {counted(file.n_bytes - at, 'byte')}",
+            f"doesn't end as a zip file does: its end, at byte {at:,}, is followed by "
+            f"{counted(file.n_bytes - at, 'byte')}",
             "They were added to it; get it again without them.",
         )
-    told += f" it has {counted(file.n_bytes, 'byte')}, and no directory among the last of them"
+    n = counted(file.n_bytes, "byte")
+    told = f"doesn't end as a zip file does: it has {n}, and no directory among the last of them"
     is_zero = not last[-_ONE_HEADER:].strip(b"\0")
     return Malformed(told + (", which are zeros" if is_zero else ""), CUT_SHORT)
 

@@ -59,14 +59,14 @@ def _fill(session: Session, body: Mapping[str, Any], job: Job, *, is_preview: bo
     refused = refusal(initializer, target)
     if refused is not None:
         raise InitializerError(f"{initializer.name} can't fill this. {refused}", path=body["path"])
-    kwargs = _arguments(initializer, body.get("kwargs", {}), body["path"])
+    kwargs = arguments_of(initializer, body.get("kwargs", {}), body["path"])
     before = _before(session, target, is_preview=is_preview)
     optimizers = session.optimizers()
     clears = body.get("clear_state", False)
     if job.cancelled:
         raise RequestError("cancelled", "The request was cancelled.")
     how = initializer.function if initializer.kind == "user" else initializer.name
-    seed = _seed(body.get("seed"), body["path"])
+    seed = seed_of(body.get("seed"), body["path"])
     change = init(
         session.module, target.paths, how,
         seed=seed, optimizer=optimizers, preview=is_preview, clear_state=clears, **kwargs,
@@ -86,7 +86,12 @@ def _fill(session: Session, body: Mapping[str, Any], job: Job, *, is_preview: bo
     }
 
 
-def _seed(given: Any, path: str) -> int | None:
+def seed_of(given: Any, path: str) -> int | None:
+    """The seed that a body gives, None where it gives none.
+
+    Raises:
+        InitializerError: It is no whole number.
+    """
     if given is None:
         return None
     try:
@@ -98,7 +103,7 @@ def _seed(given: Any, path: str) -> int | None:
     return seed
 
 
-def _arguments(initializer: Initializer, given: Mapping[str, Any], path: str) -> dict[str, Any]:
+def arguments_of(initializer: Initializer, given: Mapping[str, Any], path: str) -> dict[str, Any]:
     """Return the parameters as Python values: numbers that travelled as text, and text that is a literal."""
     types = {each.name: each.type for each in initializer.parameters}
     made = {}

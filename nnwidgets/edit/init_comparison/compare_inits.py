@@ -1,0 +1,368 @@
+"""Candidates tried one after the other on stand-ins of a model's tensors."""
+
+from __future__ import annotations
+
+import math
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from nnwidgets.edit.change import Change
+from nnwidgets.edit.history import log_of
+from nnwidgets.edit.init_comparison.candidates import (
+    Candidate,
+    as_text,
+    default_targets,
+    errors_of,
+    plan_candidate,
+    read_candidates,
+    with_text_targets,
+)
+from nnwidgets.edit.init_comparison.comparison_records import InitCandidate, InitComparison, SignalPoint, UpdateRatio
+from nnwidgets.edit.init_comparison.sample_spread import SampleSpread
+from nnwidgets.edit.init_comparison.short_training import Batch, TrainingError, sgd, train, training_batches
+from nnwidgets.edit.init_comparison.signal_curves import (
+    Seen,
+    arithmetic_band,
+    curves,
+    flaws_of,
+    is_layer,
+    points_of,
+    sample_shares,
+)
+from nnwidgets.edit.init_comparison.swapped_memory import SwappedMemory, Unguarded
+from nnwidgets.edit.init_comparison.verdicts import Judged, compare, judge
+from nnwidgets.edit.rng import check_seed
+from nnwidgets.edit.targets import ChangeScope, Target, TensorTarget
+from nnwidgets.edit.transaction import carry_out
+from nnwidgets.edit.undo_copy.threads import retry_until_complete
+from nnwidgets.edit.writable import check_writable
+from nnwidgets.errors import InvalidTargetError
+from nnwidgets.formatting import short_repr
+from nnwidgets.introspect.safe_access.tensors import unreadable_reason
+from nnwidgets.introspect.signal.activations import watched_activations
+from nnwidgets.introspect.signal.losses import NOISE, Loss, loss_function
+from nnwidgets.introspect.tracing.inputs import input_sizes, make_inputs
+from nnwidgets.introspect.tracing.restore import attributes_kept, restore_on_exit
+from nnwidgets.introspect.tracing.trace import InputSizes
+
+_MOST_STEPS = 10_000
+_MOST_SEEDS = 1_000
+
+
+def compare_inits(
+    module: nn.Module,
+    /,
+    *args: Any,
+    inits: Any,
+    target: Target | None = None,
+    loss: Loss = None,
+    seeds: int | Sequence[int] = 3,
+    steps: int = 0,
+    optimizer: Callable[[list[Any]], Any] | None = None,
+    batches: Iterable[Any] | None = None,
+    input_size: InputSizes | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    **kwargs: Any,
+) -> InitComparison:
+    """Try initializers on a model without changing it, and tell what goes through the layers with each.
+
+    For each candidate and each seed the targets' memory is exchanged for stand-ins, these are filled as `init` fills
+    the model with that seed, and one forward and one backward are run as `activations` runs them. The model is
+    afterwards bit for bit as it was, whatever is raised on the way; it takes one copy of the targets. While it runs,
+    who uses the model from another thread meets the stand-ins.
+
+    A candidate is
+
+    - ``None`` or ``"as it is"``: the values now;
+    - an initializer with its parameters: ``"normal_ std=0.01"``, ``"normal_(std=0.01)"`` or
+      ``("normal_", {"std": 0.01})``;
+    - a function, as `init` takes one: ``fn(tensor, generator)``, or of a tensor alone, or of a module where the target
+      names modules;
+    - several of these by target: ``{"Linear.weight": "kaiming_normal_", "Linear.bias": "zeros_"}``.
+
+    Args:
+        module: The model.
+        *args: What its forward takes.
+        inits: Candidates by name, or a list of candidates, each named by its text.
+        target: What candidates fill that have no target of their own, as for `init`. Without one: parameters of two
+            dimensions or more that an input is multiplied by. Embeddings, norms and biases stay as they are, and frozen
+            weights where others aren't.
+        loss: Where the backward starts, as for `activations`. Where none is given, a standard-normal gradient is sent
+            back from the output if it has a graph, and else the forward alone is compared.
+        seeds: How many, beginning with 0, or which. What draws no random numbers is run once.
+        steps: Steps of a short training after that, on stand-ins of all parameters and buffers: it takes a copy of
+            those, one more of the weights, and what the optimizer remembers.
+        optimizer: Makes an optimizer of a list of parameters; plain SGD with a learning rate of 0.1 without one.
+        batches: Pairs ``(input, target)`` to train on, begun again where there are fewer than steps; the target is
+            whatever ``loss`` may be, or None for ``loss`` itself. Without them each step takes the one batch.
+        input_size: Sizes of inputs to be made, as for `trace`.
+        progress: Told runs done and in all, at each call of a module; what it raises ends the comparison and is passed
+            on.
+        **kwargs: What the forward takes by name; those that are named as one of these, by position.
+
+    Returns:
+        The curves over seeds, a verdict for each candidate and one for all.
+
+    Raises:
+        InitializerError: A candidate is unknown, or can't fill a target; nothing was run.
+        PathNotFoundError: A target names nothing; nothing was run.
+        InvalidTargetError: A target can't be written, or an argument is none of what it may be; nothing was run.
+        NNWidgetsError: There is no room for stand-ins.
+
+    Example:
+        >>> import torch
+        >>> _ = torch.manual_seed(0)
+        >>> layers = [each for _ in range(10) for each in (nn.Linear(100, 100), nn.ReLU())]
+        >>> net, x = nn.Sequential(*layers), torch.randn(64, 100)
+        >>> found = compare_inits(net, x, inits=["normal_ std=0.01", "kaiming_normal_ nonlinearity=relu"])
+        >>> [band.mean for band in found["normal_ std=0.01"].forward][-2] < 1e-9
+        True
+        >>> found.apply("kaiming_normal_ nonlinearity=relu").paths[:2]
+        ('0.weight', '2.weight')
+    """
+    candidates = read_candidates(inits)
+    numbers = _seeds(seeds)
+    n_steps = _checked_steps(steps)
+    if loss is not None:
+        loss_function(loss)
+        if torch.is_inference_mode_enabled():
+            raise InvalidTargetError(
+                "Inside torch.inference_mode there are no gradients, which a loss asks for.",
+                hint="Leave inference mode, or leave the loss out for the forward alone.",
+            )
+    model = ChangeScope(module)
+    if input_size is not None:
+        args = (*make_inputs(input_sizes(input_size), model.live.scan), *args)
+    candidates = tuple(with_text_targets(model, each) for each in candidates)
+    is_needed = any(fill.target is None for each in candidates for fill in each.fills)
+    named = as_text(model, target) if target is not None else default_targets(model) if is_needed else []
+    seeds_of: dict[str, tuple[int, ...]] = {}
+    places: dict[str, TensorTarget] = {}
+    tied: dict[str, Any] = {}
+    for each in candidates:
+        seeds_of[each.name] = numbers[:1]
+        if each.fills:
+            plan = plan_candidate(model, each, named, numbers[0])
+            seeds_of[each.name] = numbers if plan.seed is not None else numbers[:1]
+            places.update((place.path, place) for place in plan.places)
+            tied.update((tie.path, model.tensor(tie.path)) for tie in plan.ties)
+    targets = model.in_walk_order(places)
+    run = _Run(model, (args, kwargs), loss, progress, sum(map(len, seeds_of.values())))
+    if n_steps:
+        run.training = training_batches(n_steps, batches, (args, kwargs), loss), optimizer or sgd
+        everything = _everything(model)
+        places.update((place.path, place) for place in everything)
+        tied.update((tie.path, model.tensor(tie.path)) for tie in model.ties_of(everything))
+    with log_of(module).lock, run.passing_on():
+        memory = SwappedMemory([*(place.tensor for place in places.values()), *tied.values()])
+        seen = [run.candidate(each, named, seeds_of[each.name], memory) for each in candidates]
+    points = points_of(seen, model.live.modules)
+    made = [_tell(each, found, points, seeds_of[each.name]) for each, found in zip(candidates, seen, strict=True)]
+    return InitComparison(
+        points=points,
+        candidates=tuple(each for each, _ in made),
+        verdict=compare([judged for _, judged in made]),
+        targets=targets,
+        seeds=numbers,
+        _apply=_Applier(module, candidates, named),
+    )
+
+
+class _Applier:
+    """Fills a model as candidates did, holding neither it nor its tensors."""
+
+    def __init__(self, module: nn.Module, candidates: Sequence[Candidate], target: Any) -> None:
+        self._module = weakref.ref(module)
+        self._candidates = {each.name: each for each in candidates}
+        self._target = target
+
+    def __call__(self, name: str, *, seed: int, optimizer: Any, preview: bool, clear_state: bool) -> Change:
+        candidate, module = self._candidates[name], self._module()
+        if not candidate.fills:
+            raise InvalidTargetError(f"{name} is the model as it was: there is nothing to fill.")
+        if module is None:
+            raise InvalidTargetError(
+                "The model that was compared on is gone.", hint="Compare again on the one you have."
+            )
+        model = ChangeScope(module)
+        plan = plan_candidate(
+            model, candidate, self._target, check_seed(seed), optimizer=optimizer, clear_state=clear_state
+        )
+        return carry_out(model, plan, preview=preview)
+
+
+class _Ended(BaseException):
+    """What a user's ``progress`` raised, past all that catches an error of a model."""
+
+    def __init__(self, raised: BaseException) -> None:
+        super().__init__()
+        self.raised = raised
+
+
+class _Run:
+    """Runs candidates, one after the other.
+
+    Attributes:
+        training: The batches of a short training, and what makes its optimizer; None without one.
+    """
+
+    def __init__(
+        self,
+        model: ChangeScope,
+        inputs: tuple[tuple[Any, ...], dict[str, Any]],
+        loss: Loss,
+        progress: Callable[[int, int], None] | None,
+        n_runs: int,
+    ) -> None:
+        self._model, self._inputs, self._progress = model, inputs, progress
+        self._is_asked = loss is not None
+        self._loss = loss if loss is not None or torch.is_inference_mode_enabled() else NOISE
+        self._n_runs, self._n_done = n_runs, 0
+        self._layers = {id(each): path for path, each in model.live.modules.items() if is_layer(each)}
+        self.training: tuple[Sequence[Batch], Callable[[list[Any]], Any]] | None = None
+
+    @contextmanager
+    def passing_on(self) -> Iterator[None]:
+        """Raise what ``progress`` raised as it was."""
+        try:
+            yield
+        except _Ended as ended:
+            raise ended.raised from None
+
+    def candidate(self, candidate: Candidate, target: Any, seeds: Sequence[int], memory: SwappedMemory) -> Seen:
+        """What a candidate gives with each seed, until something raises."""
+        seen = Seen()
+        for seed in seeds:
+            self._watch()
+            with attributes_kept(self._model.live.scan), memory.laid_under():
+                if candidate.fills:
+                    _fill(self._model.module, candidate, target, seed)
+                self._signal(seen)
+                if self.training is not None and seen.error is None:
+                    self._train(seen)
+            self._n_done += 1
+            if seen.error is not None:
+                break
+        self._watch()
+        return seen
+
+    def _signal(self, seen: Seen) -> None:
+        args, kwargs = self._inputs
+        spread = SampleSpread(self._layers)
+        with spread.watched():
+            found = watched_activations(self._model.module, args, kwargs, loss=self._loss, watch=self._watch)
+        if found.failed_in == "loss" and not self._is_asked:
+            found = replace(found, error=None, failed_in=None)
+        seen.add(found, spread.found)
+
+    def _train(self, seen: Seen) -> None:
+        batches, optimizer = self.training or ((), sgd)
+        seen.losses.append([])
+        seen.updates.append({})
+        try:
+            with restore_on_exit(self._model.module):
+                train(
+                    self._model.live.scan,
+                    batches,
+                    optimizer,
+                    watch=self._watch,
+                    losses=seen.losses[-1],
+                    updates=seen.updates[-1],
+                )
+        except TrainingError as stopped:
+            seen.fail(stopped.error, stopped.failed_in)
+
+    def _watch(self) -> None:
+        if self._progress is not None:
+            try:
+                self._progress(self._n_done, self._n_runs)
+            except BaseException as raised:  # noqa: BLE001 - passed on by `passing_on`
+                raise _Ended(raised) from None
+
+
+def _fill(module: Any, candidate: Candidate, target: Any, seed: int) -> None:
+    # Planned anew: what a function of modules may not change is noted with the stand-ins in place.
+    plan = plan_candidate(ChangeScope(module), candidate, target, seed)
+    try:
+        with errors_of(candidate.name):
+            if plan.write is not None:
+                plan.write(Unguarded())
+            if plan.verify is not None:
+                plan.verify(Unguarded())
+    except BaseException:
+        if plan.recover is not None:
+            retry_until_complete(plan.recover)
+        raise
+
+
+def _everything(model: ChangeScope) -> list[TensorTarget]:
+    """All that a training may write: parameters, and buffers that can be read."""
+    entries = [
+        entry
+        for entry in model.tree.tensors
+        if entry.role == "parameter" or (entry.role == "buffer" and unreadable_reason(model.tensor(entry.path)) is None)
+    ]
+    places = [TensorTarget(entry, model.tensor(entry.path)) for entry in entries]
+    check_writable(places)
+    return places
+
+
+def _tell(
+    candidate: Candidate, seen: Seen, points: Sequence[SignalPoint], seeds: tuple[int, ...]
+) -> tuple[InitCandidate, Judged]:
+    forward, backward = curves(seen, points)
+    where = f" in the {seen.failed_in}" + f" at {seen.failed_at}" * bool(seen.failed_at)
+    error = None if seen.error is None else f"{seen.error}{where}"
+    shares = sample_shares(seen, points)
+    judged = judge(candidate.name, points, (forward, backward), shares, flaws=flaws_of(seen), error=error)
+    made = InitCandidate(
+        name=candidate.name,
+        seeds=seeds,
+        forward=forward,
+        backward=backward,
+        findings=() if seen.first is None else seen.first.findings,
+        verdict=judged.verdict,
+        sample_shares=shares,
+        losses=tuple(map(arithmetic_band, zip(*seen.losses, strict=False))),
+        update_ratios=_update_ratios(seen.updates),
+        error=seen.error,
+        failed_in=seen.failed_in,
+        failed_at=seen.failed_at,
+    )
+    return made, judged
+
+
+def _update_ratios(updates: Sequence[Mapping[str, Sequence[float]]]) -> tuple[UpdateRatio, ...]:
+    by_path: dict[str, list[Sequence[float]]] = {}
+    for run in updates:
+        for path, ratios in run.items():
+            by_path.setdefault(path, []).append(ratios)
+    return tuple(
+        UpdateRatio(path, tuple(math.fsum(each) / len(each) for each in zip(*runs, strict=False)))
+        for path, runs in by_path.items()
+    )
+
+
+def _seeds(seeds: Any) -> tuple[int, ...]:
+    if type(seeds) is int and 0 < seeds <= _MOST_SEEDS:
+        return tuple(range(seeds))
+    if type(seeds) in (list, tuple, range) and 0 < len(seeds) <= _MOST_SEEDS:
+        return tuple(dict.fromkeys(map(check_seed, seeds)))
+    raise InvalidTargetError(
+        f"seeds is {short_repr(seeds)}, expected how many, 1 to {_MOST_SEEDS}, or a list of integers.",
+        hint="Such as 3.",
+    )
+
+
+def _checked_steps(steps: Any) -> int:
+    if type(steps) is not int or not 0 <= steps <= _MOST_STEPS:
+        raise InvalidTargetError(
+            f"steps is {short_repr(steps)}, expected a whole number from 0 to {_MOST_STEPS:,}.", hint="Such as 20."
+        )
+    return steps
