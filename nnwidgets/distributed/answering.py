@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from nnwidgets.distributed import held_changes
 from nnwidgets.distributed.inputs import from_json
 from nnwidgets.distributed.merging import traces
 from nnwidgets.distributed.merging.stats import rows_of
@@ -25,6 +26,7 @@ from nnwidgets.errors import NNWidgetsError, RanksDisagreeError
 from nnwidgets.formatting import inert
 from nnwidgets.introspect.checks import data_findings, structural_findings, worst_first
 from nnwidgets.introspect.checks.forward_source import forward_digest
+from nnwidgets.introspect.meeting import PATIENCE
 from nnwidgets.introspect.module_tree.nodes import ModuleTree
 from nnwidgets.introspect.module_tree.tree import tree_of
 from nnwidgets.introspect.records import TensorEntry
@@ -33,7 +35,7 @@ from nnwidgets.introspect.safe_access.objects import no_torch_function, type_nam
 from nnwidgets.introspect.safe_access.scan import gc_paused, read
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, gradient_of
 from nnwidgets.introspect.tracing.inputs import device_of
-from nnwidgets.introspect.tracing.together import PATIENCE, come_together
+from nnwidgets.introspect.tracing.together import come_together
 from nnwidgets.introspect.tracing.trace import run
 from nnwidgets.introspect.tracing.unsharded import read_shards, unsharded_modules
 from nnwidgets.wire.schema.ranks import RankReply
@@ -235,4 +237,8 @@ _ANSWERS: dict[str, Callable[[nn.Module, Mapping[str, Any]], Said]] = {
     "check": _check,
     "here": _here,
     "trace": _trace,
+    "prepare": held_changes.prepare,
+    "renew": held_changes.renew,
+    "commit": held_changes.commit,
+    "revoke": held_changes.revoke,
 }

@@ -16,6 +16,7 @@ from torch import nn
 
 from nnwidgets.distributed import merging
 from nnwidgets.distributed.answering import answer, check_versions, traced, tree_said
+from nnwidgets.distributed.changes import CHANGES, change_from_here, change_here
 from nnwidgets.distributed.inputs import to_json
 from nnwidgets.distributed.job import Served, checked_token, open_doors, served_at
 from nnwidgets.distributed.serving.door import Door
@@ -327,17 +328,26 @@ class RankedModel(ModelHandle):
         """What a public function gives of the whole model."""
         if function == "trace":
             return self._trace(arguments, options)
+        if function in CHANGES and not self.ranks.is_in_group:
+            return change_from_here(self.ask, function, arguments, options, seconds=self.ranks.timeout)
+        if function in CHANGES:
+            if self.module is None:
+                raise _no_module(self.name)
+            seconds = self.ranks.timeout
+            return change_here(
+                self.module, function, arguments, options, world_size=self.ranks.world_size, seconds=seconds
+            )
         if function not in _OF_MODEL or arguments or options:
             so = " with these arguments" if function in _OF_MODEL else ""
             raise InvalidTargetError(
                 f"{function} of a model over ranks isn't possible{so}.",
-                hint=f"{', '.join(_OF_MODEL)} and trace are.",
+                hint=f"{', '.join((*_OF_MODEL, *CHANGES))} and trace are.",
             )
         return getattr(self, f"_{function}")()
 
-    def ask(self, ask: str, **body: Any) -> tuple[Replies, dict[int, Missing]]:
+    def ask(self, ask: str, *, seconds: float | None = None, **body: Any) -> tuple[Replies, dict[int, Missing]]:
         """Ask every rank about this model; see `Ranks.ask`."""
-        return self.ranks.ask(self.module, {"model": self.name, "ask": ask, **body})
+        return self.ranks.ask(self.module, {"model": self.name, "ask": ask, **body}, seconds=seconds)
 
     def _trace(self, arguments: tuple[Any, ...], options: Mapping[str, Any]) -> Trace:
         """One forward of all ranks, each on what it was given here, or on what is sent to all."""

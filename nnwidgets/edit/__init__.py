@@ -9,6 +9,7 @@ Start at `transaction.commit`: every operation makes a plan and has it carried o
     targets.py          which tensors or modules a target means, and what these are tied to
     writable.py         whether they can be written, and which of them where they share bytes
     transaction.py      a plan, carried out as a whole or not at all
+    over_ranks/         models that ranks hold together: the part here, and changes of all or none
     operations/         `init`, `apply`, `assign`, `freeze`, `unfreeze`: what each plans
     init_comparison/    `compare_inits`: initializers side by side, before one is chosen
     undo_copy/          old bytes kept beside live ones, to undo and redo

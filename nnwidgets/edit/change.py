@@ -31,6 +31,8 @@ class Change(Record):
         n_elements: Elements written, each once; of a function or a reset, those of the tensors that changed.
         ties: The names among ``paths`` that were reached through another one, and how.
         is_preview: Whether nothing was written.
+        ranks: Those that made it together; none where it is this process's own.
+        world_size: How many ranks there are.
     """
 
     label: str
@@ -45,6 +47,8 @@ class Change(Record):
     _recipe: Recipe = field(repr=False)
     _numbers: Numbers = field(repr=False)
     _outcome: Outcome = "done"
+    ranks: tuple[int, ...] = ()
+    world_size: int = 1
 
     @property
     def before(self) -> Statistics:

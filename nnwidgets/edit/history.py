@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import threading
 import weakref
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Protocol
 
 import torch
 
 from nnwidgets.edit.change import Change
 from nnwidgets.edit.code import script
+from nnwidgets.edit.over_ranks.agreement import current, on_all_ranks
+from nnwidgets.edit.over_ranks.live import live_with_shards, reshard
 from nnwidgets.edit.undo_copy.threads import retry_until_complete
 from nnwidgets.edit.undo_copy.undo import UndoRecord
 from nnwidgets.errors import Advice, AdvisedText, ChangedSinceError, InvalidTargetError
 from nnwidgets.formatting import and_more, budget_text, inert, short_bytes, some
 from nnwidgets.introspect import LiveModel
+from nnwidgets.introspect.handles import over_handles
 from nnwidgets.introspect.records import Record
 from nnwidgets.introspect.safe_access.objects import require_module
 
@@ -27,11 +32,15 @@ FEW = 16
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A change and how to undo it; None where the copy was dropped, or where ``final`` says why there is none."""
+    """A change and how to undo it; None where the copy was dropped, or where ``final`` says why there is none.
+
+    ``said`` is what all ranks said of it that made it together.
+    """
 
     change: Change
     undo: UndoRecord | None
     final: str = ""
+    said: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +66,11 @@ class Log:
         lock: Held by whoever writes the model.
         state: What was done and undone.
         budget_bytes: How much undo copies and marks may hold.
+        held: A change that was made and set aside, until whoever asked for it says that it stays.
     """
 
     def __init__(self) -> None:
+        self.held: Any = None
         self.lock = threading.RLock()
         self.state = State()
         self.budget_bytes = DEFAULT_BUDGET_BYTES
@@ -111,7 +122,7 @@ class Log:
             is_full = is_full or entry.undo is None or size > left
             if is_full and entry.undo is not None and len(entry.change.paths) <= FEW:
                 entry.change.before, entry.change.after  # noqa: B018 - made while the bytes are there
-            kept.append(Entry(entry.change, None, entry.final) if is_full else entry)
+            kept.append(replace(entry, undo=None) if is_full else entry)
             left -= size
         return tuple(reversed(kept))
 
@@ -145,6 +156,50 @@ def _forget(key: int, gone: weakref.ref[Any]) -> None:
         known = _LOGS.get(key)
         if known is not None and known[0] is gone:
             del _LOGS[key]
+
+
+class MadeChange:
+    """A change whose bytes are written, and which isn't logged yet.
+
+    Args:
+        log: Where it will be.
+        entry: As what.
+        undo: What takes it back.
+        reshard: Cuts again what FSDP keeps whole, so that the next forward reads what was written.
+    """
+
+    def __init__(self, log: Log, entry: Entry, undo: UndoRecord, reshard: Callable[[], None]) -> None:
+        self._log, self._undo, self._reshard = log, undo, reshard
+        self._before = log.state
+        self.entry = entry
+
+    def revoke(self) -> None:
+        """Take back what was kept, as if it had never been."""
+        with self._log.lock:
+            self.set_aside()
+            self._log.state = self._before
+            self._reshard()
+
+    def set_aside(self) -> None:
+        """Put everything back, keeping what makes it again."""
+        self._undo.exchange(check=False)
+
+    def keep(self) -> None:
+        """Make it again, and log it.
+
+        Raises:
+            ChangedSinceError: Other code has written there since.
+        """
+        with self._log.lock:
+            _turn(self._undo, self.entry.change.label, "redo", force=False)
+            self.logged()
+
+    def logged(self) -> Change:
+        """Log it; may be called again."""
+        if not any(each is self.entry for each in self._log.state.done):
+            self._log.push(self.entry)
+        self._reshard()
+        return self.entry.change
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -238,6 +293,8 @@ def set_budget(module: object, n_bytes: int) -> None:
         log.trim()
 
 
+@over_handles
+@on_all_ranks
 def undo(module: object, *, force: bool = False) -> Change:
     """Take back the last change of a model: bytes, flags and optimizer state.
 
@@ -265,6 +322,8 @@ def undo(module: object, *, force: bool = False) -> Change:
     return _swap(module, "undo", force=force)
 
 
+@over_handles
+@on_all_ranks
 def redo(module: object, *, force: bool = False) -> Change:
     """Make the change again that was undone last, bit for bit.
 
@@ -306,23 +365,69 @@ def history(module: object) -> History:
     return history_of(log_of(module))
 
 
+class _Swap:
+    """An undo or redo, to be made, taken back and made again."""
+
+    def __init__(self, module: object, log: Log, verb: str, *, force: bool) -> None:
+        self._log, self._verb, self._force = log, verb, force
+        self.entry, self._after = _next(log.state, verb)
+        self._before = log.state
+        live = live_with_shards(module)
+        self._reshard = partial(reshard, live.scan)
+        self._kept = _usable(live, log, self.entry, verb)
+        self._was_done = self._kept.is_done
+
+    def make(self) -> None:
+        """Exchange the bytes."""
+        _turn(self._kept, self.entry.change.label, self._verb, force=self._force)
+
+    def take_back(self) -> None:
+        """Be as before; may be called again."""
+        self._log.state = self._before
+        self._kept.turn(done=self._was_done)
+
+    set_aside = take_back
+
+    def revoke(self) -> None:
+        """Take back what was kept, as if it had never been."""
+        with self._log.lock:
+            self.take_back()
+            self._reshard()
+
+    def keep(self) -> None:
+        """Make it again, and have the history say so."""
+        with self._log.lock:
+            self.make()
+            self.logged()
+
+    def logged(self) -> Change:
+        """Have the history say so; may be called again."""
+        self._log.state = self._after
+        self._reshard()
+        return replace(self.entry.change, _outcome="undone" if self._verb == "undo" else "redone")
+
+
 def _swap(module: object, verb: str, *, force: bool) -> Change:
-    log = log_of(module)
-    begun: list[tuple[UndoRecord, State, bool]] = []
+    log, agreement = log_of(module), current()
+    begun: list[_Swap] = []
     try:
         with log.lock:
-            entry, after = _next(log.state, verb)
-            kept = _usable(module, log, entry, verb)
-            begun.append((kept, log.state, kept.is_done))
-            _turn(kept, entry.change.label, verb, force=force)
-            log.state = after
-            return replace(entry.change, _outcome="undone" if verb == "undo" else "redone")
+            swap = _Swap(module, log, verb, force=force)
+            begun.append(swap)
+            swap.make()
+            if agreement is not None and not agreement.settle(_said(verb, swap.entry), swap):
+                return replace(swap.entry.change, _outcome="undone" if verb == "undo" else "redone")
+            return swap.logged()
     except BaseException:
         with log.lock:
-            for kept, before, was_done in begun:
-                log.state = before
-                retry_until_complete(lambda kept=kept, was_done=was_done: kept.turn(done=was_done))  # type: ignore[misc] # defaults
+            for swap in begun:
+                is_settled = agreement is not None and agreement.is_settled
+                retry_until_complete(swap.logged if is_settled else swap.take_back)
         raise
+
+
+def _said(verb: str, entry: Entry) -> str:
+    return f"{verb} of {entry.said or entry.change.label}"
 
 
 def _turn(kept: UndoRecord, label: str, verb: str, *, force: bool) -> None:
@@ -345,7 +450,7 @@ def _next(state: State, verb: str) -> tuple[Entry, State]:
     return first, State((*state.done, first), state.undone[1:])
 
 
-def _usable(module: object, log: Log, entry: Entry, verb: str) -> UndoRecord:
+def _usable(live: LiveModel, log: Log, entry: Entry, verb: str) -> UndoRecord:
     kept, label = entry.undo, entry.change.label
     if kept is None and entry.final:
         raise InvalidTargetError(f"{label} can't be undone: {entry.final}", hint=_SHOWN_IN_HISTORY)
@@ -354,7 +459,6 @@ def _usable(module: object, log: Log, entry: Entry, verb: str) -> UndoRecord:
             f"{label} can't be undone any more: its copy was dropped to stay within {budget_text(log.budget_bytes)}.",
             hint="Raise the budget with nnwidgets.edit.set_budget(net, n_bytes) before large changes.",
         )
-    live = LiveModel(module)
     for site in kept.sites:
         if not site.is_there(live.tensor(site.path)):
             raise InvalidTargetError(

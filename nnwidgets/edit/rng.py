@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from nnwidgets.edit.over_ranks.agreement import current
 from nnwidgets.errors import InvalidTargetError
 
 _SEED_BITS = 31
@@ -20,13 +21,14 @@ def draw_seed() -> int:
 
 
 def check_seed(seed: object) -> int:
-    """The seed asked for, or a drawn one for None.
+    """The seed asked for, or a drawn one for None: one for all ranks that change a model together.
 
     Raises:
         InvalidTargetError: It is not an integer of at most 64 bits.
     """
     if seed is None:
-        return draw_seed()
+        agreement = current()
+        return draw_seed() if agreement is None else agreement.seed(draw_seed())
     if type(seed) is not int or not -(2**63) <= seed < 2**64:
         raise InvalidTargetError(f"The seed is {seed!r}, expected an integer of at most 64 bits.", hint="Such as 7.")
     return seed

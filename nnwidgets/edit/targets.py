@@ -16,9 +16,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from nnwidgets.edit.over_ranks.live import live_with_shards, reshard
 from nnwidgets.errors import Advice, AdvisedText, InvalidTargetError, PathNotFoundError
 from nnwidgets.formatting import some
-from nnwidgets.introspect import LiveModel, ModuleNode, ModuleTree, TensorEntry, get, paths
+from nnwidgets.introspect import ModuleNode, ModuleTree, TensorEntry, get, paths
 from nnwidgets.introspect.module_tree.tree import tree_of
 from nnwidgets.introspect.patterns import Match, PatternMatcher, alternatives, glob, searchable
 from nnwidgets.introspect.records import Record
@@ -79,13 +80,22 @@ class ChangeScope:
     @gc_paused()
     def __init__(self, module: object) -> None:
         self.module: Any = module
-        self.live = LiveModel(module)
+        self.live = live_with_shards(module)
         self.tree: ModuleTree = tree_of(self.live.scan)
         self.by_path = {entry.path: entry for entry in self.tree.tensors}
         self._order = {path: index for index, path in enumerate(self.by_path)}
         self._matcher = PatternMatcher(self.tree)
         self._read: dict[int, tuple[Target, tuple[list[str], list[str]]]] = {}
         self.passed_over: list[str] = []
+
+    @cached_property
+    def is_spread(self) -> bool:
+        """Whether parts of tensors are on other ranks."""
+        return any(entry.placements for entry in self.tree.tensors)
+
+    def reshard(self) -> None:
+        """Have FSDP read anew what was written."""
+        reshard(self.live.scan)
 
     def tensor(self, path: str) -> Any:
         """The live tensor at a path."""

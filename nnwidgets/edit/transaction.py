@@ -10,15 +10,16 @@ import time
 import weakref
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import torch
 
 from nnwidgets.edit.change import Change, Kind, Numbers
 from nnwidgets.edit.code import Recipe, expressions, optimizer_name
-from nnwidgets.edit.history import FEW, Entry, Log, State, log_of
+from nnwidgets.edit.history import FEW, Entry, Log, MadeChange, State, log_of
 from nnwidgets.edit.optimizer_state import KeptState, states_of, warning_of
+from nnwidgets.edit.over_ranks.agreement import current, said_of, world_size
 from nnwidgets.edit.targets import ChangeScope, TensorTarget, Tie
 from nnwidgets.edit.undo_copy.threads import retry_until_complete
 from nnwidgets.edit.undo_copy.undo import Exchangeable, Flag, UndoRecord, sites_of, summarize
@@ -73,6 +74,7 @@ class Plan:
             let go as soon as all went well.
         others: Names of tensors that ``states`` changes, besides those of places.
         final: Why it can't be undone, where it can't: a sentence.
+        n_written: Elements written, those on other ranks too, where ``plains`` doesn't tell.
     """
 
     kind: Kind
@@ -95,10 +97,15 @@ class Plan:
     may_exceed_budget: bool = False
     others: tuple[str, ...] = ()
     final: str = ""
+    n_written: int | None = None
 
     @property
     def n_elements(self) -> int:
-        """Elements written."""
+        """Elements written, those on other ranks too."""
+        if self.n_written is not None:
+            return self.n_written
+        if any(place.entry.placements for place in self.places):
+            return sum(place.entry.n_elements for place in self.places)
         return sum(data.numel() for data in self.plains) or sum(place.entry.n_elements for place in self.places)
 
 
@@ -112,17 +119,31 @@ def carry_out(model: ChangeScope, plan: Plan, *, preview: bool) -> Change:
 def commit(model: ChangeScope, plan: Plan) -> Change:
     """Carry out a plan as a whole, and log it.
 
+    Of a model that ranks hold together, all of them carry it out or none does.
+
     Raises:
-        NNWidgetsError: There is no room for the undo copy; nothing is changed.
+        NNWidgetsError: There is no room for the undo copy, or ranks don't agree; nothing is changed.
         BaseException: What the plan's ``write`` raised; nothing is changed.
     """
     log = log_of(model.module)
+    agreement = current()
     begun: list[tuple[UndoRecord, State]] = []
+    made: list[MadeChange] = []
     try:
         with log.lock:
-            return _carry_out(model, plan, log, begun)
+            change = _carry_out(model, plan, log, begun, made)
+            if agreement is not None:
+                said = said_of(plan.label, [place.path for place in plan.places], plan.seed, change.to_code())
+                made[0].entry = replace(made[0].entry, said=said)
+                if not agreement.settle(said, made[0]):
+                    return change
+            return made[0].logged()
     except BaseException:
         with log.lock:
+            if agreement is not None and agreement.is_settled:
+                # Interrupted when the other ranks had gone on: it stays here too.
+                retry_until_complete(made[0].logged)
+                raise
             for undo, before in begun:
                 log.state = before
                 if plan.recover is not None:
@@ -131,7 +152,10 @@ def commit(model: ChangeScope, plan: Plan) -> Change:
         raise
 
 
-def _carry_out(model: ChangeScope, plan: Plan, log: Log, begun: list[tuple[UndoRecord, State]]) -> Change:
+def _carry_out(
+    model: ChangeScope, plan: Plan, log: Log, begun: list[tuple[UndoRecord, State]], made: list[MadeChange]
+) -> Change:
+    """Write, and have ``made`` be what remains: to log it."""
     known = {place.path: place.tensor for place in plan.places}
     paths = model.in_walk_order([*known, *(tie.path for tie in plan.ties)])
     size = _size_within(log, plan)
@@ -164,7 +188,7 @@ def _carry_out(model: ChangeScope, plan: Plan, log: Log, begun: list[tuple[UndoR
     at_once = {path: sampled_stats(model.tensor(path)) for path in paths} if is_few else {}
     paths = model.in_walk_order([*paths, *plan.others]) if plan.others else paths
     change = _change(plan, paths, _numbers(undo, at_once, plan.beforehand), n_elements)
-    log.push(Entry(change, None if plan.final else undo, plan.final))
+    made.append(MadeChange(log, Entry(change, None if plan.final else undo, plan.final), undo, model.reshard))
     return change
 
 
@@ -206,6 +230,7 @@ def _as_no_room(plan: Plan, size: int) -> Iterator[None]:
 def _change(
     plan: Plan, paths: tuple[str, ...], numbers: Numbers, n_elements: int, *, is_preview: bool = False
 ) -> Change:
+    agreement = current()
     return Change(
         label=plan.label,
         kind=plan.kind,
@@ -216,6 +241,8 @@ def _change(
         n_elements=n_elements,
         ties=plan.ties,
         is_preview=is_preview,
+        ranks=() if agreement is None else agreement.ranks,
+        world_size=world_size(),
         _recipe=plan.code(),
         _numbers=numbers,
     )

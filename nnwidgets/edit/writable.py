@@ -7,11 +7,13 @@ from typing import Any
 
 import torch
 
+from nnwidgets.edit.over_ranks.part import part_of
 from nnwidgets.edit.targets import TensorTarget
 from nnwidgets.edit.undo_copy.memory_blocks import overlaps_itself, piece_of
 from nnwidgets.errors import InvalidTargetError
 from nnwidgets.formatting import shape_text
 from nnwidgets.introspect.records import Held
+from nnwidgets.introspect.safe_access.holders import is_dtensor, local_shard
 from nnwidgets.introspect.safe_access.objects import ORDINARY, no_torch_function, type_name
 from nnwidgets.introspect.safe_access.tensors import (
     as_plain_tensor,
@@ -26,8 +28,12 @@ from nnwidgets.introspect.sharing import byte_ranges
 _MOST_NAMED = 3
 
 
-def check_writable(places: Sequence[TensorTarget]) -> list[torch.Tensor]:
+def check_writable(places: Sequence[TensorTarget], *, parts: bool = False) -> list[torch.Tensor]:
     """Give the plain data of tensors that can all be written in place.
+
+    Args:
+        places: The tensors.
+        parts: Whether a DTensor can be: its data is then the part that is here.
 
     Raises:
         InvalidTargetError: One can't, and why.
@@ -39,8 +45,13 @@ def check_writable(places: Sequence[TensorTarget]) -> list[torch.Tensor]:
     if data is not None and are_whole and all(map(_is_leaf, tensors)) and not any(map(_is_inference, tensors)):
         return data
     for place in places:
+        held = place.entry.held
         with no_torch_function():
-            problem, hint = _why_not(place.tensor, place.entry.held)
+            if parts and held is not None and held.placements:
+                part_of(place.tensor, place.path)
+                problem, hint = _why_not(local_shard(place.tensor), None)
+            else:
+                problem, hint = _why_not(place.tensor, held)
         if problem:
             raise InvalidTargetError(f"{place.path} can't be written: {problem}.", path=place.path, hint=hint)
     return list(map(as_plain_tensor, tensors))
@@ -51,7 +62,7 @@ _is_inference: Any = torch.Tensor.is_inference
 
 
 def _why_not(tensor: Any, held: Held | None) -> tuple[str, str]:  # noqa: PLR0911 - one reason each
-    if held is not None and held.is_part and (held.placements or not tensor.numel()):
+    if held is not None and held.kind == "shard" and (held.is_part or held.placements):
         return (
             f"it is {held.how}, and this process has {shape_text(held.local_shape)} of {shape_text(held.shape)}",
             "Change it before it is sharded; a change on one process alone would leave the others as they are.",
@@ -159,10 +170,13 @@ def _memory_of(places: Sequence[TensorTarget]) -> tuple[dict[int, int], dict[int
     with plain_torch():
         for index, place in enumerate(places):
             found = piece_of(as_plain_tensor(place.tensor), index) if place.entry.tie is not None else None
-            if found is not None:
+            if is_dtensor(type(place.tensor)):
+                # The same on all ranks, one that has no element of it too.
+                first_of[index] = sites.setdefault((id(place.tensor),), index)
+            elif found is not None:
                 first_of[index] = sites.setdefault((place.tensor.device, *found[:3]), index)
-                if first_of[index] == index:
-                    ranges[index] = found
+            if found is not None and first_of[index] == index:
+                ranges[index] = found
     return first_of, ranges
 
 

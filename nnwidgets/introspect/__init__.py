@@ -4,6 +4,7 @@ Start at `module_tree/tree.py`: one scan of a model becomes the records that all
 
     records.py     what reading a module gives: frozen records that hold no tensor
     paths.py       the grammar of paths: `encoder.layers.0`, `["a.b"]`, `[3]`
+    meeting.py     ranks that do something together, or not at all
     handles.py     what stands for a model that isn't in this process alone
     safe_access/   touching strange objects without running their code; the scan of a model
     module_tree/   the tree of modules and tensors, counted, folded, written as text and as Python

@@ -175,6 +175,20 @@ def test_lines_look_at_a_model_over_ranks(shell):
     shell.variables["view"].close()
 
 
+def test_lines_change_a_model_over_ranks(shell, ranks):
+    before = [net[0].weight.clone() for net in ranks.models]
+    assert "before" in shell.nn("init r.net_of_rank 0.weight normal_ std=0.5 --seed 7")
+    whole = mlp()
+    nnw.init(whole, "0.weight", "normal_", std=0.5, seed=7)
+    assert all(torch.equal(net[0].weight, whole[0].weight) for net in ranks.models)
+    assert "%nn redo r.net_of_rank" in shell.nn("undo r.net_of_rank")
+    assert all(torch.equal(net[0].weight, old) for net, old in zip(ranks.models, before, strict=True))
+    assert "0.weight[0,0] = 42" in shell.nn("set r.net_of_rank 0.weight[0,0]=42")
+    assert "freeze" in shell.nn("freeze r.net_of_rank 0")
+    for _ in range(2):
+        shell.nn("undo r.net_of_rank")
+
+
 def test_a_model_over_ranks_at_the_end_of_a_cell_prints_its_tree(shell):
     assert "Sequential" in shell.run('r["net_of_rank"]').printed
     assert "rank 0: No variable" in shell.run('r["nothing"]').printed
@@ -183,7 +197,7 @@ def test_a_model_over_ranks_at_the_end_of_a_cell_prints_its_tree(shell):
     assert "874" in shell.nn("")
 
 
-@pytest.mark.parametrize("line", ["freeze * 0", "save * x.params", "load * x.params", "diff * x.params", "log *"])
+@pytest.mark.parametrize("line", ["code *", "save * x.params", "load * x.params", "diff * x.params", "log *"])
 def test_lines_that_change_or_file_say_what_to_do(shell, line):
     said = shell.refused(line.replace("*", "r.net_of_rank"))
     assert "of a model over ranks isn't there yet" in said

@@ -207,11 +207,12 @@ def test_nothing_is_claimed_of_the_units_of_a_shard(mesh):
     assert "of its 16 elements that this process has" in nnw.check(net)[0].message
 
 
-def test_a_change_of_a_shard_is_refused_with_what_is_here(mesh):
+def test_a_change_of_a_shard_is_of_the_whole_and_writes_what_is_here(mesh):
     net = with_weight(sharded(mesh, Replicate(), Shard(0)))
-    with pytest.raises(nnw.InvalidTargetError, match="this process has 4 × 4 of 8 × 4") as caught:
-        nnw.init(net, "weight", "zeros_")
-    assert "before it is sharded" in caught.value.hint
+    assert nnw.init(net, "weight", "zeros_").n_elements == 32
+    assert not net.weight._local_tensor.any()
+    assert nnw.assign(net, "weight[3:5, 1]", 7.0).n_elements == 2
+    assert net.weight._local_tensor[:2].tolist() == [[0.0, 7.0, 0.0, 0.0], [0.0] * 4]
 
 
 @pytest.mark.parametrize("keeps_originals", [False, True])
@@ -221,6 +222,8 @@ def test_flat_parameters_of_fsdp_count_as_the_whole(mesh, keeps_originals):
     net = nn.Sequential(nn.Linear(8, 10), nn.Linear(10, 4))
     n_whole = sum(each.numel() for each in net.parameters())
     net = FullyShardedDataParallel(net, use_orig_params=keeps_originals, device_id=torch.device("cpu"))
+    with pytest.raises(nnw.InvalidTargetError, match=r"a flat shard \(FSDP\), and this process has"):
+        nnw.init(net, "**", "normal_")
     tree = nnw.tree(net)
     assert tree.n_params == n_whole
     assert tree.n_params_torch < n_whole

@@ -130,7 +130,9 @@ class Door:
         if not isinstance(request, dict) or request.get("kind") != "rank":
             return _refused("unknown-kind", "A rank answers requests of kind 'rank' alone.")
         if request.get("body", {}).get("ask") not in LOOKS:
-            return _refused("invalid-target", "A side door is for looking: a forward needs the rank's own thread.")
+            return _refused(
+                "invalid-target", "A side door is for looking: what else is asked needs the rank's own thread."
+            )
         if not self._one_at_a_time.acquire(timeout=seconds):
             raise TimeoutError
         try:

@@ -17,7 +17,7 @@ from torch.distributed.distributed_c10d import PrefixStore, _get_default_store
 
 from nnwidgets.distributed.sources.source import Answers, Missing
 from nnwidgets.errors import InvalidTargetError, RankMissingError, RanksDisagreeError
-from nnwidgets.introspect.tracing.together import wait_for
+from nnwidgets.introspect.meeting import wait_for
 
 _TURNS_KEPT = 8
 

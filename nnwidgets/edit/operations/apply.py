@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -15,6 +16,8 @@ from nnwidgets.edit.code import Recipe, arguments, expressions, source_of
 from nnwidgets.edit.operations.module_structure import Structure
 from nnwidgets.edit.operations.padding_rows import padding_rows, padding_warnings
 from nnwidgets.edit.operations.stand_ins import Scratch
+from nnwidgets.edit.over_ranks.agreement import on_all_ranks
+from nnwidgets.edit.over_ranks.whole import CODE, IMPORTS, whole_tensors
 from nnwidgets.edit.rng import check_seed, fork_generators
 from nnwidgets.edit.targets import ChangeScope, Target, TensorTarget
 from nnwidgets.edit.transaction import Plan, WriteGuard, carry_out, with_optimizers
@@ -23,7 +26,9 @@ from nnwidgets.edit.writable import check_writable
 from nnwidgets.errors import InitializerError, InvalidTargetError, NNWidgetsError
 from nnwidgets.formatting import some
 from nnwidgets.introspect import LiveModel
+from nnwidgets.introspect.handles import over_handles
 from nnwidgets.introspect.records import TensorStats
+from nnwidgets.introspect.safe_access.holders import is_dtensor
 from nnwidgets.introspect.safe_access.objects import class_attribute, is_module, is_tensor
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, plain_torch, shares_storage, unreadable_reason
 from nnwidgets.introspect.statistics.exact_stats import version
@@ -34,6 +39,8 @@ _RESETS = ("reset_parameters", "_reset_parameters")
 
 
 @advises(lambda message, *_: InvalidTargetError(message, hint="What fn needs goes into it: lambda m: fn(m, 0.1)."))
+@over_handles
+@on_all_ranks
 def apply(
     module: Any,
     target: Target,
@@ -51,6 +58,9 @@ def apply(
     It runs under ``no_grad`` with torch's global generators seeded, and may change tensors in place. Where it raises,
     gives a tensor of its own in place of writing into the module's, or replaces a Parameter, a tensor's memory or a
     submodule, everything is put back, bit for bit. ``"**"`` is every module, as ``Module.apply`` goes through them.
+
+    Of a model that ranks hold together, all of them run the same line. Each module is called with whole tensors, those
+    below it too, in which what other ranks have is NaN; each rank keeps its parts.
 
     Args:
         module: The model.
@@ -147,9 +157,11 @@ def plan_reset(model: ChangeScope, target: Target, seed: int, *, optimizer: Any,
 
     def recipe(found: Sequence[tuple[str, Any]], number: int) -> Recipe:
         written = expressions(model.module)
-        calls = [f"    {written.code(path)}.{_reset_name(each)}()" for path, each in found]
-        lines = ["with torch.random.fork_rng():", f"    torch.manual_seed({number})", *calls]
-        return Recipe(tuple(lines))
+        names = [(written.code(path), _reset_name(each)) for path, each in found]
+        calls = [line for name, reset in names for line in _call_lines(model, name, f"{name}.{reset}()")]
+        without_grad = ", torch.no_grad()" * model.is_spread
+        lines = [f"with torch.random.fork_rng(){without_grad}:", f"    torch.manual_seed({number})"]
+        return Recipe((*lines, *(f"    {call}" for call in calls)))
 
     return _plan(
         model, modules, lambda each: getattr(each, _reset_name(each))(), recipe, label="reset", seed=seed,
@@ -178,6 +190,9 @@ def _plan(
             path=modules[0][0],
             hint="Name modules that have.",
         )
+    spread = [place.path for place in places if is_dtensor(type(place.tensor))]
+    if spread:
+        model.reshard()
     structure = Structure(each for _, each in model.modules_below(path for path, _ in modules))
     call = partial(_call, function=function, label=label, seed=seed, may_be_of_tensors=may_be_of_tensors)
 
@@ -186,7 +201,7 @@ def _plan(
     def write(guard: WriteGuard) -> None:
         guard.before()
         versions = [version(place.tensor) for place in reached]
-        call(modules)
+        call(modules, is_spread=bool(spread))
         now = zip(reached, versions, strict=True)
         unwritten.extend(place.path for place, before in now if version(place.tensor) == before)
 
@@ -197,13 +212,14 @@ def _plan(
 
     def code() -> Recipe:
         made = recipe(modules, seed)
-        return Recipe((*made.lines, *more), made.imports)
+        begin = (*CODE.splitlines(), "") if model.is_spread else ()
+        return Recipe((*begin, *made.lines, *more), (*made.imports, *(IMPORTS if model.is_spread else ())))
 
     plan = Plan(
         kind=kind,
         label=label,
         places=places,
-        plains=check_writable(places),
+        plains=check_writable(places, parts=True),
         ties=model.ties_of(places),
         write=write,
         code=code,
@@ -216,7 +232,17 @@ def _plan(
     everyone = [*((place.path, place.tensor) for place in places), *((t.path, model.tensor(t.path)) for t in plan.ties)]
     more += with_optimizers(model.module, plan, optimizer, everyone, clear=clear_state)
     tensors = dict([*((place.path, place.tensor) for place in places), *everyone])
-    plan.preview = lambda: _preview(plan, modules, tensors, call=call, reached=(model, reached))
+
+    def preview() -> dict[str, TensorStats]:
+        if spread:
+            raise InitializerError(
+                f"{label} can't be previewed: {some(spread, _MOST_NAMED)} is spread over ranks.",
+                path=spread[0],
+                hint="Apply it; undo takes it back.",
+            )
+        return _preview(plan, modules, tensors, call=call, reached=(model, reached))
+
+    plan.preview = preview
     return plan
 
 
@@ -227,11 +253,13 @@ def _call(
     seed: int,
     *,
     may_be_of_tensors: bool,
+    is_spread: bool = False,
 ) -> None:
     with fork_generators(seed), torch.no_grad():
         for path, each in modules:
             try:
-                _check_returned(function(each), each, label, path)
+                with whole_tensors(each, path) if is_spread else contextlib.nullcontext():
+                    _check_returned(function(each), each, label, path)
             except NNWidgetsError:
                 raise
             except Exception as error:
@@ -353,9 +381,13 @@ def _recipe(model: ChangeScope, modules: Sequence[tuple[str, Any]], seed: int, c
         "with torch.random.fork_rng(), torch.no_grad():",
         f"    torch.manual_seed({seed})",
         f"    for module in ({found},):",
-        f"        {call}",
+        *(f"        {line}" for line in _call_lines(model, "module", call)),
     ]
     return Recipe(tuple(made), ("import torch", "from torch import nn"))
+
+
+def _call_lines(model: ChangeScope, name: str, call: str) -> list[str]:
+    return [f"with whole({name}):", f"    {call}"] if model.is_spread else [call]
 
 
 def _defined_name(text: str, name: str) -> str:

@@ -15,12 +15,16 @@ from nnwidgets.edit.change import Change
 from nnwidgets.edit.code import Recipe, expressions, literal
 from nnwidgets.edit.history import FEW
 from nnwidgets.edit.operations.padding_rows import padding_rows, padding_warnings
+from nnwidgets.edit.over_ranks.agreement import on_all_ranks
+from nnwidgets.edit.over_ranks.part import IMPORT, Part, data_of, part_of, whole_code
 from nnwidgets.edit.targets import ChangeScope, TensorTarget
 from nnwidgets.edit.transaction import Plan, WriteGuard, commit
 from nnwidgets.edit.undo_copy.undo import summarize
 from nnwidgets.edit.writable import check_writable, distinct_memory
 from nnwidgets.errors import InvalidTargetError, PathNotFoundError
 from nnwidgets.formatting import counted, shape_text
+from nnwidgets.introspect.handles import over_handles
+from nnwidgets.introspect.safe_access.holders import is_dtensor
 from nnwidgets.introspect.safe_access.objects import is_tensor
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, plain_torch
 
@@ -28,11 +32,16 @@ _MOST_CODE_BYTES = 4 * 2**20
 _MOST_LITERAL = 64
 
 
+@over_handles
+@on_all_ranks
 def assign(module: nn.Module, target: str | torch.Tensor, value: Any) -> Change:
     """Set a tensor, or a part of it, to a value, in place and undoable.
 
+    Of a model that ranks hold together, indexes are those of the whole tensor; all ranks run the same line, and each
+    sets what it has of it.
+
     Args:
-        module: The model.
+        module: The model, or one over ranks: ``ranks()["net"]``.
         target: A tensor of the model, or its path, perhaps with an index after it: integers, slices and ``...`` as
             Python has them.
         value: A number, for every element chosen; or a tensor, array or nested list of the very shape chosen.
@@ -43,6 +52,8 @@ def assign(module: nn.Module, target: str | torch.Tensor, value: Any) -> Change:
     Raises:
         PathNotFoundError: ``target`` names nothing.
         InvalidTargetError: The tensor can't be written, the index is out of range, or the value doesn't fit.
+        RankMissingError: Another rank that holds the model doesn't run this within four seconds, or can't do it.
+        RanksDisagreeError: Another rank makes another change.
 
     Example:
         >>> net = nn.Sequential(nn.Linear(2, 3))
@@ -54,21 +65,32 @@ def assign(module: nn.Module, target: str | torch.Tensor, value: Any) -> Change:
     model = ChangeScope(module)
     places, indexes = _resolve(model, target)
     suffix = "".join(f"[{index}]" for index in indexes)
-    planned: list[tuple[TensorTarget, torch.Tensor, torch.Tensor]] = []
+    planned: list[tuple[TensorTarget, torch.Tensor]] = []
+    here: list[torch.Tensor] = []
     notes: list[str] = []
-    for place, data in zip(places, check_writable(places), strict=True):
+    n_written = 0
+    for place, data in zip(places, check_writable(places, parts=True), strict=True):
+        part = part_of(place.tensor, place.path)
         with plain_torch():
-            view = _view_at(data, indexes, place.path)
+            # Of a tensor over ranks, one element that stands for all of them has its indexes checked.
+            view = _view_at(data if part is None else data.new_empty(1).expand(part.shape), indexes, place.path)
         new, more = _convert(value, view, f"{place.path}{suffix}")
-        planned.append((place, view, new))
+        planned.append((place, new))
+        here.append(view if part is None else _chosen_here(part, indexes, place.path, data, new)[0])
+        n_written += view.numel()
         notes += more
-    wanted = planned[0][2]
+    wanted = planned[0][1]
 
     def write(guard: WriteGuard) -> None:
         guard.before()
         with plain_torch():
-            for place, _, new in planned:
-                _view_at(place.tensor.detach(), indexes, place.path).copy_(new)
+            for place, new in planned:
+                part, values = part_of(place.tensor, place.path), new
+                if part is None:
+                    view = _view_at(place.tensor.detach(), indexes, place.path)
+                else:
+                    view, values = _chosen_here(part, indexes, place.path, data_of(place.tensor), new)
+                view.copy_(values)
 
     shown = _value_text(value, wanted)
     ties = model.ties_of(places)
@@ -77,7 +99,8 @@ def assign(module: nn.Module, target: str | torch.Tensor, value: Any) -> Change:
         kind="assign",
         label=f"{places[0].path if len(places) == 1 else target}{suffix if len(places) == 1 else ''} = {shown}",
         places=places,
-        plains=[view for _, view, _ in planned],
+        plains=here,
+        n_written=n_written,
         ties=ties,
         write=write,
         code=lambda: _recipe(model, places, suffix, value, wanted),
@@ -101,7 +124,7 @@ def _resolve(model: ChangeScope, target: str | torch.Tensor) -> tuple[list[Tenso
         except PathNotFoundError as error:
             missing = error
             continue
-        check_writable(named)
+        check_writable(named, parts=True)
         places, _ = distinct_memory(named)
         return places, indexes[n_in_path:]
     raise missing or InvalidTargetError(f"{target!r} names no tensor.", hint="Such as 0.weight[0, 0].")
@@ -127,6 +150,32 @@ def _view_at(data: torch.Tensor, indexes: list[str], path: str) -> torch.Tensor:
             hint="Choose at least one.",
         )
     return view
+
+
+def _chosen_here(
+    part: Part, indexes: list[str], path: str, data: torch.Tensor, new: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Of what indexes choose of a whole tensor: a view of what is here, and what of the values for all goes there."""
+    chosen: list[range | int] = [range(size) for size in part.shape]
+    for text in indexes:
+        index = parse_index(text, path)
+        steps = list(index) if isinstance(index, tuple) else [index]
+        free = [dim for dim, each in enumerate(chosen) if isinstance(each, range)]
+        if Ellipsis in steps:
+            at = steps.index(Ellipsis)
+            steps[at : at + 1] = [slice(None)] * (len(free) - len(steps) + 1)
+        for dim, each in zip(free, steps, strict=False):
+            chosen[dim] = chosen[dim][each]  # type: ignore[index] # of the free ones
+    here: list[slice] = []
+    values: list[slice | None] = []
+    for each, box in zip(chosen, part.box, strict=True):
+        kept = range(each, each + 1) if isinstance(each, int) else each
+        first = max(0, -((kept.start - box.start) // kept.step))
+        end = max(first, min(len(kept), -((kept.start - box.stop) // kept.step)))
+        start = kept.start + first * kept.step - box.start
+        here.append(slice(start, start + (end - first) * kept.step, kept.step) if first < end else slice(0, 0))
+        values.append(None if isinstance(each, int) else slice(first, end))
+    return data[tuple(here)], new[tuple(values)] if new.dim() else new
 
 
 def _convert(value: Any, view: torch.Tensor, name: str) -> tuple[torch.Tensor, list[str]]:
@@ -199,8 +248,14 @@ def _recipe(model: ChangeScope, places: list[TensorTarget], suffix: str, value: 
     imports = ["import torch"] if not text.startswith("torch.frombuffer") else ["import base64", "import torch"]
     if text.startswith("#"):
         return Recipe((text, f"raise NotImplementedError({text[2:]!r})"), ())
-    calls = [f"    {name}{suffix or '[...]'} = {text}" for name in names]
-    return Recipe(("with torch.no_grad():", *calls), tuple(imports))
+    calls = []
+    for name, place in zip(names, places, strict=True):
+        if is_dtensor(type(place.tensor)):
+            imports.append(IMPORT)
+            calls += whole_code(place.tensor, name, [f"whole{suffix or '[...]'} = {text}"], is_read=bool(suffix))
+        else:
+            calls.append(f"{name}{suffix or '[...]'} = {text}")
+    return Recipe(("with torch.no_grad():", *(f"    {call}" for call in calls)), tuple(imports))
 
 
 def _tensor_code(made: torch.Tensor) -> str:

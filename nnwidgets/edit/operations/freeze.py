@@ -6,12 +6,14 @@ from torch import nn
 
 from nnwidgets.edit.change import Change
 from nnwidgets.edit.code import Recipe, expressions
+from nnwidgets.edit.over_ranks.agreement import on_all_ranks
 from nnwidgets.edit.targets import ChangeScope, Target, TensorTarget
 from nnwidgets.edit.transaction import Plan, commit
 from nnwidgets.edit.undo_copy.undo import Flag
 from nnwidgets.errors import InvalidTargetError
 from nnwidgets.formatting import some
 from nnwidgets.introspect.checks.training import norms_that_move
+from nnwidgets.introspect.handles import over_handles
 from nnwidgets.introspect.module_tree.expressions import ExpressionWriter
 from nnwidgets.introspect.safe_access.scan import gc_paused
 from nnwidgets.keywords import advises
@@ -22,6 +24,8 @@ def _in_a_list(message: str, *_: object) -> InvalidTargetError:
 
 
 @advises(_in_a_list)
+@over_handles
+@on_all_ranks
 def freeze(module: nn.Module, target: Target) -> Change:
     """Stop parameters from asking for gradients; what is in ``.grad`` stays there.
 
@@ -47,6 +51,8 @@ def freeze(module: nn.Module, target: Target) -> Change:
 
 
 @advises(_in_a_list)
+@over_handles
+@on_all_ranks
 def unfreeze(module: nn.Module, target: Target) -> Change:
     """Let parameters ask for gradients again.
 

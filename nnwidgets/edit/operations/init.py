@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -15,6 +16,9 @@ from nnwidgets.edit.operations.apply import plan_below, plan_reset
 from nnwidgets.edit.operations.initializers import Initializer, dry_run, get_initializer
 from nnwidgets.edit.operations.padding_rows import padding_rows, padding_warnings
 from nnwidgets.edit.operations.stand_ins import Scratch
+from nnwidgets.edit.over_ranks.agreement import on_all_ranks
+from nnwidgets.edit.over_ranks.draw import UnknownStepError, fill_part
+from nnwidgets.edit.over_ranks.part import IMPORT, data_of, part_of, whole_code
 from nnwidgets.edit.rng import Generators, check_seed, fork_generators
 from nnwidgets.edit.targets import ChangeScope, Target, TensorTarget
 from nnwidgets.edit.transaction import Plan, WriteGuard, carry_out, with_optimizers
@@ -23,8 +27,10 @@ from nnwidgets.edit.writable import check_writable, distinct_memory
 from nnwidgets.errors import Advice, AdvisedText, InitializerError, NNWidgetsError
 from nnwidgets.formatting import counted, short_repr, some
 from nnwidgets.introspect.checks.units import has_units
+from nnwidgets.introspect.handles import over_handles
 from nnwidgets.introspect.paths import parent
 from nnwidgets.introspect.records import TensorStats
+from nnwidgets.introspect.safe_access.holders import is_dtensor, whose
 from nnwidgets.introspect.safe_access.objects import type_name
 from nnwidgets.introspect.safe_access.scan import gc_paused
 from nnwidgets.introspect.safe_access.tensors import plain_torch
@@ -45,6 +51,8 @@ def _by_keyword(message: str, module: object, target: object, how: object, *valu
 
 
 @advises(_by_keyword)
+@over_handles
+@on_all_ranks
 def init(
     module: nn.Module,
     target: Target,
@@ -63,8 +71,12 @@ def init(
     ``reset``); afterwards they are as they were. A graph that saved a value before refuses its backward afterwards, as
     after any change in place.
 
+    Of a model that ranks hold together (DTensors, FSDP2, DDP), all of them run the same line, and all make the change
+    or none. The values are those of the whole model in one process: each rank draws them all, in blocks or a whole
+    tensor at a time, and keeps its part.
+
     Args:
-        module: The model.
+        module: The model, or one over ranks: ``ranks()["net"]``.
         target: A path, a glob, ``ClassName.tensor``, a module (then all parameters at and below it), also as the live
             module or tensor, or a list of them; ``"h.{0…11}"`` are the blocks of a range, ``"!h.11"`` leaves some out.
         how: Name of an initializer, with or without its trailing underscore; ``"reset"`` for the modules' own
@@ -84,6 +96,8 @@ def init(
         PathNotFoundError: ``target`` names nothing.
         InvalidTargetError: A tensor can't be written in place, or there's no room to keep its old values.
         InitializerError: The initializer is unknown, its parameters are wrong, or it can't fill a tensor.
+        RankMissingError: Another rank that holds the model doesn't run this within four seconds, or can't do it.
+        RanksDisagreeError: Another rank makes another change.
 
     Example:
         >>> net = nn.Sequential(nn.Linear(20, 256), nn.ReLU(), nn.Linear(256, 10))
@@ -138,19 +152,30 @@ class _Filler:
         self.seed = seed
         self.draws_globally = False
 
-    def fill(self, pairs: Sequence[tuple[str, Any]]) -> None:
-        """Fill tensors, given with their paths; what the initializer raises is told with the path."""
+    def fill(self, each: Sequence[tuple[str, Any, Any]]) -> None:
+        """Fill tensors; what the initializer raises is told with the path.
+
+        Args:
+            each: Path, tensor, and what is written in its place: itself, a stand-in, of a DTensor its part here.
+        """
         generators = Generators(self.seed)
         with fork_generators(self.seed):
             before = torch.get_rng_state()
             with plain_torch() if self.initializer.kind == "torch" else torch.no_grad():
-                for path, tensor in pairs:
-                    self._fill(path, tensor, generators)
+                for path, tensor, written in each:
+                    self._fill(path, tensor, written, generators)
             self.draws_globally = not torch.equal(before, torch.get_rng_state())
 
-    def _fill(self, path: str, tensor: Any, generators: Generators) -> None:
+    def _fill(self, path: str, tensor: Any, written: Any, generators: Generators) -> None:
+        part, generator = part_of(tensor, path), generators.on(tensor.device)
+        if part is None or part.is_whole:
+            self._call(path, written, generator)
+            return
+        is_torchs = self.initializer.kind == "torch"
+        fill_part(part, written, lambda whole: self._call(path, whole, generator), path=path, is_torchs=is_torchs)
+
+    def _call(self, path: str, tensor: Any, generator: torch.Generator) -> None:
         initializer, function = self.initializer, self.initializer.function
-        generator = generators.on(tensor.device)
         try:
             if initializer.kind == "user":
                 passed = (tensor, generator) if initializer.takes_generator else (tensor,)
@@ -159,7 +184,7 @@ class _Filler:
                 function(tensor, **self.kwargs, generator=generator)  # type: ignore[misc] # torch's fillers have one
             else:
                 function(tensor, **self.kwargs)  # type: ignore[misc] # the same
-        except NNWidgetsError:
+        except (NNWidgetsError, UnknownStepError):
             raise
         except Exception as error:
             of_modules = initializer.kind == "user" and not initializer.takes_generator
@@ -185,9 +210,9 @@ class _Filler:
         ties = [tie for tie in plan.ties if tie.of in shown]
         names = [(tie.path, model.tensor(tie.path)) for tie in ties]
         scratch = Scratch([*(place.tensor for place in within), *(tensor for _, tensor in names)])
-        self.fill([(place.path, scratch.of(place.tensor)) for place in within])
-        made = {place.path: summarize(scratch.of(place.tensor)) for place in within}
-        made.update((path, summarize(scratch.of(tensor))) for path, tensor in names)
+        self.fill([(place.path, place.tensor, scratch.of(place.tensor)) for place in within])
+        looked_at = [*((place.path, place.tensor) for place in within), *names]
+        made = {path: replace(summarize(scratch.of(tensor)), of=whose(tensor)) for path, tensor in looked_at}
         rows = padding_rows(model, made)
         plan.warnings += padding_warnings(rows, scratch.of)
         return made
@@ -205,11 +230,11 @@ def _make_plan(
     clear: bool,
 ) -> Plan:
     named = model.places(target)
-    writable = check_writable(named)
+    writable = check_writable(named, parts=True)
     each = list(zip(named, writable, strict=True))
     kinds: dict[Any, tuple[TensorTarget, torch.Tensor]] = {}
     for place, data in each:
-        kinds.setdefault((data.shape, data.stride(), data.dtype), (place, data))
+        kinds.setdefault((place.tensor.shape, data.stride(), data.dtype), (place, data))
     for place, data in kinds.values():
         if not (data.dtype.is_floating_point or data.dtype.is_complex):
             raise InitializerError(
@@ -217,7 +242,7 @@ def _make_plan(
                 path=place.path,
                 hint=AdvisedText("", Advice.ASSIGN, " sets integers."),
             )
-        dry_run(initializer, data, kwargs, place.path)
+        dry_run(initializer, place.tensor, kwargs, place.path)
     places, warnings = distinct_memory(named)
     kept = set(map(id, places))
     plains = [data for place, data in each if id(place) in kept]
@@ -226,7 +251,7 @@ def _make_plan(
 
     def write(guard: WriteGuard) -> None:
         guard.before()
-        filler.fill(pairs)
+        filler.fill([(path, tensor, data_of(tensor)) for path, tensor in pairs])
 
     uses_seed = initializer.kind == "user" or initializer.takes_generator
     lines: list[str] = []
@@ -261,10 +286,6 @@ def _warnings(
     if weights and initializer.is_constant:
         is_zero = initializer.name == "zeros_" or kwargs.get("val") == 0
         made.append((_ALL_ZERO if is_zero else _ALL_ALIKE).format(some(weights, _MOST_NAMED)))
-    parts = [place for place in places if place.entry.held is not None and place.entry.held.is_part]
-    if parts:
-        names = some([each.path for each in parts], _MOST_NAMED)
-        made.append(f"{names}: only the part that this process has is filled. Do the same on every process.")
     odd = [name for name, value in kwargs.items() if isinstance(value, float) and value != value]  # noqa: PLR0124 - NaN
     made += [f"{name} is NaN, and so will the values be." for name in odd]
     return made
@@ -287,34 +308,52 @@ def _recipe(model: ChangeScope, filler: _Filler, places: Sequence[TensorTarget],
         said = f"{initializer.name} has no source to show: it is a lambda or a closure, or was typed elsewhere."
         return Recipe((f"# {said}", f"raise NotImplementedError({said!r})"), ())
     code = expressions(model.module).code
-    devices = list(dict.fromkeys(place.tensor.device for place in places))
+    devices = list(dict.fromkeys(_device(place) for place in places))
     draws = initializer.takes_generator
     names = {device: "generator" if len(devices) == 1 else f"generator_{i}" for i, device in enumerate(devices)}
     lines = []
     if draws:
         lines += [f'{name} = torch.Generator("{device}").manual_seed({filler.seed})' for device, name in names.items()]
     rest = arguments(dict(filler.kwargs))
-    if initializer.kind == "user":
+    is_users = initializer.kind == "user"
+    if is_users:
         called = initializer.name
         ends = {device: f"{f', {name}' if draws else ''}{rest})" for device, name in names.items()}
     else:
         called = f"nn.init.{initializer.name}"
         ends = {device: f"{rest}{f', generator={name}' if draws else ''})" for device, name in names.items()}
-    calls = [f"{called}({code(place.path)}{ends[place.tensor.device]}" for place in places]
-    imports = ["import torch"] if draws or initializer.kind == "user" else []
-    if initializer.kind == "user":
-        lines = [*_definition(initializer), *lines, "with torch.no_grad():", *(f"    {call}" for call in calls)]
+    calls = [line for place in places for line in _lines(place, code(place.path), called, ends, is_read=is_users)]
+    is_spread = any(is_dtensor(type(place.tensor)) for place in places)
+    imports = ["import torch"] if draws or is_users or is_spread else []
+    imports += [IMPORT] if is_spread else []
+    lines = [*_definition(initializer), *lines] if is_users else lines
+    at = len(lines)
+    if is_users or is_spread:
+        lines += ["with torch.no_grad():", *(f"    {call}" for call in calls)]
     else:
-        imports.append("from torch import nn")
         lines += calls
+    if not is_users:
+        imports.append("from torch import nn")
     if filler.draws_globally:
         imports = list(dict.fromkeys(["import torch", *imports]))
-        at = next((i for i, line in enumerate(lines) if line == "with torch.no_grad():" or line in calls), 0)
         inside = [f"    torch.manual_seed({filler.seed})", *(f"    {line}" for line in lines[at:])]
         lines = [*lines[:at], "with torch.random.fork_rng():", *inside]
-    if initializer.kind == "user":
+    if is_users:
         imports.append("from torch import nn")
     return Recipe(tuple(itertools.chain(lines, more)), tuple(imports))
+
+
+def _device(place: TensorTarget) -> str:
+    """That of the generator, in code: of a tensor over ranks, the one that each has."""
+    device = place.tensor.device
+    return device.type if is_dtensor(type(place.tensor)) else str(device)
+
+
+def _lines(place: TensorTarget, name: str, called: str, ends: Mapping[str, str], *, is_read: bool) -> Sequence[str]:
+    end = ends[_device(place)]
+    if not is_dtensor(type(place.tensor)):
+        return [f"{called}({name}{end}"]
+    return whole_code(place.tensor, name, [f"{called}(whole{end}"], is_read=is_read)
 
 
 def _definition(initializer: Initializer) -> list[str]:

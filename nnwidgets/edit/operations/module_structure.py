@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from nnwidgets.edit.over_ranks.part import data_of
 from nnwidgets.errors import Advice, AdvisedText, InitializerError
 from nnwidgets.introspect import LiveModel
 from nnwidgets.introspect.safe_access.objects import instance_dict, is_a
@@ -93,10 +94,9 @@ class _Lying(tuple[Any, ...]):
 def _lying(tensor: Any) -> _Lying | None:
     if unreadable_reason(tensor) is not None or tensor.layout is not torch.strided:
         return None
-    storage = tensor.untyped_storage()
-    return _Lying(
-        (storage.data_ptr(), storage, tensor.storage_offset(), tuple(tensor.shape), tensor.stride(), tensor.dtype)
-    )
+    data = data_of(tensor)
+    storage = data.untyped_storage()
+    return _Lying((storage.data_ptr(), storage, data.storage_offset(), tuple(data.shape), data.stride(), data.dtype))
 
 
 def _registries(own: dict[str, Any]) -> Iterator[dict[Any, Any]]:

@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import nn
 
+from nnwidgets.edit.over_ranks.part import part_of
 from nnwidgets.edit.targets import ChangeScope
 from nnwidgets.introspect import paths
 from nnwidgets.introspect.safe_access.modules import own_attribute
@@ -54,9 +56,17 @@ def padding_warnings(rows: Iterable[PaddingRow], of: Callable[[Any], Any] = lamb
         of: Gives what is looked at for a weight: itself, or in a preview its stand-in.
     """
     with plain_torch():
-        filled = [each for each in rows if bool(as_plain_tensor(of(each.tensor))[each.row].any())]
+        filled = [each for each in rows if _is_filled(each, as_plain_tensor(of(each.tensor)))]
     return [
         f"Row {each.row} of {each.path} is the embedding's padding_idx and isn't zero; setting {each.path}[{each.row}] "
         "to 0 makes it so again."
         for each in filled
     ]
+
+
+def _is_filled(each: PaddingRow, data: torch.Tensor) -> bool:
+    """Whether the row isn't zero, as far as it is here."""
+    part = part_of(each.tensor, each.path)
+    if part is None:
+        return bool(data[each.row].any())
+    return each.row in part.box[0] and bool(data[each.row - part.box[0].start].any())

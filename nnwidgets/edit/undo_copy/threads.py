@@ -114,7 +114,7 @@ class ThreadGroup:
 _TRIES = 1_000
 
 
-def retry_until_complete(call: Callable[[], None]) -> None:
+def retry_until_complete(call: Callable[[], object]) -> None:
     """Call what may be called again until it has run through, whatever interrupts it; only then let that be known."""
     interrupted: BaseException | None = None
     for _ in range(_TRIES):

@@ -26,7 +26,7 @@ from nnwidgets.introspect.signal.thresholds import LIMITS
 from nnwidgets.introspect.statistics.exact_stats import each_stats
 from nnwidgets.introspect.tracing.hooks import Observer
 from nnwidgets.introspect.tracing.shapes import tensors_in
-from nnwidgets.introspect.tracing.together import PATIENCE, come_together, ranks_of_forward
+from nnwidgets.introspect.tracing.together import come_together, ranks_of_forward
 from nnwidgets.introspect.tracing.trace import InputSizes, error_text, run
 
 
@@ -116,7 +116,7 @@ def watched_activations(
     )
     try:
         with torch.enable_grad() if compute is not None else nullcontext():
-            trace = run(scan, args, kwargs, input_size, begin=lambda: come_together(ranks, PATIENCE), observer=observer)
+            trace = run(scan, args, kwargs, input_size, begin=lambda: come_together(ranks), observer=observer)
     finally:
         observer.forget()
     return observer.told(trace)

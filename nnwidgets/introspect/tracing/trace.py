@@ -35,7 +35,7 @@ from nnwidgets.introspect.tracing.inputs import InputSize, input_sizes, make_inp
 from nnwidgets.introspect.tracing.restore import ForwardState
 from nnwidgets.introspect.tracing.saved_tensors import SavedBytes
 from nnwidgets.introspect.tracing.shapes import tensors_in
-from nnwidgets.introspect.tracing.together import PATIENCE, come_together, ranks_of_forward
+from nnwidgets.introspect.tracing.together import come_together, ranks_of_forward
 from nnwidgets.introspect.tracing.unsharded import shard_again, unsharded_modules
 
 _ERROR_LIMIT = 2_000
@@ -98,7 +98,7 @@ def trace(module: nn.Module, /, *args: Any, input_size: InputSizes | None = None
     """
     scan = read(module)
     ranks = ranks_of_forward(scan)
-    return run(scan, args, kwargs, input_size, begin=lambda: come_together(ranks, PATIENCE))
+    return run(scan, args, kwargs, input_size, begin=lambda: come_together(ranks))
 
 
 def run(

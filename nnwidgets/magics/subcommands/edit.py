@@ -120,13 +120,14 @@ def _run_set(request: Request) -> Answer:
         such = f"%nn set {inert(words, 160)} = {cut(command.value)[1:-1]}"
         end = f"; the model and what is in it are two words: {such}" if words else f". Usage: {SET.line}"
         raise LineError(f"%nn set: no tensor is named before the ={end}")
-    module = request.module
+    model = request.model
     try:
         value = parse_literal(command.value)
     except ValueError:
         value = resolve(command.value, namespace, among=tensor_names(namespace), kind="tensor")
-    change = edit.assign(module, command.target, value)
-    change = replace(change, warnings=(*change.warnings, *optimizer_warnings(change, module, namespace)))
+    change = edit.assign(model, command.target, value)
+    if request.is_here:
+        change = replace(change, warnings=(*change.warnings, *optimizer_warnings(change, model, namespace)))
     return Answer(page_of_change(change, command.model), change)
 
 
@@ -141,12 +142,12 @@ def _complete_set(typed: TypedLine) -> Iterator[Candidate]:
 
 
 def _run_on_targets(freeze: Callable[..., edit.Change], request: Request) -> Answer:
-    change = freeze(request.module, list(request.command.arguments))
+    change = freeze(request.model, list(request.command.arguments))
     return Answer(page_of_change(change, request.command.model), change)
 
 
 def _run_turn(undo: Callable[..., edit.Change], outcome: Outcome, request: Request) -> Answer:
-    change = undo(request.module, force=_FORCE.name in request.command.flags)
+    change = undo(request.model, force=_FORCE.name in request.command.flags)
     return Answer(page_of_change(change, request.command.model, outcome=outcome), change)
 
 

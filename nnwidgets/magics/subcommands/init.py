@@ -69,7 +69,8 @@ def init_arguments(request: Request) -> dict[str, Any]:
     command = request.command
     return {
         "seed": command.seed,
-        "optimizer": list(optimizers_in(request.namespace, request.module).values()),
+        # Of a model over ranks they are there too.
+        "optimizer": list(optimizers_in(request.namespace, request.model).values()) if request.is_here else None,
         "preview": _PREVIEW.name in command.flags,
         "clear_state": _CLEAR.name in command.flags,
     }
@@ -96,12 +97,12 @@ def _place_of_initializer(words: list[str]) -> int:
 
 
 def _run(request: Request) -> Answer:
-    command, module = request.command, request.module
+    command, model = request.command, request.model
     how = _resolve_how(command.how, request.namespace)
     if type(how) is str:
         _require_order(command)
     change = edit.init(
-        module, list(command.arguments), how, **init_arguments(request), **_parameters(command, get_initializer(how))
+        model, list(command.arguments), how, **init_arguments(request), **_parameters(command, get_initializer(how))
     )
     return Answer(page_of_change(change, command.model), change)
 

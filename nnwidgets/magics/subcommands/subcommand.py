@@ -53,6 +53,11 @@ class Request:
         """
         return resolve_model(self.command.model, self.namespace)
 
+    @property
+    def is_here(self) -> bool:
+        """Whether the model is in this process, and not over ranks."""
+        return not is_a(self.model, ModelHandle)
+
     @cached_property
     def module(self) -> nn.Module:
         """The live model.
@@ -91,8 +96,9 @@ def require_here(value: Any, name: str) -> Any:
         return value
     line = name if name.startswith("%") else f"%nn {name}"
     raise LineError(
-        f"{line} of a model over ranks isn't there yet; explore, tree, show, stats, tied, check and trace are. On the "
-        f"ranks it works as ever: below %%px, {line} {inert(value.name, 80)} …"
+        f"{line} of a model over ranks isn't there yet; explore, tree, show, stats, tied, check, trace, init, set, "
+        f"freeze, unfreeze, undo and redo are. On the ranks it works as ever: below %%px, {line} "
+        f"{inert(value.name, 80)} …"
     )
 
 

@@ -1,0 +1,193 @@
+"""Changes of a model over ranks, such as `init`, `assign` and `undo`: made by all of them or by none."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from typing import Any, Protocol
+
+from torch import nn
+
+from nnwidgets.distributed.inputs import to_json
+from nnwidgets.distributed.merging.tensors import WholeTensors
+from nnwidgets.distributed.sources.source import Missing
+from nnwidgets.edit import Change, apply, assign, freeze, init, redo, undo, unfreeze
+from nnwidgets.edit.change import Make, Numbers, Statistics
+from nnwidgets.edit.code import Recipe
+from nnwidgets.edit.history import FEW
+from nnwidgets.edit.over_ranks.agreement import agreed_call
+from nnwidgets.edit.rng import draw_seed
+from nnwidgets.edit.targets import Tie
+from nnwidgets.errors import InvalidTargetError, NNWidgetsError, RankMissingError, RanksDisagreeError
+from nnwidgets.formatting import inert
+
+CHANGES: dict[str, Callable[..., Change]] = {
+    "init": init,
+    "assign": assign,
+    "freeze": freeze,
+    "unfreeze": unfreeze,
+    "apply": apply,
+    "undo": undo,
+    "redo": redo,
+}
+
+
+def change_here(
+    module: nn.Module,
+    function: str,
+    arguments: tuple[Any, ...],
+    options: Mapping[str, Any],
+    *,
+    world_size: int,
+    seconds: float,
+) -> Change:
+    """Change this rank's part of a model, as all ranks of the process group do, which run the same line.
+
+    Args:
+        module: The model.
+        function: The name of one of `CHANGES`.
+        arguments: What it was called with after the model.
+        options: The same, by name.
+        world_size: How many ranks there are.
+        seconds: How long to wait for them.
+    """
+    text = " ".join([function, *(each for each in arguments if type(each) is str)])
+    call = partial(CHANGES[function], module, *arguments, **options)
+    return agreed_call(tuple(range(world_size)), seconds, text, call, is_preview=bool(options.get("preview")))
+
+
+class Asks(Protocol):
+    """Asks all ranks about one model; gives what they say, and what stands for those that don't."""
+
+    def __call__(self, ask: str, *, seconds: float | None = None, **body: Any) -> tuple[Replies, Mapping[int, Missing]]:
+        """Ask; as `Ranks.ask` does, it raises where a rank says that it can't."""
+
+
+Replies = Mapping[int, Mapping[str, Any]]
+
+
+def change_from_here(
+    ask: Asks, function: str, arguments: tuple[Any, ...], options: Mapping[str, Any], *, seconds: float
+) -> Change:
+    """Change a model of ranks that this process is none of: prepare on all, see that they agree, commit on all.
+
+    Args:
+        ask: Asks them.
+        function: The name of one of `CHANGES`.
+        arguments: What it was called with after the model.
+        options: The same, by name.
+        seconds: How long an answer may take; making the change may take longer.
+
+    Raises:
+        RankMissingError: A rank is missing, or can't; no rank is changed. One that is lost while all commit is named.
+        RanksDisagreeError: They would do different things.
+    """
+    given = dict(options)
+    if function == "init" and given.get("seed") is None:
+        given["seed"] = draw_seed()
+    if given.get("optimizer") is not None or function == "apply":
+        raise InvalidTargetError(
+            f"{function} from outside of the ranks takes no {'function' if function == 'apply' else 'optimizer'}.",
+            hint="Run it on all of them, with %%px for instance.",
+        )
+    number = secrets.token_hex(8)
+    body = {"function": function, "given": to_json((arguments, given), function), "number": number}
+    _need_all(ask("here")[1])
+    try:
+        replies, missing = ask("prepare", seconds=seconds + _LONGEST_CHANGE, change=body)
+        _need_all(missing)
+        _check_alike({rank: str(each["does"]) for rank, each in replies.items()})
+        change = _change_of(replies)
+        before = _stats(ask, change)
+        change = replace(change, _numbers=Numbers(_known(before), _known({})))
+        if change.is_preview:
+            return change
+        _need_all(ask("renew", change={"number": number})[1])
+    except BaseException:
+        _revoke(ask, number)
+        raise
+    try:
+        _, missing = ask("commit", change={"number": number, "within": seconds})
+        lost, why = tuple(missing), " ".join(each.told(rank, ()) for rank, each in missing.items())
+    except RankMissingError as error:
+        lost, why = error.ranks, str(error)
+    except BaseException:
+        _revoke(ask, number)
+        raise
+    if lost:
+        _revoke(ask, number)
+        raise RankMissingError(
+            f"{why} That was while all ranks committed {change.label}: the others are as they were, and what these "
+            "have of the model may be changed or lost.",
+            ranks=lost,
+            hint="check(net) tells whether all ranks are there, and agree.",
+        )
+    return replace(change, _numbers=Numbers(_known(before), _known(_stats(ask, change))))
+
+
+_LONGEST_CHANGE = 600.0
+"""Seconds beyond the timeout that making a change may take: each rank draws the values of the whole model."""
+
+
+def _stats(ask: Asks, change: Change) -> Statistics:
+    """Statistics of the first tensors of a change as they are now, where ranks tell them."""
+    if change.kind in ("freeze", "unfreeze"):
+        return {}
+    paths = list(change.paths[:FEW])
+    with suppress(NNWidgetsError):
+        found = zip(paths, WholeTensors(*ask("stats", paths=paths)), strict=True)
+        return {path: stats for path, stats in found if not isinstance(stats, str)}
+    return {}
+
+
+def _known(statistics: Statistics) -> Make:
+    """Gives statistics that are there already."""
+    return lambda paths: {path: each for path, each in statistics.items() if paths is None or path in paths}
+
+
+def _need_all(missing: Mapping[int, Missing]) -> None:
+    if missing:
+        why = " ".join(each.told(rank, ()) for rank, each in missing.items())
+        raise RankMissingError(f"A change needs every rank, and nothing was changed. {why}", ranks=tuple(missing))
+
+
+def _check_alike(does: Mapping[int, str]) -> None:
+    first = min(does)
+    for rank, each in does.items():
+        if each != does[first]:
+            raise RanksDisagreeError(
+                f"Rank {first}: {inert(does[first], 200)}. Rank {rank}: {inert(each, 200)}. Nothing was changed.",
+                hint="check(net) tells where their models differ.",
+            )
+
+
+def _revoke(ask: Asks, number: str) -> None:
+    """Have all ranks that can be reached be as they were."""
+    with suppress(NNWidgetsError):
+        ask("revoke", change={"number": number})
+
+
+def _change_of(replies: Replies) -> Change:
+    """One record of what all ranks did."""
+    told = [each["change"] for _, each in sorted(replies.items())]
+    first, ranks = told[0], tuple(sorted(replies))
+    return Change(
+        label=first["label"],
+        kind=first["kind"],
+        paths=tuple(dict.fromkeys(path for each in told for path in each["paths"])),
+        seed=None if first["seed"] is None else int(first["seed"]),
+        warnings=tuple(dict.fromkeys(text for each in told for text in each["warnings"])),
+        time=time.time(),
+        n_elements=max(each["n_elements"] for each in told),
+        ties=tuple(Tie(*tie) for tie in first["ties"]),
+        is_preview=first["is_preview"],
+        _recipe=Recipe(tuple(first["lines"]), tuple(first["imports"])),
+        _numbers=Numbers(lambda _: {}, lambda _: {}),
+        _outcome=first["outcome"],
+        ranks=ranks,
+        world_size=len(ranks),
+    )

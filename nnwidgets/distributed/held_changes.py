@@ -1,0 +1,124 @@
+"""Changes that a rank has made and set aside, until whoever asked all ranks says that they stay.
+
+A notebook that changes a model over ranks asks each to prepare, then whether all are there still, and only then to
+commit. What is prepared and never committed changes nothing; what is told to commit too late is let go.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from nnwidgets.distributed.changes import CHANGES
+from nnwidgets.distributed.inputs import from_json
+from nnwidgets.edit import Change
+from nnwidgets.edit.history import log_of
+from nnwidgets.edit.over_ranks.agreement import Step, agreed_by
+from nnwidgets.errors import InvalidTargetError, RankMissingError
+from nnwidgets.introspect.safe_access.scan import read
+from nnwidgets.introspect.tracing.inputs import device_of
+
+Said = dict[str, Any]
+
+
+class HeldChange:
+    """An agreement that sets a change aside, and what it takes to make it again.
+
+    Args:
+        number: Which change of the notebook's this is.
+    """
+
+    ranks: tuple[int, ...] = ()
+    is_settled = False
+
+    def __init__(self, number: str) -> None:
+        self.number = number
+        self.said = ""
+        self.step: Step | None = None
+        self.is_kept = False
+        self.seen = time.monotonic()
+
+    def seed(self, drawn: int) -> int:
+        """The notebook gives one where it matters."""
+        return drawn
+
+    def settle(self, said: str, step: Step) -> bool:
+        """Set it aside."""
+        step.set_aside()
+        self.said, self.step = said, step
+        return False
+
+
+def prepare(module: nn.Module, body: Mapping[str, Any]) -> Said:
+    """Make a change and set it aside; a preview only tells it."""
+    asked = body["change"]
+    arguments, options = from_json(asked["given"], device_of(read(module)))
+    held = HeldChange(asked["number"])
+    log = log_of(module)
+    log.held = None  # one that was prepared before is let go
+    with agreed_by(held):
+        change = CHANGES[asked["function"]](module, *arguments, **options)
+    if held.step is not None:
+        log.held = held
+        held.seen = time.monotonic()
+    return {"does": held.said, "change": _told(change)}
+
+
+def renew(module: nn.Module, body: Mapping[str, Any]) -> Said:
+    """Say that it is there still: from now on there is time to commit it."""
+    _held_now(module, body).seen = time.monotonic()
+    return {}
+
+
+def commit(module: nn.Module, body: Mapping[str, Any]) -> Said:
+    """Have it stay.
+
+    Raises:
+        RankMissingError: It comes too late: whoever asked has given up.
+        ChangedSinceError: Other code has written there meanwhile.
+    """
+    held = _held_now(module, body)
+    if time.monotonic() - held.seen > body["change"]["within"]:
+        log_of(module).held = None
+        raise RankMissingError("It was told to commit too late. Nothing was changed.")
+    if held.step is not None and not held.is_kept:
+        held.step.keep()
+        held.is_kept = True
+    return {}
+
+
+def revoke(module: nn.Module, body: Mapping[str, Any]) -> Said:
+    """Let it go, whether or not it was committed."""
+    held = log_of(module).held
+    if held is not None and held.number == body["change"]["number"]:
+        log_of(module).held = None
+        if held.is_kept and held.step is not None:
+            held.step.revoke()
+    return {}
+
+
+def _held_now(module: nn.Module, body: Mapping[str, Any]) -> HeldChange:
+    held: HeldChange | None = log_of(module).held
+    if held is None or held.number != body["change"]["number"]:
+        raise InvalidTargetError("No such change is prepared here.")
+    return held
+
+
+def _told(change: Change) -> Said:
+    """A change as JSON, for the notebook to make one of what all ranks say."""
+    return {
+        "label": change.label,
+        "kind": change.kind,
+        "paths": list(change.paths),
+        "seed": None if change.seed is None else str(change.seed),
+        "warnings": [str(each) for each in change.warnings],
+        "n_elements": change.n_elements,
+        "ties": [[tie.path, tie.of, tie.relation] for tie in change.ties],
+        "outcome": change.outcome,
+        "is_preview": change.is_preview,
+        "lines": list(change._recipe.lines),  # noqa: SLF001 - its text, with the model's name left open
+        "imports": list(change._recipe.imports),  # noqa: SLF001 - the same
+    }

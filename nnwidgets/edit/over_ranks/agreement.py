@@ -1,0 +1,182 @@
+"""A change of a model that ranks hold together: made by all of them, or by none.
+
+Each rank makes it, keeps what takes it back, and says what it did; only where all say the same does it stay. An
+agreement is in force while a public function runs, for `transaction.commit` and `rng.check_seed` to find.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import wraps
+from typing import Any, ParamSpec, Protocol, TypeVar
+
+import torch.distributed as dist
+
+from nnwidgets.errors import NNWidgetsError
+from nnwidgets.formatting import some
+from nnwidgets.introspect.meeting import PATIENCE, Meeting, Words
+from nnwidgets.introspect.safe_access.objects import is_module
+from nnwidgets.introspect.safe_access.scan import read
+from nnwidgets.introspect.tracing.together import is_in_group, ranks_of_model
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Step(Protocol):
+    """A change that is made, and can be set aside until others have made theirs."""
+
+    def set_aside(self) -> None:
+        """Put everything back, keeping what makes it again."""
+
+    def keep(self) -> None:
+        """Make it again, and log it."""
+
+    def revoke(self) -> None:
+        """Take back what was kept, as if it had never been."""
+
+
+class Agreement(Protocol):
+    """What decides whether a change stays.
+
+    Attributes:
+        ranks: Those that make it.
+    """
+
+    ranks: tuple[int, ...]
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the change stays, whatever happens here from now on."""
+
+    def seed(self, drawn: int) -> int:
+        """The seed of all, where none was given: one of those that they drew."""
+
+    def settle(self, said: str, step: Step) -> bool:
+        """Find out whether a change that is made stays; False where it is set aside for now.
+
+        Raises:
+            RankMissingError: A rank didn't come, or can't.
+            RanksDisagreeError: Ranks did different things.
+        """
+
+
+_CURRENT: ContextVar[Agreement | None] = ContextVar("agreement", default=None)
+
+
+def current() -> Agreement | None:
+    """The agreement that a change needs now; None where it is this process's own."""
+    return _CURRENT.get()
+
+
+@contextmanager
+def agreed_by(agreement: Agreement) -> Iterator[None]:
+    """Changes inside need an agreement."""
+    token = _CURRENT.set(agreement)
+    try:
+        yield
+    finally:
+        _CURRENT.reset(token)
+
+
+class GroupAgreement:
+    """Of ranks that all run the same line, over the store of their process group.
+
+    Args:
+        ranks: Which.
+        seconds: How long to wait for the others.
+        call: What is called, as text.
+    """
+
+    def __init__(self, ranks: tuple[int, ...], seconds: float, call: str) -> None:
+        self._meeting = Meeting(ranks, seconds, "change", _WORDS, call)
+        self.ranks = ranks
+
+    @property
+    def is_settled(self) -> bool:
+        """As of `Agreement`."""
+        return self._meeting.is_on
+
+    def seed(self, drawn: int) -> int:
+        """As of `Agreement`."""
+        return int(self._meeting.shared("seed", str(drawn)))
+
+    def settle(self, said: str, step: Step) -> bool:  # noqa: ARG002 - it is never set aside
+        """As of `Agreement`."""
+        self._meeting.agree(said)
+        return True
+
+    def refuse(self, why: str) -> None:
+        """Tell the others that this rank makes no change."""
+        self._meeting.refuse(why)
+
+
+_WORDS = Words(
+    "change",
+    "Nothing was changed.",
+    "Run the same line on all of them; init(ranks(timeout=60)[name], …) waits longer.",
+)
+
+
+def on_all_ranks(function: Callable[P, T]) -> Callable[P, T]:
+    """Have a public function that changes a model do so on all ranks that hold it together, or on none."""
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        module: Any = args[0] if args else kwargs.get("module")
+        if _CURRENT.get() is not None or not is_in_group() or not is_module(module):
+            return function(*args, **kwargs)
+        ranks = ranks_of_model(read(module))
+        if not ranks:
+            return function(*args, **kwargs)
+        text = " ".join([function.__name__, *(each for each in args if type(each) is str)])
+        is_preview = bool(kwargs.get("preview"))
+        return agreed_call(ranks, PATIENCE, text, lambda: function(*args, **kwargs), is_preview=is_preview)
+
+    return call
+
+
+def agreed_call(ranks: tuple[int, ...], seconds: float, text: str, call: Callable[[], T], *, is_preview: bool) -> T:
+    """Call something that changes a model, as some ranks do; what it raises before it agrees, the others are told.
+
+    Args:
+        ranks: Which.
+        seconds: How long to wait for them.
+        text: What is called.
+        call: It.
+        is_preview: Whether it changes nothing, and so waits for nobody.
+    """
+    agreement = GroupAgreement(ranks, seconds, text)
+    with agreed_by(agreement):
+        try:
+            return call()
+        except BaseException as error:
+            if not is_preview:
+                told = error.message if isinstance(error, NNWidgetsError) else f"{type(error).__name__}: {error}"
+                agreement.refuse(told)
+            raise
+
+
+def said_of(label: str, paths: list[str], seed: int | None, code: str) -> str:
+    """What a rank says that it did, the same where ranks did the same.
+
+    Example:
+        >>> said_of("zeros_", ["0.weight"], None, "…") == said_of("zeros_", ["0.weight"], None, "…")
+        True
+    """
+    named = hashlib.blake2b("\0".join([*paths, _DEVICE.sub(r"\1", code)]).encode()).hexdigest()
+    with_seed = "" if seed is None else f", seed {seed}"
+    return f"{label} of {some(paths, _MOST_NAMED)}{with_seed} ({named[:8]})"
+
+
+_DEVICE = re.compile(r"\b(cuda|xpu):\d+")
+_MOST_NAMED = 3
+
+
+def world_size() -> int:
+    """How many ranks there are; 1 outside of a process group."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1

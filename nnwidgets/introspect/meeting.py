@@ -1,0 +1,177 @@
+"""Ranks that do something together, or not at all: all of them say on the process group's store that they are there.
+
+What a model that is spread over ranks does waits in its collectives for all of them, as long as the group's timeout
+(minutes), and a change of some of them alone leaves a mixture. So each says what it is about to do, and only when all
+have come, and say the same, does any go on. Whoever waits too long calls it off, for all by one compare-and-set; a rank
+that comes afterwards begins another turn.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import weakref
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch.distributed as dist
+from torch.distributed.distributed_c10d import PrefixStore, _get_default_store
+
+from nnwidgets.errors import RankMissingError, RanksDisagreeError
+from nnwidgets.formatting import inert, rank_names
+
+PATIENCE = 4.0
+"""Seconds that a rank waits for the others, unless told otherwise."""
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.0002, 0.01
+_GO, _OFF, _DIFFER, _REFUSED = "go", "off ", "differ", "refused "
+_turns: weakref.WeakKeyDictionary[Any, dict[str, int]] = weakref.WeakKeyDictionary()
+"""Of each store, how many times ranks met on it, by the names of the meetings."""
+
+
+class Words(NamedTuple):
+    """What a meeting is about, for its errors.
+
+    Attributes:
+        what: ``"forward"``.
+        nothing: What did not happen: ``"Nothing was run."``
+        hint: How all ranks do it, and how to wait longer.
+    """
+
+    what: str
+    nothing: str
+    hint: str
+
+
+class Meeting:
+    """One thing that ranks do together.
+
+    Args:
+        ranks: Which, this one among them.
+        seconds: How long to wait for the others.
+        name: That of the meeting, the same on all of them.
+        words: For errors.
+        call: What was called here, where that may be refused before the ranks meet; the same on all of them.
+
+    Attributes:
+        turn: Which of the meetings of that name this is; the same on all ranks.
+        is_on: Whether all ranks go on. From then on none may stay behind.
+    """
+
+    def __init__(self, ranks: Sequence[int], seconds: float, name: str, words: Words, call: str = "") -> None:
+        store = _get_default_store()
+        self.ranks = tuple(ranks)
+        self._seconds, self._words, self._call = seconds, words, call
+        whose = ",".join(map(str, ranks)) if len(ranks) < dist.get_world_size() else "all"
+        self._name = f"{name}/{whose}"
+        self._held, self._turns = PrefixStore(f"nnwidgets/{self._name}", store), _turns.setdefault(store, {})
+        self._me = dist.get_rank()
+        self._shared: list[str] = []
+        self.is_on = False
+        self.turn = self._turns.get(self._name, 0)
+        try:
+            while self._held.check([f"{self.turn}/decided"]) and not self._is_of_this(self._decided()):
+                self.turn += 1
+        except RuntimeError:  # the store is gone, which the meeting will find
+            pass
+
+    def shared(self, key: str, value: str) -> str:
+        """One value for all ranks: that of the first one who asks; nobody is waited for."""
+        self._shared.append(key)
+        return bytes(self._held.compare_set(f"{self.turn}/{key}", "", value)).decode()
+
+    def refuse(self, why: str) -> None:
+        """Tell the others that this rank won't come, and why."""
+        if self.is_on or self._turns.get(self._name, 0) > self.turn:
+            return
+        self._turns[self._name] = self.turn + 1
+        try:
+            self._decide(_REFUSED + json.dumps([self._me, self._call, why]))
+        except RuntimeError:
+            return
+
+    def agree(self, said: str = "") -> None:
+        """Go on only with all the ranks, which say the same.
+
+        Raises:
+            RankMissingError: Some didn't come, or one of them can't; those that came are told so too.
+            RanksDisagreeError: They say different things.
+        """
+        began = time.monotonic()
+        try:
+            self._held.set(f"{self.turn}/{self._me}", said)
+            if self._held.add(f"{self.turn}/here", 1) == len(self.ranks):
+                self._decide(_GO if len(set(self._said().values())) == 1 else _DIFFER)
+            if wait_for(self._held, f"{self.turn}/decided", began + self._seconds) is None:
+                late = [rank for rank in self.ranks if not self._held.check([f"{self.turn}/{rank}"])]
+                self._decide(_OFF + " ".join(map(str, late)))
+            decided = self._decided()
+            self.is_on = decided == _GO
+            theirs = self._said() if decided == _DIFFER else {}
+            if decided in (_GO, _DIFFER):
+                self._leave()
+        except RuntimeError:  # the store is gone, with the rank that had it
+            decided = _OFF + " ".join(str(rank) for rank in self.ranks if rank != self._me)
+        except BaseException:  # an interrupt: the others must not go on without this rank, nor it stay behind
+            self.is_on = self._decide(_OFF + str(self._me)) == _GO
+            raise
+        finally:
+            self._turns[self._name] = self.turn + 1
+        if not self.is_on:
+            raise self._error(decided, said, theirs, time.monotonic() - began)
+
+    def _error(self, decided: str, said: str, theirs: dict[int, str], seconds: float) -> Exception:
+        what, nothing, hint = self._words
+        if decided == _DIFFER:
+            other = next(rank for rank, each in theirs.items() if each != said)
+            return RanksDisagreeError(
+                f"Rank {self._me}: {inert(said, 200)}. Rank {other}: {inert(theirs[other], 200)}. {nothing}",
+                hint="Every rank runs the same lines on the same model.",
+            )
+        if decided.startswith(_REFUSED):
+            rank, _, why = json.loads(decided.removeprefix(_REFUSED))
+            return RankMissingError(f"Rank {rank} can't do it: {inert(why, 400)} {nothing}", ranks=(rank,))
+        missing = tuple(int(rank) for rank in decided.removeprefix(_OFF).split())
+        return RankMissingError(
+            f"This {what} needs {rank_names(self.ranks)}, and {rank_names(missing)} didn't come within "
+            f"{seconds:.1f} s. {nothing}",
+            ranks=missing,
+            hint=hint,
+        )
+
+    def _said(self) -> dict[int, str]:
+        return {rank: bytes(self._held.get(f"{self.turn}/{rank}")).decode() for rank in self.ranks}
+
+    def _decide(self, what: str) -> str:
+        """Decide for all, unless another rank did; gives what is decided."""
+        return bytes(self._held.compare_set(f"{self.turn}/decided", "", what)).decode()
+
+    def _decided(self) -> str:
+        return bytes(self._held.get(f"{self.turn}/decided")).decode()
+
+    def _is_of_this(self, decided: str) -> bool:
+        """Whether what was decided before this rank came is of the same call, as another rank refused it."""
+        if not decided.startswith(_REFUSED):
+            return False
+        _, call, _ = json.loads(decided.removeprefix(_REFUSED))
+        return bool(call == self._call)
+
+    def _leave(self) -> None:
+        """Say that this rank knows; the last one takes everything back."""
+        if self._held.add(f"{self.turn}/left", 1) == len(self.ranks):
+            for key in (*self.ranks, "here", "decided", "left", *self._shared):
+                self._held.delete_key(f"{self.turn}/{key}")
+
+
+def wait_for(store: Any, key: str, deadline: float) -> bytes | None:
+    """What a store has under a key, as soon as it is there; None where it isn't by the deadline.
+
+    Not the store's own wait, which complains on stderr where nothing comes.
+    """
+    pause = _FIRST_PAUSE
+    while not store.check([key]):
+        if time.monotonic() >= deadline:
+            return None
+        time.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE)
+    return bytes(store.get(key))

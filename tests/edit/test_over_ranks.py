@@ -1,0 +1,254 @@
+"""The part of a change that each rank of 1, 2 and 4 makes, one after the other in this process; nothing is sent."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from contextlib import contextmanager
+
+import pytest
+import torch
+import torch.distributed as dist
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+import nnwidgets as nnw
+from nnwidgets.edit import initializers
+from nnwidgets.edit.over_ranks import draw
+from nnwidgets.edit.over_ranks.part import Part, part_of
+from tests.support.dtensors import DTensor, Partial, Replicate, Shard
+from tests.support.stacks import needs_torch
+
+pytestmark = needs_torch("distributed.fsdp.fully_shard")
+
+PLACES = [(world_size, rank) for world_size in (1, 2, 4) for rank in range(world_size)]
+KINDS = ("FSDP2", "HSDP", "TP", "TP × FSDP2", "tied")
+NEEDS = {"constant_": {"val": 0.5}, "sparse_": {"sparsity": 0.3}}
+
+
+@contextmanager
+def as_rank(rank, world_size):
+    """Be one of some ranks, with nobody there to talk to."""
+    from torch.testing._internal.distributed.fake_pg import FakeStore
+
+    dist.init_process_group("fake", store=FakeStore(), rank=rank, world_size=world_size)
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def whole_model():
+    """Rows that four ranks share unevenly, and fewer than they are; a convolution; a weight under two names."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(12, 16), nn.Linear(16, 7), nn.Linear(7, 3), nn.Conv1d(4, 4, 3), nn.Linear(3, 3))
+    net[4].weight = net[2].weight = nn.Parameter(torch.randn(3, 3))
+    return net
+
+
+def spread(kind, rank, world_size):
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+    from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
+
+    # torch keeps specs by the mesh's names and sizes, and its ranks are several here.
+    names = f"dp{rank}", f"tp{rank}"
+    flat = init_device_mesh("cpu", (world_size,), mesh_dim_names=names[:1])
+    square = init_device_mesh("cpu", (max(world_size // 2, 1), min(world_size, 2)), mesh_dim_names=names)
+    net, plan = whole_model(), {"0": ColwiseParallel(), "1": RowwiseParallel()}
+    if kind.startswith("TP"):
+        net = parallelize_module(net, flat if kind == "TP" else square[names[1]], plan)
+    if kind != "TP":
+        mesh = {"HSDP": square, "TP × FSDP2": square[names[0]]}.get(kind, flat) if world_size > 1 else flat
+        fully_shard(net[0], mesh=mesh)
+        fully_shard(net, mesh=mesh)
+    return net
+
+
+def fits(tensor, name):
+    wanted = {"eye_": (2,), "sparse_": (2,), "dirac_": (3,), "orthogonal_": (2, 3)}
+    default = (2, 3) if name.startswith(("xavier", "kaiming")) else (1, 2, 3)
+    return tensor.dim() in wanted.get(name, default)
+
+
+def here(whole, tensor):
+    part = part_of(tensor)
+    return whole if part is None else part.of(whole)
+
+
+def local(tensor):
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+
+
+@pytest.fixture(scope="module")
+def of_the_whole():
+    """By filler: what it gives the whole model's tensors that it can fill, by path."""
+    found = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name in (name for name, each in initializers().items() if each.kind == "torch"):
+            net = whole_model()
+            paths = [path for path, tensor in net.named_parameters() if fits(tensor, name)]
+            nnw.init(net, paths, name, seed=7, **NEEDS.get(name, {}))
+            found[name] = {path: net.get_parameter(path).detach() for path in paths}
+    assert len(found) > 12
+    return found
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_filler_gives_each_rank_its_part_of_the_whole(kind, of_the_whole, monkeypatch):
+    monkeypatch.setattr(draw, "BLOCK", 32)
+    for world_size, rank in PLACES:
+        with as_rank(rank, world_size), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            net = spread(kind, rank, world_size)
+            nnw.init(net, "**", "ones_")  # what torch's tensor parallelism scatters comes from nobody here
+            before = [local(each).clone() for each in net.parameters()]
+            for name, wanted in of_the_whole.items():
+                nnw.init(net, list(wanted), name, seed=7, **NEEDS.get(name, {}))
+                for path, whole in wanted.items():
+                    tensor = net.get_parameter(path)
+                    assert torch.equal(local(tensor), here(whole, tensor)), (name, path, rank, world_size)
+            for _ in of_the_whole:
+                nnw.undo(net)
+            assert all(torch.equal(local(each), old) for each, old in zip(net.parameters(), before, strict=True))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64, torch.complex64])
+def test_each_dtype_comes_out_of_blocks_as_it_does_at_once(dtype, monkeypatch):
+    monkeypatch.setattr(draw, "BLOCK", 64)
+    for n in (1, 15, 63, 64, 65, 79, 80, 81, 250):
+        whole, part, made = (
+            torch.empty(n, dtype=dtype),
+            Part((n,), (1,), (range(n // 3, n),)),
+            torch.zeros(n - n // 3, dtype=dtype),
+        )
+        for fill in (nn.init.normal_, nn.init.uniform_):
+            if fill is nn.init.uniform_ and dtype.is_complex:
+                continue
+            fill(whole, generator=torch.Generator().manual_seed(3))
+            generator = torch.Generator().manual_seed(3)
+            draw.fill_part(part, made, lambda each: fill(each, generator=generator), path="w", is_torchs=True)  # noqa: B023
+            assert torch.equal(made, part.of(whole)), (n, fill)
+
+
+@given(data=st.data())
+@settings(max_examples=60, deadline=None)
+def test_any_run_of_the_whole_goes_where_it_belongs(data):
+    shape = tuple(data.draw(st.lists(st.integers(1, 5), min_size=0, max_size=4)))
+    bounds = [sorted((data.draw(st.integers(0, n)), data.draw(st.integers(0, n)))) for n in shape]
+    part = Part(shape, (), tuple(range(*each) for each in bounds))
+    whole = torch.arange(float(math.prod(shape))).view(shape)
+    made, size = torch.full(part.local_shape, -1.0), data.draw(st.integers(1, 40))
+    for start in range(0, whole.numel(), size):
+        part.keep(whole.flatten()[start : start + size], start, made)
+    assert torch.equal(made, part.of(whole))
+
+
+FILLED = st.sampled_from(["*.weight", "**", "Linear.bias"])
+PARTS = st.sampled_from(["1.weight[1:6:2, ..., 3]", "1.weight[-1]", "3.weight[..., 1:]", "2.bias"])
+CHANGES = st.one_of(
+    st.tuples(st.just("init"), FILLED, st.sampled_from(["normal_", "uniform_", "zeros_"])),
+    st.tuples(st.just("init"), st.just("Linear"), st.just("reset")),
+    st.tuples(st.just("assign"), PARTS, st.just(2.5)),
+    st.tuples(st.sampled_from(["freeze", "unfreeze"]), st.sampled_from(["0", "Linear.weight"])),
+    st.tuples(st.sampled_from(["undo", "redo"])),
+)  # fmt: skip
+
+
+@given(st.sampled_from(KINDS), st.sampled_from(PLACES), st.lists(CHANGES, min_size=1, max_size=6))
+@settings(max_examples=15, deadline=None)
+def test_any_changes_in_a_row_are_those_of_the_whole(kind, place, changes):
+    world_size, rank = place
+    with as_rank(rank, world_size):
+        net, whole = spread(kind, rank, world_size), whole_model()
+        for each in (net, whole):
+            nnw.init(each, "**", "ones_")
+        for seed, (change, *arguments) in enumerate(changes):
+            outcome = []
+            for each in (net, whole):
+                more = {"seed": seed} if change == "init" else {}
+                try:
+                    made = getattr(nnw, change)(each, *arguments, **more)
+                    outcome.append((made.label, made.paths, made.n_elements, made.seed))
+                except nnw.InvalidTargetError as error:
+                    outcome.append(str(error))
+            assert outcome[0] == outcome[1] or change == "init"
+            for path, tensor in net.named_parameters():
+                assert torch.equal(local(tensor), here(whole.get_parameter(path), tensor)), (path, change, arguments)
+                assert tensor.requires_grad is whole.get_parameter(path).requires_grad
+
+
+def test_a_function_of_ones_own_gets_a_whole_tensor_and_may_not_read_what_is_elsewhere():
+    with as_rank(1, 4):
+        net, whole = spread("FSDP2", 1, 4), whole_model()
+        for each in (net, whole):
+            nnw.init(
+                each, "0.weight", lambda t, generator: t.mul_(2).add_(torch.rand(t.shape, generator=generator)), seed=1
+            )
+        assert torch.equal(local(net[0].weight), here(whole[0].weight, net[0].weight))
+        before = local(net[0].weight).clone()
+        with pytest.raises(nnw.InitializerError, match="reads elements that are on other ranks"):
+            nnw.init(net, "0.weight", lambda t, generator: t.sub_(t.mean()))
+        assert torch.equal(local(net[0].weight), before)
+
+
+def test_what_must_be_whole_and_finds_no_room_is_refused_with_sizes(monkeypatch):
+    monkeypatch.setattr(draw, "free_bytes", lambda device: 500)
+    with as_rank(0, 4):
+        net = spread("FSDP2", 0, 4)
+        nnw.init(net, "0.weight", "normal_")
+        with pytest.raises(nnw.InitializerError, match=r"0.weight is filled as a whole, 768 B for 16 × 12, and 500 B"):
+            nnw.init(net, "0.weight", "orthogonal_")
+
+
+def test_a_preview_says_whose_numbers_it_has_and_writes_nothing():
+    with as_rank(2, 4):
+        net = spread("FSDP2", 2, 4)
+        before = local(net[0].weight).clone()
+        shown = nnw.init(net, "0.weight", "normal_", seed=3, preview=True)
+        assert (shown.after["0.weight"].of, shown.n_elements) == ("rank 2: 4 × 12 of 16 × 12", 192)
+        assert torch.equal(local(net[0].weight), before)
+        made = nnw.init(net, "0.weight", "normal_", seed=3)
+        assert made.after["0.weight"].mean == shown.after["0.weight"].mean
+        with pytest.raises(nnw.InitializerError, match=r"can't be previewed: 0.weight"):
+            nnw.init(net, "0", "reset", preview=True)
+
+
+def test_summands_and_flat_shards_are_refused():
+    from torch.distributed.device_mesh import init_device_mesh
+
+    with as_rank(0, 2):
+        mesh = init_device_mesh("cpu", (2,))
+        net = nn.Linear(3, 1, bias=False)
+        net.weight = nn.Parameter(DTensor.from_local(torch.ones(1, 3), mesh, [Partial()]))
+        with pytest.raises(nnw.InvalidTargetError, match=r"placed as .*expected Shard and Replicate"):
+            nnw.init(net, "weight", "normal_")
+        net.weight = nn.Parameter(
+            DTensor.from_local(torch.ones(1, 3), mesh, [Shard(0)], run_check=False, shape=(5, 3), stride=(3, 1))
+        )
+        with pytest.raises(nnw.InvalidTargetError, match="this rank has 1 × 3 of its 5 × 3, expected 3 × 3"):
+            nnw.init(net, "weight", "normal_")
+        net.weight = nn.Parameter(DTensor.from_local(torch.ones(1, 3), mesh, [Replicate()], run_check=False))
+        assert nnw.init(net, "weight", "normal_", seed=1).n_elements == 3
+
+
+def test_no_more_than_a_block_is_drawn_at_a_time(monkeypatch):
+    from torch.distributed.fsdp import fully_shard
+
+    monkeypatch.setattr(draw, "BLOCK", 256)
+    with as_rank(0, 4):
+        net = fully_shard(nn.Linear(40, 40))
+        asked = []
+        empty = torch.empty
+
+        def noted(*sizes, **options):
+            made = empty(*sizes, **options)
+            if made.is_cpu and made.dtype is torch.float32:
+                asked.append(made.numel())
+            return made
+
+        monkeypatch.setattr(torch, "empty", noted)
+        nnw.init(net, "weight", "kaiming_uniform_")
+        assert max(asked) == 256 + 16
