@@ -143,10 +143,15 @@ def distinct_memory(places: Sequence[TensorTarget]) -> tuple[list[TensorTarget],
 
 
 def n_distinct_elements(places: Sequence[TensorTarget]) -> int:
-    """How many elements places have together, those in common once."""
+    """How many elements places have together, those in common once, and those on other ranks too."""
     first_of, ranges = _memory_of(places)
     sizes = [as_plain_tensor(place.tensor) for place in places]
-    n = sum(data.numel() for index, data in enumerate(sizes) if index not in first_of)
+    ranges = {index: found for index, found in ranges.items() if not places[index].entry.placements}
+    n = sum(
+        place.entry.n_elements
+        for index, place in enumerate(places)
+        if first_of.get(index, index) == index and index not in ranges
+    )
     for held in _by_device(places, ranges):
         for owners, n_bytes in byte_ranges.coverage(held).items():
             n += n_bytes // sizes[min(owners)].element_size()

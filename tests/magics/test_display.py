@@ -70,6 +70,7 @@ GIVEN = {
     "check net": "Findings",
     "trace net X": "Trace",
     "activations net X --loss noise": "Activations",
+    "inits net X zeros_ normal_": "InitComparison",
     "costs net X": "Costs",
     "optimizer net": "OptimizerTable",
     "explore net": "Explorer",

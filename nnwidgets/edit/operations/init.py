@@ -308,7 +308,12 @@ def _recipe(model: ChangeScope, filler: _Filler, places: Sequence[TensorTarget],
         said = f"{initializer.name} has no source to show: it is a lambda or a closure, or was typed elsewhere."
         return Recipe((f"# {said}", f"raise NotImplementedError({said!r})"), ())
     code = expressions(model.module).code
-    devices = list(dict.fromkeys(_device(place) for place in places))
+    is_spread = [is_dtensor(type(place.tensor)) for place in places]
+    # Of a tensor over ranks the generator is on the device that each has.
+    on = [
+        d.type if cut else str(d) for d, cut in zip((place.tensor.device for place in places), is_spread, strict=True)
+    ]
+    devices = list(dict.fromkeys(on))
     draws = initializer.takes_generator
     names = {device: "generator" if len(devices) == 1 else f"generator_{i}" for i, device in enumerate(devices)}
     lines = []
@@ -322,13 +327,18 @@ def _recipe(model: ChangeScope, filler: _Filler, places: Sequence[TensorTarget],
     else:
         called = f"nn.init.{initializer.name}"
         ends = {device: f"{rest}{f', generator={name}' if draws else ''})" for device, name in names.items()}
-    calls = [line for place in places for line in _lines(place, code(place.path), called, ends, is_read=is_users)]
-    is_spread = any(is_dtensor(type(place.tensor)) for place in places)
-    imports = ["import torch"] if draws or is_users or is_spread else []
-    imports += [IMPORT] if is_spread else []
+    calls: list[str] = []
+    for place, device, is_cut in zip(places, on, is_spread, strict=True):
+        name, end = code(place.path), ends[device]
+        if is_cut:
+            calls += whole_code(place.tensor, name, [f"{called}(whole{end}"], is_read=is_users)
+        else:
+            calls.append(f"{called}({name}{end}")
+    imports = ["import torch"] if draws or is_users or any(is_spread) else []
+    imports += [IMPORT] if any(is_spread) else []
     lines = [*_definition(initializer), *lines] if is_users else lines
     at = len(lines)
-    if is_users or is_spread:
+    if is_users or any(is_spread):
         lines += ["with torch.no_grad():", *(f"    {call}" for call in calls)]
     else:
         lines += calls
@@ -341,19 +351,6 @@ def _recipe(model: ChangeScope, filler: _Filler, places: Sequence[TensorTarget],
     if is_users:
         imports.append("from torch import nn")
     return Recipe(tuple(itertools.chain(lines, more)), tuple(imports))
-
-
-def _device(place: TensorTarget) -> str:
-    """That of the generator, in code: of a tensor over ranks, the one that each has."""
-    device = place.tensor.device
-    return device.type if is_dtensor(type(place.tensor)) else str(device)
-
-
-def _lines(place: TensorTarget, name: str, called: str, ends: Mapping[str, str], *, is_read: bool) -> Sequence[str]:
-    end = ends[_device(place)]
-    if not is_dtensor(type(place.tensor)):
-        return [f"{called}({name}{end}"]
-    return whole_code(place.tensor, name, [f"{called}(whole{end}"], is_read=is_read)
 
 
 def _definition(initializer: Initializer) -> list[str]:
