@@ -264,7 +264,7 @@ def test_nothing_is_changed_and_nothing_run_by_asking(served):
     said = exchange(served.way(2), {"request": request}, time.monotonic() + 10)
     assert said["reply"]["error"]["code"] == "unknown-kind"
     assert said["reply"]["ok"] is False
-    with pytest.raises(nnw.RankMissingError, match="needs the rank's own thread"):
+    with pytest.raises(nnw.RankMissingError, match="what else is asked needs the rank's own thread"):
         nnw.trace(served.net, torch.ones(2, 16))
 
 
