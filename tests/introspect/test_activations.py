@@ -1,6 +1,8 @@
 """The signal through a model: against hooks and torch's own numbers, and the model as it was afterwards."""
 
 import copy
+import subprocess
+import sys
 from dataclasses import dataclass
 
 import pytest
@@ -301,3 +303,20 @@ def test_a_compiled_model_is_seen_as_it_was_written():
     plain = nnw.activations(net._orig_mod, x, loss="noise")
     assert [call.outputs for call in found.calls[1:]] == [call.outputs for call in plain.calls]
     assert [each.gradient for each in found.parameters] == [each.gradient for each in plain.parameters]
+
+
+def test_a_graph_of_very_many_layers_needs_no_more_stack_than_one_of_few():
+    # In a process of its own, which a stack that is full would end.
+    subprocess.run([sys.executable, "-c", _A_LONG_CHAIN], check=True, timeout=120)
+
+
+_A_LONG_CHAIN = """
+import threading, torch, nnwidgets as nnw
+net = torch.nn.Sequential(*(torch.nn.Hardtanh() for _ in range(3_000)))
+x, found = torch.ones(1, requires_grad=True), []
+threading.stack_size(512 * 1024)
+thread = threading.Thread(target=lambda: found.append(nnw.activations(net, x, loss="noise")))
+thread.start()
+thread.join()
+assert found[0].calls[1].outputs[0].gradient.n == 1, found[0].error
+"""

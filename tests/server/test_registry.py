@@ -14,7 +14,7 @@ from nnwidgets.wire.schema import KINDS
 FOLDER = Path(nnwidgets.server.handlers.__file__).parent
 QUICK = {
     "open", "rows", "locate", "inspect", "ties", "trace", "clear_trace", "tensors", "models", "variables", "part",
-    "cancel",
+    "cancel", "last_inputs", "signal_point",
 }  # fmt: skip
 
 

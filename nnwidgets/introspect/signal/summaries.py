@@ -68,6 +68,7 @@ class Summaries:
         self._arrived: dict[int, tuple[weakref.ref[torch.Tensor], int | None, TensorStats]] = {}
         self._of_module: dict[int, list[Summary]] = {}
         self._handles: list[Any] = []
+        self._graph: list[Any] = []
         self._n_made = 0
         self._n_dims_of_images: int | None = None
 
@@ -139,6 +140,7 @@ class Summaries:
             self._handles.append(torch_attribute(tensor, "register_hook")(arrived))
         except RuntimeError:
             return  # inside a transform of torch.func, whose tensors take no hooks
+        self._graph.append(torch_attribute(tensor, "grad_fn"))
         summary.is_hooked = True
 
     @contextmanager
@@ -168,6 +170,9 @@ class Summaries:
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
+        # From the end: a graph with hooks that is let go as a whole ends within itself, as deep as it is long.
+        while self._graph:
+            self._graph.pop()
         self._known.clear()
         self._arrived.clear()
         self._of_module.clear()

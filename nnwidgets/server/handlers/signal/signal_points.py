@@ -21,7 +21,7 @@ _MOST_FINDINGS = 50
 _MOST_TEXT = 2_000
 
 
-@handles("signal", over_ranks=True)
+@handles("signal", long=True, over_ranks=True)
 def answer_signal(session: Session, body: Mapping[str, Any], _job: Job) -> SignalReply:
     """Give the points of the last run within a module; none where there was no run.
 
