@@ -44,7 +44,25 @@ if _typing.TYPE_CHECKING:
         snapshot,
     )
     from nnwidgets.distributed import RankedModel, Ranks, RankStatus, ranks
-    from nnwidgets.edit import Change, History, apply, assign, freeze, history, init, initializer, redo, undo, unfreeze
+    from nnwidgets.edit import (
+        Change,
+        History,
+        InitCandidate,
+        InitComparison,
+        SignalBand,
+        SignalPoint,
+        UpdateRatio,
+        apply,
+        assign,
+        compare_inits,
+        freeze,
+        history,
+        init,
+        initializer,
+        redo,
+        undo,
+        unfreeze,
+    )
     from nnwidgets.errors import (
         ChangedSinceError,
         CheckpointMismatchError,

@@ -8,6 +8,7 @@ import inspect
 import json
 import pickle
 import pkgutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -83,6 +84,10 @@ def modules():
 def test_the_public_names_are_the_designs():
     assert set(nnwidgets.__all__) == DESIGNED
     assert len(nnwidgets.__all__) == len(DESIGNED)
+    source = ast.parse(Path(nnwidgets.__file__).read_text(encoding="utf-8"))
+    (for_checkers,) = (node for node in source.body if isinstance(node, ast.If))
+    typed = {each.name for node in for_checkers.body if isinstance(node, ast.ImportFrom) for each in node.names}
+    assert set(nnwidgets.__all__) - typed == {"load_ipython_extension", "unload_ipython_extension"}
 
 
 @pytest.mark.parametrize("name", sorted(DESIGNED))
