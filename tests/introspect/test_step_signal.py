@@ -1,11 +1,14 @@
 """The signal in a training's own step: torch's numbers, and nothing hooked but for that step."""
 
+import gc
 import threading
+import weakref
 
 import pytest
 import torch
 from torch import nn
 
+import nnwidgets as nnw
 from nnwidgets.introspect.signal.step_signal import StepWatch
 from tests.support.model_state import digest
 
@@ -124,3 +127,36 @@ def test_compiled_modules_are_left_alone(net):
         watch = StepWatch(compiled, {"inner"})
         assert not HOOKS
         assert watch.take() == {}
+
+
+class Recomputed(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.Linear(8, 8)
+
+    def forward(self, x):
+        return torch.utils.checkpoint.checkpoint(self.inner, x, use_reentrant=False)
+
+
+def test_what_is_run_to_look_at_the_model_is_no_step():
+    torch.manual_seed(0)
+    net, x = Recomputed(), torch.randn(5, 8)
+    watch = StepWatch(net, {"inner"})
+    nnw.trace(net, 1_000 * x)
+    nnw.activations(net, 1_000 * x, loss="noise")
+    nnw.compare_inits(net, x, inits=["normal_ std=100"], seeds=1, loss=lambda out: out.sum(), steps=1)
+    assert len(HOOKS) == 1
+    step(net, x)
+    assert watch.take()["inner"].std == pytest.approx(net.inner(x).std(correction=0).item(), rel=1e-5)
+
+
+def test_a_model_that_goes_takes_the_hook_with_it(net):
+    watch, gone = StepWatch(net, {"inner"}), weakref.ref(net)
+    own = Last(abs)
+    other = StepWatch(own, {""})
+    assert len(HOOKS) == 2
+    del own
+    gc.collect()
+    assert len(HOOKS) == 1
+    assert gone() is not None
+    assert (watch.take(), other.take(), len(HOOKS)) == ({}, {}, 0)

@@ -47,6 +47,7 @@ from nnwidgets.formatting import short_repr
 from nnwidgets.introspect.safe_access.tensors import unreadable_reason
 from nnwidgets.introspect.signal.activations import watched_activations
 from nnwidgets.introspect.signal.losses import NOISE, Loss, loss_function
+from nnwidgets.introspect.tracing.hooks import probing
 from nnwidgets.introspect.tracing.inputs import input_sizes, make_inputs
 from nnwidgets.introspect.tracing.restore import attributes_kept, restore_on_exit
 from nnwidgets.introspect.tracing.trace import InputSizes
@@ -240,7 +241,7 @@ class _Run:
         seen = Seen()
         for seed in seeds:
             self._watch()
-            with attributes_kept(self._model.live.scan), memory.laid_under():
+            with probing(), attributes_kept(self._model.live.scan), memory.laid_under():
                 if candidate.fills:
                     _fill(self._model.module, candidate, target, seed)
                 self._signal(seen)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import weakref
 from collections.abc import Collection, Mapping
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -21,6 +22,7 @@ from nnwidgets.introspect.safe_access.scan import ModelScan, read
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, plain_torch, torch_attribute
 from nnwidgets.introspect.signal.losses import floats_in
 from nnwidgets.introspect.statistics.training_norms import spread_sample
+from nnwidgets.introspect.tracing.hooks import is_probing
 
 SAMPLE = 4_096
 """Most elements that are read of a tensor: enough for a standard deviation to one in a hundred."""
@@ -51,8 +53,9 @@ class _Moments:
 class StepWatch:
     """Watches modules for one step of a training, from when it is made until `take`.
 
-    Only what runs with gradients in the same thread counts, until the model's forward has returned once. Compiled
-    modules are left alone: a hook would have them compiled anew.
+    Only what runs with gradients in the same thread counts, until the model's forward has returned once. What `trace`,
+    `activations` and `compare_inits` run is no step. Compiled modules are left alone: a hook would have them compiled
+    anew. The model isn't kept alive; when it goes, so does the hook.
 
     Args:
         model: The model.
@@ -74,7 +77,8 @@ class StepWatch:
         began = perf_counter()
         found = read(model)
         wanted = set(paths)
-        self._model, self._thread = model, threading.get_ident()
+        self._model = weakref.ref(model, lambda _: self._end_of_forward())
+        self._thread = threading.get_ident()
         self._paths = {
             id(module): path for row, module in enumerate(found.modules) if (path := found.path(row)) in wanted
         }
@@ -108,14 +112,14 @@ class StepWatch:
             self._hook = None
 
     def _returned(self, module: Any, args: Any, output: Any) -> None:  # noqa: ARG002 - torch's signature
-        if threading.get_ident() != self._thread:
+        if threading.get_ident() != self._thread or is_probing():
             return
         path = self._paths.get(id(module))
         if path is not None and torch.is_grad_enabled():
             began = perf_counter()
             self._look(path, output)
             self.seconds += perf_counter() - began
-        if module is self._model:
+        if module is self._model():
             self._end_of_forward()
 
     def _look(self, path: str, output: Any) -> None:

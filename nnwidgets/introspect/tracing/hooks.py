@@ -45,6 +45,36 @@ class _Call:
     noted: Any = None
 
 
+class _Probes(threading.local):
+    depth = 0
+
+
+_PROBES = _Probes()
+
+
+@contextlib.contextmanager
+def probing() -> Iterator[None]:
+    """What this thread runs inside is a look at the model, and no step of a training.
+
+    Example:
+        >>> with probing():
+        ...     is_probing()
+        True
+        >>> is_probing()
+        False
+    """
+    _PROBES.depth += 1
+    try:
+        yield
+    finally:
+        _PROBES.depth -= 1
+
+
+def is_probing() -> bool:
+    """Return whether this thread runs a model only to look at it."""
+    return _PROBES.depth > 0
+
+
 class Observer:
     """Sees what the calls of a forward give while they run.
 

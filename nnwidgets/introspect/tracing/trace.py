@@ -30,7 +30,7 @@ from nnwidgets.introspect.safe_access.objects import (
 )
 from nnwidgets.introspect.safe_access.scan import ModelScan, read
 from nnwidgets.introspect.tracing.flops import OperatorCounter
-from nnwidgets.introspect.tracing.hooks import CallRecorder, Observer
+from nnwidgets.introspect.tracing.hooks import CallRecorder, Observer, probing
 from nnwidgets.introspect.tracing.inputs import InputSize, input_sizes, make_inputs
 from nnwidgets.introspect.tracing.restore import ForwardState
 from nnwidgets.introspect.tracing.saved_tensors import SavedBytes
@@ -140,7 +140,7 @@ def run(
     result = saved = None
     began = ended = recorder.now()
     try:
-        with _without_compilation(scan), counter:
+        with _without_compilation(scan), counter, probing():
             try:
                 with recorder.hooks():
                     began = recorder.now()
