@@ -118,6 +118,40 @@ def test_of_many_calls_a_point_stands_for_several_in_a_row_and_the_reply_stays_s
     assert len(json.dumps(points)) < 80_000
 
 
+def test_units_are_dead_where_no_gradient_passes_at_zero_and_it_is_no_chance():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(20, 64), nn.ReLU(), nn.Linear(64, 10))
+    nn.init.zeros_(net[2].weight)
+    nn.init.zeros_(net[2].bias)
+    view = nnw.explore(net, name="net")
+    for n in (1, 64):
+        view.show_activations(nnw.activations(net, torch.randn(n, 20), loss="noise"))
+        assert [point["silent"] for point in asked(view, "signal", path="")["points"]] == [0, 0, 0]
+    with torch.no_grad():
+        net[0].weight[:16] = 0
+        net[0].bias[:16] = -1
+    view.show_activations(nnw.activations(net, torch.randn(64, 20), loss="noise"))
+    points = asked(view, "signal", path="")["points"]
+    assert [(point["silent"], point["n_silent"], point["n_units"]) for point in points] == [
+        (0, 0, 64), (0.25, 16, 64), (0, 0, 10)
+    ]  # fmt: skip
+    view.close()
+
+
+def test_of_several_calls_the_dead_units_are_those_of_the_worst():
+    torch.manual_seed(0)
+    net = nn.Sequential(*[nn.Identity() for _ in range(3 * MOST_POINTS)], nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 4))
+    with torch.no_grad():
+        net[-3].bias[:2] = -100
+        net[-1].weight.mul_(2)
+    session = Session(net, name="net", hold=True)
+    session.show_activations(nnw.activations(net, torch.randn(64, 8)))
+    points, _ = session.signal.points("")
+    last = points[-1]
+    assert (last["silent"], last["n_silent"], last["n_units"]) == (0.25, 2, 8)
+    assert all(point["silent"] * point["n_units"] == point["n_silent"] for point in points)
+
+
 def test_a_point_has_the_histograms_of_its_output_and_gradient_until_another_run(run):
     view, net, found = run
     reply = asked(view, "signal", path="")
@@ -228,6 +262,28 @@ def test_candidates_are_compared_on_the_last_inputs_and_the_model_is_as_it_was(r
     assert got["candidates"][1]["kwargs"] == {"std": 0.01}
     assert (got["seed"], got["n_seeds"], got["n_calls"]) == (7, 3, len(got["points"]))
     assert got["verdict"]
+
+
+def test_of_many_calls_a_comparison_has_the_last_and_no_nan_between_two_points_is_lost():
+    class NanOnce(nn.Module):
+        def forward(self, x):
+            return torch.where(torch.arange(4) == 0, math.nan, x)
+
+    class Mends(nn.Module):
+        def forward(self, x):
+            return 3 * x.nan_to_num()
+
+    net = nn.Sequential(nn.Linear(4, 4), *[nn.Identity() for _ in range(260)], nn.Linear(4, 2))
+    net[199], net[200], net[203] = NanOnce(), Mends(), Mends()
+    view = nnw.explore(net, name="net")
+    got = asked(view, "compare_inits", path="", only="weights", candidates=CANDIDATES[1:2], size="8,4")
+    view.close()
+    points, (found,) = got["points"], got["candidates"]
+    assert (got["n_calls"], len(points)) == (262, 131)
+    assert (points[0]["path"], points[-1]["path"]) == ("0", "261")
+    assert found["bad"] == [99]
+    mean, low, high = found["forward"][101]
+    assert (mean, high > 2 * low) == (pytest.approx(found["forward"][100][0]), True)
 
 
 def test_the_candidate_applied_has_the_numbers_it_was_compared_with(run):

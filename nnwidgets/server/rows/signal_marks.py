@@ -7,7 +7,10 @@ import math
 from collections.abc import Iterable, Sequence
 
 from nnwidgets.formatting import inert, shape_text
+from nnwidgets.introspect.safe_access.scan import read
+from nnwidgets.introspect.signal.saturation import is_flat_at_zero
 from nnwidgets.introspect.signal.signal_records import Activations, CallSignal, OutputSignal
+from nnwidgets.introspect.signal.thresholds import LIMITS
 from nnwidgets.wire.schema.signal import SignalPoint
 from nnwidgets.wire.schema.tree import RowSignal
 
@@ -23,18 +26,23 @@ _runs = itertools.count(1)
 class SignalMarks:
     """What the last run says of each module; nothing where there was none.
 
+    Args:
+        found: The run.
+        model: What was run, which says where units that give zero are dead; it isn't kept.
+
     Attributes:
         found: The run.
         number: Which run it is, no two of a kernel being the same; 0 where there was none.
         has_gradients: Whether a gradient came anywhere.
     """
 
-    def __init__(self, found: Activations | None) -> None:
+    def __init__(self, found: Activations | None, model: object = None) -> None:
         self.found, self.number = found, 0 if found is None else next(_runs)
         calls: Sequence[CallSignal] = () if found is None else found.calls
         self._last: dict[str, CallSignal] = {call.path: call for call in calls if call.outputs}
         ends = [later.depth <= call.depth for call, later in itertools.pairwise(calls)] + [True]
         self._layers = [at for at, call in enumerate(calls) if ends[at] and call.outputs]
+        self._flat_at_zero = _flat_at_zero(model) if any(o.n_silent_units for c in calls for o in c.outputs) else set()
         outputs = [call.outputs[0] for call in self._last.values()]
         self.has_gradients = any(out.gradient is not None for call in calls for out in call.outputs)
         self._values = _Scale([out.values.std for out in outputs])
@@ -64,12 +72,9 @@ class SignalMarks:
             return [], 0
         calls = self.found.calls
         within = [at for at in self._layers if is_within(calls[at].path, path)]
-        per_point = max(1, -(-len(within) // MOST_POINTS))
-        groups = [within[at : at + per_point] for at in range(0, len(within), per_point)]
-        return [self._point(group, calls) for group in groups], len(within)
+        return [self._point(group, calls) for group in in_groups(within)], len(within)
 
-    @staticmethod
-    def _point(group: Sequence[int], calls: Sequence[CallSignal]) -> SignalPoint:
+    def _point(self, group: Sequence[int], calls: Sequence[CallSignal]) -> SignalPoint:
         by_std = sorted(group, key=lambda at: _place(calls[at].outputs[0].values.std))
         at = by_std[len(by_std) // 2]
         call, out = calls[at], calls[at].outputs[0]
@@ -77,6 +82,8 @@ class SignalMarks:
         gradients = [
             came.std for each in group if (came := calls[each].outputs[0].gradient) and math.isfinite(came.std)
         ]
+        dead = [(_share(*units), *units) for each in group if (units := self._dead_units(calls[each]))[0]]
+        silent, n_silent, n_units = max(dead, default=(0.0, 0, out.n_units))
         made: SignalPoint = {
             "at": at,
             "path": call.path,
@@ -88,9 +95,9 @@ class SignalMarks:
             "gradient": None if out.gradient is None else rounded(out.gradient.std),
             "zeros": _share(out.values.n_zero, out.values.n),
             "saturated": _most_saturated(calls[each].outputs[0] for each in group),
-            "n_silent": out.n_silent_units,
-            "n_units": out.n_units,
-            "silent": max(_share(o.n_silent_units, o.n_units) for each in group for o in calls[each].outputs[:1]),
+            "n_silent": n_silent,
+            "n_units": n_units,
+            "silent": silent,
             "n_bad": sum(_n_bad(calls[each]) for each in group),
             "n_bad_gradients": sum(
                 came.n_nan + came.n_inf for each in group for o in calls[each].outputs if (came := o.gradient)
@@ -102,6 +109,28 @@ class SignalMarks:
             if gradients:
                 made["gradient_range"] = [rounded(min(gradients)), rounded(max(gradients))]
         return made
+
+    def _dead_units(self, call: CallSignal) -> tuple[int, int]:
+        """How many units let no gradient through, of how many: as the findings, where being zero is no chance."""
+        out = call.outputs[0]
+        is_told = call.path in self._flat_at_zero and out.values.n >= LIMITS.n_values * out.n_units
+        return (out.n_silent_units if is_told else 0), out.n_units
+
+
+def in_groups(places: Sequence[int]) -> list[Sequence[int]]:
+    """As many places in a row as make a point each, where there are at most 200 of these.
+
+    Example:
+        >>> in_groups(range(3)), len(in_groups(range(401)))
+        ([range(0, 1), range(1, 2), range(2, 3)], 134)
+    """
+    per_point = max(1, -(-len(places) // MOST_POINTS))
+    return [places[at : at + per_point] for at in range(0, len(places), per_point)]
+
+
+def _flat_at_zero(model: object) -> set[str]:
+    scan = read(model)
+    return {scan.path(row) for row, module in enumerate(scan.modules) if is_flat_at_zero(module)}
 
 
 class _Scale:

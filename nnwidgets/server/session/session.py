@@ -457,7 +457,7 @@ class Session:
 
     def show_activations(self, found: Activations) -> None:
         """Show a run of `activations` on the rows and as curves."""
-        self.signal = SignalMarks(found)
+        self.signal = SignalMarks(found, self.model_or_none)
         self.emit("activated", {})
 
 

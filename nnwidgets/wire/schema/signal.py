@@ -30,7 +30,8 @@ class SignalPoint(TypedDict):
         first tensor of floating point that it gave. gradient: of the loss, its std there, None where none came.
     zeros: share of values that are zero. saturated: share that lies where the module is flat, None where that isn't one
         that can be; the greatest of several calls. n_silent, n_units: units that are zero for all of the batch, of how
-        many; silent: their share, the greatest of several calls.
+        many, where no gradient passes at zero and it isn't chance; silent: their share. Of several calls it is that
+        with the greatest.
     n_bad, n_bad_gradients: NaN and infinite elements, of several calls together.
     n_calls: how many calls it stands for, where more than one; range, gradient_range: the least std and the greatest.
     """
@@ -136,7 +137,7 @@ class Compared(TypedDict):
 
     how, kwargs: as they were sent. verdict: what it does, in a sentence with its numbers. forward, backward: at each
         point the std over seeds as its mean, the lowest and the highest; None where nothing came. bad: the points where
-        there were NaN or infinite values. error: what a forward or a backward raised, or None.
+        there were NaN or infinite values, in any call that they stand for. error: what a forward or a backward raised, or None.
     """
 
     name: str
@@ -150,7 +151,11 @@ class Compared(TypedDict):
 
 
 class CompareInitsReply(TypedDict):
-    """Candidates side by side, at up to 200 of `n_calls` points; `init` with `seed` gives the first run's numbers."""
+    """Candidates side by side, at up to 200 points of `n_calls` calls; `init` with `seed` gives the first run's numbers.
+
+    Where a point stands for several calls in a row it is the first of these, the last point the last call, with the
+    lowest and the highest of all.
+    """
 
     points: list[ComparedPoint]
     n_calls: int

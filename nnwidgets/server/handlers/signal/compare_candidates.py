@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,7 +19,7 @@ from nnwidgets.server.handlers.edit.target import ResolvedTarget, resolve_target
 from nnwidgets.server.handlers.registry import handles
 from nnwidgets.server.handlers.signal.run_activations import inputs_of
 from nnwidgets.server.notebook.ipykernel import on_main_thread
-from nnwidgets.server.rows.signal_marks import MOST_POINTS, rounded
+from nnwidgets.server.rows.signal_marks import in_groups, rounded
 from nnwidgets.server.session.session import Session
 from nnwidgets.wire.dispatch import Job
 from nnwidgets.wire.schema.envelope import Number
@@ -62,14 +63,15 @@ def answer_compare_inits(session: Session, body: Mapping[str, Any], job: Job) ->
         ),
         lambda: job.cancelled,
     )
-    every = -(-len(found.points) // MOST_POINTS) or 1
+    groups = in_groups(range(len(found.points)))
+    shown = [*(group[0] for group in groups[:-1]), *(group[-1] for group in groups[-1:])]
     return {
         "points": [
             {"path": point.path, "call_index": point.call_index, "class_name": inert(point.class_name, 60)}
-            for point in found.points[::every]
+            for point in map(found.points.__getitem__, shown)
         ],
         "n_calls": len(found.points),
-        "candidates": [_compared(each, candidates[each.name][1], every) for each in found.candidates],
+        "candidates": [_compared(each, candidates[each.name][1], groups, shown) for each in found.candidates],
         "verdict": inert(found.verdict, _MOST_TEXT),
         "seed": first,
         "n_seeds": _SEEDS,
@@ -98,22 +100,31 @@ def _candidates(
     return made
 
 
-def _compared(found: InitCandidate, given: Mapping[str, Any], every: int) -> Compared:
+def _compared(
+    found: InitCandidate, given: Mapping[str, Any], groups: Sequence[Sequence[int]], shown: Sequence[int]
+) -> Compared:
+    ways = (found.forward, found.backward)
+    forward, backward = ([_band(way, *each) for each in zip(groups, shown, strict=True)] for way in ways)
     return {
         "name": inert(found.name, 200),
         "how": given["how"],
         "kwargs": dict(given.get("kwargs", {})),
         "verdict": inert(found.verdict, _MOST_TEXT),
-        "forward": [_band(each) for each in found.forward[::every]],
-        "backward": [_band(each) for each in found.backward[::every]],
+        "forward": forward,
+        "backward": backward,
         "bad": [
             at
-            for at, pair in enumerate(zip(found.forward[::every], found.backward[::every], strict=True))
-            if any(band is not None and band.n_nonfinite for band in pair)
+            for at, group in enumerate(groups)
+            if any(band is not None and band.n_nonfinite for way in ways for band in way[group[0] : group[-1] + 1])
         ],
         "error": None if found.error is None else inert(found.error, _MOST_TEXT),
     }
 
 
-def _band(found: SignalBand | None) -> list[Number] | None:
-    return None if found is None else [rounded(found.mean), rounded(found.low), rounded(found.high)]
+def _band(way: Sequence[SignalBand | None], group: Sequence[int], shown: int) -> list[Number] | None:
+    met = [band for each in group if (band := way[each]) is not None]
+    if not met:
+        return None
+    ends = [end for band in met for end in (band.low, band.high) if math.isfinite(end)]
+    own = way[shown] or met[0]
+    return [rounded(own.mean), rounded(min(ends, default=math.nan)), rounded(max(ends, default=math.nan))]
