@@ -44,6 +44,7 @@ from nnwidgets.edit.undo_copy.threads import retry_until_complete
 from nnwidgets.edit.writable import check_writable
 from nnwidgets.errors import InvalidTargetError
 from nnwidgets.formatting import short_repr
+from nnwidgets.introspect.last_inputs import remember_inputs
 from nnwidgets.introspect.safe_access.tensors import unreadable_reason
 from nnwidgets.introspect.signal.activations import watched_activations
 from nnwidgets.introspect.signal.losses import NOISE, Loss, loss_function
@@ -138,6 +139,7 @@ def compare_inits(
                 hint="Leave inference mode, or leave the loss out for the forward alone.",
             )
     model = ChangeScope(module)
+    given = args
     if input_size is not None:
         args = (*make_inputs(input_sizes(input_size), model.live.scan), *args)
     candidates = tuple(with_text_targets(model, each) for each in candidates)
@@ -162,7 +164,10 @@ def compare_inits(
         tied.update((tie.path, model.tensor(tie.path)) for tie in model.ties_of(everything))
     with log_of(module).lock, run.passing_on():
         memory = SwappedMemory([*(place.tensor for place in places.values()), *tied.values()])
-        seen = [run.candidate(each, named, seeds_of[each.name], memory) for each in candidates]
+        try:
+            seen = [run.candidate(each, named, seeds_of[each.name], memory) for each in candidates]
+        finally:
+            remember_inputs(module, given, kwargs, input_size)
     points = points_of(seen, model.live.modules)
     made = [_tell(each, found, points, seeds_of[each.name]) for each, found in zip(candidates, seen, strict=True)]
     return InitComparison(

@@ -137,7 +137,8 @@ class Compared(TypedDict):
 
     how, kwargs: as they were sent. verdict: what it does, in a sentence with its numbers. forward, backward: at each
         point the std over seeds as its mean, the lowest and the highest; None where nothing came. bad: the points where
-        there were NaN or infinite values, in any call that they stand for. error: what a forward or a backward raised, or None.
+        there were NaN or infinite values, in any call that they stand for. error: what a forward or a backward raised,
+        or None.
     """
 
     name: str
@@ -151,7 +152,7 @@ class Compared(TypedDict):
 
 
 class CompareInitsReply(TypedDict):
-    """Candidates side by side, at up to 200 points of `n_calls` calls; `init` with `seed` gives the first run's numbers.
+    """Candidates side by side, at up to 200 points of `n_calls`; `init` with `seed` gives the first run's numbers.
 
     Where a point stands for several calls in a row it is the first of these, the last point the last call, with the
     lowest and the highest of all.

@@ -38,16 +38,23 @@ export function CompareInits(props: CompareInitsProps) {
   const { client, path, target, candidates, seed, alive, memory, generation, onTake } = props;
   // Which target it is about, and of which state of the model.
   const about = JSON.stringify(target);
-  const asked = useRef({ about, generation });
-  const [found, setFound] = useState<{ readonly reply: CompareInitsReply; readonly of: typeof asked.current } | null>(
-    null,
+  const asked = useRef(about);
+  const latest = useRef(generation);
+  latest.current = generation;
+  const [found, setFound] = useState<{
+    readonly reply: CompareInitsReply;
+    readonly about: string;
+    readonly generation: number;
+  } | null>(null);
+  // The kernel has the model read again before it replies: that is no change.
+  const work = useWork(client, "compare_inits", (reply) =>
+    setFound({ reply, about: asked.current, generation: latest.current }),
   );
-  const work = useWork(client, "compare_inits", (reply) => setFound({ reply, of: asked.current }));
   const { fields, body } = useInputs({ client, alive, memory, generation, isBusy: work.isRunning });
   const first = /^\d{1,15}$/.test(seed.trim()) ? Number(seed.trim()) : 0;
   const start = (): void => {
     if (body !== null) {
-      asked.current = { about, generation };
+      asked.current = about;
       work.run({ ...target, ...body, candidates: [...candidates], seed: first });
     }
   };
@@ -72,9 +79,9 @@ export function CompareInits(props: CompareInitsProps) {
       {work.error === null ? null : (
         <ErrorNote error={work.error} {...{ path, alive }} what={t("These can’t be compared.")} onRetry={start} />
       )}
-      {found === null || found.of.about !== about ? null : (
+      {found === null || found.about !== about ? null : (
         <>
-          {found.of.generation === generation ? null : (
+          {found.generation === generation ? null : (
             <p class="nnw-dim nnw-quiet">{t("Compared before the model last changed.")}</p>
           )}
           <Comparison reply={found.reply} onTake={(candidate) => onTake(candidate, String(found.reply.seed))} />
@@ -95,8 +102,11 @@ function Comparison({ reply, onTake }: ComparisonProps) {
   const id = useUniqueId();
   const lit = pointed ?? taken;
   const list = useRef<HTMLFieldSetElement | null>(null);
-  // Dependencies: each comparison comes into sight, with the curves above its list.
-  useEffect(() => list.current?.scrollIntoView?.({ block: "nearest" }), [reply]);
+  // Dependencies: of each comparison none is taken, and it comes into sight, with the curves above its list.
+  useEffect(() => {
+    setTaken(null);
+    list.current?.scrollIntoView?.({ block: "nearest" });
+  }, [reply]);
   return (
     <>
       <Curves reply={reply} of="forward" lit={lit} label={t("output")} />
@@ -112,7 +122,7 @@ function Comparison({ reply, onTake }: ComparisonProps) {
               name={id}
               checked={taken === each.name}
               disabled={each.how === "" || each.error !== null}
-              onChange={() => {
+              onClick={() => {
                 setTaken(each.name);
                 onTake({ how: each.how, kwargs: each.kwargs });
               }}

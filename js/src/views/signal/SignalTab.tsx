@@ -55,7 +55,7 @@ export function SignalTab(props: SignalTabProps) {
           )}
         </p>
       ) : (
-        <Run key={path} {...props} reply={reply} isStale={!isCurrent} />
+        <Run key={`${reply.run} ${path}`} {...props} reply={reply} isStale={!isCurrent} />
       )}
     </>
   );

@@ -94,6 +94,31 @@ test("the one chosen is taken with its seed; values as they are, and what failed
   expect(screen.getByLabelText(/^broken_ ValueError: no/).hasAttribute("disabled")).toBe(true);
 });
 
+test("it can be taken again after the form was edited, and of another comparison none is taken yet", async () => {
+  const view = shown();
+  await compare(view);
+  const radio = () => screen.getByLabelText<HTMLInputElement>(/^normal_/);
+  fireEvent.click(radio());
+  fireEvent.click(radio());
+  expect(view.onTake).toHaveBeenCalledTimes(2);
+  expect(radio().checked).toBe(true);
+  fireEvent.click(screen.getByRole("button", { name: "Compare on data" }));
+  await view.client.of("compare_inits")[1]?.reply({ ...REPLY, verdict: "Another." });
+  await screen.findByText("Another.");
+  await waitFor(() => expect(radio().checked).toBe(false));
+});
+
+test("what is read again when a comparison ends is no change", async () => {
+  const view = shown();
+  const button = await screen.findByRole("button", { name: "Compare on data" });
+  await waitFor(() => expect(button.hasAttribute("disabled")).toBe(false));
+  fireEvent.click(button);
+  view.draw("0", 1);
+  await view.client.of("compare_inits")[0]?.reply(REPLY);
+  await screen.findByText(REPLY.verdict);
+  expect(screen.queryByText("Compared before the model last changed.")).toBeNull();
+});
+
 test("of another target nothing is shown, and after a change that it is older", async () => {
   const view = shown();
   await compare(view);

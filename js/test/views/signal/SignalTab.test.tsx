@@ -190,3 +190,28 @@ test("a row has bars of its std on the scale of all rows, and NaN is told", () =
   rerender(<SignalCell row={{}} />);
   expect(screen.getByRole("gridcell").textContent).toBe("");
 });
+
+test("of another run no point is open yet, nor the one that was read", async () => {
+  const client = kernel(signal());
+  const draw = (run: number) => (
+    <SignalTab
+      {...{ client, run }}
+      path=""
+      generation={0}
+      alive
+      memory={new Map()}
+      column={{ isShown: true, show: vi.fn() }}
+      onNavigate={vi.fn()}
+      onHover={vi.fn()}
+    />
+  );
+  const { rerender, container } = render(draw(7));
+  fireEvent.focus(within(await plot()).getAllByRole("button")[2] as HTMLElement);
+  fireEvent.click(screen.getByRole("button", { name: "Histograms of h.2" }));
+  await screen.findByRole("img", { name: /^Output of h\.2/ });
+  client.answer("signal", () => signal({ run: 8 }));
+  rerender(draw(8));
+  await waitFor(() => expect(container.querySelector(".nnw-signal-reading")?.textContent).toContain("h.0"));
+  expect(screen.getByRole("button", { name: "Histograms of h.0" })).toBeTruthy();
+  expect(client.of("signal_point")).toHaveLength(1);
+});
