@@ -257,6 +257,8 @@ class Broken(torch.optim.SGD):
         ({"inits": ["normal_"], "seeds": 0}, InvalidTargetError, "seeds is 0"),
         ({"inits": ["normal_"], "steps": 3}, InvalidTargetError, "needs a loss"),
         ({"inits": ["normal_"], "steps": 1, "batches": [1]}, InvalidTargetError, "A batch is 1"),
+        ({"inits": ["normal_"], "batches": []}, InvalidTargetError, "batches is given and steps is 0"),
+        ({"inits": ["normal_"], "optimizer": torch.optim.Adam}, InvalidTargetError, "optimizer is given and steps"),
         ({"inits": ["normal_"], "loss": "mse"}, InvalidTargetError, "The loss is 'mse'"),
         ({"inits": [{"0": "normal_", "9": None}, "2.weight"]}, InitializerError, "No initializer is named"),
     ],
@@ -341,6 +343,26 @@ def test_a_short_training_goes_as_the_same_by_hand():
     (ratio,) = [each for each in found.candidates[0].update_ratios if each.path == "0.weight"]
     assert ratio.log10 == pytest.approx(ratios, abs=1e-4)
     assert len(adam.candidates[0].losses) == 4
+
+
+def test_an_optimizer_of_the_user_s_remembers_what_it_did_and_shuffled_batches_move_no_generator():
+    net, x, y = plain(), torch.randn(32, 6), torch.randint(4, (32,))
+    adam = torch.optim.Adam(net.parameters())
+    options = {"inits": ["xavier_normal_"], "loss": y, "seeds": 2, "steps": 2, "optimizer": lambda _: adam}
+    (fresh,) = nnw.compare_inits(net, x, **options).candidates
+    assert (fresh.error, len(adam.state)) == (None, 0)
+    nn.functional.cross_entropy(net(x), y).backward()
+    adam.step()
+    before = {id(value): state["exp_avg"].clone() for value, state in adam.state.items()}
+    (found,) = nnw.compare_inits(net, x, **options).candidates
+    assert "has taken steps, expected a new one" in found.error
+    for value, state in adam.state.items():
+        assert (state["step"].item(), torch.equal(state["exp_avg"], before[id(value)])) == (1, True)
+    pairs = torch.utils.data.TensorDataset(x, y)
+    told = digest(net)
+    options = {"inits": ["xavier_normal_"], "seeds": 1, "steps": 3}
+    nnw.compare_inits(net, x, batches=torch.utils.data.DataLoader(pairs, 8, shuffle=True), **options)
+    assert digest(net) == told
 
 
 def test_apply_needs_the_model_and_a_candidate_that_changes_something():

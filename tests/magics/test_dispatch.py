@@ -350,6 +350,14 @@ def test_inits_compares_what_is_named_and_leaves_the_model(ip, variables):
     assert len(found.candidates[0].losses) == 2
     assert found.targets == ("0.weight", "2.weight")
     assert torch.equal(variables["net"][0].weight, before)
+    ip.variables["ones"] = torch.ones(3, 20)
+    for line, names in (
+        ("ones xavier_normal_", ["xavier_normal_"]),
+        ("X ones", ["ones"]),
+        ("--input 4,20 ones", ["ones"]),
+    ):
+        found = ip.ip.run_line_magic("nn", f"inits net {line} --seeds 1")
+        assert [each.name for each in found.candidates] == names
     text = ip.nn("inits net --input 4,20 kaiming_normal_ --target 0.weight --seeds 1")
     assert re.search(r"^0 +Linear +[0-9.]+$", text, re.MULTILINE)
     assert text.splitlines()[-1] == "1 run on stand-ins of 1 tensor; the model is as it was"

@@ -100,9 +100,10 @@ def compare_inits(
         seeds: How many, beginning with 0, or which. What draws no random numbers is run once.
         steps: Steps of a short training after that, on stand-ins of all parameters and buffers: it takes a copy of
             those, one more of the weights, and what the optimizer remembers.
-        optimizer: Makes an optimizer of a list of parameters; plain SGD with a learning rate of 0.1 without one.
+        optimizer: Makes a new optimizer of a list of parameters; plain SGD with a learning rate of 0.1 without one.
         batches: Pairs ``(input, target)`` to train on, begun again where there are fewer than steps; the target is
-            whatever ``loss`` may be, or None for ``loss`` itself. Without them each step takes the one batch.
+            whatever ``loss`` may be, or None for ``loss`` itself. As many as there are steps are held at once, the same
+            for all candidates. Without them each step takes the one batch.
         input_size: Sizes of inputs to be made, as for `trace`.
         progress: Told runs done and in all, at each call of a module; what it raises ends the comparison and is passed
             on.
@@ -131,6 +132,11 @@ def compare_inits(
     candidates = read_candidates(inits)
     numbers = _seeds(seeds)
     n_steps = _checked_steps(steps)
+    if not n_steps and (optimizer is not None or batches is not None):
+        raise InvalidTargetError(
+            f"{'batches' if optimizer is None else 'optimizer'} is given and steps is 0: nothing would be trained.",
+            hint="Say how many steps, such as steps=20.",
+        )
     if loss is not None:
         loss_function(loss)
         if torch.is_inference_mode_enabled():

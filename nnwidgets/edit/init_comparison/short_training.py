@@ -16,6 +16,7 @@ from nnwidgets.introspect.safe_access.scan import ModelScan
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, plain_torch
 from nnwidgets.introspect.signal.backward_state import gradients_aside
 from nnwidgets.introspect.signal.losses import NOISE, Loss, loss_function
+from nnwidgets.introspect.tracing.restore import generators_kept
 from nnwidgets.introspect.tracing.trace import error_text
 
 LEARNING_RATE = 0.1
@@ -30,6 +31,8 @@ def training_batches(
     n_steps: int, batches: Iterable[Any] | None, inputs: tuple[tuple[Any, ...], dict[str, Any]], loss: Loss
 ) -> list[Batch]:
     """What each step is made of; the same for all candidates.
+
+    Random generators that the batches draw from are afterwards as before.
 
     Args:
         n_steps: How many.
@@ -46,7 +49,9 @@ def training_batches(
             raise InvalidTargetError("A training needs a loss to go down.", hint="Pass loss=y, or batches=….")
         return [(*inputs, loss_function(loss))] * n_steps
     made: list[Batch] = []
-    for each in islice(batches, n_steps):
+    with generators_kept():
+        taken_up = list(islice(batches, n_steps))
+    for each in taken_up:
         if type(each) not in (tuple, list) or len(each) != _PAIR:
             raise InvalidTargetError(
                 f"A batch is {short_repr(each)}, expected a pair of what the forward takes and a target."
@@ -104,6 +109,7 @@ def train(
     trained.sort(key=lambda each: each[0])
     module: Any = scan.modules[0]
     place = "step"
+    made: Any = None
     try:
         made = _made_by(optimizer, [value for _, value in trained])
         weights = [(scan.slot_path(slot), value) for slot, value in trained if value.dim() >= _MATRIX]
@@ -126,6 +132,9 @@ def train(
                     updates.setdefault(path, []).append(_log_ratio(as_plain_tensor(value), old))
     except Exception as raised:  # noqa: BLE001 - whatever a user's forward, loss or optimizer raises is told
         raise TrainingError(error_text(raised), place) from None
+    finally:
+        if made is not None:
+            made.state.clear()  # it was empty, and the optimizer may be one that the caller goes on with
 
 
 def _made_by(factory: Callable[[list[Any]], Any], parameters: list[Any]) -> Any:
@@ -134,6 +143,11 @@ def _made_by(factory: Callable[[list[Any]], Any], parameters: list[Any]) -> Any:
         raise InvalidTargetError(
             f"The optimizer's factory gave {short_repr(made)}, expected an optimizer.",
             hint="Such as lambda parameters: torch.optim.Adam(parameters, lr=1e-3).",
+        )
+    if made.state:
+        raise InvalidTargetError(
+            "The optimizer's factory gave an optimizer that has taken steps, expected a new one.",
+            hint="Make it in the factory, such as lambda parameters: torch.optim.Adam(parameters, lr=1e-3).",
         )
     return made
 

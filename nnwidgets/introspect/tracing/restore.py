@@ -264,6 +264,25 @@ def _held_undo(generator: torch.Generator) -> _Undo:
 
 
 @contextlib.contextmanager
+def generators_kept() -> Iterator[None]:
+    """Put random generators back at the end: torch's, Python's and numpy's.
+
+    Example:
+        >>> before = torch.get_rng_state()
+        >>> with generators_kept():
+        ...     _ = torch.rand(2)
+        >>> torch.equal(before, torch.get_rng_state())
+        True
+    """
+    undos = _generator_undos([])
+    try:
+        yield
+    finally:
+        for undo in undos:
+            undo()
+
+
+@contextlib.contextmanager
 def restore_on_exit(module: nn.Module) -> Iterator[None]:
     """Put everything back at the end that a forward, or a tool that runs one, may change.
 

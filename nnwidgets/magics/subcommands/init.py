@@ -17,7 +17,7 @@ from nnwidgets.edit.init_comparison.candidates import AS_IT_IS
 from nnwidgets.edit.operations.initializers import get_initializer
 from nnwidgets.errors import InitializerError, closest_names
 from nnwidgets.formatting import inert
-from nnwidgets.introspect.safe_access.objects import is_a
+from nnwidgets.introspect.safe_access.objects import is_a, is_tensor
 from nnwidgets.introspect.signal.losses import NOISE
 from nnwidgets.magics.line.grammar import (
     KEYWORD,
@@ -250,7 +250,10 @@ def _run_inits(request: Request) -> Answer:
         else:
             _refuse_misspelled(word, namespace)
             inputs.append(word)
-    inits.update((each, _resolve_how(each, namespace)) for each in command.inits)
+    named = list(command.inits)
+    if not (inputs or command.keywords or command.inputs) and named and is_tensor(namespace.get(named[0])):
+        inputs.append(named.pop(0))  # such as ones = torch.ones(4, 20)
+    inits.update((each, _resolve_how(each, namespace)) for each in named)
     if not inits:
         raise INITS.misuse("no initializer is named")
     if command.steps and command.loss in ("", NOISE):
