@@ -354,6 +354,7 @@ def test_inits_compares_what_is_named_and_leaves_the_model(ip, variables):
     for line, names in (
         ("ones xavier_normal_", ["xavier_normal_"]),
         ("X ones", ["ones"]),
+        ("input=X ones", ["ones"]),
         ("--input 4,20 ones", ["ones"]),
     ):
         found = ip.ip.run_line_magic("nn", f"inits net {line} --seeds 1")
