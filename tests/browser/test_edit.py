@@ -383,7 +383,7 @@ def test_a_pass_of_the_panel_without_a_mouse(lab):
     panel = explorer.inspector.get_by_role("tabpanel")
     panel.get_by_label("Initializer").wait_for()
     reached = []
-    for _ in range(12):
+    for _ in range(20):
         keys.press("Tab")
         name = explorer.root.evaluate(
             "(root) => { const at = root.getRootNode().activeElement;"
