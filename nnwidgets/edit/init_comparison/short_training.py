@@ -14,8 +14,9 @@ from nnwidgets.formatting import short_repr
 from nnwidgets.introspect.safe_access.objects import is_a, is_tensor
 from nnwidgets.introspect.safe_access.scan import ModelScan
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, plain_torch
-from nnwidgets.introspect.signal.backward_state import gradients_aside
+from nnwidgets.introspect.signal.backward_state import begins_before, gradients_aside
 from nnwidgets.introspect.signal.losses import NOISE, Loss, loss_function
+from nnwidgets.introspect.tracing.shapes import tensors_in
 from nnwidgets.introspect.tracing.trace import error_text
 
 LEARNING_RATE = 0.1
@@ -115,9 +116,10 @@ def train(
                 place = "loss"
                 loss = compute(result)
             losses.append(float(loss.detach()))
-            with gradients_aside(loss, scan.slot_values):
+            given = tuple(tensors_in((args, kwargs)))
+            with gradients_aside(loss, (*scan.slot_values, *given)):
                 place = "backward"
-                loss.backward()  # type: ignore[no-untyped-call] # torch's
+                loss.backward(retain_graph=begins_before(given))  # type: ignore[no-untyped-call] # torch's
                 place = "step"
                 before = [as_plain_tensor(value).clone() for _, value in weights]
                 made.step()

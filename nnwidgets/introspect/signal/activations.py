@@ -17,7 +17,7 @@ from nnwidgets.introspect.records import Findings, Trace
 from nnwidgets.introspect.safe_access.objects import instance_dict, is_tensor, plain_items, type_name
 from nnwidgets.introspect.safe_access.scan import ModelScan, read
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, gradient_of, plain_torch
-from nnwidgets.introspect.signal.backward_state import gradients_aside
+from nnwidgets.introspect.signal.backward_state import begins_before, gradients_aside
 from nnwidgets.introspect.signal.losses import NOISE, WHY_NO_GRAPH, Loss, floats_in, loss_function
 from nnwidgets.introspect.signal.signal_findings import Birth, CallFacts, call_facts, signal_findings
 from nnwidgets.introspect.signal.signal_records import Activations, CallSignal, ParameterSignal
@@ -43,7 +43,8 @@ def activations(
     The model is afterwards as `trace` leaves it, gradients included; hooks on modules and tensors run, but for those
     after the accumulation of a gradient, as of an optimizer that steps within the backward. The forward runs under the
     caller's autocast and training flags, with gradients on where there is a loss. A compiled module is run uncompiled.
-    What `nn.DataParallel` runs on replicas can't be seen.
+    What `nn.DataParallel` runs on replicas can't be seen. The graph behind what the forward is given stays whole for
+    the caller's own backward; one that a function for ``loss`` reaches by itself can't be known, and is freed.
 
     What raises on the way doesn't raise here: ``error`` and ``failed_in`` tell, and what was seen until then is there.
 
@@ -198,10 +199,10 @@ class _Signal(Observer):
             if not self._is_noise:
                 self.loss = float(root.detach())
             self.failed_in = "backward"
-            others = (*self._scan.slot_values, *tensors_in(self._inputs))
-            with gradients_aside(root, others), self._summaries.backward():
+            given = tuple(tensors_in(self._inputs))
+            with gradients_aside(root, (*self._scan.slot_values, *given)), self._summaries.backward():
                 try:
-                    root.backward()  # type: ignore[no-untyped-call] # torch's
+                    root.backward(retain_graph=begins_before(given))  # type: ignore[no-untyped-call] # torch's
                 except Exception:
                     self.parameters = _parameters(self._scan)
                     raise
