@@ -24,6 +24,8 @@ LEARNING_RATE = 0.1
 
 _MATRIX = 2
 _PAIR = 2
+_SINGLE = 4
+"""Bytes of a number from which on differences are taken in its own format."""
 Batch = tuple[tuple[Any, ...], dict[str, Any], Callable[[Any], torch.Tensor]]
 
 
@@ -141,6 +143,7 @@ def _made_by(factory: Callable[[list[Any]], Any], parameters: list[Any]) -> Any:
 
 
 def _log_ratio(now: torch.Tensor, old: torch.Tensor) -> float:
-    spread = float(old.float().std())
-    moved = float(now.float().sub_(old).std()) if now.dtype != torch.float32 else float((now - old).std())
+    if now.element_size() < _SINGLE:
+        now, old = now.float(), old.float()
+    spread, moved = float(old.std()), float((now - old).std())
     return math.log10(moved / spread) if moved > 0 and spread > 0 else math.nan

@@ -241,15 +241,17 @@ def _scalar(value: Any) -> torch.Tensor:
 
 
 def _parameters(scan: ModelScan) -> tuple[ParameterSignal, ...]:
-    asking = [(slot, value) for slot, _, value in scan.parameters.values() if value.requires_grad]
+    asking = [(slot, row, value) for slot, row, value in scan.parameters.values() if value.requires_grad]
     asking.sort(key=lambda each: each[0])
-    values = [value for _, value in asking]
+    values = [value for _, _, value in asking]
     gradients = [gradient_of(value) for value in values]
     with plain_torch():  # small ones are measured together where no mode is in force
         weights, found = each_stats(values), each_stats(gradients)
     return tuple(
-        ParameterSignal(scan.slot_path(slot), weight, gradient, _has_equal_units(value, of))
-        for (slot, value), weight, gradient, of in zip(asking, weights, found, gradients, strict=True)
+        ParameterSignal(
+            scan.slot_path(slot), weight, gradient, _has_equal_units(value, of) and _has_equal_biases(scan, slot, row)
+        )
+        for (slot, row, value), weight, gradient, of in zip(asking, weights, found, gradients, strict=True)
     )
 
 
@@ -261,6 +263,21 @@ def _has_equal_units(weight: Any, gradient: Any) -> bool:
     if not is_tensor(gradient) or not gradient.numel() or gradient.dim() < _MATRIX or gradient.shape[0] == 1:
         return False
     return _has_equal_rows(gradient, may_be_zero=False) and _has_equal_rows(weight, may_be_zero=True)
+
+
+def _has_equal_biases(scan: ModelScan, slot: int, row: int) -> bool:
+    """Whether the bias beside a weight, if there is one for each of its rows, is the same for all, and its gradient."""
+    name, weight = scan.slot_names[slot], scan.slot_values[slot]
+    beside = range(scan.first_slot[row], scan.first_slot[row + 1])
+    wanted = name.replace("weight", "bias") if type(name) is str else name
+    for at in beside:
+        bias = scan.slot_values[at]
+        if at == slot or scan.slot_names[at] != wanted or not is_tensor(bias) or bias.shape != weight.shape[:1]:
+            continue
+        gradient = gradient_of(bias)
+        known = [bias] if gradient is None else [bias, gradient]
+        return all(_has_equal_rows(each, may_be_zero=True) for each in known)
+    return True
 
 
 def _has_equal_rows(tensor: Any, *, may_be_zero: bool) -> bool:
