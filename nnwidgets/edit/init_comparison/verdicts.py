@@ -294,7 +294,8 @@ def compare(judged: Sequence[Judged]) -> str:
     if clean:
         told = "; ".join(f"{_name(each)} {'gives' if each.is_single else 'keeps'} {_numbers(each)}" for each in clean)
         return f"{_sentence(worst)} {told}."
-    none = f"None keeps the signal{' without a flaw' if any(each.is_kept for each in others) else ''}."
+    is_kept = any(each.is_kept for each in others)
+    none = "None keeps the signal without a flaw." if is_kept else "None keeps the signal."
     nearest = min(others, key=lambda each: each.distance)
     if nearest is worst or math.isinf(nearest.distance):
         return f"{none} {' '.join(map(_sentence, others))}"
