@@ -394,3 +394,78 @@ def test_progress_tells_runs_and_no_more_than_one_copy_is_made(monkeypatch):
     )
     assert sum(made) == 2 * 256 * 256 * 4
     assert sorted(set(told)) == [(done, 4) for done in range(5)]
+
+
+def test_a_gradient_that_is_the_same_everywhere_arrives():
+    net = nn.Sequential(nn.Linear(20, WIDTH), nn.ReLU(), nn.Linear(WIDTH, 1))
+    x = torch.randn(64, 20)
+    for loss in (torch.mean, ("l1_loss", torch.full((64, 1), 100.0))):
+        (found,) = nnw.compare_inits(net, x, inits=["kaiming_normal_"], loss=loss).candidates
+        assert "no gradient arrives" not in found.verdict
+        assert found.backward[-1].mean < 1e-9
+    (found,) = nnw.compare_inits(net, x, inits=["zeros_"], target="Linear.weight").candidates
+    assert "no gradient arrives at 1 of 2 layers" in found.verdict
+    assert [band.n_zero for band in found.backward] == [1, 1, 0]
+
+
+@pytest.mark.parametrize(
+    "wrap", [parametrizations.weight_norm, parametrizations.spectral_norm, nn.utils.weight_norm, nn.utils.spectral_norm]
+)
+def test_a_layer_whose_weight_is_made_of_others_is_a_layer(wrap):
+    net = nn.Sequential(*[each for _ in range(6) for each in (wrap(nn.Linear(WIDTH, WIDTH)), nn.Tanh())])
+    found = nnw.compare_inits(net, batch(), inits=["normal_ std=0.01"], seeds=1)
+    assert [(each.path, each.is_layer) for each in found.points] == [(str(at), not at % 2) for at in range(12)]
+    assert "the last of 6" in found.verdict
+
+
+def test_what_a_model_ends_in_and_a_softmax_are_no_flaw():
+    for last in (nn.Softmax(-1), nn.Sigmoid()):
+        net = nn.Sequential(nn.Linear(20, 64), nn.ReLU(), nn.Linear(64, 3), last)
+        found = nnw.compare_inits(net, 30 * batch(64, 20), inits=["kaiming_normal_", "xavier_normal_"], seeds=1)
+        assert found.verdict.startswith("All keep the signal")
+    net = nn.Sequential(*[each for _ in range(5) for each in (nn.Linear(64, 64), nn.Tanh())], nn.Linear(64, 9))
+    found = nnw.compare_inits(net, 8 * batch(), inits=["xavier_normal_ gain=4", "xavier_normal_ gain=5"], seeds=1)
+    assert "5 of 5 activations are saturated" in found.verdict
+    assert found.verdict.startswith("None keeps the signal without a flaw. ")
+
+
+def test_one_layer_tells_nothing_of_depth_and_weights_of_other_names_are_seen_at_all_calls():
+    found = nnw.compare_inits(nn.Sequential(nn.Linear(20, 3)), batch(64, 20), inits=["normal_ std=1e-9", "normal_"])
+    assert found.verdict.startswith("There is one layer only, which tells nothing of depth: normal_ std=1e-9 gives a")
+    net = nn.Sequential(*[Named(WIDTH) for _ in range(8)], nn.Linear(WIDTH, 5))
+    found = nnw.compare_inits(net, batch(), inits=["normal_ std=0.01"])
+    assert "per call" in found.verdict
+    assert "the last of 9" in found.verdict
+
+
+class Named(nn.Module):
+    """A weight under a name of its own."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.mine = nn.Parameter(torch.eye(width))
+
+    def forward(self, x):
+        return torch.tanh(x @ self.mine.T)
+
+
+def test_norms_are_no_weights_that_units_of_could_be_alike():
+    net = nn.Sequential(*[each for _ in range(3) for each in (nn.Linear(64, 64, bias=False), nn.LayerNorm(64))])
+    (found,) = nnw.compare_inits(net, batch(), inits=["constant_ val=0.1"], loss=lambda out: out[:, 0].sum()).candidates
+    assert " of 6 " not in found.verdict
+
+
+def test_the_update_ratio_of_float64_goes_below_the_rounding_of_float32():
+    net, x = plain().double(), torch.randn(32, 6).double()
+    options = {"loss": torch.randint(4, (32,)), "seeds": 1, "steps": 1}
+    ratios = []
+    for rate in (1e-3, 1e-12):
+        (found,) = nnw.compare_inits(
+            net,
+            x,
+            inits=["xavier_normal_"],
+            optimizer=lambda each, rate=rate: torch.optim.SGD(each, lr=rate),
+            **options,
+        ).candidates
+        ratios.append(found.update_ratios[0].log10[0])
+    assert ratios[0] - ratios[1] == pytest.approx(9, abs=0.1)

@@ -181,6 +181,37 @@ def test_the_model_is_as_before_with_its_gradients_hooks_and_the_random_state():
     assert len(stepped) == 1
 
 
+def test_the_graph_behind_what_is_given_stays_for_the_callers_own_backward():
+    torch.manual_seed(0)
+    before, net, x = nn.Linear(5, 20), mlp(), torch.randn(16, 5)
+    given, goal = before(x).tanh(), before(x)[:, :3].exp()
+    assert nnw.activations(net, given, loss=goal).error is None
+    options = {"inits": ["xavier_normal_"], "loss": goal, "steps": 2}
+    (found,) = nnw.compare_inits(net, given, **options, batches=[(given, goal)]).candidates
+    assert found.error is None
+    assert before.weight.grad is None
+    (net(given).sum() + goal.sum()).backward()
+    assert before.weight.grad is not None
+
+
+def test_a_function_of_the_users_may_keep_anything_under_any_name():
+    class Keeping(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.variable = 3
+            return x * 2
+
+        @staticmethod
+        def backward(_, gradient):
+            return gradient * 2
+
+    class Doubling(nn.Module):
+        def forward(self, x):
+            return Keeping.apply(x)
+
+    assert nnw.activations(nn.Sequential(nn.Linear(3, 3), Doubling()), torch.randn(4, 3), loss="noise").error is None
+
+
 def test_units_that_never_fire_and_values_at_the_flat_ends_are_counted():
     torch.manual_seed(0)
     net = nn.Sequential(nn.Conv1d(2, 6, 3), nn.ReLU(), nn.Flatten(), nn.Linear(36, 10), nn.Tanh(), nn.Softmax(-1))

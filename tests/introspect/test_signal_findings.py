@@ -116,6 +116,57 @@ def test_dead_units_are_told_where_they_are_and_not_what_chance_makes():
     assert nnw.activations(small, torch.randn(1, 8)).findings == ()
 
 
+def test_folded_shares_are_told_as_far_as_they_go():
+    net = deep(nn.Tanh, INITS["normal 1"], n_layers=5)
+    with torch.no_grad():
+        net[0].weight.mul_(0.1)
+        net[2].weight.mul_(0.5)
+    x = torch.randn(64, WIDTH)
+    run = nnw.activations(net, x)
+    (found,) = [each for each in run.findings if each.code == "saturated"]
+    _, first, *others = [call.outputs[0].n_saturated / (64 * WIDTH) for call in run.calls if call.class_name == "Tanh"]
+    assert first < max(others)
+    assert found.message.startswith(f"{100 * first:.0f} % of the values")
+    assert found.message.endswith(f" At 3 more places it is up to {100 * max(others):.0f} %: 5 … 9.")
+
+
+def test_a_weight_that_is_made_of_others_has_depth_and_no_fix_that_would_be_lost():
+    net = deep(nn.Tanh, INITS["normal 0.01"])
+    net.apply(lambda each: nn.utils.parametrizations.weight_norm(each) if type(each) is nn.Linear else None)
+    found = nnw.activations(net, torch.randn(64, WIDTH), loss="noise").findings
+    assert {(each.code, each.fix) for each in found} == {("vanishing-signal", None), ("vanishing-gradient", None)}
+
+
+def test_units_with_biases_of_their_own_are_not_said_to_stay_alike():
+    net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))
+    with torch.no_grad():
+        for layer in (net[0], net[2]):
+            layer.weight.fill_(0.1)
+        net[0].bias.fill_(0.1)
+    x, y = torch.rand(64, 4), torch.randn(64, 1)
+    assert codes(net, x, loss=y) == {"symmetric-units"}
+    with torch.no_grad():
+        net[0].bias.copy_(torch.linspace(0.1, 1, 8))
+    assert codes(net, x, loss=y) == set()
+
+
+def test_a_layer_is_the_first_to_make_infinite_values_of_finite_ones():
+    class Overflow(nn.Module):
+        def forward(self, x):
+            return x.div(0).abs()
+
+    class Clamp(nn.Module):
+        def forward(self, x):
+            return x.clamp(max=1e38)
+
+    net = nn.Sequential(nn.Linear(4, 4), Overflow(), Clamp(), nn.Linear(4, 4))
+    with torch.no_grad():
+        net[3].weight.fill_(10)
+    (found,) = nnw.activations(net, torch.rand(64, 4)).findings
+    assert found.path == "3"
+    assert found.message.startswith("The first layer that makes infinite values of finite ones: ")
+
+
 def test_findings_are_on_the_page():
     net = deep(nn.Tanh, INITS["normal 0.01"])
     told = str(nnw.activations(net, torch.randn(64, WIDTH), loss="noise"))

@@ -27,6 +27,7 @@ from nnwidgets.edit.init_comparison.comparison_records import InitCandidate, Ini
 from nnwidgets.edit.init_comparison.sample_spread import SampleSpread
 from nnwidgets.edit.init_comparison.short_training import Batch, TrainingError, sgd, train, training_batches
 from nnwidgets.edit.init_comparison.signal_curves import (
+    Flaws,
     Seen,
     arithmetic_band,
     curves,
@@ -36,7 +37,7 @@ from nnwidgets.edit.init_comparison.signal_curves import (
     sample_shares,
 )
 from nnwidgets.edit.init_comparison.swapped_memory import SwappedMemory, Unguarded
-from nnwidgets.edit.init_comparison.verdicts import Judged, compare, judge
+from nnwidgets.edit.init_comparison.verdicts import Judged, compare, judge, places_of
 from nnwidgets.edit.rng import check_seed
 from nnwidgets.edit.targets import ChangeScope, Target, TensorTarget
 from nnwidgets.edit.transaction import carry_out
@@ -175,7 +176,12 @@ def compare_inits(
         finally:
             remember_inputs(module, given, kwargs, input_size)
     points = points_of(seen, model.live.modules)
-    made = [_tell(each, found, points, seeds_of[each.name]) for each, found in zip(candidates, seen, strict=True)]
+    matrices = {each.path for each in model.tree.tensors if each.role == "parameter" and len(each.shape or ()) > 1}
+    layers = places_of(points, [path for path in targets if path in matrices])
+    made = [
+        _tell(each, found, (points, layers), seeds_of[each.name], flaws_of(found, model.live.modules, matrices))
+        for each, found in zip(candidates, seen, strict=True)
+    ]
     return InitComparison(
         points=points,
         candidates=tuple(each for each, _ in made),
@@ -328,13 +334,18 @@ def _everything(model: ChangeScope) -> list[TensorTarget]:
 
 
 def _tell(
-    candidate: Candidate, seen: Seen, points: Sequence[SignalPoint], seeds: tuple[int, ...]
+    candidate: Candidate,
+    seen: Seen,
+    axis: tuple[Sequence[SignalPoint], Sequence[int]],
+    seeds: tuple[int, ...],
+    flaws: Flaws,
 ) -> tuple[InitCandidate, Judged]:
+    points, layers = axis
     forward, backward = curves(seen, points)
     where = f" in the {seen.failed_in}" + f" at {seen.failed_at}" * bool(seen.failed_at)
     error = None if seen.error is None else f"{seen.error}{where}"
     shares = sample_shares(seen, points)
-    judged = judge(candidate.name, points, (forward, backward), shares, flaws=flaws_of(seen), error=error)
+    judged = judge(candidate.name, points, (forward, backward), shares, layers=layers, flaws=flaws, error=error)
     made = InitCandidate(
         name=candidate.name,
         seeds=seeds,

@@ -39,12 +39,14 @@ class SignalBand(Record):
         low: The lowest.
         high: The highest.
         n_nonfinite: In how many seeds there were NaN or infinite values.
+        n_zero: In how many seeds all values were zero.
     """
 
     mean: float
     low: float
     high: float
     n_nonfinite: int = 0
+    n_zero: int = 0
 
 
 @dataclass(frozen=True, slots=True)

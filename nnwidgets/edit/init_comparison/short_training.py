@@ -14,9 +14,10 @@ from nnwidgets.formatting import short_repr
 from nnwidgets.introspect.safe_access.objects import is_a, is_tensor
 from nnwidgets.introspect.safe_access.scan import ModelScan
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, plain_torch
-from nnwidgets.introspect.signal.backward_state import gradients_aside
+from nnwidgets.introspect.signal.backward_state import begins_before, gradients_aside
 from nnwidgets.introspect.signal.losses import NOISE, Loss, loss_function
 from nnwidgets.introspect.tracing.restore import generators_kept
+from nnwidgets.introspect.tracing.shapes import tensors_in
 from nnwidgets.introspect.tracing.trace import error_text
 
 LEARNING_RATE = 0.1
@@ -24,6 +25,8 @@ LEARNING_RATE = 0.1
 
 _MATRIX = 2
 _PAIR = 2
+_SINGLE = 4
+"""Bytes of a number from which on differences are taken in its own format."""
 Batch = tuple[tuple[Any, ...], dict[str, Any], Callable[[Any], torch.Tensor]]
 
 
@@ -121,9 +124,10 @@ def train(
                 place = "loss"
                 loss = compute(result)
             losses.append(float(loss.detach()))
-            with gradients_aside(loss, scan.slot_values):
+            given = tuple(tensors_in((args, kwargs)))
+            with gradients_aside(loss, (*scan.slot_values, *given)):
                 place = "backward"
-                loss.backward()  # type: ignore[no-untyped-call] # torch's
+                loss.backward(retain_graph=begins_before(given))  # type: ignore[no-untyped-call] # torch's
                 place = "step"
                 before = [as_plain_tensor(value).clone() for _, value in weights]
                 made.step()
@@ -153,6 +157,7 @@ def _made_by(factory: Callable[[list[Any]], Any], parameters: list[Any]) -> Any:
 
 
 def _log_ratio(now: torch.Tensor, old: torch.Tensor) -> float:
-    spread = float(old.float().std())
-    moved = float(now.float().sub_(old).std()) if now.dtype != torch.float32 else float((now - old).std())
+    if now.element_size() < _SINGLE:
+        now, old = now.float(), old.float()
+    spread, moved = float(old.std()), float((now - old).std())
     return math.log10(moved / spread) if moved > 0 and spread > 0 else math.nan

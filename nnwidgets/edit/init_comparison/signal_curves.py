@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nnwidgets.edit.init_comparison.comparison_records import SignalBand, SignalPoint
@@ -55,7 +55,8 @@ class Seen:
 
 
 def leaf_calls(calls: Sequence[CallSignal]) -> Iterator[CallSignal]:
-    """The calls that gave tensors of floating point and called no other module."""
+    """The calls that gave tensors of floating point and called no other module, but for what makes up its weights."""
+    calls = [call for call in calls if ".parametrizations." not in f".{call.path}"]
     for at, call in enumerate(calls):
         is_leaf = at + 1 == len(calls) or calls[at + 1].depth <= call.depth
         if is_leaf and call.outputs:
@@ -99,7 +100,8 @@ def curves(seen: Seen, points: Sequence[SignalPoint]) -> tuple[tuple[SignalBand 
 def _band(found: Sequence[TensorStats]) -> SignalBand | None:
     if not found:
         return None
-    return geometric_band([each.std for each in found], sum(bool(each.n_nan + each.n_inf) for each in found))
+    band = geometric_band([each.std for each in found], sum(bool(each.n_nan + each.n_inf) for each in found))
+    return replace(band, n_zero=sum(each.n_zero == each.n for each in found))
 
 
 def sample_shares(seen: Seen, points: Sequence[SignalPoint]) -> tuple[float | None, ...]:
@@ -119,7 +121,7 @@ def geometric_band(values: Sequence[float], n_nonfinite: int = 0) -> SignalBand:
 
     Example:
         >>> geometric_band([0.5, 2.0, float("nan")])
-        SignalBand(mean=1.0, low=0.5, high=2.0, n_nonfinite=0)
+        SignalBand(mean=1.0, low=0.5, high=2.0, n_nonfinite=0, n_zero=0)
     """
     known = [each for each in values if math.isfinite(each)]
     if not known:
@@ -133,7 +135,7 @@ def arithmetic_band(values: Sequence[float]) -> SignalBand:
 
     Example:
         >>> arithmetic_band([1.0, 3.0, float("inf")])
-        SignalBand(mean=2.0, low=1.0, high=3.0, n_nonfinite=1)
+        SignalBand(mean=2.0, low=1.0, high=3.0, n_nonfinite=1, n_zero=0)
     """
     known = [each for each in values if math.isfinite(each)]
     n_nonfinite = len(values) - len(known)
@@ -149,9 +151,11 @@ class Flaws:
     Attributes:
         n_symmetric: Weights all of whose units get the same gradient.
         n_weights: Weights of two dimensions or more that got one.
-        n_saturated: Calls more than 30 % of whose values lie where their module is flat.
-        n_flat_kinds: Calls of modules that can be flat.
-        n_silent: Units that are zero for all of the batch, of calls most of whose units are.
+        n_saturated: Calls more than 30 % of whose values lie where their module is flat, the model's own output and
+            softmax aside.
+        n_flat_kinds: Calls of modules that can be flat, but for these.
+        n_silent: Units that are zero for all of the batch, of calls most of whose units are, where no gradient passes
+            at zero.
         n_units: Units of these calls.
     """
 
@@ -163,19 +167,35 @@ class Flaws:
     n_units: int = 0
 
 
-def flaws_of(seen: Seen) -> Flaws:
-    """What of the first run isn't seen in curves."""
+def flaws_of(seen: Seen, modules: Mapping[str, Any], matrices: Collection[str]) -> Flaws:
+    """What of the first run isn't seen in curves, as `signal_findings` tells it.
+
+    Args:
+        seen: What the candidate gave.
+        modules: The model's modules, by path.
+        matrices: The paths of parameters of two dimensions or more.
+    """
     if seen.first is None:
         return Flaws()
     given = [each for each in seen.first.parameters if each.gradient is not None and each.weight is not None]
-    outputs = [out for call in leaf_calls(seen.first.calls) for out in call.outputs[:1]]
-    flat = [out for out in outputs if out.n_saturated is not None and out.values.n]
-    codes = {each.code for each in seen.first.findings if each.severity != "note"}
-    silent = [out for out in outputs if out.n_units and out.n_silent_units >= LIMITS.mostly_silent * out.n_units]
-    silent = silent if "dead-units" in codes else []
+    outputs = [
+        (call_facts(modules[call.path], ""), out)
+        for call in leaf_calls(seen.first.calls)
+        if call.path in modules
+        for out in call.outputs[:1]
+    ]
+    last = seen.first.calls[0].outputs if seen.first.calls else ()
+    flat = [out for facts, out in outputs if facts.tells_ends and out.values.n and out not in last]
+    silent = [
+        out
+        for facts, out in outputs
+        if facts.is_flat_at_zero
+        and out.values.n >= LIMITS.n_values * out.n_units > 0
+        and out.n_silent_units >= LIMITS.mostly_silent * out.n_units
+    ]
     return Flaws(
         n_symmetric=sum(each.has_equal_units for each in given),
-        n_weights=sum(each.path.rpartition(".")[2] != "bias" for each in given),
+        n_weights=sum(each.path in matrices for each in given),
         n_saturated=sum((out.n_saturated or 0) > LIMITS.saturated * out.values.n for out in flat),
         n_flat_kinds=len(flat),
         n_silent=sum(out.n_silent_units for out in silent),

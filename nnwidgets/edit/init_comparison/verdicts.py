@@ -87,16 +87,30 @@ class Judged:
         verdict: What it does, in a sentence.
         forward: How the signal goes; None where it was seen nowhere.
         backward: The same of gradients.
-        is_clean: Whether the signal is kept both ways, and nothing else is wrong.
-        distance: How far it is from that.
+        is_kept: Whether the signal is kept both ways.
+        is_flawed: Whether something else is wrong.
+        distance: How far it is from being kept without a flaw.
+        noun: What the places are, ``"layer"`` or ``"call"``.
     """
 
     name: str
     verdict: str
     forward: _Way | None
     backward: _Way | None
-    is_clean: bool
+    is_kept: bool
+    is_flawed: bool
     distance: float
+    noun: str
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether the signal is kept, and nothing else is wrong."""
+        return self.is_kept and not self.is_flawed
+
+    @property
+    def is_single(self) -> bool:
+        """Whether it was seen at one place only."""
+        return any(way is not None and len(way.stds) == 1 for way in (self.forward, self.backward))
 
 
 def judge(
@@ -105,6 +119,7 @@ def judge(
     curves: tuple[Bands, Bands],
     shares: Sequence[float | None],
     *,
+    layers: Sequence[int],
     flaws: Flaws,
     error: str | None = None,
 ) -> Judged:
@@ -115,15 +130,17 @@ def judge(
         points: The x axis.
         curves: Its bands, forward and back.
         shares: Of each point, what share differs from sample to sample.
+        layers: Which points count, as `places_of` has it.
         flaws: What isn't seen in them.
         error: What raised, with where, or None.
     """
-    layers = [at for at, point in enumerate(points) if point.is_layer] or list(range(len(points)))
-    noun = "layer" if any(point.is_layer for point in points) else "call"
+    noun = "layer" if all(points[at].is_layer for at in layers) else "call"
     forward = _way(points, curves[0], layers)
     if forward is not None:
         forward = replace(forward, share=_last_share([shares[at] for at in layers]))
-    backward = _way(points, curves[1], layers[::-1])
+    # A gradient that is the same everywhere, as a mean's is, does arrive, and its std tells nothing.
+    given = [band and (band if band.mean or band.n_zero else None) for band in curves[1]]
+    backward = _way(points, given, layers[::-1])
     said = [f"raised {inert(error, 200)}"] if error else []
     if forward is not None:
         said.append(_forward_words(forward, noun))
@@ -139,9 +156,34 @@ def judge(
         f"{verdict}.",
         forward,
         backward,
-        bool(ways) and not is_flawed and all(way.is_kept for way in ways),
+        bool(ways) and not error and all(way.is_kept for way in ways),
+        is_flawed,
         math.inf if is_flawed else distance,
+        noun,
     )
+
+
+def places_of(points: Sequence[SignalPoint], filled: Sequence[str]) -> list[int]:
+    """Which points count: layers, or all calls where most of what is filled belongs to none of them.
+
+    Args:
+        points: The x axis.
+        filled: The paths of the matrices that are filled.
+
+    Example:
+        >>> points = [SignalPoint("rnn", 0, "LSTM", False), SignalPoint("head", 0, "Linear", True)]
+        >>> places_of(points, ["rnn.weight_ih_l0", "rnn.weight_hh_l0"]), places_of(points, ["head.weight"])
+        ([0, 1], [1])
+    """
+    layers = [at for at, point in enumerate(points) if point.is_layer]
+    paths = {points[at].path for at in layers}
+    n_outside = sum(_owner(each) not in paths for each in filled)
+    return layers if layers and 2 * n_outside <= len(filled) else list(range(len(points)))
+
+
+def _owner(path: str) -> str:
+    before, found, _ = f".{path}".rpartition(".parametrizations.")
+    return (before if found else f".{path}".rpartition(".")[0]).removeprefix(".")
 
 
 def _way(points: Sequence[SignalPoint], bands: Bands, order: Sequence[int]) -> _Way | None:
@@ -224,9 +266,11 @@ def _flaw_words(flaws: Flaws) -> list[str]:
             else "all units of a weight get the same gradient and stay alike"
         )
     if flaws.n_saturated:
-        said.append(f"{flaws.n_saturated} of {counted(flaws.n_flat_kinds, 'activation')} are saturated")
+        verb = "is" if flaws.n_saturated == 1 else "are"
+        said.append(f"{flaws.n_saturated} of {counted(flaws.n_flat_kinds, 'activation')} {verb} saturated")
     if flaws.n_silent:
-        said.append(f"{flaws.n_silent:,} of {counted(flaws.n_units, 'unit')} give 0 for all of the batch")
+        gives = "gives" if flaws.n_silent == 1 else "give"
+        said.append(f"{flaws.n_silent:,} of {counted(flaws.n_units, 'unit')} {gives} 0 for all of the batch")
     return said
 
 
@@ -240,17 +284,22 @@ def compare(judged: Sequence[Judged]) -> str:
         return _sentence(judged[0])
     clean = sorted((each for each in judged if each.is_clean), key=lambda each: each.distance)
     others = [each for each in judged if not each.is_clean]
+    if not others and all(each.is_single for each in clean):
+        told = "; ".join(f"{_name(each)} gives {_numbers(each)}" for each in clean)
+        return f"There is one {clean[0].noun} only, which tells nothing of depth: {told}."
     if not others:
         told = "; ".join(f"{_name(each)} {_numbers(each)}" for each in clean)
         return f"All keep the signal within {KEPT:.0f} times from the first layer to the last: {told}."
     worst = max(others, key=lambda each: each.distance)
     if clean:
-        told = "; ".join(f"{_name(each)} keeps {_numbers(each)}" for each in clean)
+        told = "; ".join(f"{_name(each)} {'gives' if each.is_single else 'keeps'} {_numbers(each)}" for each in clean)
         return f"{_sentence(worst)} {told}."
+    is_kept = any(each.is_kept for each in others)
+    none = "None keeps the signal without a flaw." if is_kept else "None keeps the signal."
     nearest = min(others, key=lambda each: each.distance)
     if nearest is worst or math.isinf(nearest.distance):
-        return f"None keeps the signal. {' '.join(map(_sentence, others))}"
-    return f"None keeps the signal. Nearest to it: {_sentence(nearest)} Farthest: {_sentence(worst)}"
+        return f"{none} {' '.join(map(_sentence, others))}"
+    return f"{none} Nearest to it: {_sentence(nearest)} Farthest: {_sentence(worst)}"
 
 
 def _sentence(each: Judged) -> str:
@@ -264,7 +313,7 @@ def _name(each: Judged) -> str:
 def _numbers(each: Judged) -> str:
     """Rates per layer where there is depth, else what the last is of the first; of gradients the other way round."""
     ways = [way for way in (each.forward, each.backward) if way is not None]
-    if any(len(way.stds) == 1 for way in ways):
+    if each.is_single:
         return f"a std of {ways[0].stds[-1]:.2g} at {ways[0].places[-1]}"
     has_depth = all(way.has_depth for way in ways)
     said = [f"{way.rate if has_depth else way.change:.2g}" for way in ways]

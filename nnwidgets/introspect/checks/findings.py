@@ -27,6 +27,7 @@ class SingleFinding:
         message: As in `Finding`.
         fix: As in `Finding`.
         like: What else must agree for two to be the same problem in two blocks: a class, a shape.
+        share: The share of values or units that the message tells, where it may differ from place to place.
     """
 
     code: str
@@ -36,6 +37,7 @@ class SingleFinding:
     message: str
     fix: str | None = None
     like: str = ""
+    share: float | None = None
 
 
 def findings(singles: Iterable[SingleFinding]) -> tuple[Finding, ...]:
@@ -61,7 +63,11 @@ def worst_first(found: Iterable[Finding]) -> tuple[Finding, ...]:
 
 def _fold(group: list[SingleFinding]) -> SingleFinding:
     first, second, last = group[0], group[1], group[-1]
-    message = f"{first.message} The same at {counted(len(group) - 1, 'more place')}: {second.path} … {last.path}."
+    where = f"{counted(len(group) - 1, 'more place')}"
+    shares = {single.share for single in group[1:]}
+    most = max((share for share in shares if share is not None), default=0.0)
+    said = f"The same at {where}" if shares == {first.share} else f"At {where} it is up to {100 * most:.0f} %"
+    message = f"{first.message} {said}: {second.path} … {last.path}."
     fixes = list(dict.fromkeys(single.fix for single in group if single.fix is not None))
     fix = first.fix
     if fix is not None:

@@ -17,7 +17,7 @@ from nnwidgets.introspect.records import Findings, Trace
 from nnwidgets.introspect.safe_access.objects import instance_dict, is_tensor, plain_items, type_name
 from nnwidgets.introspect.safe_access.scan import ModelScan, read
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, gradient_of, plain_torch
-from nnwidgets.introspect.signal.backward_state import gradients_aside
+from nnwidgets.introspect.signal.backward_state import begins_before, gradients_aside
 from nnwidgets.introspect.signal.losses import NOISE, WHY_NO_GRAPH, Loss, floats_in, loss_function
 from nnwidgets.introspect.signal.signal_findings import Birth, CallFacts, call_facts, signal_findings
 from nnwidgets.introspect.signal.signal_records import Activations, CallSignal, ParameterSignal
@@ -43,7 +43,8 @@ def activations(
     The model is afterwards as `trace` leaves it, gradients included; hooks on modules and tensors run, but for those
     after the accumulation of a gradient, as of an optimizer that steps within the backward. The forward runs under the
     caller's autocast and training flags, with gradients on where there is a loss. A compiled module is run uncompiled.
-    What `nn.DataParallel` runs on replicas can't be seen.
+    What `nn.DataParallel` runs on replicas can't be seen. The graph behind what the forward is given stays whole for
+    the caller's own backward; one that a function for ``loss`` reaches by itself can't be known, and is freed.
 
     What raises on the way doesn't raise here: ``error`` and ``failed_in`` tell, and what was seen until then is there.
 
@@ -198,10 +199,10 @@ class _Signal(Observer):
             if not self._is_noise:
                 self.loss = float(root.detach())
             self.failed_in = "backward"
-            others = (*self._scan.slot_values, *tensors_in(self._inputs))
-            with gradients_aside(root, others), self._summaries.backward():
+            given = tuple(tensors_in(self._inputs))
+            with gradients_aside(root, (*self._scan.slot_values, *given)), self._summaries.backward():
                 try:
-                    root.backward()  # type: ignore[no-untyped-call] # torch's
+                    root.backward(retain_graph=begins_before(given))  # type: ignore[no-untyped-call] # torch's
                 except Exception:
                     self.parameters = _parameters(self._scan)
                     raise
@@ -240,15 +241,17 @@ def _scalar(value: Any) -> torch.Tensor:
 
 
 def _parameters(scan: ModelScan) -> tuple[ParameterSignal, ...]:
-    asking = [(slot, value) for slot, _, value in scan.parameters.values() if value.requires_grad]
+    asking = [(slot, row, value) for slot, row, value in scan.parameters.values() if value.requires_grad]
     asking.sort(key=lambda each: each[0])
-    values = [value for _, value in asking]
+    values = [value for _, _, value in asking]
     gradients = [gradient_of(value) for value in values]
     with plain_torch():  # small ones are measured together where no mode is in force
         weights, found = each_stats(values), each_stats(gradients)
     return tuple(
-        ParameterSignal(scan.slot_path(slot), weight, gradient, _has_equal_units(value, of))
-        for (slot, value), weight, gradient, of in zip(asking, weights, found, gradients, strict=True)
+        ParameterSignal(
+            scan.slot_path(slot), weight, gradient, _has_equal_units(value, of) and _has_equal_biases(scan, slot, row)
+        )
+        for (slot, row, value), weight, gradient, of in zip(asking, weights, found, gradients, strict=True)
     )
 
 
@@ -260,6 +263,21 @@ def _has_equal_units(weight: Any, gradient: Any) -> bool:
     if not is_tensor(gradient) or not gradient.numel() or gradient.dim() < _MATRIX or gradient.shape[0] == 1:
         return False
     return _has_equal_rows(gradient, may_be_zero=False) and _has_equal_rows(weight, may_be_zero=True)
+
+
+def _has_equal_biases(scan: ModelScan, slot: int, row: int) -> bool:
+    """Whether the bias beside a weight, if there is one for each of its rows, is the same for all, and its gradient."""
+    name, weight = scan.slot_names[slot], scan.slot_values[slot]
+    beside = range(scan.first_slot[row], scan.first_slot[row + 1])
+    wanted = name.replace("weight", "bias") if type(name) is str else name
+    for at in beside:
+        bias = scan.slot_values[at]
+        if at == slot or scan.slot_names[at] != wanted or not is_tensor(bias) or bias.shape != weight.shape[:1]:
+            continue
+        gradient = gradient_of(bias)
+        known = [bias] if gradient is None else [bias, gradient]
+        return all(_has_equal_rows(each, may_be_zero=True) for each in known)
+    return True
 
 
 def _has_equal_rows(tensor: Any, *, may_be_zero: bool) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from nnwidgets.introspect.safe_access.objects import is_tensor, no_torch_function
-from nnwidgets.introspect.safe_access.tensors import is_leaf
+from nnwidgets.introspect.safe_access.tensors import is_leaf, torch_attribute
 
 
 @contextmanager
@@ -50,6 +50,20 @@ def gradients_aside(root: torch.Tensor, others: Iterable[Any]) -> Iterator[None]
                     leaf._post_accumulate_grad_hooks = hooks  # noqa: SLF001 - the same
 
 
+def begins_before(given: Iterable[Any]) -> bool:
+    """Whether a graph goes on behind an input, where a backward would free what isn't its own.
+
+    Args:
+        given: The tensors that a forward takes.
+
+    Example:
+        >>> weight = torch.ones(2, requires_grad=True)
+        >>> begins_before([weight]), begins_before([weight * 2])
+        (False, True)
+    """
+    return any(is_tensor(each) and torch_attribute(each, "grad_fn") is not None for each in given)
+
+
 def _takes_gradient(value: Any) -> bool:
     return is_tensor(value) and is_leaf(value) and value.requires_grad
 
@@ -63,6 +77,6 @@ def _leaves(root: torch.Tensor) -> Iterator[Any]:
             continue
         seen.add(node)
         leaf = getattr(node, "variable", None)
-        if leaf is not None:
+        if is_tensor(leaf):  # a function of the user's may keep anything by this name
             yield leaf
         waiting.extend(following for following, _ in node.next_functions)

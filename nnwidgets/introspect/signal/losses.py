@@ -85,7 +85,7 @@ def _against(name: str, target: torch.Tensor) -> Callable[[Any], torch.Tensor]:
                 f"The output is {shape_text(floats[0].shape)} and the target {shape_text(target.shape)}.",
                 hint="mse_loss compares element by element: give the target the output's shape.",
             )
-        made: torch.Tensor = compute(floats[0], target)
+        made: torch.Tensor = compute(floats[0], target.detach())
         return made
 
     return loss

@@ -1,8 +1,9 @@
 """What a run tells that is worth knowing: a signal that fades or grows, dead units, the call where NaN is born.
 
-Layers here are modules with a weight of their own and nothing below them, embeddings aside, in the order of their
-calls. A signal that goes through n of them and is multiplied by c at each arrives multiplied by c^n; Glorot and Bengio
-(2010), He et al. (2015) and Saxe et al. (2014) choose weights so that c is 1, forward and back.
+Layers here are modules with a weight of their own and nothing below them but what makes it up, as weight norm does,
+embeddings aside, in the order of their calls. A signal that goes through n of them and is multiplied by c at each
+arrives multiplied by c^n; Glorot and Bengio (2010), He et al. (2015) and Saxe et al. (2014) choose weights so that c is
+1, forward and back.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from nnwidgets.formatting import counted
 from nnwidgets.introspect.checks.findings import SingleFinding, findings
 from nnwidgets.introspect.module_tree.expressions import ExpressionWriter
 from nnwidgets.introspect.records import Finding, Severity, TensorStats
-from nnwidgets.introspect.safe_access.objects import instance_dict, is_a, is_tensor
+from nnwidgets.introspect.safe_access.objects import instance_dict, is_a, is_module, is_tensor
 from nnwidgets.introspect.signal.saturation import flat_parts, is_flat_at_zero
 from nnwidgets.introspect.signal.signal_records import CallSignal, ParameterSignal
 from nnwidgets.introspect.signal.thresholds import LIMITS
@@ -46,6 +47,7 @@ class CallFacts(NamedTuple):
     Attributes:
         class_name: Its class.
         is_layer: Whether it has a weight of its own that its input is multiplied by.
+        is_fillable: Whether that weight is a parameter, and not made of others as weight norm has it.
         is_flat_at_zero: Whether no gradient passes where it gives zero.
         tells_ends: Whether much at the ends of its range is worth telling.
         nonlinearity: What `torch.nn.init.calculate_gain` calls it, where it has ends or is a ReLU of some kind.
@@ -54,6 +56,7 @@ class CallFacts(NamedTuple):
 
     class_name: str
     is_layer: bool
+    is_fillable: bool
     is_flat_at_zero: bool
     tells_ends: bool
     nonlinearity: str | None
@@ -68,15 +71,18 @@ def call_facts(module: Any, class_name: str) -> CallFacts:
         (True, False)
     """
     own = instance_dict(module)
-    weight: Any = dict(own.get("_parameters") or {}).get("weight")
-    is_layer = (
-        is_tensor(weight) and weight.dim() > 1 and not own.get("_modules") and not is_a(module, nn.Embedding)
-        and not is_a(module, nn.EmbeddingBag)
-    )  # fmt: skip
+    parameters, below = dict(own.get("_parameters") or {}), dict(own.get("_modules") or {})
+    weights: list[Any] = [parameters.get(name) for name in ("weight", "weight_v", "weight_orig")]
+    if list(below) == ["parametrizations"]:
+        made_of = dict(instance_dict(below["parametrizations"]).get("_modules") or {}).get("weight")
+        weights += dict(instance_dict(made_of).get("_parameters") or {}).values() if is_module(made_of) else ()
+        below = {}
+    is_layer = not below and not any(is_a(module, kind) for kind in (nn.Embedding, nn.EmbeddingBag))
+    is_layer = is_layer and any(is_tensor(each) and each.dim() > 1 for each in weights)
     parts = flat_parts(module)
     tells_ends = parts is not None and parts.n_at_ends is not None and parts.is_told
     gain = next((name for kind, name in _NONLINEARITIES if is_a(module, kind)), None)
-    return CallFacts(class_name, is_layer, is_flat_at_zero(module), tells_ends, gain)
+    return CallFacts(class_name, is_layer, is_tensor(weights[0]), is_flat_at_zero(module), tells_ends, gain)
 
 
 _NONLINEARITIES = (
@@ -176,6 +182,7 @@ class _Run:
                         f"{self._which(at)}, each with {counted(int(n_each), 'value')}: no gradient passes there.",
                         self._fix(before, at) if out.n_silent_units >= LIMITS.mostly_silent * out.n_units else None,
                         call.class_name,
+                        out.n_silent_units / out.n_units,
                     )
                 share = (out.n_saturated or 0) / max(out.values.n, 1)
                 # What a model ends in may be sure of itself, and a loss may be made for that, as cross entropy is.
@@ -191,6 +198,7 @@ class _Run:
                         "passes there.",
                         self._fix(before, at) if facts is not None and facts.nonlinearity else None,
                         call.class_name,
+                        share,
                     )
 
     def of_nan(self) -> Iterator[SingleFinding]:
@@ -204,7 +212,8 @@ class _Run:
             if has_nan and comes_of_infinite and len(born) > 1:
                 continue  # told where the infinite values were born
             n_bad, n = (self._count(at, each) for each in ("n_nan" if has_nan else "n_inf", "n"))
-            said = f"The first call that gives {'NaN' if has_nan else 'infinite values'}{self._which(at)}: "
+            what = "call that gives NaN" if has_nan else "layer that makes infinite values of finite ones"
+            said = f"The first {what}{self._which(at)}: "
             said += f"{n_bad:,} of {counted(n, 'value')}"
             if not has_nan:
                 dtype = call.outputs[0].dtype
@@ -245,24 +254,33 @@ class _Run:
     def _fix(self, before: int, at: int) -> str | None:
         """What fills the layers, where one of them was called between two calls."""
         following = bisect_left(self._layers, at)
-        return self._keep_std if following and self._layers[following - 1] > before else None
+        if not following or self._layers[following - 1] <= before:
+            return None
+        return self._keep_std if self._is_fillable(self._layers[following - 1]) else None
+
+    def _is_fillable(self, at: int) -> bool:
+        facts = self._facts[at]
+        return facts is not None and facts.is_fillable
 
     @cached_property
     def _keep_std(self) -> str | None:
         """Python that fills the layers so that the std is kept; None without any."""
-        if not self._layers:
-            return None
         fillers: dict[str, dict[str, None]] = {}
         for at, following in itertools.zip_longest(self._layers, self._layers[1:]):
+            if not self._is_fillable(at):
+                continue
             between = filter(None, self._facts[at + 1 : following])
             after = next((each.nonlinearity for each in between if each.nonlinearity), None)
             fillers.setdefault(_FILLERS[after], {}).setdefault(self._writer.code(self._calls[at].path))
-        return "\n".join(
-            f"for layer in ({', '.join(layers)},):\n"
-            f"    torch.nn.init.{filler}\n"
-            '    if getattr(layer, "bias", None) is not None:\n'
-            "        torch.nn.init.zeros_(layer.bias)"
-            for filler, layers in fillers.items()
+        return (
+            "\n".join(
+                f"for layer in ({', '.join(layers)},):\n"
+                f"    torch.nn.init.{filler}\n"
+                '    if getattr(layer, "bias", None) is not None:\n'
+                "        torch.nn.init.zeros_(layer.bias)"
+                for filler, layers in fillers.items()
+            )
+            or None
         )
 
 

@@ -62,8 +62,8 @@ class ParameterSignal(Record):
         path: The parameter, by its first name.
         weight: Statistics of its values, without a histogram.
         gradient: Statistics of its gradient, without a histogram; None where none came.
-        has_equal_units: Whether all its units, rows of two or more, have the same weights, and the same gradient, which
-            isn't zero: training keeps them alike.
+        has_equal_units: Whether all its units, rows of two or more, have the same weights, the same bias beside them,
+            and the same gradient, which isn't zero: training keeps them alike.
     """
 
     path: str
