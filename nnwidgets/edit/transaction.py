@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 import weakref
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -19,7 +19,7 @@ from nnwidgets.edit.change import Change, Kind, Numbers
 from nnwidgets.edit.code import Recipe, expressions, optimizer_name
 from nnwidgets.edit.history import FEW, Entry, Log, MadeChange, State, log_of
 from nnwidgets.edit.optimizer_state import KeptState, states_of, warning_of
-from nnwidgets.edit.over_ranks.agreement import current, said_of, world_size
+from nnwidgets.edit.over_ranks.agreement import Within, agreed_by, current, said_of, world_size
 from nnwidgets.edit.targets import ChangeScope, TensorTarget, Tie
 from nnwidgets.edit.undo_copy.threads import retry_until_complete
 from nnwidgets.edit.undo_copy.undo import Exchangeable, Flag, UndoRecord, sites_of, summarize
@@ -165,7 +165,9 @@ def _carry_out(
         # Before anything is copied: wherever that is interrupted, its threads have to be called off.
         begun.append((undo, log.state))
     if plan.write is not None:
-        plan.write(undo.kept)
+        agreement = current()
+        with nullcontext() if agreement is None else agreed_by(Within(agreement)):
+            plan.write(undo.kept)
     undo.kept.seal()
     if plan.verify is not None:
         plan.verify(undo.kept)

@@ -100,7 +100,7 @@ class Meeting:
         began = time.monotonic()
         try:
             self._held.set(f"{self.turn}/{self._me}", said)
-            if self._held.add(f"{self.turn}/here", 1) == len(self.ranks):
+            if self._held.check([f"{self.turn}/{rank}" for rank in self.ranks]):
                 self._decide(_GO if len(set(self._said().values())) == 1 else _DIFFER)
             if wait_for(self._held, f"{self.turn}/decided", began + self._seconds) is None:
                 late = [rank for rank in self.ranks if not self._held.check([f"{self.turn}/{rank}"])]
@@ -159,7 +159,7 @@ class Meeting:
     def _leave(self) -> None:
         """Say that this rank knows; the last one takes everything back."""
         if self._held.add(f"{self.turn}/left", 1) == len(self.ranks):
-            for key in (*self.ranks, "here", "decided", "left", *self._shared):
+            for key in (*self.ranks, "decided", "left", *self._shared):
                 self._held.delete_key(f"{self.turn}/{key}")
 
 

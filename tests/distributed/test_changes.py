@@ -142,6 +142,18 @@ def alone(rank, world_size):
     seed = nnw.init(ddp, "module.weight", "normal_").seed
     found["DDP"] = seed, nnw.init(ddp, "module.weight", "normal_", preview=True).seed, ddp.module.weight.tolist()
 
+    def of_another(tensor):
+        layer = nn.Linear(4, 4)
+        nnw.init(layer, "weight", "ones_", seed=5)
+        tensor.copy_(layer.weight)
+        if rank == 1:
+            raise ValueError
+
+    was = ddp.module.weight.detach().clone()
+    found["one can't, within"] = refusal(lambda: nnw.init(ddp, "module.weight", of_another, seed=1))
+    found["untouched"].append(torch.equal(ddp.module.weight, was))
+
+    dist.barrier()
     job = nnw.ranks(timeout=0.5)
     if rank != 3:
         found["late"] = refusal(lambda: nnw.init(job["net"], "0.weight", "zeros_"))
@@ -201,6 +213,7 @@ def test_nothing_changes_unless_all_ranks_make_the_same_change(seen):
         kind, message = found["one can't"]
         assert kind == ("InitializerError" if rank == 1 else "RankMissingError")
         assert rank == 1 or "Rank 1 can't do it: normal_ takes a number for 'std'" in message
+        assert found["one can't, within"][0] == kind
         if rank == 2:
             assert found["interrupted"] == "KeyboardInterrupt"
         else:

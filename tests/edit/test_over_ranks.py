@@ -252,3 +252,33 @@ def test_no_more_than_a_block_is_drawn_at_a_time(monkeypatch):
         monkeypatch.setattr(torch, "empty", noted)
         nnw.init(net, "weight", "kaiming_uniform_")
         assert max(asked) == 256 + 16
+
+
+def filled_through_data(module):
+    module.weight.data.normal_(0, 0.02)
+
+
+def replaced(module):
+    module.weight = nn.Parameter(torch.ones_like(module.weight))
+
+
+def test_what_a_function_of_modules_writes_through_data_stays_and_what_it_replaces_is_refused():
+    with as_rank(1, 4):
+        net, whole = spread("FSDP2", 1, 4), whole_model()
+        for each in (net, whole):
+            nnw.apply(each, "0", filled_through_data, seed=3)
+        assert torch.equal(local(net[0].weight), here(whole[0].weight, net[0].weight))
+        for each in (net, whole):
+            with pytest.raises(nnw.InitializerError, match="replaced"):
+                nnw.apply(each, "0", replaced)
+        assert torch.equal(local(net[0].weight), here(whole[0].weight, net[0].weight))
+
+
+def test_a_number_that_every_rank_has_is_assigned():
+    from torch.distributed.device_mesh import init_device_mesh
+
+    with as_rank(0, 2):
+        net, mesh = nn.Module(), init_device_mesh("cpu", (2,))
+        net.scale = nn.Parameter(DTensor.from_local(torch.tensor(2.0), mesh, [Replicate()], run_check=False))
+        nnw.assign(net, "scale", 1.5)
+        assert net.scale.to_local().item() == 1.5

@@ -73,7 +73,7 @@ def assign(module: nn.Module, target: str | torch.Tensor, value: Any) -> Change:
         part = part_of(place.tensor, place.path)
         with plain_torch():
             # Of a tensor over ranks, one element that stands for all of them has its indexes checked.
-            view = _view_at(data if part is None else data.new_empty(1).expand(part.shape), indexes, place.path)
+            view = _view_at(data if part is None else data.new_empty(()).expand(part.shape), indexes, place.path)
         new, more = _convert(value, view, f"{place.path}{suffix}")
         planned.append((place, new))
         here.append(view if part is None else _chosen_here(part, indexes, place.path, data, new)[0])

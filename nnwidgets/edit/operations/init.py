@@ -168,7 +168,7 @@ class _Filler:
 
     def _fill(self, path: str, tensor: Any, written: Any, generators: Generators) -> None:
         part, generator = part_of(tensor, path), generators.on(tensor.device)
-        if part is None or part.is_whole:
+        if part is None or (part.is_whole and written.stride() == part.stride):
             self._call(path, written, generator)
             return
         is_torchs = self.initializer.kind == "torch"

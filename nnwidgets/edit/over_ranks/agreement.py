@@ -83,6 +83,19 @@ def agreed_by(agreement: Agreement) -> Iterator[None]:
         _CURRENT.reset(token)
 
 
+class Within:
+    """Of changes that a change makes while it writes, of layers of its own for instance: they stay as it does."""
+
+    is_settled = False
+
+    def __init__(self, agreement: Agreement) -> None:
+        self.ranks, self.seed = agreement.ranks, agreement.seed
+
+    def settle(self, said: str, step: Step) -> bool:  # noqa: ARG002 - it is settled with the change around it
+        """As of `Agreement`."""
+        return True
+
+
 class GroupAgreement:
     """Of ranks that all run the same line, over the store of their process group.
 

@@ -13,6 +13,7 @@ from torch import nn
 
 from nnwidgets.edit.over_ranks.draw import check_nothing_foreign, room_for
 from nnwidgets.edit.over_ranks.part import Part, part_of
+from nnwidgets.errors import InitializerError
 from nnwidgets.introspect import LiveModel
 from nnwidgets.introspect.safe_access.holders import is_dtensor
 from nnwidgets.introspect.safe_access.objects import instance_dict, is_a
@@ -56,10 +57,11 @@ class _Whole:
 
     def keep(self) -> None:
         """Write what is to be here, if anything was written."""
-        if version(self.whole) == self.version:
-            return
         with plain_torch():
             made = self.part.of(self.whole.detach())
+            # Not the version alone: what is written through `.data` doesn't raise it.
+            if version(self.whole) == self.version and torch.equal(made, self.local):
+                return
             check_nothing_foreign(made, self.local, self.path)
             self.local.copy_(made)
         torch.autograd.graph.increment_version(self.tensor)
@@ -85,6 +87,9 @@ def whole_tensors(module: Any, path: str) -> Iterator[None]:
             swapped.append((registry, name, tensor))
             registry[name] = made[id(tensor)].whole
         yield
+        for registry, name, tensor in swapped:
+            if registry.get(name) is not made[id(tensor)].whole:
+                raise InitializerError(f"It replaced or removed {path}.{name}, expected changes in place.", path=path)
     finally:
         for registry, name, tensor in swapped:
             registry[name] = tensor
