@@ -131,16 +131,19 @@ def commit(model: ChangeScope, plan: Plan) -> Change:
     made: list[MadeChange] = []
     try:
         with log.lock:
-            change = _carry_out(model, plan, log, begun, made)
-            if agreement is not None:
-                said = said_of(plan.label, [place.path for place in plan.places], plan.seed, change.to_code())
+            within = None if agreement is None else Within(agreement)
+            with nullcontext() if within is None else agreed_by(within):
+                change = _carry_out(model, plan, log, begun, made)
+            if agreement is not None and within is not None:
+                paths = [place.path for place in plan.places]
+                said = said_of(plan.label, paths, plan.seed, change.to_code(), within.noted)
                 made[0].entry = replace(made[0].entry, said=said)
                 if not agreement.settle(said, made[0]):
                     return change
             return made[0].logged()
     except BaseException:
         with log.lock:
-            if agreement is not None and agreement.is_settled:
+            if made and agreement is not None and agreement.is_settled:
                 # Interrupted when the other ranks had gone on: it stays here too.
                 retry_until_complete(made[0].logged)
                 raise
@@ -165,9 +168,7 @@ def _carry_out(
         # Before anything is copied: wherever that is interrupted, its threads have to be called off.
         begun.append((undo, log.state))
     if plan.write is not None:
-        agreement = current()
-        with nullcontext() if agreement is None else agreed_by(Within(agreement)):
-            plan.write(undo.kept)
+        plan.write(undo.kept)
     undo.kept.seal()
     if plan.verify is not None:
         plan.verify(undo.kept)

@@ -189,7 +189,7 @@ def test_a_function_of_ones_own_gets_a_whole_tensor_and_may_not_read_what_is_els
             )
         assert torch.equal(local(net[0].weight), here(whole[0].weight, net[0].weight))
         before = local(net[0].weight).clone()
-        with pytest.raises(nnw.InitializerError, match="reads elements that are on other ranks"):
+        with pytest.raises(nnw.InitializerError, match="depends on elements that are on other ranks"):
             nnw.init(net, "0.weight", lambda t, generator: t.sub_(t.mean()))
         assert torch.equal(local(net[0].weight), before)
 
@@ -282,3 +282,55 @@ def test_a_number_that_every_rank_has_is_assigned():
         net.scale = nn.Parameter(DTensor.from_local(torch.tensor(2.0), mesh, [Replicate()], run_check=False))
         nnw.assign(net, "scale", 1.5)
         assert net.scale.to_local().item() == 1.5
+
+
+def pruned(tensor):
+    tensor[tensor.abs() < tensor.abs().flatten().kthvalue(tensor.numel() // 2).values] = 0
+
+
+def counted(tensor):
+    tensor.fill_(float((tensor > 0).sum()))
+
+
+def normalized(tensor):
+    if tensor.std() < 1:
+        tensor.mul_(2)
+
+
+def bias_of_weight(module):
+    module.bias.fill_(module.weight.mean())
+
+
+def order_of_rows(module):
+    module.order.add_(module.order.sum())
+
+
+@pytest.mark.parametrize("how", [pruned, counted, normalized])
+def test_orders_counts_and_conditions_of_what_is_elsewhere_are_refused(how):
+    with as_rank(1, 4):
+        net = spread("FSDP2", 1, 4)
+        nnw.init(net, "0.weight", "normal_", seed=1)
+        if how is not normalized:  # of NaN, std is NaN whatever else there is
+            local(net[0].weight.detach())[0, 0] = math.nan
+        before = local(net[0].weight).clone()
+        with pytest.raises(nnw.InitializerError, match=r"0.weight depends on .* other ranks.*full_tensor\(\)"):
+            nnw.init(net, "0.weight", how)
+        assert torch.equal(local(net[0].weight).nan_to_num(5), before.nan_to_num(5))
+
+
+def test_no_module_gets_numbers_from_elsewhere_in_its_whole_tensors_or_whole_numbers():
+    from torch.distributed.device_mesh import init_device_mesh
+
+    with as_rank(1, 4):
+        mesh = init_device_mesh("cpu", (4,))
+        net = nn.Linear(4, 4)
+        net.weight = nn.Parameter(DTensor.from_local(torch.ones(1, 4), mesh, [Shard(0)], run_check=False))
+        net.register_buffer("order", DTensor.from_local(torch.ones(2, dtype=torch.int64), mesh, [Shard(0)]))
+        before = net.bias.detach().clone()
+        with pytest.raises(nnw.InitializerError, match="What it gives for bias depends on"):
+            nnw.apply(net, "", bias_of_weight)
+        with pytest.raises(nnw.InitializerError, match="What it gives for order depends on"):
+            nnw.apply(net, "", order_of_rows)
+        nnw.apply(net, "", lambda module: (module.bias.add_(1), module.weight.mul_(3), module.order.mul_(2)))
+        assert torch.equal(net.bias, before + 1)
+        assert (local(net.weight).unique().item(), local(net.order).tolist()) == (3, [2, 2])

@@ -17,6 +17,7 @@ from nnwidgets.edit.history import FEW
 from nnwidgets.edit.operations.padding_rows import padding_rows, padding_warnings
 from nnwidgets.edit.over_ranks.agreement import on_all_ranks
 from nnwidgets.edit.over_ranks.part import IMPORT, Part, data_of, part_of, whole_code
+from nnwidgets.edit.over_ranks.tries import say_values
 from nnwidgets.edit.targets import ChangeScope, TensorTarget
 from nnwidgets.edit.transaction import Plan, WriteGuard, commit
 from nnwidgets.edit.undo_copy.undo import summarize
@@ -79,10 +80,12 @@ def assign(module: nn.Module, target: str | torch.Tensor, value: Any) -> Change:
         here.append(view if part is None else _chosen_here(part, indexes, place.path, data, new)[0])
         n_written += view.numel()
         notes += more
-    wanted = planned[0][1]
+    wanted, is_number = planned[0][1], isinstance(value, bool | int | float)
 
     def write(guard: WriteGuard) -> None:
         guard.before()
+        if not is_number:
+            say_values(wanted)
         with plain_torch():
             for place, new in planned:
                 part, values = part_of(place.tensor, place.path), new

@@ -73,6 +73,12 @@ def current() -> Agreement | None:
     return _CURRENT.get()
 
 
+def within() -> Within | None:
+    """The change that is being written, where other ranks make it too."""
+    held = _CURRENT.get()
+    return held if isinstance(held, Within) else None
+
+
 @contextmanager
 def agreed_by(agreement: Agreement) -> Iterator[None]:
     """Changes inside need an agreement."""
@@ -90,6 +96,17 @@ class Within:
 
     def __init__(self, agreement: Agreement) -> None:
         self.ranks, self.seed = agreement.ranks, agreement.seed
+        self._noted: Any = None
+
+    def note(self, digest: bytes) -> None:
+        """Have ranks compare what is the same on all of them, of what is being written."""
+        self._noted = self._noted or hashlib.blake2b(digest_size=4)
+        self._noted.update(digest)
+
+    @property
+    def noted(self) -> str:
+        """A digest of what was noted; nothing where nothing was."""
+        return "" if self._noted is None else self._noted.hexdigest()
 
     def settle(self, said: str, step: Step) -> bool:  # noqa: ARG002 - it is settled with the change around it
         """As of `Agreement`."""
@@ -174,8 +191,15 @@ def agreed_call(ranks: tuple[int, ...], seconds: float, text: str, call: Callabl
             raise
 
 
-def said_of(label: str, paths: list[str], seed: int | None, code: str) -> str:
+def said_of(label: str, paths: list[str], seed: int | None, code: str, noted: str = "") -> str:
     """What a rank says that it did, the same where ranks did the same.
+
+    Args:
+        label: Of the change.
+        paths: What it changed.
+        seed: What it was drawn from.
+        code: Its code.
+        noted: A digest of its values, where the code doesn't tell them.
 
     Example:
         >>> said_of("zeros_", ["0.weight"], None, "…") == said_of("zeros_", ["0.weight"], None, "…")
@@ -183,7 +207,8 @@ def said_of(label: str, paths: list[str], seed: int | None, code: str) -> str:
     """
     named = hashlib.blake2b("\0".join([*paths, _DEVICE.sub(r"\1", code)]).encode()).hexdigest()
     with_seed = "" if seed is None else f", seed {seed}"
-    return f"{label} of {some(paths, _MOST_NAMED)}{with_seed} ({named[:8]})"
+    with_values = f", values {noted}" if noted else ""
+    return f"{label} of {some(paths, _MOST_NAMED)}{with_seed} ({named[:8]}{with_values})"
 
 
 _DEVICE = re.compile(r"\b(cuda|xpu):\d+")
