@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 import warnings
 from contextlib import contextmanager
 
@@ -17,6 +18,7 @@ import nnwidgets as nnw
 from nnwidgets.edit import initializers
 from nnwidgets.edit.over_ranks import draw
 from nnwidgets.edit.over_ranks.part import Part, part_of
+from nnwidgets.introspect.meeting import Meeting, Words
 from tests.support.dtensors import DTensor, Partial, Replicate, Shard
 from tests.support.stacks import needs_torch
 
@@ -334,3 +336,20 @@ def test_no_module_gets_numbers_from_elsewhere_in_its_whole_tensors_or_whole_num
         nnw.apply(net, "", lambda module: (module.bias.add_(1), module.weight.mul_(3), module.order.mul_(2)))
         assert torch.equal(net.bias, before + 1)
         assert (local(net.weight).unique().item(), local(net.order).tolist()) == (3, [2, 2])
+
+
+def test_ranks_wait_as_long_as_they_took_and_a_late_one_is_told_that_it_is(monkeypatch):
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    try:
+        words = Words("change", "Nothing was changed.", "Run it.")
+        first = Meeting((0, 1), 0.01, "change", words)
+        monkeypatch.setattr(dist, "get_rank", lambda *_: 1)
+        second = Meeting((0, 1), 0.01, "change", words)
+        time.sleep(0.1)
+        with pytest.raises(nnw.RankMissingError, match=r"rank 1 didn't come within 0\.[1-9]"):
+            first.agree()
+        with pytest.raises(nnw.RankMissingError, match="this one, rank 1, came when others had given up"):
+            second.agree()
+    finally:
+        monkeypatch.undo()
+        dist.destroy_process_group()

@@ -204,14 +204,19 @@ def said_of(label: str, paths: list[str], seed: int | None, code: str, noted: st
     Example:
         >>> said_of("zeros_", ["0.weight"], None, "…") == said_of("zeros_", ["0.weight"], None, "…")
         True
+        >>> said_of(f"f(way={object()!r})", ["0.weight"], None, "…")
+        'f(way=<object object>) of 0.weight (3748c938)'
     """
-    named = hashlib.blake2b("\0".join([*paths, _DEVICE.sub(r"\1", code)]).encode()).hexdigest()
+    # Each process has its objects elsewhere.
+    label, code = _ADDRESS.sub("", label), _ADDRESS.sub("", _DEVICE.sub(r"\1", code))
+    named = hashlib.blake2b("\0".join([*paths, code]).encode()).hexdigest()
     with_seed = "" if seed is None else f", seed {seed}"
     with_values = f", values {noted}" if noted else ""
     return f"{label} of {some(paths, _MOST_NAMED)}{with_seed} ({named[:8]}{with_values})"
 
 
 _DEVICE = re.compile(r"\b(cuda|xpu):\d+")
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 _MOST_NAMED = 3
 
 
