@@ -135,8 +135,8 @@ class Meeting:
         missing = tuple(int(rank) for rank in decided.removeprefix(_OFF).split())
         if self._me in missing:
             return RankMissingError(
-                f"This {what} needs {rank_names(self.ranks)}, and this one, rank {self._me}, came when others had given "
-                f"up. {nothing}",
+                f"This {what} needs {rank_names(self.ranks)}, and this one, rank {self._me}, came when others had "
+                f"given up. {nothing}",
                 ranks=missing,
                 hint=hint,
             )

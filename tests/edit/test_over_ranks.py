@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 import nnwidgets as nnw
+from nnwidgets.distributed import held_changes
+from nnwidgets.distributed.inputs import to_json
 from nnwidgets.edit import initializers
 from nnwidgets.edit.over_ranks import draw
 from nnwidgets.edit.over_ranks.part import Part, part_of
@@ -353,3 +355,28 @@ def test_ranks_wait_as_long_as_they_took_and_a_late_one_is_told_that_it_is(monke
     finally:
         monkeypatch.undo()
         dist.destroy_process_group()
+
+
+def test_a_change_of_the_ranks_own_between_prepare_and_commit_stays_in_its_history():
+    net = nn.Linear(4, 4)
+
+    def asked(number, **more):
+        return {"change": {"number": number, "within": 60, **more}}
+
+    def prepare(number, function, *arguments):
+        held_changes.prepare(net, asked(number, function=function, given=to_json((arguments, {}), function)))
+
+    nnw.init(net, "weight", "ones_")
+    for function, arguments in (("init", ("weight", "zeros_")), ("undo", ())):
+        prepare("a", function, *arguments)
+        nnw.init(net, "bias", "ones_")
+        done = nnw.history(net).changes
+        with pytest.raises(nnw.ChangedSinceError, match="another one than when"):
+            held_changes.commit(net, asked("a"))
+        assert nnw.history(net).changes == done
+    prepare("b", "assign", "weight", 2.0)
+    held_changes.commit(net, asked("b"))
+    own = nnw.init(net, "bias", "zeros_")
+    held_changes.revoke(net, asked("b"))
+    assert [each.label for each in nnw.history(net).changes] == [*(each.label for each in done), own.label]
+    assert (net.weight == 1).all()
