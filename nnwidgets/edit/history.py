@@ -177,7 +177,10 @@ class MadeChange:
         """Take back what was kept, as if it had never been."""
         with self._log.lock:
             self.set_aside()
-            self._log.state = self._before
+            state = self._log.state
+            done = tuple(each for each in state.done if each.change is not self.entry.change)
+            is_last = state.done[-1:] == (self.entry,)
+            self._log.state = self._before if is_last else replace(state, done=done)
             self._reshard()
 
     def set_aside(self) -> None:
@@ -188,9 +191,10 @@ class MadeChange:
         """Make it again, and log it.
 
         Raises:
-            ChangedSinceError: Other code has written there since.
+            ChangedSinceError: Other code has written there since, or changed the history.
         """
         with self._log.lock:
+            _check_state(self._log, self._before, self.entry.change.label)
             _turn(self._undo, self.entry.change.label, "redo", force=False)
             self.logged()
 
@@ -200,6 +204,14 @@ class MadeChange:
             self._log.push(self.entry)
         self._reshard()
         return self.entry.change
+
+
+def _check_state(log: Log, expected: State, label: str) -> None:
+    if log.state is not expected:
+        raise ChangedSinceError(
+            f"The history of the model here is another one than when {label} was prepared.",
+            hint="Nothing was changed. Do it again.",
+        )
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -395,8 +407,13 @@ class _Swap:
             self._reshard()
 
     def keep(self) -> None:
-        """Make it again, and have the history say so."""
+        """Make it again, and have the history say so.
+
+        Raises:
+            ChangedSinceError: Other code has written there since, or changed the history.
+        """
         with self._log.lock:
+            _check_state(self._log, self._before, self.entry.change.label)
             self.make()
             self.logged()
 

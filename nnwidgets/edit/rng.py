@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -51,10 +51,7 @@ class Generators:
 @contextlib.contextmanager
 def fork_generators(seed: int) -> Iterator[None]:
     """Inside, torch's global generators are seeded; afterwards they are as before."""
-    undos = [_undo(torch.default_generator)]
-    undos += [_backend_undo(backend) for backend in (torch.cuda, torch.xpu) if backend.is_initialized()]
-    if torch.backends.mps.is_available():
-        undos.append(_undo(torch.mps))
+    rewind = rewinder()
     try:
         try:
             torch.default_generator.manual_seed(seed)
@@ -65,15 +62,24 @@ def fork_generators(seed: int) -> Iterator[None]:
                 torch.mps.manual_seed(seed)
             yield
         finally:
-            _restore(undos)
+            rewind()
     finally:
         # Once more: an interrupt may have come between.
-        _restore(undos)
+        rewind()
 
 
-def _restore(undos: Iterable[Callable[[], Any]]) -> None:
-    for undo in undos:
-        undo()
+def rewinder(*more: torch.Generator) -> Callable[[], None]:
+    """What sets torch's global generators, and some more, to where they are now."""
+    undos = [_undo(torch.default_generator), *map(_undo, more)]
+    undos += [_backend_undo(backend) for backend in (torch.cuda, torch.xpu) if backend.is_initialized()]
+    if torch.backends.mps.is_available():
+        undos.append(_undo(torch.mps))
+
+    def rewind() -> None:
+        for undo in undos:
+            undo()
+
+    return rewind
 
 
 def _undo(source: Any) -> Callable[[], Any]:

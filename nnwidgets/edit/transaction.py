@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 import weakref
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -19,7 +19,7 @@ from nnwidgets.edit.change import Change, Kind, Numbers
 from nnwidgets.edit.code import Recipe, expressions, optimizer_name
 from nnwidgets.edit.history import FEW, Entry, Log, MadeChange, State, log_of
 from nnwidgets.edit.optimizer_state import KeptState, states_of, warning_of
-from nnwidgets.edit.over_ranks.agreement import current, said_of, world_size
+from nnwidgets.edit.over_ranks.agreement import Within, agreed_by, current, said_of, world_size
 from nnwidgets.edit.targets import ChangeScope, TensorTarget, Tie
 from nnwidgets.edit.undo_copy.threads import retry_until_complete
 from nnwidgets.edit.undo_copy.undo import Exchangeable, Flag, UndoRecord, sites_of, summarize
@@ -131,16 +131,19 @@ def commit(model: ChangeScope, plan: Plan) -> Change:
     made: list[MadeChange] = []
     try:
         with log.lock:
-            change = _carry_out(model, plan, log, begun, made)
-            if agreement is not None:
-                said = said_of(plan.label, [place.path for place in plan.places], plan.seed, change.to_code())
+            within = None if agreement is None else Within(agreement)
+            with nullcontext() if within is None else agreed_by(within):
+                change = _carry_out(model, plan, log, begun, made)
+            if agreement is not None and within is not None:
+                paths = [place.path for place in plan.places]
+                said = said_of(plan.label, paths, plan.seed, change.to_code(), within.noted)
                 made[0].entry = replace(made[0].entry, said=said)
                 if not agreement.settle(said, made[0]):
                     return change
             return made[0].logged()
     except BaseException:
         with log.lock:
-            if agreement is not None and agreement.is_settled:
+            if made and agreement is not None and agreement.is_settled:
                 # Interrupted when the other ranks had gone on: it stays here too.
                 retry_until_complete(made[0].logged)
                 raise

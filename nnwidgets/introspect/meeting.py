@@ -48,7 +48,7 @@ class Meeting:
 
     Args:
         ranks: Which, this one among them.
-        seconds: How long to wait for the others.
+        seconds: How long to wait for the others, or as long as this rank took before it agrees, where that is more.
         name: That of the meeting, the same on all of them.
         words: For errors.
         call: What was called here, where that may be refused before the ranks meet; the same on all of them.
@@ -65,7 +65,7 @@ class Meeting:
         whose = ",".join(map(str, ranks)) if len(ranks) < dist.get_world_size() else "all"
         self._name = f"{name}/{whose}"
         self._held, self._turns = PrefixStore(f"nnwidgets/{self._name}", store), _turns.setdefault(store, {})
-        self._me = dist.get_rank()
+        self._me, self._began = dist.get_rank(), time.monotonic()
         self._shared: list[str] = []
         self.is_on = False
         self.turn = self._turns.get(self._name, 0)
@@ -98,11 +98,12 @@ class Meeting:
             RanksDisagreeError: They say different things.
         """
         began = time.monotonic()
+        patience = max(self._seconds, began - self._began)  # others may take as long for what led here
         try:
             self._held.set(f"{self.turn}/{self._me}", said)
-            if self._held.add(f"{self.turn}/here", 1) == len(self.ranks):
+            if self._held.check([f"{self.turn}/{rank}" for rank in self.ranks]):
                 self._decide(_GO if len(set(self._said().values())) == 1 else _DIFFER)
-            if wait_for(self._held, f"{self.turn}/decided", began + self._seconds) is None:
+            if wait_for(self._held, f"{self.turn}/decided", began + patience) is None:
                 late = [rank for rank in self.ranks if not self._held.check([f"{self.turn}/{rank}"])]
                 self._decide(_OFF + " ".join(map(str, late)))
             decided = self._decided()
@@ -132,6 +133,13 @@ class Meeting:
             rank, _, why = json.loads(decided.removeprefix(_REFUSED))
             return RankMissingError(f"Rank {rank} can't do it: {inert(why, 400)} {nothing}", ranks=(rank,))
         missing = tuple(int(rank) for rank in decided.removeprefix(_OFF).split())
+        if self._me in missing:
+            return RankMissingError(
+                f"This {what} needs {rank_names(self.ranks)}, and this one, rank {self._me}, came when others had "
+                f"given up. {nothing}",
+                ranks=missing,
+                hint=hint,
+            )
         return RankMissingError(
             f"This {what} needs {rank_names(self.ranks)}, and {rank_names(missing)} didn't come within "
             f"{seconds:.1f} s. {nothing}",
@@ -159,7 +167,7 @@ class Meeting:
     def _leave(self) -> None:
         """Say that this rank knows; the last one takes everything back."""
         if self._held.add(f"{self.turn}/left", 1) == len(self.ranks):
-            for key in (*self.ranks, "here", "decided", "left", *self._shared):
+            for key in (*self.ranks, "decided", "left", *self._shared):
                 self._held.delete_key(f"{self.turn}/{key}")
 
 

@@ -142,6 +142,33 @@ def alone(rank, world_size):
     seed = nnw.init(ddp, "module.weight", "normal_").seed
     found["DDP"] = seed, nnw.init(ddp, "module.weight", "normal_", preview=True).seed, ddp.module.weight.tolist()
 
+    def of_another(tensor):
+        layer = nn.Linear(4, 4)
+        nnw.init(layer, "weight", "ones_", seed=5)
+        tensor.copy_(layer.weight)
+        if rank == 1:
+            raise ValueError
+
+    was = ddp.module.weight.detach().clone()
+    found["one can't, within"] = refusal(lambda: nnw.init(ddp, "module.weight", of_another, seed=1))
+    found["untouched"].append(torch.equal(ddp.module.weight, was))
+
+    different = torch.full((1100, 1024), float(rank // 2))
+    wide = nn.parallel.DistributedDataParallel(nn.Linear(1024, 1100))
+    net_of_others = nn.Sequential(nn.Linear(4, 4))
+    others = nn.parallel.DistributedDataParallel(net_of_others)
+    parameters = [*wide.parameters(), *ddp.parameters(), *net_of_others.parameters()]
+    before_others = [each.detach().clone() for each in parameters]
+    found["other values"] = [
+        refusal(lambda: nnw.assign(wide, "module.weight", different)),
+        refusal(lambda: nnw.init(ddp, "module.weight", lambda tensor: tensor.fill_(rank // 2), seed=1)),
+        refusal(lambda: nnw.init(net, "0.weight", lambda tensor: tensor.fill_(rank // 2), seed=1)),
+        refusal(lambda: nnw.apply(others, "Linear", lambda module: module.bias.fill_(rank // 2), seed=1)),
+    ]
+    found["untouched"].append(all(map(torch.equal, parameters, before_others)) and is_same(net, before))
+    nnw.init(ddp, "module.weight", lambda tensor: tensor.uniform_(), seed=1)
+    found["same values"] = ddp.module.weight.tolist(), nnw.undo(ddp).label
+    dist.barrier()
     job = nnw.ranks(timeout=0.5)
     if rank != 3:
         found["late"] = refusal(lambda: nnw.init(job["net"], "0.weight", "zeros_"))
@@ -201,6 +228,7 @@ def test_nothing_changes_unless_all_ranks_make_the_same_change(seen):
         kind, message = found["one can't"]
         assert kind == ("InitializerError" if rank == 1 else "RankMissingError")
         assert rank == 1 or "Rank 1 can't do it: normal_ takes a number for 'std'" in message
+        assert found["one can't, within"][0] == kind
         if rank == 2:
             assert found["interrupted"] == "KeyboardInterrupt"
         else:
@@ -212,6 +240,13 @@ def test_nothing_changes_unless_all_ranks_make_the_same_change(seen):
         assert found["stages"][0] == "RanksDisagreeError"
 
 
+def test_ranks_whose_values_or_functions_give_other_values_disagree(seen):
+    for _, found in seen:
+        for kind, message in found["other values"]:
+            assert (kind, message.count(", values ")) == ("RanksDisagreeError", 2)
+    assert len({str(found["same values"]) for _, found in seen}) == 1
+
+
 def test_replicas_get_one_seed(seen):
     assert len({str(found["DDP"]) for _, found in seen}) == 1
 
@@ -219,4 +254,4 @@ def test_replicas_get_one_seed(seen):
 def test_a_model_of_ranks_is_changed_as_the_module_is(seen):
     for rank, (_, found) in enumerate(seen):
         assert found["together"] == ((0, 1, 2, 3), 42.0, "0.weight[0, 0] = 42.0")
-        assert rank == 3 or "rank 3 didn't come within 0.5 s" in found["late"][1]
+        assert rank == 3 or "rank 3 didn't come within 0." in found["late"][1]

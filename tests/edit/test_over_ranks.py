@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 import warnings
 from contextlib import contextmanager
 
@@ -14,9 +15,12 @@ from hypothesis import strategies as st
 from torch import nn
 
 import nnwidgets as nnw
+from nnwidgets.distributed import held_changes
+from nnwidgets.distributed.inputs import to_json
 from nnwidgets.edit import initializers
 from nnwidgets.edit.over_ranks import draw
 from nnwidgets.edit.over_ranks.part import Part, part_of
+from nnwidgets.introspect.meeting import Meeting, Words
 from tests.support.dtensors import DTensor, Partial, Replicate, Shard
 from tests.support.stacks import needs_torch
 
@@ -189,7 +193,7 @@ def test_a_function_of_ones_own_gets_a_whole_tensor_and_may_not_read_what_is_els
             )
         assert torch.equal(local(net[0].weight), here(whole[0].weight, net[0].weight))
         before = local(net[0].weight).clone()
-        with pytest.raises(nnw.InitializerError, match="reads elements that are on other ranks"):
+        with pytest.raises(nnw.InitializerError, match="depends on elements that are on other ranks"):
             nnw.init(net, "0.weight", lambda t, generator: t.sub_(t.mean()))
         assert torch.equal(local(net[0].weight), before)
 
@@ -252,3 +256,127 @@ def test_no_more_than_a_block_is_drawn_at_a_time(monkeypatch):
         monkeypatch.setattr(torch, "empty", noted)
         nnw.init(net, "weight", "kaiming_uniform_")
         assert max(asked) == 256 + 16
+
+
+def filled_through_data(module):
+    module.weight.data.normal_(0, 0.02)
+
+
+def replaced(module):
+    module.weight = nn.Parameter(torch.ones_like(module.weight))
+
+
+def test_what_a_function_of_modules_writes_through_data_stays_and_what_it_replaces_is_refused():
+    with as_rank(1, 4):
+        net, whole = spread("FSDP2", 1, 4), whole_model()
+        for each in (net, whole):
+            nnw.apply(each, "0", filled_through_data, seed=3)
+        assert torch.equal(local(net[0].weight), here(whole[0].weight, net[0].weight))
+        for each in (net, whole):
+            with pytest.raises(nnw.InitializerError, match="replaced"):
+                nnw.apply(each, "0", replaced)
+        assert torch.equal(local(net[0].weight), here(whole[0].weight, net[0].weight))
+
+
+def test_a_number_that_every_rank_has_is_assigned():
+    from torch.distributed.device_mesh import init_device_mesh
+
+    with as_rank(0, 2):
+        net, mesh = nn.Module(), init_device_mesh("cpu", (2,))
+        net.scale = nn.Parameter(DTensor.from_local(torch.tensor(2.0), mesh, [Replicate()], run_check=False))
+        nnw.assign(net, "scale", 1.5)
+        assert net.scale.to_local().item() == 1.5
+
+
+def pruned(tensor):
+    tensor[tensor.abs() < tensor.abs().flatten().kthvalue(tensor.numel() // 2).values] = 0
+
+
+def counted(tensor):
+    tensor.fill_(float((tensor > 0).sum()))
+
+
+def normalized(tensor):
+    if tensor.std() < 1:
+        tensor.mul_(2)
+
+
+def bias_of_weight(module):
+    module.bias.fill_(module.weight.mean())
+
+
+def order_of_rows(module):
+    module.order.add_(module.order.sum())
+
+
+@pytest.mark.parametrize("how", [pruned, counted, normalized])
+def test_orders_counts_and_conditions_of_what_is_elsewhere_are_refused(how):
+    with as_rank(1, 4):
+        net = spread("FSDP2", 1, 4)
+        nnw.init(net, "0.weight", "normal_", seed=1)
+        if how is not normalized:  # of NaN, std is NaN whatever else there is
+            local(net[0].weight.detach())[0, 0] = math.nan
+        before = local(net[0].weight).clone()
+        with pytest.raises(nnw.InitializerError, match=r"0.weight depends on .* other ranks.*full_tensor\(\)"):
+            nnw.init(net, "0.weight", how)
+        assert torch.equal(local(net[0].weight).nan_to_num(5), before.nan_to_num(5))
+
+
+def test_no_module_gets_numbers_from_elsewhere_in_its_whole_tensors_or_whole_numbers():
+    from torch.distributed.device_mesh import init_device_mesh
+
+    with as_rank(1, 4):
+        mesh = init_device_mesh("cpu", (4,))
+        net = nn.Linear(4, 4)
+        net.weight = nn.Parameter(DTensor.from_local(torch.ones(1, 4), mesh, [Shard(0)], run_check=False))
+        net.register_buffer("order", DTensor.from_local(torch.ones(2, dtype=torch.int64), mesh, [Shard(0)]))
+        before = net.bias.detach().clone()
+        with pytest.raises(nnw.InitializerError, match="What it gives for bias depends on"):
+            nnw.apply(net, "", bias_of_weight)
+        with pytest.raises(nnw.InitializerError, match="What it gives for order depends on"):
+            nnw.apply(net, "", order_of_rows)
+        nnw.apply(net, "", lambda module: (module.bias.add_(1), module.weight.mul_(3), module.order.mul_(2)))
+        assert torch.equal(net.bias, before + 1)
+        assert (local(net.weight).unique().item(), local(net.order).tolist()) == (3, [2, 2])
+
+
+def test_ranks_wait_as_long_as_they_took_and_a_late_one_is_told_that_it_is(monkeypatch):
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    try:
+        words = Words("change", "Nothing was changed.", "Run it.")
+        first = Meeting((0, 1), 0.01, "change", words)
+        monkeypatch.setattr(dist, "get_rank", lambda *_: 1)
+        second = Meeting((0, 1), 0.01, "change", words)
+        time.sleep(0.1)
+        with pytest.raises(nnw.RankMissingError, match=r"rank 1 didn't come within 0\.[1-9]"):
+            first.agree()
+        with pytest.raises(nnw.RankMissingError, match="this one, rank 1, came when others had given up"):
+            second.agree()
+    finally:
+        monkeypatch.undo()
+        dist.destroy_process_group()
+
+
+def test_a_change_of_the_ranks_own_between_prepare_and_commit_stays_in_its_history():
+    net = nn.Linear(4, 4)
+
+    def asked(number, **more):
+        return {"change": {"number": number, "within": 60, **more}}
+
+    def prepare(number, function, *arguments):
+        held_changes.prepare(net, asked(number, function=function, given=to_json((arguments, {}), function)))
+
+    nnw.init(net, "weight", "ones_")
+    for function, arguments in (("init", ("weight", "zeros_")), ("undo", ())):
+        prepare("a", function, *arguments)
+        nnw.init(net, "bias", "ones_")
+        done = nnw.history(net).changes
+        with pytest.raises(nnw.ChangedSinceError, match="another one than when"):
+            held_changes.commit(net, asked("a"))
+        assert nnw.history(net).changes == done
+    prepare("b", "assign", "weight", 2.0)
+    held_changes.commit(net, asked("b"))
+    own = nnw.init(net, "bias", "zeros_")
+    held_changes.revoke(net, asked("b"))
+    assert [each.label for each in nnw.history(net).changes] == [*(each.label for each in done), own.label]
+    assert (net.weight == 1).all()

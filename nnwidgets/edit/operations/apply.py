@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import contextlib
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -17,8 +16,9 @@ from nnwidgets.edit.operations.module_structure import Structure
 from nnwidgets.edit.operations.padding_rows import padding_rows, padding_warnings
 from nnwidgets.edit.operations.stand_ins import Scratch
 from nnwidgets.edit.over_ranks.agreement import on_all_ranks
-from nnwidgets.edit.over_ranks.whole import CODE, IMPORTS, whole_tensors
-from nnwidgets.edit.rng import check_seed, fork_generators
+from nnwidgets.edit.over_ranks.tries import is_compared
+from nnwidgets.edit.over_ranks.whole import CODE, IMPORTS, call_whole
+from nnwidgets.edit.rng import check_seed, fork_generators, rewinder
 from nnwidgets.edit.targets import ChangeScope, Target, TensorTarget
 from nnwidgets.edit.transaction import Plan, WriteGuard, carry_out, with_optimizers
 from nnwidgets.edit.undo_copy.undo import summarize
@@ -60,7 +60,8 @@ def apply(
     submodule, everything is put back, bit for bit. ``"**"`` is every module, as ``Module.apply`` goes through them.
 
     Of a model that ranks hold together, all of them run the same line. Each module is called with whole tensors, those
-    below it too, in which what other ranks have is NaN; each rank keeps its parts.
+    below it too, twice, with other values each time for what other ranks have: what comes out here must be the same.
+    Ranks also compare what the function gives for values that all of them know.
 
     Args:
         module: The model.
@@ -258,8 +259,11 @@ def _call(
     with fork_generators(seed), torch.no_grad():
         for path, each in modules:
             try:
-                with whole_tensors(each, path) if is_spread else contextlib.nullcontext():
-                    _check_returned(function(each), each, label, path)
+                once = partial(_call_once, each, path, function, label)
+                if is_spread or is_compared():
+                    call_whole(each, path, once, rewinder())
+                else:
+                    once()
             except NNWidgetsError:
                 raise
             except Exception as error:
@@ -272,6 +276,10 @@ def _call(
                     if is_lost
                     else "Nothing was changed.",
                 ) from error
+
+
+def _call_once(module: Any, path: str, function: Callable[[Any], Any], label: str) -> None:
+    _check_returned(function(module), module, label, path)
 
 
 def _check_returned(made: Any, module: Any, label: str, path: str) -> None:

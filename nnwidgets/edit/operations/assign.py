@@ -17,6 +17,7 @@ from nnwidgets.edit.history import FEW
 from nnwidgets.edit.operations.padding_rows import padding_rows, padding_warnings
 from nnwidgets.edit.over_ranks.agreement import on_all_ranks
 from nnwidgets.edit.over_ranks.part import IMPORT, Part, data_of, part_of, whole_code
+from nnwidgets.edit.over_ranks.tries import say_values
 from nnwidgets.edit.targets import ChangeScope, TensorTarget
 from nnwidgets.edit.transaction import Plan, WriteGuard, commit
 from nnwidgets.edit.undo_copy.undo import summarize
@@ -73,16 +74,18 @@ def assign(module: nn.Module, target: str | torch.Tensor, value: Any) -> Change:
         part = part_of(place.tensor, place.path)
         with plain_torch():
             # Of a tensor over ranks, one element that stands for all of them has its indexes checked.
-            view = _view_at(data if part is None else data.new_empty(1).expand(part.shape), indexes, place.path)
+            view = _view_at(data if part is None else data.new_empty(()).expand(part.shape), indexes, place.path)
         new, more = _convert(value, view, f"{place.path}{suffix}")
         planned.append((place, new))
         here.append(view if part is None else _chosen_here(part, indexes, place.path, data, new)[0])
         n_written += view.numel()
         notes += more
-    wanted = planned[0][1]
+    wanted, is_number = planned[0][1], isinstance(value, bool | int | float)
 
     def write(guard: WriteGuard) -> None:
         guard.before()
+        if not is_number:
+            say_values(wanted)
         with plain_torch():
             for place, new in planned:
                 part, values = part_of(place.tensor, place.path), new

@@ -19,7 +19,8 @@ from nnwidgets.edit.operations.stand_ins import Scratch
 from nnwidgets.edit.over_ranks.agreement import on_all_ranks
 from nnwidgets.edit.over_ranks.draw import UnknownStepError, fill_part
 from nnwidgets.edit.over_ranks.part import IMPORT, data_of, part_of, whole_code
-from nnwidgets.edit.rng import Generators, check_seed, fork_generators
+from nnwidgets.edit.over_ranks.tries import Borrowed, is_compared
+from nnwidgets.edit.rng import Generators, check_seed, fork_generators, rewinder
 from nnwidgets.edit.targets import ChangeScope, Target, TensorTarget
 from nnwidgets.edit.transaction import Plan, WriteGuard, carry_out, with_optimizers
 from nnwidgets.edit.undo_copy.undo import summarize
@@ -73,7 +74,8 @@ def init(
 
     Of a model that ranks hold together (DTensors, FSDP2, DDP), all of them run the same line, and all make the change
     or none. The values are those of the whole model in one process: each rank draws them all, in blocks or a whole
-    tensor at a time, and keeps its part.
+    tensor at a time, and keeps its part. A function of one's own is called several times, with other values for what
+    other ranks have, and may not depend on these.
 
     Args:
         module: The model, or one over ranks: ``ranks()["net"]``.
@@ -168,11 +170,22 @@ class _Filler:
 
     def _fill(self, path: str, tensor: Any, written: Any, generators: Generators) -> None:
         part, generator = part_of(tensor, path), generators.on(tensor.device)
-        if part is None or part.is_whole:
-            self._call(path, written, generator)
-            return
         is_torchs = self.initializer.kind == "torch"
-        fill_part(part, written, lambda whole: self._call(path, whole, generator), path=path, is_torchs=is_torchs)
+
+        def fill(each: Any) -> None:
+            self._call(path, each, generator)
+
+        if part is not None and not (part.is_whole and written.stride() == part.stride):
+            rewind = rewinder(generator)
+            fill_part(part, written, fill, path=path, is_torchs=is_torchs, rewind=rewind)
+            return
+        if not is_torchs and is_compared():
+            rewind = rewinder(generator)
+            borrowed = Borrowed([written])
+            borrowed.say_outcome(lambda: fill(written))
+            borrowed.put_back()
+            rewind()
+        fill(written)
 
     def _call(self, path: str, tensor: Any, generator: torch.Generator) -> None:
         initializer, function = self.initializer, self.initializer.function

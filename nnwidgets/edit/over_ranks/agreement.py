@@ -73,6 +73,12 @@ def current() -> Agreement | None:
     return _CURRENT.get()
 
 
+def within() -> Within | None:
+    """The change that is being written, where other ranks make it too."""
+    held = _CURRENT.get()
+    return held if isinstance(held, Within) else None
+
+
 @contextmanager
 def agreed_by(agreement: Agreement) -> Iterator[None]:
     """Changes inside need an agreement."""
@@ -81,6 +87,30 @@ def agreed_by(agreement: Agreement) -> Iterator[None]:
         yield
     finally:
         _CURRENT.reset(token)
+
+
+class Within:
+    """Of changes that a change makes while it writes, of layers of its own for instance: they stay as it does."""
+
+    is_settled = False
+
+    def __init__(self, agreement: Agreement) -> None:
+        self.ranks, self.seed = agreement.ranks, agreement.seed
+        self._noted: Any = None
+
+    def note(self, digest: bytes) -> None:
+        """Have ranks compare what is the same on all of them, of what is being written."""
+        self._noted = self._noted or hashlib.blake2b(digest_size=4)
+        self._noted.update(digest)
+
+    @property
+    def noted(self) -> str:
+        """A digest of what was noted; nothing where nothing was."""
+        return "" if self._noted is None else self._noted.hexdigest()
+
+    def settle(self, said: str, step: Step) -> bool:  # noqa: ARG002 - it is settled with the change around it
+        """As of `Agreement`."""
+        return True
 
 
 class GroupAgreement:
@@ -161,19 +191,32 @@ def agreed_call(ranks: tuple[int, ...], seconds: float, text: str, call: Callabl
             raise
 
 
-def said_of(label: str, paths: list[str], seed: int | None, code: str) -> str:
+def said_of(label: str, paths: list[str], seed: int | None, code: str, noted: str = "") -> str:
     """What a rank says that it did, the same where ranks did the same.
+
+    Args:
+        label: Of the change.
+        paths: What it changed.
+        seed: What it was drawn from.
+        code: Its code.
+        noted: A digest of its values, where the code doesn't tell them.
 
     Example:
         >>> said_of("zeros_", ["0.weight"], None, "…") == said_of("zeros_", ["0.weight"], None, "…")
         True
+        >>> said_of(f"f(way={object()!r})", ["0.weight"], None, "…")
+        'f(way=<object object>) of 0.weight (3748c938)'
     """
-    named = hashlib.blake2b("\0".join([*paths, _DEVICE.sub(r"\1", code)]).encode()).hexdigest()
+    # Each process has its objects elsewhere.
+    label, code = _ADDRESS.sub("", label), _ADDRESS.sub("", _DEVICE.sub(r"\1", code))
+    named = hashlib.blake2b("\0".join([*paths, code]).encode()).hexdigest()
     with_seed = "" if seed is None else f", seed {seed}"
-    return f"{label} of {some(paths, _MOST_NAMED)}{with_seed} ({named[:8]})"
+    with_values = f", values {noted}" if noted else ""
+    return f"{label} of {some(paths, _MOST_NAMED)}{with_seed} ({named[:8]}{with_values})"
 
 
 _DEVICE = re.compile(r"\b(cuda|xpu):\d+")
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 _MOST_NAMED = 3
 
 

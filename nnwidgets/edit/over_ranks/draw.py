@@ -6,7 +6,6 @@ else needs one whole tensor beside the part.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from nnwidgets.edit.over_ranks.part import Part
+from nnwidgets.edit.over_ranks.tries import N_TRIES, check_same, fill_meaningless, is_compared, say_outcome
 from nnwidgets.errors import InitializerError
 from nnwidgets.formatting import shape_text, short_bytes
 
@@ -24,7 +24,15 @@ BLOCK = 1 << 20
 _SIXTEEN = 16
 
 
-def fill_part(part: Part, local: torch.Tensor, fill: Callable[[Any], object], *, path: str, is_torchs: bool) -> None:
+def fill_part(
+    part: Part,
+    local: torch.Tensor,
+    fill: Callable[[Any], object],
+    *,
+    path: str,
+    is_torchs: bool,
+    rewind: Callable[[], object] = int,
+) -> None:
     """Fill the part of a tensor that is here with what ``fill`` gives the whole.
 
     Args:
@@ -33,6 +41,7 @@ def fill_part(part: Part, local: torch.Tensor, fill: Callable[[Any], object], *,
         fill: Fills a tensor in place; draws from a generator that is kept in it.
         path: Where it is, for errors.
         is_torchs: Whether it is one of ``torch.nn.init``: these write every element and may be run to see how.
+        rewind: Sets generators back, as one that isn't torch's is called several times.
 
     Raises:
         InitializerError: There is no room for the whole, or the function reads elements that other ranks have.
@@ -46,33 +55,20 @@ def fill_part(part: Part, local: torch.Tensor, fill: Callable[[Any], object], *,
         fill(whole)
         local.copy_(part.of(whole))
         return
-    # What isn't here is NaN: where the function reads it, so is what it gives.
-    whole.fill_(math.nan)
-    part.of(whole).copy_(local)
-    fill(whole)
-    made = part.of(whole)
-    check_nothing_foreign(made, local, path)
-    local.copy_(made)
-
-
-def check_nothing_foreign(made: torch.Tensor, before: torch.Tensor, path: str) -> None:
-    """Refuse what was made from elements that aren't here, which were NaN.
-
-    Args:
-        made: What is to be here.
-        before: What is.
-        path: Where, for the error.
-
-    Raises:
-        InitializerError: It has NaN, and had none.
-    """
-    if bool(torch.isnan(made).any()) and not bool(torch.isnan(before).any()):
-        raise InitializerError(
-            f"What it gives for {path} has NaN: it makes NaN, or reads elements that are on other ranks, which are NaN "
-            "here.",
-            path=path,
-            hint="Nothing was changed. Write every element, from the generator alone.",
-        )
+    if is_compared():
+        fill_meaningless(whole, 0)
+        say_outcome(lambda: fill(whole), [whole])
+        rewind()
+    made = None
+    for which in range(1 if part.is_whole else N_TRIES):
+        if which:
+            rewind()
+        fill_meaningless(whole, which)
+        part.of(whole).copy_(local)
+        fill(whole)
+        before, made = made, part.of(whole).clone()
+        check_same(before, made, path)
+    local.copy_(made)  # type: ignore[arg-type] # there is one
 
 
 class UnknownStepError(Exception):
