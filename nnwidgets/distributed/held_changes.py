@@ -54,7 +54,9 @@ class HeldChange:
 
 def prepare(module: nn.Module, body: Mapping[str, Any]) -> Said:
     """Make a change and set it aside; a preview only tells it."""
-    asked = body["change"]
+    asked = _asked(body, function=str, given=Mapping)
+    if asked["function"] not in CHANGES:
+        raise InvalidTargetError(_MALFORMED)
     arguments, options = from_json(asked["given"], device_of(read(module)))
     held = HeldChange(asked["number"])
     log = log_of(module)
@@ -81,7 +83,7 @@ def commit(module: nn.Module, body: Mapping[str, Any]) -> Said:
         ChangedSinceError: Other code has written there meanwhile.
     """
     held = _held_now(module, body)
-    if time.monotonic() - held.seen > body["change"]["within"]:
+    if time.monotonic() - held.seen > _asked(body, within=int | float)["within"]:
         log_of(module).held = None
         raise RankMissingError("It was told to commit too late. Nothing was changed.")
     if held.step is not None and not held.is_kept:
@@ -93,16 +95,29 @@ def commit(module: nn.Module, body: Mapping[str, Any]) -> Said:
 def revoke(module: nn.Module, body: Mapping[str, Any]) -> Said:
     """Let it go, whether or not it was committed."""
     held = log_of(module).held
-    if held is not None and held.number == body["change"]["number"]:
+    if held is not None and held.number == _asked(body)["number"]:
         log_of(module).held = None
         if held.is_kept and held.step is not None:
             held.step.revoke()
     return {}
 
 
+def _asked(body: Mapping[str, Any], **kinds: Any) -> Mapping[str, Any]:
+    """What a request says of the change, which came over a network."""
+    asked = body.get("change")
+    if not isinstance(asked, Mapping) or not all(
+        isinstance(asked.get(name), kind) for name, kind in {"number": str, **kinds}.items()
+    ):
+        raise InvalidTargetError(_MALFORMED)
+    return asked
+
+
+_MALFORMED = "The request is of no change that can be made here."
+
+
 def _held_now(module: nn.Module, body: Mapping[str, Any]) -> HeldChange:
     held: HeldChange | None = log_of(module).held
-    if held is None or held.number != body["change"]["number"]:
+    if held is None or held.number != _asked(body)["number"]:
         raise InvalidTargetError("No such change is prepared here.")
     return held
 

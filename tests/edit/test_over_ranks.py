@@ -380,3 +380,10 @@ def test_a_change_of_the_ranks_own_between_prepare_and_commit_stays_in_its_histo
     held_changes.revoke(net, asked("b"))
     assert [each.label for each in nnw.history(net).changes] == [*(each.label for each in done), own.label]
     assert (net.weight == 1).all()
+
+
+@pytest.mark.parametrize("change", [None, "init", {}, {"number": "a", "function": "eval", "given": {}}, {"number": 1}])
+def test_a_request_of_no_change_is_refused(change):
+    for ask in (held_changes.prepare, held_changes.commit, held_changes.renew):
+        with pytest.raises(nnw.InvalidTargetError, match=r"no change that can be made|No such change is prepared"):
+            ask(nn.Linear(1, 1), {"change": change})
