@@ -30,6 +30,7 @@ from nnwidgets.introspect import sampled_stats
 from nnwidgets.introspect.optimizers import optimizers_in
 from nnwidgets.introspect.records import TensorStats
 from nnwidgets.introspect.safe_access.scan import gc_paused
+from nnwidgets.introspect.statistics.exact_stats import version
 
 
 class WriteGuard(Protocol):
@@ -167,6 +168,9 @@ def _carry_out(
         undo = UndoRecord(sites, plan.plains, plan.flags, plan.states, log.make_room(size))
         # Before anything is copied: wherever that is interrupted, its threads have to be called off.
         begun.append((undo, log.state))
+    # What a rank has no element of, it sees written by its version alone.
+    cut = (place for place in plan.places if place.entry.placements and not place.entry.local_bytes)
+    unseen = [(place, version(place.tensor)) for place in cut]
     if plan.write is not None:
         plan.write(undo.kept)
     undo.kept.seal()
@@ -180,8 +184,9 @@ def _carry_out(
     undo.touch()
     n_elements = plan.n_elements
     if plan.reports_changed:
-        paths = tuple(undo.changed())
-        named = set(paths)
+        named = {*undo.changed(), *(place.path for place, before in unseen if version(place.tensor) != before)}
+        named |= {tie.path for tie in plan.ties if tie.of in named}
+        paths = model.in_walk_order(named)
         n_elements = n_distinct_elements([place for place in plan.places if place.path in named])
         if not paths:
             plan.warnings.append("It changed nothing.")
