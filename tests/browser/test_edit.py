@@ -112,7 +112,10 @@ def test_a_tied_tensor_changes_under_both_names_and_back_and_its_code_gives_the_
     changes = panel.get_by_role("region", name="2 tensors change")
     expect(changes).to_contain_text("head.weight")
     expect(changes).to_contain_text("same object")
-    code = panel.locator(".nnw-code pre").inner_text()
+    shown = panel.locator(".nnw-code pre")
+    expect(shown).to_contain_text("manual_seed(7)")
+    expect(shown).to_contain_text("std=0.125")
+    code = shown.inner_text()
     for width in ("355px", "220px", ""):
         panel.evaluate("(panel, width) => { panel.style.width = width; }", width)
         assert panel.locator(".nnw-figure-table").evaluate(LEAST_GAP) >= 8
