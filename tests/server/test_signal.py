@@ -106,6 +106,14 @@ def test_nan_is_counted_on_its_point_and_its_row():
     view.close()
 
 
+def test_a_layer_whose_weight_is_made_of_others_is_a_point_and_what_makes_it_is_none():
+    net = nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(4, 4)), nn.Tanh())
+    session = Session(net)
+    session.show_activations(nnw.activations(net, torch.randn(8, 4)))
+    points, _ = session.signal.points("")
+    assert [point["path"] for point in points] == ["0", "1"]
+
+
 def test_of_many_calls_a_point_stands_for_several_in_a_row_and_the_reply_stays_small():
     net = nn.Sequential(*[nn.Identity() for _ in range(1_000)])
     session = Session(net, name="net", hold=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,6 +11,7 @@ from nnwidgets.edit.init_comparison.comparison_records import SignalBand, Signal
 from nnwidgets.introspect import Activations, CallSignal, TensorStats
 from nnwidgets.introspect.safe_access.objects import is_module
 from nnwidgets.introspect.signal.signal_findings import call_facts
+from nnwidgets.introspect.signal.signal_records import leaf_calls, tells_silence
 from nnwidgets.introspect.signal.thresholds import LIMITS
 
 Key = tuple[str, int]
@@ -52,15 +53,6 @@ class Seen:
     def fail(self, error: str, failed_in: str | None, failed_at: str | None = None) -> None:
         """Take in what raised."""
         self.error, self.failed_in, self.failed_at = error, failed_in, failed_at
-
-
-def leaf_calls(calls: Sequence[CallSignal]) -> Iterator[CallSignal]:
-    """The calls that gave tensors of floating point and called no other module, but for what makes up its weights."""
-    calls = [call for call in calls if ".parametrizations." not in f".{call.path}"]
-    for at, call in enumerate(calls):
-        is_leaf = at + 1 == len(calls) or calls[at + 1].depth <= call.depth
-        if is_leaf and call.outputs:
-            yield call
 
 
 def points_of(everything: Iterable[Seen], modules: Mapping[str, Any]) -> tuple[SignalPoint, ...]:
@@ -189,9 +181,7 @@ def flaws_of(seen: Seen, modules: Mapping[str, Any], matrices: Collection[str]) 
     silent = [
         out
         for facts, out in outputs
-        if facts.is_flat_at_zero
-        and out.values.n >= LIMITS.n_values * out.n_units > 0
-        and out.n_silent_units >= LIMITS.mostly_silent * out.n_units
+        if facts.is_flat_at_zero and tells_silence(out) and out.n_silent_units >= LIMITS.mostly_silent * out.n_units
     ]
     return Flaws(
         n_symmetric=sum(each.has_equal_units for each in given),

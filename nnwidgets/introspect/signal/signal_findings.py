@@ -25,7 +25,7 @@ from nnwidgets.introspect.module_tree.expressions import ExpressionWriter
 from nnwidgets.introspect.records import Finding, Severity, TensorStats
 from nnwidgets.introspect.safe_access.objects import instance_dict, is_a, is_module, is_tensor
 from nnwidgets.introspect.signal.saturation import flat_parts, is_flat_at_zero
-from nnwidgets.introspect.signal.signal_records import CallSignal, ParameterSignal
+from nnwidgets.introspect.signal.signal_records import CallSignal, ParameterSignal, tells_silence
 from nnwidgets.introspect.signal.thresholds import LIMITS
 
 
@@ -171,8 +171,8 @@ class _Run:
             last[call.path] = at
             for out in call.outputs if facts else ():
                 n_each = out.values.n / max(out.n_units, 1)
-                is_known = facts is not None and facts.is_flat_at_zero and n_each >= LIMITS.n_values
-                if is_known and out.n_silent_units >= LIMITS.silent * out.n_units > 0:
+                is_known = facts is not None and facts.is_flat_at_zero and tells_silence(out)
+                if is_known and out.n_silent_units >= LIMITS.silent * out.n_units:
                     yield SingleFinding(
                         "dead-units",
                         _severity(out.n_silent_units / out.n_units),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from nnwidgets.formatting import counted, inert
 from nnwidgets.introspect.records import Finding, Record, TensorStats, as_json
+from nnwidgets.introspect.signal.thresholds import LIMITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,18 @@ class CallSignal(Record):
     class_name: str
     depth: int
     outputs: tuple[OutputSignal, ...]
+
+
+def leaf_calls(calls: Sequence[CallSignal]) -> list[CallSignal]:
+    """The calls that gave tensors of floating point and called no other module, but for what makes up its weights."""
+    calls = [call for call in calls if ".parametrizations." not in f".{call.path}"]
+    ends = [later.depth <= call.depth for call, later in itertools.pairwise(calls)] + [True]
+    return [call for call, is_leaf in zip(calls, ends, strict=False) if is_leaf and call.outputs]
+
+
+def tells_silence(output: OutputSignal) -> bool:
+    """Whether a unit that is zero for all of a batch has so many values that it is no chance."""
+    return output.values.n >= LIMITS.n_values * output.n_units > 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,7 @@ from collections.abc import Iterable, Sequence
 from nnwidgets.formatting import inert, shape_text
 from nnwidgets.introspect.safe_access.scan import read
 from nnwidgets.introspect.signal.saturation import is_flat_at_zero
-from nnwidgets.introspect.signal.signal_records import Activations, CallSignal, OutputSignal
-from nnwidgets.introspect.signal.thresholds import LIMITS
+from nnwidgets.introspect.signal.signal_records import Activations, CallSignal, OutputSignal, leaf_calls, tells_silence
 from nnwidgets.wire.schema.signal import SignalPoint
 from nnwidgets.wire.schema.tree import RowSignal
 
@@ -40,8 +39,8 @@ class SignalMarks:
         self.found, self.number = found, 0 if found is None else next(_runs)
         calls: Sequence[CallSignal] = () if found is None else found.calls
         self._last: dict[str, CallSignal] = {call.path: call for call in calls if call.outputs}
-        ends = [later.depth <= call.depth for call, later in itertools.pairwise(calls)] + [True]
-        self._layers = [at for at, call in enumerate(calls) if ends[at] and call.outputs]
+        places = {id(call): at for at, call in enumerate(calls)}
+        self._layers = [places[id(call)] for call in leaf_calls(calls)]
         self._flat_at_zero = _flat_at_zero(model) if any(o.n_silent_units for c in calls for o in c.outputs) else set()
         outputs = [call.outputs[0] for call in self._last.values()]
         self.has_gradients = any(out.gradient is not None for call in calls for out in call.outputs)
@@ -113,7 +112,7 @@ class SignalMarks:
     def _dead_units(self, call: CallSignal) -> tuple[int, int]:
         """How many units let no gradient through, of how many: as the findings, where being zero is no chance."""
         out = call.outputs[0]
-        is_told = call.path in self._flat_at_zero and out.values.n >= LIMITS.n_values * out.n_units
+        is_told = call.path in self._flat_at_zero and tells_silence(out)
         return (out.n_silent_units if is_told else 0), out.n_units
 
 

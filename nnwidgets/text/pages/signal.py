@@ -6,9 +6,14 @@ import math
 from collections.abc import Callable, Sequence
 
 from nnwidgets.edit import InitCandidate, InitComparison, SignalBand, SignalPoint, UpdateRatio
-from nnwidgets.edit.init_comparison.signal_curves import leaf_calls
 from nnwidgets.formatting import counted, exact_count, shape_text
-from nnwidgets.introspect.signal.signal_records import Activations, CallSignal, OutputSignal, ParameterSignal
+from nnwidgets.introspect.signal.signal_records import (
+    Activations,
+    CallSignal,
+    OutputSignal,
+    ParameterSignal,
+    leaf_calls,
+)
 from nnwidgets.text.document import Block, Curve, Curves, Document, Facts, Note, Table
 from nnwidgets.text.pages.model import MOST_ROWS, findings_page, table_of
 
@@ -62,7 +67,7 @@ def parameter_signal_page(parameter: ParameterSignal) -> Document:
 
 def signal_curves_page(found: Activations) -> Document:
     """Std through the calls that called nothing themselves, forward and back, at up to 120 of them."""
-    calls = list(leaf_calls(found.calls))
+    calls = leaf_calls(found.calls)
     if not calls:
         return ()
     outputs = [call.outputs[0] for call in calls[:: -(-len(calls) // _MOST_PLACES)]]
