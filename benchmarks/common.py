@@ -12,6 +12,7 @@ import json
 import platform
 import resource
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -87,6 +88,20 @@ def peak_mib() -> float:
     """The most memory this process has held so far, in MiB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+
+
+def peak_apart(module: str, side: str) -> float:
+    """The most memory, in MiB, that a process of its own held, which runs one side of a benchmark."""
+    command = [sys.executable, "-m", module, _PEAK_OF, side]
+    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def asked_for_peak() -> str | None:
+    """In the process that `peak_apart` began, the side to run before `peak_mib` is printed; None in any other."""
+    return sys.argv[-1] if _PEAK_OF in sys.argv else None
+
+
+_PEAK_OF = "--peak-of"
 
 
 def report(title: str, rows: Iterable[Row], arguments: argparse.Namespace | None = None) -> int:

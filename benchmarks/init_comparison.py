@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -12,18 +11,17 @@ import torch
 from torch import nn
 
 import nnwidgets as nnw
-from benchmarks import models
-from benchmarks.common import Row, peak_mib, report
-from benchmarks.signal import bare, seen
+from benchmarks.common import Row, asked_for_peak, peak_apart, peak_mib, report
+from benchmarks.signal import bare, gpt2, seen
 
 CANDIDATES = ["xavier_normal_", "kaiming_normal_", "normal_ std=0.02", "as it is"]
+_MODULE = "benchmarks.init_comparison"
 ROUNDS = 3
 
 
 def rows() -> Iterator[Row]:
     """Time and memory."""
-    torch.manual_seed(0)
-    model, x = models.gpt2(), torch.randint(50_257, (4, 128))
+    model, x = gpt2()
     ours, theirs = _in_turns(compared(model, x), bare(model, x))
     yield Row(
         "compare_inits of 4 candidates, GPT-2, 4 × 128 tokens", ours / theirs, "x", 1.6,
@@ -31,7 +29,7 @@ def rows() -> Iterator[Row]:
     )  # fmt: skip
     size = _targets_mib(model, x)
     del model
-    held = {side: _peak(side) for side in ("seen", "compared")}
+    held = {side: peak_apart(_MODULE, side) for side in ("seen", "compared")}
     yield Row(
         "memory of that beyond activations, against the targets'", (held["compared"] - held["seen"]) / size, "x", 1.0,
         f"the most that a process held, {held['compared']:.0f} MiB against {held['seen']:.0f}; targets {size:.0f} MiB",
@@ -66,18 +64,11 @@ def _targets_mib(model: nn.Module, x: torch.Tensor) -> float:
     return sum(tensors[path].nbytes for path in found.targets) / 2**20
 
 
-def _peak(side: str) -> float:
-    command = [sys.executable, "-m", "benchmarks.init_comparison", "--peak-of", side]
-    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-
-
 if __name__ == "__main__":
-    if "--peak-of" in sys.argv:
-        torch.manual_seed(0)
-        model, x = models.gpt2(), torch.randint(50_257, (4, 128))
-        run = {"seen": seen, "compared": compared}[sys.argv[-1]](model, x)
-        for _ in range(2):
-            run()
-        print(peak_mib())
-        sys.exit()
-    sys.exit(report("what comparing initializers costs", rows()))
+    side = asked_for_peak()
+    if side is None:
+        sys.exit(report("what comparing initializers costs", rows()))
+    run = {"seen": seen, "compared": compared}[side](*gpt2())
+    for _ in range(2):
+        run()
+    print(peak_mib())

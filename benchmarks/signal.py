@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -13,22 +12,22 @@ from torch import nn
 
 import nnwidgets as nnw
 from benchmarks import models
-from benchmarks.common import Row, medians, peak_mib, report
+from benchmarks.common import Row, asked_for_peak, medians, peak_apart, peak_mib, report
 
+_MODULE = "benchmarks.signal"
 ROUNDS = 7
 
 
 def rows() -> Iterator[Row]:
     """Time and memory on GPT-2, then time per module."""
-    torch.manual_seed(0)
-    model, x = models.gpt2(), torch.randint(50_257, (4, 128))
+    model, x = gpt2()
     ours, theirs = medians(seen(model, x), bare(model, x), rounds=ROUNDS)
     yield Row(
         "activations of GPT-2, forward and backward, 4 × 128 tokens", ours / theirs, "x", 1.5,
         f"{ours:.2f} s against {theirs:.2f} s for the bare forward and backward",
     )  # fmt: skip
     del model
-    held = {side: statistics.median(_peak(side) for _ in range(3)) for side in ("bare", "seen")}
+    held = {side: statistics.median(peak_apart(_MODULE, side) for _ in range(3)) for side in ("bare", "seen")}
     yield Row(
         "memory of that beyond the bare run", held["seen"] - held["bare"], "MiB", 16.0,
         f"the most that a process held, {held['seen']:.0f} MiB against {held['bare']:.0f} MiB",
@@ -38,6 +37,12 @@ def rows() -> Iterator[Row]:
         "activations of 100,000 layers, a call, against 10,000", many / few, "x", 1.3,
         f"{many * 1e6:.0f} µs against {few * 1e6:.0f} µs a call, forward and backward",
     )  # fmt: skip
+
+
+def gpt2() -> tuple[nn.Module, torch.Tensor]:
+    """The model, and 4 × 128 tokens."""
+    torch.manual_seed(0)
+    return models.gpt2(), torch.randint(50_257, (4, 128))
 
 
 def seen(model: nn.Module, x: torch.Tensor) -> Callable[[], object]:
@@ -53,14 +58,6 @@ def bare(model: nn.Module, x: torch.Tensor) -> Callable[[], object]:
         model.zero_grad(set_to_none=True)
 
     return run
-
-
-def _peak(side: str) -> float:
-    """The most memory that a process of its own held; what is freed and taken anew varies from one to the next."""
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.signal", "--peak-of", side], capture_output=True, text=True, check=True
-    )
-    return float(done.stdout)
 
 
 class _Branches(nn.ModuleList):
@@ -79,12 +76,10 @@ def _per_call(n_layers: int) -> float:
 
 
 if __name__ == "__main__":
-    if "--peak-of" in sys.argv:
-        torch.manual_seed(0)
-        model, x = models.gpt2(), torch.randint(50_257, (4, 128))
-        run = {"bare": bare, "seen": seen}[sys.argv[-1]](model, x)
-        for _ in range(3):
-            run()
-        print(peak_mib())
-        sys.exit()
-    sys.exit(report("what activations costs", rows()))
+    side = asked_for_peak()
+    if side is None:
+        sys.exit(report("what activations costs", rows()))
+    run = {"bare": bare, "seen": seen}[side](*gpt2())
+    for _ in range(3):
+        run()
+    print(peak_mib())

@@ -37,7 +37,7 @@ from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, gradient_o
 from nnwidgets.introspect.tracing.inputs import device_of
 from nnwidgets.introspect.tracing.together import come_together
 from nnwidgets.introspect.tracing.trace import run
-from nnwidgets.introspect.tracing.unsharded import read_shards, unsharded_modules
+from nnwidgets.introspect.tracing.unsharded import live_with_shards, read_shards, unsharded_modules
 from nnwidgets.wire.schema.ranks import RankReply
 
 Said = dict[str, Any]
@@ -93,12 +93,6 @@ def check_versions(replies: Mapping[int, Mapping[str, Any]]) -> None:
         )
 
 
-def _live(module: nn.Module) -> LiveModel:
-    live = LiveModel(module)
-    read_shards(live.scan)
-    return live
-
-
 @gc_paused()  # until the tree is gone again, which the collector would go through otherwise
 def _tree(module: nn.Module, body: Mapping[str, Any]) -> Said:
     scan = read(module)
@@ -122,7 +116,7 @@ def tree_said(found: ModuleTree, full: str) -> Said:
 
 
 def _stats(module: nn.Module, body: Mapping[str, Any]) -> Said:
-    live, place = _live(module), place_in_group()
+    live, place = live_with_shards(module), place_in_group()
     flat = flat_shares(live.scan)
     tensors = [_tensor_at(live, path) for path in body["paths"]]
     shares = [ABSENT if tensor is None else share_of(tensor, *place, flat) for tensor in tensors]
@@ -145,7 +139,7 @@ def _tensor_at(live: LiveModel, path: str) -> Any:
 
 
 def _check(module: nn.Module, body: Mapping[str, Any]) -> Said:
-    live, place = _live(module), place_in_group()
+    live, place = live_with_shards(module), place_in_group()
     found = tree_of(live.scan)
     facts = facts_of(found)
     name = str(body["model"])
@@ -227,7 +221,7 @@ def _fingerprint(entry: TensorEntry, tensor: Any, share: Share) -> list[Any] | N
 
 
 def _values(module: nn.Module, body: Mapping[str, Any]) -> Said:
-    return {"tile": tile_of(_tensor_at(_live(module), body["paths"][0]), body["window"], place_in_group())}
+    return {"tile": tile_of(_tensor_at(live_with_shards(module), body["paths"][0]), body["window"], place_in_group())}
 
 
 _ANSWERS: dict[str, Callable[[nn.Module, Mapping[str, Any]], Said]] = {

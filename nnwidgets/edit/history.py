@@ -14,7 +14,6 @@ import torch
 from nnwidgets.edit.change import Change
 from nnwidgets.edit.code import script
 from nnwidgets.edit.over_ranks.agreement import current, on_all_ranks
-from nnwidgets.edit.over_ranks.live import live_with_shards, reshard
 from nnwidgets.edit.undo_copy.threads import retry_until_complete
 from nnwidgets.edit.undo_copy.undo import UndoRecord
 from nnwidgets.errors import Advice, AdvisedText, ChangedSinceError, InvalidTargetError
@@ -23,6 +22,7 @@ from nnwidgets.introspect import LiveModel
 from nnwidgets.introspect.handles import over_handles
 from nnwidgets.introspect.records import Record
 from nnwidgets.introspect.safe_access.objects import require_module
+from nnwidgets.introspect.tracing.unsharded import live_with_shards, shard_again
 
 DEFAULT_BUDGET_BYTES = 2 * 2**30
 
@@ -383,9 +383,10 @@ class _Swap:
     def __init__(self, module: object, log: Log, verb: str, *, force: bool) -> None:
         self._log, self._verb, self._force = log, verb, force
         self.entry, self._after = _next(log.state, verb)
+        self.told = replace(self.entry.change, _outcome="undone" if verb == "undo" else "redone")
         self._before = log.state
         live = live_with_shards(module)
-        self._reshard = partial(reshard, live.scan)
+        self._reshard = partial(shard_again, live.scan)
         self._kept = _usable(live, log, self.entry, verb)
         self._was_done = self._kept.is_done
 
@@ -421,7 +422,7 @@ class _Swap:
         """Have the history say so; may be called again."""
         self._log.state = self._after
         self._reshard()
-        return replace(self.entry.change, _outcome="undone" if self._verb == "undo" else "redone")
+        return self.told
 
 
 def _swap(module: object, verb: str, *, force: bool) -> Change:
@@ -433,7 +434,7 @@ def _swap(module: object, verb: str, *, force: bool) -> Change:
             begun.append(swap)
             swap.make()
             if agreement is not None and not agreement.settle(_said(verb, swap.entry), swap):
-                return replace(swap.entry.change, _outcome="undone" if verb == "undo" else "redone")
+                return swap.told
             return swap.logged()
     except BaseException:
         with log.lock:

@@ -16,7 +16,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from nnwidgets.edit.over_ranks.live import live_with_shards, reshard
 from nnwidgets.errors import Advice, AdvisedText, InvalidTargetError, PathNotFoundError
 from nnwidgets.formatting import some
 from nnwidgets.introspect import ModuleNode, ModuleTree, TensorEntry, get, paths
@@ -26,6 +25,7 @@ from nnwidgets.introspect.records import Record
 from nnwidgets.introspect.safe_access.objects import descends, is_a, is_module, is_tensor, type_name
 from nnwidgets.introspect.safe_access.scan import gc_paused
 from nnwidgets.introspect.safe_access.tensors import gradient_of, shares_storage
+from nnwidgets.introspect.tracing.unsharded import live_with_shards, shard_again
 
 _MOST_NAMED = 3
 
@@ -95,7 +95,7 @@ class ChangeScope:
 
     def reshard(self) -> None:
         """Have FSDP read anew what was written."""
-        reshard(self.live.scan)
+        shard_again(self.live.scan)
 
     def tensor(self, path: str) -> Any:
         """The live tensor at a path."""

@@ -38,3 +38,4 @@ export { overlayPaths, zeroAt } from "../lib/histogram.ts";
 export { consumeEvent, isModified, keyOf } from "../lib/keyEvents.ts";
 export { StaleOptimizer } from "../views/edit/StaleOptimizer.tsx";
 export { Findings } from "../views/inspector/Findings.tsx";
+export { InputFields } from "../views/inspector/InputFields.tsx";

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -49,7 +48,7 @@ from nnwidgets.introspect.last_inputs import remember_inputs
 from nnwidgets.introspect.safe_access.tensors import unreadable_reason
 from nnwidgets.introspect.signal.activations import watched_activations
 from nnwidgets.introspect.signal.losses import NOISE, Loss, loss_function
-from nnwidgets.introspect.tracing.hooks import probing
+from nnwidgets.introspect.tracing.hooks import passing_on, probing
 from nnwidgets.introspect.tracing.inputs import input_sizes, make_inputs
 from nnwidgets.introspect.tracing.restore import attributes_kept, restore_on_exit
 from nnwidgets.introspect.tracing.trace import InputSizes
@@ -163,13 +162,13 @@ def compare_inits(
             places.update((place.path, place) for place in plan.places)
             tied.update((tie.path, model.tensor(tie.path)) for tie in plan.ties)
     targets = model.in_walk_order(places)
-    run = _Run(model, (args, kwargs), loss, progress, sum(map(len, seeds_of.values())))
+    run = _Run(model, (args, kwargs), loss, sum(map(len, seeds_of.values())))
     if n_steps:
         run.training = training_batches(n_steps, batches, (args, kwargs), loss), optimizer or sgd
         everything = _everything(model)
         places.update((place.path, place) for place in everything)
         tied.update((tie.path, model.tensor(tie.path)) for tie in model.ties_of(everything))
-    with log_of(module).lock, run.passing_on():
+    with log_of(module).lock, passing_on(progress or _untold) as run.tell:
         memory = SwappedMemory([*(place.tensor for place in places.values()), *tied.values()])
         try:
             seen = [run.candidate(each, named, seeds_of[each.name], memory) for each in candidates]
@@ -190,6 +189,10 @@ def compare_inits(
         seeds=numbers,
         _apply=_Applier(module, candidates, named),
     )
+
+
+def _untold(n_done: int, n_runs: int) -> None:
+    """No progress is told."""
 
 
 class _Applier:
@@ -215,43 +218,29 @@ class _Applier:
         return carry_out(model, plan, preview=preview)
 
 
-class _Ended(BaseException):
-    """What a user's ``progress`` raised, past all that catches an error of a model."""
-
-    def __init__(self, raised: BaseException) -> None:
-        super().__init__()
-        self.raised = raised
-
-
 class _Run:
     """Runs candidates, one after the other.
 
     Attributes:
         training: The batches of a short training, and what makes its optimizer; None without one.
+        tell: Told runs done and in all; what it raises ends them.
     """
+
+    tell: Callable[..., None]
 
     def __init__(
         self,
         model: ChangeScope,
         inputs: tuple[tuple[Any, ...], dict[str, Any]],
         loss: Loss,
-        progress: Callable[[int, int], None] | None,
         n_runs: int,
     ) -> None:
-        self._model, self._inputs, self._progress = model, inputs, progress
+        self._model, self._inputs = model, inputs
         self._is_asked = loss is not None
         self._loss = loss if loss is not None or torch.is_inference_mode_enabled() else NOISE
         self._n_runs, self._n_done = n_runs, 0
         self._layers = {id(each): path for path, each in model.live.modules.items() if is_layer(each)}
         self.training: tuple[Sequence[Batch], Callable[[list[Any]], Any]] | None = None
-
-    @contextmanager
-    def passing_on(self) -> Iterator[None]:
-        """Raise what ``progress`` raised as it was."""
-        try:
-            yield
-        except _Ended as ended:
-            raise ended.raised from None
 
     def candidate(self, candidate: Candidate, target: Any, seeds: Sequence[int], memory: SwappedMemory) -> Seen:
         """What a candidate gives with each seed, until something raises."""
@@ -299,11 +288,7 @@ class _Run:
             seen.fail(stopped.error, stopped.failed_in)
 
     def _watch(self) -> None:
-        if self._progress is not None:
-            try:
-                self._progress(self._n_done, self._n_runs)
-            except BaseException as raised:  # noqa: BLE001 - passed on by `passing_on`
-                raise _Ended(raised) from None
+        self.tell(self._n_done, self._n_runs)
 
 
 def _fill(module: Any, candidate: Candidate, target: Any, seed: int) -> None:

@@ -6,6 +6,5 @@ Start at `part.part_of`: which elements of a tensor are here, told by its metada
     draw.py       a whole tensor's values drawn, of which the part here is kept
     tries.py      functions of one's own, which may not depend on what isn't here
     whole.py      modules with whole tensors, for a call that needs them
-    live.py       what is read and written where a forward has made parameters whole
     agreement.py  a change stays where all ranks made the same one; one seed for all
 """

@@ -24,7 +24,7 @@ from nnwidgets.introspect.signal.signal_records import Activations, CallSignal, 
 from nnwidgets.introspect.signal.summaries import Summaries, Summary
 from nnwidgets.introspect.signal.thresholds import LIMITS
 from nnwidgets.introspect.statistics.exact_stats import each_stats
-from nnwidgets.introspect.tracing.hooks import Observer
+from nnwidgets.introspect.tracing.hooks import Observer, passing_on
 from nnwidgets.introspect.tracing.shapes import tensors_in
 from nnwidgets.introspect.tracing.together import come_together, ranks_of_forward
 from nnwidgets.introspect.tracing.trace import InputSizes, error_text, run
@@ -99,8 +99,8 @@ def watched_activations(
         kwargs: The same, by name.
         loss: Where the backward starts.
         input_size: Sizes of inputs to be made.
-        watch: Called for each call that gives something, and for each gradient that arrives; what it raises that is no
-            `Exception` ends the run and is passed on.
+        watch: Called for each call that gives something, and for each gradient that arrives; what it raises ends the
+            run and is passed on.
         with_histograms: Whether there are any; without them it is faster.
     """
     scan = read(module)
@@ -111,15 +111,15 @@ def watched_activations(
             hint="Leave inference mode, or leave the loss out for the forward alone.",
         )
     ranks = ranks_of_forward(scan)
-    summaries = Summaries(with_gradients=compute is not None, watch=watch, with_histograms=with_histograms)
-    observer = _Signal(
-        scan, (args, kwargs), compute, watch, summaries, is_noise=isinstance(loss, str) and loss == NOISE
-    )
-    try:
-        with torch.enable_grad() if compute is not None else nullcontext():
-            trace = run(scan, args, kwargs, input_size, begin=lambda: come_together(ranks), observer=observer)
-    finally:
-        observer.forget()
+    with passing_on(watch) as watched:
+        summaries = Summaries(with_gradients=compute is not None, watch=watched, with_histograms=with_histograms)
+        is_noise = isinstance(loss, str) and loss == NOISE
+        observer = _Signal(scan, (args, kwargs), compute, watched, summaries, is_noise=is_noise)
+        try:
+            with torch.enable_grad() if compute is not None else nullcontext():
+                trace = run(scan, args, kwargs, input_size, begin=lambda: come_together(ranks), observer=observer)
+        finally:
+            observer.forget()
     return observer.told(trace)
 
 

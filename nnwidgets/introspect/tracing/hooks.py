@@ -75,6 +75,41 @@ def is_probing() -> bool:
     return _PROBES.depth > 0
 
 
+class _WatchEndedError(BaseException):
+    def __init__(self, raised: BaseException) -> None:
+        super().__init__()
+        self.raised = raised
+
+
+@contextlib.contextmanager
+def passing_on(watch: Callable[..., None]) -> Iterator[Callable[..., None]]:
+    """Give a function that does as another; what that raises ends all inside, past what catches a model's errors.
+
+    Example:
+        >>> def stop():
+        ...     raise ValueError("enough")
+        >>> with passing_on(stop) as watch:
+        ...     try:
+        ...         watch()
+        ...     except Exception:
+        ...         print("an error of the model's")
+        Traceback (most recent call last):
+            ...
+        ValueError: enough
+    """
+
+    def watched(*args: Any) -> None:
+        try:
+            watch(*args)
+        except BaseException as raised:  # noqa: BLE001 - raised as it was below
+            raise _WatchEndedError(raised) from None
+
+    try:
+        yield watched
+    except _WatchEndedError as ended:
+        raise ended.raised from None
+
+
 class Observer:
     """Sees what the calls of a forward give while they run.
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import chain
 from typing import Any
 
 from torch import nn
 
+from nnwidgets.introspect.safe_access.lookup import LiveModel
 from nnwidgets.introspect.safe_access.objects import is_tensor, is_torchs_own, object_dict, type_name
 from nnwidgets.introspect.safe_access.scan import ModelScan
 
@@ -60,8 +61,15 @@ def read_shards(scan: ModelScan) -> None:
         scan.slot_values[:] = [shards.get(id(value), value) for value in scan.slot_values]
 
 
-def shard_again(scan: ModelScan, before: dict[str, nn.Module]) -> None:
-    """Have FSDP cut what a forward made whole and what was cut before it."""
+def live_with_shards(module: object) -> LiveModel:
+    """The live objects of a model, with the shards of parameters that FSDP keeps whole for now."""
+    live = LiveModel(module)
+    read_shards(live.scan)
+    return live
+
+
+def shard_again(scan: ModelScan, before: Collection[str] = ()) -> None:
+    """Have FSDP cut again what it keeps whole, but for the modules at the paths that were whole before."""
     for path, module in unsharded_modules(scan).items():
         if path not in before:
             module.reshard()  # type: ignore[operator] # FSDP2 gives the module's class this method

@@ -6,23 +6,13 @@ import torch
 from torch import nn
 
 import nnwidgets as nnw
+from tests.support.checked_models import MySequential
 from tests.support.stacks import needs_torch
 from tests.support.traced_models import mlp
 
 
 def test_modules_with_keys_that_are_not_strings():
-    class Home(nn.Module):
-        def __init__(self, *blocks):
-            super().__init__()
-            for block in blocks:
-                self._modules[block] = block
-
-        def forward(self, x):
-            for block in self._modules.values():
-                x = block(x)
-            return x
-
-    trace = nnw.trace(Home(nn.Linear(4, 8), nn.ReLU(), nn.Linear(9, 2)), torch.rand(2, 4))
+    trace = nnw.trace(MySequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(9, 2)), torch.rand(2, 4))
     assert [call.path for call in trace.calls] == ["", "[0]", "[1]", "[2]"]
     assert trace.failed_at == "[2]"
 

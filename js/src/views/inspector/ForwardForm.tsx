@@ -5,6 +5,7 @@ import { type Memory, useRemembered } from "../../hooks/useRemembered.ts";
 import { t } from "../../i18n/translate.ts";
 import { type PageError, toPageError } from "../../lib/errors.ts";
 import type { Client } from "../../protocol/client.ts";
+import { InputFields } from "./InputFields.tsx";
 
 interface ForwardFormProps {
   readonly client: Client;
@@ -48,36 +49,14 @@ export function ForwardForm({ client, alive, memory, generation, hasTrace }: For
         run();
       }}
     >
-      <label>
-        <span class="nnw-dim">{t("Input")}</span>
-        <select
-          value={isOwn ? OWN_SIZE : name}
-          disabled={!alive || isRunning}
-          onChange={(event) => setChosen(event.currentTarget.value)}
-        >
-          {tensors.map((each) => (
-            <option key={each.name} value={each.name}>
-              {`${each.name} · ${each.shape} ${each.dtype}`}
-            </option>
-          ))}
-          <option value={OWN_SIZE}>{t("of a size …")}</option>
-        </select>
-      </label>
-      {isOwn ? (
-        <label>
-          <span class="nnw-dim">{t("Size")}</span>
-          <input
-            type="text"
-            value={size}
-            placeholder="2,20"
-            title={t("Batch included: 2,20, or 2,20:int64 with the dtype. Random values; integers are zero.")}
-            spellcheck={false}
-            autocomplete="off"
-            disabled={!alive || isRunning}
-            onInput={(event) => setSize(event.currentTarget.value)}
-          />
-        </label>
-      ) : null}
+      <InputFields
+        {...{ tensors, size }}
+        value={isOwn ? OWN_SIZE : name}
+        ownSize={OWN_SIZE}
+        disabled={!alive || isRunning}
+        onChoose={setChosen}
+        onSize={setSize}
+      />
       <button type="submit" class="nnw-button" disabled={!alive || isRunning || (isOwn && size.trim() === "")}>
         {isRunning ? t("Running …") : t("Run a forward")}
       </button>

@@ -8,14 +8,14 @@ import { useWork } from "../../hooks/useWork.ts";
 import { told } from "../../i18n/kernelSentences.ts";
 import { t } from "../../i18n/translate.ts";
 import { floatText, toNumber } from "../../lib/format.ts";
-import { bandPath, linePath, logScale, powerText } from "../../lib/logScale.ts";
+import { bandPath, linePath, logScale } from "../../lib/logScale.ts";
 import type { Client } from "../../protocol/client.ts";
 import type { Bodies, CandidateBody, Compared, CompareInitsReply } from "../../protocol/messages.ts";
+import { LEFT, ScaleLines } from "./ScaleLines.tsx";
 import { useInputs } from "./useInputs.tsx";
 import { Working } from "./Working.tsx";
 
 const HEIGHT = 96;
-const LEFT = 34;
 const START_WIDTH = 380;
 const N_HUES = 5;
 
@@ -189,14 +189,7 @@ function Curves({ reply: { candidates, points, verdict }, of, lit, label }: Curv
   return (
     <div class="nnw-signal-curves" ref={frame} role="img" aria-label={`${label}: ${told(verdict)}`}>
       <svg viewBox={`0 0 ${width} ${HEIGHT}`} width={width} height={HEIGHT} aria-hidden="true" focusable="false">
-        {scale.ticks.map(({ exponent, y }) => (
-          <g key={exponent}>
-            <path class="nnw-signal-grid" d={`M${LEFT} ${y}H${width}`} />
-            <text class="nnw-signal-tick" x={LEFT - 5} y={y + 4}>
-              {powerText(exponent)}
-            </text>
-          </g>
-        ))}
+        <ScaleLines {...{ scale, width }} />
         {candidates.map((each, at) => (
           <g
             key={each.name}

@@ -3,14 +3,14 @@ import { useWidth } from "../../hooks/useWidth.ts";
 import { t } from "../../i18n/translate.ts";
 import { toNumber } from "../../lib/format.ts";
 import { consumeEvent, isModified, keyOf } from "../../lib/keyEvents.ts";
-import { bandPath, type LogScale, linePath, logScale, powerText } from "../../lib/logScale.ts";
+import { bandPath, type LogScale, linePath, logScale } from "../../lib/logScale.ts";
 import type { SignalPoint } from "../../protocol/messages.ts";
 import { pointName, pointWords } from "./pointWords.ts";
+import { LEFT, ScaleLines } from "./ScaleLines.tsx";
 
 const HEIGHT = 132;
 const LANE = 14;
 const FOOT = 18;
-const LEFT = 34;
 const START_WIDTH = 380;
 /** More dots than this would be a line. */
 const MOST_DOTS = 60;
@@ -66,14 +66,7 @@ export function SignalChart(props: SignalChartProps) {
       onMouseLeave={() => onPoint(null)}
     >
       <svg viewBox={`0 0 ${width} ${height}`} width={width} height={height} aria-hidden="true" focusable="false">
-        {scale.ticks.map(({ exponent, y }) => (
-          <g key={exponent}>
-            <path class="nnw-signal-grid" d={`M${LEFT} ${y}H${width}`} />
-            <text class="nnw-signal-tick" x={LEFT - 5} y={y + 4}>
-              {powerText(exponent)}
-            </text>
-          </g>
-        ))}
+        <ScaleLines {...{ scale, width }} />
         {points.map((point, at) => (
           <Bad key={point.at} {...{ point }} x={x(at)} width={barWidth(step)} />
         ))}

@@ -4,6 +4,7 @@ import { type Memory, useRemembered } from "../../hooks/useRemembered.ts";
 import { t } from "../../i18n/translate.ts";
 import type { Client } from "../../protocol/client.ts";
 import type { ForwardBody, TensorVariable } from "../../protocol/messages.ts";
+import { InputFields } from "../inspector/InputFields.tsx";
 
 const LAST = "= last";
 const OWN_SIZE = "= size";
@@ -38,35 +39,15 @@ export function useInputs({ client, alive, memory, generation, isBusy }: InputsP
   const value = isThere && chosen !== null ? chosen : last !== null ? LAST : (names[0] ?? OWN_SIZE);
   const body = value === LAST ? {} : value === OWN_SIZE ? { size: size.trim() } : { inputs: [value] };
   const fields = (
-    <>
-      <label>
-        <span class="nnw-dim">{t("Input")}</span>
-        <select value={value} disabled={!alive || isBusy} onChange={(event) => setChosen(event.currentTarget.value)}>
-          {last === null ? null : <option value={LAST}>{t("of the last run · {0}", last)}</option>}
-          {tensors?.map((each) => (
-            <option key={each.name} value={each.name}>
-              {`${each.name} · ${each.shape} ${each.dtype}`}
-            </option>
-          ))}
-          <option value={OWN_SIZE}>{t("of a size …")}</option>
-        </select>
-      </label>
-      {value === OWN_SIZE ? (
-        <label>
-          <span class="nnw-dim">{t("Size")}</span>
-          <input
-            type="text"
-            value={size}
-            placeholder="2,20"
-            title={t("Batch included: 2,20, or 2,20:int64 with the dtype. Random values; integers are zero.")}
-            spellcheck={false}
-            autocomplete="off"
-            disabled={!alive || isBusy}
-            onInput={(event) => setSize(event.currentTarget.value)}
-          />
-        </label>
-      ) : null}
-    </>
+    <InputFields
+      {...{ value, size }}
+      tensors={tensors ?? []}
+      ownSize={OWN_SIZE}
+      last={last === null ? null : { value: LAST, words: t("of the last run · {0}", last) }}
+      disabled={!alive || isBusy}
+      onChoose={setChosen}
+      onSize={setSize}
+    />
   );
   const isReady = tensors !== null && known !== null && (value !== OWN_SIZE || size.trim() !== "");
   return { fields, body: isReady ? body : null, tensors: tensors ?? [] };

@@ -12,12 +12,11 @@ from nnwidgets.edit.init_comparison.candidates import AS_IT_IS
 from nnwidgets.edit.operations.initializers import get_initializer
 from nnwidgets.errors import InitializerError
 from nnwidgets.formatting import inert
-from nnwidgets.introspect.statistics.exact_stats import CancelledError
 from nnwidgets.server.handlers.edit.init import arguments_of, seed_of
 from nnwidgets.server.handlers.edit.initializers import refusal
 from nnwidgets.server.handlers.edit.target import ResolvedTarget, resolve_target
 from nnwidgets.server.handlers.registry import handles
-from nnwidgets.server.handlers.signal.run_activations import inputs_of
+from nnwidgets.server.handlers.signal.run_activations import inputs_of, raise_where_cancelled
 from nnwidgets.server.notebook.ipykernel import on_main_thread
 from nnwidgets.server.rows.signal_marks import in_groups, rounded
 from nnwidgets.server.session.session import Session
@@ -47,8 +46,7 @@ def answer_compare_inits(session: Session, body: Mapping[str, Any], job: Job) ->
 
     def tell(done: int, total: int) -> None:
         job.progress(done, total)
-        if job.cancelled:
-            raise CancelledError("It was cancelled; the model is as before.")
+        raise_where_cancelled(job)
 
     try:
         found = on_main_thread(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
 from nnwidgets.introspect.last_inputs import LastInputs, last_inputs
 from nnwidgets.introspect.signal.activations import watched_activations
@@ -18,8 +18,6 @@ from nnwidgets.server.session.session import Session
 from nnwidgets.wire.dispatch import Job
 from nnwidgets.wire.errors import RequestError
 from nnwidgets.wire.schema.signal import LastInputsReply, SignalReply
-
-Result = TypeVar("Result")
 
 
 @handles("activations", long=True)
@@ -36,12 +34,18 @@ def answer_activations(session: Session, body: Mapping[str, Any], job: Job) -> S
     n_calls = len(known.calls) if known is not None else sum(node.kind == "module" for node in session.index().nodes)
     total = n_calls * (1 if loss is None else 2)
 
-    def work(watch: Callable[[], None]) -> Any:
-        return watched_activations(
-            module, inputs.args, inputs.kwargs, loss=loss, input_size=inputs.input_size, watch=watch
-        )
+    steps = itertools.count(1)
 
-    found = run_watched(work, job, total)
+    def watch() -> None:
+        job.progress(min(next(steps), total), total)
+        raise_where_cancelled(job)
+
+    found = on_main_thread(
+        lambda: watched_activations(
+            module, inputs.args, inputs.kwargs, loss=loss, input_size=inputs.input_size, watch=watch
+        ),
+        lambda: job.cancelled,
+    )
     for each in session.all_of_model():
         each.show_activations(found)
     return signal_body(session, "")
@@ -73,32 +77,14 @@ def inputs_of(session: Session, body: Mapping[str, Any]) -> LastInputs:
     return found
 
 
-def run_watched(work: Callable[[Callable[[], None]], Result], job: Job, total: int) -> Result:
-    """Do work in the thread that cells run in, telling of its progress, until the job is cancelled.
-
-    Args:
-        work: Calls what it is given for each of ``total`` steps or so, and passes on what that raises.
-        job: Told of progress, and asked whether to stop.
-        total: How many steps there may be.
+def raise_where_cancelled(job: Job) -> None:
+    """End work on stand-ins or a look at the model, which leave it as it was.
 
     Raises:
         CancelledError: The request was cancelled.
     """
-    steps = itertools.count(1)
-
-    def watch() -> None:
-        job.progress(min(next(steps), total), total)
-        if job.cancelled:
-            raise _StoppedError
-
-    try:
-        return on_main_thread(lambda: work(watch), lambda: job.cancelled)
-    except _StoppedError:
-        raise CancelledError("It was cancelled; the model is as before.") from None
-
-
-class _StoppedError(BaseException):
-    """The work is called off; no `Exception`, for a model's failures are told and not raised."""
+    if job.cancelled:
+        raise CancelledError("It was cancelled; the model is as before.")
 
 
 def _loss(body: Mapping[str, Any]) -> Any:
