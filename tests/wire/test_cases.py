@@ -102,16 +102,16 @@ TWO = ("constant_", "kaiming_normal_")
 CALL = TraceCall("0", 0, ((8, 3),), ("float32",), ((8, 4),), ("float32",), 0.125, 192, 1)
 
 
-VALUES = TensorStats(8, 0.5, 0.25, 0.0, 1.0, 2.0, 3, 1, 0, (3, 4), (0.0, 0.5, 1.0), is_exact=True)
-GIVEN = OutputSignal((2, 4), "float32", VALUES, VALUES, 2, 4, 1)
+VALUES = TensorStats(128, 0.5, 0.25, 0.0, 1.0, 2.0, 48, 1, 0, (3, 4), (0.0, 0.5, 1.0), is_exact=True)
+GIVEN = OutputSignal((32, 4), "float32", VALUES, VALUES, 32, 4, 1)
 RUN = Activations(
-    calls=(CallSignal("", 0, "Sequential", 0, (GIVEN,)), CallSignal("0", 0, "Linear", 1, (GIVEN,))),
+    calls=(CallSignal("", 0, "Sequential", 0, (GIVEN,)), CallSignal("1", 0, "ReLU", 1, (GIVEN,))),
     parameters=(),
     loss=0.5,
     failed_at=None,
     error=None,
     failed_in=None,
-    findings=(Finding("dead-units", "warning", "0", "1 of its 4 units is zero.", "net[0].reset_parameters()"),),
+    findings=(Finding("dead-units", "warning", "1", "1 of its 4 units is zero.", "net[0].reset_parameters()"),),
 )
 
 
