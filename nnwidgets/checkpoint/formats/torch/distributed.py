@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -17,6 +18,7 @@ import torch
 
 from nnwidgets.checkpoint.description import (
     Composed,
+    Described,
     Opaque,
     Storage,
     Strided,
@@ -24,6 +26,7 @@ from nnwidgets.checkpoint.description import (
     dtype_name,
     tensors_in,
 )
+from nnwidgets.checkpoint.formats.crc32 import mismatches
 from nnwidgets.checkpoint.formats.file import File, Window
 from nnwidgets.checkpoint.formats.malformed import Malformed
 from nnwidgets.checkpoint.formats.paths import within
@@ -57,6 +60,8 @@ class Distributed(CheckpointReader):
         self.departures = []
         self.metadata = {}
         self._numbers: dict[str, int] = {}
+        self._whole: set[str] = set()
+        self._known: dict[str, Strided] = {}
         try:
             self._read()
         except Malformed as error:
@@ -68,33 +73,57 @@ class Distributed(CheckpointReader):
 
     def verify(self, storages: Iterable[Storage], tick: Tick | None = None) -> None:
         """Compare pieces with their checksums."""
-        for storage in storages:
-            if storage.held is not None:
-                continue
-            with self._piece(storage) as piece:
-                piece.verify([piece.content.storage], None)
-            if tick is not None:
-                tick(storage.n_bytes)
+        waiting = [
+            self._saved(each).storage if each.key in self._whole else each for each in storages if each.held is None
+        ]
+        for storage, found in mismatches(self.files, waiting, tick):
+            name = self.files[storage.file].path.name
+            raise CorruptCheckpointError(
+                f"{name} in {self.path.name} is damaged: what is saved at byte {storage.offset:,} has checksum "
+                f"{found:08x}, expected {storage.crc32:08x}.",
+                path=str(self.path),
+                hint="Get the file again; torch would load it without a word.",
+            )
+
+    def located(self, described: Described) -> Described:
+        """A tensor by where its elements are, in place of where its pieces are saved."""
+        if isinstance(described, Composed):
+            return replace(described, parts=tuple((name, self._found(part)) for name, part in described.parts))
+        return self._found(described)
 
     def _strided(self, described: Strided, storages: dict[str, torch.Tensor] | None) -> torch.Tensor:
-        if described.storage.held is not None:
-            return super()._strided(described, storages)
-        with self._piece(described.storage) as piece:
-            found = piece.content
-            if (found.shape, found.dtype) != (described.shape, described.dtype):
-                raise self._fault(
-                    f"has a piece of shape {found.shape} and {dtype_name(found.dtype)} where {described.shape} and "
-                    f"{dtype_name(described.dtype)} should be"
-                )
-            return piece.tensor(found)
+        return super()._strided(self._found(described), storages)
 
-    def _piece(self, storage: Storage) -> TorchZip:
-        """What is saved in a part of a data file: one tensor."""
-        file = self.files[storage.file]
-        piece = TorchZip(file.path, Window(file, storage.offset, storage.n_bytes))
-        if not isinstance(piece.content, Strided):
-            raise self._fault(f"has something else than a tensor at byte {storage.offset:,} of {file.path.name}")
-        return piece
+    def _found(self, described: Strided) -> Strided:
+        """A piece by where its elements are.
+
+        Raises:
+            CorruptCheckpointError: Something else is there.
+        """
+        if described.storage.held is not None or described.storage.key not in self._whole:
+            return described
+        found = self._saved(described.storage)
+        if (found.shape, found.dtype) != (described.shape, described.dtype):
+            raise self._fault(
+                f"has a piece of shape {found.shape} and {dtype_name(found.dtype)} where {described.shape} and "
+                f"{dtype_name(described.dtype)} should be"
+            )
+        return found
+
+    def _saved(self, storage: Storage) -> Strided:
+        """The one tensor that is saved in a part of a data file; read once."""
+        known = self._known.get(storage.key)
+        if known is None:
+            file = self.files[storage.file]
+            with TorchZip(file.path, Window(file, storage.offset, storage.n_bytes)) as piece:
+                known = piece.content
+            if not isinstance(known, Strided):
+                raise self._fault(f"has something else than a tensor at byte {storage.offset:,} of {file.path.name}")
+            inner = known.storage
+            inner.key, inner.file = f"{storage.key}:{inner.key}", storage.file
+            inner.offset += storage.offset
+            self._known[storage.key] = known
+        return known
 
     def _read(self) -> None:
         file = self.files[0]
@@ -136,6 +165,7 @@ class Distributed(CheckpointReader):
             self.files.append(File(within(self.path, name, self.files[0].path)))
         file = self._numbers[name]
         self.files[file].check(offset, n_bytes)
+        self._whole.add(str(number))
         return Storage(str(number), file, offset, n_bytes, crc32=0)
 
     def _entry(self, name: str, entry: Any, infos: dict[tuple[str, tuple[int, ...] | None], Storage]) -> Any:
