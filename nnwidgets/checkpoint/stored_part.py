@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from nnwidgets.checkpoint.description import Composed, Described, Strided
+
+if TYPE_CHECKING:
+    from nnwidgets.checkpoint.formats import CheckpointReader
 
 Box = Sequence[range]
 """Of each dimension, the indices that are in it."""
@@ -32,8 +36,24 @@ def cut(described: Described, box: Box) -> Described:
         return described
     if isinstance(described, Strided):
         return _cut(described, box)
-    parts = tuple(_parts_within(described, box))
-    return replace(described, shape=tuple(map(len, box)), parts=parts)
+    parts, pieces = [], dict(described.parts)
+    for name, common in _parts_within(described, box):
+        inner = [range(each.start - at, each.stop - at) for each, at in zip(common, _offsets(name), strict=True)]
+        place = ",".join(str(each.start - of.start) for each, of in zip(common, box, strict=True))
+        parts.append((place, _cut(pieces[name], inner)))
+    return replace(described, shape=tuple(map(len, box)), parts=tuple(parts))
+
+
+def located_within(held: CheckpointReader, described: Described, box: Box) -> Described:
+    """What a file has for a box of a tensor, by where its elements lie; only pieces that reach there are looked at.
+
+    Raises:
+        CorruptCheckpointError: Something else is there.
+    """
+    if isinstance(described, Composed):
+        within = {name for name, _ in _parts_within(described, box)}
+        described = replace(described, parts=tuple(each for each in described.parts if each[0] in within))
+    return cut(held.located(described), box)
 
 
 def pieces_of(described: Described) -> Iterator[tuple[tuple[slice, ...], Strided]]:
@@ -51,7 +71,8 @@ def is_strided(described: Described) -> bool:
     return described.layout == "strided" if isinstance(described, Composed) else described.quantizer is None
 
 
-def _parts_within(described: Composed, box: Box) -> Iterator[tuple[str, Strided]]:
+def _parts_within(described: Composed, box: Box) -> Iterator[tuple[str, list[range]]]:
+    """The pieces that reach into a box, each with what of the tensor both have."""
     for name, part in described.parts:
         starts = _offsets(name)
         common = [
@@ -59,9 +80,7 @@ def _parts_within(described: Composed, box: Box) -> Iterator[tuple[str, Strided]
             for each, start, size in zip(box, starts, part.shape, strict=True)
         ]
         if all(common):
-            inner = [range(each.start - start, each.stop - start) for each, start in zip(common, starts, strict=True)]
-            at = (str(each.start - of.start) for each, of in zip(common, box, strict=True))
-            yield ",".join(at), _cut(part, inner)
+            yield name, common
 
 
 def _cut(described: Strided, box: Box) -> Strided:

@@ -21,7 +21,7 @@ from nnwidgets.checkpoint.own_code.parts import own_code_in
 from nnwidgets.checkpoint.read import ContentReader
 from nnwidgets.checkpoint.records import Conversion
 from nnwidgets.checkpoint.state_dict import StateDictLocation, name_in_state_dict, saved_entries, state_of
-from nnwidgets.checkpoint.stored_part import cut, is_strided, pieces_of
+from nnwidgets.checkpoint.stored_part import cut, is_strided, located_within, pieces_of
 from nnwidgets.edit.over_ranks.part import Part, part_of
 from nnwidgets.errors import InvalidTargetError, PathNotFoundError
 from nnwidgets.formatting import inert, shape_text
@@ -410,7 +410,7 @@ class FileTensor:
     def within(self, part: Part) -> FileTensor:
         """As `OperandTensor` says."""
         if is_strided(self.described) and tuple(self.described.shape) == part.shape:
-            return FileTensor(self._held, cut(self._held.located(self.described), part.box))
+            return FileTensor(self._held, located_within(self._held, self.described, part.box))
         made = FileTensor(self._held, self.described, part.local_shape)
         made.is_run = made.is_cut = False
         made._box_of = part

@@ -71,8 +71,9 @@ def load(
     compared with the file. Where ``NAME.sha256`` lies beside a file, as ``sha256sum`` writes it, or the file is in a
     hub's cache, which names it by its SHA-256, the whole file is compared with that too, and so is each shard and each
     file of a distributed checkpoint. Ties, views and the references of optimizers hold. Tensors on the meta device, and
-    lazy ones, are given memory on the CPU. Sparse and quantized tensors, and those of a class that holds others as
-    torchao's do, are copied whole; for the last the file must have one of the same class with the same attributes.
+    lazy ones, are given memory on the CPU, parts on the device of their mesh. Sparse and quantized ones, and those of
+    a class that holds others as torchao's do, are copied whole; for the last the file must have one of the same class
+    with the same attributes.
 
     Of a model that ranks hold together (DTensors of FSDP2, HSDP and tensor parallelism; DDP) each rank that runs this
     line reads its part from the same file, whatever number of ranks wrote it, and checks what it reads; all of them

@@ -280,8 +280,8 @@ def _with_unwritable(scope: ChangeScope, entries: list[PlanEntry], model: Mappin
         try:
             check_writable(live, parts=True)
         except InvalidTargetError:
-            # Those without data are given some, but for parts.
-            check_writable([each for each in live if each.entry.placements or not has_no_data(each.tensor)], parts=True)
+            # Those without data are given some.
+            check_writable([each for each in live if not has_no_data(each.tensor)], parts=True)
     except InvalidTargetError as error:
         return [replace(each, reason=error.message) if each.path == error.path else each for each in entries]
     return entries

@@ -10,7 +10,7 @@ import torch
 
 from nnwidgets.checkpoint.description import Described, Wrapped, storages_of
 from nnwidgets.checkpoint.formats import CheckpointReader
-from nnwidgets.checkpoint.stored_part import cut, is_strided
+from nnwidgets.checkpoint.stored_part import is_strided, located_within
 from nnwidgets.edit.over_ranks.part import Part, part_of
 from nnwidgets.introspect import TensorEntry
 from nnwidgets.introspect.safe_access.holders import is_dtensor
@@ -52,12 +52,12 @@ def stored_here(
     """
     if isinstance(described, Wrapped):
         return described, None
-    found, part = held.located(described), part_of(tensor, path)
+    part = part_of(tensor, path)
     if part is None or part.is_whole:
-        return found, None
-    if not is_strided(found) or tuple(found.shape) != part.shape:
-        return found, part
-    return cut(found, part.box), None
+        return held.located(described), None
+    if not is_strided(described) or tuple(described.shape) != part.shape:
+        return held.located(described), part
+    return located_within(held, described, part.box), None
 
 
 def like(local: torch.Tensor, tensor: Any) -> Any:

@@ -167,6 +167,22 @@ def optimizer_too(rank, root):
     return same, spread, lr, are_same_states(states(its), before)
 
 
+def cut_on_meta(root):
+    from torch.distributed.fsdp import fully_shard
+
+    with torch.device("meta"):
+        net = mlp()
+    fully_shard(net[0])
+    fully_shard(net)
+    whole, optimizer = other_values(mlp()), torch.optim.SGD(net.parameters(), lr=0.0)
+    is_exact, report = nnw.plan(net, root / "FSDP2" / "torch").is_exact, nnw.load(net, root / "FSDP2" / "torch")
+    X = torch.ones(2, 16)
+    is_same_forward = torch.allclose(net(X), whole(X))
+    net(X).sum().backward()
+    optimizer.step()
+    return is_exact, report.verified, is_same_forward, is_same(wholes(net), whole.state_dict())
+
+
 STAGES = ("plan", "sums", "write", "verify", "agree")
 SECONDS = 2.0
 
@@ -308,6 +324,7 @@ def all_of_it(rank, world_size):
     found = loaded(rank, world_size)
     root = Path(found["root"])
     found["optimizer"] = optimizer_too(rank, root)
+    found["cut on meta"] = cut_on_meta(root)
     found["failures"] = failures(rank, world_size, CASES, root)
     dist.barrier()
     if rank == 0:
@@ -364,6 +381,10 @@ def test_all_ranks_have_it_in_their_history_without_an_undo_copy_too(ranks):
 
 def test_an_optimizer_gets_the_part_of_its_state_that_goes_with_each_parameter(ranks):
     assert [found["optimizer"] for found in ranks] == [((True, True), {True}, 0.2, True)] * 4
+
+
+def test_a_model_that_was_cut_without_data_gets_its_parts_and_trains(ranks):
+    assert [found["cut on meta"] for found in ranks] == [(True, True, True, True)] * 4
 
 
 @pytest.mark.parametrize("at", range(len(CASES) + 1))
