@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
+import subprocess
+import sys
 import time
 import warnings
 from pathlib import Path
@@ -27,6 +30,7 @@ pytestmark = needs_torch("distributed.fsdp.fully_shard")
 
 SPREAD = [kind for kind in KINDS if kind != "DDP"]
 ROOT = "NNW_SAVED_OVER_RANKS"
+N_KILLS = int(os.environ.get("NNW_KILLS", "20"))
 N_FLIPS = int(os.environ.get("NNW_FLIPS", "60"))
 
 
@@ -353,3 +357,15 @@ REFUSALS = {
     "no room": own(0, "SaveError"),
     "missing": lambda _: ("RankMissingError", (3,)),
 }
+
+
+def test_a_save_of_which_ranks_are_killed_leaves_the_old_checkpoint_or_the_new_one(tmp_path):
+    ran = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "tests.support.killed_saves", str(N_KILLS)],
+        capture_output=True, text=True, check=False, env=os.environ | {"TMPDIR": str(tmp_path)},
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    found = json.loads(ran.stdout)
+    assert (found["saves"], found["stuck"], found["wrong"], found["left"]) == (N_KILLS, 0, [], [])
+    assert found["old"], "none came before the end"
+    assert found["files"] == {"ckpt": 5, "shards": 5}

@@ -225,7 +225,7 @@ def sealed(metadata: bytes) -> bytes:
 
     Example:
         >>> sealed(b"a pickle.")
-        b'a pickle.\nnnwidgets.crc32 5a8dea3e\n'
+        b'a pickle.\nnnwidgets.crc32 20d0b050\n'
     """
     return metadata + _SEAL % crc32(metadata, 0)
 
