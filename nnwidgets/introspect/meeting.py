@@ -92,6 +92,10 @@ class Meeting:
             with suppress(RuntimeError):  # the store is gone, which the meeting will find
                 self._held.set(f"{self.turn}/beat/{self._me}", str(self._n_beats))
 
+    def afterwards(self) -> Any:
+        """A part of the store for what those who met do next, which nothing else uses."""
+        return PrefixStore(f"{self.turn}/next", self._held)
+
     def refuse(self, why: str) -> None:
         """Tell the others that this rank won't come, and why."""
         if self.is_on or self._turns.get(self._name, 0) > self.turn:
