@@ -61,8 +61,8 @@ def main(n: int, seed: int = 0) -> None:
             found["wrong"].append([form, victims, codes, values[form], sorted(now)])
         values[form] = next(iter(now))
     for form in FORMS:
-        codes, _ = _save(root, form, 0.5, [], 0.0)
-        if codes != [_SAVED] * WORLD_SIZE or _values(root / form) != {0.5}:
+        codes, _ = _save(root, form, n + 2.0, [], 0.0)
+        if codes != [_SAVED] * WORLD_SIZE or _values(root / form) != {n + 2.0}:
             found["wrong"].append([form, codes])
     found["left"] = sorted(each.name for each in root.rglob(".nnw-*"))
     found["files"] = {form: len(list((root / form).iterdir())) for form in FORMS if (root / form).is_dir()}
