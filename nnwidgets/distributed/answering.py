@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from nnwidgets.distributed import held_changes
+from nnwidgets.distributed import checkpoints, held_changes
 from nnwidgets.distributed.inputs import from_json
 from nnwidgets.distributed.merging import traces
 from nnwidgets.distributed.merging.stats import rows_of
@@ -231,6 +231,8 @@ _ANSWERS: dict[str, Callable[[nn.Module, Mapping[str, Any]], Said]] = {
     "check": _check,
     "here": _here,
     "trace": _trace,
+    "plan": checkpoints.plan_here,
+    "diff": checkpoints.diff_here,
     "prepare": held_changes.prepare,
     "renew": held_changes.renew,
     "commit": held_changes.commit,

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from torch import nn
 
+from nnwidgets.checkpoint import LoadReport
 from nnwidgets.distributed.changes import CHANGES
 from nnwidgets.distributed.inputs import from_json
 from nnwidgets.edit import Change
@@ -45,6 +47,13 @@ class HeldChange:
         """The notebook gives one where it matters."""
         return drawn
 
+    def beat(self) -> None:
+        """The notebook waits for as long as it said."""
+
+    def begin(self, said: str) -> bool:  # noqa: ARG002 - nothing is said yet
+        """It will be set aside, for which what it writes over has to be kept."""
+        return False
+
     def settle(self, said: str, step: Step) -> bool:
         """Set it aside."""
         step.set_aside()
@@ -62,11 +71,16 @@ def prepare(module: nn.Module, body: Mapping[str, Any]) -> Said:
     log = log_of(module)
     log.held = None  # one that was prepared before is let go
     with agreed_by(held):
-        change = CHANGES[asked["function"]](module, *arguments, **options)
+        made = CHANGES[asked["function"]](module, *arguments, **options)
     if held.step is not None:
         log.held = held
         held.seen = time.monotonic()
-    return {"does": held.said, "change": _told(change)}
+    if not isinstance(made, LoadReport):
+        return {"does": held.said, "change": _told(made)}
+    if made.change is None:
+        raise InvalidTargetError("There is nothing to load into.")
+    report = replace(made, change=None)
+    return {"does": held.said, "change": _told(made.change), "report": report.to_dict()}
 
 
 def renew(module: nn.Module, body: Mapping[str, Any]) -> Said:

@@ -17,6 +17,7 @@ from torch import nn
 from nnwidgets.distributed import merging
 from nnwidgets.distributed.answering import answer, check_versions, traced, tree_said
 from nnwidgets.distributed.changes import CHANGES, change_from_here, change_here
+from nnwidgets.distributed.checkpoints import ask_file, file_here
 from nnwidgets.distributed.inputs import to_json
 from nnwidgets.distributed.job import Served, checked_token, open_doors, served_at
 from nnwidgets.distributed.serving.door import Door
@@ -329,11 +330,15 @@ class RankedModel(ModelHandle):
         """What a public function gives of the whole model."""
         if function == "trace":
             return self._trace(arguments, options)
+        if function in ("plan", "diff") and not self.ranks.is_in_group:
+            return ask_file(self.ask, function, arguments, options, self.ranks.timeout)
         if function in CHANGES and not self.ranks.is_in_group:
             return change_from_here(self.ask, function, arguments, options, seconds=self.ranks.timeout)
-        if function in CHANGES:
+        if function in CHANGES or function in ("plan", "diff"):
             if self.module is None:
                 raise _no_module(self.name)
+            if function not in CHANGES:
+                return file_here(self.module, function, arguments, options)
             seconds = self.ranks.timeout
             return change_here(
                 self.module, function, arguments, options, world_size=self.ranks.world_size, seconds=seconds
@@ -342,7 +347,7 @@ class RankedModel(ModelHandle):
             so = " with these arguments" if function in _OF_MODEL else ""
             raise InvalidTargetError(
                 f"{function} of a model over ranks isn't possible{so}.",
-                hint=f"{', '.join((*_OF_MODEL, *CHANGES))} and trace are.",
+                hint=f"{', '.join((*_OF_MODEL, *CHANGES))}, plan, diff and trace are.",
             )
         return getattr(self, f"_{function}")()
 

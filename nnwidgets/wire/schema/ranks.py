@@ -6,7 +6,9 @@ from typing import Any, Literal, NotRequired, TypedDict
 
 from nnwidgets.wire.schema.envelope import ModelBody
 
-Ask = Literal["here", "tree", "stats", "values", "check", "trace", "prepare", "renew", "commit", "revoke"]
+Ask = Literal[
+    "here", "tree", "stats", "values", "check", "trace", "plan", "diff", "prepare", "renew", "commit", "revoke"
+]
 
 
 class RankBody(ModelBody):
@@ -14,13 +16,15 @@ class RankBody(ModelBody):
 
     ask: "tree" its structure, "stats" statistics of its share of each tensor at `paths`, "values" cells of the
         tensor at the first of them, "check" what it finds and fingerprints of its shares, "trace" one forward pass,
-        begun when all ranks have come, "here" only whether it has the model; "prepare" to make a change and set it
+        begun when all ranks have come, "here" only whether it has the model; "plan" and
+        "diff" with a file; "prepare" to make a change and set it
         aside, "renew" whether it has it still, "commit" to have it stay, "revoke" to let it go.
     full: whether "tree" gives the tree itself, not its fingerprint alone: on rank 0, or on all.
     paths: the tensors that "stats" and "values" are of.
     bins: whether "stats" counts elements per bin too; it does unless told.
     window: for "values", `area`, first row, first column, rows and columns, and `steps`, rows and columns per cell.
     inputs: what "trace" gives to the forward: `nnwidgets.distributed.inputs` makes it.
+    given: what "plan" and "diff" are called with besides the model, made the same way.
     patience: seconds that "trace" waits for the other ranks.
     change: its `number`; for "prepare", the `function` and what it is `given`; for "commit", the seconds since "renew"
         `within` which it may come.
@@ -32,6 +36,7 @@ class RankBody(ModelBody):
     bins: NotRequired[bool]
     window: NotRequired[dict[str, list[int]]]
     inputs: NotRequired[dict[str, Any]]
+    given: NotRequired[dict[str, Any]]
     patience: NotRequired[float]
     change: NotRequired[dict[str, Any]]
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -17,6 +18,7 @@ import torch
 
 from nnwidgets.checkpoint.description import (
     Composed,
+    Described,
     Opaque,
     Storage,
     Strided,
@@ -58,7 +60,9 @@ class Distributed(CheckpointReader):
         self.departures = []
         self.metadata = {}
         self._numbers: dict[str, int] = {}
+        self._pieces: dict[str, Storage] = {}
         self._summed: set[str] = set()
+        self._known: dict[str, Strided] = {}
         try:
             self._read()
         except Malformed as error:
@@ -70,17 +74,21 @@ class Distributed(CheckpointReader):
 
     def verify(self, storages: Iterable[Storage], tick: Tick | None = None) -> None:
         """Compare pieces with their checksums: those of `.metadata`, where it has any, else their own."""
-        held = [each for each in storages if each.held is None]
-        self._verify_whole([each for each in held if each.key in self._summed], tick)
-        for storage in held:
-            if storage.key in self._summed:
-                continue
-            with self._piece(storage) as piece:
-                piece.verify([piece.content.storage], None)
-            if tick is not None:
-                tick(storage.n_bytes)
+        held = [(each, each.key.partition(":")[0]) for each in storages if each.held is None]
+        whole = {key: self._pieces[key] for _, key in held if key in self._summed}
+        own = (self._located(each) for each, key in held if key not in self._summed)
+        self._compare([*whole.values(), *own], tick)
 
-    def _verify_whole(self, storages: Sequence[Storage], tick: Tick | None = None) -> None:
+    def _located(self, storage: Storage) -> Storage:
+        return self._saved(storage).storage if storage.key in self._pieces else storage
+
+    def located(self, described: Described) -> Described:
+        """A tensor by where its elements are, in place of where its pieces are saved."""
+        if isinstance(described, Composed):
+            return replace(described, parts=tuple((name, self._found(part)) for name, part in described.parts))
+        return self._found(described)
+
+    def _compare(self, storages: Sequence[Storage], tick: Tick | None = None) -> None:
         for storage, found in mismatches(self.files, storages, tick):
             raise CorruptCheckpointError(
                 f"{self.files[storage.file].path.name} is damaged: its {counted(storage.n_bytes, 'byte')} from "
@@ -90,24 +98,38 @@ class Distributed(CheckpointReader):
             )
 
     def _strided(self, described: Strided, storages: dict[str, torch.Tensor] | None) -> torch.Tensor:
-        if described.storage.held is not None:
-            return super()._strided(described, storages)
-        with self._piece(described.storage) as piece:
-            found = piece.content
-            if (found.shape, found.dtype) != (described.shape, described.dtype):
-                raise self._fault(
-                    f"has a piece of shape {found.shape} and {dtype_name(found.dtype)} where {described.shape} and "
-                    f"{dtype_name(described.dtype)} should be"
-                )
-            return piece.tensor(found)
+        return super()._strided(self._found(described), storages)
 
-    def _piece(self, storage: Storage) -> TorchZip:
-        """What is saved in a part of a data file: one tensor."""
-        file = self.files[storage.file]
-        piece = TorchZip(file.path, Window(file, storage.offset, storage.n_bytes))
-        if not isinstance(piece.content, Strided):
-            raise self._fault(f"has something else than a tensor at byte {storage.offset:,} of {file.path.name}")
-        return piece
+    def _found(self, described: Strided) -> Strided:
+        """A piece by where its elements are.
+
+        Raises:
+            CorruptCheckpointError: Something else is there.
+        """
+        if described.storage.held is not None or described.storage.key not in self._pieces:
+            return described
+        found = self._saved(described.storage)
+        if (found.shape, found.dtype) != (described.shape, described.dtype):
+            raise self._fault(
+                f"has a piece of shape {found.shape} and {dtype_name(found.dtype)} where {described.shape} and "
+                f"{dtype_name(described.dtype)} should be"
+            )
+        return found
+
+    def _saved(self, storage: Storage) -> Strided:
+        """The one tensor that is saved in a part of a data file; read once."""
+        known = self._known.get(storage.key)
+        if known is None:
+            file = self.files[storage.file]
+            with TorchZip(file.path, Window(file, storage.offset, storage.n_bytes)) as piece:
+                known = piece.content
+            if not isinstance(known, Strided):
+                raise self._fault(f"has something else than a tensor at byte {storage.offset:,} of {file.path.name}")
+            inner = known.storage
+            inner.key, inner.file = f"{storage.key}:{inner.key}", storage.file
+            inner.offset += storage.offset
+            self._known[storage.key] = known
+        return known
 
     def _read(self) -> None:
         file = self.files[0]
@@ -153,10 +175,11 @@ class Distributed(CheckpointReader):
         file = self._numbers[name]
         self.files[file].check(offset, n_bytes)
         stated = place.get("crc32")
+        made = Storage(str(number), file, offset, n_bytes, stated if type(stated) is int else 0)
         if type(stated) is int:
-            self._summed.add(str(number))
-            return Storage(str(number), file, offset, n_bytes, stated)
-        return Storage(str(number), file, offset, n_bytes, crc32=0)
+            self._summed.add(made.key)
+        self._pieces[made.key] = made
+        return made
 
     def _entry(self, name: str, entry: Any, infos: dict[tuple[str, tuple[int, ...] | None], Storage]) -> Any:
         kind = entry.class_name.rsplit(".", 1)[-1] if isinstance(entry, Opaque) else ""
@@ -203,7 +226,7 @@ class Distributed(CheckpointReader):
 
     def _value(self, storage: Storage) -> Any:
         """A value, saved in a part of a data file, with the bytes of the tensors in it."""
-        self._verify_whole([storage] if storage.key in self._summed else [])
+        self._compare([storage] if storage.key in self._summed else [])
         file = self.files[storage.file]
         with TorchZip(file.path, Window(file, storage.offset, storage.n_bytes)) as piece:
             held = distinct_storages(each for _, each in tensors_in(piece.content))
