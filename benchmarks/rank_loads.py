@@ -24,7 +24,7 @@ import torch.distributed as dist
 from torch import nn
 
 import nnwidgets as nnw
-from benchmarks.common import Row, peak_mib, report
+from benchmarks.common import Row, report
 
 N_RANKS, N_ROUNDS, N_LAYERS, SIZE = 4, 5, 64, 1_024
 """256 MiB of float32."""
@@ -40,16 +40,13 @@ def taken(call: Callable[[], object]) -> float:
 
 
 def measured(folder: str) -> dict[str, float]:
-    """Medians of each way, in turns, the first round not counted; MiB that a load takes beyond its undo copy."""
+    """Medians of each way, in turns, the first round not counted."""
     import torch.distributed.checkpoint as dcp
     from torch.distributed.fsdp import fully_shard
 
     net: Any = nn.Sequential(*(nn.Linear(SIZE, SIZE, bias=False) for _ in range(N_LAYERS)))
     fully_shard(net)
     dcp.save(net.state_dict(), checkpoint_id=folder)
-    before = peak_mib()
-    nnw.load(net, folder, undo=False)
-    beyond = peak_mib() - before
     ways: dict[str, Callable[[], object]] = {
         "torch": lambda: dcp.load(net.state_dict(), checkpoint_id=folder),
         "undo off": lambda: nnw.load(net, folder, undo=False),
@@ -59,7 +56,7 @@ def measured(folder: str) -> dict[str, float]:
     for _ in range(N_ROUNDS + 1):
         for name, call in ways.items():
             found[name].append(taken(call))
-    return {name: statistics.median(each[1:]) for name, each in found.items()} | {"beyond": beyond}
+    return {name: statistics.median(each[1:]) for name, each in found.items()}
 
 
 def _rank(rank: int, port: int, folder: str, queue: Any) -> None:
@@ -72,7 +69,7 @@ def _rank(rank: int, port: int, folder: str, queue: Any) -> None:
 
 
 def rows() -> Iterator[Row]:
-    """Against torch, without and with what undoes it; and memory."""
+    """Against torch, without and with what undoes it."""
     folder = tempfile.mkdtemp()
     try:
         with socket.socket() as free:
@@ -88,11 +85,10 @@ def rows() -> Iterator[Row]:
             kid.join()
     finally:
         shutil.rmtree(folder)
-    torchs, off, on, beyond = (max(each[name] for each in found) for name in ("torch", "undo off", "undo on", "beyond"))
+    torchs, off, on = (max(each[name] for each in found) for name in ("torch", "undo off", "undo on"))
     what = f"load of 256 MiB over {N_RANKS} ranks against dcp.load"
     yield Row(f"{what}, without undo", off / torchs, "x", 1.5, f"{off:.2f} s against {torchs:.2f} s")
     yield Row(f"{what}, with undo", on / torchs, "x", None, f"{on:.2f} s against {torchs:.2f} s")
-    yield Row(f"load over {N_RANKS} ranks: memory beyond the part, without undo", beyond, "MiB", None, "of each rank")
 
 
 if __name__ == "__main__":
