@@ -374,6 +374,9 @@ class SaveReport(Record):
         seconds: How long it took.
         warnings: What to know.
         optimizer: What was saved of the optimizer; None where none was passed.
+        ties: Names of tensors that weren't written again, each with the name that it was written under.
+        ranks: Those that saved it together; none where it is this process's own.
+        world_size: How many ranks there are.
     """
 
     paths: tuple[str, ...]
@@ -384,6 +387,9 @@ class SaveReport(Record):
     seconds: float
     warnings: tuple[str, ...] = ()
     optimizer: OptimizerState | None = None
+    ties: tuple[tuple[str, str], ...] = ()
+    ranks: tuple[int, ...] = ()
+    world_size: int = 1
     _recipes: tuple[Recipe, Recipe] | None = None
 
     def to_code(self, name: str = "net", optimizer: str = "optimizer") -> str:

@@ -80,6 +80,10 @@ class Meeting:
         self._shared.append(key)
         return bytes(self._held.compare_set(f"{self.turn}/{key}", "", value)).decode()
 
+    def afterwards(self) -> Any:
+        """A part of the store for what those who met do next, which nothing else uses."""
+        return PrefixStore(f"{self.turn}/next", self._held)
+
     def refuse(self, why: str) -> None:
         """Tell the others that this rank won't come, and why."""
         if self.is_on or self._turns.get(self._name, 0) > self.turn:

@@ -12,7 +12,7 @@ from nnwidgets.errors import InvalidTargetError, closest_names
 from nnwidgets.formatting import shape_text, short_repr
 from nnwidgets.introspect.safe_access.holders import is_dtensor
 from nnwidgets.introspect.safe_access.objects import is_tensor
-from nnwidgets.introspect.tracing.shapes import tensors_in
+from nnwidgets.introspect.safe_access.tensors_in import tensors_in
 
 Loss = Any
 """A callable, a target, ``("l1_loss", target)``, or ``"noise"``."""
