@@ -1,7 +1,8 @@
 """What is said, in the language that was chosen: English as it stands in the code, or Chinese by the page's catalogue.
 
 The catalogue, `zh.json`, is what a build makes of `js/src/i18n`. A sentence in it is a template, ``{0}`` for any text
-and ``{0|row|rows}`` for either word: read here as `kernelSentences.ts` reads it for the page.
+and ``{0|row|rows}`` for either word; sentences and clauses one after the other may each have their own, and so may what
+stands behind a name and a colon: read here as `kernelSentences.ts` reads it for the page.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ _CATALOGUE = Path(__file__).parent / "static" / "zh.json"
 _SENTENCE, _WORD = "§", "¶"
 """How keys of sentences begin, and those of words in tables; the rest are labels of the page."""
 _PLACE = re.compile(r"\{(\d)(?:\|([^|}]*)\|([^|}]*))?\}")
+_BETWEEN, _COLON = re.compile(r"[.;] |\.$"), re.compile(": ")
 _SPEAKS = re.compile(r"[A-Za-z]{2,} [a-z]{2,}|✓ [a-z]")
 
 
@@ -24,17 +26,55 @@ class _Catalogue:
     def __init__(self, file: Path) -> None:
         found = json.loads(file.read_text(encoding="utf-8"))
         keys = sorted((key for key in found if key[0] == _SENTENCE), key=lambda key: -len(_PLACE.sub("", key)))
-        self._sentences = [(_pattern(key[1:]), found[key]) for key in keys]
+        self._sentences = [(_longest(key[1:]), _pattern(key[1:]), found[key]) for key in keys]
         self.words = {key[1:]: text for key, text in found.items() if key[0] == _WORD}
         self.told = lru_cache(maxsize=1_024)(self._told)
+        self.known = lru_cache(maxsize=1_024)(self._known)
 
     def _told(self, english: str) -> str:
-        for pattern, chinese in self._sentences:
-            found = pattern.fullmatch(english)
-            if found is not None:
+        return self.known(english) or self._fitted(english) or english
+
+    def _known(self, english: str) -> str | None:
+        """What all of is known: by one sentence, by several one after the other, or behind a name."""
+        said = self._fitted(english, is_sure=True) or self._in_parts(english)
+        if said is None and english.endswith("."):
+            ended = self._fitted(english[:-1], is_sure=True)
+            said = None if ended is None else f"{ended}。"
+        return said or self._behind_a_name(english)
+
+    def _fitted(self, english: str, *, is_sure: bool = False) -> str | None:
+        """By the sentence that fits; ``is_sure``, by one of whose places none reaches over the end of a clause."""
+        for words, pattern, chinese in self._sentences:
+            found = pattern.fullmatch(english) if words in english else None
+            if found is not None and not (is_sure and self._reaches_over(found)):
                 values = {name[1:]: self.told(value) for name, value in found.groupdict().items()}
                 return "".join(_put(piece, values) for piece in _pieces(chinese))
-        return english
+        return None
+
+    def _reaches_over(self, found: re.Match[str]) -> bool:
+        """Whether a place has more in it than part of a clause and is no sentence that is known, or has whose it is."""
+        return any(
+            (_BETWEEN.search(value) or (": " in value and not found.start(name)))
+            and not (value.endswith(".") and self._fitted(value, is_sure=True))
+            for name, value in found.groupdict().items()
+        )
+
+    def _in_parts(self, english: str) -> str | None:
+        """Sentences or clauses one after the other, where each is known."""
+        for between, joined in ((". ", ""), ("; ", "；")):
+            *parts, last = english.split(between)
+            known = [self.known(each) for each in (*(f"{part}{between.strip(' ;')}" for part in parts), last) if parts]
+            if known and None not in known:
+                return joined.join(filter(None, known))
+        return None
+
+    def _behind_a_name(self, english: str) -> str | None:
+        """What is known, with whose it is before it: ``"xavier_normal_: …"``."""
+        for colon in _COLON.finditer(english):
+            known = self.known(english[colon.end() :])
+            if known is not None:
+                return f"{self.told(english[: colon.start()])}：{known}"
+        return None
 
 
 _read = cache(_Catalogue)
@@ -100,6 +140,11 @@ def _put(piece: str | re.Match[str], values: dict[str, str]) -> str:
         return piece
     number, one, many = piece.groups()
     return values[number] if many is None else one if values[number] == "1" else many
+
+
+def _longest(english: str) -> str:
+    """The longest words between places: what lacks them can't fit."""
+    return max((piece for piece in _pieces(english) if isinstance(piece, str)), key=len)
 
 
 def _pattern(english: str) -> re.Pattern[str]:

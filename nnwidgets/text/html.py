@@ -257,7 +257,8 @@ def _curves(block: Curves) -> Iterator[str]:
         yield f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="1.5"/>'
     yield "</svg><p>"
     for at, curve in enumerate(block.curves):
-        yield f'<span style="color:{_colour(at, len(block.curves))}" aria-hidden="true">■</span> {_safe(curve.name)} '
+        square = f'<span style="color:{_colour(at, len(block.curves))}" aria-hidden="true">■</span>'
+        yield f'<span style="display:inline-block">{square} {_safe(curve.name)}</span> '
     yield "</p>"
 
 

@@ -13,6 +13,7 @@ from nnwidgets.text.document import Document, Note
 from nnwidgets.text.html import render_html
 from nnwidgets.text.pages.model import MOST_ROWS, tensor_page, tree_page
 from nnwidgets.text.pages.signal import signal_curves_page
+from nnwidgets.text.plain import render_text
 
 _MAX_HTML = 11_000
 _MAX_TEXT = 4_500
@@ -34,9 +35,10 @@ def static_bundle(session: Session, selected: str = "") -> dict[str, str]:
     tree = session.index().tree
     read = Note(f"As read on {datetime.now().astimezone():%Y-%m-%d %H:%M}. Run the cell for the live view.")
     numbers = _numbers(session, selected)
-    if session.signal.found is not None:
-        numbers = (*numbers, *signal_curves_page(session.signal.found))
-    made = {"text/plain": _cut(str(tree))}
+    curves = () if session.signal.found is None else signal_curves_page(session.signal.found)
+    numbers = (*numbers, *curves)
+    drawn = render_text(curves) if curves else ""
+    made = {"text/plain": "\n".join(filter(None, (_cut(str(tree), _MAX_TEXT - len(drawn.encode())), drawn)))}
     for depth, most in _CUTS:
         html = render_html((*tree_page(tree, name=session.name, depth=depth, most=most), *numbers, read))
         if len(html.encode()) <= _MAX_HTML:
@@ -59,8 +61,8 @@ def _numbers(session: Session, selected: str) -> Document:
     return tensor_page(found.entry, stats(found.tensor, exact=found.entry.n_elements <= _MOST_EXACT))
 
 
-def _cut(text: str) -> str:
+def _cut(text: str, most: int) -> str:
     written = text.encode()
-    if len(written) <= _MAX_TEXT:
+    if len(written) <= most:
         return text
-    return written[:_MAX_TEXT].rpartition(b"\n")[0].decode() + "\n…"
+    return written[:most].rpartition(b"\n")[0].decode() + "\n…"

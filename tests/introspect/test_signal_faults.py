@@ -279,7 +279,6 @@ ODD = {
     "DataParallel where there is one device": (nn.DataParallel(mlp(n=1)), {"module.0": True, "module.2": True}),
     "nothing": (Call(lambda _: None), {}),
     "whole numbers": (Call(lambda x: x.long()), {}),
-    "no data": (nn.Sequential(nn.Linear(16, 4)).to("meta"), {}),
 }  # fmt: skip
 
 
@@ -293,9 +292,26 @@ def test_odd_outputs_are_told_as_far_as_there_is_something_to_tell(odd):
         assert (call.outputs[0].gradient is not None) == has_gradient
     if arrived and odd != "what it was given":
         assert found.error is None
-    if not arrived and odd != "no data":
+    if not arrived:
         assert "No tensor of floating point in the output" in found.error
         assert all(call.outputs == () for call in found.calls)
+
+
+def test_what_has_no_data_or_no_shape_yet_is_refused_with_what_to_do():
+    meta = nn.Sequential(nn.Linear(16, 4)).to("meta")
+    with pytest.raises(nnw.InvalidTargetError, match=r"can't be read: no data: on the meta device.*to_empty"):
+        nnw.activations(meta, X.to("meta"), loss="noise")
+    with pytest.raises(nnw.InvalidTargetError, match=r"0\.weight is lazy"):
+        nnw.activations(nn.Sequential(nn.LazyLinear(4)), X)
+
+
+def test_a_quantized_layer_is_seen_as_far_as_it_gives_floats_and_passes_no_gradient():
+    inner = torch.ao.quantization.quantize_dynamic(mlp(n=1).eval(), {nn.Linear}, dtype=torch.qint8)
+    net = nn.Sequential(nn.Linear(16, 16), inner)
+    found = nnw.activations(net, X, loss="noise")
+    stds = {call.path: call.outputs[0].values.std for call in found.calls}
+    assert stds["1.0"] == pytest.approx(inner[0](net[0](X)).std().item(), rel=1e-6)
+    assert (found.error, found.calls[1].outputs[0].gradient) == (None, None)
 
 
 @needs_torch("distributed.fsdp.fully_shard")

@@ -1,6 +1,8 @@
 """What a run through the layers finds: what theory says of deep nets, and what was planted."""
 
 import math
+import re
+from collections import OrderedDict
 
 import pytest
 import torch
@@ -128,6 +130,18 @@ def test_folded_shares_are_told_as_far_as_they_go():
     assert first < max(others)
     assert found.message.startswith(f"{100 * first:.0f} % of the values")
     assert found.message.endswith(f" At 3 more places it is up to {100 * max(others):.0f} %: 5 … 9.")
+
+
+def test_what_the_same_lines_mend_is_told_once_whatever_its_places_are_called():
+    steep = deep(nn.Tanh, INITS["normal 1"], n_layers=6)
+    named = nn.Sequential(OrderedDict((f"step{at}", each) for at, each in enumerate(steep)))
+    (found,) = nnw.activations(named, torch.randn(64, WIDTH)).findings
+    assert (found.code, found.path) == ("saturated", "step1")
+    assert re.search(r"At 5 more places it is up to \d+ %: step3 … step11\.$", found.message)
+    fading = nnw.activations(deep(nn.Tanh, INITS["normal 0.01"]), torch.randn(64, WIDTH), loss="noise").findings
+    assert {each.code for each in fading} == {"vanishing-signal", "vanishing-gradient"}
+    assert str(fading).count("for layer in (net[0], net[2]") == 1
+    assert f"The lines for {fading[0].path} mend it too." in str(fading)
 
 
 def test_a_weight_that_is_made_of_others_has_depth_and_no_fix_that_would_be_lost():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import math
+import re
 import sys
 import threading
 import weakref
@@ -362,8 +363,13 @@ def test_a_comparison_without_inputs_says_what_to_choose():
 
 def test_a_run_that_a_view_shows_is_in_its_static_html_as_curves_without_a_script(run):
     view, net, _ = run
-    html = static_bundle(view._session)["text/html"]
+    bundle = static_bundle(view._session)
+    html = bundle["text/html"]
     assert "std through depth" in html
+    *_, said, output, gradient = bundle["text/plain"].splitlines()
+    assert said.startswith("std through depth, ")
+    for line, name in ((output, "output"), (gradient, "gradient")):
+        assert re.fullmatch(rf"  {name} +[▁-█]+", line)
     assert "<script" not in html
     assert len(html) < 11_000
     bare = nnw.explore(net, name="net")

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import nnwidgets
+from nnwidgets import sentences
 
 CATALOGUE = Path(__file__).parents[2] / "js" / "src" / "i18n" / "zh-sentences.json"
 PLACE = re.compile(r"\{\d(?:\|([^|}]*)\|([^|}]*))?\}")
@@ -19,6 +20,17 @@ PLACE = re.compile(r"\{\d(?:\|([^|}]*)\|([^|}]*))?\}")
 def without_chinese(messages: Iterable[str]) -> list[str]:
     """Return those of some messages that no sentence of the catalogue fits."""
     return [message for message in messages if not any(pattern.fullmatch(message) for pattern in _patterns())]
+
+
+@cache
+def _catalogue() -> Any:
+    return sentences._Catalogue(CATALOGUE)  # as a build has it, without one
+
+
+def in_chinese(english: str) -> str:
+    """What is told where Chinese is spoken."""
+    told: str = _catalogue().told(english)
+    return told
 
 
 @cache

@@ -51,7 +51,7 @@ from nnwidgets.introspect.signal.losses import NOISE, Loss, loss_function
 from nnwidgets.introspect.tracing.hooks import passing_on, probing
 from nnwidgets.introspect.tracing.inputs import input_sizes, make_inputs
 from nnwidgets.introspect.tracing.restore import attributes_kept, restore_on_exit
-from nnwidgets.introspect.tracing.trace import InputSizes
+from nnwidgets.introspect.tracing.trace import InputSizes, refuse_lazy
 
 _MOST_STEPS = 10_000
 _MOST_SEEDS = 1_000
@@ -77,7 +77,8 @@ def compare_inits(
     For each candidate and each seed the targets' memory is exchanged for stand-ins, these are filled as `init` fills
     the model with that seed, and one forward and one backward are run as `activations` runs them. The model is
     afterwards bit for bit as it was, whatever is raised on the way; it takes one copy of the targets. While it runs,
-    who uses the model from another thread meets the stand-ins.
+    who runs the model in another thread meets the stand-ins; who reads it there with nnwidgets, as an Explorer does, is
+    given the model's own values, and who writes or saves it waits.
 
     A candidate is
 
@@ -115,8 +116,9 @@ def compare_inits(
     Raises:
         InitializerError: A candidate is unknown, or can't fill a target; nothing was run.
         PathNotFoundError: A target names nothing; nothing was run.
-        InvalidTargetError: A target can't be written, or an argument is none of what it may be; nothing was run.
-        NNWidgetsError: There is no room for stand-ins.
+        InvalidTargetError: A target can't be written, or ranks hold it together, or a parameter is lazy, or an argument
+            is none of what it may be; nothing was run.
+        NNWidgetsError: There is no room for stand-ins; it says how much is needed and free, and nothing was run.
 
     Example:
         >>> import torch
@@ -145,6 +147,7 @@ def compare_inits(
                 hint="Leave inference mode, or leave the loss out for the forward alone.",
             )
     model = ChangeScope(module)
+    refuse_lazy(model.live.scan)
     given = args
     if input_size is not None:
         args = (*make_inputs(input_sizes(input_size), model.live.scan), *args)
@@ -168,6 +171,7 @@ def compare_inits(
         everything = _everything(model)
         places.update((place.path, place) for place in everything)
         tied.update((tie.path, model.tensor(tie.path)) for tie in model.ties_of(everything))
+    _refuse_parts(places.values())
     with log_of(module).lock, passing_on(progress or _untold) as run.tell:
         memory = SwappedMemory([*(place.tensor for place in places.values()), *tied.values()])
         try:
@@ -316,6 +320,18 @@ def _everything(model: ChangeScope) -> list[TensorTarget]:
     places = [TensorTarget(entry, model.tensor(entry.path)) for entry in entries]
     check_writable(places)
     return places
+
+
+def _refuse_parts(places: Iterable[TensorTarget]) -> None:
+    """What ranks hold together can be filled, but its memory not exchanged: torch keeps views of it elsewhere."""
+    for place in places:
+        held = place.entry.held
+        if held is not None:
+            raise InvalidTargetError(
+                f"{place.path} is {held.how}: candidates are tried on whole tensors only.",
+                path=place.path,
+                hint="Compare on the model before it is sharded; init fills the sharded one with the same numbers.",
+            )
 
 
 def _tell(

@@ -1,7 +1,7 @@
 """Other memory under a model's tensors, for a while.
 
 A tensor stays the object that everyone holds, hooks and all; only where its bytes lie is changed, and its own bytes are
-neither read nor written meanwhile. What shares bytes goes on sharing them.
+neither written nor, in this thread, read meanwhile. What shares bytes goes on sharing them.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ from typing import Any
 
 import torch
 
-from nnwidgets.edit.operations.stand_ins import Scratch
+from nnwidgets.edit.operations.stand_ins import Scratch, runs_of
 from nnwidgets.edit.undo_copy.threads import retry_until_complete
 from nnwidgets.errors import NNWidgetsError
 from nnwidgets.formatting import counted, short_bytes
 from nnwidgets.introspect.safe_access.objects import no_torch_function
+from nnwidgets.introspect.safe_access.own_values import VALUES, VERSIONS
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, plain_torch
+from nnwidgets.introspect.statistics.exact_stats import version
 
 _keep_version: Any = torch.autograd._unsafe_preserve_version_counter  # type: ignore[attr-defined]  # noqa: SLF001 - torch offers no other way to take back a version
 _lay: Any = torch.Tensor.data.__set__  # type: ignore[attr-defined] # a subclass may shadow it
@@ -40,18 +42,25 @@ class SwappedMemory:
             try:
                 self._scratch = Scratch(distinct)
             except (MemoryError, RuntimeError) as error:
-                size = sum(data.numel() * data.element_size() for _, data in self._own)
+                size = sum(run.last - run.first for run in runs_of(distinct))
+                why = str(error) if type(error) is MemoryError and error.args else type(error).__name__
                 raise NNWidgetsError(
                     f"There is no room for stand-ins of {counted(len(distinct), 'tensor')}, {short_bytes(size)} "
-                    f"({type(error).__name__}); nothing was run.",
-                    hint="Free memory, or name fewer targets.",
+                    f"({why}); nothing was run.",
+                    hint='Free memory, or compare block by block without steps, such as target="h.0": '
+                    "what isn't named stays as it is.",
                 ) from error
             self._others = [as_plain_tensor(self._scratch.of(tensor)) for tensor in distinct]
 
     @contextmanager
     def laid_under(self) -> Iterator[None]:
-        """Inside, the tensors lie in the copy, which has the model's own values to begin with."""
+        """Inside, the tensors lie in the copy, which has the model's own values to begin with.
+
+        Who reads them in another thread is given their own, as is said in `own_values`.
+        """
         keepers = [(tensor, _keep_version(tensor)) for tensor, _ in self._own]
+
+        aside: list[int] = []
 
         def back() -> None:
             with torch.inference_mode(False), no_torch_function():
@@ -59,8 +68,12 @@ class SwappedMemory:
                     _lay(tensor, data)
                 for _, keeper in keepers:
                     keeper.__exit__(None, None, None)
+            VERSIONS.take_back(aside)
+            VALUES.take_back(aside)
 
         try:
+            VERSIONS.put_aside([(tensor, version(tensor)) for tensor, _ in self._own], aside)
+            VALUES.put_aside(self._own, [])
             with torch.inference_mode(False), no_torch_function():
                 self._scratch.renew()
                 for (tensor, _), other in zip(self._own, self._others, strict=True):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 
+from nnwidgets.edit.over_ranks.draw import free_bytes
+from nnwidgets.formatting import short_bytes
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, plain_torch
 
 
@@ -15,17 +18,24 @@ class Scratch:
     """Stand-ins for some tensors of a model, over memory of their own, with the same values."""
 
     def __init__(self, tensors: Iterable[Any]) -> None:
-        """Copy the memory of plain strided or parameter ``tensors``, storage by storage."""
+        """Copy the memory of plain strided or parameter ``tensors``, storage by storage.
+
+        Raises:
+            MemoryError: There is no room for it. Nothing was allocated, where the system tells what is free.
+        """
         self._of: dict[int, Any] = {}
         self._pieces: list[tuple[torch.Tensor, torch.Tensor]] = []
         with plain_torch():
-            held: dict[tuple[torch.device, int], list[tuple[Any, torch.Tensor]]] = {}
-            for tensor in tensors:
-                data = as_plain_tensor(tensor)
-                storage = data.untyped_storage().data_ptr() if data.numel() else -id(tensor)
-                held.setdefault((data.device, storage), []).append((tensor, data))
-            for pairs in held.values():
-                self._copy(pairs)
+            runs = runs_of(tensors)
+            needed: Counter[torch.device] = Counter()
+            for run in runs:
+                needed[run.pairs[0][1].device] += run.last - run.first
+            for device, n_bytes in needed.items():
+                free = free_bytes(device)
+                if free is not None and n_bytes > free:
+                    raise MemoryError(f"{short_bytes(free)} are free")
+            for run in runs:
+                self._copy(run)
 
     def of(self, tensor: Any) -> Any:
         """The stand-in of a tensor: plain, without gradient."""
@@ -41,13 +51,11 @@ class Scratch:
         """What ``copy.deepcopy`` takes for the copies it has made already; parameters stay parameters."""
         return dict(self._of)
 
-    def _copy(self, pairs: list[tuple[Any, torch.Tensor]]) -> None:
-        first = min(data.data_ptr() for _, data in pairs)
-        last = max(data.data_ptr() + _reach(data) for _, data in pairs)
+    def _copy(self, run: Run) -> None:
+        pairs, first, last = run
         source = pairs[0][1]
         storage = source.untyped_storage()
-        low = first - storage.data_ptr() if source.numel() else 0
-        n_bytes = last - first if source.numel() else 0
+        low, n_bytes = first - storage.data_ptr() if source.numel() else 0, last - first
         flat = torch.empty(0, dtype=torch.uint8, device=source.device)
         own = torch.empty(n_bytes, dtype=torch.uint8, device=source.device)
         own.copy_(flat.set_(storage, low, (n_bytes,), (1,)))
@@ -61,6 +69,39 @@ class Scratch:
             if type(tensor) is nn.Parameter:
                 made = nn.Parameter(made, requires_grad=tensor.requires_grad)
             self._of[id(tensor)] = made
+
+
+class Run(NamedTuple):
+    """What some tensors take up of one storage.
+
+    Attributes:
+        pairs: The tensors, each with its data.
+        first: The address of the first byte of any of them.
+        last: That behind their last.
+    """
+
+    pairs: list[tuple[Any, torch.Tensor]]
+    first: int
+    last: int
+
+
+def runs_of(tensors: Iterable[Any]) -> list[Run]:
+    """The memory of plain strided or parameter tensors, storage by storage.
+
+    Example:
+        >>> whole = torch.zeros(8)
+        >>> [run.last - run.first for run in runs_of([whole[2:4], whole[5:6]])]
+        [16]
+    """
+    held: dict[tuple[torch.device, int], list[tuple[Any, torch.Tensor]]] = {}
+    for tensor in tensors:
+        data = as_plain_tensor(tensor)
+        storage = data.untyped_storage().data_ptr() if data.numel() else -id(tensor)
+        held.setdefault((data.device, storage), []).append((tensor, data))
+    return [
+        Run(pairs, min(data.data_ptr() for _, data in pairs), max(data.data_ptr() + _reach(data) for _, data in pairs))
+        for pairs in held.values()
+    ]
 
 
 def _reach(data: torch.Tensor) -> int:

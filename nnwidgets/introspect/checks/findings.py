@@ -28,6 +28,7 @@ class SingleFinding:
         fix: As in `Finding`.
         like: What else must agree for two to be the same problem in two blocks: a class, a shape.
         share: The share of values or units that the message tells, where it may differ from place to place.
+        mends_all: Whether the fix is the same wherever this is found, whatever the places are called.
     """
 
     code: str
@@ -38,10 +39,13 @@ class SingleFinding:
     fix: str | None = None
     like: str = ""
     share: float | None = None
+    mends_all: bool = False
 
 
 def findings(singles: Iterable[SingleFinding]) -> tuple[Finding, ...]:
-    """Return findings, like ones at numbered places folded into one from three on, at most 20 of a code.
+    """Return findings, like ones folded into one from three on, at most 20 of a code.
+
+    Like are those at numbered places, and those that one fix mends.
 
     Example:
         >>> blocks = [SingleFinding("frozen", "note", i, f"h.{i}.weight", "Not trained.") for i in range(12)]
@@ -50,7 +54,8 @@ def findings(singles: Iterable[SingleFinding]) -> tuple[Finding, ...]:
     """
     groups: dict[tuple[str, str, str, str], list[SingleFinding]] = {}
     for single in singles:
-        groups.setdefault((single.code, single.severity, _NUMBER.sub("*", single.path), single.like), []).append(single)
+        places = single.fix if single.mends_all and single.fix is not None else _NUMBER.sub("*", single.path)
+        groups.setdefault((single.code, single.severity, places, single.like), []).append(single)
     folded = [single for group in groups.values() for single in ([_fold(group)] if len(group) >= _FOLD_FROM else group)]
     folded.sort(key=lambda single: (SEVERITIES.index(single.severity), single.row))
     return worst_first(_cap(folded))

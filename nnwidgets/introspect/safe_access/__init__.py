@@ -5,6 +5,7 @@ Start at `scan.read`: every tree, tie, check and look-up begins with it.
     objects.py  an object's real class, attributes and items, by the interpreter's own slots
     holders.py  what holds a tensor's elements where it doesn't itself: shards, packed codes, wrapping classes
     tensors.py  whether a tensor's data can be read, and a plain tensor over the same memory
+    own_values.py  what other threads read while a look at the model has something else in place
     modules.py  one module the careful way: every kind there is, each failure a text
     scan.py     a whole model as flat lists of modules and tensors, by a few list operations
     lookup.py   the live module or tensor at a path

@@ -23,6 +23,7 @@ from nnwidgets.errors import InvalidTargetError
 from nnwidgets.formatting import counted
 from nnwidgets.introspect.safe_access import objects
 from nnwidgets.introspect.safe_access.holders import local_shard, ranks_in_one
+from nnwidgets.introspect.safe_access.own_values import GRADIENTS, VALUES
 
 _PACKED = {torch.quint4x2, torch.quint2x4}
 _SPARSE = {torch.sparse_coo, torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr, torch.sparse_bsc}
@@ -107,7 +108,8 @@ def as_plain_tensor(tensor: object) -> torch.Tensor:
         hint = how_to_read(tensor) if objects.is_tensor(tensor) else "Pass a torch.Tensor."
         raise InvalidTargetError(f"This can't be read: {reason}.", hint=hint)
     with plain_torch():
-        return _plain(local_shard(tensor))
+        found: torch.Tensor = VALUES.read_one(tensor, lambda: _plain(local_shard(tensor)))
+        return found
 
 
 def gradient_of(tensor: Any) -> Any:
@@ -119,7 +121,7 @@ def gradient_of(tensor: Any) -> Any:
         True
     """
     try:
-        return _grad(tensor) if is_leaf(tensor) or _retains_grad(tensor) else None
+        return GRADIENTS.read_one(tensor, lambda: _grad(tensor) if is_leaf(tensor) or _retains_grad(tensor) else None)
     except RuntimeError:  # of a view whose base was changed in place, as FSDP leaves them
         return None
 
@@ -187,6 +189,10 @@ def plain_runs(tensors: Sequence[Any]) -> list[torch.Tensor] | None:
 
     What is asked of all of them is asked at once: of many small ones, one by one costs ten times as much.
     """
+    return VALUES.read(tensors, lambda: _runs(tensors))
+
+
+def _runs(tensors: Sequence[Any]) -> list[torch.Tensor] | None:
     if not objects.ORDINARY.issuperset(map(id, map(type, tensors))) or _n_modes():
         return None
     with objects.no_torch_function():

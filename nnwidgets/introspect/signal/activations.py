@@ -64,7 +64,8 @@ def activations(
 
     Raises:
         InvalidTargetError: If ``module`` is not a module or has lazy parameters, ``loss`` is none of these,
-            ``input_size`` no size, or gradients can't be had inside `torch.inference_mode`.
+            ``input_size`` no size, gradients can't be had inside `torch.inference_mode`, or nothing that the forward
+            gives can be read, as on the meta device.
         RankMissingError: As for `trace`.
 
     Example:
@@ -119,6 +120,7 @@ def watched_activations(
         try:
             with torch.enable_grad() if compute is not None else nullcontext():
                 trace = run(scan, args, kwargs, input_size, begin=lambda: come_together(ranks), observer=observer)
+            summaries.refuse_unread()
         finally:
             observer.forget()
     return observer.told(trace)

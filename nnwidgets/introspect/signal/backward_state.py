@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from nnwidgets.introspect.safe_access.objects import is_tensor, no_torch_function
+from nnwidgets.introspect.safe_access.own_values import GRADIENTS
 from nnwidgets.introspect.safe_access.tensors import is_leaf, torch_attribute
 
 
@@ -17,7 +18,8 @@ from nnwidgets.introspect.safe_access.tensors import is_leaf, torch_attribute
 def gradients_aside(root: torch.Tensor, others: Iterable[Any]) -> Iterator[None]:
     """Have no gradient, and nothing that waits for one, at any tensor that a backward would give one to.
 
-    What waits are hooks after accumulation, as an optimizer sets that steps within the backward.
+    Who reads them in another thread meanwhile is given what was put aside. What waits are hooks after accumulation, as
+    an optimizer sets that steps within the backward.
 
     Args:
         root: Where the backward starts; the leaves of its graph are met there, those outside of the model too.
@@ -35,7 +37,9 @@ def gradients_aside(root: torch.Tensor, others: Iterable[Any]) -> Iterator[None]
     """
     leaves = {id(leaf): leaf for leaf in (*_leaves(root), *filter(_takes_gradient, others))}
     before = [(leaf, leaf.grad, leaf._post_accumulate_grad_hooks) for leaf in leaves.values()]  # noqa: SLF001 - nothing public tells them
+    aside: list[int] = []
     try:
+        GRADIENTS.put_aside(((leaf, gradient) for leaf, gradient, _ in before), aside)
         with no_torch_function():
             for leaf, _, hooks in before:
                 leaf.grad = None
@@ -48,6 +52,7 @@ def gradients_aside(root: torch.Tensor, others: Iterable[Any]) -> Iterator[None]
                 leaf.grad = gradient
                 if hooks:
                     leaf._post_accumulate_grad_hooks = hooks  # noqa: SLF001 - the same
+        GRADIENTS.take_back(aside)
 
 
 def begins_before(given: Iterable[Any]) -> bool:

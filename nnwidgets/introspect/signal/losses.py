@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from nnwidgets.errors import InvalidTargetError, closest_names
 from nnwidgets.formatting import shape_text, short_repr
+from nnwidgets.introspect.safe_access.holders import is_dtensor
 from nnwidgets.introspect.safe_access.objects import is_tensor
 from nnwidgets.introspect.safe_access.tensors_in import tensors_in
 
@@ -102,5 +103,7 @@ def _noise(output: Any) -> torch.Tensor:
     sums = []
     for tensor in floats:
         noise = torch.randn(tensor.shape, generator=generator).to(tensor.device, tensor.dtype)
-        sums.append((tensor * noise).sum())
+        # What ranks hold together is gone back from as the whole that it is, the same on each of them.
+        whole: Any = tensor.full_tensor() if is_dtensor(type(tensor)) else tensor  # type: ignore[attr-defined]
+        sums.append((whole * noise).sum())
     return torch.stack([each.to(sums[0]) for each in sums]).sum()

@@ -183,6 +183,7 @@ class _Run:
                         self._fix(before, at) if out.n_silent_units >= LIMITS.mostly_silent * out.n_units else None,
                         call.class_name,
                         out.n_silent_units / out.n_units,
+                        mends_all=True,
                     )
                 share = (out.n_saturated or 0) / max(out.values.n, 1)
                 # What a model ends in may be sure of itself, and a loss may be made for that, as cross entropy is.
@@ -199,6 +200,7 @@ class _Run:
                         self._fix(before, at) if facts is not None and facts.nonlinearity else None,
                         call.class_name,
                         share,
+                        mends_all=True,
                     )
 
     def of_nan(self) -> Iterator[SingleFinding]:
@@ -274,7 +276,7 @@ class _Run:
             fillers.setdefault(_FILLERS[after], {}).setdefault(self._writer.code(self._calls[at].path))
         return (
             "\n".join(
-                f"for layer in ({', '.join(layers)},):\n"
+                f"for layer in ({', '.join(layers)}{',' * (len(layers) == 1)}):\n"
                 f"    torch.nn.init.{filler}\n"
                 '    if getattr(layer, "bias", None) is not None:\n'
                 "        torch.nn.init.zeros_(layer.bias)"

@@ -130,8 +130,8 @@ class StepWatch:
             moments = self._met[path] = _Moments()
             moments.values = _moments(tensor)
 
-            def arrived(gradient: torch.Tensor) -> None:
-                if not self._is_taken:
+            def arrived(gradient: torch.Tensor | None) -> None:
+                if not self._is_taken and gradient is not None:
                     began = perf_counter()
                     moments.gradient = _moments(gradient)
                     self.seconds += perf_counter() - began

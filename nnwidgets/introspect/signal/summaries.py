@@ -17,7 +17,13 @@ from torch.nn.modules.module import register_module_forward_hook
 
 from nnwidgets.errors import InvalidTargetError
 from nnwidgets.introspect.records import TensorStats
-from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, plain_torch, torch_attribute
+from nnwidgets.introspect.safe_access.tensors import (
+    as_plain_tensor,
+    how_to_read,
+    plain_torch,
+    torch_attribute,
+    unreadable_reason,
+)
 from nnwidgets.introspect.signal.losses import floats_in
 from nnwidgets.introspect.signal.saturation import n_saturated
 from nnwidgets.introspect.signal.signal_records import OutputSignal
@@ -69,7 +75,8 @@ class Summaries:
         self._of_module: dict[int, list[Summary]] = {}
         self._handles: list[Any] = []
         self._graph: list[Any] = []
-        self._n_made = 0
+        self._n_made = self._n_read = 0
+        self._unread: Any = None
         self._n_dims_of_images: int | None = None
 
     def of_call(self, module: Any, output: Any) -> tuple[Summary, ...]:
@@ -109,7 +116,9 @@ class Summaries:
                 units = silent_units(data, values.n_zero, channels_first=is_first)
                 saturated = n_saturated(module, data)
         except (InvalidTargetError, RuntimeError, NotImplementedError):
-            return None  # without data, as a fake one's, or in a layout that can't be read
+            self._unread = tensor  # without data, as a fake one's, or in a layout that can't be read
+            return None
+        self._n_read += 1
         return Summary(tuple(data.shape), str(data.dtype).removeprefix("torch."), values, saturated, *units)
 
     @property
@@ -120,8 +129,10 @@ class Summaries:
         if not self._with_gradients or not torch_attribute(tensor, "requires_grad"):
             return
 
-        def arrived(gradient: torch.Tensor) -> None:
+        def arrived(gradient: torch.Tensor | None) -> None:
             self._watch()
+            if gradient is None:
+                return  # what has no backward of its own, as a quantized layer, hands nothing on
             # A sum hands the same one on to each of its terms.
             now = version(gradient)
             known = self._arrived.get(id(gradient))
@@ -142,6 +153,18 @@ class Summaries:
             return  # inside a transform of torch.func, whose tensors take no hooks
         self._graph.append(torch_attribute(tensor, "grad_fn"))
         summary.is_hooked = True
+
+    def refuse_unread(self) -> None:
+        """Refuse a run that gave tensors of which none could be read.
+
+        Raises:
+            InvalidTargetError: It did; the message says why.
+        """
+        reason = None if self._n_read or self._unread is None else unreadable_reason(self._unread)
+        if reason is not None:
+            raise InvalidTargetError(
+                f"What this forward gives can't be read: {reason}.", hint=how_to_read(self._unread)
+            )
 
     @contextmanager
     def backward(self) -> Iterator[None]:
@@ -173,6 +196,7 @@ class Summaries:
         # From the end: a graph with hooks that is let go as a whole ends within itself, as deep as it is long.
         while self._graph:
             self._graph.pop()
+        self._unread = None
         self._known.clear()
         self._arrived.clear()
         self._of_module.clear()

@@ -14,6 +14,7 @@ from nnwidgets.formatting import counted
 from nnwidgets.introspect.records import TensorStats
 from nnwidgets.introspect.safe_access.holders import part_here
 from nnwidgets.introspect.safe_access.objects import is_tensor, no_torch_function
+from nnwidgets.introspect.safe_access.own_values import VERSIONS
 from nnwidgets.introspect.safe_access.tensors import (
     as_plain_tensor,
     plain_runs,
@@ -203,4 +204,6 @@ def version(tensor: torch.Tensor) -> int | None:
         False
     """
     with no_torch_function():
-        return None if torch_attribute(tensor, "is_inference")() else int(torch_attribute(tensor, "_version"))
+        if torch_attribute(tensor, "is_inference")():
+            return None
+        return int(VERSIONS.read_one(tensor, lambda: torch_attribute(tensor, "_version")))

@@ -123,7 +123,7 @@ def run(
             autograd keeps and the operations aren't told then.
     """
     module = scan.modules[0]
-    _refuse_lazy(scan)
+    refuse_lazy(scan)
     given = args
     if input_size is not None:
         args = (*make_inputs(input_sizes(input_size), scan), *args)
@@ -191,14 +191,19 @@ def _name_modules(paths: dict[int, str], scan: ModelScan) -> None:
             paths.setdefault(id(found), scan.path(row))
 
 
-def _refuse_lazy(scan: ModelScan) -> None:
+def refuse_lazy(scan: ModelScan) -> None:
+    """Refuse a model that its first forward would change for good.
+
+    Raises:
+        InvalidTargetError: A parameter is lazy.
+    """
     for slot, (_, value) in enumerate(scan.slots):
         if value is not None and is_tensor(value) and is_a(value, _LAZY):
             path = scan.slot_path(slot)
             raise InvalidTargetError(
-                f"{path} is lazy: a forward would create it, and a trace leaves the model as it was.",
+                f"{path} is lazy: a forward would create it, and here the model stays as it was.",
                 path=path,
-                hint="Call the model once on an input of the right shape, then trace it.",
+                hint="Call the model once on an input of the right shape first.",
             )
 
 

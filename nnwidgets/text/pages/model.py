@@ -173,13 +173,17 @@ def findings_page(findings: Sequence[Finding]) -> Document:
     if not findings:
         return (Note("Nothing found."),)
     blocks: list[Block] = []
+    mended: dict[str, str] = {}
     for finding in findings[:MOST_ROWS]:
         where = finding.path or "the model"
         if finding.ranks:
             where += f" on {rank_names(finding.ranks)}"
         blocks.append(Note(f"{told(finding.message)} [{finding.code}]", finding.severity, where=where))
         if finding.fix:
-            blocks.append(Code(finding.fix))
+            first = mended.setdefault(finding.fix, where)
+            # The same lines may mend several, as new weights for all layers do.
+            is_said = first != where
+            blocks.append(Note(f"The lines for {first} mend it too.") if is_said else Code(finding.fix))
     if len(findings) > MOST_ROWS:
         blocks.append(Note(f"… {counted(len(findings) - MOST_ROWS, 'more finding', exact_count)}"))
     return tuple(blocks)

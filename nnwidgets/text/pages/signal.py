@@ -31,8 +31,10 @@ _COLUMNS: tuple[tuple[str, bool, Callable[[OutputSignal], str]], ...] = (
 
 
 def activations_page(found: Activations, *, name: str | None = None) -> Document:
-    """Each call with what it gave and what came back, then the parameters' gradients."""
+    """Each call with what it gave and what came back, of many as curves too, then the parameters' gradients."""
     blocks: list[Block] = [_calls(found.calls, name)]
+    if len(leaf_calls(found.calls)) >= _FEWEST_PLACES:
+        blocks += signal_curves_page(found)
     if found.error is not None:
         where = (
             found.failed_at or name or "the model itself" if found.failed_in == "forward" else f"the {found.failed_in}"
@@ -81,6 +83,8 @@ def signal_curves_page(found: Activations) -> Document:
 
 
 _MOST_PLACES = 120
+_FEWEST_PLACES = 8
+"""From how many on curves show what the eye doesn't see in a column of numbers."""
 
 
 def comparison_page(found: InitComparison, *, name: str | None = None) -> Document:
