@@ -196,7 +196,7 @@ def traced(module: nn.Module, args: Sequence[Any], options: Mapping[str, Any], p
 
 
 def _here(module: nn.Module, body: Mapping[str, Any]) -> Said:  # noqa: ARG001 - as the others are called
-    return {}
+    return {"world_size": place_in_group()[1]}
 
 
 def _counted(tensors: Iterable[TensorEntry]) -> Iterable[TensorEntry]:
@@ -234,5 +234,6 @@ _ANSWERS: dict[str, Callable[[nn.Module, Mapping[str, Any]], Said]] = {
     "prepare": held_changes.prepare,
     "renew": held_changes.renew,
     "commit": held_changes.commit,
+    "release": held_changes.release,
     "revoke": held_changes.revoke,
 }

@@ -18,12 +18,12 @@ from nnwidgets.distributed.sources.source import Missing
 from nnwidgets.edit import Change, apply, assign, freeze, init, redo, undo, unfreeze
 from nnwidgets.edit.change import Make, Numbers, Statistics
 from nnwidgets.edit.code import Recipe
-from nnwidgets.edit.history import FEW
+from nnwidgets.edit.log import FEW
 from nnwidgets.edit.over_ranks.agreement import agreed_call
 from nnwidgets.edit.rng import draw_seed
 from nnwidgets.edit.targets import Tie
 from nnwidgets.errors import InvalidTargetError, NNWidgetsError, RankMissingError, RanksDisagreeError
-from nnwidgets.formatting import inert
+from nnwidgets.formatting import inert, rank_names
 
 CHANGES: dict[str, Callable[..., Change]] = {
     "init": init,
@@ -96,7 +96,9 @@ def change_from_here(
         )
     number = secrets.token_hex(8)
     body = {"function": function, "given": to_json((arguments, given), function), "number": number}
-    _need_all(ask("here")[1])
+    here, missing = ask("here")
+    _need_all(missing)
+    _need_whole_job(here)
     try:
         replies, missing = ask("prepare", seconds=seconds + _LONGEST_CHANGE, change=body)
         _need_all(missing)
@@ -126,6 +128,8 @@ def change_from_here(
             ranks=lost,
             hint="check(net) tells whether all ranks are there, and agree.",
         )
+    with suppress(NNWidgetsError):  # who isn't reached holds it until the next change
+        ask("release", change={"number": number})
     return replace(change, _numbers=Numbers(_known(before), _known(_stats(ask, change))))
 
 
@@ -153,6 +157,19 @@ def _need_all(missing: Mapping[int, Missing]) -> None:
     if missing:
         why = " ".join(each.told(rank, ()) for rank, each in missing.items())
         raise RankMissingError(f"A change needs every rank, and nothing was changed. {why}", ranks=tuple(missing))
+
+
+def _need_whole_job(here: Replies) -> None:
+    """Refuse to change a model that ranks hold which weren't asked."""
+    world_size = max(int(each.get("world_size", 1)) for each in here.values())
+    others = tuple(rank for rank in range(world_size) if rank not in here)
+    if others:
+        raise RankMissingError(
+            f"A change needs every rank, and {rank_names(others)} of {world_size} "
+            f"{'is' if len(others) == 1 else 'are'}n't asked. Nothing was changed.",
+            ranks=others,
+            hint="Give ranks() all of them.",
+        )
 
 
 def _check_alike(does: Mapping[int, str]) -> None:

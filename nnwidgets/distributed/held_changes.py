@@ -1,7 +1,8 @@
 """Changes that a rank has made and set aside, until whoever asked all ranks says that they stay.
 
 A notebook that changes a model over ranks asks each to prepare, then whether all are there still, and only then to
-commit. What is prepared and never committed changes nothing; what is told to commit too late is let go.
+commit. What is prepared and never committed changes nothing; what is told to commit too late is let go. What takes it
+back is held until all have committed.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from torch import nn
 from nnwidgets.distributed.changes import CHANGES
 from nnwidgets.distributed.inputs import from_json
 from nnwidgets.edit import Change
-from nnwidgets.edit.history import log_of
+from nnwidgets.edit.log import log_of
 from nnwidgets.edit.over_ranks.agreement import Step, agreed_by
 from nnwidgets.errors import InvalidTargetError, RankMissingError
+from nnwidgets.formatting import inert
 from nnwidgets.introspect.safe_access.scan import read
 from nnwidgets.introspect.tracing.inputs import device_of
 
@@ -57,12 +59,20 @@ def prepare(module: nn.Module, body: Mapping[str, Any]) -> Said:
     asked = _asked(body, function=str, given=Mapping)
     if asked["function"] not in CHANGES:
         raise InvalidTargetError(_MALFORMED)
-    arguments, options = from_json(asked["given"], device_of(read(module)))
+    given = from_json(asked["given"], device_of(read(module)))
+    match given:
+        case [list() | tuple() as arguments, dict() as options]:
+            pass
+        case _:
+            raise InvalidTargetError(_MALFORMED)
     held = HeldChange(asked["number"])
     log = log_of(module)
     log.held = None  # one that was prepared before is let go
     with agreed_by(held):
-        change = CHANGES[asked["function"]](module, *arguments, **options)
+        try:
+            change = CHANGES[asked["function"]](module, *arguments, **options)
+        except TypeError as error:  # it takes no such arguments
+            raise InvalidTargetError(f"{asked['function']}: {inert(str(error), 200)}.") from None
     if held.step is not None:
         log.held = held
         held.seen = time.monotonic()
@@ -89,6 +99,14 @@ def commit(module: nn.Module, body: Mapping[str, Any]) -> Said:
     if held.step is not None and not held.is_kept:
         held.step.keep()
         held.is_kept = True
+    return {}
+
+
+def release(module: nn.Module, body: Mapping[str, Any]) -> Said:
+    """Hold what takes it back no longer: all ranks have committed it."""
+    held = log_of(module).held
+    if held is not None and held.number == _asked(body)["number"]:
+        log_of(module).held = None
     return {}
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.distributed as dist
 from torch import nn
+from torch.distributed.distributed_c10d import _get_default_store
 
 import nnwidgets as nnw
 from tests.edit.test_over_ranks import KINDS, NEEDS, spread, whole_model
@@ -106,10 +107,32 @@ def changed(rank, world_size):
     return found
 
 
+def typo_and_preview(net, rank):
+    refused = [refusal(lambda: nnw.init(net, "0.wieght", "normal_"))]
+    dist.barrier()
+    nnw.init(net, "0.weight", "normal_", preview=True)
+    dist.barrier()
+    nnw.init(net, "0.weight", "normal_", seed=3)
+    nnw.undo(net)
+    refused.append(refusal(lambda: nnw.init(net, "0.weight", "normal_", seed=rank)))
+    dist.barrier()
+    return refused
+
+
+def n_keys():
+    dist.barrier()
+    n = _get_default_store().num_keys()
+    dist.barrier()
+    return n
+
+
 def alone(rank, world_size):
     found = {}
     net = spread("FSDP2", rank, world_size)
     before = wholes(net)
+    typo_and_preview(net, rank)  # what gloo keeps of its own is there then
+    n, refused = n_keys(), typo_and_preview(net, rank)
+    found["store"] = n_keys() - n, [kind for kind, _ in refused]
 
     began = time.monotonic()
     found["alone"] = refusal(lambda: nnw.init(net, "0.weight", "normal_")) if rank == 0 else None
@@ -238,6 +261,12 @@ def test_nothing_changes_unless_all_ranks_make_the_same_change(seen):
         assert "nothing to undo" in found["nothing to undo"][1][1]
         assert found["no history"] == 0
         assert found["stages"][0] == "RanksDisagreeError"
+
+
+def test_a_meeting_leaves_nothing_in_the_store_of_the_group(seen):
+    for _, found in seen:
+        n, kinds = found["store"]
+        assert (n, kinds) == (0, ["PathNotFoundError", "RanksDisagreeError"])
 
 
 def test_ranks_whose_values_or_functions_give_other_values_disagree(seen):

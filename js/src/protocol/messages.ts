@@ -22,7 +22,7 @@ export type Status = "match" | "renamed" | "shape_mismatch" | "dtype_cast" | "mi
 
 export type Difference = "values" | "shape" | "dtype" | "added" | "removed" | "equal";
 
-export type Ask = "here" | "tree" | "stats" | "values" | "check" | "trace" | "prepare" | "renew" | "commit" | "revoke";
+export type Ask = "here" | "tree" | "stats" | "values" | "check" | "trace" | "prepare" | "renew" | "commit" | "release" | "revoke";
 
 export type ErrorCode =
   | "malformed"
@@ -1515,7 +1515,8 @@ export interface SaveReply {
  * ask: "tree" its structure, "stats" statistics of its share of each tensor at `paths`, "values" cells of the
  *     tensor at the first of them, "check" what it finds and fingerprints of its shares, "trace" one forward pass,
  *     begun when all ranks have come, "here" only whether it has the model; "prepare" to make a change and set it
- *     aside, "renew" whether it has it still, "commit" to have it stay, "revoke" to let it go.
+ *     aside, "renew" whether it has it still, "commit" to have it stay, "release" when all have, "revoke" to let
+ *     it go.
  * full: whether "tree" gives the tree itself, not its fingerprint alone: on rank 0, or on all.
  * paths: the tensors that "stats" and "values" are of.
  * bins: whether "stats" counts elements per bin too; it does unless told.
@@ -1527,7 +1528,7 @@ export interface SaveReply {
  */
 export interface RankBody {
   readonly model?: string;
-  readonly ask: "here" | "tree" | "stats" | "values" | "check" | "trace" | "prepare" | "renew" | "commit" | "revoke";
+  readonly ask: "here" | "tree" | "stats" | "values" | "check" | "trace" | "prepare" | "renew" | "commit" | "release" | "revoke";
   readonly full?: "" | "first" | "all";
   readonly paths?: readonly string[];
   readonly bins?: boolean;

@@ -133,7 +133,7 @@ class GroupAgreement:
 
     def seed(self, drawn: int) -> int:
         """As of `Agreement`."""
-        return int(self._meeting.shared("seed", str(drawn)))
+        return int(self._meeting.shared(str(drawn)))
 
     def settle(self, said: str, step: Step) -> bool:  # noqa: ARG002 - it is never set aside
         """As of `Agreement`."""

@@ -6,7 +6,7 @@ from typing import Any, Literal, NotRequired, TypedDict
 
 from nnwidgets.wire.schema.envelope import ModelBody
 
-Ask = Literal["here", "tree", "stats", "values", "check", "trace", "prepare", "renew", "commit", "revoke"]
+Ask = Literal["here", "tree", "stats", "values", "check", "trace", "prepare", "renew", "commit", "release", "revoke"]
 
 
 class RankBody(ModelBody):
@@ -15,7 +15,8 @@ class RankBody(ModelBody):
     ask: "tree" its structure, "stats" statistics of its share of each tensor at `paths`, "values" cells of the
         tensor at the first of them, "check" what it finds and fingerprints of its shares, "trace" one forward pass,
         begun when all ranks have come, "here" only whether it has the model; "prepare" to make a change and set it
-        aside, "renew" whether it has it still, "commit" to have it stay, "revoke" to let it go.
+        aside, "renew" whether it has it still, "commit" to have it stay, "release" when all have, "revoke" to let
+        it go.
     full: whether "tree" gives the tree itself, not its fingerprint alone: on rank 0, or on all.
     paths: the tensors that "stats" and "values" are of.
     bins: whether "stats" counts elements per bin too; it does unless told.
