@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -12,16 +11,15 @@ from typing import Any, Protocol
 
 from torch import nn
 
+from nnwidgets.distributed import change_json
 from nnwidgets.distributed.inputs import to_json
 from nnwidgets.distributed.merging.tensors import WholeTensors
 from nnwidgets.distributed.sources.source import Missing
 from nnwidgets.edit import Change, apply, assign, freeze, init, redo, undo, unfreeze
 from nnwidgets.edit.change import Make, Numbers, Statistics
-from nnwidgets.edit.code import Recipe
 from nnwidgets.edit.log import FEW
 from nnwidgets.edit.over_ranks.agreement import agreed_call
 from nnwidgets.edit.rng import draw_seed
-from nnwidgets.edit.targets import Tie
 from nnwidgets.errors import InvalidTargetError, NNWidgetsError, RankMissingError, RanksDisagreeError
 from nnwidgets.formatting import inert, rank_names
 
@@ -103,11 +101,10 @@ def change_from_here(
         replies, missing = ask("prepare", seconds=seconds + _LONGEST_CHANGE, change=body)
         _need_all(missing)
         _check_alike({rank: str(each["does"]) for rank, each in replies.items()})
-        change = _change_of(replies)
+        change = change_json.merged({rank: each["change"] for rank, each in replies.items()})
         before = _stats(ask, change)
-        change = replace(change, _numbers=Numbers(_known(before), _known({})))
         if change.is_preview:
-            return change
+            return replace(change, _numbers=Numbers(_known(before), _known(_previewed(replies))))
         _need_all(ask("renew", change={"number": number})[1])
     except BaseException:
         _revoke(ask, number)
@@ -188,23 +185,10 @@ def _revoke(ask: Asks, number: str) -> None:
         ask("revoke", change={"number": number})
 
 
-def _change_of(replies: Replies) -> Change:
-    """One record of what all ranks did."""
-    told = [each["change"] for _, each in sorted(replies.items())]
-    first, ranks = told[0], tuple(sorted(replies))
-    return Change(
-        label=first["label"],
-        kind=first["kind"],
-        paths=tuple(dict.fromkeys(path for each in told for path in each["paths"])),
-        seed=None if first["seed"] is None else int(first["seed"]),
-        warnings=tuple(dict.fromkeys(text for each in told for text in each["warnings"])),
-        time=time.time(),
-        n_elements=max(each["n_elements"] for each in told),
-        ties=tuple(Tie(*tie) for tie in first["ties"]),
-        is_preview=first["is_preview"],
-        _recipe=Recipe(tuple(first["lines"]), tuple(first["imports"])),
-        _numbers=Numbers(lambda _: {}, lambda _: {}),
-        _outcome=first["outcome"],
-        ranks=ranks,
-        world_size=len(ranks),
-    )
+def _previewed(replies: Replies) -> Statistics:
+    """Statistics of the values that a preview tells, where all ranks tell them."""
+    said = {rank: each["after"] for rank, each in sorted(replies.items()) if "after" in each}
+    if len(said) < len(replies) or len({tuple(each["paths"]) for each in said.values()}) > 1:
+        return {}
+    found = zip(said[min(said)]["paths"], WholeTensors(said, ()), strict=True)
+    return {path: stats for path, stats in found if not isinstance(stats, str)}

@@ -13,8 +13,10 @@ from typing import Any
 
 from torch import nn
 
+from nnwidgets.distributed import change_json
 from nnwidgets.distributed.changes import CHANGES
 from nnwidgets.distributed.inputs import from_json
+from nnwidgets.distributed.shares import flat_shares, place_in_group, rows_said, share_of
 from nnwidgets.edit import Change
 from nnwidgets.edit.log import log_of
 from nnwidgets.edit.over_ranks.agreement import Step, agreed_by
@@ -22,6 +24,7 @@ from nnwidgets.errors import InvalidTargetError, RankMissingError
 from nnwidgets.formatting import inert
 from nnwidgets.introspect.safe_access.scan import read
 from nnwidgets.introspect.tracing.inputs import device_of
+from nnwidgets.introspect.tracing.unsharded import live_with_shards
 
 Said = dict[str, Any]
 
@@ -76,7 +79,18 @@ def prepare(module: nn.Module, body: Mapping[str, Any]) -> Said:
     if held.step is not None:
         log.held = held
         held.seen = time.monotonic()
-    return {"does": held.said, "change": _told(change)}
+    return {"does": held.said, "change": change_json.to_json(change)} | _previewed(module, change)
+
+
+def _previewed(module: nn.Module, change: Change) -> Said:
+    """The numbers of a preview, of what of each tensor is here: what `answering` says to "stats"."""
+    after = {path: each for path, each in change.after.items() if each.is_exact} if change.is_preview else {}
+    if not after:
+        return {}
+    live = live_with_shards(module)
+    flat = flat_shares(live.scan)
+    shares = [share_of(live.tensor(path), *place_in_group(), flat) for path in after]
+    return {"after": {"paths": list(after), **rows_said(shares, list(after.values()))}}
 
 
 def renew(module: nn.Module, body: Mapping[str, Any]) -> Said:
@@ -138,20 +152,3 @@ def _held_now(module: nn.Module, body: Mapping[str, Any]) -> HeldChange:
     if held is None or held.number != _asked(body)["number"]:
         raise InvalidTargetError("No such change is prepared here.")
     return held
-
-
-def _told(change: Change) -> Said:
-    """A change as JSON, for the notebook to make one of what all ranks say."""
-    return {
-        "label": change.label,
-        "kind": change.kind,
-        "paths": list(change.paths),
-        "seed": None if change.seed is None else str(change.seed),
-        "warnings": [str(each) for each in change.warnings],
-        "n_elements": change.n_elements,
-        "ties": [[tie.path, tie.of, tie.relation] for tie in change.ties],
-        "outcome": change.outcome,
-        "is_preview": change.is_preview,
-        "lines": list(change._recipe.lines),  # noqa: SLF001 - its text, with the model's name left open
-        "imports": list(change._recipe.imports),  # noqa: SLF001 - the same
-    }

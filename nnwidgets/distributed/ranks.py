@@ -14,7 +14,7 @@ from typing import Any
 import torch.distributed as dist
 from torch import nn
 
-from nnwidgets.distributed import merging
+from nnwidgets.distributed import change_json, merging
 from nnwidgets.distributed.answering import answer, check_versions, traced, tree_said
 from nnwidgets.distributed.changes import CHANGES, change_from_here, change_here
 from nnwidgets.distributed.inputs import to_json
@@ -25,6 +25,7 @@ from nnwidgets.distributed.sources.process_group import ProcessGroupSource
 from nnwidgets.distributed.sources.side_door import DoorSource, Way, source_at
 from nnwidgets.distributed.sources.source import Answers, Missing, Source
 from nnwidgets.distributed.status import RankStatus, status_of
+from nnwidgets.edit import History
 from nnwidgets.errors import InvalidTargetError, NNWidgetsError, RankMissingError
 from nnwidgets.formatting import inert
 from nnwidgets.introspect.checks.findings import worst_first
@@ -178,6 +179,11 @@ class Ranks(Handles):
     def is_in_group(self) -> bool:
         """Whether this process is one of the ranks, all of which run the same lines."""
         return self._group is not None
+
+    @property
+    def can_change(self) -> bool:
+        """Whether this process, which is none of the ranks, can have them change a model."""
+        return self._group is None and not isinstance(self._source, DoorSource)
 
     def ask(
         self,
@@ -430,6 +436,10 @@ class RankedModel(ModelHandle):
             rows.append(_row(entry, found[at], gradient, first.get(entry.path, "")))
         return StatsTable(rows, whole)
 
+    def _history(self) -> History:
+        replies, _ = self.ask("history")
+        return change_json.merged_history(replies)
+
     def _ties(self) -> tuple[TieGroup, ...]:
         return TieGroups(self._tree().ties)
 
@@ -446,7 +456,7 @@ class RankedModel(ModelHandle):
 
 _LONGEST_FORWARD = 60.0
 """Seconds that a forward may take before a rank that is in it counts as missing."""
-_OF_MODEL = ("tree", "ties", "stats", "check")
+_OF_MODEL = ("tree", "ties", "stats", "check", "history")
 
 
 def _row(entry: TensorEntry, found: TensorStats | str, gradient: TensorStats | str, tied_to: str) -> StatsRow:

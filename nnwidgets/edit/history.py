@@ -223,6 +223,7 @@ def redo(module: object, *, force: bool = False) -> Change:
     return _swap(module, "redo", force=force)
 
 
+@over_handles
 def history(module: object) -> History:
     """Give what was done to a model since it was first changed: an entry per change, with time, seed and paths.
 
