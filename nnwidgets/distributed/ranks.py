@@ -32,10 +32,11 @@ from nnwidgets.introspect.checks.findings import worst_first
 from nnwidgets.introspect.handles import Handle, Handles, ModelHandle
 from nnwidgets.introspect.module_tree.nodes import ModuleTree
 from nnwidgets.introspect.module_tree.tree import tree
-from nnwidgets.introspect.records import Finding, Findings, TensorEntry, TensorStats, TieGroup, TieGroups, Trace
+from nnwidgets.introspect.records import Finding, Findings, TensorEntry, TensorStats, TieGroup, TieGroups
 from nnwidgets.introspect.safe_access.frames import local_variable, outwards
 from nnwidgets.introspect.safe_access.objects import is_module
 from nnwidgets.introspect.stats_table import StatsRow, StatsTable, row_of
+from nnwidgets.introspect.tracing.trace_record import Trace
 
 _NUMBERS = itertools.count()
 _IDS = itertools.count(1)

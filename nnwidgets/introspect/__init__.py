@@ -14,6 +14,7 @@ Start at `module_tree/tree.py`: one scan of a model becomes the records that all
     stats_table.py those of all tensors of a model, a row each
     heatmap/       a window of a tensor as a matrix of a bounded number of cells
     last_inputs.py what the last forward of a model took, held weakly
+    data_flow/     which call takes what others gave, and the graph made of that
     tracing/       a forward pass call by call, and the model as it was afterwards
     signal/        what a forward and a backward bring to each layer
     optimizers/    which train a model, what they hold of it and remember
@@ -27,11 +28,20 @@ from __future__ import annotations
 from nnwidgets.introspect.checks import check
 from nnwidgets.introspect.cost_records import Costs, ModuleCosts
 from nnwidgets.introspect.costs import costs
+from nnwidgets.introspect.data_flow.flow_graph import FlowEdge, FlowGraph, FlowNode
 from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.module_tree.tree import tree
 from nnwidgets.introspect.optimizers.optimizer import optimizer
 from nnwidgets.introspect.optimizers.table_records import OptimizerGroup, OptimizerTable, ParameterState, StateTensor
-from nnwidgets.introspect.records import Finding, TensorEntry, TensorStats, TieGroup, Trace, TraceCall
+from nnwidgets.introspect.records import (
+    Finding,
+    TensorEntry,
+    TensorStats,
+    TieGroup,
+    TraceCall,
+    TraceEdge,
+    TraceOperator,
+)
 from nnwidgets.introspect.safe_access.lookup import LiveModel, get
 from nnwidgets.introspect.sharing.ties import ties
 from nnwidgets.introspect.signal.activations import activations
@@ -40,12 +50,16 @@ from nnwidgets.introspect.statistics.sampling import sampled_stats
 from nnwidgets.introspect.statistics.stats import stats
 from nnwidgets.introspect.stats_table import StatsRow, StatsTable
 from nnwidgets.introspect.tracing.trace import trace
+from nnwidgets.introspect.tracing.trace_record import Trace
 
 __all__ = [
     "Activations",
     "CallSignal",
     "Costs",
     "Finding",
+    "FlowEdge",
+    "FlowGraph",
+    "FlowNode",
     "LiveModel",
     "ModuleCosts",
     "ModuleNode",
@@ -63,6 +77,8 @@ __all__ = [
     "TieGroup",
     "Trace",
     "TraceCall",
+    "TraceEdge",
+    "TraceOperator",
     "activations",
     "check",
     "costs",

@@ -17,13 +17,13 @@ from nnwidgets.introspect.module_tree.nodes import ModuleTree
 from nnwidgets.introspect.module_tree.tensor_metadata import facts
 from nnwidgets.introspect.module_tree.tree import counted_tree
 from nnwidgets.introspect.optimizers import optimizers_in, states_by_id
-from nnwidgets.introspect.records import Trace
 from nnwidgets.introspect.safe_access.holders import holder_of
 from nnwidgets.introspect.safe_access.objects import ORDINARY, no_torch_function
 from nnwidgets.introspect.safe_access.scan import ModelScan, gc_paused, read
 from nnwidgets.introspect.safe_access.tensors import gradient_of
-from nnwidgets.introspect.tracing.shapes import tensors_in
+from nnwidgets.introspect.safe_access.tensors_in import tensors_in
 from nnwidgets.introspect.tracing.trace import InputSizes, trace
+from nnwidgets.introspect.tracing.trace_record import Trace
 
 _BASE: Any = torch._C.TensorBase  # noqa: SLF001 - its methods can't be overridden by a subclass or an instance
 

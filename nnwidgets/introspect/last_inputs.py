@@ -11,7 +11,7 @@ import torch
 
 from nnwidgets.formatting import inert, shape_text
 from nnwidgets.introspect.safe_access.objects import no_torch_function, plain_items
-from nnwidgets.introspect.tracing.shapes import tensors_in
+from nnwidgets.introspect.safe_access.tensors_in import tensors_in
 
 _PLAIN = (type(None), bool, int, float, complex, torch.dtype, torch.device)
 _LONGEST_TEXT = 200

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
-from nnwidgets.formatting import counted, inert, printed
+from nnwidgets.formatting import counted, printed
 
 Role = Literal["parameter", "buffer", "unregistered"]
 TieKind = Literal["object", "storage", "view", "overlap"]
@@ -340,6 +340,7 @@ class TraceCall(Work):
         depth: How deep in the call stack, 0 for the model itself.
         saved_bytes: Bytes that autograd keeps for the backward of the call, its descendants included, as in `Trace`;
             None where it raised, and where gradients are off.
+        class_name: The module's class.
     """
 
     path: str
@@ -352,67 +353,41 @@ class TraceCall(Work):
     flops: int | None
     depth: int
     saved_bytes: int | None = None
+    class_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class RankTrace(Work):
-    """What one rank did in a forward of a model over ranks.
+class TraceOperator(Record):
+    """What ran between the calls of a trace, or what the model was given or gave.
 
     Attributes:
-        rank: Which.
-        seconds: Wall time of its forward.
-        flops: Floating-point operations that it did; None where unknown.
-        saved_bytes: Bytes that autograd keeps there for a backward, as in `Trace`.
-        failed_at: Path of the innermost module whose forward raised there, or None.
-        error: What it raised, or None.
+        name: The operator's, as ``"add"``; of an input, the argument's name or position; of one output of several, its
+            place.
+        kind: ``"operator"``, ``"input"`` or ``"output"``.
+        call: Place of the call in which it ran, in `Trace.calls`.
+        n_calls_before: How many calls had begun before it.
     """
 
-    rank: int
-    seconds: float
-    flops: int | None
-    saved_bytes: int | None
-    failed_at: str | None
-    error: str | None
+    name: str
+    kind: str
+    call: int
+    n_calls_before: int
 
 
 @dataclass(frozen=True, slots=True)
-class Trace(Work):
-    """A forward pass, call by call, in the order the calls began.
+class TraceEdge(Record):
+    """A tensor on its way in a traced forward: who gave it, and who took it.
 
     Attributes:
-        calls: Every call.
-        failed_at: Path of the innermost module whose forward raised, or None.
-        error: What it raised, as ``"RuntimeError: …"``, or None.
-        unused: Registered modules that were never called.
-        seconds: Wall time of the whole forward.
-        flops: Floating-point operations of the whole forward; None where unknown. Of layers that are cut over ranks,
-            those of the whole layers.
-        saved_bytes: Bytes of memory that autograd keeps for a backward from the result, parameters and buffers of the
-            model aside; each piece of memory counts once and whole, for the call in which it was first kept. None
-            where gradients are off, the forward raised, or its result holds no tensor.
-        local_flops: Floating-point operations that this process did: fewer than ``flops`` where layers are cut over
-            ranks. Of a model over ranks, those of all together, as often as they are done.
-        by_rank: Of a model over ranks, what each did, in the order of ranks; else empty.
+        source: Place of a call in `Trace.calls`; below zero, ``~source`` is that of an operator in `Trace.operators`.
+        target: The same.
+        shape: Of the tensor that was taken.
+        dtype: Its dtype.
+        through: Names of operators on the way that only moved or reshaped the values, in order.
     """
 
-    calls: tuple[TraceCall, ...]
-    failed_at: str | None
-    error: str | None
-    unused: tuple[str, ...]
-    seconds: float
-    flops: int | None
-    saved_bytes: int | None = None
-    local_flops: int | None = None
-    by_rank: tuple[RankTrace, ...] = ()
-
-    def __repr__(self) -> str:
-        what = f"{counted(len(self.calls), 'call')}, {self.seconds:.3g} s"
-        if self.flops is not None:
-            what += f", {counted(self.flops, 'floating-point operation')}"
-        if self.by_rank:
-            what += f" on {counted(len(self.by_rank), 'rank')}"
-        if self.unused:
-            what += f", {len(self.unused):,} unused"
-        if self.error is not None:
-            what += f", failed at {inert(self.failed_at or '', 80)!r}: {inert(self.error, 200)}"
-        return f"Trace({what})"
+    source: int
+    target: int
+    shape: tuple[int, ...]
+    dtype: str
+    through: tuple[str, ...] = ()

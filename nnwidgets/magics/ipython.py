@@ -55,6 +55,7 @@ class NNMagics(Magics):
             %nn tied net                     tensors that share bytes
             %nn check net                    what looks wrong, each with code that mends it
             %nn trace net X [mask=M]         one forward pass, call by call; --input 2,20 makes an input
+            %nn graph net X [--depth 2]      how data flows through it; --mermaid and --dot write it for others
             %nn activations net X --loss y   what each call gives, and the gradients that arrive there
             %nn inits net X xavier_uniform_ kaiming_normal_   what they would do to the signal
             %nn costs net [X]                memory and arithmetic, module by module

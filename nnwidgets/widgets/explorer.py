@@ -20,10 +20,10 @@ from nnwidgets.distributed.ranks import RankedModel
 from nnwidgets.errors import InvalidTargetError, PathNotFoundError
 from nnwidgets.formatting import inert
 from nnwidgets.introspect.optimizers import optimizers_in
-from nnwidgets.introspect.records import Trace
 from nnwidgets.introspect.safe_access.frames import callers_variables, name_of
 from nnwidgets.introspect.safe_access.objects import is_a, is_module, require_module, type_name
 from nnwidgets.introspect.signal.signal_records import Activations
+from nnwidgets.introspect.tracing.trace_record import Trace
 from nnwidgets.server.handlers.open_and_rows import first_view
 from nnwidgets.server.handlers.registry import handlers, is_long, is_long_over_ranks, is_patient
 from nnwidgets.server.notebook.ipykernel import after_each_cell, answer_where_asked, is_unattended

@@ -24,7 +24,7 @@ DESIGNED = {
     "CheckpointIndex", "StoredTensor", "LoadPlan",
     "PlanEntry", "LoadReport", "SaveReport", "StateDiff", "Changed", "Described",
     "Explorer", "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup", "TensorStats", "StatsTable", "StatsRow",
-    "Finding", "Trace", "TraceCall",
+    "Finding", "Trace", "TraceCall", "TraceOperator", "TraceEdge", "FlowGraph", "FlowNode", "FlowEdge",
     "Costs", "ModuleCosts", "OptimizerTable", "OptimizerGroup", "ParameterState", "StateTensor",
     "activations", "Activations", "CallSignal", "OutputSignal", "ParameterSignal",
     "compare_inits", "InitComparison", "InitCandidate", "SignalPoint", "SignalBand", "UpdateRatio",
@@ -70,7 +70,7 @@ SIGNATURES = {
 
 RESULTS = (
     "ModuleTree", "ModuleNode", "TensorEntry", "TieGroup", "TensorStats", "StatsRow", "Finding", "Trace", "TraceCall",
-    "Costs", "ModuleCosts", "OptimizerTable", "OptimizerGroup", "ParameterState", "StateTensor",
+    "FlowGraph", "Costs", "ModuleCosts", "OptimizerTable", "OptimizerGroup", "ParameterState", "StateTensor",
     "Change", "History", "CheckpointIndex", "StoredTensor", "LoadPlan", "PlanEntry", "LoadReport", "SaveReport",
     "StateDiff", "Changed", "Described", "InitComparison", "InitCandidate", "SignalPoint", "SignalBand", "UpdateRatio",
 )  # fmt: skip
@@ -183,6 +183,7 @@ def _made(folder):
         "Finding": nnwidgets.check(net)[0],
         "Trace": trace,
         "TraceCall": trace.calls[0],
+        "FlowGraph": trace.graph(),
         "Activations": signal,
         "CallSignal": signal.calls[0],
         "OutputSignal": signal.calls[0].outputs[0],

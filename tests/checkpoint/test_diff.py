@@ -66,7 +66,7 @@ def test_what_training_changed_is_told_as_torch_tells_it(tmp_path):
 NUMBERS = st.one_of(st.floats(width=32), st.sampled_from([0.0, -0.0, math.inf, -math.inf, math.nan, 1.0]))
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(st.data(), st.integers(1, 30), st.sampled_from([torch.float32, torch.float64, torch.bfloat16, torch.float16]))
 def test_any_numbers_are_compared_as_written(data, n, dtype):
     values = st.lists(NUMBERS, min_size=n, max_size=n)

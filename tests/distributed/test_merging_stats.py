@@ -52,7 +52,7 @@ floats = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(floats, max_size=60), st.lists(st.integers(0, 60), min_size=0, max_size=6))
 def test_any_cut_of_any_numbers_gives_the_statistics_of_the_whole(values, cuts):
     whole = torch.tensor(values, dtype=torch.float64)
@@ -79,7 +79,7 @@ meshes = st.lists(st.integers(1, 3), min_size=1, max_size=3)
 spreads = ["normal", "wide", "one value", "not finite"]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.data(), meshes, st.tuples(st.integers(0, 9), st.integers(1, 7)), st.sampled_from(spreads))
 def test_any_mesh_gives_the_statistics_of_the_whole(data, sizes, shape, spread):
     placements = [data.draw(st.sampled_from([None, 0, 1])) for _ in sizes]
@@ -138,7 +138,7 @@ def test_many_tensors_are_merged_at_once_each_by_itself():
         assert_equal(found, nnw.stats(whole))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.tuples(floats, floats), min_size=1, max_size=20), st.integers(2, 100))
 def test_bins_of_many_ranges_are_those_of_each(ranges, n_bins):
     ends = [sorted(each) for each in ranges]

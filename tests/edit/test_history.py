@@ -63,7 +63,7 @@ def replica():
     return tied()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(STEPS, min_size=1, max_size=9))
 def test_any_sequence_of_changes_undo_and_redo_is_exact_and_its_code_replays(steps):
     net = tied()

@@ -140,7 +140,7 @@ def test_each_dtype_comes_out_of_blocks_as_it_does_at_once(dtype, monkeypatch):
 
 
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_run_of_the_whole_goes_where_it_belongs(data):
     shape = tuple(data.draw(st.lists(st.integers(1, 5), min_size=0, max_size=4)))
     bounds = [sorted((data.draw(st.integers(0, n)), data.draw(st.integers(0, n)))) for n in shape]
@@ -164,7 +164,7 @@ CHANGES = st.one_of(
 
 
 @given(st.sampled_from(KINDS), st.sampled_from(PLACES), st.lists(CHANGES, min_size=1, max_size=6))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_any_changes_in_a_row_are_those_of_the_whole(kind, place, changes):
     world_size, rank = place
     with as_rank(rank, world_size):

@@ -189,7 +189,7 @@ views = st.integers(0, 3).flatmap(
 
 
 @given(st.lists(views, min_size=1, max_size=5))
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_coverage_is_what_listing_every_byte_gives(placed):
     owners: dict[int, set[int]] = {}
     for owner, view in enumerate(placed):
@@ -203,7 +203,7 @@ def test_coverage_is_what_listing_every_byte_gives(placed):
 
 
 @given(st.lists(st.tuples(views, st.integers(0, 4)), min_size=1, max_size=6))
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_connected_owners_are_those_that_reach_each_other_over_common_bytes(placed):
     held: dict[int, set[int]] = {}
     for view, owner in placed:
@@ -241,7 +241,7 @@ def models_of_views(draw):
 
 
 @given(models_of_views())
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_groups_are_the_connected_views_of_one_buffer(tensors):
     held = {
         name: byte_addresses(tensor.data_ptr(), tensor.shape, tensor.stride(), 4) for name, tensor in tensors.items()

@@ -77,7 +77,7 @@ def test_a_cell_is_the_largest_magnitude_of_its_block_with_its_sign(name, limit)
 
 
 @given(st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_part_of_any_matrix_is_shown_as_asked(data):
     rows, columns = data.draw(st.integers(1, 40)), data.draw(st.integers(1, 40))
     tensor = torch.randn(rows, columns, generator=torch.Generator().manual_seed(data.draw(st.integers(0, 99))))

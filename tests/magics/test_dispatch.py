@@ -325,6 +325,13 @@ def test_trace_makes_its_input_from_a_size(ip):
     assert "no dtype 'float31'; did you mean float32?" in ip.refused("trace net --input 2,20:float31")
 
 
+def test_a_graph_says_what_takes_from_what_as_a_table_or_for_others(ip):
+    assert "2  1        ReLU    1 2 × 256" in ip.nn("graph net X")
+    assert 'n1 -->|"2 × 256"| n2' in ip.nn("graph net --input 2,20 --mermaid")
+    assert 'n1 -> n2 [label="2 × 256"]' in ip.nn("graph net X --dot")
+    assert "raised: RuntimeError" in ip.nn("graph net --input 2,21")
+
+
 def test_activations_take_a_target_a_function_or_noise_as_the_loss(ip, variables):
     ip.variables["y"] = torch.zeros(len(variables["X"]), dtype=torch.int64)
     ip.variables["half"] = lambda output: output.mean() / 2

@@ -69,6 +69,7 @@ GIVEN = {
     "tied net": "TieGroups",
     "check net": "Findings",
     "trace net X": "Trace",
+    "graph net X": "FlowGraph",
     "activations net X --loss noise": "Activations",
     "inits net X zeros_ normal_": "InitComparison",
     "costs net X": "Costs",

@@ -47,7 +47,7 @@ def test_one_entry_is_parsed_run_completed_and_explained(ip):
 
 def test_the_usage_of_all_names_every_subcommand_once():
     assert usage_of_all() == (
-        "Usage: %nn net | %nn tree|show|stats|summary|tied|check|trace|activations|costs|optimizer net … | "
+        "Usage: %nn net | %nn tree|show|stats|summary|tied|check|trace|graph|activations|costs|optimizer net … | "
         "%nn init|inits|set|freeze|unfreeze|undo|redo|log|code net … | %nn save|load|diff net file | "
         "%nn snapshot net [name] | %nn ls | "
         "%nn auto on|off. %nn? says more."

@@ -407,7 +407,7 @@ def trees(draw, depth=3):
     return nn.ModuleList(children) if kind == "list" else nn.Sequential(*children)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(trees(), st.data())
 def test_whatever_is_open_each_row_stands_below_its_parent_and_can_be_located(net, data):
     import __main__

@@ -10,31 +10,39 @@ from typing import Any
 from nnwidgets.distributed.merging.tree_json import frozen
 from nnwidgets.distributed.sources.source import Missing
 from nnwidgets.formatting import rank_names
-from nnwidgets.introspect.records import RankTrace, Trace, TraceCall
+from nnwidgets.introspect.records import TraceCall, TraceEdge, TraceOperator
+from nnwidgets.introspect.tracing.trace_record import RankTrace, Trace
 
 
 def to_json(trace: Trace) -> dict[str, Any]:
     """A trace as JSON, to be made again by `from_json`."""
     return {name: getattr(trace, name) for name in _TRACE} | {
-        "calls": [[getattr(call, name) for name in _CALL] for call in trace.calls]
+        name: [[getattr(each, field) for field in names] for each in getattr(trace, name)]
+        for name, (_, names) in _ROWS.items()
     }
 
 
 def from_json(made: Mapping[str, Any]) -> Trace:
     """The trace that `to_json` was given."""
-    calls = tuple(TraceCall(**dict(zip(_CALL, map(frozen, call), strict=True))) for call in made["calls"])
-    return Trace(**{**{name: frozen(made[name]) for name in _TRACE}, "calls": calls, "by_rank": ()})
+    rows = {
+        name: tuple(kind(**dict(zip(names, map(frozen, row), strict=True))) for row in made[name])
+        for name, (kind, names) in _ROWS.items()
+    }
+    return Trace(**{**{name: frozen(made[name]) for name in _TRACE}, **rows, "by_rank": ()})
 
 
-_CALL = [each.name for each in fields(TraceCall)]
-_TRACE = [each.name for each in fields(Trace) if each.name not in {"calls", "by_rank"}]
+_ROWS: dict[str, tuple[type, list[str]]] = {
+    name: (kind, [each.name for each in fields(kind)])
+    for name, kind in (("calls", TraceCall), ("operators", TraceOperator), ("edges", TraceEdge))
+}
+_TRACE = [each.name for each in fields(Trace) if each.name not in {*_ROWS, "by_rank"}]
 
 
 def merged(traces: Mapping[int, Trace], missing: Mapping[int, Missing] = MappingProxyType({})) -> Trace:
     """Make one trace of those of several ranks.
 
     Calls are those of the first rank, and of further ones those of modules that no rank before has, as of the stages of
-    a pipeline. Their shapes are those that the rank had in its hands.
+    a pipeline. Their shapes are those that the rank had in its hands. What reached what is told of the first rank.
 
     Args:
         traces: By rank.

@@ -14,10 +14,10 @@ from nnwidgets.formatting import short_repr
 from nnwidgets.introspect.safe_access.objects import is_a, is_tensor
 from nnwidgets.introspect.safe_access.scan import ModelScan
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, plain_torch
+from nnwidgets.introspect.safe_access.tensors_in import tensors_in
 from nnwidgets.introspect.signal.backward_state import begins_before, gradients_aside
 from nnwidgets.introspect.signal.losses import NOISE, Loss, loss_function
 from nnwidgets.introspect.tracing.restore import generators_kept
-from nnwidgets.introspect.tracing.shapes import tensors_in
 from nnwidgets.introspect.tracing.trace import error_text
 
 LEARNING_RATE = 0.1

@@ -8,5 +8,6 @@ Start at `scan.read`: every tree, tie, check and look-up begins with it.
     modules.py  one module the careful way: every kind there is, each failure a text
     scan.py     a whole model as flat lists of modules and tensors, by a few list operations
     lookup.py   the live module or tensor at a path
+    tensors_in.py  the tensors inside what a forward takes and gives, told by shape and dtype
     frames.py   functions that run, and what variables are called
 """

@@ -13,10 +13,11 @@ from nnwidgets.errors import InvalidTargetError
 from nnwidgets.formatting import shape_text, short_repr
 from nnwidgets.introspect.handles import over_handles
 from nnwidgets.introspect.module_tree.expressions import ExpressionWriter
-from nnwidgets.introspect.records import Findings, Trace
+from nnwidgets.introspect.records import Findings
 from nnwidgets.introspect.safe_access.objects import instance_dict, is_tensor, plain_items, type_name
 from nnwidgets.introspect.safe_access.scan import ModelScan, read
 from nnwidgets.introspect.safe_access.tensors import as_plain_tensor, gradient_of, plain_torch
+from nnwidgets.introspect.safe_access.tensors_in import tensors_in
 from nnwidgets.introspect.signal.backward_state import begins_before, gradients_aside
 from nnwidgets.introspect.signal.losses import NOISE, WHY_NO_GRAPH, Loss, floats_in, loss_function
 from nnwidgets.introspect.signal.signal_findings import Birth, CallFacts, call_facts, signal_findings
@@ -25,9 +26,9 @@ from nnwidgets.introspect.signal.summaries import Summaries, Summary
 from nnwidgets.introspect.signal.thresholds import LIMITS
 from nnwidgets.introspect.statistics.exact_stats import each_stats
 from nnwidgets.introspect.tracing.hooks import Observer, passing_on
-from nnwidgets.introspect.tracing.shapes import tensors_in
 from nnwidgets.introspect.tracing.together import come_together, ranks_of_forward
 from nnwidgets.introspect.tracing.trace import InputSizes, error_text, run
+from nnwidgets.introspect.tracing.trace_record import Trace
 
 
 @over_handles

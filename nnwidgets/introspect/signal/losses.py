@@ -11,7 +11,7 @@ from torch.nn import functional
 from nnwidgets.errors import InvalidTargetError, closest_names
 from nnwidgets.formatting import shape_text, short_repr
 from nnwidgets.introspect.safe_access.objects import is_tensor
-from nnwidgets.introspect.tracing.shapes import tensors_in
+from nnwidgets.introspect.safe_access.tensors_in import tensors_in
 
 Loss = Any
 """A callable, a target, ``("l1_loss", target)``, or ``"noise"``."""

@@ -3,9 +3,9 @@
 Start at `trace.trace`: it notes the state, hooks every module, runs the forward, puts the state back.
 
     trace.py          the pass: what is called, what raised, what was never called
+    trace_record.py   what it gives, as a record
     inputs.py         inputs made from their sizes
     hooks.py          each call of a module noted while the forward runs
-    shapes.py         the tensors that go in and come out, told by shape and dtype
     flops.py          every operator below the modules: its floating-point operations, its writes
     cut_tensors.py    parts of tensors that ranks hold together, followed through a forward
     saved_tensors.py  what autograd keeps for the backward

@@ -7,13 +7,13 @@ over it, and what operators make of it is cut alike, until a collective has brou
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 from torch.multiprocessing.reductions import StorageWeakRef
 
 from nnwidgets.introspect.safe_access.holders import is_dtensor, local_shard
-from nnwidgets.introspect.safe_access.objects import is_tensor
+from nnwidgets.introspect.safe_access.tensors_in import tensors_among
 
 Cuts = dict[str, int | None]
 """By the name of a group of ranks, into how many equal parts it cuts a tensor; None where they aren't equal."""
@@ -69,15 +69,6 @@ class CutTensors:
             self._cuts[key] = StorageWeakRef(tensor.untyped_storage()), cuts  # type: ignore[no-untyped-call] # torch's
         else:
             self._cuts.pop(key, None)
-
-
-def tensors_among(value: Any) -> Iterator[Any]:
-    """The tensors among an operator's arguments or results, those in its lists included."""
-    for each in value if isinstance(value, (tuple, list)) else (value,):
-        if isinstance(each, (tuple, list)):
-            yield from tensors_among(each)
-        elif is_tensor(each):
-            yield each
 
 
 def _cuts_of(spec: Any) -> Cuts:

@@ -12,8 +12,10 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from nnwidgets.introspect.data_flow.recorder import FlowRecorder
 from nnwidgets.introspect.safe_access.holders import is_dtensor
-from nnwidgets.introspect.tracing.cut_tensors import CutTensors, tensors_among
+from nnwidgets.introspect.safe_access.tensors_in import tensors_among
+from nnwidgets.introspect.tracing.cut_tensors import CutTensors
 
 
 def _torch_flop_counter() -> Any:
@@ -55,6 +57,7 @@ class OperatorCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # to
     Args:
         before_write: Called before each operator that may write.
         counts: Whether to count at all, and not only to tell of writes: what was done isn't known then.
+        flow: Told of each operator that has run, where it is counted.
 
     Attributes:
         flops: Operations so far, of the whole tensors.
@@ -72,9 +75,10 @@ class OperatorCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # to
         """Keep torch from importing its compiler (seconds) for a mode under which nothing is compiled."""
         return False
 
-    def __init__(self, before_write: _BeforeWrite, *, counts: bool = True) -> None:
+    def __init__(self, before_write: _BeforeWrite, flow: FlowRecorder | None = None, *, counts: bool = True) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # the same
         self._counts = counts
+        self._flow = flow
         self.flops = self.local_flops = 0
         self.n_unknown = self.n_unknown_here = 0
         self.overhead_seconds = 0.0
@@ -113,6 +117,8 @@ class OperatorCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # to
         cuts = self._cut.of(tensors_among((args, *kwargs.values())))
         work = _work(packet, formula, args, kwargs, result)
         self._cut.follow(packet, args, cuts, result)
+        if self._flow is not None:
+            self._flow.ran(func, args, kwargs, result)
         if work is None:
             self.n_unknown_here += 1
         else:

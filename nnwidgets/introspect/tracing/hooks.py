@@ -7,26 +7,31 @@ the modules, a user's own hooks run in their order, and there is one place to ta
 from __future__ import annotations
 
 import contextlib
+import itertools
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from time import perf_counter
+from types import MappingProxyType
 from typing import Any
 
 from torch import nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
-from nnwidgets.introspect.records import TraceCall
+from nnwidgets.introspect.data_flow.recorder import FlowRecorder
+from nnwidgets.introspect.records import TraceCall, TraceEdge, TraceOperator
+from nnwidgets.introspect.safe_access.objects import type_name
+from nnwidgets.introspect.safe_access.tensors_in import MOST_TENSORS, Dtypes, Shapes, describe_tensors, tensors_in
 from nnwidgets.introspect.tracing.flops import OperatorCounter
 from nnwidgets.introspect.tracing.saved_tensors import SavedBytes, graph_position
-from nnwidgets.introspect.tracing.shapes import Dtypes, Shapes, describe
 
 
 @dataclass(slots=True, eq=False)
 class _Call:
     """A call that began."""
 
+    at: int
     module: Any
     depth: int
     input_shapes: Shapes
@@ -133,11 +138,17 @@ class CallRecorder:
         counter: What counts the operations below the calls.
         synchronizers: What to wait for before looking at the clock, one function per device in use.
         observer: What sees the calls' outputs.
+        flow: What is told of each call as it begins and ends.
     """
 
     def __init__(
-        self, counter: OperatorCounter, synchronizers: list[Callable[[], None]], observer: Observer | None = None
+        self,
+        counter: OperatorCounter,
+        synchronizers: list[Callable[[], None]],
+        observer: Observer | None = None,
+        flow: FlowRecorder | None = None,
     ) -> None:
+        self._flow = flow
         self._observer = observer
         self._counter = counter
         self._synchronizers = synchronizers
@@ -146,8 +157,10 @@ class CallRecorder:
         self._open: list[_Call] = []
 
     @contextlib.contextmanager
-    def hooks(self) -> Iterator[None]:
-        """Have torch tell of every call inside."""
+    def hooks(self, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] = MappingProxyType({})) -> Iterator[None]:
+        """Have torch tell of every call inside, which begin with what the model is given."""
+        if self._flow is not None:
+            self._flow.begin(args, kwargs)
         handles = []
         try:
             handles.append(register_module_forward_pre_hook(self._before))
@@ -167,8 +180,11 @@ class CallRecorder:
         if threading.get_ident() != self._thread:
             return
         began = perf_counter()
-        shapes, dtypes = describe(args, _keywords_of_caller())
-        call = _Call(module, len(self._open), shapes, dtypes, sys.exc_info()[1])
+        given = list(itertools.islice(tensors_in((args, _keywords_of_caller())), MOST_TENSORS))
+        shapes, dtypes = describe_tensors(given)
+        if self._flow is not None:
+            self._flow.entered(module, given, shapes, dtypes)
+        call = _Call(len(self._calls), module, len(self._open), shapes, dtypes, sys.exc_info()[1])
         self._calls.append(call)
         self._open.append(call)
         call.flops_before = self._counter.flops
@@ -189,21 +205,28 @@ class CallRecorder:
         if error is not call.outer_error:
             call.error = error
             call.outer_error = None
+            if self._flow is not None:
+                self._flow.left(call.at, ())
             return
         ended = self.now()
         began = perf_counter()
         call.outer_error = None
-        call.output_shapes, call.output_dtypes = describe(output)
+        gave = list(itertools.islice(tensors_in(output), MOST_TENSORS))
+        call.output_shapes, call.output_dtypes = describe_tensors(gave)
         call.seconds = ended - call.began
         call.graph_end = graph_position()
         if call.n_unknown_before == self._counter.n_unknown:
             call.flops = self._counter.flops - call.flops_before
+        if self._flow is not None:
+            self._flow.left(call.at, gave)
         if self._observer is not None:
             call.noted = self._observer.returned(module, (*args, *_keywords_of_caller().values()), output)
         self._counter.overhead_seconds += perf_counter() - began
 
     def calls(self, paths: dict[int, str], saved: SavedBytes | None = None) -> tuple[TraceCall, ...]:
         """Return the calls of the model's own modules; those of passing ones, made in a forward, are left out.
+
+        An observer has what it noted of each.
 
         Args:
             paths: Of the modules, by their ids.
@@ -234,14 +257,33 @@ class CallRecorder:
                     saved_bytes=None
                     if saved is None or call.seconds is None
                     else saved.between(call.graph_begin, call.graph_end),
+                    class_name=type_name(type(call.module)),
                 )
             )
             named.append(call.depth)
+        if self._observer is not None:
+            self._observer.noted = tuple(call.noted for call in self._calls if id(call.module) in paths)
         return tuple(made)
 
-    def noted(self, paths: dict[int, str]) -> tuple[Any, ...]:
-        """What the observer noted of each of the `calls`."""
-        return tuple(call.noted for call in self._calls if id(call.module) in paths)
+    def flow(self, paths: dict[int, str], result: Any) -> tuple[tuple[TraceOperator, ...], tuple[TraceEdge, ...]]:
+        """Return what reached what, of the `calls` and at last the model's result."""
+        if self._flow is None:
+            return (), ()
+        self._flow.finish(result)
+        places: list[int | None] = []
+        around: list[int] = []
+        open_calls: list[tuple[int, int]] = []
+        n_named = 0
+        for call in self._calls:
+            while open_calls and open_calls[-1][0] >= call.depth:
+                open_calls.pop()
+            is_named = id(call.module) in paths
+            places.append(n_named if is_named else None)
+            if is_named:
+                open_calls.append((call.depth, n_named))
+                n_named += 1
+            around.append(open_calls[-1][1] if open_calls else 0)
+        return self._flow.records(places, around, [type_name(type(call.module)) for call in self._calls])
 
     def strangers(self, paths: dict[int, str]) -> bool:
         """Return whether a module was called that has no path."""

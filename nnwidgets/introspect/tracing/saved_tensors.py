@@ -17,8 +17,8 @@ import torch
 from nnwidgets.introspect.safe_access.holders import wrapped_tensors
 from nnwidgets.introspect.safe_access.objects import descends, is_tensor, object_dict
 from nnwidgets.introspect.safe_access.tensors import torch_attribute
+from nnwidgets.introspect.safe_access.tensors_in import tensors_in
 from nnwidgets.introspect.sharing.addresses import sparse_components
-from nnwidgets.introspect.tracing.shapes import tensors_in
 
 _FUNCTION: Any = torch._C._FunctionBase  # noqa: SLF001 - the base of what a user's autograd.Function leaves in a graph
 _number_now: Callable[[], int] = torch._C._autograd._get_sequence_nr  # noqa: SLF001 - nothing public tells it

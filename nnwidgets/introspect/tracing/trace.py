@@ -16,9 +16,9 @@ from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 from torch.nn.parameter import UninitializedParameter
 
 from nnwidgets.errors import InvalidTargetError
+from nnwidgets.introspect.data_flow.recorder import FlowRecorder
 from nnwidgets.introspect.handles import over_handles
 from nnwidgets.introspect.last_inputs import remember_inputs
-from nnwidgets.introspect.records import Trace
 from nnwidgets.introspect.safe_access.objects import (
     class_attribute,
     instance_dict,
@@ -29,13 +29,14 @@ from nnwidgets.introspect.safe_access.objects import (
     type_name,
 )
 from nnwidgets.introspect.safe_access.scan import ModelScan, read
+from nnwidgets.introspect.safe_access.tensors_in import tensors_in
 from nnwidgets.introspect.tracing.flops import OperatorCounter
 from nnwidgets.introspect.tracing.hooks import CallRecorder, Observer, probing
 from nnwidgets.introspect.tracing.inputs import InputSize, input_sizes, make_inputs
 from nnwidgets.introspect.tracing.restore import ForwardState
 from nnwidgets.introspect.tracing.saved_tensors import SavedBytes
-from nnwidgets.introspect.tracing.shapes import tensors_in
 from nnwidgets.introspect.tracing.together import come_together, ranks_of_forward
+from nnwidgets.introspect.tracing.trace_record import Trace
 from nnwidgets.introspect.tracing.unsharded import shard_again, unsharded_modules
 
 _ERROR_LIMIT = 2_000
@@ -134,15 +135,16 @@ def run(
         found for row, found in enumerate(scan.modules) if row not in scan.first_met and is_module(found)
     )
     whole = unsharded_modules(scan)
-    counter = OperatorCounter(state.before_write, counts=observer is None)
-    recorder = CallRecorder(counter, _synchronizers(scan), observer)
+    flow = FlowRecorder() if observer is None else None
+    counter = OperatorCounter(state.before_write, flow, counts=observer is None)
+    recorder = CallRecorder(counter, _synchronizers(scan), observer, flow)
     failure: Exception | None = None
     result = saved = None
     began = ended = recorder.now()
     try:
         with _without_compilation(scan), counter, probing():
             try:
-                with recorder.hooks():
+                with recorder.hooks(tuple(args), kwargs):
                     began = recorder.now()
                     result = module(*args, **kwargs)
                     ended = recorder.now()
@@ -161,13 +163,11 @@ def run(
     if failure is None and observer is None and torch.is_grad_enabled() and any(True for _ in tensors_in(result)):
         with no_torch_function():
             saved = SavedBytes(result, filter(is_tensor, scan.slot_values))
+    operators, edges = recorder.flow(paths, result)
     result = None
     calls = recorder.calls(paths, saved)
-    if observer is not None:
-        observer.noted = recorder.noted(paths)
-    failed_at = error = None
-    if failure is not None:
-        failed_at, error = recorder.failed_at(failure, paths), error_text(failure)
+    failed_at = None if failure is None else recorder.failed_at(failure, paths)
+    error = None if failure is None else error_text(failure)
     # The failure's traceback holds this frame, and through it the inputs: neither may hold the other on.
     failure = None
     recorder.forget()
@@ -180,6 +180,8 @@ def run(
         flops=None if counter.n_unknown or error is not None else counter.flops,
         local_flops=None if counter.n_unknown_here or error is not None else counter.local_flops,
         saved_bytes=None if saved is None else saved.total,
+        operators=operators,
+        edges=edges,
     )
 
 

@@ -14,6 +14,7 @@ from nnwidgets.errors import InvalidTargetError, PathNotFoundError
 from nnwidgets.formatting import exact_count, inert, plural, some
 from nnwidgets.introspect.checks.check import all_findings, check
 from nnwidgets.introspect.costs import costs
+from nnwidgets.introspect.data_flow.flow_graph import FlowGraph
 from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.module_tree.tree import tree
 from nnwidgets.introspect.optimizers import training_of
@@ -44,7 +45,7 @@ from nnwidgets.magics.line.grammar import (
 from nnwidgets.magics.resolve import mark_candidates, optimizers_in, resolve, resolve_mark, tensor_names
 from nnwidgets.magics.subcommands.subcommand import Answer, Option, Request, Subcommand, TypedLine, complete_target
 from nnwidgets.magics.subcommands.summary import SUMMARY, depth_option, input_option
-from nnwidgets.text.document import Document, Note
+from nnwidgets.text.document import Code, Document, Note
 from nnwidgets.text.pages import model
 from nnwidgets.text.pages.costs import costs_page
 from nnwidgets.text.pages.files import file_tree_page, report_page
@@ -228,6 +229,20 @@ def _run_trace(request: Request) -> Answer:
     return Answer((*page, *_shown(request, lambda view: view.show_trace(found))), found)
 
 
+def _run_graph(request: Request) -> Answer:
+    command = request.command
+    arguments, keywords = needed_arguments(request)
+    found = trace(request.model, *arguments, input_size=command.inputs or None, **keywords)
+    graph = found.graph(command.depth)
+    written = [_WRITTEN[flag](graph) for flag in command.flags]
+    page = tuple(Code(each, is_whole=True) for each in written) or model.flow_page(graph)
+    failed = () if found.error is None else (Note(f"raised: {found.error}", "error", found.failed_at or ""),)
+    return Answer((*page, *failed, *_shown(request, lambda view: view.show_trace(found))), graph)
+
+
+_WRITTEN: dict[str, Callable[[FlowGraph], str]] = {"--mermaid": FlowGraph.to_mermaid, "--dot": FlowGraph.to_dot}
+
+
 def _shown(request: Request, show: Callable[[Any], None]) -> Document:
     """Show something in the open views of the model, and say so where there are any."""
     # Imported late: without a view open nothing is needed of the views.
@@ -383,6 +398,17 @@ INSPECT = (
         "trace", "One forward pass, call by call. X and M are variables, or plain constants.", _run_trace,
         arguments="net X [mask=M]", parse=parse_inputs, complete=complete_inputs,
         options=(input_option(SIZE_OF_INPUT),),
+    ),
+    Subcommand(
+        "graph", "How data flows through one forward: what takes from what, box in box, repeats once.", _run_graph,
+        arguments="net X [mask=M]", parse=parse_inputs, complete=complete_inputs,
+        options=(
+            input_option(SIZE_OF_INPUT),
+            depth_option("2"),
+            Option("--mermaid", "as a flowchart for Markdown"),
+            Option("--dot", "in Graphviz' language"),
+        ),
+        examples="%nn graph net X --depth 2\n%nn graph net --input 2,20 --mermaid",
     ),
     Subcommand(
         "activations", "One forward and, with --loss, one backward: what each call gives, and the gradients there.",

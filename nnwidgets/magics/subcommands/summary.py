@@ -10,10 +10,10 @@ from torch import nn
 from nnwidgets.errors import InvalidTargetError
 from nnwidgets.formatting import counted
 from nnwidgets.introspect.module_tree.tree import tree_of
-from nnwidgets.introspect.records import Trace
 from nnwidgets.introspect.safe_access.scan import read
 from nnwidgets.introspect.tracing.inputs import DTYPES, InputSize, make_inputs, read_input_size
 from nnwidgets.introspect.tracing.trace import trace
+from nnwidgets.introspect.tracing.trace_record import Trace
 from nnwidgets.magics.line.grammar import Candidate, LineError, cut
 from nnwidgets.magics.subcommands.subcommand import Answer, Option, Request, Subcommand, TypedLine
 from nnwidgets.magics.subcommands.torchinfo_table import DeclinedError, torchinfo_table

@@ -97,7 +97,7 @@ def usage_of_all() -> str:
 
     Example:
         >>> usage_of_all()[:90]
-        'Usage: %nn net | %nn tree|show|stats|summary|tied|check|trace|activations|costs|optimizer '
+        'Usage: %nn net | %nn tree|show|stats|summary|tied|check|trace|graph|activations|costs|opti'
     """
     names: dict[tuple[int, str], list[str]] = {}
     for number, group in enumerate((INSPECT, (INIT, INITS, *EDIT), FILES, (AUTO,))):

@@ -12,10 +12,11 @@ import torch
 
 from nnwidgets.errors import NNWidgetsError
 from nnwidgets.formatting import inert, rank_names, shape_text
-from nnwidgets.introspect.records import Finding, TieGroup, Trace
+from nnwidgets.introspect.records import Finding, TieGroup
 from nnwidgets.introspect.safe_access.lookup import Lookup
 from nnwidgets.introspect.safe_access.objects import no_torch_function
 from nnwidgets.introspect.tracing.trace import trace
+from nnwidgets.introspect.tracing.trace_record import Trace
 from nnwidgets.server.handlers.registry import handles
 from nnwidgets.server.notebook.ipykernel import on_main_thread
 from nnwidgets.server.notebook.variables import tensors

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from nnwidgets.formatting import inert, shape_text
-from nnwidgets.introspect.records import Trace, TraceCall
+from nnwidgets.introspect.records import TraceCall
+from nnwidgets.introspect.tracing.trace_record import Trace
 from nnwidgets.wire.schema.inspect import TraceCallBody, TraceReply
 from nnwidgets.wire.schema.tree import RowTrace
 

@@ -11,9 +11,9 @@ from typing import Protocol
 from torch import nn
 
 from nnwidgets.checkpoint import Snapshot
-from nnwidgets.introspect.records import Trace
 from nnwidgets.introspect.safe_access.objects import is_module
 from nnwidgets.introspect.signal.signal_records import Activations
+from nnwidgets.introspect.tracing.trace_record import Trace
 from nnwidgets.server.notebook.ipykernel import Cell, cell_now
 
 

@@ -27,13 +27,14 @@ from nnwidgets.introspect.module_tree.expressions import is_identifier
 from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.module_tree.tree import tree
 from nnwidgets.introspect.optimizers import optimizers_holding, tensors_elsewhere
-from nnwidgets.introspect.records import Finding, TensorStats, Trace
+from nnwidgets.introspect.records import Finding, TensorStats
 from nnwidgets.introspect.safe_access.frames import name_of
 from nnwidgets.introspect.safe_access.scan import read
 from nnwidgets.introspect.signal.signal_records import Activations
 from nnwidgets.introspect.statistics.exact_stats import CancelledError
 from nnwidgets.introspect.statistics.threads import single_thread
 from nnwidgets.introspect.stats_table import StatsTable, stats_table
+from nnwidgets.introspect.tracing.trace_record import Trace
 from nnwidgets.server.notebook.ipykernel import is_cell_running
 from nnwidgets.server.notebook.variables import is_place, notebook, optimizers
 from nnwidgets.server.page_files import part

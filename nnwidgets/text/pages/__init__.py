@@ -2,7 +2,7 @@
 
 Start at `model.tree_page`.
 
-    model.py          a tree, a tensor, a module, ties, findings, a trace
+    model.py          a tree, a tensor, a module, ties, findings, a trace and its graph
     optimizer.py      a model beside its optimizers
     tensor_table.py   statistics of all tensors, a row each
     signal.py         what each call gave and what gradient came back; initializers beside each other

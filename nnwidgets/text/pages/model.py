@@ -14,9 +14,11 @@ from nnwidgets.formatting import (
     short_bytes,
     short_count,
 )
+from nnwidgets.introspect.data_flow.flow_graph import FlowEdge, FlowGraph, FlowNode
 from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
 from nnwidgets.introspect.module_tree.text import count_text, lines, totals_text
-from nnwidgets.introspect.records import Finding, RankTrace, TensorEntry, TensorStats, TieGroup, Trace, TraceCall
+from nnwidgets.introspect.records import Finding, TensorEntry, TensorStats, TieGroup, TraceCall
+from nnwidgets.introspect.tracing.trace_record import RankTrace, Trace
 from nnwidgets.sentences import told
 from nnwidgets.text.document import Bars, Block, Code, Document, Facts, Note, Outline, Table, Title
 
@@ -25,6 +27,7 @@ MOST_ROWS = 500
 
 _MOST_MEMBERS = 50
 _MOST_SHAPES = 4
+_MOST_TAKEN = 6
 _MOST_UNUSED = 20
 
 
@@ -210,6 +213,52 @@ def trace_page(trace: Trace, *, name: str | None = None) -> Document:
         names = ", ".join(trace.unused[:_MOST_UNUSED]) + (f" and {exact_count(more)} more" if more > 0 else "")
         blocks.append(Note(f"never called: {names}", "note"))
     return tuple(blocks)
+
+
+def flow_page(graph: FlowGraph) -> Document:
+    """Every node in the order they began, what is in a box below it, and from which others each takes its tensors."""
+    into: dict[int, list[FlowEdge]] = {}
+    for edge in graph.edges:
+        into.setdefault(edge.target, []).append(edge)
+    levels: list[int] = []
+    for node in graph.nodes:
+        levels.append(0 if node.parent is None else levels[node.parent] + 1)
+    rows = [
+        (str(node.id), "  " * min(level, 12) + _flow_name(node, graph), node.class_name, _taken(into.get(node.id, [])))
+        for node, level in zip(graph.nodes[:MOST_ROWS], levels, strict=False)
+    ]
+    heads = ("#", "node", "class", "takes from #")
+    blocks: list[Block] = [Table(heads, tuple(rows), right=(0,), n_more=max(0, len(graph.nodes) - MOST_ROWS))]
+    closed = sum(node.n_calls for node in graph.nodes if not node.is_open)
+    said = [counted(len(graph.nodes), "node", exact_count), counted(len(graph.edges), "edge", exact_count)]
+    if closed:
+        said.append(f"{counted(closed, 'call', exact_count)} in closed boxes, which a greater depth opens")
+    if any(edge.is_to_next for edge in graph.edges):
+        said.append("↻ from the one before in the row")
+    blocks.append(Note(" · ".join(said)))
+    return tuple(blocks)
+
+
+def _flow_name(node: FlowNode, graph: FlowGraph) -> str:
+    above = "" if node.parent is None else graph.nodes[node.parent].name
+    start = f"{above}."
+    name, last = (each[len(start) :] if above and each.startswith(start) else each for each in (node.name, node.last))
+    if node.kind in {"input", "output"}:
+        name = f"{node.kind} {name}".strip()
+    if last and last != name:
+        name = f"{name} … {last}"
+    times = f"{exact_count(node.n_repeats)} × " if node.n_repeats > 1 else ""
+    return f"{times}{name or 'in a row'}" + (" ✗ raised" if node.failed else "")
+
+
+def _taken(edges: list[FlowEdge]) -> str:
+    told = [
+        f"{'↻' if edge.is_to_next else ''}{edge.source} {shape_text(edge.shape)}"
+        + (f" + {edge.n_tensors - 1:,}" if edge.n_tensors > 1 else "")
+        for edge in edges[:_MOST_TAKEN]
+    ]
+    more = len(edges) - _MOST_TAKEN
+    return ", ".join(told) + (f" and {more:,} more" if more > 0 else "")
 
 
 def call_page(call: TraceCall) -> Document:

@@ -6,7 +6,7 @@ from collections import Counter
 
 from nnwidgets.formatting import exact_count, inert
 from nnwidgets.introspect.module_tree.nodes import ModuleNode, ModuleTree
-from nnwidgets.introspect.records import Trace
+from nnwidgets.introspect.tracing.trace_record import Trace
 
 DEFAULT_DEPTH = 3
 """Levels of modules shown where none are asked for, as torchinfo's."""

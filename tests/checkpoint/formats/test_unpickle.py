@@ -250,7 +250,7 @@ NESTED = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(value=NESTED, is_zip=st.booleans(), protocol=st.integers(2, 5))
 def test_whatever_plain_containers_are_saved_are_read(tmp_path_factory, value, is_zip, protocol):
     folder = tmp_path_factory.mktemp("it")

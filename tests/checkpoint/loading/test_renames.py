@@ -48,7 +48,7 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("renaming")
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(MODELS, st.randoms(use_true_random=False))
 def test_a_shape_that_none_else_has_makes_a_candidate_and_no_rename(folder, paths, random):
     net = model_of({path: (index + 2, 3) for index, path in enumerate(paths)})
@@ -60,7 +60,7 @@ def test_a_shape_that_none_else_has_makes_a_candidate_and_no_rename(folder, path
     assert {path: those[0].source for path, those in found.items()} == wanted
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(MODELS, st.sampled_from(["module.", "_orig_mod.", "module._orig_mod.", "model.", "net.inner."]))
 def test_a_prefix_is_found_whatever_the_shapes(folder, paths, prefix):
     net = model_of(dict.fromkeys(paths, (2, 3)))
@@ -68,7 +68,7 @@ def test_a_prefix_is_found_whatever_the_shapes(folder, paths, prefix):
     assert suggested(folder, net, wanted.__getitem__) == wanted
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(MODELS, st.data())
 def test_one_part_of_the_names_that_is_called_otherwise_is_found_whatever_the_shapes(folder, paths, data):
     net = model_of(dict.fromkeys(paths, (2, 3)))
@@ -79,7 +79,7 @@ def test_one_part_of_the_names_that_is_called_otherwise_is_found_whatever_the_sh
     assert found == {name: new for name, new in wanted.items() if name != new}
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(MODELS, st.data())
 def test_two_names_are_never_led_to_one_nor_a_name_against_its_shape(folder, paths, data):
     shapes = {path: data.draw(st.sampled_from([(2, 3), (3,), (4, 4)])) for path in paths}

@@ -121,14 +121,14 @@ def test_a_tensor_of_hardly_anything_finite_has_the_rest_counted(n_finite):
     st.lists(st.floats(width=32, allow_nan=True, allow_infinity=True), max_size=40),
     st.integers(1, 200),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_float32_values_count_as_numpy(values, bins):
     tensor = torch.tensor(values, dtype=torch.float32)
     assert_as_numpy(tensor, stats(tensor, bins=bins), bins)
 
 
 @given(st.lists(st.floats(allow_nan=True, allow_infinity=True), max_size=40), st.integers(1, 200))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_float64_values_count_as_numpy(values, bins):
     tensor = torch.tensor(values, dtype=torch.float64)
     found = stats(tensor, bins=bins)

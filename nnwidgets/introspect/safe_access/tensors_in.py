@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import UserDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
 
 from nnwidgets.introspect.safe_access.objects import class_attribute, is_a, is_tensor
 
-_MAX_TENSORS = 1_000
+MOST_TENSORS = 1_000
 _MAX_VISITED = 10_000
 
 Shapes = tuple[tuple[int, ...], ...]
@@ -29,14 +30,23 @@ def describe(*values: Any) -> tuple[Shapes, Dtypes]:
         >>> describe({"x": [torch.zeros(2, 20), None]}, torch.ones(3, dtype=torch.int64))
         (((2, 20), (3,)), ('float32', 'int64'))
     """
+    return describe_tensors(itertools.islice(tensors_in(values), MOST_TENSORS))
+
+
+def describe_tensors(tensors: Iterable[torch.Tensor]) -> tuple[Shapes, Dtypes]:
+    """Return the shapes and dtypes of tensors, as `describe` does of those that it finds.
+
+    Example:
+        >>> import torch
+        >>> describe_tensors([torch.zeros(2, 20)])
+        (((2, 20),), ('float32',))
+    """
     shapes: list[tuple[int, ...]] = []
     dtypes: list[str] = []
     with torch._C.DisableTorchFunctionSubclass():  # noqa: SLF001 - a subclass's own code must not run to read a shape
-        for tensor in tensors_in(values):
+        for tensor in tensors:
             shapes.append(_shape(tensor))
             dtypes.append(str(tensor.dtype).removeprefix("torch."))
-            if len(shapes) == _MAX_TENSORS:
-                break
     return tuple(shapes), tuple(dtypes)
 
 
@@ -55,6 +65,15 @@ def tensors_in(value: Any) -> Iterator[torch.Tensor]:
         if inside and id(current) not in opened:
             opened.add(id(current))
             waiting.extend(reversed(inside[:_MAX_VISITED]))
+
+
+def tensors_among(value: Any) -> Iterator[Any]:
+    """The tensors among an operator's arguments or results, those in its lists included."""
+    for each in value if isinstance(value, (tuple, list)) else (value,):
+        if isinstance(each, (tuple, list)):
+            yield from tensors_among(each)
+        elif is_tensor(each):
+            yield each
 
 
 def _contents(value: Any) -> list[Any]:

@@ -1,0 +1,97 @@
+"""The calls of a trace and the operators between them: one tree of numbered nodes, and the edges among its leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from nnwidgets.introspect.records import TraceCall, TraceEdge, TraceOperator
+
+
+class Wire(NamedTuple):
+    """An edge between two nodes."""
+
+    source: int
+    target: int
+    shape: tuple[int, ...]
+    dtype: str
+    through: tuple[str, ...]
+
+
+class CallTree:
+    """Every node by a number, in the order they began; what is in a node has the numbers that follow its own.
+
+    Attributes:
+        things: The call or the operator that each is.
+        parents: The node that each is in; -1 of the first ones.
+        ends: The number behind the last node in each.
+        wires: The edges.
+    """
+
+    def __init__(
+        self, calls: Sequence[TraceCall], operators: Sequence[TraceOperator], edges: Sequence[TraceEdge]
+    ) -> None:
+        self.things: list[TraceCall | TraceOperator] = []
+        self.parents: list[int] = []
+        self.ends: list[int] = []
+        numbers_of_calls: list[int] = []
+        numbers_of_operators: list[int] = []
+        open_calls: list[int] = []
+        for at in range(len(calls) + 1):
+            while len(numbers_of_operators) < len(operators):
+                operator = operators[len(numbers_of_operators)]
+                if operator.n_calls_before > at:
+                    break
+                around = numbers_of_calls[operator.call] if at else -1
+                self._close(open_calls, around)
+                numbers_of_operators.append(self._add(operator, -1 if operator.kind != "operator" else around))
+            if at < len(calls):
+                call = calls[at]
+                self._close(open_calls, open_calls[call.depth - 1] if call.depth else -1)
+                number = self._add(call, open_calls[-1] if open_calls else -1)
+                numbers_of_calls.append(number)
+                open_calls.append(number)
+        self._close(open_calls, -1)
+
+        def number_of(end: int) -> int:
+            return numbers_of_calls[end] if end >= 0 else numbers_of_operators[~end]
+
+        self.wires = [
+            Wire(number_of(edge.source), number_of(edge.target), edge.shape, edge.dtype, edge.through) for edge in edges
+        ]
+
+    def __len__(self) -> int:
+        return len(self.things)
+
+    def children(self, node: int) -> Iterator[int]:
+        """The nodes directly in one; of -1, those in none."""
+        at, end = node + 1, len(self) if node < 0 else self.ends[node]
+        while at < end:
+            yield at
+            at = self.ends[at]
+
+    def _add(self, thing: TraceCall | TraceOperator, parent: int) -> int:
+        self.things.append(thing)
+        self.parents.append(parent)
+        self.ends.append(len(self.things))
+        return len(self.things) - 1
+
+    def _close(self, open_calls: list[int], down_to: int) -> None:
+        while open_calls and open_calls[-1] != down_to:
+            self.ends[open_calls.pop()] = len(self.things)
+
+
+def depths(tree: CallTree) -> Sequence[int]:
+    """How many nodes each is in.
+
+    Example:
+        >>> import torch, nnwidgets as nnw
+        >>> net = torch.nn.Sequential(torch.nn.ReLU())
+        >>> found = nnw.trace(net, torch.ones(1))
+        >>> depths(CallTree(found.calls, found.operators, found.edges))  # the input, the model, its ReLU, the output
+        [0, 0, 1, 0]
+    """
+    found: list[int] = []
+    for parent in tree.parents:
+        found.append(0 if parent < 0 else found[parent] + 1)
+    return found

@@ -1,0 +1,227 @@
+"""Which nodes in a row do the same over and over, wired alike, so that one can stand for all.
+
+Nothing is folded that would tell of a way that isn't there: what enters only the first and what leaves only the last
+has to be joined by the chain from each to the next.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from nnwidgets.introspect.data_flow.call_tree import CallTree, Wire
+from nnwidgets.introspect.records import TraceCall
+
+_FEWEST = 3
+_LONGEST = 16
+
+_Ports = frozenset[tuple[Any, ...]]
+
+
+class Repeat(NamedTuple):
+    """Units in a row that are alike; each takes up as many numbers as the first.
+
+    Attributes:
+        first: Number of the first node of the first unit.
+        size: Numbers that a unit takes up.
+        n: How many units.
+        items: The nodes that make up the first unit, what is in them aside.
+    """
+
+    first: int
+    size: int
+    n: int
+    items: tuple[int, ...]
+
+
+class Repeats:
+    """Finds what repeats in the boxes of a tree."""
+
+    def __init__(self, tree: CallTree) -> None:
+        self._tree = tree
+        self._into: list[list[Wire]] = [[] for _ in range(len(tree))]
+        self._out_of: list[list[Wire]] = [[] for _ in range(len(tree))]
+        for wire in tree.wires:
+            self._into[wire.target].append(wire)
+            self._out_of[wire.source].append(wire)
+        self._kinds = _kinds(tree)
+        self._found: dict[int, list[Repeat]] = {}
+
+    def within(self, box: int) -> Iterator[Repeat]:
+        """What repeats among the nodes directly in a box, first to last."""
+        if box not in self._found:
+            self._found[box] = list(self._search(box))
+        return iter(self._found[box])
+
+    def _search(self, box: int) -> Iterator[Repeat]:
+        items = list(self._tree.children(box))
+        at = 0
+        while at < len(items):
+            found: list[Repeat] = []
+            n_seen = 1
+            for period in range(1, min(_LONGEST, (len(items) - at) // _FEWEST) + 1):
+                unit = items[at : at + period]
+                is_known = any(period % len(each.items) == 0 for each in found)
+                if not is_known and self._are_alike(unit, items[at + period : at + 2 * period]):
+                    n_alike, n = self._wired_alike(unit, items, at)
+                    n_seen = max(n_seen, (n_alike - 1) * period)
+                    if n >= _FEWEST:
+                        found.append(Repeat(unit[0], self._size(unit), n, tuple(unit)))
+            best = max(found, key=lambda each: each.n * each.size, default=None)
+            if best is not None:
+                yield best
+            at += n_seen if best is None else best.n * len(best.items)
+
+    def _are_alike(self, unit: Sequence[int], other: Sequence[int]) -> bool:
+        return [self._kinds[item] for item in unit] == [self._kinds[item] for item in other]
+
+    def _size(self, unit: Sequence[int]) -> int:
+        return self._tree.ends[unit[-1]] - unit[0]
+
+    def _wired_alike(self, unit: Sequence[int], items: Sequence[int], at: int) -> tuple[int, int]:
+        """How many units in a row are wired alike but for the ends, and how many of them one can stand for."""
+        first, size = unit[0], self._size(unit)
+        outs, inside = self._outs(first, size, 0), self._inside(first, size)
+        ins: _Ports = frozenset()
+        n = 1
+        while self._are_alike(unit, items[at + n * len(unit) : at + (n + 1) * len(unit)]):
+            into = self._ins(first, size, n)
+            if n == 1:
+                ins = into
+            if into != ins or any(port[0] == "back" for port in into) or self._outs(first, size, n - 1) != outs:
+                break
+            if self._inside(first + n * size, size) != inside:
+                break
+            n += 1
+        links = frozenset(port for port in ins if port[0] == "link")
+        always = ins - links
+        ins_of_first, outs_of_last = self._ins(first, size, 0), self._outs(first, size, n - 1, is_last=True)
+        if n < _FEWEST or not (outs_of_last >= outs and ins_of_first >= always):
+            return min(n, 2), 0
+        ways = _Ways(
+            {(self._item(unit, first + port[0]), self._item(unit, first + port[1])) for port in inside},
+            {(self._item(unit, first + port[1]), self._item(unit, first + port[2])) for port in links},
+        )
+        enters = {self._item(unit, first + port[2]) for port in ins_of_first - always}
+        leaves = {self._item(unit, first + port[0]) for port in outs_of_last - outs}
+        return n, n if ways.are_told_by_one(n, len(unit), enters, leaves) else 0
+
+    def _item(self, unit: Sequence[int], number: int) -> int:
+        return bisect_right(unit, number) - 1
+
+    def _inside(self, start: int, size: int) -> _Ports:
+        """What flows within a unit."""
+        return frozenset(
+            (number - start, wire.target - start, *wire[2:])
+            for number in range(start, start + size)
+            for wire in self._out_of[number]
+            if start <= wire.target < start + size
+        )
+
+    def _ins(self, first: int, size: int, at: int) -> _Ports:
+        """What enters a unit: from the one before, from one before that, from elsewhere."""
+        start = first + at * size
+        found = set()
+        for number in range(start, start + size):
+            for source, _, *what in self._into[number]:
+                if start <= source < start + size:
+                    continue
+                if start - size <= source < start and at:
+                    end: tuple[Any, ...] = ("link", source - (start - size))
+                elif first <= source < start:
+                    end = ("back", source - first)
+                else:
+                    end = ("from", source)
+                found.add((*end, number - start, *what))
+        return frozenset(found)
+
+    def _outs(self, first: int, size: int, at: int, *, is_last: bool = False) -> _Ports:
+        """What leaves a unit, but for the next one."""
+        start = first + at * size
+        behind = start + (size if is_last else 2 * size)
+        return frozenset(
+            (wire.source - start, *wire[1:])
+            for number in range(start, start + size)
+            for wire in self._out_of[number]
+            if not start <= wire.target < behind
+        )
+
+
+class _Ways(NamedTuple):
+    """The ways through units in a row, between their items: within one, and from one to the next."""
+
+    inside: set[tuple[int, int]]
+    links: set[tuple[int, int]]
+
+    def are_told_by_one(self, n: int, n_items: int, enters: set[int], leaves: set[int]) -> bool:
+        """Whether one unit, linked to itself, tells of no way that ``n`` in a row haven't.
+
+        Args:
+            n: How many units are in the row.
+            n_items: How many items a unit has.
+            enters: Items that something enters in the first unit alone.
+            leaves: Items that something leaves in the last unit alone.
+        """
+        for start in range(n_items):
+            reached = self._follow(self.inside, {start}, is_all=True)
+            ever = set(reached)
+            for step in range(1, max(n, n_items + 1)):
+                before = reached
+                reached = self._follow(self.inside, self._follow(self.links, reached), is_all=True)
+                if step < n:
+                    ever |= reached
+                elif not reached <= ever:
+                    return False
+                if reached == before:
+                    break
+            if start in enters and (reached & leaves) != (ever & leaves):
+                return False
+        return True
+
+    @staticmethod
+    def _follow(ways: set[tuple[int, int]], items: set[int], *, is_all: bool = False) -> set[int]:
+        """What these lead to; with ``is_all`` themselves and whatever that leads to."""
+        found = {target for source, target in ways if source in items}
+        while is_all and not found <= items:
+            items = items | found
+            found = {target for source, target in ways if source in items}
+        return items if is_all else found
+
+
+def _kinds(tree: CallTree) -> list[int]:
+    """A number for each node, the same for those that are alike inside: classes, names, shapes, wires."""
+    inside: list[list[Any]] = [[] for _ in range(len(tree))]
+    for wire in tree.wires:
+        box = _common(tree, wire.source, wire.target)
+        if box >= 0:
+            inside[box].append((wire.source - box, wire.target - box, *wire[2:]))
+    known: dict[Any, int] = {}
+    kinds = [0] * len(tree)
+    for number in reversed(range(len(tree))):
+        thing = tree.things[number]
+        said: Any
+        if isinstance(thing, TraceCall):
+            inner = tuple((_name_within(thing, tree.things[at]), kinds[at]) for at in tree.children(number))
+            said = thing.class_name, thing.output_shapes, thing.output_dtypes, inner, tuple(sorted(inside[number]))
+        else:
+            said = thing.kind, thing.name
+        kinds[number] = known.setdefault(said, len(known))
+    return kinds
+
+
+def _common(tree: CallTree, one: int, other: int) -> int:
+    """The innermost box that both are in; -1 where there is none."""
+    while one != other:
+        if one > other:
+            one = tree.parents[one]
+        else:
+            other = tree.parents[other]
+    return one
+
+
+def _name_within(outer: TraceCall, inner: Any) -> str:
+    """How a call's module is named by the one around it; the whole path where it isn't in that."""
+    path = getattr(inner, "path", "")
+    start = f"{outer.path}." if outer.path else ""
+    return str(path).removeprefix(start)

@@ -1,0 +1,178 @@
+"""The graph of a forward: what is shown, what stands for what, and that it tells of no other ways than there are."""
+
+import re
+from collections import defaultdict
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+import nnwidgets as nnw
+from tests.introspect.data_flow.test_edges import Block, By, line, told
+
+
+def names(graph):
+    return [(node.name, node.n_repeats) for node in graph.nodes]
+
+
+def test_boxes_are_closed_below_a_depth_and_blocks_alike_are_one():
+    found = nnw.trace(nn.Sequential(line(), *(Block() for _ in range(12)), line()), torch.randn(2, 4))
+    graph = found.graph(1)
+    assert names(graph) == [
+        ("0", 1), ("0", 1), ("1", 12), ("1.norm", 1), ("1.inner", 1), ("1.drop", 1), ("add", 1), ("13", 1), ("", 1),
+    ]  # fmt: skip
+    assert names(found.graph(0)) == [("0", 1), ("0", 1), ("1", 12), ("13", 1), ("", 1)]
+    block = found.graph(0).nodes[2]
+    assert (block.last, block.class_name, block.n_calls, block.is_open) == ("12", "Block", 3, False)
+    assert found.calls[block.call].path == "1"
+    assert [(edge.source, edge.target, edge.is_to_next) for edge in found.graph(0).edges] == [
+        (0, 1, False), (1, 2, False), (2, 2, True), (2, 3, False), (3, 4, False),
+    ]  # fmt: skip
+    assert len(found.graph(1, fold=False).nodes) == 4 + 12 * 5
+
+
+@pytest.mark.parametrize("how", ["another class", "another width", "another way in", "another way out"])
+def test_what_differs_is_not_folded(how):
+    blocks = [Block() for _ in range(6)]
+    if how == "another class":
+        blocks[3].inner = nn.Sequential(line())
+    elif how == "another width":
+        blocks[3].inner = By(lambda self, x: self.b(self.a(x)), a=nn.Linear(4, 5), b=nn.Linear(5, 4))
+
+    def forward(self, x):
+        kept = first = x = self.start(x)
+        for at, block in enumerate(self.blocks):
+            x = block(x + first if how == "another way in" and at == 3 else x)
+            kept = kept + x if how == "another way out" and at == 3 else kept
+        return self.end(x) + kept
+
+    net = By(forward, start=line(), blocks=nn.ModuleList(blocks), end=line())
+    graph = nnw.trace(net, torch.randn(2, 4)).graph(0)
+    shown = [node for node in graph.nodes if node.name.startswith("blocks")]
+    stood_for = [(node.name, node.last) for node in shown]
+    assert sum(node.n_repeats for node in shown) == 6
+    assert not any(node.name < "blocks.3" < node.last for node in shown), stood_for
+
+
+def test_what_repeats_with_operators_between_is_a_row():
+    def forward(self, x):
+        total = torch.zeros(())
+        for _ in range(40):
+            x = torch.relu(self.cell(x)) * 2
+        return x + total
+
+    graph = nnw.trace(By(forward, cell=line()), torch.randn(2, 4)).graph()
+    assert [(node.kind, node.name, node.n_repeats) for node in graph.nodes] == [
+        ("input", "0", 1), ("row", "", 40), ("module", "cell", 1), ("operator", "relu", 1), ("operator", "mul", 1),
+        ("operator", "add", 1), ("output", "", 1),
+    ]  # fmt: skip
+    row = graph.nodes[1]
+    assert [node.parent for node in graph.nodes] == [None, None, row.id, row.id, row.id, None, None]
+
+
+def test_a_forward_that_raised_has_its_end_marked():
+    graph = nnw.trace(nn.Sequential(line(), nn.Linear(5, 2)), torch.randn(2, 4)).graph()
+    assert [(node.name, node.failed) for node in graph.nodes] == [("0", False), ("0", False), ("1", True)]
+    assert "2  1 ✗ raised  Linear  1 2 × 4" in str(graph)
+
+
+def test_mermaid_and_dot_hold_no_sign_of_a_names_own():
+    net = nn.Sequential()
+    net.add_module('a"]; click n0 <b>&\\', line())
+    graph = nnw.trace(net, torch.randn(2, 4)).graph()
+    mermaid = graph.to_mermaid()
+    assert mermaid.count('"') == 2 * (len(graph.nodes) + len(graph.edges))
+    assert not re.search(r"[<&\\;](?!\d)", re.sub(r"#\d+;", "", mermaid))
+    (label,) = re.findall(r'^  n1 \[label="((?:[^"\\]|\\.)*)"\]$', graph.to_dot(), re.MULTILINE)
+    assert re.sub(r"\\(.)", r"\1", label) == f"{graph.nodes[1].name} Linear"
+
+
+@pytest.mark.parametrize("n", [10, 3_000])
+def test_a_loop_of_any_length_is_a_few_nodes(n):
+    def forward(self, x):
+        for _ in range(n):
+            x = self.cell(x)
+        return x
+
+    with torch.no_grad():
+        graph = nnw.trace(By(forward, cell=Block()), torch.randn(1, 4)).graph()
+    assert len(graph.nodes) == 7
+    assert graph.nodes[1].n_repeats == n
+
+
+STEPS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.booleans()), min_size=1, max_size=4)
+
+
+class Drawn(nn.Module):
+    """A net of blocks in rows, each wired by drawn steps: which earlier value goes in, which kind, whether added."""
+
+    def __init__(self, rows):
+        super().__init__()
+        self.rows = rows
+        self.units = nn.ModuleList(
+            nn.ModuleList(nn.ModuleList(Block() if kind % 2 else line() for _, kind, _ in steps) for _ in range(n))
+            for n, steps in rows
+        )
+
+    def forward(self, x):
+        values = [x]
+        for units, (_, steps) in zip(self.units, self.rows, strict=True):
+            for unit in units:
+                for module, (back, _, is_added) in zip(unit, steps, strict=True):
+                    made = module(values[-1 - back % len(values)])
+                    values.append(made + values[-1] if is_added else made)
+        return values[-1]
+
+
+def reach(graph, stands_for=None):
+    """Which ends are reached from which, by the names in a graph."""
+    stands_for = stands_for or {node.id: node.id for node in graph.nodes}
+    after = defaultdict(set)
+    for edge in graph.edges:
+        after[stands_for[edge.source]].add(stands_for[edge.target])
+    found = {}
+    for start in {*stands_for.values()}:
+        seen, waiting = set(), [start]
+        while waiting:
+            new = after[waiting.pop()] - seen
+            seen |= new
+            waiting += new
+        found[start] = seen
+    return found
+
+
+@settings(max_examples=60)
+@given(st.lists(st.tuples(st.integers(1, 5), STEPS), min_size=1, max_size=3))
+def test_folded_and_unfolded_graphs_tell_the_same_ways(rows):
+    found = nnw.trace(Drawn(rows), torch.randn(2, 4))
+    whole, folded = found.graph(0, fold=False), found.graph(0)
+    rep = representatives(whole, folded)
+    edges = {(rep[edge.source], rep[edge.target]) for edge in whole.edges}
+    assert {(edge.source, edge.target) for edge in folded.edges} == edges
+    alone = reach(whole)
+    ways = {(rep[one], rep[other]) for one, others in alone.items() for other in others}
+    assert {(one, other) for one, others in reach(folded).items() for other in others} == ways
+
+
+def representatives(whole, folded):
+    """For each node of a graph with nothing folded, the one that stands for it."""
+    rep, at = {}, 0
+    shown = [node for node in folded.nodes if node.kind != "row"]
+    rows = {node.id: node.n_repeats for node in folded.nodes if node.kind == "row"}
+    while shown:
+        node = shown[0]
+        unit = [each for each in shown if node.parent is not None and each.parent == node.parent] or [node]
+        for _ in range(rows.get(node.parent, node.n_repeats)):
+            for each in unit:
+                assert whole.nodes[at].class_name == each.class_name
+                rep[whole.nodes[at].id] = each.id
+                at += 1
+        shown = shown[len(unit) :]
+    assert at == len(whole.nodes)
+    return rep
+
+
+def test_edges_are_told_in_words():
+    assert told(nnw.trace(nn.Sequential(line()), torch.ones(1, 4))) == ["input 0 > 0", "0 > output"]
